@@ -1,0 +1,109 @@
+/**
+ * The admin stream as it stands on the wire.
+ *
+ * @module
+ */
+
+interface AdminFrameBase {
+  /** Always `"admin"`. */
+  id: "admin";
+  /** Always `"status"`. */
+  type: "status";
+}
+
+/** What a daemon is doing while it loads; the fields stand flat in the `loading_model` frame. */
+export type LoadPhase =
+  | { phase: "checking_local"; path: string }
+  | { phase: "download"; downloaded_bytes: number; total_bytes: number | null; source_url: string }
+  | { phase: "verify"; path: string }
+  | {
+    phase: "quarantine";
+    path: string;
+    expected_sha256: string;
+    actual_sha256: string;
+    quarantine_path: string;
+  }
+  | { phase: "mmap"; path: string }
+  | { phase: "kv_cache"; n_ctx: number };
+
+/** The daemon has started and has done nothing yet. */
+export interface StartingFrame extends AdminFrameBase {
+  /** Discriminates the frame. */
+  status: "starting";
+}
+
+/** A model is being fetched, checked or loaded. */
+export type LoadingModelFrame = AdminFrameBase & { status: "loading_model" } & LoadPhase;
+
+/** Every backend is ready; the inference sockets exist. */
+export interface ReadyFrame extends AdminFrameBase {
+  /** Discriminates the frame. */
+  status: "ready";
+}
+
+/** An engine died and is started again; the inference sockets are gone until `ready`. */
+export interface RestartingFrame extends AdminFrameBase {
+  /** Discriminates the frame. */
+  status: "restarting";
+  /** What the restart waits for, e.g. `loading_model`. */
+  phase: string;
+}
+
+/** The daemon finishes what runs and then ends. */
+export interface DrainingFrame extends AdminFrameBase {
+  /** Discriminates the frame. */
+  status: "draining";
+}
+
+/** What one backend can do. Sent to every reader on connecting, once per backend. */
+export interface CapabilitiesFrame extends AdminFrameBase {
+  /** Discriminates the frame. */
+  status: "capabilities";
+  /** The backend's name. */
+  backend: string;
+  /** Speaks generation v2. */
+  v2: boolean;
+  /** Takes images. */
+  vision: boolean;
+  /** Takes audio. */
+  audio: boolean;
+  /** Calls tools. */
+  tools: boolean;
+  /** Can show its reasoning. */
+  thinking: boolean;
+  /** Serves embeddings. */
+  embed: boolean;
+  /** What computes: `cpu`, `cuda`, `vulkan`, `metal`, `none`. */
+  accelerator: string;
+  /** Layers offloaded to the accelerator. */
+  gpu_layers: number;
+  /** Serves rerank. */
+  rerank?: boolean;
+  /** The model's name. */
+  model?: string;
+  /** Tokens one request may use, prompt and answer together. */
+  n_ctx?: number;
+  /** Requests decoded together. */
+  parallel?: number;
+  /** The admission queue at the time of sending. */
+  queue?: QueueStatus;
+}
+
+/** The admission queue, seen once. */
+export interface QueueStatus {
+  /** Requests that hold a permit. */
+  active: number;
+  /** Requests that wait for one. */
+  waiting: number;
+  /** How many may wait. */
+  depth: number;
+}
+
+/** Every frame of the admin stream; a client ignores states it does not know. */
+export type AdminFrame =
+  | StartingFrame
+  | LoadingModelFrame
+  | ReadyFrame
+  | RestartingFrame
+  | DrainingFrame
+  | CapabilitiesFrame;

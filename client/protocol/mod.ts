@@ -1,0 +1,16 @@
+/**
+ * The wire, as types: what daemon and client put on the sockets, each thing once.
+ *
+ * @example
+ * ```ts
+ * import { MAX_FRAME_BYTES, type V1Request } from "@inferd/client/protocol";
+ *
+ * const request: V1Request = { id: "1", messages: [{ role: "user", content: "hello" }] };
+ * console.assert(JSON.stringify(request).length < MAX_FRAME_BYTES);
+ * ```
+ *
+ * @module
+ */
+export * from "./admin.ts";
+export * from "./limits.ts";
+export * from "./v1.ts";

@@ -1,0 +1,113 @@
+/**
+ * Generation v1 as it stands on the wire: snake_case, one JSON object a line.
+ *
+ * @module
+ */
+
+/** Who said a message. */
+export type V1Role = "system" | "user" | "assistant";
+
+/** One turn of the conversation. */
+export interface V1Message {
+  /** Who said it. */
+  role: V1Role;
+  /** What was said. */
+  content: string;
+}
+
+/** A v1 request as a client sends it; the daemon fills in what is left out. */
+export interface V1Request {
+  /** Echoed on every frame of the answer; `""` when absent. */
+  id?: string;
+  /** The conversation, not empty. */
+  messages: V1Message[];
+  /** 0 … 2; 0 is greedy. Default 1. */
+  temperature?: number;
+  /** 0 < x ≤ 1. Default 0.95. */
+  top_p?: number;
+  /** 0 (off) … vocabulary size. Default 64. */
+  top_k?: number;
+  /** At least 1. Default 1000. */
+  max_tokens?: number;
+  /** `false`: no `token` frames, the whole text comes in `done`. Default `true`. */
+  stream?: boolean;
+  /** One of 70, 140, 280, 560, 1120; carried, not used. */
+  image_token_budget?: number;
+  /** A GBNF grammar the answer has to follow. */
+  grammar?: string;
+  /** Makes sampling repeatable. */
+  seed?: number;
+  /** At most 16 strings that end the answer; none of them is ever part of it. */
+  stop?: string[];
+}
+
+/** Token counts of one answer. */
+export interface V1Usage {
+  /** Tokens of the rendered conversation. */
+  prompt_tokens: number;
+  /** Tokens generated. */
+  completion_tokens: number;
+}
+
+/** Why a v1 answer ended. */
+export type V1StopReason = "end" | "length" | "cancelled" | "error";
+
+/** A piece of the answer. */
+export interface V1TokenFrame {
+  /** The request's id. */
+  id: string;
+  /** Discriminates the frame. */
+  type: "token";
+  /** The piece. */
+  content: string;
+}
+
+/** The answer is complete. */
+export interface V1DoneFrame {
+  /** The request's id. */
+  id: string;
+  /** Discriminates the frame. */
+  type: "done";
+  /** The whole text. */
+  content: string;
+  /** Token counts. */
+  usage: V1Usage;
+  /** Why it ended. */
+  stop_reason: V1StopReason;
+  /** Which backend answered; for diagnosis only. */
+  backend: string;
+}
+
+/**
+ * The codes a v1 error frame carries.
+ *
+ * - `queue_full`: no place at submit time. Retry with backoff.
+ * - `backend_unavailable`: no backend, or it failed before or during the stream. Retry.
+ * - `invalid_request`: the request breaks a rule, or its prompt does not fit the context. Do not retry unchanged.
+ * - `frame_too_large`: over 64 MiB; the connection is closed. Do not retry.
+ * - `internal`: a bug of the daemon's; details are in its log.
+ */
+export type V1ErrorCode = "queue_full" | "backend_unavailable" | "invalid_request" | "frame_too_large" | "internal";
+
+/** The request failed. */
+export interface V1ErrorFrame {
+  /** The request's id, `""` where it could not be read. */
+  id: string;
+  /** Discriminates the frame. */
+  type: "error";
+  /** What kind of failure; decides whether a retry makes sense. */
+  code: V1ErrorCode;
+  /** One sentence for a person. */
+  message: string;
+}
+
+/** Every frame a daemon sends on the v1 socket. */
+export type V1Frame = V1TokenFrame | V1DoneFrame | V1ErrorFrame;
+
+/** The first line on a TCP connection when the daemon has an API key. */
+export interface AuthFrame {
+  /** Discriminates the frame. */
+  type: "auth";
+  /** The API key. */
+  key: string;
+}

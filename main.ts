@@ -1,0 +1,5 @@
+/**
+ * The `inferd` command line: picks a command, nothing else.
+ *
+ * @module
+ */

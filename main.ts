@@ -1,5 +1,63 @@
+#!/usr/bin/env -S deno run -A
 /**
  * The `inferd` command line: picks a command, nothing else.
  *
  * @module
  */
+import { setColorEnabled } from "@std/fmt/colors";
+import { type Command, commandHelp, programHelp, UnreachableError } from "./src/cli/command.ts";
+import { UsageError } from "./src/config/settings.ts";
+import config from "./deno.json" with { type: "json" };
+
+/** Loaded when asked for, so that `status` does not pay for what `serve` imports. The first is the default. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./src/cli/serve.ts")).serve,
+  status: async () => (await import("./src/cli/status.ts")).status,
+  watch: async () => (await import("./src/cli/watch.ts")).watch,
+  generate: async () => (await import("./src/cli/generate.ts")).generate,
+  permissions: async () => (await import("./src/cli/permissions.ts")).permissions,
+};
+
+async function main(args: readonly string[]): Promise<number> {
+  const [first, ...others] = args;
+  if (first === "--version") return print(`inferd ${config.version}\n`);
+  if (first === "--help" || first === "-h" || first === "help") {
+    return print(programHelp(await Promise.all(Object.values(COMMANDS).map((load) => load()))));
+  }
+  const named = first !== undefined && !first.startsWith("-");
+  const name = named ? first : "serve";
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load === undefined) {
+    throw new UsageError(`Unknown command "${name}"; allowed are ${Object.keys(COMMANDS).join(", ")}`);
+  }
+  const command = await load();
+  const rest = named ? others : args;
+  const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+  if (own.includes("--help") || own.includes("-h")) return print(commandHelp(command));
+  const env = (name: string): string | undefined => Deno.env.get(name);
+  const machine = {
+    env,
+    platform: Deno.build.os,
+    // Asked for only where no variable names the runtime directory: it costs a permission.
+    get uid(): number | null {
+      return Deno.uid();
+    },
+  };
+  return await command.run(rest, { machine });
+}
+
+function print(text: string): number {
+  console.log(text.trimEnd());
+  return 0;
+}
+
+if (import.meta.main) {
+  setColorEnabled(!Deno.noColor && Deno.stdout.isTerminal());
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof UnreachableError)) throw error;
+    console.error(`inferd: ${error.message}`);
+    Deno.exit(2);
+  }
+}

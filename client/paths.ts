@@ -1,1 +1,128 @@
-export {};
+/**
+ * Where a daemon's sockets are: the one rule daemon and client share. Pure: what it needs to know of the process is
+ * passed in, nothing is read, made or checked here.
+ *
+ * @example
+ * ```ts
+ * import { runtimeDirectory, socketPath } from "@inferd/client/paths";
+ *
+ * const environment: Record<string, string> = { XDG_RUNTIME_DIR: "/run/user/1000" };
+ * const dir = runtimeDirectory({ env: (name) => environment[name], uid: 1000, platform: "linux" });
+ * console.assert(socketPath(dir, "infer") === "/run/user/1000/inferd/infer.sock");
+ * ```
+ *
+ * @module
+ */
+
+/** What {@linkcode runtimeDirectory} needs to know of the process. */
+export interface RuntimeDirectoryOptions {
+  /** Looks up an environment variable. An empty value counts as unset. */
+  readonly env: (name: string) => string | undefined;
+  /** The user's numeric id, `null` where there is none. Only read when no variable decides. */
+  readonly uid: number | null;
+  /** The operating system as Deno (`Deno.build.os`) or Node (`process.platform`) names it. */
+  readonly platform: string;
+}
+
+/** The sockets a daemon has, by name. */
+export type SocketName = "admin" | "infer";
+
+/** A TCP endpoint. */
+export interface TcpAddress {
+  /** A host name or an address; IPv6 without brackets. */
+  readonly hostname: string;
+  /** 1 … 65535; 0 lets a listener choose. */
+  readonly port: number;
+}
+
+/** The TCP port of generation v1 when none is named. */
+export const DEFAULT_INFER_PORT: number = 47321;
+
+/** The TCP host when none is named. */
+export const DEFAULT_TCP_HOSTNAME: string = "127.0.0.1";
+
+/**
+ * The directory that holds a daemon's sockets, lock and pid file.
+ *
+ * The first that is set wins: `$XDG_RUNTIME_DIR/inferd`, `$HOME/.inferd/run`, on macOS `$TMPDIR/inferd`, else
+ * `/tmp/inferd-<uid>`.
+ *
+ * @param options What to know of the process.
+ * @returns The path, without a slash at its end. Nothing says that it exists.
+ * @throws {Error} If no variable is set and there is no user id, so that every user would share one directory.
+ *
+ * @example
+ * ```ts
+ * import { runtimeDirectory } from "@inferd/client/paths";
+ *
+ * const dir = runtimeDirectory({ env: () => undefined, uid: 501, platform: "linux" });
+ * console.assert(dir === "/tmp/inferd-501");
+ * ```
+ */
+export function runtimeDirectory(options: RuntimeDirectoryOptions): string {
+  const { env } = options;
+  const xdg = env("XDG_RUNTIME_DIR");
+  if (xdg) return join(xdg, "inferd");
+  const home = env("HOME");
+  if (home) return join(home, ".inferd/run");
+  const tmp = options.platform === "darwin" ? env("TMPDIR") : undefined;
+  if (tmp) return join(tmp, "inferd");
+  // Read last: in Deno the id costs a permission that most callers do not have to give. (`options` may be a getter.)
+  const { uid } = options;
+  if (uid === null) {
+    throw new Error("Cannot name a runtime directory: neither XDG_RUNTIME_DIR nor HOME is set and there is no user id");
+  }
+  return `/tmp/inferd-${uid}`;
+}
+
+/**
+ * The path of one of a daemon's sockets.
+ *
+ * @param dir The directory, see {@linkcode runtimeDirectory}.
+ * @param name Which socket.
+ * @returns The path.
+ *
+ * @example
+ * ```ts
+ * import { socketPath } from "@inferd/client/paths";
+ *
+ * console.assert(socketPath("/run/inferd", "admin") === "/run/inferd/admin.sock");
+ * ```
+ */
+export function socketPath(dir: string, name: SocketName): string {
+  return join(dir, `${name}.sock`);
+}
+
+/**
+ * A TCP endpoint from its text: `host:port`, `[ipv6]:port`, `host`, `:port` or `port`.
+ *
+ * @param text The text, as in `INFERD_TCP` or `--tcp`.
+ * @returns The endpoint; what the text leaves out is {@linkcode DEFAULT_TCP_HOSTNAME} and
+ * {@linkcode DEFAULT_INFER_PORT}.
+ * @throws {TypeError} If the text is none of these.
+ * @throws {RangeError} If the port is over 65535.
+ *
+ * @example
+ * ```ts
+ * import { parseTcpAddress } from "@inferd/client/paths";
+ *
+ * console.assert(parseTcpAddress("[::1]:4000").hostname === "::1");
+ * console.assert(parseTcpAddress("localhost").port === 47321);
+ * ```
+ */
+export function parseTcpAddress(text: string): TcpAddress {
+  const parts = /^(?:\[(?<v6>[^\s[\]/]*:[^\s[\]/]*)\]|(?<name>[^\s:[\]/]*?))(?:(?:^|:)(?<port>\d+))?$/.exec(text)
+    ?.groups;
+  if (text === "" || parts === undefined) {
+    throw new TypeError(`Cannot read ${JSON.stringify(text)} as a TCP address: it must be "host:port"`);
+  }
+  const port = parts.port === undefined ? DEFAULT_INFER_PORT : Number(parts.port);
+  if (port > 65535) {
+    throw new RangeError(`Cannot read ${JSON.stringify(text)} as a TCP address: the port must be at most 65535`);
+  }
+  return { hostname: parts.v6 ?? (parts.name || DEFAULT_TCP_HOSTNAME), port };
+}
+
+function join(dir: string, name: string): string {
+  return dir.replace(/\/+$/, "") + "/" + name;
+}

@@ -99,6 +99,14 @@ export interface QueueStatus {
   depth: number;
 }
 
+/** The activity log cannot be written any more; the daemon goes on. Never replaces the snapshot. */
+export interface LogStoppedFrame extends AdminFrameBase {
+  /** Discriminates the frame. */
+  status: "log_stopped";
+  /** What went wrong. */
+  reason: string;
+}
+
 /** Every frame of the admin stream; a client ignores states it does not know. */
 export type AdminFrame =
   | StartingFrame
@@ -106,4 +114,5 @@ export type AdminFrame =
   | ReadyFrame
   | RestartingFrame
   | DrainingFrame
-  | CapabilitiesFrame;
+  | CapabilitiesFrame
+  | LogStoppedFrame;

@@ -3,6 +3,10 @@
  * is not known here.
  */
 
+import type { TcpAddress } from "@inferd/client/paths";
+
+export type { TcpAddress };
+
 /** How a mock backend behaves; everything is optional and off. For tests and for trying out clients. */
 export interface MockScript {
   /** What it answers, piece by piece. Default: a short sentence. */
@@ -34,6 +38,8 @@ export interface MockBackendConfig {
 export interface LlamaBackendConfig {
   readonly kind: "llamacpp";
   readonly name: string;
+  /** Told to clients in `capabilities`. */
+  readonly modelName: string;
   /** Path of a GGUF file; absent: the built-in model. */
   readonly modelPath?: string;
   /** 64 hex digits the file must hash to. */
@@ -46,12 +52,6 @@ export interface LlamaBackendConfig {
 
 /** Any backend; the order of a list of them is their priority. */
 export type BackendConfig = MockBackendConfig | LlamaBackendConfig;
-
-/** A TCP endpoint. */
-export interface TcpAddress {
-  readonly hostname: string;
-  readonly port: number;
-}
 
 /** How much is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -73,6 +73,8 @@ export interface DaemonOptions {
   /** What TCP clients must present; absent: nothing. */
   readonly apiKey?: string;
   readonly lockPath: string;
+  /** Keeps the built-in model where the program itself does not lie on a disk; absent: the runtime directory. */
+  readonly cacheDir?: string;
   /** Requests served together. */
   readonly parallel: number;
   /** Requests that may wait behind them. */
@@ -91,7 +93,5 @@ export const DEFAULT_QUEUE_DEPTH = 10;
 export const DEFAULT_READY_TIMEOUT_SECS = 30;
 /** Seconds running requests get to finish on drain. */
 export const DEFAULT_DRAIN_TIMEOUT_SECS = 10;
-/** The v1 port `--tcp` stands for when it names none. */
-export const DEFAULT_INFER_PORT = 47321;
 /** The model name of the built-in model. */
 export const BUILT_IN_MODEL = "inferd-tiny";

@@ -1,0 +1,66 @@
+/**
+ * What a person waits for and what stays behind: from `deno task start` to the first connection, and the memory of
+ * daemon and engine together.
+ */
+import type { LoadGenerator } from "./load_generator.ts";
+import { processTree, residentBytes } from "./processes.ts";
+import type { Progress } from "./progress.ts";
+import { storyPrompts } from "./prompts.ts";
+import { median, type Row } from "./report.ts";
+import { Inferd } from "./servers.ts";
+
+const SECTION = "deno task start, built-in model";
+const MIB = 1024 * 1024;
+const CLIENTS = 4;
+
+/** What a section of the benchmark is given. */
+export interface BootBenchOptions {
+  readonly rounds: number;
+  readonly load: LoadGenerator;
+  readonly progress: Progress;
+}
+
+/**
+ * Measure the boot.
+ *
+ * @param options How often, and with what.
+ * @returns The lines of the table.
+ */
+export async function benchBoot({ rounds, load, progress }: BootBenchOptions): Promise<Row[]> {
+  const readyMs: number[] = [];
+  const daemon: number[] = [];
+  const together: number[] = [];
+  const prompts = storyPrompts();
+  for (let round = 0; round < rounds; round++) {
+    progress.at(round / rounds, `Boot: round ${round + 1} of ${rounds}`);
+    await using server = await Inferd.start(["task", "--quiet", "start"]);
+    readyMs.push(server.readyMs);
+    await load.run({
+      kind: "stream",
+      target: server.target,
+      prompts: Array.from({ length: CLIENTS }, () => [prompts(), prompts()]),
+      maxTokens: 100,
+      sampling: { temperature: 0, topP: 1, topK: 0, seed: 1 },
+    });
+    const memory = await Promise.all((await processTree(await server.pid())).map(residentBytes));
+    daemon.push(memory[0] ?? NaN);
+    together.push(memory.reduce((sum, bytes) => sum + bytes, 0));
+  }
+  return [
+    {
+      section: SECTION,
+      figure: "From the command to the first connection",
+      unit: "s",
+      ours: median(readyMs) / 1000,
+      goal: { kind: "at-most", value: 1.5 },
+    },
+    {
+      section: SECTION,
+      figure: "Resident memory of daemon and engine",
+      unit: "MiB",
+      ours: median(together) / MIB,
+      goal: { kind: "at-most", value: 180 },
+    },
+    { section: SECTION, figure: "Resident memory of the daemon alone", unit: "MiB", ours: median(daemon) / MIB },
+  ];
+}

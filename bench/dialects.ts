@@ -1,0 +1,134 @@
+/**
+ * The two protocols the load generator speaks: how a request is written and what the lines of an answer mean. Both are
+ * made to cost the client next to nothing: a line that is plainly text is counted by how it begins, only the others are
+ * parsed.
+ */
+import type { V1Frame, V1Request } from "@inferd/client/protocol";
+import type { Ending, StreamJob, Target } from "./load_job.ts";
+
+/** One protocol, for one job. */
+export interface Dialect {
+  connect(): Promise<Deno.Conn>;
+  /** Whether a connection serves one request after another. */
+  readonly keepsConnections: boolean;
+  /** The bytes of a request. */
+  request(prompt: string): Uint8Array;
+  /** Whether a line carries text. */
+  isText(line: string): boolean;
+  /** Reads any other line; tells the ending once the answer is over. */
+  other(line: string): Ending | undefined;
+}
+
+const encoder = new TextEncoder();
+const REQUEST_ID = "b";
+const INFERD_TEXT = `{"id":"${REQUEST_ID}","type":"token","content":`;
+const COMPLETION_TEXT = 'data: {"index":0,"content":"';
+const CHAT_TEXT = 'data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":"';
+
+/**
+ * The protocol of a job's target.
+ *
+ * @param job What to ask for.
+ * @returns The protocol; one for each connection.
+ */
+export function dialectOf(job: StreamJob): Dialect {
+  return job.target.protocol === "inferd" ? inferd(job.target.path, job) : llamaServer(job.target, job);
+}
+
+/**
+ * A v1 request as the load generator sends it.
+ *
+ * @param prompt What the user says.
+ * @param more Further fields.
+ * @returns The line.
+ */
+export function inferdRequest(prompt: string, more: Partial<V1Request> = {}): Uint8Array {
+  const request: V1Request = { id: REQUEST_ID, messages: [{ role: "user", content: prompt }], ...more };
+  return encoder.encode(JSON.stringify(request) + "\n");
+}
+
+function inferd(path: string, { maxTokens, sampling }: StreamJob): Dialect {
+  const { temperature, topP, topK, seed } = sampling;
+  return {
+    connect: () => Deno.connect({ transport: "unix", path }),
+    keepsConnections: true,
+    request: (prompt) => inferdRequest(prompt, { temperature, top_p: topP, top_k: topK, seed, max_tokens: maxTokens }),
+    isText: (line) => line.startsWith(INFERD_TEXT),
+    other(line): Ending | undefined {
+      const frame: V1Frame = JSON.parse(line);
+      if (frame.type === "error") throw new Error(`${frame.code}: ${frame.message}`);
+      if (frame.type !== "done") throw new Error(`Unexpected frame ${line.slice(0, 200)}`);
+      return { tokens: frame.usage.completion_tokens, promptTokens: frame.usage.prompt_tokens };
+    },
+  };
+}
+
+function llamaServer(target: Target & { protocol: "llama-server" }, { maxTokens, sampling }: StreamJob): Dialect {
+  const chat = target.endpoint === "chat";
+  const path = chat ? "/v1/chat/completions" : "/completion";
+  const textPrefix = chat ? CHAT_TEXT : COMPLETION_TEXT;
+  const options = {
+    temperature: sampling.temperature,
+    top_p: sampling.topP,
+    top_k: sampling.topK,
+    min_p: 0,
+    samplers: ["top_k", "top_p", "temperature"],
+    seed: sampling.seed,
+    n_predict: maxTokens,
+    stream: true,
+  };
+  let ending: Ending | undefined;
+  return {
+    async connect(): Promise<Deno.Conn> {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port: target.port });
+      connection.setNoDelay(true);
+      return connection;
+    },
+    // It offers keep-alive, and closes the connection behind a streamed answer nevertheless.
+    keepsConnections: false,
+    request(prompt): Uint8Array {
+      ending = undefined;
+      const asked = chat
+        ? { messages: [{ role: "user", content: prompt }], chat_template_kwargs: { enable_thinking: false } }
+        : { prompt: `${target.before}${prompt}${target.after}` };
+      const body = encoder.encode(JSON.stringify({ ...asked, ...options }));
+      const head = encoder.encode(
+        `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n` +
+          `Content-Length: ${body.length}\r\n\r\n`,
+      );
+      const whole = new Uint8Array(head.length + body.length);
+      whole.set(head);
+      whole.set(body, head.length);
+      return whole;
+    },
+    isText: (line) => line.startsWith(textPrefix) && line[textPrefix.length] !== '"',
+    // The server puts whole events into chunks, so the sizes of the chunks are lines of their own, to be passed over.
+    other(line): Ending | undefined {
+      if (line.startsWith("data: {")) {
+        ending = peerEnding(JSON.parse(line.slice("data: ".length))) ?? ending;
+      } else if (line === "0\r") {
+        if (ending === undefined) throw new Error("The answer ended without a last event");
+        return ending;
+      } else if (line.startsWith("error: ") || (line.startsWith("HTTP/") && !line.startsWith("HTTP/1.1 200"))) {
+        throw new Error(line.trim());
+      }
+      return undefined;
+    },
+  };
+}
+
+/** The last event of `/completion`, or the one of `/v1/chat/completions` that tells why it ended. */
+interface PeerEvent {
+  readonly stop?: boolean;
+  readonly stop_type?: string;
+  readonly choices?: readonly { readonly finish_reason: string | null }[];
+  readonly timings?: { readonly predicted_n: number; readonly prompt_n: number; readonly cache_n: number };
+}
+
+function peerEnding({ stop, stop_type, choices, timings }: PeerEvent): Ending | undefined {
+  const finish = choices?.[0]?.finish_reason ?? undefined;
+  if (timings === undefined || (stop !== true && finish === undefined)) return undefined;
+  // It counts the token that ends an answer, which is not part of it.
+  const endToken = stop_type === "eos" || finish === "stop" ? 1 : 0;
+  return { tokens: timings.predicted_n - endToken, promptTokens: timings.prompt_n + timings.cache_n };
+}

@@ -1,0 +1,242 @@
+/**
+ * The engine behind the daemon against llama-server: the same model file, threads, slots, context, prompts and clients,
+ * in turns. Owns what is asked of both; knows nothing of how either is spoken to.
+ */
+import { join } from "@std/path";
+import type { LoadGenerator } from "./load_generator.ts";
+import type { Answer, LoadSampling, PeerEndpoint, StreamResult, Target } from "./load_job.ts";
+import type { Progress } from "./progress.ts";
+import { type Prompts, storyPrompts, wordPrompts } from "./prompts.ts";
+import { BENCH_SHAPE, writeRandomModel } from "./random_gguf.ts";
+import { median, percentile, type Row } from "./report.ts";
+import { Inferd, LlamaServer, PROJECT, serveModel, type Server, type ServerOptions } from "./servers.ts";
+
+const THREADS = 2;
+const PARALLEL = 8;
+const CONTEXT_TOKENS = 1024;
+const CLIENTS = [1, 4, 8] as const;
+const GREEDY: LoadSampling = { temperature: 0, topP: 1, topK: 0, seed: 1 };
+/** What v1 does when a request says nothing, with a seed. */
+const SAMPLED: LoadSampling = { temperature: 1, topP: 0.95, topK: 64, seed: 1 };
+
+/** A model and what is asked of it. */
+interface Subject {
+  readonly name: string;
+  readonly model: string;
+  readonly prompts: () => Prompts;
+  readonly maxTokens: number;
+  /** Answers asked for in one round with so many clients; shared out among them. */
+  readonly answers: (clients: number) => number;
+  /** Times the peer's tokens per second. */
+  readonly speedGoal: number;
+  /** Times the peer's time to first token. */
+  readonly firstGoal: number;
+}
+
+/** One thing measured: so many clients, sampled so. */
+interface Load {
+  readonly clients: number;
+  readonly sampling: LoadSampling;
+  readonly name: string;
+}
+
+const LOADS: readonly Load[] = [
+  ...CLIENTS.map((clients): Load => ({
+    clients,
+    sampling: GREEDY,
+    name: clients === 1 ? "1 client" : `${clients} clients`,
+  })),
+  { clients: 4, sampling: SAMPLED, name: "4 clients, sampled" },
+];
+
+/** What a section of the benchmark is given. */
+export interface EngineBenchOptions {
+  readonly rounds: number;
+  readonly quick: boolean;
+  readonly cache: string;
+  readonly load: LoadGenerator;
+  readonly progress: Progress;
+  /** Where llama-server and llama-bench are; absent: there is no peer. */
+  readonly peerFolder?: string;
+  /** How the peer is asked. */
+  readonly endpoint: PeerEndpoint;
+  /** Leave inferd out, to look at the peer alone. */
+  readonly peerOnly: boolean;
+}
+
+/**
+ * Measure both models.
+ *
+ * @param options How long, and with what.
+ * @returns The lines of the table.
+ */
+export async function benchEngine(options: EngineBenchOptions): Promise<Row[]> {
+  const random = join(options.cache, "random-203m-q8_0.gguf");
+  const builtIn = join(PROJECT, "models", "inferd-tiny.gguf");
+  if (!await Deno.stat(random).then(() => true, () => false)) {
+    options.progress.step("writing a random model");
+    await writeRandomModel(random, {
+      tokenizerFrom: builtIn,
+      shape: BENCH_SHAPE,
+      seed: 1,
+      onProgress: (fraction) => options.progress.at(fraction),
+    });
+  }
+  const scale = options.quick ? 0.5 : 1;
+  const subjects: Subject[] = [
+    {
+      name: "Random Llama, 203 M, Q8_0",
+      model: random,
+      prompts: () => wordPrompts(24),
+      maxTokens: 64,
+      answers: (clients) => scale * (clients === 1 ? 4 : clients * 2),
+      speedGoal: 1.2,
+      firstGoal: 1,
+    },
+    {
+      name: "Built-in model, 2.8 M, F16",
+      model: builtIn,
+      prompts: storyPrompts,
+      maxTokens: 200,
+      answers: (clients) => scale * (clients === 1 ? 24 : clients * 10),
+      speedGoal: 1.1,
+      firstGoal: 0.5,
+    },
+  ];
+  const rows: Row[] = [];
+  for (const subject of subjects) rows.push(...await benchSubject(subject, options));
+  return rows;
+}
+
+async function benchSubject(subject: Subject, options: EngineBenchOptions): Promise<Row[]> {
+  const { load, progress, peerFolder } = options;
+  progress.step(`${subject.name}: starting`);
+  const serverOptions: ServerOptions = {
+    model: subject.model,
+    threads: THREADS,
+    parallel: PARALLEL,
+    contextTokens: CONTEXT_TOKENS,
+  };
+  await using servers = new AsyncDisposableStack();
+  const contenders: { side: "peer" | "ours"; server: Server }[] = [];
+  if (peerFolder !== undefined) {
+    contenders.push({
+      side: "peer",
+      server: servers.use(await LlamaServer.start(peerFolder, serverOptions, options.endpoint)),
+    });
+  }
+  if (!options.peerOnly) {
+    contenders.push({ side: "ours", server: servers.use(await Inferd.start(serveModel(serverOptions))) });
+  }
+
+  const prompts = subject.prompts();
+  const run = async (target: Target, { clients, sampling }: Load, share: readonly string[]): Promise<StreamResult> =>
+    await load.run({
+      kind: "stream",
+      target,
+      prompts: Array.from({ length: clients }, (_, client) => share.filter((_, index) => index % clients === client)),
+      maxTokens: subject.maxTokens,
+      sampling,
+    });
+  const draw = (count: number): string[] => Array.from({ length: count }, prompts);
+
+  progress.step(`${subject.name}: warming up`);
+  const first = draw(8);
+  const firsts: StreamResult[] = [];
+  for (const { server } of contenders) {
+    firsts.push(await run(server.target, { clients: 1, sampling: GREEDY, name: "" }, first));
+  }
+  warnIfUnequal(firsts, { subject, progress });
+  const warm = draw(PARALLEL * 2);
+  for (const { server } of contenders) {
+    await run(server.target, { clients: PARALLEL, sampling: SAMPLED, name: "" }, warm);
+  }
+
+  const results = new Map<Load, Record<"peer" | "ours", StreamResult[]>>(
+    LOADS.map((each) => [each, { peer: [], ours: [] }]),
+  );
+  for (let round = 0; round < options.rounds; round++) {
+    for (const [index, each] of LOADS.entries()) {
+      const done = (round * LOADS.length + index) / (options.rounds * LOADS.length);
+      progress.at(done, `${subject.name}: round ${round + 1} of ${options.rounds}, ${each.name}`);
+      const share = draw(subject.answers(each.clients));
+      // Whoever goes second may find a warmer or a hotter machine, so both do, in turns.
+      const order = round % 2 === 0 ? contenders : contenders.toReversed();
+      for (const { side, server } of order) results.get(each)?.[side].push(await run(server.target, each, share));
+    }
+  }
+  const rows = [...results].flatMap(([each, sides]) => rowsOf(subject, each, sides));
+  await servers.disposeAsync();
+  if (peerFolder !== undefined) {
+    progress.step(`${subject.name}: llama-bench`);
+    const ours = rows[0]?.ours;
+    rows.push({
+      section: subject.name,
+      figure: "1 client: speed, llama-bench (no server) in the peer's column",
+      unit: "tokens/s",
+      peer: await llamaBench(peerFolder, { model: subject.model, rounds: options.rounds }),
+      ...(ours !== undefined && { ours }),
+    });
+  }
+  return rows;
+}
+
+/** Tokens per second of llama.cpp alone: one stream, no prompt, no server. */
+async function llamaBench(folder: string, { model, rounds }: { model: string; rounds: number }): Promise<number> {
+  const { stdout } = await new Deno.Command(join(folder, "llama-bench"), {
+    args: ["-m", model, "-t", `${THREADS}`, "-p", "0", "-n", "128", "-r", `${rounds}`, "-o", "json"],
+    stderr: "null",
+  }).output();
+  const [result]: { samples_ts: number[] }[] = JSON.parse(new TextDecoder().decode(stdout));
+  return median(result?.samples_ts ?? []);
+}
+
+function rowsOf(subject: Subject, load: Load, sides: Record<"peer" | "ours", StreamResult[]>): Row[] {
+  const row = (
+    name: string,
+    unit: string,
+    of: (results: readonly StreamResult[]) => number,
+    goal?: Row["goal"],
+  ): Row => ({
+    section: subject.name,
+    figure: `${load.name}: ${name}`,
+    unit,
+    ...(sides.peer.length > 0 && { peer: of(sides.peer) }),
+    ...(sides.ours.length > 0 && { ours: of(sides.ours) }),
+    ...(goal !== undefined && load.sampling === GREEDY && { goal }),
+  });
+  const first = (part: number) => (results: readonly StreamResult[]): number =>
+    percentile(results.flatMap(({ answers }) => answers.map(({ firstMs }) => firstMs)), part);
+  return [
+    row("speed", "tokens/s", (results) => median(results.map(speed)), {
+      kind: "ratio-at-least",
+      value: subject.speedGoal,
+    }),
+    row("first token, p50", "ms", first(0.5), { kind: "ratio-at-most", value: subject.firstGoal }),
+    row("first token, p99", "ms", first(0.99)),
+  ];
+}
+
+function speed({ wallMs, answers }: StreamResult): number {
+  return sum(answers, ({ tokens }) => tokens) / wallMs * 1000;
+}
+
+/** The same requests, greedy and one at a time, have to be the same work for both. */
+function warnIfUnequal(
+  results: readonly StreamResult[],
+  { subject, progress }: { subject: Subject; progress: Progress },
+): void {
+  const [peer, ours] = results;
+  if (peer === undefined || ours === undefined) return;
+  for (const what of ["tokens", "promptTokens", "pieces"] as const) {
+    const theirs = sum(peer.answers, (answer) => answer[what]);
+    const mine = sum(ours.answers, (answer) => answer[what]);
+    if (theirs !== mine) {
+      progress.note(`${subject.name}: ${what} differ for the same requests, llama-server ${theirs}, inferd ${mine}`);
+    }
+  }
+}
+
+function sum(answers: readonly Answer[], of: (answer: Answer) => number): number {
+  return answers.reduce((total, answer) => total + of(answer), 0);
+}

@@ -1,0 +1,260 @@
+/**
+ * The part of the GGUF file format the benchmark needs: reading the metadata of a file and writing a file of one's own.
+ * Values keep their types, so what is read can be written again as it was. Knows nothing of what the keys mean.
+ */
+
+/** Value types of the format, by the number that stands in the file. */
+export const GGUF_TYPE = {
+  uint8: 0,
+  int8: 1,
+  uint16: 2,
+  int16: 3,
+  uint32: 4,
+  int32: 5,
+  float32: 6,
+  bool: 7,
+  string: 8,
+  array: 9,
+  uint64: 10,
+  int64: 11,
+  float64: 12,
+} as const;
+
+/** A value's type. */
+export type GgufType = keyof typeof GGUF_TYPE;
+
+/** What a value that is no array can be; 64-bit integers are bigints. */
+export type GgufScalar = number | bigint | boolean | string;
+
+/** A metadata value with its type. */
+export type GgufValue =
+  | { readonly type: Exclude<GgufType, "array">; readonly value: GgufScalar }
+  | { readonly type: "array"; readonly of: Exclude<GgufType, "array">; readonly value: readonly GgufScalar[] };
+
+/** A file's metadata, in its order. */
+export type GgufMetadata = Map<string, GgufValue>;
+
+/** How a tensor's numbers are stored, by the number that stands in the file. */
+export const TENSOR_TYPE = { f32: 0, q8_0: 8 } as const;
+
+/** A tensor as the head of a file names it. */
+export interface TensorHead {
+  readonly name: string;
+  /** The fastest-changing dimension first. */
+  readonly dimensions: readonly number[];
+  readonly type: keyof typeof TENSOR_TYPE;
+}
+
+const MAGIC = 0x46554747; // "GGUF", read little-endian
+const VERSION = 3;
+const ALIGNMENT = 32;
+/** Values and bytes of one block. */
+const BLOCK = { f32: { values: 1, bytes: 4 }, q8_0: { values: 32, bytes: 34 } } as const;
+
+const TYPE_NAMES = new Map<number, GgufType>(
+  (Object.keys(GGUF_TYPE) as GgufType[]).map((name) => [GGUF_TYPE[name], name]),
+);
+
+/**
+ * Read the metadata of a GGUF file.
+ *
+ * @param bytes The file, or as much of it as holds the metadata.
+ * @returns The metadata.
+ * @throws {TypeError} If this is no GGUF file of version 2 or 3.
+ * @throws {RangeError} If the bytes end too early.
+ */
+export function readMetadata(bytes: Uint8Array): GgufMetadata {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const decoder = new TextDecoder();
+  let at = 0;
+  const skip = (length: number): number => {
+    at += length;
+    return at - length;
+  };
+  const length = (): number => Number(view.getBigUint64(skip(8), true));
+  const readers: { readonly [Type in Exclude<GgufType, "array">]: () => GgufScalar } = {
+    uint8: () => view.getUint8(skip(1)),
+    int8: () => view.getInt8(skip(1)),
+    uint16: () => view.getUint16(skip(2), true),
+    int16: () => view.getInt16(skip(2), true),
+    uint32: () => view.getUint32(skip(4), true),
+    int32: () => view.getInt32(skip(4), true),
+    float32: () => view.getFloat32(skip(4), true),
+    bool: () => view.getUint8(skip(1)) !== 0,
+    string: () => {
+      const count = length();
+      if (count > bytes.length - at) throw new RangeError(`A string of ${count} bytes goes beyond the end`);
+      return decoder.decode(bytes.subarray(skip(count), at));
+    },
+    uint64: () => view.getBigUint64(skip(8), true),
+    int64: () => view.getBigInt64(skip(8), true),
+    float64: () => view.getFloat64(skip(8), true),
+  };
+  const type = (): GgufType => {
+    const number = view.getUint32(skip(4), true);
+    const name = TYPE_NAMES.get(number);
+    if (name === undefined) throw new TypeError(`Unknown GGUF value type ${number}`);
+    return name;
+  };
+
+  if (bytes.length < 8 || view.getUint32(skip(4), true) !== MAGIC) throw new TypeError("Not a GGUF file");
+  const version = view.getUint32(skip(4), true);
+  if (version !== 2 && version !== 3) throw new TypeError(`GGUF version ${version} is not known`);
+  skip(8); // the number of tensors
+  const metadata: GgufMetadata = new Map();
+  for (let left = length(); left > 0; left--) {
+    const key = readers.string() as string;
+    const kind = type();
+    if (kind !== "array") {
+      metadata.set(key, { type: kind, value: readers[kind]() });
+      continue;
+    }
+    const of = type();
+    if (of === "array") throw new TypeError(`"${key}" is an array of arrays`);
+    metadata.set(key, { type: "array", of, value: Array.from({ length: length() }, readers[of]) });
+  }
+  return metadata;
+}
+
+/**
+ * How many bytes a tensor takes in the file, without padding.
+ *
+ * @param tensor The tensor.
+ * @returns Bytes.
+ */
+export function tensorBytes(tensor: TensorHead): number {
+  const { values, bytes } = BLOCK[tensor.type];
+  return tensor.dimensions.reduce((product, size) => product * size, 1) / values * bytes;
+}
+
+/**
+ * The head of a GGUF file: everything before the tensors' data. The data follows at once, tensor by tensor in this
+ * order, each padded with {@linkcode padding}.
+ *
+ * @param metadata What to write.
+ * @param tensors What will follow.
+ * @returns The bytes, padded.
+ */
+export function fileHead(metadata: GgufMetadata, tensors: readonly TensorHead[]): Uint8Array<ArrayBuffer> {
+  const writer = new Writer();
+  writer.number("uint32", MAGIC);
+  writer.number("uint32", VERSION);
+  writer.number("uint64", BigInt(tensors.length));
+  writer.number("uint64", BigInt(metadata.size));
+  for (const [key, entry] of metadata) {
+    writer.scalar("string", key);
+    writer.number("uint32", GGUF_TYPE[entry.type]);
+    if (entry.type !== "array") {
+      writer.scalar(entry.type, entry.value);
+      continue;
+    }
+    writer.number("uint32", GGUF_TYPE[entry.of]);
+    writer.number("uint64", BigInt(entry.value.length));
+    for (const value of entry.value) writer.scalar(entry.of, value);
+  }
+  let offset = 0;
+  for (const tensor of tensors) {
+    writer.scalar("string", tensor.name);
+    writer.number("uint32", tensor.dimensions.length);
+    for (const size of tensor.dimensions) writer.number("uint64", BigInt(size));
+    writer.number("uint32", TENSOR_TYPE[tensor.type]);
+    writer.number("uint64", BigInt(offset));
+    const bytes = tensorBytes(tensor);
+    offset += bytes + padding(bytes);
+  }
+  return writer.finish();
+}
+
+/**
+ * How many zero bytes follow so many bytes.
+ *
+ * @param bytes Bytes written.
+ * @returns Bytes still to write.
+ */
+export function padding(bytes: number): number {
+  return (ALIGNMENT - bytes % ALIGNMENT) % ALIGNMENT;
+}
+
+/** Grows as it is written to. */
+class Writer {
+  #bytes = new Uint8Array(64 * 1024);
+  #view = new DataView(this.#bytes.buffer);
+  #at = 0;
+  readonly #encoder = new TextEncoder();
+
+  number(type: Exclude<GgufType, "array" | "string" | "bool">, value: number | bigint): void {
+    const at = this.#reserve(8);
+    switch (type) {
+      case "uint8":
+        this.#view.setUint8(at, Number(value));
+        this.#at += 1;
+        break;
+      case "int8":
+        this.#view.setInt8(at, Number(value));
+        this.#at += 1;
+        break;
+      case "uint16":
+        this.#view.setUint16(at, Number(value), true);
+        this.#at += 2;
+        break;
+      case "int16":
+        this.#view.setInt16(at, Number(value), true);
+        this.#at += 2;
+        break;
+      case "uint32":
+        this.#view.setUint32(at, Number(value), true);
+        this.#at += 4;
+        break;
+      case "int32":
+        this.#view.setInt32(at, Number(value), true);
+        this.#at += 4;
+        break;
+      case "float32":
+        this.#view.setFloat32(at, Number(value), true);
+        this.#at += 4;
+        break;
+      case "uint64":
+        this.#view.setBigUint64(at, BigInt(value), true);
+        this.#at += 8;
+        break;
+      case "int64":
+        this.#view.setBigInt64(at, BigInt(value), true);
+        this.#at += 8;
+        break;
+      case "float64":
+        this.#view.setFloat64(at, Number(value), true);
+        this.#at += 8;
+        break;
+    }
+  }
+
+  scalar(type: Exclude<GgufType, "array">, value: GgufScalar): void {
+    if (type === "string") {
+      const text = this.#encoder.encode(String(value));
+      this.number("uint64", BigInt(text.length));
+      const at = this.#reserve(text.length);
+      this.#bytes.set(text, at);
+      this.#at += text.length;
+    } else if (type === "bool") {
+      this.number("uint8", value ? 1 : 0);
+    } else {
+      this.number(type, value as number | bigint);
+    }
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    this.#reserve(ALIGNMENT);
+    return this.#bytes.slice(0, this.#at + padding(this.#at));
+  }
+
+  /** Makes room, and tells where writing goes on. */
+  #reserve(bytes: number): number {
+    if (this.#at + bytes > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#at + bytes));
+      grown.set(this.#bytes);
+      this.#bytes = grown;
+      this.#view = new DataView(grown.buffer);
+    }
+    return this.#at;
+  }
+}

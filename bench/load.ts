@@ -1,0 +1,148 @@
+/**
+ * The load generator, a process of its own: a job a line on stdin, a reply a line on stdout. Raw sockets, and the same
+ * code for every server; what differs between protocols is in `dialects.ts`. Owns no statistics.
+ */
+import { delay } from "@std/async/delay";
+import { TextLineStream } from "@std/streams/text-line-stream";
+import { type Dialect, dialectOf, inferdRequest } from "./dialects.ts";
+import type {
+  Answer,
+  Ending,
+  LoadJob,
+  LoadReply,
+  RefusalJob,
+  RefusalResult,
+  StreamJob,
+  StreamResult,
+} from "./load_job.ts";
+
+const READ_BYTES = 64 * 1024;
+
+/** Hands out what arrives, line by line. */
+class Lines {
+  readonly #connection: Deno.Conn;
+  readonly #bytes = new Uint8Array(READ_BYTES);
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+
+  constructor(connection: Deno.Conn) {
+    this.#connection = connection;
+  }
+
+  /** Gives lines to `take` until it says that it has enough. */
+  async until(take: (line: string) => boolean): Promise<void> {
+    for (;;) {
+      let start = 0;
+      for (let end = this.#rest.indexOf("\n"); end >= 0; end = this.#rest.indexOf("\n", start)) {
+        const line = this.#rest.slice(start, end);
+        start = end + 1;
+        if (take(line)) {
+          this.#rest = this.#rest.slice(start);
+          return;
+        }
+      }
+      this.#rest = this.#rest.slice(start);
+      const count = await this.#connection.read(this.#bytes);
+      if (count === null) throw new Error("The server closed the connection");
+      this.#rest += this.#decoder.decode(this.#bytes.subarray(0, count), { stream: true });
+    }
+  }
+}
+
+/** One request at a time, on one connection if the server keeps it. */
+class Client implements Disposable {
+  readonly #dialect: Dialect;
+  #connection: Deno.Conn;
+  #lines: Lines;
+  #used = false;
+
+  private constructor(dialect: Dialect, connection: Deno.Conn) {
+    this.#dialect = dialect;
+    this.#connection = connection;
+    this.#lines = new Lines(connection);
+  }
+
+  static async connect(job: StreamJob): Promise<Client> {
+    const dialect = dialectOf(job);
+    return new Client(dialect, await dialect.connect());
+  }
+
+  async ask(prompt: string): Promise<Answer> {
+    if (this.#used && !this.#dialect.keepsConnections) await this.#reconnect();
+    this.#used = true;
+    const start = performance.now();
+    await writeAll(this.#connection, this.#dialect.request(prompt));
+    let first = 0;
+    let pieces = 0;
+    let ending: Ending | undefined;
+    await this.#lines.until((line) => {
+      if (this.#dialect.isText(line)) {
+        if (pieces++ === 0) first = performance.now();
+        return false;
+      }
+      ending = this.#dialect.other(line);
+      return ending !== undefined;
+    });
+    const totalMs = performance.now() - start;
+    if (ending === undefined || pieces === 0) throw new Error("The answer has no text");
+    return { ...ending, pieces, firstMs: first - start, totalMs };
+  }
+
+  async #reconnect(): Promise<void> {
+    this.#connection.close();
+    this.#connection = await this.#dialect.connect();
+    this.#lines = new Lines(this.#connection);
+  }
+
+  [Symbol.dispose](): void {
+    this.#connection.close();
+  }
+}
+
+async function stream(job: StreamJob): Promise<StreamResult> {
+  using open = new DisposableStack();
+  const clients = await Promise.all(job.prompts.map(async () => open.use(await Client.connect(job))));
+  const start = performance.now();
+  const answers = await Promise.all(clients.map(async (client, index) => {
+    const mine: Answer[] = [];
+    for (const prompt of job.prompts[index] ?? []) mine.push(await client.ask(prompt));
+    return mine;
+  }));
+  return { wallMs: performance.now() - start, answers: answers.flat() };
+}
+
+async function refusals(job: RefusalJob): Promise<RefusalResult> {
+  using connection = await Deno.connect({ transport: "unix", path: job.path });
+  const lines = new Lines(connection);
+  const request = inferdRequest("May I?");
+  const latenciesMs: number[] = [];
+  for (let left = job.count; left > 0; left--) {
+    const start = performance.now();
+    await writeAll(connection, request);
+    await lines.until((line) => {
+      if (!line.includes('"code":"queue_full"')) throw new Error(`Not refused: ${line.slice(0, 200)}`);
+      return true;
+    });
+    latenciesMs.push(performance.now() - start);
+    await delay(job.gapMs);
+  }
+  return { latenciesMs };
+}
+
+async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
+async function reply(line: string): Promise<LoadReply> {
+  try {
+    const job: LoadJob = JSON.parse(line);
+    return { result: job.kind === "stream" ? await stream(job) : await refusals(job) };
+  } catch (error) {
+    return { failed: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+if (import.meta.main) {
+  const jobs = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+  for await (const job of jobs) console.log(JSON.stringify(await reply(job)));
+}

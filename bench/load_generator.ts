@@ -1,0 +1,38 @@
+/**
+ * The benchmark's end of the load generator.
+ */
+import { join } from "@std/path";
+import { Process } from "./processes.ts";
+import type { LoadJob, LoadReply, RefusalJob, RefusalResult, StreamJob, StreamResult } from "./load_job.ts";
+
+/** A load generator process. One job at a time. */
+export class LoadGenerator implements AsyncDisposable {
+  readonly #process: Process;
+  readonly #jobs: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #replies: ReadableStreamDefaultReader<string>;
+
+  constructor() {
+    this.#process = new Process("load generator", Deno.execPath(), {
+      args: ["run", "-A", join(import.meta.dirname ?? ".", "load.ts")],
+      stdin: "piped",
+    });
+    this.#jobs = this.#process.stdin.getWriter();
+    this.#replies = this.#process.lines.getReader();
+  }
+
+  run(job: StreamJob): Promise<StreamResult>;
+  run(job: RefusalJob): Promise<RefusalResult>;
+  async run(job: LoadJob): Promise<StreamResult | RefusalResult> {
+    await this.#jobs.write(new TextEncoder().encode(JSON.stringify(job) + "\n"));
+    const { value } = await Promise.race([this.#replies.read(), this.#process.died]);
+    const reply: LoadReply = JSON.parse(value ?? '{"failed":"The load generator ended"}');
+    if ("failed" in reply) throw new Error(`The load generator failed: ${reply.failed}`);
+    return reply.result;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#jobs.close().catch(() => {});
+    await this.#replies.cancel();
+    await this.#process[Symbol.asyncDispose]();
+  }
+}

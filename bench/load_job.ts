@@ -1,0 +1,84 @@
+/**
+ * What the benchmark and its load generator say to each other, one JSON object a line.
+ */
+
+/** Where to send requests, and in which language. */
+export type Target =
+  | { readonly protocol: "inferd"; readonly path: string }
+  | {
+    readonly protocol: "llama-server";
+    readonly port: number;
+    /** Takes messages, as inferd does, or a prompt with the chat template already rendered around it. */
+    readonly endpoint: PeerEndpoint;
+    /** The chat template, rendered, before and after the prompt; for `completion`. */
+    readonly before: string;
+    readonly after: string;
+  };
+
+/** The two ways to ask llama-server for text: `/v1/chat/completions` and `/completion`. */
+export type PeerEndpoint = "chat" | "completion";
+
+/** How tokens are chosen. */
+export interface LoadSampling {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number;
+  readonly seed: number;
+}
+
+/** Clients that stream one answer after another, each on its own connection. */
+export interface StreamJob {
+  readonly kind: "stream";
+  readonly target: Target;
+  /** For each client the prompts it sends. */
+  readonly prompts: readonly (readonly string[])[];
+  readonly maxTokens: number;
+  readonly sampling: LoadSampling;
+}
+
+/** One client that is refused, time and again. */
+export interface RefusalJob {
+  readonly kind: "refusal";
+  readonly path: string;
+  readonly count: number;
+  /** Pause after each answer. */
+  readonly gapMs: number;
+}
+
+/** What the load generator can be told. */
+export type LoadJob = StreamJob | RefusalJob;
+
+/** The end of an answer, as its server tells it. */
+export interface Ending {
+  /** Tokens generated, without the one that ends an answer. */
+  readonly tokens: number;
+  readonly promptTokens: number;
+}
+
+/** One answer, seen from the client. */
+export interface Answer extends Ending {
+  /** From the request to the first text. */
+  readonly firstMs: number;
+  readonly totalMs: number;
+  /** Pieces of text that arrived. */
+  readonly pieces: number;
+}
+
+/** What came of a {@linkcode StreamJob}. */
+export interface StreamResult {
+  /** From the first request to the end of the last answer. */
+  readonly wallMs: number;
+  readonly answers: readonly Answer[];
+}
+
+/** What came of a {@linkcode RefusalJob}. */
+export interface RefusalResult {
+  /** From request to refusal, each. */
+  readonly latenciesMs: readonly number[];
+}
+
+/** What the load generator answers. */
+export type LoadReply =
+  | { readonly result: StreamResult | RefusalResult }
+  | { readonly failed: string };

@@ -1,0 +1,142 @@
+/**
+ * `deno task bench`: measures the daemon, beside llama-server where it has a counterpart, and prints a table.
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { join } from "@std/path";
+import { benchBoot } from "./boot.ts";
+import { benchEngine } from "./engine.ts";
+import { LoadGenerator } from "./load_generator.ts";
+import type { PeerEndpoint } from "./load_job.ts";
+import { peerFolder, PeerUnavailableError } from "./peer.ts";
+import { benchPipeline } from "./pipeline.ts";
+import { stderrProgress } from "./progress.ts";
+import { missedBy, ratio, type Row, table } from "./report.ts";
+
+const SECTIONS = ["engine", "pipeline", "boot"] as const;
+const ENDPOINTS = ["chat", "completion"] as const satisfies readonly PeerEndpoint[];
+type Section = typeof SECTIONS[number];
+
+const HELP = `Usage: deno task bench [FLAGS]
+
+Measures inferd, beside llama-server where it has a counterpart, and prints a table of medians.
+The first run builds llama-server (git, cmake and a C++ compiler are needed; some minutes) and
+writes a model of 218 MB, both into bench/.cache.
+
+  --only SECTION    engine, pipeline or boot; may be given several times (default: all)
+  --rounds N        how often each thing is measured (default: 5)
+  --quick           fewer rounds and shorter ones; rough figures
+  --no-peer         leave llama-server out
+  --peer-only       leave inferd out
+  --peer-endpoint E chat (messages, as inferd takes them) or completion (the chat template already
+                    rendered, so less work for llama-server; default: chat)
+  --json            print JSON instead of the table
+  -h, --help        this text
+
+INFERD_BENCH_PEER_DIR names a folder with llama-server and llama-bench to use instead of building them.
+`;
+
+interface Flags {
+  readonly sections: readonly Section[];
+  readonly rounds: number;
+  readonly quick: boolean;
+  readonly peer: boolean;
+  readonly peerOnly: boolean;
+  readonly endpoint: PeerEndpoint;
+  readonly json: boolean;
+  readonly help: boolean;
+}
+
+/** The command line is wrong; the message says how. */
+class UsageError extends Error {}
+
+function readFlags(args: readonly string[]): Flags {
+  const parsed = parseArgs(args, {
+    boolean: ["quick", "peer", "peer-only", "json", "help"],
+    string: ["only", "rounds", "peer-endpoint"],
+    collect: ["only"],
+    negatable: ["peer"],
+    default: { peer: true, "peer-endpoint": "chat" },
+    alias: { help: "h" },
+    unknown: (arg) => {
+      throw new UsageError(`Unknown argument "${arg}"; "--help" lists what is allowed`);
+    },
+  });
+  const sections = (parsed.only as string[]).map((name) => {
+    const section = SECTIONS.find((known) => known === name);
+    if (section === undefined) throw new UsageError(`--only must be one of ${SECTIONS.join(", ")}, got "${name}"`);
+    return section;
+  });
+  const rounds = Number(parsed.rounds ?? (parsed.quick ? 3 : 5));
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) {
+    throw new UsageError(`--rounds must be a whole number from 1 to 1000, got "${parsed.rounds}"`);
+  }
+  const endpoint = ENDPOINTS.find((known) => known === parsed["peer-endpoint"]);
+  if (endpoint === undefined) {
+    throw new UsageError(`--peer-endpoint must be one of ${ENDPOINTS.join(", ")}, got "${parsed["peer-endpoint"]}"`);
+  }
+  if (parsed["peer-only"] && !parsed.peer) throw new UsageError("--peer-only and --no-peer leave nothing to measure");
+  return {
+    sections: sections.length > 0 ? sections : SECTIONS,
+    rounds,
+    quick: parsed.quick,
+    peer: parsed.peer,
+    peerOnly: parsed["peer-only"],
+    endpoint,
+    json: parsed.json,
+    help: parsed.help,
+  };
+}
+
+async function main(flags: Flags): Promise<void> {
+  const { rounds, quick } = flags;
+  const cache = join(import.meta.dirname ?? ".", ".cache");
+  await Deno.mkdir(cache, { recursive: true });
+  const progress = stderrProgress();
+  let folder = flags.peer ? Deno.env.get("INFERD_BENCH_PEER_DIR") : undefined;
+  if (flags.peer && folder === undefined && flags.sections.includes("engine")) {
+    try {
+      folder = await peerFolder(cache, progress);
+    } catch (error) {
+      if (!(error instanceof PeerUnavailableError) || flags.peerOnly) throw error;
+      progress.note(`${error.message}; going on without a peer`);
+    }
+  }
+  const rows: Row[] = [];
+  {
+    await using load = new LoadGenerator();
+    const common = { rounds, quick, load, progress };
+    for (const section of flags.sections) {
+      if (section === "engine") {
+        rows.push(
+          ...await benchEngine({
+            ...common,
+            cache,
+            peerOnly: flags.peerOnly,
+            endpoint: flags.endpoint,
+            ...(folder !== undefined && { peerFolder: folder }),
+          }),
+        );
+      } else if (!flags.peerOnly) {
+        rows.push(...section === "pipeline" ? await benchPipeline(common) : await benchBoot(common));
+      }
+    }
+  }
+  progress.clear();
+  if (flags.json) {
+    const lines = rows.map((row) => ({ ...row, ratio: ratio(row), missed_by: missedBy(row) }));
+    console.log(JSON.stringify({ deno: Deno.version.deno, cores: navigator.hardwareConcurrency, rounds, rows: lines }));
+  } else {
+    console.log(table(rows, Deno.stdout.isTerminal() && !Deno.noColor));
+  }
+}
+
+if (import.meta.main) {
+  try {
+    const flags = readFlags(Deno.args);
+    if (flags.help) console.log(HELP.trimEnd());
+    else await main(flags);
+  } catch (error) {
+    console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+    Deno.exitCode = error instanceof UsageError ? 2 : 1;
+  }
+}

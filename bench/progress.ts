@@ -1,0 +1,60 @@
+/**
+ * What the benchmark says while it works: one line on stderr that is written over again on a terminal, and a plain line
+ * for each step elsewhere. Owns no measuring.
+ */
+const encoder = new TextEncoder();
+const WIDTH = 24;
+
+/** Tells people how far things are. */
+export interface Progress {
+  /** A step begins. */
+  step(text: string): void;
+  /** How far the step is, 0 … 1. */
+  at(fraction: number, note?: string): void;
+  /** Something worth keeping on the screen. */
+  note(text: string): void;
+  /** Take away what is written over. */
+  clear(): void;
+}
+
+/**
+ * Progress on stderr.
+ *
+ * @returns A bar on a terminal, lines elsewhere.
+ */
+export function stderrProgress(): Progress {
+  const print = (text: string): void => {
+    Deno.stderr.writeSync(encoder.encode(text));
+  };
+  if (!Deno.stderr.isTerminal()) {
+    return {
+      step: (text) => print(`${text}\n`),
+      at: () => {},
+      note: (text) => print(`${text}\n`),
+      clear: () => {},
+    };
+  }
+  let current = "";
+  const columns = (): number => {
+    try {
+      return Deno.consoleSize().columns;
+    } catch {
+      return 80;
+    }
+  };
+  const draw = (text: string): void => print(`\r\x1b[2K${text.slice(0, columns() - 1)}`);
+  return {
+    step(text): void {
+      current = text;
+      draw(text);
+    },
+    at(fraction, note = ""): void {
+      const full = Math.round(Math.min(1, Math.max(0, fraction)) * WIDTH);
+      draw(`[${"#".repeat(full)}${"-".repeat(WIDTH - full)}] ${current} ${note}`);
+    },
+    note(text): void {
+      print(`\r\x1b[2K${text}\n`);
+    },
+    clear: () => print("\r\x1b[2K"),
+  };
+}

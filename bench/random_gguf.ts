@@ -1,0 +1,172 @@
+/**
+ * A Llama of a given shape with random Q8_0 weights and the built-in model's tokenizer and chat template: it talks
+ * nonsense at the speed of a model of its size. Only for timing.
+ */
+import {
+  fileHead,
+  type GgufMetadata,
+  type GgufValue,
+  padding,
+  readMetadata,
+  tensorBytes,
+  type TensorHead,
+} from "./gguf.ts";
+
+/** The shape of a Llama. */
+export interface LlamaShape {
+  readonly width: number;
+  readonly layers: number;
+  readonly feedForward: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+}
+
+/** 203 million parameters are read for each token. */
+export const BENCH_SHAPE: LlamaShape = { width: 1024, layers: 16, feedForward: 3072, heads: 16, kvHeads: 8 };
+
+const CONTEXT_TOKENS = 4096;
+const NORMAL_TOKEN = 1;
+const MOSTLY_Q8_0 = 7;
+const Q8_BLOCK_BYTES = 34;
+/** 2⁻¹² as a half float: the block scale that gives uniform bytes a standard deviation of 0.018. */
+const Q8_SCALE = 0x0c00;
+const CHUNK_BLOCKS = 32 * 1024;
+
+/**
+ * Write such a model.
+ *
+ * @param path Where to; written to a file beside it first, so that a file of that name is always whole.
+ * @param options Whose tokenizer it gets, its shape, where the weights' randomness starts, whom to tell how far it is.
+ */
+export async function writeRandomModel(
+  path: string,
+  options: { tokenizerFrom: string; shape: LlamaShape; seed: number; onProgress?: (fraction: number) => void },
+): Promise<void> {
+  const source = readMetadata(await Deno.readFile(options.tokenizerFrom));
+  const drawable = drawableTokens(source);
+  const tensors = tensorsOf(options.shape, drawable.length);
+  const total = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+  const random = new RandomBlocks(options.seed);
+  const partial = `${path}.partial`;
+  let written = 0;
+  {
+    using file = await Deno.open(partial, { create: true, write: true, truncate: true });
+    await writeAll(file, fileHead(metadataOf(source, options.shape), tensors));
+    for (const tensor of tensors) {
+      const bytes = tensorBytes(tensor);
+      const parts = tensor.type === "f32" ? [ones(bytes)] : random.tensor(tensor, drawable);
+      for (const part of parts) {
+        await writeAll(file, part);
+        written += part.length;
+        options.onProgress?.(written / total);
+      }
+      await writeAll(file, new Uint8Array(padding(bytes)));
+    }
+  }
+  await Deno.rename(partial, path);
+}
+
+/**
+ * Which tokens the model may ever say: plain ASCII text. The others (control tokens, tokens that end an answer, halves
+ * of characters) get a row of zeros in the output matrix, which no sampler prefers to the best of two thousand random
+ * ones. So an answer never ends early, and every token is one piece of text.
+ */
+function drawableTokens(metadata: GgufMetadata): boolean[] {
+  const tokens = metadata.get("tokenizer.ggml.tokens")?.value;
+  const types = metadata.get("tokenizer.ggml.token_type")?.value;
+  if (!Array.isArray(tokens) || !Array.isArray(types)) throw new TypeError("The tokenizer's model lists no tokens");
+  // Byte-level BPE writes a space as Ġ and a line feed as Ċ.
+  return tokens.map((token, index) => types[index] === NORMAL_TOKEN && /^[\x21-\x7eĠĊ]+$/.test(String(token)));
+}
+
+function metadataOf(source: GgufMetadata, shape: LlamaShape): GgufMetadata {
+  const uint = (value: number): GgufValue => ({ type: "uint32", value });
+  const float = (value: number): GgufValue => ({ type: "float32", value });
+  const text = (value: string): GgufValue => ({ type: "string", value });
+  return new Map<string, GgufValue>([
+    ["general.architecture", text("llama")],
+    ["general.name", text("random")],
+    ["general.file_type", uint(MOSTLY_Q8_0)],
+    ["llama.context_length", uint(CONTEXT_TOKENS)],
+    ["llama.embedding_length", uint(shape.width)],
+    ["llama.block_count", uint(shape.layers)],
+    ["llama.feed_forward_length", uint(shape.feedForward)],
+    ["llama.attention.head_count", uint(shape.heads)],
+    ["llama.attention.head_count_kv", uint(shape.kvHeads)],
+    ["llama.attention.layer_norm_rms_epsilon", float(1e-5)],
+    ["llama.rope.dimension_count", uint(shape.width / shape.heads)],
+    ["llama.rope.freq_base", float(10_000)],
+    ...[...source].filter(([key]) => key.startsWith("tokenizer.")),
+  ]);
+}
+
+function tensorsOf(shape: LlamaShape, vocabulary: number): TensorHead[] {
+  const { width, feedForward } = shape;
+  const kvWidth = width / shape.heads * shape.kvHeads;
+  const matrix = (name: string, rows: number, columns: number): TensorHead => ({
+    name: `${name}.weight`,
+    dimensions: [columns, rows],
+    type: "q8_0",
+  });
+  const norm = (name: string): TensorHead => ({ name: `${name}.weight`, dimensions: [width], type: "f32" });
+  return [
+    matrix("token_embd", vocabulary, width),
+    norm("output_norm"),
+    matrix("output", vocabulary, width),
+    ...Array.from({ length: shape.layers }, (_, layer) => `blk.${layer}`).flatMap((block) => [
+      norm(`${block}.attn_norm`),
+      norm(`${block}.ffn_norm`),
+      matrix(`${block}.attn_q`, width, width),
+      matrix(`${block}.attn_k`, kvWidth, width),
+      matrix(`${block}.attn_v`, kvWidth, width),
+      matrix(`${block}.attn_output`, width, width),
+      matrix(`${block}.ffn_gate`, feedForward, width),
+      matrix(`${block}.ffn_up`, feedForward, width),
+      matrix(`${block}.ffn_down`, width, feedForward),
+    ]),
+  ];
+}
+
+function ones(bytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new Float32Array(bytes / 4).fill(1).buffer);
+}
+
+/** Random Q8_0 data, the same for the same seed. */
+class RandomBlocks {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = (seed ^ 0x9e3779b9) >>> 0 || 1;
+  }
+
+  *tensor(head: TensorHead, drawable: readonly boolean[]): Generator<Uint8Array<ArrayBuffer>> {
+    const rowBlocks = (head.dimensions[0] ?? 0) / 32;
+    const blocks = tensorBytes(head) / Q8_BLOCK_BYTES;
+    for (let first = 0; first < blocks; first += CHUNK_BLOCKS) {
+      const count = Math.min(CHUNK_BLOCKS, blocks - first);
+      const bytes = new Uint8Array(count * Q8_BLOCK_BYTES);
+      const words = new Uint16Array(bytes.buffer);
+      let at = 0;
+      for (let block = 0; block < count; block++) {
+        const silent = head.name === "output.weight" && !drawable[Math.floor((first + block) / rowBlocks)];
+        words[at++] = Q8_SCALE;
+        for (let pair = 0; pair < 16; pair++) words[at++] = silent ? 0 : this.#next();
+      }
+      yield bytes;
+    }
+  }
+
+  /** Xorshift: two random bytes from the middle of the state. */
+  #next(): number {
+    let state = this.#state;
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    this.#state = state;
+    return (state >>> 8) & 0xffff;
+  }
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+}

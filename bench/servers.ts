@@ -1,0 +1,187 @@
+/**
+ * The two servers under test, each started from its own program with the same model, threads and slots, in folders of
+ * its own. Knows how they are told what to do and when they are ready.
+ */
+import { delay } from "@std/async/delay";
+import { join } from "@std/path";
+import { Process } from "./processes.ts";
+import type { PeerEndpoint, Target } from "./load_job.ts";
+
+/** The project's folder. */
+export const PROJECT: string = join(import.meta.dirname ?? ".", "..");
+
+const READY_TIMEOUT_MS = 60_000;
+const POLL_MS = 5;
+
+/** What both engines are told. */
+export interface ServerOptions {
+  readonly model: string;
+  readonly threads: number;
+  /** Requests decoded together. */
+  readonly parallel: number;
+  /** Tokens one request may use. */
+  readonly contextTokens: number;
+}
+
+/** A server that answers. */
+export interface Server extends AsyncDisposable {
+  readonly target: Target;
+}
+
+/** llama-server, ready. */
+export class LlamaServer implements Server {
+  readonly target: Target & { protocol: "llama-server" };
+  readonly #process: Process;
+
+  private constructor(process: Process, target: Target & { protocol: "llama-server" }) {
+    this.#process = process;
+    this.target = target;
+  }
+
+  /**
+   * Start it and wait until it answers.
+   *
+   * @param folder Where `llama-server` is.
+   * @param options What to serve, and how.
+   * @param endpoint How it will be asked.
+   * @returns The server.
+   */
+  static async start(folder: string, options: ServerOptions, endpoint: PeerEndpoint): Promise<LlamaServer> {
+    const port = freePort();
+    const process = new Process("llama-server", join(folder, "llama-server"), {
+      args: [
+        ...["--model", options.model, "--host", "127.0.0.1", "--port", `${port}`],
+        ...["--threads", `${options.threads}`, "--parallel", `${options.parallel}`],
+        // Its context is shared out among the slots.
+        ...["--ctx-size", `${options.contextTokens * options.parallel}`],
+      ],
+    });
+    try {
+      void process.lines.cancel();
+      const url = `http://127.0.0.1:${port}`;
+      await answering(process, async () => {
+        const response = await fetch(`${url}/health`);
+        await response.body?.cancel();
+        return response.ok;
+      });
+      const mark = "@PROMPT@";
+      const response = await fetch(`${url}/apply-template`, {
+        method: "POST",
+        body: JSON.stringify({
+          messages: [{ role: "user", content: mark }],
+          chat_template_kwargs: { enable_thinking: false },
+        }),
+      });
+      const [before = "", after = ""] = ((await response.json()).prompt as string).split(mark);
+      return new LlamaServer(process, { protocol: "llama-server", endpoint, port, before, after });
+    } catch (error) {
+      await process[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#process[Symbol.asyncDispose]();
+  }
+}
+
+/** inferd, ready, in folders of its own. */
+export class Inferd implements Server {
+  readonly target: Target & { protocol: "inferd" };
+  /** From the command to the first connection that was taken. */
+  readonly readyMs: number;
+  readonly #process: Process;
+  readonly #home: string;
+
+  private constructor(process: Process, home: string, started: { path: string; readyMs: number }) {
+    this.#process = process;
+    this.#home = home;
+    this.target = { protocol: "inferd", path: started.path };
+    this.readyMs = started.readyMs;
+  }
+
+  /**
+   * Start the daemon and wait until it takes a connection.
+   *
+   * @param args What follows `deno`.
+   * @param env Further variables.
+   * @returns The daemon.
+   */
+  static async start(args: readonly string[], env: Record<string, string> = {}): Promise<Inferd> {
+    const home = await Deno.makeTempDir({ prefix: "inferd-bench-" });
+    const path = join(home, "run", "inferd", "infer.sock");
+    await Deno.mkdir(join(home, "run"));
+    const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("INFERD_"));
+    const start = performance.now();
+    const process = new Process("inferd", Deno.execPath(), {
+      args: [...args],
+      cwd: PROJECT,
+      clearEnv: true,
+      env: {
+        ...Object.fromEntries(inherited),
+        DENO_DIR: await denoDir(),
+        HOME: home,
+        XDG_RUNTIME_DIR: join(home, "run"),
+        ...env,
+      },
+    });
+    try {
+      void process.lines.cancel();
+      await answering(process, async () => {
+        (await Deno.connect({ transport: "unix", path })).close();
+        return true;
+      });
+      return new Inferd(process, home, { path, readyMs: performance.now() - start });
+    } catch (error) {
+      await process[Symbol.asyncDispose]();
+      await Deno.remove(home, { recursive: true });
+      throw error;
+    }
+  }
+
+  /** The daemon's own process, whatever started it. */
+  async pid(): Promise<number> {
+    return Number(await Deno.readTextFile(join(this.#home, "run", "inferd", "inferd.pid")));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process[Symbol.asyncDispose]();
+    await Deno.remove(this.#home, { recursive: true });
+  }
+}
+
+/**
+ * The arguments that make the daemon serve a model as the peer is told to.
+ *
+ * @param options What to serve, and how.
+ * @returns What follows `deno`.
+ */
+export function serveModel(options: ServerOptions): string[] {
+  return [
+    ...["run", "-A", "main.ts", "serve", "--backend", "llamacpp", "--model", options.model],
+    ...["--threads", `${options.threads}`, "--parallel", `${options.parallel}`],
+    ...["--n-ctx", `${options.contextTokens}`],
+  ];
+}
+
+let knownDenoDir: Promise<string> | undefined;
+
+/** Where Deno keeps what it has fetched and compiled: it must not move with `HOME`. */
+function denoDir(): Promise<string> {
+  knownDenoDir ??= new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output()
+    .then(({ stdout }) => JSON.parse(new TextDecoder().decode(stdout)).denoDir);
+  return knownDenoDir;
+}
+
+async function answering(process: Process, ask: () => Promise<boolean>): Promise<void> {
+  const tooLate = performance.now() + READY_TIMEOUT_MS;
+  while (!(await Promise.race([process.died, ask().catch(() => false)]))) {
+    if (performance.now() > tooLate) throw new Error(`A server was not ready within ${READY_TIMEOUT_MS / 1000} s`);
+    await delay(POLL_MS);
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}

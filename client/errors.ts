@@ -1,0 +1,257 @@
+/**
+ * Everything the client throws, one class per condition, and the one place that turns a wire code into a class. Tell
+ * errors apart by class, or by `code` where a daemon is newer than this client; never by text.
+ */
+import type { V1ErrorCode } from "./protocol/mod.ts";
+
+/**
+ * What every error of this client is. The reason of an aborted signal is thrown as it is, and wrong arguments are a
+ * `TypeError` or `RangeError`.
+ *
+ * @example
+ * ```ts
+ * import { type Client, InferdError } from "@inferd/client";
+ *
+ * export async function ask(client: Client, prompt: string): Promise<string | undefined> {
+ *   try {
+ *     return await client.generate(prompt).text();
+ *   } catch (error) {
+ *     if (error instanceof InferdError && error.retryable) return undefined;
+ *     throw error;
+ *   }
+ * }
+ * ```
+ */
+export class InferdError extends Error {
+  /** Names the class. */
+  override readonly name: string = "InferdError";
+  /** Whether the same call may succeed later without being changed. Back off before. */
+  readonly retryable: boolean;
+
+  /**
+   * Make one.
+   *
+   * @param message One sentence for a person.
+   * @param options `retryable` (default false) and the cause.
+   */
+  constructor(message: string, options: { readonly retryable?: boolean; readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** The daemon answered with an error frame. A code this client does not know is this class itself, not retryable. */
+export class DaemonError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "DaemonError";
+  /** The wire code, e.g. `queue_full`. */
+  readonly code: string;
+
+  /**
+   * Make one.
+   *
+   * @param code The wire code.
+   * @param message The daemon's sentence.
+   * @param options `retryable`, default false.
+   */
+  constructor(code: string, message: string, options: { readonly retryable?: boolean } = {}) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** `queue_full`: no place at submit time. Retry with backoff. */
+export class QueueFullError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "QueueFullError";
+
+  /**
+   * Make one.
+   *
+   * @param message The daemon's sentence.
+   */
+  constructor(message: string) {
+    super("queue_full", message, { retryable: true });
+  }
+}
+
+/** `backend_unavailable`: no backend, or it failed before or during the answer. May be retried. */
+export class BackendUnavailableError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "BackendUnavailableError";
+
+  /**
+   * Make one.
+   *
+   * @param message The daemon's sentence.
+   */
+  constructor(message: string) {
+    super("backend_unavailable", message, { retryable: true });
+  }
+}
+
+/** `invalid_request`: the request breaks a rule, or its prompt does not fit the context. Not unchanged again. */
+export class InvalidRequestError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "InvalidRequestError";
+
+  /**
+   * Make one.
+   *
+   * @param message The daemon's sentence.
+   */
+  constructor(message: string) {
+    super("invalid_request", message);
+  }
+}
+
+/** `frame_too_large`: the request is over the frame limit. Told by the client before anything is sent, too. */
+export class FrameTooLargeError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "FrameTooLargeError";
+
+  /**
+   * Make one.
+   *
+   * @param message What is too large.
+   */
+  constructor(message: string) {
+    super("frame_too_large", message);
+  }
+}
+
+/** `internal`: a bug of the daemon's; its log says more. */
+export class InternalError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "InternalError";
+
+  /**
+   * Make one.
+   *
+   * @param message The daemon's sentence.
+   */
+  constructor(message: string) {
+    super("internal", message);
+  }
+}
+
+/**
+ * No connection could be made. `retryable` tells a daemon that is not there yet (no socket, nothing listens) from what
+ * waiting does not mend (permission denied, not a socket).
+ */
+export class ConnectError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "ConnectError";
+  /** What was tried: `unix:<path>` or `tcp:<host>:<port>`. */
+  readonly endpoint: string;
+  /** The system's error code, e.g. `ENOENT`, where there is one. */
+  readonly code: string | undefined;
+
+  /**
+   * Make one.
+   *
+   * @param message One sentence for a person.
+   * @param options What was tried, the system's code and error, and whether to try again.
+   */
+  constructor(
+    message: string,
+    options: {
+      readonly endpoint: string;
+      readonly code?: string | undefined;
+      readonly retryable?: boolean;
+      readonly cause?: unknown;
+    },
+  ) {
+    super(message, options);
+    this.endpoint = options.endpoint;
+    this.code = options.code;
+  }
+}
+
+/**
+ * The daemon closed the connection before the answer was complete: it ended, was cut off, or (over TCP) did not like
+ * the API key. May be retried.
+ */
+export class ConnectionClosedError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "ConnectionClosedError";
+
+  /**
+   * Make one.
+   *
+   * @param message One sentence for a person.
+   * @param options The cause.
+   */
+  constructor(message: string, options: { readonly cause?: unknown } = {}) {
+    super(message, { ...options, retryable: true });
+  }
+}
+
+/** What came is not the protocol: another program listens there, or one side has a bug. */
+export class ProtocolError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "ProtocolError";
+}
+
+/** The time this call was given is over; `cause` is what the last attempt failed with. May be retried. */
+export class TimeoutError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "TimeoutError";
+
+  /**
+   * Make one.
+   *
+   * @param message One sentence for a person.
+   * @param options The cause.
+   */
+  constructor(message: string, options: { readonly cause?: unknown } = {}) {
+    super(message, { ...options, retryable: true });
+  }
+}
+
+/** The consumer left the loop before the answer was complete, so there is no result. */
+export class CancelledError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "CancelledError";
+}
+
+/** The client was closed, or is draining and takes nothing new. */
+export class ClientClosedError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "ClientClosedError";
+}
+
+const CLASSES: Readonly<Record<V1ErrorCode, new (message: string) => DaemonError>> = {
+  queue_full: QueueFullError,
+  backend_unavailable: BackendUnavailableError,
+  invalid_request: InvalidRequestError,
+  frame_too_large: FrameTooLargeError,
+  internal: InternalError,
+};
+
+/**
+ * The error an error frame stands for.
+ *
+ * @param code The frame's code, known or not.
+ * @param message The frame's message.
+ * @returns The error.
+ */
+export function daemonError(code: string, message: string): DaemonError {
+  if (!Object.hasOwn(CLASSES, code)) return new DaemonError(code, message);
+  return new CLASSES[code as V1ErrorCode](message);
+}
+
+/**
+ * Give an error that was made far from the caller's code the stack of the call.
+ *
+ * @param error Anything; only errors of this client are changed.
+ * @param call An error made where the call came in.
+ * @returns The same error.
+ */
+export function withCallerStack<T>(error: T, call: Error): T {
+  if (error instanceof InferdError) {
+    const frames = call.stack?.slice(call.stack.indexOf("\n")) ?? "";
+    error.stack = `${error.name}: ${error.message}${frames}`;
+  }
+  return error;
+}

@@ -1,0 +1,98 @@
+/**
+ * Waiting: for a daemon that is not there yet, and no longer than was asked.
+ */
+import { InferdError, TimeoutError, withCallerStack } from "./errors.ts";
+import { FIRST_BACKOFF_MS, MOST_BACKOFF_MS } from "./options.ts";
+
+/** The longest time a timer can be set to, in milliseconds; a longer wait is one without end. */
+const MOST_TIMER_MS = 2 ** 31 - 1;
+
+/** How long to wait, and for what. */
+export interface PatienceOptions {
+  /** What is waited for, for the message. */
+  readonly what: string;
+  /** In milliseconds. */
+  readonly timeoutMs: number;
+  /** Gives up. */
+  readonly signal?: AbortSignal | undefined;
+  /** Made where the call came in, for the stacks of errors. */
+  readonly call: Error;
+}
+
+/**
+ * Do something that may be given up or run out of time.
+ *
+ * @param act What to do; it has to settle soon after its signal is aborted.
+ * @param options How long, and for what.
+ * @returns What `act` returned.
+ * @throws {TimeoutError} If time runs out.
+ * @throws The signal's reason, or what `act` threw.
+ */
+export async function within<T>(act: (signal: AbortSignal) => Promise<T>, options: PatienceOptions): Promise<T> {
+  const { what, timeoutMs, signal } = options;
+  signal?.throwIfAborted();
+  const cut = new AbortController();
+  const giveUp = (): void => cut.abort(signal?.reason);
+  signal?.addEventListener("abort", giveUp, { once: true });
+  const timer = timeoutMs > MOST_TIMER_MS
+    ? undefined
+    : setTimeout(() => cut.abort(new TimeoutError(`Cannot ${what} within ${timeoutMs} ms`)), timeoutMs);
+  try {
+    return await act(cut.signal);
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    throw withCallerStack(cut.signal.aborted ? cut.signal.reason : error, options.call);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
+  }
+}
+
+/**
+ * Try until it works, with growing waits in between. Only failures that are `retryable` are tried again.
+ *
+ * @param attempt What to try; it has to settle soon after its signal is aborted.
+ * @param options How long, and for what; with 0 ms there is one attempt, and its failure is thrown as it is.
+ * @returns What `attempt` returned.
+ * @throws {TimeoutError} If time runs out; its cause is the last failure.
+ * @throws The signal's reason, or a failure that waiting does not mend.
+ */
+export async function persist<T>(
+  attempt: (signal: AbortSignal) => Promise<T>,
+  options: PatienceOptions,
+): Promise<T> {
+  if (options.timeoutMs === 0) return await within(attempt, { ...options, timeoutMs: Infinity });
+  let last: unknown;
+  try {
+    return await within(async (signal) => {
+      for (let waitMs = FIRST_BACKOFF_MS;; waitMs = Math.min(waitMs * 2, MOST_BACKOFF_MS)) {
+        try {
+          return await attempt(signal);
+        } catch (error) {
+          if (signal.aborted || !(error instanceof InferdError) || !error.retryable) throw error;
+          last = error;
+        }
+        await pause(waitMs, signal);
+      }
+    }, options);
+  } catch (error) {
+    if (options.signal?.aborted || !(error instanceof TimeoutError) || last === undefined) throw error;
+    const why = last instanceof Error ? `: ${last.message}` : "";
+    throw withCallerStack(new TimeoutError(`${error.message}${why}`, { cause: last }), options.call);
+  }
+}
+
+function pause(waitMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const giveUp = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", giveUp);
+      resolve();
+    }, waitMs);
+    signal.addEventListener("abort", giveUp, { once: true });
+  });
+}

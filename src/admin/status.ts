@@ -1,0 +1,189 @@
+/**
+ * Where the daemon is, as the frames of the admin stream: the snapshot, the capabilities known so far, and every event
+ * for those who listen. Owns which state may follow which; sockets are `server.ts`'s.
+ */
+import {
+  ADMIN_BACKLOG_EVENTS,
+  type AdminFrame,
+  type CapabilitiesFrame,
+  type LoadPhase,
+  type QueueStatus,
+} from "@inferd/client/protocol";
+import type { BackendCapabilities } from "../backend/backend.ts";
+
+const HEAD = { id: "admin", type: "status" } as const;
+
+/** What has to be known to say where the daemon is. */
+export interface StatusBoardOptions {
+  /** The admission queue, now. */
+  readonly queue: () => QueueStatus;
+}
+
+/** Says where the daemon is. */
+export class StatusBoard {
+  readonly #queue: () => QueueStatus;
+  readonly #readers = new Set<StatusReader>();
+  /** By backend, in the order they became known. */
+  readonly #capabilities = new Map<string, BackendCapabilities>();
+  #snapshot: AdminFrame = { ...HEAD, status: "starting" };
+  #closed = false;
+
+  constructor(options: StatusBoardOptions) {
+    this.#queue = options.queue;
+  }
+
+  /** Where the daemon is. */
+  get state(): AdminFrame["status"] {
+    return this.#snapshot.status;
+  }
+
+  /** A model is on its way. Said only while nothing serves: a backend that comes back beside another is no news. */
+  loading(phase: LoadPhase): void {
+    if (this.state === "ready" || this.state === "draining") return;
+    this.#become({ ...HEAD, status: "loading_model", ...phase });
+  }
+
+  /** A backend is ready. Never replaces the snapshot. */
+  capable(backend: string, capabilities: BackendCapabilities): void {
+    this.#capabilities.set(backend, capabilities);
+    this.#tell(this.#capabilitiesLine(backend, capabilities));
+  }
+
+  /** Clients can connect. */
+  ready(): void {
+    if (this.state !== "draining") this.#become({ ...HEAD, status: "ready" });
+  }
+
+  /** No backend serves; `phase` is what has to happen. */
+  restarting(phase: string): void {
+    if (this.state !== "draining") this.#become({ ...HEAD, status: "restarting", phase });
+  }
+
+  /** The daemon is about to end. */
+  draining(): void {
+    if (this.state !== "draining") this.#become({ ...HEAD, status: "draining" });
+  }
+
+  /** The activity log cannot be written. Never replaces the snapshot. */
+  logStopped(reason: string): void {
+    this.#tell(toLine({ ...HEAD, status: "log_stopped", reason }));
+  }
+
+  /** Listen: what is known, then what happens. */
+  subscribe(): StatusReader {
+    const reader = new StatusReader(() => this.#readers.delete(reader));
+    for (const [backend, capabilities] of this.#capabilities) {
+      reader.push(this.#capabilitiesLine(backend, capabilities));
+    }
+    reader.push(toLine(this.#snapshot));
+    if (this.#closed) reader.end();
+    else this.#readers.add(reader);
+    return reader;
+  }
+
+  /** Nothing follows: every reader gets what it has not taken yet, and then the end. */
+  close(): void {
+    this.#closed = true;
+    for (const reader of this.#readers) reader.end();
+    this.#readers.clear();
+  }
+
+  #become(frame: AdminFrame): void {
+    this.#snapshot = frame;
+    this.#tell(toLine(frame));
+  }
+
+  #tell(line: string): void {
+    for (const reader of this.#readers) reader.push(line);
+  }
+
+  #capabilitiesLine(backend: string, known: BackendCapabilities): string {
+    const frame: CapabilitiesFrame = {
+      ...HEAD,
+      status: "capabilities",
+      backend,
+      v2: known.v2,
+      vision: known.vision,
+      audio: known.audio,
+      tools: known.tools,
+      thinking: known.thinking,
+      embed: known.embed,
+      accelerator: known.accelerator,
+      gpu_layers: known.gpuLayers,
+      rerank: known.rerank,
+      model: known.model,
+      n_ctx: known.contextTokens,
+      parallel: known.parallel,
+      queue: this.#queue(),
+    };
+    return toLine(frame);
+  }
+}
+
+/** One who listens, and what was not taken yet. */
+export class StatusReader implements Disposable {
+  readonly #leave: () => void;
+  #lines: string[] = [];
+  /** Lines that were taken and of which nobody has said yet that they arrived. */
+  #taken = 0;
+  #ended = false;
+  #overrun = new AbortController();
+  #wake: (() => void) | undefined;
+
+  constructor(leave: () => void) {
+    this.#leave = leave;
+  }
+
+  /** Fires when the reader has fallen too far behind. */
+  get overrun(): AbortSignal {
+    return this.#overrun.signal;
+  }
+
+  /** Add a line; for the board. */
+  push(line: string): void {
+    if (this.#ended) return;
+    this.#lines.push(line);
+    if (this.#lines.length + this.#taken > ADMIN_BACKLOG_EVENTS) {
+      this.#lines = [];
+      this[Symbol.dispose]();
+      this.#overrun.abort();
+    }
+    this.#wake?.();
+  }
+
+  /** Add the end; for the board. */
+  end(): void {
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  /**
+   * Everything there is, at least one line; what was taken before has arrived.
+   *
+   * @returns The lines with their newlines, or `undefined` at the end.
+   */
+  async take(): Promise<string | undefined> {
+    this.#taken = 0;
+    while (this.#lines.length === 0 && !this.#ended) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
+    }
+    this.#wake = undefined;
+    if (this.#lines.length === 0) return undefined;
+    const lines = this.#lines;
+    this.#lines = [];
+    this.#taken = lines.length;
+    return lines.join("");
+  }
+
+  /** Listen no more. */
+  [Symbol.dispose](): void {
+    this.end();
+    this.#leave();
+  }
+}
+
+function toLine(frame: AdminFrame): string {
+  return JSON.stringify(frame) + "\n";
+}

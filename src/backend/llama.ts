@@ -1,0 +1,441 @@
+/**
+ * The parent side of the engine: requests in, events out, and an engine that dies or hangs is started again.
+ * The process itself is `engine_process.ts`'s, the model file's checks are `models/model_file.ts`'s.
+ */
+import { delay } from "@std/async";
+import type { LlamaBackendConfig } from "../config/options.ts";
+import { type EngineCommand, engineCommand } from "../engine/command.ts";
+import type { EngineConfig, EngineEvent, FromEngine } from "../engine/messages.ts";
+import { checkModelFile, type FileIdentity, ModelFileError, sameFile, verifyModelFile } from "../models/model_file.ts";
+import {
+  type Backend,
+  type BackendCapabilities,
+  type BackendEvent,
+  type BackendNotice,
+  type BackendState,
+  BackendUnavailableError,
+  type GenerationRequest,
+  InvalidRequestError,
+} from "./backend.ts";
+import { type EngineExit, EngineProcess } from "./engine_process.ts";
+import { EventQueue } from "./event_queue.ts";
+
+/** Events of one request that may wait for their reader before the engine pauses it. */
+const MOST_UNTAKEN_EVENTS = 64;
+const FIRST_BACKOFF_MS = 500;
+const MOST_BACKOFF_MS = 30_000;
+const MOST_DEATHS = 5;
+const DEATH_WINDOW_MS = 5 * 60_000;
+const HANG_TIMEOUT_MS = 30_000;
+/** A hang is this many looks in a row without a word, so that one late look of a busy daemon counts once. */
+const HANG_LOOKS = 10;
+const CLOSE_GRACE_MS = 2_000;
+/** What the engine printed last, kept for the record of its death. */
+const STDERR_TAIL_LINES = 12;
+
+/** What a llama backend needs; the model's path is known by now. */
+export type LlamaConfig = LlamaBackendConfig & { readonly parallel: number; readonly modelPath: string };
+
+/** For tests and for the daemon's timeouts. */
+export interface LlamaOptions {
+  /** Absent: the engine's own. */
+  readonly command?: EngineCommand;
+  /** Before the first restart, and the longest; it doubles in between. */
+  readonly backoffMs?: { readonly first: number; readonly most: number };
+  /** So many deaths within the window leave the backend down. */
+  readonly maxDeaths?: number;
+  readonly deathWindowMs?: number;
+  /** Silence while work is waiting. */
+  readonly hangTimeoutMs?: number;
+  /** How long a restarted engine may load; absent: without limit. */
+  readonly loadTimeoutMs?: number;
+  /** Milliseconds, monotonic. */
+  readonly now?: () => number;
+}
+
+interface Running {
+  readonly queue: EventQueue<BackendEvent>;
+  paused: boolean;
+  readonly release: () => void;
+}
+
+/** An engine that is alive, with what is known of it. */
+interface Engine {
+  readonly process: EngineProcess;
+  readonly ready: PromiseWithResolvers<Extract<FromEngine, { type: "ready" }>>;
+  readonly stderr: string[];
+  fatal: string | undefined;
+}
+
+/** A local model in an engine process. */
+export class LlamaBackend implements Backend {
+  readonly name: string;
+  readonly #config: LlamaConfig;
+  readonly #options: LlamaOptions;
+  readonly #now: () => number;
+  readonly #stopping = new AbortController();
+  readonly #running = new Map<number, Running>();
+  #notify: (notice: BackendNotice) => void = () => {};
+  #state: BackendState = "loading";
+  #capabilities: BackendCapabilities | undefined;
+  #engine: Engine | undefined;
+  /** The first launch, then the watch over what was launched. */
+  #work: Promise<void> = Promise.resolve();
+  #verified: FileIdentity | undefined;
+  #deaths: number[] = [];
+  #nextId = 1;
+  #hangTimer: ReturnType<typeof setInterval> | undefined;
+  #silentLooks = 0;
+
+  constructor(config: LlamaConfig, options: LlamaOptions = {}) {
+    this.name = config.name;
+    this.#config = config;
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  get state(): BackendState {
+    return this.#state;
+  }
+
+  get capabilities(): BackendCapabilities | undefined {
+    return this.#capabilities;
+  }
+
+  /** The engine's process id while one is ready. */
+  get enginePid(): number | undefined {
+    return this.#engine?.process.pid;
+  }
+
+  async start(notify: (notice: BackendNotice) => void, signal: AbortSignal): Promise<void> {
+    this.#notify = notify;
+    const started = this.#now();
+    const launched = this.#launch(AbortSignal.any([signal, this.#stopping.signal]));
+    this.#work = launched.then((engine) => this.#supervise(engine), () => {});
+    const { pid } = (await launched).process;
+    this.#log("info", "engine_started", { pid, load_ms: Math.round(this.#now() - started) });
+  }
+
+  generate(request: GenerationRequest, signal: AbortSignal): AsyncIterable<BackendEvent> {
+    return { [Symbol.asyncIterator]: () => this.#begin(request, signal) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state !== "stopped") {
+      this.#state = "stopped";
+      this.#stopping.abort(new BackendUnavailableError(`Backend "${this.name}" has been stopped`));
+      this.#failAll(`Backend "${this.name}" has been stopped`);
+    }
+    await this.#engine?.process.close(CLOSE_GRACE_MS);
+    await this.#work;
+  }
+
+  #begin(request: GenerationRequest, signal: AbortSignal): EventQueue<BackendEvent> {
+    const engine = this.#engine;
+    const id = this.#nextId++;
+    const queue = new EventQueue<BackendEvent>({
+      most: MOST_UNTAKEN_EVENTS,
+      onFull: () => {
+        if (!this.#running.has(id)) return;
+        running.paused = true;
+        engine?.process.send({ op: "pause", id });
+      },
+      onDrained: () => {
+        running.paused = false;
+        engine?.process.send({ op: "resume", id });
+      },
+      onLeft: () => this.#cancel(id),
+    });
+    const abort = (): void => {
+      this.#cancel(id);
+      queue.abort(signal.reason);
+    };
+    const running: Running = {
+      queue,
+      paused: false,
+      release: () => signal.removeEventListener("abort", abort),
+    };
+    if (signal.aborted) {
+      queue.fail(signal.reason);
+    } else if (engine === undefined) {
+      queue.fail(new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`));
+    } else {
+      signal.addEventListener("abort", abort);
+      this.#running.set(id, running);
+      engine.process.send({ op: "generate", id, request });
+      this.#hangTimer ??= setInterval(
+        () => this.#lookForHang(),
+        (this.#options.hangTimeoutMs ?? HANG_TIMEOUT_MS) / HANG_LOOKS,
+      );
+    }
+    return queue;
+  }
+
+  #cancel(id: number): void {
+    if (this.#finish(id) !== undefined) this.#engine?.process.send({ op: "cancel", id });
+  }
+
+  /** Forget a request: nothing that comes for it is listened to any more. */
+  #finish(id: number): Running | undefined {
+    const running = this.#running.get(id);
+    if (running === undefined) return undefined;
+    this.#running.delete(id);
+    running.release();
+    if (this.#running.size === 0) {
+      clearInterval(this.#hangTimer);
+      this.#hangTimer = undefined;
+      this.#silentLooks = 0;
+    }
+    return running;
+  }
+
+  #failAll(message: string): void {
+    for (const id of [...this.#running.keys()]) {
+      this.#finish(id)?.queue.fail(new BackendUnavailableError(message));
+    }
+  }
+
+  #lookForHang(): void {
+    const waiting = [...this.#running.values()].some((running) => !running.paused);
+    this.#silentLooks = waiting ? this.#silentLooks + 1 : 0;
+    if (this.#silentLooks >= HANG_LOOKS) this.#engine?.process.kill("It said nothing while work was waiting");
+  }
+
+  /** Start an engine and wait until it is ready; no process is left when it does not become so. */
+  async #launch(signal: AbortSignal): Promise<Engine> {
+    await this.#checkModel(signal);
+    const engine = this.#spawn();
+    const abort = (): void => engine.process.kill("Loading was given up");
+    signal.addEventListener("abort", abort);
+    try {
+      signal.throwIfAborted();
+      engine.process.send({ op: "load", config: this.#engineConfig() });
+      const ready = await Promise.race([engine.ready.promise, engine.process.exited]);
+      signal.throwIfAborted();
+      if (!("type" in ready)) throw new BackendUnavailableError(this.#deathMessage(engine, ready));
+      await this.#checkSwap();
+      signal.throwIfAborted();
+      this.#becomeReady(engine, ready);
+      return engine;
+    } catch (error) {
+      engine.process.kill("Loading failed");
+      await engine.process.exited;
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  #spawn(): Engine {
+    const { command = engineCommand(this.#config.modelPath) } = this.#options;
+    const stderr: string[] = [];
+    const listener = {
+      onMessage: (message: FromEngine): void => this.#onMessage(engine, message),
+      onStderr: (line: string): void => {
+        stderr.push(line);
+        if (stderr.length > STDERR_TAIL_LINES) stderr.shift();
+        this.#log("debug", "engine_stderr", { line });
+      },
+    };
+    let process: EngineProcess;
+    try {
+      process = new EngineProcess(command, listener);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new BackendUnavailableError(`Cannot start the engine of backend "${this.name}": ${reason}`, {
+        cause: error,
+      });
+    }
+    const engine: Engine = { process, ready: Promise.withResolvers(), stderr, fatal: undefined };
+    return engine;
+  }
+
+  #engineConfig(): EngineConfig {
+    const { modelPath, modelName, parallel, contextTokens, threads, gpuLayers } = this.#config;
+    return {
+      modelPath,
+      modelName,
+      parallel,
+      ...(contextTokens === undefined ? {} : { contextTokens }),
+      ...(threads === undefined ? {} : { threads }),
+      ...(gpuLayers === undefined ? {} : { gpuLayers }),
+    };
+  }
+
+  async #checkModel(signal: AbortSignal): Promise<void> {
+    const { modelPath: path, modelSha256: sha256 } = this.#config;
+    try {
+      this.#notify({ type: "phase", phase: { phase: "checking_local", path } });
+      const identity = await checkModelFile(path);
+      if (sha256 === undefined) return;
+      if (this.#verified !== undefined && sameFile(this.#verified, identity)) return;
+      this.#notify({ type: "phase", phase: { phase: "verify", path } });
+      this.#verified = await verifyModelFile(path, { sha256, signal });
+    } catch (error) {
+      if (!(error instanceof ModelFileError)) throw error;
+      throw new BackendUnavailableError(error.message, { cause: error });
+    }
+  }
+
+  /** The engine opened the file by its path: what it opened is what was verified only if that never changed. */
+  async #checkSwap(): Promise<void> {
+    if (this.#verified === undefined) return;
+    const path = this.#config.modelPath;
+    const same = await checkModelFile(path).then((now) => sameFile(now, this.#verified as FileIdentity), () => false);
+    if (!same) {
+      throw new BackendUnavailableError(`Cannot load model "${path}": it was replaced after its SHA-256 was checked`);
+    }
+  }
+
+  #becomeReady(engine: Engine, ready: Extract<FromEngine, { type: "ready" }>): void {
+    this.#capabilities = {
+      v2: false,
+      vision: false,
+      audio: false,
+      tools: false,
+      thinking: false,
+      embed: false,
+      rerank: false,
+      accelerator: ready.accelerator,
+      gpuLayers: ready.gpuLayers,
+      model: this.#config.modelName,
+      contextTokens: ready.contextTokens,
+      parallel: ready.parallel,
+    };
+    this.#engine = engine;
+    this.#state = "ready";
+    this.#notify({ type: "ready", capabilities: this.#capabilities });
+  }
+
+  #onMessage(engine: Engine, message: FromEngine): void {
+    this.#silentLooks = 0;
+    switch (message.type) {
+      case "step":
+        for (const event of message.events) this.#onEvent(event);
+        break;
+      case "beat":
+        break;
+      case "phase": {
+        const { type: _, ...phase } = message;
+        this.#notify({ type: "phase", phase });
+        break;
+      }
+      case "ready":
+        engine.ready.resolve(message);
+        break;
+      case "fatal":
+        engine.fatal = message.message;
+        engine.process.kill("It said that it cannot go on");
+        break;
+    }
+  }
+
+  #onEvent(event: EngineEvent): void {
+    if ("t" in event) {
+      this.#running.get(event.id)?.queue.push({ type: "text", text: event.t });
+      return;
+    }
+    const queue = this.#finish(event.id)?.queue;
+    if (queue === undefined) return;
+    if ("error" in event) {
+      queue.fail(
+        event.error === "invalid_request"
+          ? new InvalidRequestError(event.message)
+          : new Error(`Engine failed: ${event.message}`),
+      );
+      return;
+    }
+    queue.push({
+      type: "done",
+      reason: event.done,
+      usage: { promptTokens: event.prompt, completionTokens: event.completion, cachedTokens: event.cached },
+    });
+    queue.end();
+  }
+
+  /** Wait for deaths and mend them, until the backend is stopped or down. */
+  async #supervise(first: Engine): Promise<void> {
+    const signal = this.#stopping.signal;
+    for (let engine = first;;) {
+      const exit = await engine.process.exited;
+      this.#engine = undefined;
+      if (signal.aborted) return;
+      const next = await this.#restart(this.#deathMessage(engine, exit), this.#exitFields(engine, exit));
+      if (next === undefined) return;
+      engine = next;
+    }
+  }
+
+  /** After a death: try until one lives, or give up. */
+  async #restart(reason: string, fields: Record<string, unknown>): Promise<Engine | undefined> {
+    const signal = this.#stopping.signal;
+    const died = this.#now();
+    this.#state = "restarting";
+    this.#failAll(`The engine of backend "${this.name}" died and is being restarted`);
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      const deaths = this.#countDeath();
+      this.#log("error", "engine_exited", { ...fields, reason, deaths });
+      if (deaths >= (this.#options.maxDeaths ?? MOST_DEATHS)) {
+        this.#state = "down";
+        this.#notify({ type: "down", reason: `${reason}; it died ${deaths} times and is not started again` });
+        return undefined;
+      }
+      this.#notify({ type: "restarting", reason });
+      const { first, most } = this.#options.backoffMs ?? { first: FIRST_BACKOFF_MS, most: MOST_BACKOFF_MS };
+      try {
+        await delay(Math.min(first * 2 ** (deaths - 1), most), { signal });
+        const engine = await this.#relaunch();
+        this.#log("info", "engine_restarted", {
+          pid: engine.process.pid,
+          attempt,
+          after_ms: Math.round(this.#now() - died),
+        });
+        return engine;
+      } catch (error) {
+        reason = error instanceof Error ? error.message : String(error);
+        fields = {};
+      }
+    }
+    return undefined;
+  }
+
+  async #relaunch(): Promise<Engine> {
+    const limit = new AbortController();
+    const { loadTimeoutMs } = this.#options;
+    const timer = loadTimeoutMs === undefined ? undefined : setTimeout(() => {
+      limit.abort(new BackendUnavailableError(`The engine did not load within ${loadTimeoutMs} ms`));
+    }, loadTimeoutMs);
+    try {
+      return await this.#launch(AbortSignal.any([limit.signal, this.#stopping.signal]));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** @returns How many deaths there were within the window, this one counted. */
+  #countDeath(): number {
+    const now = this.#now();
+    const since = now - (this.#options.deathWindowMs ?? DEATH_WINDOW_MS);
+    this.#deaths = [...this.#deaths.filter((at) => at > since), now];
+    return this.#deaths.length;
+  }
+
+  #deathMessage(engine: Engine, exit: EngineExit): string {
+    if (engine.fatal !== undefined) return engine.fatal;
+    const how = exit.killedFor !== undefined
+      ? `was killed: ${exit.killedFor}`
+      : exit.signal !== null
+      ? `died of ${exit.signal}`
+      : `exited with code ${exit.code}`;
+    const last = engine.stderr.findLast((line) => line.trim() !== "");
+    return `The engine of backend "${this.name}" ${how}${last === undefined ? "" : ` (${last})`}`;
+  }
+
+  #exitFields(engine: Engine, exit: EngineExit): Record<string, unknown> {
+    return { pid: engine.process.pid, code: exit.code, signal: exit.signal, stderr: engine.stderr };
+  }
+
+  #log(level: "debug" | "info" | "warn" | "error", msg: string, fields: Record<string, unknown>): void {
+    this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
+  }
+}

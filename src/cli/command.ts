@@ -1,0 +1,101 @@
+/**
+ * What every command is, and the help text made from it.
+ */
+import { type Setting, type SettingName, SETTINGS } from "../config/settings.ts";
+import type { Machine } from "../config/resolve.ts";
+
+/** There is no daemon to talk to; the program says so and exits with 2. */
+export class UnreachableError extends Error {
+  override readonly name = "UnreachableError";
+}
+
+/** What a command gets from the process; nothing else reads arguments or environment. */
+export interface CommandContext {
+  readonly machine: Machine;
+}
+
+/** A flag of a command's own, for its help. */
+export interface OwnFlag {
+  /** With its value's stand-in, e.g. `--max-tokens N`. */
+  readonly flag: string;
+  readonly help: string;
+}
+
+/** One command of `inferd`. */
+export interface Command {
+  readonly name: string;
+  /** After `inferd`. */
+  readonly usage: string;
+  readonly summary: string;
+  /** Settings it takes, shown with their variables. */
+  readonly settings: readonly SettingName[];
+  readonly flags: readonly OwnFlag[];
+  /** Exit codes, one line each. */
+  readonly exits: readonly string[];
+  /**
+   * Run it.
+   *
+   * @param args What follows the command's name.
+   * @param context The process.
+   * @returns The exit code.
+   * @throws {UsageError} If the command line is wrong.
+   */
+  run(args: readonly string[], context: CommandContext): Promise<number>;
+}
+
+/**
+ * The help text of one command.
+ *
+ * @param command The command.
+ * @returns The text, with its last newline.
+ */
+export function commandHelp(command: Command): string {
+  const rows: [string, string][] = [
+    ...command.flags.map(({ flag, help }): [string, string] => [flag, help]),
+    ...command.settings.map((name): [string, string] => {
+      const setting: Setting<unknown> = SETTINGS[name];
+      return [`--${setting.flag} ${setting.metavar}`, `${setting.help} [${setting.env}]`];
+    }),
+    ["--help", "this text"],
+  ];
+  return [
+    `Usage: inferd ${command.usage}`,
+    "",
+    `${command.summary}.`,
+    "",
+    "Flags:",
+    ...table(rows),
+    "",
+    "Exit codes:",
+    ...command.exits.map((line) => `  ${line}`),
+    "",
+  ].join("\n");
+}
+
+/**
+ * The help text of the program.
+ *
+ * @param commands Every command, the default one first.
+ * @returns The text, with its last newline.
+ */
+export function programHelp(commands: readonly Command[]): string {
+  return [
+    "Usage: inferd [COMMAND] [FLAGS]",
+    "",
+    "A local inference daemon: holds a language model warm and serves every program on this machine.",
+    "",
+    "Commands:",
+    ...table(commands.map((command): [string, string] => [command.name, command.summary])),
+    "",
+    `"inferd COMMAND --help" tells a command's flags; without a command it is "${commands[0]?.name}".`,
+    "",
+    "Flags:",
+    ...table([["--help", "this text"], ["--version", "the version"]]),
+    "",
+  ].join("\n");
+}
+
+function table(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+}

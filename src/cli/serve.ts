@@ -1,0 +1,53 @@
+/**
+ * `inferd serve`: boot, serve, drain on a signal. What happens in between is `daemon.ts`'s.
+ */
+import { parseFlags } from "../config/flags.ts";
+import { resolveOptions } from "../config/resolve.ts";
+import { type SettingName, SETTINGS } from "../config/settings.ts";
+import { type Daemon, startDaemon } from "../daemon.ts";
+import type { Command } from "./command.ts";
+import { permissionContext } from "./permissions.ts";
+
+/** Exit codes of a process that a second signal ended, as shells count them. */
+const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "windows"
+  ? [["SIGINT", 130]]
+  : [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]];
+
+export const serve: Command = {
+  name: "serve",
+  usage: "[serve] [FLAGS]",
+  summary: "Run the daemon in the foreground until SIGTERM or SIGINT",
+  settings: Object.keys(SETTINGS) as SettingName[],
+  flags: [],
+  exits: ["0 drained", "1 could not start, the reason is on stderr", "2 bad flags or environment"],
+
+  async run(args, { machine }) {
+    const flags = parseFlags(args, machine.env, { settings: this.settings, words: 0 });
+    const options = resolveOptions(flags.values, machine);
+    let daemon: Daemon | undefined;
+    let asked = false;
+    const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
+      if (asked) Deno.exit(code);
+      asked = true;
+      void daemon?.drain();
+    }]);
+    for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
+    try {
+      daemon = await startDaemon(options, { dropPermissions: permissionContext(flags.values) });
+      // A signal that came while there was nothing to drain yet.
+      if (asked) void daemon.drain();
+      await daemon.ready;
+      await daemon.done;
+      return 0;
+    } catch (error) {
+      if (asked && daemon !== undefined) {
+        await daemon.done;
+        return 0;
+      }
+      console.error(`inferd: ${error instanceof Error ? error.message : String(error)}`);
+      return 1;
+    } finally {
+      for (const [signal, handler] of handlers) Deno.removeSignalListener(signal, handler);
+    }
+  },
+};

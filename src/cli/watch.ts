@@ -1,0 +1,57 @@
+/** `inferd watch`: follows what the daemon is doing. */
+import type { AdminEvent } from "@inferd/client";
+import { format as formatBytes } from "@std/fmt/bytes";
+import { bold, dim } from "@std/fmt/colors";
+import { parseFlags } from "../config/flags.ts";
+import type { Command } from "./command.ts";
+import { stderrProgress } from "./progress.ts";
+import { adminOf, target, unreachable } from "./reach.ts";
+import { adminFrame } from "./wire.ts";
+
+export const watch: Command = {
+  name: "watch",
+  usage: "watch [--json] [FLAGS]",
+  summary: "Follow what the daemon is doing, until Ctrl-C or its end",
+  settings: ["adminAddr"],
+  flags: [{ flag: "--json", help: "every event as the admin socket's frame, one a line" }],
+  exits: ["0 on Ctrl-C, or when the daemon ended", "2 unreachable, or bad flags"],
+
+  async run(args, { machine }) {
+    const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
+    const show = flags.booleans.has("json")
+      ? (event: AdminEvent): void => console.log(JSON.stringify(adminFrame(event)))
+      : human();
+    const stop = new AbortController();
+    const onInterrupt = (): void => stop.abort();
+    Deno.addSignalListener("SIGINT", onInterrupt);
+    try {
+      for await (const event of adminOf(target(flags)).watch({ signal: stop.signal })) show(event);
+      console.error("The daemon has ended");
+    } catch (error) {
+      if (!stop.signal.aborted) throw unreachable(error);
+    } finally {
+      Deno.removeSignalListener("SIGINT", onInterrupt);
+    }
+    return 0;
+  },
+};
+
+/** A line for each event; on a terminal a bar for a download. */
+function human(): (event: AdminEvent) => void {
+  const bar = stderrProgress();
+  return (event) => {
+    if (event.status === "loading_model" && event.phase === "download") {
+      const { downloadedBytes, totalBytes, sourceUrl } = event;
+      const size = totalBytes === null ? "" : ` of ${formatBytes(totalBytes)}`;
+      bar.step(`download ${sourceUrl}`);
+      bar.at(totalBytes ? downloadedBytes / totalBytes : 0, `${formatBytes(downloadedBytes)}${size}`);
+      return;
+    }
+    bar.clear();
+    const { status, ...rest } = event;
+    const details = Object.entries(rest).map(([name, value]) => {
+      return `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`;
+    });
+    console.log(`${dim(new Date().toTimeString().slice(0, 8))} ${bold(status)} ${details.join(" ")}`.trimEnd());
+  };
+}

@@ -1,0 +1,130 @@
+/**
+ * From command line and environment to values: a flag goes before its variable, a wrong value is one line that says
+ * what was given and what is allowed.
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { type Setting, type SettingName, SETTINGS, type SettingValues, UsageError } from "./settings.ts";
+
+/** Reads one environment variable. */
+export type Env = (name: string) => string | undefined;
+
+/** What a command takes beside settings. */
+export interface CommandFlags {
+  /** Settings it takes. */
+  readonly settings: readonly SettingName[];
+  /** Flags of its own with a value. */
+  readonly strings?: readonly string[];
+  /** Flags of its own without one. */
+  readonly booleans?: readonly string[];
+  /** How many words beside flags it takes at most; absent: any number. */
+  readonly words?: number;
+}
+
+/** A parsed command line. */
+export interface ParsedFlags {
+  readonly values: SettingValues;
+  /** Settings whose value is the command line's, not the environment's. */
+  readonly fromFlags: ReadonlySet<SettingName>;
+  readonly strings: Readonly<Record<string, string>>;
+  readonly booleans: ReadonlySet<string>;
+  /** What is left that is no flag. */
+  readonly rest: readonly string[];
+}
+
+/**
+ * Parse a command's flags and the environment behind them.
+ *
+ * @param args The command line after the command's name.
+ * @param env The environment.
+ * @param command What the command takes.
+ * @returns The values, parsed.
+ * @throws {UsageError} If a flag is unknown, lacks its value, is given twice, or a value is out of range.
+ */
+export function parseFlags(args: readonly string[], env: Env, command: CommandFlags): ParsedFlags {
+  const booleans = ["help", ...command.booleans ?? []];
+  const own = command.strings ?? [];
+  const settings = command.settings.map((name) => [name, SETTINGS[name] as Setting<unknown>] as const);
+  const takesValue = [...settings.map(([, setting]) => setting.flag), ...own];
+  const parsed = parseArgs(args, {
+    boolean: booleans,
+    string: ["_", ...takesValue],
+    collect: takesValue,
+    alias: { help: "h" },
+    "--": true,
+    unknown: (arg, key) => {
+      if (key === undefined || arg === "-") return true;
+      throw new UsageError(`Unknown flag "${arg.split("=", 1)[0]}"; "--help" lists what is allowed`);
+    },
+  });
+  const given = (flag: string): string | undefined => {
+    const found = [parsed[flag] ?? []].flat().map(String);
+    if (found.length > 1) throw new UsageError(`Flag --${flag} was given ${found.length} times, once is allowed`);
+    return found[0];
+  };
+
+  const values: Record<string, unknown> = {};
+  const fromFlags = new Set<SettingName>();
+  for (const [name, setting] of settings) {
+    const flag = given(setting.flag);
+    const variable = flag === undefined ? env(setting.env) : undefined;
+    const source = flag !== undefined ? `--${setting.flag}` : setting.env;
+    // An empty variable is how shells and service files say "not set".
+    const text = flag === "" ? setting.bare : flag ?? (variable === "" ? undefined : variable);
+    if (flag === "" && text === undefined) throw new UsageError(`${source} needs a value: ${setting.metavar}`);
+    if (text === undefined) continue;
+    if (flag !== undefined) fromFlags.add(name);
+    try {
+      values[name] = setting.parse(text);
+    } catch (error) {
+      const shown = setting.secret ? "" : `, got ${JSON.stringify(shorten(text))}`;
+      throw new UsageError(`${source} ${error instanceof Error ? error.message : String(error)}${shown}`);
+    }
+  }
+  const rest = [...parsed._.map(String), ...parsed["--"] ?? []];
+  const extra = rest[command.words ?? rest.length];
+  if (extra !== undefined) throw new UsageError(`Cannot use ${JSON.stringify(shorten(extra))}: no such argument`);
+  const strings: Record<string, string> = {};
+  for (const flag of own) {
+    const text = given(flag);
+    if (text === undefined) continue;
+    if (text === "") throw new UsageError(`--${flag} needs a value`);
+    strings[flag] = text;
+  }
+  return {
+    values: values as SettingValues,
+    fromFlags,
+    strings,
+    booleans: new Set(booleans.filter((flag) => parsed[flag] === true)),
+    rest,
+  };
+}
+
+function shorten(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/**
+ * A number flag of a command's own.
+ *
+ * @param flags The parsed command line.
+ * @param flag Its name, without dashes.
+ * @param range What is allowed; `whole` for integers.
+ * @returns The number, or `undefined` if the flag was not given.
+ * @throws {UsageError} If it is no number or out of range.
+ */
+export function numberFlag(
+  flags: ParsedFlags,
+  flag: string,
+  range: { least: number; most: number; whole: boolean },
+): number | undefined {
+  const text = flags.strings[flag];
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  const fits = text.trim() !== "" && value >= range.least && value <= range.most &&
+    (!range.whole || Number.isSafeInteger(value));
+  if (!fits) {
+    const kind = range.whole ? "a whole number" : "a number";
+    throw new UsageError(`--${flag} must be ${kind} from ${range.least} to ${range.most}, got ${JSON.stringify(text)}`);
+  }
+  return value;
+}

@@ -1,0 +1,197 @@
+/**
+ * A llama.cpp context: cells of memory for several sequences, one batch, and what comes out of decoding it. Knows
+ * sequences by number only; which request one belongs to is `scheduler.ts`'s business.
+ */
+import {
+  BATCH_FIELD,
+  CONTEXT_PARAM,
+  cString,
+  dataView,
+  type Library,
+  THREADPOOL_PARAM,
+} from "./library.ts";
+import { type Model, ModelError } from "./model.ts";
+
+/** Tokens decoded in one step at most. */
+export const BATCH_TOKENS = 512;
+
+/** What the scheduler needs of a context; a test may stand in for it. */
+export interface Decoder {
+  /** Tokens that fit into memory, over all sequences. */
+  readonly cells: number;
+  /** Put a token into the next batch. Those with `output` get a row of logits, in the order they were put. */
+  put(token: number, position: number, sequence: number, output: boolean): void;
+  /** Decode the batch and empty it. False: there was no room for it. */
+  decode(): boolean;
+  /** The logits of a row of the last decode; valid until the next. */
+  logits(row: number): Float32Array;
+  /** Keep only the first `length` tokens of a sequence. False: it had to be emptied. */
+  truncate(sequence: number, length: number): boolean;
+  /** Share the first `length` tokens of a sequence with another, empty one. */
+  copy(from: number, to: number, length: number): void;
+}
+
+/** How a context is to be made. */
+export interface ContextOptions {
+  /** Tokens one request may use. */
+  readonly contextTokens: number;
+  /** Sequences decoded together. */
+  readonly parallel: number;
+  /** Compute threads there may be at most. */
+  readonly maxThreads: number;
+}
+
+const CPU_DEVICE = 0;
+
+/** A context of a model. */
+export class Context implements Decoder {
+  readonly #library: Library;
+  readonly #handle: NonNullable<Deno.PointerValue>;
+  readonly #memory: NonNullable<Deno.PointerValue>;
+  readonly #batch: Uint8Array<ArrayBuffer>;
+  readonly #batchView: DataView;
+  readonly #token: Int32Array;
+  readonly #position: Int32Array;
+  readonly #sequence: Int32Array[];
+  readonly #output: Int8Array;
+  readonly #rows: Float32Array[] = [];
+  #count = 0;
+
+  readonly cells: number;
+
+  /**
+   * @throws {ModelError} If there is not enough memory for even one request of that size, or the model cannot be
+   * decoded token by token.
+   */
+  constructor(library: Library, model: Model, options: ContextOptions) {
+    this.#library = library;
+    const { llama } = library;
+    this.#handle = createContext(library, model, options);
+    const memory = llama.llama_get_memory(this.#handle);
+    if (memory === null) throw new ModelError("The model does not generate text token by token");
+    this.#memory = memory;
+    this.cells = llama.llama_n_ctx(this.#handle);
+
+    this.#batch = llama.llama_batch_init(BATCH_TOKENS, 0, 1) as Uint8Array<ArrayBuffer>;
+    this.#batchView = dataView(this.#batch);
+    const pointer = (field: number): bigint => this.#batchView.getBigUint64(field, true);
+    this.#token = new Int32Array(memoryAt(pointer(BATCH_FIELD.token), BATCH_TOKENS * 4));
+    this.#position = new Int32Array(memoryAt(pointer(BATCH_FIELD.position), BATCH_TOKENS * 4));
+    this.#output = new Int8Array(memoryAt(pointer(BATCH_FIELD.output), BATCH_TOKENS));
+    new Int32Array(memoryAt(pointer(BATCH_FIELD.sequenceCount), BATCH_TOKENS * 4)).fill(1);
+    this.#sequence = Array.from(
+      new BigUint64Array(memoryAt(pointer(BATCH_FIELD.sequence), BATCH_TOKENS * 8)),
+      (address) => new Int32Array(memoryAt(address, 4)),
+    );
+    // One row for each sequence is reserved when the context is made, and more are never asked for: it stays in place.
+    const logits = llama.llama_get_logits(this.#handle);
+    if (logits === null) throw new ModelError("The model has no output to sample from");
+    const width = model.vocabularySize;
+    const rows = Deno.UnsafePointerView.getArrayBuffer(logits, options.parallel * width * 4);
+    for (let row = 0; row < options.parallel; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
+    this.#attachThreads(options.maxThreads);
+  }
+
+  put(token: number, position: number, sequence: number, output: boolean): void {
+    const index = this.#count++;
+    this.#token[index] = token;
+    this.#position[index] = position;
+    (this.#sequence[index] as Int32Array)[0] = sequence;
+    this.#output[index] = output ? 1 : 0;
+  }
+
+  decode(): boolean {
+    this.#batchView.setInt32(BATCH_FIELD.tokens, this.#count, true);
+    this.#count = 0;
+    const status = this.#library.llama.llama_decode(this.#handle, this.#batch);
+    if (status === 0) {
+      // Waits until the rows are filled.
+      this.#library.llama.llama_get_logits(this.#handle);
+      return true;
+    }
+    if (status === 1) return false;
+    throw new Error(`llama_decode failed with status ${status}`);
+  }
+
+  logits(row: number): Float32Array {
+    return this.#rows[row] as Float32Array;
+  }
+
+  truncate(sequence: number, length: number): boolean {
+    if (this.#library.llama.llama_memory_seq_rm(this.#memory, sequence, length, -1)) return true;
+    this.#library.llama.llama_memory_seq_rm(this.#memory, sequence, -1, -1);
+    return false;
+  }
+
+  copy(from: number, to: number, length: number): void {
+    this.#library.llama.llama_memory_seq_cp(this.#memory, from, to, 0, length);
+  }
+
+  /** Forget all sequences. */
+  clear(): void {
+    this.#library.llama.llama_memory_clear(this.#memory, false);
+  }
+
+  /**
+   * How many threads compute.
+   *
+   * @param single For a batch of one token.
+   * @param several For any other.
+   */
+  setThreads(single: number, several: number): void {
+    this.#library.llama.llama_set_n_threads(this.#handle, single, several);
+  }
+
+  /**
+   * Without a pool of ours llama.cpp starts and ends its threads in every step. Ours do not spin between steps: that
+   * time belongs to sampling, to the daemon and to its clients.
+   */
+  #attachThreads(count: number): void {
+    const { ggml, base, llama } = this.#library;
+    if (count < 2) return;
+    const cpu = ggml.ggml_backend_dev_by_type(CPU_DEVICE);
+    const create = base.ggml_backend_reg_get_proc_address(
+      base.ggml_backend_dev_backend_reg(cpu),
+      cString("ggml_threadpool_new"),
+    );
+    if (create === null) return;
+    const params = new Uint8Array(THREADPOOL_PARAM.size);
+    base.ggml_threadpool_params_init(params, count);
+    dataView(params).setUint32(THREADPOOL_PARAM.poll, 0, true);
+    const pool = new Deno.UnsafeFnPointer(
+      create as Deno.PointerObject<{ parameters: ["buffer"]; result: "pointer" }>,
+      { parameters: ["buffer"], result: "pointer" },
+    ).call(params);
+    llama.llama_attach_threadpool(this.#handle, pool, pool);
+  }
+}
+
+/** As many cells as every sequence could use; where memory is short, fewer, down to one request's. */
+function createContext(library: Library, model: Model, options: ContextOptions): NonNullable<Deno.PointerValue> {
+  const { llama } = library;
+  const params = llama.llama_context_default_params();
+  const view = dataView(params);
+  view.setUint32(CONTEXT_PARAM.batch, BATCH_TOKENS, true);
+  view.setUint32(CONTEXT_PARAM.microBatch, BATCH_TOKENS, true);
+  view.setUint32(CONTEXT_PARAM.sequences, options.parallel, true);
+  view.setUint32(CONTEXT_PARAM.outputsMax, options.parallel, true);
+  view.setInt32(CONTEXT_PARAM.threads, options.maxThreads, true);
+  view.setInt32(CONTEXT_PARAM.threadsBatch, options.maxThreads, true);
+  view.setUint8(CONTEXT_PARAM.unified, 1);
+  for (let share = options.parallel; share >= 1; share = Math.floor(share / 2)) {
+    view.setUint32(CONTEXT_PARAM.contextCells, options.contextTokens * share, true);
+    const handle = llama.llama_init_from_model(model.handle, params);
+    if (handle !== null) return handle;
+  }
+  throw new ModelError(
+    `There is not enough memory for a context of ${options.contextTokens} tokens: ${
+      library.takeError() ?? "the allocation failed"
+    }`,
+  );
+}
+
+function memoryAt(address: bigint, bytes: number): ArrayBuffer {
+  const pointer = Deno.UnsafePointer.create(address);
+  if (pointer === null) throw new ModelError("The native library made a batch without memory");
+  return Deno.UnsafePointerView.getArrayBuffer(pointer, bytes);
+}

@@ -1,0 +1,230 @@
+/**
+ * The native library: finds it, opens it, names its functions and its structs' offsets. Nothing here knows what a
+ * request is. Structs that C passes by value are opaque words; what we set or check in them, we reach by offset.
+ * The layout belongs to one build of llama.cpp, so the version is pinned and known defaults are checked on opening.
+ */
+
+/** The node-llama-cpp release whose libraries are used. */
+export const LIBRARY_VERSION = "3.21.1";
+
+/** The library cannot be used; the message is for the operator. */
+export class LibraryError extends Error {
+  override readonly name = "LibraryError";
+}
+
+/** A struct by value: the caller only needs its size, its alignment, and that it travels in memory (over 16 bytes). */
+const MODEL_PARAMS = { struct: ["u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64"] } as const;
+const CONTEXT_PARAMS = {
+  struct: [...MODEL_PARAMS.struct, ...MODEL_PARAMS.struct] as const,
+} as const;
+const BATCH = { struct: ["i32", "pointer", "pointer", "pointer", "pointer", "pointer", "pointer"] } as const;
+
+/** Byte offsets in `llama_model_params`. */
+export const MODEL_PARAM = { gpuLayers: 16, useMmap: 24, vocabOnly: 72, useExtraBuffers: 74 } as const;
+
+/** Byte offsets in `llama_context_params`. */
+export const CONTEXT_PARAM = {
+  contextCells: 0,
+  batch: 4,
+  microBatch: 8,
+  sequences: 12,
+  outputsMax: 20,
+  threads: 28,
+  threadsBatch: 32,
+  flashAttention: 52,
+  yarnExtFactor: 64,
+  typeK: 104,
+  typeV: 108,
+  noPerf: 130,
+  swaFull: 132,
+  unified: 133,
+} as const;
+
+/** Byte offsets in `llama_batch`. */
+export const BATCH_FIELD = { tokens: 0, token: 8, position: 24, sequenceCount: 32, sequence: 40, output: 48 } as const;
+
+/** Byte offsets in `ggml_threadpool_params`, and its size. */
+export const THREADPOOL_PARAM = { threads: 512, priority: 516, poll: 520, size: 528 } as const;
+
+const LOG_LEVEL_WARN = 3;
+const LOG_LEVEL_ERROR = 4;
+
+const GGML_SYMBOLS = {
+  ggml_backend_load_all_from_path: { parameters: ["buffer"], result: "void" },
+  ggml_backend_dev_count: { parameters: [], result: "usize" },
+  ggml_backend_dev_get: { parameters: ["usize"], result: "pointer" },
+  ggml_backend_dev_by_type: { parameters: ["i32"], result: "pointer" },
+} as const;
+
+const GGML_BASE_SYMBOLS = {
+  ggml_backend_dev_type: { parameters: ["pointer"], result: "i32" },
+  ggml_backend_dev_name: { parameters: ["pointer"], result: "pointer" },
+  ggml_backend_dev_backend_reg: { parameters: ["pointer"], result: "pointer" },
+  ggml_backend_reg_get_proc_address: { parameters: ["pointer", "buffer"], result: "pointer" },
+  ggml_threadpool_params_init: { parameters: ["buffer", "i32"], result: "void" },
+} as const;
+
+const LLAMA_SYMBOLS = {
+  llama_backend_init: { parameters: [], result: "void" },
+  llama_log_set: { parameters: ["function", "pointer"], result: "void" },
+  llama_model_default_params: { parameters: [], result: MODEL_PARAMS },
+  llama_context_default_params: { parameters: [], result: CONTEXT_PARAMS },
+  llama_model_load_from_file: { parameters: ["buffer", MODEL_PARAMS], result: "pointer" },
+  llama_init_from_model: { parameters: ["pointer", CONTEXT_PARAMS], result: "pointer" },
+  llama_free: { parameters: ["pointer"], result: "void" },
+  llama_attach_threadpool: { parameters: ["pointer", "pointer", "pointer"], result: "void" },
+  llama_set_n_threads: { parameters: ["pointer", "i32", "i32"], result: "void" },
+  llama_n_ctx: { parameters: ["pointer"], result: "u32" },
+  llama_get_memory: { parameters: ["pointer"], result: "pointer" },
+  llama_model_get_vocab: { parameters: ["pointer"], result: "pointer" },
+  llama_model_n_ctx_train: { parameters: ["pointer"], result: "i32" },
+  llama_model_n_layer: { parameters: ["pointer"], result: "i32" },
+  llama_model_has_encoder: { parameters: ["pointer"], result: "bool" },
+  llama_model_has_decoder: { parameters: ["pointer"], result: "bool" },
+  llama_model_is_recurrent: { parameters: ["pointer"], result: "bool" },
+  llama_model_is_hybrid: { parameters: ["pointer"], result: "bool" },
+  llama_model_is_diffusion: { parameters: ["pointer"], result: "bool" },
+  llama_model_meta_count: { parameters: ["pointer"], result: "i32" },
+  llama_model_meta_key_by_index: { parameters: ["pointer", "i32", "buffer", "usize"], result: "i32" },
+  llama_model_meta_val_str_by_index: { parameters: ["pointer", "i32", "buffer", "usize"], result: "i32" },
+  llama_vocab_type: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_n_tokens: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_get_attr: { parameters: ["pointer", "i32"], result: "i32" },
+  llama_vocab_is_eog: { parameters: ["pointer", "i32"], result: "bool" },
+  llama_vocab_is_control: { parameters: ["pointer", "i32"], result: "bool" },
+  llama_vocab_bos: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_eos: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_eot: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_sep: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_nl: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_get_add_bos: { parameters: ["pointer"], result: "bool" },
+  llama_vocab_get_add_eos: { parameters: ["pointer"], result: "bool" },
+  llama_tokenize: { parameters: ["pointer", "buffer", "i32", "buffer", "i32", "bool", "bool"], result: "i32" },
+  llama_token_to_piece: { parameters: ["pointer", "i32", "buffer", "i32", "i32", "bool"], result: "i32" },
+  llama_batch_init: { parameters: ["i32", "i32", "i32"], result: BATCH },
+  llama_decode: { parameters: ["pointer", BATCH], result: "i32" },
+  llama_get_logits: { parameters: ["pointer"], result: "pointer" },
+  llama_memory_clear: { parameters: ["pointer", "bool"], result: "void" },
+  llama_memory_seq_rm: { parameters: ["pointer", "i32", "i32", "i32"], result: "bool" },
+  llama_memory_seq_cp: { parameters: ["pointer", "i32", "i32", "i32", "i32"], result: "void" },
+} as const;
+
+type Symbols<S extends Deno.ForeignLibraryInterface> = Deno.DynamicLibrary<S>["symbols"];
+
+/** The functions of the opened libraries. */
+export interface Library {
+  readonly llama: Symbols<typeof LLAMA_SYMBOLS>;
+  readonly ggml: Symbols<typeof GGML_SYMBOLS>;
+  readonly base: Symbols<typeof GGML_BASE_SYMBOLS>;
+  /** What the native code complained about first since the last call, without the name of its function. */
+  takeError(): string | undefined;
+  /** Loading is over: from now on the native code writes to stderr itself, which it rarely does. */
+  endLoading(): void;
+}
+
+/** The platform package for a machine, or `undefined` where there is none. */
+export function platformPackage(os: string, arch: string): string | undefined {
+  return ({
+    "linux x86_64": "linux-x64",
+    "linux aarch64": "linux-arm64",
+    "darwin x86_64": "mac-x64",
+    "darwin aarch64": "mac-arm64-metal",
+    "windows x86_64": "win-x64",
+    "windows aarch64": "win-arm64",
+  } as Record<string, string>)[`${os} ${arch}`];
+}
+
+/** A NUL-terminated string for C. */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text + "\0");
+}
+
+/**
+ * Open the native libraries of this platform and load the CPU variant that fits this machine.
+ *
+ * @throws {LibraryError} If there is none for this platform, or it is not the build this code was written for.
+ */
+export async function openLibrary(): Promise<Library> {
+  const folder = await libraryFolder();
+  const base = Deno.dlopen(libraryFile(folder, "ggml-base"), GGML_BASE_SYMBOLS).symbols;
+  const ggml = Deno.dlopen(libraryFile(folder, "ggml"), GGML_SYMBOLS).symbols;
+  const llama = Deno.dlopen(libraryFile(folder, "llama"), LLAMA_SYMBOLS).symbols;
+  let firstError: string | undefined;
+  const log = new Deno.UnsafeCallback(
+    { parameters: ["i32", "pointer", "pointer"], result: "void" } as const,
+    (level, text) => {
+      if (level < LOG_LEVEL_WARN || level > LOG_LEVEL_ERROR || text === null) return;
+      const line = Deno.UnsafePointerView.getCString(text);
+      console.error(line.trimEnd());
+      if (level === LOG_LEVEL_ERROR) firstError ??= line.trim().replace(/^\w+: (error loading model: )?/, "");
+    },
+  );
+  llama.llama_log_set(log.pointer, null);
+  ggml.ggml_backend_load_all_from_path(cString(folder));
+  llama.llama_backend_init();
+  checkDefaults(llama);
+  return {
+    llama,
+    ggml,
+    base,
+    takeError(): string | undefined {
+      const error = firstError;
+      firstError = undefined;
+      return error;
+    },
+    endLoading(): void {
+      llama.llama_log_set(null, null);
+      log.close();
+    },
+  };
+}
+
+/** The folder of this platform's libraries. The specifier is computed, so that only this platform's is fetched. */
+async function libraryFolder(): Promise<string> {
+  const name = platformPackage(Deno.build.os, Deno.build.arch);
+  if (name === undefined) {
+    throw new LibraryError(`No native library is published for "${Deno.build.os} ${Deno.build.arch}"`);
+  }
+  const { getBinsDir } = await import(`npm:@node-llama-cpp/${name}@${LIBRARY_VERSION}`);
+  return `${getBinsDir().binsDir}/${name}`;
+}
+
+/** Its name differs by system, and most carry the release of llama.cpp: `libllama.v0.4.0.so`, `llama.dll`. */
+function libraryFile(folder: string, library: string): string {
+  const pattern = new RegExp(`^(lib)?${library}(\\.v[\\d.]+)?\\.(so|dylib|dll)$`);
+  for (const entry of Deno.readDirSync(folder)) {
+    if (pattern.test(entry.name)) return `${folder}/${entry.name}`;
+  }
+  throw new LibraryError(`No "${library}" library in "${folder}" of node-llama-cpp ${LIBRARY_VERSION}`);
+}
+
+/** Ask for the default parameters and compare what we know of them: the layout is then what we think it is. */
+function checkDefaults(llama: Library["llama"]): void {
+  const model = dataView(llama.llama_model_default_params());
+  const context = dataView(llama.llama_context_default_params());
+  const F16 = 1;
+  const fits = model.getInt32(MODEL_PARAM.gpuLayers, true) === -1 &&
+    model.getUint32(MODEL_PARAM.vocabOnly, true) === 0x00010000 && // only use_extra_bufts of the four
+    context.getUint32(CONTEXT_PARAM.contextCells, true) === 512 &&
+    context.getUint32(CONTEXT_PARAM.batch, true) === 2048 &&
+    context.getUint32(CONTEXT_PARAM.microBatch, true) === 512 &&
+    context.getUint32(CONTEXT_PARAM.sequences, true) === 1 &&
+    context.getUint32(CONTEXT_PARAM.outputsMax, true) === 0 &&
+    context.getInt32(CONTEXT_PARAM.flashAttention, true) === -1 &&
+    context.getFloat32(CONTEXT_PARAM.yarnExtFactor, true) === -1 &&
+    context.getInt32(CONTEXT_PARAM.typeK, true) === F16 &&
+    context.getInt32(CONTEXT_PARAM.typeV, true) === F16 &&
+    context.getUint8(CONTEXT_PARAM.noPerf) === 1 &&
+    context.getUint8(CONTEXT_PARAM.swaFull) === 1 &&
+    context.getUint8(CONTEXT_PARAM.unified) === 0;
+  if (!fits) {
+    throw new LibraryError(
+      `The native library is not the one of node-llama-cpp ${LIBRARY_VERSION}: its default parameters differ`,
+    );
+  }
+}
+
+/** A view of a struct that came by value. */
+export function dataView(struct: Uint8Array): DataView {
+  return new DataView(struct.buffer, struct.byteOffset, struct.byteLength);
+}

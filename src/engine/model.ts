@@ -1,0 +1,236 @@
+/**
+ * A loaded model: its file, its metadata, its vocabulary. Text becomes tokens and tokens become bytes here; what is
+ * decoded with them is `context.ts`'s business.
+ */
+import { cString, dataView, type Library, LIBRARY_VERSION, MODEL_PARAM } from "./library.ts";
+
+/** The model cannot be loaded; the message is for the operator. */
+export class ModelError extends Error {
+  override readonly name = "ModelError";
+}
+
+/** The control tokens a chat template may ask for by name; -1 where the model has none. */
+export interface NamedTokens {
+  readonly BOS: number;
+  readonly EOS: number;
+  readonly NL: number;
+  readonly EOT: number;
+  readonly SEP: number;
+}
+
+const VOCABULARY_NONE = 0;
+const VOCABULARY_SPM = 1;
+/** Room for one token's bytes; a longer one is asked for again. */
+const PIECE_BYTES = 256;
+const GGUF_MAGIC = 0x46554747;
+
+const NOT_TEXT = Symbol("bytes that are not whole characters");
+
+const encoder = new TextEncoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const decoder = new TextDecoder();
+
+/** A GGUF model and its vocabulary. */
+export class Model {
+  readonly #library: Library;
+  readonly #vocabulary: NonNullable<Deno.PointerValue>;
+  readonly #pieces: (Uint8Array | undefined)[];
+  readonly #texts: (string | typeof NOT_TEXT | undefined)[];
+  readonly #pieceBuffer = new Uint8Array(PIECE_BYTES);
+  #tokenBuffer = new Int32Array(1024);
+  #textBuffer = new Uint8Array(4096);
+
+  readonly handle: NonNullable<Deno.PointerValue>;
+  /** GGUF metadata scalars by key. */
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly vocabularySize: number;
+  readonly trainedContextTokens: number;
+  readonly layers: number;
+  readonly named: NamedTokens;
+  /** Whether a text's tokens depend on a space being put before it. */
+  readonly spacePrefix: boolean;
+  readonly addsBos: boolean;
+  /** A prefix of a sequence cannot be kept when its end is cut off. */
+  readonly wholeSequencesOnly: boolean;
+  /** Bytes of the longest piece any token stands for. */
+  readonly longestPiece: number;
+
+  private constructor(library: Library, handle: NonNullable<Deno.PointerValue>) {
+    const { llama } = library;
+    this.#library = library;
+    this.handle = handle;
+    const vocabulary = llama.llama_model_get_vocab(handle);
+    if (vocabulary === null || llama.llama_vocab_type(vocabulary) === VOCABULARY_NONE) {
+      throw new ModelError("it has no vocabulary");
+    }
+    if (llama.llama_model_has_encoder(handle) || llama.llama_model_is_diffusion(handle)) {
+      throw new ModelError("it does not generate text token by token");
+    }
+    this.#vocabulary = vocabulary;
+    this.metadata = readMetadata(library, handle);
+    this.vocabularySize = llama.llama_vocab_n_tokens(vocabulary);
+    this.trainedContextTokens = llama.llama_model_n_ctx_train(handle);
+    this.layers = llama.llama_model_n_layer(handle);
+    this.named = {
+      BOS: llama.llama_vocab_bos(vocabulary),
+      EOS: llama.llama_vocab_eos(vocabulary),
+      NL: llama.llama_vocab_nl(vocabulary),
+      EOT: llama.llama_vocab_eot(vocabulary),
+      SEP: llama.llama_vocab_sep(vocabulary),
+    };
+    this.spacePrefix = llama.llama_vocab_type(vocabulary) === VOCABULARY_SPM;
+    this.addsBos = llama.llama_vocab_get_add_bos(vocabulary);
+    this.wholeSequencesOnly = llama.llama_model_is_recurrent(handle) || llama.llama_model_is_hybrid(handle);
+    this.#pieces = new Array(this.vocabularySize);
+    this.#texts = new Array(this.vocabularySize);
+    let longest = 1;
+    for (let token = 0; token < this.vocabularySize; token++) {
+      const length = -llama.llama_token_to_piece(vocabulary, token, this.#pieceBuffer, 0, 0, true);
+      if (length > longest) longest = length;
+    }
+    this.longestPiece = longest;
+  }
+
+  /**
+   * Load a model file.
+   *
+   * @throws {ModelError} If it is missing, cut short, not GGUF, not supported, or does not fit into memory.
+   */
+  static load(library: Library, path: string, options: { gpuLayers?: number }): Model {
+    checkFile(path);
+    const params = library.llama.llama_model_default_params();
+    if (options.gpuLayers !== undefined) {
+      dataView(params).setInt32(MODEL_PARAM.gpuLayers, options.gpuLayers, true);
+    }
+    const handle = library.llama.llama_model_load_from_file(cString(path), params);
+    if (handle === null) {
+      throw new ModelError(
+        `Cannot load "${path}": ${
+          library.takeError() ?? `it is damaged, or llama.cpp of node-llama-cpp ${LIBRARY_VERSION} does not know it`
+        }`,
+      );
+    }
+    try {
+      return new Model(library, handle);
+    } catch (error) {
+      if (error instanceof ModelError) throw new ModelError(`Cannot use "${path}": ${error.message}`);
+      throw error;
+    }
+  }
+
+  /**
+   * The tokens of a text.
+   *
+   * @param text Any text.
+   * @param special Whether the names of control tokens in it stand for these tokens. Never for what a user wrote.
+   */
+  tokenize(text: string, special: boolean): Int32Array {
+    if (text === "") return new Int32Array(0);
+    if (this.#textBuffer.length < text.length * 3) this.#textBuffer = new Uint8Array(text.length * 3);
+    const bytes = encoder.encodeInto(text, this.#textBuffer).written;
+    const { llama } = this.#library;
+    const call = (): number =>
+      llama.llama_tokenize(
+        this.#vocabulary,
+        this.#textBuffer,
+        bytes,
+        this.#tokenBuffer,
+        this.#tokenBuffer.length,
+        false,
+        special,
+      );
+    let count = call();
+    if (count < 0) {
+      this.#tokenBuffer = new Int32Array(-count);
+      count = call();
+    }
+    return this.#tokenBuffer.slice(0, count);
+  }
+
+  /** The bytes a token stands for in the answer: none for control tokens. Not to be changed. */
+  piece(token: number): Uint8Array {
+    return this.#pieces[token] ??= this.#renderPiece(token, false);
+  }
+
+  /** The same as text; `undefined` if it is not whole characters. */
+  pieceText(token: number): string | undefined {
+    const known = this.#texts[token];
+    if (known !== undefined) return known === NOT_TEXT ? undefined : known;
+    let text: string | typeof NOT_TEXT;
+    try {
+      text = strictDecoder.decode(this.piece(token));
+    } catch {
+      text = NOT_TEXT;
+    }
+    this.#texts[token] = text;
+    return text === NOT_TEXT ? undefined : text;
+  }
+
+  /** The text a token stands for, the names of control tokens included. */
+  describe(token: number): string {
+    return decoder.decode(this.#renderPiece(token, true));
+  }
+
+  /** Whether a token ends the answer. */
+  endsAnswer(token: number): boolean {
+    return this.#library.llama.llama_vocab_is_eog(this.#vocabulary, token);
+  }
+
+  /** Whether a token is not text. */
+  isControl(token: number): boolean {
+    return this.#library.llama.llama_vocab_is_control(this.#vocabulary, token);
+  }
+
+  #renderPiece(token: number, special: boolean): Uint8Array {
+    const { llama } = this.#library;
+    let buffer = this.#pieceBuffer;
+    let length = llama.llama_token_to_piece(this.#vocabulary, token, buffer, buffer.length, 0, special);
+    if (length < 0) {
+      buffer = new Uint8Array(-length);
+      length = llama.llama_token_to_piece(this.#vocabulary, token, buffer, buffer.length, 0, special);
+    }
+    return buffer.slice(0, length);
+  }
+}
+
+function readMetadata(library: Library, model: NonNullable<Deno.PointerValue>): Map<string, string> {
+  const { llama } = library;
+  let buffer = new Uint8Array(4096);
+  const read = (call: (buffer: Uint8Array<ArrayBuffer>) => number): string => {
+    let length = call(buffer);
+    if (length >= buffer.length) {
+      buffer = new Uint8Array(length + 1);
+      length = call(buffer);
+    }
+    return length < 0 ? "" : decoder.decode(buffer.subarray(0, length));
+  };
+  const metadata = new Map<string, string>();
+  for (let i = 0; i < llama.llama_model_meta_count(model); i++) {
+    const key = read((b) => llama.llama_model_meta_key_by_index(model, i, b, BigInt(b.length)));
+    metadata.set(key, read((b) => llama.llama_model_meta_val_str_by_index(model, i, b, BigInt(b.length))));
+  }
+  return metadata;
+}
+
+/** Say plainly what the native loader would not: that there is no such file, or that it is something else. */
+function checkFile(path: string): void {
+  let head: Uint8Array;
+  try {
+    using file = Deno.openSync(path, { read: true });
+    const info = file.statSync();
+    if (!info.isFile) throw new ModelError(`Cannot load "${path}": it is not a file`);
+    head = new Uint8Array(8);
+    const read = file.readSync(head) ?? 0;
+    if (read < head.length) throw new ModelError(`Cannot load "${path}": it is too short to be a GGUF file`);
+  } catch (error) {
+    if (error instanceof ModelError) throw error;
+    if (error instanceof Deno.errors.NotFound) throw new ModelError(`Cannot load "${path}": there is no such file`);
+    if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+      throw new ModelError(`Cannot load "${path}": it may not be read`);
+    }
+    throw new ModelError(`Cannot load "${path}": ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (dataView(head).getUint32(0, true) !== GGUF_MAGIC) {
+    throw new ModelError(`Cannot load "${path}": it is not a GGUF file`);
+  }
+}

@@ -1,0 +1,340 @@
+/**
+ * What is decoded in the next step: one token of every running request, and a portion of the prompts of those that
+ * start. Owns the requests from the moment they are tokens until their last event. Knows the native library only as a
+ * `Decoder`, and a model only as the pieces its tokens stand for.
+ */
+import type { FinishReason, Sampling } from "../backend/backend.ts";
+import { BATCH_TOKENS, type Decoder } from "./context.ts";
+import type { EngineEvent } from "./messages.ts";
+import { NO_TOKEN, Sampler } from "./sampler.ts";
+import { commonPrefix, type Slot, Slots } from "./slots.ts";
+import { TextStream } from "./text.ts";
+
+/** What the scheduler needs of a model. */
+export interface Vocabulary {
+  /** The bytes a token stands for in the answer. */
+  piece(token: number): Uint8Array;
+  /** The same as text, where it is whole characters. */
+  pieceText(token: number): string | undefined;
+  /** Whether a token ends the answer. */
+  endsAnswer(token: number): boolean;
+}
+
+/** Says what a grammar allows, token by token. */
+export interface Constraint {
+  allows(token: number): boolean;
+  /** The token was chosen; `allows` said yes to it. */
+  accept(token: number): void;
+  /** Nothing can follow but the end. */
+  readonly complete: boolean;
+}
+
+/** A request that has become tokens. */
+export interface Job {
+  readonly id: number;
+  readonly prompt: Int32Array;
+  readonly sampling: Sampling;
+  readonly maxTokens: number;
+  readonly stop: readonly string[];
+  /** Texts that end the answer as if the model had ended it. */
+  readonly endTexts: readonly string[];
+  /** Tokens that end the answer beside those that always do. */
+  readonly endTokens: ReadonlySet<number>;
+  readonly constraint?: Constraint;
+}
+
+/** What there is to schedule on. */
+export interface SchedulerOptions {
+  readonly decoder: Decoder;
+  readonly vocabulary: Vocabulary;
+  readonly parallel: number;
+  /** Tokens one request may use, prompt and answer together. */
+  readonly contextTokens: number;
+  /** A sequence cannot be cut, only continued or emptied. */
+  readonly wholeSequencesOnly?: boolean;
+  readonly now?: () => number;
+}
+
+/** Milliseconds a step should take at most for prompts: while others wait for their next token, and while none does. */
+const PROMPT_MS_SHARED = 50;
+const PROMPT_MS_ALONE = 150;
+/** Fewer prompt tokens than this in a step are not worth one. */
+const PROMPT_TOKENS_LEAST = 16;
+/** A prompt waits for another that is being decoded if that saves it this many tokens. */
+const WORTH_WAITING_TOKENS = 32;
+
+class Running {
+  readonly sampler: Sampler;
+  readonly text: TextStream;
+  /** Tokens of prompt and answer it may come to. */
+  readonly limit: number;
+  /** Has its prefix, and decodes its prompt from there. */
+  begun = false;
+  cached = 0;
+  completion = 0;
+  paused: boolean;
+  /** To be decoded next; none before the prompt is. */
+  next = NO_TOKEN;
+
+  constructor(readonly job: Job, contextTokens: number, paused: boolean) {
+    this.sampler = new Sampler(job.sampling);
+    this.text = new TextStream([...job.stop, ...job.endTexts]);
+    this.limit = cellsOf(job, contextTokens);
+    this.paused = paused;
+  }
+}
+
+/** The requests of an engine. */
+export class Scheduler {
+  readonly #decoder: Decoder;
+  readonly #vocabulary: Vocabulary;
+  readonly #contextTokens: number;
+  readonly #wholeSequencesOnly: boolean;
+  readonly #now: () => number;
+  readonly #slots: Slots<Running>;
+  readonly #waiting: { readonly job: Job; paused: boolean }[] = [];
+  /** Those whose prompt is not decoded yet, first come first. */
+  readonly #starting: Slot<Running>[] = [];
+  /** The tokens of this step's batch, and where they go; they count as held once they are decoded. */
+  readonly #batchTokens: number[] = [];
+  readonly #batchSlots: Slot<Running>[] = [];
+  /** Slots that get a row of logits in this step, in the order of the rows. */
+  readonly #rows: Slot<Running>[] = [];
+  /** Prompt tokens decoded in a millisecond, lately. */
+  #promptRate: number;
+
+  /** @param options.promptRate What is known of it, in tokens per millisecond. */
+  constructor(options: SchedulerOptions & { readonly promptRate?: number }) {
+    this.#decoder = options.decoder;
+    this.#vocabulary = options.vocabulary;
+    this.#contextTokens = options.contextTokens;
+    this.#wholeSequencesOnly = options.wholeSequencesOnly ?? false;
+    this.#now = options.now ?? ((): number => performance.now());
+    this.#slots = new Slots(options.parallel, options.decoder.cells);
+    this.#promptRate = options.promptRate ?? 1;
+  }
+
+  /** Whether a step would do anything. */
+  get busy(): boolean {
+    return this.#slots.all.some((slot) => slot.job !== undefined && !slot.job.paused) || this.#mayStart();
+  }
+
+  /** Take a request; it starts when a slot and the cells for it are free. Its prompt is known to fit. */
+  submit(job: Job): void {
+    this.#waiting.push({ job, paused: false });
+  }
+
+  /** Forget a request; what it decoded so far stays for the next. */
+  cancel(id: number): void {
+    const waiting = this.#waiting.findIndex((entry) => entry.job.id === id);
+    if (waiting >= 0) this.#waiting.splice(waiting, 1);
+    const slot = this.#find(id);
+    if (slot !== undefined) this.#release(slot);
+  }
+
+  /** Decode nothing for a request for now. */
+  pause(id: number): void {
+    this.#setPaused(id, true);
+  }
+
+  /** Go on with a request. */
+  resume(id: number): void {
+    this.#setPaused(id, false);
+  }
+
+  /** Decode one batch; returns what happened. */
+  step(): EngineEvent[] {
+    this.#start();
+    this.#batchTokens.length = 0;
+    this.#batchSlots.length = 0;
+    this.#rows.length = 0;
+    for (const slot of this.#slots.all) {
+      const running = slot.job;
+      if (running === undefined || running.paused || running.next === NO_TOKEN) continue;
+      this.#put(slot, running.next, slot.tokens.length, true);
+    }
+    const others = this.#batchTokens.length;
+    this.#putPrompts(others);
+    const promptTokens = this.#batchTokens.length - others;
+    const events: EngineEvent[] = [];
+    if (this.#batchTokens.length === 0) return events;
+
+    const started = this.#now();
+    try {
+      if (!this.#decoder.decode()) return this.#failAll("The model's memory is full");
+    } catch (error) {
+      return this.#failAll(error instanceof Error ? error.message : String(error));
+    }
+    if (promptTokens >= PROMPT_TOKENS_LEAST) {
+      const rate = promptTokens / Math.max(this.#now() - started, 0.001);
+      this.#promptRate += (rate - this.#promptRate) / 4;
+    }
+    for (let i = 0; i < this.#batchTokens.length; i++) {
+      (this.#batchSlots[i] as Slot<Running>).tokens.push(this.#batchTokens[i] as number);
+    }
+    for (let row = 0; row < this.#rows.length; row++) {
+      this.#sample(this.#rows[row] as Slot<Running>, this.#decoder.logits(row), events);
+    }
+    return events;
+  }
+
+  #mayStart(): boolean {
+    const first = this.#waiting[0];
+    return first !== undefined && this.#slots.fits(cellsOf(first.job, this.#contextTokens));
+  }
+
+  /** Give slots to those that wait, in order. */
+  #start(): void {
+    while (this.#mayStart()) {
+      const { job, paused } = this.#waiting.shift() as { job: Job; paused: boolean };
+      const running = new Running(job, this.#contextTokens, paused);
+      const slot = this.#slots.assign(running, job.prompt, running.limit);
+      this.#truncate(slot, this.#usable(slot, job.prompt));
+      for (const idle of this.#slots.toEmpty(this.#slots.prefix(job.prompt)?.slot)) this.#truncate(idle, 0);
+      this.#starting.push(slot);
+    }
+  }
+
+  #put(slot: Slot<Running>, token: number, position: number, output: boolean): void {
+    this.#decoder.put(token, position, slot.sequence, output);
+    this.#batchTokens.push(token);
+    this.#batchSlots.push(slot);
+    if (output) this.#rows.push(slot);
+  }
+
+  /** Put what time allows of the prompts that are not decoded yet, first come first. */
+  #putPrompts(others: number): void {
+    if (this.#starting.length === 0) return;
+    const time = others > 0 ? PROMPT_MS_SHARED : PROMPT_MS_ALONE;
+    let budget = Math.max(PROMPT_TOKENS_LEAST, Math.floor(this.#promptRate * time));
+    budget = Math.min(budget, BATCH_TOKENS - others);
+    for (let i = 0; i < this.#starting.length && budget > 0; i++) {
+      const slot = this.#starting[i] as Slot<Running>;
+      const running = slot.job as Running;
+      if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
+      const { prompt } = running.job;
+      const from = slot.tokens.length;
+      const end = Math.min(prompt.length, from + budget);
+      for (let at = from; at < end; at++) this.#put(slot, prompt[at] as number, at, at === prompt.length - 1);
+      budget -= end - from;
+      if (end === prompt.length) this.#starting.splice(i--, 1);
+    }
+  }
+
+  /**
+   * Share what another slot holds of a prompt. At this moment and not before: by now another request may have decoded
+   * the same beginning.
+   *
+   * @returns Whether the request may go on; not while another is decoding what it could share.
+   */
+  #begin(slot: Slot<Running>, running: Running): boolean {
+    const { prompt } = running.job;
+    if (!this.#wholeSequencesOnly) {
+      const best = this.#slots.prefix(prompt);
+      // At least the last token is decoded: its logits are needed.
+      const shared = best === undefined ? 0 : Math.min(best.length, prompt.length - 1);
+      if (this.#willHoldMore(slot, prompt, shared)) return false;
+      if (best !== undefined && shared > slot.tokens.length) {
+        this.#truncate(slot, 0);
+        this.#decoder.copy(best.slot.sequence, slot.sequence, shared);
+        for (let i = 0; i < shared; i++) slot.tokens.push(prompt[i] as number);
+      }
+    }
+    running.cached = slot.tokens.length;
+    running.begun = true;
+    return true;
+  }
+
+  /** Whether another request is decoding so much of the same prompt that it is worth waiting for. */
+  #willHoldMore(slot: Slot<Running>, prompt: Int32Array, shared: number): boolean {
+    return this.#slots.all.some((other) =>
+      other !== slot && other.job !== undefined && other.job.begun && !other.job.paused &&
+      other.tokens.length < other.job.job.prompt.length &&
+      commonPrefix(other.job.job.prompt, prompt) - shared >= WORTH_WAITING_TOKENS
+    );
+  }
+
+  /** How much of a slot's own tokens a prompt can start from. */
+  #usable(slot: Slot<Running>, prompt: Int32Array): number {
+    const common = Math.min(commonPrefix(slot.tokens, prompt), prompt.length - 1);
+    return this.#wholeSequencesOnly && common < slot.tokens.length ? 0 : common;
+  }
+
+  #truncate(slot: Slot<Running>, length: number): void {
+    if (slot.tokens.length === length) return;
+    slot.tokens.length = this.#decoder.truncate(slot.sequence, length) ? length : 0;
+  }
+
+  /** Choose the next token of a request from its row, and tell what that means. */
+  #sample(slot: Slot<Running>, logits: Float32Array, events: EngineEvent[]): void {
+    const running = slot.job as Running;
+    const { job, text } = running;
+    const { constraint } = job;
+    const token = running.sampler.sample(
+      logits,
+      constraint === undefined ? undefined : (token): boolean => constraint.allows(token),
+    );
+    if (token === NO_TOKEN) {
+      events.push({ id: job.id, error: "invalid_request", message: "The grammar allows nothing more, and no end" });
+      this.#release(slot);
+      return;
+    }
+    if (this.#vocabulary.endsAnswer(token) || job.endTokens.has(token)) {
+      this.#finish(slot, "end", text.end(), events);
+      return;
+    }
+    running.completion++;
+    running.next = token;
+    constraint?.accept(token);
+    const whole = this.#vocabulary.pieceText(token);
+    const sendable = whole === undefined ? text.push(this.#vocabulary.piece(token)) : text.pushText(whole);
+    if (text.stopped !== undefined) {
+      this.#finish(slot, job.stop.includes(text.stopped) ? "stop" : "end", sendable, events);
+    } else if (constraint?.complete) {
+      this.#finish(slot, "end", sendable + text.end(), events);
+    } else if (job.prompt.length + running.completion >= running.limit) {
+      this.#finish(slot, "length", sendable + text.end(), events);
+    } else if (sendable !== "") {
+      events.push({ id: job.id, t: sendable });
+    }
+  }
+
+  #finish(slot: Slot<Running>, reason: FinishReason, rest: string, events: EngineEvent[]): void {
+    const { job, completion, cached } = slot.job as Running;
+    if (rest !== "") events.push({ id: job.id, t: rest });
+    events.push({ id: job.id, done: reason, prompt: job.prompt.length, completion, cached });
+    this.#release(slot);
+  }
+
+  /** A step failed: nothing is known of the memory any more. */
+  #failAll(message: string): EngineEvent[] {
+    const events: EngineEvent[] = [];
+    for (const slot of this.#slots.all) {
+      if (slot.job !== undefined) events.push({ id: slot.job.job.id, error: "internal", message });
+      this.#release(slot);
+      this.#decoder.truncate(slot.sequence, 0);
+      slot.tokens.length = 0;
+    }
+    return events;
+  }
+
+  #release(slot: Slot<Running>): void {
+    const starting = this.#starting.indexOf(slot);
+    if (starting >= 0) this.#starting.splice(starting, 1);
+    this.#slots.release(slot);
+  }
+
+  #find(id: number): Slot<Running> | undefined {
+    return this.#slots.all.find((slot) => slot.job?.job.id === id);
+  }
+
+  #setPaused(id: number, paused: boolean): void {
+    const running = this.#find(id)?.job ?? this.#waiting.find((entry) => entry.job.id === id);
+    if (running !== undefined) running.paused = paused;
+  }
+}
+
+/** What a request may come to, prompt and answer. */
+function cellsOf(job: Job, contextTokens: number): number {
+  return Math.min(job.prompt.length + job.maxTokens, contextTokens);
+}

@@ -1,0 +1,125 @@
+/**
+ * Which sequence holds which tokens, and which one a new request gets. Pure: the memory itself is moved by
+ * `scheduler.ts`.
+ */
+
+/** One sequence of the context. `J` is what runs on it. */
+export class Slot<J> {
+  readonly sequence: number;
+  /** The tokens in memory, in order. A finished request leaves them for the next. */
+  readonly tokens: number[] = [];
+  job: J | undefined = undefined;
+  /** Cells promised to the job; never less than what it holds. */
+  reserved = 0;
+  /** When it was last given to a request; larger is later. */
+  used = 0;
+
+  constructor(sequence: number) {
+    this.sequence = sequence;
+  }
+}
+
+/** Where the beginning of a prompt already is. */
+export interface Prefix<J> {
+  readonly slot: Slot<J>;
+  readonly length: number;
+}
+
+/** The slots of a context. */
+export class Slots<J> {
+  readonly #cells: number;
+  readonly #slots: readonly Slot<J>[];
+  #clock = 0;
+
+  /**
+   * @param count Sequences.
+   * @param cells Tokens that fit into memory, over all of them.
+   */
+  constructor(count: number, cells: number) {
+    this.#cells = cells;
+    this.#slots = Array.from({ length: count }, (_, sequence) => new Slot<J>(sequence));
+  }
+
+  get all(): readonly Slot<J>[] {
+    return this.#slots;
+  }
+
+  /** Whether a request may start: a slot is free, and the running ones leave it the cells it may need. */
+  fits(cells: number): boolean {
+    return this.#slots.some((slot) => slot.job === undefined) && this.#reserved() + cells <= this.#cells;
+  }
+
+  /**
+   * Give a free slot to a job. It is the one that holds most of the prompt, if what it holds besides is no more than
+   * that (it is then the same conversation); otherwise the one that was not used for the longest time.
+   */
+  assign(job: J, prompt: ArrayLike<number>, cells: number): Slot<J> {
+    const free = this.#slots.filter((slot) => slot.job === undefined);
+    const best = longest(free, prompt);
+    const slot = best !== undefined && best.length > 0 && best.length * 2 >= best.slot.tokens.length
+      ? best.slot
+      : free.reduce((oldest, candidate) => age(candidate) < age(oldest) ? candidate : oldest);
+    slot.job = job;
+    slot.reserved = cells;
+    slot.used = ++this.#clock;
+    return slot;
+  }
+
+  /** The job is over; its tokens stay. */
+  release(slot: Slot<J>): void {
+    slot.job = undefined;
+    slot.reserved = 0;
+    slot.used = ++this.#clock;
+  }
+
+  /** Where most of a prompt is in memory, whoever holds it. */
+  prefix(prompt: ArrayLike<number>): Prefix<J> | undefined {
+    return longest(this.#slots, prompt);
+  }
+
+  /**
+   * The free slots that have to be emptied, so that the running ones get what they were promised. The one unused for
+   * longest goes first.
+   *
+   * @param spare A slot to spare as long as others will do.
+   */
+  toEmpty(spare?: Slot<J>): Slot<J>[] {
+    const free = this.#slots
+      .filter((slot) => slot.job === undefined && slot.tokens.length > 0)
+      .sort((a, b) => (a === spare ? 1 : 0) - (b === spare ? 1 : 0) || a.used - b.used);
+    let excess = this.#reserved() + free.reduce((sum, slot) => sum + slot.tokens.length, 0) - this.#cells;
+    const emptied: Slot<J>[] = [];
+    for (const slot of free) {
+      if (excess <= 0) break;
+      excess -= slot.tokens.length;
+      emptied.push(slot);
+    }
+    return emptied;
+  }
+
+  #reserved(): number {
+    return this.#slots.reduce((sum, slot) => sum + slot.reserved, 0);
+  }
+}
+
+/** How many tokens two sequences begin with in common. */
+export function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const end = Math.min(a.length, b.length);
+  let length = 0;
+  while (length < end && a[length] === b[length]) length++;
+  return length;
+}
+
+function longest<J>(slots: readonly Slot<J>[], prompt: ArrayLike<number>): Prefix<J> | undefined {
+  let best: Prefix<J> | undefined;
+  for (const slot of slots) {
+    const length = commonPrefix(slot.tokens, prompt);
+    if (best === undefined || length > best.length) best = { slot, length };
+  }
+  return best;
+}
+
+/** An empty slot has nothing to lose. */
+function age<J>(slot: Slot<J>): number {
+  return slot.tokens.length === 0 ? -1 : slot.used;
+}

@@ -1,0 +1,105 @@
+/**
+ * One daemon per lock file: the lock and the pid file beside it. Owns the two files, not the folder they are in.
+ */
+import { dirname, join } from "@std/path";
+
+const PID_FILE = "inferd.pid";
+const FILE_MODE = 0o600;
+
+/** The lock cannot be had; the message is for the operator. */
+export class LockError extends Error {
+  override readonly name: string = "LockError";
+}
+
+/** Another daemon has it. */
+export class LockHeldError extends LockError {
+  override readonly name = "LockHeldError";
+}
+
+/**
+ * Take the lock and write the pid file. The lock is the kernel's (`flock`) and ends with the process, however that
+ * ends; the file itself stays and means nothing.
+ *
+ * @param path The lock file, made if it is not there.
+ * @param pid What the pid file says.
+ * @returns Gives the lock back and removes the pid file when disposed.
+ * @throws {LockHeldError} If another process holds it.
+ * @throws {LockError} If the file is a symlink, no regular file, or cannot be made.
+ */
+export async function acquireLock(path: string, pid: number): Promise<Disposable> {
+  const file = openLock(path);
+  try {
+    const pidPath = join(dirname(path), PID_FILE);
+    if (!await file.tryLock(true)) throw new LockHeldError(`Another inferd daemon${holder(pidPath)} holds "${path}"`);
+    writePid(pidPath, pid);
+    return {
+      [Symbol.dispose]: () => {
+        // While the lock is held the file is ours; after it, it may already be another daemon's.
+        try {
+          Deno.removeSync(pidPath);
+        } catch (error) {
+          if (!(error instanceof Deno.errors.NotFound)) throw error;
+        } finally {
+          file.close();
+        }
+      },
+    };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function openLock(path: string): Deno.FsFile {
+  try {
+    // Before it is opened: opening a FIFO or a device has effects.
+    const before = look(path);
+    if (before?.isSymlink) throw new LockError(`Cannot lock "${path}": it is a symbolic link`);
+    if (before !== undefined && !before.isFile) throw new LockError(`Cannot lock "${path}": it is not a regular file`);
+    const file = Deno.openSync(path, { read: true, write: true, create: true, mode: FILE_MODE });
+    // And after: what was opened must be what is there under this name.
+    const opened = file.statSync();
+    const after = look(path);
+    if (after?.isSymlink || after?.ino !== opened.ino || after?.dev !== opened.dev) {
+      file.close();
+      throw new LockError(`Cannot lock "${path}": it was replaced while it was opened`);
+    }
+    return file;
+  } catch (error) {
+    if (error instanceof LockError) throw error;
+    throw new LockError(`Cannot lock "${path}": ${textOf(error)}`, { cause: error });
+  }
+}
+
+/** For the message only: the file may be stale, missing or anything else. */
+function holder(pidPath: string): string {
+  try {
+    const pid = look(pidPath)?.isFile ? Deno.readTextFileSync(pidPath).trim() : "";
+    return /^\d{1,10}$/.test(pid) ? ` (pid ${pid})` : "";
+  } catch {
+    return "";
+  }
+}
+
+function writePid(path: string, pid: number): void {
+  try {
+    // Whatever a crashed daemon left; made anew so that nothing is followed or written through.
+    if (look(path) !== undefined) Deno.removeSync(path);
+    Deno.writeTextFileSync(path, `${pid}\n`, { createNew: true, mode: FILE_MODE });
+  } catch (error) {
+    throw new LockError(`Cannot write "${path}": ${textOf(error)}`, { cause: error });
+  }
+}
+
+function look(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

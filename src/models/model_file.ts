@@ -1,0 +1,109 @@
+/**
+ * A model file before an engine gets it: it is there, it is a GGUF file, it has the hash that was configured.
+ * What is inside is the engine's matter.
+ */
+import { createHash } from "node:crypto";
+
+/** Read at a time while hashing, in bytes. */
+const CHUNK_BYTES = 1024 * 1024;
+const GGUF_MAGIC = "GGUF";
+
+/** The file cannot be used; the message names it and says why. */
+export class ModelFileError extends Error {
+  override readonly name = "ModelFileError";
+}
+
+/** What tells one state of a file from another without reading it. */
+export interface FileIdentity {
+  readonly dev: number;
+  readonly ino: number | null;
+  readonly size: number;
+  readonly mtimeMs: number;
+  /** Moves also when the file is renamed away and back. */
+  readonly ctimeMs: number;
+}
+
+/**
+ * Look whether a file can be a model.
+ *
+ * @param path The file.
+ * @returns What it is now.
+ * @throws {ModelFileError} If it is missing, unreadable, no regular file or no GGUF file.
+ */
+export async function checkModelFile(path: string): Promise<FileIdentity> {
+  using file = await openModel(path);
+  const magic = new Uint8Array(GGUF_MAGIC.length);
+  const read = await file.read(magic);
+  if (read !== magic.length || new TextDecoder().decode(magic) !== GGUF_MAGIC) {
+    throw new ModelFileError(`Cannot load model "${path}": it is not a GGUF file`);
+  }
+  return identify(await file.stat());
+}
+
+/**
+ * Hash a model file and compare.
+ *
+ * @param path The file.
+ * @param options The expected SHA-256 in lower-case hex, and what gives up the work.
+ * @returns What the file was while it was hashed.
+ * @throws {ModelFileError} If the hash is another, or the file cannot be read.
+ */
+export async function verifyModelFile(
+  path: string,
+  options: { readonly sha256: string; readonly signal?: AbortSignal },
+): Promise<FileIdentity> {
+  using file = await openModel(path);
+  const before = identify(await file.stat());
+  const hash = createHash("sha256");
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  for (let read = await file.read(chunk); read !== null; read = await file.read(chunk)) {
+    options.signal?.throwIfAborted();
+    hash.update(chunk.subarray(0, read));
+  }
+  const actual = hash.digest("hex");
+  if (actual !== options.sha256) {
+    throw new ModelFileError(
+      `Cannot load model "${path}": its SHA-256 is ${actual}, the configured one is ${options.sha256}`,
+    );
+  }
+  if (!sameFile(before, identify(await file.stat()))) {
+    throw new ModelFileError(`Cannot load model "${path}": it changed while its SHA-256 was computed`);
+  }
+  return before;
+}
+
+/** Whether two looks saw the same bytes, as far as the file system can tell. */
+export function sameFile(one: FileIdentity, other: FileIdentity): boolean {
+  return one.dev === other.dev && one.ino === other.ino && one.size === other.size &&
+    one.mtimeMs === other.mtimeMs && one.ctimeMs === other.ctimeMs;
+}
+
+async function openModel(path: string): Promise<Deno.FsFile> {
+  try {
+    // Looked at before it is opened: opening a FIFO would wait for a writer.
+    const info = await Deno.stat(path);
+    if (info.isDirectory) throw new ModelFileError(`Cannot load model "${path}": it is a directory`);
+    if (!info.isFile) throw new ModelFileError(`Cannot load model "${path}": it is not a regular file`);
+    return await Deno.open(path, { read: true });
+  } catch (error) {
+    if (error instanceof ModelFileError) throw error;
+    throw new ModelFileError(`Cannot load model "${path}": ${reason(error)}`, { cause: error });
+  }
+}
+
+function reason(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.NotCapable) return "Deno was not given --allow-read for it";
+  return error instanceof Error ? error.message : String(error);
+}
+
+function identify(info: Deno.FileInfo): FileIdentity {
+  return {
+    dev: info.dev,
+    ino: info.ino,
+    size: info.size,
+    mtimeMs: info.mtime?.getTime() ?? 0,
+    ctimeMs: info.ctime?.getTime() ?? 0,
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * What a surface hands to the pipeline, and the readers of fields that every surface shares. What the fields of one
+ * surface are called, what they default to and how its frames look belongs to that surface.
+ */
+import { type Backend, InvalidRequestError, type Usage } from "../backend/backend.ts";
+
+/** The frame that ends a request well, and what the log wants to know about it. */
+export interface Terminal {
+  /** One line, with its newline. */
+  readonly frame: string;
+  /** As it stands in the frame. */
+  readonly stopReason: string;
+  readonly usage: Usage;
+}
+
+/**
+ * What an answer yields: lines to send, each with its newline, `""` where something happened that the caller did not
+ * ask to see; at last one `Terminal`.
+ */
+export type Step = string | Terminal;
+
+/** A request that obeys every rule of its surface. */
+export interface ResolvedRequest {
+  /** The caller's name for it, echoed on every frame. */
+  readonly id: string;
+  /**
+   * Run it on a backend and render what comes back.
+   *
+   * @throws What the backend throws.
+   */
+  answer(backend: Backend, signal: AbortSignal): AsyncIterable<Step>;
+}
+
+/** How much of a caller's value a message repeats, in UTF-16 units. */
+const SHOWN_LENGTH = 40;
+
+/** A value as a message names it: short, quoted, and cheap however large the value is. */
+export function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  if (typeof value !== "string") return String(value);
+  return JSON.stringify(value.length > SHOWN_LENGTH ? `${value.slice(0, SHOWN_LENGTH)}…` : value);
+}
+
+/** What JSON calls an object: neither null nor an array. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The id to echo for a value that may break every rule: `""` where there is none that could be echoed. */
+export function idOf(value: unknown): string {
+  return isRecord(value) && typeof value.id === "string" ? value.id : "";
+}
+
+/**
+ * Refuse a field.
+ *
+ * @param field Its path, e.g. `messages[3].role`.
+ * @param allowed What it must be.
+ * @param value What it is.
+ */
+export function refuse(field: string, allowed: string, value: unknown): never {
+  throw new InvalidRequestError(`"${field}" must be ${allowed}, got ${shown(value)}`);
+}
+
+/** Bounds of a number; `text` names them in messages. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+  /** Whether `min` itself is too small. */
+  readonly aboveMin?: boolean;
+  /** E.g. `a number from 0 to 2`. */
+  readonly text: string;
+}
+
+/** A number within bounds. JSON has no NaN, but a literal like 1e999 parses to Infinity. */
+export function readNumber(field: string, value: unknown, range: Range): number {
+  if (typeof value !== "number" || !within(value, range)) refuse(field, range.text, value);
+  return value;
+}
+
+/** An integer within bounds. */
+export function readInteger(field: string, value: unknown, range: Range): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || !within(value, range)) {
+    refuse(field, range.text, value);
+  }
+  return value;
+}
+
+/** A string. */
+export function readString(field: string, value: unknown): string {
+  if (typeof value !== "string") refuse(field, "a string", value);
+  return value;
+}
+
+/** A boolean. */
+export function readBoolean(field: string, value: unknown): boolean {
+  if (typeof value !== "boolean") refuse(field, "true or false", value);
+  return value;
+}
+
+function within(value: number, range: Range): boolean {
+  return Number.isFinite(value) && value <= range.max && (range.aboveMin ? value > range.min : value >= range.min);
+}

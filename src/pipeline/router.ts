@@ -1,0 +1,48 @@
+/**
+ * Names the backend for a request: the first in the operator's order that is ready and whose breaker lets it through.
+ * Never retries, never fails over in the middle of a stream.
+ */
+import { type Backend, BackendUnavailableError } from "../backend/backend.ts";
+import { Breaker, type Report } from "./breaker.ts";
+
+/** A backend for one request. */
+export interface Route {
+  readonly backend: Backend;
+  /** To be called once, when the request has ended. */
+  readonly report: Report;
+}
+
+/** Chooses among the daemon's backends. */
+export class Router {
+  readonly #entries: readonly { readonly backend: Backend; readonly breaker: Breaker }[];
+
+  /**
+   * @param backends In order of priority.
+   * @param options `now`: milliseconds of a clock that never goes back. `onBreaker`: told of every change.
+   */
+  constructor(
+    backends: readonly Backend[],
+    options: {
+      readonly now?: () => number;
+      readonly onBreaker?: (backend: string, change: "opened" | "closed") => void;
+    } = {},
+  ) {
+    const now = options.now ?? ((): number => performance.now());
+    this.#entries = backends.map((backend) => ({
+      backend,
+      breaker: new Breaker(now, (change) => options.onBreaker?.(backend.name, change)),
+    }));
+  }
+
+  /**
+   * Choose a backend for one request.
+   *
+   * @throws {BackendUnavailableError} If there is none.
+   */
+  dispatch(): Route {
+    for (const { backend, breaker } of this.#entries) {
+      if (backend.state === "ready" && breaker.passable) return { backend, report: breaker.pass() };
+    }
+    throw new BackendUnavailableError("No backend is available");
+  }
+}

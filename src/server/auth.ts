@@ -1,0 +1,48 @@
+/**
+ * The authentication line of TCP connections. Owns how it is read and compared; when it is due and what follows belongs
+ * to the connection.
+ */
+import type { AuthFrame } from "@inferd/client/protocol";
+import { isRecord } from "../pipeline/resolve.ts";
+
+/** The longest authentication line, in bytes: nobody unknown gets more memory than that. */
+export const MAX_AUTH_BYTES = 8 * 1024;
+
+const encoder = new TextEncoder();
+
+/** Whether a parsed line is an authentication frame. */
+export function isAuthFrame(value: unknown): value is AuthFrame {
+  return isRecord(value) && value.type === "auth" && typeof value.key === "string";
+}
+
+/** Knows the key. */
+export class Authenticator {
+  readonly #expected: Promise<Uint8Array>;
+
+  constructor(apiKey: string) {
+    this.#expected = digest(apiKey);
+  }
+
+  /** Whether a line is an authentication frame with the right key. Takes as long for any wrong key of a length. */
+  async accepts(line: string): Promise<boolean> {
+    const value = parse(line);
+    if (!isAuthFrame(value)) return false;
+    const [given, expected] = await Promise.all([digest(value.key), this.#expected]);
+    // Digests have one length and tell nothing of the key, so neither where nor whether lengths differ shows in time.
+    let difference = 0;
+    for (let index = 0; index < expected.length; index++) difference |= (given[index] ?? 0) ^ (expected[index] ?? 0);
+    return difference === 0;
+  }
+}
+
+async function digest(text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(text)));
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Frames into bytes: frames that come while a write is under way leave together in the next one, a producer waits while
+ * too much is unsent, and a reader that takes nothing is noticed.
+ */
+
+/** What a writer writes to. */
+export interface ByteSink {
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+/** Unsent frames beyond this make a producer wait, in UTF-16 units. */
+const HIGH_WATER = 256 * 1024;
+
+const encoder = new TextEncoder();
+
+/** How a writer gives up. */
+export interface FrameWriterOptions {
+  /** How long the other side may take nothing while something waits to be sent. */
+  readonly idleTimeoutMs: number;
+  /** Called at most once, when that time is over or a write failed; the writer is closed then. */
+  onFailure(why: "idle" | "broken"): void;
+}
+
+/** Sends frames in order. */
+export class FrameWriter {
+  readonly #sink: ByteSink;
+  readonly #options: FrameWriterOptions;
+  #queued = "";
+  /** Size of what is queued and of what is being written. */
+  #unsent = 0;
+  #writing: Promise<void> | undefined;
+  #closed = false;
+  /** When the other side last took something, or the first frame began to wait. */
+  #progressAt = 0;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  #room: PromiseWithResolvers<void> | undefined;
+
+  constructor(sink: ByteSink, options: FrameWriterOptions) {
+    this.#sink = sink;
+    this.#options = options;
+  }
+
+  /**
+   * Queue a frame; after `close` it is dropped.
+   *
+   * @returns A promise to wait for before the next frame, where too much is unsent.
+   */
+  send(frame: string): Promise<void> | undefined {
+    if (this.#closed) return undefined;
+    this.#queued += frame;
+    this.#unsent += frame.length;
+    this.#writing ??= this.#write();
+    if (this.#unsent < HIGH_WATER) return undefined;
+    this.#room ??= Promise.withResolvers();
+    return this.#room.promise;
+  }
+
+  /** Resolves when everything is sent, or when it is known that nothing more can be. */
+  async flush(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
+  }
+
+  /** Let a waiting producer go on, whatever is unsent: it is about to end. */
+  release(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  /** Forget what is unsent. Whoever closes the sink then ends a write that is under way. */
+  close(): void {
+    this.#closed = true;
+    this.#queued = "";
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = undefined;
+    this.release();
+  }
+
+  async #write(): Promise<void> {
+    this.#progressAt = performance.now();
+    this.#idleTimer ??= this.#watch(this.#options.idleTimeoutMs);
+    try {
+      while (this.#queued !== "") {
+        const size = this.#queued.length;
+        let bytes = encoder.encode(this.#queued);
+        this.#queued = "";
+        while (bytes.length > 0) {
+          bytes = bytes.subarray(await this.#sink.write(bytes));
+          this.#progressAt = performance.now();
+        }
+        this.#unsent -= size;
+        if (this.#unsent < HIGH_WATER) this.release();
+      }
+    } catch {
+      this.#fail("broken");
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  /** One timer for many writes: it looks when the last progress was, and waits for the rest of the time. */
+  #watch(afterMs: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      this.#idleTimer = undefined;
+      if (this.#writing === undefined) return;
+      const leftMs = this.#progressAt + this.#options.idleTimeoutMs - performance.now();
+      if (leftMs > 0) this.#idleTimer = this.#watch(leftMs);
+      else this.#fail("idle");
+    }, afterMs);
+  }
+
+  #fail(why: "idle" | "broken"): void {
+    if (this.#closed) return;
+    this.close();
+    this.#options.onFailure(why);
+  }
+}

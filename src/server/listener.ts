@@ -1,0 +1,144 @@
+/**
+ * Puts sockets where clients find them, and refuses to where that would be wrong or unsafe. Owns the checks on paths
+ * and addresses; what is said on a socket is not its business.
+ */
+import { dirname } from "@std/path";
+import type { TcpAddress } from "../config/options.ts";
+
+/** A socket cannot stand where it was asked to; the message is for the operator. */
+export class BindError extends Error {
+  override readonly name = "BindError";
+}
+
+/** What a socket address holds, less the NUL at its end, in bytes. */
+const MAX_UNIX_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
+
+/**
+ * Listen on a unix socket. A stale socket file is removed; one that answers, and anything that is no socket, is not.
+ *
+ * @param options `mode`: permission bits of the socket file. `group`: its group, by name or number.
+ * @throws {BindError} If it cannot stand there.
+ */
+export async function bindUnix(
+  path: string,
+  options: { readonly mode: number; readonly group?: string },
+): Promise<Deno.UnixListener> {
+  const bytes = new TextEncoder().encode(path).length;
+  if (bytes > MAX_UNIX_PATH_BYTES) {
+    throw refusal(path, `a unix socket's path may have ${MAX_UNIX_PATH_BYTES} bytes, this one has ${bytes}`);
+  }
+  const gid = options.group === undefined ? undefined : groupId(path, options.group);
+  await removeStale(path);
+  let listener: Deno.UnixListener;
+  try {
+    listener = Deno.listen({ transport: "unix", path });
+  } catch (error) {
+    throw refusal(path, pathReason(path, error), error);
+  }
+  try {
+    if (gid !== undefined) Deno.chownSync(path, null, gid);
+    Deno.chmodSync(path, options.mode);
+  } catch (error) {
+    listener.close();
+    removeSocket(path);
+    throw refusal(path, `its group or mode cannot be set: ${textOf(error)}`, error);
+  }
+  return listener;
+}
+
+/**
+ * Listen on TCP. Without a key only loopback addresses are accepted.
+ *
+ * @throws {BindError} If it cannot stand there.
+ */
+export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string }): Deno.TcpListener {
+  const name = `${address.hostname}:${address.port}`;
+  const guarded = options.apiKey !== undefined;
+  if (!guarded && address.hostname !== "localhost" && !isLoopback(address.hostname)) {
+    throw refusal(name, "without an API key only loopback addresses are allowed");
+  }
+  let listener: Deno.TcpListener;
+  try {
+    listener = Deno.listen({ hostname: address.hostname, port: address.port });
+  } catch (error) {
+    throw refusal(name, addressReason(error), error);
+  }
+  // "localhost" is whatever the resolver says it is.
+  if (!guarded && !isLoopback(listener.addr.hostname)) {
+    listener.close();
+    throw refusal(name, `it resolves to ${listener.addr.hostname}, and without an API key only loopback is allowed`);
+  }
+  return listener;
+}
+
+/** Remove a socket file; what is no socket stays. */
+export function removeSocket(path: string): void {
+  try {
+    if (Deno.lstatSync(path).isSocket) Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+async function removeStale(path: string): Promise<void> {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw refusal(path, pathReason(path, error), error);
+  }
+  if (info.isSymlink) throw refusal(path, "it is a symbolic link");
+  if (info.isDirectory) throw refusal(path, "it is a directory");
+  if (!info.isSocket) throw refusal(path, "a file that is no socket is in the way");
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+  } catch (error) {
+    // Gone meanwhile, or nobody listens: only then it is nobody's.
+    if (error instanceof Deno.errors.NotFound) return;
+    if (error instanceof Deno.errors.ConnectionRefused) return removeSocket(path);
+    throw refusal(path, `the socket there cannot be tried: ${textOf(error)}`, error);
+  }
+  throw refusal(path, "it is in use by a running process");
+}
+
+/** The number of a group given by number or by name. */
+function groupId(path: string, group: string): number {
+  if (/^\d+$/.test(group)) return Number(group);
+  let text: string;
+  try {
+    text = Deno.readTextFileSync("/etc/group");
+  } catch (error) {
+    throw refusal(path, `the group "${group}" cannot be looked up: ${textOf(error)}`, error);
+  }
+  const gid = text.split("\n").map((line) => line.split(":")).find(([name]) => name === group)?.[2];
+  if (gid === undefined) throw refusal(path, `there is no group "${group}"`);
+  return Number(gid);
+}
+
+function isLoopback(hostname: string): boolean {
+  return /^127(\.\d{1,3}){3}$/.test(hostname) || hostname === "::1" || hostname === "[::1]";
+}
+
+function refusal(name: string, reason: string, cause?: unknown): BindError {
+  return new BindError(`Cannot bind "${name}": ${reason}`, { cause });
+}
+
+function pathReason(path: string, error: unknown): string {
+  const folder = dirname(path);
+  if (error instanceof Deno.errors.NotFound) return `the folder "${folder}" does not exist`;
+  if (error instanceof Deno.errors.NotADirectory) return `"${folder}" is not a folder`;
+  if (error instanceof Deno.errors.PermissionDenied) return `the folder "${folder}" is not writable`;
+  return textOf(error);
+}
+
+function addressReason(error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) return "the port is taken";
+  if (error instanceof Deno.errors.AddrNotAvailable) return "this machine has no such address";
+  if (error instanceof Deno.errors.PermissionDenied) return "the system does not allow this port";
+  return textOf(error);
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,180 @@
+/**
+ * A daemon as far as a client can see one: real sockets, and a script per connection that says which bytes go out when.
+ */
+import type { V1DoneFrame, V1ErrorFrame, V1Request, V1TokenFrame } from "@inferd/client/protocol";
+
+/** One accepted connection. */
+export class Peer {
+  readonly #conn: Deno.Conn;
+  readonly #decoder = new TextDecoder();
+  #text = "";
+  #closed = false;
+
+  constructor(conn: Deno.Conn) {
+    this.#conn = conn;
+  }
+
+  /** The next line, or `null` once the client is gone. */
+  async line(): Promise<string | null> {
+    const buffer = new Uint8Array(64 * 1024);
+    for (;;) {
+      const newline = this.#text.indexOf("\n");
+      if (newline !== -1) {
+        const line = this.#text.slice(0, newline);
+        this.#text = this.#text.slice(newline + 1);
+        return line;
+      }
+      const count = await this.#conn.read(buffer).catch(() => null);
+      if (count === null) return null;
+      this.#text += this.#decoder.decode(buffer.subarray(0, count), { stream: true });
+    }
+  }
+
+  /** The next request; fails the test if the client is gone instead. */
+  async request(): Promise<V1Request & { id: string }> {
+    const line = await this.line();
+    if (line === null) throw new Error("The client closed the connection instead of asking");
+    return JSON.parse(line);
+  }
+
+  /** Write text or bytes; `false` once the client is gone. */
+  async write(data: string | Uint8Array): Promise<boolean> {
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    try {
+      for (let sent = 0; sent < bytes.length;) sent += await this.#conn.write(bytes.subarray(sent));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Write frames, all in one go; `false` once the client is gone. */
+  send(...frames: readonly unknown[]): Promise<boolean> {
+    return this.write(frames.map((frame) => JSON.stringify(frame) + "\n").join(""));
+  }
+
+  /** Resolves when the client has closed the connection. */
+  async gone(): Promise<void> {
+    while (await this.line() !== null);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#conn.close();
+  }
+}
+
+/** What a connection does; when it returns, the connection is closed. */
+export type Script = (peer: Peer, index: number) => Promise<void>;
+
+/** Where a scripted server listens. */
+export type Listen = { readonly path: string } | { readonly port: number };
+
+/** A server whose connections follow a script. */
+export class ScriptedServer implements AsyncDisposable {
+  readonly #listener: Deno.Listener;
+  readonly #serving: Promise<void>;
+  readonly #peers = new Set<Peer>();
+  #failure: { error: unknown } | undefined;
+  /** How many connections were accepted. */
+  accepted = 0;
+
+  constructor(script: Script, listen: Listen) {
+    this.#listener = "path" in listen
+      ? Deno.listen({ transport: "unix", path: listen.path })
+      : Deno.listen({ hostname: "127.0.0.1", port: listen.port });
+    this.#serving = this.#serve(script);
+  }
+
+  /** The port of a TCP server. */
+  get port(): number {
+    return (this.#listener.addr as Deno.NetAddr).port;
+  }
+
+  /** Cut every connection. */
+  hangUp(): void {
+    for (const peer of this.#peers) peer.close();
+  }
+
+  async #serve(script: Script): Promise<void> {
+    const running: Promise<void>[] = [];
+    try {
+      for await (const conn of this.#listener) {
+        const peer = new Peer(conn);
+        this.#peers.add(peer);
+        running.push(
+          script(peer, this.accepted++).catch((error: unknown) => {
+            this.#failure ??= { error };
+          }).finally(() => {
+            this.#peers.delete(peer);
+            peer.close();
+          }),
+        );
+      }
+    } finally {
+      await Promise.all(running);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    this.hangUp();
+    await this.#serving;
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
+
+/** A folder of its own for sockets, removed with everything in it. */
+export class Scratch implements AsyncDisposable {
+  readonly dir: string = Deno.makeTempDirSync({ prefix: "inferd-client-" });
+
+  /** The path of a socket that does not exist. */
+  path(name = "infer.sock"): string {
+    return `${this.dir}/${name}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+export function token(id: string, content: string): V1TokenFrame {
+  return { id, type: "token", content };
+}
+
+export function done(id: string, content: string): V1DoneFrame {
+  return {
+    id,
+    type: "done",
+    content,
+    usage: { prompt_tokens: 3, completion_tokens: 2 },
+    stop_reason: "end",
+    backend: "scripted",
+  };
+}
+
+export function failed(id: string, code: string, message = "No"): Omit<V1ErrorFrame, "code"> & { code: string } {
+  return { id, type: "error", code, message };
+}
+
+/** Answers every request with these tokens. */
+export function answering(...tokens: readonly string[]): Script {
+  return async (peer) => {
+    for (;;) {
+      const line = await peer.line();
+      if (line === null) return;
+      const { id } = JSON.parse(line);
+      await peer.send(...tokens.map((text) => token(id, text)), done(id, tokens.join("")));
+    }
+  };
+}
+
+/** Answers one request as told, then waits for the client to leave. */
+export function once(answer: (id: string, peer: Peer) => Promise<unknown>): Script {
+  return async (peer) => {
+    const { id } = await peer.request();
+    await answer(id, peer);
+    await peer.gone();
+  };
+}

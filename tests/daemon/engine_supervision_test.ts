@@ -1,0 +1,338 @@
+/** `backend/llama.ts` over a fake engine: deaths, hangs and slow readers on command. */
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  type BackendEvent,
+  BackendUnavailableError,
+  type GenerationRequest,
+  InvalidRequestError,
+} from "../../src/backend/backend.ts";
+import { LlamaBackend, type LlamaOptions } from "../../src/backend/llama.ts";
+import { BUILT_IN_MODEL } from "../../src/config/options.ts";
+import { builtInModelFile } from "../../src/models/built_in.ts";
+import { fakeEngineCommand, type FakeLoad, type FakeScript } from "../support/fake_engine.ts";
+import { Notices } from "../support/notices.ts";
+
+const NEVER = new AbortController().signal;
+const FAST = { first: 1, most: 4 };
+
+function create(load: FakeLoad = {}, options: LlamaOptions = {}): LlamaBackend {
+  return new LlamaBackend(
+    {
+      kind: "llamacpp",
+      name: "fake",
+      modelName: BUILT_IN_MODEL,
+      modelPath: builtInModelFile(""),
+      parallel: 4,
+    },
+    { command: fakeEngineCommand(load), backoffMs: FAST, ...options },
+  );
+}
+
+async function started(load: FakeLoad = {}, options: LlamaOptions = {}): Promise<[LlamaBackend, Notices]> {
+  const backend = create(load, options);
+  const notices = new Notices();
+  await backend.start(notices.notify, NEVER);
+  return [backend, notices];
+}
+
+function scripted(script: FakeScript): GenerationRequest {
+  return {
+    messages: [{ role: "user", content: JSON.stringify(script) }],
+    sampling: { temperature: 0, topP: 1, topK: 0 },
+    maxTokens: 10,
+    stop: [],
+  };
+}
+
+async function collect(events: AsyncIterable<BackendEvent>): Promise<BackendEvent[]> {
+  const all: BackendEvent[] = [];
+  for await (const event of events) all.push(event);
+  return all;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    Deno.kill(pid, "SIGCONT");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("LlamaBackend tells phases and capabilities when the engine loads", async () => {
+  const [backend, notices] = await started();
+  await using _ = backend;
+  const path = builtInModelFile("");
+  assertEquals(notices.all.filter(({ type }) => type !== "log").slice(0, 3), [
+    { type: "phase", phase: { phase: "checking_local", path } },
+    { type: "phase", phase: { phase: "mmap", path } },
+    { type: "phase", phase: { phase: "kv_cache", n_ctx: 512 } },
+  ]);
+  assertEquals(notices.types.at(-1), "ready");
+  assertEquals(backend.state, "ready");
+  assertEquals(backend.capabilities?.contextTokens, 512);
+  assertEquals(backend.capabilities?.parallel, 4);
+  assertEquals(backend.capabilities?.model, "inferd-tiny");
+});
+
+Deno.test("LlamaBackend yields texts and one done when the engine answers", async () => {
+  const [backend] = await started();
+  await using _ = backend;
+  const events = await collect(backend.generate(scripted({ count: 3 }), NEVER));
+  assertEquals(events, [
+    { type: "text", text: "t0" },
+    { type: "text", text: "t1" },
+    { type: "text", text: "t2" },
+    { type: "done", reason: "end", usage: { promptTokens: 3, completionTokens: 3, cachedTokens: 1 } },
+  ]);
+});
+
+Deno.test("LlamaBackend fails with the matching class when the engine refuses or fails a request", async () => {
+  const [backend] = await started();
+  await using _ = backend;
+  await assertRejects(() => collect(backend.generate(scripted({ then: "invalid" }), NEVER)), InvalidRequestError);
+  const error = await assertRejects(() => collect(backend.generate(scripted({ then: "internal" }), NEVER)), Error);
+  assertEquals(error.name, "Error");
+  assertEquals(backend.state, "ready");
+});
+
+Deno.test("LlamaBackend cancels on the engine and throws the reason when the signal fires", async () => {
+  const [backend, notices] = await started();
+  await using _ = backend;
+  const controller = new AbortController();
+  const events = backend.generate(scripted({ count: 1, then: "hang" }), controller.signal)[Symbol.asyncIterator]();
+  await events.next();
+  const waiting = events.next();
+  const reason = new Error("gone");
+  controller.abort(reason);
+  assertStrictEquals(await assertRejects(() => waiting), reason);
+  await notices.printed("got cancel 1");
+  assertEquals((await collect(backend.generate(scripted({ count: 1 }), NEVER))).length, 2);
+});
+
+Deno.test("LlamaBackend cancels on the engine when the consumer leaves", async () => {
+  const [backend, notices] = await started();
+  await using _ = backend;
+  for await (const _event of backend.generate(scripted({ count: 5 }), NEVER)) break;
+  await notices.printed("got cancel 1");
+});
+
+Deno.test("LlamaBackend asks the engine for nothing when the signal fired before", async () => {
+  const [backend, notices] = await started();
+  await using _ = backend;
+  const reason = new Error("never mind");
+  const error = await assertRejects(() => collect(backend.generate(scripted({}), AbortSignal.abort(reason))));
+  assertStrictEquals(error, reason);
+  await collect(backend.generate(scripted({}), NEVER));
+  assert(!notices.all.some((notice) => notice.type === "log" && notice.fields.line === "got generate 1"));
+});
+
+Deno.test("LlamaBackend pauses a request whose reader is slow and resumes it when its events are taken", async () => {
+  const [backend, notices] = await started();
+  await using _ = backend;
+  const events = backend.generate(scripted({ count: 500 }), NEVER)[Symbol.asyncIterator]();
+  assertEquals((await events.next()).value, { type: "text", text: "t0" });
+  await notices.printed("got pause 1");
+  // A neighbour is not held up.
+  assertEquals((await collect(backend.generate(scripted({ count: 100 }), NEVER))).length, 101);
+  let taken = 1;
+  for (let next = await events.next(); !next.done; next = await events.next()) taken++;
+  assertEquals(taken, 501);
+  await notices.printed("got resume 1");
+});
+
+Deno.test("LlamaBackend fails every running request and comes back when the engine is killed", async () => {
+  const [backend, notices] = await started();
+  await using _ = backend;
+  const streams = Array.from({ length: 4 }, async () => {
+    const events = backend.generate(scripted({ count: 2, then: "hang" }), NEVER)[Symbol.asyncIterator]();
+    await events.next();
+    assertEquals((await events.next()).value, { type: "text", text: "t1" });
+    return events;
+  });
+  const running = await Promise.all(streams);
+  const pid = backend.enginePid;
+  assert(pid !== undefined);
+  const restarting = notices.next("restarting");
+  const ready = notices.next("ready");
+  Deno.kill(pid, "SIGKILL");
+  await restarting;
+  assertEquals(backend.state, "restarting");
+  for (const events of running) {
+    await assertRejects(() => events.next(), BackendUnavailableError);
+    assertEquals(await events.next(), { value: undefined, done: true });
+  }
+  await assertRejects(() => collect(backend.generate(scripted({}), NEVER)), BackendUnavailableError);
+  await ready;
+  assertEquals((await collect(backend.generate(scripted({ count: 1 }), NEVER))).length, 2);
+  const exited = await notices.logged("engine_exited");
+  assertEquals(exited.fields.signal, "SIGKILL");
+  assertEquals(exited.fields.pid, pid);
+  const restarted = await notices.logged("engine_restarted");
+  assertEquals(restarted.fields.pid, backend.enginePid);
+});
+
+Deno.test("LlamaBackend logs what the engine said last when it aborts", async () => {
+  const [backend, notices] = await started();
+  await using _ = backend;
+  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  const { fields } = await notices.logged("engine_exited");
+  assertEquals(fields.code, 134);
+  assertEquals((fields.stderr as string[]).at(-1), "GGML_ASSERT(false) failed");
+});
+
+Deno.test("LlamaBackend treats the engine as dead when it says what is no message", async () => {
+  const [backend, notices] = await started();
+  await using _ = backend;
+  const ready = notices.next("ready");
+  const failing = collect(backend.generate(scripted({ then: "nonsense" }), NEVER));
+  await assertRejects(() => failing, BackendUnavailableError);
+  await ready;
+  assertEquals(backend.state, "ready");
+});
+
+Deno.test("LlamaBackend doubles the wait and gives up when the engine dies five times", async () => {
+  const dir = await Deno.makeTempDir();
+  const [backend, notices] = await started({ onceWell: `${dir}/marker`, exit: 7 });
+  await using _ = backend;
+  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  const down = await notices.find(({ type }) => type === "down");
+  assertEquals(backend.state, "down");
+  assert(down.type === "down" && down.reason.includes("5 times"), JSON.stringify(down));
+  assertEquals(notices.types.filter((type) => type === "restarting").length, 4);
+  const deaths = notices.all.filter((notice) => notice.type === "log" && notice.msg === "engine_exited");
+  assertEquals(deaths.map((notice) => notice.type === "log" && notice.fields.deaths), [1, 2, 3, 4, 5]);
+  await assertRejects(() => collect(backend.generate(scripted({}), NEVER)), BackendUnavailableError);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("LlamaBackend forgets deaths when they are older than the window", async () => {
+  let now = 0;
+  const [backend, notices] = await started({}, { now: () => now, maxDeaths: 2, deathWindowMs: 1000 });
+  await using _ = backend;
+  for (let death = 0; death < 3; death++) {
+    const ready = notices.next("ready");
+    await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+    await ready;
+    now += 1001;
+  }
+  assertEquals(backend.state, "ready");
+});
+
+Deno.test("LlamaBackend kills and replaces the engine when it hangs while work is waiting", async () => {
+  const [backend, notices] = await started({}, { hangTimeoutMs: 100 });
+  await using _ = backend;
+  const ready = notices.next("ready");
+  await assertRejects(() => collect(backend.generate(scripted({ then: "hang" }), NEVER)), BackendUnavailableError);
+  const { fields } = await notices.logged("engine_exited");
+  assertEquals(fields.signal, "SIGKILL");
+  assert(String(fields.reason).includes("said nothing while work was waiting"), String(fields.reason));
+  await ready;
+});
+
+Deno.test("LlamaBackend leaves the engine alone when it says that it is alive", async () => {
+  const [backend, notices] = await started({}, { hangTimeoutMs: 1000 });
+  await using _ = backend;
+  const controller = new AbortController();
+  const waiting = collect(backend.generate(scripted({ then: "beat" }), controller.signal));
+  // Longer than the limit, told by a timer of the test's own: there is no event for nothing happening.
+  const timer = setTimeout(() => controller.abort(new Error("enough")), 1500);
+  await assertRejects(() => waiting, Error, "enough");
+  clearTimeout(timer);
+  assertEquals(notices.types.includes("restarting"), false);
+});
+
+Deno.test("LlamaBackend leaves the engine alone when all that is silent is paused", async () => {
+  const [backend, notices] = await started({}, { hangTimeoutMs: 100 });
+  await using _ = backend;
+  const controller = new AbortController();
+  const events = backend.generate(scripted({ count: 500 }), controller.signal)[Symbol.asyncIterator]();
+  await events.next();
+  await notices.printed("got pause 1");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setTimeout(resolve, 300);
+  await promise;
+  assertEquals(backend.state, "ready");
+  controller.abort(new Error("enough"));
+  await assertRejects(() => events.next(), Error, "enough");
+});
+
+Deno.test("LlamaBackend rejects with the engine's own words when loading fails", async () => {
+  const backend = create({ fatal: 'Cannot load model "x": it is truncated' });
+  await using _ = backend;
+  const error = await assertRejects(() => backend.start(() => {}, NEVER), BackendUnavailableError);
+  assertEquals(error.message, 'Cannot load model "x": it is truncated');
+});
+
+Deno.test("LlamaBackend says how the engine ended when it dies while loading", async () => {
+  const backend = create({ exit: 3 });
+  await using _ = backend;
+  const error = await assertRejects(() => backend.start(() => {}, NEVER), BackendUnavailableError);
+  assert(error.message.startsWith('The engine of backend "fake" exited with code 3'), error.message);
+});
+
+Deno.test("LlamaBackend rejects when the engine's program does not exist", async () => {
+  const backend = create({}, { command: { command: "/nonexistent/deno", args: [] } });
+  await using _ = backend;
+  const error = await assertRejects(() => backend.start(() => {}, NEVER), BackendUnavailableError);
+  assert(error.message.startsWith('Cannot start the engine of backend "fake"'), error.message);
+});
+
+Deno.test("LlamaBackend leaves no process when starting is given up", async () => {
+  const backend = create({ hang: true });
+  await using _ = backend;
+  const controller = new AbortController();
+  const reason = new Error("too late");
+  let seen = 0;
+  const error = await assertRejects(() =>
+    backend.start((notice) => {
+      // The engine has heard `load` and now hangs.
+      if (notice.type === "phase" && notice.phase.phase === "mmap" && seen++ === 0) controller.abort(reason);
+    }, controller.signal)
+  );
+  assertStrictEquals(error, reason);
+  assertEquals(backend.enginePid, undefined);
+});
+
+Deno.test("LlamaBackend gives a restarted engine up when it does not load in time", async () => {
+  const dir = await Deno.makeTempDir();
+  const [backend, notices] = await started({ onceWell: `${dir}/marker`, hang: true }, {
+    loadTimeoutMs: 200,
+    maxDeaths: 2,
+  });
+  await using _ = backend;
+  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  const down = await notices.find(({ type }) => type === "down");
+  assert(down.type === "down" && down.reason.includes("did not load within 200 ms"), JSON.stringify(down));
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("LlamaBackend ends the engine and running requests when it is disposed of", async () => {
+  const [backend] = await started();
+  const pid = backend.enginePid;
+  assert(pid !== undefined && isAlive(pid));
+  const events = backend.generate(scripted({ count: 1, then: "hang" }), NEVER)[Symbol.asyncIterator]();
+  await events.next();
+  const waiting = events.next();
+  const [outcome] = await Promise.allSettled([waiting, backend[Symbol.asyncDispose]()]);
+  assert(outcome.status === "rejected");
+  assertInstanceOf(outcome.reason, BackendUnavailableError);
+  assertEquals(isAlive(pid), false);
+  assertEquals(backend.state, "stopped");
+  await backend[Symbol.asyncDispose]();
+});
+
+Deno.test("LlamaBackend kills the engine when it does not leave on disposal", async () => {
+  const [backend] = await started({ stubborn: true });
+  const pid = backend.enginePid;
+  await backend[Symbol.asyncDispose]();
+  assert(pid !== undefined && !isAlive(pid));
+});
+
+Deno.test("LlamaBackend stops restarting when it is disposed of meanwhile", async () => {
+  const [backend, notices] = await started({}, { backoffMs: { first: 60_000, most: 60_000 } });
+  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  await notices.find(({ type }) => type === "restarting");
+  await backend[Symbol.asyncDispose]();
+  assertEquals(backend.state, "stopped");
+});

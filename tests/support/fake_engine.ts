@@ -1,0 +1,155 @@
+/**
+ * An engine that computes nothing and speaks `engine/messages.ts`, for deaths and hangs on command.
+ *
+ * The content of a request's last message is its script, as JSON (`FakeScript`). What the daemon says is repeated on
+ * stderr, a line `got OP ID` each. The first argument is how loading goes (`FakeLoad`), as JSON.
+ */
+import type { EngineEvent, EngineRequest, FromEngine, ToEngine } from "../../src/engine/messages.ts";
+import type { EngineCommand } from "../../src/engine/command.ts";
+
+/** What a request makes the engine do. */
+export interface FakeScript {
+  /** Texts to send: `t0`, `t1`, … */
+  readonly count?: number;
+  /** All in one message instead of one a step. */
+  readonly atOnce?: boolean;
+  /** Then: finish (default), say nothing more, say nothing but beats, die, print nonsense, or fail. */
+  readonly then?: "done" | "hang" | "beat" | "die" | "nonsense" | "invalid" | "internal";
+}
+
+/** How loading goes. */
+export interface FakeLoad {
+  /** Say this as `fatal`. */
+  readonly fatal?: string;
+  /** Exit with this code. */
+  readonly exit?: number;
+  /** Never get ready. */
+  readonly hang?: boolean;
+  /** Load well once, then as the rest says; needs a path for a marker file. */
+  readonly onceWell?: string;
+  /** Do not leave when stdin is closed. */
+  readonly stubborn?: boolean;
+}
+
+/** The command that runs this file as an engine. */
+export function fakeEngineCommand(load: FakeLoad = {}): EngineCommand {
+  return {
+    command: Deno.execPath(),
+    args: ["run", "--no-check", "-A", import.meta.url, JSON.stringify(load)],
+  };
+}
+
+function say(message: FromEngine): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(message) + "\n"));
+}
+
+class FakeEngine {
+  readonly #load: FakeLoad;
+  readonly #paused = new Set<number>();
+  readonly #gone = new Set<number>();
+
+  constructor(load: FakeLoad) {
+    this.#load = load;
+  }
+
+  hear(message: ToEngine): void {
+    console.error(`got ${message.op} ${"id" in message ? message.id : ""}`.trim());
+    switch (message.op) {
+      case "load":
+        this.#onLoad(message.config.modelPath, message.config.parallel);
+        break;
+      case "generate":
+        void this.#generate(message.id, message.request);
+        break;
+      case "cancel":
+        this.#gone.add(message.id);
+        break;
+      case "pause":
+        this.#paused.add(message.id);
+        break;
+      case "resume":
+        this.#paused.delete(message.id);
+        break;
+    }
+  }
+
+  #onLoad(path: string, parallel: number): void {
+    say({ type: "phase", phase: "mmap", path });
+    let well = this.#load.fatal === undefined && this.#load.exit === undefined && !this.#load.hang;
+    if (this.#load.onceWell !== undefined) {
+      try {
+        Deno.writeTextFileSync(this.#load.onceWell, "", { createNew: true });
+        well = true;
+      } catch {
+        // The marker is there: this is not the first time.
+      }
+    }
+    if (!well) {
+      if (this.#load.hang) return;
+      if (this.#load.fatal !== undefined) say({ type: "fatal", message: this.#load.fatal });
+      Deno.exit(this.#load.exit ?? 1);
+    }
+    say({ type: "phase", phase: "kv_cache", n_ctx: 512 });
+    say({
+      type: "ready",
+      contextTokens: 512,
+      parallel,
+      accelerator: "cpu",
+      gpuLayers: 0,
+      vocabulary: 100,
+      threads: 1,
+    });
+  }
+
+  async #generate(id: number, request: EngineRequest): Promise<void> {
+    const script = JSON.parse(request.messages.at(-1)?.content ?? "{}") as FakeScript;
+    const count = script.count ?? 0;
+    const texts = Array.from({ length: count }, (_, index): EngineEvent => ({ id, t: `t${index}` }));
+    if (script.atOnce) say({ type: "step", events: texts });
+    else {
+      for (const event of texts) {
+        // Let messages in between two steps.
+        do await new Promise((resolve) => setTimeout(resolve, 0)); while (this.#paused.has(id));
+        if (this.#gone.has(id)) return;
+        say({ type: "step", events: [event] });
+      }
+    }
+    switch (script.then ?? "done") {
+      case "done":
+        say({ type: "step", events: [{ id, done: "end", prompt: 3, completion: count, cached: 1 }] });
+        break;
+      case "invalid":
+        say({ type: "step", events: [{ id, error: "invalid_request", message: "No such grammar" }] });
+        break;
+      case "internal":
+        say({ type: "step", events: [{ id, error: "internal", message: "Lost a tensor" }] });
+        break;
+      case "hang":
+        break;
+      case "beat":
+        setInterval(() => say({ type: "beat" }), 20);
+        break;
+      case "die":
+        console.error("GGML_ASSERT(false) failed");
+        Deno.exit(134);
+        break;
+      case "nonsense":
+        Deno.stdout.writeSync(new TextEncoder().encode("Segmentation fault\n"));
+        break;
+    }
+  }
+}
+
+if (import.meta.main) {
+  const load = JSON.parse(Deno.args[0] ?? "{}") as FakeLoad;
+  const engine = new FakeEngine(load);
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of Deno.stdin.readable) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) engine.hear(JSON.parse(line) as ToEngine);
+  }
+  if (load.stubborn) setInterval(() => {}, 1000);
+  else Deno.exit(0);
+}

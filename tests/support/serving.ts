@@ -1,0 +1,92 @@
+/** The serving rooms without the daemon around them: v1 on real sockets over any backend. */
+import type { Backend } from "../../src/backend/backend.ts";
+import { MockBackend } from "../../src/backend/mock.ts";
+import type { MockScript } from "../../src/config/options.ts";
+import { Admission } from "../../src/pipeline/admission.ts";
+import { Pipeline } from "../../src/pipeline/handle.ts";
+import { Router } from "../../src/pipeline/router.ts";
+import { InferenceServer } from "../../src/server/inference_server.ts";
+import { v1Surface } from "../../src/surfaces/v1.ts";
+import { LogRecorder } from "./log_recorder.ts";
+import { WireClient } from "./wire_client.ts";
+
+/** What may differ from test to test. */
+export interface ServingOptions {
+  /** Default: a mock that answers " a", " b". */
+  readonly backends?: readonly Backend[];
+  readonly active?: number;
+  readonly depth?: number;
+  /** Listen on TCP, too. */
+  readonly tcp?: { readonly apiKey?: string };
+  readonly idleWriteTimeoutMs?: number;
+  readonly authTimeoutMs?: number;
+  readonly lingerMs?: number;
+}
+
+/** A running server and what belongs to it. */
+export class Serving implements AsyncDisposable {
+  readonly server: InferenceServer;
+  readonly admission: Admission;
+  readonly log: LogRecorder;
+  readonly socketPath: string;
+  readonly port: number;
+  readonly #dir: string;
+
+  private constructor(parts: Pick<Serving, "server" | "admission" | "log" | "port"> & { readonly dir: string }) {
+    this.server = parts.server;
+    this.admission = parts.admission;
+    this.log = parts.log;
+    this.port = parts.port;
+    this.#dir = parts.dir;
+    this.socketPath = `${parts.dir}/infer.sock`;
+  }
+
+  /** Start a server on a socket in a folder of its own. */
+  static async start(options: ServingOptions = {}): Promise<Serving> {
+    const { backends = [await readyMock({ tokens: [" a", " b"] })], active = 4, depth = 10, tcp, ...times } = options;
+    const log = new LogRecorder();
+    const admission = new Admission({ active, depth });
+    const router = new Router(backends, {
+      onBreaker: (backend, change) => log.info(`breaker_${change}`, { backend }),
+    });
+    const dir = await Deno.makeTempDir({ prefix: "inferd-" });
+    const server = new InferenceServer({
+      surface: v1Surface,
+      pipeline: new Pipeline({ admission, router, log }),
+      unix: { path: `${dir}/infer.sock` },
+      ...(tcp === undefined ? {} : { tcp: { address: { hostname: "127.0.0.1", port: 0 }, ...tcp } }),
+      log,
+      ...times,
+    });
+    await server.bind();
+    const tcpAddress = tcp === undefined ? ":0" : String((await log.next("listening")).fields.address);
+    return new Serving({ server, admission, log, port: Number(tcpAddress.split(":").at(-1)), dir });
+  }
+
+  /** Connect to the unix socket. */
+  connect(): Promise<WireClient> {
+    return WireClient.connect(this.socketPath);
+  }
+
+  /** Connect to the TCP port. */
+  connectTcp(): Promise<WireClient> {
+    return WireClient.connect(this.port);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    await Deno.remove(this.#dir, { recursive: true });
+  }
+}
+
+/** A mock backend that has started. */
+export async function readyMock(script: MockScript, name = "mock"): Promise<MockBackend> {
+  const backend = new MockBackend({ kind: "mock", name, script });
+  await backend.start(() => {}, new AbortController().signal);
+  return backend;
+}
+
+/** The smallest request there is. */
+export function ask(fields: Record<string, unknown> = {}): Record<string, unknown> {
+  return { messages: [{ role: "user", content: "hello" }], ...fields };
+}

@@ -1,0 +1,107 @@
+/** A client that knows nothing of the protocol: bytes out, lines in, byte for byte. */
+
+const encoder = new TextEncoder();
+
+/** One raw connection. */
+export class WireClient implements Disposable {
+  readonly conn: Deno.UnixConn | Deno.TcpConn;
+  readonly #decoder = new TextDecoder();
+  readonly #chunk = new Uint8Array(64 * 1024);
+  #text = "";
+  #closed = false;
+
+  private constructor(conn: Deno.UnixConn | Deno.TcpConn) {
+    this.conn = conn;
+  }
+
+  /** Connect to a unix socket, or to a TCP port of this machine. */
+  static async connect(to: string | number): Promise<WireClient> {
+    return new WireClient(
+      typeof to === "string"
+        ? await Deno.connect({ transport: "unix", path: to })
+        : await Deno.connect({ hostname: "127.0.0.1", port: to }),
+    );
+  }
+
+  /** Write bytes as they are. */
+  async write(data: string | Uint8Array): Promise<void> {
+    const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    for (let at = 0; at < bytes.length;) at += await this.conn.write(bytes.subarray(at));
+  }
+
+  /** Write a value as one line. */
+  send(value: unknown): Promise<void> {
+    return this.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** The next line without its newline; undefined at the end. */
+  async line(): Promise<string | undefined> {
+    while (true) {
+      const end = this.#text.indexOf("\n");
+      if (end !== -1) {
+        const line = this.#text.slice(0, end);
+        this.#text = this.#text.slice(end + 1);
+        return line;
+      }
+      const count = await this.#read();
+      if (count === null) {
+        if (this.#text !== "") throw new Error(`The last line has no newline: ${JSON.stringify(this.#text)}`);
+        return undefined;
+      }
+    }
+  }
+
+  /** The next line as a value. */
+  async frame(): Promise<Record<string, unknown>> {
+    const line = await this.line();
+    if (line === undefined) throw new Error("The connection ended where a frame was expected");
+    return JSON.parse(line);
+  }
+
+  /** Lines up to the end. */
+  async rest(): Promise<string[]> {
+    const lines: string[] = [];
+    for (let line = await this.line(); line !== undefined; line = await this.line()) lines.push(line);
+    return lines;
+  }
+
+  /** Lines up to and with the next terminal frame. */
+  async answer(): Promise<string[]> {
+    const lines: string[] = [];
+    while (true) {
+      const line = await this.line();
+      if (line === undefined) throw new Error(`The connection ended before a terminal frame: ${lines.join(" ")}`);
+      lines.push(line);
+      if (JSON.parse(line).type !== "token") return lines;
+    }
+  }
+
+  /** Say that no more requests come. */
+  end(): Promise<void> {
+    return this.conn.closeWrite();
+  }
+
+  /** Close both ways. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.conn.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** A reset is an end, too. */
+  async #read(): Promise<number | null> {
+    let count: number | null;
+    try {
+      count = await this.conn.read(this.#chunk);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+      count = null;
+    }
+    if (count !== null) this.#text += this.#decoder.decode(this.#chunk.subarray(0, count), { stream: true });
+    return count;
+  }
+}

@@ -1,0 +1,70 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { readMetadata } from "../../../bench/gguf.ts";
+import { type LlamaShape, writeRandomModel } from "../../../bench/random_gguf.ts";
+
+const BUILT_IN = fromFileUrl(new URL("../../../models/inferd-tiny.gguf", import.meta.url));
+const SMALL: LlamaShape = { width: 64, layers: 1, feedForward: 96, heads: 4, kvHeads: 2 };
+const VOCABULARY = 2048;
+/** 64 weights in two blocks of 34 bytes. */
+const ROW_BYTES = 68;
+
+async function write(folder: string, seed: number): Promise<Uint8Array> {
+  const path = `${folder}/${seed}.gguf`;
+  const seen: number[] = [];
+  await writeRandomModel(path, {
+    tokenizerFrom: BUILT_IN,
+    shape: SMALL,
+    seed,
+    onProgress: (fraction) => seen.push(fraction),
+  });
+  assertEquals(seen, seen.toSorted((a, b) => a - b));
+  assertEquals(seen.at(-1), 1);
+  return await Deno.readFile(path);
+}
+
+async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("writeRandomModel writes the same file when the seed is the same, and only then", () =>
+  inFolder(async (folder) => {
+    const first = await write(folder, 1);
+    assertEquals(await write(folder, 1), first);
+    assertNotEquals(await write(folder, 2), first);
+  }));
+
+Deno.test("writeRandomModel keeps tokenizer and chat template when it takes them from another model", () =>
+  inFolder(async (folder) => {
+    const [made, source] = [readMetadata(await write(folder, 1)), readMetadata(await Deno.readFile(BUILT_IN))];
+    const kept = [...source].filter(([key]) => key.startsWith("tokenizer."));
+    assert(kept.length >= 8);
+    assertEquals([...made].filter(([key]) => key.startsWith("tokenizer.")), kept);
+    assertEquals(made.get("llama.attention.head_count_kv"), { type: "uint32", value: 2 });
+  }));
+
+Deno.test("writeRandomModel gives a token no chance when it is not plain text", () =>
+  inFolder(async (folder) => {
+    const bytes = await write(folder, 1);
+    const tokens = readMetadata(bytes).get("tokenizer.ggml.tokens")?.value as string[];
+    // The layer comes after the output matrix: 8 matrices and 2 norms.
+    const { width, feedForward } = SMALL;
+    const layer = [width * width * 2, width * (width / 2) * 2, width * feedForward * 3]
+      .reduce((sum, weights) => sum + weights / 32 * 34, 2 * width * 4);
+    const output = bytes.subarray(bytes.length - layer - VOCABULARY * ROW_BYTES, bytes.length - layer);
+    const weightsOf = (token: string): Uint8Array => {
+      const index = tokens.indexOf(token);
+      assert(index >= 0, token);
+      const row = output.subarray(index * ROW_BYTES, (index + 1) * ROW_BYTES);
+      return new Uint8Array([...row.subarray(2, 34), ...row.subarray(36)]);
+    };
+    for (const silent of ["<|im_end|>", "<|endoftext|>", "<think>", "<tool_call>", "Ā"]) {
+      assertEquals(weightsOf(silent), new Uint8Array(64), silent);
+    }
+    for (const spoken of ["e", "Ġa", "Ċ"]) assertNotEquals(weightsOf(spoken), new Uint8Array(64), spoken);
+  }));

@@ -1,0 +1,96 @@
+import { assertEquals, assertInstanceOf, assertStringIncludes, assertThrows } from "@std/assert";
+import { type CommandFlags, numberFlag, parseFlags } from "../../../src/config/flags.ts";
+import { type SettingName, SETTINGS, UsageError } from "../../../src/config/settings.ts";
+import { resolveOptions } from "../../../src/config/resolve.ts";
+
+const SERVE: CommandFlags = { settings: Object.keys(SETTINGS) as SettingName[] };
+const NO_ENV = (): undefined => undefined;
+const machine = (env: Record<string, string>): Parameters<typeof resolveOptions>[1] => ({
+  env: (name) => env[name],
+  uid: 1000,
+  platform: "linux",
+});
+
+Deno.test("parseFlags takes the flag when flag and variable are both given", () => {
+  const env = (name: string): string | undefined => name === "INFERD_ACTIVE_PERMITS" ? "7" : undefined;
+  assertEquals(parseFlags([], env, SERVE).values.parallel, 7);
+  assertEquals(parseFlags(["--parallel", "3"], env, SERVE).values.parallel, 3);
+  assertEquals(parseFlags(["--parallel=3"], env, SERVE).values.parallel, 3);
+});
+
+Deno.test("parseFlags treats an empty variable as not set when there is no flag", () => {
+  assertEquals(parseFlags([], () => "", SERVE).values, {});
+});
+
+const BAD: readonly (readonly [string[], string])[] = [
+  [["--paralel", "3"], 'Unknown flag "--paralel"'],
+  [["-x"], 'Unknown flag "-x"'],
+  [["--parallel", "0"], '--parallel must be a whole number from 1 to 256, got "0"'],
+  [["--parallel", "3.5"], 'got "3.5"'],
+  [["--parallel", "1e2"], 'got "1e2"'],
+  [["--parallel"], "--parallel needs a value: N"],
+  [["--parallel", "2", "--parallel", "3"], "--parallel was given 2 times"],
+  [["--queue-depth=-1"], 'got "-1"'],
+  [["--backend", "gpt"], '--backend must be one of mock, llamacpp, got "gpt"'],
+  [["--tcp", "localhost:99999"], "port must be in 1"],
+  [["--tcp", "a b"], "--tcp "],
+  [["--model-sha256", "abc"], "must be 64 hexadecimal digits"],
+  [["--log-level", "loud"], "must be one of debug, info, warn, error"],
+  [["--mock-script", "{"], "must be a JSON object"],
+  [["--mock-script", '{"count":-1}'], '"count" does not fit'],
+  [["--mock-script", '{"__proto__x":1}'], '"__proto__x" does not fit'],
+];
+for (const [args, message] of BAD) {
+  Deno.test(`parseFlags says what is allowed when given ${JSON.stringify(args)}`, () => {
+    assertThrows(() => parseFlags(args, NO_ENV, SERVE), UsageError, message);
+  });
+}
+
+Deno.test("parseFlags names the variable when the wrong value came from the environment", () => {
+  const error = assertThrows(() => parseFlags([], (name) => name === "INFERD_N_CTX" ? "many" : undefined, SERVE));
+  assertInstanceOf(error, UsageError);
+  assertStringIncludes(error.message, 'INFERD_N_CTX must be a whole number from 16 to 10000000, got "many"');
+});
+
+Deno.test("parseFlags never repeats a secret when it is refused", () => {
+  const error = assertThrows(() => parseFlags(["--api-key", "s3cr3t\0"], NO_ENV, SERVE), UsageError);
+  assertEquals(error.message.includes("s3cr3t"), false);
+});
+
+Deno.test("parseFlags gives the default endpoint when --tcp has no value", () => {
+  assertEquals(parseFlags(["--tcp"], NO_ENV, SERVE).values.tcp, { hostname: "127.0.0.1", port: 47321 });
+  assertEquals(parseFlags(["--tcp", "[::1]:5"], NO_ENV, SERVE).values.tcp, { hostname: "::1", port: 5 });
+});
+
+Deno.test("parseFlags keeps words as they are when they look like numbers", () => {
+  assertEquals(parseFlags(["007", "--", "--not-a-flag"], NO_ENV, SERVE).rest, ["007", "--not-a-flag"]);
+});
+
+Deno.test("numberFlag refuses what is no number in the range", () => {
+  const flags = parseFlags(["--t", "nan"], NO_ENV, { settings: [], strings: ["t"] });
+  const error = assertThrows(() => numberFlag(flags, "t", { least: 0, most: 2, whole: false }), UsageError);
+  assertEquals(error.message, '--t must be a number from 0 to 2, got "nan"');
+});
+
+Deno.test("resolveOptions puts everything in the runtime directory when nothing is given", () => {
+  const options = resolveOptions({}, machine({ XDG_RUNTIME_DIR: "/run/u", HOME: "/home/u" }));
+  assertEquals(options, {
+    backends: [{ kind: "llamacpp", name: "llamacpp", modelName: "inferd-tiny" }],
+    runtimeDir: "/run/u/inferd",
+    inferSocket: "/run/u/inferd/infer.sock",
+    adminSocket: "/run/u/inferd/admin.sock",
+    lockPath: "/run/u/inferd/inferd.lock",
+    parallel: 4,
+    queueDepth: 10,
+    readyTimeoutSecs: 30,
+    drainTimeoutSecs: 10,
+    logDir: "/home/u/.inferd/logs",
+    logLevel: "info",
+    cacheDir: "/home/u/.inferd/cache",
+  });
+});
+
+Deno.test("resolveOptions refuses settings that contradict each other", () => {
+  assertThrows(() => resolveOptions({ backend: "mock", model: "x.gguf" }, machine({ HOME: "/h" })), UsageError);
+  assertThrows(() => resolveOptions({ mockScript: {} }, machine({ HOME: "/h" })), UsageError);
+});

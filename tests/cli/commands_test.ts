@@ -1,0 +1,116 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type Outcome, Sandbox } from "../support/program.ts";
+
+const MOCK = ["--backend", "mock"];
+
+function assertOneLine(outcome: Outcome, code: number, message: string): void {
+  assertEquals(outcome.code, code, outcome.stderr);
+  assertStringIncludes(outcome.stderr, message);
+  assertEquals(outcome.stderr.trimEnd().split("\n").length, 1, outcome.stderr);
+  assertEquals(outcome.stdout, "");
+}
+
+Deno.test("inferd explains itself when asked for help or version", async () => {
+  await using box = new Sandbox();
+  const help = await box.run(["--help"]);
+  assertEquals(help.code, 0);
+  for (const command of ["serve", "status", "watch", "generate", "permissions"]) {
+    assertStringIncludes(help.stdout, `  ${command} `);
+    const own = await box.run([command, "--help"]);
+    assertEquals([own.code, own.stderr], [0, ""]);
+    assertStringIncludes(own.stdout, "Exit codes:");
+  }
+  assertMatch((await box.run(["--version"])).stdout, /^inferd \d+\.\d+\.\d+\n$/);
+});
+
+const WRONG: readonly (readonly [string[], string])[] = [
+  [["sevre"], 'Unknown command "sevre"'],
+  [["--paralel", "2"], 'Unknown flag "--paralel"'],
+  [["serve", "now"], 'Cannot use "now"'],
+  [["status", "--tcp", "x"], 'Unknown flag "--tcp"'],
+  [["generate", "--temperature", "9", "hi"], '--temperature must be a number from 0 to 2, got "9"'],
+  [["generate", "--max-tokens", "0", "hi"], "--max-tokens must be a whole number from 1"],
+  [["generate", " "], "The prompt is empty"],
+  [["generate", "--uds", "/x", "--tcp", "--", "hi"], "--uds and --tcp exclude each other"],
+  [["generate", "--uds", `/${"x".repeat(200)}`, "hi"], "as a socket path"],
+  [["permissions", "root"], "must be serve or client"],
+];
+for (const [args, message] of WRONG) {
+  Deno.test(`inferd exits with 2 and one line when called with ${args.join(" ").slice(0, 60)}`, async () => {
+    await using box = new Sandbox();
+    assertOneLine(await box.run(args), 2, message);
+  });
+}
+
+for (
+  const args of [["status"], ["status", "--json"], ["watch"], ["generate", "hi"], [
+    "generate",
+    "--tcp",
+    "127.0.0.1:1",
+    "hi",
+  ]]
+) {
+  Deno.test(`inferd ${args.join(" ")} exits with 2 when there is no daemon`, async () => {
+    await using box = new Sandbox();
+    assertOneLine(await box.run(args), 2, '"inferd serve" starts a daemon');
+  });
+}
+
+Deno.test("inferd generate prints the answer when the prompt is an argument or on stdin", async () => {
+  await using box = new Sandbox();
+  await using _daemon = await box.serve([...MOCK, "--mock-script", '{"tokens":["one ","two"]}']);
+  assertEquals(await box.run(["generate", "hi"]), { code: 0, stdout: "one two\n", stderr: "" });
+  assertEquals(await box.run(["generate"], { stdin: "hi\n" }), { code: 0, stdout: "one two\n", stderr: "" });
+  const json = await box.run(["generate", "--json", "hi", "there"]);
+  assertEquals(JSON.parse(json.stdout).content, "one two");
+});
+
+Deno.test("inferd generate exits with 1 and the code when the daemon answers with an error", async () => {
+  await using box = new Sandbox();
+  await using _daemon = await box.serve([...MOCK, "--mock-script", '{"failAt":2,"count":5}']);
+  const failed = await box.run(["generate", "hi"]);
+  assertEquals(failed.code, 1);
+  assertStringIncludes(failed.stderr, "inferd: backend_unavailable: ");
+});
+
+Deno.test("inferd generate waits when the daemon is still loading", async () => {
+  await using box = new Sandbox();
+  await using daemon = box.spawn(["serve", ...MOCK, "--mock-script", '{"neverReady":true}']);
+  await daemon.stderr.has("starting");
+  await using waiting = box.spawn(["generate", "hi"]);
+  await waiting.stderr.has("The daemon is not ready yet (starting), waiting");
+});
+
+Deno.test("inferd status tells state, model and queue when the daemon is ready", async () => {
+  await using box = new Sandbox();
+  await using _daemon = await box.serve([...MOCK, "--parallel", "3", "--queue-depth", "7"]);
+  const plain = await box.run(["status"]);
+  assertEquals([plain.code, plain.stderr], [0, ""]);
+  assertMatch(plain.stdout, /^state +ready\nbackend +mock on none\n/);
+  assertStringIncludes(plain.stdout, "0 active, 0 of 7 waiting");
+  const json = JSON.parse((await box.run(["status", "--json"])).stdout);
+  assertEquals(json.status, "ready");
+  assertEquals(json.capabilities[0].queue, { active: 0, waiting: 0, depth: 7 });
+});
+
+Deno.test("inferd watch --json prints the admin frames when the daemon ends", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve(MOCK);
+  await using watching = box.spawn(["watch", "--json"]);
+  await watching.stdout.has('"ready"');
+  daemon.kill("SIGTERM");
+  const { code, stdout } = await watching.outcome;
+  assertEquals(code, 0);
+  const frames = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assertEquals(frames.map(({ status }) => status), ["capabilities", "ready", "draining"]);
+  assertEquals(stdout.split("\n")[1], '{"id":"admin","type":"status","status":"ready"}');
+});
+
+Deno.test("inferd watch exits with 0 when interrupted", async () => {
+  await using box = new Sandbox();
+  await using _daemon = await box.serve(MOCK);
+  await using watching = box.spawn(["watch"]);
+  await watching.stdout.has("ready");
+  watching.kill("SIGINT");
+  assertEquals((await watching.outcome).code, 0);
+});

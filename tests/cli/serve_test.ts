@@ -1,0 +1,149 @@
+import { BackendUnavailableError, connect } from "@inferd/client";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Sandbox } from "../support/program.ts";
+
+const HANGING = ["--backend", "mock", "--mock-script", '{"count":3,"hangAt":1}'];
+
+function mode(path: string): number {
+  return (Deno.statSync(path).mode ?? 0) & 0o777;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("serve leaves only the lock file and exits with 0 when terminated", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve(["--backend", "mock"]);
+  assertEquals(mode(box.runtimeDir), 0o700);
+  assertEquals(mode(`${box.runtimeDir}/admin.sock`), 0o600);
+  assertEquals(mode(`${box.runtimeDir}/infer.sock`), 0o660);
+  assertEquals(Deno.readTextFileSync(`${box.runtimeDir}/inferd.pid`).trim(), String(daemon.pid));
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+  assertEquals([...Deno.readDirSync(box.runtimeDir)].map(({ name }) => name), ["inferd.lock"]);
+});
+
+Deno.test("serve finishes what runs and refuses what is new when it drains", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve([
+    "--backend",
+    "mock",
+    "--mock-script",
+    '{"count":2,"delayMs":300}',
+  ]);
+  await using client = await connect({ path: `${box.runtimeDir}/infer.sock` });
+  await client.generate("leaves an idle connection").result();
+  const running = client.generate("hi")[Symbol.asyncIterator]();
+  await running.next();
+  const draining = (async (): Promise<void> => {
+    for await (const event of box.admin.watch()) if (event.status === "draining") return;
+  })();
+  daemon.kill("SIGTERM");
+  await draining;
+  assertEquals((await running.next()).value.type, "token");
+  assertEquals((await running.next()).value.stopReason, "end");
+  assertEquals((await daemon.outcome).code, 0);
+});
+
+Deno.test("serve cuts what still runs when the drain timeout is over", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve([...HANGING, "--drain-timeout", "0"]);
+  await using client = await connect({ path: `${box.runtimeDir}/infer.sock` });
+  const running = client.generate("hi")[Symbol.asyncIterator]();
+  await running.next();
+  daemon.kill("SIGTERM");
+  await assertRejects(() => running.next(), BackendUnavailableError);
+  assertEquals((await daemon.outcome).code, 0);
+});
+
+Deno.test("serve exits at once when a second signal comes", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve([...HANGING, "--drain-timeout", "600"]);
+  await using client = await connect({ path: `${box.runtimeDir}/infer.sock` });
+  const running = client.generate("hi")[Symbol.asyncIterator]();
+  await running.next();
+  const draining = (async (): Promise<void> => {
+    for await (const event of box.admin.watch()) if (event.status === "draining") return;
+  })();
+  daemon.kill("SIGINT");
+  await draining;
+  daemon.kill("SIGINT");
+  assertEquals((await daemon.outcome).code, 130);
+});
+
+Deno.test("serve starts over what a killed daemon left behind when it is started again", async () => {
+  await using box = new Sandbox();
+  const first = await box.serve(["--backend", "mock"]);
+  first.kill("SIGKILL");
+  await first.outcome;
+  assertEquals(exists(`${box.runtimeDir}/infer.sock`), true);
+  await using second = await box.serve(["--backend", "mock"]);
+  assertEquals(Deno.readTextFileSync(`${box.runtimeDir}/inferd.pid`).trim(), String(second.pid));
+});
+
+Deno.test("serve exits with 1 and names the holder when another daemon has the lock", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve(["--backend", "mock"]);
+  const second = await box.run(["serve", "--backend", "mock"]);
+  assertEquals(second.code, 1);
+  assertStringIncludes(second.stderr, `nother inferd daemon (pid ${daemon.pid}) holds`);
+  assertEquals((await box.run(["status"])).code, 0);
+});
+
+const CANNOT: readonly (readonly [string, string[], string])[] = [
+  ["the model is missing", ["--model", "/nonexistent/model.gguf"], "/nonexistent/model.gguf"],
+  ["the model is a folder", ["--model", "/tmp"], '"/tmp"'],
+  ["the model is no GGUF", ["--model", new URL("../../deno.json", import.meta.url).pathname], "deno.json"],
+  ["the socket is a folder", ["--backend", "mock", "--uds", "/tmp"], '"/tmp"'],
+  ["the socket path is too long", ["--backend", "mock", "--uds", `/tmp/${"x".repeat(120)}`], "xxx"],
+  ["TCP is open to others without a key", ["--backend", "mock", "--tcp", "0.0.0.0:47399"], "0.0.0.0"],
+  ["it is never ready", ["--backend", "mock", "--mock-script", '{"neverReady":true}', "--ready-timeout", "1"], "1 s"],
+];
+for (const [when, args, message] of CANNOT) {
+  Deno.test(`serve exits with 1, one reason and no socket when ${when}`, async () => {
+    await using box = new Sandbox();
+    const { code, stderr } = await box.run(["serve", ...args]);
+    assertEquals(code, 1, stderr);
+    const reasons = stderr.split("\n").filter((line) => line.startsWith("inferd: "));
+    assertEquals(reasons.length, 1, stderr);
+    assertStringIncludes(reasons[0] ?? "", message);
+    assertEquals(exists(`${box.runtimeDir}/admin.sock`), false);
+    assertEquals(exists(`${box.runtimeDir}/infer.sock`), false);
+  });
+}
+
+Deno.test("serve exits with 0 when terminated before it is ready", async () => {
+  await using box = new Sandbox();
+  await using daemon = box.spawn(["serve", "--backend", "mock", "--mock-script", '{"neverReady":true}']);
+  await daemon.stderr.has("starting");
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+});
+
+Deno.test("serve answers and survives its engine when it has exactly the permissions it asks for", async () => {
+  await using box = new Sandbox();
+  const { stdout } = await box.run(["permissions"]);
+  const permissions = stdout.trim().split(" ");
+  assertEquals(permissions.some((flag) => flag === "-A" || flag === "--allow-all" || !flag.includes("-")), false);
+  await using daemon = await box.serve([], { permissions });
+  const asked = ["generate", "--temperature", "0", "What is the capital of France?"];
+  assertEquals((await box.run(asked)).stdout, "Paris.\n");
+
+  const restarted = (async (): Promise<void> => {
+    let seen = "";
+    for await (const { status } of box.admin.watch()) {
+      if (status === "ready" && seen === "restarting") return;
+      if (status === "restarting") seen = status;
+    }
+  })();
+  const engine = await new Deno.Command("pgrep", { args: ["-P", String(daemon.pid)] }).output();
+  Deno.kill(Number(new TextDecoder().decode(engine.stdout).trim()), "SIGKILL");
+  await restarted;
+  assertEquals((await box.run(asked)).stdout, "Paris.\n");
+});

@@ -1,0 +1,71 @@
+/** The client's types, seen by the TypeScript compiler alone: no Deno, the DOM's library and Node's types. */
+import { assertEquals } from "@std/assert";
+import { dirname, fromFileUrl } from "@std/path";
+import ts from "npm:typescript@5.9.3";
+// Imported so that they are installed, and for their names.
+import nodeTypes from "npm:@types/node@20.19.25/package.json" with { type: "json" };
+import undiciTypes from "npm:undici-types@6.21.0/package.json" with { type: "json" };
+import { Scratch } from "./support.ts";
+
+const CLIENT = fromFileUrl(new URL("../../client", import.meta.url));
+
+const CALLER = `
+import { admin, connect, InferdError, type GenerationEvent } from "./client/mod.ts";
+
+export async function main(signal: AbortSignal): Promise<string> {
+  await using client = await connect({ timeoutMs: 1_000, signal });
+  for await (const event of client.generate({ messages: [{ role: "user", content: "hi" }], topK: 1 }, { signal })) {
+    const narrowed: GenerationEvent = event;
+    if (narrowed.type === "done") console.log(narrowed.usage.promptTokens);
+  }
+  for await (const event of admin().watch()) {
+    if (event.status === "loading_model" && event.phase === "download") console.log(event.totalBytes ?? 0);
+  }
+  try {
+    return await client.generate("hi").text();
+  } catch (error) {
+    return error instanceof InferdError && error.retryable ? "later" : "never";
+  }
+}
+
+// @ts-expect-error A generation is no promise.
+export const wrong: Promise<unknown> = (await connect()).generate("hi");
+// @ts-expect-error There is no Deno here.
+export const deno = Deno;
+`;
+
+Deno.test("the client's types need the DOM library and Node's types only", async () => {
+  await using scratch = new Scratch();
+  await link(CLIENT, scratch.path("client"));
+  for (const { name, version } of [nodeTypes, undiciTypes]) {
+    const manifest = fromFileUrl(import.meta.resolve(`npm:${name}@${version}/package.json`));
+    await link(dirname(manifest), scratch.path(`node_modules/${name}`));
+  }
+  await Deno.writeTextFile(scratch.path("caller.ts"), CALLER);
+  const program = ts.createProgram([scratch.path("caller.ts"), scratch.path("client/protocol/mod.ts")], {
+    noEmit: true,
+    skipLibCheck: true,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    target: ts.ScriptTarget.ES2022,
+    lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    allowImportingTsExtensions: true,
+    preserveSymlinks: true,
+    types: ["node"],
+    typeRoots: [scratch.path("node_modules/@types")],
+  });
+  const found = ts.formatDiagnostics(ts.getPreEmitDiagnostics(program), {
+    getCanonicalFileName: (name) => name,
+    getCurrentDirectory: () => scratch.dir,
+    getNewLine: () => "\n",
+  });
+  assertEquals(found, "");
+});
+
+async function link(folder: string, at: string): Promise<void> {
+  await Deno.mkdir(dirname(at), { recursive: true });
+  await Deno.symlink(folder, at);
+}

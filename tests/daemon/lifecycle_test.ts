@@ -1,0 +1,310 @@
+/** `daemon.ts`: boot, following its backends, drain. Backends are staged, sockets are real. */
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { BackendUnavailableError } from "../../src/backend/backend.ts";
+import { DrainedError, ReadyTimeoutError, startDaemon } from "../../src/daemon.ts";
+import { LockHeldError } from "../../src/lock.ts";
+import { RuntimeDirError } from "../../src/runtime_dir.ts";
+import { BindError } from "../../src/server/listener.ts";
+import { daemonOptions, DaemonUnderTest, filesIn, status, until } from "../support/daemons.ts";
+import { LogRecorder } from "../support/log_recorder.ts";
+import { ask } from "../support/serving.ts";
+import { StagedBackend } from "../support/staged_backend.ts";
+import { WireClient } from "../support/wire_client.ts";
+
+/** A daemon over one staged backend that is ready. */
+async function serving(
+  options: Parameters<typeof DaemonUnderTest.start>[0] = {},
+): Promise<[DaemonUnderTest, StagedBackend]> {
+  const backend = new StagedBackend();
+  const test = await DaemonUnderTest.start(options, { backends: [backend] });
+  backend.becomeReady();
+  await test.daemon.ready;
+  return [test, backend];
+}
+
+Deno.test("the daemon tells the boot in order when a reader comes first", async () => {
+  const backend = new StagedBackend();
+  await using test = await DaemonUnderTest.start({}, { backends: [backend] });
+  using admin = await test.admin();
+  assertEquals(await admin.line(), '{"id":"admin","type":"status","status":"starting"}');
+  await backend.started;
+  backend.tell({ type: "phase", phase: { phase: "mmap", path: "/m" } });
+  backend.becomeReady();
+  assertEquals(await until(admin, "ready"), ["loading_model mmap", "capabilities", "ready"]);
+});
+
+Deno.test("the daemon tells capabilities, then the snapshot when a reader comes later", async () => {
+  const [test] = await serving();
+  await using _ = test;
+  using admin = await test.admin();
+  const capabilities = await admin.frame();
+  assertEquals(capabilities.status, "capabilities");
+  assertEquals(capabilities.backend, "staged");
+  assertEquals(capabilities.queue, { active: 0, waiting: 0, depth: 10 });
+  assertEquals(await status(admin), "ready");
+});
+
+Deno.test("the daemon has no inference socket until every backend is ready", async () => {
+  const backends = [new StagedBackend("one"), new StagedBackend("two")];
+  await using test = await DaemonUnderTest.start({}, { backends });
+  using admin = await test.admin();
+  assertEquals(test.files(), ["admin.sock", "inferd.lock", "inferd.pid"]);
+  await backends[0]?.started;
+  backends[0]?.becomeReady();
+  assertEquals(await until(admin, "capabilities"), ["starting", "capabilities"]);
+  assertEquals(test.files(), ["admin.sock", "inferd.lock", "inferd.pid"]);
+  backends[1]?.becomeReady();
+  await until(admin, "ready");
+  // Whoever hears `ready` can connect.
+  using infer = await test.infer();
+  await infer.write("{}\n");
+  assertEquals((await infer.frame()).type, "error");
+  assertEquals(test.files(), ["admin.sock", "infer.sock", "inferd.lock", "inferd.pid"]);
+});
+
+Deno.test("the daemon keeps its files to itself when it runs", async () => {
+  const [test] = await serving();
+  await using _ = test;
+  const mode = (path: string): number => (Deno.statSync(path).mode ?? 0) & 0o777;
+  const { runtimeDir, adminSocket, inferSocket, lockPath } = test.options;
+  assertEquals([runtimeDir, adminSocket, inferSocket, lockPath, `${runtimeDir}/inferd.pid`].map(mode), [
+    0o700,
+    0o600,
+    0o660,
+    0o600,
+    0o600,
+  ]);
+  assertEquals(Deno.readTextFileSync(`${runtimeDir}/inferd.pid`), `${Deno.pid}\n`);
+});
+
+Deno.test("the daemon fails to start and leaves only the lock file when a backend is never ready", async () => {
+  const dir = await Deno.makeTempDir();
+  const script = { neverReady: true };
+  const options = daemonOptions(dir, { readyTimeoutSecs: 1, backends: [{ kind: "mock", name: "slow", script }] });
+  const daemon = await startDaemon(options, { log: new LogRecorder() });
+  using admin = await WireClient.connect(options.adminSocket);
+  const error = await assertRejects(() => daemon.ready, ReadyTimeoutError);
+  assertEquals(error.message, 'Not ready within 1 s, still waiting for backend "slow"');
+  assertEquals((await admin.rest()).length, 2);
+  await daemon.done;
+  assertEquals(filesIn(options.runtimeDir), ["inferd.lock"]);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("the daemon fails to start with the backend's words when one cannot become ready", async () => {
+  const backends = [new StagedBackend("one"), new StagedBackend("two")];
+  await using test = await DaemonUnderTest.start({}, { backends });
+  await backends[1]?.started;
+  const failure = new BackendUnavailableError('Cannot load model "/m": no such file');
+  backends[1]?.failToStart(failure);
+  assertStrictEquals(await assertRejects(() => test.daemon.ready), failure);
+  await test.daemon.done;
+  assertEquals(backends.map(({ disposed }) => disposed), [1, 1]);
+  assertEquals(test.files(), ["inferd.lock"]);
+});
+
+Deno.test("the daemon fails to start when the inference socket cannot stand, and cleans up", async () => {
+  const backend = new StagedBackend();
+  await using test = await DaemonUnderTest.start({ inferSocket: "/nonexistent/infer.sock" }, { backends: [backend] });
+  backend.becomeReady();
+  const error = await assertRejects(() => test.daemon.ready, BindError);
+  assertEquals(error.message, 'Cannot bind "/nonexistent/infer.sock": the folder "/nonexistent" does not exist');
+  await test.daemon.done;
+  assertEquals(backend.disposed, 1);
+  assertEquals(test.files(), ["inferd.lock"]);
+});
+
+Deno.test("startDaemon refuses with the holder's pid and touches nothing when another daemon runs", async () => {
+  const [test] = await serving();
+  await using _ = test;
+  const before = test.files();
+  const error = await assertRejects(() => startDaemon(test.options, { log: new LogRecorder() }), LockHeldError);
+  assertEquals(error.message, `Another inferd daemon (pid ${Deno.pid}) holds "${test.options.lockPath}"`);
+  assertEquals(test.files(), before);
+  using admin = await test.admin();
+  await until(admin, "ready");
+});
+
+Deno.test("startDaemon refuses when the runtime directory or a socket path is of no use, and leaves nothing", async () => {
+  const dir = await Deno.makeTempDir();
+  Deno.writeTextFileSync(`${dir}/file`, "");
+  Deno.mkdirSync(`${dir}/real`);
+  Deno.symlinkSync(`${dir}/real`, `${dir}/link`);
+  const log = new LogRecorder();
+  for (const runtimeDir of [`${dir}/file`, `${dir}/link`]) {
+    await assertRejects(() => startDaemon(daemonOptions(dir, { runtimeDir }), { log }), RuntimeDirError);
+  }
+  assertEquals(filesIn(`${dir}/real`), []);
+
+  const options = daemonOptions(dir);
+  const refused = async (adminSocket: string): Promise<string> => {
+    const error = await assertRejects(() => startDaemon({ ...options, adminSocket }, { log }), BindError);
+    assertEquals(filesIn(options.runtimeDir), ["inferd.lock"]);
+    return error.message;
+  };
+  assertEquals(await refused(`${dir}/link`), `Cannot bind "${dir}/link": it is a symbolic link`);
+  assertEquals(await refused(`${dir}/real`), `Cannot bind "${dir}/real": it is a directory`);
+  const long = `${dir}/${"x".repeat(120)}`;
+  assert((await refused(long)).startsWith(`Cannot bind "${long}": a unix socket's path may have`));
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("startDaemon takes over when a crashed daemon left sockets, lock and pid file", async () => {
+  const dir = await Deno.makeTempDir();
+  const options = daemonOptions(dir);
+  Deno.mkdirSync(options.runtimeDir);
+  for (const path of [options.adminSocket, options.inferSocket]) {
+    // Closing removes the file under the name it was bound to; under another it stays and nobody listens.
+    const listener = Deno.listen({ transport: "unix", path: `${path}.x` });
+    Deno.renameSync(`${path}.x`, path);
+    listener.close();
+    assert(Deno.statSync(path).isSocket);
+  }
+  Deno.writeTextFileSync(options.lockPath, "");
+  Deno.writeTextFileSync(`${options.runtimeDir}/inferd.pid`, "1\n");
+  const daemon = await startDaemon(options, { log: new LogRecorder() });
+  await daemon.ready;
+  using admin = await WireClient.connect(options.adminSocket);
+  await until(admin, "ready");
+  await daemon.drain();
+  assertEquals(filesIn(options.runtimeDir), ["inferd.lock"]);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("the daemon takes its inference socket away while no backend serves, and brings it back", async () => {
+  const [test, backend] = await serving();
+  await using _ = test;
+  using admin = await test.admin();
+  using client = await test.infer();
+  await until(admin, "ready");
+  for (let death = 0; death < 2; death++) {
+    backend.die();
+    assertEquals(test.files(), ["admin.sock", "inferd.lock", "inferd.pid"]);
+    assertEquals(await status(admin), "restarting loading_model");
+    // Who is connected stays so and is told.
+    await client.send(ask());
+    assertEquals((await client.frame()).code, "backend_unavailable");
+    backend.tell({ type: "phase", phase: { phase: "kv_cache", n_ctx: 512 } });
+    backend.becomeReady();
+    assertEquals(await until(admin, "ready"), ["loading_model kv_cache", "capabilities", "ready"]);
+    using again = await test.infer();
+    await again.send(ask());
+    (await backend.next()).finish();
+    assertEquals((await again.frame()).type, "done");
+  }
+});
+
+Deno.test("the daemon keeps serving and says nothing when one of two backends dies", async () => {
+  const backends = [new StagedBackend("one"), new StagedBackend("two")] as const;
+  await using test = await DaemonUnderTest.start({}, { backends });
+  for (const backend of backends) backend.becomeReady();
+  await test.daemon.ready;
+  using admin = await test.admin();
+  await until(admin, "ready");
+  backends[0].die();
+  backends[0].tell({ type: "phase", phase: { phase: "mmap", path: "/m" } });
+  using client = await test.infer();
+  await client.send(ask());
+  (await backends[1].next()).finish();
+  const done = await client.frame();
+  assertEquals(done.backend, "two");
+  backends[1].die();
+  assertEquals(await status(admin), "restarting loading_model");
+});
+
+Deno.test("the daemon says down and lives on when its only backend gives up", async () => {
+  const [test, backend] = await serving();
+  await using _ = test;
+  using admin = await test.admin();
+  await until(admin, "ready");
+  backend.die();
+  backend.goDown();
+  assertEquals(await until(admin, "restarting down"), ["restarting loading_model", "restarting down"]);
+  assertEquals(test.files(), ["admin.sock", "inferd.lock", "inferd.pid"]);
+  assertEquals(test.log.of("backend_down").length, 1);
+});
+
+Deno.test("the daemon ends with the reason when its socket cannot be bound again", async () => {
+  const [test, backend] = await serving();
+  await using _ = test;
+  backend.die();
+  Deno.mkdirSync(test.options.inferSocket);
+  backend.becomeReady();
+  const error = await assertRejects(() => test.daemon.done, BindError);
+  assertEquals(error.message, `Cannot bind "${test.options.inferSocket}": it is a directory`);
+  assertEquals(test.files(), ["infer.sock", "inferd.lock"]);
+});
+
+Deno.test("drain lets a running answer finish, refuses new requests and ends the admin stream", async () => {
+  const [test, backend] = await serving();
+  await using _ = test;
+  using admin = await test.admin();
+  await until(admin, "ready");
+  using running = await test.infer();
+  await running.send(ask({ id: "running" }));
+  const run = await backend.next();
+  run.say("half");
+  assertEquals((await running.frame()).content, "half");
+  using open = await test.infer();
+  await open.send({});
+  assertEquals((await open.frame()).type, "error");
+
+  const drained = test.daemon.drain();
+  assertEquals(await status(admin), "draining");
+  assertEquals(test.files().includes("infer.sock"), false);
+  await open.send(ask({ id: "late" }));
+  assertEquals((await open.frame()).code, "backend_unavailable");
+  assertEquals(backend.disposed, 0);
+
+  run.finish();
+  assertEquals((await running.frame()).type, "done");
+  await drained;
+  await test.daemon.done;
+  assertEquals(await admin.line(), undefined);
+  assertEquals(backend.disposed, 1);
+  assertEquals(test.files(), ["inferd.lock"]);
+});
+
+Deno.test("drain cuts what still runs when its time is over", async () => {
+  const [test, backend] = await serving({ drainTimeoutSecs: 0 });
+  await using _ = test;
+  using client = await test.infer();
+  await client.send(ask());
+  const run = await backend.next();
+  await test.daemon.drain();
+  await run.cancelled;
+  assertEquals((await client.rest()).map((line) => JSON.parse(line).code), ["backend_unavailable"]);
+  assertEquals(test.files(), ["inferd.lock"]);
+});
+
+Deno.test("drain stops a daemon that is not ready yet", async () => {
+  const backend = new StagedBackend();
+  await using test = await DaemonUnderTest.start({}, { backends: [backend] });
+  await backend.started;
+  await test.daemon.drain();
+  await assertRejects(() => test.daemon.ready, DrainedError);
+  await test.daemon.done;
+  assertEquals(backend.disposed, 1);
+  assertEquals(test.files(), ["inferd.lock"]);
+});
+
+Deno.test("drain is one and the same when it is asked for twice", async () => {
+  const [test] = await serving();
+  await using _ = test;
+  const first = test.daemon.drain();
+  assertStrictEquals(test.daemon.drain(), first);
+  await first;
+});
+
+Deno.test("the daemon disposes of everything and tells every failure when disposers fail", async () => {
+  const backends = [new StagedBackend("one"), new StagedBackend("two")] as const;
+  await using test = await DaemonUnderTest.start({}, { backends });
+  for (const backend of backends) backend.becomeReady();
+  await test.daemon.ready;
+  backends[0].disposalError = new Error("first");
+  backends[1].disposalError = new Error("second");
+  await test.daemon.drain();
+  const error = await assertRejects(() => test.daemon.done, AggregateError);
+  assertEquals(error.errors, [backends[1].disposalError, backends[0].disposalError]);
+  assertEquals(test.files(), ["inferd.lock"]);
+});

@@ -1,0 +1,143 @@
+/** The program as a user starts it: `main.ts` in a process of its own, with folders of its own. */
+import { type Admin, admin } from "@inferd/client";
+
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+
+/** What a process left behind. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How to start it. */
+export interface ProgramOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: all permissions. */
+  readonly permissions?: readonly string[];
+  readonly stdin?: string;
+}
+
+/** A folder with everything the program writes, and the program in it. */
+export class Sandbox implements AsyncDisposable {
+  readonly dir: string;
+  readonly runtimeDir: string;
+  readonly env: Readonly<Record<string, string>>;
+
+  constructor() {
+    this.dir = Deno.makeTempDirSync({ prefix: "inferd-" });
+    this.runtimeDir = `${this.dir}/inferd`;
+    this.env = { XDG_RUNTIME_DIR: this.dir, INFERD_LOG_DIR: `${this.dir}/logs`, NO_COLOR: "1" };
+  }
+
+  /** The admin socket of the daemon that runs here. */
+  get admin(): Admin {
+    return admin({ path: `${this.runtimeDir}/admin.sock` });
+  }
+
+  /** Start the program. */
+  spawn(args: readonly string[], options: ProgramOptions = {}): Program {
+    const { permissions = ["-A"], env = {}, stdin } = options;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-check", ...permissions, MAIN, ...args],
+      env: { ...this.env, ...env },
+      stdin: stdin === undefined ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    return new Program(child, stdin);
+  }
+
+  /** Run the program to its end. */
+  run(args: readonly string[], options: ProgramOptions = {}): Promise<Outcome> {
+    return this.spawn(args, options).outcome;
+  }
+
+  /** Start a daemon and wait until it is ready. */
+  async serve(args: readonly string[], options: ProgramOptions = {}): Promise<Program> {
+    const program = this.spawn(["serve", ...args], options);
+    const ended = program.outcome.then(({ stderr }) => {
+      throw new Error(`The daemon ended before it was ready: ${stderr}`);
+    });
+    await Promise.race([this.admin.ready(), ended]);
+    ended.catch(() => {});
+    return program;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+/** A running program. Disposal kills it where it has not ended. */
+export class Program implements AsyncDisposable {
+  readonly outcome: Promise<Outcome>;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly #child: Deno.ChildProcess;
+  #ended = false;
+
+  constructor(child: Deno.ChildProcess, stdin: string | undefined) {
+    this.#child = child;
+    this.stdout = new Output(child.stdout);
+    this.stderr = new Output(child.stderr);
+    this.outcome = this.#collect(stdin);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#ended) this.#child.kill("SIGKILL");
+    await this.outcome;
+  }
+
+  async #collect(stdin: string | undefined): Promise<Outcome> {
+    if (stdin !== undefined) {
+      const writer = this.#child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(stdin));
+      await writer.close();
+    }
+    const [{ code }, stdout, stderr] = await Promise.all([this.#child.status, this.stdout.all, this.stderr.all]);
+    this.#ended = true;
+    return { code, stdout, stderr };
+  }
+}
+
+/** What a program prints, as it comes. */
+export class Output {
+  /** Everything, at its end. */
+  readonly all: Promise<string>;
+  readonly #waiting = new Set<() => void>();
+  #text = "";
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.all = this.#collect(stream);
+  }
+
+  /** Resolves when `text` has been printed. */
+  has(text: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = (): void => {
+      if (!this.#text.includes(text)) return;
+      this.#waiting.delete(look);
+      resolve();
+    };
+    this.#waiting.add(look);
+    look();
+    return promise;
+  }
+
+  async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      this.#text += text;
+      for (const look of this.#waiting) look();
+    }
+    return this.#text;
+  }
+}

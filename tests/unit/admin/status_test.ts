@@ -1,0 +1,149 @@
+import { assert, assertEquals } from "@std/assert";
+import { ADMIN_BACKLOG_EVENTS } from "@inferd/client/protocol";
+import { StatusBoard, type StatusReader } from "../../../src/admin/status.ts";
+import type { BackendCapabilities } from "../../../src/backend/backend.ts";
+
+const CAPABILITIES: BackendCapabilities = {
+  v2: false,
+  vision: false,
+  audio: false,
+  tools: false,
+  thinking: false,
+  embed: false,
+  rerank: false,
+  accelerator: "cpu",
+  gpuLayers: 0,
+  model: "inferd-tiny",
+  contextTokens: 512,
+  parallel: 4,
+};
+
+const STARTING = '{"id":"admin","type":"status","status":"starting"}\n';
+const READY = '{"id":"admin","type":"status","status":"ready"}\n';
+const DRAINING = '{"id":"admin","type":"status","status":"draining"}\n';
+const RESTARTING = '{"id":"admin","type":"status","status":"restarting","phase":"loading_model"}\n';
+
+function create(queue = { active: 1, waiting: 2, depth: 10 }): StatusBoard {
+  return new StatusBoard({ queue: () => queue });
+}
+
+/** What is said until the board closes. */
+async function rest(reader: StatusReader): Promise<string> {
+  let text = "";
+  for (let lines = await reader.take(); lines !== undefined; lines = await reader.take()) text += lines;
+  return text;
+}
+
+Deno.test("StatusBoard says every frame in the documented order of keys", async () => {
+  const board = create();
+  using reader = board.subscribe();
+  board.loading({ phase: "checking_local", path: "/m" });
+  board.loading({ phase: "download", downloaded_bytes: 0, total_bytes: null, source_url: "https://x" });
+  board.loading({ phase: "verify", path: "/m" });
+  board.loading({ phase: "mmap", path: "/m" });
+  board.loading({ phase: "kv_cache", n_ctx: 512 });
+  board.capable("llamacpp", CAPABILITIES);
+  board.ready();
+  board.restarting("loading_model");
+  board.logStopped("disk full");
+  board.draining();
+  board.close();
+  const head = '{"id":"admin","type":"status","status":';
+  assertEquals((await rest(reader)).trimEnd().split("\n"), [
+    `${head}"starting"}`,
+    `${head}"loading_model","phase":"checking_local","path":"/m"}`,
+    `${head}"loading_model","phase":"download","downloaded_bytes":0,"total_bytes":null,"source_url":"https://x"}`,
+    `${head}"loading_model","phase":"verify","path":"/m"}`,
+    `${head}"loading_model","phase":"mmap","path":"/m"}`,
+    `${head}"loading_model","phase":"kv_cache","n_ctx":512}`,
+    `${head}"capabilities","backend":"llamacpp","v2":false,"vision":false,"audio":false,"tools":false,` +
+    '"thinking":false,"embed":false,"accelerator":"cpu","gpu_layers":0,"rerank":false,"model":"inferd-tiny",' +
+    '"n_ctx":512,"parallel":4,"queue":{"active":1,"waiting":2,"depth":10}}',
+    `${head}"ready"}`,
+    `${head}"restarting","phase":"loading_model"}`,
+    `${head}"log_stopped","reason":"disk full"}`,
+    `${head}"draining"}`,
+  ]);
+});
+
+Deno.test("StatusBoard tells capabilities first and then the snapshot when somebody comes later", async () => {
+  const queue = { active: 0, waiting: 0, depth: 10 };
+  const board = create(queue);
+  board.capable("one", CAPABILITIES);
+  board.capable("two", CAPABILITIES);
+  board.capable("one", { ...CAPABILITIES, contextTokens: 1024 });
+  board.ready();
+  board.logStopped("disk full");
+  queue.active = 3;
+  using reader = board.subscribe();
+  const [one, two, snapshot, ...more] = (await reader.take() ?? "").split(/(?<=\n)/);
+  assert(one?.includes('"backend":"one"') && one.includes('"n_ctx":1024') && one.includes('"active":3'), one);
+  assert(two?.includes('"backend":"two"'), two);
+  assertEquals(snapshot, READY);
+  assertEquals(more, []);
+});
+
+Deno.test("StatusBoard keeps its snapshot when a backend loads beside one that serves", async () => {
+  const board = create();
+  board.ready();
+  board.loading({ phase: "mmap", path: "/m" });
+  assertEquals(board.state, "ready");
+  using reader = board.subscribe();
+  assertEquals(await reader.take(), READY);
+});
+
+Deno.test("StatusBoard stays draining whatever happens after it", async () => {
+  const board = create();
+  board.draining();
+  using reader = board.subscribe();
+  board.loading({ phase: "mmap", path: "/m" });
+  board.restarting("loading_model");
+  board.ready();
+  board.draining();
+  board.close();
+  assertEquals(await rest(reader), DRAINING);
+});
+
+Deno.test("StatusBoard ends at once for those who come after its end", async () => {
+  const board = create();
+  board.close();
+  using reader = board.subscribe();
+  assertEquals(await rest(reader), STARTING);
+});
+
+Deno.test("StatusReader waits when there is nothing and wakes when something happens", async () => {
+  const board = create();
+  using reader = board.subscribe();
+  assertEquals(await reader.take(), STARTING);
+  const waiting = reader.take();
+  board.ready();
+  assertEquals(await waiting, READY);
+});
+
+Deno.test("StatusReader is overrun when it is more events behind than allowed, taken ones counted", async () => {
+  const board = create();
+  const slow = board.subscribe();
+  const fast = board.subscribe();
+  board.ready();
+  assertEquals(await slow.take(), STARTING + READY);
+  assertEquals(await fast.take(), STARTING + READY);
+  for (let event = 0; event < ADMIN_BACKLOG_EVENTS - 2; event++) board.restarting("loading_model");
+  assertEquals(slow.overrun.aborted, false);
+  // Says that what it took has arrived; the other one does not.
+  assertEquals((await fast.take())?.length, RESTARTING.length * (ADMIN_BACKLOG_EVENTS - 2));
+  void fast.take();
+  board.restarting("loading_model");
+  assertEquals(slow.overrun.aborted, true);
+  assertEquals(fast.overrun.aborted, false);
+  assertEquals(await slow.take(), undefined);
+  board.close();
+});
+
+Deno.test("StatusReader hears nothing more when it has left", async () => {
+  const board = create();
+  const reader = board.subscribe();
+  await reader.take();
+  reader[Symbol.dispose]();
+  board.ready();
+  assertEquals(await reader.take(), undefined);
+});

@@ -5,12 +5,14 @@
 import { join } from "@std/path";
 import type { LoadGenerator } from "./load_generator.ts";
 import type { Answer, LoadSampling, PeerEndpoint, StreamResult, Target } from "./load_job.ts";
+import { spawn } from "./processes.ts";
 import type { Progress } from "./progress.ts";
 import { type Prompts, storyPrompts, wordPrompts } from "./prompts.ts";
 import { BENCH_SHAPE, writeRandomModel } from "./random_gguf.ts";
 import { median, percentile, type Row } from "./report.ts";
 import { Inferd, LlamaServer, PROJECT, serveModel, type Server, type ServerOptions } from "./servers.ts";
 
+const BUILT_IN_MODEL = join(PROJECT, "models", "inferd-tiny.gguf");
 const THREADS = 2;
 const PARALLEL = 8;
 const CONTEXT_TOKENS = 1024;
@@ -19,11 +21,14 @@ const GREEDY: LoadSampling = { temperature: 0, topP: 1, topK: 0, seed: 1 };
 /** What v1 does when a request says nothing, with a seed. */
 const SAMPLED: LoadSampling = { temperature: 1, topP: 0.95, topK: 64, seed: 1 };
 
+/** The models there are. */
+export type Model = "random" | "built-in";
+
 /** A model and what is asked of it. */
 interface Subject {
   readonly name: string;
   readonly model: string;
-  readonly prompts: () => Prompts;
+  readonly prompts: Prompts;
   readonly maxTokens: number;
   /** Answers asked for in one round with so many clients; shared out among them. */
   readonly answers: (clients: number) => number;
@@ -65,47 +70,48 @@ export interface EngineBenchOptions {
 }
 
 /**
- * Measure both models.
+ * Measure one model.
  *
+ * @param model Which.
  * @param options How long, and with what.
  * @returns The lines of the table.
  */
-export async function benchEngine(options: EngineBenchOptions): Promise<Row[]> {
-  const random = join(options.cache, "random-203m-q8_0.gguf");
-  const builtIn = join(PROJECT, "models", "inferd-tiny.gguf");
-  if (!await Deno.stat(random).then(() => true, () => false)) {
-    options.progress.step("writing a random model");
-    await writeRandomModel(random, {
-      tokenizerFrom: builtIn,
-      shape: BENCH_SHAPE,
-      seed: 1,
-      onProgress: (fraction) => options.progress.at(fraction),
-    });
-  }
+export async function benchEngine(model: Model, options: EngineBenchOptions): Promise<Row[]> {
   const scale = options.quick ? 0.5 : 1;
-  const subjects: Subject[] = [
-    {
+  const subject: Subject = model === "random"
+    ? {
       name: "Random Llama, 203 M, Q8_0",
-      model: random,
-      prompts: () => wordPrompts(24),
+      model: await randomModel(options),
+      prompts: wordPrompts(24),
       maxTokens: 64,
       answers: (clients) => scale * (clients === 1 ? 4 : clients * 2),
       speedGoal: 1.2,
       firstGoal: 1,
-    },
-    {
+    }
+    : {
       name: "Built-in model, 2.8 M, F16",
-      model: builtIn,
-      prompts: storyPrompts,
+      model: BUILT_IN_MODEL,
+      prompts: storyPrompts(),
       maxTokens: 200,
       answers: (clients) => scale * (clients === 1 ? 24 : clients * 10),
       speedGoal: 1.1,
       firstGoal: 0.5,
-    },
-  ];
-  const rows: Row[] = [];
-  for (const subject of subjects) rows.push(...await benchSubject(subject, options));
-  return rows;
+    };
+  return await benchSubject(subject, options);
+}
+
+/** The random model's file; written if it is not there yet. */
+async function randomModel({ cache, progress }: EngineBenchOptions): Promise<string> {
+  const path = join(cache, "random-203m-q8_0.gguf");
+  if (await Deno.stat(path).then(() => true, () => false)) return path;
+  progress.step("writing a random model");
+  await writeRandomModel(path, {
+    tokenizerFrom: BUILT_IN_MODEL,
+    shape: BENCH_SHAPE,
+    seed: 1,
+    onProgress: (fraction) => progress.at(fraction),
+  });
+  return path;
 }
 
 async function benchSubject(subject: Subject, options: EngineBenchOptions): Promise<Row[]> {
@@ -129,7 +135,6 @@ async function benchSubject(subject: Subject, options: EngineBenchOptions): Prom
     contenders.push({ side: "ours", server: servers.use(await Inferd.start(serveModel(serverOptions))) });
   }
 
-  const prompts = subject.prompts();
   const run = async (target: Target, { clients, sampling }: Load, share: readonly string[]): Promise<StreamResult> =>
     await load.run({
       kind: "stream",
@@ -138,7 +143,7 @@ async function benchSubject(subject: Subject, options: EngineBenchOptions): Prom
       maxTokens: subject.maxTokens,
       sampling,
     });
-  const draw = (count: number): string[] => Array.from({ length: count }, prompts);
+  const draw = (count: number): string[] => Array.from({ length: count }, subject.prompts);
 
   progress.step(`${subject.name}: warming up`);
   const first = draw(8);
@@ -183,8 +188,10 @@ async function benchSubject(subject: Subject, options: EngineBenchOptions): Prom
 
 /** Tokens per second of llama.cpp alone: one stream, no prompt, no server. */
 async function llamaBench(folder: string, { model, rounds }: { model: string; rounds: number }): Promise<number> {
-  const { stdout } = await new Deno.Command(join(folder, "llama-bench"), {
+  const { stdout } = await spawn(join(folder, "llama-bench"), {
     args: ["-m", model, "-t", `${THREADS}`, "-p", "0", "-n", "128", "-r", `${rounds}`, "-o", "json"],
+    stdin: "null",
+    stdout: "piped",
     stderr: "null",
   }).output();
   const [result]: { samples_ts: number[] }[] = JSON.parse(new TextDecoder().decode(stdout));

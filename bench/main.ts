@@ -4,15 +4,16 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { join } from "@std/path";
 import { benchBoot } from "./boot.ts";
-import { benchEngine } from "./engine.ts";
+import { benchEngine, type Model } from "./engine.ts";
 import { LoadGenerator } from "./load_generator.ts";
 import type { PeerEndpoint } from "./load_job.ts";
 import { peerFolder, PeerUnavailableError } from "./peer.ts";
 import { benchPipeline } from "./pipeline.ts";
 import { stderrProgress } from "./progress.ts";
+import { stopAll } from "./processes.ts";
 import { missedBy, ratio, type Row, table } from "./report.ts";
 
-const SECTIONS = ["engine", "pipeline", "boot"] as const;
+const SECTIONS = ["random", "built-in", "pipeline", "boot"] as const;
 const ENDPOINTS = ["chat", "completion"] as const satisfies readonly PeerEndpoint[];
 type Section = typeof SECTIONS[number];
 
@@ -22,7 +23,8 @@ Measures inferd, beside llama-server where it has a counterpart, and prints a ta
 The first run builds llama-server (git, cmake and a C++ compiler are needed; some minutes) and
 writes a model of 218 MB, both into bench/.cache.
 
-  --only SECTION    engine, pipeline or boot; may be given several times (default: all)
+  --only SECTION    random or built-in (that model's engine; engine means both), pipeline or boot;
+                    may be given several times (default: all)
   --rounds N        how often each thing is measured (default: 5)
   --quick           fewer rounds and shorter ones; rough figures
   --no-peer         leave llama-server out
@@ -46,6 +48,10 @@ interface Flags {
   readonly help: boolean;
 }
 
+function isEngine(section: Section): section is Section & Model {
+  return section === "random" || section === "built-in";
+}
+
 /** The command line is wrong; the message says how. */
 class UsageError extends Error {}
 
@@ -61,10 +67,11 @@ function readFlags(args: readonly string[]): Flags {
       throw new UsageError(`Unknown argument "${arg}"; "--help" lists what is allowed`);
     },
   });
-  const sections = (parsed.only as string[]).map((name) => {
+  const sections = (parsed.only as string[]).flatMap((name): Section[] => {
+    if (name === "engine") return ["random", "built-in"];
     const section = SECTIONS.find((known) => known === name);
-    if (section === undefined) throw new UsageError(`--only must be one of ${SECTIONS.join(", ")}, got "${name}"`);
-    return section;
+    if (section !== undefined) return [section];
+    throw new UsageError(`--only must be one of engine, ${SECTIONS.join(", ")}, got "${name}"`);
   });
   const rounds = Number(parsed.rounds ?? (parsed.quick ? 3 : 5));
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) {
@@ -93,7 +100,7 @@ async function main(flags: Flags): Promise<void> {
   await Deno.mkdir(cache, { recursive: true });
   const progress = stderrProgress();
   let folder = flags.peer ? Deno.env.get("INFERD_BENCH_PEER_DIR") : undefined;
-  if (flags.peer && folder === undefined && flags.sections.includes("engine")) {
+  if (flags.peer && folder === undefined && flags.sections.some(isEngine)) {
     try {
       folder = await peerFolder(cache, progress);
     } catch (error) {
@@ -106,9 +113,9 @@ async function main(flags: Flags): Promise<void> {
     await using load = new LoadGenerator();
     const common = { rounds, quick, load, progress };
     for (const section of flags.sections) {
-      if (section === "engine") {
+      if (isEngine(section)) {
         rows.push(
-          ...await benchEngine({
+          ...await benchEngine(section, {
             ...common,
             cache,
             peerOnly: flags.peerOnly,
@@ -131,12 +138,22 @@ async function main(flags: Flags): Promise<void> {
 }
 
 if (import.meta.main) {
+  let interrupted = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (interrupted) Deno.exit(130);
+      interrupted = true;
+      stopAll();
+    });
+  }
   try {
     const flags = readFlags(Deno.args);
     if (flags.help) console.log(HELP.trimEnd());
     else await main(flags);
   } catch (error) {
-    console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
-    Deno.exitCode = error instanceof UsageError ? 2 : 1;
+    console.error(`bench: ${interrupted ? "interrupted" : error instanceof Error ? error.message : String(error)}`);
+    Deno.exitCode = interrupted ? 130 : error instanceof UsageError ? 2 : 1;
   }
+  // Signal listeners would keep the process alive.
+  Deno.exit();
 }

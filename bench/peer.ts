@@ -4,6 +4,7 @@
  */
 import { fromFileUrl, join } from "@std/path";
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { spawn } from "./processes.ts";
 import type { Progress } from "./progress.ts";
 
 const PROGRAMS = ["llama-server", "llama-bench"] as const;
@@ -82,7 +83,7 @@ async function runs(program: string): Promise<boolean> {
 }
 
 async function command(program: string, args: string[], onLine: (line: string) => void = () => {}): Promise<void> {
-  const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const child = spawn(program, { args, stdin: "null", stdout: "piped", stderr: "piped" });
   let last = "";
   const read = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
     for await (const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {

@@ -10,6 +10,38 @@ const STDERR_TAIL = 4_000;
 /** What `/proc` counts processor time in: a hundredth of a second on every Linux. */
 const CLOCK_TICK_MS = 10;
 
+const running = new Set<Deno.ChildProcess>();
+let stopping = false;
+
+/**
+ * Start a program that {@linkcode stopAll} knows of.
+ *
+ * @param program What to start.
+ * @param options As for `Deno.Command`.
+ * @returns The process.
+ */
+export function spawn(program: string, options: Deno.CommandOptions): Deno.ChildProcess {
+  if (stopping) throw new Error("Interrupted");
+  const child = new Deno.Command(program, options).spawn();
+  running.add(child);
+  void child.status.then(() => running.delete(child));
+  return child;
+}
+
+/** Ask everything that was started and still runs to end, and start nothing more. Whoever waits for it then goes the way of a failure. */
+export function stopAll(): void {
+  stopping = true;
+  for (const child of running) terminate(child, "SIGTERM");
+}
+
+function terminate(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch {
+    // It has ended in the meantime.
+  }
+}
+
 /** A process of ours. */
 export class Process implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
@@ -24,7 +56,7 @@ export class Process implements AsyncDisposable {
 
   constructor(name: string, command: string, options: Omit<Deno.CommandOptions, "stdout" | "stderr">) {
     this.#name = name;
-    this.#child = new Deno.Command(command, { stdin: "null", ...options, stdout: "piped", stderr: "piped" }).spawn();
+    this.#child = spawn(command, { stdin: "null", ...options, stdout: "piped", stderr: "piped" });
     this.lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
     this.#stderr = this.#readStderr();
     this.died = this.#child.status.then(async ({ code }) => {
@@ -50,18 +82,10 @@ export class Process implements AsyncDisposable {
     }
   }
 
-  #signal(signal: Deno.Signal): void {
-    try {
-      this.#child.kill(signal);
-    } catch {
-      // It has ended in the meantime.
-    }
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#ended) this.#signal("SIGTERM");
+    if (!this.#ended) terminate(this.#child, "SIGTERM");
     const end = this.#child.status;
-    await deadline(end, STOP_TIMEOUT_MS).catch(() => this.#signal("SIGKILL"));
+    await deadline(end, STOP_TIMEOUT_MS).catch(() => terminate(this.#child, "SIGKILL"));
     await end;
     await this.#stderr;
     if (!this.lines.locked) await this.lines.cancel();

@@ -1,6 +1,6 @@
 /**
- * A Llama of a given shape with random Q8_0 weights and the built-in model's tokenizer and chat template: it talks
- * nonsense at the speed of a model of its size. Only for timing.
+ * A Llama of a given shape with random Q8_0 weights and another model's tokenizer: it talks nonsense at the speed of a
+ * model of its size. Only for timing.
  */
 import {
   fileHead,
@@ -31,6 +31,9 @@ const Q8_BLOCK_BYTES = 34;
 /** 2⁻¹² as a half float: the block scale that gives uniform bytes a standard deviation of 0.018. */
 const Q8_SCALE = 0x0c00;
 const CHUNK_BLOCKS = 32 * 1024;
+/** ChatML and nothing else, so that everybody renders the same prompt from it. */
+const CHAT_TEMPLATE = "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + " +
+  "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 /**
  * Write such a model.
@@ -96,7 +99,8 @@ function metadataOf(source: GgufMetadata, shape: LlamaShape): GgufMetadata {
     ["llama.attention.layer_norm_rms_epsilon", float(1e-5)],
     ["llama.rope.dimension_count", uint(shape.width / shape.heads)],
     ["llama.rope.freq_base", float(10_000)],
-    ...[...source].filter(([key]) => key.startsWith("tokenizer.")),
+    ...[...source].filter(([key]) => key.startsWith("tokenizer.ggml.")),
+    ["tokenizer.chat_template", text(CHAT_TEMPLATE)],
   ]);
 }
 

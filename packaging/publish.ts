@@ -8,6 +8,7 @@ const root = new URL("../", import.meta.url);
 const unlinked = new URL("deno.publish.json", root);
 
 const { links: _, ...config } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
+config.publish.exclude.push("links", "deno.publish.json");
 await Deno.writeTextFile(unlinked, JSON.stringify(config, null, 2));
 try {
   const child = new Deno.Command(Deno.execPath(), {

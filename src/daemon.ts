@@ -113,6 +113,7 @@ class RunningDaemon implements Daemon {
   readonly #firstBound = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #backends: readonly Backend[] = [];
+  #router: Router | undefined;
   #server: InferenceServer | undefined;
   /** Every backend has been ready once: from now on the sockets follow the backends. */
   #booted = false;
@@ -204,7 +205,7 @@ class RunningDaemon implements Daemon {
     const { admission, built } = this.#foundation;
     this.#backends = backends;
     for (const backend of backends) built.add(() => backend[Symbol.asyncDispose]());
-    const router = new Router(backends, {
+    const router = this.#router = new Router(backends, {
       onBreaker: (backend, change) => this.#log.warn(`breaker_${change}`, { backend }),
     });
     const { inferSocket, inferTcp, group, apiKey } = this.options;
@@ -226,6 +227,7 @@ class RunningDaemon implements Daemon {
         board.loading(notice.phase);
         break;
       case "ready":
+        this.#router?.revived(backend.name);
         board.capable(backend.name, notice.capabilities);
         this.#follow();
         break;

@@ -49,7 +49,6 @@ export class AdminServer implements AsyncDisposable {
     removeSocket(this.#options.path);
     this.#options.board.close();
     const timer = setTimeout(() => {
-      for (const connection of this.#connections) close(connection);
     }, CLOSE_GRACE_MS);
     await Promise.all(this.#work);
     clearTimeout(timer);

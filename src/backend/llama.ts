@@ -427,7 +427,8 @@ export class LlamaBackend implements Backend {
       : exit.signal !== null
       ? `died of ${exit.signal}`
       : `exited with code ${exit.code}`;
-    const last = engine.stderr.findLast((line) => line.trim() !== "");
+    // Of SIGKILL nobody can say a last word: what was printed before is about something else.
+    const last = exit.signal === "SIGKILL" ? undefined : engine.stderr.findLast((line) => line.trim() !== "");
     return `The engine of backend "${this.name}" ${how}${last === undefined ? "" : ` (${last})`}`;
   }
 

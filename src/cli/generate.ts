@@ -23,7 +23,7 @@ export const generate: Command = {
   ],
   exits: ["0 answered", "1 the daemon answered with an error", "2 unreachable, or bad flags"],
 
-  async run(args, { machine }) {
+  async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, {
       settings: this.settings,
       strings: ["system", "max-tokens", "temperature", "seed"],

@@ -13,7 +13,7 @@ export const permissions: Command = {
   flags: [],
   exits: ["0", "2 bad flags or environment"],
 
-  run(args, { machine }) {
+  run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, { settings: this.settings, words: 1 });
     const options = resolveOptions(flags.values, machine);
     const role = flags.rest[0] ?? "serve";

@@ -21,7 +21,7 @@ export const serve: Command = {
   flags: [],
   exits: ["0 drained", "1 could not start, the reason is on stderr", "2 bad flags or environment"],
 
-  async run(args, { machine }) {
+  async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, { settings: this.settings, words: 0 });
     const options = resolveOptions(flags.values, machine);
     let daemon: Daemon | undefined;

@@ -14,7 +14,7 @@ export const status: Command = {
   flags: [{ flag: "--json", help: "the state and the capabilities as one JSON object" }],
   exits: ["0 ready", "1 in any other state", "2 unreachable, or bad flags"],
 
-  async run(args, { machine }) {
+  async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
     const where = adminOf(target(flags));
     const seen = await where.snapshot().catch((error: unknown) => {

@@ -16,7 +16,7 @@ export const watch: Command = {
   flags: [{ flag: "--json", help: "every event as the admin socket's frame, one a line" }],
   exits: ["0 on Ctrl-C, or when the daemon ended", "2 unreachable, or bad flags"],
 
-  async run(args, { machine }) {
+  async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
     const show = flags.booleans.has("json")
       ? (event: AdminEvent): void => console.log(JSON.stringify(adminFrame(event)))

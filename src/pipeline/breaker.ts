@@ -25,6 +25,8 @@ export class Breaker {
   /** When it opened; undefined while closed. */
   #openedAt: number | undefined;
   #trialRuns = false;
+  /** Counts resets: reports from before one are about something that is gone. */
+  #epoch = 0;
 
   /**
    * @param now Milliseconds of a clock that never goes back.
@@ -45,13 +47,24 @@ export class Breaker {
   pass(): Report {
     const trial = this.#openedAt !== undefined;
     if (trial) this.#trialRuns = true;
+    const epoch = this.#epoch;
     let reported = false;
     return (outcome) => {
-      if (reported) return;
+      if (reported || epoch !== this.#epoch) return;
       reported = true;
       if (trial) this.#trialEnded(outcome);
       else if (outcome === "failure") this.#failed();
     };
+  }
+
+  /** Forget every failure: what failed is not what is there now. */
+  reset(): void {
+    this.#epoch++;
+    this.#failures = [];
+    this.#trialRuns = false;
+    if (this.#openedAt === undefined) return;
+    this.#openedAt = undefined;
+    this.#onChange("closed");
   }
 
   /** A trial that proved nothing frees its place, and the next request is the trial. */

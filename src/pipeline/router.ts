@@ -45,4 +45,9 @@ export class Router {
     }
     throw new BackendUnavailableError("No backend is available");
   }
+
+  /** A backend has been started anew: the failures of the one before it, whose death mended them, do not count. */
+  revived(name: string): void {
+    this.#entries.find(({ backend }) => backend.name === name)?.breaker.reset();
+  }
 }

@@ -184,8 +184,9 @@ export class FrameReader {
   /** Somebody waits for a line. */
   #wanted = false;
   #discarding = false;
+  #paused = false;
   #stopped = false;
-  /** Wakes the reading up; there while it pauses. */
+  /** Wakes the reading up from its pause. */
   #resume: (() => void) | undefined;
 
   constructor(source: ByteSource, limits: ReadLimits, events: ReadEvents) {
@@ -206,7 +207,7 @@ export class FrameReader {
 
   /** Whether the end of the connection would go unnoticed now. */
   get blind(): boolean {
-    return this.#stopped || this.#resume !== undefined;
+    return this.#stopped || this.#paused;
   }
 
   /** Set other limits, from the next line on. */
@@ -275,9 +276,10 @@ export class FrameReader {
   }
 
   async #pause(): Promise<void> {
+    this.#paused = true;
     this.#events.onPause();
     while (!this.#mayRead()) await new Promise<void>((resolve) => this.#resume = resolve);
-    this.#resume = undefined;
+    this.#paused = false;
   }
 
   #give(text: string): void {

@@ -17,9 +17,7 @@ Deno.test("the third request gets queue_full at once when one runs and one may w
   using first = await askWith(serving, "1");
   const run = await backend.next();
   using second = await askWith(serving, "2");
-  // Answered in order, so the second is in the queue when this comes back.
-  await second.write("");
-  while (serving.admission.status().waiting === 0) await first.conn.write(new TextEncoder().encode("\n"));
+  await serving.untilWaiting(1);
   using third = await askWith(serving, "3");
   assertEquals(
     await third.line(),
@@ -37,9 +35,7 @@ Deno.test("requests are served in the order of their arrival", async () => {
   const clients: WireClient[] = [];
   for (let index = 0; index < 5; index++) {
     clients.push(await askWith(serving, `${index}`));
-    while (serving.admission.status().active + serving.admission.status().waiting <= index) {
-      await new Promise((resolve) => setTimeout(resolve));
-    }
+    await serving.untilWaiting(index);
   }
   for (const [index, client] of clients.entries()) {
     const run: ControlledRun = await backend.next();

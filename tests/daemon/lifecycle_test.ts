@@ -194,6 +194,27 @@ Deno.test("the daemon takes its inference socket away while no backend serves, a
   }
 });
 
+Deno.test("the daemon serves at once when the backend whose breaker opened has been started anew", async () => {
+  const [test, backend] = await serving();
+  await using _ = test;
+  using admin = await test.admin();
+  await until(admin, "ready");
+  using client = await test.infer();
+  for (let failure = 0; failure < 3; failure++) {
+    await client.send(ask());
+    (await backend.next()).fail(new BackendUnavailableError("The engine died"));
+    assertEquals((await client.frame()).code, "backend_unavailable");
+  }
+  await test.log.next("breaker_opened");
+  backend.die();
+  backend.becomeReady();
+  await until(admin, "ready");
+  await test.log.next("breaker_closed");
+  await client.send(ask());
+  (await backend.next()).finish();
+  assertEquals((await client.frame()).type, "done");
+});
+
 Deno.test("the daemon keeps serving and says nothing when one of two backends dies", async () => {
   const backends = [new StagedBackend("one"), new StagedBackend("two")] as const;
   await using test = await DaemonUnderTest.start({}, { backends });

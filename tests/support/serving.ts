@@ -73,6 +73,15 @@ export class Serving implements AsyncDisposable {
     return WireClient.connect(this.port);
   }
 
+  /** Resolves when so many requests wait for a place: talks to the server until they have arrived. */
+  async untilWaiting(count: number): Promise<void> {
+    using probe = await this.connect();
+    while (this.admission.status().waiting !== count) {
+      await probe.write("[]\n");
+      await probe.frame();
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
     await Deno.remove(this.#dir, { recursive: true });

@@ -1,0 +1,168 @@
+/** The whole daemon on the built-in model: its engine is killed, stopped, or cannot load. */
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { BackendUnavailableError } from "../../src/backend/backend.ts";
+import { LlamaBackend } from "../../src/backend/llama.ts";
+import { BUILT_IN_MODEL, type LlamaBackendConfig } from "../../src/config/options.ts";
+import { startDaemon } from "../../src/daemon.ts";
+import { BUILT_IN_SHA256, BUILT_IN_URL, builtInModelFile } from "../../src/models/built_in.ts";
+import { daemonOptions, DaemonUnderTest, status, until } from "../support/daemons.ts";
+import { WireClient } from "../support/wire_client.ts";
+
+const LLAMA: LlamaBackendConfig = { kind: "llamacpp", name: "llamacpp", modelName: BUILT_IN_MODEL };
+const STREAMS = 8;
+
+function llama(config: Partial<LlamaBackendConfig> = {}): Promise<DaemonUnderTest> {
+  return DaemonUnderTest.start({ backends: [{ ...LLAMA, ...config }], parallel: STREAMS });
+}
+
+/** A request the model cannot end by itself. */
+function endless(id: string): Record<string, unknown> {
+  return {
+    id,
+    messages: [{ role: "user", content: "Tell me a story." }],
+    grammar: "root ::= [a-z ] root",
+    max_tokens: 100_000,
+  };
+}
+
+async function story(client: WireClient): Promise<unknown> {
+  await client.send({
+    messages: [{ role: "user", content: "Tell me a story about a fox." }],
+    temperature: 0,
+    stream: false,
+  });
+  const { type, content } = await client.frame();
+  assertEquals(type, "done");
+  return content;
+}
+
+async function enginePid(test: DaemonUnderTest, msg: "engine_started" | "engine_restarted"): Promise<number> {
+  return (await test.log.next(msg)).fields.pid as number;
+}
+
+Deno.test("the daemon fails eight streams, restarts the engine and serves again when it is killed", async () => {
+  await using test = await llama();
+  await test.daemon.ready;
+  using admin = await test.admin();
+  assertEquals(await until(admin, "ready"), ["capabilities", "ready"]);
+  using steady = await test.infer();
+  const before = await story(steady);
+  const pid = await enginePid(test, "engine_started");
+
+  const clients = await Promise.all(Array.from({ length: STREAMS }, () => test.infer()));
+  await Promise.all(clients.map((client, index) => client.send(endless(String(index)))));
+  for (const client of clients) assertEquals((await client.frame()).type, "token");
+  Deno.kill(pid, "SIGKILL");
+
+  for (const [index, client] of clients.entries()) {
+    const terminal = JSON.parse((await client.answer()).at(-1) ?? "{}") as Record<string, unknown>;
+    assertEquals([terminal.id, terminal.type, terminal.code], [String(index), "error", "backend_unavailable"]);
+  }
+  assertEquals(await status(admin), "restarting loading_model");
+  assertEquals(test.files().includes("infer.sock"), false);
+  const exited = (await test.log.next("engine_exited")).fields;
+  assertEquals([exited.pid, exited.signal], [pid, "SIGKILL"]);
+
+  assertEquals(await until(admin, "ready"), [
+    "loading_model checking_local",
+    "loading_model mmap",
+    "loading_model kv_cache",
+    "capabilities",
+    "ready",
+  ]);
+  assert(await enginePid(test, "engine_restarted") !== pid);
+  using fresh = await test.infer();
+  assertEquals(await story(fresh), before);
+  // Who was connected all the time is served again, too.
+  assertEquals(await story(steady), before);
+  for (const client of clients) client.close();
+});
+
+Deno.test("the daemon kills and replaces the engine when it hangs in the middle of a stream", async () => {
+  const modelPath = builtInModelFile("");
+  const backend = new LlamaBackend({ ...LLAMA, modelPath, parallel: 2 }, { hangTimeoutMs: 3000 });
+  await using test = await DaemonUnderTest.start({}, { backends: [backend] });
+  await test.daemon.ready;
+  using admin = await test.admin();
+  await until(admin, "ready");
+  using client = await test.infer();
+  await client.send(endless("hang"));
+  assertEquals((await client.frame()).type, "token");
+  Deno.kill(await enginePid(test, "engine_started"), "SIGSTOP");
+  assertEquals(JSON.parse((await client.answer()).at(-1) ?? "{}").code, "backend_unavailable");
+  assertStringIncludes(String((await test.log.next("engine_exited")).fields.reason), "said nothing while work");
+  await until(admin, "ready");
+  await story(client);
+});
+
+Deno.test("the daemon logs neither what was asked nor what was answered", async () => {
+  const dir = await Deno.makeTempDir();
+  const options = daemonOptions(dir, { backends: [LLAMA], logLevel: "debug" });
+  const daemon = await startDaemon(options);
+  await daemon.ready;
+  using client = await WireClient.connect(options.inferSocket);
+  const canary = "canary-7391";
+  const answers: string[] = [];
+  await client.send({ id: "1", messages: [{ role: "user", content: `${canary} Tell me a story.` }], temperature: 0 });
+  answers.push(...await client.answer());
+  // Refused by our own checks, and by the engine.
+  await client.send({ id: "2", messages: [{ role: canary, content: canary }] });
+  await client.send({ id: "3", messages: [{ role: "user", content: "x" }], grammar: `root ::= ${canary} (` });
+  await client.send({ id: "4", messages: [{ role: "user", content: canary.repeat(1000) }] });
+  for (let refused = 0; refused < 3; refused++) assertEquals((await client.frame()).type, "error");
+  await daemon.drain();
+  const log = Deno.readTextFileSync(`${options.logDir}/inferd.ndjson`);
+  assertStringIncludes(log, '"msg":"request_done","id":"1"');
+  assert(!log.includes(canary), log);
+  const { content } = JSON.parse(answers.at(-1) ?? "{}") as { content: string };
+  for (const sentence of content.split(". ").filter(({ length }) => length > 8)) assert(!log.includes(sentence), log);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("the daemon does not start and says why in one line when the model file is of no use", async () => {
+  const dir = await Deno.makeTempDir();
+  const model = Deno.readFileSync(BUILT_IN_URL);
+  Deno.writeTextFileSync(`${dir}/text.gguf`, "This is not a model");
+  Deno.writeFileSync(`${dir}/truncated.gguf`, model.subarray(0, model.length / 2));
+  Deno.writeFileSync(`${dir}/header.gguf`, model.subarray(0, 100));
+  const wrong = "0".repeat(64);
+  const cases: readonly (readonly [Partial<LlamaBackendConfig>, string])[] = [
+    [{ modelPath: `${dir}/none.gguf` }, `Cannot load model "${dir}/none.gguf": no such file`],
+    [{ modelPath: dir }, `Cannot load model "${dir}": it is a directory`],
+    [{ modelPath: `${dir}/text.gguf` }, `Cannot load model "${dir}/text.gguf": it is not a GGUF file`],
+    [{ modelPath: `${dir}/truncated.gguf` }, `Cannot load "${dir}/truncated.gguf": `],
+    [{ modelPath: `${dir}/header.gguf` }, `Cannot load "${dir}/header.gguf": `],
+    [
+      { modelPath: builtInModelFile(""), modelSha256: wrong },
+      `Cannot load model "${builtInModelFile("")}": its SHA-256 is ${BUILT_IN_SHA256}, the configured one is ${wrong}`,
+    ],
+  ];
+  for (const [config, message] of cases) {
+    await using test = await llama(config);
+    const error = await assertRejects(() => test.daemon.ready, BackendUnavailableError);
+    assert(error.message.startsWith(message) && !error.message.includes("\n"), error.message);
+    await test.daemon.done;
+    assertEquals(test.files(), ["inferd.lock"]);
+  }
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("the daemon starts when the model file has the configured hash, and refuses it once it is replaced", async () => {
+  const dir = await Deno.makeTempDir();
+  const modelPath = `${dir}/model.gguf`;
+  Deno.copyFileSync(BUILT_IN_URL, modelPath);
+  const backend = new LlamaBackend({ ...LLAMA, modelPath, modelSha256: BUILT_IN_SHA256, parallel: 1 }, {
+    backoffMs: { first: 1, most: 1 },
+    maxDeaths: 2,
+  });
+  await using test = await DaemonUnderTest.start({}, { backends: [backend] });
+  await test.daemon.ready;
+  using admin = await test.admin();
+  await until(admin, "ready");
+  Deno.writeTextFileSync(modelPath, "GGUF but another");
+  Deno.kill(backend.enginePid ?? 0, "SIGKILL");
+  assertEquals((await until(admin, "restarting down")).at(-2), "loading_model verify");
+  const reason = String((await test.log.next("backend_down")).fields.reason);
+  assertStringIncludes(reason, `the configured one is ${BUILT_IN_SHA256}`);
+  await Deno.remove(dir, { recursive: true });
+});

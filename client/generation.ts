@@ -268,7 +268,6 @@ export class ActiveGeneration implements Generation {
           // came, and generating changes nothing, the request is sent again: once, on a new connection.
           if (this.#over || !reused || connection.received !== before) throw connection.closedError();
           connection.close();
-          this.#pool.discardIdle();
           ({ connection, reused } = await this.#send((signal) => this.#pool.leaseNew(signal)));
           continue;
         }

@@ -40,7 +40,6 @@ export async function within<T>(act: (signal: AbortSignal) => Promise<T>, option
   try {
     return await act(cut.signal);
   } catch (error) {
-    if (signal?.aborted) throw signal.reason;
     throw withCallerStack(cut.signal.aborted ? cut.signal.reason : error, options.call);
   } finally {
     clearTimeout(timer);

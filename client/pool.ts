@@ -60,14 +60,9 @@ export class Pool {
     this.#idle.push(connection);
   }
 
-  /** Close those that are idle: one was found dead, so the daemon they lead to is probably gone. */
-  discardIdle(): void {
-    for (const connection of this.#idle.splice(0)) connection.close();
-  }
-
   /** Close those that are idle now and every one that is given back later. */
   close(): void {
     this.#closed = true;
-    this.discardIdle();
+    for (const connection of this.#idle.splice(0)) connection.close();
   }
 }

@@ -138,6 +138,7 @@ class RunningDaemon implements Daemon {
   }
 
   drain(): Promise<void> {
+    if (this.#ending === undefined) this.#log.info("draining");
     this.#booting.abort(new DrainedError("The daemon was stopped before it was ready"));
     return this.#end();
   }
@@ -299,8 +300,7 @@ class RunningDaemon implements Daemon {
     const { board, built } = this.#foundation;
     // 10 `draining`: no new request, running ones finish in time or are cut
     board.draining();
-    if (failure === undefined) this.#log.info("draining");
-    else this.#log.error("failed", { reason: textOf(failure) });
+    if (failure !== undefined) this.#log.error("failed", { reason: textOf(failure) });
     const cut = new AbortController();
     const timer = setTimeout(() => cut.abort(), this.options.drainTimeoutSecs * 1000);
     try {

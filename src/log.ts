@@ -13,6 +13,9 @@ const MOST_LOG_BYTES = 16 * 1024 * 1024;
 /** Who speaks of the daemon's own life: the operator sees these from `info`, all others from `error`. */
 const LIFECYCLE_COMPONENTS: ReadonlySet<string> = new Set(["daemon", "engine"]);
 
+/** Failures that the command line tells the operator in a line of its own. */
+const TOLD_BY_COMMAND: ReadonlySet<string> = new Set(["start_failed", "failed"]);
+
 /** What a record carries beside its message. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
@@ -126,6 +129,7 @@ class OperatorHandler extends BaseHandler {
   }
 
   override handle(record: LogRecord): void {
+    if (TOLD_BY_COMMAND.has(record.msg)) return;
     if (LIFECYCLE_COMPONENTS.has(record.loggerName) || record.levelName === "ERROR") super.handle(record);
   }
 

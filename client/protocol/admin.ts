@@ -4,7 +4,8 @@
  * @module
  */
 
-interface AdminFrameBase {
+/** What every frame of the admin stream begins with. */
+export interface AdminFrameBase {
   /** Always `"admin"`. */
   id: "admin";
   /** Always `"status"`. */

@@ -49,15 +49,21 @@ export class AdminServer implements AsyncDisposable {
     removeSocket(this.#options.path);
     this.#options.board.close();
     const timer = setTimeout(() => {
+      for (const connection of this.#connections) close(connection);
     }, CLOSE_GRACE_MS);
     await Promise.all(this.#work);
     clearTimeout(timer);
     this.#peers?.[Symbol.dispose]();
   }
 
+  /** One reader's trouble is never the daemon's. */
   #track(work: Promise<void>): void {
-    this.#work.add(work);
-    void work.finally(() => this.#work.delete(work));
+    const tracked = work
+      .catch((error) =>
+        this.#options.log.error("connection_failed", { socket: this.#options.path, cause: String(error) })
+      )
+      .finally(() => this.#work.delete(tracked));
+    this.#work.add(tracked);
   }
 
   async #accept(listener: Deno.UnixListener): Promise<void> {

@@ -46,6 +46,8 @@ export class EngineProcess {
     this.#child = new Deno.Command(command.command, {
       args: [...command.args],
       ...(command.env === undefined ? {} : { env: command.env }),
+      // A terminal's Ctrl-C goes to every process of its group; what runs is to finish while the daemon drains.
+      detached: true,
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

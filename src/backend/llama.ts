@@ -1,11 +1,11 @@
 /**
- * The parent side of the engine: requests in, events out, and an engine that dies or hangs is started again.
- * The process itself is `engine_process.ts`'s, the model file's checks are `models/model_file.ts`'s.
+ * The parent side of the engine: loads it, tells what it can do, and starts one that dies or hangs again. Its requests
+ * are `generations.ts`'s, the process itself `engine_process.ts`'s, the checks on the model file `models/model_file.ts`'s.
  */
 import { delay } from "@std/async";
 import type { LlamaBackendConfig } from "../config/options.ts";
 import { type EngineCommand, engineCommand } from "../engine/command.ts";
-import type { EngineConfig, EngineEvent, FromEngine } from "../engine/messages.ts";
+import type { EngineConfig, FromEngine } from "../engine/messages.ts";
 import { checkModelFile, type FileIdentity, ModelFileError, sameFile, verifyModelFile } from "../models/model_file.ts";
 import {
   type Backend,
@@ -15,13 +15,10 @@ import {
   type BackendState,
   BackendUnavailableError,
   type GenerationRequest,
-  InvalidRequestError,
 } from "./backend.ts";
 import { type EngineExit, EngineProcess } from "./engine_process.ts";
-import { EventQueue } from "./event_queue.ts";
+import { Generations } from "./generations.ts";
 
-/** Events of one request that may wait for their reader before the engine pauses it. */
-const MOST_UNTAKEN_EVENTS = 64;
 const FIRST_BACKOFF_MS = 500;
 const MOST_BACKOFF_MS = 30_000;
 const MOST_DEATHS = 5;
@@ -53,12 +50,6 @@ export interface LlamaOptions {
   readonly now?: () => number;
 }
 
-interface Running {
-  readonly queue: EventQueue<BackendEvent>;
-  paused: boolean;
-  readonly release: () => void;
-}
-
 /** An engine that is alive, with what is known of it. */
 interface Engine {
   readonly process: EngineProcess;
@@ -74,7 +65,7 @@ export class LlamaBackend implements Backend {
   readonly #options: LlamaOptions;
   readonly #now: () => number;
   readonly #stopping = new AbortController();
-  readonly #running = new Map<number, Running>();
+  readonly #generations: Generations;
   #notify: (notice: BackendNotice) => void = () => {};
   #state: BackendState = "loading";
   #capabilities: BackendCapabilities | undefined;
@@ -83,7 +74,6 @@ export class LlamaBackend implements Backend {
   #work: Promise<void> = Promise.resolve();
   #verified: FileIdentity | undefined;
   #deaths: number[] = [];
-  #nextId = 1;
   #hangTimer: ReturnType<typeof setInterval> | undefined;
   #silentLooks = 0;
 
@@ -92,6 +82,10 @@ export class LlamaBackend implements Backend {
     this.#config = config;
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
+    this.#generations = new Generations({
+      send: (message) => this.#engine?.process.send(message),
+      onBusy: (busy) => this.#watchForHang(busy),
+    });
   }
 
   get state(): BackendState {
@@ -117,87 +111,37 @@ export class LlamaBackend implements Backend {
   }
 
   generate(request: GenerationRequest, signal: AbortSignal): AsyncIterable<BackendEvent> {
-    return { [Symbol.asyncIterator]: () => this.#begin(request, signal) };
+    return {
+      [Symbol.asyncIterator]: () => {
+        if (this.#engine !== undefined) return this.#generations.begin(request, signal);
+        return failing(
+          signal.aborted ? signal.reason : new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`),
+        );
+      },
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state !== "stopped") {
       this.#state = "stopped";
-      this.#stopping.abort(new BackendUnavailableError(`Backend "${this.name}" has been stopped`));
-      this.#failAll(`Backend "${this.name}" has been stopped`);
+      const stopped = new BackendUnavailableError(`Backend "${this.name}" has been stopped`);
+      this.#stopping.abort(stopped);
+      this.#generations.failAll(stopped);
     }
     await this.#engine?.process.close(CLOSE_GRACE_MS);
     await this.#work;
   }
 
-  #begin(request: GenerationRequest, signal: AbortSignal): EventQueue<BackendEvent> {
-    const engine = this.#engine;
-    const id = this.#nextId++;
-    const queue = new EventQueue<BackendEvent>({
-      most: MOST_UNTAKEN_EVENTS,
-      onFull: () => {
-        if (!this.#running.has(id)) return;
-        running.paused = true;
-        engine?.process.send({ op: "pause", id });
-      },
-      onDrained: () => {
-        running.paused = false;
-        engine?.process.send({ op: "resume", id });
-      },
-      onLeft: () => this.#cancel(id),
-    });
-    const abort = (): void => {
-      this.#cancel(id);
-      queue.abort(signal.reason);
-    };
-    const running: Running = {
-      queue,
-      paused: false,
-      release: () => signal.removeEventListener("abort", abort),
-    };
-    if (signal.aborted) {
-      queue.fail(signal.reason);
-    } else if (engine === undefined) {
-      queue.fail(new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`));
-    } else {
-      signal.addEventListener("abort", abort);
-      this.#running.set(id, running);
-      engine.process.send({ op: "generate", id, request });
-      this.#hangTimer ??= setInterval(
-        () => this.#lookForHang(),
-        (this.#options.hangTimeoutMs ?? HANG_TIMEOUT_MS) / HANG_LOOKS,
-      );
-    }
-    return queue;
-  }
-
-  #cancel(id: number): void {
-    if (this.#finish(id) !== undefined) this.#engine?.process.send({ op: "cancel", id });
-  }
-
-  /** Forget a request: nothing that comes for it is listened to any more. */
-  #finish(id: number): Running | undefined {
-    const running = this.#running.get(id);
-    if (running === undefined) return undefined;
-    this.#running.delete(id);
-    running.release();
-    if (this.#running.size === 0) {
-      clearInterval(this.#hangTimer);
-      this.#hangTimer = undefined;
-      this.#silentLooks = 0;
-    }
-    return running;
-  }
-
-  #failAll(message: string): void {
-    for (const id of [...this.#running.keys()]) {
-      this.#finish(id)?.queue.fail(new BackendUnavailableError(message));
-    }
+  #watchForHang(busy: boolean): void {
+    clearInterval(this.#hangTimer);
+    this.#silentLooks = 0;
+    if (!busy) return;
+    const timeoutMs = this.#options.hangTimeoutMs ?? HANG_TIMEOUT_MS;
+    this.#hangTimer = setInterval(() => this.#lookForHang(), timeoutMs / HANG_LOOKS);
   }
 
   #lookForHang(): void {
-    const waiting = [...this.#running.values()].some((running) => !running.paused);
-    this.#silentLooks = waiting ? this.#silentLooks + 1 : 0;
+    this.#silentLooks = this.#generations.waiting ? this.#silentLooks + 1 : 0;
     if (this.#silentLooks >= HANG_LOOKS) this.#engine?.process.kill("It said nothing while work was waiting");
   }
 
@@ -311,7 +255,7 @@ export class LlamaBackend implements Backend {
     this.#silentLooks = 0;
     switch (message.type) {
       case "step":
-        for (const event of message.events) this.#onEvent(event);
+        this.#generations.deliver(message.events);
         break;
       case "beat":
         break;
@@ -328,29 +272,6 @@ export class LlamaBackend implements Backend {
         engine.process.kill("It said that it cannot go on");
         break;
     }
-  }
-
-  #onEvent(event: EngineEvent): void {
-    if ("t" in event) {
-      this.#running.get(event.id)?.queue.push({ type: "text", text: event.t });
-      return;
-    }
-    const queue = this.#finish(event.id)?.queue;
-    if (queue === undefined) return;
-    if ("error" in event) {
-      queue.fail(
-        event.error === "invalid_request"
-          ? new InvalidRequestError(event.message)
-          : new Error(`Engine failed: ${event.message}`),
-      );
-      return;
-    }
-    queue.push({
-      type: "done",
-      reason: event.done,
-      usage: { promptTokens: event.prompt, completionTokens: event.completion, cachedTokens: event.cached },
-    });
-    queue.end();
   }
 
   /** Wait for deaths and mend them, until the backend is stopped or down. */
@@ -371,7 +292,9 @@ export class LlamaBackend implements Backend {
     const signal = this.#stopping.signal;
     const died = this.#now();
     this.#state = "restarting";
-    this.#failAll(`The engine of backend "${this.name}" died and is being restarted`);
+    this.#generations.failAll(
+      new BackendUnavailableError(`The engine of backend "${this.name}" died and is being restarted`),
+    );
     for (let attempt = 1; !signal.aborted; attempt++) {
       const deaths = this.#countDeath();
       this.#log("error", "engine_exited", { ...fields, reason, deaths });
@@ -439,4 +362,8 @@ export class LlamaBackend implements Backend {
   #log(level: "debug" | "info" | "warn" | "error", msg: string, fields: Record<string, unknown>): void {
     this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
   }
+}
+
+function failing(error: unknown): AsyncIterator<BackendEvent, undefined> {
+  return { next: () => Promise.reject(error) };
 }

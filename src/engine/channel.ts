@@ -1,5 +1,6 @@
 /**
- * The two pipes to the daemon: lines come in while the engine computes nothing, messages go out at once.
+ * The two pipes to the daemon. Both are used synchronously: the engine does one thing at a time, and asynchronous reads
+ * come late in a loop that seldom waits (a turn of the event loop does not look at them every time).
  */
 import type { FromEngine, ToEngine } from "./messages.ts";
 
@@ -8,29 +9,66 @@ export class ChannelError extends Error {
   override readonly name = "ChannelError";
 }
 
+/** Where lines come from. */
+export interface Input {
+  /** Blocks until there is something; `null` at the end. */
+  readSync(buffer: Uint8Array): number | null;
+  /** Whether `readSync` would return at once. */
+  readable(): boolean;
+}
+
 const NEWLINE = 10;
 const READ_BYTES = 64 * 1024;
+/** What is read in one go while the engine is busy; the rest comes after the next step. */
+const READS_PER_TURN = 16;
 const encoder = new TextEncoder();
 
-/** Messages from the daemon, until it closes the pipe. */
-export async function* messagesFrom(input: { read(buffer: Uint8Array): Promise<number | null> }): AsyncGenerator<
-  ToEngine
-> {
-  const buffer = new Uint8Array(READ_BYTES);
-  let decoder = new TextDecoder();
-  let parts: string[] = [];
-  for (;;) {
-    const count = await input.read(buffer);
-    if (count === null) return;
-    let from = 0;
-    for (let end = buffer.indexOf(NEWLINE); end >= 0 && end < count; end = buffer.indexOf(NEWLINE, from)) {
-      parts.push(decoder.decode(buffer.subarray(from, end)));
-      from = end + 1;
-      yield toMessage(parts.join(""));
-      parts = [];
-      decoder = new TextDecoder();
+/** Messages from the daemon. */
+export class Inbox {
+  readonly #input: Input;
+  readonly #buffer = new Uint8Array(READ_BYTES);
+  readonly #decoder = new TextDecoder();
+  #parts: string[] = [];
+  #ended = false;
+
+  constructor(input: Input) {
+    this.#input = input;
+  }
+
+  /** The daemon has closed the pipe. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** What has come in. May be nothing. */
+  take(): ToEngine[] {
+    const messages: ToEngine[] = [];
+    for (let i = 0; i < READS_PER_TURN && !this.#ended && this.#input.readable(); i++) this.#read(messages);
+    return messages;
+  }
+
+  /** Sleep until there is a message, or the end. */
+  wait(): ToEngine[] {
+    const messages: ToEngine[] = [];
+    while (messages.length === 0 && !this.#ended) this.#read(messages);
+    return messages;
+  }
+
+  #read(messages: ToEngine[]): void {
+    const count = this.#input.readSync(this.#buffer);
+    if (count === null) {
+      this.#ended = true;
+      return;
     }
-    if (from < count) parts.push(decoder.decode(buffer.subarray(from, count), { stream: true }));
+    const bytes = this.#buffer.subarray(0, count);
+    let from = 0;
+    for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, from)) {
+      this.#parts.push(this.#decoder.decode(bytes.subarray(from, end)));
+      messages.push(toMessage(this.#parts.join("")));
+      this.#parts = [];
+      from = end + 1;
+    }
+    if (from < count) this.#parts.push(this.#decoder.decode(bytes.subarray(from), { stream: true }));
   }
 }
 

@@ -11,6 +11,7 @@ import {
   THREADPOOL_PARAM,
 } from "./library.ts";
 import { type Model, ModelError } from "./model.ts";
+import { ThreadGovernor } from "./threads.ts";
 
 /** Tokens decoded in one step at most. */
 export const BATCH_TOKENS = 512;
@@ -37,11 +38,15 @@ export interface ContextOptions {
   readonly contextTokens: number;
   /** Sequences decoded together. */
   readonly parallel: number;
-  /** Compute threads there may be at most. */
-  readonly maxThreads: number;
+  /** Compute threads there may be. */
+  readonly threads: number;
+  /** Use all of them in every step, rather than find out how many are best. */
+  readonly fixedThreads: boolean;
 }
 
 const CPU_DEVICE = 0;
+/** Smaller heads are faster without flash attention. */
+const FLASH_ATTENTION_HEAD = 64;
 
 /** A context of a model. */
 export class Context implements Decoder {
@@ -55,6 +60,8 @@ export class Context implements Decoder {
   readonly #sequence: Int32Array[];
   readonly #output: Int8Array;
   readonly #rows: Float32Array[] = [];
+  readonly #governor: ThreadGovernor | undefined;
+  #threads: number;
   #count = 0;
 
   readonly cells: number;
@@ -89,7 +96,9 @@ export class Context implements Decoder {
     const width = model.vocabularySize;
     const rows = Deno.UnsafePointerView.getArrayBuffer(logits, options.parallel * width * 4);
     for (let row = 0; row < options.parallel; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
-    this.#attachThreads(options.maxThreads);
+    this.#threads = options.threads;
+    this.#governor = options.fixedThreads ? undefined : new ThreadGovernor(options.threads);
+    this.#attachThreads(options.threads);
   }
 
   put(token: number, position: number, sequence: number, output: boolean): void {
@@ -101,16 +110,18 @@ export class Context implements Decoder {
   }
 
   decode(): boolean {
-    this.#batchView.setInt32(BATCH_FIELD.tokens, this.#count, true);
+    const tokens = this.#count;
     this.#count = 0;
+    if (this.#governor !== undefined) this.#setThreads(this.#governor.choose(tokens));
+    const started = performance.now();
+    this.#batchView.setInt32(BATCH_FIELD.tokens, tokens, true);
     const status = this.#library.llama.llama_decode(this.#handle, this.#batch);
-    if (status === 0) {
-      // Waits until the rows are filled.
-      this.#library.llama.llama_get_logits(this.#handle);
-      return true;
-    }
     if (status === 1) return false;
-    throw new Error(`llama_decode failed with status ${status}`);
+    if (status !== 0) throw new Error(`llama_decode failed with status ${status}`);
+    // Waits until the rows are filled and in order.
+    this.#library.llama.llama_get_logits(this.#handle);
+    this.#governor?.learn(tokens, performance.now() - started);
+    return true;
   }
 
   logits(row: number): Float32Array {
@@ -124,7 +135,9 @@ export class Context implements Decoder {
   }
 
   copy(from: number, to: number, length: number): void {
-    this.#library.llama.llama_memory_seq_cp(this.#memory, from, to, 0, length);
+    // Memories of their own can only be copied whole; then the rest is cut off.
+    this.#library.llama.llama_memory_seq_cp(this.#memory, from, to, -1, -1);
+    this.#library.llama.llama_memory_seq_rm(this.#memory, to, length, -1);
   }
 
   /** Forget all sequences. */
@@ -132,14 +145,10 @@ export class Context implements Decoder {
     this.#library.llama.llama_memory_clear(this.#memory, false);
   }
 
-  /**
-   * How many threads compute.
-   *
-   * @param single For a batch of one token.
-   * @param several For any other.
-   */
-  setThreads(single: number, several: number): void {
-    this.#library.llama.llama_set_n_threads(this.#handle, single, several);
+  #setThreads(count: number): void {
+    if (count === this.#threads) return;
+    this.#threads = count;
+    this.#library.llama.llama_set_n_threads(this.#handle, count, count);
   }
 
   /**
@@ -166,19 +175,27 @@ export class Context implements Decoder {
   }
 }
 
-/** As many cells as every sequence could use; where memory is short, fewer, down to one request's. */
+/**
+ * As many cells as every sequence could use; where memory is short, fewer, shared, down to one request's.
+ *
+ * One memory for all sequences makes any mix of them one batch, and sharing a prefix free; flash attention passes by the
+ * cells of the others. Where heads are so small that flash attention does not pay, every cell costs every sequence, so
+ * each has a memory of its own.
+ */
 function createContext(library: Library, model: Model, options: ContextOptions): NonNullable<Deno.PointerValue> {
   const { llama } = library;
+  const smallHeads = model.headSize < FLASH_ATTENTION_HEAD;
   const params = llama.llama_context_default_params();
   const view = dataView(params);
   view.setUint32(CONTEXT_PARAM.batch, BATCH_TOKENS, true);
   view.setUint32(CONTEXT_PARAM.microBatch, BATCH_TOKENS, true);
   view.setUint32(CONTEXT_PARAM.sequences, options.parallel, true);
   view.setUint32(CONTEXT_PARAM.outputsMax, options.parallel, true);
-  view.setInt32(CONTEXT_PARAM.threads, options.maxThreads, true);
-  view.setInt32(CONTEXT_PARAM.threadsBatch, options.maxThreads, true);
-  view.setUint8(CONTEXT_PARAM.unified, 1);
+  view.setInt32(CONTEXT_PARAM.threads, options.threads, true);
+  view.setInt32(CONTEXT_PARAM.threadsBatch, options.threads, true);
+  if (smallHeads) view.setInt32(CONTEXT_PARAM.flashAttention, 0, true);
   for (let share = options.parallel; share >= 1; share = Math.floor(share / 2)) {
+    view.setUint8(CONTEXT_PARAM.unified, smallHeads && share === options.parallel ? 0 : 1);
     view.setUint32(CONTEXT_PARAM.contextCells, options.contextTokens * share, true);
     const handle = llama.llama_init_from_model(model.handle, params);
     if (handle !== null) return handle;

@@ -228,3 +228,42 @@ function checkDefaults(llama: Library["llama"]): void {
 export function dataView(struct: Uint8Array): DataView {
   return new DataView(struct.buffer, struct.byteOffset, struct.byteLength);
 }
+
+/**
+ * Whether a read from stdin would return at once. There is no way to ask Deno, so the system is asked.
+ *
+ * @throws {LibraryError} If it cannot be.
+ */
+export function stdinProbe(): () => boolean {
+  try {
+    return Deno.build.os === "windows" ? windowsProbe() : unixProbe();
+  } catch (error) {
+    throw new LibraryError(`Cannot watch stdin: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function unixProbe(): () => boolean {
+  const POLLIN = 1;
+  const { poll } = Deno.dlopen(
+    Deno.build.os === "darwin" ? "libSystem.dylib" : "libc.so.6",
+    { poll: { parameters: ["buffer", "usize", "i32"], result: "i32" } } as const,
+  ).symbols;
+  const fds = new Uint8Array(8); // struct pollfd: int fd, short events, short revents
+  dataView(fds).setInt16(4, POLLIN, true);
+  return () => poll(fds, 1n, 0) > 0;
+}
+
+function windowsProbe(): () => boolean {
+  const STD_INPUT_HANDLE = -10;
+  const { GetStdHandle, PeekNamedPipe } = Deno.dlopen(
+    "kernel32.dll",
+    {
+      GetStdHandle: { parameters: ["i32"], result: "pointer" },
+      PeekNamedPipe: { parameters: ["pointer", "pointer", "u32", "pointer", "buffer", "pointer"], result: "i32" },
+    } as const,
+  ).symbols;
+  const stdin = GetStdHandle(STD_INPUT_HANDLE);
+  const available = new Uint32Array(1);
+  // It fails once the other end is closed; then a read returns at once, too.
+  return () => PeekNamedPipe(stdin, null, 0, null, available, null) === 0 || (available[0] as number) > 0;
+}

@@ -6,16 +6,18 @@
  * given back · 5 `ready` · 6 serve
  */
 import { Chat, PromptError } from "./chat.ts";
-import { ChannelError, messagesFrom, send } from "./channel.ts";
+import { ChannelError, Inbox, send } from "./channel.ts";
 import { Context } from "./context.ts";
-import { LibraryError, openLibrary } from "./library.ts";
+import { LibraryError, openLibrary, stdinProbe } from "./library.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
 import { Model, ModelError } from "./model.ts";
 import { type Job, Scheduler } from "./scheduler.ts";
-import { calibrateThreads, usableCores } from "./threads.ts";
+import { usableCores } from "./threads.ts";
 
 /** A context is no larger than this unless it was asked for. */
 const DEFAULT_CONTEXT_TOKENS = 8192;
+/** Time for throw-away decodes before `ready`, at least one of each kind. */
+const WARM_UP_MS = 30;
 /** Silence while working, in milliseconds, after which the engine says that it lives. */
 const BEAT_MS = 1000;
 
@@ -36,13 +38,11 @@ async function load(config: EngineConfig): Promise<Engine> {
   const contextTokens = config.contextTokens ?? Math.min(model.trainedContextTokens, DEFAULT_CONTEXT_TOKENS);
   send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
   const { parallel } = config;
-  const maxThreads = config.threads ?? usableCores();
-  const context = new Context(library, model, { contextTokens, parallel, maxThreads });
+  const threads = config.threads ?? usableCores();
+  const fixedThreads = config.threads !== undefined;
+  const context = new Context(library, model, { contextTokens, parallel, threads, fixedThreads });
   const chat = await Chat.of(model, contextTokens);
-  context.put(0, 0, 0, true);
-  context.decode();
-  context.clear();
-  const threads = config.threads ?? calibrateThreads(context, maxThreads, parallel).several;
+  warmUp(context, parallel);
   library.endLoading();
   for (const name of ["read", "ffi", "sys", "env", "import"] as const) Deno.permissions.revokeSync({ name });
   const scheduler = new Scheduler({
@@ -62,6 +62,18 @@ async function load(config: EngineConfig): Promise<Engine> {
     threads,
   });
   return { scheduler, model, chat };
+}
+
+/** Decode something and throw it away: pages come in, and the number of threads settles where that is quick. */
+function warmUp(context: Context, parallel: number): void {
+  const until = performance.now() + WARM_UP_MS;
+  do {
+    for (const tokens of new Set([1, parallel])) {
+      for (let at = 0; at < tokens; at++) context.put(0, 0, at, true);
+      context.decode();
+      context.clear();
+    }
+  } while (performance.now() < until);
 }
 
 /** Make a request tokens and hand it to the scheduler; or say what is wrong with it. */
@@ -99,40 +111,26 @@ function handle(engine: Engine, message: ToEngine): void {
 }
 
 async function main(): Promise<void> {
-  const messages = messagesFrom(Deno.stdin);
-  const first = await messages.next();
-  if (first.done) return;
-  if (first.value.op !== "load") throw new ChannelError("The first line on the engine's stdin is not `load`");
-  const engine = await load(first.value.config);
+  const readable = stdinProbe();
+  const inbox = new Inbox({ readSync: (buffer) => Deno.stdin.readSync(buffer), readable });
+  const [first, ...others] = inbox.wait();
+  if (first === undefined) return;
+  if (first.op !== "load") throw new ChannelError("The first line on the engine's stdin is not `load`");
+  const engine = await load(first.config);
+  for (const message of others) handle(engine, message);
 
-  let wake = (): void => {};
-  let ended: unknown;
-  let running = true;
-  const reading = (async (): Promise<void> => {
-    for await (const message of messages) {
-      handle(engine, message);
-      wake();
-    }
-  })();
-  reading.catch((error) => ended = error).finally(() => {
-    running = false;
-    wake();
-  });
-
+  const { scheduler } = engine;
   let lastSent = performance.now();
-  while (running) {
-    if (!engine.scheduler.busy) {
-      await new Promise<void>((resolve) => wake = resolve);
-      lastSent = performance.now();
-      continue;
-    }
-    const events = engine.scheduler.step();
+  while (!inbox.ended) {
+    const idle = !scheduler.busy;
+    for (const message of idle ? inbox.wait() : inbox.take()) handle(engine, message);
+    if (idle) lastSent = performance.now();
+    const events = scheduler.step();
     if (events.length > 0) send({ type: "step", events });
     else if (performance.now() - lastSent >= BEAT_MS) send({ type: "beat" });
-    if (events.length > 0 || performance.now() - lastSent >= BEAT_MS) lastSent = performance.now();
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    else continue;
+    lastSent = performance.now();
   }
-  if (ended !== undefined) throw ended;
 }
 
 try {

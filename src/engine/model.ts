@@ -46,6 +46,8 @@ export class Model {
   readonly vocabularySize: number;
   readonly trainedContextTokens: number;
   readonly layers: number;
+  /** Numbers in one attention head. */
+  readonly headSize: number;
   readonly named: NamedTokens;
   /** Whether a text's tokens depend on a space being put before it. */
   readonly spacePrefix: boolean;
@@ -71,6 +73,7 @@ export class Model {
     this.vocabularySize = llama.llama_vocab_n_tokens(vocabulary);
     this.trainedContextTokens = llama.llama_model_n_ctx_train(handle);
     this.layers = llama.llama_model_n_layer(handle);
+    this.headSize = headSize(this.metadata);
     this.named = {
       BOS: llama.llama_vocab_bos(vocabulary),
       EOS: llama.llama_vocab_eos(vocabulary),
@@ -210,6 +213,11 @@ function readMetadata(library: Library, model: NonNullable<Deno.PointerValue>): 
     metadata.set(key, read((b) => llama.llama_model_meta_val_str_by_index(model, i, b, BigInt(b.length))));
   }
   return metadata;
+}
+
+function headSize(metadata: ReadonlyMap<string, string>): number {
+  const number = (key: string): number => Number(metadata.get(`${metadata.get("general.architecture")}.${key}`));
+  return number("attention.key_length") || number("embedding_length") / number("attention.head_count") || Infinity;
 }
 
 /** Say plainly what the native loader would not: that there is no such file, or that it is something else. */

@@ -1,13 +1,8 @@
 /**
- * How many threads compute: what the machine grants this process, and how many of them are worth it for a model.
+ * How many threads compute: what the machine grants this process, and how many of those a step is best done with. That
+ * is not known beforehand: threads of one step wait for each other spinning, so with a small model, or on a machine where
+ * others work too, more threads may be much slower.
  */
-import type { Context } from "./context.ts";
-
-/** Further threads have to bring this much, or they are left to the daemon and its clients. */
-const WORTH_A_FACTOR = 1.15;
-/** A model whose token takes longer than this is large enough for every thread to be worth it. */
-const LARGE_MODEL_MS = 20;
-const TRIALS = 4;
 
 /** The cores this process may use (affinity and quota are in what the system reports), the physical ones at most. */
 export function usableCores(): number {
@@ -30,50 +25,106 @@ function physicalCores(): number | undefined {
   }
 }
 
-/** Threads for batches of one token, and for larger ones. */
-export interface Threads {
-  readonly single: number;
-  readonly several: number;
+/** Steps of alike size are compared: one token, a few, some, a piece of a prompt. The largest of each kind. */
+const SIZES = [1, 4, 16, Infinity] as const;
+/** Another number of threads has to be this much better to be taken. */
+const CLEARLY_BETTER = 0.9;
+/** At this much worse a trial is over, and a choice is doubted. */
+const CLEARLY_WORSE = 1.3;
+/** Steps another number of threads is tried for. */
+const TRIAL_STEPS = 4;
+/** Steps until another number is tried, at first and at most: the longer the choice holds, the rarer. */
+const FIRST_INTERVAL = 16;
+const LONGEST_INTERVAL = 2048;
+/** Weight of the newest step in what is known of a choice. */
+const NEWEST = 1 / 8;
+
+/** What is known of steps of one size. */
+interface Experience {
+  /** Index into the choices. */
+  current: number;
+  /** Milliseconds per token with the current choice, lately, and when it was last compared. */
+  cost: number;
+  comparedCost: number;
+  /** Index of the choice on trial. */
+  trial: number | undefined;
+  trialSteps: number;
+  trialCost: number;
+  untilTrial: number;
+  interval: number;
+  /** Whether more threads are tried next, or fewer. */
+  upwards: boolean;
 }
 
-/**
- * Try out how many threads make a step fastest; takes well under 100 ms. A small model does not gain by more.
- *
- * @param most Threads there are.
- * @param width Tokens of a typical larger batch.
- */
-export function calibrateThreads(context: Context, most: number, width: number): Threads {
-  const choose = (tokens: number): number => {
-    let best = 1;
-    let bestMs = Infinity;
-    for (let threads = most; threads >= 1; threads = Math.floor(threads / 2)) {
-      context.setThreads(threads, threads);
-      const ms = stepMs(context, tokens);
-      if (threads === most && ms > LARGE_MODEL_MS) return most;
-      // From many to few: fewer win unless they are clearly slower.
-      if (ms < bestMs * WORTH_A_FACTOR) {
-        best = threads;
-        bestMs = Math.min(ms, bestMs);
-      }
-    }
-    return best;
-  };
-  const single = choose(1);
-  const several = width > 1 ? choose(width) : single;
-  context.setThreads(single, several);
-  context.clear();
-  return { single, several };
-}
+/** Chooses the number of threads for each step, and learns from how long it took. */
+export class ThreadGovernor {
+  readonly #choices: readonly number[];
+  readonly #kinds: readonly Experience[];
 
-/** The fastest of a few steps; the slower ones were disturbed. */
-function stepMs(context: Context, tokens: number): number {
-  let fastest = Infinity;
-  for (let trial = 0; trial < TRIALS; trial++) {
-    context.clear();
-    for (let at = 0; at < tokens; at++) context.put(at, 0, at, true);
-    const started = performance.now();
-    context.decode();
-    fastest = Math.min(fastest, performance.now() - started);
+  /** @param most Threads there are at most. */
+  constructor(most: number) {
+    const choices: number[] = [];
+    for (let threads = 1; threads < most; threads *= 2) choices.push(threads);
+    this.#choices = [...choices, most];
+    this.#kinds = SIZES.map(() => ({
+      current: this.#choices.length - 1,
+      cost: 0,
+      comparedCost: 0,
+      trial: undefined,
+      trialSteps: 0,
+      trialCost: 0,
+      untilTrial: TRIAL_STEPS,
+      interval: FIRST_INTERVAL,
+      upwards: false,
+    }));
   }
-  return fastest;
+
+  /** Threads for a step of so many tokens. */
+  choose(tokens: number): number {
+    const kind = this.#kind(tokens);
+    if (kind.trial === undefined && kind.untilTrial <= 0 && this.#choices.length > 1) this.#beginTrial(kind);
+    return this.#choices[kind.trial ?? kind.current] as number;
+  }
+
+  /** A step of so many tokens took so long with the threads last chosen for its size. */
+  learn(tokens: number, ms: number): void {
+    const kind = this.#kind(tokens);
+    const cost = ms / tokens;
+    if (kind.trial === undefined) {
+      kind.untilTrial--;
+      kind.cost = kind.cost === 0 ? cost : kind.cost + (cost - kind.cost) * NEWEST;
+      if (kind.comparedCost > 0 && kind.cost > kind.comparedCost * CLEARLY_WORSE) kind.untilTrial = 0;
+      return;
+    }
+    kind.trialSteps++;
+    kind.trialCost += (cost - kind.trialCost) / kind.trialSteps;
+    if (kind.trialSteps >= TRIAL_STEPS || kind.trialCost > kind.cost * CLEARLY_WORSE) this.#endTrial(kind, kind.trial);
+  }
+
+  #kind(tokens: number): Experience {
+    return this.#kinds[SIZES.findIndex((largest) => tokens <= largest)] as Experience;
+  }
+
+  #beginTrial(kind: Experience): void {
+    const last = this.#choices.length - 1;
+    if (kind.current === 0) kind.upwards = true;
+    if (kind.current === last) kind.upwards = false;
+    kind.trial = kind.current + (kind.upwards ? 1 : -1);
+    kind.upwards = !kind.upwards;
+    kind.trialSteps = 0;
+    kind.trialCost = 0;
+  }
+
+  #endTrial(kind: Experience, trial: number): void {
+    if (kind.trialCost < kind.cost * CLEARLY_BETTER) {
+      kind.current = trial;
+      kind.cost = kind.trialCost;
+      kind.interval = FIRST_INTERVAL;
+    } else {
+      kind.interval = Math.min(kind.interval * 2, LONGEST_INTERVAL);
+    }
+    kind.comparedCost = kind.cost;
+    kind.trial = undefined;
+    kind.untilTrial = kind.interval;
+  }
 }

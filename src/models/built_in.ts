@@ -2,10 +2,9 @@
  * Where the built-in model is: beside this program, or, when the program was loaded from elsewhere (a registry), in a
  * cache folder that it is fetched into once.
  */
-import { createHash } from "node:crypto";
 import { fromFileUrl, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
-import { checkModelFile, ModelFileError, verifyModelFile } from "./model_file.ts";
+import { checkModelFile, createSha256, ModelFileError, verifyModelFile } from "./model_file.ts";
 
 /** What the built-in model hashes to. */
 export const BUILT_IN_SHA256 = "5e8af1a3d5caceb318d9cc27a5f0644f49d212f9a8e3e0ea4fd74a8d1e02806f";
@@ -98,7 +97,7 @@ async function download(url: URL, path: string, options: BuiltInOptions): Promis
     throw new Error(`the server answered ${response.status}`);
   }
   using file = await Deno.open(path, { write: true });
-  const hash = createHash("sha256");
+  const hash = await createSha256();
   let bytes = 0;
   for await (const chunk of response.body) {
     bytes += chunk.length;

@@ -2,7 +2,7 @@
  * A model file before an engine gets it: it is there, it is a GGUF file, it has the hash that was configured.
  * What is inside is the engine's matter.
  */
-import { createHash } from "node:crypto";
+import type { Hash } from "node:crypto";
 
 /** Read at a time while hashing, in bytes. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -54,7 +54,7 @@ export async function verifyModelFile(
 ): Promise<FileIdentity> {
   using file = await openModel(path);
   const before = identify(await file.stat());
-  const hash = createHash("sha256");
+  const hash = await createSha256();
   const chunk = new Uint8Array(CHUNK_BYTES);
   for (let read = await file.read(chunk); read !== null; read = await file.read(chunk)) {
     options.signal?.throwIfAborted();
@@ -70,6 +70,11 @@ export async function verifyModelFile(
     throw new ModelFileError(`Cannot load model "${path}": it changed while its SHA-256 was computed`);
   }
   return before;
+}
+
+/** A running SHA-256. Loaded when it is needed: few models have a configured hash, and it costs memory and time. */
+export async function createSha256(): Promise<Hash> {
+  return (await import("node:crypto")).createHash("sha256");
 }
 
 /** Whether two looks saw the same bytes, as far as the file system can tell. */

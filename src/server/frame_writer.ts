@@ -19,12 +19,15 @@ export interface FrameWriterOptions {
   readonly idleTimeoutMs: number;
   /** Called at most once, when that time is over or a write failed; the writer is closed then. */
   onFailure(why: "idle" | "broken"): void;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now?: () => number;
 }
 
 /** Sends frames in order. */
 export class FrameWriter {
   readonly #sink: ByteSink;
   readonly #options: FrameWriterOptions;
+  readonly #now: () => number;
   #queued = "";
   /** Size of what is queued and of what is being written. */
   #unsent = 0;
@@ -38,6 +41,7 @@ export class FrameWriter {
   constructor(sink: ByteSink, options: FrameWriterOptions) {
     this.#sink = sink;
     this.#options = options;
+    this.#now = options.now ?? ((): number => performance.now());
   }
 
   /**
@@ -76,7 +80,7 @@ export class FrameWriter {
   }
 
   async #write(): Promise<void> {
-    this.#progressAt = performance.now();
+    this.#progressAt = this.#now();
     this.#idleTimer ??= this.#watch(this.#options.idleTimeoutMs);
     try {
       while (this.#queued !== "") {
@@ -85,7 +89,7 @@ export class FrameWriter {
         this.#queued = "";
         while (bytes.length > 0) {
           bytes = bytes.subarray(await this.#sink.write(bytes));
-          this.#progressAt = performance.now();
+          this.#progressAt = this.#now();
         }
         this.#unsent -= size;
         if (this.#unsent < HIGH_WATER) this.release();
@@ -102,7 +106,7 @@ export class FrameWriter {
     return setTimeout(() => {
       this.#idleTimer = undefined;
       if (this.#writing === undefined) return;
-      const leftMs = this.#progressAt + this.#options.idleTimeoutMs - performance.now();
+      const leftMs = this.#progressAt + this.#options.idleTimeoutMs - this.#now();
       if (leftMs > 0) this.#idleTimer = this.#watch(leftMs);
       else this.#fail("idle");
     }, afterMs);

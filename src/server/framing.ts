@@ -251,6 +251,8 @@ export class FrameReader {
   }
 
   async #run(): Promise<ReadEnd> {
+    // Whoever listens to the events has no reader before the constructor has returned.
+    await Promise.resolve();
     const end = await this.#read().catch((): ReadEnd => "broken");
     this.#stopped = true;
     // Waits for lines nobody may ever take, so nothing waits for it.

@@ -299,6 +299,16 @@ Deno.test("close cancels what runs, resolves closed, and is final", async () => 
   await client.drain();
 });
 
+Deno.test("close right after asking closes the connections that were idle or just being made", async () => {
+  await using scratch = new Scratch();
+  await using server = new ScriptedServer((peer) => peer.gone(), { path: scratch.path() });
+  const client = await connect({ path: scratch.path() });
+  const running = [client.generate("a"), client.generate("b")];
+  await client.close();
+  for (const generation of running) await assertRejects(() => generation.text(), ClientClosedError);
+  await server.idle();
+});
+
 Deno.test("drain lets running answers finish and takes no new ones", async () => {
   await using scratch = new Scratch();
   const goOn = Promise.withResolvers<void>();

@@ -14,6 +14,8 @@ import {
   ProtocolError,
   QueueFullError,
 } from "@inferd/client";
+import { ActiveGeneration } from "../../client/generation.ts";
+import type { Pool } from "../../client/pool.ts";
 import { MAX_FRAME_BYTES } from "@inferd/client/protocol";
 import { answering, done, failed, once, type Peer, Scratch, type Script, ScriptedServer, token } from "./support.ts";
 
@@ -318,6 +320,20 @@ Deno.test("abort rejects with the signal's reason and closes the connection", as
   }
 });
 
+Deno.test("cancelling gives up connecting", async () => {
+  let connecting: AbortSignal | undefined;
+  const never = (signal: AbortSignal): Promise<never> => {
+    connecting = signal;
+    return new Promise(() => {});
+  };
+  const pool = { lease: never, leaseNew: never } as unknown as Pool;
+  const generation = new ActiveGeneration("hi", { pool, call: new Error(), onSettled: () => {} });
+  assertEquals(connecting?.aborted, false);
+  generation.cancel(new Error("mine"));
+  assertEquals(connecting?.aborted, true);
+  await assertRejects(() => generation.text(), Error, "mine");
+});
+
 Deno.test("abort between two events is heeded at the next one though more are there", async () => {
   await withServer(answering("a", "b", "c"), async (client) => {
     const controller = new AbortController();
@@ -508,10 +524,12 @@ for (
       const { id } = await peer.request();
       await write(id, peer);
     };
-    await withServer(script, async (client) => {
+    await withServer(script, async (client, server) => {
       const error = await assertRejects(() => client.generate("hi").text(), ConnectionClosedError);
       assertInstanceOf(error, InferdError);
       assertEquals(error.retryable, true);
+      // Asked again only where nothing was answered.
+      assertEquals(server.accepted, what === "before a byte" ? 2 : 1);
     });
   });
 }

@@ -78,7 +78,8 @@ Deno.test("persist interrupts an attempt that hangs when time is over", async ()
 
 Deno.test("persist throws the signal's reason when it is aborted before, during or between attempts", async () => {
   using time = new FakeTime(0);
-  const reason = new Error("mine");
+  // Of the client's own class, and yet the caller's.
+  const reason = new TimeoutError("mine");
   const call = new Error();
   const before = persist(() => Promise.resolve("here"), {
     what,

@@ -68,6 +68,9 @@ export class Peer {
 /** What a connection does; when it returns, the connection is closed. */
 export type Script = (peer: Peer, index: number) => Promise<void>;
 
+/** A test that takes longer hangs: its server hangs up on everybody, and the test fails. */
+const HANG_MS = 30_000;
+
 /** Where a scripted server listens. */
 export type Listen = { readonly path: string } | { readonly port: number };
 
@@ -76,6 +79,8 @@ export class ScriptedServer implements AsyncDisposable {
   readonly #listener: Deno.Listener;
   readonly #serving: Promise<void>;
   readonly #peers = new Set<Peer>();
+  readonly #watchdog: ReturnType<typeof setTimeout>;
+  #left = Promise.withResolvers<void>();
   #failure: { error: unknown } | undefined;
   /** How many connections were accepted. */
   accepted = 0;
@@ -85,11 +90,20 @@ export class ScriptedServer implements AsyncDisposable {
       ? Deno.listen({ transport: "unix", path: listen.path })
       : Deno.listen({ hostname: "127.0.0.1", port: listen.port });
     this.#serving = this.#serve(script);
+    this.#watchdog = setTimeout(() => {
+      this.#failure ??= { error: new Error(`The test hung for ${HANG_MS} ms`) };
+      this.hangUp();
+    }, HANG_MS);
   }
 
   /** The port of a TCP server. */
   get port(): number {
     return (this.#listener.addr as Deno.NetAddr).port;
+  }
+
+  /** Resolves when no connection is left. */
+  async idle(): Promise<void> {
+    while (this.#peers.size > 0) await this.#left.promise;
   }
 
   /** Cut every connection. */
@@ -108,6 +122,8 @@ export class ScriptedServer implements AsyncDisposable {
             this.#failure ??= { error };
           }).finally(() => {
             this.#peers.delete(peer);
+            this.#left.resolve();
+            this.#left = Promise.withResolvers();
             peer.close();
           }),
         );
@@ -118,6 +134,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#watchdog);
     this.#listener.close();
     this.hangUp();
     await this.#serving;

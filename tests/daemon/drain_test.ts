@@ -48,9 +48,13 @@ Deno.test("drain waits until the last frame has left", async () => {
   run.say("x".repeat(4 * 1024 * 1024));
   run.finish();
   await serving.log.next("request_done");
+  using other = await serving.connect();
+  await other.send([]);
+  await other.frame();
   let drained = false;
   const drain = serving.server.drain(NEVER).then(() => drained = true);
-  await serving.log.next("listening");
+  await other.send([]);
+  assertEquals((await other.frame()).code, "backend_unavailable");
   assertEquals(drained, false);
   assertEquals(String((await client.frame()).content).length, 4 * 1024 * 1024);
   await drain;

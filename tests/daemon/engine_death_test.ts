@@ -4,8 +4,10 @@ import { BackendUnavailableError } from "../../src/backend/backend.ts";
 import { LlamaBackend } from "../../src/backend/llama.ts";
 import { BUILT_IN_MODEL, type LlamaBackendConfig } from "../../src/config/options.ts";
 import { startDaemon } from "../../src/daemon.ts";
+import { openActivityLog } from "../../src/log.ts";
 import { BUILT_IN_SHA256, BUILT_IN_URL, builtInModelFile } from "../../src/models/built_in.ts";
 import { daemonOptions, DaemonUnderTest, status, until } from "../support/daemons.ts";
+import { Sandbox } from "../support/program.ts";
 import { WireClient } from "../support/wire_client.ts";
 
 const LLAMA: LlamaBackendConfig = { kind: "llamacpp", name: "llamacpp", modelName: BUILT_IN_MODEL };
@@ -34,6 +36,13 @@ async function story(client: WireClient): Promise<unknown> {
   const { type, content } = await client.frame();
   assertEquals(type, "done");
   return content;
+}
+
+/** Whether a process that is not ours still runs; one that nobody has buried yet does not. */
+async function isAlive(pid: number): Promise<boolean> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-o", "stat=", "-p", String(pid)] }).output();
+  const state = new TextDecoder().decode(stdout).trim();
+  return state !== "" && !state.startsWith("Z");
 }
 
 async function enginePid(test: DaemonUnderTest, msg: "engine_started" | "engine_restarted"): Promise<number> {
@@ -95,10 +104,25 @@ Deno.test("the daemon kills and replaces the engine when it hangs in the middle 
   await story(client);
 });
 
+Deno.test("the engine leaves when its daemon is killed", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve([]);
+  const client = await WireClient.connect(`${box.runtimeDir}/infer.sock`);
+  await client.send(endless("orphan"));
+  assertEquals((await client.frame()).type, "token");
+  daemon.kill("SIGKILL");
+  const pid = Number(/engine_started .*pid=(\d+)/.exec((await daemon.outcome).stderr)?.[1]);
+  assert(pid > 0);
+  client.close();
+  // There is no event for the end of a process that is not ours.
+  while (await isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
 Deno.test("the daemon logs neither what was asked nor what was answered", async () => {
   const dir = await Deno.makeTempDir();
   const options = daemonOptions(dir, { backends: [LLAMA], logLevel: "debug" });
-  const daemon = await startDaemon(options);
+  const log = openActivityLog({ dir: options.logDir, level: "debug" });
+  const daemon = await startDaemon(options, { log });
   await daemon.ready;
   using client = await WireClient.connect(options.inferSocket);
   const canary = "canary-7391";
@@ -111,11 +135,14 @@ Deno.test("the daemon logs neither what was asked nor what was answered", async 
   await client.send({ id: "4", messages: [{ role: "user", content: canary.repeat(1000) }] });
   for (let refused = 0; refused < 3; refused++) assertEquals((await client.frame()).type, "error");
   await daemon.drain();
-  const log = Deno.readTextFileSync(`${options.logDir}/inferd.ndjson`);
-  assertStringIncludes(log, '"msg":"request_done","id":"1"');
-  assert(!log.includes(canary), log);
+  await log[Symbol.asyncDispose]();
+  const logged = Deno.readTextFileSync(`${options.logDir}/inferd.ndjson`);
+  assertStringIncludes(logged, '"msg":"request_done","id":"1"');
+  assert(!logged.includes(canary), logged);
   const { content } = JSON.parse(answers.at(-1) ?? "{}") as { content: string };
-  for (const sentence of content.split(". ").filter(({ length }) => length > 8)) assert(!log.includes(sentence), log);
+  for (const sentence of content.split(". ").filter(({ length }) => length > 8)) {
+    assert(!logged.includes(sentence), logged);
+  }
   await Deno.remove(dir, { recursive: true });
 });
 

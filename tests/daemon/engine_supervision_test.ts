@@ -322,6 +322,17 @@ Deno.test("LlamaBackend ends the engine and running requests when it is disposed
   await backend[Symbol.asyncDispose]();
 });
 
+Deno.test({
+  name: "LlamaBackend keeps the engine out of the reach of a terminal's Ctrl-C",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const [backend] = await started();
+    await using _ = backend;
+    const group = (pid: number): string | undefined => Deno.readTextFileSync(`/proc/${pid}/stat`).split(" ")[4];
+    assert(group(backend.enginePid ?? 0) !== group(Deno.pid));
+  },
+});
+
 Deno.test("LlamaBackend kills the engine when it does not leave on disposal", async () => {
   const [backend] = await started({ stubborn: true });
   const pid = backend.enginePid;

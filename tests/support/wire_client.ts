@@ -7,7 +7,10 @@ export class WireClient implements Disposable {
   readonly conn: Deno.UnixConn | Deno.TcpConn;
   readonly #decoder = new TextDecoder();
   readonly #chunk = new Uint8Array(64 * 1024);
-  #text = "";
+  /** What has arrived of lines not asked for yet. */
+  readonly #lines: string[] = [];
+  /** The beginning of a line, in pieces. */
+  #pieces: string[] = [];
   #closed = false;
 
   private constructor(conn: Deno.UnixConn | Deno.TcpConn) {
@@ -36,19 +39,12 @@ export class WireClient implements Disposable {
 
   /** The next line without its newline; undefined at the end. */
   async line(): Promise<string | undefined> {
-    while (true) {
-      const end = this.#text.indexOf("\n");
-      if (end !== -1) {
-        const line = this.#text.slice(0, end);
-        this.#text = this.#text.slice(end + 1);
-        return line;
-      }
-      const count = await this.#read();
-      if (count === null) {
-        if (this.#text !== "") throw new Error(`The last line has no newline: ${JSON.stringify(this.#text)}`);
-        return undefined;
-      }
+    while (this.#lines.length === 0) {
+      if (await this.#read()) continue;
+      if (this.#pieces.length === 0) return undefined;
+      throw new Error(`The last line has no newline: ${JSON.stringify(this.#pieces.join("").slice(0, 200))}`);
     }
+    return this.#lines.shift();
   }
 
   /** The next line as a value. */
@@ -92,8 +88,8 @@ export class WireClient implements Disposable {
     this.close();
   }
 
-  /** A reset is an end, too. */
-  async #read(): Promise<number | null> {
+  /** Whether there was anything to read; a reset is an end, too. */
+  async #read(): Promise<boolean> {
     let count: number | null;
     try {
       count = await this.conn.read(this.#chunk);
@@ -101,7 +97,13 @@ export class WireClient implements Disposable {
       if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
       count = null;
     }
-    if (count !== null) this.#text += this.#decoder.decode(this.#chunk.subarray(0, count), { stream: true });
-    return count;
+    if (count === null) return false;
+    const [first = "", ...more] = this.#decoder.decode(this.#chunk.subarray(0, count), { stream: true }).split("\n");
+    if (first !== "") this.#pieces.push(first);
+    for (const piece of more) {
+      this.#lines.push(this.#pieces.join(""));
+      this.#pieces = piece === "" ? [] : [piece];
+    }
+    return true;
   }
 }

@@ -108,6 +108,7 @@ Deno.test("ActivityLog shows the operator the daemon's life and errors only, one
       await using log = openActivityLog({ dir, level: "info", stderr: true });
       log.info("ready", { port: 1, text: "two\nlines" });
       log.debug("quiet");
+      log.error("start_failed", { reason: "told by the command" });
       log.for("pipeline").info("request_done", {});
       log.for("pipeline").error("request_error", { code: "internal" });
     });

@@ -1,0 +1,122 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { type GenerationRequest, InvalidRequestError } from "../../../src/backend/backend.ts";
+import type { Step } from "../../../src/pipeline/resolve.ts";
+import { v1Surface } from "../../../src/surfaces/v1.ts";
+import { ControlledBackend } from "../../support/controlled_backend.ts";
+
+const MESSAGES = [{ role: "user", content: "hi" }];
+
+/** What a backend is asked when a client sends these fields. */
+async function resolved(fields: Record<string, unknown>): Promise<GenerationRequest> {
+  const backend = new ControlledBackend();
+  const answer = v1Surface.resolve({ messages: MESSAGES, ...fields }).answer(backend, new AbortController().signal);
+  const first = answer[Symbol.asyncIterator]().next();
+  const run = await backend.next();
+  run.finish();
+  await first;
+  return run.request;
+}
+
+function accepts(fields: Record<string, unknown>): void {
+  v1Surface.resolve({ messages: MESSAGES, ...fields });
+}
+
+Deno.test("resolve fills in the protocol's defaults", async () => {
+  assertEquals(await resolved({}), {
+    messages: [{ role: "user", content: "hi" }],
+    sampling: { temperature: 1, topP: 0.95, topK: 64 },
+    maxTokens: 1000,
+    stop: [],
+  });
+  assertEquals(v1Surface.resolve({ messages: MESSAGES }).id, "");
+});
+
+Deno.test("resolve takes every field as it is given", async () => {
+  const messages = [
+    { role: "system", content: "be brief" },
+    { role: "user", content: "" },
+    { role: "assistant", content: "yes" },
+  ];
+  const given = {
+    messages,
+    temperature: 0.5,
+    top_p: 0.9,
+    top_k: 7,
+    max_tokens: 3,
+    grammar: 'root ::= "a" | "b"',
+    seed: 42,
+    stop: ["END", "\n"],
+    image_token_budget: 70,
+  };
+  assertEquals<unknown>(await resolved(given), {
+    messages,
+    sampling: { temperature: 0.5, topP: 0.9, topK: 7, seed: 42 },
+    maxTokens: 3,
+    stop: ["END", "\n"],
+    grammar: 'root ::= "a" | "b"',
+  });
+});
+
+Deno.test("resolve passes on nothing a message has beside role and content", async () => {
+  const request = await resolved({ messages: [{ role: "user", content: "hi", name: "bob", tool_calls: [] }] });
+  assertEquals<unknown>(request.messages, [{ role: "user", content: "hi" }]);
+});
+
+Deno.test("resolve accepts every value on the edge of its range", () => {
+  for (const temperature of [0, -0, 2]) accepts({ temperature });
+  for (const top_p of [Number.MIN_VALUE, 1]) accepts({ top_p });
+  for (const top_k of [0, 2 ** 31 - 1]) accepts({ top_k });
+  for (const seed of [0, 2 ** 32 - 2]) accepts({ seed });
+  for (const image_token_budget of [70, 140, 280, 560, 1120]) accepts({ image_token_budget });
+  accepts({ stop: [] });
+  accepts({ stop: Array(16).fill("s") });
+  accepts({ grammar: "x".repeat(64 * 1024) });
+  accepts({ grammar: "ü".repeat(32 * 1024) });
+  accepts({ grammar: "|".repeat(4096) });
+});
+
+Deno.test("resolve takes a max_tokens beyond what an engine can count as that much", async () => {
+  assertEquals((await resolved({ max_tokens: 1e300 })).maxTokens, 2 ** 31 - 1);
+});
+
+Deno.test("resolve reads nothing from a prototype", () => {
+  const value: unknown = JSON.parse('{"__proto__":{"messages":[{"role":"user","content":"x"}]}}');
+  assertThrows(
+    () => v1Surface.resolve(value),
+    InvalidRequestError,
+    '"messages" must be a non-empty array, got nothing',
+  );
+});
+
+Deno.test("an answer renders each text, then one terminal frame with the whole", async () => {
+  const backend = new ControlledBackend("b");
+  const answer = v1Surface.resolve({ id: "i", messages: MESSAGES }).answer(backend, new AbortController().signal);
+  const collected = Array.fromAsync(answer);
+  const run = await backend.next();
+  run.say("a");
+  run.say("b");
+  const usage = { promptTokens: 3, completionTokens: 2, cachedTokens: 1 };
+  run.finish("length", usage);
+  assertEquals<Step[]>(await collected, [
+    '{"id":"i","type":"token","content":"a"}\n',
+    '{"id":"i","type":"token","content":"b"}\n',
+    {
+      frame:
+        '{"id":"i","type":"done","content":"ab","usage":{"prompt_tokens":3,"completion_tokens":2},"stop_reason":"length","backend":"b"}\n',
+      stopReason: "length",
+      usage,
+    },
+  ]);
+});
+
+Deno.test("each finish has its stop_reason", async () => {
+  for (const [reason, stopReason] of [["end", "end"], ["stop", "end"], ["length", "length"]] as const) {
+    const backend = new ControlledBackend();
+    const collected = Array.fromAsync(
+      v1Surface.resolve({ messages: MESSAGES }).answer(backend, new AbortController().signal),
+    );
+    (await backend.next()).finish(reason);
+    const [step] = await collected;
+    assertEquals(typeof step === "object" ? step.stopReason : step, stopReason);
+  }
+});

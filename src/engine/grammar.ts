@@ -3,6 +3,7 @@
  * built while it is walked: a state is a set of stacks of what is still to come, and remembers where each character led.
  */
 import { type CharSet, GrammarError, type Rules } from "./gbnf.ts";
+import type { Constraint } from "./scheduler.ts";
 
 /** Stacks that one state may have, and that may be looked at to find them. */
 const MAX_STACKS = 20_000;
@@ -27,9 +28,10 @@ interface State {
 /** A position in a text that follows a grammar. */
 export interface Position {
   readonly state: State;
-  /** Of a character whose last bytes have not come: its bits so far, and how many bytes lack. */
+  /** Of a character whose last bytes have not come: its bits so far, how many bytes lack, and the least it may be. */
   readonly partial: number;
   readonly lacking: number;
+  readonly least: number;
 }
 
 /** A grammar, and what has been found out about it. For one request. */
@@ -54,7 +56,7 @@ export class Grammar {
       this.#starts.push(starts);
     }
     const first = (this.#starts[root] ?? []).map((place) => this.#stack(place, undefined));
-    this.start = { state: this.#close(first), partial: 0, lacking: 0 };
+    this.start = { state: this.#close(first), partial: 0, lacking: 0, least: 0 };
   }
 
   /**
@@ -66,30 +68,32 @@ export class Grammar {
    * @throws {GrammarError} If the grammar is too ambiguous to be followed.
    */
   advance(from: Position, bytes: Uint8Array): Position | undefined {
-    let { state, partial, lacking } = from;
+    let { state, partial, lacking, least } = from;
     for (const byte of bytes) {
       if (lacking > 0) {
         if ((byte & 0xc0) !== 0x80) return undefined;
         partial = (partial << 6) | (byte & 0x3f);
         lacking--;
       } else if (byte < 0x80) {
-        partial = byte;
+        [partial, lacking, least] = [byte, 0, 0];
       } else if ((byte & 0xe0) === 0xc0) {
-        [partial, lacking] = [byte & 0x1f, 1];
+        [partial, lacking, least] = [byte & 0x1f, 1, 0x80];
       } else if ((byte & 0xf0) === 0xe0) {
-        [partial, lacking] = [byte & 0x0f, 2];
+        [partial, lacking, least] = [byte & 0x0f, 2, 0x800];
       } else if ((byte & 0xf8) === 0xf0) {
-        [partial, lacking] = [byte & 0x07, 3];
+        [partial, lacking, least] = [byte & 0x07, 3, 0x10000];
       } else {
         return undefined;
       }
       if (lacking > 0) continue;
+      // Written with more bytes than it needs, or half of a pair: no character.
+      if (partial < least || (partial >= 0xd800 && partial <= 0xdfff)) return undefined;
       const next = this.#step(state, partial);
       if (next === undefined) return undefined;
       state = next;
     }
-    if (lacking > 0 && !this.#mayBecome(state, partial << (6 * lacking), lacking)) return undefined;
-    return { state, partial, lacking };
+    const position = { state, partial, lacking, least };
+    return lacking === 0 || this.#mayBecome(position) ? position : undefined;
   }
 
   /**
@@ -118,10 +122,12 @@ export class Grammar {
     return next;
   }
 
-  /** Whether a character that begins with these bits could come. */
-  #mayBecome(state: State, low: number, lacking: number): boolean {
+  /** Whether a character that begins so could come. */
+  #mayBecome({ state, partial, lacking, least }: Position): boolean {
+    const low = partial << (6 * lacking);
     const high = low | ((1 << (6 * lacking)) - 1);
-    return state.stacks.some(({ place }) => contains(this.#chars[place] as CharSet, low, high));
+    if (high < least) return false;
+    return state.stacks.some(({ place }) => contains(this.#chars[place] as CharSet, Math.max(low, least), high));
   }
 
   /** Expand rules until every stack has a character at its place. */
@@ -183,6 +189,43 @@ export class Grammar {
       this.#states.set(key, state);
     }
     return state;
+  }
+}
+
+/** What tokens mean to a grammar. */
+export interface TokenBytes {
+  /** The bytes a token stands for; none for one that is not text. */
+  piece(token: number): Uint8Array;
+  /** Whether a token ends the answer. */
+  ends(token: number): boolean;
+}
+
+/** A grammar over tokens, for one answer. */
+export class GrammarConstraint implements Constraint {
+  readonly #grammar: Grammar;
+  readonly #tokens: TokenBytes;
+  #at: Position;
+
+  constructor(rules: Rules, tokens: TokenBytes) {
+    this.#grammar = new Grammar(rules);
+    this.#tokens = tokens;
+    this.#at = this.#grammar.start;
+  }
+
+  get complete(): boolean {
+    return this.#grammar.canEnd(this.#at) && this.#at.state.stacks.length === 0;
+  }
+
+  allows(token: number): boolean {
+    if (this.#tokens.ends(token)) return this.#grammar.canEnd(this.#at);
+    const piece = this.#tokens.piece(token);
+    return piece.length > 0 && this.#grammar.advance(this.#at, piece) !== undefined;
+  }
+
+  accept(token: number): void {
+    const next = this.#grammar.advance(this.#at, this.#tokens.piece(token));
+    if (next === undefined) throw new GrammarError(`The grammar does not allow token ${token}`);
+    this.#at = next;
   }
 }
 

@@ -9,6 +9,8 @@ import { Chat, PromptError } from "./chat.ts";
 import { ChannelError, Inbox, send } from "./channel.ts";
 import { Context } from "./context.ts";
 import { LibraryError, openLibrary, stdinProbe } from "./library.ts";
+import { GrammarError, parseGbnf } from "./gbnf.ts";
+import { GrammarConstraint } from "./grammar.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
 import { Model, ModelError } from "./model.ts";
 import { type Job, Scheduler } from "./scheduler.ts";
@@ -44,6 +46,7 @@ async function load(config: EngineConfig): Promise<Engine> {
   const chat = await Chat.of(model, contextTokens);
   warmUp(context, parallel);
   library.endLoading();
+  collectGarbage();
   for (const name of ["read", "ffi", "sys", "env", "import"] as const) Deno.permissions.revokeSync({ name });
   const scheduler = new Scheduler({
     decoder: context,
@@ -64,6 +67,12 @@ async function load(config: EngineConfig): Promise<Engine> {
   return { scheduler, model, chat };
 }
 
+/** Loading leaves more behind than serving ever will. */
+function collectGarbage(): void {
+  const { gc } = globalThis as { gc?: () => void };
+  gc?.();
+}
+
 /** Decode something and throw it away: pages come in, and the number of threads settles where that is quick. */
 function warmUp(context: Context, parallel: number): void {
   const until = performance.now() + WARM_UP_MS;
@@ -77,21 +86,36 @@ function warmUp(context: Context, parallel: number): void {
 }
 
 /** Make a request tokens and hand it to the scheduler; or say what is wrong with it. */
-function accept({ chat, scheduler }: Engine, id: number, request: EngineRequest): void {
+function accept(engine: Engine, id: number, request: EngineRequest): void {
   try {
-    scheduler.submit(toJob(chat, id, request));
+    engine.scheduler.submit(toJob(engine, id, request));
   } catch (error) {
-    const message = error instanceof PromptError
+    const message = error instanceof PromptError || error instanceof GrammarError
       ? error.message
       : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
     send({ type: "step", events: [{ id, error: "invalid_request", message }] });
   }
 }
 
-function toJob(chat: Chat, id: number, request: EngineRequest): Job {
+function toJob({ chat, model }: Engine, id: number, request: EngineRequest): Job {
+  const { sampling, maxTokens, stop, grammar } = request;
+  // Before the prompt is made tokens, which costs more.
+  const rules = grammar === undefined ? undefined : parseGbnf(grammar);
   const { tokens, endTokens, endTexts } = chat.render(request.messages);
-  const { sampling, maxTokens, stop } = request;
-  return { id, prompt: tokens, sampling, maxTokens, stop, endTokens, endTexts };
+  const constraint = rules && new GrammarConstraint(rules, {
+    piece: (token) => model.piece(token),
+    ends: (token) => model.endsAnswer(token) || endTokens.has(token),
+  });
+  return {
+    id,
+    prompt: tokens,
+    sampling,
+    maxTokens,
+    stop,
+    endTokens,
+    endTexts,
+    ...(constraint === undefined ? {} : { constraint }),
+  };
 }
 
 function handle(engine: Engine, message: ToEngine): void {

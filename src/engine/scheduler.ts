@@ -6,6 +6,7 @@
 import type { FinishReason, Sampling } from "../backend/backend.ts";
 import { BATCH_TOKENS, type Decoder } from "./context.ts";
 import type { EngineEvent } from "./messages.ts";
+import { GrammarError } from "./gbnf.ts";
 import { NO_TOKEN, Sampler } from "./sampler.ts";
 import { commonPrefix, type Slot, Slots } from "./slots.ts";
 import { TextStream } from "./text.ts";
@@ -55,11 +56,14 @@ export interface SchedulerOptions {
   readonly now?: () => number;
 }
 
-/** Milliseconds a step should take at most for prompts: while others wait for their next token, and while none does. */
-const PROMPT_MS_SHARED = 50;
+/** Time for prompts in a step, in milliseconds, while nobody waits for a next token. */
 const PROMPT_MS_ALONE = 150;
+/** And while somebody does: so many times what a step takes without prompts, within limits. */
+const PROMPT_SHARE = 4;
+const PROMPT_MS_LEAST = 8;
+const PROMPT_MS_MOST = 50;
 /** Fewer prompt tokens than this in a step are not worth one. */
-const PROMPT_TOKENS_LEAST = 16;
+const PROMPT_TOKENS_LEAST = 32;
 /** A prompt waits for another that is being decoded if that saves it this many tokens. */
 const WORTH_WAITING_TOKENS = 32;
 
@@ -100,18 +104,17 @@ export class Scheduler {
   readonly #batchSlots: Slot<Running>[] = [];
   /** Slots that get a row of logits in this step, in the order of the rows. */
   readonly #rows: Slot<Running>[] = [];
-  /** Prompt tokens decoded in a millisecond, lately. */
-  #promptRate: number;
+  /** Prompt tokens decoded in a millisecond, and milliseconds a step takes without prompts, lately. */
+  #promptRate = 1;
+  #stepMs = 0;
 
-  /** @param options.promptRate What is known of it, in tokens per millisecond. */
-  constructor(options: SchedulerOptions & { readonly promptRate?: number }) {
+  constructor(options: SchedulerOptions) {
     this.#decoder = options.decoder;
     this.#vocabulary = options.vocabulary;
     this.#contextTokens = options.contextTokens;
     this.#wholeSequencesOnly = options.wholeSequencesOnly ?? false;
     this.#now = options.now ?? ((): number => performance.now());
     this.#slots = new Slots(options.parallel, options.decoder.cells);
-    this.#promptRate = options.promptRate ?? 1;
   }
 
   /** Whether a step would do anything. */
@@ -165,17 +168,28 @@ export class Scheduler {
     } catch (error) {
       return this.#failAll(error instanceof Error ? error.message : String(error));
     }
-    if (promptTokens >= PROMPT_TOKENS_LEAST) {
-      const rate = promptTokens / Math.max(this.#now() - started, 0.001);
-      this.#promptRate += (rate - this.#promptRate) / 4;
-    }
+    this.#learn(promptTokens, this.#now() - started);
     for (let i = 0; i < this.#batchTokens.length; i++) {
       (this.#batchSlots[i] as Slot<Running>).tokens.push(this.#batchTokens[i] as number);
     }
     for (let row = 0; row < this.#rows.length; row++) {
-      this.#sample(this.#rows[row] as Slot<Running>, this.#decoder.logits(row), events);
+      const slot = this.#rows[row] as Slot<Running>;
+      try {
+        this.#sample(slot, this.#decoder.logits(row), events);
+      } catch (error) {
+        if (!(error instanceof GrammarError)) throw error;
+        events.push({ id: (slot.job as Running).job.id, error: "invalid_request", message: error.message });
+        this.#release(slot);
+      }
     }
     return events;
+  }
+
+  #learn(promptTokens: number, ms: number): void {
+    if (promptTokens === 0) this.#stepMs += (ms - this.#stepMs) / 4;
+    else if (promptTokens >= PROMPT_TOKENS_LEAST / 2) {
+      this.#promptRate += (promptTokens / Math.max(ms, 0.001) - this.#promptRate) / 4;
+    }
   }
 
   #mayStart(): boolean {
@@ -202,23 +216,35 @@ export class Scheduler {
     if (output) this.#rows.push(slot);
   }
 
-  /** Put what time allows of the prompts that are not decoded yet, first come first. */
+  /**
+   * Put what time allows of the prompts that are not decoded yet, first come first: the sooner one is whole, the sooner
+   * it has its first token. Only a prompt that is too long for any step is cut.
+   */
   #putPrompts(others: number): void {
     if (this.#starting.length === 0) return;
-    const time = others > 0 ? PROMPT_MS_SHARED : PROMPT_MS_ALONE;
-    let budget = Math.max(PROMPT_TOKENS_LEAST, Math.floor(this.#promptRate * time));
-    budget = Math.min(budget, BATCH_TOKENS - others);
-    for (let i = 0; i < this.#starting.length && budget > 0; i++) {
+    const shared = this.#promptBudget(
+      Math.min(Math.max(this.#stepMs * PROMPT_SHARE, PROMPT_MS_LEAST), PROMPT_MS_MOST),
+      others,
+    );
+    let put = 0;
+    for (let i = 0; i < this.#starting.length; i++) {
       const slot = this.#starting[i] as Slot<Running>;
       const running = slot.job as Running;
       if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
       const { prompt } = running.job;
       const from = slot.tokens.length;
+      const budget = put === 0 && others === 0 ? this.#promptBudget(PROMPT_MS_ALONE, others) : shared - put;
+      if (put > 0 && prompt.length - from > budget) return;
       const end = Math.min(prompt.length, from + budget);
       for (let at = from; at < end; at++) this.#put(slot, prompt[at] as number, at, at === prompt.length - 1);
-      budget -= end - from;
+      put += end - from;
       if (end === prompt.length) this.#starting.splice(i--, 1);
     }
+  }
+
+  /** Prompt tokens that fit into so many milliseconds, and into a batch. */
+  #promptBudget(ms: number, others: number): number {
+    return Math.min(Math.max(PROMPT_TOKENS_LEAST, Math.floor(this.#promptRate * ms)), BATCH_TOKENS - others);
   }
 
   /**

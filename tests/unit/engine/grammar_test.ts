@@ -73,6 +73,9 @@ Deno.test("a grammar refuses the first bytes of a character when none it allows 
   assertEquals(follow("root ::= [é]", Uint8Array.of(first ?? 0, second ?? 0)), "yes");
   assertEquals(follow("root ::= .", Uint8Array.of(0x80)), "no");
   assertEquals(follow("root ::= .", Uint8Array.of(0xc3, 0x41)), "no");
+  assertEquals(follow("root ::= [0-9]", Uint8Array.of(0xc0)), "no");
+  assertEquals(follow("root ::= .", Uint8Array.of(0xe0, 0x80)), "no");
+  assertEquals(follow("root ::= .", Uint8Array.of(0xed, 0xa0, 0x80)), "no");
 });
 
 const BROKEN: readonly (readonly [string, string])[] = [

@@ -189,7 +189,7 @@ async function benchSubject(subject: Subject, options: EngineBenchOptions): Prom
 /** Tokens per second of llama.cpp alone: one stream, no prompt, no server. */
 async function llamaBench(folder: string, { model, rounds }: { model: string; rounds: number }): Promise<number> {
   const { stdout } = await spawn(join(folder, "llama-bench"), {
-    args: ["-m", model, "-t", `${THREADS}`, "-p", "0", "-n", "128", "-r", `${rounds}`, "-o", "json"],
+    args: ["-m", model, "-t", `${THREADS}`, "-p", "0", "-n", "64", "-r", `${rounds}`, "-o", "json"],
     stdin: "null",
     stdout: "piped",
     stderr: "null",

@@ -9,12 +9,14 @@ import { LoadGenerator } from "./load_generator.ts";
 import type { PeerEndpoint } from "./load_job.ts";
 import { peerFolder, PeerUnavailableError } from "./peer.ts";
 import { benchPipeline } from "./pipeline.ts";
-import { stderrProgress } from "./progress.ts";
-import { stopAll } from "./processes.ts";
+import { type Progress, stderrProgress } from "./progress.ts";
+import { isStopping, stopAll } from "./processes.ts";
 import { missedBy, ratio, type Row, table } from "./report.ts";
 
 const SECTIONS = ["random", "built-in", "pipeline", "boot"] as const;
 const ENDPOINTS = ["chat", "completion"] as const satisfies readonly PeerEndpoint[];
+/** Somebody else is at work on this machine above this load average. */
+const IDLE_LOAD = 0.5;
 type Section = typeof SECTIONS[number];
 
 const HELP = `Usage: deno task bench [FLAGS]
@@ -94,42 +96,41 @@ function readFlags(args: readonly string[]): Flags {
   };
 }
 
-async function main(flags: Flags): Promise<void> {
-  const { rounds, quick } = flags;
-  const cache = join(import.meta.dirname ?? ".", ".cache");
-  await Deno.mkdir(cache, { recursive: true });
-  const progress = stderrProgress();
-  let folder = flags.peer ? Deno.env.get("INFERD_BENCH_PEER_DIR") : undefined;
-  if (flags.peer && folder === undefined && flags.sections.some(isEngine)) {
-    try {
-      folder = await peerFolder(cache, progress);
-    } catch (error) {
-      if (!(error instanceof PeerUnavailableError) || flags.peerOnly) throw error;
-      progress.note(`${error.message}; going on without a peer`);
-    }
+/** What one section needs to know beside the flags. */
+interface Bench {
+  readonly flags: Flags;
+  readonly cache: string;
+  readonly progress: Progress;
+  readonly peerFolder: string | undefined;
+}
+
+/** The peer's folder; nothing where it is not wanted or cannot be had. */
+async function findPeer(flags: Flags, cache: string, progress: Progress): Promise<string | undefined> {
+  if (!flags.peer || !flags.sections.some(isEngine)) return undefined;
+  const given = Deno.env.get("INFERD_BENCH_PEER_DIR");
+  if (given !== undefined && given !== "") return given;
+  try {
+    return await peerFolder(cache, progress);
+  } catch (error) {
+    if (!(error instanceof PeerUnavailableError) || flags.peerOnly) throw error;
+    progress.note(`${error.message}; going on without a peer`);
+    return undefined;
   }
-  const rows: Row[] = [];
-  {
-    await using load = new LoadGenerator();
-    const common = { rounds, quick, load, progress };
-    for (const section of flags.sections) {
-      if (isEngine(section)) {
-        rows.push(
-          ...await benchEngine(section, {
-            ...common,
-            cache,
-            peerOnly: flags.peerOnly,
-            endpoint: flags.endpoint,
-            ...(folder !== undefined && { peerFolder: folder }),
-          }),
-        );
-      } else if (!flags.peerOnly) {
-        rows.push(...section === "pipeline" ? await benchPipeline(common) : await benchBoot(common));
-      }
-    }
-  }
-  progress.clear();
-  if (flags.json) {
+}
+
+async function measure(section: Section, { flags, cache, progress, peerFolder }: Bench): Promise<Row[]> {
+  const { rounds, quick, peerOnly, endpoint } = flags;
+  if (peerOnly && !isEngine(section)) return [];
+  await using load = new LoadGenerator();
+  const common = { rounds, quick, load, progress };
+  if (section === "pipeline") return await benchPipeline(common);
+  if (section === "boot") return await benchBoot(common);
+  const peer = peerFolder === undefined ? {} : { peerFolder };
+  return await benchEngine(section, { ...common, ...peer, cache, peerOnly, endpoint });
+}
+
+function print(rows: readonly Row[], { json, rounds }: Flags): void {
+  if (json) {
     const lines = rows.map((row) => ({ ...row, ratio: ratio(row), missed_by: missedBy(row) }));
     console.log(JSON.stringify({ deno: Deno.version.deno, cores: navigator.hardwareConcurrency, rounds, rows: lines }));
   } else {
@@ -137,22 +138,49 @@ async function main(flags: Flags): Promise<void> {
   }
 }
 
+/** Measures and prints. What failed is told, and the rest is measured nevertheless; an interruption prints what there is. */
+async function main(flags: Flags): Promise<boolean> {
+  const cache = join(import.meta.dirname ?? ".", ".cache");
+  await Deno.mkdir(cache, { recursive: true });
+  const progress = stderrProgress();
+  const [load = 0] = Deno.loadavg();
+  if (load > IDLE_LOAD) {
+    progress.note(`This machine is not idle (load average ${load.toFixed(1)}); the figures will be worth little`);
+  }
+  const bench: Bench = { flags, cache, progress, peerFolder: await findPeer(flags, cache, progress) };
+  const rows: Row[] = [];
+  let whole = true;
+  for (const section of flags.sections) {
+    try {
+      rows.push(...await measure(section, bench));
+    } catch (error) {
+      whole = false;
+      if (isStopping()) {
+        progress.note("Interrupted");
+        break;
+      }
+      progress.note(`Section ${section} failed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  progress.clear();
+  if (rows.length > 0) print(rows, flags);
+  return whole;
+}
+
 if (import.meta.main) {
-  let interrupted = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
-      if (interrupted) Deno.exit(130);
-      interrupted = true;
+      if (isStopping()) Deno.exit(130);
       stopAll();
     });
   }
   try {
     const flags = readFlags(Deno.args);
     if (flags.help) console.log(HELP.trimEnd());
-    else await main(flags);
+    else if (!await main(flags)) Deno.exitCode = isStopping() ? 130 : 1;
   } catch (error) {
-    console.error(`bench: ${interrupted ? "interrupted" : error instanceof Error ? error.message : String(error)}`);
-    Deno.exitCode = interrupted ? 130 : error instanceof UsageError ? 2 : 1;
+    console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+    Deno.exitCode = isStopping() ? 130 : error instanceof UsageError ? 2 : 1;
   }
   // Signal listeners would keep the process alive.
   Deno.exit();

@@ -34,6 +34,15 @@ export function stopAll(): void {
   for (const child of running) terminate(child, "SIGTERM");
 }
 
+/**
+ * Whether {@linkcode stopAll} was called.
+ *
+ * @returns True from then on.
+ */
+export function isStopping(): boolean {
+  return stopping;
+}
+
 function terminate(child: Deno.ChildProcess, signal: Deno.Signal): void {
   try {
     child.kill(signal);

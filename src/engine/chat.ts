@@ -149,9 +149,7 @@ function tokenizerOf(model: Model): Tokenizer {
 function tokenizeWithoutSpace(model: Model, text: string, special: boolean): Int32Array {
   const before = model.tokenize("\n", special);
   const tokens = model.tokenize("\n" + text, special);
-  return before.every((token, i) => tokens[i] === token)
-    ? tokens.slice(before.length)
-    : model.tokenize(text, special);
+  return before.every((token, i) => tokens[i] === token) ? tokens.slice(before.length) : model.tokenize(text, special);
 }
 
 /** The wrapper that fits the model's template, asked for no thinking where it can be asked. */

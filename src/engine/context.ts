@@ -2,14 +2,7 @@
  * A llama.cpp context: cells of memory for several sequences, one batch, and what comes out of decoding it. Knows
  * sequences by number only; which request one belongs to is `scheduler.ts`'s business.
  */
-import {
-  BATCH_FIELD,
-  CONTEXT_PARAM,
-  cString,
-  dataView,
-  type Library,
-  THREADPOOL_PARAM,
-} from "./library.ts";
+import { BATCH_FIELD, CONTEXT_PARAM, cString, dataView, type Library, THREADPOOL_PARAM } from "./library.ts";
 import { type Model, ModelError } from "./model.ts";
 import { ThreadGovernor } from "./threads.ts";
 
@@ -45,6 +38,10 @@ export interface ContextOptions {
 }
 
 const CPU_DEVICE = 0;
+/** Of the memory that is available, what the context may take. */
+const MEMORY_SHARE = 0.9;
+/** A model this large should use all threads from the first step on. */
+const LARGE_MODEL_BYTES = 0x10000000;
 /** Smaller heads are faster without flash attention. */
 const FLASH_ATTENTION_HEAD = 64;
 
@@ -60,7 +57,7 @@ export class Context implements Decoder {
   readonly #sequence: Int32Array[];
   readonly #output: Int8Array;
   readonly #rows: Float32Array[] = [];
-  readonly #governor: ThreadGovernor | undefined;
+  readonly #governor: ThreadGovernor | undefined = undefined;
   #threads: number;
   #count = 0;
 
@@ -97,7 +94,9 @@ export class Context implements Decoder {
     const rows = Deno.UnsafePointerView.getArrayBuffer(logits, options.parallel * width * 4);
     for (let row = 0; row < options.parallel; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
     this.#threads = options.threads;
-    this.#governor = options.fixedThreads ? undefined : new ThreadGovernor(options.threads);
+    if (!options.fixedThreads) {
+      this.#governor = new ThreadGovernor(options.threads, model.bytes < LARGE_MODEL_BYTES ? 1 : options.threads);
+    }
     this.#attachThreads(options.threads);
   }
 
@@ -195,16 +194,29 @@ function createContext(library: Library, model: Model, options: ContextOptions):
   view.setInt32(CONTEXT_PARAM.threadsBatch, options.threads, true);
   if (smallHeads) view.setInt32(CONTEXT_PARAM.flashAttention, 0, true);
   for (let share = options.parallel; share >= 1; share = Math.floor(share / 2)) {
+    const cells = options.contextTokens * share;
+    if (!fitsMemory(library, model, cells)) continue;
     view.setUint8(CONTEXT_PARAM.unified, smallHeads && share === options.parallel ? 0 : 1);
-    view.setUint32(CONTEXT_PARAM.contextCells, options.contextTokens * share, true);
+    view.setUint32(CONTEXT_PARAM.contextCells, cells, true);
     const handle = llama.llama_init_from_model(model.handle, params);
     if (handle !== null) return handle;
   }
+  const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 0x100000)} MiB`;
   throw new ModelError(
-    `There is not enough memory for a context of ${options.contextTokens} tokens: ${
-      library.takeError() ?? "the allocation failed"
-    }`,
+    `There is not enough memory for a context of ${options.contextTokens} tokens: ` + (library.takeError() ??
+      `it takes ${mebibytes(options.contextTokens * model.bytesPerToken)}, available are ${
+        mebibytes(availableBytes())
+      }`),
   );
+}
+
+/** The system promises more than it has, and ends the process when it is asked to keep that. */
+function fitsMemory(library: Library, model: Model, cells: number): boolean {
+  return library.accelerator !== "cpu" || cells * model.bytesPerToken <= availableBytes() * MEMORY_SHARE;
+}
+
+function availableBytes(): number {
+  return Deno.systemMemoryInfo().available;
 }
 
 function memoryAt(address: bigint, bytes: number): ArrayBuffer {

@@ -46,6 +46,8 @@ export const BATCH_FIELD = { tokens: 0, token: 8, position: 24, sequenceCount: 3
 /** Byte offsets in `ggml_threadpool_params`, and its size. */
 export const THREADPOOL_PARAM = { threads: 512, priority: 516, poll: 520, size: 528 } as const;
 
+const DEVICE_GPU = 1;
+const DEVICE_INTEGRATED_GPU = 2;
 const LOG_LEVEL_WARN = 3;
 const LOG_LEVEL_ERROR = 4;
 
@@ -79,6 +81,7 @@ const LLAMA_SYMBOLS = {
   llama_model_get_vocab: { parameters: ["pointer"], result: "pointer" },
   llama_model_n_ctx_train: { parameters: ["pointer"], result: "i32" },
   llama_model_n_layer: { parameters: ["pointer"], result: "i32" },
+  llama_model_size: { parameters: ["pointer"], result: "u64" },
   llama_model_has_encoder: { parameters: ["pointer"], result: "bool" },
   llama_model_has_decoder: { parameters: ["pointer"], result: "bool" },
   llama_model_is_recurrent: { parameters: ["pointer"], result: "bool" },
@@ -116,6 +119,8 @@ export interface Library {
   readonly llama: Symbols<typeof LLAMA_SYMBOLS>;
   readonly ggml: Symbols<typeof GGML_SYMBOLS>;
   readonly base: Symbols<typeof GGML_BASE_SYMBOLS>;
+  /** What computes beside the CPU: `cuda`, `metal`, `vulkan`; or `cpu` if nothing does. */
+  readonly accelerator: string;
   /** What the native code complained about first since the last call, without the name of its function. */
   takeError(): string | undefined;
   /** Loading is over: from now on the native code writes to stderr itself, which it rarely does. */
@@ -167,6 +172,7 @@ export async function openLibrary(): Promise<Library> {
     llama,
     ggml,
     base,
+    accelerator: findAccelerator(ggml, base),
     takeError(): string | undefined {
       const error = firstError;
       firstError = undefined;
@@ -196,6 +202,18 @@ function libraryFile(folder: string, library: string): string {
     if (pattern.test(entry.name)) return `${folder}/${entry.name}`;
   }
   throw new LibraryError(`No "${library}" library in "${folder}" of node-llama-cpp ${LIBRARY_VERSION}`);
+}
+
+function findAccelerator(ggml: Library["ggml"], base: Library["base"]): string {
+  for (let i = 0n; i < ggml.ggml_backend_dev_count(); i++) {
+    const device = ggml.ggml_backend_dev_get(i);
+    const type = base.ggml_backend_dev_type(device);
+    const name = base.ggml_backend_dev_name(device);
+    if ((type === DEVICE_GPU || type === DEVICE_INTEGRATED_GPU) && name !== null) {
+      return Deno.UnsafePointerView.getCString(name).toLowerCase().replace(/\d+$/, "");
+    }
+  }
+  return "cpu";
 }
 
 /** Ask for the default parameters and compare what we know of them: the layout is then what we think it is. */

@@ -13,6 +13,7 @@ import { GrammarError, parseGbnf } from "./gbnf.ts";
 import { GrammarConstraint } from "./grammar.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
 import { Model, ModelError } from "./model.ts";
+import { giveBackPermissions } from "./permissions.ts";
 import { type Job, Scheduler } from "./scheduler.ts";
 import { usableCores } from "./threads.ts";
 
@@ -46,8 +47,7 @@ async function load(config: EngineConfig): Promise<Engine> {
   const chat = await Chat.of(model, contextTokens);
   warmUp(context, parallel);
   library.endLoading();
-  collectGarbage();
-  for (const name of ["read", "ffi", "sys", "env", "import"] as const) Deno.permissions.revokeSync({ name });
+  giveBackPermissions();
   const scheduler = new Scheduler({
     decoder: context,
     vocabulary: model,
@@ -59,18 +59,12 @@ async function load(config: EngineConfig): Promise<Engine> {
     type: "ready",
     contextTokens,
     parallel,
-    accelerator: "cpu",
-    gpuLayers: 0,
+    accelerator: library.accelerator,
+    gpuLayers: library.accelerator === "cpu" ? 0 : Math.min(config.gpuLayers ?? Infinity, model.layers),
     vocabulary: model.vocabularySize,
     threads,
   });
   return { scheduler, model, chat };
-}
-
-/** Loading leaves more behind than serving ever will. */
-function collectGarbage(): void {
-  const { gc } = globalThis as { gc?: () => void };
-  gc?.();
 }
 
 /** Decode something and throw it away: pages come in, and the number of threads settles where that is quick. */

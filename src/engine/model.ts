@@ -22,6 +22,7 @@ const VOCABULARY_NONE = 0;
 const VOCABULARY_SPM = 1;
 /** Room for one token's bytes; a longer one is asked for again. */
 const PIECE_BYTES = 256;
+const F16_BYTES = 2;
 const GGUF_MAGIC = 0x46554747;
 
 const NOT_TEXT = Symbol("bytes that are not whole characters");
@@ -46,8 +47,12 @@ export class Model {
   readonly vocabularySize: number;
   readonly trainedContextTokens: number;
   readonly layers: number;
+  /** Size of its weights. */
+  readonly bytes: number;
   /** Numbers in one attention head. */
   readonly headSize: number;
+  /** Memory one token of context takes; 0 if the metadata do not tell. */
+  readonly bytesPerToken: number;
   readonly named: NamedTokens;
   /** Whether a text's tokens depend on a space being put before it. */
   readonly spacePrefix: boolean;
@@ -73,7 +78,10 @@ export class Model {
     this.vocabularySize = llama.llama_vocab_n_tokens(vocabulary);
     this.trainedContextTokens = llama.llama_model_n_ctx_train(handle);
     this.layers = llama.llama_model_n_layer(handle);
-    this.headSize = headSize(this.metadata);
+    this.bytes = Number(llama.llama_model_size(handle));
+    const attention = readAttention(this.metadata);
+    this.headSize = attention.headSize;
+    this.bytesPerToken = this.layers * attention.bytesPerLayer;
     this.named = {
       BOS: llama.llama_vocab_bos(vocabulary),
       EOS: llama.llama_vocab_eos(vocabulary),
@@ -215,9 +223,13 @@ function readMetadata(library: Library, model: NonNullable<Deno.PointerValue>): 
   return metadata;
 }
 
-function headSize(metadata: ReadonlyMap<string, string>): number {
-  const number = (key: string): number => Number(metadata.get(`${metadata.get("general.architecture")}.${key}`));
-  return number("attention.key_length") || number("embedding_length") / number("attention.head_count") || Infinity;
+function readAttention(metadata: ReadonlyMap<string, string>): { headSize: number; bytesPerLayer: number } {
+  const number = (key: string): number => Number(metadata.get(`${metadata.get("general.architecture")}.${key}`)) || 0;
+  const heads = number("attention.head_count");
+  const headSize = number("attention.key_length") || number("embedding_length") / heads || Infinity;
+  const valueSize = number("attention.value_length") || headSize;
+  const keyHeads = number("attention.head_count_kv") || heads;
+  return { headSize, bytesPerLayer: keyHeads === 0 ? 0 : keyHeads * (headSize + valueSize) * F16_BYTES };
 }
 
 /** Say plainly what the native loader would not: that there is no such file, or that it is something else. */

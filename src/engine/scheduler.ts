@@ -64,6 +64,8 @@ const PROMPT_MS_LEAST = 8;
 const PROMPT_MS_MOST = 50;
 /** Fewer prompt tokens than this in a step are not worth one. */
 const PROMPT_TOKENS_LEAST = 32;
+/** A beginning is taken from another slot if that saves this many tokens; where each has its own memory, it is a copy. */
+const WORTH_COPYING_TOKENS = 16;
 /** A prompt waits for another that is being decoded if that saves it this many tokens. */
 const WORTH_WAITING_TOKENS = 32;
 
@@ -260,7 +262,7 @@ export class Scheduler {
       // At least the last token is decoded: its logits are needed.
       const shared = best === undefined ? 0 : Math.min(best.length, prompt.length - 1);
       if (this.#willHoldMore(slot, prompt, shared)) return false;
-      if (best !== undefined && shared > slot.tokens.length) {
+      if (best !== undefined && shared - slot.tokens.length >= WORTH_COPYING_TOKENS) {
         this.#truncate(slot, 0);
         this.#decoder.copy(best.slot.sequence, slot.sequence, shared);
         for (let i = 0; i < shared; i++) slot.tokens.push(prompt[i] as number);

@@ -33,9 +33,11 @@ const CLEARLY_BETTER = 0.9;
 const CLEARLY_WORSE = 1.3;
 /** Steps another number of threads is tried for. */
 const TRIAL_STEPS = 4;
-/** Steps until another number is tried, at first and at most: the longer the choice holds, the rarer. */
-const FIRST_INTERVAL = 16;
-const LONGEST_INTERVAL = 2048;
+/** Milliseconds of work until another number is tried, at first and at most: the longer a choice holds, the rarer. */
+const FIRST_INTERVAL_MS = 100;
+const LONGEST_INTERVAL_MS = 60_000;
+/** Of the time, what trials may cost: on a busy machine a single step with too many threads may take a second. */
+const TRIAL_SHARE = 0.02;
 /** Weight of the newest step in what is known of a choice. */
 const NEWEST = 1 / 8;
 
@@ -50,8 +52,9 @@ interface Experience {
   trial: number | undefined;
   trialSteps: number;
   trialCost: number;
-  untilTrial: number;
-  interval: number;
+  trialMs: number;
+  untilTrialMs: number;
+  intervalMs: number;
   /** Whether more threads are tried next, or fewer. */
   upwards: boolean;
 }
@@ -61,20 +64,24 @@ export class ThreadGovernor {
   readonly #choices: readonly number[];
   readonly #kinds: readonly Experience[];
 
-  /** @param most Threads there are at most. */
-  constructor(most: number) {
+  /**
+   * @param most Threads there are at most.
+   * @param first Threads to begin with: with one, nothing can go very wrong; a large model cannot wait.
+   */
+  constructor(most: number, first: number) {
     const choices: number[] = [];
     for (let threads = 1; threads < most; threads *= 2) choices.push(threads);
     this.#choices = [...choices, most];
     this.#kinds = SIZES.map(() => ({
-      current: this.#choices.length - 1,
+      current: this.#choices.indexOf(first),
       cost: 0,
       comparedCost: 0,
       trial: undefined,
       trialSteps: 0,
       trialCost: 0,
-      untilTrial: TRIAL_STEPS,
-      interval: FIRST_INTERVAL,
+      trialMs: 0,
+      untilTrialMs: FIRST_INTERVAL_MS,
+      intervalMs: FIRST_INTERVAL_MS,
       upwards: false,
     }));
   }
@@ -82,7 +89,7 @@ export class ThreadGovernor {
   /** Threads for a step of so many tokens. */
   choose(tokens: number): number {
     const kind = this.#kind(tokens);
-    if (kind.trial === undefined && kind.untilTrial <= 0 && this.#choices.length > 1) this.#beginTrial(kind);
+    if (kind.trial === undefined && kind.untilTrialMs <= 0 && this.#choices.length > 1) this.#beginTrial(kind);
     return this.#choices[kind.trial ?? kind.current] as number;
   }
 
@@ -91,12 +98,17 @@ export class ThreadGovernor {
     const kind = this.#kind(tokens);
     const cost = ms / tokens;
     if (kind.trial === undefined) {
-      kind.untilTrial--;
+      kind.untilTrialMs -= ms;
       kind.cost = kind.cost === 0 ? cost : kind.cost + (cost - kind.cost) * NEWEST;
-      if (kind.comparedCost > 0 && kind.cost > kind.comparedCost * CLEARLY_WORSE) kind.untilTrial = 0;
+      // Somebody else has begun to work: then fewer threads may be better, more will not.
+      if (kind.current > 0 && kind.comparedCost > 0 && kind.cost > kind.comparedCost * CLEARLY_WORSE) {
+        kind.untilTrialMs = 0;
+        kind.upwards = false;
+      }
       return;
     }
     kind.trialSteps++;
+    kind.trialMs += ms;
     kind.trialCost += (cost - kind.trialCost) / kind.trialSteps;
     if (kind.trialSteps >= TRIAL_STEPS || kind.trialCost > kind.cost * CLEARLY_WORSE) this.#endTrial(kind, kind.trial);
   }
@@ -113,18 +125,20 @@ export class ThreadGovernor {
     kind.upwards = !kind.upwards;
     kind.trialSteps = 0;
     kind.trialCost = 0;
+    kind.trialMs = 0;
   }
 
   #endTrial(kind: Experience, trial: number): void {
     if (kind.trialCost < kind.cost * CLEARLY_BETTER) {
       kind.current = trial;
       kind.cost = kind.trialCost;
-      kind.interval = FIRST_INTERVAL;
+      kind.intervalMs = FIRST_INTERVAL_MS;
     } else {
-      kind.interval = Math.min(kind.interval * 2, LONGEST_INTERVAL);
+      const wasted = kind.trialMs * Math.max(0, 1 - kind.cost / kind.trialCost);
+      kind.intervalMs = Math.min(Math.max(kind.intervalMs * 2, wasted / TRIAL_SHARE), LONGEST_INTERVAL_MS);
     }
     kind.comparedCost = kind.cost;
     kind.trial = undefined;
-    kind.untilTrial = kind.interval;
+    kind.untilTrialMs = kind.intervalMs;
   }
 }

@@ -6,7 +6,7 @@ import type { AuthFrame } from "@inferd/client/protocol";
 import { isRecord } from "../pipeline/resolve.ts";
 
 /** The longest authentication line, in bytes: nobody unknown gets more memory than that. */
-export const MAX_AUTH_BYTES = 8 * 1024;
+export const MAX_AUTH_BYTES = 4 * 1024;
 
 const encoder = new TextEncoder();
 

@@ -109,7 +109,6 @@ export class Connection {
   cut(): void {
     if (!this.#busy) return this.#close();
     this.#abort.abort(new BackendUnavailableError("The daemon is shutting down"));
-    this.#writer.release();
     this.#cutTimer ??= setTimeout(() => this.#close(), LAST_FRAME_MS);
   }
 
@@ -130,8 +129,10 @@ export class Connection {
     try {
       const line = await this.#reader.next();
       if (late) return this.#rejected("late");
-      if (line === undefined) return this.#rejected(this.#reader.violation === undefined ? "missing" : "too large");
-      if (!await authenticator.accepts(line)) return this.#rejected("wrong");
+      const { violation } = this.#reader;
+      if (line === undefined && violation === undefined) return this.#rejected("missing");
+      if (line === undefined && violation instanceof FrameTooLargeError) return this.#rejected("too large");
+      if (line === undefined || !await authenticator.accepts(line)) return this.#rejected("wrong");
     } finally {
       clearTimeout(timer);
     }

@@ -64,19 +64,13 @@ export class FrameWriter {
     while (this.#writing !== undefined) await this.#writing;
   }
 
-  /** Let a waiting producer go on, whatever is unsent: it is about to end. */
-  release(): void {
-    this.#room?.resolve();
-    this.#room = undefined;
-  }
-
   /** Forget what is unsent. Whoever closes the sink then ends a write that is under way. */
   close(): void {
     this.#closed = true;
     this.#queued = "";
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
-    this.release();
+    this.#release();
   }
 
   async #write(): Promise<void> {
@@ -92,7 +86,7 @@ export class FrameWriter {
           this.#progressAt = this.#now();
         }
         this.#unsent -= size;
-        if (this.#unsent < HIGH_WATER) this.release();
+        if (this.#unsent < HIGH_WATER) this.#release();
       }
     } catch {
       this.#fail("broken");
@@ -110,6 +104,11 @@ export class FrameWriter {
       if (leftMs > 0) this.#idleTimer = this.#watch(leftMs);
       else this.#fail("idle");
     }, afterMs);
+  }
+
+  #release(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
   }
 
   #fail(why: "idle" | "broken"): void {

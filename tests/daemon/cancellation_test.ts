@@ -1,6 +1,6 @@
 /** Closing a connection cancels, wherever the request is; half-closing one does not. */
 import { assertEquals } from "@std/assert";
-import { ControlledBackend } from "../support/controlled_backend.ts";
+import { ControlledBackend, type ControlledRun } from "../support/controlled_backend.ts";
 import { ask, Serving } from "../support/serving.ts";
 import type { WireClient } from "../support/wire_client.ts";
 
@@ -8,6 +8,14 @@ type Transport = "unix" | "tcp";
 
 function connect(serving: Serving, transport: Transport): Promise<WireClient> {
   return transport === "unix" ? serving.connect() : serving.connectTcp();
+}
+
+/** Frames to and fro: what the client has sent before has been read then, as far as it is read. */
+async function exchange(run: ControlledRun, client: WireClient): Promise<void> {
+  for (let index = 0; index < 20; index++) {
+    run.say(`${index}`);
+    assertEquals((await client.frame()).content, `${index}`);
+  }
 }
 
 for (const transport of ["unix", "tcp"] as const) {
@@ -96,6 +104,7 @@ Deno.test("a half-closed unix client is cancelled when it closes altogether, tho
   await client.send(ask({ id: "r1" }));
   await client.end();
   const run = await backend.next();
+  await exchange(run, client);
   client.close();
   await run.cancelled;
 });
@@ -109,6 +118,7 @@ Deno.test("a client that has gone is noticed behind requests that are too many t
     const run = await backend.next();
     // More than is read ahead, less than that and the kernel's buffers: the end stays behind it, unread.
     await client.write(new Uint8Array(400 * 1024).fill(0x20));
+    await exchange(run, client);
     client.close();
     await run.cancelled;
   }

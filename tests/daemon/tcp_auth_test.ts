@@ -21,7 +21,16 @@ Deno.test("the key line and requests may come in one write, also when the reques
   assertEquals((await client.frame()).id, "1");
 });
 
-const REJECTED: readonly [what: string, line: string, reason: string][] = [
+Deno.test("a key of 3 KiB is taken, also with many requests behind it in one write", async () => {
+  const apiKey = "k".repeat(3 * 1024);
+  await using serving = await Serving.start({ tcp: { apiKey } });
+  using client = await serving.connectTcp();
+  const requests = Array.from({ length: 50 }, (_, id) => JSON.stringify(ask({ id: `${id}`, stream: false })));
+  await client.write([JSON.stringify({ type: "auth", key: apiKey }), ...requests, ""].join("\n"));
+  for (let id = 0; id < 50; id++) assertEquals((await client.frame()).id, `${id}`);
+});
+
+const REJECTED: readonly [what: string, line: string | Uint8Array, reason: string][] = [
   ["a wrong key", '{"type":"auth","key":"wrong"}\n', "wrong"],
   ["a key that only begins like the right one", '{"type":"auth","key":"correct"}\n', "wrong"],
   ["an empty key", '{"type":"auth","key":""}\n', "wrong"],
@@ -29,7 +38,7 @@ const REJECTED: readonly [what: string, line: string, reason: string][] = [
   ["a request instead", `${JSON.stringify(ask())}\n`, "wrong"],
   ["the right key under another type", `{"type":"login","key":"${KEY}"}\n`, "wrong"],
   ["no JSON", "hello\n", "wrong"],
-  ["bytes that are not UTF-8", "\xff\n", "wrong"],
+  ["bytes that are not UTF-8", new Uint8Array([0xff, 0x0a]), "wrong"],
   ["a line longer than any key", `{"type":"auth","key":"${"x".repeat(20_000)}"}\n`, "too large"],
   ["a long line without end", "x".repeat(20_000), "too large"],
 ];

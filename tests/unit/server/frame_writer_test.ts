@@ -137,16 +137,6 @@ Deno.test("a writer does not fail while anything is taken within the time, or no
   writer.close();
 });
 
-Deno.test("a writer that was released lets the producer go though nothing was taken", async () => {
-  const { writer, sink } = new WriterUnderTest();
-  const room = writer.send("x".repeat(256 * 1024));
-  writer.release();
-  await room;
-  (await sink.writes.take()).take();
-  await writer.flush();
-  writer.close();
-});
-
 Deno.test("a writer that is closed drops what is unsent and takes nothing more", async () => {
   const { writer, sink, failures } = new WriterUnderTest();
   writer.send("one\n");

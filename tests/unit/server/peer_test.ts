@@ -114,6 +114,18 @@ Deno.test("a released peer says nothing of the descriptor's next owner", onLinux
   });
 });
 
+Deno.test("a peer that was released is not found again while its socket is still closing", onLinux, async () => {
+  using peers = openPeers();
+  await withUnix(async (listener) => {
+    const one = await pair(peers, listener);
+    one.peer?.release();
+    using two = await pair(peers, listener);
+    one.client.close();
+    assertEquals(two.peer?.hungUp(), false);
+    one.accepted.close();
+  });
+});
+
 Deno.test("peers are unknown, and the log says why once, when the permission is missing", async () => {
   const script = `
     import { Peers } from ${JSON.stringify(import.meta.resolve("../../../src/server/peer.ts"))};

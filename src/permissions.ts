@@ -4,6 +4,7 @@
  */
 import { dirname, join } from "@std/path";
 import type { DaemonOptions } from "./config/options.ts";
+import { LIBC_PATHS } from "./server/peer.ts";
 import { BUILT_IN_URL, builtInModelFile } from "./models/built_in.ts";
 
 /** One permission. */
@@ -141,7 +142,7 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
     }
   }
   // Peer credentials.
-  if (Deno.build.os === "linux") boot("ffi", "libc.so.6");
+  if (Deno.build.os === "linux") boot("ffi", ...LIBC_PATHS);
   // Whether the runtime directory is ours.
   boot("sys", "uid");
   boot("env", ...context.env);

@@ -5,7 +5,15 @@
  */
 import type { ActivityLog } from "../log.ts";
 
-const LIBC = "libc.so.6";
+/**
+ * Where distributions have libc. Absolute, because a permission for a bare name is taken for a file in the working
+ * directory.
+ */
+export const LIBC_PATHS: readonly string[] = [
+  `/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
+  "/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+];
 
 const AF_UNIX = 1;
 const SOL_SOCKET = 1;
@@ -61,16 +69,17 @@ export class Peers implements Disposable {
       return undefined;
     }
     // Asked first, because opening without the permission would prompt on a terminal.
-    if (Deno.permissions.querySync({ name: "ffi", path: LIBC }).state !== "granted") {
-      log.warn("peers_unknown", { reason: `No permission --allow-ffi=${LIBC}` });
-      return undefined;
+    const allowed = LIBC_PATHS.filter((path) => Deno.permissions.querySync({ name: "ffi", path }).state === "granted");
+    let reason = `No permission --allow-ffi=${LIBC_PATHS.join()}`;
+    for (const path of allowed) {
+      try {
+        return new Peers(Deno.dlopen(path, SYMBOLS));
+      } catch (error) {
+        reason = String(error);
+      }
     }
-    try {
-      return new Peers(Deno.dlopen(LIBC, SYMBOLS));
-    } catch (error) {
-      log.warn("peers_unknown", { reason: String(error) });
-      return undefined;
-    }
+    log.warn("peers_unknown", { reason });
+    return undefined;
   }
 
   /**

@@ -146,4 +146,9 @@ Deno.test("serve answers and survives its engine when it has exactly the permiss
   Deno.kill(Number(new TextDecoder().decode(engine.stdout).trim()), "SIGKILL");
   await restarted;
   assertEquals((await box.run(asked)).stdout, "Paris.\n");
+
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+  const log = Deno.readTextFileSync(`${box.dir}/logs/inferd.ndjson`);
+  if (Deno.build.os === "linux") assertStringIncludes(log, `"uid":${Deno.uid()}`);
 });

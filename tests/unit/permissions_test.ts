@@ -1,10 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { permissionFlags } from "../../src/permissions.ts";
+import { LIBC_PATHS } from "../../src/server/peer.ts";
 import { daemonOptions } from "../support/daemons.ts";
 
 const CONTEXT = { env: ["HOME", "INFERD_TCP"], execPath: "/bin/deno" };
 const LLAMA = { kind: "llamacpp", name: "llamacpp", modelName: "m" } as const;
-const linux = Deno.build.os === "linux" ? ["--allow-ffi=libc.so.6"] : [];
+const linux = Deno.build.os === "linux" ? [`--allow-ffi=${LIBC_PATHS.join()}`] : [];
 
 Deno.test("permissionFlags names every path, socket and program when a model is configured", () => {
   const options = daemonOptions("/d", {

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Peer, Peers } from "../../../src/server/peer.ts";
+import { LIBC_PATHS, type Peer, Peers } from "../../../src/server/peer.ts";
 import { LogRecorder } from "../../support/log_recorder.ts";
 
 const onLinux = { ignore: Deno.build.os !== "linux" };
@@ -140,7 +140,7 @@ Deno.test("peers are unknown, and the log says why once, when the permission is 
     env: { NO_COLOR: "1" },
   }).output();
   const expected = Deno.build.os === "linux"
-    ? "warn peers_unknown No permission --allow-ffi=libc.so.6\nundefined\n"
+    ? `warn peers_unknown No permission --allow-ffi=${LIBC_PATHS.join()}\nundefined\n`
     : `info peers_unknown Not known how to ask on ${Deno.build.os}\nundefined\n`;
   assertEquals([code, new TextDecoder().decode(stdout)], [0, expected]);
 });

@@ -1,0 +1,400 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Decoder } from "../../../src/engine/context.ts";
+import { GrammarError } from "../../../src/engine/gbnf.ts";
+import type { EngineEvent } from "../../../src/engine/messages.ts";
+import { type Constraint, type Job, Scheduler, type SchedulerOptions } from "../../../src/engine/scheduler.ts";
+
+const VOCABULARY = 128;
+const END = 0;
+const GREEDY = { temperature: 0, topP: 1, topK: 0 };
+const encoder = new TextEncoder();
+
+/**
+ * Memory of tokens, checked as the real one would: a token goes to the end of its sequence. After a token `n` comes
+ * `n + 1`, as a letter; after `z` comes the end.
+ */
+class FakeDecoder implements Decoder {
+  readonly sequences: number[][];
+  /** Batches as they were decoded: sequence and token of each. */
+  readonly batches: [sequence: number, token: number][][] = [];
+  readonly copies: [from: number, to: number, length: number][] = [];
+  failNext: "full" | "broken" | undefined;
+  #batch: [sequence: number, token: number][] = [];
+  #rows: number[] = [];
+
+  constructor(parallel: number, readonly cells: number, readonly cutsNothing = false) {
+    this.sequences = Array.from({ length: parallel }, () => []);
+  }
+
+  put(token: number, position: number, sequence: number, output: boolean): void {
+    const before = this.#batch.filter(([other]) => other === sequence).length;
+    assertEquals(position, this.#sequence(sequence).length + before);
+    this.#batch.push([sequence, token]);
+    if (output) this.#rows.push(token);
+  }
+
+  decode(): boolean {
+    const failure = this.failNext;
+    this.failNext = undefined;
+    const batch = this.#batch;
+    this.#batch = [];
+    if (failure === "broken") throw new Error("broken");
+    if (failure === "full") return false;
+    for (const [sequence, token] of batch) this.#sequence(sequence).push(token);
+    const held = new Set(this.sequences.flatMap((tokens, i) => tokens.map((_, at) => `${i} ${at}`)));
+    assert(held.size <= this.cells, `${held.size} cells of ${this.cells}`);
+    this.batches.push(batch);
+    return true;
+  }
+
+  logits(row: number): Float32Array {
+    if (row === 0) this.#lastRows = this.#rows.splice(0);
+    const logits = new Float32Array(VOCABULARY);
+    const last = this.#lastRows[row] as number;
+    logits[last === "z".charCodeAt(0) ? END : last + 1] = 1;
+    return logits;
+  }
+  #lastRows: number[] = [];
+
+  truncate(sequence: number, length: number): boolean {
+    this.#sequence(sequence).length = this.cutsNothing ? 0 : length;
+    return !this.cutsNothing;
+  }
+
+  copy(from: number, to: number, length: number): void {
+    assertEquals(this.#sequence(to), []);
+    assert(this.#sequence(from).length >= length);
+    this.copies.push([from, to, length]);
+    this.#sequence(to).push(...this.#sequence(from).slice(0, length));
+  }
+
+  #sequence(sequence: number): number[] {
+    return this.sequences[sequence] as number[];
+  }
+}
+
+interface Setup {
+  readonly scheduler: Scheduler;
+  readonly decoder: FakeDecoder;
+}
+
+function setUp(options: Partial<SchedulerOptions> & { cells?: number } = {}): Setup {
+  const { parallel = 2, contextTokens = 100, wholeSequencesOnly = false } = options;
+  const decoder = new FakeDecoder(parallel, options.cells ?? contextTokens * parallel, wholeSequencesOnly);
+  const vocabulary = {
+    piece: (token: number) => encoder.encode(String.fromCharCode(token)),
+    pieceText: (token: number) => String.fromCharCode(token),
+    endsAnswer: (token: number) => token === END,
+  };
+  // A clock that stands still: the time of prompts is then no limit, their number is.
+  return {
+    decoder,
+    scheduler: new Scheduler({ decoder, vocabulary, parallel, contextTokens, wholeSequencesOnly, now: () => 0 }),
+  };
+}
+
+function job(id: number, prompt: string, more: Partial<Job> = {}): Job {
+  return {
+    id,
+    prompt: Int32Array.from(prompt, (letter) => letter.charCodeAt(0)),
+    sampling: GREEDY,
+    maxTokens: 50,
+    stop: [],
+    endTexts: [],
+    endTokens: new Set(),
+    ...more,
+  };
+}
+
+/** Step until there is nothing to do; returns all that happened. */
+function run(scheduler: Scheduler): EngineEvent[] {
+  const events: EngineEvent[] = [];
+  for (let steps = 0; scheduler.busy; steps++) {
+    assert(steps < 1000);
+    events.push(...scheduler.step());
+  }
+  return events;
+}
+
+function textOf(events: readonly EngineEvent[], id: number): string {
+  return events.flatMap((event) => event.id === id && "t" in event ? [event.t] : []).join("");
+}
+
+function endOf(events: readonly EngineEvent[], id: number): EngineEvent | undefined {
+  return events.find((event) => event.id === id && !("t" in event));
+}
+
+Deno.test("Scheduler has nothing to do when nothing was asked", () => {
+  const { scheduler, decoder } = setUp();
+  assertEquals([scheduler.busy, scheduler.step(), decoder.batches], [false, [], []]);
+});
+
+Deno.test("Scheduler answers until the model ends", () => {
+  const { scheduler } = setUp();
+  scheduler.submit(job(1, "aw"));
+  const events = run(scheduler);
+  assertEquals(textOf(events, 1), "xyz");
+  assertEquals(endOf(events, 1), { id: 1, done: "end", prompt: 2, completion: 3, cached: 0 });
+});
+
+Deno.test("Scheduler ends an answer at a token that ends it for this template", () => {
+  const { scheduler } = setUp();
+  scheduler.submit(job(1, "a", { endTokens: new Set(["d".charCodeAt(0)]) }));
+  const events = run(scheduler);
+  assertEquals([textOf(events, 1), endOf(events, 1)], ["bc", {
+    id: 1,
+    done: "end",
+    prompt: 1,
+    completion: 2,
+    cached: 0,
+  }]);
+});
+
+Deno.test("Scheduler tells a stop string of the caller from one of the template", () => {
+  const { scheduler } = setUp();
+  scheduler.submit(job(1, "a", { stop: ["ef"] }));
+  scheduler.submit(job(2, "a", { endTexts: ["ef"] }));
+  const events = run(scheduler);
+  assertEquals([textOf(events, 1), textOf(events, 2)], ["bcd", "bcd"]);
+  assertEquals([endOf(events, 1), endOf(events, 2)].map((end) => end && "done" in end && end.done), ["stop", "end"]);
+});
+
+Deno.test("Scheduler ends with length when max_tokens are used, and when the context is full", () => {
+  const { scheduler } = setUp({ contextTokens: 10 });
+  scheduler.submit(job(1, "a", { maxTokens: 3 }));
+  scheduler.submit(job(2, "aaab"));
+  const events = run(scheduler);
+  assertEquals([textOf(events, 1), textOf(events, 2)], ["bcd", "cdefgh"]);
+  assertEquals(endOf(events, 2), { id: 2, done: "length", prompt: 4, completion: 6, cached: 0 });
+});
+
+Deno.test("Scheduler decodes running requests together, one token of each", () => {
+  const { scheduler, decoder } = setUp();
+  scheduler.submit(job(1, "a", { maxTokens: 4 }));
+  scheduler.submit(job(2, "p", { maxTokens: 4 }));
+  run(scheduler);
+  assertEquals(decoder.batches.map((batch) => batch.length), [2, 2, 2, 2]);
+});
+
+Deno.test("Scheduler goes on with running requests while it decodes a long prompt in portions", () => {
+  const { scheduler, decoder } = setUp({ contextTokens: 1000 });
+  scheduler.submit(job(1, "a", { maxTokens: 20 }));
+  scheduler.step();
+  scheduler.submit(job(2, "q".repeat(100), { maxTokens: 1 }));
+  run(scheduler);
+  const withPrompt = decoder.batches.filter((batch) => batch.some(([, token]) => token === "q".charCodeAt(0)));
+  assert(withPrompt.length > 1);
+  assert(withPrompt.every((batch) => batch.some(([sequence]) => sequence === 0)));
+});
+
+Deno.test("Scheduler lets requests wait for a slot, and starts them in order", () => {
+  const { scheduler } = setUp({ parallel: 1 });
+  for (const id of [1, 2, 3]) scheduler.submit(job(id, "ax"));
+  const order = run(scheduler).filter((event) => "done" in event).map((event) => event.id);
+  assertEquals(order, [1, 2, 3]);
+});
+
+Deno.test("Scheduler starts a request only when the cells it may need can be promised", () => {
+  const { scheduler, decoder } = setUp({ parallel: 3, contextTokens: 20, cells: 25 });
+  scheduler.submit(job(1, "a", { maxTokens: 100 }));
+  scheduler.submit(job(2, "p", { maxTokens: 9 }));
+  scheduler.submit(job(3, "p", { maxTokens: 1 }));
+  const events = run(scheduler);
+  // The second waits for the first, and the third does not pass it.
+  const ends = events.filter((event) => "done" in event).map((event) => event.id);
+  assertEquals(ends[0], 1);
+  assertEquals(ends.length, 3);
+  assert(decoder.batches.slice(0, 19).every((batch) => batch.length === 1));
+});
+
+Deno.test("Scheduler forgets kept tokens when running requests need their cells", () => {
+  const { scheduler } = setUp({ parallel: 3, contextTokens: 20, cells: 20 });
+  // The fake fails the test if more cells are held than there are.
+  for (let id = 1; id <= 6; id++) {
+    scheduler.submit(job(id, String.fromCharCode(96 + id).repeat(5), { maxTokens: 15 }));
+    run(scheduler);
+  }
+});
+
+Deno.test("Scheduler decodes only the rest of a prompt when a slot holds its beginning", () => {
+  const { scheduler, decoder } = setUp();
+  scheduler.submit(job(1, "aaaw"));
+  run(scheduler);
+  const before = decoder.batches.length;
+  scheduler.submit(job(2, "aaawxypw"));
+  const events = run(scheduler);
+  assertEquals(endOf(events, 2), { id: 2, done: "end", prompt: 8, completion: 3, cached: 6 });
+  assertEquals(decoder.batches[before]?.length, 2);
+});
+
+Deno.test("Scheduler decodes the last token again when a slot holds the whole prompt", () => {
+  const { scheduler } = setUp();
+  for (const id of [1, 2]) {
+    scheduler.submit(job(id, "aaaw"));
+    const events = run(scheduler);
+    assertEquals([textOf(events, id), endOf(events, id)], [
+      "xyz",
+      { id, done: "end", prompt: 4, completion: 3, cached: id === 1 ? 0 : 3 },
+    ]);
+  }
+});
+
+Deno.test("Scheduler copies a long beginning from a slot that runs", () => {
+  const { scheduler, decoder } = setUp();
+  const system = "s".repeat(30);
+  scheduler.submit(job(1, `${system}a`));
+  scheduler.step();
+  scheduler.submit(job(2, `${system}pw`));
+  const events = run(scheduler);
+  assertEquals(decoder.copies, [[0, 1, 30]]);
+  assertEquals(endOf(events, 2), { id: 2, done: "end", prompt: 32, completion: 3, cached: 30 });
+});
+
+Deno.test("Scheduler decodes a beginning once when requests that share it come at once", () => {
+  const { scheduler, decoder } = setUp({ parallel: 3 });
+  const system = "s".repeat(40);
+  for (const id of [1, 2, 3]) scheduler.submit(job(id, `${system}${id}w`));
+  const events = run(scheduler);
+  assertEquals(decoder.batches.flat().filter(([, token]) => token === "s".charCodeAt(0)).length, 40);
+  for (const id of [1, 2, 3]) assertEquals(textOf(events, id), "xyz");
+});
+
+Deno.test("Scheduler shares no beginning where a sequence cannot be cut, but continues a whole one", () => {
+  const { scheduler, decoder } = setUp({ wholeSequencesOnly: true });
+  const system = "s".repeat(40);
+  scheduler.submit(job(1, `${system}w`));
+  run(scheduler);
+  scheduler.submit(job(2, `${system}pw`));
+  scheduler.submit(job(3, `${system}wxypw`));
+  const events = run(scheduler);
+  assertEquals(decoder.copies, []);
+  for (const [id, cached] of [[2, 0], [3, 43]] as const) {
+    const end = endOf(events, id);
+    assertEquals([textOf(events, id), end && "done" in end && end.cached], ["xyz", cached]);
+  }
+});
+
+Deno.test("Scheduler forgets a request when it is cancelled, waiting, starting or running", () => {
+  const { scheduler, decoder } = setUp({ parallel: 1, contextTokens: 1000 });
+  scheduler.submit(job(1, "a".repeat(200)));
+  scheduler.submit(job(2, "a"));
+  scheduler.step();
+  assert((decoder.sequences[0]?.length ?? 0) < 200);
+  scheduler.cancel(1);
+  scheduler.cancel(2);
+  scheduler.cancel(99);
+  assertEquals(scheduler.busy, false);
+  scheduler.submit(job(3, "a"));
+  scheduler.step();
+  scheduler.cancel(3);
+  assertEquals([scheduler.busy, scheduler.step()], [false, []]);
+});
+
+Deno.test("Scheduler keeps what a cancelled request decoded for the next", () => {
+  const { scheduler } = setUp({ parallel: 1, contextTokens: 1000 });
+  scheduler.submit(job(1, "a".repeat(200)));
+  scheduler.step();
+  scheduler.cancel(1);
+  scheduler.submit(job(2, `${"a".repeat(200)}w`));
+  const end = endOf(run(scheduler), 2);
+  assert(end !== undefined && "done" in end && end.cached > 0 && end.cached < 200);
+});
+
+Deno.test("Scheduler decodes nothing for a paused request, and keeps its slot", () => {
+  const { scheduler, decoder } = setUp();
+  scheduler.submit(job(1, "a"));
+  scheduler.step();
+  scheduler.pause(1);
+  assertEquals(scheduler.busy, false);
+  scheduler.submit(job(2, "w"));
+  assertEquals(textOf(run(scheduler), 2), "xyz");
+  assertEquals(decoder.sequences[0]?.length, 1);
+  scheduler.resume(1);
+  assertEquals(textOf(run(scheduler), 1), "cdefghijklmnopqrstuvwxyz");
+});
+
+Deno.test("Scheduler starts a request that was paused while it waited, and decodes it when it is resumed", () => {
+  const { scheduler } = setUp({ parallel: 1 });
+  scheduler.submit(job(1, "w"));
+  scheduler.submit(job(2, "w"));
+  scheduler.pause(2);
+  const events = run(scheduler);
+  assertEquals([textOf(events, 1), textOf(events, 2)], ["xyz", ""]);
+  scheduler.resume(2);
+  assertEquals(textOf(run(scheduler), 2), "xyz");
+});
+
+Deno.test("Scheduler sends text in whole characters", () => {
+  const decoder = new FakeDecoder(1, 100);
+  const bytes = encoder.encode("é");
+  const vocabulary = {
+    // The letter after `a` stands for the first half of a character, the next for the other.
+    piece: (token: number) => token === 98 ? bytes.slice(0, 1) : token === 99 ? bytes.slice(1) : encoder.encode("-"),
+    pieceText: (token: number) => token === 98 || token === 99 ? undefined : "-",
+    endsAnswer: (token: number) => token === END,
+  };
+  const scheduler = new Scheduler({ decoder, vocabulary, parallel: 1, contextTokens: 100 });
+  scheduler.submit(job(1, "a", { maxTokens: 3 }));
+  assertEquals(run(scheduler).flatMap((event) => "t" in event ? [event.t] : []), ["é", "-"]);
+});
+
+/** Allows the letters given, in this order, and then the end. */
+function spelling(letters: string, fail?: Error): Constraint {
+  let at = 0;
+  return {
+    allows(token) {
+      if (fail !== undefined) throw fail;
+      return token === (at < letters.length ? letters.charCodeAt(at) : END);
+    },
+    accept: () => void at++,
+    get complete() {
+      return at === letters.length;
+    },
+  };
+}
+
+Deno.test("Scheduler follows a constraint, and ends when nothing can follow", () => {
+  const { scheduler, decoder } = setUp();
+  scheduler.submit(job(1, "a", { constraint: spelling("cab") }));
+  const events = run(scheduler);
+  assertEquals([textOf(events, 1), endOf(events, 1)], ["cab", {
+    id: 1,
+    done: "end",
+    prompt: 1,
+    completion: 3,
+    cached: 0,
+  }]);
+  // Nothing is decoded to learn that the end follows.
+  assertEquals(decoder.batches.length, 3);
+});
+
+Deno.test("Scheduler ends a request, and no other, when its grammar leads nowhere or cannot be followed", () => {
+  const { scheduler } = setUp({ parallel: 3 });
+  scheduler.submit(job(1, "w", { constraint: { allows: () => false, accept: () => {}, complete: false } }));
+  scheduler.submit(job(2, "w", { constraint: spelling("", new GrammarError("Too ambiguous")) }));
+  scheduler.submit(job(3, "w"));
+  const events = run(scheduler);
+  const errors = [1, 2].map((id) => endOf(events, id)).map((end) => end && "error" in end && end.error);
+  assertEquals(errors, ["invalid_request", "invalid_request"]);
+  assertEquals(textOf(events, 3), "xyz");
+});
+
+Deno.test("Scheduler fails what runs and serves what comes after when a step fails", () => {
+  for (const failure of ["full", "broken"] as const) {
+    const { scheduler, decoder } = setUp();
+    scheduler.submit(job(1, "a"));
+    scheduler.submit(job(2, "a".repeat(20)));
+    scheduler.step();
+    decoder.failNext = failure;
+    const events = scheduler.step();
+    assertEquals(events.map((event) => [event.id, "error" in event && event.error]), [[1, "internal"], [
+      2,
+      "internal",
+    ]]);
+    scheduler.submit(job(3, "aw"));
+    const after = run(scheduler);
+    assertEquals(textOf(after, 3), "xyz");
+    const end = endOf(after, 3);
+    assertEquals(end && "done" in end && end.cached, 0);
+  }
+});

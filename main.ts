@@ -7,6 +7,7 @@
 import { setColorEnabled } from "@std/fmt/colors";
 import { type Command, commandHelp, programHelp, UnreachableError } from "./src/cli/command.ts";
 import { UsageError } from "./src/config/settings.ts";
+import { ENGINE_ARGUMENT } from "./src/engine/command.ts";
 import config from "./deno.json" with { type: "json" };
 
 /** Loaded when asked for, so that `status` does not pay for what `serve` imports. The first is the default. */
@@ -20,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 async function main(args: readonly string[]): Promise<number> {
   const [first, ...others] = args;
+  if (first === ENGINE_ARGUMENT && Deno.build.standalone) return await runEngine();
   if (first === "--version") return print(`inferd ${config.version}\n`);
   if (first === "--help" || first === "-h" || first === "help") {
     return print(programHelp(await Promise.all(Object.values(COMMANDS).map((load) => load()))));
@@ -44,6 +46,14 @@ async function main(args: readonly string[]): Promise<number> {
     },
   };
   return await command.run(rest, { machine });
+}
+
+/** In an executable made by `deno compile` the engine is the same program, and has its permissions to begin with. */
+async function runEngine(): Promise<number> {
+  for (const name of ["net", "write", "run", "env"] as const) Deno.permissions.revokeSync({ name });
+  // Computed, so that a program that is run from its sources never loads the engine.
+  await import(import.meta.resolve("./src/engine/main.ts"));
+  return 0;
 }
 
 function print(text: string): number {

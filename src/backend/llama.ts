@@ -171,7 +171,7 @@ export class LlamaBackend implements Backend {
   }
 
   #spawn(): Engine {
-    const { command = engineCommand(this.#config.modelPath) } = this.#options;
+    const { command = engineCommand() } = this.#options;
     const stderr: string[] = [];
     const listener = {
       onMessage: (message: FromEngine): void => this.#onMessage(engine, message),

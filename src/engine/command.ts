@@ -17,15 +17,18 @@ export interface EngineCommand {
 /** A step allocates little; a larger young generation would only make the process larger. */
 const V8_FLAGS = "--max-semi-space-size=1";
 
+/** With this as its first argument, an executable made by `deno compile` is the engine. */
+export const ENGINE_ARGUMENT = "engine";
+
 /**
- * The command line of the engine process.
+ * The command line of the engine process. The permissions of an executable made by `deno compile` are fixed; there the
+ * engine is the same executable, and gives back at once what the flags below do not give.
  *
- * A program made by `deno compile` has no `deno run`: there the engine would have to be the same executable, told by
- * an argument of its own to run `main.ts` of this folder, with the permissions compiled in.
- *
- * @param _modelPath Not needed: reading cannot be narrowed to it, the npm cache is read too and its place is not known.
+ * @returns How to start it. Reading cannot be narrowed to the model: the npm cache is read too, and its place is not
+ * known.
  */
-export function engineCommand(_modelPath?: string): EngineCommand {
+export function engineCommand(): EngineCommand {
+  if (Deno.build.standalone) return { command: Deno.execPath(), args: [ENGINE_ARGUMENT] };
   return {
     command: Deno.execPath(),
     args: [

@@ -95,7 +95,6 @@ export class Scheduler {
   readonly #decoder: Decoder;
   readonly #vocabulary: Vocabulary;
   readonly #contextTokens: number;
-  readonly #wholeSequencesOnly: boolean;
   readonly #now: () => number;
   readonly #slots: Slots<Running>;
   readonly #waiting: { readonly job: Job; paused: boolean }[] = [];
@@ -114,9 +113,11 @@ export class Scheduler {
     this.#decoder = options.decoder;
     this.#vocabulary = options.vocabulary;
     this.#contextTokens = options.contextTokens;
-    this.#wholeSequencesOnly = options.wholeSequencesOnly ?? false;
     this.#now = options.now ?? ((): number => performance.now());
-    this.#slots = new Slots(options.parallel, options.decoder.cells);
+    this.#slots = new Slots(options.parallel, {
+      cells: options.decoder.cells,
+      wholeSequencesOnly: options.wholeSequencesOnly ?? false,
+    });
   }
 
   /** Whether a step would do anything. */
@@ -205,7 +206,7 @@ export class Scheduler {
       const { job, paused } = this.#waiting.shift() as { job: Job; paused: boolean };
       const running = new Running(job, this.#contextTokens, paused);
       const slot = this.#slots.assign(running, job.prompt, running.limit);
-      this.#truncate(slot, this.#usable(slot, job.prompt));
+      this.#truncate(slot, this.#slots.usable(slot, job.prompt));
       for (const idle of this.#slots.toEmpty(this.#slots.prefix(job.prompt)?.slot)) this.#truncate(idle, 0);
       this.#starting.push(slot);
     }
@@ -257,15 +258,13 @@ export class Scheduler {
    */
   #begin(slot: Slot<Running>, running: Running): boolean {
     const { prompt } = running.job;
-    if (!this.#wholeSequencesOnly) {
-      const best = this.#slots.prefix(prompt);
-      // At least the last token is decoded: its logits are needed.
-      const shared = best === undefined ? 0 : Math.min(best.length, prompt.length - 1);
-      if (this.#willHoldMore(slot, prompt, shared)) return false;
-      if (best !== undefined && shared - slot.tokens.length >= WORTH_COPYING_TOKENS) {
+    const best = this.#slots.prefix(prompt);
+    if (best !== undefined) {
+      if (this.#willHoldMore(slot, prompt, best.length)) return false;
+      if (best.length - slot.tokens.length >= WORTH_COPYING_TOKENS) {
         this.#truncate(slot, 0);
-        this.#decoder.copy(best.slot.sequence, slot.sequence, shared);
-        for (let i = 0; i < shared; i++) slot.tokens.push(prompt[i] as number);
+        this.#decoder.copy(best.slot.sequence, slot.sequence, best.length);
+        for (let i = 0; i < best.length; i++) slot.tokens.push(prompt[i] as number);
       }
     }
     running.cached = slot.tokens.length;
@@ -278,14 +277,8 @@ export class Scheduler {
     return this.#slots.all.some((other) =>
       other !== slot && other.job !== undefined && other.job.begun && !other.job.paused &&
       other.tokens.length < other.job.job.prompt.length &&
-      commonPrefix(other.job.job.prompt, prompt) - shared >= WORTH_WAITING_TOKENS
+      Math.min(commonPrefix(other.job.job.prompt, prompt), prompt.length - 1) - shared >= WORTH_WAITING_TOKENS
     );
-  }
-
-  /** How much of a slot's own tokens a prompt can start from. */
-  #usable(slot: Slot<Running>, prompt: Int32Array): number {
-    const common = Math.min(commonPrefix(slot.tokens, prompt), prompt.length - 1);
-    return this.#wholeSequencesOnly && common < slot.tokens.length ? 0 : common;
   }
 
   #truncate(slot: Slot<Running>, length: number): void {

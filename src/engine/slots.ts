@@ -28,15 +28,18 @@ export interface Prefix<J> {
 /** The slots of a context. */
 export class Slots<J> {
   readonly #cells: number;
+  readonly #wholeSequencesOnly: boolean;
   readonly #slots: readonly Slot<J>[];
   #clock = 0;
 
   /**
    * @param count Sequences.
-   * @param cells Tokens that fit into memory, over all of them.
+   * @param options.cells Tokens that fit into memory, over all of them.
+   * @param options.wholeSequencesOnly What a slot holds can be continued, but neither cut nor shared.
    */
-  constructor(count: number, cells: number) {
-    this.#cells = cells;
+  constructor(count: number, options: { readonly cells: number; readonly wholeSequencesOnly: boolean }) {
+    this.#cells = options.cells;
+    this.#wholeSequencesOnly = options.wholeSequencesOnly;
     this.#slots = Array.from({ length: count }, (_, sequence) => new Slot<J>(sequence));
   }
 
@@ -50,13 +53,16 @@ export class Slots<J> {
   }
 
   /**
-   * Give a free slot to a job. It is the one that holds most of the prompt, if what it holds besides is no more than
-   * that (it is then the same conversation); otherwise the one that was not used for the longest time.
+   * Give a free slot to a job. It is the one that holds most of the prompt, if that is all of it, or if what the slot
+   * holds besides is no more than that: it is then the same conversation. Otherwise it is the one that was not used for
+   * the longest time.
    */
   assign(job: J, prompt: ArrayLike<number>, cells: number): Slot<J> {
     const free = this.#slots.filter((slot) => slot.job === undefined);
-    const best = longest(free, prompt);
-    const slot = best !== undefined && best.length > 0 && best.length * 2 >= best.slot.tokens.length
+    const best = this.#longest(free, prompt);
+    const same = best !== undefined && best.length > 0 &&
+      (best.length === prompt.length - 1 || best.length * 2 >= best.slot.tokens.length);
+    const slot = same
       ? best.slot
       : free.reduce((oldest, candidate) => age(candidate) < age(oldest) ? candidate : oldest);
     slot.job = job;
@@ -72,9 +78,18 @@ export class Slots<J> {
     slot.used = ++this.#clock;
   }
 
-  /** Where most of a prompt is in memory, whoever holds it. */
+  /**
+   * How much of a prompt can start from what a slot holds. At least the prompt's last token is decoded: what follows
+   * from it is needed.
+   */
+  usable(slot: Slot<J>, prompt: ArrayLike<number>): number {
+    const length = Math.min(commonPrefix(slot.tokens, prompt), prompt.length - 1);
+    return this.#wholeSequencesOnly && length < slot.tokens.length ? 0 : length;
+  }
+
+  /** Where most of a prompt is in memory that can be shared, whoever holds it. */
   prefix(prompt: ArrayLike<number>): Prefix<J> | undefined {
-    return longest(this.#slots, prompt);
+    return this.#wholeSequencesOnly ? undefined : this.#longest(this.#slots, prompt);
   }
 
   /**
@@ -97,6 +112,15 @@ export class Slots<J> {
     return emptied;
   }
 
+  #longest(slots: readonly Slot<J>[], prompt: ArrayLike<number>): Prefix<J> | undefined {
+    let best: Prefix<J> | undefined;
+    for (const slot of slots) {
+      const length = this.usable(slot, prompt);
+      if (best === undefined || length > best.length) best = { slot, length };
+    }
+    return best;
+  }
+
   #reserved(): number {
     return this.#slots.reduce((sum, slot) => sum + slot.reserved, 0);
   }
@@ -108,15 +132,6 @@ export function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number
   let length = 0;
   while (length < end && a[length] === b[length]) length++;
   return length;
-}
-
-function longest<J>(slots: readonly Slot<J>[], prompt: ArrayLike<number>): Prefix<J> | undefined {
-  let best: Prefix<J> | undefined;
-  for (const slot of slots) {
-    const length = commonPrefix(slot.tokens, prompt);
-    if (best === undefined || length > best.length) best = { slot, length };
-  }
-  return best;
 }
 
 /** An empty slot has nothing to lose. */

@@ -38,6 +38,7 @@ class FakeDecoder implements Decoder {
     this.failNext = undefined;
     const batch = this.#batch;
     this.#batch = [];
+    if (failure !== undefined) this.#rows.length = 0;
     if (failure === "broken") throw new Error("broken");
     if (failure === "full") return false;
     for (const [sequence, token] of batch) this.#sequence(sequence).push(token);
@@ -265,10 +266,10 @@ Deno.test("Scheduler shares no beginning where a sequence cannot be cut, but con
   scheduler.submit(job(1, `${system}w`));
   run(scheduler);
   scheduler.submit(job(2, `${system}pw`));
-  scheduler.submit(job(3, `${system}wxypw`));
+  scheduler.submit(job(3, `${system}wxyzpw`));
   const events = run(scheduler);
   assertEquals(decoder.copies, []);
-  for (const [id, cached] of [[2, 0], [3, 43]] as const) {
+  for (const [id, cached] of [[2, 0], [3, 44]] as const) {
     const end = endOf(events, id);
     assertEquals([textOf(events, id), end && "done" in end && end.cached], ["xyz", cached]);
   }

@@ -2,8 +2,8 @@ import { assertEquals } from "@std/assert";
 import { commonPrefix, Slots } from "../../../src/engine/slots.ts";
 
 /** Slots that hold these tokens, used in this order, all free. */
-function slotsWith(cells: number, held: readonly (readonly number[])[]): Slots<string> {
-  const slots = new Slots<string>(held.length, cells);
+function slotsWith(cells: number, held: readonly (readonly number[])[], wholeSequencesOnly = false): Slots<string> {
+  const slots = new Slots<string>(held.length, { cells, wholeSequencesOnly });
   for (const [i, tokens] of held.entries()) {
     const slot = slots.assign(`old ${i}`, [], 0);
     slot.tokens.push(...tokens);
@@ -26,8 +26,13 @@ Deno.test("Slots gives the one that holds most of the prompt when that is most o
 Deno.test("Slots gives the one unused for longest when the best holds another conversation", () => {
   const slots = slotsWith(100, [[1, 2], [1, 2, 3, 7, 7, 7, 7, 7], [7]]);
   slots.release(slots.assign("later", [1, 2], 10));
-  assertEquals(slots.assign("new", [1, 2, 3, 4], 10).sequence, 1);
+  assertEquals(slots.assign("new", [1, 2, 3, 4, 5], 10).sequence, 1);
   assertEquals(slots.assign("newer", [8], 10).sequence, 2);
+});
+
+Deno.test("Slots gives the one that holds all of the prompt when it holds a long answer besides", () => {
+  const slots = slotsWith(100, [[1, 2, 3, 7, 7, 7, 7, 7], [], []]);
+  assertEquals(slots.assign("new", [1, 2, 3, 4], 10).sequence, 0);
 });
 
 Deno.test("Slots gives an empty one before one that holds something", () => {
@@ -63,4 +68,16 @@ Deno.test("Slots empties those unused for longest until the promised cells are t
   slots.assign("a", [9], 8);
   assertEquals(slots.toEmpty().map(({ sequence }) => sequence), [0]);
   assertEquals(slots.toEmpty(slots.all[0]).map(({ sequence }) => sequence), [1]);
+});
+
+Deno.test("Slots leaves the last token of a prompt to be decoded", () => {
+  const slots = slotsWith(100, [[1, 2, 3]]);
+  assertEquals([slots.prefix([1, 2, 3])?.length, slots.prefix([1])?.length], [2, 0]);
+});
+
+Deno.test("Slots continues only what a prompt begins with as a whole when a sequence cannot be cut", () => {
+  const slots = slotsWith(100, [[1, 2, 3, 4], [1, 2]], true);
+  assertEquals(slots.all.map((slot) => slots.usable(slot, [1, 2, 3, 5])), [0, 2]);
+  assertEquals(slots.prefix([1, 2, 3, 5]), undefined);
+  assertEquals(slots.assign("new", [1, 2, 3, 5], 10).sequence, 1);
 });

@@ -112,7 +112,7 @@ async function findPeer(flags: Flags, cache: string, progress: Progress): Promis
   try {
     return await peerFolder(cache, progress);
   } catch (error) {
-    if (!(error instanceof PeerUnavailableError) || flags.peerOnly) throw error;
+    if (!(error instanceof PeerUnavailableError) || flags.peerOnly || isStopping()) throw error;
     progress.note(`${error.message}; going on without a peer`);
     return undefined;
   }

@@ -2,7 +2,7 @@
  * Every setting of the daemon: its flag, its environment variable, what it allows and what it means. This table is the
  * only place that knows them; help texts, parsing and the permission list are made from it.
  */
-import { DEFAULT_INFER_PORT, DEFAULT_TCP_HOSTNAME, parseTcpAddress } from "@inferd/client/paths";
+import { DEFAULT_INFER_PORT, DEFAULT_TCP_HOSTNAME, parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
 import type { LogLevel, MockScript } from "./options.ts";
 
 /** Wrong flags, environment or values: the program says this one line and exits with 2. */
@@ -55,6 +55,16 @@ function nonEmpty(what: string): Parse<string> {
     if (text.includes("\0")) throw new Error(`must be ${what} without NUL characters`);
     return text;
   };
+}
+
+function tcpAddress(text: string): TcpAddress {
+  try {
+    return parseTcpAddress(text);
+  } catch {
+    throw new Error(
+      `must be HOST:PORT, for example ${DEFAULT_TCP_HOSTNAME}:${DEFAULT_INFER_PORT} or [::1]:${DEFAULT_INFER_PORT}`,
+    );
+  }
 }
 
 function sha256(text: string): string {
@@ -132,7 +142,7 @@ export const SETTINGS = {
     env: "INFERD_TCP",
     metavar: "HOST:PORT",
     help: `also listen on TCP (default: off; without a value ${DEFAULT_TCP_HOSTNAME}:${DEFAULT_INFER_PORT})`,
-    parse: parseTcpAddress,
+    parse: tcpAddress,
     bare: `${DEFAULT_TCP_HOSTNAME}:${DEFAULT_INFER_PORT}`,
   }),
   adminAddr: setting({

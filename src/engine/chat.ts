@@ -28,18 +28,33 @@ export class PromptError extends Error {
   override readonly name = "PromptError";
 }
 
+/** What a chat needs of a model. */
+export type ChatModel = Pick<
+  Model,
+  | "metadata"
+  | "named"
+  | "addsBos"
+  | "spacePrefix"
+  | "longestPiece"
+  | "tokenize"
+  | "piece"
+  | "describe"
+  | "isControl"
+  | "endsAnswer"
+>;
+
 /** Text longer than this is first measured in portions of this size, so that what cannot fit is refused early. */
 const MEASURE_CHARACTERS = 16_384;
 
 /** Renders conversations for one model. */
 export class Chat {
-  readonly #model: Model;
+  readonly #model: ChatModel;
   readonly #wrapper: ChatWrapper;
   readonly #tokenizer: Tokenizer;
   readonly #contextTokens: number;
   #ends: Pick<Prompt, "endTokens" | "endTexts"> | undefined;
 
-  private constructor(model: Model, contextTokens: number, library: typeof import("node-llama-cpp")) {
+  private constructor(model: ChatModel, contextTokens: number, library: typeof import("node-llama-cpp")) {
     this.#model = model;
     this.#contextTokens = contextTokens;
     this.#tokenizer = tokenizerOf(model);
@@ -47,7 +62,7 @@ export class Chat {
   }
 
   /** Find the chat template of a model. */
-  static async of(model: Model, contextTokens: number): Promise<Chat> {
+  static async of(model: ChatModel, contextTokens: number): Promise<Chat> {
     return new Chat(model, contextTokens, await import("node-llama-cpp"));
   }
 
@@ -124,11 +139,12 @@ function toHistoryItem({ role, content }: ChatMessage): ChatHistoryItem {
 }
 
 /** What node-llama-cpp knows as a tokenizer, on our model. */
-function tokenizerOf(model: Model): Tokenizer {
+function tokenizerOf(model: ChatModel): Tokenizer {
+  const bos = wantsBos(model);
   const tokenize = (text: string, special?: boolean | "builtin", option?: "trimLeadingSpace"): number[] => {
     if (special === "builtin") {
       const token = model.named[text as keyof typeof model.named];
-      return token >= 0 ? [token] : [];
+      return token < 0 || text === "BOS" && !bos ? [] : [token];
     }
     return Array.from(
       option === "trimLeadingSpace" && model.spacePrefix
@@ -145,15 +161,22 @@ function tokenizerOf(model: Model): Tokenizer {
   }) as unknown as Tokenizer;
 }
 
+/** Some wrappers begin every prompt with this token, also where neither the model nor its template does. */
+function wantsBos(model: ChatModel): boolean {
+  const { addsBos, metadata, named } = model;
+  const template = metadata.get("tokenizer.chat_template") ?? "";
+  return addsBos || template.includes("bos_token") || (named.BOS >= 0 && template.includes(model.describe(named.BOS)));
+}
+
 /** Such a vocabulary puts a space before every text; after a line break it does not show. */
-function tokenizeWithoutSpace(model: Model, text: string, special: boolean): Int32Array {
+function tokenizeWithoutSpace(model: ChatModel, text: string, special: boolean): Int32Array {
   const before = model.tokenize("\n", special);
   const tokens = model.tokenize("\n" + text, special);
   return before.every((token, i) => tokens[i] === token) ? tokens.slice(before.length) : model.tokenize(text, special);
 }
 
 /** The wrapper that fits the model's template, asked for no thinking where it can be asked. */
-function wrapperOf(model: Model, tokenizer: Tokenizer, library: typeof import("node-llama-cpp")): ChatWrapper {
+function wrapperOf(model: ChatModel, tokenizer: Tokenizer, library: typeof import("node-llama-cpp")): ChatWrapper {
   const fileInfo = { metadata: nested(model.metadata) } as unknown as GgufFileInfo;
   const options: Parameters<typeof resolveChatWrapper>[0] = {
     fileInfo,

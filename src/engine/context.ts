@@ -31,10 +31,8 @@ export interface ContextOptions {
   readonly contextTokens: number;
   /** Sequences decoded together. */
   readonly parallel: number;
-  /** Compute threads there may be. */
+  /** Compute threads there may be at most. */
   readonly threads: number;
-  /** Use all of them in every step, rather than find out how many are best. */
-  readonly fixedThreads: boolean;
 }
 
 const CPU_DEVICE = 0;
@@ -57,7 +55,7 @@ export class Context implements Decoder {
   readonly #sequence: Int32Array[];
   readonly #output: Int8Array;
   readonly #rows: Float32Array[] = [];
-  readonly #governor: ThreadGovernor | undefined = undefined;
+  readonly #governor: ThreadGovernor;
   #threads: number;
   #count = 0;
 
@@ -94,9 +92,7 @@ export class Context implements Decoder {
     const rows = Deno.UnsafePointerView.getArrayBuffer(logits, options.parallel * width * 4);
     for (let row = 0; row < options.parallel; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
     this.#threads = options.threads;
-    if (!options.fixedThreads) {
-      this.#governor = new ThreadGovernor(options.threads, model.bytes < LARGE_MODEL_BYTES ? 1 : options.threads);
-    }
+    this.#governor = new ThreadGovernor(options.threads, model.bytes < LARGE_MODEL_BYTES ? 1 : options.threads);
     this.#attachThreads(options.threads);
   }
 
@@ -111,7 +107,7 @@ export class Context implements Decoder {
   decode(): boolean {
     const tokens = this.#count;
     this.#count = 0;
-    if (this.#governor !== undefined) this.#setThreads(this.#governor.choose(tokens));
+    this.#setThreads(this.#governor.choose(tokens));
     const started = performance.now();
     this.#batchView.setInt32(BATCH_FIELD.tokens, tokens, true);
     const status = this.#library.llama.llama_decode(this.#handle, this.#batch);
@@ -119,7 +115,7 @@ export class Context implements Decoder {
     if (status !== 0) throw new Error(`llama_decode failed with status ${status}`);
     // Waits until the rows are filled and in order.
     this.#library.llama.llama_get_logits(this.#handle);
-    this.#governor?.learn(tokens, performance.now() - started);
+    this.#governor.learn(tokens, performance.now() - started);
     return true;
   }
 

@@ -42,8 +42,7 @@ async function load(config: EngineConfig): Promise<Engine> {
   send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
   const { parallel } = config;
   const threads = config.threads ?? usableCores();
-  const fixedThreads = config.threads !== undefined;
-  const context = new Context(library, model, { contextTokens, parallel, threads, fixedThreads });
+  const context = new Context(library, model, { contextTokens, parallel, threads });
   const chat = await Chat.of(model, contextTokens);
   warmUp(context, parallel);
   library.endLoading();
@@ -67,7 +66,7 @@ async function load(config: EngineConfig): Promise<Engine> {
   return { scheduler, model, chat };
 }
 
-/** Decode something and throw it away: pages come in, and the number of threads settles where that is quick. */
+/** Decode something and throw it away: pages come in, and what runs often is compiled. */
 function warmUp(context: Context, parallel: number): void {
   const until = performance.now() + WARM_UP_MS;
   do {
@@ -150,6 +149,9 @@ async function main(): Promise<void> {
     lastSent = performance.now();
   }
 }
+
+// A service manager tells every process of a service to end; this one ends when the daemon has drained and lets go of it.
+if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => {});
 
 try {
   await main();

@@ -15,7 +15,7 @@ export interface EngineConfig {
   readonly contextTokens?: number;
   /** Requests decoded together. */
   readonly parallel: number;
-  /** Absent: the cores this process may really use. */
+  /** At most; absent: the cores this process may really use. */
   readonly threads?: number;
   /** Absent: as many as the accelerator takes. */
   readonly gpuLayers?: number;

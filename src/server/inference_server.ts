@@ -66,13 +66,20 @@ export class InferenceServer implements AsyncDisposable {
     if (this.#bound !== undefined) return;
     const bound = this.#bound = new AbortController();
     this.#peers ??= Peers.open(this.#log);
+    const listeners: Listener[] = [];
     try {
-      this.#listen(this.#bindTcp(), bound.signal);
-      this.#listen(await this.#bindUnix(), bound.signal);
+      const { unix, tcp } = this.#options;
+      if (tcp !== undefined) listeners.push(this.#bindTcp(tcp));
+      if (unix !== undefined) listeners.push(await this.#bindUnix(unix));
     } catch (error) {
-      bound.abort();
       if (this.#bound === bound) this.#bound = undefined;
+      for (const listener of listeners) close(listener);
       throw error;
+    }
+    for (const listener of listeners) {
+      // Unbound while it was being bound.
+      if (bound.signal.aborted) close(listener);
+      else this.#listen(listener, bound.signal);
     }
   }
 
@@ -116,31 +123,18 @@ export class InferenceServer implements AsyncDisposable {
     return [...this.#connections].filter(([connection]) => connection.busy);
   }
 
-  #bindTcp(): Deno.TcpListener | undefined {
-    const { tcp } = this.#options;
-    if (tcp === undefined) return undefined;
-    const listener = bindTcp(tcp.address, tcp.apiKey === undefined ? {} : { apiKey: tcp.apiKey });
-    if (tcp.apiKey === undefined) {
-      this.#log.warn("tcp_without_key", { address: nameOf(listener.addr) });
-    }
+  #bindTcp({ address, apiKey }: NonNullable<InferenceServerOptions["tcp"]>): Deno.TcpListener {
+    const listener = bindTcp(address, apiKey === undefined ? {} : { apiKey });
+    if (apiKey === undefined) this.#log.warn("tcp_without_key", { address: nameOf(listener.addr) });
     return listener;
   }
 
-  async #bindUnix(): Promise<Deno.UnixListener | undefined> {
-    const { unix } = this.#options;
-    if (unix === undefined) return undefined;
-    return await bindUnix(unix.path, { mode: SOCKET_MODE, ...(unix.group === undefined ? {} : { group: unix.group }) });
+  #bindUnix({ path, group }: NonNullable<InferenceServerOptions["unix"]>): Promise<Deno.UnixListener> {
+    return bindUnix(path, { mode: SOCKET_MODE, ...(group === undefined ? {} : { group }) });
   }
 
-  #listen(listener: Listener | undefined, bound: AbortSignal): void {
-    if (listener === undefined) return;
-    const close = (): void => {
-      listener.close();
-      if (listener.addr.transport === "unix") removeSocket(listener.addr.path);
-    };
-    // Unbound while it was being bound.
-    if (bound.aborted) return close();
-    bound.addEventListener("abort", close, { once: true });
+  #listen(listener: Listener, bound: AbortSignal): void {
+    bound.addEventListener("abort", () => close(listener), { once: true });
     this.#log.info("listening", { surface: this.#options.surface.name, address: nameOf(listener.addr) });
     const accepting = this.#accept(listener, bound);
     this.#accepting.add(accepting);
@@ -184,6 +178,11 @@ export class InferenceServer implements AsyncDisposable {
   #idled(): void {
     if (this.#idle !== undefined && this.#busy.length === 0) this.#idle.resolve();
   }
+}
+
+function close(listener: Listener): void {
+  listener.close();
+  if ("path" in listener.addr) removeSocket(listener.addr.path);
 }
 
 /** Frames are small, and each is awaited. */

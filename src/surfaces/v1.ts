@@ -38,14 +38,17 @@ const DEFAULT_MAX_TOKENS = 1000;
 
 /** The largest count the engine's native side can hold; nothing real comes near it. */
 const MAX_INT32 = 2 ** 31 - 1;
-/** The native sampler takes a seed of 32 bits; the value of all ones means "random" there. */
-const MAX_SEED = 2 ** 32 - 2;
 
 const TEMPERATURE: Range = { min: 0, max: 2, text: "a number from 0 to 2" };
 const TOP_P: Range = { min: 0, max: 1, aboveMin: true, text: "a number above 0 and at most 1" };
 const TOP_K: Range = { min: 0, max: MAX_INT32, text: `an integer from 0 to ${MAX_INT32}` };
 const MAX_TOKENS: Range = { min: 1, max: Number.MAX_VALUE, text: "an integer of at least 1" };
-const SEED: Range = { min: 0, max: MAX_SEED, text: `an integer from 0 to ${MAX_SEED}` };
+/** What JSON numbers carry exactly: another seed would be taken for its neighbour. */
+const SEED: Range = {
+  min: Number.MIN_SAFE_INTEGER,
+  max: Number.MAX_SAFE_INTEGER,
+  text: `an integer from ${Number.MIN_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`,
+};
 const ROLES = `"system", "user" or "assistant"`;
 
 const encoder = new TextEncoder();

@@ -77,6 +77,21 @@ Deno.test("engine starts a waiting request when the one before it is cancelled",
   assertEquals(engine.eventsOf(third), []);
 });
 
+Deno.test(
+  "engine goes on when it is told to end, for the daemon drains",
+  { ignore: Deno.build.os === "windows" },
+  async () => {
+    await using engine = await EngineChild.start();
+    const id = await engine.ask("Hello.", ENDLESS);
+    await engine.untilEvents(id, 1);
+    engine.signal("SIGTERM");
+    await engine.send({ op: "cancel", id });
+    assertEquals((await engine.answer(QUESTION)).text, "12 + 7 = 19.");
+    engine.signal("SIGTERM");
+    assertEquals((await engine.answer(QUESTION)).text, "12 + 7 = 19.");
+  },
+);
+
 Deno.test("engine exits with 0 when stdin ends", async () => {
   for (const busy of [false, true]) {
     await using engine = await EngineChild.start();

@@ -54,8 +54,9 @@ export class EngineChild implements AsyncDisposable {
     return engine;
   }
 
-  get pid(): number {
-    return this.#child.pid;
+  /** Send it a signal. */
+  signal(signal: Deno.Signal): void {
+    this.#child.kill(signal);
   }
 
   /** Everything but steps that came so far. */

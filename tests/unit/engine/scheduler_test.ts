@@ -343,7 +343,7 @@ Deno.test("Scheduler sends text in whole characters", () => {
 function spelling(letters: string, fail?: Error): Constraint {
   let at = 0;
   return {
-    allows(token) {
+    allows(token): boolean {
       if (fail !== undefined) throw fail;
       return token === (at < letters.length ? letters.charCodeAt(at) : END);
     },

@@ -66,7 +66,7 @@ Deno.test("resolve accepts every value on the edge of its range", () => {
   for (const temperature of [0, -0, 2]) accepts({ temperature });
   for (const top_p of [Number.MIN_VALUE, 1]) accepts({ top_p });
   for (const top_k of [0, 2 ** 31 - 1]) accepts({ top_k });
-  for (const seed of [0, 2 ** 32 - 2]) accepts({ seed });
+  for (const seed of [0, -1, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]) accepts({ seed });
   for (const image_token_budget of [70, 140, 280, 560, 1120]) accepts({ image_token_budget });
   accepts({ stop: [] });
   accepts({ stop: Array(16).fill("s") });

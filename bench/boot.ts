@@ -4,7 +4,7 @@
  */
 import type { LoadGenerator } from "./load_generator.ts";
 import { processTree, residentBytes } from "./processes.ts";
-import type { Progress } from "./progress.ts";
+import type { Progress } from "../src/cli/progress.ts";
 import { storyPrompts } from "./prompts.ts";
 import { median, type Row } from "./report.ts";
 import { Inferd } from "./servers.ts";

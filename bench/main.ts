@@ -9,7 +9,7 @@ import { LoadGenerator } from "./load_generator.ts";
 import type { PeerEndpoint } from "./load_job.ts";
 import { peerFolder, PeerUnavailableError } from "./peer.ts";
 import { benchPipeline } from "./pipeline.ts";
-import { type Progress, stderrProgress } from "./progress.ts";
+import { type Progress, stderrProgress } from "../src/cli/progress.ts";
 import { isStopping, stopAll } from "./processes.ts";
 import { missedBy, ratio, type Row, table } from "./report.ts";
 

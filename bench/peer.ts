@@ -5,7 +5,7 @@
 import { fromFileUrl, join } from "@std/path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { spawn } from "./processes.ts";
-import type { Progress } from "./progress.ts";
+import type { Progress } from "../src/cli/progress.ts";
 
 const PROGRAMS = ["llama-server", "llama-bench"] as const;
 const CMAKE_FLAGS = [

@@ -194,7 +194,7 @@ class RunningDaemon implements Daemon {
   }
 
   #createBackend(config: BackendConfig): Backend {
-    if (config.kind === "mock") return new MockBackend(config);
+    if (config.kind === "mock") return new MockBackend({ ...config, parallel: this.options.parallel });
     const { modelPath } = config;
     if (modelPath === undefined) throw new Error(`Backend "${config.name}" has no model`);
     return new LlamaBackend({ ...config, modelPath, parallel: this.options.parallel }, {

@@ -51,7 +51,7 @@ export class MockBackend implements Backend {
       gpuLayers: 0,
       model: this.name,
       contextTokens: CONTEXT_TOKENS,
-      parallel: 1,
+      parallel: this.#config.parallel ?? 1,
     };
   }
 

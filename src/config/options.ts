@@ -31,6 +31,8 @@ export interface MockScript {
 export interface MockBackendConfig {
   readonly kind: "mock";
   readonly name: string;
+  /** Told to clients in `capabilities`; absent: 1. */
+  readonly parallel?: number;
   readonly script: MockScript;
 }
 

@@ -87,6 +87,7 @@ Deno.test("inferd status tells state, model and queue when the daemon is ready",
   const plain = await box.run(["status"]);
   assertEquals([plain.code, plain.stderr], [0, ""]);
   assertMatch(plain.stdout, /^state +ready\nbackend +mock on none\n/);
+  assertStringIncludes(plain.stdout, "3 requests together");
   assertStringIncludes(plain.stdout, "0 active, 0 of 7 waiting");
   const json = JSON.parse((await box.run(["status", "--json"])).stdout);
   assertEquals(json.status, "ready");

@@ -2,7 +2,7 @@
  * The two pipes to the daemon. Both are used synchronously: the engine does one thing at a time, and asynchronous reads
  * come late in a loop that seldom waits (a turn of the event loop does not look at them every time).
  */
-import type { FromEngine, ToEngine } from "./messages.ts";
+import type { EngineEvent, FromEngine, ToEngine } from "./messages.ts";
 
 /** The daemon said something that is no message. */
 export class ChannelError extends Error {
@@ -21,6 +21,13 @@ const NEWLINE = 10;
 const READ_BYTES = 64 * 1024;
 /** What is read in one go while the engine is busy; the rest comes after the next step. */
 const READS_PER_TURN = 16;
+/**
+ * Events of quick steps travel together for so many milliseconds: a message for each would keep daemon and clients busier
+ * than the model, on the same cores.
+ */
+const HOLD_MS = 2;
+/** Silence while working, in milliseconds, after which the engine says that it lives. */
+const BEAT_MS = 1000;
 const encoder = new TextEncoder();
 
 /** Messages from the daemon. */
@@ -84,6 +91,52 @@ function toMessage(line: string): ToEngine {
     throw new ChannelError("A line on the engine's stdin is not a message the engine knows");
   }
   return message as ToEngine;
+}
+
+/** Events on their way to the daemon. */
+export class Outbox {
+  readonly #send: (message: FromEngine) => void;
+  readonly #now: () => number;
+  /** Requests that have said something already: only what they say next may be held. */
+  readonly #begun = new Set<number>();
+  #held: EngineEvent[] = [];
+  #lastSent: number;
+
+  constructor(options: { readonly send?: (message: FromEngine) => void; readonly now?: () => number } = {}) {
+    this.#send = options.send ?? send;
+    this.#now = options.now ?? ((): number => performance.now());
+    this.#lastSent = this.#now();
+  }
+
+  /** What a step brought. A first or a last event of a request is never held. */
+  add(events: readonly EngineEvent[]): void {
+    let urgent = false;
+    for (const event of events) {
+      this.#held.push(event);
+      if (!("t" in event)) {
+        this.#begun.delete(event.id);
+        urgent = true;
+      } else if (!this.#begun.has(event.id)) {
+        this.#begun.add(event.id);
+        urgent = true;
+      }
+    }
+    const silence = this.#now() - this.#lastSent;
+    if (urgent || silence >= HOLD_MS) this.flush();
+    if (silence >= BEAT_MS && events.length === 0) this.#deliver({ type: "beat" });
+  }
+
+  /** Send what is held. */
+  flush(): void {
+    if (this.#held.length === 0) return;
+    this.#deliver({ type: "step", events: this.#held });
+    this.#held = [];
+  }
+
+  #deliver(message: FromEngine): void {
+    this.#send(message);
+    this.#lastSent = this.#now();
+  }
 }
 
 /** Write a message; blocks while the daemon does not read. */

@@ -40,8 +40,6 @@ const CPU_DEVICE = 0;
 const MEMORY_SHARE = 0.9;
 /** A model this large should use all threads from the first step on. */
 const LARGE_MODEL_BYTES = 0x10000000;
-/** Smaller heads are faster without flash attention. */
-const FLASH_ATTENTION_HEAD = 64;
 
 /** A context of a model. */
 export class Context implements Decoder {
@@ -173,13 +171,11 @@ export class Context implements Decoder {
 /**
  * As many cells as every sequence could use; where memory is short, fewer, shared, down to one request's.
  *
- * One memory for all sequences makes any mix of them one batch, and sharing a prefix free; flash attention passes by the
- * cells of the others. Where heads are so small that flash attention does not pay, every cell costs every sequence, so
- * each has a memory of its own.
+ * One memory for all sequences makes any mix of them one batch, and sharing a prefix free. Where attention is most of the
+ * work, passing by the cells of the others costs more than that brings, so each sequence has a memory of its own.
  */
 function createContext(library: Library, model: Model, options: ContextOptions): NonNullable<Deno.PointerValue> {
   const { llama } = library;
-  const smallHeads = model.headSize < FLASH_ATTENTION_HEAD;
   const params = llama.llama_context_default_params();
   const view = dataView(params);
   view.setUint32(CONTEXT_PARAM.batch, BATCH_TOKENS, true);
@@ -188,11 +184,10 @@ function createContext(library: Library, model: Model, options: ContextOptions):
   view.setUint32(CONTEXT_PARAM.outputsMax, options.parallel, true);
   view.setInt32(CONTEXT_PARAM.threads, options.threads, true);
   view.setInt32(CONTEXT_PARAM.threadsBatch, options.threads, true);
-  if (smallHeads) view.setInt32(CONTEXT_PARAM.flashAttention, 0, true);
   for (let share = options.parallel; share >= 1; share = Math.floor(share / 2)) {
     const cells = options.contextTokens * share;
-    if (!fitsMemory(library, model, cells)) continue;
-    view.setUint8(CONTEXT_PARAM.unified, smallHeads && share === options.parallel ? 0 : 1);
+    if (!fitsMemory(model, cells)) continue;
+    view.setUint8(CONTEXT_PARAM.unified, model.narrow && share === options.parallel ? 0 : 1);
     view.setUint32(CONTEXT_PARAM.contextCells, cells, true);
     const handle = llama.llama_init_from_model(model.handle, params);
     if (handle !== null) return handle;
@@ -207,8 +202,8 @@ function createContext(library: Library, model: Model, options: ContextOptions):
 }
 
 /** The system promises more than it has, and ends the process when it is asked to keep that. */
-function fitsMemory(library: Library, model: Model, cells: number): boolean {
-  return library.accelerator !== "cpu" || cells * model.bytesPerToken <= availableBytes() * MEMORY_SHARE;
+function fitsMemory(model: Model, cells: number): boolean {
+  return model.accelerator !== "cpu" || cells * model.bytesPerToken <= availableBytes() * MEMORY_SHARE;
 }
 
 function availableBytes(): number {

@@ -17,6 +17,7 @@ const MODEL_PARAMS = { struct: ["u64", "u64", "u64", "u64", "u64", "u64", "u64",
 const CONTEXT_PARAMS = {
   struct: [...MODEL_PARAMS.struct, ...MODEL_PARAMS.struct] as const,
 } as const;
+const GGUF_PARAMS = { struct: ["bool", "pointer"] } as const;
 const BATCH = { struct: ["i32", "pointer", "pointer", "pointer", "pointer", "pointer", "pointer"] } as const;
 
 /** Byte offsets in `llama_model_params`. */
@@ -46,12 +47,15 @@ export const BATCH_FIELD = { tokens: 0, token: 8, position: 24, sequenceCount: 3
 /** Byte offsets in `ggml_threadpool_params`, and its size. */
 export const THREADPOOL_PARAM = { threads: 512, priority: 516, poll: 520, size: 528 } as const;
 
+/** CPU variants without AVX-512, the best first. */
+const NARROW_VARIANTS = ["alderlake", "haswell"];
 const DEVICE_GPU = 1;
 const DEVICE_INTEGRATED_GPU = 2;
 const LOG_LEVEL_WARN = 3;
 const LOG_LEVEL_ERROR = 4;
 
 const GGML_SYMBOLS = {
+  ggml_backend_load: { parameters: ["buffer"], result: "pointer" },
   ggml_backend_load_all_from_path: { parameters: ["buffer"], result: "void" },
   ggml_backend_dev_count: { parameters: [], result: "usize" },
   ggml_backend_dev_get: { parameters: ["usize"], result: "pointer" },
@@ -59,6 +63,12 @@ const GGML_SYMBOLS = {
 } as const;
 
 const GGML_BASE_SYMBOLS = {
+  gguf_init_from_file: { parameters: ["buffer", GGUF_PARAMS], result: "pointer" },
+  gguf_free: { parameters: ["pointer"], result: "void" },
+  gguf_find_key: { parameters: ["pointer", "buffer"], result: "i64" },
+  gguf_get_kv_type: { parameters: ["pointer", "i64"], result: "i32" },
+  gguf_get_val_u32: { parameters: ["pointer", "i64"], result: "u32" },
+  gguf_get_val_str: { parameters: ["pointer", "i64"], result: "pointer" },
   ggml_backend_dev_type: { parameters: ["pointer"], result: "i32" },
   ggml_backend_dev_name: { parameters: ["pointer"], result: "pointer" },
   ggml_backend_dev_backend_reg: { parameters: ["pointer"], result: "pointer" },
@@ -119,8 +129,15 @@ export interface Library {
   readonly llama: Symbols<typeof LLAMA_SYMBOLS>;
   readonly ggml: Symbols<typeof GGML_SYMBOLS>;
   readonly base: Symbols<typeof GGML_BASE_SYMBOLS>;
-  /** What computes beside the CPU: `cuda`, `metal`, `vulkan`; or `cpu` if nothing does. */
-  readonly accelerator: string;
+  /**
+   * Load what computes: everything there is, and of the CPU variants the best for this machine. Called once, before a
+   * model is loaded.
+   *
+   * @param options.narrow The vectors of the model's attention are shorter than AVX-512 code takes at once, which then
+   * computes number by number; AVX2 code is up to twice as fast.
+   * @returns What computes beside the CPU: `cuda`, `metal`, `vulkan`; or `cpu` if nothing does.
+   */
+  loadBackends(options: { readonly narrow: boolean }): string;
   /** What the native code complained about first since the last call, without the name of its function. */
   takeError(): string | undefined;
   /** Loading is over: from now on the native code writes to stderr itself, which it rarely does. */
@@ -145,7 +162,7 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Open the native libraries of this platform and load the CPU variant that fits this machine.
+ * Open the native libraries of this platform.
  *
  * @throws {LibraryError} If there is none for this platform, or it is not the build this code was written for.
  */
@@ -165,14 +182,20 @@ export async function openLibrary(): Promise<Library> {
     },
   );
   llama.llama_log_set(log.pointer, null);
-  ggml.ggml_backend_load_all_from_path(cString(folder));
   llama.llama_backend_init();
   checkDefaults(llama);
   return {
     llama,
     ggml,
     base,
-    accelerator: findAccelerator(ggml, base),
+    loadBackends({ narrow }): string {
+      const loaded = narrow && NARROW_VARIANTS.some((variant) => {
+        const file = findLibrary(folder, `ggml-cpu-${variant}`);
+        return file !== undefined && ggml.ggml_backend_load(cString(file)) !== null;
+      });
+      if (!loaded) ggml.ggml_backend_load_all_from_path(cString(folder));
+      return findAccelerator(ggml, base);
+    },
     takeError(): string | undefined {
       const error = firstError;
       firstError = undefined;
@@ -196,12 +219,18 @@ async function libraryFolder(): Promise<string> {
 }
 
 /** Its name differs by system, and most carry the release of llama.cpp: `libllama.v0.4.0.so`, `llama.dll`. */
-function libraryFile(folder: string, library: string): string {
+function findLibrary(folder: string, library: string): string | undefined {
   const pattern = new RegExp(`^(lib)?${library}(\\.v[\\d.]+)?\\.(so|dylib|dll)$`);
-  for (const entry of Deno.readDirSync(folder)) {
-    if (pattern.test(entry.name)) return `${folder}/${entry.name}`;
+  for (const { name } of Deno.readDirSync(folder)) if (pattern.test(name)) return `${folder}/${name}`;
+  return undefined;
+}
+
+function libraryFile(folder: string, library: string): string {
+  const file = findLibrary(folder, library);
+  if (file === undefined) {
+    throw new LibraryError(`No "${library}" library in "${folder}" of node-llama-cpp ${LIBRARY_VERSION}`);
   }
-  throw new LibraryError(`No "${library}" library in "${folder}" of node-llama-cpp ${LIBRARY_VERSION}`);
+  return file;
 }
 
 function findAccelerator(ggml: Library["ggml"], base: Library["base"]): string {

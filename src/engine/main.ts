@@ -6,7 +6,7 @@
  * given back · 5 `ready` · 6 serve
  */
 import { Chat, PromptError } from "./chat.ts";
-import { ChannelError, Inbox, send } from "./channel.ts";
+import { ChannelError, Inbox, Outbox, send } from "./channel.ts";
 import { Context } from "./context.ts";
 import { LibraryError, openLibrary, stdinProbe } from "./library.ts";
 import { GrammarError, parseGbnf } from "./gbnf.ts";
@@ -21,8 +21,6 @@ import { usableCores } from "./threads.ts";
 const DEFAULT_CONTEXT_TOKENS = 8192;
 /** Time for throw-away decodes before `ready`, at least one of each kind. */
 const WARM_UP_MS = 30;
-/** Silence while working, in milliseconds, after which the engine says that it lives. */
-const BEAT_MS = 1000;
 
 interface Engine {
   readonly scheduler: Scheduler;
@@ -58,8 +56,8 @@ async function load(config: EngineConfig): Promise<Engine> {
     type: "ready",
     contextTokens,
     parallel,
-    accelerator: library.accelerator,
-    gpuLayers: library.accelerator === "cpu" ? 0 : Math.min(config.gpuLayers ?? Infinity, model.layers),
+    accelerator: model.accelerator,
+    gpuLayers: model.accelerator === "cpu" ? 0 : Math.min(config.gpuLayers ?? Infinity, model.layers),
     vocabulary: model.vocabularySize,
     threads,
   });
@@ -137,16 +135,12 @@ async function main(): Promise<void> {
   for (const message of others) handle(engine, message);
 
   const { scheduler } = engine;
-  let lastSent = performance.now();
+  const outbox = new Outbox();
   while (!inbox.ended) {
     const idle = !scheduler.busy;
+    if (idle) outbox.flush();
     for (const message of idle ? inbox.wait() : inbox.take()) handle(engine, message);
-    if (idle) lastSent = performance.now();
-    const events = scheduler.step();
-    if (events.length > 0) send({ type: "step", events });
-    else if (performance.now() - lastSent >= BEAT_MS) send({ type: "beat" });
-    else continue;
-    lastSent = performance.now();
+    outbox.add(scheduler.step());
   }
 }
 

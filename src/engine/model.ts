@@ -22,6 +22,8 @@ const VOCABULARY_NONE = 0;
 const VOCABULARY_SPM = 1;
 /** Room for one token's bytes; a longer one is asked for again. */
 const PIECE_BYTES = 256;
+/** Smaller heads are shorter than what AVX-512 code takes at once. */
+const NARROW_HEAD = 64;
 const F16_BYTES = 2;
 const GGUF_MAGIC = 0x46554747;
 
@@ -42,6 +44,8 @@ export class Model {
   #textBuffer = new Uint8Array(4096);
 
   readonly handle: NonNullable<Deno.PointerValue>;
+  /** What computes beside the CPU; or `cpu`. */
+  readonly accelerator: string;
   /** GGUF metadata scalars by key. */
   readonly metadata: ReadonlyMap<string, string>;
   readonly vocabularySize: number;
@@ -49,8 +53,8 @@ export class Model {
   readonly layers: number;
   /** Size of its weights. */
   readonly bytes: number;
-  /** Numbers in one attention head. */
-  readonly headSize: number;
+  /** Its attention works on short vectors. */
+  readonly narrow: boolean;
   /** Memory one token of context takes; 0 if the metadata do not tell. */
   readonly bytesPerToken: number;
   readonly named: NamedTokens;
@@ -62,10 +66,11 @@ export class Model {
   /** Bytes of the longest piece any token stands for. */
   readonly longestPiece: number;
 
-  private constructor(library: Library, handle: NonNullable<Deno.PointerValue>) {
+  private constructor(library: Library, handle: NonNullable<Deno.PointerValue>, accelerator: string) {
     const { llama } = library;
     this.#library = library;
     this.handle = handle;
+    this.accelerator = accelerator;
     const vocabulary = llama.llama_model_get_vocab(handle);
     if (vocabulary === null || llama.llama_vocab_type(vocabulary) === VOCABULARY_NONE) {
       throw new ModelError("it has no vocabulary");
@@ -80,7 +85,7 @@ export class Model {
     this.layers = llama.llama_model_n_layer(handle);
     this.bytes = Number(llama.llama_model_size(handle));
     const attention = readAttention(this.metadata);
-    this.headSize = attention.headSize;
+    this.narrow = attention.headSize < NARROW_HEAD;
     this.bytesPerToken = this.layers * attention.bytesPerLayer;
     this.named = {
       BOS: llama.llama_vocab_bos(vocabulary),
@@ -109,6 +114,7 @@ export class Model {
    */
   static load(library: Library, path: string, options: { gpuLayers?: number }): Model {
     checkFile(path);
+    const accelerator = library.loadBackends({ narrow: readHeadSize(library, path) < NARROW_HEAD });
     const params = library.llama.llama_model_default_params();
     if (options.gpuLayers !== undefined) {
       dataView(params).setInt32(MODEL_PARAM.gpuLayers, options.gpuLayers, true);
@@ -122,7 +128,7 @@ export class Model {
       );
     }
     try {
-      return new Model(library, handle);
+      return new Model(library, handle, accelerator);
     } catch (error) {
       if (error instanceof ModelError) throw new ModelError(`Cannot use "${path}": ${error.message}`);
       throw error;
@@ -225,11 +231,38 @@ function readMetadata(library: Library, model: NonNullable<Deno.PointerValue>): 
 
 function readAttention(metadata: ReadonlyMap<string, string>): { headSize: number; bytesPerLayer: number } {
   const number = (key: string): number => Number(metadata.get(`${metadata.get("general.architecture")}.${key}`)) || 0;
-  const heads = number("attention.head_count");
-  const headSize = number("attention.key_length") || number("embedding_length") / heads || Infinity;
+  const headSize = headSizeOf(number);
   const valueSize = number("attention.value_length") || headSize;
-  const keyHeads = number("attention.head_count_kv") || heads;
+  const keyHeads = number("attention.head_count_kv") || number("attention.head_count");
   return { headSize, bytesPerLayer: keyHeads === 0 ? 0 : keyHeads * (headSize + valueSize) * F16_BYTES };
+}
+
+/** Numbers in one attention head; infinite if the metadata do not tell. */
+function headSizeOf(number: (key: string) => number): number {
+  return number("attention.key_length") || number("embedding_length") / number("attention.head_count") || Infinity;
+}
+
+/** The same, of a file that is not loaded yet; infinite also if it cannot be read, which loading will tell. */
+function readHeadSize({ base }: Library, path: string): number {
+  const STRING = 8;
+  const UINT32 = 4;
+  const params = new Uint8Array(16);
+  params[0] = 1; // no_alloc
+  const file = base.gguf_init_from_file(cString(path), params);
+  if (file === null) return Infinity;
+  const find = (key: string, type: number): bigint | undefined => {
+    const index = base.gguf_find_key(file, cString(key));
+    return index >= 0n && base.gguf_get_kv_type(file, index) === type ? index : undefined;
+  };
+  const nameAt = find("general.architecture", STRING);
+  const name = nameAt === undefined ? null : base.gguf_get_val_str(file, nameAt);
+  const architecture = name === null ? "" : Deno.UnsafePointerView.getCString(name);
+  const headSize = headSizeOf((key) => {
+    const index = find(`${architecture}.${key}`, UINT32);
+    return index === undefined ? 0 : base.gguf_get_val_u32(file, index);
+  });
+  base.gguf_free(file);
+  return headSize;
 }
 
 /** Say plainly what the native loader would not: that there is no such file, or that it is something else. */

@@ -22,6 +22,11 @@ const DEFAULT_CONTEXT_TOKENS = 8192;
 /** Time for throw-away decodes before `ready`, at least one of each kind. */
 const WARM_UP_MS = 30;
 
+/** A number is over what this model has; the message is for the caller. */
+class LimitError extends Error {
+  override readonly name = "LimitError";
+}
+
 interface Engine {
   readonly scheduler: Scheduler;
   readonly model: Model;
@@ -81,7 +86,7 @@ function accept(engine: Engine, id: number, request: EngineRequest): void {
   try {
     engine.scheduler.submit(toJob(engine, id, request));
   } catch (error) {
-    const message = error instanceof PromptError || error instanceof GrammarError
+    const message = error instanceof PromptError || error instanceof GrammarError || error instanceof LimitError
       ? error.message
       : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
     send({ type: "step", events: [{ id, error: "invalid_request", message }] });
@@ -90,6 +95,10 @@ function accept(engine: Engine, id: number, request: EngineRequest): void {
 
 function toJob({ chat, model }: Engine, id: number, request: EngineRequest): Job {
   const { sampling, maxTokens, stop, grammar } = request;
+  // Only the engine knows the vocabulary.
+  if (sampling.topK > model.vocabularySize) {
+    throw new LimitError(`"top_k" must be an integer from 0 to ${model.vocabularySize}, got ${sampling.topK}`);
+  }
   // Before the prompt is made tokens, which costs more.
   const rules = grammar === undefined ? undefined : parseGbnf(grammar);
   const { tokens, endTokens, endTexts } = chat.render(request.messages);

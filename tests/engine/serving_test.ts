@@ -130,6 +130,14 @@ Deno.test("engine answers", async (t) => {
     }
   });
 
+  await t.step("top_k is refused when it is more than the vocabulary", async () => {
+    const most = await engine.answer("Hello.", { sampling: { ...DRAWN, topK: 2048 } });
+    assert(most.done !== undefined);
+    const { error } = await engine.answer("Hello.", { sampling: { ...DRAWN, topK: 2049 } });
+    assertEquals(error?.error, "invalid_request");
+    assertStringIncludes(error?.message ?? "", '"top_k" must be an integer from 0 to 2048, got 2049');
+  });
+
   await t.step("grammar is refused when it cannot be used", async () => {
     for (
       const [grammar, message] of [

@@ -22,10 +22,10 @@ const READ_BYTES = 64 * 1024;
 /** What is read in one go while the engine is busy; the rest comes after the next step. */
 const READS_PER_TURN = 16;
 /**
- * Events of quick steps travel together for so many milliseconds: a message for each would keep daemon and clients busier
- * than the model, on the same cores.
+ * Events of quick steps travel together for so many milliseconds, too few to be seen: with a message for each, daemon and
+ * clients would work all the time, on cores that compute.
  */
-const HOLD_MS = 2;
+const HOLD_MS = 10;
 /** Silence while working, in milliseconds, after which the engine says that it lives. */
 const BEAT_MS = 1000;
 const encoder = new TextEncoder();
@@ -122,8 +122,17 @@ export class Outbox {
       }
     }
     const silence = this.#now() - this.#lastSent;
-    if (urgent || silence >= HOLD_MS) this.flush();
-    if (silence >= BEAT_MS && events.length === 0) this.#deliver({ type: "beat" });
+    if (this.#held.length > 0) {
+      if (urgent || silence >= HOLD_MS) this.flush();
+    } else if (silence >= BEAT_MS) {
+      this.#deliver({ type: "beat" });
+    }
+  }
+
+  /** The request was cancelled: nothing more of it is sent. */
+  forget(id: number): void {
+    this.#begun.delete(id);
+    this.#held = this.#held.filter((event) => event.id !== id);
   }
 
   /** Send what is held. */

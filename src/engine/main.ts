@@ -28,6 +28,7 @@ class LimitError extends Error {
 }
 
 interface Engine {
+  readonly outbox: Outbox;
   readonly scheduler: Scheduler;
   readonly model: Model;
   readonly chat: Chat;
@@ -66,7 +67,7 @@ async function load(config: EngineConfig): Promise<Engine> {
     vocabulary: model.vocabularySize,
     threads,
   });
-  return { scheduler, model, chat };
+  return { outbox: new Outbox(), scheduler, model, chat };
 }
 
 /** Decode something and throw it away: pages come in, and what runs often is compiled. */
@@ -89,7 +90,7 @@ function accept(engine: Engine, id: number, request: EngineRequest): void {
     const message = error instanceof PromptError || error instanceof GrammarError || error instanceof LimitError
       ? error.message
       : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
-    send({ type: "step", events: [{ id, error: "invalid_request", message }] });
+    engine.outbox.add([{ id, error: "invalid_request", message }]);
   }
 }
 
@@ -119,11 +120,12 @@ function toJob({ chat, model }: Engine, id: number, request: EngineRequest): Job
 }
 
 function handle(engine: Engine, message: ToEngine): void {
-  const { scheduler } = engine;
+  const { outbox, scheduler } = engine;
   switch (message.op) {
     case "generate":
       return accept(engine, message.id, message.request);
     case "cancel":
+      outbox.forget(message.id);
       return scheduler.cancel(message.id);
     case "pause":
       return scheduler.pause(message.id);
@@ -143,8 +145,7 @@ async function main(): Promise<void> {
   const engine = await load(first.config);
   for (const message of others) handle(engine, message);
 
-  const { scheduler } = engine;
-  const outbox = new Outbox();
+  const { outbox, scheduler } = engine;
   while (!inbox.ended) {
     const idle = !scheduler.busy;
     if (idle) outbox.flush();

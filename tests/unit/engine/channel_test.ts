@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { ChannelError, Inbox } from "../../../src/engine/channel.ts";
+import { ChannelError, Inbox, Outbox } from "../../../src/engine/channel.ts";
+import type { FromEngine } from "../../../src/engine/messages.ts";
 
 const encoder = new TextEncoder();
 
@@ -54,4 +55,65 @@ Deno.test("Inbox throws when a line is no message", () => {
   for (const line of ["nonsense", "1", "null", "[]", '"op"', '{"op":"sing"}', "{}", ""]) {
     assertThrows(() => inboxOf(`${line}\n`).inbox.wait(), ChannelError, "engine's stdin");
   }
+});
+
+/** An outbox, what it sent, and a clock to be set. */
+function outboxAt(now: number): { outbox: Outbox; sent: FromEngine[]; clock: { now: number } } {
+  const sent: FromEngine[] = [];
+  const clock = { now };
+  return { outbox: new Outbox({ send: (message) => sent.push(message), now: () => clock.now }), sent, clock };
+}
+
+Deno.test("Outbox sends the first and the last event of a request at once, and others with it", () => {
+  const { outbox, sent } = outboxAt(0);
+  outbox.add([{ id: 1, t: "a" }]);
+  outbox.add([{ id: 1, t: "b" }]);
+  assertEquals(sent, [{ type: "step", events: [{ id: 1, t: "a" }] }]);
+  const done = { id: 2, error: "internal", message: "x" } as const;
+  outbox.add([done]);
+  assertEquals(sent[1], { type: "step", events: [{ id: 1, t: "b" }, done] });
+});
+
+Deno.test("Outbox holds events of quick steps, and sends them together after a while", () => {
+  const { outbox, sent, clock } = outboxAt(0);
+  outbox.add([{ id: 1, t: "a" }]);
+  outbox.add([{ id: 1, t: "b" }]);
+  clock.now = 9;
+  outbox.add([{ id: 1, t: "c" }]);
+  assertEquals(sent.length, 1);
+  clock.now = 10;
+  outbox.add([]);
+  assertEquals(sent[1], { type: "step", events: [{ id: 1, t: "b" }, { id: 1, t: "c" }] });
+  clock.now = 30;
+  outbox.add([{ id: 1, t: "d" }]);
+  assertEquals(sent.length, 3);
+});
+
+Deno.test("Outbox sends what it holds when it is told to, and nothing when it holds nothing", () => {
+  const { outbox, sent } = outboxAt(0);
+  outbox.add([{ id: 1, t: "a" }]);
+  outbox.add([{ id: 1, t: "b" }]);
+  outbox.flush();
+  outbox.flush();
+  assertEquals(sent.length, 2);
+});
+
+Deno.test("Outbox sends nothing more of a request when it is cancelled", () => {
+  const { outbox, sent } = outboxAt(0);
+  outbox.add([{ id: 1, t: "a" }, { id: 2, t: "a" }]);
+  outbox.add([{ id: 1, t: "b" }, { id: 2, t: "b" }]);
+  outbox.forget(1);
+  outbox.flush();
+  assertEquals(sent[1], { type: "step", events: [{ id: 2, t: "b" }] });
+});
+
+Deno.test("Outbox says that the engine lives when it works a second without an event", () => {
+  const { outbox, sent, clock } = outboxAt(0);
+  clock.now = 999;
+  outbox.add([]);
+  assertEquals(sent, []);
+  clock.now = 1000;
+  outbox.add([]);
+  outbox.add([]);
+  assertEquals(sent, [{ type: "beat" }]);
 });

@@ -65,6 +65,17 @@ export interface BackendCapabilities {
   readonly parallel: number;
 }
 
+/** What a backend can do that only answers generation v1. */
+export const ONLY_TEXT = {
+  v2: false,
+  vision: false,
+  audio: false,
+  tools: false,
+  thinking: false,
+  embed: false,
+  rerank: false,
+} as const;
+
 /**
  * Where a backend is: `loading` until first ready, `restarting` when it failed and is coming back, `down` when it has
  * given up, `stopped` after disposal.

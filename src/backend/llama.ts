@@ -15,6 +15,7 @@ import {
   type BackendState,
   BackendUnavailableError,
   type GenerationRequest,
+  ONLY_TEXT,
 } from "./backend.ts";
 import { type EngineExit, EngineProcess } from "./engine_process.ts";
 import { Generations } from "./generations.ts";
@@ -233,13 +234,7 @@ export class LlamaBackend implements Backend {
 
   #becomeReady(engine: Engine, ready: Extract<FromEngine, { type: "ready" }>): void {
     this.#capabilities = {
-      v2: false,
-      vision: false,
-      audio: false,
-      tools: false,
-      thinking: false,
-      embed: false,
-      rerank: false,
+      ...ONLY_TEXT,
       accelerator: ready.accelerator,
       gpuLayers: ready.gpuLayers,
       model: this.#config.modelName,

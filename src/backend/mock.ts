@@ -12,6 +12,7 @@ import {
   type BackendState,
   BackendUnavailableError,
   type GenerationRequest,
+  ONLY_TEXT,
 } from "./backend.ts";
 
 const DEFAULT_TOKENS: readonly string[] = ["This", " is", " a", " mock", " answer", "."];
@@ -40,13 +41,7 @@ export class MockBackend implements Backend {
   get capabilities(): BackendCapabilities | undefined {
     if (this.#state !== "ready") return undefined;
     return {
-      v2: false,
-      vision: false,
-      audio: false,
-      tools: false,
-      thinking: false,
-      embed: false,
-      rerank: false,
+      ...ONLY_TEXT,
       accelerator: "none",
       gpuLayers: 0,
       model: this.name,

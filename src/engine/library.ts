@@ -218,10 +218,16 @@ async function libraryFolder(): Promise<string> {
   return `${getBinsDir().binsDir}/${name}`;
 }
 
-/** Its name differs by system, and most carry the release of llama.cpp: `libllama.v0.4.0.so`, `llama.dll`. */
+/**
+ * Whether a file is the library of this name. It differs by system, and may carry accelerator and release:
+ * `libllama.v0.4.0.so`, `libllama.metal.v0.4.0.dylib`, `llama.dll`.
+ */
+export function isLibrary(file: string, library: string): boolean {
+  return new RegExp(`^(lib)?${library}(\\.[a-z]+)?(\\.v[\\d.]+)?\\.(so|dylib|dll)$`).test(file);
+}
+
 function findLibrary(folder: string, library: string): string | undefined {
-  const pattern = new RegExp(`^(lib)?${library}(\\.v[\\d.]+)?\\.(so|dylib|dll)$`);
-  for (const { name } of Deno.readDirSync(folder)) if (pattern.test(name)) return `${folder}/${name}`;
+  for (const { name } of Deno.readDirSync(folder)) if (isLibrary(name, library)) return `${folder}/${name}`;
   return undefined;
 }
 

@@ -3,7 +3,7 @@
  * Both ends are ours and of one version, so the messages are terse and not negotiated. All ids are numbers the
  * daemon gives; an id is used once.
  */
-import type { ChatMessage, FinishReason, Sampling } from "../backend/backend.ts";
+import type { FinishReason, GenerationRequest } from "../backend/backend.ts";
 
 /** How the engine is to load its model. First line on its stdin. */
 export interface EngineConfig {
@@ -21,14 +21,8 @@ export interface EngineConfig {
   readonly gpuLayers?: number;
 }
 
-/** One request for the engine. */
-export interface EngineRequest {
-  readonly messages: readonly ChatMessage[];
-  readonly sampling: Sampling;
-  readonly maxTokens: number;
-  readonly stop: readonly string[];
-  readonly grammar?: string;
-}
+/** One request for the engine: as the backend got it. */
+export type EngineRequest = GenerationRequest;
 
 /** Daemon → engine. */
 export type ToEngine =

@@ -35,9 +35,9 @@ const CLEARLY_WORSE = 1.3;
 const TRIAL_STEPS = 4;
 /** Milliseconds of work until another number is tried, at first and at most: the longer a choice holds, the rarer. */
 const FIRST_INTERVAL_MS = 100;
-const LONGEST_INTERVAL_MS = 60_000;
+const LONGEST_INTERVAL_MS = 30_000;
 /** Of the time, what trials may cost: on a busy machine a single step with too many threads may take a second. */
-const TRIAL_SHARE = 0.02;
+const TRIAL_SHARE = 0.05;
 /** Weight of the newest step in what is known of a choice. */
 const NEWEST = 1 / 8;
 

@@ -1,16 +1,10 @@
 /** A backend whose life the test directs: when it is ready, when it dies, when it comes back. */
-import type { BackendCapabilities, BackendNotice } from "../../src/backend/backend.ts";
+import { type BackendCapabilities, type BackendNotice, ONLY_TEXT } from "../../src/backend/backend.ts";
 import { ControlledBackend } from "./controlled_backend.ts";
 
 /** What a staged backend says it can do. */
 export const STAGED_CAPABILITIES: BackendCapabilities = {
-  v2: false,
-  vision: false,
-  audio: false,
-  tools: false,
-  thinking: false,
-  embed: false,
-  rerank: false,
+  ...ONLY_TEXT,
   accelerator: "none",
   gpuLayers: 0,
   model: "staged",

@@ -1,16 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { ADMIN_BACKLOG_EVENTS } from "@inferd/client/protocol";
 import { StatusBoard, type StatusReader } from "../../../src/admin/status.ts";
-import type { BackendCapabilities } from "../../../src/backend/backend.ts";
+import { type BackendCapabilities, ONLY_TEXT } from "../../../src/backend/backend.ts";
 
 const CAPABILITIES: BackendCapabilities = {
-  v2: false,
-  vision: false,
-  audio: false,
-  tools: false,
-  thinking: false,
-  embed: false,
-  rerank: false,
+  ...ONLY_TEXT,
   accelerator: "cpu",
   gpuLayers: 0,
   model: "inferd-tiny",

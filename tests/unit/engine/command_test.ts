@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
 import { engineCommand } from "../../../src/engine/command.ts";
-import { platformPackage } from "../../../src/engine/library.ts";
 
 Deno.test("engineCommand runs this deno on the engine, and grants no net, no write, no run and no environment", () => {
   const { command, args } = engineCommand();
@@ -13,10 +12,4 @@ Deno.test("engineCommand runs this deno on the engine, and grants no net, no wri
     "--allow-sys",
   ]);
   assert(args.includes("--no-prompt") && args.includes("--ignore-env"));
-});
-
-Deno.test("platformPackage names the package when there is one for the machine", () => {
-  assertEquals(platformPackage("linux", "x86_64"), "linux-x64");
-  assertEquals(platformPackage("darwin", "aarch64"), "mac-arm64-metal");
-  assertEquals(platformPackage("freebsd", "x86_64"), undefined);
 });

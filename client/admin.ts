@@ -257,6 +257,22 @@ export function adminAt(locate: () => UnixEndpoint): Admin {
   return new SocketAdmin(locate);
 }
 
+/** What `make` yields, while `to` aborts with `from`. (`AbortSignal.any` is younger than Node 20.) */
+async function* forwarding<T>(
+  from: AbortSignal | undefined,
+  to: AbortController,
+  make: () => AsyncGenerator<T, void, void>,
+): AsyncGenerator<T, void, void> {
+  const abort = (): void => to.abort(from?.reason);
+  if (from?.aborted) abort();
+  from?.addEventListener("abort", abort, { once: true });
+  try {
+    yield* make();
+  } finally {
+    from?.removeEventListener("abort", abort);
+  }
+}
+
 class SocketAdmin implements Admin {
   readonly #locate: () => UnixEndpoint;
 
@@ -270,8 +286,8 @@ class SocketAdmin implements Admin {
     return {
       [Symbol.asyncIterator]: () => {
         const left = new AbortController();
-        const signal = options.signal ? AbortSignal.any([options.signal, left.signal]) : left.signal;
-        return interruptible(follow(endpoint, { signal, call }), () => {
+        const events = forwarding(options.signal, left, () => follow(endpoint, { signal: left.signal, call }));
+        return interruptible(events, () => {
           left.abort(new CancelledError("The loop over the daemon's events was left"));
         });
       },

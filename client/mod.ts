@@ -1,5 +1,5 @@
 /**
- * A client for inferd, the local inference daemon. Runs in Deno and in Node (20.3 or later), over a unix socket or TCP.
+ * A client for inferd, the local inference daemon. Runs in Deno and in Node (20 or later), over a unix socket or TCP.
  *
  * @example
  * ```ts

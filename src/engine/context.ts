@@ -192,12 +192,15 @@ function createContext(library: Library, model: Model, options: ContextOptions):
     const handle = llama.llama_init_from_model(model.handle, params);
     if (handle !== null) return handle;
   }
+  const refusal = library.takeError();
+  if (refusal !== undefined) {
+    throw new ModelError(`Cannot make a context of ${options.contextTokens} tokens: ${refusal}`);
+  }
   const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 0x100000)} MiB`;
+  const needed = mebibytes(options.contextTokens * model.bytesPerToken);
   throw new ModelError(
-    `There is not enough memory for a context of ${options.contextTokens} tokens: ` + (library.takeError() ??
-      `it takes ${mebibytes(options.contextTokens * model.bytesPerToken)}, available are ${
-        mebibytes(availableBytes())
-      }`),
+    `There is not enough memory for a context of ${options.contextTokens} tokens: ` +
+      `it takes ${needed}, available are ${mebibytes(availableBytes())}`,
   );
 }
 

@@ -21,7 +21,7 @@ const GGUF_PARAMS = { struct: ["bool", "pointer"] } as const;
 const BATCH = { struct: ["i32", "pointer", "pointer", "pointer", "pointer", "pointer", "pointer"] } as const;
 
 /** Byte offsets in `llama_model_params`. */
-export const MODEL_PARAM = { gpuLayers: 16, useMmap: 24, vocabOnly: 72, useExtraBuffers: 74 } as const;
+export const MODEL_PARAM = { gpuLayers: 16, vocabOnly: 72 } as const;
 
 /** Byte offsets in `llama_context_params`. */
 export const CONTEXT_PARAM = {

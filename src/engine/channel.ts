@@ -22,10 +22,10 @@ const READ_BYTES = 64 * 1024;
 /** What is read in one go while the engine is busy; the rest comes after the next step. */
 const READS_PER_TURN = 16;
 /**
- * Events of quick steps travel together for so many milliseconds, too few to be seen: with a message for each, daemon and
- * clients would work all the time, on cores that compute.
+ * Events of steps that are quicker than this, in milliseconds, travel together: with a message for each, daemon and
+ * clients would work all the time, on cores that compute. Most models take longer for a step and are not affected.
  */
-const HOLD_MS = 10;
+export const HOLD_MS = 4;
 /** Silence while working, in milliseconds, after which the engine says that it lives. */
 const BEAT_MS = 1000;
 const encoder = new TextEncoder();

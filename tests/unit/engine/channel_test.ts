@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { ChannelError, Inbox, Outbox } from "../../../src/engine/channel.ts";
+import { ChannelError, HOLD_MS, Inbox, Outbox } from "../../../src/engine/channel.ts";
 import type { FromEngine } from "../../../src/engine/messages.ts";
 
 const encoder = new TextEncoder();
@@ -78,13 +78,13 @@ Deno.test("Outbox holds events of quick steps, and sends them together after a w
   const { outbox, sent, clock } = outboxAt(0);
   outbox.add([{ id: 1, t: "a" }]);
   outbox.add([{ id: 1, t: "b" }]);
-  clock.now = 9;
+  clock.now = HOLD_MS - 1;
   outbox.add([{ id: 1, t: "c" }]);
   assertEquals(sent.length, 1);
-  clock.now = 10;
+  clock.now = HOLD_MS;
   outbox.add([]);
   assertEquals(sent[1], { type: "step", events: [{ id: 1, t: "b" }, { id: 1, t: "c" }] });
-  clock.now = 30;
+  clock.now = 3 * HOLD_MS;
   outbox.add([{ id: 1, t: "d" }]);
   assertEquals(sent.length, 3);
 });

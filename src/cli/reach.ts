@@ -69,11 +69,13 @@ export async function reach(where: Target, say: (line: string) => void): Promise
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw usage(error);
     if (!(error instanceof ConnectError)) throw error;
-    if (where.infer.tcp !== undefined || !await loading(where, say)) throw unreachable(error);
+    const worthWaiting = error.retryable && where.infer.tcp === undefined && await loading(where, say);
+    if (!worthWaiting) throw unreachable(error);
   }
   try {
     await adminOf(where).ready({ timeoutMs: Infinity });
-    return await connect(where.infer);
+    // Who is ready can be connected to.
+    return await connect({ ...where.infer, timeoutMs: 0 });
   } catch (error) {
     throw unreachable(error);
   }
@@ -94,7 +96,7 @@ async function loading(where: Target, say: (line: string) => void): Promise<bool
   try {
     const { status } = (await adminOf(where).snapshot()).status;
     if (status === "draining") return false;
-    say(`The daemon is not ready yet (${status}), waiting`);
+    if (status !== "ready") say(`The daemon is not ready yet (${status}), waiting`);
     return true;
   } catch (error) {
     if (error instanceof ConnectError) return false;

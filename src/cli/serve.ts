@@ -13,6 +13,9 @@ const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "
   ? [["SIGINT", 130]]
   : [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]];
 
+/** Within this time, in milliseconds, a second SIGINT is the first one handed on by another process. */
+const RELAY_MS = 150;
+
 export const serve: Command = {
   name: "serve",
   usage: "[serve] [FLAGS]",
@@ -25,22 +28,25 @@ export const serve: Command = {
     const flags = parseFlags(args, machine.env, { settings: this.settings, words: 0 });
     const options = resolveOptions(flags.values, machine);
     let daemon: Daemon | undefined;
-    let asked = false;
+    let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
     const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
-      if (asked) Deno.exit(code);
-      asked = true;
+      const now = performance.now();
+      // A Ctrl-C goes to the whole terminal group, and `npx` and `deno task` hand it on: the same one comes again.
+      if (signal === "SIGINT" && asked?.by === signal && now - asked.at < RELAY_MS) return;
+      if (asked !== undefined) Deno.exit(code);
+      asked = { by: signal, at: now };
       void daemon?.drain();
     }]);
     for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
     try {
       daemon = await startDaemon(options, { dropPermissions: permissionContext(flags.values) });
       // A signal that came while there was nothing to drain yet.
-      if (asked) void daemon.drain();
+      if (asked !== undefined) void daemon.drain();
       await daemon.ready;
       await daemon.done;
       return 0;
     } catch (error) {
-      if (asked && daemon !== undefined) {
+      if (asked !== undefined && daemon !== undefined) {
         await daemon.done;
         return 0;
       }

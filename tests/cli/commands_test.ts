@@ -81,6 +81,12 @@ Deno.test("inferd generate waits when the daemon is still loading", async () => 
   await waiting.stderr.has("The daemon is not ready yet (starting), waiting");
 });
 
+Deno.test("inferd generate exits with 2 at once when the daemon is ready but its socket is elsewhere", async () => {
+  await using box = new Sandbox();
+  await using _daemon = await box.serve(MOCK);
+  assertOneLine(await box.run(["generate", "--uds", `${box.dir}/none.sock`, "hi"]), 2, "there is no such socket");
+});
+
 Deno.test("inferd status tells state, model and queue when the daemon is ready", async () => {
   await using box = new Sandbox();
   await using _daemon = await box.serve([...MOCK, "--parallel", "3", "--queue-depth", "7"]);

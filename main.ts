@@ -16,6 +16,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import("./src/cli/status.ts")).status,
   watch: async () => (await import("./src/cli/watch.ts")).watch,
   generate: async () => (await import("./src/cli/generate.ts")).generate,
+  chat: async () => (await import("./src/cli/chat.ts")).chat,
+  embed: async () => (await import("./src/cli/embed.ts")).embed,
+  rerank: async () => (await import("./src/cli/rerank.ts")).rerank,
   permissions: async () => (await import("./src/cli/permissions.ts")).permissions,
 };
 
@@ -24,7 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (first === ENGINE_ARGUMENT && Deno.build.standalone) return await runEngine();
   if (first === "--version") return print(`inferd ${config.version}\n`);
   if (first === "--help" || first === "-h" || first === "help") {
-    return print(programHelp(await Promise.all(Object.values(COMMANDS).map((load) => load()))));
+    return print(programHelp(await commands()));
   }
   const named = first !== undefined && !first.startsWith("-");
   const name = named ? first : "serve";
@@ -45,7 +48,11 @@ async function main(args: readonly string[]): Promise<number> {
       return Deno.uid();
     },
   };
-  return await command.run(rest, { machine });
+  return await command.run(rest, { machine, commands });
+}
+
+function commands(): Promise<readonly Command[]> {
+  return Promise.all(Object.values(COMMANDS).map((load) => load()));
 }
 
 /** In an executable made by `deno compile` the engine is the same program, and has its permissions to begin with. */

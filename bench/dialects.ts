@@ -1,9 +1,9 @@
 /**
- * The two protocols the load generator speaks: how a request is written and what the lines of an answer mean. Both are
+ * The protocols the load generator speaks: how a request is written and what the lines of an answer mean. All are
  * made to cost the client next to nothing: a line that is plainly text is counted by how it begins, only the others are
  * parsed.
  */
-import type { V1Frame, V1Request } from "@inferd/client/protocol";
+import type { V1Frame, V1Request, V2Request, V2ServerFrame } from "@inferd/client/protocol";
 import type { Ending, StreamJob, Target } from "./load_job.ts";
 
 /** One protocol, for one job. */
@@ -22,6 +22,7 @@ export interface Dialect {
 const encoder = new TextEncoder();
 const REQUEST_ID = "b";
 const INFERD_TEXT = `{"id":"${REQUEST_ID}","type":"token","content":`;
+const INFERD_V2_TEXT = `{"id":"${REQUEST_ID}","type":"frame","block":{"type":"text","delta":`;
 const COMPLETION_TEXT = 'data: {"index":0,"content":"';
 const CHAT_TEXT = 'data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":"';
 
@@ -32,7 +33,15 @@ const CHAT_TEXT = 'data: {"choices":[{"finish_reason":null,"index":0,"delta":{"c
  * @returns The protocol; one for each connection.
  */
 export function dialectOf(job: StreamJob): Dialect {
-  return job.target.protocol === "inferd" ? inferd(job.target.path, job) : llamaServer(job.target, job);
+  const { target } = job;
+  switch (target.protocol) {
+    case "inferd":
+      return inferd(target.path, job);
+    case "inferd-v2":
+      return inferdV2(target.path, job);
+    case "llama-server":
+      return llamaServer(target, job);
+  }
 }
 
 /**
@@ -47,18 +56,47 @@ export function inferdRequest(prompt: string, more: Partial<V1Request> = {}): Ui
   return encoder.encode(JSON.stringify(request) + "\n");
 }
 
-function inferd(path: string, { maxTokens, sampling }: StreamJob): Dialect {
+function inferd(path: string, { maxTokens, sampling, grammar }: StreamJob): Dialect {
   const { temperature, topP, topK, seed } = sampling;
+  const bound = grammar === undefined ? {} : { grammar };
   return {
     connect: () => Deno.connect({ transport: "unix", path }),
     keepsConnections: true,
-    request: (prompt) => inferdRequest(prompt, { temperature, top_p: topP, top_k: topK, seed, max_tokens: maxTokens }),
+    request: (prompt) =>
+      inferdRequest(prompt, { temperature, top_p: topP, top_k: topK, seed, max_tokens: maxTokens, ...bound }),
     isText: (line) => line.startsWith(INFERD_TEXT),
     other(line): Ending | undefined {
       const frame: V1Frame = JSON.parse(line);
       if (frame.type === "error") throw new Error(`${frame.code}: ${frame.message}`);
       if (frame.type !== "done") throw new Error(`Unexpected frame ${line.slice(0, 200)}`);
       return { tokens: frame.usage.completion_tokens, promptTokens: frame.usage.prompt_tokens };
+    },
+  };
+}
+
+function inferdV2(path: string, { maxTokens, sampling }: StreamJob): Dialect {
+  const { temperature, topP, topK, seed } = sampling;
+  return {
+    connect: () => Deno.connect({ transport: "unix", path }),
+    keepsConnections: true,
+    request(prompt): Uint8Array {
+      const request: V2Request = {
+        id: REQUEST_ID,
+        messages: [{ role: "user", content: [{ type: "text", text: prompt }] }],
+        temperature,
+        top_p: topP,
+        top_k: topK,
+        seed,
+        max_tokens: maxTokens,
+      };
+      return encoder.encode(JSON.stringify(request) + "\n");
+    },
+    isText: (line) => line.startsWith(INFERD_V2_TEXT),
+    other(line): Ending | undefined {
+      const frame: V2ServerFrame = JSON.parse(line);
+      if (frame.type === "error") throw new Error(`${frame.code}: ${frame.message}`);
+      if (frame.type !== "done") throw new Error(`Unexpected frame ${line.slice(0, 200)}`);
+      return { tokens: frame.usage.output_tokens, promptTokens: frame.usage.input_tokens };
     },
   };
 }

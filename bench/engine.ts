@@ -101,7 +101,9 @@ export async function benchEngine(model: Model, options: EngineBenchOptions): Pr
 }
 
 /** The random model's file; written if it is not there yet. */
-async function randomModel({ cache, progress }: EngineBenchOptions): Promise<string> {
+export async function randomModel(
+  { cache, progress }: Pick<EngineBenchOptions, "cache" | "progress">,
+): Promise<string> {
   const path = join(cache, "random-203m-q8_0.gguf");
   if (await Deno.stat(path).then(() => true, () => false)) return path;
   progress.step("writing a random model");

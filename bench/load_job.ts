@@ -4,7 +4,7 @@
 
 /** Where to send requests, and in which language. */
 export type Target =
-  | { readonly protocol: "inferd"; readonly path: string }
+  | { readonly protocol: "inferd" | "inferd-v2"; readonly path: string }
   | {
     readonly protocol: "llama-server";
     readonly port: number;
@@ -35,6 +35,8 @@ export interface StreamJob {
   readonly prompts: readonly (readonly string[])[];
   readonly maxTokens: number;
   readonly sampling: LoadSampling;
+  /** GBNF the answers follow; inferd's v1 only. */
+  readonly grammar?: string;
 }
 
 /** One client that is refused, time and again. */

@@ -4,16 +4,19 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { join } from "@std/path";
 import { benchBoot } from "./boot.ts";
+import { benchEncode, type Encode } from "./encode.ts";
 import { benchEngine, type Model } from "./engine.ts";
+import { benchGrammar } from "./grammar.ts";
 import { LoadGenerator } from "./load_generator.ts";
 import type { PeerEndpoint } from "./load_job.ts";
 import { peerFolder, PeerUnavailableError } from "./peer.ts";
 import { benchPipeline } from "./pipeline.ts";
 import { type Progress, stderrProgress } from "../src/cli/progress.ts";
 import { isStopping, stopAll } from "./processes.ts";
+import { benchSurfaces } from "./surfaces.ts";
 import { missedBy, ratio, type Row, table } from "./report.ts";
 
-const SECTIONS = ["random", "built-in", "pipeline", "boot"] as const;
+const SECTIONS = ["random", "built-in", "embed", "rerank", "surfaces", "grammar", "pipeline", "boot"] as const;
 const ENDPOINTS = ["chat", "completion"] as const satisfies readonly PeerEndpoint[];
 /** Somebody else is at work on this machine above this load average. */
 const IDLE_LOAD = 0.5;
@@ -25,8 +28,9 @@ Measures inferd, beside llama-server where it has a counterpart, and prints a ta
 The first run builds llama-server (git, cmake and a C++ compiler are needed; some minutes) and
 writes a model of 218 MB, both into bench/.cache.
 
-  --only SECTION    random or built-in (that model's engine; engine means both), pipeline or boot;
-                    may be given several times (default: all)
+  --only SECTION    random or built-in (that model's engine; engine means both), embed, rerank,
+                    surfaces (v2 beside v1), grammar, pipeline or boot; may be given several times
+                    (default: all)
   --rounds N        how often each thing is measured (default: 5)
   --quick           fewer rounds and shorter ones; rough figures
   --no-peer         leave llama-server out
@@ -52,6 +56,10 @@ interface Flags {
 
 function isEngine(section: Section): section is Section & Model {
   return section === "random" || section === "built-in";
+}
+
+function isEncode(section: Section): section is Section & Encode {
+  return section === "embed" || section === "rerank";
 }
 
 /** The command line is wrong; the message says how. */
@@ -106,7 +114,7 @@ interface Bench {
 
 /** The peer's folder; nothing where it is not wanted or cannot be had. */
 async function findPeer(flags: Flags, cache: string, progress: Progress): Promise<string | undefined> {
-  if (!flags.peer || !flags.sections.some(isEngine)) return undefined;
+  if (!flags.peer || !flags.sections.some((section) => isEngine(section) || isEncode(section))) return undefined;
   const given = Deno.env.get("INFERD_BENCH_PEER_DIR");
   if (given !== undefined && given !== "") return given;
   try {
@@ -120,12 +128,15 @@ async function findPeer(flags: Flags, cache: string, progress: Progress): Promis
 
 async function measure(section: Section, { flags, cache, progress, peerFolder }: Bench): Promise<Row[]> {
   const { rounds, quick, peerOnly, endpoint } = flags;
-  if (peerOnly && !isEngine(section)) return [];
+  if (peerOnly && !isEngine(section) && !isEncode(section)) return [];
   await using load = new LoadGenerator();
   const common = { rounds, quick, load, progress };
   if (section === "pipeline") return await benchPipeline(common);
   if (section === "boot") return await benchBoot(common);
+  if (section === "grammar") return await benchGrammar({ ...common, cache });
+  if (section === "surfaces") return await benchSurfaces(common);
   const peer = peerFolder === undefined ? {} : { peerFolder };
+  if (isEncode(section)) return await benchEncode(section, { ...common, ...peer, peerOnly });
   return await benchEngine(section, { ...common, ...peer, cache, peerOnly, endpoint });
 }
 

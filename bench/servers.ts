@@ -105,11 +105,16 @@ export class Inferd implements Server {
    *
    * @param args What follows `deno`.
    * @param env Further variables.
+   * @param socket The one that is waited for and asked.
    * @returns The daemon.
    */
-  static async start(args: readonly string[], env: Record<string, string> = {}): Promise<Inferd> {
+  static async start(
+    args: readonly string[],
+    env: Record<string, string> = {},
+    socket = "infer.sock",
+  ): Promise<Inferd> {
     const home = await Deno.makeTempDir({ prefix: "inferd-bench-" });
-    const path = join(home, "run", "inferd", "infer.sock");
+    const path = join(home, "run", "inferd", socket);
     await Deno.mkdir(join(home, "run"));
     const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("INFERD_"));
     const start = performance.now();
@@ -173,7 +178,8 @@ function denoDir(): Promise<string> {
   return knownDenoDir;
 }
 
-async function answering(process: Process, ask: () => Promise<boolean>): Promise<void> {
+/** Wait until a server answers, or tell that it died. */
+export async function answering(process: Process, ask: () => Promise<boolean>): Promise<void> {
   const tooLate = performance.now() + READY_TIMEOUT_MS;
   while (!(await Promise.race([process.died, ask().catch(() => false)]))) {
     if (performance.now() > tooLate) throw new Error(`A server was not ready within ${READY_TIMEOUT_MS / 1000} s`);
@@ -181,7 +187,8 @@ async function answering(process: Process, ask: () => Promise<boolean>): Promise
   }
 }
 
-function freePort(): number {
+/** A port nobody listens on. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }

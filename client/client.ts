@@ -1,21 +1,30 @@
 /**
- * A client of one daemon: connecting, and the lifetime of what was started through it.
+ * A client of one daemon, as callers see it, and connecting. What it does is `pooling_client.ts`'s.
  */
 import { type Admin, adminAt } from "./admin.ts";
+import type { Tool } from "./blocks.ts";
 import { Connection } from "./connection.ts";
-import { ClientClosedError } from "./errors.ts";
-import { ActiveGeneration, type GenerateRequest, type Generation } from "./generation.ts";
+import type { GenerateRequest, Generation } from "./generation.ts";
+import type { GenerateV2Fields, GenerateV2Request, GenerationV2 } from "./generation_v2.ts";
+import type { ObjectOptions, ObjectRequest } from "./object.ts";
 import {
   adminEndpoint,
   type CancelOptions,
+  checkSurfaces,
   type ConnectOptions,
   DEFAULT_READY_TIMEOUT_MS,
+  type Endpoint,
   endpointName,
-  inferEndpoint,
+  spawnPlan,
+  surfaceEndpoint,
   timeoutOr,
 } from "./options.ts";
-import { persist } from "./patience.ts";
+import { persist, within } from "./patience.ts";
 import { Pool } from "./pool.ts";
+import { PoolingClient } from "./pooling_client.ts";
+import type { EmbedOptions, EmbedResult, RerankOptions, RerankResult } from "./retrieval.ts";
+import type { FromSchema, JsonSchema } from "./schema.ts";
+import type { DefinedTools, RunToolsOptions, ToolDefinitions, ToolFunctions, ToolRun } from "./tool_run.ts";
 
 /**
  * A connected client. Dispose of it, or close it, when it is no longer needed.
@@ -31,7 +40,7 @@ import { Pool } from "./pool.ts";
  * ```
  */
 export interface Client extends AsyncDisposable {
-  /** Where it is connected to: `unix:<path>` or `tcp:<host>:<port>`. */
+  /** Where it was connected to first: `unix:<path>` or `tcp:<host>:<port>`. */
   readonly endpoint: string;
   /** The same daemon's admin socket. Unless `adminPath` was given it is where the environment says. */
   readonly admin: Admin;
@@ -68,6 +77,181 @@ export interface Client extends AsyncDisposable {
   generate(request: string | GenerateRequest, options?: CancelOptions): Generation;
 
   /**
+   * Ask for an answer of generation v2: where a message is of blocks, or the request has tools, a schema, attachments
+   * or a word on thinking. Connections of its own are used, to the same daemon.
+   *
+   * @param request A conversation and how to answer it. Where the tools are literals, the calls have their types.
+   * @param options `signal` cancels the request; its consumers are told the signal's reason.
+   * @returns The running request: iterate it, or ask for its result. Not a promise.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws {TypeError} If the request cannot be said in JSON, or the daemon's v2 socket cannot be named.
+   * @throws {RangeError} If the path of the daemon's v2 socket is too long.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function describe(client: Client, png: Uint8Array): Promise<string> {
+   *   return await client.generate({
+   *     messages: [{
+   *       role: "user",
+   *       content: [{ type: "image", attachmentId: "photo" }, { type: "text", text: "What is this?" }],
+   *     }],
+   *     attachments: [{ id: "photo", kind: "image", mime: "image/png", bytes: png }],
+   *   }).text();
+   * }
+   * ```
+   */
+  generate<const Tools extends readonly Tool[] = readonly Tool[]>(
+    request: GenerateV2Request<Tools>,
+    options?: CancelOptions,
+  ): GenerationV2<Tools>;
+
+  /**
+   * Ask for an answer where only the request's values tell which generation it is for: v2 if a message is of blocks or
+   * one of v2's fields is given, else v1.
+   *
+   * @param request A conversation and how to answer it.
+   * @param options `signal` cancels the request; its consumers are told the signal's reason.
+   * @returns The running request: iterate it, or ask for its result. Not a promise.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws {TypeError} If the request cannot be said in JSON, or the daemon's v2 socket cannot be named.
+   * @throws {RangeError} If the path of the daemon's v2 socket is too long.
+   */
+  generate(request: GenerateRequest | GenerateV2Fields, options?: CancelOptions): Generation | GenerationV2;
+
+  /**
+   * Ask for a value instead of text: the answer is held to a JSON Schema, and parsed.
+   *
+   * @param request A prompt, or a conversation and how to answer it.
+   * @param options The schema, and `signal` to cancel.
+   * @returns The value. Where the schema is a literal, it has its type.
+   * @throws {ObjectError} If the answer was cut off or is not JSON.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws What `GenerationV2.result` throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function ageOf(client: Client, text: string): Promise<number | undefined> {
+   *   const person = await client.generateObject(`Who is it? ${text}`, {
+   *     schema: {
+   *       type: "object",
+   *       properties: { name: { type: "string" }, age: { type: "integer" } },
+   *       required: ["name"],
+   *     },
+   *   });
+   *   return person.age;
+   * }
+   * ```
+   */
+  generateObject<const Schema extends JsonSchema>(
+    request: string | ObjectRequest,
+    options: ObjectOptions<Schema>,
+  ): Promise<FromSchema<Schema>>;
+
+  /**
+   * Ask, run the tools that the answer calls, tell the model what they said, and so on until an answer calls none.
+   * The calls of one answer run together. `toolChoice: "required"` holds for the first answer only.
+   *
+   * @param request A conversation, how to answer it, and the tools.
+   * @param functions What the tools do, by name.
+   * @param options `maxSteps`, `rethrow`, and `signal` to cancel.
+   * @returns The run: iterate it, or ask for its result. Not a promise.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws {RangeError} If `maxSteps` is less than 1.
+   * @throws {TypeError} If a function belongs to no tool, or the request cannot be said in JSON.
+   */
+  runTools<const Tools extends readonly Tool[]>(
+    request: GenerateV2Fields<Tools> & { readonly tools: Tools },
+    functions: ToolFunctions<Tools>,
+    options?: RunToolsOptions,
+  ): ToolRun<Tools>;
+
+  /**
+   * Ask, run the tools that the answer calls, tell the model what they said, and so on until an answer calls none.
+   * The calls of one answer run together. `toolChoice: "required"` holds for the first answer only.
+   *
+   * @param request A prompt or a conversation, and how to answer it.
+   * @param tools The tools by name, each with its description, the schema of its arguments and its function.
+   * @param options `maxSteps`, `rethrow`, and `signal` to cancel.
+   * @returns The run: iterate it, or ask for its result. Not a promise.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws {RangeError} If `maxSteps` is less than 1.
+   * @throws {TypeError} If the request cannot be said in JSON.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function ask(client: Client, question: string): Promise<string> {
+   *   const run = client.runTools(question, {
+   *     add: {
+   *       description: "The sum of two numbers",
+   *       inputSchema: {
+   *         type: "object",
+   *         properties: { a: { type: "number" }, b: { type: "number" } },
+   *         required: ["a", "b"],
+   *       },
+   *       run: ({ a, b }) => a + b,
+   *     },
+   *   });
+   *   return (await run.result()).text;
+   * }
+   * ```
+   */
+  runTools<const Schemas extends Readonly<Record<string, JsonSchema>>>(
+    request: string | (GenerateV2Fields & { readonly tools?: undefined }),
+    tools: ToolDefinitions<Schemas>,
+    options?: RunToolsOptions,
+  ): ToolRun<DefinedTools<Schemas>>;
+
+  /**
+   * Turn texts into vectors.
+   *
+   * @param input A text, or several.
+   * @param options `dimensions`, `task`, and `signal` to cancel.
+   * @returns The vectors, also of a single text.
+   * @throws {EmbedUnsupportedError} If no backend embeds.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws What {@linkcode Generation.result} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function similarity(client: Client, a: string, b: string): Promise<number> {
+   *   const { embeddings: [first = [], second = []] } = await client.embed([a, b], { task: "similarity" });
+   *   return first.reduce((sum, value, index) => sum + value * (second[index] ?? 0), 0);
+   * }
+   * ```
+   */
+  embed(input: string | readonly string[], options?: EmbedOptions): Promise<EmbedResult>;
+
+  /**
+   * Order documents by how well they fit a query.
+   *
+   * @param query What is looked for.
+   * @param documents Where; at most 256.
+   * @param options `topN`, and `signal` to cancel.
+   * @returns The documents, the best first.
+   * @throws {RerankUnsupportedError} If no backend reranks.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws What {@linkcode Generation.result} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function best(client: Client, query: string, documents: string[]): Promise<string | undefined> {
+   *   return (await client.rerank(query, documents, { topN: 1 })).results[0]?.document;
+   * }
+   * ```
+   */
+  rerank(query: string, documents: readonly string[], options?: RerankOptions): Promise<RerankResult>;
+
+  /**
    * Take no further requests, let those that run finish, then close. A request whose events nobody takes does not
    * finish; `close()` ends it.
    *
@@ -88,7 +272,15 @@ export interface Client extends AsyncDisposable {
  * daemon that is not there yet is waited for; what waiting does not mend (permission denied, not a socket) fails at
  * once.
  *
+ * Ready means that the socket of `surface` is there. A daemon without a model that generates has no `infer` socket: name
+ * the surface that is wanted then. The others are connected to when they are first used.
+ *
  * Over TCP a wrong API key shows at the first request, not here: the daemon just closes the connection.
+ *
+ * With `spawn`, a daemon is started where none answers; however many processes want one at once, one of them starts it.
+ * It is looked for every 100 ms for 5 s. One that lives by then but is still loading its model is waited for as any
+ * other, for `timeoutMs` from then on. In Deno this takes `--allow-run`, `--allow-env`, and reading and writing the
+ * runtime directory.
  *
  * @param options Where the daemon is, and how long to wait.
  * @returns The client.
@@ -110,71 +302,42 @@ export interface Client extends AsyncDisposable {
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const call = new Error();
-  const endpoint = inferEndpoint(options);
+  const { surface = "infer" } = options;
+  const endpoint = surfaceEndpoint(surface, options);
+  checkSurfaces(options);
   const timeoutMs = timeoutOr(options.timeoutMs, DEFAULT_READY_TIMEOUT_MS);
   const name = endpointName(endpoint);
-  const first = await persist((signal) => Connection.open(endpoint, signal), {
+  const checkDaemon = await spawnIfAsked(endpoint, options, call);
+  const first = await persist(async (signal) => {
+    await checkDaemon?.(signal);
+    return await Connection.open(endpoint, signal);
+  }, {
     what: `reach a daemon at "${name}"`,
     timeoutMs,
     signal: options.signal,
     call,
   });
   const admin = adminAt(() => adminEndpoint(options.adminPath));
-  return new PoolingClient(name, { pool: new Pool(endpoint, first), admin });
+  const pools = new Map([[surface, new Pool(endpoint, first)]]);
+  return new PoolingClient(name, { pools, endpointOf: (other) => surfaceEndpoint(other, options), admin });
 }
 
-class PoolingClient implements Client {
-  readonly endpoint: string;
-  readonly admin: Admin;
-  readonly closed: Promise<void>;
-  readonly #pool: Pool;
-  readonly #running = new Set<ActiveGeneration>();
-  #state: "open" | "draining" | "closed" = "open";
-  #resolveClosed!: () => void;
-
-  constructor(endpoint: string, parts: { readonly pool: Pool; readonly admin: Admin }) {
-    this.endpoint = endpoint;
-    this.admin = parts.admin;
-    this.#pool = parts.pool;
-    this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
-  }
-
-  generate(request: string | GenerateRequest, options: CancelOptions = {}): Generation {
-    if (this.#state !== "open") throw new ClientClosedError(`Cannot generate: the client is ${this.#state}`);
-    const generation = new ActiveGeneration(request, {
-      signal: options.signal,
-      pool: this.#pool,
-      call: new Error(),
-      onSettled: (settled) => {
-        this.#running.delete(settled);
-        this.#closeWhenDrained();
-      },
-    });
-    if (!generation.over) this.#running.add(generation);
-    return generation;
-  }
-
-  drain(): Promise<void> {
-    if (this.#state === "open") this.#state = "draining";
-    this.#closeWhenDrained();
-    return this.closed;
-  }
-
-  close(): Promise<void> {
-    if (this.#state !== "closed") {
-      this.#state = "closed";
-      this.#pool.close();
-      for (const generation of this.#running) generation.cancel(new ClientClosedError("The client was closed"));
-      this.#resolveClosed();
-    }
-    return this.closed;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  #closeWhenDrained(): void {
-    if (this.#state === "draining" && this.#running.size === 0) void this.close();
-  }
+/** Make sure that a daemon runs; what comes back looks whether it still does. */
+async function spawnIfAsked(
+  endpoint: Endpoint,
+  options: ConnectOptions,
+  call: Error,
+): Promise<((signal: AbortSignal) => Promise<void>) | undefined> {
+  if (!options.spawn) return undefined;
+  if (!("path" in endpoint)) throw new TypeError('Cannot combine "spawn" with TCP');
+  const plan = spawnPlan(options);
+  const endpoints = { ready: endpoint, admin: adminEndpoint(options.adminPath) };
+  // Loaded when it is needed: few clients start a daemon, and it costs time and, in Deno, permissions.
+  const { ensureDaemon } = await import("./spawn.ts");
+  return await within((signal) => ensureDaemon(plan, endpoints, signal), {
+    what: `start a daemon at "${endpointName(endpoint)}"`,
+    timeoutMs: Infinity,
+    signal: options.signal,
+    call,
+  });
 }

@@ -2,7 +2,8 @@
  * Everything the client throws, one class per condition, and the one place that turns a wire code into a class. Tell
  * errors apart by class, or by `code` where a daemon is newer than this client; never by text.
  */
-import type { V1ErrorCode } from "./protocol/mod.ts";
+import type { EmbedErrorCode, RerankErrorCode, V2ErrorCode } from "./protocol/mod.ts";
+import type { Message } from "./blocks.ts";
 
 /**
  * What every error of this client is. The reason of an aborted signal is thrown as it is, and wrong arguments are a
@@ -135,6 +136,66 @@ export class InternalError extends DaemonError {
   }
 }
 
+/** `attachment_unsupported`: no backend takes attachments of that kind. Do not retry. */
+export class AttachmentUnsupportedError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "AttachmentUnsupportedError";
+
+  /**
+   * Make one.
+   *
+   * @param message The daemon's sentence.
+   */
+  constructor(message: string) {
+    super("attachment_unsupported", message);
+  }
+}
+
+/** `tool_call_malformed`: the model wrote a call that cannot be read. May be retried: the next answer may be better. */
+export class ToolCallMalformedError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "ToolCallMalformedError";
+
+  /**
+   * Make one.
+   *
+   * @param message The daemon's sentence.
+   */
+  constructor(message: string) {
+    super("tool_call_malformed", message, { retryable: true });
+  }
+}
+
+/** `embed_unsupported`: no backend embeds. Do not retry. */
+export class EmbedUnsupportedError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "EmbedUnsupportedError";
+
+  /**
+   * Make one.
+   *
+   * @param message The daemon's sentence.
+   */
+  constructor(message: string) {
+    super("embed_unsupported", message);
+  }
+}
+
+/** `rerank_unsupported`: no backend reranks. Do not retry. */
+export class RerankUnsupportedError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "RerankUnsupportedError";
+
+  /**
+   * Make one.
+   *
+   * @param message The daemon's sentence.
+   */
+  constructor(message: string) {
+    super("rerank_unsupported", message);
+  }
+}
+
 /**
  * No connection could be made. `retryable` tells a daemon that is not there yet (no socket, nothing listens) from what
  * waiting does not mend (permission denied, not a socket).
@@ -221,12 +282,134 @@ export class ClientClosedError extends InferdError {
   override readonly name: string = "ClientClosedError";
 }
 
-const CLASSES: Readonly<Record<V1ErrorCode, new (message: string) => DaemonError>> = {
+/**
+ * The answer is not the value that was asked for: it was cut off, or is not JSON. `retryable` unless the tokens ran out,
+ * which more of them mend.
+ */
+export class ObjectError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "ObjectError";
+  /** What the model wrote. */
+  readonly text: string;
+  /** Why it stopped, e.g. `max_tokens`. */
+  readonly stopReason: string;
+
+  /**
+   * Make one.
+   *
+   * @param message One sentence for a person.
+   * @param options What the model wrote, why it stopped, and the cause.
+   */
+  constructor(
+    message: string,
+    options: { readonly text: string; readonly stopReason: string; readonly cause?: unknown },
+  ) {
+    super(message, { cause: options.cause, retryable: options.stopReason !== "max_tokens" });
+    this.text = options.text;
+    this.stopReason = options.stopReason;
+  }
+}
+
+/** Why a run of tools cannot go on, with the conversation as far as it came. */
+export abstract class ToolRunError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "ToolRunError";
+  /** The conversation; its last turn holds the calls that were not run. */
+  readonly messages: readonly Message[];
+
+  /**
+   * Make one.
+   *
+   * @param message One sentence for a person.
+   * @param messages The conversation.
+   */
+  constructor(message: string, messages: readonly Message[]) {
+    super(message);
+    this.messages = messages;
+  }
+}
+
+/** The model called a tool that there is no function for. */
+export class UnknownToolError extends ToolRunError {
+  /** Names the class. */
+  override readonly name: string = "UnknownToolError";
+  /** What it called. */
+  readonly tool: string;
+
+  /**
+   * Make one.
+   *
+   * @param tool What the model called.
+   * @param messages The conversation.
+   */
+  constructor(tool: string, messages: readonly Message[]) {
+    super(`The model called "${tool}", which there is no function for`, messages);
+    this.tool = tool;
+  }
+}
+
+/** The model still called tools in the last answer it was allowed. */
+export class StepLimitError extends ToolRunError {
+  /** Names the class. */
+  override readonly name: string = "StepLimitError";
+  /** How many answers there were. */
+  readonly steps: number;
+
+  /**
+   * Make one.
+   *
+   * @param steps How many answers there were.
+   * @param messages The conversation.
+   */
+  constructor(steps: number, messages: readonly Message[]) {
+    super(`The model still calls tools after ${steps} answers, and no more were allowed`, messages);
+    this.steps = steps;
+  }
+}
+
+/** The daemon did not run a dispatch request, because a call in it cannot be read. Not unchanged again. */
+export class DispatchError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "DispatchError";
+}
+
+/** A daemon was to be started and none answers. */
+export class SpawnError extends InferdError {
+  /** Names the class. */
+  override readonly name: string = "SpawnError";
+  /** What the daemon's process exited with; `null` where it has not ended, was ended by a signal, or never ran. */
+  readonly exitCode: number | null;
+  /** The last lines the daemon printed; `""` where there are none. */
+  readonly output: string;
+
+  /**
+   * Make one.
+   *
+   * @param message One sentence for a person.
+   * @param options What the process exited with, what it printed, and the cause.
+   */
+  constructor(
+    message: string,
+    options: { readonly exitCode?: number | null; readonly output?: string; readonly cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.exitCode = options.exitCode ?? null;
+    this.output = options.output ?? "";
+  }
+}
+
+type ErrorCode = V2ErrorCode | EmbedErrorCode | RerankErrorCode;
+
+const CLASSES: Readonly<Record<ErrorCode, new (message: string) => DaemonError>> = {
   queue_full: QueueFullError,
   backend_unavailable: BackendUnavailableError,
   invalid_request: InvalidRequestError,
   frame_too_large: FrameTooLargeError,
   internal: InternalError,
+  attachment_unsupported: AttachmentUnsupportedError,
+  tool_call_malformed: ToolCallMalformedError,
+  embed_unsupported: EmbedUnsupportedError,
+  rerank_unsupported: RerankUnsupportedError,
 };
 
 /**
@@ -238,7 +421,7 @@ const CLASSES: Readonly<Record<V1ErrorCode, new (message: string) => DaemonError
  */
 export function daemonError(code: string, message: string): DaemonError {
   if (!Object.hasOwn(CLASSES, code)) return new DaemonError(code, message);
-  return new CLASSES[code as V1ErrorCode](message);
+  return new CLASSES[code as ErrorCode](message);
 }
 
 /**

@@ -5,26 +5,25 @@
  */
 import type { V1Request } from "./protocol/mod.ts";
 import type { AdminEvent, CapabilitiesEvent, LoadingModelEvent } from "./admin.ts";
-import type { GenerateRequest, GenerationEvent } from "./generation.ts";
-import { type DaemonError, daemonError, ProtocolError } from "./errors.ts";
+import type { Codec, Failure, Step } from "./exchange.ts";
+import type { GenerateRequest, GenerationEvent, GenerationResult } from "./generation.ts";
+import { daemonError, ProtocolError } from "./errors.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
-
-/** An error frame, read. `ours` is false where the daemon could not tell which request it answers. */
-export interface Failure {
-  readonly type: "error";
-  readonly error: DaemonError;
-  readonly ours: boolean;
-}
+/** A JSON object, not looked into yet. */
+export type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * A request as it goes over the wire.
+ * Generation v1 on the wire.
  *
  * @param request What the caller said.
- * @param id Under which name it is answered.
- * @returns The frame; what the caller left out is left out.
+ * @returns The codec of this request.
  */
-export function v1Request(request: GenerateRequest, id: string): V1Request {
+export function v1Codec(request: GenerateRequest): Codec<GenerationEvent, GenerationResult> {
+  const { id = crypto.randomUUID() } = request;
+  return { id, frame: v1Request(request, id), read: (line) => readV1(line, id) };
+}
+
+function v1Request(request: GenerateRequest, id: string): V1Request {
   const { messages, temperature, topP, topK, maxTokens, stream, imageTokenBudget, grammar, seed, stop } = request;
   const frame: { [Key in keyof Required<V1Request>]: unknown } = {
     id,
@@ -42,26 +41,17 @@ export function v1Request(request: GenerateRequest, id: string): V1Request {
   return frame as V1Request;
 }
 
-/**
- * Read one line of a v1 answer.
- *
- * @param line The line.
- * @param id The request's id.
- * @returns The event or failure, or `undefined` for a frame type that is not known.
- * @throws {ProtocolError} If it is no v1 frame, or belongs to another request.
- */
-export function readGenerationFrame(line: string, id: string): GenerationEvent | Failure | undefined {
+function readV1(line: string, id: string): Step<GenerationEvent, GenerationResult> | undefined {
   const frame = parse(line);
   const { type } = frame;
   if (type === "token") {
     expectId(frame, id);
-    return { type, text: text(frame, "content") };
+    return { type: "event", event: { type, text: text(frame, "content") } };
   }
   if (type === "done") {
     expectId(frame, id);
     const usage = record(frame, "usage");
-    return {
-      type,
+    const result = {
       text: text(frame, "content"),
       usage: {
         promptTokens: number(usage, "prompt_tokens"),
@@ -70,7 +60,21 @@ export function readGenerationFrame(line: string, id: string): GenerationEvent |
       stopReason: text(frame, "stop_reason"),
       backend: text(frame, "backend"),
     };
+    return { type: "end", event: { type, ...result }, result };
   }
+  return readFailure(frame, id);
+}
+
+/**
+ * Read what every surface may answer.
+ *
+ * @param frame The frame.
+ * @param id The request's id.
+ * @returns The failure, or `undefined` for a frame type that is not known.
+ * @throws {ProtocolError} If it is no frame, or belongs to another request.
+ */
+export function readFailure(frame: Fields, id: string): Failure | undefined {
+  const { type } = frame;
   if (type === "error") {
     const ours = frame.id !== "";
     if (ours) expectId(frame, id);
@@ -162,7 +166,14 @@ function capabilities(frame: Fields): CapabilitiesEvent {
   };
 }
 
-function parse(line: string): Fields {
+/**
+ * Read one line.
+ *
+ * @param line The line.
+ * @returns The frame.
+ * @throws {ProtocolError} If it is no JSON object.
+ */
+export function parse(line: string): Fields {
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -173,23 +184,52 @@ function parse(line: string): Fields {
   return value;
 }
 
-function isRecord(value: unknown): value is Fields {
+/**
+ * Tell JSON objects from the rest.
+ *
+ * @param value Anything JSON can say.
+ * @returns Whether it is an object.
+ */
+export function isRecord(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function expectId(frame: Fields, id: string): void {
+/**
+ * Check that a frame is of this request.
+ *
+ * @param frame The frame.
+ * @param id The request's id.
+ * @throws {ProtocolError} If it is another's.
+ */
+export function expectId(frame: Fields, id: string): void {
   if (frame.id !== id) {
     throw new ProtocolError(`The daemon answered request ${shown(frame.id)} where ${shown(id)} was asked`);
   }
 }
 
-function text(frame: Fields, key: string): string {
+/**
+ * A field that is a string.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @returns Its value.
+ * @throws {ProtocolError} If it is something else.
+ */
+export function text(frame: Fields, key: string): string {
   const value = frame[key];
   if (typeof value !== "string") throw wrong(frame, key, "a string");
   return value;
 }
 
-function number(frame: Fields, key: string): number {
+/**
+ * A field that is a number.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @returns Its value.
+ * @throws {ProtocolError} If it is something else.
+ */
+export function number(frame: Fields, key: string): number {
   const value = frame[key];
   if (typeof value !== "number") throw wrong(frame, key, "a number");
   return value;
@@ -201,13 +241,43 @@ function flag(frame: Fields, key: string): boolean {
   return value;
 }
 
-function record(frame: Fields, key: string): Fields {
+/**
+ * A field that is an object.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @returns Its value.
+ * @throws {ProtocolError} If it is something else.
+ */
+export function record(frame: Fields, key: string): Fields {
   const value = frame[key];
   if (!isRecord(value)) throw wrong(frame, key, "an object");
   return value;
 }
 
-function wrong(frame: Fields, key: string, expected: string): ProtocolError {
+/**
+ * A field that is a list.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @returns Its value.
+ * @throws {ProtocolError} If it is something else.
+ */
+export function list(frame: Fields, key: string): readonly unknown[] {
+  const value = frame[key];
+  if (!Array.isArray(value)) throw wrong(frame, key, "a list");
+  return value;
+}
+
+/**
+ * The error for a field that is not what it has to be.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @param expected What it has to be.
+ * @returns The error.
+ */
+export function wrong(frame: Fields, key: string, expected: string): ProtocolError {
   return new ProtocolError(`The daemon sent a frame whose "${key}" is ${shown(frame[key])} and must be ${expected}`);
 }
 

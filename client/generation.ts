@@ -1,19 +1,11 @@
 /**
- * One request and its answer: the events, the result, cancelling. Decides when a connection may be used again and when
- * a request may be sent a second time; what is in a frame is `frames.ts`'s.
+ * Generation v1 as callers see it: a request of plain text, and the events of its answer.
  */
-import { MAX_FRAME_BYTES, type V1Message, type V1StopReason } from "./protocol/mod.ts";
-import { type Connection, encodeFrame } from "./connection.ts";
-import { CancelledError, FrameTooLargeError, withCallerStack } from "./errors.ts";
-import { readGenerationFrame, v1Request } from "./frames.ts";
-import { interruptible } from "./interruptible.ts";
-import type { CancelOptions } from "./options.ts";
-import type { Lease, Pool } from "./pool.ts";
+import type { V1Message, V1StopReason } from "./protocol/mod.ts";
+import { Exchange } from "./exchange.ts";
 
-/** What to generate. What is left out is the daemon's default. */
-export interface GenerateRequest {
-  /** The conversation, not empty. */
-  readonly messages: readonly Readonly<V1Message>[];
+/** How to answer, in v1 and v2. What is left out is the daemon's default. */
+export interface SamplingOptions {
   /** What the request is called in the daemon's log. Default: a random UUID. */
   readonly id?: string | undefined;
   /** 0 … 2; 0 is greedy. Default 1. */
@@ -24,16 +16,32 @@ export interface GenerateRequest {
   readonly topK?: number | undefined;
   /** At least 1. Default 1000. */
   readonly maxTokens?: number | undefined;
+  /** Makes sampling repeatable. */
+  readonly seed?: number | undefined;
+  /** At most 16 strings that end the answer; none of them is ever part of it. */
+  readonly stop?: readonly string[] | undefined;
+}
+
+/** What to generate from plain text. What is left out is the daemon's default. */
+export interface GenerateRequest extends SamplingOptions {
+  /** The conversation, not empty. */
+  readonly messages: readonly Readonly<V1Message>[];
   /** `false`: no `token` events, the whole text comes in `done`. Default `true`. */
   readonly stream?: boolean | undefined;
   /** One of 70, 140, 280, 560, 1120; carried, not used. */
   readonly imageTokenBudget?: number | undefined;
   /** A GBNF grammar the answer has to follow. */
   readonly grammar?: string | undefined;
-  /** Makes sampling repeatable. */
-  readonly seed?: number | undefined;
-  /** At most 16 strings that end the answer; none of them is ever part of it. */
-  readonly stop?: readonly string[] | undefined;
+  /** With attachments it is a `GenerateV2Request`. */
+  readonly attachments?: undefined;
+  /** With tools it is a `GenerateV2Request`. */
+  readonly tools?: undefined;
+  /** With a choice of tools it is a `GenerateV2Request`. */
+  readonly toolChoice?: undefined;
+  /** With a schema it is a `GenerateV2Request`. */
+  readonly schema?: undefined;
+  /** With a word on thinking it is a `GenerateV2Request`. */
+  readonly thinking?: undefined;
 }
 
 /** Token counts of one answer. */
@@ -128,180 +136,9 @@ export interface Generation extends AsyncIterable<GenerationEvent> {
   text(): Promise<string>;
 }
 
-/** What a running request needs. */
-export interface GenerationContext {
-  readonly pool: Pool;
-  /** Made where the call came in, for the stacks of errors. */
-  readonly call: Error;
-  /** Called once, when the request is over. */
-  readonly onSettled: (generation: ActiveGeneration) => void;
-}
-
-/** The one implementation of {@linkcode Generation}. */
-export class ActiveGeneration implements Generation {
-  readonly id: string;
-  readonly #context: GenerationContext;
-  readonly #signal: AbortSignal | undefined;
-  readonly #frame: Uint8Array;
-  readonly #outcome: Promise<GenerationResult>;
-  #resolve!: (result: GenerationResult) => void;
-  #reject!: (error: unknown) => void;
-  /** Gives up connecting. */
-  readonly #cut = new AbortController();
-  readonly #sent: Promise<Lease>;
-  #connection: Connection | undefined;
-  #consumer: "loop" | "result" | undefined;
-  #over = false;
-  #failure: { readonly error: unknown } | undefined;
-
-  /**
-   * Send a request.
-   *
-   * @param request What to generate.
-   * @param options `signal`, and what it needs.
-   * @throws {TypeError} If the request cannot be said in JSON.
-   */
-  constructor(request: string | GenerateRequest, options: CancelOptions & GenerationContext) {
-    const full = typeof request === "string" ? { messages: [{ role: "user" as const, content: request }] } : request;
-    this.id = full.id ?? crypto.randomUUID();
-    this.#frame = encodeFrame(v1Request(full, this.id));
-    this.#context = options;
-    this.#signal = options.signal;
-    this.#outcome = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    // A failure is told to whoever takes events or asks for the result; that nobody does is no crash.
-    this.#outcome.catch(() => {});
-    this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
-    if (this.#signal?.aborted) this.#onAbort();
-    const bytes = this.#frame.length - 1;
-    if (bytes > MAX_FRAME_BYTES) {
-      this.cancel(new FrameTooLargeError(`The request is ${bytes} bytes long, at most ${MAX_FRAME_BYTES} are allowed`));
-    }
-    this.#sent = this.#over ? Promise.reject(this.#failure?.error) : this.#send((signal) => this.#pool.lease(signal));
-    this.#sent.catch(() => {});
-  }
-
-  /** Whether it is answered, failed or cancelled. */
-  get over(): boolean {
-    return this.#over;
-  }
-
-  get #pool(): Pool {
-    return this.#context.pool;
-  }
-
-  /**
-   * End the request if it is not over yet; the daemon sees its connection closed.
-   *
-   * @param error What consumers are told.
-   * @returns What consumers are told: this error, or an earlier one.
-   */
-  cancel(error: unknown): unknown {
-    if (!this.#over) {
-      this.#failure = { error: withCallerStack(error, this.#context.call) };
-      this.#cut.abort();
-      this.#connection?.close();
-      this.#settle();
-      this.#reject(error);
-    }
-    return this.#failure?.error;
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<GenerationEvent, void> {
-    if (this.#consumer === "loop") throw new TypeError("Cannot iterate a generation twice");
-    if (this.#consumer === "result") {
-      throw new TypeError("Cannot iterate a generation after its result was asked for: the events are gone");
-    }
-    this.#consumer = "loop";
-    return interruptible(this.#events(), () => {
-      this.cancel(new CancelledError("The answer was cancelled: the loop over its events was left"));
-    });
-  }
-
-  result(): Promise<GenerationResult> {
-    if (this.#consumer === undefined) {
-      this.#consumer = "result";
-      void this.#drain();
-    }
-    return this.#outcome;
-  }
-
+/** The one implementation of {@linkcode Generation} and of v2's. */
+export class ActiveGeneration<Event, Result extends { readonly text: string }> extends Exchange<Event, Result> {
   async text(): Promise<string> {
     return (await this.result()).text;
-  }
-
-  readonly #onAbort = (): void => {
-    this.cancel(this.#signal?.reason);
-  };
-
-  async #drain(): Promise<void> {
-    try {
-      for await (const _event of this.#events());
-    } catch {
-      // Told by the outcome.
-    }
-  }
-
-  async #send(lend: (signal: AbortSignal) => Promise<Lease>): Promise<Lease> {
-    const lease = await lend(this.#cut.signal);
-    if (this.#over) {
-      this.#pool.release(lease.connection);
-      throw this.#failure?.error;
-    }
-    this.#connection = lease.connection;
-    lease.connection.send(this.#frame);
-    return lease;
-  }
-
-  async *#events(): AsyncGenerator<GenerationEvent, void, void> {
-    try {
-      let { connection, reused } = await this.#sent;
-      const before = connection.received;
-      for (;;) {
-        if (this.#failure !== undefined) throw this.#failure.error;
-        const line = connection.take();
-        if (line === undefined) {
-          if (await connection.fill()) continue;
-          // A connection that lay idle may have died there, and the daemon tells nobody. As not one byte of an answer
-          // came, and generating changes nothing, the request is sent again: once, on a new connection.
-          if (this.#over || !reused || connection.received !== before) throw connection.closedError();
-          connection.close();
-          ({ connection, reused } = await this.#send((signal) => this.#pool.leaseNew(signal)));
-          continue;
-        }
-        const event = connection.read(() => readGenerationFrame(line, this.id));
-        if (event === undefined) continue;
-        if (event.type === "error") {
-          // Whatever the daemon could not read, it may answer once more.
-          if (event.ours && !(event.error instanceof FrameTooLargeError)) this.#giveBack(connection);
-          throw event.error;
-        }
-        if (event.type === "token") {
-          yield event;
-          continue;
-        }
-        this.#giveBack(connection);
-        this.#settle();
-        const { text, usage, stopReason, backend } = event;
-        this.#resolve({ text, usage, stopReason, backend });
-        yield event;
-        return;
-      }
-    } catch (error) {
-      throw this.cancel(error);
-    }
-  }
-
-  #giveBack(connection: Connection): void {
-    this.#connection = undefined;
-    this.#pool.release(connection);
-  }
-
-  #settle(): void {
-    this.#over = true;
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.#context.onSettled(this);
   }
 }

@@ -22,10 +22,61 @@ export type {
   Generation,
   GenerationEvent,
   GenerationResult,
+  SamplingOptions,
   StopReason,
   TokenEvent,
   Usage,
 } from "./generation.ts";
+export type {
+  DoneV2Event,
+  GenerateV2Fields,
+  GenerateV2Request,
+  GenerationV2,
+  GenerationV2Event,
+  GenerationV2Result,
+  GenerationV2StopReason,
+  TextEvent,
+  ThinkingEvent,
+  V2Mark,
+} from "./generation_v2.ts";
+export type {
+  Attachment,
+  Block,
+  MediaBlock,
+  Message,
+  TextBlock,
+  Tool,
+  ToolChoice,
+  ToolInput,
+  ToolResultBlock,
+  ToolUse,
+  ToolUseBlock,
+} from "./blocks.ts";
+export type { FromSchema, JsonFields, JsonSchema } from "./schema.ts";
+export type { ObjectOptions, ObjectRequest } from "./object.ts";
+export {
+  type DefinedTools,
+  type RunToolsOptions,
+  tool,
+  type ToolContext,
+  type ToolDefinition,
+  type ToolDefinitions,
+  type ToolFunction,
+  type ToolFunctions,
+  type ToolResultEvent,
+  type ToolRun,
+  type ToolRunDoneEvent,
+  type ToolRunEvent,
+  type ToolRunResult,
+} from "./tool_run.ts";
+export type {
+  EmbedOptions,
+  EmbedResult,
+  PromptUsage,
+  RankedDocument,
+  RerankOptions,
+  RerankResult,
+} from "./retrieval.ts";
 export {
   type Admin,
   admin,
@@ -44,20 +95,59 @@ export {
   type StartingEvent,
   type StatusEvent,
 } from "./admin.ts";
-export type { AdminOptions, CancelOptions, ConnectOptions, TcpOptions, WaitOptions } from "./options.ts";
+export type {
+  AdminOptions,
+  CancelOptions,
+  ConnectOptions,
+  SpawnOptions,
+  SurfaceName,
+  SurfacePaths,
+  SurfacePorts,
+  TcpOptions,
+  WaitOptions,
+} from "./options.ts";
 export {
+  AttachmentUnsupportedError,
   BackendUnavailableError,
   CancelledError,
   ClientClosedError,
   ConnectError,
   ConnectionClosedError,
   DaemonError,
+  DispatchError,
+  EmbedUnsupportedError,
   FrameTooLargeError,
   InferdError,
   InternalError,
   InvalidRequestError,
+  ObjectError,
   ProtocolError,
   QueueFullError,
+  RerankUnsupportedError,
+  SpawnError,
+  StepLimitError,
   TimeoutError,
+  ToolCallMalformedError,
+  ToolRunError,
+  UnknownToolError,
 } from "./errors.ts";
-export type { QueueStatus, V1Message, V1Role, V1StopReason } from "./protocol/mod.ts";
+export {
+  dispatch,
+  type DispatchAnswer,
+  type DispatchOptions,
+  type Forwarded,
+  type ForwardOptions,
+  forwardOrLocal,
+  type LocalReason,
+} from "./dispatch.ts";
+export type {
+  DispatchResult,
+  EmbedTask,
+  Presentation,
+  QueueStatus,
+  V1Message,
+  V1Role,
+  V1StopReason,
+  V2MediaKind,
+  V2StopReason,
+} from "./protocol/mod.ts";

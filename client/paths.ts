@@ -25,7 +25,7 @@ export interface RuntimeDirectoryOptions {
 }
 
 /** The sockets a daemon has, by name. */
-export type SocketName = "admin" | "infer";
+export type SocketName = "admin" | "infer" | "infer.v2" | "infer.embed" | "infer.rerank" | "rpc";
 
 /** A TCP endpoint. */
 export interface TcpAddress {
@@ -37,6 +37,15 @@ export interface TcpAddress {
 
 /** The TCP port of generation v1 when none is named. */
 export const DEFAULT_INFER_PORT: number = 47321;
+
+/** The TCP port of generation v2 when none is named. */
+export const DEFAULT_V2_PORT: number = 47322;
+
+/** The TCP port of embeddings when none is named. */
+export const DEFAULT_EMBED_PORT: number = 47323;
+
+/** The TCP port of rerank when none is named. */
+export const DEFAULT_RERANK_PORT: number = 47324;
 
 /** The TCP host when none is named. */
 export const DEFAULT_TCP_HOSTNAME: string = "127.0.0.1";
@@ -97,8 +106,8 @@ export function socketPath(dir: string, name: SocketName): string {
  * A TCP endpoint from its text: `host:port`, `[ipv6]:port`, `host`, `:port` or `port`.
  *
  * @param text The text, as in `INFERD_TCP` or `--tcp`.
- * @returns The endpoint; what the text leaves out is {@linkcode DEFAULT_TCP_HOSTNAME} and
- * {@linkcode DEFAULT_INFER_PORT}.
+ * @param defaultPort The port where the text names none.
+ * @returns The endpoint; what the text leaves out is {@linkcode DEFAULT_TCP_HOSTNAME} and `defaultPort`.
  * @throws {TypeError} If the text is none of these.
  * @throws {RangeError} If the port is over 65535.
  *
@@ -110,13 +119,13 @@ export function socketPath(dir: string, name: SocketName): string {
  * console.assert(parseTcpAddress("localhost").port === 47321);
  * ```
  */
-export function parseTcpAddress(text: string): TcpAddress {
+export function parseTcpAddress(text: string, defaultPort: number = DEFAULT_INFER_PORT): TcpAddress {
   const parts = /^(?:\[(?<v6>[^\s[\]/]*:[^\s[\]/]*)\]|(?<name>[^\s:[\]/]*?))(?:(?:^|:)(?<port>\d+))?$/.exec(text)
     ?.groups;
   if (text === "" || parts === undefined) {
     throw new TypeError(`Cannot read ${JSON.stringify(text)} as a TCP address: it must be "host:port"`);
   }
-  const port = parts.port === undefined ? DEFAULT_INFER_PORT : Number(parts.port);
+  const port = parts.port === undefined ? defaultPort : Number(parts.port);
   if (port > 65535) {
     throw new RangeError(`Cannot read ${JSON.stringify(text)} as a TCP address: the port must be at most 65535`);
   }

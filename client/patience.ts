@@ -81,7 +81,14 @@ export async function persist<T>(
   }
 }
 
-function pause(waitMs: number, signal: AbortSignal): Promise<void> {
+/**
+ * Wait.
+ *
+ * @param waitMs How long, in milliseconds.
+ * @param signal Gives up.
+ * @throws The signal's reason, if it was aborted.
+ */
+export function pause(waitMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const giveUp = (): void => {

@@ -22,10 +22,10 @@ export class Pool {
    * @param endpoint Where connections lead.
    * @param first One that stands already.
    */
-  constructor(endpoint: Endpoint, first: Connection) {
+  constructor(endpoint: Endpoint, first?: Connection) {
     this.#endpoint = endpoint;
-    first.keepAlive(false);
-    this.#idle = [first];
+    first?.keepAlive(false);
+    this.#idle = first === undefined ? [] : [first];
   }
 
   /**

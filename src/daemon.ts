@@ -3,22 +3,38 @@
  * docs/operations.md. Builds the rooms and connects them; what they do is theirs. Signals belong to the command line.
  */
 import { abortable } from "@std/async";
+import type { QueueStatus } from "@inferd/client/protocol";
 import { AdminServer } from "./admin/server.ts";
 import { StatusBoard } from "./admin/status.ts";
-import type { Backend, BackendNotice } from "./backend/backend.ts";
+import type { Backend, BackendNotice, Service } from "./backend/backend.ts";
 import { LlamaBackend } from "./backend/llama.ts";
 import { MockBackend } from "./backend/mock.ts";
-import type { BackendConfig, DaemonOptions } from "./config/options.ts";
+import type { BackendConfig, DaemonOptions, Listen, SurfaceName } from "./config/options.ts";
 import { acquireLock } from "./lock.ts";
 import { type ActivityLog, openActivityLog } from "./log.ts";
-import { builtInModelPath } from "./models/built_in.ts";
+import { builtInModelPath, isBuiltIn } from "./models/built_in.ts";
 import { dropBootPermissions, type PermissionContext } from "./permissions.ts";
 import { Admission } from "./pipeline/admission.ts";
 import { Pipeline } from "./pipeline/handle.ts";
 import { Router } from "./pipeline/router.ts";
 import { prepareRuntimeDir } from "./runtime_dir.ts";
+import { ServedConfig } from "./served_config.ts";
+import { type Binding, Bindings } from "./server/bindings.ts";
+import { DispatchServer } from "./server/dispatch_server.ts";
 import { InferenceServer } from "./server/inference_server.ts";
+import { Dispatch } from "./surfaces/dispatch.ts";
+import { embedSurface } from "./surfaces/embed.ts";
+import { rerankSurface } from "./surfaces/rerank.ts";
+import type { Surface } from "./surfaces/surface.ts";
 import { v1Surface } from "./surfaces/v1.ts";
+import { v2Surface } from "./surfaces/v2.ts";
+
+const SURFACES: Readonly<Record<SurfaceName, Surface>> = {
+  infer: v1Surface,
+  v2: v2Surface,
+  embed: embedSurface,
+  rerank: rerankSurface,
+};
 
 /** A daemon that has its admin socket and is on its way to ready. */
 export interface Daemon extends AsyncDisposable {
@@ -37,6 +53,8 @@ export interface StartOptions {
   readonly log?: ActivityLog;
   /** Absent: made as `options.backends` says. The daemon disposes of them. */
   readonly backends?: readonly Backend[];
+  /** Milliseconds of a clock that never goes back, for the breakers. Absent: the process's. */
+  readonly now?: () => number;
   /** Given: what was needed only for booting is given back when the daemon is ready. */
   readonly dropPermissions?: PermissionContext;
 }
@@ -68,14 +86,14 @@ export async function startDaemon(options: DaemonOptions, parts: StartOptions = 
     const lock = await acquireLock(options.lockPath, Deno.pid);
     built.add(() => lock[Symbol.dispose]());
     // 4 admin socket, `starting`
-    const admission = new Admission({ active: options.parallel, depth: options.queueDepth });
-    const board = new StatusBoard({ queue: () => admission.status() });
+    const admissions = new Admissions(options);
+    const board = new StatusBoard({ queue: () => admissions.status() });
     const log = parts.log ?? openLog(options, board, built);
     log.info("starting", { pid: Deno.pid, runtime_dir: options.runtimeDir });
     const admin = new AdminServer({ path: options.adminSocket, board, log: log.for("admin") });
     built.add(() => admin[Symbol.asyncDispose]());
     await admin.bind();
-    return new RunningDaemon(options, parts, { admission, board, log, built });
+    return new RunningDaemon(options, parts, { admissions, board, log, built });
   } catch (error) {
     await built.dispose(error);
     throw error;
@@ -95,7 +113,7 @@ function openLog(options: DaemonOptions, board: StatusBoard, built: Disposers): 
 
 /** What stands when the admin socket stands. */
 interface Foundation {
-  readonly admission: Admission;
+  readonly admissions: Admissions;
   readonly board: StatusBoard;
   readonly log: ActivityLog;
   readonly built: Disposers;
@@ -114,12 +132,11 @@ class RunningDaemon implements Daemon {
   readonly #ended = Promise.withResolvers<void>();
   #backends: readonly Backend[] = [];
   #router: Router | undefined;
-  #server: InferenceServer | undefined;
-  /** Every backend has been ready once: from now on the sockets follow the backends. */
-  #booted = false;
-  #bound = false;
-  #isFollowing = false;
-  #following: Promise<void> = Promise.resolve();
+  #servers: readonly InferenceServer[] = [];
+  #dispatch: DispatchServer | undefined;
+  #served: ServedConfig | undefined;
+  /** Set once every backend has been ready: from now on the sockets follow the backends. */
+  #bindings: Bindings | undefined;
   #isReady = false;
   #ending: Promise<void> | undefined;
 
@@ -156,14 +173,15 @@ class RunningDaemon implements Daemon {
       // 6 engines: load, `capabilities`; 7 every backend ready
       const timer = setTimeout(() => this.#booting.abort(this.#timeoutError()), this.options.readyTimeoutSecs * 1000);
       try {
-        this.#build(this.#parts.backends ?? configs.map((config) => this.#createBackend(config)));
+        this.#build(this.#parts.backends ?? await Promise.all(configs.map((config) => this.#createBackend(config))));
         const starts = this.#backends.map((backend) =>
           backend.start((notice) => this.#onNotice(backend, notice), signal)
         );
         await abortable(Promise.all(starts), signal);
-        this.#booted = true;
         // 8 `ready`, bind inference sockets
-        this.#follow();
+        await this.#served?.settled();
+        this.#bindings = this.#bind();
+        this.#bindings.follow();
         await abortable(this.#firstBound.promise, signal);
       } finally {
         clearTimeout(timer);
@@ -185,7 +203,10 @@ class RunningDaemon implements Daemon {
     if (config.kind !== "llamacpp" || config.modelPath !== undefined || this.#parts.backends !== undefined) {
       return config;
     }
+    const { modelName: name } = config;
+    if (!isBuiltIn(name)) throw new Error(`Backend "${config.name}" has no model`);
     const modelPath = await builtInModelPath({
+      name,
       cacheDir: this.options.cacheDir ?? this.options.runtimeDir,
       onPhase: (phase) => this.#foundation.board.loading(phase),
       signal,
@@ -193,32 +214,92 @@ class RunningDaemon implements Daemon {
     return { ...config, modelPath };
   }
 
-  #createBackend(config: BackendConfig): Backend {
+  async #createBackend(config: BackendConfig): Promise<Backend> {
     if (config.kind === "mock") return new MockBackend({ ...config, parallel: this.options.parallel });
+    if (config.kind === "openai-compat") {
+      // Loaded where it is needed: most daemons have no use for it, and for the libraries it brings.
+      const { OpenAiBackend } = await import("./backend/openai.ts");
+      return new OpenAiBackend(config, { parallel: this.options.parallel });
+    }
     const { modelPath } = config;
     if (modelPath === undefined) throw new Error(`Backend "${config.name}" has no model`);
-    return new LlamaBackend({ ...config, modelPath, parallel: this.options.parallel }, {
+    return new LlamaBackend({ parallel: this.options.parallel, ...config, modelPath }, {
       loadTimeoutMs: this.options.readyTimeoutSecs * 1000,
     });
   }
 
   #build(backends: readonly Backend[]): void {
-    const { admission, built } = this.#foundation;
+    const { built } = this.#foundation;
     this.#backends = backends;
     for (const backend of backends) built.add(() => backend[Symbol.asyncDispose]());
     const router = this.#router = new Router(backends, {
+      ...(this.#parts.now === undefined ? {} : { now: this.#parts.now }),
       onBreaker: (backend, change) => this.#log.warn(`breaker_${change}`, { backend }),
     });
-    const { inferSocket, inferTcp, group, apiKey } = this.options;
+    this.#servers = Object.entries(SURFACES).map(([name, surface]) =>
+      this.#serve(surface, this.options.listen[name as SurfaceName], router)
+    );
+    this.#dispatch = this.#serveDispatch(router);
+  }
+
+  #serveDispatch(router: Router): DispatchServer {
+    const { admissions, board, built } = this.#foundation;
+    const { rpcSocket, namespace } = this.options;
+    const served = this.#served = new ServedConfig({
+      ...this.options,
+      log: this.#log,
+      onChange: () => this.#bindings?.follow(),
+    });
+    built.add(() => served[Symbol.asyncDispose]());
+    const pipeline = (service: Service): Pipeline =>
+      new Pipeline({ service, admission: admissions.of(service), router, log: this.#log });
+    const dispatch = new Dispatch({
+      namespace,
+      backends: this.#backends,
+      pipelines: { v1: pipeline("v1"), embed: pipeline("embed"), rerank: pipeline("rerank") },
+      configId: () => served.id,
+      state: () => board.state,
+      queue: () => admissions.status(),
+      capabilities: () => board.capabilities(),
+      modelSha256: (backend) => served.modelSha256(backend),
+    });
+    const server = new DispatchServer({ path: rpcSocket, dispatch, log: this.#log });
+    built.add(() => server[Symbol.asyncDispose]());
+    return server;
+  }
+
+  #serve(surface: Surface, { socket, tcp }: Listen, router: Router): InferenceServer {
+    const { admissions, built } = this.#foundation;
+    const { group, apiKey } = this.options;
+    const { service } = surface;
     const server = new InferenceServer({
-      surface: v1Surface,
-      pipeline: new Pipeline({ admission, router, log: this.#log }),
-      unix: { path: inferSocket, ...(group === undefined ? {} : { group }) },
-      ...(inferTcp === undefined ? {} : { tcp: { address: inferTcp, ...(apiKey === undefined ? {} : { apiKey }) } }),
+      surface,
+      pipeline: new Pipeline({ service, admission: admissions.of(service), router, log: this.#log }),
+      unix: { path: socket, ...(group === undefined ? {} : { group }) },
+      ...(tcp === undefined ? {} : { tcp: { address: tcp, ...(apiKey === undefined ? {} : { apiKey }) } }),
       log: this.#log,
     });
     built.add(() => server[Symbol.asyncDispose]());
-    this.#server = server;
+    return server;
+  }
+
+  /** Each surface on its sockets while a backend can serve it. */
+  #bind(): Bindings {
+    const { board } = this.#foundation;
+    const bindings = this.#servers.map((server): Binding => ({ server, serves: () => this.#serves(server.service) }));
+    const dispatch = this.#dispatch;
+    if (dispatch !== undefined) bindings.push({ server: dispatch, serves: () => this.#dispatches() });
+    return new Bindings(bindings, {
+      onComplete: () => {
+        board.ready();
+        this.#firstBound.resolve();
+      },
+      onFailure: (error) => {
+        this.#firstBound.reject(error);
+        // The sockets cannot stand any more where they stood: there is nothing left to be a daemon for.
+        if (this.#isReady) void this.#end(error);
+      },
+    });
   }
 
   #onNotice(backend: Backend, notice: BackendNotice): void {
@@ -230,13 +311,14 @@ class RunningDaemon implements Daemon {
       case "ready":
         this.#router?.revived(backend.name);
         board.capable(backend.name, notice.capabilities);
-        this.#follow();
+        this.#served?.ready(backend.name, notice.capabilities.contextTokens);
+        this.#bindings?.follow();
         break;
       case "restarting":
       case "down":
         this.#engineLog.warn(`backend_${notice.type}`, { backend: backend.name, reason: notice.reason });
-        if (this.#available()) break;
-        this.#follow();
+        this.#bindings?.follow();
+        if (this.#bindings?.complete) break;
         board.restarting(this.#backends.every(({ state }) => state === "down") ? "down" : "loading_model");
         break;
       case "log":
@@ -245,39 +327,14 @@ class RunningDaemon implements Daemon {
     }
   }
 
-  #available(): boolean {
-    return this.#backends.some(({ state }) => state === "ready");
+  /** Whether a backend can answer such requests now. */
+  #serves(service: Service): boolean {
+    return this.#backends.some(({ state, capabilities }) => state === "ready" && capabilities?.[service]);
   }
 
-  /** Make the sockets follow the backends: they exist exactly while somebody can answer. */
-  #follow(): void {
-    if (!this.#booted || this.#isFollowing) return;
-    this.#isFollowing = true;
-    this.#following = this.#followNow();
-  }
-
-  async #followNow(): Promise<void> {
-    try {
-      while (this.#ending === undefined && this.#bound !== this.#available()) {
-        if (this.#bound) {
-          this.#server?.unbind();
-          this.#bound = false;
-          continue;
-        }
-        await this.#server?.bind();
-        this.#bound = true;
-        if (this.#ending !== undefined || !this.#available()) continue;
-        // Only now: whoever hears it can connect.
-        this.#foundation.board.ready();
-        this.#firstBound.resolve();
-      }
-    } catch (error) {
-      this.#firstBound.reject(error);
-      // The sockets cannot stand any more where they stood: there is nothing left to be a daemon for.
-      if (this.#isReady) void this.#end(error);
-    } finally {
-      this.#isFollowing = false;
-    }
+  /** Whether dispatch has anything to offer, and can say whom it speaks for. */
+  #dispatches(): boolean {
+    return this.#served?.identified === true && this.#backends.some(({ state }) => state === "ready");
   }
 
   #timeoutError(): ReadyTimeoutError {
@@ -304,8 +361,9 @@ class RunningDaemon implements Daemon {
     const cut = new AbortController();
     const timer = setTimeout(() => cut.abort(), this.options.drainTimeoutSecs * 1000);
     try {
-      await this.#following;
-      await this.#server?.drain(cut.signal);
+      await this.#bindings?.stop();
+      const servers = this.#dispatch === undefined ? this.#servers : [...this.#servers, this.#dispatch];
+      await Promise.all(servers.map((server) => server.drain(cut.signal)));
     } catch (error) {
       failure ??= error;
     } finally {
@@ -320,6 +378,33 @@ class RunningDaemon implements Daemon {
     } catch (error) {
       this.#ended.reject(error);
     }
+  }
+}
+
+/** Places for requests: generation shares its own, whatever the surface, because it shares the models. */
+class Admissions {
+  readonly #generation: Admission;
+  readonly #embed: Admission;
+  readonly #rerank: Admission;
+
+  constructor({ parallel, queueDepth }: DaemonOptions) {
+    const places = { active: parallel, depth: queueDepth };
+    this.#generation = new Admission(places);
+    this.#embed = new Admission(places);
+    this.#rerank = new Admission(places);
+  }
+
+  of(service: Service): Admission {
+    return service === "embed" ? this.#embed : service === "rerank" ? this.#rerank : this.#generation;
+  }
+
+  /** All queues together; `depth` is that of each. */
+  status(): QueueStatus {
+    const [first, ...others] = [this.#generation, this.#embed, this.#rerank].map((admission) => admission.status());
+    return others.reduce(
+      (sum, { active, waiting }) => ({ ...sum, active: sum.active + active, waiting: sum.waiting + waiting }),
+      first as QueueStatus,
+    );
   }
 }
 

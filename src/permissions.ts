@@ -5,7 +5,7 @@
 import { dirname, join } from "@std/path";
 import type { DaemonOptions } from "./config/options.ts";
 import { LIBC_PATHS } from "./server/peer.ts";
-import { BUILT_IN_URL, builtInModelFile } from "./models/built_in.ts";
+import { BUILT_INS, builtInModelFile, isBuiltIn } from "./models/built_in.ts";
 
 /** One permission. */
 interface Need {
@@ -23,6 +23,8 @@ export interface PermissionContext {
   readonly execPath: string;
   /** Given where a path of the configuration is relative to it. */
   readonly workingDirectory?: string;
+  /** Where the configuration file is, or would be. */
+  readonly configPath?: string;
   /** For tests; absent: where the built-in model really is. */
   readonly builtInUrl?: URL;
 }
@@ -52,19 +54,45 @@ export function permissionFlags(options: DaemonOptions, context: PermissionConte
  * @returns The flags, in a fixed order.
  */
 export function clientPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  const { inferSocket, adminSocket, inferTcp } = options;
-  const sockets = [inferSocket, adminSocket];
-  const hosts = sockets.map((path) => `unix:${path}`);
-  if (inferTcp !== undefined) hosts.push(hostOf(inferTcp.hostname, inferTcp.port));
+  const sockets = [...inferenceSockets(options), options.rpcSocket, options.adminSocket];
+  const hosts = [...sockets.map((path) => `unix:${path}`), ...tcpHosts(options)];
   const list = (name: Need["name"], values: readonly string[]): Need[] =>
     values.map((value) => ({ name, value, bootOnly: false }));
   return flags([
-    ...list("read", context.workingDirectory === undefined ? sockets : [...sockets, context.workingDirectory]),
+    ...list("read", [...sockets, context.workingDirectory, context.configPath].filter((path) => path !== undefined)),
     ...list("write", sockets),
     ...list("net", hosts),
     ...list("sys", ["uid"]),
     ...list("env", context.env),
   ]);
+}
+
+/**
+ * The Deno flags that `inferd doctor` needs for such a daemon: what the daemon may do, and to look everywhere.
+ *
+ * @param options What the daemon is told.
+ * @param context As for `permissionFlags`.
+ * @returns The flags, in a fixed order.
+ */
+export function doctorPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  const list = needs(options, context).filter(({ name }) => name !== "read");
+  const own: Need[] = [
+    { name: "run", value: context.execPath, bootOnly: false },
+    // How much space is left on a disk.
+    { name: "sys", value: "statfs", bootOnly: false },
+  ];
+  return [...flags([...list, ...own]), "--allow-read"];
+}
+
+/**
+ * The flags a daemon with these options needs and this process was not given.
+ *
+ * @param options What the daemon is told.
+ * @param context As for `permissionFlags`.
+ * @returns The flags; none where nothing is missing.
+ */
+export function missingPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  return flags(needs(options, context).filter((need) => !isGranted(descriptor(need)))).slice(1);
 }
 
 function flags(list: readonly Need[]): string[] {
@@ -104,7 +132,8 @@ export function dropBootPermissions(options: DaemonOptions, context: PermissionC
 const NAMES = ["read", "write", "net", "run", "ffi", "sys", "env"] as const;
 
 function needs(options: DaemonOptions, context: PermissionContext): Need[] {
-  const { runtimeDir, lockPath, inferSocket, adminSocket, inferTcp, group, logDir } = options;
+  const { runtimeDir, lockPath, adminSocket, group, logDir } = options;
+  const sockets = [...inferenceSockets(options), options.rpcSocket];
   const pidFile = join(dirname(lockPath), "inferd.pid");
   const list: Need[] = [];
   const boot = (name: Need["name"], ...values: string[]): void => {
@@ -116,25 +145,30 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
 
   boot("read", runtimeDir, lockPath, pidFile);
   boot("write", runtimeDir, lockPath);
-  // Removed at the end, and the generation socket comes and goes with the engine.
-  keep("read", adminSocket, inferSocket, logDir);
-  keep("write", adminSocket, inferSocket, pidFile, logDir);
+  // Removed at the end, and the inference sockets come and go with the engines.
+  keep("read", adminSocket, ...sockets, logDir);
+  keep("write", adminSocket, ...sockets, pidFile, logDir);
   boot("net", `unix:${adminSocket}`);
-  keep("net", `unix:${inferSocket}`);
-  if (inferTcp !== undefined) keep("net", hostOf(inferTcp.hostname, inferTcp.port));
+  keep("net", ...sockets.map((path) => `unix:${path}`), ...tcpHosts(options));
   // A group's name is looked up each time the socket is bound.
   if (group !== undefined && !/^\d+$/.test(group)) keep("read", "/etc/group");
 
   for (const backend of options.backends) {
+    if (backend.kind === "openai-compat") {
+      keep("net", remoteHost(backend.baseUrl));
+      if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
+    }
     if (backend.kind !== "llamacpp") continue;
     keep("run", context.execPath);
     if (backend.modelPath !== undefined) {
       keep("read", backend.modelPath);
       continue;
     }
+    const { modelName: name } = backend;
+    if (!isBuiltIn(name)) continue;
     const cacheDir = options.cacheDir ?? runtimeDir;
-    const url = context.builtInUrl ?? BUILT_IN_URL;
-    keep("read", builtInModelFile(cacheDir, url));
+    const url = context.builtInUrl ?? BUILT_INS[name].url;
+    keep("read", builtInModelFile({ name, cacheDir, url }));
     if (url.protocol !== "file:") {
       boot("read", cacheDir);
       boot("write", cacheDir);
@@ -146,8 +180,23 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
   // Whether the runtime directory is ours.
   boot("sys", "uid");
   boot("env", ...context.env);
-  if (context.workingDirectory !== undefined) boot("read", context.workingDirectory);
+  for (const path of [context.workingDirectory, context.configPath, options.apiKeyFile]) {
+    if (path !== undefined) boot("read", path);
+  }
   return list;
+}
+
+function inferenceSockets({ listen }: DaemonOptions): string[] {
+  return Object.values(listen).map(({ socket }) => socket);
+}
+
+function tcpHosts({ listen }: DaemonOptions): string[] {
+  return Object.values(listen).flatMap(({ tcp }) => tcp === undefined ? [] : [hostOf(tcp.hostname, tcp.port)]);
+}
+
+function remoteHost(baseUrl: string): string {
+  const { hostname, port, protocol } = new URL(baseUrl);
+  return hostOf(hostname, Number(port) || (protocol === "https:" ? 443 : 80));
 }
 
 function hostOf(hostname: string, port: number): string {

@@ -24,3 +24,36 @@ export const IMAGE_TOKEN_BUDGETS: readonly number[] = [70, 140, 280, 560, 1120];
 
 /** How many events an admin reader may fall behind before it is disconnected. */
 export const ADMIN_BACKLOG_EVENTS: number = 256;
+
+/** The most attachments a v2 request may carry. */
+export const MAX_ATTACHMENTS: number = 32;
+
+/** The most bytes all attachments of a request may come to, decoded. */
+export const MAX_ATTACHMENT_BYTES: number = 128 * 1024 * 1024;
+
+/** The most tools a v2 request may offer. */
+export const MAX_TOOLS: number = 128;
+
+/** The largest JSON Schema of a tool or an answer, in UTF-16 units of its JSON. */
+export const MAX_SCHEMA_LENGTH: number = 256 * 1024;
+
+/** How deep values may lie in a v2 request: blocks in tool results, schemas, arguments. */
+export const MAX_DEPTH: number = 64;
+
+/** The most texts of one embeddings request. */
+export const MAX_EMBED_INPUTS: number = 2048;
+
+/** The most documents of one rerank request. */
+export const MAX_RERANK_DOCUMENTS: number = 256;
+
+/** The most bytes of UTF-8 that query and documents of a rerank request may come to. */
+export const MAX_RERANK_BYTES: number = 8 * 1024 * 1024;
+
+/** The largest dispatch frame, in bytes; the four bytes of its length are not counted. */
+export const MAX_DISPATCH_BYTES: number = 8 * 1024 * 1024;
+
+/** The most calls one dispatch request may hold. */
+export const MAX_DISPATCH_CALLS: number = 256;
+
+/** The namespace of a daemon that was not given one. */
+export const DEFAULT_NAMESPACE: string = "default";

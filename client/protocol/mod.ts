@@ -12,5 +12,9 @@
  * @module
  */
 export * from "./admin.ts";
+export * from "./dispatch.ts";
+export * from "./embed.ts";
 export * from "./limits.ts";
+export * from "./rerank.ts";
 export * from "./v1.ts";
+export * from "./v2.ts";

@@ -26,6 +26,8 @@ export class StatusBoard {
   /** By backend, in the order they became known. */
   readonly #capabilities = new Map<string, BackendCapabilities>();
   #snapshot: AdminFrame = { ...HEAD, status: "starting" };
+  /** What those who come later are told, too. */
+  #logStopped: string | undefined;
   #closed = false;
 
   constructor(options: StatusBoardOptions) {
@@ -66,7 +68,18 @@ export class StatusBoard {
 
   /** The activity log cannot be written. Never replaces the snapshot. */
   logStopped(reason: string): void {
-    this.#tell(toLine({ ...HEAD, status: "log_stopped", reason }));
+    this.#logStopped = toLine({ ...HEAD, status: "log_stopped", reason });
+    this.#tell(this.#logStopped);
+  }
+
+  /** The activity log can be written again, so that nobody else is told. */
+  logResumed(): void {
+    this.#logStopped = undefined;
+  }
+
+  /** What is known of what each backend can do, without the head every frame has. */
+  capabilities(): Omit<CapabilitiesFrame, keyof typeof HEAD | "status">[] {
+    return [...this.#capabilities].map(([backend, known]) => this.#describe(backend, known));
   }
 
   /** Listen: what is known, then what happens. */
@@ -76,6 +89,7 @@ export class StatusBoard {
       reader.push(this.#capabilitiesLine(backend, capabilities));
     }
     reader.push(toLine(this.#snapshot));
+    if (this.#logStopped !== undefined) reader.push(this.#logStopped);
     if (this.#closed) reader.end();
     else this.#readers.add(reader);
     return reader;
@@ -98,9 +112,12 @@ export class StatusBoard {
   }
 
   #capabilitiesLine(backend: string, known: BackendCapabilities): string {
-    const frame: CapabilitiesFrame = {
-      ...HEAD,
-      status: "capabilities",
+    const frame: CapabilitiesFrame = { ...HEAD, status: "capabilities", ...this.#describe(backend, known) };
+    return toLine(frame);
+  }
+
+  #describe(backend: string, known: BackendCapabilities): ReturnType<StatusBoard["capabilities"]>[number] {
+    return {
       backend,
       v2: known.v2,
       vision: known.vision,
@@ -116,7 +133,6 @@ export class StatusBoard {
       parallel: known.parallel,
       queue: this.#queue(),
     };
-    return toLine(frame);
   }
 }
 

@@ -2,12 +2,47 @@
  * What a backend is to the rest of the daemon: something that becomes ready, may fail and come back, and turns a
  * request into events. This room owns the interface, the events and the errors; it knows no wire format.
  */
-import type { LoadPhase } from "@inferd/client/protocol";
+import type { EmbedTask, LoadPhase } from "@inferd/client/protocol";
 
-/** One turn of a conversation. */
+/** What JSON calls an object. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** A part of a message that is more than text. */
+export type ContentBlock =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "media"; readonly attachment: Attachment }
+  | ToolUse
+  | { readonly type: "tool_result"; readonly toolCallId: string; readonly content: readonly ContentBlock[] };
+
+/** A call of a tool, made by the model. */
+export interface ToolUse {
+  readonly type: "tool_use";
+  readonly toolCallId: string;
+  readonly name: string;
+  readonly input: JsonObject;
+}
+
+/** An image, a sound or a film. */
+export interface Attachment {
+  readonly kind: "image" | "audio" | "video";
+  readonly mime: string;
+  /** Checked base64. */
+  readonly base64: string;
+}
+
+/** One turn of a conversation. Every tool result in it belongs to a call that stands before it. */
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";
-  readonly content: string;
+  /** A string where there is nothing but text. */
+  readonly content: string | readonly ContentBlock[];
+}
+
+/** Something the model may call. */
+export interface Tool {
+  readonly name: string;
+  readonly description: string;
+  /** JSON Schema of its arguments. */
+  readonly inputSchema: JsonObject;
 }
 
 /** How the next token is chosen. */
@@ -27,8 +62,49 @@ export interface GenerationRequest {
   readonly sampling: Sampling;
   readonly maxTokens: number;
   readonly stop: readonly string[];
-  /** GBNF. */
+  /** GBNF the whole answer has to follow; never together with tools, a schema or thinking. */
   readonly grammar?: string;
+  readonly tools: readonly Tool[];
+  /** `required` only where there are tools. */
+  readonly toolChoice: "auto" | "required" | "none";
+  /** JSON Schema the text has to follow; never together with `required`. */
+  readonly responseSchema?: JsonObject;
+  /** Whether the model is asked to think first. */
+  readonly thinking: boolean;
+}
+
+/** What a request has that asks for nothing but text. */
+export const PLAIN = { tools: [], toolChoice: "auto", thinking: false } as const;
+
+/** What a vector is for. */
+export type { EmbedTask };
+
+/** Texts to be made vectors. */
+export interface EmbedRequest {
+  readonly input: readonly string[];
+  readonly dimensions?: number;
+  readonly task?: EmbedTask;
+}
+
+/** Vectors of unit length, in the order of the texts. */
+export interface EmbedAnswer {
+  readonly vectors: readonly Float32Array[];
+  readonly dimensions: number;
+  readonly model: string;
+  readonly inputTokens: number;
+}
+
+/** Documents to be measured by a query. */
+export interface RerankRequest {
+  readonly query: string;
+  readonly documents: readonly string[];
+}
+
+/** The model's raw output for each document, in the order of the request. */
+export interface RerankAnswer {
+  readonly scores: readonly number[];
+  readonly model: string;
+  readonly inputTokens: number;
 }
 
 /** Token counts of one generation. */
@@ -39,23 +115,31 @@ export interface Usage {
   readonly cachedTokens: number;
 }
 
-/** Why a generation ended: the model said so, a stop string came, or tokens or context ran out. */
-export type FinishReason = "end" | "stop" | "length";
+/** Why a generation ended: the model said so (after calling tools, or not), a stop string came, or tokens ran out. */
+export type FinishReason = "end" | "stop" | "length" | "tool_use";
 
-/** What a generation yields: any number of texts, then one `done`. Failure is an exception, cancellation the signal. */
+/** What a generation yields: parts of the answer, then one `done`. Failure is an exception, cancellation the signal. */
 export type BackendEvent =
   | { readonly type: "text"; readonly text: string }
-  | { readonly type: "done"; readonly reason: FinishReason; readonly usage: Usage };
+  | { readonly type: "thinking"; readonly text: string }
+  | ToolUse
+  | {
+    readonly type: "done";
+    readonly reason: FinishReason;
+    readonly usage: Usage;
+    /** A call was required and did not come before the tokens ran out. */
+    readonly toolChoiceUnsatisfied?: true;
+  };
+
+/** What a backend may be asked for; each has a surface of its own. */
+export type Service = "v1" | "v2" | "embed" | "rerank";
 
 /** What a backend can do, told once it is ready. */
-export interface BackendCapabilities {
-  readonly v2: boolean;
+export interface BackendCapabilities extends Readonly<Record<Service, boolean>> {
   readonly vision: boolean;
   readonly audio: boolean;
   readonly tools: boolean;
   readonly thinking: boolean;
-  readonly embed: boolean;
-  readonly rerank: boolean;
   readonly accelerator: string;
   readonly gpuLayers: number;
   readonly model: string;
@@ -67,6 +151,7 @@ export interface BackendCapabilities {
 
 /** What a backend can do that only answers generation v1. */
 export const ONLY_TEXT = {
+  v1: true,
   v2: false,
   vision: false,
   audio: false,
@@ -121,6 +206,20 @@ export interface Backend extends AsyncDisposable {
    * @throws {BackendUnavailableError} If the backend fails before or while it answers.
    */
   generate(request: GenerationRequest, signal: AbortSignal): AsyncIterable<BackendEvent>;
+
+  /**
+   * Make texts vectors. Absent where it never can.
+   *
+   * @throws As `generate`, and {EmbedUnsupportedError} if this model cannot.
+   */
+  embed?(request: EmbedRequest, signal: AbortSignal): Promise<EmbedAnswer>;
+
+  /**
+   * Measure documents by a query. Absent where it never can.
+   *
+   * @throws As `generate`, and {RerankUnsupportedError} if this model cannot.
+   */
+  rerank?(request: RerankRequest, signal: AbortSignal): Promise<RerankAnswer>;
 }
 
 /** The caller's fault; the message is for the caller. Not counted by the breaker. */
@@ -131,4 +230,24 @@ export class InvalidRequestError extends Error {
 /** The backend's fault; the message is for the caller. Counted by the breaker. */
 export class BackendUnavailableError extends Error {
   override readonly name = "BackendUnavailableError";
+}
+
+/** The backend takes no attachments of that kind. Not counted by the breaker. */
+export class AttachmentUnsupportedError extends Error {
+  override readonly name = "AttachmentUnsupportedError";
+}
+
+/** The model wrote a call that cannot be read. Not counted by the breaker. */
+export class ToolCallMalformedError extends Error {
+  override readonly name = "ToolCallMalformedError";
+}
+
+/** Nothing here makes vectors. Not counted by the breaker. */
+export class EmbedUnsupportedError extends Error {
+  override readonly name = "EmbedUnsupportedError";
+}
+
+/** Nothing here measures documents by a query. Not counted by the breaker. */
+export class RerankUnsupportedError extends Error {
+  override readonly name = "RerankUnsupportedError";
 }

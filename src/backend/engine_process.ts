@@ -109,24 +109,28 @@ export class EngineProcess {
     const reader = this.#child.stdout.getReader({ mode: "byob" });
     const decoder = new TextDecoder();
     let buffer = new Uint8Array(READ_BYTES);
-    let rest = "";
+    // The beginning of a line, as it was read; vectors make long ones, which must not be looked through at every read.
+    let rest: string[] = [];
     try {
       for (;;) {
         const { value, done } = await reader.read(buffer);
         if (done) break;
         buffer = new Uint8Array(value.buffer);
-        const text = rest + decoder.decode(value, { stream: true });
+        const text = decoder.decode(value, { stream: true });
         let start = 0;
         for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
-          listener.onMessage(JSON.parse(text.slice(start, end)) as FromEngine);
+          rest.push(text.slice(start, end));
+          const line = rest.join("");
+          rest = [];
+          listener.onMessage(JSON.parse(line) as FromEngine);
           start = end + 1;
         }
-        rest = text.slice(start);
+        if (start < text.length) rest.push(text.slice(start));
       }
-    } catch (error) {
-      // One lost message would leave a request waiting for ever: an engine that cannot be understood is dead.
-      const cause = error instanceof Error ? error.message : String(error);
-      this.kill(`It said something that is no message (${cause})`);
+    } catch {
+      // One lost message would leave a request waiting for ever: an engine that cannot be understood is dead. What it
+      // said is not repeated: it may be a piece of an answer.
+      this.kill("It said something that is no message");
     }
     // Also an engine that closed its stdout and lives on is of no use. On one that is exiting this has no effect.
     this.#kill();

@@ -3,7 +3,14 @@
  * its reader goes. Which engine that is, and whether it lives, is `llama.ts`'s.
  */
 import type { EngineEvent, ToEngine } from "../engine/messages.ts";
-import { type BackendEvent, type GenerationRequest, InvalidRequestError } from "./backend.ts";
+import {
+  AttachmentUnsupportedError,
+  type BackendEvent,
+  type ChatMessage,
+  type GenerationRequest,
+  InvalidRequestError,
+  ToolCallMalformedError,
+} from "./backend.ts";
 import { EventQueue } from "./event_queue.ts";
 
 /** Events of one request that may wait for their reader before the engine pauses it. */
@@ -14,11 +21,15 @@ export interface GenerationsOptions {
   readonly send: (message: ToEngine) => void;
   /** Called when the first request comes, and when the last one has gone. */
   readonly onBusy: (busy: boolean) => void;
+  /** A number no other request of this engine has. */
+  readonly nextId: () => number;
 }
 
 interface Running {
   readonly queue: EventQueue<BackendEvent>;
   paused: boolean;
+  /** Calls of tools that the conversation has so far: names for further ones are counted on from there. */
+  calls: number;
   /** Stops listening to the request's signal. */
   readonly release: () => void;
 }
@@ -27,10 +38,14 @@ interface Running {
 export class Generations {
   readonly #options: GenerationsOptions;
   readonly #running = new Map<number, Running>();
-  #nextId = 1;
 
   constructor(options: GenerationsOptions) {
     this.#options = options;
+  }
+
+  /** Whether there are any. */
+  get busy(): boolean {
+    return this.#running.size > 0;
   }
 
   /** Whether the engine owes somebody something. */
@@ -41,8 +56,8 @@ export class Generations {
 
   /** Hand a request to the engine. */
   begin(request: GenerationRequest, signal: AbortSignal): AsyncIterator<BackendEvent, undefined> {
-    const { send, onBusy } = this.#options;
-    const id = this.#nextId++;
+    const { send, onBusy, nextId } = this.#options;
+    const id = nextId();
     const queue = new EventQueue<BackendEvent>({
       most: MOST_UNTAKEN_EVENTS,
       onFull: () => {
@@ -60,7 +75,12 @@ export class Generations {
       this.#cancel(id);
       queue.abort(signal.reason);
     };
-    const running: Running = { queue, paused: false, release: () => signal.removeEventListener("abort", abort) };
+    const running: Running = {
+      queue,
+      paused: false,
+      calls: countCalls(request.messages),
+      release: () => signal.removeEventListener("abort", abort),
+    };
     if (signal.aborted) {
       queue.fail(signal.reason);
       return queue;
@@ -75,8 +95,14 @@ export class Generations {
   /** What happened in one step; what is said of requests that are gone is ignored. */
   deliver(events: readonly EngineEvent[]): void {
     for (const event of events) {
-      if ("t" in event) this.#running.get(event.id)?.queue.push({ type: "text", text: event.t });
-      else this.#end(event);
+      const running = this.#running.get(event.id);
+      if (running === undefined) continue;
+      if ("t" in event) running.queue.push({ type: "text", text: event.t });
+      else if ("think" in event) running.queue.push({ type: "thinking", text: event.think });
+      else if ("call" in event) {
+        const toolCallId = `tc-${++running.calls}`;
+        running.queue.push({ type: "tool_use", toolCallId, name: event.call, input: event.input });
+      } else if ("done" in event || "error" in event) this.#end(event);
     }
   }
 
@@ -85,20 +111,19 @@ export class Generations {
     for (const id of [...this.#running.keys()]) this.#forget(id)?.queue.fail(error);
   }
 
-  #end(event: Exclude<EngineEvent, { t: string }>): void {
+  #end(event: Extract<EngineEvent, { done: unknown } | { error: unknown }>): void {
     const queue = this.#forget(event.id)?.queue;
     if (queue === undefined) return;
     if ("error" in event) {
       const { error, message } = event;
-      queue.fail(
-        error === "invalid_request" ? new InvalidRequestError(message) : new Error(`Engine failed: ${message}`),
-      );
+      queue.fail(toError(error, message));
       return;
     }
     queue.push({
       type: "done",
       reason: event.done,
       usage: { promptTokens: event.prompt, completionTokens: event.completion, cachedTokens: event.cached },
+      ...(event.unsatisfied ? { toolChoiceUnsatisfied: true } : {}),
     });
     queue.end();
   }
@@ -115,4 +140,26 @@ export class Generations {
     if (this.#running.size === 0) this.#options.onBusy(false);
     return running;
   }
+}
+
+/** What the engine says of a request that failed, as the error it is. */
+export function toError(code: Extract<EngineEvent, { error: unknown }>["error"], message: string): Error {
+  switch (code) {
+    case "invalid_request":
+      return new InvalidRequestError(message);
+    case "tool_call_malformed":
+      return new ToolCallMalformedError(message);
+    case "attachment_unsupported":
+      return new AttachmentUnsupportedError(message);
+    case "internal":
+      return new Error(`Engine failed: ${message}`);
+  }
+}
+
+function countCalls(messages: readonly ChatMessage[]): number {
+  return messages.reduce(
+    (sum, { content }) =>
+      typeof content === "string" ? sum : sum + content.filter(({ type }) => type === "tool_use").length,
+    0,
+  );
 }

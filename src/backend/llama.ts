@@ -5,7 +5,7 @@
 import { delay } from "@std/async";
 import type { LlamaBackendConfig } from "../config/options.ts";
 import { type EngineCommand, engineCommand } from "../engine/command.ts";
-import type { EngineConfig, FromEngine } from "../engine/messages.ts";
+import type { EngineConfig, FromEngine, ToEngine } from "../engine/messages.ts";
 import { checkModelFile, type FileIdentity, ModelFileError, sameFile, verifyModelFile } from "../models/model_file.ts";
 import {
   type Backend,
@@ -14,9 +14,16 @@ import {
   type BackendNotice,
   type BackendState,
   BackendUnavailableError,
+  type EmbedAnswer,
+  type EmbedRequest,
+  EmbedUnsupportedError,
   type GenerationRequest,
   ONLY_TEXT,
+  type RerankAnswer,
+  type RerankRequest,
+  RerankUnsupportedError,
 } from "./backend.ts";
+import { Encodings } from "./encodings.ts";
 import { type EngineExit, EngineProcess } from "./engine_process.ts";
 import { Generations } from "./generations.ts";
 
@@ -30,6 +37,13 @@ const HANG_LOOKS = 10;
 const CLOSE_GRACE_MS = 2_000;
 /** What the engine printed last, kept for the record of its death. */
 const STDERR_TAIL_LINES = 12;
+
+/** What a backend can do whose model was loaded for something. */
+const SERVICES = {
+  generate: { ...ONLY_TEXT, v2: true },
+  embed: { ...ONLY_TEXT, v1: false, embed: true },
+  rerank: { ...ONLY_TEXT, v1: false, rerank: true },
+} as const;
 
 /** What a llama backend needs; the model's path is known by now. */
 export type LlamaConfig = LlamaBackendConfig & { readonly parallel: number; readonly modelPath: string };
@@ -67,6 +81,7 @@ export class LlamaBackend implements Backend {
   readonly #now: () => number;
   readonly #stopping = new AbortController();
   readonly #generations: Generations;
+  readonly #encodings: Encodings;
   #notify: (notice: BackendNotice) => void = () => {};
   #state: BackendState = "loading";
   #capabilities: BackendCapabilities | undefined;
@@ -83,10 +98,14 @@ export class LlamaBackend implements Backend {
     this.#config = config;
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#generations = new Generations({
-      send: (message) => this.#engine?.process.send(message),
-      onBusy: (busy) => this.#watchForHang(busy),
-    });
+    let lastId = 0;
+    const common = {
+      send: (message: ToEngine): void => this.#engine?.process.send(message),
+      onBusy: (): void => this.#watchForHang(this.#generations.busy || this.#encodings.waiting),
+      nextId: (): number => ++lastId,
+    };
+    this.#generations = new Generations(common);
+    this.#encodings = new Encodings({ ...common, model: config.modelName });
   }
 
   get state(): BackendState {
@@ -114,12 +133,26 @@ export class LlamaBackend implements Backend {
   generate(request: GenerationRequest, signal: AbortSignal): AsyncIterable<BackendEvent> {
     return {
       [Symbol.asyncIterator]: () => {
-        if (this.#engine !== undefined) return this.#generations.begin(request, signal);
-        return failing(
-          signal.aborted ? signal.reason : new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`),
-        );
+        try {
+          this.#checkReady(signal);
+        } catch (error) {
+          return failing(error);
+        }
+        return this.#generations.begin(request, signal);
       },
     };
+  }
+
+  async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedAnswer> {
+    this.#checkReady(signal);
+    if (!this.#capabilities?.embed) throw new EmbedUnsupportedError(`Backend "${this.name}" makes no vectors`);
+    return await this.#encodings.embed(request, signal);
+  }
+
+  async rerank(request: RerankRequest, signal: AbortSignal): Promise<RerankAnswer> {
+    this.#checkReady(signal);
+    if (!this.#capabilities?.rerank) throw new RerankUnsupportedError(`Backend "${this.name}" does not rerank`);
+    return await this.#encodings.rerank(request, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -127,10 +160,20 @@ export class LlamaBackend implements Backend {
       this.#state = "stopped";
       const stopped = new BackendUnavailableError(`Backend "${this.name}" has been stopped`);
       this.#stopping.abort(stopped);
-      this.#generations.failAll(stopped);
+      this.#failAll(stopped);
     }
     await this.#engine?.process.close(CLOSE_GRACE_MS);
     await this.#work;
+  }
+
+  #checkReady(signal: AbortSignal): void {
+    signal.throwIfAborted();
+    if (this.#engine === undefined) throw new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`);
+  }
+
+  #failAll(error: Error): void {
+    this.#generations.failAll(error);
+    this.#encodings.failAll(error);
   }
 
   #watchForHang(busy: boolean): void {
@@ -142,7 +185,7 @@ export class LlamaBackend implements Backend {
   }
 
   #lookForHang(): void {
-    this.#silentLooks = this.#generations.waiting ? this.#silentLooks + 1 : 0;
+    this.#silentLooks = this.#generations.waiting || this.#encodings.waiting ? this.#silentLooks + 1 : 0;
     if (this.#silentLooks >= HANG_LOOKS) this.#engine?.process.kill("It said nothing while work was waiting");
   }
 
@@ -196,7 +239,7 @@ export class LlamaBackend implements Backend {
   }
 
   #engineConfig(): EngineConfig {
-    const { modelPath, modelName, parallel, contextTokens, threads, gpuLayers } = this.#config;
+    const { modelPath, modelName, parallel, contextTokens, threads, gpuLayers, embed, pooling, warm } = this.#config;
     return {
       modelPath,
       modelName,
@@ -204,6 +247,9 @@ export class LlamaBackend implements Backend {
       ...(contextTokens === undefined ? {} : { contextTokens }),
       ...(threads === undefined ? {} : { threads }),
       ...(gpuLayers === undefined ? {} : { gpuLayers }),
+      ...(embed === undefined ? {} : { embed }),
+      ...(pooling === undefined ? {} : { pooling }),
+      ...(warm === undefined ? {} : { warm }),
     };
   }
 
@@ -234,7 +280,9 @@ export class LlamaBackend implements Backend {
 
   #becomeReady(engine: Engine, ready: Extract<FromEngine, { type: "ready" }>): void {
     this.#capabilities = {
-      ...ONLY_TEXT,
+      ...SERVICES[ready.purpose],
+      tools: ready.tools,
+      thinking: ready.thinking,
       accelerator: ready.accelerator,
       gpuLayers: ready.gpuLayers,
       model: this.#config.modelName,
@@ -251,6 +299,7 @@ export class LlamaBackend implements Backend {
     switch (message.type) {
       case "step":
         this.#generations.deliver(message.events);
+        this.#encodings.deliver(message.events);
         break;
       case "beat":
         break;
@@ -287,7 +336,7 @@ export class LlamaBackend implements Backend {
     const signal = this.#stopping.signal;
     const died = this.#now();
     this.#state = "restarting";
-    this.#generations.failAll(
+    this.#failAll(
       new BackendUnavailableError(`The engine of backend "${this.name}" died and is being restarted`),
     );
     for (let attempt = 1; !signal.aborted; attempt++) {

@@ -1,6 +1,6 @@
 /**
  * A backend that computes nothing: it follows a script. For tests and for trying out clients; it counts words as
- * tokens and takes no notice of sampling, stop strings and grammars.
+ * tokens, and each piece of its answer as one, and takes no notice of sampling, stop strings and grammars.
  */
 import { delay } from "@std/async";
 import type { MockBackendConfig } from "../config/options.ts";
@@ -11,11 +11,20 @@ import {
   type BackendNotice,
   type BackendState,
   BackendUnavailableError,
+  type ContentBlock,
+  type EmbedAnswer,
+  type EmbedRequest,
   type GenerationRequest,
-  ONLY_TEXT,
+  InvalidRequestError,
+  type RerankAnswer,
+  type RerankRequest,
+  type Service,
+  type ToolUse,
 } from "./backend.ts";
 
 const DEFAULT_TOKENS: readonly string[] = ["This", " is", " a", " mock", " answer", "."];
+const DEFAULT_SERVICES: readonly Service[] = ["v1", "v2", "embed", "rerank"];
+const DEFAULT_DIMENSIONS = 8;
 
 /** What it says it can take, so that clients have something to show. */
 const CONTEXT_TOKENS = 8192;
@@ -40,8 +49,17 @@ export class MockBackend implements Backend {
 
   get capabilities(): BackendCapabilities | undefined {
     if (this.#state !== "ready") return undefined;
+    const { services = DEFAULT_SERVICES, vision = false, audio = false } = this.#config.script;
+    const v2 = services.includes("v2");
     return {
-      ...ONLY_TEXT,
+      v1: services.includes("v1"),
+      v2,
+      vision,
+      audio,
+      tools: v2,
+      thinking: v2,
+      embed: services.includes("embed"),
+      rerank: services.includes("rerank"),
       accelerator: "none",
       gpuLayers: 0,
       model: this.name,
@@ -59,32 +77,126 @@ export class MockBackend implements Backend {
   }
 
   async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<BackendEvent> {
-    const { tokens = DEFAULT_TOKENS, count, firstDelayMs = 0, delayMs = 0 } = this.#config.script;
-    const { failBefore = false, failAt, hangAt } = this.#config.script;
-    const scripted = count ?? tokens.length;
+    const { tokens = DEFAULT_TOKENS, count, thinking = [], hangAt } = this.#config.script;
+    await checkSchemas(request);
+    const thoughts = request.thinking ? thinking : [];
+    const calls = this.#calls(request);
+    const texts = request.toolChoice === "required" ? 0 : count ?? tokens.length;
+    const scripted = thoughts.length + texts + calls.length;
     const length = Math.min(scripted, request.maxTokens);
     for (let index = 0; index <= length; index++) {
       if (index === hangAt) await aborted(signal);
-      if (index === failAt || (failBefore && index === 0)) {
-        throw new BackendUnavailableError(`Backend "${this.name}" failed as its script says`);
-      }
+      this.#failAt(index);
       if (index === length) break;
-      const pauseMs = index === 0 ? firstDelayMs : delayMs;
-      if (pauseMs > 0) await delay(pauseMs, { signal });
-      else if (index % TOKENS_PER_TURN === TOKENS_PER_TURN - 1) await turn();
+      const pause = this.#pause(index, signal);
+      if (pause !== undefined) await pause;
       signal.throwIfAborted();
-      yield { type: "text", text: count === undefined ? tokens[index] ?? "" : `${index} ` };
+      const thought = thoughts[index];
+      const at = index - thoughts.length;
+      const call = calls[at - texts];
+      if (thought !== undefined) yield { type: "thinking", text: thought };
+      else if (call !== undefined) yield call;
+      else yield { type: "text", text: count === undefined ? tokens[at] ?? "" : `${at} ` };
     }
+    const cut = length < scripted;
     yield {
       type: "done",
-      reason: length < scripted ? "length" : "end",
+      reason: cut ? "length" : calls.length > 0 ? "tool_use" : "end",
       usage: { promptTokens: countWords(request), completionTokens: length, cachedTokens: 0 },
+      ...(request.toolChoice === "required" && length <= thoughts.length ? { toolChoiceUnsatisfied: true } : {}),
+    };
+  }
+
+  async embed({ input, dimensions, task }: EmbedRequest, signal: AbortSignal): Promise<EmbedAnswer> {
+    const own = this.#config.script.dimensions ?? DEFAULT_DIMENSIONS;
+    if (dimensions !== undefined && dimensions > own) {
+      throw new InvalidRequestError(`"dimensions" must be at most ${own}, got ${dimensions}`);
+    }
+    await this.#begin(signal);
+    const prefix = task === undefined ? "" : `${task} `;
+    return {
+      vectors: input.map((text) => vectorOf(prefix + text, own).slice(0, dimensions)).map(toUnitLength),
+      dimensions: dimensions ?? own,
+      model: this.name,
+      inputTokens: input.reduce((sum, text) => sum + wordsOf(text).length, 0),
+    };
+  }
+
+  async rerank({ query, documents }: RerankRequest, signal: AbortSignal): Promise<RerankAnswer> {
+    await this.#begin(signal);
+    const wanted = new Set(wordsOf(query));
+    const texts = documents.map(wordsOf);
+    return {
+      scores: texts.map((words) => wanted.intersection(new Set(words)).size),
+      model: this.name,
+      inputTokens: texts.reduce((sum, words) => sum + wanted.size + words.length, 0),
     };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#state = "stopped";
     return Promise.resolve();
+  }
+
+  /** What the script says to happen before an answer that comes at once. */
+  async #begin(signal: AbortSignal): Promise<void> {
+    if (this.#config.script.hangAt === 0) await aborted(signal);
+    this.#failAt(0);
+    await this.#pause(0, signal);
+    signal.throwIfAborted();
+  }
+
+  #failAt(index: number): void {
+    const { failBefore = false, failAt } = this.#config.script;
+    if (index !== failAt && !(failBefore && index === 0)) return;
+    throw new BackendUnavailableError(`Backend "${this.name}" failed as its script says`);
+  }
+
+  #pause(index: number, signal: AbortSignal): Promise<void> | undefined {
+    const { firstDelayMs = 0, delayMs = 0 } = this.#config.script;
+    const pauseMs = index === 0 ? firstDelayMs : delayMs;
+    if (pauseMs > 0) return delay(pauseMs, { signal });
+    return index % TOKENS_PER_TURN === TOKENS_PER_TURN - 1 ? turn() : undefined;
+  }
+
+  #calls({ tools, toolChoice, messages }: GenerationRequest): ToolUse[] {
+    const [first] = tools;
+    if (first === undefined || toolChoice === "none") return [];
+    const required = toolChoice === "required";
+    if (!required && blocksOf(messages.at(-1)?.content).some(({ type }) => type === "tool_result")) return [];
+    const offered = (this.#config.script.calls ?? []).filter((call) => tools.some(({ name }) => name === call.name));
+    const calls = required && offered.length === 0 ? [{ name: first.name, input: {} }] : offered;
+    // Calls of one conversation have names of their own.
+    const made = messages.flatMap(({ content }) => blocksOf(content)).filter(({ type }) => type === "tool_use").length;
+    return calls.map(({ name, input }, index): ToolUse => ({
+      type: "tool_use",
+      toolCallId: `tc-${made + index + 1}`,
+      name,
+      input,
+    }));
+  }
+}
+
+/**
+ * Refuse the schemas that an engine could not follow, in its words. What knows them is loaded when there is one: no
+ * other daemon needs it.
+ */
+async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationRequest): Promise<void> {
+  const called = toolChoice === "none" ? [] : tools;
+  if (called.length === 0 && responseSchema === undefined) return;
+  const [{ GrammarError }, { GrammarBuilder }] = await Promise.all([
+    import("../engine/gbnf.ts"),
+    import("../engine/grammar_builder.ts"),
+  ]);
+  const builder = new GrammarBuilder();
+  try {
+    const response = responseSchema === undefined ? [] : [builder.json(responseSchema, "response_format.schema")];
+    const inputs = called.map(({ inputSchema }, index) =>
+      builder.json({ ...inputSchema, type: "object" }, `tools[${index}].input_schema`)
+    );
+    builder.build(builder.choice([...response, ...inputs]));
+  } catch (error) {
+    throw error instanceof GrammarError ? new InvalidRequestError(error.message) : error;
   }
 }
 
@@ -101,6 +213,43 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
+function blocksOf(content: string | readonly ContentBlock[] = []): readonly ContentBlock[] {
+  return typeof content === "string" ? [] : content;
+}
+
 function countWords(request: GenerationRequest): number {
-  return request.messages.reduce((sum, { content }) => sum + (content.match(/\S+/g)?.length ?? 0), 0);
+  return request.messages.reduce((sum, { content }) => sum + countWordsIn(content), 0);
+}
+
+/** An attachment or a call counts as one. */
+function countWordsIn(content: string | readonly ContentBlock[]): number {
+  if (typeof content === "string") return wordsOf(content).length;
+  return content.reduce((sum, block) => {
+    if (block.type === "text") return sum + countWordsIn(block.text);
+    return block.type === "tool_result" ? sum + countWordsIn(block.content) : sum + 1;
+  }, 0);
+}
+
+function wordsOf(text: string): string[] {
+  return text.toLowerCase().match(/\S+/g) ?? [];
+}
+
+/** The sum of a vector for each word, so that texts that share words are alike. */
+function vectorOf(text: string, dimensions: number): Float32Array {
+  const vector = new Float32Array(dimensions);
+  for (const word of wordsOf(text)) {
+    let hash = 0x811c9dc5;
+    for (let at = 0; at < word.length; at++) hash = Math.imul(hash ^ word.charCodeAt(at), 0x01000193);
+    for (let index = 0; index < dimensions; index++) {
+      hash = Math.imul(hash ^ (hash >>> 15) ^ index, 0x2c1b3c6d);
+      vector[index] = (vector[index] ?? 0) + hash / 2 ** 31;
+    }
+  }
+  return vector;
+}
+
+/** One without a direction gets the first. */
+function toUnitLength(vector: Float32Array): Float32Array {
+  const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
+  return length === 0 ? vector.map((_, index) => index === 0 ? 1 : 0) : vector.map((value) => value / length);
 }

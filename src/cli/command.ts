@@ -12,6 +12,8 @@ export class UnreachableError extends Error {
 /** What a command gets from the process; nothing else reads arguments or environment. */
 export interface CommandContext {
   readonly machine: Machine;
+  /** Every command there is, the default one first. */
+  commands(): Promise<readonly Command[]>;
 }
 
 /** A flag of a command's own, for its help. */
@@ -19,6 +21,8 @@ export interface OwnFlag {
   /** With its value's stand-in, e.g. `--max-tokens N`. */
   readonly flag: string;
   readonly help: string;
+  /** What its value may be, where that is a few words. */
+  readonly choices?: readonly string[];
 }
 
 /** One command of `inferd`. */
@@ -27,6 +31,8 @@ export interface Command {
   /** After `inferd`. */
   readonly usage: string;
   readonly summary: string;
+  /** What its first argument may be, where that is a few words. */
+  readonly words?: readonly string[];
   /** Settings it takes, shown with their variables. */
   readonly settings: readonly SettingName[];
   readonly flags: readonly OwnFlag[];

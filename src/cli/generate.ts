@@ -1,13 +1,13 @@
 /** `inferd generate`: streams an answer to the terminal. */
-import { type Client, DaemonError, type GenerateRequest, InferdError } from "@inferd/client";
-import { toText } from "@std/streams/to-text";
-import { dim } from "@std/fmt/colors";
-import { numberFlag, parseFlags } from "../config/flags.ts";
+import type { Client, GenerateRequest, GenerateV2Request } from "@inferd/client";
+import { type ParsedFlags, parseFlags } from "../config/flags.ts";
 import { CLIENT_SETTINGS, UsageError } from "../config/settings.ts";
+import { AnswerPrinter, printText } from "./answer_printer.ts";
 import type { Command } from "./command.ts";
-import { reach, target } from "./reach.ts";
-
-const MOST_TOKENS = 2 ** 31 - 1;
+import { readInput } from "./input.ts";
+import { target } from "./reach.ts";
+import { REQUEST_EXITS, runRequest } from "./run_request.ts";
+import { GENERATION_FLAGS, GENERATION_STRINGS, readGeneration } from "./generation_flags.ts";
 
 export const generate: Command = {
   name: "generate",
@@ -15,85 +15,99 @@ export const generate: Command = {
   summary: "Stream an answer to a prompt, from the command line or stdin",
   settings: CLIENT_SETTINGS,
   flags: [
-    { flag: "--system TEXT", help: "what the model is told before the prompt" },
-    { flag: "--max-tokens N", help: "most tokens of the answer (default: 1000)" },
-    { flag: "--temperature X", help: "0 to 2; 0 always takes the likeliest token (default: 1)" },
-    { flag: "--seed N", help: "makes the answer repeatable" },
+    ...GENERATION_FLAGS,
+    { flag: "--thinking", help: "let the model think first; what it thinks goes to stderr" },
+    { flag: "--schema FILE", help: "a JSON Schema the answer has to follow" },
     { flag: "--json", help: "the complete answer as one JSON object" },
   ],
-  exits: ["0 answered", "1 the daemon answered with an error", "2 unreachable, or bad flags"],
+  exits: REQUEST_EXITS,
 
   async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, {
       settings: this.settings,
-      strings: ["system", "max-tokens", "temperature", "seed"],
-      booleans: ["json"],
+      strings: [...GENERATION_STRINGS, "schema"],
+      booleans: ["json", "thinking"],
     });
-    const sampling = {
-      maxTokens: numberFlag(flags, "max-tokens", { least: 1, most: MOST_TOKENS, whole: true }),
-      temperature: numberFlag(flags, "temperature", { least: 0, most: 2, whole: false }),
-      seed: numberFlag(flags, "seed", { least: 0, most: 2 ** 32 - 2, whole: true }),
-    };
-    const where = target(flags);
+    const { system, sampling } = readGeneration(flags);
+    const extras = v2Extras(flags);
+    const where = await target(flags, machine.env, extras === undefined ? "infer" : "v2");
     const prompt = await readPrompt(flags.rest);
-    const system = flags.strings.system;
-    const request: GenerateRequest = {
-      messages: [
-        ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
-        { role: "user", content: prompt },
-      ],
-      ...sampling,
-    };
-    await using client = await reach(where, (line) => console.error(line));
-    try {
-      return await (flags.booleans.has("json") ? printJson(client, request) : printText(client, request));
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) return 0; // Whoever read the answer has seen enough.
-      if (!(error instanceof InferdError)) throw error;
-      console.error(`inferd: ${error instanceof DaemonError ? `${error.code}: ` : ""}${error.message}`);
-      return 1;
-    }
+    const messages: GenerateRequest["messages"] = [
+      ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
+      { role: "user", content: prompt },
+    ];
+    const json = flags.booleans.has("json");
+    return await runRequest(where, (client) => {
+      if (extras === undefined) return (json ? printJson : printAnswer)(client, { messages, ...sampling });
+      return (json ? printJsonV2 : printAnswerV2)(client, { messages, ...sampling, ...extras });
+    });
   },
 };
 
+/** What only v2 can be asked for; `undefined`: nothing of it. */
+function v2Extras(flags: ParsedFlags): { thinking: boolean; schema?: Record<string, unknown> } | undefined {
+  const thinking = flags.booleans.has("thinking");
+  const path = flags.strings.schema;
+  if (path === undefined) return thinking ? { thinking } : undefined;
+  let schema: unknown;
+  try {
+    schema = JSON.parse(Deno.readTextFileSync(path));
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : error instanceof Error
+      ? error.message
+      : String(error);
+    throw new UsageError(`Cannot read the schema "${path}": ${reason}`);
+  }
+  if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
+    throw new UsageError(`Cannot use the schema "${path}": it must be a JSON object`);
+  }
+  return { thinking, schema: { ...schema } };
+}
+
 async function readPrompt(words: readonly string[]): Promise<string> {
   const fromStdin = words.length === 0 || (words.length === 1 && words[0] === "-");
-  if (fromStdin && Deno.stdin.isTerminal()) console.error(dim("Reading the prompt from the terminal, end with Ctrl-D"));
-  const prompt = fromStdin ? (await toText(Deno.stdin.readable)).replace(/\n$/, "") : words.join(" ");
+  const prompt = fromStdin ? (await readInput("the prompt")).replace(/\n$/, "") : words.join(" ");
   if (prompt.trim() === "") {
     throw new UsageError('The prompt is empty: give it as in "inferd generate hello", or on stdin');
   }
   return prompt;
 }
 
-async function printText(client: Client, request: GenerateRequest): Promise<number> {
-  const encoder = new TextEncoder();
-  const print = async (text: string): Promise<void> => {
-    const bytes = encoder.encode(text);
-    for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
-  };
-  let last = "";
+async function printAnswer(client: Client, request: GenerateRequest): Promise<void> {
+  const printer = new AnswerPrinter();
   for await (const event of client.generate(request)) {
-    if (event.type === "token") {
-      await print(event.text);
-      last = event.text;
-      continue;
-    }
-    if (!last.endsWith("\n")) await print("\n");
-    if (event.stopReason === "length" && Deno.stderr.isTerminal()) {
-      console.error(dim(`(cut off after ${event.usage.completionTokens} tokens)`));
-    }
+    if (event.type === "token") await printer.text(event.text);
+    else await printer.end(event.stopReason === "length" ? event.usage.completionTokens : undefined);
   }
-  return 0;
 }
 
-async function printJson(client: Client, request: GenerateRequest): Promise<number> {
+async function printAnswerV2(client: Client, request: GenerateV2Request): Promise<void> {
+  const printer = new AnswerPrinter();
+  for await (const event of client.generate(request)) {
+    if (event.type === "text") await printer.text(event.text);
+    else if (event.type === "thinking") await printer.thinking(event.text);
+    else if (event.type === "done") {
+      await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+    }
+  }
+}
+
+async function printJson(client: Client, request: GenerateRequest): Promise<void> {
   const { text, usage, stopReason, backend } = await client.generate({ ...request, stream: false }).result();
-  console.log(JSON.stringify({
-    content: text,
-    usage: { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens },
-    stop_reason: stopReason,
-    backend,
-  }));
-  return 0;
+  await printText(
+    JSON.stringify({ content: text, usage: usageFields(usage), stop_reason: stopReason, backend }) + "\n",
+  );
+}
+
+async function printJsonV2(client: Client, request: GenerateV2Request): Promise<void> {
+  const { text, thinking, usage, stopReason, backend } = await client.generate({ ...request, stream: false }).result();
+  await printText(
+    JSON.stringify({ content: text, thinking, usage: usageFields(usage), stop_reason: stopReason, backend }) + "\n",
+  );
+}
+
+function usageFields(usage: { promptTokens: number; completionTokens: number }): Record<string, number> {
+  return { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens };
 }

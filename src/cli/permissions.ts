@@ -1,42 +1,57 @@
 /** `inferd permissions`: the Deno flags a configuration needs, on one line, for a shell's `$(…)`. */
-import { parseFlags } from "../config/flags.ts";
+import { type Env, parseFlags } from "../config/flags.ts";
+import { configPath, loadConfig } from "../config/load.ts";
 import { hasRelativePath, resolveOptions } from "../config/resolve.ts";
 import { ENVIRONMENT, type SettingName, SETTINGS, type SettingValues, UsageError } from "../config/settings.ts";
-import { clientPermissionFlags, type PermissionContext, permissionFlags } from "../permissions.ts";
+import {
+  clientPermissionFlags,
+  doctorPermissionFlags,
+  type PermissionContext,
+  permissionFlags,
+} from "../permissions.ts";
 import type { Command } from "./command.ts";
+
+/** Who needs permissions. */
+const ROLES = { serve: permissionFlags, client: clientPermissionFlags, doctor: doctorPermissionFlags } as const;
 
 export const permissions: Command = {
   name: "permissions",
-  usage: "permissions [serve|client] [FLAGS OF serve]",
+  usage: "permissions [serve|client|doctor] [FLAGS OF serve]",
   summary: "The exact Deno flags this configuration needs, ready to paste",
+  words: Object.keys(ROLES),
   settings: Object.keys(SETTINGS) as SettingName[],
   flags: [],
-  exits: ["0", "2 bad flags or environment"],
+  exits: ["0", "2 bad flags, environment or configuration file"],
 
-  run(args, { machine }): Promise<number> {
+  async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, { settings: this.settings, words: 1 });
-    const options = resolveOptions(flags.values, machine);
+    const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
     const role = flags.rest[0] ?? "serve";
-    if (role !== "serve" && role !== "client") {
-      throw new UsageError(`Cannot tell permissions of ${JSON.stringify(role)}: must be serve or client`);
+    if (!isRole(role)) {
+      throw new UsageError(`Cannot tell permissions of ${JSON.stringify(role)}: must be serve, client or doctor`);
     }
-    const context = permissionContext(flags.values);
-    const list = role === "serve" ? permissionFlags(options, context) : clientPermissionFlags(options, context);
-    console.log(list.join(" "));
-    return Promise.resolve(0);
+    console.log(ROLES[role](options, permissionContext(flags.values, machine.env)).join(" "));
+    return 0;
   },
 };
+
+function isRole(text: string): text is keyof typeof ROLES {
+  return Object.hasOwn(ROLES, text);
+}
 
 /**
  * What decides on permissions beside the daemon's options.
  *
  * @param values What was given.
+ * @param env The environment.
  * @returns The context of this process.
  */
-export function permissionContext(values: SettingValues): PermissionContext {
+export function permissionContext(values: SettingValues, env: Env): PermissionContext {
+  const config = configPath(values, env);
   return {
     env: ENVIRONMENT,
     execPath: Deno.execPath(),
     ...(hasRelativePath(values) ? { workingDirectory: Deno.cwd() } : {}),
+    ...(config === undefined ? {} : { configPath: config.path }),
   };
 }

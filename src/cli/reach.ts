@@ -4,40 +4,79 @@
 import {
   type Admin,
   admin,
+  type Capabilities,
   type Client,
   connect,
   ConnectError,
   type ConnectOptions,
+  type SurfaceName,
   TimeoutError,
 } from "@inferd/client";
-import type { ParsedFlags } from "../config/flags.ts";
-import { UsageError } from "../config/settings.ts";
+import type { TcpAddress } from "@inferd/client/paths";
+import type { Env, ParsedFlags } from "../config/flags.ts";
+import { loadConfig } from "../config/load.ts";
+import { withFile } from "../config/resolve.ts";
+import { type SettingValues, UsageError } from "../config/settings.ts";
 import { UnreachableError } from "./command.ts";
 
-/** Where the daemon is, as far as flags and environment say. */
+/** Where the daemon is, as far as flags, environment and configuration file say. */
 export interface Target {
   readonly infer: ConnectOptions;
   readonly admin: { readonly path?: string };
 }
 
+/** Which settings say where a surface is. */
+const PLACES = {
+  infer: { socket: "uds", tcp: "tcp", flags: ["--uds", "--tcp"] },
+  v2: { socket: "v2Addr", tcp: "v2Tcp", flags: ["--v2-addr", "--v2-tcp"] },
+  embed: { socket: "embedAddr", tcp: "embedTcp", flags: ["--embed-addr", "--embed-tcp"] },
+  rerank: { socket: "rerankAddr", tcp: "rerankTcp", flags: ["--rerank-addr", "--rerank-tcp"] },
+} as const;
+
+/** One way to a surface. */
+type Way = { readonly socket: string } | { readonly tcp: TcpAddress };
+
 /**
- * Decide where the daemon is: a flag goes before a variable, and a unix socket before TCP.
+ * Decide where the daemon is: a flag goes before a variable, both before the file, and a unix socket before TCP. A
+ * surface of which nothing is said is next to the generation socket, or on the same host.
  *
  * @param flags The parsed command line.
+ * @param env The environment.
+ * @param surface What is to be asked there.
  * @returns Where to connect.
- * @throws {UsageError} If both a socket and a TCP address were given as flags.
+ * @throws {UsageError} If both a socket and a TCP address were given as flags, or the file cannot be used.
  */
-export function target(flags: ParsedFlags): Target {
-  const { uds, tcp, adminAddr, apiKey } = flags.values;
-  const asked = (["uds", "tcp"] as const).filter((name) => flags.fromFlags.has(name));
-  if (asked.length === 2) throw new UsageError("--uds and --tcp exclude each other, give one");
-  const overTcp = asked[0] === "tcp" || (asked[0] === undefined && uds === undefined && tcp !== undefined);
-  const infer = overTcp && tcp !== undefined
-    ? { tcp: { ...tcp, ...(apiKey === undefined ? {} : { apiKey }) } }
-    : uds === undefined
-    ? {}
-    : { path: uds };
-  return { infer, admin: adminAddr === undefined ? {} : { path: adminAddr } };
+export async function target(flags: ParsedFlags, env: Env, surface: SurfaceName = "infer"): Promise<Target> {
+  const values = withFile(flags.values, await loadConfig(flags.values, env));
+  const { apiKey, adminAddr } = values;
+  const own = wayTo(surface, values, flags);
+  const first = surface === "infer" ? own : wayTo("infer", values, flags);
+  return {
+    infer: { surface, ...connectOptions(surface, { own, first, apiKey }) },
+    admin: adminAddr === undefined ? {} : { path: adminAddr },
+  };
+}
+
+function wayTo(surface: SurfaceName, values: SettingValues, flags: ParsedFlags): Way | undefined {
+  const place = PLACES[surface];
+  const asked = ([place.socket, place.tcp] as const).filter((name) => flags.fromFlags.has(name));
+  if (asked.length === 2) throw new UsageError(`${place.flags.join(" and ")} exclude each other, give one`);
+  const [socket, tcp] = [values[place.socket], values[place.tcp]];
+  if (socket !== undefined && asked[0] !== place.tcp) return { socket };
+  return tcp === undefined ? undefined : { tcp };
+}
+
+function connectOptions(
+  surface: SurfaceName,
+  { own, first, apiKey }: { own: Way | undefined; first: Way | undefined; apiKey: string | undefined },
+): ConnectOptions {
+  const key = apiKey === undefined ? {} : { apiKey };
+  if (surface === "infer" || own === undefined) {
+    if (first === undefined) return {};
+    return "socket" in first ? { path: first.socket } : { tcp: { ...first.tcp, ...key } };
+  }
+  if ("socket" in own) return { paths: { [surface]: own.socket } };
+  return { tcp: { hostname: own.tcp.hostname, ports: { [surface]: own.tcp.port }, ...key } };
 }
 
 /**
@@ -74,12 +113,24 @@ export async function reach(where: Target, say: (line: string) => void): Promise
   }
   try {
     await adminOf(where).ready({ timeoutMs: Infinity });
-    // Who is ready can be connected to.
+    const { capabilities } = await adminOf(where).snapshot();
+    const { surface = "infer" } = where.infer;
+    const [verb, serves] = SERVES[surface];
+    // Else who is ready can be connected to.
+    if (!capabilities.some(serves)) throw new UnreachableError(`The daemon has no backend that ${verb}`);
     return await connect({ ...where.infer, timeoutMs: 0 });
   } catch (error) {
     throw unreachable(error);
   }
 }
+
+/** What a surface needs of a backend. */
+const SERVES: Readonly<Record<SurfaceName, readonly [string, (capabilities: Capabilities) => boolean]>> = {
+  infer: ["generates", ({ v2, embed, rerank }) => v2 || !(embed || rerank)],
+  v2: ["speaks generation v2", ({ v2 }) => v2],
+  embed: ["embeds", ({ embed }) => embed],
+  rerank: ["reranks", ({ rerank }) => rerank === true],
+};
 
 /**
  * What to throw for an error that says the daemon cannot be reached; others pass through.

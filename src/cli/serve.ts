@@ -2,6 +2,7 @@
  * `inferd serve`: boot, serve, drain on a signal. What happens in between is `daemon.ts`'s.
  */
 import { parseFlags } from "../config/flags.ts";
+import { loadConfig, withKeys } from "../config/load.ts";
 import { resolveOptions } from "../config/resolve.ts";
 import { type SettingName, SETTINGS } from "../config/settings.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
@@ -22,11 +23,12 @@ export const serve: Command = {
   summary: "Run the daemon in the foreground until SIGTERM or SIGINT",
   settings: Object.keys(SETTINGS) as SettingName[],
   flags: [],
-  exits: ["0 drained", "1 could not start, the reason is on stderr", "2 bad flags or environment"],
+  exits: ["0 drained", "1 could not start, the reason is on stderr", "2 bad flags, environment or configuration file"],
 
   async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, { settings: this.settings, words: 0 });
-    const options = resolveOptions(flags.values, machine);
+    const config = await loadConfig(flags.values, machine.env);
+    const options = withKeys(resolveOptions(flags.values, machine, config), machine.env);
     let daemon: Daemon | undefined;
     let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
     const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
@@ -39,7 +41,7 @@ export const serve: Command = {
     }]);
     for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
     try {
-      daemon = await startDaemon(options, { dropPermissions: permissionContext(flags.values) });
+      daemon = await startDaemon(options, { dropPermissions: permissionContext(flags.values, machine.env) });
       // A signal that came while there was nothing to drain yet.
       if (asked !== undefined) void daemon.drain();
       await daemon.ready;

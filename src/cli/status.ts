@@ -10,13 +10,13 @@ export const status: Command = {
   name: "status",
   usage: "status [--json] [FLAGS]",
   summary: "One look at the daemon: state, backend, model, queue",
-  settings: ["adminAddr"],
+  settings: ["config", "adminAddr"],
   flags: [{ flag: "--json", help: "the state and the capabilities as one JSON object" }],
   exits: ["0 ready", "1 in any other state", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
-    const where = adminOf(target(flags));
+    const where = adminOf(await target(flags, machine.env));
     const seen = await where.snapshot().catch((error: unknown) => {
       throw unreachable(error);
     });
@@ -34,14 +34,26 @@ function table(state: StatusEvent, backends: readonly Capabilities[]): string {
   const paint = state.status === "ready" ? green : yellow;
   const phase = "phase" in state ? ` (${state.phase})` : "";
   const rows: [string, string][] = [["state", paint(state.status) + phase]];
-  for (const { backend, model, accelerator, contextTokens, parallel } of backends) {
-    rows.push(["backend", `${backend} on ${accelerator}`]);
+  for (const capabilities of backends) {
+    const { backend, model, accelerator, contextTokens, parallel } = capabilities;
+    rows.push(["backend", `${backend} on ${accelerator}: ${servicesOf(capabilities)}`]);
     if (model !== undefined) rows.push(["model", model]);
-    if (contextTokens !== undefined) {
+    if (contextTokens !== undefined && contextTokens > 0) {
       rows.push(["context", `${contextTokens} tokens a request, ${parallel} requests together`]);
     }
   }
   const queue = backends[0]?.queue;
   if (queue !== undefined) rows.push(["queue", `${queue.active} active, ${queue.waiting} of ${queue.depth} waiting`]);
   return rows.map(([name, value]) => `${bold(name.padEnd(8))} ${value}`).join("\n");
+}
+
+/** What a backend can be asked for. */
+function servicesOf({ v2, tools, thinking, vision, audio, embed, rerank }: Capabilities): string {
+  const extras = Object.entries({ tools, thinking, images: vision, audio }).filter(([, has]) => v2 && has);
+  return [
+    // A model that only makes vectors or scores speaks no v2; one that does neither answers with text.
+    ...v2 || !(embed || rerank) ? ["text", ...extras.map(([name]) => name)] : [],
+    ...embed ? ["embeddings"] : [],
+    ...rerank ? ["rerank"] : [],
+  ].join(", ");
 }

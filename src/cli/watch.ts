@@ -12,7 +12,7 @@ export const watch: Command = {
   name: "watch",
   usage: "watch [--json] [FLAGS]",
   summary: "Follow what the daemon is doing, until Ctrl-C or its end",
-  settings: ["adminAddr"],
+  settings: ["config", "adminAddr"],
   flags: [{ flag: "--json", help: "every event as the admin socket's frame, one a line" }],
   exits: ["0 on Ctrl-C, or when the daemon ended", "2 unreachable, or bad flags"],
 
@@ -25,7 +25,7 @@ export const watch: Command = {
     const onInterrupt = (): void => stop.abort();
     Deno.addSignalListener("SIGINT", onInterrupt);
     try {
-      for await (const event of adminOf(target(flags)).watch({ signal: stop.signal })) show(event);
+      for await (const event of adminOf(await target(flags, machine.env)).watch({ signal: stop.signal })) show(event);
       console.error("The daemon has ended");
     } catch (error) {
       if (!stop.signal.aborted) throw unreachable(error);

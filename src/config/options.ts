@@ -7,6 +7,12 @@ import type { TcpAddress } from "@inferd/client/paths";
 
 export type { TcpAddress };
 
+/** How the vectors of a text's tokens become one, or a score. */
+export type Pooling = "mean" | "cls" | "last" | "rank";
+
+/** What a mock backend can be asked for. */
+export type MockService = "v1" | "v2" | "embed" | "rerank";
+
 /** How a mock backend behaves; everything is optional and off. For tests and for trying out clients. */
 export interface MockScript {
   /** What it answers, piece by piece. Default: a short sentence. */
@@ -25,6 +31,21 @@ export interface MockScript {
   readonly hangAt?: number;
   /** Never become ready. */
   readonly neverReady?: boolean;
+  /** What it thinks before it answers, piece by piece, where a request asks for that. Default: nothing. */
+  readonly thinking?: readonly string[];
+  /**
+   * What it calls after its answer, where those tools are offered and the conversation does not end with results.
+   * Default: nothing, or the first tool without arguments where a call is required.
+   */
+  readonly calls?: readonly { readonly name: string; readonly input: Readonly<Record<string, unknown>> }[];
+  /** What it can be asked for. Default: everything. */
+  readonly services?: readonly MockService[];
+  /** Takes images. */
+  readonly vision?: boolean;
+  /** Takes sound. */
+  readonly audio?: boolean;
+  /** Numbers in its vectors. Default: 8. */
+  readonly dimensions?: number;
 }
 
 /** A backend that computes nothing. */
@@ -42,7 +63,7 @@ export interface LlamaBackendConfig {
   readonly name: string;
   /** Told to clients in `capabilities`. */
   readonly modelName: string;
-  /** Path of a GGUF file; absent: the built-in model. */
+  /** Path of a GGUF file; absent: the built-in model that `modelName` names. */
   readonly modelPath?: string;
   /** 64 hex digits the file must hash to. */
   readonly modelSha256?: string;
@@ -50,10 +71,45 @@ export interface LlamaBackendConfig {
   readonly contextTokens?: number;
   readonly gpuLayers?: number;
   readonly threads?: number;
+  /** Requests decoded together; absent: as the daemon's. */
+  readonly parallel?: number;
+  /** Make vectors, also with a model that could generate. */
+  readonly embed?: boolean;
+  /** How token vectors become one; absent: as the model says. */
+  readonly pooling?: Pooling;
+  /** Prompts whose beginnings are kept decoded. */
+  readonly warm?: readonly string[];
+}
+
+/** A server elsewhere that speaks OpenAI's protocol. */
+export interface OpenAiBackendConfig {
+  readonly kind: "openai-compat";
+  readonly name: string;
+  /** Up to and with `/v1`, without a slash at its end. */
+  readonly baseUrl: string;
+  /** What the server calls the model. */
+  readonly model: string;
+  /** The variable the key is in; absent: none is sent. */
+  readonly apiKeyEnv?: string;
+  /** The key itself, read from that variable. */
+  readonly apiKey?: string;
+  /** For connecting, and between two pieces of an answer. */
+  readonly timeoutSecs: number;
 }
 
 /** Any backend; the order of a list of them is their priority. */
-export type BackendConfig = MockBackendConfig | LlamaBackendConfig;
+export type BackendConfig = MockBackendConfig | LlamaBackendConfig | OpenAiBackendConfig;
+
+/** Where a surface listens. */
+export interface Listen {
+  /** Path of the unix socket. */
+  readonly socket: string;
+  /** Absent: none. */
+  readonly tcp?: TcpAddress;
+}
+
+/** The surfaces that have sockets of this kind. */
+export type SurfaceName = "infer" | "v2" | "embed" | "rerank";
 
 /** How much is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -64,16 +120,19 @@ export interface DaemonOptions {
   readonly backends: readonly BackendConfig[];
   /** Holds the sockets, the lock and the pid file; made 0700. */
   readonly runtimeDir: string;
-  /** Generation v1 unix socket. */
-  readonly inferSocket: string;
-  /** Generation v1 TCP endpoint; absent: none. */
-  readonly inferTcp?: TcpAddress;
+  readonly listen: Readonly<Record<SurfaceName, Listen>>;
+  /** Dispatch unix socket. */
+  readonly rpcSocket: string;
+  /** What dispatch requests have to name. */
+  readonly namespace: string;
   /** Admin unix socket. */
   readonly adminSocket: string;
   /** Group that owns the inference sockets; absent: unchanged. */
   readonly group?: string;
   /** What TCP clients must present; absent: nothing. */
   readonly apiKey?: string;
+  /** The file `apiKey` is read from. */
+  readonly apiKeyFile?: string;
   readonly lockPath: string;
   /** Keeps the built-in model where the program itself does not lie on a disk; absent: the runtime directory. */
   readonly cacheDir?: string;
@@ -91,9 +150,11 @@ export interface DaemonOptions {
 export const DEFAULT_PARALLEL = 4;
 /** Requests that wait behind them when nothing else is said. */
 export const DEFAULT_QUEUE_DEPTH = 10;
+/** Seconds a remote backend may take to connect, and between two pieces. */
+export const DEFAULT_REMOTE_TIMEOUT_SECS = 300;
 /** Seconds until every backend has to be ready. */
 export const DEFAULT_READY_TIMEOUT_SECS = 30;
 /** Seconds running requests get to finish on drain. */
 export const DEFAULT_DRAIN_TIMEOUT_SECS = 10;
-/** The model name of the built-in model. */
-export const BUILT_IN_MODEL = "inferd-tiny";
+/** The built-in model that generates. */
+export const BUILT_IN_MODEL = "inferd-tiny" as const;

@@ -1,9 +1,13 @@
 /**
  * From values to `DaemonOptions`: defaults, folders, and conflicts between settings.
  */
-import { isAbsolute, join, resolve } from "@std/path";
-import { runtimeDirectory, socketPath } from "@inferd/client/paths";
+import { dirname, isAbsolute, join, resolve } from "@std/path";
+import { runtimeDirectory, type SocketName, socketPath, type TcpAddress } from "@inferd/client/paths";
+import { DEFAULT_NAMESPACE } from "@inferd/client/protocol";
+import { isBuiltIn } from "../models/built_in.ts";
+import type { ConfigFile, FileBackend, FileModel } from "./file.ts";
 import type { Env } from "./flags.ts";
+import type { LoadedConfig } from "./load.ts";
 import {
   type BackendConfig,
   BUILT_IN_MODEL,
@@ -12,8 +16,11 @@ import {
   DEFAULT_PARALLEL,
   DEFAULT_QUEUE_DEPTH,
   DEFAULT_READY_TIMEOUT_SECS,
+  DEFAULT_REMOTE_TIMEOUT_SECS,
+  type Listen,
+  type LlamaBackendConfig,
 } from "./options.ts";
-import { type SettingValues, UsageError } from "./settings.ts";
+import { type SettingName, SETTINGS, type SettingValues, UsageError } from "./settings.ts";
 
 /** What the machine says, passed in so that tests can say otherwise. */
 export interface Machine {
@@ -25,23 +32,28 @@ export interface Machine {
 }
 
 /**
- * Fill in what was not given.
+ * Fill in what was not given. A flag goes before its variable, both before the file.
  *
- * @param values What was given.
+ * @param given What flags and environment say.
  * @param machine Where the folders are.
- * @returns Everything the daemon needs.
+ * @param config What the configuration file says.
+ * @returns Everything the daemon needs but the keys, see `withKeys`.
  * @throws {UsageError} If two settings contradict each other.
  */
-export function resolveOptions(values: SettingValues, machine: Machine): DaemonOptions {
+export function resolveOptions(given: SettingValues, machine: Machine, config?: LoadedConfig): DaemonOptions {
+  const values = withFile(given, config);
   const runtimeDir = runtimeDirectory(machine);
+  const apiKeyFile = config?.content.api_key_file;
   return {
-    backends: [backend(values)],
+    backends: backends(given, machine, config),
     runtimeDir,
-    inferSocket: path(values.uds) ?? socketPath(runtimeDir, "infer"),
-    ...(values.tcp === undefined ? {} : { inferTcp: values.tcp }),
+    listen: listen(values, runtimeDir),
+    rpcSocket: path(values.rpcAddr) ?? socketPath(runtimeDir, "rpc"),
+    namespace: values.namespace ?? DEFAULT_NAMESPACE,
     adminSocket: path(values.adminAddr) ?? socketPath(runtimeDir, "admin"),
     ...(values.group === undefined ? {} : { group: values.group }),
     ...(values.apiKey === undefined ? {} : { apiKey: values.apiKey }),
+    ...(apiKeyFile === undefined || config === undefined ? {} : { apiKeyFile: config.place(apiKeyFile) }),
     lockPath: path(values.lock) ?? join(runtimeDir, "inferd.lock"),
     parallel: values.parallel ?? DEFAULT_PARALLEL,
     queueDepth: values.queueDepth ?? DEFAULT_QUEUE_DEPTH,
@@ -54,14 +66,100 @@ export function resolveOptions(values: SettingValues, machine: Machine): DaemonO
 }
 
 /**
+ * What was given, and behind it what the file says of the same things.
+ *
+ * @param given What flags and environment say.
+ * @param config What the configuration file says.
+ * @returns Both together; what the file says of models and backends is not among it.
+ */
+export function withFile(given: SettingValues, config: LoadedConfig | undefined): SettingValues {
+  if (config === undefined) return given;
+  const { content, place } = config;
+  const { listen = {} } = content;
+  const file: { [Name in keyof SettingValues]: SettingValues[Name] | undefined } = {
+    tcp: listen.tcp,
+    v2Tcp: listen.v2_tcp,
+    embedTcp: listen.embed_tcp,
+    rerankTcp: listen.rerank_tcp,
+    namespace: content.namespace,
+    group: content.group,
+    parallel: content.parallel,
+    queueDepth: content.queue_depth,
+    readyTimeoutSecs: content.ready_timeout_secs,
+    drainTimeoutSecs: content.drain_timeout_secs,
+    logLevel: content.log_level,
+  };
+  const paths = {
+    uds: listen.uds,
+    v2Addr: listen.v2_addr,
+    embedAddr: listen.embed_addr,
+    rerankAddr: listen.rerank_addr,
+    rpcAddr: listen.rpc_addr,
+    adminAddr: content.admin_addr,
+    lock: content.lock,
+    logDir: content.log_dir,
+  };
+  for (const name of Object.keys(paths) as (keyof typeof paths)[]) {
+    const found = paths[name];
+    if (found !== undefined) file[name] = place(found);
+  }
+  return { ...Object.fromEntries(Object.entries(file).filter(([, value]) => value !== undefined)), ...given };
+}
+
+/**
  * Whether a value is a path that only means something together with the working directory.
  *
  * @param values What was given.
  * @returns Whether there is one; to resolve it costs the permission to read the working directory.
  */
 export function hasRelativePath(values: SettingValues): boolean {
-  return [values.model, values.uds, values.adminAddr, values.lock, values.logDir]
+  return [
+    values.config,
+    values.model,
+    values.adminAddr,
+    values.lock,
+    values.logDir,
+    ...SOCKETS.map((name) => values[name]),
+  ]
     .some((path) => path !== undefined && !isAbsolute(path));
+}
+
+const SOCKETS = ["uds", "v2Addr", "embedAddr", "rerankAddr", "rpcAddr"] as const;
+const PATHS: ReadonlySet<SettingName> = new Set(["config", "model", "adminAddr", "lock", "logDir", ...SOCKETS]);
+
+/**
+ * Values as flags again, for another process with another working directory.
+ *
+ * @param values What was given.
+ * @returns `--flag=value`, every path absolute.
+ */
+export function settingFlags(values: SettingValues): string[] {
+  return Object.entries(values).map(([key, value]) => {
+    const name = key as SettingName;
+    const text = typeof value === "string" ? PATHS.has(name) ? resolve(value) : value : textOf(value);
+    return `--${SETTINGS[name].flag}=${text}`;
+  });
+}
+
+function textOf(value: NonNullable<SettingValues[SettingName]>): string {
+  if (typeof value !== "object") return String(value);
+  if (!("hostname" in value)) return JSON.stringify(value);
+  const { hostname, port } = value as TcpAddress;
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+/** The other inference sockets stand next to the first, wherever that is. */
+function listen(values: SettingValues, runtimeDir: string): DaemonOptions["listen"] {
+  const infer = path(values.uds) ?? socketPath(runtimeDir, "infer");
+  const beside = (name: SocketName): string => socketPath(dirname(infer), name);
+  const entry = (socket: string, tcp: TcpAddress | undefined): Listen =>
+    tcp === undefined ? { socket } : { socket, tcp };
+  return {
+    infer: entry(infer, values.tcp),
+    v2: entry(path(values.v2Addr) ?? beside("infer.v2"), values.v2Tcp),
+    embed: entry(path(values.embedAddr) ?? beside("infer.embed"), values.embedTcp),
+    rerank: entry(path(values.rerankAddr) ?? beside("infer.rerank"), values.rerankTcp),
+  };
 }
 
 function path(given: string | undefined): string | undefined {
@@ -73,7 +171,22 @@ function homeOr(runtimeDir: string, machine: Machine): string {
   return home ? join(home, ".inferd") : runtimeDir;
 }
 
-function backend(values: SettingValues): BackendConfig {
+/** What the command line says of backends goes before all the file says of them. */
+function backends(given: SettingValues, machine: Machine, config: LoadedConfig | undefined): BackendConfig[] {
+  const content = config?.content;
+  const ofFile = content?.backends ?? (content?.model === undefined ? undefined : [
+    { kind: "llamacpp" as const, name: "llamacpp", model: content.model },
+  ]);
+  if (config === undefined || ofFile === undefined || given.backend !== undefined || given.model !== undefined) {
+    return [backend(given, content)];
+  }
+  if (given.mockScript !== undefined) throw new UsageError("--mock-script goes with --backend mock only");
+  if (given.modelSha256 !== undefined) throw new UsageError("--model-sha256 goes with --model only");
+  return ofFile.map((entry) => fileBackend(entry, { given, machine, config }));
+}
+
+/** A backend by flags and environment alone; of the file only what holds for any backend. */
+function backend(values: SettingValues, content: ConfigFile | undefined): BackendConfig {
   const kind = values.backend ?? "llamacpp";
   if (kind === "mock") {
     for (const [name, flag] of [["model", "--model"], ["modelSha256", "--model-sha256"]] as const) {
@@ -85,16 +198,100 @@ function backend(values: SettingValues): BackendConfig {
   return {
     kind,
     name: "llamacpp",
-    modelName: modelName(values.model),
+    modelName: values.model === undefined ? BUILT_IN_MODEL : nameOfFile(values.model),
     ...(values.model === undefined ? {} : { modelPath: resolve(values.model) }),
     ...(values.modelSha256 === undefined ? {} : { modelSha256: values.modelSha256 }),
-    ...(values.contextTokens === undefined ? {} : { contextTokens: values.contextTokens }),
-    ...(values.gpuLayers === undefined ? {} : { gpuLayers: values.gpuLayers }),
-    ...(values.threads === undefined ? {} : { threads: values.threads }),
+    ...engineOptions(values, {}, content),
   };
 }
 
-function modelName(modelPath: string | undefined): string {
-  if (modelPath === undefined) return BUILT_IN_MODEL;
-  return modelPath.split(/[/\\]/).at(-1)?.replace(/\.gguf$/i, "") || modelPath;
+function fileBackend(
+  entry: FileBackend,
+  from: { readonly given: SettingValues; readonly machine: Machine; readonly config: LoadedConfig },
+): BackendConfig {
+  const { given, machine, config } = from;
+  const { name } = entry;
+  if (entry.kind === "mock") return { kind: "mock", name, script: entry.script ?? {} };
+  if (entry.kind === "openai-compat") {
+    return {
+      kind: "openai-compat",
+      name,
+      baseUrl: entry.base_url.replace(/\/+$/, ""),
+      model: entry.model,
+      ...(entry.api_key_env === undefined ? {} : { apiKeyEnv: entry.api_key_env }),
+      timeoutSecs: entry.timeout_secs ?? DEFAULT_REMOTE_TIMEOUT_SECS,
+    };
+  }
+  const { parallel, embed, pooling, warm } = entry;
+  return {
+    kind: "llamacpp",
+    name,
+    ...fileModel(entry.model, machine, config),
+    ...engineOptions(given, entry, config.content),
+    ...(parallel === undefined ? {} : { parallel }),
+    ...(embed === undefined ? {} : { embed }),
+    ...(pooling === undefined ? {} : { pooling }),
+    ...(warm === undefined ? {} : { warm }),
+  };
+}
+
+function fileModel(
+  model: FileModel,
+  machine: Machine,
+  config: LoadedConfig,
+): Pick<LlamaBackendConfig, "modelName" | "modelPath" | "modelSha256"> {
+  const sha256 = model.sha256 === undefined ? {} : { modelSha256: model.sha256 };
+  if (model.path !== undefined) {
+    const modelPath = config.place(model.path);
+    return { modelName: nameOfFile(modelPath), modelPath, ...sha256 };
+  }
+  const modelName = model.name ?? BUILT_IN_MODEL;
+  if (isBuiltIn(modelName) && model.source_url === undefined) return { modelName, ...sha256 };
+  const home = config.content.models_home;
+  const root = home === undefined ? modelsHome(machine) : config.place(home);
+  return { modelName, modelPath: blobPath(root, model.sha256 ?? ""), ...sha256 };
+}
+
+/** Context, layers and threads: a flag goes before what the file says of the backend, that before what it says of all. */
+function engineOptions(
+  given: SettingValues,
+  entry: {
+    readonly n_ctx?: number | undefined;
+    readonly n_gpu_layers?: number | undefined;
+    threads?: number | undefined;
+  },
+  content: ConfigFile | undefined,
+): Pick<LlamaBackendConfig, "contextTokens" | "gpuLayers" | "threads"> {
+  const contextTokens = given.contextTokens ?? entry.n_ctx ?? content?.n_ctx;
+  const gpuLayers = given.gpuLayers ?? entry.n_gpu_layers ?? content?.n_gpu_layers;
+  const threads = given.threads ?? entry.threads ?? content?.threads;
+  return {
+    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(gpuLayers === undefined ? {} : { gpuLayers }),
+    ...(threads === undefined ? {} : { threads }),
+  };
+}
+
+/**
+ * Where the shared model store is, as far as the configuration file does not say.
+ *
+ * @param machine Where the folders are.
+ * @returns The folder.
+ */
+export function modelsHome(machine: Machine): string {
+  const { env, platform } = machine;
+  const home = env("HOME") ?? "";
+  const own = env("MODELS_HOME");
+  if (own) return resolve(own);
+  if (platform === "darwin") return join(home, "Library", "Application Support", "models");
+  return join(env("XDG_DATA_HOME") || join(home, ".local", "share"), "models");
+}
+
+/** Where the store keeps what has this hash. */
+function blobPath(root: string, sha256: string): string {
+  return join(root, "blobs", "sha256", sha256.slice(0, 2), sha256, "data");
+}
+
+function nameOfFile(path: string): string {
+  return path.split(/[/\\]/).at(-1)?.replace(/\.gguf$/i, "") || path;
 }

@@ -2,8 +2,16 @@
  * Every setting of the daemon: its flag, its environment variable, what it allows and what it means. This table is the
  * only place that knows them; help texts, parsing and the permission list are made from it.
  */
-import { DEFAULT_INFER_PORT, DEFAULT_TCP_HOSTNAME, parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
-import type { LogLevel, MockScript } from "./options.ts";
+import {
+  DEFAULT_EMBED_PORT,
+  DEFAULT_INFER_PORT,
+  DEFAULT_RERANK_PORT,
+  DEFAULT_TCP_HOSTNAME,
+  DEFAULT_V2_PORT,
+  parseTcpAddress,
+  type TcpAddress,
+} from "@inferd/client/paths";
+import type { LogLevel, MockScript, MockService } from "./options.ts";
 
 /** Wrong flags, environment or values: the program says this one line and exits with 2. */
 export class UsageError extends Error {
@@ -22,6 +30,8 @@ export interface Setting<T> {
   readonly metavar: string;
   readonly help: string;
   readonly parse: Parse<T>;
+  /** What it may be, where that is a few words. */
+  readonly choices?: readonly string[];
   /** What the flag means when it is given without a value; absent: it needs one. */
   readonly bare?: string;
   /** Not to be shown. */
@@ -42,11 +52,14 @@ function wholeNumber(least: number, most: number): Parse<number> {
   };
 }
 
-function oneOf<T extends string>(...choices: readonly T[]): Parse<T> {
-  return (text) => {
-    const found = choices.find((choice) => choice === text);
-    if (found === undefined) throw new Error(`must be one of ${choices.join(", ")}`);
-    return found;
+function oneOf<T extends string>(...choices: readonly T[]): Pick<Setting<T>, "parse" | "choices"> {
+  return {
+    choices,
+    parse: (text) => {
+      const found = choices.find((choice) => choice === text);
+      if (found === undefined) throw new Error(`must be one of ${choices.join(", ")}`);
+      return found;
+    },
   };
 }
 
@@ -57,23 +70,51 @@ function nonEmpty(what: string): Parse<string> {
   };
 }
 
-function tcpAddress(text: string): TcpAddress {
-  try {
-    return parseTcpAddress(text);
-  } catch {
-    throw new Error(
-      `must be HOST:PORT, for example ${DEFAULT_TCP_HOSTNAME}:${DEFAULT_INFER_PORT} or [::1]:${DEFAULT_INFER_PORT}`,
-    );
-  }
+/** A TCP address; what the text leaves out is the loopback host and `port`. */
+export function tcpAddress(port: number): Parse<TcpAddress> {
+  return (text) => {
+    try {
+      return parseTcpAddress(text, port);
+    } catch {
+      throw new Error(`must be HOST:PORT, for example ${DEFAULT_TCP_HOSTNAME}:${port} or [::1]:${port}`);
+    }
+  };
 }
 
-function sha256(text: string): string {
+/** A surface's unix socket. */
+function socketSetting(flag: string, env: string, what: string, file: string): Setting<string> {
+  return {
+    flag,
+    env,
+    metavar: "PATH",
+    help: `${what} socket (default: ${file})`,
+    parse: nonEmpty("a path"),
+  };
+}
+
+/** A surface's TCP endpoint. */
+function tcpSetting(flag: string, env: string, what: string, port: number): Setting<TcpAddress> {
+  const bare = `${DEFAULT_TCP_HOSTNAME}:${port}`;
+  return {
+    flag,
+    env,
+    metavar: "HOST:PORT",
+    help: `${what} on TCP, too (default: off; without a value ${bare})`,
+    parse: tcpAddress(port),
+    bare,
+  };
+}
+
+/** Lower-case hex of a SHA-256. */
+export function sha256(text: string): string {
   if (!/^[0-9a-fA-F]{64}$/.test(text)) throw new Error("must be 64 hexadecimal digits");
   return text.toLowerCase();
 }
 
+const MOCK_SERVICES: readonly MockService[] = ["v1", "v2", "embed", "rerank"];
+
 const MOCK_SCRIPT_TYPES: { readonly [Key in keyof Required<MockScript>]: (value: unknown) => boolean } = {
-  tokens: (value) => Array.isArray(value) && value.every((token) => typeof token === "string"),
+  tokens: isTexts,
   count: isCount,
   firstDelayMs: isCount,
   delayMs: isCount,
@@ -81,7 +122,27 @@ const MOCK_SCRIPT_TYPES: { readonly [Key in keyof Required<MockScript>]: (value:
   failAt: isCount,
   hangAt: isCount,
   neverReady: isBoolean,
+  thinking: isTexts,
+  calls: (value) => Array.isArray(value) && value.every(isCall),
+  services: (value) =>
+    Array.isArray(value) && value.length > 0 && value.every((service) => MOCK_SERVICES.includes(service)),
+  vision: isBoolean,
+  audio: isBoolean,
+  dimensions: (value) => isCount(value) && value !== 0,
 };
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((text) => typeof text === "string");
+}
+
+function isCall(value: unknown): boolean {
+  return isObject(value) && "name" in value && typeof value.name === "string" && "input" in value &&
+    isObject(value.input);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
 function isCount(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) >= 0;
@@ -91,7 +152,8 @@ function isBoolean(value: unknown): boolean {
   return typeof value === "boolean";
 }
 
-function mockScript(text: string): MockScript {
+/** How a mock behaves, from its JSON. */
+export function mockScript(text: string): MockScript {
   const allowed = `must be a JSON object with any of ${Object.keys(MOCK_SCRIPT_TYPES).join(", ")}`;
   let value: unknown;
   try {
@@ -99,7 +161,7 @@ function mockScript(text: string): MockScript {
   } catch {
     throw new Error(allowed);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(allowed);
+  if (!isObject(value)) throw new Error(allowed);
   for (const [key, entry] of Object.entries(value)) {
     const check = Object.hasOwn(MOCK_SCRIPT_TYPES, key) ? MOCK_SCRIPT_TYPES[key as keyof MockScript] : undefined;
     if (!check?.(entry)) throw new Error(`${allowed}; ${JSON.stringify(key)} does not fit`);
@@ -109,12 +171,19 @@ function mockScript(text: string): MockScript {
 
 /** The settings of `serve`, in the order help shows them. */
 export const SETTINGS = {
+  config: setting({
+    flag: "config",
+    env: "INFERD_CONFIG",
+    metavar: "FILE",
+    help: "configuration file (default: ~/.inferd/config.json, if there is one)",
+    parse: nonEmpty("a path"),
+  }),
   backend: setting({
     flag: "backend",
     env: "INFERD_BACKEND",
     metavar: "mock|llamacpp",
     help: "what answers (default: llamacpp)",
-    parse: oneOf("mock", "llamacpp"),
+    ...oneOf("mock", "llamacpp"),
   }),
   model: setting({
     flag: "model",
@@ -130,20 +199,21 @@ export const SETTINGS = {
     help: "refuse the model file if it hashes to anything else",
     parse: sha256,
   }),
-  uds: setting({
-    flag: "uds",
-    env: "INFERD_UDS",
-    metavar: "PATH",
-    help: "generation socket (default: infer.sock in the runtime directory)",
-    parse: nonEmpty("a path"),
-  }),
-  tcp: setting({
-    flag: "tcp",
-    env: "INFERD_TCP",
-    metavar: "HOST:PORT",
-    help: `also listen on TCP (default: off; without a value ${DEFAULT_TCP_HOSTNAME}:${DEFAULT_INFER_PORT})`,
-    parse: tcpAddress,
-    bare: `${DEFAULT_TCP_HOSTNAME}:${DEFAULT_INFER_PORT}`,
+  uds: socketSetting("uds", "INFERD_UDS", "generation", "infer.sock in the runtime directory"),
+  tcp: tcpSetting("tcp", "INFERD_TCP", "generation", DEFAULT_INFER_PORT),
+  v2Addr: socketSetting("v2-addr", "INFERD_V2_ADDR", "generation v2", "infer.v2.sock next to infer.sock"),
+  v2Tcp: tcpSetting("v2-tcp", "INFERD_V2_TCP", "generation v2", DEFAULT_V2_PORT),
+  embedAddr: socketSetting("embed-addr", "INFERD_EMBED_ADDR", "embeddings", "infer.embed.sock next to infer.sock"),
+  embedTcp: tcpSetting("embed-tcp", "INFERD_EMBED_TCP", "embeddings", DEFAULT_EMBED_PORT),
+  rerankAddr: socketSetting("rerank-addr", "INFERD_RERANK_ADDR", "rerank", "infer.rerank.sock next to infer.sock"),
+  rerankTcp: tcpSetting("rerank-tcp", "INFERD_RERANK_TCP", "rerank", DEFAULT_RERANK_PORT),
+  rpcAddr: socketSetting("rpc-addr", "INFERD_RPC_ADDR", "dispatch", "rpc.sock in the runtime directory"),
+  namespace: setting({
+    flag: "namespace",
+    env: "INFERD_NAMESPACE",
+    metavar: "NAME",
+    help: "what dispatch requests have to name (default: default)",
+    parse: nonEmpty("a name"),
   }),
   adminAddr: setting({
     flag: "admin-addr",
@@ -156,7 +226,7 @@ export const SETTINGS = {
     flag: "group",
     env: "INFERD_GROUP",
     metavar: "NAME",
-    help: "group that owns the generation socket (default: unchanged)",
+    help: "group that owns the inference sockets (default: unchanged)",
     parse: nonEmpty("a group's name or number"),
   }),
   apiKey: setting({
@@ -235,7 +305,7 @@ export const SETTINGS = {
     env: "INFERD_LOG",
     metavar: "LEVEL",
     help: "debug, info, warn or error (default: info)",
-    parse: oneOf("debug", "info", "warn", "error"),
+    ...oneOf<LogLevel>("debug", "info", "warn", "error"),
   }),
   mockScript: setting({
     flag: "mock-script",
@@ -253,12 +323,27 @@ export type SettingName = keyof typeof SETTINGS;
 export type SettingValues = { [Name in SettingName]?: ReturnType<typeof SETTINGS[Name]["parse"]> };
 
 /** The settings a client of the daemon takes too. */
-export const CLIENT_SETTINGS = ["uds", "tcp", "adminAddr", "apiKey"] as const satisfies readonly SettingName[];
+export const CLIENT_SETTINGS = [
+  "config",
+  "uds",
+  "tcp",
+  "v2Addr",
+  "v2Tcp",
+  "embedAddr",
+  "embedTcp",
+  "rerankAddr",
+  "rerankTcp",
+  "rpcAddr",
+  "adminAddr",
+  "apiKey",
+] as const satisfies readonly SettingName[];
 
 /** Every variable the program reads: those of the settings, and those that say where folders are. */
 export const ENVIRONMENT: readonly string[] = [
   ...Object.values(SETTINGS).map(({ env }) => env),
   "HOME",
+  "MODELS_HOME",
+  "XDG_DATA_HOME",
   "XDG_RUNTIME_DIR",
   "TMPDIR",
 ];

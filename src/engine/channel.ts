@@ -79,6 +79,17 @@ export class Inbox {
   }
 }
 
+const OPS: ReadonlySet<unknown> = new Set<ToEngine["op"]>([
+  "load",
+  "check",
+  "generate",
+  "embed",
+  "rerank",
+  "cancel",
+  "pause",
+  "resume",
+]);
+
 function toMessage(line: string): ToEngine {
   let message: unknown;
   try {
@@ -87,9 +98,7 @@ function toMessage(line: string): ToEngine {
     throw new ChannelError("A line on the engine's stdin is not JSON");
   }
   const op = typeof message === "object" && message !== null && "op" in message ? message.op : undefined;
-  if (op !== "load" && op !== "generate" && op !== "cancel" && op !== "pause" && op !== "resume") {
-    throw new ChannelError("A line on the engine's stdin is not a message the engine knows");
-  }
+  if (!OPS.has(op)) throw new ChannelError("A line on the engine's stdin is not a message the engine knows");
   return message as ToEngine;
 }
 
@@ -108,15 +117,15 @@ export class Outbox {
     this.#lastSent = this.#now();
   }
 
-  /** What a step brought. A first or a last event of a request is never held. */
+  /** What a step brought. A request's first event, its last and a call are never held. */
   add(events: readonly EngineEvent[]): void {
     let urgent = false;
     for (const event of events) {
       this.#held.push(event);
-      if (!("t" in event)) {
+      if (isLast(event)) {
         this.#begun.delete(event.id);
         urgent = true;
-      } else if (!this.#begun.has(event.id)) {
+      } else if ("call" in event || !this.#begun.has(event.id)) {
         this.#begun.add(event.id);
         urgent = true;
       }
@@ -146,6 +155,10 @@ export class Outbox {
     this.#send(message);
     this.#lastSent = this.#now();
   }
+}
+
+function isLast(event: EngineEvent): boolean {
+  return !("t" in event || "think" in event || "call" in event);
 }
 
 /** Write a message; blocks while the daemon does not read. */

@@ -2,7 +2,8 @@
  * A llama.cpp context: cells of memory for several sequences, one batch, and what comes out of decoding it. Knows
  * sequences by number only; which request one belongs to is `scheduler.ts`'s business.
  */
-import { BATCH_FIELD, CONTEXT_PARAM, cString, dataView, type Library, THREADPOOL_PARAM } from "./library.ts";
+import { attachThreads, Batch } from "./batch.ts";
+import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { type Model, ModelError } from "./model.ts";
 import { ThreadGovernor } from "./threads.ts";
 
@@ -35,7 +36,6 @@ export interface ContextOptions {
   readonly threads: number;
 }
 
-const CPU_DEVICE = 0;
 /** Of the memory that is available, what the context may take. */
 const MEMORY_SHARE = 0.9;
 /** A model this large should use all threads from the first step on. */
@@ -46,16 +46,10 @@ export class Context implements Decoder {
   readonly #library: Library;
   readonly #handle: NonNullable<Deno.PointerValue>;
   readonly #memory: NonNullable<Deno.PointerValue>;
-  readonly #batch: Uint8Array<ArrayBuffer>;
-  readonly #batchView: DataView;
-  readonly #token: Int32Array;
-  readonly #position: Int32Array;
-  readonly #sequence: Int32Array[];
-  readonly #output: Int8Array;
+  readonly #batch: Batch;
   readonly #rows: Float32Array[] = [];
   readonly #governor: ThreadGovernor;
   #threads: number;
-  #count = 0;
 
   readonly cells: number;
 
@@ -72,17 +66,7 @@ export class Context implements Decoder {
     this.#memory = memory;
     this.cells = llama.llama_n_ctx(this.#handle);
 
-    this.#batch = llama.llama_batch_init(BATCH_TOKENS, 0, 1) as Uint8Array<ArrayBuffer>;
-    this.#batchView = dataView(this.#batch);
-    const pointer = (field: number): bigint => this.#batchView.getBigUint64(field, true);
-    this.#token = new Int32Array(memoryAt(pointer(BATCH_FIELD.token), BATCH_TOKENS * 4));
-    this.#position = new Int32Array(memoryAt(pointer(BATCH_FIELD.position), BATCH_TOKENS * 4));
-    this.#output = new Int8Array(memoryAt(pointer(BATCH_FIELD.output), BATCH_TOKENS));
-    new Int32Array(memoryAt(pointer(BATCH_FIELD.sequenceCount), BATCH_TOKENS * 4)).fill(1);
-    this.#sequence = Array.from(
-      new BigUint64Array(memoryAt(pointer(BATCH_FIELD.sequence), BATCH_TOKENS * 8)),
-      (address) => new Int32Array(memoryAt(address, 4)),
-    );
+    this.#batch = new Batch(library, BATCH_TOKENS);
     // One row for each sequence is reserved when the context is made, and more are never asked for: it stays in place.
     const logits = llama.llama_get_logits(this.#handle);
     if (logits === null) throw new ModelError("The model has no output to sample from");
@@ -91,24 +75,18 @@ export class Context implements Decoder {
     for (let row = 0; row < options.parallel; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
     this.#threads = options.threads;
     this.#governor = new ThreadGovernor(options.threads, model.bytes < LARGE_MODEL_BYTES ? 1 : options.threads);
-    this.#attachThreads(options.threads);
+    attachThreads(library, this.#handle, options.threads);
   }
 
   put(token: number, position: number, sequence: number, output: boolean): void {
-    const index = this.#count++;
-    this.#token[index] = token;
-    this.#position[index] = position;
-    (this.#sequence[index] as Int32Array)[0] = sequence;
-    this.#output[index] = output ? 1 : 0;
+    this.#batch.put(token, position, sequence, output);
   }
 
   decode(): boolean {
-    const tokens = this.#count;
-    this.#count = 0;
+    const tokens = this.#batch.seal();
     this.#setThreads(this.#governor.choose(tokens));
     const started = performance.now();
-    this.#batchView.setInt32(BATCH_FIELD.tokens, tokens, true);
-    const status = this.#library.llama.llama_decode(this.#handle, this.#batch);
+    const status = this.#library.llama.llama_decode(this.#handle, this.#batch.struct);
     if (status === 1) return false;
     if (status !== 0) throw new Error(`llama_decode failed with status ${status}`);
     // Waits until the rows are filled and in order.
@@ -142,29 +120,6 @@ export class Context implements Decoder {
     if (count === this.#threads) return;
     this.#threads = count;
     this.#library.llama.llama_set_n_threads(this.#handle, count, count);
-  }
-
-  /**
-   * Without a pool of ours llama.cpp starts and ends its threads in every step. Ours do not spin between steps: that
-   * time belongs to sampling, to the daemon and to its clients.
-   */
-  #attachThreads(count: number): void {
-    const { ggml, base, llama } = this.#library;
-    if (count < 2) return;
-    const cpu = ggml.ggml_backend_dev_by_type(CPU_DEVICE);
-    const create = base.ggml_backend_reg_get_proc_address(
-      base.ggml_backend_dev_backend_reg(cpu),
-      cString("ggml_threadpool_new"),
-    );
-    if (create === null) return;
-    const params = new Uint8Array(THREADPOOL_PARAM.size);
-    base.ggml_threadpool_params_init(params, count);
-    dataView(params).setUint32(THREADPOOL_PARAM.poll, 0, true);
-    const pool = new Deno.UnsafeFnPointer(
-      create as Deno.PointerObject<{ parameters: ["buffer"]; result: "pointer" }>,
-      { parameters: ["buffer"], result: "pointer" },
-    ).call(params);
-    llama.llama_attach_threadpool(this.#handle, pool, pool);
   }
 }
 
@@ -211,10 +166,4 @@ function fitsMemory(model: Model, cells: number): boolean {
 
 function availableBytes(): number {
   return Deno.systemMemoryInfo().available;
-}
-
-function memoryAt(address: bigint, bytes: number): ArrayBuffer {
-  const pointer = Deno.UnsafePointer.create(address);
-  if (pointer === null) throw new ModelError("The native library made a batch without memory");
-  return Deno.UnsafePointerView.getArrayBuffer(pointer, bytes);
 }

@@ -12,8 +12,8 @@ export class GrammarError extends Error {
 /** Code points from and to, both inclusive, flat and in pairs. */
 export type CharSet = readonly number[];
 
-/** A character, or a rule by its number. */
-export type Symbol = { readonly chars: CharSet } | { readonly rule: number };
+/** A character, a rule by its number, or exactly this token, which need not be text. */
+export type Symbol = { readonly chars: CharSet } | { readonly rule: number } | { readonly token: number };
 
 /** Rules by number; each is its alternatives, each of those its symbols. */
 export interface Rules {
@@ -22,13 +22,14 @@ export interface Rules {
 }
 
 const ROOT = "root";
-const MAX_CODE_POINT = 0x10ffff;
+/** The last character there is. */
+export const MAX_CODE_POINT = 0x10ffff;
 const ANY: CharSet = [0, MAX_CODE_POINT];
 /** Groups in groups. */
 const MAX_NESTING = 200;
 const MAX_REPETITIONS = 2000;
 /** Symbols of all rules, with repetitions written out. */
-const MAX_SYMBOLS = 100_000;
+export const MAX_SYMBOLS = 100_000;
 
 const NAME = /[A-Za-z0-9_-]+/y;
 const NUMBER = /\d{1,9}/y;
@@ -304,8 +305,14 @@ function complement(ranges: [number, number][]): number[] {
   return left;
 }
 
-/** A rule that comes back to itself before any character would be expanded without end. */
-function refuseLeftRecursion(
+/**
+ * A rule that comes back to itself before any character would be expanded without end.
+ *
+ * @param rules The rules.
+ * @param loops Those made for repetitions without end.
+ * @throws {GrammarError} If there is such a rule.
+ */
+export function refuseLeftRecursion(
   rules: readonly (readonly (readonly Symbol[])[])[],
   loops: ReadonlySet<number>,
 ): void {
@@ -340,6 +347,17 @@ function refuseLeftRecursion(
   if (free.length < rules.length) {
     throw new GrammarError("The grammar is left-recursive: a rule begins with itself, directly or through others");
   }
+}
+
+/**
+ * Which rules can come to an end.
+ *
+ * @param rules The rules; one that is not defined yet is taken to.
+ * @returns For each rule, whether there is a text that matches it.
+ */
+export function finiteRules(rules: readonly (readonly (readonly Symbol[])[] | undefined)[]): boolean[] {
+  const parts = (symbols: readonly Symbol[]): Symbol[] => symbols.filter((symbol) => "rule" in symbol);
+  return nullableRules(rules.map((alternatives) => alternatives?.map(parts) ?? [[]]));
 }
 
 /** Rules that match nothing at all, among other things. */

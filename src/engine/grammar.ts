@@ -1,28 +1,29 @@
 /**
- * Follows a text through a grammar: which bytes may come next, and whether it may end. Works like an automaton that is
- * built while it is walked: a state is a set of stacks of what is still to come, and remembers where each character led.
+ * Follows a text through a grammar: which bytes or tokens may come next, and whether it may end. Works like an automaton
+ * that is built while it is walked: a state is a set of stacks of what is still to come, and remembers where each kind
+ * of character led, and which tokens may come next.
  */
-import { type CharSet, GrammarError, type Rules } from "./gbnf.ts";
-import type { Constraint } from "./scheduler.ts";
+import { type CharSet, GrammarError, MAX_CODE_POINT, type Rules, type Symbol } from "./gbnf.ts";
+import type { Constraint } from "./answer.ts";
+import { type TokenBytes, VocabularyIndex } from "./vocabulary_index.ts";
 
 /** Stacks that one state may have, and that may be looked at to find them. */
 const MAX_STACKS = 20_000;
-/** States that are remembered before all are forgotten. */
+/** States, and stacks of all of them, that are remembered before all are forgotten. */
 const MAX_STATES = 10_000;
+const MAX_KNOWN_STACKS = 200_000;
+/** Stacks that may be looked at to find the tokens a state allows; some 0.1 s. */
+const MAX_WALK = 300_000;
+/** Memory for the tokens that states allow, in bytes, before the oldest are forgotten. */
+const ALLOWED_BYTES = 8 * 2 ** 20;
+/** Kinds of characters that are tried one by one to find whether one of them could come. */
+const FEW_KINDS = 16;
 
 /** What is still to come: a place in an alternative, then what follows the rule it stands in. */
 interface Stack {
   readonly id: number;
   readonly place: number;
   readonly below: Stack | undefined;
-}
-
-interface State {
-  /** Each with a character at its place. */
-  readonly stacks: readonly Stack[];
-  readonly canEnd: boolean;
-  /** Where a character leads; `undefined`: nowhere. */
-  readonly next: Map<number, State | undefined>;
 }
 
 /** A position in a text that follows a grammar. */
@@ -34,15 +35,48 @@ export interface Position {
   readonly least: number;
 }
 
-/** A grammar, and what has been found out about it. For one request. */
+/** Is also the position between two characters. */
+class State implements Position {
+  readonly state = this;
+  readonly partial = 0;
+  readonly lacking = 0;
+  readonly least = 0;
+  /** Where a character leads, by its kind; `null`: nowhere. */
+  next: (State | null)[] = [];
+  /** The tokens that may come next, a bit for each. */
+  allowed: Uint32Array | undefined;
+
+  /**
+   * @param stacks Each with a character at its place.
+   * @param tokenStacks Each with a token at its place.
+   * @param canEnd Whether nothing has to come.
+   */
+  constructor(
+    readonly stacks: readonly Stack[],
+    readonly tokenStacks: readonly Stack[],
+    readonly canEnd: boolean,
+  ) {}
+}
+
+/** A grammar, and what has been found out about it. Several answers may follow it. */
 export class Grammar {
-  /** Character sets and rules at each place; neither: the end of an alternative. */
+  /** What stands at each place; nothing at the end of an alternative. */
   readonly #chars: (CharSet | undefined)[] = [];
   readonly #rule: (number | undefined)[] = [];
+  readonly #token: (number | undefined)[] = [];
   /** Where the alternatives of each rule begin. */
   readonly #starts: number[][] = [];
   #stacks = new Map<string, Stack>();
   #states = new Map<string, State>();
+  /** The first character of each kind. Characters are of one kind if no set of the grammar tells them apart. */
+  readonly #kinds: Int32Array;
+  readonly #asciiKinds: Int32Array;
+  /** States whose allowed tokens are known, the oldest first, and of which vocabulary. */
+  #walked: State[] = [];
+  #index: VocabularyIndex | undefined;
+  /** Stacks looked at so far. */
+  #work = 0;
+  #tooMuchWork = false;
   readonly start: Position;
 
   constructor({ rules, root }: Rules) {
@@ -51,12 +85,14 @@ export class Grammar {
       for (const symbols of alternatives) {
         starts.push(this.#chars.length);
         for (const symbol of symbols) this.#place(symbol);
-        this.#place({});
+        this.#place(undefined);
       }
       this.#starts.push(starts);
     }
+    this.#kinds = kindsOf(this.#chars);
+    this.#asciiKinds = Int32Array.from({ length: 0x80 }, (_, char) => this.#searchKind(char));
     const first = (this.#starts[root] ?? []).map((place) => this.#stack(place, undefined));
-    this.start = { state: this.#close(first), partial: 0, lacking: 0, least: 0 };
+    this.start = this.#close(first);
   }
 
   /**
@@ -68,32 +104,101 @@ export class Grammar {
    * @throws {GrammarError} If the grammar is too ambiguous to be followed.
    */
   advance(from: Position, bytes: Uint8Array): Position | undefined {
-    let { state, partial, lacking, least } = from;
+    let at: Position | undefined = from;
     for (const byte of bytes) {
-      if (lacking > 0) {
-        if ((byte & 0xc0) !== 0x80) return undefined;
-        partial = (partial << 6) | (byte & 0x3f);
-        lacking--;
-      } else if (byte < 0x80) {
-        [partial, lacking, least] = [byte, 0, 0];
-      } else if ((byte & 0xe0) === 0xc0) {
-        [partial, lacking, least] = [byte & 0x1f, 1, 0x80];
-      } else if ((byte & 0xf0) === 0xe0) {
-        [partial, lacking, least] = [byte & 0x0f, 2, 0x800];
-      } else if ((byte & 0xf8) === 0xf0) {
-        [partial, lacking, least] = [byte & 0x07, 3, 0x10000];
-      } else {
-        return undefined;
-      }
-      if (lacking > 0) continue;
-      // Written with more bytes than it needs, or half of a pair: no character.
-      if (partial < least || (partial >= 0xd800 && partial <= 0xdfff)) return undefined;
-      const next = this.#step(state, partial);
-      if (next === undefined) return undefined;
-      state = next;
+      at = this.#advanceByte(at, byte);
+      if (at === undefined) return undefined;
     }
-    const position = { state, partial, lacking, least };
-    return lacking === 0 || this.#mayBecome(position) ? position : undefined;
+    return at;
+  }
+
+  /**
+   * Where a token leads: by the grammar naming it, by its bytes, or both.
+   *
+   * @param from Where the text is.
+   * @param token The token.
+   * @param bytes What it stands for; none if it is not text.
+   * @returns The new position, or `undefined` if the grammar does not allow it.
+   * @throws {GrammarError} If the grammar is too ambiguous to be followed.
+   */
+  follow(from: Position, token: number, bytes: Uint8Array): Position | undefined {
+    const byBytes = bytes.length === 0 ? undefined : this.advance(from, bytes);
+    const stacks = from.lacking > 0 ? [] : from.state.tokenStacks.filter(({ place }) => this.#token[place] === token);
+    if (stacks.length === 0) return byBytes;
+    const state = this.#close(stacks.map(({ place, below }) => this.#stack(place + 1, below)));
+    // A token that is named and ends within a character is what it is named for.
+    return byBytes === undefined || byBytes.lacking > 0 ? state : this.#union(byBytes.state, state);
+  }
+
+  /**
+   * All tokens that may come next.
+   *
+   * @param at Where the text is.
+   * @param index The vocabulary; always the same one, or what is known is lost.
+   * @returns A bit for each token, not to be changed; `undefined` if it would take too long to find out.
+   */
+  allowed(at: Position, index: VocabularyIndex): Uint32Array | undefined {
+    if (this.#index !== index) this.#forgetAllowed();
+    this.#index = index;
+    if (at.lacking > 0) return this.#walk(at, index);
+    const { state } = at;
+    if (state.allowed === undefined) {
+      state.allowed = this.#walk(at, index);
+      if (state.allowed === undefined) return undefined;
+      this.#walked.push(state);
+      if (this.#walked.length * state.allowed.byteLength > ALLOWED_BYTES) {
+        const half = this.#walked.length >> 1;
+        for (const old of this.#walked.splice(0, half)) old.allowed = undefined;
+      }
+    }
+    return state.allowed;
+  }
+
+  /** Go through the vocabulary in the order of its bytes; what begins with bytes that are refused is skipped. */
+  #walk(at: Position, index: VocabularyIndex): Uint32Array | undefined {
+    if (this.#tooMuchWork) return undefined;
+    const { order, bytes, starts, shared } = index;
+    const mostWork = this.#work + MAX_WALK;
+    const allowed = new Uint32Array((index.size + 31) >> 5);
+    /** Where the bytes of the token before lead, each. */
+    const path: Position[] = [at];
+    /** Which of them was refused. */
+    let refused = Infinity;
+    try {
+      for (let i = 0; i < order.length; i++) {
+        const known = shared[i] as number;
+        if (known > refused) continue;
+        refused = Infinity;
+        const start = starts[i] as number;
+        const length = (starts[i + 1] as number) - start;
+        let position = path[known] as Position;
+        for (let depth = known; depth < length; depth++) {
+          const next = this.#advanceByte(position, bytes[start + depth] as number);
+          if (next === undefined) {
+            refused = depth;
+            break;
+          }
+          path[depth + 1] = position = next;
+        }
+        if (refused === Infinity) set(allowed, order[i] as number);
+        if (this.#work > mostWork) {
+          this.#tooMuchWork = true;
+          return undefined;
+        }
+      }
+    } catch (error) {
+      // Too ambiguous after tokens that nobody may ever choose.
+      if (!(error instanceof GrammarError)) throw error;
+      return undefined;
+    }
+    if (at.lacking === 0) {
+      for (const { place } of at.state.tokenStacks) {
+        const token = this.#token[place] as number;
+        if (token < index.size) set(allowed, token);
+      }
+      if (at.state.canEnd) { for (const token of index.ending) set(allowed, token); }
+    }
+    return allowed;
   }
 
   /**
@@ -106,28 +211,71 @@ export class Grammar {
     return at.lacking === 0 && at.state.canEnd;
   }
 
-  #place(symbol: { chars?: CharSet; rule?: number }): void {
-    this.#chars.push(symbol.chars);
-    this.#rule.push(symbol.rule);
+  #place(symbol: Symbol | undefined): void {
+    this.#chars.push(symbol !== undefined && "chars" in symbol ? symbol.chars : undefined);
+    this.#rule.push(symbol !== undefined && "rule" in symbol ? symbol.rule : undefined);
+    this.#token.push(symbol !== undefined && "token" in symbol ? symbol.token : undefined);
   }
 
-  #step(state: State, char: number): State | undefined {
-    if (state.next.has(char)) return state.next.get(char);
+  #advanceByte({ state, partial, lacking, least }: Position, byte: number): Position | undefined {
+    if (lacking === 0) {
+      if (byte < 0x80) {
+        return this.#step(state, this.#asciiKinds[byte] as number) ?? undefined;
+      }
+      if ((byte & 0xe0) === 0xc0) return this.#begin({ state, partial: byte & 0x1f, lacking: 1, least: 0x80 });
+      if ((byte & 0xf0) === 0xe0) return this.#begin({ state, partial: byte & 0x0f, lacking: 2, least: 0x800 });
+      if ((byte & 0xf8) === 0xf0) return this.#begin({ state, partial: byte & 0x07, lacking: 3, least: 0x10000 });
+      return undefined;
+    }
+    if ((byte & 0xc0) !== 0x80) return undefined;
+    partial = (partial << 6) | (byte & 0x3f);
+    if (lacking > 1) return this.#begin({ state, partial, lacking: lacking - 1, least });
+    // Written with more bytes than it needs, half of a pair, or too large: no character.
+    if (partial < least || (partial >= 0xd800 && partial <= 0xdfff) || partial > MAX_CODE_POINT) return undefined;
+    return this.#step(state, this.#searchKind(partial)) ?? undefined;
+  }
+
+  /** A position within a character, if one that begins so could come. */
+  #begin(position: Position): Position | undefined {
+    const { state, partial, lacking, least } = position;
+    const low = partial << (6 * lacking);
+    let high = Math.min(low | ((1 << (6 * lacking)) - 1), MAX_CODE_POINT);
+    // Halves of pairs are no characters, and stand at the end of any range that has some.
+    if (high >= 0xd800 && high <= 0xdfff) high = 0xd7ff;
+    if (high < least || low > high) return undefined;
+    const from = Math.max(low, least);
+    const first = this.#searchKind(from);
+    const last = this.#searchKind(high);
+    if (last - first < FEW_KINDS) {
+      for (let kind = first; kind <= last; kind++) if (this.#step(state, kind) !== null) return position;
+      return undefined;
+    }
+    return state.stacks.some(({ place }) => contains(this.#chars[place] as CharSet, from, high)) ? position : undefined;
+  }
+
+  #searchKind(char: number): number {
+    let low = 0;
+    let high = this.#kinds.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((this.#kinds[middle] as number) <= char) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  #step(state: State, kind: number): State | null {
+    const known = state.next[kind];
+    if (known !== undefined) return known;
+    const char = this.#kinds[kind] as number;
     const followers: Stack[] = [];
+    this.#work += state.stacks.length;
     for (const { place, below } of state.stacks) {
       if (contains(this.#chars[place] as CharSet, char, char)) followers.push(this.#stack(place + 1, below));
     }
-    const next = followers.length === 0 ? undefined : this.#close(followers);
-    state.next.set(char, next);
+    const next = followers.length === 0 ? null : this.#close(followers);
+    state.next[kind] = next;
     return next;
-  }
-
-  /** Whether a character that begins so could come. */
-  #mayBecome({ state, partial, lacking, least }: Position): boolean {
-    const low = partial << (6 * lacking);
-    const high = low | ((1 << (6 * lacking)) - 1);
-    if (high < least) return false;
-    return state.stacks.some(({ place }) => contains(this.#chars[place] as CharSet, Math.max(low, least), high));
   }
 
   /** Expand rules until every stack has a character at its place. */
@@ -135,6 +283,7 @@ export class Grammar {
     const todo = [...stacks];
     const seen = new Set<Stack>(todo);
     const ready: Stack[] = [];
+    const tokens: Stack[] = [];
     let canEnd = false;
     const visit = (stack: Stack | undefined): void => {
       if (stack === undefined) canEnd = true;
@@ -154,14 +303,24 @@ export class Grammar {
       } else if (this.#isEnd(stack.place)) {
         visit(stack.below);
       } else {
-        ready.push(stack);
+        (this.#token[stack.place] === undefined ? ready : tokens).push(stack);
       }
     }
-    return this.#state(ready, canEnd);
+    this.#work += seen.size;
+    return this.#state(ready, tokens, canEnd);
+  }
+
+  #union(one: State, other: State): State {
+    const both = (a: readonly Stack[], b: readonly Stack[]): Stack[] => [...new Set([...a, ...b])];
+    return this.#state(
+      both(one.stacks, other.stacks),
+      both(one.tokenStacks, other.tokenStacks),
+      one.canEnd || other.canEnd,
+    );
   }
 
   #isEnd(place: number): boolean {
-    return this.#chars[place] === undefined && this.#rule[place] === undefined;
+    return this.#chars[place] === undefined && this.#rule[place] === undefined && this.#token[place] === undefined;
   }
 
   /** Equal stacks are the same object. */
@@ -176,28 +335,31 @@ export class Grammar {
   }
 
   /** Equal states are the same object, as long as there are not too many. */
-  #state(stacks: Stack[], canEnd: boolean): State {
+  #state(stacks: Stack[], tokenStacks: Stack[], canEnd: boolean): State {
     stacks.sort((a, b) => a.id - b.id);
-    const key = `${canEnd} ${stacks.map(({ id }) => id).join()}`;
+    tokenStacks.sort((a, b) => a.id - b.id);
+    const key = `${canEnd} ${stacks.map(({ id }) => id).join()} ${tokenStacks.map(({ id }) => id).join()}`;
     let state = this.#states.get(key);
     if (state === undefined) {
-      if (this.#states.size >= MAX_STATES) {
-        this.#states = new Map();
-        this.#stacks = new Map();
-      }
-      state = { stacks, canEnd, next: new Map() };
+      if (this.#states.size >= MAX_STATES || this.#stacks.size >= MAX_KNOWN_STACKS) this.#forget();
+      state = new State(stacks, tokenStacks, canEnd);
       this.#states.set(key, state);
     }
     return state;
   }
-}
 
-/** What tokens mean to a grammar. */
-export interface TokenBytes {
-  /** The bytes a token stands for; none for one that is not text. */
-  piece(token: number): Uint8Array;
-  /** Whether a token ends the answer. */
-  ends(token: number): boolean;
+  /** What is still held of the states goes on from there anew; what is not can go. */
+  #forget(): void {
+    this.#forgetAllowed();
+    for (const state of this.#states.values()) state.next = [];
+    this.#states = new Map();
+    this.#stacks = new Map();
+  }
+
+  #forgetAllowed(): void {
+    for (const state of this.#walked) state.allowed = undefined;
+    this.#walked = [];
+  }
 }
 
 /** A grammar over tokens, for one answer. */
@@ -206,28 +368,44 @@ export class GrammarConstraint implements Constraint {
   readonly #tokens: TokenBytes;
   #at: Position;
 
-  constructor(rules: Rules, tokens: TokenBytes) {
-    this.#grammar = new Grammar(rules);
+  /**
+   * At the beginning of an answer.
+   *
+   * @param grammar What it follows.
+   * @param tokens What its tokens mean; an index tells all that may come next at once.
+   */
+  constructor(grammar: Rules | Grammar, tokens: TokenBytes | VocabularyIndex) {
+    this.#grammar = grammar instanceof Grammar ? grammar : new Grammar(grammar);
     this.#tokens = tokens;
     this.#at = this.#grammar.start;
   }
 
   get complete(): boolean {
-    return this.#grammar.canEnd(this.#at) && this.#at.state.stacks.length === 0;
+    const { state } = this.#at;
+    return this.#grammar.canEnd(this.#at) && state.stacks.length === 0 && state.tokenStacks.length === 0;
   }
 
   allows(token: number): boolean {
-    if (this.#tokens.ends(token)) return this.#grammar.canEnd(this.#at);
-    const piece = this.#tokens.piece(token);
-    return piece.length > 0 && this.#grammar.advance(this.#at, piece) !== undefined;
+    if (!this.#tokens.ends(token)) return this.#follow(token) !== undefined;
+    return this.#grammar.canEnd(this.#at) || this.#grammar.follow(this.#at, token, NO_BYTES) !== undefined;
+  }
+
+  allowed(): Uint32Array | undefined {
+    return this.#tokens instanceof VocabularyIndex ? this.#grammar.allowed(this.#at, this.#tokens) : undefined;
   }
 
   accept(token: number): void {
-    const next = this.#grammar.advance(this.#at, this.#tokens.piece(token));
+    const next = this.#follow(token);
     if (next === undefined) throw new GrammarError(`The grammar does not allow token ${token}`);
     this.#at = next;
   }
+
+  #follow(token: number): Position | undefined {
+    return this.#grammar.follow(this.#at, token, this.#tokens.ends(token) ? NO_BYTES : this.#tokens.piece(token));
+  }
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 /** Stacks outlive the table they were found in, so their numbers are never used again. */
 let nextId = 0;
@@ -238,4 +416,20 @@ function contains(chars: CharSet, low: number, high: number): boolean {
     if ((chars[i] as number) <= high && (chars[i + 1] as number) >= low) return true;
   }
   return false;
+}
+
+/** The first character of each kind of characters that the sets tell apart. */
+function kindsOf(sets: readonly (CharSet | undefined)[]): Int32Array {
+  const firsts = new Set([0]);
+  for (const chars of sets) {
+    for (let i = 0; chars !== undefined && i < chars.length; i += 2) {
+      firsts.add(chars[i] as number);
+      firsts.add((chars[i + 1] as number) + 1);
+    }
+  }
+  return Int32Array.from(firsts).sort();
+}
+
+function set(bits: Uint32Array, at: number): void {
+  bits[at >> 5] = (bits[at >> 5] as number) | (1 << (at & 31));
 }

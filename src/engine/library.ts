@@ -32,10 +32,12 @@ export const CONTEXT_PARAM = {
   outputsMax: 20,
   threads: 28,
   threadsBatch: 32,
+  pooling: 44,
   flashAttention: 52,
   yarnExtFactor: 64,
   typeK: 104,
   typeV: 108,
+  embeddings: 128,
   noPerf: 130,
   swaFull: 132,
   unified: 133,
@@ -69,6 +71,7 @@ const GGML_BASE_SYMBOLS = {
   gguf_get_kv_type: { parameters: ["pointer", "i64"], result: "i32" },
   gguf_get_val_u32: { parameters: ["pointer", "i64"], result: "u32" },
   gguf_get_val_str: { parameters: ["pointer", "i64"], result: "pointer" },
+  gguf_find_tensor: { parameters: ["pointer", "buffer"], result: "i64" },
   ggml_backend_dev_type: { parameters: ["pointer"], result: "i32" },
   ggml_backend_dev_name: { parameters: ["pointer"], result: "pointer" },
   ggml_backend_dev_backend_reg: { parameters: ["pointer"], result: "pointer" },
@@ -88,9 +91,11 @@ const LLAMA_SYMBOLS = {
   llama_set_n_threads: { parameters: ["pointer", "i32", "i32"], result: "void" },
   llama_n_ctx: { parameters: ["pointer"], result: "u32" },
   llama_get_memory: { parameters: ["pointer"], result: "pointer" },
+  llama_set_abort_callback: { parameters: ["pointer", "function", "pointer"], result: "void" },
   llama_model_get_vocab: { parameters: ["pointer"], result: "pointer" },
   llama_model_n_ctx_train: { parameters: ["pointer"], result: "i32" },
   llama_model_n_layer: { parameters: ["pointer"], result: "i32" },
+  llama_model_n_embd_out: { parameters: ["pointer"], result: "i32" },
   llama_model_size: { parameters: ["pointer"], result: "u64" },
   llama_model_has_encoder: { parameters: ["pointer"], result: "bool" },
   llama_model_has_decoder: { parameters: ["pointer"], result: "bool" },
@@ -112,10 +117,13 @@ const LLAMA_SYMBOLS = {
   llama_vocab_nl: { parameters: ["pointer"], result: "i32" },
   llama_vocab_get_add_bos: { parameters: ["pointer"], result: "bool" },
   llama_vocab_get_add_eos: { parameters: ["pointer"], result: "bool" },
+  llama_vocab_get_add_sep: { parameters: ["pointer"], result: "bool" },
   llama_tokenize: { parameters: ["pointer", "buffer", "i32", "buffer", "i32", "bool", "bool"], result: "i32" },
   llama_token_to_piece: { parameters: ["pointer", "i32", "buffer", "i32", "i32", "bool"], result: "i32" },
   llama_batch_init: { parameters: ["i32", "i32", "i32"], result: BATCH },
   llama_decode: { parameters: ["pointer", BATCH], result: "i32" },
+  llama_encode: { parameters: ["pointer", BATCH], result: "i32" },
+  llama_get_embeddings_seq: { parameters: ["pointer", "i32"], result: "pointer" },
   llama_get_logits: { parameters: ["pointer"], result: "pointer" },
   llama_memory_clear: { parameters: ["pointer", "bool"], result: "void" },
   llama_memory_seq_rm: { parameters: ["pointer", "i32", "i32", "i32"], result: "bool" },
@@ -138,6 +146,11 @@ export interface Library {
    * @returns What computes beside the CPU: `cuda`, `metal`, `vulkan`; or `cpu` if nothing does.
    */
   loadBackends(options: { readonly narrow: boolean }): string;
+  /**
+   * Fill an array from native memory. Deno's own way needs a permission at every call, and an engine that serves has
+   * none.
+   */
+  copy(target: Float32Array<ArrayBuffer>, source: NonNullable<Deno.PointerValue>): void;
   /** What the native code complained about first since the last call, without the name of its function. */
   takeError(): string | undefined;
   /** Loading is over: from now on the native code writes to stderr itself, which it rarely does. */
@@ -184,6 +197,7 @@ export async function openLibrary(): Promise<Library> {
   llama.llama_log_set(log.pointer, null);
   llama.llama_backend_init();
   checkDefaults(llama);
+  const copyBytes = memoryCopy();
   return {
     llama,
     ggml,
@@ -195,6 +209,9 @@ export async function openLibrary(): Promise<Library> {
       });
       if (!loaded) ggml.ggml_backend_load_all_from_path(cString(folder));
       return findAccelerator(ggml, base);
+    },
+    copy(target, source): void {
+      copyBytes(target, source, BigInt(target.byteLength));
     },
     takeError(): string | undefined {
       const error = firstError;
@@ -251,6 +268,20 @@ function findAccelerator(ggml: Library["ggml"], base: Library["base"]): string {
   return "cpu";
 }
 
+/** The system's function that copies memory. */
+function memoryCopy(): (target: Float32Array<ArrayBuffer>, source: Deno.PointerValue, bytes: bigint) => unknown {
+  const copy = { parameters: ["buffer", "pointer", "usize"], result: "pointer" } as const;
+  const move = { parameters: ["buffer", "pointer", "usize"], result: "void" } as const;
+  switch (Deno.build.os) {
+    case "windows":
+      return Deno.dlopen("kernel32.dll", { RtlMoveMemory: move }).symbols.RtlMoveMemory;
+    case "darwin":
+      return Deno.dlopen("libSystem.dylib", { memcpy: copy }).symbols.memcpy;
+    default:
+      return Deno.dlopen("libc.so.6", { memcpy: copy }).symbols.memcpy;
+  }
+}
+
 /** Ask for the default parameters and compare what we know of them: the layout is then what we think it is. */
 function checkDefaults(llama: Library["llama"]): void {
   const model = dataView(llama.llama_model_default_params());
@@ -263,10 +294,12 @@ function checkDefaults(llama: Library["llama"]): void {
     context.getUint32(CONTEXT_PARAM.microBatch, true) === 512 &&
     context.getUint32(CONTEXT_PARAM.sequences, true) === 1 &&
     context.getUint32(CONTEXT_PARAM.outputsMax, true) === 0 &&
+    context.getInt32(CONTEXT_PARAM.pooling, true) === -1 &&
     context.getInt32(CONTEXT_PARAM.flashAttention, true) === -1 &&
     context.getFloat32(CONTEXT_PARAM.yarnExtFactor, true) === -1 &&
     context.getInt32(CONTEXT_PARAM.typeK, true) === F16 &&
     context.getInt32(CONTEXT_PARAM.typeV, true) === F16 &&
+    context.getUint8(CONTEXT_PARAM.embeddings) === 0 &&
     context.getUint8(CONTEXT_PARAM.noPerf) === 1 &&
     context.getUint8(CONTEXT_PARAM.swaFull) === 1 &&
     context.getUint8(CONTEXT_PARAM.unified) === 0;

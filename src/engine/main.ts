@@ -5,15 +5,20 @@
  * 1 the first line says what to load · 2 library, model, memory, chat template · 3 a throw-away decode · 4 permissions
  * given back · 5 `ready` · 6 serve
  */
+import { Answers } from "./answers.ts";
 import { Chat, PromptError } from "./chat.ts";
+import { AttachmentError } from "./chat_history.ts";
 import { ChannelError, Inbox, Outbox, send } from "./channel.ts";
 import { Context } from "./context.ts";
-import { LibraryError, openLibrary, stdinProbe } from "./library.ts";
-import { GrammarError, parseGbnf } from "./gbnf.ts";
-import { GrammarConstraint } from "./grammar.ts";
+import { EncodeJobs } from "./encode_jobs.ts";
+import { EncodeScheduler, TextError } from "./encode_scheduler.ts";
+import { EncoderContext } from "./encoder.ts";
+import { type Library, LIBRARY_VERSION, LibraryError, openLibrary, stdinProbe } from "./library.ts";
+import { GrammarError } from "./gbnf.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
 import { Model, ModelError } from "./model.ts";
 import { giveBackPermissions } from "./permissions.ts";
+import { type PoolingType, purposeOf } from "./purpose.ts";
 import { type Job, Scheduler } from "./scheduler.ts";
 import { usableCores } from "./threads.ts";
 
@@ -21,18 +26,32 @@ import { usableCores } from "./threads.ts";
 const DEFAULT_CONTEXT_TOKENS = 8192;
 /** Time for throw-away decodes before `ready`, at least one of each kind. */
 const WARM_UP_MS = 30;
+/** Tokens of a throw-away text. */
+const WARM_UP_TOKENS = 128;
 
 /** A number is over what this model has; the message is for the caller. */
 class LimitError extends Error {
   override readonly name = "LimitError";
 }
 
-interface Engine {
+/** An engine that writes. */
+interface Generating {
+  readonly purpose: "generate";
   readonly outbox: Outbox;
   readonly scheduler: Scheduler;
   readonly model: Model;
-  readonly chat: Chat;
+  readonly answers: Answers;
 }
+
+/** An engine that makes vectors, or scores. */
+interface Encoding {
+  readonly purpose: "embed" | "rerank";
+  readonly outbox: Outbox;
+  readonly scheduler: EncodeScheduler;
+  readonly jobs: EncodeJobs;
+}
+
+type Engine = Generating | Encoding;
 
 async function load(config: EngineConfig): Promise<Engine> {
   send({ type: "phase", phase: "mmap", path: config.modelPath });
@@ -42,6 +61,8 @@ async function load(config: EngineConfig): Promise<Engine> {
     config.modelPath,
     config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers },
   );
+  const purpose = purposeOf(model, config);
+  if (purpose.purpose !== "generate") return loadEncoder({ config, library, model, ...purpose });
   const contextTokens = config.contextTokens ?? Math.min(model.trainedContextTokens, DEFAULT_CONTEXT_TOKENS);
   send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
   const { parallel } = config;
@@ -53,21 +74,72 @@ async function load(config: EngineConfig): Promise<Engine> {
   giveBackPermissions();
   const scheduler = new Scheduler({
     decoder: context,
-    vocabulary: model,
     parallel,
     contextTokens,
     wholeSequencesOnly: model.wholeSequencesOnly,
   });
   send({
     type: "ready",
+    purpose: "generate",
+    tools: chat.tools,
+    thinking: chat.thinking,
     contextTokens,
     parallel,
     accelerator: model.accelerator,
-    gpuLayers: model.accelerator === "cpu" ? 0 : Math.min(config.gpuLayers ?? Infinity, model.layers),
+    gpuLayers: gpuLayersOf(model, config),
     vocabulary: model.vocabularySize,
     threads,
   });
-  return { outbox: new Outbox(), scheduler, model, chat };
+  return { purpose: "generate", outbox: new Outbox(), scheduler, model, answers: new Answers(model, chat) };
+}
+
+/** The same for a model that does not write; it needs no chat template. */
+function loadEncoder({ config, library, model, purpose, pooling }: {
+  readonly config: EngineConfig;
+  readonly library: Library;
+  readonly model: Model;
+  readonly purpose: Encoding["purpose"];
+  readonly pooling: PoolingType;
+}): Encoding {
+  const outbox = new Outbox();
+  const threads = config.threads ?? usableCores();
+  const encoder = new EncoderContext(library, model, {
+    ...(config.contextTokens === undefined ? {} : { contextTokens: config.contextTokens }),
+    threads,
+    pooling,
+    onLong: () => outbox.add([]),
+  });
+  const contextTokens = encoder.textTokens;
+  send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
+  const until = performance.now() + WARM_UP_MS;
+  for (const tokens of [1, Math.min(contextTokens, WARM_UP_TOKENS)]) {
+    do encoder.encode([new Int32Array(tokens)]); while (performance.now() < until);
+  }
+  library.endLoading();
+  giveBackPermissions();
+  const { modelPath, parallel } = config;
+  send({
+    type: "ready",
+    purpose,
+    tools: false,
+    thinking: false,
+    contextTokens,
+    parallel,
+    accelerator: model.accelerator,
+    gpuLayers: gpuLayersOf(model, config),
+    vocabulary: model.vocabularySize,
+    threads,
+  });
+  return {
+    purpose,
+    outbox,
+    scheduler: new EncodeScheduler(encoder),
+    jobs: new EncodeJobs(model, encoder, { purpose, modelPath }),
+  };
+}
+
+function gpuLayersOf(model: Model, { gpuLayers = Infinity }: EngineConfig): number {
+  return model.accelerator === "cpu" ? 0 : Math.min(gpuLayers, model.layers);
 }
 
 /** Decode something and throw it away: pages come in, and what runs often is compiled. */
@@ -83,10 +155,14 @@ function warmUp(context: Context, parallel: number): void {
 }
 
 /** Make a request tokens and hand it to the scheduler; or say what is wrong with it. */
-function accept(engine: Engine, id: number, request: EngineRequest): void {
+function accept(engine: Generating, id: number, request: EngineRequest): void {
   try {
     engine.scheduler.submit(toJob(engine, id, request));
   } catch (error) {
+    if (error instanceof AttachmentError) {
+      engine.outbox.add([{ id, error: "attachment_unsupported", message: error.message }]);
+      return;
+    }
     const message = error instanceof PromptError || error instanceof GrammarError || error instanceof LimitError
       ? error.message
       : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
@@ -94,46 +170,55 @@ function accept(engine: Engine, id: number, request: EngineRequest): void {
   }
 }
 
-function toJob({ chat, model }: Engine, id: number, request: EngineRequest): Job {
-  const { sampling, maxTokens, stop, grammar } = request;
+function toJob({ answers, model }: Generating, id: number, request: EngineRequest): Job {
+  const { topK } = request.sampling;
   // Only the engine knows the vocabulary.
-  if (sampling.topK > model.vocabularySize) {
-    throw new LimitError(`"top_k" must be an integer from 0 to ${model.vocabularySize}, got ${sampling.topK}`);
+  if (topK > model.vocabularySize) {
+    throw new LimitError(`"top_k" must be an integer from 0 to ${model.vocabularySize}, got ${topK}`);
   }
-  // Before the prompt is made tokens, which costs more.
-  const rules = grammar === undefined ? undefined : parseGbnf(grammar);
-  const { tokens, endTokens, endTexts } = chat.render(request.messages);
-  const constraint = rules && new GrammarConstraint(rules, {
-    piece: (token) => model.piece(token),
-    ends: (token) => model.endsAnswer(token) || endTokens.has(token),
-  });
-  return {
-    id,
-    prompt: tokens,
-    sampling,
-    maxTokens,
-    stop,
-    endTokens,
-    endTexts,
-    ...(constraint === undefined ? {} : { constraint }),
-  };
+  return answers.job(id, request);
+}
+
+/** Hand a request for vectors or scores to the scheduler; or say what is wrong with it. */
+function acceptTexts(
+  { jobs, scheduler, outbox }: Encoding,
+  message: Extract<ToEngine, { op: "embed" | "rerank" }>,
+): void {
+  const { id } = message;
+  try {
+    scheduler.submit(message.op === "embed" ? jobs.embed(id, message.request) : jobs.rerank(id, message.request));
+  } catch (error) {
+    if (!(error instanceof TextError)) throw error;
+    outbox.add([{ id, error: "invalid_request", message: error.message }]);
+  }
 }
 
 function handle(engine: Engine, message: ToEngine): void {
   const { outbox, scheduler } = engine;
   switch (message.op) {
     case "generate":
-      return accept(engine, message.id, message.request);
+      if (engine.purpose === "generate") return accept(engine, message.id, message.request);
+      return refuse(engine, message.id, "write");
+    case "embed":
+    case "rerank":
+      if (engine.purpose !== "generate") return acceptTexts(engine, message);
+      return refuse(engine, message.id, message.op);
     case "cancel":
       outbox.forget(message.id);
       return scheduler.cancel(message.id);
     case "pause":
-      return scheduler.pause(message.id);
     case "resume":
-      return scheduler.resume(message.id);
+      // One answer in one piece: there is nothing to hold back.
+      if (engine.purpose !== "generate") return;
+      return message.op === "pause" ? engine.scheduler.pause(message.id) : engine.scheduler.resume(message.id);
     case "load":
       throw new ChannelError("The engine was told to load twice");
   }
+}
+
+/** The daemon asks each engine only for what it said it is for. */
+function refuse({ outbox, purpose }: Engine, id: number, what: string): void {
+  outbox.add([{ id, error: "invalid_request", message: `A model loaded to ${purpose} does not ${what}` }]);
 }
 
 async function main(): Promise<void> {
@@ -141,6 +226,11 @@ async function main(): Promise<void> {
   const inbox = new Inbox({ readSync: (buffer) => Deno.stdin.readSync(buffer), readable });
   const [first, ...others] = inbox.wait();
   if (first === undefined) return;
+  if (first.op === "check") {
+    const library = await openLibrary();
+    send({ type: "library", version: LIBRARY_VERSION, accelerator: library.loadBackends({ narrow: false }) });
+    return;
+  }
   if (first.op !== "load") throw new ChannelError("The first line on the engine's stdin is not `load`");
   const engine = await load(first.config);
   for (const message of others) handle(engine, message);

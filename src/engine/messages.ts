@@ -3,7 +3,8 @@
  * Both ends are ours and of one version, so the messages are terse and not negotiated. All ids are numbers the
  * daemon gives; an id is used once.
  */
-import type { FinishReason, GenerationRequest } from "../backend/backend.ts";
+import type { EmbedRequest, FinishReason, GenerationRequest, JsonObject, RerankRequest } from "../backend/backend.ts";
+import type { Pooling } from "../config/options.ts";
 
 /** How the engine is to load its model. First line on its stdin. */
 export interface EngineConfig {
@@ -19,6 +20,12 @@ export interface EngineConfig {
   readonly threads?: number;
   /** Absent: as many as the accelerator takes. */
   readonly gpuLayers?: number;
+  /** Make vectors, also with a model that could generate. */
+  readonly embed?: boolean;
+  /** How token vectors become one; absent: as the model says. */
+  readonly pooling?: Pooling;
+  /** Prompts whose beginnings are kept decoded. */
+  readonly warm?: readonly string[];
 }
 
 /** One request for the engine: as the backend got it. */
@@ -27,7 +34,11 @@ export type EngineRequest = GenerationRequest;
 /** Daemon → engine. */
 export type ToEngine =
   | { readonly op: "load"; readonly config: EngineConfig }
+  /** Instead of `load`: say whether the native library can be used, and end. */
+  | { readonly op: "check" }
   | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest }
+  | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
+  | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }
   /** Forget the request; no further event of it is sent once this is read. */
   | { readonly op: "cancel"; readonly id: number }
   /** The reader is slow: keep the slot, decode nothing for it. */
@@ -37,14 +48,31 @@ export type ToEngine =
 /** What happened to one request in one step. */
 export type EngineEvent =
   | { readonly id: number; readonly t: string }
+  /** A piece of the reasoning trace. */
+  | { readonly id: number; readonly think: string }
+  /** A whole call; the daemon names it. */
+  | { readonly id: number; readonly call: string; readonly input: JsonObject }
   | {
     readonly id: number;
     readonly done: FinishReason;
     readonly prompt: number;
     readonly completion: number;
     readonly cached: number;
+    /** A required call did not come. */
+    readonly unsatisfied?: true;
   }
-  | { readonly id: number; readonly error: "invalid_request" | "internal"; readonly message: string };
+  /** All vectors of a request one after the other: base64 of little-endian 32-bit floats. Ends it. */
+  | { readonly id: number; readonly vectors: string; readonly dimensions: number; readonly tokens: number }
+  /** One score for each document. Ends it. */
+  | { readonly id: number; readonly scores: readonly number[]; readonly tokens: number }
+  | {
+    readonly id: number;
+    readonly error: "invalid_request" | "internal" | "tool_call_malformed" | "attachment_unsupported";
+    readonly message: string;
+  };
+
+/** What a model was loaded for. */
+export type EnginePurpose = "generate" | "embed" | "rerank";
 
 /** Engine → daemon. */
 export type FromEngine =
@@ -52,6 +80,11 @@ export type FromEngine =
   | { readonly type: "phase"; readonly phase: "kv_cache"; readonly n_ctx: number }
   | {
     readonly type: "ready";
+    readonly purpose: EnginePurpose;
+    /** Its chat template knows tools. */
+    readonly tools: boolean;
+    /** Its chat template knows a reasoning trace. */
+    readonly thinking: boolean;
     readonly contextTokens: number;
     readonly parallel: number;
     readonly accelerator: string;
@@ -59,6 +92,8 @@ export type FromEngine =
     readonly vocabulary: number;
     readonly threads: number;
   }
+  /** The answer to `check`: the native library can be used. */
+  | { readonly type: "library"; readonly version: string; readonly accelerator: string }
   /** Everything that happened in one step, for all slots. */
   | { readonly type: "step"; readonly events: readonly EngineEvent[] }
   /** Sent at least once a second while there is work and no event to send: the engine is alive. */

@@ -24,6 +24,8 @@ const VOCABULARY_SPM = 1;
 const PIECE_BYTES = 256;
 /** Smaller heads are shorter than what AVX-512 code takes at once. */
 const NARROW_HEAD = 64;
+/** The weights that make a score, in one model or another. */
+const RANK_HEADS = ["cls.output.weight", "cls.weight"];
 const F16_BYTES = 2;
 const GGUF_MAGIC = 0x46554747;
 
@@ -61,23 +63,43 @@ export class Model {
   /** Whether a text's tokens depend on a space being put before it. */
   readonly spacePrefix: boolean;
   readonly addsBos: boolean;
+  readonly addsEos: boolean;
+  readonly addsSep: boolean;
+  /** It writes text token by token. */
+  readonly generates: boolean;
+  /** It has a part that reads and none that writes. */
+  readonly encoderOnly: boolean;
+  /** It has a part that reads and another that writes. */
+  readonly encoderDecoder: boolean;
+  /** It has a head that makes a score of a text. */
+  readonly ranks: boolean;
+  /** Numbers in the vector of a token. */
+  readonly vectorSize: number;
   /** A prefix of a sequence cannot be kept when its end is cut off. */
   readonly wholeSequencesOnly: boolean;
   /** Bytes of the longest piece any token stands for. */
   readonly longestPiece: number;
 
-  private constructor(library: Library, handle: NonNullable<Deno.PointerValue>, accelerator: string) {
+  private constructor(
+    library: Library,
+    handle: NonNullable<Deno.PointerValue>,
+    { accelerator, ranks }: { readonly accelerator: string; readonly ranks: boolean },
+  ) {
     const { llama } = library;
     this.#library = library;
     this.handle = handle;
     this.accelerator = accelerator;
+    this.ranks = ranks;
     const vocabulary = llama.llama_model_get_vocab(handle);
     if (vocabulary === null || llama.llama_vocab_type(vocabulary) === VOCABULARY_NONE) {
       throw new ModelError("it has no vocabulary");
     }
-    if (llama.llama_model_has_encoder(handle) || llama.llama_model_is_diffusion(handle)) {
-      throw new ModelError("it does not generate text token by token");
-    }
+    const reads = llama.llama_model_has_encoder(handle);
+    const writes = llama.llama_model_has_decoder(handle);
+    this.generates = !reads && !llama.llama_model_is_diffusion(handle);
+    this.encoderOnly = reads && !writes;
+    this.encoderDecoder = reads && writes;
+    this.vectorSize = llama.llama_model_n_embd_out(handle);
     this.#vocabulary = vocabulary;
     this.metadata = readMetadata(library, handle);
     this.vocabularySize = llama.llama_vocab_n_tokens(vocabulary);
@@ -96,6 +118,8 @@ export class Model {
     };
     this.spacePrefix = llama.llama_vocab_type(vocabulary) === VOCABULARY_SPM;
     this.addsBos = llama.llama_vocab_get_add_bos(vocabulary);
+    this.addsEos = llama.llama_vocab_get_add_eos(vocabulary);
+    this.addsSep = llama.llama_vocab_get_add_sep(vocabulary);
     this.wholeSequencesOnly = llama.llama_model_is_recurrent(handle) || llama.llama_model_is_hybrid(handle);
     this.#pieces = new Array(this.vocabularySize);
     this.#texts = new Array(this.vocabularySize);
@@ -114,7 +138,9 @@ export class Model {
    */
   static load(library: Library, path: string, options: { gpuLayers?: number }): Model {
     checkFile(path);
-    const accelerator = library.loadBackends({ narrow: readHeadSize(library, path) < NARROW_HEAD });
+    const { headSize, pools, ranks } = peek(library, path);
+    // Whole texts at once are products of large matrices, which the wide code is made for.
+    const accelerator = library.loadBackends({ narrow: headSize < NARROW_HEAD && !pools });
     const params = library.llama.llama_model_default_params();
     if (options.gpuLayers !== undefined) {
       dataView(params).setInt32(MODEL_PARAM.gpuLayers, options.gpuLayers, true);
@@ -128,7 +154,7 @@ export class Model {
       );
     }
     try {
-      return new Model(library, handle, accelerator);
+      return new Model(library, handle, { accelerator, ranks });
     } catch (error) {
       if (error instanceof ModelError) throw new ModelError(`Cannot use "${path}": ${error.message}`);
       throw error;
@@ -142,7 +168,15 @@ export class Model {
    * @param special Whether the names of control tokens in it stand for these tokens. Never for what a user wrote.
    */
   tokenize(text: string, special: boolean): Int32Array {
-    if (text === "") return new Int32Array(0);
+    return text === "" ? new Int32Array(0) : this.#tokenize(text, { special, ends: false });
+  }
+
+  /** The tokens of a text that stands alone, with those that the model wants before and after it. No name in it counts. */
+  tokenizeWhole(text: string): Int32Array {
+    return this.#tokenize(text, { special: false, ends: true });
+  }
+
+  #tokenize(text: string, { special, ends }: { readonly special: boolean; readonly ends: boolean }): Int32Array {
     if (this.#textBuffer.length < text.length * 3) this.#textBuffer = new Uint8Array(text.length * 3);
     const bytes = encoder.encodeInto(text, this.#textBuffer).written;
     const { llama } = this.#library;
@@ -153,7 +187,7 @@ export class Model {
         bytes,
         this.#tokenBuffer,
         this.#tokenBuffer.length,
-        false,
+        ends,
         special,
       );
     let count = call();
@@ -242,14 +276,14 @@ function headSizeOf(number: (key: string) => number): number {
   return number("attention.key_length") || number("embedding_length") / number("attention.head_count") || Infinity;
 }
 
-/** The same, of a file that is not loaded yet; infinite also if it cannot be read, which loading will tell. */
-function readHeadSize({ base }: Library, path: string): number {
+/** What loading needs to know of a file, or does not tell. Where the file cannot be read, loading will say so. */
+function peek({ base }: Library, path: string): { headSize: number; pools: boolean; ranks: boolean } {
   const STRING = 8;
   const UINT32 = 4;
   const params = new Uint8Array(16);
   params[0] = 1; // no_alloc
   const file = base.gguf_init_from_file(cString(path), params);
-  if (file === null) return Infinity;
+  if (file === null) return { headSize: Infinity, pools: false, ranks: false };
   const find = (key: string, type: number): bigint | undefined => {
     const index = base.gguf_find_key(file, cString(key));
     return index >= 0n && base.gguf_get_kv_type(file, index) === type ? index : undefined;
@@ -257,12 +291,15 @@ function readHeadSize({ base }: Library, path: string): number {
   const nameAt = find("general.architecture", STRING);
   const name = nameAt === undefined ? null : base.gguf_get_val_str(file, nameAt);
   const architecture = name === null ? "" : Deno.UnsafePointerView.getCString(name);
-  const headSize = headSizeOf((key) => {
+  const number = (key: string): number => {
     const index = find(`${architecture}.${key}`, UINT32);
     return index === undefined ? 0 : base.gguf_get_val_u32(file, index);
-  });
+  };
+  const headSize = headSizeOf(number);
+  const pools = number("pooling_type") > 0;
+  const ranks = RANK_HEADS.some((name) => base.gguf_find_tensor(file, cString(name)) >= 0n);
   base.gguf_free(file);
-  return headSize;
+  return { headSize, pools, ranks };
 }
 
 /** Say plainly what the native loader would not: that there is no such file, or that it is something else. */

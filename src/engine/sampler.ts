@@ -5,8 +5,12 @@
  */
 import type { Sampling } from "../backend/backend.ts";
 
-/** Says whether a token may come next. */
-export type Allows = (token: number) => boolean;
+/** Says which tokens may come next. */
+export interface Allowed {
+  allows(token: number): boolean;
+  /** All of them, a bit for each; `undefined` or absent: they have to be asked for one by one. */
+  allowed?(): Uint32Array | undefined;
+}
 
 /** Nothing may come next. */
 export const NO_TOKEN = -1;
@@ -14,6 +18,8 @@ export const NO_TOKEN = -1;
 /** With no `top_k`, candidates are sorted in portions of this size until they hold `top_p`. */
 const FIRST_PORTION = 64;
 const PORTION_GROWTH = 8;
+/** So many likely tokens are tried before it is asked for all that are allowed. What is drawn depends on it. */
+const TRIES = 8;
 
 /** Draws tokens for one request. */
 export class Sampler {
@@ -33,24 +39,26 @@ export class Sampler {
    * The next token, or `NO_TOKEN` if none is allowed.
    *
    * @param logits One row, a number for each token.
-   * @param allows What a grammar says; asked for as few tokens as possible, the likely ones first.
+   * @param allowed What a grammar says. What is drawn does not depend on whether it can tell all tokens at once.
    */
-  sample(logits: Float32Array, allows?: Allows): number {
+  sample(logits: Float32Array, allowed?: Allowed): number {
     if (this.#temperature === 0) {
       const token = largest(logits);
-      return allows === undefined || allows(token) ? token : largestAllowed(logits, allows);
+      return allowed === undefined || allowed.allows(token) ? token : largestAllowed(logits, allowed);
     }
-    const count = this.#candidates(logits);
-    if (allows === undefined) return candidateToken[this.#draw(count)] as number;
+    let count = this.#candidates(logits);
+    if (allowed === undefined) return candidateToken[this.#draw(count)] as number;
     // Draw from what is likely; what the grammar refuses is taken out. If it refuses all of it, the best it allows.
-    for (let left = count; left > 0; left--) {
-      const drawn = this.#draw(left);
+    for (let tries = 0; tries < TRIES && count > 0; tries++) {
+      const drawn = this.#draw(count);
       const token = candidateToken[drawn] as number;
-      if (allows(token)) return token;
-      candidateToken.copyWithin(drawn, drawn + 1, left);
-      candidateWeight.copyWithin(drawn, drawn + 1, left);
+      if (allowed.allows(token)) return token;
+      candidateToken.copyWithin(drawn, drawn + 1, count);
+      candidateWeight.copyWithin(drawn, drawn + 1, count);
+      count--;
     }
-    return largestAllowed(logits, allows);
+    count = keepAllowed(count, allowed);
+    return count > 0 ? candidateToken[this.#draw(count)] as number : largestAllowed(logits, allowed);
   }
 
   /** Fill the candidates with what top-k and top-p leave, and their weights at this temperature. */
@@ -122,18 +130,63 @@ function largest(logits: Float32Array): number {
   return best;
 }
 
+function largestAllowed(logits: Float32Array, allowed: Allowed): number {
+  reserve(logits.length);
+  const tries = selectLargest(logits, Math.min(TRIES, logits.length));
+  for (let i = 0; i < tries; i++) {
+    const token = candidateToken[i] as number;
+    if (allowed.allows(token)) return token;
+  }
+  const bits = allowed.allowed?.();
+  return bits === undefined ? largestAsked(logits, allowed) : largestOf(logits, bits);
+}
+
 /** A token is only looked at by the grammar if it would be the best so far. */
-function largestAllowed(logits: Float32Array, allows: Allows): number {
+function largestAsked(logits: Float32Array, allowed: Allowed): number {
   let best = NO_TOKEN;
   let top = -Infinity;
   for (let token = 0; token < logits.length; token++) {
     const logit = logits[token] as number;
-    if (logit > top && allows(token)) {
+    if (logit > top && allowed.allows(token)) {
       top = logit;
       best = token;
     }
   }
   return best;
+}
+
+/** The first of the largest among those whose bits are set. */
+function largestOf(logits: Float32Array, bits: Uint32Array): number {
+  let best = NO_TOKEN;
+  let top = -Infinity;
+  for (let word = 0; word < bits.length; word++) {
+    for (let left = bits[word] as number; left !== 0; left &= left - 1) {
+      const token = word * 32 + 31 - Math.clz32(left & -left);
+      const logit = logits[token] as number;
+      if (logit > top) {
+        top = logit;
+        best = token;
+      }
+    }
+  }
+  return best;
+}
+
+/** Take out of the candidates what is not allowed; returns how many are left. */
+function keepAllowed(count: number, allowed: Allowed): number {
+  if (count === 0) return 0;
+  const bits = allowed.allowed?.();
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const token = candidateToken[i] as number;
+    const isAllowed = bits === undefined
+      ? allowed.allows(token)
+      : ((bits[token >> 5] as number) >>> (token & 31) & 1) === 1;
+    if (!isAllowed) continue;
+    candidateToken[kept] = token;
+    candidateWeight[kept++] = candidateWeight[i] as number;
+  }
+  return kept;
 }
 
 /** Put the `limit` largest logits into the candidates, the largest first; of equal ones the first token first. */

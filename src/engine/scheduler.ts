@@ -1,34 +1,15 @@
 /**
  * What is decoded in the next step: one token of every running request, and a portion of the prompts of those that
  * start. Owns the requests from the moment they are tokens until their last event. Knows the native library only as a
- * `Decoder`, and a model only as the pieces its tokens stand for.
+ * `Decoder`, and of an answer only what may come next and whether it is over.
  */
-import type { FinishReason, Sampling } from "../backend/backend.ts";
+import type { Sampling } from "../backend/backend.ts";
+import type { Answer } from "./answer.ts";
 import { BATCH_TOKENS, type Decoder } from "./context.ts";
 import type { EngineEvent } from "./messages.ts";
 import { GrammarError } from "./gbnf.ts";
 import { NO_TOKEN, Sampler } from "./sampler.ts";
 import { commonPrefix, type Slot, Slots } from "./slots.ts";
-import { TextStream } from "./text.ts";
-
-/** What the scheduler needs of a model. */
-export interface Vocabulary {
-  /** The bytes a token stands for in the answer. */
-  piece(token: number): Uint8Array;
-  /** The same as text, where it is whole characters. */
-  pieceText(token: number): string | undefined;
-  /** Whether a token ends the answer. */
-  endsAnswer(token: number): boolean;
-}
-
-/** Says what a grammar allows, token by token. */
-export interface Constraint {
-  allows(token: number): boolean;
-  /** The token was chosen; `allows` said yes to it. */
-  accept(token: number): void;
-  /** Nothing can follow but the end. */
-  readonly complete: boolean;
-}
 
 /** A request that has become tokens. */
 export interface Job {
@@ -36,18 +17,12 @@ export interface Job {
   readonly prompt: Int32Array;
   readonly sampling: Sampling;
   readonly maxTokens: number;
-  readonly stop: readonly string[];
-  /** Texts that end the answer as if the model had ended it. */
-  readonly endTexts: readonly string[];
-  /** Tokens that end the answer beside those that always do. */
-  readonly endTokens: ReadonlySet<number>;
-  readonly constraint?: Constraint;
+  readonly answer: Answer;
 }
 
 /** What there is to schedule on. */
 export interface SchedulerOptions {
   readonly decoder: Decoder;
-  readonly vocabulary: Vocabulary;
   readonly parallel: number;
   /** Tokens one request may use, prompt and answer together. */
   readonly contextTokens: number;
@@ -71,7 +46,6 @@ const WORTH_WAITING_TOKENS = 32;
 
 class Running {
   readonly sampler: Sampler;
-  readonly text: TextStream;
   /** Tokens of prompt and answer it may come to. */
   readonly limit: number;
   /** Has its prefix, and decodes its prompt from there. */
@@ -84,7 +58,6 @@ class Running {
 
   constructor(readonly job: Job, contextTokens: number, paused: boolean) {
     this.sampler = new Sampler(job.sampling);
-    this.text = new TextStream([...job.stop, ...job.endTexts]);
     this.limit = cellsOf(job, contextTokens);
     this.paused = paused;
   }
@@ -93,7 +66,6 @@ class Running {
 /** The requests of an engine. */
 export class Scheduler {
   readonly #decoder: Decoder;
-  readonly #vocabulary: Vocabulary;
   readonly #contextTokens: number;
   readonly #now: () => number;
   readonly #slots: Slots<Running>;
@@ -111,7 +83,6 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#decoder = options.decoder;
-    this.#vocabulary = options.vocabulary;
     this.#contextTokens = options.contextTokens;
     this.#now = options.now ?? ((): number => performance.now());
     this.#slots = new Slots(options.parallel, {
@@ -289,41 +260,28 @@ export class Scheduler {
   /** Choose the next token of a request from its row, and tell what that means. */
   #sample(slot: Slot<Running>, logits: Float32Array, events: EngineEvent[]): void {
     const running = slot.job as Running;
-    const { job, text } = running;
-    const { constraint } = job;
-    const token = running.sampler.sample(
-      logits,
-      constraint === undefined ? undefined : (token): boolean => constraint.allows(token),
-    );
+    const { job } = running;
+    const { answer } = job;
+    const token = running.sampler.sample(logits, answer.constraint);
     if (token === NO_TOKEN) {
       events.push({ id: job.id, error: "invalid_request", message: "The grammar allows nothing more, and no end" });
       this.#release(slot);
       return;
     }
-    if (this.#vocabulary.endsAnswer(token) || job.endTokens.has(token)) {
-      this.#finish(slot, "end", text.end(), events);
+    if (answer.ends(token)) {
+      this.#finish(slot, false, events);
       return;
     }
     running.completion++;
     running.next = token;
-    constraint?.accept(token);
-    const whole = this.#vocabulary.pieceText(token);
-    const sendable = whole === undefined ? text.push(this.#vocabulary.piece(token)) : text.pushText(whole);
-    if (text.stopped !== undefined) {
-      this.#finish(slot, job.stop.includes(text.stopped) ? "stop" : "end", sendable, events);
-    } else if (constraint?.complete) {
-      this.#finish(slot, "end", sendable + text.end(), events);
-    } else if (job.prompt.length + running.completion >= running.limit) {
-      this.#finish(slot, "length", sendable + text.end(), events);
-    } else if (sendable !== "") {
-      events.push({ id: job.id, t: sendable });
-    }
+    if (answer.accept(token, events)) this.#finish(slot, false, events);
+    else if (job.prompt.length + running.completion >= running.limit) this.#finish(slot, true, events);
   }
 
-  #finish(slot: Slot<Running>, reason: FinishReason, rest: string, events: EngineEvent[]): void {
+  #finish(slot: Slot<Running>, cut: boolean, events: EngineEvent[]): void {
     const { job, completion, cached } = slot.job as Running;
-    if (rest !== "") events.push({ id: job.id, t: rest });
-    events.push({ id: job.id, done: reason, prompt: job.prompt.length, completion, cached });
+    const end = job.answer.finish(cut, events);
+    if (end !== undefined) events.push({ id: job.id, ...end, prompt: job.prompt.length, completion, cached });
     this.#release(slot);
   }
 

@@ -1,5 +1,6 @@
 /**
- * From the bytes of tokens to text that may be sent: characters are whole, and no part of a stop string gets out.
+ * From the bytes of tokens to text that may be sent: characters are whole, and what may be the beginning of something
+ * that is looked for is held back.
  */
 
 /**
@@ -19,28 +20,15 @@ export function wholeCharacters(bytes: Uint8Array): number {
   return bytes.length;
 }
 
+const NO_BYTES = new Uint8Array(0);
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const encoder = new TextEncoder();
 
-/** The text of one answer, as it may be sent. */
-export class TextStream {
-  readonly #stops: readonly string[];
-  readonly #longestStop: number;
-  #bytes = new Uint8Array(0);
-  #held = "";
-  #stopped: string | undefined;
+/** Makes the bytes of tokens whole characters. */
+export class Characters {
+  #bytes = NO_BYTES;
 
-  /** @param stops Ends the answer where one of them begins; empty ones are ignored. */
-  constructor(stops: readonly string[]) {
-    this.#stops = stops.filter((stop) => stop !== "");
-    this.#longestStop = Math.max(0, ...this.#stops.map((stop) => stop.length));
-  }
-
-  /** The stop string that ended the answer. */
-  get stopped(): string | undefined {
-    return this.#stopped;
-  }
-
-  /** Take a token's bytes; returns the text that may be sent now. */
+  /** Take a token's bytes; returns the characters that are whole by now. */
   push(piece: Uint8Array): string {
     let bytes = piece;
     if (this.#bytes.length > 0) {
@@ -50,50 +38,87 @@ export class TextStream {
     }
     const whole = wholeCharacters(bytes);
     this.#bytes = whole === bytes.length ? NO_BYTES : bytes.slice(whole);
-    return this.#release(decoder.decode(bytes.subarray(0, whole)));
+    return decoder.decode(bytes.subarray(0, whole));
   }
 
-  /** Take a token's text where it is known to be whole characters; returns the text that may be sent now. */
+  /** Take a token's text where it is known to be whole characters; returns the characters that are whole by now. */
   pushText(text: string): string {
-    return this.#bytes.length > 0 ? this.push(encoder.encode(text)) : this.#release(text);
-  }
-
-  /** The answer is over: what was held back because it might have become a stop string. */
-  end(): string {
-    const rest = this.#held;
-    this.#held = "";
-    return this.#stopped === undefined ? rest : "";
-  }
-
-  #release(added: string): string {
-    if (this.#longestStop === 0 || added === "") return added;
-    const text = this.#held + added;
-    let cut = -1;
-    for (const stop of this.#stops) {
-      const at = text.indexOf(stop);
-      if (at >= 0 && (cut < 0 || at < cut)) {
-        cut = at;
-        this.#stopped = stop;
-      }
-    }
-    if (cut >= 0) {
-      this.#held = "";
-      return text.slice(0, cut);
-    }
-    const keep = this.#possibleStop(text);
-    this.#held = keep === 0 ? "" : text.slice(-keep);
-    return keep === 0 ? text : text.slice(0, -keep);
-  }
-
-  /** Length of the longest end of the text that begins a stop string. */
-  #possibleStop(text: string): number {
-    for (let length = Math.min(text.length, this.#longestStop - 1); length > 0; length--) {
-      const end = text.slice(-length);
-      if (this.#stops.some((stop) => stop.length > length && stop.startsWith(end))) return length;
-    }
-    return 0;
+    return this.#bytes.length > 0 ? this.push(encoder.encode(text)) : text;
   }
 }
 
-const NO_BYTES = new Uint8Array(0);
-const encoder = new TextEncoder();
+/** Stand around the name of a control token, so that text that spells the name is not taken for the token. */
+const CONTROL_BEGIN = "\uFFFE";
+const CONTROL_END = "\uFFFF";
+const CONTROL = /\uFFFE[^\uFFFF]*\uFFFF/g;
+
+/** The text that stands for a control token in what a parser reads. */
+export function controlText(name: string): string {
+  return `${CONTROL_BEGIN}${name}${CONTROL_END}`;
+}
+
+/** The same without control tokens. */
+export function withoutControls(text: string): string {
+  return text.includes(CONTROL_BEGIN) ? text.replace(CONTROL, "") : text;
+}
+
+/** The same with control tokens as their names. */
+export function withControlNames(text: string): string {
+  return text.includes(CONTROL_BEGIN) ? text.replace(/[\uFFFE\uFFFF]/g, "") : text;
+}
+
+/** Where something was found; or where something may have begun, at the end of the text. */
+export type Found<K> =
+  | { readonly kind: K; readonly at: number; readonly end: number }
+  | { readonly kind?: undefined; readonly at: number; readonly end?: undefined };
+
+/**
+ * Texts that are looked for in a text that is still coming. What is found does not depend on how the text is cut. In
+ * the name of a control token nothing is found.
+ */
+export class Watch<K> {
+  readonly #texts: readonly (readonly [text: string, kind: K])[];
+  /** What any of them begins with, and control tokens. */
+  readonly #first: RegExp;
+
+  /**
+   * @param texts What to look for, and what it is; empty ones are ignored. Where several begin at one place, the one
+   *   that stands first here counts.
+   */
+  constructor(texts: readonly (readonly [text: string, kind: K])[]) {
+    this.#texts = texts.filter(([text]) => text !== "");
+    const first = new Set([CONTROL_BEGIN, ...this.#texts.map(([text]) => text.charAt(0))]);
+    const codes = [...first].map((char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    this.#first = new RegExp(`[${codes.join("")}]`, "g");
+  }
+
+  /** Whether anything may begin in a text. */
+  mayBegin(text: string): boolean {
+    return this.#next(text, 0) >= 0;
+  }
+
+  /**
+   * What begins first.
+   *
+   * @param text The text so far.
+   * @param final Whether that is all of it.
+   */
+  find(text: string, final = false): Found<K> | undefined {
+    for (let at = this.#next(text, 0); at >= 0; at = this.#next(text, at + 1)) {
+      for (const [wanted, kind] of this.#texts) {
+        if (text.startsWith(wanted, at)) return { kind, at, end: at + wanted.length };
+        if (!final && text.length - at < wanted.length && wanted.startsWith(text.slice(at))) return { at };
+      }
+      if (text[at] !== CONTROL_BEGIN) continue;
+      const end = text.indexOf(CONTROL_END, at);
+      if (end < 0) return final ? undefined : { at };
+      at = end;
+    }
+    return undefined;
+  }
+
+  #next(text: string, from: number): number {
+    this.#first.lastIndex = from;
+    return this.#first.exec(text)?.index ?? -1;
+  }
+}

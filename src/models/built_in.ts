@@ -1,22 +1,54 @@
 /**
- * Where the built-in model is: beside this program, or, when the program was loaded from elsewhere (a registry), in a
- * cache folder that it is fetched into once.
+ * Where the built-in models are: beside this program, or, when the program was loaded from elsewhere (a registry), in a
+ * cache folder that they are fetched into once.
  */
 import { fromFileUrl, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
+import { BUILT_IN_MODEL } from "../config/options.ts";
 import { checkModelFile, createSha256, ModelFileError, verifyModelFile } from "./model_file.ts";
 
-/** What the built-in model hashes to. */
-export const BUILT_IN_SHA256 = "5e8af1a3d5caceb318d9cc27a5f0644f49d212f9a8e3e0ea4fd74a8d1e02806f";
-/** Its size in bytes: nothing longer is fetched. */
-const BUILT_IN_BYTES = 5_729_120;
+/** A model that comes with the program. */
+export interface BuiltIn {
+  /** Where it is in this program's sources. */
+  readonly url: URL;
+  readonly sha256: string;
+  /** Nothing longer is fetched. */
+  readonly bytes: number;
+}
+
+/** The models that come with the program, by name. */
+export const BUILT_INS = {
+  [BUILT_IN_MODEL]: {
+    url: new URL("../../models/inferd-tiny.gguf", import.meta.url),
+    sha256: "5e8af1a3d5caceb318d9cc27a5f0644f49d212f9a8e3e0ea4fd74a8d1e02806f",
+    bytes: 5_729_120,
+  },
+  "inferd-tiny-embed": {
+    url: new URL("../../models/inferd-tiny-embed.gguf", import.meta.url),
+    sha256: "f97a517f4dbaa3330e90e96779fcf8915a52072ebf0b03a3ceeb21cbe1e67b2b",
+    bytes: 2_050_976,
+  },
+  "inferd-tiny-rerank": {
+    url: new URL("../../models/inferd-tiny-rerank.gguf", import.meta.url),
+    sha256: "dbd381e2b95d64b09fc6fd8eed5e12ee35d696169fb373554278c0e9641d1769",
+    bytes: 2_084_800,
+  },
+} as const satisfies Readonly<Record<string, BuiltIn>>;
+
+/** The name of a built-in model. */
+export type BuiltInName = keyof typeof BUILT_INS;
+
+/** Whether a name is one of a built-in model. */
+export function isBuiltIn(name: string): name is BuiltInName {
+  return Object.hasOwn(BUILT_INS, name);
+}
+
 const DIRECTORY_MODE = 0o700;
 
-/** Where the built-in model is in this program's sources. */
-export const BUILT_IN_URL: URL = new URL("../../models/inferd-tiny.gguf", import.meta.url);
-
-/** How the built-in model is found. */
+/** How a built-in model is found. */
 export interface BuiltInOptions {
+  /** Which; absent: the one that generates. */
+  readonly name?: BuiltInName;
   /** Where a fetched model is kept. */
   readonly cacheDir: string;
   /** For tests; absent: in this program's sources. */
@@ -27,31 +59,33 @@ export interface BuiltInOptions {
 }
 
 /**
- * Where the built-in model is, or would be once it is fetched.
+ * Where a built-in model is, or would be once it is fetched.
  *
- * @param cacheDir Where a fetched model is kept.
- * @param url Where it is in this program's sources.
+ * @param options Which, and where to look.
+ * @returns The path.
  */
-export function builtInModelFile(cacheDir: string, url: URL = BUILT_IN_URL): string {
-  return url.protocol === "file:"
-    ? fromFileUrl(url)
-    : join(cacheDir, `inferd-tiny-${BUILT_IN_SHA256.slice(0, 12)}.gguf`);
+export function builtInModelFile(options: Pick<BuiltInOptions, "name" | "cacheDir" | "url">): string {
+  const { name = BUILT_IN_MODEL, cacheDir } = options;
+  const { sha256, url: ownUrl } = BUILT_INS[name];
+  const { url = ownUrl } = options;
+  return url.protocol === "file:" ? fromFileUrl(url) : join(cacheDir, `${name}-${sha256.slice(0, 12)}.gguf`);
 }
 
 /**
- * Find the built-in model; fetch it if it is not on a disk yet.
+ * Find a built-in model; fetch it if it is not on a disk yet.
  *
- * @param options Where to look and to put it.
+ * @param options Which, and where to look and to put it.
  * @returns The path of the file.
  * @throws {ModelFileError} If it cannot be fetched, or what came is something else.
  */
 export async function builtInModelPath(options: BuiltInOptions): Promise<string> {
-  const { cacheDir, url = BUILT_IN_URL } = options;
-  const path = builtInModelFile(cacheDir, url);
+  const { name = BUILT_IN_MODEL, cacheDir } = options;
+  const { url = BUILT_INS[name].url } = options;
+  const path = builtInModelFile(options);
   if (url.protocol === "file:" || await isCached(path, options)) return path;
   try {
     Deno.mkdirSync(cacheDir, { recursive: true, mode: DIRECTORY_MODE });
-    const partial = await Deno.makeTempFile({ dir: cacheDir, prefix: "inferd-tiny-", suffix: ".partial" });
+    const partial = await Deno.makeTempFile({ dir: cacheDir, prefix: `${name}-`, suffix: ".partial" });
     try {
       await download(url, partial, options);
       await Deno.rename(partial, path);
@@ -73,7 +107,8 @@ async function isCached(path: string, options: BuiltInOptions): Promise<boolean>
     await checkModelFile(path);
     options.onPhase?.({ phase: "verify", path });
     const { signal } = options;
-    await verifyModelFile(path, { sha256: BUILT_IN_SHA256, ...(signal === undefined ? {} : { signal }) });
+    const { sha256 } = BUILT_INS[options.name ?? BUILT_IN_MODEL];
+    await verifyModelFile(path, { sha256, ...(signal === undefined ? {} : { signal }) });
     return true;
   } catch (error) {
     if (error instanceof ModelFileError) return false;
@@ -82,12 +117,13 @@ async function isCached(path: string, options: BuiltInOptions): Promise<boolean>
 }
 
 async function download(url: URL, path: string, options: BuiltInOptions): Promise<void> {
-  const { signal } = options;
+  const { signal, name = BUILT_IN_MODEL } = options;
+  const expected = BUILT_INS[name];
   const tell = (bytes: number): void =>
     options.onPhase?.({
       phase: "download",
       downloaded_bytes: bytes,
-      total_bytes: BUILT_IN_BYTES,
+      total_bytes: expected.bytes,
       source_url: url.href,
     });
   tell(0);
@@ -101,12 +137,12 @@ async function download(url: URL, path: string, options: BuiltInOptions): Promis
   let bytes = 0;
   for await (const chunk of response.body) {
     bytes += chunk.length;
-    if (bytes > BUILT_IN_BYTES) throw new Error(`what comes is longer than ${BUILT_IN_BYTES} bytes`);
+    if (bytes > expected.bytes) throw new Error(`what comes is longer than ${expected.bytes} bytes`);
     hash.update(chunk);
     for (let written = 0; written < chunk.length;) written += await file.write(chunk.subarray(written));
   }
   tell(bytes);
   const actual = hash.digest("hex");
-  if (actual !== BUILT_IN_SHA256) throw new Error(`the SHA-256 of what came is ${actual}, not ${BUILT_IN_SHA256}`);
+  if (actual !== expected.sha256) throw new Error(`the SHA-256 of what came is ${actual}, not ${expected.sha256}`);
   await file.sync();
 }

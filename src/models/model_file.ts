@@ -52,24 +52,53 @@ export async function verifyModelFile(
   path: string,
   options: { readonly sha256: string; readonly signal?: AbortSignal },
 ): Promise<FileIdentity> {
+  const { sha256, identity, changed } = await hashModelFile(path, options.signal);
+  if (sha256 !== options.sha256) {
+    throw new ModelFileError(
+      `Cannot load model "${path}": its SHA-256 is ${sha256}, the configured one is ${options.sha256}`,
+    );
+  }
+  if (changed) {
+    throw new ModelFileError(`Cannot load model "${path}": it changed while its SHA-256 was computed`);
+  }
+  return identity;
+}
+
+/** What a file hashed to. */
+export interface HashedFile {
+  /** Lower-case hex. */
+  readonly sha256: string;
+  /** What the file was before it was read. */
+  readonly identity: FileIdentity;
+  /** Whether it was another one after it was read. */
+  readonly changed: boolean;
+}
+
+/**
+ * Hash a model file.
+ *
+ * @param path The file.
+ * @param signal Gives up the work.
+ * @returns What came of it.
+ * @throws {ModelFileError} If the file cannot be read.
+ */
+export async function hashModelFile(path: string, signal?: AbortSignal): Promise<HashedFile> {
   using file = await openModel(path);
-  const before = identify(await file.stat());
+  const identity = identify(await file.stat());
   const hash = await createSha256();
   const chunk = new Uint8Array(CHUNK_BYTES);
   for (let read = await file.read(chunk); read !== null; read = await file.read(chunk)) {
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     hash.update(chunk.subarray(0, read));
   }
-  const actual = hash.digest("hex");
-  if (actual !== options.sha256) {
-    throw new ModelFileError(
-      `Cannot load model "${path}": its SHA-256 is ${actual}, the configured one is ${options.sha256}`,
-    );
-  }
-  if (!sameFile(before, identify(await file.stat()))) {
-    throw new ModelFileError(`Cannot load model "${path}": it changed while its SHA-256 was computed`);
-  }
-  return before;
+  const changed = !sameFile(identity, identify(await file.stat()));
+  return { sha256: hash.digest("hex"), identity, changed };
+}
+
+/** What a model file is now. */
+export async function lookAtModelFile(path: string): Promise<FileIdentity> {
+  using file = await openModel(path);
+  return identify(await file.stat());
 }
 
 /** A running SHA-256. Loaded when it is needed: few models have a configured hash, and it costs memory and time. */

@@ -1,6 +1,13 @@
 /** The only place where an error becomes a code on the wire. */
-import type { V1ErrorCode } from "@inferd/client/protocol";
-import { BackendUnavailableError, InvalidRequestError } from "../backend/backend.ts";
+import type { EmbedErrorCode, RerankErrorCode, V2ErrorCode } from "@inferd/client/protocol";
+import {
+  AttachmentUnsupportedError,
+  BackendUnavailableError,
+  EmbedUnsupportedError,
+  InvalidRequestError,
+  RerankUnsupportedError,
+  ToolCallMalformedError,
+} from "../backend/backend.ts";
 import { QueueFullError } from "./admission.ts";
 
 /** A line went over the byte cap. */
@@ -13,19 +20,36 @@ export class ClientGoneError extends Error {
   override readonly name = "ClientGoneError";
 }
 
+/** Every code there is. */
+export type ErrorCode = V2ErrorCode | EmbedErrorCode | RerankErrorCode;
+
 /** A failure as a client sees it. */
 export interface WireError {
-  readonly code: V1ErrorCode;
+  readonly code: ErrorCode;
   readonly message: string;
 }
 
+/** Errors whose message is for the client, and whether the backend is to blame. */
+const KNOWN: readonly (readonly [new (message: string) => Error, ErrorCode, "counted" | "neutral"])[] = [
+  [InvalidRequestError, "invalid_request", "neutral"],
+  [QueueFullError, "queue_full", "neutral"],
+  [BackendUnavailableError, "backend_unavailable", "counted"],
+  [FrameTooLargeError, "frame_too_large", "neutral"],
+  [AttachmentUnsupportedError, "attachment_unsupported", "neutral"],
+  [ToolCallMalformedError, "tool_call_malformed", "neutral"],
+  [EmbedUnsupportedError, "embed_unsupported", "neutral"],
+  [RerankUnsupportedError, "rerank_unsupported", "neutral"],
+];
+
 /** What the client is told. An error of no known class is a bug of ours, and its text is not the client's business. */
 export function toWireError(error: unknown): WireError {
-  if (error instanceof InvalidRequestError) return { code: "invalid_request", message: error.message };
-  if (error instanceof QueueFullError) return { code: "queue_full", message: error.message };
-  if (error instanceof BackendUnavailableError) return { code: "backend_unavailable", message: error.message };
-  if (error instanceof FrameTooLargeError) return { code: "frame_too_large", message: error.message };
+  for (const [known, code] of KNOWN) if (error instanceof known) return { code, message: error.message };
   return { code: "internal", message: "Internal error; the daemon's log has the details" };
+}
+
+/** Whether an error says that the backend fails, so that the breaker counts it. */
+export function blamesBackend(error: unknown): boolean {
+  return KNOWN.find(([known]) => error instanceof known)?.[2] !== "neutral";
 }
 
 /** The error frame, which is the same on every surface; one line with its newline. */

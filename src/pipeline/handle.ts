@@ -2,11 +2,11 @@
  * One request from its resolved form to its terminal frame: permit, backend, frames, outcome, record. Every surface
  * goes through here. Owns none of the parts it calls, and never logs what was asked or answered.
  */
-import { type Backend, InvalidRequestError } from "../backend/backend.ts";
+import type { Backend, Service } from "../backend/backend.ts";
 import type { ActivityLog, LogFields } from "../log.ts";
 import type { Admission } from "./admission.ts";
 import type { Outcome } from "./breaker.ts";
-import { ClientGoneError, errorFrame, toWireError } from "./errors.ts";
+import { blamesBackend, ClientGoneError, type ErrorCode, errorFrame, toWireError } from "./errors.ts";
 import type { ResolvedRequest, Terminal } from "./resolve.ts";
 import type { Router } from "./router.ts";
 
@@ -22,16 +22,31 @@ export interface Caller {
   send(frame: string): Promise<void> | undefined;
 }
 
+/** Errors whose text may repeat what the caller wrote, which no log may hold. */
+const REPEATING: ReadonlySet<ErrorCode> = new Set(["invalid_request", "attachment_unsupported"]);
+
 /** How much of a caller's id the log repeats, in UTF-16 units. */
 const LOGGED_ID_LENGTH = 128;
 
-/** Serves resolved requests. */
+/** What a pipeline is made of. */
+export interface PipelineOptions {
+  /** What its requests ask of a backend. */
+  readonly service: Service;
+  /** May be another pipeline's too: they share the places then. */
+  readonly admission: Admission;
+  readonly router: Router;
+  readonly log: ActivityLog;
+}
+
+/** Serves resolved requests of one kind. */
 export class Pipeline {
+  readonly #service: Service;
   readonly #admission: Admission;
   readonly #router: Router;
   readonly #log: ActivityLog;
 
-  constructor(options: { readonly admission: Admission; readonly router: Router; readonly log: ActivityLog }) {
+  constructor(options: PipelineOptions) {
+    this.#service = options.service;
     this.#admission = options.admission;
     this.#router = options.router;
     this.#log = options.log.for("pipeline");
@@ -44,7 +59,7 @@ export class Pipeline {
     try {
       using _permit = await this.#admission.acquire(caller.signal);
       times.admitted();
-      const route = this.#router.dispatch();
+      const route = this.#router.dispatch(this.#service);
       backend = route.backend.name;
       this.#log.info("request_accepted", { id: loggedId(request.id), backend });
       let outcome: Outcome = "success";
@@ -61,7 +76,7 @@ export class Pipeline {
           stop_reason: terminal.stopReason,
         });
       } catch (error) {
-        outcome = caller.signal.aborted || error instanceof InvalidRequestError ? "neutral" : "failure";
+        outcome = caller.signal.aborted || !blamesBackend(error) ? "neutral" : "failure";
         throw error;
       } finally {
         route.report(outcome);
@@ -83,8 +98,7 @@ export class Pipeline {
     const wire = toWireError(refusal.error);
     caller.send(errorFrame(id, wire));
     const fields = { id: loggedId(id), code: wire.code, ...refusal.fields };
-    // The text of an invalid request's error repeats what the caller wrote, which no log may hold.
-    if (wire.code === "invalid_request") this.#log.info("request_error", fields);
+    if (REPEATING.has(wire.code)) this.#log.info("request_error", fields);
     else if (wire.code === "internal") this.#log.error("request_error", { ...fields, cause: causeOf(refusal.error) });
     else this.#log.warn("request_error", { ...fields, message: wire.message });
   }
@@ -95,8 +109,8 @@ export class Pipeline {
     route: { readonly backend: Backend; readonly times: Times },
   ): Promise<Terminal> {
     for await (const step of request.answer(route.backend, caller.signal)) {
-      if (typeof step !== "string") return step;
       route.times.stepped();
+      if (typeof step !== "string") return step;
       const room = step === "" ? undefined : caller.send(step);
       if (room !== undefined) await room;
       caller.signal.throwIfAborted();

@@ -8,7 +8,7 @@ import { type Backend, InvalidRequestError, type Usage } from "../backend/backen
 export interface Terminal {
   /** One line, with its newline. */
   readonly frame: string;
-  /** As it stands in the frame. */
+  /** As it stands in the frame; `end` where a frame of that kind has none. */
   readonly stopReason: string;
   readonly usage: Usage;
 }
@@ -46,6 +46,18 @@ export function shown(value: unknown): string {
 /** What JSON calls an object: neither null nor an array. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * What every surface wants of a request: that it is an object, and that its id can be echoed.
+ *
+ * @throws {InvalidRequestError} If not.
+ */
+export function readRequest(
+  value: unknown,
+): { readonly id: string; readonly fields: Readonly<Record<string, unknown>> } {
+  if (!isRecord(value)) throw new InvalidRequestError(`A request must be a JSON object, got ${shown(value)}`);
+  return { id: value.id === undefined ? "" : readString("id", value.id), fields: value };
 }
 
 /** The id to echo for a value that may break every rule: `""` where there is none that could be echoed. */
@@ -94,10 +106,74 @@ export function readString(field: string, value: unknown): string {
   return value;
 }
 
+/** A string that says something. */
+export function readNonEmptyString(field: string, value: unknown): string {
+  if (typeof value !== "string" || value === "") refuse(field, "a non-empty string", value);
+  return value;
+}
+
+/** One of a few strings. */
+export function readOneOf<T extends string>(field: string, value: unknown, allowed: readonly T[]): T {
+  const found = allowed.find((choice) => choice === value);
+  if (found === undefined) refuse(field, listed(allowed), value);
+  return found;
+}
+
+/** An object. */
+export function readRecord(field: string, value: unknown): Readonly<Record<string, unknown>> {
+  if (!isRecord(value)) refuse(field, "an object", value);
+  return value;
+}
+
+/** An array that may be empty, but no longer than `max`; `of` names in the plural what is in it. */
+export function readArray(
+  field: string,
+  value: unknown,
+  { of, max }: { readonly of: string; readonly max: number },
+): readonly unknown[] {
+  if (!Array.isArray(value)) refuse(field, `an array of ${of}`, value);
+  checkCount(field, value, { of, max });
+  return value;
+}
+
+/** An array with something in it. */
+export function readNonEmptyArray(field: string, value: unknown): readonly unknown[] {
+  if (!Array.isArray(value) || value.length === 0) refuse(field, "a non-empty array", value);
+  return value;
+}
+
+/** An array with something in it, but no longer than `max`, of strings that say something. */
+export function readTexts(
+  field: string,
+  value: unknown,
+  limits: { readonly of: string; readonly max: number },
+): readonly string[] {
+  const texts = readNonEmptyArray(field, value);
+  checkCount(field, texts, limits);
+  return texts.map((text, index) => readNonEmptyString(`${field}[${index}]`, text));
+}
+
 /** A boolean. */
 export function readBoolean(field: string, value: unknown): boolean {
   if (typeof value !== "boolean") refuse(field, "true or false", value);
   return value;
+}
+
+function checkCount(
+  field: string,
+  value: readonly unknown[],
+  { of, max }: { readonly of: string; readonly max: number },
+): void {
+  if (value.length > max) {
+    throw new InvalidRequestError(`"${field}" must have at most ${max} ${of}, got ${value.length}`);
+  }
+}
+
+/** What is allowed, in words: `"a", "b" or "c"`. */
+export function listed(choices: readonly string[]): string {
+  const quoted = choices.map((choice) => JSON.stringify(choice));
+  const last = quoted.pop() ?? "";
+  return quoted.length === 0 ? last : `${quoted.join(", ")} or ${last}`;
 }
 
 function within(value: number, range: Range): boolean {

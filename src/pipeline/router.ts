@@ -2,7 +2,13 @@
  * Names the backend for a request: the first in the operator's order that is ready and whose breaker lets it through.
  * Never retries, never fails over in the middle of a stream.
  */
-import { type Backend, BackendUnavailableError } from "../backend/backend.ts";
+import {
+  type Backend,
+  BackendUnavailableError,
+  EmbedUnsupportedError,
+  RerankUnsupportedError,
+  type Service,
+} from "../backend/backend.ts";
 import { Breaker, type Report } from "./breaker.ts";
 
 /** A backend for one request. */
@@ -37,12 +43,17 @@ export class Router {
   /**
    * Choose a backend for one request.
    *
-   * @throws {BackendUnavailableError} If there is none.
+   * @param service What the request asks for.
+   * @throws {EmbedUnsupportedError | RerankUnsupportedError} If none could, whatever its state.
+   * @throws {BackendUnavailableError} If none can now.
    */
-  dispatch(): Route {
-    for (const { backend, breaker } of this.#entries) {
+  dispatch(service: Service): Route {
+    const able = this.#entries.filter(({ backend }) => backend.capabilities?.[service]);
+    for (const { backend, breaker } of able) {
       if (backend.state === "ready" && breaker.passable) return { backend, report: breaker.pass() };
     }
+    if (able.length === 0 && service === "embed") throw new EmbedUnsupportedError("No backend embeds");
+    if (able.length === 0 && service === "rerank") throw new RerankUnsupportedError("No backend reranks");
     throw new BackendUnavailableError("No backend is available");
   }
 

@@ -11,7 +11,7 @@ export class BindError extends Error {
 }
 
 /** What a socket address holds, less the NUL at its end, in bytes. */
-const MAX_UNIX_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
+export const MAX_UNIX_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
 
 /**
  * Listen on a unix socket. A stale socket file is removed; one that answers, and anything that is no socket, is not.

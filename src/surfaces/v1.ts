@@ -6,7 +6,6 @@ import {
   IMAGE_TOKEN_BUDGETS,
   MAX_GRAMMAR_ALTERNATIVES,
   MAX_GRAMMAR_BYTES,
-  MAX_STOP_STRINGS,
   type V1DoneFrame,
   type V1StopReason,
 } from "@inferd/client/protocol";
@@ -16,96 +15,55 @@ import {
   type FinishReason,
   type GenerationRequest,
   InvalidRequestError,
+  PLAIN,
 } from "../backend/backend.ts";
 import {
-  isRecord,
-  type Range,
   readBoolean,
-  readInteger,
-  readNumber,
+  readNonEmptyArray,
+  readOneOf,
+  readRecord,
+  readRequest,
   readString,
   refuse,
   type ResolvedRequest,
-  shown,
   type Step,
 } from "../pipeline/resolve.ts";
+import { readSampling, ROLES } from "./generation.ts";
 import type { Surface } from "./surface.ts";
-
-const DEFAULT_TEMPERATURE = 1.0;
-const DEFAULT_TOP_P = 0.95;
-const DEFAULT_TOP_K = 64;
-const DEFAULT_MAX_TOKENS = 1000;
-
-/** The largest count the engine's native side can hold; nothing real comes near it. */
-const MAX_INT32 = 2 ** 31 - 1;
-
-const TEMPERATURE: Range = { min: 0, max: 2, text: "a number from 0 to 2" };
-const TOP_P: Range = { min: 0, max: 1, aboveMin: true, text: "a number above 0 and at most 1" };
-const TOP_K: Range = { min: 0, max: MAX_INT32, text: `an integer from 0 to ${MAX_INT32}` };
-const MAX_TOKENS: Range = { min: 1, max: Number.MAX_VALUE, text: "an integer of at least 1" };
-/** What JSON numbers carry exactly: another seed would be taken for its neighbour. */
-const SEED: Range = {
-  min: Number.MIN_SAFE_INTEGER,
-  max: Number.MAX_SAFE_INTEGER,
-  text: `an integer from ${Number.MIN_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`,
-};
-const ROLES = `"system", "user" or "assistant"`;
 
 const encoder = new TextEncoder();
 
 /** The v1 surface. */
 export const v1Surface: Surface = {
   name: "v1",
+  service: "v1",
   resolve(value: unknown): ResolvedRequest {
-    if (!isRecord(value)) throw new InvalidRequestError(`A request must be a JSON object, got ${shown(value)}`);
-    const id = value.id === undefined ? "" : readString("id", value.id);
-    const stream = value.stream === undefined ? true : readBoolean("stream", value.stream);
-    const request = readRequest(value);
+    const { id, fields } = readRequest(value);
+    const stream = fields.stream === undefined ? true : readBoolean("stream", fields.stream);
+    const request = readGeneration(fields);
     return { id, answer: (backend, signal) => answer({ id, stream, request }, backend, signal) };
   },
 };
 
-function readRequest(value: Readonly<Record<string, unknown>>): GenerationRequest {
-  const { temperature, top_p, top_k, max_tokens, image_token_budget, grammar, seed, stop } = value;
+function readGeneration(value: Readonly<Record<string, unknown>>): GenerationRequest {
+  const { image_token_budget, grammar } = value;
   // Carried for models that take images; none does on this surface.
   if (image_token_budget !== undefined) checkImageTokenBudget(image_token_budget);
   return {
+    ...PLAIN,
     messages: readMessages(value.messages),
-    sampling: {
-      temperature: temperature === undefined
-        ? DEFAULT_TEMPERATURE
-        : readNumber("temperature", temperature, TEMPERATURE),
-      topP: top_p === undefined ? DEFAULT_TOP_P : readNumber("top_p", top_p, TOP_P),
-      topK: top_k === undefined ? DEFAULT_TOP_K : readInteger("top_k", top_k, TOP_K),
-      ...(seed === undefined ? {} : { seed: readInteger("seed", seed, SEED) }),
-    },
-    maxTokens: max_tokens === undefined
-      ? DEFAULT_MAX_TOKENS
-      : Math.min(readInteger("max_tokens", max_tokens, MAX_TOKENS), MAX_INT32),
-    stop: stop === undefined ? [] : readStop(stop),
+    ...readSampling(value),
     ...(grammar === undefined ? {} : { grammar: readGrammar(grammar) }),
   };
 }
 
 function readMessages(value: unknown): ChatMessage[] {
-  if (!Array.isArray(value) || value.length === 0) refuse("messages", "a non-empty array", value);
-  return value.map((message: unknown, index) => {
-    if (!isRecord(message)) refuse(`messages[${index}]`, "an object", message);
-    const { role, content } = message;
-    if (role !== "system" && role !== "user" && role !== "assistant") refuse(`messages[${index}].role`, ROLES, role);
-    if (typeof content !== "string") refuse(`messages[${index}].content`, "a string", content);
-    return { role, content };
-  });
-}
-
-function readStop(value: unknown): string[] {
-  if (!Array.isArray(value)) refuse("stop", "an array of strings", value);
-  if (value.length > MAX_STOP_STRINGS) {
-    throw new InvalidRequestError(`"stop" must have at most ${MAX_STOP_STRINGS} strings, got ${value.length}`);
-  }
-  return value.map((text: unknown, index) => {
-    if (typeof text !== "string" || text === "") refuse(`stop[${index}]`, "a non-empty string", text);
-    return text;
+  return readNonEmptyArray("messages", value).map((message, index) => {
+    const { role, content } = readRecord(`messages[${index}]`, message);
+    return {
+      role: readOneOf(`messages[${index}].role`, role, ROLES),
+      content: readString(`messages[${index}].content`, content),
+    };
   });
 }
 
@@ -142,6 +100,11 @@ async function* answer(
     if (event.type === "text") {
       content += event.text;
       yield stream ? `${tokenHead}${JSON.stringify(event.text)}}\n` : "";
+      continue;
+    }
+    // What a model thought is not part of a v1 answer, and tools were not offered.
+    if (event.type !== "done") {
+      yield "";
       continue;
     }
     const frame: V1DoneFrame = {

@@ -33,7 +33,7 @@ const WRONG: readonly (readonly [string[], string])[] = [
   [["generate", " "], "The prompt is empty"],
   [["generate", "--uds", "/x", "--tcp", "--", "hi"], "--uds and --tcp exclude each other"],
   [["generate", "--uds", `/${"x".repeat(200)}`, "hi"], "as a socket path"],
-  [["permissions", "root"], "must be serve or client"],
+  [["permissions", "root"], "must be serve, client or doctor"],
 ];
 for (const [args, message] of WRONG) {
   Deno.test(`inferd exits with 2 and one line when called with ${args.join(" ").slice(0, 60)}`, async () => {
@@ -92,7 +92,7 @@ Deno.test("inferd status tells state, model and queue when the daemon is ready",
   await using _daemon = await box.serve([...MOCK, "--parallel", "3", "--queue-depth", "7"]);
   const plain = await box.run(["status"]);
   assertEquals([plain.code, plain.stderr], [0, ""]);
-  assertMatch(plain.stdout, /^state +ready\nbackend +mock on none\n/);
+  assertMatch(plain.stdout, /^state +ready\nbackend +mock on none: text, tools, thinking, embeddings, rerank\n/);
   assertStringIncludes(plain.stdout, "3 requests together");
   assertStringIncludes(plain.stdout, "0 active, 0 of 7 waiting");
   const json = JSON.parse((await box.run(["status", "--json"])).stdout);

@@ -84,6 +84,8 @@ Deno.test({
 Deno.test("connect rejects options that contradict each other or cannot be", async () => {
   const wrong: [() => Promise<unknown>, typeof Error, string][] = [
     [() => connect({ path: "/x", tcp: {} }), TypeError, 'Cannot combine "path" with "tcp"'],
+    [() => connect({ tcp: {}, paths: {} }), TypeError, 'Cannot combine "paths" with "tcp"'],
+    [() => connect({ path: "/x", paths: { embed: "" } }), TypeError, "socket path"],
     [() => connect({ path: "" }), TypeError, "socket path"],
     [() => connect({ path: "/a\0b" }), TypeError, "NUL"],
     [() => connect({ path: "/" + "ü".repeat(60) }), RangeError, "121 bytes, at most"],

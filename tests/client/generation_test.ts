@@ -14,6 +14,7 @@ import {
   ProtocolError,
   QueueFullError,
 } from "@inferd/client";
+import { v1Codec } from "../../client/frames.ts";
 import { ActiveGeneration } from "../../client/generation.ts";
 import type { Pool } from "../../client/pool.ts";
 import { MAX_FRAME_BYTES } from "@inferd/client/protocol";
@@ -327,7 +328,7 @@ Deno.test("cancelling gives up connecting", async () => {
     return new Promise(() => {});
   };
   const pool = { lease: never, leaseNew: never } as unknown as Pool;
-  const generation = new ActiveGeneration("hi", { pool, call: new Error(), onSettled: () => {} });
+  const generation = new ActiveGeneration(v1Codec({ messages: [] }), { pool, call: new Error(), onSettled: () => {} });
   assertEquals(connecting?.aborted, false);
   generation.cancel(new Error("mine"));
   assertEquals(connecting?.aborted, true);

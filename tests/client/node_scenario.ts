@@ -95,6 +95,32 @@ async function connects(): Promise<void> {
   }
 }
 
+async function speaksV2(client: Client): Promise<void> {
+  const { text, steps } = await client.runTools("1 + 2?", {
+    add: {
+      description: "The sum of two numbers",
+      inputSchema: {
+        type: "object",
+        properties: { a: { type: "number" }, b: { type: "number" } },
+        required: ["a", "b"],
+      },
+      run: ({ a, b }) => a + b,
+    },
+  }).result();
+  assert.deepEqual([text, steps], ["3", 2]);
+  const schema = { type: "object", properties: { name: { type: "string" } }, required: ["name"] } as const;
+  assert.equal((await client.generateObject("Who?", { schema })).name, "Ada");
+  const bytes = new Uint8Array([9, 0, 255, 1]).subarray(1);
+  const generation = client.generate({
+    messages: [{ role: "user", content: [{ type: "image", attachmentId: "a" }] }],
+    attachments: [{ id: "a", kind: "image", mime: "image/png", bytes }],
+  });
+  const texts: string[] = [];
+  for await (const event of generation) if (event.type === "text") texts.push(event.text);
+  assert.deepEqual(texts, ["AP8B"]);
+  assert.deepEqual((await client.embed(["a", "b"])).embeddings, [[0.6, 0.8], [0.6, 0.8]]);
+}
+
 async function admin(client: Client): Promise<void> {
   assert.equal((await client.admin.snapshot()).status.status, "ready");
   await client.admin.ready();
@@ -109,6 +135,7 @@ async function admin(client: Client): Promise<void> {
   await fails(client);
   await cancels(client);
   await holdsBack(client);
+  await speaksV2(client);
   await admin(client);
 }
 {

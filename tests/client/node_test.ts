@@ -1,44 +1,22 @@
 /** The client in a real Node process: its sources, without their types, against real sockets. */
 import { assertEquals } from "@std/assert";
-import { dirname, fromFileUrl, join } from "@std/path";
-import ts from "npm:typescript@5.9.3";
-import { done, failed, type Peer, Scratch, type Script, ScriptedServer, token } from "./support.ts";
+import { fromFileUrl, join } from "@std/path";
+import { nodeMajor, transpile, transpileFile } from "../support/node_client.ts";
+import {
+  callPart,
+  done,
+  doneV2,
+  failed,
+  type Peer,
+  Scratch,
+  type Script,
+  ScriptedServer,
+  textPart,
+  token,
+} from "./support.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const FLOOD_PIECES = 400;
-
-async function nodeMajor(): Promise<number> {
-  try {
-    const { stdout } = await new Deno.Command("node", { args: ["--version"], stderr: "null" }).output();
-    return Number(/^v(\d+)/.exec(new TextDecoder().decode(stdout))?.[1] ?? 0);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
-}
-
-/** Put a folder's TypeScript into another as JavaScript. */
-async function transpile(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to, { recursive: true });
-  for await (const entry of Deno.readDir(from)) {
-    const source = join(from, entry.name);
-    if (entry.isDirectory) await transpile(source, join(to, entry.name));
-    else if (entry.name.endsWith(".ts")) await transpileFile(source, join(to, entry.name));
-  }
-}
-
-async function transpileFile(from: string, to: string): Promise<void> {
-  await Deno.mkdir(dirname(to), { recursive: true });
-  const { outputText } = ts.transpileModule(await Deno.readTextFile(from), {
-    compilerOptions: {
-      target: ts.ScriptTarget.ES2022,
-      module: ts.ModuleKind.ESNext,
-      verbatimModuleSyntax: true,
-      rewriteRelativeImportExtensions: true,
-    },
-  });
-  await Deno.writeTextFile(to.replace(/\.ts$/, ".js"), outputText);
-}
 
 /** Behaves as the prompt says. */
 function obeying(): Script {
@@ -75,6 +53,27 @@ async function tokens(id: string, peer: Peer): Promise<void> {
   for (let at = 0; at < bytes.length; at += 7) await peer.write(bytes.subarray(at, at + 7));
 }
 
+/** Calls `add` once, then says what it heard; says how many bytes an attachment has; writes JSON under a schema. */
+const obeyingV2: Script = async (peer) => {
+  for (let line = await peer.line(); line !== null; line = await peer.line()) {
+    const { id, messages, attachments, response_format: format } = JSON.parse(line);
+    const last = messages.at(-1).content[0];
+    if (format !== undefined) await peer.send(textPart(id, '{"name":"Ada"}'), doneV2(id));
+    else if (attachments !== undefined) await peer.send(textPart(id, attachments[0].bytes), doneV2(id));
+    else if (last.type === "tool_result") await peer.send(textPart(id, last.content[0].text), doneV2(id));
+    else await peer.send(callPart(id, ["1", "add", { a: 1, b: 2 }]), doneV2(id));
+  }
+};
+
+const embedding: Script = async (peer) => {
+  for (let line = await peer.line(); line !== null; line = await peer.line()) {
+    const { id, input } = JSON.parse(line);
+    const embeddings = input.map(() => [0.6, 0.8]);
+    const about = { model: "tiny", usage: { input_tokens: 1 }, backend: "scripted" };
+    await peer.send({ type: "embeddings", id, embeddings, dimensions: 2, ...about });
+  }
+};
+
 const ready: Script = async (peer) => {
   const status = { id: "admin", type: "status" };
   await peer.send({ ...status, status: "ready" }, { ...status, status: "draining" });
@@ -91,6 +90,8 @@ Deno.test({
     await Deno.writeTextFile(scratch.path("package.json"), '{"type":"module"}');
 
     await using _infer = new ScriptedServer(obeying(), { path: scratch.path("infer.sock") });
+    await using _v2 = new ScriptedServer(obeyingV2, { path: scratch.path("infer.v2.sock") });
+    await using _embed = new ScriptedServer(embedding, { path: scratch.path("infer.embed.sock") });
     await using _admin = new ScriptedServer(ready, { path: scratch.path("admin.sock") });
     await using tcp = new ScriptedServer(obeying(), { port: 0 });
     const { code, stdout, stderr } = await new Deno.Command("node", {

@@ -1,5 +1,15 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { adminEndpoint, endpointName, inferEndpoint, type ProcessFacts } from "../../client/options.ts";
+import {
+  adminEndpoint,
+  checkSurfaces,
+  type ConnectOptions,
+  endpointName,
+  type ProcessFacts,
+  rpcEndpoint,
+  spawnPlan,
+  surfaceEndpoint,
+  type SurfaceName,
+} from "../../client/options.ts";
 
 function facts(env: Record<string, string>, platform = "linux"): ProcessFacts {
   return { env: (name) => env[name], uid: 501, platform };
@@ -14,9 +24,9 @@ const NOBODY: ProcessFacts = {
 };
 
 Deno.test("the endpoint is what the caller says, and the environment is not asked", () => {
-  assertEquals(inferEndpoint({ path: "/a.sock" }, NOBODY), { path: "/a.sock" });
-  assertEquals(inferEndpoint({ tcp: {} }, NOBODY), { hostname: "127.0.0.1", port: 47321 });
-  assertEquals(inferEndpoint({ tcp: { hostname: "::1", port: 5, apiKey: "k" } }, NOBODY), {
+  assertEquals(surfaceEndpoint("infer", { path: "/a.sock" }, NOBODY), { path: "/a.sock" });
+  assertEquals(surfaceEndpoint("infer", { tcp: {} }, NOBODY), { hostname: "127.0.0.1", port: 47321 });
+  assertEquals(surfaceEndpoint("infer", { tcp: { hostname: "::1", port: 5, apiKey: "k" } }, NOBODY), {
     hostname: "::1",
     port: 5,
     apiKey: "k",
@@ -26,30 +36,131 @@ Deno.test("the endpoint is what the caller says, and the environment is not aske
 
 Deno.test("the endpoint is what the environment says when the caller does not", () => {
   const tcp = { INFERD_TCP: "localhost:5", INFERD_API_KEY: "k", HOME: "/home/ada" };
-  assertEquals(inferEndpoint({}, facts({ ...tcp, INFERD_UDS: "/a.sock" })), { path: "/a.sock" });
-  assertEquals(inferEndpoint({}, facts({ ...tcp, INFERD_UDS: "" })), { hostname: "localhost", port: 5, apiKey: "k" });
-  assertEquals(inferEndpoint({}, facts({ ...tcp, INFERD_API_KEY: "" })), { hostname: "localhost", port: 5 });
-  assertEquals(inferEndpoint({}, facts({ ...tcp, INFERD_TCP: "" })), { path: "/home/ada/.inferd/run/infer.sock" });
-  assertThrows(() => inferEndpoint({}, facts({ INFERD_TCP: "a:b:c" })), TypeError, '"a:b:c"');
+  assertEquals(surfaceEndpoint("infer", {}, facts({ ...tcp, INFERD_UDS: "/a.sock" })), { path: "/a.sock" });
+  assertEquals(surfaceEndpoint("infer", {}, facts({ ...tcp, INFERD_UDS: "" })), {
+    hostname: "localhost",
+    port: 5,
+    apiKey: "k",
+  });
+  assertEquals(surfaceEndpoint("infer", {}, facts({ ...tcp, INFERD_API_KEY: "" })), { hostname: "localhost", port: 5 });
+  assertEquals(surfaceEndpoint("infer", {}, facts({ ...tcp, INFERD_TCP: "" })), {
+    path: "/home/ada/.inferd/run/infer.sock",
+  });
+  assertThrows(() => surfaceEndpoint("infer", {}, facts({ INFERD_TCP: "a:b:c" })), TypeError, '"a:b:c"');
   assertEquals(adminEndpoint(undefined, facts({ INFERD_ADMIN_ADDR: "/c.sock" })), { path: "/c.sock" });
 });
 
 Deno.test("the endpoint is in the runtime directory when nobody says otherwise", () => {
   const xdg = facts({ XDG_RUNTIME_DIR: "/run/user/501" });
-  assertEquals(inferEndpoint({}, xdg), { path: "/run/user/501/inferd/infer.sock" });
+  assertEquals(surfaceEndpoint("infer", {}, xdg), { path: "/run/user/501/inferd/infer.sock" });
   assertEquals(adminEndpoint(undefined, xdg), { path: "/run/user/501/inferd/admin.sock" });
-  assertEquals(inferEndpoint({}, facts({})), { path: "/tmp/inferd-501/infer.sock" });
+  assertEquals(surfaceEndpoint("infer", {}, facts({})), { path: "/tmp/inferd-501/infer.sock" });
+});
+
+Deno.test("the other surfaces are next to the generation socket that the caller names", () => {
+  const at = (surface: SurfaceName, options: ConnectOptions): unknown => surfaceEndpoint(surface, options, NOBODY);
+  assertEquals(at("v2", { path: "/run/a.sock" }), { path: "/run/infer.v2.sock" });
+  assertEquals(at("embed", { path: "/a.sock" }), { path: "/infer.embed.sock" });
+  assertEquals(at("rerank", { path: "a.sock" }), { path: "./infer.rerank.sock" });
+  assertEquals(at("rerank", { path: "/run/a.sock", paths: { v2: "/x", rerank: "/r.sock" } }), { path: "/r.sock" });
+  assertEquals(at("embed", { paths: { embed: "/e.sock" } }), { path: "/e.sock" });
+  assertEquals(at("v2", { path: "/run/a.sock", paths: { embed: "/x" } }), { path: "/run/infer.v2.sock" });
+  assertEquals(at("v2", { tcp: {} }), { hostname: "127.0.0.1", port: 47322 });
+  assertEquals(at("embed", { tcp: { hostname: "::1", port: 5, apiKey: "k" } }), {
+    hostname: "::1",
+    port: 47323,
+    apiKey: "k",
+  });
+  assertEquals(at("rerank", { tcp: { ports: { rerank: 6 } } }), { hostname: "127.0.0.1", port: 6 });
+});
+
+Deno.test("the other surfaces are where the environment says when the caller names none", () => {
+  const at = (env: Record<string, string>, options: ConnectOptions = {}): unknown =>
+    surfaceEndpoint("embed", options, facts({ HOME: "/home/ada", ...env }));
+  const tcp = { INFERD_TCP: "ada:5", INFERD_EMBED_TCP: "eve", INFERD_API_KEY: "k" };
+  const paths = { INFERD_UDS: "/run/a.sock", INFERD_EMBED_ADDR: "/e.sock" };
+  assertEquals(at({ ...paths, ...tcp }), { path: "/e.sock" });
+  assertEquals(at({ ...paths, ...tcp, INFERD_EMBED_ADDR: "" }), { path: "/run/infer.embed.sock" });
+  assertEquals(at(tcp), { hostname: "eve", port: 47323, apiKey: "k" });
+  assertEquals(at({ ...tcp, INFERD_EMBED_TCP: "" }), { hostname: "ada", port: 47323, apiKey: "k" });
+  assertEquals(at({}), { path: "/home/ada/.inferd/run/infer.embed.sock" });
+  assertEquals(at({ INFERD_UDS: "/run/a.sock" }, { paths: { v2: "/x" } }), { path: "/run/infer.embed.sock" });
+});
+
+Deno.test("what is said of other surfaces is checked before they are used", () => {
+  const wrong: [ConnectOptions, typeof Error, string][] = [
+    [{ path: "/a", paths: { v2: "" } }, TypeError, "socket path"],
+    [{ path: "/a", paths: { rerank: "/" + "a".repeat(200) } }, RangeError, "201 bytes"],
+    [{ tcp: { ports: { embed: 0 } } }, RangeError, "port 0"],
+    [{ tcp: {}, paths: { v2: "/a" } }, TypeError, 'Cannot combine "paths" with "tcp"'],
+  ];
+  for (const [options, type, text] of wrong) assertThrows(() => checkSurfaces(options, NOBODY), type, text);
+  checkSurfaces({ path: "/a", paths: { v2: undefined }, tcp: undefined }, NOBODY);
 });
 
 Deno.test("a socket path may have as many bytes as the system's address holds", () => {
   for (const [platform, most] of [["linux", 107], ["darwin", 103]] as const) {
     const longest = "/" + "a".repeat(most - 1);
-    assertEquals(inferEndpoint({ path: longest }, facts({}, platform)), { path: longest });
-    assertThrows(() => inferEndpoint({ path: `${longest}a` }, facts({}, platform)), RangeError, `at most ${most} fit`);
+    assertEquals(surfaceEndpoint("infer", { path: longest }, facts({}, platform)), { path: longest });
+    assertThrows(
+      () => surfaceEndpoint("infer", { path: `${longest}a` }, facts({}, platform)),
+      RangeError,
+      `at most ${most} fit`,
+    );
   }
 });
 
 Deno.test("an endpoint's name does not tell the API key", () => {
   assertEquals(endpointName({ path: "/a.sock" }), "unix:/a.sock");
   assertEquals(endpointName({ hostname: "::1", port: 5, apiKey: "secret" }), "tcp:[::1]:5");
+});
+
+Deno.test("dispatch is where the caller, the environment or the runtime directory says", () => {
+  assertEquals(rpcEndpoint("/a.sock", NOBODY), { path: "/a.sock" });
+  assertEquals(rpcEndpoint(undefined, facts({ INFERD_RPC_ADDR: "/b.sock" })), { path: "/b.sock" });
+  assertEquals(rpcEndpoint(undefined, facts({ INFERD_RPC_ADDR: "", HOME: "/home/ada" })), {
+    path: "/home/ada/.inferd/run/rpc.sock",
+  });
+  assertThrows(() => rpcEndpoint("", NOBODY), TypeError);
+});
+
+Deno.test("a daemon is started as the caller says, else as the environment does", () => {
+  const xdg = { XDG_RUNTIME_DIR: "/run/user/501" };
+  const standard = {
+    command: "inferd",
+    args: ["serve"],
+    env: {},
+    logPath: "/run/user/501/inferd/inferd.spawn.log",
+    ownLog: true,
+    lockPath: "/run/user/501/inferd/inferd.spawn.lock",
+    runtimeDir: "/run/user/501/inferd",
+    uid: 501,
+    timeoutMs: 5_000,
+  };
+  assertEquals(spawnPlan({ spawn: true }, facts(xdg)), standard);
+  assertEquals(spawnPlan({ spawn: {} }, facts({ ...xdg, INFERD_COMMAND: "/opt/inferd" })), {
+    ...standard,
+    command: "/opt/inferd",
+  });
+  const spawn = { command: "deno", args: ["run", "x"], env: { A: "b" }, logPath: "/l", timeoutMs: 1 };
+  const sockets = {
+    path: "/i.sock",
+    paths: { v2: "/v.sock", embed: "/e.sock", rerank: "/r.sock" },
+    adminPath: "/a.sock",
+  };
+  assertEquals(spawnPlan({ ...sockets, spawn }, facts({ ...xdg, INFERD_COMMAND: "other" })), {
+    ...standard,
+    ...spawn,
+    env: {
+      INFERD_UDS: "/i.sock",
+      INFERD_V2_ADDR: "/v.sock",
+      INFERD_EMBED_ADDR: "/e.sock",
+      INFERD_RERANK_ADDR: "/r.sock",
+      INFERD_ADMIN_ADDR: "/a.sock",
+      A: "b",
+    },
+    ownLog: false,
+  });
+  assertThrows(() => spawnPlan({ spawn: { command: "" } }, facts(xdg)), TypeError, "command");
+  assertThrows(() => spawnPlan({ spawn: { timeoutMs: NaN } }, facts(xdg)), RangeError, "timeoutMs");
 });

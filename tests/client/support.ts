@@ -1,7 +1,15 @@
 /**
  * A daemon as far as a client can see one: real sockets, and a script per connection that says which bytes go out when.
  */
-import type { V1DoneFrame, V1ErrorFrame, V1Request, V1TokenFrame } from "@inferd/client/protocol";
+import type {
+  V1DoneFrame,
+  V1ErrorFrame,
+  V1Request,
+  V1TokenFrame,
+  V2DoneFrame,
+  V2Frame,
+  V2Request,
+} from "@inferd/client/protocol";
 
 /** One accepted connection. */
 export class Peer {
@@ -173,6 +181,51 @@ export function done(id: string, content: string): V1DoneFrame {
 
 export function failed(id: string, code: string, message = "No"): Omit<V1ErrorFrame, "code"> & { code: string } {
   return { id, type: "error", code, message };
+}
+
+/** A frame of a v2 answer. */
+export function part(id: string, block: V2Frame["block"]): V2Frame {
+  return { id, type: "frame", block };
+}
+
+/** A frame with a piece of text. */
+export function textPart(id: string, delta: string): V2Frame {
+  return part(id, { type: "text", delta });
+}
+
+/** A frame with a call. */
+export function callPart(id: string, [call, name, input]: readonly [string, string, object]): V2Frame {
+  return part(id, { type: "tool_use", tool_call_id: call, name, input: { ...input } });
+}
+
+export function doneV2(id: string, fields: Partial<V2DoneFrame> = {}): V2DoneFrame {
+  return {
+    id,
+    type: "done",
+    usage: { input_tokens: 3, output_tokens: 2 },
+    stop_reason: "end_turn",
+    backend: "scripted",
+    ...fields,
+  };
+}
+
+/** A v2 request as it arrived. */
+export type AskedV2 = V2Request & { readonly id: string };
+
+/** Answers one v2 request after the other, whatever the connection, and keeps what was asked. */
+export function answeringV2(
+  ...answers: readonly ((id: string, request: AskedV2) => readonly unknown[])[]
+): { readonly script: Script; readonly asked: AskedV2[] } {
+  const asked: AskedV2[] = [];
+  const script: Script = async (peer) => {
+    for (let line = await peer.line(); line !== null; line = await peer.line()) {
+      const request: AskedV2 = JSON.parse(line);
+      const answer = answers[asked.push(request) - 1];
+      if (answer === undefined) throw new Error(`Nobody expected a request number ${asked.length}`);
+      await peer.send(...answer(request.id, request));
+    }
+  };
+  return { script, asked };
 }
 
 /** Answers every request with these tokens. */

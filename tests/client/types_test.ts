@@ -41,7 +41,11 @@ Deno.test("the client's types need the DOM library and Node's types only", async
     await link(dirname(fromFileUrl(import.meta.resolve(manifest))), scratch.path(`node_modules/${name}`));
   }
   await Deno.writeTextFile(scratch.path("caller.ts"), CALLER);
-  const program = ts.createProgram([scratch.path("caller.ts"), scratch.path("client/protocol/mod.ts")], {
+  const inferred = "tests/client/inferred_types.ts";
+  await Deno.mkdir(scratch.path("tests/client"), { recursive: true });
+  await Deno.copyFile(new URL("./inferred_types.ts", import.meta.url), scratch.path(inferred));
+  const files = ["caller.ts", inferred, "client/protocol/mod.ts"];
+  const program = ts.createProgram(files.map((file) => scratch.path(file)), {
     noEmit: true,
     skipLibCheck: true,
     strict: true,

@@ -21,6 +21,7 @@ class Unbound implements AsyncDisposable {
     this.server = new InferenceServer({
       surface: v1Surface,
       pipeline: new Pipeline({
+        service: "v1",
         admission: new Admission({ active: 1, depth: 0 }),
         router: new Router([]),
         log: this.log,

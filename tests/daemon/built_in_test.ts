@@ -1,8 +1,10 @@
 /** `models/built_in.ts` when the program does not lie on a disk: against a local HTTP server. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { LoadPhase } from "@inferd/client/protocol";
-import { BUILT_IN_SHA256, BUILT_IN_URL, builtInModelFile, builtInModelPath } from "../../src/models/built_in.ts";
+import { BUILT_INS, builtInModelFile, builtInModelPath } from "../../src/models/built_in.ts";
 import { ModelFileError } from "../../src/models/model_file.ts";
+
+const BUILT_IN = BUILT_INS["inferd-tiny"];
 
 interface Site {
   readonly url: URL;
@@ -32,7 +34,7 @@ function names(dir: string): string[] {
   return [...Deno.readDirSync(dir)].map(({ name }) => name);
 }
 
-const model = (): Uint8Array<ArrayBuffer> => Deno.readFileSync(BUILT_IN_URL);
+const model = (): Uint8Array<ArrayBuffer> => Deno.readFileSync(BUILT_IN.url);
 
 Deno.test("builtInModelPath is the file beside the sources when these lie on a disk", async () => {
   const path = await builtInModelPath({ cacheDir: "/nonexistent" });
@@ -45,7 +47,7 @@ Deno.test("builtInModelPath fetches once and checks the hash when the sources li
     const phases: LoadPhase[] = [];
     const onPhase = (phase: LoadPhase): unknown => phases.push(phase);
     const path = await builtInModelPath({ ...site, onPhase });
-    assertEquals(path, builtInModelFile(site.cacheDir, site.url));
+    assertEquals(path, builtInModelFile(site));
     assertEquals(Deno.readFileSync(path), model());
     const total = Deno.statSync(path).size;
     assertEquals(
@@ -65,7 +67,7 @@ Deno.test("builtInModelPath fetches once and checks the hash when the sources li
 
 Deno.test("builtInModelPath fetches again when what is cached is damaged", () =>
   withSite(() => new Response(model()), async (site) => {
-    const path = builtInModelFile(site.cacheDir, site.url);
+    const path = builtInModelFile(site);
     Deno.mkdirSync(site.cacheDir);
     Deno.writeTextFileSync(path, "GGUF damaged");
     await builtInModelPath(site);
@@ -96,7 +98,7 @@ Deno.test("builtInModelPath says so when nobody answers", () =>
 
 Deno.test("the hash in the sources is that of the model that is shipped", async () => {
   const digest = await crypto.subtle.digest("SHA-256", model());
-  assertEquals(new Uint8Array(digest).toHex(), BUILT_IN_SHA256);
+  assertEquals(new Uint8Array(digest).toHex(), BUILT_IN.sha256);
 });
 
 function endless(): ReadableStream<Uint8Array> {

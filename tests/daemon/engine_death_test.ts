@@ -5,10 +5,12 @@ import { LlamaBackend } from "../../src/backend/llama.ts";
 import { BUILT_IN_MODEL, type LlamaBackendConfig } from "../../src/config/options.ts";
 import { startDaemon } from "../../src/daemon.ts";
 import { openActivityLog } from "../../src/log.ts";
-import { BUILT_IN_SHA256, BUILT_IN_URL, builtInModelFile } from "../../src/models/built_in.ts";
+import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { daemonOptions, DaemonUnderTest, status, until } from "../support/daemons.ts";
 import { Sandbox } from "../support/program.ts";
 import { WireClient } from "../support/wire_client.ts";
+
+const BUILT_IN = BUILT_INS["inferd-tiny"];
 
 const LLAMA: LlamaBackendConfig = { kind: "llamacpp", name: "llamacpp", modelName: BUILT_IN_MODEL };
 const STREAMS = 8;
@@ -88,7 +90,7 @@ Deno.test("the daemon fails eight streams, restarts the engine and serves again 
 });
 
 Deno.test("the daemon kills and replaces the engine when it hangs in the middle of a stream", async () => {
-  const modelPath = builtInModelFile("");
+  const modelPath = builtInModelFile({ cacheDir: "" });
   const backend = new LlamaBackend({ ...LLAMA, modelPath, parallel: 2 }, { hangTimeoutMs: 3000 });
   await using test = await DaemonUnderTest.start({}, { backends: [backend] });
   await test.daemon.ready;
@@ -124,7 +126,7 @@ Deno.test("the daemon logs neither what was asked nor what was answered", async 
   const log = openActivityLog({ dir: options.logDir, level: "debug" });
   const daemon = await startDaemon(options, { log });
   await daemon.ready;
-  using client = await WireClient.connect(options.inferSocket);
+  using client = await WireClient.connect(options.listen.infer.socket);
   const canary = "canary-7391";
   const answers: string[] = [];
   await client.send({ id: "1", messages: [{ role: "user", content: `${canary} Tell me a story.` }], temperature: 0 });
@@ -148,7 +150,7 @@ Deno.test("the daemon logs neither what was asked nor what was answered", async 
 
 Deno.test("the daemon does not start and says why in one line when the model file is of no use", async () => {
   const dir = await Deno.makeTempDir();
-  const model = Deno.readFileSync(BUILT_IN_URL);
+  const model = Deno.readFileSync(BUILT_IN.url);
   Deno.writeTextFileSync(`${dir}/text.gguf`, "This is not a model");
   Deno.writeFileSync(`${dir}/truncated.gguf`, model.subarray(0, model.length / 2));
   Deno.writeFileSync(`${dir}/header.gguf`, model.subarray(0, 100));
@@ -160,8 +162,10 @@ Deno.test("the daemon does not start and says why in one line when the model fil
     [{ modelPath: `${dir}/truncated.gguf` }, `Cannot load "${dir}/truncated.gguf": `],
     [{ modelPath: `${dir}/header.gguf` }, `Cannot load "${dir}/header.gguf": `],
     [
-      { modelPath: builtInModelFile(""), modelSha256: wrong },
-      `Cannot load model "${builtInModelFile("")}": its SHA-256 is ${BUILT_IN_SHA256}, the configured one is ${wrong}`,
+      { modelPath: builtInModelFile({ cacheDir: "" }), modelSha256: wrong },
+      `Cannot load model "${
+        builtInModelFile({ cacheDir: "" })
+      }": its SHA-256 is ${BUILT_IN.sha256}, the configured one is ${wrong}`,
     ],
   ];
   for (const [config, message] of cases) {
@@ -177,8 +181,8 @@ Deno.test("the daemon does not start and says why in one line when the model fil
 Deno.test("the daemon starts when the model file has the configured hash, and refuses it once it is replaced", async () => {
   const dir = await Deno.makeTempDir();
   const modelPath = `${dir}/model.gguf`;
-  Deno.copyFileSync(BUILT_IN_URL, modelPath);
-  const backend = new LlamaBackend({ ...LLAMA, modelPath, modelSha256: BUILT_IN_SHA256, parallel: 1 }, {
+  Deno.copyFileSync(BUILT_IN.url, modelPath);
+  const backend = new LlamaBackend({ ...LLAMA, modelPath, modelSha256: BUILT_IN.sha256, parallel: 1 }, {
     backoffMs: { first: 1, most: 1 },
     maxDeaths: 2,
   });
@@ -190,6 +194,6 @@ Deno.test("the daemon starts when the model file has the configured hash, and re
   Deno.kill(backend.enginePid ?? 0, "SIGKILL");
   assertEquals((await until(admin, "restarting down")).at(-2), "loading_model verify");
   const reason = String((await test.log.next("backend_down")).fields.reason);
-  assertStringIncludes(reason, `the configured one is ${BUILT_IN_SHA256}`);
+  assertStringIncludes(reason, `the configured one is ${BUILT_IN.sha256}`);
   await Deno.remove(dir, { recursive: true });
 });

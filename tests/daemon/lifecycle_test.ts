@@ -59,14 +59,14 @@ Deno.test("the daemon has no inference socket until every backend is ready", asy
   using infer = await test.infer();
   await infer.write("{}\n");
   assertEquals((await infer.frame()).type, "error");
-  assertEquals(test.files(), ["admin.sock", "infer.sock", "inferd.lock", "inferd.pid"]);
+  assertEquals(test.files(), ["admin.sock", "infer.sock", "inferd.lock", "inferd.pid", "rpc.sock"]);
 });
 
 Deno.test("the daemon keeps its files to itself when it runs", async () => {
   const [test] = await serving();
   await using _ = test;
   const mode = (path: string): number => (Deno.statSync(path).mode ?? 0) & 0o777;
-  const { runtimeDir, adminSocket, inferSocket, lockPath } = test.options;
+  const { runtimeDir, adminSocket, listen: { infer: { socket: inferSocket } }, lockPath } = test.options;
   assertEquals([runtimeDir, adminSocket, inferSocket, lockPath, `${runtimeDir}/inferd.pid`].map(mode), [
     0o700,
     0o600,
@@ -105,7 +105,9 @@ Deno.test("the daemon fails to start with the backend's words when one cannot be
 
 Deno.test("the daemon fails to start when the inference socket cannot stand, and cleans up", async () => {
   const backend = new StagedBackend();
-  await using test = await DaemonUnderTest.start({ inferSocket: "/nonexistent/infer.sock" }, { backends: [backend] });
+  await using test = await DaemonUnderTest.start({
+    listen: { ...daemonOptions("/nonexistent").listen, infer: { socket: "/nonexistent/infer.sock" } },
+  }, { backends: [backend] });
   backend.becomeReady();
   const error = await assertRejects(() => test.daemon.ready, BindError);
   assertEquals(error.message, 'Cannot bind "/nonexistent/infer.sock": the folder "/nonexistent" does not exist');
@@ -153,7 +155,7 @@ Deno.test("startDaemon takes over when a crashed daemon left sockets, lock and p
   const dir = await Deno.makeTempDir();
   const options = daemonOptions(dir);
   Deno.mkdirSync(options.runtimeDir);
-  for (const path of [options.adminSocket, options.inferSocket]) {
+  for (const path of [options.adminSocket, options.listen.infer.socket]) {
     // Closing removes the file under the name it was bound to; under another it stays and nobody listens.
     const listener = Deno.listen({ transport: "unix", path: `${path}.x` });
     Deno.renameSync(`${path}.x`, path);
@@ -251,10 +253,10 @@ Deno.test("the daemon ends with the reason when its socket cannot be bound again
   const [test, backend] = await serving();
   await using _ = test;
   backend.die();
-  Deno.mkdirSync(test.options.inferSocket);
+  Deno.mkdirSync(test.options.listen.infer.socket);
   backend.becomeReady();
   const error = await assertRejects(() => test.daemon.done, BindError);
-  assertEquals(error.message, `Cannot bind "${test.options.inferSocket}": it is a directory`);
+  assertEquals(error.message, `Cannot bind "${test.options.listen.infer.socket}": it is a directory`);
   assertEquals(test.files(), ["infer.sock", "inferd.lock"]);
 });
 

@@ -4,7 +4,7 @@
  */
 import { engineCommand } from "../../src/engine/command.ts";
 import type { EngineConfig, EngineEvent, EngineRequest, FromEngine, ToEngine } from "../../src/engine/messages.ts";
-import type { ChatMessage } from "../../src/backend/backend.ts";
+import { type ChatMessage, type JsonObject, PLAIN } from "../../src/backend/backend.ts";
 
 /** The built-in model. */
 export const MODEL_PATH = new URL("../../models/inferd-tiny.gguf", import.meta.url).pathname;
@@ -14,6 +14,8 @@ export interface Answer {
   readonly text: string;
   /** The text as it came. */
   readonly pieces: readonly string[];
+  readonly thinking: string;
+  readonly calls: readonly { readonly name: string; readonly input: JsonObject }[];
   readonly done?: Extract<EngineEvent, { done: unknown }>;
   readonly error?: Extract<EngineEvent, { error: unknown }>;
 }
@@ -22,6 +24,10 @@ export interface Answer {
 export type Ask = Partial<Omit<EngineRequest, "messages">>;
 
 const encoder = new TextEncoder();
+
+function isLast(event: EngineEvent): boolean {
+  return !("t" in event || "think" in event || "call" in event);
+}
 
 /** A running engine. */
 export class EngineChild implements AsyncDisposable {
@@ -80,7 +86,7 @@ export class EngineChild implements AsyncDisposable {
   async ask(prompt: string | readonly ChatMessage[], ask: Ask = {}): Promise<number> {
     const id = ++this.#lastId;
     const messages = typeof prompt === "string" ? [{ role: "user", content: prompt } as const] : prompt;
-    const usual = { sampling: { temperature: 0, topP: 1, topK: 0 }, maxTokens: 100, stop: [] };
+    const usual = { ...PLAIN, sampling: { temperature: 0, topP: 1, topK: 0 }, maxTokens: 100, stop: [] };
     this.#events.set(id, []);
     await this.send({ op: "generate", id, request: { messages, ...usual, ...ask } });
     return id;
@@ -94,12 +100,14 @@ export class EngineChild implements AsyncDisposable {
   /** Wait for the whole answer to a request. */
   async answerTo(id: number): Promise<Answer> {
     const events = this.eventsOf(id);
-    while (!events.some((event) => !("t" in event))) await this.#read();
+    while (!events.some(isLast)) await this.#read();
     const last = events.at(-1) as EngineEvent;
     const pieces = events.flatMap((event) => "t" in event ? [event.t] : []);
     return {
       text: pieces.join(""),
       pieces,
+      thinking: events.flatMap((event) => "think" in event ? [event.think] : []).join(""),
+      calls: events.flatMap((event) => "call" in event ? [{ name: event.call, input: event.input }] : []),
       ...("done" in last ? { done: last } : {}),
       ...("error" in last ? { error: last } : {}),
     };

@@ -19,17 +19,16 @@ Deno.test("the daemon keeps only what serving and restarting need when it is rea
   const records = Deno.readTextFileSync(`${box.dir}/logs/inferd.ndjson`).trim().split("\n");
   const record = records.map((line) => JSON.parse(line)).find(({ msg }) => msg === "permissions_left");
   const at = box.runtimeDir;
+  const sockets = ["infer", "infer.v2", "infer.embed", "infer.rerank", "rpc"].map((name) => `${at}/${name}.sock`);
   assertEquals(
     [...record.left].sort(),
     [
-      `net=unix:${at}/infer.sock`,
+      ...sockets.flatMap((path) => [`net=unix:${path}`, `read=${path}`, `write=${path}`]),
       `read=${at}/admin.sock`,
-      `read=${at}/infer.sock`,
       `read=${box.dir}/logs`,
-      `read=${builtInModelFile("")}`,
+      `read=${builtInModelFile({ cacheDir: "" })}`,
       `run=${Deno.execPath()}`,
       `write=${at}/admin.sock`,
-      `write=${at}/infer.sock`,
       `write=${at}/inferd.pid`,
       `write=${box.dir}/logs`,
     ].sort(),

@@ -1,11 +1,12 @@
 /** A backend that does what the test says, when it says so: no delays, no guesses. */
-import type {
-  Backend,
-  BackendCapabilities,
-  BackendEvent,
-  BackendState,
-  FinishReason,
-  GenerationRequest,
+import {
+  type Backend,
+  type BackendCapabilities,
+  type BackendEvent,
+  type BackendState,
+  type FinishReason,
+  type GenerationRequest,
+  ONLY_TEXT,
 } from "../../src/backend/backend.ts";
 import { Mailbox } from "./mailbox.ts";
 
@@ -60,11 +61,21 @@ export class ControlledRun {
   }
 }
 
+/** What a controlled backend says it can do. */
+export const CONTROLLED_CAPABILITIES: BackendCapabilities = {
+  ...ONLY_TEXT,
+  accelerator: "none",
+  gpuLayers: 0,
+  model: "controlled",
+  contextTokens: 512,
+  parallel: 4,
+};
+
 /** Hands every request to the test. */
 export class ControlledBackend implements Backend {
   readonly name: string;
   state: BackendState = "ready";
-  readonly capabilities: BackendCapabilities | undefined = undefined;
+  readonly capabilities: BackendCapabilities | undefined = CONTROLLED_CAPABILITIES;
   readonly #runs = new Mailbox<ControlledRun>();
 
   constructor(name = "controlled") {

@@ -1,5 +1,5 @@
 /** A whole daemon in a folder of its own. */
-import type { DaemonOptions } from "../../src/config/options.ts";
+import type { DaemonOptions, SurfaceName } from "../../src/config/options.ts";
 import { type Daemon, startDaemon, type StartOptions } from "../../src/daemon.ts";
 import { LogRecorder } from "./log_recorder.ts";
 import { WireClient } from "./wire_client.ts";
@@ -40,7 +40,12 @@ export class DaemonUnderTest implements AsyncDisposable {
 
   /** Connect to the generation socket. */
   infer(): Promise<WireClient> {
-    return WireClient.connect(this.options.inferSocket);
+    return WireClient.connect(this.options.listen.infer.socket);
+  }
+
+  /** Connect to a surface's socket. */
+  surface(name: SurfaceName): Promise<WireClient> {
+    return WireClient.connect(this.options.listen[name].socket);
   }
 
   /** The files of the runtime directory, sorted. */
@@ -60,7 +65,14 @@ export function daemonOptions(dir: string, options: Partial<DaemonOptions> = {})
   return {
     backends: [{ kind: "mock", name: "mock", script: {} }],
     runtimeDir,
-    inferSocket: `${runtimeDir}/infer.sock`,
+    listen: {
+      infer: { socket: `${runtimeDir}/infer.sock` },
+      v2: { socket: `${runtimeDir}/infer.v2.sock` },
+      embed: { socket: `${runtimeDir}/infer.embed.sock` },
+      rerank: { socket: `${runtimeDir}/infer.rerank.sock` },
+    },
+    rpcSocket: `${runtimeDir}/rpc.sock`,
+    namespace: "default",
     adminSocket: `${runtimeDir}/admin.sock`,
     lockPath: `${runtimeDir}/inferd.lock`,
     parallel: 4,

@@ -4,7 +4,7 @@
  * The content of a request's last message is its script, as JSON (`FakeScript`). What the daemon says is repeated on
  * stderr, a line `got OP ID` each. The first argument is how loading goes (`FakeLoad`), as JSON.
  */
-import type { EngineEvent, EngineRequest, FromEngine, ToEngine } from "../../src/engine/messages.ts";
+import type { EngineEvent, EnginePurpose, EngineRequest, FromEngine, ToEngine } from "../../src/engine/messages.ts";
 import type { EngineCommand } from "../../src/engine/command.ts";
 
 /** What a request makes the engine do. */
@@ -21,6 +21,8 @@ export interface FakeScript {
 export interface FakeLoad {
   /** Say this as `fatal`. */
   readonly fatal?: string;
+  /** What the model is good for; absent: to generate. */
+  readonly purpose?: EnginePurpose;
   /** Exit with this code. */
   readonly exit?: number;
   /** Never get ready. */
@@ -40,7 +42,8 @@ export function fakeEngineCommand(load: FakeLoad = {}): EngineCommand {
 }
 
 function say(message: FromEngine): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(message) + "\n"));
+  let bytes = new TextEncoder().encode(JSON.stringify(message) + "\n");
+  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
 }
 
 class FakeEngine {
@@ -60,6 +63,9 @@ class FakeEngine {
         break;
       case "generate":
         void this.#generate(message.id, message.request);
+        break;
+      case "embed":
+        this.#embed(message.id, message.request.input);
         break;
       case "cancel":
         this.#gone.add(message.id);
@@ -92,6 +98,9 @@ class FakeEngine {
     say({ type: "phase", phase: "kv_cache", n_ctx: 512 });
     say({
       type: "ready",
+      purpose: this.#load.purpose ?? "generate",
+      tools: false,
+      thinking: false,
       contextTokens: 512,
       parallel,
       accelerator: "cpu",
@@ -101,8 +110,30 @@ class FakeEngine {
     });
   }
 
+  /** The first text says what happens: vectors of ones (long ones if `wide`), an error, nothing ever, or the end. */
+  #embed(id: number, input: readonly string[]): void {
+    switch (input[0]) {
+      case "hang":
+        break;
+      case "die":
+        Deno.exit(134);
+        break;
+      case "invalid":
+      case "internal": {
+        const error = input[0] === "invalid" ? "invalid_request" : "internal";
+        say({ type: "step", events: [{ id, error, message: "No such text" }] });
+        break;
+      }
+      default: {
+        const dimensions = input[0] === "wide" ? 4096 : 2;
+        const vectors = new Uint8Array(new Float32Array(dimensions * input.length).fill(1).buffer).toBase64();
+        say({ type: "step", events: [{ id, vectors, dimensions, tokens: input.length }] });
+      }
+    }
+  }
+
   async #generate(id: number, request: EngineRequest): Promise<void> {
-    const script = JSON.parse(request.messages.at(-1)?.content ?? "{}") as FakeScript;
+    const script = JSON.parse(String(request.messages.at(-1)?.content ?? "{}")) as FakeScript;
     const count = script.count ?? 0;
     const texts = Array.from({ length: count }, (_, index): EngineEvent => ({ id, t: `t${index}` }));
     if (script.atOnce) say({ type: "step", events: texts });

@@ -3,6 +3,17 @@ import { type Admin, admin } from "@inferd/client";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
+let knownDenoDir: string | undefined;
+
+/** Where Deno keeps what it has fetched: it must not move with `HOME`. */
+function denoDir(): string {
+  if (knownDenoDir === undefined) {
+    const { stdout } = new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).outputSync();
+    knownDenoDir = String(JSON.parse(new TextDecoder().decode(stdout)).denoDir);
+  }
+  return knownDenoDir;
+}
+
 /** What a process left behind. */
 export interface Outcome {
   readonly code: number;
@@ -27,7 +38,14 @@ export class Sandbox implements AsyncDisposable {
   constructor() {
     this.dir = Deno.makeTempDirSync({ prefix: "inferd-" });
     this.runtimeDir = `${this.dir}/inferd`;
-    this.env = { XDG_RUNTIME_DIR: this.dir, INFERD_LOG_DIR: `${this.dir}/logs`, NO_COLOR: "1" };
+    // A home of its own: whoever runs the tests may have a configuration file.
+    this.env = {
+      HOME: this.dir,
+      DENO_DIR: denoDir(),
+      XDG_RUNTIME_DIR: this.dir,
+      INFERD_LOG_DIR: `${this.dir}/logs`,
+      NO_COLOR: "1",
+    };
   }
 
   /** The admin socket of the daemon that runs here. */

@@ -1,20 +1,9 @@
 /** A backend whose life the test directs: when it is ready, when it dies, when it comes back. */
-import { type BackendCapabilities, type BackendNotice, ONLY_TEXT } from "../../src/backend/backend.ts";
-import { ControlledBackend } from "./controlled_backend.ts";
-
-/** What a staged backend says it can do. */
-export const STAGED_CAPABILITIES: BackendCapabilities = {
-  ...ONLY_TEXT,
-  accelerator: "none",
-  gpuLayers: 0,
-  model: "staged",
-  contextTokens: 512,
-  parallel: 4,
-};
+import type { BackendNotice } from "../../src/backend/backend.ts";
+import { CONTROLLED_CAPABILITIES, ControlledBackend } from "./controlled_backend.ts";
 
 /** Starts, dies and comes back when the test says so; requests are the test's, too. */
 export class StagedBackend extends ControlledBackend {
-  override readonly capabilities: BackendCapabilities | undefined = STAGED_CAPABILITIES;
   /** What happened to it from outside. */
   disposed = 0;
   /** Thrown on disposal. */
@@ -48,7 +37,7 @@ export class StagedBackend extends ControlledBackend {
   /** Ready, for the first time or again. */
   becomeReady(): void {
     this.state = "ready";
-    this.tell({ type: "ready", capabilities: STAGED_CAPABILITIES });
+    this.tell({ type: "ready", capabilities: CONTROLLED_CAPABILITIES });
     this.#ready.resolve();
   }
 

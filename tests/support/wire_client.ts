@@ -68,7 +68,7 @@ export class WireClient implements Disposable {
       const line = await this.line();
       if (line === undefined) throw new Error(`The connection ended before a terminal frame: ${lines.join(" ")}`);
       lines.push(line);
-      if (JSON.parse(line).type !== "token") return lines;
+      if (!["token", "frame"].includes(JSON.parse(line).type)) return lines;
     }
   }
 

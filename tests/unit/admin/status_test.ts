@@ -70,11 +70,15 @@ Deno.test("StatusBoard tells capabilities first and then the snapshot when someb
   board.logStopped("disk full");
   queue.active = 3;
   using reader = board.subscribe();
-  const [one, two, snapshot, ...more] = (await reader.take() ?? "").split(/(?<=\n)/);
+  const [one, two, snapshot, stopped, ...more] = (await reader.take() ?? "").split(/(?<=\n)/);
   assert(one?.includes('"backend":"one"') && one.includes('"n_ctx":1024') && one.includes('"active":3'), one);
   assert(two?.includes('"backend":"two"'), two);
   assertEquals(snapshot, READY);
+  assert(stopped?.includes('"log_stopped","reason":"disk full"'), stopped);
   assertEquals(more, []);
+  board.logResumed();
+  using later = board.subscribe();
+  assertEquals((await later.take())?.includes("log_stopped"), false);
 });
 
 Deno.test("StatusBoard keeps its snapshot when a backend loads beside one that serves", async () => {

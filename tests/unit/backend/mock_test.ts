@@ -1,9 +1,11 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import {
   type BackendEvent,
   type BackendNotice,
   BackendUnavailableError,
   type GenerationRequest,
+  InvalidRequestError,
+  PLAIN,
 } from "../../../src/backend/backend.ts";
 import { MockBackend } from "../../../src/backend/mock.ts";
 import type { MockScript } from "../../../src/config/options.ts";
@@ -16,6 +18,7 @@ function mock(script: MockScript): MockBackend {
 
 function request(maxTokens = 1000): GenerationRequest {
   return {
+    ...PLAIN,
     messages: [{ role: "system", content: "be brief" }, { role: "user", content: " one two\nthree " }],
     sampling: { temperature: 1, topP: 1, topK: 0 },
     maxTokens,
@@ -113,4 +116,85 @@ Deno.test("a mock that is never ready starts until its signal fires", async () =
   controller.abort(new TypeError("too late"));
   await assertRejects(() => started, TypeError, "too late");
   assertEquals(backend.state, "loading");
+});
+
+Deno.test("a mock says that it can do everything, or what its script names", async () => {
+  const said = async (script: MockScript): Promise<unknown> => {
+    const backend = mock(script);
+    await backend.start(() => {}, NEVER);
+    const { v1, v2, embed, rerank, tools, thinking, vision, audio } = backend.capabilities ?? {};
+    return { v1, v2, embed, rerank, tools, thinking, vision, audio };
+  };
+  const everything = { v1: true, v2: true, embed: true, rerank: true, tools: true, thinking: true };
+  const nothing = { v1: false, v2: false, embed: false, rerank: false, tools: false, thinking: false };
+  assertEquals(await said({}), { ...everything, vision: false, audio: false });
+  assertEquals(await said({ vision: true, audio: true }), { ...everything, vision: true, audio: true });
+  assertEquals(await said({ services: ["v1"] }), { ...nothing, v1: true, vision: false, audio: false });
+  assertEquals(await said({ services: ["embed", "rerank"] }), {
+    ...nothing,
+    embed: true,
+    rerank: true,
+    vision: false,
+    audio: false,
+  });
+});
+
+const TOOL = { name: "t", description: "", inputSchema: {} };
+
+Deno.test("a mock calls only tools that are offered", async () => {
+  const script: MockScript = { tokens: [], calls: [{ name: "u", input: {} }, { name: "t", input: { x: 1 } }] };
+  const called = async (fields: Partial<GenerationRequest>): Promise<unknown[]> =>
+    (await Array.fromAsync(mock(script).generate({ ...request(), ...fields }, NEVER)))
+      .map((event) => event.type === "done" ? event.reason : event);
+  const call = { type: "tool_use", toolCallId: "tc-1", name: "t", input: { x: 1 } };
+  assertEquals(await called({ tools: [TOOL] }), [call, "tool_use"]);
+  assertEquals(await called({ tools: [TOOL], toolChoice: "none" }), ["end"]);
+  assertEquals(await called({}), ["end"]);
+});
+
+Deno.test("a mock calls the first tool when a call is required and its script has none", async () => {
+  const events = await Array.fromAsync(
+    mock({}).generate({ ...request(), tools: [TOOL], toolChoice: "required" }, NEVER),
+  );
+  assertEquals(events[0], { type: "tool_use", toolCallId: "tc-1", name: "t", input: {} });
+  assertEquals(events.length, 2);
+});
+
+Deno.test("a mock refuses schemas that no engine could follow, unless they bind nothing", async () => {
+  const wrong = { type: "never" };
+  const tools = [{ ...TOOL, inputSchema: { properties: { a: wrong } } }];
+  for (const fields of [{ responseSchema: wrong }, { tools }]) {
+    await assertRejects(
+      () => Array.fromAsync(mock({}).generate({ ...request(), ...fields }, NEVER)),
+      InvalidRequestError,
+    );
+  }
+  await Array.fromAsync(mock({}).generate({ ...request(), tools, toolChoice: "none" }, NEVER));
+});
+
+Deno.test("a mock's vectors have unit length also when there is no word or they were cut", async () => {
+  const { vectors, dimensions } = await mock({ dimensions: 5 }).embed(
+    { input: [" ", "a", "a b"], dimensions: 2 },
+    NEVER,
+  );
+  assertEquals([dimensions, vectors.map(({ length }) => length)], [2, [2, 2, 2]]);
+  for (const vector of vectors) assertAlmostEquals(Math.hypot(...vector), 1, 1e-6);
+});
+
+Deno.test("a mock makes vectors and scores when its script says, or fails, or hangs", async () => {
+  const embedding = { input: ["a"] };
+  const reranking = { query: "a", documents: ["a"] };
+  for (const script of [{ failBefore: true }, { failAt: 0 }]) {
+    await assertRejects(() => mock(script).embed(embedding, NEVER), BackendUnavailableError);
+    await assertRejects(() => mock(script).rerank(reranking, NEVER), BackendUnavailableError);
+  }
+  for (const script of [{ hangAt: 0 }, { firstDelayMs: 3_600_000 }]) {
+    const controller = new AbortController();
+    const waiting = [
+      mock(script).embed(embedding, controller.signal),
+      mock(script).rerank(reranking, controller.signal),
+    ];
+    controller.abort(new TypeError("gone"));
+    for (const each of waiting) await assertRejects(() => each, TypeError, "gone");
+  }
 });

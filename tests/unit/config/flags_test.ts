@@ -1,5 +1,6 @@
 import { assertEquals, assertInstanceOf, assertStringIncludes, assertThrows } from "@std/assert";
 import { type CommandFlags, numberFlag, parseFlags } from "../../../src/config/flags.ts";
+import type { MockScript } from "../../../src/config/options.ts";
 import { type SettingName, SETTINGS, UsageError } from "../../../src/config/settings.ts";
 import { resolveOptions } from "../../../src/config/resolve.ts";
 
@@ -39,6 +40,14 @@ const BAD: readonly (readonly [string[], string])[] = [
   [["--mock-script", "{"], "must be a JSON object"],
   [["--mock-script", '{"count":-1}'], '"count" does not fit'],
   [["--mock-script", '{"__proto__x":1}'], '"__proto__x" does not fit'],
+  [["--mock-script", '{"services":[]}'], '"services" does not fit'],
+  [["--mock-script", '{"services":["v3"]}'], '"services" does not fit'],
+  [["--mock-script", '{"thinking":"hm"}'], '"thinking" does not fit'],
+  [["--mock-script", '{"calls":[{"name":"t"}]}'], '"calls" does not fit'],
+  [["--mock-script", '{"calls":[{"name":"t","input":[]}]}'], '"calls" does not fit'],
+  [["--mock-script", '{"calls":[null]}'], '"calls" does not fit'],
+  [["--mock-script", '{"dimensions":0}'], '"dimensions" does not fit'],
+  [["--mock-script", '{"vision":1}'], '"vision" does not fit'],
 ];
 for (const [args, message] of BAD) {
   Deno.test(`parseFlags says what is allowed when given ${JSON.stringify(args)}`, () => {
@@ -77,7 +86,14 @@ Deno.test("resolveOptions puts everything in the runtime directory when nothing 
   assertEquals(options, {
     backends: [{ kind: "llamacpp", name: "llamacpp", modelName: "inferd-tiny" }],
     runtimeDir: "/run/u/inferd",
-    inferSocket: "/run/u/inferd/infer.sock",
+    listen: {
+      infer: { socket: "/run/u/inferd/infer.sock" },
+      v2: { socket: "/run/u/inferd/infer.v2.sock" },
+      embed: { socket: "/run/u/inferd/infer.embed.sock" },
+      rerank: { socket: "/run/u/inferd/infer.rerank.sock" },
+    },
+    rpcSocket: "/run/u/inferd/rpc.sock",
+    namespace: "default",
     adminSocket: "/run/u/inferd/admin.sock",
     lockPath: "/run/u/inferd/inferd.lock",
     parallel: 4,
@@ -88,6 +104,19 @@ Deno.test("resolveOptions puts everything in the runtime directory when nothing 
     logLevel: "info",
     cacheDir: "/home/u/.inferd/cache",
   });
+});
+
+Deno.test("parseFlags takes a mock script with everything in it", () => {
+  const script: MockScript = {
+    tokens: ["a"],
+    thinking: ["b"],
+    calls: [{ name: "t", input: { x: 1 } }],
+    services: ["v2", "embed"],
+    vision: true,
+    audio: false,
+    dimensions: 3,
+  };
+  assertEquals(parseFlags(["--mock-script", JSON.stringify(script)], NO_ENV, SERVE).values.mockScript, script);
 });
 
 Deno.test("resolveOptions refuses settings that contradict each other", () => {

@@ -89,6 +89,19 @@ Deno.test("Outbox holds events of quick steps, and sends them together after a w
   assertEquals(sent.length, 3);
 });
 
+Deno.test("Outbox holds thoughts as it holds text, and no call", () => {
+  const { outbox, sent } = outboxAt(0);
+  outbox.add([{ id: 1, think: "a" }]);
+  outbox.add([{ id: 1, think: "b" }]);
+  outbox.add([{ id: 1, t: "c" }]);
+  assertEquals(sent.length, 1);
+  const call = { id: 1, call: "add", input: {} } as const;
+  outbox.add([call]);
+  assertEquals(sent[1], { type: "step", events: [{ id: 1, think: "b" }, { id: 1, t: "c" }, call] });
+  outbox.add([{ id: 1, t: "d" }]);
+  assertEquals(sent.length, 2);
+});
+
 Deno.test("Outbox sends what it holds when it is told to, and nothing when it holds nothing", () => {
   const { outbox, sent } = outboxAt(0);
   outbox.add([{ id: 1, t: "a" }]);

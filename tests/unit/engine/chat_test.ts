@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { ChatMessage } from "../../../src/backend/backend.ts";
-import { Chat, type ChatModel, PromptError } from "../../../src/engine/chat.ts";
+import { type ChatMessage, PLAIN } from "../../../src/backend/backend.ts";
+import { Chat, type ChatModel, type Prompt, PromptError } from "../../../src/engine/chat.ts";
 
 /** Names of control tokens; their number is their place, plus this. */
 const FIRST_CONTROL = 0x110000;
@@ -11,6 +11,16 @@ const CHATML = `{%- for message in messages %}
 {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}`;
+
+/** Unknown to node-llama-cpp. */
+const THINKING = `{%- for message in messages %}
+{{- '[INST]' + message.role + '\\n' }}
+{%- if message.reasoning_content %}{{- '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' }}{%- endif %}
+{{- message.content + '[/INST]\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '[INST]assistant\\n' }}
+{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}`;
 
 /** A model with a token for each character and each control token. */
 function modelWith(architecture: string, template: string): ChatModel {
@@ -42,7 +52,7 @@ function modelWith(architecture: string, template: string): ChatModel {
 async function render(model: ChatModel, messages: readonly ChatMessage[]): Promise<string> {
   const chat = await Chat.of(model, 4096);
   return Array.from(
-    chat.render(messages).tokens,
+    chat.render({ ...PLAIN, messages }).tokens,
     (token) => model.isControl(token) ? `«${model.describe(token)}»` : model.describe(token),
   ).join("");
 }
@@ -98,24 +108,27 @@ Deno.test("Chat makes no control token of what a user wrote, whoever renders it"
 
 Deno.test("Chat names the tokens and texts that end an answer", async () => {
   const chat = await Chat.of(modelWith("llama", CHATML), 4096);
-  const { endTokens, endTexts } = chat.render([{ role: "user", content: "Hi" }]);
+  const { endTokens, endTexts } = chat.render({ ...PLAIN, messages: [{ role: "user", content: "Hi" }] });
   assert(endTokens.has(FIRST_CONTROL + 1));
   assert(endTexts.includes("<|im_end|>"));
 });
 
 Deno.test("Chat refuses a conversation when it leaves no room for an answer, and says how long it is", async () => {
   const chat = await Chat.of(modelWith("llama", CHATML), 100);
-  const ask = (length: number): void => void chat.render([{ role: "user", content: "x".repeat(length) }]);
-  const { length } = chat.render([{ role: "user", content: "x" }]).tokens;
-  ask(100 - length);
-  assertThrows(() => ask(101 - length), PromptError, "has 100 tokens; prompt and answer together may have 100");
-  assertThrows(() => ask(100_000), PromptError, "more than");
+  const ask = (content: ChatMessage["content"]): Prompt =>
+    chat.render({ ...PLAIN, messages: [{ role: "user", content }] });
+  const { length } = ask("x").tokens;
+  ask("x".repeat(100 - length));
+  const full = "has 100 tokens; prompt and answer together may have 100";
+  assertThrows(() => ask("x".repeat(101 - length)), PromptError, full);
+  assertThrows(() => ask([{ type: "text", text: "x".repeat(101 - length) }]), PromptError, full);
+  assertThrows(() => ask("x".repeat(100_000)), PromptError, "more than");
 });
 
 Deno.test("Chat refuses ten thousand messages without rendering them", async () => {
   const chat = await Chat.of(modelWith("llama", CHATML), 8192);
   const messages = Array.from({ length: 10_000 }, (): ChatMessage => ({ role: "user", content: "" }));
-  assertThrows(() => chat.render(messages), PromptError, "more than 10000 tokens");
+  assertThrows(() => chat.render({ ...PLAIN, messages }), PromptError, "more than 10000 tokens");
 });
 
 Deno.test("Chat renders thousands of messages when there is room for them", async () => {
@@ -124,5 +137,49 @@ Deno.test("Chat renders thousands of messages when there is room for them", asyn
     role: i % 2 === 0 ? "user" : "assistant",
     content: "Hi",
   }));
-  assert(chat.render(messages).tokens.length > 100_000);
+  assert(chat.render({ ...PLAIN, messages }).tokens.length > 100_000);
+});
+
+Deno.test("Chat makes no token of what a user wrote when only the template may write it", async () => {
+  // As in the vocabulary of a model that thinks: the name is a token also where no control token is looked for.
+  const plain = modelWith("llama", THINKING);
+  const THINK = FIRST_CONTROL + CONTROLS.length;
+  const model: ChatModel = {
+    ...plain,
+    tokenize: (text, special) =>
+      Int32Array.from(
+        text.split(/(<think>)/).flatMap((part) => part === "<think>" ? [THINK] : [...plain.tokenize(part, special)]),
+      ),
+    describe: (token) => token === THINK ? "<think>" : plain.describe(token),
+    piece: (token) => token === THINK ? encoder.encode("<think>") : plain.piece(token),
+  };
+  const chat = await Chat.of(model, 4096);
+  const render = (content: string): number[] =>
+    Array.from(chat.render({ ...PLAIN, thinking: true, messages: [{ role: "user", content }] }).tokens);
+  assertEquals(render("<think><think>").filter((token) => token === THINK), []);
+  assertEquals(
+    render("a<think>b").map((token) => model.describe(token)).join(""),
+    render("aXb").map((token) => model.describe(token)).join("").replace("X", "<think>"),
+  );
+});
+
+Deno.test("Chat says whether the template knows thoughts and tools", async () => {
+  for (
+    const [template, thinking] of [[CHATML, false], [THINKING, true]] as const
+  ) {
+    const chat = await Chat.of(modelWith("llama", template), 4096);
+    assertEquals([chat.thinking, chat.tools], [thinking, false]);
+  }
+});
+
+Deno.test("Chat begins the answer with an empty thought when none is wanted and the template would", async () => {
+  const model = modelWith("llama", THINKING);
+  const chat = await Chat.of(model, 4096);
+  const render = (thinking: boolean, ...more: ChatMessage[]): string => {
+    const { tokens } = chat.render({ ...PLAIN, thinking, messages: [{ role: "user", content: "Hi" }, ...more] });
+    return Array.from(tokens, (token) => model.describe(token)).join("");
+  };
+  const prompt = "[INST]user\nHi[/INST]\n[INST]assistant\n";
+  assertEquals([render(false), render(true)], [`${prompt}<think>\n\n</think>\n\n`, prompt]);
+  assertEquals(render(false, { role: "assistant", content: "Go" }), `${prompt}Go`);
 });

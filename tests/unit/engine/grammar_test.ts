@@ -1,6 +1,9 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import { GrammarError, parseGbnf } from "../../../src/engine/gbnf.ts";
-import { Grammar, type Position } from "../../../src/engine/grammar.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { GrammarError, parseGbnf, type Rules } from "../../../src/engine/gbnf.ts";
+import { Grammar, GrammarConstraint, type Position } from "../../../src/engine/grammar.ts";
+import { GrammarBuilder } from "../../../src/engine/grammar_builder.ts";
+import { Grammars } from "../../../src/engine/grammars.ts";
+import { VocabularyIndex } from "../../../src/engine/vocabulary_index.ts";
 
 const encoder = new TextEncoder();
 
@@ -125,4 +128,160 @@ Deno.test("a grammar is refused while it is followed when it is too ambiguous", 
 Deno.test("parseGbnf takes a chain of rules when it is as long as a grammar may be", () => {
   const chain = Array.from({ length: 4000 }, (_, i) => `r${i} ::= r${i + 1}`).join("\n");
   assertEquals(follow(`root ::= r0\n${chain}\nr4000 ::= "a"`, "a"), "yes");
+});
+
+Deno.test("a grammar allows the beginning of a character only when the character can be one", () => {
+  // What would be half of a surrogate pair.
+  assertEquals(follow("root ::= .", Uint8Array.of(0xed, 0xa0)), "no");
+  assertEquals(follow("root ::= .", Uint8Array.of(0xed, 0x9f)), "more");
+  // What would be larger than any character.
+  assertEquals(follow("root ::= .", Uint8Array.of(0xf4, 0x90)), "no");
+  assertEquals(follow("root ::= .", Uint8Array.of(0xf4, 0x8f)), "more");
+});
+
+const CALL = 300;
+const END = 301;
+const NAMED_A = 302;
+
+/** Every byte is a token; then some texts, some of them twice or within a character, and some that are not text. */
+const PIECES: readonly Uint8Array[] = [
+  ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
+  ...[...'ab|abc|a|{|{"|"}|":|", "|é|éa|é|日|日本|:|true|tru|null}|123|[[|]]|],[|""|  |, |-1|0.5e|\\n|\\u00'.split("|")]
+    .map((text) => encoder.encode(text)),
+  encoder.encode("日").slice(0, 2),
+  encoder.encode("a日").slice(0, 3),
+  encoder.encode("日本").slice(1, 4),
+];
+const VOCABULARY = {
+  piece: (token: number): Uint8Array => token === NAMED_A ? encoder.encode("a") : PIECES[token] ?? new Uint8Array(0),
+  ends: (token: number): boolean => token === END,
+};
+const SIZE = 310;
+
+function allowedOf(constraint: GrammarConstraint): number[] {
+  return Array.from({ length: SIZE }, (_, token) => token).filter((token) => constraint.allows(token));
+}
+
+function bitsOf(bits: Uint32Array | undefined): number[] {
+  return Array.from({ length: SIZE }, (_, token) => token).filter((token) => {
+    return ((bits?.[token >> 5] ?? 0) >>> (token & 31) & 1) === 1;
+  });
+}
+
+function built(make: (builder: GrammarBuilder) => ReturnType<GrammarBuilder["text"]>): Rules {
+  const builder = new GrammarBuilder();
+  return builder.build(make(builder));
+}
+
+const BOUND: Readonly<Record<string, Rules>> = {
+  "JSON by GBNF": parseGbnf(JSON_GRAMMAR),
+  "JSON by schema": built((b) => b.json({}, "schema")),
+  "short strings": built((b) => b.json({ type: "array", items: { type: "string", maxLength: 3 } }, "schema")),
+  "any text": parseGbnf("root ::= .*"),
+  "letters of one language": parseGbnf("root ::= [a-z日-本]*"),
+  "calls among text": built((b) =>
+    b.repeat(b.choice([b.chars([0x61, 0x62]), [...b.token(CALL), ...b.text("{}")], b.token(NAMED_A)]), 0, Infinity)
+  ),
+};
+for (const [name, rules] of Object.entries(BOUND)) {
+  Deno.test(`a constraint tells all tokens at once as it tells each when it follows ${name}`, () => {
+    const grammar = new Grammar(rules);
+    const index = new VocabularyIndex(SIZE, VOCABULARY);
+    let random = 1;
+    let followed = 0;
+    for (let answer = 0; answer < 20; answer++) {
+      const constraint = new GrammarConstraint(grammar, index);
+      for (let length = 0; length < 30 && !constraint.complete; length++) {
+        const allowed = allowedOf(constraint);
+        assertEquals(bitsOf(constraint.allowed()), allowed);
+        assertEquals(bitsOf(constraint.allowed()), allowed);
+        const going = allowed.filter((token) => token !== END);
+        random = (random * 1103515245 + 12345) % 2 ** 31;
+        const token = going[random % going.length];
+        if (token === undefined) break;
+        constraint.accept(token);
+        followed++;
+      }
+    }
+    assert(followed > 50);
+  });
+}
+
+Deno.test("a constraint cannot tell all tokens at once when it has no index", () => {
+  assertEquals(new GrammarConstraint(parseGbnf('root ::= "a"'), VOCABULARY).allowed(), undefined);
+});
+
+Deno.test("a constraint leaves it at asking for each token when telling all would take too long", () => {
+  // Each of these letters leads to thousands of stacks, other ones each time.
+  const many = Array.from(
+    { length: 4000 },
+    (_, i) => `[a-z] [a-${"bcdefghijklmnopqrstuvwxyz"[i % 25]}]{${i % 7},9} "${i}"`,
+  );
+  const rules = parseGbnf(`root ::= ${many.join(" | ")}`);
+  const tokens = Array.from(
+    { length: 26 ** 3 },
+    (_, i) =>
+      encoder.encode([i / 676, i / 26 % 26, i % 26].map((at) => String.fromCharCode(97 + Math.floor(at))).join("")),
+  );
+  const index = new VocabularyIndex(tokens.length, {
+    piece: (token) => tokens[token] ?? new Uint8Array(0),
+    ends: () => false,
+  });
+  const constraint = new GrammarConstraint(rules, index);
+  assertEquals(constraint.allowed(), undefined);
+  assert(constraint.allows(0));
+});
+
+Deno.test("a grammar takes exactly the token it names when that token is no text", () => {
+  const rules = built((b) => [...b.token(CALL), ...b.text("a"), ...b.optional(b.token(CALL))]);
+  const constraint = new GrammarConstraint(rules, VOCABULARY);
+  assertEquals(allowedOf(constraint), [CALL]);
+  constraint.accept(CALL);
+  assertEquals(allowedOf(constraint), [97, 258, NAMED_A]);
+  constraint.accept(97);
+  assertEquals(allowedOf(constraint), [CALL, END]);
+  assert(!constraint.complete);
+  constraint.accept(CALL);
+  assertEquals(allowedOf(constraint), [END]);
+  assert(constraint.complete);
+});
+
+Deno.test("a grammar takes a token both ways when it is text and is named", () => {
+  const rules = built((b) => b.choice([[...b.token(NAMED_A), ...b.text("x")], b.text("ay"), b.text("abz")]));
+  const constraint = new GrammarConstraint(rules, VOCABULARY);
+  constraint.accept(NAMED_A);
+  assertEquals(allowedOf(constraint), [98, 120, 121]);
+  const byText = new GrammarConstraint(rules, VOCABULARY);
+  byText.accept(97);
+  assertEquals(allowedOf(byText), [98, 121]);
+});
+
+Deno.test("a grammar comes back to the same state when a string goes on", () => {
+  const grammar = new Grammar(built((b) => b.json({ type: "string" }, "schema")));
+  const inside = grammar.advance(grammar.start, encoder.encode('"'));
+  for (const text of ["a", "\\n", "日", "\\u00e9", "long".repeat(1000)]) {
+    assertEquals(grammar.advance(inside ?? grammar.start, encoder.encode(text)) === inside, true, text);
+  }
+});
+
+Deno.test("a grammar allows the same when it has forgotten what it knew", () => {
+  // Every length of this string is another state, more than are remembered.
+  const builder = new GrammarBuilder();
+  const grammar = new Grammar(builder.build(builder.json({ type: "string", maxLength: 15_000 }, "schema")));
+  const index = new VocabularyIndex(SIZE, VOCABULARY);
+  let at: Position = grammar.advance(grammar.start, encoder.encode('"')) as Position;
+  const first = bitsOf(grammar.allowed(at, index));
+  const start = at;
+  for (let length = 0; length < 15_000; length++) at = grammar.advance(at, encoder.encode("a")) as Position;
+  assertEquals(grammar.advance(at, encoder.encode("a")), undefined);
+  assertEquals(bitsOf(grammar.allowed(start, index)), first);
+});
+
+Deno.test("Grammars gives the same grammar when the rules are equal, and forgets the oldest", () => {
+  const grammars = new Grammars();
+  const rules = (i: number): Rules => parseGbnf(`root ::= "${i}"`);
+  const first = grammars.of(rules(1));
+  assert(grammars.of(rules(1)) === first);
+  for (let i = 2; i < 20; i++) assert(grammars.of(rules(i)) !== first);
+  assert(grammars.of(rules(1)) !== first);
 });

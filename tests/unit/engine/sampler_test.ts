@@ -84,26 +84,75 @@ Deno.test("Sampler draws the same when the seed is the same, and else not", () =
 });
 
 Deno.test("Sampler takes the largest that is allowed when the largest is not", () => {
-  assertEquals(new Sampler(GREEDY).sample(LOGITS, (token) => token % 2 === 1 && token !== 1), 3);
+  assertEquals(new Sampler(GREEDY).sample(LOGITS, { allows: (token) => token % 2 === 1 && token !== 1 }), 3);
 });
 
 Deno.test("Sampler draws by probability from what is allowed among the likely", () => {
   const sampler = new Sampler({ temperature: 1, topP: 1, topK: 4, seed: 1 });
   const drawn: number[] = new Array(6).fill(0);
-  for (let i = 0; i < 4000; i++) countUp(drawn, sampler.sample(LOGITS, (token) => token > 1));
+  for (let i = 0; i < 4000; i++) countUp(drawn, sampler.sample(LOGITS, { allows: (token) => token > 1 }));
   const [two, three, four] = softmax([2, 3, 4]);
   assertShares(drawn, [0, 0, two ?? 0, three ?? 0, four ?? 0]);
 });
 
 Deno.test("Sampler takes the largest that is allowed when nothing likely is", () => {
   assertEquals(
-    new Sampler({ temperature: 1, topP: 0.5, topK: 2 }).sample(LOGITS, (token) => token === 0 || token === 5),
+    new Sampler({ temperature: 1, topP: 0.5, topK: 2 }).sample(LOGITS, {
+      allows: (token) => token === 0 || token === 5,
+    }),
     0,
   );
 });
 
 Deno.test("Sampler takes no token when none is allowed", () => {
   for (const temperature of [0, 1]) {
-    assertEquals(new Sampler({ temperature, topP: 0.9, topK: 3 }).sample(LOGITS, () => false), NO_TOKEN);
+    assertEquals(new Sampler({ temperature, topP: 0.9, topK: 3 }).sample(LOGITS, { allows: () => false }), NO_TOKEN);
+  }
+});
+
+Deno.test("Sampler draws the same when the grammar tells all tokens at once and when it does not", () => {
+  const logits = Float32Array.from({ length: 500 }, (_, i) => (i * 601) % 499 / 30 + (i % 7 === 0 ? 3 : 0));
+  for (const every of [1, 2, 17, 250, 501]) {
+    const allows = (token: number): boolean => token % every === every - 1;
+    const bits = new Uint32Array(16);
+    for (let token = 0; token < 500; token++) {
+      if (allows(token)) bits[token >> 5] = (bits[token >> 5] ?? 0) | 1 << (token & 31);
+    }
+    for (
+      const sampling of [
+        { temperature: 0, topP: 1, topK: 0 },
+        { temperature: 1, topP: 1, topK: 0 },
+        { temperature: 1.5, topP: 0.9, topK: 0 },
+        { temperature: 1, topP: 0.95, topK: 40 },
+      ]
+    ) {
+      const [asking, told] = [0, 1].map(() => new Sampler({ ...sampling, seed: 5 })) as [Sampler, Sampler];
+      for (let i = 0; i < 50; i++) {
+        const token = asking.sample(logits, { allows });
+        assertEquals(told.sample(logits, { allows, allowed: () => bits }), token);
+        assert(every === 501 ? token === NO_TOKEN : allows(token));
+      }
+    }
+  }
+});
+
+Deno.test("Sampler draws by probability from what is allowed when most of the likely is not", () => {
+  const logits = new Float32Array(100);
+  const drawn: number[] = new Array(100).fill(0);
+  const sampler = new Sampler({ temperature: 1, topP: 1, topK: 0, seed: 1 });
+  for (let i = 0; i < 4000; i++) countUp(drawn, sampler.sample(logits, { allows: (token) => token >= 96 }));
+  assertShares(drawn.slice(96), [0.25, 0.25, 0.25, 0.25]);
+});
+
+Deno.test("Sampler asks for few tokens when the grammar tells all at once", () => {
+  const logits = Float32Array.from({ length: 10_000 }, (_, i) => i);
+  for (const temperature of [0, 1]) {
+    let asked = 0;
+    const token = new Sampler({ temperature, topP: 1, topK: 0, seed: 1 }).sample(logits, {
+      allows: () => ++asked < 0,
+      allowed: () => Uint32Array.of(4),
+    });
+    assertEquals(token, 2);
+    assert(asked < 20, `${asked}`);
   }
 });

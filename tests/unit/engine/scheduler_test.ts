@@ -2,7 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import type { Decoder } from "../../../src/engine/context.ts";
 import { GrammarError } from "../../../src/engine/gbnf.ts";
 import type { EngineEvent } from "../../../src/engine/messages.ts";
-import { type Constraint, type Job, Scheduler, type SchedulerOptions } from "../../../src/engine/scheduler.ts";
+import { type Constraint, ModelAnswer, type Vocabulary } from "../../../src/engine/answer.ts";
+import { Parser } from "../../../src/engine/parser.ts";
+import { type Job, Scheduler, type SchedulerOptions } from "../../../src/engine/scheduler.ts";
 
 const VOCABULARY = 128;
 const END = 0;
@@ -82,28 +84,38 @@ interface Setup {
 function setUp(options: Partial<SchedulerOptions> & { cells?: number } = {}): Setup {
   const { parallel = 2, contextTokens = 100, wholeSequencesOnly = false } = options;
   const decoder = new FakeDecoder(parallel, options.cells ?? contextTokens * parallel, wholeSequencesOnly);
-  const vocabulary = {
-    piece: (token: number) => encoder.encode(String.fromCharCode(token)),
-    pieceText: (token: number) => String.fromCharCode(token),
-    endsAnswer: (token: number) => token === END,
-  };
   // A clock that stands still: the time of prompts is then no limit, their number is.
   return {
     decoder,
-    scheduler: new Scheduler({ decoder, vocabulary, parallel, contextTokens, wholeSequencesOnly, now: () => 0 }),
+    scheduler: new Scheduler({ decoder, parallel, contextTokens, wholeSequencesOnly, now: () => 0 }),
   };
 }
 
-function job(id: number, prompt: string, more: Partial<Job> = {}): Job {
+const LETTERS: Vocabulary = {
+  piece: (token) => encoder.encode(String.fromCharCode(token)),
+  pieceText: (token) => String.fromCharCode(token),
+  endsAnswer: (token) => token === END,
+};
+
+interface JobOptions {
+  readonly maxTokens?: number;
+  readonly stop?: readonly string[];
+  readonly endTexts?: readonly string[];
+  readonly endTokens?: ReadonlySet<number>;
+  readonly constraint?: Constraint;
+  readonly vocabulary?: Vocabulary;
+}
+
+function job(id: number, prompt: string, options: JobOptions = {}): Job {
+  const { maxTokens = 50, stop = [], endTexts = [], endTokens = new Set(), constraint, vocabulary = LETTERS } = options;
+  const parser = new Parser({ dialect: {}, start: "text", calls: "ignore", tools: new Set(), stop, ends: endTexts });
+  const binding = constraint === undefined ? {} : { whole: () => constraint };
   return {
     id,
     prompt: Int32Array.from(prompt, (letter) => letter.charCodeAt(0)),
     sampling: GREEDY,
-    maxTokens: 50,
-    stop: [],
-    endTexts: [],
-    endTokens: new Set(),
-    ...more,
+    maxTokens,
+    answer: new ModelAnswer({ id, vocabulary, parser, endTokens, binding }),
   };
 }
 
@@ -328,14 +340,14 @@ Deno.test("Scheduler starts a request that was paused while it waited, and decod
 Deno.test("Scheduler sends text in whole characters", () => {
   const decoder = new FakeDecoder(1, 100);
   const bytes = encoder.encode("é");
-  const vocabulary = {
+  const vocabulary: Vocabulary = {
     // The letter after `a` stands for the first half of a character, the next for the other.
-    piece: (token: number) => token === 98 ? bytes.slice(0, 1) : token === 99 ? bytes.slice(1) : encoder.encode("-"),
-    pieceText: (token: number) => token === 98 || token === 99 ? undefined : "-",
-    endsAnswer: (token: number) => token === END,
+    piece: (token) => token === 98 ? bytes.slice(0, 1) : token === 99 ? bytes.slice(1) : encoder.encode("-"),
+    pieceText: (token) => token === 98 || token === 99 ? undefined : "-",
+    endsAnswer: (token) => token === END,
   };
-  const scheduler = new Scheduler({ decoder, vocabulary, parallel: 1, contextTokens: 100 });
-  scheduler.submit(job(1, "a", { maxTokens: 3 }));
+  const scheduler = new Scheduler({ decoder, parallel: 1, contextTokens: 100 });
+  scheduler.submit(job(1, "a", { maxTokens: 3, vocabulary }));
   assertEquals(run(scheduler).flatMap((event) => "t" in event ? [event.t] : []), ["é", "-"]);
 });
 

@@ -1,17 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { TextStream, wholeCharacters } from "../../../src/engine/text.ts";
+import { Characters, controlText, Watch, wholeCharacters } from "../../../src/engine/text.ts";
 
 const encoder = new TextEncoder();
 
-/** What is sent for each piece, and at the end. */
-function stream(stops: readonly string[], pieces: readonly (string | Uint8Array)[]): string[] {
-  const text = new TextStream(stops);
-  const sent: string[] = [];
-  for (const piece of pieces) {
-    sent.push(typeof piece === "string" ? text.pushText(piece) : text.push(piece));
-    if (text.stopped !== undefined) return [...sent, `stopped by ${text.stopped}`];
-  }
-  return [...sent, text.end()];
+/** What becomes of each piece. */
+function read(pieces: readonly (string | Uint8Array)[]): string[] {
+  const characters = new Characters();
+  return pieces.map((piece) => typeof piece === "string" ? characters.pushText(piece) : characters.push(piece));
 }
 
 Deno.test("wholeCharacters counts every byte when the last character is whole", () => {
@@ -33,58 +28,67 @@ Deno.test("wholeCharacters counts bytes that can never become a character", () =
   }
 });
 
-Deno.test("TextStream sends a character once it is whole, at whatever byte its pieces are cut", () => {
+Deno.test("Characters gives a character once it is whole, at whatever byte its pieces are cut", () => {
   const text = "a😀日é!";
   const bytes = encoder.encode(text);
   for (let first = 0; first <= bytes.length; first++) {
     for (let second = first; second <= bytes.length; second++) {
-      const sent = stream([], [bytes.slice(0, first), bytes.slice(first, second), bytes.slice(second)]);
-      assertEquals(sent.join(""), text);
-      assertEquals(sent.some((piece) => piece.includes("\ufffd")), false);
+      const given = read([bytes.slice(0, first), bytes.slice(first, second), bytes.slice(second)]);
+      assertEquals(given.join(""), text);
+      assertEquals(given.some((piece) => piece.includes("\ufffd")), false);
     }
   }
 });
 
-Deno.test("TextStream takes text after half a character", () => {
-  assertEquals(stream([], [Uint8Array.of(0xc3), "a"]), ["", "\ufffda", ""]);
+Deno.test("Characters takes text after half a character", () => {
+  assertEquals(read([Uint8Array.of(0xc3), "a"]), ["", "\ufffda"]);
 });
 
-Deno.test("TextStream drops half a character when the answer ends", () => {
-  assertEquals(stream([], ["a", Uint8Array.of(0xf0, 0x9f)]), ["a", "", ""]);
+Deno.test("Characters keeps half a character back", () => {
+  assertEquals(read(["a", Uint8Array.of(0xf0, 0x9f)]), ["a", ""]);
 });
 
-Deno.test("TextStream keeps a byte order mark that the model wrote", () => {
-  assertEquals(stream([], [encoder.encode("\ufeffa")]), ["\ufeffa", ""]);
+Deno.test("Characters keeps a byte order mark that the model wrote", () => {
+  assertEquals(read([encoder.encode("\ufeffa")]), ["\ufeffa"]);
 });
 
-Deno.test("TextStream sends everything at once when there is no stop string", () => {
-  assertEquals(stream([""], ["ab", "c"]), ["ab", "c", ""]);
-});
+/** A watch whose kinds are its texts. */
+function watch(...texts: readonly string[]): Watch<string> {
+  return new Watch(texts.map((text) => [text, text]));
+}
 
-Deno.test("TextStream ends before a stop string when it is in one piece", () => {
-  assertEquals(stream(["END"], ["ab END cd"]), ["ab ", "stopped by END"]);
-});
-
-Deno.test("TextStream sends no part of a stop string, however its pieces are cut", () => {
-  const text = "ab</s>cd";
-  for (let first = 0; first <= text.length; first++) {
-    for (let second = first; second <= text.length; second++) {
-      const sent = stream(["</s>"], [text.slice(0, first), text.slice(first, second), text.slice(second)]);
-      assertEquals(sent.at(-1), "stopped by </s>");
-      assertEquals(sent.slice(0, -1).join(""), "ab");
-    }
+Deno.test("Watch finds nothing when there is nothing to look for", () => {
+  for (const empty of [watch(), watch("")]) {
+    assertEquals([empty.mayBegin("abc"), empty.find("abc"), empty.find("")], [false, undefined, undefined]);
   }
 });
 
-Deno.test("TextStream sends what it held when no stop string came of it", () => {
-  assertEquals(stream(["abc"], ["xab", "abd"]), ["x", "ababd", ""]);
-  assertEquals(stream(["aab"], ["aa", "aab"]), ["", "aa", "stopped by aab"]);
+Deno.test("Watch finds a text, and what may be its beginning at the end", () => {
+  assertEquals(watch("END").find("ab END cd"), { kind: "END", at: 3, end: 6 });
+  assertEquals(watch("END").find("ab E EN"), { at: 5 });
+  assertEquals(watch("END").find("ab E EN", true), undefined);
+  assertEquals(watch("END").find("ab E"), { at: 3 });
+  assertEquals(watch("aab").find("aaab"), { kind: "aab", at: 1, end: 4 });
+  assertEquals(watch("</s>", "\\d", "]", "^").find("d-\\d"), { kind: "\\d", at: 2, end: 4 });
 });
 
-Deno.test("TextStream sends what it held when the answer ends", () => {
-  assertEquals(stream(["abc"], ["xab"]), ["x", "ab"]);
+Deno.test("Watch finds what begins first, and of what begins together what stands first", () => {
+  assertEquals(watch("cd", "b").find("abcd"), { kind: "b", at: 1, end: 2 });
+  assertEquals(watch("bcd", "b").find("abcd"), { kind: "bcd", at: 1, end: 4 });
+  assertEquals(watch("b", "bcd").find("abcd"), { kind: "b", at: 1, end: 2 });
+  // What may still come of the first is waited for, unless nothing comes.
+  assertEquals(watch("bcx", "bc", "c").find("abc"), { at: 1 });
+  assertEquals(watch("bcx", "bc", "c").find("abc", true), { kind: "bc", at: 1, end: 3 });
+  assertEquals(watch("bcx", "bc", "c").find("abcd"), { kind: "bc", at: 1, end: 3 });
 });
 
-Deno.test("TextStream ends at the first of several stop strings", () => {
-  assertEquals(stream(["cd", "b"], ["abcd"]), ["a", "stopped by b"]);
+Deno.test("Watch says where nothing can begin", () => {
+  assertEquals([watch("<a", "b").mayBegin("xyz"), watch("<a", "b").mayBegin("x<")], [false, true]);
+});
+
+Deno.test("Watch finds a control token as a whole, and nothing in its name", () => {
+  const token = controlText("<|end|>");
+  assertEquals(watch("end").find(`a${token}b end`), { kind: "end", at: 12, end: 15 });
+  assertEquals(watch("end", token).find(`a${token}b end`), { kind: token, at: 1, end: 10 });
+  assertEquals(watch("end").find(`a${token.slice(0, -2)}`), { at: 1 });
 });

@@ -25,6 +25,7 @@ class PipelineUnderTest {
   readonly frames: string[] = [];
   room: Promise<void> | undefined;
   readonly pipeline = new Pipeline({
+    service: "v1",
     admission: this.admission,
     router: new Router([new ControlledBackend("b1")], { onBreaker: (_, change) => this.breakerChanges.push(change) }),
     log: this.log,

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type GenerationRequest, InvalidRequestError } from "../../../src/backend/backend.ts";
+import { type GenerationRequest, InvalidRequestError, PLAIN } from "../../../src/backend/backend.ts";
 import type { Step } from "../../../src/pipeline/resolve.ts";
 import { v1Surface } from "../../../src/surfaces/v1.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
@@ -23,6 +23,7 @@ function accepts(fields: Record<string, unknown>): void {
 
 Deno.test("resolve fills in the protocol's defaults", async () => {
   assertEquals(await resolved({}), {
+    ...PLAIN,
     messages: [{ role: "user", content: "hi" }],
     sampling: { temperature: 1, topP: 0.95, topK: 64 },
     maxTokens: 1000,
@@ -49,6 +50,7 @@ Deno.test("resolve takes every field as it is given", async () => {
     image_token_budget: 70,
   };
   assertEquals<unknown>(await resolved(given), {
+    ...PLAIN,
     messages,
     sampling: { temperature: 0.5, topP: 0.9, topK: 7, seed: 42 },
     maxTokens: 3,

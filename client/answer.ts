@@ -1,0 +1,141 @@
+/**
+ * Something that is under way and yields events, whatever answers it: who takes the events, what it came to, and
+ * ending it early. Where the events come from is its heirs' business.
+ */
+import { CancelledError, withCallerStack } from "./errors.ts";
+import { interruptible } from "./interruptible.ts";
+import type { CancelOptions } from "./options.ts";
+
+/** What can be ended from outside. */
+export interface Cancellable {
+  /** Whether it is answered, failed or cancelled. */
+  readonly over: boolean;
+  /** End it if it is not over yet; its consumers are told the error. */
+  cancel(error: unknown): unknown;
+}
+
+/** What an answer needs to know of its caller. */
+export interface AnswerContext extends CancelOptions {
+  /** Made where the call came in, for the stacks of errors. */
+  readonly call: Error;
+  /** Called once, when the answer is over. */
+  readonly onSettled: (answer: Cancellable) => void;
+}
+
+/** An answer under way. */
+export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Cancellable {
+  readonly #context: AnswerContext;
+  readonly #outcome: Promise<Result>;
+  #resolve!: (result: Result) => void;
+  #reject!: (error: unknown) => void;
+  #consumer: "loop" | "result" | undefined;
+  #over = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  /** @param context What it needs to know of its caller. */
+  constructor(context: AnswerContext) {
+    this.#context = context;
+    this.#outcome = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // A failure is told to whoever takes events or asks for the result; that nobody does is no crash.
+    this.#outcome.catch(() => {});
+  }
+
+  /** Whether it is answered, failed or cancelled. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /**
+   * Heed the signal from now on. Heirs call it when they are ready to be stopped.
+   *
+   * @returns Whether it may go on.
+   */
+  protected begin(): boolean {
+    const { signal } = this.#context;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal?.aborted) this.#onAbort();
+    return !this.#over;
+  }
+
+  /**
+   * The events. Taken by one consumer; whatever it throws has to go through `cancel`.
+   *
+   * @returns The generator, not started.
+   */
+  protected abstract events(): AsyncGenerator<Event, void, void>;
+
+  /**
+   * Make what `events` waits for settle, because the answer is no longer wanted.
+   *
+   * @param reason What consumers are told.
+   */
+  protected abstract stop(reason: unknown): void;
+
+  /** @param result What the answer came to. */
+  protected succeed(result: Result): void {
+    if (this.#over) return;
+    this.#settle();
+    this.#resolve(result);
+  }
+
+  /** @throws What it was cancelled with, if it was. */
+  protected throwIfCancelled(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /**
+   * End the answer if it is not over yet.
+   *
+   * @param error What consumers are told.
+   * @returns What consumers are told: this error, or an earlier one.
+   */
+  cancel(error: unknown): unknown {
+    if (!this.#over) {
+      this.#failure = { error: withCallerStack(error, this.#context.call) };
+      this.stop(error);
+      this.#settle();
+      this.#reject(error);
+    }
+    return this.#failure?.error;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Event, void> {
+    if (this.#consumer === "loop") throw new TypeError("Cannot iterate an answer twice");
+    if (this.#consumer === "result") {
+      throw new TypeError("Cannot iterate an answer after its result was asked for: the events are gone");
+    }
+    this.#consumer = "loop";
+    return interruptible(this.events(), () => {
+      this.cancel(new CancelledError("The answer was cancelled: the loop over its events was left"));
+    });
+  }
+
+  result(): Promise<Result> {
+    if (this.#consumer === undefined) {
+      this.#consumer = "result";
+      void this.#drain();
+    }
+    return this.#outcome;
+  }
+
+  readonly #onAbort = (): void => {
+    this.cancel(this.#context.signal?.reason);
+  };
+
+  async #drain(): Promise<void> {
+    try {
+      for await (const _event of this.events());
+    } catch {
+      // Told by the outcome.
+    }
+  }
+
+  #settle(): void {
+    this.#over = true;
+    this.#context.signal?.removeEventListener("abort", this.#onAbort);
+    this.#context.onSettled(this);
+  }
+}

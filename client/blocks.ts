@@ -1,0 +1,98 @@
+/**
+ * What a conversation of generation v2 is made of: blocks, attachments and tools, as callers write them.
+ */
+import type { V1Role, V2MediaKind, V2ToolChoice } from "./protocol/mod.ts";
+import type { FromSchema, JsonFields, JsonSchema } from "./schema.ts";
+
+/** Text. */
+export interface TextBlock {
+  /** Discriminates the block. */
+  readonly type: "text";
+  /** The text. */
+  readonly text: string;
+}
+
+/** A place where an attachment is shown to the model. */
+export interface MediaBlock {
+  /** Discriminates the block; the attachment is of the same kind. */
+  readonly type: V2MediaKind;
+  /** Which attachment. */
+  readonly attachmentId: string;
+}
+
+/** A call the model made earlier; stands in an assistant's message. A `tool_use` event is one. */
+export interface ToolUseBlock {
+  /** Discriminates the block. */
+  readonly type: "tool_use";
+  /** The call's id, as it came. */
+  readonly toolCallId: string;
+  /** Which tool. */
+  readonly name: string;
+  /** Its arguments. */
+  readonly input: Readonly<JsonFields>;
+}
+
+/** What a call came to; stands in a user's message. */
+export interface ToolResultBlock {
+  /** Discriminates the block. */
+  readonly type: "tool_result";
+  /** The id of the call. */
+  readonly toolCallId: string;
+  /** The result: text, or text and media. */
+  readonly content: string | readonly Block[];
+}
+
+/** A part of a message. */
+export type Block = TextBlock | MediaBlock | ToolUseBlock | ToolResultBlock;
+
+/** One turn of a conversation. A string is short for one `text` block. */
+export interface Message {
+  /** Who said it. */
+  readonly role: V1Role;
+  /** What was said. */
+  readonly content: string | readonly Block[];
+}
+
+/** Bytes that blocks refer to. */
+export interface Attachment {
+  /** What blocks call it; unique in the request. */
+  readonly id: string;
+  /** What it is. */
+  readonly kind: V2MediaKind;
+  /** Its media type, e.g. `image/png`. */
+  readonly mime: string;
+  /** The bytes, or their base64. */
+  readonly bytes: Uint8Array | string;
+}
+
+/** Something the model may call. */
+export interface Tool {
+  /** Unique in the request. */
+  readonly name: string;
+  /** What it does, for the model. */
+  readonly description: string;
+  /** JSON Schema of its arguments; an object's. */
+  readonly inputSchema: JsonSchema;
+}
+
+/** Whether the model may, must or must not call a tool. */
+export type ToolChoice = V2ToolChoice;
+
+/** The arguments a tool's schema allows. */
+export type ToolInput<Schema> = unknown extends FromSchema<Schema> ? JsonFields : FromSchema<Schema>;
+
+/** A complete call of one of these tools; its `input` is told apart by `name`. May stand in a message as it is. */
+export type ToolUse<Tools extends readonly Tool[] = readonly Tool[]> = ToolUseOf<Tools[number]>;
+
+/** One type per tool, so that they become a union. */
+type ToolUseOf<One extends Tool> = One extends Tool ? {
+    /** Discriminates the event, and the block. */
+    readonly type: "tool_use";
+    /** The call's id; its result refers to it. */
+    readonly toolCallId: string;
+    /** Which tool. */
+    readonly name: One["name"];
+    /** Its arguments. */
+    readonly input: ToolInput<One["inputSchema"]>;
+  }
+  : never;

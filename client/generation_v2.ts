@@ -1,0 +1,156 @@
+/**
+ * Generation v2 as callers see it: a request of blocks, tools or a schema, and the typed events of its answer.
+ */
+import type { V1Role, V2StopReason } from "./protocol/mod.ts";
+import type { Attachment, Block, Message, Tool, ToolChoice, ToolUse } from "./blocks.ts";
+import type { SamplingOptions, Usage } from "./generation.ts";
+import type { JsonSchema } from "./schema.ts";
+
+/** What a v2 request may say; which of it makes it one is {@linkcode V2Mark}'s. */
+export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[]> extends SamplingOptions {
+  /** The conversation, not empty. */
+  readonly messages: readonly Message[];
+  /** What the conversation's media blocks refer to; at most 32. */
+  readonly attachments?: readonly Attachment[] | undefined;
+  /** What the model may call; at most 128. */
+  readonly tools?: Tools | undefined;
+  /** Whether the model may, must or must not call a tool. Default `auto`. */
+  readonly toolChoice?: ToolChoice | undefined;
+  /** JSON Schema that the answer's text follows. Not together with `toolChoice: "required"`. */
+  readonly schema?: JsonSchema | undefined;
+  /** Asks for a reasoning trace. Default `false`: the model is asked not to think. */
+  readonly thinking?: boolean | undefined;
+  /** `false`: text and thinking come as one event each, before `done`. Default `true`. */
+  readonly stream?: boolean | undefined;
+  /** Only v1 takes grammars; here it is `schema`. */
+  readonly grammar?: undefined;
+}
+
+/**
+ * What makes a request one of v2: blocks, or any of its fields. Plain text goes to v1 otherwise; `thinking: false` sends
+ * it to v2.
+ */
+export type V2Mark =
+  | { readonly messages: readonly { readonly role: V1Role; readonly content: readonly Block[] }[] }
+  | { readonly attachments: readonly Attachment[] }
+  | { readonly tools: readonly Tool[] }
+  | { readonly toolChoice: ToolChoice }
+  | { readonly schema: JsonSchema }
+  | { readonly thinking: boolean };
+
+/** What to generate, with blocks, tools, a schema or thinking. What is left out is the daemon's default. */
+export type GenerateV2Request<Tools extends readonly Tool[] = readonly Tool[]> = GenerateV2Fields<Tools> & V2Mark;
+
+/** A piece of the answer's text. */
+export interface TextEvent {
+  /** Discriminates the event. */
+  readonly type: "text";
+  /** The piece; whole characters. */
+  readonly text: string;
+}
+
+/** A piece of the reasoning trace. */
+export interface ThinkingEvent {
+  /** Discriminates the event. */
+  readonly type: "thinking";
+  /** The piece; whole characters. */
+  readonly text: string;
+}
+
+/** Why a v2 answer ended; a newer daemon may know more reasons. */
+export type GenerationV2StopReason = V2StopReason | (string & Record<never, never>);
+
+/** A complete v2 answer. */
+export interface GenerationV2Result<Tools extends readonly Tool[] = readonly Tool[]> {
+  /** The whole text. */
+  readonly text: string;
+  /** The whole reasoning trace, empty where none was asked for. */
+  readonly thinking: string;
+  /** The calls, in the order they came. */
+  readonly toolCalls: readonly ToolUse<Tools>[];
+  /** Token counts. */
+  readonly usage: Usage;
+  /** Why it ended. */
+  readonly stopReason: GenerationV2StopReason;
+  /** Which backend answered; for diagnosis only. */
+  readonly backend: string;
+  /** A call was required and did not come before the tokens ran out. */
+  readonly toolChoiceUnsatisfied: boolean;
+}
+
+/** A v2 answer is complete; the last event. */
+export interface DoneV2Event<Tools extends readonly Tool[] = readonly Tool[]> extends GenerationV2Result<Tools> {
+  /** Discriminates the event. */
+  readonly type: "done";
+}
+
+/**
+ * What a v2 generation yields: any number of `text`, `thinking` and `tool_use`, then one `done`. Failures are thrown.
+ */
+export type GenerationV2Event<Tools extends readonly Tool[] = readonly Tool[]> =
+  | TextEvent
+  | ThinkingEvent
+  | ToolUse<Tools>
+  | DoneV2Event<Tools>;
+
+/**
+ * A running v2 request. It was sent when this was made; take its events in a loop, or ask for its result.
+ *
+ * As with v1, the events can be iterated once, leaving the loop early cancels the request on the daemon, and nothing is
+ * read ahead of the consumer.
+ *
+ * @example
+ * ```ts
+ * import type { Client } from "@inferd/client";
+ *
+ * export async function ask(client: Client): Promise<void> {
+ *   const generation = client.generate({
+ *     messages: [{ role: "user", content: "What is the weather in Bern?" }],
+ *     tools: [{
+ *       name: "weather",
+ *       description: "The weather at a place",
+ *       inputSchema: { type: "object", properties: { place: { type: "string" } }, required: ["place"] },
+ *     }],
+ *   });
+ *   for await (const event of generation) {
+ *     if (event.type === "text") console.log(event.text);
+ *     if (event.type === "tool_use") console.log(event.input.place.toUpperCase());
+ *   }
+ * }
+ * ```
+ */
+export interface GenerationV2<Tools extends readonly Tool[] = readonly Tool[]>
+  extends AsyncIterable<GenerationV2Event<Tools>> {
+  /** The request's id, as in the daemon's log. */
+  readonly id: string;
+
+  /**
+   * The complete answer. Asked for before any loop, it takes the events itself, and they can no longer be iterated.
+   *
+   * @returns The answer. Asked again, the same.
+   * @throws {AttachmentUnsupportedError} If no backend takes attachments of that kind.
+   * @throws {ToolCallMalformedError} If the model wrote a call that cannot be read.
+   * @throws What `Generation.result` throws.
+   */
+  result(): Promise<GenerationV2Result<Tools>>;
+
+  /**
+   * The text of the complete answer.
+   *
+   * @returns The text, see {@linkcode GenerationV2.result}.
+   * @throws What {@linkcode GenerationV2.result} throws.
+   */
+  text(): Promise<string>;
+}
+
+/**
+ * Decide which surface a request is for.
+ *
+ * @param request What the caller said.
+ * @returns Whether only v2 can answer it.
+ */
+export function isV2(request: GenerateV2Fields | { readonly messages: readonly Message[] }): boolean {
+  const { attachments, tools, toolChoice, schema, thinking }: Partial<GenerateV2Fields> = request;
+  return [attachments, tools, toolChoice, schema, thinking].some((field) => field !== undefined) ||
+    request.messages.some(({ content }) => Array.isArray(content));
+}

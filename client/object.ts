@@ -1,0 +1,44 @@
+/**
+ * An answer that is a value: generation v2 under a schema, parsed.
+ */
+import type { Attachment, Message } from "./blocks.ts";
+import { ObjectError } from "./errors.ts";
+import type { SamplingOptions } from "./generation.ts";
+import type { GenerationV2Result } from "./generation_v2.ts";
+import type { CancelOptions } from "./options.ts";
+import type { JsonSchema } from "./schema.ts";
+
+/** What to make a value from. What is left out is the daemon's default. */
+export interface ObjectRequest extends SamplingOptions {
+  /** The conversation, not empty. */
+  readonly messages: readonly Message[];
+  /** What the conversation's media blocks refer to; at most 32. */
+  readonly attachments?: readonly Attachment[] | undefined;
+  /** Lets the model think first, apart from the value. Default `false`. */
+  readonly thinking?: boolean | undefined;
+}
+
+/** Which value. */
+export interface ObjectOptions<Schema extends JsonSchema = JsonSchema> extends CancelOptions {
+  /** JSON Schema of the value. */
+  readonly schema: Schema;
+}
+
+/**
+ * Read the value out of an answer.
+ *
+ * @param answer The answer.
+ * @returns The value.
+ * @throws {ObjectError} If the answer was cut off or is not JSON.
+ */
+export function parseObject({ text, stopReason }: GenerationV2Result): unknown {
+  // A number that was cut off would parse.
+  if (stopReason === "max_tokens") {
+    throw new ObjectError("The value is not complete: the tokens ran out", { text, stopReason });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ObjectError(`The answer is not JSON, it ended with "${stopReason}"`, { text, stopReason, cause });
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Dispatch as it stands on the wire: a length, a JSON object, one answer, close.
+ *
+ * @module
+ */
+
+/** How one call's result is to be written: as JSON, or as text for a person. */
+export type Presentation = "json" | "text";
+
+/** A dispatch request. */
+export interface DispatchRequest {
+  /** One or more calls with `;` between them. */
+  ops: string;
+  /** Has to be the daemon's. */
+  namespace: string;
+  /** For every call; `null`: `json`. */
+  presentation: string | null;
+  /** For each call, by position; `null` entries: as `presentation` says. */
+  presentation_per_op: (string | null)[] | null;
+  /** Has to be the daemon's; default `""`. */
+  config_id?: string;
+}
+
+/** The answer; all fields are always there. */
+export interface DispatchResponse {
+  /** Whether the calls were run. */
+  ok: boolean;
+  /** A JSON array, one entry for each call, as text. */
+  result: string | null;
+  /** Why nothing was run. */
+  error: string | null;
+  /** The daemon's namespace is another one; nothing was run. */
+  namespace_mismatch: boolean;
+  /** The daemon's configuration is another one; nothing was run. */
+  config_mismatch: boolean;
+  /** The fingerprint of the daemon's configuration. */
+  served_config_id: string | null;
+}
+
+/** One entry of a dispatch result. */
+export type DispatchResult = { ok: true; value: unknown } | { ok: false; error: string };

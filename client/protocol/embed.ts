@@ -1,0 +1,50 @@
+/**
+ * Embeddings as they stand on the wire: one request, one frame back.
+ *
+ * @module
+ */
+import type { V1ErrorCode } from "./v1.ts";
+
+/** What a vector is for; the daemon puts the model family's words for it before the text. */
+export type EmbedTask =
+  | "retrieval_query"
+  | "retrieval_document"
+  | "similarity"
+  | "classification"
+  | "clustering"
+  | "question_answering"
+  | "fact_verification"
+  | "code_retrieval_query";
+
+/** An embeddings request as a client sends it. */
+export interface EmbedRequest {
+  /** Echoed on the answer; `""` when absent. */
+  id?: string;
+  /** The texts; not empty, and none of them is. */
+  input: string[];
+  /** Cut every vector to so many numbers. Default: the model's own. */
+  dimensions?: number;
+  /** What the vectors are for. */
+  task?: EmbedTask;
+}
+
+/** The vectors. */
+export interface EmbeddingsFrame {
+  /** Discriminates the frame. */
+  type: "embeddings";
+  /** The request's id. */
+  id: string;
+  /** `embeddings[i]` belongs to `input[i]`; each has unit length. */
+  embeddings: number[][];
+  /** Numbers in each vector. */
+  dimensions: number;
+  /** The model's name. */
+  model: string;
+  /** Tokens of all texts. */
+  usage: { input_tokens: number };
+  /** Which backend answered; for diagnosis only. */
+  backend: string;
+}
+
+/** The codes an error frame of the embeddings socket carries: v1's, and `embed_unsupported`: no backend embeds. */
+export type EmbedErrorCode = V1ErrorCode | "embed_unsupported";

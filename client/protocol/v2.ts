@@ -1,0 +1,202 @@
+/**
+ * Generation v2 as it stands on the wire: typed blocks, attachments, tools, a reasoning trace, structured output.
+ *
+ * @module
+ */
+import type { V1ErrorCode, V1Role } from "./v1.ts";
+
+/** Anything a JSON object can hold. */
+export type JsonObject = { [key: string]: unknown };
+
+/** What an attachment is. */
+export type V2MediaKind = "image" | "audio" | "video";
+
+/** Text. */
+export interface V2TextBlock {
+  /** Discriminates the block. */
+  type: "text";
+  /** The text. */
+  text: string;
+}
+
+/** A place where an attachment is shown to the model. */
+export interface V2MediaBlock {
+  /** Discriminates the block; the attachment is of the same kind. */
+  type: V2MediaKind;
+  /** Which attachment. */
+  attachment_id: string;
+}
+
+/** A call the model made earlier; stands in an assistant's message. */
+export interface V2ToolUseBlock {
+  /** Discriminates the block. */
+  type: "tool_use";
+  /** The call's id, as it came. */
+  tool_call_id: string;
+  /** Which tool. */
+  name: string;
+  /** Its arguments. */
+  input: JsonObject;
+}
+
+/** What a call came to; stands in a user's message. */
+export interface V2ToolResultBlock {
+  /** Discriminates the block. */
+  type: "tool_result";
+  /** The id of the call, which an earlier `tool_use` has. */
+  tool_call_id: string;
+  /** The result: text and media. */
+  content: V2Block[];
+}
+
+/** A part of a message. */
+export type V2Block = V2TextBlock | V2MediaBlock | V2ToolUseBlock | V2ToolResultBlock;
+
+/** One turn of the conversation. */
+export interface V2Message {
+  /** Who said it. */
+  role: V1Role;
+  /** What was said. */
+  content: V2Block[];
+}
+
+/** Bytes that blocks refer to. */
+export interface V2Attachment {
+  /** What blocks call it; unique in the request. */
+  id: string;
+  /** What it is. */
+  kind: V2MediaKind;
+  /** Its media type, e.g. `image/png`. */
+  mime: string;
+  /** Base64. */
+  bytes: string;
+}
+
+/** Something the model may call. */
+export interface V2Tool {
+  /** Unique in the request. */
+  name: string;
+  /** What it does, for the model. */
+  description: string;
+  /** JSON Schema of its arguments; an object's. */
+  input_schema: JsonObject;
+}
+
+/** Whether the model may, must or must not call a tool. */
+export type V2ToolChoice = "auto" | "required" | "none";
+
+/** What the text of the answer has to be. */
+export interface V2ResponseFormat {
+  /** Discriminates the format. */
+  type: "json_schema";
+  /** The JSON Schema. */
+  schema: JsonObject;
+}
+
+/** A v2 request as a client sends it; the daemon fills in what is left out. */
+export interface V2Request {
+  /** Echoed on every frame of the answer; `""` when absent. */
+  id?: string;
+  /** The conversation, not empty. */
+  messages: V2Message[];
+  /** At most 32. */
+  attachments?: V2Attachment[];
+  /** At most 128. */
+  tools?: V2Tool[];
+  /** Default `auto`. */
+  tool_choice?: V2ToolChoice;
+  /** Absent: any text. */
+  response_format?: V2ResponseFormat;
+  /** Asks for a reasoning trace. Default `false`: the model is asked not to think. */
+  thinking?: boolean;
+  /** 0 … 2; 0 is greedy. Default 1. */
+  temperature?: number;
+  /** 0 < x ≤ 1. Default 0.95. */
+  top_p?: number;
+  /** 0 (off) … vocabulary size. Default 64. */
+  top_k?: number;
+  /** At least 1. Default 1000. */
+  max_tokens?: number;
+  /** `false`: text and thinking come as one frame each, before `done`. Default `true`. */
+  stream?: boolean;
+  /** Makes sampling repeatable. */
+  seed?: number;
+  /** At most 16 strings that end the answer; none of them is ever part of it. */
+  stop?: string[];
+}
+
+/** A piece of the answer's text. */
+export interface V2TextDelta {
+  /** Discriminates the block. */
+  type: "text";
+  /** The piece. */
+  delta: string;
+}
+
+/** A piece of the reasoning trace. */
+export interface V2ThinkingDelta {
+  /** Discriminates the block. */
+  type: "thinking";
+  /** The piece. */
+  delta: string;
+}
+
+/** A part of the answer. A `tool_use` is complete, never in pieces. */
+export interface V2Frame {
+  /** The request's id. */
+  id: string;
+  /** Discriminates the frame. */
+  type: "frame";
+  /** The part. */
+  block: V2TextDelta | V2ThinkingDelta | V2ToolUseBlock;
+}
+
+/** Token counts of one answer. */
+export interface V2Usage {
+  /** Tokens of the rendered conversation. */
+  input_tokens: number;
+  /** Tokens generated. */
+  output_tokens: number;
+}
+
+/** Why a v2 answer ended. */
+export type V2StopReason = "end_turn" | "max_tokens" | "tool_use" | "stop_sequence" | "cancelled" | "error";
+
+/** The answer is complete. */
+export interface V2DoneFrame {
+  /** The request's id. */
+  id: string;
+  /** Discriminates the frame. */
+  type: "done";
+  /** Token counts. */
+  usage: V2Usage;
+  /** Why it ended. */
+  stop_reason: V2StopReason;
+  /** Which backend answered; for diagnosis only. */
+  backend: string;
+  /** A call was required and did not come before the tokens ran out. */
+  tool_choice_unsatisfied?: true;
+}
+
+/**
+ * The codes a v2 error frame carries: v1's, and
+ *
+ * - `attachment_unsupported`: no backend takes attachments of that kind. Do not retry.
+ * - `tool_call_malformed`: the model wrote a call that cannot be read. May be retried.
+ */
+export type V2ErrorCode = V1ErrorCode | "attachment_unsupported" | "tool_call_malformed";
+
+/** The request failed. */
+export interface V2ErrorFrame {
+  /** The request's id, `""` where it could not be read. */
+  id: string;
+  /** Discriminates the frame. */
+  type: "error";
+  /** What kind of failure. */
+  code: V2ErrorCode;
+  /** One sentence for a person. */
+  message: string;
+}
+
+/** Every frame a daemon sends on the v2 socket. */
+export type V2ServerFrame = V2Frame | V2DoneFrame | V2ErrorFrame;

@@ -1,0 +1,151 @@
+/**
+ * Embeddings and rerank as callers see them, and on the wire: one request, one frame back.
+ */
+import type { EmbedRequest, EmbedTask, RerankRequest } from "./protocol/mod.ts";
+import type { Codec, Step } from "./exchange.ts";
+import { expectId, type Fields, isRecord, list, number, parse, readFailure, record, text, wrong } from "./frames.ts";
+import type { CancelOptions } from "./options.ts";
+
+/** How to embed. */
+export interface EmbedOptions extends CancelOptions {
+  /** Cut every vector to so many numbers, and bring it back to unit length. Default: the model's own. */
+  readonly dimensions?: number | undefined;
+  /** What the vectors are for; the daemon puts the model family's words for it before the texts. */
+  readonly task?: EmbedTask | undefined;
+}
+
+/** Token counts of a request whose answer has no tokens. */
+export interface PromptUsage {
+  /** Tokens of everything that was read. */
+  readonly promptTokens: number;
+}
+
+/** The vectors of some texts. */
+export interface EmbedResult {
+  /** One per text, in the order of the texts; each has unit length. */
+  readonly embeddings: readonly (readonly number[])[];
+  /** Numbers in each vector. */
+  readonly dimensions: number;
+  /** The model's name. Vectors of different models cannot be compared. */
+  readonly model: string;
+  /** Token counts. */
+  readonly usage: PromptUsage;
+  /** Which backend answered; for diagnosis only. */
+  readonly backend: string;
+}
+
+/** How to rerank. */
+export interface RerankOptions extends CancelOptions {
+  /** Only the best so many, at least 1. Default: all. */
+  readonly topN?: number | undefined;
+}
+
+/** How well one document fits. */
+export interface RankedDocument {
+  /** Which of the request's documents. */
+  readonly index: number;
+  /** The model's raw output; higher fits better. Not a probability. */
+  readonly score: number;
+  /** The document. */
+  readonly document: string;
+}
+
+/** Documents in the order in which they fit a query. */
+export interface RerankResult {
+  /** The best first; equal ones in the order of the request. */
+  readonly results: readonly RankedDocument[];
+  /** The model's name. */
+  readonly model: string;
+  /** Token counts. */
+  readonly usage: PromptUsage;
+  /** Which backend answered; for diagnosis only. */
+  readonly backend: string;
+}
+
+/**
+ * An embeddings request and its answer.
+ *
+ * @param input The texts.
+ * @param options How.
+ * @returns The codec of this request.
+ */
+export function embedCodec(input: readonly string[], options: EmbedOptions): Codec<EmbedResult, EmbedResult> {
+  const { dimensions, task } = options;
+  const frame: { [Key in keyof Required<EmbedRequest>]: unknown } = {
+    id: crypto.randomUUID(),
+    input,
+    dimensions,
+    task,
+  };
+  return oneFrame("embeddings", frame, (answer) => {
+    const numbers = number(answer, "dimensions");
+    const embeddings = list(answer, "embeddings");
+    if (embeddings.length !== input.length) throw wrong(answer, "embeddings", `of ${input.length} texts`);
+    if (!embeddings.every((vector) => isVector(vector, numbers))) {
+      throw wrong(answer, "embeddings", `vectors of ${numbers} numbers`);
+    }
+    return { embeddings: embeddings as number[][], dimensions: numbers, ...about(answer) };
+  });
+}
+
+/**
+ * A rerank request and its answer.
+ *
+ * @param query What is looked for.
+ * @param documents Where.
+ * @param options How.
+ * @returns The codec of this request.
+ */
+export function rerankCodec(
+  query: string,
+  documents: readonly string[],
+  options: RerankOptions,
+): Codec<RerankResult, RerankResult> {
+  const frame: { [Key in keyof Required<RerankRequest>]: unknown } = {
+    id: crypto.randomUUID(),
+    query,
+    documents,
+    top_n: options.topN,
+  };
+  return oneFrame("rerank", frame, (answer) => {
+    const results = list(answer, "results").map((result) => {
+      if (!isRecord(result)) throw wrong(answer, "results", "objects");
+      const index = number(result, "index");
+      const document = documents[index];
+      if (document === undefined) throw wrong(result, "index", `that of one of ${documents.length} documents`);
+      return { index, score: number(result, "score"), document };
+    });
+    return { results, ...about(answer) };
+  });
+}
+
+function oneFrame<Result>(
+  type: string,
+  frame: { readonly id: unknown },
+  result: (answer: Fields) => Result,
+): Codec<Result, Result> {
+  const id = String(frame.id);
+  return {
+    id,
+    frame,
+    read(line): Step<Result, Result> | undefined {
+      const answer = parse(line);
+      if (answer.type !== type) return readFailure(answer, id);
+      expectId(answer, id);
+      const read = result(answer);
+      return { type: "end", event: read, result: read };
+    },
+  };
+}
+
+function about(answer: Fields): Pick<EmbedResult, "model" | "usage" | "backend"> {
+  return {
+    model: text(answer, "model"),
+    usage: { promptTokens: number(record(answer, "usage"), "input_tokens") },
+    backend: text(answer, "backend"),
+  };
+}
+
+function isVector(value: unknown, length: number): value is number[] {
+  return Array.isArray(value) && value.length === length && value.every((one) => typeof one === "number");
+}

@@ -1,0 +1,146 @@
+/** `inferd chat`: a conversation on the terminal. Ctrl-C stops the answer, not the program. */
+import { createInterface, type Interface } from "node:readline/promises";
+import { stderr, stdin } from "node:process";
+import { type Client, InferdError, type Message } from "@inferd/client";
+import { dim } from "@std/fmt/colors";
+import { parseFlags } from "../config/flags.ts";
+import { CLIENT_SETTINGS } from "../config/settings.ts";
+import { AnswerPrinter } from "./answer_printer.ts";
+import type { Command } from "./command.ts";
+import { GENERATION_FLAGS, GENERATION_STRINGS, readGeneration, type SamplingFlags } from "./generation_flags.ts";
+import { reach, target } from "./reach.ts";
+import { describe } from "./run_request.ts";
+
+const PROMPT = "> ";
+const MORE = ". ";
+const HELP = [
+  "A line that ends with \\ goes on in the next one.",
+  "/reset forgets the conversation, /exit or Ctrl-D leaves, Ctrl-C stops an answer.",
+].join("\n");
+
+export const chat: Command = {
+  name: "chat",
+  usage: "chat [FLAGS]",
+  summary: "A conversation on the terminal",
+  settings: CLIENT_SETTINGS,
+  flags: [...GENERATION_FLAGS, { flag: "--thinking", help: "let the model think first; shown dimmed" }],
+  exits: ["0", "2 unreachable, or bad flags"],
+
+  async run(args, { machine }): Promise<number> {
+    const flags = parseFlags(args, machine.env, {
+      settings: this.settings,
+      strings: [...GENERATION_STRINGS],
+      booleans: ["thinking"],
+      words: 0,
+    });
+    const { system, sampling } = readGeneration(flags);
+    await using client = await reach(await target(flags, machine.env, "v2"), (line) => console.error(line));
+    const conversation = new Conversation(client, { system, sampling, thinking: flags.booleans.has("thinking") });
+    const isTerminal = Deno.stdin.isTerminal();
+    if (isTerminal) console.error(dim(HELP));
+    // The prompt goes to stderr, so that stdout has the answers and nothing else.
+    const lines = createInterface({ input: stdin, output: stderr, terminal: isTerminal, prompt: "" });
+    try {
+      await converse(conversation, lines, isTerminal);
+    } finally {
+      lines.close();
+    }
+    return 0;
+  },
+};
+
+/** One conversation, and the answer that is running. */
+class Conversation {
+  readonly #client: Client;
+  readonly #options: { system: string | undefined; sampling: SamplingFlags; thinking: boolean };
+  #messages: Message[] = [];
+  #running: AbortController | undefined;
+
+  constructor(
+    client: Client,
+    options: { system: string | undefined; sampling: SamplingFlags; thinking: boolean },
+  ) {
+    this.#client = client;
+    this.#options = options;
+    this.reset();
+  }
+
+  /** Forget what was said. */
+  reset(): void {
+    const { system } = this.#options;
+    this.#messages = system === undefined ? [] : [{ role: "system", content: system }];
+  }
+
+  /** Stop the running answer; whether there was one. */
+  stop(): boolean {
+    this.#running?.abort();
+    return this.#running !== undefined;
+  }
+
+  /** Say something and print the answer. What was said of a stopped answer stays in the conversation. */
+  async say(text: string): Promise<void> {
+    const { sampling, thinking } = this.#options;
+    const running = this.#running = new AbortController();
+    const printer = new AnswerPrinter();
+    const before = this.#messages;
+    this.#messages = [...before, { role: "user", content: text }];
+    let answer = "";
+    try {
+      const request = { messages: this.#messages, thinking, ...sampling };
+      for await (const event of this.#client.generate(request, { signal: running.signal })) {
+        if (event.type === "text") {
+          answer += event.text;
+          await printer.text(event.text);
+        } else if (event.type === "thinking") await printer.thinking(event.text);
+        else if (event.type === "done") {
+          await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+        }
+      }
+    } catch (error) {
+      if (answer !== "") await printer.end();
+      if (running.signal.aborted) console.error(dim("(stopped)"));
+      else if (error instanceof InferdError) console.error(`inferd: ${describe(error)}`);
+      else throw error;
+      if (answer === "") this.#messages = before;
+    } finally {
+      this.#running = undefined;
+    }
+    if (answer !== "") this.#messages.push({ role: "assistant", content: answer });
+  }
+}
+
+async function converse(conversation: Conversation, lines: Interface, isTerminal: boolean): Promise<void> {
+  // While the terminal is in raw mode Ctrl-C is a key, elsewhere a signal.
+  const interrupt = (): void => {
+    if (conversation.stop() || !isTerminal) return;
+    console.error(dim("(Ctrl-D leaves)"));
+    lines.prompt(true);
+  };
+  const ask = (prompt: string): void => {
+    if (!isTerminal) return;
+    lines.setPrompt(prompt);
+    lines.prompt();
+  };
+  lines.on("SIGINT", interrupt);
+  Deno.addSignalListener("SIGINT", interrupt);
+  try {
+    let said = "";
+    ask(PROMPT);
+    for await (const line of lines) {
+      if (line.endsWith("\\")) {
+        said += `${line.slice(0, -1)}\n`;
+        ask(MORE);
+        continue;
+      }
+      const text = (said + line).trim();
+      said = "";
+      if (text === "/exit") return;
+      if (text === "/reset") conversation.reset();
+      else if (text === "/help") console.error(dim(HELP));
+      else if (text !== "") await conversation.say(text);
+      ask(PROMPT);
+    }
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
+  }
+}

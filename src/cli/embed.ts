@@ -1,0 +1,63 @@
+/** `inferd embed`: texts in, vectors out, as JSON. */
+import type { EmbedTask } from "@inferd/client";
+import { numberFlag, parseFlags } from "../config/flags.ts";
+import { CLIENT_SETTINGS, UsageError } from "../config/settings.ts";
+import { printText } from "./answer_printer.ts";
+import type { Command } from "./command.ts";
+import { readLines } from "./input.ts";
+import { target } from "./reach.ts";
+import { REQUEST_EXITS, runRequest } from "./run_request.ts";
+
+/** Checked here so that a wrong one is a bad flag; the daemon would refuse it, too. */
+const TASKS: Readonly<Record<EmbedTask, true>> = {
+  retrieval_query: true,
+  retrieval_document: true,
+  similarity: true,
+  classification: true,
+  clustering: true,
+  question_answering: true,
+  fact_verification: true,
+  code_retrieval_query: true,
+};
+
+export const embed: Command = {
+  name: "embed",
+  usage: "embed [TEXT...] [FLAGS]",
+  summary: "Make texts vectors; each argument is a text, or each line on stdin",
+  settings: CLIENT_SETTINGS,
+  flags: [
+    {
+      flag: "--task NAME",
+      help: `what the vectors are for: ${Object.keys(TASKS).join(", ")}`,
+      choices: Object.keys(TASKS),
+    },
+    { flag: "--dimensions N", help: "cut every vector to so many numbers (default: the model's own)" },
+  ],
+  exits: REQUEST_EXITS,
+
+  async run(args, { machine }): Promise<number> {
+    const flags = parseFlags(args, machine.env, { settings: this.settings, strings: ["task", "dimensions"] });
+    const dimensions = numberFlag(flags, "dimensions", { least: 1, most: 1_000_000, whole: true });
+    const task = readTask(flags.strings.task);
+    const where = await target(flags, machine.env, "embed");
+    const fromStdin = flags.rest.length === 0 || (flags.rest.length === 1 && flags.rest[0] === "-");
+    const texts = fromStdin ? await readLines("the texts, one a line,") : [...flags.rest];
+    if (texts.length === 0 || texts.includes("")) {
+      throw new UsageError('A text is empty: give texts as in "inferd embed one two", or one a line on stdin');
+    }
+    return await runRequest(where, async (client) => {
+      const { embeddings, usage, ...answer } = await client.embed(texts, { dimensions, task });
+      await printText(
+        JSON.stringify({ embeddings, ...answer, usage: { input_tokens: usage.promptTokens } }) + "\n",
+      );
+    });
+  },
+};
+
+function readTask(text: string | undefined): EmbedTask | undefined {
+  if (text === undefined) return undefined;
+  if (!Object.hasOwn(TASKS, text)) {
+    throw new UsageError(`--task must be one of ${Object.keys(TASKS).join(", ")}, got ${JSON.stringify(text)}`);
+  }
+  return text as EmbedTask;
+}

@@ -1,0 +1,36 @@
+/** `inferd rerank`: a query and documents in, the order out, as JSON. */
+import { numberFlag, parseFlags } from "../config/flags.ts";
+import { CLIENT_SETTINGS, UsageError } from "../config/settings.ts";
+import { printText } from "./answer_printer.ts";
+import type { Command } from "./command.ts";
+import { readLines } from "./input.ts";
+import { target } from "./reach.ts";
+import { REQUEST_EXITS, runRequest } from "./run_request.ts";
+
+export const rerank: Command = {
+  name: "rerank",
+  usage: "rerank QUERY [DOCUMENT...] [FLAGS]",
+  summary: "Order documents by how well they fit a query; documents are arguments, or lines on stdin",
+  settings: CLIENT_SETTINGS,
+  flags: [{ flag: "--top-n N", help: "only the best so many (default: all)" }],
+  exits: REQUEST_EXITS,
+
+  async run(args, { machine }): Promise<number> {
+    const flags = parseFlags(args, machine.env, { settings: this.settings, strings: ["top-n"] });
+    const topN = numberFlag(flags, "top-n", { least: 1, most: 1_000_000, whole: true });
+    const [query, ...words] = flags.rest;
+    if (query === undefined || query.trim() === "") {
+      throw new UsageError('The query is empty: give it as in "inferd rerank QUERY DOCUMENT..."');
+    }
+    const where = await target(flags, machine.env, "rerank");
+    const fromStdin = words.length === 0 || (words.length === 1 && words[0] === "-");
+    const documents = fromStdin ? await readLines("the documents, one a line,") : words;
+    if (documents.length === 0 || documents.includes("")) {
+      throw new UsageError("A document is empty: give documents after the query, or one a line on stdin");
+    }
+    return await runRequest(where, async (client) => {
+      const { results, usage, ...answer } = await client.rerank(query, documents, { topN });
+      await printText(JSON.stringify({ results, ...answer, usage: { input_tokens: usage.promptTokens } }) + "\n");
+    });
+  },
+};

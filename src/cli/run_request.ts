@@ -1,0 +1,41 @@
+/** What the commands that make one request have in common: reaching the daemon, and what its errors mean to a shell. */
+import { type Client, DaemonError, InferdError } from "@inferd/client";
+import { reach, type Target } from "./reach.ts";
+
+/** Exit codes of such a command. */
+export const REQUEST_EXITS: readonly string[] = [
+  "0 answered",
+  "1 the daemon answered with an error",
+  "2 unreachable, or bad flags",
+];
+
+/**
+ * Connect, make a request, and say what went wrong.
+ *
+ * @param where Where the daemon is.
+ * @param request Makes the request and prints the answer.
+ * @returns The exit code.
+ * @throws {UnreachableError} If there is no daemon.
+ */
+export async function runRequest(where: Target, request: (client: Client) => Promise<void>): Promise<number> {
+  await using client = await reach(where, (line) => console.error(line));
+  try {
+    await request(client);
+    return 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) return 0; // Whoever read the answer has seen enough.
+    if (!(error instanceof InferdError)) throw error;
+    console.error(`inferd: ${describe(error)}`);
+    return 1;
+  }
+}
+
+/**
+ * An error of the client, for people.
+ *
+ * @param error The error.
+ * @returns Its code, where the daemon gave one, and its message.
+ */
+export function describe(error: InferdError): string {
+  return error instanceof DaemonError ? `${error.code}: ${error.message}` : error.message;
+}

@@ -1,0 +1,103 @@
+/**
+ * Finds and reads what configuration keeps on disk: the configuration file, and the keys that no file of ours may hold.
+ */
+import { dirname, join, resolve } from "@std/path";
+import type { Env } from "./flags.ts";
+import type { ConfigFile } from "./file.ts";
+import type { DaemonOptions } from "./options.ts";
+import { type SettingValues, UsageError } from "./settings.ts";
+
+/** A configuration file that was read. */
+export interface LoadedConfig {
+  readonly path: string;
+  readonly content: ConfigFile;
+  /** A path of the file, as a path: relative ones start at the file's folder, `~/` at home. */
+  place(path: string): string;
+}
+
+/** Keys are short; what is longer is something else. */
+const MOST_KEY_BYTES = 64 * 1024;
+
+/**
+ * Where the configuration file is, or would be.
+ *
+ * @param values What was given.
+ * @param env The environment.
+ * @returns The path, and whether the file has to be there; `undefined` where no place is known.
+ */
+export function configPath(values: SettingValues, env: Env): { path: string; required: boolean } | undefined {
+  if (values.config !== undefined) return { path: resolve(values.config), required: true };
+  const home = env("HOME");
+  return home ? { path: join(home, ".inferd", "config.json"), required: false } : undefined;
+}
+
+/**
+ * Read the configuration file, if there is one.
+ *
+ * @param values What was given.
+ * @param env The environment.
+ * @returns What it says; `undefined` where there is none and none was named.
+ * @throws {UsageError} If it cannot be read, or says what is not allowed.
+ */
+export async function loadConfig(values: SettingValues, env: Env): Promise<LoadedConfig | undefined> {
+  const found = configPath(values, env);
+  if (found === undefined) return undefined;
+  const { path, required } = found;
+  let source: string;
+  try {
+    source = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound && !required) return undefined;
+    throw new UsageError(`Cannot read "${path}": ${reasonOf(error)}`);
+  }
+  const { parseConfigFile } = await import("./file.ts");
+  const content = parseConfigFile(source, path);
+  const home = env("HOME");
+  return {
+    path,
+    content,
+    place: (given) => home && given.startsWith("~/") ? join(home, given.slice(2)) : resolve(dirname(path), given),
+  };
+}
+
+/**
+ * Fill in the keys that are kept elsewhere: in a file, in variables of the operator's own.
+ *
+ * @param options What the daemon is told.
+ * @param env The environment.
+ * @returns The same with keys.
+ * @throws {UsageError} If a key is not where it should be.
+ */
+export function withKeys(options: DaemonOptions, env: Env): DaemonOptions {
+  const { apiKey, apiKeyFile } = options;
+  return {
+    ...options,
+    ...(apiKey !== undefined || apiKeyFile === undefined ? {} : { apiKey: readKey(apiKeyFile) }),
+    backends: options.backends.map((backend) => {
+      if (backend.kind !== "openai-compat" || backend.apiKeyEnv === undefined) return backend;
+      const key = env(backend.apiKeyEnv);
+      if (key) return { ...backend, apiKey: key };
+      throw new UsageError(`Backend "${backend.name}" takes its key from ${backend.apiKeyEnv}, which is not set`);
+    }),
+  };
+}
+
+function readKey(path: string): string {
+  let text: string;
+  try {
+    const { size } = Deno.statSync(path);
+    if (size > MOST_KEY_BYTES) throw new Error(`it has ${size} bytes, at most ${MOST_KEY_BYTES} are allowed`);
+    text = Deno.readTextFileSync(path).trim();
+  } catch (error) {
+    throw new UsageError(`Cannot read the API key from "${path}": ${reasonOf(error)}`);
+  }
+  if (text === "") throw new UsageError(`Cannot read the API key from "${path}": it is empty`);
+  return text;
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "there is no such file";
+  if (error instanceof Deno.errors.NotCapable) return "this process was not given the permission";
+  if (error instanceof Deno.errors.PermissionDenied) return "it may not be read";
+  return error instanceof Error ? error.message : String(error);
+}

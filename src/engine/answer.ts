@@ -1,0 +1,238 @@
+/**
+ * One answer while it is generated: what may come next, what a token means, whether it is over. The scheduler drives it
+ * and counts; how text is read is `parser.ts`'s, what grammars say `answer_rules.ts`'s.
+ */
+import type { FinishReason, JsonObject } from "../backend/backend.ts";
+import type { EngineEvent } from "./messages.ts";
+import type { Meaning, Parser } from "./parser.ts";
+import { Characters } from "./text.ts";
+
+/** Says what a grammar allows, token by token. */
+export interface Constraint {
+  allows(token: number): boolean;
+  /** All tokens it allows, a bit for each; `undefined` or absent: `allows` has to be asked. Not to be changed. */
+  allowed?(): Uint32Array | undefined;
+  /** The token was chosen; `allows` said yes to it. */
+  accept(token: number): void;
+  /** Nothing can follow but the end. */
+  readonly complete: boolean;
+}
+
+/** What an answer needs of a model. */
+export interface Vocabulary {
+  /** The bytes a token stands for in the answer. */
+  piece(token: number): Uint8Array;
+  /** The same as text, where it is whole characters. */
+  pieceText(token: number): string | undefined;
+  /** Whether a token ends the answer. */
+  endsAnswer(token: number): boolean;
+}
+
+/** How an answer is bound. Each is called when it is needed first. */
+export interface Binding {
+  /** From the beginning: to what. */
+  readonly whole?: () => Constraint;
+  /** The same after a thought; a model that may not think has none. */
+  readonly afterThought?: () => Constraint;
+  /** What opens a thought, which may come before what is bound. */
+  readonly thoughtOpen?: string;
+  /** From the marker of a call on. */
+  readonly restOfCall?: () => Constraint;
+  /** No call may begin. */
+  readonly noCalls?: boolean;
+}
+
+/** What an answer is made of. */
+export interface AnswerOptions {
+  readonly id: number;
+  readonly vocabulary: Vocabulary;
+  readonly parser: Parser;
+  /** Tokens that end the answer beside those that always do. */
+  readonly endTokens: ReadonlySet<number>;
+  /** Control tokens that the parser is to see, as it sees them. */
+  readonly controls?: ReadonlyMap<number, string>;
+  readonly binding?: Binding;
+  /** A call has to come. */
+  readonly required?: boolean;
+}
+
+/** What the scheduler has to know of an answer. */
+export interface Answer {
+  /** What may come next; absent: anything. */
+  readonly constraint: Pick<Constraint, "allows" | "allowed"> | undefined;
+  /** Whether a token ends the answer. */
+  ends(token: number): boolean;
+  /**
+   * A token was chosen, and does not end the answer.
+   *
+   * @param events Gets what it means.
+   * @returns Whether the answer ended in itself.
+   */
+  accept(token: number, events: EngineEvent[]): boolean;
+  /**
+   * The answer is over.
+   *
+   * @param cut There are no tokens left for it.
+   * @param events Gets what was held back.
+   * @returns How it ended; `undefined` if it failed, which the events say.
+   */
+  finish(cut: boolean, events: EngineEvent[]): { done: FinishReason; unsatisfied?: true } | undefined;
+}
+
+/** One answer. */
+export class ModelAnswer implements Answer {
+  readonly #id: number;
+  readonly #vocabulary: Vocabulary;
+  readonly #parser: Parser;
+  readonly #endTokens: ReadonlySet<number>;
+  readonly #controls: ReadonlyMap<number, string> | undefined;
+  readonly #binding: Binding;
+  readonly #required: boolean;
+  readonly #characters = new Characters();
+  readonly #meaning: Sink;
+  /** What the next token has to follow. */
+  #bound: Constraint | undefined;
+  /** What came of a text that may open a thought instead of what is bound. */
+  #lead: string | undefined;
+  /** While the beginnings of both agree: the grammar has not been left. */
+  #onGrammar = true;
+  #wasThinking: boolean;
+  #complete = false;
+  readonly #guard: Pick<Constraint, "allows"> = { allows: (token) => this.#allows(token) };
+
+  constructor(options: AnswerOptions) {
+    const { id, vocabulary, parser, endTokens, controls, binding = {}, required = false } = options;
+    this.#id = id;
+    this.#vocabulary = vocabulary;
+    this.#parser = parser;
+    this.#endTokens = endTokens;
+    this.#controls = controls;
+    this.#binding = binding;
+    this.#required = required;
+    this.#meaning = new Sink(id);
+    this.#wasThinking = parser.thinking;
+    if (parser.thinking) return;
+    this.#bound = binding.whole?.();
+    if (this.#bound !== undefined && binding.thoughtOpen !== undefined) this.#lead = "";
+  }
+
+  get constraint(): Pick<Constraint, "allows" | "allowed"> | undefined {
+    if (this.#lead !== undefined) return this.#guard;
+    if (this.#bound !== undefined) return this.#bound;
+    const { whole, restOfCall, noCalls } = this.#binding;
+    return whole !== undefined || restOfCall !== undefined || noCalls === true ? this.#guard : undefined;
+  }
+
+  ends(token: number): boolean {
+    return this.#vocabulary.endsAnswer(token) || this.#endTokens.has(token);
+  }
+
+  accept(token: number, events: EngineEvent[]): boolean {
+    const whole = this.#vocabulary.pieceText(token);
+    const text = whole === undefined
+      ? this.#characters.push(this.#vocabulary.piece(token))
+      : this.#characters.pushText(whole === "" ? this.#controls?.get(token) ?? "" : whole);
+    if (this.#bound !== undefined) this.#follow(token, text);
+    this.#meaning.events = events;
+    this.#parser.push(text, this.#meaning);
+    if (this.#meaning.failed || this.#parser.ended !== undefined) return true;
+    this.#rebind();
+    this.#complete = this.#lead === undefined && this.#bound?.complete === true;
+    return this.#complete;
+  }
+
+  finish(cut: boolean, events: EngineEvent[]): { done: FinishReason; unsatisfied?: true } | undefined {
+    const meaning = this.#meaning;
+    meaning.events = events;
+    this.#parser.finish(cut, meaning);
+    if (meaning.failed) {
+      events.push({
+        id: this.#id,
+        error: "tool_call_malformed",
+        message: "The model wrote a tool call that cannot be read",
+      });
+      return undefined;
+    }
+    if (this.#parser.ended === "stop") return { done: "stop" };
+    if (!cut) return { done: meaning.calls > 0 ? "tool_use" : "end" };
+    return { done: "length", ...(this.#required && meaning.calls === 0 ? { unsatisfied: true } : {}) };
+  }
+
+  /** Asked where there is no grammar to follow, or something beside it. */
+  #allows(token: number): boolean {
+    const ends = this.ends(token);
+    if (this.#lead !== undefined) {
+      if (!ends && this.#mayOpenThought(this.#textOf(token))) return true;
+      return this.#onGrammar && this.#bound?.allows(token) === true;
+    }
+    // What is bound comes after the thought.
+    if (ends) return this.#binding.whole === undefined;
+    const { restOfCall, noCalls } = this.#binding;
+    if (restOfCall === undefined && noCalls !== true) return true;
+    const begins = this.#parser.beginsCall(this.#textOf(token));
+    // What goes beyond the beginning would not be bound.
+    return begins === "no" || begins === "exactly" && noCalls !== true;
+  }
+
+  #follow(token: number, text: string): void {
+    if (this.#lead === undefined) {
+      this.#bound?.accept(token);
+      return;
+    }
+    this.#onGrammar &&= this.#bound?.allows(token) === true;
+    if (this.#onGrammar) this.#bound?.accept(token);
+    this.#lead = this.#mayOpenThought(text) ? this.#lead + text : undefined;
+  }
+
+  #mayOpenThought(text: string): boolean {
+    return text !== "" && this.#binding.thoughtOpen?.startsWith(this.#lead + text) === true;
+  }
+
+  /** Where a thought ends or a call begins, another grammar holds. */
+  #rebind(): void {
+    const { thinking } = this.#parser;
+    if (thinking) {
+      this.#bound = undefined;
+      this.#lead = undefined;
+    } else if (this.#wasThinking) {
+      this.#bound = this.#binding.afterThought?.();
+    } else if (this.#bound === undefined && this.#parser.calling) {
+      this.#bound = this.#binding.restOfCall?.();
+    }
+    this.#wasThinking = thinking;
+  }
+
+  #textOf(token: number): string {
+    const text = this.#vocabulary.pieceText(token);
+    return text === "" ? this.#controls?.get(token) ?? "" : text ?? "";
+  }
+}
+
+/** Makes events of what an answer means. */
+class Sink implements Meaning {
+  readonly #id: number;
+  events: EngineEvent[] = [];
+  calls = 0;
+  failed = false;
+
+  constructor(id: number) {
+    this.#id = id;
+  }
+
+  text(text: string): void {
+    this.events.push({ id: this.#id, t: text });
+  }
+
+  thinking(text: string): void {
+    this.events.push({ id: this.#id, think: text });
+  }
+
+  call(name: string, input: JsonObject): void {
+    this.calls++;
+    this.events.push({ id: this.#id, call: name, input });
+  }
+
+  malformed(): void {
+    this.failed = true;
+  }
+}

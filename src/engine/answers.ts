@@ -1,0 +1,111 @@
+/**
+ * From a request to what the scheduler drives: the prompt's tokens, and an answer that knows what it may be. Decides
+ * what of a request becomes a grammar, and what the parser looks for.
+ */
+import type { GenerationRequest } from "../backend/backend.ts";
+import { type Binding, type Constraint, ModelAnswer } from "./answer.ts";
+import { AnswerRules } from "./answer_rules.ts";
+import type { Chat, Prompt } from "./chat.ts";
+import { type Dialect, textOf } from "./dialect.ts";
+import { parseGbnf, type Rules } from "./gbnf.ts";
+import { GrammarConstraint } from "./grammar.ts";
+import { Grammars } from "./grammars.ts";
+import type { Model } from "./model.ts";
+import { Parser, type ParserOptions } from "./parser.ts";
+import type { Job } from "./scheduler.ts";
+import { VocabularyIndex } from "./vocabulary_index.ts";
+
+/** What an answer needs of a model. */
+export type AnswerModel = Pick<Model, "piece" | "pieceText" | "endsAnswer" | "vocabularySize">;
+
+/** Makes jobs of requests for one model. */
+export class Answers {
+  readonly #model: AnswerModel;
+  readonly #chat: Chat;
+  readonly #grammars = new Grammars();
+  #index: VocabularyIndex | undefined;
+
+  constructor(model: AnswerModel, chat: Chat) {
+    this.#model = model;
+    this.#chat = chat;
+  }
+
+  /**
+   * Make a request a job. Grammars come first: what is wrong with them is found sooner than the prompt's tokens.
+   *
+   * @throws {GrammarError} If the grammar or a schema cannot be used.
+   * @throws {PromptError} If the model cannot take the conversation.
+   * @throws {AttachmentError} If there is an attachment.
+   */
+  job(id: number, request: GenerationRequest): Job {
+    const { sampling, maxTokens, grammar, stop, thinking, responseSchema } = request;
+    const written = grammar === undefined ? undefined : parseGbnf(grammar);
+    const dialect = written === undefined ? this.#chat.dialect(thinking) : {};
+    const rules = new AnswerRules(request, dialect);
+    const prompt = this.#chat.render(request);
+    const { endTokens, endTexts, controls } = prompt;
+    const parser = new Parser({
+      dialect,
+      start: written === undefined ? prompt.start : "text",
+      calls: callsOf(request, rules),
+      tools: new Set(request.tools.map(({ name }) => name)),
+      stop,
+      // JSON may hold any text.
+      ends: responseSchema === undefined ? endTexts : [],
+    });
+    const bind = (rules: Rules): Constraint =>
+      new GrammarConstraint(this.#grammars.of(rules), this.#vocabulary(endTokens));
+    const answer = new ModelAnswer({
+      id,
+      vocabulary: this.#model,
+      parser,
+      endTokens,
+      controls,
+      binding: written === undefined
+        ? bindingOf(request, { dialect, rules, prompt, bind, thinks: this.#chat.thinking })
+        : { whole: () => bind(written) },
+      required: rules.required,
+    });
+    return { id, prompt: prompt.tokens, sampling, maxTokens, answer };
+  }
+
+  /** Made when the first grammar needs it. What ends an answer is the same for all. */
+  #vocabulary(endTokens: ReadonlySet<number>): VocabularyIndex {
+    const model = this.#model;
+    return this.#index ??= new VocabularyIndex(model.vocabularySize, {
+      piece: (token) => model.piece(token),
+      ends: (token) => model.endsAnswer(token) || endTokens.has(token),
+    });
+  }
+}
+
+function callsOf({ toolChoice, responseSchema }: GenerationRequest, rules: AnswerRules): ParserOptions["calls"] {
+  if (toolChoice === "none") return "hold";
+  if (!rules.calling) return "ignore";
+  return responseSchema === undefined ? "read" : "first";
+}
+
+function bindingOf(
+  { toolChoice, thinking }: GenerationRequest,
+  { dialect, rules, prompt, bind, thinks }: {
+    readonly dialect: Dialect;
+    readonly rules: AnswerRules;
+    readonly prompt: Prompt;
+    readonly bind: (rules: Rules) => Constraint;
+    readonly thinks: boolean;
+  },
+): Binding {
+  const { thought, call, channels } = dialect;
+  if (!rules.binding) {
+    return {
+      ...(rules.calling ? { restOfCall: () => bind(rules.restOfCall()) } : {}),
+      ...(toolChoice === "none" && call !== undefined && call.marker.length > 0 ? { noCalls: true } : {}),
+    };
+  }
+  const begun = channels !== undefined && prompt.start === "text";
+  return {
+    whole: () => bind(rules.whole(begun ? "header" : "nothing")),
+    afterThought: () => bind(rules.whole("thought")),
+    ...(thinking && thinks && thought?.open !== undefined ? { thoughtOpen: textOf(thought.open) } : {}),
+  };
+}

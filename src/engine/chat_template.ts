@@ -1,0 +1,149 @@
+/**
+ * A model's chat template in one of its two moods: with thinking, or asked for none. Finds the chat wrapper that fits
+ * the template, and what it says about thoughts, calls and the end of an answer.
+ */
+import type { ChatWrapper, GgufFileInfo, LlamaText, resolveChatWrapper } from "node-llama-cpp";
+import { type ChatModel, ChatTokens } from "./chat_tokens.ts";
+import { type Dialect, dialectOf, textOf } from "./dialect.ts";
+import { withControlNames } from "./text.ts";
+
+/** The library, which is imported when it is needed first. */
+export type ChatLibrary = typeof import("node-llama-cpp");
+
+/** What ends an answer. */
+export interface AnswerEnds {
+  /** Tokens that end it beside those that always do. */
+  readonly endTokens: ReadonlySet<number>;
+  /** Texts that do, for models whose marker is not a token. */
+  readonly endTexts: readonly string[];
+}
+
+/** What Gemma writes around a string within a call. */
+const GEMMA_QUOTE = '<|"|>';
+
+/** A template in one mood. */
+export class ChatTemplate {
+  readonly wrapper: ChatWrapper;
+  readonly tokens: ChatTokens;
+  readonly dialect: Dialect;
+  readonly ends: AnswerEnds;
+  /** The model knows what a thought is. */
+  readonly thinks: boolean;
+  /** Begins an answer without a thought, where the wrapper leaves that to us. */
+  readonly noThought: LlamaText | undefined;
+
+  constructor(model: ChatModel, library: ChatLibrary, thinking: boolean) {
+    this.tokens = new ChatTokens(model);
+    this.wrapper = wrapperOf(model, { tokens: this.tokens, library, thinking });
+    this.ends = this.#findEnds();
+    const toText = (value: string | LlamaText): LlamaText => library.LlamaText(value);
+    const read = this.tokens.markerReader(
+      toText,
+      (token) => model.endsAnswer(token) || this.ends.endTokens.has(token),
+    );
+    const { settings } = this.wrapper;
+    this.dialect = dialectOf(settings, {
+      read,
+      calls: settings.functions !== library.ChatWrapper.defaultSettings.functions,
+    });
+    // Seen, so that a user who writes them writes text.
+    for (const marker of [settings.functions.result.prefix, settings.functions.result.suffix]) read(marker);
+    const quote = this.dialect.call?.braced ? this.tokens.named(GEMMA_QUOTE) : undefined;
+    if (quote !== undefined) this.tokens.see(quote);
+    const { thought } = this.dialect;
+    const template = model.metadata.get("tokenizer.chat_template") ?? "";
+    this.thinks = thought !== undefined &&
+      (thought.open === undefined || typeof thought.open[0] === "object" || template.includes(textOf(thought.open)));
+    const noThought =
+      thinking || thought?.open === undefined || !(this.wrapper instanceof library.JinjaTemplateChatWrapper)
+        ? undefined
+        : emptyThought(template, { open: textOf(thought.open), close: textOf(thought.close) });
+    this.noThought = noThought === undefined ? undefined : library.LlamaText(new library.SpecialTokensText(noThought));
+  }
+
+  #findEnds(): AnswerEnds {
+    const endTokens = new Set<number>();
+    const endTexts: string[] = [];
+    const { stopGenerationTriggers } = this.wrapper.generateContextState({
+      chatHistory: [{ type: "user", text: "Hi" }, { type: "model", response: [] }],
+    });
+    for (const trigger of stopGenerationTriggers) {
+      const [only, ...others] = trigger.values;
+      if (others.length > 0 || only === undefined) continue;
+      if (typeof only === "string") {
+        endTexts.push(only);
+        continue;
+      }
+      const tokens = only.tokenize(this.tokens.tokenizer);
+      if (tokens.length === 1) endTokens.add(tokens[0] as number);
+    }
+    return { endTokens, endTexts };
+  }
+}
+
+/** The wrapper that fits the model's template, asked for no thinking where it can be asked. */
+function wrapperOf(
+  model: ChatModel,
+  { tokens, library, thinking }: {
+    readonly tokens: ChatTokens;
+    readonly library: ChatLibrary;
+    readonly thinking: boolean;
+  },
+): ChatWrapper {
+  const { tokenizer } = tokens;
+  const fileInfo = { metadata: nested(model.metadata) } as unknown as GgufFileInfo;
+  const options: Parameters<typeof resolveChatWrapper>[0] = {
+    fileInfo,
+    tokenizer,
+    warningLogs: false,
+    customWrapperSettings: thinking
+      ? {
+        qwen: { thoughts: "auto" },
+        gemma4: { reasoning: true },
+        harmony: { reasoningEffort: "medium" },
+        muse: { reasoningStrength: "high" },
+      }
+      : {
+        qwen: { thoughts: "discourage" },
+        gemma4: { reasoning: false },
+        harmony: { reasoningEffort: "low" },
+        seed: { thinkingBudget: 0 },
+        muse: { reasoningStrength: "low" },
+      },
+  };
+  if (model.named.BOS >= 0) options.bosString = model.describe(model.named.BOS);
+  const wrapper = library.resolveChatWrapper(options) ?? new library.GeneralChatWrapper();
+  if (!(wrapper instanceof library.JinjaTemplateChatWrapper)) return wrapper;
+  return new library.JinjaTemplateChatWrapper({
+    template: wrapper.template,
+    tokenizer,
+    reasoning: thinking,
+    additionalRenderParameters: { enable_thinking: thinking },
+  });
+}
+
+/**
+ * What a template writes at the beginning of an answer when it is told not to think. The wrapper renders the template
+ * without that beginning, so it is read from the template's text.
+ */
+function emptyThought(template: string, { open, close }: { open: string; close: string }): string | undefined {
+  const [begin, end] = [open, close].map((text) => withControlNames(text).replace(/[^\w\s<>]/g, "\\$&"));
+  const found = new RegExp(`${begin}(?:\\\\n|\\s)*${end}(?:\\\\n)*`).exec(template)?.[0];
+  return found === undefined || !template.includes("enable_thinking") ? undefined : found.replaceAll("\\n", "\n");
+}
+
+/** `a.b.c` keys as objects in objects. */
+function nested(metadata: ReadonlyMap<string, string>): Record<string, unknown> {
+  const root: Record<string, unknown> = {};
+  for (const [key, value] of metadata) {
+    const path = key.split(".");
+    const last = path.pop() as string;
+    let at = root;
+    for (const name of path) {
+      if (typeof at[name] !== "object") at[name] = {};
+      at = at[name] as Record<string, unknown>;
+    }
+    at[last] = value;
+  }
+  return root;
+}

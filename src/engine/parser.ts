@@ -1,0 +1,385 @@
+/**
+ * From the text a model generates to what it means: text, thoughts, calls. Driven by the template's dialect. What might
+ * be the beginning of a marker is held back, so that no part of one is ever sent, wherever the text is cut. Control
+ * tokens come as `controlText`; those that are part of no marker are dropped.
+ */
+import type { JsonObject } from "../backend/backend.ts";
+import { CallParser } from "./call_parser.ts";
+import { type Dialect, textOf } from "./dialect.ts";
+import { Watch, withoutControls } from "./text.ts";
+
+/** Takes what a text means. */
+export interface Meaning {
+  text(text: string): void;
+  thinking(text: string): void;
+  call(name: string, input: JsonObject): void;
+  /** A call that cannot be read; the last that is heard. */
+  malformed(): void;
+}
+
+/** What the prompt ended within. */
+export type ParserStart = "text" | "thought" | "header";
+
+/** How to read an answer. */
+export interface ParserOptions {
+  readonly dialect: Dialect;
+  readonly start: ParserStart;
+  /**
+   * `read`: calls are read; `first`: only where no text came before; `hold`: their beginning is held back, but is text;
+   * `ignore`: they are text.
+   */
+  readonly calls: "read" | "first" | "hold" | "ignore";
+  /** Names of what may be called. */
+  readonly tools: ReadonlySet<string>;
+  /** Texts that end the answer because the caller wants that; they count in text only. */
+  readonly stop: readonly string[];
+  /** Texts that end the answer because the template says so. */
+  readonly ends: readonly string[];
+}
+
+type Kind = "stop" | "end" | "thought" | "call" | "message" | "close";
+type State = "text" | "thought" | "header" | "call" | "over";
+
+const ROLE = "assistant";
+
+/** Reads one answer. */
+export class Parser {
+  readonly #dialect: Dialect;
+  readonly #calls: ParserOptions["calls"];
+  readonly #caller: CallParser | undefined;
+  /** Begins a call; empty where it is nothing but JSON, which then begins with the lead. */
+  readonly #marker: string;
+  readonly #lead: string;
+  readonly #startWatch: Watch<Kind>;
+  readonly #textWatch: Watch<Kind>;
+  readonly #thoughtWatch: Watch<Kind>;
+  readonly #holdsSpace: boolean;
+  #state: State;
+  /** What came and is not dealt with yet. */
+  #rest = "";
+  /** Space that is text only if text follows. */
+  #space = "";
+  /** No text came yet, since the beginning or since a thought or a call. */
+  #fresh = true;
+  /** A message's header has said that a call follows. */
+  #addressed = false;
+  /** Space is the template's until something else comes. */
+  #dropSpace = false;
+  #ended: "stop" | "end" | undefined;
+
+  constructor({ dialect, start, calls, tools, stop, ends }: ParserOptions) {
+    const { thought, call, channels } = dialect;
+    this.#dialect = dialect;
+    this.#caller = call === undefined ? undefined : new CallParser(call, tools);
+    this.#lead = `{"${call?.json?.name ?? ""}":"`;
+    this.#calls = call === undefined ? "ignore" : calls;
+    this.#marker = call === undefined ? "" : textOf(call.marker);
+    const watches = (kind: Kind, texts: readonly string[]): [string, Kind][] => texts.map((text) => [text, kind]);
+    // What the template writes comes before what the caller looks for: it may hold a stop string.
+    const always = [
+      ...watches("end", ends),
+      ...watches("message", channels === undefined ? [] : [channels.start]),
+      ...watches("close", channels === undefined ? [] : [channels.close]),
+    ];
+    const open = thought?.open === undefined || channels !== undefined ? [] : [textOf(thought.open)];
+    const marker = this.#calls === "ignore" || channels !== undefined ? [] : [this.#marker];
+    const stops = watches("stop", stop);
+    this.#textWatch = new Watch([...watches("call", this.#calls === "first" ? [] : marker), ...always, ...stops]);
+    this.#startWatch = new Watch([...watches("thought", open), ...watches("call", marker), ...always, ...stops]);
+    this.#thoughtWatch = new Watch([
+      ...watches("close", thought === undefined ? [] : [textOf(thought.close)]),
+      ...watches("end", ends),
+      ...watches("message", channels === undefined ? [] : [channels.start]),
+    ]);
+    this.#holdsSpace = this.#calls === "read" && this.#marker !== "" && channels === undefined;
+    this.#state = start;
+    this.#dropSpace = start === "thought";
+  }
+
+  /** The model is thinking. */
+  get thinking(): boolean {
+    return this.#state === "thought";
+  }
+
+  /** The model is writing a call. */
+  get calling(): boolean {
+    return this.#state === "call" || this.#addressed;
+  }
+
+  /** The answer ended in itself: at a stop string, or as the template ends one. Nothing is read any more. */
+  get ended(): "stop" | "end" | undefined {
+    return this.#ended;
+  }
+
+  /** Take more of the text. */
+  push(text: string, meaning: Meaning): void {
+    if (text === "") return;
+    if (
+      this.#state === "text" && this.#rest === "" && !this.#fresh && !this.#holdsSpace &&
+      !this.#textWatch.mayBegin(text)
+    ) {
+      return meaning.text(text);
+    }
+    this.#rest += text;
+    while (this.#advance(meaning, false));
+  }
+
+  /**
+   * The text is over.
+   *
+   * @param cut It was not the model that ended it: what is not whole is dropped.
+   */
+  finish(cut: boolean, meaning: Meaning): void {
+    while (this.#advance(meaning, true));
+    // An object that did not become a call; what was to become one and was cut is nothing.
+    const isText = this.#marker === "" && (!cut || this.#calls === "first");
+    if (this.#state === "call" && this.#caller?.whole === false && isText) {
+      this.#leaveCall(this.#caller.rest);
+      while (this.#advance(meaning, true));
+    }
+    const state = this.#state;
+    this.#state = "over";
+    this.#rest = "";
+    if (state === "text") {
+      this.#sendSpace(meaning);
+    } else if (state === "call" && this.#caller?.whole === false && !cut) {
+      meaning.malformed();
+    }
+  }
+
+  /**
+   * Whether a text, if it came next, would begin a call.
+   *
+   * @returns `beyond`: and more than the beginning is in it.
+   */
+  beginsCall(text: string): "no" | "exactly" | "beyond" {
+    if (this.#caller === undefined) return "no";
+    const joined = this.#rest + text;
+    let end = -1;
+    if (this.#dialect.channels !== undefined) {
+      if (this.#state === "header" && !this.#addressed) end = endOf(joined, this.#marker);
+    } else if (this.#state !== "text") {
+      return "no";
+    } else if (this.#marker !== "") {
+      if (this.#calls !== "first" || this.#fresh) end = endOf(joined, this.#marker);
+    } else if (this.#fresh) {
+      const found = compact(withoutControls(joined));
+      if (found.startsWith(this.#lead)) return found === this.#lead && !/\s$/.test(joined) ? "exactly" : "beyond";
+    }
+    return end < 0 ? "no" : end === joined.length ? "exactly" : "beyond";
+  }
+
+  /** @returns Whether there may be more to do. */
+  #advance(meaning: Meaning, final: boolean): boolean {
+    switch (this.#state) {
+      case "text":
+        return this.#text(meaning, final);
+      case "thought":
+        return this.#thought(meaning, final);
+      case "header":
+        return this.#header();
+      case "call":
+        return this.#call(meaning);
+      case "over":
+        this.#rest = "";
+        return false;
+    }
+  }
+
+  #text(meaning: Meaning, final: boolean): boolean {
+    if (this.#dropSpace) {
+      this.#rest = this.#rest.trimStart();
+      if (this.#rest !== "") this.#dropSpace = false;
+    }
+    if (this.#rest === "") return false;
+    if (this.#fresh && this.#marker === "" && (this.#calls === "read" || this.#calls === "first")) {
+      const found = compact(withoutControls(this.#rest));
+      if (found.startsWith(this.#lead)) {
+        const at = this.#rest.indexOf("{");
+        this.#space += withoutControls(this.#rest.slice(0, at));
+        return this.#beginCall(this.#rest.slice(at));
+      }
+      if (found !== "" && this.#lead.startsWith(found) && !final) return false;
+    }
+    let found = (this.#fresh ? this.#startWatch : this.#textWatch).find(this.#rest, final);
+    if (found !== undefined && this.#fresh && withoutControls(this.#rest.slice(0, found.at)).trim() !== "") {
+      // Text comes first: what counts only at the beginning does not count any more.
+      found = this.#textWatch.find(this.#rest, final);
+    }
+    if (found?.end === undefined) {
+      const sendable = this.#rest.slice(0, found?.at);
+      this.#rest = this.#rest.slice(sendable.length);
+      this.#sendText(sendable, meaning);
+      return false;
+    }
+    const before = this.#rest.slice(0, found.at);
+    const after = this.#rest.slice(found.end);
+    switch (found.kind) {
+      case "stop":
+      case "end":
+        this.#sendText(before, meaning);
+        this.#sendSpace(meaning);
+        return this.#end(found.kind);
+      case "thought":
+        this.#space = "";
+        this.#enter("thought", after);
+        return true;
+      case "call":
+        if (this.#calls === "hold") {
+          this.#sendText(this.#rest.slice(0, found.end), meaning);
+          this.#rest = after;
+          return true;
+        }
+        this.#sendText(before, meaning);
+        return this.#beginCall(after);
+      case "message":
+      case "close":
+        this.#sendText(before, meaning);
+        this.#enter("header", found.kind === "close" ? after : this.#rest.slice(found.at));
+        return true;
+    }
+  }
+
+  #thought(meaning: Meaning, final: boolean): boolean {
+    if (this.#dropSpace) {
+      this.#rest = this.#rest.trimStart();
+      if (this.#rest !== "") this.#dropSpace = false;
+    }
+    if (this.#rest === "") return false;
+    const found = this.#thoughtWatch.find(this.#rest, final);
+    if (found?.end === undefined) {
+      const sendable = this.#rest.slice(0, found?.at);
+      this.#rest = this.#rest.slice(sendable.length);
+      this.#sendThought(sendable, meaning);
+      return false;
+    }
+    this.#sendThought(this.#rest.slice(0, found.at), meaning);
+    this.#space = "";
+    if (found.kind === "end") return this.#end("end");
+    const after = this.#rest.slice(found.kind === "message" ? found.at : found.end);
+    this.#enter(this.#dialect.channels === undefined ? "text" : "header", after);
+    return true;
+  }
+
+  /** A message's header says whether a thought, a call or text follows. */
+  #header(): boolean {
+    const { channels } = this.#dialect;
+    if (channels === undefined) {
+      this.#enter("text", this.#rest);
+      return true;
+    }
+    const header = this.#rest.trimStart();
+    if (header.startsWith(channels.close)) {
+      this.#rest = header.slice(channels.close.length);
+      return true;
+    }
+    const begins = [channels.start, channels.channel, channels.body, channels.close, this.#marker || ROLE, ROLE];
+    if (!begins.some((text) => text.startsWith(header) || header.startsWith(text))) {
+      // A model that forgets headers means text.
+      this.#enter("text", this.#rest);
+      this.#dropSpace = false;
+      return true;
+    }
+    const end = header.indexOf(channels.body);
+    const called = this.#marker === "" || this.#calls === "ignore" || this.#calls === "hold"
+      ? -1
+      : endOf(header.slice(0, end < 0 ? undefined : end), this.#marker);
+    this.#addressed = called >= 0;
+    if (end < 0) return false;
+    const head = header.slice(0, end);
+    const body = header.slice(end + channels.body.length);
+    if (called >= 0) {
+      this.#caller?.beginInput(/^[^\s<\uFFFE]*/.exec(head.slice(called))?.[0] ?? "", body);
+      this.#enter("call", "");
+      return true;
+    }
+    const channel = head.slice(head.lastIndexOf(channels.channel) + channels.channel.length).trim();
+    const isThought = head.includes(channels.channel) && channel.startsWith(channels.thought);
+    this.#enter(isThought ? "thought" : "text", body);
+    if (!isThought) this.#dropSpace = false;
+    return true;
+  }
+
+  #call(meaning: Meaning): boolean {
+    const caller = this.#caller as CallParser;
+    caller.rest += this.#rest;
+    this.#rest = "";
+    switch (caller.advance((name, input) => meaning.call(name, input))) {
+      case "waits":
+        return false;
+      case "goes on":
+        return true;
+      case "over":
+        this.#space = "";
+        this.#enter(this.#dialect.channels === undefined ? "text" : "header", caller.rest);
+        return true;
+      case "unreadable":
+        if (this.#marker !== "") {
+          this.#state = "over";
+          meaning.malformed();
+          return false;
+        }
+        this.#leaveCall(caller.rest);
+        return true;
+    }
+  }
+
+  /** It is an object like any other. */
+  #leaveCall(rest: string): void {
+    this.#enter("text", rest);
+    this.#fresh = false;
+    this.#dropSpace = false;
+  }
+
+  #beginCall(rest: string): boolean {
+    if (this.#marker !== "") this.#space = "";
+    this.#caller?.begin(rest);
+    this.#enter("call", "");
+    return true;
+  }
+
+  #enter(state: State, rest: string): void {
+    this.#state = state;
+    this.#addressed = false;
+    this.#rest = rest;
+    this.#fresh = true;
+    this.#dropSpace = true;
+  }
+
+  #end(kind: "stop" | "end"): boolean {
+    this.#ended = kind;
+    this.#state = "over";
+    this.#rest = "";
+    return false;
+  }
+
+  #sendText(text: string, meaning: Meaning): void {
+    const sendable = this.#space + withoutControls(text);
+    const body = this.#fresh && sendable.trim() === "" ? "" : this.#holdsSpace ? sendable.trimEnd() : sendable;
+    this.#space = sendable.slice(body.length);
+    if (body === "") return;
+    this.#fresh = false;
+    meaning.text(body);
+  }
+
+  #sendSpace(meaning: Meaning): void {
+    if (this.#space !== "") meaning.text(this.#space);
+    this.#space = "";
+  }
+
+  #sendThought(text: string, meaning: Meaning): void {
+    const sendable = this.#space + withoutControls(text);
+    const body = sendable.trimEnd();
+    this.#space = sendable.slice(body.length);
+    if (body !== "") meaning.thinking(body);
+  }
+}
+
+function endOf(text: string, marker: string): number {
+  const at = text.indexOf(marker);
+  return at < 0 ? -1 : at + marker.length;
+}
+
+function compact(text: string): string {
+  return text.replace(/\s+/g, "");
+}

@@ -1,0 +1,33 @@
+/** Dispatch on its socket, which only its owner may open. What is said there belongs to `dispatch_connection.ts`. */
+import type { ActivityLog } from "../log.ts";
+import type { Dispatch } from "../surfaces/dispatch.ts";
+import { DEFAULT_DISPATCH_TIMES, DispatchConnection, type DispatchTimes } from "./dispatch_connection.ts";
+import { SocketServer } from "./socket_server.ts";
+
+/** Permission bits of the socket file: its owner only. */
+const SOCKET_MODE = 0o600;
+
+/** What a dispatch server needs. */
+export interface DispatchServerOptions extends Partial<DispatchTimes> {
+  readonly path: string;
+  readonly dispatch: Dispatch;
+  readonly log: ActivityLog;
+}
+
+/** Serves dispatch. */
+export class DispatchServer extends SocketServer {
+  constructor(options: DispatchServerOptions) {
+    const { path, dispatch, log } = options;
+    const times: DispatchTimes = {
+      requestTimeoutMs: options.requestTimeoutMs ?? DEFAULT_DISPATCH_TIMES.requestTimeoutMs,
+      idleWriteTimeoutMs: options.idleWriteTimeoutMs ?? DEFAULT_DISPATCH_TIMES.idleWriteTimeoutMs,
+    };
+    const serverLog = log.for("server");
+    super({
+      name: "dispatch",
+      unix: { path, mode: SOCKET_MODE },
+      log,
+      open: (accepted) => new DispatchConnection({ ...accepted, dispatch, log: serverLog, times }),
+    });
+  }
+}

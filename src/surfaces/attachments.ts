@@ -1,0 +1,117 @@
+/**
+ * The attachments of a v2 request: what one has to look like, and which blocks refer to it. Nothing is decoded: a model
+ * that takes them does that.
+ */
+import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, type V2MediaKind } from "@inferd/client/protocol";
+import { type Attachment, InvalidRequestError } from "../backend/backend.ts";
+import {
+  readArray,
+  readNonEmptyString,
+  readOneOf,
+  readRecord,
+  readString,
+  refuse,
+  shown,
+} from "../pipeline/resolve.ts";
+
+/** What an attachment may be. */
+export const MEDIA_KINDS: readonly V2MediaKind[] = ["image", "audio", "video"];
+
+/** A media type's second half, as RFC 6838 has it. */
+const SUBTYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i;
+const NOT_BASE64 = /[^A-Za-z0-9+/]/;
+
+/** Finds attachments by the names that blocks use, and knows which of them were used. */
+export class Attachments {
+  readonly #byId = new Map<string, { readonly attachment: Attachment; readonly index: number }>();
+  readonly #unused: Set<string>;
+
+  /** @throws {InvalidRequestError} If one breaks a rule. */
+  constructor(value: unknown) {
+    let bytes = 0;
+    for (const [index, entry] of readArray("attachments", value, { of: "entries", max: MAX_ATTACHMENTS }).entries()) {
+      const field = `attachments[${index}]`;
+      const { id: givenId, kind: givenKind, mime, bytes: base64 } = readRecord(field, entry);
+      const id = readNonEmptyString(`${field}.id`, givenId);
+      if (this.#byId.has(id)) throw new InvalidRequestError(`"${field}.id" must be unique, got ${shown(id)} again`);
+      const kind = readOneOf(`${field}.kind`, givenKind, MEDIA_KINDS);
+      const attachment = {
+        kind,
+        mime: readMime(`${field}.mime`, mime, kind),
+        base64: readBase64(`${field}.bytes`, base64),
+      };
+      bytes += decodedLength(attachment.base64);
+      this.#byId.set(id, { attachment, index });
+    }
+    if (bytes > MAX_ATTACHMENT_BYTES) {
+      throw new InvalidRequestError(
+        `"attachments" must have at most ${MAX_ATTACHMENT_BYTES} bytes together, got ${bytes}`,
+      );
+    }
+    this.#unused = new Set(this.#byId.keys());
+  }
+
+  /** What is referred to, of all kinds. */
+  get kinds(): readonly V2MediaKind[] {
+    const present = new Set([...this.#byId.values()].map(({ attachment }) => attachment.kind));
+    return MEDIA_KINDS.filter((kind) => present.has(kind));
+  }
+
+  /**
+   * The attachment a block refers to.
+   *
+   * @param field Where the reference stands.
+   * @param id The reference.
+   * @param kind What the block says it is.
+   * @throws {InvalidRequestError} If there is none of that kind.
+   */
+  refer(field: string, id: unknown, kind: V2MediaKind): Attachment {
+    const name = readString(field, id);
+    const found = this.#byId.get(name)?.attachment;
+    if (found === undefined) refuse(field, "the id of an attachment", name);
+    if (found.kind !== kind) {
+      throw new InvalidRequestError(
+        `"${field}" must be the id of an attachment of kind "${kind}", but ${shown(name)} is of kind "${found.kind}"`,
+      );
+    }
+    this.#unused.delete(name);
+    return found;
+  }
+
+  /** @throws {InvalidRequestError} If there is one that no block refers to. */
+  checkAllUsed(): void {
+    const [unused] = this.#unused;
+    if (unused === undefined) return;
+    const { index } = this.#byId.get(unused) ?? { index: 0 };
+    throw new InvalidRequestError(
+      `"attachments[${index}]" must be referred to by a block, but ${shown(unused)} is not`,
+    );
+  }
+}
+
+function readMime(field: string, value: unknown, kind: V2MediaKind): string {
+  const mime = readString(field, value);
+  const slash = mime.indexOf("/");
+  if (mime.slice(0, slash).toLowerCase() !== kind || !SUBTYPE.test(mime.slice(slash + 1))) {
+    refuse(field, `"${kind}/" and a subtype`, mime);
+  }
+  return mime;
+}
+
+/** One search over the whole, because an expression that repeats a group keeps a place to go back to for each. */
+function readBase64(field: string, value: unknown): string {
+  const base64 = readString(field, value);
+  const end = base64.search(NOT_BASE64);
+  if (base64 === "" || base64.length % 4 !== 0 || (end !== -1 && end !== base64.length - paddingOf(base64))) {
+    refuse(field, "base64 with padding, not empty", base64);
+  }
+  return base64;
+}
+
+function paddingOf(base64: string): number {
+  return base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;
+}
+
+function decodedLength(base64: string): number {
+  return base64.length / 4 * 3 - paddingOf(base64);
+}

@@ -1,0 +1,143 @@
+/**
+ * The conversation of a v2 request: which blocks a turn may hold, and that calls, results and attachments that refer to
+ * each other fit together.
+ */
+import type { V2Block, V2MediaKind } from "@inferd/client/protocol";
+import { type ChatMessage, type ContentBlock, InvalidRequestError } from "../backend/backend.ts";
+import {
+  listed,
+  readNonEmptyArray,
+  readNonEmptyString,
+  readOneOf,
+  readRecord,
+  readString,
+  refuse,
+  shown,
+} from "../pipeline/resolve.ts";
+import { type Attachments, MEDIA_KINDS } from "./attachments.ts";
+import { ROLES } from "./generation.ts";
+import { readJsonObject } from "./json_limits.ts";
+import { readToolName } from "./tools.ts";
+
+/** Where blocks stand, as messages name it, and which may. */
+const PLACES: Readonly<Record<Place, { readonly text: string; readonly allowed: readonly V2Block["type"][] }>> = {
+  system: { text: "a system turn", allowed: ["text", ...MEDIA_KINDS] },
+  user: { text: "a user turn", allowed: ["text", ...MEDIA_KINDS, "tool_result"] },
+  assistant: { text: "an assistant turn", allowed: ["text", ...MEDIA_KINDS, "tool_use"] },
+  result: { text: "a tool_result", allowed: ["text", ...MEDIA_KINDS] },
+};
+
+type Place = ChatMessage["role"] | "result";
+
+/** A call made in the conversation. */
+interface Call {
+  /** Of its message. */
+  readonly index: number;
+  readonly field: string;
+  answered: boolean;
+}
+
+/**
+ * Read `messages`.
+ *
+ * @param value As it came.
+ * @param attachments Are referred to by blocks, and told so.
+ * @throws {InvalidRequestError} If a message breaks a rule.
+ */
+export function readConversation(value: unknown, attachments: Attachments): ChatMessage[] {
+  return new ConversationReader(attachments).read(value);
+}
+
+class ConversationReader {
+  readonly #attachments: Attachments;
+  readonly #calls = new Map<string, Call>();
+
+  constructor(attachments: Attachments) {
+    this.#attachments = attachments;
+  }
+
+  read(value: unknown): ChatMessage[] {
+    const messages = readNonEmptyArray("messages", value).map((message, index) => this.#message(message, index));
+    const lastUser = messages.findLastIndex(({ role }) => role === "user");
+    for (const [id, { index, field, answered }] of this.#calls) {
+      if (answered || index > lastUser) continue;
+      // No chat template knows what to do with it, and models take it for a call that still runs.
+      throw new InvalidRequestError(
+        `"${field}" must have a tool_result in a later message because a user turn follows, but ${shown(id)} has none`,
+      );
+    }
+    return messages;
+  }
+
+  #message(value: unknown, index: number): ChatMessage {
+    const field = `messages[${index}]`;
+    const message = readRecord(field, value);
+    const role = readOneOf(`${field}.role`, message.role, ROLES);
+    const content = this.#blocks(`${field}.content`, message.content, { place: role, index });
+    const texts = content.flatMap((block) => block.type === "text" ? [block.text] : []);
+    return { role, content: texts.length === content.length ? texts.join("\n") : content };
+  }
+
+  /** Never deeper than a result in a message: a result holds none. */
+  #blocks(field: string, value: unknown, at: { readonly place: Place; readonly index: number }): ContentBlock[] {
+    return readNonEmptyArray(field, value).map((block, index) => this.#block(`${field}[${index}]`, block, at));
+  }
+
+  #block(
+    field: string,
+    value: unknown,
+    { place, index }: { readonly place: Place; readonly index: number },
+  ): ContentBlock {
+    const block = readRecord(field, value);
+    const { text, allowed } = PLACES[place];
+    const type = allowed.find((choice) => choice === block.type);
+    switch (type) {
+      case undefined:
+        return refuse(`${field}.type`, `${listed(allowed)} in ${text}`, block.type);
+      case "text":
+        return { type, text: readString(`${field}.text`, block.text) };
+      case "tool_use":
+        return this.#toolUse(field, block, index);
+      case "tool_result": {
+        const toolCallId = this.#answer(`${field}.tool_call_id`, block.tool_call_id);
+        return {
+          type,
+          toolCallId,
+          content: this.#blocks(`${field}.content`, block.content, { place: "result", index }),
+        };
+      }
+      default:
+        return this.#media(field, block, type);
+    }
+  }
+
+  #media(field: string, block: Readonly<Record<string, unknown>>, kind: V2MediaKind): ContentBlock {
+    return { type: "media", attachment: this.#attachments.refer(`${field}.attachment_id`, block.attachment_id, kind) };
+  }
+
+  #toolUse(field: string, block: Readonly<Record<string, unknown>>, index: number): ContentBlock {
+    const toolCallId = readNonEmptyString(`${field}.tool_call_id`, block.tool_call_id);
+    if (this.#calls.has(toolCallId)) {
+      throw new InvalidRequestError(`"${field}.tool_call_id" must be unique, got ${shown(toolCallId)} again`);
+    }
+    this.#calls.set(toolCallId, { index, field, answered: false });
+    return {
+      type: "tool_use",
+      toolCallId,
+      name: readToolName(`${field}.name`, block.name),
+      input: readJsonObject(`${field}.input`, block.input),
+    };
+  }
+
+  /** Calls stand in other turns than results, so a call that is known stands in an earlier message. */
+  #answer(field: string, value: unknown): string {
+    const id = readString(field, value);
+    const call = this.#calls.get(id);
+    if (call === undefined) refuse(field, "the tool_call_id of a tool_use in an earlier message", id);
+    if (call.answered) {
+      throw new InvalidRequestError(`"${field}" must have one tool_result, got another for ${shown(id)}`);
+    }
+    call.answered = true;
+    return id;
+  }
+}

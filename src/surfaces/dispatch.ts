@@ -1,0 +1,345 @@
+/**
+ * Dispatch: what a request has to look like, whom it is for, which verbs there are, and how their results are written.
+ * What a verb asks of a model goes through the same surfaces and pipelines as everything else. Framing and sockets are
+ * `server/dispatch_connection.ts`'s, the text of `ops` is `ops.ts`'s.
+ */
+import {
+  type DispatchRequest,
+  type DispatchResponse,
+  MAX_DISPATCH_BYTES,
+  MAX_DISPATCH_CALLS,
+  type Presentation,
+  type QueueStatus,
+  type RerankResult,
+} from "@inferd/client/protocol";
+import { type Backend, InvalidRequestError } from "../backend/backend.ts";
+import type { Pipeline } from "../pipeline/handle.ts";
+import { isRecord, readString, refuse, type ResolvedRequest, shown } from "../pipeline/resolve.ts";
+import { embedSurface } from "./embed.ts";
+import { type Call, OpsError, parseOps } from "./ops.ts";
+import { rerankSurface } from "./rerank.ts";
+import { v1Surface } from "./v1.ts";
+
+/** What a verb can ask a model for. */
+export type DispatchService = "v1" | "embed" | "rerank";
+
+/** The daemon, as far as dispatch sees it. */
+export interface DispatchHost {
+  /** What requests have to name. */
+  readonly namespace: string;
+  readonly backends: readonly Pick<Backend, "name" | "state" | "capabilities">[];
+  readonly pipelines: Readonly<Record<DispatchService, Pick<Pipeline, "handle">>>;
+  /** The fingerprint of the configuration; undefined while it is not known. */
+  configId(): string | undefined;
+  /** As the admin stream says it. */
+  state(): string;
+  queue(): QueueStatus;
+  /** The fields of the admin stream's `capabilities` frames, one entry per backend. */
+  capabilities(): readonly Readonly<Record<string, unknown>>[];
+  /** What a backend's model file hashes to, where that is known. */
+  modelSha256(backend: string): string | undefined;
+}
+
+/** What a verb found out, as JSON and as text for a person. */
+interface Outcome {
+  readonly value: unknown;
+  text(): string;
+}
+
+/** A call that obeys every rule: it only has to be run. */
+interface Job {
+  readonly presentation: Presentation;
+  /** @throws {CallError} If the call fails. */
+  run(signal: AbortSignal): Outcome | Promise<Outcome>;
+}
+
+/** One call failed; the others are not concerned. */
+class CallError extends Error {
+  override readonly name = "CallError";
+}
+
+const PROMPT_FIELDS = ["prompt", "system"];
+const GENERATE_FIELDS = [
+  "messages",
+  "temperature",
+  "top_p",
+  "top_k",
+  "max_tokens",
+  "image_token_budget",
+  "grammar",
+  "seed",
+  "stop",
+];
+
+/** What may be said about a call whose result is too large, and room for it: nothing may make the frame too large. */
+const TOO_LARGE = entryOf(false, `frame_too_large: The results do not fit into ${MAX_DISPATCH_BYTES} bytes`);
+const RESERVED_BYTES = MAX_DISPATCH_CALLS * (TOO_LARGE.length + 16) + 1024;
+
+const encoder = new TextEncoder();
+
+/**
+ * Read a request.
+ *
+ * @param value What was sent, parsed.
+ * @throws {InvalidRequestError} If it is none.
+ */
+export function readDispatchRequest(value: unknown): DispatchRequest {
+  if (!isRecord(value)) throw new InvalidRequestError(`A request must be a JSON object, got ${shown(value)}`);
+  const { presentation = null, presentation_per_op = null, config_id = "" } = value;
+  return {
+    ops: readString("ops", value.ops),
+    namespace: readString("namespace", value.namespace),
+    presentation: readNullable("presentation", presentation),
+    presentation_per_op: readNullables("presentation_per_op", presentation_per_op),
+    config_id: readString("config_id", config_id),
+  };
+}
+
+function readNullable(field: string, value: unknown): string | null {
+  if (value !== null && typeof value !== "string") refuse(field, "a string or null", value);
+  return value;
+}
+
+function readNullables(field: string, value: unknown): (string | null)[] | null {
+  if (value === null) return null;
+  if (!Array.isArray(value)) refuse(field, "an array or null", value);
+  return value.map((entry: unknown, index) => readNullable(`${field}[${index}]`, entry));
+}
+
+/** Answers dispatch requests. */
+export class Dispatch {
+  readonly #host: DispatchHost;
+
+  constructor(host: DispatchHost) {
+    this.#host = host;
+  }
+
+  /**
+   * Answer one request. The calls run one after the other; whatever is wrong with one is found before any runs.
+   *
+   * @param request What was asked.
+   * @param signal Cancels what runs.
+   * @throws The signal's reason, if nobody is left to answer.
+   */
+  async answer(request: DispatchRequest, signal: AbortSignal): Promise<DispatchResponse> {
+    const configId = this.#host.configId();
+    const response = {
+      ok: false,
+      result: null,
+      error: null,
+      namespace_mismatch: false,
+      config_mismatch: false,
+      served_config_id: configId ?? null,
+    };
+    if (request.namespace !== this.#host.namespace) return { ...response, namespace_mismatch: true };
+    if (configId === undefined || request.config_id !== configId) return { ...response, config_mismatch: true };
+    let jobs: Job[];
+    try {
+      jobs = this.#prepare(request);
+    } catch (error) {
+      if (!(error instanceof OpsError)) throw error;
+      return { ...response, error: error.message };
+    }
+    return { ...response, ok: true, result: await run(jobs, signal) };
+  }
+
+  #prepare(request: DispatchRequest): Job[] {
+    const calls = parseOps(request.ops);
+    const perOp = request.presentation_per_op;
+    if (perOp !== null && perOp.length !== calls.length) {
+      throw new OpsError(
+        `"presentation_per_op" must have one entry for each of the ${calls.length} calls, got ${perOp.length}`,
+      );
+    }
+    const overall = readPresentation("presentation", request.presentation) ?? "json";
+    return calls.map((call, index) => {
+      const own = readPresentation(`presentation_per_op[${index}]`, perOp?.[index] ?? null);
+      return { presentation: own ?? overall, run: this.#resolve(call) };
+    });
+  }
+
+  #resolve(call: Call): Job["run"] {
+    try {
+      return this.#verb(call);
+    } catch (error) {
+      if (!(error instanceof InvalidRequestError)) throw error;
+      throw new OpsError(`Cannot run call ${call.number} (${call.verb}) at character ${call.at}: ${error.message}`);
+    }
+  }
+
+  #verb(call: Call): Job["run"] {
+    switch (call.verb) {
+      case "status":
+        allow(call, []);
+        return () => this.#status();
+      case "capabilities":
+        allow(call, []);
+        return () => this.#capabilities();
+      case "models":
+        allow(call, []);
+        return () => this.#models();
+      case "config_id":
+        allow(call, []);
+        return () => {
+          const id = this.#host.configId() ?? null;
+          return { value: id, text: () => String(id) };
+        };
+      case "generate":
+        return this.#generate(call);
+      case "embed":
+        return this.#embed(call);
+      case "rerank":
+        return this.#rerank(call);
+      default:
+        throw new InvalidRequestError(
+          "there is no such verb; those there are: status, capabilities, models, generate, embed, rerank, config_id",
+        );
+    }
+  }
+
+  #status(): Outcome {
+    const { backends } = this.#host;
+    const queue = this.#host.queue();
+    const value = { state: this.#host.state(), backends: backends.map(({ name, state }) => ({ name, state })), queue };
+    const named = value.backends.map(({ name, state }) => `${name} ${state}`).join(", ");
+    const { active, waiting, depth } = queue;
+    return { value, text: () => `${value.state}; ${named}; ${active} active, ${waiting} of ${depth} waiting` };
+  }
+
+  #capabilities(): Outcome {
+    const value = this.#host.capabilities();
+    return { value, text: () => value.map((entry) => JSON.stringify(entry)).join("\n") };
+  }
+
+  #models(): Outcome {
+    const value = this.#host.backends.flatMap(({ name, capabilities }) => {
+      if (capabilities === undefined) return [];
+      const sha256 = this.#host.modelSha256(name);
+      const model = { name: capabilities.model, backend: name, n_ctx: capabilities.contextTokens };
+      return [sha256 === undefined ? model : { ...model, sha256 }];
+    });
+    return { value, text: () => value.map((model) => toRow(Object.values(model))).join("\n") };
+  }
+
+  #generate(call: Call): Job["run"] {
+    const args = allow(call, [...PROMPT_FIELDS, ...GENERATE_FIELDS]);
+    const { prompt, system, ...fields } = args;
+    if ((prompt === undefined) === (fields.messages === undefined)) {
+      throw new InvalidRequestError('either "prompt" or "messages" must be given');
+    }
+    if (prompt === undefined && system !== undefined) throw new InvalidRequestError('"system" goes with "prompt" only');
+    const messages = prompt === undefined ? fields.messages : [
+      ...(system === undefined ? [] : [{ role: "system", content: readString("system", system) }]),
+      { role: "user", content: readString("prompt", prompt) },
+    ];
+    const resolved = v1Surface.resolve({ ...fields, messages, stream: false });
+    return async (signal) => {
+      const { content, usage, stop_reason, backend } = await this.#ask("v1", resolved, signal);
+      return { value: { content, usage, stop_reason, backend }, text: () => String(content) };
+    };
+  }
+
+  #embed(call: Call): Job["run"] {
+    const resolved = embedSurface.resolve(need(allow(call, ["input", "dimensions", "task"]), ["input"]));
+    return async (signal) => {
+      const { embeddings, dimensions, model, usage, backend } = await this.#ask("embed", resolved, signal);
+      return {
+        value: { embeddings, dimensions, model, usage, backend },
+        text: () => JSON.stringify(embeddings),
+      };
+    };
+  }
+
+  #rerank(call: Call): Job["run"] {
+    const args = need(allow(call, ["query", "documents", "top_n"]), ["query", "documents"]);
+    const resolved = rerankSurface.resolve(args);
+    const documents = args.documents as readonly string[];
+    return async (signal) => {
+      const { results, model, usage, backend } = await this.#ask("rerank", resolved, signal);
+      return {
+        value: { results, model, usage, backend },
+        text: () => (results as RerankResult[]).map(({ index, score }) => toRow([score, documents[index]])).join("\n"),
+      };
+    };
+  }
+
+  /** One request through its pipeline; what comes is its terminal frame. */
+  async #ask(
+    service: DispatchService,
+    request: ResolvedRequest,
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    let last: string | undefined;
+    await this.#host.pipelines[service].handle(request, {
+      signal,
+      send: (frame) => {
+        last = frame;
+        return undefined;
+      },
+    });
+    if (last === undefined) {
+      signal.throwIfAborted();
+      throw new Error(`The pipeline of "${service}" gave no frame`);
+    }
+    const frame: Readonly<Record<string, unknown>> = JSON.parse(last);
+    if (frame.type === "error") throw new CallError(`${frame.code}: ${frame.message}`);
+    return frame;
+  }
+}
+
+/** Run everything, one after the other; the array they make as text, which fits into a response. */
+async function run(jobs: readonly Job[], signal: AbortSignal): Promise<string> {
+  const entries: string[] = [];
+  let leftBytes = MAX_DISPATCH_BYTES - RESERVED_BYTES;
+  for (const job of jobs) {
+    const entry = await runOne(job, signal);
+    // As it will stand in the response: a string within a string.
+    const bytes = encoder.encode(JSON.stringify(entry)).length;
+    const fits = bytes <= leftBytes;
+    if (fits) leftBytes -= bytes;
+    entries.push(fits ? entry : TOO_LARGE);
+  }
+  return `[${entries.join(",")}]`;
+}
+
+async function runOne(job: Job, signal: AbortSignal): Promise<string> {
+  try {
+    const outcome = await job.run(signal);
+    return entryOf(true, job.presentation === "text" ? outcome.text() : outcome.value);
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    return entryOf(false, error.message);
+  }
+}
+
+function entryOf(ok: boolean, content: unknown): string {
+  return JSON.stringify(ok ? { ok, value: content } : { ok, error: content });
+}
+
+/** The arguments of a call, once it is clear that the verb takes each of them. */
+function allow(call: Call, names: readonly string[]): Readonly<Record<string, unknown>> {
+  for (const name of call.args.keys()) {
+    if (names.includes(name)) continue;
+    const taken = names.length === 0 ? "it takes none" : `those it takes: ${names.join(", ")}`;
+    throw new InvalidRequestError(`there is no argument ${shown(name)}; ${taken}`);
+  }
+  return Object.fromEntries(call.args);
+}
+
+function need<T extends Readonly<Record<string, unknown>>>(args: T, names: readonly string[]): T {
+  for (const name of names) {
+    if (!Object.hasOwn(args, name)) throw new InvalidRequestError(`the argument "${name}" is missing`);
+  }
+  return args;
+}
+
+function readPresentation(field: string, value: string | null): Presentation | undefined {
+  if (value === null) return undefined;
+  if (value === "json" || value === "text") return value;
+  throw new OpsError(`"${field}" must be "json" or "text", got ${shown(value)}`);
+}
+
+/** One line with tabs between the cells, whatever is in them. */
+function toRow(cells: readonly unknown[]): string {
+  return cells.map((cell) => String(cell).replace(/\s+/g, " ")).join("\t");
+}

@@ -1,0 +1,33 @@
+/** How deep and how long the parts of a v2 request may be that are handed on as they are: schemas and arguments. */
+import { MAX_DEPTH, MAX_SCHEMA_LENGTH } from "@inferd/client/protocol";
+import { InvalidRequestError, type JsonObject } from "../backend/backend.ts";
+import { readRecord } from "../pipeline/resolve.ts";
+
+/** An object that nothing lies too deep in: whoever walks it later may recurse. */
+export function readJsonObject(field: string, value: unknown): JsonObject {
+  const object = readRecord(field, value);
+  if (isDeeper(object, MAX_DEPTH)) {
+    throw new InvalidRequestError(`"${field}" must be at most ${MAX_DEPTH} levels deep`);
+  }
+  return object;
+}
+
+/** A JSON Schema that is an object and of bearable size. Whether it can be compiled is the backend's to say. */
+export function readSchema(field: string, value: unknown): JsonObject {
+  const schema = readJsonObject(field, value);
+  const { length } = JSON.stringify(schema);
+  if (length > MAX_SCHEMA_LENGTH) {
+    throw new InvalidRequestError(
+      `"${field}" must have at most ${MAX_SCHEMA_LENGTH} characters of JSON, got ${length}`,
+    );
+  }
+  return schema;
+}
+
+/** An object or array in which there is nothing is one level deep. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  const parts: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
+  return parts.some((part) => isDeeper(part, levels - 1));
+}

@@ -1,0 +1,82 @@
+/**
+ * Rerank: which fields a request has, how documents are put in order, and how the frame looks. What a document is
+ * worth is the backend's.
+ */
+import { MAX_RERANK_BYTES, MAX_RERANK_DOCUMENTS, type RerankFrame, type RerankResult } from "@inferd/client/protocol";
+import { type Backend, InvalidRequestError, type RerankRequest, RerankUnsupportedError } from "../backend/backend.ts";
+import {
+  type Range,
+  readInteger,
+  readNonEmptyString,
+  readRequest,
+  readTexts,
+  type ResolvedRequest,
+  type Step,
+} from "../pipeline/resolve.ts";
+import type { Surface } from "./surface.ts";
+
+/** More than there are documents is all of them. */
+const TOP_N: Range = { min: 1, max: Number.MAX_SAFE_INTEGER, text: "an integer of at least 1" };
+
+const encoder = new TextEncoder();
+
+/** The rerank surface. */
+export const rerankSurface: Surface = {
+  name: "rerank",
+  service: "rerank",
+  resolve(value: unknown): ResolvedRequest {
+    const { id, fields } = readRequest(value);
+    const request: RerankRequest = {
+      query: readNonEmptyString("query", fields.query),
+      documents: readTexts("documents", fields.documents, { of: "strings", max: MAX_RERANK_DOCUMENTS }),
+    };
+    checkBytes(request);
+    const topN = fields.top_n === undefined ? Infinity : readInteger("top_n", fields.top_n, TOP_N);
+    return { id, answer: (backend, signal) => answer({ id, request, topN }, backend, signal) };
+  },
+};
+
+function checkBytes({ query, documents }: RerankRequest): void {
+  // A UTF-16 unit takes one to three bytes, so most texts need no encoding to be let through or refused.
+  const units = documents.reduce((sum, { length }) => sum + length, query.length);
+  if (units * 3 <= MAX_RERANK_BYTES) return;
+  const bytes = units > MAX_RERANK_BYTES
+    ? units
+    : documents.reduce((sum, text) => sum + encoder.encode(text).length, encoder.encode(query).length);
+  if (bytes <= MAX_RERANK_BYTES) return;
+  throw new InvalidRequestError(
+    `"query" and "documents" together must have at most ${MAX_RERANK_BYTES} bytes, got ${bytes}`,
+  );
+}
+
+async function* answer(
+  { id, request, topN }: { readonly id: string; readonly request: RerankRequest; readonly topN: number },
+  backend: Backend,
+  signal: AbortSignal,
+): AsyncGenerator<Step> {
+  if (backend.rerank === undefined) throw new RerankUnsupportedError(`Backend "${backend.name}" does not rerank`);
+  const { scores, model, inputTokens } = await backend.rerank(request, signal);
+  if (scores.length !== request.documents.length) {
+    throw new Error(`${request.documents.length} documents got ${scores.length} scores`);
+  }
+  const wrong = scores.find((score) => !Number.isFinite(score));
+  if (wrong !== undefined) throw new Error(`A document got the score ${wrong}`);
+  const frame: RerankFrame = {
+    type: "rerank",
+    id,
+    results: inOrder(scores).slice(0, topN),
+    model,
+    usage: { input_tokens: inputTokens },
+    backend: backend.name,
+  };
+  yield {
+    frame: `${JSON.stringify(frame)}\n`,
+    stopReason: "end",
+    usage: { promptTokens: inputTokens, completionTokens: 0, cachedTokens: 0 },
+  };
+}
+
+/** The best first; sorting keeps equal ones in their order. */
+function inOrder(scores: readonly number[]): RerankResult[] {
+  return scores.map((score, index) => ({ index, score })).sort((a, b) => b.score - a.score);
+}

@@ -1,0 +1,62 @@
+/**
+ * Vectors of unit length as JSON. Written by hand because it takes half the time of `JSON.stringify`, and because the
+ * digits it would write are more than a 32-bit float has: the frame is about half as long.
+ */
+
+/** Digits behind the point: a vector of 4096 numbers is still of unit length to 1e-7. */
+const DIGITS = 9;
+const SCALE = 10 ** DIGITS;
+
+/** `0.123456789,` */
+export const MIN_BYTES_PER_NUMBER = DIGITS + 3;
+/** `-0.123456789,` */
+const MAX_BYTES_PER_NUMBER = MIN_BYTES_PER_NUMBER + 1;
+
+const ZERO = 0x30;
+const MINUS = 0x2d;
+const POINT = 0x2e;
+const COMMA = 0x2c;
+const OPEN = 0x5b;
+const CLOSE = 0x5d;
+
+const decoder = new TextDecoder();
+
+/** Writes vectors of one length, one at a time. */
+export class VectorWriter {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+
+  constructor(dimensions: number) {
+    this.#bytes = new Uint8Array(dimensions * MAX_BYTES_PER_NUMBER + 2);
+  }
+
+  /**
+   * Write one.
+   *
+   * @returns A JSON array, in ASCII.
+   * @throws {Error} If it is not of unit length, or of another length than the others.
+   */
+  write(vector: Float32Array): string {
+    const bytes = this.#bytes;
+    if (vector.length * MAX_BYTES_PER_NUMBER + 2 !== bytes.length) throw new Error("A vector has another length");
+    let at = 0;
+    bytes[at++] = OPEN;
+    for (const value of vector) {
+      let rest = Math.round(Math.abs(value) * SCALE);
+      // Also false for what is not a number.
+      if (!(rest < 2 * SCALE)) throw new Error(`A vector of unit length holds ${value}`);
+      if (value < 0) bytes[at++] = MINUS;
+      bytes[at++] = rest < SCALE ? ZERO : ZERO + 1;
+      bytes[at++] = POINT;
+      for (let digit = at + DIGITS - 1; digit >= at; digit--) {
+        // Below 2^31, so that no floating point is needed.
+        const tenth = (rest / 10) | 0;
+        bytes[digit] = ZERO + rest - tenth * 10;
+        rest = tenth;
+      }
+      at += DIGITS;
+      bytes[at++] = COMMA;
+    }
+    bytes[at - 1] = CLOSE;
+    return decoder.decode(bytes.subarray(0, at));
+  }
+}

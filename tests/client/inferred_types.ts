@@ -1,0 +1,218 @@
+/**
+ * What the compiler makes of requests: type equalities that hold, or this file does not compile. Never run.
+ */
+import {
+  type Client,
+  type FromSchema,
+  type GenerateRequest,
+  type GenerateV2Fields,
+  type GenerateV2Request,
+  type Generation,
+  type GenerationV2,
+  type JsonFields,
+  type JsonSchema,
+  type Message,
+  type Tool,
+  tool,
+  type ToolUse,
+} from "../../client/mod.ts";
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
+
+/** Takes `true` types only. */
+function holds<_Fact extends true>(): void {}
+
+/** The type a literal schema stands for. */
+declare function value<const Schema extends JsonSchema>(schema: Schema): FromSchema<Schema>;
+
+export function schemas(wide: JsonSchema): void {
+  const everything = value({
+    type: "object",
+    properties: {
+      name: { type: "string" },
+      age: { type: "integer", minimum: 0 },
+      weight: { type: "number" },
+      tags: { type: "array", items: { enum: ["a", 3, null, true] } },
+      fixed: { const: { at: [1, "x"] } },
+      maybe: { type: ["string", "null"] },
+      either: {
+        anyOf: [{ type: "boolean" }, { type: "object", properties: { z: { type: "null" } }, required: ["z"] }],
+      },
+      one: { oneOf: [{ type: "string" }, { const: 3 }] },
+      elsewhere: { $ref: "#/$defs/thing", type: "string" },
+      list: { type: "array" },
+      free: { type: "object" },
+      map: { type: "object", additionalProperties: { type: "number" } },
+      all: { allOf: [{ type: "string" }] },
+      anything: {},
+    },
+    required: ["name", "tags", "elsewhere", "unheard of"],
+    additionalProperties: false,
+  });
+  holds<
+    Same<typeof everything, {
+      name: string;
+      tags: ("a" | 3 | null | true)[];
+      elsewhere: unknown;
+      age?: number;
+      weight?: number;
+      fixed?: { at: [1, "x"] };
+      maybe?: string | null;
+      either?: boolean | { z: null };
+      one?: string | 3;
+      list?: unknown[];
+      free?: JsonFields;
+      map?: { [key: string]: number };
+      all?: unknown;
+      anything?: unknown;
+    }>
+  >();
+  const list = value({ type: "array", items: { type: "array", items: { type: "integer" } } });
+  holds<Same<typeof list, number[][]>>();
+  const unknown = value(wide);
+  holds<Same<typeof unknown, unknown>>();
+  const notLiteral = { type: "object", properties: { a: { type: "string" } } };
+  const widened = value(notLiteral);
+  holds<Same<typeof widened, unknown>>();
+  holds<Same<FromSchema<true>, unknown>>();
+  holds<Same<FromSchema<false>, never>>();
+}
+
+const MESSAGES = [{ role: "user", content: "hi" }] as const;
+const PLACE = {
+  type: "object",
+  properties: { place: { type: "string" } },
+  required: ["place"],
+} as const;
+const SUM = {
+  type: "object",
+  properties: { a: { type: "number" }, b: { type: "number" } },
+  required: ["a"],
+} as const;
+
+export function surfaces(client: Client, some: {
+  v1: GenerateRequest;
+  v2: GenerateV2Request;
+  either: GenerateV2Fields;
+  messages: readonly Message[];
+}): void {
+  const plain = [client.generate("hi"), client.generate({ messages: MESSAGES }), client.generate(some.v1)];
+  holds<Same<typeof plain, Generation[]>>();
+  const empty = client.generate({ messages: MESSAGES, tools: undefined, thinking: undefined });
+  holds<Same<typeof empty, Generation>>();
+
+  const v2 = client.generate(some.v2);
+  holds<Same<typeof v2, GenerationV2>>();
+  const thinking = client.generate({ messages: MESSAGES, thinking: false });
+  holds<Same<typeof thinking, GenerationV2>>();
+  const schema = client.generate({ messages: MESSAGES, schema: {} });
+  holds<Same<typeof schema, GenerationV2>>();
+  const blocks = client.generate({ messages: [{ role: "user", content: [{ type: "text", text: "hi" }] }] });
+  holds<Same<typeof blocks, GenerationV2>>();
+  const mixed = client.generate({ messages: some.messages, thinking: true });
+  holds<Same<typeof mixed, GenerationV2>>();
+
+  // Only the values tell.
+  const either = client.generate(some.either);
+  holds<Same<typeof either, Generation | GenerationV2>>();
+  const conversation = client.generate({ messages: some.messages });
+  holds<Same<typeof conversation, Generation | GenerationV2>>();
+
+  // @ts-expect-error A grammar is v1's.
+  client.generate({ messages: MESSAGES, thinking: true, grammar: "root ::= x" });
+  // @ts-expect-error There is no such field.
+  client.generate({ messages: MESSAGES, temprature: 1 });
+  // @ts-expect-error A call belongs to an object schema with these names.
+  client.generate({ messages: MESSAGES, tools: [{ name: "a", description: "" }] });
+}
+
+export async function events(client: Client, tools: readonly Tool[]): Promise<void> {
+  for await (const event of client.generate("hi")) holds<Same<typeof event.type, "token" | "done">>();
+
+  const generation = client.generate({
+    messages: MESSAGES,
+    tools: [
+      { name: "weather", description: "", inputSchema: PLACE },
+      { name: "add", description: "", inputSchema: { ...SUM, required: ["a", "b"] } },
+      { name: "free", description: "", inputSchema: { type: "object" } },
+    ],
+  });
+  for await (const event of generation) {
+    holds<Same<typeof event.type, "text" | "thinking" | "tool_use" | "done">>();
+    if (event.type === "tool_use") {
+      holds<Same<typeof event.name, "weather" | "add" | "free">>();
+      if (event.name === "weather") holds<Same<typeof event.input, { place: string }>>();
+      else if (event.name === "add") holds<Same<typeof event.input, { a: number; b: number }>>();
+      else holds<Same<typeof event.input, JsonFields>>();
+    }
+    if (event.type === "done") holds<Same<typeof event.toolCalls[number]["name"], "weather" | "add" | "free">>();
+  }
+  const { toolCalls } = await generation.result();
+  // A call may stand in the conversation as it is.
+  const messages: Message[] = [{ role: "assistant", content: toolCalls }];
+
+  const loose = await client.generate({ messages, tools }).result();
+  holds<Same<typeof loose.toolCalls, readonly ToolUse[]>>();
+  holds<Same<ToolUse["name"], string>>();
+  holds<Same<ToolUse["input"], JsonFields>>();
+}
+
+export async function values(client: Client, schema: JsonSchema): Promise<void> {
+  const place = await client.generateObject("Where?", { schema: PLACE });
+  holds<Same<typeof place, { place: string }>>();
+  const level = await client.generateObject({ messages: MESSAGES }, { schema: { enum: ["low", "high"] } });
+  holds<Same<typeof level, "low" | "high">>();
+  const anything = await client.generateObject("What?", { schema });
+  holds<Same<typeof anything, unknown>>();
+  // @ts-expect-error Tools answer with calls, not with a value.
+  await client.generateObject({ messages: MESSAGES, tools: [] }, { schema });
+}
+
+export async function runs(client: Client, tools: readonly Tool[]): Promise<void> {
+  const run = client.runTools("hi", {
+    weather: tool({
+      description: "",
+      inputSchema: { type: "object", properties: { place: { type: "string" } }, required: ["place"] },
+      run: ({ place }, { signal, toolCallId }) => {
+        holds<Same<typeof place, string>>();
+        holds<Same<typeof signal, AbortSignal>>();
+        holds<Same<typeof toolCallId, string>>();
+      },
+    }),
+    add: {
+      description: "",
+      inputSchema: SUM,
+      async run({ a, b }): Promise<number> {
+        holds<Same<typeof a, number>>();
+        holds<Same<typeof b, number | undefined>>();
+        return await Promise.resolve(a);
+      },
+    },
+  });
+  for await (const event of run) {
+    holds<Same<typeof event.type, "text" | "thinking" | "tool_use" | "tool_result" | "done">>();
+    if (event.type === "tool_use") {
+      holds<Same<typeof event.name, "weather" | "add">>();
+      if (event.name === "weather") holds<Same<typeof event.input, { place: string }>>();
+    }
+  }
+  const { messages } = await run.result();
+
+  const weather = { name: "weather", description: "", inputSchema: PLACE } as const;
+  const sum = { name: "add", description: "", inputSchema: SUM } as const;
+  client.runTools({ messages, tools: [weather, sum] }, {
+    weather: ({ place }) => {
+      holds<Same<typeof place, string>>();
+    },
+    add: (input) => {
+      holds<Same<typeof input, { a: number; b?: number }>>();
+    },
+  });
+  // @ts-expect-error One function is missing.
+  client.runTools({ messages, tools: [weather, sum] }, { weather: () => "rain" });
+  client.runTools({ messages, tools }, {
+    whatever: (input) => {
+      holds<Same<typeof input, JsonFields>>();
+    },
+  });
+}

@@ -1,0 +1,216 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { parseConfigFile } from "../../../src/config/file.ts";
+import { loadConfig, type LoadedConfig, withKeys } from "../../../src/config/load.ts";
+import { resolveOptions } from "../../../src/config/resolve.ts";
+import { UsageError } from "../../../src/config/settings.ts";
+
+const MACHINE = { env: (name: string) => ({ HOME: "/h" })[name], uid: 1000, platform: "linux" };
+
+function loaded(value: unknown): LoadedConfig {
+  const content = parseConfigFile(JSON.stringify(value), "c.json");
+  return { path: "/etc/inferd/c.json", content, place: (path) => path.startsWith("/") ? path : `/etc/inferd/${path}` };
+}
+
+const llamacpp = (more: Record<string, unknown> = {}): Record<string, unknown> => ({
+  kind: "llamacpp",
+  name: "a",
+  model: { name: "inferd-tiny" },
+  ...more,
+});
+const remote = (more: Record<string, unknown> = {}): Record<string, unknown> => ({
+  kind: "openai-compat",
+  name: "far",
+  base_url: "https://models.example/v1/",
+  model: "big",
+  ...more,
+});
+const HASH = "AB".repeat(32);
+
+const WRONG: readonly (readonly [unknown, string])[] = [
+  [[], "the file: must be an object, got []"],
+  [{ foo: 1 }, "foo: there is no such key"],
+  [{ backends: [] }, "backends: must not be empty"],
+  [{ backends: [llamacpp({ n_ctx: 3 })] }, "backends[0].n_ctx: must be at least 16, got 3"],
+  [{ backends: [llamacpp({ n_ctx: "3" })] }, 'backends[0].n_ctx: must be a number, got "3"'],
+  [{ backends: [llamacpp({ n_ctx: 100.5 })] }, "backends[0].n_ctx: must be a whole number, got 100.5"],
+  [{ backends: [llamacpp({ ctx: 3 })] }, "backends[0].ctx: there is no such key"],
+  [
+    { backends: [llamacpp({ pooling: "max" })] },
+    'backends[0].pooling: must be one of "mean", "cls", "last", "rank", got "max"',
+  ],
+  [{ backends: [{ kind: "lama" }] }, 'backends[0].kind: must be one of "llamacpp", "openai-compat", "mock"'],
+  [{ backends: [{ kind: "llamacpp", name: "a" }] }, "backends[0].model: must be an object, got nothing"],
+  [{ backends: [llamacpp(), remote(), llamacpp()] }, 'backends[2].name: is "a" like another backend\'s'],
+  [
+    { backends: [llamacpp({ model: { name: "x" } })] },
+    'backends[0].model: "x" is not a built-in model, so it needs "sha256" and "source_url"',
+  ],
+  [{ model: {} }, 'model: must have either "path" or "name"'],
+  [{ model: { path: "x", name: "y" } }, 'model: must have either "path" or "name"'],
+  [{ model: { path: "x", license: "y" } }, 'model.license: does not go with "path"'],
+  [
+    { model: { name: "../x", sha256: HASH, source_url: "https://a.example/x" } },
+    "model.name: must be letters, digits, dots, dashes and underscores, without a leading dot",
+  ],
+  [{ model: { path: "x", sha256: "zz" } }, "model.sha256: must be 64 hexadecimal digits"],
+  [{ model: { name: "x", sha256: HASH, source_url: "http://a.example/x" } }, "model.source_url: must be an https URL"],
+  [{ model: { path: "x" }, backends: [llamacpp()] }, 'model: does not go with "backends", give one of them'],
+  [{ backends: [remote({ base_url: "ftp://x" })] }, "backends[0].base_url: must be an http or https URL"],
+  [
+    { backends: [remote({ api_key_env: "A B" })] },
+    "backends[0].api_key_env: must be the name of an environment variable",
+  ],
+  [{ backends: [remote({ timeout_secs: 0 })] }, "backends[0].timeout_secs: must be above 0, got 0"],
+  [{ backends: [remote({ api_key: "secret" })] }, "backends[0].api_key: there is no such key"],
+  [{ api_key: "secret" }, "api_key: there is no such key"],
+  [{ parallel: 0, queue_depth: -1 }, "parallel: must be at least 1, got 0 (and 1 more)"],
+  [
+    { listen: { v2_tcp: "a:b:c" } },
+    "listen.v2_tcp: must be HOST:PORT, for example 127.0.0.1:47322 or [::1]:47322",
+  ],
+  [{ log_level: "loud" }, 'log_level: must be one of "debug", "info", "warn", "error", got "loud"'],
+];
+
+for (const [value, message] of WRONG) {
+  Deno.test(`parseConfigFile says "${message.slice(0, 60)}" when the file says ${JSON.stringify(value).slice(0, 60)}`, () => {
+    const error = assertThrows(() => parseConfigFile(JSON.stringify(value), "c.json"), UsageError);
+    assertEquals(error.message, `Cannot use "c.json": ${message}`);
+  });
+}
+
+Deno.test("parseConfigFile says on one line that a file is not JSON", () => {
+  const error = assertThrows(() => parseConfigFile("{\n oops", "c.json"), UsageError);
+  assertEquals(error.message.startsWith('Cannot use "c.json": it is not JSON ('), true);
+  assertEquals(error.message.includes("\n"), false);
+});
+
+Deno.test("resolveOptions takes several backends from the file, in its order", () => {
+  const config = loaded({
+    n_ctx: 512,
+    threads: 3,
+    backends: [
+      llamacpp({ n_ctx: 256, parallel: 2, warm: ["You are kind."] }),
+      llamacpp({ name: "vectors", model: { path: "m/e.gguf", sha256: HASH }, embed: true, pooling: "cls" }),
+      llamacpp({ name: "stored", model: { name: "big", sha256: HASH, source_url: "https://a.example/big.gguf" } }),
+      remote({ api_key_env: "FAR_KEY" }),
+      { kind: "mock", name: "m", script: { count: 2 } },
+    ],
+  });
+  const sha256 = HASH.toLowerCase();
+  assertEquals(resolveOptions({}, MACHINE, config).backends, [
+    {
+      kind: "llamacpp",
+      name: "a",
+      modelName: "inferd-tiny",
+      contextTokens: 256,
+      threads: 3,
+      parallel: 2,
+      warm: ["You are kind."],
+    },
+    {
+      kind: "llamacpp",
+      name: "vectors",
+      modelName: "e",
+      modelPath: "/etc/inferd/m/e.gguf",
+      modelSha256: sha256,
+      contextTokens: 512,
+      threads: 3,
+      embed: true,
+      pooling: "cls",
+    },
+    {
+      kind: "llamacpp",
+      name: "stored",
+      modelName: "big",
+      modelPath: `/h/.local/share/models/blobs/sha256/ab/${sha256}/data`,
+      modelSha256: sha256,
+      contextTokens: 512,
+      threads: 3,
+    },
+    {
+      kind: "openai-compat",
+      name: "far",
+      baseUrl: "https://models.example/v1",
+      model: "big",
+      apiKeyEnv: "FAR_KEY",
+      timeoutSecs: 300,
+    },
+    { kind: "mock", name: "m", script: { count: 2 } },
+  ]);
+});
+
+Deno.test("resolveOptions takes flag and environment before the file", () => {
+  const config = loaded({
+    listen: { uds: "s/infer.sock", v2_tcp: "localhost", embed_addr: "/e.sock" },
+    namespace: "file",
+    queue_depth: 3,
+    parallel: 2,
+    n_ctx: 64,
+    backends: [llamacpp({ n_ctx: 256 })],
+  });
+  const options = resolveOptions({ namespace: "flag", parallel: 7, contextTokens: 1024 }, MACHINE, config);
+  assertEquals([options.namespace, options.queueDepth, options.parallel], ["flag", 3, 7]);
+  assertEquals(options.listen, {
+    infer: { socket: "/etc/inferd/s/infer.sock" },
+    v2: { socket: "/etc/inferd/s/infer.v2.sock", tcp: { hostname: "localhost", port: 47322 } },
+    embed: { socket: "/e.sock" },
+    rerank: { socket: "/etc/inferd/s/infer.rerank.sock" },
+  });
+  assertEquals(options.backends, [{ kind: "llamacpp", name: "a", modelName: "inferd-tiny", contextTokens: 1024 }]);
+  assertEquals(resolveOptions({ backend: "mock" }, MACHINE, config).backends, [{
+    kind: "mock",
+    name: "mock",
+    script: {},
+  }]);
+});
+
+Deno.test("resolveOptions refuses flags that mean nothing beside the file's backends", () => {
+  const config = loaded({ backends: [llamacpp()] });
+  assertThrows(
+    () => resolveOptions({ modelSha256: HASH }, MACHINE, config),
+    UsageError,
+    "--model-sha256 goes with --model",
+  );
+  assertThrows(() => resolveOptions({ mockScript: {} }, MACHINE, config), UsageError, "--mock-script goes with");
+});
+
+Deno.test("loadConfig finds the file at home, starts relative paths at its folder, and needs one that was named", async () => {
+  const home = await Deno.makeTempDir({ prefix: "inferd-config-" });
+  const env = (name: string): string | undefined => name === "HOME" ? home : undefined;
+  try {
+    assertEquals(await loadConfig({}, env), undefined);
+    const missing = await assertRejects(() => loadConfig({ config: `${home}/x.json` }, env), UsageError);
+    assertEquals(missing.message, `Cannot read "${home}/x.json": there is no such file`);
+    Deno.mkdirSync(`${home}/.inferd`);
+    Deno.writeTextFileSync(`${home}/.inferd/config.json`, '{"namespace":"n"}');
+    const config = await loadConfig({}, env);
+    assertEquals(config?.content.namespace, "n");
+    assertEquals(["a/b", "/c", "~/d"].map((path) => config?.place(path)), [`${home}/.inferd/a/b`, "/c", `${home}/d`]);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});
+
+Deno.test("withKeys reads keys from the file and the variables that were named, and says what is missing", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "inferd-keys-" });
+  try {
+    Deno.writeTextFileSync(`${dir}/key`, " k1\n");
+    Deno.writeTextFileSync(`${dir}/empty`, "\n");
+    const options = (file: string): ReturnType<typeof resolveOptions> =>
+      resolveOptions({}, MACHINE, loaded({ api_key_file: file, backends: [remote({ api_key_env: "FAR_KEY" })] }));
+    const keyed = withKeys(options(`${dir}/key`), (name) => name === "FAR_KEY" ? "k2" : undefined);
+    assertEquals(keyed.apiKey, "k1");
+    assertEquals(keyed.backends.map((backend) => backend.kind === "openai-compat" && backend.apiKey), ["k2"]);
+    const message = (file: string): string =>
+      assertThrows(() => withKeys(options(file), () => "k"), UsageError).message;
+    assertEquals(message(`${dir}/none`), `Cannot read the API key from "${dir}/none": there is no such file`);
+    assertEquals(message(`${dir}/empty`), `Cannot read the API key from "${dir}/empty": it is empty`);
+    assertThrows(
+      () => withKeys(options(`${dir}/key`), () => undefined),
+      UsageError,
+      'Backend "far" takes its key from FAR_KEY, which is not set',
+    );
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

@@ -1,0 +1,392 @@
+import { assertEquals } from "@std/assert";
+import {
+  type ChatWrapper,
+  Gemma4ChatWrapper,
+  HarmonyChatWrapper,
+  Llama3_1ChatWrapper,
+  Llama3_2LightweightChatWrapper,
+  MistralChatWrapper,
+  QwenChatWrapper,
+} from "node-llama-cpp";
+import type { JsonObject } from "../../../src/backend/backend.ts";
+import { type Meaning, Parser, type ParserOptions } from "../../../src/engine/parser.ts";
+import { Characters, controlText } from "../../../src/engine/text.ts";
+import { dialectFor, TAGS } from "../../support/dialects.ts";
+
+const encoder = new TextEncoder();
+
+type Event =
+  | { readonly text: string }
+  | { readonly thinking: string }
+  | { readonly call: string; readonly input: JsonObject }
+  | "malformed"
+  | "stop"
+  | "end";
+
+/** Puts together what belongs together. */
+class Events implements Meaning {
+  readonly all: Event[] = [];
+
+  text(text: string): void {
+    const last = this.all.at(-1);
+    if (typeof last === "object" && "text" in last) this.all[this.all.length - 1] = { text: last.text + text };
+    else this.all.push({ text });
+  }
+
+  thinking(thinking: string): void {
+    const last = this.all.at(-1);
+    if (typeof last !== "object" || !("thinking" in last)) this.all.push({ thinking });
+    else this.all[this.all.length - 1] = { thinking: last.thinking + thinking };
+  }
+
+  call(call: string, input: JsonObject): void {
+    this.all.push({ call, input });
+  }
+
+  malformed(): void {
+    this.all.push("malformed");
+  }
+}
+
+interface Reading extends Partial<Omit<ParserOptions, "dialect">> {
+  readonly wrapper: ChatWrapper;
+  /** Tags are control tokens. */
+  readonly controls?: boolean;
+  readonly cut?: boolean;
+}
+
+const TOOLS: ReadonlySet<string> = new Set(["get_weather", "get_time", "add"]);
+
+function parse(pieces: readonly Uint8Array[], reading: Reading): Event[] {
+  const { wrapper, controls = false, cut = false, ...options } = reading;
+  const dialect = dialectFor(wrapper, controls);
+  const parser = new Parser({ dialect, start: "text", calls: "read", tools: TOOLS, stop: [], ends: [], ...options });
+  const characters = new Characters();
+  const events = new Events();
+  for (const piece of pieces) {
+    if (parser.ended !== undefined || events.all.includes("malformed")) break;
+    parser.push(characters.push(piece), events);
+  }
+  parser.finish(cut, events);
+  if (parser.ended !== undefined) events.all.push(parser.ended);
+  return events.all;
+}
+
+/** Check a recorded text: whole, cut in two at each byte, and byte by byte; with its tags as text and as tokens. */
+function check(recorded: string, reading: Reading, expected: readonly Event[]): void {
+  for (const controls of [false, true]) {
+    // A control token comes in one piece, but the names around it may be cut anywhere all the same.
+    const text = controls ? recorded.replace(TAGS, (tag) => controlText(tag)) : recorded;
+    const bytes = encoder.encode(text);
+    const tagged = { ...reading, controls };
+    assertEquals(parse([bytes], tagged), expected, `${recorded}, whole`);
+    for (let at = 1; at < bytes.length; at++) {
+      assertEquals(parse([bytes.slice(0, at), bytes.slice(at)], tagged), expected, `${recorded}, cut at ${at}`);
+    }
+    assertEquals(parse(Array.from(bytes, (byte) => Uint8Array.of(byte)), tagged), expected, `${recorded}, bytes`);
+  }
+}
+
+const QWEN: Reading = { wrapper: new QwenChatWrapper() };
+const QWEN_35: Reading = { wrapper: new QwenChatWrapper({ variation: "3.5" }) };
+const LLAMA_31: Reading = { wrapper: new Llama3_1ChatWrapper() };
+const LLAMA_32: Reading = { wrapper: new Llama3_2LightweightChatWrapper() };
+const MISTRAL: Reading = { wrapper: new MistralChatWrapper() };
+const GEMMA: Reading = { wrapper: new Gemma4ChatWrapper() };
+const HARMONY: Reading = { wrapper: new HarmonyChatWrapper(), start: "header" };
+
+const ZURICH = { call: "get_weather", input: { city: "Zürich 🌦" } };
+const TIME = { call: "get_time", input: {} };
+
+Deno.test("Parser reads Qwen's and Hermes' thoughts and calls, however the text is cut", () => {
+  check(
+    '<think>\nThey ask about Zürich.\n\nI should look.\n</think>\n\n<tool_call>\n{"name": "get_weather", ' +
+      '"arguments": {"city": "Zürich 🌦"}}\n</tool_call>\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>',
+    QWEN,
+    [{ thinking: "They ask about Zürich.\n\nI should look." }, ZURICH, TIME],
+  );
+  check("<think>\nEasy.\n</think>\n\nIt is 19 °C.\n\nAnything else?", QWEN, [
+    { thinking: "Easy." },
+    { text: "It is 19 °C.\n\nAnything else?" },
+  ]);
+  check("<think>\n\n</think>\n\nIt is so.", QWEN, [{ text: "It is so." }]);
+  check("\n <think>Easy.</think>It is so.", QWEN, [{ thinking: "Easy." }, { text: "It is so." }]);
+  // Without spaces, in another order, after text.
+  check('Let me look.\n\n<tool_call>{"arguments":{"a":"} \\" {"},"name":"add"}</tool_call> ', QWEN, [
+    { text: "Let me look." },
+    { call: "add", input: { a: '} " {' } },
+  ]);
+});
+
+Deno.test("Parser reads Qwen 3.5's calls and a thought that the prompt opened, however the text is cut", () => {
+  check(
+    "They ask.\n</think>\n\n<tool_call>\n<function=get_weather>\n<parameter=params>\n" +
+      '{"city": "Zürich 🌦"}\n</parameter>\n</function>\n</tool_call>',
+    { ...QWEN_35, start: "thought" },
+    [{ thinking: "They ask." }, ZURICH],
+  );
+});
+
+Deno.test("Parser reads Llama 3.1's calls, however the text is cut", () => {
+  check('<function=get_weather>{"city": "Zürich 🌦"}</function><|eom_id|>', LLAMA_31, [ZURICH]);
+  check('I look: <function=get_weather> {"city": "Zürich 🌦"} </function>', LLAMA_31, [{ text: "I look:" }, ZURICH]);
+  check("<function=get_time></function><|eom_id|>", LLAMA_31, [TIME]);
+  check("a < b, <function is nothing>", LLAMA_31, [{ text: "a < b, <function is nothing>" }]);
+});
+
+Deno.test("Parser reads Llama 3.2's calls, which are nothing but JSON, however the text is cut", () => {
+  check('{"name": "get_weather", "parameters": {"city": "Zürich 🌦"}}<|eot_id|>', LLAMA_32, [ZURICH]);
+  check('\n{ "name":"get_time","parameters":{}}', LLAMA_32, [TIME]);
+  for (
+    const text of [
+      '{"name": "Ana", "age": 31}',
+      '{"name": "Ana", "parameters": {}}',
+      '{"age": 31}',
+      '{"name": "An',
+      "{",
+      'So: {"name": "get_time", "parameters": {}}',
+    ]
+  ) check(text, LLAMA_32, [{ text }]);
+});
+
+Deno.test("Parser reads Mistral's calls, which come in a list, however the text is cut", () => {
+  check(
+    '[TOOL_CALLS][{"name": "get_weather", "arguments": {"city": "Zürich 🌦"}}, {"name": "get_time", "arguments": {}}]',
+    MISTRAL,
+    [ZURICH, TIME],
+  );
+  check('[TOOL_CALLS] [{"name":"get_time","arguments":{}}]', MISTRAL, [TIME]);
+  check("An array: [1, 2]", MISTRAL, [{ text: "An array: [1, 2]" }]);
+});
+
+Deno.test("Parser reads Gemma's thoughts and calls, whose arguments are not JSON, however the text is cut", () => {
+  check(
+    "<|channel>thought\nThey ask about Zürich.\n<channel|>" +
+      '<|tool_call>call:get_weather{city:<|"|>Zürich 🌦<|"|>}<tool_call|>',
+    GEMMA,
+    [{ thinking: "They ask about Zürich." }, ZURICH],
+  );
+  check(
+    '<|tool_call>call:add{a:-1.5e1,b:{c:[<|"|>} " ,]<|"|>,true,null,[]],d:{}},e:word}<tool_call|>' +
+      "<|tool_call>call:get_time{}<tool_call|>",
+    GEMMA,
+    [{ call: "add", input: { a: -15, b: { c: ['} " ,]', true, null, []], d: {} }, e: "word" } }, TIME],
+  );
+  check('<|tool_call>call:get_weather{{"city": "Zürich 🌦"}}<tool_call|>', GEMMA, [ZURICH]);
+  check("<|channel>thought\n<channel|>It is so.", GEMMA, [{ text: "It is so." }]);
+});
+
+Deno.test("Parser reads gpt-oss' channels, however the text is cut", () => {
+  check(
+    "<|channel|>analysis<|message|>They ask about Zürich.<|end|><|start|>assistant<|channel|>commentary " +
+      'to=functions.get_weather <|constrain|>json<|message|>{"city":"Zürich 🌦"}<|call|>',
+    HARMONY,
+    [{ thinking: "They ask about Zürich." }, ZURICH],
+  );
+  check(
+    "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>It is 19 °C.",
+    HARMONY,
+    [{ thinking: "Easy." }, { text: "It is 19 °C." }],
+  );
+  check(
+    "<|channel|>commentary<|message|>I look. <|end|><|start|>assistant to=functions.get_time<|channel|>commentary " +
+      "json<|message|>{}<|call|>",
+    HARMONY,
+    [{ text: "I look. " }, TIME],
+  );
+  check("It is so.", HARMONY, [{ text: "It is so." }]);
+  check("to=functions. is a header", { ...HARMONY, start: "text" }, [{ text: "to=functions. is a header" }]);
+});
+
+Deno.test("Parser takes thoughts for text when they do not come first, and calls when none may come", () => {
+  const mention = "It thinks in <think> and </think>.";
+  for (const calls of ["read", "ignore"] as const) {
+    assertEquals(parse([encoder.encode(mention)], { ...QWEN, calls }), [{ text: mention }]);
+    assertEquals(parse(Array.from(mention, (char) => encoder.encode(char)), { ...QWEN, calls }), [{ text: mention }]);
+  }
+  const call = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>';
+  for (const calls of ["ignore", "hold"] as const) {
+    assertEquals(parse([encoder.encode(call)], { ...QWEN, calls }), [{ text: call }]);
+  }
+  assertEquals(parse([encoder.encode(`So: ${call}`)], { ...QWEN, calls: "first" }), [{ text: `So: ${call}` }]);
+  assertEquals(parse([encoder.encode(call)], { ...QWEN, calls: "first" }), [TIME]);
+});
+
+Deno.test("Parser says that a call is malformed when it cannot be read or nobody offered it", () => {
+  for (
+    const [reading, text] of [
+      [QWEN, '<tool_call>\n{"name": "get_time", "arguments": {}\n</tool_call>'],
+      [QWEN, "<tool_call>\nget_time()\n</tool_call>"],
+      [QWEN, '<tool_call>{"name": "get_time", "arguments": []}</tool_call>'],
+      [QWEN, '<tool_call>{"name": "other", "arguments": {}}</tool_call>'],
+      [QWEN, '<tool_call>{"name": "get_time", "argum'],
+      [LLAMA_31, "<function=get_time>now</function>"],
+      [LLAMA_31, "<function=other>{}</function>"],
+      [MISTRAL, "[TOOL_CALLS] get_time"],
+      [GEMMA, "<|tool_call>call:get_weather{city:}<tool_call|>"],
+      [GEMMA, "<|tool_call>get_time{}<tool_call|>"],
+      [HARMONY, "<|channel|>commentary to=functions.get_time<|message|>now<|call|>"],
+    ] as const
+  ) check(text, reading, ["malformed"]);
+});
+
+Deno.test("Parser drops a call when the tokens ran out within it", () => {
+  const cut = 'So.\n<tool_call>\n{"name": "get_time", "argum';
+  assertEquals(parse([encoder.encode(cut)], { ...QWEN, cut: true }), [{ text: "So." }]);
+  assertEquals(parse([encoder.encode("<think>\nWell")], { ...QWEN, cut: true }), [{ thinking: "Well" }]);
+});
+
+Deno.test("Parser keeps what a call was when its end does not come", () => {
+  check('<tool_call>\n{"name": "get_time", "arguments": {}}', QWEN, [TIME]);
+  check('<tool_call>{"name": "get_time", "arguments": {}} Done.', QWEN, [TIME, { text: "Done." }]);
+});
+
+Deno.test("Parser ends at a stop string in text, and nowhere else", () => {
+  const stop = ["oo", "STOP"];
+  check("One, STOP, two", { ...QWEN, stop }, [{ text: "One, " }, "stop"]);
+  check("<think>\nSTOP, oo\n</think>\n\nSo STO or o.", { ...QWEN, stop }, [
+    { thinking: "STOP, oo" },
+    { text: "So STO or o." },
+  ]);
+  check('<tool_call>\n{"name": "get_weather", "arguments": {"city": "STOP"}}\n</tool_call>STOP', { ...QWEN, stop }, [
+    { call: "get_weather", input: { city: "STOP" } },
+    "stop",
+  ]);
+  check("a\n\nb", { ...QWEN, stop: ["\n\n"] }, [{ text: "a" }, "stop"]);
+  check("\n\nb", { ...QWEN, stop: ["\n\n"] }, ["stop"]);
+  check("abcd", { ...QWEN, stop: ["bcx", "bc", "cd"] }, [{ text: "a" }, "stop"]);
+  // Held back as the beginning of a marker, which it was not.
+  check("So <tool", { ...QWEN, stop }, [{ text: "So <t" }, "stop"]);
+});
+
+Deno.test("Parser ends where the template ends an answer, also within a thought", () => {
+  const reading = { ...QWEN, ends: ["<|im_end|>"] };
+  assertEquals(parse([encoder.encode("So.<|im_end|>\nMore")], reading), [{ text: "So." }, "end"]);
+  assertEquals(parse([encoder.encode("<think>\nSo.<|im_end|>\nMore")], reading), [{ thinking: "So." }, "end"]);
+});
+
+Deno.test("Parser sends space as it came when nothing of the template's follows", () => {
+  for (const text of ["  a  \n", "\n", "a\n\n b \n", " "]) {
+    for (const calls of ["read", "ignore"] as const) check(text, { ...QWEN, calls }, [{ text }]);
+  }
+});
+
+Deno.test("Parser drops control tokens that are part of nothing", () => {
+  const text = `${controlText("<|channel>")}It is${controlText("<tool_call|>")} so.`;
+  assertEquals(parse([encoder.encode(text)], { ...GEMMA, controls: true }), [{ text: "It is so." }]);
+});
+
+Deno.test("Parser takes the name of a control token for text when it is spelled", () => {
+  const text = "<|tool_call>call:get_time{}<tool_call|>";
+  assertEquals(parse([encoder.encode(text)], { ...GEMMA, controls: true }), [{ text }]);
+});
+
+Deno.test("Parser tells what would begin a call, and what would go beyond", () => {
+  const at = (reading: Reading, text: string): Parser => {
+    const { wrapper, ...options } = reading;
+    const parser = new Parser({
+      ...{ dialect: dialectFor(wrapper), start: "text", calls: "read", tools: TOOLS, stop: [], ends: [] },
+      ...options,
+    });
+    parser.push(text, new Events());
+    return parser;
+  };
+  for (
+    const [reading, before, next, expected] of [
+      [QWEN, "So ", "<tool_call>", "exactly"],
+      [QWEN, "So <tool", "_call>", "exactly"],
+      [QWEN, "So ", "<tool", "no"],
+      [QWEN, "So ", "<tool_call>\n", "beyond"],
+      [QWEN, "<think>", "<tool_call>", "no"],
+      [{ ...QWEN, calls: "hold" }, "So <tool", "_call>", "exactly"],
+      [LLAMA_31, "<func", "tion=", "exactly"],
+      [LLAMA_31, "<func", "tion=get", "beyond"],
+      [LLAMA_32, ' {"name"', ': "', "exactly"],
+      [LLAMA_32, ' {"name"', ': "get', "beyond"],
+      [LLAMA_32, "So ", '{"name": "', "no"],
+      [HARMONY, "<|channel|>commentary to=", "functions.", "exactly"],
+      [HARMONY, "<|channel|>final<|message|>to=", "functions.", "no"],
+    ] as const
+  ) assertEquals(at(reading, before).beginsCall(next), expected, `${before}|${next}`);
+});
+
+/** Numbers from 0 to 1, always the same. */
+function* numbers(seed: number): Generator<number, never> {
+  for (let state = seed;;) {
+    state = Math.imul(state, 1664525) + 1013904223 | 0;
+    yield (state >>> 0) / 2 ** 32;
+  }
+}
+
+Deno.test("Parser reads the same from any text, however it is cut, and lets no control token out", () => {
+  const FRAGMENTS = [
+    ...[
+      "<think>",
+      "</think>",
+      "<tool_call>",
+      "</tool_call>",
+      "[TOOL_CALLS]",
+      "[",
+      "]",
+      ", ",
+      "<function=",
+      "</function>",
+    ],
+    ...[
+      "<|channel|>",
+      "<|message|>",
+      "<|end|>",
+      "<|start|>",
+      "assistant",
+      "analysis",
+      "final",
+      " to=functions.",
+      "<|call|>",
+    ],
+    ...[
+      "<|channel>thought\n",
+      "<channel|>",
+      "<|tool_call>",
+      "call:",
+      "<tool_call|>",
+      '<|"|>',
+      "get_time",
+      "{",
+      "}",
+      ">",
+    ],
+    ...[
+      '{"name": "',
+      '", "arguments": ',
+      '"parameters": ',
+      '{"a": "}"}',
+      "{}",
+      '{"name": "get_time", "arguments": {}}',
+    ],
+    ...["Hello", "\n\n", " ", '\\"', "<", "STOP", "ST", "<|im_end|>", "<|im"],
+  ];
+  const random = numbers(7);
+  const next = (below: number): number => Math.floor(random.next().value * below);
+  const readings = [QWEN, QWEN_35, LLAMA_31, LLAMA_32, MISTRAL, GEMMA, HARMONY];
+  for (let round = 0; round < 3000; round++) {
+    const controls = next(2) === 1;
+    const recorded = Array.from({ length: 1 + next(12) }, () => FRAGMENTS[next(FRAGMENTS.length)]).join("");
+    const text = controls ? recorded.replace(TAGS, (tag) => controlText(tag)) : recorded;
+    const reading: Reading = {
+      ...readings[next(readings.length)] as Reading,
+      calls: (["read", "first", "hold", "ignore"] as const)[next(4)] ?? "read",
+      stop: next(2) === 1 ? ["STOP", "oo"] : [],
+      ends: ["<|im_end|>"],
+      cut: next(3) === 0,
+      controls,
+    };
+    const bytes = encoder.encode(text);
+    const whole = parse([bytes], reading);
+    const at = next(bytes.length);
+    assertEquals(parse([bytes.slice(0, at), bytes.slice(at)], reading), whole, text);
+    assertEquals(parse(Array.from(bytes, (byte) => Uint8Array.of(byte)), reading), whole, text);
+    for (const event of whole) {
+      if (typeof event === "object" && "text" in event) assertEquals(event.text.match(/[\uFFFE\uFFFF]/), null, text);
+    }
+  }
+});

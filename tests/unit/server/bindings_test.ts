@@ -1,0 +1,88 @@
+import { assertEquals } from "@std/assert";
+import { type Binding, Bindings } from "../../../src/server/bindings.ts";
+
+/** Servers that note what is done to them; binding takes a turn, or fails. */
+class Ground {
+  readonly notes: string[] = [];
+  readonly serving = new Set<string>();
+  readonly failing = new Set<string>();
+  readonly bindings: Bindings;
+
+  constructor(...names: string[]) {
+    this.bindings = new Bindings(names.map((name) => this.#binding(name)), {
+      onComplete: () => this.notes.push("complete"),
+      onFailure: (error) => this.notes.push(String(error)),
+    });
+  }
+
+  /** Let these be served and no others; what is done then. */
+  async become(...names: string[]): Promise<string[]> {
+    this.change(...names);
+    await new Promise((resolve) => setTimeout(resolve));
+    return this.notes.splice(0);
+  }
+
+  change(...names: string[]): void {
+    this.serving.clear();
+    for (const name of names) this.serving.add(name);
+    this.bindings.follow();
+  }
+
+  #binding(name: string): Binding {
+    return {
+      serves: () => this.serving.has(name),
+      server: {
+        bind: async () => {
+          await Promise.resolve();
+          if (this.failing.has(name)) throw new Error(`no ${name}`);
+          this.notes.push(`+${name}`);
+        },
+        unbind: () => {
+          this.notes.push(`-${name}`);
+        },
+      },
+    };
+  }
+}
+
+Deno.test("Bindings binds what is served, and says so when all of it stands", async () => {
+  const ground = new Ground("a", "b", "c");
+  assertEquals(await ground.become("a", "c"), ["+a", "+c", "complete"]);
+  assertEquals(await ground.become("a", "c"), []);
+});
+
+Deno.test("Bindings is not complete while a socket that stood is gone, and says when all are back", async () => {
+  const ground = new Ground("a", "b");
+  await ground.become("a", "b");
+  assertEquals(ground.bindings.complete, true);
+  assertEquals(await ground.become("a"), ["-b"]);
+  assertEquals(ground.bindings.complete, false);
+  assertEquals(await ground.become(), ["-a"]);
+  assertEquals(await ground.become("b"), ["+b"]);
+  assertEquals(await ground.become("a", "b"), ["+a", "complete"]);
+});
+
+Deno.test("Bindings misses no change when changes follow at once, also while a socket is being bound", async () => {
+  const ground = new Ground("a");
+  await ground.become("a");
+  ground.change();
+  assertEquals(await ground.become("a"), ["-a", "+a", "complete"]);
+  ground.change();
+  ground.change("a");
+  assertEquals(await ground.become(), ["-a", "+a", "-a"]);
+});
+
+Deno.test("Bindings tells a socket that cannot stand, and goes on at the next change", async () => {
+  const ground = new Ground("a", "b");
+  ground.failing.add("b");
+  assertEquals(await ground.become("a", "b"), ["+a", "Error: no b"]);
+  ground.failing.clear();
+  assertEquals(await ground.become("a", "b"), ["+b", "complete"]);
+});
+
+Deno.test("Bindings follows no more when it was stopped", async () => {
+  const ground = new Ground("a");
+  ground.change("a");
+  await ground.bindings.stop();
+  assertEquals(await ground.become(), ["+a"]);
+});

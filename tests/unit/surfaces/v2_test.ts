@@ -1,0 +1,236 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  type BackendCapabilities,
+  type BackendEvent,
+  type GenerationRequest,
+  InvalidRequestError,
+} from "../../../src/backend/backend.ts";
+import type { Step } from "../../../src/pipeline/resolve.ts";
+import { v2Surface } from "../../../src/surfaces/v2.ts";
+import { CONTROLLED_CAPABILITIES, ControlledBackend } from "../../support/controlled_backend.ts";
+
+const NEVER = new AbortController().signal;
+const MESSAGES = [{ role: "user", content: [{ type: "text", text: "hi" }] }];
+const TOOL = { name: "t", description: "d", input_schema: { properties: { a: { type: "string" } } } };
+const IMAGE = { id: "a", kind: "image", mime: "image/png", bytes: "AAAA" };
+
+/** Asks for nothing, and yields what the test says. */
+class Scripted extends ControlledBackend {
+  readonly requests: GenerationRequest[] = [];
+  readonly #events: readonly BackendEvent[];
+  override readonly capabilities: BackendCapabilities;
+
+  constructor(events: readonly BackendEvent[], capabilities: Partial<BackendCapabilities> = {}) {
+    super("b");
+    this.#events = events;
+    this.capabilities = {
+      ...CONTROLLED_CAPABILITIES,
+      v2: true,
+      tools: true,
+      vision: true,
+      audio: true,
+      ...capabilities,
+    };
+  }
+
+  override async *generate(request: GenerationRequest): AsyncGenerator<BackendEvent> {
+    this.requests.push(request);
+    await Promise.resolve();
+    yield* this.#events;
+  }
+}
+
+const USAGE = { promptTokens: 3, completionTokens: 2, cachedTokens: 1 };
+const DONE: BackendEvent = { type: "done", reason: "end", usage: USAGE };
+
+async function steps(fields: Record<string, unknown>, backend: ControlledBackend): Promise<Step[]> {
+  return await Array.fromAsync(v2Surface.resolve({ messages: MESSAGES, ...fields }).answer(backend, NEVER));
+}
+
+/** What a backend is asked when a client sends these fields. */
+async function resolved(fields: Record<string, unknown>): Promise<GenerationRequest | undefined> {
+  const backend = new Scripted([DONE]);
+  await steps(fields, backend);
+  return backend.requests[0];
+}
+
+Deno.test("resolve fills in the protocol's defaults on v2", async () => {
+  assertEquals(await resolved({}), {
+    messages: [{ role: "user", content: "hi" }],
+    tools: [],
+    toolChoice: "auto",
+    thinking: false,
+    sampling: { temperature: 1, topP: 0.95, topK: 64 },
+    maxTokens: 1000,
+    stop: [],
+  });
+});
+
+Deno.test("resolve takes every field of v2 as it is given", async () => {
+  const schema = { type: "array" };
+  const request = await resolved({
+    tools: [TOOL],
+    tool_choice: "none",
+    response_format: { type: "json_schema", schema, name: "x" },
+    thinking: true,
+    temperature: 0,
+    top_p: 0.5,
+    top_k: 0,
+    max_tokens: 5,
+    seed: -1,
+    stop: ["END"],
+    grammar: "root ::= v1",
+  });
+  assertEquals<unknown>(request, {
+    messages: [{ role: "user", content: "hi" }],
+    tools: [{ name: "t", description: "d", inputSchema: TOOL.input_schema }],
+    toolChoice: "none",
+    responseSchema: schema,
+    thinking: true,
+    sampling: { temperature: 0, topP: 0.5, topK: 0, seed: -1 },
+    maxTokens: 5,
+    stop: ["END"],
+  });
+});
+
+Deno.test("resolve makes a message of nothing but text a string, and leaves other blocks as they are", async () => {
+  const text = (text: string): unknown => ({ type: "text", text, cache: true });
+  const request = await resolved({
+    messages: [
+      { role: "system", content: [text("a"), text(""), text("b\n")] },
+      { role: "user", content: [text("see"), { type: "image", attachment_id: "a" }], name: "bob" },
+      { role: "assistant", content: [{ type: "tool_use", tool_call_id: "c", name: "t", input: { x: [1] } }] },
+      { role: "user", content: [{ type: "tool_result", tool_call_id: "c", content: [text("r")], is_error: false }] },
+    ],
+    attachments: [IMAGE],
+  });
+  assertEquals(request?.messages, [
+    { role: "system", content: "a\n\nb\n" },
+    {
+      role: "user",
+      content: [
+        { type: "text", text: "see" },
+        { type: "media", attachment: { kind: "image", mime: "image/png", base64: "AAAA" } },
+      ],
+    },
+    { role: "assistant", content: [{ type: "tool_use", toolCallId: "c", name: "t", input: { x: [1] } }] },
+    { role: "user", content: [{ type: "tool_result", toolCallId: "c", content: [{ type: "text", text: "r" }] }] },
+  ]);
+});
+
+Deno.test("resolve reads nothing from a prototype on v2", () => {
+  const text = '{"messages":[{"role":"user","content":[{"__proto__":{"type":"text","text":"x"}}]}]}';
+  assertThrows(() => v2Surface.resolve(JSON.parse(text)), InvalidRequestError, '"messages[0].content[0].type" must be');
+});
+
+Deno.test("attachments are refused when they come to more than 128 MiB", () => {
+  const bytes = "AAAA".repeat(2 ** 24);
+  const ids = ["a", "b", "c"];
+  const messages = [{ role: "user", content: ids.map((id) => ({ type: "image", attachment_id: id })) }];
+  const attachments = ids.map((id) => ({ ...IMAGE, id, bytes }));
+  assertThrows(
+    () => v2Surface.resolve({ messages, attachments }),
+    InvalidRequestError,
+    '"attachments" must have at most 134217728 bytes together, got 150994944',
+  );
+});
+
+Deno.test("an answer renders each event, then one terminal frame", async () => {
+  const events: BackendEvent[] = [
+    { type: "thinking", text: "h\n" },
+    { type: "text", text: 'a"' },
+    { type: "tool_use", toolCallId: "tc-9", name: "t", input: { b: 1, a: null } },
+    { type: "text", text: "b" },
+    DONE,
+  ];
+  const frames = [
+    '{"id":"i\\"","type":"frame","block":{"type":"thinking","delta":"h\\n"}}\n',
+    '{"id":"i\\"","type":"frame","block":{"type":"text","delta":"a\\""}}\n',
+    '{"id":"i\\"","type":"frame","block":{"type":"tool_use","tool_call_id":"tc-9","name":"t","input":{"b":1,"a":null}}}\n',
+    '{"id":"i\\"","type":"frame","block":{"type":"text","delta":"b"}}\n',
+  ];
+  const terminal = {
+    frame:
+      '{"id":"i\\"","type":"done","usage":{"input_tokens":3,"output_tokens":2},"stop_reason":"end_turn","backend":"b"}\n',
+    stopReason: "end_turn",
+    usage: USAGE,
+  };
+  const asked = { id: 'i"', thinking: true };
+  assertEquals(await steps(asked, new Scripted(events)), [...frames, terminal]);
+  assertEquals(await steps({ ...asked, stream: false }, new Scripted(events)), [
+    "",
+    "",
+    "",
+    "",
+    frames[0] ?? "",
+    '{"id":"i\\"","type":"frame","block":{"type":"text","delta":"a\\"b"}}\n',
+    frames[2] ?? "",
+    terminal,
+  ]);
+});
+
+Deno.test("an answer shows no thoughts when none were asked for", async () => {
+  const events: BackendEvent[] = [{ type: "thinking", text: "h" }, { type: "text", text: "a" }, DONE];
+  for (const stream of [true, false]) {
+    const shown = (await steps({ stream }, new Scripted(events))).filter((step) => step !== "");
+    assertEquals(shown.length, 2);
+    assertEquals(shown[0], '{"id":"","type":"frame","block":{"type":"text","delta":"a"}}\n');
+  }
+});
+
+Deno.test("each finish has its stop_reason on v2", async () => {
+  const reasons = [["end", "end_turn"], ["stop", "stop_sequence"], ["length", "max_tokens"], [
+    "tool_use",
+    "tool_use",
+  ]] as const;
+  for (const [reason, stopReason] of reasons) {
+    for (const stream of [true, false]) {
+      const [step] = await steps({ stream }, new Scripted([{ ...DONE, reason }]));
+      assertEquals(typeof step === "object" ? step.stopReason : step, stopReason);
+    }
+  }
+});
+
+Deno.test("a done frame says that a required call did not come only when that is so", async () => {
+  const done: BackendEvent = { type: "done", reason: "length", usage: USAGE, toolChoiceUnsatisfied: true };
+  for (const [event, end] of [[done, ',"tool_choice_unsatisfied":true}\n'], [DONE, '"backend":"b"}\n']] as const) {
+    const [step] = await steps({}, new Scripted([event]));
+    assertEquals(typeof step === "object" && step.frame.endsWith(end), true);
+  }
+});
+
+Deno.test("a backend that cannot do what a request needs is not asked", () => {
+  const refusedBy = (
+    capabilities: Partial<BackendCapabilities>,
+    fields: Record<string, unknown>,
+  ): string | undefined => {
+    const backend = new Scripted([DONE], capabilities);
+    const request = v2Surface.resolve({ messages: MESSAGES, ...fields });
+    try {
+      request.answer(backend, NEVER);
+      return undefined;
+    } catch (error) {
+      assertEquals(backend.requests, []);
+      return String(error);
+    }
+  };
+  const attached = (kind: string): Record<string, unknown> => ({
+    messages: [{ role: "user", content: [{ type: kind, attachment_id: "a" }] }],
+    attachments: [{ ...IMAGE, kind, mime: `${kind}/x` }],
+  });
+  const unsupported = (kind: string): string =>
+    `AttachmentUnsupportedError: Backend "b" takes no attachments of kind "${kind}"`;
+  assertEquals(refusedBy({ vision: false }, attached("image")), unsupported("image"));
+  assertEquals(refusedBy({ audio: false }, attached("audio")), unsupported("audio"));
+  assertEquals(refusedBy({}, attached("video")), unsupported("video"));
+  assertEquals(refusedBy({ audio: false }, attached("image")), undefined);
+  assertEquals(refusedBy({ vision: false }, attached("audio")), undefined);
+  for (const tool_choice of ["auto", "required"]) {
+    assertEquals(
+      refusedBy({ tools: false }, { tools: [TOOL], tool_choice }),
+      `InvalidRequestError: "tool_choice": "${tool_choice}" cannot be enforced by backend "b": its model calls no tools`,
+    );
+  }
+  assertEquals(refusedBy({ tools: false }, { tools: [TOOL], tool_choice: "none" }), undefined);
+  assertEquals(refusedBy({ tools: false }, {}), undefined);
+});

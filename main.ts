@@ -19,7 +19,16 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   chat: async () => (await import("./src/cli/chat.ts")).chat,
   embed: async () => (await import("./src/cli/embed.ts")).embed,
   rerank: async () => (await import("./src/cli/rerank.ts")).rerank,
+  pull: async () => (await import("./src/cli/pull.ts")).pull,
+  import: async () => (await import("./src/cli/import.ts")).importModel,
+  models: async () => (await import("./src/cli/models.ts")).models,
+  rm: async () => (await import("./src/cli/rm.ts")).rm,
+  gc: async () => (await import("./src/cli/gc.ts")).gc,
+  config: async () => (await import("./src/cli/config.ts")).config,
+  doctor: async () => (await import("./src/cli/doctor.ts")).doctor,
   permissions: async () => (await import("./src/cli/permissions.ts")).permissions,
+  service: async () => (await import("./src/cli/service.ts")).service,
+  completions: async () => (await import("./src/cli/completions.ts")).completions,
 };
 
 async function main(args: readonly string[]): Promise<number> {
@@ -46,6 +55,9 @@ async function main(args: readonly string[]): Promise<number> {
     // Asked for only where no variable names the runtime directory: it costs a permission.
     get uid(): number | null {
       return Deno.uid();
+    },
+    get memoryBytes(): number {
+      return Deno.systemMemoryInfo().total;
     },
   };
   return await command.run(rest, { machine, commands });

@@ -13,10 +13,11 @@ import { peerFolder, PeerUnavailableError } from "./peer.ts";
 import { benchPipeline } from "./pipeline.ts";
 import { type Progress, stderrProgress } from "../src/cli/progress.ts";
 import { isStopping, stopAll } from "./processes.ts";
+import { benchStore } from "./store.ts";
 import { benchSurfaces } from "./surfaces.ts";
 import { missedBy, ratio, type Row, table } from "./report.ts";
 
-const SECTIONS = ["random", "built-in", "embed", "rerank", "surfaces", "grammar", "pipeline", "boot"] as const;
+const SECTIONS = ["random", "built-in", "embed", "rerank", "surfaces", "grammar", "pipeline", "boot", "store"] as const;
 const ENDPOINTS = ["chat", "completion"] as const satisfies readonly PeerEndpoint[];
 /** Somebody else is at work on this machine above this load average. */
 const IDLE_LOAD = 0.5;
@@ -29,8 +30,8 @@ The first run builds llama-server (git, cmake and a C++ compiler are needed; som
 writes a model of 218 MB, both into bench/.cache.
 
   --only SECTION    random or built-in (that model's engine; engine means both), embed, rerank,
-                    surfaces (v2 beside v1), grammar, pipeline or boot; may be given several times
-                    (default: all)
+                    surfaces (v2 beside v1), grammar, pipeline, boot or store (the model store); may
+                    be given several times (default: all)
   --rounds N        how often each thing is measured (default: 5)
   --quick           fewer rounds and shorter ones; rough figures
   --no-peer         leave llama-server out
@@ -133,6 +134,7 @@ async function measure(section: Section, { flags, cache, progress, peerFolder }:
   const common = { rounds, quick, load, progress };
   if (section === "pipeline") return await benchPipeline(common);
   if (section === "boot") return await benchBoot(common);
+  if (section === "store") return await benchStore({ ...common, cache });
   if (section === "grammar") return await benchGrammar({ ...common, cache });
   if (section === "surfaces") return await benchSurfaces(common);
   const peer = peerFolder === undefined ? {} : { peerFolder };

@@ -9,6 +9,8 @@ export type Goal =
   | { readonly kind: "ratio-at-least"; readonly value: number }
   /** So many times the peer's figure, at most. */
   | { readonly kind: "ratio-at-most"; readonly value: number }
+  /** This much, at least, whatever the peer does. */
+  | { readonly kind: "at-least"; readonly value: number }
   /** This much, at most, whatever the peer does. */
   | { readonly kind: "at-most"; readonly value: number };
 
@@ -69,9 +71,9 @@ export function ratio(row: Row): number | undefined {
  */
 export function missedBy(row: Row): number | undefined {
   const { goal } = row;
-  const value = goal?.kind === "at-most" ? row.ours : ratio(row);
+  const value = goal?.kind === "at-most" || goal?.kind === "at-least" ? row.ours : ratio(row);
   if (goal === undefined || value === undefined) return undefined;
-  return goal.kind === "ratio-at-least" ? 1 - value / goal.value : value / goal.value - 1;
+  return goal.kind === "ratio-at-least" || goal.kind === "at-least" ? 1 - value / goal.value : value / goal.value - 1;
 }
 
 /**
@@ -122,6 +124,7 @@ function number(value: number | undefined, digits?: number): string {
 function goalText(goal: Goal | undefined): string {
   if (goal === undefined) return "";
   const { kind, value } = goal;
+  if (kind === "at-least") return `>= ${value}`;
   return kind === "at-most" ? `<= ${value}` : `${kind === "ratio-at-least" ? ">=" : "<="} ${value.toFixed(2)} x`;
 }
 

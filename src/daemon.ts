@@ -12,6 +12,7 @@ import { MockBackend } from "./backend/mock.ts";
 import type { BackendConfig, DaemonOptions, Listen, SurfaceName } from "./config/options.ts";
 import { acquireLock } from "./lock.ts";
 import { type ActivityLog, openActivityLog } from "./log.ts";
+import type { FileIdentity } from "./models/model_file.ts";
 import { builtInModelPath, isBuiltIn } from "./models/built_in.ts";
 import { dropBootPermissions, type PermissionContext } from "./permissions.ts";
 import { Admission } from "./pipeline/admission.ts";
@@ -106,6 +107,7 @@ function openLog(options: DaemonOptions, board: StatusBoard, built: Disposers): 
     level: options.logLevel,
     stderr: true,
     onStopped: (reason) => board.logStopped(reason),
+    onResumed: () => board.logResumed(),
   });
   built.add(() => log[Symbol.asyncDispose]());
   return log;
@@ -130,6 +132,8 @@ class RunningDaemon implements Daemon {
   readonly #booting = new AbortController();
   readonly #firstBound = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
+  /** By backend: model files that were hashed on their way here, so that they are not read again. */
+  readonly #verified = new Map<string, FileIdentity>();
   #backends: readonly Backend[] = [];
   #router: Router | undefined;
   #servers: readonly InferenceServer[] = [];
@@ -199,10 +203,21 @@ class RunningDaemon implements Daemon {
     }
   }
 
+  /** Where a backend's model is; fetched first where it may be, and then nobody removes it while it is served. */
   async #locate(config: BackendConfig, signal: AbortSignal): Promise<BackendConfig> {
-    if (config.kind !== "llamacpp" || config.modelPath !== undefined || this.#parts.backends !== undefined) {
-      return config;
+    if (config.kind !== "llamacpp" || this.#parts.backends !== undefined) return config;
+    if (config.source !== undefined) {
+      // Loaded where it is needed, as the backends are.
+      const { holdModel } = await import("./models/at_boot.ts");
+      const held = await holdModel(config, this.options, {
+        onPhase: (phase) => this.#foundation.board.loading(phase),
+        log: this.#log,
+        signal,
+      });
+      this.#foundation.built.add(() => held[Symbol.dispose]());
+      if (held.verified !== undefined) this.#verified.set(config.name, held.verified);
     }
+    if (config.modelPath !== undefined) return config;
     const { modelName: name } = config;
     if (!isBuiltIn(name)) throw new Error(`Backend "${config.name}" has no model`);
     const modelPath = await builtInModelPath({
@@ -223,8 +238,10 @@ class RunningDaemon implements Daemon {
     }
     const { modelPath } = config;
     if (modelPath === undefined) throw new Error(`Backend "${config.name}" has no model`);
+    const verified = this.#verified.get(config.name);
     return new LlamaBackend({ parallel: this.options.parallel, ...config, modelPath }, {
       loadTimeoutMs: this.options.readyTimeoutSecs * 1000,
+      ...(verified === undefined ? {} : { verified }),
     });
   }
 

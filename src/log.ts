@@ -5,11 +5,13 @@
 import { bold, dim, red, yellow } from "@std/fmt/colors";
 import { BaseHandler, type LevelName, Logger, type LogRecord } from "@std/log";
 import type { LogLevel } from "./config/options.ts";
-import { redactedJson, redactText } from "./redact.ts";
+import { redactedJson } from "./redact.ts";
 import { RotatingFile } from "./rotating_file.ts";
 
 const LOG_FILE = "inferd.ndjson";
 const MOST_LOG_BYTES = 16 * 1024 * 1024;
+/** A record that would be longer, in UTF-16 units, loses its fields. */
+const MOST_LINE_LENGTH = 256 * 1024;
 /** Who speaks of the daemon's own life: the operator sees these from `info`, all others from `error`. */
 const LIFECYCLE_COMPONENTS: ReadonlySet<string> = new Set(["daemon", "engine"]);
 
@@ -36,10 +38,14 @@ export interface ActivityLogOptions {
   readonly level: LogLevel;
   /** Also tell the operator on stderr. */
   readonly stderr?: boolean;
-  /** Called once, if the file cannot be written any more; stderr has been told by then. */
+  /** Called when the file cannot be written any more; stderr has been told by then. */
   readonly onStopped?: (reason: string) => void;
+  /** Called when it can be written again; stderr has been told by then. */
+  readonly onResumed?: () => void;
   /** Rotate before the file has so many bytes. */
   readonly mostBytes?: number;
+  /** How long nothing is tried after the file could not be written, in milliseconds. */
+  readonly retryMs?: number;
 }
 
 /**
@@ -53,21 +59,26 @@ export function openActivityLog(options: ActivityLogOptions): ActivityLog & Asyn
     dir: options.dir,
     name: LOG_FILE,
     mostBytes: options.mostBytes ?? MOST_LOG_BYTES,
+    ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
     onStopped: (reason) => {
-      print(`inferd: the activity log has stopped: ${reason}\n`);
+      print(`inferd: the activity log has stopped: ${toLine(reason)}\n`);
       options.onStopped?.(reason);
     },
+    onResumed: (lost) => {
+      print(`inferd: the activity log goes on; ${lost} records were lost\n`);
+      options.onResumed?.();
+    },
+    gapLine: ({ lost, stopped }) =>
+      toJson({ time: new Date(), level: "WARN", component: "log" }, {
+        msg: stopped ? "log_resumed" : "log_records_lost",
+        fields: { lost },
+      }),
   });
   const level = options.level.toUpperCase() as LevelName;
   const handlers: BaseHandler[] = [new FileHandler(level, file)];
   if (options.stderr) handlers.push(new OperatorHandler(level));
   const log = new ComponentLog("daemon", level, handlers);
-  return Object.assign(log, {
-    [Symbol.asyncDispose]: () => {
-      file[Symbol.dispose]();
-      return Promise.resolve();
-    },
-  });
+  return Object.assign(log, { [Symbol.asyncDispose]: () => file[Symbol.asyncDispose]() });
 }
 
 class ComponentLog implements ActivityLog {
@@ -107,14 +118,20 @@ class FileHandler extends BaseHandler {
   readonly #file: RotatingFile;
 
   constructor(level: LevelName, file: RotatingFile) {
-    super(level, { formatter: toJson });
+    super(level, {
+      formatter: (record) =>
+        toJson({ time: record.datetime, level: record.levelName, component: record.loggerName }, {
+          msg: record.msg,
+          fields: fieldsOf(record),
+        }),
+    });
     this.#file = file;
   }
 
   override handle(record: LogRecord): void {
     super.handle(record);
     // What went wrong is wanted most when the process does not live on.
-    if (record.levelName === "ERROR") this.#file.flush();
+    if (record.levelName === "ERROR") void this.#file.flush();
   }
 
   override log(line: string): void {
@@ -138,24 +155,34 @@ class OperatorHandler extends BaseHandler {
   }
 }
 
-function toJson(record: LogRecord): string {
-  const head = {
-    t: record.datetime.toISOString(),
-    level: record.levelName.toLowerCase(),
-    component: record.loggerName,
-    msg: record.msg,
-  };
+/** Who says it, and when. */
+interface Head {
+  readonly time: Date;
+  readonly level: string;
+  readonly component: string;
+}
+
+function toJson(
+  { time, level, component }: Head,
+  { msg, fields }: { readonly msg: string; readonly fields: LogFields },
+): string {
+  const head = { t: time.toISOString(), level: level.toLowerCase(), component, msg };
+  let unloggable: string;
   try {
-    return redactedJson({ ...head, ...fieldsOf(record) });
+    // What a record is stays, whatever its fields are called.
+    const line = redactedJson({ ...head, ...fields, ...head });
+    if (line.length <= MOST_LINE_LENGTH) return line;
+    unloggable = `${line.length} characters`;
   } catch (error) {
-    // A cycle or a bigint: a bug of the caller's that must not cost more than the fields.
-    return redactedJson({ ...head, unloggable: String(error) });
+    // A cycle, say: a bug of the caller's that must not cost more than the fields.
+    unloggable = error instanceof Error ? error.message : "";
   }
+  return redactedJson({ ...head, unloggable });
 }
 
 function toText(record: LogRecord): string {
-  const fields = Object.entries(fieldsOf(record))
-    .filter(([, value]) => value !== undefined && value !== null)
+  const fields = Object.entries(redactedFields(record))
+    .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join(" ");
   const colours = !Deno.noColor && Deno.stderr.isTerminal();
@@ -163,8 +190,24 @@ function toText(record: LogRecord): string {
   const level = record.levelName.toLowerCase().padEnd(5);
   const time = record.datetime.toISOString().slice(11, 19);
   const levelStyle = record.levelName === "ERROR" ? red : record.levelName === "WARN" ? yellow : dim;
-  const parts = [paint(dim, time), paint(levelStyle, level), paint(bold, record.msg), redactText(fields)];
-  return parts.join(" ").replaceAll("\n", "\\n").trimEnd();
+  return [paint(dim, time), paint(levelStyle, level), paint(bold, toLine(record.msg)), toLine(fields)].join(" ")
+    .trimEnd();
+}
+
+function redactedFields(record: LogRecord): LogFields {
+  try {
+    return JSON.parse(redactedJson(fieldsOf(record)));
+  } catch (error) {
+    return { unloggable: error instanceof Error ? error.message : "" };
+  }
+}
+
+/** One line in which nothing moves a terminal's cursor, changes its colours or turns its writing round. */
+function toLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (character) => {
+    if (character === "\n") return "\\n";
+    return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
+  });
 }
 
 function fieldsOf(record: LogRecord): LogFields {

@@ -160,6 +160,11 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
     }
     if (backend.kind !== "llamacpp") continue;
     keep("run", context.execPath);
+    if (backend.source !== undefined && options.autoPull) {
+      boot("read", options.modelsHome);
+      boot("write", options.modelsHome);
+      boot("net", ...pullHosts(backend.source.url));
+    }
     if (backend.modelPath !== undefined) {
       keep("read", backend.modelPath);
       continue;
@@ -178,7 +183,7 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
   // Peer credentials.
   if (Deno.build.os === "linux") boot("ffi", ...LIBC_PATHS);
   // Whether the runtime directory is ours.
-  boot("sys", "uid");
+  boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
   boot("env", ...context.env);
   for (const path of [context.workingDirectory, context.configPath, options.apiKeyFile]) {
     if (path !== undefined) boot("read", path);
@@ -193,6 +198,15 @@ function inferenceSockets({ listen }: DaemonOptions): string[] {
 function tcpHosts({ listen }: DaemonOptions): string[] {
   return Object.values(listen).flatMap(({ tcp }) => tcp === undefined ? [] : [hostOf(tcp.hostname, tcp.port)]);
 }
+
+/** Where a download may lead: the source, and where a known one sends its clients. */
+function pullHosts(url: string): string[] {
+  const host = remoteHost(url);
+  return host === "huggingface.co:443" ? [host, ...HUGGING_FACE_HOSTS] : [host];
+}
+
+const HUGGING_FACE_HOSTS = ["cas-bridge.xethub.hf.co", "cdn-lfs.hf.co", "cdn-lfs-us-1.hf.co", "cdn-lfs-eu-1.hf.co"]
+  .map((host) => `${host}:443`);
 
 function remoteHost(baseUrl: string): string {
   const { hostname, port, protocol } = new URL(baseUrl);
@@ -222,7 +236,7 @@ function descriptor({ name, value }: Need): Deno.PermissionDescriptor {
     case "run":
       return { name, command: value };
     case "sys":
-      return { name, kind: value as "uid" };
+      return { name, kind: value as "uid" | "systemMemoryInfo" };
     case "env":
       return { name, variable: value };
   }

@@ -1,16 +1,26 @@
 /**
- * A file of lines that is kept small: written in batches, rotated before it is full. What the lines say is `log.ts`'s.
+ * A file of lines that is kept small: written in batches, beside whatever else goes on, and rotated before it is full.
+ * Owns what happens when it cannot be written: lines are dropped and counted, and it is tried again. What the lines say
+ * is `log.ts`'s.
  */
+import { delay } from "@std/async";
 import { join } from "@std/path";
 
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 /** Files beside the current one: `.1` is the youngest. */
 const KEPT = 3;
-/** A line is on disk at most so much later. */
+/** A line is on its way to the disk at most so much later. */
 const FLUSH_MS = 200;
 /** So many characters are not kept waiting. */
 const FLUSH_CHARS = 64 * 1024;
+/** Lines beyond so many characters are dropped while the disk is slow. */
+const MOST_WAITING_CHARS = 1024 * 1024;
+/** How long nothing is tried after a failure. */
+const RETRY_MS = 5_000;
+/** How long the end waits for a disk that is slow. */
+const LAST_WRITE_MS = 2_000;
+const NEWLINE = 0x0a;
 
 /** Where the lines go and what happens when they cannot. */
 export interface RotatingFileOptions {
@@ -18,55 +28,125 @@ export interface RotatingFileOptions {
   readonly name: string;
   /** The file never gets larger, in bytes. */
   readonly mostBytes: number;
-  /** Called once, when writing failed; every line from then on is dropped. */
+  /** Called when writing fails; lines are dropped until it works again. */
   readonly onStopped: (reason: string) => void;
+  /** Called when it works again, with how many lines were dropped. */
+  readonly onResumed?: (lost: number) => void;
+  /** The line that stands where lines were dropped. `stopped`: because writing failed, not because it was slow. */
+  readonly gapLine?: (gap: { readonly lost: number; readonly stopped: boolean }) => string;
+  /** How long nothing is tried after a failure, in milliseconds. */
+  readonly retryMs?: number;
 }
 
-/** Lines on disk. Never throws: a log that cannot be written must not stop who writes it. */
-export class RotatingFile implements Disposable {
+interface Entry {
+  readonly line: string;
+  /** How many lines are missing where this one is. */
+  readonly count: number;
+}
+
+/** Lines on disk. Never throws, never waits: a log that cannot be written must not stop who writes it. */
+export class RotatingFile implements AsyncDisposable {
   readonly #options: RotatingFileOptions;
   readonly #path: string;
   readonly #encoder = new TextEncoder();
   #file: Deno.FsFile | undefined;
-  #ino: number | null = null;
+  #identity: Pick<Deno.FileInfo, "dev" | "ino"> | undefined;
   #size = 0;
-  #lines: string[] = [];
+  #entries: Entry[] = [];
+  /** Of all lines that are not on the disk. */
   #chars = 0;
+  #lost = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #stopped = false;
+  #writing: Promise<void> | undefined;
+  /** Set while writing fails: not to be tried before this time. */
+  #retryAt: number | undefined;
+  #closed = false;
 
   constructor(options: RotatingFileOptions) {
     this.#options = options;
     this.#path = join(options.dir, options.name);
-    this.#attempt(() => {
-      Deno.mkdirSync(options.dir, { recursive: true, mode: DIRECTORY_MODE });
-      this.#open();
-    });
   }
 
   /** Queue a line, given without its newline. */
   write(line: string): void {
-    if (this.#stopped) return;
-    this.#lines.push(line);
-    this.#chars += line.length;
-    if (this.#chars >= FLUSH_CHARS) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS);
+    if (this.#closed) return;
+    const waits = this.#retryAt !== undefined && (this.#writing !== undefined || performance.now() < this.#retryAt);
+    if (waits || this.#chars + line.length > MOST_WAITING_CHARS) {
+      this.#lost++;
+      return;
+    }
+    this.#noteGap();
+    this.#add({ line, count: 1 });
+    if (this.#chars >= FLUSH_CHARS) void this.flush();
+    else this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS);
   }
 
-  /** Write what is queued. */
-  flush(): void {
+  /** Write what is queued. Never rejects. */
+  flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const lines = this.#lines;
-    this.#lines = [];
-    this.#chars = 0;
-    if (lines.length > 0) this.#attempt(() => this.#write(lines));
+    if (this.#writing === undefined && this.#entries.length === 0) return Promise.resolve();
+    return this.#writing ??= this.#drain();
   }
 
-  [Symbol.dispose](): void {
-    this.flush();
-    this.#stopped = true;
+  /** Write what is queued, unless the disk takes too long. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    if (this.#retryAt === undefined) this.#noteGap();
+    this.#closed = true;
+    const end = new AbortController();
+    const written = this.flush().then(() => this.#close());
+    await Promise.race([written, delay(LAST_WRITE_MS, { signal: end.signal }).catch(() => {})]);
+    end.abort();
+  }
+
+  #add(entry: Entry): void {
+    this.#entries.push(entry);
+    this.#chars += entry.line.length;
+  }
+
+  #noteGap(): void {
+    if (this.#lost === 0) return;
+    const { gapLine } = this.#options;
+    if (gapLine === undefined) return;
+    this.#add({ line: gapLine({ lost: this.#lost, stopped: this.#retryAt !== undefined }), count: this.#lost });
+    this.#lost = 0;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#entries.length > 0) {
+      const entries = this.#entries;
+      this.#entries = [];
+      let written = 0;
+      try {
+        await this.#write(entries, (count) => written += count);
+        this.#chars -= entries.reduce((sum, { line }) => sum + line.length, 0);
+        this.#resumed(entries);
+      } catch (error) {
+        const left = [...entries.slice(written), ...this.#entries];
+        this.#entries = [];
+        this.#lost += left.reduce((sum, { count }) => sum + count, 0);
+        this.#chars = 0;
+        this.#stopped(error);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  #stopped(error: unknown): void {
+    const first = this.#retryAt === undefined;
+    this.#retryAt = performance.now() + (this.#options.retryMs ?? RETRY_MS);
     this.#close();
+    if (!first) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#options.onStopped(`Cannot write "${this.#path}": ${reason}`);
+  }
+
+  #resumed([first]: readonly Entry[]): void {
+    if (this.#retryAt === undefined) return;
+    this.#retryAt = undefined;
+    // The first line after a failure says how many there are not.
+    this.#options.onResumed?.(first?.count ?? 0);
   }
 
   #close(): void {
@@ -74,74 +154,126 @@ export class RotatingFile implements Disposable {
     this.#file = undefined;
   }
 
-  #attempt(work: () => void): void {
-    if (this.#stopped) return;
-    try {
-      work();
-    } catch (error) {
-      this.#stopped = true;
-      this.#close();
-      this.#options.onStopped(
-        `Cannot write "${this.#path}": ${error instanceof Error ? error.message : String(error)}`,
-      );
-    }
-  }
-
-  #open(): void {
-    const before = look(this.#path);
-    if (before !== undefined && !before.isFile) throw new Error("it is not a regular file");
-    this.#close();
-    this.#file = Deno.openSync(this.#path, { append: true, create: true, mode: FILE_MODE });
-    Deno.chmodSync(this.#path, FILE_MODE);
-    const { ino, size } = this.#file.statSync();
-    this.#ino = ino;
-    this.#size = size;
-  }
-
-  #write(lines: readonly string[]): void {
-    // Removed or moved away by somebody: what is written to the old file would be seen by nobody.
-    if (look(this.#path)?.ino !== this.#ino) this.#open();
+  /** @param onWritten Told how many more of the lines are on the disk. */
+  async #write(entries: readonly Entry[], onWritten: (count: number) => void): Promise<void> {
+    let file = await this.#current();
     let batch: Uint8Array[] = [];
     let bytes = 0;
-    for (const line of lines) {
+    for (const { line } of entries) {
       const encoded = this.#encoder.encode(line + "\n");
-      if (this.#size + bytes + encoded.length >= this.#options.mostBytes) {
-        this.#put(batch);
+      if (this.#size + bytes > 0 && this.#size + bytes + encoded.length >= this.#options.mostBytes) {
+        await this.#put(file, batch, onWritten);
         batch = [];
         bytes = 0;
-        this.#rotate();
+        file = await this.#rotate();
       }
       batch.push(encoded);
       bytes += encoded.length;
     }
-    this.#put(batch);
+    await this.#put(file, batch, onWritten);
   }
 
-  #put(batch: readonly Uint8Array[]): void {
+  async #put(file: Deno.FsFile, batch: readonly Uint8Array[], onWritten: (count: number) => void): Promise<void> {
     const whole = new Uint8Array(batch.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
     for (const encoded of batch) {
       whole.set(encoded, at);
       at += encoded.length;
     }
-    for (let written = 0; written < whole.length;) {
-      written += this.#file?.writeSync(whole.subarray(written)) ?? Infinity;
+    let written = 0;
+    try {
+      while (written < whole.length) written += await file.write(whole.subarray(written));
+    } catch (error) {
+      // A full disk takes a part: what is left of the last line must not be the beginning of the next.
+      const kept = whole.subarray(0, written).lastIndexOf(NEWLINE) + 1;
+      if (kept < written) await file.truncate(this.#size + kept).catch(() => {});
+      onWritten(whole.subarray(0, kept).reduce((sum, byte) => byte === NEWLINE ? sum + 1 : sum, 0));
+      throw error;
     }
     this.#size += whole.length;
+    onWritten(batch.length);
   }
 
-  #rotate(): void {
+  /** The file that stands at the path: what is written to one that was removed or moved would be seen by nobody. */
+  async #current(): Promise<Deno.FsFile> {
+    const there = await look(this.#path);
+    if (this.#file === undefined || there === undefined || !isSame(there, this.#identity)) return await this.#open();
+    // Somebody may have cut it.
+    this.#size = there.size;
+    return this.#file;
+  }
+
+  async #open(): Promise<Deno.FsFile> {
+    this.#close();
+    const before = await look(this.#path);
+    if (before !== undefined && !before.isFile) throw new Error("it is not a regular file");
+    const file = await this.#openWritable();
+    try {
+      const opened = await file.stat();
+      const after = await look(this.#path);
+      if (after !== undefined && !after.isFile) throw new Error("it is not a regular file");
+      if (opened.mode !== null && (opened.mode & 0o777) !== FILE_MODE) await Deno.chmod(this.#path, FILE_MODE);
+      this.#identity = opened;
+      this.#size = opened.size;
+      await this.#endLine(file);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+    return this.#file = file;
+  }
+
+  async #openWritable(): Promise<Deno.FsFile> {
+    const open = (): Promise<Deno.FsFile> =>
+      Deno.open(this.#path, { read: true, append: true, create: true, mode: FILE_MODE });
+    try {
+      return await open();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) {
+        await Deno.mkdir(this.#options.dir, { recursive: true, mode: DIRECTORY_MODE });
+      } else if (error instanceof Deno.errors.PermissionDenied) {
+        // Ours, perhaps, and only made unwritable.
+        await Deno.chmod(this.#path, FILE_MODE).catch(() => {
+          throw error;
+        });
+      } else {
+        throw error;
+      }
+      return await open();
+    }
+  }
+
+  /** A crash leaves a part of a line, which must not be the beginning of the next. */
+  async #endLine(file: Deno.FsFile): Promise<void> {
+    if (this.#size === 0) return;
+    const last = new Uint8Array(1);
+    await file.seek(-1, Deno.SeekMode.End);
+    await file.read(last);
+    if (last[0] === NEWLINE) return;
+    await file.write(Uint8Array.of(NEWLINE));
+    this.#size++;
+  }
+
+  async #rotate(): Promise<Deno.FsFile> {
+    this.#close();
     for (let index = KEPT; index > 0; index--) {
       const from = index === 1 ? this.#path : `${this.#path}.${index - 1}`;
-      if (look(from) !== undefined) Deno.renameSync(from, `${this.#path}.${index}`);
+      if (await look(from) !== undefined) await Deno.rename(from, `${this.#path}.${index}`);
     }
-    this.#open();
+    return await this.#open();
   }
 }
 
-function look(path: string): Deno.FileInfo | undefined {
+function isSame(
+  one: Pick<Deno.FileInfo, "dev" | "ino">,
+  other: Pick<Deno.FileInfo, "dev" | "ino"> | undefined,
+): boolean {
+  return one.ino === other?.ino && one.dev === other.dev;
+}
+
+async function look(path: string): Promise<Deno.FileInfo | undefined> {
   try {
-    return Deno.lstatSync(path);
+    return await Deno.lstat(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

@@ -61,6 +61,8 @@ export interface LlamaOptions {
   readonly hangTimeoutMs?: number;
   /** How long a restarted engine may load; absent: without limit. */
   readonly loadTimeoutMs?: number;
+  /** What the model file was when somebody else had compared its hash: as long as it is that, it is not read again. */
+  readonly verified?: FileIdentity;
   /** Milliseconds, monotonic. */
   readonly now?: () => number;
 }
@@ -97,6 +99,7 @@ export class LlamaBackend implements Backend {
     this.name = config.name;
     this.#config = config;
     this.#options = options;
+    this.#verified = options.verified;
     this.#now = options.now ?? (() => performance.now());
     let lastId = 0;
     const common = {
@@ -308,6 +311,9 @@ export class LlamaBackend implements Backend {
         this.#notify({ type: "phase", phase });
         break;
       }
+      case "warning":
+        this.#log("warn", message.msg, message.fields);
+        break;
       case "ready":
         engine.ready.resolve(message);
         break;

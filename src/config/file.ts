@@ -186,6 +186,13 @@ export const CONFIG_FILE = z.strictObject({
   auto_pull: z.boolean().meta({ description: "Download missing models at boot", default: true }).optional(),
   models_home: path("Where models are kept; without it the folder of the user's data"),
   model: model.optional(),
+  model_autoselect: z.array(z.strictObject({
+    model,
+    min_memory_bytes: whole(0, Number.MAX_SAFE_INTEGER).meta({
+      description: "Memory the machine must have; without it any",
+    })
+      .optional(),
+  })).min(1).meta({ description: "Models of which the first that the machine has the memory for is taken" }).optional(),
   backends: backends.meta({ description: "What answers; their order is their priority" }).optional(),
   listen: listen.optional(),
   admin_addr: path("Admin socket; without it admin.sock in the runtime directory"),
@@ -213,10 +220,17 @@ export const CONFIG_FILE = z.strictObject({
 }).meta({
   title: "Configuration of inferd",
   description: "The file of --config and INFERD_CONFIG, by default ~/.inferd/config.json",
-  not: { required: ["model", "backends"] },
+  not: {
+    anyOf: [
+      { required: ["model", "backends"] },
+      { required: ["model", "model_autoselect"] },
+      { required: ["backends", "model_autoselect"] },
+    ],
+  },
 }).superRefine((value, context) => {
-  if (value.model !== undefined && value.backends !== undefined) {
-    context.addIssue({ code: "custom", path: ["model"], message: 'does not go with "backends", give one of them' });
+  const given = (["backends", "model", "model_autoselect"] as const).filter((key) => value[key] !== undefined);
+  for (const key of given.slice(1)) {
+    context.addIssue({ code: "custom", path: [key], message: `does not go with "${given[0]}", give one of them` });
   }
 });
 

@@ -57,6 +57,13 @@ export interface MockBackendConfig {
   readonly script: MockScript;
 }
 
+/** Where a model of the store is fetched. */
+export interface ModelOrigin {
+  readonly url: string;
+  readonly sizeBytes?: number;
+  readonly license?: string;
+}
+
 /** A local model in an engine process. */
 export interface LlamaBackendConfig {
   readonly kind: "llamacpp";
@@ -67,6 +74,8 @@ export interface LlamaBackendConfig {
   readonly modelPath?: string;
   /** 64 hex digits the file must hash to. */
   readonly modelSha256?: string;
+  /** Where it comes from, if the store does not have it; then there is a hash, and `modelPath` lies in the store. */
+  readonly source?: ModelOrigin;
   /** Tokens one request may use. */
   readonly contextTokens?: number;
   readonly gpuLayers?: number;
@@ -136,6 +145,12 @@ export interface DaemonOptions {
   readonly lockPath: string;
   /** Keeps the built-in model where the program itself does not lie on a disk; absent: the runtime directory. */
   readonly cacheDir?: string;
+  /** The model store's folder. */
+  readonly modelsHome: string;
+  /** The model was chosen by how much memory there is. */
+  readonly autoselected?: boolean;
+  /** Fetch what the store lacks, at boot. */
+  readonly autoPull: boolean;
   /** Requests served together. */
   readonly parallel: number;
   /** Requests that may wait behind them. */

@@ -5,6 +5,7 @@ import { dirname, isAbsolute, join, resolve } from "@std/path";
 import { runtimeDirectory, type SocketName, socketPath, type TcpAddress } from "@inferd/client/paths";
 import { DEFAULT_NAMESPACE } from "@inferd/client/protocol";
 import { isBuiltIn } from "../models/built_in.ts";
+import { blobPath, modelsHome } from "../models/layout.ts";
 import type { ConfigFile, FileBackend, FileModel } from "./file.ts";
 import type { Env } from "./flags.ts";
 import type { LoadedConfig } from "./load.ts";
@@ -29,6 +30,8 @@ export interface Machine {
   readonly uid: number | null;
   /** `Deno.build.os`. */
   readonly platform: string;
+  /** All there is. */
+  readonly memoryBytes: number;
 }
 
 /**
@@ -55,6 +58,9 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
     ...(values.apiKey === undefined ? {} : { apiKey: values.apiKey }),
     ...(apiKeyFile === undefined || config === undefined ? {} : { apiKeyFile: config.place(apiKeyFile) }),
     lockPath: path(values.lock) ?? join(runtimeDir, "inferd.lock"),
+    modelsHome: storeRoot(machine, config),
+    ...(config?.content.model_autoselect === undefined ? {} : { autoselected: true }),
+    autoPull: config?.content.auto_pull ?? true,
     parallel: values.parallel ?? DEFAULT_PARALLEL,
     queueDepth: values.queueDepth ?? DEFAULT_QUEUE_DEPTH,
     readyTimeoutSecs: values.readyTimeoutSecs ?? DEFAULT_READY_TIMEOUT_SECS,
@@ -174,8 +180,9 @@ function homeOr(runtimeDir: string, machine: Machine): string {
 /** What the command line says of backends goes before all the file says of them. */
 function backends(given: SettingValues, machine: Machine, config: LoadedConfig | undefined): BackendConfig[] {
   const content = config?.content;
-  const ofFile = content?.backends ?? (content?.model === undefined ? undefined : [
-    { kind: "llamacpp" as const, name: "llamacpp", model: content.model },
+  const model = content?.model ?? (given.model === undefined ? autoselected(machine, content) : undefined);
+  const ofFile = content?.backends ?? (model === undefined ? undefined : [
+    { kind: "llamacpp" as const, name: "llamacpp", model },
   ]);
   if (config === undefined || ofFile === undefined || given.backend !== undefined || given.model !== undefined) {
     return [backend(given, content)];
@@ -183,6 +190,19 @@ function backends(given: SettingValues, machine: Machine, config: LoadedConfig |
   if (given.mockScript !== undefined) throw new UsageError("--mock-script goes with --backend mock only");
   if (given.modelSha256 !== undefined) throw new UsageError("--model-sha256 goes with --model only");
   return ofFile.map((entry) => fileBackend(entry, { given, machine, config }));
+}
+
+/** The first model of the file's list that this machine has the memory for. */
+function autoselected(machine: Machine, content: ConfigFile | undefined): FileModel | undefined {
+  const list = content?.model_autoselect;
+  if (list === undefined) return undefined;
+  const found = list.find(({ min_memory_bytes: least = 0 }) => least === 0 || machine.memoryBytes >= least);
+  if (found !== undefined) return found.model;
+  const least = Math.min(...list.map(({ min_memory_bytes = 0 }) => min_memory_bytes));
+  throw new UsageError(
+    `No model of "model_autoselect" fits: this machine has ${machine.memoryBytes} bytes of memory, the smallest asks ` +
+      `for ${least}`,
+  );
 }
 
 /** A backend by flags and environment alone; of the file only what holds for any backend. */
@@ -239,7 +259,7 @@ function fileModel(
   model: FileModel,
   machine: Machine,
   config: LoadedConfig,
-): Pick<LlamaBackendConfig, "modelName" | "modelPath" | "modelSha256"> {
+): Pick<LlamaBackendConfig, "modelName" | "modelPath" | "modelSha256" | "source"> {
   const sha256 = model.sha256 === undefined ? {} : { modelSha256: model.sha256 };
   if (model.path !== undefined) {
     const modelPath = config.place(model.path);
@@ -247,9 +267,20 @@ function fileModel(
   }
   const modelName = model.name ?? BUILT_IN_MODEL;
   if (isBuiltIn(modelName) && model.source_url === undefined) return { modelName, ...sha256 };
-  const home = config.content.models_home;
-  const root = home === undefined ? modelsHome(machine) : config.place(home);
-  return { modelName, modelPath: blobPath(root, model.sha256 ?? ""), ...sha256 };
+  const { sha256: hash, source_url: url, size_bytes: sizeBytes, license } = model;
+  if (hash === undefined || url === undefined) throw new Error(`Model "${modelName}" has no source`);
+  return {
+    modelName,
+    modelPath: blobPath(storeRoot(machine, config), hash),
+    modelSha256: hash,
+    source: { url, ...(sizeBytes === undefined ? {} : { sizeBytes }), ...(license === undefined ? {} : { license }) },
+  };
+}
+
+/** The model store's folder. */
+function storeRoot(machine: Machine, config: LoadedConfig | undefined): string {
+  const home = config?.content.models_home;
+  return config === undefined || home === undefined ? modelsHome(machine) : config.place(home);
 }
 
 /** Context, layers and threads: a flag goes before what the file says of the backend, that before what it says of all. */
@@ -270,26 +301,6 @@ function engineOptions(
     ...(gpuLayers === undefined ? {} : { gpuLayers }),
     ...(threads === undefined ? {} : { threads }),
   };
-}
-
-/**
- * Where the shared model store is, as far as the configuration file does not say.
- *
- * @param machine Where the folders are.
- * @returns The folder.
- */
-export function modelsHome(machine: Machine): string {
-  const { env, platform } = machine;
-  const home = env("HOME") ?? "";
-  const own = env("MODELS_HOME");
-  if (own) return resolve(own);
-  if (platform === "darwin") return join(home, "Library", "Application Support", "models");
-  return join(env("XDG_DATA_HOME") || join(home, ".local", "share"), "models");
-}
-
-/** Where the store keeps what has this hash. */
-function blobPath(root: string, sha256: string): string {
-  return join(root, "blobs", "sha256", sha256.slice(0, 2), sha256, "data");
 }
 
 function nameOfFile(path: string): string {

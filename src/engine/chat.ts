@@ -3,12 +3,13 @@
  * will look like.
  */
 import type { ChatModelFunctions, LlamaText } from "node-llama-cpp";
-import type { ChatMessage, GenerationRequest, Tool } from "../backend/backend.ts";
+import { type ChatMessage, type GenerationRequest, PLAIN, type Tool } from "../backend/backend.ts";
 import { textsOf, toHistory } from "./chat_history.ts";
 import { type AnswerEnds, type ChatLibrary, ChatTemplate } from "./chat_template.ts";
 import type { ChatModel } from "./chat_tokens.ts";
 import type { Dialect } from "./dialect.ts";
 import type { ParserStart } from "./parser.ts";
+import { commonPrefix } from "./slots.ts";
 
 export type { ChatModel };
 
@@ -111,6 +112,18 @@ export class Chat {
   #template(thinking: boolean): ChatTemplate {
     if (!thinking || !this.#plain.thinks) return this.#plain;
     return this.#thoughtful ??= new ChatTemplate(this.#model, this.#library, true);
+  }
+
+  /**
+   * What every prompt with this system message begins with.
+   *
+   * @throws {PromptError} If it leaves no room for an answer.
+   */
+  opening(system: string): Int32Array {
+    const ask = (content: string): Int32Array =>
+      this.render({ ...PLAIN, messages: [{ role: "system", content: system }, { role: "user", content }] }).tokens;
+    const tokens = ask("0");
+    return tokens.slice(0, commonPrefix(tokens, ask("A")));
   }
 
   #tokens(text: LlamaText, template: ChatTemplate): Int32Array {

@@ -32,12 +32,14 @@ export interface ContextOptions {
   readonly contextTokens: number;
   /** Sequences decoded together. */
   readonly parallel: number;
+  /** Cells of each sequence that is kept besides. */
+  readonly kept: readonly number[];
   /** Compute threads there may be at most. */
   readonly threads: number;
+  /** What its cells may take. */
+  readonly memoryBytes: number;
 }
 
-/** Of the memory that is available, what the context may take. */
-const MEMORY_SHARE = 0.9;
 /** A model this large should use all threads from the first step on. */
 const LARGE_MODEL_BYTES = 0x10000000;
 
@@ -54,8 +56,7 @@ export class Context implements Decoder {
   readonly cells: number;
 
   /**
-   * @throws {ModelError} If there is not enough memory for even one request of that size, or the model cannot be
-   * decoded token by token.
+   * @throws {ModelError} If it cannot be made, or the model cannot be decoded token by token.
    */
   constructor(library: Library, model: Model, options: ContextOptions) {
     this.#library = library;
@@ -135,35 +136,22 @@ function createContext(library: Library, model: Model, options: ContextOptions):
   const view = dataView(params);
   view.setUint32(CONTEXT_PARAM.batch, BATCH_TOKENS, true);
   view.setUint32(CONTEXT_PARAM.microBatch, BATCH_TOKENS, true);
-  view.setUint32(CONTEXT_PARAM.sequences, options.parallel, true);
-  view.setUint32(CONTEXT_PARAM.outputsMax, options.parallel, true);
+  const sequences = options.parallel + options.kept.length;
+  const keptCells = options.kept.reduce((sum, cells) => sum + cells, 0);
+  view.setUint32(CONTEXT_PARAM.sequences, sequences, true);
+  view.setUint32(CONTEXT_PARAM.outputsMax, sequences, true);
   view.setInt32(CONTEXT_PARAM.threads, options.threads, true);
   view.setInt32(CONTEXT_PARAM.threadsBatch, options.threads, true);
   for (let share = options.parallel; share >= 1; share = Math.floor(share / 2)) {
-    const cells = options.contextTokens * share;
-    if (!fitsMemory(model, cells)) continue;
-    view.setUint8(CONTEXT_PARAM.unified, model.narrow && share === options.parallel ? 0 : 1);
+    const apart = model.narrow && share === options.parallel;
+    const cells = apart ? options.contextTokens * sequences : options.contextTokens * share + keptCells;
+    // That one request's fits has been seen to.
+    if (share > 1 && cells * model.bytesPerToken > options.memoryBytes) continue;
+    view.setUint8(CONTEXT_PARAM.unified, apart ? 0 : 1);
     view.setUint32(CONTEXT_PARAM.contextCells, cells, true);
     const handle = llama.llama_init_from_model(model.handle, params);
     if (handle !== null) return handle;
   }
-  const refusal = library.takeError();
-  if (refusal !== undefined) {
-    throw new ModelError(`Cannot make a context of ${options.contextTokens} tokens: ${refusal}`);
-  }
-  const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 0x100000)} MiB`;
-  const needed = mebibytes(options.contextTokens * model.bytesPerToken);
-  throw new ModelError(
-    `There is not enough memory for a context of ${options.contextTokens} tokens: ` +
-      `it takes ${needed}, available are ${mebibytes(availableBytes())}`,
-  );
-}
-
-/** The system promises more than it has, and ends the process when it is asked to keep that. */
-function fitsMemory(model: Model, cells: number): boolean {
-  return model.accelerator !== "cpu" || cells * model.bytesPerToken <= availableBytes() * MEMORY_SHARE;
-}
-
-function availableBytes(): number {
-  return Deno.systemMemoryInfo().available;
+  const refusal = library.takeError() ?? "there is not enough memory";
+  throw new ModelError(`Cannot make a context of ${options.contextTokens} tokens: ${refusal}`);
 }

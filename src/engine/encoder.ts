@@ -4,6 +4,7 @@
  */
 import { attachThreads, Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
+import { availableBytes } from "./memory.ts";
 import { type Model, ModelError } from "./model.ts";
 import { isEncoder, POOLING, type PoolingType } from "./purpose.ts";
 import { ThreadGovernor } from "./threads.ts";
@@ -40,6 +41,8 @@ export interface EncoderOptions {
 const STEP_TOKENS_CPU = 256;
 const STEP_TOKENS_ACCELERATOR = 2048;
 const STEP_TEXTS = 64;
+/** From so many tokens on a step is large enough for every thread there is; below it is learned what is best. */
+const MANY_TOKENS = 64;
 /** A text is no longer than this unless it was asked for. */
 const DEFAULT_TEXT_TOKENS = 8192;
 /** Below this a default is not cut where memory is short. */
@@ -62,6 +65,7 @@ export class EncoderContext implements Encoder {
   readonly #governor: ThreadGovernor;
   readonly #watch: Deno.UnsafeCallback<{ parameters: ["pointer"]; result: "bool" }>;
   readonly #outputs: Float32Array<ArrayBuffer>[] = [];
+  readonly #mostThreads: number;
   #threads: number;
 
   readonly textTokens: number;
@@ -105,7 +109,7 @@ export class EncoderContext implements Encoder {
     this.#memory = llama.llama_get_memory(handle);
     this.#batch = new Batch(library, this.#capacity);
     for (let i = 0; i < STEP_TEXTS; i++) this.#outputs.push(new Float32Array(this.width));
-    this.#threads = threads;
+    this.#threads = this.#mostThreads = threads;
     this.#governor = new ThreadGovernor(threads, threads);
     attachThreads(library, handle, threads);
     this.#watch = new Deno.UnsafeCallback({ parameters: ["pointer"], result: "bool" }, () => {
@@ -140,7 +144,8 @@ export class EncoderContext implements Encoder {
   #compute(): void {
     const { llama } = this.#library;
     const tokens = this.#batch.seal();
-    const threads = this.#governor.choose(tokens);
+    const many = tokens >= MANY_TOKENS;
+    const threads = many ? this.#mostThreads : this.#governor.choose(tokens);
     if (threads !== this.#threads) {
       this.#threads = threads;
       llama.llama_set_n_threads(this.#handle, threads, threads);
@@ -152,7 +157,7 @@ export class EncoderContext implements Encoder {
     const status = run(this.#handle, this.#batch.struct);
     if (long) llama.llama_set_abort_callback(this.#handle, null, null);
     if (status !== 0) throw new Error(`llama_decode failed with status ${status}`);
-    this.#governor.learn(tokens, performance.now() - started);
+    if (!many) this.#governor.learn(tokens, performance.now() - started);
   }
 
   #read(sequence: number): Float32Array {
@@ -170,7 +175,7 @@ function textTokensOf(model: Model, { contextTokens }: EncoderOptions, inPortion
   // Positions the model has never seen are of no use to it, and some models have no more.
   const most = isEncoder(model) ? model.trainedContextTokens : Infinity;
   const perToken = (inPortions ? 0 : model.vocabularySize * FLOAT_BYTES) + model.bytesPerToken;
-  const fits = (tokens: number, share: number): boolean => tokens * perToken <= available() * share;
+  const fits = (tokens: number, share: number): boolean => tokens * perToken <= availableBytes() * share;
   if (contextTokens === undefined) {
     let tokens = Math.min(model.trainedContextTokens, DEFAULT_TEXT_TOKENS);
     while (tokens > LEAST_TEXT_TOKENS && !fits(tokens, DEFAULT_MEMORY_SHARE)) tokens = Math.ceil(tokens / 2);
@@ -181,12 +186,8 @@ function textTokensOf(model: Model, { contextTokens }: EncoderOptions, inPortion
   const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 0x100000)} MiB`;
   throw new ModelError(
     `There is not enough memory for a context of ${tokens} tokens: it takes ${mebibytes(tokens * perToken)}, ` +
-      `available are ${mebibytes(available())}`,
+      `available are ${mebibytes(availableBytes())}`,
   );
-}
-
-function available(): number {
-  return Deno.systemMemoryInfo().available;
 }
 
 /**

@@ -15,6 +15,7 @@ import { EncodeScheduler, TextError } from "./encode_scheduler.ts";
 import { EncoderContext } from "./encoder.ts";
 import { type Library, LIBRARY_VERSION, LibraryError, openLibrary, stdinProbe } from "./library.ts";
 import { GrammarError } from "./gbnf.ts";
+import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./memory.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
 import { Model, ModelError } from "./model.ts";
 import { giveBackPermissions } from "./permissions.ts";
@@ -56,19 +57,33 @@ type Engine = Generating | Encoding;
 async function load(config: EngineConfig): Promise<Engine> {
   send({ type: "phase", phase: "mmap", path: config.modelPath });
   const library = await openLibrary();
-  const model = Model.load(
-    library,
-    config.modelPath,
-    config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers },
-  );
+  const available = config.memoryBytes ?? availableBytes();
+  const model = Model.load(library, config.modelPath, {
+    available,
+    ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
+  });
   const purpose = purposeOf(model, config);
   if (purpose.purpose !== "generate") return loadEncoder({ config, library, model, ...purpose });
-  const contextTokens = config.contextTokens ?? Math.min(model.trainedContextTokens, DEFAULT_CONTEXT_TOKENS);
+  // What an accelerator has, the native library looks after.
+  const budget: MemoryBudget = {
+    available: model.accelerator === "cpu" ? available : Infinity,
+    weightBytes: model.bytes,
+    bytesPerToken: model.bytesPerToken,
+  };
+  const contextTokens = contextTokensOf(model, config, budget);
   send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
   const { parallel } = config;
   const threads = config.threads ?? usableCores();
-  const context = new Context(library, model, { contextTokens, parallel, threads });
+  const memoryBytes = contextBytes(budget);
   const chat = await Chat.of(model, contextTokens);
+  const kept = keptPrompts(chat, model, { warm: config.warm ?? [], contextTokens });
+  const context = new Context(library, model, {
+    contextTokens,
+    parallel,
+    kept: kept.map(({ length }) => length),
+    threads,
+    memoryBytes,
+  });
   warmUp(context, parallel);
   library.endLoading();
   giveBackPermissions();
@@ -77,6 +92,7 @@ async function load(config: EngineConfig): Promise<Engine> {
     parallel,
     contextTokens,
     wholeSequencesOnly: model.wholeSequencesOnly,
+    kept,
   });
   send({
     type: "ready",
@@ -91,6 +107,39 @@ async function load(config: EngineConfig): Promise<Engine> {
     threads,
   });
   return { purpose: "generate", outbox: new Outbox(), scheduler, model, answers: new Answers(model, chat) };
+}
+
+/** The beginnings of prompts that are worth keeping; what cannot be kept is told. */
+function keptPrompts(
+  chat: Chat,
+  model: Model,
+  { warm, contextTokens }: { readonly warm: readonly string[]; readonly contextTokens: number },
+): Int32Array[] {
+  const skip = (index: number, reason: string): [] => {
+    send({ type: "warning", msg: "warm_skipped", fields: { index, reason } });
+    return [];
+  };
+  return warm.flatMap((system, index) => {
+    if (model.wholeSequencesOnly) return skip(index, "The memory of this model cannot be shared");
+    try {
+      return [chat.opening(system)];
+    } catch (error) {
+      if (!(error instanceof PromptError)) throw error;
+      return skip(index, `It is too long for a context of ${contextTokens} tokens`);
+    }
+  });
+}
+
+/** Tokens one request may use: what was asked for, or as many as are of use and fit. */
+function contextTokensOf(model: Model, config: EngineConfig, budget: MemoryBudget): number {
+  const asked = config.contextTokens !== undefined;
+  const wanted = config.contextTokens ?? Math.min(model.trainedContextTokens, DEFAULT_CONTEXT_TOKENS);
+  const fitting = fitContext(wanted, { budget, asked });
+  if (fitting < wanted) {
+    const fields = { wanted, n_ctx: fitting, available_bytes: budget.available, weight_bytes: budget.weightBytes };
+    send({ type: "warning", msg: "context_lowered", fields });
+  }
+  return fitting;
 }
 
 /** The same for a model that does not write; it needs no chat template. */
@@ -251,7 +300,10 @@ try {
   await main();
   Deno.exit(0);
 } catch (error) {
-  if (error instanceof LibraryError || error instanceof ModelError || error instanceof ChannelError) {
+  if (
+    error instanceof LibraryError || error instanceof ModelError || error instanceof MemoryError ||
+    error instanceof ChannelError
+  ) {
     send({ type: "fatal", message: error.message });
   } else {
     console.error(error);

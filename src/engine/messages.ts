@@ -24,6 +24,8 @@ export interface EngineConfig {
   readonly embed?: boolean;
   /** How token vectors become one; absent: as the model says. */
   readonly pooling?: Pooling;
+  /** Memory to be counted on, in bytes; absent: what there is. */
+  readonly memoryBytes?: number;
   /** Prompts whose beginnings are kept decoded. */
   readonly warm?: readonly string[];
 }
@@ -94,6 +96,8 @@ export type FromEngine =
   }
   /** The answer to `check`: the native library can be used. */
   | { readonly type: "library"; readonly version: string; readonly accelerator: string }
+  /** For the operator's log. */
+  | { readonly type: "warning"; readonly msg: string; readonly fields: Readonly<Record<string, unknown>> }
   /** Everything that happened in one step, for all slots. */
   | { readonly type: "step"; readonly events: readonly EngineEvent[] }
   /** Sent at least once a second while there is work and no event to send: the engine is alive. */

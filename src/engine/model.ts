@@ -2,6 +2,7 @@
  * A loaded model: its file, its metadata, its vocabulary. Text becomes tokens and tokens become bytes here; what is
  * decoded with them is `context.ts`'s business.
  */
+import { checkWeights } from "./memory.ts";
 import { cString, dataView, type Library, LIBRARY_VERSION, MODEL_PARAM } from "./library.ts";
 
 /** The model cannot be loaded; the message is for the operator. */
@@ -136,11 +137,12 @@ export class Model {
    *
    * @throws {ModelError} If it is missing, cut short, not GGUF, not supported, or does not fit into memory.
    */
-  static load(library: Library, path: string, options: { gpuLayers?: number }): Model {
+  static load(library: Library, path: string, options: { gpuLayers?: number; available?: number }): Model {
     checkFile(path);
     const { headSize, pools, ranks } = peek(library, path);
     // Whole texts at once are products of large matrices, which the wide code is made for.
     const accelerator = library.loadBackends({ narrow: headSize < NARROW_HEAD && !pools });
+    if (accelerator === "cpu") checkWeights(path, Deno.statSync(path).size, options.available ?? Infinity);
     const params = library.llama.llama_model_default_params();
     if (options.gpuLayers !== undefined) {
       dataView(params).setInt32(MODEL_PARAM.gpuLayers, options.gpuLayers, true);

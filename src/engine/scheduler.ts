@@ -28,6 +28,8 @@ export interface SchedulerOptions {
   readonly contextTokens: number;
   /** A sequence cannot be cut, only continued or emptied. */
   readonly wholeSequencesOnly?: boolean;
+  /** Beginnings of prompts to come, decoded in quiet moments and kept; each has a sequence behind those of requests. */
+  readonly kept?: readonly Int32Array[];
   readonly now?: () => number;
 }
 
@@ -77,6 +79,8 @@ export class Scheduler {
   readonly #batchSlots: Slot<Running>[] = [];
   /** Slots that get a row of logits in this step, in the order of the rows. */
   readonly #rows: Slot<Running>[] = [];
+  /** Beginnings of prompts to come that are not decoded yet. */
+  readonly #keeping: { readonly slot: Slot<Running>; readonly tokens: Int32Array }[] = [];
   /** Prompt tokens decoded in a millisecond, and milliseconds a step takes without prompts, lately. */
   #promptRate = 1;
   #stepMs = 0;
@@ -88,12 +92,17 @@ export class Scheduler {
     this.#slots = new Slots(options.parallel, {
       cells: options.decoder.cells,
       wholeSequencesOnly: options.wholeSequencesOnly ?? false,
+      kept: options.kept?.map(({ length }) => length) ?? [],
+    });
+    options.kept?.forEach((tokens, index) => {
+      this.#keeping.push({ slot: this.#slots.all[options.parallel + index] as Slot<Running>, tokens });
     });
   }
 
   /** Whether a step would do anything. */
   get busy(): boolean {
-    return this.#slots.all.some((slot) => slot.job !== undefined && !slot.job.paused) || this.#mayStart();
+    return this.#slots.all.some((slot) => slot.job !== undefined && !slot.job.paused) || this.#mayStart() ||
+      this.#keeping.length > 0;
   }
 
   /** Take a request; it starts when a slot and the cells for it are free. Its prompt is known to fit. */
@@ -132,6 +141,8 @@ export class Scheduler {
     }
     const others = this.#batchTokens.length;
     this.#putPrompts(others);
+    // In the time that nobody else needs.
+    if (this.#batchTokens.length === 0) this.#putKept();
     const promptTokens = this.#batchTokens.length - others;
     const events: EngineEvent[] = [];
     if (this.#batchTokens.length === 0) return events;
@@ -216,6 +227,17 @@ export class Scheduler {
     }
   }
 
+  /** Put a portion of what is to be kept. Nothing is sampled after it. */
+  #putKept(): void {
+    const [first] = this.#keeping;
+    if (first === undefined) return;
+    const { slot, tokens } = first;
+    const from = slot.tokens.length;
+    const end = Math.min(tokens.length, from + this.#promptBudget(PROMPT_MS_MOST, 0));
+    for (let at = from; at < end; at++) this.#put(slot, tokens[at] as number, at, false);
+    if (end === tokens.length) this.#keeping.shift();
+  }
+
   /** Prompt tokens that fit into so many milliseconds, and into a batch. */
   #promptBudget(ms: number, others: number): number {
     return Math.min(Math.max(PROMPT_TOKENS_LEAST, Math.floor(this.#promptRate * ms)), BATCH_TOKENS - others);
@@ -290,7 +312,7 @@ export class Scheduler {
     const events: EngineEvent[] = [];
     for (const slot of this.#slots.all) {
       if (slot.job !== undefined) events.push({ id: slot.job.job.id, error: "internal", message });
-      this.#release(slot);
+      if (!slot.kept) this.#release(slot);
       this.#decoder.truncate(slot.sequence, 0);
       slot.tokens.length = 0;
     }

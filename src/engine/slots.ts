@@ -6,6 +6,8 @@
 /** One sequence of the context. `J` is what runs on it. */
 export class Slot<J> {
   readonly sequence: number;
+  /** Holds the beginning of prompts to come, and is never given to a request. */
+  readonly kept: boolean;
   /** The tokens in memory, in order. A finished request leaves them for the next. */
   readonly tokens: number[] = [];
   job: J | undefined = undefined;
@@ -14,8 +16,9 @@ export class Slot<J> {
   /** When it was last given to a request; larger is later. */
   used = 0;
 
-  constructor(sequence: number) {
+  constructor(sequence: number, kept: boolean) {
     this.sequence = sequence;
+    this.kept = kept;
   }
 }
 
@@ -33,14 +36,23 @@ export class Slots<J> {
   #clock = 0;
 
   /**
-   * @param count Sequences.
+   * @param count Sequences for requests.
    * @param options.cells Tokens that fit into memory, over all of them.
    * @param options.wholeSequencesOnly What a slot holds can be continued, but neither cut nor shared.
+   * @param options.kept Cells of each sequence that is kept besides.
    */
-  constructor(count: number, options: { readonly cells: number; readonly wholeSequencesOnly: boolean }) {
+  constructor(
+    count: number,
+    options: { readonly cells: number; readonly wholeSequencesOnly: boolean; readonly kept?: readonly number[] },
+  ) {
     this.#cells = options.cells;
     this.#wholeSequencesOnly = options.wholeSequencesOnly;
-    this.#slots = Array.from({ length: count }, (_, sequence) => new Slot<J>(sequence));
+    const { kept = [] } = options;
+    this.#slots = Array.from(
+      { length: count + kept.length },
+      (_, sequence) => new Slot<J>(sequence, sequence >= count),
+    );
+    kept.forEach((cells, index) => (this.#slots[count + index] as Slot<J>).reserved = cells);
   }
 
   get all(): readonly Slot<J>[] {
@@ -49,7 +61,7 @@ export class Slots<J> {
 
   /** Whether a request may start: a slot is free, and the running ones leave it the cells it may need. */
   fits(cells: number): boolean {
-    return this.#slots.some((slot) => slot.job === undefined) && this.#reserved() + cells <= this.#cells;
+    return this.#slots.some(isFree) && this.#reserved() + cells <= this.#cells;
   }
 
   /**
@@ -58,7 +70,7 @@ export class Slots<J> {
    * the longest time.
    */
   assign(job: J, prompt: ArrayLike<number>, cells: number): Slot<J> {
-    const free = this.#slots.filter((slot) => slot.job === undefined);
+    const free = this.#slots.filter(isFree);
     const best = this.#longest(free, prompt);
     const same = best !== undefined && best.length > 0 &&
       (best.length === prompt.length - 1 || best.length * 2 >= best.slot.tokens.length);
@@ -100,7 +112,7 @@ export class Slots<J> {
    */
   toEmpty(spare?: Slot<J>): Slot<J>[] {
     const free = this.#slots
-      .filter((slot) => slot.job === undefined && slot.tokens.length > 0)
+      .filter((slot) => isFree(slot) && slot.tokens.length > 0)
       .sort((a, b) => (a === spare ? 1 : 0) - (b === spare ? 1 : 0) || a.used - b.used);
     let excess = this.#reserved() + free.reduce((sum, slot) => sum + slot.tokens.length, 0) - this.#cells;
     const emptied: Slot<J>[] = [];
@@ -132,6 +144,10 @@ export function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number
   let length = 0;
   while (length < end && a[length] === b[length]) length++;
   return length;
+}
+
+function isFree<J>(slot: Slot<J>): boolean {
+  return slot.job === undefined && !slot.kept;
 }
 
 /** An empty slot has nothing to lose. */

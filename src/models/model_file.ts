@@ -4,8 +4,8 @@
  */
 import type { Hash } from "node:crypto";
 
-/** Read at a time while hashing, in bytes. */
-const CHUNK_BYTES = 1024 * 1024;
+/** Read at a time while hashing, in bytes: small enough to be still in the processor's cache when it is hashed. */
+const CHUNK_BYTES = 256 * 1024;
 const GGUF_MAGIC = "GGUF";
 
 /** The file cannot be used; the message names it and says why. */
@@ -86,13 +86,32 @@ export async function hashModelFile(path: string, signal?: AbortSignal): Promise
   using file = await openModel(path);
   const identity = identify(await file.stat());
   const hash = await createSha256();
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  for (let read = await file.read(chunk); read !== null; read = await file.read(chunk)) {
-    signal?.throwIfAborted();
-    hash.update(chunk.subarray(0, read));
-  }
+  await hashRest(file, hash, signal);
   const changed = !sameFile(identity, identify(await file.stat()));
   return { sha256: hash.digest("hex"), identity, changed };
+}
+
+/**
+ * Hash what is left of an open file. While one piece is hashed, the next one is read.
+ *
+ * @param file Read from where it stands to its end.
+ * @param hash Gets the bytes.
+ * @param signal Gives up the work.
+ * @returns How many bytes there were.
+ * @throws The signal's reason.
+ */
+export async function hashRest(file: Deno.FsFile, hash: Hash, signal?: AbortSignal): Promise<number> {
+  let [current, next] = [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)];
+  let total = 0;
+  for (let read = await file.read(current); read !== null;) {
+    signal?.throwIfAborted();
+    const reading = file.read(next);
+    hash.update(current.subarray(0, read));
+    total += read;
+    read = await reading;
+    [current, next] = [next, current];
+  }
+  return total;
 }
 
 /** What a model file is now. */
@@ -132,7 +151,8 @@ function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function identify(info: Deno.FileInfo): FileIdentity {
+/** What tells this state of a file from another. */
+export function identify(info: Deno.FileInfo): FileIdentity {
   return {
     dev: info.dev,
     ino: info.ino,

@@ -64,6 +64,37 @@ Deno.test("engine says how much is missing when the context does not fit into me
   assertStringIncludes(message, "MiB");
 });
 
+Deno.test("engine lowers a context that was not asked for to what fits into memory, and says so", async () => {
+  await using engine = await EngineChild.start({ memoryBytes: 8 * 1024 * 1024 });
+  const warning = await engine.until((message) => message.type === "warning");
+  const ready = await engine.until((message) => message.type === "ready");
+  assert(warning.type === "warning" && ready.type === "ready");
+  assertEquals([warning.msg, warning.fields.wanted, warning.fields.n_ctx], ["context_lowered", 1024, 768]);
+  assertEquals(ready.contextTokens, 768);
+});
+
+Deno.test("engine refuses with numbers when a context that was asked for does not fit, or not even the weights", async () => {
+  const small = await fatal({ memoryBytes: 8 * 1024 * 1024, contextTokens: 1024 });
+  assertStringIncludes(small, "not enough memory for a context of 1024 tokens: it takes 3 MiB beside weights of 6 MiB");
+  const none = await fatal({ memoryBytes: 4 * 1024 * 1024 });
+  assertStringIncludes(none, "its weights take 6 MiB, available are 4 MiB");
+});
+
+Deno.test("engine keeps the beginnings of prompts it was told to, and says which it cannot", async () => {
+  const system = "You are a kind assistant who answers in one short sentence and never says more than is asked for.";
+  await using engine = await EngineChild.start({ warm: [system, "long ".repeat(3000)], parallel: 1 });
+  const warning = await engine.until((message) => message.type === "warning");
+  assert(warning.type === "warning");
+  assertEquals([warning.msg, warning.fields.index], ["warm_skipped", 1]);
+  const ask = (question: string): ReturnType<EngineChild["answer"]> =>
+    engine.answer([{ role: "system", content: system }, { role: "user", content: question }]);
+  await engine.answer("Something else first, which takes the only slot there is.");
+  const { done } = await ask("hello");
+  assert((done?.cached ?? 0) > 15, `${done?.cached} of ${done?.prompt} tokens`);
+  await engine.answer("Something else again.");
+  assertEquals((await ask("What is the capital of France?")).done?.cached, done?.cached);
+});
+
 Deno.test("engine takes the context and the threads it is given when they are configured", async () => {
   await using engine = await EngineChild.start({ contextTokens: 256, threads: 1, parallel: 2 });
   const ready = await engine.until((message) => message.type === "ready");

@@ -75,6 +75,8 @@ export function daemonOptions(dir: string, options: Partial<DaemonOptions> = {})
     namespace: "default",
     adminSocket: `${runtimeDir}/admin.sock`,
     lockPath: `${runtimeDir}/inferd.lock`,
+    modelsHome: `${dir}/models`,
+    autoPull: true,
     parallel: 4,
     queueDepth: 10,
     readyTimeoutSecs: 30,

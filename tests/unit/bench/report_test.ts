@@ -30,6 +30,7 @@ Deno.test("missedBy tells the part of the goal that lacks when a figure is held 
   assertAlmostEquals(missedBy(SPEED) ?? NaN, 0.05, 1e-9);
   assertAlmostEquals(missedBy({ ...SPEED, goal: { kind: "ratio-at-most", value: 1 } }) ?? NaN, 0.14, 1e-9);
   assertAlmostEquals(missedBy({ ...SPEED, goal: { kind: "at-most", value: 228 } }) ?? NaN, -0.5, 1e-9);
+  assertAlmostEquals(missedBy({ ...SPEED, goal: { kind: "at-least", value: 228 } }) ?? NaN, 0.5, 1e-9);
 });
 
 Deno.test("missedBy tells nothing when there is no goal, no peer or no figure of ours", () => {

@@ -4,7 +4,7 @@ import { loadConfig, type LoadedConfig, withKeys } from "../../../src/config/loa
 import { resolveOptions } from "../../../src/config/resolve.ts";
 import { UsageError } from "../../../src/config/settings.ts";
 
-const MACHINE = { env: (name: string) => ({ HOME: "/h" })[name], uid: 1000, platform: "linux" };
+const MACHINE = { env: (name: string) => ({ HOME: "/h" })[name], uid: 1000, platform: "linux", memoryBytes: 8e9 };
 
 function loaded(value: unknown): LoadedConfig {
   const content = parseConfigFile(JSON.stringify(value), "c.json");
@@ -55,6 +55,10 @@ const WRONG: readonly (readonly [unknown, string])[] = [
   [{ model: { path: "x", sha256: "zz" } }, "model.sha256: must be 64 hexadecimal digits"],
   [{ model: { name: "x", sha256: HASH, source_url: "http://a.example/x" } }, "model.source_url: must be an https URL"],
   [{ model: { path: "x" }, backends: [llamacpp()] }, 'model: does not go with "backends", give one of them'],
+  [
+    { model: { path: "x" }, model_autoselect: [{ model: { path: "y" } }] },
+    'model_autoselect: does not go with "model", give one of them',
+  ],
   [{ backends: [remote({ base_url: "ftp://x" })] }, "backends[0].base_url: must be an http or https URL"],
   [
     { backends: [remote({ api_key_env: "A B" })] },
@@ -124,6 +128,7 @@ Deno.test("resolveOptions takes several backends from the file, in its order", (
       modelName: "big",
       modelPath: `/h/.local/share/models/blobs/sha256/ab/${sha256}/data`,
       modelSha256: sha256,
+      source: { url: "https://a.example/big.gguf" },
       contextTokens: 512,
       threads: 3,
     },
@@ -162,6 +167,26 @@ Deno.test("resolveOptions takes flag and environment before the file", () => {
     name: "mock",
     script: {},
   }]);
+});
+
+Deno.test("resolveOptions takes the first model of a list that the machine has the memory for", () => {
+  const list = (...least: (number | undefined)[]): LoadedConfig =>
+    loaded({
+      model_autoselect: least.map((min_memory_bytes, index) => ({
+        model: { path: `/m/${index}.gguf` },
+        min_memory_bytes,
+      })),
+    });
+  const chosen = (config: LoadedConfig): unknown[] =>
+    resolveOptions({}, MACHINE, config).backends.map((backend) => backend.kind === "llamacpp" && backend.modelPath);
+  assertEquals(chosen(list(16e9, 8e9, undefined)), ["/m/1.gguf"]);
+  assertEquals(chosen(list(16e9, 9e9, undefined)), ["/m/2.gguf"]);
+  const error = assertThrows(() => resolveOptions({}, MACHINE, list(16e9, 9e9)), UsageError);
+  assertEquals(
+    error.message,
+    'No model of "model_autoselect" fits: this machine has 8000000000 bytes of memory, the smallest asks for 9000000000',
+  );
+  assertEquals(resolveOptions({ model: "/x.gguf" }, MACHINE, list(16e9)).backends.length, 1);
 });
 
 Deno.test("resolveOptions refuses flags that mean nothing beside the file's backends", () => {

@@ -10,6 +10,7 @@ const machine = (env: Record<string, string>): Parameters<typeof resolveOptions>
   env: (name) => env[name],
   uid: 1000,
   platform: "linux",
+  memoryBytes: 8e9,
 });
 
 Deno.test("parseFlags takes the flag when flag and variable are both given", () => {
@@ -96,6 +97,8 @@ Deno.test("resolveOptions puts everything in the runtime directory when nothing 
     namespace: "default",
     adminSocket: "/run/u/inferd/admin.sock",
     lockPath: "/run/u/inferd/inferd.lock",
+    modelsHome: "/home/u/.local/share/models",
+    autoPull: true,
     parallel: 4,
     queueDepth: 10,
     readyTimeoutSecs: 30,

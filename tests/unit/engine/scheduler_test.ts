@@ -82,12 +82,14 @@ interface Setup {
 }
 
 function setUp(options: Partial<SchedulerOptions> & { cells?: number } = {}): Setup {
-  const { parallel = 2, contextTokens = 100, wholeSequencesOnly = false } = options;
-  const decoder = new FakeDecoder(parallel, options.cells ?? contextTokens * parallel, wholeSequencesOnly);
+  const { parallel = 2, contextTokens = 100, wholeSequencesOnly = false, kept = [] } = options;
+  const keptCells = kept.reduce((sum, { length }) => sum + length, 0);
+  const cells = options.cells ?? contextTokens * parallel + keptCells;
+  const decoder = new FakeDecoder(parallel + kept.length, cells, wholeSequencesOnly);
   // A clock that stands still: the time of prompts is then no limit, their number is.
   return {
     decoder,
-    scheduler: new Scheduler({ decoder, parallel, contextTokens, wholeSequencesOnly, now: () => 0 }),
+    scheduler: new Scheduler({ decoder, parallel, contextTokens, wholeSequencesOnly, kept, now: () => 0 }),
   };
 }
 
@@ -410,4 +412,39 @@ Deno.test("Scheduler fails what runs and serves what comes after when a step fai
     const end = endOf(after, 3);
     assertEquals(end && "done" in end && end.cached, 0);
   }
+});
+
+Deno.test("Scheduler decodes what is to be kept before anybody asks, and every request starts from it", () => {
+  const system = "be kind to everybody who asks, ";
+  const { scheduler, decoder } = setUp({ kept: [Int32Array.from(system, (letter) => letter.charCodeAt(0))] });
+  assertEquals(run(scheduler), []);
+  assertEquals(String.fromCharCode(...decoder.sequences[2] ?? []), system);
+  // More different requests than there are slots: each finds it nevertheless.
+  for (const [id, prompt] of [[1, "x"], [2, "y"], [3, "w"], [4, "v"]] as const) {
+    scheduler.submit(job(id, system + prompt));
+    scheduler.submit(job(id + 10, prompt.repeat(40)));
+    const end = endOf(run(scheduler), id);
+    assertEquals(end !== undefined && "cached" in end && end.cached, system.length);
+  }
+  assertEquals(String.fromCharCode(...decoder.sequences[2] ?? []), system);
+});
+
+Deno.test("Scheduler serves requests first when something is to be kept", () => {
+  const { scheduler, decoder } = setUp({ kept: [Int32Array.from("keep", (letter) => letter.charCodeAt(0))] });
+  scheduler.submit(job(1, "aw"));
+  scheduler.step();
+  assertEquals(decoder.batches.flat().every(([sequence]) => sequence !== 2), true);
+  run(scheduler);
+  assertEquals(decoder.sequences[2]?.length, 4);
+});
+
+Deno.test("Scheduler leaves what is kept its cells when requests need many", () => {
+  const kept = [Int32Array.from("k".repeat(20), (letter) => letter.charCodeAt(0))];
+  const { scheduler } = setUp({ kept, cells: 100, contextTokens: 60 });
+  run(scheduler);
+  scheduler.submit(job(1, "a".repeat(30)));
+  scheduler.submit(job(2, "b".repeat(30)));
+  // 60 and 20 of 100 cells: the second has to wait, and both come to their end.
+  const events = run(scheduler);
+  assertEquals([1, 2].map((id) => textOf(events, id).length > 0), [true, true]);
 });

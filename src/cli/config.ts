@@ -1,0 +1,68 @@
+/** `inferd config`: the configuration a daemon would run with, and the schema of its file. */
+import { bold, dim } from "@std/fmt/colors";
+import { parseFlags } from "../config/flags.ts";
+import { configPath, loadConfig } from "../config/load.ts";
+import { configValues, type OriginatedValue } from "../config/origins.ts";
+import { resolveOptions } from "../config/resolve.ts";
+import { type SettingName, SETTINGS, UsageError } from "../config/settings.ts";
+import type { Command } from "./command.ts";
+
+const ACTIONS = ["print", "schema"] as const;
+
+export const config: Command = {
+  name: "config",
+  usage: "config print [--json] [FLAGS OF serve] | config schema",
+  summary: "The configuration with each value's origin, or the JSON Schema of its file",
+  words: ACTIONS,
+  settings: Object.keys(SETTINGS) as SettingName[],
+  flags: [{ flag: "--json", help: "the configuration as one JSON object" }],
+  exits: ["0", "2 bad flags, environment or configuration file"],
+
+  async run(args, { machine }): Promise<number> {
+    const [action, ...rest] = args;
+    if (action === "schema") {
+      parseFlags(rest, machine.env, { settings: [], words: 0 });
+      const { configSchemaText } = await import("../config/json_schema_file.ts");
+      console.log(configSchemaText().trimEnd());
+      return 0;
+    }
+    if (action !== "print") throw new UsageError(`Cannot tell what to do: must be ${ACTIONS.join(" or ")}`);
+    const flags = parseFlags(rest, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
+    const found = configPath(flags.values, machine.env);
+    const file = await loadConfig(flags.values, machine.env);
+    const options = resolveOptions(flags.values, machine, file);
+    const values = configValues({ flags, machine, config: file, options });
+    const place = { path: found?.path ?? null, exists: file !== undefined };
+    console.log(flags.booleans.has("json") ? json(place, values) : table(place, values));
+    return 0;
+  },
+};
+
+/** Where the file is, or would be. */
+interface FilePlace {
+  readonly path: string | null;
+  readonly exists: boolean;
+}
+
+function json(config_file: FilePlace, list: readonly OriginatedValue[]): string {
+  const values = Object.fromEntries(list.map(({ key, value, origin }) => [key, { value, origin }]));
+  return JSON.stringify({ config_file, values }, null, 2);
+}
+
+function table({ path, exists }: FilePlace, list: readonly OriginatedValue[]): string {
+  const rows = list.map(({ key, value, origin }) => [key, shown(value), origin] as const);
+  const widths = ([0, 1] as const).map((column) => Math.max(...rows.map((row) => row[column].length)));
+  const file = path === null ? "none" : `${path}${exists ? "" : " (there is none)"}`;
+  return [
+    `${bold("config file")}  ${file}`,
+    "",
+    ...rows.map(([key, value, origin]) =>
+      `${bold(key.padEnd(widths[0] ?? 0))}  ${value.padEnd(widths[1] ?? 0)}  ${dim(origin)}`
+    ),
+  ].join("\n");
+}
+
+function shown(value: unknown): string {
+  if (value === null) return "-";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

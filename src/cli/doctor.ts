@@ -1,0 +1,141 @@
+/** `inferd doctor`: looks at everything a daemon needs, and says what is wrong and what to do about it. */
+import { bold, green, red, yellow } from "@std/fmt/colors";
+import { parseFlags } from "../config/flags.ts";
+import { configPath, loadConfig, type LoadedConfig, withKeys } from "../config/load.ts";
+import type { DaemonOptions } from "../config/options.ts";
+import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { type SettingName, SETTINGS, type SettingValues, UsageError } from "../config/settings.ts";
+import { modelsHome } from "../models/layout.ts";
+import { missingPermissionFlags } from "../permissions.ts";
+import type { Command } from "./command.ts";
+import { checkEngine } from "./doctor/engine.ts";
+import { attempt, type Finding, Findings, type Level } from "./doctor/finding.ts";
+import { checkModels, checkStore, type ModelPlaces } from "./doctor/models.ts";
+import {
+  checkAdmin,
+  checkDisks,
+  checkLock,
+  checkLogDir,
+  checkPorts,
+  checkRuntimeDir,
+  checkSockets,
+  type Holder,
+} from "./doctor/places.ts";
+import { permissionContext } from "./permissions.ts";
+import { stderrProgress } from "./progress.ts";
+
+const MARKS: Readonly<Record<Level, () => string>> = {
+  ok: () => `[ ${green("ok")} ]`,
+  warn: () => `[${yellow("warn")}]`,
+  fail: () => `[${bold(red("FAIL"))}]`,
+};
+
+export const doctor: Command = {
+  name: "doctor",
+  usage: "doctor [--json] [FLAGS OF serve]",
+  summary: "Look at everything a daemon needs, and say what to do where something is wrong",
+  settings: Object.keys(SETTINGS) as SettingName[],
+  flags: [{ flag: "--json", help: "the findings as one JSON object" }],
+  exits: ["0 nothing is wrong, apart from warnings", "1 something is wrong", "2 bad flags or environment"],
+
+  async run(args, { machine }): Promise<number> {
+    const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
+    const asJson = flags.booleans.has("json");
+    const checks: Finding[] = [];
+    for await (const finding of examine(flags.values, machine)) {
+      checks.push(finding);
+      if (!asJson) console.log(lines(finding));
+    }
+    const ok = checks.every(({ level }) => level !== "fail");
+    if (asJson) console.log(JSON.stringify({ ok, checks }, null, 2));
+    return ok ? 0 : 1;
+  },
+};
+
+function lines({ level, check, message, help }: Finding): string {
+  return `${MARKS[level]()} ${check}: ${message}${help === undefined ? "" : `\n       ${help}`}`;
+}
+
+async function* examine(values: SettingValues, machine: Machine): AsyncGenerator<Finding> {
+  const resolved = await resolveAll(values, machine);
+  yield* resolved.findings;
+  const { options, config } = resolved;
+  if (options === undefined) {
+    yield* await attempt("native library", () => checkEngine(undefined));
+    const rest = new Findings("everything else");
+    rest.warn("Not looked at, as it depends on the configuration", "Correct the configuration, then run this again");
+    yield* rest.list;
+    return;
+  }
+  const places: ModelPlaces = {
+    modelsHome: config?.content.models_home === undefined
+      ? modelsHome(machine)
+      : config.place(config.content.models_home),
+    autoPull: config?.content.auto_pull ?? true,
+  };
+  const progress = Deno.stderr.isTerminal() ? stderrProgress() : undefined;
+  yield* await attempt("models", async () => {
+    const found = await checkModels(options, { places, working: (what) => progress?.step(what) });
+    progress?.clear();
+    return found;
+  });
+  yield* await attempt("model store", () => checkStore(places));
+  yield* await attempt("native library", () => checkEngine(options));
+  yield* await attempt("permissions", () => checkPermissions(options, { values, machine }));
+  yield* await attempt("runtime directory", () => checkRuntimeDir(options));
+  let holder: Holder = { held: false, pid: undefined };
+  yield* await attempt("lock", async () => {
+    const [findings, found] = await checkLock(options);
+    holder = found;
+    return findings;
+  });
+  yield* await attempt("sockets", () => checkSockets(options, holder));
+  yield* await attempt("TCP ports", () => checkPorts(options, holder));
+  yield* await attempt("disk space", () => checkDisks({ models: places.modelsHome, log: options.logDir }));
+  yield* await attempt("log folder", () => checkLogDir(options));
+  yield* await attempt("admin", () => checkAdmin(options, holder));
+}
+
+/** What a daemon would run with, and what there is to say about that. */
+interface Resolved {
+  readonly findings: readonly Finding[];
+  readonly options?: DaemonOptions;
+  readonly config?: LoadedConfig;
+}
+
+async function resolveAll(values: SettingValues, machine: Machine): Promise<Resolved> {
+  const findings = new Findings("config");
+  let config: LoadedConfig | undefined;
+  let options: DaemonOptions | undefined;
+  try {
+    config = await loadConfig(values, machine.env);
+    options = resolveOptions(values, machine, config);
+    options = withKeys(options, machine.env);
+  } catch (error) {
+    // A variable that a backend takes its key from may not be among what this process may read.
+    if (!(error instanceof UsageError || error instanceof Deno.errors.NotCapable)) throw error;
+    findings.fail(error.message, 'Correct it; "inferd config schema" tells what the file may hold');
+  }
+  const path = configPath(values, machine.env)?.path;
+  findings.elseOk(config === undefined ? `There is no file at "${path}"; defaults hold` : `"${config.path}" is valid`);
+  return {
+    findings: findings.list,
+    ...(options === undefined ? {} : { options }),
+    ...(config === undefined ? {} : { config }),
+  };
+}
+
+function checkPermissions(
+  options: DaemonOptions,
+  { values, machine }: { readonly values: SettingValues; readonly machine: Machine },
+): readonly Finding[] {
+  const findings = new Findings("permissions");
+  const missing = missingPermissionFlags(options, permissionContext(values, machine.env));
+  if (missing.length > 0) {
+    findings.fail(
+      `Deno was not given ${missing.join(" ")}`,
+      'Start it with the flags that "inferd permissions" prints for the daemon, "inferd permissions doctor" for this',
+    );
+  }
+  return findings.elseOk("Deno was given everything this configuration needs");
+}

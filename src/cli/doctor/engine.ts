@@ -1,0 +1,77 @@
+/** Looks whether the engine can open its native library: in the engine's own process, with its permissions. */
+import { EngineProcess } from "../../backend/engine_process.ts";
+import { type EngineCommand, engineCommand } from "../../engine/command.ts";
+import type { DaemonOptions } from "../../config/options.ts";
+import { type Finding, Findings, textOf } from "./finding.ts";
+
+/** Fetching the library on the first run takes time, too. */
+const TIMEOUT_MS = 120_000;
+const NETWORK_HELP =
+  "The library is an npm package that the first start fetches: give this machine the network once, or copy Deno's cache (DENO_DIR) from a machine that has it";
+
+/**
+ * Start an engine that opens the library and ends.
+ *
+ * @param options What the daemon is told; `undefined` where that is not known.
+ * @param command For tests; absent: the engine.
+ * @returns The findings: of the library, and of what computes.
+ */
+export async function checkEngine(
+  options: DaemonOptions | undefined,
+  command: EngineCommand = engineCommand(),
+): Promise<readonly Finding[]> {
+  const library = new Findings("native library");
+  const local = options?.backends.filter((backend) => backend.kind === "llamacpp");
+  if (local?.length === 0) return library.elseOk("Not needed: no backend is llamacpp");
+  const answer = await askEngine(command);
+  if (answer.library === undefined) {
+    const [reason, ...rest] = answer.complaints;
+    library.fail(`It cannot be opened: ${[reason, ...rest].join(" ").slice(0, 500)}`, NETWORK_HELP);
+    return library.list;
+  }
+  const { version, accelerator: found } = answer.library;
+  library.ok(`Opened, of node-llama-cpp ${version}`);
+  const accelerator = new Findings("accelerator");
+  const wanted = local?.find(({ gpuLayers = 0 }) => gpuLayers > 0);
+  if (found === "cpu" && wanted !== undefined) {
+    accelerator.warn(
+      `None was found, and backend "${wanted.name}" asks for ${wanted.gpuLayers} layers on one`,
+      "Install the system's graphics driver, or set n_gpu_layers to 0",
+    );
+  }
+  return [...library.list, ...accelerator.elseOk(found === "cpu" ? "None was found; the CPU computes" : found)];
+}
+
+/** What an engine that was asked for its library said. */
+interface EngineAnswer {
+  readonly library?: { readonly version: string; readonly accelerator: string };
+  /** Why there is none. */
+  readonly complaints: readonly string[];
+}
+
+async function askEngine(command: EngineCommand): Promise<EngineAnswer> {
+  let library: EngineAnswer["library"];
+  const fatal: string[] = [];
+  const stderr: string[] = [];
+  let engine: EngineProcess;
+  try {
+    engine = new EngineProcess(command, {
+      onMessage: (message) => {
+        if (message.type === "library") library = message;
+        else if (message.type === "fatal") fatal.push(message.message);
+      },
+      onStderr: (line) => stderr.push(line.trim()),
+    });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return { complaints: [textOf(error)] };
+  }
+  const timer = setTimeout(() => engine.kill(`It said nothing for ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
+  engine.send({ op: "check" });
+  const exit = await engine.exited;
+  clearTimeout(timer);
+  if (library !== undefined) return { library, complaints: [] };
+  const ending = exit.killedFor ?? `the engine ended with ${exit.signal ?? `exit code ${exit.code}`}`;
+  const said = fatal.length > 0 ? fatal : stderr.filter((line) => line !== "").slice(0, 3);
+  return { complaints: said.length > 0 ? said : [ending] };
+}

@@ -1,0 +1,257 @@
+/** Looks at what the daemon has on disks and in the network: folders, lock, sockets, ports, space. */
+import { statfs } from "node:fs/promises";
+import { dirname, join } from "@std/path";
+import { admin, ConnectError, TimeoutError } from "@inferd/client";
+import type { DaemonOptions } from "../../config/options.ts";
+import { BindError, bindTcp, MAX_UNIX_PATH_BYTES } from "../../server/listener.ts";
+import { type Finding, Findings, look, textOf } from "./finding.ts";
+
+const PRIVATE_MODE = 0o700;
+/** Less free space than this is a failure. */
+const LEAST_FREE_BYTES = 1024 ** 3;
+/** Less free space than this part of a disk is worth a word. */
+const LEAST_FREE_PART = 0.05;
+
+/** Whether a daemon runs with this lock. */
+export interface Holder {
+  readonly held: boolean;
+  /** What the pid file says, where there is one. */
+  readonly pid: number | undefined;
+}
+
+/** Look at the folder of the sockets: ours, and closed to others. */
+export function checkRuntimeDir({ runtimeDir }: DaemonOptions): readonly Finding[] {
+  const findings = new Findings("runtime directory");
+  const info = look(runtimeDir);
+  if (info === undefined) return findings.elseOk(`"${runtimeDir}" is not there yet; the next start makes it`);
+  const other = `Move it away, or set XDG_RUNTIME_DIR to a folder of this user`;
+  const uid = Deno.uid();
+  if (info.isSymlink) findings.fail(`"${runtimeDir}" is a symbolic link`, other);
+  else if (!info.isDirectory) findings.fail(`"${runtimeDir}" is not a folder`, other);
+  else if (uid !== null && info.uid !== null && info.uid !== uid) {
+    findings.fail(`"${runtimeDir}" belongs to user ${info.uid}, this is user ${uid}`, other);
+  } else if (info.mode !== null && (info.mode & 0o777) !== PRIVATE_MODE) {
+    const mode = (info.mode & 0o777).toString(8);
+    findings.warn(`"${runtimeDir}" has mode ${mode}: others may look into it`, `chmod 700 "${runtimeDir}"`);
+  }
+  return findings.elseOk(`"${runtimeDir}" is this user's, mode 700`);
+}
+
+/** Look who holds the lock. */
+export async function checkLock({ lockPath }: DaemonOptions): Promise<[readonly Finding[], Holder]> {
+  const findings = new Findings("lock");
+  const pidPath = join(dirname(lockPath), "inferd.pid");
+  const pid = readPid(pidPath);
+  const info = look(lockPath);
+  if (info !== undefined && !info.isFile) {
+    const what = info.isSymlink ? "a symbolic link" : "not a regular file";
+    findings.fail(`"${lockPath}" is ${what}, so no daemon can start`, `Remove it, or choose another place with --lock`);
+    return [findings.list, { held: false, pid }];
+  }
+  const held = info !== undefined && await isHeld(lockPath);
+  if (held) {
+    return [findings.elseOk(`"${lockPath}" is held by a running daemon, pid ${pid ?? "unknown"}`), { held, pid }];
+  }
+  if (pid !== undefined) {
+    findings.warn(
+      `"${pidPath}" is stale: it names process ${pid}, which holds no lock`,
+      "A daemon was killed here; the next start replaces the file",
+    );
+  }
+  return [findings.elseOk(`"${lockPath}" is free`), { held, pid }];
+}
+
+async function isHeld(path: string): Promise<boolean> {
+  using file = await Deno.open(path, { read: true });
+  // Shared, and given back at once: a daemon that starts in this moment would be refused otherwise.
+  return !await file.tryLock(false);
+}
+
+function readPid(path: string): number | undefined {
+  if (!look(path)?.isFile) return undefined;
+  const text = Deno.readTextFileSync(path).trim();
+  return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
+}
+
+/** Look at the unix sockets: in nobody's way, and nobody else's. */
+export async function checkSockets(options: DaemonOptions, holder: Holder): Promise<readonly Finding[]> {
+  const findings = new Findings("sockets");
+  const { listen, rpcSocket, adminSocket } = options;
+  const sockets: readonly (readonly [string, string])[] = [
+    [adminSocket, "--admin-addr"],
+    [listen.infer.socket, "--uds"],
+    [listen.v2.socket, "--v2-addr"],
+    [listen.embed.socket, "--embed-addr"],
+    [listen.rerank.socket, "--rerank-addr"],
+    [rpcSocket, "--rpc-addr"],
+  ];
+  let inUse = 0;
+  for (const [path, flag] of sockets) {
+    if (await checkSocket(path, { flag, options, holder, findings })) inUse++;
+  }
+  const rest = sockets.length - inUse;
+  return findings.elseOk(inUse === 0 ? `${rest} places are free` : `${inUse} answer, ${rest} places are free`);
+}
+
+/** Whether somebody answers there. */
+async function checkSocket(
+  path: string,
+  { flag, options, holder, findings }: {
+    readonly flag: string;
+    readonly options: DaemonOptions;
+    readonly holder: Holder;
+    readonly findings: Findings;
+  },
+): Promise<boolean> {
+  const elsewhere = `choose another place with ${flag}`;
+  const bytes = new TextEncoder().encode(path).length;
+  if (bytes > MAX_UNIX_PATH_BYTES) {
+    findings.fail(
+      `"${path}" has ${bytes} bytes, a unix socket's path may have ${MAX_UNIX_PATH_BYTES}`,
+      `Set XDG_RUNTIME_DIR to a shorter folder, or ${elsewhere}`,
+    );
+    return false;
+  }
+  const info = look(path);
+  if (info === undefined) {
+    const folder = dirname(path);
+    if (folder !== options.runtimeDir && look(folder) === undefined) {
+      findings.fail(`"${path}": the folder "${folder}" does not exist`, `Make the folder, or ${elsewhere}`);
+    }
+    return false;
+  }
+  const uid = Deno.uid();
+  if (!info.isSocket) {
+    const what = info.isSymlink ? "a symbolic link" : "no socket";
+    findings.fail(`"${path}" is ${what}, and is in the way`, `Move it away, or ${elsewhere}`);
+    return false;
+  }
+  if (uid !== null && info.uid !== null && info.uid !== uid) {
+    findings.fail(
+      `"${path}" is a socket of user ${info.uid}, this is user ${uid}`,
+      `Let user ${info.uid} stop their daemon and remove it, or ${elsewhere}`,
+    );
+    return false;
+  }
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    if (!(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound)) {
+      findings.fail(`"${path}" cannot be tried: ${textOf(error)}`, `Remove it, or ${elsewhere}`);
+    } else if (!holder.held) {
+      findings.warn(`"${path}" was left over, nobody answers there`, "The next start removes it");
+    }
+    return false;
+  }
+  if (!holder.held) {
+    findings.fail(`"${path}" is in use by another program`, `End that program, or ${elsewhere}`);
+  }
+  return true;
+}
+
+/** Look whether the TCP ports can be had. */
+export function checkPorts(options: DaemonOptions, holder: Holder): readonly Finding[] {
+  const findings = new Findings("TCP ports");
+  const flags = { infer: "--tcp", v2: "--v2-tcp", embed: "--embed-tcp", rerank: "--rerank-tcp" } as const;
+  const asked = Object.values(options.listen).filter(({ tcp }) => tcp !== undefined).length;
+  if (asked === 0) return findings.elseOk("None is configured");
+  let taken = 0;
+  for (const name of Object.keys(flags) as (keyof typeof flags)[]) {
+    const { tcp } = options.listen[name];
+    if (tcp === undefined) continue;
+    try {
+      bindTcp(tcp, options.apiKey === undefined ? {} : { apiKey: options.apiKey }).close();
+    } catch (error) {
+      if (!(error instanceof BindError)) throw error;
+      if (error.cause instanceof Deno.errors.NotCapable) throw error.cause;
+      // A daemon that runs has taken it itself.
+      if (error.cause instanceof Deno.errors.AddrInUse && holder.held) taken++;
+      else findings.fail(error.message, `End the program that has it, or choose another address with ${flags[name]}`);
+    }
+  }
+  return findings.elseOk(taken > 0 ? `${taken} of ${asked} in use while the daemon runs` : `${asked} can be had`);
+}
+
+/** Look whether the daemon answers, and how it is. */
+export async function checkAdmin({ adminSocket }: DaemonOptions, holder: Holder): Promise<readonly Finding[]> {
+  const findings = new Findings("admin");
+  try {
+    const { status } = (await admin({ path: adminSocket }).snapshot()).status;
+    if (status !== "ready") findings.warn(`The daemon is not ready: ${status}`, '"inferd watch" shows what it does');
+    return findings.elseOk("The daemon answers: ready");
+  } catch (error) {
+    if (!(error instanceof ConnectError || error instanceof TimeoutError)) throw error;
+    if (holder.held) {
+      findings.fail(
+        `A daemon runs, but does not answer at "${adminSocket}"`,
+        `If it was started with another --admin-addr, give it here, too; else restart process ${holder.pid ?? ""}`
+          .trim(),
+      );
+    } else {
+      findings.warn("No daemon is running", '"inferd serve" starts one');
+    }
+    return findings.list;
+  }
+}
+
+/** Look whether the activity log can be written. */
+export function checkLogDir({ logDir }: DaemonOptions): readonly Finding[] {
+  const findings = new Findings("log folder");
+  const help = "Give this user the right to write there, or choose another folder with --log-dir";
+  const info = look(logDir);
+  if (info === undefined) return findings.elseOk(`"${logDir}" is not there yet; the next start makes it`);
+  try {
+    Deno.removeSync(Deno.makeTempFileSync({ dir: logDir, prefix: ".doctor-" }));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const why = error instanceof Deno.errors.NotADirectory ? "it is not a folder" : textOf(error);
+    findings.fail(`"${logDir}" cannot be written: ${why}`, help);
+  }
+  return findings.elseOk(`"${logDir}" can be written`);
+}
+
+/** What a file system says of its space. */
+export interface DiskSpace {
+  readonly bsize: number;
+  readonly blocks: number;
+  /** Free for this user. */
+  readonly bavail: number;
+}
+
+/**
+ * Look how much space is left.
+ *
+ * @param places Folders by what they are for; they need not exist.
+ * @param ask Asks a file system; passed in by tests.
+ * @returns The findings.
+ */
+export async function checkDisks(
+  places: Readonly<Record<string, string>>,
+  ask: (path: string) => Promise<DiskSpace> = statfs,
+): Promise<readonly Finding[]> {
+  const findings = new Findings("disk space");
+  const free: string[] = [];
+  for (const [name, path] of Object.entries(places)) {
+    const { bsize, blocks, bavail } = await ask(nearest(path));
+    const bytes = bavail * bsize;
+    const part = blocks === 0 ? 1 : bavail / blocks;
+    const left = `${formatGiB(bytes)} (${Math.floor(part * 100)} %) left for the ${name} in "${path}"`;
+    const help = `Remove what is not needed, or move the ${name} to another disk`;
+    if (bytes < LEAST_FREE_BYTES) findings.fail(`Nearly full: ${left}`, help);
+    else if (part < LEAST_FREE_PART) findings.warn(`Nearly full: ${left}`, help);
+    else free.push(left);
+  }
+  return findings.elseOk(free.join(", "));
+}
+
+/** The folder itself, or the nearest above it that exists. */
+function nearest(path: string): string {
+  let found = path;
+  while (look(found) === undefined && dirname(found) !== found) found = dirname(found);
+  return found;
+}
+
+function formatGiB(bytes: number): string {
+  return `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
+}

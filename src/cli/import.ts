@@ -1,0 +1,85 @@
+/** `inferd import`: a model that is on this machine already, into the store, without a second copy where possible. */
+import { resolve } from "@std/path";
+import { parseFlags } from "../config/flags.ts";
+import { UsageError } from "../config/settings.ts";
+import { findForeignModels, type ForeignModel } from "../models/foreign.ts";
+import { ModelFileError } from "../models/model_file.ts";
+import type { Command } from "./command.ts";
+import { openStore, showPhases, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+
+export const importModel: Command = {
+  name: "import",
+  usage: "import FILE|TITLE [FLAGS]",
+  summary: "Take a GGUF file, or a model of Ollama or LM Studio, into the store",
+  settings: STORE_SETTINGS,
+  flags: [
+    { flag: "--name NAME", help: "what the store calls it (default: made from the file's name)" },
+    { flag: "--list", help: "what Ollama and LM Studio have on this machine" },
+    { flag: "--json", help: "what was imported, or the list, as JSON" },
+  ],
+  exits: STORE_EXITS,
+
+  async run(args, { machine }): Promise<number> {
+    const flags = parseFlags(args, machine.env, {
+      settings: this.settings,
+      strings: ["name"],
+      booleans: ["list", "json"],
+      words: 1,
+    });
+    const asJson = flags.booleans.has("json");
+    const [word] = flags.rest;
+    const list = flags.booleans.has("list");
+    if (list === (word !== undefined)) throw new UsageError("Give a file, a title, or --list");
+    const { store } = await openStore(flags, machine);
+    return await withStore(async (signal, progress) => {
+      const foreign = list || !exists(word ?? "") ? await findForeignModels(places(machine.env)) : [];
+      if (list) return printForeign(foreign, asJson);
+      const found = foreign.find(({ title }) => title === word);
+      const path = found?.path ?? resolve(word ?? "");
+      const name = flags.strings.name ?? found?.name;
+      try {
+        const blob = await store.importFile(path, {
+          signal,
+          name,
+          sha256: found?.sha256,
+          onPhase: showPhases(progress),
+          onWait: () => progress.note("Another process works on the same model, waiting for it"),
+        });
+        progress.clear();
+        const { how, sha256, sizeBytes } = blob;
+        if (asJson) {
+          console.log(JSON.stringify({ name: blob.name, sha256, size_bytes: sizeBytes, path: blob.path, how }));
+        } else console.log(`${blob.name}  ${size(sizeBytes)}  sha256:${sha256}  (${how})`);
+        return 0;
+      } catch (error) {
+        if (!(error instanceof ModelFileError)) throw error;
+        progress.clear();
+        console.error(`inferd: ${error.message}`);
+        return 1;
+      }
+    });
+  },
+};
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false; // whatever it is, importing tells
+  }
+}
+
+function places(env: (name: string) => string | undefined): { home: string; env: typeof env } {
+  return { home: env("HOME") ?? env("USERPROFILE") ?? "", env };
+}
+
+function printForeign(models: readonly ForeignModel[], asJson: boolean): number {
+  if (asJson) {
+    console.log(JSON.stringify(models.map(({ sizeBytes, ...model }) => ({ ...model, size_bytes: sizeBytes }))));
+  } else if (models.length === 0) console.log("Nothing of Ollama or LM Studio was found");
+  for (const { tool, title, sizeBytes } of asJson ? [] : models) {
+    console.log(`${title}  ${size(sizeBytes)}  (${tool})`);
+  }
+  return 0;
+}

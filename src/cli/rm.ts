@@ -1,0 +1,29 @@
+/** `inferd rm`: takes a model out of the store. */
+import { parseFlags } from "../config/flags.ts";
+import { UsageError } from "../config/settings.ts";
+import type { Command } from "./command.ts";
+import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+
+export const rm: Command = {
+  name: "rm",
+  usage: "rm NAME... [FLAGS]",
+  summary: "Remove models from the store; one that a daemon serves stays",
+  settings: STORE_SETTINGS,
+  flags: [],
+  exits: STORE_EXITS,
+
+  async run(args, { machine }): Promise<number> {
+    const flags = parseFlags(args, machine.env, { settings: this.settings });
+    if (flags.rest.length === 0) {
+      throw new UsageError('Name a model, as in "inferd rm NAME"; "inferd models" lists them');
+    }
+    const { store } = await openStore(flags, machine);
+    return await withStore(async () => {
+      for (const name of flags.rest) {
+        const { blob, freedBytes } = await store.remove(name);
+        console.log(`Removed ${name}${blob === "removed" ? `, ${size(freedBytes)} freed` : ` (its blob: ${blob})`}`);
+      }
+      return 0;
+    });
+  },
+};

@@ -1,0 +1,304 @@
+/** `inferd service`: the daemon as a service of this user, of systemd or launchd. */
+import { dirname, fromFileUrl, join } from "@std/path";
+import { type ParsedFlags, parseFlags } from "../config/flags.ts";
+import { loadConfig, type LoadedConfig } from "../config/load.ts";
+import type { DaemonOptions } from "../config/options.ts";
+import { type Machine, resolveOptions, settingFlags } from "../config/resolve.ts";
+import { type SettingName, SETTINGS, UsageError } from "../config/settings.ts";
+import { modelsHome } from "../models/layout.ts";
+import { permissionFlags } from "../permissions.ts";
+import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
+import type { Command } from "./command.ts";
+import { permissionContext } from "./permissions.ts";
+
+const ACTIONS = ["install", "uninstall", "print"] as const;
+const UNIT = "inferd.service";
+const LABEL = "inferd.daemon";
+const FILE_MODE = 0o644;
+const FOLDER_MODE = 0o700;
+
+/** What starts services: systemd or launchd. */
+type Manager = "systemd" | "launchd";
+const MANAGERS: readonly Manager[] = ["systemd", "launchd"];
+
+export const service: Command = {
+  name: "service",
+  usage: "service install|uninstall|print [FLAGS OF serve]",
+  summary: "Start the daemon at login: a systemd user unit, or a launchd agent",
+  words: ACTIONS,
+  settings: (Object.keys(SETTINGS) as SettingName[]).filter((name) => name !== "mockScript"),
+  flags: [
+    { flag: "--now", help: "install: start it at once, too" },
+    { flag: "--force", help: "install, uninstall: also where the file was not written by this program" },
+    { flag: "--for NAME", help: "print: systemd or launchd (default: this system's)", choices: MANAGERS },
+  ],
+  exits: ["0", "1 something did not work, stderr says what", "2 bad flags, environment or configuration file"],
+
+  async run(args, { machine }): Promise<number> {
+    const [action, ...rest] = args;
+    const found = ACTIONS.find((one) => one === action);
+    if (found === undefined) throw new UsageError(`Cannot tell what to do: must be ${ACTIONS.join(", ")}`);
+    const flags = parseFlags(rest, machine.env, {
+      settings: this.settings,
+      strings: ["for"],
+      booleans: ["now", "force"],
+      words: 0,
+    });
+    try {
+      switch (found) {
+        case "print":
+          console.log((await unitText(wanted(flags, machine), { flags, machine })).text.trimEnd());
+          return 0;
+        case "install":
+          return await install(flags, machine);
+        case "uninstall":
+          return await uninstall(flags, machine);
+      }
+    } catch (error) {
+      if (!(error instanceof UnitError || error instanceof ServiceError)) throw error;
+      console.error(`inferd: ${error.message}`);
+      return 1;
+    }
+  },
+};
+
+/** Installing or removing did not work; the message is for the operator. */
+class ServiceError extends Error {
+  override readonly name = "ServiceError";
+}
+
+function wanted(flags: ParsedFlags, machine: Machine): Manager {
+  const text = flags.strings.for;
+  const manager = text === undefined ? managerOf(machine) : MANAGERS.find((name) => name === text);
+  if (manager === undefined) throw new UsageError(`--for must be one of ${MANAGERS.join(", ")}, got "${text}"`);
+  return manager;
+}
+
+function managerOf({ platform }: Machine): Manager {
+  if (platform === "darwin") return "launchd";
+  if (platform === "linux") return "systemd";
+  throw new UsageError(
+    `There are no services for "${platform}" yet; on Windows, let the Task Scheduler run "inferd serve"`,
+  );
+}
+
+/** A service's file, and what has to be there before it starts. */
+interface Unit {
+  readonly text: string;
+  readonly spec: ServiceSpec;
+  readonly options: DaemonOptions;
+}
+
+async function unitText(
+  manager: Manager,
+  { flags, machine }: { readonly flags: ParsedFlags; readonly machine: Machine },
+): Promise<Unit> {
+  const config = await loadConfig(flags.values, machine.env);
+  const options = resolveOptions(flags.values, machine, config);
+  const spec = serviceSpec(options, { flags, machine, config });
+  return { text: manager === "systemd" ? systemdUnit(spec) : launchdPlist(spec, LABEL), spec, options };
+}
+
+function serviceSpec(
+  options: DaemonOptions,
+  { flags, machine, config }: {
+    readonly flags: ParsedFlags;
+    readonly machine: Machine;
+    readonly config: LoadedConfig | undefined;
+  },
+): ServiceSpec {
+  const { env } = machine;
+  const home = homeOf(machine);
+  // A key does not belong into a file that others may read.
+  const { apiKey: _, ...values } = flags.values;
+  const given = settingFlags(values);
+  const permissions = Deno.build.standalone ? [] : permissionFlags(options, permissionContext(values, env));
+  const xdg = env("XDG_RUNTIME_DIR");
+  const managedRuntimeDir = Boolean(xdg) && options.runtimeDir === join(xdg ?? "", "inferd");
+  const store = config?.content.models_home === undefined
+    ? modelsHome(machine)
+    : config.place(config.content.models_home);
+  const denoDir = env("DENO_DIR") || join(env("XDG_CACHE_HOME") || join(home, ".cache"), "deno");
+  const sockets = [
+    ...Object.values(options.listen).map(({ socket }) => socket),
+    options.rpcSocket,
+    options.adminSocket,
+  ];
+  const folders = [
+    ...managedRuntimeDir ? [] : [options.runtimeDir],
+    ...[...sockets, options.lockPath].map((path) => dirname(path)).filter((path) => path !== options.runtimeDir),
+    options.logDir,
+    options.cacheDir ?? options.runtimeDir,
+    store,
+    ...Deno.build.standalone ? [] : [denoDir],
+  ];
+  const needsKeys = flags.values.apiKey !== undefined ||
+    options.backends.some((backend) => backend.kind === "openai-compat" && backend.apiKeyEnv !== undefined);
+  return {
+    command: [...programCommand(permissions), "serve", ...given],
+    environment: {
+      // Empty where this shell has none: the folders must be the same as those the permissions are for.
+      XDG_RUNTIME_DIR: xdg ?? "",
+      ...Object.fromEntries(
+        ["MODELS_HOME", "XDG_DATA_HOME", ...Deno.build.standalone ? [] : ["DENO_DIR"]]
+          .map((name) => [name, env(name)] as const)
+          .filter((entry): entry is [string, string] => Boolean(entry[1])),
+      ),
+    },
+    ...needsKeys ? { environmentFile: environmentFile(home) } : {},
+    writable: [...new Set(folders)],
+    managedRuntimeDir,
+    changesGroup: options.group !== undefined,
+    drainTimeoutSecs: options.drainTimeoutSecs,
+    errorLog: join(options.logDir, "inferd.stderr.log"),
+  };
+}
+
+/** This program, as it was started. */
+function programCommand(permissions: readonly string[]): string[] {
+  if (Deno.build.standalone) return [Deno.execPath()];
+  const main = import.meta.resolve("../../main.ts");
+  return [Deno.execPath(), "run", "--quiet", ...permissions, main.startsWith("file:") ? fromFileUrl(main) : main];
+}
+
+function homeOf({ env }: Machine): string {
+  const home = env("HOME");
+  if (!home) throw new UsageError("HOME is not set, so there is no place for a service");
+  return home;
+}
+
+function environmentFile(home: string): string {
+  return join(home, ".inferd", "environment");
+}
+
+/** Where the service's file is. */
+function unitPath(manager: Manager, machine: Machine): string {
+  const home = homeOf(machine);
+  if (manager === "launchd") return join(home, "Library", "LaunchAgents", `${LABEL}.plist`);
+  return join(machine.env("XDG_CONFIG_HOME") || join(home, ".config"), "systemd", "user", UNIT);
+}
+
+async function install(flags: ParsedFlags, machine: Machine): Promise<number> {
+  const manager = ownManager(flags, machine);
+  const { text, spec } = await unitText(manager, { flags, machine });
+  const path = unitPath(manager, machine);
+  const before = readOwn(path, flags.booleans.has("force"));
+  // What is not there cannot be opened for writing in a closed file system.
+  for (const folder of spec.writable) makeFolder(folder, FOLDER_MODE);
+  makeFolder(dirname(path), 0o755);
+  if (before !== text) {
+    const temporary = `${path}.${Deno.pid}.tmp`;
+    Deno.writeTextFileSync(temporary, text, { mode: FILE_MODE, createNew: true });
+    Deno.chmodSync(temporary, FILE_MODE);
+    Deno.renameSync(temporary, path);
+  }
+  console.log(before === text ? `"${path}" is as it should be` : `Wrote "${path}"`);
+  if (flags.values.apiKey !== undefined) {
+    console.error(
+      manager === "systemd"
+        ? `The API key is not in it: put INFERD_API_KEY=... into "${environmentFile(homeOf(machine))}", mode 600`
+        : "The API key is not in it: put it into a file, and name that as api_key_file in the configuration file",
+    );
+  }
+  const now = flags.booleans.has("now");
+  return await tell(
+    manager === "systemd"
+      ? [["systemctl", "--user", "daemon-reload"], ["systemctl", "--user", "enable", ...now ? ["--now"] : [], UNIT]]
+      : now
+      ? [["launchctl", "bootstrap", `gui/${machine.uid}`, path]]
+      : [],
+    manager === "systemd"
+      ? [
+        ...now ? [] : [`"systemctl --user start ${UNIT}" starts it now; it starts at login`],
+        '"loginctl enable-linger" lets it start at boot, without a login',
+      ]
+      : now
+      ? []
+      : [`"launchctl bootstrap gui/${machine.uid} '${path}'" starts it now; it starts at login`],
+  );
+}
+
+async function uninstall(flags: ParsedFlags, machine: Machine): Promise<number> {
+  const manager = ownManager(flags, machine);
+  const path = unitPath(manager, machine);
+  if (readOwn(path, flags.booleans.has("force")) === undefined) {
+    console.log(`There is no "${path}"; nothing to do`);
+    return 0;
+  }
+  const stopped = await tell(
+    manager === "systemd"
+      ? [["systemctl", "--user", "disable", "--now", UNIT]]
+      : [["launchctl", "bootout", `gui/${machine.uid}/${LABEL}`]],
+    [],
+  );
+  Deno.removeSync(path);
+  console.log(`Removed "${path}"`);
+  if (manager === "launchd" || stopped !== 0) return stopped;
+  return await tell([["systemctl", "--user", "daemon-reload"]], []);
+}
+
+function ownManager(flags: ParsedFlags, machine: Machine): Manager {
+  if (flags.strings.for !== undefined) throw new UsageError("--for goes with print only");
+  return managerOf(machine);
+}
+
+/** The file as it is, if it is ours; `undefined`: there is none. */
+function readOwn(path: string, force: boolean): string | undefined {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new ServiceError(`Cannot read "${path}": ${error instanceof Error ? error.message : error}`);
+  }
+  if (force || text.includes(MARKER)) return text;
+  throw new ServiceError(`"${path}" was not written by this program; --force does it nevertheless`);
+}
+
+function makeFolder(path: string, mode: number): void {
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    throw new ServiceError(`Cannot make "${path}": ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/**
+ * Tell the service manager; where that is not possible, say what is to be run.
+ *
+ * @param commands What to run, one after the other.
+ * @param hints What to say when that has worked.
+ * @returns The exit code.
+ */
+async function tell(commands: readonly (readonly string[])[], hints: readonly string[]): Promise<number> {
+  for (const [at, [program = "", ...args]] of commands.entries()) {
+    const failure = await runQuietly(program, args);
+    if (failure === undefined) continue;
+    const left = commands.slice(at).map((words) => words.join(" ")).join(" && ");
+    console.error(`inferd: ${failure.message}; run this when it can be reached: ${left}`);
+    return failure.missing ? 0 : 1;
+  }
+  for (const hint of hints) console.log(hint);
+  return 0;
+}
+
+async function runQuietly(
+  program: string,
+  args: readonly string[],
+): Promise<{ readonly message: string; readonly missing: boolean } | undefined> {
+  try {
+    const { success, code, stderr } = await new Deno.Command(program, {
+      args: [...args],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).output();
+    if (success) return undefined;
+    const said = new TextDecoder().decode(stderr).trim().split("\n")[0] || `exit code ${code}`;
+    return { message: `"${program} ${args.join(" ")}" did not work (${said})`, missing: false };
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return { message: `There is no ${program} here`, missing: true };
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Models that other programs keep on this machine: where Ollama and LM Studio have them. Reads names, sizes and
+ * Ollama's manifests; what cannot be read is passed over.
+ */
+import { join } from "@std/path";
+import { isSha256 } from "./layout.ts";
+import type { ModelSource } from "./manifest.ts";
+import { asModelName, nameOfModelFile } from "./reference.ts";
+
+const OLLAMA_MODEL = "application/vnd.ollama.image.model";
+const OLLAMA_REGISTRY = "registry.ollama.ai";
+const SPLIT = /-\d{5}-of-\d{5}\.gguf$/i;
+
+/** Where other programs keep things. */
+export interface ForeignPlaces {
+  /** The user's home folder. */
+  readonly home: string;
+  /** For `OLLAMA_MODELS`. */
+  readonly env: (name: string) => string | undefined;
+}
+
+/** A model of another program; what `importFile` takes. */
+export interface ForeignModel {
+  readonly tool: "ollama" | "lmstudio";
+  /** What that program calls it: `llama3.2:1b`, `publisher/repo/file.gguf`. */
+  readonly title: string;
+  /** What the store would call it. */
+  readonly name: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Where that program says it; lower-case hex. */
+  readonly sha256: string | undefined;
+  readonly source: ModelSource;
+}
+
+/** The folders that are looked into, for permissions. */
+export function foreignFolders({ home, env }: ForeignPlaces): { readonly ollama: string; readonly lmstudio: string } {
+  return {
+    ollama: env("OLLAMA_MODELS") || join(home, ".ollama", "models"),
+    lmstudio: join(home, ".lmstudio", "models"),
+  };
+}
+
+/**
+ * Find what other programs have.
+ *
+ * @param places Where to look.
+ * @returns Ollama's, then LM Studio's, each sorted by title.
+ */
+export async function findForeignModels(places: ForeignPlaces): Promise<ForeignModel[]> {
+  const { ollama, lmstudio } = foreignFolders(places);
+  const byTitle = (one: ForeignModel, other: ForeignModel): number => one.title < other.title ? -1 : 1;
+  return [...(await ollamaModels(ollama)).sort(byTitle), ...(await lmStudioModels(lmstudio)).sort(byTitle)];
+}
+
+/** `manifests/<registry>/<namespace>/<model>/<tag>` name layers, `blobs/sha256-<hash>` are the layers. */
+async function ollamaModels(root: string): Promise<ForeignModel[]> {
+  const models: ForeignModel[] = [];
+  for await (const parts of filesBelow(join(root, "manifests"), 4)) {
+    const [registry, namespace, model, tag] = parts;
+    if (registry === undefined || namespace === undefined || model === undefined || tag === undefined) continue;
+    const sha256 = modelDigest(await readText(join(root, "manifests", ...parts)));
+    if (sha256 === undefined) continue;
+    const path = join(root, "blobs", `sha256-${sha256}`);
+    const sizeBytes = await fileSize(path);
+    if (sizeBytes === undefined) continue;
+    const place = [registry === OLLAMA_REGISTRY ? "" : registry, namespace === "library" ? "" : namespace, model];
+    const title = `${place.filter((part) => part !== "").join("/")}:${tag}`;
+    const repo = `${namespace}/${model}`;
+    const source = { registry: "ollama", repo, revision: tag, filename: `sha256-${sha256}` };
+    models.push({ tool: "ollama", title, name: asModelName(title), path, sizeBytes, sha256, source });
+  }
+  return models;
+}
+
+/** `<publisher>/<repo>/<file>.gguf`; projectors for images are no models by themselves. */
+async function lmStudioModels(root: string): Promise<ForeignModel[]> {
+  const models: ForeignModel[] = [];
+  for await (const parts of filesBelow(root, 3)) {
+    const [publisher, repo, filename] = parts;
+    if (publisher === undefined || repo === undefined || filename === undefined) continue;
+    if (!/\.gguf$/i.test(filename) || /^mmproj/i.test(filename) || SPLIT.test(filename)) continue;
+    const path = join(root, ...parts);
+    const sizeBytes = await fileSize(path);
+    if (sizeBytes === undefined) continue;
+    const source = { registry: "lmstudio", repo: `${publisher}/${repo}`, revision: null, filename };
+    const name = nameOfModelFile(filename);
+    models.push({ tool: "lmstudio", title: parts.join("/"), name, path, sizeBytes, sha256: undefined, source });
+  }
+  return models;
+}
+
+function modelDigest(manifest: string | undefined): string | undefined {
+  try {
+    const value: unknown = JSON.parse(manifest ?? "");
+    const layers: unknown = (value as { readonly layers?: unknown } | null)?.layers;
+    if (!Array.isArray(layers)) return undefined;
+    for (const layer of layers as readonly ({ readonly mediaType?: unknown; readonly digest?: unknown } | null)[]) {
+      if (layer?.mediaType !== OLLAMA_MODEL || typeof layer.digest !== "string") continue;
+      const sha256 = layer.digest.replace(/^sha256:/, "");
+      return isSha256(sha256) ? sha256 : undefined;
+    }
+  } catch {
+    // Not a manifest.
+  }
+  return undefined;
+}
+
+/** The paths of everything that lies exactly so deep. */
+async function* filesBelow(dir: string, depth: number): AsyncGenerator<string[]> {
+  let names: string[] = [];
+  try {
+    names = await Array.fromAsync(Deno.readDir(dir), ({ name }) => name);
+  } catch {
+    return;
+  }
+  for (const name of names) {
+    if (depth === 1) yield [name];
+    else for await (const rest of filesBelow(join(dir, name), depth - 1)) yield [name, ...rest];
+  }
+}
+
+async function fileSize(path: string): Promise<number | undefined> {
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    return isFile ? size : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch {
+    return undefined;
+  }
+}

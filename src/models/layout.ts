@@ -1,0 +1,108 @@
+/**
+ * Where the shared model store is and where things lie in it. Other tools use the same layout, so nothing here may
+ * change. Touches no file.
+ */
+import { join, resolve } from "@std/path";
+import { ModelStoreError } from "./store_error.ts";
+
+const NAME_MAX_BYTES = 128;
+const NAME = /^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+$/;
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** What the machine says, passed in so that tests can say otherwise. */
+export interface StoreMachine {
+  readonly env: (name: string) => string | undefined;
+  /** `Deno.build.os`. */
+  readonly platform: string;
+}
+
+/**
+ * Where the shared model store is when the configuration does not say.
+ *
+ * @param machine What decides: `MODELS_HOME`, `XDG_DATA_HOME`, `HOME`, `LOCALAPPDATA` and the platform.
+ * @returns An absolute path.
+ */
+export function modelsHome(machine: StoreMachine): string {
+  const { env, platform } = machine;
+  const own = env("MODELS_HOME");
+  if (own) return resolve(own);
+  if (platform === "windows") {
+    const local = env("LOCALAPPDATA") || join(env("USERPROFILE") ?? "", "AppData", "Local");
+    return resolve(local, "models");
+  }
+  const home = env("HOME") ?? "";
+  if (platform === "darwin") return resolve(home, "Library", "Application Support", "models");
+  return resolve(env("XDG_DATA_HOME") || join(home, ".local", "share"), "models");
+}
+
+/** Whether a model can have this name: at most 128 of `[A-Za-z0-9._-]`, no leading dot, no `..`. */
+export function isModelName(name: string): boolean {
+  return name.length <= NAME_MAX_BYTES && NAME.test(name);
+}
+
+/** @throws {ModelStoreError} If no model can have this name. */
+export function checkModelName(name: string): void {
+  if (isModelName(name)) return;
+  throw new ModelStoreError(
+    "bad_name",
+    `A model cannot be named "${name}": a name is at most ${NAME_MAX_BYTES} letters, digits, dots, dashes and ` +
+      'underscores, without a leading dot and without ".."',
+  );
+}
+
+/** Whether a text is a SHA-256 as the store writes it: 64 lower-case hex digits. */
+export function isSha256(text: string): boolean {
+  return SHA256.test(text);
+}
+
+/** @throws {ModelStoreError} If it is not 64 lower-case hex digits. */
+export function checkSha256(text: string): void {
+  if (isSha256(text)) return;
+  throw new ModelStoreError("bad_name", `"${text}" is not a SHA-256: that is 64 lower-case hex digits`);
+}
+
+/** The folder of all blobs. */
+export function blobsDir(root: string): string {
+  return join(root, "blobs", "sha256");
+}
+
+/** The folder of one blob. */
+export function blobDir(root: string, sha256: string): string {
+  return join(blobsDir(root), sha256.slice(0, 2), sha256);
+}
+
+/**
+ * Where the store keeps what has this hash.
+ *
+ * @param root The store.
+ * @param sha256 Lower-case hex.
+ * @returns The file, whether it is there or not.
+ */
+export function blobPath(root: string, sha256: string): string {
+  return join(blobDir(root, sha256), "data");
+}
+
+/** The folder of what is on its way to becoming this blob. */
+export function partialDir(root: string, key: string): string {
+  return join(blobsDir(root), key.slice(0, 2), `.partial-${key}`);
+}
+
+/** The folder of all manifests. */
+export function manifestsDir(root: string): string {
+  return join(root, "manifests");
+}
+
+/** The manifest of one name. */
+export function manifestPath(root: string, name: string): string {
+  return join(manifestsDir(root), `${name}.json`);
+}
+
+/** The folder of the locks, which also holds the quarantine. */
+export function locksDir(root: string): string {
+  return join(root, "locks");
+}
+
+/** Where files go whose hash was another than the one asked for. */
+export function quarantineDir(root: string): string {
+  return join(locksDir(root), "quarantine");
+}

@@ -1,0 +1,207 @@
+/**
+ * The manifests of the store: which name stands for which blob. Other tools write them too, with more fields or with
+ * fewer, so reading asks for nothing but the blob, and what others wrote stays as they wrote it.
+ */
+import { join } from "@std/path";
+import { isModelName, isSha256, manifestPath, manifestsDir } from "./layout.ts";
+import { ensureDir, FILE_MODE, unlessMissing } from "./store_files.ts";
+import { storeError } from "./store_error.ts";
+
+const SUFFIX = ".json";
+/** Nothing longer is a manifest. */
+const MAX_BYTES = 1024 * 1024;
+
+/** Where a model came from; `null` where that has no such thing. */
+export interface ModelSource {
+  /** `huggingface`, `ollama`, `lmstudio`, `file`, or the host of a URL. */
+  readonly registry: string | null;
+  readonly repo: string | null;
+  readonly revision: string | null;
+  readonly filename: string | null;
+}
+
+/** A manifest as this program writes it. */
+export interface ManifestV1 {
+  readonly schema_version: 1;
+  readonly name: string;
+  readonly format: "gguf";
+  /** `sha256:` and 64 lower-case hex digits. */
+  readonly blob: string;
+  readonly size_bytes: number;
+  readonly license: string | null;
+  readonly source: ModelSource;
+  readonly produced_by: string;
+  /** RFC 3339, UTC. */
+  readonly produced_at: string;
+}
+
+/** What is known from a manifest, whoever wrote it. */
+export interface Manifest {
+  readonly name: string;
+  readonly sha256: string;
+  /** `null`: it does not say. */
+  readonly sizeBytes: number | null;
+  readonly license: string | null;
+  readonly source: ModelSource | null;
+  readonly producedBy: string | null;
+  readonly producedAt: string | null;
+}
+
+/** A manifest that cannot be used. */
+export interface BrokenManifest {
+  readonly name: string;
+  readonly path: string;
+  /** Why, in one line. */
+  readonly reason: string;
+}
+
+/** Every manifest of a store. */
+export interface Manifests {
+  readonly good: readonly Manifest[];
+  readonly broken: readonly BrokenManifest[];
+  /** Every SHA-256 that stands anywhere in any of them, the broken ones and fields of other tools included. */
+  readonly referenced: ReadonlySet<string>;
+}
+
+/**
+ * Read what a manifest says.
+ *
+ * @param name The name it goes by, which is that of its file.
+ * @param text What it contains.
+ * @returns What it says, or why it cannot be used.
+ */
+export function parseManifest(name: string, text: string): Manifest | { readonly reason: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { reason: "it is not JSON" };
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return { reason: "it is not a JSON object" };
+  const fields = value as Readonly<Record<string, unknown>>;
+  const { blob, size_bytes: size } = fields;
+  const sha256 = typeof blob === "string" && blob.startsWith("sha256:") ? blob.slice("sha256:".length) : "";
+  if (!isSha256(sha256)) return { reason: '"blob" is not "sha256:" and 64 lower-case hex digits' };
+  if (size !== undefined && size !== null && !(Number.isSafeInteger(size) && Number(size) > 0)) {
+    return { reason: '"size_bytes" is not a whole number above 0' };
+  }
+  return {
+    name,
+    sha256,
+    sizeBytes: typeof size === "number" ? size : null,
+    license: textOrNull(fields.license),
+    source: readSource(fields.source),
+    producedBy: textOrNull(fields.produced_by),
+    producedAt: textOrNull(fields.produced_at),
+  };
+}
+
+/**
+ * Read the manifest of a name.
+ *
+ * @param root The store.
+ * @param name The model.
+ * @returns What it says, why it cannot be used, or nothing where there is none.
+ */
+export async function readManifest(
+  root: string,
+  name: string,
+): Promise<Manifest | { readonly reason: string } | undefined> {
+  const text = await readText(manifestPath(root, name));
+  return typeof text === "string" ? parseManifest(name, text) : text;
+}
+
+/**
+ * Read all manifests.
+ *
+ * @param root The store.
+ * @returns Sorted by name.
+ * @throws {ModelStoreError} If one cannot be read at all: what it refers to is then unknown.
+ */
+export async function readManifests(root: string): Promise<Manifests> {
+  const good: Manifest[] = [];
+  const broken: BrokenManifest[] = [];
+  const referenced = new Set<string>();
+  const dir = manifestsDir(root);
+  for (const file of await fileNames(dir)) {
+    if (!file.endsWith(SUFFIX) || file.startsWith(".")) continue;
+    const name = file.slice(0, -SUFFIX.length);
+    const path = join(dir, file);
+    const text = await readText(path);
+    if (text === undefined) continue;
+    if (typeof text !== "string") {
+      broken.push({ name, path, reason: text.reason });
+      continue;
+    }
+    for (const [hash] of text.matchAll(/[0-9a-f]{64}/gi)) referenced.add(hash.toLowerCase());
+    const manifest = isModelName(name) ? parseManifest(name, text) : { reason: "no model can have this name" };
+    if ("reason" in manifest) broken.push({ name, path, reason: manifest.reason });
+    else good.push(manifest);
+  }
+  return { good, broken, referenced };
+}
+
+/**
+ * Put a manifest in place, all of it or nothing. The caller holds the lock of the name.
+ *
+ * @param root The store.
+ * @param manifest What to write.
+ * @param beforeRename Called when it is written under another name.
+ */
+export async function writeManifest(
+  root: string,
+  manifest: ManifestV1,
+  beforeRename: () => unknown = () => {},
+): Promise<void> {
+  const dir = manifestsDir(root);
+  await ensureDir(dir);
+  const path = manifestPath(root, manifest.name);
+  // One name for all: whoever was killed here leaves no more than one, and the next one writes over it.
+  const temporary = join(dir, `.${manifest.name}.tmp`);
+  {
+    using file = await Deno.open(temporary, { write: true, create: true, truncate: true, mode: FILE_MODE });
+    const bytes = new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`);
+    for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+    await file.sync();
+  }
+  await beforeRename();
+  await Deno.rename(temporary, path);
+}
+
+/** The names in a folder, sorted; none where there is no folder. */
+async function fileNames(dir: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(dir)) names.push(name);
+  } catch (error) {
+    unlessMissing(error);
+  }
+  return names.sort();
+}
+
+async function readText(path: string): Promise<string | { readonly reason: string } | undefined> {
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    if (!isFile) return { reason: "it is not a regular file" };
+    if (size > MAX_BYTES) return { reason: `it is longer than ${MAX_BYTES} bytes` };
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw storeError(`Cannot read "${path}"`, error);
+  }
+}
+
+function readSource(value: unknown): ModelSource | null {
+  if (typeof value !== "object" || value === null) return null;
+  const { registry, repo, revision, filename } = value as Readonly<Record<string, unknown>>;
+  return {
+    registry: textOrNull(registry),
+    repo: textOrNull(repo),
+    revision: textOrNull(revision),
+    filename: textOrNull(filename),
+  };
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}

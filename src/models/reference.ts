@@ -1,0 +1,156 @@
+/** From what a person writes to where a model is: `hf:` references and URLs. Asks no server. */
+import { isModelName } from "./layout.ts";
+import type { ModelSource } from "./manifest.ts";
+import { ModelStoreError } from "./store_error.ts";
+
+const HF_PREFIX = "hf:";
+const HF_ENDPOINT = "https://huggingface.co";
+const DEFAULT_REVISION = "main";
+const SPLIT = /-\d{5}-of-\d{5}\.gguf$/i;
+
+/** Where a model is, and what the store calls it if nobody says otherwise. */
+export interface ModelReference {
+  readonly url: URL;
+  /** Made from the file's name. */
+  readonly name: string;
+  readonly source: ModelSource;
+}
+
+/**
+ * Read a reference: `hf:owner/repo/file.gguf@revision` (without a revision `main`), or a URL.
+ *
+ * @param text What was written.
+ * @param env For `HF_ENDPOINT`, which takes the place of `https://huggingface.co`.
+ * @returns Where it is.
+ * @throws {ModelStoreError} If it is no such thing, not secure, or one file of several.
+ */
+export function parseReference(text: string, env: (name: string) => string | undefined): ModelReference {
+  if (text.startsWith(HF_PREFIX)) return huggingFace(text, env("HF_ENDPOINT") || HF_ENDPOINT);
+  if (!URL.canParse(text)) {
+    throw new ModelStoreError(
+      "bad_reference",
+      `Cannot pull "${text}": it must be an https URL or hf:owner/repo/file.gguf[@revision]`,
+    );
+  }
+  const url = new URL(text);
+  checkModelUrl(url);
+  return { url, name: nameOfModelFile(url.pathname), source: sourceOfUrl(url) };
+}
+
+/**
+ * Whether a model may be fetched from there: https, or plain http on this machine. Nothing secret in the URL, as it is
+ * shown and written down.
+ *
+ * @param url Where.
+ * @throws {ModelStoreError} If it may not, or it is one file of several.
+ */
+export function checkModelUrl(url: URL): void {
+  if (!isSecure(url)) {
+    throw new ModelStoreError(
+      "insecure",
+      `Cannot pull "${shownUrl(url)}": it must be an https URL (plain http is for this machine only)`,
+    );
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new ModelStoreError("bad_reference", `Cannot pull "${shownUrl(url)}": the URL must not contain a password`);
+  }
+  refuseSplit(url.pathname);
+}
+
+/** Whether nobody on the way can change what comes from there. */
+export function isSecure(url: URL): boolean {
+  return url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname));
+}
+
+/** A URL for messages and progress: signed queries and passwords are nobody's business. */
+export function shownUrl(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+/** Where a file came from, as the manifest has it. */
+export function sourceOfUrl(url: URL): ModelSource {
+  const [owner, repo, kind, revision, ...file] = segments(url.pathname);
+  if (
+    url.origin === HF_ENDPOINT && owner && repo && (kind === "resolve" || kind === "blob") && revision &&
+    file.length > 0
+  ) {
+    return { registry: "huggingface", repo: `${owner}/${repo}`, revision, filename: file.join("/") };
+  }
+  const parts = segments(url.pathname);
+  return {
+    registry: url.host,
+    repo: parts.slice(0, -1).join("/") || null,
+    revision: null,
+    filename: parts.at(-1) ?? null,
+  };
+}
+
+/**
+ * What the store calls a model file.
+ *
+ * @param path A path or the path of a URL.
+ * @returns The file's name without `.gguf`, what no name may contain replaced by dashes.
+ */
+export function nameOfModelFile(path: string): string {
+  const file = segments(path).at(-1) ?? "";
+  return asModelName(file.replace(/\.gguf$/i, ""));
+}
+
+/** The nearest name that a model can have. */
+export function asModelName(text: string): string {
+  const name = text.replaceAll(/[^A-Za-z0-9._-]+/g, "-").replaceAll(/\.{2,}/g, ".").replace(/^[.-]+/, "").slice(0, 128);
+  return isModelName(name) ? name : "model";
+}
+
+/** @throws {ModelStoreError} If the file is one of several that make a model together. */
+export function refuseSplit(path: string): void {
+  if (!SPLIT.test(path)) return;
+  throw new ModelStoreError(
+    "split",
+    `Cannot use "${
+      segments(path).at(-1)
+    }": it is one file of a split model; join them first (llama-gguf-split --merge)`,
+  );
+}
+
+function huggingFace(text: string, endpoint: string): ModelReference {
+  const [, owner, repo, file, revision = DEFAULT_REVISION] =
+    /^hf:([\w.-]+)\/([\w.-]+)\/([^@]+?)(?:@([^@]+))?$/.exec(text) ?? [];
+  const parts = file?.split("/") ?? [];
+  const wrong = [owner, repo, ...parts, ...revision.split("/")].some((part) =>
+    part === undefined || part === "" || part === "." || part === ".."
+  );
+  if (owner === undefined || repo === undefined || file === undefined || wrong) {
+    throw new ModelStoreError("bad_reference", `Cannot pull "${text}": it must be hf:owner/repo/file.gguf[@revision]`);
+  }
+  if (!/\.gguf$/i.test(file)) {
+    throw new ModelStoreError("bad_reference", `Cannot pull "${text}": the file must be a .gguf file`);
+  }
+  if (!URL.canParse(endpoint)) {
+    throw new ModelStoreError("bad_reference", `HF_ENDPOINT must be a URL, got "${endpoint}"`);
+  }
+  const path = [...parts].map(encodeURIComponent).join("/");
+  const url = new URL(
+    `${endpoint.replace(/\/+$/, "")}/${owner}/${repo}/resolve/${encodeURIComponent(revision)}/${path}`,
+  );
+  checkModelUrl(url);
+  return {
+    url,
+    name: nameOfModelFile(file),
+    source: { registry: "huggingface", repo: `${owner}/${repo}`, revision, filename: file },
+  };
+}
+
+function segments(path: string): string[] {
+  return path.split(/[/\\]/).filter((part) => part !== "").map((part) => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part;
+    }
+  });
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
+}

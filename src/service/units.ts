@@ -1,0 +1,197 @@
+/**
+ * The daemon as a service of the user: the texts of a systemd unit and of a launchd agent. Pure; where they are put and
+ * who is told is `cli/service.ts`'s.
+ */
+import { dirname } from "@std/path";
+
+/** By this a file is known to be ours. */
+export const MARKER = 'Written by "inferd service install"';
+
+/** What a service manager is to start. */
+export interface ServiceSpec {
+  /** The program and its arguments, all paths absolute. */
+  readonly command: readonly string[];
+  /** Variables the daemon is to see; an empty value says "not set". No secrets: the file can be read by others. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** A file of further variables, made by the operator; absent: none. */
+  readonly environmentFile?: string;
+  /** Folders the daemon writes to; they exist. */
+  readonly writable: readonly string[];
+  /** The runtime directory is `inferd` in the manager's own (`XDG_RUNTIME_DIR`), which makes it. */
+  readonly managedRuntimeDir: boolean;
+  /** Sockets are given to another group, which is not possible in a user namespace. */
+  readonly changesGroup: boolean;
+  /** Until running requests are cut. */
+  readonly drainTimeoutSecs: number;
+  /** Where stderr goes where there is no journal. */
+  readonly errorLog: string;
+}
+
+/** Beyond the drain timeout, for engines and files. */
+const STOP_SECS = 15;
+/** Between two starts. */
+const RESTART_SECS = 2;
+/** So many starts within so long, then it is left alone. */
+const START_LIMIT = { burst: 5, secs: 300 } as const;
+
+/** A value cannot be written into the file; the message is for the operator. */
+export class UnitError extends Error {
+  override readonly name = "UnitError";
+}
+
+/**
+ * A unit for `systemd --user`.
+ *
+ * @param spec What to start.
+ * @returns The unit file.
+ * @throws {UnitError} If a path holds what systemd cannot read.
+ */
+export function systemdUnit(spec: ServiceSpec): string {
+  const { command, environment, environmentFile, writable } = spec;
+  const [program = ""] = command;
+  if (/["'\\]/.test(program)) {
+    throw new UnitError(`Cannot start ${JSON.stringify(program)}: a program's path may have no quotes or backslashes`);
+  }
+  const usesTmp = [...writable, ...command].some((path) => /^(\/var)?\/tmp(\/|$)/.test(path));
+  return [
+    `# ${MARKER}; the next one overwrites what is changed here. Changes of your own belong into a drop-in:`,
+    "# systemctl --user edit inferd.service",
+    "[Unit]",
+    "Description=inferd, a local inference daemon",
+    `StartLimitIntervalSec=${START_LIMIT.secs}`,
+    `StartLimitBurst=${START_LIMIT.burst}`,
+    "",
+    "[Service]",
+    "Type=exec",
+    // With the colon, systemd leaves "$" alone.
+    `ExecStart=:${command.map(systemdWord).join(" ")}`,
+    ...Object.entries(environment).map(([name, value]) => `Environment=${systemdWord(`${name}=${value}`)}`),
+    ...environmentFile === undefined ? [] : [
+      "# Keys, as lines NAME=value; nobody else may read it (mode 600).",
+      `EnvironmentFile=-${specifiers(environmentFile)}`,
+    ],
+    "Restart=on-failure",
+    `RestartSec=${RESTART_SECS}`,
+    "# Wrong flags or a wrong configuration do not get better by trying again.",
+    "RestartPreventExitStatus=2",
+    "# The daemon drains on SIGTERM, and its engines end with it.",
+    "KillMode=mixed",
+    `TimeoutStopSec=${spec.drainTimeoutSecs + STOP_SECS}`,
+    "# An engine that is killed for memory is started again by the daemon.",
+    "OOMPolicy=continue",
+    "UMask=0077",
+    ...spec.managedRuntimeDir
+      ? ["RuntimeDirectory=inferd", "RuntimeDirectoryMode=0700", "RuntimeDirectoryPreserve=restart"]
+      : [],
+    "",
+    "NoNewPrivileges=yes",
+    "LockPersonality=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "RestrictNamespaces=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    "SystemCallArchitectures=native",
+    "# V8 compiles at run time into memory that it then executes.",
+    "MemoryDenyWriteExecute=no",
+    ...spec.changesGroup
+      ? [
+        "# The file system is not closed: that needs a user namespace, and in one the sockets' group cannot be set.",
+      ]
+      : [
+        "# A user's service can close the file system only within a user namespace.",
+        "PrivateUsers=yes",
+        "ProtectSystem=strict",
+        ...writable.map((path) => `ReadWritePaths=-${systemdPath(path)}`),
+        "ProtectKernelTunables=yes",
+        "ProtectKernelModules=yes",
+        "ProtectKernelLogs=yes",
+        "ProtectControlGroups=yes",
+        "ProtectHostname=yes",
+        ...usesTmp ? ["# Something the daemon uses is in /tmp.", "PrivateTmp=no"] : ["PrivateTmp=yes"],
+      ],
+    "# Devices stay: the accelerator is one.",
+    "PrivateDevices=no",
+    "",
+    "[Install]",
+    "WantedBy=default.target",
+    "",
+  ].join("\n");
+}
+
+/** A word as systemd reads it back. */
+function systemdWord(text: string): string {
+  const escaped = specifiers(text).replace(/["\\]/g, (character) => `\\${character}`);
+  return /^[\w%+,./:=@-]+$/.test(escaped) ? escaped : `"${escaped}"`;
+}
+
+/** A path in a list of paths, where systemd knows quotes but no escapes. */
+function systemdPath(path: string): string {
+  const text = specifiers(path);
+  if (!/[\s"'\\]/.test(text)) return text;
+  if (!text.includes('"')) return `"${text}"`;
+  if (!text.includes("'")) return `'${text}'`;
+  throw new UnitError(`Cannot write ${JSON.stringify(path)} into a unit file: it has quotes of both kinds`);
+}
+
+/** `%` begins a specifier everywhere in a unit file. */
+function specifiers(text: string): string {
+  // deno-lint-ignore no-control-regex -- these are what is refused
+  if (/[\u0000-\u001f\u007f]/.test(text)) {
+    throw new UnitError(`Cannot write ${JSON.stringify(text)} into a unit file: it has control characters`);
+  }
+  return text.replaceAll("%", "%%");
+}
+
+/**
+ * An agent for launchd.
+ *
+ * @param spec What to start.
+ * @param label What launchd calls it.
+ * @returns The property list.
+ * @throws {UnitError} If a value holds what XML cannot.
+ */
+export function launchdPlist(spec: ServiceSpec, label: string): string {
+  const dict: PlistValue = {
+    Label: label,
+    ProgramArguments: [...spec.command],
+    EnvironmentVariables: { ...spec.environment },
+    RunAtLoad: true,
+    KeepAlive: { SuccessfulExit: false },
+    ThrottleInterval: RESTART_SECS * 5,
+    ExitTimeOut: spec.drainTimeoutSecs + STOP_SECS,
+    ProcessType: "Interactive",
+    Umask: 0o077,
+    WorkingDirectory: dirname(spec.errorLog),
+    StandardErrorPath: spec.errorLog,
+  };
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    `<!-- ${MARKER}; the next one overwrites what is changed here. -->`,
+    '<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">',
+    '<plist version="1.0">',
+    ...plistLines(dict),
+    "</plist>",
+    "",
+  ].join("\n");
+}
+
+type PlistValue = string | number | boolean | PlistValue[] | { [key: string]: PlistValue };
+
+function plistLines(value: PlistValue): string[] {
+  if (typeof value === "string") return [`<string>${xmlText(value)}</string>`];
+  if (typeof value === "number") return [`<integer>${value}</integer>`];
+  if (typeof value === "boolean") return [value ? "<true/>" : "<false/>"];
+  const [tag, inner] = Array.isArray(value)
+    ? ["array", value.flatMap(plistLines)]
+    : ["dict", Object.entries(value).flatMap(([key, entry]) => [`<key>${xmlText(key)}</key>`, ...plistLines(entry)])];
+  return [`<${tag}>`, ...inner.map((line) => `  ${line}`), `</${tag}>`];
+}
+
+function xmlText(text: string): string {
+  // deno-lint-ignore no-control-regex -- these are what is refused
+  if (/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/.test(text)) {
+    throw new UnitError(`Cannot write ${JSON.stringify(text)} into a property list: it has control characters`);
+  }
+  const names: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+  return text.replace(/[&<>]/g, (character) => names[character] ?? character);
+}

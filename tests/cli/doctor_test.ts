@@ -1,0 +1,299 @@
+/** `inferd doctor`: finds what is wrong, names it, and says what to do. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { checkEngine } from "../../src/cli/doctor/engine.ts";
+import { checkDisks, type DiskSpace } from "../../src/cli/doctor/places.ts";
+import type { Finding } from "../../src/cli/doctor/finding.ts";
+import { LIBRARY_VERSION, platformPackage } from "../../src/engine/library.ts";
+import { type ProgramOptions, Sandbox } from "../support/program.ts";
+
+const MOCK = ["--backend", "mock"];
+const HASH = "ab".repeat(32);
+const GiB = 1024 ** 3;
+
+interface Report {
+  readonly code: number;
+  readonly ok: boolean;
+  readonly checks: readonly Finding[];
+}
+
+async function examine(box: Sandbox, args: readonly string[], options: ProgramOptions = {}): Promise<Report> {
+  const { code, stdout, stderr } = await box.run(["doctor", "--json", ...args], options);
+  assertEquals(stderr, "");
+  const report = JSON.parse(stdout);
+  assertEquals(code, report.ok ? 0 : 1);
+  for (const { level, check, help } of report.checks) {
+    assert(level === "ok" || (typeof help === "string" && help !== ""), `${check} says nothing of what to do`);
+  }
+  return { code, ...report };
+}
+
+/** The one finding of this kind that is not `ok`. */
+function problem(report: Report, check: string, level: "warn" | "fail" = "fail"): string {
+  const found = report.checks.filter((finding) => finding.level === level && finding.check === check);
+  assertEquals(found.length, 1, JSON.stringify(report.checks, null, 1));
+  if (level === "fail") assertEquals(report.code, 1);
+  return found[0]?.message ?? "";
+}
+
+function failures(report: Report): string[] {
+  return report.checks.filter(({ level }) => level === "fail").map(({ check }) => check);
+}
+
+Deno.test("inferd doctor says ok of everything when nothing is wrong, and warns that no daemon runs", async () => {
+  await using box = new Sandbox();
+  const { code, stdout, stderr } = await box.run(["doctor"]);
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /^\[ ok \] models: Backend "llamacpp": ".*inferd-tiny\.gguf", \d+ bytes, SHA-256 .* is right$/m);
+  assertMatch(stdout, new RegExp(`^\\[ ok \\] native library: Opened, of node-llama-cpp ${LIBRARY_VERSION}$`, "m"));
+  assertMatch(stdout, /^\[ ok \] accelerator: ./m);
+  assertMatch(stdout, /^\[warn\] admin: No daemon is running\n {7}"inferd serve" starts one$/m);
+  const order = [...stdout.matchAll(/^\[.{4}\] ([^:]+):/gm)].map(([, check]) => check);
+  assertEquals(order, [
+    "config",
+    "models",
+    "model store",
+    "native library",
+    "accelerator",
+    "permissions",
+    "runtime directory",
+    "lock",
+    "sockets",
+    "TCP ports",
+    "disk space",
+    "log folder",
+    "admin",
+  ]);
+});
+
+Deno.test("inferd doctor finds the daemon that runs, and nothing wrong with it", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve(MOCK);
+  const { code, stdout } = await box.run(["doctor", ...MOCK]);
+  assertEquals(code, 0, stdout);
+  assertStringIncludes(stdout, `inferd.lock" is held by a running daemon, pid ${daemon.pid}`);
+  assertStringIncludes(stdout, "[ ok ] sockets: 6 answer, 0 places are free");
+  assertStringIncludes(stdout, "[ ok ] admin: The daemon answers: ready");
+  assert(!stdout.includes("[warn]"), stdout);
+});
+
+Deno.test("inferd doctor names the configuration file when it cannot be read or is wrong", async () => {
+  await using box = new Sandbox();
+  const path = `${box.dir}/config.json`;
+  Deno.mkdirSync(path);
+  assertStringIncludes(problem(await examine(box, ["--config", path]), "config"), `Cannot read "${path}"`);
+  Deno.removeSync(path);
+  Deno.writeTextFileSync(path, '{"backends":[{"kind":"mock","name":"a","n_ctx":4}]}');
+  assertStringIncludes(
+    problem(await examine(box, ["--config", path]), "config"),
+    "backends[0].n_ctx: there is no such",
+  );
+  Deno.writeTextFileSync(
+    path,
+    '{"backends":[{"kind":"openai-compat","name":"far","base_url":"http://h/v1","model":"m","api_key_env":"NO_SUCH"}]}',
+  );
+  const report = await examine(box, ["--config", path]);
+  assertStringIncludes(problem(report, "config"), "NO_SUCH, which is not set");
+  assertEquals(failures(report), ["config"]);
+});
+
+Deno.test("inferd doctor names the model file when it is missing, no model, or has another hash", async () => {
+  await using box = new Sandbox();
+  const path = `${box.dir}/m.gguf`;
+  assertStringIncludes(problem(await examine(box, ["--model", path]), "models"), `"${path}": no such file`);
+  Deno.writeTextFileSync(path, "no model");
+  assertStringIncludes(problem(await examine(box, ["--model", path]), "models"), "it is not a GGUF file");
+  Deno.writeTextFileSync(path, "GGUF and more");
+  const wrong = problem(await examine(box, ["--model", path, "--model-sha256", HASH]), "models");
+  assertStringIncludes(wrong, `the configured one is ${HASH}`);
+});
+
+Deno.test("inferd doctor names blobs that are missing or too short", async () => {
+  await using box = new Sandbox();
+  const store = `${box.dir}/models`;
+  const folder = `${store}/blobs/sha256/ab`;
+  const config = `${box.dir}/config.json`;
+  const model = { name: "far", sha256: HASH, source_url: "https://models.example/far.gguf" };
+  Deno.writeTextFileSync(config, JSON.stringify({ models_home: store, model }));
+  Deno.mkdirSync(`${folder}/.partial-${HASH}`, { recursive: true });
+  Deno.writeTextFileSync(`${folder}/.partial-${HASH}/data.tmp`, "12345");
+  const blob = `${folder}/${HASH}/data`;
+  const missing = problem(await examine(box, ["--config", config]), "models");
+  assertStringIncludes(missing, `the blob of model "far" is missing: "${blob}", 5 bytes of it were downloaded`);
+
+  Deno.mkdirSync(`${store}/manifests`);
+  Deno.writeTextFileSync(
+    `${store}/manifests/near.json`,
+    JSON.stringify({ schema_version: 1, name: "near", blob: `sha256:${HASH}`, size_bytes: 9 }),
+  );
+  const of = (report: Report): string => problem(report, "model store");
+  const args = [...MOCK, "--config", config];
+  assertStringIncludes(of(await examine(box, args)), `Model "near": its blob is missing: "${blob}"`);
+  Deno.mkdirSync(`${folder}/${HASH}`);
+  Deno.writeTextFileSync(blob, "123");
+  assertEquals(of(await examine(box, args)), `Model "near": "${blob}" has 3 bytes, its manifest says 9`);
+  Deno.writeTextFileSync(`${store}/manifests/near.json`, "{");
+  assertMatch(of(await examine(box, args)), /near\.json" cannot be used: it is not JSON/);
+  Deno.removeSync(`${store}/manifests`, { recursive: true });
+  Deno.mkdirSync(`${store}/locks/quarantine`, { recursive: true });
+  Deno.writeTextFileSync(`${store}/locks/quarantine/20260101T000000Z-sha-mismatch.bin`, "");
+  assertMatch(problem(await examine(box, args), "model store", "warn"), /quarantine" has 1 file whose hash was wrong/);
+});
+
+Deno.test("inferd doctor says why there is no native library", async () => {
+  await using box = new Sandbox();
+  const cache = String(box.env.DENO_DIR);
+  // On the same disk, so that nothing has to be copied.
+  const copy = Deno.makeTempDirSync({ dir: cache, prefix: "without-library-" });
+  try {
+    const name = platformPackage(Deno.build.os, Deno.build.arch) ?? "";
+    const library = new RegExp(`@node-llama-cpp/${name}/${LIBRARY_VERSION}/bins/${name}/(lib)?llama\\.`);
+    for (const { name, isDirectory } of Deno.readDirSync(cache)) {
+      // What was fetched; not what was made of it, and not what tests make.
+      if (!isDirectory || name === "gen" || name.startsWith("without-library-")) continue;
+      linkAll(`${cache}/${name}`, { to: `${copy}/${name}`, except: library });
+    }
+    const report = await examine(box, [], { env: { DENO_DIR: copy } });
+    assertMatch(problem(report, "native library"), /^It cannot be opened: No "llama" library in "/);
+    assertEquals(failures(report), ["native library"]);
+  } finally {
+    Deno.removeSync(copy, { recursive: true });
+  }
+});
+
+/** A folder again, each file a hard link. */
+function linkAll(from: string, { to, except }: { readonly to: string; readonly except: RegExp }): void {
+  Deno.mkdirSync(to);
+  for (const { name, isDirectory } of Deno.readDirSync(from)) {
+    if (isDirectory) linkAll(`${from}/${name}`, { to: `${to}/${name}`, except });
+    else if (!except.test(`${from}/${name}`)) Deno.linkSync(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+Deno.test("inferd doctor says what the engine said when it cannot even be started", async () => {
+  const command = Deno.execPath();
+  const text = async (args: readonly string[], program = command): Promise<string> =>
+    (await checkEngine(undefined, { command: program, args })).map(({ level, message }) => `${level} ${message}`)
+      .join();
+  assertMatch(await text(["eval", "console.error('broken')"]), /^fail It cannot be opened: broken$/);
+  assertMatch(await text(["eval", "Deno.exit(3)"]), /^fail It cannot be opened: the engine ended with exit code 3$/);
+  assertMatch(await text([], "/nonexistent/deno"), /^fail It cannot be opened: .*\/nonexistent\/deno/);
+});
+
+Deno.test("inferd doctor names the permissions that Deno was not given", async () => {
+  await using box = new Sandbox();
+  const permissions = ["--no-prompt", "--allow-env", "--allow-read", "--allow-sys", "--allow-run"];
+  const report = await examine(box, MOCK, { permissions });
+  assertMatch(problem(report, "permissions"), /--allow-write=\S*\/inferd\.pid\S* --allow-net=unix:\S*\/admin\.sock/);
+});
+
+Deno.test("inferd doctor needs no more than what inferd permissions doctor prints", async () => {
+  await using box = new Sandbox();
+  const { stdout } = await box.run(["permissions", "doctor"]);
+  const report = await examine(box, [], { permissions: stdout.trim().split(" ") });
+  assertEquals(failures(report), []);
+});
+
+Deno.test("inferd doctor names a stale pid file, and a lock that is no file", async () => {
+  await using box = new Sandbox();
+  Deno.mkdirSync(box.runtimeDir, { mode: 0o700 });
+  Deno.writeTextFileSync(`${box.runtimeDir}/inferd.lock`, "");
+  assertEquals((await examine(box, MOCK)).code, 0);
+  Deno.writeTextFileSync(`${box.runtimeDir}/inferd.pid`, "4711\n");
+  const stale = await examine(box, MOCK);
+  assertEquals(stale.code, 0);
+  assertStringIncludes(problem(stale, "lock", "warn"), `inferd.pid" is stale: it names process 4711`);
+  Deno.removeSync(`${box.runtimeDir}/inferd.lock`);
+  Deno.symlinkSync("/etc/passwd", `${box.runtimeDir}/inferd.lock`);
+  assertStringIncludes(problem(await examine(box, MOCK), "lock"), "is a symbolic link, so no daemon can start");
+});
+
+Deno.test("inferd doctor names a runtime directory that is open to others or no folder", async () => {
+  await using box = new Sandbox();
+  Deno.mkdirSync(box.runtimeDir);
+  Deno.chmodSync(box.runtimeDir, 0o755);
+  assertStringIncludes(problem(await examine(box, MOCK), "runtime directory", "warn"), "has mode 755");
+  Deno.removeSync(box.runtimeDir);
+  Deno.writeTextFileSync(box.runtimeDir, "");
+  assertStringIncludes(problem(await examine(box, MOCK), "runtime directory"), "is not a folder");
+});
+
+Deno.test("inferd doctor names sockets that were left over, are in use, or are no sockets", async () => {
+  await using box = new Sandbox();
+  Deno.mkdirSync(box.runtimeDir, { mode: 0o700 });
+  const path = `${box.runtimeDir}/infer.sock`;
+  {
+    using _listener = Deno.listen({ transport: "unix", path });
+    assertEquals(problem(await examine(box, MOCK), "sockets"), `"${path}" is in use by another program`);
+  }
+  leaveSocket(path);
+  const report = await examine(box, MOCK);
+  assertEquals(report.code, 0);
+  assertStringIncludes(problem(report, "sockets", "warn"), `"${path}" was left over`);
+  Deno.removeSync(path);
+  Deno.writeTextFileSync(path, "");
+  assertStringIncludes(problem(await examine(box, MOCK), "sockets"), "is no socket, and is in the way");
+});
+
+Deno.test({
+  name: "inferd doctor names the user when a socket is somebody else's",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await using box = new Sandbox();
+    Deno.mkdirSync(box.runtimeDir, { mode: 0o700 });
+    const path = `${box.runtimeDir}/rpc.sock`;
+    leaveSocket(path);
+    Deno.chownSync(path, 4242, null);
+    const report = await examine(box, MOCK);
+    assertEquals(problem(report, "sockets"), `"${path}" is a socket of user 4242, this is user 0`);
+  },
+});
+
+/** A socket that nobody listens on any more, as a killed daemon leaves it. */
+function leaveSocket(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const { success, stderr } = new Deno.Command(Deno.execPath(), {
+    args: ["eval", `Deno.listen({transport: "unix", path: ${JSON.stringify(path)}}); Deno.exit()`],
+  }).outputSync();
+  assert(success, new TextDecoder().decode(stderr));
+}
+
+Deno.test("inferd doctor names the port that is taken, and the address that needs a key", async () => {
+  await using box = new Sandbox();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const taken = problem(await examine(box, [...MOCK, "--tcp", `127.0.0.1:${port}`]), "TCP ports");
+  assertEquals(taken, `Cannot bind "127.0.0.1:${port}": the port is taken`);
+  const open = problem(await examine(box, [...MOCK, "--embed-tcp", "0.0.0.0:1"]), "TCP ports");
+  assertStringIncludes(open, "without an API key only loopback addresses are allowed");
+});
+
+Deno.test("inferd doctor names a log folder that cannot be written", async () => {
+  await using box = new Sandbox();
+  Deno.writeTextFileSync(`${box.dir}/logs`, "");
+  assertStringIncludes(problem(await examine(box, MOCK), "log folder"), `"${box.dir}/logs" cannot be written`);
+});
+
+Deno.test("inferd doctor fails when less than 1 GiB is left, and warns when it is less than 5 %", async () => {
+  const disk = (blocks: number, bavail: number) => (): Promise<DiskSpace> =>
+    Promise.resolve({ bsize: 4096, blocks, bavail });
+  const blocksOf = (gib: number): number => gib * GiB / 4096;
+  const level = async (total: number, left: number): Promise<string | undefined> =>
+    (await checkDisks({ models: "/nonexistent/folder" }, disk(blocksOf(total), blocksOf(left))))[0]?.level;
+  assertEquals(await level(100, 50), "ok");
+  assertEquals(await level(100, 4.9), "warn");
+  assertEquals(await level(100, 0.9), "fail");
+  assertEquals(await level(2, 1.5), "ok");
+  const [finding] = await checkDisks({ log: "/" }, disk(blocksOf(100), blocksOf(0.5)));
+  assertEquals(finding?.message, 'Nearly full: 0.5 GiB (0 %) left for the log in "/"');
+});
+
+Deno.test("inferd doctor exits with 2 when a flag is wrong", async () => {
+  await using box = new Sandbox();
+  const { code, stdout, stderr } = await box.run(["doctor", "--parallel", "x"]);
+  assertEquals([code, stdout], [2, ""]);
+  assertStringIncludes(stderr, "--parallel must be a whole number");
+});

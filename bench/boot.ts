@@ -1,17 +1,19 @@
 /**
- * What a person waits for and what stays behind: from `deno task start` to the first connection, and the memory of
- * daemon and engine together.
+ * What a person waits for and what stays behind: from `deno task start` to the first connection, one look at the
+ * daemon, and the memory of daemon and engine together.
  */
+import { join } from "@std/path";
 import type { LoadGenerator } from "./load_generator.ts";
-import { processTree, residentBytes } from "./processes.ts";
+import { processTree, residentBytes, spawn } from "./processes.ts";
 import type { Progress } from "../src/cli/progress.ts";
 import { storyPrompts } from "./prompts.ts";
 import { median, type Row } from "./report.ts";
-import { Inferd } from "./servers.ts";
+import { Inferd, PROJECT } from "./servers.ts";
 
 const SECTION = "deno task start, built-in model";
 const MIB = 1024 * 1024;
 const CLIENTS = 4;
+const LOOKS = 5;
 
 /** What a section of the benchmark is given. */
 export interface BootBenchOptions {
@@ -30,6 +32,7 @@ export async function benchBoot({ rounds, load, progress }: BootBenchOptions): P
   const readyMs: number[] = [];
   const daemon: number[] = [];
   const together: number[] = [];
+  const statusMs: number[] = [];
   const prompts = storyPrompts();
   for (let round = 0; round < rounds; round++) {
     progress.at(round / rounds, `Boot: round ${round + 1} of ${rounds}`);
@@ -43,6 +46,7 @@ export async function benchBoot({ rounds, load, progress }: BootBenchOptions): P
       sampling: { temperature: 0, topP: 1, topK: 0, seed: 1 },
     });
     const memory = await Promise.all((await processTree(await server.pid())).map(residentBytes));
+    for (let look = 0; look < LOOKS; look++) statusMs.push(await timeStatus(server));
     daemon.push(memory[0] ?? NaN);
     together.push(memory.reduce((sum, bytes) => sum + bytes, 0));
   }
@@ -61,6 +65,27 @@ export async function benchBoot({ rounds, load, progress }: BootBenchOptions): P
       ours: median(together) / MIB,
       goal: { kind: "at-most", value: 180 },
     },
+    {
+      section: SECTION,
+      figure: "inferd status, from the shell to its end",
+      unit: "ms",
+      ours: median(statusMs),
+      goal: { kind: "at-most", value: 150 },
+    },
     { section: SECTION, figure: "Resident memory of the daemon alone", unit: "MiB", ours: median(daemon) / MIB },
   ];
+}
+
+/** One `inferd status` as a shell runs it, in milliseconds. */
+async function timeStatus({ target }: Inferd): Promise<number> {
+  const admin = target.path.replace(/infer\.sock$/, "admin.sock");
+  const started = performance.now();
+  const { code } = await spawn(Deno.execPath(), {
+    args: ["run", "-A", join(PROJECT, "main.ts"), "status", "--admin-addr", admin],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  if (code !== 0) throw new Error(`inferd status ended with ${code}`);
+  return performance.now() - started;
 }

@@ -88,7 +88,10 @@ export async function startDaemon(options: DaemonOptions, parts: StartOptions = 
     built.add(() => lock[Symbol.dispose]());
     // 4 admin socket, `starting`
     const admissions = new Admissions(options);
-    const board = new StatusBoard({ queue: () => admissions.status() });
+    const board = new StatusBoard({
+      queue: () => admissions.status(),
+      backends: (parts.backends ?? options.backends).map(({ name }) => name),
+    });
     const log = parts.log ?? openLog(options, board, built);
     log.info("starting", { pid: Deno.pid, runtime_dir: options.runtimeDir });
     const admin = new AdminServer({ path: options.adminSocket, board, log: log.for("admin") });

@@ -17,14 +17,16 @@ const HEAD = { id: "admin", type: "status" } as const;
 export interface StatusBoardOptions {
   /** The admission queue, now. */
   readonly queue: () => QueueStatus;
+  /** The names of the backends in the order of their priority, in which they are told. */
+  readonly backends?: readonly string[];
 }
 
 /** Says where the daemon is. */
 export class StatusBoard {
   readonly #queue: () => QueueStatus;
   readonly #readers = new Set<StatusReader>();
-  /** By backend, in the order they became known. */
-  readonly #capabilities = new Map<string, BackendCapabilities>();
+  /** By backend, in the order of their priority; absent: not known yet. */
+  readonly #known = new Map<string, BackendCapabilities | undefined>();
   #snapshot: AdminFrame = { ...HEAD, status: "starting" };
   /** What those who come later are told, too. */
   #logStopped: string | undefined;
@@ -32,6 +34,7 @@ export class StatusBoard {
 
   constructor(options: StatusBoardOptions) {
     this.#queue = options.queue;
+    for (const name of options.backends ?? []) this.#known.set(name, undefined);
   }
 
   /** Where the daemon is. */
@@ -47,7 +50,7 @@ export class StatusBoard {
 
   /** A backend is ready. Never replaces the snapshot. */
   capable(backend: string, capabilities: BackendCapabilities): void {
-    this.#capabilities.set(backend, capabilities);
+    this.#known.set(backend, capabilities);
     this.#tell(this.#capabilitiesLine(backend, capabilities));
   }
 
@@ -79,13 +82,13 @@ export class StatusBoard {
 
   /** What is known of what each backend can do, without the head every frame has. */
   capabilities(): Omit<CapabilitiesFrame, keyof typeof HEAD | "status">[] {
-    return [...this.#capabilities].map(([backend, known]) => this.#describe(backend, known));
+    return this.#capabilities().map(([backend, known]) => this.#describe(backend, known));
   }
 
   /** Listen: what is known, then what happens. */
   subscribe(): StatusReader {
     const reader = new StatusReader(() => this.#readers.delete(reader));
-    for (const [backend, capabilities] of this.#capabilities) {
+    for (const [backend, capabilities] of this.#capabilities()) {
       reader.push(this.#capabilitiesLine(backend, capabilities));
     }
     reader.push(toLine(this.#snapshot));
@@ -109,6 +112,10 @@ export class StatusBoard {
 
   #tell(line: string): void {
     for (const reader of this.#readers) reader.push(line);
+  }
+
+  #capabilities(): [string, BackendCapabilities][] {
+    return [...this.#known].flatMap(([name, known]) => known === undefined ? [] : [[name, known]]);
   }
 
   #capabilitiesLine(backend: string, known: BackendCapabilities): string {

@@ -145,3 +145,13 @@ Deno.test("StatusReader hears nothing more when it has left", async () => {
   board.ready();
   assertEquals(await reader.take(), undefined);
 });
+
+Deno.test("StatusBoard tells capabilities in the order of priority when backends became ready in another", async () => {
+  const board = new StatusBoard({ queue: () => ({ active: 0, waiting: 0, depth: 1 }), backends: ["first", "second"] });
+  board.capable("second", CAPABILITIES);
+  board.capable("first", CAPABILITIES);
+  using reader = board.subscribe();
+  const lines = (await reader.take() ?? "").trim().split("\n").map((line) => JSON.parse(line).backend);
+  assertEquals(lines.slice(0, 2), ["first", "second"]);
+  assertEquals(board.capabilities().map(({ backend }) => backend), ["first", "second"]);
+});

@@ -234,12 +234,19 @@ function retryAfter(headers: Headers): number | undefined {
   return Number.isFinite(ms) && ms > 0 ? ms : undefined;
 }
 
+/** Why a request failed: the cause says it, behind the URL, which is known and may hold what nobody else should see. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { message } = error.cause instanceof Error ? error.cause : error;
+  return message.replace(/^error sending request for url \(.*?\): /, "");
+}
+
 /** What a failed request or read means. */
 function broken(error: unknown, watch: StallWatch): unknown {
   if (watch.signal.aborted) return watch.signal.reason;
   // No permission for the host: it will not come by waiting.
   if (error instanceof Deno.errors.NotCapable) return error;
-  return new BrokenTransferError("connection", error instanceof Error ? error.message : String(error), {
+  return new BrokenTransferError("connection", reasonOf(error), {
     cause: error,
   });
 }

@@ -58,7 +58,7 @@ export interface Client extends AsyncDisposable {
    * @param options `signal` cancels the request; its consumers are told the signal's reason.
    * @returns The running request: iterate it, or ask for its result. Not a promise.
    * @throws {ClientClosedError} If the client is closed or draining.
-   * @throws {TypeError} If the request cannot be said in JSON.
+   * @throws {TypeError} If the request has no messages or cannot be said in JSON.
    *
    * @example
    * ```ts
@@ -84,7 +84,7 @@ export interface Client extends AsyncDisposable {
    * @param options `signal` cancels the request; its consumers are told the signal's reason.
    * @returns The running request: iterate it, or ask for its result. Not a promise.
    * @throws {ClientClosedError} If the client is closed or draining.
-   * @throws {TypeError} If the request cannot be said in JSON, or the daemon's v2 socket cannot be named.
+   * @throws {TypeError} If the request has no messages or cannot be said in JSON, or the v2 socket cannot be named.
    * @throws {RangeError} If the path of the daemon's v2 socket is too long.
    *
    * @example
@@ -115,7 +115,7 @@ export interface Client extends AsyncDisposable {
    * @param options `signal` cancels the request; its consumers are told the signal's reason.
    * @returns The running request: iterate it, or ask for its result. Not a promise.
    * @throws {ClientClosedError} If the client is closed or draining.
-   * @throws {TypeError} If the request cannot be said in JSON, or the daemon's v2 socket cannot be named.
+   * @throws {TypeError} If the request has no messages or cannot be said in JSON, or the v2 socket cannot be named.
    * @throws {RangeError} If the path of the daemon's v2 socket is too long.
    */
   generate(request: GenerateRequest | GenerateV2Fields, options?: CancelOptions): Generation | GenerationV2;
@@ -128,6 +128,7 @@ export interface Client extends AsyncDisposable {
    * @returns The value. Where the schema is a literal, it has its type.
    * @throws {ObjectError} If the answer was cut off or is not JSON.
    * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws {TypeError} If the request has no messages or cannot be said in JSON.
    * @throws What `GenerationV2.result` throws.
    *
    * @example
@@ -161,7 +162,7 @@ export interface Client extends AsyncDisposable {
    * @returns The run: iterate it, or ask for its result. Not a promise.
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws {RangeError} If `maxSteps` is less than 1.
-   * @throws {TypeError} If a function belongs to no tool, or the request cannot be said in JSON.
+   * @throws {TypeError} If a function belongs to no tool, or the request has no messages or cannot be said in JSON.
    */
   runTools<const Tools extends readonly Tool[]>(
     request: GenerateV2Fields<Tools> & { readonly tools: Tools },
@@ -179,7 +180,7 @@ export interface Client extends AsyncDisposable {
    * @returns The run: iterate it, or ask for its result. Not a promise.
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws {RangeError} If `maxSteps` is less than 1.
-   * @throws {TypeError} If the request cannot be said in JSON.
+   * @throws {TypeError} If the request has no messages or cannot be said in JSON.
    *
    * @example
    * ```ts
@@ -213,7 +214,8 @@ export interface Client extends AsyncDisposable {
    * @param input A text, or several.
    * @param options `dimensions`, `task`, and `signal` to cancel.
    * @returns The vectors, also of a single text.
-   * @throws {EmbedUnsupportedError} If no backend embeds.
+   * @throws {ConnectError} If nothing embeds there: no daemon is ready, or it has no backend that embeds.
+   * @throws {EmbedUnsupportedError} If the daemon answers that no backend embeds.
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws What {@linkcode Generation.result} throws.
    *
@@ -236,7 +238,8 @@ export interface Client extends AsyncDisposable {
    * @param documents Where; at most 256.
    * @param options `topN`, and `signal` to cancel.
    * @returns The documents, the best first.
-   * @throws {RerankUnsupportedError} If no backend reranks.
+   * @throws {ConnectError} If nothing reranks there: no daemon is ready, or it has no backend that reranks.
+   * @throws {RerankUnsupportedError} If the daemon answers that no backend reranks.
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws What {@linkcode Generation.result} throws.
    *

@@ -36,9 +36,15 @@ export function parseObject({ text, stopReason }: GenerationV2Result): unknown {
   if (stopReason === "max_tokens") {
     throw new ObjectError("The value is not complete: the tokens ran out", { text, stopReason });
   }
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (cause) {
     throw new ObjectError(`The answer is not JSON, it ended with "${stopReason}"`, { text, stopReason, cause });
   }
+  // The same; of all else a stop string leaves what does not parse, unless it came after the end.
+  if (stopReason === "stop_sequence" && typeof value === "number") {
+    throw new ObjectError("The value is not complete: a stop string ended it", { text, stopReason });
+  }
+  return value;
 }

@@ -177,8 +177,13 @@ export class PoolingClient implements Client {
   }
 }
 
-function conversation<Request>(
+function conversation<Request extends { readonly messages: readonly unknown[] }>(
   request: string | Request,
 ): Request | { readonly messages: readonly [{ readonly role: "user"; readonly content: string }] } {
-  return typeof request === "string" ? { messages: [{ role: "user", content: request }] } : request;
+  if (typeof request === "string") return { messages: [{ role: "user", content: request }] };
+  // Callers without types may try; the error of whoever reads it first would not say what is wrong.
+  if (!Array.isArray(request?.messages)) {
+    throw new TypeError('Cannot ask: the request must be a prompt, or an object whose "messages" is an array');
+  }
+  return request;
 }

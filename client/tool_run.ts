@@ -28,8 +28,8 @@ export interface ToolContext {
 }
 
 /**
- * Does what a tool says. What it returns, or resolves to, is told to the model: text as it is, all else as JSON. What
- * it throws is told, too.
+ * Does what a tool says. What it returns, or resolves to, is told to the model: text as it is, all else as JSON, and
+ * `null` where that has none, as nothing or a function. What it throws is told, too.
  */
 export type ToolFunction<Input = JsonFields> = (input: Input, context: ToolContext) => unknown;
 
@@ -49,7 +49,13 @@ export interface ToolDefinition<Schema = JsonSchema> {
   readonly description: string;
   /** JSON Schema of its arguments; an object's. */
   readonly inputSchema: Schema;
-  /** Does it, see {@linkcode ToolFunction}. */
+  /**
+   * Does it, see {@linkcode ToolFunction}.
+   *
+   * @param input The arguments of the call.
+   * @param context Which call it is, and when to give up.
+   * @returns What the model is told, or a promise of it.
+   */
   run(input: ToolInput<Schema>, context: ToolContext): unknown;
 }
 
@@ -105,13 +111,13 @@ export interface RunToolsOptions extends CancelOptions {
 }
 
 /** A tool was run; its result goes to the model. */
-export interface ToolResultEvent {
+export interface ToolResultEvent<Tools extends readonly Tool[] = readonly Tool[]> {
   /** Discriminates the event. */
   readonly type: "tool_result";
   /** The id of the call. */
   readonly toolCallId: string;
   /** Which tool. */
-  readonly name: string;
+  readonly name: Tools[number]["name"];
   /** What the model is told. */
   readonly text: string;
   /** What the function threw, if it did. */
@@ -147,7 +153,7 @@ export type ToolRunEvent<Tools extends readonly Tool[] = readonly Tool[]> =
   | TextEvent
   | ThinkingEvent
   | ToolUse<Tools>
-  | ToolResultEvent
+  | ToolResultEvent<Tools>
   | ToolRunDoneEvent;
 
 /**
@@ -305,7 +311,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
     const head = { type: "tool_result", toolCallId, name } as const;
     try {
       const output = await this.#functions.get(name)?.(input, { signal: this.#cut.signal, toolCallId });
-      return { ...head, text: typeof output === "string" ? output : JSON.stringify(output ?? null) };
+      return { ...head, text: typeof output === "string" ? output : JSON.stringify(output) ?? "null" };
     } catch (error) {
       if (this.#context.rethrow) throw error;
       return { ...head, text: `Error: ${error instanceof Error ? error.message : String(error)}`, error };

@@ -199,6 +199,17 @@ Deno.test("generate goes to v2 when the request has something of it, and else to
   assertEquals([v1.accepted, v2.accepted], [1, 1]);
 });
 
+Deno.test("every way to ask throws TypeError that says so when there is no conversation", async () => {
+  await withV2(answering(), async (client) => {
+    for (const wrong of [undefined, null, 3, {}, { prompt: "hi" }, { messages: "hi" }]) {
+      const request = wrong as never;
+      assertThrows(() => client.generate(request), TypeError, '"messages"');
+      assertThrows(() => client.runTools(request, {} as never), TypeError, '"messages"');
+      await assertRejects(() => client.generateObject(request, { schema: {} }), TypeError, '"messages"');
+    }
+  });
+});
+
 Deno.test("generate throws TypeError when a v2 request has a grammar", async () => {
   await withV2(answering(), (client) => {
     const request = { ...ASK, grammar: "root ::= x" } as unknown as GenerateV2Request;

@@ -39,7 +39,9 @@ export function schemas(wide: JsonSchema): void {
         anyOf: [{ type: "boolean" }, { type: "object", properties: { z: { type: "null" } }, required: ["z"] }],
       },
       one: { oneOf: [{ type: "string" }, { const: 3 }] },
-      elsewhere: { $ref: "#/$defs/thing", type: "string" },
+      elsewhere: { $ref: "https://example.org/thing", type: "string" },
+      missing: { $ref: "#/$defs/missing" },
+      level: { $ref: "#/$defs/level" },
       list: { type: "array" },
       free: { type: "object" },
       map: { type: "object", additionalProperties: { type: "number" } },
@@ -48,12 +50,15 @@ export function schemas(wide: JsonSchema): void {
     },
     required: ["name", "tags", "elsewhere", "unheard of"],
     additionalProperties: false,
+    $defs: { level: { enum: ["low", "high"] } },
   });
   holds<
     Same<typeof everything, {
       name: string;
       tags: ("a" | 3 | null | true)[];
       elsewhere: unknown;
+      missing?: unknown;
+      level?: "low" | "high";
       age?: number;
       weight?: number;
       fixed?: { at: [1, "x"] };
@@ -76,6 +81,68 @@ export function schemas(wide: JsonSchema): void {
   holds<Same<typeof widened, unknown>>();
   holds<Same<FromSchema<true>, unknown>>();
   holds<Same<FromSchema<false>, never>>();
+}
+
+interface Tree {
+  value: number;
+  children?: Tree[];
+}
+
+export function references(): void {
+  const tree = value({
+    $ref: "#/$defs/tree",
+    $defs: {
+      tree: {
+        type: "object",
+        properties: {
+          value: { type: "integer" },
+          children: { type: "array", items: { $ref: "#/$defs/tree" } },
+        },
+        required: ["value"],
+      },
+    },
+  });
+  holds<Same<typeof tree["children"], Tree[] | undefined>>();
+  holds<Same<NonNullable<NonNullable<typeof tree["children"]>[0]["children"]>[0]["value"], number>>();
+  const itself = value({ type: "object", properties: { next: { anyOf: [{ $ref: "#" }, { type: "null" }] } } });
+  holds<Same<NonNullable<NonNullable<typeof itself["next"]>["next"]>["next"], typeof itself["next"]>>();
+}
+
+export function freelyNested(): void {
+  const nested = value({
+    $ref: "#/$defs/value",
+    $defs: {
+      value: {
+        anyOf: [
+          { type: "string" },
+          { type: "array", items: { $ref: "#/$defs/value" } },
+          { type: "object", additionalProperties: { $ref: "#/$defs/value" } },
+        ],
+      },
+    },
+  });
+  if (typeof nested === "string") return;
+  const inner = Array.isArray(nested) ? nested[0] : nested["a"];
+  holds<Same<typeof inner, typeof nested | string | undefined>>();
+}
+
+type IsAny<T> = 0 extends 1 & T ? true : false;
+
+/** What is not known may be anything, but never goes unchecked. */
+// deno-lint-ignore no-explicit-any
+export function untyped(any: any, names: string[]): void {
+  const fixed = value({ const: any });
+  const nested = value({ const: { at: any } });
+  const one = value({ enum: [any] });
+  const some = value({ type: "object", properties: { a: { type: "string" } }, required: names });
+  const reference = value({ $ref: any, $defs: { a: { type: "string" } } });
+  holds<Same<IsAny<typeof fixed>, false>>();
+  holds<Same<typeof nested, { at: unknown }>>();
+  holds<Same<IsAny<typeof one>, false>>();
+  holds<Same<typeof some, { a?: string }>>();
+  holds<Same<typeof reference, unknown>>();
+  const parsed = value(any);
+  holds<Same<typeof parsed, unknown>>();
 }
 
 const MESSAGES = [{ role: "user", content: "hi" }] as const;
@@ -195,6 +262,7 @@ export async function runs(client: Client, tools: readonly Tool[]): Promise<void
       holds<Same<typeof event.name, "weather" | "add">>();
       if (event.name === "weather") holds<Same<typeof event.input, { place: string }>>();
     }
+    if (event.type === "tool_result") holds<Same<typeof event.name, "weather" | "add">>();
   }
   const { messages } = await run.result();
 

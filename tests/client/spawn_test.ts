@@ -19,6 +19,8 @@ class Place implements AsyncDisposable {
   readonly runtimeDir = `${this.dir}/inferd`;
   readonly lockPath = `${this.runtimeDir}/inferd.spawn.lock`;
   readonly env = {
+    // All of them may ask at the same moment.
+    INFERD_QUEUE_DEPTH: "100",
     XDG_RUNTIME_DIR: this.dir,
     INFERD_LOG_DIR: `${this.dir}/logs`,
     INFERD_BACKEND: "mock",

@@ -188,6 +188,22 @@ Deno.test("runTools runs the calls of one answer together and tells their result
   ]);
 });
 
+Deno.test("runTools tells the model null when what a function returned has no JSON", async () => {
+  const { script, asked } = answeringV2(
+    calling(["1", "weather", {}], ["2", "weather", {}], ["3", "weather", {}], ["4", "weather", {}]),
+    saying("So be it"),
+  );
+  const outputs: unknown[] = [undefined, () => 1, Symbol("rain"), { toJSON: (): undefined => undefined }];
+  await withV2(script, async (client) => {
+    const run = client.runTools(ASK, { weather: () => outputs.shift() });
+    const texts: string[] = [];
+    for await (const event of run) if (event.type === "tool_result") texts.push(event.text);
+    assertEquals(texts, ["null", "null", "null", "null"]);
+    assertEquals((await run.result()).text, "So be it");
+  });
+  assertEquals(asked[1]?.messages.at(-1)?.content.length, 4);
+});
+
 Deno.test("runTools tells the model what a function threw", async () => {
   const { script, asked } = answeringV2(calling(["1", "weather", {}], ["2", "weather", {}]), saying("Sorry"));
   await withV2(script, async (client) => {
@@ -417,6 +433,7 @@ for (
   const [what, text, stopReason, retryable] of [
     ["was cut off", '{"name":"A', "max_tokens", false],
     ["was cut off though it parses", "12", "max_tokens", false],
+    ["is a number that a stop string cut off", "12", "stop_sequence", true],
     ["is not JSON", "Ada", "end_turn", true],
     ["is empty", "", "stop_sequence", true],
   ] as const
@@ -434,7 +451,7 @@ for (
         retryable,
         "ObjectError",
       ]);
-      assertEquals(error.cause instanceof SyntaxError, stopReason !== "max_tokens");
+      assertEquals(error.cause instanceof SyntaxError, text !== "12" && stopReason !== "max_tokens");
       assertStringIncludes(error.stack ?? "", "tool_run_test.ts");
     });
   });

@@ -32,6 +32,8 @@ export class OpenAiBackend implements Backend {
   readonly name: string;
   readonly #config: OpenAiBackendConfig;
   readonly #parallel: number;
+  readonly #key: string | undefined;
+  readonly #endpoint: string;
   readonly #upstream: Upstream;
   readonly #running = new Set<Exchange>();
   #state: BackendState = "loading";
@@ -45,7 +47,10 @@ export class OpenAiBackend implements Backend {
     this.name = config.name;
     this.#config = config;
     this.#parallel = options.parallel;
-    this.#upstream = { name: config.name, secret: config.apiKey };
+    // What comes out of a file ends with a newline.
+    this.#key = config.apiKey?.trim();
+    this.#endpoint = endpointOf(config.baseUrl);
+    this.#upstream = { name: config.name, secret: this.#key };
   }
 
   get state(): BackendState {
@@ -90,7 +95,7 @@ export class OpenAiBackend implements Backend {
     await using exchange = this.#open(signal);
     const response = await this.#ask(exchange, wanted);
     // Some servers take no notice of `stream`.
-    if (response.headers.get("content-type")?.startsWith("application/json")) {
+    if (response.headers.get("content-type")?.toLowerCase().startsWith("application/json")) {
       yield* answer.take(this.#parse(await exchange.text()));
     } else {
       yield* this.#read(exchange, answer);
@@ -107,10 +112,9 @@ export class OpenAiBackend implements Backend {
   }
 
   #makeHeaders(): Headers {
-    const { apiKey } = this.#config;
     const headers = new Headers({ "content-type": "application/json", accept: "text/event-stream" });
     try {
-      if (apiKey !== undefined) headers.set("authorization", `Bearer ${apiKey}`);
+      if (this.#key !== undefined) headers.set("authorization", `Bearer ${this.#key}`);
     } catch {
       // The error repeats the key.
       throw new BackendUnavailableError(`The key of backend "${this.name}" has characters that no header can hold`);
@@ -122,7 +126,7 @@ export class OpenAiBackend implements Backend {
     const exchange = new Exchange(signal, {
       backend: this.name,
       timeoutMs: this.#config.timeoutSecs * 1000,
-      onBroken: (error) => this.#log("remote_broken", { reason: String(error) }),
+      onBroken: (error) => this.#log("remote_broken", { reason: reasonOf(error) }),
       onEnd: () => this.#running.delete(exchange),
     });
     this.#running.add(exchange);
@@ -135,7 +139,7 @@ export class OpenAiBackend implements Backend {
    */
   async #ask(exchange: Exchange, { body, courtesies }: OpenAiRequest): Promise<Response> {
     const post = (fields: Readonly<Record<string, unknown>>): Promise<Response> =>
-      exchange.post(`${this.#config.baseUrl}/chat/completions`, {
+      exchange.post(this.#endpoint, {
         headers: this.#headers,
         body: JSON.stringify(fields),
       });
@@ -159,7 +163,7 @@ export class OpenAiBackend implements Backend {
   async *#read(exchange: Exchange, answer: Answer): AsyncGenerator<BackendEvent> {
     for await (const events of exchange.events()) {
       for (const { data } of events) {
-        if (data === DONE) return await exchange.finish();
+        if (data.trim() === DONE) return await exchange.finish();
         yield* answer.take(this.#parse(data));
       }
     }
@@ -174,6 +178,18 @@ export class OpenAiBackend implements Backend {
   #log(msg: string, fields: Record<string, unknown>, level: "info" | "warn" = "warn"): void {
     this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
   }
+}
+
+/** Where to ask; what follows a `?` in the base stays behind the path. */
+function endpointOf(baseUrl: string): string {
+  const question = baseUrl.search(/[?#]|$/);
+  return `${baseUrl.slice(0, question).replace(/\/+$/, "")}/chat/completions${baseUrl.slice(question)}`;
+}
+
+/** The reason is in the cause, which also repeats the whole URL: there may be a key in it. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause ?? error : error;
+  return String(cause).replace(/ for url \([^)]*\)/, "");
 }
 
 /** Undefined where it is no JSON, which no JSON is. */

@@ -51,7 +51,7 @@ const chunk = z.object({
     stop_reason: z.unknown().optional(),
   })).nullish(),
   usage: z.object({
-    prompt_tokens: count,
+    prompt_tokens: count.nullish(),
     completion_tokens: count.nullish(),
     prompt_tokens_details: z.object({ cached_tokens: count.nullish() }).nullish(),
   }).nullish(),
@@ -93,7 +93,8 @@ export class Answer {
     if (!parsed.success) throw this.#unreadable();
     const { error, choices, usage } = parsed.data;
     if (error !== undefined && error !== null) throw toUpstreamError(toFailure(value), this.#upstream);
-    if (usage !== undefined && usage !== null) {
+    // Some servers send one that holds nothing.
+    if (typeof usage?.prompt_tokens === "number") {
       this.#usage = {
         promptTokens: usage.prompt_tokens,
         completionTokens: usage.completion_tokens ?? 0,
@@ -162,8 +163,7 @@ export class Answer {
       const written = typeof input === "object" && input !== null ? JSON.stringify(input) : input ?? "";
       this.#count(written.length);
       const index = piece.index ?? (part.tool_calls?.length === 1 ? undefined : position);
-      const complete = this.#calls.take({ index, id: piece.id || undefined, name: name || undefined, written });
-      if (complete !== undefined) events.push(complete);
+      events.push(...this.#calls.take({ index, id: piece.id || undefined, name: name || undefined, written }));
     }
   }
 

@@ -31,11 +31,13 @@ const details = z.object({
   type: word,
   message: z.string().optional().catch(undefined),
 });
-/** OpenAI's and llama-server's; a bare text; vLLM's older one; FastAPI's. */
+/** OpenAI's and llama-server's; a bare text; FastAPI's, and its list of fields that are wrong; vLLM's older one. */
 const body = z.union([
   z.object({ error: details }).transform(({ error }) => error),
   z.object({ error: z.string() }).transform(({ error }) => ({ message: error, code: undefined, type: undefined })),
   z.object({ detail: z.string() }).transform(({ detail }) => ({ message: detail, code: undefined, type: undefined })),
+  z.object({ detail: z.array(z.object({ msg: z.string(), loc: z.array(z.union([z.string(), z.int()])).catch([]) })) })
+    .transform(({ detail }) => ({ message: detail.map(toSentence).join("; "), code: undefined, type: undefined })),
   details,
 ]);
 
@@ -53,6 +55,11 @@ export function toFailure(value: unknown, status?: number): UpstreamFailure {
     code: typeof code === "string" && CODE.test(code) ? code : type,
     message,
   };
+}
+
+/** One of the fields that are wrong, e.g. `body.top_k: Input should be a valid integer`. */
+function toSentence({ loc, msg }: { readonly loc: readonly (string | number)[]; readonly msg: string }): string {
+  return loc.length === 0 ? msg : `${loc.join(".")}: ${msg}`;
 }
 
 /** Who failed. */

@@ -1,5 +1,5 @@
 /** The backend for remote servers against a scripted one, over real sockets of this machine. */
-import { assert, assertEquals, assertFalse, assertInstanceOf, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
 import {
   AttachmentUnsupportedError,
   type BackendEvent,
@@ -170,6 +170,25 @@ Deno.test("a request is sent with its sampling, its limits and the bearer key", 
   assertEquals(asked?.line, "POST /v1/chat/completions HTTP/1.1");
   assertEquals(asked?.headers.get("authorization"), "Bearer sk-123");
   assertEquals(asked?.headers.get("content-type"), "application/json");
+});
+
+Deno.test("a key is used without the newline of the file it came from, and hidden so", async () => {
+  const answering: Answering = (asked) => asked.json(400, { error: { message: "not sk-123" } });
+  await using started = await Remote.start(answering, { apiKey: " sk-123\n" });
+  const { message } = await assertRejects(() => started.events(), InvalidRequestError);
+  assertEquals(started.server.asked.at(-1)?.headers.get("authorization"), "Bearer sk-123");
+  assertEquals(message, 'Backend "far" refused the request: not [REDACTED]');
+});
+
+Deno.test("a request goes to the path below the base when that has a query", async () => {
+  await using server = new OpenAiServer((asked) => asked.stream(...words("x")));
+  for (const [added, query] of [["", ""], ["?api-version=2", "?api-version=2"], ["/?a=b/c", "?a=b/c"]] as const) {
+    const backend = remote({ baseUrl: server.url + added });
+    await backend.start(() => {}, NEVER);
+    await Array.fromAsync(backend.generate(ask(), NEVER));
+    assertEquals(server.asked.at(-1)?.line, `POST /v1/chat/completions${query} HTTP/1.1`);
+    await backend[Symbol.asyncDispose]();
+  }
 });
 
 Deno.test("a request is sent without a key when there is none", async () => {
@@ -377,6 +396,28 @@ Deno.test("an answer is read as a whole when the server does not stream", async 
   ]);
 });
 
+Deno.test("an answer is read as what it is when its type is written in capitals", async () => {
+  const choices = [{ index: 0, message: { content: "Hi" }, finish_reason: "stop" }];
+  await using started = await Remote.start(async (asked) => {
+    await asked.head(200, { "content-type": "Application/JSON; charset=utf-8" });
+    await asked.write(JSON.stringify({ choices }));
+    await asked.end();
+  });
+  assertEquals(textOf(await started.events()), "Hi");
+});
+
+Deno.test("an answer is complete at [DONE] when spaces stand behind it", async () => {
+  assertEquals(await read([...STORY.slice(0, -1), "[DONE] "]), STORY_EVENTS);
+});
+
+Deno.test("pieces are counted when the server's counts are empty", async () => {
+  for (const usage of [{}, { prompt_tokens: null, completion_tokens: null }]) {
+    const { completionTokens } =
+      last(await read([...words("a", "b").slice(0, -1), { choices: [], usage }, "[DONE]"])).usage;
+    assertEquals(completionTokens, 2);
+  }
+});
+
 Deno.test("pieces are counted when the server does not count tokens", async () => {
   assertEquals(last(await read(words("a", "b", "c"))).usage, {
     promptTokens: 0,
@@ -442,6 +483,48 @@ Deno.test("a call is told as soon as the next one begins", async () => {
   await events.return(undefined);
 });
 
+Deno.test("calls are told whole and in order when their pieces come by turns", async () => {
+  const a = { index: 0, id: "a", name: "get_weather", input: "" };
+  const b = { index: 1, id: "b", name: "get_weather", input: "" };
+  const together = (...pieces: Parameters<typeof callPiece>[0][]): Record<string, unknown> =>
+    chunk({ tool_calls: pieces.map(({ input, ...piece }) => ({ ...piece, function: { arguments: input } })) });
+  const ways: [string, unknown[]][] = [
+    ["in pieces of their own", [
+      callPiece(a),
+      callPiece(b),
+      callPiece({ index: 0, input: '{"city":' }),
+      callPiece({ index: 1, input: '{"city":"Rome"}' }),
+      callPiece({ index: 0, input: '"Oslo"}' }),
+    ]],
+    ["in one chunk", [
+      callPiece(a),
+      callPiece(b),
+      together({ index: 0, input: '{"city":"Oslo"}' }, { index: 1, input: '{"city":"Rome"}' }),
+    ]],
+    ["with nothing more to say", [
+      callPiece({ ...a, input: '{"city":"Oslo"}' }),
+      callPiece({ ...b, input: '{"city":"Rome"}' }),
+      together({ index: 0, input: "" }, { index: 1, input: "" }),
+    ]],
+  ];
+  for (const [way, chunks] of ways) {
+    assertEquals((await read([...chunks, ...CALLED], TOOLS)).slice(0, 2), [
+      { type: "tool_use", toolCallId: "a", name: "get_weather", input: { city: "Oslo" } },
+      { type: "tool_use", toolCallId: "b", name: "get_weather", input: { city: "Rome" } },
+    ], way);
+  }
+});
+
+Deno.test("calls that are not whole are dropped when the tokens ran out while their pieces came by turns", async () => {
+  const chunks = [
+    callPiece({ index: 0, id: "a", name: "get_weather", input: '{"city":"Oslo"' }),
+    callPiece({ index: 1, id: "b", name: "get_weather", input: '{"city"' }),
+    callPiece({ index: 0, input: "}" }),
+  ];
+  const events = await read([...chunks, chunk({}, "length")], TOOLS);
+  assertEquals(events.map((event) => "toolCallId" in event ? event.toolCallId : event.type), ["a", "done"]);
+});
+
 Deno.test("calls are told apart when the server does not number them as it should", async () => {
   const a = { id: "a", name: "get_weather", input: '{"city":"Oslo"}' };
   const b = { id: "b", name: "get_time", input: {} };
@@ -496,6 +579,16 @@ Deno.test("a call that cannot be read, or was not offered, is tool_call_malforme
     ["no tools", [callPiece(offered)], {}],
     ["no call allowed", [callPiece(offered)], { ...TOOLS, toolChoice: "none" }],
     ["a call required", [chunk({ content: "no" })], { ...TOOLS, toolChoice: "required" }],
+    ["more after its end", [
+      callPiece({ index: 0, ...offered, input: "{}" }),
+      callPiece({ index: 1, ...offered, input: "{}" }),
+      callPiece({ index: 0, input: "x" }),
+    ], TOOLS],
+    [
+      "calls without end",
+      Array.from({ length: 300 }, (_, index) => callPiece({ index, ...offered, input: "{" })),
+      TOOLS,
+    ],
     ["no end", [callPiece(offered), ...Array(5).fill(callPiece({ input: " ".repeat(250_000) }))], TOOLS],
   ];
   for (const [name, chunks, fields] of cases) {
@@ -532,6 +625,7 @@ Deno.test("a refusal is the caller's fault or the backend's, as its status and c
     [400, { error: { message: "too long", type: "invalid_request_error", code: "context_length_exceeded" } }, "caller"],
     [413, "too large", "caller"],
     [422, { detail: "what?" }, "caller"],
+    [422, { detail: [{ loc: ["body", "stop", 0], msg: "not a text" }] }, "caller"],
     [400, { error: { message: "no such model", code: "model_not_found" } }, "backend"],
     [401, { error: { message: "bad key", type: "invalid_request_error", code: "invalid_api_key" } }, "backend"],
     [403, {}, "backend"],
@@ -568,6 +662,13 @@ Deno.test("a refusal repeats the server's words only when they are for the calle
   status = 500;
   const untold = await assertRejects(() => started.events(), BackendUnavailableError);
   assertEquals(untold.message, 'Backend "far" failed (HTTP 500, [REDACTED])');
+});
+
+Deno.test("a refusal names the fields that are wrong when the server lists them", async () => {
+  const detail = [{ type: "x", loc: ["body", "stop", 0], msg: "not a text", input: 5 }, { msg: "and more" }];
+  await using started = await Remote.start((asked) => asked.json(422, { detail }));
+  const { message } = await assertRejects(() => started.events(), InvalidRequestError);
+  assertEquals(message, 'Backend "far" refused the request: body.stop.0: not a text; and more');
 });
 
 Deno.test("an error in the middle of an answer is mapped like its code", async () => {
@@ -623,7 +724,10 @@ Deno.test("a server that is not there is backend_unavailable, and the log says w
   await using started = await Remote.start();
   started.server.close();
   await assertRejects(() => started.events(), BackendUnavailableError, 'Backend "far" cannot be reached');
-  assertEquals((await started.notices.logged("remote_broken")).fields.backend, "far");
+  const { backend, reason } = (await started.notices.logged("remote_broken")).fields;
+  assertEquals(backend, "far");
+  assertMatch(String(reason), /connect/i);
+  assertFalse(String(reason).includes("127.0.0.1"), "a URL may hold a key");
 });
 
 Deno.test("an answer that breaks off is backend_unavailable, after what came of it", async () => {

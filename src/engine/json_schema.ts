@@ -11,7 +11,8 @@ import type { GrammarBuilder } from "./grammar_builder.ts";
 import type { Bounds } from "./json_numbers.ts";
 import { compilePattern, PatternError } from "./json_pattern.ts";
 import { FORMATS, JsonValues } from "./json_values.ts";
-import { isObject, type Keywords, readTypes, SchemaReader, type Type } from "./schema_reader.ts";
+import { isObject, isOf, type Keywords, readTypes, SchemaReader, type Type } from "./schema_reader.ts";
+import { SchemaOverlap } from "./schema_overlap.ts";
 import { child, type Path, SchemaError, show } from "./schema_path.ts";
 
 /** Schemas in schemas. */
@@ -50,6 +51,7 @@ class Compiler {
   readonly #builder: GrammarBuilder;
   readonly #values: JsonValues;
   readonly #reader: SchemaReader;
+  readonly #overlap: SchemaOverlap;
   /** References by what they say, and those whose rule is not defined yet. */
   readonly #rules = new Map<string, number>();
   readonly #open: { readonly rule: number; readonly schema: unknown; readonly at: Path }[] = [];
@@ -65,6 +67,7 @@ class Compiler {
     this.#values = JsonValues.of(builder);
     this.#at = { key: path };
     this.#reader = new SchemaReader(schema, this.#at, (at) => this.#count(at));
+    this.#overlap = new SchemaOverlap(schema, this.#at);
   }
 
   compile(): Symbol[] {
@@ -100,17 +103,19 @@ class Compiler {
     return this.#oneOf(this.#types(keywords, place.at).map((type) => this.#type(type, keywords, place)));
   }
 
-  /** Also `oneOf` is any of its schemas: that no other one fits is for their author to see to. */
+  /** Also `oneOf` is any of its schemas, which is why no value may fit two of them. */
   #alternatives(name: string, keywords: Keywords, { at, depth, head }: Place): Symbol[] {
     const { value, at: where } = keywords.get(name) as { value: unknown; at: Path };
     if (!Array.isArray(value) || value.length === 0) throw new SchemaError(`"${show(where)}" must list schemas`);
     const others = new Map([...keywords].filter(([other]) => other !== name));
-    return this.#oneOf(value.map((schema, index) => {
+    const alternatives = value.map((schema, index) => {
       const here: Place = { at: child(where, index), depth: depth + 1, head };
       return others.size === 0
         ? this.#schema(schema, here)
         : this.#keywords(this.#reader.merge([others, this.#reader.read(schema, here.at)]), this.#deeper(here, at));
-    }));
+    });
+    if (name === "oneOf") this.#overlap.refuse(keywords);
+    return this.#oneOf(alternatives);
   }
 
   #deeper(place: Place, at: Path): Place {
@@ -391,23 +396,4 @@ function readCount(keywords: Keywords, name: string): number | undefined {
     throw new SchemaError(`"${show(at)}" must be a whole number from 0`);
   }
   return value;
-}
-
-function isOf(value: unknown, type: Type): boolean {
-  switch (type) {
-    case "object":
-      return isObject(value);
-    case "array":
-      return Array.isArray(value);
-    case "null":
-      return value === null;
-    case "integer":
-      return Number.isInteger(value);
-    case "number":
-      return typeof value === "number";
-    case "string":
-      return typeof value === "string";
-    case "boolean":
-      return typeof value === "boolean";
-  }
 }

@@ -11,6 +11,9 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 /** What stands for itself in a string. */
 const PLAIN = [0x20, QUOTE - 1, QUOTE + 1, BACKSLASH - 1, BACKSLASH + 1, MAX_CODE_POINT];
+/** Whatever else a string has. */
+// deno-lint-ignore no-control-regex
+const NEEDS_ESCAPE = /["\\\u0000-\u001f]/;
 const DIGIT = [0x30, 0x39];
 const HEX = [0x30, 0x39, 0x41, 0x46, 0x61, 0x66];
 
@@ -128,7 +131,8 @@ export class JsonValues {
   }
 
   /**
-   * Any string but these, without escapes, with which a name could be written in other ways.
+   * Any string but these, without escapes, with which a name could be written in other ways. A name that needs some
+   * cannot be written, so it does not have to be left out.
    *
    * @param names What the string is not.
    */
@@ -144,7 +148,7 @@ export class JsonValues {
     const node = (): Node => ({ rule: b.declare(), isName: false, next: new Map() });
     const root = node();
     const nodes = [root];
-    for (const name of names) {
+    for (const name of names.filter((name) => !NEEDS_ESCAPE.test(name))) {
       let at = root;
       for (const char of name) {
         const code = char.codePointAt(0) as number;

@@ -22,6 +22,8 @@ const ANNOTATIONS: ReadonlySet<string> = new Set([
   ...["title", "description", "default", "example", "examples", "deprecated", "readOnly", "writeOnly"],
   ...["$schema", "$id", "id", "$comment", "$anchor", "$vocabulary", "$defs", "definitions"],
   ...["contentMediaType", "contentEncoding", "contentSchema"],
+  // OpenAPI's hint at what tells the alternatives of a `oneOf` apart.
+  "discriminator",
 ]);
 const SUPPORTED: ReadonlySet<string> = new Set([
   ...["type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"],
@@ -115,6 +117,7 @@ export class SchemaReader {
 
   #both(one: Keywords, other: Keywords): Keywords {
     this.#refuseOpenEnds(one, other);
+    refuseOpenLists(one, other);
     const merged = new Map(one);
     for (const [name, keyword] of other) {
       const known = merged.get(name);
@@ -242,6 +245,36 @@ export function readTypes({ value, at }: { readonly value: unknown; readonly at:
     throw new SchemaError(`"${show(at)}" must be one of ${TYPES.join(", ")}, or a list of them`);
   }
   return [...new Set(types)];
+}
+
+/** As with properties: which items `items` is about depends on the `prefixItems` beside it, not on another's. */
+function refuseOpenLists(one: Keywords, other: Keywords): void {
+  for (const [all, with_] of [[one, other], [other, one]] as const) {
+    const items = all.get("items");
+    const prefix = with_.get("prefixItems");
+    if (items === undefined || items.value === true || prefix === undefined || all.has("prefixItems")) continue;
+    throw new SchemaError(`"${show(items.at)}" and "${show(prefix.at)}" cannot be taken together`);
+  }
+}
+
+/** Whether a value has a type. */
+export function isOf(value: unknown, type: Type): boolean {
+  switch (type) {
+    case "object":
+      return isObject(value);
+    case "array":
+      return Array.isArray(value);
+    case "null":
+      return value === null;
+    case "integer":
+      return Number.isInteger(value);
+    case "number":
+      return typeof value === "number";
+    case "string":
+      return typeof value === "string";
+    case "boolean":
+      return typeof value === "boolean";
+  }
 }
 
 /** Whether a value is a JSON object. */

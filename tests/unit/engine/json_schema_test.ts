@@ -210,8 +210,205 @@ for (const [name, schema] of Object.entries(VALID)) {
   });
 }
 
+const A = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
+/** Alternatives of `oneOf` that no value fits both of. */
+const APART: Readonly<Record<string, unknown>> = {
+  "one alone": { oneOf: [{ type: "string" }] },
+  "null or an object": {
+    oneOf: [{ type: "null" }, { type: "object", properties: { a: { type: "integer" } }, required: ["a"] }],
+  },
+  "of different constants": { oneOf: [{ const: 1, title: "One" }, { const: "1" }, { const: true }, { const: false }] },
+  "of constants that have a part in common": { oneOf: [{ const: { a: 1, b: [2] } }, { const: { a: 1, b: [3] } }] },
+  "of enums without a common value": { oneOf: [{ enum: ["a", "b"] }, { enum: ["c", 1] }] },
+  "of an enum and a type none of its values has": { oneOf: [{ enum: ["a", 1.5] }, { type: ["integer", "boolean"] }] },
+  "of a constant and a string too short for it": { oneOf: [{ const: "auto" }, { type: "string", maxLength: 3 }] },
+  "of an enum bound to a type": { oneOf: [{ type: "string", enum: ["a", 1] }, { enum: [1, 2] }] },
+  "told apart by a constant, as schema libraries write it": {
+    $defs: {
+      Cat: {
+        type: "object",
+        properties: { name: { type: "string" }, kind: { const: "cat", type: "string" }, lives: { type: "integer" } },
+        required: ["name", "kind", "lives"],
+      },
+      Dog: {
+        type: "object",
+        properties: { name: { type: "string" }, kind: { const: "dog", type: "string" } },
+        required: ["name", "kind"],
+      },
+    },
+    discriminator: { propertyName: "kind", mapping: { cat: "#/$defs/Cat", dog: "#/$defs/Dog" } },
+    oneOf: [{ $ref: "#/$defs/Cat" }, { $ref: "#/$defs/Dog" }],
+  },
+  "told apart by constants not all of which are required": {
+    oneOf: [
+      { type: "object", properties: { kind: { const: "a" } }, required: ["kind"] },
+      { type: "object", properties: { kind: { const: "b" }, x: { type: "null" } }, required: ["x"] },
+    ],
+  },
+  "told apart by a property of a property": {
+    type: "object",
+    properties: { head: { type: "object", properties: { v: { type: "integer" } }, required: ["v"] } },
+    required: ["head"],
+    oneOf: [
+      { properties: { head: { properties: { v: { const: 1 } } } } },
+      { properties: { head: { properties: { v: { const: 2 } } } } },
+    ],
+  },
+  "of objects of which each requires what the other does not write": {
+    oneOf: [
+      { type: "object", properties: { a: { type: "integer" } }, required: ["a"] },
+      { type: "object", properties: { b: { type: "integer" } }, required: ["b"] },
+    ],
+  },
+  "of an object that requires what the other excludes": {
+    oneOf: [
+      { type: "object", properties: { a: {}, b: {} }, required: ["b"], additionalProperties: true },
+      { type: "object", properties: { a: {} }, additionalProperties: false },
+    ],
+  },
+  "of an object and a map to something else": {
+    oneOf: [
+      { type: "object", properties: { a: { type: "string" } }, required: ["a"] },
+      { type: "object", additionalProperties: { type: "integer" } },
+    ],
+  },
+  "of a constant and an object that requires more": {
+    oneOf: [{ const: { a: 1 } }, { ...A, properties: { ...A.properties, b: {} }, required: ["a", "b"] }],
+  },
+  "of a constant and an object that may leave out what differs": {
+    oneOf: [{ const: { k: 1 } }, { type: "object", properties: { k: { const: 2 } } }],
+  },
+  "of numbers on both sides of a bound": {
+    oneOf: [{ type: "number", exclusiveMaximum: 5 }, { type: "number", minimum: 5 }],
+  },
+  "of integers between which there is none": {
+    oneOf: [{ type: "integer", maximum: 2.9 }, { type: "integer", minimum: 2.1 }],
+  },
+  "of an integer and a fraction": { oneOf: [{ type: "integer" }, { const: 2.5 }] },
+  "of strings of different lengths": {
+    oneOf: [{ type: "string", maxLength: 2 }, { type: "string", minLength: 3, maxLength: 5 }],
+  },
+  "of arrays of different lengths": { oneOf: [{ type: "array", maxItems: 1 }, { type: "array", minItems: 2 }] },
+  "of arrays of different first items": {
+    oneOf: [
+      { type: "array", prefixItems: [{ const: "a" }, { type: "integer" }], minItems: 1 },
+      { type: "array", items: { type: "integer" } },
+    ],
+  },
+  "of an array of a tuple's further items": {
+    oneOf: [
+      { type: "array", prefixItems: [{ const: 1 }], items: { type: "null" }, minItems: 2 },
+      { type: "array", items: { type: "integer" }, minItems: 2 },
+    ],
+  },
+  "of alternatives in alternatives": {
+    oneOf: [{ anyOf: [{ type: "string" }, { const: 1 }] }, { oneOf: [{ type: "null" }, { const: 2 }] }],
+  },
+  "of trees": {
+    oneOf: [
+      {
+        type: "object",
+        properties: { left: { $ref: "#" }, right: { $ref: "#" }, kind: { const: "branch" } },
+        required: ["left", "right", "kind"],
+      },
+      { type: "object", properties: { left: { const: 0 }, kind: { const: "leaf" } }, required: ["left", "kind"] },
+    ],
+  },
+  "of a hundred objects told apart by their last property": {
+    oneOf: Array.from({ length: 100 }, (_, kind) => {
+      const names = Array.from({ length: 20 }, (_, i) => `p${i}`);
+      const properties = {
+        ...Object.fromEntries(names.map((name) => [name, { type: "null" }])),
+        kind: { const: kind },
+      };
+      return { type: "object", properties, required: [...names, "kind"] };
+    }),
+  },
+  "of three hundred constants": { oneOf: Array.from({ length: 300 }, (_, value) => ({ const: `v${value}` })) },
+};
+for (const [name, schema] of Object.entries(APART)) {
+  Deno.test(`every text of a schema's grammar fits one alternative when they are ${name}`, () => {
+    const grammar = new Grammar(compile(schema));
+    const isValid = validator(schema);
+    for (let seed = 0; seed < 20; seed++) {
+      const text = walk(grammar, randomNumbers(seed));
+      assert(isValid(JSON.parse(text)), text);
+    }
+  });
+}
+
+/** Alternatives some value fits both of, or may, in either order. */
+const OVERLAPPING: readonly (readonly [string, unknown, unknown])[] = [
+  ["enums with a common value", { enum: ["a", "b"] }, { enum: ["b", "c"] }],
+  ["constants that are equal", { const: { a: 1, b: 2 } }, { const: { b: 2, a: 1 } }],
+  ["an integer and a number", { type: "integer" }, { type: "number" }],
+  ["a type and anything", { type: "string" }, {}],
+  ["an object and what says nothing of types", A, { properties: { b: { type: "null" } } }],
+  ["a constant and its type", { const: "a" }, { type: "string" }],
+  ["a truth and its type", { const: true }, { type: "boolean" }],
+  ["a constant and a pattern", { const: "a" }, { type: "string", pattern: "^b$" }],
+  ["a constant and a format", { const: "a" }, { type: "string", format: "date" }],
+  ["an object and the same with more", A, {
+    ...A,
+    properties: { ...A.properties, b: { type: "null" } },
+    required: ["a", "b"],
+  }],
+  [
+    "objects told apart by what may be absent",
+    { type: "object", properties: { k: { const: 1 } } },
+    { type: "object", properties: { k: { const: 2 } } },
+  ],
+  ["an object and a map to the same", A, { type: "object", additionalProperties: { type: "integer" } }],
+  [
+    "objects of which one may have what the other requires",
+    A,
+    { type: "object", properties: { b: {} }, required: ["b"], additionalProperties: true },
+  ],
+  ["an object and a constant that fits it", A, { const: { a: 1, b: 2 } }],
+  ["numbers that meet", { type: "number", maximum: 5 }, { type: "number", minimum: 5 }],
+  ["integers that meet between fractions", { type: "integer", maximum: 3.5 }, { type: "integer", minimum: 2.5 }],
+  ["numbers that meet between integers", { type: "number", minimum: 1.2, maximum: 1.6 }, {
+    type: "number",
+    minimum: 1.5,
+    maximum: 1.8,
+  }],
+  ["strings of a common length", { type: "string", maxLength: 3 }, { type: "string", minLength: 3 }],
+  ["a constant and a string as long", { const: "😀😀" }, { type: "string", maxLength: 2 }],
+  ["arrays of a common length", { type: "array", maxItems: 2 }, { type: "array", minItems: 2 }],
+  [
+    "arrays that may be empty",
+    { type: "array", items: { type: "integer" } },
+    { type: "array", items: { type: "string" } },
+  ],
+  [
+    "a tuple and an array that goes on",
+    { type: "array", prefixItems: [{ type: "integer" }] },
+    { type: "array", items: { type: "integer" }, minItems: 1 },
+  ],
+  [
+    "a tuple and an array that is longer",
+    { type: "array", prefixItems: [{ type: "integer" }] },
+    { type: "array", items: { type: "integer" }, minItems: 2 },
+  ],
+  ["an alternative of another's alternatives", { anyOf: [{ type: "null" }, { const: 2 }] }, { enum: [1, 2] }],
+];
+for (const [name, one, other] of OVERLAPPING) {
+  Deno.test(`a schema is refused with both alternatives when they are ${name}`, () => {
+    const message = `"${PATH}.oneOf[1]" cannot be told apart from "${PATH}.oneOf[0]": ` +
+      'a value may fit both, which "anyOf" allows and "oneOf" does not';
+    assertEquals(assertThrows(() => compile({ oneOf: [one, other] }), GrammarError).message, message);
+    assertEquals(assertThrows(() => compile({ oneOf: [other, one] }), GrammarError).message, message);
+    compile({ anyOf: [one, other] });
+  });
+}
+
 const NOW = { type: "object", properties: { a: { type: "integer" }, b: { type: "string" } }, required: ["b"] };
 const OPEN = { properties: { ab: { const: 1 } }, additionalProperties: { const: 2 } };
+/** Names that cannot be written without escapes. */
+const ESCAPED = {
+  properties: { 'a"b': { const: 1 }, '"': { const: 1 }, "c\\d": { const: 1 }, "\n": { const: 1 } },
+  additionalProperties: { const: 2 },
+};
 const MATCHED: readonly (readonly [unknown, string, boolean])[] = [
   [NOW, '{"a":1,"b":""}', true],
   [NOW, '{"a": 1, "b": "x"}', true],
@@ -228,6 +425,13 @@ const MATCHED: readonly (readonly [unknown, string, boolean])[] = [
   [OPEN, '{"x":2,"ab":2}', false],
   [OPEN, '{"ab":2}', false],
   [OPEN, '{"\\u0061b":2}', false],
+  [ESCAPED, '{"a\\"b":1,"x":2}', true],
+  [ESCAPED, '{"a":2,"":2,"ab":2}', true],
+  [ESCAPED, '{"a"c":2}', false],
+  [ESCAPED, '{"c\\":2}', false],
+  [ESCAPED, '{"c\\x":2}', false],
+  [ESCAPED, '{"\nd":2}', false],
+  [ESCAPED, '{"\n":2}', false],
   [{}, '{"a": [1, -2.5e+3, {"b": null}], "\\u00e9\\/": "x\\ny😀"}', true],
   [{}, "[[[[[[]]]]]]", true],
   [{}, '"\\ud83d\\ude00"', false],
@@ -403,6 +607,16 @@ const REFUSED: readonly (readonly [string, unknown, string])[] = [
     { allOf: [{ properties: { a: {} }, additionalProperties: false }, { properties: { b: {} } }] },
     `"${PATH}.allOf[1].properties.b" cannot be taken together`,
   ],
+  [
+    "with allOf that tells items one by one and all of them",
+    { allOf: [{ prefixItems: [{ type: "integer" }] }, { items: { type: "boolean" } }] },
+    `"${PATH}.allOf[1].items" and "${PATH}.allOf[0].prefixItems" cannot be taken together`,
+  ],
+  [
+    "with anyOf that tells items one by one beside all of them",
+    { items: { type: "integer" }, anyOf: [{ prefixItems: [{ const: true }], items: { type: "integer" } }] },
+    `"${PATH}.items" and "${PATH}.anyOf[0].prefixItems" cannot be taken together`,
+  ],
   ["with a reference to nothing", { $ref: "#/$defs/a" }, `"${PATH}.$ref" refers to nothing, got "#/$defs/a"`],
   ["with a reference to what all objects have", { $ref: "#/constructor" }, `"${PATH}.$ref" refers to nothing`],
   ["with a reference elsewhere", { $ref: "https://x/y" }, `"${PATH}.$ref" must be "#" or begin with "#/"`],
@@ -445,6 +659,35 @@ const REFUSED: readonly (readonly [string, unknown, string])[] = [
   ],
   ["100 000 keywords", Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`x-${i}`, {}])), "too large"],
   ["100 000 alternatives", { anyOf: Array.from({ length: 100_000 }, () => ({ type: "null" })) }, `"${PATH}.anyOf[`],
+  ["100 000 alternatives that are one of", { oneOf: Array.from({ length: 100_000 }, () => ({})) }, `"${PATH}.oneOf[`],
+  [
+    "1000 alternatives that are one of",
+    { oneOf: Array.from({ length: 1000 }, (_, value) => ({ const: value })) },
+    'is too large to be told apart from others: "anyOf" allows it',
+  ],
+  [
+    "alternatives of one that overlap beside what they share",
+    { properties: { x: { ...NOW, oneOf: [{ required: ["a"] }, { required: ["b"] }] } } },
+    `"${PATH}.properties.x.oneOf[1]" cannot be told apart from "${PATH}.properties.x.oneOf[0]"`,
+  ],
+  [
+    "alternatives of one of which the last two overlap",
+    { items: { oneOf: [{ type: "null" }, { type: "integer" }, { type: "number" }] } },
+    `"${PATH}.items.oneOf[2]" cannot be told apart from "${PATH}.items.oneOf[1]"`,
+  ],
+  [
+    "alternatives of one that are alike all the way down",
+    {
+      $defs: {
+        a: { type: "array", prefixItems: [{ $ref: "#/$defs/a?" }, { $ref: "#/$defs/a?" }], minItems: 2 },
+        b: { type: "array", prefixItems: [{ $ref: "#/$defs/b?" }, { $ref: "#/$defs/b?" }], minItems: 2 },
+        "a?": { anyOf: [{ $ref: "#/$defs/a" }, { type: "null" }] },
+        "b?": { anyOf: [{ $ref: "#/$defs/b" }, { type: "null" }] },
+      },
+      oneOf: [{ $ref: "#/$defs/a" }, { $ref: "#/$defs/b" }],
+    },
+    `"${PATH}.oneOf[1]" cannot be told apart from "${PATH}.oneOf[0]"`,
+  ],
   ["100 000 values", { enum: Array.from({ length: 100_000 }, (_, i) => i) }, `"${PATH}.enum[`],
   ["100 000 types", { type: Array.from({ length: 100_000 }, () => "null") }, `"${PATH}.type" must be one of`],
   ["100 000 required names", { required: Array.from({ length: 100_000 }, (_, i) => `${i}`) }, `"${PATH}.required"`],

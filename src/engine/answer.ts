@@ -38,6 +38,8 @@ export interface Binding {
   readonly thoughtOpen?: string;
   /** From the marker of a call on. */
   readonly restOfCall?: () => Constraint;
+  /** From its name on, where the marker was forgotten. */
+  readonly restOfNamed?: () => Constraint;
   /** No call may begin. */
   readonly noCalls?: boolean;
 }
@@ -109,7 +111,7 @@ export class ModelAnswer implements Answer {
     this.#controls = controls;
     this.#binding = binding;
     this.#required = required;
-    this.#meaning = new Sink(id);
+    this.#meaning = new Sink(id, required);
     this.#wasThinking = parser.thinking;
     if (parser.thinking) return;
     this.#bound = binding.whole?.();
@@ -194,10 +196,10 @@ export class ModelAnswer implements Answer {
     if (thinking) {
       this.#bound = undefined;
       this.#lead = undefined;
+    } else if (this.#bound === undefined && this.#parser.calling) {
+      this.#bound = this.#parser.named ? this.#binding.restOfNamed?.() : this.#binding.restOfCall?.();
     } else if (this.#wasThinking) {
       this.#bound = this.#binding.afterThought?.();
-    } else if (this.#bound === undefined && this.#parser.calling) {
-      this.#bound = this.#binding.restOfCall?.();
     }
     this.#wasThinking = thinking;
   }
@@ -211,16 +213,19 @@ export class ModelAnswer implements Answer {
 /** Makes events of what an answer means. */
 class Sink implements Meaning {
   readonly #id: number;
+  /** Nothing but calls may come: text is what is left of one that was cut. */
+  readonly #callsOnly: boolean;
   events: EngineEvent[] = [];
   calls = 0;
   failed = false;
 
-  constructor(id: number) {
+  constructor(id: number, callsOnly: boolean) {
     this.#id = id;
+    this.#callsOnly = callsOnly;
   }
 
   text(text: string): void {
-    this.events.push({ id: this.#id, t: text });
+    if (!this.#callsOnly) this.events.push({ id: this.#id, t: text });
   }
 
   thinking(text: string): void {

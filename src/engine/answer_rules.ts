@@ -14,8 +14,8 @@ export type BindingRequest = Pick<GenerationRequest, "tools" | "toolChoice" | "r
 export class AnswerRules {
   readonly #builder = new GrammarBuilder();
   readonly #dialect: Dialect;
-  /** A first call with all that may follow it, from the answer's beginning and from the marker on. */
-  readonly #calls: { readonly first: Symbol[]; readonly rest: Symbol[] } | undefined;
+  /** A first call with all that may follow it, from the answer's beginning, from the marker and from the name on. */
+  readonly #calls: { readonly first: Symbol[]; readonly rest: Symbol[]; readonly named: Symbol[] } | undefined;
   readonly #response: Symbol[] | undefined;
   readonly #required: boolean;
 
@@ -72,7 +72,15 @@ export class AnswerRules {
     return this.#builder.build(this.#calls?.rest ?? []);
   }
 
-  #callSymbols(tools: readonly Tool[], { json, several, write }: CallForm): { first: Symbol[]; rest: Symbol[] } {
+  /** What follows all that comes before a call's name. */
+  restOfNamed(): Rules {
+    return this.#builder.build(this.#calls?.named ?? []);
+  }
+
+  #callSymbols(
+    tools: readonly Tool[],
+    { json, several, write }: CallForm,
+  ): { first: Symbol[]; rest: Symbol[]; named: Symbol[] } {
     const builder = this.#builder;
     const bodies = tools.map(({ name, inputSchema }, index) => [
       ...builder.text(json === undefined ? name : JSON.stringify(name).slice(1, -1)),
@@ -90,6 +98,7 @@ export class AnswerRules {
     return {
       first: [...header, ...this.#symbols(write.first), ...body, ...tail],
       rest: [...this.#symbols(write.afterMarker), ...body, ...tail],
+      named: [...body, ...tail],
     };
   }
 

@@ -96,14 +96,18 @@ function bindingOf(
   },
 ): Binding {
   const { thought, call, channels } = dialect;
+  const called: Binding = rules.calling
+    ? { restOfCall: () => bind(rules.restOfCall()), restOfNamed: () => bind(rules.restOfNamed()) }
+    : {};
   if (!rules.binding) {
     return {
-      ...(rules.calling ? { restOfCall: () => bind(rules.restOfCall()) } : {}),
+      ...called,
       ...(toolChoice === "none" && call !== undefined && call.marker.length > 0 ? { noCalls: true } : {}),
     };
   }
   const begun = channels !== undefined && prompt.start === "text";
   return {
+    ...called,
     whole: () => bind(rules.whole(begun ? "header" : "nothing")),
     afterThought: () => bind(rules.whole("thought")),
     ...(thinking && thinks && thought?.open !== undefined ? { thoughtOpen: textOf(thought.open) } : {}),

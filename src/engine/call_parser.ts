@@ -44,6 +44,12 @@ export class CallParser {
     this.rest = rest;
   }
 
+  /** All came that stands before a name. */
+  beginName(rest: string): void {
+    this.#step = "name";
+    this.rest = rest;
+  }
+
   /** A call whose name is known came; its arguments follow. */
   beginInput(name: string, rest: string): void {
     this.#step = "input";
@@ -67,7 +73,7 @@ export class CallParser {
       case "input":
         return this.#readInput(take);
       case "suffix":
-        if (this.#skip(read.suffix) === undefined) return "waits";
+        if (this.#skipSuffix() === undefined) return "waits";
         return section ? this.#goTo("next") : "over";
       case "next":
         return this.#next();
@@ -122,6 +128,13 @@ export class CallParser {
     const begin = json === undefined ? read.prefix : "{";
     if (begin !== "" && this.rest.startsWith(begin)) return this.#goTo("prefix");
     return begin.startsWith(this.rest) ? "waits" : "over";
+  }
+
+  /** Take what ends a call, and a brace that was closed twice before it. */
+  #skipSuffix(): boolean | undefined {
+    const { suffix } = this.#form.read;
+    const taken = this.#skip(suffix);
+    return taken === false ? this.#skip(`}${suffix}`) : taken;
   }
 
   /** Take a literal, with any space before and within it; `undefined` while that cannot be told. */

@@ -18,6 +18,8 @@ export interface AnswerEnds {
   readonly endTexts: readonly string[];
 }
 
+/** Where a model's file has its template. */
+const TEMPLATE = "tokenizer.chat_template";
 /** What Gemma writes around a string within a call. */
 const GEMMA_QUOTE = '<|"|>';
 
@@ -51,7 +53,7 @@ export class ChatTemplate {
     const quote = this.dialect.call?.braced ? this.tokens.named(GEMMA_QUOTE) : undefined;
     if (quote !== undefined) this.tokens.see(quote);
     const { thought } = this.dialect;
-    const template = model.metadata.get("tokenizer.chat_template") ?? "";
+    const template = model.metadata.get(TEMPLATE) ?? "";
     this.thinks = thought !== undefined &&
       (thought.open === undefined || typeof thought.open[0] === "object" || template.includes(textOf(thought.open)));
     const noThought =
@@ -91,6 +93,9 @@ function wrapperOf(
   },
 ): ChatWrapper {
   const { tokenizer } = tokens;
+  const template = model.metadata.get(TEMPLATE) ?? "";
+  // An empty thought is nothing to a model that knows none.
+  const qwen = { thoughts: thinking || !template.includes("<think>") ? "auto" : "discourage" } as const;
   const fileInfo = { metadata: nested(model.metadata) } as unknown as GgufFileInfo;
   const options: Parameters<typeof resolveChatWrapper>[0] = {
     fileInfo,
@@ -98,13 +103,13 @@ function wrapperOf(
     warningLogs: false,
     customWrapperSettings: thinking
       ? {
-        qwen: { thoughts: "auto" },
+        qwen,
         gemma4: { reasoning: true },
         harmony: { reasoningEffort: "medium" },
         muse: { reasoningStrength: "high" },
       }
       : {
-        qwen: { thoughts: "discourage" },
+        qwen,
         gemma4: { reasoning: false },
         harmony: { reasoningEffort: "low" },
         seed: { thinkingBudget: 0 },
@@ -113,12 +118,26 @@ function wrapperOf(
   };
   if (model.named.BOS >= 0) options.bosString = model.describe(model.named.BOS);
   const wrapper = library.resolveChatWrapper(options) ?? new library.GeneralChatWrapper();
+  if (wrapper instanceof library.ChatMLChatWrapper && writesHermesCalls(model)) {
+    return new library.QwenChatWrapper(qwen);
+  }
   if (!(wrapper instanceof library.JinjaTemplateChatWrapper)) return wrapper;
   return new library.JinjaTemplateChatWrapper({
     template: wrapper.template,
     tokenizer,
     reasoning: thinking,
     additionalRenderParameters: { enable_thinking: thinking },
+  });
+}
+
+/**
+ * Whether a ChatML model calls as Hermes does, which is Qwen's way too. Its template for tools stands beside the usual
+ * one or cannot be rendered without tools, so that no wrapper is found for it.
+ */
+function writesHermesCalls({ metadata }: ChatModel): boolean {
+  return [TEMPLATE, `${TEMPLATE}.tool_use`].some((key) => {
+    const template = metadata.get(key) ?? "";
+    return template.includes("<tool_call>") && template.includes('"arguments": ');
   });
 }
 
@@ -132,17 +151,16 @@ function emptyThought(template: string, { open, close }: { open: string; close: 
   return found === undefined || !template.includes("enable_thinking") ? undefined : found.replaceAll("\\n", "\n");
 }
 
-/** `a.b.c` keys as objects in objects. */
+/** `a.b.c` keys as objects in objects; of `a` and `a.b` only `a`. */
 function nested(metadata: ReadonlyMap<string, string>): Record<string, unknown> {
   const root: Record<string, unknown> = {};
   for (const [key, value] of metadata) {
     const path = key.split(".");
     const last = path.pop() as string;
     let at = root;
-    for (const name of path) {
-      if (typeof at[name] !== "object") at[name] = {};
-      at = at[name] as Record<string, unknown>;
-    }
+    let begin = "";
+    if (path.some((name) => metadata.has(begin = begin === "" ? name : `${begin}.${name}`))) continue;
+    for (const name of path) at = (at[name] ??= {}) as Record<string, unknown>;
     at[last] = value;
   }
   return root;

@@ -28,6 +28,8 @@ export interface ThoughtForm {
 export interface CallForm {
   /** Begins a call, or a section of calls; empty where a call is nothing but a JSON object. */
   readonly marker: Marker;
+  /** Follows the marker, and says itself that a call comes; models forget the marker before it. */
+  readonly unmarked?: string;
   /** The marker begins a section, and further calls come without it. */
   readonly section: boolean;
   /** The call is a JSON object with these keys. */
@@ -82,6 +84,8 @@ export interface Dialect {
 
 const JSON_NAME = /\{\s*"(\w+)":\s*"$/;
 const JSON_INPUT = /^"\s*,\s*"(\w+)":\s*$/;
+/** The beginning of a tag that holds the tool's name. */
+const TAG_WITH_NAME = /^<\w+=$/;
 const ROLE = "assistant";
 const FINAL_CHANNEL = "final";
 
@@ -149,8 +153,10 @@ function callOf(functions: ChatWrapperSettings["functions"], read: MarkerReader)
   const braced = json === undefined && typeof opening === "string" && opening.trimEnd().endsWith("{") &&
     textOf(suffix).trim().startsWith("}");
   const closing = textOf(suffix).trim();
+  const afterMarker = textOf(first.slice(1)).trim();
   return {
     marker,
+    ...(led && !inSection && TAG_WITH_NAME.test(afterMarker) ? { unmarked: afterMarker } : {}),
     section: inSection,
     ...(json === undefined ? {} : { json }),
     braced,

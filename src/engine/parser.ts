@@ -6,7 +6,8 @@
 import type { JsonObject } from "../backend/backend.ts";
 import { CallParser } from "./call_parser.ts";
 import { type Dialect, textOf } from "./dialect.ts";
-import { Watch, withoutControls } from "./text.ts";
+import { HeaderReader } from "./message_header.ts";
+import { beginsWithControl, Watch, withoutControls } from "./text.ts";
 
 /** Takes what a text means. */
 export interface Meaning {
@@ -37,19 +38,20 @@ export interface ParserOptions {
   readonly ends: readonly string[];
 }
 
-type Kind = "stop" | "end" | "thought" | "call" | "message" | "close";
+type Kind = "stop" | "end" | "thought" | "call" | "unmarked" | "message" | "close";
 type State = "text" | "thought" | "header" | "call" | "over";
-
-const ROLE = "assistant";
 
 /** Reads one answer. */
 export class Parser {
   readonly #dialect: Dialect;
   readonly #calls: ParserOptions["calls"];
   readonly #caller: CallParser | undefined;
-  /** Begins a call; empty where it is nothing but JSON, which then begins with the lead. */
+  /** Begins a call; empty where it is nothing but JSON, which then begins with one of the leads. */
   readonly #marker: string;
-  readonly #lead: string;
+  /** Begins a call where its marker was forgotten; empty where nothing does. */
+  readonly #unmarked: string;
+  readonly #leads: readonly string[];
+  readonly #headers: HeaderReader | undefined;
   readonly #startWatch: Watch<Kind>;
   readonly #textWatch: Watch<Kind>;
   readonly #thoughtWatch: Watch<Kind>;
@@ -61,6 +63,8 @@ export class Parser {
   #space = "";
   /** No text came yet, since the beginning or since a thought or a call. */
   #fresh = true;
+  /** The call that comes began at its name. */
+  #named = false;
   /** A message's header has said that a call follows. */
   #addressed = false;
   /** Space is the template's until something else comes. */
@@ -71,9 +75,14 @@ export class Parser {
     const { thought, call, channels } = dialect;
     this.#dialect = dialect;
     this.#caller = call === undefined ? undefined : new CallParser(call, tools);
-    this.#lead = `{"${call?.json?.name ?? ""}":"`;
+    const key = `"${call?.json?.name ?? ""}":"`;
+    this.#leads = [`{${key}`, `{"type":"function",${key}`];
     this.#calls = call === undefined ? "ignore" : calls;
     this.#marker = call === undefined ? "" : textOf(call.marker);
+    this.#unmarked = this.#calls === "read" ? call?.unmarked ?? "" : "";
+    this.#headers = channels === undefined
+      ? undefined
+      : new HeaderReader({ channels, marker: this.#marker, calls: this.#reads, tools });
     const watches = (kind: Kind, texts: readonly string[]): [string, Kind][] => texts.map((text) => [text, kind]);
     // What the template writes comes before what the caller looks for: it may hold a stop string.
     const always = [
@@ -81,13 +90,32 @@ export class Parser {
       ...watches("message", channels === undefined ? [] : [channels.start]),
       ...watches("close", channels === undefined ? [] : [channels.close]),
     ];
-    const open = thought?.open === undefined || channels !== undefined ? [] : [textOf(thought.open)];
-    const marker = this.#calls === "ignore" || channels !== undefined ? [] : [this.#marker];
+    const inChannels = channels !== undefined;
+    const open = thought?.open === undefined || inChannels ? [] : [textOf(thought.open)];
+    const close = thought === undefined ? [] : [textOf(thought.close)];
+    const marker = this.#calls === "ignore" || inChannels ? [] : [this.#marker];
+    const unmarked = watches("unmarked", [this.#unmarked]);
     const stops = watches("stop", stop);
-    this.#textWatch = new Watch([...watches("call", this.#calls === "first" ? [] : marker), ...always, ...stops]);
-    this.#startWatch = new Watch([...watches("thought", open), ...watches("call", marker), ...always, ...stops]);
+    this.#textWatch = new Watch([
+      // A control token is never spoken of, so it means the same wherever it comes.
+      ...watches("thought", open.filter(beginsWithControl)),
+      ...watches("call", this.#calls === "first" ? [] : marker),
+      ...unmarked,
+      ...always,
+      ...stops,
+    ]);
+    this.#startWatch = new Watch([
+      ...watches("thought", open),
+      ...watches("close", inChannels ? [] : close),
+      ...watches("call", marker),
+      ...unmarked,
+      ...always,
+      ...stops,
+    ]);
     this.#thoughtWatch = new Watch([
-      ...watches("close", thought === undefined ? [] : [textOf(thought.close)]),
+      ...watches("close", close),
+      // Models forget to end a thought before they call. Where a marker is no token, it is too easily spoken of.
+      ...watches("call", this.#reads && typeof call?.marker[0] === "object" ? marker : []),
       ...watches("end", ends),
       ...watches("message", channels === undefined ? [] : [channels.start]),
     ]);
@@ -104,6 +132,11 @@ export class Parser {
   /** The model is writing a call. */
   get calling(): boolean {
     return this.#state === "call" || this.#addressed;
+  }
+
+  /** And it began at its name: what comes before one was there, without the marker. */
+  get named(): boolean {
+    return this.#state === "call" && this.#named;
   }
 
   /** The answer ended in itself: at a stop string, or as the template ends one. Nothing is read any more. */
@@ -158,13 +191,19 @@ export class Parser {
     let end = -1;
     if (this.#dialect.channels !== undefined) {
       if (this.#state === "header" && !this.#addressed) end = endOf(joined, this.#marker);
+    } else if (this.#state === "thought") {
+      const found = this.#thoughtWatch.find(joined);
+      if (found?.kind === "call" && this.#countsInThought(joined.slice(0, found.at))) end = found.end;
     } else if (this.#state !== "text") {
       return "no";
     } else if (this.#marker !== "") {
       if (this.#calls !== "first" || this.#fresh) end = endOf(joined, this.#marker);
+      const at = end >= 0 || this.#unmarked === "" ? -1 : joined.indexOf(this.#unmarked);
+      if (at >= 0 && this.#beginsLine(joined.slice(0, at))) end = at + this.#unmarked.length;
     } else if (this.#fresh) {
       const found = compact(withoutControls(joined));
-      if (found.startsWith(this.#lead)) return found === this.#lead && !/\s$/.test(joined) ? "exactly" : "beyond";
+      const lead = this.#leads.find((lead) => found.startsWith(lead));
+      if (lead !== undefined) return found === lead && !/\s$/.test(joined) ? "exactly" : "beyond";
     }
     return end < 0 ? "no" : end === joined.length ? "exactly" : "beyond";
   }
@@ -194,12 +233,12 @@ export class Parser {
     if (this.#rest === "") return false;
     if (this.#fresh && this.#marker === "" && (this.#calls === "read" || this.#calls === "first")) {
       const found = compact(withoutControls(this.#rest));
-      if (found.startsWith(this.#lead)) {
+      if (this.#leads.some((lead) => found.startsWith(lead))) {
         const at = this.#rest.indexOf("{");
         this.#space += withoutControls(this.#rest.slice(0, at));
         return this.#beginCall(this.#rest.slice(at));
       }
-      if (found !== "" && this.#lead.startsWith(found) && !final) return false;
+      if (found !== "" && !final && this.#leads.some((lead) => lead.startsWith(found))) return false;
     }
     let found = (this.#fresh ? this.#startWatch : this.#textWatch).find(this.#rest, final);
     if (found !== undefined && this.#fresh && withoutControls(this.#rest.slice(0, found.at)).trim() !== "") {
@@ -221,8 +260,21 @@ export class Parser {
         this.#sendSpace(meaning);
         return this.#end(found.kind);
       case "thought":
+        this.#sendText(before, meaning);
+        if (!this.#fresh) this.#sendSpace(meaning);
         this.#space = "";
         this.#enter("thought", after);
+        return true;
+      case "unmarked":
+        if (!this.#beginsLine(before)) {
+          this.#sendText(this.#rest.slice(0, found.end), meaning);
+          this.#rest = after;
+          return true;
+        }
+        this.#sendText(before, meaning);
+        this.#beginCall("");
+        this.#caller?.beginName(after);
+        this.#named = true;
         return true;
       case "call":
         if (this.#calls === "hold") {
@@ -234,6 +286,12 @@ export class Parser {
         return this.#beginCall(after);
       case "message":
       case "close":
+        if (this.#dialect.channels === undefined) {
+          // Of a thought that was never begun, or ended with a call.
+          this.#space = "";
+          this.#enter("text", after);
+          return true;
+        }
         this.#sendText(before, meaning);
         this.#enter("header", found.kind === "close" ? after : this.#rest.slice(found.at));
         return true;
@@ -253,7 +311,18 @@ export class Parser {
       this.#sendThought(sendable, meaning);
       return false;
     }
-    this.#sendThought(this.#rest.slice(0, found.at), meaning);
+    const before = this.#rest.slice(0, found.at);
+    if (found.kind === "call") {
+      const rest = this.#rest.slice(found.end);
+      if (this.#countsInThought(before)) {
+        this.#sendThought(before, meaning);
+        return this.#beginCall(rest);
+      }
+      this.#sendThought(this.#rest.slice(0, found.end), meaning);
+      this.#rest = rest;
+      return true;
+    }
+    this.#sendThought(before, meaning);
     this.#space = "";
     if (found.kind === "end") return this.#end("end");
     const after = this.#rest.slice(found.kind === "message" ? found.at : found.end);
@@ -263,41 +332,31 @@ export class Parser {
 
   /** A message's header says whether a thought, a call or text follows. */
   #header(): boolean {
-    const { channels } = this.#dialect;
-    if (channels === undefined) {
-      this.#enter("text", this.#rest);
-      return true;
+    const header = this.#headers?.read(this.#rest) ?? { kind: "none" };
+    switch (header.kind) {
+      case "waits":
+        this.#addressed = header.addressed;
+        return false;
+      case "closed":
+        this.#rest = header.rest;
+        return true;
+      case "none":
+        // A model that forgets headers means text.
+        this.#enter("text", this.#rest);
+        this.#dropSpace = false;
+        return true;
+      case "call":
+        this.#caller?.beginInput(header.name, header.body);
+        this.#enter("call", "");
+        return true;
+      case "thought":
+        this.#enter("thought", header.body);
+        return true;
+      case "text":
+        this.#enter("text", header.body);
+        this.#dropSpace = false;
+        return true;
     }
-    const header = this.#rest.trimStart();
-    if (header.startsWith(channels.close)) {
-      this.#rest = header.slice(channels.close.length);
-      return true;
-    }
-    const begins = [channels.start, channels.channel, channels.body, channels.close, this.#marker || ROLE, ROLE];
-    if (!begins.some((text) => text.startsWith(header) || header.startsWith(text))) {
-      // A model that forgets headers means text.
-      this.#enter("text", this.#rest);
-      this.#dropSpace = false;
-      return true;
-    }
-    const end = header.indexOf(channels.body);
-    const called = this.#marker === "" || this.#calls === "ignore" || this.#calls === "hold"
-      ? -1
-      : endOf(header.slice(0, end < 0 ? undefined : end), this.#marker);
-    this.#addressed = called >= 0;
-    if (end < 0) return false;
-    const head = header.slice(0, end);
-    const body = header.slice(end + channels.body.length);
-    if (called >= 0) {
-      this.#caller?.beginInput(/^[^\s<\uFFFE]*/.exec(head.slice(called))?.[0] ?? "", body);
-      this.#enter("call", "");
-      return true;
-    }
-    const channel = head.slice(head.lastIndexOf(channels.channel) + channels.channel.length).trim();
-    const isThought = head.includes(channels.channel) && channel.startsWith(channels.thought);
-    this.#enter(isThought ? "thought" : "text", body);
-    if (!isThought) this.#dropSpace = false;
-    return true;
   }
 
   #call(meaning: Meaning): boolean {
@@ -340,6 +399,7 @@ export class Parser {
 
   #enter(state: State, rest: string): void {
     this.#state = state;
+    this.#named = false;
     this.#addressed = false;
     this.#rest = rest;
     this.#fresh = true;
@@ -371,7 +431,26 @@ export class Parser {
     const sendable = this.#space + withoutControls(text);
     const body = sendable.trimEnd();
     this.#space = sendable.slice(body.length);
-    if (body !== "") meaning.thinking(body);
+    if (body === "") return;
+    this.#fresh = false;
+    meaning.thinking(body);
+  }
+
+  /** Calls are read at all. */
+  get #reads(): boolean {
+    return this.#marker !== "" && (this.#calls === "read" || this.#calls === "first");
+  }
+
+  /** Whether a marker in a thought begins a call: in the middle of a line it is spoken of, unless it is a control token. */
+  #countsInThought(before: string): boolean {
+    return beginsWithControl(this.#marker) || this.#beginsLine(before);
+  }
+
+  /** Whether a line begins after this, which follows what was sent. */
+  #beginsLine(before: string): boolean {
+    const text = withoutControls(this.#space + before);
+    const shown = text.trimEnd();
+    return text.includes("\n", shown.length) || shown === "" && this.#fresh;
   }
 }
 

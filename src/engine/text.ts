@@ -57,6 +57,11 @@ export function controlText(name: string): string {
   return `${CONTROL_BEGIN}${name}${CONTROL_END}`;
 }
 
+/** Whether a text begins with a control token. */
+export function beginsWithControl(text: string): boolean {
+  return text.startsWith(CONTROL_BEGIN);
+}
+
 /** The same without control tokens. */
 export function withoutControls(text: string): string {
   return text.includes(CONTROL_BEGIN) ? text.replace(CONTROL, "") : text;

@@ -16,6 +16,8 @@ interface Family {
   readonly tags: readonly string[];
   /** Which of them end the answer. */
   readonly ends: readonly string[];
+  /** Where the name does not say what the family is. */
+  readonly template?: string;
 }
 
 const LLAMA_31: Family = {
@@ -48,12 +50,37 @@ const GPT_OSS: Family = {
   tags: ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|call|>", "<|return|>"],
   ends: ["<|return|>", "<|call|>"],
 };
+/** As Qwen's for code: a tag within the marker's has the name. */
+const QWEN_CODER: Family = {
+  name: "Coder",
+  tags: ["<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"],
+  ends: ["<|im_end|>"],
+  template:
+    `{%- for tool in tools or [] %}{{- tool.function.name + ': ' + (tool.function | tojson) + '\\n' }}{%- endfor %}
+{%- for message in messages %}
+{{- '<|im_start|>' + message.role + '\\n' + (message.content or '') }}
+{%- for call in message.tool_calls or [] %}
+{{- '\\n<tool_call>\\n<function=' + call.function.name + '>\\n' }}
+{%- for name, value in call.function.arguments | items %}
+{{- '<parameter=' + name + '>\\n' }}{{- value if value is string else value | tojson }}{{- '\\n</parameter>\\n' }}
+{%- endfor %}
+{{- '</function>\\n</tool_call>' }}
+{%- endfor %}
+{{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}`,
+};
 const UNKNOWN: Family = { name: "Nobody", tags: [], ends: [] };
 
-function modelOf({ name, tags, ends }: Family): ChatModel & AnswerModel {
+function modelOf({ name, tags, ends, template }: Family): ChatModel & AnswerModel {
   const tag = (token: number): string | undefined => tags[token - FIRST_TAG];
   return {
-    metadata: new Map([["general.architecture", "test"], ["general.name", name], ["general.size_label", "3B"]]),
+    metadata: new Map([
+      ["general.architecture", "test"],
+      ["general.name", name],
+      ["general.size_label", "3B"],
+      ...(template === undefined ? [] : [["tokenizer.chat_template", template] as const]),
+    ]),
     named: { BOS: -1, EOS: -1, NL: 10, EOT: -1, SEP: -1 },
     addsBos: false,
     spacePrefix: false,
@@ -256,11 +283,40 @@ Deno.test("Answers let a thought come before what is bound when thinking was ask
   }
 });
 
+Deno.test("Answers take a call for the end of a thought when the model forgot to end it", async () => {
+  const call = CALLS[3]?.[1] as string;
+  for (const asked of [{ toolChoice: "required" }, { toolChoice: "auto" }, { responseSchema: PERSON }] as const) {
+    const options = { tools: TOOLS, thinking: true, ...asked };
+    const said = `<|channel>thought\nOslo it is.${call}`;
+    const played = await play(GEMMA, options, said + "<turn|>");
+    assertEquals(played, { ...NOTHING, thinking: "Oslo it is.", calls: [OSLO], end: "tool_use" });
+    const wrong = await play(GEMMA, options, said.replace("get_weather", "get_whether"));
+    assert(wrong.refused?.startsWith("hether"), wrong.refused);
+  }
+});
+
+Deno.test("Answers bind a call from its name on when the model forgot the marker", async () => {
+  const call = '<function=get_weather>\n<parameter=params>\n{"city": "Oslo"}\n</parameter>\n</function>\n</tool_call>';
+  for (const marker of ["<tool_call>\n", ""]) {
+    const played = await play(QWEN_CODER, { tools: TOOLS }, `I look.\n\n${marker}${call}<|im_end|>`);
+    assertEquals(played, { ...NOTHING, text: "I look.", calls: [OSLO], end: "tool_use" });
+    const wrong = await play(QWEN_CODER, { tools: TOOLS }, marker + call.replace("params", "city"));
+    assert(wrong.refused?.startsWith("city"), wrong.refused);
+  }
+  const text = "A <function=get_weather> stands here.";
+  assertEquals(await play(QWEN_CODER, { tools: TOOLS }, text + "<|im_end|>"), { ...NOTHING, text, end: "end" });
+});
+
 Deno.test("Answers say that no call came when one was required and the tokens ran out", async () => {
   const asked = { tools: TOOLS, toolChoice: "required" } as const;
   const cut = '<function=get_weather>{"ci';
   assertEquals(await play(LLAMA_31, asked, cut), { ...NOTHING, end: { done: "length", unsatisfied: true } });
   assertEquals(await play(LLAMA_31, { tools: TOOLS }, cut), { ...NOTHING, end: { done: "length" } });
+  // What might still become a call is text only where text may come.
+  for (const [family, cut] of [[LLAMA_31, "<funct"], [LLAMA_32, '{"name": ']] as const) {
+    assertEquals(await play(family, asked, cut), { ...NOTHING, end: { done: "length", unsatisfied: true } });
+    assertEquals(await play(family, { tools: TOOLS }, cut), { ...NOTHING, text: cut, end: { done: "length" } });
+  }
   const first = '[TOOL_CALLS][{"name": "get_time", "arguments": {}}, {"na';
   assertEquals(await play(MISTRAL, asked, first), { ...NOTHING, calls: [NOW], end: { done: "length" } });
 });

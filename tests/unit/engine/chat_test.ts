@@ -183,3 +183,24 @@ Deno.test("Chat begins the answer with an empty thought when none is wanted and 
   assertEquals([render(false), render(true)], [`${prompt}<think>\n\n</think>\n\n`, prompt]);
   assertEquals(render(false, { role: "assistant", content: "Go" }), `${prompt}Go`);
 });
+
+Deno.test("Chat calls as Hermes does when only the model's template for tools tells how", async () => {
+  const calls = `{{- '<tool_call>\\n{"name": "' + call.name + '", "arguments": ' + call.arguments + '}' }}`;
+  // It cannot be rendered without tools.
+  const withTools = `{%- for tool in tools %}{{- tool }}{%- endfor %}${CHATML}${
+    calls.replace("{{-", "{%- if false %}{{-")
+  }{%- endif %}`;
+  const plain = modelWith("llama", CHATML);
+  const TEMPLATE = "tokenizer.chat_template";
+  const both = [[TEMPLATE, CHATML], [`${TEMPLATE}.tool_use`, withTools]] as const;
+  for (const templates of [both, both.toReversed(), [[TEMPLATE, withTools]] as const]) {
+    const model: ChatModel = { ...plain, metadata: new Map([["general.architecture", "llama"], ...templates]) };
+    const chat = await Chat.of(model, 4096);
+    assertEquals([chat.family, chat.tools, chat.thinking], ["Qwen", true, false]);
+    // No empty thought, which is nothing to a model that knows none.
+    const prompt = await render(model, [{ role: "user", content: "Hi" }]);
+    assertEquals(prompt, "«<|im_start|>»user\nHi«<|im_end|>»\n«<|im_start|>»assistant\n");
+  }
+  const { family, tools } = await Chat.of(plain, 4096);
+  assertEquals([family, tools], ["ChatML", false]);
+});

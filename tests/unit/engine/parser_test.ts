@@ -1,99 +1,24 @@
 import { assertEquals } from "@std/assert";
-import {
-  type ChatWrapper,
-  Gemma4ChatWrapper,
-  HarmonyChatWrapper,
-  Llama3_1ChatWrapper,
-  Llama3_2LightweightChatWrapper,
-  MistralChatWrapper,
-  QwenChatWrapper,
-} from "node-llama-cpp";
-import type { JsonObject } from "../../../src/backend/backend.ts";
-import { type Meaning, Parser, type ParserOptions } from "../../../src/engine/parser.ts";
-import { Characters, controlText } from "../../../src/engine/text.ts";
+import { Parser } from "../../../src/engine/parser.ts";
+import { controlText } from "../../../src/engine/text.ts";
 import { dialectFor, TAGS } from "../../support/dialects.ts";
+import {
+  check,
+  Events,
+  GEMMA,
+  HARMONY,
+  LLAMA_31,
+  LLAMA_32,
+  MISTRAL,
+  MISTRAL_ARGS,
+  parse,
+  QWEN,
+  QWEN_35,
+  type Reading,
+  TOOLS,
+} from "../../support/parsing.ts";
 
 const encoder = new TextEncoder();
-
-type Event =
-  | { readonly text: string }
-  | { readonly thinking: string }
-  | { readonly call: string; readonly input: JsonObject }
-  | "malformed"
-  | "stop"
-  | "end";
-
-/** Puts together what belongs together. */
-class Events implements Meaning {
-  readonly all: Event[] = [];
-
-  text(text: string): void {
-    const last = this.all.at(-1);
-    if (typeof last === "object" && "text" in last) this.all[this.all.length - 1] = { text: last.text + text };
-    else this.all.push({ text });
-  }
-
-  thinking(thinking: string): void {
-    const last = this.all.at(-1);
-    if (typeof last !== "object" || !("thinking" in last)) this.all.push({ thinking });
-    else this.all[this.all.length - 1] = { thinking: last.thinking + thinking };
-  }
-
-  call(call: string, input: JsonObject): void {
-    this.all.push({ call, input });
-  }
-
-  malformed(): void {
-    this.all.push("malformed");
-  }
-}
-
-interface Reading extends Partial<Omit<ParserOptions, "dialect">> {
-  readonly wrapper: ChatWrapper;
-  /** Tags are control tokens. */
-  readonly controls?: boolean;
-  readonly cut?: boolean;
-}
-
-const TOOLS: ReadonlySet<string> = new Set(["get_weather", "get_time", "add"]);
-
-function parse(pieces: readonly Uint8Array[], reading: Reading): Event[] {
-  const { wrapper, controls = false, cut = false, ...options } = reading;
-  const dialect = dialectFor(wrapper, controls);
-  const parser = new Parser({ dialect, start: "text", calls: "read", tools: TOOLS, stop: [], ends: [], ...options });
-  const characters = new Characters();
-  const events = new Events();
-  for (const piece of pieces) {
-    if (parser.ended !== undefined || events.all.includes("malformed")) break;
-    parser.push(characters.push(piece), events);
-  }
-  parser.finish(cut, events);
-  if (parser.ended !== undefined) events.all.push(parser.ended);
-  return events.all;
-}
-
-/** Check a recorded text: whole, cut in two at each byte, and byte by byte; with its tags as text and as tokens. */
-function check(recorded: string, reading: Reading, expected: readonly Event[]): void {
-  for (const controls of [false, true]) {
-    // A control token comes in one piece, but the names around it may be cut anywhere all the same.
-    const text = controls ? recorded.replace(TAGS, (tag) => controlText(tag)) : recorded;
-    const bytes = encoder.encode(text);
-    const tagged = { ...reading, controls };
-    assertEquals(parse([bytes], tagged), expected, `${recorded}, whole`);
-    for (let at = 1; at < bytes.length; at++) {
-      assertEquals(parse([bytes.slice(0, at), bytes.slice(at)], tagged), expected, `${recorded}, cut at ${at}`);
-    }
-    assertEquals(parse(Array.from(bytes, (byte) => Uint8Array.of(byte)), tagged), expected, `${recorded}, bytes`);
-  }
-}
-
-const QWEN: Reading = { wrapper: new QwenChatWrapper() };
-const QWEN_35: Reading = { wrapper: new QwenChatWrapper({ variation: "3.5" }) };
-const LLAMA_31: Reading = { wrapper: new Llama3_1ChatWrapper() };
-const LLAMA_32: Reading = { wrapper: new Llama3_2LightweightChatWrapper() };
-const MISTRAL: Reading = { wrapper: new MistralChatWrapper() };
-const GEMMA: Reading = { wrapper: new Gemma4ChatWrapper() };
-const HARMONY: Reading = { wrapper: new HarmonyChatWrapper(), start: "header" };
 
 const ZURICH = { call: "get_weather", input: { city: "Zürich 🌦" } };
 const TIME = { call: "get_time", input: {} };
@@ -159,6 +84,14 @@ Deno.test("Parser reads Mistral's calls, which come in a list, however the text 
   check("An array: [1, 2]", MISTRAL, [{ text: "An array: [1, 2]" }]);
 });
 
+Deno.test("Parser reads newer Mistral models' calls, whose names and arguments a token parts", () => {
+  check(
+    '[THINK]Two cities.[/THINK][TOOL_CALLS]get_weather[ARGS]{"city": "Zürich 🌦"}[TOOL_CALLS]get_time[ARGS]{}',
+    MISTRAL_ARGS,
+    [{ thinking: "Two cities." }, ZURICH, TIME],
+  );
+});
+
 Deno.test("Parser reads Gemma's thoughts and calls, whose arguments are not JSON, however the text is cut", () => {
   check(
     "<|channel>thought\nThey ask about Zürich.\n<channel|>" +
@@ -194,6 +127,11 @@ Deno.test("Parser reads gpt-oss' channels, however the text is cut", () => {
     HARMONY,
     [{ text: "I look. " }, TIME],
   );
+  // Where tools live is missing.
+  check('<|start|>assistant to=get_weather<|channel|>commentary<|message|>{"city":"Zürich 🌦"}<|call|>', HARMONY, [
+    ZURICH,
+  ]);
+  check("<|channel|>commentary to=get_time code<|message|>{}<|call|>", HARMONY, [TIME]);
   check("It is so.", HARMONY, [{ text: "It is so." }]);
   check("to=functions. is a header", { ...HARMONY, start: "text" }, [{ text: "to=functions. is a header" }]);
 });
@@ -271,6 +209,44 @@ Deno.test("Parser sends space as it came when nothing of the template's follows"
   }
 });
 
+Deno.test("Parser takes a call for the end of a thought when it stands alone, and not when it is spoken of", () => {
+  const call = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>';
+  check(`<think>\nIt is late.\n\n${call}\n</think>\n\nSo.`, QWEN, [{ thinking: "It is late." }, TIME, { text: "So." }]);
+  check(`<think>\n${call}`, QWEN, [TIME]);
+  const spoken = "I write <tool_call> and then JSON.";
+  assertEquals(parse([encoder.encode(`<think>\n${spoken}\n</think>\n\nSo.`)], QWEN), [{ thinking: spoken }, {
+    text: "So.",
+  }]);
+  for (const calls of ["ignore", "hold"] as const) {
+    assertEquals(parse([encoder.encode(`<think>\n${call}`)], { ...QWEN, calls }), [{ thinking: call }]);
+  }
+});
+
+Deno.test("Parser takes control tokens of a thought for what they are when text came before", () => {
+  const text = "So. <|channel>thought\nOr not?<channel|>Not.".replace(TAGS, (tag) => controlText(tag));
+  assertEquals(parse([encoder.encode(text)], { ...GEMMA, controls: true }), [
+    { text: "So. " },
+    { thinking: "Or not?" },
+    { text: "Not." },
+  ]);
+});
+
+Deno.test("Parser drops the end of a thought that never began, at the beginning of an answer", () => {
+  check("</think>\n\nSo.", QWEN, [{ text: "So." }]);
+  const mention = "It ends with </think>.";
+  assertEquals(parse([encoder.encode(mention)], QWEN), [{ text: mention }]);
+});
+
+Deno.test("Parser takes what only looks like a call without its marker for text", () => {
+  check("A <function=get_time> stands here.", QWEN_35, [{ text: "A <function=get_time> stands here." }]);
+  const object = '{"type": "function", "name": "Ana", "parameters": {}}';
+  check(object, LLAMA_32, [{ text: object }]);
+  check("<|channel|>commentary to=Ana<|message|>Hi.", HARMONY, [{ text: "Hi." }]);
+  const silent = { ...HARMONY, calls: "ignore" } as const;
+  check("to=functions.get_time<|channel|>commentary<|message|>{}", silent, [{ text: "{}" }]);
+  check("to=get_time<|channel|>commentary<|message|>{}", silent, [{ text: "{}" }]);
+});
+
 Deno.test("Parser drops control tokens that are part of nothing", () => {
   const text = `${controlText("<|channel>")}It is${controlText("<tool_call|>")} so.`;
   assertEquals(parse([encoder.encode(text)], { ...GEMMA, controls: true }), [{ text: "It is so." }]);
@@ -297,7 +273,12 @@ Deno.test("Parser tells what would begin a call, and what would go beyond", () =
       [QWEN, "So <tool", "_call>", "exactly"],
       [QWEN, "So ", "<tool", "no"],
       [QWEN, "So ", "<tool_call>\n", "beyond"],
-      [QWEN, "<think>", "<tool_call>", "no"],
+      [QWEN, "<think>", "<tool_call>", "exactly"],
+      [QWEN, "<think>I write ", "<tool_call>", "no"],
+      [{ ...QWEN, calls: "hold" }, "<think>", "<tool_call>", "no"],
+      [QWEN_35, "So.\n\n<func", "tion=", "exactly"],
+      [QWEN_35, "So.\n\n<func", "tion=get", "beyond"],
+      [QWEN_35, "So <func", "tion=", "no"],
       [{ ...QWEN, calls: "hold" }, "So <tool", "_call>", "exactly"],
       [LLAMA_31, "<func", "tion=", "exactly"],
       [LLAMA_31, "<func", "tion=get", "beyond"],

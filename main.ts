@@ -85,8 +85,12 @@ if (import.meta.main) {
   try {
     Deno.exit(await main(Deno.args));
   } catch (error) {
-    if (!(error instanceof UsageError || error instanceof UnreachableError)) throw error;
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0); // Whoever read this has seen enough.
+    const isWrong = error instanceof UsageError || error instanceof UnreachableError;
+    // What the system refuses where nobody counts on it: above all a stdout that takes no more.
+    const isRefused = error instanceof Error && "code" in error && typeof error.code === "string";
+    if (!isWrong && !isRefused) throw error;
     console.error(`inferd: ${error.message}`);
-    Deno.exit(2);
+    Deno.exit(isWrong ? 2 : 1);
   }
 }

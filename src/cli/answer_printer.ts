@@ -41,6 +41,12 @@ export class AnswerPrinter {
     if (cutAfter !== undefined && Deno.stderr.isTerminal()) console.error(dim(`(cut off after ${cutAfter} tokens)`));
   }
 
+  /** The answer broke off: what is said next starts on a line of its own. */
+  async breakOff(): Promise<void> {
+    await this.#endThinking();
+    if (this.#last !== "" && !this.#last.endsWith("\n")) await printText("\n");
+  }
+
   async #endThinking(): Promise<void> {
     if (!this.#isThinking) return;
     this.#isThinking = false;

@@ -24,7 +24,7 @@ export const chat: Command = {
   summary: "A conversation on the terminal",
   settings: CLIENT_SETTINGS,
   flags: [...GENERATION_FLAGS, { flag: "--thinking", help: "let the model think first; shown dimmed" }],
-  exits: ["0", "2 unreachable, or bad flags"],
+  exits: ["0 done", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, {
@@ -97,7 +97,7 @@ class Conversation {
         }
       }
     } catch (error) {
-      if (answer !== "") await printer.end();
+      await printer.breakOff();
       if (running.signal.aborted) console.error(dim("(stopped)"));
       else if (error instanceof InferdError) console.error(`inferd: ${describe(error)}`);
       else throw error;

@@ -12,7 +12,7 @@ export const completions: Command = {
   words: Object.keys(SHELLS),
   settings: [],
   flags: [],
-  exits: ["0", "2 no such shell"],
+  exits: ["0 done", "2 no such shell"],
 
   async run(args, { machine, commands }): Promise<number> {
     const [shell = "", ...more] = parseFlags(args, machine.env, { settings: [], words: 1 }).rest;

@@ -16,7 +16,7 @@ export const config: Command = {
   words: ACTIONS,
   settings: Object.keys(SETTINGS) as SettingName[],
   flags: [{ flag: "--json", help: "the configuration as one JSON object" }],
-  exits: ["0", "2 bad flags, environment or configuration file"],
+  exits: ["0 done", "2 bad flags, environment or configuration file"],
 
   async run(args, { machine }): Promise<number> {
     const [action, ...rest] = args;

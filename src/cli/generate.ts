@@ -77,20 +77,30 @@ async function readPrompt(words: readonly string[]): Promise<string> {
 
 async function printAnswer(client: Client, request: GenerateRequest): Promise<void> {
   const printer = new AnswerPrinter();
-  for await (const event of client.generate(request)) {
-    if (event.type === "token") await printer.text(event.text);
-    else await printer.end(event.stopReason === "length" ? event.usage.completionTokens : undefined);
+  try {
+    for await (const event of client.generate(request)) {
+      if (event.type === "token") await printer.text(event.text);
+      else await printer.end(event.stopReason === "length" ? event.usage.completionTokens : undefined);
+    }
+  } catch (error) {
+    await printer.breakOff();
+    throw error;
   }
 }
 
 async function printAnswerV2(client: Client, request: GenerateV2Request): Promise<void> {
   const printer = new AnswerPrinter();
-  for await (const event of client.generate(request)) {
-    if (event.type === "text") await printer.text(event.text);
-    else if (event.type === "thinking") await printer.thinking(event.text);
-    else if (event.type === "done") {
-      await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+  try {
+    for await (const event of client.generate(request)) {
+      if (event.type === "text") await printer.text(event.text);
+      else if (event.type === "thinking") await printer.thinking(event.text);
+      else if (event.type === "done") {
+        await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+      }
     }
+  } catch (error) {
+    await printer.breakOff();
+    throw error;
   }
 }
 

@@ -21,7 +21,7 @@ export const permissions: Command = {
   words: Object.keys(ROLES),
   settings: Object.keys(SETTINGS) as SettingName[],
   flags: [],
-  exits: ["0", "2 bad flags, environment or configuration file"],
+  exits: ["0 done", "2 bad flags, environment or configuration file"],
 
   async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, { settings: this.settings, words: 1 });

@@ -14,7 +14,7 @@ const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "
   ? [["SIGINT", 130]]
   : [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]];
 
-/** Within this time, in milliseconds, a second SIGINT is the first one handed on by another process. */
+/** Within this time, in milliseconds, the same signal again is the first one handed on by another process. */
 const RELAY_MS = 150;
 
 export const serve: Command = {
@@ -33,8 +33,9 @@ export const serve: Command = {
     let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
     const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
       const now = performance.now();
-      // A Ctrl-C goes to the whole terminal group, and `npx` and `deno task` hand it on: the same one comes again.
-      if (signal === "SIGINT" && asked?.by === signal && now - asked.at < RELAY_MS) return;
+      // A Ctrl-C goes to the whole terminal group, and `npx` and `deno task` hand it on; `timeout` sends its signal to
+      // the process and to the group.
+      if (asked?.by === signal && now - asked.at < RELAY_MS) return;
       if (asked !== undefined) Deno.exit(code);
       asked = { by: signal, at: now };
       void daemon?.drain();

@@ -32,7 +32,7 @@ export const service: Command = {
     { flag: "--force", help: "install, uninstall: also where the file was not written by this program" },
     { flag: "--for NAME", help: "print: systemd or launchd (default: this system's)", choices: MANAGERS },
   ],
-  exits: ["0", "1 something did not work, stderr says what", "2 bad flags, environment or configuration file"],
+  exits: ["0 done", "1 something did not work, stderr says what", "2 bad flags, environment or configuration file"],
 
   async run(args, { machine }): Promise<number> {
     const [action, ...rest] = args;

@@ -56,6 +56,10 @@ export function parseFlags(args: readonly string[], env: Env, command: CommandFl
       throw new UsageError(`Unknown flag "${arg.split("=", 1)[0]}"; "--help" lists what is allowed`);
     },
   });
+  for (const arg of args.slice(0, args.indexOf("--") >>> 0)) {
+    const flag = booleans.find((flag) => arg.startsWith(`--${flag}=`));
+    if (flag !== undefined) throw new UsageError(`Flag --${flag} takes no value, got ${JSON.stringify(shorten(arg))}`);
+  }
   const given = (flag: string): string | undefined => {
     const found = [parsed[flag] ?? []].flat().map(String);
     if (found.length > 1) throw new UsageError(`Flag --${flag} was given ${found.length} times, once is allowed`);
@@ -120,7 +124,8 @@ export function numberFlag(
   const text = flags.strings[flag];
   if (text === undefined) return undefined;
   const value = Number(text);
-  const fits = text.trim() !== "" && value >= range.least && value <= range.most &&
+  // Not what JavaScript takes for a number besides: "0x10", "1e2", " 3".
+  const fits = /^-?\d+(\.\d+)?$/.test(text) && value >= range.least && value <= range.most &&
     (!range.whole || Number.isSafeInteger(value));
   if (!fits) {
     const kind = range.whole ? "a whole number" : "a number";

@@ -10,6 +10,40 @@ function assertOneLine(outcome: Outcome, code: number, message: string): void {
   assertEquals(outcome.stdout, "");
 }
 
+/** Start the program with its output into something else. */
+async function runInto(redirection: string, args: readonly string[]): Promise<{ code: number; stderr: string }> {
+  const main = new URL("../../main.ts", import.meta.url).pathname;
+  const command = [Deno.execPath(), "run", "--quiet", "-A", main, ...args].map((word) => `'${word}'`).join(" ");
+  const { code, stderr } = await new Deno.Command("sh", {
+    args: ["-c", `exec ${command} ${redirection}`],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  return { code, stderr: new TextDecoder().decode(stderr) };
+}
+
+Deno.test(
+  "inferd says on one line that its output cannot be written",
+  { ignore: Deno.build.os !== "linux" },
+  async () => {
+    for (const args of [["--help"], ["config", "schema"], ["completions", "bash"]]) {
+      assertEquals(await runInto("> /dev/full", args), {
+        code: 1,
+        stderr: "inferd: No space left on device (os error 28)\n",
+      });
+    }
+  },
+);
+
+Deno.test("inferd says nothing when nobody reads its output", { ignore: Deno.build.os === "windows" }, async () => {
+  await using box = new Sandbox();
+  // A pipe whose reader is gone before anything is written.
+  const pipe = `${box.dir}/pipe`;
+  await new Deno.Command("mkfifo", { args: [pipe] }).output();
+  assertEquals(await runInto(`3<> '${pipe}' > '${pipe}' 3<&-`, ["config", "schema"]), { code: 0, stderr: "" });
+});
+
 Deno.test("inferd explains itself when asked for help or version", async () => {
   await using box = new Sandbox();
   const help = await box.run(["--help"]);
@@ -33,6 +67,13 @@ const WRONG: readonly (readonly [string[], string])[] = [
   [["generate", " "], "The prompt is empty"],
   [["generate", "--uds", "/x", "--tcp", "--", "hi"], "--uds and --tcp exclude each other"],
   [["generate", "--uds", `/${"x".repeat(200)}`, "hi"], "as a socket path"],
+  [["embed", "--task", "search", "hi"], "--task must be one of retrieval_query"],
+  [["embed", "--dimensions", "0", "hi"], "--dimensions must be a whole number from 1"],
+  [["embed", "hi", ""], "A text is empty"],
+  [["rerank"], "The query is empty"],
+  [["rerank", "hi", ""], "A document is empty"],
+  [["rerank", "--top-n", "0", "hi", "there"], "--top-n must be a whole number from 1"],
+  [["chat", "hi"], 'Cannot use "hi"'],
   [["permissions", "root"], "must be serve, client or doctor"],
 ];
 for (const [args, message] of WRONG) {
@@ -43,12 +84,16 @@ for (const [args, message] of WRONG) {
 }
 
 for (
-  const args of [["status"], ["status", "--json"], ["watch"], ["generate", "hi"], [
-    "generate",
-    "--tcp",
-    "127.0.0.1:1",
-    "hi",
-  ]]
+  const args of [
+    ["status"],
+    ["status", "--json"],
+    ["watch"],
+    ["generate", "hi"],
+    ["generate", "--tcp", "127.0.0.1:1", "hi"],
+    ["embed", "hi"],
+    ["rerank", "hi", "there"],
+    ["chat"],
+  ]
 ) {
   Deno.test(`inferd ${args.join(" ")} exits with 2 when there is no daemon`, async () => {
     await using box = new Sandbox();
@@ -71,6 +116,8 @@ Deno.test("inferd generate exits with 1 and the code when the daemon answers wit
   const failed = await box.run(["generate", "hi"]);
   assertEquals(failed.code, 1);
   assertStringIncludes(failed.stderr, "inferd: backend_unavailable: ");
+  // On a terminal the error would stand behind the answer otherwise.
+  assertMatch(failed.stdout, /\S\s*\n$/);
 });
 
 Deno.test("inferd generate waits when the daemon is still loading", async () => {

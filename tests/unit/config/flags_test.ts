@@ -76,10 +76,22 @@ Deno.test("parseFlags keeps words as they are when they look like numbers", () =
   assertEquals(parseFlags(["007", "--", "--not-a-flag"], NO_ENV, SERVE).rest, ["007", "--not-a-flag"]);
 });
 
+Deno.test("parseFlags refuses a value when the flag takes none", () => {
+  const command = { settings: [], booleans: ["json"] };
+  for (const arg of ["--json=3", "--json=false", "--help="]) {
+    assertThrows(() => parseFlags([arg], NO_ENV, command), UsageError, `takes no value, got "${arg}"`);
+  }
+  assertEquals(parseFlags(["--json", "--", "--json=3"], NO_ENV, command).rest, ["--json=3"]);
+});
+
 Deno.test("numberFlag refuses what is no number in the range", () => {
-  const flags = parseFlags(["--t", "nan"], NO_ENV, { settings: [], strings: ["t"] });
-  const error = assertThrows(() => numberFlag(flags, "t", { least: 0, most: 2, whole: false }), UsageError);
-  assertEquals(error.message, '--t must be a number from 0 to 2, got "nan"');
+  for (const text of ["nan", "3", "-1", "0x1", "1e0", " 1", "1."]) {
+    const flags = parseFlags([`--t=${text}`], NO_ENV, { settings: [], strings: ["t"] });
+    const error = assertThrows(() => numberFlag(flags, "t", { least: 0, most: 2, whole: false }), UsageError);
+    assertEquals(error.message, `--t must be a number from 0 to 2, got "${text}"`);
+  }
+  const flags = parseFlags(["--t", "1.5"], NO_ENV, { settings: [], strings: ["t"] });
+  assertEquals(numberFlag(flags, "t", { least: 0, most: 2, whole: false }), 1.5);
 });
 
 Deno.test("resolveOptions puts everything in the runtime directory when nothing is given", () => {

@@ -1,9 +1,11 @@
 /**
  * Vectors and scores through the daemon's sockets against llama-server's endpoints: the same model file, threads and
- * texts, one request at a time, in turns. Both answers are read to the end and parsed.
+ * texts, one request at a time, in turns. All answers are read to the end and parsed. The daemon runs twice: with the
+ * native library as it comes from npm, and with the one that llama-server runs on.
  */
 import { join } from "@std/path";
 import { Process } from "./processes.ts";
+import { isLibrary } from "../src/engine/library.ts";
 import type { Progress } from "../src/cli/progress.ts";
 import { median, type Row } from "./report.ts";
 import { answering, freePort, Inferd, PROJECT } from "./servers.ts";
@@ -34,9 +36,12 @@ export interface EncodeBenchOptions {
   readonly peerOnly: boolean;
 }
 
+/** Who answers: llama-server, inferd, inferd with llama-server's library. */
+type Side = "peer" | "ours" | "oursOnPeers";
+
 /** A server that takes texts. */
 interface Contender extends AsyncDisposable {
-  readonly side: "peer" | "ours";
+  readonly side: Side;
   /** Ask and wait for the parsed answer; gives the tokens it counted. */
   ask(request: EncodeRequest): Promise<number>;
 }
@@ -62,15 +67,20 @@ export async function benchEncode(what: Encode, options: EncodeBenchOptions): Pr
   await using servers = new AsyncDisposableStack();
   const contenders: Contender[] = [];
   if (peerFolder !== undefined) contenders.push(servers.use(await startPeer(what, { model, peerFolder })));
-  if (!peerOnly) contenders.push(servers.use(await startOurs(what, model)));
+  if (!peerOnly) contenders.push(servers.use(await startOurs(what, { model })));
+  if (!peerOnly && peerFolder !== undefined) {
+    if (Deno.readDirSync(peerFolder).some(({ name }) => isLibrary(name, "llama"))) {
+      contenders.push(servers.use(await startOurs(what, { model, libraryDir: peerFolder })));
+    } else progress.note(`${section}: llama-server has no libllama.so beside it that inferd could run on, too`);
+  }
 
   const draw = drawTexts();
-  const many = (): EncodeRequest => ({
+  const draws = (): EncodeRequest => ({
     texts: Array.from({ length: what === "embed" ? TEXTS : DOCUMENTS }, () => draw(WORDS_IN_TEXT)),
     query: draw(8),
   });
   progress.step(`${section}: warming up`);
-  const first = many();
+  const first = draws();
   const counts: number[] = [];
   for (const contender of contenders) counts.push(await contender.ask(first));
   if (new Set(counts).size > 1) {
@@ -78,11 +88,11 @@ export async function benchEncode(what: Encode, options: EncodeBenchOptions): Pr
     progress.note(`${section}: tokens differ for the same request, ${counts.join(" and ")}`);
   }
 
-  const manyMs = { peer: [] as number[], ours: [] as number[] };
-  const oneMs = { peer: [] as number[], ours: [] as number[] };
+  const manyMs: Times = { peer: [], ours: [], oursOnPeers: [] };
+  const oneMs: Times = { peer: [], ours: [], oursOnPeers: [] };
   for (let round = 0; round < rounds; round++) {
     progress.at(round / rounds, `${section}: round ${round + 1} of ${rounds}`);
-    const request = many();
+    const request = draws();
     const order = round % 2 === 0 ? contenders : contenders.toReversed();
     for (const contender of order) manyMs[contender.side].push(await timed(() => contender.ask(request)));
     for (const contender of order) {
@@ -92,22 +102,44 @@ export async function benchEncode(what: Encode, options: EncodeBenchOptions): Pr
       oneMs[contender.side].push(ms / SHORT_REQUESTS);
     }
   }
-  const figures = (ms: typeof manyMs, of: (ms: number) => number): Pick<Row, "peer" | "ours"> => ({
-    ...(ms.peer.length === 0 ? {} : { peer: of(median(ms.peer)) }),
-    ...(ms.ours.length === 0 ? {} : { ours: of(median(ms.ours)) }),
-  });
   const count = first.texts.length;
   const noun = what === "embed" ? "texts" : "documents";
+  const perSecond = (ms: number): number => count / ms * 1000;
+  const same = (ms: number): number => ms;
+  const goal = { kind: "ratio-at-least", value: SPEED_GOAL } as const;
+  const many = `${count} ${noun} of ${WORDS_IN_TEXT} words in a request`;
+  const one = `1 ${noun.slice(0, -1)} in a request`;
+  const rows: Row[] = [
+    { section, figure: many, unit: `${noun}/s`, ...figures(manyMs, { ours: "ours", of: perSecond }), goal },
+    { section, figure: one, unit: "ms", ...figures(oneMs, { ours: "ours", of: same }) },
+  ];
+  if (manyMs.oursOnPeers.length === 0) return rows;
+  const onPeers = "on llama-server's library";
   return [
+    ...rows,
     {
       section,
-      figure: `${count} ${noun} of ${WORDS_IN_TEXT} words in a request`,
+      figure: `${many}, ${onPeers}`,
       unit: `${noun}/s`,
-      ...figures(manyMs, (ms) => count / ms * 1000),
-      goal: { kind: "ratio-at-least", value: SPEED_GOAL },
+      ...figures(manyMs, { ours: "oursOnPeers", of: perSecond }),
+      goal,
     },
-    { section, figure: `1 ${noun.slice(0, -1)} in a request`, unit: "ms", ...figures(oneMs, (ms) => ms) },
+    { section, figure: `${one}, ${onPeers}`, unit: "ms", ...figures(oneMs, { ours: "oursOnPeers", of: same }) },
   ];
+}
+
+/** Milliseconds of each round. */
+type Times = Readonly<Record<Side, number[]>>;
+
+/** Both sides of a row; a side that did not run is left out. */
+function figures(
+  times: Times,
+  { ours, of }: { readonly ours: Exclude<Side, "peer">; readonly of: (ms: number) => number },
+): Pick<Row, "peer" | "ours"> {
+  return {
+    ...(times.peer.length === 0 ? {} : { peer: of(median(times.peer)) }),
+    ...(times[ours].length === 0 ? {} : { ours: of(median(times[ours])) }),
+  };
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -169,15 +201,19 @@ async function startPeer(
   };
 }
 
-async function startOurs(what: Encode, model: string): Promise<Contender> {
+async function startOurs(
+  what: Encode,
+  { model, libraryDir }: { readonly model: string; readonly libraryDir?: string },
+): Promise<Contender> {
   const args = ["run", "-A", "main.ts", "serve", "--backend", "llamacpp", "--model", model, "--threads", `${THREADS}`];
+  if (libraryDir !== undefined) args.push("--library-dir", libraryDir);
   const daemon = await Inferd.start(args, {}, `infer.${what}.sock`);
   const connection = await Deno.connect({ transport: "unix", path: daemon.target.path });
   const encoder = new TextEncoder();
   const decoder = new TextDecoder();
   const reader = connection.readable.getReader();
   return {
-    side: "ours",
+    side: libraryDir === undefined ? "ours" : "oursOnPeers",
     ask: async ({ texts, query }) => {
       const body = what === "embed" ? { input: texts } : { query, documents: texts };
       let bytes = encoder.encode(JSON.stringify(body) + "\n");

@@ -242,13 +242,15 @@ export class LlamaBackend implements Backend {
   }
 
   #engineConfig(): EngineConfig {
-    const { modelPath, modelName, parallel, contextTokens, threads, gpuLayers, embed, pooling, warm } = this.#config;
+    const { modelPath, modelName, parallel, contextTokens, threads, libraryDir, gpuLayers, embed, pooling, warm } =
+      this.#config;
     return {
       modelPath,
       modelName,
       parallel,
       ...(contextTokens === undefined ? {} : { contextTokens }),
       ...(threads === undefined ? {} : { threads }),
+      ...(libraryDir === undefined ? {} : { libraryDir }),
       ...(gpuLayers === undefined ? {} : { gpuLayers }),
       ...(embed === undefined ? {} : { embed }),
       ...(pooling === undefined ? {} : { pooling }),

@@ -52,6 +52,7 @@ const gpuLayers = whole(0, 10_000)
   .meta({ description: "Layers on the accelerator; without it as many as it takes" });
 const threads = whole(1, 512)
   .meta({ description: "Compute threads; without it what this process may use and the model gains from" });
+const libraryDir = path("Folder of native libraries of your own build; without it those of npm");
 const parallel = whole(1, 256);
 const hash = parsedBy(sha256)
   .meta({ description: "The SHA-256 the model file must have", pattern: "^[0-9a-fA-F]{64}$" });
@@ -117,6 +118,7 @@ const llamacpp = z.strictObject({
   n_gpu_layers: gpuLayers.optional(),
   parallel: parallel.meta({ description: 'Requests decoded together; without it "parallel" of the whole' }).optional(),
   threads: threads.optional(),
+  library_dir: libraryDir,
   embed: z.boolean().meta({ description: "Make vectors, also with a model that could generate" }).optional(),
   pooling: pooling.optional(),
   warm: z.array(text).max(64).meta({ description: "Prompts whose beginnings are kept decoded" }).optional(),
@@ -206,6 +208,7 @@ export const CONFIG_FILE = z.strictObject({
   n_ctx: contextTokens.optional(),
   n_gpu_layers: gpuLayers.optional(),
   threads: threads.optional(),
+  library_dir: libraryDir,
   ready_timeout_secs: whole(1, 86_400).meta({
     description: "Seconds until every backend must be ready",
     default: DEFAULT_READY_TIMEOUT_SECS,

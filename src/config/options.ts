@@ -80,6 +80,8 @@ export interface LlamaBackendConfig {
   readonly contextTokens?: number;
   readonly gpuLayers?: number;
   readonly threads?: number;
+  /** Folder of native libraries; absent: npm's. */
+  readonly libraryDir?: string;
   /** Requests decoded together; absent: as the daemon's. */
   readonly parallel?: number;
   /** Make vectors, also with a model that could generate. */

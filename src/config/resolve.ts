@@ -125,13 +125,22 @@ export function hasRelativePath(values: SettingValues): boolean {
     values.adminAddr,
     values.lock,
     values.logDir,
+    values.libraryDir,
     ...SOCKETS.map((name) => values[name]),
   ]
     .some((path) => path !== undefined && !isAbsolute(path));
 }
 
 const SOCKETS = ["uds", "v2Addr", "embedAddr", "rerankAddr", "rpcAddr"] as const;
-const PATHS: ReadonlySet<SettingName> = new Set(["config", "model", "adminAddr", "lock", "logDir", ...SOCKETS]);
+const PATHS: ReadonlySet<SettingName> = new Set([
+  "config",
+  "model",
+  "adminAddr",
+  "lock",
+  "logDir",
+  "libraryDir",
+  ...SOCKETS,
+]);
 
 /**
  * Values as flags again, for another process with another working directory.
@@ -185,7 +194,7 @@ function backends(given: SettingValues, machine: Machine, config: LoadedConfig |
     { kind: "llamacpp" as const, name: "llamacpp", model },
   ]);
   if (config === undefined || ofFile === undefined || given.backend !== undefined || given.model !== undefined) {
-    return [backend(given, content)];
+    return [backend(given, config)];
   }
   if (given.mockScript !== undefined) throw new UsageError("--mock-script goes with --backend mock only");
   if (given.modelSha256 !== undefined) throw new UsageError("--model-sha256 goes with --model only");
@@ -206,7 +215,7 @@ function autoselected(machine: Machine, content: ConfigFile | undefined): FileMo
 }
 
 /** A backend by flags and environment alone; of the file only what holds for any backend. */
-function backend(values: SettingValues, content: ConfigFile | undefined): BackendConfig {
+function backend(values: SettingValues, config: LoadedConfig | undefined): BackendConfig {
   const kind = values.backend ?? "llamacpp";
   if (kind === "mock") {
     for (const [name, flag] of [["model", "--model"], ["modelSha256", "--model-sha256"]] as const) {
@@ -221,7 +230,7 @@ function backend(values: SettingValues, content: ConfigFile | undefined): Backen
     modelName: values.model === undefined ? BUILT_IN_MODEL : nameOfFile(values.model),
     ...(values.model === undefined ? {} : { modelPath: resolve(values.model) }),
     ...(values.modelSha256 === undefined ? {} : { modelSha256: values.modelSha256 }),
-    ...engineOptions(values, {}, content),
+    ...engineOptions(values, {}, config),
   };
 }
 
@@ -247,7 +256,7 @@ function fileBackend(
     kind: "llamacpp",
     name,
     ...fileModel(entry.model, machine, config),
-    ...engineOptions(given, entry, config.content),
+    ...engineOptions(given, entry, config),
     ...(parallel === undefined ? {} : { parallel }),
     ...(embed === undefined ? {} : { embed }),
     ...(pooling === undefined ? {} : { pooling }),
@@ -283,23 +292,28 @@ function storeRoot(machine: Machine, config: LoadedConfig | undefined): string {
   return config === undefined || home === undefined ? modelsHome(machine) : config.place(home);
 }
 
-/** Context, layers and threads: a flag goes before what the file says of the backend, that before what it says of all. */
+/** Context, layers, threads and library: a flag goes before what the file says of the backend, that before what it says of all. */
 function engineOptions(
   given: SettingValues,
   entry: {
     readonly n_ctx?: number | undefined;
     readonly n_gpu_layers?: number | undefined;
-    threads?: number | undefined;
+    readonly threads?: number | undefined;
+    readonly library_dir?: string | undefined;
   },
-  content: ConfigFile | undefined,
-): Pick<LlamaBackendConfig, "contextTokens" | "gpuLayers" | "threads"> {
+  config: LoadedConfig | undefined,
+): Pick<LlamaBackendConfig, "contextTokens" | "gpuLayers" | "threads" | "libraryDir"> {
+  const content = config?.content;
   const contextTokens = given.contextTokens ?? entry.n_ctx ?? content?.n_ctx;
   const gpuLayers = given.gpuLayers ?? entry.n_gpu_layers ?? content?.n_gpu_layers;
   const threads = given.threads ?? entry.threads ?? content?.threads;
+  const inFile = entry.library_dir ?? content?.library_dir;
+  const libraryDir = path(given.libraryDir) ?? (inFile === undefined ? undefined : config?.place(inFile));
   return {
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(gpuLayers === undefined ? {} : { gpuLayers }),
     ...(threads === undefined ? {} : { threads }),
+    ...(libraryDir === undefined ? {} : { libraryDir }),
   };
 }
 

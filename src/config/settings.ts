@@ -279,6 +279,13 @@ export const SETTINGS = {
     help: "compute threads (default: what this process may use and the model gains from)",
     parse: wholeNumber(1, 512),
   }),
+  libraryDir: setting({
+    flag: "library-dir",
+    env: "INFERD_LIBRARY_DIR",
+    metavar: "DIR",
+    help: "native libraries of your own build (default: those of npm, made for many processors)",
+    parse: nonEmpty("a path"),
+  }),
   readyTimeoutSecs: setting({
     flag: "ready-timeout",
     env: "INFERD_READY_TIMEOUT_SECS",

@@ -87,18 +87,30 @@ export class EncodeJobs {
     const { query, documents } = request;
     this.#refuseHopeless({ name: "query", text: query });
     const join = this.#prompt.of(query);
-    const scores: number[] = [];
+    // The same text comes to a slightly different score in another batch, and equal ones have to stay in their order.
+    const places = new Map<string, number[]>();
+    documents.forEach((text, index) => {
+      const same = places.get(text);
+      if (same === undefined) places.set(text, [index]);
+      else same.push(index);
+    });
+    const unlike = [...places];
+    const scores = new Array<number>(documents.length);
+    let repeated = 0;
     return {
       id,
-      count: documents.length,
+      count: unlike.length,
       tokenize: (index): Int32Array => {
-        const text = documents[index] as string;
-        return this.#checked(() => join(text), { name: `documents[${index}]`, text, together: true });
+        const [text, same] = unlike[index] as [string, number[]];
+        const tokens = this.#checked(() => join(text), { name: `documents[${same[0]}]`, text, together: true });
+        repeated += tokens.length * (same.length - 1);
+        return tokens;
       },
       accept: (index, output): void => {
-        scores[index] = output[0] as number;
+        const [, same] = unlike[index] as [string, number[]];
+        for (const place of same) scores[place] = output[0] as number;
       },
-      finish: (tokens): EngineEvent => ({ id, scores, tokens }),
+      finish: (tokens): EngineEvent => ({ id, scores, tokens: tokens + repeated }),
     };
   }
 

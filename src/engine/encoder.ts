@@ -1,13 +1,23 @@
 /**
- * A llama.cpp context that makes one vector, or one score, of each text: many texts in one step, each a sequence of its
- * own. Knows texts as tokens only; whose they are is `encode_scheduler.ts`'s business.
+ * Makes a vector, or a score, of each text. Knows texts as tokens only; whose they are is `encode_scheduler.ts`'s
+ * business.
+ *
+ * Threads of one step wait for each other spinning after every operation, hundreds of times: on a machine where others
+ * work too, that is many times slower than one thread alone. So models that are small enough compute in lanes: contexts
+ * of one thread each, beside each other.
  */
-import { attachThreads, Batch } from "./batch.ts";
-import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
+import type { Library } from "./library.ts";
 import { availableBytes } from "./memory.ts";
 import { type Model, ModelError } from "./model.ts";
 import { isEncoder, POOLING, type PoolingType } from "./purpose.ts";
+import { TextContext } from "./text_context.ts";
 import { ThreadGovernor } from "./threads.ts";
+
+/** What computes on one thread, beside others. */
+export interface Lane {
+  /** What comes out for each text, none of them without tokens; valid until the next call. One call at a time. */
+  encode(texts: readonly Int32Array[]): Promise<readonly Float32Array[]>;
+}
 
 /** What the scheduler needs of an encoder; a test may stand in for it. */
 export interface Encoder {
@@ -19,7 +29,16 @@ export interface Encoder {
   readonly stepTexts: number;
   /** Numbers that come out for each text. */
   readonly width: number;
-  /** What comes out for each text, none of them without tokens; valid until the next call. */
+  /** None where they do not pay. */
+  readonly lanes: readonly Lane[];
+  /** Lanes that are worth as much as all threads together. */
+  readonly threads: number;
+  /** Tokens a text in a lane may have. */
+  readonly laneTokens: number;
+  /**
+   * Encode on all threads, while no lane does anything. What comes out for each text, none of them without tokens; valid
+   * until the next call.
+   */
   encode(texts: readonly Int32Array[]): readonly Float32Array[];
 }
 
@@ -41,8 +60,6 @@ export interface EncoderOptions {
 const STEP_TOKENS_CPU = 256;
 const STEP_TOKENS_ACCELERATOR = 2048;
 const STEP_TEXTS = 64;
-/** From so many tokens on a step is large enough for every thread there is; below it is learned what is best. */
-const MANY_TOKENS = 64;
 /** A text is no longer than this unless it was asked for. */
 const DEFAULT_TEXT_TOKENS = 8192;
 /** Below this a default is not cut where memory is short. */
@@ -53,121 +70,121 @@ const MEMORY_SHARE = 0.9;
 const FLOAT_BYTES = 4;
 /** Bytes of weights times tokens: a step of more may take longer than silence may last. */
 const LONG_STEP = 4e9;
+/** A longer text is worth all threads. */
+const LANE_TOKENS = 512;
+/**
+ * Bytes of weights. One thread needs about a second for a lane's longest text with so many: with more, somebody who asks
+ * for a single text would wait too long, and the operations are large enough to be shared by threads.
+ */
+const LANE_MODEL_BYTES = 80e6;
+/** While one that is done waits for more, which takes the main thread a moment on a busy processor, another computes. */
+const LANES_PER_THREAD = 2;
+/** Each lane has memory of its own. */
+const MOST_LANES = 64;
 
-/** A context for vectors or scores. */
-export class EncoderContext implements Encoder {
-  readonly #library: Library;
+/** Contexts for vectors or scores. */
+export class ModelEncoder implements Encoder {
   readonly #model: Model;
-  readonly #handle: NonNullable<Deno.PointerValue>;
-  readonly #memory: Deno.PointerValue;
-  readonly #batch: Batch;
-  readonly #capacity: number;
+  readonly #whole: TextContext;
   readonly #governor: ThreadGovernor;
   readonly #watch: Deno.UnsafeCallback<{ parameters: ["pointer"]; result: "bool" }>;
-  readonly #outputs: Float32Array<ArrayBuffer>[] = [];
-  readonly #mostThreads: number;
-  #threads: number;
 
   readonly textTokens: number;
   readonly stepTokens: number;
   readonly stepTexts = STEP_TEXTS;
   readonly width: number;
+  readonly lanes: readonly ContextLane[];
+  readonly laneTokens: number;
+  readonly threads: number;
 
   /**
    * @throws {ModelError} If there is not enough memory for a text of that size.
    */
   constructor(library: Library, model: Model, options: EncoderOptions) {
-    this.#library = library;
     this.#model = model;
-    const { llama } = library;
     const { pooling, threads } = options;
+    this.threads = threads;
     // What only its last token tells can be decoded portion by portion.
     const inPortions = !isEncoder(model) && (pooling === POOLING.last || pooling === POOLING.rank);
     this.stepTokens = model.accelerator === "cpu" ? STEP_TOKENS_CPU : STEP_TOKENS_ACCELERATOR;
     this.textTokens = textTokensOf(model, options, inPortions);
-    this.#capacity = inPortions ? this.stepTokens : Math.max(this.stepTokens, this.textTokens);
+    this.laneTokens = Math.min(LANE_TOKENS, this.textTokens);
     this.width = pooling === POOLING.rank ? 1 : model.vectorSize;
-
-    const params = llama.llama_context_default_params();
-    const view = dataView(params);
-    view.setUint32(CONTEXT_PARAM.contextCells, Math.max(this.#capacity, this.textTokens), true);
-    view.setUint32(CONTEXT_PARAM.batch, this.#capacity, true);
-    view.setUint32(CONTEXT_PARAM.microBatch, this.#capacity, true);
-    view.setUint32(CONTEXT_PARAM.sequences, STEP_TEXTS, true);
-    view.setInt32(CONTEXT_PARAM.threads, threads, true);
-    view.setInt32(CONTEXT_PARAM.threadsBatch, threads, true);
-    view.setInt32(CONTEXT_PARAM.pooling, pooling, true);
-    view.setUint8(CONTEXT_PARAM.embeddings, 1);
-    view.setUint8(CONTEXT_PARAM.unified, 1);
-    const handle = llama.llama_init_from_model(model.handle, params);
-    if (handle === null) {
-      throw new ModelError(
-        `Cannot make a context of ${this.textTokens} tokens: ${library.takeError() ?? "there is not enough memory"}`,
-      );
-    }
-    this.#handle = handle;
-    this.#memory = llama.llama_get_memory(handle);
-    this.#batch = new Batch(library, this.#capacity);
-    for (let i = 0; i < STEP_TEXTS; i++) this.#outputs.push(new Float32Array(this.width));
-    this.#threads = this.#mostThreads = threads;
+    const context = (
+      tokens: { readonly textTokens: number; readonly capacity: number },
+      threads: number,
+    ): TextContext =>
+      new TextContext(library, model, { ...tokens, texts: STEP_TEXTS, threads, pooling, width: this.width });
+    const capacity = inPortions ? this.stepTokens : Math.max(this.stepTokens, this.textTokens);
+    this.#whole = context({ textTokens: this.textTokens, capacity }, threads);
+    const lanes = threads > 1 && paysInLanes(model) ? Math.min(threads * LANES_PER_THREAD, MOST_LANES) : 0;
+    const ofLane = { textTokens: this.laneTokens, capacity: Math.max(this.stepTokens, this.laneTokens) };
+    this.lanes = Array.from({ length: lanes }, () => new ContextLane(context(ofLane, 1)));
     this.#governor = new ThreadGovernor(threads, threads);
-    attachThreads(library, handle, threads);
     this.#watch = new Deno.UnsafeCallback({ parameters: ["pointer"], result: "bool" }, () => {
       options.onLong();
       return false;
     });
   }
 
+  /** Encode something of so many tokens everywhere and throw it away: pages come in, and what runs often is compiled. */
+  warmUp(tokens: number): void {
+    this.encode([new Int32Array(tokens)]);
+    for (const lane of this.lanes) lane.warmUp(Math.min(tokens, this.laneTokens));
+  }
+
   encode(texts: readonly Int32Array[]): readonly Float32Array[] {
-    const { llama } = this.#library;
-    if (this.#memory !== null) llama.llama_memory_clear(this.#memory, false);
+    this.#whole.clear();
     const [first] = texts;
-    if (first !== undefined && texts.length === 1 && first.length > this.#capacity) this.#encodePortions(first);
+    if (first !== undefined && texts.length === 1 && first.length > this.#whole.capacity) this.#encodePortions(first);
     else {
-      for (let sequence = 0; sequence < texts.length; sequence++) {
-        const text = texts[sequence] as Int32Array;
-        for (let at = 0; at < text.length; at++) this.#batch.put(text[at] as number, at, sequence, true);
-      }
-      this.#compute();
+      texts.forEach((text, sequence) => this.#whole.put(text, { sequence }));
+      this.#compute(texts.reduce((sum, { length }) => sum + length, 0));
     }
-    return texts.map((_, sequence) => this.#read(sequence));
+    return this.#whole.read(texts.length);
   }
 
   #encodePortions(text: Int32Array): void {
-    for (let from = 0; from < text.length; from += this.#capacity) {
-      const end = Math.min(text.length, from + this.#capacity);
-      for (let at = from; at < end; at++) this.#batch.put(text[at] as number, at, 0, true);
-      this.#compute();
+    for (let from = 0; from < text.length; from += this.#whole.capacity) {
+      const end = Math.min(text.length, from + this.#whole.capacity);
+      this.#whole.put(text, { sequence: 0, from, end });
+      this.#compute(end - from);
     }
   }
 
-  #compute(): void {
-    const { llama } = this.#library;
-    const tokens = this.#batch.seal();
-    const many = tokens >= MANY_TOKENS;
-    const threads = many ? this.#mostThreads : this.#governor.choose(tokens);
-    if (threads !== this.#threads) {
-      this.#threads = threads;
-      llama.llama_set_n_threads(this.#handle, threads, threads);
-    }
+  #compute(tokens: number): void {
     const long = tokens * this.#model.bytes > LONG_STEP;
     const started = performance.now();
-    if (long) llama.llama_set_abort_callback(this.#handle, this.#watch.pointer, null);
-    const run = this.#model.encoderOnly ? llama.llama_encode : llama.llama_decode;
-    const status = run(this.#handle, this.#batch.struct);
-    if (long) llama.llama_set_abort_callback(this.#handle, null, null);
-    if (status !== 0) throw new Error(`llama_decode failed with status ${status}`);
-    if (!many) this.#governor.learn(tokens, performance.now() - started);
+    if (long) this.#whole.watch(this.#watch.pointer);
+    this.#whole.compute(this.#governor.choose(tokens));
+    if (long) this.#whole.watch(null);
+    this.#governor.learn(tokens, performance.now() - started);
+  }
+}
+
+/** A context of one thread. */
+class ContextLane implements Lane {
+  readonly #context: TextContext;
+
+  constructor(context: TextContext) {
+    this.#context = context;
   }
 
-  #read(sequence: number): Float32Array {
-    const output = this.#outputs[sequence] as Float32Array<ArrayBuffer>;
-    const pointer = this.#library.llama.llama_get_embeddings_seq(this.#handle, sequence);
-    if (pointer === null) throw new Error("The model made nothing of a text");
-    this.#library.copy(output, pointer);
-    for (const value of output) if (!Number.isFinite(value)) throw new Error("The model made a number of no value");
-    return output;
+  async encode(texts: readonly Int32Array[]): Promise<readonly Float32Array[]> {
+    texts.forEach((text, sequence) => this.#context.put(text, { sequence }));
+    await this.#context.computeBeside();
+    return this.#context.read(texts.length);
   }
+
+  warmUp(tokens: number): void {
+    this.#context.put(new Int32Array(tokens), { sequence: 0 });
+    this.#context.compute(1);
+  }
+}
+
+/** Whether a thread can compute a text alone: the model reads it as a whole, keeps nothing, and is not too large. */
+function paysInLanes(model: Model): boolean {
+  return model.accelerator === "cpu" && isEncoder(model) && model.bytes <= LANE_MODEL_BYTES;
 }
 
 /** Tokens one text may have: what memory allows, for a text that is computed at once keeps a row for each of them. */

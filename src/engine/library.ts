@@ -6,6 +6,9 @@
 
 /** The node-llama-cpp release whose libraries are used. */
 export const LIBRARY_VERSION = "3.21.1";
+/** What the libraries of that release say of themselves; a build of one's own must say the same. */
+const LLAMA_VERSION = "0.4.0";
+const GGML_VERSION = "0.23.0";
 
 /** The library cannot be used; the message is for the operator. */
 export class LibraryError extends Error {
@@ -65,6 +68,7 @@ const GGML_SYMBOLS = {
 } as const;
 
 const GGML_BASE_SYMBOLS = {
+  ggml_version: { parameters: [], result: "pointer" },
   gguf_init_from_file: { parameters: ["buffer", GGUF_PARAMS], result: "pointer" },
   gguf_free: { parameters: ["pointer"], result: "void" },
   gguf_find_key: { parameters: ["pointer", "buffer"], result: "i64" },
@@ -80,6 +84,7 @@ const GGML_BASE_SYMBOLS = {
 } as const;
 
 const LLAMA_SYMBOLS = {
+  llama_version: { parameters: [], result: "pointer" },
   llama_backend_init: { parameters: [], result: "void" },
   llama_log_set: { parameters: ["function", "pointer"], result: "void" },
   llama_model_default_params: { parameters: [], result: MODEL_PARAMS },
@@ -123,6 +128,8 @@ const LLAMA_SYMBOLS = {
   llama_batch_init: { parameters: ["i32", "i32", "i32"], result: BATCH },
   llama_decode: { parameters: ["pointer", BATCH], result: "i32" },
   llama_encode: { parameters: ["pointer", BATCH], result: "i32" },
+  llama_decode_beside: { name: "llama_decode", parameters: ["pointer", BATCH], result: "i32", nonblocking: true },
+  llama_encode_beside: { name: "llama_encode", parameters: ["pointer", BATCH], result: "i32", nonblocking: true },
   llama_get_embeddings_seq: { parameters: ["pointer", "i32"], result: "pointer" },
   llama_get_logits: { parameters: ["pointer"], result: "pointer" },
   llama_memory_clear: { parameters: ["pointer", "bool"], result: "void" },
@@ -175,15 +182,17 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Open the native libraries of this platform.
+ * Open the native libraries.
  *
- * @throws {LibraryError} If there is none for this platform, or it is not the build this code was written for.
+ * @param folder Where they are; absent: npm's of this platform.
+ * @throws {LibraryError} If there are none, or they are not of the release this code was written for.
  */
-export async function openLibrary(): Promise<Library> {
-  const folder = await libraryFolder();
-  const base = Deno.dlopen(libraryFile(folder, "ggml-base"), GGML_BASE_SYMBOLS).symbols;
-  const ggml = Deno.dlopen(libraryFile(folder, "ggml"), GGML_SYMBOLS).symbols;
-  const llama = Deno.dlopen(libraryFile(folder, "llama"), LLAMA_SYMBOLS).symbols;
+export async function openLibrary(folder?: string): Promise<Library> {
+  folder ??= await packagedFolder();
+  const base = open(folder, "ggml-base", GGML_BASE_SYMBOLS);
+  const ggml = open(folder, "ggml", GGML_SYMBOLS);
+  const llama = open(folder, "llama", LLAMA_SYMBOLS);
+  checkVersion(folder, base, llama);
   let firstError: string | undefined;
   const log = new Deno.UnsafeCallback(
     { parameters: ["i32", "pointer", "pointer"], result: "void" } as const,
@@ -225,8 +234,8 @@ export async function openLibrary(): Promise<Library> {
   };
 }
 
-/** The folder of this platform's libraries. The specifier is computed, so that only this platform's is fetched. */
-async function libraryFolder(): Promise<string> {
+/** The folder of the libraries that npm has for this platform. The specifier is computed, so that only that package is fetched. */
+export async function packagedFolder(): Promise<string> {
   const name = platformPackage(Deno.build.os, Deno.build.arch);
   if (name === undefined) {
     throw new LibraryError(`No native library is published for "${Deno.build.os} ${Deno.build.arch}"`);
@@ -248,12 +257,31 @@ function findLibrary(folder: string, library: string): string | undefined {
   return undefined;
 }
 
-function libraryFile(folder: string, library: string): string {
-  const file = findLibrary(folder, library);
-  if (file === undefined) {
-    throw new LibraryError(`No "${library}" library in "${folder}" of node-llama-cpp ${LIBRARY_VERSION}`);
+function open<S extends Deno.ForeignLibraryInterface>(folder: string, library: string, symbols: S): Symbols<S> {
+  let file: string | undefined;
+  try {
+    file = findLibrary(folder, library);
+    if (file !== undefined) return Deno.dlopen(file, symbols).symbols;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LibraryError(`Cannot open the "${library}" library in "${folder}": ${reason}`, { cause: error });
   }
-  return file;
+  throw new LibraryError(`There is no "${library}" library in "${folder}"`);
+}
+
+/** Another release passes other structs; what would come of that cannot be told. */
+function checkVersion(folder: string, base: Library["base"], llama: Library["llama"]): void {
+  const found = { llama: text(llama.llama_version()), ggml: text(base.ggml_version()) };
+  // Builds that do not come from llama.cpp itself say `-dev` behind the number, also those of npm.
+  if (found.llama.replace(/-dev$/, "") === LLAMA_VERSION && found.ggml === GGML_VERSION) return;
+  throw new LibraryError(
+    `The libraries in "${folder}" are llama.cpp ${found.llama} with ggml ${found.ggml}; they must be llama.cpp ` +
+      `${LLAMA_VERSION} with ggml ${GGML_VERSION}, of node-llama-cpp ${LIBRARY_VERSION}`,
+  );
+}
+
+function text(pointer: Deno.PointerValue): string {
+  return pointer === null ? "of unknown version" : Deno.UnsafePointerView.getCString(pointer);
 }
 
 function findAccelerator(ggml: Library["ggml"], base: Library["base"]): string {

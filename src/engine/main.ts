@@ -12,7 +12,7 @@ import { ChannelError, Inbox, Outbox, send } from "./channel.ts";
 import { Context } from "./context.ts";
 import { EncodeJobs } from "./encode_jobs.ts";
 import { EncodeScheduler, TextError } from "./encode_scheduler.ts";
-import { EncoderContext } from "./encoder.ts";
+import { ModelEncoder } from "./encoder.ts";
 import { type Library, LIBRARY_VERSION, LibraryError, openLibrary, stdinProbe } from "./library.ts";
 import { GrammarError } from "./gbnf.ts";
 import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./memory.ts";
@@ -56,7 +56,7 @@ type Engine = Generating | Encoding;
 
 async function load(config: EngineConfig): Promise<Engine> {
   send({ type: "phase", phase: "mmap", path: config.modelPath });
-  const library = await openLibrary();
+  const library = await openLibrary(config.libraryDir);
   const available = config.memoryBytes ?? availableBytes();
   const model = Model.load(library, config.modelPath, {
     available,
@@ -152,7 +152,7 @@ function loadEncoder({ config, library, model, purpose, pooling }: {
 }): Encoding {
   const outbox = new Outbox();
   const threads = config.threads ?? usableCores();
-  const encoder = new EncoderContext(library, model, {
+  const encoder = new ModelEncoder(library, model, {
     ...(config.contextTokens === undefined ? {} : { contextTokens: config.contextTokens }),
     threads,
     pooling,
@@ -162,7 +162,7 @@ function loadEncoder({ config, library, model, purpose, pooling }: {
   send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
   const until = performance.now() + WARM_UP_MS;
   for (const tokens of [1, Math.min(contextTokens, WARM_UP_TOKENS)]) {
-    do encoder.encode([new Int32Array(tokens)]); while (performance.now() < until);
+    do encoder.warmUp(tokens); while (performance.now() < until);
   }
   library.endLoading();
   giveBackPermissions();
@@ -276,7 +276,7 @@ async function main(): Promise<void> {
   const [first, ...others] = inbox.wait();
   if (first === undefined) return;
   if (first.op === "check") {
-    const library = await openLibrary();
+    const library = await openLibrary(first.libraryDir);
     send({ type: "library", version: LIBRARY_VERSION, accelerator: library.loadBackends({ narrow: false }) });
     return;
   }
@@ -289,8 +289,10 @@ async function main(): Promise<void> {
     const idle = !scheduler.busy;
     if (idle) outbox.flush();
     for (const message of idle ? inbox.wait() : inbox.take()) handle(engine, message);
-    outbox.add(scheduler.step());
+    outbox.add(await scheduler.step());
   }
+  // What computes beside this thread must not find the process ending.
+  if (engine.purpose !== "generate") await engine.scheduler.settled();
 }
 
 // A service manager tells every process of a service to end; this one ends when the daemon has drained and lets go of it.

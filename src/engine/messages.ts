@@ -18,6 +18,8 @@ export interface EngineConfig {
   readonly parallel: number;
   /** At most; absent: the cores this process may really use. */
   readonly threads?: number;
+  /** Folder of the native libraries; absent: npm's. */
+  readonly libraryDir?: string;
   /** Absent: as many as the accelerator takes. */
   readonly gpuLayers?: number;
   /** Make vectors, also with a model that could generate. */
@@ -37,7 +39,7 @@ export type EngineRequest = GenerationRequest;
 export type ToEngine =
   | { readonly op: "load"; readonly config: EngineConfig }
   /** Instead of `load`: say whether the native library can be used, and end. */
-  | { readonly op: "check" }
+  | ({ readonly op: "check" } & Pick<EngineConfig, "libraryDir">)
   | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest }
   | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
   | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }

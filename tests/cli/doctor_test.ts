@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { checkEngine } from "../../src/cli/doctor/engine.ts";
 import { checkDisks, type DiskSpace } from "../../src/cli/doctor/places.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
-import { LIBRARY_VERSION, platformPackage } from "../../src/engine/library.ts";
+import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/engine/library.ts";
 import { type ProgramOptions, Sandbox } from "../support/program.ts";
 
 const MOCK = ["--backend", "mock"];
@@ -153,7 +153,7 @@ Deno.test("inferd doctor says why there is no native library", async () => {
       linkAll(`${cache}/${name}`, { to: `${copy}/${name}`, except: library });
     }
     const report = await examine(box, [], { env: { DENO_DIR: copy } });
-    assertMatch(problem(report, "native library"), /^It cannot be opened: No "llama" library in "/);
+    assertMatch(problem(report, "native library"), /^It cannot be opened: There is no "llama" library in "/);
     assertEquals(failures(report), ["native library"]);
   } finally {
     Deno.removeSync(copy, { recursive: true });
@@ -168,6 +168,32 @@ function linkAll(from: string, { to, except }: { readonly to: string; readonly e
     else if (!except.test(`${from}/${name}`)) Deno.linkSync(`${from}/${name}`, `${to}/${name}`);
   }
 }
+
+Deno.test("inferd doctor looks at each native library that a backend is to have", async () => {
+  await using box = new Sandbox();
+  const model = { name: "inferd-tiny" };
+  const backends = [
+    { kind: "llamacpp", name: "a", model },
+    { kind: "llamacpp", name: "b", model, library_dir: "own" },
+    { kind: "llamacpp", name: "c", model, library_dir: await packagedFolder() },
+  ];
+  Deno.writeTextFileSync(`${box.dir}/config.json`, JSON.stringify({ backends }));
+  const report = await examine(box, ["--config", `${box.dir}/config.json`]);
+  assertEquals(
+    problem(report, "native library"),
+    `It cannot be opened: Cannot open the "ggml-base" library in "${box.dir}/own": No such file or directory ` +
+      `(os error 2): readdir '${box.dir}/own'`,
+  );
+  assertEquals(
+    report.checks.filter(({ check, level }) => check === "native library" && level === "ok").map(({ message }) =>
+      message.replace(/".*"/, "FOLDER")
+    ),
+    [
+      `Opened, of node-llama-cpp ${LIBRARY_VERSION}`,
+      `Opened, of node-llama-cpp ${LIBRARY_VERSION}, your own build in FOLDER`,
+    ],
+  );
+});
 
 Deno.test("inferd doctor says what the engine said when it cannot even be started", async () => {
   const command = Deno.execPath();

@@ -3,6 +3,8 @@ import { EngineChild } from "./engine_child.ts";
 
 /** An answer that only a limit or a cancel ends. */
 const ENDLESS = { grammar: 'root ::= "a" root', maxTokens: 100_000 };
+/** More tokens than all prompts begin with. */
+const BEGINNING_TOKENS = 20;
 const QUESTION = "What is 12 plus 7?";
 
 Deno.test("engine obeys", async (t) => {
@@ -22,13 +24,20 @@ Deno.test("engine obeys", async (t) => {
   await t.step("prompt is given up half-way when the request is cancelled", async () => {
     const neighbour = await engine.ask("Hello.", ENDLESS);
     await engine.untilEvents(neighbour, 1);
-    const prompt = "The river is quiet and the hill is high. ".repeat(60);
-    const id = await engine.ask(prompt);
-    await engine.untilEvents(neighbour, engine.eventsOf(neighbour).length + 3);
-    await engine.send({ op: "cancel", id });
-    const { done } = await engine.answer(prompt, { maxTokens: 1 });
-    assertEquals(engine.eventsOf(id), []);
-    assert(done !== undefined && done.cached > 0 && done.cached < done.prompt - 1, `cached ${done?.cached}`);
+    const kept: (number | undefined)[] = [];
+    // On a busy machine the cancel may be read before the prompt was begun, or after its end: then it is tried again.
+    for (let attempt = 0; attempt < 20 && !kept.includes(undefined); attempt++) {
+      const prompt = `Number ${attempt}: ${"The river is quiet and the hill is high. ".repeat(60)}`;
+      const id = await engine.ask(prompt);
+      await engine.untilEvents(neighbour, engine.eventsOf(neighbour).length + 3);
+      await engine.send({ op: "cancel", id });
+      const { done } = await engine.answer(prompt, { maxTokens: 1 });
+      assert(done !== undefined);
+      const halfWay = done.cached > BEGINNING_TOKENS && done.cached < done.prompt - 1;
+      kept.push(halfWay ? undefined : done.cached);
+      if (halfWay) assertEquals(engine.eventsOf(id), []);
+    }
+    assert(kept.includes(undefined), `cached ${kept}`);
     // The neighbour was not disturbed.
     await engine.untilEvents(neighbour, engine.eventsOf(neighbour).length + 1);
     await engine.send({ op: "cancel", id: neighbour });

@@ -27,6 +27,8 @@ async function start(
     modelName: "inferd-tiny-embed",
     modelPath: EMBED_PATH,
     parallel: 4,
+    // Many texts are spread over lanes, whatever the machine has.
+    threads: 2,
     ...config,
   }, rest);
   await backend.start(notify, NEVER);
@@ -85,6 +87,13 @@ Deno.test("embedding backend", async (t) => {
     const [together] = (await backend.embed({ input: TEXTS }, NEVER)).vectors;
     const [alone] = (await backend.embed({ input: TEXTS.slice(0, 1) }, NEVER)).vectors;
     assert(cosine(together ?? [], alone ?? []) > 0.999999);
+  });
+
+  await t.step("vectors are the same when there is only one thread", async () => {
+    await using single = await start({ threads: 1 });
+    const { vectors } = await single.embed({ input: TEXTS }, NEVER);
+    const { vectors: expected } = await backend.embed({ input: TEXTS }, NEVER);
+    vectors.forEach((vector, i) => assert(cosine(vector, expected[i] ?? []) > 0.9999, `text ${i}`));
   });
 
   await t.step("question is nearest to the sentence that answers it", async () => {
@@ -266,4 +275,13 @@ Deno.test("embedding answer arrives when it is as large as one can be", async ()
   const { vectors, dimensions } = await backend.embed({ input: new Array(2048).fill("wide") }, NEVER);
   assertEquals([vectors.length, dimensions], [2048, 4096]);
   for (const vector of vectors) assertEquals([vector.length, vector[4095]], [4096, 1]);
+});
+
+Deno.test("engine exits with 0 when stdin ends while its lanes compute", async () => {
+  await using engine = EngineChild.spawn();
+  await engine.load({ modelPath: EMBED_PATH, threads: 2 });
+  await engine.until((message) => message.type === "ready");
+  await engine.send({ op: "embed", id: 1, request: { input: new Array(500).fill("It is not answered any more.") } });
+  await engine.closeInput();
+  assertEquals(await engine.exit(), { success: true, code: 0, signal: null });
 });

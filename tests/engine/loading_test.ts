@@ -88,8 +88,12 @@ Deno.test("engine keeps the beginnings of prompts it was told to, and says which
   assertEquals([warning.msg, warning.fields.index], ["warm_skipped", 1]);
   const ask = (question: string): ReturnType<EngineChild["answer"]> =>
     engine.answer([{ role: "system", content: system }, { role: "user", content: question }]);
-  await engine.answer("Something else first, which takes the only slot there is.");
-  const { done } = await ask("hello");
+  let { done } = await ask("hello");
+  // It is decoded in a quiet moment; there is one between two requests, when the machine gives it.
+  for (let attempt = 0; attempt < 100 && (done?.cached ?? 0) <= 15; attempt++) {
+    await engine.answer("Something else, which takes the only slot there is.");
+    ({ done } = await ask("hello"));
+  }
   assert((done?.cached ?? 0) > 15, `${done?.cached} of ${done?.prompt} tokens`);
   await engine.answer("Something else again.");
   assertEquals((await ask("What is the capital of France?")).done?.cached, done?.cached);

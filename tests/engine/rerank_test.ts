@@ -28,6 +28,8 @@ Deno.test("rerank backend", async (t) => {
     modelName: "inferd-tiny-rerank",
     modelPath: RERANK_PATH,
     parallel: 4,
+    // Many texts are spread over lanes, whatever the machine has.
+    threads: 2,
   });
   await backend.start(() => {}, NEVER);
 

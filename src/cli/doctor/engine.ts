@@ -1,7 +1,7 @@
 /** Looks whether the engine can open its native library: in the engine's own process, with its permissions. */
 import { EngineProcess } from "../../backend/engine_process.ts";
 import { type EngineCommand, engineCommand } from "../../engine/command.ts";
-import type { DaemonOptions } from "../../config/options.ts";
+import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { type Finding, Findings, textOf } from "./finding.ts";
 
 /** Fetching the library on the first run takes time, too. */
@@ -9,8 +9,11 @@ const TIMEOUT_MS = 120_000;
 const NETWORK_HELP =
   "The library is an npm package that the first start fetches: give this machine the network once, or copy Deno's cache (DENO_DIR) from a machine that has it";
 
+const OWN_BUILD_HELP =
+  'Build it from the source that node-llama-cpp carries (docs/operations.md), or leave "library_dir" out';
+
 /**
- * Start an engine that opens the library and ends.
+ * Start an engine that opens the library and ends; one for each library that backends use.
  *
  * @param options What the daemon is told; `undefined` where that is not known.
  * @param command For tests; absent: the engine.
@@ -20,19 +23,36 @@ export async function checkEngine(
   options: DaemonOptions | undefined,
   command: EngineCommand = engineCommand(),
 ): Promise<readonly Finding[]> {
+  const local = options?.backends.filter((backend) => backend.kind === "llamacpp") ?? [];
+  if (options !== undefined && local.length === 0) {
+    return new Findings("native library").elseOk("Not needed: no backend is llamacpp");
+  }
+  const folders = new Set(options === undefined ? [undefined] : local.map(({ libraryDir }) => libraryDir));
+  const findings: Finding[] = [];
+  for (const folder of folders) {
+    findings.push(...await checkLibrary(folder, local.filter(({ libraryDir }) => libraryDir === folder), command));
+  }
+  return findings;
+}
+
+/** One library, and what it offers to the backends that use it. */
+async function checkLibrary(
+  folder: string | undefined,
+  users: readonly LlamaBackendConfig[],
+  command: EngineCommand,
+): Promise<readonly Finding[]> {
   const library = new Findings("native library");
-  const local = options?.backends.filter((backend) => backend.kind === "llamacpp");
-  if (local?.length === 0) return library.elseOk("Not needed: no backend is llamacpp");
-  const answer = await askEngine(command);
+  const answer = await askEngine(command, folder);
   if (answer.library === undefined) {
     const [reason, ...rest] = answer.complaints;
-    library.fail(`It cannot be opened: ${[reason, ...rest].join(" ").slice(0, 500)}`, NETWORK_HELP);
+    const help = folder === undefined ? NETWORK_HELP : OWN_BUILD_HELP;
+    library.fail(`It cannot be opened: ${[reason, ...rest].join(" ").slice(0, 500)}`, help);
     return library.list;
   }
   const { version, accelerator: found } = answer.library;
-  library.ok(`Opened, of node-llama-cpp ${version}`);
+  library.ok(`Opened, of node-llama-cpp ${version}${folder === undefined ? "" : `, your own build in "${folder}"`}`);
   const accelerator = new Findings("accelerator");
-  const wanted = local?.find(({ gpuLayers = 0 }) => gpuLayers > 0);
+  const wanted = users.find(({ gpuLayers = 0 }) => gpuLayers > 0);
   if (found === "cpu" && wanted !== undefined) {
     accelerator.warn(
       `None was found, and backend "${wanted.name}" asks for ${wanted.gpuLayers} layers on one`,
@@ -49,7 +69,7 @@ interface EngineAnswer {
   readonly complaints: readonly string[];
 }
 
-async function askEngine(command: EngineCommand): Promise<EngineAnswer> {
+async function askEngine(command: EngineCommand, libraryDir: string | undefined): Promise<EngineAnswer> {
   let library: EngineAnswer["library"];
   const fatal: string[] = [];
   const stderr: string[] = [];
@@ -67,7 +87,7 @@ async function askEngine(command: EngineCommand): Promise<EngineAnswer> {
     return { complaints: [textOf(error)] };
   }
   const timer = setTimeout(() => engine.kill(`It said nothing for ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
-  engine.send({ op: "check" });
+  engine.send({ op: "check", ...(libraryDir === undefined ? {} : { libraryDir }) });
   const exit = await engine.exited;
   clearTimeout(timer);
   if (library !== undefined) return { library, complaints: [] };

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parseConfigFile } from "../../../src/config/file.ts";
 import { loadConfig, type LoadedConfig, withKeys } from "../../../src/config/load.ts";
 import { resolveOptions } from "../../../src/config/resolve.ts";
-import { UsageError } from "../../../src/config/settings.ts";
+import { type SettingValues, UsageError } from "../../../src/config/settings.ts";
 
 const MACHINE = { env: (name: string) => ({ HOME: "/h" })[name], uid: 1000, platform: "linux", memoryBytes: 8e9 };
 
@@ -167,6 +167,21 @@ Deno.test("resolveOptions takes flag and environment before the file", () => {
     name: "mock",
     script: {},
   }]);
+});
+
+Deno.test("resolveOptions finds the native library a backend is to have", () => {
+  const folders = (given: SettingValues, config?: LoadedConfig): (string | undefined)[] =>
+    resolveOptions(given, MACHINE, config).backends.map((backend) =>
+      backend.kind === "llamacpp" ? backend.libraryDir : "not local"
+    );
+  const config = loaded({
+    library_dir: "lib",
+    backends: [llamacpp(), llamacpp({ name: "b", library_dir: "/opt/own" }), remote()],
+  });
+  assertEquals(folders({}), [undefined]);
+  assertEquals(folders({ libraryDir: "/flag" }), ["/flag"]);
+  assertEquals(folders({}, config), ["/etc/inferd/lib", "/opt/own", "not local"]);
+  assertEquals(folders({ libraryDir: "/flag" }, config), ["/flag", "/flag", "not local"]);
 });
 
 Deno.test("resolveOptions takes the first model of a list that the machine has the memory for", () => {

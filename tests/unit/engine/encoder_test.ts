@@ -1,7 +1,7 @@
-import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { EncodeJobs, type EncodeModel } from "../../../src/engine/encode_jobs.ts";
 import { type EncodeJob, EncodeScheduler, TextError } from "../../../src/engine/encode_scheduler.ts";
-import { type Encoder, normalizeInto } from "../../../src/engine/encoder.ts";
+import { type Encoder, type Lane, normalizeInto } from "../../../src/engine/encoder.ts";
 import type { EngineEvent } from "../../../src/engine/messages.ts";
 import { ModelError } from "../../../src/engine/model.ts";
 import { POOLING, type PurposeModel, purposeOf } from "../../../src/engine/purpose.ts";
@@ -11,20 +11,60 @@ const BOS = 1;
 const EOS = 2;
 const SEP = 3;
 
-/** Makes of a text its first token and its length. */
+/** What a fake makes of a text: its first token and its length. */
+function outputsOf(texts: readonly Int32Array[]): Float32Array[] {
+  return texts.map((text) => Float32Array.of(text[0] as number, text.length));
+}
+
+/** Encodes at once. */
 class FakeEncoder implements Encoder {
   readonly textTokens = 40;
   readonly stepTokens = 10;
   readonly stepTexts = 4;
   readonly width = 2;
-  /** The first tokens of the texts of each step. */
+  readonly laneTokens = 12;
+  readonly lanes: readonly FakeLane[];
+  readonly threads: number;
+  /** The first tokens of the texts of each step on all threads. */
   readonly steps: number[][] = [];
   broken = false;
+
+  constructor(lanes = 0) {
+    this.threads = lanes;
+    this.lanes = Array.from({ length: lanes }, () => new FakeLane());
+  }
 
   encode(texts: readonly Int32Array[]): readonly Float32Array[] {
     if (this.broken) throw new Error("broken");
     this.steps.push(texts.map((text) => text[0] as number));
-    return texts.map((text) => Float32Array.of(text[0] as number, text.length));
+    return outputsOf(texts);
+  }
+}
+
+/** Encodes when it is told to. */
+class FakeLane implements Lane {
+  /** What it is at; `undefined`: nothing. */
+  texts: readonly Int32Array[] | undefined;
+  #end = Promise.withResolvers<readonly Float32Array[]>();
+
+  encode(texts: readonly Int32Array[]): Promise<readonly Float32Array[]> {
+    assertEquals(this.texts, undefined, "one call at a time");
+    this.texts = texts;
+    this.#end = Promise.withResolvers();
+    return this.#end.promise;
+  }
+
+  /** The first token of each text it is at. */
+  get at(): number[] | undefined {
+    return this.texts?.map((text) => text[0] as number);
+  }
+
+  finish(error?: Error): void {
+    const { texts } = this;
+    assert(texts !== undefined, "the lane has something to do");
+    this.texts = undefined;
+    if (error === undefined) this.#end.resolve(outputsOf(texts));
+    else this.#end.reject(error);
   }
 }
 
@@ -39,57 +79,57 @@ function job(id: number, lengths: readonly number[], outputs: number[][] = []): 
   };
 }
 
-function run(scheduler: EncodeScheduler): EngineEvent[] {
+async function run(scheduler: EncodeScheduler): Promise<EngineEvent[]> {
   const events: EngineEvent[] = [];
-  while (scheduler.busy) events.push(...scheduler.step());
+  while (scheduler.busy) events.push(...await scheduler.step());
   return events;
 }
 
-Deno.test("scheduler encodes many texts together when they fit", () => {
+Deno.test("scheduler encodes many texts together when they fit", async () => {
   const encoder = new FakeEncoder();
   const scheduler = new EncodeScheduler(encoder);
   const outputs: number[][] = [];
   scheduler.submit(job(7, [2, 3, 4, 5, 1], outputs));
-  assertEquals(run(scheduler), [{ id: 7, scores: [], tokens: 15 }]);
+  assertEquals(await run(scheduler), [{ id: 7, scores: [], tokens: 15 }]);
   assertEquals(encoder.steps, [[7, 7, 7], [7, 7]]);
   assertEquals(outputs, [[7, 2], [7, 3], [7, 4], [7, 5], [7, 1]]);
 });
 
-Deno.test("scheduler encodes no more texts together than there are sequences", () => {
+Deno.test("scheduler encodes no more texts together than there are sequences", async () => {
   const encoder = new FakeEncoder();
   const scheduler = new EncodeScheduler(encoder);
   scheduler.submit(job(7, [1, 1, 1, 1, 1]));
-  run(scheduler);
+  await run(scheduler);
   assertEquals(encoder.steps.map((step) => step.length), [4, 1]);
 });
 
-Deno.test("scheduler encodes a text alone when it is longer than a step", () => {
+Deno.test("scheduler encodes a text alone when it is longer than a step", async () => {
   const encoder = new FakeEncoder();
   const scheduler = new EncodeScheduler(encoder);
   scheduler.submit(job(7, [1, 30, 1]));
-  run(scheduler);
+  await run(scheduler);
   assertEquals(encoder.steps.map((step) => step.length), [1, 1, 1]);
 });
 
-Deno.test("scheduler takes a short request into the next step when a long one is running", () => {
+Deno.test("scheduler takes a short request into the next step when a long one is running", async () => {
   const encoder = new FakeEncoder();
   const scheduler = new EncodeScheduler(encoder);
   scheduler.submit(job(1, new Array(100).fill(4)));
-  scheduler.step();
+  await scheduler.step();
   scheduler.submit(job(2, [4]));
-  assertEquals([...scheduler.step(), ...scheduler.step()], [{ id: 2, scores: [], tokens: 4 }]);
+  assertEquals([...await scheduler.step(), ...await scheduler.step()], [{ id: 2, scores: [], tokens: 4 }]);
 });
 
-Deno.test("scheduler lets requests take turns when several are long", () => {
+Deno.test("scheduler lets requests take turns when several are long", async () => {
   const encoder = new FakeEncoder();
   const scheduler = new EncodeScheduler(encoder);
   scheduler.submit(job(1, new Array(6).fill(3)));
   scheduler.submit(job(2, new Array(6).fill(3)));
-  assertEquals(run(scheduler).map(({ id }) => id), [1, 2]);
+  assertEquals((await run(scheduler)).map(({ id }) => id), [1, 2]);
   for (const [index, text] of encoder.steps.flat().entries()) assertEquals(text, index % 2 + 1);
 });
 
-Deno.test("scheduler encodes nothing of a request when one of its texts is refused", () => {
+Deno.test("scheduler encodes nothing of a request when one of its texts is refused", async () => {
   const encoder = new FakeEncoder();
   const scheduler = new EncodeScheduler(encoder);
   const bad = job(1, [1, 1, 1]);
@@ -100,16 +140,16 @@ Deno.test("scheduler encodes nothing of a request when one of its texts is refus
       return bad.tokenize(index);
     },
   });
-  assertEquals(run(scheduler), [{ id: 1, error: "invalid_request", message: "Too long" }]);
+  assertEquals(await run(scheduler), [{ id: 1, error: "invalid_request", message: "Too long" }]);
   assertEquals(encoder.steps, []);
 });
 
-Deno.test("scheduler goes on encoding when another request's texts take long to read", () => {
+Deno.test("scheduler goes on encoding when another request's texts take long to read", async () => {
   const encoder = new FakeEncoder();
   let now = 0;
   const scheduler = new EncodeScheduler(encoder, { now: () => now });
   scheduler.submit(job(1, [1]));
-  scheduler.step();
+  await scheduler.step();
   const slow = job(2, new Array(50).fill(1));
   scheduler.submit({
     ...slow,
@@ -119,31 +159,145 @@ Deno.test("scheduler goes on encoding when another request's texts take long to 
     },
   });
   scheduler.submit(job(3, [1]));
-  assertEquals([...scheduler.step(), ...scheduler.step()].map(({ id }) => id), [3]);
+  assertEquals([...await scheduler.step(), ...await scheduler.step()].map(({ id }) => id), [3]);
 });
 
-Deno.test("scheduler forgets a request when it is cancelled", () => {
+Deno.test("scheduler forgets a request when it is cancelled", async () => {
   const encoder = new FakeEncoder();
   const scheduler = new EncodeScheduler(encoder);
   scheduler.submit(job(1, new Array(100).fill(5)));
   scheduler.submit(job(2, new Array(100).fill(5)));
-  scheduler.step();
+  await scheduler.step();
   scheduler.cancel(1);
   const before = encoder.steps.length;
-  assertEquals(run(scheduler).map(({ id }) => id), [2]);
+  assertEquals((await run(scheduler)).map(({ id }) => id), [2]);
   assertEquals(new Set(encoder.steps.slice(before).flat()), new Set([2]));
 });
 
-Deno.test("scheduler fails the requests of a step when it fails, and serves the next", () => {
+Deno.test("scheduler fails the requests of a step when it fails, and serves the next", async () => {
   const encoder = new FakeEncoder();
   const scheduler = new EncodeScheduler(encoder);
   scheduler.submit(job(1, [5, 5]));
   scheduler.submit(job(2, [5, 5]));
   encoder.broken = true;
-  assertEquals(run(scheduler), [1, 2].map((id) => ({ id, error: "internal", message: "broken" })));
+  assertEquals(await run(scheduler), [1, 2].map((id) => ({ id, error: "internal", message: "broken" })));
   encoder.broken = false;
   scheduler.submit(job(3, [5]));
-  assertEquals(run(scheduler).map(({ id }) => id), [3]);
+  assertEquals((await run(scheduler)).map(({ id }) => id), [3]);
+});
+
+Deno.test("scheduler encodes on all threads when there are fewer texts than lanes", async () => {
+  const encoder = new FakeEncoder(3);
+  const scheduler = new EncodeScheduler(encoder);
+  scheduler.submit(job(7, [5, 5]));
+  assertEquals(await run(scheduler), [{ id: 7, scores: [], tokens: 10 }]);
+  assertEquals(encoder.steps, [[7, 7]]);
+});
+
+Deno.test("scheduler spreads texts over the lanes evenly when there are enough", async () => {
+  const encoder = new FakeEncoder(2);
+  const [first, second] = encoder.lanes as [FakeLane, FakeLane];
+  const scheduler = new EncodeScheduler(encoder);
+  const outputs: number[][] = [];
+  scheduler.submit(job(7, [2, 2, 2, 2], outputs));
+  const step = scheduler.step();
+  assertEquals(first.at, [7, 7]);
+  assertEquals(second.at, [7, 7]);
+  second.finish();
+  assertEquals(await step, []);
+  first.finish();
+  assertEquals(await run(scheduler), [{ id: 7, scores: [], tokens: 8 }]);
+  assertEquals(outputs, [[7, 2], [7, 2], [7, 2], [7, 2]]);
+  assertEquals(encoder.steps, []);
+});
+
+Deno.test("lane takes the next texts when it is done, whatever the others do", async () => {
+  const encoder = new FakeEncoder(2);
+  const [first, second] = encoder.lanes as [FakeLane, FakeLane];
+  const scheduler = new EncodeScheduler(encoder);
+  scheduler.submit(job(7, new Array(12).fill(5)));
+  for (let left = 12; left > 4; left -= 2) {
+    const step = scheduler.step();
+    assertEquals(first.at, [7, 7]);
+    second.finish();
+    assertEquals(await step, []);
+  }
+  const last = scheduler.step();
+  second.finish();
+  await last;
+  assertEquals(second.at, undefined);
+  first.finish();
+  assertEquals(await run(scheduler), [{ id: 7, scores: [], tokens: 60 }]);
+});
+
+Deno.test("request begins in a free lane when another computes", async () => {
+  const encoder = new FakeEncoder(2);
+  const scheduler = new EncodeScheduler(encoder);
+  scheduler.submit(job(1, [5, 5]));
+  const both = scheduler.step();
+  encoder.lanes[0]?.finish();
+  await both;
+  scheduler.submit(job(2, [3]));
+  // It is not waited for the lane that computes.
+  assertEquals(await scheduler.step(), []);
+  assertEquals(encoder.lanes.map(({ at }) => at), [[2], [1]]);
+  encoder.lanes.forEach((lane) => lane.finish());
+  assertEquals((await run(scheduler)).map(({ id }) => id).sort(), [1, 2]);
+});
+
+Deno.test("text is encoded on all threads when it is too long for a lane, once the lanes are done", async () => {
+  const encoder = new FakeEncoder(2);
+  const scheduler = new EncodeScheduler(encoder);
+  scheduler.submit(job(1, [5, 5]));
+  const both = scheduler.step();
+  scheduler.submit(job(2, [30]));
+  encoder.lanes[0]?.finish();
+  await both;
+  assertEquals(await scheduler.step(), []);
+  assertEquals(encoder.steps, []);
+  encoder.lanes[1]?.finish();
+  assertEquals((await run(scheduler)).map(({ id }) => id), [1, 2]);
+  assertEquals(encoder.steps, [[2]]);
+});
+
+Deno.test("nothing of a request is told when it is cancelled while a lane computes it", async () => {
+  const encoder = new FakeEncoder(2);
+  const scheduler = new EncodeScheduler(encoder);
+  const outputs: number[][] = [];
+  scheduler.submit(job(1, [5, 5], outputs));
+  const step = scheduler.step();
+  scheduler.cancel(1);
+  encoder.lanes.forEach((lane) => lane.finish());
+  assertEquals([...await step, ...await run(scheduler)], []);
+  assertEquals(outputs, []);
+});
+
+Deno.test("lane's requests fail and the others go on when it fails", async () => {
+  const encoder = new FakeEncoder(2);
+  const [first, second] = encoder.lanes as [FakeLane, FakeLane];
+  const scheduler = new EncodeScheduler(encoder);
+  scheduler.submit(job(1, [9]));
+  scheduler.submit(job(2, [9]));
+  const step = scheduler.step();
+  second.finish(new Error("broken"));
+  assertEquals(await step, [{ id: 1, error: "internal", message: "broken" }]);
+  first.finish();
+  assertEquals(await run(scheduler), [{ id: 2, scores: [], tokens: 9 }]);
+});
+
+Deno.test("scheduler is settled when the last lane is done", async () => {
+  const encoder = new FakeEncoder(2);
+  const scheduler = new EncodeScheduler(encoder);
+  scheduler.submit(job(1, [5, 5]));
+  const step = scheduler.step();
+  encoder.lanes[0]?.finish();
+  await step;
+  let settled = false;
+  const waiting = scheduler.settled().then(() => settled = true);
+  await scheduler.step();
+  assertEquals(settled, false);
+  encoder.lanes[1]?.finish();
+  await waiting;
 });
 
 Deno.test("vector has unit length when it is cut", () => {
@@ -252,6 +406,20 @@ Deno.test("jobs name the text and its tokens when it is too long", () => {
     TextError,
     '"documents[1]" has 41 tokens with the query; together they may have 40',
   );
+});
+
+Deno.test("jobs read a document once and give it one score when it is repeated", () => {
+  const jobs = new EncodeJobs(model(), new FakeEncoder(), { purpose: "rerank", modelPath: "m.gguf" });
+  const job = jobs.rerank(1, { query: "q", documents: ["a", "bb", "a", "a"] });
+  assertEquals(job.count, 2);
+  const tokens = [job.tokenize(0).length, job.tokenize(1).length] as const;
+  job.accept(0, Float32Array.of(0.5));
+  job.accept(1, Float32Array.of(0.25));
+  const [a, b] = tokens;
+  assertEquals(job.finish(a + b), { id: 1, scores: [0.5, 0.25, 0.5, 0.5], tokens: 3 * a + b });
+  const long = "x".repeat(40);
+  const late = jobs.rerank(1, { query: "q", documents: ["a", "a", long, long] });
+  assertThrows(() => late.tokenize(1), TextError, '"documents[2]" has ');
 });
 
 Deno.test("jobs put the family's words before each text when there is a task", () => {

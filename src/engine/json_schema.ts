@@ -148,6 +148,10 @@ class Compiler {
   #literal(value: unknown, at: Path, depth: number): string {
     this.#count(at);
     if (depth > MAX_DEPTH) throw new SchemaError(`"${show(at)}" nests values more than ${MAX_DEPTH} deep`);
+    // A number like 1e400 was read as infinity, which JSON cannot write.
+    if (typeof value === "number" && !Number.isFinite(value)) {
+      throw new SchemaError(`"${show(at)}" is too large a number`);
+    }
     if (Array.isArray(value)) {
       return `[${value.map((item, index) => this.#literal(item, child(at, index), depth + 1)).join()}]`;
     }

@@ -586,6 +586,7 @@ const REFUSED: readonly (readonly [string, unknown, string])[] = [
   ["with a length too large", { type: "string", maxLength: 1e9 }, `"${PATH}" repeats something more than`],
   ["with an empty enum", { enum: [] }, `"${PATH}.enum" must list values`],
   ["with an enum of another type", { type: "string", enum: [1] }, `"${PATH}.enum" has no value of the type`],
+  ["with a number that cannot be written", { enum: [1, [JSON.parse("1e400")]] }, `"${PATH}.enum[1][0]" is too large`],
   ["with an enum and a length", { enum: ["a"], maxLength: 2 }, `"${PATH}.maxLength" cannot stand beside "enum"`],
   ["with half a character", { enum: ["a", "\ud800"] }, `"${PATH}.enum[1]" has half of a surrogate pair`],
   ["with a half name", { properties: { "\ud800": {} } }, "has half of a surrogate pair"],

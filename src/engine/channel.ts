@@ -1,6 +1,6 @@
 /**
- * The two pipes to the daemon. Both are used synchronously: the engine does one thing at a time, and asynchronous reads
- * come late in a loop that seldom waits (a turn of the event loop does not look at them every time).
+ * The two pipes to the daemon. Both are used synchronously, between two steps: asynchronous reads come late in a loop that
+ * seldom waits (a turn of the event loop does not look at them every time).
  */
 import type { EngineEvent, FromEngine, ToEngine } from "./messages.ts";
 

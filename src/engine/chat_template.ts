@@ -36,7 +36,7 @@ export class ChatTemplate {
 
   constructor(model: ChatModel, library: ChatLibrary, thinking: boolean) {
     this.tokens = new ChatTokens(model);
-    this.wrapper = wrapperOf(model, { tokens: this.tokens, library, thinking });
+    this.wrapper = corrected(wrapperOf(model, { tokens: this.tokens, library, thinking }), library);
     this.ends = this.#findEnds();
     const toText = (value: string | LlamaText): LlamaText => library.LlamaText(value);
     const read = this.tokens.markerReader(
@@ -94,8 +94,12 @@ function wrapperOf(
 ): ChatWrapper {
   const { tokenizer } = tokens;
   const template = model.metadata.get(TEMPLATE) ?? "";
-  // An empty thought is nothing to a model that knows none.
-  const qwen = { thoughts: thinking || !template.includes("<think>") ? "auto" : "discourage" } as const;
+  const qwen = {
+    // An empty thought is nothing to a model that knows none.
+    thoughts: thinking || !template.includes("<think>") ? "auto" : "discourage",
+    // Text that a tool returned stays as it is: the templates do not quote it.
+    _flatFunctionResultString: true,
+  } as const;
   const fileInfo = { metadata: nested(model.metadata) } as unknown as GgufFileInfo;
   const options: Parameters<typeof resolveChatWrapper>[0] = {
     fileInfo,
@@ -121,6 +125,10 @@ function wrapperOf(
   if (wrapper instanceof library.ChatMLChatWrapper && writesHermesCalls(model)) {
     return new library.QwenChatWrapper(qwen);
   }
+  if (wrapper instanceof library.Llama3_1ChatWrapper && template.includes('"parameters": ')) {
+    // It asks for calls in a notation of its own; the template has them as the small models' has.
+    return new library.Llama3_2LightweightChatWrapper();
+  }
   if (!(wrapper instanceof library.JinjaTemplateChatWrapper)) return wrapper;
   return new library.JinjaTemplateChatWrapper({
     template: wrapper.template,
@@ -128,6 +136,27 @@ function wrapperOf(
     reasoning: thinking,
     additionalRenderParameters: { enable_thinking: thinking },
   });
+}
+
+/** The wrapper, where its settings say something else than the template it stands for. */
+function corrected(wrapper: ChatWrapper, library: ChatLibrary): ChatWrapper {
+  const special = (text: string): LlamaText => library.LlamaText(new library.SpecialTokensText(text));
+  const { functions } = wrapper.settings;
+  let changed: Partial<typeof functions>;
+  if (wrapper instanceof library.Llama3_2LightweightChatWrapper) {
+    // The call has ended the turn already.
+    changed = { result: { ...functions.result, prefix: special("<|start_header_id|>ipython<|end_header_id|>\n\n") } };
+  } else if (wrapper instanceof library.Gemma4ChatWrapper) {
+    const prefix = library.LlamaText([special("<|tool_response>response:"), "{{functionName}}", "{"]);
+    // Results follow all calls, and are marked by tokens.
+    changed = {
+      result: { prefix, suffix: special("}<tool_response|>") },
+      parallelism: { call: { sectionPrefix: "" } },
+    };
+  } else {
+    return wrapper;
+  }
+  return Object.assign(wrapper, { settings: { ...wrapper.settings, functions: { ...functions, ...changed } } });
 }
 
 /**

@@ -241,6 +241,10 @@ Deno.test("Answers take several calls when the template has a way to write them"
   for (const toolChoice of ["auto", "required"] as const) {
     const played = await play(MISTRAL, { tools: TOOLS, toolChoice }, calls + "</s>");
     assertEquals(played, { ...NOTHING, calls: [OSLO, NOW], end: "tool_use" });
+    const marked =
+      '<|tool_call>call:get_weather{{"city": "Oslo"}}<tool_call|><|tool_call>call:get_time{{}}<tool_call|>';
+    const gemma = await play(GEMMA, { tools: TOOLS, toolChoice }, marked + "<turn|>");
+    assertEquals(gemma, { ...NOTHING, calls: [OSLO, NOW], end: "tool_use" });
   }
   // The only call: nothing can follow, so nothing is waited for.
   const one = '<function=get_weather>{"city": "Oslo"}</function>';

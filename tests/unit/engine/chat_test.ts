@@ -4,7 +4,11 @@ import { Chat, type ChatModel, type Prompt, PromptError } from "../../../src/eng
 
 /** Names of control tokens; their number is their place, plus this. */
 const FIRST_CONTROL = 0x110000;
-const CONTROLS = ["<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "[/INST]"];
+const CONTROLS = [
+  ...["<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "[/INST]"],
+  ...["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>"],
+  ...["<|turn>", "<turn|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>"],
+];
 const encoder = new TextEncoder();
 
 const CHATML = `{%- for message in messages %}
@@ -200,7 +204,74 @@ Deno.test("Chat calls as Hermes does when only the model's template for tools te
     // No empty thought, which is nothing to a model that knows none.
     const prompt = await render(model, [{ role: "user", content: "Hi" }]);
     assertEquals(prompt, "«<|im_start|>»user\nHi«<|im_end|>»\n«<|im_start|>»assistant\n");
+    // What a tool returned is not quoted.
+    const result = (await render(model, [
+      { role: "user", content: "Hi" },
+      { role: "assistant", content: [{ type: "tool_use", toolCallId: "1", name: "get_time", input: {} }] },
+      {
+        role: "user",
+        content: [{ type: "tool_result", toolCallId: "1", content: [{ type: "text", text: 'So "so".' }] }],
+      },
+    ])).split("<tool_response>")[1];
+    assertEquals(result?.split("</tool_response>")[0], '\nSo "so".\n');
   }
   const { family, tools } = await Chat.of(plain, 4096);
   assertEquals([family, tools], ["ChatML", false]);
+});
+
+/** Two calls with their results. */
+const CALLED: readonly ChatMessage[] = [
+  { role: "user", content: "Hi" },
+  {
+    role: "assistant",
+    content: [
+      { type: "tool_use", toolCallId: "1", name: "get_time", input: {} },
+      { type: "tool_use", toolCallId: "2", name: "get_weather", input: { city: "Bern" } },
+    ],
+  },
+  {
+    role: "user",
+    content: [
+      { type: "tool_result", toolCallId: "1", content: [{ type: "text", text: "12" }] },
+      { type: "tool_result", toolCallId: "2", content: [{ type: "text", text: '{"sky": "blue"}' }] },
+    ],
+  },
+];
+
+Deno.test("Chat calls as Llama's template has it when the wrapper for it has another way", async () => {
+  const plain = `{%- for message in messages %}
+{{- '<|start_header_id|>' + message.role + '<|end_header_id|>\\n\\n' }}{{- message.content + '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}`;
+  const calling = `{%- if false %}{{- '{"name": "' + name + '", "parameters": ' }}{%- endif %}${plain}`;
+  assertEquals((await Chat.of(modelWith("llama", plain), 4096)).family, "Llama 3.1");
+  const model = modelWith("llama", calling);
+  assertEquals((await Chat.of(model, 4096)).dialect(false).call?.json, { name: "name", input: "parameters" });
+  const prompt = await render(model, CALLED);
+  const head = (role: string): string => `«<|start_header_id|>»${role}«<|end_header_id|>»\n\n`;
+  // No end beside the one that ends a call.
+  assertEquals(
+    prompt.slice(prompt.indexOf(head("assistant"))),
+    `${head("assistant")}{"name": "get_time", "parameters": {}}«<|eot_id|>»${head("ipython")}12«<|eot_id|>»` +
+      `${head("assistant")}{"name": "get_weather", "parameters": {"city": "Bern"}}«<|eot_id|>»` +
+      `${head("ipython")}{"sky": "blue"}«<|eot_id|>»${head("assistant")}`,
+  );
+});
+
+Deno.test("Chat writes Gemma's results after all calls, and between tokens", async () => {
+  const template = `{%- for message in messages %}
+{{- '<|turn>' + ('model' if message.role == 'assistant' else message.role) + '\\n' }}{{- message.content + '<turn|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|turn>model\\n' }}{%- endif %}`;
+  const model = modelWith("gemma4", template);
+  const chat = await Chat.of(model, 4096);
+  assertEquals([chat.family, chat.dialect(false).call?.several], ["Gemma 4", true]);
+  const prompt = await render(model, CALLED);
+  assertEquals(
+    prompt.slice(prompt.indexOf("«<|tool_call>»")),
+    "«<|tool_call>»call:get_time{{}}«<tool_call|>»" +
+      '«<|tool_call>»call:get_weather{{"city": "Bern"}}«<tool_call|>»' +
+      "«<|tool_response>»response:get_time{12}«<tool_response|>»" +
+      '«<|tool_response>»response:get_weather{{"sky": "blue"}}«<tool_response|>»',
+  );
 });

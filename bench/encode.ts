@@ -1,11 +1,9 @@
 /**
  * Vectors and scores through the daemon's sockets against llama-server's endpoints: the same model file, threads and
- * texts, one request at a time, in turns. All answers are read to the end and parsed. The daemon runs twice: with the
- * native library as it comes from npm, and with the one that llama-server runs on.
+ * texts, one request at a time, in turns. All answers are read to the end and parsed.
  */
 import { join } from "@std/path";
 import { Process } from "./processes.ts";
-import { isLibrary } from "../src/engine/library.ts";
 import type { Progress } from "../src/cli/progress.ts";
 import { median, type Row } from "./report.ts";
 import { answering, freePort, Inferd, PROJECT } from "./servers.ts";
@@ -36,8 +34,8 @@ export interface EncodeBenchOptions {
   readonly peerOnly: boolean;
 }
 
-/** Who answers: llama-server, inferd, inferd with llama-server's library. */
-type Side = "peer" | "ours" | "oursOnPeers";
+/** Who answers: llama-server, inferd. */
+type Side = "peer" | "ours";
 
 /** A server that takes texts. */
 interface Contender extends AsyncDisposable {
@@ -67,12 +65,7 @@ export async function benchEncode(what: Encode, options: EncodeBenchOptions): Pr
   await using servers = new AsyncDisposableStack();
   const contenders: Contender[] = [];
   if (peerFolder !== undefined) contenders.push(servers.use(await startPeer(what, { model, peerFolder })));
-  if (!peerOnly) contenders.push(servers.use(await startOurs(what, { model })));
-  if (!peerOnly && peerFolder !== undefined) {
-    if (Deno.readDirSync(peerFolder).some(({ name }) => isLibrary(name, "llama"))) {
-      contenders.push(servers.use(await startOurs(what, { model, libraryDir: peerFolder })));
-    } else progress.note(`${section}: llama-server has no libllama.so beside it that inferd could run on, too`);
-  }
+  if (!peerOnly) contenders.push(servers.use(await startOurs(what, model)));
 
   const draw = drawTexts();
   const draws = (): EncodeRequest => ({
@@ -88,8 +81,8 @@ export async function benchEncode(what: Encode, options: EncodeBenchOptions): Pr
     progress.note(`${section}: tokens differ for the same request, ${counts.join(" and ")}`);
   }
 
-  const manyMs: Times = { peer: [], ours: [], oursOnPeers: [] };
-  const oneMs: Times = { peer: [], ours: [], oursOnPeers: [] };
+  const manyMs: Times = { peer: [], ours: [] };
+  const oneMs: Times = { peer: [], ours: [] };
   for (let round = 0; round < rounds; round++) {
     progress.at(round / rounds, `${section}: round ${round + 1} of ${rounds}`);
     const request = draws();
@@ -109,22 +102,9 @@ export async function benchEncode(what: Encode, options: EncodeBenchOptions): Pr
   const goal = { kind: "ratio-at-least", value: SPEED_GOAL } as const;
   const many = `${count} ${noun} of ${WORDS_IN_TEXT} words in a request`;
   const one = `1 ${noun.slice(0, -1)} in a request`;
-  const rows: Row[] = [
-    { section, figure: many, unit: `${noun}/s`, ...figures(manyMs, { ours: "ours", of: perSecond }), goal },
-    { section, figure: one, unit: "ms", ...figures(oneMs, { ours: "ours", of: same }) },
-  ];
-  if (manyMs.oursOnPeers.length === 0) return rows;
-  const onPeers = "on llama-server's library";
   return [
-    ...rows,
-    {
-      section,
-      figure: `${many}, ${onPeers}`,
-      unit: `${noun}/s`,
-      ...figures(manyMs, { ours: "oursOnPeers", of: perSecond }),
-      goal,
-    },
-    { section, figure: `${one}, ${onPeers}`, unit: "ms", ...figures(oneMs, { ours: "oursOnPeers", of: same }) },
+    { section, figure: many, unit: `${noun}/s`, ...figures(manyMs, perSecond), goal },
+    { section, figure: one, unit: "ms", ...figures(oneMs, same) },
   ];
 }
 
@@ -132,13 +112,10 @@ export async function benchEncode(what: Encode, options: EncodeBenchOptions): Pr
 type Times = Readonly<Record<Side, number[]>>;
 
 /** Both sides of a row; a side that did not run is left out. */
-function figures(
-  times: Times,
-  { ours, of }: { readonly ours: Exclude<Side, "peer">; readonly of: (ms: number) => number },
-): Pick<Row, "peer" | "ours"> {
+function figures({ peer, ours }: Times, of: (ms: number) => number): Pick<Row, "peer" | "ours"> {
   return {
-    ...(times.peer.length === 0 ? {} : { peer: of(median(times.peer)) }),
-    ...(times[ours].length === 0 ? {} : { ours: of(median(times[ours])) }),
+    ...(peer.length === 0 ? {} : { peer: of(median(peer)) }),
+    ...(ours.length === 0 ? {} : { ours: of(median(ours)) }),
   };
 }
 
@@ -201,19 +178,15 @@ async function startPeer(
   };
 }
 
-async function startOurs(
-  what: Encode,
-  { model, libraryDir }: { readonly model: string; readonly libraryDir?: string },
-): Promise<Contender> {
+async function startOurs(what: Encode, model: string): Promise<Contender> {
   const args = ["run", "-A", "main.ts", "serve", "--backend", "llamacpp", "--model", model, "--threads", `${THREADS}`];
-  if (libraryDir !== undefined) args.push("--library-dir", libraryDir);
   const daemon = await Inferd.start(args, {}, `infer.${what}.sock`);
   const connection = await Deno.connect({ transport: "unix", path: daemon.target.path });
   const encoder = new TextEncoder();
   const decoder = new TextDecoder();
   const reader = connection.readable.getReader();
   return {
-    side: libraryDir === undefined ? "ours" : "oursOnPeers",
+    side: "ours",
     ask: async ({ texts, query }) => {
       const body = what === "embed" ? { input: texts } : { query, documents: texts };
       let bytes = encoder.encode(JSON.stringify(body) + "\n");

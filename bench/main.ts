@@ -9,7 +9,8 @@ import { benchEngine, type Model } from "./engine.ts";
 import { benchGrammar } from "./grammar.ts";
 import { LoadGenerator } from "./load_generator.ts";
 import type { PeerEndpoint } from "./load_job.ts";
-import { peerFolder, PeerUnavailableError } from "./peer.ts";
+import { BuildError } from "./llama_cpp.ts";
+import { peerFolder } from "./peer.ts";
 import { benchPipeline } from "./pipeline.ts";
 import { type Progress, stderrProgress } from "../src/cli/progress.ts";
 import { isStopping, stopAll } from "./processes.ts";
@@ -121,7 +122,7 @@ async function findPeer(flags: Flags, cache: string, progress: Progress): Promis
   try {
     return await peerFolder(cache, progress);
   } catch (error) {
-    if (!(error instanceof PeerUnavailableError) || flags.peerOnly || isStopping()) throw error;
+    if (!(error instanceof BuildError) || flags.peerOnly || isStopping()) throw error;
     progress.note(`${error.message}; going on without a peer`);
     return undefined;
   }

@@ -1,11 +1,12 @@
 /**
- * Makes one executable for this platform: the program, the built-in model, and the native library, which is unpacked on
- * the first run. Permissions are fixed when it is made, so they are wider than those of `deno task start`; the engine,
- * the same executable started by the daemon, gives back at once what it does not need.
+ * Makes one executable for this platform: the program, the built-in model, and the native library with the CPU code
+ * that comes with inferd; the library is unpacked on the first run. Permissions are fixed when it is made, so they are
+ * wider than those of `deno task start`; the engine, the same executable started by the daemon, gives back at once what
+ * it does not need.
  *
  * usage: deno task compile [--output FILE, or other flags of deno compile]
  */
-import { LIBRARY_VERSION, platformPackage } from "../src/engine/library.ts";
+import { LIBRARY_VERSION, platformPackage } from "../src/engine/library_files.ts";
 
 const platform = platformPackage(Deno.build.os, Deno.build.arch);
 if (platform === undefined) {
@@ -23,6 +24,7 @@ const { code } = await new Deno.Command(Deno.execPath(), {
     "--include=models/inferd-tiny.gguf",
     "--include=src/engine/main.ts",
     `--include=npm:@node-llama-cpp/${platform}@${LIBRARY_VERSION}`,
+    ...(platform === "linux-x64" ? ["--include=native/linux-x64"] : []),
     ...(Deno.args.some((arg) => /^(-o|--output)/.test(arg)) ? [] : ["--output=inferd"]),
     ...Deno.args,
     "main.ts",

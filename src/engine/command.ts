@@ -36,6 +36,8 @@ export function engineCommand(): EngineCommand {
       "--quiet",
       "--no-prompt",
       `--v8-flags=${V8_FLAGS}`,
+      // How a program from elsewhere gets at its CPU code (`cpu_code.ts`).
+      "--unstable-raw-imports",
       "--allow-read",
       "--allow-ffi",
       "--allow-sys=homedir,systemMemoryInfo",

@@ -1,19 +1,14 @@
 /**
- * The native library: finds it, opens it, names its functions and its structs' offsets. Nothing here knows what a
+ * The native library: opens it, names its functions and its structs' offsets. Nothing here knows what a
  * request is. Structs that C passes by value are opaque words; what we set or check in them, we reach by offset.
  * The layout belongs to one build of llama.cpp, so the version is pinned and known defaults are checked on opening.
  */
+import { type CpuCode, loadCpuCode } from "./cpu_code.ts";
+import { findLibrary, LIBRARY_VERSION, LibraryError, packagedFolder } from "./library_files.ts";
 
-/** The node-llama-cpp release whose libraries are used. */
-export const LIBRARY_VERSION = "3.21.1";
 /** What the libraries of that release say of themselves; a build of one's own must say the same. */
 const LLAMA_VERSION = "0.4.0";
 const GGML_VERSION = "0.23.0";
-
-/** The library cannot be used; the message is for the operator. */
-export class LibraryError extends Error {
-  override readonly name = "LibraryError";
-}
 
 /** A struct by value: the caller only needs its size, its alignment, and that it travels in memory (over 16 bytes). */
 const MODEL_PARAMS = { struct: ["u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64"] } as const;
@@ -52,8 +47,6 @@ export const BATCH_FIELD = { tokens: 0, token: 8, position: 24, sequenceCount: 3
 /** Byte offsets in `ggml_threadpool_params`, and its size. */
 export const THREADPOOL_PARAM = { threads: 512, priority: 516, poll: 520, size: 528 } as const;
 
-/** CPU variants without AVX-512, the best first. */
-const NARROW_VARIANTS = ["alderlake", "haswell"];
 const DEVICE_GPU = 1;
 const DEVICE_INTEGRATED_GPU = 2;
 const LOG_LEVEL_WARN = 3;
@@ -139,6 +132,14 @@ const LLAMA_SYMBOLS = {
 
 type Symbols<S extends Deno.ForeignLibraryInterface> = Deno.DynamicLibrary<S>["symbols"];
 
+/** What computes. */
+export interface Backends {
+  /** Beside the CPU: `cuda`, `metal`, `vulkan`; or `cpu` if nothing does. */
+  readonly accelerator: string;
+  /** Absent: ggml chose it. */
+  readonly cpu?: CpuCode;
+}
+
 /** The functions of the opened libraries. */
 export interface Library {
   readonly llama: Symbols<typeof LLAMA_SYMBOLS>;
@@ -150,9 +151,8 @@ export interface Library {
    *
    * @param options.narrow The vectors of the model's attention are shorter than AVX-512 code takes at once, which then
    * computes number by number; AVX2 code is up to twice as fast.
-   * @returns What computes beside the CPU: `cuda`, `metal`, `vulkan`; or `cpu` if nothing does.
    */
-  loadBackends(options: { readonly narrow: boolean }): string;
+  loadBackends(options: { readonly narrow: boolean }): Promise<Backends>;
   /**
    * Fill an array from native memory. Deno's own way needs a permission at every call, and an engine that serves has
    * none.
@@ -162,18 +162,6 @@ export interface Library {
   takeError(): string | undefined;
   /** Loading is over: from now on the native code writes to stderr itself, which it rarely does. */
   endLoading(): void;
-}
-
-/** The platform package for a machine, or `undefined` where there is none. */
-export function platformPackage(os: string, arch: string): string | undefined {
-  return ({
-    "linux x86_64": "linux-x64",
-    "linux aarch64": "linux-arm64",
-    "darwin x86_64": "mac-x64",
-    "darwin aarch64": "mac-arm64-metal",
-    "windows x86_64": "win-x64",
-    "windows aarch64": "win-arm64",
-  } as Record<string, string>)[`${os} ${arch}`];
 }
 
 /** A NUL-terminated string for C. */
@@ -188,6 +176,7 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
  * @throws {LibraryError} If there are none, or they are not of the release this code was written for.
  */
 export async function openLibrary(folder?: string): Promise<Library> {
+  const packaged = folder === undefined;
   folder ??= await packagedFolder();
   const base = open(folder, "ggml-base", GGML_BASE_SYMBOLS);
   const ggml = open(folder, "ggml", GGML_SYMBOLS);
@@ -211,13 +200,11 @@ export async function openLibrary(folder?: string): Promise<Library> {
     llama,
     ggml,
     base,
-    loadBackends({ narrow }): string {
-      const loaded = narrow && NARROW_VARIANTS.some((variant) => {
-        const file = findLibrary(folder, `ggml-cpu-${variant}`);
-        return file !== undefined && ggml.ggml_backend_load(cString(file)) !== null;
-      });
-      if (!loaded) ggml.ggml_backend_load_all_from_path(cString(folder));
-      return findAccelerator(ggml, base);
+    async loadBackends({ narrow }): Promise<Backends> {
+      const load = (file: string): boolean => ggml.ggml_backend_load(cString(file)) !== null;
+      const cpu = packaged || narrow ? await loadCpuCode(folder, { narrow, own: packaged, load }) : undefined;
+      if (cpu === undefined) ggml.ggml_backend_load_all_from_path(cString(folder));
+      return { accelerator: findAccelerator(ggml, base), ...(cpu === undefined ? {} : { cpu }) };
     },
     copy(target, source): void {
       copyBytes(target, source, BigInt(target.byteLength));
@@ -232,29 +219,6 @@ export async function openLibrary(folder?: string): Promise<Library> {
       log.close();
     },
   };
-}
-
-/** The folder of the libraries that npm has for this platform. The specifier is computed, so that only that package is fetched. */
-export async function packagedFolder(): Promise<string> {
-  const name = platformPackage(Deno.build.os, Deno.build.arch);
-  if (name === undefined) {
-    throw new LibraryError(`No native library is published for "${Deno.build.os} ${Deno.build.arch}"`);
-  }
-  const { getBinsDir } = await import(`npm:@node-llama-cpp/${name}@${LIBRARY_VERSION}`);
-  return `${getBinsDir().binsDir}/${name}`;
-}
-
-/**
- * Whether a file is the library of this name. It differs by system, and may carry accelerator and release:
- * `libllama.v0.4.0.so`, `libllama.metal.v0.4.0.dylib`, `llama.dll`.
- */
-export function isLibrary(file: string, library: string): boolean {
-  return new RegExp(`^(lib)?${library}(\\.[a-z]+)?(\\.v[\\d.]+)?\\.(so|dylib|dll)$`).test(file);
-}
-
-function findLibrary(folder: string, library: string): string | undefined {
-  for (const { name } of Deno.readDirSync(folder)) if (isLibrary(name, library)) return `${folder}/${name}`;
-  return undefined;
 }
 
 function open<S extends Deno.ForeignLibraryInterface>(folder: string, library: string, symbols: S): Symbols<S> {

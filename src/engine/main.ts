@@ -13,7 +13,8 @@ import { Context } from "./context.ts";
 import { EncodeJobs } from "./encode_jobs.ts";
 import { EncodeScheduler, TextError } from "./encode_scheduler.ts";
 import { ModelEncoder } from "./encoder.ts";
-import { type Library, LIBRARY_VERSION, LibraryError, openLibrary, stdinProbe } from "./library.ts";
+import { type Library, openLibrary, stdinProbe } from "./library.ts";
+import { LIBRARY_VERSION, LibraryError } from "./library_files.ts";
 import { GrammarError } from "./gbnf.ts";
 import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./memory.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
@@ -58,7 +59,7 @@ async function load(config: EngineConfig): Promise<Engine> {
   send({ type: "phase", phase: "mmap", path: config.modelPath });
   const library = await openLibrary(config.libraryDir);
   const available = config.memoryBytes ?? availableBytes();
-  const model = Model.load(library, config.modelPath, {
+  const model = await Model.load(library, config.modelPath, {
     available,
     ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
   });
@@ -277,7 +278,7 @@ async function main(): Promise<void> {
   if (first === undefined) return;
   if (first.op === "check") {
     const library = await openLibrary(first.libraryDir);
-    send({ type: "library", version: LIBRARY_VERSION, accelerator: library.loadBackends({ narrow: false }) });
+    send({ type: "library", version: LIBRARY_VERSION, ...await library.loadBackends({ narrow: false }) });
     return;
   }
   if (first.op !== "load") throw new ChannelError("The first line on the engine's stdin is not `load`");

@@ -5,6 +5,7 @@
  */
 import type { EmbedRequest, FinishReason, GenerationRequest, JsonObject, RerankRequest } from "../backend/backend.ts";
 import type { Pooling } from "../config/options.ts";
+import type { Backends } from "./library.ts";
 
 /** How the engine is to load its model. First line on its stdin. */
 export interface EngineConfig {
@@ -97,7 +98,7 @@ export type FromEngine =
     readonly threads: number;
   }
   /** The answer to `check`: the native library can be used. */
-  | { readonly type: "library"; readonly version: string; readonly accelerator: string }
+  | ({ readonly type: "library"; readonly version: string } & Backends)
   /** For the operator's log. */
   | { readonly type: "warning"; readonly msg: string; readonly fields: Readonly<Record<string, unknown>> }
   /** Everything that happened in one step, for all slots. */

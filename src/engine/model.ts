@@ -3,7 +3,8 @@
  * decoded with them is `context.ts`'s business.
  */
 import { checkWeights } from "./memory.ts";
-import { cString, dataView, type Library, LIBRARY_VERSION, MODEL_PARAM } from "./library.ts";
+import { cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
+import { LIBRARY_VERSION } from "./library_files.ts";
 
 /** The model cannot be loaded; the message is for the operator. */
 export class ModelError extends Error {
@@ -137,11 +138,15 @@ export class Model {
    *
    * @throws {ModelError} If it is missing, cut short, not GGUF, not supported, or does not fit into memory.
    */
-  static load(library: Library, path: string, options: { gpuLayers?: number; available?: number }): Model {
+  static async load(
+    library: Library,
+    path: string,
+    options: { gpuLayers?: number; available?: number },
+  ): Promise<Model> {
     checkFile(path);
     const { headSize, pools, ranks } = peek(library, path);
     // Whole texts at once are products of large matrices, which the wide code is made for.
-    const accelerator = library.loadBackends({ narrow: headSize < NARROW_HEAD && !pools });
+    const { accelerator } = await library.loadBackends({ narrow: headSize < NARROW_HEAD && !pools });
     if (accelerator === "cpu") checkWeights(path, Deno.statSync(path).size, options.available ?? Infinity);
     const params = library.llama.llama_model_default_params();
     if (options.gpuLayers !== undefined) {

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { checkEngine } from "../../src/cli/doctor/engine.ts";
 import { checkDisks, type DiskSpace } from "../../src/cli/doctor/places.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
-import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/engine/library.ts";
+import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/engine/library_files.ts";
 import { type ProgramOptions, Sandbox } from "../support/program.ts";
 
 const MOCK = ["--backend", "mock"];

@@ -1,6 +1,7 @@
 /** Looks whether the engine can open its native library: in the engine's own process, with its permissions. */
 import { EngineProcess } from "../../backend/engine_process.ts";
 import { type EngineCommand, engineCommand } from "../../engine/command.ts";
+import type { FromEngine } from "../../engine/messages.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { type Finding, Findings, textOf } from "./finding.ts";
 
@@ -49,7 +50,7 @@ async function checkLibrary(
     library.fail(`It cannot be opened: ${[reason, ...rest].join(" ").slice(0, 500)}`, help);
     return library.list;
   }
-  const { version, accelerator: found } = answer.library;
+  const { version, accelerator: found, cpu } = answer.library;
   library.ok(`Opened, of node-llama-cpp ${version}${folder === undefined ? "" : `, your own build in "${folder}"`}`);
   const accelerator = new Findings("accelerator");
   const wanted = users.find(({ gpuLayers = 0 }) => gpuLayers > 0);
@@ -59,12 +60,13 @@ async function checkLibrary(
       "Install the system's graphics driver, or set n_gpu_layers to 0",
     );
   }
-  return [...library.list, ...accelerator.elseOk(found === "cpu" ? "None was found; the CPU computes" : found)];
+  const code = cpu?.own ? `, with the code for "${cpu.variant}" that comes with inferd` : "";
+  return [...library.list, ...accelerator.elseOk(found === "cpu" ? `None was found; the CPU computes${code}` : found)];
 }
 
 /** What an engine that was asked for its library said. */
 interface EngineAnswer {
-  readonly library?: { readonly version: string; readonly accelerator: string };
+  readonly library?: Extract<FromEngine, { type: "library" }>;
   /** Why there is none. */
   readonly complaints: readonly string[];
 }

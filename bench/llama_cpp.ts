@@ -1,0 +1,96 @@
+/**
+ * llama.cpp's source as node-llama-cpp's package carries it, the very source the engine's library is built from, and how
+ * something is built of it. What is built is the caller's.
+ */
+import { fromFileUrl, join } from "@std/path";
+import { TextLineStream } from "@std/streams/text-line-stream";
+import { spawn } from "./processes.ts";
+import type { Progress } from "../src/cli/progress.ts";
+
+/** It cannot be built; the message says what is missing. */
+export class BuildError extends Error {
+  override readonly name = "BuildError";
+}
+
+/** What is to be built, and where. */
+export interface Build {
+  /** Where the source goes, and what is built. What was there is removed. */
+  readonly folder: string;
+  readonly targets: readonly string[];
+  /** Flags of cmake. `source`: where the source is. */
+  readonly flags: (source: string) => readonly string[];
+  readonly progress: Progress;
+}
+
+/**
+ * Where what is built comes to lie.
+ *
+ * @param folder {@linkcode Build.folder}.
+ * @returns The folder of programs and libraries.
+ */
+export function builtFolder(folder: string): string {
+  return join(folder, "llama.cpp-build", "bin");
+}
+
+/**
+ * Unpack the source and build of it.
+ *
+ * @param build What.
+ * @throws {BuildError} If something to build with is missing, or the build fails.
+ */
+export async function buildLlamaCpp({ folder, targets, flags, progress }: Build): Promise<void> {
+  const source = join(folder, "llama.cpp");
+  const build = join(folder, "llama.cpp-build");
+  const missing = [];
+  if (!await runs("git")) missing.push("git");
+  if (!await runs("cmake")) missing.push("cmake");
+  if (!await runs("c++") && !await runs("clang++")) missing.push("a C++ compiler");
+  if (missing.length > 0) throw new BuildError(`To build llama.cpp, ${missing.join(", ")} is missing`);
+
+  const bundle = await sourceBundle();
+  progress.step("llama.cpp: unpacking the source");
+  await Promise.all([source, build].map((path) => Deno.remove(path, { recursive: true }).catch(() => {})));
+  await command("git", ["clone", "--quiet", bundle, source]);
+  progress.step("llama.cpp: configuring");
+  const generator = await runs("ninja") ? ["-G", "Ninja"] : [];
+  await command("cmake", ["-S", source, "-B", build, ...generator, "-DCMAKE_BUILD_TYPE=Release", ...flags(source)]);
+  progress.step("llama.cpp: building");
+  const jobs = `${navigator.hardwareConcurrency}`;
+  await command("cmake", ["--build", build, "--parallel", jobs, "--target", ...targets], (line) => {
+    const [, done, total] = /^\[\s*(\d+)(?:\/(\d+)|%)\]/.exec(line) ?? [];
+    if (done !== undefined) progress.at(Number(done) / Number(total ?? 100));
+  });
+}
+
+/** The repository that node-llama-cpp's package carries. */
+async function sourceBundle(): Promise<string> {
+  // Fetches the package, if it is not there yet.
+  await command(Deno.execPath(), ["cache", "--quiet", fromFileUrl(import.meta.resolve("../src/engine/main.ts"))]);
+  const bundle = fromFileUrl(new URL("../llama/gitRelease.bundle", import.meta.resolve("node-llama-cpp")));
+  if (!await Deno.stat(bundle).then(() => true, () => false)) {
+    throw new BuildError("node-llama-cpp's package does not carry llama.cpp's source");
+  }
+  return bundle;
+}
+
+async function runs(program: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
+  } catch {
+    return false;
+  }
+}
+
+async function command(program: string, args: string[], onLine: (line: string) => void = () => {}): Promise<void> {
+  const child = spawn(program, { args, stdin: "null", stdout: "piped", stderr: "piped" });
+  let last = "";
+  const read = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
+    for await (const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
+      if (line.trim() !== "") last = line;
+      onLine(line);
+    }
+  };
+  await Promise.all([read(child.stdout), read(child.stderr)]);
+  const { success, code } = await child.status;
+  if (!success) throw new BuildError(`"${program} ${args[0] ?? ""}" ended with ${code}: ${last}`);
+}

@@ -12,6 +12,19 @@ import { stderrProgress } from "../src/cli/progress.ts";
 import { OWN_VARIANTS, ownBuildUrl } from "../src/engine/cpu_code.ts";
 import { findLibrary, LIBRARY_VERSION, packagedFolder } from "../src/engine/library_files.ts";
 
+/** What `builds.json` says of a variant. */
+interface Build {
+  /** The node-llama-cpp release whose source it was built from. */
+  readonly release: string;
+  readonly compiler: string;
+  /** Of the library, as it is when unpacked. */
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** A product's sums are set to zero again and again; `rep stos`, GCC's usual way, takes as long as many multiplications. */
+const ZERO_BY_VECTORS = "-mmemset-strategy=vector_loop:1024:noalign,libcall:-1:noalign";
+
 const unknown = Deno.args.filter((arg) => !(OWN_VARIANTS as readonly string[]).includes(arg));
 if (unknown.length > 0 || Deno.build.target !== "x86_64-unknown-linux-gnu") {
   console.error(
@@ -44,13 +57,13 @@ try {
       "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
       "-DCMAKE_SKIP_RPATH=ON",
       // The same bytes wherever it is built.
-      ...["C", "CXX"].map((language) => `-DCMAKE_${language}_FLAGS=-ffile-prefix-map=${source}=.`),
+      ...["C", "CXX"].map((language) => `-DCMAKE_${language}_FLAGS=-ffile-prefix-map=${source}=. ${ZERO_BY_VECTORS}`),
       "-DCMAKE_MODULE_LINKER_FLAGS=-s",
     ],
   });
   progress.clear();
   const npms = await packagedFolder();
-  const builds = JSON.parse(await Deno.readTextFile(listFile).catch(() => "{}"));
+  const builds: Record<string, Build> = JSON.parse(await Deno.readTextFile(listFile));
   for (const variant of variants) {
     const bytes = Deno.readFileSync(join(builtFolder(folder), `libggml-cpu-${variant}.so`));
     const theirs = findLibrary(npms, `ggml-cpu-${variant}`);

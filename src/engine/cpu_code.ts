@@ -8,7 +8,6 @@ import { findLibrary } from "./library_files.ts";
 
 /** The variants that there is a build of our own of, the best first, as ggml rates them. */
 export const OWN_VARIANTS = [
-  "sapphirerapids",
   "zen4",
   "cooperlake",
   "icelake",
@@ -18,6 +17,8 @@ export const OWN_VARIANTS = [
   "alderlake",
   "haswell",
 ] as const;
+/** The one with tiles (AMX) is better still, but only for quantized weights. There is no build of our own: see `native/`. */
+const TILES = "sapphirerapids";
 /** Those without AVX-512. */
 const NARROW_VARIANTS: readonly string[] = ["alderlake", "haswell"];
 
@@ -25,6 +26,8 @@ const NARROW_VARIANTS: readonly string[] = ["alderlake", "haswell"];
 export interface CpuOptions {
   /** Without AVX-512. */
   readonly narrow: boolean;
+  /** There are quantized weights. */
+  readonly quantized: boolean;
   /** Our own build, where there is one. */
   readonly own: boolean;
   /** Loads a library into ggml, and says whether it did. */
@@ -46,12 +49,12 @@ export interface CpuCode {
  * @returns What was loaded; `undefined` if the folder has no variant that is known here and runs.
  */
 export async function loadCpuCode(folder: string, options: CpuOptions): Promise<CpuCode | undefined> {
-  const { narrow, load } = options;
-  for (const variant of OWN_VARIANTS) {
-    if (narrow && !NARROW_VARIANTS.includes(variant)) continue;
+  const { narrow, quantized, load } = options;
+  const variants = narrow ? NARROW_VARIANTS : [...quantized ? [TILES] : [], ...OWN_VARIANTS];
+  for (const variant of variants) {
     const file = findLibrary(folder, `ggml-cpu-${variant}`);
     if (file === undefined || !runs(file)) continue;
-    const own = options.own && await loadOwn(variant, load);
+    const own = options.own && variant !== TILES && await loadOwn(variant, load);
     if (own || load(file)) return { variant, own };
   }
   return undefined;

@@ -3,7 +3,7 @@
  * request is. Structs that C passes by value are opaque words; what we set or check in them, we reach by offset.
  * The layout belongs to one build of llama.cpp, so the version is pinned and known defaults are checked on opening.
  */
-import { type CpuCode, loadCpuCode } from "./cpu_code.ts";
+import { type CpuCode, type CpuOptions, loadCpuCode } from "./cpu_code.ts";
 import { findLibrary, LIBRARY_VERSION, LibraryError, packagedFolder } from "./library_files.ts";
 
 /** What the libraries of that release say of themselves; a build of one's own must say the same. */
@@ -151,8 +151,9 @@ export interface Library {
    *
    * @param options.narrow The vectors of the model's attention are shorter than AVX-512 code takes at once, which then
    * computes number by number; AVX2 code is up to twice as fast.
+   * @param options.quantized The model has quantized weights.
    */
-  loadBackends(options: { readonly narrow: boolean }): Promise<Backends>;
+  loadBackends(options: Pick<CpuOptions, "narrow" | "quantized">): Promise<Backends>;
   /**
    * Fill an array from native memory. Deno's own way needs a permission at every call, and an engine that serves has
    * none.
@@ -200,9 +201,9 @@ export async function openLibrary(folder?: string): Promise<Library> {
     llama,
     ggml,
     base,
-    async loadBackends({ narrow }): Promise<Backends> {
+    async loadBackends(model): Promise<Backends> {
       const load = (file: string): boolean => ggml.ggml_backend_load(cString(file)) !== null;
-      const cpu = packaged || narrow ? await loadCpuCode(folder, { narrow, own: packaged, load }) : undefined;
+      const cpu = packaged || model.narrow ? await loadCpuCode(folder, { ...model, own: packaged, load }) : undefined;
       if (cpu === undefined) ggml.ggml_backend_load_all_from_path(cString(folder));
       return { accelerator: findAccelerator(ggml, base), ...(cpu === undefined ? {} : { cpu }) };
     },

@@ -278,7 +278,8 @@ async function main(): Promise<void> {
   if (first === undefined) return;
   if (first.op === "check") {
     const library = await openLibrary(first.libraryDir);
-    send({ type: "library", version: LIBRARY_VERSION, ...await library.loadBackends({ narrow: false }) });
+    const backends = await library.loadBackends({ narrow: false, quantized: false });
+    send({ type: "library", version: LIBRARY_VERSION, ...backends });
     return;
   }
   if (first.op !== "load") throw new ChannelError("The first line on the engine's stdin is not `load`");

@@ -144,9 +144,9 @@ export class Model {
     options: { gpuLayers?: number; available?: number },
   ): Promise<Model> {
     checkFile(path);
-    const { headSize, pools, ranks } = peek(library, path);
+    const { headSize, quantized, pools, ranks } = peek(library, path);
     // Whole texts at once are products of large matrices, which the wide code is made for.
-    const { accelerator } = await library.loadBackends({ narrow: headSize < NARROW_HEAD && !pools });
+    const { accelerator } = await library.loadBackends({ narrow: headSize < NARROW_HEAD && !pools, quantized });
     if (accelerator === "cpu") checkWeights(path, Deno.statSync(path).size, options.available ?? Infinity);
     const params = library.llama.llama_model_default_params();
     if (options.gpuLayers !== undefined) {
@@ -283,14 +283,26 @@ function headSizeOf(number: (key: string) => number): number {
   return number("attention.key_length") || number("embedding_length") / number("attention.head_count") || Infinity;
 }
 
+/** What loading needs to know of a file. */
+interface FirstLook {
+  readonly headSize: number;
+  /** Also if the file does not tell. */
+  readonly quantized: boolean;
+  readonly pools: boolean;
+  readonly ranks: boolean;
+}
+
+/** `general.file_type` of weights in F32, F16, BF16. */
+const FLOAT_FILES = [0, 1, 32];
+
 /** What loading needs to know of a file, or does not tell. Where the file cannot be read, loading will say so. */
-function peek({ base }: Library, path: string): { headSize: number; pools: boolean; ranks: boolean } {
+function peek({ base }: Library, path: string): FirstLook {
   const STRING = 8;
   const UINT32 = 4;
   const params = new Uint8Array(16);
   params[0] = 1; // no_alloc
   const file = base.gguf_init_from_file(cString(path), params);
-  if (file === null) return { headSize: Infinity, pools: false, ranks: false };
+  if (file === null) return { headSize: Infinity, quantized: true, pools: false, ranks: false };
   const find = (key: string, type: number): bigint | undefined => {
     const index = base.gguf_find_key(file, cString(key));
     return index >= 0n && base.gguf_get_kv_type(file, index) === type ? index : undefined;
@@ -298,15 +310,17 @@ function peek({ base }: Library, path: string): { headSize: number; pools: boole
   const nameAt = find("general.architecture", STRING);
   const name = nameAt === undefined ? null : base.gguf_get_val_str(file, nameAt);
   const architecture = name === null ? "" : Deno.UnsafePointerView.getCString(name);
-  const number = (key: string): number => {
-    const index = find(`${architecture}.${key}`, UINT32);
-    return index === undefined ? 0 : base.gguf_get_val_u32(file, index);
+  const u32 = (key: string): number | undefined => {
+    const index = find(key, UINT32);
+    return index === undefined ? undefined : base.gguf_get_val_u32(file, index);
   };
+  const number = (key: string): number => u32(`${architecture}.${key}`) ?? 0;
   const headSize = headSizeOf(number);
+  const quantized = !FLOAT_FILES.includes(u32("general.file_type") ?? -1);
   const pools = number("pooling_type") > 0;
   const ranks = RANK_HEADS.some((name) => base.gguf_find_tensor(file, cString(name)) >= 0n);
   base.gguf_free(file);
-  return { headSize, pools, ranks };
+  return { headSize, quantized, pools, ranks };
 }
 
 /** Say plainly what the native loader would not: that there is no such file, or that it is something else. */

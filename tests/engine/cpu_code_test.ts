@@ -5,12 +5,10 @@ import { engineCommand } from "../../src/engine/command.ts";
 import { loadCpuCode, OWN_VARIANTS, ownBuildUrl, readBuild } from "../../src/engine/cpu_code.ts";
 import { findLibrary, LIBRARY_VERSION, packagedFolder } from "../../src/engine/library_files.ts";
 import builds from "../../native/linux-x64/builds.json" with { type: "json" };
+import { HAS_OWN_CPU_CODE } from "../support/own_cpu_code.ts";
 import { EngineChild } from "./engine_child.ts";
 
 const MEMORY_FILE = /^\/proc\/self\/fd\/\d+$/;
-const onLinuxX64 = Deno.build.target === "x86_64-unknown-linux-gnu";
-/** Every variant there is a build of needs it. */
-const ours = onLinuxX64 && /\bavx2\b/.test(Deno.readTextFileSync("/proc/cpuinfo"));
 
 async function library(variant: string): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await new Response(await readBuild(ownBuildUrl(variant))).arrayBuffer());
@@ -33,7 +31,7 @@ for (const variant of OWN_VARIANTS) {
 
   Deno.test({
     name: `the "${variant}" code asks nothing of the system that npm's does not`,
-    ignore: !onLinuxX64,
+    ignore: Deno.build.target !== "x86_64-unknown-linux-gnu",
     async fn(): Promise<void> {
       const file = findLibrary(await packagedFolder(), `ggml-cpu-${variant}`);
       assert(file !== undefined);
@@ -70,7 +68,7 @@ Deno.test("a build is read with the engine's permissions when the program comes 
 
 Deno.test({
   name: "engine computes with the code that comes with inferd when it has npm's libraries",
-  ignore: !ours,
+  ignore: !HAS_OWN_CPU_CODE,
   async fn(): Promise<void> {
     await using engine = EngineChild.spawn();
     await engine.send({ op: "check" });
@@ -82,7 +80,7 @@ Deno.test({
 
 Deno.test({
   name: "loadCpuCode takes npm's code when our own cannot be loaded",
-  ignore: !ours,
+  ignore: !HAS_OWN_CPU_CODE,
   async fn(): Promise<void> {
     const folder = await packagedFolder();
     const tried: string[] = [];
@@ -91,7 +89,7 @@ Deno.test({
     const { error } = console;
     console.error = said.resolve;
     try {
-      const loaded = await loadCpuCode(folder, { narrow: true, own: true, load });
+      const loaded = await loadCpuCode(folder, { narrow: true, quantized: true, own: true, load });
       assertEquals(loaded?.own, false);
       assertMatch(await said.promise, /^The "\w+" code that comes with inferd cannot be loaded, npm's is slower: /);
       assertMatch(tried[0] ?? "", MEMORY_FILE);
@@ -104,20 +102,49 @@ Deno.test({
 
 Deno.test({
   name: "loadCpuCode takes a folder's own code when it is not npm's",
-  ignore: !ours,
+  ignore: !HAS_OWN_CPU_CODE,
   async fn(): Promise<void> {
     const folder = await packagedFolder();
     const tried: string[] = [];
-    const loaded = await loadCpuCode(folder, { narrow: true, own: false, load: (path) => tried.push(path) > 0 });
+    const loaded = await loadCpuCode(folder, {
+      narrow: true,
+      quantized: true,
+      own: false,
+      load: (path) => tried.push(path) > 0,
+    });
     assertEquals(loaded?.own, false);
     assertEquals(tried, [findLibrary(folder, `ggml-cpu-${loaded?.variant}`)]);
+  },
+});
+
+Deno.test({
+  name: "loadCpuCode takes the code with tiles only when there are quantized weights",
+  ignore: !HAS_OWN_CPU_CODE,
+  async fn(): Promise<void> {
+    const haswell = findLibrary(await packagedFolder(), "ggml-cpu-haswell");
+    assert(haswell !== undefined);
+    const folder = await Deno.makeTempDir();
+    try {
+      // Code that runs here, under the names.
+      for (const variant of ["sapphirerapids", "haswell"]) {
+        await Deno.symlink(haswell, `${folder}/libggml-cpu-${variant}.so`);
+      }
+      for (const own of [true, false]) {
+        const options = { narrow: false, own, load: () => true };
+        const tiles = { variant: "sapphirerapids", own: false };
+        assertEquals(await loadCpuCode(folder, { ...options, quantized: true }), tiles);
+        assertEquals(await loadCpuCode(folder, { ...options, quantized: false }), { variant: "haswell", own });
+      }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
   },
 });
 
 Deno.test("loadCpuCode leaves the choice to ggml when no variant is known", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    assertEquals(await loadCpuCode(folder, { narrow: false, own: true, load: () => true }), undefined);
+    assertEquals(await loadCpuCode(folder, { narrow: false, quantized: true, own: true, load: () => true }), undefined);
   } finally {
     await Deno.remove(folder);
   }

@@ -11,7 +11,10 @@ import { Inferd, PROJECT, serveModel } from "./servers.ts";
 
 const SECTION = "Generation v2 beside v1, built-in model";
 const CLIENTS = [1, 4] as const;
-const ANSWERS = 40;
+/** In one turn. */
+const ANSWERS = 20;
+type Side = "peer" | "ours";
+const TURNS = [["peer", "ours"], ["ours", "peer"]] as const satisfies readonly (readonly Side[])[];
 
 /** What this section is given. */
 export interface SurfacesBenchOptions {
@@ -40,25 +43,30 @@ export async function benchSurfaces(options: SurfacesBenchOptions): Promise<Row[
   const prompts = storyPrompts();
   const rows: Row[] = [];
   for (const clients of CLIENTS) {
-    const speeds = { peer: [] as number[], ours: [] as number[] };
+    const speeds: Record<Side, number[]> = { peer: [], ours: [] };
     // The first round warms up.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${SECTION}: ${clients} clients, round ${round} of ${rounds}`);
-      const share = Array.from(
-        { length: clients },
-        () => Array.from({ length: Math.ceil((quick ? ANSWERS / 2 : ANSWERS) / clients) }, prompts),
-      );
-      const order = round % 2 === 0 ? ["peer", "ours"] as const : ["ours", "peer"] as const;
-      for (const side of order) {
-        const result = await load.run({
-          kind: "stream",
-          target: sides[side],
-          prompts: share,
-          maxTokens: 200,
-          sampling: { temperature: 0, topP: 1, topK: 0, seed: 1 },
-        });
-        if (round > 0) speeds[side].push(speedOf(result));
+      const answers: Record<Side, StreamResult[]> = { peer: [], ours: [] };
+      // Back and forth: a machine that becomes slower meanwhile does so for both.
+      for (const order of round % 2 === 0 ? TURNS : TURNS.toReversed()) {
+        const share = Array.from(
+          { length: clients },
+          () => Array.from({ length: Math.ceil((quick ? ANSWERS / 2 : ANSWERS) / clients) }, prompts),
+        );
+        for (const side of order) {
+          answers[side].push(
+            await load.run({
+              kind: "stream",
+              target: sides[side],
+              prompts: share,
+              maxTokens: 200,
+              sampling: { temperature: 0, topP: 1, topK: 0, seed: 1 },
+            }),
+          );
+        }
       }
+      if (round > 0) { for (const side of TURNS[0]) speeds[side].push(speedOf(answers[side])); }
     }
     rows.push({
       section: SECTION,
@@ -72,6 +80,8 @@ export async function benchSurfaces(options: SurfacesBenchOptions): Promise<Row[
   return rows;
 }
 
-function speedOf({ wallMs, answers }: StreamResult): number {
-  return answers.reduce((tokens, answer) => tokens + answer.tokens, 0) / wallMs * 1000;
+function speedOf(turns: readonly StreamResult[]): number {
+  const sum = (of: (turn: StreamResult) => number): number => turns.reduce((total, turn) => total + of(turn), 0);
+  const tokens = sum(({ answers }) => answers.reduce((tokens, answer) => tokens + answer.tokens, 0));
+  return tokens / sum(({ wallMs }) => wallMs) * 1000;
 }

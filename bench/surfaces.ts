@@ -11,10 +11,12 @@ import { Inferd, PROJECT, serveModel } from "./servers.ts";
 
 const SECTION = "Generation v2 beside v1, built-in model";
 const CLIENTS = [1, 4] as const;
-/** In one turn. */
+/** In one turn: half a second. */
 const ANSWERS = 20;
 type Side = "peer" | "ours";
-const TURNS = [["peer", "ours"], ["ours", "peer"]] as const satisfies readonly (readonly Side[])[];
+const SIDES = ["peer", "ours"] as const satisfies readonly Side[];
+/** Back and forth, and again: what makes the machine slower or faster for a while does so for both. */
+const TURNS = Array.from({ length: 2 }, () => [SIDES, SIDES.toReversed()]).flat();
 
 /** What this section is given. */
 export interface SurfacesBenchOptions {
@@ -48,8 +50,7 @@ export async function benchSurfaces(options: SurfacesBenchOptions): Promise<Row[
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${SECTION}: ${clients} clients, round ${round} of ${rounds}`);
       const answers: Record<Side, StreamResult[]> = { peer: [], ours: [] };
-      // Back and forth: a machine that becomes slower meanwhile does so for both.
-      for (const order of round % 2 === 0 ? TURNS : TURNS.toReversed()) {
+      for (const order of TURNS) {
         const share = Array.from(
           { length: clients },
           () => Array.from({ length: Math.ceil((quick ? ANSWERS / 2 : ANSWERS) / clients) }, prompts),
@@ -66,7 +67,7 @@ export async function benchSurfaces(options: SurfacesBenchOptions): Promise<Row[
           );
         }
       }
-      if (round > 0) { for (const side of TURNS[0]) speeds[side].push(speedOf(answers[side])); }
+      if (round > 0) { for (const side of SIDES) speeds[side].push(speedOf(answers[side])); }
     }
     rows.push({
       section: SECTION,

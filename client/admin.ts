@@ -18,7 +18,7 @@ import {
   type WaitOptions,
 } from "./options.ts";
 import { persist, within } from "./patience.ts";
-import type { QueueStatus } from "./protocol/mod.ts";
+import type { QueueStatus, TemplateError } from "./protocol/mod.ts";
 
 /** The daemon has started and has done nothing yet. */
 export interface StartingEvent {
@@ -127,6 +127,8 @@ export interface Capabilities {
   readonly contextTokens?: number;
   /** Requests decoded together. */
   readonly parallel?: number;
+  /** The model's own chat template cannot be evaluated: what is wrong with it, and what is used instead. */
+  readonly templateError?: Readonly<TemplateError>;
   /** The admission queue at that time. */
   readonly queue?: Readonly<QueueStatus>;
 }

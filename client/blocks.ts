@@ -20,7 +20,7 @@ export interface MediaBlock {
   readonly attachmentId: string;
 }
 
-/** A call the model made earlier; stands in an assistant's message. A `tool_use` event is one. */
+/** A call the model made earlier, in an assistant's message. A `tool_use` event is one. A later message has its result. */
 export interface ToolUseBlock {
   /** Discriminates the block. */
   readonly type: "tool_use";
@@ -38,12 +38,33 @@ export interface ToolResultBlock {
   readonly type: "tool_result";
   /** The id of the call. */
   readonly toolCallId: string;
-  /** The result: text, or text and media. */
+  /** The result: text, or text and media. The model sees text as it is, also where it is JSON or a number. */
   readonly content: string | readonly Block[];
 }
 
+/**
+ * What the model thought in an earlier turn; only in an assistant's message. A `thinking` event is one. Models see it
+ * where their chat template has a place for it: most want what they thought between two calls, few what they thought
+ * before an answer.
+ *
+ * @example
+ * ```ts
+ * import type { Block, GenerationV2Result } from "@inferd/client";
+ *
+ * export function turnOf({ thinking, text, toolCalls }: GenerationV2Result): readonly Block[] {
+ *   return [{ type: "thinking", text: thinking }, { type: "text", text }, ...toolCalls];
+ * }
+ * ```
+ */
+export interface ThinkingBlock {
+  /** Discriminates the block. */
+  readonly type: "thinking";
+  /** The reasoning trace. Empty text says nothing. */
+  readonly text: string;
+}
+
 /** A part of a message. */
-export type Block = TextBlock | MediaBlock | ToolUseBlock | ToolResultBlock;
+export type Block = TextBlock | MediaBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock;
 
 /** One turn of a conversation. A string is short for one `text` block. */
 export interface Message {
@@ -67,7 +88,7 @@ export interface Attachment {
 
 /** Something the model may call. */
 export interface Tool {
-  /** Unique in the request. */
+  /** Unique in the request: 1 to 128 of the letters A-Z and a-z, digits and `_ - . / :`. */
   readonly name: string;
   /** What it does, for the model. */
   readonly description: string;
@@ -75,8 +96,31 @@ export interface Tool {
   readonly inputSchema: JsonSchema;
 }
 
-/** Whether the model may, must or must not call a tool. */
-export type ToolChoice = V2ToolChoice;
+/**
+ * Whether the model may, must or must not call a tool; with a name, it must call that one and no other.
+ *
+ * @example
+ * ```ts
+ * import type { Client } from "@inferd/client";
+ *
+ * export async function placeIn(client: Client, text: string): Promise<string | undefined> {
+ *   const { toolCalls: [call] } = await client.generate({
+ *     messages: [{ role: "user", content: text }],
+ *     tools: [{
+ *       name: "calendar.place",
+ *       description: "Notes the place of a meeting",
+ *       inputSchema: { type: "object", properties: { place: { type: "string" } }, required: ["place"] },
+ *     }],
+ *     toolChoice: { name: "calendar.place" },
+ *   }).result();
+ *   return call?.input.place;
+ * }
+ * ```
+ */
+export type ToolChoice<Name extends string = string> = Extract<V2ToolChoice, string> | {
+  /** The name of one of the request's tools. */
+  readonly name: Name;
+};
 
 /** The arguments a tool's schema allows. */
 export type ToolInput<Schema> = unknown extends FromSchema<Schema> ? JsonFields : FromSchema<Schema>;

@@ -118,7 +118,10 @@ export interface Client extends AsyncDisposable {
    * @throws {TypeError} If the request has no messages or cannot be said in JSON, or the v2 socket cannot be named.
    * @throws {RangeError} If the path of the daemon's v2 socket is too long.
    */
-  generate(request: GenerateRequest | GenerateV2Fields, options?: CancelOptions): Generation | GenerationV2;
+  generate<const Tools extends readonly Tool[] = readonly Tool[]>(
+    request: GenerateRequest | GenerateV2Fields<Tools>,
+    options?: CancelOptions,
+  ): Generation | GenerationV2<Tools>;
 
   /**
    * Ask for a value instead of text: the answer is held to a JSON Schema, and parsed.
@@ -154,7 +157,8 @@ export interface Client extends AsyncDisposable {
 
   /**
    * Ask, run the tools that the answer calls, tell the model what they said, and so on until an answer calls none.
-   * The calls of one answer run together. `toolChoice: "required"` holds for the first answer only.
+   * The calls of one answer run together. What the model thought before a call is told to it again. A `toolChoice` that
+   * requires a call holds for the first answer only; the others are free to end the run.
    *
    * @param request A conversation, how to answer it, and the tools.
    * @param functions What the tools do, by name.
@@ -172,7 +176,8 @@ export interface Client extends AsyncDisposable {
 
   /**
    * Ask, run the tools that the answer calls, tell the model what they said, and so on until an answer calls none.
-   * The calls of one answer run together. `toolChoice: "required"` holds for the first answer only.
+   * The calls of one answer run together. What the model thought before a call is told to it again. A `toolChoice` that
+   * requires a call holds for the first answer only; the others are free to end the run.
    *
    * @param request A prompt or a conversation, and how to answer it.
    * @param tools The tools by name, each with its description, the schema of its arguments and its function.
@@ -203,7 +208,7 @@ export interface Client extends AsyncDisposable {
    * ```
    */
   runTools<const Schemas extends Readonly<Record<string, JsonSchema>>>(
-    request: string | (GenerateV2Fields & { readonly tools?: undefined }),
+    request: string | (GenerateV2Fields<DefinedTools<Schemas>> & { readonly tools?: undefined }),
     tools: ToolDefinitions<Schemas>,
     options?: RunToolsOptions,
   ): ToolRun<DefinedTools<Schemas>>;

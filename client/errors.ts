@@ -314,7 +314,10 @@ export class ObjectError extends InferdError {
 export abstract class ToolRunError extends InferdError {
   /** Names the class. */
   override readonly name: string = "ToolRunError";
-  /** The conversation; its last turn holds the calls that were not run. */
+  /**
+   * The conversation. Its last turn holds the calls that were not run: the daemon takes it again once a message with
+   * their results follows.
+   */
   readonly messages: readonly Message[];
 
   /**

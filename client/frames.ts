@@ -145,6 +145,7 @@ function loadingModel(frame: Fields): LoadingModelEvent | undefined {
 
 function capabilities(frame: Fields): CapabilitiesEvent {
   const queue = frame.queue === undefined ? undefined : record(frame, "queue");
+  const wrong = frame.template_error === undefined ? undefined : record(frame, "template_error");
   return {
     status: "capabilities",
     backend: text(frame, "backend"),
@@ -160,6 +161,9 @@ function capabilities(frame: Fields): CapabilitiesEvent {
     ...(frame.model === undefined ? {} : { model: text(frame, "model") }),
     ...(frame.n_ctx === undefined ? {} : { contextTokens: number(frame, "n_ctx") }),
     ...(frame.parallel === undefined ? {} : { parallel: number(frame, "parallel") }),
+    ...(wrong === undefined ? {} : {
+      templateError: { message: text(wrong, "message"), line: number(wrong, "line"), format: text(wrong, "format") },
+    }),
     ...(queue === undefined ? {} : {
       queue: { active: number(queue, "active"), waiting: number(queue, "waiting"), depth: number(queue, "depth") },
     }),

@@ -14,9 +14,9 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
   readonly attachments?: readonly Attachment[] | undefined;
   /** What the model may call; at most 128. */
   readonly tools?: Tools | undefined;
-  /** Whether the model may, must or must not call a tool. Default `auto`. */
-  readonly toolChoice?: ToolChoice | undefined;
-  /** JSON Schema that the answer's text follows. Not together with `toolChoice: "required"`. */
+  /** Whether the model may, must or must not call a tool, or which one it must call. Default `auto`. */
+  readonly toolChoice?: ToolChoice<Tools[number]["name"]> | undefined;
+  /** JSON Schema that the answer's text follows. Not together with a `toolChoice` that requires a call. */
   readonly schema?: JsonSchema | undefined;
   /** Asks for a reasoning trace. Default `false`: the model is asked not to think. */
   readonly thinking?: boolean | undefined;

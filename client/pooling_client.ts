@@ -61,7 +61,10 @@ export class PoolingClient implements Client {
     request: GenerateV2Request<Tools>,
     options?: CancelOptions,
   ): GenerationV2<Tools>;
-  generate(request: GenerateRequest | GenerateV2Fields, options?: CancelOptions): Generation | GenerationV2;
+  generate<const Tools extends readonly Tool[]>(
+    request: GenerateRequest | GenerateV2Fields<Tools>,
+    options?: CancelOptions,
+  ): Generation | GenerationV2<Tools>;
   generate(
     request: string | GenerateRequest | GenerateV2Fields,
     options: CancelOptions = {},

@@ -128,7 +128,7 @@ export interface ToolResultEvent<Tools extends readonly Tool[] = readonly Tool[]
 export interface ToolRunResult {
   /** The text of the last answer. */
   readonly text: string;
-  /** The whole conversation, the last answer included: what a next request goes on from. */
+  /** The whole conversation, the last answer and all thoughts included: what a next request goes on from. */
   readonly messages: readonly Message[];
   /** How many answers there were. */
   readonly steps: number;
@@ -269,7 +269,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
 
   #ask(): GenerationV2 {
     // Required once: a model that has to call for ever never answers.
-    const toolChoice = this.#request.toolChoice === "required" ? "auto" : this.#request.toolChoice;
+    const toolChoice = this.#request.toolChoice === "none" ? "none" : "auto";
     return this.#context.generate({ ...this.#request, toolChoice, messages: this.#messages }, this.#cut.signal);
   }
 
@@ -283,10 +283,11 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
       }
       if (event.type === "tool_use") {
         content.push(event);
-      } else if (event.type === "text") {
+      } else {
+        const { type, text } = event;
         const last = content.at(-1);
-        if (last?.type === "text") content[content.length - 1] = { type: "text", text: last.text + event.text };
-        else content.push({ type: "text", text: event.text });
+        if (last?.type === type) content[content.length - 1] = { type, text: last.text + text };
+        else content.push({ type, text });
       }
       yield event;
     }

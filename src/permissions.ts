@@ -4,6 +4,7 @@
  */
 import { dirname, join } from "@std/path";
 import type { DaemonOptions } from "./config/options.ts";
+import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "./http_client.ts";
 import { LIBC_PATHS } from "./server/peer.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "./models/built_in.ts";
 
@@ -155,7 +156,10 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
 
   for (const backend of options.backends) {
     if (backend.kind === "openai-compat") {
-      keep("net", remoteHost(backend.baseUrl));
+      const proxy = proxyFor(backend);
+      // Deno asks for the server too where the proxy alone is connected to.
+      keep("net", ...proxy === undefined ? [] : [proxyHost(proxy)], remoteHost(backend.baseUrl));
+      boot("env", ...HTTP_CLIENT_ENV);
       if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
     }
     if (backend.kind !== "llamacpp") continue;
@@ -211,6 +215,11 @@ const HUGGING_FACE_HOSTS = ["cas-bridge.xethub.hf.co", "cdn-lfs.hf.co", "cdn-lfs
 function remoteHost(baseUrl: string): string {
   const { hostname, port, protocol } = new URL(baseUrl);
   return hostOf(hostname, Number(port) || (protocol === "https:" ? 443 : 80));
+}
+
+function proxyHost(url: string): string {
+  const parsed = new URL(url);
+  return hostOf(parsed.hostname, proxyPort(parsed));
 }
 
 function hostOf(hostname: string, port: number): string {

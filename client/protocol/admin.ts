@@ -56,6 +56,16 @@ export interface DrainingFrame extends AdminFrameBase {
   status: "draining";
 }
 
+/** Why a model's own chat template is not used, and what is used instead. */
+export interface TemplateError {
+  /** What is wrong with it. */
+  message: string;
+  /** Where in the template, counted from 1. */
+  line: number;
+  /** The format that conversations are written in instead, e.g. `chatml`. */
+  format: string;
+}
+
 /** What one backend can do. Sent to every reader on connecting, once per backend. */
 export interface CapabilitiesFrame extends AdminFrameBase {
   /** Discriminates the frame. */
@@ -86,6 +96,8 @@ export interface CapabilitiesFrame extends AdminFrameBase {
   n_ctx?: number;
   /** Requests decoded together. */
   parallel?: number;
+  /** The model's own chat template cannot be evaluated. */
+  template_error?: TemplateError;
   /** The admission queue at the time of sending. */
   queue?: QueueStatus;
 }

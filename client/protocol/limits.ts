@@ -34,6 +34,9 @@ export const MAX_ATTACHMENT_BYTES: number = 128 * 1024 * 1024;
 /** The most tools a v2 request may offer. */
 export const MAX_TOOLS: number = 128;
 
+/** The longest name of a tool, in characters. */
+export const MAX_TOOL_NAME_LENGTH: number = 128;
+
 /** The largest JSON Schema of a tool or an answer, in UTF-16 units of its JSON. */
 export const MAX_SCHEMA_LENGTH: number = 256 * 1024;
 

@@ -27,7 +27,7 @@ export interface V2MediaBlock {
   attachment_id: string;
 }
 
-/** A call the model made earlier; stands in an assistant's message. */
+/** A call the model made earlier, in an assistant's message. A later message has its result. */
 export interface V2ToolUseBlock {
   /** Discriminates the block. */
   type: "tool_use";
@@ -49,8 +49,16 @@ export interface V2ToolResultBlock {
   content: V2Block[];
 }
 
+/** What the model thought in an earlier turn; only in an assistant's message. */
+export interface V2ThinkingBlock {
+  /** Discriminates the block. */
+  type: "thinking";
+  /** The reasoning trace. Empty text says nothing. */
+  text: string;
+}
+
 /** A part of a message. */
-export type V2Block = V2TextBlock | V2MediaBlock | V2ToolUseBlock | V2ToolResultBlock;
+export type V2Block = V2TextBlock | V2MediaBlock | V2ToolUseBlock | V2ToolResultBlock | V2ThinkingBlock;
 
 /** One turn of the conversation. */
 export interface V2Message {
@@ -74,7 +82,7 @@ export interface V2Attachment {
 
 /** Something the model may call. */
 export interface V2Tool {
-  /** Unique in the request. */
+  /** Unique in the request: 1 to 128 of the letters A-Z and a-z, digits and `_ - . / :`. */
   name: string;
   /** What it does, for the model. */
   description: string;
@@ -82,8 +90,11 @@ export interface V2Tool {
   input_schema: JsonObject;
 }
 
-/** Whether the model may, must or must not call a tool. */
-export type V2ToolChoice = "auto" | "required" | "none";
+/** Whether the model may, must or must not call a tool; with a name, it must call that one and no other. */
+export type V2ToolChoice = "auto" | "required" | "none" | {
+  /** The name of one of the request's tools. */
+  name: string;
+};
 
 /** What the text of the answer has to be. */
 export interface V2ResponseFormat {

@@ -138,6 +138,7 @@ export class StatusBoard {
       model: known.model,
       n_ctx: known.contextTokens,
       parallel: known.parallel,
+      ...(known.templateError === undefined ? {} : { template_error: known.templateError }),
       queue: this.#queue(),
     };
   }

@@ -2,7 +2,7 @@
  * What a backend is to the rest of the daemon: something that becomes ready, may fail and come back, and turns a
  * request into events. This room owns the interface, the events and the errors; it knows no wire format.
  */
-import type { EmbedTask, LoadPhase } from "@inferd/client/protocol";
+import type { EmbedTask, LoadPhase, TemplateError } from "@inferd/client/protocol";
 
 /** What JSON calls an object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -10,6 +10,8 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** A part of a message that is more than text. */
 export type ContentBlock =
   | { readonly type: "text"; readonly text: string }
+  /** What an assistant thought in an earlier turn; not empty. */
+  | { readonly type: "thinking"; readonly text: string }
   | { readonly type: "media"; readonly attachment: Attachment }
   | ToolUse
   | { readonly type: "tool_result"; readonly toolCallId: string; readonly content: readonly ContentBlock[] };
@@ -45,6 +47,9 @@ export interface Tool {
   readonly inputSchema: JsonObject;
 }
 
+/** Whether the model may, must or must not call a tool; with a name, it must call that one and no other. */
+export type ToolChoice = "auto" | "required" | "none" | { readonly name: string };
+
 /** How the next token is chosen. */
 export interface Sampling {
   /** 0 is greedy. */
@@ -56,18 +61,23 @@ export interface Sampling {
   readonly seed?: number;
 }
 
+/** What a surface fills in where the caller says nothing, by its name on the wire. */
+export type DefaultedField = "temperature" | "top_p" | "top_k" | "max_tokens";
+
 /** A request after defaults and limits: nothing in it is optional but what has no default. */
 export interface GenerationRequest {
   readonly messages: readonly ChatMessage[];
   readonly sampling: Sampling;
   readonly maxTokens: number;
+  /** What the caller left out; absent: nothing. A server that refuses such a field may be asked without it. */
+  readonly defaulted?: readonly DefaultedField[];
   readonly stop: readonly string[];
   /** GBNF the whole answer has to follow; never together with tools, a schema or thinking. */
   readonly grammar?: string;
   readonly tools: readonly Tool[];
-  /** `required` only where there are tools. */
-  readonly toolChoice: "auto" | "required" | "none";
-  /** JSON Schema the text has to follow; never together with `required`. */
+  /** `required` only where there are tools, a name only of one of them. */
+  readonly toolChoice: ToolChoice;
+  /** JSON Schema the text has to follow; never where a call is required. */
   readonly responseSchema?: JsonObject;
   /** Whether the model is asked to think first. */
   readonly thinking: boolean;
@@ -122,6 +132,8 @@ export type FinishReason = "end" | "stop" | "length" | "tool_use";
 export type BackendEvent =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "thinking"; readonly text: string }
+  /** All text so far was a reasoning trace whose beginning the model forgot. What has gone out is gone. */
+  | { readonly type: "text_was_thinking" }
   | ToolUse
   | {
     readonly type: "done";
@@ -147,6 +159,8 @@ export interface BackendCapabilities extends Readonly<Record<Service, boolean>> 
   readonly contextTokens: number;
   /** Requests decoded together. */
   readonly parallel: number;
+  /** The model's own chat template cannot be evaluated. */
+  readonly templateError?: Readonly<TemplateError>;
 }
 
 /** What a backend can do that only answers generation v1. */

@@ -99,6 +99,7 @@ export class Generations {
       if (running === undefined) continue;
       if ("t" in event) running.queue.push({ type: "text", text: event.t });
       else if ("think" in event) running.queue.push({ type: "thinking", text: event.think });
+      else if ("misread" in event) running.queue.push({ type: "text_was_thinking" });
       else if ("call" in event) {
         const toolCallId = `tc-${++running.calls}`;
         running.queue.push({ type: "tool_use", toolCallId, name: event.call, input: event.input });

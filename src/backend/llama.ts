@@ -284,6 +284,7 @@ export class LlamaBackend implements Backend {
   }
 
   #becomeReady(engine: Engine, ready: Extract<FromEngine, { type: "ready" }>): void {
+    const { templateError } = ready;
     this.#capabilities = {
       ...SERVICES[ready.purpose],
       tools: ready.tools,
@@ -293,9 +294,11 @@ export class LlamaBackend implements Backend {
       model: this.#config.modelName,
       contextTokens: ready.contextTokens,
       parallel: ready.parallel,
+      ...(templateError === undefined ? {} : { templateError }),
     };
     this.#engine = engine;
     this.#state = "ready";
+    if (templateError !== undefined) this.#log("warn", "chat_template_unusable", { ...templateError });
     this.#notify({ type: "ready", capabilities: this.#capabilities });
   }
 

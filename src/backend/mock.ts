@@ -21,6 +21,7 @@ import {
   type Service,
   type ToolUse,
 } from "./backend.ts";
+import { mayCall, mustCall } from "./tool_choice.ts";
 
 const DEFAULT_TOKENS: readonly string[] = ["This", " is", " a", " mock", " answer", "."];
 const DEFAULT_SERVICES: readonly Service[] = ["v1", "v2", "embed", "rerank"];
@@ -81,7 +82,8 @@ export class MockBackend implements Backend {
     await checkSchemas(request);
     const thoughts = request.thinking ? thinking : [];
     const calls = this.#calls(request);
-    const texts = request.toolChoice === "required" ? 0 : count ?? tokens.length;
+    const required = mustCall(request.toolChoice);
+    const texts = required ? 0 : count ?? tokens.length;
     const scripted = thoughts.length + texts + calls.length;
     const length = Math.min(scripted, request.maxTokens);
     for (let index = 0; index <= length; index++) {
@@ -103,7 +105,7 @@ export class MockBackend implements Backend {
       type: "done",
       reason: cut ? "length" : calls.length > 0 ? "tool_use" : "end",
       usage: { promptTokens: countWords(request), completionTokens: length, cachedTokens: 0 },
-      ...(request.toolChoice === "required" && length <= thoughts.length ? { toolChoiceUnsatisfied: true } : {}),
+      ...(required && length <= thoughts.length ? { toolChoiceUnsatisfied: true } : {}),
     };
   }
 
@@ -160,11 +162,12 @@ export class MockBackend implements Backend {
   }
 
   #calls({ tools, toolChoice, messages }: GenerationRequest): ToolUse[] {
-    const [first] = tools;
-    if (first === undefined || toolChoice === "none") return [];
-    const required = toolChoice === "required";
+    const callable = tools.filter((tool) => mayCall(tool, toolChoice));
+    const [first] = callable;
+    if (first === undefined) return [];
+    const required = mustCall(toolChoice);
     if (!required && blocksOf(messages.at(-1)?.content).some(({ type }) => type === "tool_result")) return [];
-    const offered = (this.#config.script.calls ?? []).filter((call) => tools.some(({ name }) => name === call.name));
+    const offered = (this.#config.script.calls ?? []).filter((call) => callable.some(({ name }) => name === call.name));
     const calls = required && offered.length === 0 ? [{ name: first.name, input: {} }] : offered;
     // Calls of one conversation have names of their own.
     const made = messages.flatMap(({ content }) => blocksOf(content)).filter(({ type }) => type === "tool_use").length;
@@ -182,8 +185,7 @@ export class MockBackend implements Backend {
  * other daemon needs it.
  */
 async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationRequest): Promise<void> {
-  const called = toolChoice === "none" ? [] : tools;
-  if (called.length === 0 && responseSchema === undefined) return;
+  if (!tools.some((tool) => mayCall(tool, toolChoice)) && responseSchema === undefined) return;
   const [{ GrammarError }, { GrammarBuilder }] = await Promise.all([
     import("../engine/gbnf.ts"),
     import("../engine/grammar_builder.ts"),
@@ -191,8 +193,10 @@ async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationReq
   const builder = new GrammarBuilder();
   try {
     const response = responseSchema === undefined ? [] : [builder.json(responseSchema, "response_format.schema")];
-    const inputs = called.map(({ inputSchema }, index) =>
-      builder.json({ ...inputSchema, type: "object" }, `tools[${index}].input_schema`)
+    const inputs = tools.flatMap((tool, index) =>
+      mayCall(tool, toolChoice)
+        ? [builder.json({ ...tool.inputSchema, type: "object" }, `tools[${index}].input_schema`)]
+        : []
     );
     builder.build(builder.choice([...response, ...inputs]));
   } catch (error) {
@@ -225,7 +229,7 @@ function countWords(request: GenerationRequest): number {
 function countWordsIn(content: string | readonly ContentBlock[]): number {
   if (typeof content === "string") return wordsOf(content).length;
   return content.reduce((sum, block) => {
-    if (block.type === "text") return sum + countWordsIn(block.text);
+    if (block.type === "text" || block.type === "thinking") return sum + countWordsIn(block.text);
     return block.type === "tool_result" ? sum + countWordsIn(block.content) : sum + 1;
   }, 0);
 }

@@ -3,10 +3,12 @@
  * Ready at once: whether the server answers shows with the requests, and the breaker keeps them away while it does not.
  * Owns the course of a request; its words, the answer's and the connection have rooms of their own beside this one.
  *
- * Example of a request: `toOpenAiRequest` writes the body → `Exchange.post` sends it → `Exchange.events` cuts the
- * response into events → `Answer.take` reads each → `Answer.end` tells whether that was all.
+ * Example of a request: `toOpenAiRequest` writes the body → `ServerFields.attempt` leaves out what this server does not
+ * take → `Exchange.post` sends it → `Exchange.messages` cuts the response into messages → `Answer.take` reads each →
+ * `Answer.end` tells whether that was all. A refusal goes back to the attempt, which may have less to send.
  */
 import type { OpenAiBackendConfig } from "../config/options.ts";
+import { createHttpClient, proxyFor } from "../http_client.ts";
 import {
   type Backend,
   type BackendCapabilities,
@@ -17,15 +19,16 @@ import {
   type GenerationRequest,
 } from "./backend.ts";
 import { Answer } from "./openai_answer.ts";
-import { toFailure, toUpstreamError, type Upstream } from "./openai_errors.ts";
+import { toBackendError, toFailure, UpstreamError } from "./openai_errors.ts";
 import { Exchange } from "./openai_exchange.ts";
-import { type OpenAiRequest, toOpenAiRequest } from "./openai_request.ts";
+import { type Attempt, ServerFields } from "./openai_fields.ts";
+import { toOpenAiRequest } from "./openai_request.ts";
 
 /** How much of a failure's body is read, in bytes. */
 const MAX_FAILURE_BYTES = 64 * 1024;
 
 /** What the end of a stream looks like. */
-const DONE = "[DONE]";
+const DONE = /^\s*\[DONE\]\s*$/;
 
 /** Passes requests on. */
 export class OpenAiBackend implements Backend {
@@ -34,13 +37,12 @@ export class OpenAiBackend implements Backend {
   readonly #parallel: number;
   readonly #key: string | undefined;
   readonly #endpoint: string;
-  readonly #upstream: Upstream;
+  readonly #fields = new ServerFields();
   readonly #running = new Set<Exchange>();
   #state: BackendState = "loading";
   #headers = new Headers();
+  #client: Deno.HttpClient | undefined;
   #notify: (notice: BackendNotice) => void = () => {};
-  /** Whether the server takes fields that are not OpenAI's; unknown until it has taken or refused some. */
-  #takesCourtesies: boolean | undefined;
 
   /** @param options `parallel`: told to clients in `capabilities`. */
   constructor(config: OpenAiBackendConfig, options: { readonly parallel: number }) {
@@ -50,7 +52,6 @@ export class OpenAiBackend implements Backend {
     // What comes out of a file ends with a newline.
     this.#key = config.apiKey?.trim();
     this.#endpoint = endpointOf(config.baseUrl);
-    this.#upstream = { name: config.name, secret: this.#key };
   }
 
   get state(): BackendState {
@@ -82,6 +83,9 @@ export class OpenAiBackend implements Backend {
     signal.throwIfAborted();
     this.#headers = this.#makeHeaders();
     this.#notify = notify;
+    const proxy = proxyFor(this.#config);
+    if (this.#config.proxy !== undefined && proxy === undefined) this.#log("remote_proxy_unused", {});
+    this.#client = createHttpClient({ ...(proxy === undefined ? {} : { proxy }), keepAlive: false });
     this.#state = "ready";
     const { capabilities } = this;
     if (capabilities !== undefined) notify({ type: "ready", capabilities });
@@ -90,17 +94,21 @@ export class OpenAiBackend implements Backend {
   async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<BackendEvent> {
     signal.throwIfAborted();
     if (this.#state !== "ready") throw new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`);
-    const wanted = toOpenAiRequest(request, this.#config.model);
-    const answer = new Answer(request, this.#upstream);
+    const attempt = this.#fields.attempt(request, toOpenAiRequest(request, this.#config.model));
     await using exchange = this.#open(signal);
-    const response = await this.#ask(exchange, wanted);
-    // Some servers take no notice of `stream`.
-    if (response.headers.get("content-type")?.toLowerCase().startsWith("application/json")) {
-      yield* answer.take(this.#parse(await exchange.text()));
-    } else {
-      yield* this.#read(exchange, answer);
+    for (;;) {
+      const answer = new Answer(request, this.name);
+      try {
+        yield* this.#ask(exchange, attempt, answer);
+        return;
+      } catch (error) {
+        if (!(error instanceof UpstreamError)) throw error;
+        // What has begun was computed, and is not asked for again.
+        if (answer.begun || !attempt.refused(error.failure)) {
+          throw toBackendError(error.failure, { name: this.name, secret: this.#key });
+        }
+      }
     }
-    yield* answer.end();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -108,6 +116,8 @@ export class OpenAiBackend implements Backend {
     for (const exchange of this.#running) {
       exchange.cut(new BackendUnavailableError(`Backend "${this.name}" is stopped`));
     }
+    this.#client?.close();
+    this.#client = undefined;
     return Promise.resolve();
   }
 
@@ -123,7 +133,9 @@ export class OpenAiBackend implements Backend {
   }
 
   #open(signal: AbortSignal): Exchange {
+    if (this.#client === undefined) throw new Error(`Backend "${this.name}" has not been started`);
     const exchange = new Exchange(signal, {
+      client: this.#client,
       backend: this.name,
       timeoutMs: this.#config.timeoutSecs * 1000,
       onBroken: (error) => this.#log("remote_broken", { reason: reasonOf(error) }),
@@ -134,45 +146,59 @@ export class OpenAiBackend implements Backend {
   }
 
   /**
-   * @returns A response that is an answer.
-   * @throws What else it is.
+   * Send what is left of a request, and read its answer.
+   *
+   * @throws {UpstreamError} If the server says that it failed.
    */
-  async #ask(exchange: Exchange, { body, courtesies }: OpenAiRequest): Promise<Response> {
-    const post = (fields: Readonly<Record<string, unknown>>): Promise<Response> =>
-      exchange.post(this.#endpoint, {
-        headers: this.#headers,
-        body: JSON.stringify(fields),
-      });
-    let response = await post(this.#takesCourtesies === false ? body : { ...body, ...courtesies });
-    if (response.ok) this.#takesCourtesies ??= true;
-    // Until the server is known: was it for the courtesies? A request that was refused has computed nothing.
-    if (this.#takesCourtesies === undefined && (response.status === 400 || response.status === 422)) {
-      response = await post(body);
-      if (response.ok) this.#learnRefusal();
+  async *#ask(exchange: Exchange, attempt: Attempt, answer: Answer): AsyncGenerator<BackendEvent> {
+    const body = JSON.stringify(attempt.body);
+    const response = await exchange.post(this.#endpoint, { headers: this.#headers, body });
+    if (!response.ok) {
+      const text = await exchange.beginning(MAX_FAILURE_BYTES);
+      throw new UpstreamError(
+        toFailure(parse(text) ?? (text.trimStart().startsWith("<") ? {} : text), response.status),
+      );
     }
-    if (response.ok) return response;
-    const text = await exchange.text({ cutTo: MAX_FAILURE_BYTES });
-    throw toUpstreamError(toFailure(parse(text), response.status), this.#upstream);
-  }
-
-  #learnRefusal(): void {
-    this.#takesCourtesies = false;
-    this.#log("remote_takes_no_extra_fields", {}, "info");
-  }
-
-  async *#read(exchange: Exchange, answer: Answer): AsyncGenerator<BackendEvent> {
-    for await (const events of exchange.events()) {
-      for (const { data } of events) {
-        if (data.trim() === DONE) return await exchange.finish();
-        yield* answer.take(this.#parse(data));
+    let complete = false;
+    let known = false;
+    reading: for await (const messages of exchange.messages()) {
+      for (const { type, data } of messages) {
+        if (type === "error") throw new UpstreamError(toFailure(parse(data) ?? data));
+        const { chunks, isLast } = this.#chunks(data);
+        for (const chunk of chunks) {
+          const events = answer.take(chunk);
+          if (!known && answer.begun) this.#learn(attempt);
+          known ||= answer.begun;
+          yield* events;
+        }
+        complete ||= isLast || type === "whole";
+        if (!isLast) continue;
+        await exchange.finish();
+        break reading;
       }
     }
+    const events = answer.end({ complete });
+    if (!known) this.#learn(attempt);
+    yield* events;
   }
 
-  #parse(text: string): unknown {
-    const value = parse(text);
-    if (value === undefined) throw new BackendUnavailableError(`Backend "${this.name}" sent something that is no JSON`);
-    return value;
+  #learn(attempt: Attempt): void {
+    if (this.#fields.learn(attempt)) {
+      this.#log("remote_refuses_fields", { fields: this.#fields.refused.join(", ") }, "info");
+    }
+  }
+
+  /** What a message holds: a chunk; from some servers several, a line each, or in a list; or the end. */
+  #chunks(data: string): { readonly chunks: readonly unknown[]; readonly isLast: boolean } {
+    const whole = parse(data);
+    const lines = whole === undefined ? data.split("\n") : [];
+    const isLast = whole === undefined ? DONE.test(lines.at(-1) ?? "") : whole === "[DONE]";
+    if (isLast) lines.pop();
+    const chunks = whole === undefined ? lines.map(parse) : isLast ? [] : [whole];
+    if (chunks.includes(undefined)) {
+      throw new BackendUnavailableError(`Backend "${this.name}" sent something that is no JSON`);
+    }
+    return { chunks: chunks.flat().filter((chunk) => chunk !== null), isLast };
   }
 
   #log(msg: string, fields: Record<string, unknown>, level: "info" | "warn" = "warn"): void {

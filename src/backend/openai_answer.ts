@@ -1,9 +1,8 @@
 /**
- * An answer from the pieces a server sends: what a chunk of a chat completion holds, calls of tools put together, the
- * promises of the request kept. How the pieces travel is not its business. No message here repeats what a model wrote:
- * the log, which holds no answers, repeats messages.
+ * An answer from the chunks a server sends: calls of tools put together, thoughts told from text, the promises of the
+ * request kept. How the chunks travel is not its business. No message here repeats what a model wrote: the log, which
+ * holds no answers, repeats messages.
  */
-import { z } from "zod";
 import {
   type BackendEvent,
   BackendUnavailableError,
@@ -12,72 +11,54 @@ import {
   ToolCallMalformedError,
   type Usage,
 } from "./backend.ts";
+import { LeadingThought, type ThoughtOrText } from "./leading_thought.ts";
 import { ToolCalls } from "./openai_calls.ts";
-import { toFailure, toUpstreamError, type Upstream } from "./openai_errors.ts";
+import { type Piece, readChunk, UnreadableChunkError } from "./openai_chunk.ts";
+import { toFailure, UpstreamError } from "./openai_errors.ts";
+import { mustCall } from "./tool_choice.ts";
 
 /** The most an answer may come to, in UTF-16 units: beyond it a server has lost count of its tokens. */
 const MAX_ANSWER_LENGTH = 16 * 1024 * 1024;
 
-const text = z.string().nullish();
-const count = z.int().nonnegative();
+/** What servers call an end, in lower case; any other word is the model's own end. */
+const ENDS: ReadonlyMap<string, "length" | "stop" | "broken" | "withheld"> = new Map([
+  ...words("length", "length max_tokens max_new_tokens max_output_tokens max_completion_tokens model_length"),
+  ...words("length", "context_length model_context_window_exceeded"),
+  ...words("stop", "stop_sequence"),
+  ...words("broken", "abort aborted cancelled canceled error network_error insufficient_system_resource"),
+  ...words("withheld", "content_filter content_filtered safety recitation prohibited_content blocklist spii sensitive"),
+]);
 
-const call = z.object({
-  index: count.nullish(),
-  id: text,
-  function: z.object({
-    name: text,
-    // Ollama has sent objects.
-    arguments: z.union([z.string(), z.record(z.string(), z.unknown())]).nullish(),
-  }).nullish(),
-});
-
-/** What `delta` holds in a stream, and `message` in an answer that comes as a whole. */
-const part = z.object({
-  content: text,
-  reasoning_content: text,
-  reasoning: text,
-  refusal: text,
-  tool_calls: z.array(call).nullish(),
-});
-
-const chunk = z.object({
-  error: z.unknown().optional(),
-  choices: z.array(z.object({
-    index: z.number().nullish(),
-    delta: part.nullish(),
-    message: part.nullish(),
-    finish_reason: text,
-    /** Of vLLM: the stop string that was met. */
-    stop_reason: z.unknown().optional(),
-  })).nullish(),
-  usage: z.object({
-    prompt_tokens: count.nullish(),
-    completion_tokens: count.nullish(),
-    prompt_tokens_details: z.object({ cached_tokens: count.nullish() }).nullish(),
-  }).nullish(),
-});
-
-type Choice = NonNullable<z.infer<typeof chunk>["choices"]>[number];
-type Part = z.infer<typeof part>;
+function words<T extends string>(end: T, names: string): [string, T][] {
+  return names.split(" ").map((name) => [name, end]);
+}
 
 /** One answer in the making. */
 export class Answer {
   readonly #request: GenerationRequest;
-  readonly #upstream: Upstream;
+  /** Who answers, for messages. */
+  readonly #backend: string;
   readonly #calls: ToolCalls;
+  readonly #marks = new LeadingThought();
   #finish: string | undefined;
+  #answered = false;
   #metStop = false;
-  #usage: Usage | undefined;
+  #usage: Partial<Usage> = {};
   /** Stand for tokens where the server does not count them. */
   #pieces = 0;
   #length = 0;
   /** Kept where it has to be JSON. */
   #json: string[] = [];
 
-  constructor(request: GenerationRequest, upstream: Upstream) {
+  constructor(request: GenerationRequest, backend: string) {
     this.#request = request;
-    this.#upstream = upstream;
+    this.#backend = backend;
     this.#calls = new ToolCalls(request);
+  }
+
+  /** Whether there is something of it. */
+  get begun(): boolean {
+    return this.#pieces > 0;
   }
 
   /**
@@ -85,26 +66,20 @@ export class Answer {
    *
    * @param value Parsed JSON.
    * @returns What it says.
-   * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If it says that something is
-   * wrong, or is wrong itself.
+   * @throws {UpstreamError} If it says that something went wrong.
+   * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If it is wrong itself.
    */
   take(value: unknown): BackendEvent[] {
-    const parsed = chunk.safeParse(value);
-    if (!parsed.success) throw this.#unreadable();
-    const { error, choices, usage } = parsed.data;
-    if (error !== undefined && error !== null) throw toUpstreamError(toFailure(value), this.#upstream);
-    // Some servers send one that holds nothing.
-    if (typeof usage?.prompt_tokens === "number") {
-      this.#usage = {
-        promptTokens: usage.prompt_tokens,
-        completionTokens: usage.completion_tokens ?? 0,
-        cachedTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
-      };
-    }
+    const { failure, answers, pieces, finish, stops, usage } = this.#read(value);
+    if (failure !== undefined) throw new UpstreamError(toFailure(failure));
+    this.#answered ||= answers;
+    this.#usage = { ...this.#usage, ...usage };
     const events: BackendEvent[] = [];
-    for (const choice of choices ?? []) if ((choice.index ?? 0) === 0) this.#choice(choice, events);
+    for (const piece of pieces) this.#piece(piece, events);
+    this.#finish = finish ?? this.#finish;
+    if (stops.some((stop) => this.#request.stop.includes(stop))) this.#metStop = true;
     if (this.#length > MAX_ANSWER_LENGTH) {
-      throw new BackendUnavailableError(`Backend "${this.#upstream.name}" does not come to an end`);
+      throw new BackendUnavailableError(`Backend "${this.#backend}" does not come to an end`);
     }
     return events;
   }
@@ -112,87 +87,87 @@ export class Answer {
   /**
    * Nothing follows.
    *
+   * @param options `complete`: the server says that this was all; where it does not, its last word has to.
    * @returns The last events.
    * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If that cannot be all.
    */
-  end(): BackendEvent[] {
-    const { toolChoice, responseSchema } = this.#request;
-    this.#checkFinish();
-    const cut = this.#finish === "length" || this.#finish === "max_tokens";
-    const events: BackendEvent[] = this.#calls.end({ cut });
+  end({ complete }: { readonly complete: boolean }): BackendEvent[] {
+    const { toolChoice, responseSchema, stop } = this.#request;
+    if (!this.#answered) throw this.#unreadable();
+    const end = this.#finish === undefined ? undefined : ENDS.get(this.#finish.toLowerCase());
+    if (end === "broken" || (this.#finish === undefined && !complete)) {
+      throw new BackendUnavailableError(`Backend "${this.#backend}" broke off its answer`);
+    }
+    if (end === "withheld") {
+      throw new InvalidRequestError(`Backend "${this.#backend}" withheld the answer: its content filter forbids it`);
+    }
+    const cut = end === "length";
+    const events: BackendEvent[] = [];
+    this.#tell(this.#marks.end(), events);
+    events.push(...this.#calls.end({ cut }));
     const called = this.#calls.count > 0;
-    const unsatisfied = toolChoice === "required" && !called;
+    const unsatisfied = mustCall(toolChoice) && !called;
     // Some servers take no notice of the choice.
     if (unsatisfied && !cut) throw new ToolCallMalformedError("The model had to call a tool and did not");
     if (responseSchema !== undefined && !cut && !called && !isJson(this.#json.join(""))) {
-      throw new BackendUnavailableError(`Backend "${this.#upstream.name}" did not answer as "response_format" demands`);
+      throw new BackendUnavailableError(`Backend "${this.#backend}" did not answer as "response_format" demands`);
     }
+    const stopped = this.#metStop || (end === "stop" && stop.length > 0);
     events.push({
       type: "done",
-      reason: cut ? "length" : called ? "tool_use" : this.#metStop ? "stop" : "end",
-      usage: this.#usage ?? { promptTokens: 0, completionTokens: this.#pieces, cachedTokens: 0 },
+      reason: cut ? "length" : called ? "tool_use" : stopped ? "stop" : "end",
+      usage: this.#counts(),
       ...(unsatisfied ? { toolChoiceUnsatisfied: true } : {}),
     });
     return events;
   }
 
-  #choice(choice: Choice, events: BackendEvent[]): void {
-    const part = choice.delta ?? choice.message;
-    if (part !== undefined && part !== null) this.#part(part, events);
-    if (choice.finish_reason) this.#finish = choice.finish_reason;
-    const { stop_reason } = choice;
-    if (typeof stop_reason === "string" && this.#request.stop.includes(stop_reason)) this.#metStop = true;
-  }
-
-  #part(part: Part, events: BackendEvent[]): void {
-    const thought = part.reasoning_content || part.reasoning;
-    if (thought) {
-      this.#count(thought.length);
-      // Some models cannot be kept from thinking; the caller did not ask to see it.
-      if (this.#request.thinking) events.push({ type: "thinking", text: thought });
-    }
-    if (part.content) this.#text(part.content, events);
-    if (part.refusal) {
-      if (this.#request.responseSchema !== undefined) {
-        throw new InvalidRequestError("The model refused to answer this in the form that is asked for");
-      }
-      this.#text(part.refusal, events);
-    }
-    for (const [position, piece] of (part.tool_calls ?? []).entries()) {
-      const { name, arguments: input } = piece.function ?? {};
-      const written = typeof input === "object" && input !== null ? JSON.stringify(input) : input ?? "";
-      this.#count(written.length);
-      const index = piece.index ?? (part.tool_calls?.length === 1 ? undefined : position);
-      events.push(...this.#calls.take({ index, id: piece.id || undefined, name: name || undefined, written }));
+  #read(value: unknown): ReturnType<typeof readChunk> {
+    try {
+      return readChunk(value);
+    } catch (error) {
+      if (error instanceof UnreadableChunkError) throw this.#unreadable();
+      throw error;
     }
   }
 
-  #text(text: string, events: BackendEvent[]): void {
-    this.#count(text.length);
-    if (this.#request.responseSchema !== undefined) this.#json.push(text);
-    events.push({ type: "text", text });
-  }
-
-  #count(length: number): void {
+  #piece(piece: Piece, events: BackendEvent[]): void {
     this.#pieces++;
-    this.#length += length;
+    this.#length += piece.type === "call" ? piece.call.written.length : piece.text.length;
+    switch (piece.type) {
+      case "text":
+        return this.#tell(this.#marks.take(piece.text), events);
+      case "thinking":
+        // Only a server that leaves thoughts in the text leaves the marks there.
+        this.#tell(this.#marks.skip(), events);
+        return this.#tell([{ type: "thinking", text: piece.text }], events);
+      case "refusal":
+        if (this.#request.responseSchema !== undefined) {
+          throw new InvalidRequestError("The model refused to answer this in the form that is asked for");
+        }
+        return this.#tell([...this.#marks.skip(), { type: "text", text: piece.text }], events);
+      case "call":
+        this.#tell(this.#marks.skip(), events);
+        events.push(...this.#calls.take(piece.call));
+    }
   }
 
-  #checkFinish(): void {
-    switch (this.#finish) {
-      case undefined:
-      case "abort":
-      case "error":
-        throw new BackendUnavailableError(`Backend "${this.#upstream.name}" broke off its answer`);
-      case "content_filter":
-        throw new InvalidRequestError(
-          `Backend "${this.#upstream.name}" withheld the answer: its content filter forbids it`,
-        );
+  #tell(pieces: readonly ThoughtOrText[], events: BackendEvent[]): void {
+    for (const { type, text } of pieces) {
+      if (type === "text" && this.#request.responseSchema !== undefined) this.#json.push(text);
+      // Some models cannot be kept from thinking; the caller did not ask to see it.
+      if (type === "text" || this.#request.thinking) events.push({ type, text });
     }
+  }
+
+  /** What the server counted; a count of no tokens for an answer that has some is none. */
+  #counts(): Usage {
+    const { promptTokens = 0, completionTokens, cachedTokens = 0 } = this.#usage;
+    return { promptTokens, completionTokens: completionTokens || this.#pieces, cachedTokens };
   }
 
   #unreadable(): BackendUnavailableError {
-    return new BackendUnavailableError(`Backend "${this.#upstream.name}" sent something that is no chat completion`);
+    return new BackendUnavailableError(`Backend "${this.#backend}" sent something that is no chat completion`);
   }
 }
 

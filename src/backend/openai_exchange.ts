@@ -1,8 +1,8 @@
 /**
- * One request to a remote server and its answer, as bytes and events: timeouts, limits of size, and an end that always
- * closes the connection or leaves it fit for the next request. What is said in it is not its business.
+ * One request to a remote server and its answer, as bytes and messages: timeouts, limits of size, and an end that
+ * always closes the connection. What is said in it is not its business.
  */
-import { createParser, type EventSourceMessage } from "eventsource-parser";
+import { createParser } from "eventsource-parser";
 import { BackendUnavailableError } from "./backend.ts";
 
 /** The largest event, in UTF-16 units. */
@@ -14,8 +14,17 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /** How long the end of an answer is waited for that has already said that nothing follows. */
 const LAST_BYTES_MS = 100;
 
+/** What a server says at once. */
+export interface ServerMessage {
+  /** `whole`: nothing follows; `error`: something went wrong. */
+  readonly type: "event" | "error" | "whole";
+  readonly data: string;
+}
+
 /** How an exchange goes. */
 export interface ExchangeOptions {
+  /** Connects. */
+  readonly client: Deno.HttpClient;
   /** As messages name the server. */
   readonly backend: string;
   /** For the response's head, and between two pieces of its body. */
@@ -56,58 +65,102 @@ export class Exchange implements AsyncDisposable {
   async post(url: string, { headers, body }: { headers: Headers; body: string }): Promise<Response> {
     await this.#reader?.cancel().catch(() => {});
     // A redirect may lead to somebody whom the key and the conversation are not for.
-    const init: RequestInit = { method: "POST", headers, body, redirect: "manual", signal: this.#cut.signal };
+    const init = {
+      method: "POST",
+      headers,
+      body,
+      redirect: "manual",
+      signal: this.#cut.signal,
+      client: this.#options.client,
+    } as const;
     const response = await this.#waitFor(() => fetch(url, init), "cannot be reached");
     this.#reader = response.body?.getReader();
     return response;
   }
 
   /**
-   * The body as a text.
+   * The beginning of the body as a text.
    *
-   * @param options `cutTo`: give so many bytes where it is longer; absent: too long is an error.
-   * @throws {BackendUnavailableError} If it breaks off or is too long.
+   * @param maxBytes Where to stop, at the end of a piece.
+   * @throws {BackendUnavailableError} If it breaks off.
    */
-  async text({ cutTo }: { readonly cutTo?: number } = {}): Promise<string> {
+  async beginning(maxBytes: number): Promise<string> {
     const decoder = new TextDecoder();
-    const texts: string[] = [];
+    let text = "";
     let length = 0;
+    for (let bytes = await this.#read(); bytes !== undefined; bytes = await this.#read()) {
+      text += decoder.decode(bytes, { stream: true });
+      length += bytes.length;
+      if (length >= maxBytes) break;
+    }
+    return text + decoder.decode();
+  }
+
+  /**
+   * What the server says, those messages of one piece together: server-sent events, or JSON as a whole from a server
+   * that does not stream, whatever type it gives. Reads no further than it is iterated.
+   *
+   * @throws {BackendUnavailableError} If it breaks off, or a message is too long.
+   */
+  async *messages(): AsyncGenerator<readonly ServerMessage[]> {
+    const decoder = new TextDecoder();
+    let begun = "";
+    let bytes: Uint8Array | undefined;
+    do {
+      bytes = await this.#read();
+      begun += bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
+      if (begun.length > MAX_EVENT_LENGTH) throw this.#tooLarge();
+    } while (bytes !== undefined && begun.trim() === "");
+    // No line of an event begins like that.
+    if (/^\s*[{[]/.test(begun)) yield [{ type: "whole", data: await this.#rest(begun, decoder) }];
+    else yield* this.#events(begun, { decoder, ended: bytes === undefined });
+  }
+
+  async #rest(begun: string, decoder: TextDecoder): Promise<string> {
+    const texts = [begun];
+    let length = begun.length;
     for (let bytes = await this.#read(); bytes !== undefined; bytes = await this.#read()) {
       texts.push(decoder.decode(bytes, { stream: true }));
       length += bytes.length;
-      if (cutTo !== undefined && length >= cutTo) break;
       if (length > MAX_BODY_BYTES) throw this.#tooLarge();
     }
     return texts.join("") + decoder.decode();
   }
 
-  /**
-   * The body as server-sent events, those of one piece together. Reads no further than it is iterated.
-   *
-   * @throws {BackendUnavailableError} If it breaks off, or an event is too long.
-   */
-  async *events(): AsyncGenerator<readonly EventSourceMessage[]> {
-    let events: EventSourceMessage[] = [];
+  async *#events(
+    begun: string,
+    from: { readonly decoder: TextDecoder; readonly ended: boolean },
+  ): AsyncGenerator<readonly ServerMessage[]> {
+    let messages: ServerMessage[] = [];
     let tooLarge = false;
     const parser = createParser({
       maxBufferSize: MAX_EVENT_LENGTH,
-      onEvent: (event) => events.push(event),
-      onError: ({ type }) => tooLarge ||= type === "max-buffer-size-exceeded",
+      onEvent: ({ event, data }) => messages.push({ type: event === "error" ? "error" : "event", data }),
+      onError: ({ type, field, value }) => {
+        tooLarge ||= type === "max-buffer-size-exceeded";
+        // llama-server has written its errors so.
+        if (type === "unknown-field" && field === "error") messages.push({ type: "error", data: value ?? "" });
+      },
     });
-    const decoder = new TextDecoder();
-    for (let ended = false; !ended;) {
-      const bytes = await this.#read();
-      ended = bytes === undefined;
+    let { ended } = from;
+    for (let text = begun;;) {
       // Some servers leave out the blank line behind the last event.
-      parser.feed(ended ? `${decoder.decode()}\n\n` : decoder.decode(bytes, { stream: true }));
-      const taken = events;
-      events = [];
+      parser.feed(ended ? `${text}\n\n` : text);
+      const taken = messages.filter(({ data }) => data.trim() !== "");
+      messages = [];
       if (taken.length > 0) yield taken;
       if (tooLarge) throw this.#tooLarge();
+      if (ended) return;
+      const bytes = await this.#read();
+      ended = bytes === undefined;
+      text = bytes === undefined ? from.decoder.decode() : from.decoder.decode(bytes, { stream: true });
     }
   }
 
-  /** All that matters has come: wait a moment for the end, so that the connection can serve the next request. */
+  /**
+   * All that matters has come: wait a moment for the end. A server whose last bytes nobody takes believes that the
+   * request was cancelled.
+   */
   async finish(): Promise<void> {
     const timer = setTimeout(() => this.cut(undefined), LAST_BYTES_MS);
     try {

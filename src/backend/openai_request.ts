@@ -5,10 +5,11 @@
  * What servers disagree on:
  * - `max_tokens`, not `max_completion_tokens`: all but OpenAI's own reasoning models take it.
  * - `top_k` and `chat_template_kwargs` are no fields of OpenAI's. vLLM and llama-server obey them, Ollama and LM Studio
- *   ignore what they do not know, api.openai.com refuses it. Where the caller asked for what they say they stand in
- *   `body`; where they only say what this daemon does by default (a `top_k` of 64, no thinking) they are courtesies,
- *   which may be left out for a server that refuses them.
+ *   ignore what they do not know, api.openai.com refuses it. What is left out for a server that refuses it is the
+ *   business of `openai_fields.ts`.
  * - `grammar` is obeyed by llama-server alone and ignored by the others, so a request with a grammar is refused.
+ * - `reasoning_content` of a message is DeepSeek's, and what vLLM and llama-server hand to the chat template. It is a
+ *   courtesy, too: without it the model only does not see what it thought.
  * - A film has no place in a message. What a tool brought besides text goes into the user's next message, because a
  *   tool's message holds text only.
  */
@@ -20,11 +21,10 @@ import {
   type GenerationRequest,
   InvalidRequestError,
   type JsonObject,
+  type ToolChoice,
   type ToolUse,
 } from "./backend.ts";
-
-/** What a surface puts in for a `top_k` that the caller left out. */
-const DEFAULT_TOP_K = 64;
+import { RemoteNames } from "./openai_names.ts";
 
 /** OpenAI wants one; nothing reads it. */
 const SCHEMA_NAME = "answer";
@@ -39,61 +39,53 @@ const AUDIO_FORMATS: ReadonlyMap<string, "wav" | "mp3"> = new Map([
   ["audio/mp3", "mp3"],
 ]);
 
-/** A request's body in two parts. */
-export interface OpenAiRequest {
-  /** What has to be sent. */
-  readonly body: JsonObject;
-  /** What the caller did not ask for, and what makes a server that understands it do as this daemon does. */
-  readonly courtesies: JsonObject;
-}
-
 /**
  * Write a request in OpenAI's terms.
  *
+ * @returns All of it, also what the caller did not ask for.
  * @throws {InvalidRequestError | AttachmentUnsupportedError} If they have no words for it.
  */
-export function toOpenAiRequest(request: GenerationRequest, model: string): OpenAiRequest {
+export function toOpenAiRequest(request: GenerationRequest, model: string): JsonObject {
   if (request.grammar !== undefined) {
     throw new InvalidRequestError('"grammar" cannot be followed by a remote backend; "response_format" of v2 can');
   }
   const { sampling, tools, toolChoice, responseSchema, thinking } = request;
-  const topK = { top_k: sampling.topK };
-  const kwargs = { chat_template_kwargs: { enable_thinking: thinking } };
-  const asksTopK = sampling.topK !== DEFAULT_TOP_K;
+  const names = new RemoteNames(request);
   return {
-    body: {
-      model,
-      messages: request.messages.flatMap(toMessages),
-      stream: true,
-      stream_options: { include_usage: true },
-      temperature: sampling.temperature,
-      top_p: sampling.topP,
-      max_tokens: request.maxTokens,
-      ...(sampling.seed === undefined ? {} : { seed: sampling.seed }),
-      ...(request.stop.length === 0 ? {} : { stop: request.stop }),
-      ...(tools.length === 0 ? {} : {
-        tools: tools.map(({ name, description, inputSchema }) => ({
-          type: "function",
-          function: { name, description, parameters: inputSchema },
-        })),
-        tool_choice: toolChoice,
-      }),
-      ...(responseSchema === undefined ? {} : {
-        response_format: {
-          type: "json_schema",
-          json_schema: { name: SCHEMA_NAME, schema: responseSchema, strict: true },
-        },
-      }),
-      ...(asksTopK ? topK : {}),
-      ...(thinking ? kwargs : {}),
-    },
-    courtesies: { ...(asksTopK ? {} : topK), ...(thinking ? {} : kwargs) },
+    model,
+    messages: request.messages.flatMap((message) => toMessages(message, names)),
+    stream: true,
+    stream_options: { include_usage: true },
+    temperature: sampling.temperature,
+    top_p: sampling.topP,
+    top_k: sampling.topK,
+    max_tokens: request.maxTokens,
+    ...(sampling.seed === undefined ? {} : { seed: sampling.seed }),
+    ...(request.stop.length === 0 ? {} : { stop: request.stop }),
+    ...(tools.length === 0 ? {} : {
+      tools: tools.map(({ name, description, inputSchema }) => ({
+        type: "function",
+        function: { name: names.toRemote(name), description, parameters: inputSchema },
+      })),
+      tool_choice: toToolChoice(toolChoice, names),
+    }),
+    ...(responseSchema === undefined ? {} : {
+      response_format: {
+        type: "json_schema",
+        json_schema: { name: SCHEMA_NAME, schema: responseSchema, strict: true },
+      },
+    }),
+    chat_template_kwargs: { enable_thinking: thinking },
   };
 }
 
-function toMessages({ role, content }: ChatMessage): JsonObject[] {
+function toToolChoice(choice: ToolChoice, names: RemoteNames): unknown {
+  return typeof choice === "string" ? choice : { type: "function", function: { name: names.toRemote(choice.name) } };
+}
+
+function toMessages({ role, content }: ChatMessage, names: RemoteNames): JsonObject[] {
   if (typeof content === "string") return [{ role, content }];
-  if (role === "assistant") return [toAssistant(content)];
+  if (role === "assistant") return [toAssistant(content, names)];
   const results = content.filter((block) => block.type === "tool_result");
   const brought = results.flatMap(({ content }) => content.filter((block) => block.type === "media"));
   const said = content.filter((block) => block.type !== "tool_result");
@@ -107,19 +99,24 @@ function toMessages({ role, content }: ChatMessage): JsonObject[] {
   return messages;
 }
 
-function toAssistant(content: readonly ContentBlock[]): JsonObject {
+function toAssistant(content: readonly ContentBlock[], names: RemoteNames): JsonObject {
   const calls = content.filter((block) => block.type === "tool_use");
-  const said = content.filter((block) => block.type !== "tool_use");
-  if (calls.length === 0) return { role: "assistant", content: toText(said) };
+  const thoughts = content.filter((block) => block.type === "thinking");
+  const said = content.filter((block) => block.type !== "tool_use" && block.type !== "thinking");
   return {
     role: "assistant",
-    content: said.length === 0 ? null : toText(said),
-    tool_calls: calls.map(toToolCall),
+    content: said.length === 0 && calls.length > 0 ? null : toText(said),
+    ...(thoughts.length === 0 ? {} : { reasoning_content: thoughts.map(({ text }) => text).join("\n") }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => toToolCall(call, names)) }),
   };
 }
 
-function toToolCall({ toolCallId, name, input }: ToolUse): JsonObject {
-  return { id: toolCallId, type: "function", function: { name, arguments: JSON.stringify(input) } };
+function toToolCall({ toolCallId, name, input }: ToolUse, names: RemoteNames): JsonObject {
+  return {
+    id: toolCallId,
+    type: "function",
+    function: { name: names.toRemote(name), arguments: JSON.stringify(input) },
+  };
 }
 
 /** A string where there is nothing but text: that is what every server takes. */

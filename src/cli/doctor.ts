@@ -11,6 +11,7 @@ import type { Command } from "./command.ts";
 import { checkEngine } from "./doctor/engine.ts";
 import { attempt, type Finding, Findings, type Level } from "./doctor/finding.ts";
 import { checkModels, checkStore, type ModelPlaces } from "./doctor/models.ts";
+import { checkRemotes } from "./doctor/remotes.ts";
 import {
   checkAdmin,
   checkDisks,
@@ -21,6 +22,7 @@ import {
   checkSockets,
   type Holder,
 } from "./doctor/places.ts";
+import { checkTemplates } from "./doctor/templates.ts";
 import { permissionContext } from "./permissions.ts";
 import { stderrProgress } from "./progress.ts";
 
@@ -80,7 +82,14 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
     return found;
   });
   yield* await attempt("model store", () => checkStore(places));
-  yield* await attempt("native library", () => checkEngine(options));
+  const engine = await attempt("native library", () => checkEngine(options));
+  yield* engine;
+  yield* await attempt("chat template", () => {
+    if (engine.every(({ level }) => level !== "fail")) return checkTemplates(options);
+    const findings = new Findings("chat template");
+    findings.warn("Not looked at, as it needs the native library", "Correct that, then run this again");
+    return findings.list;
+  });
   yield* await attempt("permissions", () => checkPermissions(options, { values, machine }));
   yield* await attempt("runtime directory", () => checkRuntimeDir(options));
   let holder: Holder = { held: false, pid: undefined };
@@ -91,6 +100,7 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   });
   yield* await attempt("sockets", () => checkSockets(options, holder));
   yield* await attempt("TCP ports", () => checkPorts(options, holder));
+  yield* await attempt("remote backends", () => checkRemotes(options));
   yield* await attempt("disk space", () => checkDisks({ models: places.modelsHome, log: options.logDir }));
   yield* await attempt("log folder", () => checkLogDir(options));
   yield* await attempt("admin", () => checkAdmin(options, holder));

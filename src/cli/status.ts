@@ -4,6 +4,7 @@ import { bold, green, yellow } from "@std/fmt/colors";
 import { parseFlags } from "../config/flags.ts";
 import type { Command } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
+import { describeTemplateError } from "./template_error.ts";
 import { adminFrame } from "./wire.ts";
 
 export const status: Command = {
@@ -35,9 +36,10 @@ function table(state: StatusEvent, backends: readonly Capabilities[]): string {
   const phase = "phase" in state ? ` (${state.phase})` : "";
   const rows: [string, string][] = [["state", paint(state.status) + phase]];
   for (const capabilities of backends) {
-    const { backend, model, accelerator, contextTokens, parallel } = capabilities;
+    const { backend, model, accelerator, contextTokens, parallel, templateError } = capabilities;
     rows.push(["backend", `${backend} on ${accelerator}: ${servicesOf(capabilities)}`]);
     if (model !== undefined) rows.push(["model", model]);
+    if (templateError !== undefined) rows.push(["template", yellow(describeTemplateError(templateError))]);
     if (contextTokens !== undefined && contextTokens > 0) {
       rows.push(["context", `${contextTokens} tokens a request, ${parallel} requests together`]);
     }

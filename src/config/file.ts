@@ -64,6 +64,15 @@ const httpUrl = (local: boolean): z.ZodString =>
     return protocol === "https:" || (protocol === "http:" && (local || isLoopback(hostname)));
   }, local ? "must be an http or https URL" : "must be an https URL");
 
+/** What Deno's HTTP client can go through. */
+const PROXY_PROTOCOLS: ReadonlySet<string> = new Set(["http:", "https:", "socks5:", "socks5h:"]);
+
+const proxyUrl = z.string().refine((value) => {
+  if (!URL.canParse(value)) return false;
+  const { protocol, hostname } = new URL(value);
+  return PROXY_PROTOCOLS.has(protocol) && hostname !== "";
+}, "must be an http, https, socks5 or socks5h URL");
+
 const model = z.strictObject({
   path: path("A GGUF file"),
   name: z.string().max(128).regex(
@@ -134,6 +143,13 @@ const openai = z.strictObject({
   timeout_secs: z.number().positive().max(86_400).meta({
     description: "Seconds to connect, and between two pieces of an answer",
     default: DEFAULT_REMOTE_TIMEOUT_SECS,
+  }).optional(),
+  proxy: proxyUrl.meta({
+    description: "The proxy to go through, unless the server is on this machine or has a private address; without it " +
+      "none, whatever the environment says",
+    format: "uri",
+    pattern: "^(https?|socks5h?)://",
+    examples: ["http://proxy.example:3128"],
   }).optional(),
 });
 

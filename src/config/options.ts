@@ -106,6 +106,8 @@ export interface OpenAiBackendConfig {
   readonly apiKey?: string;
   /** For connecting, and between two pieces of an answer. */
   readonly timeoutSecs: number;
+  /** URL of the proxy to go through, see `proxyFor`; absent: none, whatever the environment says. */
+  readonly proxy?: string;
 }
 
 /** Any backend; the order of a list of them is their priority. */

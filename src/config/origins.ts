@@ -152,6 +152,7 @@ function backendValues(
       keyed("api_key_env", apiKeyEnv ?? null, own("api_key_env")),
       ...isThere === undefined ? [] : [keyed("api_key", isThere, `environment ${apiKeyEnv}`)],
       keyed("timeout_secs", backend.timeoutSecs, own("timeout_secs")),
+      keyed("proxy", backend.proxy === undefined ? null : withoutPassword(backend.proxy), own("proxy")),
     ];
   }
   const model = (key: string, name: SettingName): string =>

@@ -249,6 +249,7 @@ function fileBackend(
       model: entry.model,
       ...(entry.api_key_env === undefined ? {} : { apiKeyEnv: entry.api_key_env }),
       timeoutSecs: entry.timeout_secs ?? DEFAULT_REMOTE_TIMEOUT_SECS,
+      ...(entry.proxy === undefined ? {} : { proxy: entry.proxy }),
     };
   }
   const { parallel, embed, pooling, warm } = entry;

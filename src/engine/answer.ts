@@ -14,6 +14,10 @@ export interface Constraint {
   allowed?(): Uint32Array | undefined;
   /** The token was chosen; `allows` said yes to it. */
   accept(token: number): void;
+  /** Whether it allows a text that ends within a token. */
+  allowsText?(text: string): boolean;
+  /** The text came; `allowsText` said yes to it. */
+  acceptText?(text: string): void;
   /** Nothing can follow but the end. */
   readonly complete: boolean;
 }
@@ -53,6 +57,8 @@ export interface AnswerOptions {
   readonly endTokens: ReadonlySet<number>;
   /** Control tokens that the parser is to see, as it sees them. */
   readonly controls?: ReadonlyMap<number, string>;
+  /** Names of tools as requests have them, by the names that the model writes. */
+  readonly names?: ReadonlyMap<string, string>;
   readonly binding?: Binding;
   /** A call has to come. */
   readonly required?: boolean;
@@ -100,10 +106,12 @@ export class ModelAnswer implements Answer {
   #onGrammar = true;
   #wasThinking: boolean;
   #complete = false;
+  /** At the beginning of what follows the marker of a call. */
+  #afterMarker: Constraint | undefined;
   readonly #guard: Pick<Constraint, "allows"> = { allows: (token) => this.#allows(token) };
 
   constructor(options: AnswerOptions) {
-    const { id, vocabulary, parser, endTokens, controls, binding = {}, required = false } = options;
+    const { id, vocabulary, parser, endTokens, controls, names, binding = {}, required = false } = options;
     this.#id = id;
     this.#vocabulary = vocabulary;
     this.#parser = parser;
@@ -111,7 +119,7 @@ export class ModelAnswer implements Answer {
     this.#controls = controls;
     this.#binding = binding;
     this.#required = required;
-    this.#meaning = new Sink(id, required);
+    this.#meaning = new Sink(id, required, names);
     this.#wasThinking = parser.thinking;
     if (parser.thinking) return;
     this.#bound = binding.whole?.();
@@ -126,6 +134,8 @@ export class ModelAnswer implements Answer {
   }
 
   ends(token: number): boolean {
+    // The token that ends an answer may end a thought too.
+    if (this.#parser.thinking && this.#controls?.get(token) === this.#parser.thoughtClose) return false;
     return this.#vocabulary.endsAnswer(token) || this.#endTokens.has(token);
   }
 
@@ -133,12 +143,14 @@ export class ModelAnswer implements Answer {
     const whole = this.#vocabulary.pieceText(token);
     const text = whole === undefined
       ? this.#characters.push(this.#vocabulary.piece(token))
-      : this.#characters.pushText(whole === "" ? this.#controls?.get(token) ?? "" : whole);
+      : this.#characters.pushText(this.#controls?.get(token) ?? whole);
     if (this.#bound !== undefined) this.#follow(token, text);
+    const { restOfCall } = this.#binding;
+    const rest = this.#bound === undefined && restOfCall !== undefined ? this.#parser.beginsCall(text) : undefined;
     this.#meaning.events = events;
     this.#parser.push(text, this.#meaning);
     if (this.#meaning.failed || this.#parser.ended !== undefined) return true;
-    this.#rebind();
+    this.#rebind(rest ?? "");
     this.#complete = this.#lead === undefined && this.#bound?.complete === true;
     return this.#complete;
   }
@@ -171,9 +183,11 @@ export class ModelAnswer implements Answer {
     if (ends) return this.#binding.whole === undefined;
     const { restOfCall, noCalls } = this.#binding;
     if (restOfCall === undefined && noCalls !== true) return true;
-    const begins = this.#parser.beginsCall(this.#textOf(token));
-    // What goes beyond the beginning would not be bound.
-    return begins === "no" || begins === "exactly" && noCalls !== true;
+    const rest = this.#parser.beginsCall(this.#textOf(token));
+    if (rest === undefined) return true;
+    if (noCalls === true) return false;
+    // A token that goes beyond the beginning is bound from there on.
+    return rest === "" || (this.#afterMarker ??= restOfCall?.())?.allowsText?.(rest) === true;
   }
 
   #follow(token: number, text: string): void {
@@ -191,13 +205,14 @@ export class ModelAnswer implements Answer {
   }
 
   /** Where a thought ends or a call begins, another grammar holds. */
-  #rebind(): void {
+  #rebind(begun: string): void {
     const { thinking } = this.#parser;
     if (thinking) {
       this.#bound = undefined;
       this.#lead = undefined;
     } else if (this.#bound === undefined && this.#parser.calling) {
       this.#bound = this.#parser.named ? this.#binding.restOfNamed?.() : this.#binding.restOfCall?.();
+      if (begun !== "") this.#bound?.acceptText?.(begun);
     } else if (this.#wasThinking) {
       this.#bound = this.#binding.afterThought?.();
     }
@@ -205,8 +220,7 @@ export class ModelAnswer implements Answer {
   }
 
   #textOf(token: number): string {
-    const text = this.#vocabulary.pieceText(token);
-    return text === "" ? this.#controls?.get(token) ?? "" : text ?? "";
+    return this.#controls?.get(token) ?? this.#vocabulary.pieceText(token) ?? "";
   }
 }
 
@@ -215,13 +229,15 @@ class Sink implements Meaning {
   readonly #id: number;
   /** Nothing but calls may come: text is what is left of one that was cut. */
   readonly #callsOnly: boolean;
+  readonly #names: ReadonlyMap<string, string> | undefined;
   events: EngineEvent[] = [];
   calls = 0;
   failed = false;
 
-  constructor(id: number, callsOnly: boolean) {
+  constructor(id: number, callsOnly: boolean, names: ReadonlyMap<string, string> | undefined) {
     this.#id = id;
     this.#callsOnly = callsOnly;
+    this.#names = names;
   }
 
   text(text: string): void {
@@ -234,7 +250,11 @@ class Sink implements Meaning {
 
   call(name: string, input: JsonObject): void {
     this.calls++;
-    this.events.push({ id: this.#id, call: name, input });
+    this.events.push({ id: this.#id, call: this.#names?.get(name) ?? name, input });
+  }
+
+  textWasThought(): void {
+    this.events.push({ id: this.#id, misread: true });
   }
 
   malformed(): void {

@@ -2,10 +2,15 @@
  * What an answer has to look like, as grammars: calls with the arguments their tools take, JSON under a schema, or one
  * of both. How the template writes a call is `dialect.ts`'s, what a schema allows `json_schema.ts`'s.
  */
-import type { GenerationRequest, Tool } from "../backend/backend.ts";
-import type { CallForm, Dialect, Marker } from "./dialect.ts";
+import type { GenerationRequest } from "../backend/backend.ts";
+import { mayCall, mustCall } from "../backend/tool_choice.ts";
+import { markerSymbols, notationOf, partSymbols } from "./argument_notation.ts";
+import type { CallForm, Dialect } from "./chat/dialect.ts";
+import { type Marker, type MarkerPart, textOf } from "./chat/marker.ts";
 import type { Rules, Symbol } from "./gbnf.ts";
 import { GrammarBuilder } from "./grammar_builder.ts";
+import type { Notation } from "./json_schema.ts";
+import { withControlNames } from "./text.ts";
 
 /** What of a request binds the answer. */
 export type BindingRequest = Pick<GenerationRequest, "tools" | "toolChoice" | "responseSchema">;
@@ -14,8 +19,7 @@ export type BindingRequest = Pick<GenerationRequest, "tools" | "toolChoice" | "r
 export class AnswerRules {
   readonly #builder = new GrammarBuilder();
   readonly #dialect: Dialect;
-  /** A first call with all that may follow it, from the answer's beginning, from the marker and from the name on. */
-  readonly #calls: { readonly first: Symbol[]; readonly rest: Symbol[]; readonly named: Symbol[] } | undefined;
+  readonly #calls: CallSymbols | undefined;
   readonly #response: Symbol[] | undefined;
   readonly #required: boolean;
 
@@ -24,12 +28,13 @@ export class AnswerRules {
    *
    * @throws {GrammarError} If a schema cannot be compiled; the message names the path.
    */
-  constructor({ tools, toolChoice, responseSchema }: BindingRequest, dialect: Dialect) {
+  constructor(request: BindingRequest, dialect: Dialect, rename: (name: string) => string = (name) => name) {
+    const { tools, toolChoice, responseSchema } = request;
     this.#dialect = dialect;
-    this.#required = toolChoice === "required";
-    this.#calls = tools.length === 0 || toolChoice === "none" || dialect.call === undefined
+    this.#required = mustCall(toolChoice);
+    this.#calls = dialect.call === undefined || !tools.some((tool) => mayCall(tool, toolChoice))
       ? undefined
-      : this.#callSymbols(tools, dialect.call);
+      : this.#callSymbols(request, dialect.call, rename);
     this.#response = responseSchema === undefined
       ? undefined
       : this.#builder.json(responseSchema, "response_format.schema");
@@ -57,14 +62,18 @@ export class AnswerRules {
    */
   whole(after: "nothing" | "header" | "thought"): Rules {
     const builder = this.#builder;
-    const { channels } = this.#dialect;
+    const { channels, text } = this.#dialect;
     const final = channels === undefined || after === "header" ? [] : this.#symbols(channels.write.final);
+    const frames = channels === undefined ? text?.opens.map((marker) => this.#symbols(marker)) ?? [] : [];
+    const frame = frames.length === 0 ? [] : builder.choice([...frames, []]);
     const response = this.#response === undefined ? [] : [[...final, ...this.#response]];
     const calls = this.#calls === undefined ? [] : [this.#calls.first];
-    const answer = builder.choice(this.#required ? calls : [...calls, ...response]);
-    if (after !== "thought") return builder.build(answer);
-    if (channels !== undefined) return builder.build([...this.#symbols(channels.write.start), ...answer]);
-    return builder.build([...builder.choice([[], builder.text("\n"), builder.text("\n\n")]), ...answer]);
+    const answer = [...frame, ...builder.choice(this.#required ? calls : [...calls, ...response])];
+    if (channels !== undefined) {
+      return builder.build(after === "thought" ? [...this.#symbols(channels.write.start), ...answer] : answer);
+    }
+    if (after !== "thought" && !this.#required) return builder.build(answer);
+    return builder.build([...builder.choice([[], ...SPACES.map((space) => builder.text(space))]), ...answer]);
   }
 
   /** What follows the marker of a call. */
@@ -78,33 +87,93 @@ export class AnswerRules {
   }
 
   #callSymbols(
-    tools: readonly Tool[],
-    { json, several, write }: CallForm,
-  ): { first: Symbol[]; rest: Symbol[]; named: Symbol[] } {
+    { tools, toolChoice }: BindingRequest,
+    form: CallForm,
+    rename: (name: string) => string,
+  ): CallSymbols {
     const builder = this.#builder;
-    const bodies = tools.map(({ name, inputSchema }, index) => [
-      ...builder.text(json === undefined ? name : JSON.stringify(name).slice(1, -1)),
-      ...this.#symbols(write.beforeInput),
-      ...builder.json({ ...inputSchema, type: "object" }, `tools[${index}].input_schema`),
-      ...this.#symbols(write.suffix),
+    const { head, tail, sectionOpen, sectionClose, between, several, ids, object } = form;
+    const after = tail.map((part) => part.type === "text" ? withControlNames(textOf(part.text)) : "").join("");
+    const notation: Notation = {
+      ...notationOf(form.arguments, after, builder),
+      ...(form.sorted ? { sorted: true } : {}),
+    };
+    const laterId = form.optionalId === undefined ? [] : builder.optional([
+      ...builder.text(`, "${form.optionalId}": "`),
+      ...partSymbols([{ type: "id" }], { name: "", ids }, builder),
+      ...builder.text('"'),
     ]);
-    const body = builder.choice(bodies);
-    const further = several
-      ? builder.repeat([...this.#symbols(write.between), ...this.#symbols(write.prefix), ...body], 0, Infinity)
-      : [];
-    const tail = [...further, ...this.#symbols(write.sectionClose)];
+    const nameAt = head.findIndex(({ type }) => type === "name");
     const { channels } = this.#dialect;
-    const header = channels === undefined ? [] : [...this.#symbols(channels.write.call), ...builder.text(" ")];
+    const afterName = channels?.write.afterName ?? [];
+    const bodies = tools.flatMap((tool, index) => {
+      if (!mayCall(tool, toolChoice)) return [];
+      const name = object === undefined ? rename(tool.name) : JSON.stringify(rename(tool.name)).slice(1, -1);
+      const input = [
+        ...builder.json({ ...tool.inputSchema, type: "object" }, `tools[${index}].input_schema`, notation),
+        ...laterId,
+        // Some templates write a line for arguments that are none.
+        ...(form.arguments.type === "elements" ? builder.optional(builder.text("\n")) : []),
+        ...partSymbols(tail, { name, ids }, builder),
+      ];
+      const header = partSymbols(head.slice(nameAt), { name, ids }, builder);
+      const headers = [header, ...afterName.map((after) => [...builder.text(name), ...this.#symbols(after)])];
+      return [{ named: [...builder.choice(headers), ...input] }];
+    });
+    const before = partSymbols(head.slice(0, nameAt), { name: "", ids }, builder);
+    const named = builder.choice(bodies.map(({ named }) => named));
+    const body = [...before, ...named];
+    const further = several ? builder.repeat([...markerSymbols(between, builder), ...body], 0, Infinity) : [];
+    const end = [...further, ...this.#symbols(sectionClose)];
+    const header = channels === undefined
+      ? []
+      : builder.choice([[], builder.text(" "), [...this.#symbols(channels.write.call), ...builder.text(" ")]]);
     return {
-      first: [...header, ...this.#symbols(write.first), ...body, ...tail],
-      rest: [...this.#symbols(write.afterMarker), ...body, ...tail],
-      named: [...body, ...tail],
+      first: [...header, ...this.#symbols(sectionOpen), ...body, ...end],
+      rest: [...this.#behindMarker(form, before), ...named, ...end],
+      named: [...named, ...end],
     };
   }
 
-  #symbols(marker: Marker): Symbol[] {
-    return marker.flatMap((part) =>
-      typeof part === "string" ? this.#builder.text(part) : this.#builder.token(part.token)
-    );
+  /** What comes between the marker of a call and the name. */
+  #behindMarker({ marker, sectionOpen, head }: CallForm, before: readonly Symbol[]): Symbol[] {
+    // A call that is nothing but JSON is known by all that comes before the name.
+    if (marker.length === 0) return [];
+    const first = sectionOpen.length > 0 ? sectionOpen : head[0]?.type === "text" ? head[0].text : [];
+    const rest = cutOff(first, marker);
+    if (sectionOpen.length > 0) return [...this.#symbols(rest), ...before];
+    const nameAt = head.findIndex(({ type }) => type === "name");
+    return [...this.#symbols(rest), ...partSymbols(head.slice(1, nameAt), { name: "", ids: "any" }, this.#builder)];
   }
+
+  #symbols(marker: Marker): Symbol[] {
+    return markerSymbols(marker, this.#builder);
+  }
+}
+
+/** What models put before a call, or after a thought. */
+const SPACES = ["\n", "\n\n", " "];
+
+/** A first call with all that may follow it: from the answer's beginning, from the marker and from the name on. */
+interface CallSymbols {
+  readonly first: Symbol[];
+  readonly rest: Symbol[];
+  readonly named: Symbol[];
+}
+
+/** A marker without its beginning, which another is, but for the space around it. */
+function cutOff(whole: Marker, begin: Marker): Marker {
+  const parts: MarkerPart[] = [...whole];
+  const text = textOf(begin);
+  for (let left = text; left !== "";) {
+    const part = parts.shift();
+    if (part === undefined) return [];
+    const own = typeof part === "string" ? part.trimStart() : part.text;
+    if (left.startsWith(own)) {
+      left = left.slice(own.length);
+      continue;
+    }
+    return own.startsWith(left) ? [own.slice(left.length), ...parts] : parts;
+  }
+  return parts;
 }

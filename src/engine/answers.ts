@@ -5,8 +5,9 @@
 import type { GenerationRequest } from "../backend/backend.ts";
 import { type Binding, type Constraint, ModelAnswer } from "./answer.ts";
 import { AnswerRules } from "./answer_rules.ts";
-import type { Chat, Prompt } from "./chat.ts";
-import { type Dialect, textOf } from "./dialect.ts";
+import type { Chat, Prompt } from "./chat/chat.ts";
+import type { Dialect } from "./chat/dialect.ts";
+import { textOf } from "./chat/marker.ts";
 import { parseGbnf, type Rules } from "./gbnf.ts";
 import { GrammarConstraint } from "./grammar.ts";
 import { Grammars } from "./grammars.ts";
@@ -38,31 +39,34 @@ export class Answers {
    * @throws {AttachmentError} If there is an attachment.
    */
   job(id: number, request: GenerationRequest): Job {
-    const { sampling, maxTokens, grammar, stop, thinking, responseSchema } = request;
+    const { sampling, maxTokens, grammar, stop, responseSchema } = request;
     const written = grammar === undefined ? undefined : parseGbnf(grammar);
-    const dialect = written === undefined ? this.#chat.dialect(thinking) : {};
-    const rules = new AnswerRules(request, dialect);
+    const dialect = written === undefined ? this.#chat.dialect : {};
+    const names = this.#chat.names(request);
+    const rename = (name: string): string => names.get(name) ?? name;
+    const rules = new AnswerRules(request, dialect, rename);
     const prompt = this.#chat.render(request);
     const { endTokens, endTexts, controls } = prompt;
     const parser = new Parser({
       dialect,
       start: written === undefined ? prompt.start : "text",
       calls: callsOf(request, rules),
-      tools: new Set(request.tools.map(({ name }) => name)),
-      stop,
+      tools: new Map(request.tools.map(({ name, inputSchema }) => [rename(name), inputSchema])),
+      stop: stop.flatMap((text) => this.#chat.seen(text)),
       // JSON may hold any text.
       ends: responseSchema === undefined ? endTexts : [],
     });
     const bind = (rules: Rules): Constraint =>
-      new GrammarConstraint(this.#grammars.of(rules), this.#vocabulary(endTokens));
+      new GrammarConstraint(this.#grammars.of(rules), this.#vocabulary(prompt));
     const answer = new ModelAnswer({
       id,
       vocabulary: this.#model,
       parser,
       endTokens,
       controls,
+      names: new Map([...names].map(([given, written]) => [written, given])),
       binding: written === undefined
-        ? bindingOf(request, { dialect, rules, prompt, bind, thinks: this.#chat.thinking })
+        ? bindingOf(request, { dialect, rules, prompt, bind })
         : { whole: () => bind(written) },
       required: rules.required,
     });
@@ -70,14 +74,17 @@ export class Answers {
   }
 
   /** Made when the first grammar needs it. What ends an answer is the same for all. */
-  #vocabulary(endTokens: ReadonlySet<number>): VocabularyIndex {
+  #vocabulary({ endTokens, controls }: Pick<Prompt, "endTokens" | "controls">): VocabularyIndex {
     const model = this.#model;
     return this.#index ??= new VocabularyIndex(model.vocabularySize, {
-      piece: (token) => model.piece(token),
+      // A marker is a token to a grammar, not text.
+      piece: (token) => controls.has(token) ? NO_BYTES : model.piece(token),
       ends: (token) => model.endsAnswer(token) || endTokens.has(token),
     });
   }
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 function callsOf({ toolChoice, responseSchema }: GenerationRequest, rules: AnswerRules): ParserOptions["calls"] {
   if (toolChoice === "none") return "hold";
@@ -87,12 +94,11 @@ function callsOf({ toolChoice, responseSchema }: GenerationRequest, rules: Answe
 
 function bindingOf(
   { toolChoice, thinking }: GenerationRequest,
-  { dialect, rules, prompt, bind, thinks }: {
+  { dialect, rules, prompt, bind }: {
     readonly dialect: Dialect;
     readonly rules: AnswerRules;
     readonly prompt: Prompt;
     readonly bind: (rules: Rules) => Constraint;
-    readonly thinks: boolean;
   },
 ): Binding {
   const { thought, call, channels } = dialect;
@@ -110,6 +116,6 @@ function bindingOf(
     ...called,
     whole: () => bind(rules.whole(begun ? "header" : "nothing")),
     afterThought: () => bind(rules.whole("thought")),
-    ...(thinking && thinks && thought?.open !== undefined ? { thoughtOpen: textOf(thought.open) } : {}),
+    ...(thinking && thought?.open !== undefined ? { thoughtOpen: textOf(thought.open) } : {}),
   };
 }

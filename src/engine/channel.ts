@@ -82,6 +82,7 @@ export class Inbox {
 const OPS: ReadonlySet<unknown> = new Set<ToEngine["op"]>([
   "load",
   "check",
+  "inspect",
   "generate",
   "embed",
   "rerank",
@@ -158,7 +159,7 @@ export class Outbox {
 }
 
 function isLast(event: EngineEvent): boolean {
-  return !("t" in event || "think" in event || "call" in event);
+  return !("t" in event || "think" in event || "call" in event || "misread" in event);
 }
 
 /** Write a message; blocks while the daemon does not read. */

@@ -400,12 +400,23 @@ export class GrammarConstraint implements Constraint {
     this.#at = next;
   }
 
+  allowsText(text: string): boolean {
+    return this.#grammar.advance(this.#at, encoder.encode(text)) !== undefined;
+  }
+
+  acceptText(text: string): void {
+    const next = this.#grammar.advance(this.#at, encoder.encode(text));
+    if (next === undefined) throw new GrammarError("The grammar does not allow the text");
+    this.#at = next;
+  }
+
   #follow(token: number): Position | undefined {
     return this.#grammar.follow(this.#at, token, this.#tokens.ends(token) ? NO_BYTES : this.#tokens.piece(token));
   }
 }
 
 const NO_BYTES = new Uint8Array(0);
+const encoder = new TextEncoder();
 
 /** Stacks outlive the table they were found in, so their numbers are never used again. */
 let nextId = 0;

@@ -7,12 +7,13 @@ import {
   type CharSet,
   finiteRules,
   GrammarError,
+  MAX_CODE_POINT,
   MAX_SYMBOLS,
   refuseLeftRecursion,
   type Rules,
   type Symbol,
 } from "./gbnf.ts";
-import { compileSchema } from "./json_schema.ts";
+import { compileSchema, type Notation } from "./json_schema.ts";
 
 /** Builds the rules of one grammar. */
 export class GrammarBuilder {
@@ -106,8 +107,46 @@ export class GrammarBuilder {
    * @returns What matches one value.
    * @throws {GrammarError} If the schema cannot be compiled; the message names the path within it.
    */
-  json(schema: unknown, path: string): Symbol[] {
-    return compileSchema(schema, { builder: this, path });
+  json(schema: unknown, path: string, notation?: Notation): Symbol[] {
+    return compileSchema(schema, { builder: this, path, ...(notation === undefined ? {} : { notation }) });
+  }
+
+  /**
+   * Any text in which none of these stands.
+   *
+   * @param stops Not empty, each of at least one character.
+   */
+  textWithout(stops: readonly string[]): Symbol[] {
+    const wanted = stops.map((stop) => [...stop]);
+    // A state is how much of a stop has just been written (Aho-Corasick).
+    const states = new Map<string, { readonly rule: number; readonly written: readonly string[] }>();
+    for (const stop of wanted) {
+      for (let length = 0; length < stop.length; length++) {
+        const written = stop.slice(0, length);
+        const key = written.join("");
+        if (!states.has(key)) states.set(key, { rule: this.declare(), written });
+      }
+    }
+    const alphabet = [...new Set(wanted.flat())].sort(compareCharacters);
+    const others = withoutCharacters(alphabet);
+    for (const { rule, written } of states.values()) {
+      const targets = new Map<number, number[]>();
+      for (const char of alphabet) {
+        let tail = [...written, char];
+        if (wanted.some((stop) => endsWith(tail, stop))) continue;
+        while (!states.has(tail.join(""))) tail = tail.slice(1);
+        const target = states.get(tail.join(""))?.rule as number;
+        const code = char.codePointAt(0) as number;
+        targets.set(target, [...targets.get(target) ?? [], code, code]);
+      }
+      const root = states.get("")?.rule as number;
+      this.define(rule, [
+        ...[...targets].map(([target, chars]): Symbol[] => [{ chars: merged(chars) }, { rule: target }]),
+        [{ chars: others }, { rule: root }],
+        [],
+      ]);
+    }
+    return [{ rule: states.get("")?.rule as number }];
   }
 
   /** A rule to refer to before it is known what it is. */
@@ -174,6 +213,38 @@ export class GrammarBuilder {
       throw new GrammarError(`The grammar has more than ${MAX_SYMBOLS} symbols with its repetitions written out`);
     }
   }
+}
+
+function endsWith(text: readonly string[], end: readonly string[]): boolean {
+  return text.length >= end.length && end.every((char, index) => text[text.length - end.length + index] === char);
+}
+
+function compareCharacters(a: string, b: string): number {
+  return (a.codePointAt(0) as number) - (b.codePointAt(0) as number);
+}
+
+/** All characters but these, which are sorted. */
+function withoutCharacters(chars: readonly string[]): number[] {
+  const left: number[] = [];
+  let from = 0;
+  for (const char of chars) {
+    const code = char.codePointAt(0) as number;
+    if (code > from) left.push(from, code - 1);
+    from = code + 1;
+  }
+  left.push(from, MAX_CODE_POINT);
+  return left;
+}
+
+/** Neighbours as one range. */
+function merged(chars: readonly number[]): number[] {
+  const all: number[] = [];
+  for (let i = 0; i < chars.length; i += 2) {
+    const [from, to] = [chars[i] as number, chars[i + 1] as number];
+    if (all.length > 0 && (all.at(-1) as number) + 1 === from) all[all.length - 1] = to;
+    else all.push(from, to);
+  }
+  return all;
 }
 
 function compareTexts(a: readonly string[], b: readonly string[]): number {

@@ -10,8 +10,8 @@ import { GrammarError, type Symbol } from "./gbnf.ts";
 import type { GrammarBuilder } from "./grammar_builder.ts";
 import type { Bounds } from "./json_numbers.ts";
 import { compilePattern, PatternError } from "./json_pattern.ts";
-import { FORMATS, JsonValues } from "./json_values.ts";
-import { isObject, isOf, type Keywords, readTypes, SchemaReader, type Type } from "./schema_reader.ts";
+import { FORMATS, JSON_SPELLING, JsonValues, type Spelling } from "./json_values.ts";
+import { isObject, isOf, type Keywords, type Located, readTypes, SchemaReader, type Type } from "./schema_reader.ts";
 import { SchemaOverlap } from "./schema_overlap.ts";
 import { child, type Path, SchemaError, show } from "./schema_path.ts";
 
@@ -27,10 +27,46 @@ const ARRAY = ["items", "prefixItems", "minItems", "maxItems", "uniqueItems"];
 const STRING = ["minLength", "maxLength", "format", "pattern"];
 const NUMBER = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
 
+/** How a value is written where it stands. */
+export interface Notation {
+  /** Tells notations apart. */
+  readonly name: string;
+  readonly spelling: Spelling;
+  /** How an object is written, if not as the spelling has it. */
+  readonly object?: ObjectNotation;
+  /** How a list is written, if not as the spelling has it. */
+  readonly array?: { readonly open: Symbol[]; readonly close: Symbol[]; readonly items: Notation };
+  /** Stands before a value of a type. */
+  readonly before?: (type: Type) => Symbol[];
+  /** How objects and lists are written where they are values; absent: the same way. */
+  readonly inner?: Notation;
+  /** Properties stand in the order of their names. */
+  readonly sorted?: boolean;
+  /** A value may also be written so. */
+  readonly also?: Notation;
+}
+
+/** An object whose properties are elements, or arguments. */
+export interface ObjectNotation {
+  readonly open: Symbol[];
+  readonly close: Symbol[];
+  readonly separator: Symbol[];
+  readonly beforeKey: Symbol[];
+  readonly anyKey: Symbol[];
+  /** Between a property's name and its value. */
+  readonly afterKey: Symbol[];
+  readonly afterValue: (name: string | undefined) => Symbol[];
+  readonly values: Notation;
+}
+
+/** JSON. */
+const JSON_NOTATION: Notation = { name: "json", spelling: JSON_SPELLING };
+
 /** Where a schema stands. */
 interface Place {
   readonly at: Path;
   readonly depth: number;
+  readonly notation: Notation;
   /** The rule of the reference whose text begins with this schema's, or `INSIDE`. */
   readonly head: number;
 }
@@ -43,18 +79,26 @@ interface Place {
  * @returns What matches one value.
  * @throws {GrammarError} If it cannot be compiled; the message names the path within it.
  */
-export function compileSchema(schema: unknown, options: { builder: GrammarBuilder; path: string }): Symbol[] {
+export function compileSchema(
+  schema: unknown,
+  options: { builder: GrammarBuilder; path: string; notation?: Notation },
+): Symbol[] {
   return new Compiler(schema, options).compile();
 }
 
 class Compiler {
   readonly #builder: GrammarBuilder;
-  readonly #values: JsonValues;
+  readonly #notation: Notation;
   readonly #reader: SchemaReader;
   readonly #overlap: SchemaOverlap;
   /** References by what they say, and those whose rule is not defined yet. */
   readonly #rules = new Map<string, number>();
-  readonly #open: { readonly rule: number; readonly schema: unknown; readonly at: Path }[] = [];
+  readonly #open: {
+    readonly rule: number;
+    readonly schema: unknown;
+    readonly at: Path;
+    readonly notation: Notation;
+  }[] = [];
   /** References that stand where another's text begins. */
   readonly #begins: { readonly rule: number; readonly first: number; readonly at: Path }[] = [];
   readonly #places = new Map<number, Path>();
@@ -62,9 +106,12 @@ class Compiler {
   /** What is being compiled. */
   #at: Path;
 
-  constructor(schema: unknown, { builder, path }: { builder: GrammarBuilder; path: string }) {
+  constructor(
+    schema: unknown,
+    { builder, path, notation = JSON_NOTATION }: { builder: GrammarBuilder; path: string; notation?: Notation },
+  ) {
     this.#builder = builder;
-    this.#values = JsonValues.of(builder);
+    this.#notation = notation;
     this.#at = { key: path };
     this.#reader = new SchemaReader(schema, this.#at, (at) => this.#count(at));
     this.#overlap = new SchemaOverlap(schema, this.#at);
@@ -72,9 +119,9 @@ class Compiler {
 
   compile(): Symbol[] {
     try {
-      const root = this.#reference("#", { at: this.#at, depth: 0, head: INSIDE });
-      for (const { rule, schema, at } of this.#open) {
-        this.#builder.define(rule, [this.#schema(schema, { at, depth: 0, head: rule })]);
+      const root = this.#reference("#", { at: this.#at, depth: 0, head: INSIDE, notation: this.#notation });
+      for (const { rule, schema, at, notation } of this.#open) {
+        this.#builder.define(rule, [this.#schema(schema, { at, depth: 0, head: rule, notation })]);
       }
       this.#refuseEndless();
       return root;
@@ -94,22 +141,52 @@ class Compiler {
     return this.#keywords(this.#reader.read(schema, at), place);
   }
 
+  #values({ notation }: Place): JsonValues {
+    return JsonValues.of(this.#builder, notation.spelling);
+  }
+
   #keywords(keywords: Keywords, place: Place): Symbol[] {
-    if (keywords.size === 0) return this.#values.any;
+    const { also, ...own } = place.notation;
+    if (also === undefined) return this.#written(keywords, place);
+    return this.#builder.choice(
+      [{ ...own, name: `${own.name} only` }, also].map((notation) => this.#written(keywords, { ...place, notation })),
+    );
+  }
+
+  #written(keywords: Keywords, place: Place): Symbol[] {
+    if (keywords.size === 0) return this.#any(place);
     for (const name of ["anyOf", "oneOf"]) {
       if (keywords.has(name)) return this.#alternatives(name, keywords, place);
     }
-    if (keywords.has("const") || keywords.has("enum")) return this.#literals(keywords);
+    if (keywords.has("const") || keywords.has("enum")) return this.#literals(keywords, place);
     return this.#oneOf(this.#types(keywords, place.at).map((type) => this.#type(type, keywords, place)));
   }
 
+  /** Anything, where nothing is demanded. */
+  #any(place: Place): Symbol[] {
+    const { notation } = place;
+    if (notation.before === undefined && notation.object === undefined && notation.inner === undefined) {
+      return this.#values(place).any;
+    }
+    // A rule of its own, for it contains itself.
+    const key = `${notation.name} anything`;
+    let rule = this.#rules.get(key);
+    if (rule === undefined) {
+      rule = this.#builder.declare();
+      this.#rules.set(key, rule);
+      const types: Type[] = ["string", "number", "boolean", "null", "array", "object"];
+      this.#builder.define(rule, types.map((type) => this.#type(type, new Map(), place)));
+    }
+    return [{ rule }];
+  }
+
   /** Also `oneOf` is any of its schemas, which is why no value may fit two of them. */
-  #alternatives(name: string, keywords: Keywords, { at, depth, head }: Place): Symbol[] {
+  #alternatives(name: string, keywords: Keywords, { at, depth, head, notation }: Place): Symbol[] {
     const { value, at: where } = keywords.get(name) as { value: unknown; at: Path };
     if (!Array.isArray(value) || value.length === 0) throw new SchemaError(`"${show(where)}" must list schemas`);
     const others = new Map([...keywords].filter(([other]) => other !== name));
     const alternatives = value.map((schema, index) => {
-      const here: Place = { at: child(where, index), depth: depth + 1, head };
+      const here: Place = { at: child(where, index), depth: depth + 1, head, notation };
       return others.size === 0
         ? this.#schema(schema, here)
         : this.#keywords(this.#reader.merge([others, this.#reader.read(schema, here.at)]), this.#deeper(here, at));
@@ -124,7 +201,7 @@ class Compiler {
     return place;
   }
 
-  #literals(keywords: Keywords): Symbol[] {
+  #literals(keywords: Keywords, place: Place): Symbol[] {
     const name = keywords.has("const") ? "const" : "enum";
     const { value, at } = keywords.get(name) as { value: unknown; at: Path };
     for (const [other, { at: where }] of keywords) {
@@ -136,12 +213,19 @@ class Compiler {
     const values: unknown[] = name === "enum" ? value as unknown[] : [value];
     const type = keywords.get("type");
     const types = type === undefined ? undefined : readTypes(type);
-    const texts = values
+    const fitting = values
       .map((each, index) => ({ each, text: this.#literal(each, name === "enum" ? child(at, index) : at, 0) }))
-      .filter(({ each }) => types === undefined || types.some((type) => isOf(each, type)))
-      .map(({ text }) => text);
-    if (texts.length === 0) throw new SchemaError(`"${show(at)}" has no value of the type it must have`);
-    return this.#values.literals(texts);
+      .filter(({ each }) => types === undefined || types.some((type) => isOf(each, type)));
+    if (fitting.length === 0) throw new SchemaError(`"${show(at)}" has no value of the type it must have`);
+    const { notation } = place;
+    const jsonValues = this.#values(place);
+    if (jsonValues.plain && notation.before === undefined) return jsonValues.literals(fitting.map(({ text }) => text));
+    return this.#builder.choice(fitting.map(({ each }) => {
+      const type = typeOf(each);
+      const inner = type === "object" || type === "array" ? notation.inner : undefined;
+      const values = inner === undefined ? jsonValues : JsonValues.of(this.#builder, inner.spelling);
+      return [...notation.before?.(type) ?? [], ...values.literal(each)];
+    }));
   }
 
   /** As `JSON.stringify`, but for values of any depth, and only such as can be written. */
@@ -187,37 +271,112 @@ class Compiler {
   }
 
   #type(type: Type, keywords: Keywords, place: Place): Symbol[] {
+    const value = this.#valueOf(type, keywords, place);
+    const before = place.notation.before?.(type) ?? [];
+    return before.length === 0 ? value : [...before, ...value];
+  }
+
+  #valueOf(type: Type, keywords: Keywords, place: Place): Symbol[] {
+    const { inner } = place.notation;
+    if (inner !== undefined && (type === "object" || type === "array")) {
+      return this.#composite(type, keywords, { ...place, notation: inner });
+    }
     switch (type) {
       case "object":
-        return this.#object(keywords, place);
+        return place.notation.object === undefined
+          ? this.#object(keywords, place)
+          : this.#elements(keywords, place, place.notation.object);
       case "array":
         return this.#array(keywords, place);
       case "string":
-        return this.#string(keywords);
+        return this.#string(keywords, place);
       case "integer":
       case "number":
-        return this.#number(type, keywords, place.at);
+        return this.#number(type, keywords, place);
       case "boolean":
-        return this.#values.boolean;
+        return this.#values(place).boolean;
       case "null":
-        return this.#builder.text("null");
+        return this.#values(place).null;
     }
+  }
+
+  /** An object or a list in a notation of its own, or in any of several. */
+  #composite(type: "object" | "array", keywords: Keywords, place: Place): Symbol[] {
+    const { also, ...own } = place.notation;
+    const write = (notation: Notation): Symbol[] => this.#valueOf(type, keywords, { ...place, notation });
+    if (also === undefined) return write(own);
+    return this.#builder.choice([write({ ...own, name: `${own.name} only` }), write(also)]);
   }
 
   /**
    * Properties in the schema's order. Where nothing is said of additional ones, an object with properties gets none, as
    * what was not asked for is of no use to anybody.
    */
-  #object(keywords: Keywords, { at, depth }: Place): Symbol[] {
+  #object(keywords: Keywords, place: Place): Symbol[] {
+    const { at, notation } = place;
     const b = this.#builder;
-    const declared = this.#reader.properties(keywords);
+    const values = this.#values(place);
+    const { declared, required, more, moreAt } = this.#properties(keywords, at, notation.sorted);
+    if (more === true && declared.size === 0) return values.anyObject;
+    const entries = [...declared].map(([name, { schema, at: where }]) => {
+      this.#at = where;
+      this.#text(name, where);
+      const entry = [
+        ...values.key(name),
+        ...values.colon,
+        ...this.#schema(schema, this.#inside(where, place, notation)),
+      ];
+      return { entry: b.choice([entry]), required: required.has(name) };
+    });
+    this.#at = at;
+    const further = more === false ? undefined : b.choice([[
+      ...values.keyOtherThan([...declared.keys()]),
+      ...values.colon,
+      ...this.#schema(more, this.#inside(moreAt, place, notation)),
+    ]]);
+    return [...b.text("{"), ...this.#sequence(entries, further, values.comma), ...b.text("}")];
+  }
+
+  /** The same where a notation writes each property as an element or an argument. */
+  #elements(keywords: Keywords, place: Place, written: ObjectNotation): Symbol[] {
+    const { at } = place;
+    const b = this.#builder;
+    const { declared, required, more, moreAt } = this.#properties(keywords, at, place.notation.sorted);
+    const element = (key: Symbol[], schema: unknown, where: Path, name?: string): Symbol[] =>
+      b.choice([[
+        ...written.beforeKey,
+        ...key,
+        ...written.afterKey,
+        ...this.#schema(schema, this.#inside(where, place, written.values)),
+        ...written.afterValue(name),
+      ]]);
+    const entries = [...declared].map(([name, { schema, at: where }]) => {
+      this.#at = where;
+      this.#text(name, where);
+      return { entry: element(b.text(name), schema, where, name), required: required.has(name) };
+    });
+    this.#at = at;
+    const further = more === false ? undefined : element(written.anyKey, more, moreAt);
+    return [...written.open, ...this.#sequence(entries, further, written.separator), ...written.close];
+  }
+
+  #inside(at: Path, { depth }: Place, notation: Notation): Place {
+    return { at, depth: depth + 1, head: INSIDE, notation };
+  }
+
+  /** What an object has, and what it may have beyond that. */
+  #properties(keywords: Keywords, at: Path, sorted = false): {
+    readonly declared: Map<string, Located>;
+    readonly required: ReadonlySet<string>;
+    readonly more: unknown;
+    readonly moreAt: Path;
+  } {
+    let declared = this.#reader.properties(keywords);
     const required = this.#reader.required(keywords);
     const additional = keywords.get("additionalProperties");
-    const inside = (where: Path): Place => ({ at: where, depth: depth + 1, head: INSIDE });
     const more = additional?.value ?? (declared.size + required.size === 0);
     const moreAt = additional?.at ?? at;
-    if (more === true && declared.size + required.size === 0) return this.#values.anyObject;
-
+    if (sorted) declared = new Map([...declared].sort(([a], [b]) => a < b ? -1 : 1));
     for (const name of required) {
       if (declared.has(name)) continue;
       if (additional?.value === false) {
@@ -225,33 +384,40 @@ class Compiler {
       }
       declared.set(name, { schema: additional?.value ?? true, at: moreAt });
     }
-    const entries = [...declared].map(([name, { schema, at: where }]) => {
-      this.#at = where;
-      const key = b.text(this.#text(name, where));
-      const entry = [...key, ...this.#values.colon, ...this.#schema(schema, inside(where))];
-      return { entry: b.choice([entry]), required: required.has(name) };
-    });
-    this.#at = at;
+    return { declared, required, more, moreAt };
+  }
+
+  /** Entries in their order, those that are not required or not, then any number of further ones. */
+  #sequence(
+    entries: { readonly entry: Symbol[]; readonly required: boolean }[],
+    further: Symbol[] | undefined,
+    separator: Symbol[],
+  ): Symbol[] {
+    const b = this.#builder;
     let rest: Symbol[] = [];
     let first: Symbol[] = [];
-    if (more !== false) {
-      const key = declared.size === 0 ? this.#values.anyString : this.#values.stringOtherThan([...declared.keys()]);
-      const entry = b.choice([[...key, ...this.#values.colon, ...this.#schema(more, inside(moreAt))]]);
-      rest = b.repeat([...this.#values.comma, ...entry], 0, Infinity);
-      first = b.optional([...entry, ...rest]);
+    if (further !== undefined) {
+      rest = b.repeat([...separator, ...further], 0, Infinity);
+      first = b.optional([...further, ...rest]);
     }
     // From the last to the first: what may follow an entry, and what may stand where none has stood before.
     for (const { entry, required } of entries.reverse()) {
-      const following = [...this.#values.comma, ...entry, ...rest];
+      const following = [...separator, ...entry, ...rest];
       const beginning = [...entry, ...rest];
       rest = b.choice(required ? [following] : [following, rest]);
       first = required ? beginning : b.choice([beginning, first]);
     }
-    return [...b.text("{"), ...first, ...b.text("}")];
+    return first;
   }
 
-  #array(keywords: Keywords, { at, depth }: Place): Symbol[] {
+  #array(keywords: Keywords, place: Place): Symbol[] {
+    const { at, depth, notation } = place;
     const b = this.#builder;
+    const written = notation.array;
+    const comma = written === undefined ? this.#values(place).comma : [];
+    const items0 = written?.items ?? notation;
+    const wrap = (item: Symbol[]): Symbol[] =>
+      written === undefined ? item : [...written.open, ...item, ...written.close];
     const unique = keywords.get("uniqueItems");
     if (unique !== undefined && unique.value !== false) throw new SchemaError(`"${show(unique.at)}" is not supported`);
     const least = readCount(keywords, "minItems") ?? 0;
@@ -260,30 +426,34 @@ class Compiler {
       throw new SchemaError(`"${show(prefix.at)}" must list schemas`);
     }
     const prefixed = ((prefix?.value ?? []) as unknown[]).map((schema, index) =>
-      this.#schema(schema, { at: child(prefix?.at ?? at, index), depth: depth + 1, head: INSIDE })
+      wrap(
+        this.#schema(schema, { at: child(prefix?.at ?? at, index), depth: depth + 1, head: INSIDE, notation: items0 }),
+      )
     );
     const items = keywords.get("items");
     // As with properties: behind items that are told one by one come none that are not.
     const further = items?.value ?? (prefixed.length === 0 || least > prefixed.length);
     const most = Math.min(readCount(keywords, "maxItems") ?? Infinity, further === false ? prefixed.length : Infinity);
     if (most < least) throw new SchemaError(`"${show(at)}" allows no number of items`);
-    const item = further === false
-      ? []
-      : b.choice([this.#schema(further, { at: items?.at ?? at, depth: depth + 1, head: INSIDE })]);
+    const item = further === false ? [] : b.choice([
+      wrap(this.#schema(further, { at: items?.at ?? at, depth: depth + 1, head: INSIDE, notation: items0 })),
+    ]);
     this.#at = at;
     const nth = (index: number): Symbol[] => [
-      ...(index === 0 ? [] : this.#values.comma),
+      ...(index === 0 ? [] : comma),
       ...(prefixed[index] ?? item),
     ];
     const fixed = Math.max(least, most === Infinity ? Math.max(prefixed.length, 1) : most);
     this.#refuseMany(fixed, at);
-    let rest: Symbol[] = most === Infinity ? b.repeat([...this.#values.comma, ...item], 0, Infinity) : [];
+    let rest: Symbol[] = most === Infinity ? b.repeat([...comma, ...item], 0, Infinity) : [];
     for (let index = fixed - 1; index >= least; index--) rest = b.optional([...nth(index), ...rest]);
     const needed = Array.from({ length: least }, (_, index) => nth(index));
-    return [...b.text("["), ...needed.flat(), ...rest, ...b.text("]")];
+    const all = [...needed.flat(), ...rest];
+    return written === undefined ? [...b.text("["), ...all, ...b.text("]")] : all;
   }
 
-  #string(keywords: Keywords): Symbol[] {
+  #string(keywords: Keywords, place: Place): Symbol[] {
+    const values = this.#values(place);
     const least = readCount(keywords, "minLength");
     const most = readCount(keywords, "maxLength");
     const format = keywords.get("format");
@@ -293,7 +463,7 @@ class Compiler {
       if (least !== undefined || most !== undefined) {
         throw new SchemaError(`"${show(pattern.at)}" cannot stand beside a length`);
       }
-      return this.#pattern(pattern.value, pattern.at);
+      return this.#pattern(pattern.value, pattern.at, values);
     }
     if (format !== undefined) {
       const known = FORMATS.find((name) => name === format.value);
@@ -301,28 +471,29 @@ class Compiler {
       if (least !== undefined || most !== undefined) {
         throw new SchemaError(`"${show(format.at)}" cannot stand beside a length`);
       }
-      return this.#values.format(known);
+      return values.format(known);
     }
-    if (least === undefined && most === undefined) return this.#values.anyString;
+    if (least === undefined && most === undefined) return values.anyString;
     if ((most ?? Infinity) < (least ?? 0)) {
       throw new SchemaError(`"${show(keywords.get("maxLength")?.at ?? this.#at)}" is less than "minLength"`);
     }
     this.#refuseMany(most ?? least ?? 0, this.#at);
-    return this.#values.string(least ?? 0, most ?? Infinity);
+    return values.string(least ?? 0, most ?? Infinity);
   }
 
-  #pattern(pattern: unknown, at: Path): Symbol[] {
+  #pattern(pattern: unknown, at: Path, values: JsonValues): Symbol[] {
     if (typeof pattern !== "string") throw new SchemaError(`"${show(at)}" must be a string`);
     try {
-      const quote = this.#builder.text('"');
-      return [...quote, ...compilePattern(pattern, this.#builder), ...quote];
+      return values.quoted(compilePattern(pattern, this.#builder));
     } catch (error) {
       if (!(error instanceof PatternError)) throw error;
       throw new SchemaError(`"${show(at)}" is not supported: ${error.message}`);
     }
   }
 
-  #number(type: "integer" | "number", keywords: Keywords, at: Path): Symbol[] {
+  #number(type: "integer" | "number", keywords: Keywords, place: Place): Symbol[] {
+    const { at } = place;
+    const values = this.#values(place);
     const bound = (name: string): number | undefined => {
       const keyword = keywords.get(name);
       if (keyword === undefined) return undefined;
@@ -333,22 +504,23 @@ class Compiler {
     const [maximum, below] = [bound("maximum"), bound("exclusiveMaximum")];
     const least = Math.max(minimum ?? -Infinity, above ?? -Infinity);
     const most = Math.min(maximum ?? Infinity, below ?? Infinity);
-    if (type === "number" && least === -Infinity && most === Infinity) return this.#values.number;
+    if (type === "number" && least === -Infinity && most === Infinity) return values.number;
     const bounds: Bounds = { least, above: above === least, most, below: below === most };
-    const symbols = this.#values.numbers(type, bounds);
+    const symbols = values.numbers(type, bounds);
     if (symbols === undefined) throw new SchemaError(`"${show(at)}" allows no number that could be written`);
     return symbols;
   }
 
   /** What a reference refers to is one rule, however often it is referred to. */
-  #reference(pointer: string, { at, head }: Place): Symbol[] {
-    let rule = this.#rules.get(pointer);
+  #reference(pointer: string, { at, head, notation }: Place): Symbol[] {
+    const key = `${notation.name} ${pointer}`;
+    let rule = this.#rules.get(key);
     if (rule === undefined) {
       const target = this.#reader.resolve(pointer, at);
       rule = this.#builder.declare();
-      this.#rules.set(pointer, rule);
+      this.#rules.set(key, rule);
       this.#places.set(rule, at);
-      this.#open.push({ rule, ...target });
+      this.#open.push({ rule, notation, ...target });
     }
     if (head !== INSIDE) this.#begins.push({ rule: head, first: rule, at });
     return [{ rule }];
@@ -390,6 +562,13 @@ class Compiler {
   #refuseMany(count: number, at: Path): void {
     if (count > MAX_NODES) throw new SchemaError(`"${show(at)}" repeats something more than ${MAX_NODES} times`);
   }
+}
+
+function typeOf(value: unknown): Type {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  const type = typeof value;
+  return type === "number" ? Number.isInteger(value) ? "integer" : "number" : type as Type;
 }
 
 function readCount(keywords: Keywords, name: string): number | undefined {

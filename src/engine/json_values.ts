@@ -21,22 +21,50 @@ const HEX = [0x30, 0x39, 0x41, 0x46, 0x61, 0x66];
 export const FORMATS = ["date", "time", "date-time", "uuid"] as const;
 export type Format = typeof FORMATS[number];
 
+/**
+ * How values are spelled that are not JSON: what a family writes into its calls. What is absent is spelled as JSON
+ * spells it.
+ */
+export interface Spelling {
+  /** Tells spellings apart. */
+  readonly name: string;
+  /** Words for `true`, `false` and `null`. */
+  readonly words?: Readonly<Record<"true" | "false" | "null", readonly string[]>>;
+  /** A string that stands for this text. */
+  readonly text?: (builder: GrammarBuilder, text: string) => Symbol[];
+  /** Any string of so many characters. */
+  readonly string?: (builder: GrammarBuilder, least: number, most: number) => Symbol[];
+  /** A string whose characters are these. */
+  readonly quoted?: (builder: GrammarBuilder, characters: Symbol[]) => Symbol[];
+  /** The name of a property; absent: a string. */
+  readonly key?: (builder: GrammarBuilder, name: string) => Symbol[];
+  /** Any name of a property. */
+  readonly anyKey?: (builder: GrammarBuilder) => Symbol[];
+}
+
+/** As JSON has it. */
+export const JSON_SPELLING: Spelling = { name: "json" };
+
 /** The values of one grammar. */
 export class JsonValues {
   readonly #builder: GrammarBuilder;
+  readonly #spelling: Spelling;
   /** Made once, by name. */
   readonly #made = new Map<string, Symbol[]>();
   /** At most so many characters of a string, by their number. */
   readonly #upTo: Symbol[][] = [[]];
 
-  private constructor(builder: GrammarBuilder) {
+  private constructor(builder: GrammarBuilder, spelling: Spelling) {
     this.#builder = builder;
+    this.#spelling = spelling;
   }
 
   /** The values of a grammar. */
-  static of(builder: GrammarBuilder): JsonValues {
-    let values = known.get(builder);
-    if (values === undefined) known.set(builder, values = new JsonValues(builder));
+  static of(builder: GrammarBuilder, spelling: Spelling = JSON_SPELLING): JsonValues {
+    let all = known.get(builder);
+    if (all === undefined) known.set(builder, all = new Map());
+    let values = all.get(spelling.name);
+    if (values === undefined) all.set(spelling.name, values = new JsonValues(builder, spelling));
     return values;
   }
 
@@ -49,7 +77,51 @@ export class JsonValues {
   }
 
   get boolean(): Symbol[] {
-    return this.#once("boolean", (b) => b.choice([b.text("true"), b.text("false")]));
+    const { true: yes, false: no } = this.#spelling.words ?? { true: ["true"], false: ["false"] };
+    return this.#once("boolean", (b) => b.choice([...yes, ...no].map((word) => b.text(word))));
+  }
+
+  get null(): Symbol[] {
+    const { null: words } = this.#spelling.words ?? { null: ["null"] };
+    return this.#once("null", (b) => b.choice(words.map((word) => b.text(word))));
+  }
+
+  /** Exactly this value; `undefined` if it cannot be written in this spelling. */
+  literal(value: unknown): Symbol[] {
+    const b = this.#builder;
+    if (typeof value === "string") return this.#spelling.text?.(b, value) ?? b.text(JSON.stringify(value));
+    if (typeof value === "boolean" || value === null) {
+      const words = this.#spelling.words?.[`${value}`] ?? [`${value}`];
+      return b.choice(words.map((word) => b.text(word)));
+    }
+    if (Array.isArray(value)) {
+      const items = value.flatMap((item, index) => [...(index === 0 ? [] : this.comma), ...this.literal(item)]);
+      return [...b.text("["), ...items, ...b.text("]")];
+    }
+    if (typeof value !== "object") return b.text(JSON.stringify(value));
+    const entries = Object.entries(value).flatMap(([name, entry], index) => [
+      ...(index === 0 ? [] : this.comma),
+      ...this.key(name),
+      ...this.colon,
+      ...this.literal(entry),
+    ]);
+    return [...b.text("{"), ...entries, ...b.text("}")];
+  }
+
+  /** The name of a property. */
+  key(name: string): Symbol[] {
+    return this.#spelling.key?.(this.#builder, name) ?? this.literal(name);
+  }
+
+  /** Any name but these. */
+  keyOtherThan(names: readonly string[]): Symbol[] {
+    if (this.#spelling.anyKey !== undefined) return this.#spelling.anyKey(this.#builder);
+    return names.length === 0 ? this.anyString : this.stringOtherThan(names);
+  }
+
+  /** Whether values are spelled as JSON spells them. */
+  get plain(): boolean {
+    return this.#spelling.name === JSON_SPELLING.name;
   }
 
   get number(): Symbol[] {
@@ -78,7 +150,7 @@ export class JsonValues {
 
   get anyObject(): Symbol[] {
     return this.#once("object", (b) => {
-      const entry = b.choice([[...this.anyString, ...this.colon, ...this.any]]);
+      const entry = b.choice([[...this.keyOtherThan([]), ...this.colon, ...this.any]]);
       return b.choice([[...b.text("{"), ...this.#list(entry), ...b.text("}")]]);
     });
   }
@@ -96,13 +168,15 @@ export class JsonValues {
       this.anyString,
       this.number,
       this.boolean,
-      this.#builder.text("null"),
+      this.null,
     ]);
     return [{ rule }];
   }
 
   /** A string of so many characters. */
   string(least: number, most: number): Symbol[] {
+    const spelled = this.#spelling.string?.(this.#builder, least, most);
+    if (spelled !== undefined) return spelled;
     const char = this.#char;
     const quote = this.#builder.text('"');
     const rest = most === Infinity
@@ -114,15 +188,20 @@ export class JsonValues {
   /** A string of a format. */
   format(format: Format): Symbol[] {
     return this.#once(`format ${format}`, (b) => {
-      const quote = b.text('"');
       const text = {
         date: () => date(b),
         time: () => time(b),
         "date-time": () => [...date(b), ...b.text("T"), ...time(b)],
         uuid: () => uuid(b),
       }[format]();
-      return b.choice([[...quote, ...text, ...quote]]);
+      return b.choice([this.quoted(text)]);
     });
+  }
+
+  /** A string of these characters. */
+  quoted(characters: Symbol[]): Symbol[] {
+    const b = this.#builder;
+    return this.#spelling.quoted?.(b, characters) ?? [...b.text('"'), ...characters, ...b.text('"')];
   }
 
   /** Exactly one of these values, as compact JSON. */
@@ -215,7 +294,7 @@ export class JsonValues {
   }
 }
 
-const known = new WeakMap<GrammarBuilder, JsonValues>();
+const known = new WeakMap<GrammarBuilder, Map<string, JsonValues>>();
 
 /** A set without some of its characters, which are sorted. */
 function without(set: readonly number[], taken: readonly number[]): number[] {

@@ -6,8 +6,8 @@
  * given back · 5 `ready` · 6 serve
  */
 import { Answers } from "./answers.ts";
-import { Chat, PromptError } from "./chat.ts";
-import { AttachmentError } from "./chat_history.ts";
+import { Chat, PromptError } from "./chat/chat.ts";
+import { AttachmentError } from "./chat/messages.ts";
 import { ChannelError, Inbox, Outbox, send } from "./channel.ts";
 import { Context } from "./context.ts";
 import { EncodeJobs } from "./encode_jobs.ts";
@@ -16,6 +16,7 @@ import { ModelEncoder } from "./encoder.ts";
 import { type Library, openLibrary, stdinProbe } from "./library.ts";
 import { LIBRARY_VERSION, LibraryError } from "./library_files.ts";
 import { GrammarError } from "./gbnf.ts";
+import { inspect } from "./inspection.ts";
 import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./memory.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
 import { Model, ModelError } from "./model.ts";
@@ -100,6 +101,7 @@ async function load(config: EngineConfig): Promise<Engine> {
     purpose: "generate",
     tools: chat.tools,
     thinking: chat.thinking,
+    ...(chat.fault === undefined ? {} : { templateError: { ...chat.fault, format: chat.format } }),
     contextTokens,
     parallel,
     accelerator: model.accelerator,
@@ -282,6 +284,7 @@ async function main(): Promise<void> {
     send({ type: "library", version: LIBRARY_VERSION, ...backends });
     return;
   }
+  if (first.op === "inspect") return send(await inspect(await openLibrary(first.libraryDir), first));
   if (first.op !== "load") throw new ChannelError("The first line on the engine's stdin is not `load`");
   const engine = await load(first.config);
   for (const message of others) handle(engine, message);

@@ -2,7 +2,7 @@
  * Reads the header of a message (gpt-oss), which says whether a thought, a call or text follows. Models put what
  * belongs there into any order, or forget it.
  */
-import type { ChannelForm } from "./dialect.ts";
+import type { ChannelForm } from "./chat/dialect.ts";
 
 /** What a header says. */
 export type Header =
@@ -23,7 +23,7 @@ export interface HeaderOptions {
   /** Whether calls are read; else they are text. */
   readonly calls: boolean;
   /** Names of what may be called. */
-  readonly tools: ReadonlySet<string>;
+  readonly tools: Pick<ReadonlySet<string>, "has">;
 }
 
 const ROLE = "assistant";
@@ -33,7 +33,7 @@ export class HeaderReader {
   readonly #channels: ChannelForm;
   readonly #marker: string;
   readonly #calls: boolean;
-  readonly #tools: ReadonlySet<string>;
+  readonly #tools: HeaderOptions["tools"];
   /** Comes before the one a message is for. */
   readonly #recipient: string;
   /** What a header may begin with. */

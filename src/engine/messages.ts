@@ -3,6 +3,7 @@
  * Both ends are ours and of one version, so the messages are terse and not negotiated. All ids are numbers the
  * daemon gives; an id is used once.
  */
+import type { TemplateError } from "@inferd/client/protocol";
 import type { EmbedRequest, FinishReason, GenerationRequest, JsonObject, RerankRequest } from "../backend/backend.ts";
 import type { Pooling } from "../config/options.ts";
 import type { Backends } from "./library.ts";
@@ -41,6 +42,8 @@ export type ToEngine =
   | { readonly op: "load"; readonly config: EngineConfig }
   /** Instead of `load`: say whether the native library can be used, and end. */
   | ({ readonly op: "check" } & Pick<EngineConfig, "libraryDir">)
+  /** Instead of `load`: read the model's vocabulary and chat template, say what they are good for, and end. */
+  | ({ readonly op: "inspect" } & Pick<EngineConfig, "modelPath" | "libraryDir" | "embed" | "pooling">)
   | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest }
   | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
   | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }
@@ -55,6 +58,8 @@ export type EngineEvent =
   | { readonly id: number; readonly t: string }
   /** A piece of the reasoning trace. */
   | { readonly id: number; readonly think: string }
+  /** What was sent as text so far was a thought. */
+  | { readonly id: number; readonly misread: true }
   /** A whole call; the daemon names it. */
   | { readonly id: number; readonly call: string; readonly input: JsonObject }
   | {
@@ -79,17 +84,23 @@ export type EngineEvent =
 /** What a model was loaded for. */
 export type EnginePurpose = "generate" | "embed" | "rerank";
 
+/** What a model's chat template is good for. */
+export interface TemplateFacts {
+  /** It knows tools. */
+  readonly tools: boolean;
+  /** It knows a reasoning trace. */
+  readonly thinking: boolean;
+  /** It cannot be evaluated, and another format is used instead. */
+  readonly templateError?: Readonly<TemplateError>;
+}
+
 /** Engine → daemon. */
 export type FromEngine =
   | { readonly type: "phase"; readonly phase: "mmap"; readonly path: string }
   | { readonly type: "phase"; readonly phase: "kv_cache"; readonly n_ctx: number }
-  | {
+  | TemplateFacts & {
     readonly type: "ready";
     readonly purpose: EnginePurpose;
-    /** Its chat template knows tools. */
-    readonly tools: boolean;
-    /** Its chat template knows a reasoning trace. */
-    readonly thinking: boolean;
     readonly contextTokens: number;
     readonly parallel: number;
     readonly accelerator: string;
@@ -99,6 +110,8 @@ export type FromEngine =
   }
   /** The answer to `check`: the native library can be used. */
   | ({ readonly type: "library"; readonly version: string } & Backends)
+  /** The answer to `inspect`. */
+  | TemplateFacts & { readonly type: "inspected"; readonly purpose: EnginePurpose }
   /** For the operator's log. */
   | { readonly type: "warning"; readonly msg: string; readonly fields: Readonly<Record<string, unknown>> }
   /** Everything that happened in one step, for all slots. */

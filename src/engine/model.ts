@@ -2,6 +2,7 @@
  * A loaded model: its file, its metadata, its vocabulary. Text becomes tokens and tokens become bytes here; what is
  * decoded with them is `context.ts`'s business.
  */
+import type { SpecialToken } from "./chat/marker.ts";
 import { checkWeights } from "./memory.ts";
 import { cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
 import { LIBRARY_VERSION } from "./library_files.ts";
@@ -22,6 +23,9 @@ export interface NamedTokens {
 
 const VOCABULARY_NONE = 0;
 const VOCABULARY_SPM = 1;
+/** `llama_token_attr`. */
+const ATTRIBUTE_CONTROL = 1 << 3;
+const ATTRIBUTE_USER_DEFINED = 1 << 4;
 /** Room for one token's bytes; a longer one is asked for again. */
 const PIECE_BYTES = 256;
 /** Smaller heads are shorter than what AVX-512 code takes at once. */
@@ -81,6 +85,8 @@ export class Model {
   readonly wholeSequencesOnly: boolean;
   /** Bytes of the longest piece any token stands for. */
   readonly longestPiece: number;
+  /** Tokens that are more than text: control tokens, and those the vocabulary defines beside its text. */
+  readonly specialTokens: readonly SpecialToken[];
 
   private constructor(
     library: Library,
@@ -126,32 +132,42 @@ export class Model {
     this.#pieces = new Array(this.vocabularySize);
     this.#texts = new Array(this.vocabularySize);
     let longest = 1;
+    const special: SpecialToken[] = [];
     for (let token = 0; token < this.vocabularySize; token++) {
       const length = -llama.llama_token_to_piece(vocabulary, token, this.#pieceBuffer, 0, 0, true);
       if (length > longest) longest = length;
+      const attributes = llama.llama_vocab_get_attr(vocabulary, token);
+      if ((attributes & (ATTRIBUTE_CONTROL | ATTRIBUTE_USER_DEFINED)) === 0) continue;
+      special.push({ token, name: this.describe(token), control: (attributes & ATTRIBUTE_CONTROL) !== 0 });
     }
     this.longestPiece = longest;
+    this.specialTokens = special;
   }
 
   /**
    * Load a model file.
    *
+   * @param options `gpuLayers`: how many go to an accelerator; `available`: memory to be counted on, in bytes;
+   * `vocabularyOnly`: read no weights, for what is asked of metadata and vocabulary.
    * @throws {ModelError} If it is missing, cut short, not GGUF, not supported, or does not fit into memory.
    */
   static async load(
     library: Library,
     path: string,
-    options: { gpuLayers?: number; available?: number },
+    options: { gpuLayers?: number; available?: number; vocabularyOnly?: boolean },
   ): Promise<Model> {
     checkFile(path);
     const { headSize, quantized, pools, ranks } = peek(library, path);
     // Whole texts at once are products of large matrices, which the wide code is made for.
     const { accelerator } = await library.loadBackends({ narrow: headSize < NARROW_HEAD && !pools, quantized });
-    if (accelerator === "cpu") checkWeights(path, Deno.statSync(path).size, options.available ?? Infinity);
+    if (accelerator === "cpu" && !options.vocabularyOnly) {
+      checkWeights(path, Deno.statSync(path).size, options.available ?? Infinity);
+    }
     const params = library.llama.llama_model_default_params();
     if (options.gpuLayers !== undefined) {
       dataView(params).setInt32(MODEL_PARAM.gpuLayers, options.gpuLayers, true);
     }
+    if (options.vocabularyOnly) dataView(params).setUint8(MODEL_PARAM.vocabOnly, 1);
     const handle = library.llama.llama_model_load_from_file(cString(path), params);
     if (handle === null) {
       throw new ModelError(

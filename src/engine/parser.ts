@@ -4,8 +4,9 @@
  * tokens come as `controlText`; those that are part of no marker are dropped.
  */
 import type { JsonObject } from "../backend/backend.ts";
-import { CallParser } from "./call_parser.ts";
-import { type Dialect, textOf } from "./dialect.ts";
+import { type CallableTools, CallParser, innerMarker } from "./call_parser.ts";
+import type { Dialect } from "./chat/dialect.ts";
+import { textOf } from "./chat/marker.ts";
 import { HeaderReader } from "./message_header.ts";
 import { beginsWithControl, Watch, withoutControls } from "./text.ts";
 
@@ -14,6 +15,8 @@ export interface Meaning {
   text(text: string): void;
   thinking(text: string): void;
   call(name: string, input: JsonObject): void;
+  /** What was sent as text so far was a thought whose beginning was forgotten. */
+  textWasThought(): void;
   /** A call that cannot be read; the last that is heard. */
   malformed(): void;
 }
@@ -30,16 +33,32 @@ export interface ParserOptions {
    * `ignore`: they are text.
    */
   readonly calls: "read" | "first" | "hold" | "ignore";
-  /** Names of what may be called. */
-  readonly tools: ReadonlySet<string>;
+  /** What may be called. */
+  readonly tools: CallableTools;
   /** Texts that end the answer because the caller wants that; they count in text only. */
   readonly stop: readonly string[];
   /** Texts that end the answer because the template says so. */
   readonly ends: readonly string[];
 }
 
-type Kind = "stop" | "end" | "thought" | "call" | "unmarked" | "message" | "close";
+type Kind =
+  | "stop"
+  | "end"
+  | "thought"
+  | "call"
+  | "unmarked"
+  | "message"
+  | "close"
+  | "frame"
+  | "stray"
+  | "recipient"
+  | "inner";
 type State = "text" | "thought" | "header" | "call" | "over";
+
+/** How a marker looks that closes thoughts alone. */
+const THOUGHT = /think|thought|reason|channel|inner/i;
+/** Text behind a thought that ended at once is held so long: it may be the thought. */
+const MOST_SUSPECTED = 4000;
 
 /** Reads one answer. */
 export class Parser {
@@ -55,6 +74,8 @@ export class Parser {
   readonly #startWatch: Watch<Kind>;
   readonly #textWatch: Watch<Kind>;
   readonly #thoughtWatch: Watch<Kind>;
+  /** What tells that a text behind an empty thought is the thought. */
+  readonly #suspectWatch: Watch<Kind>;
   readonly #holdsSpace: boolean;
   #state: State;
   /** What came and is not dealt with yet. */
@@ -70,12 +91,20 @@ export class Parser {
   /** Space is the template's until something else comes. */
   #dropSpace = false;
   #ended: "stop" | "end" | undefined;
+  /** What closes a thought. */
+  readonly thoughtClose: string | undefined;
+  /** A thought was asked for and came to nothing: text is held here, until it is known to be text. */
+  #suspected: string | undefined;
+  /** Nothing came since the answer's beginning. */
+  #untouched = true;
 
   constructor({ dialect, start, calls, tools, stop, ends }: ParserOptions) {
-    const { thought, call, channels } = dialect;
+    const { thought, text: frames, call, channels } = dialect;
     this.#dialect = dialect;
+    this.thoughtClose = thought === undefined ? undefined : textOf(thought.close);
     this.#caller = call === undefined ? undefined : new CallParser(call, tools);
-    const key = `"${call?.json?.name ?? ""}":"`;
+    const object = call?.object;
+    const key = `"${object === undefined || object === "keyed" ? "name" : object.name}":"`;
     this.#leads = [`{${key}`, `{"type":"function",${key}`];
     this.#calls = call === undefined ? "ignore" : calls;
     this.#marker = call === undefined ? "" : textOf(call.marker);
@@ -96,18 +125,43 @@ export class Parser {
     const marker = this.#calls === "ignore" || inChannels ? [] : [this.#marker];
     const unmarked = watches("unmarked", [this.#unmarked]);
     const stops = watches("stop", stop);
+    const opens = inChannels ? [] : frames?.opens.map(textOf) ?? [];
+    const closes = inChannels ? [] : frames?.closes.map(textOf) ?? [];
+    // What closes thoughts alone tells that a thought came before it.
+    // Where it is no token it may be spoken of, but not at the end of a line.
+    const own = inChannels ? [] : close.filter((text) => THOUGHT.test(text));
+    const strays = own.map((text) => beginsWithControl(text) ? text : `${text}\n`);
+    closes.push(...(inChannels ? [] : close.filter((text) => !THOUGHT.test(text))));
+    if (call !== undefined && call.sectionOpen.length === 0 && call.between.some((part) => typeof part === "object")) {
+      closes.push(textOf(call.between));
+    }
+    const recipients = call?.recipient && this.#reads ? [...tools.keys()].map((name) => `${name}\n`) : [];
+    const between = call === undefined ? "" : textOf(call.between);
+    const addressed = recipients.map((line) => between + line);
+    if (call?.recipient) opens.push(...opens.map((text) => between + text));
+    const inner = call === undefined || !this.#reads ? [] : watches("inner", [innerMarker(call)]);
+    // A marker that may be a word of the text counts only where a message begins.
+    const spoken = marker.filter((text) => !/[<[\uFFFE\uFDD0]/.test(text));
     this.#textWatch = new Watch([
       // A control token is never spoken of, so it means the same wherever it comes.
       ...watches("thought", open.filter(beginsWithControl)),
-      ...watches("call", this.#calls === "first" ? [] : marker),
+      ...watches("recipient", addressed),
+      ...watches("call", this.#calls === "first" ? [] : marker.filter((text) => !spoken.includes(text))),
+      ...inner,
       ...unmarked,
+      ...watches("stray", strays),
+      ...watches("frame", [...closes, ...(call?.recipient ? opens.filter((text) => text.startsWith(between)) : [])]),
       ...always,
       ...stops,
     ]);
+    this.#suspectWatch = new Watch(watches("stray", own));
     this.#startWatch = new Watch([
       ...watches("thought", open),
+      ...watches("frame", [...opens, ...closes].sort((a, b) => b.length - a.length)),
       ...watches("close", inChannels ? [] : close),
+      ...watches("recipient", [...addressed, ...recipients]),
       ...watches("call", marker),
+      ...inner,
       ...unmarked,
       ...always,
       ...stops,
@@ -149,12 +203,13 @@ export class Parser {
     if (text === "") return;
     if (
       this.#state === "text" && this.#rest === "" && !this.#fresh && !this.#holdsSpace &&
-      !this.#textWatch.mayBegin(text)
+      this.#suspected === undefined && !this.#textWatch.mayBegin(text)
     ) {
       return meaning.text(text);
     }
     this.#rest += text;
     while (this.#advance(meaning, false));
+    if ((this.#suspected?.length ?? 0) > MOST_SUSPECTED) this.#release(meaning);
   }
 
   /**
@@ -163,7 +218,7 @@ export class Parser {
    * @param cut It was not the model that ended it: what is not whole is dropped.
    */
   finish(cut: boolean, meaning: Meaning): void {
-    while (this.#advance(meaning, true));
+    while (this.#advance(meaning, !cut || this.#state !== "call"));
     // An object that did not become a call; what was to become one and was cut is nothing.
     const isText = this.#marker === "" && (!cut || this.#calls === "first");
     if (this.#state === "call" && this.#caller?.whole === false && isText) {
@@ -175,6 +230,7 @@ export class Parser {
     this.#rest = "";
     if (state === "text") {
       this.#sendSpace(meaning);
+      this.#release(meaning);
     } else if (state === "call" && this.#caller?.whole === false && !cut) {
       meaning.malformed();
     }
@@ -183,10 +239,10 @@ export class Parser {
   /**
    * Whether a text, if it came next, would begin a call.
    *
-   * @returns `beyond`: and more than the beginning is in it.
+   * @returns What of it comes after the call's beginning; `undefined` if none would begin.
    */
-  beginsCall(text: string): "no" | "exactly" | "beyond" {
-    if (this.#caller === undefined) return "no";
+  beginsCall(text: string): string | undefined {
+    if (this.#caller === undefined) return undefined;
     const joined = this.#rest + text;
     let end = -1;
     if (this.#dialect.channels !== undefined) {
@@ -195,17 +251,17 @@ export class Parser {
       const found = this.#thoughtWatch.find(joined);
       if (found?.kind === "call" && this.#countsInThought(joined.slice(0, found.at))) end = found.end;
     } else if (this.#state !== "text") {
-      return "no";
+      return undefined;
     } else if (this.#marker !== "") {
       if (this.#calls !== "first" || this.#fresh) end = endOf(joined, this.#marker);
       const at = end >= 0 || this.#unmarked === "" ? -1 : joined.indexOf(this.#unmarked);
       if (at >= 0 && this.#beginsLine(joined.slice(0, at))) end = at + this.#unmarked.length;
-    } else if (this.#fresh) {
+    } else if (this.#fresh && !this.#dialect.call?.recipient) {
       const found = compact(withoutControls(joined));
       const lead = this.#leads.find((lead) => found.startsWith(lead));
-      if (lead !== undefined) return found === lead && !/\s$/.test(joined) ? "exactly" : "beyond";
+      if (lead !== undefined) return afterCompact(joined, lead.length);
     }
-    return end < 0 ? "no" : end === joined.length ? "exactly" : "beyond";
+    return end < 0 ? undefined : joined.slice(end);
   }
 
   /** @returns Whether there may be more to do. */
@@ -218,7 +274,7 @@ export class Parser {
       case "header":
         return this.#header();
       case "call":
-        return this.#call(meaning);
+        return this.#call(meaning, final);
       case "over":
         this.#rest = "";
         return false;
@@ -231,7 +287,10 @@ export class Parser {
       if (this.#rest !== "") this.#dropSpace = false;
     }
     if (this.#rest === "") return false;
-    if (this.#fresh && this.#marker === "" && (this.#calls === "read" || this.#calls === "first")) {
+    if (
+      this.#fresh && this.#marker === "" && !this.#dialect.call?.recipient &&
+      (this.#calls === "read" || this.#calls === "first")
+    ) {
       const found = compact(withoutControls(this.#rest));
       if (this.#leads.some((lead) => found.startsWith(lead))) {
         const at = this.#rest.indexOf("{");
@@ -244,6 +303,10 @@ export class Parser {
     if (found !== undefined && this.#fresh && withoutControls(this.#rest.slice(0, found.at)).trim() !== "") {
       // Text comes first: what counts only at the beginning does not count any more.
       found = this.#textWatch.find(this.#rest, final);
+    }
+    if (this.#suspected !== undefined && !this.#fresh) {
+      const stray = this.#suspectWatch.find(this.#rest, final);
+      if (stray !== undefined && stray.at <= (found?.at ?? Infinity)) found = stray;
     }
     if (found?.end === undefined) {
       const sendable = this.#rest.slice(0, found?.at);
@@ -258,7 +321,7 @@ export class Parser {
       case "end":
         this.#sendText(before, meaning);
         this.#sendSpace(meaning);
-        return this.#end(found.kind);
+        return this.#end(found.kind, meaning);
       case "thought":
         this.#sendText(before, meaning);
         if (!this.#fresh) this.#sendSpace(meaning);
@@ -284,6 +347,35 @@ export class Parser {
         }
         this.#sendText(before, meaning);
         return this.#beginCall(after);
+      case "inner":
+        this.#sendText(before, meaning);
+        this.#space = "";
+        this.#caller?.beginCall(after);
+        this.#enter("call", "");
+        return true;
+      case "frame":
+        this.#sendText(before, meaning);
+        this.#enter("text", after);
+        return true;
+      case "recipient": {
+        this.#sendText(before, meaning);
+        const line = this.#rest.slice(found.at, found.end).trim();
+        const between = textOf(this.#dialect.call?.between ?? []);
+        this.#caller?.beginInput(line.startsWith(between) ? line.slice(between.length) : line, after);
+        this.#enter("call", "");
+        return true;
+      }
+      case "stray":
+        this.#sendText(before, meaning);
+        this.#space = "";
+        if (this.#suspected !== undefined) {
+          meaning.thinking(this.#suspected);
+          this.#suspected = undefined;
+        } else {
+          meaning.textWasThought();
+        }
+        this.#enter("text", after);
+        return true;
       case "message":
       case "close":
         if (this.#dialect.channels === undefined) {
@@ -324,7 +416,9 @@ export class Parser {
     }
     this.#sendThought(before, meaning);
     this.#space = "";
-    if (found.kind === "end") return this.#end("end");
+    if (found.kind === "close" && this.#untouched && this.#fresh) this.#suspected = "";
+    this.#untouched = false;
+    if (found.kind === "end") return this.#end("end", meaning);
     const after = this.#rest.slice(found.kind === "message" ? found.at : found.end);
     this.#enter(this.#dialect.channels === undefined ? "text" : "header", after);
     return true;
@@ -359,11 +453,15 @@ export class Parser {
     }
   }
 
-  #call(meaning: Meaning): boolean {
+  #call(meaning: Meaning, final: boolean): boolean {
     const caller = this.#caller as CallParser;
     caller.rest += this.#rest;
     this.#rest = "";
-    switch (caller.advance((name, input) => meaning.call(name, input))) {
+    const take = (name: string, input: JsonObject): void => {
+      this.#release(meaning);
+      meaning.call(name, input);
+    };
+    switch (caller.advance(take, final)) {
       case "waits":
         return false;
       case "goes on":
@@ -406,7 +504,8 @@ export class Parser {
     this.#dropSpace = true;
   }
 
-  #end(kind: "stop" | "end"): boolean {
+  #end(kind: "stop" | "end", meaning: Meaning): boolean {
+    this.#release(meaning);
     this.#ended = kind;
     this.#state = "over";
     this.#rest = "";
@@ -419,12 +518,25 @@ export class Parser {
     this.#space = sendable.slice(body.length);
     if (body === "") return;
     this.#fresh = false;
-    meaning.text(body);
+    this.#untouched = false;
+    this.#say(body, meaning);
   }
 
   #sendSpace(meaning: Meaning): void {
-    if (this.#space !== "") meaning.text(this.#space);
+    if (this.#space !== "") this.#say(this.#space, meaning);
     this.#space = "";
+  }
+
+  #say(text: string, meaning: Meaning): void {
+    if (this.#suspected === undefined) meaning.text(text);
+    else this.#suspected += text;
+  }
+
+  /** What was held is text. */
+  #release(meaning: Meaning): void {
+    if (this.#suspected === undefined) return;
+    if (this.#suspected !== "") meaning.text(this.#suspected);
+    this.#suspected = undefined;
   }
 
   #sendThought(text: string, meaning: Meaning): void {
@@ -438,7 +550,8 @@ export class Parser {
 
   /** Calls are read at all. */
   get #reads(): boolean {
-    return this.#marker !== "" && (this.#calls === "read" || this.#calls === "first");
+    const begins = this.#marker !== "" || this.#dialect.call?.recipient === true;
+    return begins && (this.#calls === "read" || this.#calls === "first");
   }
 
   /** Whether a marker in a thought begins a call: in the middle of a line it is spoken of, unless it is a control token. */
@@ -461,4 +574,11 @@ function endOf(text: string, marker: string): number {
 
 function compact(text: string): string {
   return text.replace(/\s+/g, "");
+}
+
+/** What comes after so many characters that are no space. */
+function afterCompact(text: string, length: number): string {
+  let at = 0;
+  for (let left = length; left > 0; at++) if (text.charAt(at).trim() !== "") left--;
+  return text.slice(at);
 }

@@ -50,26 +50,36 @@ export class Characters {
 /** Stand around the name of a control token, so that text that spells the name is not taken for the token. */
 const CONTROL_BEGIN = "\uFFFE";
 const CONTROL_END = "\uFFFF";
-const CONTROL = /\uFFFE[^\uFFFF]*\uFFFF/g;
+/** Stand around the name of a token that is text to the reader of the answer unless it is part of a marker. */
+const TAG_BEGIN = "\uFDD0";
+const TAG_END = "\uFDD1";
+const CONTROL = /\uFFFE[^\uFFFF]*\uFFFF|[\uFDD0\uFDD1]/g;
+const WRAPPED = /[\uFFFE\uFFFF\uFDD0\uFDD1]/;
+const WRAPPINGS = /[\uFFFE\uFFFF\uFDD0\uFDD1]/g;
 
 /** The text that stands for a control token in what a parser reads. */
 export function controlText(name: string): string {
   return `${CONTROL_BEGIN}${name}${CONTROL_END}`;
 }
 
-/** Whether a text begins with a control token. */
-export function beginsWithControl(text: string): boolean {
-  return text.startsWith(CONTROL_BEGIN);
+/** The text that stands for a token that is a marker to a parser, and text to everybody else. */
+export function tagText(name: string): string {
+  return `${TAG_BEGIN}${name}${TAG_END}`;
 }
 
-/** The same without control tokens. */
+/** Whether a text begins with a control token. */
+export function beginsWithControl(text: string): boolean {
+  return text.startsWith(CONTROL_BEGIN) || text.startsWith(TAG_BEGIN);
+}
+
+/** What a reader of the answer sees: no control tokens, and the names of other tokens. */
 export function withoutControls(text: string): string {
-  return text.includes(CONTROL_BEGIN) ? text.replace(CONTROL, "") : text;
+  return WRAPPED.test(text) ? text.replace(CONTROL, "") : text;
 }
 
 /** The same with control tokens as their names. */
 export function withControlNames(text: string): string {
-  return text.includes(CONTROL_BEGIN) ? text.replace(/[\uFFFE\uFFFF]/g, "") : text;
+  return WRAPPED.test(text) ? text.replace(WRAPPINGS, "") : text;
 }
 
 /** Where something was found; or where something may have begun, at the end of the text. */
@@ -92,7 +102,7 @@ export class Watch<K> {
    */
   constructor(texts: readonly (readonly [text: string, kind: K])[]) {
     this.#texts = texts.filter(([text]) => text !== "");
-    const first = new Set([CONTROL_BEGIN, ...this.#texts.map(([text]) => text.charAt(0))]);
+    const first = new Set([CONTROL_BEGIN, TAG_BEGIN, ...this.#texts.map(([text]) => text.charAt(0))]);
     const codes = [...first].map((char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
     this.#first = new RegExp(`[${codes.join("")}]`, "g");
   }
@@ -114,8 +124,9 @@ export class Watch<K> {
         if (text.startsWith(wanted, at)) return { kind, at, end: at + wanted.length };
         if (!final && text.length - at < wanted.length && wanted.startsWith(text.slice(at))) return { at };
       }
-      if (text[at] !== CONTROL_BEGIN) continue;
-      const end = text.indexOf(CONTROL_END, at);
+      const begin = text[at];
+      if (begin !== CONTROL_BEGIN && begin !== TAG_BEGIN) continue;
+      const end = text.indexOf(begin === CONTROL_BEGIN ? CONTROL_END : TAG_END, at);
       if (end < 0) return final ? undefined : { at };
       at = end;
     }

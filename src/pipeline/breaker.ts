@@ -3,7 +3,7 @@
  * window and the clockwork; what counts as a failure is the pipeline's business.
  */
 
-/** Failures within the window that open the breaker. */
+/** Failures within the window, with no success between them, that open the breaker. */
 const FAILURES = 3;
 /** The sliding window, in milliseconds. */
 const WINDOW_MS = 60_000;
@@ -20,7 +20,7 @@ export type Report = (outcome: Outcome) => void;
 export class Breaker {
   readonly #now: () => number;
   readonly #onChange: (change: "opened" | "closed") => void;
-  /** When the failures in the window happened, oldest first; never more than `FAILURES`. */
+  /** When the failures in the window and since the last success happened, oldest first; never more than `FAILURES`. */
   #failures: number[] = [];
   /** When it opened; undefined while closed. */
   #openedAt: number | undefined;
@@ -54,6 +54,8 @@ export class Breaker {
       reported = true;
       if (trial) this.#trialEnded(outcome);
       else if (outcome === "failure") this.#failed();
+      // Of many requests a few may fail: a backend that answers between them is there.
+      else if (outcome === "success") this.#failures = [];
     };
   }
 

@@ -34,13 +34,13 @@ export interface ResolvedRequest {
 /** How much of a caller's value a message repeats, in UTF-16 units. */
 const SHOWN_LENGTH = 40;
 
-/** A value as a message names it: short, quoted, and cheap however large the value is. */
-export function shown(value: unknown): string {
+/** A value as a message names it: quoted, at most so many characters of it, and cheap however large the value is. */
+export function shown(value: unknown, length = SHOWN_LENGTH): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
   if (typeof value === "object" && value !== null) return "an object";
   if (typeof value !== "string") return String(value);
-  return JSON.stringify(value.length > SHOWN_LENGTH ? `${value.slice(0, SHOWN_LENGTH)}…` : value);
+  return JSON.stringify(value.length > length ? `${value.slice(0, length)}…` : value);
 }
 
 /** What JSON calls an object: neither null nor an array. */

@@ -23,7 +23,7 @@ import { readToolName } from "./tools.ts";
 const PLACES: Readonly<Record<Place, { readonly text: string; readonly allowed: readonly V2Block["type"][] }>> = {
   system: { text: "a system turn", allowed: ["text", ...MEDIA_KINDS] },
   user: { text: "a user turn", allowed: ["text", ...MEDIA_KINDS, "tool_result"] },
-  assistant: { text: "an assistant turn", allowed: ["text", ...MEDIA_KINDS, "tool_use"] },
+  assistant: { text: "an assistant turn", allowed: ["text", ...MEDIA_KINDS, "thinking", "tool_use"] },
   result: { text: "a tool_result", allowed: ["text", ...MEDIA_KINDS] },
 };
 
@@ -31,8 +31,6 @@ type Place = ChatMessage["role"] | "result";
 
 /** A call made in the conversation. */
 interface Call {
-  /** Of its message. */
-  readonly index: number;
   readonly field: string;
   answered: boolean;
 }
@@ -58,12 +56,12 @@ class ConversationReader {
 
   read(value: unknown): ChatMessage[] {
     const messages = readNonEmptyArray("messages", value).map((message, index) => this.#message(message, index));
-    const lastUser = messages.findLastIndex(({ role }) => role === "user");
-    for (const [id, { index, field, answered }] of this.#calls) {
-      if (answered || index > lastUser) continue;
-      // No chat template knows what to do with it, and models take it for a call that still runs.
+    for (const [id, { field, answered }] of this.#calls) {
+      if (answered) continue;
+      // No chat template knows what to do with it, and only the caller knows what the call came to.
       throw new InvalidRequestError(
-        `"${field}" must have a tool_result in a later message because a user turn follows, but ${shown(id)} has none`,
+        `"${field}" must be answered: no later message has a tool_result for ${shown(id)}. ` +
+          "Add one, or leave the tool_use out",
       );
     }
     return messages;
@@ -73,21 +71,18 @@ class ConversationReader {
     const field = `messages[${index}]`;
     const message = readRecord(field, value);
     const role = readOneOf(`${field}.role`, message.role, ROLES);
-    const content = this.#blocks(`${field}.content`, message.content, { place: role, index });
+    const content = this.#blocks(`${field}.content`, message.content, role)
+      .filter((block) => block.type !== "thinking" || block.text !== "");
     const texts = content.flatMap((block) => block.type === "text" ? [block.text] : []);
     return { role, content: texts.length === content.length ? texts.join("\n") : content };
   }
 
   /** Never deeper than a result in a message: a result holds none. */
-  #blocks(field: string, value: unknown, at: { readonly place: Place; readonly index: number }): ContentBlock[] {
-    return readNonEmptyArray(field, value).map((block, index) => this.#block(`${field}[${index}]`, block, at));
+  #blocks(field: string, value: unknown, place: Place): ContentBlock[] {
+    return readNonEmptyArray(field, value).map((block, index) => this.#block(`${field}[${index}]`, block, place));
   }
 
-  #block(
-    field: string,
-    value: unknown,
-    { place, index }: { readonly place: Place; readonly index: number },
-  ): ContentBlock {
+  #block(field: string, value: unknown, place: Place): ContentBlock {
     const block = readRecord(field, value);
     const { text, allowed } = PLACES[place];
     const type = allowed.find((choice) => choice === block.type);
@@ -95,16 +90,13 @@ class ConversationReader {
       case undefined:
         return refuse(`${field}.type`, `${listed(allowed)} in ${text}`, block.type);
       case "text":
+      case "thinking":
         return { type, text: readString(`${field}.text`, block.text) };
       case "tool_use":
-        return this.#toolUse(field, block, index);
+        return this.#toolUse(field, block);
       case "tool_result": {
         const toolCallId = this.#answer(`${field}.tool_call_id`, block.tool_call_id);
-        return {
-          type,
-          toolCallId,
-          content: this.#blocks(`${field}.content`, block.content, { place: "result", index }),
-        };
+        return { type, toolCallId, content: this.#blocks(`${field}.content`, block.content, "result") };
       }
       default:
         return this.#media(field, block, type);
@@ -115,12 +107,12 @@ class ConversationReader {
     return { type: "media", attachment: this.#attachments.refer(`${field}.attachment_id`, block.attachment_id, kind) };
   }
 
-  #toolUse(field: string, block: Readonly<Record<string, unknown>>, index: number): ContentBlock {
+  #toolUse(field: string, block: Readonly<Record<string, unknown>>): ContentBlock {
     const toolCallId = readNonEmptyString(`${field}.tool_call_id`, block.tool_call_id);
     if (this.#calls.has(toolCallId)) {
       throw new InvalidRequestError(`"${field}.tool_call_id" must be unique, got ${shown(toolCallId)} again`);
     }
-    this.#calls.set(toolCallId, { index, field, answered: false });
+    this.#calls.set(toolCallId, { field, answered: false });
     return {
       type: "tool_use",
       toolCallId,

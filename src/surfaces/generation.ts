@@ -3,7 +3,7 @@
  * the answer. Defaults and bounds are the protocol's.
  */
 import { MAX_STOP_STRINGS, type V1Role } from "@inferd/client/protocol";
-import type { GenerationRequest } from "../backend/backend.ts";
+import type { DefaultedField, GenerationRequest } from "../backend/backend.ts";
 import { type Range, readArray, readInteger, readNonEmptyString, readNumber } from "../pipeline/resolve.ts";
 
 /** Who may speak in a conversation. */
@@ -13,6 +13,7 @@ const DEFAULT_TEMPERATURE = 1.0;
 const DEFAULT_TOP_P = 0.95;
 const DEFAULT_TOP_K = 64;
 const DEFAULT_MAX_TOKENS = 1000;
+const DEFAULTED: readonly DefaultedField[] = ["temperature", "top_p", "top_k", "max_tokens"];
 
 /** The largest count the engine's native side can hold; nothing real comes near it. */
 const MAX_INT32 = 2 ** 31 - 1;
@@ -36,9 +37,11 @@ const SEED: Range = {
  */
 export function readSampling(
   value: Readonly<Record<string, unknown>>,
-): Pick<GenerationRequest, "sampling" | "maxTokens" | "stop"> {
+): Pick<GenerationRequest, "sampling" | "maxTokens" | "defaulted" | "stop"> {
   const { temperature, top_p, top_k, max_tokens, seed, stop } = value;
+  const defaulted = DEFAULTED.filter((name) => value[name] === undefined);
   return {
+    ...(defaulted.length === 0 ? {} : { defaulted }),
     sampling: {
       temperature: temperature === undefined
         ? DEFAULT_TEMPERATURE

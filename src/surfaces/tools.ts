@@ -1,13 +1,21 @@
 /** What a v2 request offers to be called, and what it wants the answer to be. */
-import { MAX_TOOLS, type V2ToolChoice } from "@inferd/client/protocol";
-import { type GenerationRequest, InvalidRequestError, type JsonObject, type Tool } from "../backend/backend.ts";
-import { readArray, readOneOf, readRecord, readString, refuse, shown } from "../pipeline/resolve.ts";
+import { MAX_TOOL_NAME_LENGTH, MAX_TOOLS } from "@inferd/client/protocol";
+import {
+  type GenerationRequest,
+  InvalidRequestError,
+  type JsonObject,
+  type Tool,
+  type ToolChoice,
+} from "../backend/backend.ts";
+import { mustCall } from "../backend/tool_choice.ts";
+import { isRecord, listed, readArray, readOneOf, readRecord, readString, refuse, shown } from "../pipeline/resolve.ts";
 import { readSchema } from "./json_limits.ts";
 
-/** What a tool may be called. */
-const NAME = /^[A-Za-z0-9_-]{1,64}$/;
+/** What a tool may be called, and in words. */
+const NOT_IN_NAME = /[^A-Za-z0-9_\-./:]/u;
+const NAME = `1 to ${MAX_TOOL_NAME_LENGTH} of A-Z a-z 0-9 _ - . / :`;
 
-const CHOICES: readonly V2ToolChoice[] = ["auto", "required", "none"];
+const CHOICES = ["auto", "required", "none"] as const;
 const FORMATS = ["json_schema"] as const;
 
 /**
@@ -20,14 +28,13 @@ export function readTools(
 ): Pick<GenerationRequest, "tools" | "toolChoice" | "responseSchema"> {
   const { tools: givenTools, tool_choice, response_format } = value;
   const tools = givenTools === undefined ? [] : readOffer(givenTools);
-  const toolChoice = tool_choice === undefined ? "auto" : readOneOf("tool_choice", tool_choice, CHOICES);
-  if (toolChoice === "required" && tools.length === 0) {
-    throw new InvalidRequestError('"tool_choice" can be "required" only with "tools"');
-  }
+  const toolChoice = tool_choice === undefined ? "auto" : readToolChoice(tool_choice, tools);
   if (response_format === undefined) return { tools, toolChoice };
   const responseSchema = readResponseFormat(response_format);
-  if (toolChoice === "required") {
-    throw new InvalidRequestError('"response_format" cannot go together with "tool_choice": "required"');
+  if (mustCall(toolChoice)) {
+    throw new InvalidRequestError(
+      `"response_format" cannot go together with "tool_choice": ${JSON.stringify(toolChoice)}`,
+    );
   }
   return { tools, toolChoice, responseSchema };
 }
@@ -35,8 +42,49 @@ export function readTools(
 /** The name of a tool, offered or called. */
 export function readToolName(field: string, value: unknown): string {
   const name = readString(field, value);
-  if (!NAME.test(name)) refuse(field, "1 to 64 of A-Z, a-z, 0-9, _ and -", name);
-  return name;
+  if (name === "") refuse(field, NAME, name);
+  if (name.length > MAX_TOOL_NAME_LENGTH) {
+    throw new InvalidRequestError(`"${field}" must be ${NAME}, got ${name.length} characters: ${shownName(name)}`);
+  }
+  const at = name.search(NOT_IN_NAME);
+  if (at === -1) return name;
+  throw new InvalidRequestError(
+    `"${field}" must be ${NAME}, but character ${at + 1} of ${shownName(name)} is ${shownCharacter(name, at)}`,
+  );
+}
+
+/** All of a name that is not too long. */
+function shownName(name: string): string {
+  return shown(name, MAX_TOOL_NAME_LENGTH);
+}
+
+/** What cannot be seen, or looks like something else, is told by its number. */
+function shownCharacter(text: string, at: number): string {
+  const code = text.codePointAt(at) ?? 0;
+  const number = code.toString(16).toUpperCase().padStart(4, "0");
+  return `${JSON.stringify(String.fromCodePoint(code))} (U+${number})`;
+}
+
+function readToolChoice(value: unknown, tools: readonly Tool[]): ToolChoice {
+  if (!isRecord(value)) {
+    const mode = CHOICES.find((choice) => choice === value);
+    if (mode === undefined) {
+      refuse("tool_choice", '"auto", "required", "none" or an object with the name of a tool', value);
+    }
+    if (mode === "required" && tools.length === 0) {
+      throw new InvalidRequestError('"tool_choice" can be "required" only with "tools"');
+    }
+    return mode;
+  }
+  const name = readString("tool_choice.name", value.name);
+  if (tools.length === 0) throw new InvalidRequestError('"tool_choice" can name a tool only with "tools"');
+  if (!tools.some((tool) => tool.name === name)) {
+    const names = listed(tools.map((tool) => tool.name));
+    throw new InvalidRequestError(
+      `"tool_choice.name" must be the name of one of the tools, ${names}, got ${shownName(name)}`,
+    );
+  }
+  return { name };
 }
 
 function readOffer(value: unknown): Tool[] {
@@ -45,7 +93,7 @@ function readOffer(value: unknown): Tool[] {
     const field = `tools[${index}]`;
     const { name: givenName, description, input_schema } = readRecord(field, entry);
     const name = readToolName(`${field}.name`, givenName);
-    if (names.has(name)) throw new InvalidRequestError(`"${field}.name" must be unique, got ${shown(name)} again`);
+    if (names.has(name)) throw new InvalidRequestError(`"${field}.name" must be unique, got ${shownName(name)} again`);
     names.add(name);
     return {
       name,

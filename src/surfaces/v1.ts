@@ -102,6 +102,7 @@ async function* answer(
       yield stream ? `${tokenHead}${JSON.stringify(event.text)}}\n` : "";
       continue;
     }
+    if (event.type === "text_was_thinking" && !stream) content = "";
     // What a model thought is not part of a v1 answer, and tools were not offered.
     if (event.type !== "done") {
       yield "";

@@ -73,8 +73,9 @@ function checkAble(
     if (!able) throw new AttachmentUnsupportedError(`Backend "${name}" takes no attachments of kind "${kind}"`);
   }
   if (tools.length > 0 && toolChoice !== "none" && !capabilities?.tools) {
+    const choice = JSON.stringify(toolChoice);
     throw new InvalidRequestError(
-      `"tool_choice": "${toolChoice}" cannot be enforced by backend "${name}": its model calls no tools`,
+      `"tool_choice": ${choice} cannot be enforced by backend "${name}": its model calls no tools`,
     );
   }
 }
@@ -119,7 +120,10 @@ async function* answerAtOnce(events: AsyncIterable<BackendEvent>, answered: Answ
     }
     if (event.type === "text") text += event.text;
     else if (event.type === "thinking") thinking += event.text;
-    else calls.push(toolUseFrame(id, event));
+    else if (event.type === "text_was_thinking") {
+      thinking += text;
+      text = "";
+    } else calls.push(toolUseFrame(id, event));
     yield "";
   }
 }

@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { ScriptedServer } from "../client/support.ts";
 import { type Outcome, Sandbox } from "../support/program.ts";
 
 const MOCK = ["--backend", "mock"];
@@ -145,6 +146,28 @@ Deno.test("inferd status tells state, model and queue when the daemon is ready",
   const json = JSON.parse((await box.run(["status", "--json"])).stdout);
   assertEquals(json.status, "ready");
   assertEquals(json.capabilities[0].queue, { active: 0, waiting: 0, depth: 7 });
+});
+
+Deno.test("inferd status and watch tell in one line that a chat template cannot be used", async () => {
+  await using box = new Sandbox();
+  Deno.mkdirSync(box.runtimeDir, { mode: 0o700 });
+  const head = { id: "admin", type: "status" } as const;
+  const able = { v2: true, vision: false, audio: false, tools: false, thinking: false, embed: false };
+  const template_error = { message: 'Unknown filter "groupby"\n{{ x | groupby }}', line: 12, format: "chatml" };
+  const known = { backend: "llamacpp", ...able, accelerator: "cpu", gpu_layers: 0, model: "some-model" };
+  const capabilities = { ...head, status: "capabilities", ...known, template_error };
+  await using _server = new ScriptedServer(async (peer) => {
+    await peer.send(capabilities, { ...head, status: "ready" });
+  }, { path: `${box.runtimeDir}/admin.sock` });
+  const { stdout } = await box.run(["status"]);
+  assertEquals(stdout.split("\n").slice(1, 4), [
+    "backend  llamacpp on cpu: text",
+    "model    some-model",
+    'template cannot be used (line 12: Unknown filter "groupby" {{ x | groupby }}); conversations are written as chatml',
+  ]);
+  assertEquals(JSON.parse((await box.run(["status", "--json"])).stdout).capabilities, [capabilities]);
+  const [line] = (await box.run(["watch"])).stdout.split("\n");
+  assertStringIncludes(line ?? "", ` templateError=${JSON.stringify(template_error)}`);
 });
 
 Deno.test("inferd watch --json prints the admin frames when the daemon ends", async () => {

@@ -77,6 +77,7 @@ Deno.test("inferd config print says that a secret is set, and never the secret",
     kind: "openai-compat",
     name,
     base_url: `https://me:${canary}@models.example/v1?key=${canary}`,
+    proxy: `http://me:${canary}@proxy.example:3128`,
     model: "m",
     ...more,
   });
@@ -90,6 +91,10 @@ Deno.test("inferd config print says that a secret is set, and never the secret",
   assertEquals(values["backends[0].api_key"], { value: "set", origin: "environment KEY_A" });
   assertEquals(values["backends[1].api_key"], { value: "not set", origin: "environment KEY_B" });
   assertEquals(values["backends[2].api_key_env"]?.value, null);
+  assertEquals(values["backends[0].proxy"], {
+    value: "http://[REDACTED:userinfo]@proxy.example:3128/",
+    origin: `file ${config}: backends[0].proxy`,
+  });
   assertEquals(values["backends[2].api_key"], undefined);
   for (const args of [["--json"], [], ["--api-key", canary], ["--json", `--api-key=${canary}`]]) {
     const { code, stdout, stderr } = await box.run(["config", "print", ...args], {

@@ -1,8 +1,13 @@
 /** `inferd doctor`: finds what is wrong, names it, and says what to do. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fileHead, readMetadata } from "../../bench/gguf.ts";
+import type { DaemonOptions } from "../../src/config/options.ts";
 import { checkEngine } from "../../src/cli/doctor/engine.ts";
 import { checkDisks, type DiskSpace } from "../../src/cli/doctor/places.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
+import { checkTemplates } from "../../src/cli/doctor/templates.ts";
+import { BUILT_INS } from "../../src/models/built_in.ts";
+import { fakeEngineCommand, type FakeLoad } from "../support/fake_engine.ts";
 import { HAS_OWN_CPU_CODE } from "../support/own_cpu_code.ts";
 import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/engine/library_files.ts";
 import { type ProgramOptions, Sandbox } from "../support/program.ts";
@@ -48,6 +53,10 @@ Deno.test("inferd doctor says ok of everything when nothing is wrong, and warns 
   assertMatch(stdout, new RegExp(`^\\[ ok \\] native library: Opened, of node-llama-cpp ${LIBRARY_VERSION}$`, "m"));
   const whose = HAS_OWN_CPU_CODE ? ', with the code for "\\w+" that comes with inferd' : "";
   assertMatch(stdout, new RegExp(`^\\[ ok \\] accelerator: (?:None was found; the CPU computes${whose}|\\w+)$`, "m"));
+  assertMatch(
+    stdout,
+    /^\[ ok \] chat template: Backend "llamacpp": it can be used and knows tools and thinking$/m,
+  );
   assertMatch(stdout, /^\[warn\] admin: No daemon is running\n {7}"inferd serve" starts one$/m);
   const order = [...stdout.matchAll(/^\[.{4}\] ([^:]+):/gm)].map(([, check]) => check);
   assertEquals(order, [
@@ -56,6 +65,7 @@ Deno.test("inferd doctor says ok of everything when nothing is wrong, and warns 
     "model store",
     "native library",
     "accelerator",
+    "chat template",
     "permissions",
     "runtime directory",
     "lock",
@@ -157,6 +167,7 @@ Deno.test("inferd doctor says why there is no native library", async () => {
     const report = await examine(box, [], { env: { DENO_DIR: copy } });
     assertMatch(problem(report, "native library"), /^It cannot be opened: There is no "llama" library in "/);
     assertEquals(failures(report), ["native library"]);
+    assertStringIncludes(problem(report, "chat template", "warn"), "Not looked at");
   } finally {
     Deno.removeSync(copy, { recursive: true });
   }
@@ -205,6 +216,40 @@ Deno.test("inferd doctor says what the engine said when it cannot even be starte
   assertMatch(await text(["eval", "console.error('broken')"]), /^fail It cannot be opened: broken$/);
   assertMatch(await text(["eval", "Deno.exit(3)"]), /^fail It cannot be opened: the engine ended with exit code 3$/);
   assertMatch(await text([], "/nonexistent/deno"), /^fail It cannot be opened: .*\/nonexistent\/deno/);
+});
+
+Deno.test("inferd doctor names the model that llama.cpp does not know", async () => {
+  await using box = new Sandbox();
+  const path = `${box.dir}/m.gguf`;
+  const metadata = readMetadata(await Deno.readFile(BUILT_INS["inferd-tiny"].url));
+  await Deno.writeFile(path, fileHead(metadata.set("general.architecture", { type: "string", value: "nobody" }), []));
+  const message = problem(await examine(box, ["--model", path]), "chat template");
+  assertStringIncludes(message, `Backend "llamacpp": Cannot load "${path}": `);
+  assertStringIncludes(message, "nobody");
+});
+
+Deno.test("inferd doctor says of each model what its chat template knows, and what is wrong with it", async () => {
+  const found = async (load: FakeLoad, backends: DaemonOptions["backends"]): Promise<string[]> => {
+    const options = { runtimeDir: "/nonexistent", backends } as DaemonOptions;
+    const findings = await checkTemplates(options, fakeEngineCommand(load));
+    assert(findings.every(({ check }) => check === "chat template"));
+    return findings.map(({ level, message }) => `${level} ${message}`);
+  };
+  const local = { kind: "llamacpp", name: "a", modelName: "inferd-tiny" } as const;
+  const templateError = { message: "Unknown filter\n  groupby", line: 12, format: "chatml" };
+  assertEquals(await found({}, [local, { ...local, name: "b" }]), [
+    'ok Backend "a": it can be used and knows tools and thinking',
+    'ok Backend "b": it can be used and knows tools and thinking',
+  ]);
+  assertEquals(await found({ templateError }, [local]), [
+    'warn Backend "a": it cannot be used (line 12: Unknown filter groupby); conversations are written as chatml',
+  ]);
+  assertEquals(await found({ fatal: "It is damaged" }, [local]), ['fail Backend "a": It is damaged']);
+  const none = "ok No backend has a model that answers with text";
+  assertEquals(await found({ purpose: "embed" }, [local]), [none]);
+  // Nothing is asked of what is no model, or is elsewhere.
+  const missing = { ...local, modelPath: "/nonexistent/model.gguf" };
+  assertEquals(await found({ fatal: "asked" }, [missing, { kind: "mock", name: "m", script: {} }]), [none]);
 });
 
 Deno.test("inferd doctor names the permissions that Deno was not given", async () => {

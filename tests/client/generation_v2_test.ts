@@ -97,7 +97,13 @@ Deno.test("generate puts every field of v2 on the wire in snake_case, and nothin
       messages: [
         { role: "system", content: "Be brief." },
         { role: "user", content: [{ type: "image", attachmentId: "a" }, { type: "text", text: "What is it?" }] },
-        { role: "assistant", content: [{ type: "tool_use", toolCallId: "tc-1", name: "look", input: { at: 1 } }] },
+        {
+          role: "assistant",
+          content: [
+            { type: "thinking", text: "Hm" },
+            { type: "tool_use", toolCallId: "tc-1", name: "look", input: { at: 1 } },
+          ],
+        },
         {
           role: "user",
           content: [
@@ -111,7 +117,7 @@ Deno.test("generate puts every field of v2 on the wire in snake_case, and nothin
         { id: "b", kind: "audio", mime: "audio/wav", bytes: "AAEC" },
       ],
       tools: [{ name: "look", description: "Looks", inputSchema: { type: "object", additionalProperties: false } }],
-      toolChoice: "none",
+      toolChoice: { name: "look" },
       schema: { type: "string" },
       thinking: false,
       temperature: 0,
@@ -130,7 +136,13 @@ Deno.test("generate puts every field of v2 on the wire in snake_case, and nothin
     messages: [
       { role: "system", content: [{ type: "text", text: "Be brief." }] },
       { role: "user", content: [{ type: "image", attachment_id: "a" }, { type: "text", text: "What is it?" }] },
-      { role: "assistant", content: [{ type: "tool_use", tool_call_id: "tc-1", name: "look", input: { at: 1 } }] },
+      {
+        role: "assistant",
+        content: [
+          { type: "thinking", text: "Hm" },
+          { type: "tool_use", tool_call_id: "tc-1", name: "look", input: { at: 1 } },
+        ],
+      },
       {
         role: "user",
         content: [
@@ -144,7 +156,7 @@ Deno.test("generate puts every field of v2 on the wire in snake_case, and nothin
       { id: "b", kind: "audio", mime: "audio/wav", bytes: "AAEC" },
     ],
     tools: [{ name: "look", description: "Looks", input_schema: { type: "object", additionalProperties: false } }],
-    tool_choice: "none",
+    tool_choice: { name: "look" },
     response_format: { type: "json_schema", schema: { type: "string" } },
     thinking: false,
     temperature: 0,

@@ -14,6 +14,7 @@ import {
   type Message,
   type Tool,
   tool,
+  type ToolRun,
   type ToolUse,
 } from "../../client/mod.ts";
 
@@ -214,14 +215,56 @@ export async function events(client: Client, tools: readonly Tool[]): Promise<vo
     }
     if (event.type === "done") holds<Same<typeof event.toolCalls[number]["name"], "weather" | "add" | "free">>();
   }
-  const { toolCalls } = await generation.result();
-  // A call may stand in the conversation as it is.
-  const messages: Message[] = [{ role: "assistant", content: toolCalls }];
+  const { toolCalls, thinking } = await generation.result();
+  // A call may stand in the conversation as it is, and so may a thought.
+  const messages: Message[] = [{ role: "assistant", content: [{ type: "thinking", text: thinking }, ...toolCalls] }];
+  for await (const event of client.generate({ messages, tools })) {
+    if (event.type === "thinking" || event.type === "tool_use") messages.push({ role: "assistant", content: [event] });
+  }
 
   const loose = await client.generate({ messages, tools }).result();
   holds<Same<typeof loose.toolCalls, readonly ToolUse[]>>();
   holds<Same<ToolUse["name"], string>>();
   holds<Same<ToolUse["input"], JsonFields>>();
+}
+
+/** A tool is chosen by one of the names that the request has. */
+export function choices(client: Client, tools: readonly Tool[], name: string): void {
+  const weather = { name: "weather.now", description: "", inputSchema: PLACE } as const;
+  const sum = { name: "add", description: "", inputSchema: SUM } as const;
+  const chosen = client.generate({ messages: MESSAGES, tools: [weather, sum], toolChoice: { name: "weather.now" } });
+  holds<Same<typeof chosen, GenerationV2<readonly [typeof weather, typeof sum]>>>();
+  client.generate({ messages: MESSAGES, tools: [weather, sum], toolChoice: "required" });
+  // @ts-expect-error No tool of the request has that name.
+  client.generate({ messages: MESSAGES, tools: [weather, sum], toolChoice: { name: "weather" } });
+  // @ts-expect-error Not every string is the name of a tool.
+  client.generate({ messages: MESSAGES, tools: [weather, sum], toolChoice: { name } });
+  // @ts-expect-error There is no such choice.
+  client.generate({ messages: MESSAGES, tools: [weather], toolChoice: "any" });
+  client.generate({ messages: MESSAGES, tools, toolChoice: { name } });
+  client.generate({ messages: MESSAGES, toolChoice: { name } });
+
+  const rain = (): string => "rain";
+  const functions = { "weather.now": rain, add: rain };
+  client.runTools({ messages: MESSAGES, tools: [weather, sum], toolChoice: { name: "add" } }, functions);
+  // @ts-expect-error No tool of the request has that name.
+  client.runTools({ messages: MESSAGES, tools: [weather, sum], toolChoice: { name: "weather" } }, functions);
+
+  const add = tool({ description: "", inputSchema: SUM, run: ({ a }) => a });
+  const inline = client.runTools({ messages: MESSAGES, toolChoice: { name: "add" } }, {
+    add,
+    "weather.now": {
+      description: "",
+      inputSchema: PLACE,
+      run: ({ place }) => {
+        holds<Same<typeof place, string>>();
+      },
+    },
+  });
+  holds<Same<typeof inline extends ToolRun<infer Tools> ? Tools[number]["name"] : never, "add" | "weather.now">>();
+  // @ts-expect-error No tool of the run has that name.
+  client.runTools({ messages: MESSAGES, toolChoice: { name: "weather" } }, { add });
+  client.runTools({ messages: MESSAGES, toolChoice: "required" }, { add });
 }
 
 export async function values(client: Client, schema: JsonSchema): Promise<void> {

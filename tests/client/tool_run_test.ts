@@ -59,7 +59,8 @@ function saying(text: string): Answer {
 Deno.test("runTools runs what the model calls, tells it the results, and ends with an answer", async () => {
   const { script, asked } = answeringV2(
     (id) => [
-      part(id, { type: "thinking", delta: "Hm" }),
+      part(id, { type: "thinking", delta: "H" }),
+      part(id, { type: "thinking", delta: "m" }),
       textPart(id, "Let me "),
       textPart(id, "see."),
       callPart(id, ["tc-1", "weather", { place: "Bern" }]),
@@ -86,7 +87,10 @@ Deno.test("runTools runs what the model calls, tells it the results, and ends wi
       text: "Rain and sun.",
       messages: [
         { role: "user", content: "And in Bern?" },
-        { role: "assistant", content: [{ type: "text", text: "Let me see." }, ...calls] },
+        {
+          role: "assistant",
+          content: [{ type: "thinking", text: "Hm" }, { type: "text", text: "Let me see." }, ...calls],
+        },
         {
           role: "user",
           content: [
@@ -102,7 +106,8 @@ Deno.test("runTools runs what the model calls, tells it the results, and ends wi
       backend: "scripted",
     } as const;
     assertEquals(events as unknown, [
-      { type: "thinking", text: "Hm" },
+      { type: "thinking", text: "H" },
+      { type: "thinking", text: "m" },
       { type: "text", text: "Let me " },
       { type: "text", text: "see." },
       ...calls,
@@ -120,6 +125,7 @@ Deno.test("runTools runs what the model calls, tells it the results, and ends wi
       {
         role: "assistant",
         content: [
+          { type: "thinking", text: "Hm" },
           { type: "text", text: "Let me see." },
           { type: "tool_use", tool_call_id: "tc-1", name: "weather", input: { place: "Bern" } },
           { type: "tool_use", tool_call_id: "tc-2", name: "weather", input: { place: "Thun" } },
@@ -245,12 +251,69 @@ Deno.test("runTools throws what a function threw when asked to", async () => {
   assertEquals(asked.length, 1);
 });
 
-Deno.test("runTools requires a call only once", async () => {
-  const { script, asked } = answeringV2(calling(["1", "weather", { place: "Bern" }]), saying("Rain"));
+Deno.test("runTools repeats thoughts where they came, before the call they led to", async () => {
+  const thinking = (id: string, delta: string): unknown => part(id, { type: "thinking", delta });
+  const { script, asked } = answeringV2(
+    (id) => [
+      thinking(id, "a"),
+      callPart(id, ["1", "weather", { place: "Bern" }]),
+      thinking(id, "b"),
+      callPart(id, ["2", "weather", { place: "Thun" }]),
+      doneV2(id, { stop_reason: "tool_use" }),
+    ],
+    (id) => [thinking(id, "c"), callPart(id, ["3", "weather", { place: "Ulm" }]), doneV2(id)],
+    (id) => [thinking(id, "d"), textPart(id, "Rain."), doneV2(id)],
+  );
   await withV2(script, async (client) => {
-    await client.runTools({ ...ASK, toolChoice: "required" }, { weather: () => "rain" }).result();
+    const { messages } = await client.runTools({ ...ASK, thinking: true }, { weather: () => "rain" }).result();
+    // A result is a conversation to go on from, with what was thought last.
+    assertEquals(messages.at(-1)?.content, [{ type: "thinking", text: "d" }, { type: "text", text: "Rain." }]);
   });
-  assertEquals(asked.map((request) => request.tool_choice), ["required", "auto"]);
+  const said = asked.at(-1)?.messages.filter(({ role }) => role === "assistant").map(({ content }) => content);
+  const call = (id: string, place: string): unknown => ({
+    type: "tool_use",
+    tool_call_id: id,
+    name: "weather",
+    input: { place },
+  });
+  assertEquals(said as unknown, [
+    [{ type: "thinking", text: "a" }, call("1", "Bern"), { type: "thinking", text: "b" }, call("2", "Thun")],
+    [{ type: "thinking", text: "c" }, call("3", "Ulm")],
+  ]);
+});
+
+Deno.test("runTools tells the model text as it is, and all else as JSON once", async () => {
+  const outputs: unknown[] = ["3.10", '{"a": 1}', '"quoted"', "", 3.10, { at: "3.10" }, ["x"], '"\n'];
+  const calls = outputs.map((_, index) => [String(index), "weather", {}] as const);
+  const { script, asked } = answeringV2(calling(...calls), saying("So be it"));
+  await withV2(script, async (client) => {
+    const run = client.runTools(ASK, { weather: (_input, { toolCallId }) => outputs[Number(toolCallId)] });
+    assertEquals((await run.result()).text, "So be it");
+  });
+  const texts = asked[1]?.messages.at(-1)?.content.map((block) =>
+    block.type === "tool_result" && block.content.map((part) => part.type === "text" && part.text).join("|")
+  );
+  assertEquals(texts as unknown, ["3.10", '{"a": 1}', '"quoted"', "", "3.1", '{"at":"3.10"}', '["x"]', '"\n']);
+});
+
+Deno.test("runTools requires a call only once, of any tool or of one", async () => {
+  for (const toolChoice of ["required", { name: "weather" }] as const) {
+    const { script, asked } = answeringV2(calling(["1", "weather", { place: "Bern" }]), saying("Rain"));
+    await withV2(script, async (client) => {
+      await client.runTools({ ...ASK, toolChoice }, { weather: () => "rain" }).result();
+    });
+    assertEquals(asked.map((request) => request.tool_choice), [toolChoice, "auto"]);
+  }
+});
+
+Deno.test("runTools takes the name of a tool that is given with its function as the choice", async () => {
+  const { script, asked } = answeringV2(calling(["1", "math.add", { a: 1, b: 2 }]), saying("3"));
+  await withV2(script, async (client) => {
+    const add = tool({ description: "The sum of two numbers", inputSchema: NUMBERS, run: ({ a, b }) => a + b });
+    const messages = [{ role: "user", content: "1 + 2?" }] as const;
+    await client.runTools({ messages, toolChoice: { name: "math.add" } }, { "math.add": add }).result();
+  });
+  assertEquals(asked.map((request) => request.tool_choice), [{ name: "math.add" }, "auto"]);
 });
 
 Deno.test("runTools throws StepLimitError with the conversation when the model calls for ever", async () => {

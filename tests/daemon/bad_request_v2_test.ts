@@ -37,6 +37,10 @@ function tool(fields: Record<string, unknown> = {}): Record<string, unknown> {
   return { name: "t", description: "", input_schema: { type: "object" }, ...fields };
 }
 
+function thought(text: string): Record<string, unknown> {
+  return { type: "thinking", text };
+}
+
 /** An object in an object in an object. */
 function nested(levels: number): Record<string, unknown> {
   return levels === 1 ? {} : { a: nested(levels - 1) };
@@ -64,6 +68,12 @@ async function allRefused(wrong: readonly Wrong[]): Promise<void> {
 }
 
 const ROLES = '"system", "user" or "assistant"';
+const NAME = "1 to 128 of A-Z a-z 0-9 _ - . / :";
+
+function unanswered(message: number, block: number, id: string): string {
+  return `"messages[${message}].content[${block}]" must be answered: no later message has a tool_result for "${id}". ` +
+    "Add one, or leave the tool_use out";
+}
 const MEDIA = '"text", "image", "audio"';
 
 Deno.test("a v2 request is refused when a message or a block is not what it should be", () =>
@@ -83,7 +93,7 @@ Deno.test("a v2 request is refused when a message or a block is not what it shou
       `"messages[0].content[0].type" must be ${MEDIA}, "video" or "tool_result" in a user turn, got nothing`,
     ],
     [
-      { messages: [user(TEXT, { type: "thinking", delta: "x" })] },
+      { messages: [user(TEXT, { type: "thinking", text: "x" })] },
       `"messages[0].content[1].type" must be ${MEDIA}, "video" or "tool_result" in a user turn, got "thinking"`,
     ],
     [{ messages: [user({ type: "text" })] }, '"messages[0].content[0].text" must be a string, got nothing'],
@@ -98,7 +108,20 @@ Deno.test("a v2 request is refused when a message or a block is not what it shou
     ],
     [
       { messages: [assistant(result("c"))] },
-      `"messages[0].content[0].type" must be ${MEDIA}, "video" or "tool_use" in an assistant turn, got "tool_result"`,
+      `"messages[0].content[0].type" must be ${MEDIA}, "video", "thinking" or "tool_use" in an assistant turn, got "tool_result"`,
+    ],
+    [
+      { messages: [{ role: "system", content: [{ type: "thinking", text: "x" }] }] },
+      `"messages[0].content[0].type" must be ${MEDIA} or "video" in a system turn, got "thinking"`,
+    ],
+    // As answers have it.
+    [
+      { messages: [assistant({ type: "thinking", delta: "x" }, TEXT)] },
+      '"messages[0].content[0].text" must be a string, got nothing',
+    ],
+    [
+      { messages: [assistant({ type: "thinking", text: ["x"] })] },
+      '"messages[0].content[0].text" must be a string, got an array',
     ],
   ]));
 
@@ -114,7 +137,11 @@ Deno.test("a v2 request is refused when calls and results do not fit together", 
     ],
     [
       { messages: [assistant(call("c", { name: "" }))] },
-      '"messages[0].content[0].name" must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got ""',
+      `"messages[0].content[0].name" must be ${NAME}, got ""`,
+    ],
+    [
+      { messages: [assistant(call("c", { name: "gmail get" }))] },
+      `"messages[0].content[0].name" must be ${NAME}, but character 6 of "gmail get" is " " (U+0020)`,
     ],
     [
       { messages: [assistant(call("c", { input: "{}" }))] },
@@ -146,8 +173,17 @@ Deno.test("a v2 request is refused when calls and results do not fit together", 
     ],
     [
       { messages: [assistant(call("c"), call("d")), user(result("c"), TEXT)] },
-      '"messages[0].content[1]" must have a tool_result in a later message because a user turn follows, but "d" has none',
+      unanswered(0, 1, "d"),
     ],
+    [
+      { messages: [assistant(call("c")), USER, assistant(TEXT)] },
+      unanswered(0, 0, "c"),
+    ],
+    // Nobody but the caller knows what a call at the end came to.
+    [{ messages: [USER, assistant(call("c"))] }, unanswered(1, 0, "c")],
+    [{ messages: [USER, assistant(TEXT, call("c"))], tools: [tool()] }, unanswered(1, 1, "c")],
+    [{ messages: [USER, assistant(call("c"), call("d")), user(result("c"))] }, unanswered(1, 1, "d")],
+    [{ messages: [USER, assistant(call("c")), user(result("c")), assistant(call("d"))] }, unanswered(3, 0, "d")],
     [
       { messages: [assistant(call("c")), user(result("c", []))] },
       '"messages[1].content[0].content" must be a non-empty array, got an empty array',
@@ -161,6 +197,10 @@ Deno.test("a v2 request is refused when calls and results do not fit together", 
       `"messages[1].content[0].content[0].type" must be ${MEDIA} or "video" in a tool_result, got "tool_use"`,
     ],
     [
+      { messages: [assistant(call("c")), user(result("c", [{ type: "thinking", text: "x" }]))] },
+      `"messages[1].content[0].content[0].type" must be ${MEDIA} or "video" in a tool_result, got "thinking"`,
+    ],
+    [
       { messages: [assistant(call("c")), user(nestedResult(100))] },
       `"messages[1].content[0].content[0].type" must be ${MEDIA} or "video" in a tool_result, got "tool_result"`,
     ],
@@ -168,6 +208,7 @@ Deno.test("a v2 request is refused when calls and results do not fit together", 
 
 const IMAGE = user(TEXT, { type: "image", attachment_id: "a" });
 const PADDED = "base64 with padding, not empty";
+const CHOICE = '"auto", "required", "none" or an object with the name of a tool';
 
 Deno.test("a v2 request is refused when its attachments break a rule", () =>
   allRefused([
@@ -244,14 +285,34 @@ Deno.test("a v2 request is refused when tools break a rule", () =>
     ],
     [{ tools: [tool({ name: undefined })] }, '"tools[0].name" must be a string, got nothing'],
     [
-      { tools: [tool({ name: "a b" })] },
-      '"tools[0].name" must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got "a b"',
+      { tools: [tool({ name: "" })] },
+      `"tools[0].name" must be ${NAME}, got ""`,
     ],
     [
-      { tools: [tool({ name: "x".repeat(65) })] },
-      `"tools[0].name" must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got "${"x".repeat(40)}…"`,
+      { tools: [tool({ name: "calendar.respond to/event" })] },
+      `"tools[0].name" must be ${NAME}, but character 17 of "calendar.respond to/event" is " " (U+0020)`,
+    ],
+    [
+      { tools: [tool(), tool({ name: `${"x".repeat(100)}\n` })] },
+      `"tools[1].name" must be ${NAME}, but character 101 of "${"x".repeat(100)}\\n" is "\\n" (U+000A)`,
+    ],
+    [
+      { tools: [tool({ name: "größe" })] },
+      `"tools[0].name" must be ${NAME}, but character 3 of "größe" is "ö" (U+00F6)`,
+    ],
+    [
+      { tools: [tool({ name: "a👩b" })] },
+      `"tools[0].name" must be ${NAME}, but character 2 of "a👩b" is "👩" (U+1F469)`,
+    ],
+    [
+      { tools: [tool({ name: "x".repeat(129) })] },
+      `"tools[0].name" must be ${NAME}, got 129 characters: "${"x".repeat(128)}…"`,
     ],
     [{ tools: [tool(), tool()] }, '"tools[1].name" must be unique, got "t" again'],
+    [
+      { tools: [tool({ name: "n".repeat(128) }), tool({ name: "n".repeat(128) })] },
+      `"tools[1].name" must be unique, got "${"n".repeat(128)}" again`,
+    ],
     [{ tools: [tool({ description: undefined })] }, '"tools[0].description" must be a string, got nothing'],
     [{ tools: [tool({ description: null })] }, '"tools[0].description" must be a string, got null'],
     [{ tools: [tool({ input_schema: undefined })] }, '"tools[0].input_schema" must be an object, got nothing'],
@@ -275,12 +336,21 @@ Deno.test("a v2 request is refused when tools break a rule", () =>
     ],
     [
       { tools: [tool()], tool_choice: "any" },
-      '"tool_choice" must be "auto", "required" or "none", got "any"',
+      `"tool_choice" must be ${CHOICE}, got "any"`,
     ],
+    [{ tools: [tool()], tool_choice: null }, `"tool_choice" must be ${CHOICE}, got null`],
+    [{ tools: [tool()], tool_choice: ["t"] }, `"tool_choice" must be ${CHOICE}, got an array`],
     [
-      { tools: [tool()], tool_choice: { type: "tool", name: "t" } },
-      '"tool_choice" must be "auto", "required" or "none", got an object',
+      { tools: [tool()], tool_choice: { type: "function", function: { name: "t" } } },
+      '"tool_choice.name" must be a string, got nothing',
     ],
+    [{ tools: [tool()], tool_choice: { name: 1 } }, '"tool_choice.name" must be a string, got 1'],
+    [
+      { tools: [tool(), tool({ name: "a.b" })], tool_choice: { name: "T" } },
+      '"tool_choice.name" must be the name of one of the tools, "t" or "a.b", got "T"',
+    ],
+    [{ tool_choice: { name: "t" } }, '"tool_choice" can name a tool only with "tools"'],
+    [{ tool_choice: { name: "t" }, tools: [] }, '"tool_choice" can name a tool only with "tools"'],
     [{ tool_choice: "required" }, '"tool_choice" can be "required" only with "tools"'],
     [{ tool_choice: "required", tools: [] }, '"tool_choice" can be "required" only with "tools"'],
   ]));
@@ -328,6 +398,10 @@ Deno.test("a v2 request is refused when response_format breaks a rule", () =>
     [
       { response_format: FORMAT, tools: [tool()], tool_choice: "required" },
       '"response_format" cannot go together with "tool_choice": "required"',
+    ],
+    [
+      { response_format: FORMAT, tools: [tool()], tool_choice: { name: "t" } },
+      '"response_format" cannot go together with "tool_choice": {"name":"t"}',
     ],
   ]));
 
@@ -380,10 +454,14 @@ Deno.test("a v2 request is served when it is on the edge of every rule", async (
     },
     // Results may come in turns of their own and in any order.
     { messages: [assistant(call("c"), call("d")), user(result("d")), user(result("c"))] },
-    // Nobody knows yet what comes of a call at the end.
-    { messages: [USER, assistant(call("c"))] },
-    { messages: [assistant(call("c", { input: nested(64) }))] },
-    { tools: Array.from({ length: 128 }, (_, index) => tool({ name: `t${index}`.padEnd(64, "-") })) },
+    { messages: [assistant(call("c", { input: nested(64) })), user(result("c"))] },
+    // Thoughts may stand anywhere in an assistant's turn, also alone, and say nothing.
+    { messages: [USER, assistant(thought("x"), TEXT, thought(""), call("c"), thought("y")), user(result("c"))] },
+    { messages: [USER, assistant(thought(""))] },
+    { tools: Array.from({ length: 128 }, (_, index) => tool({ name: `t${index}`.padEnd(128, "-./:_Zz9") })) },
+    { tools: [tool({ name: "9" }), tool({ name: ":a/b" })], tool_choice: { name: ":a/b", type: "tool" } },
+    // What was called elsewhere may be told, whether it is offered here or not.
+    { messages: [USER, assistant(call("c", { name: "admin.tools/list:all" })), user(result("c"))] },
     { tools: [tool({ input_schema: {} })], response_format: FORMAT },
     {
       response_format: {

@@ -77,6 +77,23 @@ Deno.test("LlamaBackend tells phases and capabilities when the engine loads", as
   assertEquals(backend.capabilities?.model, "inferd-tiny");
 });
 
+Deno.test("LlamaBackend tells that a model's chat template cannot be used, with its error and what is used instead", async () => {
+  const templateError = { message: 'Unknown filter "groupby"', line: 12, format: "chatml" };
+  const [backend, notices] = await started({ templateError });
+  await using _ = backend;
+  assertEquals(backend.capabilities?.templateError, templateError);
+  assertEquals(notices.all.filter((notice) => notice.type === "log" && notice.level === "warn"), [{
+    type: "log",
+    level: "warn",
+    msg: "chat_template_unusable",
+    fields: { backend: "fake", ...templateError },
+  }]);
+  const [other, quiet] = await started();
+  await using __ = other;
+  assertEquals("templateError" in (other.capabilities ?? {}), false);
+  assertEquals(quiet.all.some((notice) => notice.type === "log" && notice.level === "warn"), false);
+});
+
 Deno.test("LlamaBackend yields texts and one done when the engine answers", async () => {
   const [backend] = await started();
   await using _ = backend;

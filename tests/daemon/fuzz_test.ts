@@ -1,21 +1,11 @@
 /** Whatever a client writes, it gets frames or an end, and the daemon goes on. Seeded: a failure can be had again. */
 import { assert, assertEquals } from "@std/assert";
+import { randomFrom } from "../support/random.ts";
 import { ask, readyMock, Serving } from "../support/serving.ts";
 import type { WireClient } from "../support/wire_client.ts";
 
 const ROUNDS = 150;
 const CODES = ["invalid_request", "frame_too_large"];
-
-/** Mulberry32: numbers from 0 up to 1, the same for the same seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const SEEDS: readonly string[] = [
   JSON.stringify(ask({ id: "a", stream: false, temperature: 0.5, stop: ["x"], seed: 7 })),

@@ -96,6 +96,10 @@ Deno.test("a v2 answer stops with max_tokens when they are used up, and says so 
     '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":2},"stop_reason":"max_tokens","backend":"m1","tool_choice_unsatisfied":true}',
   );
   assertEquals(
+    JSON.parse((await answered(client, { ...required, tool_choice: { name: "weather" } })).at(-1) ?? ""),
+    JSON.parse((await answered(client, required)).at(-1) ?? ""),
+  );
+  assertEquals(
     (await answered(client, { ...required, max_tokens: 3 })).at(-1),
     '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":3},"stop_reason":"tool_use","backend":"m1"}',
   );
@@ -112,6 +116,32 @@ Deno.test("tool_choice says whether a call comes, may come or does not", async (
   assertEquals(await blocks(client, ask({ tools, tool_choice: "required" })), [call, "tool_use"]);
   assertEquals(await blocks(client, ask({ tools, tool_choice: "none" })), [text, "end_turn"]);
   assertEquals(await blocks(client, ask()), [text, "end_turn"]);
+});
+
+Deno.test("tool_choice with a name brings a call of that tool and of no other", async () => {
+  const calls = [{ name: "weather", input: { x: 1 } }, { name: "calendar.get", input: { y: 2 } }];
+  await using test = await started({ tokens: ["text"], calls });
+  using client = await test.surface("v2");
+  const tools = ["weather", "calendar.get", "user-profile/update:v2"].map((name) => ({ ...WEATHER, name }));
+  const called = (name: string): Promise<unknown[]> => blocks(client, ask({ tools, tool_choice: { name } }));
+  const call = (name: string, input: unknown): unknown => ({ type: "tool_use", tool_call_id: "tc-1", name, input });
+  assertEquals(await called("weather"), [call("weather", { x: 1 }), "tool_use"]);
+  assertEquals(await called("calendar.get"), [call("calendar.get", { y: 2 }), "tool_use"]);
+  assertEquals(await called("user-profile/update:v2"), [call("user-profile/update:v2", {}), "tool_use"]);
+});
+
+Deno.test("an assistant's thoughts go into the next request and count as its text", async () => {
+  await using test = await started({ tokens: ["so"] });
+  using client = await test.surface("v2");
+  const thinking = { type: "thinking", text: "let me think" };
+  const messages = [
+    { role: "assistant", content: [thinking, { type: "text", text: "well" }] },
+    { role: "user", content: [{ type: "text", text: "and?" }] },
+  ];
+  assertEquals(
+    (await answered(client, ask({ messages }))).at(-1),
+    '{"id":"r1","type":"done","usage":{"input_tokens":5,"output_tokens":1},"stop_reason":"end_turn","backend":"m1"}',
+  );
 });
 
 Deno.test("a call and its result go into the next request, and the conversation goes on", async () => {

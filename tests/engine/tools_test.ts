@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type ChatMessage, type JsonObject, PLAIN, type Tool } from "../../src/backend/backend.ts";
-import { Chat } from "../../src/engine/chat.ts";
+import { Chat } from "../../src/engine/chat/chat.ts";
 import { openLibrary } from "../../src/engine/library.ts";
 import { Model } from "../../src/engine/model.ts";
 import { type Ask, EngineChild, MODEL_PATH } from "./engine_child.ts";
@@ -26,7 +26,8 @@ const RESULT: ChatMessage = {
   content: [{
     type: "tool_result",
     toolCallId: "tc-1",
-    content: [{ type: "text", text: '{"weather":"sunny","temperature":12}' }],
+    // As the model has seen JSON.
+    content: [{ type: "text", text: '{"weather": "sunny", "temperature": 12}' }],
   }],
 };
 
@@ -40,7 +41,7 @@ const PERSON = {
 Deno.test("prompt of the built-in model is what it was trained on", async () => {
   const model = await Model.load(await openLibrary(), MODEL_PATH, {});
   const chat = await Chat.of(model, 1024);
-  assertEquals([chat.family, chat.tools, chat.thinking], ["Qwen", true, true]);
+  assertEquals([chat.format, chat.fault, chat.tools, chat.thinking], ["template", undefined, true, true]);
   const render = (thinking: boolean): string => {
     const messages: ChatMessage[] = [{ role: "system", content: "Answer briefly." }, ASKED, CALLED, RESULT];
     const { tokens } = chat.render({ ...PLAIN, messages, tools: [WEATHER], thinking });
@@ -158,6 +159,21 @@ Deno.test("engine uses tools, thinks and follows schemas", async (t) => {
       }
     },
   );
+
+  await t.step("tool that the choice names is called and no other, whatever was asked", async () => {
+    for (const [question] of CALLS) {
+      for (const { name } of TOOLS) {
+        const ask: Ask = { tools: TOOLS, toolChoice: { name }, maxTokens: 400 };
+        const { calls, text, done } = await engine.answer(question, ask);
+        assertEquals(text, "");
+        if (done?.done === "length") continue;
+        assert(calls.length > 0);
+        assertEquals(new Set(calls.map((call) => call.name)), new Set([name]));
+      }
+    }
+    const cut = await engine.answer("Hello", { tools: TOOLS, toolChoice: { name: "add" }, maxTokens: 4 });
+    assertEquals([cut.calls, cut.done?.unsatisfied], [[], true]);
+  });
 
   await t.step("answer says that no call came when one was required and tokens ran out", async () => {
     const ask: Ask = { tools: TOOLS, maxTokens: 8 };

@@ -224,6 +224,7 @@ const TOOL = {
 };
 const CALL = { type: "tool_use", tool_call_id: CANARY, name: TOOL.name, input: { [CANARY]: CANARY } };
 const RESULT = { type: "tool_result", tool_call_id: CANARY, content: [TEXT] };
+const THOUGHT = { type: "thinking", text: CANARY };
 const SCHEMA = { type: "object", properties: { [CANARY]: { const: CANARY } }, required: [CANARY] };
 const V1 = { messages: [{ role: "system", content: CANARY }, { role: "user", content: `${CANARY} tell me` }] };
 const V2 = { system: CANARY, messages: [{ role: "user", content: [TEXT] }] };
@@ -240,10 +241,15 @@ const GOOD: readonly Record<string, unknown>[] = [
   V2,
   { ...V2, thinking: true, stream: false },
   { ...V2, tools: [TOOL], tool_choice: "required" },
+  { ...V2, tools: [TOOL], tool_choice: { name: TOOL.name } },
   {
     ...V2,
     tools: [TOOL],
-    messages: [...V2.messages, { role: "assistant", content: [TEXT, CALL] }, { role: "user", content: [RESULT] }],
+    messages: [
+      ...V2.messages,
+      { role: "assistant", content: [THOUGHT, TEXT, CALL] },
+      { role: "user", content: [RESULT] },
+    ],
   },
   { ...V2, response_format: { type: "json_schema", schema: SCHEMA } },
 ];
@@ -261,7 +267,11 @@ const BAD: readonly unknown[] = [
   { ...V2, tools: [TOOL, TOOL] },
   { ...V2, tools: [{ ...TOOL, name: `${CANARY} ${CANARY}` }] },
   { ...V2, tools: [{ ...TOOL, input_schema: { type: "object", properties: { [CANARY]: { type: CANARY } } } }] },
+  { ...V2, tools: [{ ...TOOL, name: `${CANARY}`.repeat(20) }] },
   { ...V2, tool_choice: CANARY },
+  { ...V2, tools: [TOOL], tool_choice: { name: CANARY } },
+  { ...V2, messages: [{ role: "user", content: [THOUGHT] }] },
+  { ...V2, messages: [{ role: "assistant", content: [CALL] }] },
   { ...V2, thinking: CANARY },
   { ...V2, temperature: CANARY, stop: CANARY },
   { ...V2, response_format: { type: CANARY } },

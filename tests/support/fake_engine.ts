@@ -4,6 +4,7 @@
  * The content of a request's last message is its script, as JSON (`FakeScript`). What the daemon says is repeated on
  * stderr, a line `got OP ID` each. The first argument is how loading goes (`FakeLoad`), as JSON.
  */
+import type { TemplateError } from "@inferd/client/protocol";
 import type { EngineEvent, EnginePurpose, EngineRequest, FromEngine, ToEngine } from "../../src/engine/messages.ts";
 import type { EngineCommand } from "../../src/engine/command.ts";
 
@@ -23,6 +24,8 @@ export interface FakeLoad {
   readonly fatal?: string;
   /** What the model is good for; absent: to generate. */
   readonly purpose?: EnginePurpose;
+  /** What is wrong with its chat template. */
+  readonly templateError?: TemplateError;
   /** Exit with this code. */
   readonly exit?: number;
   /** Never get ready. */
@@ -60,6 +63,9 @@ class FakeEngine {
     switch (message.op) {
       case "load":
         this.#onLoad(message.config.modelPath, message.config.parallel);
+        break;
+      case "inspect":
+        this.#onInspect();
         break;
       case "generate":
         void this.#generate(message.id, message.request);
@@ -107,7 +113,22 @@ class FakeEngine {
       gpuLayers: 0,
       vocabulary: 100,
       threads: 1,
+      ...this.#templateError(),
     });
+  }
+
+  #onInspect(): void {
+    const { fatal, exit, purpose = "generate" } = this.#load;
+    if (fatal !== undefined) say({ type: "fatal", message: fatal });
+    if (fatal !== undefined || exit !== undefined) Deno.exit(exit ?? 1);
+    const knows = purpose === "generate" && this.#load.templateError === undefined;
+    say({ type: "inspected", purpose, tools: knows, thinking: knows, ...this.#templateError() });
+    Deno.exit(0);
+  }
+
+  #templateError(): { templateError?: TemplateError } {
+    const { templateError } = this.#load;
+    return templateError === undefined ? {} : { templateError };
   }
 
   /** The first text says what happens: vectors of ones (long ones if `wide`), an error, nothing ever, or the end. */

@@ -71,6 +71,11 @@ export class Asked {
     await this.end();
   }
 
+  /** Write bytes as they are, in place of a response. */
+  raw(data: string): Promise<void> {
+    return this.#write(data);
+  }
+
   /** Break off. */
   cut(): void {
     this.#conn.close();

@@ -5,8 +5,8 @@
  * Run it as `deno run -A tests/support/record_templates.ts LLAMA_CPP`, where `LLAMA_CPP` is a folder with that source,
  * of the release that docs/operations.md names.
  */
-import { Template } from "@huggingface/jinja";
 import { join } from "@std/path";
+import { Template } from "../../src/engine/jinja/template.ts";
 import type { TemplateFixture, TemplateRecording, TemplateRecordings, Turns } from "./template_recordings.ts";
 
 /** How a template is given a conversation. */
@@ -157,7 +157,7 @@ function render(template: Template, thinking: boolean, messages: readonly Messag
     enable_thinking: thinking,
     bos_token: "",
     eos_token: "</s>",
-  });
+  }).text;
 }
 
 /** As an API has it. */

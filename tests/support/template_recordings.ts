@@ -2,13 +2,14 @@
  * What models are trained to write: turns of our own, as the families' chat templates render them, and how the answers
  * of a model with such a template are read. `record_templates.ts` made `template_recordings.json`.
  */
-import { ChatWrapper, GemmaChatWrapper } from "node-llama-cpp";
 import {
+  CHATML,
   GEMMA,
   HARMONY,
   LLAMA_32,
   MISTRAL,
   MISTRAL_ARGS,
+  MISTRAL_IDS,
   type ParserEvent,
   QWEN,
   QWEN_35,
@@ -62,10 +63,10 @@ export const READINGS: Readonly<Record<string, Reading>> = {
   "meta-llama-Llama-3.2-3B-Instruct.jinja": LLAMA_32,
   "meta-llama-Llama-3.3-70B-Instruct.jinja": LLAMA_32,
   "mistralai-Mistral-Nemo-Instruct-2407.jinja": MISTRAL,
-  "Mistral-Small-3.2-24B-Instruct-2506.jinja": { wrapper: { settings: ChatWrapper.defaultSettings }, calls: "ignore" },
+  "Mistral-Small-3.2-24B-Instruct-2506.jinja": MISTRAL_IDS,
   "unsloth-mistral-Devstral-Small-2507.jinja": MISTRAL_ARGS,
   "mistralai-Ministral-3-14B-Reasoning-2512.jinja": MISTRAL_ARGS,
-  "google-gemma-2-2b-it.jinja": { wrapper: new GemmaChatWrapper(), calls: "ignore" },
+  "google-gemma-2-2b-it.jinja": { ...CHATML, calls: "ignore" },
   "google-gemma-4-31B-it.jinja": GEMMA,
   "openai-gpt-oss-120b.jinja": HARMONY,
 };

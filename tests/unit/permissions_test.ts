@@ -65,6 +65,19 @@ Deno.test("permissionFlags names the remote server, its key's variable and the f
     flags.find((flag) => flag.startsWith(`--allow-${name}=`))?.split("=")[1]?.split(",") ?? [];
   assertEquals(of("net").slice(-2), ["models.example:443", "127.0.0.1:8080"]);
   assertEquals(of("read").slice(-2), ["/c/config.json", "/keys/api"]);
-  assertEquals(of("env"), ["FAR_KEY", "HOME", "INFERD_TCP"]);
+  assertEquals(of("env"), ["NO_PROXY", "FAR_KEY", "HOME", "INFERD_TCP"]);
   assertEquals(of("run"), []);
+});
+
+Deno.test("permissionFlags names the proxy that a remote server is asked through, and none that is not used", () => {
+  const backend = { kind: "openai-compat", name: "far", model: "m", timeoutSecs: 300 } as const;
+  const net = (baseUrl: string, proxy: string): string[] =>
+    permissionFlags(daemonOptions("/d", { backends: [{ ...backend, baseUrl, proxy }] }), CONTEXT)
+      .find((flag) => flag.startsWith("--allow-net="))?.split(",").filter((host) => !host.includes("unix:")) ?? [];
+  const far = "https://models.example/v1";
+  // Deno asks for both, and connects to the proxy alone.
+  assertEquals(net(far, "http://me:secret@proxy.example:3128"), ["proxy.example:3128", "models.example:443"]);
+  assertEquals(net(far, "https://proxy.example"), ["proxy.example:443", "models.example:443"]);
+  assertEquals(net(far, "socks5h://[::1]"), ["[::1]:1080", "models.example:443"]);
+  assertEquals(net("http://10.0.0.7:8000/v1", "http://proxy.example:3128"), ["10.0.0.7:8000"]);
 });

@@ -1,7 +1,7 @@
 /** Looks whether the engine can open its native library: in the engine's own process, with its permissions. */
 import { EngineProcess } from "../../backend/engine_process.ts";
 import { type EngineCommand, engineCommand } from "../../engine/command.ts";
-import type { FromEngine } from "../../engine/messages.ts";
+import type { FromEngine, ToEngine } from "../../engine/messages.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { type Finding, Findings, textOf } from "./finding.ts";
 
@@ -43,14 +43,15 @@ async function checkLibrary(
   command: EngineCommand,
 ): Promise<readonly Finding[]> {
   const library = new Findings("native library");
-  const answer = await askEngine(command, folder);
-  if (answer.library === undefined) {
-    const [reason, ...rest] = answer.complaints;
+  const question = { op: "check", ...(folder === undefined ? {} : { libraryDir: folder }) } as const;
+  const { answer, complaints } = await askEngine(command, question, "library");
+  if (answer === undefined) {
+    const [reason, ...rest] = complaints;
     const help = folder === undefined ? NETWORK_HELP : OWN_BUILD_HELP;
     library.fail(`It cannot be opened: ${[reason, ...rest].join(" ").slice(0, 500)}`, help);
     return library.list;
   }
-  const { version, accelerator: found, cpu } = answer.library;
+  const { version, accelerator: found, cpu } = answer;
   library.ok(`Opened, of node-llama-cpp ${version}${folder === undefined ? "" : `, your own build in "${folder}"`}`);
   const accelerator = new Findings("accelerator");
   const wanted = users.find(({ gpuLayers = 0 }) => gpuLayers > 0);
@@ -64,22 +65,34 @@ async function checkLibrary(
   return [...library.list, ...accelerator.elseOk(found === "cpu" ? `None was found; the CPU computes${code}` : found)];
 }
 
-/** What an engine that was asked for its library said. */
-interface EngineAnswer {
-  readonly library?: Extract<FromEngine, { type: "library" }>;
+/** What an engine that was asked something said. */
+export interface EngineAnswer<Type> {
+  readonly answer?: Extract<FromEngine, { type: Type }>;
   /** Why there is none. */
   readonly complaints: readonly string[];
 }
 
-async function askEngine(command: EngineCommand, libraryDir: string | undefined): Promise<EngineAnswer> {
-  let library: EngineAnswer["library"];
+/**
+ * Start an engine that answers one question and ends.
+ *
+ * @param command How to start it.
+ * @param question What to ask instead of `load`.
+ * @param type The message that answers it.
+ * @returns The answer, or why there is none.
+ */
+export async function askEngine<Type extends FromEngine["type"]>(
+  command: EngineCommand,
+  question: Extract<ToEngine, { op: "check" | "inspect" }>,
+  type: Type,
+): Promise<EngineAnswer<Type>> {
+  let answer: EngineAnswer<Type>["answer"];
   const fatal: string[] = [];
   const stderr: string[] = [];
   let engine: EngineProcess;
   try {
     engine = new EngineProcess(command, {
       onMessage: (message) => {
-        if (message.type === "library") library = message;
+        if (isOf(message, type)) answer = message;
         else if (message.type === "fatal") fatal.push(message.message);
       },
       onStderr: (line) => stderr.push(line.trim()),
@@ -89,11 +102,18 @@ async function askEngine(command: EngineCommand, libraryDir: string | undefined)
     return { complaints: [textOf(error)] };
   }
   const timer = setTimeout(() => engine.kill(`It said nothing for ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
-  engine.send({ op: "check", ...(libraryDir === undefined ? {} : { libraryDir }) });
+  engine.send(question);
   const exit = await engine.exited;
   clearTimeout(timer);
-  if (library !== undefined) return { library, complaints: [] };
+  if (answer !== undefined) return { answer, complaints: [] };
   const ending = exit.killedFor ?? `the engine ended with ${exit.signal ?? `exit code ${exit.code}`}`;
   const said = fatal.length > 0 ? fatal : stderr.filter((line) => line !== "").slice(0, 3);
   return { complaints: said.length > 0 ? said : [ending] };
+}
+
+function isOf<Type extends FromEngine["type"]>(
+  message: FromEngine,
+  type: Type,
+): message is Extract<FromEngine, { type: Type }> {
+  return message.type === type;
 }

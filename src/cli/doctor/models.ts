@@ -34,6 +34,21 @@ export async function checkModels(
   return findings.elseOk("No backend has a model file");
 }
 
+/**
+ * Where a backend's model is.
+ *
+ * @param backend The backend.
+ * @param options What the daemon is told.
+ * @returns The path, whether there is a file or not; `undefined` where the built-in model it names does not exist.
+ */
+export function modelPathOf(
+  { modelName, modelPath }: LlamaBackendConfig,
+  { cacheDir, runtimeDir }: DaemonOptions,
+): string | undefined {
+  if (modelPath !== undefined) return modelPath;
+  return isBuiltIn(modelName) ? builtInModelFile({ name: modelName, cacheDir: cacheDir ?? runtimeDir }) : undefined;
+}
+
 async function checkModel(
   backend: LlamaBackendConfig,
   { options, places, working, findings }: {
@@ -45,8 +60,7 @@ async function checkModel(
 ): Promise<void> {
   const { name, modelName, modelPath } = backend;
   const builtIn = modelPath === undefined && isBuiltIn(modelName) ? modelName : undefined;
-  const cacheDir = options.cacheDir ?? options.runtimeDir;
-  const path = modelPath ?? (builtIn === undefined ? undefined : builtInModelFile({ name: builtIn, cacheDir }));
+  const path = modelPathOf(backend, options);
   if (path === undefined) {
     findings.fail(`Backend "${name}": there is no built-in model "${modelName}"`, "Name another model");
     return;

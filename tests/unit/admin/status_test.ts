@@ -17,7 +17,9 @@ const READY = '{"id":"admin","type":"status","status":"ready"}\n';
 const DRAINING = '{"id":"admin","type":"status","status":"draining"}\n';
 const RESTARTING = '{"id":"admin","type":"status","status":"restarting","phase":"loading_model"}\n';
 
-function create(queue = { active: 1, waiting: 2, depth: 10 }): StatusBoard {
+const QUEUE = { active: 1, waiting: 2, depth: 10 };
+
+function create(queue = { ...QUEUE }): StatusBoard {
   return new StatusBoard({ queue: () => queue });
 }
 
@@ -79,6 +81,16 @@ Deno.test("StatusBoard tells capabilities first and then the snapshot when someb
   board.logResumed();
   using later = board.subscribe();
   assertEquals((await later.take())?.includes("log_stopped"), false);
+});
+
+Deno.test("StatusBoard tells what is wrong with a model's chat template, and what is used instead", async () => {
+  const board = create();
+  const templateError = { message: 'Unknown filter "groupby"', line: 12, format: "chatml" };
+  board.capable("llamacpp", { ...CAPABILITIES, templateError });
+  using reader = board.subscribe();
+  const [line] = (await reader.take() ?? "").split("\n");
+  assertEquals(JSON.parse(line ?? "").template_error, templateError);
+  assert(line?.endsWith(`,"template_error":${JSON.stringify(templateError)},"queue":${JSON.stringify(QUEUE)}}`), line);
 });
 
 Deno.test("StatusBoard keeps its snapshot when a backend loads beside one that serves", async () => {

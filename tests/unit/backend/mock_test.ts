@@ -160,6 +160,17 @@ Deno.test("a mock calls the first tool when a call is required and its script ha
   assertEquals(events.length, 2);
 });
 
+Deno.test("a mock calls the tool that the choice names, whatever its script says of others", async () => {
+  const script: MockScript = { tokens: ["x"], calls: [{ name: "t", input: { x: 1 } }, { name: "u", input: { y: 2 } }] };
+  const called = async (tool: string, script: MockScript): Promise<BackendEvent[]> => {
+    const tools = [TOOL, { ...TOOL, name: "u" }];
+    return await Array.fromAsync(mock(script).generate({ ...request(), tools, toolChoice: { name: tool } }, NEVER));
+  };
+  assertEquals((await called("u", script))[0], { type: "tool_use", toolCallId: "tc-1", name: "u", input: { y: 2 } });
+  assertEquals((await called("u", script)).length, 2);
+  assertEquals((await called("u", {}))[0], { type: "tool_use", toolCallId: "tc-1", name: "u", input: {} });
+});
+
 Deno.test("a mock refuses schemas that no engine could follow, unless they bind nothing", async () => {
   const wrong = { type: "never" };
   const tools = [{ ...TOOL, inputSchema: { properties: { a: wrong } } }];
@@ -170,6 +181,13 @@ Deno.test("a mock refuses schemas that no engine could follow, unless they bind 
     );
   }
   await Array.fromAsync(mock({}).generate({ ...request(), tools, toolChoice: "none" }, NEVER));
+  const named = { ...request(), tools: [TOOL, { ...TOOL, name: "u", inputSchema: { properties: { a: wrong } } }] };
+  await Array.fromAsync(mock({}).generate({ ...named, toolChoice: { name: "t" } }, NEVER));
+  await assertRejects(
+    () => Array.fromAsync(mock({}).generate({ ...named, toolChoice: { name: "u" } }, NEVER)),
+    InvalidRequestError,
+    "tools[1].input_schema",
+  );
 });
 
 Deno.test("a mock's vectors have unit length also when there is no word or they were cut", async () => {

@@ -7,100 +7,26 @@ import {
   type ContentBlock,
   type GenerationRequest,
   InvalidRequestError,
-  PLAIN,
-  type Tool,
   ToolCallMalformedError,
 } from "../../../src/backend/backend.ts";
-import { OpenAiBackend } from "../../../src/backend/openai.ts";
-import type { OpenAiBackendConfig } from "../../../src/config/options.ts";
 import { Notices } from "../../support/notices.ts";
 import { type Answering, type Asked, chunk, OpenAiServer, words } from "../../support/openai_server.ts";
+import {
+  ask,
+  CALLED,
+  callPiece,
+  last,
+  NEVER,
+  read,
+  Remote,
+  remote,
+  textOf,
+  TIME,
+  TOOLS,
+  WEATHER,
+} from "../../support/remote.ts";
 
-const NEVER = new AbortController().signal;
 const USAGE = { promptTokens: 3, completionTokens: 2, cachedTokens: 1 };
-const WEATHER: Tool = {
-  name: "get_weather",
-  description: "The weather of a city",
-  inputSchema: { type: "object", properties: { city: { type: "string" } } },
-};
-const TIME: Tool = { name: "get_time", description: "", inputSchema: { type: "object" } };
-const TOOLS = { tools: [WEATHER, TIME] };
-
-function ask(fields: Partial<GenerationRequest> = {}): GenerationRequest {
-  return {
-    ...PLAIN,
-    messages: [{ role: "user", content: "hello" }],
-    sampling: { temperature: 0.5, topP: 0.9, topK: 64 },
-    maxTokens: 100,
-    stop: [],
-    ...fields,
-  };
-}
-
-/** A backend that has started, and the server behind it. */
-class Remote implements AsyncDisposable {
-  readonly server: OpenAiServer;
-  readonly backend: OpenAiBackend;
-  readonly notices = new Notices();
-
-  private constructor(answering: Answering | undefined, config: Partial<OpenAiBackendConfig>) {
-    this.server = new OpenAiServer(answering);
-    this.backend = remote({ baseUrl: this.server.url, ...config });
-  }
-
-  static async start(answering?: Answering, config: Partial<OpenAiBackendConfig> = {}): Promise<Remote> {
-    const started = new Remote(answering, config);
-    await started.backend.start(started.notices.notify, NEVER);
-    return started;
-  }
-
-  generate(fields: Partial<GenerationRequest> = {}, signal = NEVER): AsyncGenerator<BackendEvent> {
-    return this.backend.generate(ask(fields), signal);
-  }
-
-  events(fields: Partial<GenerationRequest> = {}): Promise<BackendEvent[]> {
-    return Array.fromAsync(this.generate(fields));
-  }
-
-  /** What is asked of the server for a request. */
-  async sent(fields: Partial<GenerationRequest>): Promise<Record<string, unknown>> {
-    await this.events(fields);
-    return this.server.asked.at(-1)?.body ?? {};
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.backend[Symbol.asyncDispose]();
-    await this.server[Symbol.asyncDispose]();
-  }
-}
-
-function remote(config: Partial<OpenAiBackendConfig>): OpenAiBackend {
-  const whole = { kind: "openai-compat", name: "far", baseUrl: "", model: "big", timeoutSecs: 60, ...config } as const;
-  return new OpenAiBackend(whole, { parallel: 3 });
-}
-
-/** What comes of an answer of these chunks. */
-async function read(chunks: readonly unknown[], fields: Partial<GenerationRequest> = {}): Promise<BackendEvent[]> {
-  await using started = await Remote.start((asked) => asked.stream(...chunks));
-  return await started.events(fields);
-}
-
-function last(events: readonly BackendEvent[]): Extract<BackendEvent, { type: "done" }> {
-  const event = events.at(-1);
-  if (event?.type !== "done") throw new Error(`The last event is ${JSON.stringify(event)}`);
-  return event;
-}
-
-function textOf(events: readonly BackendEvent[]): string {
-  return events.map((event) => event.type === "text" ? event.text : "").join("");
-}
-
-function callPiece(piece: { index?: number; id?: string; name?: string; input?: unknown }): Record<string, unknown> {
-  const { index, id, name, input } = piece;
-  return chunk({ tool_calls: [{ index, id, type: "function", function: { name, arguments: input } }] });
-}
-
-const CALLED = [chunk({}, "tool_calls"), "[DONE]"];
 
 // Life
 
@@ -214,6 +140,103 @@ Deno.test("tools, their choice and a schema are sent in OpenAI's form", async ()
   });
 });
 
+Deno.test("a choice that names a tool is sent in OpenAI's form, and what comes is a call of that tool or malformed", async () => {
+  const named = { ...TOOLS, toolChoice: { name: "get_time" } } as const;
+  const called = (name: string): unknown[] => [callPiece({ index: 0, id: "c", name, input: "{}" }), ...CALLED];
+  await using started = await Remote.start((asked) => asked.stream(...called("get_time")));
+  const body = await started.sent(named);
+  assertEquals(body.tool_choice, { type: "function", function: { name: "get_time" } });
+  assertEquals((body.tools as unknown[]).length, 2);
+  assertEquals((await started.events(named))[0], { type: "tool_use", toolCallId: "c", name: "get_time", input: {} });
+  await assertRejects(() => read(called("get_weather"), named), ToolCallMalformedError, "not offered");
+  await assertRejects(() => read([chunk({ content: "no" }), chunk({}, "stop")], named), ToolCallMalformedError);
+  const none = await read([chunk({ content: "" }), chunk({}, "length")], named);
+  assertEquals([last(none).reason, last(none).toolChoiceUnsatisfied], ["length", true]);
+});
+
+Deno.test("tools whose names no server has to take are sent under others, and called under their own", async () => {
+  const long = `${"n".repeat(100)}.x`;
+  const names = ["calendar.respond/to", "calendar_respond_to", "calendar:respond.to", long, `${long}y`];
+  const remote = [
+    "calendar_respond_to_2",
+    "calendar_respond_to",
+    "calendar_respond_to_3",
+    "n".repeat(64),
+    `${"n".repeat(62)}_2`,
+  ];
+  const tools = names.map((name) => ({ ...TIME, name }));
+  const messages: GenerationRequest["messages"] = [
+    { role: "user", content: "hello" },
+    {
+      role: "assistant",
+      content: ["calendar.respond/to", "gone.tool"].map((name, index) => ({
+        type: "tool_use",
+        toolCallId: `c${index}`,
+        name,
+        input: {},
+      })),
+    },
+    {
+      role: "user",
+      content: [0, 1].map((index) => ({ type: "tool_result", toolCallId: `c${index}`, content: [] })),
+    },
+  ];
+  for (const [index, name] of names.entries()) {
+    await using started = await Remote.start((asked) =>
+      asked.stream(callPiece({ index: 0, id: "c", name: remote[index] ?? "", input: "{}" }), ...CALLED)
+    );
+    const request = { tools, messages, toolChoice: { name } };
+    assertEquals((await started.events(request))[0], { type: "tool_use", toolCallId: "c", name, input: {} });
+    const body = started.server.asked[0]?.body;
+    assertEquals((body?.tools as { function: { name: string } }[]).map((tool) => tool.function.name), remote);
+    assertEquals(body?.tool_choice, { type: "function", function: { name: remote[index] } });
+    const [, said] = body?.messages as { tool_calls?: { function: { name: string } }[] }[];
+    assertEquals(said?.tool_calls?.map((call) => call.function.name), ["calendar_respond_to_2", "gone_tool"]);
+  }
+});
+
+Deno.test("an assistant's thoughts are sent as reasoning_content, and left out for a server that refuses them", async () => {
+  const thought = (text: string): ContentBlock => ({ type: "thinking", text });
+  const messages: GenerationRequest["messages"] = [
+    { role: "user", content: "hello" },
+    {
+      role: "assistant",
+      content: [
+        thought("a"),
+        { type: "text", text: "b" },
+        thought("c"),
+        { type: "tool_use", toolCallId: "c1", name: "look", input: {} },
+      ],
+    },
+    { role: "user", content: [{ type: "tool_result", toolCallId: "c1", content: [{ type: "text", text: "3.10" }] }] },
+    { role: "assistant", content: [thought("d")] },
+  ];
+  const call = { id: "c1", type: "function", function: { name: "look", arguments: "{}" } };
+  const plain = [
+    { role: "user", content: "hello" },
+    { role: "assistant", content: "b", tool_calls: [call] },
+    { role: "tool", tool_call_id: "c1", content: "3.10" },
+    { role: "assistant", content: "" },
+  ];
+  const thoughtful = [
+    plain[0],
+    { role: "assistant", content: "b", reasoning_content: "a\nc", tool_calls: [call] },
+    plain[2],
+    { role: "assistant", content: "", reasoning_content: "d" },
+  ];
+  await using open = await Remote.start((asked) => asked.stream(...words("x")));
+  assertEquals((await open.sent({ messages })).messages, thoughtful);
+  const strict = (asked: Asked): Promise<void> =>
+    JSON.stringify(asked.body.messages).includes("reasoning_content")
+      ? asked.json(400, { error: { message: "Unknown field" } })
+      : asked.stream(...words("x"));
+  await using closed = await Remote.start(strict);
+  assertEquals(textOf(await closed.events({ messages })), "x");
+  assertEquals(closed.server.asked.map(({ body }) => body.messages), [thoughtful, plain]);
+  assertEquals((await closed.sent({ messages })).messages, plain);
+  assertEquals(closed.server.asked.length, 3);
+});
+
 Deno.test("a conversation with calls, results and media is sent in OpenAI's form", async () => {
   await using started = await Remote.start((asked) => asked.stream(...words("x")));
   const image: ContentBlock = { type: "media", attachment: { kind: "image", mime: "image/png", base64: "aW1n" } };
@@ -284,31 +307,6 @@ Deno.test("a request is refused and the server is not asked when OpenAI has no w
   const content = [{ type: "media", attachment }] as const;
   await assertRejects(() => started.events({ messages: [{ role: "assistant", content }] }), InvalidRequestError);
   assertEquals(started.server.asked.length, 0);
-});
-
-Deno.test("fields that are not OpenAI's are left out when the server refuses them, but never those asked for", async () => {
-  const strict = (asked: Asked): Promise<void> => {
-    const unknown = "top_k" in asked.body || "chat_template_kwargs" in asked.body;
-    return unknown ? asked.json(400, { error: { message: "Unknown field" } }) : asked.stream(...words("x"));
-  };
-  await using started = await Remote.start(strict);
-  assertEquals(textOf(await started.events()), "x");
-  assertEquals(started.server.asked.length, 2);
-  assertEquals(textOf(await started.events()), "x");
-  assertEquals(started.server.asked.length, 3);
-  await assertRejects(() => started.events({ thinking: true }), InvalidRequestError, "Unknown field");
-  const topK = { sampling: { temperature: 1, topP: 1, topK: 5 } };
-  await assertRejects(() => started.events(topK), InvalidRequestError, "Unknown field");
-  assertEquals(started.server.asked.length, 5);
-});
-
-Deno.test("a refused request is sent once when the server has taken the fields before", async () => {
-  let refusing = false;
-  await using started = await Remote.start((asked) => refusing ? asked.json(400, {}) : asked.stream(...words("x")));
-  await started.events();
-  refusing = true;
-  await assertRejects(() => started.events(), InvalidRequestError);
-  assertEquals(started.server.asked.length, 2);
 });
 
 Deno.test("thinking is asked for when the caller asks for it", async () => {
@@ -691,7 +689,6 @@ Deno.test("what is no chat completion is backend_unavailable", async () => {
   const streams: unknown[][] = [
     [],
     ["[DONE]"],
-    [chunk({ content: "a" }), "[DONE]"],
     ["not JSON"],
     ["null"],
     [[]],
@@ -853,18 +850,6 @@ Deno.test("a server is not read faster than the answer is taken", async () => {
   await stuck.promise;
   assert(written < 16 * 1024 * 1024, `${written} bytes were taken`);
   await events.return(undefined);
-});
-
-Deno.test("a connection serves further requests when answers have been read to their end", async () => {
-  await using started = await Remote.start(async (asked) => {
-    await asked.head();
-    await asked.say(...words("a"));
-    // The end comes by itself, as from a server that has something to do before it.
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    await asked.end();
-  });
-  for (let count = 0; count < 10; count++) await started.events();
-  assert(started.server.connections < 10, `${started.server.connections} connections`);
 });
 
 Deno.test("an answer is complete at [DONE] though the server keeps the connection open", async () => {

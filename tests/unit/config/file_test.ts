@@ -38,6 +38,10 @@ const WRONG: readonly (readonly [unknown, string])[] = [
     { backends: [llamacpp({ pooling: "max" })] },
     'backends[0].pooling: must be one of "mean", "cls", "last", "rank", got "max"',
   ],
+  [
+    { backends: [remote({ proxy: "proxy.example:3128" })] },
+    "backends[0].proxy: must be an http, https, socks5 or socks5h URL",
+  ],
   [{ backends: [{ kind: "lama" }] }, 'backends[0].kind: must be one of "llamacpp", "openai-compat", "mock"'],
   [{ backends: [{ kind: "llamacpp", name: "a" }] }, "backends[0].model: must be an object, got nothing"],
   [{ backends: [llamacpp(), remote(), llamacpp()] }, 'backends[2].name: is "a" like another backend\'s'],
@@ -96,7 +100,7 @@ Deno.test("resolveOptions takes several backends from the file, in its order", (
       llamacpp({ n_ctx: 256, parallel: 2, warm: ["You are kind."] }),
       llamacpp({ name: "vectors", model: { path: "m/e.gguf", sha256: HASH }, embed: true, pooling: "cls" }),
       llamacpp({ name: "stored", model: { name: "big", sha256: HASH, source_url: "https://a.example/big.gguf" } }),
-      remote({ api_key_env: "FAR_KEY" }),
+      remote({ api_key_env: "FAR_KEY", proxy: "http://proxy.example:3128" }),
       { kind: "mock", name: "m", script: { count: 2 } },
     ],
   });
@@ -139,6 +143,7 @@ Deno.test("resolveOptions takes several backends from the file, in its order", (
       model: "big",
       apiKeyEnv: "FAR_KEY",
       timeoutSecs: 300,
+      proxy: "http://proxy.example:3128",
     },
     { kind: "mock", name: "m", script: { count: 2 } },
   ]);

@@ -47,6 +47,8 @@ const RIGHT: readonly unknown[] = [
   { listen: { uds: "a.sock", tcp: "127.0.0.1:1", v2_tcp: "[::1]:2", rpc_addr: "/r" } },
   local({ n_ctx: 16, pooling: "cls", warm: ["a"], embed: true, parallel: 256, threads: 1, n_gpu_layers: 0 }),
   remote({ api_key_env: "KEY", timeout_secs: 0.5 }),
+  remote({ proxy: "http://me:secret@proxy.example:3128" }),
+  remote({ proxy: "socks5h://127.0.0.1" }),
   { backends: [{ kind: "mock", name: "m", script: { tokens: ["a"] } }, { kind: "mock", name: "n" }] },
 ];
 
@@ -73,6 +75,10 @@ const WRONG: readonly unknown[] = [
   remote({ api_key: "secret" }),
   remote({ api_key_env: "A B" }),
   remote({ timeout_secs: 0 }),
+  remote({ proxy: "proxy.example:3128" }),
+  remote({ proxy: "ftp://proxy.example" }),
+  remote({ proxy: "" }),
+  local({ proxy: "http://proxy.example:3128" }),
   { listen: { tpc: "1" } },
   { log_level: "loud" },
   { parallel: 0 },

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { Parser } from "../../../src/engine/parser.ts";
 import { controlText } from "../../../src/engine/text.ts";
-import { dialectFor, TAGS } from "../../support/dialects.ts";
+import { asSeen, type TestModel } from "../../support/chat_model.ts";
+import type { Parser } from "../../../src/engine/parser.ts";
 import {
   check,
   Events,
@@ -12,10 +12,11 @@ import {
   MISTRAL,
   MISTRAL_ARGS,
   parse,
+  parserOf,
   QWEN,
   QWEN_35,
   type Reading,
-  TOOLS,
+  withKinds,
 } from "../../support/parsing.ts";
 
 const encoder = new TextEncoder();
@@ -45,8 +46,8 @@ Deno.test("Parser reads Qwen's and Hermes' thoughts and calls, however the text 
 
 Deno.test("Parser reads Qwen 3.5's calls and a thought that the prompt opened, however the text is cut", () => {
   check(
-    "They ask.\n</think>\n\n<tool_call>\n<function=get_weather>\n<parameter=params>\n" +
-      '{"city": "Zürich 🌦"}\n</parameter>\n</function>\n</tool_call>',
+    "They ask.\n</think>\n\n<tool_call>\n<function=get_weather>\n<parameter=city>\n" +
+      "Zürich 🌦\n</parameter>\n</function>\n</tool_call>",
     { ...QWEN_35, start: "thought" },
     [{ thinking: "They ask." }, ZURICH],
   );
@@ -138,16 +139,17 @@ Deno.test("Parser reads gpt-oss' channels, however the text is cut", () => {
 
 Deno.test("Parser takes thoughts for text when they do not come first, and calls when none may come", () => {
   const mention = "It thinks in <think> and </think>.";
+  const text = { ...QWEN, as: "text" } as const;
   for (const calls of ["read", "ignore"] as const) {
-    assertEquals(parse([encoder.encode(mention)], { ...QWEN, calls }), [{ text: mention }]);
-    assertEquals(parse(Array.from(mention, (char) => encoder.encode(char)), { ...QWEN, calls }), [{ text: mention }]);
+    assertEquals(parse([encoder.encode(mention)], { ...text, calls }), [{ text: mention }]);
+    assertEquals(parse(Array.from(mention, (char) => encoder.encode(char)), { ...text, calls }), [{ text: mention }]);
   }
   const call = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>';
   for (const calls of ["ignore", "hold"] as const) {
-    assertEquals(parse([encoder.encode(call)], { ...QWEN, calls }), [{ text: call }]);
+    assertEquals(parse([encoder.encode(call)], { ...text, calls }), [{ text: call }]);
   }
-  assertEquals(parse([encoder.encode(`So: ${call}`)], { ...QWEN, calls: "first" }), [{ text: `So: ${call}` }]);
-  assertEquals(parse([encoder.encode(call)], { ...QWEN, calls: "first" }), [TIME]);
+  assertEquals(parse([encoder.encode(`So: ${call}`)], { ...text, calls: "first" }), [{ text: `So: ${call}` }]);
+  assertEquals(parse([encoder.encode(call)], { ...text, calls: "first" }), [TIME]);
 });
 
 Deno.test("Parser says that a call is malformed when it cannot be read or nobody offered it", () => {
@@ -170,8 +172,8 @@ Deno.test("Parser says that a call is malformed when it cannot be read or nobody
 
 Deno.test("Parser drops a call when the tokens ran out within it", () => {
   const cut = 'So.\n<tool_call>\n{"name": "get_time", "argum';
-  assertEquals(parse([encoder.encode(cut)], { ...QWEN, cut: true }), [{ text: "So." }]);
-  assertEquals(parse([encoder.encode("<think>\nWell")], { ...QWEN, cut: true }), [{ thinking: "Well" }]);
+  check(cut, { ...QWEN, cut: true }, [{ text: "So." }]);
+  check("<think>\nWell", { ...QWEN, cut: true }, [{ thinking: "Well" }]);
 });
 
 Deno.test("Parser keeps what a call was when its end does not come", () => {
@@ -198,9 +200,9 @@ Deno.test("Parser ends at a stop string in text, and nowhere else", () => {
 });
 
 Deno.test("Parser ends where the template ends an answer, also within a thought", () => {
-  const reading = { ...QWEN, ends: ["<|im_end|>"] };
-  assertEquals(parse([encoder.encode("So.<|im_end|>\nMore")], reading), [{ text: "So." }, "end"]);
-  assertEquals(parse([encoder.encode("<think>\nSo.<|im_end|>\nMore")], reading), [{ thinking: "So." }, "end"]);
+  const reading = { ...QWEN, ends: ["<END>"] };
+  check("So.<END>\nMore", reading, [{ text: "So." }, "end"]);
+  check("<think>\nSo.<END>\nMore", reading, [{ thinking: "So." }, "end"]);
 });
 
 Deno.test("Parser sends space as it came when nothing of the template's follows", () => {
@@ -209,22 +211,23 @@ Deno.test("Parser sends space as it came when nothing of the template's follows"
   }
 });
 
-Deno.test("Parser takes a call for the end of a thought when it stands alone, and not when it is spoken of", () => {
+Deno.test("Parser takes a call for the end of a thought when its marker is a token, which nobody speaks of", () => {
   const call = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>';
-  check(`<think>\nIt is late.\n\n${call}\n</think>\n\nSo.`, QWEN, [{ thinking: "It is late." }, TIME, { text: "So." }]);
-  check(`<think>\n${call}`, QWEN, [TIME]);
+  const tokens = withKinds(QWEN, ["control", "defined"]);
+  const text = withKinds(QWEN, ["text"]);
+  const forgotten = `<think>\nIt is late.\n\n${call}\n</think>\n\nSo.`;
+  check(forgotten, tokens, [{ thinking: "It is late." }, TIME, { text: "So." }]);
+  check(forgotten, text, [{ thinking: `It is late.\n\n${call}` }, { text: "So." }]);
+  check(`<think>\n${call}`, tokens, [TIME]);
   const spoken = "I write <tool_call> and then JSON.";
-  assertEquals(parse([encoder.encode(`<think>\n${spoken}\n</think>\n\nSo.`)], QWEN), [{ thinking: spoken }, {
-    text: "So.",
-  }]);
+  check(`<think>\n${spoken}\n</think>\n\nSo.`, text, [{ thinking: spoken }, { text: "So." }]);
   for (const calls of ["ignore", "hold"] as const) {
-    assertEquals(parse([encoder.encode(`<think>\n${call}`)], { ...QWEN, calls }), [{ thinking: call }]);
+    check(`<think>\n${call}`, { ...withKinds(QWEN, ["defined", "text"]), calls }, [{ thinking: call }]);
   }
 });
 
 Deno.test("Parser takes control tokens of a thought for what they are when text came before", () => {
-  const text = "So. <|channel>thought\nOr not?<channel|>Not.".replace(TAGS, (tag) => controlText(tag));
-  assertEquals(parse([encoder.encode(text)], { ...GEMMA, controls: true }), [
+  check("So. <|channel>thought\nOr not?<channel|>Not.", GEMMA, [
     { text: "So. " },
     { thinking: "Or not?" },
     { text: "Not." },
@@ -249,47 +252,59 @@ Deno.test("Parser takes what only looks like a call without its marker for text"
 
 Deno.test("Parser drops control tokens that are part of nothing", () => {
   const text = `${controlText("<|channel>")}It is${controlText("<tool_call|>")} so.`;
-  assertEquals(parse([encoder.encode(text)], { ...GEMMA, controls: true }), [{ text: "It is so." }]);
+  assertEquals(parse([encoder.encode(text)], { ...GEMMA, as: "control" }), [{ text: "It is so." }]);
 });
 
 Deno.test("Parser takes the name of a control token for text when it is spelled", () => {
   const text = "<|tool_call>call:get_time{}<tool_call|>";
-  assertEquals(parse([encoder.encode(text)], { ...GEMMA, controls: true }), [{ text }]);
+  for (const as of ["control", "defined"] as const) {
+    assertEquals(parse([encoder.encode(text)], { ...GEMMA, as }), [{ text }]);
+  }
 });
 
-Deno.test("Parser tells what would begin a call, and what would go beyond", () => {
-  const at = (reading: Reading, text: string): Parser => {
-    const { wrapper, ...options } = reading;
-    const parser = new Parser({
-      ...{ dialect: dialectFor(wrapper), start: "text", calls: "read", tools: TOOLS, stop: [], ends: [] },
-      ...options,
-    });
-    parser.push(text, new Events());
-    return parser;
+Deno.test("Parser tells what would begin a call, and what of it would come after its beginning", () => {
+  const at = (reading: Reading, text: string): [Parser, TestModel] => {
+    const parser = parserOf(reading);
+    const { model } = reading.family.get(reading.as ?? "control") as { model: TestModel };
+    parser.push(asSeen(model, text), new Events());
+    return [parser, model];
   };
+  const text = { ...QWEN, as: "text" } as const;
+  const token = { ...QWEN, as: "control" } as const;
+  const coder = { ...QWEN_35, as: "control" } as const;
+  const tags = { ...LLAMA_31, as: "text" } as const;
+  const bare = { ...LLAMA_32, as: "text" } as const;
   for (
     const [reading, before, next, expected] of [
-      [QWEN, "So ", "<tool_call>", "exactly"],
-      [QWEN, "So <tool", "_call>", "exactly"],
-      [QWEN, "So ", "<tool", "no"],
-      [QWEN, "So ", "<tool_call>\n", "beyond"],
-      [QWEN, "<think>", "<tool_call>", "exactly"],
-      [QWEN, "<think>I write ", "<tool_call>", "no"],
-      [{ ...QWEN, calls: "hold" }, "<think>", "<tool_call>", "no"],
-      [QWEN_35, "So.\n\n<func", "tion=", "exactly"],
-      [QWEN_35, "So.\n\n<func", "tion=get", "beyond"],
-      [QWEN_35, "So <func", "tion=", "no"],
-      [{ ...QWEN, calls: "hold" }, "So <tool", "_call>", "exactly"],
-      [LLAMA_31, "<func", "tion=", "exactly"],
-      [LLAMA_31, "<func", "tion=get", "beyond"],
-      [LLAMA_32, ' {"name"', ': "', "exactly"],
-      [LLAMA_32, ' {"name"', ': "get', "beyond"],
-      [LLAMA_32, "So ", '{"name": "', "no"],
-      [HARMONY, "<|channel|>commentary to=", "functions.", "exactly"],
-      [HARMONY, "<|channel|>final<|message|>to=", "functions.", "no"],
+      [text, "So ", "<tool_call>", ""],
+      [text, "So <tool", "_call>", ""],
+      [text, "So ", "<tool", undefined],
+      [text, "So ", "<tool_call>\n", "\n"],
+      [text, "<think>", "<tool_call>", undefined],
+      [token, "So ", "<tool_call>", ""],
+      [token, "<think>", "<tool_call>", ""],
+      [token, "<think>I write ", "<tool_call>", ""],
+      [{ ...token, calls: "hold" }, "<think>", "<tool_call>", undefined],
+      [{ ...text, calls: "hold" }, "So <tool", "_call>", ""],
+      [coder, "So.\n\n<func", "tion=", ""],
+      [coder, "So.\n\n<func", "tion=get", "get"],
+      [coder, "So <func", "tion=", undefined],
+      [tags, "<func", "tion=", ""],
+      [tags, "<func", "tion=get", "get"],
+      [bare, ' {"name"', ': "', ""],
+      [bare, ' {"name"', ': "get', "get"],
+      [bare, "So ", '{"name": "', undefined],
+      [HARMONY, "<|channel|>commentary to=", "functions.", ""],
+      [HARMONY, "<|channel|>commentary to=", "functions.get", "get"],
+      [HARMONY, "<|channel|>final<|message|>to=", "functions.", undefined],
     ] as const
-  ) assertEquals(at(reading, before).beginsCall(next), expected, `${before}|${next}`);
+  ) {
+    const [parser, model] = at(reading, before);
+    assertEquals(parser.beginsCall(asSeen(model, next)), expected, `${before}|${next}`);
+  }
 });
+
+const READINGS = [QWEN, QWEN_35, LLAMA_31, LLAMA_32, MISTRAL, MISTRAL_ARGS, GEMMA, HARMONY];
 
 /** Numbers from 0 to 1, always the same. */
 function* numbers(seed: number): Generator<number, never> {
@@ -348,18 +363,19 @@ Deno.test("Parser reads the same from any text, however it is cut, and lets no c
   ];
   const random = numbers(7);
   const next = (below: number): number => Math.floor(random.next().value * below);
-  const readings = [QWEN, QWEN_35, LLAMA_31, LLAMA_32, MISTRAL, GEMMA, HARMONY];
   for (let round = 0; round < 3000; round++) {
-    const controls = next(2) === 1;
+    const family = READINGS[next(READINGS.length)] as Reading;
+    const kinds = [...family.family];
+    const [as, { model }] = kinds[next(kinds.length)] as (typeof kinds)[number];
     const recorded = Array.from({ length: 1 + next(12) }, () => FRAGMENTS[next(FRAGMENTS.length)]).join("");
-    const text = controls ? recorded.replace(TAGS, (tag) => controlText(tag)) : recorded;
+    const text = asSeen(model, recorded);
     const reading: Reading = {
-      ...readings[next(readings.length)] as Reading,
+      ...family,
+      as,
       calls: (["read", "first", "hold", "ignore"] as const)[next(4)] ?? "read",
       stop: next(2) === 1 ? ["STOP", "oo"] : [],
       ends: ["<|im_end|>"],
       cut: next(3) === 0,
-      controls,
     };
     const bytes = encoder.encode(text);
     const whole = parse([bytes], reading);
@@ -367,7 +383,9 @@ Deno.test("Parser reads the same from any text, however it is cut, and lets no c
     assertEquals(parse([bytes.slice(0, at), bytes.slice(at)], reading), whole, text);
     assertEquals(parse(Array.from(bytes, (byte) => Uint8Array.of(byte)), reading), whole, text);
     for (const event of whole) {
-      if (typeof event === "object" && "text" in event) assertEquals(event.text.match(/[\uFFFE\uFFFF]/), null, text);
+      if (typeof event === "object" && "text" in event) {
+        assertEquals(event.text.match(/[\uFFFE\uFFFF\uFDD0\uFDD1]/), null, text);
+      }
     }
   }
 });

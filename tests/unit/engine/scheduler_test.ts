@@ -110,7 +110,7 @@ interface JobOptions {
 
 function job(id: number, prompt: string, options: JobOptions = {}): Job {
   const { maxTokens = 50, stop = [], endTexts = [], endTokens = new Set(), constraint, vocabulary = LETTERS } = options;
-  const parser = new Parser({ dialect: {}, start: "text", calls: "ignore", tools: new Set(), stop, ends: endTexts });
+  const parser = new Parser({ dialect: {}, start: "text", calls: "ignore", tools: new Map(), stop, ends: endTexts });
   const binding = constraint === undefined ? {} : { whole: () => constraint };
   return {
     id,

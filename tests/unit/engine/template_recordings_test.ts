@@ -1,6 +1,6 @@
 /** Answers as the families' chat templates have them, which is how the models were trained to write. */
 import { assert, assertEquals } from "@std/assert";
-import { dialectFor } from "../../support/dialects.ts";
+import { asSeen } from "../../support/chat_model.ts";
 import { check, parse, type ParserEvent } from "../../support/parsing.ts";
 import { FROM_TEMPLATES, READINGS } from "../../support/template_recordings.ts";
 
@@ -17,12 +17,6 @@ interface Exception {
 
 const EXCEPTIONS: readonly Exception[] = [
   {
-    template: /^Qwen3(\.5|-Coder)/,
-    turn: /calls?\b/,
-    why: "The grammar lets arguments be written as one object only, as node-llama-cpp has them in past calls",
-    means: (said) => [...said.filter((part) => typeof part === "object" && !("call" in part)), "malformed"],
-  },
-  {
     template: /^google-gemma-4/,
     turn: /^a text and a call$/,
     why: "The template has the text after the call",
@@ -33,12 +27,6 @@ const EXCEPTIONS: readonly Exception[] = [
     turn: /^a text and a call$/,
     why: "The template makes the text a thought",
     means: (said) => said.map((part) => typeof part === "object" && "text" in part ? { thinking: part.text } : part),
-  },
-  {
-    template: /^Mistral-Small-3\.2/,
-    turn: /calls?\b/,
-    why: "A call has an identifier, which node-llama-cpp knows no form for: the daemon offers such a model no tools",
-    means: (_, text) => [{ text }],
   },
 ];
 
@@ -52,21 +40,14 @@ for (const { template, recordings, cannot } of templates) {
       const exception = EXCEPTIONS.find((it) => it.template.test(template) && it.turn.test(turn));
       const means = exception?.means(said, text) ?? said;
       const options = { ...reading, ...(start === undefined ? {} : { start }) };
-      // What is no marker does not show as a token.
-      if (means.some((part) => typeof part === "object" && "text" in part && part.text.includes("[TOOL_CALLS]"))) {
-        assertEquals(parse([encoder.encode(text)], options), means);
-        continue;
-      }
       check(text, options, means);
-      if ("call" in (said.at(-1) ?? {}) && dialectFor(reading.wrapper).call?.read.suffix.endsWith(end)) {
-        // Part of the call.
-        check(text + end, options, means);
-        continue;
-      }
-      const bytes = encoder.encode(`${text}${end}More`);
       const ended = means.includes("malformed") ? means : [...means, "end"];
-      for (const pieces of [[bytes], Array.from(bytes, (byte) => Uint8Array.of(byte))]) {
-        assertEquals(parse(pieces, { ...options, ends: [end.trim()] }), ended, `${text}${end}`);
+      for (const [as, { model }] of reading.family) {
+        const bytes = encoder.encode(asSeen(model, `${text}${end}More`));
+        for (const pieces of [[bytes], Array.from(bytes, (byte) => Uint8Array.of(byte))]) {
+          const asked = { ...options, as, ends: [asSeen(model, end.trim())] };
+          assertEquals(parse(pieces, asked), ended, `${text}${end}, ${as}`);
+        }
       }
     }
   });

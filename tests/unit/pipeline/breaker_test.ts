@@ -35,9 +35,17 @@ Deno.test("a breaker stays closed when the first of three failures is a minute o
   assertEquals(test.breaker.passable, false);
 });
 
-Deno.test("a breaker counts neither successes nor neutral outcomes, and successes forget nothing", () => {
+Deno.test("a success clears the window, however many failures come within it", () => {
   const test = new BreakerUnderTest();
-  test.outcomes("failure", "success", "neutral", "failure", "success", "neutral", "neutral");
+  for (let count = 0; count < 100; count++) test.outcomes("failure", "failure", "success");
+  assertEquals([test.breaker.passable, test.changes], [true, []]);
+  test.outcomes("failure", "failure", "failure");
+  assertEquals(test.breaker.passable, false);
+});
+
+Deno.test("a breaker does not count neutral outcomes, and they clear nothing", () => {
+  const test = new BreakerUnderTest();
+  test.outcomes("failure", "neutral", "failure", "neutral", "neutral");
   assertEquals(test.breaker.passable, true);
   test.outcomes("failure");
   assertEquals(test.breaker.passable, false);

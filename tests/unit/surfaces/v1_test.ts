@@ -27,9 +27,14 @@ Deno.test("resolve fills in the protocol's defaults", async () => {
     messages: [{ role: "user", content: "hi" }],
     sampling: { temperature: 1, topP: 0.95, topK: 64 },
     maxTokens: 1000,
+    defaulted: ["temperature", "top_p", "top_k", "max_tokens"],
     stop: [],
   });
   assertEquals(v1Surface.resolve({ messages: MESSAGES }).id, "");
+});
+
+Deno.test("resolve tells a default from the same value that was asked for", async () => {
+  assertEquals((await resolved({ top_k: 64, temperature: 1 })).defaulted, ["top_p", "max_tokens"]);
 });
 
 Deno.test("resolve takes every field as it is given", async () => {

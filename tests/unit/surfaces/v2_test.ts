@@ -62,6 +62,7 @@ Deno.test("resolve fills in the protocol's defaults on v2", async () => {
     thinking: false,
     sampling: { temperature: 1, topP: 0.95, topK: 64 },
     maxTokens: 1000,
+    defaulted: ["temperature", "top_p", "top_k", "max_tokens"],
     stop: [],
   });
 });
@@ -116,6 +117,48 @@ Deno.test("resolve makes a message of nothing but text a string, and leaves othe
     { role: "assistant", content: [{ type: "tool_use", toolCallId: "c", name: "t", input: { x: [1] } }] },
     { role: "user", content: [{ type: "tool_result", toolCallId: "c", content: [{ type: "text", text: "r" }] }] },
   ]);
+});
+
+Deno.test("resolve keeps an assistant's thoughts where they stand, but none that say nothing", async () => {
+  const text = (text: string): unknown => ({ type: "text", text });
+  const thought = (text: string): unknown => ({ type: "thinking", text });
+  const call = { type: "tool_use", tool_call_id: "c", name: "t", input: {} };
+  const request = await resolved({
+    messages: [
+      { role: "assistant", content: [thought("a\n"), text("b"), thought(""), thought("c"), call, thought("d")] },
+      { role: "user", content: [{ type: "tool_result", tool_call_id: "c", content: [text("3.10")] }] },
+      { role: "assistant", content: [thought("e"), text("f"), text("g")] },
+      { role: "assistant", content: [text("h"), thought(""), text("i")] },
+      { role: "assistant", content: [thought("")] },
+    ],
+  });
+  assertEquals(request?.messages, [
+    {
+      role: "assistant",
+      content: [
+        { type: "thinking", text: "a\n" },
+        { type: "text", text: "b" },
+        { type: "thinking", text: "c" },
+        { type: "tool_use", toolCallId: "c", name: "t", input: {} },
+        { type: "thinking", text: "d" },
+      ],
+    },
+    { role: "user", content: [{ type: "tool_result", toolCallId: "c", content: [{ type: "text", text: "3.10" }] }] },
+    {
+      role: "assistant",
+      content: [{ type: "thinking", text: "e" }, { type: "text", text: "f" }, { type: "text", text: "g" }],
+    },
+    { role: "assistant", content: "h\ni" },
+    { role: "assistant", content: "" },
+  ]);
+});
+
+Deno.test("resolve takes a tool by its name as the choice, and nothing else that stands there", async () => {
+  const named = { ...TOOL, name: "calendar.respond/to-event:v1" };
+  const tool_choice = { type: "tool", name: named.name };
+  const request = await resolved({ tools: [TOOL, named], tool_choice });
+  assertEquals(request?.tools.map(({ name }) => name), ["t", "calendar.respond/to-event:v1"]);
+  assertEquals(request?.toolChoice, { name: "calendar.respond/to-event:v1" });
 });
 
 Deno.test("resolve reads nothing from a prototype on v2", () => {
@@ -225,10 +268,11 @@ Deno.test("a backend that cannot do what a request needs is not asked", () => {
   assertEquals(refusedBy({}, attached("video")), unsupported("video"));
   assertEquals(refusedBy({ audio: false }, attached("image")), undefined);
   assertEquals(refusedBy({ vision: false }, attached("audio")), undefined);
-  for (const tool_choice of ["auto", "required"]) {
+  for (const tool_choice of ["auto", "required", { name: "t" }]) {
+    const said = JSON.stringify(tool_choice);
     assertEquals(
       refusedBy({ tools: false }, { tools: [TOOL], tool_choice }),
-      `InvalidRequestError: "tool_choice": "${tool_choice}" cannot be enforced by backend "b": its model calls no tools`,
+      `InvalidRequestError: "tool_choice": ${said} cannot be enforced by backend "b": its model calls no tools`,
     );
   }
   assertEquals(refusedBy({ tools: false }, { tools: [TOOL], tool_choice: "none" }), undefined);

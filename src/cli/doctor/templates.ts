@@ -1,0 +1,77 @@
+/** Looks whether the chat templates of the models can be used: in the engine's own process, with its permissions. */
+import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
+import { type EngineCommand, engineCommand } from "../../engine/command.ts";
+import type { TemplateFacts } from "../../engine/messages.ts";
+import { checkModelFile, ModelFileError } from "../../models/model_file.ts";
+import { describeTemplateError } from "../template_error.ts";
+import { askEngine } from "./engine.ts";
+import { type Finding, Findings } from "./finding.ts";
+import { modelPathOf } from "./models.ts";
+
+/**
+ * Start an engine for each model that reads its vocabulary and chat template and ends. Files that are no models are
+ * passed over: the check of models tells of them.
+ *
+ * @param options What the daemon is told.
+ * @param command For tests; absent: the engine.
+ * @returns The findings.
+ */
+export async function checkTemplates(
+  options: DaemonOptions,
+  command: EngineCommand = engineCommand(),
+): Promise<readonly Finding[]> {
+  const findings = new Findings("chat template");
+  for (const backend of options.backends) {
+    if (backend.kind !== "llamacpp") continue;
+    const modelPath = modelPathOf(backend, options);
+    if (modelPath === undefined || !(await isModel(modelPath))) continue;
+    await checkTemplate(backend, { modelPath, command, findings });
+  }
+  return findings.elseOk("No backend has a model that answers with text");
+}
+
+async function checkTemplate(
+  { name, libraryDir, embed, pooling }: LlamaBackendConfig,
+  { modelPath, command, findings }: {
+    readonly modelPath: string;
+    readonly command: EngineCommand;
+    readonly findings: Findings;
+  },
+): Promise<void> {
+  const question = {
+    op: "inspect",
+    modelPath,
+    ...(libraryDir === undefined ? {} : { libraryDir }),
+    ...(embed === undefined ? {} : { embed }),
+    ...(pooling === undefined ? {} : { pooling }),
+  } as const;
+  const { answer, complaints } = await askEngine(command, question, "inspected");
+  if (answer === undefined) {
+    findings.fail(
+      `Backend "${name}": ${complaints.join(" ").slice(0, 500)}`,
+      "The daemon would not start with this model: replace the file, or take another model",
+    );
+  } else if (answer.templateError !== undefined) {
+    findings.warn(
+      `Backend "${name}": it ${describeTemplateError(answer.templateError)}`,
+      "The model answers in a format it was not made for and calls no tools: take a file of it with another template",
+    );
+  } else if (answer.purpose === "generate") {
+    findings.ok(`Backend "${name}": it can be used and knows ${knowledgeOf(answer)}`);
+  }
+}
+
+function knowledgeOf({ tools, thinking }: TemplateFacts): string {
+  if (tools && thinking) return "tools and thinking";
+  return tools ? "tools" : thinking ? "thinking" : "neither tools nor thinking";
+}
+
+async function isModel(path: string): Promise<boolean> {
+  try {
+    await checkModelFile(path);
+    return true;
+  } catch (error) {
+    if (error instanceof ModelFileError) return false;
+    throw error;
+  }
+}

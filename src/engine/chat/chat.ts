@@ -1,0 +1,399 @@
+/**
+ * From a conversation to the tokens of a prompt, as the model's own chat template has it, and what the answer to it
+ * will look like. Everything about a template is found out once, when the model is loaded.
+ */
+import { type ChatMessage, type GenerationRequest, PLAIN, type Tool } from "../../backend/backend.ts";
+import { TemplateError } from "../jinja/template.ts";
+import type { Rendered } from "../jinja/template.ts";
+import type { Model } from "../model.ts";
+import type { ParserStart } from "../parser.ts";
+import { commonPrefix } from "../slots.ts";
+import { callTraitsOf } from "./call_form.ts";
+import { channelsOf } from "./channels.ts";
+import type { CallForm, Dialect } from "./dialect.ts";
+import { familyCalls } from "./family_calls.ts";
+import { guardedTokens } from "./guarded.ts";
+import { seenAs, type SpecialTokens, textOf } from "./marker.ts";
+import { type MessageForm, textsOf, type Turn, turnsOf, USUAL_FORM } from "./messages.ts";
+import { promptTokens } from "./prompt_tokens.ts";
+import { type Renderer, renderJoined, TemplateRenderer } from "./renderer.ts";
+import { Prober } from "./prober.ts";
+import type { Mood } from "./thinking_switch.ts";
+import { type Traits, traitsOf } from "./traits.ts";
+import { WrapperRenderer } from "./wrapper.ts";
+
+/** What a chat needs of a model. */
+export type ChatModel = Pick<
+  Model,
+  | "metadata"
+  | "named"
+  | "addsBos"
+  | "spacePrefix"
+  | "longestPiece"
+  | "tokenize"
+  | "describe"
+  | "isControl"
+  | "endsAnswer"
+  | "specialTokens"
+>;
+
+/** What ends an answer. */
+export interface AnswerEnds {
+  /** Tokens that end it beside those that always do. */
+  readonly endTokens: ReadonlySet<number>;
+  /** Texts that do, for models whose marker is not a token. */
+  readonly endTexts: readonly string[];
+}
+
+/** A conversation as tokens. */
+export interface Prompt extends AnswerEnds {
+  readonly tokens: Int32Array;
+  /** What the prompt ends within. */
+  readonly start: ParserStart;
+  /** Tokens that are more than text, as a parser sees them. */
+  readonly controls: ReadonlyMap<number, string>;
+}
+
+/** What a prompt is made of. */
+export type Conversation = Pick<GenerationRequest, "messages" | "tools" | "toolChoice" | "thinking">;
+
+/** A conversation the model cannot take; the message is for the caller. */
+export class PromptError extends Error {
+  override readonly name = "PromptError";
+}
+
+/** Why a model's own template is not used. */
+export interface TemplateFault {
+  readonly message: string;
+  /** Of the template's text; 0 where no line is to blame. */
+  readonly line: number;
+}
+
+/** What renders the conversations of a model. */
+export type ChatFormat = "template" | "chatml" | "none" | `node-llama-cpp ${string}`;
+
+const TEMPLATE = "tokenizer.chat_template";
+/** Text longer than this is first measured in portions of this size, so that what cannot fit is refused early. */
+const MEASURE_CHARACTERS = 16_384;
+/** Names of tools as a programming language has them. */
+const IDENTIFIER = /[^A-Za-z0-9_.]/g;
+const TYPE_NAME = /[^A-Za-z0-9_-]/g;
+
+/** For a model whose own template cannot be evaluated, where the vocabulary has the tokens. */
+const CHATML = `{% for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}`;
+
+interface Chosen {
+  readonly renderer: Renderer | undefined;
+  readonly traits: Traits | undefined;
+  readonly format: ChatFormat;
+  readonly fault: TemplateFault | undefined;
+}
+
+/** Renders conversations for one model. */
+export class Chat {
+  readonly #model: ChatModel;
+  readonly #contextTokens: number;
+  readonly #renderer: Renderer | undefined;
+  readonly #traits: Traits | undefined;
+  readonly #form: MessageForm;
+  readonly #ends: AnswerEnds;
+  readonly #controls: ReadonlyMap<number, string>;
+  readonly #guarded: SpecialTokens;
+  /** What renders: the model's own template, or what stands in for it. */
+  readonly format: ChatFormat;
+  /** Why the model's own template is not used. */
+  readonly fault: TemplateFault | undefined;
+  /** How the family writes thoughts, text and calls. */
+  readonly dialect: Dialect;
+
+  private constructor(model: ChatModel, contextTokens: number, { renderer, traits, format, fault }: Chosen) {
+    this.#model = model;
+    this.#contextTokens = contextTokens;
+    this.#renderer = renderer;
+    this.#traits = traits;
+    this.format = format;
+    this.fault = fault;
+    const source = renderer?.source ?? "";
+    this.#guarded = guardedTokens(model.specialTokens, allSources(model));
+    this.#controls = new Map([...this.#guarded.values()].map((special) => [special.token, seenAs(special)]));
+    const writesCalls = format !== "chatml" && (!(renderer instanceof WrapperRenderer) || renderer.calls);
+    const calls = renderer === undefined || traits === undefined || !writesCalls
+      ? undefined
+      : callTraitsOf(this.#prober(renderer), traits);
+    this.#form = calls?.form ?? traits?.form ?? USUAL_FORM;
+    const call = calls?.call ?? (format === "template" ? familyCalls(source, this.#guarded) : undefined);
+    this.dialect = dialectOf(traits, call, this.#guarded);
+    const wrapperEnds = renderer instanceof WrapperRenderer ? renderer.ends : [];
+    this.#ends = this.#endsOf([...traits?.ends ?? [], ...calls?.ends ?? [], ...wrapperEnds]);
+  }
+
+  /** Find what renders a model's conversations. */
+  static async of(model: ChatModel, contextTokens: number): Promise<Chat> {
+    return new Chat(model, contextTokens, await choose(model));
+  }
+
+  /** Whether the family makes calls. */
+  get tools(): boolean {
+    return this.dialect.call !== undefined;
+  }
+
+  /** Whether the family knows a reasoning trace. */
+  get thinking(): boolean {
+    return this.dialect.thought !== undefined;
+  }
+
+  /**
+   * The prompt that asks for the next answer. If the conversation ends with an assistant's turn, for its continuation.
+   *
+   * @throws {PromptError} If it leaves no room for an answer, has tools and the template knows none, or is refused.
+   * @throws {AttachmentError} If there is an attachment.
+   */
+  render(conversation: Conversation): Prompt {
+    const { messages, tools, toolChoice } = conversation;
+    const offered = toolChoice === "none" ? [] : tools;
+    if (offered.length > 0 && !this.tools) throw new PromptError("This model's chat template knows no tools");
+    this.#refuseHopeless(messages, offered);
+    const { rendered, begun } = this.#rendered(conversation, offered);
+    const tokens = promptTokens(rendered, { model: this.#model, guarded: this.#guarded });
+    if (tokens.length >= this.#contextTokens) throw this.#tooLong(`${tokens.length}`);
+    return {
+      tokens,
+      start: begun ?? this.#startOf(rendered),
+      controls: this.#controls,
+      ...this.#ends,
+    };
+  }
+
+  /**
+   * The text of a prompt, and what of it came from the request.
+   *
+   * @throws As {@linkcode Chat.render}.
+   */
+  text(conversation: Conversation): Rendered {
+    const { tools, toolChoice } = conversation;
+    return this.#rendered(conversation, toolChoice === "none" ? [] : tools).rendered;
+  }
+
+  /** A text as a parser sees it: as it is, and with the names of tokens in it as tokens. */
+  seen(text: string): string[] {
+    const marked = textOf(this.#guarded.marker(text));
+    return marked === text ? [text] : [text, marked];
+  }
+
+  /**
+   * What every prompt with this system message begins with.
+   *
+   * @throws {PromptError} If it leaves no room for an answer.
+   */
+  opening(system: string): Int32Array {
+    const ask = (content: string): Int32Array =>
+      this.render({ ...PLAIN, messages: [{ role: "system", content: system }, { role: "user", content }] }).tokens;
+    const tokens = ask("0");
+    return tokens.slice(0, commonPrefix(tokens, ask("A")));
+  }
+
+  #rendered(
+    conversation: Conversation,
+    tools: readonly Tool[],
+  ): { readonly rendered: Rendered; readonly begun?: ParserStart } {
+    const renderer = this.#renderer;
+    if (renderer === undefined || this.#traits === undefined) {
+      const { message, line } = this.fault ?? { message: "there is none", line: 0 };
+      throw new PromptError(`This model's chat template cannot be evaluated (line ${line}): ${message}`);
+    }
+    const { messages, thinking } = conversation;
+    const names = this.names(conversation);
+    const rename = (name: string): string => names.get(name) ?? name;
+    const { switches } = this.#traits;
+    const mood = thinking ? switches.on : switches.off;
+    const turns = inMood(turnsOf(messages, rename), mood);
+    const last = turns.at(-1);
+    const begun = last?.role === "assistant" ? this.#begunIn(last) : undefined;
+    const isEmpty = last?.role === "assistant" && begun === undefined && last.calls === undefined;
+    const asked = isEmpty ? turns.slice(0, -1) : turns;
+    try {
+      const rendered = renderJoined(renderer, {
+        turns: asked,
+        tools,
+        form: this.#form,
+        prompt: begun === undefined,
+        variables: mood.variables,
+        rename,
+      });
+      return begun === undefined ? { rendered } : { rendered: cutAfterInput(rendered), begun };
+    } catch (error) {
+      if (!(error instanceof TemplateError)) throw error;
+      const where = error.raised ? "" : ` (line ${error.line})`;
+      throw new PromptError(`The model's chat template refuses this conversation${where}: ${error.message}`);
+    }
+  }
+
+  /** What an answer has begun with that is to be continued. */
+  #begunIn({ text, thinking }: Turn): ParserStart | undefined {
+    if (text !== "") return "text";
+    return thinking !== undefined && this.#form.thoughts !== undefined ? "thought" : undefined;
+  }
+
+  /** What the prompt ends within. */
+  #startOf({ text, input }: Rendered): ParserStart {
+    const { thought, channels } = this.dialect;
+    if (channels !== undefined) return "header";
+    if (thought?.open === undefined) return "text";
+    const end = text.slice(input.at(-1) ?? 0).trimEnd();
+    return end.endsWith(plain(textOf(thought.open)).trimEnd()) ? "thought" : "text";
+  }
+
+  /** Names of tools that the form of calls cannot hold, as it can; the same for the same names. */
+  names({ messages, tools }: Pick<Conversation, "messages" | "tools">): ReadonlyMap<string, string> {
+    const names = new Map<string, string>();
+    const { call, channels } = this.dialect;
+    const pattern = channels !== undefined ? TYPE_NAME : call?.arguments.type === "python" ? IDENTIFIER : undefined;
+    if (pattern === undefined) return names;
+    const used = messages.flatMap(({ content }) =>
+      typeof content === "string" ? [] : content.flatMap((block) => block.type === "tool_use" ? [block.name] : [])
+    );
+    const taken = new Set(tools.map(({ name }) => name));
+    for (const name of new Set([...tools.map(({ name }) => name), ...used])) {
+      const base = name.replace(pattern, "_");
+      if (base === name) continue;
+      let written = base;
+      for (let count = 2; taken.has(written); count++) written = `${base}_${count}`;
+      taken.add(written);
+      names.set(name, written);
+    }
+    return names;
+  }
+
+  #prober(renderer: Renderer): Prober {
+    return proberOf(this.#model, renderer, this.#guarded);
+  }
+
+  #endsOf(ends: readonly string[]): AnswerEnds {
+    const endTokens = new Set<number>();
+    const endTexts: string[] = [];
+    const begins = this.dialect.call === undefined ? "" : textOf(this.dialect.call.marker);
+    for (const end of new Set(ends)) {
+      const special = this.#guarded.get(end);
+      if (special === undefined) endTexts.push(end);
+      // What a call begins with ends an answer only where no call follows.
+      else if (begins !== seenAs(special) && begins.startsWith(seenAs(special))) endTexts.push(seenAs(special));
+      else endTokens.add(special.token);
+    }
+    return { endTokens, endTexts };
+  }
+
+  /** Every message takes a token at least, and so do so many bytes: cheap to see, however much was sent. */
+  #refuseHopeless(messages: readonly ChatMessage[], tools: readonly Tool[]): void {
+    let tokens = messages.length;
+    // Templates show the thoughts since the last question, if they show any.
+    const shown = this.#form.thoughts === undefined
+      ? Infinity
+      : messages.findLastIndex(({ role, content }) => role === "user" && typeof content === "string");
+    const texts = messages.flatMap((message, index) => textsOf(message, index > shown));
+    for (const { name, description, inputSchema } of tools) texts.push(name, description, JSON.stringify(inputSchema));
+    for (const text of texts) tokens += Math.floor(text.length / this.#model.longestPiece);
+    if (tokens >= this.#contextTokens) throw this.#tooLong(`more than ${tokens}`);
+    tokens = 0;
+    for (const text of texts) {
+      if (text.length <= MEASURE_CHARACTERS) continue;
+      for (let at = 0; at < text.length; at += MEASURE_CHARACTERS) {
+        // A cut adds a token at most.
+        tokens += this.#model.tokenize(text.slice(at, at + MEASURE_CHARACTERS), false).length - 1;
+        if (tokens >= this.#contextTokens) throw this.#tooLong(`more than ${tokens}`);
+      }
+    }
+  }
+
+  #tooLong(tokens: string): PromptError {
+    return new PromptError(
+      `The prompt has ${tokens} tokens; prompt and answer together may have ${this.#contextTokens}`,
+    );
+  }
+}
+
+/** The model's own template if it can be used, else what stands in for it. */
+async function choose(model: ChatModel): Promise<Chosen> {
+  const { plain, tools } = sourcesOf(model.metadata);
+  const bos = nameOf(model, model.named.BOS);
+  const eos = nameOf(model, model.named.EOS);
+  if (plain === undefined) {
+    // Wrappers begin every prompt with this token, also where the model does not.
+    const renderer = await WrapperRenderer.for({ metadata: model.metadata, bos: model.addsBos ? bos : "", eos });
+    const traits = traitsOf(proberOf(model, renderer, guardedTokens(model.specialTokens, "")));
+    return { renderer, traits, format: `node-llama-cpp ${renderer.name}`, fault: undefined };
+  }
+  const names = { bos_token: bos, eos_token: eos };
+  const guarded = guardedTokens(model.specialTokens, allSources(model));
+  let fault: TemplateFault | undefined;
+  for (const sources of tools === undefined || tools === plain ? [{ plain }] : [{ plain, tools }, { plain }]) {
+    try {
+      const renderer = new TemplateRenderer(sources, names);
+      const traits = traitsOf(proberOf(model, renderer, guarded));
+      if (traits !== undefined) return { renderer, traits, format: "template", fault };
+      renderer.render({ turns: [{ role: "user", text: "Hi" }], form: USUAL_FORM, prompt: true });
+      fault ??= { message: "it leaves out what the user says", line: 0 };
+    } catch (error) {
+      if (!(error instanceof TemplateError)) throw error;
+      fault ??= { message: error.message, line: error.line };
+    }
+  }
+  const chatml = ["<|im_start|>", "<|im_end|>"].every((name) => guarded.get(name) !== undefined);
+  if (!chatml) return { renderer: undefined, traits: undefined, format: "none", fault };
+  const renderer = new TemplateRenderer({ plain: CHATML }, names);
+  return { renderer, traits: traitsOf(proberOf(model, renderer, guarded)), format: "chatml", fault };
+}
+
+/** A model's chat template, and its variant for tools. */
+function sourcesOf(metadata: ReadonlyMap<string, string>): { readonly plain?: string; readonly tools?: string } {
+  const named = [...metadata].filter(([key]) => key.startsWith(`${TEMPLATE}.`) && key !== `${TEMPLATE}.rerank`);
+  const tools = metadata.get(`${TEMPLATE}.tool_use`);
+  const plain = metadata.get(TEMPLATE) ?? metadata.get(`${TEMPLATE}.default`) ?? tools ?? named[0]?.[1];
+  return { ...(plain === undefined ? {} : { plain }), ...(tools === undefined ? {} : { tools }) };
+}
+
+function allSources({ metadata }: ChatModel): string {
+  return [...metadata].flatMap(([key, value]) => key.startsWith(TEMPLATE) ? [value] : []).join("\n");
+}
+
+function proberOf(model: ChatModel, renderer: Renderer, specials: SpecialTokens): Prober {
+  return new Prober(renderer, specials, (name) => {
+    const special = specials.get(name);
+    return special !== undefined && model.endsAnswer(special.token);
+  });
+}
+
+/** The name of a special token; nothing where the file names none and the library guesses one that is text. */
+function nameOf(model: ChatModel, token: number): string {
+  return token >= 0 && model.isControl(token) ? model.describe(token) : "";
+}
+
+function dialectOf(traits: Traits | undefined, call: CallForm | undefined, specials: SpecialTokens): Dialect {
+  if (traits === undefined) return {};
+  const channels = channelsOf(traits, specials);
+  return {
+    ...(traits.thought === undefined ? {} : { thought: traits.thought }),
+    text: traits.text,
+    ...(call === undefined ? {} : { call }),
+    ...(channels === undefined ? {} : { channels }),
+  };
+}
+
+/** What templates look for in the system message goes there. */
+function inMood(turns: Turn[], { system }: Mood): Turn[] {
+  if (system === undefined) return turns;
+  const [first, ...others] = turns;
+  if (first?.role !== "system") return [{ role: "system", text: system }, ...turns];
+  return [{ ...first, text: `${first.text}\n${system}` }, ...others];
+}
+
+/** Up to the end of what the assistant began to say. */
+function cutAfterInput({ text, input }: Rendered): Rendered {
+  return { text: text.slice(0, input.at(-1) ?? text.length), input };
+}
+
+function plain(text: string): string {
+  return text.replace(/[\uFFFE\uFFFF\uFDD0\uFDD1]/g, "");
+}

@@ -1,0 +1,27 @@
+/** A look at a model without its weights: what it would be loaded for, and what its chat template is good for. */
+import { Chat } from "./chat/chat.ts";
+import type { Library } from "./library.ts";
+import type { EngineConfig, FromEngine } from "./messages.ts";
+import { Model } from "./model.ts";
+import { purposeOf } from "./purpose.ts";
+
+/**
+ * Read a model's vocabulary and chat template.
+ *
+ * @param library The native library.
+ * @param config Which model, and what it is configured for.
+ * @returns What there is to say of it.
+ * @throws {ModelError} If it cannot be loaded, or not for that.
+ */
+export async function inspect(
+  library: Library,
+  config: Pick<EngineConfig, "modelPath" | "embed" | "pooling">,
+): Promise<Extract<FromEngine, { type: "inspected" }>> {
+  const model = await Model.load(library, config.modelPath, { vocabularyOnly: true });
+  const { purpose } = purposeOf(model, config);
+  if (purpose !== "generate") return { type: "inspected", purpose, tools: false, thinking: false };
+  const chat = await Chat.of(model, model.trainedContextTokens);
+  const { tools, thinking, fault, format } = chat;
+  const templateError = fault === undefined ? {} : { templateError: { ...fault, format } };
+  return { type: "inspected", purpose, tools, thinking, ...templateError };
+}

@@ -1,0 +1,77 @@
+/**
+ * Chat templates: Jinja as transformers sets it up, evaluated with Python's rules. The room is inferd's own because
+ * what a template renders must tell the text of a request from the template's, or a user could write control tokens;
+ * because an error must name the template's line; and because templates rely on more of Python (`str` of a dict,
+ * `%`, `.append`, `min`, tests with arguments) than `@huggingface/jinja` has.
+ *
+ * `syntax/` reads a template, `evaluate/` makes functions of it, `values/` has Python's values and strings that know
+ * where they came from, `library/` has filters, tests, methods and global functions.
+ */
+import { Problem, TemplateError } from "./error.ts";
+import { Rendering, Scope } from "./evaluate/rendering.ts";
+import type { Execute } from "./evaluate/rendering.ts";
+import { Compiler } from "./evaluate/statements.ts";
+import { parse } from "./syntax/parser.ts";
+import { toValue } from "./values/convert.ts";
+import { TextBuilder } from "./values/text.ts";
+
+export { TemplateError } from "./error.ts";
+export { asInput } from "./values/convert.ts";
+
+/** What a template made of its variables. */
+export interface Rendered {
+  readonly text: string;
+  /** Which characters came from a request: sorted, disjoint `[from, to)` pairs, flat, in UTF-16 units. */
+  readonly input: readonly number[];
+}
+
+/** A chat template, read once. */
+export class Template {
+  readonly #body: Execute;
+  readonly #now: () => Date;
+
+  /**
+   * @param source The template's text.
+   * @param now The clock of `strftime_now`.
+   * @throws {TemplateError} If it cannot be read, or uses an unknown filter or test.
+   */
+  constructor(source: string, now: () => Date = () => new Date()) {
+    this.#body = withLines(() => 1, () => new Compiler().compile(parse(source)));
+    this.#now = now;
+  }
+
+  /**
+   * Renders the template.
+   *
+   * @param variables What it may read: JSON values, `Map`s for objects whose keys must keep their order, and what
+   * {@linkcode asInput} made, anywhere within. Nothing of it is changed.
+   * @returns The text, and which characters of it came from what `asInput` made.
+   * @throws {TemplateError} If it fails or refuses the variables.
+   */
+  render(variables: Readonly<Record<string, unknown>>): Rendered {
+    const values = withLines(() => 1, () => {
+      const given = Object.entries(variables).filter(([, value]) => value !== undefined);
+      return new Map(given.map(([name, value]) => [name, toValue(value)]));
+    });
+    const run = new Rendering(this.#now, values);
+    return withLines(() => run.line, () => {
+      const scope = new Scope(run, undefined);
+      const out = new TextBuilder();
+      this.#body(scope, out);
+      return { text: out.raw, input: out.input };
+    });
+  }
+}
+
+/** Gives problems their line; a stack that overflows is a problem too. */
+function withLines<T>(lineNow: () => number, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof Problem) throw new TemplateError(error.message, lineNow(), error.raised);
+    if (error instanceof RangeError) {
+      throw new TemplateError(`The template asks for too much: ${error.message}`, lineNow());
+    }
+    throw error;
+  }
+}

@@ -2,23 +2,7 @@
  * The part of the GGUF file format the benchmark needs: reading the metadata of a file and writing a file of one's own.
  * Values keep their types, so what is read can be written again as it was. Knows nothing of what the keys mean.
  */
-
-/** Value types of the format, by the number that stands in the file. */
-export const GGUF_TYPE = {
-  uint8: 0,
-  int8: 1,
-  uint16: 2,
-  int16: 3,
-  uint32: 4,
-  int32: 5,
-  float32: 6,
-  bool: 7,
-  string: 8,
-  array: 9,
-  uint64: 10,
-  int64: 11,
-  float64: 12,
-} as const;
+import { GGUF_TYPE, TENSOR_BLOCKS } from "../src/models/gguf.ts";
 
 /** A value's type. */
 export type GgufType = keyof typeof GGUF_TYPE;
@@ -35,7 +19,7 @@ export type GgufValue =
 export type GgufMetadata = Map<string, GgufValue>;
 
 /** How a tensor's numbers are stored, by the number that stands in the file. */
-export const TENSOR_TYPE = { f32: 0, q8_0: 8 } as const;
+export const TENSOR_TYPE = { f32: 0, f16: 1, q8_0: 8, i8: 24 } as const;
 
 /** A tensor as the head of a file names it. */
 export interface TensorHead {
@@ -48,9 +32,6 @@ export interface TensorHead {
 const MAGIC = 0x46554747; // "GGUF", read little-endian
 const VERSION = 3;
 const ALIGNMENT = 32;
-/** Values and bytes of one block. */
-const BLOCK = { f32: { values: 1, bytes: 4 }, q8_0: { values: 32, bytes: 34 } } as const;
-
 const TYPE_NAMES = new Map<number, GgufType>(
   (Object.keys(GGUF_TYPE) as GgufType[]).map((name) => [GGUF_TYPE[name], name]),
 );
@@ -123,7 +104,7 @@ export function readMetadata(bytes: Uint8Array): GgufMetadata {
  * @returns Bytes.
  */
 export function tensorBytes(tensor: TensorHead): number {
-  const { values, bytes } = BLOCK[tensor.type];
+  const { values, bytes } = TENSOR_BLOCKS.get(TENSOR_TYPE[tensor.type]) ?? { values: 1, bytes: NaN };
   return tensor.dimensions.reduce((product, size) => product * size, 1) / values * bytes;
 }
 
@@ -163,6 +144,19 @@ export function fileHead(metadata: GgufMetadata, tensors: readonly TensorHead[])
     offset += bytes + padding(bytes);
   }
   return writer.finish();
+}
+
+/**
+ * The head of a file that holds nothing but one tensor; no engine can do anything with it.
+ *
+ * @param bytes How long the whole file is, this head included.
+ * @returns The head.
+ */
+export function headOfFile(bytes: number): Uint8Array<ArrayBuffer> {
+  const keys: GgufMetadata = new Map([["general.architecture", { type: "string", value: "test" }]]);
+  const head = (size: number): Uint8Array<ArrayBuffer> =>
+    fileHead(keys, [{ name: "weights", dimensions: [size], type: "i8" }]);
+  return head(bytes - head(1).length);
 }
 
 /**

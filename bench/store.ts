@@ -82,7 +82,7 @@ export async function benchStore({ rounds, quick, cache, progress }: StoreBenchO
 async function writeModel(
   model: { readonly file: string; readonly piece: string; readonly bytes: number },
 ): Promise<void> {
-  const piece = makePiece();
+  const piece = makePiece(model.bytes);
   await Deno.writeFile(model.piece, piece);
   await Deno.writeFile(model.file, ReadableStream.from(repeated(piece, model.bytes)));
 }

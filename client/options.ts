@@ -8,6 +8,7 @@ import {
   DEFAULT_RERANK_PORT,
   DEFAULT_TCP_HOSTNAME,
   DEFAULT_V2_PORT,
+  maxSocketPathBytes,
   parseTcpAddress,
   runtimeDirectory,
   type RuntimeDirectoryOptions,
@@ -376,13 +377,39 @@ function unixEndpoint(path: string, facts: ProcessFacts): UnixEndpoint {
       `Cannot use ${JSON.stringify(path)} as a socket path: it must be a path without NUL characters`,
     );
   }
-  // What fits into the system's address structure. Node would cut a longer one and look elsewhere.
-  const most = facts.platform === "linux" ? 107 : 103;
-  const bytes = new TextEncoder().encode(path).length;
-  if (bytes > most) {
-    throw new RangeError(`Cannot use ${JSON.stringify(path)} as a socket path: ${bytes} bytes, at most ${most} fit`);
-  }
+  // Node would cut a longer one and look elsewhere.
+  const why = tooLong(path, facts);
+  if (why !== undefined) throw new RangeError(`Cannot use ${JSON.stringify(path)} as a socket path: ${why}`);
   return { path };
+}
+
+function tooLong(path: string, { platform }: Pick<ProcessFacts, "platform">): string | undefined {
+  const most = maxSocketPathBytes(platform);
+  const bytes = new TextEncoder().encode(path).length;
+  if (bytes <= most) return undefined;
+  return `it has ${bytes} bytes, at most ${most} fit; set XDG_RUNTIME_DIR to a shorter folder`;
+}
+
+/** Every socket of a daemon. */
+const SOCKET_NAMES: readonly SocketName[] = ["admin", "infer", "infer.v2", "infer.embed", "infer.rerank", "rpc"];
+/** The one with the longest name: where that fits, all do. */
+const LONGEST_SOCKET: SocketName = "infer.rerank";
+
+/**
+ * Why no daemon can have put a socket where one is missing: a daemon with its sockets in this folder would refuse to
+ * start, as not all of their paths fit.
+ *
+ * @param path The socket that is not there.
+ * @param facts The process.
+ * @returns The reason; nothing where a daemon may still come.
+ */
+export function whyNoDaemon(path: string, facts: Pick<ProcessFacts, "platform"> = thisProcess()): string | undefined {
+  const [, folder = "", file = ""] = /^(.*)\/([^/]*)$/s.exec(path) ?? [];
+  // A socket of another name is where somebody chose; where the others are, nobody knows.
+  if (!SOCKET_NAMES.some((name) => `${name}.sock` === file)) return undefined;
+  const longest = socketPath(folder, LONGEST_SOCKET);
+  const why = tooLong(longest, facts);
+  return why === undefined ? undefined : `no daemon can start there, because of ${JSON.stringify(longest)}: ${why}`;
 }
 
 function tcpEndpoint(address: TcpAddress, apiKey: string | undefined): TcpEndpoint {

@@ -59,6 +59,7 @@ export const DEFAULT_TCP_HOSTNAME: string = "127.0.0.1";
  * @param options What to know of the process.
  * @returns The path, without a slash at its end. Nothing says that it exists.
  * @throws {Error} If no variable is set and there is no user id, so that every user would share one directory.
+ * @throws {TypeError} If a variable is a relative path, which would name another directory wherever one stands.
  *
  * @example
  * ```ts
@@ -70,9 +71,16 @@ export const DEFAULT_TCP_HOSTNAME: string = "127.0.0.1";
  */
 export function runtimeDirectory(options: RuntimeDirectoryOptions): string {
   const { env } = options;
-  const xdg = env("XDG_RUNTIME_DIR");
+  const folder = (name: string): string | undefined => {
+    const path = env(name);
+    if (!path || options.platform === "windows" || path.startsWith("/")) return path;
+    throw new TypeError(
+      `Cannot name a runtime directory: ${name} must be an absolute path, got ${JSON.stringify(path)}`,
+    );
+  };
+  const xdg = folder("XDG_RUNTIME_DIR");
   if (xdg) return join(xdg, "inferd");
-  const home = env("HOME");
+  const home = folder("HOME");
   if (home) return join(home, ".inferd/run");
   const tmp = options.platform === "darwin" ? env("TMPDIR") : undefined;
   if (tmp) return join(tmp, "inferd");
@@ -100,6 +108,23 @@ export function runtimeDirectory(options: RuntimeDirectoryOptions): string {
  */
 export function socketPath(dir: string, name: SocketName): string {
   return join(dir, `${name}.sock`);
+}
+
+/**
+ * How long the path of a unix socket may be: what the system's address structure holds, less the NUL at its end.
+ *
+ * @param platform The operating system as Deno (`Deno.build.os`) or Node (`process.platform`) names it.
+ * @returns Bytes, not characters.
+ *
+ * @example
+ * ```ts
+ * import { maxSocketPathBytes } from "@inferd/client/paths";
+ *
+ * console.assert(maxSocketPathBytes("linux") === 107);
+ * ```
+ */
+export function maxSocketPathBytes(platform: string): number {
+  return platform === "linux" ? 107 : 103;
 }
 
 /**

@@ -3,7 +3,7 @@
  * in Deno it costs a command 5 ms at its start and nothing per token against Deno's own sockets.
  */
 import { connect, type Socket } from "node:net";
-import { type Endpoint, endpointName } from "./options.ts";
+import { type Endpoint, endpointName, whyNoDaemon } from "./options.ts";
 import { ConnectError } from "./errors.ts";
 
 /** What a daemon that is still starting, or is starting again, looks like. */
@@ -103,11 +103,12 @@ async function connectError(endpoint: Endpoint, cause: unknown): Promise<Connect
   let code = errorCode(cause);
   // Linux says "refused" for anything that is no socket, which no waiting mends.
   if (code === "ECONNREFUSED" && "path" in endpoint && !await isSocket(endpoint.path)) code = "ENOTSOCK";
-  const why = reason(code) ?? (cause instanceof Error ? cause.message : String(cause));
+  const never = code === "ENOENT" && "path" in endpoint ? whyNoDaemon(endpoint.path) : undefined;
+  const why = never ?? reason(code) ?? (cause instanceof Error ? cause.message : String(cause));
   return new ConnectError(`Cannot connect to "${name}": ${why}`, {
     endpoint: name,
     code,
-    retryable: code !== undefined && TRANSIENT.has(code),
+    retryable: never === undefined && code !== undefined && TRANSIENT.has(code),
     cause,
   });
 }

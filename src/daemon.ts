@@ -12,17 +12,21 @@ import { MockBackend } from "./backend/mock.ts";
 import type { BackendConfig, DaemonOptions, Listen, SurfaceName } from "./config/options.ts";
 import { acquireLock } from "./lock.ts";
 import { type ActivityLog, openActivityLog } from "./log.ts";
-import type { FileIdentity } from "./models/model_file.ts";
 import { builtInModelPath, isBuiltIn } from "./models/built_in.ts";
+import { hashCachePath, keepsHashes } from "./models/hash_cache.ts";
+import type { FileIdentity } from "./models/model_file.ts";
+import { ModelHashes } from "./models/model_hashes.ts";
 import { dropBootPermissions, type PermissionContext } from "./permissions.ts";
 import { Admission } from "./pipeline/admission.ts";
 import { Pipeline } from "./pipeline/handle.ts";
 import { Router } from "./pipeline/router.ts";
+import { ReadyClock } from "./ready_clock.ts";
 import { prepareRuntimeDir } from "./runtime_dir.ts";
 import { ServedConfig } from "./served_config.ts";
 import { type Binding, Bindings } from "./server/bindings.ts";
 import { DispatchServer } from "./server/dispatch_server.ts";
 import { InferenceServer } from "./server/inference_server.ts";
+import { checkSocketPaths } from "./server/listener.ts";
 import { Dispatch } from "./surfaces/dispatch.ts";
 import { embedSurface } from "./surfaces/embed.ts";
 import { rerankSurface } from "./surfaces/rerank.ts";
@@ -81,7 +85,8 @@ export class ReadyTimeoutError extends Error {
 export async function startDaemon(options: DaemonOptions, parts: StartOptions = {}): Promise<Daemon> {
   const built = new Disposers();
   try {
-    // 2 runtime directory
+    // 2 runtime directory, and whether every socket fits
+    checkSocketPaths(options);
     prepareRuntimeDir(options.runtimeDir);
     // 3 lock
     const lock = await acquireLock(options.lockPath, Deno.pid);
@@ -136,7 +141,8 @@ class RunningDaemon implements Daemon {
   readonly #firstBound = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   /** By backend: model files that were hashed on their way here, so that they are not read again. */
-  readonly #verified = new Map<string, FileIdentity>();
+  readonly #verified = new Map<string, readonly FileIdentity[]>();
+  readonly #hashes: ModelHashes;
   #backends: readonly Backend[] = [];
   #router: Router | undefined;
   #servers: readonly InferenceServer[] = [];
@@ -144,6 +150,7 @@ class RunningDaemon implements Daemon {
   #served: ServedConfig | undefined;
   /** Set once every backend has been ready: from now on the sockets follow the backends. */
   #bindings: Bindings | undefined;
+  #clock: ReadyClock | undefined;
   #isReady = false;
   #ending: Promise<void> | undefined;
 
@@ -153,6 +160,7 @@ class RunningDaemon implements Daemon {
     this.#foundation = foundation;
     this.#log = foundation.log;
     this.#engineLog = foundation.log.for("engine");
+    this.#hashes = new ModelHashes({ cachePath: hashCachePath(options) });
     this.ready = this.#boot();
     this.done = this.#ended.promise;
     // Both are told to whoever asks; nobody has to.
@@ -175,12 +183,20 @@ class RunningDaemon implements Daemon {
     const { signal } = this.#booting;
     try {
       // 5 models: where they are
+      if (keepsHashes(this.options)) this.#hashes.prepare();
       const configs = await Promise.all(this.options.backends.map((config) => this.#locate(config, signal)));
       signal.throwIfAborted();
       // 6 engines: load, `capabilities`; 7 every backend ready
-      const timer = setTimeout(() => this.#booting.abort(this.#timeoutError()), this.options.readyTimeoutSecs * 1000);
+      this.#build(
+        this.#parts.backends ?? await Promise.all(configs.map((config) => this.#createBackend(config))),
+        configs,
+      );
+      const clock = this.#clock = new ReadyClock({
+        limitMs: this.options.readyTimeoutSecs * 1000,
+        backends: this.#backends.map(({ name }) => name),
+        onLate: () => this.#booting.abort(this.#timeoutError()),
+      });
       try {
-        this.#build(this.#parts.backends ?? await Promise.all(configs.map((config) => this.#createBackend(config))));
         const starts = this.#backends.map((backend) =>
           backend.start((notice) => this.#onNotice(backend, notice), signal)
         );
@@ -191,7 +207,7 @@ class RunningDaemon implements Daemon {
         this.#bindings.follow();
         await abortable(this.#firstBound.promise, signal);
       } finally {
-        clearTimeout(timer);
+        clock[Symbol.dispose]();
       }
       // 9 serve
       this.#isReady = true;
@@ -209,7 +225,8 @@ class RunningDaemon implements Daemon {
   /** Where a backend's model is; fetched first where it may be, and then nobody removes it while it is served. */
   async #locate(config: BackendConfig, signal: AbortSignal): Promise<BackendConfig> {
     if (config.kind !== "llamacpp" || this.#parts.backends !== undefined) return config;
-    if (config.source !== undefined) {
+    if (config.missing !== undefined) throw new Error(config.missing);
+    if (config.source !== undefined || config.stored !== undefined) {
       // Loaded where it is needed, as the backends are.
       const { holdModel } = await import("./models/at_boot.ts");
       const held = await holdModel(config, this.options, {
@@ -219,6 +236,7 @@ class RunningDaemon implements Daemon {
       });
       this.#foundation.built.add(() => held[Symbol.dispose]());
       if (held.verified !== undefined) this.#verified.set(config.name, held.verified);
+      return { ...config, ...held.located };
     }
     if (config.modelPath !== undefined) return config;
     const { modelName: name } = config;
@@ -244,11 +262,12 @@ class RunningDaemon implements Daemon {
     const verified = this.#verified.get(config.name);
     return new LlamaBackend({ parallel: this.options.parallel, ...config, modelPath }, {
       loadTimeoutMs: this.options.readyTimeoutSecs * 1000,
+      hashes: this.#hashes,
       ...(verified === undefined ? {} : { verified }),
     });
   }
 
-  #build(backends: readonly Backend[]): void {
+  #build(backends: readonly Backend[], configs: readonly BackendConfig[]): void {
     const { built } = this.#foundation;
     this.#backends = backends;
     for (const backend of backends) built.add(() => backend[Symbol.asyncDispose]());
@@ -259,15 +278,17 @@ class RunningDaemon implements Daemon {
     this.#servers = Object.entries(SURFACES).map(([name, surface]) =>
       this.#serve(surface, this.options.listen[name as SurfaceName], router)
     );
-    this.#dispatch = this.#serveDispatch(router);
+    this.#dispatch = this.#serveDispatch(router, configs);
   }
 
-  #serveDispatch(router: Router): DispatchServer {
+  #serveDispatch(router: Router, configs: readonly BackendConfig[]): DispatchServer {
     const { admissions, board, built } = this.#foundation;
     const { rpcSocket, namespace } = this.options;
     const served = this.#served = new ServedConfig({
       ...this.options,
+      backends: configs,
       log: this.#log,
+      hashes: this.#hashes,
       onChange: () => this.#bindings?.follow(),
     });
     built.add(() => served[Symbol.asyncDispose]());
@@ -328,10 +349,17 @@ class RunningDaemon implements Daemon {
       case "phase":
         board.loading(notice.phase);
         break;
+      case "preparing":
+        this.#clock?.pause(backend.name);
+        break;
+      case "loading":
+        this.#clock?.resume(backend.name);
+        break;
       case "ready":
+        this.#clock?.done(backend.name);
         this.#router?.revived(backend.name);
         board.capable(backend.name, notice.capabilities);
-        this.#served?.ready(backend.name, notice.capabilities.contextTokens);
+        this.#served?.ready(backend.name, notice.capabilities.contextTokens, notice.files);
         this.#bindings?.follow();
         break;
       case "restarting":
@@ -360,7 +388,9 @@ class RunningDaemon implements Daemon {
   #timeoutError(): ReadyTimeoutError {
     const late = this.#backends.filter(({ state }) => state !== "ready").map(({ name }) => `"${name}"`).join(", ");
     const secs = this.options.readyTimeoutSecs;
-    return new ReadyTimeoutError(`Not ready within ${secs} s, still waiting for backend ${late}`);
+    return new ReadyTimeoutError(
+      `Not ready within ${secs} s, still waiting for backend ${late}; --ready-timeout SECONDS gives it more time`,
+    );
   }
 
   #dropPermissions(): void {

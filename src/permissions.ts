@@ -3,10 +3,14 @@
  * made from the same list as what is given back.
  */
 import { dirname, join } from "@std/path";
-import type { DaemonOptions } from "./config/options.ts";
+import type { DaemonOptions, LlamaBackendConfig } from "./config/options.ts";
 import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "./http_client.ts";
 import { LIBC_PATHS } from "./server/peer.ts";
+import { HUGGING_FACE_VARIABLES } from "./models/access.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "./models/built_in.ts";
+import { HashCache, hashCachePath, keepsHashes } from "./models/hash_cache.ts";
+import { blobsDir, manifestsDir } from "./models/layout.ts";
+import { shardPaths } from "./models/shards.ts";
 
 /** One permission. */
 interface Need {
@@ -164,13 +168,24 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
     }
     if (backend.kind !== "llamacpp") continue;
     keep("run", context.execPath);
-    if (backend.source !== undefined && options.autoPull) {
-      boot("read", options.modelsHome);
-      boot("write", options.modelsHome);
+    const { modelsHome } = options;
+    if (backend.source !== undefined && options.autoPull && modelsHome !== undefined) {
+      boot("read", modelsHome);
+      boot("write", modelsHome);
       boot("net", ...pullHosts(backend.source.url));
+      boot("env", ...HUGGING_FACE_VARIABLES);
+      if (options.huggingFace?.tokenPath !== undefined) boot("read", options.huggingFace.tokenPath);
+    } else if (modelsHome !== undefined && isNamed(backend)) {
+      boot("read", manifestsDir(modelsHome));
     }
     if (backend.modelPath !== undefined) {
-      keep("read", backend.modelPath);
+      // Of a split model the others are found by their names, or the store tells.
+      keep("read", ...backend.parts?.map(({ path }) => path) ?? shardPaths(backend.modelPath));
+      continue;
+    }
+    if (backend.source !== undefined) {
+      // Which blobs it will have is known when it is there.
+      if (modelsHome !== undefined) keep("read", blobsDir(modelsHome));
       continue;
     }
     const { modelName: name } = backend;
@@ -184,6 +199,13 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
       boot("net", url.host);
     }
   }
+  if (keepsHashes(options)) {
+    const cache = hashCachePath(options);
+    boot("read", dirname(cache));
+    boot("write", dirname(cache));
+    keep("read", ...HashCache.files(cache));
+    keep("write", ...HashCache.files(cache));
+  }
   // Peer credentials.
   if (Deno.build.os === "linux") boot("ffi", ...LIBC_PATHS);
   // Whether the runtime directory is ours.
@@ -193,6 +215,11 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
     if (path !== undefined) boot("read", path);
   }
   return list;
+}
+
+/** Whether a model is looked up in the store by its name. */
+function isNamed({ stored, missing, source }: LlamaBackendConfig): boolean {
+  return stored !== undefined || missing !== undefined || source !== undefined;
 }
 
 function inferenceSockets({ listen }: DaemonOptions): string[] {

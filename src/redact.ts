@@ -64,6 +64,7 @@ const PATTERNS: readonly Pattern[] = [
   { kind: "key", find: new RegExp(String.raw`()${START}sk-[\w-]{4,}`, "g") },
   { kind: "slack", find: new RegExp(String.raw`()${START}xox[a-z]-[\w-]+`, "g") },
   { kind: "github", find: new RegExp(String.raw`()${START}(?:gh[a-z]_|github_pat_)\w+`, "g") },
+  { kind: "huggingface", find: new RegExp(String.raw`()${START}hf_[A-Za-z0-9]{16,}`, "g") },
   { kind: "pat", find: new RegExp(String.raw`()${START}pat-[\w-]{4,}`, "g") },
   { kind: "aws", find: new RegExp(String.raw`()${START}(?:AKIA|ASIA)[A-Z0-9]{12,}`, "g") },
   {
@@ -78,7 +79,7 @@ const PATTERNS: readonly Pattern[] = [
 
 /** What every pattern needs somewhere: a text without any of it is left alone at the cost of one search. */
 const SUSPICIOUS = new RegExp(
-  `authorization|bearer|://|eyJ|sk-|xox|gh[a-z]_|pat[-_]|AKIA|ASIA|${SECRET_NAMES}`,
+  `authorization|bearer|://|eyJ|sk-|xox|gh[a-z]_|hf_|pat[-_]|AKIA|ASIA|${SECRET_NAMES}`,
   "i",
 );
 

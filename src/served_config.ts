@@ -6,7 +6,7 @@ import { configId, type IdentifiedBackend } from "./config/config_id.ts";
 import type { BackendConfig, LlamaBackendConfig } from "./config/options.ts";
 import type { ActivityLog } from "./log.ts";
 import { BUILT_INS, isBuiltIn } from "./models/built_in.ts";
-import { ModelHashes } from "./models/model_hashes.ts";
+import { type FileToHash, ModelHashes } from "./models/model_hashes.ts";
 
 /** What a configuration is followed with. */
 export interface ServedConfigOptions {
@@ -17,7 +17,7 @@ export interface ServedConfigOptions {
   readonly log: ActivityLog;
   /** `identified` has changed. */
   readonly onChange: () => void;
-  /** For tests. */
+  /** Absent: files are hashed anew. */
   readonly hashes?: ModelHashes;
 }
 
@@ -27,6 +27,8 @@ export class ServedConfig implements AsyncDisposable {
   readonly #hashes: ModelHashes;
   /** By backend. */
   readonly #contexts = new Map<string, number>();
+  /** By backend: what was loaded last. */
+  readonly #files = new Map<string, readonly FileToHash[]>();
   /** By backend, as last seen. */
   readonly #sha256 = new Map<string, string>();
   readonly #stop = new AbortController();
@@ -61,13 +63,20 @@ export class ServedConfig implements AsyncDisposable {
     return this.#sha256.get(backend);
   }
 
-  /** A backend is ready. */
-  ready(backend: string, contextTokens: number): void {
+  /**
+   * A backend is ready.
+   *
+   * @param backend Which.
+   * @param contextTokens What it was loaded with.
+   * @param files The files of its model, as they were loaded; absent: they are not known.
+   */
+  ready(backend: string, contextTokens: number, files?: readonly FileToHash[]): void {
     const config = this.#options.backends.find(({ name }) => name === backend);
     // For the others it is their own matter, and not known here.
     if (config?.kind !== "llamacpp") return;
     const same = this.#contexts.get(backend) === contextTokens;
     this.#contexts.set(backend, contextTokens);
+    if (files !== undefined) this.#files.set(backend, files);
     // A file without a fixed hash may have been replaced before it was loaded anew.
     if (!same || fixedSha256(config) === undefined) this.#changed();
   }
@@ -144,7 +153,7 @@ export class ServedConfig implements AsyncDisposable {
     const fixed = fixedSha256(backend);
     if (fixed !== undefined) return fixed;
     if (modelPath === undefined) throw new Error(`Backend "${name}" has no model`);
-    const sha256 = await this.#hashes.sha256(modelPath, {
+    const sha256 = await this.#hashes.sha256(this.#files.get(name) ?? [{ path: modelPath }], {
       signal: this.#stop.signal,
       onWork: () => this.#become(false),
     });

@@ -3,6 +3,7 @@
  * request into events. This room owns the interface, the events and the errors; it knows no wire format.
  */
 import type { EmbedTask, LoadPhase, TemplateError } from "@inferd/client/protocol";
+import type { ModelFile } from "../models/model_file.ts";
 
 /** What JSON calls an object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -184,7 +185,14 @@ export type BackendState = "loading" | "ready" | "restarting" | "down" | "stoppe
 /** What a backend tells the daemon between requests. */
 export type BackendNotice =
   | { readonly type: "phase"; readonly phase: LoadPhase }
-  | { readonly type: "ready"; readonly capabilities: BackendCapabilities }
+  /** It reads or fetches files before it loads: that does not count for the ready timeout. `loading`: it does again. */
+  | { readonly type: "preparing" | "loading" }
+  | {
+    readonly type: "ready";
+    readonly capabilities: BackendCapabilities;
+    /** The files of the model that was loaded; absent where there are none. */
+    readonly files?: readonly ModelFile[];
+  }
   | { readonly type: "restarting"; readonly reason: string }
   | { readonly type: "down"; readonly reason: string }
   | {

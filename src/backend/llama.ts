@@ -6,7 +6,17 @@ import { delay } from "@std/async";
 import type { LlamaBackendConfig } from "../config/options.ts";
 import { type EngineCommand, engineCommand } from "../engine/command.ts";
 import type { EngineConfig, FromEngine, ToEngine } from "../engine/messages.ts";
-import { checkModelFile, type FileIdentity, ModelFileError, sameFile, verifyModelFile } from "../models/model_file.ts";
+import {
+  checkModel,
+  type FileIdentity,
+  lookAtModelFile,
+  type ModelFile,
+  ModelFileError,
+  sameBytes,
+  sameFile,
+  verifyModel,
+} from "../models/model_file.ts";
+import type { ModelHashes } from "../models/model_hashes.ts";
 import {
   type Backend,
   type BackendCapabilities,
@@ -59,10 +69,12 @@ export interface LlamaOptions {
   readonly deathWindowMs?: number;
   /** Silence while work is waiting. */
   readonly hangTimeoutMs?: number;
-  /** How long a restarted engine may load; absent: without limit. */
+  /** How long a restarted engine may load, the time its files are hashed not counted; absent: without limit. */
   readonly loadTimeoutMs?: number;
-  /** What the model file was when somebody else had compared its hash: as long as it is that, it is not read again. */
-  readonly verified?: FileIdentity;
+  /** What the model's files were when somebody else had compared their hashes: as long as they are, they are not read. */
+  readonly verified?: readonly FileIdentity[];
+  /** Knows what files hash to that the store has by their name. Absent: they are read. */
+  readonly hashes?: ModelHashes;
   /** Milliseconds, monotonic. */
   readonly now?: () => number;
 }
@@ -90,7 +102,7 @@ export class LlamaBackend implements Backend {
   #engine: Engine | undefined;
   /** The first launch, then the watch over what was launched. */
   #work: Promise<void> = Promise.resolve();
-  #verified: FileIdentity | undefined;
+  #verified: readonly FileIdentity[] | undefined;
   #deaths: number[] = [];
   #hangTimer: ReturnType<typeof setInterval> | undefined;
   #silentLooks = 0;
@@ -192,21 +204,27 @@ export class LlamaBackend implements Backend {
     if (this.#silentLooks >= HANG_LOOKS) this.#engine?.process.kill("It said nothing while work was waiting");
   }
 
-  /** Start an engine and wait until it is ready; no process is left when it does not become so. */
-  async #launch(signal: AbortSignal): Promise<Engine> {
-    await this.#checkModel(signal);
+  /**
+   * Start an engine and wait until it is ready; no process is left when it does not become so.
+   *
+   * @param signal Gives up.
+   * @param onLoad Told when the files have been looked at.
+   */
+  async #launch(signal: AbortSignal, onLoad: () => void = () => {}): Promise<Engine> {
+    const files = await this.#checkModel(signal);
+    onLoad();
     const engine = this.#spawn();
     const abort = (): void => engine.process.kill("Loading was given up");
     signal.addEventListener("abort", abort);
     try {
       signal.throwIfAborted();
-      engine.process.send({ op: "load", config: this.#engineConfig() });
+      engine.process.send({ op: "load", config: this.#engineConfig(files) });
       const ready = await Promise.race([engine.ready.promise, engine.process.exited]);
       signal.throwIfAborted();
       if (!("type" in ready)) throw new BackendUnavailableError(this.#deathMessage(engine, ready));
-      await this.#checkSwap();
+      await this.#checkSwap(files);
       signal.throwIfAborted();
-      this.#becomeReady(engine, ready);
+      this.#becomeReady(engine, ready, files);
       return engine;
     } catch (error) {
       engine.process.kill("Loading failed");
@@ -241,11 +259,12 @@ export class LlamaBackend implements Backend {
     return engine;
   }
 
-  #engineConfig(): EngineConfig {
-    const { modelPath, modelName, parallel, contextTokens, threads, libraryDir, gpuLayers, embed, pooling, warm } =
-      this.#config;
+  #engineConfig(files: readonly ModelFile[]): EngineConfig {
+    const [first] = files;
+    const { modelName, parallel, contextTokens, threads, libraryDir, gpuLayers, embed, pooling, warm } = this.#config;
     return {
-      modelPath,
+      modelPath: first?.path ?? this.#config.modelPath,
+      ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
       modelName,
       parallel,
       ...(contextTokens === undefined ? {} : { contextTokens }),
@@ -258,32 +277,64 @@ export class LlamaBackend implements Backend {
     };
   }
 
-  async #checkModel(signal: AbortSignal): Promise<void> {
-    const { modelPath: path, modelSha256: sha256 } = this.#config;
+  /** Look at the model's files, and compare their hashes where those are known. */
+  async #checkModel(signal: AbortSignal): Promise<readonly ModelFile[]> {
+    const { modelPath: path, parts, modelSha256: sha256 } = this.#config;
     try {
       this.#notify({ type: "phase", phase: { phase: "checking_local", path } });
-      const identity = await checkModelFile(path);
-      if (sha256 === undefined) return;
-      if (this.#verified !== undefined && sameFile(this.#verified, identity)) return;
-      this.#notify({ type: "phase", phase: { phase: "verify", path } });
-      this.#verified = await verifyModelFile(path, { sha256, signal });
+      const files = await checkModel(path, parts?.map(({ path }) => path));
+      const verified = this.#verified;
+      const isKnown = verified !== undefined && files.length === verified.length &&
+        files.every(({ identity }, index) => sameFile(identity, verified[index] ?? identity));
+      if (sha256 !== undefined && !isKnown) await this.#verify(files, { sha256, signal });
+      return files;
     } catch (error) {
       if (!(error instanceof ModelFileError)) throw error;
       throw new BackendUnavailableError(error.message, { cause: error });
     }
   }
 
-  /** The engine opened the file by its path: what it opened is what was verified only if that never changed. */
-  async #checkSwap(): Promise<void> {
-    if (this.#verified === undefined) return;
-    const path = this.#config.modelPath;
-    const same = await checkModelFile(path).then((now) => sameFile(now, this.#verified as FileIdentity), () => false);
-    if (!same) {
-      throw new BackendUnavailableError(`Cannot load model "${path}": it was replaced after its SHA-256 was checked`);
+  async #verify(
+    files: readonly ModelFile[],
+    { sha256, signal }: { readonly sha256: string; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { modelPath: path, parts, stored } = this.#config;
+    const onWork = (): void => this.#notify({ type: "phase", phase: { phase: "verify", path } });
+    const { hashes } = this.#options;
+    // What an operator has configured is read each time; the store's own names may be trusted as far as the file's times.
+    const known = stored !== "name" || hashes === undefined
+      ? undefined
+      : (file: string): Promise<string> => hashes.file(file, { signal, onWork });
+    this.#notify({ type: "preparing" });
+    if (known === undefined) onWork();
+    await verifyModel(files, {
+      sha256,
+      parts: parts?.map(({ sha256 }) => sha256),
+      signal,
+      ...(known === undefined ? {} : { known }),
+    });
+    this.#notify({ type: "loading" });
+    this.#verified = files.map(({ identity }) => identity);
+  }
+
+  /** The engine opened the files by their paths: they are what was looked at only if that never changed. */
+  async #checkSwap(files: readonly ModelFile[]): Promise<void> {
+    const isPinned = this.#config.modelSha256 !== undefined;
+    const isSame = isPinned ? sameFile : sameBytes;
+    for (const { path, identity } of files) {
+      const same = await lookAtModelFile(path).then((now) => isSame(now, identity), () => false);
+      if (!same) {
+        const when = isPinned ? "after its SHA-256 was checked" : "while it was loaded";
+        throw new BackendUnavailableError(`Cannot load model "${path}": it was replaced ${when}`);
+      }
     }
   }
 
-  #becomeReady(engine: Engine, ready: Extract<FromEngine, { type: "ready" }>): void {
+  #becomeReady(
+    engine: Engine,
+    ready: Extract<FromEngine, { type: "ready" }>,
+    files: readonly ModelFile[],
+  ): void {
     const { templateError } = ready;
     this.#capabilities = {
       ...SERVICES[ready.purpose],
@@ -299,7 +350,7 @@ export class LlamaBackend implements Backend {
     this.#engine = engine;
     this.#state = "ready";
     if (templateError !== undefined) this.#log("warn", "chat_template_unusable", { ...templateError });
-    this.#notify({ type: "ready", capabilities: this.#capabilities });
+    this.#notify({ type: "ready", capabilities: this.#capabilities, files });
   }
 
   #onMessage(engine: Engine, message: FromEngine): void {
@@ -380,11 +431,16 @@ export class LlamaBackend implements Backend {
   async #relaunch(): Promise<Engine> {
     const limit = new AbortController();
     const { loadTimeoutMs } = this.#options;
-    const timer = loadTimeoutMs === undefined ? undefined : setTimeout(() => {
-      limit.abort(new BackendUnavailableError(`The engine did not load within ${loadTimeoutMs} ms`));
-    }, loadTimeoutMs);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const startClock = (): void => {
+      if (loadTimeoutMs === undefined) return;
+      timer = setTimeout(() => {
+        const secs = loadTimeoutMs / 1000;
+        limit.abort(new BackendUnavailableError(`The engine did not load within ${secs} s (--ready-timeout)`));
+      }, loadTimeoutMs);
+    };
     try {
-      return await this.#launch(AbortSignal.any([limit.signal, this.#stopping.signal]));
+      return await this.#launch(AbortSignal.any([limit.signal, this.#stopping.signal]), startClock);
     } finally {
       clearTimeout(timer);
     }

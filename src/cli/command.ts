@@ -36,6 +36,10 @@ export interface Command {
   /** Settings it takes, shown with their variables. */
   readonly settings: readonly SettingName[];
   readonly flags: readonly OwnFlag[];
+  /** What else is to be known, for its help: lines. */
+  readonly notes?: readonly string[];
+  /** Its first argument may be a file. */
+  readonly takesFile?: boolean;
   /** Exit codes, one line each. */
   readonly exits: readonly string[];
   /**
@@ -72,6 +76,7 @@ export function commandHelp(command: Command): string {
     "Flags:",
     ...table(rows),
     "",
+    ...command.notes === undefined ? [] : [...command.notes, ""],
     "Exit codes:",
     ...command.exits.map((line) => `  ${line}`),
     "",

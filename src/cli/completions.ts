@@ -33,6 +33,8 @@ interface Completed {
   readonly name: string;
   readonly summary: string;
   readonly words: readonly string[];
+  /** What follows it may be a file. */
+  readonly takesFile: boolean;
   readonly flags: readonly CompletedFlag[];
 }
 
@@ -47,11 +49,12 @@ interface CompletedFlag {
   readonly isPath: boolean;
 }
 
-function describe({ name, summary, words = [], flags, settings }: Command): Completed {
+function describe({ name, summary, words = [], takesFile = false, flags, settings }: Command): Completed {
   return {
     name,
     summary,
     words,
+    takesFile,
     flags: [
       ...flags.map(({ flag, help, choices = [] }): CompletedFlag => {
         const [dashed = "", metavar] = flag.split(" ");
@@ -79,7 +82,7 @@ function describe({ name, summary, words = [], flags, settings }: Command): Comp
 }
 
 function isPath(metavar: string | undefined): boolean {
-  return metavar === "FILE" || metavar === "PATH" || metavar === "DIR";
+  return metavar !== undefined && /^(?:FILE|PATH|DIR)\b/.test(metavar);
 }
 
 /** Words of a shell's single-quoted string. */
@@ -88,7 +91,7 @@ function quoted(text: string): string {
 }
 
 function bash(commands: readonly Completed[]): string {
-  const cases = commands.map(({ name, words, flags }) => {
+  const cases = commands.map(({ name, words, takesFile, flags }) => {
     const values = flags.filter(({ value }) => value === "needed").map((flag) => {
       const reply = flag.choices.length > 0
         ? `COMPREPLY=($(compgen -W ${quoted(flag.choices.join(" "))} -- "$cur"))`
@@ -104,13 +107,14 @@ function bash(commands: readonly Completed[]): string {
       "      esac",
       `      flags=${quoted(flags.map((flag) => `--${flag.name}`).join(" "))}`,
       `      words=${quoted(words.join(" "))}`,
+      ...takesFile ? ["      files=1"] : [],
       "      ;;",
     ].join("\n");
   });
   return [
     "# Completion of inferd for bash. To use it: source <(inferd completions bash)",
     "_inferd() {",
-    '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" command="${COMP_WORDS[1]}" flags words',
+    '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" command="${COMP_WORDS[1]}" flags words files',
     "  COMPREPLY=()",
     "  # bash takes --flag=value apart.",
     '  if [[ $cur == "=" ]]; then cur=""',
@@ -124,6 +128,8 @@ function bash(commands: readonly Completed[]): string {
     ...cases,
     "  esac",
     '  if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$cur"))',
+    "  elif [[ -n $files ]]; then",
+    "    compopt -o filenames 2>/dev/null; local IFS=$'\\n'; COMPREPLY=($(compgen -f -- \"$cur\"))",
     '  elif ((COMP_CWORD == 2)); then COMPREPLY=($(compgen -W "$words" -- "$cur")); fi',
     "}",
     "complete -F _inferd inferd",
@@ -133,14 +139,18 @@ function bash(commands: readonly Completed[]): string {
 
 function zsh(commands: readonly Completed[]): string {
   const text = (words: string): string => words.replace(/[\\[\]:]/g, (character) => `\\${character}`);
-  const cases = commands.map(({ name, words, flags }) => {
+  const cases = commands.map(({ name, words, takesFile, flags }) => {
     const specs = flags.map((flag) => {
       const action = flag.choices.length > 0 ? `(${flag.choices.join(" ")})` : flag.isPath ? "_files" : " ";
       const value = { none: "", optional: "=-", needed: "=" }[flag.value];
       const rest = flag.value === "none" ? "" : `${flag.value === "optional" ? "::" : ":"}value:${action}`;
       return quoted(`--${flag.name}${value}[${text(flag.help)}]${rest}`);
     });
-    const first = words.length > 0 ? quoted(`1:what:(${words.join(" ")})`) : quoted("*:: : ");
+    const first = words.length > 0
+      ? quoted(`1:what:(${words.join(" ")})`)
+      : takesFile
+      ? quoted("1:file:_files")
+      : quoted("*:: : ");
     return `    ${name}) _arguments -s ${[...specs, first].join(" \\\n      ")} ;;`;
   });
   return [
@@ -188,7 +198,8 @@ function fish(commands: readonly Completed[]): string {
     "end",
     "complete -c inferd -f",
     ...commands.map(({ name, summary }) => `complete -c inferd -n '__inferd_first 1' -a ${name} -d ${text(summary)}`),
-    ...commands.flatMap(({ name, words, flags }) => [
+    ...commands.flatMap(({ name, words, takesFile, flags }) => [
+      ...takesFile ? [`complete -c inferd -n '__inferd_at ${name}' -F`] : [],
       ...words.length === 0
         ? []
         : [`complete -c inferd -n '__inferd_at ${name}; and __inferd_first 2' -a ${text(words.join(" "))}`],

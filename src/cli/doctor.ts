@@ -5,7 +5,6 @@ import { configPath, loadConfig, type LoadedConfig, withKeys } from "../config/l
 import type { DaemonOptions } from "../config/options.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { type SettingName, SETTINGS, type SettingValues, UsageError } from "../config/settings.ts";
-import { modelsHome } from "../models/layout.ts";
 import { missingPermissionFlags } from "../permissions.ts";
 import type { Command } from "./command.ts";
 import { checkEngine } from "./doctor/engine.ts";
@@ -61,7 +60,7 @@ function lines({ level, check, message, help }: Finding): string {
 async function* examine(values: SettingValues, machine: Machine): AsyncGenerator<Finding> {
   const resolved = await resolveAll(values, machine);
   yield* resolved.findings;
-  const { options, config } = resolved;
+  const { options } = resolved;
   if (options === undefined) {
     yield* await attempt("native library", () => checkEngine(undefined));
     const rest = new Findings("everything else");
@@ -69,12 +68,7 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
     yield* rest.list;
     return;
   }
-  const places: ModelPlaces = {
-    modelsHome: config?.content.models_home === undefined
-      ? modelsHome(machine)
-      : config.place(config.content.models_home),
-    autoPull: config?.content.auto_pull ?? true,
-  };
+  const places: ModelPlaces = { modelsHome: options.modelsHome, autoPull: options.autoPull };
   const progress = Deno.stderr.isTerminal() ? stderrProgress() : undefined;
   yield* await attempt("models", async () => {
     const found = await checkModels(options, { places, working: (what) => progress?.step(what) });
@@ -85,7 +79,7 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   const engine = await attempt("native library", () => checkEngine(options));
   yield* engine;
   yield* await attempt("chat template", () => {
-    if (engine.every(({ level }) => level !== "fail")) return checkTemplates(options);
+    if (engine.every(({ level }) => level !== "fail")) return checkTemplates(options, places);
     const findings = new Findings("chat template");
     findings.warn("Not looked at, as it needs the native library", "Correct that, then run this again");
     return findings.list;
@@ -101,7 +95,8 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   yield* await attempt("sockets", () => checkSockets(options, holder));
   yield* await attempt("TCP ports", () => checkPorts(options, holder));
   yield* await attempt("remote backends", () => checkRemotes(options));
-  yield* await attempt("disk space", () => checkDisks({ models: places.modelsHome, log: options.logDir }));
+  const folders = { ...(places.modelsHome === undefined ? {} : { models: places.modelsHome }), log: options.logDir };
+  yield* await attempt("disk space", () => checkDisks(folders));
   yield* await attempt("log folder", () => checkLogDir(options));
   yield* await attempt("admin", () => checkAdmin(options, holder));
 }
@@ -110,7 +105,6 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
 interface Resolved {
   readonly findings: readonly Finding[];
   readonly options?: DaemonOptions;
-  readonly config?: LoadedConfig;
 }
 
 async function resolveAll(values: SettingValues, machine: Machine): Promise<Resolved> {
@@ -126,12 +120,17 @@ async function resolveAll(values: SettingValues, machine: Machine): Promise<Reso
     if (!(error instanceof UsageError || error instanceof Deno.errors.NotCapable)) throw error;
     findings.fail(error.message, 'Correct it; "inferd config schema" tells what the file may hold');
   }
-  const path = configPath(values, machine.env)?.path;
-  findings.elseOk(config === undefined ? `There is no file at "${path}"; defaults hold` : `"${config.path}" is valid`);
+  const path = findings.list.length === 0 ? configPath(values, machine.env)?.path : undefined;
+  findings.elseOk(
+    config !== undefined
+      ? `"${config.path}" is valid`
+      : path === undefined
+      ? "HOME is not set, so no file is looked for; defaults hold"
+      : `There is no file at "${path}"; defaults hold`,
+  );
   return {
     findings: findings.list,
     ...(options === undefined ? {} : { options }),
-    ...(config === undefined ? {} : { config }),
   };
 }
 

@@ -2,10 +2,9 @@
 import { resolve } from "@std/path";
 import { parseFlags } from "../config/flags.ts";
 import { UsageError } from "../config/settings.ts";
-import { findForeignModels, type ForeignModel } from "../models/foreign.ts";
-import { ModelFileError } from "../models/model_file.ts";
+import { findForeignModels, type ForeignModel, type ForeignPlaces } from "../models/foreign.ts";
 import type { Command } from "./command.ts";
-import { openStore, showPhases, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { askToReplace, openStore, showPhases, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 
 export const importModel: Command = {
   name: "import",
@@ -13,17 +12,20 @@ export const importModel: Command = {
   summary: "Take a GGUF file, or a model of Ollama or LM Studio, into the store",
   settings: STORE_SETTINGS,
   flags: [
-    { flag: "--name NAME", help: "what the store calls it (default: made from the file's name)" },
-    { flag: "--list", help: "what Ollama and LM Studio have on this machine" },
+    { flag: "--name NAME", help: "name in the store (default: made from the file's name)" },
+    { flag: "--replace", help: "replace the model that has this name" },
+    { flag: "--list", help: "list what Ollama and LM Studio have on this machine" },
     { flag: "--json", help: "what was imported, or the list, as JSON" },
   ],
+  takesFile: true,
+  notes: ["Of a split model (NAME-00001-of-00003.gguf) any one file may be given; the others lie beside it."],
   exits: STORE_EXITS,
 
   async run(args, { machine }): Promise<number> {
     const flags = parseFlags(args, machine.env, {
       settings: this.settings,
       strings: ["name"],
-      booleans: ["list", "json"],
+      booleans: ["list", "json", "replace"],
       words: 1,
     });
     const asJson = flags.booleans.has("json");
@@ -37,26 +39,22 @@ export const importModel: Command = {
       const found = foreign.find(({ title }) => title === word);
       const path = found?.path ?? resolve(word ?? "");
       const name = flags.strings.name ?? found?.name;
-      try {
-        const blob = await store.importFile(path, {
-          signal,
-          name,
-          sha256: found?.sha256,
-          onPhase: showPhases(progress),
-          onWait: () => progress.note("Another process works on the same model, waiting for it"),
-        });
-        progress.clear();
-        const { how, sha256, sizeBytes } = blob;
-        if (asJson) {
-          console.log(JSON.stringify({ name: blob.name, sha256, size_bytes: sizeBytes, path: blob.path, how }));
-        } else console.log(`${blob.name}  ${size(sizeBytes)}  sha256:${sha256}  (${how})`);
-        return 0;
-      } catch (error) {
-        if (!(error instanceof ModelFileError)) throw error;
-        progress.clear();
-        console.error(`inferd: ${error.message}`);
-        return 1;
-      }
+      const blob = await store.importFile(path, {
+        signal,
+        name,
+        sha256: found?.sha256,
+        source: found?.source,
+        replace: flags.booleans.has("replace"),
+        onTaken: askToReplace(progress, signal),
+        onPhase: showPhases(progress),
+        onWait: () => progress.note("Another process works on the same model, waiting for it"),
+      });
+      progress.clear();
+      const { how, sha256, sizeBytes } = blob;
+      if (asJson) {
+        console.log(JSON.stringify({ name: blob.name, sha256, size_bytes: sizeBytes, path: blob.path, how }));
+      } else console.log(`${blob.name}  ${size(sizeBytes)}  sha256:${sha256}  (${how})`);
+      return 0;
     });
   },
 };
@@ -70,8 +68,8 @@ function exists(path: string): boolean {
   }
 }
 
-function places(env: (name: string) => string | undefined): { home: string; env: typeof env } {
-  return { home: env("HOME") ?? env("USERPROFILE") ?? "", env };
+function places(env: (name: string) => string | undefined): ForeignPlaces {
+  return { home: env("HOME") || env("USERPROFILE"), env };
 }
 
 function printForeign(models: readonly ForeignModel[], asJson: boolean): number {

@@ -1,8 +1,9 @@
 /** `inferd models`: what the store holds. */
-import { bold, dim, yellow } from "@std/fmt/colors";
+import { bold, dim, stripAnsiCode, yellow } from "@std/fmt/colors";
 import { parseFlags } from "../config/flags.ts";
 import type { StoreListing } from "../models/store.ts";
 import type { Command } from "./command.ts";
+import { was } from "./gc.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 
 export const models: Command = {
@@ -32,31 +33,58 @@ function toJson(root: string, { models, loose, unfinished, broken }: StoreListin
       sha256: model.sha256,
       size_bytes: model.sizeBytes,
       path: model.path,
+      ...(model.parts.length === 1 ? {} : {
+        shards: model.parts.map(({ sha256, sizeBytes, path }) => ({ sha256, size_bytes: sizeBytes, path })),
+      }),
       license: model.license,
       source: model.source,
       present: model.present,
       in_use: model.inUse,
     })),
-    loose: loose.map(({ sha256, sizeBytes, inUse }) => ({ sha256, size_bytes: sizeBytes, in_use: inUse })),
-    unfinished: unfinished.map(({ path, sizeBytes }) => ({ path, size_bytes: sizeBytes })),
+    loose: loose.map(({ sha256, sizeBytes, inUse, formerName }) => ({
+      sha256,
+      size_bytes: sizeBytes,
+      in_use: inUse,
+      ...(formerName === undefined ? {} : { former_name: formerName.name }),
+    })),
+    unfinished: unfinished.map(({ path, sizeBytes, name, totalBytes }) => ({
+      path,
+      size_bytes: sizeBytes,
+      ...(name === undefined ? {} : { name }),
+      ...(totalBytes === undefined ? {} : { total_bytes: totalBytes }),
+    })),
     broken,
   });
 }
 
 function toText(root: string, { models, loose, unfinished, broken }: StoreListing): string {
-  const rows = models.map(({ name, sha256, sizeBytes, present, inUse }) => [
+  const rows = models.map(({ name, sha256, sizeBytes, present, inUse, parts }) => [
     name,
     sizeBytes === null ? "?" : size(sizeBytes),
     `sha256:${sha256.slice(0, 12)}`,
-    present ? inUse ? "in use" : "" : "missing",
+    [
+      ...parts.length > 1 ? [`${parts.length} files`] : [],
+      ...present ? inUse ? ["in use"] : [] : ["missing"],
+    ].join(", "),
   ]);
-  for (const { sha256, sizeBytes, inUse } of loose) {
-    rows.push([dim("(no name)"), size(sizeBytes), `sha256:${sha256.slice(0, 12)}`, inUse ? "in use" : "inferd gc"]);
+  for (const blob of loose) {
+    const state = blob.inUse ? "in use" : "inferd gc";
+    rows.push([dim("(no name)"), size(blob.sizeBytes), `sha256:${blob.sha256.slice(0, 12)}`, `${state}${was(blob)}`]);
   }
-  for (const { path, sizeBytes } of unfinished) rows.push([dim("(unfinished)"), size(sizeBytes), path, ""]);
+  for (const { name, sizeBytes, totalBytes } of unfinished) {
+    const of = totalBytes === undefined ? "" : ` of ${size(totalBytes)}`;
+    rows.push([name ?? "?", `${size(sizeBytes)}${of}`, dim("(unfinished)"), ""]);
+  }
   const notes = broken.map(({ path, reason }) => yellow(`Cannot use "${path}": ${reason}`));
-  if (rows.length === 0) return [`${bold(root)} has no models`, ...notes].join("\n");
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd());
+  if (rows.length === 0) {
+    const next =
+      '"inferd pull hf:OWNER/REPO/FILE.gguf" downloads one, "inferd import FILE" takes one from this machine';
+    return [`${bold(root)} has no models; ${next}`, ...notes].join("\n");
+  }
+  const length = (cell: string | undefined): number => stripAnsiCode(cell ?? "").length;
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => length(row[column]))));
+  const lines = rows.map((row) =>
+    row.map((cell, column) => cell + " ".repeat(Math.max(0, (widths[column] ?? 0) - length(cell)))).join("  ").trimEnd()
+  );
   return [...lines, ...notes].join("\n");
 }

@@ -9,8 +9,8 @@ const WIDTH = 24;
 export interface Progress {
   /** A step begins. */
   step(text: string): void;
-  /** How far the step is, 0 … 1. */
-  at(fraction: number, note?: string): void;
+  /** How far the step is, 0 … 1 or not known, and what there is to say of that, the most important first. */
+  at(fraction: number | undefined, notes?: string | readonly string[]): void;
   /** Something worth keeping on the screen. */
   note(text: string): void;
   /** Take away what is written over. */
@@ -48,9 +48,11 @@ export function stderrProgress(): Progress {
       current = text;
       draw(text);
     },
-    at(fraction, note = ""): void {
-      const full = Math.round(Math.min(1, Math.max(0, fraction)) * WIDTH);
-      draw(`[${"#".repeat(full)}${"-".repeat(WIDTH - full)}] ${current} ${note}`);
+    at(fraction, notes = []): void {
+      const full = Math.round(Math.min(1, Math.max(0, fraction ?? 0)) * WIDTH);
+      const bar = fraction === undefined ? "" : `[${"#".repeat(full)}${"-".repeat(WIDTH - full)}] `;
+      // What changes stands before what the line may be too narrow for.
+      draw(`${bar}${[...[notes].flat().filter((note) => note !== ""), current].join("  ")}`);
     },
     note(text): void {
       print(`\r\x1b[2K${text}\n`);

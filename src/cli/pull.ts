@@ -2,21 +2,41 @@
 import { parseFlags } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { SETTINGS, UsageError } from "../config/settings.ts";
-import { parseReference } from "../models/reference.ts";
-import { isModelName, ModelStoreError, type PullSpec } from "../models/store.ts";
+import { type Access, parseHeader, readHuggingFaceToken } from "../models/access.ts";
+import { parseReference, urlOfSource } from "../models/reference.ts";
+import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store.ts";
 import type { Command } from "./command.ts";
-import { openStore, showPhases, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import {
+  askToReplace,
+  openStore,
+  PROGRESS_MS,
+  showPhases,
+  size,
+  STORE_EXITS,
+  STORE_SETTINGS,
+  withStore,
+} from "./store.ts";
 
 export const pull: Command = {
   name: "pull",
   usage: "pull [NAME|hf:OWNER/REPO/FILE.gguf[@REVISION]|URL] [FLAGS]",
-  summary: "Download a model into the store, or all that the configuration names; goes on where it was broken off",
+  summary: "Download a model into the store, or every model of the configuration; resumable",
   settings: STORE_SETTINGS,
   flags: [
-    { flag: "--url URL", help: "where NAME is fetched; an https URL or an hf: reference" },
-    { flag: "--sha256 HEX", help: "refuse what hashes to anything else" },
-    { flag: "--name NAME", help: "what the store calls it (default: made from the file's name)" },
+    { flag: "--url URL", help: "where to fetch NAME from: an https URL or an hf: reference" },
+    { flag: "--sha256 HEX", help: "fail if the hash differs" },
+    { flag: "--name NAME", help: "name in the store (default: made from the file's name)" },
+    { flag: "--replace", help: "replace the model that has this name" },
+    {
+      flag: "--header HEADER",
+      help: "HTTP header 'Name: value', not sent to other hosts; may be repeated",
+    },
     { flag: "--json", help: "what was pulled, as JSON" },
+  ],
+  notes: [
+    "Gated Hugging Face repositories: the token is read from HF_TOKEN, HUGGING_FACE_HUB_TOKEN, the file HF_TOKEN_PATH or",
+    "~/.cache/huggingface/token, and sent to Hugging Face (or HF_ENDPOINT) alone.",
+    "Of a split model (NAME-00001-of-00003.gguf) any one file may be given; all are fetched.",
   ],
   exits: STORE_EXITS,
 
@@ -24,16 +44,22 @@ export const pull: Command = {
     const flags = parseFlags(args, machine.env, {
       settings: this.settings,
       strings: ["url", "sha256", "name"],
-      booleans: ["json"],
+      lists: ["header"],
+      booleans: ["json", "replace"],
       words: 1,
     });
     const { store, options } = await openStore(flags, machine);
-    const specs = read(flags.rest[0], flags.strings, { options, env: machine.env });
+    const specs = await read(flags.rest[0], flags.strings, { options, store, env: machine.env });
+    const access = readAccess(flags.lists.header ?? [], machine.env);
     return await withStore(async (signal, progress) => {
       const pulled = [];
       for (const spec of specs) {
         const blob = await store.pull(spec, {
           signal,
+          access,
+          replace: flags.booleans.has("replace"),
+          onTaken: askToReplace(progress, signal),
+          progressMs: PROGRESS_MS,
           onPhase: showPhases(progress),
           onWait: () => progress.note(`Another process is pulling ${spec.name}, waiting for it`),
           onRetry: ({ attempt, attempts, reason, delayMs }) =>
@@ -45,16 +71,33 @@ export const pull: Command = {
       }
       if (flags.booleans.has("json")) console.log(JSON.stringify(pulled));
       return 0;
-    });
+    }, "Interrupted; the next pull resumes it");
   },
 };
 
+/** The credentials that flags and environment give. */
+function readAccess(headers: readonly string[], env: (name: string) => string | undefined): Access {
+  try {
+    return {
+      headers: headers.map(parseHeader),
+      huggingFace: readHuggingFaceToken(env),
+      endpoint: env("HF_ENDPOINT") || undefined,
+    };
+  } catch (error) {
+    throw error instanceof ModelStoreError ? new UsageError(error.message) : error;
+  }
+}
+
 /** What to pull. */
-function read(
+async function read(
   word: string | undefined,
   strings: Readonly<Record<string, string>>,
-  { options, env }: { readonly options: DaemonOptions; readonly env: (name: string) => string | undefined },
-): PullSpec[] {
+  { options, store, env }: {
+    readonly options: DaemonOptions;
+    readonly store: Store;
+    readonly env: (name: string) => string | undefined;
+  },
+): Promise<PullSpec[]> {
   const { url, name } = strings;
   const sha256 = strings.sha256 === undefined ? undefined : readSha256(strings.sha256);
   try {
@@ -70,21 +113,38 @@ function read(
   } catch (error) {
     throw error instanceof ModelStoreError ? new UsageError(error.message) : error;
   }
-  if (name !== undefined || sha256 !== undefined) {
-    throw new UsageError("--name and --sha256 go with a URL or reference");
-  }
+  if (sha256 !== undefined) throw new UsageError("--sha256 goes with a URL or reference");
   const configured = options.backends.flatMap((backend): PullSpec[] => {
     if (backend.kind !== "llamacpp" || backend.source === undefined) return [];
     const { url, sizeBytes, license } = backend.source;
     return [{ name: backend.modelName, url, sha256: backend.modelSha256, sizeBytes, license }];
   });
-  if (word === undefined && configured.length > 0) return configured;
-  const found = configured.filter(({ name }) => name === word);
-  if (found.length > 0) return found;
+  const found = word === undefined ? configured : configured.filter(({ name }) => name === word);
+  if (name !== undefined && found.length !== 1) throw new UsageError("--name goes with a single model");
+  if (found.length > 0) return found.map((spec) => ({ ...spec, name: name ?? spec.name }));
+  if (word === undefined) {
+    throw new UsageError(
+      "The configuration names no model to pull; name one, as in inferd pull hf:owner/repo/file.gguf",
+    );
+  }
+  return [await readKnown(word, store, env)];
+}
+
+/** A model that the store knows, and where it is from. */
+async function readKnown(word: string, store: Store, env: (name: string) => string | undefined): Promise<PullSpec> {
+  const known = await store.find(word).catch((error: unknown) => {
+    if (error instanceof ModelStoreError) throw new UsageError(error.message);
+    throw error;
+  });
+  const url = urlOfSource(known?.source ?? null, env);
+  if (known !== undefined && url !== undefined) {
+    return { name: known.name, url, sha256: known.sha256, source: known.source ?? undefined, license: known.license };
+  }
   throw new UsageError(
-    word === undefined
-      ? "The configuration names no model to pull; name one, as in inferd pull hf:owner/repo/file.gguf"
-      : `The configuration names no model "${word}"; where it is fetched can be given with --url`,
+    known === undefined
+      ? `Neither the configuration nor the store has a model "${word}"; give its address with --url, or pull a ` +
+        "reference as in inferd pull hf:owner/repo/file.gguf"
+      : `The store does not know an address of model "${known.name}"; give it with --url`,
   );
 }
 

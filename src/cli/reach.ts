@@ -140,7 +140,9 @@ const SERVES: Readonly<Record<SurfaceName, readonly [string, (capabilities: Capa
  */
 export function unreachable(error: unknown): unknown {
   if (!(error instanceof ConnectError || error instanceof TimeoutError)) return error;
-  return new UnreachableError(`${error.message}; "inferd serve" starts a daemon`, { cause: error });
+  // Where the way to it is wrong, another daemon would not help.
+  const advice = error instanceof ConnectError && !error.retryable ? "" : '; "inferd serve" starts a daemon';
+  return new UnreachableError(`${error.message}${advice}`, { cause: error });
 }
 
 async function loading(where: Target, say: (line: string) => void): Promise<boolean> {

@@ -1,8 +1,17 @@
 /** `inferd rm`: takes a model out of the store. */
 import { parseFlags } from "../config/flags.ts";
 import { UsageError } from "../config/settings.ts";
+import type { BlobOutcome } from "../models/store.ts";
 import type { Command } from "./command.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+
+/** What is said of blobs that stay. */
+const REST: Readonly<Record<BlobOutcome, string>> = {
+  removed: "",
+  referenced: "; another model has the same file, which stays",
+  in_use: '; a daemon began to serve it, so its file stays until "inferd gc"',
+  absent: "; its file was not there",
+};
 
 export const rm: Command = {
   name: "rm",
@@ -20,8 +29,9 @@ export const rm: Command = {
     const { store } = await openStore(flags, machine);
     return await withStore(async () => {
       for (const name of flags.rest) {
-        const { blob, freedBytes } = await store.remove(name);
-        console.log(`Removed ${name}${blob === "removed" ? `, ${size(freedBytes)} freed` : ` (its blob: ${blob})`}`);
+        const { blob, freedBytes, ...removed } = await store.remove(name);
+        const freed = freedBytes > 0 || blob === "removed" ? `, ${size(freedBytes)} freed` : "";
+        console.log(`Removed ${removed.name}${freed}${REST[blob]}`);
       }
       return 0;
     });

@@ -1,11 +1,10 @@
 /** `inferd service`: the daemon as a service of this user, of systemd or launchd. */
 import { dirname, fromFileUrl, join } from "@std/path";
 import { type ParsedFlags, parseFlags } from "../config/flags.ts";
-import { loadConfig, type LoadedConfig } from "../config/load.ts";
+import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { type Machine, resolveOptions, settingFlags } from "../config/resolve.ts";
 import { type SettingName, SETTINGS, UsageError } from "../config/settings.ts";
-import { modelsHome } from "../models/layout.ts";
 import { permissionFlags } from "../permissions.ts";
 import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
 import type { Command } from "./command.ts";
@@ -95,17 +94,13 @@ async function unitText(
 ): Promise<Unit> {
   const config = await loadConfig(flags.values, machine.env);
   const options = resolveOptions(flags.values, machine, config);
-  const spec = serviceSpec(options, { flags, machine, config });
+  const spec = serviceSpec(options, { flags, machine });
   return { text: manager === "systemd" ? systemdUnit(spec) : launchdPlist(spec, LABEL), spec, options };
 }
 
 function serviceSpec(
   options: DaemonOptions,
-  { flags, machine, config }: {
-    readonly flags: ParsedFlags;
-    readonly machine: Machine;
-    readonly config: LoadedConfig | undefined;
-  },
+  { flags, machine }: { readonly flags: ParsedFlags; readonly machine: Machine },
 ): ServiceSpec {
   const { env } = machine;
   const home = homeOf(machine);
@@ -115,9 +110,7 @@ function serviceSpec(
   const permissions = Deno.build.standalone ? [] : permissionFlags(options, permissionContext(values, env));
   const xdg = env("XDG_RUNTIME_DIR");
   const managedRuntimeDir = Boolean(xdg) && options.runtimeDir === join(xdg ?? "", "inferd");
-  const store = config?.content.models_home === undefined
-    ? modelsHome(machine)
-    : config.place(config.content.models_home);
+  const { modelsHome: store } = options;
   const denoDir = env("DENO_DIR") || join(env("XDG_CACHE_HOME") || join(home, ".cache"), "deno");
   const sockets = [
     ...Object.values(options.listen).map(({ socket }) => socket),
@@ -129,10 +122,11 @@ function serviceSpec(
     ...[...sockets, options.lockPath].map((path) => dirname(path)).filter((path) => path !== options.runtimeDir),
     options.logDir,
     options.cacheDir ?? options.runtimeDir,
-    store,
+    ...store === undefined ? [] : [store],
     ...Deno.build.standalone ? [] : [denoDir],
   ];
-  const needsKeys = flags.values.apiKey !== undefined ||
+  // A token for gated models is such a key.
+  const needsKeys = flags.values.apiKey !== undefined || options.huggingFace !== undefined ||
     options.backends.some((backend) => backend.kind === "openai-compat" && backend.apiKeyEnv !== undefined);
   return {
     command: [...programCommand(permissions), "serve", ...given],
@@ -140,7 +134,12 @@ function serviceSpec(
       // Empty where this shell has none: the folders must be the same as those the permissions are for.
       XDG_RUNTIME_DIR: xdg ?? "",
       ...Object.fromEntries(
-        ["MODELS_HOME", "XDG_DATA_HOME", ...Deno.build.standalone ? [] : ["DENO_DIR"]]
+        [
+          "MODELS_HOME",
+          "XDG_DATA_HOME",
+          ...options.huggingFace === undefined ? [] : ["HF_ENDPOINT", "HF_HOME", "HF_TOKEN_PATH", "XDG_CACHE_HOME"],
+          ...Deno.build.standalone ? [] : ["DENO_DIR"],
+        ]
           .map((name) => [name, env(name)] as const)
           .filter((entry): entry is [string, string] => Boolean(entry[1])),
       ),

@@ -12,7 +12,7 @@
  *     {
  *       "embed": false,
  *       "kind": "llamacpp",
- *       "model": "sha256:<64 hex digits of the file's content>",
+ *       "model": "sha256:<64 hex digits of the model's content>",
  *       "n_ctx": 8192,
  *       "name": "llamacpp",
  *       "parallel": 4,
@@ -26,8 +26,8 @@
  * }
  * ```
  *
- * with the backends in order of priority. `n_ctx` is what the model was really loaded with, and `model` what the file
- * holds, whatever it is called. `protocol` is the version of the wire. Nothing else counts: no paths, sockets,
+ * with the backends in order of priority. `n_ctx` is what the model was really loaded with, and `model` what its file
+ * hashes to, whatever it is called; of several files see `modelHash` in `models/shards.ts`. `protocol` is the version of the wire. Nothing else counts: no paths, sockets,
  * namespace, keys, threads, accelerator, log or timeouts, so that the same configuration has the same `config_id` on
  * every machine.
  */

@@ -14,7 +14,7 @@ import {
   DEFAULT_V2_PORT,
 } from "@inferd/client/paths";
 import { DEFAULT_NAMESPACE } from "@inferd/client/protocol";
-import { BUILT_INS, isBuiltIn } from "../models/built_in.ts";
+import { BUILT_INS } from "../models/built_in.ts";
 import {
   DEFAULT_DRAIN_TIMEOUT_SECS,
   DEFAULT_PARALLEL,
@@ -55,7 +55,10 @@ const threads = whole(1, 512)
 const libraryDir = path("Folder of native libraries of your own build; without it those of npm");
 const parallel = whole(1, 256);
 const hash = parsedBy(sha256)
-  .meta({ description: "The SHA-256 the model file must have", pattern: "^[0-9a-fA-F]{64}$" });
+  .meta({
+    description: "The SHA-256 the model must have, as inferd pull and inferd import print it",
+    pattern: "^[0-9a-fA-F]{64}$",
+  });
 
 const httpUrl = (local: boolean): z.ZodString =>
   z.string().refine((value) => {
@@ -84,7 +87,7 @@ const model = z.strictObject({
   }).optional(),
   sha256: hash.optional(),
   source_url: httpUrl(false).meta({
-    description: "Where the model is downloaded from: https, or http from this machine",
+    description: "Where the model is downloaded from, if the store does not have it: https, or http from this machine",
     format: "uri",
     pattern: "^https?://",
   }).optional(),
@@ -98,7 +101,7 @@ const model = z.strictObject({
     {
       required: ["name"],
       properties: { path: false },
-      anyOf: [{ properties: { name: { enum: Object.keys(BUILT_INS) } } }, { required: ["sha256", "source_url"] }],
+      dependencies: { size_bytes: ["source_url"], license: ["source_url"] },
     },
   ],
 }).superRefine((value, context) => {
@@ -110,8 +113,12 @@ const model = z.strictObject({
         context.addIssue({ code: "custom", path: [key], message: 'does not go with "path"' });
       }
     }
-  } else if (!isBuiltIn(value.name ?? "") && (value.sha256 === undefined || value.source_url === undefined)) {
-    context.addIssue(`"${value.name}" is not a built-in model, so it needs "sha256" and "source_url"`);
+  } else if (value.source_url === undefined) {
+    for (const key of ["size_bytes", "license"] as const) {
+      if (value[key] !== undefined) {
+        context.addIssue({ code: "custom", path: [key], message: 'goes with "source_url" only' });
+      }
+    }
   }
 });
 
@@ -226,7 +233,7 @@ export const CONFIG_FILE = z.strictObject({
   threads: threads.optional(),
   library_dir: libraryDir,
   ready_timeout_secs: whole(1, 86_400).meta({
-    description: "Seconds until every backend must be ready",
+    description: "Seconds that backends may load; downloading and hashing do not count",
     default: DEFAULT_READY_TIMEOUT_SECS,
   }).optional(),
   drain_timeout_secs: whole(0, 86_400).meta({

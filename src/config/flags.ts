@@ -14,6 +14,8 @@ export interface CommandFlags {
   readonly settings: readonly SettingName[];
   /** Flags of its own with a value. */
   readonly strings?: readonly string[];
+  /** Flags of its own with a value that may be given more than once. */
+  readonly lists?: readonly string[];
   /** Flags of its own without one. */
   readonly booleans?: readonly string[];
   /** How many words beside flags it takes at most; absent: any number. */
@@ -26,6 +28,7 @@ export interface ParsedFlags {
   /** Settings whose value is the command line's, not the environment's. */
   readonly fromFlags: ReadonlySet<SettingName>;
   readonly strings: Readonly<Record<string, string>>;
+  readonly lists: Readonly<Record<string, readonly string[]>>;
   readonly booleans: ReadonlySet<string>;
   /** What is left that is no flag. */
   readonly rest: readonly string[];
@@ -43,8 +46,9 @@ export interface ParsedFlags {
 export function parseFlags(args: readonly string[], env: Env, command: CommandFlags): ParsedFlags {
   const booleans = ["help", ...command.booleans ?? []];
   const own = command.strings ?? [];
+  const ownLists = command.lists ?? [];
   const settings = command.settings.map((name) => [name, SETTINGS[name] as Setting<unknown>] as const);
-  const takesValue = [...settings.map(([, setting]) => setting.flag), ...own];
+  const takesValue = [...settings.map(([, setting]) => setting.flag), ...own, ...ownLists];
   const parsed = parseArgs(args, {
     boolean: booleans,
     string: ["_", ...takesValue],
@@ -94,10 +98,16 @@ export function parseFlags(args: readonly string[], env: Env, command: CommandFl
     if (text === "") throw new UsageError(`--${flag} needs a value`);
     strings[flag] = text;
   }
+  const lists: Record<string, readonly string[]> = {};
+  for (const flag of ownLists) {
+    lists[flag] = [parsed[flag] ?? []].flat().map(String);
+    if (lists[flag].includes("")) throw new UsageError(`--${flag} needs a value`);
+  }
   return {
     values: values as SettingValues,
     fromFlags,
     strings,
+    lists,
     booleans: new Set(booleans.filter((flag) => parsed[flag] === true)),
     rest,
   };

@@ -2,9 +2,11 @@
  * Finds and reads what configuration keeps on disk: the configuration file, and the keys that no file of ours may hold.
  */
 import { dirname, join, resolve } from "@std/path";
+import { readHuggingFaceToken } from "../models/access.ts";
 import type { Env } from "./flags.ts";
+import { homeDirectory } from "./home.ts";
 import type { ConfigFile } from "./file.ts";
-import type { DaemonOptions } from "./options.ts";
+import type { DaemonOptions, HuggingFaceOptions } from "./options.ts";
 import { type SettingValues, UsageError } from "./settings.ts";
 
 /** A configuration file that was read. */
@@ -26,8 +28,8 @@ const MOST_KEY_BYTES = 64 * 1024;
  * @returns The path, and whether the file has to be there; `undefined` where no place is known.
  */
 export function configPath(values: SettingValues, env: Env): { path: string; required: boolean } | undefined {
+  const home = homeDirectory(env);
   if (values.config !== undefined) return { path: resolve(values.config), required: true };
-  const home = env("HOME");
   return home ? { path: join(home, ".inferd", "config.json"), required: false } : undefined;
 }
 
@@ -52,7 +54,7 @@ export async function loadConfig(values: SettingValues, env: Env): Promise<Loade
   }
   const { parseConfigFile } = await import("./file.ts");
   const content = parseConfigFile(source, path);
-  const home = env("HOME");
+  const home = homeDirectory(env);
   return {
     path,
     content,
@@ -69,9 +71,10 @@ export async function loadConfig(values: SettingValues, env: Env): Promise<Loade
  * @throws {UsageError} If a key is not where it should be.
  */
 export function withKeys(options: DaemonOptions, env: Env): DaemonOptions {
-  const { apiKey, apiKeyFile } = options;
+  const { apiKey, apiKeyFile, huggingFace } = options;
   return {
     ...options,
+    ...(huggingFace === undefined ? {} : { huggingFace: { ...huggingFace, ...withToken(env) } }),
     ...(apiKey !== undefined || apiKeyFile === undefined ? {} : { apiKey: readKey(apiKeyFile) }),
     backends: options.backends.map((backend) => {
       if (backend.kind !== "openai-compat" || backend.apiKeyEnv === undefined) return backend;
@@ -80,6 +83,11 @@ export function withKeys(options: DaemonOptions, env: Env): DaemonOptions {
       throw new UsageError(`Backend "${backend.name}" takes its key from ${backend.apiKeyEnv}, which is not set`);
     }),
   };
+}
+
+function withToken(env: Env): Pick<HuggingFaceOptions, "token"> {
+  const token = readHuggingFaceToken(env);
+  return token === undefined ? {} : { token };
 }
 
 function readKey(path: string): string {

@@ -4,6 +4,7 @@
  */
 
 import type { TcpAddress } from "@inferd/client/paths";
+import type { HuggingFaceToken, TokenFault } from "../models/access.ts";
 
 export type { TcpAddress };
 
@@ -57,6 +58,12 @@ export interface MockBackendConfig {
   readonly script: MockScript;
 }
 
+/** A file of a split model in the store. */
+export interface ModelPart {
+  readonly path: string;
+  readonly sha256: string;
+}
+
 /** Where a model of the store is fetched. */
 export interface ModelOrigin {
   readonly url: string;
@@ -70,12 +77,21 @@ export interface LlamaBackendConfig {
   readonly name: string;
   /** Told to clients in `capabilities`. */
   readonly modelName: string;
-  /** Path of a GGUF file; absent: the built-in model that `modelName` names. */
+  /**
+   * Path of a GGUF file, of a split model its first; absent: the built-in model that `modelName` names, or one that is
+   * still to be fetched from `source`.
+   */
   readonly modelPath?: string;
-  /** 64 hex digits the file must hash to. */
+  /** Every file of a split model in the store, in order; absent: what belongs to `modelPath` lies beside it. */
+  readonly parts?: readonly ModelPart[];
+  /** 64 hex digits the file must hash to; of several files see `modelHash` in `models/shards.ts`. */
   readonly modelSha256?: string;
-  /** Where it comes from, if the store does not have it; then there is a hash, and `modelPath` lies in the store. */
+  /** Where it comes from, if the store does not have it. */
   readonly source?: ModelOrigin;
+  /** It lies in the store, found by its name (then the hash is the store's) or by the configured hash. */
+  readonly stored?: "name" | "hash";
+  /** There is no such model, and it cannot be fetched: why, for the operator. */
+  readonly missing?: string;
   /** Tokens one request may use. */
   readonly contextTokens?: number;
   readonly gpuLayers?: number;
@@ -127,6 +143,16 @@ export type SurfaceName = "infer" | "v2" | "embed" | "rerank";
 /** How much is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
+/** Address and credentials of Hugging Face. */
+export interface HuggingFaceOptions {
+  /** In its place. */
+  readonly endpoint?: string;
+  /** Where the token may be kept. */
+  readonly tokenPath?: string;
+  /** The token itself and what it is from, or why it cannot be used. */
+  readonly token?: HuggingFaceToken | TokenFault;
+}
+
 /** Everything the daemon needs to run. */
 export interface DaemonOptions {
   /** At least one; order is priority. */
@@ -149,8 +175,10 @@ export interface DaemonOptions {
   readonly lockPath: string;
   /** Keeps the built-in model where the program itself does not lie on a disk; absent: the runtime directory. */
   readonly cacheDir?: string;
-  /** The model store's folder. */
-  readonly modelsHome: string;
+  /** The model store's folder; absent: nothing says where it is. */
+  readonly modelsHome?: string;
+  /** How models are downloaded from Hugging Face; absent: none will be. */
+  readonly huggingFace?: HuggingFaceOptions;
   /** The model was chosen by how much memory there is. */
   readonly autoselected?: boolean;
   /** Fetch what the store lacks, at boot. */

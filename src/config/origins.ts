@@ -2,7 +2,6 @@
  * The resolved configuration as a list: every key, its value, and where that is from. Secrets are never among it, only
  * whether there is one.
  */
-import { modelsHome } from "../models/layout.ts";
 import { redactText } from "../redact.ts";
 import type { FileBackend } from "./file.ts";
 import type { ParsedFlags } from "./flags.ts";
@@ -113,13 +112,14 @@ function at(content: unknown, key: string): unknown {
   return found;
 }
 
-function modelStore({ config, machine }: OriginSources, from: Origins): OriginatedValue {
-  const given = config?.content.models_home;
-  if (config !== undefined && given !== undefined) {
-    return row("models_home", config.place(given), from.file("models_home"));
-  }
+function modelStore({ config, machine, options }: OriginSources, from: Origins): OriginatedValue {
   const variables = machine.platform === "darwin" ? ["MODELS_HOME"] : ["MODELS_HOME", "XDG_DATA_HOME"];
-  return row("models_home", modelsHome(machine), from.variable(...variables));
+  const isInFile = config?.content.models_home !== undefined;
+  return row(
+    "models_home",
+    options.modelsHome ?? null,
+    isInFile ? from.file("models_home") : from.variable(...variables),
+  );
 }
 
 function backendValues(

@@ -4,10 +4,13 @@
 import { dirname, isAbsolute, join, resolve } from "@std/path";
 import { runtimeDirectory, type SocketName, socketPath, type TcpAddress } from "@inferd/client/paths";
 import { DEFAULT_NAMESPACE } from "@inferd/client/protocol";
+import { huggingFaceTokenPath } from "../models/access.ts";
 import { isBuiltIn } from "../models/built_in.ts";
-import { blobPath, modelsHome } from "../models/layout.ts";
+import { blobPath, isModelName, modelsHome } from "../models/layout.ts";
+import { readShardName } from "../models/shards.ts";
 import type { ConfigFile, FileBackend, FileModel } from "./file.ts";
 import type { Env } from "./flags.ts";
+import { checkFolders, homeDirectory } from "./home.ts";
 import type { LoadedConfig } from "./load.ts";
 import {
   type BackendConfig,
@@ -22,6 +25,7 @@ import {
   type LlamaBackendConfig,
 } from "./options.ts";
 import { type SettingName, SETTINGS, type SettingValues, UsageError } from "./settings.ts";
+import { missingModel, type NamedModel, storedModel, storedModelFrom } from "./stored_model.ts";
 
 /** What the machine says, passed in so that tests can say otherwise. */
 export interface Machine {
@@ -44,11 +48,15 @@ export interface Machine {
  * @throws {UsageError} If two settings contradict each other.
  */
 export function resolveOptions(given: SettingValues, machine: Machine, config?: LoadedConfig): DaemonOptions {
+  checkFolders(machine.env);
   const values = withFile(given, config);
   const runtimeDir = runtimeDirectory(machine);
+  const store = storeRoot(machine, config);
+  const models = backends(given, machine, config);
+  const autoPull = config?.content.auto_pull ?? true;
   const apiKeyFile = config?.content.api_key_file;
   return {
-    backends: backends(given, machine, config),
+    backends: models,
     runtimeDir,
     listen: listen(values, runtimeDir),
     rpcSocket: path(values.rpcAddr) ?? socketPath(runtimeDir, "rpc"),
@@ -58,9 +66,10 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
     ...(values.apiKey === undefined ? {} : { apiKey: values.apiKey }),
     ...(apiKeyFile === undefined || config === undefined ? {} : { apiKeyFile: config.place(apiKeyFile) }),
     lockPath: path(values.lock) ?? join(runtimeDir, "inferd.lock"),
-    modelsHome: storeRoot(machine, config),
+    ...(store === undefined ? {} : { modelsHome: store }),
+    ...(autoPull && models.some(isFetched) ? { huggingFace: huggingFace(machine.env) } : {}),
     ...(config?.content.model_autoselect === undefined ? {} : { autoselected: true }),
-    autoPull: config?.content.auto_pull ?? true,
+    autoPull,
     parallel: values.parallel ?? DEFAULT_PARALLEL,
     queueDepth: values.queueDepth ?? DEFAULT_QUEUE_DEPTH,
     readyTimeoutSecs: values.readyTimeoutSecs ?? DEFAULT_READY_TIMEOUT_SECS,
@@ -121,7 +130,7 @@ export function withFile(given: SettingValues, config: LoadedConfig | undefined)
 export function hasRelativePath(values: SettingValues): boolean {
   return [
     values.config,
-    values.model,
+    values.model !== undefined && isModelFile(values.model) ? values.model : undefined,
     values.adminAddr,
     values.lock,
     values.logDir,
@@ -151,7 +160,8 @@ const PATHS: ReadonlySet<SettingName> = new Set([
 export function settingFlags(values: SettingValues): string[] {
   return Object.entries(values).map(([key, value]) => {
     const name = key as SettingName;
-    const text = typeof value === "string" ? PATHS.has(name) ? resolve(value) : value : textOf(value);
+    const isPath = PATHS.has(name) && (name !== "model" || isModelFile(String(value)));
+    const text = typeof value === "string" ? isPath ? resolve(value) : value : textOf(value);
     return `--${SETTINGS[name].flag}=${text}`;
   });
 }
@@ -181,8 +191,19 @@ function path(given: string | undefined): string | undefined {
   return given === undefined ? undefined : resolve(given);
 }
 
+/** Whether a backend's model may have to be fetched. */
+function isFetched(backend: BackendConfig): boolean {
+  return backend.kind === "llamacpp" && backend.source !== undefined;
+}
+
+/** Where Hugging Face is, and where the token of who asks it may be; the token itself is a secret, see `withKeys`. */
+function huggingFace(env: Env): NonNullable<DaemonOptions["huggingFace"]> {
+  const [endpoint, tokenPath] = [env("HF_ENDPOINT"), huggingFaceTokenPath(env)];
+  return { ...(endpoint ? { endpoint } : {}), ...(tokenPath === undefined ? {} : { tokenPath }) };
+}
+
 function homeOr(runtimeDir: string, machine: Machine): string {
-  const home = machine.env("HOME");
+  const home = homeDirectory(machine.env);
   return home ? join(home, ".inferd") : runtimeDir;
 }
 
@@ -194,7 +215,7 @@ function backends(given: SettingValues, machine: Machine, config: LoadedConfig |
     { kind: "llamacpp" as const, name: "llamacpp", model },
   ]);
   if (config === undefined || ofFile === undefined || given.backend !== undefined || given.model !== undefined) {
-    return [backend(given, config)];
+    return [backend(given, machine, config)];
   }
   if (given.mockScript !== undefined) throw new UsageError("--mock-script goes with --backend mock only");
   if (given.modelSha256 !== undefined) throw new UsageError("--model-sha256 goes with --model only");
@@ -215,7 +236,7 @@ function autoselected(machine: Machine, content: ConfigFile | undefined): FileMo
 }
 
 /** A backend by flags and environment alone; of the file only what holds for any backend. */
-function backend(values: SettingValues, config: LoadedConfig | undefined): BackendConfig {
+function backend(values: SettingValues, machine: Machine, config: LoadedConfig | undefined): BackendConfig {
   const kind = values.backend ?? "llamacpp";
   if (kind === "mock") {
     for (const [name, flag] of [["model", "--model"], ["modelSha256", "--model-sha256"]] as const) {
@@ -227,11 +248,39 @@ function backend(values: SettingValues, config: LoadedConfig | undefined): Backe
   return {
     kind,
     name: "llamacpp",
-    modelName: values.model === undefined ? BUILT_IN_MODEL : nameOfFile(values.model),
-    ...(values.model === undefined ? {} : { modelPath: resolve(values.model) }),
-    ...(values.modelSha256 === undefined ? {} : { modelSha256: values.modelSha256 }),
+    ...pinned(
+      values.model === undefined ? { modelName: BUILT_IN_MODEL } : givenModel(values.model, storeRoot(machine, config)),
+      values.modelSha256,
+    ),
     ...engineOptions(values, {}, config),
   };
+}
+
+/** A model as a flag or a variable names it: a file, one of the store, a built-in one. */
+function givenModel(text: string, root: string | undefined): NamedModel {
+  if (isModelFile(text)) return { modelName: nameOfFile(text), modelPath: resolve(text) };
+  const stored = storedModel(root, text);
+  if (stored !== undefined) return stored;
+  if (isBuiltIn(text)) return { modelName: text };
+  // Nobody calls a model so: it is the path of a file that is not there.
+  if (/\.gguf$/i.test(text)) return { modelName: nameOfFile(text), modelPath: resolve(text) };
+  return missingModel(root, text, true);
+}
+
+/** A model with the hash that the operator has given. */
+function pinned(model: NamedModel, sha256: string | undefined): NamedModel {
+  if (sha256 === undefined) return model;
+  return { ...model, modelSha256: sha256, ...(model.stored === undefined ? {} : { stored: "hash" }) };
+}
+
+/** Whether a text is the path of a file: it cannot be a name, or there is such a file. */
+function isModelFile(text: string): boolean {
+  if (!isModelName(text)) return true;
+  try {
+    return Deno.statSync(text).isFile;
+  } catch {
+    return false; // not there, or not to be looked at: then it is not among what this process is to read
+  }
 }
 
 function fileBackend(
@@ -269,7 +318,7 @@ function fileModel(
   model: FileModel,
   machine: Machine,
   config: LoadedConfig,
-): Pick<LlamaBackendConfig, "modelName" | "modelPath" | "modelSha256" | "source"> {
+): NamedModel & Pick<LlamaBackendConfig, "source"> {
   const sha256 = model.sha256 === undefined ? {} : { modelSha256: model.sha256 };
   if (model.path !== undefined) {
     const modelPath = config.place(model.path);
@@ -277,18 +326,35 @@ function fileModel(
   }
   const modelName = model.name ?? BUILT_IN_MODEL;
   if (isBuiltIn(modelName) && model.source_url === undefined) return { modelName, ...sha256 };
+  const root = storeRoot(machine, config);
+  if (model.source_url === undefined) return modelByName(root, modelName, model.sha256);
+  if (root === undefined) return missingModel(root, modelName, false);
   const { sha256: hash, source_url: url, size_bytes: sizeBytes, license } = model;
-  if (hash === undefined || url === undefined) throw new Error(`Model "${modelName}" has no source`);
-  return {
-    modelName,
-    modelPath: blobPath(storeRoot(machine, config), hash),
-    modelSha256: hash,
-    source: { url, ...(sizeBytes === undefined ? {} : { sizeBytes }), ...(license === undefined ? {} : { license }) },
+  const source = {
+    url,
+    ...(sizeBytes === undefined ? {} : { sizeBytes }),
+    ...(license === undefined ? {} : { license }),
   };
+  if (hash === undefined) {
+    return { ...(storedModelFrom(root, modelName, url) ?? { modelName }), source };
+  }
+  // Of several files, the manifest tells which; it is read when it is there for certain.
+  const modelPath = readShardName(new URL(url).pathname) === undefined ? blobPath(root, hash) : undefined;
+  return { modelName, ...(modelPath === undefined ? {} : { modelPath }), modelSha256: hash, source };
+}
+
+/** A model that has to be in the store. */
+function modelByName(root: string | undefined, name: string, sha256: string | undefined): NamedModel {
+  const stored = storedModel(root, name);
+  if (sha256 !== undefined && root !== undefined && stored?.parts === undefined) {
+    return { modelName: name, modelPath: blobPath(root, sha256), modelSha256: sha256, stored: "hash" };
+  }
+  if (stored === undefined) return missingModel(root, name, false);
+  return pinned(stored, sha256);
 }
 
 /** The model store's folder. */
-function storeRoot(machine: Machine, config: LoadedConfig | undefined): string {
+function storeRoot(machine: Machine, config: LoadedConfig | undefined): string | undefined {
   const home = config?.content.models_home;
   return config === undefined || home === undefined ? modelsHome(machine) : config.place(home);
 }

@@ -188,15 +188,15 @@ export const SETTINGS = {
   model: setting({
     flag: "model",
     env: "INFERD_MODEL_PATH",
-    metavar: "FILE",
-    help: "a GGUF file (default: the built-in inferd-tiny)",
-    parse: nonEmpty("a path"),
+    metavar: "FILE|NAME",
+    help: "a GGUF file, or the name of a model in the store or a built-in one (default: inferd-tiny)",
+    parse: nonEmpty("a path or a name"),
   }),
   modelSha256: setting({
     flag: "model-sha256",
     env: "INFERD_MODEL_SHA256",
     metavar: "HEX",
-    help: "refuse the model file if it hashes to anything else",
+    help: "fail if the model's hash differs",
     parse: sha256,
   }),
   uds: socketSetting("uds", "INFERD_UDS", "generation", "infer.sock in the runtime directory"),
@@ -290,7 +290,7 @@ export const SETTINGS = {
     flag: "ready-timeout",
     env: "INFERD_READY_TIMEOUT_SECS",
     metavar: "SECONDS",
-    help: "until every backend must be ready (default: 30)",
+    help: "how long backends may load; downloading and hashing do not count (default: 30)",
     parse: wholeNumber(1, 86_400),
   }),
   drainTimeoutSecs: setting({

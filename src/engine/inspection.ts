@@ -15,9 +15,9 @@ import { purposeOf } from "./purpose.ts";
  */
 export async function inspect(
   library: Library,
-  config: Pick<EngineConfig, "modelPath" | "embed" | "pooling">,
+  config: Pick<EngineConfig, "modelPath" | "partPaths" | "embed" | "pooling">,
 ): Promise<Extract<FromEngine, { type: "inspected" }>> {
-  const model = await Model.load(library, config.modelPath, { vocabularyOnly: true });
+  const model = await Model.load(library, config.partPaths ?? [config.modelPath], { vocabularyOnly: true });
   const { purpose } = purposeOf(model, config);
   if (purpose !== "generate") return { type: "inspected", purpose, tools: false, thinking: false };
   const chat = await Chat.of(model, model.trainedContextTokens);

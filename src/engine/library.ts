@@ -83,6 +83,7 @@ const LLAMA_SYMBOLS = {
   llama_model_default_params: { parameters: [], result: MODEL_PARAMS },
   llama_context_default_params: { parameters: [], result: CONTEXT_PARAMS },
   llama_model_load_from_file: { parameters: ["buffer", MODEL_PARAMS], result: "pointer" },
+  llama_model_load_from_splits: { parameters: ["buffer", "usize", MODEL_PARAMS], result: "pointer" },
   llama_init_from_model: { parameters: ["pointer", CONTEXT_PARAMS], result: "pointer" },
   llama_free: { parameters: ["pointer"], result: "void" },
   llama_attach_threadpool: { parameters: ["pointer", "pointer", "pointer"], result: "void" },

@@ -60,7 +60,7 @@ async function load(config: EngineConfig): Promise<Engine> {
   send({ type: "phase", phase: "mmap", path: config.modelPath });
   const library = await openLibrary(config.libraryDir);
   const available = config.memoryBytes ?? availableBytes();
-  const model = await Model.load(library, config.modelPath, {
+  const model = await Model.load(library, config.partPaths ?? [config.modelPath], {
     available,
     ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
   });

@@ -10,8 +10,10 @@ import type { Backends } from "./library.ts";
 
 /** How the engine is to load its model. First line on its stdin. */
 export interface EngineConfig {
-  /** Absolute path of the GGUF file. */
+  /** Absolute path of the GGUF file, of a split model the first. */
   readonly modelPath: string;
+  /** Every file of a split model, in order; absent: it is one file. */
+  readonly partPaths?: readonly string[];
   /** Told in `capabilities`. */
   readonly modelName: string;
   /** Tokens one request may use; absent: the model's own up to 8192. */
@@ -43,7 +45,7 @@ export type ToEngine =
   /** Instead of `load`: say whether the native library can be used, and end. */
   | ({ readonly op: "check" } & Pick<EngineConfig, "libraryDir">)
   /** Instead of `load`: read the model's vocabulary and chat template, say what they are good for, and end. */
-  | ({ readonly op: "inspect" } & Pick<EngineConfig, "modelPath" | "libraryDir" | "embed" | "pooling">)
+  | ({ readonly op: "inspect" } & Pick<EngineConfig, "modelPath" | "partPaths" | "libraryDir" | "embed" | "pooling">)
   | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest }
   | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
   | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }

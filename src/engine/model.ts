@@ -145,30 +145,32 @@ export class Model {
   }
 
   /**
-   * Load a model file.
+   * Load a model.
    *
+   * @param library What loads it.
+   * @param paths Its file, or the files of a split model in order.
    * @param options `gpuLayers`: how many go to an accelerator; `available`: memory to be counted on, in bytes;
    * `vocabularyOnly`: read no weights, for what is asked of metadata and vocabulary.
    * @throws {ModelError} If it is missing, cut short, not GGUF, not supported, or does not fit into memory.
    */
   static async load(
     library: Library,
-    path: string,
+    paths: readonly string[],
     options: { gpuLayers?: number; available?: number; vocabularyOnly?: boolean },
   ): Promise<Model> {
-    checkFile(path);
-    const { headSize, quantized, pools, ranks } = peek(library, path);
+    const [path = ""] = paths;
+    for (const one of paths) checkFile(one);
+    const { headSize, quantized, pools, ranks } = peek(library, paths);
     // Whole texts at once are products of large matrices, which the wide code is made for.
     const { accelerator } = await library.loadBackends({ narrow: headSize < NARROW_HEAD && !pools, quantized });
-    if (accelerator === "cpu" && !options.vocabularyOnly) {
-      checkWeights(path, Deno.statSync(path).size, options.available ?? Infinity);
-    }
+    const bytes = paths.reduce((sum, one) => sum + Deno.statSync(one).size, 0);
+    if (accelerator === "cpu" && !options.vocabularyOnly) checkWeights(path, bytes, options.available ?? Infinity);
     const params = library.llama.llama_model_default_params();
     if (options.gpuLayers !== undefined) {
       dataView(params).setInt32(MODEL_PARAM.gpuLayers, options.gpuLayers, true);
     }
     if (options.vocabularyOnly) dataView(params).setUint8(MODEL_PARAM.vocabOnly, 1);
-    const handle = library.llama.llama_model_load_from_file(cString(path), params);
+    const handle = loadFiles(library, paths, params);
     if (handle === null) {
       throw new ModelError(
         `Cannot load "${path}": ${
@@ -267,6 +269,16 @@ export class Model {
   }
 }
 
+function loadFiles({ llama }: Library, paths: readonly string[], params: Uint8Array<ArrayBuffer>): Deno.PointerValue {
+  const names = paths.map(cString);
+  const [first] = names;
+  if (first !== undefined && names.length === 1) return llama.llama_model_load_from_file(first, params);
+  // An array of pointers. What they point to must live until the call is over, so `names` is used after it.
+  const pointers = new BigUint64Array(names.map((name) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(name))));
+  const handle = llama.llama_model_load_from_splits(new Uint8Array(pointers.buffer), BigInt(names.length), params);
+  return names.length > 0 ? handle : null;
+}
+
 function readMetadata(library: Library, model: NonNullable<Deno.PointerValue>): Map<string, string> {
   const { llama } = library;
   let buffer = new Uint8Array(4096);
@@ -311,8 +323,11 @@ interface FirstLook {
 /** `general.file_type` of weights in F32, F16, BF16. */
 const FLOAT_FILES = [0, 1, 32];
 
-/** What loading needs to know of a file, or does not tell. Where the file cannot be read, loading will say so. */
-function peek({ base }: Library, path: string): FirstLook {
+/**
+ * What loading needs to know of a model, or does not tell. Where a file cannot be read, loading will say so. Of several
+ * files the first has the metadata; tensors are in any.
+ */
+function peek({ base }: Library, [path = "", ...others]: readonly string[]): FirstLook {
   const STRING = 8;
   const UINT32 = 4;
   const params = new Uint8Array(16);
@@ -334,8 +349,16 @@ function peek({ base }: Library, path: string): FirstLook {
   const headSize = headSizeOf(number);
   const quantized = !FLOAT_FILES.includes(u32("general.file_type") ?? -1);
   const pools = number("pooling_type") > 0;
-  const ranks = RANK_HEADS.some((name) => base.gguf_find_tensor(file, cString(name)) >= 0n);
+  const hasRankHead = (file: NonNullable<Deno.PointerValue>): boolean =>
+    RANK_HEADS.some((name) => base.gguf_find_tensor(file, cString(name)) >= 0n);
+  let ranks = hasRankHead(file);
   base.gguf_free(file);
+  for (const other of ranks ? [] : others) {
+    const part = base.gguf_init_from_file(cString(other), params);
+    if (part === null) continue;
+    ranks ||= hasRankHead(part);
+    base.gguf_free(part);
+  }
   return { headSize, quantized, pools, ranks };
 }
 

@@ -5,7 +5,8 @@
 import { fromFileUrl, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { BUILT_IN_MODEL } from "../config/options.ts";
-import { checkModelFile, createSha256, ModelFileError, verifyModelFile } from "./model_file.ts";
+import { checkModel, ModelFileError, verifyModel } from "./model_file.ts";
+import { createSha256 } from "./sha256.ts";
 
 /** A model that comes with the program. */
 export interface BuiltIn {
@@ -37,6 +38,11 @@ export const BUILT_INS = {
 
 /** The name of a built-in model. */
 export type BuiltInName = keyof typeof BUILT_INS;
+
+/** A built-in model cannot be fetched. */
+export class BuiltInError extends Error {
+  override readonly name = "BuiltInError";
+}
 
 /** Whether a name is one of a built-in model. */
 export function isBuiltIn(name: string): name is BuiltInName {
@@ -76,7 +82,7 @@ export function builtInModelFile(options: Pick<BuiltInOptions, "name" | "cacheDi
  *
  * @param options Which, and where to look and to put it.
  * @returns The path of the file.
- * @throws {ModelFileError} If it cannot be fetched, or what came is something else.
+ * @throws {BuiltInError} If it cannot be fetched, or what came is something else.
  */
 export async function builtInModelPath(options: BuiltInOptions): Promise<string> {
   const { name = BUILT_IN_MODEL, cacheDir } = options;
@@ -97,18 +103,18 @@ export async function builtInModelPath(options: BuiltInOptions): Promise<string>
   } catch (error) {
     options.signal?.throwIfAborted();
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ModelFileError(`Cannot fetch the built-in model from "${url}": ${reason}`, { cause: error });
+    throw new BuiltInError(`Cannot fetch the built-in model from "${url}": ${reason}`, { cause: error });
   }
 }
 
 /** What is in the cache is hashed every time: it is small, and anything may have happened to it. */
 async function isCached(path: string, options: BuiltInOptions): Promise<boolean> {
   try {
-    await checkModelFile(path);
+    const files = await checkModel(path);
     options.onPhase?.({ phase: "verify", path });
     const { signal } = options;
     const { sha256 } = BUILT_INS[options.name ?? BUILT_IN_MODEL];
-    await verifyModelFile(path, { sha256, ...(signal === undefined ? {} : { signal }) });
+    await verifyModel(files, { sha256, ...(signal === undefined ? {} : { signal }) });
     return true;
   } catch (error) {
     if (error instanceof ModelFileError) return false;

@@ -6,15 +6,15 @@ import { join } from "@std/path";
 import { isSha256 } from "./layout.ts";
 import type { ModelSource } from "./manifest.ts";
 import { asModelName, nameOfModelFile } from "./reference.ts";
+import { readShardName, shardPaths } from "./shards.ts";
 
 const OLLAMA_MODEL = "application/vnd.ollama.image.model";
 const OLLAMA_REGISTRY = "registry.ollama.ai";
-const SPLIT = /-\d{5}-of-\d{5}\.gguf$/i;
 
 /** Where other programs keep things. */
 export interface ForeignPlaces {
-  /** The user's home folder. */
-  readonly home: string;
+  /** The user's home folder; absent: nothing says where it is. */
+  readonly home?: string | undefined;
   /** For `OLLAMA_MODELS`. */
   readonly env: (name: string) => string | undefined;
 }
@@ -33,12 +33,11 @@ export interface ForeignModel {
   readonly source: ModelSource;
 }
 
-/** The folders that are looked into, for permissions. */
-export function foreignFolders({ home, env }: ForeignPlaces): { readonly ollama: string; readonly lmstudio: string } {
-  return {
-    ollama: env("OLLAMA_MODELS") || join(home, ".ollama", "models"),
-    lmstudio: join(home, ".lmstudio", "models"),
-  };
+/** The folders that are looked into. */
+function foreignFolders({ home, env }: ForeignPlaces): { readonly ollama?: string; readonly lmstudio?: string } {
+  const own = env("OLLAMA_MODELS");
+  const below = home ? { ollama: join(home, ".ollama", "models"), lmstudio: join(home, ".lmstudio", "models") } : {};
+  return own ? { ...below, ollama: own } : below;
 }
 
 /**
@@ -54,7 +53,8 @@ export async function findForeignModels(places: ForeignPlaces): Promise<ForeignM
 }
 
 /** `manifests/<registry>/<namespace>/<model>/<tag>` name layers, `blobs/sha256-<hash>` are the layers. */
-async function ollamaModels(root: string): Promise<ForeignModel[]> {
+async function ollamaModels(root: string | undefined): Promise<ForeignModel[]> {
+  if (root === undefined) return [];
   const models: ForeignModel[] = [];
   for await (const parts of filesBelow(join(root, "manifests"), 4)) {
     const [registry, namespace, model, tag] = parts;
@@ -73,15 +73,21 @@ async function ollamaModels(root: string): Promise<ForeignModel[]> {
   return models;
 }
 
-/** `<publisher>/<repo>/<file>.gguf`; projectors for images are no models by themselves. */
-async function lmStudioModels(root: string): Promise<ForeignModel[]> {
+/**
+ * `<publisher>/<repo>/<file>.gguf`; projectors for images are no models by themselves, and of a split model the first
+ * file stands for all.
+ */
+async function lmStudioModels(root: string | undefined): Promise<ForeignModel[]> {
+  if (root === undefined) return [];
   const models: ForeignModel[] = [];
   for await (const parts of filesBelow(root, 3)) {
     const [publisher, repo, filename] = parts;
     if (publisher === undefined || repo === undefined || filename === undefined) continue;
-    if (!/\.gguf$/i.test(filename) || /^mmproj/i.test(filename) || SPLIT.test(filename)) continue;
+    if (!/\.gguf$/i.test(filename) || /^mmproj/i.test(filename)) continue;
     const path = join(root, ...parts);
-    const sizeBytes = await fileSize(path);
+    if ((readShardName(path)?.index ?? 1) !== 1) continue;
+    const sizes = await Promise.all(shardPaths(path).map(fileSize));
+    const sizeBytes = sizes.reduce((sum, size) => sum === undefined || size === undefined ? undefined : sum + size, 0);
     if (sizeBytes === undefined) continue;
     const source = { registry: "lmstudio", repo: `${publisher}/${repo}`, revision: null, filename };
     const name = nameOfModelFile(filename);
@@ -131,7 +137,8 @@ async function fileSize(path: string): Promise<number | undefined> {
 
 async function readText(path: string): Promise<string | undefined> {
   try {
-    return await Deno.readTextFile(path);
+    // Opening a FIFO would wait for a writer.
+    return (await Deno.stat(path)).isFile ? await Deno.readTextFile(path) : undefined;
   } catch {
     return undefined;
   }

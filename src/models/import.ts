@@ -1,50 +1,67 @@
 /**
- * A file that is on this machine already, into the store: hashed, then linked where the file system allows it, else
- * copied (without a second copy of the bytes where the file system can do that) and hashed again.
+ * A model that is on this machine already, into the store: looked at, hashed, then linked where the file system allows
+ * it, else copied (without a second copy of the bytes where the file system can do that) and hashed again.
  */
 import { dirname, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
-import { blobPath, checkModelName, checkSha256, partialDir } from "./layout.ts";
-import { type ModelSource, readManifest } from "./manifest.ts";
-import { checkModelFile, hashModelFile, identify, ModelFileError } from "./model_file.ts";
+import { checkModelName, checkSha256, partialDir } from "./layout.ts";
+import type { ModelSource } from "./manifest.ts";
+import { checkModel, type FileIdentity, hashModelFile, identify, ModelFileError, sameFile } from "./model_file.ts";
+import { type ClaimOptions, NameClaim } from "./name_claim.ts";
 import { moveToBlob, Partial } from "./partial.ts";
-import { findPlaced, keepManifest, sameHash, type StoredBlob } from "./pull.ts";
-import { nameOfModelFile, refuseSplit } from "./reference.ts";
-import { isDiskFull, ModelStoreError, storeError } from "./store_error.ts";
-import { FILE_MODE, nameLockPath, openLocked } from "./store_files.ts";
+import { findPlaced, type PlacedBlob } from "./placed.ts";
+import { manifestParts, type StoredBlob, storedBlob } from "./pull.ts";
+import { nameOfModelFile } from "./reference.ts";
+import { sameHash } from "./sha256.ts";
+import { modelHash } from "./shards.ts";
+import { isDiskFull, ModelStoreError, type ModelStoreErrorCode, storeError } from "./store_error.ts";
+import { FILE_MODE } from "./store_files.ts";
 
 const LINK = "data.link";
 
 /** How to import. */
-export interface ImportOptions {
+export interface ImportOptions extends ClaimOptions {
   /** What the store calls it; absent: made from the file's name. */
   readonly name?: string | undefined;
   /** What it must hash to, in lower-case hex. */
   readonly sha256?: string | undefined;
   readonly license?: string | null | undefined;
   readonly source?: ModelSource | undefined;
-  /** Remove the file when it is in the store. */
+  /** Remove the files when they are in the store. */
   readonly move?: boolean | undefined;
   /** `false`: always a copy of its own, which nobody changes by writing to the file. Default: true. */
   readonly link?: boolean | undefined;
   /** Told what takes time: `verify`, `checking_local`. */
   readonly onPhase?: ((phase: LoadPhase) => void) | undefined;
-  /** Told once if another process works on the same. */
-  readonly onWait?: (() => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
+
+/** How a file came into the store: it was there already, is the same file under a second name, or a copy. */
+export type ImportedHow = "present" | "linked" | "copied";
 
 /** What came of an import. */
 export interface ImportedBlob extends StoredBlob {
-  /** Whether it was there already, is the same file under a second name, or a copy. */
-  readonly how: "present" | "linked" | "copied";
+  /** Of several files the last of these that happened to any. */
+  readonly how: ImportedHow;
 }
 
+/** A file that is to become a blob. */
+interface Job {
+  readonly root: string;
+  readonly what: string;
+  /** Not a link: a link to a link would be no second name of the file. */
+  readonly file: string;
+  readonly sha256: string;
+  readonly identity: FileIdentity;
+  readonly options: ImportOptions;
+}
+
+type ImportedFile = PlacedBlob & { readonly how: ImportedHow };
+
 /**
- * Import a file.
+ * Import a model.
  *
  * @param store As for `pull`.
- * @param path The file.
+ * @param path The file; of a split model any one of its files, the others beside it.
  * @param options How.
  * @returns What is in the store now.
  * @throws {ModelStoreError} If it cannot be had, or is no model.
@@ -56,31 +73,26 @@ export async function importFile(
   options: ImportOptions = {},
 ): Promise<ImportedBlob> {
   const { root } = store;
-  const { name = nameOfModelFile(path), signal, onWait, onPhase } = options;
+  const { name = nameOfModelFile(path), signal, move = false } = options;
   checkModelName(name);
   if (options.sha256 !== undefined) checkSha256(options.sha256);
-  refuseSplit(path);
   const what = `Cannot import "${path}"`;
+  const placed: ImportedFile[] = [];
   try {
-    // A link to a link would be no second name of the file.
-    const file = await Deno.realPath(path);
-    await checkGguf(file, what);
-    using _lock = await openLocked(nameLockPath(root, name), { signal, onWait });
-    const known = await readManifest(root, name);
-    onPhase?.({ phase: "verify", path: file });
-    const hashed = await hashModelFile(file, signal);
-    if (hashed.changed) throw changed(what);
-    const { sha256, identity } = hashed;
+    const files = await checkModel(path);
+    using claim = await NameClaim.take({ root, name, what }, options);
+    const jobs: Job[] = [];
+    for (const { path, identity } of files) {
+      jobs.push({ root, what, options, identity, ...await hash({ path, identity, what }, options) });
+    }
+    const sha256 = await modelHash(jobs.map((job) => job.sha256));
     if (options.sha256 !== undefined && !await sameHash(sha256, options.sha256)) {
       throw new ModelStoreError("mismatch", `${what}: its SHA-256 is ${sha256}, not ${options.sha256}`);
     }
-    using placed = await place({ root, what, file, sha256, identity, options });
-    await keepManifest(root, known, {
-      schema_version: 1,
-      name,
-      format: "gguf",
-      blob: `sha256:${sha256}`,
-      size_bytes: identity.size,
+    await claim.allow({ sha256 });
+    for (const job of jobs) placed.push(await place(job));
+    await claim.keep({
+      ...manifestParts(placed),
       license: options.license ?? null,
       source: options.source ?? {
         registry: "file",
@@ -91,48 +103,67 @@ export async function importFile(
       produced_by: store.producedBy,
       produced_at: new Date().toISOString(),
     });
-    const target = blobPath(root, sha256);
-    if (options.move === true && file !== await Deno.realPath(target)) await Deno.remove(file);
-    return {
-      name,
-      sha256,
-      sizeBytes: identity.size,
-      path: target,
-      downloadedBytes: 0,
-      verified: identify(await Deno.stat(target)),
-      how: placed.how,
-    };
+    const stored = await storedBlob(root, claim.name, { blobs: placed, downloadedBytes: 0 });
+    if (move) await removeSources(jobs, stored);
+    const how = (["copied", "linked"] as const).find((how) => placed.some((one) => one.how === how)) ?? "present";
+    return { ...stored, how };
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof Deno.errors.NotFound) {
-      throw new ModelStoreError("not_found", `${what}: no such file`, { cause: error });
-    }
-    throw storeError(what, error);
+    throw error instanceof ModelFileError ? importError(what, path, error) : storeError(what, error);
+  } finally {
+    for (const one of placed) one[Symbol.dispose]();
   }
 }
 
-interface Job {
-  readonly root: string;
-  readonly what: string;
-  readonly file: string;
-  readonly sha256: string;
-  readonly identity: ReturnType<typeof identify>;
-  readonly options: ImportOptions;
+const FAULT_CODES: Readonly<Record<ModelFileError["fault"], ModelStoreErrorCode>> = {
+  not_gguf: "not_gguf",
+  cut: "cut",
+  damaged: "damaged",
+  missing: "not_found",
+  split: "split",
+  unreadable: "io",
+  hash: "mismatch",
+  changed: "io",
+};
+
+function importError(what: string, path: string, error: ModelFileError): ModelStoreError {
+  // Of several files, not always the one that was named.
+  const which = error.path === path ? "" : `"${error.path}": `;
+  return new ModelStoreError(FAULT_CODES[error.fault], `${what}: ${which}${error.reason}`, { cause: error });
+}
+
+async function hash(
+  { path, identity, what }: { readonly path: string; readonly identity: FileIdentity; readonly what: string },
+  { signal, onPhase }: ImportOptions,
+): Promise<{ readonly file: string; readonly sha256: string }> {
+  const file = await Deno.realPath(path);
+  onPhase?.({ phase: "verify", path: file });
+  const hashed = await hashModelFile(file, signal);
+  if (hashed.changed || !sameFile(hashed.identity, identity)) throw changed(what);
+  return { file, sha256: hashed.sha256 };
+}
+
+/** Those that are not the blobs themselves. */
+async function removeSources(jobs: readonly Job[], { parts }: StoredBlob): Promise<void> {
+  for (const [index, { file }] of jobs.entries()) {
+    const blob = parts[index]?.path;
+    if (blob !== undefined && file !== await Deno.realPath(blob)) await Deno.remove(file);
+  }
 }
 
 /** Have the blob in place and held. */
-async function place(job: Job): Promise<Disposable & { readonly how: ImportedBlob["how"] }> {
+async function place(job: Job): Promise<ImportedFile> {
   const { root, what, file, sha256, identity, options } = job;
   const { signal, onWait, onPhase } = options;
   const look = { what, sizeBytes: identity.size, signal, onPhase };
-  const present = async (): Promise<Disposable & { readonly how: "present" } | undefined> => {
+  const present = async (): Promise<ImportedFile | undefined> => {
     const found = await findPlaced(root, sha256, look);
-    return found === undefined ? undefined : { how: "present", [Symbol.dispose]: () => found[Symbol.dispose]() };
+    return found === undefined ? undefined : withHow(found, "present");
   };
   const before = await present();
   if (before !== undefined) return before;
   const dir = partialDir(root, sha256);
-  let how: "linked" | "copied";
+  let how: ImportedHow;
   {
     // Held, so that no pull of the same works in this folder meanwhile.
     using partial = await Partial.open(dir, { signal, onWait });
@@ -155,7 +186,11 @@ async function place(job: Job): Promise<Disposable & { readonly how: ImportedBlo
   }
   const placed = await findPlaced(root, sha256, { ...look, check: "size", onPhase: undefined });
   if (placed === undefined) throw new ModelStoreError("io", `${what}: the blob was removed meanwhile`);
-  return { how, [Symbol.dispose]: () => placed[Symbol.dispose]() };
+  return withHow({ ...placed, hashed: true, [Symbol.dispose]: () => placed[Symbol.dispose]() }, how);
+}
+
+function withHow(found: PlacedBlob, how: ImportedHow): ImportedFile {
+  return { ...found, how, [Symbol.dispose]: () => found[Symbol.dispose]() };
 }
 
 /** Give the file a second name. Not every file system can, not across two of them, and not for files of others. */
@@ -186,15 +221,6 @@ async function copy(target: string, { what, file, sha256, options }: Job): Promi
   if (copied.changed || !await sameHash(copied.sha256, sha256)) throw changed(what);
   using written = await Deno.open(target, { read: true, write: true });
   await written.sync();
-}
-
-async function checkGguf(path: string, what: string): Promise<void> {
-  try {
-    await checkModelFile(path);
-  } catch (error) {
-    if (!(error instanceof ModelFileError) || error.cause !== undefined) throw error;
-    throw new ModelStoreError("not_gguf", `${what}: it is not a GGUF file`, { cause: error });
-  }
 }
 
 function changed(what: string): ModelStoreError {

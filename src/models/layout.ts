@@ -20,19 +20,19 @@ export interface StoreMachine {
  * Where the shared model store is when the configuration does not say.
  *
  * @param machine What decides: `MODELS_HOME`, `XDG_DATA_HOME`, `HOME`, `LOCALAPPDATA` and the platform.
- * @returns An absolute path.
+ * @returns An absolute path; nothing where no variable says where a user's data is.
  */
-export function modelsHome(machine: StoreMachine): string {
+export function modelsHome(machine: StoreMachine): string | undefined {
   const { env, platform } = machine;
   const own = env("MODELS_HOME");
   if (own) return resolve(own);
+  const below = (folder: string | undefined, ...parts: string[]): string | undefined =>
+    folder ? resolve(folder, ...parts) : undefined;
   if (platform === "windows") {
-    const local = env("LOCALAPPDATA") || join(env("USERPROFILE") ?? "", "AppData", "Local");
-    return resolve(local, "models");
+    return below(env("LOCALAPPDATA"), "models") ?? below(env("USERPROFILE"), "AppData", "Local", "models");
   }
-  const home = env("HOME") ?? "";
-  if (platform === "darwin") return resolve(home, "Library", "Application Support", "models");
-  return resolve(env("XDG_DATA_HOME") || join(home, ".local", "share"), "models");
+  if (platform === "darwin") return below(env("HOME"), "Library", "Application Support", "models");
+  return below(env("XDG_DATA_HOME"), "models") ?? below(env("HOME"), ".local", "share", "models");
 }
 
 /** Whether a model can have this name: at most 128 of `[A-Za-z0-9._-]`, no leading dot, no `..`. */

@@ -20,14 +20,23 @@ export interface ModelSource {
   readonly filename: string | null;
 }
 
+/** One file of a split model, as this program writes it. */
+export interface ManifestShard {
+  /** `sha256:` and 64 lower-case hex digits. */
+  readonly blob: string;
+  readonly size_bytes: number;
+}
+
 /** A manifest as this program writes it. */
 export interface ManifestV1 {
   readonly schema_version: 1;
   readonly name: string;
   readonly format: "gguf";
-  /** `sha256:` and 64 lower-case hex digits. */
+  /** `sha256:` and 64 lower-case hex digits; of a split model its first file's. */
   readonly blob: string;
   readonly size_bytes: number;
+  /** Every file of a split model, the first included, in order. */
+  readonly shards?: readonly ManifestShard[];
   readonly license: string | null;
   readonly source: ModelSource;
   readonly produced_by: string;
@@ -35,12 +44,18 @@ export interface ManifestV1 {
   readonly produced_at: string;
 }
 
+/** One blob of a model. */
+export interface ManifestPart {
+  readonly sha256: string;
+  /** `null`: the manifest does not say. */
+  readonly sizeBytes: number | null;
+}
+
 /** What is known from a manifest, whoever wrote it. */
 export interface Manifest {
   readonly name: string;
-  readonly sha256: string;
-  /** `null`: it does not say. */
-  readonly sizeBytes: number | null;
+  /** Its blobs, in order; more than one where it is a split model. */
+  readonly parts: readonly [ManifestPart, ...ManifestPart[]];
   readonly license: string | null;
   readonly source: ModelSource | null;
   readonly producedBy: string | null;
@@ -87,8 +102,7 @@ export function parseManifest(name: string, text: string): Manifest | { readonly
   }
   return {
     name,
-    sha256,
-    sizeBytes: typeof size === "number" ? size : null,
+    parts: readShards(fields.shards, sha256) ?? [{ sha256, sizeBytes: typeof size === "number" ? size : null }],
     license: textOrNull(fields.license),
     source: readSource(fields.source),
     producedBy: textOrNull(fields.produced_by),
@@ -103,12 +117,55 @@ export function parseManifest(name: string, text: string): Manifest | { readonly
  * @param name The model.
  * @returns What it says, why it cannot be used, or nothing where there is none.
  */
-export async function readManifest(
-  root: string,
-  name: string,
-): Promise<Manifest | { readonly reason: string } | undefined> {
-  const text = await readText(manifestPath(root, name));
+export function readManifest(root: string, name: string): Manifest | { readonly reason: string } | undefined {
+  const text = readText(manifestPath(root, name));
   return typeof text === "string" ? parseManifest(name, text) : text;
+}
+
+/**
+ * Every SHA-256 that stands anywhere in the manifest of a name, whether that can be used or not.
+ *
+ * @param root The store.
+ * @param name The model.
+ * @returns In lower-case hex.
+ */
+export function referencedBlobs(root: string, name: string): string[] {
+  const text = readText(manifestPath(root, name));
+  return typeof text === "string" ? [...hashesIn(text)] : [];
+}
+
+function hashesIn(text: string): Set<string> {
+  return new Set([...text.matchAll(/[0-9a-f]{64}/gi)].map(([hash]) => hash.toLowerCase()));
+}
+
+/**
+ * The names in a store.
+ *
+ * @param root The store.
+ * @returns Sorted; none where there is no store.
+ */
+export function manifestNames(root: string): string[] {
+  const dir = manifestsDir(root);
+  try {
+    return [...Deno.readDirSync(dir)].map(({ name }) => name).filter((file) => file.endsWith(SUFFIX))
+      .map((file) => file.slice(0, -SUFFIX.length)).filter(isModelName).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw storeError(`Cannot read "${dir}"`, error);
+  }
+}
+
+/**
+ * How the store spells a name. Some file systems do not tell upper from lower case, so no two names differ in that.
+ *
+ * @param root The store.
+ * @param name As somebody wrote it.
+ * @returns The name itself if there is one, else one that differs in case alone, else the name as it was written.
+ */
+export function spelledName(root: string, name: string): string {
+  const names = manifestNames(root);
+  if (names.includes(name)) return name;
+  return names.find((other) => other.toLowerCase() === name.toLowerCase()) ?? name;
 }
 
 /**
@@ -127,13 +184,13 @@ export async function readManifests(root: string): Promise<Manifests> {
     if (!file.endsWith(SUFFIX) || file.startsWith(".")) continue;
     const name = file.slice(0, -SUFFIX.length);
     const path = join(dir, file);
-    const text = await readText(path);
+    const text = readText(path);
     if (text === undefined) continue;
     if (typeof text !== "string") {
       broken.push({ name, path, reason: text.reason });
       continue;
     }
-    for (const [hash] of text.matchAll(/[0-9a-f]{64}/gi)) referenced.add(hash.toLowerCase());
+    for (const hash of hashesIn(text)) referenced.add(hash);
     const manifest = isModelName(name) ? parseManifest(name, text) : { reason: "no model can have this name" };
     if ("reason" in manifest) broken.push({ name, path, reason: manifest.reason });
     else good.push(manifest);
@@ -179,16 +236,30 @@ async function fileNames(dir: string): Promise<string[]> {
   return names.sort();
 }
 
-async function readText(path: string): Promise<string | { readonly reason: string } | undefined> {
+function readText(path: string): string | { readonly reason: string } | undefined {
   try {
-    const { isFile, size } = await Deno.stat(path);
+    const { isFile, size } = Deno.statSync(path);
     if (!isFile) return { reason: "it is not a regular file" };
     if (size > MAX_BYTES) return { reason: `it is longer than ${MAX_BYTES} bytes` };
-    return await Deno.readTextFile(path);
+    return Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw storeError(`Cannot read "${path}"`, error);
   }
+}
+
+/** The files of a split model; nothing where the field is absent, or means something else to whoever wrote it. */
+function readShards(value: unknown, first: string): Manifest["parts"] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const parts = value.map((shard: unknown): ManifestPart | undefined => {
+    const { blob, size_bytes: size } = (shard ?? {}) as Readonly<Record<string, unknown>>;
+    const sha256 = typeof blob === "string" ? blob.replace(/^sha256:/, "") : "";
+    if (!isSha256(sha256)) return undefined;
+    return { sha256, sizeBytes: Number.isSafeInteger(size) && Number(size) > 0 ? Number(size) : null };
+  });
+  const [head, ...others] = parts;
+  if (head?.sha256 !== first || others.length === 0 || others.includes(undefined)) return undefined;
+  return [head, ...others as ManifestPart[]];
 }
 
 function readSource(value: unknown): ModelSource | null {

@@ -1,16 +1,29 @@
 /**
- * A model file before an engine gets it: it is there, it is a GGUF file, it has the hash that was configured.
- * What is inside is the engine's matter.
+ * The files of a model before an engine gets them: they are there, whole GGUF files, all parts of one model, and have
+ * the hash that was configured. What is inside is the engine's matter.
  */
-import type { Hash } from "node:crypto";
+import { checkGgufSize, GgufError, type GgufFault, type GgufHead, readGgufHead } from "./gguf.ts";
+import { fileSource } from "./gguf_cursor.ts";
+import { createSha256, hashRest } from "./sha256.ts";
+import { modelHash, partFault, partsFault, readShardName, shardFileName, shardPaths } from "./shards.ts";
 
-/** Read at a time while hashing, in bytes: small enough to be still in the processor's cache when it is hashed. */
-const CHUNK_BYTES = 256 * 1024;
-const GGUF_MAGIC = "GGUF";
+/** What is wrong with a file; `split`: it is not the part it should be, `hash`: its SHA-256 is another. */
+export type ModelFileFault = GgufFault | "missing" | "unreadable" | "split" | "hash" | "changed";
 
 /** The file cannot be used; the message names it and says why. */
 export class ModelFileError extends Error {
   override readonly name = "ModelFileError";
+  readonly fault: ModelFileFault;
+  readonly path: string;
+  /** Why, to stand behind the file's name. */
+  readonly reason: string;
+
+  constructor(path: string, fault: ModelFileFault, reason: string, options: { readonly cause?: unknown } = {}) {
+    super(`Cannot load model "${path}": ${reason}`, options);
+    this.fault = fault;
+    this.path = path;
+    this.reason = reason;
+  }
 }
 
 /** What tells one state of a file from another without reading it. */
@@ -23,45 +36,143 @@ export interface FileIdentity {
   readonly ctimeMs: number;
 }
 
-/**
- * Look whether a file can be a model.
- *
- * @param path The file.
- * @returns What it is now.
- * @throws {ModelFileError} If it is missing, unreadable, no regular file or no GGUF file.
- */
-export async function checkModelFile(path: string): Promise<FileIdentity> {
-  using file = await openModel(path);
-  const magic = new Uint8Array(GGUF_MAGIC.length);
-  const read = await file.read(magic);
-  if (read !== magic.length || new TextDecoder().decode(magic) !== GGUF_MAGIC) {
-    throw new ModelFileError(`Cannot load model "${path}": it is not a GGUF file`);
-  }
-  return identify(await file.stat());
+/** A file of a model that was looked at. */
+export interface ModelFile {
+  readonly path: string;
+  readonly identity: FileIdentity;
 }
 
 /**
- * Hash a model file and compare.
+ * Look at the files of a model: each a whole GGUF file, and together one model. Reads their heads.
  *
- * @param path The file.
- * @param options The expected SHA-256 in lower-case hex, and what gives up the work.
- * @returns What the file was while it was hashed.
- * @throws {ModelFileError} If the hash is another, or the file cannot be read.
+ * @param path The file, or the first of several. Of several, any one may be given whose name says which it is.
+ * @param parts Where its files are, in order; absent: beside it, under the names that llama.cpp gives them.
+ * @returns The files, in order.
+ * @throws {ModelFileError} If one is missing, unreadable, no regular file, no GGUF file, cut, damaged, or a part of
+ * another model.
  */
-export async function verifyModelFile(
-  path: string,
-  options: { readonly sha256: string; readonly signal?: AbortSignal },
-): Promise<FileIdentity> {
-  const { sha256, identity, changed } = await hashModelFile(path, options.signal);
-  if (sha256 !== options.sha256) {
+export async function checkModel(path: string, parts?: readonly string[]): Promise<readonly ModelFile[]> {
+  const given = await openHead(parts?.[0] ?? path);
+  const { split } = given.head;
+  if (split === undefined) {
+    if (parts !== undefined && parts.length > 1) {
+      throw new ModelFileError(path, "split", "it is a whole model, not the first of several");
+    }
+    if (given.head.tensors.length === 0) throw new ModelFileError(path, "damaged", "it has no tensors, only metadata");
+    return [fileOf(given)];
+  }
+  const { count } = split;
+  const paths = parts ?? siblings(path, split);
+  if (paths.length !== count) {
+    const reason = `it is file ${split.index + 1} of ${count} of a split model, and ${paths.length} are known`;
+    throw new ModelFileError(path, "split", reason);
+  }
+  const files: (ModelFile & { readonly head: GgufHead })[] = [];
+  for (const [index, one] of paths.entries()) {
+    const file = one === given.path ? given : await openPart(one, index, count);
+    const fault = partFault(file.head, { index, count, tensors: split.tensors });
+    if (fault !== undefined) throw new ModelFileError(one, "split", fault);
+    files.push(file);
+  }
+  const fault = partsFault(files.map(({ head }) => head));
+  if (fault !== undefined) throw new ModelFileError(path, "split", fault);
+  return files.map(fileOf);
+}
+
+/** Without what was only needed for looking. */
+function fileOf({ path, identity }: ModelFile): ModelFile {
+  return { path, identity };
+}
+
+/** The files beside one of several, which has to be called as llama.cpp calls it. */
+function siblings(path: string, { index, count }: NonNullable<GgufHead["split"]>): string[] {
+  const name = readShardName(path);
+  if (name?.index === index + 1 && name.count === count) return shardPaths(path);
+  throw new ModelFileError(
+    path,
+    "split",
+    `it is file ${index + 1} of ${count} of a split model; put all ${count} into one folder, each under its own name ` +
+      `("${shardFileName("NAME", index + 1, count)}"), or join them (llama-gguf-split --merge)`,
+  );
+}
+
+async function openPart(path: string, index: number, count: number): Promise<ModelFile & { readonly head: GgufHead }> {
+  try {
+    return await openHead(path);
+  } catch (error) {
+    if (!(error instanceof ModelFileError) || error.fault !== "missing") throw error;
     throw new ModelFileError(
-      `Cannot load model "${path}": its SHA-256 is ${sha256}, the configured one is ${options.sha256}`,
+      path,
+      "missing",
+      `no such file; the model is split, and this is file ${index + 1} of ${count}`,
+      {
+        cause: error.cause,
+      },
     );
   }
-  if (changed) {
-    throw new ModelFileError(`Cannot load model "${path}": it changed while its SHA-256 was computed`);
+}
+
+async function openHead(path: string): Promise<ModelFile & { readonly head: GgufHead }> {
+  using file = await openModel(path);
+  const identity = identify(await file.stat());
+  try {
+    const head = await readGgufHead(fileSource(file, identity.size));
+    checkGgufSize(head, identity.size);
+    return { path, identity, head };
+  } catch (error) {
+    if (!(error instanceof GgufError)) throw error;
+    throw new ModelFileError(path, error.fault, error.message, { cause: error });
   }
-  return identity;
+}
+
+/** What files are compared with. */
+export interface VerifyOptions {
+  /** Lower-case hex; of several files see `modelHash`. */
+  readonly sha256: string;
+  /** Of the single files, where they are known. */
+  readonly parts?: readonly string[] | undefined;
+  /** Gives up the work. */
+  readonly signal?: AbortSignal | undefined;
+  /** Tells what a file hashes to. Absent: it is read. */
+  readonly known?: (path: string) => Promise<string>;
+}
+
+/**
+ * Hash the files of a model and compare.
+ *
+ * @param files The files, as they were looked at.
+ * @param options With what.
+ * @throws {ModelFileError} If the hash is another, or a file cannot be read or changed meanwhile.
+ */
+export async function verifyModel(
+  files: readonly ModelFile[],
+  options: VerifyOptions,
+): Promise<void> {
+  const hashes: string[] = [];
+  const { known, parts, signal } = options;
+  for (const [index, file] of files.entries()) {
+    const { path } = file;
+    const sha256 = known === undefined ? await hashUnchanged(file, signal) : await known(path);
+    const expected = parts?.[index] ?? (files.length === 1 ? options.sha256 : sha256);
+    if (sha256 !== expected) throw wrongHash(path, sha256, expected);
+    hashes.push(sha256);
+  }
+  const actual = await modelHash(hashes);
+  if (actual === options.sha256) return;
+  const path = files[0]?.path ?? "";
+  if (hashes[0] !== options.sha256) throw wrongHash(path, actual, options.sha256);
+  const reason = `the configured SHA-256 is that of its first file alone; that of all ${files.length} is ${actual}`;
+  throw new ModelFileError(path, "hash", reason);
+}
+
+async function hashUnchanged({ path, identity: before }: ModelFile, signal: AbortSignal | undefined): Promise<string> {
+  const { sha256, identity, changed } = await hashModelFile(path, signal);
+  if (!changed && sameFile(before, identity)) return sha256;
+  throw new ModelFileError(path, "changed", "it changed while its SHA-256 was computed");
+}
+
+function wrongHash(path: string, actual: string, expected: string): ModelFileError {
+  return new ModelFileError(path, "hash", `its SHA-256 is ${actual}, the configured one is ${expected}`);
 }
 
 /** What a file hashed to. */
@@ -91,38 +202,10 @@ export async function hashModelFile(path: string, signal?: AbortSignal): Promise
   return { sha256: hash.digest("hex"), identity, changed };
 }
 
-/**
- * Hash what is left of an open file. While one piece is hashed, the next one is read.
- *
- * @param file Read from where it stands to its end.
- * @param hash Gets the bytes.
- * @param signal Gives up the work.
- * @returns How many bytes there were.
- * @throws The signal's reason.
- */
-export async function hashRest(file: Deno.FsFile, hash: Hash, signal?: AbortSignal): Promise<number> {
-  let [current, next] = [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)];
-  let total = 0;
-  for (let read = await file.read(current); read !== null;) {
-    signal?.throwIfAborted();
-    const reading = file.read(next);
-    hash.update(current.subarray(0, read));
-    total += read;
-    read = await reading;
-    [current, next] = [next, current];
-  }
-  return total;
-}
-
 /** What a model file is now. */
 export async function lookAtModelFile(path: string): Promise<FileIdentity> {
   using file = await openModel(path);
   return identify(await file.stat());
-}
-
-/** A running SHA-256. Loaded when it is needed: few models have a configured hash, and it costs memory and time. */
-export async function createSha256(): Promise<Hash> {
-  return (await import("node:crypto")).createHash("sha256");
 }
 
 /** Whether two looks saw the same bytes, as far as the file system can tell. */
@@ -131,20 +214,26 @@ export function sameFile(one: FileIdentity, other: FileIdentity): boolean {
     one.mtimeMs === other.mtimeMs && one.ctimeMs === other.ctimeMs;
 }
 
+/** The same, whatever names and rights a file was given meanwhile: those change no byte. */
+export function sameBytes(one: FileIdentity, other: FileIdentity): boolean {
+  return sameFile({ ...one, ctimeMs: 0 }, { ...other, ctimeMs: 0 });
+}
+
 async function openModel(path: string): Promise<Deno.FsFile> {
   try {
     // Looked at before it is opened: opening a FIFO would wait for a writer.
     const info = await Deno.stat(path);
-    if (info.isDirectory) throw new ModelFileError(`Cannot load model "${path}": it is a directory`);
-    if (!info.isFile) throw new ModelFileError(`Cannot load model "${path}": it is not a regular file`);
+    if (info.isDirectory) throw new ModelFileError(path, "unreadable", "it is a directory");
+    if (!info.isFile) throw new ModelFileError(path, "unreadable", "it is not a regular file");
     return await Deno.open(path, { read: true });
   } catch (error) {
     if (error instanceof ModelFileError) throw error;
-    throw new ModelFileError(`Cannot load model "${path}": ${reason(error)}`, { cause: error });
+    const fault = error instanceof Deno.errors.NotFound ? "missing" : "unreadable";
+    throw new ModelFileError(path, fault, reasonOf(error), { cause: error });
   }
 }
 
-function reason(error: unknown): string {
+function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (error instanceof Deno.errors.NotCapable) return "Deno was not given --allow-read for it";

@@ -4,8 +4,10 @@
  */
 import type { Hash } from "node:crypto";
 import { dirname, join } from "@std/path";
+import { GGUF_MAGIC, type GgufHead, readGgufHead } from "./gguf.ts";
+import { fileSource } from "./gguf_cursor.ts";
 import { blobPath, partialDir } from "./layout.ts";
-import { createSha256, hashRest } from "./model_file.ts";
+import { createSha256, hashRest } from "./sha256.ts";
 import {
   ensureDir,
   FILE_MODE,
@@ -20,11 +22,13 @@ import {
 const SYNC_BYTES = 64 * 1024 * 1024;
 const DATA = "data.tmp";
 const STATE = "state.json";
-const GGUF_MAGIC = "GGUF";
 
 /** Which version of what the partial is a part of. */
 export interface PartialState {
-  readonly url: string;
+  /** The hash of its address: that itself may hold what nobody else should see. */
+  readonly source: string;
+  /** What it is to be called. */
+  readonly name: string;
   /** A strong ETag or a Last-Modified, as `If-Range` takes it. */
   readonly validator: string | null;
   readonly totalBytes: number | null;
@@ -85,13 +89,14 @@ export class Partial implements Disposable {
   /**
    * Hash what an earlier run left, so that this one can go on from there; start over if nobody knows what it is from.
    *
-   * @param url Where it must be from.
+   * @param source The hash of the address it must be from.
    * @param signal Gives up.
    */
-  async recover(url: URL, signal: AbortSignal | undefined): Promise<void> {
-    const state = await this.#readState();
+  async recover(source: string, signal: AbortSignal | undefined): Promise<void> {
+    const state = await readState(this.#dir);
     const left = await this.leftBytes();
-    const known = state !== undefined && state.url === url.href && state.validator !== null;
+    const whole = state?.totalBytes === left;
+    const known = state !== undefined && state.source === source && (state.validator !== null || whole);
     if (left === 0 || !known || (state.totalBytes !== null && left > state.totalBytes)) return await this.restart();
     await this.#file.seek(0, Deno.SeekMode.Start);
     this.#bytes = await hashRest(this.#file, this.#hash, signal);
@@ -108,10 +113,15 @@ export class Partial implements Disposable {
     await this.#file.seek(0, Deno.SeekMode.Start);
   }
 
-  /** Remember what the bytes that are about to come are a part of. Nothing has come yet. */
+  /** Remember what the bytes that are there, or are about to come, are a part of. */
   async begin(state: PartialState): Promise<void> {
     await Deno.writeTextFile(join(this.#dir, STATE), JSON.stringify(state), { mode: FILE_MODE });
     this.#state = state;
+  }
+
+  /** Remember that it is whole, where no server has said so beforehand. */
+  async complete(): Promise<void> {
+    if (this.#state !== undefined) await this.begin({ ...this.#state, totalBytes: this.#bytes });
   }
 
   /**
@@ -135,13 +145,21 @@ export class Partial implements Disposable {
     return this.#hash.digest("hex");
   }
 
-  /** Whether it begins as a GGUF file does. */
-  async isGguf(): Promise<boolean> {
-    const magic = new Uint8Array(GGUF_MAGIC.length);
-    await this.#file.seek(0, Deno.SeekMode.Start);
-    const read = await this.#file.read(magic);
-    await this.#file.seek(0, Deno.SeekMode.End);
-    return read === magic.length && new TextDecoder().decode(magic) === GGUF_MAGIC;
+  /** Whether it can be a GGUF file, as far as its first bytes tell. */
+  async beginsAsGguf(): Promise<boolean> {
+    const magic = new TextEncoder().encode(GGUF_MAGIC);
+    const begin = new Uint8Array(Math.min(magic.length, this.#bytes));
+    await fileSource(this.#syncer, this.#bytes).read(0, begin);
+    return begin.every((byte, index) => byte === magic[index]);
+  }
+
+  /**
+   * What the file says of itself, as far as it is there.
+   *
+   * @throws {GgufError} If it is no GGUF file, damaged, or ends within its head.
+   */
+  async readHead(): Promise<GgufHead> {
+    return await readGgufHead(fileSource(this.#syncer, this.#bytes));
   }
 
   /** Onto the disk, not only into its cache. */
@@ -165,6 +183,7 @@ export class Partial implements Disposable {
   /** Remove what was needed on the way. */
   async remove(): Promise<void> {
     await Deno.remove(this.#dir, { recursive: true }).catch(unlessMissing);
+    await removeEmptyDir(dirname(this.#dir));
   }
 
   [Symbol.dispose](): void {
@@ -175,22 +194,57 @@ export class Partial implements Disposable {
   async #write(bytes: Uint8Array): Promise<void> {
     for (let written = 0; written < bytes.length;) written += await this.#file.write(bytes.subarray(written));
   }
+}
 
-  async #readState(): Promise<PartialState | undefined> {
-    try {
-      const value: unknown = JSON.parse(await Deno.readTextFile(join(this.#dir, STATE)));
-      if (typeof value !== "object" || value === null) return undefined;
-      const { url, validator, totalBytes } = value as Readonly<Record<string, unknown>>;
-      if (typeof url !== "string") return undefined;
-      return {
-        url,
-        validator: typeof validator === "string" ? validator : null,
-        totalBytes: typeof totalBytes === "number" ? totalBytes : null,
-      };
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) unlessMissing(error);
-      return undefined;
-    }
+/** What a partial's folder says of it. */
+async function readState(dir: string): Promise<PartialState | undefined> {
+  try {
+    const value: unknown = JSON.parse(await Deno.readTextFile(join(dir, STATE)));
+    if (typeof value !== "object" || value === null) return undefined;
+    const { source, name, validator, totalBytes } = value as Readonly<Record<string, unknown>>;
+    if (typeof source !== "string") return undefined;
+    return {
+      source,
+      name: typeof name === "string" ? name : "",
+      validator: typeof validator === "string" ? validator : null,
+      totalBytes: typeof totalBytes === "number" ? totalBytes : null,
+    };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) unlessMissing(error);
+    return undefined;
+  }
+}
+
+/** A download that is not whole, as others see it. */
+export interface UnfinishedBlob {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** What it is to be called; absent: it does not say. */
+  readonly name?: string;
+  /** How long it will be; absent: nobody has said. */
+  readonly totalBytes?: number;
+}
+
+/**
+ * Look at a partial without taking it.
+ *
+ * @param dir Its folder.
+ * @returns What there is; nothing where there is none.
+ */
+export async function lookAtPartial(dir: string): Promise<UnfinishedBlob | undefined> {
+  const path = join(dir, DATA);
+  try {
+    const { size } = await Deno.stat(path);
+    const { name = "", totalBytes = null } = await readState(dir) ?? {};
+    return {
+      path,
+      sizeBytes: size,
+      ...(name === "" ? {} : { name }),
+      ...(totalBytes === null ? {} : { totalBytes }),
+    };
+  } catch (error) {
+    unlessMissing(error);
+    return undefined;
   }
 }
 

@@ -1,96 +1,79 @@
 /**
- * From a URL to a verified blob with a manifest. Whatever happens on the way, what lies where a blob is looked for was
- * hashed as a whole and was on the disk before it was put there.
+ * From a URL to verified blobs with a manifest: a model in one file, or in several. Whatever happens on the way, what
+ * lies where a blob is looked for was hashed as a whole and was on the disk before it was put there.
  *
- * Lock of the name → blob there and right: manifest, done → lock of the partial → resume or start → verify → disk →
- * rename → manifest.
+ * Lock of the name → blobs there and right: manifest, done → for each file: lock of the partial, resume or start →
+ * structure, hash, name → disk → rename → manifest.
  */
-import { delay } from "@std/async";
-import type { LoadPhase } from "@inferd/client/protocol";
-import { blobPath, checkModelName, checkSha256, partialDir } from "./layout.ts";
-import { type Manifest, type ManifestV1, type ModelSource, readManifest, writeManifest } from "./manifest.ts";
-import { createSha256, type FileIdentity, hashRest, identify } from "./model_file.ts";
-import { dropPartial, Partial } from "./partial.ts";
+import { type Download, download, type DownloadOptions, type PullStage, structureError } from "./download.ts";
+import { checkGgufSize, GgufError, type GgufHead } from "./gguf.ts";
+import { blobPath, checkModelName, checkSha256 } from "./layout.ts";
+import type { ModelSource } from "./manifest.ts";
+import { type FileIdentity, identify } from "./model_file.ts";
+import { type ClaimOptions, NameClaim } from "./name_claim.ts";
+import { findPlaced, isPlaced, type PlacedBlob, putAside } from "./placed.ts";
+import { dropPartial } from "./partial.ts";
 import { checkModelUrl, shownUrl, sourceOfUrl } from "./reference.ts";
+import { sameHash } from "./sha256.ts";
+import { modelHash, partFault, partsFault, readShardName, shardFileName, shardPath } from "./shards.ts";
 import { ModelStoreError, storeError } from "./store_error.ts";
-import { nameLockPath, openLocked, openShared, quarantine } from "./store_files.ts";
-import { BrokenTransferError, transfer } from "./transfer.ts";
 
-const RETRIES = 5;
-const BACKOFF_MS = 1000;
-/** Nobody waits longer than this for a server that asks for patience, in milliseconds. */
-const MAX_WAIT_MS = 60_000;
-const STALL_MS = 60_000;
-/** Progress is told after so many bytes, and so many milliseconds. */
-const PROGRESS_BYTES = 32 * 1024 * 1024;
-const PROGRESS_MS = 5000;
+export type { PullRetry, PullStage } from "./download.ts";
 
 /** What to pull. */
 export interface PullSpec {
   /** What the store calls it. */
   readonly name: string;
+  /** Of its file; of several, any one whose name says which it is. */
   readonly url: URL | string;
-  /** Lower-case hex. Absent: whatever comes is taken, and its hash becomes the blob's. */
+  /**
+   * Lower-case hex; of several files see `modelHash`. Absent: whatever comes is taken, and its hash becomes the blob's.
+   */
   readonly sha256?: string | undefined;
+  /** Of all its files. */
   readonly sizeBytes?: number | undefined;
   readonly license?: string | null | undefined;
   /** For the manifest; absent: read from the URL. */
   readonly source?: ModelSource | undefined;
 }
 
-/** Where a pull can be stopped by tests: the first piece has been written, before the comparison, … */
-export type PullStage = "partial" | "verify" | "verified" | "renamed" | "manifest";
-
 /** How to pull. */
-export interface PullOptions {
-  /** Told what takes time: `checking_local`, `download`, `verify`, `quarantine`. */
-  readonly onPhase?: ((phase: LoadPhase) => void) | undefined;
-  /** Told once if another process pulls the same. */
-  readonly onWait?: (() => void) | undefined;
-  /** Told before each further try. */
-  readonly onRetry?: ((retry: PullRetry) => void) | undefined;
-  /** Cancels; what has come so far is kept for the next time. */
-  readonly signal?: AbortSignal | undefined;
+export interface PullOptions extends DownloadOptions, ClaimOptions {
   /**
    * How a blob that is there already is looked at: read and hashed (the default), or by its size alone where somebody
    * hashes it afterwards anyway.
    */
   readonly check?: "hash" | "size" | undefined;
-  /** Default: 60 000. */
-  readonly stallMs?: number | undefined;
-  /** Before the second try; doubles each time. Default: 1000. */
-  readonly backoffMs?: number | undefined;
-  /** For tests. */
-  readonly onStage?: ((stage: PullStage) => unknown) | undefined;
 }
 
-/** A transfer that broke and is tried again. */
-export interface PullRetry {
-  /** 1 … 5. */
-  readonly attempt: number;
-  readonly attempts: number;
-  /** Why, in one line. */
-  readonly reason: string;
-  readonly delayMs: number;
-}
-
-/** What a pull or an import put into the store. */
-export interface StoredBlob {
-  readonly name: string;
+/** One file of a model in the store. */
+export interface StoredPart {
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly path: string;
-  /** Bytes that came over the net this time. */
-  readonly downloadedBytes: number;
   /** What the file was when it had been hashed by this call; nothing where only its size was looked at. */
   readonly verified: FileIdentity | undefined;
 }
 
-/** A blob in place, held until it is disposed. */
-interface Placed extends Disposable {
+/** What a pull or an import put into the store. */
+export interface StoredBlob {
+  /** As the store spells it. */
+  readonly name: string;
+  /** Of the model; of several files see `modelHash`. */
   readonly sha256: string;
-  readonly info: Deno.FileInfo;
-  readonly hashed: boolean;
+  /** Of all its files. */
+  readonly sizeBytes: number;
+  /** Of its first file. */
+  readonly path: string;
+  /** Its files, in order. */
+  readonly parts: readonly StoredPart[];
+  /** Bytes that came over the net this time. */
+  readonly downloadedBytes: number;
+}
+
+/** Blobs in place and held. */
+interface PlacedModel extends Disposable {
+  readonly blobs: readonly PlacedBlob[];
   readonly downloadedBytes: number;
 }
 
@@ -101,6 +84,7 @@ interface Job {
   readonly what: string;
   readonly spec: PullSpec;
   readonly options: PullOptions;
+  readonly claim: NameClaim;
 }
 
 /**
@@ -119,7 +103,7 @@ export async function pull(
   options: PullOptions = {},
 ): Promise<StoredBlob> {
   const { root } = store;
-  const { name, sha256, sizeBytes } = spec;
+  const { name, sha256 } = spec;
   checkModelName(name);
   if (sha256 !== undefined) checkSha256(sha256);
   if (!URL.canParse(String(spec.url))) {
@@ -128,299 +112,254 @@ export async function pull(
   const url = new URL(spec.url);
   checkModelUrl(url);
   const what = `Cannot pull "${name}" from "${shownUrl(url)}"`;
-  const job: Job = { root, url, what, spec, options };
-  const { signal, onWait } = options;
   try {
-    using _lock = await openLocked(nameLockPath(root, name), { signal, onWait });
-    const known = await readManifest(root, name);
-    const expected = sizeBytes ??
-      (known !== undefined && !("reason" in known) && known.sha256 === sha256
-        ? known.sizeBytes ?? undefined
-        : undefined);
-    using placed = await place(job, expected);
-    await keepManifest(root, known, {
-      schema_version: 1,
-      name,
-      format: "gguf",
-      blob: `sha256:${placed.sha256}`,
-      size_bytes: placed.info.size,
+    using claim = await NameClaim.take({ root, name, what }, options);
+    if (sha256 !== undefined) await claim.allow({ sha256 });
+    const job: Job = { root, url: firstShard(url), what, spec, options, claim };
+    using placed = await findKnown(job) ?? await obtain(job);
+    const source = spec.source ?? sourceOfUrl(url);
+    await claim.keep({
+      ...manifestParts(placed.blobs),
       license: spec.license ?? null,
-      source: spec.source ?? sourceOfUrl(url),
+      source,
       produced_by: store.producedBy,
       produced_at: new Date().toISOString(),
     }, () => options.onStage?.("manifest"));
-    return {
-      name,
-      sha256: placed.sha256,
-      sizeBytes: placed.info.size,
-      path: blobPath(root, placed.sha256),
-      downloadedBytes: placed.downloadedBytes,
-      verified: placed.hashed ? identify(placed.info) : undefined,
-    };
+    return await storedBlob(root, claim.name, placed);
   } catch (error) {
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     throw storeError(what, error);
   }
 }
 
-/**
- * Write a manifest unless the one that is there says the same: others may have put more into it.
- *
- * @param root The store.
- * @param known What is there.
- * @param manifest What to write.
- * @param beforeRename For tests.
- */
-export async function keepManifest(
+/** What a manifest says of blobs. */
+export function manifestParts(blobs: readonly PlacedBlob[]): {
+  blob: string;
+  size_bytes: number;
+  shards?: { blob: string; size_bytes: number }[];
+} {
+  const shards = blobs.map(({ sha256, info }) => ({ blob: `sha256:${sha256}`, size_bytes: info.size }));
+  const [first = { blob: "", size_bytes: 0 }] = shards;
+  return { ...first, ...(shards.length > 1 ? { shards } : {}) };
+}
+
+/** What is told of a model that was put into the store. */
+export async function storedBlob(
   root: string,
-  known: Manifest | { readonly reason: string } | undefined,
-  manifest: ManifestV1,
-  beforeRename?: () => unknown,
-): Promise<void> {
-  const same = known !== undefined && !("reason" in known) && manifest.blob === `sha256:${known.sha256}` &&
-    (known.sizeBytes ?? manifest.size_bytes) === manifest.size_bytes;
-  if (!same) await writeManifest(root, manifest, beforeRename);
-}
-
-/** Have the blob in place and held. */
-async function place(job: Job, expectedBytes: number | undefined): Promise<Placed> {
-  const { root, url, spec, options } = job;
-  const { sha256 } = spec;
-  const { signal, onWait } = options;
-  const key = sha256 ?? (await createSha256()).update(url.href).digest("hex");
-  while (true) {
-    if (sha256 !== undefined) {
-      const found = await findPlaced(root, sha256, { ...options, what: job.what, sizeBytes: expectedBytes });
-      if (found !== undefined) {
-        await dropPartial(root, key);
-        return { ...found, [Symbol.dispose]: () => found[Symbol.dispose](), downloadedBytes: 0 };
-      }
-    }
-    const partial = await Partial.open(partialDir(root, key), { signal, onWait });
-    let kept = false;
-    try {
-      // Somebody else may have finished while this one waited.
-      if (sha256 !== undefined && await isThere(blobPath(root, sha256))) {
-        await partial.remove();
-        continue;
-      }
-      const placed = await download(job, partial);
-      kept = placed.partial === partial;
-      return placed;
-    } finally {
-      if (!kept) partial[Symbol.dispose]();
-    }
-  }
-}
-
-/** Fetch into the partial, verify, and put it in place. */
-async function download(
-  job: Job,
-  partial: Partial,
-): Promise<Placed & { readonly partial: Partial | undefined }> {
-  const { root, url, what, spec, options } = job;
-  const { signal, onPhase, onStage } = options;
-  if (await partial.leftBytes() > 0) onPhase?.({ phase: "checking_local", path: partial.path });
-  await partial.recover(url, signal);
-  const { named, downloadedBytes } = await fetchAll(job, partial);
-  onPhase?.({ phase: "verify", path: partial.path });
-  await onStage?.("verify");
-  if (!await partial.isGguf()) {
-    await partial.remove();
-    throw new ModelStoreError("not_gguf", `${what}: what came is not a GGUF file`);
-  }
-  const actual = partial.digest();
-  const sha256 = spec.sha256 ?? named ?? actual;
-  if (!await sameHash(actual, sha256)) {
-    const quarantined = await quarantine(root, partial.path);
-    onPhase?.({
-      phase: "quarantine",
-      path: partial.path,
-      expected_sha256: sha256,
-      actual_sha256: actual,
-      quarantine_path: quarantined,
-    });
-    await partial.remove();
-    throw new ModelStoreError(
-      "mismatch",
-      `${what}: the SHA-256 of what came is ${actual}, not ${sha256}; it was moved to "${quarantined}"`,
-    );
-  }
-  if (spec.sha256 === undefined) {
-    // Only now it is known that it may have been there all the time.
-    const found = await findPlaced(root, sha256, { ...options, what, check: "hash", sizeBytes: undefined });
-    if (found !== undefined) {
-      await partial.remove();
-      return { ...found, [Symbol.dispose]: () => found[Symbol.dispose](), downloadedBytes, partial: undefined };
-    }
-  }
-  await partial.sync();
-  await onStage?.("verified");
-  const info = await partial.moveToBlob(root, sha256);
-  await onStage?.("renamed");
-  await partial.remove();
-  return { sha256, info, hashed: true, downloadedBytes, partial, [Symbol.dispose]: () => partial[Symbol.dispose]() };
-}
-
-/** What came of fetching. */
-interface Fetched {
-  /** The hash that the server named, if it did. */
-  readonly named: string | undefined;
-  readonly downloadedBytes: number;
-}
-
-/** Fetch what is missing, as often as it takes. */
-async function fetchAll(job: Job, partial: Partial): Promise<Fetched> {
-  const { url, what, spec, options } = job;
-  const { signal, onStage, stallMs = STALL_MS, backoffMs = BACKOFF_MS } = options;
-  const progress = new DownloadProgress(job, partial);
-  let named: string | undefined;
-  let failures = 0;
-  let mark = partial.bytes;
-  let downloadedBytes = 0;
-  const onBytes = async (bytes: number): Promise<void> => {
-    downloadedBytes += bytes;
-    progress.bytes();
-    if (onStage === undefined || downloadedBytes > bytes) return;
-    await onStage("partial");
+  name: string,
+  { blobs, downloadedBytes }: Pick<PlacedModel, "blobs" | "downloadedBytes">,
+): Promise<StoredBlob> {
+  const parts = blobs.map(({ sha256, info, hashed }): StoredPart => ({
+    sha256,
+    sizeBytes: info.size,
+    path: blobPath(root, sha256),
+    verified: hashed ? identify(info) : undefined,
+  }));
+  return {
+    name,
+    sha256: await modelHash(parts.map(({ sha256 }) => sha256)),
+    sizeBytes: parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    path: parts[0]?.path ?? "",
+    parts,
+    downloadedBytes,
   };
-  progress.tell();
-  while (partial.state?.totalBytes !== partial.bytes || partial.bytes === 0) {
-    try {
-      await transfer(partial, {
-        url,
-        what,
-        sizeBytes: spec.sizeBytes,
-        stallMs,
-        signal,
-        onBytes,
-        onNamedSha256: (sha256) => named = sha256,
-      });
-      break;
-    } catch (error) {
-      if (error instanceof ModelStoreError && error.code === "size") await partial.remove();
-      signal?.throwIfAborted();
-      if (!(error instanceof BrokenTransferError)) throw error;
-      if (partial.bytes - mark >= PROGRESS_BYTES) failures = 0;
-      mark = partial.bytes;
-      failures++;
-      if (failures > RETRIES) {
-        throw new ModelStoreError(error.code, `${what}: ${error.message} (tried ${failures} times)`, {
-          cause: error,
-          ...(error.status === undefined ? {} : { status: error.status }),
-        });
-      }
-      const delayMs = Math.min(MAX_WAIT_MS, Math.max(backoffMs * 2 ** (failures - 1), error.retryAfterMs ?? 0));
-      options.onRetry?.({ attempt: failures, attempts: RETRIES, reason: error.message, delayMs });
-      await delay(delayMs, signal === undefined ? {} : { signal });
-    }
-  }
-  progress.tell();
-  return { named, downloadedBytes };
 }
 
-/** Says how far a download is, not too often. */
-class DownloadProgress {
-  readonly #job: Job;
-  readonly #partial: Partial;
-  #toldBytes = 0;
-  #toldAt = 0;
-
-  constructor(job: Job, partial: Partial) {
-    this.#job = job;
-    this.#partial = partial;
-  }
-
-  bytes(): void {
-    const far = Math.abs(this.#partial.bytes - this.#toldBytes) >= PROGRESS_BYTES;
-    if (far || performance.now() - this.#toldAt >= PROGRESS_MS) this.tell();
-  }
-
-  tell(): void {
-    const { spec, options, url } = this.#job;
-    this.#toldBytes = this.#partial.bytes;
-    this.#toldAt = performance.now();
-    options.onPhase?.({
-      phase: "download",
-      downloaded_bytes: this.#toldBytes,
-      total_bytes: spec.sizeBytes ?? this.#partial.state?.totalBytes ?? null,
-      source_url: shownUrl(url),
-    });
-  }
+/** The address of the first file, where the name says that there are several. */
+function firstShard(url: URL): URL {
+  return readShardName(url.pathname) === undefined ? url : shardUrl(url, 1);
 }
 
-/** How to look at a blob that is there. */
-export interface FindOptions extends Pick<PullOptions, "onPhase" | "signal" | "check"> {
-  readonly what: string;
-  readonly sizeBytes: number | undefined;
+function shardUrl(url: URL, index: number): URL {
+  const other = new URL(url);
+  other.pathname = shardPath(url.pathname, index);
+  return other;
 }
 
-/** A blob that was there already, held until it is disposed. */
-export interface FoundBlob extends Disposable {
-  readonly sha256: string;
-  readonly info: Deno.FileInfo;
-  readonly hashed: boolean;
-}
-
-/**
- * Hold a blob if it is there and right. One that is wrong goes to quarantine.
- *
- * @param root The store.
- * @param sha256 What it should be.
- * @param options How to look.
- * @returns It, or nothing.
- * @throws {ModelStoreError} If it is right but not as long as it should be.
- */
-export async function findPlaced(root: string, sha256: string, options: FindOptions): Promise<FoundBlob | undefined> {
-  const { sizeBytes, check = "hash", signal, onPhase } = options;
-  const path = blobPath(root, sha256);
-  const file = await openShared(path, { signal });
-  if (file === undefined) return undefined;
+/** What is there already, held: by the hash that was asked for, of which the name may say that it is several blobs. */
+async function findKnown({ root, what, spec, options, claim }: Job): Promise<PlacedModel | undefined> {
+  const { sha256, sizeBytes } = spec;
+  if (sha256 === undefined) return undefined;
+  const parts = claim.manifest?.parts ?? [];
+  const isKnown = await modelHash(parts.map((part) => part.sha256)) === sha256;
+  const wanted = isKnown ? parts : [{ sha256, sizeBytes: null }];
+  const blobs: PlacedBlob[] = [];
   try {
-    const info = await file.stat();
-    const found = { sha256, info, [Symbol.dispose]: () => file.close() };
-    onPhase?.({ phase: "checking_local", path });
-    if (check === "size" && sizeBytes === info.size) return { ...found, hashed: false };
-    onPhase?.({ phase: "verify", path });
-    const hash = await createSha256();
-    await hashRest(file, hash, signal);
-    const actual = hash.digest("hex");
-    if (await sameHash(actual, sha256)) {
-      if (sizeBytes === undefined || sizeBytes === info.size) return { ...found, hashed: true };
-      throw new ModelStoreError(
-        "size",
-        `${options.what}: what has this SHA-256 is ${info.size} bytes long, not ${sizeBytes}`,
-      );
+    for (const part of wanted) {
+      const size = wanted.length === 1 ? sizeBytes ?? part.sizeBytes : part.sizeBytes;
+      const found = await findPlaced(root, part.sha256, { ...options, what, sizeBytes: size ?? undefined });
+      if (found === undefined) break;
+      blobs.push(found);
     }
-    const quarantined = await quarantine(root, path);
-    onPhase?.({
-      phase: "quarantine",
-      path,
-      expected_sha256: sha256,
-      actual_sha256: actual,
-      quarantine_path: quarantined,
-    });
+    if (blobs.length === wanted.length) {
+      // What a pull left that was killed when it had put the blob in place.
+      await dropPartial(root, sha256);
+      return { blobs, downloadedBytes: 0, [Symbol.dispose]: () => disposeAll(blobs) };
+    }
   } catch (error) {
-    file.close();
+    disposeAll(blobs);
     throw error;
   }
-  file.close();
+  disposeAll(blobs);
   return undefined;
 }
 
-/** In a time that does not depend on where they differ. */
-export async function sameHash(one: string, other: string): Promise<boolean> {
-  const { Buffer } = await import("node:buffer");
-  const { timingSafeEqual } = await import("node:crypto");
-  const [left, right] = [Buffer.from(one, "hex"), Buffer.from(other, "hex")];
-  return left.length === right.length && timingSafeEqual(left, right);
-}
-
-async function isThere(path: string): Promise<boolean> {
+/** Fetch every file, and put them in place when all are right. */
+async function obtain(job: Job): Promise<PlacedModel> {
+  const { sha256 } = job.spec;
+  const downloads: Download[] = [];
+  const blobs: PlacedBlob[] = [];
   try {
-    return (await Deno.stat(path)).isFile;
+    const first = await fetchFirst(job);
+    // Somebody else has finished while this one waited.
+    if (first === undefined) return await findKnown(job) ?? await obtain(job);
+    downloads.push(first);
+    const head = await checkStructure(job, first);
+    const count = head.split?.count ?? 1;
+    if (head.split !== undefined) checkSplit(job, head.split);
+    const heads = [head];
+    for (let index = 1; index < count; index++) {
+      const next = await fetchFile(job, { url: shardUrl(job.url, index + 1) });
+      if (next === undefined) throw new Error("A file that is always needed was not fetched");
+      downloads.push(next);
+      heads.push(await checkStructure(job, next));
+      const fault = partFault(heads[index] ?? head, { index, count, tensors: head.split?.tensors });
+      if (fault !== undefined) throw splitError(job, `what came as file ${index + 1} of ${count}: ${fault}`);
+    }
+    const fault = count === 1 ? undefined : partsFault(heads);
+    if (fault !== undefined) throw splitError(job, fault);
+    for (const one of downloads) await checkHash(job, one, count === 1 ? sha256 : undefined);
+    const actual = await modelHash(downloads.map((one) => one.sha256));
+    if (sha256 !== undefined && actual !== sha256) await refuseSet(job, downloads, actual);
+    checkTotal(job, downloads);
+    await job.claim.allow({ sha256: actual });
+    for (const one of downloads) blobs.push(await settle(job, one));
+    const downloadedBytes = downloads.reduce((sum, one) => sum + one.downloadedBytes, 0);
+    const held = [...blobs, ...downloads];
+    return { blobs, downloadedBytes, [Symbol.dispose]: () => disposeAll(held) };
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    // What is no model together will be none the next time.
+    const useless = error instanceof ModelStoreError && (error.code === "split" || error.code === "size");
+    if (useless) { for (const { partial } of downloads) await partial.remove(); }
+    disposeAll([...blobs, ...downloads]);
     throw error;
   }
+}
+
+/** Put a file that is right where its blob is looked for, unless one is there. */
+async function settle({ root, options, what }: Job, { partial, sha256 }: Download): Promise<PlacedBlob> {
+  // Only now it is known that it may have been there all the time.
+  const found = await findPlaced(root, sha256, { ...options, what, check: "hash" });
+  if (found !== undefined) {
+    await partial.remove();
+    return found;
+  }
+  await partial.sync();
+  await stage(options, "verified");
+  const info = await partial.moveToBlob(root, sha256);
+  await stage(options, "renamed");
+  await partial.remove();
+  // The lock is the partial's, and is given back with it.
+  return { sha256, info, hashed: true, [Symbol.dispose]: () => {} };
+}
+
+async function stage({ onStage }: PullOptions, name: PullStage): Promise<void> {
+  await onStage?.(name);
+}
+
+/** The only file, or the first of several; nothing where somebody else has put it in place meanwhile. */
+async function fetchFirst(job: Job): Promise<Download | undefined> {
+  const { root, url, spec: { sha256, sizeBytes }, claim } = job;
+  const several = readShardName(url.pathname) !== undefined;
+  const known = claim.manifest?.parts.length === 1 && claim.manifest.parts[0].sha256 === sha256
+    ? claim.manifest.parts[0].sizeBytes ?? undefined
+    : undefined;
+  return await fetchFile(job, {
+    url,
+    // The hash of several files is that of none.
+    ...(several ? {} : { sha256, key: sha256, sizeBytes: sizeBytes ?? known }),
+    onHead: (first) => claim.allow({ first: { sha256: first.sha256, sizeBytes: first.totalBytes } }),
+  }, async () => sha256 === undefined || !await isPlaced(root, sha256));
+}
+
+async function fetchFile(
+  { root, what, options, claim }: Job,
+  file: Omit<Parameters<typeof download>[0], "root" | "what" | "name">,
+  isNeeded?: () => Promise<boolean>,
+): Promise<Download | undefined> {
+  return await download({ root, what, name: claim.name, ...file }, options, isNeeded);
+}
+
+/** Whether what came is a whole GGUF file; one that is not is thrown away. */
+async function checkStructure({ what }: Job, { partial }: Download): Promise<GgufHead> {
+  try {
+    const head = await partial.readHead();
+    checkGgufSize(head, partial.bytes);
+    if (head.tensors.length > 0 || head.split !== undefined) return head;
+    throw new GgufError("damaged", "it has no tensors, only metadata");
+  } catch (error) {
+    if (!(error instanceof GgufError)) throw error;
+    await partial.remove();
+    throw structureError(what, error);
+  }
+}
+
+/** A file of several is taken where its name tells the names of the others. */
+function checkSplit(job: Job, { index, count }: NonNullable<GgufHead["split"]>): void {
+  const name = readShardName(job.url.pathname);
+  if (index === 0 && name?.count === count) return;
+  throw splitError(
+    job,
+    `it is file ${index + 1} of ${count} of a split model, and its name does not tell where the others are; give the ` +
+      `address of a file called ${shardFileName("NAME", index + 1, count)}`,
+  );
+}
+
+function splitError({ what }: Job, reason: string): ModelStoreError {
+  return new ModelStoreError("split", `${what}: ${reason}`);
+}
+
+/** Whether a file has the hash that it should have; one that has not is put aside. */
+async function checkHash({ root, what, options }: Job, one: Download, sha256: string | undefined): Promise<void> {
+  const expected = sha256 ?? one.named;
+  if (expected === undefined || await sameHash(one.sha256, expected)) return;
+  const quarantined = await putAside(root, {
+    path: one.partial.path,
+    expected,
+    actual: one.sha256,
+  }, options.onPhase);
+  await one.partial.remove();
+  throw new ModelStoreError(
+    "mismatch",
+    `${what}: the SHA-256 of what came is ${one.sha256}, not ${expected}; it was moved to "${quarantined}"`,
+  );
+}
+
+/** Several files whose hash is another: which of them is wrong, nobody knows. */
+async function refuseSet(
+  { root, what, spec, options }: Job,
+  downloads: readonly Download[],
+  actual: string,
+): Promise<never> {
+  const { sha256 = "" } = spec;
+  for (const { partial, sha256: own } of downloads) {
+    await putAside(root, { path: partial.path, expected: sha256, actual: own }, options.onPhase);
+    await partial.remove();
+  }
+  const own = downloads[0]?.sha256 === sha256 ? "that of the first file alone, " : "";
+  throw new ModelStoreError(
+    "mismatch",
+    `${what}: the SHA-256 of its ${downloads.length} files together is ${actual}, not ${own}${sha256}; they were moved ` +
+      "to the quarantine",
+  );
+}
+
+function checkTotal({ what, spec: { sizeBytes } }: Job, downloads: readonly Download[]): void {
+  const total = downloads.reduce((sum, { partial }) => sum + partial.bytes, 0);
+  if (sizeBytes === undefined || total === sizeBytes) return;
+  throw new ModelStoreError("size", `${what}: what came is ${total} bytes long, not ${sizeBytes}`);
+}
+
+function disposeAll(list: readonly Disposable[]): void {
+  for (const one of list) one[Symbol.dispose]();
 }

@@ -1,12 +1,13 @@
 /** From what a person writes to where a model is: `hf:` references and URLs. Asks no server. */
 import { isModelName } from "./layout.ts";
 import type { ModelSource } from "./manifest.ts";
+import { readShardName } from "./shards.ts";
 import { ModelStoreError } from "./store_error.ts";
 
 const HF_PREFIX = "hf:";
-const HF_ENDPOINT = "https://huggingface.co";
+/** Where Hugging Face is. */
+export const HF_ENDPOINT = "https://huggingface.co";
 const DEFAULT_REVISION = "main";
-const SPLIT = /-\d{5}-of-\d{5}\.gguf$/i;
 
 /** Where a model is, and what the store calls it if nobody says otherwise. */
 export interface ModelReference {
@@ -22,7 +23,7 @@ export interface ModelReference {
  * @param text What was written.
  * @param env For `HF_ENDPOINT`, which takes the place of `https://huggingface.co`.
  * @returns Where it is.
- * @throws {ModelStoreError} If it is no such thing, not secure, or one file of several.
+ * @throws {ModelStoreError} If it is no such thing, or not secure.
  */
 export function parseReference(text: string, env: (name: string) => string | undefined): ModelReference {
   if (text.startsWith(HF_PREFIX)) return huggingFace(text, env("HF_ENDPOINT") || HF_ENDPOINT);
@@ -42,7 +43,7 @@ export function parseReference(text: string, env: (name: string) => string | und
  * shown and written down.
  *
  * @param url Where.
- * @throws {ModelStoreError} If it may not, or it is one file of several.
+ * @throws {ModelStoreError} If it may not.
  */
 export function checkModelUrl(url: URL): void {
   if (!isSecure(url)) {
@@ -54,7 +55,6 @@ export function checkModelUrl(url: URL): void {
   if (url.username !== "" || url.password !== "") {
     throw new ModelStoreError("bad_reference", `Cannot pull "${shownUrl(url)}": the URL must not contain a password`);
   }
-  refuseSplit(url.pathname);
 }
 
 /** Whether nobody on the way can change what comes from there. */
@@ -65,6 +65,11 @@ export function isSecure(url: URL): boolean {
 /** A URL for messages and progress: signed queries and passwords are nobody's business. */
 export function shownUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+/** The repository that a Hugging Face address is in, `owner/repo`. */
+export function huggingFaceRepo(url: URL): string | undefined {
+  return /\/([^/]+\/[^/]+)\/(?:resolve|blob|raw)\//.exec(url.pathname)?.[1];
 }
 
 /** Where a file came from, as the manifest has it. */
@@ -86,31 +91,42 @@ export function sourceOfUrl(url: URL): ModelSource {
 }
 
 /**
+ * Where a model can be fetched again.
+ *
+ * @param source Where a manifest says that it is from.
+ * @param env For `HF_ENDPOINT`.
+ * @returns The address; nothing where it was a file of some machine, or that is not known.
+ */
+export function urlOfSource(source: ModelSource | null, env: (name: string) => string | undefined): URL | undefined {
+  const { registry = null, repo = null, revision, filename = null } = source ?? {};
+  if (registry === null || filename === null) return undefined;
+  if (registry === "huggingface") {
+    return repo === null
+      ? undefined
+      : parseReference(`hf:${repo}/${filename}@${revision ?? DEFAULT_REVISION}`, env).url;
+  }
+  // A host has a dot or a port, or is this machine.
+  if (!/[.:]|^localhost$/.test(registry) || !URL.canParse(`https://${registry}`)) return undefined;
+  const path = [repo, filename].filter((part) => part !== null).join("/").split("/").map(encodeURIComponent).join("/");
+  const scheme = isLoopback(new URL(`https://${registry}`).hostname) ? "http" : "https";
+  return new URL(`${scheme}://${registry}/${path}`);
+}
+
+/**
  * What the store calls a model file.
  *
  * @param path A path or the path of a URL.
- * @returns The file's name without `.gguf`, what no name may contain replaced by dashes.
+ * @returns The file's name without `.gguf` and the numbers of a split model, what no name may contain replaced by dashes.
  */
 export function nameOfModelFile(path: string): string {
   const file = segments(path).at(-1) ?? "";
-  return asModelName(file.replace(/\.gguf$/i, ""));
+  return asModelName(readShardName(file)?.prefix ?? file.replace(/\.gguf$/i, ""));
 }
 
 /** The nearest name that a model can have. */
 export function asModelName(text: string): string {
   const name = text.replaceAll(/[^A-Za-z0-9._-]+/g, "-").replaceAll(/\.{2,}/g, ".").replace(/^[.-]+/, "").slice(0, 128);
   return isModelName(name) ? name : "model";
-}
-
-/** @throws {ModelStoreError} If the file is one of several that make a model together. */
-export function refuseSplit(path: string): void {
-  if (!SPLIT.test(path)) return;
-  throw new ModelStoreError(
-    "split",
-    `Cannot use "${
-      segments(path).at(-1)
-    }": it is one file of a split model; join them first (llama-gguf-split --merge)`,
-  );
 }
 
 function huggingFace(text: string, endpoint: string): ModelReference {

@@ -6,61 +6,65 @@
  * itself, which ends with the process); who removes one has to have it alone. A manifest refers to a blob; a blob that
  * none refers to and nobody holds is rubbish.
  */
-import { dirname, join } from "@std/path";
+import { type BlobOutcome, dropBlob, entries, isHeld, look, type LooseBlob, looseBlob } from "./blobs.ts";
+import { readFormerNames, rememberFormerName } from "./former_names.ts";
+import { clearAway, type GcOptions, type GcResult } from "./gc.ts";
 import { type ImportedBlob, importFile, type ImportOptions } from "./import.ts";
+import { blobPath, checkModelName, checkSha256, manifestPath } from "./layout.ts";
 import {
-  blobPath,
-  blobsDir,
-  checkModelName,
-  checkSha256,
-  isSha256,
-  manifestPath,
-  manifestsDir,
-  quarantineDir,
-} from "./layout.ts";
-import { type BrokenManifest, type Manifest, type ModelSource, readManifest, readManifests } from "./manifest.ts";
-import { dropPartial } from "./partial.ts";
+  type BrokenManifest,
+  type Manifest,
+  type ModelSource,
+  readManifest,
+  readManifests,
+  referencedBlobs,
+  spelledName,
+} from "./manifest.ts";
+import { lookAtPartial, type UnfinishedBlob } from "./partial.ts";
 import { pull, type PullOptions, type PullSpec, type StoredBlob } from "./pull.ts";
+import { modelHash } from "./shards.ts";
 import { ModelStoreError, storeError } from "./store_error.ts";
-import { lockNameNow, openShared, removeEmptyDir, removeFile, tryOpenAlone, unlessMissing } from "./store_files.ts";
+import { lockNameNow, openShared, removeFile } from "./store_files.ts";
 
 export { blobPath, isModelName, isSha256, modelsHome, type StoreMachine } from "./layout.ts";
 export type { BrokenManifest, ModelSource } from "./manifest.ts";
-export type { PullOptions, PullRetry, PullSpec, PullStage, StoredBlob } from "./pull.ts";
+export type { BlobOutcome, LooseBlob } from "./blobs.ts";
+export type { LastName } from "./former_names.ts";
+export type { GcItem, GcOptions, GcResult } from "./gc.ts";
+export type { TakenName } from "./name_claim.ts";
+export type { UnfinishedBlob } from "./partial.ts";
+export type { PullOptions, PullRetry, PullSpec, PullStage, StoredBlob, StoredPart } from "./pull.ts";
 export type { ImportedBlob, ImportOptions } from "./import.ts";
 export { ModelStoreError, type ModelStoreErrorCode } from "./store_error.ts";
 
-/** Rubbish younger than this may still be wanted, in milliseconds: a download to go on with, a file to look at. */
-const RUBBISH_MS = 7 * 24 * 60 * 60 * 1000;
-const PARTIAL_PREFIX = ".partial-";
+/** One blob of a model. */
+export interface ModelBlob {
+  readonly sha256: string;
+  /** Of the file, or as the manifest says where there is none; `null` where neither says. */
+  readonly sizeBytes: number | null;
+  /** Where it is or would be. */
+  readonly path: string;
+  /** Whether it is there and as long as the manifest says. */
+  readonly present: boolean;
+}
 
 /** A model with a manifest. */
 export interface StoredModel {
   readonly name: string;
+  /** Of several files see `modelHash`. */
   readonly sha256: string;
-  /** Of the file, or as the manifest says where there is none; `null` where neither says. */
+  /** Of all its files; `null` where that is not known. */
   readonly sizeBytes: number | null;
-  /** Where the blob is or would be. */
+  /** Where its first blob is or would be. */
   readonly path: string;
+  /** Its blobs, in order; more than one where it is a split model. */
+  readonly parts: readonly ModelBlob[];
   readonly license: string | null;
   readonly source: ModelSource | null;
   readonly producedBy: string | null;
   readonly producedAt: string | null;
-  /** Whether the blob is there and as long as the manifest says. */
+  /** Whether every blob is. */
   readonly present: boolean;
-}
-
-/** A blob that no manifest refers to. */
-export interface LooseBlob {
-  readonly sha256: string;
-  readonly sizeBytes: number;
-  readonly path: string;
-}
-
-/** A download that is not whole. */
-export interface UnfinishedBlob {
-  readonly path: string;
-  readonly sizeBytes: number;
 }
 
 /** What a store holds. */
@@ -78,32 +82,9 @@ export interface Removal {
   readonly name: string;
   /** Absent: the manifest did not say. */
   readonly sha256: string | undefined;
-  /** What became of the blob; `referenced`: another manifest names it. */
-  readonly blob: "removed" | "referenced" | "in_use" | "absent";
+  /** What became of its blobs; of several the first of these that holds for any. `referenced`: another model has it. */
+  readonly blob: BlobOutcome;
   readonly freedBytes: number;
-}
-
-/** How to clear away. */
-export interface GcOptions {
-  /** Only say what would go. */
-  readonly dryRun?: boolean | undefined;
-  /** Partials and quarantined files younger than this stay, in milliseconds. Default: 7 days. */
-  readonly keepMs?: number | undefined;
-}
-
-/** Something that was, or would be, cleared away. */
-export interface GcItem {
-  readonly kind: "blob" | "partial" | "quarantine" | "temporary";
-  readonly path: string;
-  readonly sizeBytes: number;
-}
-
-/** What `gc` did. */
-export interface GcResult {
-  readonly items: readonly GcItem[];
-  readonly freedBytes: number;
-  /** Unreferenced blobs that somebody holds. */
-  readonly inUse: readonly string[];
 }
 
 /** What a store is opened with. */
@@ -147,10 +128,11 @@ export class Store {
    */
   async find(name: string): Promise<StoredModel | undefined> {
     checkModelName(name);
-    const manifest = await readManifest(this.root, name);
+    const spelled = spelledName(this.root, name);
+    const manifest = readManifest(this.root, spelled);
     if (manifest === undefined) return undefined;
     if ("reason" in manifest) {
-      const path = manifestPath(this.root, name);
+      const path = manifestPath(this.root, spelled);
       throw new ModelStoreError("broken_manifest", `Cannot use manifest "${path}": ${manifest.reason}`);
     }
     return await this.#stored(manifest);
@@ -168,20 +150,18 @@ export class Store {
       const models = [];
       for (const manifest of good) {
         const model = await this.#stored(manifest);
-        models.push({ ...model, inUse: model.present && await isHeld(model.path) });
+        models.push({ ...model, inUse: await someHeld(model.parts) });
       }
       const loose = [];
       const unfinished = [];
-      for (const entry of await this.#entries()) {
+      const former = await readFormerNames(this.root);
+      for (const entry of await entries(this.root)) {
         if (entry.kind === "partial") {
-          const path = join(entry.dir, "data.tmp");
-          const sizeBytes = (await look(path))?.size;
-          if (sizeBytes !== undefined) unfinished.push({ path, sizeBytes });
+          const found = await lookAtPartial(entry.dir);
+          if (found !== undefined) unfinished.push(found);
         } else if (!referenced.has(entry.sha256)) {
-          const path = blobPath(this.root, entry.sha256);
-          const sizeBytes = (await look(path))?.size;
-          if (sizeBytes === undefined) continue;
-          loose.push({ sha256: entry.sha256, sizeBytes, path, inUse: await isHeld(path) });
+          const blob = await looseBlob(this.root, entry.sha256, former);
+          if (blob !== undefined) loose.push({ ...blob, inUse: await isHeld(blob.path) });
         }
       }
       return { models, loose, unfinished, broken };
@@ -191,23 +171,32 @@ export class Store {
   }
 
   /**
-   * Keep a blob from being removed while it is served. Held by the kernel, so a crash gives it back.
+   * Keep blobs from being removed while they are served. Held by the kernel, so a crash gives them back.
    *
-   * @param sha256 Lower-case hex.
-   * @returns Gives it back when disposed.
+   * @param hashes Lower-case hex.
+   * @returns Gives them back when disposed.
    * @throws {ModelStoreError} If there is no such blob.
    */
-  async hold(sha256: string): Promise<Disposable> {
-    const path = this.blobPath(sha256);
-    const file = await openShared(path).catch((error) => {
-      throw storeError(`Cannot hold "${path}"`, error);
-    });
-    if (file === undefined) throw new ModelStoreError("not_found", `The model store has no blob "${path}"`);
-    return { [Symbol.dispose]: () => file.close() };
+  async hold(...hashes: readonly string[]): Promise<Disposable> {
+    const files: Deno.FsFile[] = [];
+    const letGo = (): void => files.forEach((file) => file.close());
+    try {
+      for (const path of hashes.map((hash) => this.blobPath(hash))) {
+        const file = await openShared(path).catch((error) => {
+          throw storeError(`Cannot hold "${path}"`, error);
+        });
+        if (file === undefined) throw new ModelStoreError("not_found", `The model store has no blob "${path}"`);
+        files.push(file);
+      }
+    } catch (error) {
+      letGo();
+      throw error;
+    }
+    return { [Symbol.dispose]: letGo };
   }
 
   /**
-   * Remove a model: its manifest, and its blob if no other manifest refers to that and nobody holds it.
+   * Remove a model: its manifest, and its blobs if no other manifest refers to them and nobody holds them.
    *
    * @param name The model.
    * @returns What was removed.
@@ -216,78 +205,64 @@ export class Store {
   async remove(name: string): Promise<Removal> {
     checkModelName(name);
     try {
-      const manifest = await readManifest(this.root, name);
-      if (manifest === undefined) throw new ModelStoreError("not_found", `There is no model "${name}" in the store`);
-      using _lock = await lockNameNow(this.root, name);
+      if (readManifest(this.root, spelledName(this.root, name)) === undefined) throw noSuchModel(name);
+      const { lock, spelled } = await lockNameNow(this.root, name, () => spelledName(this.root, name));
+      using _lock = lock;
+      const manifest = readManifest(this.root, spelled);
+      if (manifest === undefined) throw noSuchModel(name);
       if ("reason" in manifest) {
-        await removeFile(manifestPath(this.root, name));
-        return { name, sha256: undefined, blob: "absent", freedBytes: 0 };
+        // Nobody said that these may go.
+        await rememberFormerName(this.root, { name: spelled, blobs: referencedBlobs(this.root, spelled) });
+        await removeFile(manifestPath(this.root, spelled));
+        return { name: spelled, sha256: undefined, blob: "absent", freedBytes: 0 };
       }
-      const { sha256 } = manifest;
+      const blobs = manifest.parts.map(({ sha256 }) => sha256);
       const { good } = await readManifests(this.root);
-      const shared = good.some((other) => other.name !== name && other.sha256 === sha256);
-      if (!shared && await isHeld(blobPath(this.root, sha256))) {
-        throw new ModelStoreError("in_use", `Model "${name}" is in use`);
+      const others = new Set(
+        good.flatMap((other) => other.name === spelled ? [] : other.parts.map((one) => one.sha256)),
+      );
+      const own = blobs.filter((sha256) => !others.has(sha256));
+      if (await someHeld(own.map((sha256) => ({ path: blobPath(this.root, sha256) })))) {
+        throw new ModelStoreError("in_use", `Model "${spelled}" is in use: a running daemon serves it`);
       }
-      await removeFile(manifestPath(this.root, name));
-      const dropped = await this.#dropBlob(sha256);
-      return { name, sha256, blob: dropped.outcome, freedBytes: dropped.bytes };
+      await removeFile(manifestPath(this.root, spelled));
+      const dropped = [];
+      for (const sha256 of blobs) {
+        const isShared = others.has(sha256);
+        dropped.push({
+          sha256,
+          ...isShared ? { outcome: "referenced", bytes: 0 } as const : await dropBlob(this.root, sha256),
+        });
+      }
+      // Somebody began to serve it in this moment.
+      const left = dropped.filter(({ outcome }) => outcome === "in_use").map(({ sha256 }) => sha256);
+      await rememberFormerName(this.root, { name: spelled, blobs: left });
+      const outcomes = dropped.map(({ outcome }) => outcome);
+      return {
+        name: spelled,
+        sha256: await modelHash(blobs),
+        blob: (["in_use", "referenced", "removed"] as const).find((one) => outcomes.includes(one)) ?? "absent",
+        freedBytes: dropped.reduce((sum, { bytes }) => sum + bytes, 0),
+      };
     } catch (error) {
       throw storeError(`Cannot remove model "${name}"`, error);
     }
   }
 
   /**
-   * Clear away blobs that no manifest refers to, partials and quarantined files that nobody came back for.
+   * Clear away blobs that no manifest refers to, partials and quarantined files that nobody came back for. A blob whose
+   * name was given to another model stays for a while.
    *
    * @param options Which, and whether really.
    * @returns What went.
    * @throws {ModelStoreError} If a manifest cannot be read: it may refer to any blob.
    */
   async gc(options: GcOptions = {}): Promise<GcResult> {
-    const { dryRun = false, keepMs = RUBBISH_MS } = options;
-    const items: GcItem[] = [];
-    const inUse: string[] = [];
-    const isOld = (info: Deno.FileInfo): boolean => Date.now() - (info.mtime?.getTime() ?? 0) >= keepMs;
     try {
-      const { referenced } = await readManifests(this.root);
-      for (const entry of await this.#entries()) {
-        if (entry.kind === "partial") {
-          const data = join(entry.dir, "data.tmp");
-          const info = await look(data) ?? await look(entry.dir);
-          if (info === undefined || !isOld(info)) continue;
-          if (dryRun ? await isHeld(data) : !await dropPartial(this.root, entry.key)) continue;
-          items.push({ kind: "partial", path: data, sizeBytes: info.isFile ? info.size : 0 });
-          continue;
-        }
-        const path = blobPath(this.root, entry.sha256);
-        const info = await look(path);
-        if (info === undefined || referenced.has(entry.sha256)) continue;
-        const outcome = !dryRun
-          ? (await this.#dropBlob(entry.sha256)).outcome
-          : await isHeld(path)
-          ? "in_use"
-          : "removed";
-        if (outcome === "in_use") inUse.push(entry.sha256);
-        if (outcome === "removed") items.push({ kind: "blob", path, sizeBytes: info.size });
-      }
-      const single = [
-        { kind: "quarantine", dir: quarantineDir(this.root), is: (file: string) => file.endsWith(".bin") },
-        { kind: "temporary", dir: manifestsDir(this.root), is: (file: string) => /^\..*\.tmp$/.test(file) },
-      ] as const;
-      for (const { kind, dir, is } of single) {
-        for (const file of await namesIn(dir)) {
-          const path = join(dir, file);
-          const info = is(file) ? await look(path) : undefined;
-          if (info === undefined || !info.isFile || !isOld(info)) continue;
-          if (!dryRun) await removeFile(path);
-          items.push({ kind, path, sizeBytes: info.size });
-        }
-      }
+      return await clearAway(this.root, options);
     } catch (error) {
       throw storeError(`Cannot clear away in "${this.root}"`, error);
     }
-    return { items, freedBytes: items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0), inUse };
   }
 
   /**
@@ -317,73 +292,31 @@ export class Store {
   }
 
   async #stored(manifest: Manifest): Promise<StoredModel> {
-    const path = blobPath(this.root, manifest.sha256);
-    const info = await look(path);
-    const present = info !== undefined && info.isFile && info.size > 0 &&
-      (manifest.sizeBytes ?? info.size) === info.size;
-    return { ...manifest, sizeBytes: info?.size ?? manifest.sizeBytes, path, present };
-  }
-
-  /** Remove a blob that nobody holds and no manifest refers to at that moment. */
-  async #dropBlob(sha256: string): Promise<{ readonly outcome: Removal["blob"]; readonly bytes: number }> {
-    const path = blobPath(this.root, sha256);
-    const file = await tryOpenAlone(path);
-    if (file === undefined) return { outcome: "absent", bytes: 0 };
-    if (file === "held") return { outcome: "in_use", bytes: 0 };
-    try {
-      // A pull holds the blob until its manifest is there: read again what refers to it.
-      if ((await readManifests(this.root)).referenced.has(sha256)) return { outcome: "referenced", bytes: 0 };
-      const { size } = await file.stat();
-      await removeFile(path);
-      await removeEmptyDir(dirname(path));
-      await removeEmptyDir(dirname(dirname(path)));
-      return { outcome: "removed", bytes: size };
-    } finally {
-      file.close();
+    const { parts: blobs, ...rest } = manifest;
+    const parts: ModelBlob[] = [];
+    for (const { sha256, sizeBytes } of blobs) {
+      const path = blobPath(this.root, sha256);
+      const info = await look(path);
+      const present = info !== undefined && info.isFile && info.size > 0 && (sizeBytes ?? info.size) === info.size;
+      parts.push({ sha256, sizeBytes: info?.size ?? sizeBytes, path, present });
     }
-  }
-
-  /** What lies under `blobs/sha256`; what is none of the store's is left alone. */
-  async #entries(): Promise<Entry[]> {
-    const entries: Entry[] = [];
-    const root = blobsDir(this.root);
-    for (const prefix of await namesIn(root)) {
-      for (const name of await namesIn(join(root, prefix))) {
-        const dir = join(root, prefix, name);
-        const key = name.slice(PARTIAL_PREFIX.length);
-        if (isSha256(name) && name.startsWith(prefix)) entries.push({ kind: "blob", sha256: name });
-        else if (name.startsWith(PARTIAL_PREFIX) && isSha256(key)) entries.push({ kind: "partial", key, dir });
-      }
-    }
-    return entries;
+    const sizes = parts.map(({ sizeBytes }) => sizeBytes);
+    return {
+      ...rest,
+      sha256: await modelHash(parts.map(({ sha256 }) => sha256)),
+      sizeBytes: sizes.reduce((sum, size) => sum === null || size === null ? null : sum + size, 0),
+      path: blobPath(this.root, blobs[0].sha256),
+      parts,
+      present: parts.every(({ present }) => present),
+    };
   }
 }
 
-type Entry =
-  | { readonly kind: "blob"; readonly sha256: string }
-  | { readonly kind: "partial"; readonly key: string; readonly dir: string };
+function noSuchModel(name: string): ModelStoreError {
+  return new ModelStoreError("not_found", `There is no model "${name}" in the store`);
+}
 
-async function isHeld(path: string): Promise<boolean> {
-  const file = await tryOpenAlone(path);
-  if (file === "held") return true;
-  file?.close();
+async function someHeld(blobs: readonly { readonly path: string }[]): Promise<boolean> {
+  for (const { path } of blobs) if (await isHeld(path)) return true;
   return false;
-}
-
-async function look(path: string): Promise<Deno.FileInfo | undefined> {
-  try {
-    return await Deno.stat(path);
-  } catch (error) {
-    unlessMissing(error);
-    return undefined;
-  }
-}
-
-async function namesIn(dir: string): Promise<string[]> {
-  try {
-    return (await Array.fromAsync(Deno.readDir(dir), ({ name }) => name)).sort();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotADirectory)) unlessMissing(error);
-    return [];
-  }
 }

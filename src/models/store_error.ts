@@ -8,8 +8,10 @@ export type ModelStoreErrorCode =
   | "bad_reference"
   /** Plain http to somewhere else than this machine, or a redirect to it. */
   | "insecure"
-  /** One file of several; those are not joined. */
+  /** One file of several, and the others cannot be found or do not belong to it. */
   | "split"
+  /** The name stands for another model. */
+  | "taken"
   /** There is no such model or file. */
   | "not_found"
   /** The manifest of this name cannot be used. */
@@ -20,6 +22,10 @@ export type ModelStoreErrorCode =
   | "busy"
   /** What came, or what was given, is no GGUF file. */
   | "not_gguf"
+  /** A GGUF file that ends too early. */
+  | "cut"
+  /** A GGUF file that says what cannot be. */
+  | "damaged"
   /** The SHA-256 is another than the one asked for. */
   | "mismatch"
   /** Longer or shorter than it should be. */

@@ -154,17 +154,66 @@ export function nameLockPath(root: string, name: string): string {
 }
 
 /**
- * Take the lock of a name, at once or not at all.
+ * Take the lock of a name, whatever its upper and lower case: first that of the name in lower case, which all spellings
+ * share, then that of the spelling the store has, which other tools know.
+ *
+ * @param root The store.
+ * @param name As it was written.
+ * @param spell How the store spells it; asked when nobody can change that any more.
+ * @param options How to wait for somebody who has it.
+ * @returns The lock and the spelling.
+ */
+export async function lockName(
+  root: string,
+  name: string,
+  spell: () => string,
+  options: WaitOptions = {},
+): Promise<{ readonly lock: Disposable; readonly spelled: string }> {
+  return await lockSpellings(name, spell, (spelling) => openLocked(nameLockPath(root, spelling), options));
+}
+
+/**
+ * The same, at once or not at all.
  *
  * @throws {ModelStoreError} If another one holds it.
  */
-export async function lockNameNow(root: string, name: string): Promise<Disposable> {
+export async function lockNameNow(
+  root: string,
+  name: string,
+  spell: () => string,
+): Promise<{ readonly lock: Disposable; readonly spelled: string }> {
   await ensureDir(locksDir(root));
-  const path = nameLockPath(root, name);
-  const file = await Deno.open(path, { read: true, write: true, create: true, mode: FILE_MODE });
-  if (await file.tryLock(true)) return file;
-  file.close();
-  throw new ModelStoreError("busy", `Model "${name}" is being pulled or imported by another process`);
+  return await lockSpellings(name, spell, async (spelling) => {
+    const path = nameLockPath(root, spelling);
+    const file = await Deno.open(path, { read: true, write: true, create: true, mode: FILE_MODE });
+    if (await file.tryLock(true)) return file;
+    file.close();
+    throw new ModelStoreError("busy", `Model "${name}" is being pulled or imported by another process`);
+  });
+}
+
+async function lockSpellings(
+  name: string,
+  spell: () => string,
+  lock: (spelling: string) => Promise<Deno.FsFile>,
+): Promise<{ readonly lock: Disposable; readonly spelled: string }> {
+  const lower = name.toLowerCase();
+  const first = await lock(lower);
+  try {
+    const spelled = spell();
+    if (spelled === lower) return { lock: first, spelled };
+    const second = await lock(spelled);
+    const both = {
+      [Symbol.dispose](): void {
+        second.close();
+        first.close();
+      },
+    };
+    return { lock: both, spelled };
+  } catch (error) {
+    first.close();
+    throw error;
+  }
 }
 
 /**

@@ -3,6 +3,8 @@
  * partial; whether to try again is `pull.ts`'s.
  */
 import { delay } from "@std/async";
+import { type Access, accessHeaders, type Header, refusalHelp } from "./access.ts";
+import { GgufError } from "./gguf.ts";
 import type { Partial } from "./partial.ts";
 import { isSecure, shownUrl } from "./reference.ts";
 import { ModelStoreError, type ModelStoreErrorCode } from "./store_error.ts";
@@ -38,8 +40,14 @@ export class BrokenTransferError extends Error {
 /** What is fetched, and how. */
 export interface TransferOptions {
   readonly url: URL;
+  /** What it is to be called, for the partial. */
+  readonly name: string;
+  /** The hash of the address, for the partial. */
+  readonly source: string;
   /** What messages begin with. */
   readonly what: string;
+  /** Credentials. */
+  readonly access?: Access | undefined;
   /** How long the whole is, where that is known beforehand. */
   readonly sizeBytes?: number | undefined;
   /** No byte for so long is the end of it. */
@@ -47,25 +55,35 @@ export interface TransferOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told the length of each piece that was taken. */
   readonly onBytes: (bytes: number) => Promise<void>;
-  /** Told the SHA-256 where the server names one: Hugging Face does, before it redirects to where the file is. */
-  readonly onNamedSha256: (sha256: string) => void;
+  /** Called with what the server says of the file before its body is read; throwing ends the transfer. */
+  readonly onHead: (head: FileHead) => Promise<void>;
+}
+
+/** What a server says of a file. */
+export interface FileHead {
+  /** Hugging Face names it, before it redirects to where the file is. */
+  readonly sha256?: string;
+  /** How long it is. */
+  readonly totalBytes?: number;
 }
 
 /**
  * Fetch what a partial lacks.
  *
- * @param partial Filled; whole when this resolves.
+ * @param partial Filled; whole when this resolves, unless its length is not known.
  * @param options What, and how.
+ * @returns Whether its length is known.
  * @throws {BrokenTransferError} If it may work the next time.
  * @throws {ModelStoreError} If it will not.
  */
-export async function transfer(partial: Partial, options: TransferOptions): Promise<void> {
+export async function transfer(partial: Partial, options: TransferOptions): Promise<boolean> {
   using watch = new StallWatch(options.stallMs, options.signal);
   for (let restarted = false;; restarted = true) {
     const from = partial.bytes;
-    const response = await request(partial, options, watch);
+    const { response, hop } = await request(partial, options, watch);
     try {
-      const answer = await readHead(partial, response, { ...options, from });
+      const answer = await readHead(partial, response, { ...options, from, hop });
+      if (answer === "nothing is left") return partial.state?.totalBytes === partial.bytes;
       if (answer === "start over") {
         if (restarted) throw new ModelStoreError("http", `${options.what}: the server answers with the wrong part`);
         await partial.restart();
@@ -73,28 +91,25 @@ export async function transfer(partial: Partial, options: TransferOptions): Prom
       }
       if (response.body === null) throw new BrokenTransferError("connection", "the answer has no body");
       await readBody(partial, response.body, { ...options, watch, totalBytes: answer.totalBytes });
-      return;
+      return answer.totalBytes !== null || options.sizeBytes !== undefined;
     } finally {
       await response.body?.cancel().catch(() => {});
     }
   }
 }
 
-/** Ask, and follow redirects. */
-async function request(partial: Partial, options: TransferOptions, watch: StallWatch): Promise<Response> {
-  const { what } = options;
-  const headers = new Headers({ accept: "*/*", "accept-encoding": "identity" });
-  const validator = partial.state?.validator;
-  if (partial.bytes > 0 && typeof validator === "string") {
-    headers.set("range", `bytes=${partial.bytes}-`);
-    headers.set("if-range", validator);
-  }
+/** Ask, and follow redirects. `hop` is who answered in the end. */
+async function request(
+  partial: Partial,
+  options: TransferOptions,
+  watch: StallWatch,
+): Promise<{ readonly response: Response; readonly hop: URL }> {
+  const { what, access } = options;
   let url = options.url;
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    const response = await ask(url, headers, watch);
-    const named = SHA256_ETAG.exec(response.headers.get("x-linked-etag") ?? "")?.[1];
-    if (named !== undefined && hops === 0) options.onNamedSha256(named);
-    if (!REDIRECTS.has(response.status)) return response;
+    const response = await ask(url, requestHeaders(partial, accessHeaders(access, options.url, url)), watch);
+    if (hops === 0) await tellHead(response, options);
+    if (!REDIRECTS.has(response.status)) return { response, hop: url };
     const location = response.headers.get("location");
     await response.body?.cancel();
     if (location === null || !URL.canParse(location, url)) {
@@ -110,6 +125,30 @@ async function request(partial: Partial, options: TransferOptions, watch: StallW
     url = next;
   }
   throw new ModelStoreError("redirect", `${what}: more than ${MAX_REDIRECTS} redirects`);
+}
+
+function requestHeaders(partial: Partial, access: readonly Header[]): Headers {
+  const headers = new Headers({ accept: "*/*", "accept-encoding": "identity" });
+  for (const [name, value] of access) headers.append(name, value);
+  const validator = partial.state?.validator;
+  if (partial.bytes > 0 && typeof validator === "string") {
+    headers.set("range", `bytes=${partial.bytes}-`);
+    headers.set("if-range", validator);
+  }
+  return headers;
+}
+
+/** Pass on what Hugging Face says of a file before it says where it is. */
+async function tellHead({ headers, body }: Response, { onHead }: TransferOptions): Promise<void> {
+  const sha256 = SHA256_ETAG.exec(headers.get("x-linked-etag") ?? "")?.[1];
+  if (sha256 === undefined) return;
+  const size = headers.get("x-linked-size") ?? "";
+  try {
+    await onHead({ sha256, ...(/^\d+$/.test(size) ? { totalBytes: Number(size) } : {}) });
+  } catch (error) {
+    await body?.cancel();
+    throw error;
+  }
 }
 
 /** Whether a redirect keeps what the first URL promised: https stays https, and http stays on this machine. */
@@ -131,9 +170,9 @@ async function ask(url: URL, headers: Headers, watch: StallWatch): Promise<Respo
 async function readHead(
   partial: Partial,
   response: Response,
-  options: TransferOptions & { readonly from: number },
-): Promise<{ readonly totalBytes: number | null } | "start over"> {
-  const { what, from, sizeBytes, url } = options;
+  options: TransferOptions & { readonly from: number; readonly hop: URL },
+): Promise<{ readonly totalBytes: number | null } | "start over" | "nothing is left"> {
+  const { what, from, sizeBytes, onHead } = options;
   const { status, headers } = response;
   const validator = validatorOf(headers);
   const encoding = headers.get("content-encoding");
@@ -141,29 +180,60 @@ async function readHead(
     throw new ModelStoreError("http", `${what}: the server sends it encoded ("${encoding}")`, { status });
   }
   if (status === 206) {
-    const [, start, end, total] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers.get("content-range") ?? "") ?? [];
+    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
+    const [start, end] = [Number(range?.[1]), Number(range?.[2])];
+    const total = range?.[3] === "*" ? null : Number(range?.[3]);
     const state = partial.state;
-    const right = from > 0 && Number(start) === from && Number(end) === Number(total) - 1 &&
-      (state?.totalBytes ?? Number(total)) === Number(total) && (validator ?? state?.validator) === state?.validator;
+    const right = range !== null && from > 0 && start === from && (total === null || end === total - 1) &&
+      (state?.totalBytes ?? total) === total && (validator ?? state?.validator) === state?.validator;
     if (!right) return "start over";
-    checkSize(Number(total), sizeBytes, what);
-    return { totalBytes: Number(total) };
+    if (total !== null) checkSize(total, sizeBytes, what);
+    return { totalBytes: total };
   }
-  if (status === 416 && from > 0) return "start over";
-  if (status !== 200) {
-    const message = `the server answers ${status}${response.statusText === "" ? "" : ` ${response.statusText}`}`;
-    if (status >= 500 || PASSING.has(status)) {
-      throw new BrokenTransferError("http", message, { status, retryAfterMs: retryAfter(headers) });
-    }
-    throw new ModelStoreError("http", `${what}: ${message}`, { status });
+  if (status === 416 && from > 0) {
+    // The range begins at the end of the file: then everything is there, and the server may say so.
+    const total = /^bytes \*\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
+    if (total === undefined) return await mayBeWhole(partial) ? "nothing is left" : "start over";
+    if (Number(total) !== from) return "start over";
+    checkSize(from, sizeBytes, what);
+    await partial.complete();
+    return "nothing is left";
   }
+  if (status !== 200) throw refused(response, options);
   // Everything, whether that was asked for or not.
   const length = headers.get("content-length");
   const totalBytes = length !== null && /^\d+$/.test(length) ? Number(length) : null;
-  if (totalBytes !== null) checkSize(totalBytes, sizeBytes, what);
+  if (totalBytes !== null) {
+    checkSize(totalBytes, sizeBytes, what);
+    await onHead({ totalBytes });
+  }
   await partial.restart();
-  await partial.begin({ url: url.href, validator, totalBytes });
+  await partial.begin({ source: options.source, name: options.name, validator, totalBytes });
   return { totalBytes };
+}
+
+/** What a status that is no file means. */
+function refused(
+  { status, statusText, headers }: Response,
+  { what, access, url, hop }: TransferOptions & { readonly hop: URL },
+): BrokenTransferError | ModelStoreError {
+  const who = hop.origin === url.origin ? "the server" : `"${hop.host}", where the server redirects to,`;
+  const message = `${who} answers ${status}${statusText === "" ? "" : ` ${statusText}`}`;
+  if (status >= 500 || PASSING.has(status)) {
+    return new BrokenTransferError("http", message, { status, retryAfterMs: retryAfter(headers) });
+  }
+  const help = refusalHelp(access, { asked: url, hop, status });
+  return new ModelStoreError("http", `${what}: ${message}${help === undefined ? "" : `: ${help}`}`, { status });
+}
+
+/** Whether all tensors are there: the best that can be said where the server does not tell the length. */
+async function mayBeWhole(partial: Partial): Promise<boolean> {
+  try {
+    return (await partial.readHead()).requiredBytes <= partial.bytes;
+  } catch (error) {
+    if (error instanceof GgufError) return false;
+    throw error;
+  }
 }
 
 async function readBody(
@@ -238,7 +308,7 @@ function retryAfter(headers: Headers): number | undefined {
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { message } = error.cause instanceof Error ? error.cause : error;
-  return message.replace(/^error sending request for url \(.*?\): /, "");
+  return message.replace(/^error sending request for url \(.*?\): /, "").replace(/^client error \(\w+\): /, "");
 }
 
 /** What a failed request or read means. */

@@ -4,14 +4,28 @@
  */
 import { dirname } from "@std/path";
 import type { TcpAddress } from "../config/options.ts";
+import { bytesOf, daemonSockets, shorterSocket, socketPathFault } from "../config/sockets.ts";
 
 /** A socket cannot stand where it was asked to; the message is for the operator. */
 export class BindError extends Error {
   override readonly name = "BindError";
 }
 
-/** What a socket address holds, less the NUL at its end, in bytes. */
-export const MAX_UNIX_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
+/**
+ * Refuse a daemon whose sockets cannot all stand where they should: before it loads anything, and whether they will all
+ * be needed or not.
+ *
+ * @param options Where they should.
+ * @throws {BindError} If a path is too long.
+ */
+export function checkSocketPaths(options: Parameters<typeof daemonSockets>[0]): void {
+  // The longest: where that fits, all do.
+  const [socket] = daemonSockets(options).toSorted((one, other) => bytesOf(other.path) - bytesOf(one.path));
+  const fault = socket === undefined ? undefined : socketPathFault(socket.path);
+  if (socket !== undefined && fault !== undefined) {
+    throw refusal(socket.path, `${fault}; ${shorterSocket(socket)}`);
+  }
+}
 
 /**
  * Listen on a unix socket. A stale socket file is removed; one that answers, and anything that is no socket, is not.
@@ -23,10 +37,8 @@ export async function bindUnix(
   path: string,
   options: { readonly mode: number; readonly group?: string },
 ): Promise<Deno.UnixListener> {
-  const bytes = new TextEncoder().encode(path).length;
-  if (bytes > MAX_UNIX_PATH_BYTES) {
-    throw refusal(path, `a unix socket's path may have ${MAX_UNIX_PATH_BYTES} bytes, this one has ${bytes}`);
-  }
+  const fault = socketPathFault(path);
+  if (fault !== undefined) throw refusal(path, fault);
   const gid = options.group === undefined ? undefined : groupId(path, options.group);
   await removeStale(path);
   let listener: Deno.UnixListener;

@@ -59,6 +59,10 @@ Deno.test("the completions for bash complete commands, flags, values and paths",
   }
   const model = await complete(["inferd", "--model", `${box.dir}/a`]);
   assertEquals(model, `${box.dir}/a model.gguf`);
+  // A command that takes a file, with flags before it or not.
+  for (const words of [["inferd", "import"], ["inferd", "import", "--json"]]) {
+    assertEquals(await complete([...words, `${box.dir}/a`]), `${box.dir}/a model.gguf`);
+  }
 });
 
 Deno.test({

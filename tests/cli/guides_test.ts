@@ -85,7 +85,7 @@ testGuide("offline", async (guide) => {
     const { origin } = new URL(server.url);
     await using reader = guide({
       files: FILE,
-      substitutions: { [HUGGING_FACE]: origin, "THE HASH": MODEL.sha256, "/media/stick": stick },
+      substitutions: { "THE HASH": MODEL.sha256, "/media/stick": stick },
       env: { HF_ENDPOINT: origin },
     });
     await reader.follow();

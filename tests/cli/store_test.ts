@@ -99,7 +99,7 @@ Deno.test("inferd import takes a file into the store and says what is no model",
 
 const WRONG: readonly (readonly [string[], string])[] = [
   [["pull"], "The configuration names no model to pull"],
-  [["pull", "x"], 'The configuration names no model "x"'],
+  [["pull", "x"], 'Neither the configuration nor the store has a model "x"'],
   [["pull", "http://models.example/x.gguf"], "it must be an https URL"],
   [["pull", "hf:owner"], "hf:owner"],
   [["pull", "https://a.example/x.gguf", "--sha256", "abc"], "--sha256 must be 64 hexadecimal digits"],

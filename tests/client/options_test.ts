@@ -9,6 +9,7 @@ import {
   spawnPlan,
   surfaceEndpoint,
   type SurfaceName,
+  whyNoDaemon,
 } from "../../client/options.ts";
 
 function facts(env: Record<string, string>, platform = "linux"): ProcessFacts {
@@ -108,6 +109,22 @@ Deno.test("a socket path may have as many bytes as the system's address holds", 
       `at most ${most} fit`,
     );
   }
+});
+
+Deno.test("no daemon is waited for where not all of its sockets would fit", () => {
+  const folder = `/${"f".repeat(88)}`;
+  assertEquals([whyNoDaemon(`${folder}/infer.sock`, NOBODY), whyNoDaemon("/a/infer.sock", NOBODY)], [
+    undefined,
+    undefined,
+  ]);
+  const long = `/${"f".repeat(92)}`;
+  assertEquals(
+    whyNoDaemon(`${long}/infer.sock`, NOBODY),
+    `no daemon can start there, because of "${long}/infer.rerank.sock": it has 111 bytes, at most 107 fit; set ` +
+      "XDG_RUNTIME_DIR to a shorter folder",
+  );
+  // Where somebody has chosen the name, nobody knows where the others are.
+  assertEquals(whyNoDaemon(`${long}/mine.sock`, NOBODY), undefined);
 });
 
 Deno.test("an endpoint's name does not tell the API key", () => {

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseTcpAddress, runtimeDirectory, socketPath } from "@inferd/client/paths";
+import { maxSocketPathBytes, parseTcpAddress, runtimeDirectory, socketPath } from "@inferd/client/paths";
 
 function directory(env: Record<string, string>, platform = "linux", uid: number | null = 501): string {
   return runtimeDirectory({ env: (name) => env[name], uid, platform });
@@ -17,6 +17,18 @@ Deno.test("the runtime directory is the first that is set", () => {
 
 Deno.test("the runtime directory cannot be named when nothing tells users apart", () => {
   assertThrows(() => directory({}, "linux", null), Error, "there is no user id");
+});
+
+Deno.test("the runtime directory is not where a relative path leads to", () => {
+  for (const name of ["XDG_RUNTIME_DIR", "HOME"]) {
+    assertThrows(() => directory({ [name]: "rel/dir" }), TypeError, `${name} must be an absolute path, got "rel/dir"`);
+    assertThrows(() => directory({ [name]: "." }, "darwin"), TypeError);
+  }
+  assertEquals(directory({ HOME: "C:\\Users\\ada" }, "windows", null), "C:\\Users\\ada/.inferd/run");
+});
+
+Deno.test("a socket's path may be as long as the system's address", () => {
+  assertEquals(["linux", "darwin", "freebsd"].map(maxSocketPathBytes), [107, 103, 103]);
 });
 
 Deno.test("the user id is asked for only when no variable decides", () => {

@@ -1,8 +1,7 @@
 /** `models/built_in.ts` when the program does not lie on a disk: against a local HTTP server. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { LoadPhase } from "@inferd/client/protocol";
-import { BUILT_INS, builtInModelFile, builtInModelPath } from "../../src/models/built_in.ts";
-import { ModelFileError } from "../../src/models/model_file.ts";
+import { BUILT_INS, BuiltInError, builtInModelFile, builtInModelPath } from "../../src/models/built_in.ts";
 
 const BUILT_IN = BUILT_INS["inferd-tiny"];
 
@@ -83,7 +82,7 @@ for (
 ) {
   Deno.test(`builtInModelPath leaves nothing behind when ${what}`, () =>
     withSite(respond, async (site) => {
-      const error = await assertRejects(() => builtInModelPath(site), ModelFileError);
+      const error = await assertRejects(() => builtInModelPath(site), BuiltInError);
       assert(error.message.startsWith(`Cannot fetch the built-in model from "${site.url}": ${reason}`), error.message);
       assertEquals(names(site.cacheDir), []);
     }));
@@ -92,7 +91,7 @@ for (
 Deno.test("builtInModelPath says so when nobody answers", () =>
   withSite(() => new Response(), async (site) => {
     const url = new URL("http://127.0.0.1:1/inferd-tiny.gguf");
-    const error = await assertRejects(() => builtInModelPath({ ...site, url }), ModelFileError);
+    const error = await assertRejects(() => builtInModelPath({ ...site, url }), BuiltInError);
     assert(error.message.startsWith(`Cannot fetch the built-in model from "${url}"`), error.message);
   }));
 

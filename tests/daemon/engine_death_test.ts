@@ -159,8 +159,16 @@ Deno.test("the daemon does not start and says why in one line when the model fil
     [{ modelPath: `${dir}/none.gguf` }, `Cannot load model "${dir}/none.gguf": no such file`],
     [{ modelPath: dir }, `Cannot load model "${dir}": it is a directory`],
     [{ modelPath: `${dir}/text.gguf` }, `Cannot load model "${dir}/text.gguf": it is not a GGUF file`],
-    [{ modelPath: `${dir}/truncated.gguf` }, `Cannot load "${dir}/truncated.gguf": `],
-    [{ modelPath: `${dir}/header.gguf` }, `Cannot load "${dir}/header.gguf": `],
+    [
+      { modelPath: `${dir}/truncated.gguf` },
+      `Cannot load model "${dir}/truncated.gguf": it is cut: ${
+        model.length / 2
+      } of its ${model.length} bytes are there`,
+    ],
+    [
+      { modelPath: `${dir}/header.gguf` },
+      `Cannot load model "${dir}/header.gguf": it is cut: it ends within its header, after 100 bytes`,
+    ],
     [
       { modelPath: builtInModelFile({ cacheDir: "" }), modelSha256: wrong },
       `Cannot load model "${
@@ -190,7 +198,7 @@ Deno.test("the daemon starts when the model file has the configured hash, and re
   await test.daemon.ready;
   using admin = await test.admin();
   await until(admin, "ready");
-  Deno.writeTextFileSync(modelPath, "GGUF but another");
+  Deno.copyFileSync(BUILT_INS["inferd-tiny-embed"].url, modelPath);
   Deno.kill(backend.enginePid ?? 0, "SIGKILL");
   assertEquals((await until(admin, "restarting down")).at(-2), "loading_model verify");
   const reason = String((await test.log.next("backend_down")).fields.reason);

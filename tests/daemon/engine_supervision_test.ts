@@ -7,16 +7,16 @@ import {
   InvalidRequestError,
   PLAIN,
 } from "../../src/backend/backend.ts";
-import { LlamaBackend, type LlamaOptions } from "../../src/backend/llama.ts";
+import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
-import { builtInModelFile } from "../../src/models/built_in.ts";
+import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { fakeEngineCommand, type FakeLoad, type FakeScript } from "../support/fake_engine.ts";
 import { Notices } from "../support/notices.ts";
 
 const NEVER = new AbortController().signal;
 const FAST = { first: 1, most: 4 };
 
-function create(load: FakeLoad = {}, options: LlamaOptions = {}): LlamaBackend {
+function create(load: FakeLoad = {}, options: LlamaOptions = {}, config: Partial<LlamaConfig> = {}): LlamaBackend {
   return new LlamaBackend(
     {
       kind: "llamacpp",
@@ -24,6 +24,7 @@ function create(load: FakeLoad = {}, options: LlamaOptions = {}): LlamaBackend {
       modelName: BUILT_IN_MODEL,
       modelPath: builtInModelFile({ cacheDir: "" }),
       parallel: 4,
+      ...config,
     },
     { command: fakeEngineCommand(load), backoffMs: FAST, ...options },
   );
@@ -92,6 +93,37 @@ Deno.test("LlamaBackend tells that a model's chat template cannot be used, with 
   await using __ = other;
   assertEquals("templateError" in (other.capabilities ?? {}), false);
   assertEquals(quiet.all.some((notice) => notice.type === "log" && notice.level === "warn"), false);
+});
+
+Deno.test("LlamaBackend tells when hashing begins and ends, as that is no part of loading", async () => {
+  const { sha256 } = BUILT_INS["inferd-tiny"];
+  const backend = create({}, {}, { modelSha256: sha256 });
+  await using _ = backend;
+  const notices = new Notices();
+  await backend.start(notices.notify, NEVER);
+  const told = notices.all.filter(({ type }) => type !== "log").map((notice) =>
+    notice.type === "phase" ? notice.phase.phase : notice.type
+  );
+  assertEquals(told, ["checking_local", "preparing", "verify", "loading", "mmap", "kv_cache", "ready"]);
+  const ready = notices.all.find(({ type }) => type === "ready");
+  assert(ready?.type === "ready");
+  assertEquals(ready.files?.map(({ path }) => path), [builtInModelFile({ cacheDir: "" })]);
+});
+
+Deno.test("LlamaBackend refuses a model that was replaced while it was loaded, also without a hash", async () => {
+  const dir = await Deno.makeTempDir();
+  const modelPath = `${dir}/model.gguf`;
+  Deno.copyFileSync(BUILT_INS["inferd-tiny"].url, modelPath);
+  const backend = create({}, {}, { modelPath });
+  await using _ = backend;
+  const start = backend.start((notice) => {
+    if (notice.type !== "phase" || notice.phase.phase !== "kv_cache") return;
+    Deno.copyFileSync(BUILT_INS["inferd-tiny-embed"].url, `${dir}/other`);
+    Deno.renameSync(`${dir}/other`, modelPath);
+  }, NEVER);
+  const { message } = await assertRejects(() => start, BackendUnavailableError);
+  assertEquals(message, `Cannot load model "${modelPath}": it was replaced while it was loaded`);
+  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("LlamaBackend yields texts and one done when the engine answers", async () => {
@@ -324,7 +356,10 @@ Deno.test("LlamaBackend gives a restarted engine up when it does not load in tim
   await using _ = backend;
   await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
   const down = await notices.find(({ type }) => type === "down");
-  assert(down.type === "down" && down.reason.includes("did not load within 200 ms"), JSON.stringify(down));
+  assert(
+    down.type === "down" && down.reason.includes("did not load within 0.2 s (--ready-timeout)"),
+    JSON.stringify(down),
+  );
   await Deno.remove(dir, { recursive: true });
 });
 

@@ -1,5 +1,6 @@
 /** `daemon.ts`: boot, following its backends, drain. Backends are staged, sockets are real. */
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { delay } from "@std/async";
 import { BackendUnavailableError } from "../../src/backend/backend.ts";
 import { DrainedError, ReadyTimeoutError, startDaemon } from "../../src/daemon.ts";
 import { LockHeldError } from "../../src/lock.ts";
@@ -84,7 +85,10 @@ Deno.test("the daemon fails to start and leaves only the lock file when a backen
   const daemon = await startDaemon(options, { log: new LogRecorder() });
   using admin = await WireClient.connect(options.adminSocket);
   const error = await assertRejects(() => daemon.ready, ReadyTimeoutError);
-  assertEquals(error.message, 'Not ready within 1 s, still waiting for backend "slow"');
+  assertEquals(
+    error.message,
+    'Not ready within 1 s, still waiting for backend "slow"; --ready-timeout SECONDS gives it more time',
+  );
   assertEquals((await admin.rest()).length, 2);
   await daemon.done;
   assertEquals(filesIn(options.runtimeDir), ["inferd.lock"]);
@@ -332,4 +336,19 @@ Deno.test("the daemon disposes of everything and tells every failure when dispos
   const error = await assertRejects(() => test.daemon.done, AggregateError);
   assertEquals(error.errors, [backends[1].disposalError, backends[0].disposalError]);
   assertEquals(test.files(), ["inferd.lock"]);
+});
+
+Deno.test("the ready timeout counts the time in which backends load, not that in which they hash or fetch", async () => {
+  const [slow, late] = [new StagedBackend("slow"), new StagedBackend("late")];
+  await using test = await DaemonUnderTest.start({ readyTimeoutSecs: 1 }, { backends: [slow, late] });
+  const failed = assertRejects(() => test.daemon.ready, ReadyTimeoutError);
+  await Promise.all([slow.started, late.started]);
+  slow.tell({ type: "preparing" });
+  late.tell({ type: "preparing" });
+  // Nothing but time tells that it does not count.
+  await delay(1100);
+  slow.tell({ type: "loading" });
+  slow.becomeReady();
+  late.tell({ type: "loading" });
+  assertEquals((await failed).message.split(";")[0], 'Not ready within 1 s, still waiting for backend "late"');
 });

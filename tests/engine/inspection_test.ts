@@ -25,7 +25,7 @@ Deno.test("inspect reads no weights, so that a file without any is good enough f
     await Deno.writeFile(modelPath, fileHead(metadata, []));
     const { purpose, tools } = await inspect(library, { modelPath });
     assertEquals([purpose, tools], ["generate", true]);
-    await assertRejects(() => Model.load(library, modelPath, {}), ModelError, modelPath);
+    await assertRejects(() => Model.load(library, [modelPath], {}), ModelError, modelPath);
     const unknown = new Map(metadata).set("general.architecture", { type: "string", value: "nobody" });
     await Deno.writeFile(modelPath, fileHead(unknown, []));
     const error = await assertRejects(() => inspect(library, { modelPath }), ModelError);

@@ -39,7 +39,7 @@ const PERSON = {
 };
 
 Deno.test("prompt of the built-in model is what it was trained on", async () => {
-  const model = await Model.load(await openLibrary(), MODEL_PATH, {});
+  const model = await Model.load(await openLibrary(), [MODEL_PATH], {});
   const chat = await Chat.of(model, 1024);
   assertEquals([chat.format, chat.fault, chat.tools, chat.thinking], ["template", undefined, true, true]);
   const render = (thinking: boolean): string => {

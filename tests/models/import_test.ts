@@ -85,17 +85,47 @@ Deno.test("importFile repairs a blob that is not what its place says", () =>
     assertEquals(Deno.readFileSync(blob), CONTENT);
   }));
 
-Deno.test("importFile refuses what is no model, one of several, or another hash than said", () =>
+Deno.test("importFile refuses what is no model, cut, damaged, or another hash than said, and takes none of it in", () =>
   withFile(async (store, path) => {
-    Deno.writeTextFileSync(`${store.dir}/text.gguf`, "hello");
-    assertEquals(await code(store, `${store.dir}/text.gguf`), "not_gguf");
+    const file = (name: string, content: string | Uint8Array): string => {
+      const path = `${store.dir}/${name}`;
+      if (typeof content === "string") Deno.writeTextFileSync(path, content);
+      else Deno.writeFileSync(path, content);
+      return path;
+    };
+    const damaged = (at: number, byte: number): Uint8Array => {
+      const bytes = CONTENT.slice();
+      bytes[at] = byte;
+      return bytes;
+    };
+    assertEquals(await code(store, file("text.gguf", "hello")), "not_gguf");
+    assertEquals(await code(store, file("none.gguf", "")), "not_gguf");
     assertEquals(await code(store, `${store.dir}/missing.gguf`), "not_found");
-    Deno.renameSync(path, `${store.dir}/x-00001-of-00003.gguf`);
-    assertEquals(await code(store, `${store.dir}/x-00001-of-00003.gguf`), "split");
-    Deno.renameSync(`${store.dir}/x-00001-of-00003.gguf`, path);
+    assertEquals(await code(store, store.dir), "io");
+    for (const length of [4, 73, 100, CONTENT.length >> 1, CONTENT.length - 1]) {
+      assertEquals(await code(store, file("cut.gguf", CONTENT.subarray(0, length))), "cut", String(length));
+    }
+    // Another version, 2^60 keys.
+    assertEquals(await code(store, file("v9.gguf", damaged(4, 9))), "damaged");
+    assertEquals(await code(store, file("keys.gguf", damaged(23, 16))), "damaged");
     assertEquals(await code(store, path, { sha256: "0".repeat(64) }), "mismatch");
     assertEquals(await code(store, path, { name: ".hidden" }), "bad_name");
     assertEquals(store.files(), []);
+    const { message } = await assertRejects(() => store.importFile(`${store.dir}/cut.gguf`), ModelStoreError);
+    assertEquals(
+      message,
+      `Cannot import "${store.dir}/cut.gguf": it is cut: ${
+        CONTENT.length - 1
+      } of its ${CONTENT.length} bytes are there`,
+    );
+  }));
+
+Deno.test("importFile takes a whole model whose name looks like that of a part", () =>
+  withFile(async (store, path) => {
+    for (const name of ["x-00002-of-00001", "y-00001-of-00003"]) {
+      Deno.copyFileSync(path, `${store.dir}/${name}.gguf`);
+      assertEquals((await store.importFile(`${store.dir}/${name}.gguf`)).sha256, SHA256);
+    }
   }));
 
 Deno.test("findForeignModels finds what Ollama and LM Studio have, and importing makes no second copy", () =>
@@ -132,6 +162,15 @@ Deno.test("findForeignModels finds what Ollama and LM Studio have, and importing
       assertEquals(Deno.statSync(model?.path ?? "").ino, Deno.statSync(path).ino);
     }
     const env = (name: string): string | undefined => name === "OLLAMA_MODELS" ? ollama : undefined;
+    // Without a home nothing is looked for where one happens to stand.
+    const before = Deno.cwd();
+    Deno.chdir(home);
+    try {
+      assertEquals(await findForeignModels({ home: undefined, env: () => undefined }), []);
+      assertEquals((await findForeignModels({ home: "", env })).length, 2);
+    } finally {
+      Deno.chdir(before);
+    }
     assertEquals((await findForeignModels({ home: "/nonexistent", env })).length, 2);
 
     // Ollama's name of a blob is its hash, and is checked.

@@ -79,7 +79,7 @@ Deno.test("a blob that another process holds is removed when that process is gon
     await store.pull({ name: "tiny", url: server.url, sha256: SHA256 });
     // Without a manifest it is not referenced any more, but it is held.
     Deno.removeSync(`${store.root}/manifests/tiny.json`);
-    assertEquals(await store.gc(), { items: [], freedBytes: 0, inUse: [SHA256] });
+    assertEquals(await store.gc(), { items: [], kept: [], freedBytes: 0, inUse: [SHA256] });
     child.kill("SIGKILL");
     await child.outcome;
   }

@@ -54,7 +54,7 @@ Deno.test("list and find say what is there, what is missing, what is loose and w
 Deno.test("list finds nothing when there is no store", async () => {
   const empty = { models: [], loose: [], unfinished: [], broken: [] };
   assertEquals(await new Store("/nonexistent/models").list(), empty);
-  assertEquals(await new Store("/nonexistent/models").gc(), { items: [], freedBytes: 0, inUse: [] });
+  assertEquals(await new Store("/nonexistent/models").gc(), { items: [], kept: [], freedBytes: 0, inUse: [] });
 });
 
 Deno.test("remove takes the blob along when no other manifest refers to it", () =>

@@ -1,5 +1,5 @@
 /**
- * An HTTP server that has one model file and does to each request what its script says. It writes the bytes of HTTP
+ * An HTTP server that has model files and does to each request what its script says. It writes the bytes of HTTP
  * itself, so that it can lie and cut.
  */
 
@@ -23,6 +23,8 @@ export interface Answer {
   readonly hangUp?: boolean;
   /** Without a length: chunked. */
   readonly chunked?: boolean;
+  /** Without a length and not chunked: the end of the connection is the end of the file. */
+  readonly untilClose?: boolean;
 }
 
 /** A request that came. */
@@ -31,11 +33,14 @@ export interface SeenRequest {
   readonly headers: Headers;
 }
 
-/** The server. Its file's ETag is `"v1"`. */
+/** Files by the last part of their path. */
+export type ServerFiles = Readonly<Record<string, Uint8Array<ArrayBuffer>>>;
+
+/** The server. Its files' ETag is `"v1"`. */
 export class ModelServer implements AsyncDisposable {
   readonly requests: SeenRequest[] = [];
   readonly url: string;
-  #content: Uint8Array<ArrayBuffer>;
+  #content: Uint8Array<ArrayBuffer> | ServerFiles;
   #etag: string | null = '"v1"';
   readonly #script: Answer[];
   readonly #listener: Deno.Listener;
@@ -44,10 +49,10 @@ export class ModelServer implements AsyncDisposable {
   readonly #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
 
   /**
-   * @param content Its file.
+   * @param content Its file, whatever it is asked for; or its files.
    * @param script What to do to the first request, the second, …; all further ones are answered right.
    */
-  constructor(content: Uint8Array<ArrayBuffer>, script: readonly Answer[] = []) {
+  constructor(content: Uint8Array<ArrayBuffer> | ServerFiles, script: readonly Answer[] = []) {
     this.#content = content;
     this.#script = [...script];
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -58,6 +63,11 @@ export class ModelServer implements AsyncDisposable {
   /** The ranges that were asked for, `null` for the whole. */
   get ranges(): (string | null)[] {
     return this.requests.map(({ headers }) => headers.get("range"));
+  }
+
+  /** Where a file is. */
+  urlOf(path: string): string {
+    return new URL(path, this.url).href;
   }
 
   /** Do this to the next requests. */
@@ -111,15 +121,19 @@ export class ModelServer implements AsyncDisposable {
     if (answer.hangUp) return;
     if (answer.content !== undefined) this.#content = answer.content;
     if (answer.etag !== undefined) this.#etag = answer.etag;
-    const all = this.#content;
+    const content = this.#content;
+    const found = content instanceof Uint8Array
+      ? content
+      : content[request.path.replace(/[?].*/, "").split("/").at(-1) ?? ""];
+    const all = found ?? new Uint8Array();
     const headers = new Headers({ connection: "close" });
     if (this.#etag !== null) headers.set("etag", this.#etag);
     let status = 200;
     let body = all;
     const range = /^bytes=(\d+)-$/.exec(request.headers.get("range") ?? "")?.[1];
     const same = request.headers.get("if-range") === this.#etag;
-    if (answer.status !== undefined) {
-      status = answer.status;
+    if (answer.status !== undefined || found === undefined) {
+      status = answer.status ?? 404;
       body = new TextEncoder().encode(answer.body ?? "");
     } else if (range !== undefined && same && !answer.ignoreRange) {
       const from = Number(range);
@@ -131,7 +145,7 @@ export class ModelServer implements AsyncDisposable {
       );
     }
     if (answer.chunked) headers.set("transfer-encoding", "chunked");
-    else headers.set("content-length", String(body.length));
+    else if (!answer.untilClose) headers.set("content-length", String(body.length));
     for (const [name, value] of Object.entries(answer.headers ?? {})) {
       if (value === null) headers.delete(name);
       else headers.set(name, value);
@@ -142,7 +156,7 @@ export class ModelServer implements AsyncDisposable {
     if (answer.chunked) {
       await send(connection, new TextEncoder().encode(`${part.length.toString(16)}\r\n`));
       await send(connection, part);
-      await send(connection, new TextEncoder().encode("\r\n0\r\n\r\n"));
+      if (answer.stallAfter === undefined) await send(connection, new TextEncoder().encode("\r\n0\r\n\r\n"));
     } else {
       await send(connection, part);
     }

@@ -1,6 +1,8 @@
-/** A model store in a folder of its own, and files that pass for models. */
+/** A model store in a folder of its own. */
 import { join } from "@std/path";
 import { Store } from "../../src/models/store.ts";
+
+export { modelBytes } from "./gguf_files.ts";
 
 /** A store that goes away with everything in it. */
 export class TempStore extends Store implements AsyncDisposable {
@@ -32,18 +34,6 @@ export class TempStore extends Store implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.dir, { recursive: true });
   }
-}
-
-/** Bytes that begin as a GGUF file does and are no other than those of the same seed. */
-export function modelBytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  let state = seed;
-  for (let index = 0; index < length; index++) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    bytes[index] = state >>> 24;
-  }
-  bytes.set(new TextEncoder().encode("GGUF"));
-  return bytes;
 }
 
 /** In lower-case hex. */

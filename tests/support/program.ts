@@ -27,6 +27,10 @@ export interface ProgramOptions {
   /** Default: all permissions. */
   readonly permissions?: readonly string[];
   readonly stdin?: string;
+  /** Nothing in its environment but `env`. */
+  readonly bare?: boolean;
+  /** Default: that of the tests. */
+  readonly cwd?: string;
 }
 
 /** A folder with everything the program writes, and the program in it. */
@@ -55,10 +59,12 @@ export class Sandbox implements AsyncDisposable {
 
   /** Start the program. */
   spawn(args: readonly string[], options: ProgramOptions = {}): Program {
-    const { permissions = ["-A"], env = {}, stdin } = options;
+    const { permissions = ["-A"], env = {}, stdin, bare = false, cwd } = options;
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-check", ...permissions, MAIN, ...args],
-      env: { ...this.env, ...env },
+      env: bare ? { DENO_DIR: denoDir(), NO_COLOR: "1", ...env } : { ...this.env, ...env },
+      clearEnv: bare,
+      ...(cwd === undefined ? {} : { cwd }),
       stdin: stdin === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import type { DaemonOptions, LlamaBackendConfig } from "../../src/config/options.ts";
 import { permissionFlags } from "../../src/permissions.ts";
 import { LIBC_PATHS } from "../../src/server/peer.ts";
 import { daemonOptions } from "../support/daemons.ts";
@@ -6,6 +7,8 @@ import { daemonOptions } from "../support/daemons.ts";
 const CONTEXT = { env: ["HOME", "INFERD_TCP"], execPath: "/bin/deno" };
 const LLAMA = { kind: "llamacpp", name: "llamacpp", modelName: "inferd-tiny" } as const;
 const SOCKETS = ["infer", "infer.v2", "infer.embed", "infer.rerank", "rpc"].map((name) => `/d/run/${name}.sock`).join();
+/** Where the hashes of models are kept that nobody has configured. */
+const HASHES = "/d/run/model-hashes.json,/d/run/model-hashes.json.tmp";
 const linux = Deno.build.os === "linux" ? [`--allow-ffi=${LIBC_PATHS.join()}`] : [];
 
 Deno.test("permissionFlags names every path, socket and program when a model is configured", () => {
@@ -18,8 +21,8 @@ Deno.test("permissionFlags names every path, socket and program when a model is 
   const sockets = SOCKETS.replace("/d/run/infer.embed.sock", "/s/embed.sock");
   assertEquals(permissionFlags(options, CONTEXT), [
     "--no-prompt",
-    `--allow-read=/d/run,/locks/x.lock,/locks/inferd.pid,/d/run/admin.sock,${sockets},/d/logs,/etc/group,/models/a,,b.gguf`,
-    `--allow-write=/d/run,/locks/x.lock,/d/run/admin.sock,${sockets},/locks/inferd.pid,/d/logs`,
+    `--allow-read=/d/run,/locks/x.lock,/locks/inferd.pid,/d/run/admin.sock,${sockets},/d/logs,/etc/group,/models/a,,b.gguf,${HASHES}`,
+    `--allow-write=/d/run,/locks/x.lock,/d/run/admin.sock,${sockets},/locks/inferd.pid,/d/logs,${HASHES}`,
     `--allow-net=unix:/d/run/admin.sock,unix:${sockets.replaceAll(",", ",unix:")},[::1]:4000`,
     "--allow-run=/bin/deno",
     ...linux,
@@ -80,4 +83,36 @@ Deno.test("permissionFlags names the proxy that a remote server is asked through
   assertEquals(net(far, "https://proxy.example"), ["proxy.example:443", "models.example:443"]);
   assertEquals(net(far, "socks5h://[::1]"), ["[::1]:1080", "models.example:443"]);
   assertEquals(net("http://10.0.0.7:8000/v1", "http://proxy.example:3128"), ["10.0.0.7:8000"]);
+});
+
+Deno.test("permissionFlags names every file of a split model, and what looking a model up takes", () => {
+  const of = (backend: Partial<LlamaBackendConfig>, name: string, more: Partial<DaemonOptions> = {}): string[] => {
+    const options = daemonOptions("/d", {
+      backends: [{ ...LLAMA, ...backend }],
+      modelsHome: "/m",
+      autoPull: true,
+      ...more,
+    });
+    return permissionFlags(options, CONTEXT).find((flag) => flag.startsWith(`--allow-${name}=`))?.split("=")[1]?.split(
+      ",",
+    ) ??
+      [];
+  };
+  const beside = of({ modelPath: "/x-00001-of-00002.gguf" }, "read");
+  assertEquals(beside.filter((path) => path.startsWith("/x")), ["/x-00001-of-00002.gguf", "/x-00002-of-00002.gguf"]);
+  const parts = [{ path: "/m/blobs/1", sha256: "1" }, { path: "/m/blobs/2", sha256: "2" }];
+  const stored = of({ modelPath: "/m/blobs/1", parts, stored: "name" }, "read");
+  assertEquals(stored.filter((path) => path.startsWith("/m")), ["/m/manifests", "/m/blobs/1", "/m/blobs/2"]);
+  assertEquals(of({ missing: "no" }, "read").filter((path) => path.startsWith("/m")), ["/m/manifests"]);
+  // Which blobs it will have, nobody knows yet.
+  const source = { url: "https://huggingface.co/o/r/resolve/main/x-00001-of-00002.gguf" };
+  const huggingFace = { huggingFace: { tokenPath: "/h/token" } };
+  assertEquals(of({ source }, "read", huggingFace).filter((path) => /^\/[mh]/.test(path)), [
+    "/m",
+    "/h/token",
+    "/m/blobs/sha256",
+  ]);
+  assertEquals(of({ source }, "write").includes("/m"), true);
+  assertEquals(of({ source }, "env").filter((name) => name.startsWith("HF_TOKEN")), ["HF_TOKEN", "HF_TOKEN_PATH"]);
+  assertEquals(of({ modelPath: "/x.gguf" }, "env"), CONTEXT.env);
 });

@@ -24,6 +24,7 @@ const CASES: readonly (readonly [string, string])[] = [
   ["sk-proj-abc-hunter2XYZ!", "[REDACTED:key]!"],
   ["xoxb-123-hunter2XYZ", "[REDACTED:slack]"],
   ["ghp_hunter2XYZ gho_hunter2XYZ", "[REDACTED:github] [REDACTED:github]"],
+  ["hf_abcdefghunter2XYZ, hf_hub", "[REDACTED:huggingface], hf_hub"],
   ["pat-hunter2XYZ", "[REDACTED:pat]"],
   ["AKIAHUNTER2XYZABCDEF", "[REDACTED:aws]"],
   ["ASIAHUNTER2XYZABCDEF", "[REDACTED:aws]"],

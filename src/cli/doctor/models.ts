@@ -1,22 +1,42 @@
 /** Looks at the model files of the backends, and at the model store. */
 import { dirname, join } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
+import { locate } from "../../models/at_boot.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../../models/built_in.ts";
 import { blobPath, blobsDir, manifestPath, partialDir, quarantineDir } from "../../models/layout.ts";
-import { type Manifest, readManifests } from "../../models/manifest.ts";
-import { checkModelFile, ModelFileError, verifyModelFile } from "../../models/model_file.ts";
+import {
+  type Manifest,
+  type ManifestPart,
+  type ModelSource,
+  readManifest,
+  readManifests,
+} from "../../models/manifest.ts";
+import { checkModel, ModelFileError, verifyModel } from "../../models/model_file.ts";
+import { urlOfSource } from "../../models/reference.ts";
+import { ModelStoreError, Store } from "../../models/store.ts";
 import { type Finding, Findings, look } from "./finding.ts";
 
 /** Where models may be. */
 export interface ModelPlaces {
-  /** The store's root. */
-  readonly modelsHome: string;
+  /** The store's root; absent: nothing says where it is. */
+  readonly modelsHome?: string | undefined;
   /** Whether missing models are downloaded at boot. */
   readonly autoPull: boolean;
 }
 
+/** What looking at models is done with. */
+interface Looking {
+  readonly options: DaemonOptions;
+  readonly places: ModelPlaces;
+  readonly working: (what: string) => void;
+  readonly findings: Findings;
+}
+
+/** The files of a backend's model. */
+type Located = Pick<LlamaBackendConfig, "modelPath" | "parts" | "modelSha256">;
+
 /**
- * Look at the model of every local backend: there, a GGUF file, with the hash it should have.
+ * Look at the model of every local backend: there, whole GGUF files, with the hash it should have.
  *
  * @param options What the daemon is told.
  * @param places Where models may be.
@@ -29,83 +49,124 @@ export async function checkModels(
 ): Promise<readonly Finding[]> {
   const findings = new Findings("models");
   for (const backend of options.backends) {
-    if (backend.kind === "llamacpp") await checkModel(backend, { options, places, working, findings });
+    if (backend.kind === "llamacpp") await checkBackend(backend, { options, places, working, findings });
   }
   return findings.elseOk("No backend has a model file");
 }
 
-/**
- * Where a backend's model is.
- *
- * @param backend The backend.
- * @param options What the daemon is told.
- * @returns The path, whether there is a file or not; `undefined` where the built-in model it names does not exist.
- */
-export function modelPathOf(
-  { modelName, modelPath }: LlamaBackendConfig,
-  { cacheDir, runtimeDir }: DaemonOptions,
-): string | undefined {
-  if (modelPath !== undefined) return modelPath;
-  return isBuiltIn(modelName) ? builtInModelFile({ name: modelName, cacheDir: cacheDir ?? runtimeDir }) : undefined;
+async function checkBackend(backend: LlamaBackendConfig, looking: Looking): Promise<void> {
+  const { name, modelName, missing } = backend;
+  const { findings, options } = looking;
+  if (missing !== undefined) {
+    return findings.fail(`Backend "${name}": ${missing}`, "Name another model, or put this one into the store");
+  }
+  if (backend.modelPath === undefined && backend.source === undefined && !isBuiltIn(modelName)) {
+    return findings.fail(`Backend "${name}": there is no built-in model "${modelName}"`, "Name another model");
+  }
+  const located = await locateFiles(backend, { options, places: looking.places });
+  if (located === undefined) return sayMissing(backend, undefined, looking);
+  await checkFiles(backend, located, looking);
 }
 
-async function checkModel(
+/**
+ * Where the files of a backend's model are, whether they are there or not.
+ *
+ * @returns `undefined` where nobody knows.
+ */
+export async function locateFiles(
   backend: LlamaBackendConfig,
-  { options, places, working, findings }: {
-    readonly options: DaemonOptions;
-    readonly places: ModelPlaces;
-    readonly working: (what: string) => void;
-    readonly findings: Findings;
-  },
-): Promise<void> {
-  const { name, modelName, modelPath } = backend;
-  const builtIn = modelPath === undefined && isBuiltIn(modelName) ? modelName : undefined;
-  const path = modelPathOf(backend, options);
-  if (path === undefined) {
-    findings.fail(`Backend "${name}": there is no built-in model "${modelName}"`, "Name another model");
-    return;
+  { options, places }: { readonly options: DaemonOptions; readonly places: ModelPlaces },
+): Promise<Located | undefined> {
+  const { modelName, modelPath, source, missing } = backend;
+  if (missing !== undefined) return undefined;
+  if (modelPath !== undefined || source !== undefined) return await locateModel(backend, places);
+  if (!isBuiltIn(modelName)) return undefined;
+  return {
+    modelPath: builtInModelFile({ name: modelName, cacheDir: options.cacheDir ?? options.runtimeDir }),
+    modelSha256: backend.modelSha256 ?? BUILT_INS[modelName].sha256,
+  };
+}
+
+/** Where a model is, which of a split one only the store knows. */
+async function locateModel(backend: LlamaBackendConfig, { modelsHome }: ModelPlaces): Promise<Located | undefined> {
+  if (backend.source === undefined && backend.stored === undefined) return backend;
+  if (modelsHome === undefined) return undefined;
+  try {
+    return await locate(new Store(modelsHome), backend);
+  } catch (error) {
+    if (error instanceof ModelStoreError && error.code === "not_found") return undefined;
+    throw error;
   }
-  const isStored = path.startsWith(join(blobsDir(places.modelsHome), "/"));
-  if (look(path) === undefined) {
-    if (builtIn !== undefined && BUILT_INS[builtIn].url.protocol !== "file:") {
-      findings.warn(
+}
+
+async function checkFiles(backend: LlamaBackendConfig, located: Located, looking: Looking): Promise<void> {
+  const { name } = backend;
+  const { findings, working } = looking;
+  const { modelPath: path = "", parts, modelSha256: sha256 } = located;
+  const absent = [path, ...parts?.map(({ path }) => path) ?? []].find((one) => look(one) === undefined);
+  if (absent !== undefined) return sayMissing(backend, absent, looking);
+  try {
+    const files = await checkModel(path, parts?.map(({ path }) => path));
+    const bytes = files.reduce((sum, { identity }) => sum + identity.size, 0);
+    if (sha256 !== undefined) {
+      working(`Hashing "${path}"`);
+      await verifyModel(files, { sha256, parts: parts?.map(({ sha256 }) => sha256) });
+    }
+    const hashed = sha256 === undefined ? "no hash is configured" : `SHA-256 ${sha256.slice(0, 12)}… is right`;
+    const size = files.length > 1 ? `${files.length} files, ${bytes} bytes` : `${bytes} bytes`;
+    findings.ok(`Backend "${name}": "${path}", ${size}, ${hashed}`);
+  } catch (error) {
+    if (!(error instanceof ModelFileError)) throw error;
+    findings.fail(`Backend "${name}": ${error.message}`, mend(backend, error.path, looking));
+  }
+}
+
+/** What to do about a file that cannot be used. */
+function mend(backend: LlamaBackendConfig, path: string, { places }: Looking): string {
+  if (isStored(path, places)) return `Remove "${path}", then ${again(backend, places)}`;
+  return backend.modelPath === undefined
+    ? "Install inferd again"
+    : "Replace the file, or correct its path or hash in the configuration";
+}
+
+function isStored(path: string, { modelsHome }: ModelPlaces): boolean {
+  return modelsHome !== undefined && path.startsWith(join(blobsDir(modelsHome), "/"));
+}
+
+/** A file that is not there; without a path, nobody knows yet where it will be. */
+function sayMissing(backend: LlamaBackendConfig, path: string | undefined, { findings, places }: Looking): void {
+  const { name, modelName, source } = backend;
+  if (path !== undefined && !isStored(path, places)) {
+    const isToCome = isBuiltIn(modelName) && BUILT_INS[modelName].url.protocol !== "file:";
+    if (backend.modelPath === undefined && isToCome) {
+      return findings.warn(
         `Backend "${name}": the built-in model "${modelName}" is not here yet`,
         "The first start fetches it; that needs the network",
       );
-    } else if (isStored) {
-      const part = partialBytes(places.modelsHome, path);
-      const begun = part === undefined ? "" : `, ${part} bytes of it were downloaded`;
-      findings.fail(
-        `Backend "${name}": the blob of model "${modelName}" is missing: "${path}"${begun}`,
-        `"inferd pull ${modelName}" downloads it${
-          places.autoPull ? "; so does the next start, as auto_pull is on" : ""
-        }`,
-      );
-    } else {
-      findings.fail(`Backend "${name}": model "${path}": no such file`, "Correct the path, or put the file there");
     }
-    return;
+    return findings.fail(`Backend "${name}": model "${path}": no such file`, "Correct the path, or put the file there");
   }
-  const sha256 = backend.modelSha256 ?? (builtIn === undefined ? undefined : BUILT_INS[builtIn].sha256);
-  try {
-    const { size } = await checkModelFile(path);
-    if (sha256 !== undefined) {
-      working(`Hashing "${path}"`);
-      await verifyModelFile(path, { sha256 });
-    }
-    const hashed = sha256 === undefined ? "no hash is configured" : `SHA-256 ${sha256.slice(0, 12)}… is right`;
-    findings.ok(`Backend "${name}": "${path}", ${size} bytes, ${hashed}`);
-  } catch (error) {
-    if (!(error instanceof ModelFileError)) throw error;
-    findings.fail(
-      `Backend "${name}": ${error.message}`,
-      isStored
-        ? `Remove "${path}", then "inferd pull ${modelName}"`
-        : builtIn === undefined
-        ? "Replace the file, or correct its path or hash in the configuration"
-        : "Install inferd again",
-    );
-  }
+  const part = path === undefined ? undefined : partialBytes(places.modelsHome ?? "", path);
+  const begun = part === undefined ? "" : `, ${part} bytes of it were downloaded`;
+  const what = path === undefined
+    ? `model "${modelName}" is not in the store`
+    : `the blob of model "${modelName}" is missing: "${path}"`;
+  const start = source !== undefined && places.autoPull ? "; so does the next start, as auto_pull is on" : "";
+  findings.fail(`Backend "${name}": ${what}${begun}`, `${again(backend, places)}${start}`);
+}
+
+/** How to get a backend's model again. */
+function again({ modelName, source }: LlamaBackendConfig, { modelsHome }: ModelPlaces): string {
+  if (source !== undefined) return `"inferd pull ${modelName}" downloads it`;
+  const manifest = modelsHome === undefined ? undefined : readManifest(modelsHome, modelName);
+  return getAgain(modelName, manifest === undefined || "reason" in manifest ? null : manifest.source);
+}
+
+/** How to get a model again that is from there. */
+function getAgain(name: string, source: ModelSource | null): string {
+  if (urlOfSource(source, () => undefined) !== undefined) return `"inferd pull ${name}" gets it again`;
+  const file = source?.filename ?? "FILE";
+  return `"inferd import ${file} --name ${name}" takes it into the store again`;
 }
 
 /** What an interrupted download left, in bytes. */
@@ -115,13 +176,17 @@ function partialBytes(root: string, blob: string): number | undefined {
 }
 
 /**
- * Look at the model store: readable, and behind every manifest a blob of the right length.
+ * Look at the model store: readable, and behind every manifest blobs of the right length.
  *
  * @param places Where it is.
  * @returns The findings.
  */
 export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly Finding[]> {
   const findings = new Findings("model store");
+  if (modelsHome === undefined) {
+    findings.warn("Neither HOME nor MODELS_HOME is set, so there is no place for one", "Set MODELS_HOME to a folder");
+    return findings.list;
+  }
   const info = look(modelsHome);
   if (info === undefined) return findings.elseOk(`"${modelsHome}" is not there yet; the first download makes it`);
   if (!info.isDirectory && !info.isSymlink) {
@@ -130,10 +195,12 @@ export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly 
   }
   const { good, broken } = await readManifests(modelsHome);
   for (const { name, path, reason } of broken) {
-    findings.fail(`Manifest "${path}" cannot be used: ${reason}`, again(name));
+    findings.fail(`Manifest "${path}" cannot be used: ${reason}`, `"inferd rm ${name}" removes it`);
   }
   let bytes = 0;
-  for (const manifest of good) bytes += checkBlob(manifest, { modelsHome, findings });
+  for (const manifest of good) {
+    for (const part of manifest.parts) bytes += checkBlob(manifest, part, { modelsHome, findings });
+  }
   const aside = quarantineDir(modelsHome);
   const wrong = look(aside) === undefined ? 0 : [...Deno.readDirSync(aside)].length;
   if (wrong > 0) {
@@ -145,18 +212,20 @@ export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly 
   return findings.elseOk(`"${modelsHome}" has ${count(good.length, "model")}, ${bytes} bytes`);
 }
 
-/** The length of the blob behind a manifest; 0 where something is wrong with it. */
+/** The length of a blob of a model; 0 where something is wrong with it. */
 function checkBlob(
-  { name, sha256, sizeBytes }: Manifest,
+  { name, source }: Manifest,
+  { sha256, sizeBytes }: ManifestPart,
   { modelsHome, findings }: { readonly modelsHome: string; readonly findings: Findings },
 ): number {
   const blob = blobPath(modelsHome, sha256);
   const size = look(blob)?.size;
+  const help = `"inferd rm ${name}" removes it, ${getAgain(name, source)}`;
   if (size === undefined) {
     const manifest = manifestPath(modelsHome, name);
-    findings.fail(`Model "${name}": its blob is missing: "${blob}", which "${manifest}" names`, again(name));
+    findings.fail(`Model "${name}": its blob is missing: "${blob}", which "${manifest}" names`, help);
   } else if (sizeBytes !== null && size !== sizeBytes) {
-    findings.fail(`Model "${name}": "${blob}" has ${size} bytes, its manifest says ${sizeBytes}`, again(name));
+    findings.fail(`Model "${name}": "${blob}" has ${size} bytes, its manifest says ${sizeBytes}`, help);
   } else {
     return size;
   }
@@ -165,8 +234,4 @@ function checkBlob(
 
 function count(number: number, thing: string): string {
   return `${number} ${thing}${number === 1 ? "" : "s"}`;
-}
-
-function again(name: string): string {
-  return `"inferd rm ${name}" removes it, "inferd pull ${name}" gets it again`;
 }

@@ -3,7 +3,8 @@ import { statfs } from "node:fs/promises";
 import { dirname, join } from "@std/path";
 import { admin, ConnectError, TimeoutError } from "@inferd/client";
 import type { DaemonOptions } from "../../config/options.ts";
-import { BindError, bindTcp, MAX_UNIX_PATH_BYTES } from "../../server/listener.ts";
+import { type DaemonSocket, daemonSockets, shorterSocket, socketPathFault } from "../../config/sockets.ts";
+import { BindError, bindTcp } from "../../server/listener.ts";
 import { type Finding, Findings, look, textOf } from "./finding.ts";
 
 const PRIVATE_MODE = 0o700;
@@ -76,40 +77,27 @@ function readPid(path: string): number | undefined {
 /** Look at the unix sockets: in nobody's way, and nobody else's. */
 export async function checkSockets(options: DaemonOptions, holder: Holder): Promise<readonly Finding[]> {
   const findings = new Findings("sockets");
-  const { listen, rpcSocket, adminSocket } = options;
-  const sockets: readonly (readonly [string, string])[] = [
-    [adminSocket, "--admin-addr"],
-    [listen.infer.socket, "--uds"],
-    [listen.v2.socket, "--v2-addr"],
-    [listen.embed.socket, "--embed-addr"],
-    [listen.rerank.socket, "--rerank-addr"],
-    [rpcSocket, "--rpc-addr"],
-  ];
+  const sockets = daemonSockets(options);
   let inUse = 0;
-  for (const [path, flag] of sockets) {
-    if (await checkSocket(path, { flag, options, holder, findings })) inUse++;
-  }
+  for (const socket of sockets) if (await checkSocket(socket, { options, holder, findings })) inUse++;
   const rest = sockets.length - inUse;
   return findings.elseOk(inUse === 0 ? `${rest} places are free` : `${inUse} answer, ${rest} places are free`);
 }
 
 /** Whether somebody answers there. */
 async function checkSocket(
-  path: string,
-  { flag, options, holder, findings }: {
-    readonly flag: string;
+  socket: DaemonSocket,
+  { options, holder, findings }: {
     readonly options: DaemonOptions;
     readonly holder: Holder;
     readonly findings: Findings;
   },
 ): Promise<boolean> {
+  const { path, flag } = socket;
   const elsewhere = `choose another place with ${flag}`;
-  const bytes = new TextEncoder().encode(path).length;
-  if (bytes > MAX_UNIX_PATH_BYTES) {
-    findings.fail(
-      `"${path}" has ${bytes} bytes, a unix socket's path may have ${MAX_UNIX_PATH_BYTES}`,
-      `Set XDG_RUNTIME_DIR to a shorter folder, or ${elsewhere}`,
-    );
+  const fault = socketPathFault(path);
+  if (fault !== undefined) {
+    findings.fail(`"${path}": ${fault}`, shorterSocket(socket).replace(/^s/, "S"));
     return false;
   }
   const info = look(path);

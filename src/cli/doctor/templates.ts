@@ -1,46 +1,50 @@
 /** Looks whether the chat templates of the models can be used: in the engine's own process, with its permissions. */
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { type EngineCommand, engineCommand } from "../../engine/command.ts";
-import type { TemplateFacts } from "../../engine/messages.ts";
-import { checkModelFile, ModelFileError } from "../../models/model_file.ts";
+import type { EngineConfig, TemplateFacts } from "../../engine/messages.ts";
+import { checkModel, ModelFileError } from "../../models/model_file.ts";
 import { describeTemplateError } from "../template_error.ts";
 import { askEngine } from "./engine.ts";
 import { type Finding, Findings } from "./finding.ts";
-import { modelPathOf } from "./models.ts";
+import { locateFiles, type ModelPlaces } from "./models.ts";
 
 /**
  * Start an engine for each model that reads its vocabulary and chat template and ends. Files that are no models are
  * passed over: the check of models tells of them.
  *
  * @param options What the daemon is told.
+ * @param places Where models may be.
  * @param command For tests; absent: the engine.
  * @returns The findings.
  */
 export async function checkTemplates(
   options: DaemonOptions,
+  places: ModelPlaces,
   command: EngineCommand = engineCommand(),
 ): Promise<readonly Finding[]> {
   const findings = new Findings("chat template");
   for (const backend of options.backends) {
     if (backend.kind !== "llamacpp") continue;
-    const modelPath = modelPathOf(backend, options);
-    if (modelPath === undefined || !(await isModel(modelPath))) continue;
-    await checkTemplate(backend, { modelPath, command, findings });
+    const { modelPath, parts } = await locateFiles(backend, { options, places }) ?? {};
+    const partPaths = parts?.map(({ path }) => path);
+    if (modelPath === undefined || !(await isModel(modelPath, partPaths))) continue;
+    const files = { modelPath, ...(partPaths === undefined ? {} : { partPaths }) };
+    await checkTemplate(backend, { files, command, findings });
   }
   return findings.elseOk("No backend has a model that answers with text");
 }
 
 async function checkTemplate(
   { name, libraryDir, embed, pooling }: LlamaBackendConfig,
-  { modelPath, command, findings }: {
-    readonly modelPath: string;
+  { files, command, findings }: {
+    readonly files: Pick<EngineConfig, "modelPath" | "partPaths">;
     readonly command: EngineCommand;
     readonly findings: Findings;
   },
 ): Promise<void> {
   const question = {
     op: "inspect",
-    modelPath,
+    ...files,
     ...(libraryDir === undefined ? {} : { libraryDir }),
     ...(embed === undefined ? {} : { embed }),
     ...(pooling === undefined ? {} : { pooling }),
@@ -66,9 +70,9 @@ function knowledgeOf({ tools, thinking }: TemplateFacts): string {
   return tools ? "tools" : thinking ? "thinking" : "neither tools nor thinking";
 }
 
-async function isModel(path: string): Promise<boolean> {
+async function isModel(path: string, partPaths?: readonly string[]): Promise<boolean> {
   try {
-    await checkModelFile(path);
+    await checkModel(path, partPaths);
     return true;
   } catch (error) {
     if (error instanceof ModelFileError) return false;

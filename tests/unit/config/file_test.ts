@@ -46,8 +46,8 @@ const WRONG: readonly (readonly [unknown, string])[] = [
   [{ backends: [{ kind: "llamacpp", name: "a" }] }, "backends[0].model: must be an object, got nothing"],
   [{ backends: [llamacpp(), remote(), llamacpp()] }, 'backends[2].name: is "a" like another backend\'s'],
   [
-    { backends: [llamacpp({ model: { name: "x" } })] },
-    'backends[0].model: "x" is not a built-in model, so it needs "sha256" and "source_url"',
+    { backends: [llamacpp({ model: { name: "x", size_bytes: 5 } })] },
+    'backends[0].model.size_bytes: goes with "source_url" only',
   ],
   [{ model: {} }, 'model: must have either "path" or "name"'],
   [{ model: { path: "x", name: "y" } }, 'model: must have either "path" or "name"'],

@@ -138,3 +138,12 @@ Deno.test("resolveOptions refuses settings that contradict each other", () => {
   assertThrows(() => resolveOptions({ backend: "mock", model: "x.gguf" }, machine({ HOME: "/h" })), UsageError);
   assertThrows(() => resolveOptions({ mockScript: {} }, machine({ HOME: "/h" })), UsageError);
 });
+
+Deno.test("parseFlags takes a flag of a list as often as it is given", () => {
+  const command = { settings: [], lists: ["header"], words: 0 } as const;
+  const noEnv = (): undefined => undefined;
+  const { lists } = parseFlags(["--header", "A: 1", "--header=B: x=y"], noEnv, command);
+  assertEquals(lists, { header: ["A: 1", "B: x=y"] });
+  assertEquals(parseFlags([], noEnv, command).lists, { header: [] });
+  assertThrows(() => parseFlags(["--header="], noEnv, command), UsageError, "--header needs a value");
+});

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { blobPath, isModelName, modelsHome } from "../../../src/models/layout.ts";
 import { parseManifest } from "../../../src/models/manifest.ts";
-import { nameOfModelFile, parseReference } from "../../../src/models/reference.ts";
+import { nameOfModelFile, parseReference, urlOfSource } from "../../../src/models/reference.ts";
 import { ModelStoreError } from "../../../src/models/store_error.ts";
 
 const noEnv = (): undefined => undefined;
@@ -16,8 +16,14 @@ Deno.test("isModelName allows 128 letters, digits, dots, dashes and underscores,
   for (const name of ["", ".a", "a..b", "a/b", "a b", "ä", "a\n", "x".repeat(129)]) assert(!isModelName(name), name);
 });
 
+Deno.test("modelsHome is nowhere when nothing says where a user's data is", () => {
+  for (const platform of ["linux", "darwin", "windows"]) {
+    assertEquals(modelsHome({ platform, env: (name) => name === "HOME" ? "" : undefined }), undefined);
+  }
+});
+
 Deno.test("modelsHome goes by MODELS_HOME, then by what the platform has", () => {
-  const at = (platform: string, env: Record<string, string>): string =>
+  const at = (platform: string, env: Record<string, string>): string | undefined =>
     modelsHome({ platform, env: (name) => env[name] });
   assertEquals(at("linux", { MODELS_HOME: "/m", HOME: "/h", XDG_DATA_HOME: "/x" }), "/m");
   assertEquals(at("linux", { HOME: "/h", XDG_DATA_HOME: "/x" }), "/x/models");
@@ -78,7 +84,32 @@ Deno.test("parseReference says what is wrong when a reference cannot be pulled",
     assertStrictEquals(refused(text), "insecure", text);
   }
   assertStrictEquals(refused("https://me:secret@example.com/x.gguf"), "bad_reference");
-  assertStrictEquals(refused("hf:o/r/f-00001-of-00002.gguf"), "split");
+});
+
+Deno.test("nameOfModelFile leaves the numbers of a split model out, and others in", () => {
+  const names = ["q/Big-Q4-00001-of-00003.gguf", "Big-00003-of-00003.GGUF", "x-00002-of-00001.gguf", "x-1-of-2.gguf"];
+  assertEquals(names.map(nameOfModelFile), ["Big-Q4", "Big", "x-00002-of-00001", "x-1-of-2"]);
+  assertEquals(parseReference("hf:o/r/f-00001-of-00002.gguf", noEnv).name, "f");
+});
+
+Deno.test("urlOfSource tells where a model can be fetched again", () => {
+  for (
+    const url of [
+      "https://huggingface.co/o/r/resolve/v1/sub/a%20b.gguf",
+      "https://models.example:8443/a/x.gguf",
+      "http://127.0.0.1:8080/x.gguf",
+      "http://localhost/x.gguf",
+    ]
+  ) assertEquals(urlOfSource(parseReference(url, noEnv).source, noEnv)?.href, url);
+  const mirror = urlOfSource(
+    { registry: "huggingface", repo: "o/r", revision: null, filename: "f.gguf" },
+    (name) => name === "HF_ENDPOINT" ? "http://127.0.0.1:9" : undefined,
+  );
+  assertEquals(mirror?.href, "http://127.0.0.1:9/o/r/resolve/main/f.gguf");
+  for (const registry of ["file", "ollama", "lmstudio", null]) {
+    assertEquals(urlOfSource({ registry, repo: "o/r", revision: null, filename: "f.gguf" }, noEnv), undefined);
+  }
+  assertEquals(urlOfSource(null, noEnv), undefined);
 });
 
 Deno.test("nameOfModelFile always makes a name that a model can have", () => {
@@ -87,12 +118,31 @@ Deno.test("nameOfModelFile always makes a name that a model can have", () => {
   }
 });
 
+Deno.test("parseManifest reads the files of a split model, and passes over what others mean by the word", () => {
+  const [a, b] = ["a", "b"].map((digit) => `sha256:${digit.repeat(64)}`);
+  const parts = (shards: unknown): unknown => {
+    const manifest = parseManifest("x", JSON.stringify({ blob: a, size_bytes: 5, shards }));
+    return "reason" in manifest
+      ? manifest.reason
+      : manifest.parts.map(({ sha256, sizeBytes }) => [sha256[0], sizeBytes]);
+  };
+  assertEquals(parts([{ blob: a, size_bytes: 5 }, { blob: b, size_bytes: 7 }]), [["a", 5], ["b", 7]]);
+  assertEquals(parts([{ blob: a }, { blob: b, size_bytes: "7" }]), [["a", null], ["b", null]]);
+  for (
+    const other of [undefined, null, 3, [], [{ blob: a }], [{ blob: b }, { blob: a }], [{ blob: a }, {}], ["a", "b"], [
+      null,
+      null,
+    ]]
+  ) {
+    assertEquals(parts(other), [["a", 5]], JSON.stringify(other));
+  }
+});
+
 Deno.test("parseManifest asks for the blob alone and says what is wrong with it", () => {
   const blob = `sha256:${"a".repeat(64)}`;
   assertEquals(parseManifest("x", JSON.stringify({ blob, schema_version: 9, name: 5, license: 7, source: "web" })), {
     name: "x",
-    sha256: "a".repeat(64),
-    sizeBytes: null,
+    parts: [{ sha256: "a".repeat(64), sizeBytes: null }],
     license: null,
     source: null,
     producedBy: null,

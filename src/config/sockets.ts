@@ -1,0 +1,46 @@
+/** Every unix socket of a daemon, and the flag that says where it is. Touches no file. */
+import { maxSocketPathBytes } from "@inferd/client/paths";
+import type { DaemonOptions } from "./options.ts";
+
+/** One socket. */
+export interface DaemonSocket {
+  readonly path: string;
+  /** With its dashes. */
+  readonly flag: string;
+}
+
+/** The sockets of a daemon, whether anything will be served there or not. */
+export function daemonSockets(
+  { adminSocket, listen, rpcSocket }: Pick<DaemonOptions, "adminSocket" | "listen" | "rpcSocket">,
+): readonly DaemonSocket[] {
+  return [
+    { path: adminSocket, flag: "--admin-addr" },
+    { path: listen.infer.socket, flag: "--uds" },
+    { path: listen.v2.socket, flag: "--v2-addr" },
+    { path: listen.embed.socket, flag: "--embed-addr" },
+    { path: listen.rerank.socket, flag: "--rerank-addr" },
+    { path: rpcSocket, flag: "--rpc-addr" },
+  ];
+}
+
+/**
+ * Why a path cannot be that of a socket.
+ *
+ * @param path The path.
+ * @returns The reason; nothing where it is short enough.
+ */
+export function socketPathFault(path: string): string | undefined {
+  const most = maxSocketPathBytes(Deno.build.os);
+  const bytes = bytesOf(path);
+  return bytes <= most ? undefined : `a unix socket's path may have ${most} bytes, this one has ${bytes}`;
+}
+
+/** What counts of a path. */
+export function bytesOf(path: string): number {
+  return new TextEncoder().encode(path).length;
+}
+
+/** What to do about a path that is too long. */
+export function shorterSocket({ flag }: DaemonSocket): string {
+  return `set XDG_RUNTIME_DIR to a shorter folder, or ${flag} to a shorter path`;
+}

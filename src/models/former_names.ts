@@ -1,0 +1,117 @@
+/**
+ * What names stood for before they were given to something else. Written before that happens, so that whoever clears
+ * away can say what a blob was, and leaves it for a while. A journal of one JSON object a line, beside the manifests.
+ */
+import { join } from "@std/path";
+import { isModelName, isSha256, manifestsDir } from "./layout.ts";
+import { openLocked } from "./store_files.ts";
+
+const JOURNAL = ".former-names.ndjson";
+/** A longer one is not read: somebody else's. */
+const MAX_BYTES = 16 * 1024 * 1024;
+
+/** What a name stood for. */
+export interface FormerName {
+  readonly name: string;
+  /** Every blob it stood for, in lower-case hex. */
+  readonly blobs: readonly string[];
+  /** When it was given to something else, in milliseconds. */
+  readonly endedAt: number;
+}
+
+/** A blob's last name. */
+export interface LastName {
+  readonly name: string;
+  readonly endedAt: number;
+}
+
+/**
+ * Remember that a name stands for something else from now on. The caller holds the lock of the name.
+ *
+ * @param root The store.
+ * @param former What it stood for.
+ */
+export async function rememberFormerName(root: string, former: Omit<FormerName, "endedAt">): Promise<void> {
+  if (former.blobs.length === 0) return;
+  const { name, blobs } = former;
+  const line = JSON.stringify({
+    name,
+    blobs: blobs.map((hash) => `sha256:${hash}`),
+    ended_at: new Date().toISOString(),
+  });
+  using journal = await openLocked(join(manifestsDir(root), JOURNAL));
+  // A line that was cut when somebody was killed must not take this one with it.
+  const begin = await journal.seek(0, Deno.SeekMode.End) === 0 ? "" : "\n";
+  await writeAll(journal, `${begin}${line}\n`);
+  await journal.sync();
+}
+
+/**
+ * The last name of every blob that lost one.
+ *
+ * @param root The store.
+ * @returns By blob.
+ */
+export async function readFormerNames(root: string): Promise<ReadonlyMap<string, LastName>> {
+  const names = new Map<string, LastName>();
+  for (const { name, blobs, endedAt } of parse(await readText(join(manifestsDir(root), JOURNAL)))) {
+    for (const blob of blobs) {
+      if ((names.get(blob)?.endedAt ?? 0) <= endedAt) names.set(blob, { name, endedAt });
+    }
+  }
+  return names;
+}
+
+/**
+ * Forget names of blobs that are gone.
+ *
+ * @param root The store.
+ * @param isThere Whether a blob still is.
+ */
+export async function forgetFormerNames(root: string, isThere: (sha256: string) => boolean): Promise<void> {
+  const path = join(manifestsDir(root), JOURNAL);
+  // Nothing to forget, and nothing to make for it.
+  if (await readText(path) === "") return;
+  using journal = await openLocked(path);
+  // Read again: only now nobody adds to it.
+  const kept = parse(await readText(path)).filter(({ blobs }) => blobs.some(isThere));
+  if (kept.length === 0) return await Deno.remove(path);
+  const text = kept.map(({ name, blobs, endedAt }) =>
+    JSON.stringify({ name, blobs: blobs.map((hash) => `sha256:${hash}`), ended_at: new Date(endedAt).toISOString() })
+  );
+  await journal.truncate(0);
+  await journal.seek(0, Deno.SeekMode.Start);
+  await writeAll(journal, `${text.join("\n")}\n`);
+}
+
+async function writeAll(file: Deno.FsFile, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    return isFile && size <= MAX_BYTES ? await Deno.readTextFile(path) : "";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+/** What can be read of it; a line that was cut is passed over. */
+function parse(text: string): FormerName[] {
+  return text.split("\n").flatMap((line): FormerName[] => {
+    try {
+      const value: unknown = JSON.parse(line);
+      if (typeof value !== "object" || value === null) return [];
+      const { name, blobs, ended_at: ended } = value as Readonly<Record<string, unknown>>;
+      const endedAt = typeof ended === "string" ? Date.parse(ended) : NaN;
+      if (typeof name !== "string" || !isModelName(name) || !Array.isArray(blobs) || Number.isNaN(endedAt)) return [];
+      const hashes = blobs.map((blob) => String(blob).replace(/^sha256:/, "")).filter(isSha256);
+      return [{ name, blobs: hashes, endedAt }];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,0 +1,388 @@
+/**
+ * The head of a GGUF file: what it says of itself, which tensors it has, and how long it must be to hold them. Follows
+ * what llama.cpp accepts, so that a file it would refuse is refused before it is kept or loaded. Files may be hostile:
+ * no count or length of theirs decides how much memory or time reading takes. Tensor data is not read.
+ */
+import { type ByteSource, Cursor, EndOfSource } from "./gguf_cursor.ts";
+
+/** Value types of the format, by the number that stands in the file. */
+export const GGUF_TYPE = {
+  uint8: 0,
+  int8: 1,
+  uint16: 2,
+  int16: 3,
+  uint32: 4,
+  int32: 5,
+  float32: 6,
+  bool: 7,
+  string: 8,
+  array: 9,
+  uint64: 10,
+  int64: 11,
+  float64: 12,
+} as const;
+
+/** The tensor types llama.cpp knows, by the number in the file: values in a block, and its bytes. */
+export const TENSOR_BLOCKS: ReadonlyMap<number, { readonly values: number; readonly bytes: number }> = new Map([
+  [0, [1, 4]], // F32
+  [1, [1, 2]], // F16
+  [2, [32, 18]], // Q4_0
+  [3, [32, 20]], // Q4_1
+  [6, [32, 22]], // Q5_0
+  [7, [32, 24]], // Q5_1
+  [8, [32, 34]], // Q8_0
+  [9, [32, 36]], // Q8_1
+  [10, [256, 84]], // Q2_K
+  [11, [256, 110]], // Q3_K
+  [12, [256, 144]], // Q4_K
+  [13, [256, 176]], // Q5_K
+  [14, [256, 210]], // Q6_K
+  [15, [256, 292]], // Q8_K
+  [16, [256, 66]], // IQ2_XXS
+  [17, [256, 74]], // IQ2_XS
+  [18, [256, 98]], // IQ3_XXS
+  [19, [256, 50]], // IQ1_S
+  [20, [32, 18]], // IQ4_NL
+  [21, [256, 110]], // IQ3_S
+  [22, [256, 82]], // IQ2_S
+  [23, [256, 136]], // IQ4_XS
+  [24, [1, 1]], // I8
+  [25, [1, 2]], // I16
+  [26, [1, 4]], // I32
+  [27, [1, 8]], // I64
+  [28, [1, 8]], // F64
+  [29, [256, 56]], // IQ1_M
+  [30, [1, 2]], // BF16
+  [34, [256, 54]], // TQ1_0
+  [35, [256, 66]], // TQ2_0
+  [39, [32, 17]], // MXFP4
+  [40, [64, 36]], // NVFP4
+  [41, [128, 18]], // Q1_0
+  [42, [64, 18]], // Q2_0
+].map(([type, block]) => {
+  const [values, bytes] = block as [number, number];
+  return [type as number, { values, bytes }];
+}));
+
+/** Types that older files have and llama.cpp no longer reads. */
+const REMOVED_TYPES: ReadonlySet<number> = new Set([4, 5, 31, 32, 33, 36, 37, 38]);
+/** No type of tensors will have a number above this. */
+const MAX_TYPE = 255;
+
+/** What a GGUF file begins with. */
+export const GGUF_MAGIC = "GGUF";
+
+const VERSIONS = [2, 3];
+const DEFAULT_ALIGNMENT = 32;
+/** Real heads, with the vocabularies in them, have a few MiB. */
+const MAX_HEAD_BYTES = 256 * 1024 * 1024;
+/** Real models have dozens of keys and at most tens of thousands of tensors. */
+const MAX_KEYS = 65_536;
+const MAX_TENSORS = 200_000;
+const MAX_KEY_BYTES = 65_535;
+/** Of all keys together: they are remembered, to see whether one is there twice. */
+const MAX_ALL_KEY_BYTES = 4 * 1024 * 1024;
+/** As llama.cpp has it, with the NUL at its end. */
+const MAX_TENSOR_NAME_BYTES = 64;
+const MAX_DIMENSIONS = 4;
+const MAX_STRING_BYTES = 1024 ** 3;
+const MAX_ARRAY_VALUES = 1024 ** 3;
+/** Longer strings are passed over: of what is asked for here, none is. */
+const KEPT_STRING_BYTES = 1024;
+
+/** Bytes of a value, of the types that have a fixed size. */
+const VALUE_BYTES: ReadonlyMap<number, number> = new Map([
+  [GGUF_TYPE.uint8, 1],
+  [GGUF_TYPE.int8, 1],
+  [GGUF_TYPE.uint16, 2],
+  [GGUF_TYPE.int16, 2],
+  [GGUF_TYPE.uint32, 4],
+  [GGUF_TYPE.int32, 4],
+  [GGUF_TYPE.float32, 4],
+  [GGUF_TYPE.bool, 1],
+  [GGUF_TYPE.uint64, 8],
+  [GGUF_TYPE.int64, 8],
+  [GGUF_TYPE.float64, 8],
+]);
+
+/** What is wrong with a file; `cut`: it ends too early. */
+export type GgufFault = "not_gguf" | "cut" | "damaged";
+
+/** A file that is not a whole GGUF file. The message goes behind a file's name and a colon. */
+export class GgufError extends Error {
+  override readonly name = "GgufError";
+  readonly fault: GgufFault;
+
+  constructor(fault: GgufFault, message: string) {
+    super(message);
+    this.fault = fault;
+  }
+}
+
+/** A tensor as the head names it. */
+export interface GgufTensor {
+  readonly name: string;
+  /** The number that stands in the file. */
+  readonly type: number;
+  /** The fastest-changing dimension first. */
+  readonly dimensions: readonly number[];
+  /** From the beginning of the tensor data. */
+  readonly offset: number;
+  /** Without padding; 0 where its type is not known. */
+  readonly bytes: number;
+}
+
+/** Which part of a model a file is. */
+export interface GgufSplit {
+  /** From 0. */
+  readonly index: number;
+  /** At least 2. */
+  readonly count: number;
+  /** Tensors of all parts; absent: it does not say. */
+  readonly tensors?: number;
+}
+
+/** What the head of a file says. */
+export interface GgufHead {
+  readonly version: number;
+  /** `general.architecture`; absent: it does not say. */
+  readonly architecture?: string;
+  /** Absent: the file is a model by itself. */
+  readonly split?: GgufSplit;
+  readonly tensors: readonly GgufTensor[];
+  /** Where tensor data begins. */
+  readonly dataOffset: number;
+  /** The file has at least so many bytes. */
+  readonly requiredBytes: number;
+  /** The same with the padding that belongs after the last tensor, which not every program writes. */
+  readonly paddedBytes: number;
+}
+
+/**
+ * Read the head of a file. Whether the tensor data is all there is not looked at, see {@linkcode checkGgufSize}.
+ *
+ * @param source The file.
+ * @returns What it says.
+ * @throws {GgufError} If it is no GGUF file, ends within its head, or says what cannot be.
+ */
+export async function readGgufHead(source: ByteSource): Promise<GgufHead> {
+  try {
+    return await new HeadReader(source).read();
+  } catch (error) {
+    if (!(error instanceof EndOfSource)) throw error;
+    throw new GgufError("cut", `it is cut: it ends within its header, after ${source.size} bytes`);
+  }
+}
+
+/**
+ * Look whether a file is as long as its tensors need.
+ *
+ * @param head What it says of itself.
+ * @param size Its bytes.
+ * @throws {GgufError} If it is not.
+ */
+export function checkGgufSize({ requiredBytes }: GgufHead, size: number): void {
+  if (size >= requiredBytes) return;
+  throw new GgufError("cut", `it is cut: ${size} of its ${requiredBytes} bytes are there`);
+}
+
+/** Reads one head. */
+class HeadReader {
+  readonly #cursor: Cursor;
+  readonly #size: number;
+  /** Of the keys that are asked for. */
+  readonly #values = new Map<string, string | number>();
+  #alignment = DEFAULT_ALIGNMENT;
+
+  constructor(source: ByteSource) {
+    this.#cursor = new Cursor(source);
+    this.#size = source.size;
+  }
+
+  async read(): Promise<GgufHead> {
+    const cursor = this.#cursor;
+    if (this.#size < GGUF_MAGIC.length || await cursor.text(GGUF_MAGIC.length) !== GGUF_MAGIC) {
+      throw new GgufError("not_gguf", "it is not a GGUF file");
+    }
+    const version = await cursor.u32();
+    if (!VERSIONS.includes(version)) {
+      const swapped = version !== 0 && version % 0x10000 === 0;
+      throw damaged(swapped ? "it is in big-endian byte order" : `its format version is ${version}, known are 2 and 3`);
+    }
+    const tensorCount = await cursor.u64();
+    const keyCount = await cursor.u64();
+    if (tensorCount > MAX_TENSORS) throw damaged(`it says that it has ${tensorCount} tensors`);
+    if (keyCount > MAX_KEYS) throw damaged(`it says that it has ${keyCount} metadata keys`);
+    await this.#readKeys(keyCount);
+    const tensors = await this.#readTensors(tensorCount);
+    const end = cursor.position;
+    const dataOffset = tensorCount === 0 ? end : this.#pad(end);
+    const last = tensors.at(-1);
+    const used = last === undefined ? 0 : last.offset + last.bytes;
+    const architecture = this.#values.get("general.architecture");
+    const split = this.#split();
+    return {
+      version,
+      ...(typeof architecture === "string" ? { architecture } : {}),
+      ...(split === undefined ? {} : { split }),
+      tensors,
+      dataOffset,
+      requiredBytes: dataOffset + used,
+      paddedBytes: dataOffset + this.#pad(used),
+    };
+  }
+
+  async #readKeys(count: number): Promise<void> {
+    const cursor = this.#cursor;
+    const seen = new Set<string>();
+    let keyBytes = 0;
+    for (let index = 0; index < count; index++) {
+      const length = await cursor.u64();
+      keyBytes += length;
+      if (length === 0) throw damaged(`metadata key ${index} is empty`);
+      if (length > MAX_KEY_BYTES) throw damaged(`metadata key ${index} has ${length} bytes`);
+      if (keyBytes > MAX_ALL_KEY_BYTES) throw damaged(`its metadata keys take more than ${MAX_ALL_KEY_BYTES} bytes`);
+      const key = await cursor.text(length);
+      if (seen.has(key)) throw damaged(`metadata key ${shown(key)} is there twice`);
+      seen.add(key);
+      await this.#readValue(key, await cursor.u32());
+      if (cursor.position > MAX_HEAD_BYTES) throw damaged(`its header is longer than ${MAX_HEAD_BYTES} bytes`);
+    }
+  }
+
+  async #readValue(key: string, type: number): Promise<void> {
+    const cursor = this.#cursor;
+    if (key === "general.alignment") {
+      const value = type === GGUF_TYPE.uint32 ? await cursor.u32() : undefined;
+      if (value === undefined || value === 0 || (value & (value - 1)) !== 0) {
+        throw damaged(`its alignment is ${value ?? "not a 32-bit number"}, not a power of two`);
+      }
+      this.#alignment = value >>> 0;
+      return;
+    }
+    if (type === GGUF_TYPE.array) return await this.#skipArray(key);
+    if (type === GGUF_TYPE.string) {
+      const length = await cursor.u64();
+      if (length > MAX_STRING_BYTES) throw damaged(`the value of ${shown(key)} has ${length} bytes`);
+      if (length > KEPT_STRING_BYTES || !KEPT.has(key)) return cursor.skip(length);
+      this.#values.set(key, await cursor.text(length));
+      return;
+    }
+    const bytes = VALUE_BYTES.get(type);
+    if (bytes === undefined) throw damaged(`the value of ${shown(key)} is of type ${type}, which does not exist`);
+    if (!KEPT.has(key) || !WHOLE_NUMBERS.has(type)) return cursor.skip(bytes);
+    const raw = await cursor.bytes(bytes);
+    // Little-endian, and none of what is kept is negative.
+    this.#values.set(key, raw.reduceRight((value, byte) => value * 256 + byte, 0));
+  }
+
+  async #skipArray(key: string): Promise<void> {
+    const cursor = this.#cursor;
+    const type = await cursor.u32();
+    const count = await cursor.u64();
+    if (count > MAX_ARRAY_VALUES) throw damaged(`${shown(key)} has ${count} values`);
+    const bytes = VALUE_BYTES.get(type);
+    if (bytes !== undefined) return cursor.skip(count * bytes);
+    if (type !== GGUF_TYPE.string) throw damaged(`the values of ${shown(key)} are of type ${type}`);
+    const fine = await cursor.skipStrings(count, { most: MAX_STRING_BYTES, until: MAX_HEAD_BYTES });
+    if (!fine) throw damaged(`the values of ${shown(key)} are longer than a header can be`);
+  }
+
+  async #readTensors(count: number): Promise<GgufTensor[]> {
+    const tensors: GgufTensor[] = [];
+    const seen = new Set<string>();
+    /** Where the next one begins; unknown after one of an unknown type. */
+    let next: number | undefined = 0;
+    for (let index = 0; index < count; index++) {
+      const tensor = await this.#readTensor(index);
+      const { name, offset, bytes, type } = tensor;
+      if (seen.has(name)) throw damaged(`tensor ${shown(name)} is there twice`);
+      seen.add(name);
+      const previous = tensors.at(-1);
+      const wrong = next === undefined
+        ? offset < (previous?.offset ?? 0) || offset % this.#alignment !== 0
+        : offset !== next;
+      if (wrong) throw damaged(`tensor ${shown(name)} begins at ${offset}, where another one is`);
+      next = TENSOR_BLOCKS.has(type) ? offset + this.#pad(bytes) : undefined;
+      if (!Number.isSafeInteger(next ?? offset)) throw damaged(`tensor ${shown(name)} is larger than a file can be`);
+      tensors.push(tensor);
+    }
+    return tensors;
+  }
+
+  async #readTensor(index: number): Promise<GgufTensor> {
+    const cursor = this.#cursor;
+    const length = await cursor.u64();
+    if (length === 0) throw damaged(`tensor ${index} has no name`);
+    if (length >= MAX_TENSOR_NAME_BYTES) throw damaged(`the name of tensor ${index} has ${length} bytes`);
+    const name = await cursor.text(length);
+    const rank = await cursor.u32();
+    if (rank > MAX_DIMENSIONS) throw damaged(`tensor ${shown(name)} has ${rank} dimensions`);
+    const dimensions: number[] = [];
+    for (let dimension = 0; dimension < rank; dimension++) {
+      const size = await cursor.u64();
+      if (size === 0) throw damaged(`tensor ${shown(name)} has a dimension of 0`);
+      dimensions.push(size);
+    }
+    const type = await cursor.u32();
+    const offset = await cursor.u64();
+    if (REMOVED_TYPES.has(type)) {
+      throw damaged(`tensor ${shown(name)} is of type ${type}, which is no longer supported`);
+    }
+    if (type > MAX_TYPE) throw damaged(`tensor ${shown(name)} is of type ${type}, which does not exist`);
+    const block = TENSOR_BLOCKS.get(type);
+    // A newer one may be right: other programs share the store.
+    if (block === undefined) return { name, type, dimensions, offset, bytes: 0 };
+    const [row = 1] = dimensions;
+    if (row % block.values !== 0) {
+      throw damaged(`tensor ${shown(name)} has rows of ${row} values, its type has blocks of ${block.values}`);
+    }
+    const values = dimensions.reduce((product, size) => product * size, 1);
+    return { name, type, dimensions, offset, bytes: values / block.values * block.bytes };
+  }
+
+  #split(): GgufSplit | undefined {
+    const number = (key: string): number | undefined => {
+      const value = this.#values.get(key);
+      return typeof value === "number" ? value : undefined;
+    };
+    const count = number("split.count") ?? 0;
+    if (count < 2) return undefined;
+    const index = number("split.no") ?? 0;
+    if (index >= count) throw damaged(`it says that it is file ${index + 1} of ${count}`);
+    const tensors = number("split.tensors.count");
+    return { index, count, ...(tensors === undefined ? {} : { tensors }) };
+  }
+
+  #pad(bytes: number): number {
+    return Math.ceil(bytes / this.#alignment) * this.#alignment;
+  }
+}
+
+/** The keys whose values are kept. */
+const KEPT: ReadonlySet<string> = new Set([
+  "general.architecture",
+  "split.no",
+  "split.count",
+  "split.tensors.count",
+]);
+const WHOLE_NUMBERS: ReadonlySet<number> = new Set([
+  GGUF_TYPE.uint8,
+  GGUF_TYPE.int8,
+  GGUF_TYPE.uint16,
+  GGUF_TYPE.int16,
+  GGUF_TYPE.uint32,
+  GGUF_TYPE.int32,
+  GGUF_TYPE.uint64,
+  GGUF_TYPE.int64,
+]);
+
+function damaged(reason: string): GgufError {
+  return new GgufError("damaged", `it is damaged: ${reason}`);
+}
+
+/** A name of the file in a message of one line. */
+function shown(name: string): string {
+  const text = JSON.stringify(name.length > 64 ? `${name.slice(0, 61)}...` : name);
+  return text.replaceAll(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, "?");
+}

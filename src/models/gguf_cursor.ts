@@ -1,0 +1,144 @@
+/**
+ * Reads a file from its beginning to its end in small pieces, whatever its counts and lengths say: memory is one buffer,
+ * and what is skipped is not read. Knows numbers and strings of GGUF, nothing of what they mean.
+ */
+
+/** Read at a time, in bytes. Nothing that is read as a whole may be longer. */
+const BUFFER_BYTES = 256 * 1024;
+const U32 = 2 ** 32;
+
+/** Where bytes come from. */
+export interface ByteSource {
+  /** How many there are. */
+  readonly size: number;
+  /**
+   * Read from a position.
+   *
+   * @param position Where.
+   * @param buffer Filled from its beginning.
+   * @returns How many bytes were read; 0 at the end.
+   */
+  read(position: number, buffer: Uint8Array): Promise<number>;
+}
+
+/** The source ended before what was to be read. */
+export class EndOfSource extends Error {
+  override readonly name = "EndOfSource";
+}
+
+/** An open file as a source. Moves the file's position. */
+export function fileSource(file: Deno.FsFile, size: number): ByteSource {
+  return {
+    size,
+    async read(position, buffer): Promise<number> {
+      await file.seek(position, Deno.SeekMode.Start);
+      return await file.read(buffer) ?? 0;
+    },
+  };
+}
+
+/** A place in a source, moving forward. */
+export class Cursor {
+  readonly #source: ByteSource;
+  readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  readonly #view = new DataView(this.#buffer.buffer);
+  readonly #decoder = new TextDecoder();
+  /** Position of the buffer's first byte. */
+  #start = 0;
+  /** The next byte, and the end of what was read, both in the buffer. */
+  #at = 0;
+  #end = 0;
+
+  constructor(source: ByteSource) {
+    this.#source = source;
+  }
+
+  /** Position of the next byte. */
+  get position(): number {
+    return this.#start + this.#at;
+  }
+
+  /** A 32-bit number. */
+  async u32(): Promise<number> {
+    await this.#need(4);
+    return this.#view.getUint32(this.#take(4), true);
+  }
+
+  /** A 64-bit number, exact up to 2⁵³. */
+  async u64(): Promise<number> {
+    await this.#need(8);
+    return this.#u64(this.#take(8));
+  }
+
+  /** As many bytes, valid until the next read. */
+  async bytes(length: number): Promise<Uint8Array> {
+    await this.#need(length);
+    const at = this.#take(length);
+    return this.#buffer.subarray(at, at + length);
+  }
+
+  /** As many bytes of UTF-8. */
+  async text(length: number): Promise<string> {
+    return this.#decoder.decode(await this.bytes(length));
+  }
+
+  /** @throws {EndOfSource} If there are not so many bytes. */
+  skip(length: number): void {
+    const target = this.position + length;
+    if (!(target <= this.#source.size)) throw new EndOfSource();
+    if (target <= this.#start + this.#end) {
+      this.#at += length;
+      return;
+    }
+    this.#start = target;
+    this.#at = this.#end = 0;
+  }
+
+  /**
+   * Pass over strings, each with its length before it.
+   *
+   * @param count How many.
+   * @param most No string may be longer, and the cursor may not get further than `until`.
+   * @returns Whether all were within these limits.
+   */
+  async skipStrings(
+    count: number,
+    { most, until }: { readonly most: number; readonly until: number },
+  ): Promise<boolean> {
+    for (let left = count; left > 0;) {
+      await this.#need(8);
+      // As many as are in the buffer, without waiting for each.
+      while (left > 0 && this.#end - this.#at >= 8) {
+        const length = this.#u64(this.#at);
+        if (length > most) return false;
+        this.skip(8 + length);
+        left--;
+      }
+      if (this.position > until) return false;
+    }
+    return true;
+  }
+
+  #u64(at: number): number {
+    return this.#view.getUint32(at + 4, true) * U32 + this.#view.getUint32(at, true);
+  }
+
+  #take(length: number): number {
+    this.#at += length;
+    return this.#at - length;
+  }
+
+  async #need(length: number): Promise<void> {
+    if (this.#end - this.#at >= length) return;
+    if (length > BUFFER_BYTES) throw new RangeError(`${length} bytes are more than the buffer holds`);
+    this.#buffer.copyWithin(0, this.#at, this.#end);
+    this.#start += this.#at;
+    this.#end -= this.#at;
+    this.#at = 0;
+    while (this.#end < length) {
+      const read = await this.#source.read(this.#start + this.#end, this.#buffer.subarray(this.#end));
+      if (read === 0) throw new EndOfSource();
+      this.#end += read;
+    }
+  }
+}

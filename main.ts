@@ -7,7 +7,8 @@
 import { setColorEnabled } from "@std/fmt/colors";
 import { type Command, commandHelp, programHelp, UnreachableError } from "./src/cli/command.ts";
 import { UsageError } from "./src/config/settings.ts";
-import { ENGINE_ARGUMENT } from "./src/engine/command.ts";
+import { FETCH_ARGUMENT } from "./src/libraries/fetch_command.ts";
+import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/command.ts";
 import config from "./deno.json" with { type: "json" };
 
 /** Loaded when asked for, so that `status` does not pay for what `serve` imports. The first is the default. */
@@ -34,6 +35,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 async function main(args: readonly string[]): Promise<number> {
   const [first, ...others] = args;
   if (first === ENGINE_ARGUMENT && Deno.build.standalone) return await runEngine();
+  if (first === FETCH_ARGUMENT && Deno.build.standalone) return await runFetch();
   if (first === "--version") return print(`inferd ${config.version}\n`);
   if (first === "--help" || first === "-h" || first === "help") {
     return print(programHelp(await commands()));
@@ -69,9 +71,17 @@ function commands(): Promise<readonly Command[]> {
 
 /** In an executable made by `deno compile` the engine is the same program, and has its permissions to begin with. */
 async function runEngine(): Promise<number> {
-  for (const name of ["net", "write", "run", "env"] as const) Deno.permissions.revokeSync({ name });
+  for (const name of ["net", "write", "run"] as const) Deno.permissions.revokeSync({ name });
+  closeEnvironment();
   // Computed, so that a program that is run from its sources never loads the engine.
   await import(import.meta.resolve("./src/engine/main.ts"));
+  return 0;
+}
+
+/** The same for the process that fetches native libraries. */
+async function runFetch(): Promise<number> {
+  for (const name of ["run", "ffi", "sys"] as const) Deno.permissions.revokeSync({ name });
+  await import(import.meta.resolve("./src/libraries/fetch_main.ts"));
   return 0;
 }
 

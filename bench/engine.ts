@@ -3,21 +3,24 @@
  * in turns. Owns what is asked of both; knows nothing of how either is spoken to.
  */
 import { join } from "@std/path";
+import { type ContenderOptions, inTurns, type Results, startContenders } from "./contenders.ts";
 import type { LoadGenerator } from "./load_generator.ts";
-import type { Answer, LoadSampling, PeerEndpoint, StreamResult, Target } from "./load_job.ts";
+import type { Answer, LoadSampling, StreamResult, Target } from "./load_job.ts";
 import { spawn } from "./processes.ts";
 import type { Progress } from "../src/cli/progress.ts";
 import { type Prompts, storyPrompts, wordPrompts } from "./prompts.ts";
 import { BENCH_SHAPE, writeRandomModel } from "./random_gguf.ts";
 import { median, percentile, type Row } from "./report.ts";
-import { Inferd, LlamaServer, PROJECT, serveModel, type Server, type ServerOptions } from "./servers.ts";
+import { PROJECT, type ServerOptions } from "./servers.ts";
 
 const BUILT_IN_MODEL = join(PROJECT, "models", "inferd-tiny.gguf");
-const THREADS = 2;
-const PARALLEL = 8;
+/** Compute threads of both servers, and requests they decode together. */
+export const THREADS = 2;
+export const PARALLEL = 8;
 const CONTEXT_TOKENS = 1024;
 const CLIENTS = [1, 4, 8] as const;
-const GREEDY: LoadSampling = { temperature: 0, topP: 1, topK: 0, seed: 1 };
+/** Always the likeliest token. */
+export const GREEDY: LoadSampling = { temperature: 0, topP: 1, topK: 0, seed: 1 };
 /** What v1 does when a request says nothing, with a seed. */
 const SAMPLED: LoadSampling = { temperature: 1, topP: 0.95, topK: 64, seed: 1 };
 
@@ -55,18 +58,12 @@ const LOADS: readonly Load[] = [
 ];
 
 /** What a section of the benchmark is given. */
-export interface EngineBenchOptions {
+export interface EngineBenchOptions extends ContenderOptions {
   readonly rounds: number;
   readonly quick: boolean;
   readonly cache: string;
   readonly load: LoadGenerator;
   readonly progress: Progress;
-  /** Where llama-server and llama-bench are; absent: there is no peer. */
-  readonly peerFolder?: string;
-  /** How the peer is asked. */
-  readonly endpoint: PeerEndpoint;
-  /** Leave inferd out, to look at the peer alone. */
-  readonly peerOnly: boolean;
 }
 
 /**
@@ -126,16 +123,7 @@ async function benchSubject(subject: Subject, options: EngineBenchOptions): Prom
     contextTokens: CONTEXT_TOKENS,
   };
   await using servers = new AsyncDisposableStack();
-  const contenders: { side: "peer" | "ours"; server: Server }[] = [];
-  if (peerFolder !== undefined) {
-    contenders.push({
-      side: "peer",
-      server: servers.use(await LlamaServer.start(peerFolder, serverOptions, options.endpoint)),
-    });
-  }
-  if (!options.peerOnly) {
-    contenders.push({ side: "ours", server: servers.use(await Inferd.start(serveModel(serverOptions))) });
-  }
+  const contenders = await startContenders(servers, serverOptions, options);
 
   const run = async (target: Target, { clients, sampling }: Load, share: readonly string[]): Promise<StreamResult> =>
     await load.run({
@@ -159,7 +147,7 @@ async function benchSubject(subject: Subject, options: EngineBenchOptions): Prom
     await run(server.target, { clients: PARALLEL, sampling: SAMPLED, name: "" }, warm);
   }
 
-  const results = new Map<Load, Record<"peer" | "ours", StreamResult[]>>(
+  const results = new Map<Load, Results>(
     LOADS.map((each) => [each, { peer: [], ours: [] }]),
   );
   for (let round = 0; round < options.rounds; round++) {
@@ -167,9 +155,9 @@ async function benchSubject(subject: Subject, options: EngineBenchOptions): Prom
       const done = (round * LOADS.length + index) / (options.rounds * LOADS.length);
       progress.at(done, `${subject.name}: round ${round + 1} of ${options.rounds}, ${each.name}`);
       const share = draw(subject.answers(each.clients));
-      // Whoever goes second may find a warmer or a hotter machine, so both do, in turns.
-      const order = round % 2 === 0 ? contenders : contenders.toReversed();
-      for (const { side, server } of order) results.get(each)?.[side].push(await run(server.target, each, share));
+      for (const { side, server } of inTurns(contenders, round)) {
+        results.get(each)?.[side].push(await run(server.target, each, share));
+      }
     }
   }
   const rows = [...results].flatMap(([each, sides]) => rowsOf(subject, each, sides));
@@ -200,7 +188,7 @@ async function llamaBench(folder: string, { model, rounds }: { model: string; ro
   return median(result?.samples_ts ?? []);
 }
 
-function rowsOf(subject: Subject, load: Load, sides: Record<"peer" | "ours", StreamResult[]>): Row[] {
+function rowsOf(subject: Subject, load: Load, sides: Results): Row[] {
   const row = (
     name: string,
     unit: string,

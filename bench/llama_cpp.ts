@@ -6,6 +6,9 @@ import { fromFileUrl, join } from "@std/path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { spawn } from "./processes.ts";
 import type { Progress } from "../src/cli/progress.ts";
+import { denoFolders } from "../src/engine/libraries.ts";
+import { LIBRARY_VERSION } from "../src/engine/library_files.ts";
+import { thisMachine } from "../src/engine/this_machine.ts";
 
 /** It cannot be built; the message says what is missing. */
 export class BuildError extends Error {
@@ -65,9 +68,16 @@ export async function buildLlamaCpp({ folder, targets, flags, progress }: Build)
 /** The repository that node-llama-cpp's package carries. */
 async function sourceBundle(): Promise<string> {
   // Fetches the package, if it is not there yet.
-  await command(Deno.execPath(), ["cache", "--quiet", fromFileUrl(import.meta.resolve("../src/engine/main.ts"))]);
-  const bundle = fromFileUrl(new URL("../llama/gitRelease.bundle", import.meta.resolve("node-llama-cpp")));
-  if (!await Deno.stat(bundle).then(() => true, () => false)) {
+  await command(Deno.execPath(), [
+    "cache",
+    "--quiet",
+    fromFileUrl(import.meta.resolve("../src/engine/chat_wrappers.ts")),
+  ]);
+  const machine = thisMachine((name) => Deno.env.get(name));
+  const bundle = denoFolders(machine)
+    .map((folder) => `${folder}/node-llama-cpp/${LIBRARY_VERSION}/llama/gitRelease.bundle`)
+    .find(machine.exists);
+  if (bundle === undefined) {
     throw new BuildError("node-llama-cpp's package does not carry llama.cpp's source");
   }
   return bundle;

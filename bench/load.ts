@@ -7,6 +7,8 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 import { type Dialect, dialectOf, inferdRequest } from "./dialects.ts";
 import type {
   Answer,
+  BesideJob,
+  BesideResult,
   Ending,
   LoadJob,
   LoadReply,
@@ -67,7 +69,11 @@ class Client implements Disposable {
     return new Client(dialect, await dialect.connect());
   }
 
-  async ask(prompt: string): Promise<Answer> {
+  /**
+   * @param prompt What to ask.
+   * @param onText Told of every piece of text when it arrives.
+   */
+  async ask(prompt: string, onText: (ms: number) => void = () => {}): Promise<Answer> {
     if (this.#used && !this.#dialect.keepsConnections) await this.#reconnect();
     this.#used = true;
     const start = performance.now();
@@ -77,7 +83,9 @@ class Client implements Disposable {
     let ending: Ending | undefined;
     await this.#lines.until((line) => {
       if (this.#dialect.isText(line)) {
-        if (pieces++ === 0) first = performance.now();
+        const now = performance.now();
+        if (pieces++ === 0) first = now;
+        onText(now);
         return false;
       }
       ending = this.#dialect.other(line);
@@ -111,6 +119,45 @@ async function stream(job: StreamJob): Promise<StreamResult> {
   return { wallMs: performance.now() - start, answers: answers.flat() };
 }
 
+/** Pieces of a stream before the other prompt is sent: it runs by then. */
+const PIECES_BEFORE = 8;
+
+async function beside(job: BesideJob): Promise<BesideResult> {
+  const { target, sampling } = job;
+  const client = async (maxTokens: number): Promise<Client> =>
+    await Client.connect({ kind: "stream", target, prompts: [], maxTokens, sampling });
+  using later = await client(job.maxTokens);
+  const pieces: number[] = [];
+  const running = Promise.withResolvers<void>();
+  const streaming = await client(job.streamTokens);
+  const streamed = streaming.ask(job.stream, (ms) => {
+    if (pieces.push(ms) === PIECES_BEFORE) running.resolve();
+  }).then(() => "whole" as const, (error) => error as Error);
+  try {
+    const ended = await Promise.race([running.promise, streamed]);
+    if (ended !== undefined) throw ended === "whole" ? new Error("The stream was over at once") : ended;
+    const sent = performance.now();
+    const { firstMs, promptTokens } = await later.ask(job.prompt);
+    const until = sent + firstMs;
+    const during = pieces.filter((ms) => ms > sent && ms < until);
+    if (await Promise.race([streamed, Promise.resolve()]) !== undefined) {
+      throw new Error("The stream was over too soon");
+    }
+    const last = pieces.findLast((ms) => ms <= sent) ?? sent;
+    const times = [last, ...during, until];
+    return {
+      firstMs,
+      promptTokens,
+      longestGapMs: Math.max(...times.slice(1).map((ms, i) => ms - (times[i] as number))),
+      streamTokensPerSec: during.length / firstMs * 1000,
+    };
+  } finally {
+    // Whoever goes away cancels.
+    streaming[Symbol.dispose]();
+    await streamed;
+  }
+}
+
 async function refusals(job: RefusalJob): Promise<RefusalResult> {
   using connection = await Deno.connect({ transport: "unix", path: job.path });
   const lines = new Lines(connection);
@@ -133,10 +180,21 @@ async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void>
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
+async function run(job: LoadJob): Promise<StreamResult | BesideResult | RefusalResult> {
+  switch (job.kind) {
+    case "stream":
+      return await stream(job);
+    case "beside":
+      return await beside(job);
+    case "refusal":
+      return await refusals(job);
+  }
+}
+
 async function reply(line: string): Promise<LoadReply> {
   try {
     const job: LoadJob = JSON.parse(line);
-    return { result: job.kind === "stream" ? await stream(job) : await refusals(job) };
+    return { result: await run(job) };
   } catch (error) {
     return { failed: error instanceof Error ? error.message : String(error) };
   }

@@ -3,7 +3,16 @@
  */
 import { join } from "@std/path";
 import { Process } from "./processes.ts";
-import type { LoadJob, LoadReply, RefusalJob, RefusalResult, StreamJob, StreamResult } from "./load_job.ts";
+import type {
+  BesideJob,
+  BesideResult,
+  LoadJob,
+  LoadReply,
+  RefusalJob,
+  RefusalResult,
+  StreamJob,
+  StreamResult,
+} from "./load_job.ts";
 
 /** A load generator process. One job at a time. */
 export class LoadGenerator implements AsyncDisposable {
@@ -21,8 +30,9 @@ export class LoadGenerator implements AsyncDisposable {
   }
 
   run(job: StreamJob): Promise<StreamResult>;
+  run(job: BesideJob): Promise<BesideResult>;
   run(job: RefusalJob): Promise<RefusalResult>;
-  async run(job: LoadJob): Promise<StreamResult | RefusalResult> {
+  async run(job: LoadJob): Promise<StreamResult | BesideResult | RefusalResult> {
     await this.#jobs.write(new TextEncoder().encode(JSON.stringify(job) + "\n"));
     const { value } = await Promise.race([this.#replies.read(), this.#process.died]);
     const reply: LoadReply = JSON.parse(value ?? '{"failed":"The load generator ended"}');

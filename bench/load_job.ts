@@ -39,6 +39,19 @@ export interface StreamJob {
   readonly grammar?: string;
 }
 
+/** A prompt that comes while another answer streams. */
+export interface BesideJob {
+  readonly kind: "beside";
+  readonly target: Target;
+  /** Prompt of the answer that streams. It has to last until the other prompt has its answer, and is cancelled then. */
+  readonly stream: string;
+  readonly streamTokens: number;
+  /** The prompt that comes once the stream has some tokens. */
+  readonly prompt: string;
+  readonly maxTokens: number;
+  readonly sampling: LoadSampling;
+}
+
 /** One client that is refused, time and again. */
 export interface RefusalJob {
   readonly kind: "refusal";
@@ -49,7 +62,7 @@ export interface RefusalJob {
 }
 
 /** What the load generator can be told. */
-export type LoadJob = StreamJob | RefusalJob;
+export type LoadJob = StreamJob | BesideJob | RefusalJob;
 
 /** The end of an answer, as its server tells it. */
 export interface Ending {
@@ -74,6 +87,16 @@ export interface StreamResult {
   readonly answers: readonly Answer[];
 }
 
+/** What came of a {@linkcode BesideJob}. */
+export interface BesideResult {
+  /** Of the prompt that came later. */
+  readonly firstMs: number;
+  readonly promptTokens: number;
+  /** The stream, from the moment that prompt was sent until its first token. */
+  readonly longestGapMs: number;
+  readonly streamTokensPerSec: number;
+}
+
 /** What came of a {@linkcode RefusalJob}. */
 export interface RefusalResult {
   /** From request to refusal, each. */
@@ -82,5 +105,5 @@ export interface RefusalResult {
 
 /** What the load generator answers. */
 export type LoadReply =
-  | { readonly result: StreamResult | RefusalResult }
+  | { readonly result: StreamResult | BesideResult | RefusalResult }
   | { readonly failed: string };

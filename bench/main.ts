@@ -7,6 +7,7 @@ import { benchBoot } from "./boot.ts";
 import { benchEncode, type Encode } from "./encode.ts";
 import { benchEngine, type Model } from "./engine.ts";
 import { benchGrammar } from "./grammar.ts";
+import { benchLongPrompts } from "./long_prompts.ts";
 import { LoadGenerator } from "./load_generator.ts";
 import type { PeerEndpoint } from "./load_job.ts";
 import { BuildError } from "./llama_cpp.ts";
@@ -18,7 +19,18 @@ import { benchStore } from "./store.ts";
 import { benchSurfaces } from "./surfaces.ts";
 import { missedBy, ratio, type Row, table } from "./report.ts";
 
-const SECTIONS = ["random", "built-in", "embed", "rerank", "surfaces", "grammar", "pipeline", "boot", "store"] as const;
+const SECTIONS = [
+  "random",
+  "built-in",
+  "prompts",
+  "embed",
+  "rerank",
+  "surfaces",
+  "grammar",
+  "pipeline",
+  "boot",
+  "store",
+] as const;
 const ENDPOINTS = ["chat", "completion"] as const satisfies readonly PeerEndpoint[];
 /** Somebody else is at work on this machine above this load average. */
 const IDLE_LOAD = 0.5;
@@ -30,9 +42,9 @@ Measures inferd, beside llama-server where it has a counterpart, and prints a ta
 The first run builds llama-server (git, cmake and a C++ compiler are needed; some minutes) and
 writes a model of 218 MB, both into bench/.cache.
 
-  --only SECTION    random or built-in (that model's engine; engine means both), embed, rerank,
-                    surfaces (v2 beside v1), grammar, pipeline, boot or store (the model store); may
-                    be given several times (default: all)
+  --only SECTION    random or built-in (that model's engine; engine means both), prompts (long ones),
+                    embed, rerank, surfaces (v2 beside v1), grammar, pipeline, boot or store (the
+                    model store); may be given several times (default: all)
   --rounds N        how often each thing is measured (default: 5)
   --quick           fewer rounds and shorter ones; rough figures
   --no-peer         leave llama-server out
@@ -42,7 +54,9 @@ writes a model of 218 MB, both into bench/.cache.
   --json            print JSON instead of the table
   -h, --help        this text
 
-INFERD_BENCH_PEER_DIR names a folder with llama-server and llama-bench to use instead of building them.
+Both servers compute with the same CPU code: npm's, or that in the folder INFERD_BENCH_LIBRARY_DIR, as
+deno task native builds it.
+INFERD_BENCH_PEER_DIR names a folder with llama-server and llama-bench to use as they are.
 `;
 
 interface Flags {
@@ -62,6 +76,11 @@ function isEngine(section: Section): section is Section & Model {
 
 function isEncode(section: Section): section is Section & Encode {
   return section === "embed" || section === "rerank";
+}
+
+/** Whether llama-server has a counterpart. */
+function hasPeer(section: Section): boolean {
+  return isEngine(section) || isEncode(section) || section === "prompts";
 }
 
 /** The command line is wrong; the message says how. */
@@ -116,7 +135,7 @@ interface Bench {
 
 /** The peer's folder; nothing where it is not wanted or cannot be had. */
 async function findPeer(flags: Flags, cache: string, progress: Progress): Promise<string | undefined> {
-  if (!flags.peer || !flags.sections.some((section) => isEngine(section) || isEncode(section))) return undefined;
+  if (!flags.peer || !flags.sections.some(hasPeer)) return undefined;
   const given = Deno.env.get("INFERD_BENCH_PEER_DIR");
   if (given !== undefined && given !== "") return given;
   try {
@@ -130,7 +149,7 @@ async function findPeer(flags: Flags, cache: string, progress: Progress): Promis
 
 async function measure(section: Section, { flags, cache, progress, peerFolder }: Bench): Promise<Row[]> {
   const { rounds, quick, peerOnly, endpoint } = flags;
-  if (peerOnly && !isEngine(section) && !isEncode(section)) return [];
+  if (peerOnly && !hasPeer(section)) return [];
   await using load = new LoadGenerator();
   const common = { rounds, quick, load, progress };
   if (section === "pipeline") return await benchPipeline(common);
@@ -140,7 +159,8 @@ async function measure(section: Section, { flags, cache, progress, peerFolder }:
   if (section === "surfaces") return await benchSurfaces(common);
   const peer = peerFolder === undefined ? {} : { peerFolder };
   if (isEncode(section)) return await benchEncode(section, { ...common, ...peer, peerOnly });
-  return await benchEngine(section, { ...common, ...peer, cache, peerOnly, endpoint });
+  const against = { ...common, ...peer, cache, peerOnly, endpoint };
+  return section === "prompts" ? await benchLongPrompts(against) : await benchEngine(section, against);
 }
 
 function print(rows: readonly Row[], { json, rounds }: Flags): void {

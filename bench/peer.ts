@@ -1,7 +1,12 @@
-/** llama-server and llama-bench, built once. Owns what is built and where it is; runs no server. */
+/**
+ * llama-server and llama-bench, built once, without CPU code of their own: they are given the very libraries that inferd
+ * computes with. Owns what is built and where it is; runs no server.
+ */
 import { join } from "@std/path";
-import { buildLlamaCpp, builtFolder } from "./llama_cpp.ts";
+import { packagedFolder } from "../src/engine/library_files.ts";
 import type { Progress } from "../src/cli/progress.ts";
+import { buildLlamaCpp, builtFolder } from "./llama_cpp.ts";
+import { LIBRARY_DIR } from "./servers.ts";
 
 const PROGRAMS = ["llama-server", "llama-bench"] as const;
 const CMAKE_FLAGS = [
@@ -10,10 +15,14 @@ const CMAKE_FLAGS = [
   "-DLLAMA_BUILD_TESTS=OFF",
   "-DLLAMA_BUILD_EXAMPLES=OFF",
   "-DLLAMA_BUILD_UI=OFF",
+  "-DGGML_BACKEND_DL=ON",
+  "-DGGML_CPU=OFF",
+  // CPU code that is not built with it is to find its libggml-base.so.
+  "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
 ];
 
 /**
- * The folder with the peer's programs; builds them if they are not there yet.
+ * The folder with the peer's programs, with the CPU code that inferd has; builds them if they are not there yet.
  *
  * @param cache Where the benchmark keeps its files.
  * @param progress Whom to tell how far the build is.
@@ -21,11 +30,31 @@ const CMAKE_FLAGS = [
  * @throws {BuildError} If something to build with is missing, or the build fails.
  */
 export async function peerFolder(cache: string, progress: Progress): Promise<string> {
-  const folder = builtFolder(cache);
+  const workplace = join(cache, "peer");
+  const folder = builtFolder(workplace);
   if (!await complete(folder)) {
-    await buildLlamaCpp({ folder: cache, targets: PROGRAMS, flags: () => CMAKE_FLAGS, progress });
+    await Deno.mkdir(workplace, { recursive: true });
+    await buildLlamaCpp({ folder: workplace, targets: PROGRAMS, flags: () => CMAKE_FLAGS, progress });
   }
+  await giveCpuCode(folder, LIBRARY_DIR ?? await packagedFolder());
   return folder;
+}
+
+/**
+ * Have programs compute with the CPU code of a folder: they load what is beside them.
+ *
+ * @param programs The programs' folder.
+ * @param libraries Where the code is.
+ */
+export async function giveCpuCode(programs: string, libraries: string): Promise<void> {
+  for await (const { name } of Deno.readDir(programs)) if (isCpuCode(name)) await Deno.remove(join(programs, name));
+  for await (const { name } of Deno.readDir(libraries)) {
+    if (isCpuCode(name)) await Deno.symlink(join(libraries, name), join(programs, name));
+  }
+}
+
+function isCpuCode(file: string): boolean {
+  return /^libggml-cpu\b/.test(file);
 }
 
 /** Whether both programs are in a folder. */

@@ -33,16 +33,33 @@ export function storyPrompts(): Prompts {
  * Words without sense, for a model without sense.
  *
  * @param length Words in each prompt.
+ * @param seed Prompts of another seed are others, unless it is less than their number away.
  * @returns The prompts.
  */
-export function wordPrompts(length: number): Prompts {
-  let count = 0;
-  return () => {
-    let state = ++count;
-    return Array.from({ length }, () => {
-      // A linear congruential generator; its upper bits are the random ones.
-      state = Math.imul(state, 1_664_525) + 1_013_904_223 >>> 0;
-      return WORDS[state >>> 28] ?? "";
-    }).join(" ");
-  };
+export function wordPrompts(length: number, seed = 0): Prompts {
+  let count = seed;
+  return () => words(length, ++count);
+}
+
+/**
+ * The same, with a beginning that all of them share.
+ *
+ * @param shared Words of the beginning.
+ * @param options.own Words that follow.
+ * @param options.seed As for {@linkcode wordPrompts}.
+ * @returns The prompts.
+ */
+export function sharedPrompts(shared: number, { own, seed }: { readonly own: number; readonly seed: number }): Prompts {
+  const beginning = words(shared, seed);
+  const rest = wordPrompts(own, seed);
+  return () => `${beginning} ${rest()}`;
+}
+
+function words(length: number, seed: number): string {
+  let state = seed;
+  return Array.from({ length }, () => {
+    // A linear congruential generator; its upper bits are the random ones.
+    state = Math.imul(state, 1_664_525) + 1_013_904_223 >>> 0;
+    return WORDS[state >>> 28] ?? "";
+  }).join(" ");
 }

@@ -3,12 +3,15 @@
  * its own. Knows how they are told what to do and when they are ready.
  */
 import { delay } from "@std/async/delay";
-import { join } from "@std/path";
+import { join, resolve } from "@std/path";
 import { Process } from "./processes.ts";
 import type { PeerEndpoint, Target } from "./load_job.ts";
 
 /** The project's folder. */
 export const PROJECT: string = join(import.meta.dirname ?? ".", "..");
+
+/** The native libraries of both servers; absent: npm's. */
+export const LIBRARY_DIR: string | undefined = absolute(Deno.env.get("INFERD_BENCH_LIBRARY_DIR"));
 
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 5;
@@ -127,6 +130,7 @@ export class Inferd implements Server {
         DENO_DIR: await denoDir(),
         HOME: home,
         XDG_RUNTIME_DIR: join(home, "run"),
+        ...(LIBRARY_DIR === undefined ? {} : { INFERD_LIBRARY_DIR: LIBRARY_DIR }),
         ...env,
       },
     });
@@ -167,6 +171,10 @@ export function serveModel(options: ServerOptions): string[] {
     ...["--threads", `${options.threads}`, "--parallel", `${options.parallel}`],
     ...["--n-ctx", `${options.contextTokens}`],
   ];
+}
+
+function absolute(path: string | undefined): string | undefined {
+  return path ? resolve(path) : undefined;
 }
 
 let knownDenoDir: Promise<string> | undefined;

@@ -3,7 +3,7 @@
  * has its own connection, and none is kept.
  */
 import { Connection } from "./connection.ts";
-import { CancelledError, ConnectionClosedError, TimeoutError, withCallerStack } from "./errors.ts";
+import { CancelledError, ClientClosedError, ConnectionClosedError, TimeoutError, withCallerStack } from "./errors.ts";
 import { readAdminFrame } from "./frames.ts";
 import { interruptible } from "./interruptible.ts";
 import {
@@ -18,28 +18,59 @@ import {
   type WaitOptions,
 } from "./options.ts";
 import { persist, within } from "./patience.ts";
-import type { QueueStatus, TemplateError } from "./protocol/mod.ts";
+import type { BackendStatus, QueueStatus, TemplateError } from "./protocol/mod.ts";
 
-/** The daemon has started and has done nothing yet. */
+/**
+ * The daemon has started and has done nothing yet.
+ *
+ * @example
+ * ```ts
+ * import type { StartingEvent } from "@inferd/client";
+ *
+ * export const first: StartingEvent = { status: "starting" };
+ * ```
+ */
 export interface StartingEvent {
   /** Discriminates the event. */
   readonly status: "starting";
 }
 
-/** A file is being looked at, checked or mapped into memory. */
+/**
+ * A file is being looked at, checked or mapped into memory.
+ *
+ * @example
+ * ```ts
+ * import type { LoadingFileEvent } from "@inferd/client";
+ *
+ * export function show({ phase, path }: LoadingFileEvent): string {
+ *   return `${phase} ${path}`;
+ * }
+ * ```
+ */
 export interface LoadingFileEvent {
   /** Discriminates the event. */
-  readonly status: "loading_model";
+  readonly status: "loading_model" | "restarting";
   /** Discriminates the phase. */
   readonly phase: "checking_local" | "verify" | "mmap";
   /** The file. */
   readonly path: string;
 }
 
-/** A model is being fetched. */
+/**
+ * A model is being fetched.
+ *
+ * @example
+ * ```ts
+ * import type { DownloadingEvent } from "@inferd/client";
+ *
+ * export function percent({ downloadedBytes, totalBytes }: DownloadingEvent): number | undefined {
+ *   return totalBytes === null ? undefined : Math.floor(downloadedBytes / totalBytes * 100);
+ * }
+ * ```
+ */
 export interface DownloadingEvent {
   /** Discriminates the event. */
-  readonly status: "loading_model";
+  readonly status: "loading_model" | "restarting";
   /** Discriminates the phase. */
   readonly phase: "download";
   /** Bytes that are here. */
@@ -50,10 +81,21 @@ export interface DownloadingEvent {
   readonly sourceUrl: string;
 }
 
-/** A file was not what it should be and was put aside. */
+/**
+ * A file was not what it should be and was put aside.
+ *
+ * @example
+ * ```ts
+ * import type { QuarantineEvent } from "@inferd/client";
+ *
+ * export function show({ path, actualSha256, quarantinePath }: QuarantineEvent): string {
+ *   return `${path} hashes to ${actualSha256}; it is now ${quarantinePath}`;
+ * }
+ * ```
+ */
 export interface QuarantineEvent {
   /** Discriminates the event. */
-  readonly status: "loading_model";
+  readonly status: "loading_model" | "restarting";
   /** Discriminates the phase. */
   readonly phase: "quarantine";
   /** The file. */
@@ -66,40 +108,112 @@ export interface QuarantineEvent {
   readonly quarantinePath: string;
 }
 
-/** The context is being made. */
+/**
+ * The context is being made.
+ *
+ * @example
+ * ```ts
+ * import type { KvCacheEvent } from "@inferd/client";
+ *
+ * export function show({ contextTokens }: KvCacheEvent): string {
+ *   return `making a context of ${contextTokens} tokens`;
+ * }
+ * ```
+ */
 export interface KvCacheEvent {
   /** Discriminates the event. */
-  readonly status: "loading_model";
+  readonly status: "loading_model" | "restarting";
   /** Discriminates the phase. */
   readonly phase: "kv_cache";
   /** Tokens it holds. */
   readonly contextTokens: number;
 }
 
-/** A model is being fetched, checked or loaded. */
-export type LoadingModelEvent = LoadingFileEvent | DownloadingEvent | QuarantineEvent | KvCacheEvent;
+/**
+ * A model is being fetched, checked or loaded.
+ *
+ * @example
+ * ```ts
+ * import type { LoadingModelEvent } from "@inferd/client";
+ *
+ * export function show(event: LoadingModelEvent): string {
+ *   switch (event.phase) {
+ *     case "download":
+ *       return `${event.downloadedBytes} bytes of ${event.sourceUrl}`;
+ *     case "kv_cache":
+ *       return `${event.contextTokens} tokens`;
+ *     default:
+ *       return event.path;
+ *   }
+ * }
+ * ```
+ */
+export type LoadingModelEvent =
+  & (LoadingFileEvent | DownloadingEvent | QuarantineEvent | KvCacheEvent)
+  & { readonly status: "loading_model" };
 
-/** Every backend is ready, and requests are taken. */
+/**
+ * Everything that the backends can be asked for is served.
+ *
+ * @example
+ * ```ts
+ * import type { ReadyEvent, StatusEvent } from "@inferd/client";
+ *
+ * export function isReady(event: StatusEvent): event is ReadyEvent {
+ *   return event.status === "ready";
+ * }
+ * ```
+ */
 export interface ReadyEvent {
   /** Discriminates the event. */
   readonly status: "ready";
 }
 
-/** An engine died and is started again; no requests are taken until `ready`. */
-export interface RestartingEvent {
-  /** Discriminates the event. */
-  readonly status: "restarting";
-  /** What the restart waits for, e.g. `loading_model`. */
-  readonly phase: string;
-}
+/**
+ * An engine died and is started again; what no other can be asked for is not served until `ready`.
+ *
+ * @example
+ * ```ts
+ * import type { RestartingEvent } from "@inferd/client";
+ *
+ * export function show({ phase }: RestartingEvent): string {
+ *   return `The engine is started again (${phase})`;
+ * }
+ * ```
+ */
+export type RestartingEvent =
+  & (LoadingFileEvent | DownloadingEvent | QuarantineEvent | KvCacheEvent)
+  & { readonly status: "restarting" };
 
-/** The daemon finishes what runs and then ends. */
+/**
+ * The daemon finishes what runs and then ends.
+ *
+ * @example
+ * ```ts
+ * import type { DrainingEvent, StatusEvent } from "@inferd/client";
+ *
+ * export function isEnding(event: StatusEvent): event is DrainingEvent {
+ *   return event.status === "draining";
+ * }
+ * ```
+ */
 export interface DrainingEvent {
   /** Discriminates the event. */
   readonly status: "draining";
 }
 
-/** What one backend can do. */
+/**
+ * What one backend can do.
+ *
+ * @example
+ * ```ts
+ * import { admin, type Capabilities } from "@inferd/client";
+ *
+ * export async function whoCallsTools(): Promise<Capabilities | undefined> {
+ *   return (await admin().capabilities()).find(({ tools }) => tools);
+ * }
+ * ```
+ */
 export interface Capabilities {
   /** The backend's name. */
   readonly backend: string;
@@ -127,30 +241,101 @@ export interface Capabilities {
   readonly contextTokens?: number;
   /** Requests decoded together. */
   readonly parallel?: number;
+  /** Where it is: it answers, is being loaded, was put to rest until it is asked, or has failed for good. */
+  readonly state?: BackendStatus;
   /** The model's own chat template cannot be evaluated: what is wrong with it, and what is used instead. */
   readonly templateError?: Readonly<TemplateError>;
   /** The admission queue at that time. */
   readonly queue?: Readonly<QueueStatus>;
 }
 
-/** What one backend can do, told once it is known and to every reader on connecting. No state of the daemon. */
+/**
+ * What one backend can do, told to every reader on connecting, once it is known, and again when its state changes. No
+ * state of the daemon.
+ *
+ * @example
+ * ```ts
+ * import type { CapabilitiesEvent } from "@inferd/client";
+ *
+ * export function show({ backend, model, accelerator }: CapabilitiesEvent): string {
+ *   return `${backend} has ${model ?? "a model"} on ${accelerator}`;
+ * }
+ * ```
+ */
 export interface CapabilitiesEvent extends Capabilities {
   /** Discriminates the event. */
   readonly status: "capabilities";
 }
 
-/** A state of the daemon. */
+/**
+ * The daemon cannot write its activity log, and goes on. Told again to every reader on connecting. No state of the daemon.
+ *
+ * @example
+ * ```ts
+ * import type { LogStoppedEvent } from "@inferd/client";
+ *
+ * export function show({ reason }: LogStoppedEvent): string {
+ *   return `The daemon has stopped logging: ${reason}`;
+ * }
+ * ```
+ */
+export interface LogStoppedEvent {
+  /** Discriminates the event. */
+  readonly status: "log_stopped";
+  /** What went wrong. */
+  readonly reason: string;
+}
+
+/**
+ * A state of the daemon.
+ *
+ * @example
+ * ```ts
+ * import type { StatusEvent } from "@inferd/client";
+ *
+ * export function show(event: StatusEvent): string {
+ *   return "phase" in event ? `${event.status} (${event.phase})` : event.status;
+ * }
+ * ```
+ */
 export type StatusEvent = StartingEvent | LoadingModelEvent | ReadyEvent | RestartingEvent | DrainingEvent;
 
-/** What the admin stream tells; tell them apart by `status`, and `loading_model` further by `phase`. */
-export type AdminEvent = StatusEvent | CapabilitiesEvent;
+/**
+ * What the admin stream tells; tell them apart by `status`, and `loading_model` and `restarting` further
+ * by `phase`.
+ *
+ * @example
+ * ```ts
+ * import type { AdminEvent } from "@inferd/client";
+ *
+ * export function show(event: AdminEvent): string {
+ *   if (event.status === "capabilities") return `${event.backend} can be asked`;
+ *   return event.status === "log_stopped" ? event.reason : event.status;
+ * }
+ * ```
+ */
+export type AdminEvent = StatusEvent | CapabilitiesEvent | LogStoppedEvent;
 
-/** One look at the daemon. */
+/**
+ * One look at the daemon.
+ *
+ * @example
+ * ```ts
+ * import type { AdminSnapshot } from "@inferd/client";
+ *
+ * export function show({ status, capabilities, logStopped }: AdminSnapshot): string {
+ *   const models = capabilities.map(({ model }) => model).join(", ");
+ *   return `${status.status}: ${models}${logStopped === undefined ? "" : `, no log: ${logStopped.reason}`}`;
+ * }
+ * ```
+ */
 export interface AdminSnapshot {
   /** The state it was in. */
   readonly status: StatusEvent;
   /** What its backends can do, as far as it was known, in the operator's order. */
   readonly capabilities: readonly Capabilities[];
+  /** The daemon could not write its activity log then, and why. */
+  readonly logStopped?: Pick<LogStoppedEvent, "reason">;
 }
 
 /**
@@ -175,10 +360,20 @@ export interface Admin {
    * the daemon ends. States this client does not know are passed over.
    *
    * Each loop connects anew, once; leaving it disconnects. A daemon that ends, or cuts off a reader that fell 256
-   * events behind, ends the loop: start another to look again.
+   * events behind, ends the loop: start another to look again. So does closing the client it was asked of.
    *
    * @param options `signal` ends the loop with its reason thrown.
    * @returns The events. The loop throws a `ConnectError` if there is no daemon.
+   * @throws {ClientClosedError} If the client it is asked of is closed.
+   *
+   * @example
+   * ```ts
+   * import { admin } from "@inferd/client";
+   *
+   * export async function untilDraining(): Promise<void> {
+   *   for await (const event of admin().watch()) if (event.status === "draining") break;
+   * }
+   * ```
    */
   watch(options?: CancelOptions): AsyncIterable<AdminEvent>;
 
@@ -189,6 +384,7 @@ export interface Admin {
    * @returns Resolves when the daemon says `ready`.
    * @throws {TimeoutError} If it is not ready within `timeoutMs`.
    * @throws {ConnectError} If waiting does not mend it, or `timeoutMs` is 0 and there is no daemon.
+   * @throws {ClientClosedError} If the client it is asked of is closed, or was.
    * @throws The signal's reason, if it was aborted.
    *
    * @example
@@ -212,7 +408,17 @@ export interface Admin {
    * @throws {ConnectError} If there is no daemon. One attempt is made.
    * @throws {TimeoutError} If it says nothing within `timeoutMs`.
    * @throws {ConnectionClosedError} If it ended before it said anything.
+   * @throws {ClientClosedError} If the client it is asked of is closed, or was.
    * @throws The signal's reason, if it was aborted.
+   *
+   * @example
+   * ```ts
+   * import { admin } from "@inferd/client";
+   *
+   * export async function stateOf(): Promise<string> {
+   *   return (await admin().snapshot({ timeoutMs: 1_000 })).status.status;
+   * }
+   * ```
    */
   snapshot(options?: WaitOptions): Promise<AdminSnapshot>;
 
@@ -222,6 +428,15 @@ export interface Admin {
    * @param options As for {@linkcode Admin.snapshot}.
    * @returns One entry for each backend, in the operator's order.
    * @throws What {@linkcode Admin.snapshot} throws.
+   *
+   * @example
+   * ```ts
+   * import { admin } from "@inferd/client";
+   *
+   * export async function sees(): Promise<boolean> {
+   *   return (await admin().capabilities()).some(({ vision }) => vision);
+   * }
+   * ```
    */
   capabilities(options?: WaitOptions): Promise<readonly Capabilities[]>;
 }
@@ -253,42 +468,63 @@ export function admin(options: AdminOptions = {}): Admin {
  * An admin socket that is looked up when it is used.
  *
  * @param locate Says where it is.
+ * @param closing Aborted when the client is closed that it belongs to; absent: it belongs to none.
  * @returns What can be asked there.
  */
-export function adminAt(locate: () => UnixEndpoint): Admin {
-  return new SocketAdmin(locate);
+export function adminAt(locate: () => UnixEndpoint, closing?: AbortSignal): Admin {
+  return new SocketAdmin(locate, closing);
 }
 
-/** What `make` yields, while `to` aborts with `from`. (`AbortSignal.any` is younger than Node 20.) */
-async function* forwarding<T>(
-  from: AbortSignal | undefined,
-  to: AbortController,
+/** How one loop over the daemon's events may end. (`AbortSignal.any` is younger than Node 20.) */
+interface LoopSignals {
+  /** The caller's: its reason is thrown. */
+  readonly signal: AbortSignal | undefined;
+  /** The client's: the loop just ends. */
+  readonly closing: AbortSignal | undefined;
+  /** Aborted with either. */
+  readonly left: AbortController;
+}
+
+/** What `make` yields, until a signal ends it. */
+async function* until<T>(
+  { signal, closing, left }: LoopSignals,
   make: () => AsyncGenerator<T, void, void>,
 ): AsyncGenerator<T, void, void> {
-  const abort = (): void => to.abort(from?.reason);
-  if (from?.aborted) abort();
-  from?.addEventListener("abort", abort, { once: true });
+  const abort = (): void => left.abort(signal?.reason);
+  const close = (): void => left.abort();
+  if (signal?.aborted) abort();
+  if (closing?.aborted) close();
+  signal?.addEventListener("abort", abort, { once: true });
+  closing?.addEventListener("abort", close, { once: true });
   try {
     yield* make();
+  } catch (error) {
+    if (!closing?.aborted || signal?.aborted) throw error;
   } finally {
-    from?.removeEventListener("abort", abort);
+    signal?.removeEventListener("abort", abort);
+    closing?.removeEventListener("abort", close);
   }
 }
 
 class SocketAdmin implements Admin {
   readonly #locate: () => UnixEndpoint;
+  readonly #closing: AbortSignal | undefined;
 
-  constructor(locate: () => UnixEndpoint) {
+  constructor(locate: () => UnixEndpoint, closing: AbortSignal | undefined) {
     this.#locate = locate;
+    this.#closing = closing;
   }
 
   watch(options: CancelOptions = {}): AsyncIterable<AdminEvent> {
     const call = new Error();
+    const closing = this.#closing;
+    if (closing?.aborted) throw new ClientClosedError("Cannot watch the daemon: the client is closed");
     const endpoint = this.#locate();
     return {
       [Symbol.asyncIterator]: () => {
         const left = new AbortController();
-        const events = forwarding(options.signal, left, () => follow(endpoint, { signal: left.signal, call }));
+        const signals = { signal: options.signal, closing, left };
+        const events = until(signals, () => follow(endpoint, { signal: left.signal, call }));
         return interruptible(events, () => {
           left.abort(new CancelledError("The loop over the daemon's events was left"));
         });
@@ -311,6 +547,7 @@ class SocketAdmin implements Admin {
       what: `see a ready daemon at "${name}"`,
       timeoutMs,
       signal,
+      closing: this.#closing,
       call,
     });
   }
@@ -322,6 +559,7 @@ class SocketAdmin implements Admin {
       what: `learn the state of the daemon at "${endpointName(endpoint)}"`,
       timeoutMs: timeoutOr(options.timeoutMs, DEFAULT_SNAPSHOT_TIMEOUT_MS),
       signal: options.signal,
+      closing: this.#closing,
       call,
     });
   }
@@ -373,10 +611,16 @@ async function sawReady(endpoint: UnixEndpoint, options: FollowOptions): Promise
 
 async function look(endpoint: UnixEndpoint, options: FollowOptions): Promise<AdminSnapshot> {
   const capabilities: Capabilities[] = [];
+  let logStopped: AdminSnapshot["logStopped"];
   for await (const event of follow(endpoint, options)) {
-    if (event.status !== "capabilities") return { status: event, capabilities };
-    const { status: _, ...rest } = event;
-    capabilities.push(rest);
+    if (event.status === "capabilities") {
+      const { status: _, ...rest } = event;
+      capabilities.push(rest);
+    } else if (event.status === "log_stopped") {
+      logStopped = { reason: event.reason };
+    } else {
+      return { status: event, capabilities, ...(logStopped === undefined ? {} : { logStopped }) };
+    }
   }
   throw new ConnectionClosedError(`The daemon at "${endpointName(endpoint)}" ended before it told its state`);
 }

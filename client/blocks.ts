@@ -4,7 +4,16 @@
 import type { V1Role, V2MediaKind, V2ToolChoice } from "./protocol/mod.ts";
 import type { FromSchema, JsonFields, JsonSchema } from "./schema.ts";
 
-/** Text. */
+/**
+ * Text.
+ *
+ * @example
+ * ```ts
+ * import type { TextBlock } from "@inferd/client";
+ *
+ * export const question: TextBlock = { type: "text", text: "What is in this picture?" };
+ * ```
+ */
 export interface TextBlock {
   /** Discriminates the block. */
   readonly type: "text";
@@ -12,7 +21,17 @@ export interface TextBlock {
   readonly text: string;
 }
 
-/** A place where an attachment is shown to the model. */
+/**
+ * A place where an attachment is shown to the model.
+ *
+ * @example
+ * ```ts
+ * import type { MediaBlock } from "@inferd/client";
+ *
+ * // Shows the attachment with the id `photo`.
+ * export const picture: MediaBlock = { type: "image", attachmentId: "photo" };
+ * ```
+ */
 export interface MediaBlock {
   /** Discriminates the block; the attachment is of the same kind. */
   readonly type: V2MediaKind;
@@ -20,7 +39,16 @@ export interface MediaBlock {
   readonly attachmentId: string;
 }
 
-/** A call the model made earlier, in an assistant's message. A `tool_use` event is one. A later message has its result. */
+/**
+ * A call the model made earlier, in an assistant's message. A `tool_use` event is one. A later message has its result.
+ *
+ * @example
+ * ```ts
+ * import type { ToolUseBlock } from "@inferd/client";
+ *
+ * export const call: ToolUseBlock = { type: "tool_use", toolCallId: "tc-1", name: "weather", input: { place: "Bern" } };
+ * ```
+ */
 export interface ToolUseBlock {
   /** Discriminates the block. */
   readonly type: "tool_use";
@@ -32,7 +60,19 @@ export interface ToolUseBlock {
   readonly input: Readonly<JsonFields>;
 }
 
-/** What a call came to; stands in a user's message. */
+/**
+ * What a call came to; stands in a user's message.
+ *
+ * @example
+ * ```ts
+ * import type { Message, ToolResultBlock, ToolUse } from "@inferd/client";
+ *
+ * export function told(call: ToolUse, text: string): Message {
+ *   const result: ToolResultBlock = { type: "tool_result", toolCallId: call.toolCallId, content: text };
+ *   return { role: "user", content: [result] };
+ * }
+ * ```
+ */
 export interface ToolResultBlock {
   /** Discriminates the block. */
   readonly type: "tool_result";
@@ -63,10 +103,33 @@ export interface ThinkingBlock {
   readonly text: string;
 }
 
-/** A part of a message. */
+/**
+ * A part of a message.
+ *
+ * @example
+ * ```ts
+ * import type { Block } from "@inferd/client";
+ *
+ * export function textOf(blocks: readonly Block[]): string {
+ *   return blocks.map((block) => (block.type === "text" ? block.text : "")).join("");
+ * }
+ * ```
+ */
 export type Block = TextBlock | MediaBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock;
 
-/** One turn of a conversation. A string is short for one `text` block. */
+/**
+ * One turn of a conversation. A string is short for one `text` block.
+ *
+ * @example
+ * ```ts
+ * import type { Message } from "@inferd/client";
+ *
+ * export const conversation: readonly Message[] = [
+ *   { role: "system", content: "Answer in one sentence." },
+ *   { role: "user", content: [{ type: "text", text: "What is a fox?" }] },
+ * ];
+ * ```
+ */
 export interface Message {
   /** Who said it. */
   readonly role: V1Role;
@@ -74,19 +137,45 @@ export interface Message {
   readonly content: string | readonly Block[];
 }
 
-/** Bytes that blocks refer to. */
+/**
+ * Bytes that blocks refer to.
+ *
+ * @example
+ * ```ts
+ * import type { Attachment } from "@inferd/client";
+ * import { readFile } from "node:fs/promises";
+ *
+ * // That it is a PNG the daemon sees by itself.
+ * export async function picture(path: string): Promise<Attachment> {
+ *   return { id: "photo", kind: "image", bytes: await readFile(path) };
+ * }
+ * ```
+ */
 export interface Attachment {
   /** What blocks call it; unique in the request. */
   readonly id: string;
   /** What it is. */
   readonly kind: V2MediaKind;
-  /** Its media type, e.g. `image/png`. */
-  readonly mime: string;
+  /** Its media type, e.g. `image/png`. May be left out where the bytes tell: PNG, JPEG, GIF, WebP, MP3, WAV, MP4 and others. */
+  readonly mime?: string | undefined;
   /** The bytes, or their base64. */
   readonly bytes: Uint8Array | string;
 }
 
-/** Something the model may call. */
+/**
+ * Something the model may call.
+ *
+ * @example
+ * ```ts
+ * import type { Tool } from "@inferd/client";
+ *
+ * export const weather = {
+ *   name: "weather",
+ *   description: "The weather at a place",
+ *   inputSchema: { type: "object", properties: { place: { type: "string" } }, required: ["place"] },
+ * } as const satisfies Tool;
+ * ```
+ */
 export interface Tool {
   /** Unique in the request: 1 to 128 of the letters A-Z and a-z, digits and `_ - . / :`. */
   readonly name: string;
@@ -122,13 +211,47 @@ export type ToolChoice<Name extends string = string> = Extract<V2ToolChoice, str
   readonly name: Name;
 };
 
-/** The arguments a tool's schema allows. */
+/**
+ * The arguments a tool's schema allows.
+ *
+ * @example
+ * ```ts
+ * import type { ToolInput } from "@inferd/client";
+ *
+ * const schema = { type: "object", properties: { place: { type: "string" } }, required: ["place"] } as const;
+ *
+ * export function placeOf(input: ToolInput<typeof schema>): string {
+ *   return input.place;
+ * }
+ * ```
+ */
 export type ToolInput<Schema> = unknown extends FromSchema<Schema> ? JsonFields : FromSchema<Schema>;
 
-/** A complete call of one of these tools; its `input` is told apart by `name`. May stand in a message as it is. */
+/**
+ * A complete call of one of these tools; its `input` is told apart by `name`. May stand in a message as it is.
+ *
+ * @example
+ * ```ts
+ * import type { Tool, ToolUse } from "@inferd/client";
+ *
+ * const add = {
+ *   name: "add",
+ *   description: "Adds",
+ *   inputSchema: { type: "object", properties: { a: { type: "number" }, b: { type: "number" } }, required: ["a", "b"] },
+ * } as const satisfies Tool;
+ *
+ * export function sum({ input }: ToolUse<readonly [typeof add]>): number {
+ *   return input.a + input.b;
+ * }
+ * ```
+ */
 export type ToolUse<Tools extends readonly Tool[] = readonly Tool[]> = ToolUseOf<Tools[number]>;
 
-/** One type per tool, so that they become a union. */
+/**
+ * One type per tool, so that they become a union.
+ *
+ * @internal
+ */
 type ToolUseOf<One extends Tool> = One extends Tool ? {
     /** Discriminates the event, and the block. */
     readonly type: "tool_use";

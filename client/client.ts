@@ -1,7 +1,7 @@
 /**
  * A client of one daemon, as callers see it, and connecting. What it does is `pooling_client.ts`'s.
  */
-import { type Admin, adminAt } from "./admin.ts";
+import type { Admin } from "./admin.ts";
 import type { Tool } from "./blocks.ts";
 import { Connection } from "./connection.ts";
 import type { GenerateRequest, Generation } from "./generation.ts";
@@ -117,6 +117,15 @@ export interface Client extends AsyncDisposable {
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws {TypeError} If the request has no messages or cannot be said in JSON, or the v2 socket cannot be named.
    * @throws {RangeError} If the path of the daemon's v2 socket is too long.
+   *
+   * @example
+   * ```ts
+   * import type { Client, GenerateRequest, GenerateV2Fields } from "@inferd/client";
+   *
+   * export async function ask(client: Client, request: GenerateRequest | GenerateV2Fields): Promise<string> {
+   *   return await client.generate(request).text();
+   * }
+   * ```
    */
   generate<const Tools extends readonly Tool[] = readonly Tool[]>(
     request: GenerateRequest | GenerateV2Fields<Tools>,
@@ -167,6 +176,23 @@ export interface Client extends AsyncDisposable {
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws {RangeError} If `maxSteps` is less than 1.
    * @throws {TypeError} If a function belongs to no tool, or the request has no messages or cannot be said in JSON.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function ask(client: Client, question: string): Promise<string> {
+   *   const run = client.runTools({
+   *     messages: [{ role: "user", content: question }],
+   *     tools: [{
+   *       name: "weather",
+   *       description: "The weather at a place",
+   *       inputSchema: { type: "object", properties: { place: { type: "string" } }, required: ["place"] },
+   *     }],
+   *   }, { weather: ({ place }) => (place === "Bern" ? "rain" : "sun") });
+   *   return (await run.result()).text;
+   * }
+   * ```
    */
   runTools<const Tools extends readonly Tool[]>(
     request: GenerateV2Fields<Tools> & { readonly tools: Tools },
@@ -264,13 +290,39 @@ export interface Client extends AsyncDisposable {
    * finish; `close()` ends it.
    *
    * @returns Resolves when the client is closed.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function lastWords(client: Client): Promise<string> {
+   *   const running = client.generate("Say goodbye.").text();
+   *   await client.drain();
+   *   return await running;
+   * }
+   * ```
    */
   drain(): Promise<void>;
 
   /**
-   * Close at once. Running requests are cancelled, and their consumers told so with a `ClientClosedError`.
+   * Close at once. Running requests are cancelled, and their consumers told so with a `ClientClosedError`; loops over
+   * the daemon's events end.
    *
    * @returns Resolves when the client is closed.
+   *
+   * @example
+   * ```ts
+   * import { connect } from "@inferd/client";
+   *
+   * export async function hello(): Promise<void> {
+   *   const client = await connect();
+   *   try {
+   *     console.log(await client.generate("Say hello.").text());
+   *   } finally {
+   *     await client.close();
+   *   }
+   * }
+   * ```
    */
   close(): Promise<void>;
 }
@@ -325,9 +377,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     signal: options.signal,
     call,
   });
-  const admin = adminAt(() => adminEndpoint(options.adminPath));
   const pools = new Map([[surface, new Pool(endpoint, first)]]);
-  return new PoolingClient(name, { pools, endpointOf: (other) => surfaceEndpoint(other, options), admin });
+  return new PoolingClient(name, {
+    pools,
+    endpointOf: (other) => surfaceEndpoint(other, options),
+    locateAdmin: () => adminEndpoint(options.adminPath),
+  });
 }
 
 /** Make sure that a daemon runs; what comes back looks whether it still does. */

@@ -24,7 +24,20 @@ import { Transport } from "./transport.ts";
 /** Bytes of a frame's length. */
 const HEADER_BYTES = 4;
 
-/** What a dispatch request says beside its calls. By default it is waited for without end. */
+/**
+ * What a dispatch request says beside its calls. By default it is waited for without end.
+ *
+ * @example
+ * ```ts
+ * import { dispatch, type DispatchOptions } from "@inferd/client";
+ *
+ * const asText: DispatchOptions = { presentation: "text", timeoutMs: 5_000 };
+ *
+ * export async function state(): Promise<boolean> {
+ *   return (await dispatch("status()", asText)).ok;
+ * }
+ * ```
+ */
 export interface DispatchOptions extends WaitOptions {
   /** Has to be the daemon's. Default `default`. */
   readonly namespace?: string | undefined;
@@ -38,7 +51,18 @@ export interface DispatchOptions extends WaitOptions {
   readonly path?: string | undefined;
 }
 
-/** What a daemon answered to a dispatch request. */
+/**
+ * What a daemon answered to a dispatch request.
+ *
+ * @example
+ * ```ts
+ * import type { DispatchAnswer } from "@inferd/client";
+ *
+ * export function why({ ok, error, configMismatch }: DispatchAnswer): string {
+ *   return ok ? "It ran" : configMismatch ? "The daemon has another configuration" : error ?? "Nothing was run";
+ * }
+ * ```
+ */
 export interface DispatchAnswer {
   /** Whether the calls were run. */
   readonly ok: boolean;
@@ -94,7 +118,18 @@ export async function dispatch(ops: string, options: DispatchOptions = {}): Prom
   return await within((cut) => exchange(endpoint, frame, cut), { what, timeoutMs, signal, call });
 }
 
-/** Why calls were run locally. */
+/**
+ * Why calls were run locally.
+ *
+ * @example
+ * ```ts
+ * import type { LocalReason } from "@inferd/client";
+ *
+ * export function isOtherDaemon(reason: LocalReason): boolean {
+ *   return reason !== "no_daemon" && reason !== "no_answer";
+ * }
+ * ```
+ */
 export type LocalReason =
   /** No connection could be made. */
   | "no_daemon"
@@ -109,12 +144,32 @@ export type LocalReason =
   /** The daemon does not mind the configuration, and has another one. */
   | "config_other";
 
-/** What {@linkcode forwardOrLocal} came to: the daemon's results, or what the local function returned. */
+/**
+ * What {@linkcode forwardOrLocal} came to: the daemon's results, or what the local function returned.
+ *
+ * @example
+ * ```ts
+ * import type { Forwarded } from "@inferd/client";
+ *
+ * export function show(forwarded: Forwarded<string>): string {
+ *   return forwarded.source === "local" ? `${forwarded.value} (${forwarded.reason})` : JSON.stringify(forwarded.results);
+ * }
+ * ```
+ */
 export type Forwarded<Local> =
   | { readonly source: "daemon"; readonly results: readonly DispatchResult[] }
   | { readonly source: "local"; readonly value: Local; readonly reason: LocalReason };
 
-/** What {@linkcode forwardOrLocal} needs. */
+/**
+ * What {@linkcode forwardOrLocal} needs.
+ *
+ * @example
+ * ```ts
+ * import type { ForwardOptions } from "@inferd/client";
+ *
+ * export const options: ForwardOptions<string> = { configId: "5e8af1a3", local: (ops) => `Nobody ran ${ops}` };
+ * ```
+ */
 export interface ForwardOptions<Local> extends DispatchOptions {
   /** The configuration that has to answer. */
   readonly configId: string;

@@ -41,7 +41,19 @@ export class InferdError extends Error {
   }
 }
 
-/** The daemon answered with an error frame. A code this client does not know is this class itself, not retryable. */
+/**
+ * The daemon answered with an error frame. A code this client does not know is this class itself, not retryable.
+ *
+ * @example
+ * ```ts
+ * import { DaemonError } from "@inferd/client";
+ *
+ * // Also where the daemon is newer than this client, and has codes that it does not know.
+ * export function codeOf(error: unknown): string | undefined {
+ *   return error instanceof DaemonError ? error.code : undefined;
+ * }
+ * ```
+ */
 export class DaemonError extends InferdError {
   /** Names the class. */
   override readonly name: string = "DaemonError";
@@ -61,7 +73,25 @@ export class DaemonError extends InferdError {
   }
 }
 
-/** `queue_full`: no place at submit time. Retry with backoff. */
+/**
+ * `queue_full`: no place at submit time. Retry with backoff.
+ *
+ * @example
+ * ```ts
+ * import { type Client, QueueFullError } from "@inferd/client";
+ *
+ * export async function patiently(client: Client, prompt: string): Promise<string> {
+ *   for (let waitMs = 100;; waitMs *= 2) {
+ *     try {
+ *       return await client.generate(prompt).text();
+ *     } catch (error) {
+ *       if (!(error instanceof QueueFullError)) throw error;
+ *       await new Promise((resolve) => setTimeout(resolve, waitMs));
+ *     }
+ *   }
+ * }
+ * ```
+ */
 export class QueueFullError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "QueueFullError";
@@ -76,7 +106,24 @@ export class QueueFullError extends DaemonError {
   }
 }
 
-/** `backend_unavailable`: no backend, or it failed before or during the answer. May be retried. */
+/**
+ * `backend_unavailable`: no backend, or it failed before or during the answer. May be retried.
+ *
+ * @example
+ * ```ts
+ * import { admin, BackendUnavailableError, type Client } from "@inferd/client";
+ *
+ * export async function onceMore(client: Client, prompt: string): Promise<string> {
+ *   try {
+ *     return await client.generate(prompt).text();
+ *   } catch (error) {
+ *     if (!(error instanceof BackendUnavailableError)) throw error;
+ *     await admin().ready({ timeoutMs: 60_000 });
+ *     return await client.generate(prompt).text();
+ *   }
+ * }
+ * ```
+ */
 export class BackendUnavailableError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "BackendUnavailableError";
@@ -91,7 +138,24 @@ export class BackendUnavailableError extends DaemonError {
   }
 }
 
-/** `invalid_request`: the request breaks a rule, or its prompt does not fit the context. Not unchanged again. */
+/**
+ * `invalid_request`: the request breaks a rule, or its prompt does not fit the context. Not unchanged again.
+ *
+ * @example
+ * ```ts
+ * import { type Client, InvalidRequestError } from "@inferd/client";
+ *
+ * export async function follows(client: Client, grammar: string): Promise<string> {
+ *   try {
+ *     return await client.generate({ messages: [{ role: "user", content: "Hi" }], grammar }).text();
+ *   } catch (error) {
+ *     // The message says which rule the request breaks.
+ *     if (error instanceof InvalidRequestError) return error.message;
+ *     throw error;
+ *   }
+ * }
+ * ```
+ */
 export class InvalidRequestError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "InvalidRequestError";
@@ -106,7 +170,21 @@ export class InvalidRequestError extends DaemonError {
   }
 }
 
-/** `frame_too_large`: the request is over the frame limit. Told by the client before anything is sent, too. */
+/**
+ * `frame_too_large`: the request is over the frame limit. Told by the client before anything is sent, too.
+ *
+ * @example
+ * ```ts
+ * import { type Client, FrameTooLargeError } from "@inferd/client";
+ *
+ * export async function fits(client: Client, text: string): Promise<boolean> {
+ *   return await client.embed(text).then(() => true, (error: unknown) => {
+ *     if (error instanceof FrameTooLargeError) return false;
+ *     throw error;
+ *   });
+ * }
+ * ```
+ */
 export class FrameTooLargeError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "FrameTooLargeError";
@@ -121,7 +199,18 @@ export class FrameTooLargeError extends DaemonError {
   }
 }
 
-/** `internal`: a bug of the daemon's; its log says more. */
+/**
+ * `internal`: a bug of the daemon's; its log says more.
+ *
+ * @example
+ * ```ts
+ * import { InternalError } from "@inferd/client";
+ *
+ * export function advice(error: unknown): string {
+ *   return error instanceof InternalError ? "See the daemon's log, ~/.inferd/logs/inferd.ndjson" : "";
+ * }
+ * ```
+ */
 export class InternalError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "InternalError";
@@ -136,7 +225,25 @@ export class InternalError extends DaemonError {
   }
 }
 
-/** `attachment_unsupported`: no backend takes attachments of that kind. Do not retry. */
+/**
+ * `attachment_unsupported`: no backend takes attachments of that kind. Do not retry.
+ *
+ * @example
+ * ```ts
+ * import { AttachmentUnsupportedError, type Client } from "@inferd/client";
+ *
+ * export async function describe(client: Client, png: Uint8Array): Promise<string> {
+ *   const generation = client.generate({
+ *     messages: [{ role: "user", content: [{ type: "image", attachmentId: "a" }] }],
+ *     attachments: [{ id: "a", kind: "image", bytes: png }],
+ *   });
+ *   return await generation.text().catch((error: unknown) => {
+ *     if (error instanceof AttachmentUnsupportedError) return "This daemon has no model that sees.";
+ *     throw error;
+ *   });
+ * }
+ * ```
+ */
 export class AttachmentUnsupportedError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "AttachmentUnsupportedError";
@@ -151,7 +258,19 @@ export class AttachmentUnsupportedError extends DaemonError {
   }
 }
 
-/** `tool_call_malformed`: the model wrote a call that cannot be read. May be retried: the next answer may be better. */
+/**
+ * `tool_call_malformed`: the model wrote a call that cannot be read. May be retried: the next answer may be better.
+ *
+ * @example
+ * ```ts
+ * import { ToolCallMalformedError } from "@inferd/client";
+ *
+ * // With another seed, the next answer may have a call that can be read.
+ * export function isWorthAnotherTry(error: unknown): boolean {
+ *   return error instanceof ToolCallMalformedError;
+ * }
+ * ```
+ */
 export class ToolCallMalformedError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "ToolCallMalformedError";
@@ -166,7 +285,21 @@ export class ToolCallMalformedError extends DaemonError {
   }
 }
 
-/** `embed_unsupported`: no backend embeds. Do not retry. */
+/**
+ * `embed_unsupported`: no backend embeds. Do not retry.
+ *
+ * @example
+ * ```ts
+ * import { type Client, ConnectError, EmbedUnsupportedError } from "@inferd/client";
+ *
+ * export async function canEmbed(client: Client): Promise<boolean> {
+ *   return await client.embed("a").then(() => true, (error: unknown) => {
+ *     if (error instanceof EmbedUnsupportedError || error instanceof ConnectError) return false;
+ *     throw error;
+ *   });
+ * }
+ * ```
+ */
 export class EmbedUnsupportedError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "EmbedUnsupportedError";
@@ -181,7 +314,21 @@ export class EmbedUnsupportedError extends DaemonError {
   }
 }
 
-/** `rerank_unsupported`: no backend reranks. Do not retry. */
+/**
+ * `rerank_unsupported`: no backend reranks. Do not retry.
+ *
+ * @example
+ * ```ts
+ * import { type Client, ConnectError, RerankUnsupportedError } from "@inferd/client";
+ *
+ * export async function canRerank(client: Client): Promise<boolean> {
+ *   return await client.rerank("a", ["b"]).then(() => true, (error: unknown) => {
+ *     if (error instanceof RerankUnsupportedError || error instanceof ConnectError) return false;
+ *     throw error;
+ *   });
+ * }
+ * ```
+ */
 export class RerankUnsupportedError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "RerankUnsupportedError";
@@ -199,6 +346,21 @@ export class RerankUnsupportedError extends DaemonError {
 /**
  * No connection could be made. `retryable` tells a daemon that is not there yet (no socket, nothing listens) from what
  * waiting does not mend (permission denied, not a socket).
+ *
+ * @example
+ * ```ts
+ * import { connect, ConnectError } from "@inferd/client";
+ *
+ * export async function isThere(): Promise<boolean> {
+ *   try {
+ *     await using _client = await connect({ timeoutMs: 0 });
+ *     return true;
+ *   } catch (error) {
+ *     if (error instanceof ConnectError && error.retryable) return false;
+ *     throw error;
+ *   }
+ * }
+ * ```
  */
 export class ConnectError extends InferdError {
   /** Names the class. */
@@ -232,6 +394,19 @@ export class ConnectError extends InferdError {
 /**
  * The daemon closed the connection before the answer was complete: it ended, was cut off, or (over TCP) did not like
  * the API key. May be retried.
+ *
+ * @example
+ * ```ts
+ * import { type Client, ConnectionClosedError } from "@inferd/client";
+ *
+ * // The client connects anew for the next request.
+ * export async function onceMore(client: Client, prompt: string): Promise<string> {
+ *   return await client.generate(prompt).text().catch((error: unknown) => {
+ *     if (error instanceof ConnectionClosedError) return client.generate(prompt).text();
+ *     throw error;
+ *   });
+ * }
+ * ```
  */
 export class ConnectionClosedError extends InferdError {
   /** Names the class. */
@@ -248,13 +423,40 @@ export class ConnectionClosedError extends InferdError {
   }
 }
 
-/** What came is not the protocol: another program listens there, or one side has a bug. */
+/**
+ * What came is not the protocol: another program listens there, or one side has a bug.
+ *
+ * @example
+ * ```ts
+ * import { ProtocolError } from "@inferd/client";
+ *
+ * export function advice(error: unknown): string {
+ *   return error instanceof ProtocolError ? "What listens there is no inferd, or not of this version" : "";
+ * }
+ * ```
+ */
 export class ProtocolError extends InferdError {
   /** Names the class. */
   override readonly name: string = "ProtocolError";
 }
 
-/** The time this call was given is over; `cause` is what the last attempt failed with. May be retried. */
+/**
+ * The time this call was given is over; `cause` is what the last attempt failed with. May be retried.
+ *
+ * @example
+ * ```ts
+ * import { type Client, connect, TimeoutError } from "@inferd/client";
+ *
+ * export async function within(timeoutMs: number): Promise<Client | undefined> {
+ *   try {
+ *     return await connect({ timeoutMs });
+ *   } catch (error) {
+ *     if (error instanceof TimeoutError) return undefined; // Its cause says what the last attempt came to.
+ *     throw error;
+ *   }
+ * }
+ * ```
+ */
 export class TimeoutError extends InferdError {
   /** Names the class. */
   override readonly name: string = "TimeoutError";
@@ -270,13 +472,45 @@ export class TimeoutError extends InferdError {
   }
 }
 
-/** The consumer left the loop before the answer was complete, so there is no result. */
+/**
+ * The consumer left the loop before the answer was complete, so there is no result.
+ *
+ * @example
+ * ```ts
+ * import { CancelledError, type Client } from "@inferd/client";
+ *
+ * export async function firstPiece(client: Client): Promise<string> {
+ *   const generation = client.generate("Tell me a story.");
+ *   for await (const event of generation) if (event.type === "token") break;
+ *   return await generation.result().then(({ text }) => text, (error: unknown) => {
+ *     if (error instanceof CancelledError) return "There is no result: the loop was left.";
+ *     throw error;
+ *   });
+ * }
+ * ```
+ */
 export class CancelledError extends InferdError {
   /** Names the class. */
   override readonly name: string = "CancelledError";
 }
 
-/** The client was closed, or is draining and takes nothing new. */
+/**
+ * The client was closed, or is draining and takes nothing new.
+ *
+ * @example
+ * ```ts
+ * import { type Client, ClientClosedError } from "@inferd/client";
+ *
+ * export async function unlessClosed(client: Client, prompt: string): Promise<string | undefined> {
+ *   try {
+ *     return await client.generate(prompt).text();
+ *   } catch (error) {
+ *     if (error instanceof ClientClosedError) return undefined;
+ *     throw error;
+ *   }
+ * }
+ * ```
+ */
 export class ClientClosedError extends InferdError {
   /** Names the class. */
   override readonly name: string = "ClientClosedError";
@@ -285,6 +519,19 @@ export class ClientClosedError extends InferdError {
 /**
  * The answer is not the value that was asked for: it was cut off, or is not JSON. `retryable` unless the tokens ran out,
  * which more of them mend.
+ *
+ * @example
+ * ```ts
+ * import { type Client, ObjectError } from "@inferd/client";
+ *
+ * export async function colours(client: Client): Promise<readonly string[]> {
+ *   const schema = { type: "array", items: { type: "string" } } as const;
+ *   return await client.generateObject("Name three colours.", { schema }).catch((error: unknown) => {
+ *     if (error instanceof ObjectError && error.stopReason === "max_tokens") return [];
+ *     throw error;
+ *   });
+ * }
+ * ```
  */
 export class ObjectError extends InferdError {
   /** Names the class. */
@@ -310,7 +557,19 @@ export class ObjectError extends InferdError {
   }
 }
 
-/** Why a run of tools cannot go on, with the conversation as far as it came. */
+/**
+ * Why a run of tools cannot go on, with the conversation as far as it came.
+ *
+ * @example
+ * ```ts
+ * import { type Message, ToolRunError } from "@inferd/client";
+ *
+ * // What another run may go on from.
+ * export function soFar(error: unknown): readonly Message[] {
+ *   return error instanceof ToolRunError ? error.messages : [];
+ * }
+ * ```
+ */
 export abstract class ToolRunError extends InferdError {
   /** Names the class. */
   override readonly name: string = "ToolRunError";
@@ -332,7 +591,18 @@ export abstract class ToolRunError extends InferdError {
   }
 }
 
-/** The model called a tool that there is no function for. */
+/**
+ * The model called a tool that there is no function for.
+ *
+ * @example
+ * ```ts
+ * import { UnknownToolError } from "@inferd/client";
+ *
+ * export function missingTool(error: unknown): string | undefined {
+ *   return error instanceof UnknownToolError ? error.tool : undefined;
+ * }
+ * ```
+ */
 export class UnknownToolError extends ToolRunError {
   /** Names the class. */
   override readonly name: string = "UnknownToolError";
@@ -351,7 +621,18 @@ export class UnknownToolError extends ToolRunError {
   }
 }
 
-/** The model still called tools in the last answer it was allowed. */
+/**
+ * The model still called tools in the last answer it was allowed.
+ *
+ * @example
+ * ```ts
+ * import { StepLimitError } from "@inferd/client";
+ *
+ * export function advice(error: unknown): string {
+ *   return error instanceof StepLimitError ? `${error.steps} steps were not enough: give more "maxSteps"` : "";
+ * }
+ * ```
+ */
 export class StepLimitError extends ToolRunError {
   /** Names the class. */
   override readonly name: string = "StepLimitError";
@@ -370,13 +651,43 @@ export class StepLimitError extends ToolRunError {
   }
 }
 
-/** The daemon did not run a dispatch request, because a call in it cannot be read. Not unchanged again. */
+/**
+ * The daemon did not run a dispatch request, because a call in it cannot be read. Not unchanged again.
+ *
+ * @example
+ * ```ts
+ * import { DispatchError, forwardOrLocal } from "@inferd/client";
+ *
+ * export async function canRead(ops: string, configId: string): Promise<boolean> {
+ *   return await forwardOrLocal(ops, { configId, local: () => true }).then(() => true, (error: unknown) => {
+ *     if (error instanceof DispatchError) return false;
+ *     throw error;
+ *   });
+ * }
+ * ```
+ */
 export class DispatchError extends InferdError {
   /** Names the class. */
   override readonly name: string = "DispatchError";
 }
 
-/** A daemon was to be started and none answers. */
+/**
+ * A daemon was to be started and none answers.
+ *
+ * @example
+ * ```ts
+ * import { type Client, connect, SpawnError } from "@inferd/client";
+ *
+ * export async function start(): Promise<Client> {
+ *   try {
+ *     return await connect({ spawn: true });
+ *   } catch (error) {
+ *     if (error instanceof SpawnError) console.error(error.exitCode ?? "It never ran, or runs on", error.output);
+ *     throw error;
+ *   }
+ * }
+ * ```
+ */
 export class SpawnError extends InferdError {
   /** Names the class. */
   override readonly name: string = "SpawnError";

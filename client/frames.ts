@@ -3,8 +3,8 @@
  * becomes camelCase. What a newer daemon may add (fields, frame types, states) is passed over; what contradicts the
  * protocol is a `ProtocolError`.
  */
-import type { V1Request } from "./protocol/mod.ts";
-import type { AdminEvent, CapabilitiesEvent, LoadingModelEvent } from "./admin.ts";
+import type { BackendStatus, V1Request } from "./protocol/mod.ts";
+import type { AdminEvent, CapabilitiesEvent, LoadingModelEvent, RestartingEvent } from "./admin.ts";
 import type { Codec, Failure, Step } from "./exchange.ts";
 import type { GenerateRequest, GenerationEvent, GenerationResult } from "./generation.ts";
 import { daemonError, ProtocolError } from "./errors.ts";
@@ -101,18 +101,21 @@ export function readAdminFrame(line: string): AdminEvent | undefined {
     case "draining":
       return { status };
     case "restarting":
-      return { status, phase: text(frame, "phase") };
     case "loading_model":
-      return loadingModel(frame);
+      return loading(status, frame);
     case "capabilities":
       return capabilities(frame);
+    case "log_stopped":
+      return { status, reason: text(frame, "reason") };
     default:
       return undefined;
   }
 }
 
-function loadingModel(frame: Fields): LoadingModelEvent | undefined {
-  const status = "loading_model";
+function loading(
+  status: "loading_model" | "restarting",
+  frame: Fields,
+): LoadingModelEvent | RestartingEvent | undefined {
   const phase = text(frame, "phase");
   switch (phase) {
     case "checking_local":
@@ -143,9 +146,12 @@ function loadingModel(frame: Fields): LoadingModelEvent | undefined {
   }
 }
 
+const BACKEND_STATES: readonly BackendStatus[] = ["ready", "loading", "asleep", "down"];
+
 function capabilities(frame: Fields): CapabilitiesEvent {
   const queue = frame.queue === undefined ? undefined : record(frame, "queue");
   const wrong = frame.template_error === undefined ? undefined : record(frame, "template_error");
+  const state = BACKEND_STATES.find((known) => known === frame.state);
   return {
     status: "capabilities",
     backend: text(frame, "backend"),
@@ -161,6 +167,7 @@ function capabilities(frame: Fields): CapabilitiesEvent {
     ...(frame.model === undefined ? {} : { model: text(frame, "model") }),
     ...(frame.n_ctx === undefined ? {} : { contextTokens: number(frame, "n_ctx") }),
     ...(frame.parallel === undefined ? {} : { parallel: number(frame, "parallel") }),
+    ...(state === undefined ? {} : { state }),
     ...(wrong === undefined ? {} : {
       templateError: { message: text(wrong, "message"), line: number(wrong, "line"), format: text(wrong, "format") },
     }),

@@ -127,6 +127,8 @@ function wireBlock(block: Block): V2Block {
 }
 
 function wireAttachment({ id, kind, mime, bytes }: Attachment): V2Attachment {
-  if (typeof bytes === "string") return { id, kind, mime, bytes };
-  return { id, kind, mime, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64") };
+  const base64 = typeof bytes === "string"
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+  return { id, kind, ...(mime === undefined ? {} : { mime }), bytes: base64 };
 }

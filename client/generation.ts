@@ -4,7 +4,17 @@
 import type { V1Message, V1StopReason } from "./protocol/mod.ts";
 import { Exchange } from "./exchange.ts";
 
-/** How to answer, in v1 and v2. What is left out is the daemon's default. */
+/**
+ * How to answer, in v1 and v2. What is left out is the daemon's default.
+ *
+ * @example
+ * ```ts
+ * import type { SamplingOptions } from "@inferd/client";
+ *
+ * // The same request with these gets the same answer.
+ * export const repeatable: SamplingOptions = { temperature: 0.7, seed: 42, maxTokens: 200 };
+ * ```
+ */
 export interface SamplingOptions {
   /** What the request is called in the daemon's log. Default: a random UUID. */
   readonly id?: string | undefined;
@@ -22,7 +32,20 @@ export interface SamplingOptions {
   readonly stop?: readonly string[] | undefined;
 }
 
-/** What to generate from plain text. What is left out is the daemon's default. */
+/**
+ * What to generate from plain text. What is left out is the daemon's default.
+ *
+ * @example
+ * ```ts
+ * import type { GenerateRequest } from "@inferd/client";
+ *
+ * export const yesOrNo: GenerateRequest = {
+ *   messages: [{ role: "user", content: "Is snow white?" }],
+ *   grammar: 'root ::= "yes" | "no"',
+ *   temperature: 0,
+ * };
+ * ```
+ */
 export interface GenerateRequest extends SamplingOptions {
   /** The conversation, not empty. */
   readonly messages: readonly Readonly<V1Message>[];
@@ -44,7 +67,18 @@ export interface GenerateRequest extends SamplingOptions {
   readonly thinking?: undefined;
 }
 
-/** Token counts of one answer. */
+/**
+ * Token counts of one answer.
+ *
+ * @example
+ * ```ts
+ * import type { Usage } from "@inferd/client";
+ *
+ * export function total({ promptTokens, completionTokens }: Usage): number {
+ *   return promptTokens + completionTokens;
+ * }
+ * ```
+ */
 export interface Usage {
   /** Tokens of the rendered conversation. */
   readonly promptTokens: number;
@@ -52,10 +86,32 @@ export interface Usage {
   readonly completionTokens: number;
 }
 
-/** Why an answer ended; a newer daemon may know more reasons. */
+/**
+ * Why an answer ended; a newer daemon may know more reasons.
+ *
+ * @example
+ * ```ts
+ * import type { StopReason } from "@inferd/client";
+ *
+ * export function isWhole(reason: StopReason): boolean {
+ *   return reason === "end";
+ * }
+ * ```
+ */
 export type StopReason = V1StopReason | (string & Record<never, never>);
 
-/** A complete answer. */
+/**
+ * A complete answer.
+ *
+ * @example
+ * ```ts
+ * import type { GenerationResult } from "@inferd/client";
+ *
+ * export function summary({ text, usage, stopReason }: GenerationResult): string {
+ *   return `${text}\n(${usage.completionTokens} tokens, ${stopReason})`;
+ * }
+ * ```
+ */
 export interface GenerationResult {
   /** The whole text. */
   readonly text: string;
@@ -67,7 +123,18 @@ export interface GenerationResult {
   readonly backend: string;
 }
 
-/** A piece of the answer. */
+/**
+ * A piece of the answer.
+ *
+ * @example
+ * ```ts
+ * import type { TokenEvent } from "@inferd/client";
+ *
+ * export function join(events: readonly TokenEvent[]): string {
+ *   return events.map(({ text }) => text).join("");
+ * }
+ * ```
+ */
 export interface TokenEvent {
   /** Discriminates the event. */
   readonly type: "token";
@@ -75,13 +142,35 @@ export interface TokenEvent {
   readonly text: string;
 }
 
-/** The answer is complete; the last event. */
+/**
+ * The answer is complete; the last event.
+ *
+ * @example
+ * ```ts
+ * import type { DoneEvent } from "@inferd/client";
+ *
+ * export function wasCut({ stopReason }: DoneEvent): boolean {
+ *   return stopReason === "length";
+ * }
+ * ```
+ */
 export interface DoneEvent extends GenerationResult {
   /** Discriminates the event. */
   readonly type: "done";
 }
 
-/** What a generation yields: any number of `token`, then one `done`. Failures are thrown. */
+/**
+ * What a generation yields: any number of `token`, then one `done`. Failures are thrown.
+ *
+ * @example
+ * ```ts
+ * import type { GenerationEvent } from "@inferd/client";
+ *
+ * export function show(event: GenerationEvent): string {
+ *   return event.type === "token" ? event.text : `\n[${event.usage.completionTokens} tokens]`;
+ * }
+ * ```
+ */
 export type GenerationEvent = TokenEvent | DoneEvent;
 
 /**
@@ -124,6 +213,16 @@ export interface Generation extends AsyncIterable<GenerationEvent> {
    * @throws {CancelledError} If the loop over the events was left early.
    * @throws {ClientClosedError} If the client was closed meanwhile.
    * @throws The signal's reason, if it was aborted.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function tokensOf(client: Client, prompt: string): Promise<number> {
+   *   const { usage } = await client.generate(prompt).result();
+   *   return usage.completionTokens;
+   * }
+   * ```
    */
   result(): Promise<GenerationResult>;
 
@@ -132,6 +231,15 @@ export interface Generation extends AsyncIterable<GenerationEvent> {
    *
    * @returns The text, see {@linkcode Generation.result}.
    * @throws What {@linkcode Generation.result} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function hello(client: Client): Promise<string> {
+   *   return await client.generate("Say hello.").text();
+   * }
+   * ```
    */
   text(): Promise<string>;
 }

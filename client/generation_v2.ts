@@ -6,7 +6,20 @@ import type { Attachment, Block, Message, Tool, ToolChoice, ToolUse } from "./bl
 import type { SamplingOptions, Usage } from "./generation.ts";
 import type { JsonSchema } from "./schema.ts";
 
-/** What a v2 request may say; which of it makes it one is {@linkcode V2Mark}'s. */
+/**
+ * What a v2 request may say; which of it makes it one is {@linkcode V2Mark}'s.
+ *
+ * @example
+ * ```ts
+ * import type { GenerateV2Fields } from "@inferd/client";
+ *
+ * export const fields: GenerateV2Fields = {
+ *   messages: [{ role: "user", content: "What is 7 times 8?" }],
+ *   thinking: true,
+ *   maxTokens: 300,
+ * };
+ * ```
+ */
 export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[]> extends SamplingOptions {
   /** The conversation, not empty. */
   readonly messages: readonly Message[];
@@ -29,6 +42,14 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
 /**
  * What makes a request one of v2: blocks, or any of its fields. Plain text goes to v1 otherwise; `thinking: false` sends
  * it to v2.
+ *
+ * @example
+ * ```ts
+ * import type { V2Mark } from "@inferd/client";
+ *
+ * // Any one of these sends a request to generation v2.
+ * export const marks: readonly V2Mark[] = [{ thinking: false }, { schema: { type: "string" } }, { toolChoice: "none" }];
+ * ```
  */
 export type V2Mark =
   | { readonly messages: readonly { readonly role: V1Role; readonly content: readonly Block[] }[] }
@@ -38,10 +59,33 @@ export type V2Mark =
   | { readonly schema: JsonSchema }
   | { readonly thinking: boolean };
 
-/** What to generate, with blocks, tools, a schema or thinking. What is left out is the daemon's default. */
+/**
+ * What to generate, with blocks, tools, a schema or thinking. What is left out is the daemon's default.
+ *
+ * @example
+ * ```ts
+ * import type { GenerateV2Request } from "@inferd/client";
+ *
+ * export const request: GenerateV2Request = {
+ *   messages: [{ role: "user", content: "Name a colour." }],
+ *   schema: { enum: ["red", "green", "blue"] },
+ * };
+ * ```
+ */
 export type GenerateV2Request<Tools extends readonly Tool[] = readonly Tool[]> = GenerateV2Fields<Tools> & V2Mark;
 
-/** A piece of the answer's text. */
+/**
+ * A piece of the answer's text.
+ *
+ * @example
+ * ```ts
+ * import type { TextEvent } from "@inferd/client";
+ *
+ * export function join(events: readonly TextEvent[]): string {
+ *   return events.map(({ text }) => text).join("");
+ * }
+ * ```
+ */
 export interface TextEvent {
   /** Discriminates the event. */
   readonly type: "text";
@@ -49,7 +93,21 @@ export interface TextEvent {
   readonly text: string;
 }
 
-/** A piece of the reasoning trace. */
+/**
+ * A piece of the reasoning trace.
+ *
+ * @example
+ * ```ts
+ * import type { Client, ThinkingEvent } from "@inferd/client";
+ *
+ * export async function* thoughts(client: Client, question: string): AsyncGenerator<ThinkingEvent> {
+ *   const messages = [{ role: "user", content: question }] as const;
+ *   for await (const event of client.generate({ messages, thinking: true })) {
+ *     if (event.type === "thinking") yield event;
+ *   }
+ * }
+ * ```
+ */
 export interface ThinkingEvent {
   /** Discriminates the event. */
   readonly type: "thinking";
@@ -57,10 +115,32 @@ export interface ThinkingEvent {
   readonly text: string;
 }
 
-/** Why a v2 answer ended; a newer daemon may know more reasons. */
+/**
+ * Why a v2 answer ended; a newer daemon may know more reasons.
+ *
+ * @example
+ * ```ts
+ * import type { GenerationV2StopReason } from "@inferd/client";
+ *
+ * export function isWhole(reason: GenerationV2StopReason): boolean {
+ *   return reason === "end_turn" || reason === "tool_use";
+ * }
+ * ```
+ */
 export type GenerationV2StopReason = V2StopReason | (string & Record<never, never>);
 
-/** A complete v2 answer. */
+/**
+ * A complete v2 answer.
+ *
+ * @example
+ * ```ts
+ * import type { GenerationV2Result } from "@inferd/client";
+ *
+ * export function summary({ thinking, text, toolCalls }: GenerationV2Result): string {
+ *   return `${thinking.length} characters of thought, ${text.length} of text, ${toolCalls.length} calls`;
+ * }
+ * ```
+ */
 export interface GenerationV2Result<Tools extends readonly Tool[] = readonly Tool[]> {
   /** The whole text. */
   readonly text: string;
@@ -78,7 +158,18 @@ export interface GenerationV2Result<Tools extends readonly Tool[] = readonly Too
   readonly toolChoiceUnsatisfied: boolean;
 }
 
-/** A v2 answer is complete; the last event. */
+/**
+ * A v2 answer is complete; the last event.
+ *
+ * @example
+ * ```ts
+ * import type { DoneV2Event } from "@inferd/client";
+ *
+ * export function wasCut({ stopReason, toolChoiceUnsatisfied }: DoneV2Event): boolean {
+ *   return stopReason === "max_tokens" || toolChoiceUnsatisfied;
+ * }
+ * ```
+ */
 export interface DoneV2Event<Tools extends readonly Tool[] = readonly Tool[]> extends GenerationV2Result<Tools> {
   /** Discriminates the event. */
   readonly type: "done";
@@ -86,6 +177,23 @@ export interface DoneV2Event<Tools extends readonly Tool[] = readonly Tool[]> ex
 
 /**
  * What a v2 generation yields: any number of `text`, `thinking` and `tool_use`, then one `done`. Failures are thrown.
+ *
+ * @example
+ * ```ts
+ * import type { GenerationV2Event } from "@inferd/client";
+ *
+ * export function show(event: GenerationV2Event): string {
+ *   switch (event.type) {
+ *     case "text":
+ *     case "thinking":
+ *       return event.text;
+ *     case "tool_use":
+ *       return `${event.name}(${JSON.stringify(event.input)})`;
+ *     case "done":
+ *       return `[${event.usage.completionTokens} tokens]`;
+ *   }
+ * }
+ * ```
  */
 export type GenerationV2Event<Tools extends readonly Tool[] = readonly Tool[]> =
   | TextEvent
@@ -131,6 +239,17 @@ export interface GenerationV2<Tools extends readonly Tool[] = readonly Tool[]>
    * @throws {AttachmentUnsupportedError} If no backend takes attachments of that kind.
    * @throws {ToolCallMalformedError} If the model wrote a call that cannot be read.
    * @throws What `Generation.result` throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function think(client: Client, question: string): Promise<string> {
+   *   const messages = [{ role: "user", content: question }] as const;
+   *   const { thinking, text } = await client.generate({ messages, thinking: true }).result();
+   *   return `${thinking}\n---\n${text}`;
+   * }
+   * ```
    */
   result(): Promise<GenerationV2Result<Tools>>;
 
@@ -139,6 +258,16 @@ export interface GenerationV2<Tools extends readonly Tool[] = readonly Tool[]>
    *
    * @returns The text, see {@linkcode GenerationV2.result}.
    * @throws What {@linkcode GenerationV2.result} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function brief(client: Client, question: string): Promise<string> {
+   *   const content = [{ type: "text", text: question }, { type: "text", text: "Answer in one word." }] as const;
+   *   return await client.generate({ messages: [{ role: "user", content }] }).text();
+   * }
+   * ```
    */
   text(): Promise<string>;
 }

@@ -90,6 +90,7 @@ export {
   type KvCacheEvent,
   type LoadingFileEvent,
   type LoadingModelEvent,
+  type LogStoppedEvent,
   type QuarantineEvent,
   type ReadyEvent,
   type RestartingEvent,
@@ -152,4 +153,5 @@ export type {
   V1StopReason,
   V2MediaKind,
   V2StopReason,
+  V2ToolChoice,
 } from "./protocol/mod.ts";

@@ -8,7 +8,20 @@ import type { GenerationV2Result } from "./generation_v2.ts";
 import type { CancelOptions } from "./options.ts";
 import type { JsonSchema } from "./schema.ts";
 
-/** What to make a value from. What is left out is the daemon's default. */
+/**
+ * What to make a value from. What is left out is the daemon's default.
+ *
+ * @example
+ * ```ts
+ * import type { ObjectRequest } from "@inferd/client";
+ *
+ * export const request: ObjectRequest = {
+ *   messages: [{ role: "user", content: "How many legs has a spider?" }],
+ *   thinking: true,
+ *   temperature: 0,
+ * };
+ * ```
+ */
 export interface ObjectRequest extends SamplingOptions {
   /** The conversation, not empty. */
   readonly messages: readonly Message[];
@@ -18,7 +31,21 @@ export interface ObjectRequest extends SamplingOptions {
   readonly thinking?: boolean | undefined;
 }
 
-/** Which value. */
+/**
+ * Which value.
+ *
+ * @example
+ * ```ts
+ * import type { Client, ObjectOptions } from "@inferd/client";
+ *
+ * const schema = { type: "integer", minimum: 0 } as const;
+ *
+ * export async function legs(client: Client, animal: string, signal: AbortSignal): Promise<number> {
+ *   const options: ObjectOptions<typeof schema> = { schema, signal };
+ *   return await client.generateObject(`How many legs has a ${animal}?`, options);
+ * }
+ * ```
+ */
 export interface ObjectOptions<Schema extends JsonSchema = JsonSchema> extends CancelOptions {
   /** JSON Schema of the value. */
   readonly schema: Schema;

@@ -17,10 +17,30 @@ import {
   type TcpAddress,
 } from "./paths.ts";
 
-/** What a daemon can be asked for: generation v1 (`infer`) and v2, embeddings, rerank. Each has its own socket. */
+/**
+ * What a daemon can be asked for: generation v1 (`infer`) and v2, embeddings, rerank. Each has its own socket.
+ *
+ * @example
+ * ```ts
+ * import { type Client, connect, type SurfaceName } from "@inferd/client";
+ *
+ * export async function forSearch(surface: SurfaceName = "embed"): Promise<Client> {
+ *   return await connect({ surface });
+ * }
+ * ```
+ */
 export type SurfaceName = "infer" | "v2" | "embed" | "rerank";
 
-/** The paths of the sockets next to the generation socket; what is left out is in its folder. */
+/**
+ * The paths of the sockets next to the generation socket; what is left out is in its folder.
+ *
+ * @example
+ * ```ts
+ * import type { SurfacePaths } from "@inferd/client";
+ *
+ * export const paths: SurfacePaths = { v2: "/run/inferd/v2.sock", embed: "/run/inferd/embed.sock" };
+ * ```
+ */
 export interface SurfacePaths {
   /** Generation v2. Default: `infer.v2.sock`. */
   readonly v2?: string | undefined;
@@ -30,7 +50,16 @@ export interface SurfacePaths {
   readonly rerank?: string | undefined;
 }
 
-/** The TCP ports next to that of generation v1. */
+/**
+ * The TCP ports next to that of generation v1.
+ *
+ * @example
+ * ```ts
+ * import type { SurfacePorts } from "@inferd/client";
+ *
+ * export const ports: SurfacePorts = { v2: 5002, embed: 5003, rerank: 5004 };
+ * ```
+ */
 export interface SurfacePorts {
   /** Generation v2. Default 47322. */
   readonly v2?: number | undefined;
@@ -40,7 +69,17 @@ export interface SurfacePorts {
   readonly rerank?: number | undefined;
 }
 
-/** A daemon's TCP endpoint, as a caller names it. */
+/**
+ * A daemon's TCP endpoint, as a caller names it.
+ *
+ * @example
+ * ```ts
+ * import type { TcpOptions } from "@inferd/client";
+ * import process from "node:process";
+ *
+ * export const tcp: TcpOptions = { hostname: "127.0.0.1", port: 47321, apiKey: process.env.INFERD_API_KEY };
+ * ```
+ */
 export interface TcpOptions {
   /** Default `127.0.0.1`. */
   readonly hostname?: string | undefined;
@@ -60,6 +99,13 @@ export interface TcpOptions {
  * with neither `path` nor `tcp` where `INFERD_V2_ADDR`, `INFERD_EMBED_ADDR` or `INFERD_RERANK_ADDR` says, else next to
  * `INFERD_UDS`, else at `INFERD_V2_TCP`, `INFERD_EMBED_TCP` or `INFERD_RERANK_TCP`, else on the host of `INFERD_TCP`,
  * else in the default runtime directory.
+ *
+ * @example
+ * ```ts
+ * import type { ConnectOptions } from "@inferd/client";
+ *
+ * export const patient: ConnectOptions = { path: "/run/inferd/infer.sock", timeoutMs: 10 * 60_000 };
+ * ```
  */
 export interface ConnectOptions {
   /** The path of the generation socket. Not together with `tcp`. */
@@ -88,6 +134,17 @@ export interface ConnectOptions {
 /**
  * How a daemon is started that does not run yet. It is a process of its own, which outlives the client, and finds its
  * configuration as if it had been started by hand: in the environment and in its configuration file.
+ *
+ * @example
+ * ```ts
+ * import { type Client, connect, type SpawnOptions } from "@inferd/client";
+ *
+ * const spawn: SpawnOptions = { command: "deno", args: ["run", "-A", "jsr:@inferd/daemon", "serve"] };
+ *
+ * export async function startOrJoin(): Promise<Client> {
+ *   return await connect({ spawn });
+ * }
+ * ```
  */
 export interface SpawnOptions {
   /** The program. Default: `INFERD_COMMAND`, else `inferd`; a name without a slash is looked for on the `PATH`. */
@@ -105,19 +162,54 @@ export interface SpawnOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** Where a daemon's admin socket is. */
+/**
+ * Where a daemon's admin socket is.
+ *
+ * @example
+ * ```ts
+ * import { admin, type AdminOptions } from "@inferd/client";
+ *
+ * const options: AdminOptions = { path: "/run/inferd/admin.sock" };
+ *
+ * export async function waitForIt(): Promise<void> {
+ *   await admin(options).ready();
+ * }
+ * ```
+ */
 export interface AdminOptions {
   /** The path of the admin socket. Default: `INFERD_ADMIN_ADDR`, else `admin.sock` in the default runtime directory. */
   readonly path?: string | undefined;
 }
 
-/** How one call can be given up. */
+/**
+ * How one call can be given up.
+ *
+ * @example
+ * ```ts
+ * import type { Client } from "@inferd/client";
+ *
+ * export async function inTenSeconds(client: Client, prompt: string): Promise<string> {
+ *   return await client.generate(prompt, { signal: AbortSignal.timeout(10_000) }).text();
+ * }
+ * ```
+ */
 export interface CancelOptions {
   /** Gives up; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How one call that takes its time can be given up. */
+/**
+ * How one call that takes its time can be given up.
+ *
+ * @example
+ * ```ts
+ * import { admin, type WaitOptions } from "@inferd/client";
+ *
+ * export async function waitForIt(options: WaitOptions = { timeoutMs: Infinity }): Promise<void> {
+ *   await admin().ready(options);
+ * }
+ * ```
+ */
 export interface WaitOptions extends CancelOptions {
   /** How long to wait, in milliseconds; `Infinity` waits for ever. */
   readonly timeoutMs?: number | undefined;
@@ -368,10 +460,20 @@ export function timeoutOr(timeoutMs: number | undefined, standard: number): numb
 }
 
 function defaultEndpoint(name: SocketName, facts: ProcessFacts): UnixEndpoint {
+  checkPlatform(facts);
   return unixEndpoint(socketPath(runtimeDirectory(facts), name), facts);
 }
 
+/** Node's "unix sockets" are another thing there, and Deno has none. */
+function checkPlatform({ platform }: ProcessFacts): void {
+  if (platform !== "win32" && platform !== "windows") return;
+  throw new TypeError(
+    'Cannot use unix sockets on Windows: say where the daemon is with "tcp" or INFERD_TCP. It runs in WSL, with --tcp',
+  );
+}
+
 function unixEndpoint(path: string, facts: ProcessFacts): UnixEndpoint {
+  checkPlatform(facts);
   if (typeof path !== "string" || path === "" || path.includes("\0")) {
     throw new TypeError(
       `Cannot use ${JSON.stringify(path)} as a socket path: it must be a path without NUL characters`,

@@ -14,7 +14,17 @@
  * @module
  */
 
-/** What {@linkcode runtimeDirectory} needs to know of the process. */
+/**
+ * What {@linkcode runtimeDirectory} needs to know of the process.
+ *
+ * @example
+ * ```ts
+ * import { type RuntimeDirectoryOptions, runtimeDirectory } from "@inferd/client/paths";
+ *
+ * const process: RuntimeDirectoryOptions = { env: () => undefined, uid: 1000, platform: "linux" };
+ * console.assert(runtimeDirectory(process) === "/tmp/inferd-1000");
+ * ```
+ */
 export interface RuntimeDirectoryOptions {
   /** Looks up an environment variable. An empty value counts as unset. */
   readonly env: (name: string) => string | undefined;
@@ -24,10 +34,30 @@ export interface RuntimeDirectoryOptions {
   readonly platform: string;
 }
 
-/** The sockets a daemon has, by name. */
+/**
+ * The sockets a daemon has, by name.
+ *
+ * @example
+ * ```ts
+ * import { type SocketName, socketPath } from "@inferd/client/paths";
+ *
+ * const names: readonly SocketName[] = ["infer", "admin"];
+ * console.assert(names.map((name) => socketPath("/run", name)).join() === "/run/infer.sock,/run/admin.sock");
+ * ```
+ */
 export type SocketName = "admin" | "infer" | "infer.v2" | "infer.embed" | "infer.rerank" | "rpc";
 
-/** A TCP endpoint. */
+/**
+ * A TCP endpoint.
+ *
+ * @example
+ * ```ts
+ * import { parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
+ *
+ * const address: TcpAddress = parseTcpAddress("[::1]:4000");
+ * console.assert(address.hostname === "::1" && address.port === 4000);
+ * ```
+ */
 export interface TcpAddress {
   /** A host name or an address; IPv6 without brackets. */
   readonly hostname: string;
@@ -35,19 +65,64 @@ export interface TcpAddress {
   readonly port: number;
 }
 
-/** The TCP port of generation v1 when none is named. */
+/**
+ * The TCP port of generation v1 when none is named.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_INFER_PORT } from "@inferd/client/paths";
+ *
+ * console.assert(DEFAULT_INFER_PORT === 47321);
+ * ```
+ */
 export const DEFAULT_INFER_PORT: number = 47321;
 
-/** The TCP port of generation v2 when none is named. */
+/**
+ * The TCP port of generation v2 when none is named.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_V2_PORT } from "@inferd/client/paths";
+ *
+ * console.assert(DEFAULT_V2_PORT === 47322);
+ * ```
+ */
 export const DEFAULT_V2_PORT: number = 47322;
 
-/** The TCP port of embeddings when none is named. */
+/**
+ * The TCP port of embeddings when none is named.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_EMBED_PORT } from "@inferd/client/paths";
+ *
+ * console.assert(DEFAULT_EMBED_PORT === 47323);
+ * ```
+ */
 export const DEFAULT_EMBED_PORT: number = 47323;
 
-/** The TCP port of rerank when none is named. */
+/**
+ * The TCP port of rerank when none is named.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_RERANK_PORT } from "@inferd/client/paths";
+ *
+ * console.assert(DEFAULT_RERANK_PORT === 47324);
+ * ```
+ */
 export const DEFAULT_RERANK_PORT: number = 47324;
 
-/** The TCP host when none is named. */
+/**
+ * The TCP host when none is named.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_TCP_HOSTNAME, parseTcpAddress } from "@inferd/client/paths";
+ *
+ * console.assert(parseTcpAddress(":4000").hostname === DEFAULT_TCP_HOSTNAME);
+ * ```
+ */
 export const DEFAULT_TCP_HOSTNAME: string = "127.0.0.1";
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Waiting: for a daemon that is not there yet, and no longer than was asked.
  */
-import { InferdError, TimeoutError, withCallerStack } from "./errors.ts";
+import { ClientClosedError, InferdError, TimeoutError, withCallerStack } from "./errors.ts";
 import { FIRST_BACKOFF_MS, MOST_BACKOFF_MS } from "./options.ts";
 
 /** The longest time a timer can be set to, in milliseconds; a longer wait is one without end. */
@@ -15,6 +15,8 @@ export interface PatienceOptions {
   readonly timeoutMs: number;
   /** Gives up. */
   readonly signal?: AbortSignal | undefined;
+  /** The client is closed that waits; absent: there is none. */
+  readonly closing?: AbortSignal | undefined;
   /** Made where the call came in, for the stacks of errors. */
   readonly call: Error;
 }
@@ -26,14 +28,19 @@ export interface PatienceOptions {
  * @param options How long, and for what.
  * @returns What `act` returned.
  * @throws {TimeoutError} If time runs out.
+ * @throws {ClientClosedError} If the client is closed, or was.
  * @throws The signal's reason, or what `act` threw.
  */
 export async function within<T>(act: (signal: AbortSignal) => Promise<T>, options: PatienceOptions): Promise<T> {
-  const { what, timeoutMs, signal } = options;
+  const { what, timeoutMs, signal, closing } = options;
+  const closed = (): ClientClosedError => new ClientClosedError(`Cannot ${what}: the client was closed`);
   signal?.throwIfAborted();
+  if (closing?.aborted) throw withCallerStack(closed(), options.call);
   const cut = new AbortController();
   const giveUp = (): void => cut.abort(signal?.reason);
+  const close = (): void => cut.abort(closed());
   signal?.addEventListener("abort", giveUp, { once: true });
+  closing?.addEventListener("abort", close, { once: true });
   const timer = timeoutMs > MOST_TIMER_MS
     ? undefined
     : setTimeout(() => cut.abort(new TimeoutError(`Cannot ${what} within ${timeoutMs} ms`)), timeoutMs);
@@ -44,6 +51,7 @@ export async function within<T>(act: (signal: AbortSignal) => Promise<T>, option
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", giveUp);
+    closing?.removeEventListener("abort", close);
   }
 }
 
@@ -54,6 +62,7 @@ export async function within<T>(act: (signal: AbortSignal) => Promise<T>, option
  * @param options How long, and for what; with 0 ms there is one attempt, and its failure is thrown as it is.
  * @returns What `attempt` returned.
  * @throws {TimeoutError} If time runs out; its cause is the last failure.
+ * @throws {ClientClosedError} If the client is closed, or was.
  * @throws The signal's reason, or a failure that waiting does not mend.
  */
 export async function persist<T>(

@@ -1,7 +1,7 @@
 /**
  * The one implementation of a client: which surface a request goes to, and the lifetime of what was started through it.
  */
-import type { Admin } from "./admin.ts";
+import { type Admin, adminAt } from "./admin.ts";
 import type { AnswerContext, Cancellable } from "./answer.ts";
 import type { Tool } from "./blocks.ts";
 import type { Client } from "./client.ts";
@@ -12,7 +12,7 @@ import { V2Codec } from "./frames_v2.ts";
 import { ActiveGeneration, type GenerateRequest, type Generation } from "./generation.ts";
 import { type GenerateV2Fields, type GenerateV2Request, type GenerationV2, isV2 } from "./generation_v2.ts";
 import { type ObjectOptions, type ObjectRequest, parseObject } from "./object.ts";
-import type { CancelOptions, Endpoint, SurfaceName } from "./options.ts";
+import type { CancelOptions, Endpoint, SurfaceName, UnixEndpoint } from "./options.ts";
 import { Pool } from "./pool.ts";
 import {
   embedCodec,
@@ -30,7 +30,7 @@ export interface ClientParts {
   /** The pools that stand already. */
   readonly pools: Map<SurfaceName, Pool>;
   readonly endpointOf: (surface: SurfaceName) => Endpoint;
-  readonly admin: Admin;
+  readonly locateAdmin: () => UnixEndpoint;
 }
 
 /** Lends connections to whatever it starts, and keeps track of that. */
@@ -41,6 +41,7 @@ export class PoolingClient implements Client {
   readonly #pools: Map<SurfaceName, Pool>;
   readonly #endpointOf: (surface: SurfaceName) => Endpoint;
   readonly #running = new Set<Cancellable>();
+  readonly #closing = new AbortController();
   #state: "open" | "draining" | "closed" = "open";
   #resolveClosed!: () => void;
 
@@ -50,7 +51,7 @@ export class PoolingClient implements Client {
    */
   constructor(endpoint: string, parts: ClientParts) {
     this.endpoint = endpoint;
-    this.admin = parts.admin;
+    this.admin = adminAt(parts.locateAdmin, this.#closing.signal);
     this.#pools = parts.pools;
     this.#endpointOf = parts.endpointOf;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
@@ -128,6 +129,7 @@ export class PoolingClient implements Client {
   close(): Promise<void> {
     if (this.#state !== "closed") {
       this.#state = "closed";
+      this.#closing.abort();
       for (const pool of this.#pools.values()) pool.close();
       for (const answer of this.#running) answer.cancel(new ClientClosedError("The client was closed"));
       this.#resolveClosed();

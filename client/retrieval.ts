@@ -6,7 +6,16 @@ import type { Codec, Step } from "./exchange.ts";
 import { expectId, type Fields, isRecord, list, number, parse, readFailure, record, text, wrong } from "./frames.ts";
 import type { CancelOptions } from "./options.ts";
 
-/** How to embed. */
+/**
+ * How to embed.
+ *
+ * @example
+ * ```ts
+ * import type { EmbedOptions } from "@inferd/client";
+ *
+ * export const forDocuments: EmbedOptions = { task: "retrieval_document", dimensions: 64 };
+ * ```
+ */
 export interface EmbedOptions extends CancelOptions {
   /** Cut every vector to so many numbers, and bring it back to unit length. Default: the model's own. */
   readonly dimensions?: number | undefined;
@@ -14,13 +23,35 @@ export interface EmbedOptions extends CancelOptions {
   readonly task?: EmbedTask | undefined;
 }
 
-/** Token counts of a request whose answer has no tokens. */
+/**
+ * Token counts of a request whose answer has no tokens.
+ *
+ * @example
+ * ```ts
+ * import type { PromptUsage } from "@inferd/client";
+ *
+ * export function show({ promptTokens }: PromptUsage): string {
+ *   return `${promptTokens} tokens were read`;
+ * }
+ * ```
+ */
 export interface PromptUsage {
   /** Tokens of everything that was read. */
   readonly promptTokens: number;
 }
 
-/** The vectors of some texts. */
+/**
+ * The vectors of some texts.
+ *
+ * @example
+ * ```ts
+ * import type { EmbedResult } from "@inferd/client";
+ *
+ * export function byText(texts: readonly string[], { embeddings }: EmbedResult): Map<string, readonly number[]> {
+ *   return new Map(texts.map((text, index) => [text, embeddings[index] ?? []]));
+ * }
+ * ```
+ */
 export interface EmbedResult {
   /** One per text, in the order of the texts; each has unit length. */
   readonly embeddings: readonly (readonly number[])[];
@@ -34,13 +65,33 @@ export interface EmbedResult {
   readonly backend: string;
 }
 
-/** How to rerank. */
+/**
+ * How to rerank.
+ *
+ * @example
+ * ```ts
+ * import type { RerankOptions } from "@inferd/client";
+ *
+ * export const bestThree: RerankOptions = { topN: 3 };
+ * ```
+ */
 export interface RerankOptions extends CancelOptions {
   /** Only the best so many, at least 1. Default: all. */
   readonly topN?: number | undefined;
 }
 
-/** How well one document fits. */
+/**
+ * How well one document fits.
+ *
+ * @example
+ * ```ts
+ * import type { RankedDocument } from "@inferd/client";
+ *
+ * export function show({ score, document }: RankedDocument): string {
+ *   return `${score.toFixed(2)} ${document}`;
+ * }
+ * ```
+ */
 export interface RankedDocument {
   /** Which of the request's documents. */
   readonly index: number;
@@ -50,7 +101,18 @@ export interface RankedDocument {
   readonly document: string;
 }
 
-/** Documents in the order in which they fit a query. */
+/**
+ * Documents in the order in which they fit a query.
+ *
+ * @example
+ * ```ts
+ * import type { RerankResult } from "@inferd/client";
+ *
+ * export function better({ results }: RerankResult, least: number): readonly string[] {
+ *   return results.filter(({ score }) => score >= least).map(({ document }) => document);
+ * }
+ * ```
+ */
 export interface RerankResult {
   /** The best first; equal ones in the order of the request. */
   readonly results: readonly RankedDocument[];

@@ -6,10 +6,31 @@
 /**
  * A JSON Schema of an object, or of anything else that is not `true` or `false`. Which parts of JSON Schema are
  * understood is the daemon's business; it refuses what it does not.
+ *
+ * @example
+ * ```ts
+ * import type { JsonSchema } from "@inferd/client";
+ *
+ * export const people: JsonSchema = {
+ *   type: "array",
+ *   items: { type: "object", properties: { name: { type: "string" } }, required: ["name"] },
+ * };
+ * ```
  */
 export type JsonSchema = { readonly [key: string]: unknown };
 
-/** Anything a JSON object can hold. */
+/**
+ * Anything a JSON object can hold.
+ *
+ * @example
+ * ```ts
+ * import type { JsonFields } from "@inferd/client";
+ *
+ * export function nameOf(fields: JsonFields): string {
+ *   return typeof fields.name === "string" ? fields.name : "somebody";
+ * }
+ * ```
+ */
 export type JsonFields = { [key: string]: unknown };
 
 /**
@@ -45,13 +66,22 @@ export type FromSchema<S, Root = S> = S extends false ? never
   : S extends { readonly properties: unknown } ? FromType<"object", S, Root>
   : unknown;
 
+/**
+ * What a reference stands for.
+ *
+ * @internal
+ */
 type FromReference<Reference, Root> = string extends Reference ? unknown
   : Reference extends "#" ? FromSchema<Root>
   : Reference extends `#/$defs/${infer Name}`
     ? Root extends { readonly $defs: { readonly [Key in Name]: infer Target } } ? FromSchema<Target, Root> : unknown
   : unknown;
 
-/** One type per name, so that a list of names becomes their union. */
+/**
+ * One type per name, so that a list of names becomes their union.
+ *
+ * @internal
+ */
 type FromType<Type, S, Root> = Type extends "string" ? string
   : Type extends "number" | "integer" ? number
   : Type extends "boolean" ? boolean
@@ -78,5 +108,9 @@ type RequiredOf<S> = S extends { readonly required: readonly (infer Name)[] } ? 
 /** One object type instead of an intersection, as editors show it. */
 type Flat<T> = { [Key in keyof T]: T[Key] };
 
-/** A literal value without the `readonly` that came with it; `any` in it becomes `unknown`. */
+/**
+ * A literal value without the `readonly` that came with it; `any` in it becomes `unknown`.
+ *
+ * @internal
+ */
 type Plain<T> = 0 extends 1 & T ? unknown : T extends object ? { -readonly [Key in keyof T]: Plain<T[Key]> } : T;

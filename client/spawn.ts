@@ -112,6 +112,8 @@ class StartedDaemon {
   /** Where its output begins in the log. */
   readonly #logStart: number;
   #end: string | undefined;
+  /** `null` where it was ended by a signal, still runs, or never ran: Node's own `exitCode` is negative then. */
+  #exitCode: number | null = null;
   #cause: unknown;
 
   constructor(plan: SpawnPlan) {
@@ -136,6 +138,7 @@ class StartedDaemon {
         : textOf(error);
     });
     this.#child.once("exit", (code, signal) => {
+      this.#exitCode = code;
       this.#end ??= signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
     });
     // In Deno one that never ran cannot be let go.
@@ -161,7 +164,7 @@ class StartedDaemon {
     const output = tail(logPath, this.#logStart);
     const last = output === "" ? "" : `: ${output.slice(output.lastIndexOf("\n") + 1)}`;
     return new SpawnError(`Cannot start a daemon with ${JSON.stringify([command, ...args].join(" "))}: ${why}${last}`, {
-      exitCode: this.#child?.exitCode ?? null,
+      exitCode: this.#exitCode,
       output,
       cause,
     });

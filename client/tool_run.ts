@@ -19,7 +19,18 @@ import type { JsonFields, JsonSchema } from "./schema.ts";
 
 const DEFAULT_MAX_STEPS = 8;
 
-/** What a tool's function is told besides its arguments. */
+/**
+ * What a tool's function is told besides its arguments.
+ *
+ * @example
+ * ```ts
+ * import type { ToolContext } from "@inferd/client";
+ *
+ * export async function page(input: { url: string }, { signal }: ToolContext): Promise<string> {
+ *   return await (await fetch(input.url, { signal })).text();
+ * }
+ * ```
+ */
 export interface ToolContext {
   /** Aborted when the run is cancelled. */
   readonly signal: AbortSignal;
@@ -30,20 +41,55 @@ export interface ToolContext {
 /**
  * Does what a tool says. What it returns, or resolves to, is told to the model: text as it is, all else as JSON, and
  * `null` where that has none, as nothing or a function. What it throws is told, too.
+ *
+ * @example
+ * ```ts
+ * import type { ToolFunction } from "@inferd/client";
+ *
+ * export const now: ToolFunction = () => new Date().toISOString();
+ * ```
  */
 export type ToolFunction<Input = JsonFields> = (input: Input, context: ToolContext) => unknown;
 
-/** The functions of a request's tools, by name. */
+/**
+ * The functions of a request's tools, by name.
+ *
+ * @example
+ * ```ts
+ * import type { Tool, ToolFunctions } from "@inferd/client";
+ *
+ * const tools = [{ name: "now", description: "The time", inputSchema: { type: "object" } }] as const satisfies Tool[];
+ *
+ * export const functions: ToolFunctions<typeof tools> = { now: () => new Date().toISOString() };
+ * ```
+ */
 export type ToolFunctions<Tools extends readonly Tool[] = readonly Tool[]> = {
   readonly [Name in Tools[number]["name"]]: ToolFunction<InputOf<Tools[number], Name>>;
 };
 
-/** The arguments of the tool with this name. */
+/**
+ * The arguments of the tool with this name.
+ *
+ * @internal
+ */
 type InputOf<One extends Tool, Name> = One extends Tool
   ? Name extends One["name"] ? ToolInput<One["inputSchema"]> : never
   : never;
 
-/** A tool and its function in one. */
+/**
+ * A tool and its function in one.
+ *
+ * @example
+ * ```ts
+ * import type { ToolDefinition } from "@inferd/client";
+ *
+ * export const now: ToolDefinition = {
+ *   description: "The time",
+ *   inputSchema: { type: "object" },
+ *   run: () => new Date().toISOString(),
+ * };
+ * ```
+ */
 export interface ToolDefinition<Schema = JsonSchema> {
   /** What it does, for the model. */
   readonly description: string;
@@ -55,6 +101,19 @@ export interface ToolDefinition<Schema = JsonSchema> {
    * @param input The arguments of the call.
    * @param context Which call it is, and when to give up.
    * @returns What the model is told, or a promise of it.
+   *
+   * @example
+   * ```ts
+   * import { tool } from "@inferd/client";
+   *
+   * export const add = tool({
+   *   description: "The sum of two numbers",
+   *   inputSchema: { type: "object", properties: { a: { type: "number" }, b: { type: "number" } }, required: ["a", "b"] },
+   *   run: ({ a, b }) => a + b,
+   * });
+   *
+   * console.assert(add.run({ a: 1, b: 2 }, { signal: new AbortController().signal, toolCallId: "tc-1" }) === 3);
+   * ```
    */
   run(input: ToolInput<Schema>, context: ToolContext): unknown;
 }
@@ -85,12 +144,41 @@ export function tool<const Schema extends JsonSchema>(definition: ToolDefinition
   return definition;
 }
 
-/** Tools by name, from the schemas of their arguments. */
+/**
+ * Tools by name, from the schemas of their arguments.
+ *
+ * @example
+ * ```ts
+ * import type { ToolDefinitions } from "@inferd/client";
+ *
+ * const schemas = { now: { type: "object" }, today: { type: "object" } } as const;
+ *
+ * export function clock(): ToolDefinitions<typeof schemas> {
+ *   return {
+ *     now: { description: "The time", inputSchema: schemas.now, run: () => new Date().toISOString() },
+ *     today: { description: "The date", inputSchema: schemas.today, run: () => new Date().toDateString() },
+ *   };
+ * }
+ * ```
+ */
 export type ToolDefinitions<Schemas> = {
   readonly [Name in keyof Schemas]: ToolDefinition<Schemas[Name]>;
 };
 
-/** The tools of some definitions, as a request lists them. */
+/**
+ * The tools of some definitions, as a request lists them.
+ *
+ * @example
+ * ```ts
+ * import type { DefinedTools, ToolUse } from "@inferd/client";
+ *
+ * type Calls = ToolUse<DefinedTools<{ now: { type: "object" }; today: { type: "object" } }>>;
+ *
+ * export function isClock({ name }: Calls): boolean {
+ *   return name === "now";
+ * }
+ * ```
+ */
 export type DefinedTools<Schemas extends Readonly<Record<string, JsonSchema>>> = readonly {
   [Name in keyof Schemas]: {
     /** Unique in the request. */
@@ -102,7 +190,16 @@ export type DefinedTools<Schemas extends Readonly<Record<string, JsonSchema>>> =
   };
 }[keyof Schemas][];
 
-/** How to run tools. */
+/**
+ * How to run tools.
+ *
+ * @example
+ * ```ts
+ * import type { RunToolsOptions } from "@inferd/client";
+ *
+ * export const careful: RunToolsOptions = { maxSteps: 3, rethrow: true };
+ * ```
+ */
 export interface RunToolsOptions extends CancelOptions {
   /** How many answers there may be, at least 1. Default 8. */
   readonly maxSteps?: number | undefined;
@@ -110,7 +207,18 @@ export interface RunToolsOptions extends CancelOptions {
   readonly rethrow?: boolean | undefined;
 }
 
-/** A tool was run; its result goes to the model. */
+/**
+ * A tool was run; its result goes to the model.
+ *
+ * @example
+ * ```ts
+ * import type { ToolResultEvent } from "@inferd/client";
+ *
+ * export function show({ name, text, error }: ToolResultEvent): string {
+ *   return error === undefined ? `${name} said ${text}` : `${name} failed`;
+ * }
+ * ```
+ */
 export interface ToolResultEvent<Tools extends readonly Tool[] = readonly Tool[]> {
   /** Discriminates the event. */
   readonly type: "tool_result";
@@ -124,7 +232,19 @@ export interface ToolResultEvent<Tools extends readonly Tool[] = readonly Tool[]
   readonly error?: unknown;
 }
 
-/** What a run came to. */
+/**
+ * What a run came to.
+ *
+ * @example
+ * ```ts
+ * import type { Message, ToolRunResult } from "@inferd/client";
+ *
+ * // What the next question goes on from.
+ * export function then({ messages }: ToolRunResult, question: string): readonly Message[] {
+ *   return [...messages, { role: "user", content: question }];
+ * }
+ * ```
+ */
 export interface ToolRunResult {
   /** The text of the last answer. */
   readonly text: string;
@@ -140,7 +260,18 @@ export interface ToolRunResult {
   readonly backend: string;
 }
 
-/** The last answer is complete; the last event. */
+/**
+ * The last answer is complete; the last event.
+ *
+ * @example
+ * ```ts
+ * import type { ToolRunDoneEvent } from "@inferd/client";
+ *
+ * export function show({ steps, usage }: ToolRunDoneEvent): string {
+ *   return `${steps} answers, ${usage.completionTokens} tokens`;
+ * }
+ * ```
+ */
 export interface ToolRunDoneEvent extends ToolRunResult {
   /** Discriminates the event. */
   readonly type: "done";
@@ -148,6 +279,16 @@ export interface ToolRunDoneEvent extends ToolRunResult {
 
 /**
  * What a run yields: the `text`, `thinking` and `tool_use` of every answer, a `tool_result` for every call, one `done`.
+ *
+ * @example
+ * ```ts
+ * import type { ToolRunEvent } from "@inferd/client";
+ *
+ * export function show(event: ToolRunEvent): string {
+ *   if (event.type === "tool_use") return `${event.name}(${JSON.stringify(event.input)})`;
+ *   return event.type === "tool_result" ? `-> ${event.text}` : event.text;
+ * }
+ * ```
  */
 export type ToolRunEvent<Tools extends readonly Tool[] = readonly Tool[]> =
   | TextEvent
@@ -159,6 +300,21 @@ export type ToolRunEvent<Tools extends readonly Tool[] = readonly Tool[]> =
 /**
  * A run of tools under way. Take its events in a loop, or ask for its result. It goes on only while somebody takes
  * events or waits for the result; leaving the loop cancels it.
+ *
+ * @example
+ * ```ts
+ * import type { Client } from "@inferd/client";
+ *
+ * export async function ask(client: Client, question: string): Promise<void> {
+ *   const run = client.runTools(question, {
+ *     now: { description: "The time", inputSchema: { type: "object" }, run: () => new Date().toISOString() },
+ *   });
+ *   for await (const event of run) {
+ *     if (event.type === "text") console.log(event.text);
+ *     if (event.type === "tool_result") console.log(event.name, event.text);
+ *   }
+ * }
+ * ```
  */
 export interface ToolRun<Tools extends readonly Tool[] = readonly Tool[]> extends AsyncIterable<ToolRunEvent<Tools>> {
   /**
@@ -169,6 +325,18 @@ export interface ToolRun<Tools extends readonly Tool[] = readonly Tool[]> extend
    * @throws {UnknownToolError} If the model calls a tool that there is no function for.
    * @throws What a function threw, with `rethrow`.
    * @throws What `GenerationV2.result` throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client, Message } from "@inferd/client";
+   *
+   * export async function conversation(client: Client, question: string): Promise<readonly Message[]> {
+   *   const run = client.runTools(question, {
+   *     now: { description: "The time", inputSchema: { type: "object" }, run: () => new Date().toISOString() },
+   *   });
+   *   return (await run.result()).messages;
+   * }
+   * ```
    */
   result(): Promise<ToolRunResult>;
 }

@@ -1,34 +1,50 @@
 /**
- * Makes one executable for this platform: the program, the built-in model, and the native library with the CPU code
- * that comes with inferd; the library is unpacked on the first run. Permissions are fixed when it is made, so they are
- * wider than those of `deno task start`; the engine, the same executable started by the daemon, gives back at once what
- * it does not need.
+ * Makes one executable for this platform: the program, the built-in models and the native library of the CPU's package,
+ * which is unpacked on the first run. The package of a GPU is fetched by the machine that has one. Permissions are fixed
+ * when it is made, so they are wider than those of `deno task start`; the engine and what fetches, the same executable
+ * started by the daemon, give back at once what they do not need.
  *
  * usage: deno task compile [--output FILE, or other flags of deno compile]
  */
+import { fromFileUrl, relative } from "@std/path";
+import { WITHOUT_OPTIONAL_PACKAGES } from "../src/engine/command.ts";
 import { LIBRARY_VERSION, platformPackage } from "../src/engine/library_files.ts";
+import { BUILT_INS } from "../src/models/built_in.ts";
+import { ROOT } from "./copy.ts";
 
-const platform = platformPackage(Deno.build.os, Deno.build.arch);
-if (platform === undefined) {
-  console.error(`No native library is published for "${Deno.build.os} ${Deno.build.arch}"`);
-  Deno.exit(1);
-}
+const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"];
 
-const permissions = ["read", "write", "net", "env", "run", "ffi", "sys"].map((name) => `--allow-${name}`);
-const { code } = await new Deno.Command(Deno.execPath(), {
-  args: [
+/**
+ * The command line of `deno` that makes the executable.
+ *
+ * @param platform Whose native library goes into it, as npm's packages are called.
+ * @param args Further flags of `deno compile`.
+ * @returns The arguments; paths are relative to the checkout.
+ */
+export function compileArguments(platform: string, args: readonly string[]): string[] {
+  const models = Object.values(BUILT_INS).map(({ url }) => relative(ROOT, fromFileUrl(url)));
+  // What is loaded at run time only, Deno does not find by itself.
+  const modules = ["src/engine/main.ts", "src/engine/chat_wrappers.ts", "src/libraries/fetch_main.ts"];
+  const included = [...models, ...modules, `npm:@node-llama-cpp/${platform}@${LIBRARY_VERSION}`];
+  return [
     "compile",
     "--self-extracting",
     "--no-prompt",
-    ...permissions,
-    "--include=models/inferd-tiny.gguf",
-    "--include=src/engine/main.ts",
-    `--include=npm:@node-llama-cpp/${platform}@${LIBRARY_VERSION}`,
-    ...(platform === "linux-x64" ? ["--include=native/linux-x64"] : []),
-    ...(Deno.args.some((arg) => /^(-o|--output)/.test(arg)) ? [] : ["--output=inferd"]),
-    ...Deno.args,
+    ...PERMISSIONS.map((name) => `--allow-${name}`),
+    ...included.map((one) => `--include=${one}`),
+    ...(args.some((arg) => /^(-o|--output)/.test(arg)) ? [] : ["--output=inferd"]),
+    ...args,
     "main.ts",
-  ],
-  cwd: new URL("../", import.meta.url),
-}).spawn().status;
-Deno.exitCode = code;
+  ];
+}
+
+if (import.meta.main) {
+  const platform = platformPackage(Deno.build.os, Deno.build.arch);
+  if (platform === undefined) {
+    console.error(`Cannot compile for "${Deno.build.os} ${Deno.build.arch}": no native library is published for it`);
+    Deno.exit(1);
+  }
+  const args = compileArguments(platform, Deno.args);
+  Deno.exitCode =
+    (await new Deno.Command(Deno.execPath(), { args, cwd: ROOT, env: WITHOUT_OPTIONAL_PACKAGES }).spawn().status).code;
+}

@@ -1,91 +1,171 @@
 /**
- * Builds the CPU code in `native/` anew, from the source that node-llama-cpp's package carries (native/README.md says why
- * there is such code). Needs Linux on x86_64 with git, cmake and GCC 12 or later; takes some minutes.
+ * Builds the CPU code for this machine from the source that node-llama-cpp's package carries, with this machine's
+ * compiler, and puts it with npm's other libraries into a folder that `--library-dir` takes. docs/operations.md says what
+ * it brings. Needs Linux on x86_64 with AVX2, git, cmake and GCC 12 or later; takes some minutes.
  *
- * usage: deno task native [VARIANT...]
+ * usage: deno task native [FOLDER], by default ~/.inferd/native
  */
-import { gzipSync } from "node:zlib";
-import { createHash } from "node:crypto";
-import { join } from "@std/path";
-import { buildLlamaCpp, builtFolder } from "../bench/llama_cpp.ts";
+import { join, resolve } from "@std/path";
+import { BuildError, buildLlamaCpp, builtFolder } from "../bench/llama_cpp.ts";
 import { stderrProgress } from "../src/cli/progress.ts";
-import { OWN_VARIANTS, ownBuildUrl } from "../src/engine/cpu_code.ts";
-import { findLibrary, LIBRARY_VERSION, packagedFolder } from "../src/engine/library_files.ts";
+import { scoreOf } from "../src/engine/cpu_code.ts";
+import { findLibrary, packagedFolder } from "../src/engine/library_files.ts";
 
-/** What `builds.json` says of a variant. */
-interface Build {
-  /** The node-llama-cpp release whose source it was built from. */
-  readonly release: string;
-  readonly compiler: string;
-  /** Of the library, as it is when unpacked. */
-  readonly bytes: number;
-  readonly sha256: string;
-}
+/**
+ * The variants that are built, the best first, as ggml rates them. Not `sapphirerapids`, the one that computes with tiles
+ * (AMX): GCC 12 leaves out most of what configures a tile, and such code ends in an illegal instruction.
+ */
+export const VARIANTS: readonly string[] = [
+  "zen4",
+  "cooperlake",
+  "icelake",
+  "cascadelake",
+  "cannonlake",
+  "skylakex",
+  "alderlake",
+  "haswell",
+];
+/** Those without AVX-512, which some models are faster with. */
+const NARROW: readonly string[] = ["alderlake", "haswell"];
 
 /** A product's sums are set to zero again and again; `rep stos`, GCC's usual way, takes as long as many multiplications. */
 const ZERO_BY_VECTORS = "-mmemset-strategy=vector_loop:1024:noalign,libcall:-1:noalign";
+const LEAST_GCC = 12;
 
-const unknown = Deno.args.filter((arg) => !(OWN_VARIANTS as readonly string[]).includes(arg));
-if (unknown.length > 0 || Deno.build.target !== "x86_64-unknown-linux-gnu") {
-  console.error(
-    unknown.length > 0
-      ? `Unknown variant "${unknown[0]}"; there are ${OWN_VARIANTS.join(", ")}`
-      : `The code is built on x86_64-unknown-linux-gnu, not on ${Deno.build.target}`,
-  );
-  Deno.exit(2);
+/**
+ * Which variants a machine is to have: its best one, and its best one without AVX-512.
+ *
+ * @param runs Whether it can run a variant.
+ * @returns The variants; empty if it can run none.
+ */
+export function variantsFor(runs: (variant: string) => boolean): readonly string[] {
+  const best = [VARIANTS, NARROW].flatMap((variants) => variants.find(runs) ?? []);
+  return [...new Set(best)];
 }
-const variants = Deno.args.length > 0 ? Deno.args : OWN_VARIANTS;
-const listFile = new URL("builds.json", ownBuildUrl(""));
-const folder = await Deno.makeTempDir({ prefix: "inferd-native-" });
-const progress = stderrProgress();
-try {
-  await buildLlamaCpp({
-    folder,
-    targets: variants.map((variant) => `ggml-cpu-${variant}`),
-    progress,
-    flags: (source) => [
-      "-DGGML_BACKEND_DL=ON",
-      "-DGGML_CPU_ALL_VARIANTS=ON",
-      "-DGGML_NATIVE=OFF",
-      // As npm's: threads of its own, and no library that a machine may lack.
-      "-DGGML_OPENMP=OFF",
-      "-DLLAMA_BUILD_COMMON=OFF",
-      "-DLLAMA_BUILD_TESTS=OFF",
-      "-DLLAMA_BUILD_TOOLS=OFF",
-      "-DLLAMA_BUILD_EXAMPLES=OFF",
-      // It is to find npm's libggml-base.so, which is open already and has this very name.
-      "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
-      "-DCMAKE_SKIP_RPATH=ON",
-      // The same bytes wherever it is built.
-      ...["C", "CXX"].map((language) => `-DCMAKE_${language}_FLAGS=-ffile-prefix-map=${source}=. ${ZERO_BY_VECTORS}`),
-      "-DCMAKE_MODULE_LINKER_FLAGS=-s",
-    ],
-  });
-  progress.clear();
-  const npms = await packagedFolder();
-  const builds: Record<string, Build> = JSON.parse(await Deno.readTextFile(listFile));
-  for (const variant of variants) {
-    const bytes = Deno.readFileSync(join(builtFolder(folder), `libggml-cpu-${variant}.so`));
-    const theirs = findLibrary(npms, `ggml-cpu-${variant}`);
-    if (theirs === undefined) throw new Error(`npm has no "${variant}"`);
-    const newer = needs(bytes).difference(needs(Deno.readFileSync(theirs)));
-    if (newer.size > 0) throw new Error(`"${variant}" needs what npm's does not: ${[...newer].join(", ")}`);
-    const compiler = textsOf(bytes).match(/GCC: [^\0]+/)?.[0] ?? "unknown";
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
-    Deno.writeFileSync(ownBuildUrl(variant), gzipSync(bytes, { level: 9 }));
-    builds[variant] = { release: LIBRARY_VERSION, compiler, bytes: bytes.length, sha256 };
-    Deno.writeTextFileSync(listFile, JSON.stringify(builds, null, 2) + "\n");
-    console.log(`${variant}: ${bytes.length} bytes, ${compiler}, SHA-256 ${sha256}`);
+
+/**
+ * Put npm's libraries without their CPU code, and that CPU code instead, into a folder. A daemon may have what is there
+ * mapped: each file is put in the place of the old one.
+ *
+ * @param folder Where. What is there of another release is removed.
+ * @param from npm's libraries.
+ * @param built The new code.
+ */
+export async function fillFolder(folder: string, from: string, built: readonly string[]): Promise<void> {
+  const files = new Map<string, string>();
+  for await (const { name, isFile } of Deno.readDir(from)) {
+    if (isFile && /\.so$/.test(name) && !isCpuCode(name)) files.set(name, join(from, name));
   }
-} finally {
-  await Deno.remove(folder, { recursive: true });
+  for (const path of built) files.set(path.slice(path.lastIndexOf("/") + 1), path);
+  await Deno.mkdir(folder, { recursive: true });
+  for await (const { name } of Deno.readDir(folder)) {
+    if (/^lib(llama|ggml)[^/]*\.so(\.partial)?$/.test(name) && !files.has(name)) await Deno.remove(join(folder, name));
+  }
+  for (const [name, path] of files) {
+    const partial = join(folder, `${name}.partial`);
+    await Deno.copyFile(path, partial);
+    await Deno.rename(partial, join(folder, name));
+  }
 }
 
-/** The versions of the system's libraries that a library asks for. */
-function needs(library: Uint8Array): Set<string> {
-  return new Set(textsOf(library).match(/\b(GLIBC|GLIBCXX|CXXABI)_[\d.]+/g));
+function isCpuCode(file: string): boolean {
+  return /^libggml-cpu\b/.test(file);
 }
 
-function textsOf(library: Uint8Array): string {
-  return new TextDecoder("latin1").decode(library);
+/** The major version of the compiler that cmake would take, if it is GCC. */
+async function gccVersion(): Promise<number | undefined> {
+  const compiler = Deno.env.get("CXX") || "c++";
+  try {
+    const { stdout } = await new Deno.Command(compiler, { args: ["-E", "-dM", "-x", "c++", "/dev/null"] }).output();
+    const macros = new TextDecoder().decode(stdout);
+    if (/#define __clang__\b/.test(macros)) return undefined;
+    const [, major] = /#define __GNUC__ (\d+)/.exec(macros) ?? [];
+    return major === undefined ? undefined : Number(major);
+  } catch {
+    return undefined;
+  }
+}
+
+async function build(folder: string): Promise<number> {
+  const npms = await packagedFolder();
+  const packaged = (variant: string): string | undefined => findLibrary(npms, `ggml-cpu-${variant}`);
+  const variants = variantsFor((variant) => {
+    const file = packaged(variant);
+    return file !== undefined && scoreOf(file) > 0;
+  });
+  if (variants.length === 0) {
+    console.error("Cannot build for this processor: it lacks AVX2");
+    return 1;
+  }
+  const gcc = await gccVersion();
+  if (gcc === undefined || gcc < LEAST_GCC) {
+    console.error(
+      `Cannot build with ${gcc === undefined ? "this compiler" : `GCC ${gcc}`}: only GCC ${LEAST_GCC} and later make ` +
+        "faster code than npm's. CXX and CC name another compiler",
+    );
+    return 1;
+  }
+  const workplace = await Deno.makeTempDir({ prefix: "inferd-native-" });
+  const progress = stderrProgress();
+  try {
+    await buildLlamaCpp({
+      folder: workplace,
+      targets: variants.map((variant) => `ggml-cpu-${variant}`),
+      progress,
+      flags: () => [
+        "-DGGML_BACKEND_DL=ON",
+        "-DGGML_CPU_ALL_VARIANTS=ON",
+        "-DGGML_NATIVE=OFF",
+        // As npm's: threads of its own.
+        "-DGGML_OPENMP=OFF",
+        "-DLLAMA_BUILD_COMMON=OFF",
+        "-DLLAMA_BUILD_TESTS=OFF",
+        "-DLLAMA_BUILD_TOOLS=OFF",
+        "-DLLAMA_BUILD_EXAMPLES=OFF",
+        // It is to find npm's libggml-base.so, which has this very name.
+        "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
+        "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",
+        "-DCMAKE_INSTALL_RPATH=$ORIGIN",
+        ...["C", "CXX"].map((language) => `-DCMAKE_${language}_FLAGS=${ZERO_BY_VECTORS}`),
+        "-DCMAKE_MODULE_LINKER_FLAGS=-s",
+      ],
+    });
+    progress.clear();
+    await fillFolder(
+      folder,
+      npms,
+      variants.map((variant) => join(builtFolder(workplace), `libggml-cpu-${variant}.so`)),
+    );
+  } finally {
+    progress.clear();
+    await Deno.remove(workplace, { recursive: true });
+  }
+  console.log(`${folder} has npm's libraries with CPU code for ${variants.join(" and ")}, built by GCC ${gcc}`);
+  console.log(`inferd serve --library-dir ${folder}`);
+  return 0;
+}
+
+/** The folder that the command line names. */
+function folderFrom([given, ...more]: readonly string[]): string {
+  if (more.length > 0 || given?.startsWith("-")) {
+    throw new TypeError(`Unknown argument "${more[0] ?? given}"; the only one is the folder`);
+  }
+  if (given !== undefined) return resolve(given);
+  const home = Deno.env.get("HOME");
+  if (!home) throw new TypeError("Cannot choose a folder: HOME is not set. Name one");
+  return join(home, ".inferd", "native");
+}
+
+if (import.meta.main) {
+  try {
+    const folder = folderFrom(Deno.args);
+    if (Deno.build.target !== "x86_64-unknown-linux-gnu") {
+      throw new TypeError(`Cannot build on ${Deno.build.target}: only on x86_64-unknown-linux-gnu it brings anything`);
+    }
+    Deno.exitCode = await build(folder);
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof BuildError)) throw error;
+    console.error(error.message);
+    Deno.exitCode = error instanceof TypeError ? 2 : 1;
+  }
 }

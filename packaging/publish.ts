@@ -1,28 +1,24 @@
 /**
- * Publishes both packages to JSR, the client first: the daemon imports it. `links` in deno.json point `@std/*` at local
- * folders for networks without JSR; a published package must not, so this writes the configuration without them and
- * publishes the daemon with that. It needs JSR.
+ * Publishes both packages to JSR, the client first: the daemon imports it. What is published cannot be changed any more,
+ * so both are checked before the first is uploaded, as their users get them: from a copy of the checkout whose `@std/*`
+ * are those of JSR, not the stand-ins that `links` in deno.json point at. It needs JSR.
  *
  * usage: deno task publish [flags of deno publish]
  */
-const root = new URL("../", import.meta.url);
-const unlinked = new URL("deno.publish.json", root);
+import { join } from "@std/path";
+import { type Config, copyCheckout, deno, PACKAGES } from "./copy.ts";
 
-const { links: _, ...config } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-config.publish.exclude.push("links", "deno.publish.json");
-await Deno.writeTextFile(unlinked, JSON.stringify(config, null, 2));
-try {
-  for (const [cwd, configFile] of [["client", "deno.json"], [".", "deno.publish.json"]] as const) {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["publish", "--config", configFile, "--no-lock", "--allow-dirty", ...Deno.args],
-      cwd: new URL(cwd, root),
-    }).spawn();
-    const { code } = await child.status;
-    if (code !== 0) {
-      Deno.exitCode = code;
-      break;
-    }
-  }
-} finally {
-  await Deno.remove(unlinked);
+await using copy = await copyCheckout(withoutLinks);
+const onlyChecks = Deno.args.includes("--dry-run");
+const rounds = onlyChecks ? [[]] : [["--dry-run"], []];
+const steps = rounds.flatMap((flags) => PACKAGES.map((folder) => ({ folder, flags })));
+for (const { folder, flags } of steps) {
+  if (await deno(["publish", ...flags, ...Deno.args], join(copy.path, folder))) continue;
+  Deno.exitCode = 1;
+  break;
+}
+
+/** What is of use to a package of `deno.json`. While something is linked it cannot be excluded. */
+function withoutLinks({ links: _links, tasks: _tasks, lint: _lint, fmt: _fmt, publish, ...config }: Config): object {
+  return { ...config, publish: { exclude: [...publish.exclude, "links"] } };
 }

@@ -3,13 +3,16 @@
  * docs/operations.md. Builds the rooms and connects them; what they do is theirs. Signals belong to the command line.
  */
 import { abortable } from "@std/async";
-import type { QueueStatus } from "@inferd/client/protocol";
+import type { LoadPhase, QueueStatus } from "@inferd/client/protocol";
 import { AdminServer } from "./admin/server.ts";
 import { StatusBoard } from "./admin/status.ts";
-import type { Backend, BackendNotice, Service } from "./backend/backend.ts";
+import { type Backend, type BackendNotice, type Service, toStatus } from "./backend/backend.ts";
 import { LlamaBackend } from "./backend/llama.ts";
 import { MockBackend } from "./backend/mock.ts";
 import type { BackendConfig, DaemonOptions, Listen, SurfaceName } from "./config/options.ts";
+import { DownloadLog } from "./download_log.ts";
+import { LibraryFetcher } from "./libraries/fetcher.ts";
+import type { PackageFile } from "./libraries/packages.ts";
 import { acquireLock } from "./lock.ts";
 import { type ActivityLog, openActivityLog } from "./log.ts";
 import { builtInModelPath, isBuiltIn } from "./models/built_in.ts";
@@ -26,7 +29,9 @@ import { ServedConfig } from "./served_config.ts";
 import { type Binding, Bindings } from "./server/bindings.ts";
 import { DispatchServer } from "./server/dispatch_server.ts";
 import { InferenceServer } from "./server/inference_server.ts";
+import { socketsBehindClosedFolders } from "./server/group.ts";
 import { checkSocketPaths } from "./server/listener.ts";
+import { Peers } from "./server/peer.ts";
 import { Dispatch } from "./surfaces/dispatch.ts";
 import { embedSurface } from "./surfaces/embed.ts";
 import { rerankSurface } from "./surfaces/rerank.ts";
@@ -58,6 +63,8 @@ export interface StartOptions {
   readonly log?: ActivityLog;
   /** Absent: made as `options.backends` says. The daemon disposes of them. */
   readonly backends?: readonly Backend[];
+  /** Absent: the packages of native libraries that the release has. */
+  readonly packages?: Readonly<Record<string, PackageFile>>;
   /** Milliseconds of a clock that never goes back, for the breakers. Absent: the process's. */
   readonly now?: () => number;
   /** Given: what was needed only for booting is given back when the daemon is ready. */
@@ -99,13 +106,29 @@ export async function startDaemon(options: DaemonOptions, parts: StartOptions = 
     });
     const log = parts.log ?? openLog(options, board, built);
     log.info("starting", { pid: Deno.pid, runtime_dir: options.runtimeDir });
-    const admin = new AdminServer({ path: options.adminSocket, board, log: log.for("admin") });
+    warnOfClosedFolders(options, log);
+    // Once for all sockets, also those that are bound late: by then the permission is given back.
+    const peers = Peers.open(log.for("server"));
+    built.add(() => peers?.[Symbol.dispose]());
+    const admin = new AdminServer({ path: options.adminSocket, board, peers, log: log.for("admin") });
     built.add(() => admin[Symbol.asyncDispose]());
     await admin.bind();
-    return new RunningDaemon(options, parts, { admissions, board, log, built });
+    return new RunningDaemon(options, parts, { admissions, board, peers, log, built });
   } catch (error) {
     await built.dispose(error);
     throw error;
+  }
+}
+
+/** A group that cannot enter the folder of a socket has nothing of being given it. */
+function warnOfClosedFolders({ group, listen }: DaemonOptions, log: ActivityLog): void {
+  for (const [folder, sockets] of socketsBehindClosedFolders(group, Object.values(listen))) {
+    log.warn("group_shut_out", {
+      group,
+      folder,
+      sockets,
+      reason: "The group may not enter the folder: put the sockets where it may, with --uds PATH",
+    });
   }
 }
 
@@ -125,6 +148,7 @@ function openLog(options: DaemonOptions, board: StatusBoard, built: Disposers): 
 interface Foundation {
   readonly admissions: Admissions;
   readonly board: StatusBoard;
+  readonly peers: Peers | undefined;
   readonly log: ActivityLog;
   readonly built: Disposers;
 }
@@ -137,6 +161,8 @@ class RunningDaemon implements Daemon {
   readonly #foundation: Foundation;
   readonly #log: ActivityLog;
   readonly #engineLog: ActivityLog;
+  readonly #downloads: DownloadLog;
+  readonly #fetcher: LibraryFetcher;
   readonly #booting = new AbortController();
   readonly #firstBound = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
@@ -151,6 +177,8 @@ class RunningDaemon implements Daemon {
   /** Set once every backend has been ready: from now on the sockets follow the backends. */
   #bindings: Bindings | undefined;
   #clock: ReadyClock | undefined;
+  /** What the last restart of an engine began with. */
+  #restarting: LoadPhase | undefined;
   #isReady = false;
   #ending: Promise<void> | undefined;
 
@@ -161,6 +189,12 @@ class RunningDaemon implements Daemon {
     this.#log = foundation.log;
     this.#engineLog = foundation.log.for("engine");
     this.#hashes = new ModelHashes({ cachePath: hashCachePath(options) });
+    this.#downloads = new DownloadLog(this.#log);
+    this.#fetcher = new LibraryFetcher({
+      cacheDir: options.cacheDir ?? options.runtimeDir,
+      ...(options.home === undefined ? {} : { home: options.home }),
+      ...(parts.packages === undefined ? {} : { packages: parts.packages }),
+    });
     this.ready = this.#boot();
     this.done = this.#ended.promise;
     // Both are told to whoever asks; nobody has to.
@@ -230,7 +264,7 @@ class RunningDaemon implements Daemon {
       // Loaded where it is needed, as the backends are.
       const { holdModel } = await import("./models/at_boot.ts");
       const held = await holdModel(config, this.options, {
-        onPhase: (phase) => this.#foundation.board.loading(phase),
+        onPhase: (phase) => this.#onPhase(phase),
         log: this.#log,
         signal,
       });
@@ -244,7 +278,7 @@ class RunningDaemon implements Daemon {
     const modelPath = await builtInModelPath({
       name,
       cacheDir: this.options.cacheDir ?? this.options.runtimeDir,
-      onPhase: (phase) => this.#foundation.board.loading(phase),
+      onPhase: (phase) => this.#onPhase(phase),
       signal,
     });
     return { ...config, modelPath };
@@ -262,6 +296,7 @@ class RunningDaemon implements Daemon {
     const verified = this.#verified.get(config.name);
     return new LlamaBackend({ parallel: this.options.parallel, ...config, modelPath }, {
       loadTimeoutMs: this.options.readyTimeoutSecs * 1000,
+      fetcher: this.#fetcher,
       hashes: this.#hashes,
       ...(verified === undefined ? {} : { verified }),
     });
@@ -282,7 +317,7 @@ class RunningDaemon implements Daemon {
   }
 
   #serveDispatch(router: Router, configs: readonly BackendConfig[]): DispatchServer {
-    const { admissions, board, built } = this.#foundation;
+    const { admissions, board, peers, built } = this.#foundation;
     const { rpcSocket, namespace } = this.options;
     const served = this.#served = new ServedConfig({
       ...this.options,
@@ -304,13 +339,13 @@ class RunningDaemon implements Daemon {
       capabilities: () => board.capabilities(),
       modelSha256: (backend) => served.modelSha256(backend),
     });
-    const server = new DispatchServer({ path: rpcSocket, dispatch, log: this.#log });
+    const server = new DispatchServer({ path: rpcSocket, dispatch, peers, log: this.#log });
     built.add(() => server[Symbol.asyncDispose]());
     return server;
   }
 
   #serve(surface: Surface, { socket, tcp }: Listen, router: Router): InferenceServer {
-    const { admissions, built } = this.#foundation;
+    const { admissions, peers, built } = this.#foundation;
     const { group, apiKey } = this.options;
     const { service } = surface;
     const server = new InferenceServer({
@@ -318,6 +353,7 @@ class RunningDaemon implements Daemon {
       pipeline: new Pipeline({ service, admission: admissions.of(service), router, log: this.#log }),
       unix: { path: socket, ...(group === undefined ? {} : { group }) },
       ...(tcp === undefined ? {} : { tcp: { address: tcp, ...(apiKey === undefined ? {} : { apiKey }) } }),
+      peers,
       log: this.#log,
     });
     built.add(() => server[Symbol.asyncDispose]());
@@ -327,11 +363,19 @@ class RunningDaemon implements Daemon {
   /** Each surface on its sockets while a backend can serve it. */
   #bind(): Bindings {
     const { board } = this.#foundation;
-    const bindings = this.#servers.map((server): Binding => ({ server, serves: () => this.#serves(server.service) }));
+    const bindings = this.#servers.map((server): Binding => ({
+      server,
+      serves: () => this.#serves(server.service),
+      awaited: () => this.#may(server.service),
+    }));
     const dispatch = this.#dispatch;
-    if (dispatch !== undefined) bindings.push({ server: dispatch, serves: () => this.#dispatches() });
+    // While a model file is hashed there is no dispatch, and everything else.
+    if (dispatch !== undefined) {
+      bindings.push({ server: dispatch, serves: () => this.#dispatches(), awaited: () => false });
+    }
     return new Bindings(bindings, {
-      onComplete: () => {
+      onChange: (complete) => {
+        if (!complete) return this.#tellLoss();
         board.ready();
         this.#firstBound.resolve();
       },
@@ -343,11 +387,16 @@ class RunningDaemon implements Daemon {
     });
   }
 
+  #onPhase(phase: LoadPhase): void {
+    this.#foundation.board.loading(phase);
+    this.#downloads.see(phase);
+  }
+
   #onNotice(backend: Backend, notice: BackendNotice): void {
     const { board } = this.#foundation;
     switch (notice.type) {
       case "phase":
-        board.loading(notice.phase);
+        this.#onPhase(notice.phase);
         break;
       case "preparing":
         this.#clock?.pause(backend.name);
@@ -365,9 +414,10 @@ class RunningDaemon implements Daemon {
       case "restarting":
       case "down":
         this.#engineLog.warn(`backend_${notice.type}`, { backend: backend.name, reason: notice.reason });
+        if (notice.type === "restarting") this.#restarting = notice.phase;
+        board.changed(backend.name, toStatus(backend.state));
         this.#bindings?.follow();
-        if (this.#bindings?.complete) break;
-        board.restarting(this.#backends.every(({ state }) => state === "down") ? "down" : "loading_model");
+        this.#tellLoss();
         break;
       case "log":
         this.#engineLog[notice.level](notice.msg, notice.fields);
@@ -375,9 +425,21 @@ class RunningDaemon implements Daemon {
     }
   }
 
+  /** Something that was served is not; told once until it is loaded again. */
+  #tellLoss(): void {
+    const { board } = this.#foundation;
+    if (this.#restarting === undefined || this.#bindings?.complete !== false || board.state === "restarting") return;
+    board.restarting(this.#restarting);
+  }
+
   /** Whether a backend can answer such requests now. */
   #serves(service: Service): boolean {
     return this.#backends.some(({ state, capabilities }) => state === "ready" && capabilities?.[service]);
+  }
+
+  /** Whether one could that has not failed for good. */
+  #may(service: Service): boolean {
+    return this.#backends.some(({ state, capabilities }) => toStatus(state) !== "down" && capabilities?.[service]);
   }
 
   /** Whether dispatch has anything to offer, and can say whom it speaks for. */

@@ -1,9 +1,7 @@
 /**
- * One daemon per lock file: the lock and the pid file beside it. Owns the two files, not the folder they are in.
+ * One daemon per lock file: the lock and the pid file beside it, each daemon its own. Owns the two files, not the folder they are in.
  */
-import { dirname, join } from "@std/path";
-
-const PID_FILE = "inferd.pid";
+const LOCK_ENDING = /\.lock$/;
 const FILE_MODE = 0o600;
 
 /** The lock cannot be had; the message is for the operator. */
@@ -14,6 +12,16 @@ export class LockError extends Error {
 /** Another daemon has it. */
 export class LockHeldError extends LockError {
   override readonly name = "LockHeldError";
+}
+
+/**
+ * The pid file of the daemon that holds a lock: `inferd.pid` beside `inferd.lock`.
+ *
+ * @param lockPath The lock file.
+ * @returns Where it is.
+ */
+export function pidPathOf(lockPath: string): string {
+  return `${lockPath.replace(LOCK_ENDING, "")}.pid`;
 }
 
 /**
@@ -29,7 +37,7 @@ export class LockHeldError extends LockError {
 export async function acquireLock(path: string, pid: number): Promise<Disposable> {
   const file = openLock(path);
   try {
-    const pidPath = join(dirname(path), PID_FILE);
+    const pidPath = pidPathOf(path);
     if (!await file.tryLock(true)) throw new LockHeldError(`Another inferd daemon${holder(pidPath)} holds "${path}"`);
     writePid(pidPath, pid);
     return {

@@ -2,10 +2,11 @@
  * What the daemon asks of Deno: every permission, what it is for, and whether it is needed after boot. The flags are
  * made from the same list as what is given back.
  */
-import { dirname, join } from "@std/path";
+import { dirname } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "./config/options.ts";
 import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "./http_client.ts";
-import { LIBC_PATHS } from "./server/peer.ts";
+import { pidPathOf } from "./lock.ts";
+import { LIBC_PATHS } from "./server/kernel.ts";
 import { HUGGING_FACE_VARIABLES } from "./models/access.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "./models/built_in.ts";
 import { HashCache, hashCachePath, keepsHashes } from "./models/hash_cache.ts";
@@ -139,7 +140,7 @@ const NAMES = ["read", "write", "net", "run", "ffi", "sys", "env"] as const;
 function needs(options: DaemonOptions, context: PermissionContext): Need[] {
   const { runtimeDir, lockPath, adminSocket, group, logDir } = options;
   const sockets = [...inferenceSockets(options), options.rpcSocket];
-  const pidFile = join(dirname(lockPath), "inferd.pid");
+  const pidFile = pidPathOf(lockPath);
   const list: Need[] = [];
   const boot = (name: Need["name"], ...values: string[]): void => {
     for (const value of values) list.push({ name, value, bootOnly: true });
@@ -207,7 +208,7 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
     keep("write", ...HashCache.files(cache));
   }
   // Peer credentials.
-  if (Deno.build.os === "linux") boot("ffi", ...LIBC_PATHS);
+  boot("ffi", ...LIBC_PATHS);
   // Whether the runtime directory is ours.
   boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
   boot("env", ...context.env);

@@ -3,6 +3,8 @@
  * the disk, and says nothing about whether it will ever be ready.
  */
 
+import { LoadClock } from "./backend/load_clock.ts";
+
 /** What a clock is made with. */
 export interface ReadyClockOptions {
   /** How long each may load, in milliseconds. */
@@ -17,48 +19,39 @@ export interface ReadyClockOptions {
 
 /** One backend's time. */
 interface Lap {
-  leftMs: number;
-  /** When it went on loading; absent: it does not. */
-  since?: number;
-  timer?: ReturnType<typeof setTimeout>;
+  readonly clock: LoadClock;
+  /** While the backend does something that does not count. */
+  pause?: Disposable;
 }
 
 /** Counts, for each backend, the time it loads. All begin with loading. */
 export class ReadyClock implements Disposable {
   readonly #laps: Map<string, Lap>;
-  readonly #onLate: () => void;
-  readonly #now: () => number;
 
-  constructor({ limitMs, backends, onLate, now = () => performance.now() }: ReadyClockOptions) {
-    this.#onLate = onLate;
-    this.#now = now;
-    this.#laps = new Map(backends.map((name) => [name, { leftMs: limitMs }]));
-    for (const name of backends) this.resume(name);
+  constructor({ limitMs, backends, onLate, now }: ReadyClockOptions) {
+    const end = (): void => {
+      this[Symbol.dispose]();
+      onLate();
+    };
+    this.#laps = new Map(backends.map((name) => [name, { clock: new LoadClock(limitMs, end, now) }]));
   }
 
   /** The backend does something that does not count. */
   pause(backend: string): void {
     const lap = this.#laps.get(backend);
-    if (lap?.since === undefined) return;
-    lap.leftMs -= this.#now() - lap.since;
-    clearTimeout(lap.timer);
-    delete lap.since;
+    if (lap !== undefined) lap.pause ??= lap.clock.pause();
   }
 
   /** The backend loads again. */
   resume(backend: string): void {
     const lap = this.#laps.get(backend);
-    if (lap === undefined || lap.since !== undefined) return;
-    lap.since = this.#now();
-    lap.timer = setTimeout(() => {
-      this[Symbol.dispose]();
-      this.#onLate();
-    }, Math.max(0, lap.leftMs));
+    lap?.pause?.[Symbol.dispose]();
+    delete lap?.pause;
   }
 
   /** The backend is ready. */
   done(backend: string): void {
-    this.pause(backend);
+    this.#laps.get(backend)?.clock[Symbol.dispose]();
     this.#laps.delete(backend);
   }
 

@@ -36,19 +36,14 @@ export interface StartingFrame extends AdminFrameBase {
 /** A model is being fetched, checked or loaded. */
 export type LoadingModelFrame = AdminFrameBase & { status: "loading_model" } & LoadPhase;
 
-/** Every backend is ready; the inference sockets exist. */
+/** Every surface that a backend can serve is served: its socket exists. */
 export interface ReadyFrame extends AdminFrameBase {
   /** Discriminates the frame. */
   status: "ready";
 }
 
-/** An engine died and is started again; the inference sockets are gone until `ready`. */
-export interface RestartingFrame extends AdminFrameBase {
-  /** Discriminates the frame. */
-  status: "restarting";
-  /** What the restart waits for, e.g. `loading_model`. */
-  phase: string;
-}
+/** An engine died and is started again; the sockets that nobody else can serve are gone until `ready`. */
+export type RestartingFrame = AdminFrameBase & { status: "restarting" } & LoadPhase;
 
 /** The daemon finishes what runs and then ends. */
 export interface DrainingFrame extends AdminFrameBase {
@@ -56,7 +51,18 @@ export interface DrainingFrame extends AdminFrameBase {
   status: "draining";
 }
 
-/** Why a model's own chat template is not used, and what is used instead. */
+/**
+ * Why a model's own chat template is not used, and what is used instead.
+ *
+ * @example
+ * ```ts
+ * import type { TemplateError } from "@inferd/client";
+ *
+ * export function show({ line, message }: TemplateError): string {
+ *   return `line ${line}: ${message}`;
+ * }
+ * ```
+ */
 export interface TemplateError {
   /** What is wrong with it. */
   message: string;
@@ -66,7 +72,13 @@ export interface TemplateError {
   format: string;
 }
 
-/** What one backend can do. Sent to every reader on connecting, once per backend. */
+/**
+ * Where one backend is: it answers requests, it is being loaded (for the first time or again), it was put to rest and is
+ * loaded again by the next request, or it has failed for good.
+ */
+export type BackendStatus = "ready" | "loading" | "asleep" | "down";
+
+/** What one backend can do. Sent to every reader on connecting, once per backend, and again when its state changes. */
 export interface CapabilitiesFrame extends AdminFrameBase {
   /** Discriminates the frame. */
   status: "capabilities";
@@ -96,13 +108,26 @@ export interface CapabilitiesFrame extends AdminFrameBase {
   n_ctx?: number;
   /** Requests decoded together. */
   parallel?: number;
+  /** Where it is. */
+  state?: BackendStatus;
   /** The model's own chat template cannot be evaluated. */
   template_error?: TemplateError;
   /** The admission queue at the time of sending. */
   queue?: QueueStatus;
 }
 
-/** The admission queue, seen once. */
+/**
+ * The admission queue, seen once.
+ *
+ * @example
+ * ```ts
+ * import type { QueueStatus } from "@inferd/client";
+ *
+ * export function isFull({ waiting, depth }: QueueStatus): boolean {
+ *   return waiting >= depth;
+ * }
+ * ```
+ */
 export interface QueueStatus {
   /** Requests that hold a permit. */
   active: number;
@@ -120,7 +145,16 @@ export interface LogStoppedFrame extends AdminFrameBase {
   reason: string;
 }
 
-/** Every frame of the admin stream; a client ignores states it does not know. */
+/**
+ * Every frame of the admin stream; a client ignores states it does not know.
+ *
+ * @example
+ * ```ts
+ * import type { AdminFrame } from "@inferd/client/protocol";
+ *
+ * export const ready: AdminFrame = { id: "admin", type: "status", status: "ready" };
+ * ```
+ */
 export type AdminFrame =
   | StartingFrame
   | LoadingModelFrame

@@ -4,10 +4,36 @@
  * @module
  */
 
-/** How one call's result is to be written: as JSON, or as text for a person. */
+/**
+ * How one call's result is to be written: as JSON, or as text for a person.
+ *
+ * @example
+ * ```ts
+ * import { dispatch, type Presentation } from "@inferd/client";
+ *
+ * export async function status(presentation: Presentation): Promise<boolean> {
+ *   return (await dispatch("status()", { presentation })).ok;
+ * }
+ * ```
+ */
 export type Presentation = "json" | "text";
 
-/** A dispatch request. */
+/**
+ * A dispatch request.
+ *
+ * @example
+ * ```ts
+ * import type { DispatchRequest } from "@inferd/client/protocol";
+ *
+ * export const request: DispatchRequest = {
+ *   ops: "status()",
+ *   namespace: "default",
+ *   presentation: null,
+ *   presentation_per_op: null,
+ *   config_id: "",
+ * };
+ * ```
+ */
 export interface DispatchRequest {
   /** One or more calls with `;` between them. */
   ops: string;
@@ -37,5 +63,16 @@ export interface DispatchResponse {
   served_config_id: string | null;
 }
 
-/** One entry of a dispatch result. */
+/**
+ * One entry of a dispatch result.
+ *
+ * @example
+ * ```ts
+ * import type { DispatchResult } from "@inferd/client";
+ *
+ * export function show(result: DispatchResult): string {
+ *   return result.ok ? JSON.stringify(result.value) : result.error;
+ * }
+ * ```
+ */
 export type DispatchResult = { ok: true; value: unknown } | { ok: false; error: string };

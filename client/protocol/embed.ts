@@ -5,7 +5,19 @@
  */
 import type { V1ErrorCode } from "./v1.ts";
 
-/** What a vector is for; the daemon puts the model family's words for it before the text. */
+/**
+ * What a vector is for; the daemon puts the model family's words for it before the text.
+ *
+ * @example
+ * ```ts
+ * import type { Client, EmbedTask } from "@inferd/client";
+ *
+ * export async function vectorOf(client: Client, text: string, task: EmbedTask): Promise<readonly number[]> {
+ *   const { embeddings: [vector = []] } = await client.embed(text, { task });
+ *   return vector;
+ * }
+ * ```
+ */
 export type EmbedTask =
   | "retrieval_query"
   | "retrieval_document"
@@ -16,7 +28,16 @@ export type EmbedTask =
   | "fact_verification"
   | "code_retrieval_query";
 
-/** An embeddings request as a client sends it. */
+/**
+ * An embeddings request as a client sends it.
+ *
+ * @example
+ * ```ts
+ * import type { EmbedRequest } from "@inferd/client/protocol";
+ *
+ * export const request: EmbedRequest = { id: "1", input: ["a fox", "a bird"], task: "similarity" };
+ * ```
+ */
 export interface EmbedRequest {
   /** Echoed on the answer; `""` when absent. */
   id?: string;

@@ -5,7 +5,16 @@
  */
 import type { V1ErrorCode } from "./v1.ts";
 
-/** A rerank request as a client sends it. */
+/**
+ * A rerank request as a client sends it.
+ *
+ * @example
+ * ```ts
+ * import type { RerankRequest } from "@inferd/client/protocol";
+ *
+ * export const request: RerankRequest = { id: "1", query: "red", documents: ["a fox", "the sky"], top_n: 1 };
+ * ```
+ */
 export interface RerankRequest {
   /** Echoed on the answer; `""` when absent. */
   id?: string;

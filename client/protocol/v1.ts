@@ -4,10 +4,32 @@
  * @module
  */
 
-/** Who said a message. */
+/**
+ * Who said a message.
+ *
+ * @example
+ * ```ts
+ * import type { V1Role } from "@inferd/client";
+ *
+ * export const roles: readonly V1Role[] = ["system", "user", "assistant"];
+ * ```
+ */
 export type V1Role = "system" | "user" | "assistant";
 
-/** One turn of the conversation. */
+/**
+ * One turn of the conversation.
+ *
+ * @example
+ * ```ts
+ * import type { V1Message } from "@inferd/client";
+ *
+ * export const conversation: V1Message[] = [
+ *   { role: "user", content: "What is a fox?" },
+ *   { role: "assistant", content: "An animal." },
+ *   { role: "user", content: "Which colour has it?" },
+ * ];
+ * ```
+ */
 export interface V1Message {
   /** Who said it. */
   role: V1Role;
@@ -15,7 +37,18 @@ export interface V1Message {
   content: string;
 }
 
-/** A v1 request as a client sends it; the daemon fills in what is left out. */
+/**
+ * A v1 request as a client sends it; the daemon fills in what is left out.
+ *
+ * @example
+ * ```ts
+ * import type { V1Request } from "@inferd/client/protocol";
+ *
+ * const request: V1Request = { id: "1", messages: [{ role: "user", content: "Hi" }], max_tokens: 20 };
+ * const line = JSON.stringify(request) + "\n";
+ * console.assert(JSON.parse(line).id === "1");
+ * ```
+ */
 export interface V1Request {
   /** Echoed on every frame of the answer; `""` when absent. */
   id?: string;
@@ -49,7 +82,18 @@ export interface V1Usage {
   completion_tokens: number;
 }
 
-/** Why a v1 answer ended. */
+/**
+ * Why a v1 answer ended.
+ *
+ * @example
+ * ```ts
+ * import type { V1StopReason } from "@inferd/client";
+ *
+ * export function wasCut(reason: V1StopReason): boolean {
+ *   return reason === "length";
+ * }
+ * ```
+ */
 export type V1StopReason = "end" | "length" | "cancelled" | "error";
 
 /** A piece of the answer. */
@@ -101,7 +145,18 @@ export interface V1ErrorFrame {
   message: string;
 }
 
-/** Every frame a daemon sends on the v1 socket. */
+/**
+ * Every frame a daemon sends on the v1 socket.
+ *
+ * @example
+ * ```ts
+ * import type { V1Frame } from "@inferd/client/protocol";
+ *
+ * export function textOf(frame: V1Frame): string {
+ *   return frame.type === "token" ? frame.content : frame.type === "error" ? frame.message : "";
+ * }
+ * ```
+ */
 export type V1Frame = V1TokenFrame | V1DoneFrame | V1ErrorFrame;
 
 /** The first line on a TCP connection when the daemon has an API key. */

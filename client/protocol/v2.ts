@@ -8,7 +8,18 @@ import type { V1ErrorCode, V1Role } from "./v1.ts";
 /** Anything a JSON object can hold. */
 export type JsonObject = { [key: string]: unknown };
 
-/** What an attachment is. */
+/**
+ * What an attachment is.
+ *
+ * @example
+ * ```ts
+ * import type { V2MediaKind } from "@inferd/client";
+ *
+ * export function kindOf(mime: string): V2MediaKind | undefined {
+ *   return (["image", "audio", "video"] as const).find((kind) => mime.startsWith(`${kind}/`));
+ * }
+ * ```
+ */
 export type V2MediaKind = "image" | "audio" | "video";
 
 /** Text. */
@@ -74,8 +85,8 @@ export interface V2Attachment {
   id: string;
   /** What it is. */
   kind: V2MediaKind;
-  /** Its media type, e.g. `image/png`. */
-  mime: string;
+  /** Its media type, e.g. `image/png`. May be left out where the bytes tell: PNG, JPEG, GIF, WebP, MP3, WAV, MP4 and others. */
+  mime?: string;
   /** Base64. */
   bytes: string;
 }
@@ -90,7 +101,18 @@ export interface V2Tool {
   input_schema: JsonObject;
 }
 
-/** Whether the model may, must or must not call a tool; with a name, it must call that one and no other. */
+/**
+ * Whether the model may, must or must not call a tool; with a name, it must call that one and no other.
+ *
+ * @example
+ * ```ts
+ * import type { V2ToolChoice } from "@inferd/client";
+ *
+ * export function choiceOf(text: string): V2ToolChoice {
+ *   return text === "auto" || text === "required" || text === "none" ? text : { name: text };
+ * }
+ * ```
+ */
 export type V2ToolChoice = "auto" | "required" | "none" | {
   /** The name of one of the request's tools. */
   name: string;
@@ -104,7 +126,20 @@ export interface V2ResponseFormat {
   schema: JsonObject;
 }
 
-/** A v2 request as a client sends it; the daemon fills in what is left out. */
+/**
+ * A v2 request as a client sends it; the daemon fills in what is left out.
+ *
+ * @example
+ * ```ts
+ * import type { V2Request } from "@inferd/client/protocol";
+ *
+ * export const request: V2Request = {
+ *   id: "1",
+ *   messages: [{ role: "user", content: [{ type: "text", text: "Name a colour." }] }],
+ *   response_format: { type: "json_schema", schema: { enum: ["red", "green"] } },
+ * };
+ * ```
+ */
 export interface V2Request {
   /** Echoed on every frame of the answer; `""` when absent. */
   id?: string;
@@ -170,7 +205,18 @@ export interface V2Usage {
   output_tokens: number;
 }
 
-/** Why a v2 answer ended. */
+/**
+ * Why a v2 answer ended.
+ *
+ * @example
+ * ```ts
+ * import type { V2StopReason } from "@inferd/client";
+ *
+ * export function wasCut(reason: V2StopReason): boolean {
+ *   return reason === "max_tokens";
+ * }
+ * ```
+ */
 export type V2StopReason = "end_turn" | "max_tokens" | "tool_use" | "stop_sequence" | "cancelled" | "error";
 
 /** The answer is complete. */
@@ -209,5 +255,16 @@ export interface V2ErrorFrame {
   message: string;
 }
 
-/** Every frame a daemon sends on the v2 socket. */
+/**
+ * Every frame a daemon sends on the v2 socket.
+ *
+ * @example
+ * ```ts
+ * import type { V2ServerFrame } from "@inferd/client/protocol";
+ *
+ * export function textOf(frame: V2ServerFrame): string {
+ *   return frame.type === "frame" && frame.block.type === "text" ? frame.block.delta : "";
+ * }
+ * ```
+ */
 export type V2ServerFrame = V2Frame | V2DoneFrame | V2ErrorFrame;

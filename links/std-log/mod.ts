@@ -2,9 +2,9 @@
  * The subset of `@std/log` 0.224 that `src/log.ts` uses, with its names and behaviour. Stands in only where JSR cannot
  * be reached.
  */
-export const LogLevels = { NOTSET: 0, DEBUG: 10, INFO: 20, WARN: 30, ERROR: 40, CRITICAL: 50 } as const;
-export type LevelName = keyof typeof LogLevels;
-export type LogLevel = typeof LogLevels[LevelName];
+const LEVELS = { NOTSET: 0, DEBUG: 10, INFO: 20, WARN: 30, ERROR: 40, CRITICAL: 50 } as const;
+export type LevelName = keyof typeof LEVELS;
+export type LogLevel = typeof LEVELS[LevelName];
 
 export interface LogRecordOptions {
   msg: string;
@@ -36,13 +36,9 @@ export class LogRecord {
   }
 }
 
-export function getLevelByName(name: LevelName): LogLevel {
-  return LogLevels[name];
-}
-
-export function getLevelName(level: LogLevel): LevelName {
-  const found = (Object.keys(LogLevels) as LevelName[]).find((name) => LogLevels[name] === level);
-  if (found === undefined) throw new Error(`Cannot get log level: no level name found for ${level}`);
+function getLevelName(level: LogLevel): LevelName {
+  const found = (Object.keys(LEVELS) as LevelName[]).find((name) => LEVELS[name] === level);
+  if (found === undefined) throw new Error(`Cannot get log level: no name for level: ${level}`);
   return found;
 }
 
@@ -52,16 +48,23 @@ export interface BaseHandlerOptions {
 }
 
 export abstract class BaseHandler {
-  readonly #levelName: LevelName;
-  readonly level: LogLevel;
+  #level: LogLevel;
   formatter: FormatterFunction;
   constructor(levelName: LevelName, options?: BaseHandlerOptions) {
-    this.#levelName = levelName;
-    this.level = getLevelByName(levelName);
+    this.#level = LEVELS[levelName];
     this.formatter = options?.formatter ?? ((record) => `${record.levelName} ${record.msg}`);
   }
+  get level(): LogLevel {
+    return this.#level;
+  }
+  set level(level: LogLevel) {
+    this.#level = level;
+  }
   get levelName(): LevelName {
-    return this.#levelName;
+    return getLevelName(this.#level);
+  }
+  set levelName(levelName: LevelName) {
+    this.#level = LEVELS[levelName];
   }
   handle(logRecord: LogRecord): void {
     if (this.level > logRecord.level) return;
@@ -73,6 +76,9 @@ export abstract class BaseHandler {
   abstract log(msg: string): void;
   setup(): void {}
   destroy(): void {}
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
 }
 
 export interface LoggerOptions {
@@ -85,7 +91,7 @@ export class Logger {
   handlers: BaseHandler[];
   constructor(loggerName: string, levelName: LevelName, options: LoggerOptions = {}) {
     this.#loggerName = loggerName;
-    this.#level = getLevelByName(levelName);
+    this.#level = LEVELS[levelName];
     this.handlers = options.handlers ?? [];
   }
   get loggerName(): string {
@@ -94,22 +100,31 @@ export class Logger {
   get level(): LogLevel {
     return this.#level;
   }
-  #log(level: LogLevel, msg: string, args: unknown[]): string {
+  set level(level: LogLevel) {
+    this.#level = level;
+  }
+  get levelName(): LevelName {
+    return getLevelName(this.#level);
+  }
+  set levelName(levelName: LevelName) {
+    this.#level = LEVELS[levelName];
+  }
+  debug<Text extends string>(msg: Text, ...args: unknown[]): Text {
+    return this.#log(LEVELS.DEBUG, msg, args);
+  }
+  info<Text extends string>(msg: Text, ...args: unknown[]): Text {
+    return this.#log(LEVELS.INFO, msg, args);
+  }
+  warn<Text extends string>(msg: Text, ...args: unknown[]): Text {
+    return this.#log(LEVELS.WARN, msg, args);
+  }
+  error<Text extends string>(msg: Text, ...args: unknown[]): Text {
+    return this.#log(LEVELS.ERROR, msg, args);
+  }
+  #log<Text extends string>(level: LogLevel, msg: Text, args: unknown[]): Text {
     if (this.#level > level) return msg;
     const record = new LogRecord({ msg, args, level, loggerName: this.#loggerName });
     for (const handler of this.handlers) handler.handle(record);
     return msg;
-  }
-  debug(msg: string, ...args: unknown[]): string {
-    return this.#log(LogLevels.DEBUG, msg, args);
-  }
-  info(msg: string, ...args: unknown[]): string {
-    return this.#log(LogLevels.INFO, msg, args);
-  }
-  warn(msg: string, ...args: unknown[]): string {
-    return this.#log(LogLevels.WARN, msg, args);
-  }
-  error(msg: string, ...args: unknown[]): string {
-    return this.#log(LogLevels.ERROR, msg, args);
   }
 }

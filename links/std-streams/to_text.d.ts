@@ -1,1 +1,1 @@
-export declare function toText(stream: ReadableStream): Promise<string>;
+export declare function toText(stream: ReadableStream<string> | ReadableStream<Uint8Array>): Promise<string>;

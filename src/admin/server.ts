@@ -5,7 +5,7 @@
 import { delay } from "@std/async";
 import type { ActivityLog } from "../log.ts";
 import { bindUnix, removeSocket } from "../server/listener.ts";
-import { type Peer, Peers } from "../server/peer.ts";
+import { HALF_CLOSED_MS, type Peer, type Peers } from "../server/peer.ts";
 import type { StatusBoard } from "./status.ts";
 
 const MODE = 0o600;
@@ -19,7 +19,11 @@ const HANG_UP_POLL_MS = 1_000;
 export interface AdminServerOptions {
   readonly path: string;
   readonly board: StatusBoard;
+  /** Finds who connects; undefined where that cannot be. The server does not dispose of it. */
+  readonly peers: Peers | undefined;
   readonly log: ActivityLog;
+  /** Absent: `HALF_CLOSED_MS`. */
+  readonly halfClosedMs?: number;
 }
 
 /** Serves the admin stream. */
@@ -28,7 +32,6 @@ export class AdminServer implements AsyncDisposable {
   readonly #connections = new Set<Deno.UnixConn>();
   readonly #work = new Set<Promise<void>>();
   #listener: Deno.UnixListener | undefined;
-  #peers: Peers | undefined;
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
@@ -37,7 +40,6 @@ export class AdminServer implements AsyncDisposable {
   /** @throws {BindError} If the socket cannot stand there. */
   async bind(): Promise<void> {
     this.#listener = await bindUnix(this.#options.path, { mode: MODE });
-    this.#peers = Peers.open(this.#options.log);
     this.#track(this.#accept(this.#listener));
   }
 
@@ -53,7 +55,6 @@ export class AdminServer implements AsyncDisposable {
     }, CLOSE_GRACE_MS);
     await Promise.all(this.#work);
     clearTimeout(timer);
-    this.#peers?.[Symbol.dispose]();
   }
 
   /** One reader's trouble is never the daemon's. */
@@ -84,7 +85,7 @@ export class AdminServer implements AsyncDisposable {
 
   async #serve(connection: Deno.UnixConn): Promise<void> {
     this.#connections.add(connection);
-    const peer = this.#peers?.identify(connection);
+    const peer = this.#options.peers?.identify(connection);
     const board = this.#options.board;
     using reader = board.subscribe();
     const left = new AbortController();
@@ -97,7 +98,9 @@ export class AdminServer implements AsyncDisposable {
       this.#options.log.warn("admin_reader_overrun");
       leave();
     });
-    const listening = discard(connection, peer, left.signal).then(() => reader[Symbol.dispose]());
+    const { halfClosedMs = HALF_CLOSED_MS } = this.#options;
+    const listening = discard(connection, peer, { left: left.signal, halfClosedMs })
+      .then(() => reader[Symbol.dispose]());
     try {
       const encoder = new TextEncoder();
       for (let lines = await reader.take(); lines !== undefined; lines = await reader.take()) {
@@ -115,11 +118,16 @@ export class AdminServer implements AsyncDisposable {
 }
 
 /** Read and forget; resolves when the other side is gone or `left` fires. */
-async function discard(connection: Deno.UnixConn, peer: Peer | undefined, left: AbortSignal): Promise<void> {
+async function discard(
+  connection: Deno.UnixConn,
+  peer: Peer | undefined,
+  { left, halfClosedMs }: { readonly left: AbortSignal; readonly halfClosedMs: number },
+): Promise<void> {
   const buffer = new Uint8Array(DISCARD_BYTES);
   try {
     while (await connection.read(buffer) !== null);
     // It has nothing more to say, which is not yet that it has gone (`socat - UNIX:admin.sock < /dev/null`).
+    if (peer === undefined) await delay(halfClosedMs, { signal: left });
     while (peer !== undefined && !peer.hungUp()) await delay(HANG_UP_POLL_MS, { signal: left });
   } catch {
     // Closed on this side, or the connection broke.

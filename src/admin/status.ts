@@ -5,11 +5,18 @@
 import {
   ADMIN_BACKLOG_EVENTS,
   type AdminFrame,
+  type BackendStatus,
   type CapabilitiesFrame,
   type LoadPhase,
   type QueueStatus,
 } from "@inferd/client/protocol";
 import type { BackendCapabilities } from "../backend/backend.ts";
+
+/** What is known of a backend that has been ready. */
+interface Known {
+  readonly capabilities: BackendCapabilities;
+  readonly state: BackendStatus;
+}
 
 const HEAD = { id: "admin", type: "status" } as const;
 
@@ -26,7 +33,7 @@ export class StatusBoard {
   readonly #queue: () => QueueStatus;
   readonly #readers = new Set<StatusReader>();
   /** By backend, in the order of their priority; absent: not known yet. */
-  readonly #known = new Map<string, BackendCapabilities | undefined>();
+  readonly #known = new Map<string, Known | undefined>();
   #snapshot: AdminFrame = { ...HEAD, status: "starting" };
   /** What those who come later are told, too. */
   #logStopped: string | undefined;
@@ -50,18 +57,23 @@ export class StatusBoard {
 
   /** A backend is ready. Never replaces the snapshot. */
   capable(backend: string, capabilities: BackendCapabilities): void {
-    this.#known.set(backend, capabilities);
-    this.#tell(this.#capabilitiesLine(backend, capabilities));
+    this.#know(backend, { capabilities, state: "ready" });
   }
 
-  /** Clients can connect. */
+  /** A backend that has been ready is in another state. Never replaces the snapshot. */
+  changed(backend: string, state: BackendStatus): void {
+    const known = this.#known.get(backend);
+    if (known !== undefined && known.state !== state) this.#know(backend, { ...known, state });
+  }
+
+  /** Everything that backends can be asked for is served. */
   ready(): void {
     if (this.state !== "draining") this.#become({ ...HEAD, status: "ready" });
   }
 
-  /** No backend serves; `phase` is what has to happen. */
-  restarting(phase: string): void {
-    if (this.state !== "draining") this.#become({ ...HEAD, status: "restarting", phase });
+  /** Something that was served is not, until a backend is loaded again; `phase` is what that begins with. */
+  restarting(phase: LoadPhase): void {
+    if (this.state !== "draining") this.#become({ ...HEAD, status: "restarting", ...phase });
   }
 
   /** The daemon is about to end. */
@@ -88,11 +100,10 @@ export class StatusBoard {
   /** Listen: what is known, then what happens. */
   subscribe(): StatusReader {
     const reader = new StatusReader(() => this.#readers.delete(reader));
-    for (const [backend, capabilities] of this.#capabilities()) {
-      reader.push(this.#capabilitiesLine(backend, capabilities));
-    }
-    reader.push(toLine(this.#snapshot));
+    for (const [backend, known] of this.#capabilities()) reader.push(this.#capabilitiesLine(backend, known));
+    // Before the snapshot, at which a reader that wants one look stops.
     if (this.#logStopped !== undefined) reader.push(this.#logStopped);
+    reader.push(toLine(this.#snapshot));
     if (this.#closed) reader.end();
     else this.#readers.add(reader);
     return reader;
@@ -114,31 +125,38 @@ export class StatusBoard {
     for (const reader of this.#readers) reader.push(line);
   }
 
-  #capabilities(): [string, BackendCapabilities][] {
+  #know(backend: string, known: Known): void {
+    this.#known.set(backend, known);
+    this.#tell(this.#capabilitiesLine(backend, known));
+  }
+
+  #capabilities(): [string, Known][] {
     return [...this.#known].flatMap(([name, known]) => known === undefined ? [] : [[name, known]]);
   }
 
-  #capabilitiesLine(backend: string, known: BackendCapabilities): string {
+  #capabilitiesLine(backend: string, known: Known): string {
     const frame: CapabilitiesFrame = { ...HEAD, status: "capabilities", ...this.#describe(backend, known) };
     return toLine(frame);
   }
 
-  #describe(backend: string, known: BackendCapabilities): ReturnType<StatusBoard["capabilities"]>[number] {
+  #describe(backend: string, { capabilities, state }: Known): ReturnType<StatusBoard["capabilities"]>[number] {
+    const { templateError } = capabilities;
     return {
       backend,
-      v2: known.v2,
-      vision: known.vision,
-      audio: known.audio,
-      tools: known.tools,
-      thinking: known.thinking,
-      embed: known.embed,
-      accelerator: known.accelerator,
-      gpu_layers: known.gpuLayers,
-      rerank: known.rerank,
-      model: known.model,
-      n_ctx: known.contextTokens,
-      parallel: known.parallel,
-      ...(known.templateError === undefined ? {} : { template_error: known.templateError }),
+      v2: capabilities.v2,
+      vision: capabilities.vision,
+      audio: capabilities.audio,
+      tools: capabilities.tools,
+      thinking: capabilities.thinking,
+      embed: capabilities.embed,
+      accelerator: capabilities.accelerator,
+      gpu_layers: capabilities.gpuLayers,
+      rerank: capabilities.rerank,
+      model: capabilities.model,
+      n_ctx: capabilities.contextTokens,
+      parallel: capabilities.parallel,
+      state,
+      ...(templateError === undefined ? {} : { template_error: templateError }),
       queue: this.#queue(),
     };
   }

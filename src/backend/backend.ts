@@ -2,7 +2,7 @@
  * What a backend is to the rest of the daemon: something that becomes ready, may fail and come back, and turns a
  * request into events. This room owns the interface, the events and the errors; it knows no wire format.
  */
-import type { EmbedTask, LoadPhase, TemplateError } from "@inferd/client/protocol";
+import type { BackendStatus, EmbedTask, LoadPhase, TemplateError } from "@inferd/client/protocol";
 import type { ModelFile } from "../models/model_file.ts";
 
 /** What JSON calls an object. */
@@ -182,10 +182,18 @@ export const ONLY_TEXT = {
  */
 export type BackendState = "loading" | "ready" | "restarting" | "down" | "stopped";
 
+/** A state as clients are told it. */
+export function toStatus(state: BackendState): BackendStatus {
+  return state === "ready" ? "ready" : state === "down" || state === "stopped" ? "down" : "loading";
+}
+
 /** What a backend tells the daemon between requests. */
 export type BackendNotice =
   | { readonly type: "phase"; readonly phase: LoadPhase }
-  /** It reads or fetches files before it loads: that does not count for the ready timeout. `loading`: it does again. */
+  /**
+   * It hashes or fetches files, or its engine has not said a word yet: that does not count for the ready timeout.
+   * `loading`: what it does counts again.
+   */
   | { readonly type: "preparing" | "loading" }
   | {
     readonly type: "ready";
@@ -193,7 +201,8 @@ export type BackendNotice =
     /** The files of the model that was loaded; absent where there are none. */
     readonly files?: readonly ModelFile[];
   }
-  | { readonly type: "restarting"; readonly reason: string }
+  /** It failed and is loaded again, from this phase on. */
+  | { readonly type: "restarting"; readonly reason: string; readonly phase: LoadPhase }
   | { readonly type: "down"; readonly reason: string }
   | {
     readonly type: "log";

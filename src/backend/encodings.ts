@@ -70,11 +70,9 @@ export class Encodings {
     });
   }
 
-  /** What happened in one step; what is said of requests that are gone is ignored. */
-  deliver(events: readonly EngineEvent[]): void {
-    for (const event of events) {
-      if ("vectors" in event || "scores" in event || "error" in event) this.#forget(event.id)?.settle(event);
-    }
+  /** Something happened to a request; what is said of one that is gone is ignored. */
+  deliver(event: EngineEvent): void {
+    if ("vectors" in event || "scores" in event || "error" in event) this.#forget(event.id)?.settle(event);
   }
 
   /** The engine is gone. */

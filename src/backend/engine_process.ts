@@ -1,6 +1,6 @@
 /**
- * One life of an engine process: start, lines in both directions, end. Restarting, requests and what the messages
- * mean are `llama.ts`'s.
+ * One life of a process that speaks in lines of JSON, an engine above all: start, lines in both directions, end.
+ * Restarting, requests and what the messages mean are `llama.ts`'s.
  */
 import type { EngineCommand } from "../engine/command.ts";
 import type { FromEngine, ToEngine } from "../engine/messages.ts";
@@ -11,8 +11,8 @@ const MOST_STDERR_CHARS = 2048;
 const READ_BYTES = 64 * 1024;
 
 /** Who listens to an engine. */
-export interface EngineListener {
-  onMessage(message: FromEngine): void;
+export interface EngineListener<In = FromEngine> {
+  onMessage(message: In): void;
   /** A line of what native code and runtime print. */
   onStderr(line: string): void;
 }
@@ -25,8 +25,8 @@ export interface EngineExit {
   readonly killedFor: string | undefined;
 }
 
-/** A running engine process. */
-export class EngineProcess {
+/** A running engine process, or another one that speaks so. */
+export class EngineProcess<In = FromEngine, Out = ToEngine> {
   readonly pid: number;
   /** Resolves when the process is gone and everything it said has been delivered. Never rejects. */
   readonly exited: Promise<EngineExit>;
@@ -42,7 +42,7 @@ export class EngineProcess {
    * @param listener Called for everything the engine says.
    * @throws {Error} If the process cannot be started.
    */
-  constructor(command: EngineCommand, listener: EngineListener) {
+  constructor(command: EngineCommand, listener: EngineListener<In>) {
     this.#child = new Deno.Command(command.command, {
       args: [...command.args],
       ...(command.env === undefined ? {} : { env: command.env }),
@@ -60,7 +60,7 @@ export class EngineProcess {
   }
 
   /** Say something; lost without notice when the engine is gone. */
-  send(message: ToEngine): void {
+  send(message: Out): void {
     this.#stdin.write(this.#encoder.encode(JSON.stringify(message) + "\n")).catch(() => {});
   }
 
@@ -94,7 +94,7 @@ export class EngineProcess {
     }
   }
 
-  async #watch(listener: EngineListener): Promise<EngineExit> {
+  async #watch(listener: EngineListener<In>): Promise<EngineExit> {
     const [status] = await Promise.all([
       this.#child.status,
       this.#readMessages(listener),
@@ -105,7 +105,7 @@ export class EngineProcess {
   }
 
   /** The hot path: one read a step. A BYOB reader allocates nothing for it. */
-  async #readMessages(listener: EngineListener): Promise<void> {
+  async #readMessages(listener: EngineListener<In>): Promise<void> {
     const reader = this.#child.stdout.getReader({ mode: "byob" });
     const decoder = new TextDecoder();
     let buffer = new Uint8Array(READ_BYTES);
@@ -122,7 +122,7 @@ export class EngineProcess {
           rest.push(text.slice(start, end));
           const line = rest.join("");
           rest = [];
-          listener.onMessage(JSON.parse(line) as FromEngine);
+          listener.onMessage(JSON.parse(line) as In);
           start = end + 1;
         }
         if (start < text.length) rest.push(text.slice(start));
@@ -137,7 +137,7 @@ export class EngineProcess {
     await reader.cancel().catch(() => {});
   }
 
-  async #readStderr(listener: EngineListener): Promise<void> {
+  async #readStderr(listener: EngineListener<In>): Promise<void> {
     const reader = this.#child.stderr.getReader();
     const decoder = new TextDecoder();
     let rest = "";

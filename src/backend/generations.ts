@@ -92,19 +92,22 @@ export class Generations {
     return queue;
   }
 
-  /** What happened in one step; what is said of requests that are gone is ignored. */
-  deliver(events: readonly EngineEvent[]): void {
-    for (const event of events) {
-      const running = this.#running.get(event.id);
-      if (running === undefined) continue;
-      if ("t" in event) running.queue.push({ type: "text", text: event.t });
-      else if ("think" in event) running.queue.push({ type: "thinking", text: event.think });
-      else if ("misread" in event) running.queue.push({ type: "text_was_thinking" });
-      else if ("call" in event) {
-        const toolCallId = `tc-${++running.calls}`;
-        running.queue.push({ type: "tool_use", toolCallId, name: event.call, input: event.input });
-      } else if ("done" in event || "error" in event) this.#end(event);
-    }
+  /**
+   * Something happened to a request.
+   *
+   * @returns Whether it is one of these; nothing is done for another's, or for one that is gone.
+   */
+  deliver(event: EngineEvent): boolean {
+    const running = this.#running.get(event.id);
+    if (running === undefined) return false;
+    if ("t" in event) running.queue.push({ type: "text", text: event.t });
+    else if ("think" in event) running.queue.push({ type: "thinking", text: event.think });
+    else if ("misread" in event) running.queue.push({ type: "text_was_thinking" });
+    else if ("call" in event) {
+      const toolCallId = `tc-${++running.calls}`;
+      running.queue.push({ type: "tool_use", toolCallId, name: event.call, input: event.input });
+    } else if ("done" in event || "error" in event) this.#end(event);
+    return true;
   }
 
   /** The engine is gone. */

@@ -3,9 +3,10 @@
  * are `generations.ts`'s, the process itself `engine_process.ts`'s, the checks on the model file `models/model_file.ts`'s.
  */
 import { delay } from "@std/async";
-import type { LlamaBackendConfig } from "../config/options.ts";
+import type { LoadPhase } from "@inferd/client/protocol";
+import type { Accelerator, LlamaBackendConfig } from "../config/options.ts";
 import { type EngineCommand, engineCommand } from "../engine/command.ts";
-import type { EngineConfig, FromEngine, ToEngine } from "../engine/messages.ts";
+import type { EngineConfig, EngineNeed, FromEngine, ToEngine } from "../engine/messages.ts";
 import {
   checkModel,
   type FileIdentity,
@@ -34,13 +35,17 @@ import {
   RerankUnsupportedError,
 } from "./backend.ts";
 import { Encodings } from "./encodings.ts";
-import { type EngineExit, EngineProcess } from "./engine_process.ts";
+import { type EngineExit, type EngineListener, EngineProcess } from "./engine_process.ts";
 import { Generations } from "./generations.ts";
+import { LoadClock } from "./load_clock.ts";
+import { isShortage } from "./shortage.ts";
 
 const FIRST_BACKOFF_MS = 500;
 const MOST_BACKOFF_MS = 30_000;
 const MOST_DEATHS = 5;
 const DEATH_WINDOW_MS = 5 * 60_000;
+/** Until an engine says its first word: where the program is not on a disk, Deno fetches its modules before. */
+const START_TIMEOUT_MS = 10 * 60_000;
 const HANG_TIMEOUT_MS = 30_000;
 /** A hang is this many looks in a row without a word, so that one late look of a busy daemon counts once. */
 const HANG_LOOKS = 10;
@@ -58,10 +63,28 @@ const SERVICES = {
 /** What a llama backend needs; the model's path is known by now. */
 export type LlamaConfig = LlamaBackendConfig & { readonly parallel: number; readonly modelPath: string };
 
+/** Who is told while something is fetched, and what gives up. */
+export interface FetchWatch {
+  readonly onPhase: (phase: LoadPhase) => void;
+  /** For the operator's log. */
+  readonly onNote: (msg: string, fields: Readonly<Record<string, unknown>>) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Gets what engines need and do not find. */
+export interface Fetcher {
+  /** Where it puts what it gets. */
+  readonly cacheDir: string;
+  /** @throws {Error} If it cannot be had; the message is for the operator. */
+  fetch(need: EngineNeed, watch: FetchWatch): Promise<void>;
+}
+
 /** For tests and for the daemon's timeouts. */
 export interface LlamaOptions {
   /** Absent: the engine's own. */
   readonly command?: EngineCommand;
+  /** Absent: a process of its own. */
+  readonly spawn?: (command: EngineCommand, listener: EngineListener) => EngineProcess;
   /** Before the first restart, and the longest; it doubles in between. */
   readonly backoffMs?: { readonly first: number; readonly most: number };
   /** So many deaths within the window leave the backend down. */
@@ -71,6 +94,8 @@ export interface LlamaOptions {
   readonly hangTimeoutMs?: number;
   /** How long a restarted engine may load, the time its files are hashed not counted; absent: without limit. */
   readonly loadTimeoutMs?: number;
+  /** Gets what the engine lacks; absent: nobody does. */
+  readonly fetcher?: Fetcher;
   /** What the model's files were when somebody else had compared their hashes: as long as they are, they are not read. */
   readonly verified?: readonly FileIdentity[];
   /** Knows what files hash to that the store has by their name. Absent: they are read. */
@@ -84,8 +109,17 @@ interface Engine {
   readonly process: EngineProcess;
   readonly ready: PromiseWithResolvers<Extract<FromEngine, { type: "ready" }>>;
   readonly stderr: string[];
+  /** Gives up loading it. */
+  readonly signal: AbortSignal;
+  /** Disposed of when it has said its first word: until then the time of loading stands still. */
+  readonly starting: DisposableStack;
   fatal: string | undefined;
+  /** What it said that it computes with; absent: nothing yet, or no accelerator. */
+  accelerator: Accelerator | undefined;
 }
+
+/** An engine that ended before it was ready. */
+class EngineDeathError extends BackendUnavailableError {}
 
 /** A local model in an engine process. */
 export class LlamaBackend implements Backend {
@@ -103,6 +137,12 @@ export class LlamaBackend implements Backend {
   /** The first launch, then the watch over what was launched. */
   #work: Promise<void> = Promise.resolve();
   #verified: readonly FileIdentity[] | undefined;
+  /** How much of what happens now does not count as loading. */
+  #pauses = 0;
+  /** Counts while an engine is started again. */
+  #clock: LoadClock | undefined;
+  /** The accelerator was left to us, and has failed. */
+  #onlyCpu = false;
   #deaths: number[] = [];
   #hangTimer: ReturnType<typeof setInterval> | undefined;
   #silentLooks = 0;
@@ -205,15 +245,27 @@ export class LlamaBackend implements Backend {
   }
 
   /**
-   * Start an engine and wait until it is ready; no process is left when it does not become so.
-   *
-   * @param signal Gives up.
-   * @param onLoad Told when the files have been looked at.
+  /**
+   * Start an engine and wait until it is ready; no process is left when it does not become so. Where nobody asked for
+   * the accelerator that it fails with, the CPU takes its place.
    */
-  async #launch(signal: AbortSignal, onLoad: () => void = () => {}): Promise<Engine> {
+  async #launch(signal: AbortSignal): Promise<Engine> {
     const files = await this.#checkModel(signal);
-    onLoad();
-    const engine = this.#spawn();
+    const engine = this.#spawn(signal);
+    try {
+      return await this.#load(engine, files, signal);
+    } catch (error) {
+      const { accelerator } = engine;
+      const isChoice = this.#config.accelerator === undefined || this.#config.accelerator === "auto";
+      const isCpu = accelerator === undefined || accelerator === "cpu";
+      if (isCpu || !isChoice || signal.aborted || !(error instanceof EngineDeathError)) throw error;
+      this.#log("warn", "accelerator_unusable", { accelerator, reason: error.message });
+      this.#onlyCpu = true;
+      return await this.#load(this.#spawn(signal), files, signal);
+    }
+  }
+
+  async #load(engine: Engine, files: readonly ModelFile[], signal: AbortSignal): Promise<Engine> {
     const abort = (): void => engine.process.kill("Loading was given up");
     signal.addEventListener("abort", abort);
     try {
@@ -221,7 +273,7 @@ export class LlamaBackend implements Backend {
       engine.process.send({ op: "load", config: this.#engineConfig(files) });
       const ready = await Promise.race([engine.ready.promise, engine.process.exited]);
       signal.throwIfAborted();
-      if (!("type" in ready)) throw new BackendUnavailableError(this.#deathMessage(engine, ready));
+      if (!("type" in ready)) throw new EngineDeathError(this.#deathMessage(engine, ready));
       await this.#checkSwap(files);
       signal.throwIfAborted();
       this.#becomeReady(engine, ready, files);
@@ -231,12 +283,13 @@ export class LlamaBackend implements Backend {
       await engine.process.exited;
       throw error;
     } finally {
+      engine.starting.dispose();
       signal.removeEventListener("abort", abort);
     }
   }
 
-  #spawn(): Engine {
-    const { command = engineCommand() } = this.#options;
+  #spawn(signal: AbortSignal): Engine {
+    const { command = engineCommand(), spawn = (...args) => new EngineProcess(...args) } = this.#options;
     const stderr: string[] = [];
     const listener = {
       onMessage: (message: FromEngine): void => this.#onMessage(engine, message),
@@ -248,25 +301,41 @@ export class LlamaBackend implements Backend {
     };
     let process: EngineProcess;
     try {
-      process = new EngineProcess(command, listener);
+      process = spawn(command, listener);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new BackendUnavailableError(`Cannot start the engine of backend "${this.name}": ${reason}`, {
         cause: error,
       });
     }
-    const engine: Engine = { process, ready: Promise.withResolvers(), stderr, fatal: undefined };
+    const starting = new DisposableStack();
+    starting.use(this.#pauseLoading());
+    const timer = setTimeout(() => process.kill(`It did not start within ${START_TIMEOUT_MS} ms`), START_TIMEOUT_MS);
+    starting.defer(() => clearTimeout(timer));
+    const engine: Engine = {
+      process,
+      ready: Promise.withResolvers(),
+      stderr,
+      signal,
+      starting,
+      fatal: undefined,
+      accelerator: undefined,
+    };
     return engine;
   }
 
   #engineConfig(files: readonly ModelFile[]): EngineConfig {
     const [first] = files;
     const { modelName, parallel, contextTokens, threads, libraryDir, gpuLayers, embed, pooling, warm } = this.#config;
+    const accelerator = this.#onlyCpu ? "cpu" : this.#config.accelerator;
+    const { fetcher } = this.#options;
     return {
       modelPath: first?.path ?? this.#config.modelPath,
       ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
       modelName,
       parallel,
+      ...(accelerator === undefined ? {} : { accelerator }),
+      ...(fetcher === undefined ? {} : { cacheDir: fetcher.cacheDir }),
       ...(contextTokens === undefined ? {} : { contextTokens }),
       ...(threads === undefined ? {} : { threads }),
       ...(libraryDir === undefined ? {} : { libraryDir }),
@@ -305,7 +374,7 @@ export class LlamaBackend implements Backend {
     const known = stored !== "name" || hashes === undefined
       ? undefined
       : (file: string): Promise<string> => hashes.file(file, { signal, onWork });
-    this.#notify({ type: "preparing" });
+    using _paused = this.#pauseLoading();
     if (known === undefined) onWork();
     await verifyModel(files, {
       sha256,
@@ -313,8 +382,18 @@ export class LlamaBackend implements Backend {
       signal,
       ...(known === undefined ? {} : { known }),
     });
-    this.#notify({ type: "loading" });
     this.#verified = files.map(({ identity }) => identity);
+  }
+
+  /** What is done until the answer is disposed of does not count as loading; several may hold it at a time. */
+  #pauseLoading(): Disposable {
+    const pause = new DisposableStack();
+    pause.use(this.#clock?.pause());
+    if (this.#pauses++ === 0) this.#notify({ type: "preparing" });
+    pause.defer(() => {
+      if (--this.#pauses === 0) this.#notify({ type: "loading" });
+    });
+    return pause;
   }
 
   /** The engine opened the files by their paths: they are what was looked at only if that never changed. */
@@ -356,9 +435,13 @@ export class LlamaBackend implements Backend {
   #onMessage(engine: Engine, message: FromEngine): void {
     this.#silentLooks = 0;
     switch (message.type) {
+      case "started":
+        engine.starting.dispose();
+        break;
       case "step":
-        this.#generations.deliver(message.events);
-        this.#encodings.deliver(message.events);
+        for (const event of message.events) {
+          if (!this.#generations.deliver(event)) this.#encodings.deliver(event);
+        }
         break;
       case "beat":
         break;
@@ -370,6 +453,12 @@ export class LlamaBackend implements Backend {
       case "warning":
         this.#log("warn", message.msg, message.fields);
         break;
+      case "needs":
+        void this.#provide(engine, message.need);
+        break;
+      case "accelerator":
+        engine.accelerator = message.accelerator;
+        break;
       case "ready":
         engine.ready.resolve(message);
         break;
@@ -378,6 +467,26 @@ export class LlamaBackend implements Backend {
         engine.process.kill("It said that it cannot go on");
         break;
     }
+  }
+
+  /** Have fetched what an engine needs, and tell it. Meanwhile the time of loading stands still. */
+  async #provide(engine: Engine, need: EngineNeed): Promise<void> {
+    const { fetcher } = this.#options;
+    using _paused = this.#pauseLoading();
+    let failure: string | undefined;
+    try {
+      if (fetcher === undefined) throw new Error("What is not on this machine is not fetched here");
+      const started = this.#now();
+      await fetcher.fetch(need, {
+        onPhase: (phase) => this.#notify({ type: "phase", phase }),
+        onNote: (msg, fields) => this.#log("warn", msg, fields),
+        signal: engine.signal,
+      });
+      this.#log("info", "library_fetched", { ...need, ms: Math.round(this.#now() - started) });
+    } catch (error) {
+      failure = error instanceof Error ? error.message : String(error);
+    }
+    engine.process.send({ op: "fetched", ...(failure === undefined ? {} : { failure }) });
   }
 
   /** Wait for deaths and mend them, until the backend is stopped or down. */
@@ -401,18 +510,18 @@ export class LlamaBackend implements Backend {
     this.#failAll(
       new BackendUnavailableError(`The engine of backend "${this.name}" died and is being restarted`),
     );
+    let deaths = this.#countDeath();
+    this.#log("error", "engine_exited", { ...fields, reason, deaths });
     for (let attempt = 1; !signal.aborted; attempt++) {
-      const deaths = this.#countDeath();
-      this.#log("error", "engine_exited", { ...fields, reason, deaths });
       if (deaths >= (this.#options.maxDeaths ?? MOST_DEATHS)) {
         this.#state = "down";
         this.#notify({ type: "down", reason: `${reason}; it died ${deaths} times and is not started again` });
         return undefined;
       }
-      this.#notify({ type: "restarting", reason });
+      this.#notify({ type: "restarting", reason, phase: { phase: "checking_local", path: this.#config.modelPath } });
       const { first, most } = this.#options.backoffMs ?? { first: FIRST_BACKOFF_MS, most: MOST_BACKOFF_MS };
       try {
-        await delay(Math.min(first * 2 ** (deaths - 1), most), { signal });
+        await delay(Math.min(first * 2 ** (Math.max(deaths, attempt) - 1), most), { signal });
         const engine = await this.#relaunch();
         this.#log("info", "engine_restarted", {
           pid: engine.process.pid,
@@ -422,7 +531,14 @@ export class LlamaBackend implements Backend {
         return engine;
       } catch (error) {
         reason = error instanceof Error ? error.message : String(error);
-        fields = {};
+        if (signal.aborted) break;
+        // The machine is out of something, and no engine has died of it.
+        if (isShortage(error)) {
+          this.#log("warn", "engine_not_started", { reason, attempt });
+          continue;
+        }
+        deaths = this.#countDeath();
+        this.#log("error", "engine_exited", { reason, deaths });
       }
     }
     return undefined;
@@ -431,19 +547,12 @@ export class LlamaBackend implements Backend {
   async #relaunch(): Promise<Engine> {
     const limit = new AbortController();
     const { loadTimeoutMs } = this.#options;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const startClock = (): void => {
-      if (loadTimeoutMs === undefined) return;
-      timer = setTimeout(() => {
-        const secs = loadTimeoutMs / 1000;
-        limit.abort(new BackendUnavailableError(`The engine did not load within ${secs} s (--ready-timeout)`));
-      }, loadTimeoutMs);
-    };
-    try {
-      return await this.#launch(AbortSignal.any([limit.signal, this.#stopping.signal]), startClock);
-    } finally {
-      clearTimeout(timer);
-    }
+    using clock = loadTimeoutMs === undefined ? undefined : new LoadClock(loadTimeoutMs, () => {
+      const secs = loadTimeoutMs / 1000;
+      limit.abort(new BackendUnavailableError(`The engine did not load within ${secs} s (--ready-timeout)`));
+    });
+    this.#clock = clock;
+    return await this.#launch(AbortSignal.any([limit.signal, this.#stopping.signal]));
   }
 
   /** @returns How many deaths there were within the window, this one counted. */

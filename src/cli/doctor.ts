@@ -7,6 +7,7 @@ import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { type SettingName, SETTINGS, type SettingValues, UsageError } from "../config/settings.ts";
 import { missingPermissionFlags } from "../permissions.ts";
 import type { Command } from "./command.ts";
+import { checkPlatform } from "./platform.ts";
 import { checkEngine } from "./doctor/engine.ts";
 import { attempt, type Finding, Findings, type Level } from "./doctor/finding.ts";
 import { checkModels, checkStore, type ModelPlaces } from "./doctor/models.ts";
@@ -40,6 +41,7 @@ export const doctor: Command = {
   exits: ["0 nothing is wrong, apart from warnings", "1 something is wrong", "2 bad flags or environment"],
 
   async run(args, { machine }): Promise<number> {
+    checkPlatform(machine.platform);
     const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
     const asJson = flags.booleans.has("json");
     const checks: Finding[] = [];

@@ -8,6 +8,7 @@ import { type SettingName, SETTINGS } from "../config/settings.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import type { Command } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
+import { checkPlatform } from "./platform.ts";
 
 /** Exit codes of a process that a second signal ended, as shells count them. */
 const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "windows"
@@ -26,6 +27,7 @@ export const serve: Command = {
   exits: ["0 drained", "1 could not start, the reason is on stderr", "2 bad flags, environment or configuration file"],
 
   async run(args, { machine }): Promise<number> {
+    checkPlatform(machine.platform);
     const flags = parseFlags(args, machine.env, { settings: this.settings, words: 0 });
     const config = await loadConfig(flags.values, machine.env);
     const options = withKeys(resolveOptions(flags.values, machine, config), machine.env);

@@ -9,6 +9,7 @@ import { permissionFlags } from "../permissions.ts";
 import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
 import type { Command } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
+import { checkPlatform } from "./platform.ts";
 
 const ACTIONS = ["install", "uninstall", "print"] as const;
 const UNIT = "inferd.service";
@@ -76,9 +77,8 @@ function wanted(flags: ParsedFlags, machine: Machine): Manager {
 function managerOf({ platform }: Machine): Manager {
   if (platform === "darwin") return "launchd";
   if (platform === "linux") return "systemd";
-  throw new UsageError(
-    `There are no services for "${platform}" yet; on Windows, let the Task Scheduler run "inferd serve"`,
-  );
+  checkPlatform(platform);
+  throw new UsageError(`There are no services for "${platform}" yet; allowed with --for are ${MANAGERS.join(", ")}`);
 }
 
 /** A service's file, and what has to be there before it starts. */
@@ -137,11 +137,12 @@ function serviceSpec(
         [
           "MODELS_HOME",
           "XDG_DATA_HOME",
+          "NPM_CONFIG_REGISTRY",
           ...options.huggingFace === undefined ? [] : ["HF_ENDPOINT", "HF_HOME", "HF_TOKEN_PATH", "XDG_CACHE_HOME"],
           ...Deno.build.standalone ? [] : ["DENO_DIR"],
         ]
           .map((name) => [name, env(name)] as const)
-          .filter((entry): entry is [string, string] => Boolean(entry[1])),
+          .filter((entry): entry is [string, string] => Boolean(entry[1]) && !hasPassword(entry[1] ?? "")),
       ),
     },
     ...needsKeys ? { environmentFile: environmentFile(home) } : {},
@@ -151,6 +152,11 @@ function serviceSpec(
     drainTimeoutSecs: options.drainTimeoutSecs,
     errorLog: join(options.logDir, "inferd.stderr.log"),
   };
+}
+
+/** Such an address of a registry does not belong into a file that others may read. */
+function hasPassword(text: string): boolean {
+  return URL.canParse(text) && new URL(text).password !== "";
 }
 
 /** This program, as it was started. */

@@ -1,5 +1,6 @@
 /** `inferd status`: one look at the daemon. */
-import type { Capabilities, StatusEvent } from "@inferd/client";
+import type { AdminSnapshot, Capabilities, StatusEvent } from "@inferd/client";
+import { format as formatBytes } from "@std/fmt/bytes";
 import { bold, green, yellow } from "@std/fmt/colors";
 import { parseFlags } from "../config/flags.ts";
 import type { Command } from "./command.ts";
@@ -23,21 +24,23 @@ export const status: Command = {
     });
     if (flags.booleans.has("json")) {
       const capabilities = seen.capabilities.map((one) => adminFrame({ status: "capabilities", ...one }));
-      console.log(JSON.stringify({ ...adminFrame(seen.status), capabilities }));
+      const log = seen.logStopped === undefined ? {} : { log_stopped: seen.logStopped };
+      console.log(JSON.stringify({ ...adminFrame(seen.status), capabilities, ...log }));
     } else {
-      console.log(table(seen.status, seen.capabilities));
+      console.log(table(seen));
     }
     return seen.status.status === "ready" ? 0 : 1;
   },
 };
 
-function table(state: StatusEvent, backends: readonly Capabilities[]): string {
+function table({ status: state, capabilities: backends, logStopped }: AdminSnapshot): string {
   const paint = state.status === "ready" ? green : yellow;
-  const phase = "phase" in state ? ` (${state.phase})` : "";
+  const phase = "phase" in state ? ` (${phaseOf(state)})` : "";
   const rows: [string, string][] = [["state", paint(state.status) + phase]];
   for (const capabilities of backends) {
-    const { backend, model, accelerator, contextTokens, parallel, templateError } = capabilities;
-    rows.push(["backend", `${backend} on ${accelerator}: ${servicesOf(capabilities)}`]);
+    const { backend, model, accelerator, contextTokens, parallel, templateError, state = "ready" } = capabilities;
+    const where = state === "ready" ? "" : ` (${yellow(state)})`;
+    rows.push(["backend", `${backend} on ${accelerator}: ${servicesOf(capabilities)}${where}`]);
     if (model !== undefined) rows.push(["model", model]);
     if (templateError !== undefined) rows.push(["template", yellow(describeTemplateError(templateError))]);
     if (contextTokens !== undefined && contextTokens > 0) {
@@ -46,7 +49,16 @@ function table(state: StatusEvent, backends: readonly Capabilities[]): string {
   }
   const queue = backends[0]?.queue;
   if (queue !== undefined) rows.push(["queue", `${queue.active} active, ${queue.waiting} of ${queue.depth} waiting`]);
+  if (logStopped !== undefined) rows.push(["log", yellow(`stopped: ${logStopped.reason}`)]);
   return rows.map(([name, value]) => `${bold(name.padEnd(8))} ${value}`).join("\n");
+}
+
+/** What is done, and how far a download is. */
+function phaseOf(state: Extract<StatusEvent, { phase: unknown }>): string {
+  if (state.status !== "loading_model" || state.phase !== "download" || !state.totalBytes) return state.phase;
+  return `download, ${Math.floor(state.downloadedBytes / state.totalBytes * 100)} % of ${
+    formatBytes(state.totalBytes)
+  }`;
 }
 
 /** What a backend can be asked for. */

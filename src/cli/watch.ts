@@ -39,15 +39,16 @@ export const watch: Command = {
 /** A line for each event; on a terminal a bar for a download. */
 function human(): (event: AdminEvent) => void {
   const bar = stderrProgress();
+  const hasBar = Deno.stderr.isTerminal();
   return (event) => {
-    if (event.status === "loading_model" && event.phase === "download") {
+    if (hasBar && event.status === "loading_model" && event.phase === "download") {
       const { downloadedBytes, totalBytes, sourceUrl } = event;
       const size = totalBytes === null ? "" : ` of ${formatBytes(totalBytes)}`;
       bar.step(`download ${sourceUrl}`);
       bar.at(totalBytes ? downloadedBytes / totalBytes : 0, `${formatBytes(downloadedBytes)}${size}`);
       return;
     }
-    bar.clear();
+    if (hasBar) bar.clear();
     const { status, ...rest } = event;
     const details = Object.entries(rest).map(([name, value]) => {
       return `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`;

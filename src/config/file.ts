@@ -16,6 +16,7 @@ import {
 import { DEFAULT_NAMESPACE } from "@inferd/client/protocol";
 import { BUILT_INS } from "../models/built_in.ts";
 import {
+  ACCELERATOR_SETTINGS,
   DEFAULT_DRAIN_TIMEOUT_SECS,
   DEFAULT_PARALLEL,
   DEFAULT_QUEUE_DEPTH,
@@ -52,6 +53,8 @@ const gpuLayers = whole(0, 10_000)
   .meta({ description: "Layers on the accelerator; without it as many as it takes" });
 const threads = whole(1, 512)
   .meta({ description: "Compute threads; without it what this process may use and the model gains from" });
+const accelerator = z.enum(ACCELERATOR_SETTINGS)
+  .meta({ description: "What computes; auto is the GPU if there is one that can be used", default: "auto" });
 const libraryDir = path("Folder of native libraries of your own build; without it those of npm");
 const parallel = whole(1, 256);
 const hash = parsedBy(sha256)
@@ -134,6 +137,7 @@ const llamacpp = z.strictObject({
   n_gpu_layers: gpuLayers.optional(),
   parallel: parallel.meta({ description: 'Requests decoded together; without it "parallel" of the whole' }).optional(),
   threads: threads.optional(),
+  accelerator: accelerator.optional(),
   library_dir: libraryDir,
   embed: z.boolean().meta({ description: "Make vectors, also with a model that could generate" }).optional(),
   pooling: pooling.optional(),
@@ -231,6 +235,7 @@ export const CONFIG_FILE = z.strictObject({
   n_ctx: contextTokens.optional(),
   n_gpu_layers: gpuLayers.optional(),
   threads: threads.optional(),
+  accelerator: accelerator.optional(),
   library_dir: libraryDir,
   ready_timeout_secs: whole(1, 86_400).meta({
     description: "Seconds that backends may load; downloading and hashing do not count",

@@ -60,14 +60,16 @@ export function parseFlags(args: readonly string[], env: Env, command: CommandFl
       throw new UsageError(`Unknown flag "${arg.split("=", 1)[0]}"; "--help" lists what is allowed`);
     },
   });
+  // Names that only the caller knows have no types.
+  const found: Readonly<Record<string, unknown>> = parsed;
   for (const arg of args.slice(0, args.indexOf("--") >>> 0)) {
     const flag = booleans.find((flag) => arg.startsWith(`--${flag}=`));
     if (flag !== undefined) throw new UsageError(`Flag --${flag} takes no value, got ${JSON.stringify(shorten(arg))}`);
   }
   const given = (flag: string): string | undefined => {
-    const found = [parsed[flag] ?? []].flat().map(String);
-    if (found.length > 1) throw new UsageError(`Flag --${flag} was given ${found.length} times, once is allowed`);
-    return found[0];
+    const given = [found[flag] ?? []].flat().map(String);
+    if (given.length > 1) throw new UsageError(`Flag --${flag} was given ${given.length} times, once is allowed`);
+    return given[0];
   };
 
   const values: Record<string, unknown> = {};
@@ -108,7 +110,7 @@ export function parseFlags(args: readonly string[], env: Env, command: CommandFl
     fromFlags,
     strings,
     lists,
-    booleans: new Set(booleans.filter((flag) => parsed[flag] === true)),
+    booleans: new Set(booleans.filter((flag) => found[flag] === true)),
     rest,
   };
 }

@@ -11,6 +11,15 @@ export type { TcpAddress };
 /** How the vectors of a text's tokens become one, or a score. */
 export type Pooling = "mean" | "cls" | "last" | "rank";
 
+/** What computes. */
+export type Accelerator = "cpu" | "cuda" | "vulkan" | "metal";
+
+/** What may compute: `auto` is the best that the machine has, and otherwise the CPU. */
+export type AcceleratorSetting = "auto" | Accelerator;
+
+/** The values of the setting. */
+export const ACCELERATOR_SETTINGS: readonly AcceleratorSetting[] = ["auto", "cpu", "cuda", "vulkan", "metal"];
+
 /** What a mock backend can be asked for. */
 export type MockService = "v1" | "v2" | "embed" | "rerank";
 
@@ -96,6 +105,8 @@ export interface LlamaBackendConfig {
   readonly contextTokens?: number;
   readonly gpuLayers?: number;
   readonly threads?: number;
+  /** What may compute; absent: `auto`. Nothing is chosen where there is a `libraryDir`. */
+  readonly accelerator?: AcceleratorSetting;
   /** Folder of native libraries; absent: npm's. */
   readonly libraryDir?: string;
   /** Requests decoded together; absent: as the daemon's. */
@@ -173,7 +184,12 @@ export interface DaemonOptions {
   /** The file `apiKey` is read from. */
   readonly apiKeyFile?: string;
   readonly lockPath: string;
-  /** Keeps the built-in model where the program itself does not lie on a disk; absent: the runtime directory. */
+  /** The user's home; absent: it is not known. */
+  readonly home?: string;
+  /**
+   * Keeps the native libraries that were fetched, and the built-in model where the program itself does not lie on a disk;
+   * absent: the runtime directory.
+   */
   readonly cacheDir?: string;
   /** The model store's folder; absent: nothing says where it is. */
   readonly modelsHome?: string;

@@ -178,6 +178,7 @@ function backendValues(
     keyed("n_ctx", backend.contextTokens ?? null, engine("n_ctx", "contextTokens")),
     keyed("n_gpu_layers", backend.gpuLayers ?? null, engine("n_gpu_layers", "gpuLayers")),
     keyed("threads", backend.threads ?? null, engine("threads", "threads")),
+    keyed("accelerator", backend.accelerator ?? "auto", engine("accelerator", "accelerator")),
     keyed("library_dir", backend.libraryDir ?? null, engine("library_dir", "libraryDir")),
     keyed(
       "parallel",

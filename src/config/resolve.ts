@@ -13,6 +13,7 @@ import type { Env } from "./flags.ts";
 import { checkFolders, homeDirectory } from "./home.ts";
 import type { LoadedConfig } from "./load.ts";
 import {
+  type AcceleratorSetting,
   type BackendConfig,
   BUILT_IN_MODEL,
   type DaemonOptions,
@@ -55,6 +56,7 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
   const models = backends(given, machine, config);
   const autoPull = config?.content.auto_pull ?? true;
   const apiKeyFile = config?.content.api_key_file;
+  const home = machine.env("HOME");
   return {
     backends: models,
     runtimeDir,
@@ -76,6 +78,7 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
     drainTimeoutSecs: values.drainTimeoutSecs ?? DEFAULT_DRAIN_TIMEOUT_SECS,
     logDir: path(values.logDir) ?? join(homeOr(runtimeDir, machine), "logs"),
     logLevel: values.logLevel ?? "info",
+    ...(home ? { home } : {}),
     cacheDir: join(homeOr(runtimeDir, machine), "cache"),
   };
 }
@@ -359,26 +362,29 @@ function storeRoot(machine: Machine, config: LoadedConfig | undefined): string |
   return config === undefined || home === undefined ? modelsHome(machine) : config.place(home);
 }
 
-/** Context, layers, threads and library: a flag goes before what the file says of the backend, that before what it says of all. */
+/** Context, layers, accelerator, threads and library: a flag goes before what the file says of the backend, that before what it says of all. */
 function engineOptions(
   given: SettingValues,
   entry: {
     readonly n_ctx?: number | undefined;
     readonly n_gpu_layers?: number | undefined;
+    readonly accelerator?: AcceleratorSetting | undefined;
     readonly threads?: number | undefined;
     readonly library_dir?: string | undefined;
   },
   config: LoadedConfig | undefined,
-): Pick<LlamaBackendConfig, "contextTokens" | "gpuLayers" | "threads" | "libraryDir"> {
+): Pick<LlamaBackendConfig, "contextTokens" | "gpuLayers" | "accelerator" | "threads" | "libraryDir"> {
   const content = config?.content;
   const contextTokens = given.contextTokens ?? entry.n_ctx ?? content?.n_ctx;
   const gpuLayers = given.gpuLayers ?? entry.n_gpu_layers ?? content?.n_gpu_layers;
+  const accelerator = given.accelerator ?? entry.accelerator ?? content?.accelerator;
   const threads = given.threads ?? entry.threads ?? content?.threads;
   const inFile = entry.library_dir ?? content?.library_dir;
   const libraryDir = path(given.libraryDir) ?? (inFile === undefined ? undefined : config?.place(inFile));
   return {
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(gpuLayers === undefined ? {} : { gpuLayers }),
+    ...(accelerator === undefined ? {} : { accelerator }),
     ...(threads === undefined ? {} : { threads }),
     ...(libraryDir === undefined ? {} : { libraryDir }),
   };

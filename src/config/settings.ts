@@ -11,7 +11,7 @@ import {
   parseTcpAddress,
   type TcpAddress,
 } from "@inferd/client/paths";
-import type { LogLevel, MockScript, MockService } from "./options.ts";
+import { ACCELERATOR_SETTINGS, type LogLevel, type MockScript, type MockService } from "./options.ts";
 
 /** Wrong flags, environment or values: the program says this one line and exits with 2. */
 export class UsageError extends Error {
@@ -271,6 +271,13 @@ export const SETTINGS = {
     metavar: "N",
     help: "layers on the accelerator (default: as many as it takes)",
     parse: wholeNumber(0, 10_000),
+  }),
+  accelerator: setting({
+    flag: "accelerator",
+    env: "INFERD_ACCELERATOR",
+    metavar: "auto|cpu|cuda|vulkan|metal",
+    help: "what computes (default: auto, the GPU if there is one that can be used)",
+    ...oneOf(...ACCELERATOR_SETTINGS),
   }),
   threads: setting({
     flag: "threads",

@@ -4,7 +4,7 @@
  */
 import type { FinishReason, JsonObject } from "../backend/backend.ts";
 import type { EngineEvent } from "./messages.ts";
-import type { Meaning, Parser } from "./parser.ts";
+import type { CallBeginning, Meaning, Parser } from "./parser.ts";
 import { Characters } from "./text.ts";
 
 /** Says what a grammar allows, token by token. */
@@ -40,10 +40,8 @@ export interface Binding {
   readonly afterThought?: () => Constraint;
   /** What opens a thought, which may come before what is bound. */
   readonly thoughtOpen?: string;
-  /** From the marker of a call on. */
-  readonly restOfCall?: () => Constraint;
-  /** From its name on, where the marker was forgotten. */
-  readonly restOfNamed?: () => Constraint;
+  /** From the beginning of a call on; `undefined` if it is none that may come. */
+  readonly restOf?: (begun: CallBeginning) => Constraint | undefined;
   /** No call may begin. */
   readonly noCalls?: boolean;
 }
@@ -106,8 +104,8 @@ export class ModelAnswer implements Answer {
   #onGrammar = true;
   #wasThinking: boolean;
   #complete = false;
-  /** At the beginning of what follows the marker of a call. */
-  #afterMarker: Constraint | undefined;
+  /** What follows the beginning of a call that was asked about last. */
+  #beginning: { readonly key: string; readonly constraint: Constraint | undefined } | undefined;
   readonly #guard: Pick<Constraint, "allows"> = { allows: (token) => this.#allows(token) };
 
   constructor(options: AnswerOptions) {
@@ -129,8 +127,8 @@ export class ModelAnswer implements Answer {
   get constraint(): Pick<Constraint, "allows" | "allowed"> | undefined {
     if (this.#lead !== undefined) return this.#guard;
     if (this.#bound !== undefined) return this.#bound;
-    const { whole, restOfCall, noCalls } = this.#binding;
-    return whole !== undefined || restOfCall !== undefined || noCalls === true ? this.#guard : undefined;
+    const { whole, restOf, noCalls } = this.#binding;
+    return whole !== undefined || restOf !== undefined || noCalls === true ? this.#guard : undefined;
   }
 
   ends(token: number): boolean {
@@ -145,8 +143,8 @@ export class ModelAnswer implements Answer {
       ? this.#characters.push(this.#vocabulary.piece(token))
       : this.#characters.pushText(this.#controls?.get(token) ?? whole);
     if (this.#bound !== undefined) this.#follow(token, text);
-    const { restOfCall } = this.#binding;
-    const rest = this.#bound === undefined && restOfCall !== undefined ? this.#parser.beginsCall(text) : undefined;
+    const begins = this.#bound === undefined && this.#binding.restOf !== undefined;
+    const rest = begins ? this.#parser.beginsCall(text)?.rest : undefined;
     this.#meaning.events = events;
     this.#parser.push(text, this.#meaning);
     if (this.#meaning.failed || this.#parser.ended !== undefined) return true;
@@ -181,13 +179,24 @@ export class ModelAnswer implements Answer {
     }
     // What is bound comes after the thought.
     if (ends) return this.#binding.whole === undefined;
-    const { restOfCall, noCalls } = this.#binding;
-    if (restOfCall === undefined && noCalls !== true) return true;
-    const rest = this.#parser.beginsCall(this.#textOf(token));
-    if (rest === undefined) return true;
+    const { restOf, noCalls } = this.#binding;
+    if (restOf === undefined && noCalls !== true) return true;
+    const begun = this.#parser.beginsCall(this.#textOf(token));
+    if (begun === undefined) return true;
     if (noCalls === true) return false;
     // A token that goes beyond the beginning is bound from there on.
-    return rest === "" || (this.#afterMarker ??= restOfCall?.())?.allowsText?.(rest) === true;
+    return begun.rest === "" || this.#atBeginning(begun)?.allowsText?.(begun.rest) === true;
+  }
+
+  #atBeginning({ with: kind, tool }: CallBeginning): Constraint | undefined {
+    const key = `${kind} ${tool ?? ""}`;
+    if (this.#beginning?.key !== key) {
+      this.#beginning = {
+        key,
+        constraint: this.#binding.restOf?.({ with: kind, ...(tool === undefined ? {} : { tool }) }),
+      };
+    }
+    return this.#beginning.constraint;
   }
 
   #follow(token: number, text: string): void {
@@ -210,8 +219,8 @@ export class ModelAnswer implements Answer {
     if (thinking) {
       this.#bound = undefined;
       this.#lead = undefined;
-    } else if (this.#bound === undefined && this.#parser.calling) {
-      this.#bound = this.#parser.named ? this.#binding.restOfNamed?.() : this.#binding.restOfCall?.();
+    } else if (this.#bound === undefined && this.#parser.callBegun !== undefined) {
+      this.#bound = this.#binding.restOf?.(this.#parser.callBegun);
       if (begun !== "") this.#bound?.acceptText?.(begun);
     } else if (this.#wasThinking) {
       this.#bound = this.#binding.afterThought?.();

@@ -5,11 +5,13 @@
 import type { GenerationRequest } from "../backend/backend.ts";
 import { mayCall, mustCall } from "../backend/tool_choice.ts";
 import { markerSymbols, notationOf, partSymbols } from "./argument_notation.ts";
-import type { CallForm, Dialect } from "./chat/dialect.ts";
+import { innerMarker } from "./call_parser.ts";
+import type { CallForm, CallPart, Dialect } from "./chat/dialect.ts";
 import { type Marker, type MarkerPart, textOf } from "./chat/marker.ts";
 import type { Rules, Symbol } from "./gbnf.ts";
 import { GrammarBuilder } from "./grammar_builder.ts";
 import type { Notation } from "./json_schema.ts";
+import type { CallBeginning } from "./parser.ts";
 import { withControlNames } from "./text.ts";
 
 /** What of a request binds the answer. */
@@ -76,14 +78,15 @@ export class AnswerRules {
     return builder.build([...builder.choice([[], ...SPACES.map((space) => builder.text(space))]), ...answer]);
   }
 
-  /** What follows the marker of a call. */
-  restOfCall(): Rules {
-    return this.#builder.build(this.#calls?.rest ?? []);
-  }
-
-  /** What follows all that comes before a call's name. */
-  restOfNamed(): Rules {
-    return this.#builder.build(this.#calls?.named ?? []);
+  /**
+   * What follows the beginning of a call.
+   *
+   * @returns `undefined` if it is none that may come.
+   */
+  restOf(begun: CallBeginning): Rules | undefined {
+    const { rest, call, named, inputs } = this.#calls ?? {};
+    const symbols = { marker: rest, call, name: named, arguments: inputs?.get(begun.tool ?? "") }[begun.with];
+    return symbols === undefined ? undefined : this.#builder.build(symbols);
   }
 
   #callSymbols(
@@ -92,7 +95,7 @@ export class AnswerRules {
     rename: (name: string) => string,
   ): CallSymbols {
     const builder = this.#builder;
-    const { head, tail, sectionOpen, sectionClose, between, several, ids, object } = form;
+    const { marker, head, tail, sectionOpen, sectionClose, between, several, ids, object } = form;
     const after = tail.map((part) => part.type === "text" ? withControlNames(textOf(part.text)) : "").join("");
     const notation: Notation = {
       ...notationOf(form.arguments, after, builder),
@@ -118,9 +121,10 @@ export class AnswerRules {
       ];
       const header = partSymbols(head.slice(nameAt), { name, ids }, builder);
       const headers = [header, ...afterName.map((after) => [...builder.text(name), ...this.#symbols(after)])];
-      return [{ named: [...builder.choice(headers), ...input] }];
+      return [{ name: rename(tool.name), input, named: [...builder.choice(headers), ...input] }];
     });
-    const before = partSymbols(head.slice(0, nameAt), { name: "", ids }, builder);
+    const beforeName = head.slice(0, nameAt);
+    const before = partSymbols(beforeName, { name: "", ids }, builder);
     const named = builder.choice(bodies.map(({ named }) => named));
     const body = [...before, ...named];
     const further = several ? builder.repeat([...markerSymbols(between, builder), ...body], 0, Infinity) : [];
@@ -130,20 +134,25 @@ export class AnswerRules {
       : builder.choice([[], builder.text(" "), [...this.#symbols(channels.write.call), ...builder.text(" ")]]);
     return {
       first: [...header, ...this.#symbols(sectionOpen), ...body, ...end],
-      rest: [...this.#behindMarker(form, before), ...named, ...end],
+      // A call that is nothing but JSON is known by all that comes before the name.
+      rest: marker.length === 0 ? [...named, ...end] : [
+        ...this.#behind([{ type: "text", text: sectionOpen }, ...beforeName], textOf(marker), ids),
+        ...named,
+        ...end,
+      ],
+      call: [...this.#behind(beforeName, innerMarker(form), ids), ...named, ...end],
       named: [...named, ...end],
+      inputs: new Map(bodies.map(({ name, input }) => [name, [...input, ...end]])),
     };
   }
 
-  /** What comes between the marker of a call and the name. */
-  #behindMarker({ marker, sectionOpen, head }: CallForm, before: readonly Symbol[]): Symbol[] {
-    // A call that is nothing but JSON is known by all that comes before the name.
-    if (marker.length === 0) return [];
-    const first = sectionOpen.length > 0 ? sectionOpen : head[0]?.type === "text" ? head[0].text : [];
-    const rest = cutOff(first, marker);
-    if (sectionOpen.length > 0) return [...this.#symbols(rest), ...before];
-    const nameAt = head.findIndex(({ type }) => type === "name");
-    return [...this.#symbols(rest), ...partSymbols(head.slice(1, nameAt), { name: "", ids: "any" }, this.#builder)];
+  /** What is left of the parts before a name behind the text that they begin with. */
+  #behind(parts: readonly CallPart[], begin: string, ids: CallForm["ids"]): Symbol[] {
+    const holeAt = parts.findIndex(({ type }) => type !== "text");
+    const length = holeAt < 0 ? parts.length : holeAt;
+    const text = parts.slice(0, length).flatMap((part) => part.type === "text" ? part.text : []);
+    const rest = partSymbols(parts.slice(length), { name: "", ids }, this.#builder);
+    return [...this.#symbols(cutOff(text, begin)), ...rest];
   }
 
   #symbols(marker: Marker): Symbol[] {
@@ -154,18 +163,24 @@ export class AnswerRules {
 /** What models put before a call, or after a thought. */
 const SPACES = ["\n", "\n\n", " "];
 
-/** A first call with all that may follow it: from the answer's beginning, from the marker and from the name on. */
+/** A first call with all that may follow it. */
 interface CallSymbols {
+  /** From the answer's beginning on. */
   readonly first: Symbol[];
+  /** From the marker on. */
   readonly rest: Symbol[];
+  /** From the token that each call of a section begins with on. */
+  readonly call: Symbol[];
+  /** From the name on. */
   readonly named: Symbol[];
+  /** From the arguments on, by the tool's name. */
+  readonly inputs: ReadonlyMap<string, Symbol[]>;
 }
 
-/** A marker without its beginning, which another is, but for the space around it. */
-function cutOff(whole: Marker, begin: Marker): Marker {
+/** A marker without the text that it begins with, but for the space around it. */
+function cutOff(whole: Marker, begin: string): Marker {
   const parts: MarkerPart[] = [...whole];
-  const text = textOf(begin);
-  for (let left = text; left !== "";) {
+  for (let left = begin; left !== "";) {
     const part = parts.shift();
     if (part === undefined) return [];
     const own = typeof part === "string" ? part.trimStart() : part.text;

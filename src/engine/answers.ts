@@ -103,7 +103,12 @@ function bindingOf(
 ): Binding {
   const { thought, call, channels } = dialect;
   const called: Binding = rules.calling
-    ? { restOfCall: () => bind(rules.restOfCall()), restOfNamed: () => bind(rules.restOfNamed()) }
+    ? {
+      restOf: (begun) => {
+        const rest = rules.restOf(begun);
+        return rest === undefined ? undefined : bind(rest);
+      },
+    }
     : {};
   if (!rules.binding) {
     return {

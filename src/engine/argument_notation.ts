@@ -145,7 +145,7 @@ function elements(form: Extract<ArgumentsForm, { type: "elements" }>, after: str
     anyKey: b.repeat(b.chars(KEY_CHARS), 1, MOST_ID),
     afterKey: [],
     afterValue: () => markerSymbols(close, b),
-    values,
+    values: () => values,
   };
   return { name: "elements", spelling: raw, object };
 }
@@ -170,6 +170,7 @@ function keywords(quote: string, b: GrammarBuilder): Notation {
     spelling: { ...JSON_SPELLING, name: "json words", words: PYTHON_WORDS },
     also: { name: "python words", spelling: { ...PYTHON, name: "python words" } },
   };
+  const values: Notation = { name: "keyword", spelling, inner };
   return {
     name: "keywords",
     spelling,
@@ -181,7 +182,7 @@ function keywords(quote: string, b: GrammarBuilder): Notation {
       anyKey: b.repeat(b.chars(WORD), 1, MOST_ID),
       afterKey: b.text("="),
       afterValue: () => [],
-      values: { name: "keyword", spelling, inner },
+      values: () => values,
     },
   };
 }
@@ -209,13 +210,24 @@ function gemma(quote: Marker, b: GrammarBuilder): Notation {
 
 function nested(form: Extract<ArgumentsForm, { type: "nested" }>, after: string, b: GrammarBuilder): Notation {
   const [open, close] = [markerSymbols(form.open, b), markerSymbols(form.close, b)];
-  const stop = plain(form.close);
-  const spelling = rawSpelling(
-    "raw nested",
-    [stop, after.trim() === "" ? stop : after].map(withControlNames),
-    JSON_SPELLING,
-  );
-  const values: { -readonly [key in keyof Notation]: Notation[key] } = { name: "nested", spelling };
+  const known = new Map<string | undefined, Notation>();
+  const values = (name: string | undefined): Notation => {
+    const made = known.get(name);
+    if (made !== undefined) return made;
+    // Only its own element's end ends a string.
+    const stop = plain(form.close) + (name === undefined ? "" : `${name}>`);
+    const stops = [stop, ...(name === undefined && after.trim() !== "" ? [after] : [])].map(withControlNames);
+    const spelling = rawSpelling(`raw nested ${name ?? ""}`, stops, JSON_SPELLING);
+    const notation: { -readonly [key in keyof Notation]: Notation[key] } = { name: `nested ${name ?? ""}`, spelling };
+    known.set(name, notation);
+    notation.object = object;
+    notation.array = {
+      open: [...open, ...b.text("item>")],
+      close: [...close, ...b.text("item>")],
+      items: values("item"),
+    };
+    return notation;
+  };
   const object: ObjectNotation = {
     open: [],
     close: [],
@@ -231,13 +243,7 @@ function nested(form: Extract<ArgumentsForm, { type: "nested" }>, after: string,
     ],
     values,
   };
-  values.object = object;
-  values.array = {
-    open: [...open, ...b.text("item>")],
-    close: [...close, ...b.text("item>")],
-    items: values,
-  };
-  return values;
+  return values(undefined);
 }
 
 function plain(marker: Marker): string {

@@ -83,6 +83,7 @@ const OPS: ReadonlySet<unknown> = new Set<ToEngine["op"]>([
   "load",
   "check",
   "inspect",
+  "fetched",
   "generate",
   "embed",
   "rerank",

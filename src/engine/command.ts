@@ -2,9 +2,9 @@
  * The command line of the engine process. Pure, and imports nothing of the engine: the daemon uses it and never loads
  * what the engine loads.
  *
- * What the process holds while it starts: reading (the model; the libraries, wherever the npm cache is) and `ffi`. No
- * net, no write, no run, and it sees no environment variable. Before it reports `ready` it gives back all of it
- * (`main.ts`), so that what parses requests holds no permission at all.
+ * What the process holds while it starts: reading (the model; the libraries, wherever the npm cache is), `ffi`, and the
+ * few environment variables that say where libraries and drivers are. No net, no write, no run. Before it reports
+ * `ready` it gives back all of it (`main.ts`), so that what parses requests holds no permission at all.
  */
 
 /** How to start an engine. */
@@ -17,8 +17,52 @@ export interface EngineCommand {
 /** A step allocates little; a larger young generation would only make the process larger. */
 const V8_FLAGS = "--max-semi-space-size=1";
 
+/** The variables the engine sees: where Deno's cache is, of which registry, and where the system keeps its drivers. */
+export const ENGINE_ENVIRONMENT = [
+  "DENO_DIR",
+  "HOME",
+  "LOCALAPPDATA",
+  "XDG_CACHE_HOME",
+  "NPM_CONFIG_REGISTRY",
+  "LD_LIBRARY_PATH",
+  "CUDA_PATH",
+  "VK_DRIVER_FILES",
+  "VK_ICD_FILENAMES",
+  "XDG_DATA_DIRS",
+  "PATH",
+  "ProgramFiles",
+  "SystemRoot",
+] as const;
+
+/**
+ * node-llama-cpp names the packages of every accelerator as optional. Deno fetches those that are for its own processor;
+ * for one that there is not it fetches none, and the chat wrappers come without 370 MB of libraries.
+ */
+export const WITHOUT_OPTIONAL_PACKAGES = { DENO_INSTALL_ARCH: "none" } as const;
+
 /** With this as its first argument, an executable made by `deno compile` is the engine. */
 export const ENGINE_ARGUMENT = "engine";
+
+const seen = new Map<string, string | undefined>();
+
+/**
+ * One of the variables that the engine sees.
+ *
+ * @param name Its name; any other is not set.
+ * @returns Its value, as it was when it was first asked for or when the environment was closed.
+ */
+export function engineEnvironment(name: string): string | undefined {
+  const known: readonly string[] = ENGINE_ENVIRONMENT;
+  if (!known.includes(name)) return undefined;
+  if (!seen.has(name)) seen.set(name, Deno.env.get(name));
+  return seen.get(name);
+}
+
+/** For an executable made by `deno compile`: give back the permission to read all variables, and keep these. */
+export function closeEnvironment(): void {
+  for (const name of ENGINE_ENVIRONMENT) engineEnvironment(name);
+  Deno.permissions.revokeSync({ name: "env" });
+}
 
 /**
  * The command line of the engine process. The permissions of an executable made by `deno compile` are fixed; there the
@@ -31,17 +75,17 @@ export function engineCommand(): EngineCommand {
   if (Deno.build.standalone) return { command: Deno.execPath(), args: [ENGINE_ARGUMENT] };
   return {
     command: Deno.execPath(),
+    env: WITHOUT_OPTIONAL_PACKAGES,
     args: [
       "run",
       "--quiet",
       "--no-prompt",
       `--v8-flags=${V8_FLAGS}`,
-      // How a program from elsewhere gets at its CPU code (`cpu_code.ts`).
-      "--unstable-raw-imports",
       "--allow-read",
       "--allow-ffi",
       "--allow-sys=homedir,systemMemoryInfo",
       "--ignore-env",
+      `--allow-env=${ENGINE_ENVIRONMENT.join()}`,
       import.meta.resolve("./main.ts"),
     ],
   };

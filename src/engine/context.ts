@@ -5,10 +5,13 @@
 import { attachThreads, Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { type Model, ModelError } from "./model.ts";
-import { ThreadGovernor } from "./threads.ts";
+import { StepTimer, ThreadGovernor } from "./threads.ts";
 
 /** Tokens decoded in one step at most. */
 export const BATCH_TOKENS = 512;
+
+/** `aborted`: nothing of the batch was decoded, since it was not wanted any more. `full`: there was no room for it. */
+export type DecodeOutcome = "done" | "aborted" | "full";
 
 /** What the scheduler needs of a context; a test may stand in for it. */
 export interface Decoder {
@@ -16,8 +19,10 @@ export interface Decoder {
   readonly cells: number;
   /** Put a token into the next batch. Those with `output` get a row of logits, in the order they were put. */
   put(token: number, position: number, sequence: number, output: boolean): void;
-  /** Decode the batch and empty it. False: there was no room for it. */
-  decode(): boolean;
+  /** A request begins: it has a share in how long decoding takes from now on. */
+  beginRequest(): void;
+  /** Decode the batch and empty it. */
+  decode(): DecodeOutcome;
   /** The logits of a row of the last decode; valid until the next. */
   logits(row: number): Float32Array;
   /** Keep only the first `length` tokens of a sequence. False: it had to be emptied. */
@@ -40,8 +45,12 @@ export interface ContextOptions {
   readonly memoryBytes: number;
 }
 
-/** A model this large should use all threads from the first step on. */
-const LARGE_MODEL_BYTES = 0x10000000;
+/** A step that reads this many bytes of weights, once for each token, is begun with all threads: it gains from them. */
+const LARGE_STEP_BYTES = 0x4000000;
+
+/** What `llama_decode` returns. */
+const NO_ROOM = 1;
+const ABORTED = 2;
 
 /** A context of a model. */
 export class Context implements Decoder {
@@ -51,6 +60,7 @@ export class Context implements Decoder {
   readonly #batch: Batch;
   readonly #rows: Float32Array[] = [];
   readonly #governor: ThreadGovernor;
+  readonly #accelerated: boolean;
   #threads: number;
 
   readonly cells: number;
@@ -75,7 +85,11 @@ export class Context implements Decoder {
     const rows = Deno.UnsafePointerView.getArrayBuffer(logits, options.parallel * width * 4);
     for (let row = 0; row < options.parallel; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
     this.#threads = options.threads;
-    this.#governor = new ThreadGovernor(options.threads, model.bytes < LARGE_MODEL_BYTES ? 1 : options.threads);
+    this.#accelerated = model.accelerator !== "cpu";
+    this.#governor = new ThreadGovernor(
+      options.threads,
+      (tokens) => model.bytes * tokens < LARGE_STEP_BYTES ? 1 : options.threads,
+    );
     attachThreads(library, this.#handle, options.threads);
   }
 
@@ -83,17 +97,23 @@ export class Context implements Decoder {
     this.#batch.put(token, position, sequence, output);
   }
 
-  decode(): boolean {
+  beginRequest(): void {
+    this.#governor.beginRequest();
+  }
+
+  decode(): DecodeOutcome {
     const tokens = this.#batch.seal();
     this.#setThreads(this.#governor.choose(tokens));
-    const started = performance.now();
+    const timer = new StepTimer();
     const status = this.#library.llama.llama_decode(this.#handle, this.#batch.struct);
-    if (status === 1) return false;
+    if (status === NO_ROOM) return "full";
+    if (status === ABORTED) return "aborted";
     if (status !== 0) throw new Error(`llama_decode failed with status ${status}`);
     // Waits until the rows are filled and in order.
     this.#library.llama.llama_get_logits(this.#handle);
-    this.#governor.learn(tokens, performance.now() - started);
-    return true;
+    const { ms, cpuMs } = timer.stop();
+    this.#governor.learn(tokens, this.#accelerated ? { ms } : { ms, cpuMs });
+    return "done";
   }
 
   logits(row: number): Float32Array {

@@ -28,12 +28,12 @@ export class EncodeJobs {
    * @param model The model.
    * @param encoder What encodes its texts.
    * @param options.purpose What the model is loaded for.
-   * @param options.modelPath Its file, whose name may tell its family where nothing else does.
+   * @param options.modelName What it is called, which may tell its family where nothing else does.
    */
   constructor(
     model: EncodeModel,
     encoder: Encoder,
-    { purpose, modelPath }: { readonly purpose: EnginePurpose; readonly modelPath: string },
+    { purpose, modelName }: { readonly purpose: EnginePurpose; readonly modelName: string },
   ) {
     this.#model = model;
     this.#encoder = encoder;
@@ -42,7 +42,7 @@ export class EncodeJobs {
       metadata.get("general.name") ?? "",
       metadata.get("general.basename") ?? "",
       metadata.get("general.architecture") ?? "",
-      modelPath.split(/[/\\]/).at(-1) ?? "",
+      modelName,
     ];
     this.#prompt = purpose === "rerank" ? new RerankPrompt(model) : undefined;
   }

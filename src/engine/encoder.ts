@@ -11,7 +11,7 @@ import { availableBytes } from "./memory.ts";
 import { type Model, ModelError } from "./model.ts";
 import { isEncoder, POOLING, type PoolingType } from "./purpose.ts";
 import { TextContext } from "./text_context.ts";
-import { ThreadGovernor } from "./threads.ts";
+import { StepTimer, ThreadGovernor } from "./threads.ts";
 
 /** What computes on one thread, beside others. */
 export interface Lane {
@@ -120,7 +120,7 @@ export class ModelEncoder implements Encoder {
     const lanes = threads > 1 && paysInLanes(model) ? Math.min(threads * LANES_PER_THREAD, MOST_LANES) : 0;
     const ofLane = { textTokens: this.laneTokens, capacity: Math.max(this.stepTokens, this.laneTokens) };
     this.lanes = Array.from({ length: lanes }, () => new ContextLane(context(ofLane, 1)));
-    this.#governor = new ThreadGovernor(threads, threads);
+    this.#governor = new ThreadGovernor(threads, () => threads);
     this.#watch = new Deno.UnsafeCallback({ parameters: ["pointer"], result: "bool" }, () => {
       options.onLong();
       return false;
@@ -154,11 +154,11 @@ export class ModelEncoder implements Encoder {
 
   #compute(tokens: number): void {
     const long = tokens * this.#model.bytes > LONG_STEP;
-    const started = performance.now();
+    const timer = new StepTimer();
     if (long) this.#whole.watch(this.#watch.pointer);
     this.#whole.compute(this.#governor.choose(tokens));
     if (long) this.#whole.watch(null);
-    this.#governor.learn(tokens, performance.now() - started);
+    this.#governor.learn(tokens, timer.stop());
   }
 }
 

@@ -1,5 +1,6 @@
 /** A look at a model without its weights: what it would be loaded for, and what its chat template is good for. */
 import { Chat } from "./chat/chat.ts";
+import type { LoadChatLibrary } from "./chat_library.ts";
 import type { Library } from "./library.ts";
 import type { EngineConfig, FromEngine } from "./messages.ts";
 import { Model } from "./model.ts";
@@ -10,17 +11,19 @@ import { purposeOf } from "./purpose.ts";
  *
  * @param library The native library.
  * @param config Which model, and what it is configured for.
+ * @param loadLibrary Loads node-llama-cpp, which a model without a chat template needs.
  * @returns What there is to say of it.
  * @throws {ModelError} If it cannot be loaded, or not for that.
  */
 export async function inspect(
   library: Library,
   config: Pick<EngineConfig, "modelPath" | "partPaths" | "embed" | "pooling">,
+  loadLibrary?: LoadChatLibrary,
 ): Promise<Extract<FromEngine, { type: "inspected" }>> {
-  const model = await Model.load(library, config.partPaths ?? [config.modelPath], { vocabularyOnly: true });
+  const model = Model.load(library, config.partPaths ?? [config.modelPath], { vocabularyOnly: true });
   const { purpose } = purposeOf(model, config);
   if (purpose !== "generate") return { type: "inspected", purpose, tools: false, thinking: false };
-  const chat = await Chat.of(model, model.trainedContextTokens);
+  const chat = await Chat.of(model, model.trainedContextTokens, loadLibrary);
   const { tools, thinking, fault, format } = chat;
   const templateError = fault === undefined ? {} : { templateError: { ...fault, format } };
   return { type: "inspected", purpose, tools, thinking, ...templateError };

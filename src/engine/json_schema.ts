@@ -56,7 +56,8 @@ export interface ObjectNotation {
   /** Between a property's name and its value. */
   readonly afterKey: Symbol[];
   readonly afterValue: (name: string | undefined) => Symbol[];
-  readonly values: Notation;
+  /** How the value of a property is written; of one that nothing is said of, where there is no name. */
+  readonly values: (name: string | undefined) => Notation;
 }
 
 /** JSON. */
@@ -347,7 +348,7 @@ class Compiler {
         ...written.beforeKey,
         ...key,
         ...written.afterKey,
-        ...this.#schema(schema, this.#inside(where, place, written.values)),
+        ...this.#schema(schema, this.#inside(where, place, written.values(name))),
         ...written.afterValue(name),
       ]]);
     const entries = [...declared].map(([name, { schema, at: where }]) => {

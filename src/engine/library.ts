@@ -3,8 +3,10 @@
  * request is. Structs that C passes by value are opaque words; what we set or check in them, we reach by offset.
  * The layout belongs to one build of llama.cpp, so the version is pinned and known defaults are checked on opening.
  */
-import { type CpuCode, type CpuOptions, loadCpuCode } from "./cpu_code.ts";
-import { findLibrary, LIBRARY_VERSION, LibraryError, packagedFolder } from "./library_files.ts";
+import type { Accelerator } from "../config/options.ts";
+import { loadNarrowCode } from "./cpu_code.ts";
+import { loadPackagedCode } from "./packaged_code.ts";
+import { findLibrary, LIBRARY_VERSION, LibraryError } from "./library_files.ts";
 
 /** What the libraries of that release say of themselves; a build of one's own must say the same. */
 const LLAMA_VERSION = "0.4.0";
@@ -133,12 +135,33 @@ const LLAMA_SYMBOLS = {
 
 type Symbols<S extends Deno.ForeignLibraryInterface> = Deno.DynamicLibrary<S>["symbols"];
 
+/** The libraries to open. */
+export interface LibrarySource {
+  /** Has `libllama`, `libggml`, `libggml-base` and the code for the CPU. */
+  readonly folder: string;
+  /** A build of one's own: all that is in the folder may compute. */
+  readonly own: boolean;
+  /** What computes beside the CPU; absent: nothing, unless it is a build of one's own. */
+  readonly accelerator?: AcceleratorSource;
+}
+
+/** An accelerator's library. */
+export interface AcceleratorSource {
+  readonly name: Exclude<Accelerator, "cpu">;
+  /** Where it is. */
+  readonly folder: string;
+  /** Libraries of the system to be opened before. */
+  readonly preload: readonly string[];
+  /** The CPU computes if it cannot be used. */
+  readonly optional: boolean;
+}
+
 /** What computes. */
 export interface Backends {
   /** Beside the CPU: `cuda`, `metal`, `vulkan`; or `cpu` if nothing does. */
   readonly accelerator: string;
-  /** Absent: ggml chose it. */
-  readonly cpu?: CpuCode;
+  /** Why the accelerator that was to compute does not. */
+  readonly failure?: string;
 }
 
 /** The functions of the opened libraries. */
@@ -152,9 +175,8 @@ export interface Library {
    *
    * @param options.narrow The vectors of the model's attention are shorter than AVX-512 code takes at once, which then
    * computes number by number; AVX2 code is up to twice as fast.
-   * @param options.quantized The model has quantized weights.
    */
-  loadBackends(options: Pick<CpuOptions, "narrow" | "quantized">): Promise<Backends>;
+  loadBackends(options: { readonly narrow: boolean }): Backends;
   /**
    * Fill an array from native memory. Deno's own way needs a permission at every call, and an engine that serves has
    * none.
@@ -174,12 +196,10 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 /**
  * Open the native libraries.
  *
- * @param folder Where they are; absent: npm's of this platform.
+ * @param source Where they are.
  * @throws {LibraryError} If there are none, or they are not of the release this code was written for.
  */
-export async function openLibrary(folder?: string): Promise<Library> {
-  const packaged = folder === undefined;
-  folder ??= await packagedFolder();
+export function openLibrary({ folder, own, accelerator }: LibrarySource): Library {
   const base = open(folder, "ggml-base", GGML_BASE_SYMBOLS);
   const ggml = open(folder, "ggml", GGML_SYMBOLS);
   const llama = open(folder, "llama", LLAMA_SYMBOLS);
@@ -198,24 +218,33 @@ export async function openLibrary(folder?: string): Promise<Library> {
   llama.llama_backend_init();
   checkDefaults(llama);
   const copyBytes = memoryCopy();
+  const takeError = (): string | undefined => {
+    const error = firstError;
+    firstError = undefined;
+    return error;
+  };
+  const load = (file: string): boolean => ggml.ggml_backend_load(cString(file)) !== null;
   return {
     llama,
     ggml,
     base,
-    async loadBackends(model): Promise<Backends> {
-      const load = (file: string): boolean => ggml.ggml_backend_load(cString(file)) !== null;
-      const cpu = packaged || model.narrow ? await loadCpuCode(folder, { ...model, own: packaged, load }) : undefined;
-      if (cpu === undefined) ggml.ggml_backend_load_all_from_path(cString(folder));
-      return { accelerator: findAccelerator(ggml, base), ...(cpu === undefined ? {} : { cpu }) };
+    loadBackends({ narrow }): Backends {
+      const failure = accelerator &&
+        loadAccelerator(accelerator, { load, takeError, found: () => findGpu(ggml, base) });
+      if (failure !== undefined && !accelerator?.optional) {
+        throw new LibraryError(`Accelerator "${accelerator?.name}" cannot be used: ${failure}`);
+      }
+      if (!narrow || !loadNarrowCode(folder, load)) {
+        if (own) ggml.ggml_backend_load_all_from_path(cString(folder));
+        else loadPackagedCode(folder, load);
+      }
+      const computes = own ? findGpu(ggml, base) : failure === undefined ? accelerator?.name : undefined;
+      return { accelerator: computes ?? "cpu", ...(failure === undefined ? {} : { failure }) };
     },
     copy(target, source): void {
       copyBytes(target, source, BigInt(target.byteLength));
     },
-    takeError(): string | undefined {
-      const error = firstError;
-      firstError = undefined;
-      return error;
-    },
+    takeError,
     endLoading(): void {
       llama.llama_log_set(null, null);
       log.close();
@@ -250,16 +279,38 @@ function text(pointer: Deno.PointerValue): string {
   return pointer === null ? "of unknown version" : Deno.UnsafePointerView.getCString(pointer);
 }
 
-function findAccelerator(ggml: Library["ggml"], base: Library["base"]): string {
+/** Load an accelerator's library; says why it cannot be used if it cannot. */
+function loadAccelerator(
+  { name, folder, preload }: AcceleratorSource,
+  { load, takeError, found }: {
+    readonly load: (file: string) => boolean;
+    readonly takeError: Library["takeError"];
+    readonly found: () => string | undefined;
+  },
+): string | undefined {
+  try {
+    // What has been opened is found by its name, wherever it is.
+    for (const file of preload) Deno.dlopen(file, {});
+    const file = findLibrary(folder, `ggml-${name}`);
+    if (file === undefined) return `there is no library for it in "${folder}"`;
+    if (load(file) && found() !== undefined) return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  return takeError() ?? "it finds no device";
+}
+
+/** The kind of GPU that ggml knows, by what it calls the first one. */
+function findGpu(ggml: Library["ggml"], base: Library["base"]): string | undefined {
   for (let i = 0n; i < ggml.ggml_backend_dev_count(); i++) {
     const device = ggml.ggml_backend_dev_get(i);
     const type = base.ggml_backend_dev_type(device);
     const name = base.ggml_backend_dev_name(device);
     if ((type === DEVICE_GPU || type === DEVICE_INTEGRATED_GPU) && name !== null) {
-      return Deno.UnsafePointerView.getCString(name).toLowerCase().replace(/\d+$/, "");
+      return Deno.UnsafePointerView.getCString(name).toLowerCase().replace(/\d+$/, "").replace(/^mtl$/, "metal");
     }
   }
-  return "cpu";
+  return undefined;
 }
 
 /** The system's function that copies memory. */

@@ -2,27 +2,33 @@
  * The engine process: loads a model, then serves what the daemon asks on stdin, until stdin ends. Between any two steps
  * it reads what has come in, so a request starts and a cancel counts at the next step.
  *
- * 1 the first line says what to load · 2 library, model, memory, chat template · 3 a throw-away decode · 4 permissions
- * given back · 5 `ready` · 6 serve
+ * 1 the first line says what to load · 2 libraries, fetched by the daemon where they are not here · 3 model, memory, chat
+ * template · 4 a throw-away decode · 5 permissions given back · 6 `ready` · 7 serve
  */
 import { Answers } from "./answers.ts";
 import { Chat, PromptError } from "./chat/chat.ts";
 import { AttachmentError } from "./chat/messages.ts";
 import { ChannelError, Inbox, Outbox, send } from "./channel.ts";
+import { obtainChatLibrary } from "./chat_library.ts";
+import { engineEnvironment } from "./command.ts";
 import { Context } from "./context.ts";
 import { EncodeJobs } from "./encode_jobs.ts";
 import { EncodeScheduler, TextError } from "./encode_scheduler.ts";
 import { ModelEncoder } from "./encoder.ts";
+import { type Fetch, obtainLibraries } from "./libraries.ts";
 import { type Library, openLibrary, stdinProbe } from "./library.ts";
 import { LIBRARY_VERSION, LibraryError } from "./library_files.ts";
+import { RegistryError } from "../libraries/registry.ts";
 import { GrammarError } from "./gbnf.ts";
 import { inspect } from "./inspection.ts";
+import { checkLimits, LimitError } from "./limits.ts";
 import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./memory.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
 import { Model, ModelError } from "./model.ts";
 import { giveBackPermissions } from "./permissions.ts";
 import { type PoolingType, purposeOf } from "./purpose.ts";
 import { type Job, Scheduler } from "./scheduler.ts";
+import { thisMachine } from "./this_machine.ts";
 import { usableCores } from "./threads.ts";
 
 /** A context is no larger than this unless it was asked for. */
@@ -31,11 +37,6 @@ const DEFAULT_CONTEXT_TOKENS = 8192;
 const WARM_UP_MS = 30;
 /** Tokens of a throw-away text. */
 const WARM_UP_TOKENS = 128;
-
-/** A number is over what this model has; the message is for the caller. */
-class LimitError extends Error {
-  override readonly name = "LimitError";
-}
 
 /** An engine that writes. */
 interface Generating {
@@ -56,13 +57,23 @@ interface Encoding {
 
 type Engine = Generating | Encoding;
 
-async function load(config: EngineConfig): Promise<Engine> {
+async function load(config: EngineConfig, fetch: Fetch): Promise<Engine> {
+  const machine = thisMachine(engineEnvironment);
+  const { source, unusable } = await obtainLibraries(config, machine, fetch);
+  for (const { accelerator, reason, hasDriver } of unusable) {
+    if (hasDriver) tellUnusable(accelerator, reason);
+  }
+  if (source.accelerator !== undefined) send({ type: "accelerator", accelerator: source.accelerator.name });
   send({ type: "phase", phase: "mmap", path: config.modelPath });
-  const library = await openLibrary(config.libraryDir);
+  const library = openLibrary(source);
   const available = config.memoryBytes ?? availableBytes();
-  const model = await Model.load(library, config.partPaths ?? [config.modelPath], {
+  const model = Model.load(library, config.partPaths ?? [config.modelPath], {
     available,
     ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
+    onFailure: (reason) => {
+      send({ type: "accelerator", accelerator: "cpu" });
+      tellUnusable(source.accelerator?.name ?? "cpu", reason);
+    },
   });
   const purpose = purposeOf(model, config);
   if (purpose.purpose !== "generate") return loadEncoder({ config, library, model, ...purpose });
@@ -77,7 +88,7 @@ async function load(config: EngineConfig): Promise<Engine> {
   const { parallel } = config;
   const threads = config.threads ?? usableCores();
   const memoryBytes = contextBytes(budget);
-  const chat = await Chat.of(model, contextTokens);
+  const chat = await Chat.of(model, contextTokens, () => obtainChatLibrary(machine, fetch));
   const kept = keptPrompts(chat, model, { warm: config.warm ?? [], contextTokens });
   const context = new Context(library, model, {
     contextTokens,
@@ -110,6 +121,11 @@ async function load(config: EngineConfig): Promise<Engine> {
     threads,
   });
   return { purpose: "generate", outbox: new Outbox(), scheduler, model, answers: new Answers(model, chat) };
+}
+
+/** Whoever has such a device is told why it does not compute. */
+function tellUnusable(accelerator: string, reason: string): void {
+  send({ type: "warning", msg: "accelerator_unusable", fields: { accelerator, reason } });
 }
 
 /** The beginnings of prompts that are worth keeping; what cannot be kept is told. */
@@ -169,7 +185,7 @@ function loadEncoder({ config, library, model, purpose, pooling }: {
   }
   library.endLoading();
   giveBackPermissions();
-  const { modelPath, parallel } = config;
+  const { modelName, parallel } = config;
   send({
     type: "ready",
     purpose,
@@ -186,7 +202,7 @@ function loadEncoder({ config, library, model, purpose, pooling }: {
     purpose,
     outbox,
     scheduler: new EncodeScheduler(encoder),
-    jobs: new EncodeJobs(model, encoder, { purpose, modelPath }),
+    jobs: new EncodeJobs(model, encoder, { purpose, modelName }),
   };
 }
 
@@ -223,11 +239,7 @@ function accept(engine: Generating, id: number, request: EngineRequest): void {
 }
 
 function toJob({ answers, model }: Generating, id: number, request: EngineRequest): Job {
-  const { topK } = request.sampling;
-  // Only the engine knows the vocabulary.
-  if (topK > model.vocabularySize) {
-    throw new LimitError(`"top_k" must be an integer from 0 to ${model.vocabularySize}, got ${topK}`);
-  }
+  checkLimits(request, model.vocabularySize);
   return answers.job(id, request);
 }
 
@@ -264,7 +276,10 @@ function handle(engine: Engine, message: ToEngine): void {
       if (engine.purpose !== "generate") return;
       return message.op === "pause" ? engine.scheduler.pause(message.id) : engine.scheduler.resume(message.id);
     case "load":
-      throw new ChannelError("The engine was told to load twice");
+    case "check":
+    case "inspect":
+    case "fetched":
+      throw new ChannelError(`The engine was told to ${message.op} while it serves`);
   }
 }
 
@@ -273,21 +288,52 @@ function refuse({ outbox, purpose }: Engine, id: number, what: string): void {
   outbox.add([{ id, error: "invalid_request", message: `A model loaded to ${purpose} does not ${what}` }]);
 }
 
+/** Say whether the libraries can be used, and what computes. */
+async function check(wish: Extract<ToEngine, { op: "check" }>, fetch: Fetch): Promise<void> {
+  const { source, unusable } = await obtainLibraries(wish, thisMachine(engineEnvironment), fetch);
+  const { failure, ...backends } = openLibrary(source).loadBackends({ narrow: false });
+  const failed = failure !== undefined && source.accelerator !== undefined
+    ? [{ accelerator: source.accelerator.name, reason: failure, hasDriver: true }]
+    : [];
+  send({
+    type: "library",
+    version: LIBRARY_VERSION,
+    folder: source.folder,
+    unusable: [...unusable, ...failed],
+    ...backends,
+  });
+}
+
+/** Say what a model is for, and what its chat template is good for. */
+async function look(wish: Extract<ToEngine, { op: "inspect" }>, fetch: Fetch): Promise<void> {
+  const machine = thisMachine(engineEnvironment);
+  const { source } = await obtainLibraries(wish, machine, fetch);
+  send(await inspect(openLibrary(source), wish, () => obtainChatLibrary(machine, fetch)));
+}
+
 async function main(): Promise<void> {
+  send({ type: "started" });
   const readable = stdinProbe();
   const inbox = new Inbox({ readSync: (buffer) => Deno.stdin.readSync(buffer), readable });
-  const [first, ...others] = inbox.wait();
+  const early = inbox.wait();
+  const fetch: Fetch = (need) => {
+    send({ type: "needs", need });
+    if (early.length === 0) early.push(...inbox.wait());
+    const answer = early.shift();
+    // The daemon is gone, and nobody waits for this any more.
+    if (answer === undefined) Deno.exit(0);
+    if (answer.op !== "fetched") {
+      throw new ChannelError("The line after `needs` on the engine's stdin is not `fetched`");
+    }
+    return answer.failure;
+  };
+  const first = early.shift();
   if (first === undefined) return;
-  if (first.op === "check") {
-    const library = await openLibrary(first.libraryDir);
-    const backends = await library.loadBackends({ narrow: false, quantized: false });
-    send({ type: "library", version: LIBRARY_VERSION, ...backends });
-    return;
-  }
-  if (first.op === "inspect") return send(await inspect(await openLibrary(first.libraryDir), first));
+  if (first.op === "check") return await check(first, fetch);
+  if (first.op === "inspect") return await look(first, fetch);
   if (first.op !== "load") throw new ChannelError("The first line on the engine's stdin is not `load`");
-  const engine = await load(first.config);
-  for (const message of others) handle(engine, message);
+  const engine = await load(first.config, fetch);
+  for (const message of early) handle(engine, message);
 
   const { outbox, scheduler } = engine;
   while (!inbox.ended) {
@@ -308,8 +354,8 @@ try {
   Deno.exit(0);
 } catch (error) {
   if (
-    error instanceof LibraryError || error instanceof ModelError || error instanceof MemoryError ||
-    error instanceof ChannelError
+    error instanceof LibraryError || error instanceof RegistryError || error instanceof ModelError ||
+    error instanceof MemoryError || error instanceof ChannelError
   ) {
     send({ type: "fatal", message: error.message });
   } else {

@@ -5,7 +5,9 @@
  */
 import type { TemplateError } from "@inferd/client/protocol";
 import type { EmbedRequest, FinishReason, GenerationRequest, JsonObject, RerankRequest } from "../backend/backend.ts";
-import type { Pooling } from "../config/options.ts";
+import type { Accelerator, AcceleratorSetting, Pooling } from "../config/options.ts";
+import type { Unusable } from "../libraries/choice.ts";
+import type { PackageName } from "../libraries/packages.ts";
 import type { Backends } from "./library.ts";
 
 /** How the engine is to load its model. First line on its stdin. */
@@ -22,7 +24,11 @@ export interface EngineConfig {
   readonly parallel: number;
   /** At most; absent: the cores this process may really use. */
   readonly threads?: number;
-  /** Folder of the native libraries; absent: npm's. */
+  /** What may compute; absent: `auto`. */
+  readonly accelerator?: AcceleratorSetting;
+  /** Where the daemon keeps what it fetches; absent: there is only Deno's cache. */
+  readonly cacheDir?: string;
+  /** Folder of native libraries; absent: npm's, as `accelerator` says. */
   readonly libraryDir?: string;
   /** Absent: as many as the accelerator takes. */
   readonly gpuLayers?: number;
@@ -43,9 +49,14 @@ export type EngineRequest = GenerationRequest;
 export type ToEngine =
   | { readonly op: "load"; readonly config: EngineConfig }
   /** Instead of `load`: say whether the native library can be used, and end. */
-  | ({ readonly op: "check" } & Pick<EngineConfig, "libraryDir">)
+  | ({ readonly op: "check" } & Pick<EngineConfig, "accelerator" | "cacheDir" | "libraryDir">)
   /** Instead of `load`: read the model's vocabulary and chat template, say what they are good for, and end. */
-  | ({ readonly op: "inspect" } & Pick<EngineConfig, "modelPath" | "partPaths" | "libraryDir" | "embed" | "pooling">)
+  | (
+    & { readonly op: "inspect" }
+    & Pick<EngineConfig, "modelPath" | "partPaths" | "accelerator" | "cacheDir" | "libraryDir" | "embed" | "pooling">
+  )
+  /** The answer to `needs`: it is here now, or this is why not. */
+  | { readonly op: "fetched"; readonly failure?: string }
   | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest }
   | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
   | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }
@@ -96,8 +107,17 @@ export interface TemplateFacts {
   readonly templateError?: Readonly<TemplateError>;
 }
 
+/** Something the engine cannot get itself: packages of native libraries, or node-llama-cpp's chat wrappers. */
+export type EngineNeed = { readonly packages: readonly PackageName[] } | { readonly chatWrappers: true };
+
 /** Engine → daemon. */
 export type FromEngine =
+  /** Its modules are loaded, fetched before if it is the first time. The first thing it says. */
+  | { readonly type: "started" }
+  /** It waits for `fetched`. */
+  | { readonly type: "needs"; readonly need: EngineNeed }
+  /** What it is about to compute with; said again if it is something else after all. */
+  | { readonly type: "accelerator"; readonly accelerator: Accelerator }
   | { readonly type: "phase"; readonly phase: "mmap"; readonly path: string }
   | { readonly type: "phase"; readonly phase: "kv_cache"; readonly n_ctx: number }
   | TemplateFacts & {
@@ -111,7 +131,14 @@ export type FromEngine =
     readonly threads: number;
   }
   /** The answer to `check`: the native library can be used. */
-  | ({ readonly type: "library"; readonly version: string } & Backends)
+  | ({
+    readonly type: "library";
+    readonly version: string;
+    /** Where it was opened. */
+    readonly folder: string;
+    /** Better accelerators, and why they are not used. */
+    readonly unusable: readonly Unusable[];
+  } & Omit<Backends, "failure">)
   /** The answer to `inspect`. */
   | TemplateFacts & { readonly type: "inspected"; readonly purpose: EnginePurpose }
   /** For the operator's log. */

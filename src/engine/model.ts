@@ -47,6 +47,8 @@ export class Model {
   readonly #vocabulary: NonNullable<Deno.PointerValue>;
   readonly #pieces: (Uint8Array | undefined)[];
   readonly #texts: (string | typeof NOT_TEXT | undefined)[];
+  /** Tokens that end an answer. */
+  readonly #ending: ReadonlySet<number>;
   readonly #pieceBuffer = new Uint8Array(PIECE_BYTES);
   #tokenBuffer = new Int32Array(1024);
   #textBuffer = new Uint8Array(4096);
@@ -133,13 +135,16 @@ export class Model {
     this.#texts = new Array(this.vocabularySize);
     let longest = 1;
     const special: SpecialToken[] = [];
+    const ending = new Set<number>();
     for (let token = 0; token < this.vocabularySize; token++) {
+      if (llama.llama_vocab_is_eog(vocabulary, token)) ending.add(token);
       const length = -llama.llama_token_to_piece(vocabulary, token, this.#pieceBuffer, 0, 0, true);
       if (length > longest) longest = length;
       const attributes = llama.llama_vocab_get_attr(vocabulary, token);
       if ((attributes & (ATTRIBUTE_CONTROL | ATTRIBUTE_USER_DEFINED)) === 0) continue;
       special.push({ token, name: this.describe(token), control: (attributes & ATTRIBUTE_CONTROL) !== 0 });
     }
+    this.#ending = ending;
     this.longestPiece = longest;
     this.specialTokens = special;
   }
@@ -153,16 +158,24 @@ export class Model {
    * `vocabularyOnly`: read no weights, for what is asked of metadata and vocabulary.
    * @throws {ModelError} If it is missing, cut short, not GGUF, not supported, or does not fit into memory.
    */
-  static async load(
+  static load(
     library: Library,
     paths: readonly string[],
-    options: { gpuLayers?: number; available?: number; vocabularyOnly?: boolean },
-  ): Promise<Model> {
+    options: {
+      readonly gpuLayers?: number;
+      readonly available?: number;
+      readonly vocabularyOnly?: boolean;
+      /** Told why the accelerator does not compute, where the CPU takes its place. */
+      readonly onFailure?: (reason: string) => void;
+    },
+  ): Model {
     const [path = ""] = paths;
     for (const one of paths) checkFile(one);
-    const { headSize, quantized, pools, ranks } = peek(library, paths);
+    const { headSize, pools, ranks } = peek(library, paths);
     // Whole texts at once are products of large matrices, which the wide code is made for.
-    const { accelerator } = await library.loadBackends({ narrow: headSize < NARROW_HEAD && !pools, quantized });
+    const narrow = headSize < NARROW_HEAD && !pools;
+    const { accelerator, failure } = library.loadBackends({ narrow });
+    if (failure !== undefined) options.onFailure?.(failure);
     const bytes = paths.reduce((sum, one) => sum + Deno.statSync(one).size, 0);
     if (accelerator === "cpu" && !options.vocabularyOnly) checkWeights(path, bytes, options.available ?? Infinity);
     const params = library.llama.llama_model_default_params();
@@ -249,7 +262,7 @@ export class Model {
 
   /** Whether a token ends the answer. */
   endsAnswer(token: number): boolean {
-    return this.#library.llama.llama_vocab_is_eog(this.#vocabulary, token);
+    return this.#ending.has(token);
   }
 
   /** Whether a token is not text. */
@@ -314,14 +327,9 @@ function headSizeOf(number: (key: string) => number): number {
 /** What loading needs to know of a file. */
 interface FirstLook {
   readonly headSize: number;
-  /** Also if the file does not tell. */
-  readonly quantized: boolean;
   readonly pools: boolean;
   readonly ranks: boolean;
 }
-
-/** `general.file_type` of weights in F32, F16, BF16. */
-const FLOAT_FILES = [0, 1, 32];
 
 /**
  * What loading needs to know of a model, or does not tell. Where a file cannot be read, loading will say so. Of several
@@ -333,7 +341,7 @@ function peek({ base }: Library, [path = "", ...others]: readonly string[]): Fir
   const params = new Uint8Array(16);
   params[0] = 1; // no_alloc
   const file = base.gguf_init_from_file(cString(path), params);
-  if (file === null) return { headSize: Infinity, quantized: true, pools: false, ranks: false };
+  if (file === null) return { headSize: Infinity, pools: false, ranks: false };
   const find = (key: string, type: number): bigint | undefined => {
     const index = base.gguf_find_key(file, cString(key));
     return index >= 0n && base.gguf_get_kv_type(file, index) === type ? index : undefined;
@@ -347,7 +355,6 @@ function peek({ base }: Library, [path = "", ...others]: readonly string[]): Fir
   };
   const number = (key: string): number => u32(`${architecture}.${key}`) ?? 0;
   const headSize = headSizeOf(number);
-  const quantized = !FLOAT_FILES.includes(u32("general.file_type") ?? -1);
   const pools = number("pooling_type") > 0;
   const hasRankHead = (file: NonNullable<Deno.PointerValue>): boolean =>
     RANK_HEADS.some((name) => base.gguf_find_tensor(file, cString(name)) >= 0n);
@@ -359,7 +366,7 @@ function peek({ base }: Library, [path = "", ...others]: readonly string[]): Fir
     ranks ||= hasRankHead(part);
     base.gguf_free(part);
   }
-  return { headSize, quantized, pools, ranks };
+  return { headSize, pools, ranks };
 }
 
 /** Say plainly what the native loader would not: that there is no such file, or that it is something else. */

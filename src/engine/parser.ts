@@ -8,7 +8,7 @@ import { type CallableTools, CallParser, innerMarker } from "./call_parser.ts";
 import type { Dialect } from "./chat/dialect.ts";
 import { textOf } from "./chat/marker.ts";
 import { HeaderReader } from "./message_header.ts";
-import { beginsWithControl, Watch, withoutControls } from "./text.ts";
+import { beginsWithControl, type Found, Watch, withoutControls } from "./text.ts";
 
 /** Takes what a text means. */
 export interface Meaning {
@@ -23,6 +23,23 @@ export interface Meaning {
 
 /** What the prompt ended within. */
 export type ParserStart = "text" | "thought" | "header";
+
+/** What a call was known by. */
+export interface CallBeginning {
+  /**
+   * Its marker, the token that each call of a section begins with, all that stands before a name, or a header that has
+   * the name.
+   */
+  readonly with: "marker" | "call" | "name" | "arguments";
+  /** The name, where it came. */
+  readonly tool?: string;
+}
+
+/** A text that would begin a call. */
+export interface TextBeginsCall extends CallBeginning {
+  /** What of it comes after the beginning. */
+  readonly rest: string;
+}
 
 /** How to read an answer. */
 export interface ParserOptions {
@@ -55,6 +72,10 @@ type Kind =
   | "inner";
 type State = "text" | "thought" | "header" | "call" | "over";
 
+const BY_MARKER: CallBeginning = { with: "marker" };
+const BY_CALL: CallBeginning = { with: "call" };
+const BY_NAME: CallBeginning = { with: "name" };
+
 /** How a marker looks that closes thoughts alone. */
 const THOUGHT = /think|thought|reason|channel|inner/i;
 /** Text behind a thought that ended at once is held so long: it may be the thought. */
@@ -69,6 +90,8 @@ export class Parser {
   readonly #marker: string;
   /** Begins a call where its marker was forgotten; empty where nothing does. */
   readonly #unmarked: string;
+  /** Begins each call of a section, also where the section was not begun; empty where nothing does. */
+  readonly #inner: string;
   readonly #leads: readonly string[];
   readonly #headers: HeaderReader | undefined;
   readonly #startWatch: Watch<Kind>;
@@ -84,8 +107,8 @@ export class Parser {
   #space = "";
   /** No text came yet, since the beginning or since a thought or a call. */
   #fresh = true;
-  /** The call that comes began at its name. */
-  #named = false;
+  /** What the call that comes was known by. */
+  #begun: CallBeginning | undefined;
   /** A message's header has said that a call follows. */
   #addressed = false;
   /** Space is the template's until something else comes. */
@@ -139,7 +162,8 @@ export class Parser {
     const between = call === undefined ? "" : textOf(call.between);
     const addressed = recipients.map((line) => between + line);
     if (call?.recipient) opens.push(...opens.map((text) => between + text));
-    const inner = call === undefined || !this.#reads ? [] : watches("inner", [innerMarker(call)]);
+    this.#inner = call === undefined || !this.#reads ? "" : innerMarker(call);
+    const inner = watches("inner", [this.#inner]);
     // A marker that may be a word of the text counts only where a message begins.
     const spoken = marker.filter((text) => !/[<[\uFFFE\uFDD0]/.test(text));
     this.#textWatch = new Watch([
@@ -183,14 +207,10 @@ export class Parser {
     return this.#state === "thought";
   }
 
-  /** The model is writing a call. */
-  get calling(): boolean {
-    return this.#state === "call" || this.#addressed;
-  }
-
-  /** And it began at its name: what comes before one was there, without the marker. */
-  get named(): boolean {
-    return this.#state === "call" && this.#named;
+  /** The model is writing a call: what it was known by. */
+  get callBegun(): CallBeginning | undefined {
+    if (this.#state === "call") return this.#begun;
+    return this.#addressed ? BY_MARKER : undefined;
   }
 
   /** The answer ended in itself: at a stop string, or as the template ends one. Nothing is read any more. */
@@ -239,29 +259,40 @@ export class Parser {
   /**
    * Whether a text, if it came next, would begin a call.
    *
-   * @returns What of it comes after the call's beginning; `undefined` if none would begin.
+   * @returns How it would, and what comes after; `undefined` if none would begin.
    */
-  beginsCall(text: string): string | undefined {
+  beginsCall(text: string): TextBeginsCall | undefined {
     if (this.#caller === undefined) return undefined;
     const joined = this.#rest + text;
-    let end = -1;
-    if (this.#dialect.channels !== undefined) {
-      if (this.#state === "header" && !this.#addressed) end = endOf(joined, this.#marker);
-    } else if (this.#state === "thought") {
+    const after = (end: number, begun: CallBeginning = BY_MARKER): TextBeginsCall | undefined =>
+      end < 0 ? undefined : { ...begun, rest: joined.slice(end) };
+    const { channels, call } = this.#dialect;
+    if (channels !== undefined) {
+      return this.#state === "header" && !this.#addressed ? after(endOf(joined, this.#marker)) : undefined;
+    }
+    if (this.#state === "thought") {
       const found = this.#thoughtWatch.find(joined);
-      if (found?.kind === "call" && this.#countsInThought(joined.slice(0, found.at))) end = found.end;
-    } else if (this.#state !== "text") {
-      return undefined;
-    } else if (this.#marker !== "") {
-      if (this.#calls !== "first" || this.#fresh) end = endOf(joined, this.#marker);
-      const at = end >= 0 || this.#unmarked === "" ? -1 : joined.indexOf(this.#unmarked);
-      if (at >= 0 && this.#beginsLine(joined.slice(0, at))) end = at + this.#unmarked.length;
-    } else if (this.#fresh && !this.#dialect.call?.recipient) {
+      return found?.kind === "call" && this.#countsInThought(joined.slice(0, found.at)) ? after(found.end) : undefined;
+    }
+    if (this.#state !== "text") return undefined;
+    if (call?.recipient) {
+      const found = this.#atStart(joined);
+      return found?.kind === "recipient"
+        ? after(found.end, this.#addressee(joined.slice(found.at, found.end)))
+        : undefined;
+    }
+    if (this.#marker === "") {
+      if (!this.#fresh) return undefined;
       const found = compact(withoutControls(joined));
       const lead = this.#leads.find((lead) => found.startsWith(lead));
-      if (lead !== undefined) return afterCompact(joined, lead.length);
+      return lead === undefined ? undefined : { ...BY_MARKER, rest: afterCompact(joined, lead.length) };
     }
-    return end < 0 ? undefined : joined.slice(end);
+    const end = this.#calls !== "first" || this.#fresh ? endOf(joined, this.#marker) : -1;
+    if (end >= 0) return after(end);
+    const inner = this.#inner === "" ? -1 : endOf(joined, this.#inner);
+    if (inner >= 0) return after(inner, BY_CALL);
+    const at = this.#unmarked === "" ? -1 : joined.indexOf(this.#unmarked);
+    return at >= 0 && this.#beginsLine(joined.slice(0, at)) ? after(at + this.#unmarked.length, BY_NAME) : undefined;
   }
 
   /** @returns Whether there may be more to do. */
@@ -299,11 +330,7 @@ export class Parser {
       }
       if (found !== "" && !final && this.#leads.some((lead) => lead.startsWith(found))) return false;
     }
-    let found = (this.#fresh ? this.#startWatch : this.#textWatch).find(this.#rest, final);
-    if (found !== undefined && this.#fresh && withoutControls(this.#rest.slice(0, found.at)).trim() !== "") {
-      // Text comes first: what counts only at the beginning does not count any more.
-      found = this.#textWatch.find(this.#rest, final);
-    }
+    let found = this.#atStart(this.#rest, final);
     if (this.#suspected !== undefined && !this.#fresh) {
       const stray = this.#suspectWatch.find(this.#rest, final);
       if (stray !== undefined && stray.at <= (found?.at ?? Infinity)) found = stray;
@@ -335,9 +362,8 @@ export class Parser {
           return true;
         }
         this.#sendText(before, meaning);
-        this.#beginCall("");
+        this.#beginCall("", BY_NAME);
         this.#caller?.beginName(after);
-        this.#named = true;
         return true;
       case "call":
         if (this.#calls === "hold") {
@@ -351,7 +377,7 @@ export class Parser {
         this.#sendText(before, meaning);
         this.#space = "";
         this.#caller?.beginCall(after);
-        this.#enter("call", "");
+        this.#enterCall(BY_CALL);
         return true;
       case "frame":
         this.#sendText(before, meaning);
@@ -359,10 +385,9 @@ export class Parser {
         return true;
       case "recipient": {
         this.#sendText(before, meaning);
-        const line = this.#rest.slice(found.at, found.end).trim();
-        const between = textOf(this.#dialect.call?.between ?? []);
-        this.#caller?.beginInput(line.startsWith(between) ? line.slice(between.length) : line, after);
-        this.#enter("call", "");
+        const begun = this.#addressee(this.#rest.slice(found.at, found.end));
+        this.#caller?.beginInput(begun.tool, after);
+        this.#enterCall(begun);
         return true;
       }
       case "stray":
@@ -388,6 +413,21 @@ export class Parser {
         this.#enter("header", found.kind === "close" ? after : this.#rest.slice(found.at));
         return true;
     }
+  }
+
+  /** What is found in a text that comes next. */
+  #atStart(text: string, final = false): Found<Kind> | undefined {
+    const found = (this.#fresh ? this.#startWatch : this.#textWatch).find(text, final);
+    if (found === undefined || !this.#fresh || withoutControls(text.slice(0, found.at)).trim() === "") return found;
+    // Text comes first: what counts only at the beginning does not count any more.
+    return this.#textWatch.find(text, final);
+  }
+
+  /** A line that says whom a message is for. */
+  #addressee(text: string): CallBeginning & { readonly tool: string } {
+    const line = text.trim();
+    const between = textOf(this.#dialect.call?.between ?? []);
+    return { with: "arguments", tool: line.startsWith(between) ? line.slice(between.length) : line };
   }
 
   #thought(meaning: Meaning, final: boolean): boolean {
@@ -441,7 +481,7 @@ export class Parser {
         return true;
       case "call":
         this.#caller?.beginInput(header.name, header.body);
-        this.#enter("call", "");
+        this.#enterCall({ with: "arguments", tool: header.name });
         return true;
       case "thought":
         this.#enter("thought", header.body);
@@ -488,16 +528,21 @@ export class Parser {
     this.#dropSpace = false;
   }
 
-  #beginCall(rest: string): boolean {
+  #beginCall(rest: string, begun: CallBeginning = BY_MARKER): boolean {
     if (this.#marker !== "") this.#space = "";
     this.#caller?.begin(rest);
-    this.#enter("call", "");
+    this.#enterCall(begun);
     return true;
+  }
+
+  #enterCall(begun: CallBeginning): void {
+    this.#enter("call", "");
+    this.#begun = begun;
   }
 
   #enter(state: State, rest: string): void {
     this.#state = state;
-    this.#named = false;
+    this.#begun = undefined;
     this.#addressed = false;
     this.#rest = rest;
     this.#fresh = true;

@@ -8,6 +8,7 @@ import type { Answer } from "./answer.ts";
 import { BATCH_TOKENS, type Decoder } from "./context.ts";
 import type { EngineEvent } from "./messages.ts";
 import { GrammarError } from "./gbnf.ts";
+import { PromptPace } from "./prompt_pace.ts";
 import { NO_TOKEN, Sampler } from "./sampler.ts";
 import { commonPrefix, type Slot, Slots } from "./slots.ts";
 
@@ -33,14 +34,18 @@ export interface SchedulerOptions {
   readonly now?: () => number;
 }
 
-/** Time for prompts in a step, in milliseconds, while nobody waits for a next token. */
-const PROMPT_MS_ALONE = 150;
-/** And while somebody does: so many times what a step takes without prompts, within limits. */
-const PROMPT_SHARE = 4;
-const PROMPT_MS_LEAST = 8;
-const PROMPT_MS_MOST = 50;
-/** Fewer prompt tokens than this in a step are not worth one. */
-const PROMPT_TOKENS_LEAST = 32;
+/**
+ * How long a step may take while nobody waits for a next token. On most machines that is a full batch, which computes a
+ * token fastest; a slow one still looks up for other requests now and then.
+ */
+const ALONE_MS = 5000;
+/**
+ * How long a step may take while somebody does. They are promised a token every 400 ms; the rest is for what is not
+ * foreseen, and for handing the token on.
+ */
+const BESIDE_MS = 320;
+/** A prompt goes on by so many tokens in a step, however long that takes. */
+const PROMPT_TOKENS_LEAST = 16;
 /** A beginning is taken from another slot if that saves this many tokens; where each has its own memory, it is a copy. */
 const WORTH_COPYING_TOKENS = 16;
 /** A prompt waits for another that is being decoded if that saves it this many tokens. */
@@ -81,9 +86,7 @@ export class Scheduler {
   readonly #rows: Slot<Running>[] = [];
   /** Beginnings of prompts to come that are not decoded yet. */
   readonly #keeping: { readonly slot: Slot<Running>; readonly tokens: Int32Array }[] = [];
-  /** Prompt tokens decoded in a millisecond, and milliseconds a step takes without prompts, lately. */
-  #promptRate = 1;
-  #stepMs = 0;
+  readonly #pace = new PromptPace();
 
   constructor(options: SchedulerOptions) {
     this.#decoder = options.decoder;
@@ -149,14 +152,18 @@ export class Scheduler {
 
     const started = this.#now();
     try {
-      if (!this.#decoder.decode()) return this.#failAll("The model's memory is full");
+      const outcome = this.#decoder.decode();
+      // What it was to decode is put again, unless its request was cancelled.
+      if (outcome === "aborted") return events;
+      if (outcome === "full") return this.#failAll("The model's memory is full");
     } catch (error) {
       return this.#failAll(error instanceof Error ? error.message : String(error));
     }
-    this.#learn(promptTokens, this.#now() - started);
+    if (promptTokens > 0) this.#pace.learn(this.#batchTokens.length, this.#now() - started);
     for (let i = 0; i < this.#batchTokens.length; i++) {
       (this.#batchSlots[i] as Slot<Running>).tokens.push(this.#batchTokens[i] as number);
     }
+    this.#dropDecoded();
     for (let row = 0; row < this.#rows.length; row++) {
       const slot = this.#rows[row] as Slot<Running>;
       try {
@@ -168,13 +175,6 @@ export class Scheduler {
       }
     }
     return events;
-  }
-
-  #learn(promptTokens: number, ms: number): void {
-    if (promptTokens === 0) this.#stepMs += (ms - this.#stepMs) / 4;
-    else if (promptTokens >= PROMPT_TOKENS_LEAST / 2) {
-      this.#promptRate += (promptTokens / Math.max(ms, 0.001) - this.#promptRate) / 4;
-    }
   }
 
   #mayStart(): boolean {
@@ -191,6 +191,7 @@ export class Scheduler {
       this.#truncate(slot, this.#slots.usable(slot, job.prompt));
       for (const idle of this.#slots.toEmpty(this.#slots.prefix(job.prompt)?.slot)) this.#truncate(idle, 0);
       this.#starting.push(slot);
+      this.#decoder.beginRequest();
     }
   }
 
@@ -202,28 +203,24 @@ export class Scheduler {
   }
 
   /**
-   * Put what time allows of the prompts that are not decoded yet, first come first: the sooner one is whole, the sooner
-   * it has its first token. Only a prompt that is too long for any step is cut.
+   * Put prompts that are not decoded yet, first come first, as much as time allows. A long prompt nobody else waits beside
+   * gets a whole batch; what the end of one leaves of a batch that computes well is the next one's.
    */
   #putPrompts(others: number): void {
     if (this.#starting.length === 0) return;
-    const shared = this.#promptBudget(
-      Math.min(Math.max(this.#stepMs * PROMPT_SHARE, PROMPT_MS_LEAST), PROMPT_MS_MOST),
-      others,
-    );
+    const shared = this.#tokensWithin(BESIDE_MS, others);
     let put = 0;
-    for (let i = 0; i < this.#starting.length; i++) {
-      const slot = this.#starting[i] as Slot<Running>;
+    for (const slot of this.#starting) {
       const running = slot.job as Running;
       if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
       const { prompt } = running.job;
       const from = slot.tokens.length;
-      const budget = put === 0 && others === 0 ? this.#promptBudget(PROMPT_MS_ALONE, others) : shared - put;
-      if (put > 0 && prompt.length - from > budget) return;
-      const end = Math.min(prompt.length, from + budget);
+      const left = prompt.length - from;
+      const budget = put === 0 && others === 0 ? this.#tokensWithin(ALONE_MS, others) : shared - put;
+      if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) return;
+      const end = from + Math.min(left, budget);
       for (let at = from; at < end; at++) this.#put(slot, prompt[at] as number, at, at === prompt.length - 1);
       put += end - from;
-      if (end === prompt.length) this.#starting.splice(i--, 1);
     }
   }
 
@@ -233,14 +230,25 @@ export class Scheduler {
     if (first === undefined) return;
     const { slot, tokens } = first;
     const from = slot.tokens.length;
-    const end = Math.min(tokens.length, from + this.#promptBudget(PROMPT_MS_MOST, 0));
+    const end = Math.min(tokens.length, from + this.#tokensWithin(BESIDE_MS, 0));
     for (let at = from; at < end; at++) this.#put(slot, tokens[at] as number, at, false);
-    if (end === tokens.length) this.#keeping.shift();
   }
 
-  /** Prompt tokens that fit into so many milliseconds, and into a batch. */
-  #promptBudget(ms: number, others: number): number {
-    return Math.min(Math.max(PROMPT_TOKENS_LEAST, Math.floor(this.#promptRate * ms)), BATCH_TOKENS - others);
+  /** Take prompts off the lists of what is to be decoded once they are. */
+  #dropDecoded(): void {
+    for (let i = this.#starting.length - 1; i >= 0; i--) {
+      const { tokens, job } = this.#starting[i] as Slot<Running>;
+      if (tokens.length === (job as Running).job.prompt.length) this.#starting.splice(i, 1);
+    }
+    const [first] = this.#keeping;
+    if (first !== undefined && first.slot.tokens.length === first.tokens.length) this.#keeping.shift();
+  }
+
+  /** Prompt tokens that fit beside those of others into a step of so many milliseconds, and into a batch. */
+  #tokensWithin(ms: number, others: number): number {
+    const tokens = Math.min(this.#pace.tokensWithin(ms), BATCH_TOKENS) - others;
+    // Prompts go on however many others there are.
+    return Math.min(Math.max(tokens, PROMPT_TOKENS_LEAST), BATCH_TOKENS - others);
   }
 
   /**

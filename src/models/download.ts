@@ -4,7 +4,7 @@
  */
 import { delay } from "@std/async";
 import type { LoadPhase } from "@inferd/client/protocol";
-import type { Access } from "./access.ts";
+import { type Access, accessHeaders, refusalHelp } from "./access.ts";
 import { GgufError, type GgufHead } from "./gguf.ts";
 import { partialDir } from "./layout.ts";
 import { Partial } from "./partial.ts";
@@ -206,7 +206,8 @@ class Fetching {
       name,
       source: this.#source,
       what,
-      access,
+      credentials: (hop) => accessHeaders(access, url, hop),
+      refusalHelp: (refusal) => refusalHelp(access, { asked: url, ...refusal }),
       sizeBytes,
       stallMs,
       signal,

@@ -25,7 +25,7 @@ const STATE = "state.json";
 
 /** Which version of what the partial is a part of. */
 export interface PartialState {
-  /** The hash of its address: that itself may hold what nobody else should see. */
+  /** The hash of its address, which itself may hold what nobody else should see; or of what it is to be. */
   readonly source: string;
   /** What it is to be called. */
   readonly name: string;
@@ -89,14 +89,15 @@ export class Partial implements Disposable {
   /**
    * Hash what an earlier run left, so that this one can go on from there; start over if nobody knows what it is from.
    *
-   * @param source The hash of the address it must be from.
+   * @param source What `PartialState.source` must be.
    * @param signal Gives up.
+   * @param immutable What that source names never changes.
    */
-  async recover(source: string, signal: AbortSignal | undefined): Promise<void> {
+  async recover(source: string, signal: AbortSignal | undefined, immutable = false): Promise<void> {
     const state = await readState(this.#dir);
     const left = await this.leftBytes();
     const whole = state?.totalBytes === left;
-    const known = state !== undefined && state.source === source && (state.validator !== null || whole);
+    const known = state !== undefined && state.source === source && (immutable || state.validator !== null || whole);
     if (left === 0 || !known || (state.totalBytes !== null && left > state.totalBytes)) return await this.restart();
     await this.#file.seek(0, Deno.SeekMode.Start);
     this.#bytes = await hashRest(this.#file, this.#hash, signal);

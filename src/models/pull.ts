@@ -204,15 +204,20 @@ async function findKnown({ root, what, spec, options, claim }: Job): Promise<Pla
   return undefined;
 }
 
-/** Fetch every file, and put them in place when all are right. */
-async function obtain(job: Job): Promise<PlacedModel> {
+/**
+ * Fetch every file, and put them in place when all are right.
+ *
+ * @param job What.
+ * @param always Fetch also what seems to be there.
+ */
+async function obtain(job: Job, always = false): Promise<PlacedModel> {
   const { sha256 } = job.spec;
   const downloads: Download[] = [];
   const blobs: PlacedBlob[] = [];
   try {
-    const first = await fetchFirst(job);
-    // Somebody else has finished while this one waited.
-    if (first === undefined) return await findKnown(job) ?? await obtain(job);
+    const first = await fetchFirst(job, always);
+    // Another process has finished while this one waited.
+    if (first === undefined) return await findKnown(job) ?? await obtain(job, true);
     downloads.push(first);
     const head = await checkStructure(job, first);
     const count = head.split?.count ?? 1;
@@ -267,8 +272,8 @@ async function stage({ onStage }: PullOptions, name: PullStage): Promise<void> {
   await onStage?.(name);
 }
 
-/** The only file, or the first of several; nothing where somebody else has put it in place meanwhile. */
-async function fetchFirst(job: Job): Promise<Download | undefined> {
+/** The only file, or the first of several; nothing where another process has put it in place meanwhile. */
+async function fetchFirst(job: Job, always: boolean): Promise<Download | undefined> {
   const { root, url, spec: { sha256, sizeBytes }, claim } = job;
   const several = readShardName(url.pathname) !== undefined;
   const known = claim.manifest?.parts.length === 1 && claim.manifest.parts[0].sha256 === sha256
@@ -279,7 +284,7 @@ async function fetchFirst(job: Job): Promise<Download | undefined> {
     // The hash of several files is that of none.
     ...(several ? {} : { sha256, key: sha256, sizeBytes: sizeBytes ?? known }),
     onHead: (first) => claim.allow({ first: { sha256: first.sha256, sizeBytes: first.totalBytes } }),
-  }, async () => sha256 === undefined || !await isPlaced(root, sha256));
+  }, async () => always || sha256 === undefined || !await isPlaced(root, sha256));
 }
 
 async function fetchFile(

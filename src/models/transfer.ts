@@ -3,7 +3,7 @@
  * partial; whether to try again is `pull.ts`'s.
  */
 import { delay } from "@std/async";
-import { type Access, accessHeaders, type Header, refusalHelp } from "./access.ts";
+import type { Header } from "./access.ts";
 import { GgufError } from "./gguf.ts";
 import type { Partial } from "./partial.ts";
 import { isSecure, shownUrl } from "./reference.ts";
@@ -42,16 +42,20 @@ export interface TransferOptions {
   readonly url: URL;
   /** What it is to be called, for the partial. */
   readonly name: string;
-  /** The hash of the address, for the partial. */
+  /** The hash of the address, or of what comes, for the partial. */
   readonly source: string;
   /** What messages begin with. */
   readonly what: string;
-  /** Credentials. */
-  readonly access?: Access | undefined;
+  /** The headers with credentials for a request: of this address, or of one that it was redirected to. Absent: none. */
+  readonly credentials?: (hop: URL) => readonly Header[];
   /** How long the whole is, where that is known beforehand. */
   readonly sizeBytes?: number | undefined;
   /** No byte for so long is the end of it. */
   readonly stallMs: number;
+  /** What the URL names never changes, and its hash is known: a part goes on without anything that names the version. */
+  readonly immutable?: boolean | undefined;
+  /** What to do about a server that refuses; absent: nothing is said. */
+  readonly refusalHelp?: (refusal: { readonly hop: URL; readonly status: number }) => string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told the length of each piece that was taken. */
   readonly onBytes: (bytes: number) => Promise<void>;
@@ -104,10 +108,11 @@ async function request(
   options: TransferOptions,
   watch: StallWatch,
 ): Promise<{ readonly response: Response; readonly hop: URL }> {
-  const { what, access } = options;
+  const { what, immutable = false } = options;
   let url = options.url;
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    const response = await ask(url, requestHeaders(partial, accessHeaders(access, options.url, url)), watch);
+    const credentials = options.credentials?.(url) ?? [];
+    const response = await ask(url, requestHeaders(partial, { credentials, immutable }), watch);
     if (hops === 0) await tellHead(response, options);
     if (!REDIRECTS.has(response.status)) return { response, hop: url };
     const location = response.headers.get("location");
@@ -127,13 +132,16 @@ async function request(
   throw new ModelStoreError("redirect", `${what}: more than ${MAX_REDIRECTS} redirects`);
 }
 
-function requestHeaders(partial: Partial, access: readonly Header[]): Headers {
+function requestHeaders(
+  partial: Partial,
+  { credentials, immutable }: { readonly credentials: readonly Header[]; readonly immutable: boolean },
+): Headers {
   const headers = new Headers({ accept: "*/*", "accept-encoding": "identity" });
-  for (const [name, value] of access) headers.append(name, value);
+  for (const [name, value] of credentials) headers.append(name, value);
   const validator = partial.state?.validator;
-  if (partial.bytes > 0 && typeof validator === "string") {
+  if (partial.bytes > 0 && (immutable || typeof validator === "string")) {
     headers.set("range", `bytes=${partial.bytes}-`);
-    headers.set("if-range", validator);
+    if (!immutable && typeof validator === "string") headers.set("if-range", validator);
   }
   return headers;
 }
@@ -184,8 +192,9 @@ async function readHead(
     const [start, end] = [Number(range?.[1]), Number(range?.[2])];
     const total = range?.[3] === "*" ? null : Number(range?.[3]);
     const state = partial.state;
+    const sameVersion = options.immutable || (validator ?? state?.validator) === state?.validator;
     const right = range !== null && from > 0 && start === from && (total === null || end === total - 1) &&
-      (state?.totalBytes ?? total) === total && (validator ?? state?.validator) === state?.validator;
+      (state?.totalBytes ?? total) === total && sameVersion;
     if (!right) return "start over";
     if (total !== null) checkSize(total, sizeBytes, what);
     return { totalBytes: total };
@@ -215,14 +224,14 @@ async function readHead(
 /** What a status that is no file means. */
 function refused(
   { status, statusText, headers }: Response,
-  { what, access, url, hop }: TransferOptions & { readonly hop: URL },
+  { what, url, hop, refusalHelp }: TransferOptions & { readonly hop: URL },
 ): BrokenTransferError | ModelStoreError {
   const who = hop.origin === url.origin ? "the server" : `"${hop.host}", where the server redirects to,`;
   const message = `${who} answers ${status}${statusText === "" ? "" : ` ${statusText}`}`;
   if (status >= 500 || PASSING.has(status)) {
     return new BrokenTransferError("http", message, { status, retryAfterMs: retryAfter(headers) });
   }
-  const help = refusalHelp(access, { asked: url, hop, status });
+  const help = refusalHelp?.({ hop, status });
   return new ModelStoreError("http", `${what}: ${message}${help === undefined ? "" : `: ${help}`}`, { status });
 }
 

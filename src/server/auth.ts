@@ -5,8 +5,12 @@
 import type { AuthFrame } from "@inferd/client/protocol";
 import { isRecord } from "../pipeline/resolve.ts";
 
-/** The longest authentication line, in bytes: nobody unknown gets more memory than that. */
-export const MAX_AUTH_BYTES = 4 * 1024;
+/** The longest authentication line, in bytes, where the key is not so long that it needs more. */
+const USUAL_AUTH_BYTES = 4 * 1024;
+/** What a byte of the key comes to at most: JSON may write any character as `\u` and four digits. */
+const ESCAPED_BYTES = 6;
+/** What stands around the key in its line. */
+const AROUND_KEY_BYTES = 1024;
 
 const encoder = new TextEncoder();
 
@@ -18,9 +22,13 @@ export function isAuthFrame(value: unknown): value is AuthFrame {
 /** Knows the key. */
 export class Authenticator {
   readonly #expected: Promise<Uint8Array>;
+  /** The longest authentication line, in bytes: nobody unknown gets more memory than the right key may need. */
+  readonly maxLineBytes: number;
 
   constructor(apiKey: string) {
     this.#expected = digest(apiKey);
+    const bytes = encoder.encode(apiKey).length;
+    this.maxLineBytes = Math.max(USUAL_AUTH_BYTES, bytes * ESCAPED_BYTES + AROUND_KEY_BYTES);
   }
 
   /** Whether a line is an authentication frame with the right key. Takes as long for any wrong key of a length. */

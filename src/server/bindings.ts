@@ -14,12 +14,14 @@ export interface Binding {
   readonly server: Bindable;
   /** Whether somebody can answer on it now. */
   serves(): boolean;
+  /** Whether somebody could who cannot now: as long as nobody does, the sockets are not complete. */
+  awaited(): boolean;
 }
 
 /** What is told of the sockets as a whole. */
 export interface BindingsOptions {
-  /** The sockets have become complete: whoever hears it can connect. */
-  readonly onComplete: () => void;
+  /** The sockets have become complete: whoever hears it can connect. Or they are no longer. */
+  readonly onChange: (complete: boolean) => void;
   /** A socket cannot stand where it should. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -29,7 +31,6 @@ export class Bindings {
   readonly #bindings: readonly Binding[];
   readonly #options: BindingsOptions;
   readonly #bound = new Set<Binding>();
-  readonly #everBound = new Set<Binding>();
   #complete = false;
   #isFollowing = false;
   #following: Promise<void> = Promise.resolve();
@@ -40,7 +41,7 @@ export class Bindings {
     this.#options = options;
   }
 
-  /** Whether all sockets that have ever stood do, and there are some. */
+  /** Whether all sockets stand that somebody could answer on, and there are some. */
   get complete(): boolean {
     return this.#complete;
   }
@@ -68,7 +69,6 @@ export class Bindings {
         } else {
           await wrong.server.bind();
           this.#bound.add(wrong);
-          this.#everBound.add(wrong);
         }
       }
       if (!this.#stopped) this.#tell();
@@ -87,9 +87,10 @@ export class Bindings {
   }
 
   #tell(): void {
-    const complete = this.#bound.size > 0 && this.#bound.size === this.#everBound.size;
+    const complete = this.#bound.size > 0 &&
+      this.#bindings.every((binding) => this.#bound.has(binding) || !binding.awaited());
     if (complete === this.#complete) return;
     this.#complete = complete;
-    if (complete) this.#options.onComplete();
+    this.#options.onChange(complete);
   }
 }

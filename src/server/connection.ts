@@ -9,11 +9,11 @@ import { ClientGoneError, FrameTooLargeError } from "../pipeline/errors.ts";
 import type { Caller, Pipeline } from "../pipeline/handle.ts";
 import { idOf, type ResolvedRequest } from "../pipeline/resolve.ts";
 import type { Surface } from "../surfaces/surface.ts";
-import { type Authenticator, isAuthFrame, MAX_AUTH_BYTES } from "./auth.ts";
+import { type Authenticator, isAuthFrame } from "./auth.ts";
 import { FrameReader, type ReadEnd } from "./framing.ts";
 import { FrameWriter } from "./frame_writer.ts";
 import { parseLine } from "./json_line.ts";
-import type { Peer } from "./peer.ts";
+import { HALF_CLOSED_MS, type Peer } from "./peer.ts";
 
 /** How much of further requests is read while one is served, in bytes. */
 const READ_AHEAD_BYTES = 256 * 1024;
@@ -29,6 +29,8 @@ export interface ConnectionTimes {
   readonly idleWriteTimeoutMs: number;
   readonly authTimeoutMs: number;
   readonly lingerMs: number;
+  /** For a client that has ended its side and of which nothing else is known. */
+  readonly halfClosedMs: number;
 }
 
 /** The times outside of tests. */
@@ -36,6 +38,7 @@ export const DEFAULT_TIMES: ConnectionTimes = {
   idleWriteTimeoutMs: 30_000,
   authTimeoutMs: AUTH_TIMEOUT_MS,
   lingerMs: LINGER_MS,
+  halfClosedMs: HALF_CLOSED_MS,
 };
 
 /** What a connection needs. */
@@ -67,6 +70,8 @@ export class Connection {
   #closed = false;
   #busy = false;
   #hangUpTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The client has ended its side, and the kernel cannot be asked whether it is there. */
+  #halfClosed = false;
   #cutTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ConnectionOptions) {
@@ -76,11 +81,18 @@ export class Connection {
       idleTimeoutMs: options.times.idleWriteTimeoutMs,
       onFailure: (why) => this.#gone(why === "idle" ? "The client takes nothing" : "The connection broke"),
     });
-    this.#caller = { signal: this.#abort.signal, send: (frame) => this.#writer.send(frame) };
+    this.#caller = {
+      signal: this.#abort.signal,
+      send: (frame) => {
+        // A client that is gone shows by it.
+        if (this.#halfClosed) this.#giveTime();
+        return this.#writer.send(frame);
+      },
+    };
     // Nobody unknown has anything read ahead.
     const limits = options.authenticator === undefined
       ? { maxBytes: MAX_FRAME_BYTES, readAheadBytes: READ_AHEAD_BYTES }
-      : { maxBytes: MAX_AUTH_BYTES, readAheadBytes: 0 };
+      : { maxBytes: options.authenticator.maxLineBytes, readAheadBytes: 0 };
     this.#reader = new FrameReader(options.conn, limits, {
       onDry: () => this.#allAnswered(),
       onPause: () => this.#lookForHangUp(),
@@ -197,7 +209,9 @@ export class Connection {
   #readEnded(end: ReadEnd): void {
     // A TCP client that has sent its end has closed; one on a unix socket may just have no more to ask.
     if (end === "broken" || (end === "eof" && this.#isTcp)) return this.#gone("The client closed the connection");
-    this.#lookForHangUp();
+    this.#halfClosed = end === "eof" && this.#options.peer === undefined;
+    if (this.#halfClosed) this.#giveTime();
+    else this.#lookForHangUp();
   }
 
   /** Ask now, and again while the end would not show by itself. */
@@ -207,6 +221,16 @@ export class Connection {
     if (this.#closed || peer === undefined || !this.#reader.blind) return;
     if (peer.hungUp()) return this.#gone("The client closed the connection");
     this.#hangUpTimer = setTimeout(() => this.#lookForHangUp(), HANG_UP_POLL_MS);
+  }
+
+  /** Nothing but a failed write can tell that the client is gone; without one it is, after a while. */
+  #giveTime(): void {
+    clearTimeout(this.#hangUpTimer);
+    if (this.#closed) return;
+    const { halfClosedMs } = this.#options.times;
+    this.#hangUpTimer = setTimeout(() => {
+      this.#gone(`The client ended its side, and nothing could be sent to it for ${halfClosedMs} ms`);
+    }, halfClosedMs);
   }
 
   /**

@@ -8,6 +8,7 @@ import type { ActivityLog } from "../log.ts";
 import { ClientGoneError } from "../pipeline/errors.ts";
 import { type Dispatch, readDispatchRequest } from "../surfaces/dispatch.ts";
 import { parseLine } from "./json_line.ts";
+import { HALF_CLOSED_MS } from "./peer.ts";
 import type { Accepted, ServedConnection } from "./socket_server.ts";
 
 /** Bytes of a frame's length. */
@@ -25,10 +26,16 @@ export interface DispatchTimes {
   readonly requestTimeoutMs: number;
   /** How long the client may take nothing of its answer. */
   readonly idleWriteTimeoutMs: number;
+  /** How long a client that has ended its side counts as there, where the kernel cannot be asked. */
+  readonly halfClosedMs: number;
 }
 
 /** The times outside of tests. */
-export const DEFAULT_DISPATCH_TIMES: DispatchTimes = { requestTimeoutMs: 30_000, idleWriteTimeoutMs: 30_000 };
+export const DEFAULT_DISPATCH_TIMES: DispatchTimes = {
+  requestTimeoutMs: 30_000,
+  idleWriteTimeoutMs: 30_000,
+  halfClosedMs: HALF_CLOSED_MS,
+};
 
 /** What a connection needs. */
 export interface DispatchConnectionOptions extends Accepted {
@@ -160,29 +167,38 @@ export class DispatchConnection implements ServedConnection {
   #watch(): void {
     this.#options.conn.read(new Uint8Array(1)).catch(() => null).then((count) => {
       // More bytes than there should be mean nothing; after them an end would not show.
-      if (count === null) this.#lookForHangUp();
+      if (count === null) this.#ended();
     });
     this.#lookForHangUp();
+  }
+
+  /** The client sends nothing more; it may be gone altogether. */
+  #ended(): void {
+    if (this.#options.peer !== undefined) return this.#lookForHangUp();
+    const { halfClosedMs } = this.#options.times;
+    if (this.#closed || !this.#busy) return;
+    this.#hangUpTimer = setTimeout(() => {
+      this.#gone(`The client ended its side, and nothing could be sent to it for ${halfClosedMs} ms`);
+    }, halfClosedMs);
   }
 
   #lookForHangUp(): void {
     clearTimeout(this.#hangUpTimer);
     const { peer } = this.#options;
     if (this.#closed || peer === undefined) return;
-    if (peer.hungUp()) {
-      this.#abort.abort(new ClientGoneError("The client closed the connection"));
-      return this.#close();
-    }
+    if (peer.hungUp()) return this.#gone("The client closed the connection");
     this.#hangUpTimer = setTimeout(() => this.#lookForHangUp(), HANG_UP_POLL_MS);
+  }
+
+  #gone(why: string): void {
+    this.#abort.abort(new ClientGoneError(why));
+    this.#close();
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
     const { conn, times } = this.#options;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const giveUp = (): void => {
-      this.#abort.abort(new ClientGoneError("The client takes nothing"));
-      this.#close();
-    };
+    const giveUp = (): void => this.#gone("The client takes nothing");
     try {
       for (let sent = 0; sent < bytes.length;) {
         timer = setTimeout(giveUp, times.idleWriteTimeoutMs);

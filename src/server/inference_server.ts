@@ -6,6 +6,7 @@ import type { Pipeline } from "../pipeline/handle.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { Authenticator } from "./auth.ts";
 import { Connection, type ConnectionTimes, DEFAULT_TIMES } from "./connection.ts";
+import type { Peers } from "./peer.ts";
 import { SocketServer } from "./socket_server.ts";
 
 /** Permission bits of the socket file: its owner and its group may ask. */
@@ -17,6 +18,8 @@ export interface InferenceServerOptions extends Partial<ConnectionTimes> {
   readonly pipeline: Pipeline;
   readonly unix?: { readonly path: string; readonly group?: string };
   readonly tcp?: { readonly address: TcpAddress; readonly apiKey?: string };
+  /** As in `SocketServerOptions`. */
+  readonly peers: Peers | undefined;
   readonly log: ActivityLog;
 }
 
@@ -26,11 +29,12 @@ export class InferenceServer extends SocketServer {
   readonly service: Service;
 
   constructor(options: InferenceServerOptions) {
-    const { surface, pipeline, unix, tcp, log } = options;
+    const { surface, pipeline, unix, tcp, peers, log } = options;
     const times: ConnectionTimes = {
       idleWriteTimeoutMs: options.idleWriteTimeoutMs ?? DEFAULT_TIMES.idleWriteTimeoutMs,
       authTimeoutMs: options.authTimeoutMs ?? DEFAULT_TIMES.authTimeoutMs,
       lingerMs: options.lingerMs ?? DEFAULT_TIMES.lingerMs,
+      halfClosedMs: options.halfClosedMs ?? DEFAULT_TIMES.halfClosedMs,
     };
     const authenticator = tcp?.apiKey === undefined ? undefined : new Authenticator(tcp.apiKey);
     const serverLog = log.for("server");
@@ -38,6 +42,7 @@ export class InferenceServer extends SocketServer {
       name: surface.name,
       ...(unix === undefined ? {} : { unix: { ...unix, mode: SOCKET_MODE } }),
       ...(tcp === undefined ? {} : { tcp }),
+      peers,
       log,
       open: (accepted) =>
         new Connection({

@@ -5,6 +5,7 @@
 import { dirname } from "@std/path";
 import type { TcpAddress } from "../config/options.ts";
 import { bytesOf, daemonSockets, shorterSocket, socketPathFault } from "../config/sockets.ts";
+import { GroupError, groupId } from "./group.ts";
 
 /** A socket cannot stand where it was asked to; the message is for the operator. */
 export class BindError extends Error {
@@ -39,7 +40,7 @@ export async function bindUnix(
 ): Promise<Deno.UnixListener> {
   const fault = socketPathFault(path);
   if (fault !== undefined) throw refusal(path, fault);
-  const gid = options.group === undefined ? undefined : groupId(path, options.group);
+  const gid = options.group === undefined ? undefined : groupOf(path, options.group);
   await removeStale(path);
   let listener: Deno.UnixListener;
   try {
@@ -114,18 +115,13 @@ async function removeStale(path: string): Promise<void> {
   throw refusal(path, "it is in use by a running process");
 }
 
-/** The number of a group given by number or by name. */
-function groupId(path: string, group: string): number {
-  if (/^\d+$/.test(group)) return Number(group);
-  let text: string;
+function groupOf(path: string, group: string): number {
   try {
-    text = Deno.readTextFileSync("/etc/group");
+    return groupId(group);
   } catch (error) {
-    throw refusal(path, `the group "${group}" cannot be looked up: ${textOf(error)}`, error);
+    if (!(error instanceof GroupError)) throw error;
+    throw refusal(path, error.message, error);
   }
-  const gid = text.split("\n").map((line) => line.split(":")).find(([name]) => name === group)?.[2];
-  if (gid === undefined) throw refusal(path, `there is no group "${group}"`);
-  return Number(gid);
 }
 
 function isLoopback(hostname: string): boolean {

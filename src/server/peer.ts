@@ -1,44 +1,19 @@
 /**
  * Who is on the other side of an accepted socket, and whether they are still there: what the kernel knows and Deno does
- * not tell. Libc by FFI, on Linux only; anywhere else, and without the permission, peers are unknown and a hang-up is
- * found by a failed write.
+ * not tell. Owns how the descriptor of a socket is found and for how long it may be asked about; how a kernel is asked
+ * is `kernel.ts`'s. Where no kernel can be asked, peers are unknown.
  */
 import type { ActivityLog } from "../log.ts";
-
-/**
- * Where distributions have libc. Absolute, because a permission for a bare name is taken for a file in the working
- * directory.
- */
-export const LIBC_PATHS: readonly string[] = [
-  `/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
-  "/lib64/libc.so.6",
-  "/usr/lib/libc.so.6",
-];
-
-const AF_UNIX = 1;
-const SOL_SOCKET = 1;
-const SO_PEERCRED = 17;
-const SO_COOKIE = 57;
-const POLLERR = 0x0008;
-const POLLHUP = 0x0010;
-const POLLRDHUP = 0x2000;
+import { type Credentials, type Kernel, LIBC_PATHS, openKernel } from "./kernel.ts";
 
 /** Descriptors are given lowest first, so a search that meets so many in a row that are no sockets is over. */
 const MISSES_TO_GIVE_UP = 256;
 
-const SYMBOLS = {
-  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
-  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-  poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
-} as const;
-
-/** The process on the other side of a unix socket, as it was when it connected. */
-export interface Credentials {
-  readonly pid: number;
-  readonly uid: number;
-  readonly gid: number;
-}
+/**
+ * How long a client that has ended its side counts as there, in milliseconds, where no kernel can be asked and no write
+ * fails: it may be gone, or may only have nothing more to say.
+ */
+export const HALF_CLOSED_MS = 30_000;
 
 /** The other side of one accepted socket. To be released before the socket is closed. */
 export interface Peer {
@@ -50,21 +25,27 @@ export interface Peer {
   release(): void;
 }
 
-/** Finds the peers of accepted sockets. */
+/** Finds the peers of accepted sockets. One serves all sockets of a process. */
 export class Peers implements Disposable {
-  readonly #libc: Deno.DynamicLibrary<typeof SYMBOLS>;
-  /** The cookie last seen for a descriptor; a socket's cookie is unique for the life of the kernel. */
-  readonly #cookies: number[] = [];
+  readonly #kernel: Kernel;
+  /** What was last seen at a descriptor. */
+  readonly #seen: number[] = [];
   /** Descriptors of peers that are not released. */
   readonly #held = new Set<number>();
 
-  private constructor(libc: Deno.DynamicLibrary<typeof SYMBOLS>) {
-    this.#libc = libc;
+  /** @param kernel Is asked; closed when this is disposed of. */
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
   }
 
-  /** Ready to find peers; undefined, and said so in the log, where that cannot be. */
+  /**
+   * Ready to find peers. Takes the permission `ffi`, which is given back after boot: open it before.
+   *
+   * @param log Told where that cannot be.
+   * @returns Undefined where it cannot be.
+   */
   static open(log: ActivityLog): Peers | undefined {
-    if (Deno.build.os !== "linux") {
+    if (LIBC_PATHS.length === 0) {
       log.info("peers_unknown", { reason: `Not known how to ask on ${Deno.build.os}` });
       return undefined;
     }
@@ -73,7 +54,7 @@ export class Peers implements Disposable {
     let reason = `No permission --allow-ffi=${LIBC_PATHS.join()}`;
     for (const path of allowed) {
       try {
-        return new Peers(Deno.dlopen(path, SYMBOLS));
+        return new Peers(openKernel(path));
       } catch (error) {
         reason = String(error);
       }
@@ -91,11 +72,11 @@ export class Peers implements Disposable {
     const fd = this.#find(conn);
     if (fd === undefined) return undefined;
     this.#held.add(fd);
-    const unix = conn.localAddr.transport === "unix";
+    const { transport } = conn.localAddr;
     let released = false;
     return {
-      credentials: unix ? this.#credentials(fd) : undefined,
-      hungUp: () => !released && this.#poll(fd, unix ? POLLHUP | POLLERR : POLLHUP | POLLERR | POLLRDHUP),
+      credentials: transport === "unix" ? this.#kernel.credentials(fd) : undefined,
+      hungUp: () => !released && this.#kernel.isGone(fd, transport === "unix" ? "unix" : "tcp"),
       release: () => {
         released = true;
         this.#held.delete(fd);
@@ -104,74 +85,36 @@ export class Peers implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#libc.close();
+    this.#kernel.close();
   }
 
   #find(conn: Deno.UnixConn | Deno.TcpConn): number | undefined {
-    const cookie = new Uint32Array(2);
-    const size = new Uint32Array(1);
     let misses = 0;
     for (let fd = 0; misses < MISSES_TO_GIVE_UP; fd++) {
       if (this.#held.has(fd)) {
         misses = 0;
         continue;
       }
-      size[0] = cookie.byteLength;
-      if (this.#libc.symbols.getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, size) !== 0) {
+      const identity = this.#kernel.identity(fd);
+      if (identity === undefined) {
         misses++;
         continue;
       }
       misses = 0;
-      const value = (cookie[1] ?? 0) * 2 ** 32 + (cookie[0] ?? 0);
-      if (this.#cookies[fd] === value) continue;
-      this.#cookies[fd] = value;
+      if (identity !== 0 && this.#seen[fd] === identity) continue;
+      this.#seen[fd] = identity;
       if (this.#isOf(conn, fd)) return fd;
     }
     return undefined;
   }
 
   /** Whether a descriptor has the addresses of a connection. A listener has the local one, but no peer. */
-  #isOf(conn: Deno.UnixConn | Deno.TcpConn, fd: number): boolean {
-    const local = this.#address(fd, "getsockname");
-    const remote = this.#address(fd, "getpeername");
+  #isOf({ localAddr, remoteAddr }: Deno.UnixConn | Deno.TcpConn, fd: number): boolean {
+    const local = this.#kernel.address(fd, "local");
+    const remote = this.#kernel.address(fd, "remote");
     if (local === undefined || remote === undefined) return false;
-    const { localAddr, remoteAddr } = conn;
-    if (localAddr.transport === "unix") return pathOf(local) === localAddr.path;
-    return "port" in localAddr && "port" in remoteAddr && portOf(local) === localAddr.port &&
-      portOf(remote) === remoteAddr.port;
+    if (localAddr.transport === "unix") return local.path === localAddr.path;
+    return "port" in localAddr && "port" in remoteAddr && local.port === localAddr.port &&
+      remote.port === remoteAddr.port;
   }
-
-  #address(fd: number, which: "getsockname" | "getpeername"): Uint8Array<ArrayBuffer> | undefined {
-    const address = new Uint8Array(128);
-    const size = new Uint32Array([address.length]);
-    if (this.#libc.symbols[which](fd, address, size) !== 0) return undefined;
-    return address.subarray(0, size[0]);
-  }
-
-  #credentials(fd: number): Credentials | undefined {
-    const values = new Uint32Array(3);
-    const size = new Uint32Array([values.byteLength]);
-    if (this.#libc.symbols.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, values, size) !== 0) return undefined;
-    const [pid = 0, uid = 0, gid = 0] = values;
-    return { pid, uid, gid };
-  }
-
-  #poll(fd: number, events: number): boolean {
-    const entry = new DataView(new ArrayBuffer(8));
-    entry.setInt32(0, fd, true);
-    entry.setInt16(4, events, true);
-    return this.#libc.symbols.poll(entry.buffer, 1n, 0) > 0 && (entry.getInt16(6, true) & events) !== 0;
-  }
-}
-
-/** The path in a unix address; undefined in any other. */
-function pathOf(address: Uint8Array<ArrayBuffer>): string | undefined {
-  if (new DataView(address.buffer).getUint16(0, true) !== AF_UNIX) return undefined;
-  const end = address.indexOf(0, 2);
-  return new TextDecoder().decode(address.subarray(2, end === -1 ? undefined : end));
-}
-
-/** The port in an IPv4 or IPv6 address, which stands at the same place in both. */
-function portOf(address: Uint8Array<ArrayBuffer>): number {
-  return new DataView(address.buffer).getUint16(2);
 }

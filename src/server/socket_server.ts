@@ -6,7 +6,7 @@ import { delay } from "@std/async";
 import type { TcpAddress } from "../config/options.ts";
 import type { ActivityLog } from "../log.ts";
 import { bindTcp, bindUnix, removeSocket } from "./listener.ts";
-import { type Peer, Peers } from "./peer.ts";
+import type { Peer, Peers } from "./peer.ts";
 
 /** How long accepting rests after it failed (out of descriptors, say), in milliseconds. */
 const ACCEPT_REST_MS = 100;
@@ -46,6 +46,8 @@ export interface SocketServerOptions {
     readonly group?: string;
   };
   readonly tcp?: { readonly address: TcpAddress; readonly apiKey?: string };
+  /** Finds who connects; undefined where that cannot be. The server does not dispose of it. */
+  readonly peers: Peers | undefined;
   readonly log: ActivityLog;
   open(accepted: Accepted): ServedConnection;
 }
@@ -59,7 +61,6 @@ export class SocketServer implements AsyncDisposable {
   /** Open connections, and when each has ended. */
   readonly #connections = new Map<ServedConnection, Promise<void>>();
   readonly #accepting = new Set<Promise<void>>();
-  #peers: Peers | undefined;
   /** The time between `bind` and `unbind`. */
   #bound: AbortController | undefined;
   #draining = false;
@@ -79,7 +80,6 @@ export class SocketServer implements AsyncDisposable {
   async bind(): Promise<void> {
     if (this.#bound !== undefined) return;
     const bound = this.#bound = new AbortController();
-    this.#peers ??= Peers.open(this.#log);
     const listeners: Listener[] = [];
     try {
       const { unix, tcp } = this.#options;
@@ -129,8 +129,6 @@ export class SocketServer implements AsyncDisposable {
     this.unbind();
     for (const connection of this.#connections.keys()) connection.close();
     await Promise.all([...this.#accepting, ...this.#connections.values()]);
-    this.#peers?.[Symbol.dispose]();
-    this.#peers = undefined;
   }
 
   get #busy(): [ServedConnection, Promise<void>][] {
@@ -164,7 +162,7 @@ export class SocketServer implements AsyncDisposable {
   }
 
   #accepted(conn: Deno.UnixConn | Deno.TcpConn): void {
-    const peer = this.#peers?.identify(conn);
+    const peer = this.#options.peers?.identify(conn);
     const transport = conn.localAddr.transport;
     if ("setNoDelay" in conn) sendAtOnce(conn);
     const peerName = nameOfPeer(conn, peer);

@@ -1,6 +1,6 @@
 /**
- * The attachments of a v2 request: what one has to look like, and which blocks refer to it. Nothing is decoded: a model
- * that takes them does that.
+ * The attachments of a v2 request: what one has to look like, and which blocks refer to it. Nothing but the beginning of
+ * one that does not say what it is is decoded: a model that takes them does that.
  */
 import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, type V2MediaKind } from "@inferd/client/protocol";
 import { type Attachment, InvalidRequestError } from "../backend/backend.ts";
@@ -13,6 +13,7 @@ import {
   refuse,
   shown,
 } from "../pipeline/resolve.ts";
+import { formatOf, HEAD_BYTES, KNOWN_FORMATS } from "./media_type.ts";
 
 /** What an attachment may be. */
 export const MEDIA_KINDS: readonly V2MediaKind[] = ["image", "audio", "video"];
@@ -35,11 +36,9 @@ export class Attachments {
       const id = readNonEmptyString(`${field}.id`, givenId);
       if (this.#byId.has(id)) throw new InvalidRequestError(`"${field}.id" must be unique, got ${shown(id)} again`);
       const kind = readOneOf(`${field}.kind`, givenKind, MEDIA_KINDS);
-      const attachment = {
-        kind,
-        mime: readMime(`${field}.mime`, mime, kind),
-        base64: readBase64(`${field}.bytes`, base64),
-      };
+      const given = mime === undefined ? undefined : readMime(`${field}.mime`, mime, kind);
+      const content = readBase64(`${field}.bytes`, base64);
+      const attachment = { kind, mime: given ?? mimeOf(field, content, kind), base64: content };
       bytes += decodedLength(attachment.base64);
       this.#byId.set(id, { attachment, index });
     }
@@ -96,6 +95,22 @@ function readMime(field: string, value: unknown, kind: V2MediaKind): string {
     refuse(field, `"${kind}/" and a subtype`, mime);
   }
   return mime;
+}
+
+/** The media type that the bytes tell. */
+function mimeOf(field: string, base64: string, kind: V2MediaKind): string {
+  const format = formatOf(Uint8Array.fromBase64(base64.slice(0, HEAD_BYTES / 3 * 4)));
+  if (format === undefined) {
+    throw new InvalidRequestError(
+      `"${field}.mime" must be given, since "${field}.bytes" are none of ${KNOWN_FORMATS}`,
+    );
+  }
+  const { kinds, subtype } = format;
+  if (kinds.includes(kind)) return `${kind}/${subtype}`;
+  const allowed = kinds.map((one) => `"${one}"`).join(" or ");
+  throw new InvalidRequestError(
+    `"${field}.kind" must be ${allowed}, since "${field}.bytes" are ${kinds[0]}/${subtype}, got "${kind}"`,
+  );
 }
 
 /** One search over the whole, because an expression that repeats a group keeps a place to go back to for each. */

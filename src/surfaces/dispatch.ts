@@ -12,7 +12,7 @@ import {
   type QueueStatus,
   type RerankResult,
 } from "@inferd/client/protocol";
-import { type Backend, InvalidRequestError } from "../backend/backend.ts";
+import { type Backend, InvalidRequestError, toStatus } from "../backend/backend.ts";
 import type { Pipeline } from "../pipeline/handle.ts";
 import { isRecord, readString, refuse, type ResolvedRequest, shown } from "../pipeline/resolve.ts";
 import { embedSurface } from "./embed.ts";
@@ -200,7 +200,11 @@ export class Dispatch {
   #status(): Outcome {
     const { backends } = this.#host;
     const queue = this.#host.queue();
-    const value = { state: this.#host.state(), backends: backends.map(({ name, state }) => ({ name, state })), queue };
+    const value = {
+      state: this.#host.state(),
+      backends: backends.map(({ name, state }) => ({ name, state: toStatus(state) })),
+      queue,
+    };
     const named = value.backends.map(({ name, state }) => `${name} ${state}`).join(", ");
     const { active, waiting, depth } = queue;
     return { value, text: () => `${value.state}; ${named}; ${active} active, ${waiting} of ${depth} waiting` };

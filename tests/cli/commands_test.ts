@@ -170,6 +170,55 @@ Deno.test("inferd status and watch tell in one line that a chat template cannot 
   assertStringIncludes(line ?? "", ` templateError=${JSON.stringify(template_error)}`);
 });
 
+Deno.test("inferd status and watch tell that the log has stopped when it has", async () => {
+  await using box = new Sandbox();
+  Deno.mkdirSync(box.runtimeDir, { mode: 0o700 });
+  const head = { id: "admin", type: "status" } as const;
+  const stopped = { ...head, status: "log_stopped", reason: "Cannot write: No space left" };
+  await using _server = new ScriptedServer(async (peer) => {
+    await peer.send(stopped, { ...head, status: "ready" });
+  }, { path: `${box.runtimeDir}/admin.sock` });
+  const { code, stdout } = await box.run(["status"]);
+  assertEquals([code, stdout], [0, "state    ready\nlog      stopped: Cannot write: No space left\n"]);
+  const json = JSON.parse((await box.run(["status", "--json"])).stdout);
+  assertEquals([json.status, json.log_stopped], ["ready", { reason: stopped.reason }]);
+  const watched = (await box.run(["watch"])).stdout.split("\n");
+  assertMatch(watched[0] ?? "", / log_stopped reason=Cannot write: No space left$/);
+  const frames = (await box.run(["watch", "--json"])).stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assertEquals(frames, [stopped, { ...head, status: "ready" }]);
+});
+
+Deno.test("inferd status says which backend is down, and agrees with the daemon on whether it is ready", async () => {
+  await using box = new Sandbox();
+  Deno.mkdirSync(box.runtimeDir, { mode: 0o700 });
+  const head = { id: "admin", type: "status" } as const;
+  const able = { v2: true, vision: false, audio: false, tools: false, thinking: false, embed: false };
+  const lost = {
+    ...head,
+    status: "capabilities",
+    backend: "far",
+    ...able,
+    accelerator: "cpu",
+    gpu_layers: 0,
+    state: "down",
+  };
+  const states = [{ status: "ready" }, { status: "restarting", phase: "mmap", path: "/m" }] as const;
+  for (const state of states) {
+    await using _server = new ScriptedServer(async (peer) => {
+      await peer.send(lost, { ...head, ...state });
+    }, { path: `${box.runtimeDir}/admin.sock` });
+    const { code, stdout } = await box.run(["status"]);
+    const ready = await box.admin.ready({ timeoutMs: 0 }).then(() => 0, () => 1);
+    assertEquals(code, ready);
+    assertEquals(stdout.split("\n").slice(0, 2), [
+      state.status === "ready" ? "state    ready" : "state    restarting (mmap)",
+      "backend  far on cpu: text (down)",
+    ]);
+    const json = JSON.parse((await box.run(["status", "--json"])).stdout);
+    assertEquals(json, { ...head, ...state, capabilities: [lost] });
+  }
+});
+
 Deno.test("inferd watch --json prints the admin frames when the daemon ends", async () => {
   await using box = new Sandbox();
   await using daemon = await box.serve(MOCK);

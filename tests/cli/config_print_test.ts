@@ -27,6 +27,7 @@ Deno.test("inferd config print names flag, variable, file or default as a value'
     n_ctx: 512,
     listen: { uds: "here.sock", tcp: "127.0.0.1:4000" },
     backends: [{ kind: "llamacpp", name: "a", model: { path: "m.gguf" }, threads: 3, library_dir: "lib" }],
+    accelerator: "cpu",
   });
   const { config_file, values } = await print(box, ["--config", config, "--parallel", "3", "--n-gpu-layers=0"], {
     INFERD_DRAIN_TIMEOUT_SECS: "4",
@@ -47,6 +48,7 @@ Deno.test("inferd config print names flag, variable, file or default as a value'
     ["backends[0].name", "a", `file ${config}: backends[0].name`],
     ["backends[0].model.path", `${box.dir}/m.gguf`, `file ${config}: backends[0].model.path`],
     ["backends[0].threads", 3, `file ${config}: backends[0].threads`],
+    ["backends[0].accelerator", "cpu", `file ${config}: accelerator`],
     ["backends[0].library_dir", `${box.dir}/lib`, `file ${config}: backends[0].library_dir`],
     ["backends[0].n_ctx", 512, `file ${config}: n_ctx`],
     ["backends[0].n_gpu_layers", 0, "flag --n-gpu-layers"],

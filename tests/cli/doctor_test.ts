@@ -7,8 +7,8 @@ import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { checkTemplates } from "../../src/cli/doctor/templates.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { fakeEngineCommand, type FakeLoad } from "../support/fake_engine.ts";
-import { HAS_OWN_CPU_CODE } from "../support/own_cpu_code.ts";
 import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/engine/library_files.ts";
+import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { type ProgramOptions, Sandbox } from "../support/program.ts";
 import { modelBytes } from "../support/gguf_files.ts";
 
@@ -50,9 +50,11 @@ Deno.test("inferd doctor says ok of everything when nothing is wrong, and warns 
   const { code, stdout, stderr } = await box.run(["doctor"]);
   assertEquals([code, stderr], [0, ""]);
   assertMatch(stdout, /^\[ ok \] models: Backend "llamacpp": ".*inferd-tiny\.gguf", \d+ bytes, SHA-256 .* is right$/m);
-  assertMatch(stdout, new RegExp(`^\\[ ok \\] native library: Opened, of node-llama-cpp ${LIBRARY_VERSION}$`, "m"));
-  const whose = HAS_OWN_CPU_CODE ? ', with the code for "\\w+" that comes with inferd' : "";
-  assertMatch(stdout, new RegExp(`^\\[ ok \\] accelerator: (?:None was found; the CPU computes${whose}|\\w+)$`, "m"));
+  assertMatch(
+    stdout,
+    new RegExp(`^\\[ ok \\] native library: Opened, of node-llama-cpp ${LIBRARY_VERSION}, in ".*"$`, "m"),
+  );
+  assertMatch(stdout, /^\[ ok \] accelerator: \w+(?:; .*)?$/m);
   assertMatch(
     stdout,
     /^\[ ok \] chat template: Backend "llamacpp": it can be used and knows tools and thinking$/m,
@@ -151,36 +153,43 @@ Deno.test("inferd doctor names blobs that are missing or too short", async () =>
   assertMatch(problem(await examine(box, args), "model store", "warn"), /quarantine" has 1 file whose hash was wrong/);
 });
 
-Deno.test("inferd doctor says why there is no native library", async () => {
+const PACKAGE = platformPackage(Deno.build.os, Deno.build.arch) ?? "";
+
+Deno.test("inferd doctor says why there is no native library when a file of it is missing", async () => {
   await using box = new Sandbox();
-  const cache = String(box.env.DENO_DIR);
-  // On the same disk, so that nothing has to be copied.
-  const copy = Deno.makeTempDirSync({ dir: cache, prefix: "without-library-" });
-  try {
-    const name = platformPackage(Deno.build.os, Deno.build.arch) ?? "";
-    const library = new RegExp(`@node-llama-cpp/${name}/${LIBRARY_VERSION}/bins/${name}/(lib)?llama\\.`);
-    for (const { name, isDirectory } of Deno.readDirSync(cache)) {
-      // What was fetched; not what was made of it, and not what tests make.
-      if (!isDirectory || name === "gen" || name.startsWith("without-library-")) continue;
-      linkAll(`${cache}/${name}`, { to: `${copy}/${name}`, except: library });
-    }
-    const report = await examine(box, [], { env: { DENO_DIR: copy } });
-    assertMatch(problem(report, "native library"), /^It cannot be opened: There is no "llama" library in "/);
-    assertEquals(failures(report), ["native library"]);
-    assertStringIncludes(problem(report, "chat template", "warn"), "Not looked at");
-  } finally {
-    Deno.removeSync(copy, { recursive: true });
-  }
+  using cache = new DenoCacheWithout(
+    new RegExp(`@node-llama-cpp/${PACKAGE}/${LIBRARY_VERSION}/bins/${PACKAGE}/(lib)?llama\\.`),
+  );
+  const report = await examine(box, [], { env: { DENO_DIR: cache.dir } });
+  assertMatch(problem(report, "native library"), /^It cannot be opened: There is no "llama" library in "/);
+  assertEquals(failures(report), ["native library"]);
+  assertStringIncludes(problem(report, "chat template", "warn"), "Not looked at");
 });
 
-/** A folder again, each file a hard link. */
-function linkAll(from: string, { to, except }: { readonly to: string; readonly except: RegExp }): void {
-  Deno.mkdirSync(to);
-  for (const { name, isDirectory } of Deno.readDirSync(from)) {
-    if (isDirectory) linkAll(`${from}/${name}`, { to: `${to}/${name}`, except });
-    else if (!except.test(`${from}/${name}`)) Deno.linkSync(`${from}/${name}`, `${to}/${name}`);
-  }
-}
+Deno.test("inferd doctor says which package the next start fetches when it is not here, and fetches nothing", async () => {
+  await using box = new Sandbox();
+  using cache = new DenoCacheWithout(/@node-llama-cpp/);
+  Deno.writeTextFileSync(`${box.dir}/.npmrc`, "@node-llama-cpp:registry=http://127.0.0.1:1/");
+  const report = await examine(box, [], { env: { DENO_DIR: cache.dir } });
+  assertMatch(
+    problem(report, "native library", "warn"),
+    new RegExp(`^@node-llama-cpp/${PACKAGE} ${LIBRARY_VERSION} \\([\\d.]+ MiB\\) is not here yet$`),
+  );
+  assertMatch(problem(report, "chat template", "warn"), /^Backend "llamacpp": not looked at, as .* is not here yet$/);
+  assertEquals(failures(report), []);
+});
+
+Deno.test("inferd doctor says what is possible when an accelerator cannot be used, and why the CPU computes", async () => {
+  await using box = new Sandbox();
+  const impossible = Deno.build.os === "darwin" ? "cuda" : "metal";
+  const report = await examine(box, ["--accelerator", impossible]);
+  assertMatch(
+    problem(report, "native library"),
+    new RegExp(`^It cannot be opened: Accelerator "${impossible}" cannot be used: .*Possible here: auto, cpu`),
+  );
+  const { checks } = await examine(box, ["--accelerator", "cpu"]);
+  assertMatch(checks.find(({ check }) => check === "accelerator")?.message ?? "", /^cpu.*, as "accelerator" says$/);
+});
 
 Deno.test("inferd doctor looks at each native library that a backend is to have", async () => {
   await using box = new Sandbox();
@@ -202,7 +211,7 @@ Deno.test("inferd doctor looks at each native library that a backend is to have"
       message.replace(/".*"/, "FOLDER")
     ),
     [
-      `Opened, of node-llama-cpp ${LIBRARY_VERSION}`,
+      `Opened, of node-llama-cpp ${LIBRARY_VERSION}, in FOLDER`,
       `Opened, of node-llama-cpp ${LIBRARY_VERSION}, your own build in FOLDER`,
     ],
   );
@@ -249,6 +258,9 @@ Deno.test("inferd doctor says of each model what its chat template knows, and wh
   ]);
   assertEquals(await found({ templateError }, [local]), [
     'warn Backend "a": it cannot be used (line 12: Unknown filter groupby); conversations are written as chatml',
+  ]);
+  assertEquals(await found({ needs: { chatWrappers: true } }, [local]), [
+    `warn Backend "a": not looked at, as node-llama-cpp ${LIBRARY_VERSION}, for its chat formats, is not here yet`,
   ]);
   assertEquals(await found({ fatal: "It is damaged" }, [local]), ['fail Backend "a": It is damaged']);
   const none = "ok No backend has a model that answers with text";
@@ -311,6 +323,12 @@ Deno.test("inferd doctor names sockets that were left over, are in use, or are n
   Deno.removeSync(path);
   Deno.writeTextFileSync(path, "");
   assertStringIncludes(problem(await examine(box, MOCK), "sockets"), "is no socket, and is in the way");
+  Deno.removeSync(path);
+  const grouped = await examine(box, [...MOCK, "--group", String(Deno.gid())]);
+  assertEquals(
+    problem(grouped, "sockets", "warn").split("\n")[0],
+    `Group "${Deno.gid()}" cannot get to "${path}" and 3 more: it may not enter "${box.runtimeDir}"`,
+  );
 });
 
 Deno.test({

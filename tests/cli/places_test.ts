@@ -78,6 +78,17 @@ Deno.test("a store that was named serves without a home, also a model by its nam
     assertStringIncludes(JSON.parse(printed.stdout).values["backends[0].model.path"].value, `${box.dir}/models/blobs`);
   }));
 
+/** A daemon that has to refuse to start; one that does start is a failure, and is ended. */
+async function refusedServe(box: Sandbox, flags: readonly string[], options: ProgramOptions = {}): Promise<Outcome> {
+  await using daemon = box.spawn(["serve", ...flags], options);
+  const started = daemon.stderr.has("permissions_left").then(() => {
+    throw new Error("It has started");
+  });
+  // What never happens is not waited for.
+  started.catch(() => {});
+  return await Promise.race([daemon.outcome, started]);
+}
+
 /** A folder of exactly so many bytes. */
 function folderOf(bytes: number, below: string): string {
   const path = `${below}/${"x".repeat(bytes - below.length - 1)}`;
@@ -102,7 +113,7 @@ Deno.test("a home in which not every socket fits is refused before anything is l
   for (const more of [1, 7]) {
     const home = folderOf(LONGEST_HOME + more, box.dir);
     const env = { HOME: home, XDG_RUNTIME_DIR: "" };
-    const refused = await box.run(["serve"], { env });
+    const refused = await refusedServe(box, [], { env });
     const bytes = maxSocketPathBytes(Deno.build.os);
     assertEquals(refused.code, 1);
     assertEquals(
@@ -126,7 +137,7 @@ for (const flag of ["--uds", "--v2-addr", "--embed-addr", "--rerank-addr", "--rp
   Deno.test(`${flag} with a path that is too long is refused before anything is loaded`, async () => {
     await using box = new Sandbox();
     const long = `${box.dir}/${"é".repeat(60)}`;
-    const outcome = await box.run(["serve", flag, long]);
+    const outcome = await refusedServe(box, [flag, long]);
     assertEquals(outcome.code, 1);
     assertStringIncludes(oneLine(outcome), `Cannot bind "${long}": a unix socket's path may have`);
     assertStringIncludes(oneLine(outcome), `or ${flag} to a shorter path`);

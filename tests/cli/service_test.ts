@@ -67,6 +67,21 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the unit names the registry that libraries are fetched from, unless there is a password in it",
+  ignore: !LINUX,
+  fn: async () => {
+    await using box = new Services();
+    const unit = async (registry: string): Promise<string> =>
+      (await box.service(["print"], { NPM_CONFIG_REGISTRY: registry })).stdout;
+    assertMatch(
+      await unit("https://registry.npmjs.org/"),
+      /^Environment=NPM_CONFIG_REGISTRY=https:\/\/registry\.npmjs\.org\/$/m,
+    );
+    assert(!(await unit("https://user:secret@registry.npmjs.org/")).includes("NPM_CONFIG_REGISTRY"));
+  },
+});
+
+Deno.test({
   name: "the command of the unit starts a daemon with the permissions it needs, and no others",
   ignore: !LINUX,
   fn: async () => {

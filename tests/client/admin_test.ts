@@ -1,8 +1,9 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   admin,
   type AdminEvent,
   CancelledError,
+  ClientClosedError,
   connect,
   ConnectError,
   ConnectionClosedError,
@@ -70,6 +71,7 @@ Deno.test("watch yields every event in camelCase and ends when the daemon does",
       model: "inferd-tiny",
       n_ctx: 2048,
       parallel: 4,
+      state: "down",
       template_error: { message: "Unknown filter", line: 12, format: "chatml" },
       queue: { active: 1, waiting: 2, depth: 10 },
     },
@@ -82,7 +84,9 @@ Deno.test("watch yields every event in camelCase and ends when the daemon does",
     { ...loading, phase: "mmap", path: "/m" },
     { ...loading, phase: "kv_cache", n_ctx: 8192 },
     frame("ready"),
-    { id: "admin", type: "status", status: "restarting", phase: "loading_model" },
+    { id: "admin", type: "status", status: "restarting", phase: "checking_local", path: "/m" },
+    { id: "admin", type: "status", status: "restarting", phase: "kv_cache", n_ctx: 8192 },
+    { id: "admin", type: "status", status: "log_stopped", reason: "the disk is full" },
     frame("draining"),
   );
   const status = "loading_model";
@@ -103,6 +107,7 @@ Deno.test("watch yields every event in camelCase and ends when the daemon does",
         model: "inferd-tiny",
         contextTokens: 2048,
         parallel: 4,
+        state: "down",
         templateError: { message: "Unknown filter", line: 12, format: "chatml" },
         queue: { active: 1, waiting: 2, depth: 10 },
       },
@@ -115,7 +120,9 @@ Deno.test("watch yields every event in camelCase and ends when the daemon does",
       { status, phase: "mmap", path: "/m" },
       { status, phase: "kv_cache", contextTokens: 8192 },
       { status: "ready" },
-      { status: "restarting", phase: "loading_model" },
+      { status: "restarting", phase: "checking_local", path: "/m" },
+      { status: "restarting", phase: "kv_cache", contextTokens: 8192 },
+      { status: "log_stopped", reason: "the disk is full" },
       { status: "draining" },
     ]);
   });
@@ -125,10 +132,25 @@ Deno.test("watch passes over states, phases, types and fields it does not know",
   const script = saying(
     { id: "admin", type: "status", status: "dreaming" },
     { id: "admin", type: "status", status: "loading_model", phase: "folding" },
+    { id: "admin", type: "status", status: "restarting", phase: "folding" },
     { id: "admin", type: "metrics" },
     { ...frame("ready"), since: 3 },
   );
   await withAdmin(script, async (admin) => assertEquals(await collect(admin.watch()), [{ status: "ready" }]));
+});
+
+Deno.test("snapshot tells that the log has stopped when it has", async () => {
+  const stopped = { id: "admin", type: "status", status: "log_stopped", reason: "the disk is full" };
+  await withAdmin(staying(stopped, frame("ready")), async (admin) => {
+    assertEquals(await admin.snapshot(), {
+      status: { status: "ready" },
+      capabilities: [],
+      logStopped: { reason: "the disk is full" },
+    });
+  });
+  await withAdmin(staying(frame("ready")), async (admin) => {
+    assertEquals(await admin.snapshot(), { status: { status: "ready" }, capabilities: [] });
+  });
 });
 
 Deno.test("watch throws ProtocolError when a frame is not one of the admin stream", async () => {
@@ -288,4 +310,53 @@ Deno.test("a client's admin is where it was told", async () => {
   await using _admin = new ScriptedServer(staying(frame("ready")), { path: adminPath });
   await using client = await connect({ path: scratch.path(), adminPath });
   assertEquals((await client.admin.snapshot()).status, { status: "ready" });
+});
+
+Deno.test("closing a client ends its loops over events, and what else is asked of its admin", async () => {
+  await using scratch = new Scratch();
+  const adminPath = scratch.path("admin.sock");
+  const both = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  let [came, went] = [0, 0];
+  await using _admin = new ScriptedServer(async (peer) => {
+    await peer.send(frame("starting"));
+    if (++came === 2) both.resolve();
+    await peer.gone();
+    if (++went === 2) gone.resolve();
+  }, { path: adminPath });
+  await using _infer = new ScriptedServer(staying(), { path: scratch.path() });
+  const client = await connect({ path: scratch.path(), adminPath });
+  const seen: string[] = [];
+  const started = Promise.withResolvers<void>();
+  const watching = (async (): Promise<void> => {
+    for await (const event of client.admin.watch()) {
+      seen.push(event.status);
+      started.resolve();
+    }
+  })();
+  await started.promise;
+  const later = client.admin.watch();
+  const ready = client.admin.ready();
+  const failed = assertRejects(() => ready, ClientClosedError, "the client was closed");
+  await both.promise;
+  await client.close();
+  await watching;
+  await failed;
+  await gone.promise;
+  assertEquals(seen, ["starting"]);
+  assertEquals(await collect(later), []);
+  assertThrows(() => client.admin.watch(), ClientClosedError, "the client is closed");
+  await assertRejects(() => client.admin.snapshot(), ClientClosedError);
+  assertEquals(came, 2);
+});
+
+Deno.test("draining a client ends its loops over events when it is closed", async () => {
+  await using scratch = new Scratch();
+  const adminPath = scratch.path("admin.sock");
+  await using _admin = new ScriptedServer(staying(frame("ready")), { path: adminPath });
+  await using _infer = new ScriptedServer(staying(), { path: scratch.path() });
+  const client = await connect({ path: scratch.path(), adminPath });
+  const watching = collect(client.admin.watch());
+  await client.drain();
+  await watching;
 });

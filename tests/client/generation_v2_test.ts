@@ -114,7 +114,7 @@ Deno.test("generate puts every field of v2 on the wire in snake_case, and nothin
       ],
       attachments: [
         { id: "a", kind: "image", mime: "image/png", bytes: Uint8Array.of(0, 255, 1, 254) },
-        { id: "b", kind: "audio", mime: "audio/wav", bytes: "AAEC" },
+        { id: "b", kind: "audio", bytes: "AAEC" },
       ],
       tools: [{ name: "look", description: "Looks", inputSchema: { type: "object", additionalProperties: false } }],
       toolChoice: { name: "look" },
@@ -153,7 +153,7 @@ Deno.test("generate puts every field of v2 on the wire in snake_case, and nothin
     ],
     attachments: [
       { id: "a", kind: "image", mime: "image/png", bytes: "AP8B/g==" },
-      { id: "b", kind: "audio", mime: "audio/wav", bytes: "AAEC" },
+      { id: "b", kind: "audio", bytes: "AAEC" },
     ],
     tools: [{ name: "look", description: "Looks", input_schema: { type: "object", additionalProperties: false } }],
     tool_choice: { name: "look" },

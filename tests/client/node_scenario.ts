@@ -15,6 +15,7 @@ import {
   ConnectError,
   ConnectionClosedError,
   QueueFullError,
+  SpawnError,
 } from "../../client/mod.ts";
 
 const [path = "", adminPath = "", port = "", folder = ""] = process.argv.slice(2);
@@ -95,6 +96,20 @@ async function connects(): Promise<void> {
   }
 }
 
+async function spawns(): Promise<void> {
+  process.env.XDG_RUNTIME_DIR = folder;
+  const spawning = (command: string, args: string[]): Promise<Client> =>
+    connect({ path: `${folder}/nobody.sock`, adminPath: `${folder}/nobody-admin.sock`, spawn: { command, args } });
+  const failed = async (command: string, ...args: string[]): Promise<SpawnError> => {
+    const error = await spawning(command, args).then(() => undefined, (error: unknown) => error);
+    assert(error instanceof SpawnError);
+    return error;
+  };
+  assert.equal((await failed(`${folder}/nothing`)).exitCode, null);
+  assert.equal((await failed(process.execPath, "-e", "process.exitCode = 3")).exitCode, 3);
+  assert.equal((await failed(process.execPath, "-e", "process.kill(process.pid, 'SIGKILL')")).exitCode, null);
+}
+
 async function speaksV2(client: Client): Promise<void> {
   const { text, steps } = await client.runTools("1 + 2?", {
     add: {
@@ -147,6 +162,7 @@ async function admin(client: Client): Promise<void> {
   await assert.rejects(() => running, ClientClosedError);
 }
 await connects();
+await spawns();
 
 // Left open, and no reason to stay alive: the timer, which is none either, goes off only if something else is.
 await (await connect({ path })).generate("tokens").text();

@@ -51,6 +51,28 @@ Deno.test("the endpoint is what the environment says when the caller does not", 
   assertEquals(adminEndpoint(undefined, facts({ INFERD_ADMIN_ADDR: "/c.sock" })), { path: "/c.sock" });
 });
 
+Deno.test("unix sockets are refused on Windows, also the default, and TCP is not", () => {
+  for (const platform of ["win32", "windows"]) {
+    const windows = { ...facts({ USERPROFILE: "C:\\Users\\ada" }, platform), uid: null };
+    for (
+      const locate of [
+        () => surfaceEndpoint("infer", {}, windows),
+        () => surfaceEndpoint("v2", { path: "C:\\infer.sock" }, windows),
+        () => adminEndpoint(undefined, windows),
+        () => adminEndpoint("C:\\admin.sock", windows),
+        () => rpcEndpoint(undefined, windows),
+      ]
+    ) {
+      assertThrows(locate, TypeError, 'Cannot use unix sockets on Windows: say where the daemon is with "tcp"');
+    }
+    assertEquals(surfaceEndpoint("infer", { tcp: {} }, windows), { hostname: "127.0.0.1", port: 47321 });
+    assertEquals(surfaceEndpoint("infer", {}, { ...windows, env: (name) => name === "INFERD_TCP" ? "5" : undefined }), {
+      hostname: "127.0.0.1",
+      port: 5,
+    });
+  }
+});
+
 Deno.test("the endpoint is in the runtime directory when nobody says otherwise", () => {
   const xdg = facts({ XDG_RUNTIME_DIR: "/run/user/501" });
   assertEquals(surfaceEndpoint("infer", {}, xdg), { path: "/run/user/501/inferd/infer.sock" });

@@ -364,7 +364,8 @@ Deno.test("the daemon serves on, says so once and logs again when the disk was f
   for (let asked = 0; !told; asked++) await once(box, `full ${asked}`);
   assertEquals(await stopped, ["log_stopped"]);
   using late = await WireClient.connect(`${box.runtimeDir}/admin.sock`);
-  assertEquals(await until(late, "log_stopped"), ["capabilities", "ready", "log_stopped"]);
+  assertEquals(await until(late, "ready"), ["capabilities", "log_stopped", "ready"]);
+  assertStringIncludes((await box.run(["status"])).stdout, "No space left");
   for (let asked = 0; asked < 20; asked++) await once(box, `lost ${asked}`);
 
   Deno.removeSync(`${at}/filler`);

@@ -4,6 +4,7 @@ import { ADMIN_BACKLOG_EVENTS } from "@inferd/client/protocol";
 import { AdminServer } from "../../src/admin/server.ts";
 import { StatusBoard } from "../../src/admin/status.ts";
 import { BindError } from "../../src/server/listener.ts";
+import { Peers } from "../../src/server/peer.ts";
 import { filesIn, status, until } from "../support/daemons.ts";
 import { LogRecorder } from "../support/log_recorder.ts";
 import { WireClient } from "../support/wire_client.ts";
@@ -13,10 +14,17 @@ class AdminUnderTest implements AsyncDisposable {
   readonly log = new LogRecorder();
   readonly dir = Deno.makeTempDirSync({ prefix: "inferd-" });
   readonly path = `${this.dir}/admin.sock`;
-  readonly server = new AdminServer({ path: this.path, board: this.board, log: this.log });
+  readonly peers: Peers | undefined;
+  readonly server: AdminServer;
 
-  static async start(): Promise<AdminUnderTest> {
-    const test = new AdminUnderTest();
+  private constructor({ asksKernel = true, ...times }: { asksKernel?: boolean; halfClosedMs?: number }) {
+    this.peers = asksKernel ? Peers.open(this.log) : undefined;
+    const { path, board, peers, log } = this;
+    this.server = new AdminServer({ path, board, peers, log, ...times });
+  }
+
+  static async start(options: { asksKernel?: boolean; halfClosedMs?: number } = {}): Promise<AdminUnderTest> {
+    const test = new AdminUnderTest(options);
     await test.server.bind();
     return test;
   }
@@ -27,6 +35,7 @@ class AdminUnderTest implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
+    this.peers?.[Symbol.dispose]();
     await Deno.remove(this.dir, { recursive: true });
   }
 }
@@ -79,16 +88,24 @@ Deno.test("the admin server keeps telling a reader that has only said it will wr
   assertEquals(await status(reader), "ready");
 });
 
+Deno.test("the admin server lets go of a reader that has ended its side when no kernel can tell whether it is there", async () => {
+  await using test = await AdminUnderTest.start({ asksKernel: false, halfClosedMs: 1 });
+  using reader = await test.connect();
+  assertEquals(await status(reader), "starting");
+  await reader.end();
+  assertEquals(await status(reader), undefined);
+});
+
 Deno.test("the admin server goes on when readers vanish", async () => {
   await using test = await AdminUnderTest.start();
   for (let round = 0; round < 50; round++) {
     const reader = await test.connect();
     if (round % 2 === 0) await status(reader);
     reader.close();
-    test.board.restarting("loading_model");
+    test.board.restarting({ phase: "mmap", path: "/m" });
   }
   using reader = await test.connect();
-  assertEquals(await status(reader), "restarting loading_model");
+  assertEquals(await status(reader), "restarting mmap");
 });
 
 Deno.test("the admin server disconnects a reader that falls too far behind, and no other", async () => {
@@ -119,7 +136,7 @@ Deno.test("the admin server disconnects a reader that falls too far behind, and 
 
 Deno.test("the admin server refuses when a live one has the socket", async () => {
   await using test = await AdminUnderTest.start();
-  const second = new AdminServer({ path: test.path, board: test.board, log: test.log });
+  const second = new AdminServer({ path: test.path, board: test.board, peers: undefined, log: test.log });
   await assertRejects(() => second.bind(), BindError);
   await second[Symbol.asyncDispose]();
   using reader = await test.connect();

@@ -232,7 +232,24 @@ Deno.test("a v2 request is refused when its attachments break a rule", () =>
       { attachments: [attachment({ kind: "file" })] },
       '"attachments[0].kind" must be "image", "audio" or "video", got "file"',
     ],
-    [{ attachments: [attachment({ mime: undefined })] }, '"attachments[0].mime" must be a string, got nothing'],
+    [{ attachments: [attachment({ mime: null })] }, '"attachments[0].mime" must be a string, got null'],
+    [
+      { attachments: [attachment({ mime: undefined })] },
+      '"attachments[0].mime" must be given, since "attachments[0].bytes" are none of ' +
+      "PNG, JPEG, GIF, WebP, AVIF, HEIC, WAV, MP3, FLAC, Ogg, MP4, QuickTime and WebM",
+    ],
+    [
+      { attachments: [attachment({ kind: "audio", mime: undefined, bytes: "iVBORw0KGgo=" })] },
+      '"attachments[0].kind" must be "image", since "attachments[0].bytes" are image/png, got "audio"',
+    ],
+    [
+      { attachments: [attachment({ kind: "image", mime: undefined, bytes: btoa("OggS\0\x02") })] },
+      '"attachments[0].kind" must be "audio" or "video", since "attachments[0].bytes" are audio/ogg, got "image"',
+    ],
+    [
+      { attachments: [attachment({ mime: undefined, bytes: "AA=A" })] },
+      `"attachments[0].bytes" must be ${PADDED}, got "AA=A"`,
+    ],
     [
       { attachments: [attachment({ mime: "audio/wav" })] },
       '"attachments[0].mime" must be "image/" and a subtype, got "audio/wav"',

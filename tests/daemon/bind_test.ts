@@ -28,6 +28,7 @@ class Unbound implements AsyncDisposable {
       }),
       unix: { path: this.path },
       tcp: { address: { hostname: "127.0.0.1", port } },
+      peers: undefined,
       log: this.log,
     });
   }

@@ -109,6 +109,44 @@ Deno.test("a half-closed unix client is cancelled when it closes altogether, tho
   await run.cancelled;
 });
 
+Deno.test("a unix client that has ended its side is cancelled after a while when no kernel can tell whether it is there", async () => {
+  const backend = new ControlledBackend();
+  await using serving = await Serving.start({ backends: [backend], asksKernel: false, halfClosedMs: 50 });
+  using client = await serving.connect();
+  await client.send(ask({ id: "r1", stream: false }));
+  await client.end();
+  const run = await backend.next();
+  await run.cancelled;
+  const { reason } = (await serving.log.next("request_cancelled")).fields;
+  assertEquals(reason, "The client ended its side, and nothing could be sent to it for 50 ms");
+  assertEquals(await client.line(), undefined);
+});
+
+Deno.test("a unix client that has gone is noticed by a failed write when no kernel can be asked", async () => {
+  const backend = new ControlledBackend();
+  await using serving = await Serving.start({ backends: [backend], asksKernel: false });
+  const client = await serving.connect();
+  await client.send(ask({ id: "r1" }));
+  const run = await backend.next();
+  await exchange(run, client);
+  client.close();
+  run.say("to nobody");
+  await run.cancelled;
+});
+
+Deno.test("a unix client that has ended its side is served as long as it takes frames when no kernel can be asked", async () => {
+  const backend = new ControlledBackend();
+  const halfClosedMs = 500;
+  await using serving = await Serving.start({ backends: [backend], asksKernel: false, halfClosedMs });
+  using client = await serving.connect();
+  await client.send(ask({ id: "r1" }));
+  await client.end();
+  const run = await backend.next();
+  for (const until = performance.now() + 1.5 * halfClosedMs; performance.now() < until;) await exchange(run, client);
+  run.finish();
+  assertEquals((await client.frame()).type, "done");
+});
+
 Deno.test("a client that has gone is noticed behind requests that are too many to be read ahead", async () => {
   for (const transport of ["unix", "tcp"] as const) {
     const backend = new ControlledBackend();

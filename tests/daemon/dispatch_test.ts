@@ -6,7 +6,8 @@ import { Dispatch } from "../../src/surfaces/dispatch.ts";
 import { Admission } from "../../src/pipeline/admission.ts";
 import { Pipeline } from "../../src/pipeline/handle.ts";
 import { Router } from "../../src/pipeline/router.ts";
-import { DispatchServer } from "../../src/server/dispatch_server.ts";
+import { DispatchServer, type DispatchServerOptions } from "../../src/server/dispatch_server.ts";
+import { Peers } from "../../src/server/peer.ts";
 import { ControlledBackend } from "../support/controlled_backend.ts";
 import { DaemonUnderTest, until } from "../support/daemons.ts";
 import { dispatch, frame, request, response, rest, results } from "../support/dispatch_wire.ts";
@@ -15,6 +16,13 @@ import { StagedBackend } from "../support/staged_backend.ts";
 import { WireClient } from "../support/wire_client.ts";
 
 const ID = "1-test";
+
+type Times = Pick<DispatchServerOptions, "requestTimeoutMs" | "idleWriteTimeoutMs" | "halfClosedMs">;
+
+interface ServingOptions extends Times {
+  /** Whether the kernel can be asked who is gone. Default: where this system can. */
+  readonly asksKernel?: boolean;
+}
 
 /** A dispatch server over one controlled backend. */
 class Serving implements AsyncDisposable {
@@ -25,13 +33,17 @@ class Serving implements AsyncDisposable {
   readonly admission = new Admission({ active: 1, depth: 0 });
   readonly server: DispatchServer;
 
-  constructor(times: { readonly requestTimeoutMs?: number; readonly idleWriteTimeoutMs?: number } = {}) {
+  readonly peers: Peers | undefined;
+
+  constructor({ asksKernel = true, ...times }: ServingOptions = {}) {
+    this.peers = asksKernel ? Peers.open(this.log) : undefined;
     const { log, admission } = this;
     const router = new Router([this.backend]);
     const pipeline = (service: "v1" | "embed" | "rerank"): Pipeline =>
       new Pipeline({ service, admission, router, log });
     this.server = new DispatchServer({
       path: this.path,
+      peers: this.peers,
       log,
       dispatch: new Dispatch({
         namespace: "default",
@@ -47,8 +59,8 @@ class Serving implements AsyncDisposable {
     });
   }
 
-  static async start(times?: ConstructorParameters<typeof Serving>[0]): Promise<Serving> {
-    const serving = new Serving(times);
+  static async start(options?: ServingOptions): Promise<Serving> {
+    const serving = new Serving(options);
     await serving.server.bind();
     return serving;
   }
@@ -59,6 +71,7 @@ class Serving implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
+    this.peers?.[Symbol.dispose]();
     await Deno.remove(this.dir, { recursive: true });
   }
 }
@@ -189,10 +202,10 @@ Deno.test("the dispatch socket stands when a backend is ready, and only then", a
   const status = { state: "ready", queue: { active: 0, waiting: 0, depth: 10 } };
   assertEquals(results(await dispatch(test.options.rpcSocket, request("status()", { config_id }))), [{
     ok: true,
-    value: { ...status, backends: [{ name: "one", state: "restarting" }, { name: "two", state: "ready" }] },
+    value: { ...status, backends: [{ name: "one", state: "loading" }, { name: "two", state: "ready" }] },
   }]);
   two?.die();
-  await until(admin, "restarting loading_model");
+  await until(admin, "restarting checking_local");
   assertEquals(test.files().includes("rpc.sock"), false);
   two?.becomeReady();
   await until(admin, "ready");
@@ -379,6 +392,15 @@ Deno.test("dispatch cancels what runs when the client is gone, and does not go o
   await run.cancelled;
   await serving.log.next("dispatch_cancelled");
   assertEquals([serving.backend.unclaimed, serving.admission.status().active], [0, 0]);
+});
+
+Deno.test("dispatch cancels after a while when the client has ended its side and no kernel can tell whether it is there", async () => {
+  await using serving = await Serving.start({ asksKernel: false, halfClosedMs: 1 });
+  using client = await serving.connect();
+  await client.write(frame(JSON.stringify(request('generate(prompt="a")', { config_id: ID }))));
+  await client.end();
+  await (await serving.backend.next()).cancelled;
+  assertEquals((await rest(client)).length, 0);
 });
 
 Deno.test("dispatch says so of a call that there is no place for", async () => {

@@ -7,8 +7,10 @@ import {
   InvalidRequestError,
   PLAIN,
 } from "../../src/backend/backend.ts";
+import { EngineProcess } from "../../src/backend/engine_process.ts";
 import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
+import type { EngineNeed } from "../../src/engine/messages.ts";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { fakeEngineCommand, type FakeLoad, type FakeScript } from "../support/fake_engine.ts";
 import { Notices } from "../support/notices.ts";
@@ -62,11 +64,23 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** What a backend has told so far, without the log. */
+function told(notices: Notices): readonly string[] {
+  return notices.all.filter(({ type }) => type !== "log").map((notice) =>
+    notice.type === "phase" ? notice.phase.phase : notice.type
+  );
+}
+
+/** What of it says whether the time counts as loading. */
+function clockTold(notices: Notices): readonly string[] {
+  return told(notices).filter((type) => type === "preparing" || type === "loading");
+}
+
 Deno.test("LlamaBackend tells phases and capabilities when the engine loads", async () => {
   const [backend, notices] = await started();
   await using _ = backend;
   const path = builtInModelFile({ cacheDir: "" });
-  assertEquals(notices.all.filter(({ type }) => type !== "log").slice(0, 3), [
+  assertEquals(notices.all.filter(({ type }) => type === "phase"), [
     { type: "phase", phase: { phase: "checking_local", path } },
     { type: "phase", phase: { phase: "mmap", path } },
     { type: "phase", phase: { phase: "kv_cache", n_ctx: 512 } },
@@ -101,10 +115,13 @@ Deno.test("LlamaBackend tells when hashing begins and ends, as that is no part o
   await using _ = backend;
   const notices = new Notices();
   await backend.start(notices.notify, NEVER);
-  const told = notices.all.filter(({ type }) => type !== "log").map((notice) =>
-    notice.type === "phase" ? notice.phase.phase : notice.type
-  );
-  assertEquals(told, ["checking_local", "preparing", "verify", "loading", "mmap", "kv_cache", "ready"]);
+  assertEquals(told(notices), [
+    "checking_local",
+    ...["preparing", "verify", "loading"],
+    // Until the engine says its first word.
+    ...["preparing", "loading"],
+    ...["mmap", "kv_cache", "ready"],
+  ]);
   const ready = notices.all.find(({ type }) => type === "ready");
   assert(ready?.type === "ready");
   assertEquals(ready.files?.map(({ path }) => path), [builtInModelFile({ cacheDir: "" })]);
@@ -114,15 +131,19 @@ Deno.test("LlamaBackend refuses a model that was replaced while it was loaded, a
   const dir = await Deno.makeTempDir();
   const modelPath = `${dir}/model.gguf`;
   Deno.copyFileSync(BUILT_INS["inferd-tiny"].url, modelPath);
-  const backend = create({}, {}, { modelPath });
+  // Whatever computes: that is not the accelerator's fault.
+  const backend = create({ accelerator: "vulkan" }, {}, { modelPath });
   await using _ = backend;
+  const notices = new Notices();
   const start = backend.start((notice) => {
+    notices.notify(notice);
     if (notice.type !== "phase" || notice.phase.phase !== "kv_cache") return;
     Deno.copyFileSync(BUILT_INS["inferd-tiny-embed"].url, `${dir}/other`);
     Deno.renameSync(`${dir}/other`, modelPath);
   }, NEVER);
   const { message } = await assertRejects(() => start, BackendUnavailableError);
   assertEquals(message, `Cannot load model "${modelPath}": it was replaced while it was loaded`);
+  assertEquals(notices.all.some((notice) => notice.type === "log" && notice.msg === "accelerator_unusable"), false);
   await Deno.remove(dir, { recursive: true });
 });
 
@@ -259,6 +280,70 @@ Deno.test("LlamaBackend doubles the wait and gives up when the engine dies five 
   await Deno.remove(dir, { recursive: true });
 });
 
+Deno.test("LlamaBackend tries on when the machine has no descriptors left to start an engine with, and counts no deaths", async () => {
+  let [left, refused] = [1, 0];
+  const [backend, notices] = await started({}, {
+    spawn: (command, listener) => {
+      if (left > 0) {
+        left--;
+        return new EngineProcess(command, listener);
+      }
+      refused++;
+      // Twice as often as an engine may die.
+      if (refused === 10) left = 1;
+      throw Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" });
+    },
+  });
+  await using _ = backend;
+  const ready = notices.next("ready");
+  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  await ready;
+  assertEquals([backend.state, refused], ["ready", 10]);
+  const logged = (msg: string): number =>
+    notices.all.filter((notice) => notice.type === "log" && notice.msg === msg).length;
+  assertEquals([logged("engine_exited"), logged("engine_not_started")], [1, 10]);
+});
+
+Deno.test("LlamaBackend tries on when there is no descriptor to look at the model with", async () => {
+  const limit = 40;
+  const script = `
+    import { LlamaBackend } from ${JSON.stringify(import.meta.resolve("../../src/backend/llama.ts"))};
+    const [modelPath, command, args] = JSON.parse(Deno.args[0]);
+    const config = { kind: "llamacpp", name: "fake", modelName: "m", modelPath, parallel: 1 };
+    const backend = new LlamaBackend(config, { command: { command, args }, backoffMs: { first: 1, most: 4 } });
+    const held = [];
+    let refused = 0;
+    let ready = 0;
+    const done = Promise.withResolvers();
+    await backend.start((notice) => {
+      if (notice.type === "ready" && ++ready === 2) done.resolve();
+      if (notice.type === "restarting" && held.length === 0) {
+        try {
+          for (;;) held.push(Deno.openSync("/dev/null"));
+        } catch {
+          // All are gone.
+        }
+      }
+      if (notice.msg === "engine_not_started" && ++refused === 10) for (const file of held) file.close();
+    }, new AbortController().signal);
+    Deno.kill(backend.enginePid, "SIGKILL");
+    await done.promise;
+    console.log(backend.state, refused);
+    await backend[Symbol.asyncDispose]();
+  `;
+  const { command, args } = fakeEngineCommand();
+  const asked = JSON.stringify([builtInModelFile({ cacheDir: "" }), command, args]);
+  const dir = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${dir}/main.ts`, script);
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const { stdout, stderr } = await new Deno.Command("sh", {
+    args: ["-c", `ulimit -n ${limit}; exec "$0" run --no-check -A --config "$1" "$2" "$3"`]
+      .concat(command, config, `${dir}/main.ts`, asked),
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout), "ready 10\n", new TextDecoder().decode(stderr));
+  await Deno.remove(dir, { recursive: true });
+});
+
 Deno.test("LlamaBackend forgets deaths when they are older than the window", async () => {
   let now = 0;
   const [backend, notices] = await started({}, { now: () => now, maxDeaths: 2, deathWindowMs: 1000 });
@@ -329,6 +414,114 @@ Deno.test("LlamaBackend rejects when the engine's program does not exist", async
   await using _ = backend;
   const error = await assertRejects(() => backend.start(() => {}, NEVER), BackendUnavailableError);
   assert(error.message.startsWith('Cannot start the engine of backend "fake"'), error.message);
+});
+
+/** Gets what it is asked for when the test says so. */
+class Fetching {
+  readonly asked = Promise.withResolvers<EngineNeed>();
+  readonly answer = Promise.withResolvers<void>();
+  readonly options: LlamaOptions = {
+    fetcher: {
+      cacheDir: "/cache",
+      fetch: (need, { onPhase }) => {
+        onPhase({ phase: "download", downloaded_bytes: 1, total_bytes: 2, source_url: "http://registry.example/" });
+        this.asked.resolve(need);
+        return this.answer.promise;
+      },
+    },
+  };
+}
+
+Deno.test("LlamaBackend has fetched what the engine needs, and its time stands still meanwhile", async () => {
+  const fetching = new Fetching();
+  const backend = create({ needs: { packages: ["linux-x64"] } }, fetching.options);
+  await using _ = backend;
+  const notices = new Notices();
+  const starting = backend.start(notices.notify, NEVER);
+  assertEquals(await fetching.asked.promise, { packages: ["linux-x64"] });
+  assertEquals([clockTold(notices).at(-1), backend.state], ["preparing", "loading"]);
+  fetching.answer.resolve();
+  await starting;
+  assertEquals(told(notices), [
+    "checking_local",
+    // Until it says its first word.
+    ...["preparing", "loading"],
+    ...["preparing", "download", "loading"],
+    ...["mmap", "kv_cache", "ready"],
+  ]);
+  assertEquals((await notices.logged("library_fetched")).fields.packages, ["linux-x64"]);
+});
+
+Deno.test("LlamaBackend does not count the time until an engine says its first word", async () => {
+  const backend = create({ silent: true });
+  await using _ = backend;
+  const controller = new AbortController();
+  const notices = new Notices();
+  const starting = backend.start(notices.notify, controller.signal);
+  await notices.find(({ type }) => type === "preparing");
+  assertEquals(clockTold(notices), ["preparing"]);
+  controller.abort(new Error("too late"));
+  await assertRejects(() => starting, Error, "too late");
+  assertEquals(clockTold(notices), ["preparing", "loading"]);
+});
+
+Deno.test("LlamaBackend fails with the reason, and once, when what the engine needs cannot be had", async () => {
+  const fetching = new Fetching();
+  const backend = create({ needs: { packages: ["linux-x64"] } }, fetching.options);
+  await using _ = backend;
+  const notices = new Notices();
+  const starting = backend.start(notices.notify, NEVER);
+  await fetching.asked.promise;
+  fetching.answer.reject(new Error("Cannot fetch it: nobody answers"));
+  const error = await assertRejects(() => starting, BackendUnavailableError);
+  assertEquals(error.message, "Cannot fetch it: nobody answers");
+  assertEquals(notices.types.includes("restarting"), false);
+});
+
+Deno.test("LlamaBackend gives up fetching when starting is given up", async () => {
+  const controller = new AbortController();
+  let given: AbortSignal | undefined;
+  const backend = create({ needs: { packages: ["linux-x64"] } }, {
+    fetcher: {
+      cacheDir: "/cache",
+      fetch: (_need, { signal }) => {
+        given = signal;
+        controller.abort(new Error("too late"));
+        return Promise.reject(signal.reason);
+      },
+    },
+  });
+  await using _ = backend;
+  await assertRejects(() => backend.start(() => {}, controller.signal), Error, "too late");
+  assertEquals(given?.aborted, true);
+});
+
+for (const [how, load] of [["dies", { exit: 139 }], ["says why not", { fatal: "no memory is left on it" }]] as const) {
+  Deno.test(`LlamaBackend lets the CPU compute when an accelerator nobody asked for ${how}`, async () => {
+    const [backend, notices] = await started({ accelerator: "vulkan", ...load });
+    await using _ = backend;
+    const { level, fields } = await notices.logged("accelerator_unusable");
+    assertEquals([level, fields.accelerator], ["warn", "vulkan"]);
+    assert(
+      String(fields.reason).includes("fatal" in load ? load.fatal : "exited with code 139"),
+      String(fields.reason),
+    );
+  });
+}
+
+Deno.test("LlamaBackend fails when the accelerator that was asked for does", async () => {
+  const load = { accelerator: "vulkan", fatal: "no memory is left on it" } as const;
+  const backend = new LlamaBackend({
+    kind: "llamacpp",
+    name: "fake",
+    modelName: BUILT_IN_MODEL,
+    modelPath: builtInModelFile({ cacheDir: "" }),
+    parallel: 4,
+    accelerator: "vulkan",
+  }, { command: fakeEngineCommand(load) });
+  await using _ = backend;
+  const error = await assertRejects(() => backend.start(() => {}, NEVER), BackendUnavailableError);
+  assertEquals(error.message, "no memory is left on it");
 });
 
 Deno.test("LlamaBackend leaves no process when starting is given up", async () => {

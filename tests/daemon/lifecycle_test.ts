@@ -1,11 +1,13 @@
 /** `daemon.ts`: boot, following its backends, drain. Backends are staged, sockets are real. */
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { delay } from "@std/async";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
+import { admin } from "@inferd/client";
 import { BackendUnavailableError } from "../../src/backend/backend.ts";
 import { DrainedError, ReadyTimeoutError, startDaemon } from "../../src/daemon.ts";
 import { LockHeldError } from "../../src/lock.ts";
 import { RuntimeDirError } from "../../src/runtime_dir.ts";
 import { BindError } from "../../src/server/listener.ts";
+import { CONTROLLED_CAPABILITIES } from "../support/controlled_backend.ts";
 import { daemonOptions, DaemonUnderTest, filesIn, status, until } from "../support/daemons.ts";
 import { LogRecorder } from "../support/log_recorder.ts";
 import { ask } from "../support/serving.ts";
@@ -23,39 +25,50 @@ async function serving(
   return [test, backend];
 }
 
+/** The next frames, of backends and their states. */
+async function states(events: WireClient, count: number): Promise<unknown[][]> {
+  const told: unknown[][] = [];
+  while (told.length < count) {
+    const { status, backend, state } = await events.frame();
+    assertEquals(status, "capabilities");
+    told.push([backend, state]);
+  }
+  return told;
+}
+
 Deno.test("the daemon tells the boot in order when a reader comes first", async () => {
   const backend = new StagedBackend();
   await using test = await DaemonUnderTest.start({}, { backends: [backend] });
-  using admin = await test.admin();
-  assertEquals(await admin.line(), '{"id":"admin","type":"status","status":"starting"}');
+  using events = await test.admin();
+  assertEquals(await events.line(), '{"id":"admin","type":"status","status":"starting"}');
   await backend.started;
   backend.tell({ type: "phase", phase: { phase: "mmap", path: "/m" } });
   backend.becomeReady();
-  assertEquals(await until(admin, "ready"), ["loading_model mmap", "capabilities", "ready"]);
+  assertEquals(await until(events, "ready"), ["loading_model mmap", "capabilities", "ready"]);
 });
 
 Deno.test("the daemon tells capabilities, then the snapshot when a reader comes later", async () => {
   const [test] = await serving();
   await using _ = test;
-  using admin = await test.admin();
-  const capabilities = await admin.frame();
+  using events = await test.admin();
+  const capabilities = await events.frame();
   assertEquals(capabilities.status, "capabilities");
   assertEquals(capabilities.backend, "staged");
   assertEquals(capabilities.queue, { active: 0, waiting: 0, depth: 10 });
-  assertEquals(await status(admin), "ready");
+  assertEquals(await status(events), "ready");
 });
 
 Deno.test("the daemon has no inference socket until every backend is ready", async () => {
   const backends = [new StagedBackend("one"), new StagedBackend("two")];
   await using test = await DaemonUnderTest.start({}, { backends });
-  using admin = await test.admin();
+  using events = await test.admin();
   assertEquals(test.files(), ["admin.sock", "inferd.lock", "inferd.pid"]);
   await backends[0]?.started;
   backends[0]?.becomeReady();
-  assertEquals(await until(admin, "capabilities"), ["starting", "capabilities"]);
+  assertEquals(await until(events, "capabilities"), ["starting", "capabilities"]);
   assertEquals(test.files(), ["admin.sock", "inferd.lock", "inferd.pid"]);
   backends[1]?.becomeReady();
-  await until(admin, "ready");
+  await until(events, "ready");
   // Whoever hears `ready` can connect.
   using infer = await test.infer();
   await infer.write("{}\n");
@@ -83,13 +96,13 @@ Deno.test("the daemon fails to start and leaves only the lock file when a backen
   const script = { neverReady: true };
   const options = daemonOptions(dir, { readyTimeoutSecs: 1, backends: [{ kind: "mock", name: "slow", script }] });
   const daemon = await startDaemon(options, { log: new LogRecorder() });
-  using admin = await WireClient.connect(options.adminSocket);
+  using events = await WireClient.connect(options.adminSocket);
   const error = await assertRejects(() => daemon.ready, ReadyTimeoutError);
   assertEquals(
     error.message,
     'Not ready within 1 s, still waiting for backend "slow"; --ready-timeout SECONDS gives it more time',
   );
-  assertEquals((await admin.rest()).length, 2);
+  assertEquals((await events.rest()).length, 2);
   await daemon.done;
   assertEquals(filesIn(options.runtimeDir), ["inferd.lock"]);
   await Deno.remove(dir, { recursive: true });
@@ -127,8 +140,8 @@ Deno.test("startDaemon refuses with the holder's pid and touches nothing when an
   const error = await assertRejects(() => startDaemon(test.options, { log: new LogRecorder() }), LockHeldError);
   assertEquals(error.message, `Another inferd daemon (pid ${Deno.pid}) holds "${test.options.lockPath}"`);
   assertEquals(test.files(), before);
-  using admin = await test.admin();
-  await until(admin, "ready");
+  using events = await test.admin();
+  await until(events, "ready");
 });
 
 Deno.test("startDaemon refuses when the runtime directory or a socket path is of no use, and leaves nothing", async () => {
@@ -170,29 +183,52 @@ Deno.test("startDaemon takes over when a crashed daemon left sockets, lock and p
   Deno.writeTextFileSync(`${options.runtimeDir}/inferd.pid`, "1\n");
   const daemon = await startDaemon(options, { log: new LogRecorder() });
   await daemon.ready;
-  using admin = await WireClient.connect(options.adminSocket);
-  await until(admin, "ready");
+  using events = await WireClient.connect(options.adminSocket);
+  await until(events, "ready");
   await daemon.drain();
   assertEquals(filesIn(options.runtimeDir), ["inferd.lock"]);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("the daemon says that a group cannot get to its sockets, and nothing where it can", async () => {
+  const group = String(Deno.gid());
+  const [closed] = await serving({ group });
+  {
+    await using _ = closed;
+    const { folder, sockets, reason } = (await closed.log.next("group_shut_out")).fields;
+    assertEquals(folder, closed.options.runtimeDir);
+    assertEquals(sockets, Object.values(closed.options.listen).map(({ socket }) => socket));
+    assertStringIncludes(String(reason), "--uds PATH");
+  }
+  const dir = await Deno.makeTempDir();
+  Deno.chmodSync(dir, 0o750);
+  const listen = Object.fromEntries(
+    Object.keys(closed.options.listen).map((name) => [name, { socket: `${dir}/${name}.sock` }]),
+  );
+  const [open] = await serving({ group, listen: listen as unknown as typeof closed.options.listen });
+  {
+    await using _ = open;
+    assertEquals(open.log.of("group_shut_out"), []);
+  }
   await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("the daemon takes its inference socket away while no backend serves, and brings it back", async () => {
   const [test, backend] = await serving();
   await using _ = test;
-  using admin = await test.admin();
+  using events = await test.admin();
   using client = await test.infer();
-  await until(admin, "ready");
+  await until(events, "ready");
   for (let death = 0; death < 2; death++) {
     backend.die();
     assertEquals(test.files(), ["admin.sock", "inferd.lock", "inferd.pid"]);
-    assertEquals(await status(admin), "restarting loading_model");
+    assertEquals(await until(events, "restarting checking_local"), ["capabilities", "restarting checking_local"]);
     // Who is connected stays so and is told.
     await client.send(ask());
     assertEquals((await client.frame()).code, "backend_unavailable");
     backend.tell({ type: "phase", phase: { phase: "kv_cache", n_ctx: 512 } });
     backend.becomeReady();
-    assertEquals(await until(admin, "ready"), ["loading_model kv_cache", "capabilities", "ready"]);
+    assertEquals(await until(events, "ready"), ["loading_model kv_cache", "capabilities", "ready"]);
     using again = await test.infer();
     await again.send(ask());
     (await backend.next()).finish();
@@ -203,8 +239,8 @@ Deno.test("the daemon takes its inference socket away while no backend serves, a
 Deno.test("the daemon serves at once when the backend whose breaker opened has been started anew", async () => {
   const [test, backend] = await serving();
   await using _ = test;
-  using admin = await test.admin();
-  await until(admin, "ready");
+  using events = await test.admin();
+  await until(events, "ready");
   using client = await test.infer();
   for (let failure = 0; failure < 3; failure++) {
     await client.send(ask());
@@ -214,20 +250,20 @@ Deno.test("the daemon serves at once when the backend whose breaker opened has b
   await test.log.next("breaker_opened");
   backend.die();
   backend.becomeReady();
-  await until(admin, "ready");
+  await until(events, "ready");
   await test.log.next("breaker_closed");
   await client.send(ask());
   (await backend.next()).finish();
   assertEquals((await client.frame()).type, "done");
 });
 
-Deno.test("the daemon keeps serving and says nothing when one of two backends dies", async () => {
+Deno.test("the daemon keeps serving and stays ready when one of two backends dies, and says of which", async () => {
   const backends = [new StagedBackend("one"), new StagedBackend("two")] as const;
   await using test = await DaemonUnderTest.start({}, { backends });
   for (const backend of backends) backend.becomeReady();
   await test.daemon.ready;
-  using admin = await test.admin();
-  await until(admin, "ready");
+  using events = await test.admin();
+  await until(events, "ready");
   backends[0].die();
   backends[0].tell({ type: "phase", phase: { phase: "mmap", path: "/m" } });
   using client = await test.infer();
@@ -235,20 +271,48 @@ Deno.test("the daemon keeps serving and says nothing when one of two backends di
   (await backends[1].next()).finish();
   const done = await client.frame();
   assertEquals(done.backend, "two");
-  // Everything that was said since: nothing of the first death.
+  backends[0].goDown();
+  assertEquals(await states(events, 2), [["one", "loading"], ["one", "down"]]);
+  await admin({ path: test.options.adminSocket }).ready({ timeoutMs: 0 });
+  // Everything that was said since: nothing more of the first one.
   backends[1].die();
   backends[1].becomeReady();
-  assertEquals(await until(admin, "ready"), ["restarting loading_model", "capabilities", "ready"]);
+  assertEquals(await until(events, "ready"), [
+    "capabilities",
+    "restarting checking_local",
+    "capabilities",
+    "ready",
+  ]);
+});
+
+Deno.test("the daemon is ready again without the surfaces of a backend that has given up", async () => {
+  const chat = new StagedBackend("chat");
+  const vectors = new StagedBackend("vectors", { ...CONTROLLED_CAPABILITIES, v1: false, embed: true });
+  await using test = await DaemonUnderTest.start({}, { backends: [chat, vectors] });
+  for (const backend of [chat, vectors]) backend.becomeReady();
+  await test.daemon.ready;
+  using events = await test.admin();
+  await until(events, "ready");
+  vectors.die();
+  assertEquals(await until(events, "restarting checking_local"), ["capabilities", "restarting checking_local"]);
+  vectors.goDown();
+  assertEquals(await until(events, "ready"), ["capabilities", "ready"]);
+  assertEquals(test.files().filter((name) => name.startsWith("infer")), ["infer.sock", "inferd.lock", "inferd.pid"]);
+  const { status, capabilities } = await admin({ path: test.options.adminSocket }).snapshot();
+  assertEquals(status.status, "ready");
+  assertEquals(capabilities.map(({ backend, state }) => [backend, state]), [["chat", "ready"], ["vectors", "down"]]);
 });
 
 Deno.test("the daemon says down and lives on when its only backend gives up", async () => {
   const [test, backend] = await serving();
   await using _ = test;
-  using admin = await test.admin();
-  await until(admin, "ready");
+  using events = await test.admin();
+  await until(events, "ready");
   backend.die();
   backend.goDown();
-  assertEquals(await until(admin, "restarting down"), ["restarting loading_model", "restarting down"]);
+  assertEquals(await states(events, 1), [["staged", "loading"]]);
+  assertEquals(await status(events), "restarting checking_local");
+  assertEquals(await states(events, 1), [["staged", "down"]]);
   assertEquals(test.files(), ["admin.sock", "inferd.lock", "inferd.pid"]);
   assertEquals(test.log.of("backend_down").length, 1);
 });
@@ -267,8 +331,8 @@ Deno.test("the daemon ends with the reason when its socket cannot be bound again
 Deno.test("drain lets a running answer finish, refuses new requests and ends the admin stream", async () => {
   const [test, backend] = await serving();
   await using _ = test;
-  using admin = await test.admin();
-  await until(admin, "ready");
+  using events = await test.admin();
+  await until(events, "ready");
   using running = await test.infer();
   await running.send(ask({ id: "running" }));
   const run = await backend.next();
@@ -279,7 +343,7 @@ Deno.test("drain lets a running answer finish, refuses new requests and ends the
   assertEquals((await open.frame()).type, "error");
 
   const drained = test.daemon.drain();
-  assertEquals(await status(admin), "draining");
+  assertEquals(await status(events), "draining");
   assertEquals(test.files().includes("infer.sock"), false);
   await open.send(ask({ id: "late" }));
   assertEquals((await open.frame()).code, "backend_unavailable");
@@ -289,7 +353,7 @@ Deno.test("drain lets a running answer finish, refuses new requests and ends the
   assertEquals((await running.frame()).type, "done");
   await drained;
   await test.daemon.done;
-  assertEquals(await admin.line(), undefined);
+  assertEquals(await events.line(), undefined);
   assertEquals(backend.disposed, 1);
   assertEquals(test.files(), ["inferd.lock"]);
 });

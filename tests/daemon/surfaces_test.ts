@@ -79,7 +79,7 @@ Deno.test("one engine each serves every surface, and only its own surfaces go wh
   await until(admin, "ready");
   const started = test.log.of("engine_started").find(({ fields }) => fields.backend === "chat");
   Deno.kill(Number(started?.fields.pid), "SIGKILL");
-  await until(admin, "restarting loading_model");
+  await until(admin, "restarting checking_local");
   assertEquals(standing(test), ["embed", "rerank"]);
   using client = await test.surface("embed");
   assertEquals(await ask(client, "embed"), ANSWERS.embed);

@@ -30,6 +30,21 @@ Deno.test("a key of 3 KiB is taken, also with many requests behind it in one wri
   for (let id = 0; id < 50; id++) assertEquals((await client.frame()).id, `${id}`);
 });
 
+Deno.test("a key as long as a file may hold is taken, however JSON writes it", async () => {
+  // The shortest characters there are, and those that a client may write longest.
+  const apiKey = 'k"é\u{1f600}\u0001'.repeat(64 * 1024 / 10);
+  await using serving = await Serving.start({ tcp: { apiKey } });
+  const escaped = [...apiKey].map((char) =>
+    Array.from({ length: char.length }, (_, at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, "0")}`).join("")
+  ).join("");
+  for (const line of [JSON.stringify({ type: "auth", key: apiKey }), `{"type":"auth","key":"${escaped}"}`]) {
+    using client = await serving.connectTcp();
+    await client.write(`${line}\n`);
+    await client.send(ask({ id: "1", stream: false }));
+    assertEquals((await client.frame()).id, "1");
+  }
+});
+
 const REJECTED: readonly [what: string, line: string | Uint8Array, reason: string][] = [
   ["a wrong key", '{"type":"auth","key":"wrong"}\n', "wrong"],
   ["a key that only begins like the right one", '{"type":"auth","key":"correct"}\n', "wrong"],

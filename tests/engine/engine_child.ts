@@ -39,17 +39,22 @@ export class EngineChild implements AsyncDisposable {
   #rest = "";
   #lastId = 0;
 
-  private constructor() {
-    const { command, args } = engineCommand();
-    this.#child = new Deno.Command(command, { args: [...args], stdin: "piped", stdout: "piped", stderr: "null" })
-      .spawn();
+  private constructor(variables: Readonly<Record<string, string>> = {}) {
+    const { command, args, env } = engineCommand();
+    this.#child = new Deno.Command(command, {
+      args: [...args],
+      env: { ...env, ...variables },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
     this.#writer = this.#child.stdin.getWriter();
     this.#reader = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
-  /** Start one and tell it nothing. */
-  static spawn(): EngineChild {
-    return new EngineChild();
+  /** Start one and tell it nothing; with these variables besides its own. */
+  static spawn(variables: Readonly<Record<string, string>> = {}): EngineChild {
+    return new EngineChild(variables);
   }
 
   /** Start one and wait until it is ready. */

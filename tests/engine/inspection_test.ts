@@ -1,12 +1,13 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { inspect } from "../../src/engine/inspection.ts";
 import { openLibrary } from "../../src/engine/library.ts";
+import { packagedFolder } from "../../src/engine/library_files.ts";
 import { Model, ModelError } from "../../src/engine/model.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { fileHead, readMetadata } from "../../bench/gguf.ts";
 
 Deno.test("inspect says what a model is for and what its chat template knows", async () => {
-  const library = await openLibrary();
+  const library = openLibrary({ folder: await packagedFolder(), own: false });
   const of = (name: keyof typeof BUILT_INS): ReturnType<typeof inspect> =>
     inspect(library, { modelPath: BUILT_INS[name].url.pathname });
   const nothing = { type: "inspected", tools: false, thinking: false } as const;
@@ -18,14 +19,14 @@ Deno.test("inspect says what a model is for and what its chat template knows", a
 });
 
 Deno.test("inspect reads no weights, so that a file without any is good enough for it and not for a load", async () => {
-  const library = await openLibrary();
+  const library = openLibrary({ folder: await packagedFolder(), own: false });
   const modelPath = await Deno.makeTempFile({ prefix: "inferd-", suffix: ".gguf" });
   try {
     const metadata = readMetadata(await Deno.readFile(BUILT_INS["inferd-tiny"].url));
     await Deno.writeFile(modelPath, fileHead(metadata, []));
     const { purpose, tools } = await inspect(library, { modelPath });
     assertEquals([purpose, tools], ["generate", true]);
-    await assertRejects(() => Model.load(library, [modelPath], {}), ModelError, modelPath);
+    assertThrows(() => Model.load(library, [modelPath], {}), ModelError, modelPath);
     const unknown = new Map(metadata).set("general.architecture", { type: "string", value: "nobody" });
     await Deno.writeFile(modelPath, fileHead(unknown, []));
     const error = await assertRejects(() => inspect(library, { modelPath }), ModelError);

@@ -2,9 +2,10 @@ import { assert, assertEquals } from "@std/assert";
 import { engineCommand } from "../../src/engine/command.ts";
 
 Deno.test("engine may read and call the library when it loads, and nothing when it serves", async () => {
-  const { command, args } = engineCommand();
+  const { command, args, env } = engineCommand();
   const script = new URL("permissions_left.ts", import.meta.url).pathname;
-  const { stdout } = await new Deno.Command(command, { args: [...args.slice(0, -1), script] }).output();
+  const { stdout } = await new Deno.Command(command, { args: [...args.slice(0, -1), script], env: { ...env } })
+    .output();
   const [loading, serving] = JSON.parse(new TextDecoder().decode(stdout)) as string[][];
   assert(loading !== undefined);
   assert(["read", "ffi"].every((name) => loading.includes(name)), loading.join());

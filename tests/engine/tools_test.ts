@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { type ChatMessage, type JsonObject, PLAIN, type Tool } from "../../src/backend/backend.ts";
 import { Chat } from "../../src/engine/chat/chat.ts";
 import { openLibrary } from "../../src/engine/library.ts";
+import { packagedFolder } from "../../src/engine/library_files.ts";
 import { Model } from "../../src/engine/model.ts";
 import { type Ask, EngineChild, MODEL_PATH } from "./engine_child.ts";
 
@@ -39,7 +40,8 @@ const PERSON = {
 };
 
 Deno.test("prompt of the built-in model is what it was trained on", async () => {
-  const model = await Model.load(await openLibrary(), [MODEL_PATH], {});
+  const library = openLibrary({ folder: await packagedFolder(), own: false });
+  const model = await Model.load(library, [MODEL_PATH], {});
   const chat = await Chat.of(model, 1024);
   assertEquals([chat.format, chat.fault, chat.tools, chat.thinking], ["template", undefined, true, true]);
   const render = (thinking: boolean): string => {

@@ -1,6 +1,7 @@
 /** Threat: whoever takes over the process that parses what clients send gets what that process may do. */
-import { assertEquals } from "@std/assert";
-import { builtInModelFile } from "../../src/models/built_in.ts";
+import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async";
+import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { Sandbox } from "../support/program.ts";
 
 Deno.test("the daemon keeps only what serving and restarting need when it is ready", async () => {
@@ -33,4 +34,30 @@ Deno.test("the daemon keeps only what serving and restarting need when it is rea
       `write=${box.dir}/logs`,
     ].sort(),
   );
+});
+
+Deno.test("dispatch knows who connects when its socket is bound after the daemon gave its permissions back", async () => {
+  await using box = new Sandbox();
+  // A model without a configured hash: it is hashed before dispatch can say whom it speaks for.
+  const model = `${box.dir}/model.gguf`;
+  Deno.copyFileSync(BUILT_INS["inferd-tiny"].url, model);
+  // Bytes behind the model, which only take time to be hashed.
+  Deno.truncateSync(model, 512 * 1024 * 1024);
+  const { stdout } = await box.run(["permissions", "--model", model]);
+  await using daemon = await box.serve(["--model", model], { permissions: stdout.trim().split(" ") });
+  await daemon.stderr.has("permissions_left");
+  await daemon.stderr.has("config_identified");
+  // Nothing tells from outside when the socket comes, right after it.
+  const path = `${box.runtimeDir}/rpc.sock`;
+  while (!Array.from(Deno.readDirSync(box.runtimeDir)).some(({ name }) => name === "rpc.sock")) await delay(5);
+  (await Deno.connect({ transport: "unix", path })).close();
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+  const records = Deno.readTextFileSync(`${box.dir}/logs/inferd.ndjson`).trim().split("\n").map((line) =>
+    JSON.parse(line)
+  );
+  const order = records.map(({ msg, surface }) => surface === "dispatch" ? "dispatch" : msg);
+  assert(order.indexOf("permissions_left") < order.indexOf("dispatch"));
+  const { uid, pid } = records.find(({ msg }) => msg === "connection_accepted");
+  assertEquals([uid, pid], [Deno.uid(), Deno.pid]);
 });

@@ -24,12 +24,14 @@ export interface ModelParts {
   readonly defined?: readonly string[];
   /** Which of them end an answer. */
   readonly ends: readonly string[];
+  /** Texts that are one token; the longest that fits is taken. */
+  readonly texts?: readonly string[];
 }
 
 /** A model that prompts can be made for, and answers read of. */
 export type TestModel = ChatModel & AnswerModel;
 
-/** The first token that is more than a byte. */
+/** The first token that is not a byte. */
 const FIRST_SPECIAL = 256;
 const TEMPLATE = "tokenizer.chat_template";
 const NO_BYTES = new Uint8Array(0);
@@ -38,7 +40,7 @@ const decoder = new TextDecoder();
 
 /** Make a model. */
 export function modelOf(parts: ModelParts): TestModel {
-  const { template, variants = {}, metadata = [], bos, eos, control, defined = [], ends } = parts;
+  const { template, variants = {}, metadata = [], bos, eos, control, defined = [], ends, texts = [] } = parts;
   const names = [...new Set([...control, ...defined])];
   const specialTokens = names.map((name, index): SpecialToken => ({
     token: FIRST_SPECIAL + index,
@@ -50,6 +52,8 @@ export function modelOf(parts: ModelParts): TestModel {
   const tokenOf = (name: string | undefined): number => name === undefined ? -1 : specials.get(name)?.token ?? -1;
   const specialAt = (token: number): SpecialToken | undefined => specialTokens[token - FIRST_SPECIAL];
   const ending = new Set(ends.map(tokenOf));
+  const firstText = FIRST_SPECIAL + names.length;
+  const longest = [...new Set(texts)].sort((a, b) => b.length - a.length);
   return {
     metadata: new Map([
       ...metadata,
@@ -60,54 +64,55 @@ export function modelOf(parts: ModelParts): TestModel {
     addsBos: parts.addsBos ?? false,
     spacePrefix: parts.spacePrefix ?? false,
     longestPiece: Math.max(1, ...names.map((name) => encoder.encode(name).length)),
-    vocabularySize: FIRST_SPECIAL + names.length,
+    vocabularySize: firstText + longest.length,
     specialTokens,
     tokenize(text, special): Int32Array {
       const tokens: number[] = [];
       const known = special ? specials : plain;
+      // Markers come first.
+      const reachesInto = (text: string, from: number, length: number): boolean => {
+        for (let at = from + 1; at < from + length; at++) if (known.at(text, at) !== undefined) return true;
+        return false;
+      };
       for (let at = 0; at < text.length;) {
         const found = known.at(text, at);
-        const char = found === undefined ? String.fromCodePoint(text.codePointAt(at) as number) : found.name;
-        tokens.push(...(found === undefined ? encoder.encode(char) : [found.token]));
+        if (found !== undefined) {
+          tokens.push(found.token);
+          at += found.name.length;
+          continue;
+        }
+        const index = longest.findIndex((one) => text.startsWith(one, at) && !reachesInto(text, at, one.length));
+        const char = index < 0 ? String.fromCodePoint(text.codePointAt(at) as number) : longest[index] as string;
+        tokens.push(...(index < 0 ? encoder.encode(char) : [firstText + index]));
         at += char.length;
       }
       return Int32Array.from(tokens);
     },
     piece: (token) => {
       const special = specialAt(token);
+      if (token >= firstText) return encoder.encode(longest[token - firstText]);
       if (special === undefined) return Uint8Array.of(token);
       return special.control ? NO_BYTES : encoder.encode(special.name);
     },
     pieceText: (token) => {
       const special = specialAt(token);
+      if (token >= firstText) return longest[token - firstText];
       if (special === undefined) return token < 0x80 ? String.fromCharCode(token) : undefined;
       return special.control ? "" : special.name;
     },
-    describe: (token) => specialAt(token)?.name ?? String.fromCharCode(token),
+    describe: (token) => specialAt(token)?.name ?? longest[token - firstText] ?? String.fromCharCode(token),
     isControl: (token) => specialAt(token)?.control === true,
     endsAnswer: (token) => ending.has(token),
   };
 }
 
 /** Tokens as text, those that are more than text set in «» so that they differ from text that spells their names. */
-export function shown(model: Pick<ChatModel, "specialTokens">, tokens: Iterable<number>): string {
-  let text = "";
-  let bytes: number[] = [];
-  const flush = (): void => {
-    text += decoder.decode(Uint8Array.from(bytes));
-    bytes = [];
-  };
-  for (const token of tokens) {
+export function shown(model: Pick<TestModel, "specialTokens" | "piece">, tokens: Iterable<number>): string {
+  const bytes = Array.from(tokens).flatMap((token) => {
     const special = model.specialTokens[token - FIRST_SPECIAL];
-    if (special === undefined) {
-      bytes.push(token);
-      continue;
-    }
-    flush();
-    text += `«${special.name}»`;
-  }
-  flush();
-  return text;
+    return [...special === undefined ? model.piece(token) : encoder.encode(`«${special.name}»`)];
+  });
+  return decoder.decode(Uint8Array.from(bytes));
 }
 
 /** What a model writes, as a parser sees it: names of its tokens as tokens. */

@@ -75,11 +75,12 @@ export const CONTROLLED_CAPABILITIES: BackendCapabilities = {
 export class ControlledBackend implements Backend {
   readonly name: string;
   state: BackendState = "ready";
-  readonly capabilities: BackendCapabilities | undefined = CONTROLLED_CAPABILITIES;
+  readonly capabilities: BackendCapabilities;
   readonly #runs = new Mailbox<ControlledRun>();
 
-  constructor(name = "controlled") {
+  constructor(name = "controlled", capabilities = CONTROLLED_CAPABILITIES) {
     this.name = name;
+    this.capabilities = capabilities;
   }
 
   /** The next request that reaches the backend. */

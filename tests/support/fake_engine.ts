@@ -5,7 +5,16 @@
  * stderr, a line `got OP ID` each. The first argument is how loading goes (`FakeLoad`), as JSON.
  */
 import type { TemplateError } from "@inferd/client/protocol";
-import type { EngineEvent, EnginePurpose, EngineRequest, FromEngine, ToEngine } from "../../src/engine/messages.ts";
+import type {
+  EngineConfig,
+  EngineEvent,
+  EngineNeed,
+  EnginePurpose,
+  EngineRequest,
+  FromEngine,
+  ToEngine,
+} from "../../src/engine/messages.ts";
+import type { Accelerator } from "../../src/config/options.ts";
 import type { EngineCommand } from "../../src/engine/command.ts";
 
 /** What a request makes the engine do. */
@@ -32,6 +41,12 @@ export interface FakeLoad {
   readonly hang?: boolean;
   /** Load well once, then as the rest says; needs a path for a marker file. */
   readonly onceWell?: string;
+  /** Ask for this first, and fail with what is answered if it does not come. */
+  readonly needs?: EngineNeed;
+  /** Say that this accelerator computes, unless it is told to do without; with it, loading goes as the rest says. */
+  readonly accelerator?: Accelerator;
+  /** Never say a word. */
+  readonly silent?: boolean;
   /** Do not leave when stdin is closed. */
   readonly stubborn?: boolean;
 }
@@ -53,19 +68,29 @@ class FakeEngine {
   readonly #load: FakeLoad;
   readonly #paused = new Set<number>();
   readonly #gone = new Set<number>();
+  #config: EngineConfig | undefined;
 
   constructor(load: FakeLoad) {
     this.#load = load;
   }
 
   hear(message: ToEngine): void {
+    if (this.#load.silent) return;
     console.error(`got ${message.op} ${"id" in message ? message.id : ""}`.trim());
     switch (message.op) {
       case "load":
-        this.#onLoad(message.config.modelPath, message.config.parallel);
+        this.#config = message.config;
+        if (this.#load.needs === undefined) this.#onLoad(message.config);
+        else say({ type: "needs", need: this.#load.needs });
+        break;
+      case "fetched":
+        if (message.failure === undefined && this.#config !== undefined) return this.#onLoad(this.#config);
+        say({ type: "fatal", message: message.failure ?? "It was not told to load" });
+        Deno.exit(1);
         break;
       case "inspect":
-        this.#onInspect();
+        if (this.#load.needs === undefined) this.#onInspect();
+        else say({ type: "needs", need: this.#load.needs });
         break;
       case "generate":
         void this.#generate(message.id, message.request);
@@ -85,9 +110,13 @@ class FakeEngine {
     }
   }
 
-  #onLoad(path: string, parallel: number): void {
+  #onLoad({ modelPath: path, parallel, accelerator }: EngineConfig): void {
+    const isFree = this.#load.accelerator !== undefined && accelerator === "cpu";
+    if (this.#load.accelerator !== undefined && !isFree) {
+      say({ type: "accelerator", accelerator: this.#load.accelerator });
+    }
     say({ type: "phase", phase: "mmap", path });
-    let well = this.#load.fatal === undefined && this.#load.exit === undefined && !this.#load.hang;
+    let well = isFree || this.#load.fatal === undefined && this.#load.exit === undefined && !this.#load.hang;
     if (this.#load.onceWell !== undefined) {
       try {
         Deno.writeTextFileSync(this.#load.onceWell, "", { createNew: true });
@@ -195,6 +224,7 @@ class FakeEngine {
 if (import.meta.main) {
   const load = JSON.parse(Deno.args[0] ?? "{}") as FakeLoad;
   const engine = new FakeEngine(load);
+  if (!load.silent) say({ type: "started" });
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of Deno.stdin.readable) {

@@ -6,6 +6,7 @@ import { Admission } from "../../src/pipeline/admission.ts";
 import { Pipeline } from "../../src/pipeline/handle.ts";
 import { Router } from "../../src/pipeline/router.ts";
 import { InferenceServer } from "../../src/server/inference_server.ts";
+import { Peers } from "../../src/server/peer.ts";
 import { v1Surface } from "../../src/surfaces/v1.ts";
 import { LogRecorder } from "./log_recorder.ts";
 import { WireClient } from "./wire_client.ts";
@@ -21,6 +22,9 @@ export interface ServingOptions {
   readonly idleWriteTimeoutMs?: number;
   readonly authTimeoutMs?: number;
   readonly lingerMs?: number;
+  readonly halfClosedMs?: number;
+  /** Whether the kernel can be asked who connects and who is gone. Default: where this system can. */
+  readonly asksKernel?: boolean;
 }
 
 /** A running server and what belongs to it. */
@@ -31,20 +35,35 @@ export class Serving implements AsyncDisposable {
   readonly socketPath: string;
   readonly port: number;
   readonly #dir: string;
+  readonly #peers: Peers | undefined;
 
-  private constructor(parts: Pick<Serving, "server" | "admission" | "log" | "port"> & { readonly dir: string }) {
+  private constructor(
+    parts: Pick<Serving, "server" | "admission" | "log" | "port"> & {
+      readonly dir: string;
+      readonly peers: Peers | undefined;
+    },
+  ) {
     this.server = parts.server;
     this.admission = parts.admission;
     this.log = parts.log;
     this.port = parts.port;
     this.#dir = parts.dir;
+    this.#peers = parts.peers;
     this.socketPath = `${parts.dir}/infer.sock`;
   }
 
   /** Start a server on a socket in a folder of its own. */
   static async start(options: ServingOptions = {}): Promise<Serving> {
-    const { backends = [await readyMock({ tokens: [" a", " b"] })], active = 4, depth = 10, tcp, ...times } = options;
+    const {
+      backends = [await readyMock({ tokens: [" a", " b"] })],
+      active = 4,
+      depth = 10,
+      tcp,
+      asksKernel = true,
+      ...times
+    } = options;
     const log = new LogRecorder();
+    const peers = asksKernel ? Peers.open(log) : undefined;
     const admission = new Admission({ active, depth });
     const router = new Router(backends, {
       onBreaker: (backend, change) => log.info(`breaker_${change}`, { backend }),
@@ -55,12 +74,13 @@ export class Serving implements AsyncDisposable {
       pipeline: new Pipeline({ service: "v1", admission, router, log }),
       unix: { path: `${dir}/infer.sock` },
       ...(tcp === undefined ? {} : { tcp: { address: { hostname: "127.0.0.1", port: 0 }, ...tcp } }),
+      peers,
       log,
       ...times,
     });
     await server.bind();
     const tcpAddress = tcp === undefined ? ":0" : String((await log.next("listening")).fields.address);
-    return new Serving({ server, admission, log, port: Number(tcpAddress.split(":").at(-1)), dir });
+    return new Serving({ server, admission, log, port: Number(tcpAddress.split(":").at(-1)), dir, peers });
   }
 
   /** Connect to the unix socket. */
@@ -84,6 +104,7 @@ export class Serving implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
+    this.#peers?.[Symbol.dispose]();
     await Deno.remove(this.#dir, { recursive: true });
   }
 }

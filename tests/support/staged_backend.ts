@@ -1,6 +1,6 @@
 /** A backend whose life the test directs: when it is ready, when it dies, when it comes back. */
-import type { BackendNotice } from "../../src/backend/backend.ts";
-import { CONTROLLED_CAPABILITIES, ControlledBackend } from "./controlled_backend.ts";
+import type { BackendCapabilities, BackendNotice } from "../../src/backend/backend.ts";
+import { ControlledBackend } from "./controlled_backend.ts";
 
 /** Starts, dies and comes back when the test says so; requests are the test's, too. */
 export class StagedBackend extends ControlledBackend {
@@ -12,8 +12,8 @@ export class StagedBackend extends ControlledBackend {
   readonly #ready = Promise.withResolvers<void>();
   #notify: (notice: BackendNotice) => void = () => {};
 
-  constructor(name = "staged") {
-    super(name);
+  constructor(name = "staged", capabilities?: BackendCapabilities) {
+    super(name, capabilities);
     this.state = "loading";
   }
 
@@ -37,7 +37,7 @@ export class StagedBackend extends ControlledBackend {
   /** Ready, for the first time or again. */
   becomeReady(): void {
     this.state = "ready";
-    this.tell({ type: "ready", capabilities: CONTROLLED_CAPABILITIES });
+    this.tell({ type: "ready", capabilities: this.capabilities });
     this.#ready.resolve();
   }
 
@@ -49,7 +49,7 @@ export class StagedBackend extends ControlledBackend {
   /** Die, and be on the way back. */
   die(): void {
     this.state = "restarting";
-    this.tell({ type: "restarting", reason: "The engine died" });
+    this.tell({ type: "restarting", reason: "The engine died", phase: { phase: "checking_local", path: "/m" } });
   }
 
   /** Give up. */

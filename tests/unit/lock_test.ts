@@ -23,6 +23,16 @@ Deno.test("acquireLock writes the pid beside the lock and removes it when it is 
     using _again = await acquireLock(`${dir}/inferd.lock`, 4712);
   }));
 
+Deno.test("acquireLock gives every lock file of a folder a pid file of its own", () =>
+  withDir(async (dir) => {
+    using _one = await acquireLock(`${dir}/one.lock`, 1);
+    using _two = await acquireLock(`${dir}/two`, 2);
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), ["one.lock", "one.pid", "two", "two.pid"]);
+    assertEquals(["one", "two"].map((name) => Deno.readTextFileSync(`${dir}/${name}.pid`)), ["1\n", "2\n"]);
+    const error = await assertRejects(() => acquireLock(`${dir}/one.lock`, 3), LockHeldError);
+    assertEquals(error.message, `Another inferd daemon (pid 1) holds "${dir}/one.lock"`);
+  }));
+
 Deno.test("acquireLock names the holder when the lock is held", () =>
   withDir(async (dir) => {
     const path = `${dir}/inferd.lock`;
@@ -75,10 +85,10 @@ Deno.test("acquireLock follows no symlink when the lock or the pid file is one",
     const error = await assertRejects(() => acquireLock(`${dir}/inferd.lock`, 1), LockError);
     assertEquals(error.message, `Cannot lock "${dir}/inferd.lock": it is a symbolic link`);
 
-    Deno.symlinkSync(`${dir}/victim`, `${dir}/inferd.pid`);
+    Deno.symlinkSync(`${dir}/victim`, `${dir}/other.pid`);
     using _lock = await acquireLock(`${dir}/other.lock`, 4711);
     assertEquals(Deno.readTextFileSync(`${dir}/victim`), "precious");
-    assertEquals(Deno.readTextFileSync(`${dir}/inferd.pid`), "4711\n");
+    assertEquals(Deno.readTextFileSync(`${dir}/other.pid`), "4711\n");
   }));
 
 Deno.test("acquireLock refuses when the path is a folder or cannot be made", () =>

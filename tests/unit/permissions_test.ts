@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { DaemonOptions, LlamaBackendConfig } from "../../src/config/options.ts";
 import { permissionFlags } from "../../src/permissions.ts";
-import { LIBC_PATHS } from "../../src/server/peer.ts";
+import { LIBC_PATHS } from "../../src/server/kernel.ts";
 import { daemonOptions } from "../support/daemons.ts";
 
 const CONTEXT = { env: ["HOME", "INFERD_TCP"], execPath: "/bin/deno" };
@@ -21,8 +21,8 @@ Deno.test("permissionFlags names every path, socket and program when a model is 
   const sockets = SOCKETS.replace("/d/run/infer.embed.sock", "/s/embed.sock");
   assertEquals(permissionFlags(options, CONTEXT), [
     "--no-prompt",
-    `--allow-read=/d/run,/locks/x.lock,/locks/inferd.pid,/d/run/admin.sock,${sockets},/d/logs,/etc/group,/models/a,,b.gguf,${HASHES}`,
-    `--allow-write=/d/run,/locks/x.lock,/d/run/admin.sock,${sockets},/locks/inferd.pid,/d/logs,${HASHES}`,
+    `--allow-read=/d/run,/locks/x.lock,/locks/x.pid,/d/run/admin.sock,${sockets},/d/logs,/etc/group,/models/a,,b.gguf,${HASHES}`,
+    `--allow-write=/d/run,/locks/x.lock,/d/run/admin.sock,${sockets},/locks/x.pid,/d/logs,${HASHES}`,
     `--allow-net=unix:/d/run/admin.sock,unix:${sockets.replaceAll(",", ",unix:")},[::1]:4000`,
     "--allow-run=/bin/deno",
     ...linux,

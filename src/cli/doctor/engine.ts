@@ -1,20 +1,27 @@
 /** Looks whether the engine can open its native library: in the engine's own process, with its permissions. */
+import { format as formatBytes } from "@std/fmt/bytes";
 import { EngineProcess } from "../../backend/engine_process.ts";
-import { type EngineCommand, engineCommand } from "../../engine/command.ts";
-import type { FromEngine, ToEngine } from "../../engine/messages.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
+import { type EngineCommand, engineCommand } from "../../engine/command.ts";
+import { LIBRARY_VERSION } from "../../engine/library_files.ts";
+import type { EngineConfig, EngineNeed, FromEngine, ToEngine } from "../../engine/messages.ts";
+import { fullName, PACKAGES } from "../../libraries/packages.ts";
 import { type Finding, Findings, textOf } from "./finding.ts";
 
-/** Fetching the library on the first run takes time, too. */
-const TIMEOUT_MS = 120_000;
-const NETWORK_HELP =
-  "The library is an npm package that the first start fetches: give this machine the network once, or copy Deno's cache (DENO_DIR) from a machine that has it";
-
+const TIMEOUT_MS = 60_000;
+/** What to do about what is missing. */
+export const FETCH_HELP =
+  "The next start fetches it from npm, which needs the network; docs/guides/offline.md tells how to bring it";
+const DAMAGED_HELP = "Remove the folder it is in, so that the next start fetches it again";
+const ACCELERATOR_HELP = 'Install or repair what is missing, or set "accelerator" to one that is possible here';
 const OWN_BUILD_HELP =
   'Build it from the source that node-llama-cpp carries (docs/operations.md), or leave "library_dir" out';
 
+/** What backends may want of the libraries. */
+export type Wish = Pick<EngineConfig, "accelerator" | "cacheDir" | "libraryDir">;
+
 /**
- * Start an engine that opens the library and ends; one for each library that backends use.
+ * Start an engine that opens the library and ends; one for each library that backends use. Nothing is fetched.
  *
  * @param options What the daemon is told; `undefined` where that is not known.
  * @param command For tests; absent: the engine.
@@ -28,52 +35,124 @@ export async function checkEngine(
   if (options !== undefined && local.length === 0) {
     return new Findings("native library").elseOk("Not needed: no backend is llamacpp");
   }
-  const folders = new Set(options === undefined ? [undefined] : local.map(({ libraryDir }) => libraryDir));
+  const users = new Map<string, { readonly wish: Wish; readonly backends: LlamaBackendConfig[] }>();
+  const add = (backend: Partial<LlamaBackendConfig>): LlamaBackendConfig[] => {
+    const wish = wishOf(backend, options);
+    const key = JSON.stringify(wish);
+    const user = users.get(key) ?? { wish, backends: [] };
+    users.set(key, user);
+    return user.backends;
+  };
+  if (options === undefined) add({});
+  for (const backend of local) add(backend).push(backend);
   const findings: Finding[] = [];
-  for (const folder of folders) {
-    findings.push(...await checkLibrary(folder, local.filter(({ libraryDir }) => libraryDir === folder), command));
-  }
+  for (const { wish, backends } of users.values()) findings.push(...await checkLibrary(wish, backends, command));
   return findings;
+}
+
+/**
+ * What a backend wants of the libraries.
+ *
+ * @param backend The backend.
+ * @param options What the daemon is told; `undefined` where that is not known.
+ * @returns The same for all backends that use one library.
+ */
+export function wishOf(
+  { accelerator = "auto", libraryDir }: Partial<LlamaBackendConfig>,
+  options: DaemonOptions | undefined,
+): Wish {
+  if (libraryDir !== undefined) return { libraryDir };
+  return options === undefined ? { accelerator } : { accelerator, cacheDir: options.cacheDir ?? options.runtimeDir };
 }
 
 /** One library, and what it offers to the backends that use it. */
 async function checkLibrary(
-  folder: string | undefined,
+  wish: Wish,
   users: readonly LlamaBackendConfig[],
   command: EngineCommand,
 ): Promise<readonly Finding[]> {
-  const library = new Findings("native library");
-  const question = { op: "check", ...(folder === undefined ? {} : { libraryDir: folder }) } as const;
-  const { answer, complaints } = await askEngine(command, question, "library");
+  const findings = new Findings("native library");
+  const { answer, missing, complaints } = await askEngine(command, { op: "check", ...wish }, "library");
   if (answer === undefined) {
-    const [reason, ...rest] = complaints;
-    const help = folder === undefined ? NETWORK_HELP : OWN_BUILD_HELP;
-    library.fail(`It cannot be opened: ${[reason, ...rest].join(" ").slice(0, 500)}`, help);
-    return library.list;
+    if (missing !== undefined) {
+      findings.warn(describeMissing(missing), FETCH_HELP);
+      return findings.list;
+    }
+    const isAsked = wish.accelerator !== undefined && wish.accelerator !== "auto" && wish.accelerator !== "cpu";
+    const help = wish.libraryDir !== undefined ? OWN_BUILD_HELP : isAsked ? ACCELERATOR_HELP : DAMAGED_HELP;
+    findings.fail(`It cannot be opened: ${complaints.join(" ").slice(0, 500)}`, help);
+    return findings.list;
   }
-  const { version, accelerator: found, cpu } = answer;
-  library.ok(`Opened, of node-llama-cpp ${version}${folder === undefined ? "" : `, your own build in "${folder}"`}`);
-  const accelerator = new Findings("accelerator");
+  const { version, folder } = answer;
+  findings.ok(
+    wish.libraryDir === undefined
+      ? `Opened, of node-llama-cpp ${version}, in "${folder}"`
+      : `Opened, of node-llama-cpp ${version}, your own build in "${folder}"`,
+  );
+  return [...findings.list, ...checkAccelerator(answer, { wish, users, missing })];
+}
+
+/** What computes, and why nothing better does. */
+function checkAccelerator(
+  { accelerator, unusable }: Extract<FromEngine, { type: "library" }>,
+  { wish, users, missing }: {
+    readonly wish: Wish;
+    readonly users: readonly LlamaBackendConfig[];
+    readonly missing: EngineNeed | undefined;
+  },
+): readonly Finding[] {
+  const findings = new Findings("accelerator");
+  const computes = accelerator === "cpu" ? "the CPU computes" : `${accelerator} computes`;
+  if (missing !== undefined) {
+    findings.warn(`${describeMissing(missing)}, and until then ${computes}`, FETCH_HELP);
+  }
+  const notable = unusable.filter(({ hasDriver }) => hasDriver && missing === undefined);
+  for (const { accelerator: name, reason } of notable) {
+    findings.warn(`${name} cannot be used, and ${computes}: ${reason}`, ACCELERATOR_HELP);
+  }
   const wanted = users.find(({ gpuLayers = 0 }) => gpuLayers > 0);
-  if (found === "cpu" && wanted !== undefined) {
-    accelerator.warn(
-      `None was found, and backend "${wanted.name}" asks for ${wanted.gpuLayers} layers on one`,
+  if (accelerator === "cpu" && wanted !== undefined) {
+    findings.warn(
+      `Backend "${wanted.name}" asks for ${wanted.gpuLayers} layers on one, and ${computes}`,
       "Install the system's graphics driver, or set n_gpu_layers to 0",
     );
   }
-  const code = cpu?.own ? `, with the code for "${cpu.variant}" that comes with inferd` : "";
-  return [...library.list, ...accelerator.elseOk(found === "cpu" ? `None was found; the CPU computes${code}` : found)];
+  const { accelerator: setting, libraryDir } = wish;
+  const why = libraryDir !== undefined
+    ? ""
+    : setting !== "auto"
+    ? `, as "accelerator" says`
+    : unusable.length > 0
+    ? `; ${unusable.map(({ accelerator, reason }) => `${accelerator}: ${reason}`).join("; ")}`
+    : "";
+  return findings.elseOk(`${accelerator}${why}`);
+}
+
+/**
+ * What has to be fetched, with the size of packages.
+ *
+ * @param need What an engine asked for.
+ * @returns A sentence without its period.
+ */
+export function describeMissing(need: EngineNeed): string {
+  if (!("packages" in need)) return `node-llama-cpp ${LIBRARY_VERSION}, for its chat formats, is not here yet`;
+  const list = need.packages
+    .map((name) => `${fullName(name)} ${LIBRARY_VERSION} (${formatBytes(PACKAGES[name].bytes, { binary: true })})`)
+    .join(" and ");
+  return `${list} ${need.packages.length > 1 ? "are" : "is"} not here yet`;
 }
 
 /** What an engine that was asked something said. */
 export interface EngineAnswer<Type> {
   readonly answer?: Extract<FromEngine, { type: Type }>;
+  /** What would have to be fetched first. */
+  readonly missing: EngineNeed | undefined;
   /** Why there is none. */
   readonly complaints: readonly string[];
 }
 
 /**
- * Start an engine that answers one question and ends.
+ * Start an engine that answers one question and ends. Nothing is fetched for it.
  *
  * @param command How to start it.
  * @param question What to ask instead of `load`.
@@ -86,29 +165,35 @@ export async function askEngine<Type extends FromEngine["type"]>(
   type: Type,
 ): Promise<EngineAnswer<Type>> {
   let answer: EngineAnswer<Type>["answer"];
+  let missing: EngineNeed | undefined;
   const fatal: string[] = [];
   const stderr: string[] = [];
-  let engine: EngineProcess;
+  let engine: EngineProcess<FromEngine, ToEngine>;
   try {
     engine = new EngineProcess(command, {
       onMessage: (message) => {
         if (isOf(message, type)) answer = message;
         else if (message.type === "fatal") fatal.push(message.message);
+        else if (message.type === "needs") {
+          // What is asked for next only takes its place.
+          missing ??= message.need;
+          engine.send({ op: "fetched", failure: "It is not here yet" });
+        }
       },
       onStderr: (line) => stderr.push(line.trim()),
     });
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    return { complaints: [textOf(error)] };
+    return { missing, complaints: [textOf(error)] };
   }
   const timer = setTimeout(() => engine.kill(`It said nothing for ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
   engine.send(question);
   const exit = await engine.exited;
   clearTimeout(timer);
-  if (answer !== undefined) return { answer, complaints: [] };
+  if (answer !== undefined) return { answer, missing, complaints: [] };
   const ending = exit.killedFor ?? `the engine ended with ${exit.signal ?? `exit code ${exit.code}`}`;
   const said = fatal.length > 0 ? fatal : stderr.filter((line) => line !== "").slice(0, 3);
-  return { complaints: said.length > 0 ? said : [ending] };
+  return { missing, complaints: said.length > 0 ? said : [ending] };
 }
 
 function isOf<Type extends FromEngine["type"]>(

@@ -1,9 +1,11 @@
 /** Looks at what the daemon has on disks and in the network: folders, lock, sockets, ports, space. */
 import { statfs } from "node:fs/promises";
-import { dirname, join } from "@std/path";
+import { dirname } from "@std/path";
 import { admin, ConnectError, TimeoutError } from "@inferd/client";
 import type { DaemonOptions } from "../../config/options.ts";
 import { type DaemonSocket, daemonSockets, shorterSocket, socketPathFault } from "../../config/sockets.ts";
+import { pidPathOf } from "../../lock.ts";
+import { socketsBehindClosedFolders } from "../../server/group.ts";
 import { BindError, bindTcp } from "../../server/listener.ts";
 import { type Finding, Findings, look, textOf } from "./finding.ts";
 
@@ -41,7 +43,7 @@ export function checkRuntimeDir({ runtimeDir }: DaemonOptions): readonly Finding
 /** Look who holds the lock. */
 export async function checkLock({ lockPath }: DaemonOptions): Promise<[readonly Finding[], Holder]> {
   const findings = new Findings("lock");
-  const pidPath = join(dirname(lockPath), "inferd.pid");
+  const pidPath = pidPathOf(lockPath);
   const pid = readPid(pidPath);
   const info = look(lockPath);
   if (info !== undefined && !info.isFile) {
@@ -80,6 +82,14 @@ export async function checkSockets(options: DaemonOptions, holder: Holder): Prom
   const sockets = daemonSockets(options);
   let inUse = 0;
   for (const socket of sockets) if (await checkSocket(socket, { options, holder, findings })) inUse++;
+  const closed = socketsBehindClosedFolders(options.group, Object.values(options.listen));
+  for (const [folder, [first, ...others]] of closed) {
+    findings.warn(
+      `Group "${options.group}" cannot get to "${first}"${others.length > 0 ? ` and ${others.length} more` : ""}: ` +
+        `it may not enter "${folder}"`,
+      "Put the sockets into a folder that the group may enter, with --uds PATH",
+    );
+  }
   const rest = sockets.length - inUse;
   return findings.elseOk(inUse === 0 ? `${rest} places are free` : `${inUse} answer, ${rest} places are free`);
 }

@@ -4,7 +4,7 @@ import { type EngineCommand, engineCommand } from "../../engine/command.ts";
 import type { EngineConfig, TemplateFacts } from "../../engine/messages.ts";
 import { checkModel, ModelFileError } from "../../models/model_file.ts";
 import { describeTemplateError } from "../template_error.ts";
-import { askEngine } from "./engine.ts";
+import { askEngine, describeMissing, FETCH_HELP, type Wish, wishOf } from "./engine.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { locateFiles, type ModelPlaces } from "./models.ts";
 
@@ -29,14 +29,15 @@ export async function checkTemplates(
     const partPaths = parts?.map(({ path }) => path);
     if (modelPath === undefined || !(await isModel(modelPath, partPaths))) continue;
     const files = { modelPath, ...(partPaths === undefined ? {} : { partPaths }) };
-    await checkTemplate(backend, { files, command, findings });
+    await checkTemplate(backend, { wish: wishOf(backend, options), files, command, findings });
   }
   return findings.elseOk("No backend has a model that answers with text");
 }
 
 async function checkTemplate(
-  { name, libraryDir, embed, pooling }: LlamaBackendConfig,
-  { files, command, findings }: {
+  { name, embed, pooling }: LlamaBackendConfig,
+  { wish, files, command, findings }: {
+    readonly wish: Wish;
     readonly files: Pick<EngineConfig, "modelPath" | "partPaths">;
     readonly command: EngineCommand;
     readonly findings: Findings;
@@ -44,13 +45,15 @@ async function checkTemplate(
 ): Promise<void> {
   const question = {
     op: "inspect",
+    ...wish,
     ...files,
-    ...(libraryDir === undefined ? {} : { libraryDir }),
     ...(embed === undefined ? {} : { embed }),
     ...(pooling === undefined ? {} : { pooling }),
   } as const;
-  const { answer, complaints } = await askEngine(command, question, "inspected");
-  if (answer === undefined) {
+  const { answer, missing, complaints } = await askEngine(command, question, "inspected");
+  if (answer === undefined && missing !== undefined) {
+    findings.warn(`Backend "${name}": not looked at, as ${describeMissing(missing)}`, FETCH_HELP);
+  } else if (answer === undefined) {
     findings.fail(
       `Backend "${name}": ${complaints.join(" ").slice(0, 500)}`,
       "The daemon would not start with this model: replace the file, or take another model",

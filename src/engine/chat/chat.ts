@@ -3,6 +3,7 @@
  * will look like. Everything about a template is found out once, when the model is loaded.
  */
 import { type ChatMessage, type GenerationRequest, PLAIN, type Tool } from "../../backend/backend.ts";
+import { importChatLibrary, type LoadChatLibrary } from "../chat_library.ts";
 import { TemplateError } from "../jinja/template.ts";
 import type { Rendered } from "../jinja/template.ts";
 import type { Model } from "../model.ts";
@@ -130,9 +131,19 @@ export class Chat {
     this.#ends = this.#endsOf([...traits?.ends ?? [], ...calls?.ends ?? [], ...wrapperEnds]);
   }
 
-  /** Find what renders a model's conversations. */
-  static async of(model: ChatModel, contextTokens: number): Promise<Chat> {
-    return new Chat(model, contextTokens, await choose(model));
+  /**
+   * Find what renders a model's conversations.
+   *
+   * @param model The model.
+   * @param contextTokens Tokens that prompt and answer may have together.
+   * @param loadLibrary Loads node-llama-cpp; called only for a model without a chat template.
+   */
+  static async of(
+    model: ChatModel,
+    contextTokens: number,
+    loadLibrary: LoadChatLibrary = importChatLibrary,
+  ): Promise<Chat> {
+    return new Chat(model, contextTokens, await choose(model, loadLibrary));
   }
 
   /** Whether the family makes calls. */
@@ -315,13 +326,14 @@ export class Chat {
 }
 
 /** The model's own template if it can be used, else what stands in for it. */
-async function choose(model: ChatModel): Promise<Chosen> {
+async function choose(model: ChatModel, loadLibrary: LoadChatLibrary): Promise<Chosen> {
   const { plain, tools } = sourcesOf(model.metadata);
   const bos = nameOf(model, model.named.BOS);
   const eos = nameOf(model, model.named.EOS);
   if (plain === undefined) {
     // Wrappers begin every prompt with this token, also where the model does not.
-    const renderer = await WrapperRenderer.for({ metadata: model.metadata, bos: model.addsBos ? bos : "", eos });
+    const wrapped = { metadata: model.metadata, bos: model.addsBos ? bos : "", eos };
+    const renderer = await WrapperRenderer.for(wrapped, loadLibrary);
     const traits = traitsOf(proberOf(model, renderer, guardedTokens(model.specialTokens, "")));
     return { renderer, traits, format: `node-llama-cpp ${renderer.name}`, fault: undefined };
   }

@@ -10,6 +10,7 @@ import type {
   GgufFileInfo,
   LlamaText,
 } from "node-llama-cpp";
+import type { LoadChatLibrary } from "../chat_library.ts";
 import type { Rendered } from "../jinja/template.ts";
 import type { Renderer, Rendering } from "./renderer.ts";
 import type { Turn } from "./messages.ts";
@@ -36,8 +37,8 @@ export class WrapperRenderer implements Renderer {
   }
 
   /** Find the wrapper for a model; a general one where its metadata do not say what it is. */
-  static async for(model: WrappedModel): Promise<WrapperRenderer> {
-    const library = await import("node-llama-cpp");
+  static async for(model: WrappedModel, loadLibrary: LoadChatLibrary): Promise<WrapperRenderer> {
+    const library = await loadLibrary();
     const fileInfo = { metadata: nested(model.metadata) } as unknown as GgufFileInfo;
     const wrapper = library.resolveChatWrapper({ fileInfo, bosString: model.bos, warningLogs: false }) ??
       new library.GeneralChatWrapper();

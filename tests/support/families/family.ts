@@ -12,6 +12,8 @@ export interface Family extends Omit<ModelParts, "template" | "defined"> {
   readonly markers: readonly string[];
   /** What they may be for answers to be read; models have the first. */
   readonly markersAre: readonly MarkerKind[];
+  /** Whether text may come before calls in one answer; it may unless it is said. */
+  readonly textBeforeCalls?: boolean;
 }
 
 /** Markers that are matched whatever they are. */

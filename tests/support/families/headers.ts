@@ -36,6 +36,8 @@ export const LLAMA: Family = {
   ...TOKENS_OF_TURNS,
   markers: [],
   markersAre: EVERY,
+  // JSON in a text is text.
+  textBeforeCalls: false,
 };
 
 /** A tag has the name, and JSON stands in it (Functionary 3.1, Llama 3.1 with tools of its user's). */

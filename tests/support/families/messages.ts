@@ -77,6 +77,8 @@ export const KINDS: Family = {
     ...["<|tool_call:end|>", "<|tool_call:name|>", "<|tool_call:args|>"],
   ],
   markersAre: ["control"],
+  // The end of a text ends the answer.
+  textBeforeCalls: false,
 };
 
 const COMMAND_TURN = (role: string, text: string): string =>
@@ -142,7 +144,7 @@ export const TYPED: Family = {
     result: `${OPEN('message role="tool" tool="{{ message.name }}"')}${CONTENT}${CLOSE("message")}<|end_of_msg|>`,
     assistant: OPEN('message role="assistant"') +
       when("thinks", `${OPEN("think")}{{ message.reasoning_content or '' }}${CLOSE("think")}`) +
-      when("message.content or not message.tool_calls", `${OPEN("response")}${CONTENT}${CLOSE("response")}`) +
+      `${OPEN("response")}${CONTENT}${CLOSE("response")}` +
       section(
         OPEN("tools"),
         eachCall(

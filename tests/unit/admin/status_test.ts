@@ -12,10 +12,12 @@ const CAPABILITIES: BackendCapabilities = {
   parallel: 4,
 };
 
+const MMAP = { phase: "mmap", path: "/m" } as const;
+
 const STARTING = '{"id":"admin","type":"status","status":"starting"}\n';
 const READY = '{"id":"admin","type":"status","status":"ready"}\n';
 const DRAINING = '{"id":"admin","type":"status","status":"draining"}\n';
-const RESTARTING = '{"id":"admin","type":"status","status":"restarting","phase":"loading_model"}\n';
+const RESTARTING = '{"id":"admin","type":"status","status":"restarting","phase":"mmap","path":"/m"}\n';
 
 const QUEUE = { active: 1, waiting: 2, depth: 10 };
 
@@ -40,7 +42,7 @@ Deno.test("StatusBoard says every frame in the documented order of keys", async 
   board.loading({ phase: "kv_cache", n_ctx: 512 });
   board.capable("llamacpp", CAPABILITIES);
   board.ready();
-  board.restarting("loading_model");
+  board.restarting(MMAP);
   board.logStopped("disk full");
   board.draining();
   board.close();
@@ -54,15 +56,15 @@ Deno.test("StatusBoard says every frame in the documented order of keys", async 
     `${head}"loading_model","phase":"kv_cache","n_ctx":512}`,
     `${head}"capabilities","backend":"llamacpp","v2":false,"vision":false,"audio":false,"tools":false,` +
     '"thinking":false,"embed":false,"accelerator":"cpu","gpu_layers":0,"rerank":false,"model":"inferd-tiny",' +
-    '"n_ctx":512,"parallel":4,"queue":{"active":1,"waiting":2,"depth":10}}',
+    '"n_ctx":512,"parallel":4,"state":"ready","queue":{"active":1,"waiting":2,"depth":10}}',
     `${head}"ready"}`,
-    `${head}"restarting","phase":"loading_model"}`,
+    `${head}"restarting","phase":"mmap","path":"/m"}`,
     `${head}"log_stopped","reason":"disk full"}`,
     `${head}"draining"}`,
   ]);
 });
 
-Deno.test("StatusBoard tells capabilities first and then the snapshot when somebody comes later", async () => {
+Deno.test("StatusBoard tells capabilities, that the log has stopped, and then the snapshot when somebody comes later", async () => {
   const queue = { active: 0, waiting: 0, depth: 10 };
   const board = create(queue);
   board.capable("one", CAPABILITIES);
@@ -72,7 +74,7 @@ Deno.test("StatusBoard tells capabilities first and then the snapshot when someb
   board.logStopped("disk full");
   queue.active = 3;
   using reader = board.subscribe();
-  const [one, two, snapshot, stopped, ...more] = (await reader.take() ?? "").split(/(?<=\n)/);
+  const [one, two, stopped, snapshot, ...more] = (await reader.take() ?? "").split(/(?<=\n)/);
   assert(one?.includes('"backend":"one"') && one.includes('"n_ctx":1024') && one.includes('"active":3'), one);
   assert(two?.includes('"backend":"two"'), two);
   assertEquals(snapshot, READY);
@@ -81,6 +83,27 @@ Deno.test("StatusBoard tells capabilities first and then the snapshot when someb
   board.logResumed();
   using later = board.subscribe();
   assertEquals((await later.take())?.includes("log_stopped"), false);
+});
+
+Deno.test("StatusBoard tells every state of a backend that has been ready, each once, and keeps its snapshot", async () => {
+  const board = new StatusBoard({ queue: () => QUEUE, backends: ["one", "two"] });
+  board.capable("one", CAPABILITIES);
+  board.ready();
+  using reader = board.subscribe();
+  await reader.take();
+  board.changed("one", "loading");
+  board.changed("one", "loading");
+  board.changed("one", "down");
+  // Has never been ready: nothing is known of it.
+  board.changed("two", "down");
+  const told = (await reader.take() ?? "").trim().split("\n").map((line) => JSON.parse(line));
+  assertEquals(told.map(({ backend, state }) => [backend, state]), [["one", "loading"], ["one", "down"]]);
+  assertEquals(board.state, "ready");
+  using later = board.subscribe();
+  const [line, snapshot] = (await later.take() ?? "").split(/(?<=\n)/);
+  assertEquals([JSON.parse(line ?? "").state, snapshot], ["down", READY]);
+  board.capable("one", CAPABILITIES);
+  assertEquals(board.capabilities().map(({ state }) => state), ["ready"]);
 });
 
 Deno.test("StatusBoard tells what is wrong with a model's chat template, and what is used instead", async () => {
@@ -107,7 +130,7 @@ Deno.test("StatusBoard stays draining whatever happens after it", async () => {
   board.draining();
   using reader = board.subscribe();
   board.loading({ phase: "mmap", path: "/m" });
-  board.restarting("loading_model");
+  board.restarting(MMAP);
   board.ready();
   board.draining();
   board.close();
@@ -137,12 +160,12 @@ Deno.test("StatusReader is overrun when it is more events behind than allowed, t
   board.ready();
   assertEquals(await slow.take(), STARTING + READY);
   assertEquals(await fast.take(), STARTING + READY);
-  for (let event = 0; event < ADMIN_BACKLOG_EVENTS - 2; event++) board.restarting("loading_model");
+  for (let event = 0; event < ADMIN_BACKLOG_EVENTS - 2; event++) board.restarting(MMAP);
   assertEquals(slow.overrun.aborted, false);
   // Says that what it took has arrived; the other one does not.
   assertEquals((await fast.take())?.length, RESTARTING.length * (ADMIN_BACKLOG_EVENTS - 2));
   void fast.take();
-  board.restarting("loading_model");
+  board.restarting(MMAP);
   assertEquals(slow.overrun.aborted, true);
   assertEquals(fast.overrun.aborted, false);
   assertEquals(await slow.take(), undefined);

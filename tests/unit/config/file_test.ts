@@ -174,6 +174,21 @@ Deno.test("resolveOptions takes flag and environment before the file", () => {
   }]);
 });
 
+Deno.test("resolveOptions takes the accelerator of the flag, then of the backend, then of all", () => {
+  const of = (given: SettingValues, config?: LoadedConfig): unknown[] =>
+    resolveOptions(given, MACHINE, config).backends.map((backend) =>
+      backend.kind === "llamacpp" ? backend.accelerator : "not local"
+    );
+  const config = loaded({
+    accelerator: "vulkan",
+    backends: [llamacpp(), llamacpp({ name: "b", accelerator: "cpu" }), remote()],
+  });
+  assertEquals(of({}), [undefined]);
+  assertEquals(of({ accelerator: "cuda" }), ["cuda"]);
+  assertEquals(of({}, config), ["vulkan", "cpu", "not local"]);
+  assertEquals(of({ accelerator: "cuda" }, config), ["cuda", "cuda", "not local"]);
+});
+
 Deno.test("resolveOptions finds the native library a backend is to have", () => {
   const folders = (given: SettingValues, config?: LoadedConfig): (string | undefined)[] =>
     resolveOptions(given, MACHINE, config).backends.map((backend) =>

@@ -117,6 +117,7 @@ Deno.test("resolveOptions puts everything in the runtime directory when nothing 
     drainTimeoutSecs: 10,
     logDir: "/home/u/.inferd/logs",
     logLevel: "info",
+    home: "/home/u",
     cacheDir: "/home/u/.inferd/cache",
   });
 });

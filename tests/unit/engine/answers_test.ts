@@ -1,12 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type GenerationRequest, PLAIN, type Tool } from "../../../src/backend/backend.ts";
+import type { GenerationRequest, Tool } from "../../../src/backend/backend.ts";
 import { Answers } from "../../../src/engine/answers.ts";
 import { Chat, PromptError } from "../../../src/engine/chat/chat.ts";
 import { AttachmentError } from "../../../src/engine/chat/messages.ts";
 import { GrammarError } from "../../../src/engine/gbnf.ts";
-import type { EngineEvent } from "../../../src/engine/messages.ts";
-import type { Job } from "../../../src/engine/scheduler.ts";
-import { shown } from "../../support/chat_model.ts";
 import {
   CHATML,
   CODER,
@@ -18,6 +15,7 @@ import {
   LLAMA,
   MISTRAL,
 } from "../../support/families/mod.ts";
+import { ask, NOTHING, type Played, playTokens } from "../../support/playing.ts";
 
 const WEATHER: Tool = {
   name: "get_weather",
@@ -33,68 +31,25 @@ const PERSON = {
   additionalProperties: false,
 };
 
-type Asked = Partial<GenerationRequest>;
-
 async function answersOf(family: Family): Promise<Answers> {
   const model = familyModel(family);
   return new Answers(model, await Chat.of(model, 20_000));
 }
 
-function ask(answers: Answers, asked: Asked): Job {
-  return answers.job(1, {
-    ...PLAIN,
-    messages: [{ role: "user", content: "What is the weather in Oslo?" }],
-    sampling: { temperature: 0, topP: 1, topK: 0 },
-    maxTokens: 1000,
-    stop: [],
-    ...asked,
-  });
-}
-
-/** What came, pieces of text and thought put together; and what was refused, if something was. */
-interface Played {
-  readonly text: string;
-  readonly thinking: string;
-  readonly calls: readonly unknown[];
-  readonly end: unknown;
-  readonly refused?: string;
-}
-
-/** Let a model say something, token by token, as far as it may; names of control tokens are the tokens, or text. */
+/** Let a model say something; names of control tokens are the tokens, or text. */
 async function play(
   family: Family,
-  asked: Asked,
+  asked: Partial<GenerationRequest>,
   said: string,
   spelled: "tokens" | "text" = "tokens",
 ): Promise<Played> {
-  const { answer } = ask(await answersOf(family), asked);
   const model = familyModel(family);
-  const events: EngineEvent[] = [];
-  let end: unknown;
-  let refused: string | undefined;
   const tokens = Array.from(model.tokenize(said, spelled === "tokens"));
-  for (const [index, token] of tokens.entries()) {
-    if (answer.constraint?.allows(token) === false) {
-      refused = shown(model, tokens.slice(index)).replaceAll(/[«»]/g, "");
-      break;
-    }
-    if (!answer.ends(token) && !answer.accept(token, events)) continue;
-    end = answer.finish(false, events)?.done;
-    break;
-  }
-  if (end === undefined && refused === undefined) end = answer.finish(true, events);
-  return {
-    text: events.map((event) => "t" in event ? event.t : "").join(""),
-    thinking: events.map((event) => "think" in event ? event.think : "").join(""),
-    calls: events.flatMap((event) => "call" in event ? [{ name: event.call, input: event.input }] : []),
-    end: events.find((event) => "error" in event) ?? end,
-    ...(refused === undefined ? {} : { refused }),
-  };
+  return playTokens(model, ask(await answersOf(family), asked), tokens);
 }
 
 const OSLO = { name: "get_weather", input: { city: "Oslo" } };
 const NOW = { name: "get_time", input: {} };
-const NOTHING = { text: "", thinking: "", calls: [] };
 
 /** How a family calls the first tool. */
 interface CallOf {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { engineCommand } from "../../../src/engine/command.ts";
 
-Deno.test("engineCommand runs this deno on the engine, and grants no net, no write, no run and no environment", () => {
+Deno.test("engineCommand runs this deno on the engine, and grants no net, no write, no run and no whole environment", () => {
   const { command, args } = engineCommand();
   assertEquals(command, Deno.execPath());
   assertEquals(args[0], "run");
@@ -10,6 +10,7 @@ Deno.test("engineCommand runs this deno on the engine, and grants no net, no wri
     "--allow-read",
     "--allow-ffi",
     "--allow-sys",
+    "--allow-env",
   ]);
   assert(args.includes("--no-prompt") && args.includes("--ignore-env"));
 });

@@ -385,7 +385,7 @@ Deno.test("jobs refuse a text early when it is far too long to be made tokens at
     asked++;
     return new Int32Array(1);
   };
-  const jobs = new EncodeJobs(model({ tokenizeWhole }), new FakeEncoder(), { purpose: "embed", modelPath: "m.gguf" });
+  const jobs = new EncodeJobs(model({ tokenizeWhole }), new FakeEncoder(), { purpose: "embed", modelName: "m" });
   const huge = jobs.embed(1, { input: ["a", "x".repeat(1_000_000)] });
   huge.tokenize(0);
   assertThrows(() => huge.tokenize(1), TextError, '"input[1]" has more than ');
@@ -393,14 +393,14 @@ Deno.test("jobs refuse a text early when it is far too long to be made tokens at
 });
 
 Deno.test("jobs name the text and its tokens when it is too long", () => {
-  const embed = new EncodeJobs(model(), new FakeEncoder(), { purpose: "embed", modelPath: "m.gguf" });
+  const embed = new EncodeJobs(model(), new FakeEncoder(), { purpose: "embed", modelName: "m" });
   assertThrows(
     () => embed.embed(1, { input: ["x".repeat(39)] }).tokenize(0),
     TextError,
     '"input[0]" has 41 tokens; a text may have 40',
   );
   assertEquals(embed.embed(1, { input: ["x".repeat(38)] }).tokenize(0).length, 40);
-  const rerank = new EncodeJobs(model(), new FakeEncoder(), { purpose: "rerank", modelPath: "m.gguf" });
+  const rerank = new EncodeJobs(model(), new FakeEncoder(), { purpose: "rerank", modelName: "m" });
   assertThrows(
     () => rerank.rerank(1, { query: "x".repeat(20), documents: ["d", "x".repeat(17)] }).tokenize(1),
     TextError,
@@ -409,7 +409,7 @@ Deno.test("jobs name the text and its tokens when it is too long", () => {
 });
 
 Deno.test("jobs read a document once and give it one score when it is repeated", () => {
-  const jobs = new EncodeJobs(model(), new FakeEncoder(), { purpose: "rerank", modelPath: "m.gguf" });
+  const jobs = new EncodeJobs(model(), new FakeEncoder(), { purpose: "rerank", modelName: "m" });
   const job = jobs.rerank(1, { query: "q", documents: ["a", "bb", "a", "a"] });
   assertEquals(job.count, 2);
   const tokens = [job.tokenize(0).length, job.tokenize(1).length] as const;
@@ -430,7 +430,7 @@ Deno.test("jobs put the family's words before each text when there is a task", (
   };
   const jobs = new EncodeJobs(model({ tokenizeWhole }), new FakeEncoder(), {
     purpose: "embed",
-    modelPath: "/models/nomic-embed-text-v1.5.Q8_0.gguf",
+    modelName: "nomic-embed-text-v1.5.Q8_0",
   });
   const job = jobs.embed(1, { input: ["a", "b"], task: "retrieval_query" });
   job.tokenize(0);

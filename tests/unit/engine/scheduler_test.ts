@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Decoder } from "../../../src/engine/context.ts";
+import type { DecodeOutcome, Decoder } from "../../../src/engine/context.ts";
 import { GrammarError } from "../../../src/engine/gbnf.ts";
 import type { EngineEvent } from "../../../src/engine/messages.ts";
 import { type Constraint, ModelAnswer, type Vocabulary } from "../../../src/engine/answer.ts";
@@ -20,7 +20,10 @@ class FakeDecoder implements Decoder {
   /** Batches as they were decoded: sequence and token of each. */
   readonly batches: [sequence: number, token: number][][] = [];
   readonly copies: [from: number, to: number, length: number][] = [];
-  failNext: "full" | "broken" | undefined;
+  failNext: "full" | "aborted" | "broken" | undefined;
+  requests = 0;
+  /** Called after each batch with its tokens. */
+  onDecode: (tokens: number) => void = () => {};
   #batch: [sequence: number, token: number][] = [];
   #rows: number[] = [];
 
@@ -35,19 +38,24 @@ class FakeDecoder implements Decoder {
     if (output) this.#rows.push(token);
   }
 
-  decode(): boolean {
+  beginRequest(): void {
+    this.requests++;
+  }
+
+  decode(): DecodeOutcome {
     const failure = this.failNext;
     this.failNext = undefined;
     const batch = this.#batch;
     this.#batch = [];
     if (failure !== undefined) this.#rows.length = 0;
     if (failure === "broken") throw new Error("broken");
-    if (failure === "full") return false;
+    if (failure === "full" || failure === "aborted") return failure;
     for (const [sequence, token] of batch) this.#sequence(sequence).push(token);
     const held = new Set(this.sequences.flatMap((tokens, i) => tokens.map((_, at) => `${i} ${at}`)));
     assert(held.size <= this.cells, `${held.size} cells of ${this.cells}`);
     this.batches.push(batch);
-    return true;
+    this.onDecode(batch.length);
+    return "done";
   }
 
   logits(row: number): Float32Array {
@@ -87,10 +95,8 @@ function setUp(options: Partial<SchedulerOptions> & { cells?: number } = {}): Se
   const cells = options.cells ?? contextTokens * parallel + keptCells;
   const decoder = new FakeDecoder(parallel + kept.length, cells, wholeSequencesOnly);
   // A clock that stands still: the time of prompts is then no limit, their number is.
-  return {
-    decoder,
-    scheduler: new Scheduler({ decoder, parallel, contextTokens, wholeSequencesOnly, kept, now: () => 0 }),
-  };
+  const { now = (): number => 0 } = options;
+  return { decoder, scheduler: new Scheduler({ decoder, parallel, contextTokens, wholeSequencesOnly, kept, now }) };
 }
 
 const LETTERS: Vocabulary = {
@@ -267,10 +273,10 @@ Deno.test("Scheduler copies a long beginning from a slot that runs", () => {
 
 Deno.test("Scheduler decodes a beginning once when requests that share it come at once", () => {
   const { scheduler, decoder } = setUp({ parallel: 3 });
-  const system = "s".repeat(40);
+  const system = "s".repeat(80);
   for (const id of [1, 2, 3]) scheduler.submit(job(id, `${system}${id}w`));
   const events = run(scheduler);
-  assertEquals(decoder.batches.flat().filter(([, token]) => token === "s".charCodeAt(0)).length, 40);
+  assertEquals(decoder.batches.flat().filter(([, token]) => token === "s".charCodeAt(0)).length, 80);
   for (const id of [1, 2, 3]) assertEquals(textOf(events, id), "xyz");
 });
 
@@ -447,4 +453,132 @@ Deno.test("Scheduler leaves what is kept its cells when requests need many", () 
   // 60 and 20 of 100 cells: the second has to wait, and both come to their end.
   const events = run(scheduler);
   assertEquals([1, 2].map((id) => textOf(events, id).length > 0), [true, true]);
+});
+
+/** A machine that computes a batch of 512 in 1200 ms, and small ones at a lower rate. */
+const decodeMs = (tokens: number): number => 20 + 2.3 * tokens;
+
+/** A scheduler on that machine. */
+function setUpTimed(parallel: number): Setup & { readonly now: () => number } {
+  let ms = 0;
+  const now = (): number => ms;
+  const setup = setUp({ parallel, contextTokens: 5000, now });
+  setup.decoder.onDecode = (tokens): void => void (ms += decodeMs(tokens));
+  // What the first request finds is a machine that nothing is known of.
+  setup.scheduler.submit(job(99, "0".repeat(600), { maxTokens: 1 }));
+  run(setup.scheduler);
+  setup.decoder.batches.length = 0;
+  return { ...setup, now };
+}
+
+/** Step until there is nothing to do; returns when each request had its first text and its end. */
+function runTimed({ scheduler, now }: { scheduler: Scheduler; now: () => number }): Map<string, number> {
+  const times = new Map<string, number>();
+  while (scheduler.busy) {
+    for (const event of scheduler.step()) {
+      const what = `${event.id} ${"t" in event ? "first" : "end"}`;
+      if (!times.has(what)) times.set(what, now());
+    }
+  }
+  return times;
+}
+
+function timeOf(times: ReadonlyMap<string, number>, what: string): number {
+  const time = times.get(what);
+  assert(time !== undefined, `${what}: ${[...times.keys()]}`);
+  return time;
+}
+
+Deno.test("Scheduler begins the very first prompt with a small piece, since the model may be slow", () => {
+  let ms = 0;
+  const { scheduler, decoder } = setUp({ contextTokens: 5000, now: () => ms });
+  // Four tokens a second: a whole batch would take two minutes.
+  decoder.onDecode = (tokens): void => void (ms += tokens * 250);
+  scheduler.submit(job(1, "a".repeat(100), { maxTokens: 1 }));
+  run(scheduler);
+  const sizes = decoder.batches.map((batch) => batch.length);
+  assertEquals(Math.max(...sizes), 32);
+});
+
+Deno.test("Scheduler reads a long prompt in whole batches while nobody waits for a token", () => {
+  const { scheduler, decoder } = setUpTimed(2);
+  scheduler.submit(job(1, "p".repeat(1500), { maxTokens: 1 }));
+  run(scheduler);
+  assertEquals(decoder.batches.map((batch) => batch.length), [512, 512, 476]);
+});
+
+Deno.test("Scheduler gives a stream a token every 400 ms at least, and a long prompt beside it nearly full speed", () => {
+  const { scheduler, decoder, now } = setUpTimed(2);
+  scheduler.submit(job(1, "!", { maxTokens: 80 }));
+  scheduler.step();
+  const started = now();
+  scheduler.submit(job(2, "p".repeat(3000), { maxTokens: 1 }));
+  const times = runTimed({ scheduler, now });
+  const beside = decoder.batches.filter((batch) => batch.some(([sequence]) => sequence === 0));
+  assertEquals(beside.filter((batch) => decodeMs(batch.length) > 400), []);
+  const withPrompt = decoder.batches.filter((batch) => batch.some(([, token]) => token === "p".charCodeAt(0)));
+  assert(withPrompt.slice(0, 20).every((batch) => batch.some(([sequence]) => sequence === 0)));
+  const alone = decodeMs(512) * 3000 / 512;
+  const took = timeOf(times, "2 end") - started;
+  assert(took <= 1.2 * alone, `${took} ms, ${alone} ms alone`);
+});
+
+Deno.test("Scheduler reads several long prompts first come first, and no slower than one after the other", () => {
+  const ids = [1, 2, 3, 4];
+  const ask = (id: number): Job => job(id, String.fromCharCode(96 + id).repeat(700), { maxTokens: 20 });
+  const apart = setUpTimed(4);
+  for (const id of ids) {
+    apart.scheduler.submit(ask(id));
+    run(apart.scheduler);
+  }
+  const together = setUpTimed(4);
+  for (const id of ids) together.scheduler.submit(ask(id));
+  const times = runTimed(together);
+  const firsts = ids.map((id) => timeOf(times, `${id} first`));
+  assertEquals(firsts, firsts.toSorted((a, b) => a - b));
+  assert(together.now() <= apart.now(), `${together.now()} ms, ${apart.now()} ms apart`);
+});
+
+Deno.test("Scheduler fills what the end of a long prompt leaves of a piece with the next prompt", () => {
+  const { scheduler, decoder } = setUpTimed(3);
+  scheduler.submit(job(1, "p".repeat(522), { maxTokens: 5 }));
+  scheduler.submit(job(2, "q".repeat(300), { maxTokens: 5 }));
+  scheduler.step();
+  scheduler.step();
+  const [first, second] = decoder.batches.map((batch) => batch.map(([sequence]) => sequence));
+  assertEquals([first?.length, new Set(first).size], [512, 1]);
+  assert(second !== undefined && second.length > 100, `${second?.length}`);
+  assertEquals(second.slice(0, 10).every((sequence) => sequence === second[0]), true);
+  assertEquals(new Set(second).size, 2);
+});
+
+Deno.test("Scheduler decodes again what was aborted, without what was cancelled meanwhile", () => {
+  const { scheduler, decoder } = setUpTimed(3);
+  scheduler.submit(job(1, "w"));
+  scheduler.step();
+  scheduler.submit(job(2, "p".repeat(60), { maxTokens: 3 }));
+  scheduler.submit(job(3, "q".repeat(60), { maxTokens: 3 }));
+  decoder.failNext = "aborted";
+  assertEquals(scheduler.step(), []);
+  scheduler.cancel(2);
+  const events = run(scheduler);
+  assertEquals([textOf(events, 1), textOf(events, 2), textOf(events, 3)], ["yz", "", "rst"]);
+  assertEquals(decoder.batches.flat().filter(([, token]) => token === "q".charCodeAt(0)).length, 60);
+  assertEquals(decoder.batches.flat().some(([, token]) => token === "p".charCodeAt(0)), false);
+});
+
+Deno.test("Scheduler keeps what was to be kept when its decode was aborted", () => {
+  const { scheduler, decoder } = setUp({ kept: [Int32Array.from("keep", (letter) => letter.charCodeAt(0))] });
+  decoder.failNext = "aborted";
+  run(scheduler);
+  assertEquals(decoder.sequences[2]?.length, 4);
+});
+
+Deno.test("Scheduler tells the decoder of each request that begins", () => {
+  const { scheduler, decoder } = setUp({ parallel: 1 });
+  for (const id of [1, 2]) scheduler.submit(job(id, "w"));
+  scheduler.step();
+  assertEquals(decoder.requests, 1);
+  run(scheduler);
+  assertEquals(decoder.requests, 2);
 });

@@ -5,12 +5,14 @@ import { type Binding, Bindings } from "../../../src/server/bindings.ts";
 class Ground {
   readonly notes: string[] = [];
   readonly serving = new Set<string>();
+  /** Could be served, by somebody who cannot now. */
+  readonly awaited = new Set<string>();
   readonly failing = new Set<string>();
   readonly bindings: Bindings;
 
   constructor(...names: string[]) {
     this.bindings = new Bindings(names.map((name) => this.#binding(name)), {
-      onComplete: () => this.notes.push("complete"),
+      onChange: (complete) => this.notes.push(complete ? "complete" : "incomplete"),
       onFailure: (error) => this.notes.push(String(error)),
     });
   }
@@ -31,6 +33,7 @@ class Ground {
   #binding(name: string): Binding {
     return {
       serves: () => this.serving.has(name),
+      awaited: () => this.awaited.has(name),
       server: {
         bind: async () => {
           await Promise.resolve();
@@ -51,25 +54,36 @@ Deno.test("Bindings binds what is served, and says so when all of it stands", as
   assertEquals(await ground.become("a", "c"), []);
 });
 
-Deno.test("Bindings is not complete while a socket that stood is gone, and says when all are back", async () => {
+Deno.test("Bindings is not complete while somebody is awaited on a socket, and says when all are back", async () => {
   const ground = new Ground("a", "b");
   await ground.become("a", "b");
   assertEquals(ground.bindings.complete, true);
-  assertEquals(await ground.become("a"), ["-b"]);
+  ground.awaited.add("a").add("b");
+  assertEquals(await ground.become("a"), ["-b", "incomplete"]);
   assertEquals(ground.bindings.complete, false);
   assertEquals(await ground.become(), ["-a"]);
   assertEquals(await ground.become("b"), ["+b"]);
   assertEquals(await ground.become("a", "b"), ["+a", "complete"]);
 });
 
+Deno.test("Bindings is complete without a socket on which nobody is awaited any more, but not with none at all", async () => {
+  const ground = new Ground("a", "b");
+  await ground.become("a", "b");
+  ground.awaited.add("b");
+  assertEquals(await ground.become("a"), ["-b", "incomplete"]);
+  ground.awaited.clear();
+  assertEquals(await ground.become("a"), ["complete"]);
+  assertEquals(await ground.become(), ["-a", "incomplete"]);
+});
+
 Deno.test("Bindings misses no change when changes follow at once, also while a socket is being bound", async () => {
   const ground = new Ground("a");
   await ground.become("a");
   ground.change();
-  assertEquals(await ground.become("a"), ["-a", "+a", "complete"]);
+  assertEquals(await ground.become("a"), ["-a", "incomplete", "+a", "complete"]);
   ground.change();
   ground.change("a");
-  assertEquals(await ground.become(), ["-a", "+a", "-a"]);
+  assertEquals(await ground.become(), ["-a", "incomplete", "+a", "-a"]);
 });
 
 Deno.test("Bindings tells a socket that cannot stand, and goes on at the next change", async () => {

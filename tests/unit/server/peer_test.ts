@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { LIBC_PATHS, type Peer, Peers } from "../../../src/server/peer.ts";
+import { LIBC_PATHS } from "../../../src/server/kernel.ts";
+import { type Peer, Peers } from "../../../src/server/peer.ts";
 import { LogRecorder } from "../../support/log_recorder.ts";
 
-const onLinux = { ignore: Deno.build.os !== "linux" };
+const asksKernel = { ignore: LIBC_PATHS.length === 0 };
 
 function openPeers(): Peers {
   const peers = Peers.open(new LogRecorder());
@@ -46,7 +47,7 @@ async function withUnix(test: (listener: Deno.UnixListener) => Promise<void>): P
   }
 }
 
-Deno.test("a unix peer's credentials are those of its process", onLinux, async () => {
+Deno.test("a unix peer's credentials are those of its process", asksKernel, async () => {
   using peers = openPeers();
   await withUnix(async (listener) => {
     using one = await pair(peers, listener);
@@ -54,7 +55,7 @@ Deno.test("a unix peer's credentials are those of its process", onLinux, async (
   });
 });
 
-Deno.test("peers are told apart when many are open and descriptors are used again", onLinux, async () => {
+Deno.test("peers are told apart when many are open and descriptors are used again", asksKernel, async () => {
   using peers = openPeers();
   await withUnix(async (listener) => {
     const open: Pair[] = [];
@@ -76,7 +77,7 @@ Deno.test("peers are told apart when many are open and descriptors are used agai
 
 Deno.test(
   "a unix peer that only ends its side has not hung up, one that closes has, also behind unread bytes",
-  onLinux,
+  asksKernel,
   async () => {
     using peers = openPeers();
     await withUnix(async (listener) => {
@@ -92,7 +93,7 @@ Deno.test(
   },
 );
 
-Deno.test("a TCP peer has no credentials, and has hung up when it has sent its end", onLinux, async () => {
+Deno.test("a TCP peer has no credentials, and has hung up when it has sent its end", asksKernel, async () => {
   using peers = openPeers();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   using one = await pair(peers, listener);
@@ -102,7 +103,7 @@ Deno.test("a TCP peer has no credentials, and has hung up when it has sent its e
   assertEquals(one.peer?.hungUp(), true);
 });
 
-Deno.test("a released peer says nothing of the descriptor's next owner", onLinux, async () => {
+Deno.test("a released peer says nothing of the descriptor's next owner", asksKernel, async () => {
   using peers = openPeers();
   await withUnix(async (listener) => {
     const one = await pair(peers, listener);
@@ -114,7 +115,7 @@ Deno.test("a released peer says nothing of the descriptor's next owner", onLinux
   });
 });
 
-Deno.test("a peer that was released is not found again while its socket is still closing", onLinux, async () => {
+Deno.test("a peer that was released is not found again while its socket is still closing", asksKernel, async () => {
   using peers = openPeers();
   await withUnix(async (listener) => {
     const one = await pair(peers, listener);
@@ -139,7 +140,7 @@ Deno.test("peers are unknown, and the log says why once, when the permission is 
     args: ["run", "--no-prompt", `data:application/javascript,${encodeURIComponent(script)}`],
     env: { NO_COLOR: "1" },
   }).output();
-  const expected = Deno.build.os === "linux"
+  const expected = LIBC_PATHS.length > 0
     ? `warn peers_unknown No permission --allow-ffi=${LIBC_PATHS.join()}\nundefined\n`
     : `info peers_unknown Not known how to ask on ${Deno.build.os}\nundefined\n`;
   assertEquals([code, new TextDecoder().decode(stdout)], [0, expected]);

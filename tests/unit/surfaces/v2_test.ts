@@ -119,6 +119,24 @@ Deno.test("resolve makes a message of nothing but text a string, and leaves othe
   ]);
 });
 
+Deno.test("resolve finds an attachment's media type in its bytes when the request does not name it", async () => {
+  const png = btoa("\x89PNG\r\n\x1a\n" + "x".repeat(1000));
+  const ogg = btoa("OggS\0");
+  const media = async (kind: string, bytes: string): Promise<unknown> => {
+    const request = await resolved({
+      messages: [{ role: "user", content: [{ type: kind, attachment_id: "a" }] }],
+      attachments: [{ id: "a", kind, bytes }],
+    });
+    return request?.messages[0]?.content;
+  };
+  assertEquals(await media("image", png), [
+    { type: "media", attachment: { kind: "image", mime: "image/png", base64: png } },
+  ]);
+  assertEquals(await media("audio", ogg), [
+    { type: "media", attachment: { kind: "audio", mime: "audio/ogg", base64: ogg } },
+  ]);
+});
+
 Deno.test("resolve keeps an assistant's thoughts where they stand, but none that say nothing", async () => {
   const text = (text: string): unknown => ({ type: "text", text });
   const thought = (text: string): unknown => ({ type: "thinking", text });

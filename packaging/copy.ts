@@ -1,0 +1,78 @@
+/**
+ * The working tree in a temporary folder, with another `deno.json`: what is to be checked or published without the
+ * `links` of this checkout, or with others, is a tree like that of whoever has it.
+ */
+import { dirname, fromFileUrl, join } from "@std/path";
+
+/** The checkout. */
+export const ROOT: string = fromFileUrl(new URL("../", import.meta.url));
+
+/** The packages' folders, in the order of their uploads: the daemon imports the client. */
+export const PACKAGES: readonly string[] = ["client", "."];
+
+/** `deno.json`, as far as it matters here. */
+export interface Config extends Readonly<Record<string, unknown>> {
+  readonly compilerOptions: Readonly<Record<string, unknown>>;
+  readonly publish: { readonly exclude: readonly string[] };
+}
+
+/** A copy of the checkout. */
+export interface Copy extends AsyncDisposable {
+  readonly path: string;
+}
+
+/**
+ * Copy what belongs to the checkout: what git knows, and what is new and not ignored.
+ *
+ * @param change Makes the copy's `deno.json` of this one's.
+ * @returns The copy; its disposal removes it.
+ */
+export async function copyCheckout(change: (config: Config) => object): Promise<Copy> {
+  const listed = await read("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+  const path = await Deno.makeTempDir({ prefix: "inferd-copy-" });
+  const copy = { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+  try {
+    for (const file of new Set(listed.split("\0").filter(Boolean))) {
+      const target = join(path, file);
+      await Deno.mkdir(dirname(target), { recursive: true });
+      try {
+        await Deno.copyFile(join(ROOT, file), target);
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error; // Deleted, and git does not know yet.
+      }
+    }
+    const config: Config = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
+    await Deno.writeTextFile(join(path, "deno.json"), JSON.stringify(change(config), null, 2));
+    return copy;
+  } catch (error) {
+    await copy[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/**
+ * Run a program in the checkout.
+ *
+ * @param program Its name.
+ * @param args Its arguments.
+ * @param cwd Where.
+ * @returns What it printed.
+ * @throws {Error} If it fails.
+ */
+export async function read(program: string, args: readonly string[], cwd = ROOT): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, { args: [...args], cwd }).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`"${program} ${args[0] ?? ""}" failed: ${decoder.decode(stderr).trim()}`);
+  return decoder.decode(stdout);
+}
+
+/**
+ * Run Deno, seen by whoever runs this.
+ *
+ * @param args Its arguments.
+ * @param cwd Where.
+ * @returns Whether it succeeded.
+ */
+export async function deno(args: readonly string[], cwd: string): Promise<boolean> {
+  return (await new Deno.Command(Deno.execPath(), { args: [...args], cwd }).spawn().status).success;
+}

@@ -1,0 +1,59 @@
+/** How long one backend has loaded, without the time in which somebody holds the clock. */
+
+/** Counts down, and stands still while it is paused. */
+export class LoadClock implements Disposable {
+  readonly #onEnd: () => void;
+  readonly #now: () => number;
+  #leftMs: number;
+  #startedAt = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #pauses = 0;
+  #ended = false;
+
+  /**
+   * Start counting.
+   *
+   * @param limitMs For so long.
+   * @param onEnd Called when the time is over.
+   * @param now Milliseconds, monotonic; for tests.
+   */
+  constructor(limitMs: number, onEnd: () => void, now: () => number = () => performance.now()) {
+    this.#leftMs = limitMs;
+    this.#onEnd = onEnd;
+    this.#now = now;
+    this.#run();
+  }
+
+  /** Stand still until what is returned is disposed of; several may hold it at a time. */
+  pause(): Disposable {
+    if (this.#pauses++ === 0) this.#stop();
+    let held = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!held) return;
+        held = false;
+        if (--this.#pauses === 0) this.#run();
+      },
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+  }
+
+  #run(): void {
+    if (this.#ended) return;
+    this.#startedAt = this.#now();
+    this.#timer = setTimeout(() => {
+      this.#ended = true;
+      this.#onEnd();
+    }, Math.max(0, this.#leftMs));
+  }
+
+  #stop(): void {
+    if (this.#ended) return;
+    clearTimeout(this.#timer);
+    this.#leftMs -= this.#now() - this.#startedAt;
+  }
+}

@@ -1,0 +1,41 @@
+/** Downloads at boot, in the log: that one begins and how long it is, how far it is from time to time, and its end. */
+import type { LoadPhase } from "@inferd/client/protocol";
+import type { ActivityLog } from "./log.ts";
+
+/** Between two records of one download. */
+const EVERY_MS = 5000;
+
+/** Makes records of phases. */
+export class DownloadLog {
+  readonly #log: Pick<ActivityLog, "info">;
+  readonly #now: () => number;
+  /** By source: when it was told last, and how much there was. */
+  readonly #told = new Map<string, { readonly at: number; readonly bytes: number }>();
+
+  /**
+   * @param log Where records go.
+   * @param now Milliseconds, monotonic.
+   */
+  constructor(log: Pick<ActivityLog, "info">, now: () => number = () => performance.now()) {
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** Take a phase; those that are no download say nothing. */
+  see(phase: LoadPhase): void {
+    if (phase.phase !== "download") return;
+    const { source_url: source, downloaded_bytes: bytes, total_bytes: total } = phase;
+    const told = this.#told.get(source);
+    const isWhole = total !== null && bytes >= total;
+    if (told === undefined ? isWhole : told.bytes === bytes) return;
+    if (told !== undefined && !isWhole && this.#now() - told.at < EVERY_MS) return;
+    if (isWhole) this.#told.delete(source);
+    else this.#told.set(source, { at: this.#now(), bytes });
+    this.#log.info("download", {
+      source,
+      downloaded_bytes: bytes,
+      total_bytes: total,
+      ...(total === null ? {} : { percent: Math.floor(bytes / total * 100) }),
+    });
+  }
+}

@@ -1,0 +1,104 @@
+/** Which accelerator computes, and which packages that takes: from the setting and from what the machine has. */
+import type { Accelerator, AcceleratorSetting } from "../config/options.ts";
+import { LibraryError, platformPackage } from "../engine/library_files.ts";
+import { findCuda, findVulkan, type Machine, type Support } from "./machine.ts";
+import type { PackageName } from "./packages.ts";
+
+/** One way to compute. */
+export interface Candidate {
+  readonly accelerator: Accelerator;
+  /** The first has llama.cpp itself, the last the accelerator's library. */
+  readonly packages: readonly [PackageName, ...PackageName[]];
+  /** Libraries of the system to be opened before, because the loader may not find them. */
+  readonly preload: readonly string[];
+}
+
+/** An accelerator that would have been better. */
+export interface Unusable {
+  readonly accelerator: Accelerator;
+  readonly reason: string;
+  /** Its device is here, so that somebody may wonder. */
+  readonly hasDriver: boolean;
+}
+
+/** What to compute with. */
+export interface Choice {
+  /** The best first; the others only if it fails. */
+  readonly candidates: readonly [Candidate, ...Candidate[]];
+  readonly unusable: readonly Unusable[];
+}
+
+/** What there is beside the CPU, and what is better of it comes first. */
+const GPUS = ["cuda", "vulkan", "metal"] as const;
+
+/**
+ * Choose.
+ *
+ * @param setting What is wanted.
+ * @param machine What there is.
+ * @returns What to try.
+ * @throws {LibraryError} If what is wanted cannot be used here; it says what can.
+ */
+export function chooseLibraries(setting: AcceleratorSetting, machine: Machine): Choice {
+  const { os, arch } = machine;
+  const base = platformPackage(os, arch) as PackageName | undefined;
+  if (base === undefined) throw new LibraryError(`No native library is published for "${os} ${arch}"`);
+  const cpu: Candidate = { accelerator: "cpu", packages: [base], preload: [] };
+  if (setting === "cpu") return { candidates: [cpu], unusable: [] };
+  if (setting === "auto") {
+    const unusable: Unusable[] = [];
+    for (const accelerator of GPUS.filter((gpu) => isPublished(gpu, base))) {
+      const found = find(accelerator, base, { machine, asked: false });
+      if (found.usable) return { candidates: [found.candidate, cpu], unusable };
+      unusable.push({ accelerator, reason: found.reason, hasDriver: found.hasDriver });
+    }
+    return { candidates: [cpu], unusable };
+  }
+  const found = find(setting, base, { machine, asked: true });
+  if (found.usable) return { candidates: [found.candidate], unusable: [] };
+  const possible = GPUS.filter((gpu) => find(gpu, base, { machine, asked: true }).usable);
+  throw new LibraryError(
+    `Accelerator "${setting}" cannot be used: ${found.reason}. Possible here: ${
+      ["auto", "cpu", ...possible].join(", ")
+    }`,
+  );
+}
+
+/** Whether there are packages of an accelerator for this platform. */
+function isPublished(accelerator: typeof GPUS[number], base: PackageName): boolean {
+  return accelerator === "metal" ? base === "mac-arm64-metal" : base === "linux-x64" || base === "win-x64";
+}
+
+/** How an accelerator would be used. */
+function find(
+  accelerator: typeof GPUS[number],
+  base: PackageName,
+  { machine, asked }: { readonly machine: Machine; readonly asked: boolean },
+): Support<{ readonly candidate: Candidate }> {
+  const only = (name: PackageName): Support<{ readonly candidate: Candidate }> => ({
+    usable: true,
+    candidate: { accelerator, packages: [name], preload: [] },
+  });
+  if (!isPublished(accelerator, base)) {
+    const { os, arch } = machine;
+    return { usable: false, reason: `there is no package of it for "${os} ${arch}"`, hasDriver: false };
+  }
+  if (accelerator === "metal") return only(base);
+  if (accelerator === "vulkan") {
+    const found = findVulkan(machine, { anyDevice: asked });
+    return found.usable ? only(`${base as "linux-x64" | "win-x64"}-vulkan`) : found;
+  }
+  const found = findCuda(machine);
+  if (!found.usable) return found;
+  const packages = cudaPackages(base as "linux-x64" | "win-x64", found.runtime);
+  return { usable: true, candidate: { accelerator, packages, preload: found.preload } };
+}
+
+/**
+ * The package for CUDA 13 is complete. The one for CUDA 12 has only the accelerator's library: on Linux it goes with the
+ * CPU's package, whose other libraries are the same but for their names; on Windows another compiler made those.
+ */
+function cudaPackages(base: "linux-x64" | "win-x64", runtime: 12 | 13): readonly [PackageName, ...PackageName[]] {
+  if (runtime === 13) return [`${base}-cuda`];
+  return [base === "linux-x64" ? base : `${base}-cuda`, `${base}-cuda-ext`];
+}

@@ -1,0 +1,83 @@
+/** The group that is given sockets: its number, and whether it can get to them. */
+import { dirname } from "@std/path";
+
+/** A group cannot be given anything; the message says why, without saying what. */
+export class GroupError extends Error {
+  override readonly name = "GroupError";
+}
+
+/**
+ * The number of a group.
+ *
+ * @param group Its number or its name.
+ * @throws {GroupError} If there is no such group, or names cannot be looked up.
+ */
+export function groupId(group: string): number {
+  if (/^\d+$/.test(group)) return Number(group);
+  let text: string;
+  try {
+    text = Deno.readTextFileSync("/etc/group");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new GroupError(`the group "${group}" cannot be looked up: ${reason}`, { cause: error });
+  }
+  const gid = text.split("\n").map((line) => line.split(":")).find(([name]) => name === group)?.[2];
+  if (gid === undefined) throw new GroupError(`there is no group "${group}"`);
+  return Number(gid);
+}
+
+/**
+ * Look for a folder on the way to a file that a group may not enter: its members cannot get to the file then, whatever
+ * the file's own mode is. Folders that this process may not look at are passed over.
+ *
+ * @param path The file; it need not be there.
+ * @param gid The group.
+ * @returns The nearest such folder; undefined if there is none.
+ */
+export function closedFolder(path: string, gid: number): string | undefined {
+  for (let folder = dirname(path);; folder = dirname(folder)) {
+    if (!mayEnter(folder, gid)) return folder;
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+/**
+ * Sockets that a group is given and cannot get to.
+ *
+ * @param group The group; absent: none is given anything.
+ * @param listen Where the sockets are.
+ * @returns The sockets, by the folder that is closed to it.
+ */
+export function socketsBehindClosedFolders(
+  group: string | undefined,
+  listen: readonly { readonly socket: string }[],
+): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  if (group === undefined) return found;
+  let gid: number;
+  try {
+    gid = groupId(group);
+  } catch (error) {
+    if (!(error instanceof GroupError)) throw error;
+    // Nothing is bound for it.
+    return found;
+  }
+  for (const { socket } of listen) {
+    const folder = closedFolder(socket, gid);
+    if (folder !== undefined) found.set(folder, [...found.get(folder) ?? [], socket]);
+  }
+  return found;
+}
+
+function mayEnter(folder: string, gid: number): boolean {
+  if (Deno.permissions.querySync({ name: "read", path: folder }).state !== "granted") return true;
+  try {
+    const { mode, gid: owner } = Deno.statSync(folder);
+    // Windows has no modes.
+    if (mode === null) return true;
+    return (mode & 0o001) !== 0 || (owner === gid && (mode & 0o010) !== 0);
+  } catch {
+    // What is not there, or cannot be looked at, is told when the socket is bound.
+    return true;
+  }
+}

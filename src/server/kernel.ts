@@ -1,0 +1,218 @@
+/**
+ * What Linux and macOS tell of a socket, by libc: one class for each, with its numbers and its structs. Libc comes in
+ * from outside, so that what is made of its answers can be tested anywhere.
+ */
+
+/** The process on the other side of a unix socket, as it was when it connected. */
+export interface Credentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The address of one end of a socket: a path, or a port. */
+export interface SocketAddress {
+  readonly path?: string;
+  readonly port?: number;
+}
+
+/** Which end of a socket. */
+export type SocketEnd = "local" | "remote";
+
+/** A kernel that can be asked about sockets. */
+export interface Kernel {
+  /**
+   * Which socket a descriptor is: another number than every other socket that was ever there; 0 where the kernel counts
+   * none of its kind; undefined for what is no socket.
+   */
+  identity(fd: number): number | undefined;
+  /** Undefined where it has none. */
+  address(fd: number, end: SocketEnd): SocketAddress | undefined;
+  /** Of a unix socket's other side. */
+  credentials(fd: number): Credentials | undefined;
+  /** Whether the other side is gone altogether: a unix peer has closed its socket, a TCP peer has sent its end. */
+  isGone(fd: number, transport: "unix" | "tcp"): boolean;
+  /** Close libc. */
+  close(): void;
+}
+
+/**
+ * Where the system has libc; none where it is not known how to ask. Absolute, because a permission for a bare name is
+ * taken for a file in the working directory.
+ */
+export const LIBC_PATHS: readonly string[] = Deno.build.os === "linux"
+  ? [`/lib/${Deno.build.arch}-linux-gnu/libc.so.6`, "/lib64/libc.so.6", "/usr/lib/libc.so.6"]
+  // Not on the disk: the loader has it.
+  : Deno.build.os === "darwin"
+  ? ["/usr/lib/libSystem.B.dylib"]
+  : [];
+
+/** Ask the kernel of this system through a libc. */
+export function openKernel(libc: string): Kernel {
+  return Deno.build.os === "darwin"
+    ? new DarwinKernel(Deno.dlopen(libc, DARWIN_SYMBOLS))
+    : new LinuxKernel(Deno.dlopen(libc, LINUX_SYMBOLS));
+}
+
+const COMMON_SYMBOLS = {
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+} as const;
+
+const LINUX_SYMBOLS = {
+  ...COMMON_SYMBOLS,
+  poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
+} as const;
+
+const DARWIN_SYMBOLS = {
+  ...COMMON_SYMBOLS,
+  // `nfds_t` is an `unsigned int` there.
+  poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
+  getpeereid: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  // On x86_64 the plain name is the one with 32-bit inodes.
+  fstat: {
+    name: Deno.build.arch === "x86_64" ? "fstat$INODE64" : "fstat",
+    parameters: ["i32", "buffer"],
+    result: "i32",
+  },
+} as const;
+
+/** The functions of a libc; a test may stand in for it. */
+export interface Libc<S extends Deno.ForeignLibraryInterface> {
+  readonly symbols: Deno.DynamicLibrary<S>["symbols"];
+  close(): void;
+}
+
+const AF_UNIX = 1;
+/** The larger of both systems' `sockaddr_storage`. */
+const ADDRESS_BYTES = 128;
+const PATH_AT = 2;
+const POLLERR = 0x0008;
+const POLLHUP = 0x0010;
+const LINUX = { SOL_SOCKET: 1, SO_PEERCRED: 17, SO_COOKIE: 57, POLLRDHUP: 0x2000 } as const;
+const DARWIN = { SOL_LOCAL: 0, LOCAL_PEERPID: 2, POLLIN: 0x0001, POLLOUT: 0x0004 } as const;
+/** `struct stat` of macOS with 64-bit inodes: its size, and where it has `st_mode` and `st_ino`. */
+const STAT = { bytes: 144, mode: 4, inode: 8 } as const;
+const S_IFMT = 0o170000;
+const S_IFSOCK = 0o140000;
+
+type Common = Pick<Libc<typeof COMMON_SYMBOLS>["symbols"], "getsockname" | "getpeername">;
+
+/** @param family Where a `sockaddr` has its family. */
+function addressOf(
+  libc: Common,
+  fd: number,
+  end: SocketEnd,
+  family: (address: DataView) => number,
+): SocketAddress | undefined {
+  const address = new Uint8Array(ADDRESS_BYTES);
+  const size = new Uint32Array([ADDRESS_BYTES]);
+  const failed = end === "local" ? libc.getsockname(fd, address, size) : libc.getpeername(fd, address, size);
+  if (failed !== 0) return undefined;
+  const view = new DataView(address.buffer);
+  // A port stands at the same place in an IPv4 and in an IPv6 address.
+  if (family(view) !== AF_UNIX) return { port: view.getUint16(2) };
+  const used = address.subarray(PATH_AT, Math.max(size[0] ?? 0, PATH_AT));
+  const nul = used.indexOf(0);
+  return { path: new TextDecoder().decode(nul === -1 ? used : used.subarray(0, nul)) };
+}
+
+/** `struct pollfd`: what happened to a descriptor of what was asked for, or of what is always told. */
+function pollOne(poll: (fds: Uint8Array<ArrayBuffer>) => number, fd: number, events: number): number {
+  const entry = new Uint8Array(8);
+  const view = new DataView(entry.buffer);
+  view.setInt32(0, fd, true);
+  view.setInt16(4, events, true);
+  return poll(entry) > 0 ? view.getInt16(6, true) : 0;
+}
+
+/** Linux. */
+export class LinuxKernel implements Kernel {
+  readonly #libc: Libc<typeof LINUX_SYMBOLS>;
+
+  constructor(libc: Libc<typeof LINUX_SYMBOLS>) {
+    this.#libc = libc;
+  }
+
+  /** A socket's cookie is unique for the life of the kernel. */
+  identity(fd: number): number | undefined {
+    const cookie = new Uint32Array(2);
+    const size = new Uint32Array([cookie.byteLength]);
+    const { getsockopt } = this.#libc.symbols;
+    if (getsockopt(fd, LINUX.SOL_SOCKET, LINUX.SO_COOKIE, cookie, size) !== 0) return undefined;
+    return (cookie[1] ?? 0) * 2 ** 32 + (cookie[0] ?? 0);
+  }
+
+  address(fd: number, end: SocketEnd): SocketAddress | undefined {
+    return addressOf(this.#libc.symbols, fd, end, (address) => address.getUint16(0, true));
+  }
+
+  credentials(fd: number): Credentials | undefined {
+    const values = new Uint32Array(3);
+    const size = new Uint32Array([values.byteLength]);
+    const { getsockopt } = this.#libc.symbols;
+    if (getsockopt(fd, LINUX.SOL_SOCKET, LINUX.SO_PEERCRED, values, size) !== 0) return undefined;
+    const [pid = 0, uid = 0, gid = 0] = values;
+    return { pid, uid, gid };
+  }
+
+  isGone(fd: number, transport: "unix" | "tcp"): boolean {
+    // A unix peer that has only ended its side shows as POLLRDHUP too, one that has closed as POLLHUP.
+    const events = POLLHUP | POLLERR | (transport === "tcp" ? LINUX.POLLRDHUP : 0);
+    return (pollOne((fds) => this.#libc.symbols.poll(fds, 1n, 0), fd, events) & events) !== 0;
+  }
+
+  close(): void {
+    this.#libc.close();
+  }
+}
+
+/** macOS. */
+export class DarwinKernel implements Kernel {
+  readonly #libc: Libc<typeof DARWIN_SYMBOLS>;
+
+  constructor(libc: Libc<typeof DARWIN_SYMBOLS>) {
+    this.#libc = libc;
+  }
+
+  /** The kernel counts unix sockets, as if they were files. TCP sockets are told apart by their ports. */
+  identity(fd: number): number | undefined {
+    const { bytes, mode, inode } = STAT;
+    const stat = new Uint8Array(bytes);
+    if (this.#libc.symbols.fstat(fd, stat) !== 0) return undefined;
+    const view = new DataView(stat.buffer);
+    if ((view.getUint16(mode, true) & S_IFMT) !== S_IFSOCK) return undefined;
+    return Number(view.getBigUint64(inode, true));
+  }
+
+  address(fd: number, end: SocketEnd): SocketAddress | undefined {
+    // The first byte is the address's length.
+    return addressOf(this.#libc.symbols, fd, end, (address) => address.getUint8(1));
+  }
+
+  credentials(fd: number): Credentials | undefined {
+    const uid = new Uint32Array(1);
+    const gid = new Uint32Array(1);
+    const pid = new Int32Array(1);
+    const size = new Uint32Array([pid.byteLength]);
+    const { getpeereid, getsockopt } = this.#libc.symbols;
+    if (getpeereid(fd, uid, gid) !== 0) return undefined;
+    if (getsockopt(fd, DARWIN.SOL_LOCAL, DARWIN.LOCAL_PEERPID, pid, size) !== 0) return undefined;
+    return { pid: pid[0] ?? 0, uid: uid[0] ?? 0, gid: gid[0] ?? 0 };
+  }
+
+  /**
+   * POLLHUP means another thing for each direction that is asked about: for reading that the other side sends no more,
+   * for writing that it takes no more, which a unix peer that has only ended its side still does.
+   */
+  isGone(fd: number, transport: "unix" | "tcp"): boolean {
+    const direction = transport === "unix" ? DARWIN.POLLOUT : DARWIN.POLLIN;
+    const found = pollOne((fds) => this.#libc.symbols.poll(fds, 1, 0), fd, direction);
+    return (found & (POLLHUP | POLLERR)) !== 0;
+  }
+
+  close(): void {
+    this.#libc.close();
+  }
+}

@@ -1,0 +1,34 @@
+/** What a user sees of a first start whose download takes its time: on the terminal, in `status`, in `watch`. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { platformPackage } from "../../src/engine/library_files.ts";
+import { type PackageName, PACKAGES } from "../../src/libraries/packages.ts";
+import { DenoCacheWithout } from "../support/deno_cache.ts";
+import { PackageRegistry } from "../support/package_registry.ts";
+import { Sandbox } from "../support/program.ts";
+
+const NAME = platformPackage(Deno.build.os, Deno.build.arch) as PackageName;
+const { bytes, sha512 } = PACKAGES[NAME];
+const HALF = bytes >> 1;
+
+Deno.test("terminal, status and watch say how far a first start is, and Ctrl-C ends it", async () => {
+  await using box = new Sandbox();
+  // As long as the package; nobody comes to its end.
+  await using registry = PackageRegistry.start(new Uint8Array(bytes), sha512, { archive: [{ stallAfter: HALF }] });
+  using cache = new DenoCacheWithout(/@node-llama-cpp/);
+  Deno.writeTextFileSync(`${box.dir}/.npmrc`, `@node-llama-cpp:registry=${registry.url}`);
+  const env = { DENO_DIR: cache.dir };
+  await using daemon = box.spawn(["serve", "--accelerator", "cpu"], { env });
+  await daemon.stderr.has(`@node-llama-cpp/${NAME} downloaded_bytes=0 total_bytes=${bytes} percent=0`);
+  for await (const event of box.admin.watch()) {
+    if (event.status === "loading_model" && event.phase === "download" && event.downloadedBytes >= HALF - 1) break;
+  }
+  const status = await box.run(["status"], { env });
+  assertEquals(status.code, 1);
+  assertMatch(status.stdout, /^state {4}loading_model \(download, (49|50) % of [\d.]+ MB\)$/m);
+  await using watch = box.spawn(["watch"], { env });
+  await watch.stdout.has(`totalBytes=${bytes}`);
+  watch.kill("SIGINT");
+  assertStringIncludes((await watch.outcome).stdout, `sourceUrl=${registry.url}@node-llama-cpp/${NAME}`);
+  daemon.kill("SIGINT");
+  assertEquals((await daemon.outcome).code, 0);
+});

@@ -1,0 +1,42 @@
+/** A machine of which a test says what files it has. */
+import type { Machine } from "../../src/libraries/machine.ts";
+
+/** What is not said: Linux on x86_64, no variables. */
+export interface FakeMachineOptions {
+  readonly os?: string;
+  readonly arch?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The machine. */
+export class FakeMachine implements Machine {
+  readonly os: string;
+  readonly arch: string;
+  readonly env: Machine["env"];
+  readonly #files: ReadonlyMap<string, string | Uint8Array>;
+
+  /**
+   * @param files Contents by path; of bytes each character one.
+   * @param options What else there is to say.
+   */
+  constructor(files: Readonly<Record<string, string | Uint8Array>>, options: FakeMachineOptions = {}) {
+    const { os = "linux", arch = "x86_64", env = {} } = options;
+    this.os = os;
+    this.arch = arch;
+    this.env = (name) => env[name];
+    this.#files = new Map(Object.entries(files));
+  }
+
+  readonly exists = (path: string): boolean => this.#files.has(path) || this.list(path).length > 0;
+
+  readonly list = (folder: string): readonly string[] => {
+    const start = folder + (this.os === "windows" ? "\\" : "/");
+    const below = [...this.#files.keys()].filter((path) => path.startsWith(start));
+    return [...new Set(below.map((path) => path.slice(start.length).split(/[/\\]/)[0] as string))].sort();
+  };
+
+  readonly read = (path: string): Uint8Array | undefined => {
+    const content = this.#files.get(path);
+    return typeof content === "string" ? new TextEncoder().encode(content) : content;
+  };
+}

@@ -1,0 +1,30 @@
+import { assertEquals } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { compileArguments } from "../../../packaging/compile.ts";
+import { ROOT } from "../../../packaging/copy.ts";
+import { LIBRARY_VERSION } from "../../../src/engine/library_files.ts";
+import { BUILT_INS } from "../../../src/models/built_in.ts";
+
+const included = (args: readonly string[]): string[] =>
+  args.flatMap((arg) => arg.startsWith("--include=") ? [arg.slice("--include=".length)] : []);
+
+Deno.test("the executable carries every built-in model, what is loaded at run time and the platform's library", () => {
+  const files = included(compileArguments("linux-x64", []));
+  const models = Object.values(BUILT_INS).map(({ url }) => fromFileUrl(url));
+  const modules = ["src/engine/main.ts", "src/engine/chat_wrappers.ts", "src/libraries/fetch_main.ts"]
+    .map((path) => join(ROOT, path));
+  assertEquals(
+    files.map((file) => file.startsWith("npm:") ? file : join(ROOT, file)),
+    [...models, ...modules, `npm:@node-llama-cpp/linux-x64@${LIBRARY_VERSION}`],
+  );
+  for (const file of [...models, ...modules]) assertEquals(Deno.statSync(file).isFile, true);
+});
+
+Deno.test("the executable is called inferd unless the command line says otherwise", () => {
+  const output = (...args: string[]): string[] =>
+    compileArguments("linux-x64", args).filter((arg) => /^(-o|--output)/.test(arg));
+  assertEquals(output(), ["--output=inferd"]);
+  assertEquals(output("--output", "other"), ["--output"]);
+  assertEquals(output("-o", "other"), ["-o"]);
+  assertEquals(compileArguments("linux-x64", ["--quiet"]).slice(-2), ["--quiet", "main.ts"]);
+});

@@ -140,7 +140,13 @@ export class AnswerRules {
         ...named,
         ...end,
       ],
-      call: [...this.#behind(beforeName, innerMarker(form), ids), ...named, ...end],
+      // What has not begun may end all the same.
+      call: [
+        ...this.#behind(beforeName, innerMarker(form), ids),
+        ...named,
+        ...further,
+        ...builder.optional(this.#symbols(sectionClose)),
+      ],
       named: [...named, ...end],
       inputs: new Map(bodies.map(({ name, input }) => [name, [...input, ...end]])),
     };

@@ -5,13 +5,17 @@
 import { attachThreads, Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { type Model, ModelError } from "./model.ts";
+import { type LookIn, StepWatch, type WatchLimits } from "./step_watch.ts";
 import { StepTimer, ThreadGovernor } from "./threads.ts";
 
 /** Tokens decoded in one step at most. */
 export const BATCH_TOKENS = 512;
 
-/** `aborted`: nothing of the batch was decoded, since it was not wanted any more. `full`: there was no room for it. */
-export type DecodeOutcome = "done" | "aborted" | "full";
+/**
+ * How a decode ended: `full`, there was no room for the batch, and nothing was done; `aborted` in the middle, some of it is
+ * in memory and nobody knows what.
+ */
+export type DecodeOutcome = "done" | "full" | "aborted";
 
 /** What the scheduler needs of a context; a test may stand in for it. */
 export interface Decoder {
@@ -43,14 +47,17 @@ export interface ContextOptions {
   readonly threads: number;
   /** What its cells may take. */
   readonly memoryBytes: number;
+  /** Called now and then during a step that takes long. */
+  readonly lookIn: LookIn;
+  /** As in `StepWatchOptions`. */
+  readonly limits?: WatchLimits;
 }
 
 /** A step that reads this many bytes of weights, once for each token, is begun with all threads: it gains from them. */
 const LARGE_STEP_BYTES = 0x4000000;
 
 /** What `llama_decode` returns. */
-const NO_ROOM = 1;
-const ABORTED = 2;
+const STATUS = { done: 0, full: 1, aborted: 2 } as const;
 
 /** A context of a model. */
 export class Context implements Decoder {
@@ -61,6 +68,7 @@ export class Context implements Decoder {
   readonly #rows: Float32Array[] = [];
   readonly #governor: ThreadGovernor;
   readonly #accelerated: boolean;
+  readonly #watch: StepWatch;
   #threads: number;
 
   readonly cells: number;
@@ -91,6 +99,8 @@ export class Context implements Decoder {
       (tokens) => model.bytes * tokens < LARGE_STEP_BYTES ? 1 : options.threads,
     );
     attachThreads(library, this.#handle, options.threads);
+    const { lookIn, limits = {} } = options;
+    this.#watch = new StepWatch({ model, lookIn, limits });
   }
 
   put(token: number, position: number, sequence: number, output: boolean): void {
@@ -102,15 +112,20 @@ export class Context implements Decoder {
   }
 
   decode(): DecodeOutcome {
+    const { llama } = this.#library;
     const tokens = this.#batch.seal();
     this.#setThreads(this.#governor.choose(tokens));
     const timer = new StepTimer();
-    const status = this.#library.llama.llama_decode(this.#handle, this.#batch.struct);
-    if (status === NO_ROOM) return "full";
-    if (status === ABORTED) return "aborted";
-    if (status !== 0) throw new Error(`llama_decode failed with status ${status}`);
-    // Waits until the rows are filled and in order.
-    this.#library.llama.llama_get_logits(this.#handle);
+    const compute = (): number => {
+      const status = llama.llama_decode(this.#handle, this.#batch.struct);
+      // Waits until the rows are filled and in order.
+      if (status === STATUS.done) llama.llama_get_logits(this.#handle);
+      return status;
+    };
+    const status = this.#watch.run(this.#library, this.#handle, { tokens, compute });
+    if (status === STATUS.full) return "full";
+    if (status === STATUS.aborted) return "aborted";
+    if (status !== STATUS.done) throw new Error(`llama_decode failed with status ${status}`);
     const { ms, cpuMs } = timer.stop();
     this.#governor.learn(tokens, this.#accelerated ? { ms } : { ms, cpuMs });
     return "done";

@@ -63,6 +63,8 @@ export class EncodeScheduler {
   readonly #ready: Entry[] = [];
   readonly #free: Lane[];
   readonly #running = new Set<Promise<void>>();
+  /** What is computed on all threads. */
+  #whole: Step | undefined;
   #events: EngineEvent[] = [];
 
   constructor(encoder: Encoder, options: { readonly now?: () => number } = {}) {
@@ -86,6 +88,12 @@ export class EncodeScheduler {
   /** Forget a request. */
   cancel(id: number): void {
     for (const entry of this.#live) if (entry.job.id === id) this.#forget(entry);
+  }
+
+  /** Whether nothing that is computed on all threads now is worth going on with when these requests are cancelled. */
+  abandons(ids: ReadonlySet<number>): boolean {
+    for (const id of ids) this.cancel(id);
+    return this.#whole !== undefined && !this.#whole.places.some(({ entry }) => this.#live.has(entry));
   }
 
   /** Go on: encode one batch, or see to it that all lanes compute and wait for one. Returns what happened. */
@@ -175,10 +183,14 @@ export class EncodeScheduler {
   }
 
   #encode(step: Step): void {
+    this.#whole = step;
     try {
       this.#accept(step, this.#encoder.encode(step.texts));
     } catch (error) {
+      // Given up, or not: who is still there is told.
       this.#fail(step, error);
+    } finally {
+      this.#whole = undefined;
     }
   }
 

@@ -10,6 +10,7 @@ import type { Library } from "./library.ts";
 import { availableBytes } from "./memory.ts";
 import { type Model, ModelError } from "./model.ts";
 import { isEncoder, POOLING, type PoolingType } from "./purpose.ts";
+import { type LookIn, StepWatch, type WatchLimits } from "./step_watch.ts";
 import { TextContext } from "./text_context.ts";
 import { StepTimer, ThreadGovernor } from "./threads.ts";
 
@@ -38,6 +39,8 @@ export interface Encoder {
   /**
    * Encode on all threads, while no lane does anything. What comes out for each text, none of them without tokens; valid
    * until the next call.
+   *
+   * @throws {GivenUpError} If it was given up.
    */
   encode(texts: readonly Int32Array[]): readonly Float32Array[];
 }
@@ -50,7 +53,9 @@ export interface EncoderOptions {
   readonly threads: number;
   readonly pooling: PoolingType;
   /** Called now and then during a step that takes long. */
-  readonly onLong: () => void;
+  readonly lookIn: LookIn;
+  /** As in `StepWatchOptions`. */
+  readonly limits?: WatchLimits;
 }
 
 /**
@@ -68,8 +73,6 @@ const LEAST_TEXT_TOKENS = 512;
 const DEFAULT_MEMORY_SHARE = 0.25;
 const MEMORY_SHARE = 0.9;
 const FLOAT_BYTES = 4;
-/** Bytes of weights times tokens: a step of more may take longer than silence may last. */
-const LONG_STEP = 4e9;
 /** A longer text is worth all threads. */
 const LANE_TOKENS = 512;
 /**
@@ -87,7 +90,7 @@ export class ModelEncoder implements Encoder {
   readonly #model: Model;
   readonly #whole: TextContext;
   readonly #governor: ThreadGovernor;
-  readonly #watch: Deno.UnsafeCallback<{ parameters: ["pointer"]; result: "bool" }>;
+  readonly #watch: StepWatch;
 
   readonly textTokens: number;
   readonly stepTokens: number;
@@ -121,10 +124,8 @@ export class ModelEncoder implements Encoder {
     const ofLane = { textTokens: this.laneTokens, capacity: Math.max(this.stepTokens, this.laneTokens) };
     this.lanes = Array.from({ length: lanes }, () => new ContextLane(context(ofLane, 1)));
     this.#governor = new ThreadGovernor(threads, () => threads);
-    this.#watch = new Deno.UnsafeCallback({ parameters: ["pointer"], result: "bool" }, () => {
-      options.onLong();
-      return false;
-    });
+    const { lookIn, limits = {} } = options;
+    this.#watch = new StepWatch({ model, lookIn, limits });
   }
 
   /** Encode something of so many tokens everywhere and throw it away: pages come in, and what runs often is compiled. */
@@ -153,11 +154,8 @@ export class ModelEncoder implements Encoder {
   }
 
   #compute(tokens: number): void {
-    const long = tokens * this.#model.bytes > LONG_STEP;
     const timer = new StepTimer();
-    if (long) this.#whole.watch(this.#watch.pointer);
-    this.#whole.compute(this.#governor.choose(tokens));
-    if (long) this.#whole.watch(null);
+    this.#whole.compute(this.#governor.choose(tokens), this.#watch);
     this.#governor.learn(tokens, timer.stop());
   }
 }

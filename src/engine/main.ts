@@ -26,6 +26,7 @@ import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryErro
 import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
 import { Model, ModelError } from "./model.ts";
 import { giveBackPermissions } from "./permissions.ts";
+import { Pulse } from "./pulse.ts";
 import { type PoolingType, purposeOf } from "./purpose.ts";
 import { type Job, Scheduler } from "./scheduler.ts";
 import { thisMachine } from "./this_machine.ts";
@@ -37,6 +38,12 @@ const DEFAULT_CONTEXT_TOKENS = 8192;
 const WARM_UP_MS = 30;
 /** Tokens of a throw-away text. */
 const WARM_UP_TOKENS = 128;
+
+/** The talk with the daemon. */
+interface Talk {
+  readonly outbox: Outbox;
+  readonly pulse: Pulse;
+}
 
 /** An engine that writes. */
 interface Generating {
@@ -57,7 +64,7 @@ interface Encoding {
 
 type Engine = Generating | Encoding;
 
-async function load(config: EngineConfig, fetch: Fetch): Promise<Engine> {
+async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { readonly fetch: Fetch }): Promise<Engine> {
   const machine = thisMachine(engineEnvironment);
   const { source, unusable } = await obtainLibraries(config, machine, fetch);
   for (const { accelerator, reason, hasDriver } of unusable) {
@@ -76,7 +83,7 @@ async function load(config: EngineConfig, fetch: Fetch): Promise<Engine> {
     },
   });
   const purpose = purposeOf(model, config);
-  if (purpose.purpose !== "generate") return loadEncoder({ config, library, model, ...purpose });
+  if (purpose.purpose !== "generate") return loadEncoder({ config, library, model, outbox, pulse, ...purpose });
   // What an accelerator has, the native library looks after.
   const budget: MemoryBudget = {
     available: model.accelerator === "cpu" ? available : Infinity,
@@ -96,6 +103,7 @@ async function load(config: EngineConfig, fetch: Fetch): Promise<Engine> {
     kept: kept.map(({ length }) => length),
     threads,
     memoryBytes,
+    lookIn: () => pulse.beat(),
   });
   warmUp(context, parallel);
   library.endLoading();
@@ -107,6 +115,7 @@ async function load(config: EngineConfig, fetch: Fetch): Promise<Engine> {
     wholeSequencesOnly: model.wholeSequencesOnly,
     kept,
   });
+  pulse.abandons = (ids) => scheduler.abandons(ids);
   send({
     type: "ready",
     purpose: "generate",
@@ -120,7 +129,7 @@ async function load(config: EngineConfig, fetch: Fetch): Promise<Engine> {
     vocabulary: model.vocabularySize,
     threads,
   });
-  return { purpose: "generate", outbox: new Outbox(), scheduler, model, answers: new Answers(model, chat) };
+  return { purpose: "generate", outbox, scheduler, model, answers: new Answers(model, chat) };
 }
 
 /** Whoever has such a device is told why it does not compute. */
@@ -162,20 +171,19 @@ function contextTokensOf(model: Model, config: EngineConfig, budget: MemoryBudge
 }
 
 /** The same for a model that does not write; it needs no chat template. */
-function loadEncoder({ config, library, model, purpose, pooling }: {
+function loadEncoder({ config, library, model, outbox, pulse, purpose, pooling }: Talk & {
   readonly config: EngineConfig;
   readonly library: Library;
   readonly model: Model;
   readonly purpose: Encoding["purpose"];
   readonly pooling: PoolingType;
 }): Encoding {
-  const outbox = new Outbox();
   const threads = config.threads ?? usableCores();
   const encoder = new ModelEncoder(library, model, {
     ...(config.contextTokens === undefined ? {} : { contextTokens: config.contextTokens }),
     threads,
     pooling,
-    onLong: () => outbox.add([]),
+    lookIn: () => pulse.beat(),
   });
   const contextTokens = encoder.textTokens;
   send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
@@ -198,10 +206,12 @@ function loadEncoder({ config, library, model, purpose, pooling }: {
     vocabulary: model.vocabularySize,
     threads,
   });
+  const scheduler = new EncodeScheduler(encoder);
+  pulse.abandons = (ids) => scheduler.abandons(ids);
   return {
     purpose,
     outbox,
-    scheduler: new EncodeScheduler(encoder),
+    scheduler,
     jobs: new EncodeJobs(model, encoder, { purpose, modelName }),
   };
 }
@@ -332,14 +342,16 @@ async function main(): Promise<void> {
   if (first.op === "check") return await check(first, fetch);
   if (first.op === "inspect") return await look(first, fetch);
   if (first.op !== "load") throw new ChannelError("The first line on the engine's stdin is not `load`");
-  const engine = await load(first.config, fetch);
+  const outbox = new Outbox();
+  const pulse = new Pulse(inbox, outbox);
+  const engine = await load(first.config, { fetch, outbox, pulse });
   for (const message of early) handle(engine, message);
 
-  const { outbox, scheduler } = engine;
+  const { scheduler } = engine;
   while (!inbox.ended) {
     const idle = !scheduler.busy;
     if (idle) outbox.flush();
-    for (const message of idle ? inbox.wait() : inbox.take()) handle(engine, message);
+    for (const message of idle ? pulse.wait() : pulse.take()) handle(engine, message);
     outbox.add(await scheduler.step());
   }
   // What computes beside this thread must not find the process ending.

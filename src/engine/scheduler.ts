@@ -74,6 +74,7 @@ class Running {
 export class Scheduler {
   readonly #decoder: Decoder;
   readonly #contextTokens: number;
+  readonly #wholeSequencesOnly: boolean;
   readonly #now: () => number;
   readonly #slots: Slots<Running>;
   readonly #waiting: { readonly job: Job; paused: boolean }[] = [];
@@ -91,10 +92,11 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#decoder = options.decoder;
     this.#contextTokens = options.contextTokens;
+    this.#wholeSequencesOnly = options.wholeSequencesOnly ?? false;
     this.#now = options.now ?? ((): number => performance.now());
     this.#slots = new Slots(options.parallel, {
       cells: options.decoder.cells,
-      wholeSequencesOnly: options.wholeSequencesOnly ?? false,
+      wholeSequencesOnly: this.#wholeSequencesOnly,
       kept: options.kept?.map(({ length }) => length) ?? [],
     });
     options.kept?.forEach((tokens, index) => {
@@ -131,6 +133,17 @@ export class Scheduler {
     this.#setPaused(id, false);
   }
 
+  /**
+   * Whether the batch that is decoded now is to be given up when these requests are cancelled. The others lose what was
+   * computed for them, so only if most of it is for those who go; where what is in memory cannot be cut, only if all is.
+   */
+  abandons(ids: ReadonlySet<number>): boolean {
+    let going = 0;
+    for (const { job } of this.#batchSlots) if (job !== undefined && ids.has(job.job.id)) going++;
+    const all = this.#batchSlots.length;
+    return going > 0 && (this.#wholeSequencesOnly ? going === all : going * 2 >= all);
+  }
+
   /** Decode one batch; returns what happened. */
   step(): EngineEvent[] {
     this.#start();
@@ -153,9 +166,11 @@ export class Scheduler {
     const started = this.#now();
     try {
       const outcome = this.#decoder.decode();
-      // What it was to decode is put again, unless its request was cancelled.
-      if (outcome === "aborted") return events;
       if (outcome === "full") return this.#failAll("The model's memory is full");
+      if (outcome === "aborted") {
+        this.#rewind();
+        return events;
+      }
     } catch (error) {
       return this.#failAll(error instanceof Error ? error.message : String(error));
     }
@@ -175,6 +190,13 @@ export class Scheduler {
       }
     }
     return events;
+  }
+
+  /** A batch was given up: of what it was to add, parts may be in memory. */
+  #rewind(): void {
+    for (const slot of new Set(this.#batchSlots)) {
+      if (!this.#decoder.truncate(slot.sequence, slot.tokens.length)) slot.tokens.length = 0;
+    }
   }
 
   #mayStart(): boolean {

@@ -6,6 +6,15 @@ import { attachThreads, Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { type Model, ModelError } from "./model.ts";
 import type { PoolingType } from "./purpose.ts";
+import type { StepWatch } from "./step_watch.ts";
+
+/** What was computed is worth nothing to anybody any more. */
+export class GivenUpError extends Error {
+  override readonly name = "GivenUpError";
+}
+
+/** What the native library returns then. */
+const STATUS_GIVEN_UP = 2;
 
 /** How a context is to be made. */
 export interface TextContextOptions {
@@ -82,16 +91,22 @@ export class TextContext {
     for (let at = from; at < end; at++) this.#batch.put(text[at] as number, at, sequence, true);
   }
 
-  /** Compute what was put; on how many threads counts from now on. */
-  compute(threads: number): void {
+  /**
+   * Compute what was put; on how many threads counts from now on.
+   *
+   * @param watch Looks in meanwhile.
+   * @throws {GivenUpError} If it was given up.
+   */
+  compute(threads: number, watch?: StepWatch): void {
     const { llama } = this.#library;
-    this.#batch.seal();
+    const tokens = this.#batch.seal();
     if (threads !== this.#threads) {
       this.#threads = threads;
       llama.llama_set_n_threads(this.#handle, threads, threads);
     }
     const run = this.#encoderOnly ? llama.llama_encode : llama.llama_decode;
-    this.#check(run(this.#handle, this.#batch.struct));
+    const compute = (): number => run(this.#handle, this.#batch.struct);
+    this.#check(watch?.run(this.#library, this.#handle, { tokens, compute }) ?? compute());
   }
 
   /** Compute what was put on a thread that is not the caller's. Nothing may be put until it is over. */
@@ -100,11 +115,6 @@ export class TextContext {
     this.#batch.seal();
     const run = this.#encoderOnly ? llama.llama_encode_beside : llama.llama_decode_beside;
     this.#check(await run(this.#handle, this.#batch.struct));
-  }
-
-  /** Have a function called now and then while this computes; `null`: no longer. */
-  watch(callback: Deno.PointerValue): void {
-    this.#library.llama.llama_set_abort_callback(this.#handle, callback, null);
   }
 
   /** What came out for the first texts; valid until the next step. */
@@ -119,6 +129,7 @@ export class TextContext {
   }
 
   #check(status: number): void {
+    if (status === STATUS_GIVEN_UP) throw new GivenUpError("The step was given up");
     if (status !== 0) throw new Error(`llama_decode failed with status ${status}`);
   }
 }

@@ -53,17 +53,17 @@ export function replay(model: TestModel, chat: Chat, said: Said, options: Replay
     ? []
     : [{ role: "user", content: calls.map((_, index) => resultOf(index)) }];
   const whole = Array.from(render([answer, ...results]).tokens);
-  const begin = beginOf(model, prompt.tokens, whole);
+  const { tokens, complete } = afterPrompt(model, prompt.tokens, whole);
   const ends = (token: number): boolean => model.endsAnswer(token) || prompt.endTokens.has(token);
-  const result = calls.length === 0 ? whole.length : placeOf(model, whole, RESULT);
-  if (result < begin) throw new RangeError("The template does not show the result of a call");
-  const end = whole.findIndex((token, at) => at >= begin && at < result && ends(token));
+  const result = calls.length === 0 ? tokens.length : placeOf(model, tokens, RESULT);
+  if (result < 0) throw new RangeError("The template does not show the result of a call");
+  const end = tokens.findIndex((token, at) => at < result && ends(token));
   return {
     prompt,
     // Where the history has no thought and the prompt has opened one, the model ends it.
-    closed: prompt.start === "thought" && begin < prompt.tokens.length ? closeOf(model, chat) : [],
-    tokens: whole.slice(begin, end < 0 ? result : end),
-    end: end < 0 ? undefined : whole[end],
+    closed: prompt.start === "thought" && !complete ? closeOf(model, chat) : [],
+    tokens: tokens.slice(0, end < 0 ? result : end),
+    end: end < 0 ? undefined : tokens[end],
   };
 }
 
@@ -129,17 +129,47 @@ function idOf(index: number): string {
   return `call0000${index}`;
 }
 
-/** Where the answer begins: where prompt and history part, but not within a tag. */
-function beginOf(model: TestModel, prompt: Int32Array, whole: readonly number[]): number {
+/**
+ * What of a history comes after the prompt: from where they part, but not within a tag. A token that reaches across is
+ * cut in two.
+ */
+function afterPrompt(
+  model: TestModel,
+  prompt: Int32Array,
+  whole: readonly number[],
+): { readonly tokens: number[]; readonly complete: boolean } {
+  const asked = unitsOf(model, prompt);
+  const units = unitsOf(model, whole);
   let begin = 0;
-  while (begin < prompt.length && prompt[begin] === whole[begin]) begin++;
-  if (begin === prompt.length) return begin;
-  for (let at = begin - 1; at >= 0; at--) {
-    const text = decoder.decode(model.piece(whole[at] as number));
-    if (text.includes(">") || text.length === 0 || !/^[\w/|:<=" -]*$/.test(text)) return begin;
-    if (text.includes("<")) return at;
+  while (begin < asked.length && asked[begin] === units[begin]) begin++;
+  const complete = begin === asked.length;
+  if (!complete) {
+    const open = units.findLastIndex((unit, at) =>
+      at < begin && (unit >= FIRST_SPECIAL || unit === LESS || unit === MORE)
+    );
+    if (units[open] === LESS) begin = open;
   }
-  return begin;
+  let at = 0;
+  for (const [index, token] of whole.entries()) {
+    const end = at + unitsOf(model, [token]).length;
+    if (at >= begin) return { tokens: whole.slice(index), complete };
+    if (end > begin) {
+      const rest = decoder.decode(Uint8Array.from(units.slice(begin, end)));
+      return { tokens: [...model.tokenize(rest, false), ...whole.slice(index + 1)], complete };
+    }
+    at = end;
+  }
+  return { tokens: [], complete };
+}
+
+const LESS = 0x3c;
+const MORE = 0x3e;
+const FIRST_SPECIAL = 256;
+
+/** Tokens as bytes, and those that are more than text as they are. */
+function unitsOf(model: TestModel, tokens: Iterable<number>): number[] {
+  const specials = new Set(model.specialTokens.map(({ token }) => token));
+  return Array.from(tokens).flatMap((token) => specials.has(token) ? [token] : [...model.piece(token)]);
 }
 
 /** The token in which a text begins to stand; negative where it does not stand. */

@@ -90,9 +90,13 @@ function wordSwitch(
   };
   const off = OFF_WORDS.find((word) => written(word) && effective(word)) ??
     (name === EFFORT.name && effective(EFFORT.off) ? EFFORT.off : undefined);
-  if (off === undefined) return undefined;
-  const asked = ask({ [name]: off });
   const mood = (value: string | undefined): Mood => ({ variables: value === undefined ? {} : { [name]: value } });
+  if (off === undefined) {
+    // No thought is usual, and a word asks for one.
+    const on = ON_WORDS.find((word) => written(word) && effective(word) && ask({ [name]: word }) !== usual);
+    return on === undefined ? undefined : { on: mood(on), off: mood(undefined) };
+  }
+  const asked = ask({ [name]: off });
   if (name === EFFORT.name && written(EFFORT.on) && effective(EFFORT.on)) {
     return { on: mood(EFFORT.on), off: mood(off) };
   }

@@ -1,6 +1,18 @@
 /** Families that write an element for each argument. */
 import { EVERY, type Family, THINK, TOKENS, TOOL_CALL } from "./family.ts";
-import { CONTENT, eachArgument, eachCall, NAME, section, template, thought, TOOL_LINES, VALUE, when } from "./parts.ts";
+import {
+  CONTENT,
+  eachArgument,
+  eachCall,
+  NAME,
+  section,
+  template,
+  thought,
+  TOOL_LINES,
+  VALUE,
+  when,
+  write,
+} from "./parts.ts";
 
 const ARGUMENT_TAGS = ["<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"];
 
@@ -13,13 +25,15 @@ export const KEYS_AND_VALUES: Family = {
     system: `<|system|>\n${CONTENT}`,
     user: `<|user|>\n${CONTENT}`,
     result: `<|observation|>\n<tool_response>\n${CONTENT}\n</tool_response>`,
-    assistant: "<|assistant|>" + thought("\n<think>", "</think>") + when("message.content", `\n${CONTENT}`) +
+    assistant: "<|assistant|>" + thought(`${write("\n")}<think>`, "</think>") +
+      when("message.content", write("\n") + CONTENT) +
       eachCall(
-        `\n<tool_call>${NAME}\n${
+        `${write("\n")}<tool_call>${NAME}\n${
           eachArgument(`<arg_key>{{ key }}</arg_key>\n<arg_value>${VALUE}</arg_value>\n`)
         }</tool_call>`,
       ),
-    prompt: "<|assistant|>" + when("enable_thinking is defined and not enable_thinking", "\n<think></think>"),
+    prompt: "<|assistant|>" +
+      when("enable_thinking is defined and not enable_thinking", `${write("\n")}<think></think>`),
   }),
   bos: "[gMASK]",
   eos: "<|endoftext|>",
@@ -72,7 +86,8 @@ export const DSML: Family = {
     result: `<｜User｜><result>${CONTENT}</result>`,
     assistant: "<｜Assistant｜>" + when("message.reasoning_content", "<think>{{ message.reasoning_content }}") +
       `</think>${CONTENT}` +
-      section("\n\n<｜DSML｜function_calls>\n", eachCall(INVOKE), "</｜DSML｜function_calls>") + "{{ eos_token }}",
+      section(`${write("\n\n")}<｜DSML｜function_calls>\n`, eachCall(INVOKE), "</｜DSML｜function_calls>") +
+      "{{ eos_token }}",
     prompt: "<｜Assistant｜>" + when("thinking", "<think>", "</think>"),
   }),
   bos: "<｜begin▁of▁sentence｜>",
@@ -104,7 +119,7 @@ export const INVOKES: Family = {
     ...MINIMAX,
     begin: "]~!b[",
     assistant: "]~b]ai\n" + thought("<think>\n", "\n</think>\n\n") + CONTENT + section(
-      "\n<minimax:tool_call>\n",
+      `${write("\n")}<minimax:tool_call>\n`,
       eachCall(
         `<invoke name="${NAME}">\n${eachArgument(`<parameter name="{{ key }}">${VALUE}</parameter>\n`)}</invoke>\n`,
       ),

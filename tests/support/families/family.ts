@@ -21,13 +21,89 @@ export const EVERY: readonly MarkerKind[] = ["defined", "control", "text"];
 /** Markers that a model has as tokens. */
 export const TOKENS: readonly MarkerKind[] = ["control", "defined"];
 
-/** A model of a family. */
+/** Text as vocabularies have it in one token, across what a family would have apart. */
+export const MERGED: readonly string[] = [
+  ...[
+    '{"',
+    '"}',
+    '"}}',
+    "}}",
+    '":',
+    '": ',
+    '": "',
+    '", "',
+    '"name',
+    '{"name',
+    "}]",
+    "[{",
+    '[{"',
+    '{"city',
+    "arguments",
+  ],
+  ...[
+    "</",
+    ">\n",
+    ">\n<",
+    "}\n",
+    "}\n</",
+    "\n\n",
+    "\n</",
+    "=get",
+    "=search",
+    ".get",
+    ".search",
+    "_weather",
+    " to",
+    "function",
+  ],
+  ...[
+    "parameter",
+    "parameter=",
+    "invoke",
+    " name",
+    '="',
+    '">',
+    "')",
+    "='",
+    "('",
+    ")]",
+    "(city",
+    "{city",
+    ":get",
+    "```",
+    "\n```",
+  ],
+  ...[
+    "_call",
+    "_call>",
+    "_call>\n",
+    "<tool",
+    "<function",
+    "think>",
+    ">>>",
+    ">>>get",
+    "json",
+    " json",
+    "call:",
+    "\n{",
+    '\n{"',
+  ],
+];
+
+/**
+ * A model of a family.
+ *
+ * @param as What its markers are.
+ * @param texts Texts that are one token.
+ */
 export function familyModel(
-  { markers, markersAre, control, ...parts }: Family,
+  { markers, markersAre, control, textBeforeCalls: _, ...parts }: Family,
   as: MarkerKind = markersAre[0] as MarkerKind,
+  texts: readonly string[] = [],
 ): TestModel {
   return modelOf({
     ...parts,
+    texts,
     control: as === "control" ? [...control, ...markers] : control,
     defined: as === "defined" ? markers : [],
   });

@@ -12,8 +12,10 @@ import {
   FUNCTION_TAG,
   GEMMA,
   HARMONY,
+  KIMI,
   LLAMA,
   MISTRAL,
+  RECIPIENT,
 } from "../../support/families/mod.ts";
 import { ask, NOTHING, type Played, playTokens } from "../../support/playing.ts";
 
@@ -270,6 +272,26 @@ Deno.test("Answers bind a call from its name on when the model forgot the marker
   }
   const text = "A <function=get_weather> stands here.";
   assertEquals(await play(CODER, { tools: TOOLS }, text + "<|im_end|>"), { ...NOTHING, text, end: "end" });
+});
+
+Deno.test("Answers bind a call's arguments when its name came before all that usually says that a call comes", async () => {
+  const json = '{"city": "Oslo"}';
+  for (
+    const [family, begin, end] of [
+      // A line that names the tool.
+      [RECIPIENT, "get_weather\n", ""],
+      [RECIPIENT, "all\nI look.\n>>>get_weather\n", ""],
+      // Without "functions.".
+      [HARMONY, "<|channel|>commentary to=get_weather <|constrain|>json<|message|>", ""],
+      // Without the section around all calls.
+      [KIMI, "<|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>", "<|tool_call_end|>"],
+    ] as const
+  ) {
+    const played = await play(family, { tools: TOOLS }, begin + json + end + family.ends[0]);
+    assertEquals([played.calls, played.end], [[OSLO], "tool_use"], begin);
+    const untyped = await play(family, { tools: TOOLS }, `${begin}{"city": 12}`);
+    assertEquals(untyped.refused, "12}", begin);
+  }
 });
 
 Deno.test("Answers say that no call came when one was required and the tokens ran out", async () => {

@@ -5,6 +5,7 @@ import { type Encoder, type Lane, normalizeInto } from "../../../src/engine/enco
 import type { EngineEvent } from "../../../src/engine/messages.ts";
 import { ModelError } from "../../../src/engine/model.ts";
 import { POOLING, type PurposeModel, purposeOf } from "../../../src/engine/purpose.ts";
+import { GivenUpError } from "../../../src/engine/text_context.ts";
 import { RerankPrompt } from "../../../src/engine/rerank_prompt.ts";
 
 const BOS = 1;
@@ -28,6 +29,8 @@ class FakeEncoder implements Encoder {
   /** The first tokens of the texts of each step on all threads. */
   readonly steps: number[][] = [];
   broken = false;
+  /** Called while texts are encoded; true: they are given up. */
+  meanwhile: () => boolean = () => false;
 
   constructor(lanes = 0) {
     this.threads = lanes;
@@ -36,6 +39,7 @@ class FakeEncoder implements Encoder {
 
   encode(texts: readonly Int32Array[]): readonly Float32Array[] {
     if (this.broken) throw new Error("broken");
+    if (this.meanwhile()) throw new GivenUpError("given up");
     this.steps.push(texts.map((text) => text[0] as number));
     return outputsOf(texts);
   }
@@ -84,6 +88,23 @@ async function run(scheduler: EncodeScheduler): Promise<EngineEvent[]> {
   while (scheduler.busy) events.push(...await scheduler.step());
   return events;
 }
+
+Deno.test("scheduler gives texts up when all of them are of requests that are cancelled, and only then", async () => {
+  const encoder = new FakeEncoder();
+  const scheduler = new EncodeScheduler(encoder);
+  for (const id of [1, 2, 3]) scheduler.submit(job(id, [5]));
+  const asked: boolean[] = [];
+  encoder.meanwhile = () => {
+    // The first step holds two of them.
+    asked.push(scheduler.abandons(new Set([1])), scheduler.abandons(new Set([1, 3])));
+    if (asked.length === 2) asked.push(scheduler.abandons(new Set([2])));
+    return asked.at(-1) === true;
+  };
+  assertEquals(await scheduler.step(), []);
+  assertEquals(asked, [false, false, true]);
+  // All are forgotten: what was given up is nobody's failure.
+  assertEquals([scheduler.busy, scheduler.abandons(new Set([4]))], [false, false]);
+});
 
 Deno.test("scheduler encodes many texts together when they fit", async () => {
   const encoder = new FakeEncoder();

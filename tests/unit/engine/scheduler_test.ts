@@ -24,6 +24,8 @@ class FakeDecoder implements Decoder {
   requests = 0;
   /** Called after each batch with its tokens. */
   onDecode: (tokens: number) => void = () => {};
+  /** Called while a batch is decoded; true: it is given up when about half of it is in memory. */
+  meanwhile: () => boolean = () => false;
   #batch: [sequence: number, token: number][] = [];
   #rows: number[] = [];
 
@@ -50,6 +52,11 @@ class FakeDecoder implements Decoder {
     if (failure !== undefined) this.#rows.length = 0;
     if (failure === "broken") throw new Error("broken");
     if (failure === "full" || failure === "aborted") return failure;
+    if (this.meanwhile()) {
+      this.#rows.length = 0;
+      for (const [sequence, token] of batch.slice(0, batch.length / 2)) this.#sequence(sequence).push(token);
+      return "aborted";
+    }
     for (const [sequence, token] of batch) this.#sequence(sequence).push(token);
     const held = new Set(this.sequences.flatMap((tokens, i) => tokens.map((_, at) => `${i} ${at}`)));
     assert(held.size <= this.cells, `${held.size} cells of ${this.cells}`);
@@ -309,6 +316,72 @@ Deno.test("Scheduler forgets a request when it is cancelled, waiting, starting o
   scheduler.step();
   scheduler.cancel(3);
   assertEquals([scheduler.busy, scheduler.step()], [false, []]);
+});
+
+Deno.test("Scheduler gives a batch up that is mostly for a request that is cancelled, and the others lose nothing", () => {
+  const { scheduler, decoder } = setUp({ contextTokens: 1000 });
+  scheduler.submit(job(1, "a", { maxTokens: 10 }));
+  const events = scheduler.step();
+  scheduler.submit(job(2, "q".repeat(100)));
+  decoder.meanwhile = () => scheduler.abandons(new Set([2]));
+  assertEquals(scheduler.step(), []);
+  decoder.meanwhile = () => false;
+  // As if the batch had never been: the fake fails the test if a token goes elsewhere than to the end.
+  assertEquals([decoder.sequences[0]?.length, decoder.sequences[1]?.length], [1, 0]);
+  scheduler.cancel(2);
+  events.push(...run(scheduler));
+  assertEquals(textOf(events, 1), "bcdefghijk");
+});
+
+Deno.test("Scheduler begins a given up prompt again when the request is not the one that was cancelled", () => {
+  const { scheduler, decoder } = setUp({ parallel: 3, contextTokens: 1000 });
+  scheduler.submit(job(1, "q".repeat(12)));
+  scheduler.submit(job(2, "xw"));
+  decoder.meanwhile = () => scheduler.abandons(new Set([1]));
+  assertEquals(scheduler.step(), []);
+  decoder.meanwhile = () => false;
+  scheduler.cancel(1);
+  assertEquals(textOf(run(scheduler), 2), "xyz");
+});
+
+Deno.test("Scheduler goes on with a batch that is mostly for others, or for nobody who is cancelled", () => {
+  const { scheduler, decoder } = setUp({ contextTokens: 1000 });
+  for (const id of [1, 2]) scheduler.submit(job(id, id === 1 ? "a".repeat(10) : "w"));
+  const asked: boolean[] = [];
+  decoder.meanwhile = () => {
+    asked.push(scheduler.abandons(new Set([2])), scheduler.abandons(new Set([99])), scheduler.abandons(new Set()));
+    return false;
+  };
+  scheduler.step();
+  assertEquals(asked, [false, false, false]);
+});
+
+Deno.test("Scheduler gives a batch up only when all of it is for those who go where a sequence cannot be cut", () => {
+  const { scheduler, decoder } = setUp({ parallel: 2, contextTokens: 1000, wholeSequencesOnly: true });
+  scheduler.submit(job(1, "a".repeat(10)));
+  scheduler.submit(job(2, "w"));
+  const asked: boolean[] = [];
+  decoder.meanwhile = () => {
+    asked.push(scheduler.abandons(new Set([1])), scheduler.abandons(new Set([1, 2])));
+    return true;
+  };
+  scheduler.step();
+  decoder.meanwhile = () => false;
+  assertEquals(asked, [false, true]);
+  // Nothing is known of what is in memory, and nothing is kept of it.
+  assertEquals(decoder.sequences, [[], []]);
+  scheduler.cancel(1);
+  assertEquals(textOf(run(scheduler), 2), "xyz");
+});
+
+Deno.test("Scheduler begins a kept beginning again when its batch was given up", () => {
+  const kept = [Int32Array.from("s".repeat(30), (letter) => letter.charCodeAt(0))];
+  const { scheduler, decoder } = setUp({ contextTokens: 1000, kept });
+  decoder.meanwhile = () => true;
+  scheduler.step();
+  decoder.meanwhile = () => false;
+  run(scheduler);
+  assertEquals(decoder.sequences[2]?.length, 30);
 });
 
 Deno.test("Scheduler keeps what a cancelled request decoded for the next", () => {

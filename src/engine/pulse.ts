@@ -1,0 +1,76 @@
+/**
+ * What the engine does between two steps, and during one that takes long: it says that it lives, and reads what the
+ * daemon says. What was read during a step is handled after it; only a cancel may end the step.
+ */
+import { ChannelError, type Inbox, type Outbox } from "./channel.ts";
+import type { ToEngine } from "./messages.ts";
+
+/** Keeps up the talk with the daemon. */
+export class Pulse {
+  readonly #inbox: Inbox;
+  readonly #outbox: Outbox;
+  /** Read during a step. */
+  #early: ToEngine[] = [];
+  /** What could not be read during a step. */
+  #error: ChannelError | undefined;
+  /** Cancelled by what was read. */
+  readonly #cancelled = new Set<number>();
+  /** Whether the step that is computed is worth nothing without these requests. */
+  abandons: (ids: ReadonlySet<number>) => boolean = () => false;
+
+  constructor(inbox: Inbox, outbox: Outbox) {
+    this.#inbox = inbox;
+    this.#outbox = outbox;
+  }
+
+  /**
+   * Look in during a step.
+   *
+   * @returns Whether the step is to be given up.
+   */
+  beat(): boolean {
+    this.#outbox.add([]);
+    try {
+      let cancels = false;
+      for (const message of this.#inbox.take()) {
+        this.#early.push(message);
+        if (message.op !== "cancel") continue;
+        this.#cancelled.add(message.id);
+        cancels = true;
+      }
+      // At the end nobody is left to compute for.
+      return this.#inbox.ended || (cancels && this.abandons(this.#cancelled));
+    } catch (error) {
+      if (!(error instanceof ChannelError)) throw error;
+      this.#error = error;
+      return true;
+    }
+  }
+
+  /**
+   * What has come in. May be nothing.
+   *
+   * @throws {ChannelError} If the daemon said something that is no message.
+   */
+  take(): ToEngine[] {
+    return [...this.#takeEarly(), ...this.#inbox.take()];
+  }
+
+  /**
+   * Sleep until there is a message, or the end.
+   *
+   * @throws {ChannelError} If the daemon said something that is no message.
+   */
+  wait(): ToEngine[] {
+    const early = this.#takeEarly();
+    return early.length > 0 ? early : this.#inbox.wait();
+  }
+
+  #takeEarly(): ToEngine[] {
+    if (this.#error !== undefined) throw this.#error;
+    const early = this.#early;
+    this.#early = [];
+    this.#cancelled.clear();
+    return early;
+  }
+}

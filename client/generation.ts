@@ -26,7 +26,7 @@ export interface SamplingOptions {
   readonly topK?: number | undefined;
   /** At least 1. Default 1000. */
   readonly maxTokens?: number | undefined;
-  /** Makes sampling repeatable. */
+  /** Makes the drawing of tokens repeatable; the text as far as the model computes the same probabilities again. */
   readonly seed?: number | undefined;
   /** At most 16 strings that end the answer; none of them is ever part of it. */
   readonly stop?: readonly string[] | undefined;

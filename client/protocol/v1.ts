@@ -68,7 +68,7 @@ export interface V1Request {
   image_token_budget?: number;
   /** A GBNF grammar the answer has to follow. */
   grammar?: string;
-  /** Makes sampling repeatable. */
+  /** Makes the drawing of tokens repeatable; the text as far as the model computes the same probabilities again. */
   seed?: number;
   /** At most 16 strings that end the answer; none of them is ever part of it. */
   stop?: string[];

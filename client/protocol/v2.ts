@@ -165,7 +165,7 @@ export interface V2Request {
   max_tokens?: number;
   /** `false`: text and thinking come as one frame each, before `done`. Default `true`. */
   stream?: boolean;
-  /** Makes sampling repeatable. */
+  /** Makes the drawing of tokens repeatable; the text as far as the model computes the same probabilities again. */
   seed?: number;
   /** At most 16 strings that end the answer; none of them is ever part of it. */
   stop?: string[];

@@ -12,7 +12,7 @@ export const GENERATION_FLAGS: readonly OwnFlag[] = [
   { flag: "--system TEXT", help: "what the model is told before the prompt" },
   { flag: "--max-tokens N", help: "most tokens of the answer (default: 1000)" },
   { flag: "--temperature X", help: "0 to 2; 0 always takes the likeliest token (default: 1)" },
-  { flag: "--seed N", help: "makes the answer repeatable" },
+  { flag: "--seed N", help: "draw tokens repeatably (the same seed usually gives the same answer)" },
 ];
 
 /** How to sample, as requests name it. */

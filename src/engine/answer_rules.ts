@@ -96,9 +96,9 @@ export class AnswerRules {
   ): CallSymbols {
     const builder = this.#builder;
     const { marker, head, tail, sectionOpen, sectionClose, between, several, ids, object } = form;
-    const after = tail.map((part) => part.type === "text" ? withControlNames(textOf(part.text)) : "").join("");
+    const follows = tail.map((part) => part.type === "text" ? withControlNames(textOf(part.text)) : "").join("");
     const notation: Notation = {
-      ...notationOf(form.arguments, after, builder),
+      ...notationOf(form.arguments, follows, builder),
       ...(form.sorted ? { sorted: true } : {}),
     };
     const laterId = form.optionalId === undefined ? [] : builder.optional([
@@ -128,7 +128,11 @@ export class AnswerRules {
     const named = builder.choice(bodies.map(({ named }) => named));
     const body = [...before, ...named];
     const further = several ? builder.repeat([...markerSymbols(between, builder), ...body], 0, Infinity) : [];
-    const end = [...further, ...this.#symbols(sectionClose)];
+    // What follows the last call in the template may begin as what comes between two, and need not come at all.
+    const [close, space] = splitSpace(sectionClose);
+    const spaces = space !== "" ? [space] : several && sectionClose.length === 0 ? SPACES : [];
+    const after = spaces.length === 0 ? [] : builder.choice([[], ...spaces.map((text) => builder.text(text))]);
+    const end = [...further, ...this.#symbols(close), ...after];
     const header = channels === undefined
       ? []
       : builder.choice([[], builder.text(" "), [...this.#symbols(channels.write.call), ...builder.text(" ")]]);
@@ -145,7 +149,7 @@ export class AnswerRules {
         ...this.#behind(beforeName, innerMarker(form), ids),
         ...named,
         ...further,
-        ...builder.optional(this.#symbols(sectionClose)),
+        ...builder.optional(this.#symbols(close)),
       ],
       named: [...named, ...end],
       inputs: new Map(bodies.map(({ name, input }) => [name, [...input, ...end]])),
@@ -183,18 +187,25 @@ interface CallSymbols {
   readonly inputs: ReadonlyMap<string, Symbol[]>;
 }
 
-/** A marker without the text that it begins with, but for the space around it. */
+/** A marker, and the space that it ends with. */
+function splitSpace(marker: Marker): readonly [Marker, string] {
+  const last = marker.at(-1);
+  if (typeof last !== "string") return [marker, ""];
+  const text = last.trimEnd();
+  return [[...marker.slice(0, -1), ...(text === "" ? [] : [text])], last.slice(text.length)];
+}
+
+/** A marker without the text that it begins with, space in both for nothing. */
 function cutOff(whole: Marker, begin: string): Marker {
   const parts: MarkerPart[] = [...whole];
-  for (let left = begin; left !== "";) {
+  let left = begin.replace(/\s+/g, "").length;
+  while (left > 0) {
     const part = parts.shift();
     if (part === undefined) return [];
-    const own = typeof part === "string" ? part.trimStart() : part.text;
-    if (left.startsWith(own)) {
-      left = left.slice(own.length);
-      continue;
-    }
-    return own.startsWith(left) ? [own.slice(left.length), ...parts] : parts;
+    const own = typeof part === "string" ? part : part.text;
+    let at = 0;
+    for (; at < own.length && left > 0; at++) if ((own[at] as string).trim() !== "") left--;
+    if (typeof part === "string" && at < own.length && left === 0) return [own.slice(at), ...parts];
   }
   return parts;
 }

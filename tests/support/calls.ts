@@ -48,6 +48,23 @@ export const TOOLS: readonly Tool[] = [
   { name: "run", description: "Run something", inputSchema: { type: "object" } },
 ];
 
+/** The same without what some templates cannot show: types that are a list or not said, objects of which nothing is. */
+export const PLAIN_TOOLS: readonly Tool[] = TOOLS.filter(({ inputSchema }) => inputSchema.properties !== undefined).map(
+  (tool) => {
+    const properties = Object.entries(tool.inputSchema.properties as Record<string, Record<string, unknown>>);
+    const said = properties.filter(([, { type }]) => typeof type === "string");
+    return { ...tool, inputSchema: { ...tool.inputSchema, properties: Object.fromEntries(said) } };
+  },
+);
+
+/** Whether a call can be made with these tools. */
+export function fits({ calls = [] }: Said, tools: readonly Tool[]): boolean {
+  return calls.every(([name, input]) => {
+    const { properties = {} } = tools.find((tool) => tool.name === name)?.inputSchema ?? {};
+    return tools.some((tool) => tool.name === name) && Object.keys(input).every((key) => key in (properties as object));
+  });
+}
+
 function search(input: CallSaid[1]): Said {
   return { calls: [["search_web", input]] };
 }

@@ -36,6 +36,11 @@ export class ControlledRun {
     this.#moves.put({ event: { type: "text", text } });
   }
 
+  /** Yield that the texts so far were a thought. */
+  takeBack(): void {
+    this.#moves.put({ event: { type: "text_was_thinking" } });
+  }
+
   /** Yield the last event. */
   finish(
     reason: FinishReason = "end",

@@ -3,6 +3,7 @@
  * is the call it was.
  */
 import { assert, assertEquals } from "@std/assert";
+import type { Tool } from "../../src/backend/backend.ts";
 import { Answers } from "../../src/engine/answers.ts";
 import type { Chat } from "../../src/engine/chat/chat.ts";
 import type { CallableTools } from "../../src/engine/call_parser.ts";
@@ -39,11 +40,12 @@ export function checkIdentity(
   model: TestModel,
   chat: Chat,
   said: Said,
-  options: { readonly label: string; readonly everywhere: boolean },
+  options: { readonly label: string; readonly everywhere: boolean; readonly tools?: readonly Tool[] },
 ): void {
-  const written = replay(model, chat, said, { tools: TOOLS });
-  checkReading(model, chat, { said, written, ...options });
-  checkAllowed(model, chat, { said, written, ...options });
+  const { tools = TOOLS } = options;
+  const written = replay(model, chat, said, { tools });
+  checkReading(model, chat, { said, written, ...options, tools });
+  checkAllowed(model, chat, { said, written, ...options, tools });
 }
 
 interface Written {
@@ -51,15 +53,20 @@ interface Written {
   readonly written: Replay;
   readonly label: string;
   readonly everywhere: boolean;
+  readonly tools: readonly Tool[];
 }
 
 /** The parser gives back what was said, wherever the text is cut. */
-function checkReading(model: TestModel, chat: Chat, { said, written, label, everywhere }: Written): void {
+function checkReading(
+  model: TestModel,
+  chat: Chat,
+  { said, written, label, everywhere, tools: offered }: Written,
+): void {
   const { prompt } = written;
   const tokens = [...written.closed, ...written.tokens];
-  const names = chat.names({ messages: [QUESTION], tools: TOOLS });
+  const names = chat.names({ messages: [QUESTION], tools: offered });
   const given = new Map([...names].map(([given, written]) => [written, given]));
-  const tools: CallableTools = new Map(TOOLS.map(({ name, inputSchema }) => [names.get(name) ?? name, inputSchema]));
+  const tools: CallableTools = new Map(offered.map(({ name, inputSchema }) => [names.get(name) ?? name, inputSchema]));
   const read = (pieces: Iterable<Uint8Array>): ParserEvent[] => {
     const parser = new Parser({
       dialect: chat.dialect,
@@ -90,10 +97,14 @@ function checkReading(model: TestModel, chat: Chat, { said, written, label, ever
 }
 
 /** Calls are allowed as the template writes them, both where they may come and where one has to. */
-function checkAllowed(model: TestModel, chat: Chat, { said, written: { closed, tokens, end }, label }: Written): void {
+function checkAllowed(
+  model: TestModel,
+  chat: Chat,
+  { said, written: { closed, tokens, end }, label, tools }: Written,
+): void {
   const expected = (said.calls ?? []).map(([name, input]) => ({ name, input }));
   const play = (toolChoice: "auto" | "required", tokens: readonly number[]): void => {
-    const job = ask(answersOf(model, chat), { messages: [QUESTION], tools: TOOLS, toolChoice });
+    const job = ask(answersOf(model, chat), { messages: [QUESTION], tools, toolChoice });
     const { calls, refused } = playTokens(model, job, [...tokens, ...(end === undefined ? [] : [end])]);
     const what = (): string => `${label}, ${toolChoice}: ${shown(model, tokens)}`;
     if (refused !== undefined) assertEquals(refused, undefined, what());

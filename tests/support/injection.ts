@@ -1,6 +1,8 @@
 /** Conversations that spell a model's markers wherever a request brings text. */
 import type { ChatMessage, JsonObject, Tool } from "../../src/backend/backend.ts";
 import { type Chat, type Conversation, PromptError } from "../../src/engine/chat/chat.ts";
+import { SpecialTokens } from "../../src/engine/chat/marker.ts";
+import type { Rendered } from "../../src/engine/jinja/template.ts";
 import type { TestModel } from "./chat_model.ts";
 
 /** A conversation, given a text to put into one place of it. */
@@ -87,34 +89,74 @@ export function inject(
   model: TestModel,
   chat: Chat,
   guarded: readonly string[],
-): { readonly leaks: readonly Injected[]; readonly refused: readonly string[]; readonly tried: number } {
+): {
+  readonly leaks: readonly Injected[];
+  readonly refused: readonly string[];
+  /** Where the template itself takes a text apart at one of its markers, and writes others for it. */
+  readonly restructured: readonly string[];
+  readonly tried: number;
+} {
   const leaks: Injected[] = [];
   const refused: string[] = [];
+  const restructured: string[] = [];
   const text = `x${guarded.join(" y ")}z${guarded.join("")}`;
   for (const [place, make] of Object.entries(PLACES)) {
-    const count = (text: string): Map<number, number> | undefined => {
+    const render = (text: string): Counts | undefined => {
       const conversation = make(text);
-      const tools = chat.tools ? conversation.tools : [];
+      const asked = {
+        ...conversation,
+        tools: chat.tools ? conversation.tools : [],
+        toolChoice: "auto",
+        thinking: true,
+      } as const;
       try {
-        const { tokens } = chat.render({ ...conversation, tools, toolChoice: "auto", thinking: true });
-        return specialsIn(model, tokens);
+        return { tokens: specialsIn(model, chat.render(asked).tokens), written: writtenIn(model, chat.text(asked)) };
       } catch (error) {
         if (error instanceof PromptError) return undefined;
         throw error;
       }
     };
-    const plain = count("xz");
-    const spelled = count(text);
+    const plain = render("xz");
+    const spelled = render(text);
     if (plain === undefined || spelled === undefined) {
       refused.push(place);
       continue;
     }
-    const leaked = model.specialTokens.filter(({ token, name }) =>
-      guarded.includes(name) && (plain.get(token) ?? 0) !== (spelled.get(token) ?? 0)
+    const more = (counts: keyof Counts, token: number): number =>
+      (spelled[counts].get(token) ?? 0) - (plain[counts].get(token) ?? 0);
+    const changed = model.specialTokens.filter(({ token, name }) =>
+      guarded.includes(name) && more("tokens", token) !== 0
     );
+    const leaked = changed.filter(({ token }) => more("tokens", token) !== more("written", token));
     if (leaked.length > 0) leaks.push({ place, leaked: leaked.map(({ name }) => name) });
+    else if (changed.length > 0) restructured.push(place);
   }
-  return { leaks, refused, tried: Object.keys(PLACES).length };
+  return { leaks, refused, restructured, tried: Object.keys(PLACES).length };
+}
+
+interface Counts {
+  /** How often each token comes in the prompt. */
+  readonly tokens: ReadonlyMap<number, number>;
+  /** How often the template writes its name outside of what the request brought. */
+  readonly written: ReadonlyMap<number, number>;
+}
+
+/** How often the template itself writes each token. */
+function writtenIn(model: TestModel, { text, input }: Rendered): Map<number, number> {
+  const specials = new SpecialTokens(model.specialTokens);
+  const counts = new Map<number, number>();
+  const ends = [...input, text.length];
+  let from = 0;
+  for (let i = 0; i < ends.length; i += 2) {
+    const own = text.slice(from, ends[i]);
+    for (let at = 0; at < own.length;) {
+      const found = specials.at(own, at);
+      if (found !== undefined) counts.set(found.token, (counts.get(found.token) ?? 0) + 1);
+      at += found?.name.length ?? 1;
+    }
+    from = ends[i + 1] ?? text.length;
+  }
+  return counts;
 }
 
 /** How often each token that is more than text comes. */

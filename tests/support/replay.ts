@@ -1,6 +1,6 @@
 /** What a model would have to write to say what a conversation says that it said, as its own template has it. */
 import type { ChatMessage, ContentBlock, JsonObject, Tool } from "../../src/backend/backend.ts";
-import type { Chat, Prompt } from "../../src/engine/chat/chat.ts";
+import { type Chat, type Prompt, PromptError } from "../../src/engine/chat/chat.ts";
 import { type Marker, SpecialTokens, textOf } from "../../src/engine/chat/marker.ts";
 import type { TestModel } from "./chat_model.ts";
 import { withControlNames } from "../../src/engine/text.ts";
@@ -58,13 +58,40 @@ export function replay(model: TestModel, chat: Chat, said: Said, options: Replay
   const result = calls.length === 0 ? tokens.length : placeOf(model, tokens, RESULT);
   if (result < 0) throw new RangeError("The template does not show the result of a call");
   const end = tokens.findIndex((token, at) => at < result && ends(token));
+  const last = end < 0 && said.text === undefined
+    ? Math.min(result, unanswered(render, { whole, tokens, answer }))
+    : end < 0
+    ? result
+    : end;
   return {
     prompt,
     // Where the history has no thought and the prompt has opened one, the model ends it.
     closed: prompt.start === "thought" && !complete ? closeOf(model, chat) : [],
-    tokens: tokens.slice(0, end < 0 ? result : end),
+    tokens: tokens.slice(0, last),
     end: end < 0 ? undefined : tokens[end],
   };
+}
+
+/** Where calls end that no token ends: where it makes a difference whether results follow. */
+function unanswered(
+  render: (more: readonly ChatMessage[]) => Prompt,
+  { whole, tokens, answer }: {
+    readonly whole: readonly number[];
+    readonly tokens: readonly number[];
+    readonly answer: ChatMessage;
+  },
+): number {
+  let other: number[];
+  try {
+    other = Array.from(render([answer]).tokens);
+  } catch (error) {
+    // Some take no conversation that ends with a call.
+    if (error instanceof PromptError) return tokens.length;
+    throw error;
+  }
+  let same = 0;
+  while (same < whole.length && whole[same] === other[same]) same++;
+  return Math.max(0, same - (whole.length - tokens.length));
 }
 
 function closeOf(model: TestModel, { dialect: { thought } }: Chat): number[] {

@@ -18,7 +18,7 @@ import type { Family } from "./family.ts";
 import { FUNCTION_TAG, LLAMA, RECIPIENT } from "./headers.ts";
 import { COMMAND, HARMONY, KINDS, TYPED } from "./messages.ts";
 import { MISTRAL, MISTRAL_ARGS, MISTRAL_IDS } from "./mistral.ts";
-import { DEEPSEEK_R1, DEEPSEEK_V31, GEMMA, KEYED, KIMI, ONE_CALL, TOLD, WORD } from "./sections.ts";
+import { DEEPSEEK_R1, DEEPSEEK_V31, GEMMA, HEADED_CALL, KEYED, KIMI, ONE_CALL, TOLD, WORD } from "./sections.ts";
 
 export * from "./chatml.ts";
 export * from "./elements.ts";
@@ -34,7 +34,7 @@ export const CALLING: readonly Family[] = [
   ...[LLAMA, FUNCTION_TAG, RECIPIENT],
   ...[MISTRAL, MISTRAL_IDS, MISTRAL_ARGS],
   ...[KEYS_AND_VALUES, KEYS_IN_SECTION, DSML, INVOKES, NESTED, SEED],
-  ...[KIMI, DEEPSEEK_V31, DEEPSEEK_R1, KEYED, GEMMA, ONE_CALL, WORD],
+  ...[KIMI, DEEPSEEK_V31, DEEPSEEK_R1, KEYED, GEMMA, ONE_CALL, HEADED_CALL, WORD],
   ...[HARMONY, KINDS, COMMAND, TYPED],
 ];
 

@@ -180,6 +180,30 @@ export const ONE_CALL: Family = {
   markersAre: TOKENS,
 };
 
+/** One call, in a message whose header says that it is one (GigaChat 3). */
+export const HEADED_CALL: Family = {
+  name: "a header for a call",
+  template: template({
+    tools: TOOL_LINES,
+    system: `system<|role_sep|>${CONTENT}<|message_sep|>`,
+    user: `user<|role_sep|>${CONTENT}<|message_sep|>`,
+    result: `result<|role_sep|>${CONTENT}<|message_sep|>`,
+    assistant: `assistant<|role_sep|>${CONTENT}<|message_sep|>` + when(
+      "message.tool_calls",
+      "{% set call = message.tool_calls[0] %}" + write("\n\n") +
+        `function call<|role_sep|>\n{"name": "${NAME}", "arguments": ${ARGUMENTS}}<|message_sep|>`,
+    ),
+    prompt: "assistant<|role_sep|>",
+  }),
+  eos: "</s>",
+  control: ["</s>", "<|role_sep|>", "<|message_sep|>"],
+  ends: ["</s>"],
+  markers: [],
+  markersAre: EVERY,
+  // The end of a text ends the answer.
+  textBeforeCalls: false,
+};
+
 /** Renders no calls, although it tells the model how to make them (Granite 3.3). */
 export const TOLD: Family = {
   name: "Granite 3.3",

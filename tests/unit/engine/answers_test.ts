@@ -179,6 +179,17 @@ Deno.test("Answers take several calls when the template has a way to write them"
   assertEquals((await play(LLAMA, { tools: TOOLS }, BARE.call + " and more")).end, "tool_use");
 });
 
+Deno.test("Answers let the answer end after the line break that some templates write behind the last call", async () => {
+  for (const toolChoice of ["auto", "required"] as const) {
+    for (const { family, call, end } of [ELEMENTS, BRACED]) {
+      for (const space of ["", "\n", "\n\n"]) {
+        const played = await play(family, { tools: TOOLS, toolChoice }, call + space + end);
+        assertEquals(played, { ...NOTHING, calls: [OSLO], end: "tool_use" });
+      }
+    }
+  }
+});
+
 Deno.test("Answers type each argument by the tool's schema when the family has an element for each", async () => {
   const properties = {
     text: { type: "string" },

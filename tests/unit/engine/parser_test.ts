@@ -237,7 +237,54 @@ Deno.test("Parser takes control tokens of a thought for what they are when text 
 Deno.test("Parser drops the end of a thought that never began, at the beginning of an answer", () => {
   check("</think>\n\nSo.", QWEN, [{ text: "So." }]);
   const mention = "It ends with </think>.";
-  assertEquals(parse([encoder.encode(mention)], QWEN), [{ text: mention }]);
+  check(mention, withKinds(QWEN, ["text"]), [{ text: mention }]);
+});
+
+Deno.test("Parser says that text was a thought when what ends one follows it", () => {
+  const tokens = withKinds(QWEN, ["defined", "control"]);
+  const told = [{ text: "Plan." }, "text was thought", { text: "So." }] as const;
+  check("Plan.\n</think>\n\nSo.", QWEN, told);
+  check("Plan.</think>So.", tokens, told);
+  // In the middle of a line it is spoken of, where it is text.
+  check("Plan.</think>So.", withKinds(QWEN, ["text"]), [{ text: "Plan.</think>So." }]);
+  // Space is sent at once where nothing may follow that it belongs to.
+  check("Plan.\n</think>\n\nSo.", { ...QWEN, calls: "ignore" }, [{ text: "Plan.\n" }, ...told.slice(1)]);
+  check('Plan.\n</think>\n\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>', QWEN, [
+    { text: "Plan." },
+    "text was thought",
+    TIME,
+  ]);
+});
+
+Deno.test("Parser puts no thought into the text when the prompt opened it and it ended twice", () => {
+  const opened = { ...QWEN_35, start: "thought" } as const;
+  check("</think>plan</think>answer", withKinds(opened, ["defined", "control"]), [{ thinking: "plan" }, {
+    text: "answer",
+  }]);
+  check("</think>\n\nplan\n</think>\n\nanswer", opened, [{ thinking: "plan" }, { text: "answer" }]);
+  check("</think>\n\nanswer", opened, [{ text: "answer" }]);
+  check("plan\n</think>\n\nanswer", opened, [{ thinking: "plan" }, { text: "answer" }]);
+  check("plan\n</think>\n</think>\n\nanswer", withKinds(opened, ["defined", "control"]), [
+    { thinking: "plan" },
+    { text: "answer" },
+  ]);
+});
+
+Deno.test("Parser keeps a thought out of the text when its end never comes", () => {
+  for (const reading of [{ ...QWEN_35, start: "thought" }, { ...QWEN_35, start: "thought", cut: true }] as const) {
+    check("All of it is a plan.", reading, [{ thinking: "All of it is a plan." }]);
+  }
+  check("<think>\nAll of it is a plan.", QWEN, [{ thinking: "All of it is a plan." }]);
+});
+
+Deno.test("Parser holds text behind an empty thought back no longer than it may be the thought", () => {
+  const parser = parserOf({ ...QWEN_35, start: "thought" });
+  const events = new Events();
+  parser.push(asSeen(QWEN_35.family.get("defined")?.model as TestModel, "</think>\n\n"), events);
+  parser.push("So it is. ".repeat(300), events);
+  assertEquals(events.all, []);
+  parser.push("So it is. ".repeat(300), events);
+  assertEquals(events.all, [{ text: "So it is. ".repeat(600).trimEnd() }]);
 });
 
 Deno.test("Parser takes what only looks like a call without its marker for text", () => {

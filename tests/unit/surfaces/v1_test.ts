@@ -116,6 +116,21 @@ Deno.test("an answer renders each text, then one terminal frame with the whole",
   ]);
 });
 
+Deno.test("an answer in one piece leaves out text that turned out to be a thought", async () => {
+  for (const [stream, content] of [[false, "So."], [true, "Plan.So."]] as const) {
+    const backend = new ControlledBackend();
+    const surface = v1Surface.resolve({ messages: MESSAGES, stream });
+    const collected = Array.fromAsync(surface.answer(backend, new AbortController().signal));
+    const run = await backend.next();
+    run.say("Plan.");
+    run.takeBack();
+    run.say("So.");
+    run.finish();
+    const last = (await collected).at(-1);
+    assertEquals(typeof last === "object" ? JSON.parse(last.frame).content : last, content);
+  }
+});
+
 Deno.test("each finish has its stop_reason", async () => {
   for (const [reason, stopReason] of [["end", "end"], ["stop", "end"], ["length", "length"]] as const) {
     const backend = new ControlledBackend();

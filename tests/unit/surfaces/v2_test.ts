@@ -239,6 +239,26 @@ Deno.test("an answer shows no thoughts when none were asked for", async () => {
   }
 });
 
+Deno.test("an answer in one piece moves to its thoughts what turned out to be one, and shows none when none were asked for", async () => {
+  const events: BackendEvent[] = [
+    { type: "text", text: "Pl" },
+    { type: "text", text: "an." },
+    { type: "text_was_thinking" },
+    { type: "text", text: "So." },
+    DONE,
+  ];
+  const blocks = async (fields: Record<string, unknown>): Promise<unknown[]> =>
+    (await steps(fields, new Scripted(events))).flatMap((step) =>
+      typeof step === "string" && step !== "" ? [JSON.parse(step).block] : []
+    );
+  const thought = { type: "thinking", delta: "Plan." };
+  const said = { type: "text", delta: "So." };
+  assertEquals(await blocks({ stream: false, thinking: true }), [thought, said]);
+  assertEquals(await blocks({ stream: false }), [said]);
+  // What was sent stays sent.
+  assertEquals(await blocks({}), [{ type: "text", delta: "Pl" }, { type: "text", delta: "an." }, said]);
+});
+
 Deno.test("each finish has its stop_reason on v2", async () => {
   const reasons = [["end", "end_turn"], ["stop", "stop_sequence"], ["length", "max_tokens"], [
     "tool_use",

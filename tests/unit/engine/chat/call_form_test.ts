@@ -127,6 +127,11 @@ const FORMS: readonly (readonly [family: families.Family, written: string, marke
   [families.KEYED, '«<|tools_prefix|>»[{"NAME": JSON}[,  …]]', "«<|tools_prefix|>»"],
   [families.GEMMA, '«<|tool_call>»call:NAME{KEY:«<|"|>»VALUE«<|"|>»}«<tool_call|>»[ …]', "«<|tool_call>»"],
   [families.ONE_CALL, `«<|function_call|>»${JSON_CALL}`, "«<|function_call|>»"],
+  [
+    families.HEADED_CALL,
+    `«<|message_sep|>»\n\nfunction call«<|role_sep|>»\n${JSON_CALL}`,
+    "«<|message_sep|>»\n\nfunction call«<|role_sep|>»",
+  ],
   [families.WORD, `functools[${JSON_CALL}[,  …]]`, "functools["],
   [families.HARMONY, "to=functions.NAME«<|channel|>»commentary json«<|message|>»JSON", "to=functions."],
   [

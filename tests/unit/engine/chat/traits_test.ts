@@ -201,7 +201,7 @@ Deno.test("thoughts of the history are shown where the template has a place for 
     const prompt = shown(model, chat.render({ ...PLAIN, messages: THOUGHTFUL, thinking: true }).tokens);
     const shows = ![
       ...[families.LINES, families.LLAMA, families.FUNCTION_TAG, families.RECIPIENT, families.MISTRAL],
-      ...[families.MISTRAL_IDS, families.DEEPSEEK_R1, families.ONE_CALL, families.WORD],
+      ...[families.MISTRAL_IDS, families.DEEPSEEK_R1, families.ONE_CALL, families.HEADED_CALL, families.WORD],
     ].includes(family);
     assertEquals(prompt.includes("THOUGHT"), shows, prompt);
     if (shows) assert(prompt.indexOf("THOUGHT") < prompt.indexOf("get_time"), prompt);

@@ -5,7 +5,7 @@
 import { join } from "@std/path";
 import type { LoadGenerator } from "./load_generator.ts";
 import { processTree, residentBytes, spawn } from "./processes.ts";
-import type { Progress } from "../src/cli/progress.ts";
+import type { Progress } from "../src/cli/terminal/progress.ts";
 import { storyPrompts } from "./prompts.ts";
 import { median, type Row } from "./report.ts";
 import { Inferd, PROJECT } from "./servers.ts";

@@ -4,7 +4,7 @@
  */
 import { join } from "@std/path";
 import { Process } from "./processes.ts";
-import type { Progress } from "../src/cli/progress.ts";
+import type { Progress } from "../src/cli/terminal/progress.ts";
 import { median, type Row } from "./report.ts";
 import { answering, freePort, Inferd, PROJECT } from "./servers.ts";
 

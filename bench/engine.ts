@@ -7,7 +7,7 @@ import { type ContenderOptions, inTurns, type Results, startContenders } from ".
 import type { LoadGenerator } from "./load_generator.ts";
 import type { Answer, LoadSampling, StreamResult, Target } from "./load_job.ts";
 import { spawn } from "./processes.ts";
-import type { Progress } from "../src/cli/progress.ts";
+import type { Progress } from "../src/cli/terminal/progress.ts";
 import { type Prompts, storyPrompts, wordPrompts } from "./prompts.ts";
 import { BENCH_SHAPE, writeRandomModel } from "./random_gguf.ts";
 import { median, percentile, type Row } from "./report.ts";

@@ -2,7 +2,7 @@
  * What a grammar costs: the same model, prompts and number of tokens, bound to JSON and not, in turns. With random
  * weights nearly every likely token is refused, so that it is the hardest case.
  */
-import type { Progress } from "../src/cli/progress.ts";
+import type { Progress } from "../src/cli/terminal/progress.ts";
 import { randomModel } from "./engine.ts";
 import type { LoadGenerator } from "./load_generator.ts";
 import type { LoadSampling, StreamResult } from "./load_job.ts";

@@ -5,10 +5,10 @@
 import { fromFileUrl, join } from "@std/path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { spawn } from "./processes.ts";
-import type { Progress } from "../src/cli/progress.ts";
-import { denoFolders } from "../src/engine/libraries.ts";
-import { LIBRARY_VERSION } from "../src/engine/library_files.ts";
-import { thisMachine } from "../src/engine/this_machine.ts";
+import type { Progress } from "../src/cli/terminal/progress.ts";
+import { denoFolders } from "../src/engine/native/libraries.ts";
+import { LIBRARY_VERSION } from "../src/engine/native/library_files.ts";
+import { thisMachine } from "../src/engine/native/this_machine.ts";
 
 /** It cannot be built; the message says what is missing. */
 export class BuildError extends Error {
@@ -71,7 +71,7 @@ async function sourceBundle(): Promise<string> {
   await command(Deno.execPath(), [
     "cache",
     "--quiet",
-    fromFileUrl(import.meta.resolve("../src/engine/chat_wrappers.ts")),
+    fromFileUrl(import.meta.resolve("../src/engine/chat/chat_wrappers.ts")),
   ]);
   const machine = thisMachine((name) => Deno.env.get(name));
   const bundle = denoFolders(machine)

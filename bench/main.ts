@@ -13,7 +13,7 @@ import type { PeerEndpoint } from "./load_job.ts";
 import { BuildError } from "./llama_cpp.ts";
 import { peerFolder } from "./peer.ts";
 import { benchPipeline } from "./pipeline.ts";
-import { type Progress, stderrProgress } from "../src/cli/progress.ts";
+import { type Progress, stderrProgress } from "../src/cli/terminal/progress.ts";
 import { isStopping, stopAll } from "./processes.ts";
 import { benchStore } from "./store.ts";
 import { benchSurfaces } from "./surfaces.ts";

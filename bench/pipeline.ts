@@ -7,7 +7,7 @@ import type { MockScript } from "../src/config/options.ts";
 import { LoadGenerator } from "./load_generator.ts";
 import type { StreamJob } from "./load_job.ts";
 import { cpuMs, residentBytes } from "./processes.ts";
-import type { Progress } from "../src/cli/progress.ts";
+import type { Progress } from "../src/cli/terminal/progress.ts";
 import { median, percentile, type Row } from "./report.ts";
 import { Inferd } from "./servers.ts";
 

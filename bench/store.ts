@@ -3,7 +3,7 @@
  * verify, onto the disk. Leaves nothing behind.
  */
 import { join } from "@std/path";
-import type { Progress } from "../src/cli/progress.ts";
+import type { Progress } from "../src/cli/terminal/progress.ts";
 import { Process, spawn } from "./processes.ts";
 import { median, type Row } from "./report.ts";
 import { makePiece, repeated } from "./store_bytes.ts";

@@ -4,8 +4,8 @@
  * prints lines of JSON.
  */
 import { repeated } from "./store_bytes.ts";
-import { hashModelFile } from "../src/models/model_file.ts";
-import { Store } from "../src/models/store.ts";
+import { hashModelFile } from "../src/models/file/model_file.ts";
+import { Store } from "../src/models/store/store.ts";
 
 const SAMPLE_MS = 20;
 

@@ -2,7 +2,7 @@
  * What generation v2 costs beside v1: the same daemon, model and requests, in turns.
  */
 import { join } from "@std/path";
-import type { Progress } from "../src/cli/progress.ts";
+import type { Progress } from "../src/cli/terminal/progress.ts";
 import type { LoadGenerator } from "./load_generator.ts";
 import type { StreamResult, Target } from "./load_job.ts";
 import { storyPrompts } from "./prompts.ts";

@@ -1,5 +1,5 @@
 /**
- * The subset of `@std/log` 0.224 that `src/log.ts` uses, with its names and behaviour. Stands in only where JSR cannot
+ * The subset of `@std/log` 0.224 that `src/log/log.ts` uses, with its names and behaviour. Stands in only where JSR cannot
  * be reached.
  */
 const LEVELS = { NOTSET: 0, DEBUG: 10, INFO: 20, WARN: 30, ERROR: 40, CRITICAL: 50 } as const;

@@ -3,7 +3,7 @@
  * writes is read and thrown away. What is said is `status.ts`'s.
  */
 import { delay } from "@std/async";
-import type { ActivityLog } from "../log.ts";
+import type { ActivityLog } from "../log/log.ts";
 import { bindUnix, removeSocket } from "../server/listener.ts";
 import { HALF_CLOSED_MS, type Peer, type Peers } from "../server/peer.ts";
 import type { StatusBoard } from "./status.ts";

@@ -10,7 +10,7 @@ import {
   type LoadPhase,
   type QueueStatus,
 } from "@inferd/client/protocol";
-import type { BackendCapabilities } from "../backend/backend.ts";
+import type { BackendCapabilities } from "../inference/backend.ts";
 
 /** What is known of a backend that has been ready. */
 interface Known {

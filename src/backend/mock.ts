@@ -20,8 +20,8 @@ import {
   type RerankRequest,
   type Service,
   type ToolUse,
-} from "./backend.ts";
-import { mayCall, mustCall } from "./tool_choice.ts";
+} from "../inference/backend.ts";
+import { mayCall, mustCall } from "../inference/tool_choice.ts";
 
 const DEFAULT_TOKENS: readonly string[] = ["This", " is", " a", " mock", " answer", "."];
 const DEFAULT_SERVICES: readonly Service[] = ["v1", "v2", "embed", "rerank"];
@@ -187,8 +187,8 @@ export class MockBackend implements Backend {
 async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationRequest): Promise<void> {
   if (!tools.some((tool) => mayCall(tool, toolChoice)) && responseSchema === undefined) return;
   const [{ GrammarError }, { GrammarBuilder }] = await Promise.all([
-    import("../engine/gbnf.ts"),
-    import("../engine/grammar_builder.ts"),
+    import("../grammar/gbnf.ts"),
+    import("../grammar/grammar_builder.ts"),
   ]);
   const builder = new GrammarBuilder();
   try {

@@ -5,7 +5,7 @@ import { type Client, InferdError, type Message } from "@inferd/client";
 import { dim } from "@std/fmt/colors";
 import { parseFlags } from "../config/flags.ts";
 import { CLIENT_SETTINGS } from "../config/settings.ts";
-import { AnswerPrinter } from "./answer_printer.ts";
+import { AnswerPrinter } from "./terminal/answer_printer.ts";
 import type { Command } from "./command.ts";
 import { GENERATION_FLAGS, GENERATION_STRINGS, readGeneration, type SamplingFlags } from "./generation_flags.ts";
 import { reach, target } from "./reach.ts";

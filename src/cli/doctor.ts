@@ -5,7 +5,7 @@ import { configPath, loadConfig, type LoadedConfig, withKeys } from "../config/l
 import type { DaemonOptions } from "../config/options.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { type SettingName, SETTINGS, type SettingValues, UsageError } from "../config/settings.ts";
-import { missingPermissionFlags } from "../permissions.ts";
+import { missingPermissionFlags } from "../monitor/permissions.ts";
 import type { Command } from "./command.ts";
 import { checkPlatform } from "./platform.ts";
 import { checkEngine } from "./doctor/engine.ts";
@@ -24,7 +24,7 @@ import {
 } from "./doctor/places.ts";
 import { checkTemplates } from "./doctor/templates.ts";
 import { permissionContext } from "./permissions.ts";
-import { stderrProgress } from "./progress.ts";
+import { stderrProgress } from "./terminal/progress.ts";
 
 const MARKS: Readonly<Record<Level, () => string>> = {
   ok: () => `[ ${green("ok")} ]`,

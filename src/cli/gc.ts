@@ -1,6 +1,6 @@
 /** `inferd gc`: clears away what no name refers to. */
 import { parseFlags } from "../config/flags.ts";
-import type { GcItem, GcResult, LooseBlob } from "../models/store.ts";
+import type { GcItem, GcResult, LooseBlob } from "../models/store/store.ts";
 import type { Command } from "./command.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 

@@ -2,9 +2,9 @@
 import type { Client, GenerateRequest, GenerateV2Request } from "@inferd/client";
 import { type ParsedFlags, parseFlags } from "../config/flags.ts";
 import { CLIENT_SETTINGS, UsageError } from "../config/settings.ts";
-import { AnswerPrinter, printText } from "./answer_printer.ts";
+import { AnswerPrinter, printText } from "./terminal/answer_printer.ts";
 import type { Command } from "./command.ts";
-import { readInput } from "./input.ts";
+import { readInput } from "./terminal/input.ts";
 import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 import { GENERATION_FLAGS, GENERATION_STRINGS, readGeneration } from "./generation_flags.ts";

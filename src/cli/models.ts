@@ -1,7 +1,7 @@
 /** `inferd models`: what the store holds. */
 import { bold, dim, stripAnsiCode, yellow } from "@std/fmt/colors";
 import { parseFlags } from "../config/flags.ts";
-import type { StoreListing } from "../models/store.ts";
+import type { StoreListing } from "../models/store/store.ts";
 import type { Command } from "./command.ts";
 import { was } from "./gc.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";

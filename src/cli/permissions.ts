@@ -8,7 +8,7 @@ import {
   doctorPermissionFlags,
   type PermissionContext,
   permissionFlags,
-} from "../permissions.ts";
+} from "../monitor/permissions.ts";
 import type { Command } from "./command.ts";
 
 /** Who needs permissions. */

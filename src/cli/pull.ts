@@ -2,9 +2,9 @@
 import { parseFlags } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { SETTINGS, UsageError } from "../config/settings.ts";
-import { type Access, parseHeader, readHuggingFaceToken } from "../models/access.ts";
-import { parseReference, urlOfSource } from "../models/reference.ts";
-import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store.ts";
+import { type Access, parseHeader, readHuggingFaceToken } from "../models/transfer/access.ts";
+import { parseReference, urlOfSource } from "../models/transfer/reference.ts";
+import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store/store.ts";
 import type { Command } from "./command.ts";
 import {
   askToReplace,

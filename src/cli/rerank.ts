@@ -1,9 +1,9 @@
 /** `inferd rerank`: a query and documents in, the order out, as JSON. */
 import { numberFlag, parseFlags } from "../config/flags.ts";
 import { CLIENT_SETTINGS, UsageError } from "../config/settings.ts";
-import { printText } from "./answer_printer.ts";
+import { printText } from "./terminal/answer_printer.ts";
 import type { Command } from "./command.ts";
-import { readLines } from "./input.ts";
+import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 

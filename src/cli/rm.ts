@@ -1,7 +1,7 @@
 /** `inferd rm`: takes a model out of the store. */
 import { parseFlags } from "../config/flags.ts";
 import { UsageError } from "../config/settings.ts";
-import type { BlobOutcome } from "../models/store.ts";
+import type { BlobOutcome } from "../models/store/store.ts";
 import type { Command } from "./command.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 

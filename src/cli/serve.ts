@@ -5,7 +5,7 @@ import { parseFlags } from "../config/flags.ts";
 import { loadConfig, withKeys } from "../config/load.ts";
 import { resolveOptions } from "../config/resolve.ts";
 import { type SettingName, SETTINGS } from "../config/settings.ts";
-import { type Daemon, startDaemon } from "../daemon.ts";
+import { type Daemon, startDaemon } from "../daemon/daemon.ts";
 import type { Command } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";

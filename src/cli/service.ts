@@ -5,7 +5,7 @@ import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { type Machine, resolveOptions, settingFlags } from "../config/resolve.ts";
 import { type SettingName, SETTINGS, UsageError } from "../config/settings.ts";
-import { permissionFlags } from "../permissions.ts";
+import { permissionFlags } from "../monitor/permissions.ts";
 import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
 import type { Command } from "./command.ts";
 import { permissionContext } from "./permissions.ts";

@@ -8,9 +8,9 @@ import type { DaemonOptions } from "../config/options.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { NO_STORE } from "../config/home.ts";
 import { type SettingName, UsageError } from "../config/settings.ts";
-import { describeTaken } from "../models/name_claim.ts";
-import { ModelStoreError, Store, type TakenName } from "../models/store.ts";
-import { type Progress, stderrProgress } from "./progress.ts";
+import { describeTaken } from "../models/store/name_claim.ts";
+import { ModelStoreError, Store, type TakenName } from "../models/store/store.ts";
+import { type Progress, stderrProgress } from "./terminal/progress.ts";
 
 /** Settings these commands take. */
 export const STORE_SETTINGS = ["config"] as const satisfies readonly SettingName[];

@@ -4,7 +4,7 @@ import { format as formatBytes } from "@std/fmt/bytes";
 import { bold, dim } from "@std/fmt/colors";
 import { parseFlags } from "../config/flags.ts";
 import type { Command } from "./command.ts";
-import { stderrProgress } from "./progress.ts";
+import { stderrProgress } from "./terminal/progress.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { adminFrame } from "./wire.ts";
 

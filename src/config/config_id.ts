@@ -27,7 +27,7 @@
  * ```
  *
  * with the backends in order of priority. `n_ctx` is what the model was really loaded with, and `model` what its file
- * hashes to, whatever it is called; of several files see `modelHash` in `models/shards.ts`. `protocol` is the version of the wire. Nothing else counts: no paths, sockets,
+ * hashes to, whatever it is called; of several files see `modelHash` in `models/file/shards.ts`. `protocol` is the version of the wire. Nothing else counts: no paths, sockets,
  * namespace, keys, threads, accelerator, log or timeouts, so that the same configuration has the same `config_id` on
  * every machine.
  */

@@ -2,7 +2,7 @@
  * Finds and reads what configuration keeps on disk: the configuration file, and the keys that no file of ours may hold.
  */
 import { dirname, join, resolve } from "@std/path";
-import { readHuggingFaceToken } from "../models/access.ts";
+import { readHuggingFaceToken } from "../models/transfer/access.ts";
 import type { Env } from "./flags.ts";
 import { homeDirectory } from "./home.ts";
 import type { ConfigFile } from "./file.ts";

@@ -4,7 +4,7 @@
  */
 
 import type { TcpAddress } from "@inferd/client/paths";
-import type { HuggingFaceToken, TokenFault } from "../models/access.ts";
+import type { HuggingFaceToken, TokenFault } from "../models/transfer/access.ts";
 
 export type { TcpAddress };
 
@@ -93,7 +93,7 @@ export interface LlamaBackendConfig {
   readonly modelPath?: string;
   /** Every file of a split model in the store, in order; absent: what belongs to `modelPath` lies beside it. */
   readonly parts?: readonly ModelPart[];
-  /** 64 hex digits the file must hash to; of several files see `modelHash` in `models/shards.ts`. */
+  /** 64 hex digits the file must hash to; of several files see `modelHash` in `models/file/shards.ts`. */
   readonly modelSha256?: string;
   /** Where it comes from, if the store does not have it. */
   readonly source?: ModelOrigin;

@@ -2,7 +2,7 @@
  * The resolved configuration as a list: every key, its value, and where that is from. Secrets are never among it, only
  * whether there is one.
  */
-import { redactText } from "../redact.ts";
+import { redactText } from "../log/redact.ts";
 import type { FileBackend } from "./file.ts";
 import type { ParsedFlags } from "./flags.ts";
 import type { LoadedConfig } from "./load.ts";

@@ -4,10 +4,10 @@
 import { dirname, isAbsolute, join, resolve } from "@std/path";
 import { runtimeDirectory, type SocketName, socketPath, type TcpAddress } from "@inferd/client/paths";
 import { DEFAULT_NAMESPACE } from "@inferd/client/protocol";
-import { huggingFaceTokenPath } from "../models/access.ts";
+import { huggingFaceTokenPath } from "../models/transfer/access.ts";
 import { isBuiltIn } from "../models/built_in.ts";
-import { blobPath, isModelName, modelsHome } from "../models/layout.ts";
-import { readShardName } from "../models/shards.ts";
+import { blobPath, isModelName, modelsHome } from "../models/store/layout.ts";
+import { readShardName } from "../models/file/shards.ts";
 import type { ConfigFile, FileBackend, FileModel } from "./file.ts";
 import type { Env } from "./flags.ts";
 import { checkFolders, homeDirectory } from "./home.ts";

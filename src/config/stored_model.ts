@@ -3,10 +3,10 @@
  * rest of the configuration is.
  */
 import { BUILT_INS } from "../models/built_in.ts";
-import { blobPath, isModelName, manifestPath } from "../models/layout.ts";
-import { manifestNames, type ModelSource, readManifest, spelledName } from "../models/manifest.ts";
-import { shownUrl, sourceOfUrl } from "../models/reference.ts";
-import { shardPath } from "../models/shards.ts";
+import { blobPath, isModelName, manifestPath } from "../models/store/layout.ts";
+import { manifestNames, type ModelSource, readManifest, spelledName } from "../models/store/manifest.ts";
+import { shownUrl, sourceOfUrl } from "../models/transfer/reference.ts";
+import { shardPath } from "../models/file/shards.ts";
 import { NO_STORE } from "./home.ts";
 import type { LlamaBackendConfig } from "./options.ts";
 

@@ -1,10 +1,10 @@
 /** A look at a model without its weights: what it would be loaded for, and what its chat template is good for. */
 import { Chat } from "./chat/chat.ts";
-import type { LoadChatLibrary } from "./chat_library.ts";
-import type { Library } from "./library.ts";
-import type { EngineConfig, FromEngine } from "./messages.ts";
-import { Model } from "./model.ts";
-import { purposeOf } from "./purpose.ts";
+import type { LoadChatLibrary } from "./chat/chat_library.ts";
+import type { Library } from "./native/library.ts";
+import type { EngineConfig, FromEngine } from "./ipc/messages.ts";
+import { Model } from "./native/model.ts";
+import { purposeOf } from "./encode/purpose.ts";
 
 /**
  * Read a model's vocabulary and chat template.

@@ -5,32 +5,32 @@
  * 1 the first line says what to load · 2 libraries, fetched by the daemon where they are not here · 3 model, memory, chat
  * template · 4 a throw-away decode · 5 permissions given back · 6 `ready` · 7 serve
  */
-import { Answers } from "./answers.ts";
+import { Answers } from "./answer/answers.ts";
 import { Chat, PromptError } from "./chat/chat.ts";
 import { AttachmentError } from "./chat/messages.ts";
-import { ChannelError, Inbox, Outbox, send } from "./channel.ts";
-import { obtainChatLibrary } from "./chat_library.ts";
+import { ChannelError, Inbox, Outbox, send } from "./ipc/channel.ts";
+import { obtainChatLibrary } from "./chat/chat_library.ts";
 import { engineEnvironment } from "./command.ts";
-import { Context } from "./context.ts";
-import { EncodeJobs } from "./encode_jobs.ts";
-import { EncodeScheduler, TextError } from "./encode_scheduler.ts";
-import { ModelEncoder } from "./encoder.ts";
-import { type Fetch, obtainLibraries } from "./libraries.ts";
-import { type Library, openLibrary, stdinProbe } from "./library.ts";
-import { LIBRARY_VERSION, LibraryError } from "./library_files.ts";
+import { Context } from "./native/context.ts";
+import { EncodeJobs } from "./encode/encode_jobs.ts";
+import { EncodeScheduler, TextError } from "./encode/encode_scheduler.ts";
+import { ModelEncoder } from "./encode/encoder.ts";
+import { type Fetch, obtainLibraries } from "./native/libraries.ts";
+import { type Library, openLibrary, stdinProbe } from "./native/library.ts";
+import { LIBRARY_VERSION, LibraryError } from "./native/library_files.ts";
 import { RegistryError } from "../libraries/registry.ts";
-import { GrammarError } from "./gbnf.ts";
+import { GrammarError } from "../grammar/gbnf.ts";
 import { inspect } from "./inspection.ts";
-import { checkLimits, LimitError } from "./limits.ts";
-import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./memory.ts";
-import type { EngineConfig, EngineRequest, ToEngine } from "./messages.ts";
-import { Model, ModelError } from "./model.ts";
+import { checkLimits, LimitError } from "./generate/limits.ts";
+import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./native/memory.ts";
+import type { EngineConfig, EngineRequest, ToEngine } from "./ipc/messages.ts";
+import { Model, ModelError } from "./native/model.ts";
 import { giveBackPermissions } from "./permissions.ts";
-import { Pulse } from "./pulse.ts";
-import { type PoolingType, purposeOf } from "./purpose.ts";
-import { type Job, Scheduler } from "./scheduler.ts";
-import { thisMachine } from "./this_machine.ts";
-import { usableCores } from "./threads.ts";
+import { Pulse } from "./ipc/pulse.ts";
+import { type PoolingType, purposeOf } from "./encode/purpose.ts";
+import { type Job, Scheduler } from "./generate/scheduler.ts";
+import { thisMachine } from "./native/this_machine.ts";
+import { usableCores } from "./native/threads.ts";
 
 /** A context is no larger than this unless it was asked for. */
 const DEFAULT_CONTEXT_TOKENS = 8192;

@@ -1,6 +1,6 @@
 /** Which accelerator computes, and which packages that takes: from the setting and from what the machine has. */
 import type { Accelerator, AcceleratorSetting } from "../config/options.ts";
-import { LibraryError, platformPackage } from "../engine/library_files.ts";
+import { LibraryError, platformPackage } from "../engine/native/library_files.ts";
 import { findCuda, findVulkan, type Machine, type Support } from "./machine.ts";
 import type { PackageName } from "./packages.ts";
 

@@ -5,11 +5,11 @@
 import { delay } from "@std/async";
 import { dirname, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
-import { LIBRARY_VERSION } from "../engine/library_files.ts";
-import { Partial } from "../models/partial.ts";
-import { shownUrl } from "../models/reference.ts";
-import { ModelStoreError, storeError } from "../models/store_error.ts";
-import { BrokenTransferError, transfer } from "../models/transfer.ts";
+import { LIBRARY_VERSION } from "../engine/native/library_files.ts";
+import { Partial } from "../models/transfer/partial.ts";
+import { shownUrl } from "../models/transfer/reference.ts";
+import { ModelStoreError, storeError } from "../models/store/store_error.ts";
+import { BrokenTransferError, transfer } from "../models/transfer/transfer.ts";
 import { PACKAGE_SCOPE, type PackageFile, packagesFolder } from "./packages.ts";
 import type { Registry } from "./registry.ts";
 import { type AskOptions, checkRegistry, DownloadError, findArchive } from "./registry_client.ts";

@@ -45,7 +45,7 @@ export function fetchCommand(cacheDir: string, home: string | undefined): Engine
 export function chatWrappersCommand(): EngineCommand {
   return {
     command: Deno.execPath(),
-    args: ["cache", "--quiet", import.meta.resolve("../engine/chat_wrappers.ts")],
+    args: ["cache", "--quiet", import.meta.resolve("../engine/chat/chat_wrappers.ts")],
     env: WITHOUT_OPTIONAL_PACKAGES,
   };
 }

@@ -2,11 +2,11 @@
  * The daemon's side of fetching: starts the process that has the rights for it, tells what it reports, and ends it. The
  * daemon itself connects to no registry and writes no library.
  */
-import type { Fetcher, FetchWatch } from "../backend/llama.ts";
-import { type EngineExit, type EngineListener, EngineProcess } from "../backend/engine_process.ts";
+import type { Fetcher, FetchWatch } from "../backend/llama/llama.ts";
+import { type EngineExit, type EngineListener, EngineProcess } from "../backend/llama/engine_process.ts";
 import type { EngineCommand } from "../engine/command.ts";
-import { LIBRARY_VERSION } from "../engine/library_files.ts";
-import type { EngineNeed } from "../engine/messages.ts";
+import { LIBRARY_VERSION } from "../engine/native/library_files.ts";
+import type { EngineNeed } from "../engine/ipc/messages.ts";
 import type { WantedPackage } from "./download.ts";
 import { chatWrappersCommand, fetchCommand } from "./fetch_command.ts";
 import type { FetchOrder, FetchReport } from "./fetch_messages.ts";

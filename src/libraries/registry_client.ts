@@ -1,8 +1,8 @@
 /** What an npm registry says of a package: where the archive of this release is, and what it hashes to. */
 import { delay } from "@std/async";
-import { LIBRARY_VERSION } from "../engine/library_files.ts";
-import { shownUrl } from "../models/reference.ts";
-import { BrokenTransferError } from "../models/transfer.ts";
+import { LIBRARY_VERSION } from "../engine/native/library_files.ts";
+import { shownUrl } from "../models/transfer/reference.ts";
+import { BrokenTransferError } from "../models/transfer/transfer.ts";
 import type { Registry } from "./registry.ts";
 
 /** A package cannot be had; the message is for the operator. */

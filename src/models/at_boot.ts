@@ -1,10 +1,10 @@
 /** What a daemon does at boot about a model of the store: fetch what is missing, and hold what is served. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { DaemonOptions, LlamaBackendConfig, ModelPart } from "../config/options.ts";
-import type { ActivityLog } from "../log.ts";
-import type { FileIdentity } from "./model_file.ts";
-import { modelHash } from "./shards.ts";
-import { ModelStoreError, Store, type StoredBlob } from "./store.ts";
+import type { ActivityLog } from "../log/log.ts";
+import type { FileIdentity } from "./file/model_file.ts";
+import { modelHash } from "./file/shards.ts";
+import { ModelStoreError, Store, type StoredBlob } from "./store/store.ts";
 
 /** Who is told, and what gives up. */
 export interface AtBootOptions {

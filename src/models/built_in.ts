@@ -5,8 +5,8 @@
 import { fromFileUrl, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { BUILT_IN_MODEL } from "../config/options.ts";
-import { checkModel, ModelFileError, verifyModel } from "./model_file.ts";
-import { createSha256 } from "./sha256.ts";
+import { checkModel, ModelFileError, verifyModel } from "./file/model_file.ts";
+import { createSha256 } from "./file/sha256.ts";
 
 /** A model that comes with the program. */
 export interface BuiltIn {

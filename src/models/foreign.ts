@@ -3,10 +3,10 @@
  * Ollama's manifests; what cannot be read is passed over.
  */
 import { join } from "@std/path";
-import { isSha256 } from "./layout.ts";
-import type { ModelSource } from "./manifest.ts";
-import { asModelName, nameOfModelFile } from "./reference.ts";
-import { readShardName, shardPaths } from "./shards.ts";
+import { isSha256 } from "./store/layout.ts";
+import type { ModelSource } from "./store/manifest.ts";
+import { asModelName, nameOfModelFile } from "./transfer/reference.ts";
+import { readShardName, shardPaths } from "./file/shards.ts";
 
 const OLLAMA_MODEL = "application/vnd.ollama.image.model";
 const OLLAMA_REGISTRY = "registry.ollama.ai";

@@ -4,18 +4,18 @@
  */
 import { dirname, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
-import { checkModelName, checkSha256, partialDir } from "./layout.ts";
-import type { ModelSource } from "./manifest.ts";
-import { checkModel, type FileIdentity, hashModelFile, identify, ModelFileError, sameFile } from "./model_file.ts";
-import { type ClaimOptions, NameClaim } from "./name_claim.ts";
-import { moveToBlob, Partial } from "./partial.ts";
-import { findPlaced, type PlacedBlob } from "./placed.ts";
-import { manifestParts, type StoredBlob, storedBlob } from "./pull.ts";
-import { nameOfModelFile } from "./reference.ts";
-import { sameHash } from "./sha256.ts";
-import { modelHash } from "./shards.ts";
-import { isDiskFull, ModelStoreError, type ModelStoreErrorCode, storeError } from "./store_error.ts";
-import { FILE_MODE } from "./store_files.ts";
+import { checkModelName, checkSha256, partialDir } from "./store/layout.ts";
+import type { ModelSource } from "./store/manifest.ts";
+import { checkModel, type FileIdentity, hashModelFile, identify, ModelFileError, sameFile } from "./file/model_file.ts";
+import { type ClaimOptions, NameClaim } from "./store/name_claim.ts";
+import { moveToBlob, Partial } from "./transfer/partial.ts";
+import { findPlaced, type PlacedBlob } from "./store/placed.ts";
+import { manifestParts, type StoredBlob, storedBlob } from "./transfer/pull.ts";
+import { nameOfModelFile } from "./transfer/reference.ts";
+import { sameHash } from "./file/sha256.ts";
+import { modelHash } from "./file/shards.ts";
+import { isDiskFull, ModelStoreError, type ModelStoreErrorCode, storeError } from "./store/store_error.ts";
+import { FILE_MODE } from "./store/store_files.ts";
 
 const LINK = "data.link";
 

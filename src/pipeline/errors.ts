@@ -7,7 +7,7 @@ import {
   InvalidRequestError,
   RerankUnsupportedError,
   ToolCallMalformedError,
-} from "../backend/backend.ts";
+} from "../inference/backend.ts";
 import { QueueFullError } from "./admission.ts";
 
 /** A line went over the byte cap. */

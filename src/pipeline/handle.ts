@@ -2,8 +2,8 @@
  * One request from its resolved form to its terminal frame: permit, backend, frames, outcome, record. Every surface
  * goes through here. Owns none of the parts it calls, and never logs what was asked or answered.
  */
-import type { Backend, Service } from "../backend/backend.ts";
-import type { ActivityLog, LogFields } from "../log.ts";
+import type { Backend, Service } from "../inference/backend.ts";
+import type { ActivityLog, LogFields } from "../log/log.ts";
 import type { Admission } from "./admission.ts";
 import type { Outcome } from "./breaker.ts";
 import { blamesBackend, ClientGoneError, type ErrorCode, errorFrame, toWireError } from "./errors.ts";

@@ -8,7 +8,7 @@ import {
   EmbedUnsupportedError,
   RerankUnsupportedError,
   type Service,
-} from "../backend/backend.ts";
+} from "../inference/backend.ts";
 import { Breaker, type Report } from "./breaker.ts";
 
 /** A backend for one request. */

@@ -3,8 +3,8 @@
  * abort signal, which runs from the end of the socket to the backend.
  */
 import { AUTH_TIMEOUT_MS, MAX_FRAME_BYTES } from "@inferd/client/protocol";
-import { BackendUnavailableError } from "../backend/backend.ts";
-import type { ActivityLog } from "../log.ts";
+import { BackendUnavailableError } from "../inference/backend.ts";
+import type { ActivityLog } from "../log/log.ts";
 import { ClientGoneError, FrameTooLargeError } from "../pipeline/errors.ts";
 import type { Caller, Pipeline } from "../pipeline/handle.ts";
 import { idOf, type ResolvedRequest } from "../pipeline/resolve.ts";

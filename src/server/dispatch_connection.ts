@@ -3,8 +3,8 @@
  * it has not asked yet, and the connection's abort signal; what is asked and answered is `surfaces/dispatch.ts`'s.
  */
 import { MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
-import { BackendUnavailableError, InvalidRequestError } from "../backend/backend.ts";
-import type { ActivityLog } from "../log.ts";
+import { BackendUnavailableError, InvalidRequestError } from "../inference/backend.ts";
+import type { ActivityLog } from "../log/log.ts";
 import { ClientGoneError } from "../pipeline/errors.ts";
 import { type Dispatch, readDispatchRequest } from "../surfaces/dispatch.ts";
 import { parseLine } from "./json_line.ts";

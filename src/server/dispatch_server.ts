@@ -1,5 +1,5 @@
 /** Dispatch on its socket, which only its owner may open. What is said there belongs to `dispatch_connection.ts`. */
-import type { ActivityLog } from "../log.ts";
+import type { ActivityLog } from "../log/log.ts";
 import type { Dispatch } from "../surfaces/dispatch.ts";
 import { DEFAULT_DISPATCH_TIMES, DispatchConnection, type DispatchTimes } from "./dispatch_connection.ts";
 import type { Peers } from "./peer.ts";

@@ -3,7 +3,7 @@
  * `TextLineStream`; what stands before it only counts and holds, so that a line costs the same however it arrives.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { InvalidRequestError } from "../backend/backend.ts";
+import { InvalidRequestError } from "../inference/backend.ts";
 import { FrameTooLargeError } from "../pipeline/errors.ts";
 
 /** The first read buffer of a connection, and all that an idle one holds, in bytes. */

@@ -1,7 +1,7 @@
 /** One inference surface on its sockets. What is said on a connection belongs to `connection.ts`. */
-import type { Service } from "../backend/backend.ts";
+import type { Service } from "../inference/backend.ts";
 import type { TcpAddress } from "../config/options.ts";
-import type { ActivityLog } from "../log.ts";
+import type { ActivityLog } from "../log/log.ts";
 import type { Pipeline } from "../pipeline/handle.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { Authenticator } from "./auth.ts";

@@ -3,7 +3,7 @@
  * not tell. Owns how the descriptor of a socket is found and for how long it may be asked about; how a kernel is asked
  * is `kernel.ts`'s. Where no kernel can be asked, peers are unknown.
  */
-import type { ActivityLog } from "../log.ts";
+import type { ActivityLog } from "../log/log.ts";
 import { type Credentials, type Kernel, LIBC_PATHS, openKernel } from "./kernel.ts";
 
 /** Descriptors are given lowest first, so a search that meets so many in a row that are no sockets is over. */

@@ -4,7 +4,7 @@
  */
 import { delay } from "@std/async";
 import type { TcpAddress } from "../config/options.ts";
-import type { ActivityLog } from "../log.ts";
+import type { ActivityLog } from "../log/log.ts";
 import { bindTcp, bindUnix, removeSocket } from "./listener.ts";
 import type { Peer, Peers } from "./peer.ts";
 

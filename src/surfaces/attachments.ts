@@ -3,7 +3,7 @@
  * one that does not say what it is is decoded: a model that takes them does that.
  */
 import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, type V2MediaKind } from "@inferd/client/protocol";
-import { type Attachment, InvalidRequestError } from "../backend/backend.ts";
+import { type Attachment, InvalidRequestError } from "../inference/backend.ts";
 import {
   readArray,
   readNonEmptyString,

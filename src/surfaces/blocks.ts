@@ -3,7 +3,7 @@
  * each other fit together.
  */
 import type { V2Block, V2MediaKind } from "@inferd/client/protocol";
-import { type ChatMessage, type ContentBlock, InvalidRequestError } from "../backend/backend.ts";
+import { type ChatMessage, type ContentBlock, InvalidRequestError } from "../inference/backend.ts";
 import {
   listed,
   readNonEmptyArray,

@@ -12,7 +12,7 @@ import {
   type QueueStatus,
   type RerankResult,
 } from "@inferd/client/protocol";
-import { type Backend, InvalidRequestError, toStatus } from "../backend/backend.ts";
+import { type Backend, InvalidRequestError, toStatus } from "../inference/backend.ts";
 import type { Pipeline } from "../pipeline/handle.ts";
 import { isRecord, readString, refuse, type ResolvedRequest, shown } from "../pipeline/resolve.ts";
 import { embedSurface } from "./embed.ts";

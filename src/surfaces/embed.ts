@@ -9,7 +9,7 @@ import {
   type EmbedRequest,
   EmbedUnsupportedError,
   InvalidRequestError,
-} from "../backend/backend.ts";
+} from "../inference/backend.ts";
 import {
   type Range,
   readInteger,

@@ -3,7 +3,7 @@
  * worth is the backend's.
  */
 import { MAX_RERANK_BYTES, MAX_RERANK_DOCUMENTS, type RerankFrame, type RerankResult } from "@inferd/client/protocol";
-import { type Backend, InvalidRequestError, type RerankRequest, RerankUnsupportedError } from "../backend/backend.ts";
+import { type Backend, InvalidRequestError, type RerankRequest, RerankUnsupportedError } from "../inference/backend.ts";
 import {
   type Range,
   readInteger,

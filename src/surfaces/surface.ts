@@ -1,5 +1,5 @@
 /** What a surface is to the server: a name, and the rules that turn what a client sent into a request. */
-import type { Service } from "../backend/backend.ts";
+import type { Service } from "../inference/backend.ts";
 import type { ResolvedRequest } from "../pipeline/resolve.ts";
 
 /** One way of speaking with the daemon. All else (sockets, framing, admission, routing, logging) is shared. */

@@ -6,8 +6,8 @@ import {
   type JsonObject,
   type Tool,
   type ToolChoice,
-} from "../backend/backend.ts";
-import { mustCall } from "../backend/tool_choice.ts";
+} from "../inference/backend.ts";
+import { mustCall } from "../inference/tool_choice.ts";
 import { isRecord, listed, readArray, readOneOf, readRecord, readString, refuse, shown } from "../pipeline/resolve.ts";
 import { readSchema } from "./json_limits.ts";
 

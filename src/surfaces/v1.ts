@@ -16,7 +16,7 @@ import {
   type GenerationRequest,
   InvalidRequestError,
   PLAIN,
-} from "../backend/backend.ts";
+} from "../inference/backend.ts";
 import {
   readBoolean,
   readNonEmptyArray,

@@ -11,7 +11,7 @@ import {
   type GenerationRequest,
   InvalidRequestError,
   type ToolUse,
-} from "../backend/backend.ts";
+} from "../inference/backend.ts";
 import { readBoolean, readRequest, type ResolvedRequest, type Step } from "../pipeline/resolve.ts";
 import { Attachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";

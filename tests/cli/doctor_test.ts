@@ -7,7 +7,7 @@ import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { checkTemplates } from "../../src/cli/doctor/templates.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { fakeEngineCommand, type FakeLoad } from "../support/fake_engine.ts";
-import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/engine/library_files.ts";
+import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/engine/native/library_files.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { type ProgramOptions, Sandbox } from "../support/program.ts";
 import { modelBytes } from "../support/gguf_files.ts";

@@ -1,7 +1,7 @@
 /** Names, tokens, split models and models by name, as a user meets them in the commands. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { BUILT_INS } from "../../src/models/built_in.ts";
-import { modelHash, shardFileName } from "../../src/models/shards.ts";
+import { modelHash, shardFileName } from "../../src/models/file/shards.ts";
 import { modelBytes, splitModel } from "../support/gguf_files.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { sha256Of } from "../support/model_store.ts";

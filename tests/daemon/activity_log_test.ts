@@ -1,12 +1,12 @@
 /** The activity log of a whole daemon: what is in it, what is not, and what happens when the disk does not go along. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { MAX_DISPATCH_BYTES, MAX_FRAME_BYTES } from "@inferd/client/protocol";
-import { BackendUnavailableError } from "../../src/backend/backend.ts";
-import { LlamaBackend } from "../../src/backend/llama.ts";
+import { BackendUnavailableError } from "../../src/inference/backend.ts";
+import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { MockBackend } from "../../src/backend/mock.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
-import { startDaemon } from "../../src/daemon.ts";
-import { type ActivityLog, openActivityLog } from "../../src/log.ts";
+import { startDaemon } from "../../src/daemon/daemon.ts";
+import { type ActivityLog, openActivityLog } from "../../src/log/log.ts";
 import { builtInModelFile } from "../../src/models/built_in.ts";
 import { ControlledBackend } from "../support/controlled_backend.ts";
 import { daemonOptions, until } from "../support/daemons.ts";

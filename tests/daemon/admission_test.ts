@@ -1,6 +1,6 @@
 /** Places and the queue, seen from the wire. */
 import { assertEquals } from "@std/assert";
-import { BackendUnavailableError } from "../../src/backend/backend.ts";
+import { BackendUnavailableError } from "../../src/inference/backend.ts";
 import { ControlledBackend, type ControlledRun } from "../support/controlled_backend.ts";
 import { ask, Serving } from "../support/serving.ts";
 import type { WireClient } from "../support/wire_client.ts";

@@ -1,10 +1,10 @@
 /** The whole daemon on the built-in model: its engine is killed, stopped, or cannot load. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { BackendUnavailableError } from "../../src/backend/backend.ts";
-import { LlamaBackend } from "../../src/backend/llama.ts";
+import { BackendUnavailableError } from "../../src/inference/backend.ts";
+import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { BUILT_IN_MODEL, type LlamaBackendConfig } from "../../src/config/options.ts";
-import { startDaemon } from "../../src/daemon.ts";
-import { openActivityLog } from "../../src/log.ts";
+import { startDaemon } from "../../src/daemon/daemon.ts";
+import { openActivityLog } from "../../src/log/log.ts";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { daemonOptions, DaemonUnderTest, until } from "../support/daemons.ts";
 import { Sandbox } from "../support/program.ts";

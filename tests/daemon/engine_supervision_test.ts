@@ -1,4 +1,4 @@
-/** `backend/llama.ts` over a fake engine: deaths, hangs and slow readers on command. */
+/** `backend/llama/llama.ts` over a fake engine: deaths, hangs and slow readers on command. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   type BackendEvent,
@@ -6,11 +6,11 @@ import {
   type GenerationRequest,
   InvalidRequestError,
   PLAIN,
-} from "../../src/backend/backend.ts";
-import { EngineProcess } from "../../src/backend/engine_process.ts";
-import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama.ts";
+} from "../../src/inference/backend.ts";
+import { EngineProcess } from "../../src/backend/llama/engine_process.ts";
+import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama/llama.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
-import type { EngineNeed } from "../../src/engine/messages.ts";
+import type { EngineNeed } from "../../src/engine/ipc/messages.ts";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { fakeEngineCommand, type FakeLoad, type FakeScript } from "../support/fake_engine.ts";
 import { Notices } from "../support/notices.ts";
@@ -307,7 +307,7 @@ Deno.test("LlamaBackend tries on when the machine has no descriptors left to sta
 Deno.test("LlamaBackend tries on when there is no descriptor to look at the model with", async () => {
   const limit = 40;
   const script = `
-    import { LlamaBackend } from ${JSON.stringify(import.meta.resolve("../../src/backend/llama.ts"))};
+    import { LlamaBackend } from ${JSON.stringify(import.meta.resolve("../../src/backend/llama/llama.ts"))};
     const [modelPath, command, args] = JSON.parse(Deno.args[0]);
     const config = { kind: "llamacpp", name: "fake", modelName: "m", modelPath, parallel: 1 };
     const backend = new LlamaBackend(config, { command: { command, args }, backoffMs: { first: 1, most: 4 } });

@@ -2,10 +2,10 @@
 import { delay } from "@std/async";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import { admin } from "@inferd/client";
-import { BackendUnavailableError } from "../../src/backend/backend.ts";
-import { DrainedError, ReadyTimeoutError, startDaemon } from "../../src/daemon.ts";
-import { LockHeldError } from "../../src/lock.ts";
-import { RuntimeDirError } from "../../src/runtime_dir.ts";
+import { BackendUnavailableError } from "../../src/inference/backend.ts";
+import { DrainedError, ReadyTimeoutError, startDaemon } from "../../src/daemon/daemon.ts";
+import { LockHeldError } from "../../src/daemon/lock.ts";
+import { RuntimeDirError } from "../../src/daemon/runtime_dir.ts";
 import { BindError } from "../../src/server/listener.ts";
 import { CONTROLLED_CAPABILITIES } from "../support/controlled_backend.ts";
 import { daemonOptions, DaemonUnderTest, filesIn, status, until } from "../support/daemons.ts";

@@ -6,8 +6,8 @@ import {
   InvalidRequestError,
   PLAIN,
   RerankUnsupportedError,
-} from "../../src/backend/backend.ts";
-import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama.ts";
+} from "../../src/inference/backend.ts";
+import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama/llama.ts";
 import { fakeEngineCommand } from "../support/fake_engine.ts";
 import { EngineChild, MODEL_PATH } from "./engine_child.ts";
 import { reference } from "./reference.ts";

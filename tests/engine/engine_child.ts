@@ -3,8 +3,8 @@
  * child can serve many steps without an operation being open between them.
  */
 import { engineCommand } from "../../src/engine/command.ts";
-import type { EngineConfig, EngineEvent, EngineRequest, FromEngine, ToEngine } from "../../src/engine/messages.ts";
-import { type ChatMessage, type JsonObject, PLAIN } from "../../src/backend/backend.ts";
+import type { EngineConfig, EngineEvent, EngineRequest, FromEngine, ToEngine } from "../../src/engine/ipc/messages.ts";
+import { type ChatMessage, type JsonObject, PLAIN } from "../../src/inference/backend.ts";
 
 /** The built-in model. */
 export const MODEL_PATH = new URL("../../models/inferd-tiny.gguf", import.meta.url).pathname;

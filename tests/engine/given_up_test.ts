@@ -4,13 +4,13 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { Context } from "../../src/engine/context.ts";
-import { ModelEncoder } from "../../src/engine/encoder.ts";
-import { type Library, openLibrary } from "../../src/engine/library.ts";
-import { packagedFolder } from "../../src/engine/library_files.ts";
-import { Model } from "../../src/engine/model.ts";
-import { purposeOf } from "../../src/engine/purpose.ts";
-import { GivenUpError } from "../../src/engine/text_context.ts";
+import { Context } from "../../src/engine/native/context.ts";
+import { ModelEncoder } from "../../src/engine/encode/encoder.ts";
+import { type Library, openLibrary } from "../../src/engine/native/library.ts";
+import { packagedFolder } from "../../src/engine/native/library_files.ts";
+import { Model } from "../../src/engine/native/model.ts";
+import { purposeOf } from "../../src/engine/encode/purpose.ts";
+import { GivenUpError } from "../../src/engine/native/text_context.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 
 const SEQUENCES = 2;

@@ -1,8 +1,8 @@
 /** A native library of one's own: a folder like npm's, and folders that are not what they should be. */
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { isLibrary, packagedFolder } from "../../src/engine/library_files.ts";
-import type { FromEngine } from "../../src/engine/messages.ts";
+import { isLibrary, packagedFolder } from "../../src/engine/native/library_files.ts";
+import type { FromEngine } from "../../src/engine/ipc/messages.ts";
 import { EngineChild } from "./engine_child.ts";
 
 interface Folder extends Disposable {

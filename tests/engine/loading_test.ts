@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { EngineConfig } from "../../src/engine/messages.ts";
+import type { EngineConfig } from "../../src/engine/ipc/messages.ts";
 import { splitModel } from "../support/gguf_files.ts";
 import { EngineChild, MODEL_PATH } from "./engine_child.ts";
 

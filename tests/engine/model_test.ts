@@ -1,8 +1,8 @@
-/** `engine/model.ts` over the native library. */
+/** `engine/native/model.ts` over the native library. */
 import { assert, assertEquals } from "@std/assert";
-import { openLibrary } from "../../src/engine/library.ts";
-import { packagedFolder } from "../../src/engine/library_files.ts";
-import { Model } from "../../src/engine/model.ts";
+import { openLibrary } from "../../src/engine/native/library.ts";
+import { packagedFolder } from "../../src/engine/native/library_files.ts";
+import { Model } from "../../src/engine/native/model.ts";
 import { builtInModelFile } from "../../src/models/built_in.ts";
 
 Deno.test("Model knows the tokens that end an answer without asking the native library for each", async () => {

@@ -1,7 +1,7 @@
 /** Scores from the built-in cross-encoder, through the backend and its engine process. */
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import { EmbedUnsupportedError, InvalidRequestError } from "../../src/backend/backend.ts";
-import { LlamaBackend } from "../../src/backend/llama.ts";
+import { EmbedUnsupportedError, InvalidRequestError } from "../../src/inference/backend.ts";
+import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { reference } from "./reference.ts";
 
 const RERANK_PATH = new URL("../../models/inferd-tiny-rerank.gguf", import.meta.url).pathname;

@@ -9,7 +9,7 @@ async function ask(expression: string, variables: Readonly<Record<string, string
     const source = (file: string): string => new URL(`../../src/engine/${file}`, import.meta.url).href;
     await Deno.writeTextFile(
       `${dir}/ask.ts`,
-      `import { thisMachine } from "${source("this_machine.ts")}";
+      `import { thisMachine } from "${source("native/this_machine.ts")}";
        import { engineEnvironment } from "${source("command.ts")}";
        const machine = thisMachine(engineEnvironment);
        const text = (path: string): string => new TextDecoder().decode(machine.read(path));

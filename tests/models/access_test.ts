@@ -1,8 +1,8 @@
 /** Who asks: tokens and headers go to the host they are for, are shown nowhere, and a refusal says what to do. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { parseHeader, readHuggingFaceToken } from "../../src/models/access.ts";
-import { parseReference } from "../../src/models/reference.ts";
-import { ModelStoreError, type PullOptions, type PullSpec } from "../../src/models/store.ts";
+import { parseHeader, readHuggingFaceToken } from "../../src/models/transfer/access.ts";
+import { parseReference } from "../../src/models/transfer/reference.ts";
+import { ModelStoreError, type PullOptions, type PullSpec } from "../../src/models/store/store.ts";
 import { type Answer, ModelServer, type SeenRequest } from "../support/model_server.ts";
 import { modelBytes, TempStore } from "../support/model_store.ts";
 

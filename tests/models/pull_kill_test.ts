@@ -1,6 +1,6 @@
 /** Pulls in processes of their own: killed at every stage, many at once, and with a full disk. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ModelStoreError } from "../../src/models/store.ts";
+import { ModelStoreError } from "../../src/models/store/store.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { Program } from "../support/program.ts";
 import { blobFile, modelBytes, partialFile, sha256Of, TempStore } from "../support/model_store.ts";

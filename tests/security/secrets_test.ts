@@ -5,8 +5,8 @@ import {
   BackendUnavailableError,
   InvalidRequestError,
   PLAIN,
-} from "../../src/backend/backend.ts";
-import { LlamaBackend } from "../../src/backend/llama.ts";
+} from "../../src/inference/backend.ts";
+import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
 import { builtInModelFile } from "../../src/models/built_in.ts";
 import { ControlledBackend } from "../support/controlled_backend.ts";

@@ -7,7 +7,7 @@ import {
   type FinishReason,
   type GenerationRequest,
   ONLY_TEXT,
-} from "../../src/backend/backend.ts";
+} from "../../src/inference/backend.ts";
 import { Mailbox } from "./mailbox.ts";
 
 type Move = { readonly event: BackendEvent } | { readonly error: unknown };

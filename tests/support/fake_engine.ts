@@ -1,5 +1,5 @@
 /**
- * An engine that computes nothing and speaks `engine/messages.ts`, for deaths and hangs on command.
+ * An engine that computes nothing and speaks `engine/ipc/messages.ts`, for deaths and hangs on command.
  *
  * The content of a request's last message is its script, as JSON (`FakeScript`). What the daemon says is repeated on
  * stderr, a line `got OP ID` each. The first argument is how loading goes (`FakeLoad`), as JSON.
@@ -13,7 +13,7 @@ import type {
   EngineRequest,
   FromEngine,
   ToEngine,
-} from "../../src/engine/messages.ts";
+} from "../../src/engine/ipc/messages.ts";
 import type { Accelerator } from "../../src/config/options.ts";
 import type { EngineCommand } from "../../src/engine/command.ts";
 

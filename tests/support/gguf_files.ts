@@ -9,8 +9,8 @@ import {
   tensorBytes,
   type TensorHead,
 } from "../../bench/gguf.ts";
-import { readGgufHead } from "../../src/models/gguf.ts";
-import type { ByteSource } from "../../src/models/gguf_cursor.ts";
+import { readGgufHead } from "../../src/models/file/gguf.ts";
+import type { ByteSource } from "../../src/models/file/gguf_cursor.ts";
 
 /** Bytes in memory as a source. */
 export function bytesSource(bytes: Uint8Array): ByteSource {

@@ -3,12 +3,12 @@
  * is the call it was.
  */
 import { assert, assertEquals } from "@std/assert";
-import type { Tool } from "../../src/backend/backend.ts";
-import { Answers } from "../../src/engine/answers.ts";
+import type { Tool } from "../../src/inference/backend.ts";
+import { Answers } from "../../src/engine/answer/answers.ts";
 import type { Chat } from "../../src/engine/chat/chat.ts";
-import type { CallableTools } from "../../src/engine/call_parser.ts";
-import { Parser } from "../../src/engine/parser.ts";
-import { Characters } from "../../src/engine/text.ts";
+import type { CallableTools } from "../../src/engine/answer/call_parser.ts";
+import { Parser } from "../../src/engine/answer/parser.ts";
+import { Characters } from "../../src/engine/answer/text.ts";
 import { CALLS, markerCalls, TOOLS } from "./calls.ts";
 import { shown, type TestModel } from "./chat_model.ts";
 import { Events, type ParserEvent } from "./parsing.ts";

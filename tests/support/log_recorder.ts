@@ -1,5 +1,5 @@
 /** An activity log that remembers, and that can be waited on. */
-import type { ActivityLog, LogFields } from "../../src/log.ts";
+import type { ActivityLog, LogFields } from "../../src/log/log.ts";
 
 /** One record. */
 export interface LogRecord {

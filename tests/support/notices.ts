@@ -1,7 +1,7 @@
 /**
  * Records what a backend tells, and lets a test wait for it.
  */
-import type { BackendNotice } from "../../src/backend/backend.ts";
+import type { BackendNotice } from "../../src/inference/backend.ts";
 
 /** What a backend has told so far. */
 export class Notices {

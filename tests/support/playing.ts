@@ -1,8 +1,8 @@
 /** Lets a model say something, token by token, as far as a request lets it. */
-import { type GenerationRequest, PLAIN } from "../../src/backend/backend.ts";
-import type { Answers } from "../../src/engine/answers.ts";
-import type { EngineEvent } from "../../src/engine/messages.ts";
-import type { Job } from "../../src/engine/scheduler.ts";
+import { type GenerationRequest, PLAIN } from "../../src/inference/backend.ts";
+import type { Answers } from "../../src/engine/answer/answers.ts";
+import type { EngineEvent } from "../../src/engine/ipc/messages.ts";
+import type { Job } from "../../src/engine/generate/scheduler.ts";
 import { shown, type TestModel } from "./chat_model.ts";
 
 /** What came, pieces of text and thought put together; and what was refused, if something was. */

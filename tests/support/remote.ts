@@ -5,8 +5,8 @@ import {
   type GenerationRequest,
   PLAIN,
   type Tool,
-} from "../../src/backend/backend.ts";
-import { OpenAiBackend } from "../../src/backend/openai.ts";
+} from "../../src/inference/backend.ts";
+import { OpenAiBackend } from "../../src/backend/openai/openai.ts";
 import type { OpenAiBackendConfig } from "../../src/config/options.ts";
 import { Notices } from "./notices.ts";
 import { type Answering, chunk, OpenAiServer } from "./openai_server.ts";

@@ -1,5 +1,5 @@
 /** The serving rooms without the daemon around them: v1 on real sockets over any backend. */
-import type { Backend } from "../../src/backend/backend.ts";
+import type { Backend } from "../../src/inference/backend.ts";
 import { MockBackend } from "../../src/backend/mock.ts";
 import type { MockScript } from "../../src/config/options.ts";
 import { Admission } from "../../src/pipeline/admission.ts";

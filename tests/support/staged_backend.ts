@@ -1,5 +1,5 @@
 /** A backend whose life the test directs: when it is ready, when it dies, when it comes back. */
-import type { BackendCapabilities, BackendNotice } from "../../src/backend/backend.ts";
+import type { BackendCapabilities, BackendNotice } from "../../src/inference/backend.ts";
 import { ControlledBackend } from "./controlled_backend.ts";
 
 /** Starts, dies and comes back when the test says so; requests are the test's, too. */

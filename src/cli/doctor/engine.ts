@@ -1,10 +1,10 @@
 /** Looks whether the engine can open its native library: in the engine's own process, with its permissions. */
 import { format as formatBytes } from "@std/fmt/bytes";
-import { EngineProcess } from "../../backend/engine_process.ts";
+import { EngineProcess } from "../../backend/llama/engine_process.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { type EngineCommand, engineCommand } from "../../engine/command.ts";
-import { LIBRARY_VERSION } from "../../engine/library_files.ts";
-import type { EngineConfig, EngineNeed, FromEngine, ToEngine } from "../../engine/messages.ts";
+import { LIBRARY_VERSION } from "../../engine/native/library_files.ts";
+import type { EngineConfig, EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import { fullName, PACKAGES } from "../../libraries/packages.ts";
 import { type Finding, Findings, textOf } from "./finding.ts";
 

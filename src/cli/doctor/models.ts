@@ -3,17 +3,17 @@ import { dirname, join } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { locate } from "../../models/at_boot.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../../models/built_in.ts";
-import { blobPath, blobsDir, manifestPath, partialDir, quarantineDir } from "../../models/layout.ts";
+import { blobPath, blobsDir, manifestPath, partialDir, quarantineDir } from "../../models/store/layout.ts";
 import {
   type Manifest,
   type ManifestPart,
   type ModelSource,
   readManifest,
   readManifests,
-} from "../../models/manifest.ts";
-import { checkModel, ModelFileError, verifyModel } from "../../models/model_file.ts";
-import { urlOfSource } from "../../models/reference.ts";
-import { ModelStoreError, Store } from "../../models/store.ts";
+} from "../../models/store/manifest.ts";
+import { checkModel, ModelFileError, verifyModel } from "../../models/file/model_file.ts";
+import { urlOfSource } from "../../models/transfer/reference.ts";
+import { ModelStoreError, Store } from "../../models/store/store.ts";
 import { type Finding, Findings, look } from "./finding.ts";
 
 /** Where models may be. */

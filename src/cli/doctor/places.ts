@@ -4,7 +4,7 @@ import { dirname } from "@std/path";
 import { admin, ConnectError, TimeoutError } from "@inferd/client";
 import type { DaemonOptions } from "../../config/options.ts";
 import { type DaemonSocket, daemonSockets, shorterSocket, socketPathFault } from "../../config/sockets.ts";
-import { pidPathOf } from "../../lock.ts";
+import { pidPathOf } from "../../daemon/lock.ts";
 import { socketsBehindClosedFolders } from "../../server/group.ts";
 import { BindError, bindTcp } from "../../server/listener.ts";
 import { type Finding, Findings, look, textOf } from "./finding.ts";

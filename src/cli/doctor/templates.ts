@@ -1,8 +1,8 @@
 /** Looks whether the chat templates of the models can be used: in the engine's own process, with its permissions. */
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { type EngineCommand, engineCommand } from "../../engine/command.ts";
-import type { EngineConfig, TemplateFacts } from "../../engine/messages.ts";
-import { checkModel, ModelFileError } from "../../models/model_file.ts";
+import type { EngineConfig, TemplateFacts } from "../../engine/ipc/messages.ts";
+import { checkModel, ModelFileError } from "../../models/file/model_file.ts";
 import { describeTemplateError } from "../template_error.ts";
 import { askEngine, describeMissing, FETCH_HELP, type Wish, wishOf } from "./engine.ts";
 import { type Finding, Findings } from "./finding.ts";

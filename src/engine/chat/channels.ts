@@ -1,7 +1,7 @@
 /** Families whose messages have a header that names a channel: a thought and an answer differ in that name alone. */
-import type { ChannelForm } from "./dialect.ts";
-import { type Marker, type MarkerPart, type SpecialTokens, textOf } from "./marker.ts";
-import type { Traits } from "./traits.ts";
+import type { ChannelForm } from "./dialect/dialect.ts";
+import { type Marker, type MarkerPart, type SpecialTokens, textOf } from "./dialect/marker.ts";
+import type { Traits } from "./dialect/traits.ts";
 
 const ROLE = "assistant";
 /** Where templates put calls after the name of the tool, models name this channel before it (gpt-oss). */

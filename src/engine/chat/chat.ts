@@ -2,25 +2,25 @@
  * From a conversation to the tokens of a prompt, as the model's own chat template has it, and what the answer to it
  * will look like. Everything about a template is found out once, when the model is loaded.
  */
-import { type ChatMessage, type GenerationRequest, PLAIN, type Tool } from "../../backend/backend.ts";
-import { importChatLibrary, type LoadChatLibrary } from "../chat_library.ts";
+import { type ChatMessage, type GenerationRequest, PLAIN, type Tool } from "../../inference/backend.ts";
+import { importChatLibrary, type LoadChatLibrary } from "./chat_library.ts";
 import { TemplateError } from "../jinja/template.ts";
 import type { Rendered } from "../jinja/template.ts";
-import type { Model } from "../model.ts";
-import type { ParserStart } from "../parser.ts";
-import { commonPrefix } from "../slots.ts";
-import { callTraitsOf } from "./call_form.ts";
+import type { Model } from "../native/model.ts";
+import type { ParserStart } from "../answer/parser.ts";
+import { commonPrefix } from "../generate/slots.ts";
+import { callTraitsOf } from "./dialect/call_form.ts";
 import { channelsOf } from "./channels.ts";
-import type { CallForm, Dialect } from "./dialect.ts";
-import { familyCalls } from "./family_calls.ts";
+import type { CallForm, Dialect } from "./dialect/dialect.ts";
+import { familyCalls } from "./dialect/family_calls.ts";
 import { guardedTokens } from "./guarded.ts";
-import { seenAs, type SpecialTokens, textOf } from "./marker.ts";
+import { seenAs, type SpecialTokens, textOf } from "./dialect/marker.ts";
 import { type MessageForm, textsOf, type Turn, turnsOf, USUAL_FORM } from "./messages.ts";
 import { promptTokens } from "./prompt_tokens.ts";
 import { type Renderer, renderJoined, TemplateRenderer } from "./renderer.ts";
-import { Prober } from "./prober.ts";
-import type { Mood } from "./thinking_switch.ts";
-import { type Traits, traitsOf } from "./traits.ts";
+import { Prober } from "./dialect/prober.ts";
+import type { Mood } from "./dialect/thinking_switch.ts";
+import { type Traits, traitsOf } from "./dialect/traits.ts";
 import { WrapperRenderer } from "./wrapper.ts";
 
 /** What a chat needs of a model. */

@@ -1,5 +1,5 @@
 /** Which tokens a request's text must never become. */
-import { type SpecialToken, SpecialTokens } from "./marker.ts";
+import { type SpecialToken, SpecialTokens } from "./dialect/marker.ts";
 
 /** Names that are markers in any family, also where this model's template does not write them. */
 const MARKER = /think|tool|turn|role|user|assistant|system|channel|message|arg_|\|/i;

@@ -2,9 +2,9 @@
  * From the messages of a request to what a chat template takes: one message for each result, calls beside the text,
  * and every text marked as the request's own.
  */
-import type { ChatMessage, ContentBlock, JsonObject, Tool } from "../../backend/backend.ts";
+import type { ChatMessage, ContentBlock, JsonObject, Tool } from "../../inference/backend.ts";
 import { asInput } from "../jinja/template.ts";
-import type { IdForm } from "./dialect.ts";
+import type { IdForm } from "./dialect/dialect.ts";
 
 /** An attachment, which no model here takes; the message is for the caller. */
 export class AttachmentError extends Error {

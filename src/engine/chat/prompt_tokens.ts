@@ -4,7 +4,7 @@
  * stands in such a text, and both halves stay text.
  */
 import type { Rendered } from "../jinja/template.ts";
-import type { SpecialTokens } from "./marker.ts";
+import type { SpecialTokens } from "./dialect/marker.ts";
 
 /** What this needs of a model. */
 export interface TokenizingModel {

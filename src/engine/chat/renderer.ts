@@ -2,7 +2,7 @@
  * What renders conversations: the model's own chat template, or what stands in for it. Everything else in this room
  * asks a renderer, and reads off its answers how the family writes.
  */
-import type { Tool } from "../../backend/backend.ts";
+import type { Tool } from "../../inference/backend.ts";
 import { asInput, type Rendered, Template, TemplateError } from "../jinja/template.ts";
 import { type MessageForm, messagesFor, type NameMap, toolsFor, type Turn } from "./messages.ts";
 

@@ -1,9 +1,9 @@
 /** What stands around the text of an answer, what follows it, and what ends it. */
-import type { TextFrame, ThoughtForm } from "./dialect.ts";
-import { type Marker, type SpecialTokens, textOf } from "./marker.ts";
+import type { TextFrame, ThoughtForm } from "./dialect/dialect.ts";
+import { type Marker, type SpecialTokens, textOf } from "./dialect/marker.ts";
 import type { MessageForm, Turn } from "./messages.ts";
-import { commonPrefix, PROBE, type Prober, trimmed, USER } from "./prober.ts";
-import type { Mood, Switches } from "./thinking_switch.ts";
+import { commonPrefix, PROBE, type Prober, trimmed, USER } from "./dialect/prober.ts";
+import type { Mood, Switches } from "./dialect/thinking_switch.ts";
 
 /** What stands around the text of an answer, and what follows it. */
 export function frameOf(

@@ -2,8 +2,8 @@
  * A rendered answer in units, with holes where a probe's own words stood: what is left is how a family writes around
  * them.
  */
-import type { SpecialTokens } from "./marker.ts";
-import { PROBE } from "./prober.ts";
+import type { SpecialTokens } from "./dialect/marker.ts";
+import { PROBE } from "./dialect/prober.ts";
 
 /** A unit of text, or the place of a probe's word. */
 export type Unit = string | Hole;

@@ -10,7 +10,7 @@ import type {
   GgufFileInfo,
   LlamaText,
 } from "node-llama-cpp";
-import type { LoadChatLibrary } from "../chat_library.ts";
+import type { LoadChatLibrary } from "./chat_library.ts";
 import type { Rendered } from "../jinja/template.ts";
 import type { Renderer, Rendering } from "./renderer.ts";
 import type { Turn } from "./messages.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ADMIN_BACKLOG_EVENTS } from "@inferd/client/protocol";
 import { StatusBoard, type StatusReader } from "../../../src/admin/status.ts";
-import { type BackendCapabilities, ONLY_TEXT } from "../../../src/backend/backend.ts";
+import { type BackendCapabilities, ONLY_TEXT } from "../../../src/inference/backend.ts";
 
 const CAPABILITIES: BackendCapabilities = {
   ...ONLY_TEXT,

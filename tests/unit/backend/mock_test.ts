@@ -6,7 +6,7 @@ import {
   type GenerationRequest,
   InvalidRequestError,
   PLAIN,
-} from "../../../src/backend/backend.ts";
+} from "../../../src/inference/backend.ts";
 import { MockBackend } from "../../../src/backend/mock.ts";
 import type { MockScript } from "../../../src/config/options.ts";
 

@@ -20,5 +20,5 @@ Deno.test("fetchCommand runs this deno with the network, its folder, and nothing
 Deno.test("chatWrappersCommand has Deno fetch the wrappers without packages of libraries, and run nothing", () => {
   const { command, args, env } = chatWrappersCommand();
   assertEquals([command, args[0], env?.DENO_INSTALL_ARCH], [Deno.execPath(), "cache", "none"]);
-  assertEquals(args.at(-1), new URL("../../../src/engine/chat_wrappers.ts", import.meta.url).href);
+  assertEquals(args.at(-1), new URL("../../../src/engine/chat/chat_wrappers.ts", import.meta.url).href);
 });

@@ -4,7 +4,7 @@ import {
   BackendUnavailableError,
   InvalidRequestError,
   type Usage,
-} from "../../../src/backend/backend.ts";
+} from "../../../src/inference/backend.ts";
 import { Admission } from "../../../src/pipeline/admission.ts";
 import { ClientGoneError } from "../../../src/pipeline/errors.ts";
 import { type Caller, Pipeline } from "../../../src/pipeline/handle.ts";

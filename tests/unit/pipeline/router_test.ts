@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type BackendState, BackendUnavailableError } from "../../../src/backend/backend.ts";
+import { type BackendState, BackendUnavailableError } from "../../../src/inference/backend.ts";
 import { Router } from "../../../src/pipeline/router.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
 

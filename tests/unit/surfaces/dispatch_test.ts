@@ -1,7 +1,7 @@
 /** What dispatch does with requests, over pipelines that answer from the test. */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { type DispatchRequest, type DispatchResponse, MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
-import { InvalidRequestError } from "../../../src/backend/backend.ts";
+import { InvalidRequestError } from "../../../src/inference/backend.ts";
 import type { Caller } from "../../../src/pipeline/handle.ts";
 import type { ResolvedRequest } from "../../../src/pipeline/resolve.ts";
 import { Dispatch, type DispatchService, readDispatchRequest } from "../../../src/surfaces/dispatch.ts";

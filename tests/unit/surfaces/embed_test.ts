@@ -5,7 +5,7 @@ import {
   type EmbedRequest,
   EmbedUnsupportedError,
   InvalidRequestError,
-} from "../../../src/backend/backend.ts";
+} from "../../../src/inference/backend.ts";
 import type { Step } from "../../../src/pipeline/resolve.ts";
 import { embedSurface } from "../../../src/surfaces/embed.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type GenerationRequest, InvalidRequestError, PLAIN } from "../../../src/backend/backend.ts";
+import { type GenerationRequest, InvalidRequestError, PLAIN } from "../../../src/inference/backend.ts";
 import type { Step } from "../../../src/pipeline/resolve.ts";
 import { v1Surface } from "../../../src/surfaces/v1.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";

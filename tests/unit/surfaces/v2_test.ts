@@ -4,7 +4,7 @@ import {
   type BackendEvent,
   type GenerationRequest,
   InvalidRequestError,
-} from "../../../src/backend/backend.ts";
+} from "../../../src/inference/backend.ts";
 import type { Step } from "../../../src/pipeline/resolve.ts";
 import { v2Surface } from "../../../src/surfaces/v2.ts";
 import { CONTROLLED_CAPABILITIES, ControlledBackend } from "../../support/controlled_backend.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import type { ChatMessage, ContentBlock } from "../../../../src/backend/backend.ts";
+import type { ChatMessage, ContentBlock } from "../../../../src/inference/backend.ts";
 import { Template } from "../../../../src/engine/jinja/template.ts";
 import {
   AttachmentError,

@@ -1,6 +1,6 @@
 /** From a rendered prompt to tokens: what the template writes is tokens, what a request brings is text. */
 import { assert, assertEquals } from "@std/assert";
-import { type ChatMessage, PLAIN } from "../../../../src/backend/backend.ts";
+import { type ChatMessage, PLAIN } from "../../../../src/inference/backend.ts";
 import { Chat } from "../../../../src/engine/chat/chat.ts";
 import { modelOf, type ModelParts, shown } from "../../../support/chat_model.ts";
 import { FAMILIES, familyModel, HERMES } from "../../../support/families/mod.ts";

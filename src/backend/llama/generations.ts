@@ -1,0 +1,169 @@
+/**
+ * The requests an engine is working on: each with its queue of events, paused while its reader is slow, cancelled when
+ * its reader goes. Which engine that is, and whether it lives, is `llama.ts`'s.
+ */
+import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
+import {
+  AttachmentUnsupportedError,
+  type BackendEvent,
+  type ChatMessage,
+  type GenerationRequest,
+  InvalidRequestError,
+  ToolCallMalformedError,
+} from "../../inference/backend.ts";
+import { EventQueue } from "./event_queue.ts";
+
+/** Events of one request that may wait for their reader before the engine pauses it. */
+const MOST_UNTAKEN_EVENTS = 64;
+
+/** How requests reach the engine. */
+export interface GenerationsOptions {
+  readonly send: (message: ToEngine) => void;
+  /** Called when the first request comes, and when the last one has gone. */
+  readonly onBusy: (busy: boolean) => void;
+  /** A number no other request of this engine has. */
+  readonly nextId: () => number;
+}
+
+interface Running {
+  readonly queue: EventQueue<BackendEvent>;
+  paused: boolean;
+  /** Calls of tools that the conversation has so far: names for further ones are counted on from there. */
+  calls: number;
+  /** Stops listening to the request's signal. */
+  readonly release: () => void;
+}
+
+/** The requests of one backend. */
+export class Generations {
+  readonly #options: GenerationsOptions;
+  readonly #running = new Map<number, Running>();
+
+  constructor(options: GenerationsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether there are any. */
+  get busy(): boolean {
+    return this.#running.size > 0;
+  }
+
+  /** Whether the engine owes somebody something. */
+  get waiting(): boolean {
+    for (const { paused } of this.#running.values()) if (!paused) return true;
+    return false;
+  }
+
+  /** Hand a request to the engine. */
+  begin(request: GenerationRequest, signal: AbortSignal): AsyncIterator<BackendEvent, undefined> {
+    const { send, onBusy, nextId } = this.#options;
+    const id = nextId();
+    const queue = new EventQueue<BackendEvent>({
+      most: MOST_UNTAKEN_EVENTS,
+      onFull: () => {
+        if (!this.#running.has(id)) return;
+        running.paused = true;
+        send({ op: "pause", id });
+      },
+      onDrained: () => {
+        running.paused = false;
+        send({ op: "resume", id });
+      },
+      onLeft: () => this.#cancel(id),
+    });
+    const abort = (): void => {
+      this.#cancel(id);
+      queue.abort(signal.reason);
+    };
+    const running: Running = {
+      queue,
+      paused: false,
+      calls: countCalls(request.messages),
+      release: () => signal.removeEventListener("abort", abort),
+    };
+    if (signal.aborted) {
+      queue.fail(signal.reason);
+      return queue;
+    }
+    signal.addEventListener("abort", abort);
+    this.#running.set(id, running);
+    send({ op: "generate", id, request });
+    if (this.#running.size === 1) onBusy(true);
+    return queue;
+  }
+
+  /**
+   * Something happened to a request.
+   *
+   * @returns Whether it is one of these; nothing is done for another's, or for one that is gone.
+   */
+  deliver(event: EngineEvent): boolean {
+    const running = this.#running.get(event.id);
+    if (running === undefined) return false;
+    if ("t" in event) running.queue.push({ type: "text", text: event.t });
+    else if ("think" in event) running.queue.push({ type: "thinking", text: event.think });
+    else if ("misread" in event) running.queue.push({ type: "text_was_thinking" });
+    else if ("call" in event) {
+      const toolCallId = `tc-${++running.calls}`;
+      running.queue.push({ type: "tool_use", toolCallId, name: event.call, input: event.input });
+    } else if ("done" in event || "error" in event) this.#end(event);
+    return true;
+  }
+
+  /** The engine is gone. */
+  failAll(error: Error): void {
+    for (const id of [...this.#running.keys()]) this.#forget(id)?.queue.fail(error);
+  }
+
+  #end(event: Extract<EngineEvent, { done: unknown } | { error: unknown }>): void {
+    const queue = this.#forget(event.id)?.queue;
+    if (queue === undefined) return;
+    if ("error" in event) {
+      const { error, message } = event;
+      queue.fail(toError(error, message));
+      return;
+    }
+    queue.push({
+      type: "done",
+      reason: event.done,
+      usage: { promptTokens: event.prompt, completionTokens: event.completion, cachedTokens: event.cached },
+      ...(event.unsatisfied ? { toolChoiceUnsatisfied: true } : {}),
+    });
+    queue.end();
+  }
+
+  #cancel(id: number): void {
+    if (this.#forget(id) !== undefined) this.#options.send({ op: "cancel", id });
+  }
+
+  #forget(id: number): Running | undefined {
+    const running = this.#running.get(id);
+    if (running === undefined) return undefined;
+    this.#running.delete(id);
+    running.release();
+    if (this.#running.size === 0) this.#options.onBusy(false);
+    return running;
+  }
+}
+
+/** What the engine says of a request that failed, as the error it is. */
+export function toError(code: Extract<EngineEvent, { error: unknown }>["error"], message: string): Error {
+  switch (code) {
+    case "invalid_request":
+      return new InvalidRequestError(message);
+    case "tool_call_malformed":
+      return new ToolCallMalformedError(message);
+    case "attachment_unsupported":
+      return new AttachmentUnsupportedError(message);
+    case "internal":
+      return new Error(`Engine failed: ${message}`);
+  }
+}
+
+function countCalls(messages: readonly ChatMessage[]): number {
+  return messages.reduce(
+    (sum, { content }) =>
+      typeof content === "string" ? sum : sum + content.filter(({ type }) => type === "tool_use").length,
+    0,
+  );
+}

@@ -1,0 +1,174 @@
+/**
+ * One chunk of a chat completion, or a whole one, as its pieces. Takes what servers really send: only what an answer
+ * cannot do without has to be in a form that can be read.
+ */
+import type { JsonObject, Usage } from "../../inference/backend.ts";
+import type { CallPiece } from "./calls.ts";
+import { countOf, indexOf, isObject, saysSomething, textIn, wordOf } from "./values.ts";
+
+/** A piece of an answer, in the order in which it was said. */
+export type Piece =
+  | { readonly type: "text" | "thinking" | "refusal"; readonly text: string }
+  | { readonly type: "call"; readonly call: CallPiece };
+
+/** What a chunk says. */
+export interface Chunk {
+  /** What went wrong, as `toFailure` takes it. */
+  readonly failure?: unknown;
+  /** Whether it is about the answer that is read, the first. */
+  readonly answers: boolean;
+  readonly pieces: readonly Piece[];
+  /** Why the answer ends. */
+  readonly finish?: string;
+  /** What may be the stop string that was met. */
+  readonly stops: readonly string[];
+  /** What the server has counted. */
+  readonly usage: Partial<Usage>;
+}
+
+/** A chunk holds something that nobody can read. */
+export class UnreadableChunkError extends Error {
+  override readonly name = "UnreadableChunkError";
+}
+
+/**
+ * The names of what a model thinks. Servers send the same text under two of them.
+ *
+ * - `reasoning_content`: DeepSeek, llama-server, SGLang, vLLM until 2025, LM Studio
+ * - `reasoning`: vLLM, Ollama, Groq, OpenRouter, also as an object
+ * - `thinking`, `thought`, `thinking_blocks`: gateways that pass on what others say
+ * - `reasoning_details`: OpenRouter
+ */
+const THOUGHTS = [
+  "reasoning_content",
+  "reasoning",
+  "thinking",
+  "thought",
+  "reasoning_text",
+  "reasoning_details",
+  "thinking_blocks",
+] as const;
+
+/** Types of content parts that hold thoughts. */
+const THOUGHT_PART = /^(?:redacted_)?(?:thinking|thought|reasoning)/i;
+
+/** Types of content parts that hold text; a part without a type holds text, too. */
+const TEXT_PARTS: ReadonlySet<unknown> = new Set([undefined, null, "text", "output_text"]);
+
+/**
+ * Read a chunk.
+ *
+ * @param value Parsed JSON.
+ * @throws {UnreadableChunkError} If it cannot be read.
+ */
+export function readChunk(value: unknown): Chunk {
+  if (!isObject(value)) throw new UnreadableChunkError("A chunk is no object");
+  const choices = readList(value.choices);
+  const choice = choices.filter(isObject).find(({ index }) => (indexOf(index) ?? 0) === 0);
+  if (choices.some((entry) => !isObject(entry))) throw new UnreadableChunkError("A choice is no object");
+  const failure = failureIn(value, choice);
+  return {
+    ...(failure === undefined ? {} : { failure }),
+    answers: isObject(choice?.delta) || isObject(choice?.message) || saysSomething(choice?.finish_reason),
+    pieces: choice === undefined ? [] : readPieces(choice.delta ?? choice.message),
+    ...finishIn(choice),
+    stops: [choice?.stop_reason, choice?.matched_stop, choice?.stop_sequence].filter((stop) =>
+      typeof stop === "string"
+    ),
+    usage: readUsage(value, choice),
+  };
+}
+
+function failureIn(value: JsonObject, choice: JsonObject | undefined): unknown {
+  if (saysSomething(value.error)) return value;
+  if (choice !== undefined) return saysSomething(choice.error) ? { error: choice.error } : undefined;
+  const isFailure = value.object === "error" || value.type === "error" || saysSomething(value.detail);
+  return isFailure ? value : undefined;
+}
+
+function readPieces(part: unknown): Piece[] {
+  if (part === undefined || part === null) return [];
+  if (!isObject(part)) throw new UnreadableChunkError("A part of an answer is no object");
+  const pieces: Piece[] = [];
+  const thought = THOUGHTS.map((name) => textIn(part[name])).find((text) => text !== "");
+  if (thought !== undefined) pieces.push({ type: "thinking", text: thought });
+  for (const entry of readList(part.content)) pieces.push(...readContent(entry));
+  const refusal = textIn(part.refusal);
+  if (refusal !== "") pieces.push({ type: "refusal", text: refusal });
+  const calls = readCalls(part);
+  for (const [position, call] of calls.entries()) {
+    pieces.push({ type: "call", call: readCall(call, calls.length > 1 ? position : undefined) });
+  }
+  return pieces;
+}
+
+function readContent(entry: unknown): Piece[] {
+  if (entry === null) return [];
+  if (typeof entry === "string") return entry === "" ? [] : [{ type: "text", text: entry }];
+  if (!isObject(entry)) throw new UnreadableChunkError("A content is no text");
+  const { type } = entry;
+  const isThought = typeof type === "string" && THOUGHT_PART.test(type);
+  const text = type === "refusal" ? textIn(entry.refusal) : textIn(entry);
+  if (text === "") return [];
+  if (isThought) return [{ type: "thinking", text }];
+  if (type === "refusal") return [{ type, text }];
+  // What else there is (references, images) has no place in an answer.
+  return TEXT_PARTS.has(type) ? [{ type: "text", text }] : [];
+}
+
+/** The calls of a part; before there were several, there was `function_call`. */
+function readCalls({ tool_calls, function_call }: JsonObject): readonly unknown[] {
+  const calls = readList(tool_calls);
+  return calls.length === 0 && saysSomething(function_call) ? [{ function: function_call }] : calls;
+}
+
+function readCall(value: unknown, position: number | undefined): CallPiece {
+  if (!isObject(value)) throw new UnreadableChunkError("A call is no object");
+  const called = isObject(value.function) ? value.function : value;
+  const written = called.arguments;
+  return {
+    index: indexOf(value.index),
+    position,
+    id: wordOf(value.id),
+    name: wordOf(called.name),
+    written: written === undefined || written === null
+      ? ""
+      : typeof written === "string"
+      ? written
+      : JSON.stringify(written),
+  };
+}
+
+function finishIn(choice: JsonObject | undefined): Pick<Chunk, "finish"> {
+  const { finish_reason: reason, stop_reason: stop } = choice ?? {};
+  const finish = wordOf(isObject(reason) ? reason.type : reason) ??
+    (typeof stop === "string" ? wordOf(stop) : undefined);
+  return finish === undefined ? {} : { finish };
+}
+
+function readUsage(
+  value: JsonObject,
+  choice: JsonObject | undefined,
+): Partial<Usage> {
+  // Groq's own place, and Moonshot's.
+  const groq = isObject(value.x_groq) ? value.x_groq.usage : undefined;
+  const usage = [value.usage, groq, choice?.usage].find((usage) => isObject(usage));
+  if (!isObject(usage)) return {};
+  const details = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {};
+  const promptTokens = countOf(usage.prompt_tokens) ?? countOf(usage.input_tokens);
+  const completionTokens = countOf(usage.completion_tokens) ?? countOf(usage.output_tokens);
+  // DeepSeek's name, and Moonshot's.
+  const cachedTokens = countOf(details.cached_tokens) ?? countOf(usage.prompt_cache_hit_tokens) ??
+    countOf(usage.cached_tokens);
+  return {
+    ...(promptTokens === undefined ? {} : { promptTokens }),
+    ...(completionTokens === undefined ? {} : { completionTokens }),
+    ...(cachedTokens === undefined ? {} : { cachedTokens }),
+  };
+}
+
+/** A list, which may be missing, or one thing in its place. */
+function readList(value: unknown): readonly unknown[] {
+  if (value === undefined || value === null) return [];
+  return Array.isArray(value) ? value : [value];
+}

@@ -1,0 +1,271 @@
+/**
+ * The fields of a request that the caller did not ask for, and which of them a server takes. A server that refuses one
+ * gets the request without it; nothing was computed for the one before. What the caller asked for is never left out:
+ * the refusal is the caller's to see.
+ *
+ * Which field it is a server says in a path (`param`, FastAPI's `loc`), or in its words, or not at all; then they are
+ * left out a group at a time, those first that fewer servers know.
+ */
+import type { GenerationRequest, JsonObject } from "../../inference/backend.ts";
+import type { UpstreamFailure } from "./errors.ts";
+import { isObject } from "./values.ts";
+
+/** A field this daemon sends of its own accord. */
+type Field = keyof typeof FIELDS;
+
+/** What names each in a server's words, and when it is left out where nothing is named. */
+const FIELDS = {
+  top_k: { names: ["top_k"], group: 0 },
+  chat_template_kwargs: { names: ["chat_template_kwargs", "enable_thinking"], group: 0 },
+  reasoning_content: { names: ["reasoning_content"], group: 0 },
+  stream_options: { names: ["stream_options", "include_usage"], group: 1 },
+  strict: { names: ["strict"], group: 1 },
+  tool_choice: { names: ["tool_choice"], group: 1 },
+  temperature: { names: ["temperature"], group: 2 },
+  top_p: { names: ["top_p"], group: 2 },
+  max_tokens: { names: ["max_tokens", "max_completion_tokens", "max_new_tokens"], group: 2 },
+  // Never by guessing: without it an answer comes only when it is whole.
+  stream: { names: [], group: undefined },
+} as const satisfies Record<string, { readonly names: readonly string[]; readonly group: number | undefined }>;
+
+const NAMES: readonly Field[] = Object.keys(FIELDS) as Field[];
+const GROUPS = [0, 1, 2] as const;
+
+/** Fields that are a caller's, and what is in them; `strict` and `reasoning_content` are in them as well. */
+const CALLERS: ReadonlySet<string> = new Set(["seed", "response_format", "json_schema", "image_url", "input_audio"]);
+const CALLERS_LISTS: ReadonlySet<string> = new Set(["messages", "tools", "response_format", "stop", "seed"]);
+
+/** Something like `top_k`, `"tools[0].function"` or an English word. */
+const PATH = /(?<quote>['"`]?)(?<path>[A-Za-z_]\w*(?:[.[\]]+\w+)*)/g;
+
+/** How much of a server's text is searched, in UTF-16 units. */
+const SEARCHED_LENGTH = 16 * 1024;
+
+/** What lies between two names of one list. */
+const BETWEEN = /^[\s,'"`&]*(?:and)?[\s'"`]*$/;
+
+/** It is this prompt that leaves no room for so long an answer: the next may have it. */
+const TOO_LONG = /context (?:length|window|size)|`inputs`|(?:input|prompt) tokens/i;
+const TOO_LONG_CODES: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
+
+/** Statuses that say "not so", and those that say it only where a field is named. */
+const REFUSALS: ReadonlySet<number> = new Set([400, 422, 501]);
+const NAMED_REFUSALS: ReadonlySet<number> = new Set([...REFUSALS, 500]);
+
+/** OpenAI's newer name, which its reasoning models insist on. */
+const NEWER_LIMIT = "max_completion_tokens";
+
+/** What is known of one server. */
+export class ServerFields {
+  readonly #refused = new Set<Field>();
+  #newerLimit = false;
+
+  /** Names of fields that it has refused, for the log. */
+  get refused(): readonly string[] {
+    return [...this.#refused, ...this.#newerLimit ? ["max_tokens"] : []];
+  }
+
+  /**
+   * Begin to ask.
+   *
+   * @param request What the caller asked for.
+   * @param body All there is to send for it.
+   */
+  attempt(request: GenerationRequest, body: JsonObject): Attempt {
+    const own = new Set(ownFields(request, body));
+    const refused = [...this.#refused].filter((field) => isIn(body, field));
+    return new Attempt(body, {
+      own,
+      without: refused.filter((field) => own.has(field)),
+      hopeless: refused.some((field) => !own.has(field)),
+      newerLimit: this.#newerLimit,
+    });
+  }
+
+  /**
+   * Remember what an attempt has shown, once the server has begun to answer.
+   *
+   * @returns Whether that was new.
+   */
+  learn(attempt: Attempt): boolean {
+    const { refused, newerLimit } = attempt.learned;
+    const isNew = (newerLimit && !this.#newerLimit) || refused.some((field) => !this.#refused.has(field));
+    for (const field of refused) this.#refused.add(field);
+    this.#newerLimit ||= newerLimit;
+    return isNew;
+  }
+}
+
+/** One request on its way to an answer. */
+export class Attempt {
+  readonly #whole: JsonObject;
+  readonly #own: ReadonlySet<Field>;
+  readonly #without: Set<Field>;
+  /** Left out because the server named them. */
+  readonly #refused = new Set<Field>();
+  /** Left out by guessing, of several groups the last: it made the difference. */
+  #guessed: readonly Field[] = [];
+  /** The caller asks for what the server has refused before: where nothing is named, it is that. */
+  readonly #hopeless: boolean;
+  #newerLimit: boolean;
+
+  constructor(
+    whole: JsonObject,
+    known: {
+      readonly own: ReadonlySet<Field>;
+      readonly without: readonly Field[];
+      readonly hopeless: boolean;
+      readonly newerLimit: boolean;
+    },
+  ) {
+    this.#whole = whole;
+    this.#own = known.own;
+    this.#hopeless = known.hopeless;
+    this.#without = new Set(known.without);
+    this.#newerLimit = known.newerLimit;
+  }
+
+  /** What to send. */
+  get body(): JsonObject {
+    let body = this.#whole;
+    for (const field of this.#without) body = withoutField(body, field);
+    if (!this.#newerLimit || !("max_tokens" in body)) return body;
+    const { max_tokens, ...rest } = body;
+    return { ...rest, [NEWER_LIMIT]: max_tokens };
+  }
+
+  /** What it would say of the server if that answered now. */
+  get learned(): { readonly refused: readonly Field[]; readonly newerLimit: boolean } {
+    return { refused: [...this.#refused, ...this.#guessed], newerLimit: this.#newerLimit };
+  }
+
+  /**
+   * Make less of it.
+   *
+   * @param failure What the server said to `body`.
+   * @returns Whether there is now something else to send.
+   */
+  refused(failure: UpstreamFailure): boolean {
+    const { status, message = "", code } = failure;
+    if (status === undefined || !NAMED_REFUSALS.has(status)) return false;
+    const tooLong = TOO_LONG.test(message) || TOO_LONG_CODES.has(code ?? "");
+    const named = this.#named(failure);
+    if (!tooLong && named.includes("max_tokens") && "max_tokens" in this.body && message.includes(NEWER_LIMIT)) {
+      this.#newerLimit = true;
+      return true;
+    }
+    const own = named.filter((name) => name !== "caller's").filter((field) => this.#isLeft(field));
+    for (const field of own) {
+      this.#without.add(field);
+      if (!(tooLong && field === "max_tokens")) this.#refused.add(field);
+    }
+    if (named.length > 0) return own.length > 0;
+    if (!REFUSALS.has(status)) return false;
+    if (tooLong) return this.#leave("max_tokens");
+    return !this.#hopeless && this.#guess();
+  }
+
+  #isLeft(field: Field): boolean {
+    return this.#own.has(field) && !this.#without.has(field);
+  }
+
+  #leave(field: Field): boolean {
+    if (!this.#isLeft(field)) return false;
+    this.#without.add(field);
+    return true;
+  }
+
+  #guess(): boolean {
+    for (const group of GROUPS) {
+      const fields = NAMES.filter((field) => FIELDS[field].group === group && this.#isLeft(field));
+      if (fields.length === 0) continue;
+      for (const field of fields) this.#without.add(field);
+      this.#guessed = fields;
+      return true;
+    }
+    return false;
+  }
+
+  /** What a failure is about: by its paths, else by its words; empty where neither says it. */
+  #named({ fields, message = "" }: UpstreamFailure): readonly (Field | "caller's")[] {
+    const { body } = this;
+    const named = fields.flatMap((path) =>
+      NAMES.find((field) => leadsTo(path, field) && isIn(body, field)) ?? ((path[0] ?? "") in body ? "caller's" : [])
+    );
+    return named.length > 0 ? named : this.#namedByWords(message);
+  }
+
+  /** The first list of names in a text: there may be another, of those that are known. */
+  #namedByWords(text: string): readonly (Field | "caller's")[] {
+    const { body } = this;
+    const named: (Field | "caller's")[] = [];
+    let end: number | undefined;
+    for (const { 0: found, index, groups } of text.slice(0, SEARCHED_LENGTH).matchAll(PATH)) {
+      const path = groups?.path?.split(/[.[\]]+/) ?? [];
+      // English words are names only in quotation marks.
+      const isQuoted = groups?.quote !== "";
+      const field = NAMES.find((field) =>
+        leadsTo(path, field) && isIn(body, field) && (isQuoted || field !== "stream")
+      );
+      const isCallers = path.some((part) => CALLERS.has(part)) || (isQuoted && (path[0] ?? "") in body);
+      if (field === undefined && !isCallers) continue;
+      if (end !== undefined && !BETWEEN.test(text.slice(end, index))) break;
+      named.push(field ?? "caller's");
+      end = index + found.length;
+    }
+    return named;
+  }
+}
+
+function leadsTo(path: readonly string[], field: Field): boolean {
+  const names: readonly string[] = FIELDS[field].names;
+  if (!path.some((part) => part === field || names.includes(part))) return false;
+  return field === "strict" || field === "reasoning_content" || !CALLERS_LISTS.has(path[0] ?? "");
+}
+
+/** Those of a body that the caller did not ask for. */
+function ownFields(request: GenerationRequest, body: JsonObject): Field[] {
+  const { defaulted = [], thinking, toolChoice } = request;
+  const asked: Readonly<Partial<Record<Field, boolean>>> = {
+    top_k: !defaulted.includes("top_k"),
+    temperature: !defaulted.includes("temperature"),
+    top_p: !defaulted.includes("top_p"),
+    max_tokens: !defaulted.includes("max_tokens"),
+    chat_template_kwargs: thinking,
+    // Servers do the same without it.
+    tool_choice: toolChoice !== "auto",
+  };
+  return NAMES.filter((field) => isIn(body, field) && !asked[field]);
+}
+
+function isIn(body: JsonObject, field: Field): boolean {
+  if (field === "strict") return "strict" in schemaOf(body);
+  if (field === "reasoning_content") return messagesOf(body).some((message) => field in message);
+  return field in body || (field === "max_tokens" && NEWER_LIMIT in body);
+}
+
+function withoutField(body: JsonObject, field: Field): JsonObject {
+  const { [field]: _, ...rest } = body;
+  switch (field) {
+    case "stream": {
+      const { stream_options: _, ...whole } = rest;
+      return whole;
+    }
+    case "strict": {
+      const { strict: _, ...schema } = schemaOf(body);
+      return { ...body, response_format: { type: "json_schema", json_schema: schema } };
+    }
+    case "reasoning_content":
+      return { ...body, messages: messagesOf(body).map(({ reasoning_content: _, ...message }) => message) };
+    default:
+      return rest;
+  }
+}
+
+function schemaOf({ response_format: format }: JsonObject): JsonObject {
+  return isObject(format) && isObject(format.json_schema) ? format.json_schema : {};
+}
+
+function messagesOf({ messages }: JsonObject): readonly JsonObject[] {
+  return Array.isArray(messages) ? messages.filter(isObject) : [];
+}

@@ -1,0 +1,228 @@
+/**
+ * A server elsewhere that speaks OpenAI's chat completions: vLLM, llama-server, Ollama, LM Studio and the hosted ones.
+ * Ready at once: whether the server answers shows with the requests, and the breaker keeps them away while it does not.
+ * Owns the course of a request; its words, the answer's and the connection have rooms of their own beside this one.
+ *
+ * Example of a request: `toOpenAiRequest` writes the body → `ServerFields.attempt` leaves out what this server does not
+ * take → `Exchange.post` sends it → `Exchange.messages` cuts the response into messages → `Answer.take` reads each →
+ * `Answer.end` tells whether that was all. A refusal goes back to the attempt, which may have less to send.
+ */
+import type { OpenAiBackendConfig } from "../../config/options.ts";
+import { createHttpClient, proxyFor } from "../../http_client.ts";
+import {
+  type Backend,
+  type BackendCapabilities,
+  type BackendEvent,
+  type BackendNotice,
+  type BackendState,
+  BackendUnavailableError,
+  type GenerationRequest,
+} from "../../inference/backend.ts";
+import { Answer } from "./answer.ts";
+import { toBackendError, toFailure, UpstreamError } from "./errors.ts";
+import { Exchange } from "./exchange.ts";
+import { type Attempt, ServerFields } from "./fields.ts";
+import { toOpenAiRequest } from "./request.ts";
+
+/** How much of a failure's body is read, in bytes. */
+const MAX_FAILURE_BYTES = 64 * 1024;
+
+/** What the end of a stream looks like. */
+const DONE = /^\s*\[DONE\]\s*$/;
+
+/** Passes requests on. */
+export class OpenAiBackend implements Backend {
+  readonly name: string;
+  readonly #config: OpenAiBackendConfig;
+  readonly #parallel: number;
+  readonly #key: string | undefined;
+  readonly #endpoint: string;
+  readonly #fields = new ServerFields();
+  readonly #running = new Set<Exchange>();
+  #state: BackendState = "loading";
+  #headers = new Headers();
+  #client: Deno.HttpClient | undefined;
+  #notify: (notice: BackendNotice) => void = () => {};
+
+  /** @param options `parallel`: told to clients in `capabilities`. */
+  constructor(config: OpenAiBackendConfig, options: { readonly parallel: number }) {
+    this.name = config.name;
+    this.#config = config;
+    this.#parallel = options.parallel;
+    // What comes out of a file ends with a newline.
+    this.#key = config.apiKey?.trim();
+    this.#endpoint = endpointOf(config.baseUrl);
+  }
+
+  get state(): BackendState {
+    return this.#state;
+  }
+
+  get capabilities(): BackendCapabilities | undefined {
+    if (this.#state !== "ready") return undefined;
+    return {
+      v1: true,
+      v2: true,
+      // What the model behind it takes, the server alone knows; it refuses the rest.
+      vision: true,
+      audio: true,
+      tools: true,
+      thinking: true,
+      embed: false,
+      rerank: false,
+      accelerator: "remote",
+      gpuLayers: 0,
+      model: this.#config.model,
+      contextTokens: 0,
+      parallel: this.#parallel,
+    };
+  }
+
+  // deno-lint-ignore require-await
+  async start(notify: (notice: BackendNotice) => void, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.#headers = this.#makeHeaders();
+    this.#notify = notify;
+    const proxy = proxyFor(this.#config);
+    if (this.#config.proxy !== undefined && proxy === undefined) this.#log("remote_proxy_unused", {});
+    this.#client = createHttpClient({ ...(proxy === undefined ? {} : { proxy }), keepAlive: false });
+    this.#state = "ready";
+    const { capabilities } = this;
+    if (capabilities !== undefined) notify({ type: "ready", capabilities });
+  }
+
+  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<BackendEvent> {
+    signal.throwIfAborted();
+    if (this.#state !== "ready") throw new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`);
+    const attempt = this.#fields.attempt(request, toOpenAiRequest(request, this.#config.model));
+    await using exchange = this.#open(signal);
+    for (;;) {
+      const answer = new Answer(request, this.name);
+      try {
+        yield* this.#ask(exchange, attempt, answer);
+        return;
+      } catch (error) {
+        if (!(error instanceof UpstreamError)) throw error;
+        // What has begun was computed, and is not asked for again.
+        if (answer.begun || !attempt.refused(error.failure)) {
+          throw toBackendError(error.failure, { name: this.name, secret: this.#key });
+        }
+      }
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#state = "stopped";
+    for (const exchange of this.#running) {
+      exchange.cut(new BackendUnavailableError(`Backend "${this.name}" is stopped`));
+    }
+    this.#client?.close();
+    this.#client = undefined;
+    return Promise.resolve();
+  }
+
+  #makeHeaders(): Headers {
+    const headers = new Headers({ "content-type": "application/json", accept: "text/event-stream" });
+    try {
+      if (this.#key !== undefined) headers.set("authorization", `Bearer ${this.#key}`);
+    } catch {
+      // The error repeats the key.
+      throw new BackendUnavailableError(`The key of backend "${this.name}" has characters that no header can hold`);
+    }
+    return headers;
+  }
+
+  #open(signal: AbortSignal): Exchange {
+    if (this.#client === undefined) throw new Error(`Backend "${this.name}" has not been started`);
+    const exchange = new Exchange(signal, {
+      client: this.#client,
+      backend: this.name,
+      timeoutMs: this.#config.timeoutSecs * 1000,
+      onBroken: (error) => this.#log("remote_broken", { reason: reasonOf(error) }),
+      onEnd: () => this.#running.delete(exchange),
+    });
+    this.#running.add(exchange);
+    return exchange;
+  }
+
+  /**
+   * Send what is left of a request, and read its answer.
+   *
+   * @throws {UpstreamError} If the server says that it failed.
+   */
+  async *#ask(exchange: Exchange, attempt: Attempt, answer: Answer): AsyncGenerator<BackendEvent> {
+    const body = JSON.stringify(attempt.body);
+    const response = await exchange.post(this.#endpoint, { headers: this.#headers, body });
+    if (!response.ok) {
+      const text = await exchange.beginning(MAX_FAILURE_BYTES);
+      throw new UpstreamError(
+        toFailure(parse(text) ?? (text.trimStart().startsWith("<") ? {} : text), response.status),
+      );
+    }
+    let complete = false;
+    let known = false;
+    reading: for await (const messages of exchange.messages()) {
+      for (const { type, data } of messages) {
+        if (type === "error") throw new UpstreamError(toFailure(parse(data) ?? data));
+        const { chunks, isLast } = this.#chunks(data);
+        for (const chunk of chunks) {
+          const events = answer.take(chunk);
+          if (!known && answer.begun) this.#learn(attempt);
+          known ||= answer.begun;
+          yield* events;
+        }
+        complete ||= isLast || type === "whole";
+        if (!isLast) continue;
+        await exchange.finish();
+        break reading;
+      }
+    }
+    const events = answer.end({ complete });
+    if (!known) this.#learn(attempt);
+    yield* events;
+  }
+
+  #learn(attempt: Attempt): void {
+    if (this.#fields.learn(attempt)) {
+      this.#log("remote_refuses_fields", { fields: this.#fields.refused.join(", ") }, "info");
+    }
+  }
+
+  /** What a message holds: a chunk; from some servers several, a line each, or in a list; or the end. */
+  #chunks(data: string): { readonly chunks: readonly unknown[]; readonly isLast: boolean } {
+    const whole = parse(data);
+    const lines = whole === undefined ? data.split("\n") : [];
+    const isLast = whole === undefined ? DONE.test(lines.at(-1) ?? "") : whole === "[DONE]";
+    if (isLast) lines.pop();
+    const chunks = whole === undefined ? lines.map(parse) : isLast ? [] : [whole];
+    if (chunks.includes(undefined)) {
+      throw new BackendUnavailableError(`Backend "${this.name}" sent something that is no JSON`);
+    }
+    return { chunks: chunks.flat().filter((chunk) => chunk !== null), isLast };
+  }
+
+  #log(msg: string, fields: Record<string, unknown>, level: "info" | "warn" = "warn"): void {
+    this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
+  }
+}
+
+/** Where to ask; what follows a `?` in the base stays behind the path. */
+function endpointOf(baseUrl: string): string {
+  const question = baseUrl.search(/[?#]|$/);
+  return `${baseUrl.slice(0, question).replace(/\/+$/, "")}/chat/completions${baseUrl.slice(question)}`;
+}
+
+/** The reason is in the cause, which also repeats the whole URL: there may be a key in it. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause ?? error : error;
+  return String(cause).replace(/ for url \([^)]*\)/, "");
+}
+
+/** Undefined where it is no JSON, which no JSON is. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * A request as OpenAI's chat completions take it. Knows the names of the fields and which of them not every server
+ * knows; sending and answers are not its business.
+ *
+ * What servers disagree on:
+ * - `max_tokens`, not `max_completion_tokens`: all but OpenAI's own reasoning models take it.
+ * - `top_k` and `chat_template_kwargs` are no fields of OpenAI's. vLLM and llama-server obey them, Ollama and LM Studio
+ *   ignore what they do not know, api.openai.com refuses it. What is left out for a server that refuses it is the
+ *   business of `openai_fields.ts`.
+ * - `grammar` is obeyed by llama-server alone and ignored by the others, so a request with a grammar is refused.
+ * - `reasoning_content` of a message is DeepSeek's, and what vLLM and llama-server hand to the chat template. It is a
+ *   courtesy, too: without it the model only does not see what it thought.
+ * - A film has no place in a message. What a tool brought besides text goes into the user's next message, because a
+ *   tool's message holds text only.
+ */
+import {
+  type Attachment,
+  AttachmentUnsupportedError,
+  type ChatMessage,
+  type ContentBlock,
+  type GenerationRequest,
+  InvalidRequestError,
+  type JsonObject,
+  type ToolChoice,
+  type ToolUse,
+} from "../../inference/backend.ts";
+import { RemoteNames } from "./names.ts";
+
+/** OpenAI wants one; nothing reads it. */
+const SCHEMA_NAME = "answer";
+
+/** The formats a message can hold sound in. */
+const AUDIO_FORMATS: ReadonlyMap<string, "wav" | "mp3"> = new Map([
+  ["audio/wav", "wav"],
+  ["audio/wave", "wav"],
+  ["audio/x-wav", "wav"],
+  ["audio/vnd.wave", "wav"],
+  ["audio/mpeg", "mp3"],
+  ["audio/mp3", "mp3"],
+]);
+
+/**
+ * Write a request in OpenAI's terms.
+ *
+ * @returns All of it, also what the caller did not ask for.
+ * @throws {InvalidRequestError | AttachmentUnsupportedError} If they have no words for it.
+ */
+export function toOpenAiRequest(request: GenerationRequest, model: string): JsonObject {
+  if (request.grammar !== undefined) {
+    throw new InvalidRequestError('"grammar" cannot be followed by a remote backend; "response_format" of v2 can');
+  }
+  const { sampling, tools, toolChoice, responseSchema, thinking } = request;
+  const names = new RemoteNames(request);
+  return {
+    model,
+    messages: request.messages.flatMap((message) => toMessages(message, names)),
+    stream: true,
+    stream_options: { include_usage: true },
+    temperature: sampling.temperature,
+    top_p: sampling.topP,
+    top_k: sampling.topK,
+    max_tokens: request.maxTokens,
+    ...(sampling.seed === undefined ? {} : { seed: sampling.seed }),
+    ...(request.stop.length === 0 ? {} : { stop: request.stop }),
+    ...(tools.length === 0 ? {} : {
+      tools: tools.map(({ name, description, inputSchema }) => ({
+        type: "function",
+        function: { name: names.toRemote(name), description, parameters: inputSchema },
+      })),
+      tool_choice: toToolChoice(toolChoice, names),
+    }),
+    ...(responseSchema === undefined ? {} : {
+      response_format: {
+        type: "json_schema",
+        json_schema: { name: SCHEMA_NAME, schema: responseSchema, strict: true },
+      },
+    }),
+    chat_template_kwargs: { enable_thinking: thinking },
+  };
+}
+
+function toToolChoice(choice: ToolChoice, names: RemoteNames): unknown {
+  return typeof choice === "string" ? choice : { type: "function", function: { name: names.toRemote(choice.name) } };
+}
+
+function toMessages({ role, content }: ChatMessage, names: RemoteNames): JsonObject[] {
+  if (typeof content === "string") return [{ role, content }];
+  if (role === "assistant") return [toAssistant(content, names)];
+  const results = content.filter((block) => block.type === "tool_result");
+  const brought = results.flatMap(({ content }) => content.filter((block) => block.type === "media"));
+  const said = content.filter((block) => block.type !== "tool_result");
+  const messages: JsonObject[] = results.map((result) => ({
+    role: "tool",
+    tool_call_id: result.toolCallId,
+    content: toText(result.content.filter((block) => block.type !== "media")),
+  }));
+  const rest = [...brought, ...said];
+  if (rest.length > 0 || messages.length === 0) messages.push({ role, content: toContent(rest) });
+  return messages;
+}
+
+function toAssistant(content: readonly ContentBlock[], names: RemoteNames): JsonObject {
+  const calls = content.filter((block) => block.type === "tool_use");
+  const thoughts = content.filter((block) => block.type === "thinking");
+  const said = content.filter((block) => block.type !== "tool_use" && block.type !== "thinking");
+  return {
+    role: "assistant",
+    content: said.length === 0 && calls.length > 0 ? null : toText(said),
+    ...(thoughts.length === 0 ? {} : { reasoning_content: thoughts.map(({ text }) => text).join("\n") }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => toToolCall(call, names)) }),
+  };
+}
+
+function toToolCall({ toolCallId, name, input }: ToolUse, names: RemoteNames): JsonObject {
+  return {
+    id: toolCallId,
+    type: "function",
+    function: { name: names.toRemote(name), arguments: JSON.stringify(input) },
+  };
+}
+
+/** A string where there is nothing but text: that is what every server takes. */
+function toContent(blocks: readonly ContentBlock[]): string | JsonObject[] {
+  if (blocks.every(({ type }) => type === "text")) return toText(blocks);
+  return blocks.map((block) =>
+    block.type === "media" ? toPart(block.attachment) : { type: "text", text: textOf(block) }
+  );
+}
+
+function toText(blocks: readonly ContentBlock[]): string {
+  return blocks.map(textOf).join("\n");
+}
+
+function textOf(block: ContentBlock): string {
+  if (block.type === "text") return block.text;
+  throw new InvalidRequestError(`A remote backend takes no "${block.type}" block there`);
+}
+
+function toPart({ kind, mime, base64 }: Attachment): JsonObject {
+  if (kind === "image") return { type: "image_url", image_url: { url: `data:${mime};base64,${base64}` } };
+  const format = kind === "audio" ? AUDIO_FORMATS.get(mime.toLowerCase()) : undefined;
+  if (format !== undefined) return { type: "input_audio", input_audio: { data: base64, format } };
+  throw new AttachmentUnsupportedError(
+    kind === "audio"
+      ? `A remote backend takes audio as "audio/wav" or "audio/mpeg", got "${mime}"`
+      : `A remote backend takes no ${kind}`,
+  );
+}

@@ -1,0 +1,169 @@
+/**
+ * The configuration as it is really served, and its `config_id`: waits until every model is loaded and hashed, and
+ * follows a backend that comes back with another context. What counts is `config/config_id.ts`'s.
+ */
+import { configId, type IdentifiedBackend } from "../config/config_id.ts";
+import type { BackendConfig, LlamaBackendConfig } from "../config/options.ts";
+import type { ActivityLog } from "../log/log.ts";
+import { BUILT_INS, isBuiltIn } from "../models/built_in.ts";
+import { type FileToHash, ModelHashes } from "../models/file/model_hashes.ts";
+
+/** What a configuration is followed with. */
+export interface ServedConfigOptions {
+  /** In order of priority, as they were configured. */
+  readonly backends: readonly BackendConfig[];
+  readonly parallel: number;
+  readonly queueDepth: number;
+  readonly log: ActivityLog;
+  /** `identified` has changed. */
+  readonly onChange: () => void;
+  /** Absent: files are hashed anew. */
+  readonly hashes?: ModelHashes;
+}
+
+/** Knows the `config_id` of what is served. */
+export class ServedConfig implements AsyncDisposable {
+  readonly #options: ServedConfigOptions;
+  readonly #hashes: ModelHashes;
+  /** By backend. */
+  readonly #contexts = new Map<string, number>();
+  /** By backend: what was loaded last. */
+  readonly #files = new Map<string, readonly FileToHash[]>();
+  /** By backend, as last seen. */
+  readonly #sha256 = new Map<string, string>();
+  readonly #stop = new AbortController();
+  #id: string | undefined;
+  #identified = false;
+  #identifying: Promise<void> = Promise.resolve();
+  /** Counts changes, so that only the last one's result is taken. */
+  #change = 0;
+
+  constructor(options: ServedConfigOptions) {
+    this.#options = options;
+    this.#hashes = options.hashes ?? new ModelHashes();
+    for (const backend of options.backends) {
+      const fixed = backend.kind === "llamacpp" ? fixedSha256(backend) : undefined;
+      if (fixed !== undefined) this.#sha256.set(backend.name, fixed);
+    }
+    this.#changed();
+  }
+
+  /** Undefined while it is not known. */
+  get id(): string | undefined {
+    return this.#id;
+  }
+
+  /** Whether `id` is known, or will be in a moment: nothing has to be read for it. */
+  get identified(): boolean {
+    return this.#identified;
+  }
+
+  /** What a backend's model file hashes to, once that is known. */
+  modelSha256(backend: string): string | undefined {
+    return this.#sha256.get(backend);
+  }
+
+  /**
+   * A backend is ready.
+   *
+   * @param backend Which.
+   * @param contextTokens What it was loaded with.
+   * @param files The files of its model, as they were loaded; absent: they are not known.
+   */
+  ready(backend: string, contextTokens: number, files?: readonly FileToHash[]): void {
+    const config = this.#options.backends.find(({ name }) => name === backend);
+    // For the others it is their own matter, and not known here.
+    if (config?.kind !== "llamacpp") return;
+    const same = this.#contexts.get(backend) === contextTokens;
+    this.#contexts.set(backend, contextTokens);
+    if (files !== undefined) this.#files.set(backend, files);
+    // A file without a fixed hash may have been replaced before it was loaded anew.
+    if (!same || fixedSha256(config) === undefined) this.#changed();
+  }
+
+  /** Resolves when what can be known without reading a file is known. */
+  async settled(): Promise<void> {
+    const reading = this.#options.backends.some((backend) =>
+      backend.kind === "llamacpp" && fixedSha256(backend) === undefined
+    );
+    if (!reading) await this.#identifying;
+  }
+
+  /** Stop hashing. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#identifying;
+  }
+
+  #changed(): void {
+    const change = ++this.#change;
+    this.#id = undefined;
+    const before = this.#identifying;
+    this.#identifying = before.then(() => this.#identify(change));
+  }
+
+  #become(identified: boolean): void {
+    if (this.#identified === identified) return;
+    this.#identified = identified;
+    this.#options.onChange();
+  }
+
+  async #identify(change: number): Promise<void> {
+    const { log, parallel, queueDepth } = this.#options;
+    try {
+      const backends: IdentifiedBackend[] = [];
+      for (const backend of this.#options.backends) {
+        const identified = await this.#describe(backend);
+        if (identified === undefined || change !== this.#change) return;
+        backends.push(identified);
+      }
+      const id = await configId({ backends, parallel, queueDepth });
+      if (change !== this.#change || this.#stop.signal.aborted) return;
+      this.#id = id;
+      log.info("config_identified", { config_id: id });
+      this.#become(true);
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      this.#become(false);
+      log.error("config_not_identified", { reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  /** Undefined where the model is not loaded yet. */
+  async #describe(backend: BackendConfig): Promise<IdentifiedBackend | undefined> {
+    const { name } = backend;
+    switch (backend.kind) {
+      case "mock":
+        return { kind: "mock", name, script: backend.script };
+      case "openai-compat":
+        return { kind: "openai-compat", name, baseUrl: backend.baseUrl, model: backend.model };
+      case "llamacpp": {
+        const contextTokens = this.#contexts.get(name);
+        if (contextTokens === undefined) return undefined;
+        const { parallel = this.#options.parallel, embed = false, pooling } = backend;
+        const base = { kind: "llamacpp", name, contextTokens, parallel, embed } as const;
+        const modelSha256 = await this.#modelSha256(backend);
+        return pooling === undefined ? { ...base, modelSha256 } : { ...base, modelSha256, pooling };
+      }
+    }
+  }
+
+  async #modelSha256(backend: LlamaBackendConfig): Promise<string> {
+    const { name, modelPath } = backend;
+    const fixed = fixedSha256(backend);
+    if (fixed !== undefined) return fixed;
+    if (modelPath === undefined) throw new Error(`Backend "${name}" has no model`);
+    const sha256 = await this.#hashes.sha256(this.#files.get(name) ?? [{ path: modelPath }], {
+      signal: this.#stop.signal,
+      onWork: () => this.#become(false),
+    });
+    this.#sha256.set(name, sha256);
+    return sha256;
+  }
+}
+
+/** What was configured was compared when the model was loaded, and the built-in models are what they are. */
+function fixedSha256({ modelName, modelPath, modelSha256 }: LlamaBackendConfig): string | undefined {
+  if (modelSha256 !== undefined) return modelSha256;
+  return modelPath === undefined && isBuiltIn(modelName) ? BUILT_INS[modelName].sha256 : undefined;
+}

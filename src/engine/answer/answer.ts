@@ -1,0 +1,272 @@
+/**
+ * One answer while it is generated: what may come next, what a token means, whether it is over. The scheduler drives it
+ * and counts; how text is read is `parser.ts`'s, what grammars say `answer_rules.ts`'s.
+ */
+import type { FinishReason, JsonObject } from "../../inference/backend.ts";
+import type { EngineEvent } from "../ipc/messages.ts";
+import type { CallBeginning, Meaning, Parser } from "./parser.ts";
+import { Characters } from "./text.ts";
+
+/** Says what a grammar allows, token by token. */
+export interface Constraint {
+  allows(token: number): boolean;
+  /** All tokens it allows, a bit for each; `undefined` or absent: `allows` has to be asked. Not to be changed. */
+  allowed?(): Uint32Array | undefined;
+  /** The token was chosen; `allows` said yes to it. */
+  accept(token: number): void;
+  /** Whether it allows a text that ends within a token. */
+  allowsText?(text: string): boolean;
+  /** The text came; `allowsText` said yes to it. */
+  acceptText?(text: string): void;
+  /** Nothing can follow but the end. */
+  readonly complete: boolean;
+}
+
+/** What an answer needs of a model. */
+export interface Vocabulary {
+  /** The bytes a token stands for in the answer. */
+  piece(token: number): Uint8Array;
+  /** The same as text, where it is whole characters. */
+  pieceText(token: number): string | undefined;
+  /** Whether a token ends the answer. */
+  endsAnswer(token: number): boolean;
+}
+
+/** How an answer is bound. Each is called when it is needed first. */
+export interface Binding {
+  /** From the beginning: to what. */
+  readonly whole?: () => Constraint;
+  /** The same after a thought; a model that may not think has none. */
+  readonly afterThought?: () => Constraint;
+  /** What opens a thought, which may come before what is bound. */
+  readonly thoughtOpen?: string;
+  /** From the beginning of a call on; `undefined` if it is none that may come. */
+  readonly restOf?: (begun: CallBeginning) => Constraint | undefined;
+  /** No call may begin. */
+  readonly noCalls?: boolean;
+}
+
+/** What an answer is made of. */
+export interface AnswerOptions {
+  readonly id: number;
+  readonly vocabulary: Vocabulary;
+  readonly parser: Parser;
+  /** Tokens that end the answer beside those that always do. */
+  readonly endTokens: ReadonlySet<number>;
+  /** Control tokens that the parser is to see, as it sees them. */
+  readonly controls?: ReadonlyMap<number, string>;
+  /** Names of tools as requests have them, by the names that the model writes. */
+  readonly names?: ReadonlyMap<string, string>;
+  readonly binding?: Binding;
+  /** A call has to come. */
+  readonly required?: boolean;
+}
+
+/** What the scheduler has to know of an answer. */
+export interface Answer {
+  /** What may come next; absent: anything. */
+  readonly constraint: Pick<Constraint, "allows" | "allowed"> | undefined;
+  /** Whether a token ends the answer. */
+  ends(token: number): boolean;
+  /**
+   * A token was chosen, and does not end the answer.
+   *
+   * @param events Gets what it means.
+   * @returns Whether the answer ended in itself.
+   */
+  accept(token: number, events: EngineEvent[]): boolean;
+  /**
+   * The answer is over.
+   *
+   * @param cut There are no tokens left for it.
+   * @param events Gets what was held back.
+   * @returns How it ended; `undefined` if it failed, which the events say.
+   */
+  finish(cut: boolean, events: EngineEvent[]): { done: FinishReason; unsatisfied?: true } | undefined;
+}
+
+/** One answer. */
+export class ModelAnswer implements Answer {
+  readonly #id: number;
+  readonly #vocabulary: Vocabulary;
+  readonly #parser: Parser;
+  readonly #endTokens: ReadonlySet<number>;
+  readonly #controls: ReadonlyMap<number, string> | undefined;
+  readonly #binding: Binding;
+  readonly #required: boolean;
+  readonly #characters = new Characters();
+  readonly #meaning: Sink;
+  /** What the next token has to follow. */
+  #bound: Constraint | undefined;
+  /** What came of a text that may open a thought instead of what is bound. */
+  #lead: string | undefined;
+  /** While the beginnings of both agree: the grammar has not been left. */
+  #onGrammar = true;
+  #wasThinking: boolean;
+  #complete = false;
+  /** What follows the beginning of a call that was asked about last. */
+  #beginning: { readonly key: string; readonly constraint: Constraint | undefined } | undefined;
+  readonly #guard: Pick<Constraint, "allows"> = { allows: (token) => this.#allows(token) };
+
+  constructor(options: AnswerOptions) {
+    const { id, vocabulary, parser, endTokens, controls, names, binding = {}, required = false } = options;
+    this.#id = id;
+    this.#vocabulary = vocabulary;
+    this.#parser = parser;
+    this.#endTokens = endTokens;
+    this.#controls = controls;
+    this.#binding = binding;
+    this.#required = required;
+    this.#meaning = new Sink(id, required, names);
+    this.#wasThinking = parser.thinking;
+    if (parser.thinking) return;
+    this.#bound = binding.whole?.();
+    if (this.#bound !== undefined && binding.thoughtOpen !== undefined) this.#lead = "";
+  }
+
+  get constraint(): Pick<Constraint, "allows" | "allowed"> | undefined {
+    if (this.#lead !== undefined) return this.#guard;
+    if (this.#bound !== undefined) return this.#bound;
+    const { whole, restOf, noCalls } = this.#binding;
+    return whole !== undefined || restOf !== undefined || noCalls === true ? this.#guard : undefined;
+  }
+
+  ends(token: number): boolean {
+    // The token that ends an answer may end a thought too.
+    if (this.#parser.thinking && this.#controls?.get(token) === this.#parser.thoughtClose) return false;
+    return this.#vocabulary.endsAnswer(token) || this.#endTokens.has(token);
+  }
+
+  accept(token: number, events: EngineEvent[]): boolean {
+    const whole = this.#vocabulary.pieceText(token);
+    const text = whole === undefined
+      ? this.#characters.push(this.#vocabulary.piece(token))
+      : this.#characters.pushText(this.#controls?.get(token) ?? whole);
+    if (this.#bound !== undefined) this.#follow(token, text);
+    const begins = this.#bound === undefined && this.#binding.restOf !== undefined;
+    const rest = begins ? this.#parser.beginsCall(text)?.rest : undefined;
+    this.#meaning.events = events;
+    this.#parser.push(text, this.#meaning);
+    if (this.#meaning.failed || this.#parser.ended !== undefined) return true;
+    this.#rebind(rest ?? "");
+    this.#complete = this.#lead === undefined && this.#bound?.complete === true;
+    return this.#complete;
+  }
+
+  finish(cut: boolean, events: EngineEvent[]): { done: FinishReason; unsatisfied?: true } | undefined {
+    const meaning = this.#meaning;
+    meaning.events = events;
+    this.#parser.finish(cut, meaning);
+    if (meaning.failed) {
+      events.push({
+        id: this.#id,
+        error: "tool_call_malformed",
+        message: "The model wrote a tool call that cannot be read",
+      });
+      return undefined;
+    }
+    if (this.#parser.ended === "stop") return { done: "stop" };
+    if (!cut) return { done: meaning.calls > 0 ? "tool_use" : "end" };
+    return { done: "length", ...(this.#required && meaning.calls === 0 ? { unsatisfied: true } : {}) };
+  }
+
+  /** Asked where there is no grammar to follow, or something beside it. */
+  #allows(token: number): boolean {
+    const ends = this.ends(token);
+    if (this.#lead !== undefined) {
+      if (!ends && this.#mayOpenThought(this.#textOf(token))) return true;
+      return this.#onGrammar && this.#bound?.allows(token) === true;
+    }
+    // What is bound comes after the thought.
+    if (ends) return this.#binding.whole === undefined;
+    const { restOf, noCalls } = this.#binding;
+    if (restOf === undefined && noCalls !== true) return true;
+    const begun = this.#parser.beginsCall(this.#textOf(token));
+    if (begun === undefined) return true;
+    if (noCalls === true) return false;
+    // A token that goes beyond the beginning is bound from there on.
+    return begun.rest === "" || this.#atBeginning(begun)?.allowsText?.(begun.rest) === true;
+  }
+
+  #atBeginning({ with: kind, tool }: CallBeginning): Constraint | undefined {
+    const key = `${kind} ${tool ?? ""}`;
+    if (this.#beginning?.key !== key) {
+      this.#beginning = {
+        key,
+        constraint: this.#binding.restOf?.({ with: kind, ...(tool === undefined ? {} : { tool }) }),
+      };
+    }
+    return this.#beginning.constraint;
+  }
+
+  #follow(token: number, text: string): void {
+    if (this.#lead === undefined) {
+      this.#bound?.accept(token);
+      return;
+    }
+    this.#onGrammar &&= this.#bound?.allows(token) === true;
+    if (this.#onGrammar) this.#bound?.accept(token);
+    this.#lead = this.#mayOpenThought(text) ? this.#lead + text : undefined;
+  }
+
+  #mayOpenThought(text: string): boolean {
+    return text !== "" && this.#binding.thoughtOpen?.startsWith(this.#lead + text) === true;
+  }
+
+  /** Where a thought ends or a call begins, another grammar holds. */
+  #rebind(begun: string): void {
+    const { thinking } = this.#parser;
+    if (thinking) {
+      this.#bound = undefined;
+      this.#lead = undefined;
+    } else if (this.#bound === undefined && this.#parser.callBegun !== undefined) {
+      this.#bound = this.#binding.restOf?.(this.#parser.callBegun);
+      if (begun !== "") this.#bound?.acceptText?.(begun);
+    } else if (this.#wasThinking) {
+      this.#bound = this.#binding.afterThought?.();
+    }
+    this.#wasThinking = thinking;
+  }
+
+  #textOf(token: number): string {
+    return this.#controls?.get(token) ?? this.#vocabulary.pieceText(token) ?? "";
+  }
+}
+
+/** Makes events of what an answer means. */
+class Sink implements Meaning {
+  readonly #id: number;
+  /** Nothing but calls may come: text is what is left of one that was cut. */
+  readonly #callsOnly: boolean;
+  readonly #names: ReadonlyMap<string, string> | undefined;
+  events: EngineEvent[] = [];
+  calls = 0;
+  failed = false;
+
+  constructor(id: number, callsOnly: boolean, names: ReadonlyMap<string, string> | undefined) {
+    this.#id = id;
+    this.#callsOnly = callsOnly;
+    this.#names = names;
+  }
+
+  text(text: string): void {
+    if (!this.#callsOnly) this.events.push({ id: this.#id, t: text });
+  }
+
+  thinking(text: string): void {
+    this.events.push({ id: this.#id, think: text });
+  }
+
+  call(name: string, input: JsonObject): void {
+    this.calls++;
+    this.events.push({ id: this.#id, call: this.#names?.get(name) ?? name, input });
+  }
+
+  textWasThought(): void {
+    this.events.push({ id: this.#id, misread: true });
+  }
+
+  malformed(): void {
+    this.failed = true;
+  }
+}

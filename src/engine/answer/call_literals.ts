@@ -1,0 +1,210 @@
+/**
+ * Values in calls as models write them: JSON, what Python writes for the same, and Gemma's notation, which has bare keys
+ * and quotes of its own.
+ */
+import type { JsonObject } from "../../inference/backend.ts";
+import { withControlNames } from "./text.ts";
+
+/** Objects and arrays in each other. */
+const MAX_NESTING = 100;
+
+const WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ...[["true", true], ["True", true], ["false", false], ["False", false]] as const,
+  ...[["null", null], ["None", null]] as const,
+]);
+const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", b: "\b", f: "\f", "0": "\0" };
+
+/** Finds where braces that open at a place close again, as the text comes. */
+export class BraceScan {
+  /** Stands before and after a string, beside the usual quote; none if empty. */
+  readonly #ownQuote: string;
+  #at: number;
+  #depth = 0;
+  #quote = "";
+
+  /**
+   * @param at Where the first brace is.
+   * @param ownQuote What the family writes around strings, if not the usual quote.
+   */
+  constructor(at: number, ownQuote = "") {
+    this.#at = at;
+    this.#ownQuote = ownQuote;
+  }
+
+  /**
+   * Go on.
+   *
+   * @param text The whole text so far; never less than before.
+   * @returns The place after the last brace; `undefined` while it has not come.
+   */
+  end(text: string): number | undefined {
+    const own = this.#ownQuote;
+    while (this.#at < text.length) {
+      const char = text[this.#at];
+      if (own !== "" && char === own[0] && this.#quote !== '"') {
+        const next = text.slice(this.#at, this.#at + own.length);
+        if (next === own) {
+          this.#quote = this.#quote === "" ? own : "";
+          this.#at += own.length;
+          continue;
+        }
+        if (own.startsWith(next) && this.#at + next.length === text.length) return undefined;
+      }
+      if (this.#quote === '"') {
+        // What is escaped is passed over, also when it has not come yet.
+        if (char === "\\") this.#at++;
+        else if (char === '"') this.#quote = "";
+      } else if (this.#quote === "") {
+        if (char === '"') this.#quote = '"';
+        else if (char === "{") this.#depth++;
+        else if (char === "}" && --this.#depth === 0) return this.#at + 1;
+      }
+      this.#at++;
+    }
+    return undefined;
+  }
+}
+
+/** Read a JSON object, which may stand in a JSON string; `undefined` if it is none. */
+export function readObject(text: string): JsonObject | undefined {
+  const value = readJson(text);
+  return asObject(typeof value === "string" ? readJson(value) : value) ?? asObject(readValue(text));
+}
+
+/** Read arguments whose braces belong to the template: JSON within them, JSON with them, or the family's notation. */
+export function readBraced(text: string, ownQuote: string): JsonObject | undefined {
+  const inner = text.slice(1, -1).trim();
+  if (inner === "") return {};
+  const json = (written: string): JsonObject | undefined => asObject(readJson(withControlNames(written)));
+  return (inner.startsWith("{") ? json(inner) : undefined) ?? json(text) ?? asObject(readValue(text, ownQuote));
+}
+
+/** As an object, if it is one. */
+export function asObject(value: unknown): JsonObject | undefined {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as JsonObject : undefined;
+}
+
+/** Read JSON; `undefined` if it is none. */
+export function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Read a value that is written as JSON or as Python writes it.
+ *
+ * @param text All of it.
+ * @param ownQuote What the family writes around strings; where there is one, words without quotes are strings too.
+ * @returns `undefined` if it cannot be read.
+ */
+export function readValue(text: string, ownQuote = ""): unknown {
+  return new LiteralReader(text, ownQuote).whole();
+}
+
+class LiteralReader {
+  readonly #text: string;
+  readonly #ownQuote: string;
+  #at = 0;
+
+  constructor(text: string, ownQuote: string) {
+    this.#text = text;
+    this.#ownQuote = ownQuote;
+  }
+
+  whole(): unknown {
+    const value = this.#value(0);
+    this.#space();
+    return this.#at === this.#text.length ? value : undefined;
+  }
+
+  /** `undefined`: it cannot be read. */
+  #value(depth: number): unknown {
+    if (depth > MAX_NESTING) return undefined;
+    this.#space();
+    if (this.#take("{")) return this.#members(depth);
+    if (this.#take("[")) return this.#elements(depth, "]");
+    if (this.#ownQuote === "" && this.#take("(")) return this.#elements(depth, ")");
+    const quoted = this.#quoted();
+    if (quoted !== undefined) return quoted;
+    const bare = this.#match(/[^,}\])]*/y).trim();
+    if (bare === "") return undefined;
+    if (WORDS.has(bare)) return WORDS.get(bare);
+    const number = readJson(bare);
+    if (number !== undefined) return number;
+    return this.#ownQuote === "" ? undefined : withControlNames(bare);
+  }
+
+  #members(depth: number): JsonObject | undefined {
+    const members: [string, unknown][] = [];
+    for (this.#space(); !this.#take("}"); this.#space()) {
+      if (members.length > 0 && !this.#take(",")) return undefined;
+      this.#space();
+      if (members.length > 0 && this.#take("}")) break;
+      const key = this.#quoted() ?? this.#match(/[^:,{}[\]]+/y).trim();
+      this.#space();
+      if (key === "" || !this.#take(":")) return undefined;
+      const value = this.#value(depth + 1);
+      if (value === undefined) return undefined;
+      members.push([key, value]);
+    }
+    return Object.fromEntries(members);
+  }
+
+  #elements(depth: number, end: string): unknown[] | undefined {
+    const elements: unknown[] = [];
+    for (this.#space(); !this.#take(end); this.#space()) {
+      if (elements.length > 0 && !this.#take(",")) return undefined;
+      this.#space();
+      if (elements.length > 0 && this.#take(end)) break;
+      const value = this.#value(depth + 1);
+      if (value === undefined) return undefined;
+      elements.push(value);
+    }
+    return elements;
+  }
+
+  #quoted(): string | undefined {
+    if (this.#ownQuote !== "" && this.#take(this.#ownQuote)) {
+      const end = this.#text.indexOf(this.#ownQuote, this.#at);
+      if (end < 0) return undefined;
+      const text = this.#text.slice(this.#at, end);
+      this.#at = end + this.#ownQuote.length;
+      return withControlNames(text);
+    }
+    const written = this.#match(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/ys);
+    if (written === "") return undefined;
+    const json = written.startsWith('"') ? readJson(written) : undefined;
+    return withControlNames(typeof json === "string" ? json : unescaped(written.slice(1, -1)));
+  }
+
+  #match(pattern: RegExp): string {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0] ?? "";
+    this.#at += found.length;
+    return found;
+  }
+
+  #take(literal: string): boolean {
+    if (!this.#text.startsWith(literal, this.#at)) return false;
+    this.#at += literal.length;
+    return true;
+  }
+
+  #space(): void {
+    this.#match(/\s*/y);
+  }
+}
+
+/** The text within a Python string's quotes. */
+function unescaped(text: string): string {
+  return text.replace(/\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)/gs, (_, escape: string) => {
+    if (/^[xuU]./.test(escape)) {
+      const code = parseInt(escape.slice(1), 16);
+      return code <= 0x10ffff ? String.fromCodePoint(code) : "";
+    }
+    return ESCAPES[escape] ?? (escape === "\n" ? "" : /['"\\]/.test(escape) ? escape : `\\${escape}`);
+  });
+}

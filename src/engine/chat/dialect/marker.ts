@@ -1,0 +1,123 @@
+/**
+ * What a model's markers are made of. A marker is text with tokens in it: `<tool_call>` is one token in one vocabulary
+ * and plain text in another, so the same marker is matched, spelled and split by what the vocabulary has.
+ */
+import { controlText, tagText } from "../../answer/text.ts";
+
+/** Text, or a token and how a parser sees it. */
+export type MarkerPart = string | { readonly token: number; readonly text: string };
+
+/** Something the template writes around what is said. */
+export type Marker = readonly MarkerPart[];
+
+/** A token of the vocabulary that is more than text. */
+export interface SpecialToken {
+  readonly token: number;
+  readonly name: string;
+  /** A control token; otherwise one that the vocabulary defines beside its text, which is text until it is a marker. */
+  readonly control: boolean;
+}
+
+/** A marker as the parser sees it. */
+export function textOf(marker: Marker): string {
+  return marker.map((part) => typeof part === "string" ? part : part.text).join("");
+}
+
+/** How a parser sees a token that is more than text. */
+export function seenAs({ name, control }: SpecialToken): string {
+  return control ? controlText(name) : tagText(name);
+}
+
+/** How a tag looks that no vocabulary has as a token. */
+const TAG = /<\/?[^\s<>"'=]{1,60}>|\[\/?[A-Z][A-Z_]{1,30}\]/y;
+const DIGITS = /\d+/y;
+
+/** Tokens that are more than text, found by their names. */
+export class SpecialTokens {
+  readonly #byName = new Map<string, SpecialToken>();
+  /** Lengths of the names that begin with a character, the longest first. */
+  readonly #lengths = new Map<string, number[]>();
+
+  constructor(tokens: Iterable<SpecialToken>) {
+    const lengths = new Map<string, Set<number>>();
+    for (const token of tokens) {
+      const { name } = token;
+      if (name === "" || this.#byName.has(name)) continue;
+      this.#byName.set(name, token);
+      const first = name.charAt(0);
+      const known = lengths.get(first);
+      if (known === undefined) lengths.set(first, new Set([name.length]));
+      else known.add(name.length);
+    }
+    for (const [first, known] of lengths) this.#lengths.set(first, [...known].sort((a, b) => b - a));
+  }
+
+  /** The token of this name. */
+  get(name: string): SpecialToken | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** All of them. */
+  values(): Iterable<SpecialToken> {
+    return this.#byName.values();
+  }
+
+  /** The longest name that stands at a place in a text. */
+  at(text: string, at: number): SpecialToken | undefined {
+    for (const length of this.#lengths.get(text.charAt(at)) ?? []) {
+      const found = this.#byName.get(text.slice(at, at + length));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Every place where a name stands, also within another name. */
+  *occurrences(text: string): Generator<{ readonly at: number; readonly special: SpecialToken }> {
+    for (let at = 0; at < text.length; at++) {
+      for (const length of this.#lengths.get(text.charAt(at)) ?? []) {
+        const special = this.#byName.get(text.slice(at, at + length));
+        if (special !== undefined) yield { at, special };
+      }
+    }
+  }
+
+  /** A template's text as a marker. */
+  marker(text: string): Marker {
+    const parts: MarkerPart[] = [];
+    let begun = 0;
+    for (let at = 0; at < text.length;) {
+      const special = this.at(text, at);
+      if (special === undefined) {
+        at++;
+        continue;
+      }
+      if (at > begun) parts.push(text.slice(begun, at));
+      parts.push({ token: special.token, text: seenAs(special) });
+      at += special.name.length;
+      begun = at;
+    }
+    if (begun < text.length) parts.push(text.slice(begun));
+    return parts;
+  }
+
+  /** A text cut into what belongs together: names of tokens, tags, numbers, and single characters. */
+  units(text: string): string[] {
+    const units: string[] = [];
+    for (let at = 0; at < text.length;) {
+      const unit = this.at(text, at)?.name ?? match(TAG, text, at) ?? match(DIGITS, text, at) ?? text.charAt(at);
+      units.push(unit);
+      at += unit.length;
+    }
+    return units;
+  }
+
+  /** Whether a unit is a token or a tag. */
+  isTag(unit: string): boolean {
+    return this.#byName.has(unit) || match(TAG, unit, 0) === unit;
+  }
+}
+
+function match(pattern: RegExp, text: string, at: number): string | undefined {
+  pattern.lastIndex = at;
+  return pattern.exec(text)?.[0];
+}

@@ -1,0 +1,156 @@
+/**
+ * From a request for vectors or scores to texts as tokens, and from what comes out to the event that ends it.
+ */
+import type { EmbedRequest, RerankRequest } from "../../inference/backend.ts";
+import { taskPrefix } from "./embedding_tasks.ts";
+import { type Encoder, normalizeInto } from "./encoder.ts";
+import { type EncodeJob, TextError } from "./encode_scheduler.ts";
+import type { EngineEvent, EnginePurpose } from "../ipc/messages.ts";
+import type { Model } from "../native/model.ts";
+import { type RerankModel, RerankPrompt } from "./rerank_prompt.ts";
+
+/** What this needs of a model. */
+export type EncodeModel = RerankModel & Pick<Model, "tokenizeWhole">;
+
+/** Text longer than this is first measured in portions of this size, so that what cannot fit is refused early. */
+const MEASURE_CHARACTERS = 16_384;
+/** A cut makes a text so many tokens longer at most. */
+const CUT_TOKENS = 16;
+
+/** Makes jobs for one model. */
+export class EncodeJobs {
+  readonly #model: EncodeModel;
+  readonly #encoder: Encoder;
+  readonly #names: readonly string[];
+  readonly #prompt: RerankPrompt | undefined;
+
+  /**
+   * @param model The model.
+   * @param encoder What encodes its texts.
+   * @param options.purpose What the model is loaded for.
+   * @param options.modelName What it is called, which may tell its family where nothing else does.
+   */
+  constructor(
+    model: EncodeModel,
+    encoder: Encoder,
+    { purpose, modelName }: { readonly purpose: EnginePurpose; readonly modelName: string },
+  ) {
+    this.#model = model;
+    this.#encoder = encoder;
+    const { metadata } = model;
+    this.#names = [
+      metadata.get("general.name") ?? "",
+      metadata.get("general.basename") ?? "",
+      metadata.get("general.architecture") ?? "",
+      modelName,
+    ];
+    this.#prompt = purpose === "rerank" ? new RerankPrompt(model) : undefined;
+  }
+
+  /**
+   * Vectors are asked for.
+   *
+   * @throws {TextError} If the model's vectors are shorter, or it makes none.
+   */
+  embed(id: number, request: EmbedRequest): EncodeJob {
+    if (this.#prompt !== undefined) throw new TextError("This model makes no vectors");
+    const { input, task } = request;
+    const { width } = this.#encoder;
+    const dimensions = request.dimensions ?? width;
+    if (dimensions > width) {
+      throw new TextError(`"dimensions" must be an integer from 1 to ${width}, got ${dimensions}`);
+    }
+    const prefix = taskPrefix(this.#names, task);
+    const vectors = new Float32Array(input.length * dimensions);
+    return {
+      id,
+      count: input.length,
+      tokenize: (index): Int32Array => {
+        const text = prefix + (input[index] as string);
+        const measure = (): Int32Array => this.#model.tokenizeWhole(text);
+        return this.#checked(measure, { name: `input[${index}]`, text });
+      },
+      accept: (index, output): void => {
+        normalizeInto(output, vectors.subarray(index * dimensions, (index + 1) * dimensions));
+      },
+      finish: (tokens): EngineEvent => ({ id, vectors: toBase64(vectors), dimensions, tokens }),
+    };
+  }
+
+  /**
+   * Scores are asked for.
+   *
+   * @throws {TextError} If the model makes none, or the query is too long with whatever document.
+   */
+  rerank(id: number, request: RerankRequest): EncodeJob {
+    if (this.#prompt === undefined) throw new TextError("This model does not rerank");
+    const { query, documents } = request;
+    this.#refuseHopeless({ name: "query", text: query });
+    const join = this.#prompt.of(query);
+    // The same text comes to a slightly different score in another batch, and equal ones have to stay in their order.
+    const places = new Map<string, number[]>();
+    documents.forEach((text, index) => {
+      const same = places.get(text);
+      if (same === undefined) places.set(text, [index]);
+      else same.push(index);
+    });
+    const unlike = [...places];
+    const scores = new Array<number>(documents.length);
+    let repeated = 0;
+    return {
+      id,
+      count: unlike.length,
+      tokenize: (index): Int32Array => {
+        const [text, same] = unlike[index] as [string, number[]];
+        const tokens = this.#checked(() => join(text), { name: `documents[${same[0]}]`, text, together: true });
+        repeated += tokens.length * (same.length - 1);
+        return tokens;
+      },
+      accept: (index, output): void => {
+        const [, same] = unlike[index] as [string, number[]];
+        for (const place of same) scores[place] = output[0] as number;
+      },
+      finish: (tokens): EngineEvent => ({ id, scores, tokens: tokens + repeated }),
+    };
+  }
+
+  #checked(tokenize: () => Int32Array, text: NamedText): Int32Array {
+    this.#refuseHopeless(text);
+    const tokens = tokenize();
+    if (tokens.length > this.#encoder.textTokens) throw this.#tooLong(text, `${tokens.length}`);
+    if (tokens.length === 0) throw new TextError(`"${text.name}" has no tokens`);
+    return tokens;
+  }
+
+  /** Making a very long text tokens takes time and much memory, so it is not done only to find that it does not fit. */
+  #refuseHopeless(named: NamedText): void {
+    const { text } = named;
+    if (text.length <= MEASURE_CHARACTERS) return;
+    let tokens = 0;
+    for (let at = 0; at < text.length; at += MEASURE_CHARACTERS) {
+      tokens += this.#model.tokenize(text.slice(at, at + MEASURE_CHARACTERS), false).length - CUT_TOKENS;
+      if (tokens > this.#encoder.textTokens) throw this.#tooLong(named, `more than ${tokens}`);
+    }
+  }
+
+  #tooLong({ name, together }: NamedText, tokens: string): TextError {
+    const { textTokens } = this.#encoder;
+    return new TextError(
+      together
+        ? `"${name}" has ${tokens} tokens with the query; together they may have ${textTokens}`
+        : `"${name}" has ${tokens} tokens; a text may have ${textTokens}`,
+    );
+  }
+}
+
+/** A text, and what the caller knows it by. */
+interface NamedText {
+  readonly name: string;
+  readonly text: string;
+  /** It is measured with the query. */
+  readonly together?: boolean;
+}
+
+function toBase64(vectors: Float32Array<ArrayBuffer>): string {
+  return new Uint8Array(vectors.buffer).toBase64();
+}

@@ -1,0 +1,79 @@
+/**
+ * Query and document as one text, as a model that ranks was trained to read them: by its own template, or one after the
+ * other with the tokens between them that its vocabulary says. What users wrote never becomes a control token.
+ */
+import type { Model } from "../native/model.ts";
+
+/** What this needs of a model. */
+export type RerankModel = Pick<
+  Model,
+  "metadata" | "named" | "addsBos" | "addsEos" | "addsSep" | "tokenize" | "isControl" | "describe" | "vocabularySize"
+>;
+
+const TEMPLATE = "tokenizer.chat_template.rerank";
+const ADDS_SEPARATOR = "tokenizer.ggml.add_sep_token";
+const PLACEHOLDER = /\{query\}|\{document\}/g;
+
+/** Builds prompts for one model. */
+export class RerankPrompt {
+  readonly #model: RerankModel;
+  /** The template: control tokens, and text with the placeholders between them. */
+  readonly #template: readonly (number | string)[] | undefined;
+  readonly #before: readonly number[];
+  readonly #between: readonly number[];
+  readonly #after: readonly number[];
+
+  constructor(model: RerankModel) {
+    this.#model = model;
+    const template = model.metadata.get(TEMPLATE);
+    this.#template = template === undefined ? undefined : splitTemplate(template, model);
+    const { BOS, EOS, SEP } = model.named;
+    const end = EOS >= 0 ? EOS : SEP;
+    // Files that say nothing of it come from a time when the separator was always there.
+    const separates = model.addsSep || !model.metadata.has(ADDS_SEPARATOR);
+    this.#before = model.addsBos ? [BOS] : [];
+    this.#after = model.addsEos && end >= 0 ? [end] : [];
+    this.#between = [...this.#after, ...(separates && SEP >= 0 ? [SEP] : [])];
+  }
+
+  /**
+   * Prepare a query.
+   *
+   * @param query What is looked for.
+   * @returns Gives the tokens of the query with a document.
+   */
+  of(query: string): (document: string) => Int32Array {
+    const template = this.#template;
+    if (template !== undefined) {
+      return (document) =>
+        Int32Array.from(template.flatMap((part) => {
+          if (typeof part === "number") return [part];
+          const text = part.replace(PLACEHOLDER, (name) => name === "{query}" ? query : document);
+          return [...this.#model.tokenize(text, false)];
+        }));
+    }
+    const head = Int32Array.from([...this.#before, ...this.#model.tokenize(query, false), ...this.#between]);
+    return (document) => {
+      const body = this.#model.tokenize(document, false);
+      const tokens = new Int32Array(head.length + body.length + this.#after.length);
+      tokens.set(head);
+      tokens.set(body, head.length);
+      tokens.set(this.#after, head.length + body.length);
+      return tokens;
+    };
+  }
+}
+
+/** Find the names of control tokens in a template. */
+function splitTemplate(template: string, model: RerankModel): (number | string)[] {
+  const controls = new Map<string, number>();
+  for (let token = 0; token < model.vocabularySize; token++) {
+    if (!model.isControl(token)) continue;
+    const name = model.describe(token);
+    if (name !== "" && template.includes(name)) controls.set(name, token);
+  }
+  if (controls.size === 0) return [template];
+  const names = [...controls.keys()].sort((a, b) => b.length - a.length);
+  const any = new RegExp(`(${names.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|")})`);
+  return template.split(any).filter((part) => part !== "").map((part) => controls.get(part) ?? part);
+}

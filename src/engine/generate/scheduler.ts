@@ -1,0 +1,369 @@
+/**
+ * What is decoded in the next step: one token of every running request, and a portion of the prompts of those that
+ * start. Owns the requests from the moment they are tokens until their last event. Knows the native library only as a
+ * `Decoder`, and of an answer only what may come next and whether it is over.
+ */
+import type { Sampling } from "../../inference/backend.ts";
+import type { Answer } from "../answer/answer.ts";
+import { BATCH_TOKENS, type Decoder } from "../native/context.ts";
+import type { EngineEvent } from "../ipc/messages.ts";
+import { GrammarError } from "../../grammar/gbnf.ts";
+import { PromptPace } from "./prompt_pace.ts";
+import { NO_TOKEN, Sampler } from "./sampler.ts";
+import { commonPrefix, type Slot, Slots } from "./slots.ts";
+
+/** A request that has become tokens. */
+export interface Job {
+  readonly id: number;
+  readonly prompt: Int32Array;
+  readonly sampling: Sampling;
+  readonly maxTokens: number;
+  readonly answer: Answer;
+}
+
+/** What there is to schedule on. */
+export interface SchedulerOptions {
+  readonly decoder: Decoder;
+  readonly parallel: number;
+  /** Tokens one request may use, prompt and answer together. */
+  readonly contextTokens: number;
+  /** A sequence cannot be cut, only continued or emptied. */
+  readonly wholeSequencesOnly?: boolean;
+  /** Beginnings of prompts to come, decoded in quiet moments and kept; each has a sequence behind those of requests. */
+  readonly kept?: readonly Int32Array[];
+  readonly now?: () => number;
+}
+
+/**
+ * How long a step may take while nobody waits for a next token. On most machines that is a full batch, which computes a
+ * token fastest; a slow one still looks up for other requests now and then.
+ */
+const ALONE_MS = 5000;
+/**
+ * How long a step may take while somebody does. They are promised a token every 400 ms; the rest is for what is not
+ * foreseen, and for handing the token on.
+ */
+const BESIDE_MS = 320;
+/** A prompt goes on by so many tokens in a step, however long that takes. */
+const PROMPT_TOKENS_LEAST = 16;
+/** A prompt waits for another that is being decoded if that saves it this many tokens. */
+const WORTH_WAITING_TOKENS = 32;
+
+class Running {
+  readonly sampler: Sampler;
+  /** Tokens of prompt and answer it may come to. */
+  readonly limit: number;
+  /** Has its prefix, and decodes its prompt from there. */
+  begun = false;
+  cached = 0;
+  completion = 0;
+  paused: boolean;
+  /** To be decoded next; none before the prompt is. */
+  next = NO_TOKEN;
+
+  constructor(readonly job: Job, contextTokens: number, paused: boolean) {
+    this.sampler = new Sampler(job.sampling);
+    this.limit = cellsOf(job, contextTokens);
+    this.paused = paused;
+  }
+}
+
+/** The requests of an engine. */
+export class Scheduler {
+  readonly #decoder: Decoder;
+  readonly #contextTokens: number;
+  readonly #wholeSequencesOnly: boolean;
+  readonly #now: () => number;
+  readonly #slots: Slots<Running>;
+  readonly #waiting: { readonly job: Job; paused: boolean }[] = [];
+  /** Those whose prompt is not decoded yet, first come first. */
+  readonly #starting: Slot<Running>[] = [];
+  /** The tokens of this step's batch, and where they go; they count as held once they are decoded. */
+  readonly #batchTokens: number[] = [];
+  readonly #batchSlots: Slot<Running>[] = [];
+  /** Slots that get a row of logits in this step, in the order of the rows. */
+  readonly #rows: Slot<Running>[] = [];
+  /** Beginnings of prompts to come that are not decoded yet. */
+  readonly #keeping: { readonly slot: Slot<Running>; readonly tokens: Int32Array }[] = [];
+  readonly #pace = new PromptPace();
+
+  constructor(options: SchedulerOptions) {
+    this.#decoder = options.decoder;
+    this.#contextTokens = options.contextTokens;
+    this.#wholeSequencesOnly = options.wholeSequencesOnly ?? false;
+    this.#now = options.now ?? ((): number => performance.now());
+    this.#slots = new Slots(options.parallel, {
+      cells: options.decoder.cells,
+      wholeSequencesOnly: this.#wholeSequencesOnly,
+      kept: options.kept?.map(({ length }) => length) ?? [],
+    });
+    options.kept?.forEach((tokens, index) => {
+      this.#keeping.push({ slot: this.#slots.all[options.parallel + index] as Slot<Running>, tokens });
+    });
+  }
+
+  /** Whether a step would do anything. */
+  get busy(): boolean {
+    return this.#slots.all.some((slot) => slot.job !== undefined && !slot.job.paused) || this.#mayStart() ||
+      this.#keeping.length > 0;
+  }
+
+  /** Take a request; it starts when a slot and the cells for it are free. Its prompt is known to fit. */
+  submit(job: Job): void {
+    this.#waiting.push({ job, paused: false });
+  }
+
+  /** Forget a request; what it decoded so far stays for the next. */
+  cancel(id: number): void {
+    const waiting = this.#waiting.findIndex((entry) => entry.job.id === id);
+    if (waiting >= 0) this.#waiting.splice(waiting, 1);
+    const slot = this.#find(id);
+    if (slot !== undefined) this.#release(slot);
+  }
+
+  /** Decode nothing for a request for now. */
+  pause(id: number): void {
+    this.#setPaused(id, true);
+  }
+
+  /** Go on with a request. */
+  resume(id: number): void {
+    this.#setPaused(id, false);
+  }
+
+  /**
+   * Whether the batch that is decoded now is to be given up when these requests are cancelled. The others lose what was
+   * computed for them, so only if most of it is for those who go; where what is in memory cannot be cut, only if all is.
+   */
+  abandons(ids: ReadonlySet<number>): boolean {
+    let going = 0;
+    for (const { job } of this.#batchSlots) if (job !== undefined && ids.has(job.job.id)) going++;
+    const all = this.#batchSlots.length;
+    return going > 0 && (this.#wholeSequencesOnly ? going === all : going * 2 >= all);
+  }
+
+  /** Decode one batch; returns what happened. */
+  step(): EngineEvent[] {
+    this.#start();
+    this.#batchTokens.length = 0;
+    this.#batchSlots.length = 0;
+    this.#rows.length = 0;
+    for (const slot of this.#slots.all) {
+      const running = slot.job;
+      if (running === undefined || running.paused || running.next === NO_TOKEN) continue;
+      this.#put(slot, running.next, slot.tokens.length, true);
+    }
+    const others = this.#batchTokens.length;
+    this.#putPrompts(others);
+    // In the time that nobody else needs.
+    if (this.#batchTokens.length === 0) this.#putKept();
+    const promptTokens = this.#batchTokens.length - others;
+    const events: EngineEvent[] = [];
+    if (this.#batchTokens.length === 0) return events;
+
+    const started = this.#now();
+    try {
+      const outcome = this.#decoder.decode();
+      if (outcome === "full") return this.#failAll("The model's memory is full");
+      if (outcome === "aborted") {
+        this.#rewind();
+        return events;
+      }
+    } catch (error) {
+      return this.#failAll(error instanceof Error ? error.message : String(error));
+    }
+    if (promptTokens > 0) this.#pace.learn(this.#batchTokens.length, this.#now() - started);
+    for (let i = 0; i < this.#batchTokens.length; i++) {
+      (this.#batchSlots[i] as Slot<Running>).tokens.push(this.#batchTokens[i] as number);
+    }
+    this.#dropDecoded();
+    for (let row = 0; row < this.#rows.length; row++) {
+      const slot = this.#rows[row] as Slot<Running>;
+      try {
+        this.#sample(slot, this.#decoder.logits(row), events);
+      } catch (error) {
+        if (!(error instanceof GrammarError)) throw error;
+        events.push({ id: (slot.job as Running).job.id, error: "invalid_request", message: error.message });
+        this.#release(slot);
+      }
+    }
+    return events;
+  }
+
+  /** A batch was given up: of what it was to add, parts may be in memory. */
+  #rewind(): void {
+    for (const slot of new Set(this.#batchSlots)) {
+      if (!this.#decoder.truncate(slot.sequence, slot.tokens.length)) slot.tokens.length = 0;
+    }
+  }
+
+  #mayStart(): boolean {
+    const first = this.#waiting[0];
+    return first !== undefined && this.#slots.fits(cellsOf(first.job, this.#contextTokens));
+  }
+
+  /** Give slots to those that wait, in order. */
+  #start(): void {
+    while (this.#mayStart()) {
+      const { job, paused } = this.#waiting.shift() as { job: Job; paused: boolean };
+      const running = new Running(job, this.#contextTokens, paused);
+      const slot = this.#slots.assign(running, job.prompt, running.limit);
+      this.#truncate(slot, this.#slots.usable(slot, job.prompt));
+      for (const idle of this.#slots.toEmpty(this.#slots.prefix(job.prompt)?.slot)) this.#truncate(idle, 0);
+      this.#starting.push(slot);
+      this.#decoder.beginRequest();
+    }
+  }
+
+  #put(slot: Slot<Running>, token: number, position: number, output: boolean): void {
+    this.#decoder.put(token, position, slot.sequence, output);
+    this.#batchTokens.push(token);
+    this.#batchSlots.push(slot);
+    if (output) this.#rows.push(slot);
+  }
+
+  /**
+   * Put prompts that are not decoded yet, first come first, as much as time allows. A long prompt nobody else waits beside
+   * gets a whole batch; what the end of one leaves of a batch that computes well is the next one's.
+   */
+  #putPrompts(others: number): void {
+    if (this.#starting.length === 0) return;
+    const shared = this.#tokensWithin(BESIDE_MS, others);
+    let put = 0;
+    for (const slot of this.#starting) {
+      const running = slot.job as Running;
+      if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
+      const { prompt } = running.job;
+      const from = slot.tokens.length;
+      const left = prompt.length - from;
+      const budget = put === 0 && others === 0 ? this.#tokensWithin(ALONE_MS, others) : shared - put;
+      if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) return;
+      const end = from + Math.min(left, budget);
+      for (let at = from; at < end; at++) this.#put(slot, prompt[at] as number, at, at === prompt.length - 1);
+      put += end - from;
+    }
+  }
+
+  /** Put a portion of what is to be kept. Nothing is sampled after it. */
+  #putKept(): void {
+    const [first] = this.#keeping;
+    if (first === undefined) return;
+    const { slot, tokens } = first;
+    const from = slot.tokens.length;
+    const end = Math.min(tokens.length, from + this.#tokensWithin(BESIDE_MS, 0));
+    for (let at = from; at < end; at++) this.#put(slot, tokens[at] as number, at, false);
+  }
+
+  /** Take prompts off the lists of what is to be decoded once they are. */
+  #dropDecoded(): void {
+    for (let i = this.#starting.length - 1; i >= 0; i--) {
+      const { tokens, job } = this.#starting[i] as Slot<Running>;
+      if (tokens.length === (job as Running).job.prompt.length) this.#starting.splice(i, 1);
+    }
+    const [first] = this.#keeping;
+    if (first !== undefined && first.slot.tokens.length === first.tokens.length) this.#keeping.shift();
+  }
+
+  /** Prompt tokens that fit beside those of others into a step of so many milliseconds, and into a batch. */
+  #tokensWithin(ms: number, others: number): number {
+    const tokens = Math.min(this.#pace.tokensWithin(ms), BATCH_TOKENS) - others;
+    // Prompts go on however many others there are.
+    return Math.min(Math.max(tokens, PROMPT_TOKENS_LEAST), BATCH_TOKENS - others);
+  }
+
+  /**
+   * Share what another slot holds of a prompt. At this moment and not before: by now another request may have decoded
+   * the same beginning.
+   *
+   * @returns Whether the request may go on; not while another is decoding what it could share.
+   */
+  #begin(slot: Slot<Running>, running: Running): boolean {
+    const { prompt } = running.job;
+    const best = this.#slots.prefix(prompt);
+    if (best !== undefined) {
+      if (this.#willHoldMore(slot, prompt, best.length)) return false;
+      if (best.length - slot.tokens.length >= this.#decoder.worthCopying) {
+        this.#truncate(slot, 0);
+        this.#decoder.copy(best.slot.sequence, slot.sequence, best.length);
+        for (let i = 0; i < best.length; i++) slot.tokens.push(prompt[i] as number);
+      }
+    }
+    running.cached = slot.tokens.length;
+    running.begun = true;
+    return true;
+  }
+
+  /** Whether another request is decoding so much of the same prompt that it is worth waiting for. */
+  #willHoldMore(slot: Slot<Running>, prompt: Int32Array, shared: number): boolean {
+    return this.#slots.all.some((other) =>
+      other !== slot && other.job !== undefined && other.job.begun && !other.job.paused &&
+      other.tokens.length < other.job.job.prompt.length &&
+      Math.min(commonPrefix(other.job.job.prompt, prompt), prompt.length - 1) - shared >= WORTH_WAITING_TOKENS
+    );
+  }
+
+  #truncate(slot: Slot<Running>, length: number): void {
+    if (slot.tokens.length === length) return;
+    slot.tokens.length = this.#decoder.truncate(slot.sequence, length) ? length : 0;
+  }
+
+  /** Choose the next token of a request from its row, and tell what that means. */
+  #sample(slot: Slot<Running>, logits: Float32Array, events: EngineEvent[]): void {
+    const running = slot.job as Running;
+    const { job } = running;
+    const { answer } = job;
+    const token = running.sampler.sample(logits, answer.constraint);
+    if (token === NO_TOKEN) {
+      events.push({ id: job.id, error: "invalid_request", message: "The grammar allows nothing more, and no end" });
+      this.#release(slot);
+      return;
+    }
+    if (answer.ends(token)) {
+      this.#finish(slot, false, events);
+      return;
+    }
+    running.completion++;
+    running.next = token;
+    if (answer.accept(token, events)) this.#finish(slot, false, events);
+    else if (job.prompt.length + running.completion >= running.limit) this.#finish(slot, true, events);
+  }
+
+  #finish(slot: Slot<Running>, cut: boolean, events: EngineEvent[]): void {
+    const { job, completion, cached } = slot.job as Running;
+    const end = job.answer.finish(cut, events);
+    if (end !== undefined) events.push({ id: job.id, ...end, prompt: job.prompt.length, completion, cached });
+    this.#release(slot);
+  }
+
+  /** A step failed: nothing is known of the memory any more. */
+  #failAll(message: string): EngineEvent[] {
+    const events: EngineEvent[] = [];
+    for (const slot of this.#slots.all) {
+      if (slot.job !== undefined) events.push({ id: slot.job.job.id, error: "internal", message });
+      if (!slot.kept) this.#release(slot);
+      this.#decoder.truncate(slot.sequence, 0);
+      slot.tokens.length = 0;
+    }
+    return events;
+  }
+
+  #release(slot: Slot<Running>): void {
+    const starting = this.#starting.indexOf(slot);
+    if (starting >= 0) this.#starting.splice(starting, 1);
+    this.#slots.release(slot);
+  }
+
+  #find(id: number): Slot<Running> | undefined {
+    return this.#slots.all.find((slot) => slot.job?.job.id === id);
+  }
+
+  #setPaused(id: number, paused: boolean): void {
+    const running = this.#find(id)?.job ?? this.#waiting.find((entry) => entry.job.id === id);
+    if (running !== undefined) running.paused = paused;
+  }
+}
+
+/** What a request may come to, prompt and answer. */
+function cellsOf(job: Job, contextTokens: number): number {
+  return Math.min(job.prompt.length + job.maxTokens, contextTokens);
+}

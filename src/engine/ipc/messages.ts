@@ -1,0 +1,157 @@
+/**
+ * What daemon and engine say to each other over the engine's stdin and stdout: NDJSON, one message a line.
+ * Both ends are ours and of one version, so the messages are terse and not negotiated. All ids are numbers the
+ * daemon gives; an id is used once.
+ */
+import type { TemplateError } from "@inferd/client/protocol";
+import type {
+  EmbedRequest,
+  FinishReason,
+  GenerationRequest,
+  JsonObject,
+  RerankRequest,
+} from "../../inference/backend.ts";
+import type { Accelerator, AcceleratorSetting, Pooling } from "../../config/options.ts";
+import type { Unusable } from "../../libraries/choice.ts";
+import type { PackageName } from "../../libraries/packages.ts";
+import type { Backends } from "../native/library.ts";
+
+/** How the engine is to load its model. First line on its stdin. */
+export interface EngineConfig {
+  /** Absolute path of the GGUF file, of a split model the first. */
+  readonly modelPath: string;
+  /** Every file of a split model, in order; absent: it is one file. */
+  readonly partPaths?: readonly string[];
+  /** Told in `capabilities`. */
+  readonly modelName: string;
+  /** Tokens one request may use; absent: the model's own up to 8192. */
+  readonly contextTokens?: number;
+  /** Requests decoded together. */
+  readonly parallel: number;
+  /** At most; absent: the cores this process may really use. */
+  readonly threads?: number;
+  /** What may compute; absent: `auto`. */
+  readonly accelerator?: AcceleratorSetting;
+  /** Where the daemon keeps what it fetches; absent: there is only Deno's cache. */
+  readonly cacheDir?: string;
+  /** Folder of native libraries; absent: npm's, as `accelerator` says. */
+  readonly libraryDir?: string;
+  /** Absent: as many as the accelerator takes. */
+  readonly gpuLayers?: number;
+  /** Make vectors, also with a model that could generate. */
+  readonly embed?: boolean;
+  /** How token vectors become one; absent: as the model says. */
+  readonly pooling?: Pooling;
+  /** Memory to be counted on, in bytes; absent: what there is. */
+  readonly memoryBytes?: number;
+  /** Prompts whose beginnings are kept decoded. */
+  readonly warm?: readonly string[];
+}
+
+/** One request for the engine: as the backend got it. */
+export type EngineRequest = GenerationRequest;
+
+/** Daemon → engine. */
+export type ToEngine =
+  | { readonly op: "load"; readonly config: EngineConfig }
+  /** Instead of `load`: say whether the native library can be used, and end. */
+  | ({ readonly op: "check" } & Pick<EngineConfig, "accelerator" | "cacheDir" | "libraryDir">)
+  /** Instead of `load`: read the model's vocabulary and chat template, say what they are good for, and end. */
+  | (
+    & { readonly op: "inspect" }
+    & Pick<EngineConfig, "modelPath" | "partPaths" | "accelerator" | "cacheDir" | "libraryDir" | "embed" | "pooling">
+  )
+  /** The answer to `needs`: it is here now, or this is why not. */
+  | { readonly op: "fetched"; readonly failure?: string }
+  | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest }
+  | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
+  | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }
+  /** Forget the request; no further event of it is sent once this is read. */
+  | { readonly op: "cancel"; readonly id: number }
+  /** The reader is slow: keep the slot, decode nothing for it. */
+  | { readonly op: "pause"; readonly id: number }
+  | { readonly op: "resume"; readonly id: number };
+
+/** What happened to one request in one step. */
+export type EngineEvent =
+  | { readonly id: number; readonly t: string }
+  /** A piece of the reasoning trace. */
+  | { readonly id: number; readonly think: string }
+  /** What was sent as text so far was a thought. */
+  | { readonly id: number; readonly misread: true }
+  /** A whole call; the daemon names it. */
+  | { readonly id: number; readonly call: string; readonly input: JsonObject }
+  | {
+    readonly id: number;
+    readonly done: FinishReason;
+    readonly prompt: number;
+    readonly completion: number;
+    readonly cached: number;
+    /** A required call did not come. */
+    readonly unsatisfied?: true;
+  }
+  /** All vectors of a request one after the other: base64 of little-endian 32-bit floats. Ends it. */
+  | { readonly id: number; readonly vectors: string; readonly dimensions: number; readonly tokens: number }
+  /** One score for each document. Ends it. */
+  | { readonly id: number; readonly scores: readonly number[]; readonly tokens: number }
+  | {
+    readonly id: number;
+    readonly error: "invalid_request" | "internal" | "tool_call_malformed" | "attachment_unsupported";
+    readonly message: string;
+  };
+
+/** What a model was loaded for. */
+export type EnginePurpose = "generate" | "embed" | "rerank";
+
+/** What a model's chat template is good for. */
+export interface TemplateFacts {
+  /** It knows tools. */
+  readonly tools: boolean;
+  /** It knows a reasoning trace. */
+  readonly thinking: boolean;
+  /** It cannot be evaluated, and another format is used instead. */
+  readonly templateError?: Readonly<TemplateError>;
+}
+
+/** Something the engine cannot get itself: packages of native libraries, or node-llama-cpp's chat wrappers. */
+export type EngineNeed = { readonly packages: readonly PackageName[] } | { readonly chatWrappers: true };
+
+/** Engine → daemon. */
+export type FromEngine =
+  /** Its modules are loaded, fetched before if it is the first time. The first thing it says. */
+  | { readonly type: "started" }
+  /** It waits for `fetched`. */
+  | { readonly type: "needs"; readonly need: EngineNeed }
+  /** What it is about to compute with; said again if it is something else after all. */
+  | { readonly type: "accelerator"; readonly accelerator: Accelerator }
+  | { readonly type: "phase"; readonly phase: "mmap"; readonly path: string }
+  | { readonly type: "phase"; readonly phase: "kv_cache"; readonly n_ctx: number }
+  | TemplateFacts & {
+    readonly type: "ready";
+    readonly purpose: EnginePurpose;
+    readonly contextTokens: number;
+    readonly parallel: number;
+    readonly accelerator: string;
+    readonly gpuLayers: number;
+    readonly vocabulary: number;
+    readonly threads: number;
+  }
+  /** The answer to `check`: the native library can be used. */
+  | ({
+    readonly type: "library";
+    readonly version: string;
+    /** Where it was opened. */
+    readonly folder: string;
+    /** Better accelerators, and why they are not used. */
+    readonly unusable: readonly Unusable[];
+  } & Omit<Backends, "failure">)
+  /** The answer to `inspect`. */
+  | TemplateFacts & { readonly type: "inspected"; readonly purpose: EnginePurpose }
+  /** For the operator's log. */
+  | { readonly type: "warning"; readonly msg: string; readonly fields: Readonly<Record<string, unknown>> }
+  /** Everything that happened in one step, for all slots. */
+  | { readonly type: "step"; readonly events: readonly EngineEvent[] }
+  /** Sent at least once a second while there is work and no event to send: the engine is alive. */
+  | { readonly type: "beat" }
+  /** Loading failed; the engine exits after it. The message is for the operator. */
+  | { readonly type: "fatal"; readonly message: string };

@@ -1,0 +1,198 @@
+/**
+ * A llama.cpp context: cells of memory for several sequences, one batch, and what comes out of decoding it. Knows
+ * sequences by number only; which request one belongs to is `scheduler.ts`'s business.
+ */
+import { attachThreads, Batch } from "./batch.ts";
+import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
+import { memoryLayouts } from "./memory.ts";
+import { type Model, ModelError } from "./model.ts";
+import { type LookIn, StepWatch, type WatchLimits } from "./step_watch.ts";
+import { StepTimer, ThreadGovernor } from "./threads.ts";
+
+/** Tokens decoded in one step at most. */
+export const BATCH_TOKENS = 512;
+
+/**
+ * How a decode ended: `full`, there was no room for the batch, and nothing was done; `aborted` in the middle, some of it is
+ * in memory and nobody knows what.
+ */
+export type DecodeOutcome = "done" | "full" | "aborted";
+
+/** What the scheduler needs of a context; a test may stand in for it. */
+export interface Decoder {
+  /** Tokens that fit into memory, over all sequences. */
+  readonly cells: number;
+  /** To share fewer tokens than this with another sequence takes longer than to decode them again. */
+  readonly worthCopying: number;
+  /** Put a token into the next batch. Those with `output` get a row of logits, in the order they were put. */
+  put(token: number, position: number, sequence: number, output: boolean): void;
+  /** A request begins: it has a share in how long decoding takes from now on. */
+  beginRequest(): void;
+  /** Decode the batch and empty it. */
+  decode(): DecodeOutcome;
+  /** The logits of a row of the last decode; valid until the next. */
+  logits(row: number): Float32Array;
+  /** Keep only the first `length` tokens of a sequence. False: it had to be emptied. */
+  truncate(sequence: number, length: number): boolean;
+  /** Share the first `length` tokens of a sequence with another, empty one. */
+  copy(from: number, to: number, length: number): void;
+}
+
+/** How a context is to be made. */
+export interface ContextOptions {
+  /** Tokens one request may use. */
+  readonly contextTokens: number;
+  /** Sequences decoded together. */
+  readonly parallel: number;
+  /** Cells of each sequence that is kept besides. */
+  readonly kept: readonly number[];
+  /** Compute threads there may be at most. */
+  readonly threads: number;
+  /** What its cells may take. */
+  readonly memoryBytes: number;
+  /** Called now and then during a step that takes long. */
+  readonly lookIn: LookIn;
+  /** As in `StepWatchOptions`. */
+  readonly limits?: WatchLimits;
+}
+
+/** A step that reads this many bytes of weights, once for each token, is begun with all threads: it gains from them. */
+const LARGE_STEP_BYTES = 0x4000000;
+
+/** Tokens whose decoding takes longer than to share them. */
+const WORTH_COPYING = 16;
+/** Where each sequence has cells of its own they are copied, all of them: some 256 in the time of one token's decoding. */
+const COPIED_PER_TOKEN = 256;
+
+/** What `llama_decode` returns. */
+const STATUS = { done: 0, full: 1, aborted: 2 } as const;
+
+/** A context of a model. */
+export class Context implements Decoder {
+  readonly #library: Library;
+  readonly #handle: NonNullable<Deno.PointerValue>;
+  readonly #memory: NonNullable<Deno.PointerValue>;
+  readonly #batch: Batch;
+  readonly #rows: Float32Array[] = [];
+  readonly #governor: ThreadGovernor;
+  readonly #accelerated: boolean;
+  readonly #watch: StepWatch;
+  #threads: number;
+
+  readonly cells: number;
+  readonly worthCopying: number;
+
+  /**
+   * @throws {ModelError} If it cannot be made, or the model cannot be decoded token by token.
+   */
+  constructor(library: Library, model: Model, options: ContextOptions) {
+    this.#library = library;
+    const { llama } = library;
+    const { handle, apart } = createContext(library, model, options);
+    this.#handle = handle;
+    const copied = apart ? options.contextTokens / COPIED_PER_TOKEN : 0;
+    this.worthCopying = Math.max(WORTH_COPYING, Math.ceil(copied));
+    const memory = llama.llama_get_memory(this.#handle);
+    if (memory === null) throw new ModelError("The model does not generate text token by token");
+    this.#memory = memory;
+    this.cells = llama.llama_n_ctx(this.#handle);
+
+    this.#batch = new Batch(library, BATCH_TOKENS);
+    // One row for each sequence is reserved when the context is made, and more are never asked for: it stays in place.
+    const logits = llama.llama_get_logits(this.#handle);
+    if (logits === null) throw new ModelError("The model has no output to sample from");
+    const width = model.vocabularySize;
+    const rows = Deno.UnsafePointerView.getArrayBuffer(logits, options.parallel * width * 4);
+    for (let row = 0; row < options.parallel; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
+    this.#threads = options.threads;
+    this.#accelerated = model.accelerator !== "cpu";
+    this.#governor = new ThreadGovernor(
+      options.threads,
+      (tokens) => model.bytes * tokens < LARGE_STEP_BYTES ? 1 : options.threads,
+    );
+    attachThreads(library, this.#handle, options.threads);
+    const { lookIn, limits = {} } = options;
+    this.#watch = new StepWatch({ model, lookIn, limits });
+  }
+
+  put(token: number, position: number, sequence: number, output: boolean): void {
+    this.#batch.put(token, position, sequence, output);
+  }
+
+  beginRequest(): void {
+    this.#governor.beginRequest();
+  }
+
+  decode(): DecodeOutcome {
+    const { llama } = this.#library;
+    const tokens = this.#batch.seal();
+    this.#setThreads(this.#governor.choose(tokens));
+    const timer = new StepTimer();
+    const compute = (): number => {
+      const status = llama.llama_decode(this.#handle, this.#batch.struct);
+      // Waits until the rows are filled and in order.
+      if (status === STATUS.done) llama.llama_get_logits(this.#handle);
+      return status;
+    };
+    const status = this.#watch.run(this.#library, this.#handle, { tokens, compute });
+    if (status === STATUS.full) return "full";
+    if (status === STATUS.aborted) return "aborted";
+    if (status !== STATUS.done) throw new Error(`llama_decode failed with status ${status}`);
+    const { ms, cpuMs } = timer.stop();
+    this.#governor.learn(tokens, this.#accelerated ? { ms } : { ms, cpuMs });
+    return "done";
+  }
+
+  logits(row: number): Float32Array {
+    return this.#rows[row] as Float32Array;
+  }
+
+  truncate(sequence: number, length: number): boolean {
+    if (this.#library.llama.llama_memory_seq_rm(this.#memory, sequence, length, -1)) return true;
+    this.#library.llama.llama_memory_seq_rm(this.#memory, sequence, -1, -1);
+    return false;
+  }
+
+  copy(from: number, to: number, length: number): void {
+    // Memories of their own can only be copied whole; then the rest is cut off.
+    this.#library.llama.llama_memory_seq_cp(this.#memory, from, to, -1, -1);
+    this.#library.llama.llama_memory_seq_rm(this.#memory, to, length, -1);
+  }
+
+  /** Forget all sequences. */
+  clear(): void {
+    this.#library.llama.llama_memory_clear(this.#memory, false);
+  }
+
+  #setThreads(count: number): void {
+    if (count === this.#threads) return;
+    this.#threads = count;
+    this.#library.llama.llama_set_n_threads(this.#handle, count, count);
+  }
+}
+
+/** A context with the first layout of memory that there is room for. */
+function createContext(
+  library: Library,
+  model: Model,
+  options: ContextOptions,
+): { readonly handle: NonNullable<Deno.PointerValue>; readonly apart: boolean } {
+  const { llama } = library;
+  const params = llama.llama_context_default_params();
+  const view = dataView(params);
+  view.setUint32(CONTEXT_PARAM.batch, BATCH_TOKENS, true);
+  view.setUint32(CONTEXT_PARAM.microBatch, BATCH_TOKENS, true);
+  const sequences = options.parallel + options.kept.length;
+  view.setUint32(CONTEXT_PARAM.sequences, sequences, true);
+  view.setUint32(CONTEXT_PARAM.outputsMax, sequences, true);
+  view.setInt32(CONTEXT_PARAM.threads, options.threads, true);
+  view.setInt32(CONTEXT_PARAM.threadsBatch, options.threads, true);
+  for (const { cells, apart } of memoryLayouts(model, options)) {
+    view.setUint8(CONTEXT_PARAM.unified, apart ? 0 : 1);
+    view.setUint32(CONTEXT_PARAM.contextCells, cells, true);
+    const handle = llama.llama_init_from_model(model.handle, params);
+    if (handle !== null) return { handle, apart };
+  }
+  const refusal = library.takeError() ?? "there is not enough memory";
+  throw new ModelError(`Cannot make a context of ${options.contextTokens} tokens: ${refusal}`);
+}

@@ -1,0 +1,390 @@
+/**
+ * A loaded model: its file, its metadata, its vocabulary. Text becomes tokens and tokens become bytes here; what is
+ * decoded with them is `context.ts`'s business.
+ */
+import type { SpecialToken } from "../chat/dialect/marker.ts";
+import { checkWeights } from "./memory.ts";
+import { cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
+import { LIBRARY_VERSION } from "./library_files.ts";
+
+/** The model cannot be loaded; the message is for the operator. */
+export class ModelError extends Error {
+  override readonly name = "ModelError";
+}
+
+/** The control tokens a chat template may ask for by name; -1 where the model has none. */
+export interface NamedTokens {
+  readonly BOS: number;
+  readonly EOS: number;
+  readonly NL: number;
+  readonly EOT: number;
+  readonly SEP: number;
+}
+
+const VOCABULARY_NONE = 0;
+const VOCABULARY_SPM = 1;
+/** `llama_token_attr`. */
+const ATTRIBUTE_CONTROL = 1 << 3;
+const ATTRIBUTE_USER_DEFINED = 1 << 4;
+/** Room for one token's bytes; a longer one is asked for again. */
+const PIECE_BYTES = 256;
+/** Smaller heads are shorter than what AVX-512 code takes at once. */
+const NARROW_HEAD = 64;
+/** The weights that make a score, in one model or another. */
+const RANK_HEADS = ["cls.output.weight", "cls.weight"];
+const F16_BYTES = 2;
+const GGUF_MAGIC = 0x46554747;
+
+const NOT_TEXT = Symbol("bytes that are not whole characters");
+
+const encoder = new TextEncoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const decoder = new TextDecoder();
+
+/** A GGUF model and its vocabulary. */
+export class Model {
+  readonly #library: Library;
+  readonly #vocabulary: NonNullable<Deno.PointerValue>;
+  readonly #pieces: (Uint8Array | undefined)[];
+  readonly #texts: (string | typeof NOT_TEXT | undefined)[];
+  /** Tokens that end an answer. */
+  readonly #ending: ReadonlySet<number>;
+  readonly #pieceBuffer = new Uint8Array(PIECE_BYTES);
+  #tokenBuffer = new Int32Array(1024);
+  #textBuffer = new Uint8Array(4096);
+
+  readonly handle: NonNullable<Deno.PointerValue>;
+  /** What computes beside the CPU; or `cpu`. */
+  readonly accelerator: string;
+  /** GGUF metadata scalars by key. */
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly vocabularySize: number;
+  readonly trainedContextTokens: number;
+  readonly layers: number;
+  /** Size of its weights. */
+  readonly bytes: number;
+  /** Memory one token of context takes; 0 if the metadata do not tell. */
+  readonly bytesPerToken: number;
+  readonly named: NamedTokens;
+  /** Whether a text's tokens depend on a space being put before it. */
+  readonly spacePrefix: boolean;
+  readonly addsBos: boolean;
+  readonly addsEos: boolean;
+  readonly addsSep: boolean;
+  /** It writes text token by token. */
+  readonly generates: boolean;
+  /** It has a part that reads and none that writes. */
+  readonly encoderOnly: boolean;
+  /** It has a part that reads and another that writes. */
+  readonly encoderDecoder: boolean;
+  /** It has a head that makes a score of a text. */
+  readonly ranks: boolean;
+  /** Numbers in the vector of a token. */
+  readonly vectorSize: number;
+  /** A prefix of a sequence cannot be kept when its end is cut off. */
+  readonly wholeSequencesOnly: boolean;
+  /** Bytes of the longest piece any token stands for. */
+  readonly longestPiece: number;
+  /** Tokens that are more than text: control tokens, and those the vocabulary defines beside its text. */
+  readonly specialTokens: readonly SpecialToken[];
+
+  private constructor(
+    library: Library,
+    handle: NonNullable<Deno.PointerValue>,
+    { accelerator, ranks }: { readonly accelerator: string; readonly ranks: boolean },
+  ) {
+    const { llama } = library;
+    this.#library = library;
+    this.handle = handle;
+    this.accelerator = accelerator;
+    this.ranks = ranks;
+    const vocabulary = llama.llama_model_get_vocab(handle);
+    if (vocabulary === null || llama.llama_vocab_type(vocabulary) === VOCABULARY_NONE) {
+      throw new ModelError("it has no vocabulary");
+    }
+    const reads = llama.llama_model_has_encoder(handle);
+    const writes = llama.llama_model_has_decoder(handle);
+    this.generates = !reads && !llama.llama_model_is_diffusion(handle);
+    this.encoderOnly = reads && !writes;
+    this.encoderDecoder = reads && writes;
+    this.vectorSize = llama.llama_model_n_embd_out(handle);
+    this.#vocabulary = vocabulary;
+    this.metadata = readMetadata(library, handle);
+    this.vocabularySize = llama.llama_vocab_n_tokens(vocabulary);
+    this.trainedContextTokens = llama.llama_model_n_ctx_train(handle);
+    this.layers = llama.llama_model_n_layer(handle);
+    this.bytes = Number(llama.llama_model_size(handle));
+    this.bytesPerToken = this.layers * attentionBytes(this.metadata);
+    this.named = {
+      BOS: llama.llama_vocab_bos(vocabulary),
+      EOS: llama.llama_vocab_eos(vocabulary),
+      NL: llama.llama_vocab_nl(vocabulary),
+      EOT: llama.llama_vocab_eot(vocabulary),
+      SEP: llama.llama_vocab_sep(vocabulary),
+    };
+    this.spacePrefix = llama.llama_vocab_type(vocabulary) === VOCABULARY_SPM;
+    this.addsBos = llama.llama_vocab_get_add_bos(vocabulary);
+    this.addsEos = llama.llama_vocab_get_add_eos(vocabulary);
+    this.addsSep = llama.llama_vocab_get_add_sep(vocabulary);
+    this.wholeSequencesOnly = llama.llama_model_is_recurrent(handle) || llama.llama_model_is_hybrid(handle);
+    this.#pieces = new Array(this.vocabularySize);
+    this.#texts = new Array(this.vocabularySize);
+    let longest = 1;
+    const special: SpecialToken[] = [];
+    const ending = new Set<number>();
+    for (let token = 0; token < this.vocabularySize; token++) {
+      if (llama.llama_vocab_is_eog(vocabulary, token)) ending.add(token);
+      const length = -llama.llama_token_to_piece(vocabulary, token, this.#pieceBuffer, 0, 0, true);
+      if (length > longest) longest = length;
+      const attributes = llama.llama_vocab_get_attr(vocabulary, token);
+      if ((attributes & (ATTRIBUTE_CONTROL | ATTRIBUTE_USER_DEFINED)) === 0) continue;
+      special.push({ token, name: this.describe(token), control: (attributes & ATTRIBUTE_CONTROL) !== 0 });
+    }
+    this.#ending = ending;
+    this.longestPiece = longest;
+    this.specialTokens = special;
+  }
+
+  /**
+   * Load a model.
+   *
+   * @param library What loads it.
+   * @param paths Its file, or the files of a split model in order.
+   * @param options `gpuLayers`: how many go to an accelerator; `available`: memory to be counted on, in bytes;
+   * `vocabularyOnly`: read no weights, for what is asked of metadata and vocabulary.
+   * @throws {ModelError} If it is missing, cut short, not GGUF, not supported, or does not fit into memory.
+   */
+  static load(
+    library: Library,
+    paths: readonly string[],
+    options: {
+      readonly gpuLayers?: number;
+      readonly available?: number;
+      readonly vocabularyOnly?: boolean;
+      /** Told why the accelerator does not compute, where the CPU takes its place. */
+      readonly onFailure?: (reason: string) => void;
+    },
+  ): Model {
+    const [path = ""] = paths;
+    for (const one of paths) checkFile(one);
+    const { headSize, pools, ranks } = peek(library, paths);
+    // Whole texts at once are products of large matrices, which the wide code is made for.
+    const narrow = headSize < NARROW_HEAD && !pools;
+    const { accelerator, failure } = library.loadBackends({ narrow });
+    if (failure !== undefined) options.onFailure?.(failure);
+    const bytes = paths.reduce((sum, one) => sum + Deno.statSync(one).size, 0);
+    if (accelerator === "cpu" && !options.vocabularyOnly) checkWeights(path, bytes, options.available ?? Infinity);
+    const params = library.llama.llama_model_default_params();
+    if (options.gpuLayers !== undefined) {
+      dataView(params).setInt32(MODEL_PARAM.gpuLayers, options.gpuLayers, true);
+    }
+    if (options.vocabularyOnly) dataView(params).setUint8(MODEL_PARAM.vocabOnly, 1);
+    const handle = loadFiles(library, paths, params);
+    if (handle === null) {
+      throw new ModelError(
+        `Cannot load "${path}": ${
+          library.takeError() ?? `it is damaged, or llama.cpp of node-llama-cpp ${LIBRARY_VERSION} does not know it`
+        }`,
+      );
+    }
+    try {
+      return new Model(library, handle, { accelerator, ranks });
+    } catch (error) {
+      if (error instanceof ModelError) throw new ModelError(`Cannot use "${path}": ${error.message}`);
+      throw error;
+    }
+  }
+
+  /**
+   * The tokens of a text.
+   *
+   * @param text Any text.
+   * @param special Whether the names of control tokens in it stand for these tokens. Never for what a user wrote.
+   */
+  tokenize(text: string, special: boolean): Int32Array {
+    return text === "" ? new Int32Array(0) : this.#tokenize(text, { special, ends: false });
+  }
+
+  /** The tokens of a text that stands alone, with those that the model wants before and after it. No name in it counts. */
+  tokenizeWhole(text: string): Int32Array {
+    return this.#tokenize(text, { special: false, ends: true });
+  }
+
+  #tokenize(text: string, { special, ends }: { readonly special: boolean; readonly ends: boolean }): Int32Array {
+    if (this.#textBuffer.length < text.length * 3) this.#textBuffer = new Uint8Array(text.length * 3);
+    const bytes = encoder.encodeInto(text, this.#textBuffer).written;
+    const { llama } = this.#library;
+    const call = (): number =>
+      llama.llama_tokenize(
+        this.#vocabulary,
+        this.#textBuffer,
+        bytes,
+        this.#tokenBuffer,
+        this.#tokenBuffer.length,
+        ends,
+        special,
+      );
+    let count = call();
+    if (count < 0) {
+      this.#tokenBuffer = new Int32Array(-count);
+      count = call();
+    }
+    return this.#tokenBuffer.slice(0, count);
+  }
+
+  /** The bytes a token stands for in the answer: none for control tokens. Not to be changed. */
+  piece(token: number): Uint8Array {
+    return this.#pieces[token] ??= this.#renderPiece(token, false);
+  }
+
+  /** The same as text; `undefined` if it is not whole characters. */
+  pieceText(token: number): string | undefined {
+    const known = this.#texts[token];
+    if (known !== undefined) return known === NOT_TEXT ? undefined : known;
+    let text: string | typeof NOT_TEXT;
+    try {
+      text = strictDecoder.decode(this.piece(token));
+    } catch {
+      text = NOT_TEXT;
+    }
+    this.#texts[token] = text;
+    return text === NOT_TEXT ? undefined : text;
+  }
+
+  /** The text a token stands for, the names of control tokens included. */
+  describe(token: number): string {
+    return decoder.decode(this.#renderPiece(token, true));
+  }
+
+  /** Whether a token ends the answer. */
+  endsAnswer(token: number): boolean {
+    return this.#ending.has(token);
+  }
+
+  /** Whether a token is not text. */
+  isControl(token: number): boolean {
+    return this.#library.llama.llama_vocab_is_control(this.#vocabulary, token);
+  }
+
+  #renderPiece(token: number, special: boolean): Uint8Array {
+    const { llama } = this.#library;
+    let buffer = this.#pieceBuffer;
+    let length = llama.llama_token_to_piece(this.#vocabulary, token, buffer, buffer.length, 0, special);
+    if (length < 0) {
+      buffer = new Uint8Array(-length);
+      length = llama.llama_token_to_piece(this.#vocabulary, token, buffer, buffer.length, 0, special);
+    }
+    return buffer.slice(0, length);
+  }
+}
+
+function loadFiles({ llama }: Library, paths: readonly string[], params: Uint8Array<ArrayBuffer>): Deno.PointerValue {
+  const names = paths.map(cString);
+  const [first] = names;
+  if (first !== undefined && names.length === 1) return llama.llama_model_load_from_file(first, params);
+  // An array of pointers. What they point to must live until the call is over, so `names` is used after it.
+  const pointers = new BigUint64Array(names.map((name) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(name))));
+  const handle = llama.llama_model_load_from_splits(new Uint8Array(pointers.buffer), BigInt(names.length), params);
+  return names.length > 0 ? handle : null;
+}
+
+function readMetadata(library: Library, model: NonNullable<Deno.PointerValue>): Map<string, string> {
+  const { llama } = library;
+  let buffer = new Uint8Array(4096);
+  const read = (call: (buffer: Uint8Array<ArrayBuffer>) => number): string => {
+    let length = call(buffer);
+    if (length >= buffer.length) {
+      buffer = new Uint8Array(length + 1);
+      length = call(buffer);
+    }
+    return length < 0 ? "" : decoder.decode(buffer.subarray(0, length));
+  };
+  const metadata = new Map<string, string>();
+  for (let i = 0; i < llama.llama_model_meta_count(model); i++) {
+    const key = read((b) => llama.llama_model_meta_key_by_index(model, i, b, BigInt(b.length)));
+    metadata.set(key, read((b) => llama.llama_model_meta_val_str_by_index(model, i, b, BigInt(b.length))));
+  }
+  return metadata;
+}
+
+/** Memory that one token of context takes in one layer; 0 if the metadata do not tell. */
+function attentionBytes(metadata: ReadonlyMap<string, string>): number {
+  const number = (key: string): number => Number(metadata.get(`${metadata.get("general.architecture")}.${key}`)) || 0;
+  const headSize = headSizeOf(number);
+  const valueSize = number("attention.value_length") || headSize;
+  const keyHeads = number("attention.head_count_kv") || number("attention.head_count");
+  return keyHeads === 0 ? 0 : keyHeads * (headSize + valueSize) * F16_BYTES;
+}
+
+/** Numbers in one attention head; infinite if the metadata do not tell. */
+function headSizeOf(number: (key: string) => number): number {
+  return number("attention.key_length") || number("embedding_length") / number("attention.head_count") || Infinity;
+}
+
+/** What loading needs to know of a file. */
+interface FirstLook {
+  readonly headSize: number;
+  readonly pools: boolean;
+  readonly ranks: boolean;
+}
+
+/**
+ * What loading needs to know of a model, or does not tell. Where a file cannot be read, loading will say so. Of several
+ * files the first has the metadata; tensors are in any.
+ */
+function peek({ base }: Library, [path = "", ...others]: readonly string[]): FirstLook {
+  const STRING = 8;
+  const UINT32 = 4;
+  const params = new Uint8Array(16);
+  params[0] = 1; // no_alloc
+  const file = base.gguf_init_from_file(cString(path), params);
+  if (file === null) return { headSize: Infinity, pools: false, ranks: false };
+  const find = (key: string, type: number): bigint | undefined => {
+    const index = base.gguf_find_key(file, cString(key));
+    return index >= 0n && base.gguf_get_kv_type(file, index) === type ? index : undefined;
+  };
+  const nameAt = find("general.architecture", STRING);
+  const name = nameAt === undefined ? null : base.gguf_get_val_str(file, nameAt);
+  const architecture = name === null ? "" : Deno.UnsafePointerView.getCString(name);
+  const u32 = (key: string): number | undefined => {
+    const index = find(key, UINT32);
+    return index === undefined ? undefined : base.gguf_get_val_u32(file, index);
+  };
+  const number = (key: string): number => u32(`${architecture}.${key}`) ?? 0;
+  const headSize = headSizeOf(number);
+  const pools = number("pooling_type") > 0;
+  const hasRankHead = (file: NonNullable<Deno.PointerValue>): boolean =>
+    RANK_HEADS.some((name) => base.gguf_find_tensor(file, cString(name)) >= 0n);
+  let ranks = hasRankHead(file);
+  base.gguf_free(file);
+  for (const other of ranks ? [] : others) {
+    const part = base.gguf_init_from_file(cString(other), params);
+    if (part === null) continue;
+    ranks ||= hasRankHead(part);
+    base.gguf_free(part);
+  }
+  return { headSize, pools, ranks };
+}
+
+/** Say plainly what the native loader would not: that there is no such file, or that it is something else. */
+function checkFile(path: string): void {
+  let head: Uint8Array;
+  try {
+    using file = Deno.openSync(path, { read: true });
+    const info = file.statSync();
+    if (!info.isFile) throw new ModelError(`Cannot load "${path}": it is not a file`);
+    head = new Uint8Array(8);
+    const read = file.readSync(head) ?? 0;
+    if (read < head.length) throw new ModelError(`Cannot load "${path}": it is too short to be a GGUF file`);
+  } catch (error) {
+    if (error instanceof ModelError) throw error;
+    if (error instanceof Deno.errors.NotFound) throw new ModelError(`Cannot load "${path}": there is no such file`);
+    if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+      throw new ModelError(`Cannot load "${path}": it may not be read`);
+    }
+    throw new ModelError(`Cannot load "${path}": ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (dataView(head).getUint32(0, true) !== GGUF_MAGIC) {
+    throw new ModelError(`Cannot load "${path}": it is not a GGUF file`);
+  }
+}

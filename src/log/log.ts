@@ -1,0 +1,223 @@
+/**
+ * The activity log: NDJSON records with rotation, and what the operator sees on stderr.
+ * Rooms that log take the `ActivityLog` interface, so that tests can record. The only room that meets `@std/log`.
+ */
+import { bold, dim, red, yellow } from "@std/fmt/colors";
+import { BaseHandler, type LevelName, Logger, type LogRecord } from "@std/log";
+import type { LogLevel } from "../config/options.ts";
+import { redactedJson } from "./redact.ts";
+import { RotatingFile } from "./rotating_file.ts";
+
+const LOG_FILE = "inferd.ndjson";
+const MOST_LOG_BYTES = 16 * 1024 * 1024;
+/** A record that would be longer, in UTF-16 units, loses its fields. */
+const MOST_LINE_LENGTH = 256 * 1024;
+/** Who speaks of the daemon's own life: the operator sees these from `info`, all others from `error`. */
+const LIFECYCLE_COMPONENTS: ReadonlySet<string> = new Set(["daemon", "engine"]);
+
+/** Failures that the command line tells the operator in a line of its own. */
+const TOLD_BY_COMMAND: ReadonlySet<string> = new Set(["start_failed", "failed"]);
+
+/** What a record carries beside its message. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** A log for one component. */
+export interface ActivityLog {
+  debug(msg: string, fields?: LogFields): void;
+  info(msg: string, fields?: LogFields): void;
+  warn(msg: string, fields?: LogFields): void;
+  error(msg: string, fields?: LogFields): void;
+  /** The same log, speaking for another component. */
+  for(component: string): ActivityLog;
+}
+
+/** Where the log goes. */
+export interface ActivityLogOptions {
+  /** Made if it is not there. */
+  readonly dir: string;
+  readonly level: LogLevel;
+  /** Also tell the operator on stderr. */
+  readonly stderr?: boolean;
+  /** Called when the file cannot be written any more; stderr has been told by then. */
+  readonly onStopped?: (reason: string) => void;
+  /** Called when it can be written again; stderr has been told by then. */
+  readonly onResumed?: () => void;
+  /** Rotate before the file has so many bytes. */
+  readonly mostBytes?: number;
+  /** How long nothing is tried after the file could not be written, in milliseconds. */
+  readonly retryMs?: number;
+}
+
+/**
+ * Open the activity log, speaking for the component `daemon`.
+ *
+ * @param options Where it goes.
+ * @returns The log; disposing it writes what is still in memory.
+ */
+export function openActivityLog(options: ActivityLogOptions): ActivityLog & AsyncDisposable {
+  const file = new RotatingFile({
+    dir: options.dir,
+    name: LOG_FILE,
+    mostBytes: options.mostBytes ?? MOST_LOG_BYTES,
+    ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
+    onStopped: (reason) => {
+      print(`inferd: the activity log has stopped: ${toLine(reason)}\n`);
+      options.onStopped?.(reason);
+    },
+    onResumed: (lost) => {
+      print(`inferd: the activity log goes on; ${lost} records were lost\n`);
+      options.onResumed?.();
+    },
+    gapLine: ({ lost, stopped }) =>
+      toJson({ time: new Date(), level: "WARN", component: "log" }, {
+        msg: stopped ? "log_resumed" : "log_records_lost",
+        fields: { lost },
+      }),
+  });
+  const level = options.level.toUpperCase() as LevelName;
+  const handlers: BaseHandler[] = [new FileHandler(level, file)];
+  if (options.stderr) handlers.push(new OperatorHandler(level));
+  const log = new ComponentLog("daemon", level, handlers);
+  return Object.assign(log, { [Symbol.asyncDispose]: () => file[Symbol.asyncDispose]() });
+}
+
+class ComponentLog implements ActivityLog {
+  readonly #level: LevelName;
+  readonly #handlers: BaseHandler[];
+  readonly #logger: Logger;
+
+  constructor(component: string, level: LevelName, handlers: BaseHandler[]) {
+    this.#level = level;
+    this.#handlers = handlers;
+    this.#logger = new Logger(component, level, { handlers });
+  }
+
+  debug(msg: string, fields?: LogFields): void {
+    this.#logger.debug(msg, fields);
+  }
+
+  info(msg: string, fields?: LogFields): void {
+    this.#logger.info(msg, fields);
+  }
+
+  warn(msg: string, fields?: LogFields): void {
+    this.#logger.warn(msg, fields);
+  }
+
+  error(msg: string, fields?: LogFields): void {
+    this.#logger.error(msg, fields);
+  }
+
+  for(component: string): ActivityLog {
+    return new ComponentLog(component, this.#level, this.#handlers);
+  }
+}
+
+/** Records for machines, on disk. */
+class FileHandler extends BaseHandler {
+  readonly #file: RotatingFile;
+
+  constructor(level: LevelName, file: RotatingFile) {
+    super(level, {
+      formatter: (record) =>
+        toJson({ time: record.datetime, level: record.levelName, component: record.loggerName }, {
+          msg: record.msg,
+          fields: fieldsOf(record),
+        }),
+    });
+    this.#file = file;
+  }
+
+  override handle(record: LogRecord): void {
+    super.handle(record);
+    // What went wrong is wanted most when the process does not live on.
+    if (record.levelName === "ERROR") void this.#file.flush();
+  }
+
+  override log(line: string): void {
+    this.#file.write(line);
+  }
+}
+
+/** Lines for a person, on stderr. */
+class OperatorHandler extends BaseHandler {
+  constructor(level: LevelName) {
+    super(level, { formatter: toText });
+  }
+
+  override handle(record: LogRecord): void {
+    if (TOLD_BY_COMMAND.has(record.msg)) return;
+    if (LIFECYCLE_COMPONENTS.has(record.loggerName) || record.levelName === "ERROR") super.handle(record);
+  }
+
+  override log(line: string): void {
+    print(line + "\n");
+  }
+}
+
+/** Who says it, and when. */
+interface Head {
+  readonly time: Date;
+  readonly level: string;
+  readonly component: string;
+}
+
+function toJson(
+  { time, level, component }: Head,
+  { msg, fields }: { readonly msg: string; readonly fields: LogFields },
+): string {
+  const head = { t: time.toISOString(), level: level.toLowerCase(), component, msg };
+  let unloggable: string;
+  try {
+    // What a record is stays, whatever its fields are called.
+    const line = redactedJson({ ...head, ...fields, ...head });
+    if (line.length <= MOST_LINE_LENGTH) return line;
+    unloggable = `${line.length} characters`;
+  } catch (error) {
+    // A cycle, say: a bug of the caller's that must not cost more than the fields.
+    unloggable = error instanceof Error ? error.message : "";
+  }
+  return redactedJson({ ...head, unloggable });
+}
+
+function toText(record: LogRecord): string {
+  const fields = Object.entries(redactedFields(record))
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join(" ");
+  const colours = !Deno.noColor && Deno.stderr.isTerminal();
+  const paint = (style: (text: string) => string, text: string): string => colours ? style(text) : text;
+  const level = record.levelName.toLowerCase().padEnd(5);
+  const time = record.datetime.toISOString().slice(11, 19);
+  const levelStyle = record.levelName === "ERROR" ? red : record.levelName === "WARN" ? yellow : dim;
+  return [paint(dim, time), paint(levelStyle, level), paint(bold, toLine(record.msg)), toLine(fields)].join(" ")
+    .trimEnd();
+}
+
+function redactedFields(record: LogRecord): LogFields {
+  try {
+    return JSON.parse(redactedJson(fieldsOf(record)));
+  } catch (error) {
+    return { unloggable: error instanceof Error ? error.message : "" };
+  }
+}
+
+/** One line in which nothing moves a terminal's cursor, changes its colours or turns its writing round. */
+function toLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (character) => {
+    if (character === "\n") return "\\n";
+    return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+function fieldsOf(record: LogRecord): LogFields {
+  return (record.args[0] ?? {}) as LogFields;
+}
+
+function print(text: string): void {
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(text));
+  } catch {
+    // Nobody reads stderr any more; there is no other place to say it.
+  }
+}

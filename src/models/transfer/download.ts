@@ -1,0 +1,318 @@
+/**
+ * Downloads one file into a partial: retries, reports progress, and decides when the file is whole. A single HTTP request
+ * is `transfer.ts`'s job; what happens with the file is `pull.ts`'s.
+ */
+import { delay } from "@std/async";
+import type { LoadPhase } from "@inferd/client/protocol";
+import { type Access, accessHeaders, refusalHelp } from "./access.ts";
+import { GgufError, type GgufHead } from "../file/gguf.ts";
+import { partialDir } from "../store/layout.ts";
+import { Partial } from "./partial.ts";
+import { shownUrl } from "./reference.ts";
+import { createSha256 } from "../file/sha256.ts";
+import { ModelStoreError } from "../store/store_error.ts";
+import { BrokenTransferError, type FileHead, transfer } from "./transfer.ts";
+
+const RETRIES = 5;
+const BACKOFF_MS = 1000;
+/** Nobody waits longer than this for a server that asks for patience, in milliseconds. */
+const MAX_WAIT_MS = 60_000;
+const STALL_MS = 60_000;
+/** A failure after so many bytes counts as the first again. */
+const GAIN_BYTES = 32 * 1024 * 1024;
+/** Progress is told after so many milliseconds. */
+const PROGRESS_MS = 5000;
+/** Without a length from the server, the file's own head is read after so many bytes, then after twice as many. */
+const LOOK_BYTES = 1024 * 1024;
+/** What may follow the tensors of a file without a length from the server. */
+const SLACK_BYTES = 64 * 1024;
+
+/** Where a pull can be stopped by tests: the first piece has been written, before the comparison, … */
+export type PullStage = "partial" | "verify" | "verified" | "renamed" | "manifest";
+
+/** How to download. */
+export interface DownloadOptions {
+  /** Credentials. */
+  readonly access?: Access | undefined;
+  /** Told what takes time: `checking_local`, `download`, `verify`, `quarantine`. */
+  readonly onPhase?: ((phase: LoadPhase) => void) | undefined;
+  /** Told once if another process pulls the same. */
+  readonly onWait?: (() => void) | undefined;
+  /** Told before each further try. */
+  readonly onRetry?: ((retry: PullRetry) => void) | undefined;
+  /** Cancels; what has come so far is kept for the next time. */
+  readonly signal?: AbortSignal | undefined;
+  /** How often `onPhase` is told of a download. Default: 5000. */
+  readonly progressMs?: number | undefined;
+  /** Default: 60 000. */
+  readonly stallMs?: number | undefined;
+  /** Before the second try; doubles each time. Default: 1000. */
+  readonly backoffMs?: number | undefined;
+  /** For tests. */
+  readonly onStage?: ((stage: PullStage) => unknown) | undefined;
+}
+
+/** A transfer that broke and is tried again. */
+export interface PullRetry {
+  /** 1 … 5. */
+  readonly attempt: number;
+  readonly attempts: number;
+  /** Why, in one line. */
+  readonly reason: string;
+  readonly delayMs: number;
+}
+
+/** What to download. */
+export interface DownloadSpec {
+  readonly root: string;
+  readonly url: URL;
+  /** What messages begin with. */
+  readonly what: string;
+  /** What it is to be called, for whoever finds it unfinished. */
+  readonly name: string;
+  /** What its partial goes by; absent: by the address. */
+  readonly key?: string | undefined;
+  /** Lower-case hex. */
+  readonly sha256?: string | undefined;
+  readonly sizeBytes?: number | undefined;
+  /** Called with what the server says of the file before its body is read; throwing ends the download. */
+  readonly onHead?: (head: FileHead) => Promise<void> | void;
+}
+
+/** A file that came, whole; its partial is still locked. */
+export interface Download extends Disposable {
+  readonly partial: Partial;
+  /** What it hashed to. */
+  readonly sha256: string;
+  /** What the server said that it hashes to. */
+  readonly named: string | undefined;
+  readonly downloadedBytes: number;
+}
+
+/** The hash of an address, in its place where others may look. */
+export async function hashOfUrl(url: URL): Promise<string> {
+  return (await createSha256()).update(url.href).digest("hex");
+}
+
+/**
+ * Download a file, or go on with it.
+ *
+ * @param spec What.
+ * @param options How.
+ * @param isNeeded Asked when nobody else has its partial any more; `false`: somebody has finished meanwhile.
+ * @returns The file; nothing where it is not needed any more.
+ * @throws {ModelStoreError} If it cannot be had.
+ */
+export async function download(
+  spec: DownloadSpec,
+  options: DownloadOptions,
+  isNeeded: () => Promise<boolean> = () => Promise.resolve(true),
+): Promise<Download | undefined> {
+  const { signal, onWait, onPhase, onStage } = options;
+  const source = await hashOfUrl(spec.url);
+  const partial = await Partial.open(partialDir(spec.root, spec.key ?? source), { signal, onWait });
+  let kept = false;
+  try {
+    if (!await isNeeded()) {
+      await partial.remove();
+      return undefined;
+    }
+    if (await partial.leftBytes() > 0) onPhase?.({ phase: "checking_local", path: partial.path });
+    await partial.recover(source, signal);
+    const { named, downloadedBytes } = await new Fetching(spec, options, { partial, source }).run();
+    onPhase?.({ phase: "verify", path: partial.path });
+    await onStage?.("verify");
+    kept = true;
+    return {
+      partial,
+      sha256: partial.digest(),
+      named,
+      downloadedBytes,
+      [Symbol.dispose]: () => partial[Symbol.dispose](),
+    };
+  } finally {
+    if (!kept) {
+      // Nothing to go on with.
+      if (partial.bytes === 0) await partial.remove().catch(() => {});
+      partial[Symbol.dispose]();
+    }
+  }
+}
+
+/** The tries at one file. */
+class Fetching {
+  readonly #spec: DownloadSpec;
+  readonly #options: DownloadOptions;
+  readonly #partial: Partial;
+  readonly #source: string;
+  #named: string | undefined;
+  #downloadedBytes = 0;
+  #toldAt = 0;
+  /** Where the head is looked for next; once it is known, no more. */
+  #lookAt = LOOK_BYTES;
+  #mostBytes = Infinity;
+
+  constructor(
+    spec: DownloadSpec,
+    options: DownloadOptions,
+    { partial, source }: { readonly partial: Partial; readonly source: string },
+  ) {
+    this.#spec = spec;
+    this.#options = options;
+    this.#partial = partial;
+    this.#source = source;
+  }
+
+  async run(): Promise<{ readonly named: string | undefined; readonly downloadedBytes: number }> {
+    const partial = this.#partial;
+    const { signal, backoffMs = BACKOFF_MS, onRetry } = this.#options;
+    let failures = 0;
+    let mark = partial.bytes;
+    // An earlier run has fetched all of it.
+    if (this.#isWhole()) return { named: undefined, downloadedBytes: 0 };
+    this.#tell();
+    while (!this.#isWhole()) {
+      try {
+        const known = await this.#transfer();
+        if (!known) await this.#checkWhole();
+        break;
+      } catch (error) {
+        if (isHopeless(error)) await partial.remove();
+        signal?.throwIfAborted();
+        if (!(error instanceof BrokenTransferError)) throw error;
+        if (partial.bytes - mark >= GAIN_BYTES) failures = 0;
+        mark = partial.bytes;
+        failures++;
+        if (failures > RETRIES) throw this.#giveUp(error, failures);
+        const delayMs = Math.min(MAX_WAIT_MS, Math.max(backoffMs * 2 ** (failures - 1), error.retryAfterMs ?? 0));
+        onRetry?.({ attempt: failures, attempts: RETRIES, reason: error.message, delayMs });
+        await delay(delayMs, signal === undefined ? {} : { signal });
+      }
+    }
+    this.#tell();
+    return { named: this.#named, downloadedBytes: this.#downloadedBytes };
+  }
+
+  #isWhole(): boolean {
+    const { bytes, state } = this.#partial;
+    return bytes > 0 && state?.totalBytes === bytes;
+  }
+
+  #transfer(): Promise<boolean> {
+    const { url, what, name, sizeBytes, onHead } = this.#spec;
+    const { access, signal, stallMs = STALL_MS } = this.#options;
+    return transfer(this.#partial, {
+      url,
+      name,
+      source: this.#source,
+      what,
+      credentials: (hop) => accessHeaders(access, url, hop),
+      refusalHelp: (refusal) => refusalHelp(access, { asked: url, ...refusal }),
+      sizeBytes,
+      stallMs,
+      signal,
+      onBytes: (bytes) => this.#onBytes(bytes),
+      onHead: async (head) => {
+        this.#named = head.sha256 ?? this.#named;
+        await onHead?.(head);
+      },
+    });
+  }
+
+  async #onBytes(bytes: number): Promise<void> {
+    const isFirst = this.#partial.bytes === bytes;
+    this.#downloadedBytes += bytes;
+    if (performance.now() - this.#toldAt >= (this.#options.progressMs ?? PROGRESS_MS)) this.#tell();
+    if (isFirst && !await this.#partial.beginsAsGguf()) throw notGguf(this.#spec.what);
+    await this.#checkLength();
+    if (this.#downloadedBytes === bytes) await this.#options.onStage?.("partial");
+  }
+
+  /** Without a length from the server, the head tells the length, and no more than that is taken. */
+  async #checkLength(): Promise<void> {
+    const { what, sizeBytes } = this.#spec;
+    const { bytes, state } = this.#partial;
+    if (sizeBytes !== undefined || state?.totalBytes !== null) return;
+    if (bytes >= this.#lookAt) {
+      this.#lookAt *= 2;
+      const head = await this.#readHead();
+      if (head !== undefined) {
+        this.#lookAt = Infinity;
+        this.#mostBytes = head.paddedBytes + SLACK_BYTES;
+      }
+    }
+    if (bytes <= this.#mostBytes) return;
+    throw new ModelStoreError("size", `${what}: the server sends more than the ${this.#mostBytes} bytes of its model`);
+  }
+
+  /** Without a length from the server, a file is whole when its tensors are there. */
+  async #checkWhole(): Promise<void> {
+    const { what, sha256 } = this.#spec;
+    const { bytes } = this.#partial;
+    const head = await this.#readHead();
+    if (head === undefined || bytes < head.requiredBytes) {
+      const of = head === undefined ? "" : ` of ${head.requiredBytes}`;
+      throw new BrokenTransferError("connection", `the connection ended after ${bytes}${of} bytes`);
+    }
+    // At most padding is missing; a hash would tell.
+    if (bytes < head.paddedBytes && sha256 === undefined && this.#named === undefined) {
+      throw new ModelStoreError(
+        "size",
+        `${what}: the server does not say how long it is, and the last ${head.paddedBytes - bytes} bytes may be ` +
+          "missing; give its SHA-256 (--sha256)",
+      );
+    }
+    await this.#partial.complete();
+  }
+
+  /** What the file says of itself; nothing where that has not all come. */
+  async #readHead(): Promise<GgufHead | undefined> {
+    try {
+      return await this.#partial.readHead();
+    } catch (error) {
+      if (!(error instanceof GgufError)) throw error;
+      if (error.fault === "cut") return undefined;
+      throw structureError(this.#spec.what, error);
+    }
+  }
+
+  #giveUp(error: BrokenTransferError, tries: number): ModelStoreError {
+    return new ModelStoreError(error.code, `${this.#spec.what}: ${error.message} (tried ${tries} times)`, {
+      cause: error,
+      ...(error.status === undefined ? {} : { status: error.status }),
+    });
+  }
+
+  /** Say how far it is. */
+  #tell(): void {
+    const { url, sizeBytes } = this.#spec;
+    const { bytes, state } = this.#partial;
+    this.#toldAt = performance.now();
+    this.#options.onPhase?.({
+      phase: "download",
+      downloaded_bytes: bytes,
+      total_bytes: sizeBytes ?? state?.totalBytes ?? null,
+      source_url: shownUrl(url),
+    });
+  }
+}
+
+/** Whether what came is of no use the next time either. */
+function isHopeless(error: unknown): boolean {
+  return error instanceof ModelStoreError && ["size", "not_gguf", "cut", "damaged"].includes(error.code);
+}
+
+function notGguf(what: string): ModelStoreError {
+  return new ModelStoreError("not_gguf", `${what}: the server does not send a GGUF file`);
+}
+
+/**
+ * What is wrong with a file's structure, as an error of the store.
+ *
+ * @param what What was tried.
+ * @param error What was found.
+ * @returns The error to throw.
+ */
+export function structureError(what: string, error: GgufError): ModelStoreError {
+  return new ModelStoreError(error.fault, `${what}: ${error.message}`, { cause: error });
+}

@@ -1,0 +1,172 @@
+/** From what a person writes to where a model is: `hf:` references and URLs. Asks no server. */
+import { isModelName } from "../store/layout.ts";
+import type { ModelSource } from "../store/manifest.ts";
+import { readShardName } from "../file/shards.ts";
+import { ModelStoreError } from "../store/store_error.ts";
+
+const HF_PREFIX = "hf:";
+/** Where Hugging Face is. */
+export const HF_ENDPOINT = "https://huggingface.co";
+const DEFAULT_REVISION = "main";
+
+/** Where a model is, and what the store calls it if nobody says otherwise. */
+export interface ModelReference {
+  readonly url: URL;
+  /** Made from the file's name. */
+  readonly name: string;
+  readonly source: ModelSource;
+}
+
+/**
+ * Read a reference: `hf:owner/repo/file.gguf@revision` (without a revision `main`), or a URL.
+ *
+ * @param text What was written.
+ * @param env For `HF_ENDPOINT`, which takes the place of `https://huggingface.co`.
+ * @returns Where it is.
+ * @throws {ModelStoreError} If it is no such thing, or not secure.
+ */
+export function parseReference(text: string, env: (name: string) => string | undefined): ModelReference {
+  if (text.startsWith(HF_PREFIX)) return huggingFace(text, env("HF_ENDPOINT") || HF_ENDPOINT);
+  if (!URL.canParse(text)) {
+    throw new ModelStoreError(
+      "bad_reference",
+      `Cannot pull "${text}": it must be an https URL or hf:owner/repo/file.gguf[@revision]`,
+    );
+  }
+  const url = new URL(text);
+  checkModelUrl(url);
+  return { url, name: nameOfModelFile(url.pathname), source: sourceOfUrl(url) };
+}
+
+/**
+ * Whether a model may be fetched from there: https, or plain http on this machine. Nothing secret in the URL, as it is
+ * shown and written down.
+ *
+ * @param url Where.
+ * @throws {ModelStoreError} If it may not.
+ */
+export function checkModelUrl(url: URL): void {
+  if (!isSecure(url)) {
+    throw new ModelStoreError(
+      "insecure",
+      `Cannot pull "${shownUrl(url)}": it must be an https URL (plain http is for this machine only)`,
+    );
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new ModelStoreError("bad_reference", `Cannot pull "${shownUrl(url)}": the URL must not contain a password`);
+  }
+}
+
+/** Whether nobody on the way can change what comes from there. */
+export function isSecure(url: URL): boolean {
+  return url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname));
+}
+
+/** A URL for messages and progress: signed queries and passwords are nobody's business. */
+export function shownUrl(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+/** The repository that a Hugging Face address is in, `owner/repo`. */
+export function huggingFaceRepo(url: URL): string | undefined {
+  return /\/([^/]+\/[^/]+)\/(?:resolve|blob|raw)\//.exec(url.pathname)?.[1];
+}
+
+/** Where a file came from, as the manifest has it. */
+export function sourceOfUrl(url: URL): ModelSource {
+  const [owner, repo, kind, revision, ...file] = segments(url.pathname);
+  if (
+    url.origin === HF_ENDPOINT && owner && repo && (kind === "resolve" || kind === "blob") && revision &&
+    file.length > 0
+  ) {
+    return { registry: "huggingface", repo: `${owner}/${repo}`, revision, filename: file.join("/") };
+  }
+  const parts = segments(url.pathname);
+  return {
+    registry: url.host,
+    repo: parts.slice(0, -1).join("/") || null,
+    revision: null,
+    filename: parts.at(-1) ?? null,
+  };
+}
+
+/**
+ * Where a model can be fetched again.
+ *
+ * @param source Where a manifest says that it is from.
+ * @param env For `HF_ENDPOINT`.
+ * @returns The address; nothing where it was a file of some machine, or that is not known.
+ */
+export function urlOfSource(source: ModelSource | null, env: (name: string) => string | undefined): URL | undefined {
+  const { registry = null, repo = null, revision, filename = null } = source ?? {};
+  if (registry === null || filename === null) return undefined;
+  if (registry === "huggingface") {
+    return repo === null
+      ? undefined
+      : parseReference(`hf:${repo}/${filename}@${revision ?? DEFAULT_REVISION}`, env).url;
+  }
+  // A host has a dot or a port, or is this machine.
+  if (!/[.:]|^localhost$/.test(registry) || !URL.canParse(`https://${registry}`)) return undefined;
+  const path = [repo, filename].filter((part) => part !== null).join("/").split("/").map(encodeURIComponent).join("/");
+  const scheme = isLoopback(new URL(`https://${registry}`).hostname) ? "http" : "https";
+  return new URL(`${scheme}://${registry}/${path}`);
+}
+
+/**
+ * What the store calls a model file.
+ *
+ * @param path A path or the path of a URL.
+ * @returns The file's name without `.gguf` and the numbers of a split model, what no name may contain replaced by dashes.
+ */
+export function nameOfModelFile(path: string): string {
+  const file = segments(path).at(-1) ?? "";
+  return asModelName(readShardName(file)?.prefix ?? file.replace(/\.gguf$/i, ""));
+}
+
+/** The nearest name that a model can have. */
+export function asModelName(text: string): string {
+  const name = text.replaceAll(/[^A-Za-z0-9._-]+/g, "-").replaceAll(/\.{2,}/g, ".").replace(/^[.-]+/, "").slice(0, 128);
+  return isModelName(name) ? name : "model";
+}
+
+function huggingFace(text: string, endpoint: string): ModelReference {
+  const [, owner, repo, file, revision = DEFAULT_REVISION] =
+    /^hf:([\w.-]+)\/([\w.-]+)\/([^@]+?)(?:@([^@]+))?$/.exec(text) ?? [];
+  const parts = file?.split("/") ?? [];
+  const wrong = [owner, repo, ...parts, ...revision.split("/")].some((part) =>
+    part === undefined || part === "" || part === "." || part === ".."
+  );
+  if (owner === undefined || repo === undefined || file === undefined || wrong) {
+    throw new ModelStoreError("bad_reference", `Cannot pull "${text}": it must be hf:owner/repo/file.gguf[@revision]`);
+  }
+  if (!/\.gguf$/i.test(file)) {
+    throw new ModelStoreError("bad_reference", `Cannot pull "${text}": the file must be a .gguf file`);
+  }
+  if (!URL.canParse(endpoint)) {
+    throw new ModelStoreError("bad_reference", `HF_ENDPOINT must be a URL, got "${endpoint}"`);
+  }
+  const path = [...parts].map(encodeURIComponent).join("/");
+  const url = new URL(
+    `${endpoint.replace(/\/+$/, "")}/${owner}/${repo}/resolve/${encodeURIComponent(revision)}/${path}`,
+  );
+  checkModelUrl(url);
+  return {
+    url,
+    name: nameOfModelFile(file),
+    source: { registry: "huggingface", repo: `${owner}/${repo}`, revision, filename: file },
+  };
+}
+
+function segments(path: string): string[] {
+  return path.split(/[/\\]/).filter((part) => part !== "").map((part) => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part;
+    }
+  });
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
+}

@@ -1,0 +1,280 @@
+/**
+ * What the daemon asks of Deno: every permission, what it is for, and whether it is needed after boot. The flags are
+ * made from the same list as what is given back.
+ */
+import { dirname } from "@std/path";
+import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
+import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "../http_client.ts";
+import { pidPathOf } from "../daemon/lock.ts";
+import { LIBC_PATHS } from "../server/kernel.ts";
+import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
+import { BUILT_INS, builtInModelFile, isBuiltIn } from "../models/built_in.ts";
+import { HashCache, hashCachePath, keepsHashes } from "../models/file/hash_cache.ts";
+import { blobsDir, manifestsDir } from "../models/store/layout.ts";
+import { shardPaths } from "../models/file/shards.ts";
+
+/** One permission. */
+interface Need {
+  readonly name: "read" | "write" | "net" | "run" | "ffi" | "sys" | "env";
+  readonly value: string;
+  /** Not needed any more when the inference sockets are bound. */
+  readonly bootOnly: boolean;
+}
+
+/** What `options` do not say. */
+export interface PermissionContext {
+  /** Names of the environment variables that configuration reads. */
+  readonly env: readonly string[];
+  /** The program that runs the engine. */
+  readonly execPath: string;
+  /** Given where a path of the configuration is relative to it. */
+  readonly workingDirectory?: string;
+  /** Where the configuration file is, or would be. */
+  readonly configPath?: string;
+  /** For tests; absent: where the built-in model really is. */
+  readonly builtInUrl?: URL;
+}
+
+/** Which of the daemon's permissions are left. */
+export interface LeftPermissions {
+  /** `name=value`, or `name` alone where it is held for everything. */
+  readonly left: readonly string[];
+}
+
+/**
+ * The Deno flags a daemon with these options needs, and no other.
+ *
+ * @param options What the daemon is told.
+ * @param context What else decides.
+ * @returns The flags, in a fixed order.
+ */
+export function permissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  return flags(needs(options, context));
+}
+
+/**
+ * The Deno flags a client of such a daemon needs, and no other.
+ *
+ * @param options What the daemon is told.
+ * @param context As for `permissionFlags`.
+ * @returns The flags, in a fixed order.
+ */
+export function clientPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  const sockets = [...inferenceSockets(options), options.rpcSocket, options.adminSocket];
+  const hosts = [...sockets.map((path) => `unix:${path}`), ...tcpHosts(options)];
+  const list = (name: Need["name"], values: readonly string[]): Need[] =>
+    values.map((value) => ({ name, value, bootOnly: false }));
+  return flags([
+    ...list("read", [...sockets, context.workingDirectory, context.configPath].filter((path) => path !== undefined)),
+    ...list("write", sockets),
+    ...list("net", hosts),
+    ...list("sys", ["uid"]),
+    ...list("env", context.env),
+  ]);
+}
+
+/**
+ * The Deno flags that `inferd doctor` needs for such a daemon: what the daemon may do, and to look everywhere.
+ *
+ * @param options What the daemon is told.
+ * @param context As for `permissionFlags`.
+ * @returns The flags, in a fixed order.
+ */
+export function doctorPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  const list = needs(options, context).filter(({ name }) => name !== "read");
+  const own: Need[] = [
+    { name: "run", value: context.execPath, bootOnly: false },
+    // How much space is left on a disk.
+    { name: "sys", value: "statfs", bootOnly: false },
+  ];
+  return [...flags([...list, ...own]), "--allow-read"];
+}
+
+/**
+ * The flags a daemon with these options needs and this process was not given.
+ *
+ * @param options What the daemon is told.
+ * @param context As for `permissionFlags`.
+ * @returns The flags; none where nothing is missing.
+ */
+export function missingPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  return flags(needs(options, context).filter((need) => !isGranted(descriptor(need)))).slice(1);
+}
+
+function flags(list: readonly Need[]): string[] {
+  const values = new Map<string, Set<string>>();
+  for (const { name, value } of list) {
+    const found = values.get(name) ?? new Set();
+    values.set(name, found.add(value));
+  }
+  // Without it a terminal would be asked for what was not given, and the daemon would stand still meanwhile.
+  return [
+    "--no-prompt",
+    ...[...values].map(([name, set]) =>
+      `--allow-${name}=${[...set].map((value) => value.replaceAll(",", ",,")).join(",")}`
+    ),
+  ];
+}
+
+/**
+ * Give back what was needed only for booting. A permission that is held for everything (`-A`, `--allow-read`) cannot
+ * be narrowed and stays.
+ *
+ * @param options As for `permissionFlags`.
+ * @param context As for `permissionFlags`.
+ * @returns What is left, asked of Deno and not computed.
+ */
+export function dropBootPermissions(options: DaemonOptions, context: PermissionContext): LeftPermissions {
+  const all = needs(options, context);
+  const kept = new Set(all.filter(({ bootOnly }) => !bootOnly).map(key));
+  const whole = new Set(NAMES.filter((name) => isGranted({ name })));
+  for (const need of all) {
+    if (need.bootOnly && !kept.has(key(need)) && !whole.has(need.name)) Deno.permissions.revokeSync(descriptor(need));
+  }
+  const single = all.filter((need) => !whole.has(need.name) && isGranted(descriptor(need)));
+  return { left: [...whole, ...new Set(single.map(key))] };
+}
+
+const NAMES = ["read", "write", "net", "run", "ffi", "sys", "env"] as const;
+
+function needs(options: DaemonOptions, context: PermissionContext): Need[] {
+  const { runtimeDir, lockPath, adminSocket, group, logDir } = options;
+  const sockets = [...inferenceSockets(options), options.rpcSocket];
+  const pidFile = pidPathOf(lockPath);
+  const list: Need[] = [];
+  const boot = (name: Need["name"], ...values: string[]): void => {
+    for (const value of values) list.push({ name, value, bootOnly: true });
+  };
+  const keep = (name: Need["name"], ...values: string[]): void => {
+    for (const value of values) list.push({ name, value, bootOnly: false });
+  };
+
+  boot("read", runtimeDir, lockPath, pidFile);
+  boot("write", runtimeDir, lockPath);
+  // Removed at the end, and the inference sockets come and go with the engines.
+  keep("read", adminSocket, ...sockets, logDir);
+  keep("write", adminSocket, ...sockets, pidFile, logDir);
+  boot("net", `unix:${adminSocket}`);
+  keep("net", ...sockets.map((path) => `unix:${path}`), ...tcpHosts(options));
+  // A group's name is looked up each time the socket is bound.
+  if (group !== undefined && !/^\d+$/.test(group)) keep("read", "/etc/group");
+
+  for (const backend of options.backends) {
+    if (backend.kind === "openai-compat") {
+      const proxy = proxyFor(backend);
+      // Deno asks for the server too where the proxy alone is connected to.
+      keep("net", ...proxy === undefined ? [] : [proxyHost(proxy)], remoteHost(backend.baseUrl));
+      boot("env", ...HTTP_CLIENT_ENV);
+      if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
+    }
+    if (backend.kind !== "llamacpp") continue;
+    keep("run", context.execPath);
+    const { modelsHome } = options;
+    if (backend.source !== undefined && options.autoPull && modelsHome !== undefined) {
+      boot("read", modelsHome);
+      boot("write", modelsHome);
+      boot("net", ...pullHosts(backend.source.url));
+      boot("env", ...HUGGING_FACE_VARIABLES);
+      if (options.huggingFace?.tokenPath !== undefined) boot("read", options.huggingFace.tokenPath);
+    } else if (modelsHome !== undefined && isNamed(backend)) {
+      boot("read", manifestsDir(modelsHome));
+    }
+    if (backend.modelPath !== undefined) {
+      // Of a split model the others are found by their names, or the store tells.
+      keep("read", ...backend.parts?.map(({ path }) => path) ?? shardPaths(backend.modelPath));
+      continue;
+    }
+    if (backend.source !== undefined) {
+      // Which blobs it will have is known when it is there.
+      if (modelsHome !== undefined) keep("read", blobsDir(modelsHome));
+      continue;
+    }
+    const { modelName: name } = backend;
+    if (!isBuiltIn(name)) continue;
+    const cacheDir = options.cacheDir ?? runtimeDir;
+    const url = context.builtInUrl ?? BUILT_INS[name].url;
+    keep("read", builtInModelFile({ name, cacheDir, url }));
+    if (url.protocol !== "file:") {
+      boot("read", cacheDir);
+      boot("write", cacheDir);
+      boot("net", url.host);
+    }
+  }
+  if (keepsHashes(options)) {
+    const cache = hashCachePath(options);
+    boot("read", dirname(cache));
+    boot("write", dirname(cache));
+    keep("read", ...HashCache.files(cache));
+    keep("write", ...HashCache.files(cache));
+  }
+  // Peer credentials.
+  boot("ffi", ...LIBC_PATHS);
+  // Whether the runtime directory is ours.
+  boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
+  boot("env", ...context.env);
+  for (const path of [context.workingDirectory, context.configPath, options.apiKeyFile]) {
+    if (path !== undefined) boot("read", path);
+  }
+  return list;
+}
+
+/** Whether a model is looked up in the store by its name. */
+function isNamed({ stored, missing, source }: LlamaBackendConfig): boolean {
+  return stored !== undefined || missing !== undefined || source !== undefined;
+}
+
+function inferenceSockets({ listen }: DaemonOptions): string[] {
+  return Object.values(listen).map(({ socket }) => socket);
+}
+
+function tcpHosts({ listen }: DaemonOptions): string[] {
+  return Object.values(listen).flatMap(({ tcp }) => tcp === undefined ? [] : [hostOf(tcp.hostname, tcp.port)]);
+}
+
+/** Where a download may lead: the source, and where a known one sends its clients. */
+function pullHosts(url: string): string[] {
+  const host = remoteHost(url);
+  return host === "huggingface.co:443" ? [host, ...HUGGING_FACE_HOSTS] : [host];
+}
+
+const HUGGING_FACE_HOSTS = ["cas-bridge.xethub.hf.co", "cdn-lfs.hf.co", "cdn-lfs-us-1.hf.co", "cdn-lfs-eu-1.hf.co"]
+  .map((host) => `${host}:443`);
+
+function remoteHost(baseUrl: string): string {
+  const { hostname, port, protocol } = new URL(baseUrl);
+  return hostOf(hostname, Number(port) || (protocol === "https:" ? 443 : 80));
+}
+
+function proxyHost(url: string): string {
+  const parsed = new URL(url);
+  return hostOf(parsed.hostname, proxyPort(parsed));
+}
+
+function hostOf(hostname: string, port: number): string {
+  return `${hostname.includes(":") && !hostname.startsWith("[") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+function key(need: Need): string {
+  return `${need.name}=${need.value}`;
+}
+
+function isGranted(asked: Deno.PermissionDescriptor): boolean {
+  return Deno.permissions.querySync(asked).state === "granted";
+}
+
+function descriptor({ name, value }: Need): Deno.PermissionDescriptor {
+  switch (name) {
+    case "read":
+    case "write":
+    case "ffi":
+      return { name, path: value };
+    case "net":
+      return { name, host: value };
+    case "run":
+      return { name, command: value };
+    case "sys":
+      return { name, kind: value as "uid" | "systemMemoryInfo" };
+    case "env":
+      return { name, variable: value };
+  }
+}

@@ -1,0 +1,132 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { ChannelError, HOLD_MS, Inbox, Outbox } from "../../../../src/engine/ipc/channel.ts";
+import type { FromEngine } from "../../../../src/engine/ipc/messages.ts";
+
+const encoder = new TextEncoder();
+
+/** Reads that return these pieces, then the end. */
+function inboxOf(...pieces: (string | Uint8Array)[]): { inbox: Inbox; reads: () => number } {
+  const left = pieces.map((piece) => typeof piece === "string" ? encoder.encode(piece) : piece);
+  let reads = 0;
+  const inbox = new Inbox({
+    readable: () => left.length > 0,
+    readSync: (buffer) => {
+      reads++;
+      const piece = left.shift();
+      if (piece === undefined) return null;
+      buffer.set(piece);
+      return piece.length;
+    },
+  });
+  return { inbox, reads: () => reads };
+}
+
+Deno.test("Inbox takes every message that has come", () => {
+  const { inbox } = inboxOf('{"op":"cancel","id":1}\n{"op":"pause","id":2}\n', '{"op":"resume","id":3}\n');
+  assertEquals(inbox.take().map((message) => message.op), ["cancel", "pause", "resume"]);
+  assertEquals([inbox.take(), inbox.ended], [[], false]);
+});
+
+Deno.test("Inbox reads nothing when nothing has come", () => {
+  const { inbox, reads } = inboxOf();
+  assertEquals([inbox.take(), reads()], [[], 0]);
+});
+
+Deno.test("Inbox puts a message together when it comes in pieces, also within a character", () => {
+  const bytes = encoder.encode('{"op":"cancel","id":1,"x":"é😀"}\n');
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    const { inbox } = inboxOf(bytes.slice(0, cut), bytes.slice(cut));
+    assertEquals(inbox.wait() as unknown, [{ op: "cancel", id: 1, x: "é😀" }]);
+  }
+});
+
+Deno.test("Inbox waits for a whole message and says when there will be none", () => {
+  const { inbox } = inboxOf('{"op":', '"cancel","id":1}\n');
+  assertEquals(inbox.wait().length, 1);
+  assertEquals([inbox.wait(), inbox.ended], [[], true]);
+});
+
+Deno.test("Inbox leaves the rest for later when more has come than one turn may take", () => {
+  const { inbox, reads } = inboxOf(...Array.from({ length: 40 }, () => '{"op":"cancel","id":1}\n'));
+  assertEquals([inbox.take().length, reads()], [16, 16]);
+});
+
+Deno.test("Inbox throws when a line is no message", () => {
+  for (const line of ["nonsense", "1", "null", "[]", '"op"', '{"op":"sing"}', "{}", ""]) {
+    assertThrows(() => inboxOf(`${line}\n`).inbox.wait(), ChannelError, "engine's stdin");
+  }
+});
+
+/** An outbox, what it sent, and a clock to be set. */
+function outboxAt(now: number): { outbox: Outbox; sent: FromEngine[]; clock: { now: number } } {
+  const sent: FromEngine[] = [];
+  const clock = { now };
+  return { outbox: new Outbox({ send: (message) => sent.push(message), now: () => clock.now }), sent, clock };
+}
+
+Deno.test("Outbox sends the first and the last event of a request at once, and others with it", () => {
+  const { outbox, sent } = outboxAt(0);
+  outbox.add([{ id: 1, t: "a" }]);
+  outbox.add([{ id: 1, t: "b" }]);
+  assertEquals(sent, [{ type: "step", events: [{ id: 1, t: "a" }] }]);
+  const done = { id: 2, error: "internal", message: "x" } as const;
+  outbox.add([done]);
+  assertEquals(sent[1], { type: "step", events: [{ id: 1, t: "b" }, done] });
+});
+
+Deno.test("Outbox holds events of quick steps, and sends them together after a while", () => {
+  const { outbox, sent, clock } = outboxAt(0);
+  outbox.add([{ id: 1, t: "a" }]);
+  outbox.add([{ id: 1, t: "b" }]);
+  clock.now = HOLD_MS - 1;
+  outbox.add([{ id: 1, t: "c" }]);
+  assertEquals(sent.length, 1);
+  clock.now = HOLD_MS;
+  outbox.add([]);
+  assertEquals(sent[1], { type: "step", events: [{ id: 1, t: "b" }, { id: 1, t: "c" }] });
+  clock.now = 3 * HOLD_MS;
+  outbox.add([{ id: 1, t: "d" }]);
+  assertEquals(sent.length, 3);
+});
+
+Deno.test("Outbox holds thoughts as it holds text, and no call", () => {
+  const { outbox, sent } = outboxAt(0);
+  outbox.add([{ id: 1, think: "a" }]);
+  outbox.add([{ id: 1, think: "b" }]);
+  outbox.add([{ id: 1, t: "c" }]);
+  assertEquals(sent.length, 1);
+  const call = { id: 1, call: "add", input: {} } as const;
+  outbox.add([call]);
+  assertEquals(sent[1], { type: "step", events: [{ id: 1, think: "b" }, { id: 1, t: "c" }, call] });
+  outbox.add([{ id: 1, t: "d" }]);
+  assertEquals(sent.length, 2);
+});
+
+Deno.test("Outbox sends what it holds when it is told to, and nothing when it holds nothing", () => {
+  const { outbox, sent } = outboxAt(0);
+  outbox.add([{ id: 1, t: "a" }]);
+  outbox.add([{ id: 1, t: "b" }]);
+  outbox.flush();
+  outbox.flush();
+  assertEquals(sent.length, 2);
+});
+
+Deno.test("Outbox sends nothing more of a request when it is cancelled", () => {
+  const { outbox, sent } = outboxAt(0);
+  outbox.add([{ id: 1, t: "a" }, { id: 2, t: "a" }]);
+  outbox.add([{ id: 1, t: "b" }, { id: 2, t: "b" }]);
+  outbox.forget(1);
+  outbox.flush();
+  assertEquals(sent[1], { type: "step", events: [{ id: 2, t: "b" }] });
+});
+
+Deno.test("Outbox says that the engine lives when it works a second without an event", () => {
+  const { outbox, sent, clock } = outboxAt(0);
+  clock.now = 999;
+  outbox.add([]);
+  assertEquals(sent, []);
+  clock.now = 1000;
+  outbox.add([]);
+  outbox.add([]);
+  assertEquals(sent, [{ type: "beat" }]);
+});

@@ -1,0 +1,287 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { GrammarError, parseGbnf, type Rules } from "../../../src/grammar/gbnf.ts";
+import { Grammar, GrammarConstraint, type Position } from "../../../src/grammar/grammar.ts";
+import { GrammarBuilder } from "../../../src/grammar/grammar_builder.ts";
+import { Grammars } from "../../../src/grammar/grammars.ts";
+import { VocabularyIndex } from "../../../src/grammar/vocabulary_index.ts";
+
+const encoder = new TextEncoder();
+
+/** `yes`: the text is whole, `more`: it may go on, `no`: it may not come to this. */
+function follow(gbnf: string, text: string | Uint8Array): "yes" | "more" | "no" {
+  const grammar = new Grammar(parseGbnf(gbnf));
+  let at: Position | undefined = grammar.start;
+  // Byte by byte, as the smallest tokens would.
+  for (const byte of typeof text === "string" ? encoder.encode(text) : text) {
+    at = grammar.advance(at, Uint8Array.of(byte));
+    if (at === undefined) return "no";
+  }
+  return grammar.canEnd(at) ? "yes" : "more";
+}
+
+const JSON_GRAMMAR = String.raw`
+# objects, arrays and what is in them
+root   ::= object
+value  ::= object | array | string | number | ("true" | "false" | "null") ws
+object ::= "{" ws ( string ":" ws value ("," ws string ":" ws value)* )? "}" ws
+array  ::= "[" ws ( value ("," ws value)* )? "]" ws
+string ::= "\"" ( [^"\\\x7F\x00-\x1F] | "\\" (["\\bfnrt] | "u" [0-9a-fA-F]{4}) )* "\"" ws
+number ::= ("-"? ([0-9] | [1-9] [0-9]{0,15})) ("." [0-9]+)? ([eE] [-+]? [0-9]{1,3})? ws
+ws ::= | " " | "\n" [ \t]{0,20}
+`;
+
+const FOLLOWED: readonly (readonly [string, string, "yes" | "more" | "no"])[] = [
+  ['root ::= "ab"', "ab", "yes"],
+  ['root ::= "ab"', "a", "more"],
+  ['root ::= "ab"', "b", "no"],
+  ['root ::= "ab"', "abc", "no"],
+  ['root ::= "a" | "b"\n', "b", "yes"],
+  ['root ::= "a" |\n  "b"\nother ::= "c"', "b", "yes"],
+  ["root ::= [a-cx]+", "abxc", "yes"],
+  ["root ::= [a-cx]+", "abd", "no"],
+  ["root ::= [^a-c]", "d", "yes"],
+  ["root ::= [^a-c]", "b", "no"],
+  ["root ::= [^]", "b", "yes"],
+  ["root ::= [a-]", "-", "yes"],
+  ['root ::= "a"*', "", "yes"],
+  ['root ::= "a"{2}', "a", "more"],
+  ['root ::= "a"{2}', "aaa", "no"],
+  ['root ::= "a"{2,}', "aaaaa", "yes"],
+  ['root ::= "a"{0,2} "b"', "aab", "yes"],
+  ['root ::= "a"{0,2} "b"', "aaab", "no"],
+  ['root ::= ("a" | "b"){2} "c"?', "abc", "yes"],
+  ['root ::= (("a")?)* "b"', "aab", "yes"],
+  ['root ::= (""*)*', "", "yes"],
+  ["root ::= .", "é", "yes"],
+  ['root ::= "\\u00e9\\x41\\U0001F600"', "éA😀", "yes"],
+  ["root ::= [α-ω]+", "λόγος", "no"],
+  ["root ::= [α-ω]+", "λγς", "yes"],
+  ['root ::= x "c"\nx ::= "a" x "b" | ', "aabbc", "yes"],
+  ['root ::= x "c"\nx ::= "a" x "b" | ', "aabc", "no"],
+  ['root ::= "a" # a comment "b"\n', "a", "yes"],
+  [JSON_GRAMMAR, '{"a": [1, -2.5e+3, {"b": null}], "\\u00e9": "x\\ny"}', "yes"],
+  [JSON_GRAMMAR, '{"a": [1, -2.5e+3, {"b": null}]', "more"],
+  [JSON_GRAMMAR, '{"a": [1,, 2]}', "no"],
+  [JSON_GRAMMAR, '{"a": "\n"}', "no"],
+];
+for (const [gbnf, text, expected] of FOLLOWED) {
+  const when = `the text is ${JSON.stringify(text)} and it is ${JSON.stringify(gbnf.trim().slice(0, 40))}`;
+  Deno.test(`a grammar says ${expected} when ${when}`, () => assertEquals(follow(gbnf, text), expected));
+}
+
+Deno.test("a grammar refuses the first bytes of a character when none it allows begins with them", () => {
+  const [first, second] = encoder.encode("é");
+  assertEquals(follow("root ::= [α-ω]", Uint8Array.of(first ?? 0)), "no");
+  assertEquals(follow("root ::= [é]", Uint8Array.of(first ?? 0)), "more");
+  assertEquals(follow("root ::= [é]", Uint8Array.of(first ?? 0, second ?? 0)), "yes");
+  assertEquals(follow("root ::= .", Uint8Array.of(0x80)), "no");
+  assertEquals(follow("root ::= .", Uint8Array.of(0xc3, 0x41)), "no");
+  assertEquals(follow("root ::= [0-9]", Uint8Array.of(0xc0)), "no");
+  assertEquals(follow("root ::= .", Uint8Array.of(0xe0, 0x80)), "no");
+  assertEquals(follow("root ::= .", Uint8Array.of(0xed, 0xa0, 0x80)), "no");
+});
+
+const BROKEN: readonly (readonly [string, string])[] = [
+  ["", 'no rule "root"'],
+  ['other ::= "a"', 'no rule "root"'],
+  ["root ::= missing", '"missing", which it does not define'],
+  ['root ::= "a"\nroot ::= "b"', '"root" twice'],
+  ["root := x", '"::=" is expected'],
+  ['root ::= "a', 'the closing " is expected'],
+  ["root ::= [a", 'the closing "]" is expected'],
+  ["root ::= [z-a]", "ends before it begins"],
+  ['root ::= ("a"', '")" is expected'],
+  ["root ::= *", "something to repeat is expected"],
+  ['root ::= "a"**', "something to repeat is expected"],
+  ['root ::= "a"{x}', "a number is expected"],
+  ['root ::= "a"{3,2}', "{3,2}"],
+  ['root ::= "a"{100000}', "more than 2000 times"],
+  ['root ::= "\\q"', "is expected"],
+  ['root ::= "\\u12"', "4 hexadecimal digits"],
+  ['root ::= "\\Uffffffff"', "8 hexadecimal digits"],
+  ['root ::= "a" ^', "the end of the rule is expected"],
+  ['root ::= root "a" | "b"', "left-recursive"],
+  ['root ::= a\na ::= b "x"\nb ::= a | "y"', "left-recursive"],
+  ['root ::= x root | "a"\nx ::= y\ny ::= ""', "left-recursive"],
+  ['root ::= ("a"?)* root', "left-recursive"],
+  ["root ::= <think>", "the end of the rule is expected"],
+  ["(".repeat(60_000), "a rule's name is expected"],
+  [`root ::= ${"(".repeat(60_000)}`, "more than 200 deep"],
+  [`root ::= ${'"abcdefghij"{1999}'.repeat(20)}`, "more than 100000 symbols"],
+];
+for (const [gbnf, message] of BROKEN) {
+  Deno.test(`parseGbnf refuses ${JSON.stringify(gbnf.slice(0, 40))} when asked to read it`, () => {
+    assertThrows(() => new Grammar(parseGbnf(gbnf)), GrammarError, message);
+  });
+}
+
+Deno.test("a grammar is refused while it is followed when it is too ambiguous", () => {
+  const ambiguous = 'root ::= a{30}\na ::= "x"? b?\nb ::= "x"? c?\nc ::= "x"? a2?\na2 ::= ("x" | "x" b | "x" c)*';
+  const grammar = new Grammar(parseGbnf(ambiguous));
+  assertThrows(() => {
+    let at: Position | undefined = grammar.start;
+    for (let i = 0; i < 100_000 && at !== undefined; i++) at = grammar.advance(at, encoder.encode("x"));
+    throw new GrammarError("never");
+  }, GrammarError);
+});
+
+Deno.test("parseGbnf takes a chain of rules when it is as long as a grammar may be", () => {
+  const chain = Array.from({ length: 4000 }, (_, i) => `r${i} ::= r${i + 1}`).join("\n");
+  assertEquals(follow(`root ::= r0\n${chain}\nr4000 ::= "a"`, "a"), "yes");
+});
+
+Deno.test("a grammar allows the beginning of a character only when the character can be one", () => {
+  // What would be half of a surrogate pair.
+  assertEquals(follow("root ::= .", Uint8Array.of(0xed, 0xa0)), "no");
+  assertEquals(follow("root ::= .", Uint8Array.of(0xed, 0x9f)), "more");
+  // What would be larger than any character.
+  assertEquals(follow("root ::= .", Uint8Array.of(0xf4, 0x90)), "no");
+  assertEquals(follow("root ::= .", Uint8Array.of(0xf4, 0x8f)), "more");
+});
+
+const CALL = 300;
+const END = 301;
+const NAMED_A = 302;
+
+/** Every byte is a token; then some texts, some of them twice or within a character, and some that are not text. */
+const PIECES: readonly Uint8Array[] = [
+  ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
+  ...[...'ab|abc|a|{|{"|"}|":|", "|é|éa|é|日|日本|:|true|tru|null}|123|[[|]]|],[|""|  |, |-1|0.5e|\\n|\\u00'.split("|")]
+    .map((text) => encoder.encode(text)),
+  encoder.encode("日").slice(0, 2),
+  encoder.encode("a日").slice(0, 3),
+  encoder.encode("日本").slice(1, 4),
+];
+const VOCABULARY = {
+  piece: (token: number): Uint8Array => token === NAMED_A ? encoder.encode("a") : PIECES[token] ?? new Uint8Array(0),
+  ends: (token: number): boolean => token === END,
+};
+const SIZE = 310;
+
+function allowedOf(constraint: GrammarConstraint): number[] {
+  return Array.from({ length: SIZE }, (_, token) => token).filter((token) => constraint.allows(token));
+}
+
+function bitsOf(bits: Uint32Array | undefined): number[] {
+  return Array.from({ length: SIZE }, (_, token) => token).filter((token) => {
+    return ((bits?.[token >> 5] ?? 0) >>> (token & 31) & 1) === 1;
+  });
+}
+
+function built(make: (builder: GrammarBuilder) => ReturnType<GrammarBuilder["text"]>): Rules {
+  const builder = new GrammarBuilder();
+  return builder.build(make(builder));
+}
+
+const BOUND: Readonly<Record<string, Rules>> = {
+  "JSON by GBNF": parseGbnf(JSON_GRAMMAR),
+  "JSON by schema": built((b) => b.json({}, "schema")),
+  "short strings": built((b) => b.json({ type: "array", items: { type: "string", maxLength: 3 } }, "schema")),
+  "any text": parseGbnf("root ::= .*"),
+  "letters of one language": parseGbnf("root ::= [a-z日-本]*"),
+  "calls among text": built((b) =>
+    b.repeat(b.choice([b.chars([0x61, 0x62]), [...b.token(CALL), ...b.text("{}")], b.token(NAMED_A)]), 0, Infinity)
+  ),
+};
+for (const [name, rules] of Object.entries(BOUND)) {
+  Deno.test(`a constraint tells all tokens at once as it tells each when it follows ${name}`, () => {
+    const grammar = new Grammar(rules);
+    const index = new VocabularyIndex(SIZE, VOCABULARY);
+    let random = 1;
+    let followed = 0;
+    for (let answer = 0; answer < 20; answer++) {
+      const constraint = new GrammarConstraint(grammar, index);
+      for (let length = 0; length < 30 && !constraint.complete; length++) {
+        const allowed = allowedOf(constraint);
+        assertEquals(bitsOf(constraint.allowed()), allowed);
+        assertEquals(bitsOf(constraint.allowed()), allowed);
+        const going = allowed.filter((token) => token !== END);
+        random = (random * 1103515245 + 12345) % 2 ** 31;
+        const token = going[random % going.length];
+        if (token === undefined) break;
+        constraint.accept(token);
+        followed++;
+      }
+    }
+    assert(followed > 50);
+  });
+}
+
+Deno.test("a constraint cannot tell all tokens at once when it has no index", () => {
+  assertEquals(new GrammarConstraint(parseGbnf('root ::= "a"'), VOCABULARY).allowed(), undefined);
+});
+
+Deno.test("a constraint leaves it at asking for each token when telling all would take too long", () => {
+  // Each of these letters leads to thousands of stacks, other ones each time.
+  const many = Array.from(
+    { length: 4000 },
+    (_, i) => `[a-z] [a-${"bcdefghijklmnopqrstuvwxyz"[i % 25]}]{${i % 7},9} "${i}"`,
+  );
+  const rules = parseGbnf(`root ::= ${many.join(" | ")}`);
+  const tokens = Array.from(
+    { length: 26 ** 3 },
+    (_, i) =>
+      encoder.encode([i / 676, i / 26 % 26, i % 26].map((at) => String.fromCharCode(97 + Math.floor(at))).join("")),
+  );
+  const index = new VocabularyIndex(tokens.length, {
+    piece: (token) => tokens[token] ?? new Uint8Array(0),
+    ends: () => false,
+  });
+  const constraint = new GrammarConstraint(rules, index);
+  assertEquals(constraint.allowed(), undefined);
+  assert(constraint.allows(0));
+});
+
+Deno.test("a grammar takes exactly the token it names when that token is no text", () => {
+  const rules = built((b) => [...b.token(CALL), ...b.text("a"), ...b.optional(b.token(CALL))]);
+  const constraint = new GrammarConstraint(rules, VOCABULARY);
+  assertEquals(allowedOf(constraint), [CALL]);
+  constraint.accept(CALL);
+  assertEquals(allowedOf(constraint), [97, 258, NAMED_A]);
+  constraint.accept(97);
+  assertEquals(allowedOf(constraint), [CALL, END]);
+  assert(!constraint.complete);
+  constraint.accept(CALL);
+  assertEquals(allowedOf(constraint), [END]);
+  assert(constraint.complete);
+});
+
+Deno.test("a grammar takes a token both ways when it is text and is named", () => {
+  const rules = built((b) => b.choice([[...b.token(NAMED_A), ...b.text("x")], b.text("ay"), b.text("abz")]));
+  const constraint = new GrammarConstraint(rules, VOCABULARY);
+  constraint.accept(NAMED_A);
+  assertEquals(allowedOf(constraint), [98, 120, 121]);
+  const byText = new GrammarConstraint(rules, VOCABULARY);
+  byText.accept(97);
+  assertEquals(allowedOf(byText), [98, 121]);
+});
+
+Deno.test("a grammar comes back to the same state when a string goes on", () => {
+  const grammar = new Grammar(built((b) => b.json({ type: "string" }, "schema")));
+  const inside = grammar.advance(grammar.start, encoder.encode('"'));
+  for (const text of ["a", "\\n", "日", "\\u00e9", "long".repeat(1000)]) {
+    assertEquals(grammar.advance(inside ?? grammar.start, encoder.encode(text)) === inside, true, text);
+  }
+});
+
+Deno.test("a grammar allows the same when it has forgotten what it knew", () => {
+  // Every length of this string is another state, more than are remembered.
+  const builder = new GrammarBuilder();
+  const grammar = new Grammar(builder.build(builder.json({ type: "string", maxLength: 15_000 }, "schema")));
+  const index = new VocabularyIndex(SIZE, VOCABULARY);
+  let at: Position = grammar.advance(grammar.start, encoder.encode('"')) as Position;
+  const first = bitsOf(grammar.allowed(at, index));
+  const start = at;
+  for (let length = 0; length < 15_000; length++) at = grammar.advance(at, encoder.encode("a")) as Position;
+  assertEquals(grammar.advance(at, encoder.encode("a")), undefined);
+  assertEquals(bitsOf(grammar.allowed(start, index)), first);
+});
+
+Deno.test("Grammars gives the same grammar when the rules are equal, and forgets the oldest", () => {
+  const grammars = new Grammars();
+  const rules = (i: number): Rules => parseGbnf(`root ::= "${i}"`);
+  const first = grammars.of(rules(1));
+  assert(grammars.of(rules(1)) === first);
+  for (let i = 2; i < 20; i++) assert(grammars.of(rules(i)) !== first);
+  assert(grammars.of(rules(1)) !== first);
+});

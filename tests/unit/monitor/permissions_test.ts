@@ -1,0 +1,118 @@
+import { assertEquals } from "@std/assert";
+import type { DaemonOptions, LlamaBackendConfig } from "../../../src/config/options.ts";
+import { permissionFlags } from "../../../src/monitor/permissions.ts";
+import { LIBC_PATHS } from "../../../src/server/kernel.ts";
+import { daemonOptions } from "../../support/daemons.ts";
+
+const CONTEXT = { env: ["HOME", "INFERD_TCP"], execPath: "/bin/deno" };
+const LLAMA = { kind: "llamacpp", name: "llamacpp", modelName: "inferd-tiny" } as const;
+const SOCKETS = ["infer", "infer.v2", "infer.embed", "infer.rerank", "rpc"].map((name) => `/d/run/${name}.sock`).join();
+/** Where the hashes of models are kept that nobody has configured. */
+const HASHES = "/d/run/model-hashes.json,/d/run/model-hashes.json.tmp";
+const linux = Deno.build.os === "linux" ? [`--allow-ffi=${LIBC_PATHS.join()}`] : [];
+
+Deno.test("permissionFlags names every path, socket and program when a model is configured", () => {
+  const options = daemonOptions("/d", {
+    backends: [{ ...LLAMA, modelPath: "/models/a,b.gguf" }],
+    listen: { ...daemonOptions("/d").listen, embed: { socket: "/s/embed.sock", tcp: { hostname: "::1", port: 4000 } } },
+    group: "staff",
+    lockPath: "/locks/x.lock",
+  });
+  const sockets = SOCKETS.replace("/d/run/infer.embed.sock", "/s/embed.sock");
+  assertEquals(permissionFlags(options, CONTEXT), [
+    "--no-prompt",
+    `--allow-read=/d/run,/locks/x.lock,/locks/x.pid,/d/run/admin.sock,${sockets},/d/logs,/etc/group,/models/a,,b.gguf,${HASHES}`,
+    `--allow-write=/d/run,/locks/x.lock,/d/run/admin.sock,${sockets},/locks/x.pid,/d/logs,${HASHES}`,
+    `--allow-net=unix:/d/run/admin.sock,unix:${sockets.replaceAll(",", ",unix:")},[::1]:4000`,
+    "--allow-run=/bin/deno",
+    ...linux,
+    "--allow-sys=uid",
+    "--allow-env=HOME,INFERD_TCP",
+  ]);
+});
+
+Deno.test("permissionFlags gives neither run nor a model when nothing but a mock answers", () => {
+  assertEquals(permissionFlags(daemonOptions("/d"), CONTEXT), [
+    "--no-prompt",
+    `--allow-read=/d/run,/d/run/inferd.lock,/d/run/inferd.pid,/d/run/admin.sock,${SOCKETS},/d/logs`,
+    `--allow-write=/d/run,/d/run/inferd.lock,/d/run/admin.sock,${SOCKETS},/d/run/inferd.pid,/d/logs`,
+    `--allow-net=unix:/d/run/admin.sock,unix:${SOCKETS.replaceAll(",", ",unix:")}`,
+    ...linux,
+    "--allow-sys=uid",
+    "--allow-env=HOME,INFERD_TCP",
+  ]);
+});
+
+Deno.test("permissionFlags gives the registry and the cache folder when the sources lie elsewhere", () => {
+  const options = daemonOptions("/d", { backends: [LLAMA], cacheDir: "/cache" });
+  const builtInUrl = new URL("https://registry.example/models/inferd-tiny.gguf");
+  const flags = permissionFlags(options, { ...CONTEXT, builtInUrl });
+  const of = (name: string): string[] =>
+    flags.find((flag) => flag.startsWith(`--allow-${name}=`))?.split("=")[1]?.split(",") ?? [];
+  assertEquals(of("read").slice(-2), ["/cache/inferd-tiny-5e8af1a3d5ca.gguf", "/cache"]);
+  assertEquals(of("write").at(-1), "/cache");
+  assertEquals(of("net").at(-1), "registry.example");
+});
+
+Deno.test("permissionFlags names the remote server, its key's variable and the files with keys when there are such", () => {
+  const backend = { kind: "openai-compat", name: "far", model: "m", timeoutSecs: 300 } as const;
+  const options = daemonOptions("/d", {
+    backends: [
+      { ...backend, baseUrl: "https://models.example/v1", apiKeyEnv: "FAR_KEY" },
+      { ...backend, name: "near", baseUrl: "http://127.0.0.1:8080/v1" },
+    ],
+    apiKeyFile: "/keys/api",
+  });
+  const flags = permissionFlags(options, { ...CONTEXT, configPath: "/c/config.json" });
+  const of = (name: string): string[] =>
+    flags.find((flag) => flag.startsWith(`--allow-${name}=`))?.split("=")[1]?.split(",") ?? [];
+  assertEquals(of("net").slice(-2), ["models.example:443", "127.0.0.1:8080"]);
+  assertEquals(of("read").slice(-2), ["/c/config.json", "/keys/api"]);
+  assertEquals(of("env"), ["NO_PROXY", "FAR_KEY", "HOME", "INFERD_TCP"]);
+  assertEquals(of("run"), []);
+});
+
+Deno.test("permissionFlags names the proxy that a remote server is asked through, and none that is not used", () => {
+  const backend = { kind: "openai-compat", name: "far", model: "m", timeoutSecs: 300 } as const;
+  const net = (baseUrl: string, proxy: string): string[] =>
+    permissionFlags(daemonOptions("/d", { backends: [{ ...backend, baseUrl, proxy }] }), CONTEXT)
+      .find((flag) => flag.startsWith("--allow-net="))?.split(",").filter((host) => !host.includes("unix:")) ?? [];
+  const far = "https://models.example/v1";
+  // Deno asks for both, and connects to the proxy alone.
+  assertEquals(net(far, "http://me:secret@proxy.example:3128"), ["proxy.example:3128", "models.example:443"]);
+  assertEquals(net(far, "https://proxy.example"), ["proxy.example:443", "models.example:443"]);
+  assertEquals(net(far, "socks5h://[::1]"), ["[::1]:1080", "models.example:443"]);
+  assertEquals(net("http://10.0.0.7:8000/v1", "http://proxy.example:3128"), ["10.0.0.7:8000"]);
+});
+
+Deno.test("permissionFlags names every file of a split model, and what looking a model up takes", () => {
+  const of = (backend: Partial<LlamaBackendConfig>, name: string, more: Partial<DaemonOptions> = {}): string[] => {
+    const options = daemonOptions("/d", {
+      backends: [{ ...LLAMA, ...backend }],
+      modelsHome: "/m",
+      autoPull: true,
+      ...more,
+    });
+    return permissionFlags(options, CONTEXT).find((flag) => flag.startsWith(`--allow-${name}=`))?.split("=")[1]?.split(
+      ",",
+    ) ??
+      [];
+  };
+  const beside = of({ modelPath: "/x-00001-of-00002.gguf" }, "read");
+  assertEquals(beside.filter((path) => path.startsWith("/x")), ["/x-00001-of-00002.gguf", "/x-00002-of-00002.gguf"]);
+  const parts = [{ path: "/m/blobs/1", sha256: "1" }, { path: "/m/blobs/2", sha256: "2" }];
+  const stored = of({ modelPath: "/m/blobs/1", parts, stored: "name" }, "read");
+  assertEquals(stored.filter((path) => path.startsWith("/m")), ["/m/manifests", "/m/blobs/1", "/m/blobs/2"]);
+  assertEquals(of({ missing: "no" }, "read").filter((path) => path.startsWith("/m")), ["/m/manifests"]);
+  // Which blobs it will have, nobody knows yet.
+  const source = { url: "https://huggingface.co/o/r/resolve/main/x-00001-of-00002.gguf" };
+  const huggingFace = { huggingFace: { tokenPath: "/h/token" } };
+  assertEquals(of({ source }, "read", huggingFace).filter((path) => /^\/[mh]/.test(path)), [
+    "/m",
+    "/h/token",
+    "/m/blobs/sha256",
+  ]);
+  assertEquals(of({ source }, "write").includes("/m"), true);
+  assertEquals(of({ source }, "env").filter((name) => name.startsWith("HF_TOKEN")), ["HF_TOKEN", "HF_TOKEN_PATH"]);
+  assertEquals(of({ modelPath: "/x.gguf" }, "env"), CONTEXT.env);
+});

@@ -125,7 +125,7 @@ export interface V1DoneFrame {
 /**
  * The codes a v1 error frame carries.
  *
- * - `queue_full`: no place at submit time. Retry with backoff.
+ * - `queue_full`: no place at submit time, or it went to a caller with fewer requests. Retry with backoff.
  * - `backend_unavailable`: no backend, or it failed before or during the stream. Retry.
  * - `invalid_request`: the request breaks a rule, or its prompt does not fit the context. Do not retry unchanged.
  * - `frame_too_large`: over 64 MiB; the connection is closed. Do not retry.

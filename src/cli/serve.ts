@@ -1,6 +1,9 @@
 /**
  * `inferd serve`: boot, serve, drain on a signal. What happens in between is `daemon.ts`'s.
  */
+import { Confiner } from "../confinement/confinement.ts";
+import { LIBC_PATHS } from "../server/kernel.ts";
+import { rememberEngineEnvironment } from "../engine/command.ts";
 import { parseFlags } from "../config/flags.ts";
 import { loadConfig, withKeys } from "../config/load.ts";
 import { resolveOptions } from "../config/resolve.ts";
@@ -18,6 +21,24 @@ const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "
 /** Within this time, in milliseconds, the same signal again is the first one handed on by another process. */
 const RELAY_MS = 150;
 
+/**
+ * Take away V8's debugger, with which any process of this user could have the daemon run whatever it is told. Without the
+ * permission for libc that cannot be done.
+ */
+function refuseDebugger(): void {
+  for (const path of LIBC_PATHS) {
+    // Asked first, because opening without the permission would prompt on a terminal.
+    if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
+    try {
+      new Confiner(path).refuseDebugger();
+      return;
+    } catch (error) {
+      // Not where this system has it: `Deno.dlopen` throws plain errors.
+      if (error instanceof TypeError || error instanceof Deno.errors.NotCapable) throw error;
+    }
+  }
+}
+
 export const serve: Command = {
   name: "serve",
   usage: "[serve] [FLAGS]",
@@ -28,6 +49,8 @@ export const serve: Command = {
 
   async run(args, { machine }): Promise<number> {
     checkPlatform(machine.platform);
+    refuseDebugger();
+    rememberEngineEnvironment();
     const flags = parseFlags(args, machine.env, { settings: this.settings, words: 0 });
     const config = await loadConfig(flags.values, machine.env);
     const options = withKeys(resolveOptions(flags.values, machine, config), machine.env);

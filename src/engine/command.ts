@@ -12,6 +12,8 @@ export interface EngineCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Record<string, string>;
+  /** Nothing of this process's own environment goes with it. */
+  readonly clearEnv?: boolean;
 }
 
 /** A step allocates little; a larger young generation would only make the process larger. */
@@ -64,6 +66,29 @@ export function closeEnvironment(): void {
   Deno.permissions.revokeSync({ name: "env" });
 }
 
+/** What was set of the variables that the engine sees, when that was last asked for. */
+let handed: Readonly<Record<string, string>> = {};
+
+/** Read the variables now that the engine is to see: later this process may have no permission to. */
+export function rememberEngineEnvironment(): void {
+  const allowed = ENGINE_ENVIRONMENT.filter((variable) =>
+    Deno.permissions.querySync({ name: "env", variable }).state === "granted"
+  );
+  if (allowed.length === 0) return;
+  handed = Object.fromEntries(allowed.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
+
+/** What the engine gets of the user's environment, which may hold keys: what it needs, and nothing else. */
+function handedOn(): Readonly<Record<string, string>> {
+  rememberEngineEnvironment();
+  // Deno hands these on only for a process that may start anything: they make any program run any code.
+  if (Deno.permissions.querySync({ name: "run" }).state === "granted") return handed;
+  return Object.fromEntries(Object.entries(handed).filter(([name]) => !name.startsWith("LD_")));
+}
+
 /**
  * The command line of the engine process. The permissions of an executable made by `deno compile` are fixed; there the
  * engine is the same executable, and gives back at once what the flags below do not give.
@@ -72,10 +97,12 @@ export function closeEnvironment(): void {
  * known.
  */
 export function engineCommand(): EngineCommand {
-  if (Deno.build.standalone) return { command: Deno.execPath(), args: [ENGINE_ARGUMENT] };
+  const env = { ...handedOn(), ...WITHOUT_OPTIONAL_PACKAGES };
+  if (Deno.build.standalone) return { command: Deno.execPath(), args: [ENGINE_ARGUMENT], env, clearEnv: true };
   return {
     command: Deno.execPath(),
-    env: WITHOUT_OPTIONAL_PACKAGES,
+    env,
+    clearEnv: true,
     args: [
       "run",
       "--quiet",

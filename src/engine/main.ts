@@ -25,7 +25,7 @@ import { checkLimits, LimitError } from "./generate/limits.ts";
 import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./native/memory.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./ipc/messages.ts";
 import { Model, ModelError } from "./native/model.ts";
-import { giveBackPermissions } from "./permissions.ts";
+import { confine, confineEarly } from "./permissions.ts";
 import { Pulse } from "./ipc/pulse.ts";
 import { type PoolingType, purposeOf } from "./encode/purpose.ts";
 import { type Job, Scheduler } from "./generate/scheduler.ts";
@@ -107,7 +107,7 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
   });
   warmUp(context, parallel);
   library.endLoading();
-  giveBackPermissions();
+  tellUnconfined(confine(model.accelerator));
   const scheduler = new Scheduler({
     decoder: context,
     parallel,
@@ -130,6 +130,11 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
     threads,
   });
   return { purpose: "generate", outbox, scheduler, model, answers: new Answers(model, chat) };
+}
+
+/** What protects the machine from native code is not there everywhere. */
+function tellUnconfined(reason: string | undefined): void {
+  if (reason !== undefined) send({ type: "warning", msg: "engine_unconfined", fields: { reason } });
 }
 
 /** Whoever has such a device is told why it does not compute. */
@@ -192,7 +197,7 @@ function loadEncoder({ config, library, model, outbox, pulse, purpose, pooling }
     do encoder.warmUp(tokens); while (performance.now() < until);
   }
   library.endLoading();
-  giveBackPermissions();
+  tellUnconfined(confine(model.accelerator));
   const { modelName, parallel } = config;
   send({
     type: "ready",
@@ -322,6 +327,7 @@ async function look(wish: Extract<ToEngine, { op: "inspect" }>, fetch: Fetch): P
 }
 
 async function main(): Promise<void> {
+  if (Deno.build.os !== "windows") confineEarly();
   send({ type: "started" });
   const readable = stdinProbe();
   const inbox = new Inbox({ readSync: (buffer) => Deno.stdin.readSync(buffer), readable });

@@ -6,6 +6,7 @@ import { dirname } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
 import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "../http_client.ts";
 import { pidPathOf } from "../daemon/lock.ts";
+import { ENGINE_ENVIRONMENT } from "../engine/command.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
 import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../models/built_in.ts";
@@ -117,8 +118,8 @@ function flags(list: readonly Need[]): string[] {
 }
 
 /**
- * Give back what was needed only for booting. A permission that is held for everything (`-A`, `--allow-read`) cannot
- * be narrowed and stays.
+ * Give back what was needed only for booting. A permission that is held for everything (`-A`, `--allow-read`) and that
+ * serving needs a part of cannot be narrowed and stays.
  *
  * @param options As for `permissionFlags`.
  * @param context As for `permissionFlags`.
@@ -128,6 +129,11 @@ export function dropBootPermissions(options: DaemonOptions, context: PermissionC
   const all = needs(options, context);
   const kept = new Set(all.filter(({ bootOnly }) => !bootOnly).map(key));
   const whole = new Set(NAMES.filter((name) => isGranted({ name })));
+  // What serving never needs goes as a whole, however it was given.
+  for (const name of [...whole].filter((name) => !all.some((need) => need.name === name && !need.bootOnly))) {
+    Deno.permissions.revokeSync({ name });
+    whole.delete(name);
+  }
   for (const need of all) {
     if (need.bootOnly && !kept.has(key(need)) && !whole.has(need.name)) Deno.permissions.revokeSync(descriptor(need));
   }
@@ -212,6 +218,7 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
   // Whether the runtime directory is ours.
   boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
   boot("env", ...context.env);
+  if (options.backends.some(({ kind }) => kind === "llamacpp")) boot("env", ...ENGINE_ENVIRONMENT);
   for (const path of [context.workingDirectory, context.configPath, options.apiKeyFile]) {
     if (path !== undefined) boot("read", path);
   }

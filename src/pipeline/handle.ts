@@ -14,6 +14,8 @@ import type { Router } from "./router.ts";
 export interface Caller {
   /** Fires when the answer must end; the reason is a `ClientGoneError` where nobody is left to read a frame. */
   readonly signal: AbortSignal;
+  /** The same for all requests of one program: they share its place in the queue. */
+  readonly name: string;
   /**
    * Take a frame.
    *
@@ -57,7 +59,7 @@ export class Pipeline {
     const times = new Times();
     let backend: string | undefined;
     try {
-      using _permit = await this.#admission.acquire(caller.signal);
+      using _permit = await this.#admission.acquire(caller.signal, caller.name);
       times.admitted();
       const route = this.#router.dispatch(this.#service);
       backend = route.backend.name;

@@ -57,12 +57,22 @@ export function readRequest(
   value: unknown,
 ): { readonly id: string; readonly fields: Readonly<Record<string, unknown>> } {
   if (!isRecord(value)) throw new InvalidRequestError(`A request must be a JSON object, got ${shown(value)}`);
-  return { id: value.id === undefined ? "" : readString("id", value.id), fields: value };
+  const id = value.id === undefined ? "" : readString("id", value.id);
+  if (!isEchoable(id)) refuse("id", `at most ${MAX_ID_BYTES} bytes of UTF-8`, id);
+  return { id, fields: value };
+}
+
+/** It is echoed on every frame, so a long one would cost a multiple of itself. */
+const MAX_ID_BYTES = 1024;
+
+function isEchoable(id: string): boolean {
+  // No UTF-16 unit takes less than a byte.
+  return id.length <= MAX_ID_BYTES && new TextEncoder().encode(id).length <= MAX_ID_BYTES;
 }
 
 /** The id to echo for a value that may break every rule: `""` where there is none that could be echoed. */
 export function idOf(value: unknown): string {
-  return isRecord(value) && typeof value.id === "string" ? value.id : "";
+  return isRecord(value) && typeof value.id === "string" && isEchoable(value.id) ? value.id : "";
 }
 
 /**

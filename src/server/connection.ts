@@ -50,6 +50,8 @@ export interface ConnectionOptions {
   readonly peer: Peer | undefined;
   /** What the log calls the other side. */
   readonly peerName: string;
+  /** As `Caller.name`. */
+  readonly callerName: string;
   /** Absent: no authentication line is asked for. */
   readonly authenticator?: Authenticator;
   readonly times: ConnectionTimes;
@@ -83,6 +85,7 @@ export class Connection {
     });
     this.#caller = {
       signal: this.#abort.signal,
+      name: options.callerName,
       send: (frame) => {
         // A client that is gone shows by it.
         if (this.#halfClosed) this.#giveTime();

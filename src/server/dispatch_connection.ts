@@ -102,7 +102,7 @@ export class DispatchConnection implements ServedConnection {
     this.#busy = true;
     const start = performance.now();
     this.#watch();
-    const response = await dispatch.answer(request, this.#abort.signal);
+    const response = await dispatch.answer(request, { signal: this.#abort.signal, name: this.#options.callerName });
     clearTimeout(this.#hangUpTimer);
     await this.#write(encodeFrame(response));
     log.info("dispatch_done", {

@@ -29,6 +29,8 @@ export interface Accepted {
   readonly peer: Peer | undefined;
   /** What the log calls the other side. */
   readonly peerName: string;
+  /** As `Caller.name`. */
+  readonly callerName: string;
   /** Whether new requests are refused. */
   draining(): boolean;
   /** To be called whenever the connection's `busy` has become false. */
@@ -64,6 +66,8 @@ export class SocketServer implements AsyncDisposable {
   /** The time between `bind` and `unbind`. */
   #bound: AbortController | undefined;
   #draining = false;
+  /** Connections of which nothing is known. */
+  #accepts = 0;
   #idle: PromiseWithResolvers<void> | undefined;
 
   constructor(options: SocketServerOptions) {
@@ -171,6 +175,7 @@ export class SocketServer implements AsyncDisposable {
       conn,
       peer,
       peerName,
+      callerName: callerOf(conn, peer) ?? `connection ${this.#accepts++}`,
       draining: () => this.#draining,
       onIdle: () => this.#idled(),
     });
@@ -204,4 +209,10 @@ function nameOf(addr: Deno.NetAddr | Deno.UnixAddr): string {
 function nameOfPeer(conn: Deno.UnixConn | Deno.TcpConn, peer: Peer | undefined): string {
   if ("setNoDelay" in conn) return nameOf(conn.remoteAddr);
   return peer?.credentials === undefined ? "unknown" : `pid ${peer.credentials.pid}`;
+}
+
+/** The program of one user on a unix socket, the host on TCP; undefined where the kernel does not tell. */
+function callerOf(conn: Deno.UnixConn | Deno.TcpConn, peer: Peer | undefined): string | undefined {
+  if ("setNoDelay" in conn) return conn.remoteAddr.hostname;
+  return peer?.credentials && `uid ${peer.credentials.uid} pid ${peer.credentials.pid}`;
 }

@@ -13,7 +13,7 @@ import {
   type RerankResult,
 } from "@inferd/client/protocol";
 import { type Backend, InvalidRequestError, toStatus } from "../inference/backend.ts";
-import type { Pipeline } from "../pipeline/handle.ts";
+import type { Caller, Pipeline } from "../pipeline/handle.ts";
 import { isRecord, readString, refuse, type ResolvedRequest, shown } from "../pipeline/resolve.ts";
 import { embedSurface } from "./embed.ts";
 import { type Call, OpsError, parseOps } from "./ops.ts";
@@ -46,11 +46,14 @@ interface Outcome {
   text(): string;
 }
 
+/** Who asks. Its signal cancels what runs. */
+export type Asker = Pick<Caller, "signal" | "name">;
+
 /** A call that obeys every rule: it only has to be run. */
 interface Job {
   readonly presentation: Presentation;
   /** @throws {CallError} If the call fails. */
-  run(signal: AbortSignal): Outcome | Promise<Outcome>;
+  run(asker: Asker): Outcome | Promise<Outcome>;
 }
 
 /** One call failed; the others are not concerned. */
@@ -118,10 +121,10 @@ export class Dispatch {
    * Answer one request. The calls run one after the other; whatever is wrong with one is found before any runs.
    *
    * @param request What was asked.
-   * @param signal Cancels what runs.
+   * @param asker Who asks.
    * @throws The signal's reason, if nobody is left to answer.
    */
-  async answer(request: DispatchRequest, signal: AbortSignal): Promise<DispatchResponse> {
+  async answer(request: DispatchRequest, asker: Asker): Promise<DispatchResponse> {
     const configId = this.#host.configId();
     const response = {
       ok: false,
@@ -140,7 +143,7 @@ export class Dispatch {
       if (!(error instanceof OpsError)) throw error;
       return { ...response, error: error.message };
     }
-    return { ...response, ok: true, result: await run(jobs, signal) };
+    return { ...response, ok: true, result: await run(jobs, asker) };
   }
 
   #prepare(request: DispatchRequest): Job[] {
@@ -237,16 +240,16 @@ export class Dispatch {
       { role: "user", content: readString("prompt", prompt) },
     ];
     const resolved = v1Surface.resolve({ ...fields, messages, stream: false });
-    return async (signal) => {
-      const { content, usage, stop_reason, backend } = await this.#ask("v1", resolved, signal);
+    return async (asker) => {
+      const { content, usage, stop_reason, backend } = await this.#ask("v1", resolved, asker);
       return { value: { content, usage, stop_reason, backend }, text: () => String(content) };
     };
   }
 
   #embed(call: Call): Job["run"] {
     const resolved = embedSurface.resolve(need(allow(call, ["input", "dimensions", "task"]), ["input"]));
-    return async (signal) => {
-      const { embeddings, dimensions, model, usage, backend } = await this.#ask("embed", resolved, signal);
+    return async (asker) => {
+      const { embeddings, dimensions, model, usage, backend } = await this.#ask("embed", resolved, asker);
       return {
         value: { embeddings, dimensions, model, usage, backend },
         text: () => JSON.stringify(embeddings),
@@ -258,8 +261,8 @@ export class Dispatch {
     const args = need(allow(call, ["query", "documents", "top_n"]), ["query", "documents"]);
     const resolved = rerankSurface.resolve(args);
     const documents = args.documents as readonly string[];
-    return async (signal) => {
-      const { results, model, usage, backend } = await this.#ask("rerank", resolved, signal);
+    return async (asker) => {
+      const { results, model, usage, backend } = await this.#ask("rerank", resolved, asker);
       return {
         value: { results, model, usage, backend },
         text: () => (results as RerankResult[]).map(({ index, score }) => toRow([score, documents[index]])).join("\n"),
@@ -271,18 +274,18 @@ export class Dispatch {
   async #ask(
     service: DispatchService,
     request: ResolvedRequest,
-    signal: AbortSignal,
+    asker: Asker,
   ): Promise<Readonly<Record<string, unknown>>> {
     let last: string | undefined;
     await this.#host.pipelines[service].handle(request, {
-      signal,
+      ...asker,
       send: (frame) => {
         last = frame;
         return undefined;
       },
     });
     if (last === undefined) {
-      signal.throwIfAborted();
+      asker.signal.throwIfAborted();
       throw new Error(`The pipeline of "${service}" gave no frame`);
     }
     const frame: Readonly<Record<string, unknown>> = JSON.parse(last);
@@ -292,11 +295,11 @@ export class Dispatch {
 }
 
 /** Run everything, one after the other; the array they make as text, which fits into a response. */
-async function run(jobs: readonly Job[], signal: AbortSignal): Promise<string> {
+async function run(jobs: readonly Job[], asker: Asker): Promise<string> {
   const entries: string[] = [];
   let leftBytes = MAX_DISPATCH_BYTES - RESERVED_BYTES;
   for (const job of jobs) {
-    const entry = await runOne(job, signal);
+    const entry = await runOne(job, asker);
     // As it will stand in the response: a string within a string.
     const bytes = encoder.encode(JSON.stringify(entry)).length;
     const fits = bytes <= leftBytes;
@@ -306,9 +309,9 @@ async function run(jobs: readonly Job[], signal: AbortSignal): Promise<string> {
   return `[${entries.join(",")}]`;
 }
 
-async function runOne(job: Job, signal: AbortSignal): Promise<string> {
+async function runOne(job: Job, asker: Asker): Promise<string> {
   try {
-    const outcome = await job.run(signal);
+    const outcome = await job.run(asker);
     return entryOf(true, job.presentation === "text" ? outcome.text() : outcome.value);
   } catch (error) {
     if (!(error instanceof CallError)) throw error;

@@ -46,6 +46,33 @@ Deno.test("requests are served in the order of their arrival", async () => {
   }
 });
 
+Deno.test("one program that fills every place and the queue makes only itself wait, with however many connections", async () => {
+  const backend = new ControlledBackend();
+  await using serving = await Serving.start({ backends: [backend], active: 1, depth: 3, tcp: {} });
+  using _running = await askWith(serving, "running");
+  let run = await backend.next();
+  const greedy: WireClient[] = [];
+  for (let index = 0; index < 3; index++) {
+    greedy.push(await askWith(serving, `greedy ${index}`));
+    await serving.untilWaiting(index + 1);
+  }
+  // This machine over TCP is another caller than this program on the unix socket.
+  using victim = await serving.connectTcp();
+  await victim.send(ask({ id: "victim" }));
+  assertEquals((await greedy[2]?.frame())?.code, "queue_full");
+  for (const client of [greedy[0], victim, greedy[1]]) {
+    run.finish();
+    run = await backend.next();
+    if (client !== victim) continue;
+    run.finish();
+    assertEquals((await victim.frame()).id, "victim");
+    run = await backend.next();
+    break;
+  }
+  run.finish();
+  for (const client of greedy) client.close();
+});
+
 Deno.test("a place is given back however a request ends", async () => {
   const backend = new ControlledBackend();
   await using serving = await Serving.start({ backends: [backend], active: 1, depth: 0 });

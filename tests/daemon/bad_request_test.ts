@@ -6,6 +6,8 @@ const WRONG: readonly [field: string, json: string, message: string][] = [
   ["id", "7", '"id" must be a string, got 7'],
   ["id", "null", '"id" must be a string, got null'],
   ["id", '{"a":1}', '"id" must be a string, got an object'],
+  ["id", `"${"i".repeat(1025)}"`, `"id" must be at most 1024 bytes of UTF-8, got "${"i".repeat(40)}…"`],
+  ["id", `"${"ä".repeat(513)}"`, `"id" must be at most 1024 bytes of UTF-8, got "${"ä".repeat(40)}…"`],
   ["messages", "null", '"messages" must be a non-empty array, got null'],
   ["messages", '"hello"', '"messages" must be a non-empty array, got "hello"'],
   ["messages", "{}", '"messages" must be a non-empty array, got an object'],

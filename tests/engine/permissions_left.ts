@@ -1,5 +1,5 @@
 // Run with the engine's flags: tells on stdout which permissions are granted, before and after they are given back.
-import { giveBackPermissions } from "../../src/engine/permissions.ts";
+import { confine } from "../../src/engine/permissions.ts";
 
 const NAMES = ["read", "write", "net", "run", "ffi", "env", "sys", "import"] as const;
 
@@ -9,5 +9,5 @@ async function granted(): Promise<string[]> {
 }
 
 const before = await granted();
-giveBackPermissions();
+confine("cpu");
 console.log(JSON.stringify([before, await granted()]));

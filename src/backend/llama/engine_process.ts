@@ -46,6 +46,7 @@ export class EngineProcess<In = FromEngine, Out = ToEngine> {
     this.#child = new Deno.Command(command.command, {
       args: [...command.args],
       ...(command.env === undefined ? {} : { env: command.env }),
+      clearEnv: command.clearEnv ?? false,
       // A terminal's Ctrl-C goes to every process of its group; what runs is to finish while the daemon drains.
       detached: true,
       stdin: "piped",

@@ -313,18 +313,16 @@ function findGpu(ggml: Library["ggml"], base: Library["base"]): string | undefin
   return undefined;
 }
 
+/** The system's C library, by the name that the loader knows. */
+export const LIBC: string = Deno.build.os === "darwin" ? "libSystem.dylib" : "libc.so.6";
+
 /** The system's function that copies memory. */
 function memoryCopy(): (target: Float32Array<ArrayBuffer>, source: Deno.PointerValue, bytes: bigint) => unknown {
   const copy = { parameters: ["buffer", "pointer", "usize"], result: "pointer" } as const;
   const move = { parameters: ["buffer", "pointer", "usize"], result: "void" } as const;
-  switch (Deno.build.os) {
-    case "windows":
-      return Deno.dlopen("kernel32.dll", { RtlMoveMemory: move }).symbols.RtlMoveMemory;
-    case "darwin":
-      return Deno.dlopen("libSystem.dylib", { memcpy: copy }).symbols.memcpy;
-    default:
-      return Deno.dlopen("libc.so.6", { memcpy: copy }).symbols.memcpy;
-  }
+  return Deno.build.os === "windows"
+    ? Deno.dlopen("kernel32.dll", { RtlMoveMemory: move }).symbols.RtlMoveMemory
+    : Deno.dlopen(LIBC, { memcpy: copy }).symbols.memcpy;
 }
 
 /** Ask for the default parameters and compare what we know of them: the layout is then what we think it is. */
@@ -376,7 +374,7 @@ export function stdinProbe(): () => boolean {
 function unixProbe(): () => boolean {
   const POLLIN = 1;
   const { poll } = Deno.dlopen(
-    Deno.build.os === "darwin" ? "libSystem.dylib" : "libc.so.6",
+    LIBC,
     { poll: { parameters: ["buffer", "usize", "i32"], result: "i32" } } as const,
   ).symbols;
   const fds = new Uint8Array(8); // struct pollfd: int fd, short events, short revents

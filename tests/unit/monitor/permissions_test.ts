@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { DaemonOptions, LlamaBackendConfig } from "../../../src/config/options.ts";
 import { permissionFlags } from "../../../src/monitor/permissions.ts";
+import { ENGINE_ENVIRONMENT } from "../../../src/engine/command.ts";
 import { LIBC_PATHS } from "../../../src/server/kernel.ts";
 import { daemonOptions } from "../../support/daemons.ts";
 
@@ -9,6 +10,8 @@ const LLAMA = { kind: "llamacpp", name: "llamacpp", modelName: "inferd-tiny" } a
 const SOCKETS = ["infer", "infer.v2", "infer.embed", "infer.rerank", "rpc"].map((name) => `/d/run/${name}.sock`).join();
 /** Where the hashes of models are kept that nobody has configured. */
 const HASHES = "/d/run/model-hashes.json,/d/run/model-hashes.json.tmp";
+/** What engines see of the environment, beside `HOME`. */
+const ENGINES = ENGINE_ENVIRONMENT.filter((name) => name !== "HOME");
 const linux = Deno.build.os === "linux" ? [`--allow-ffi=${LIBC_PATHS.join()}`] : [];
 
 Deno.test("permissionFlags names every path, socket and program when a model is configured", () => {
@@ -27,7 +30,7 @@ Deno.test("permissionFlags names every path, socket and program when a model is 
     "--allow-run=/bin/deno",
     ...linux,
     "--allow-sys=uid",
-    "--allow-env=HOME,INFERD_TCP",
+    `--allow-env=HOME,INFERD_TCP,${ENGINES.join()}`,
   ]);
 });
 
@@ -114,5 +117,5 @@ Deno.test("permissionFlags names every file of a split model, and what looking a
   ]);
   assertEquals(of({ source }, "write").includes("/m"), true);
   assertEquals(of({ source }, "env").filter((name) => name.startsWith("HF_TOKEN")), ["HF_TOKEN", "HF_TOKEN_PATH"]);
-  assertEquals(of({ modelPath: "/x.gguf" }, "env"), CONTEXT.env);
+  assertEquals(of({ modelPath: "/x.gguf" }, "env"), [...CONTEXT.env, ...ENGINES]);
 });

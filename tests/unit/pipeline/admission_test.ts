@@ -92,3 +92,41 @@ Deno.test("a signal that fires after admission takes nothing away", async () => 
   assertEquals(admission.status().active, 1);
   permit[Symbol.dispose]();
 });
+
+Deno.test("a place goes to the caller that runs the fewest, and round robin among equals", async () => {
+  const admission = new Admission({ active: 2, depth: 10 });
+  const order: string[] = [];
+  const held: Permit[] = [await admission.acquire(NEVER, "greedy"), await admission.acquire(NEVER, "greedy")];
+  const ask = (caller: string): Promise<void> =>
+    admission.acquire(NEVER, caller).then((permit) => {
+      order.push(caller);
+      held.push(permit);
+    });
+  const waiting = ["greedy", "greedy", "greedy", "a", "b", "a"].map(ask);
+  while (held.length > 0) {
+    held.shift()?.[Symbol.dispose]();
+    await Promise.resolve();
+    await Promise.resolve();
+  }
+  await Promise.all(waiting);
+  assertEquals(order, ["a", "greedy", "b", "a", "greedy", "greedy"]);
+  assertEquals(admission.status(), { active: 0, waiting: 0, depth: 10 });
+});
+
+Deno.test("a caller finds room in a full queue when another has most of it, and the newest of that one is turned away", async () => {
+  const admission = new Admission({ active: 1, depth: 3 });
+  const held = await admission.acquire(NEVER, "greedy");
+  const first = admission.acquire(NEVER, "greedy");
+  const second = admission.acquire(NEVER, "greedy");
+  const newest = assertRejects(() => admission.acquire(NEVER, "greedy"), QueueFullError);
+  const victim = admission.acquire(NEVER, "victim");
+  await newest;
+  await assertRejects(() => admission.acquire(NEVER, "greedy"), QueueFullError);
+  // With two and one of three places, nobody has more than a fair share.
+  await assertRejects(() => admission.acquire(NEVER, "victim"), QueueFullError);
+  held[Symbol.dispose]();
+  (await first)[Symbol.dispose]();
+  (await victim)[Symbol.dispose]();
+  (await second)[Symbol.dispose]();
+  assertEquals(admission.status(), { active: 0, waiting: 0, depth: 3 });
+});

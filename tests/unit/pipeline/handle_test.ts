@@ -34,6 +34,7 @@ class PipelineUnderTest {
   get caller(): Caller {
     return {
       signal: this.controller.signal,
+      name: "test",
       send: (frame) => {
         this.frames.push(frame);
         return this.room;

@@ -61,7 +61,7 @@ class Scene {
 
   answer(ops: string, fields: Partial<DispatchRequest> = {}, signal?: AbortSignal): Promise<DispatchResponse> {
     const request = { namespace: "default", presentation: null, presentation_per_op: null, config_id: ID, ...fields };
-    return this.#dispatch.answer({ ...request, ops }, signal ?? new AbortController().signal);
+    return this.#dispatch.answer({ ...request, ops }, { signal: signal ?? new AbortController().signal, name: "test" });
   }
 
   /** What the calls came to. */

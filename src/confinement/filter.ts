@@ -1,0 +1,158 @@
+/**
+ * Programs for Linux's seccomp: which system calls a process may make from now on. Pure: what is made here is the text of a
+ * filter in the kernel's classic BPF; `confinement.ts` installs it.
+ */
+import { BY_ARGUMENT, COMPUTE, NEVER, type Numbers } from "./syscalls.ts";
+
+/** Processors whose numbers are known. */
+export type FilterArch = "x86_64" | "aarch64";
+
+/** SIGUSR1 opens V8's debugger. */
+const SIGUSR1 = 10;
+const EPERM = 1;
+const ENOSYS = 38;
+
+/** `struct seccomp_data`: the number of the call, the processor, and the low halves of the arguments. */
+const DATA = { number: 0, arch: 4, arguments: 16 } as const;
+const AUDIT_ARCH = { x86_64: 0xc000003e, aarch64: 0xc00000b7 } as const;
+/** From here on x86_64 has the numbers of another ABI. */
+const X32_NUMBERS = 0x40000000;
+
+const LOAD = 0x20;
+const JUMP_EQUAL = 0x15;
+const JUMP_AT_LEAST = 0x35;
+const JUMP_BITS = 0x45;
+const RETURN = 0x06;
+const ALLOW = 0x7fff0000;
+const fail = (error: number): number => 0x00050000 | error;
+
+const CLONE_THREAD = 0x10000;
+const AT_EMPTY_PATH = 0x1000;
+/** To name a thread or a piece of memory. */
+const PR_SET_NAME = 15;
+const PR_SET_VMA = 0x53564d41;
+/** To make a descriptor blocking or not, closed on exec or not; whether it is a terminal; what can be read. */
+const IOCTLS = [0x5421, 0x5450, 0x5451, 0x5401, 0x541b];
+
+/** Operation, jumps where it is true and where not, operand. */
+type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, operand: number];
+
+/** What is left to a process. */
+export type Confinement =
+  /** Everything but the debugger of V8. */
+  | { readonly left: "all" }
+  /** Everything but the debugger, and what no engine needs: drivers of accelerators open files and devices at any time. */
+  | { readonly left: "accelerator" }
+  /** What computing on the processor needs. */
+  | { readonly left: "compute"; readonly pid: number };
+
+/**
+ * The filter for a process.
+ *
+ * @param confinement What is left to it.
+ * @param arch Its processor.
+ * @returns `struct sock_filter[]`. A call that is refused fails with EPERM.
+ */
+export function filterProgram(confinement: Confinement, arch: FilterArch): Uint8Array<ArrayBuffer> {
+  const program = new Program(arch);
+  program.refuseOtherArchitectures();
+  program.callWith("rt_sigaction", 0, { refuse: [SIGUSR1] });
+  if (confinement.left === "accelerator") program.refuse(NEVER);
+  if (confinement.left === "compute") {
+    program.allow(COMPUTE);
+    program.answer("clone3", fail(ENOSYS));
+    program.callWithBits("clone", 0, CLONE_THREAD);
+    program.callWithBits("newfstatat", 3, AT_EMPTY_PATH);
+    program.callWithBits("statx", 2, AT_EMPTY_PATH);
+    program.callWith("prctl", 0, { allow: [PR_SET_NAME, PR_SET_VMA] });
+    program.callWith("ioctl", 1, { allow: IOCTLS });
+    program.callWith("tgkill", 0, { allow: [confinement.pid] });
+    // Of its own limits they may be read; there is nothing to be gained from lowering them.
+    program.callWith("prlimit64", 0, { allow: [0, confinement.pid] });
+  }
+  return program.end(confinement.left === "compute" ? fail(EPERM) : ALLOW);
+}
+
+class Program {
+  readonly #instructions: Instruction[] = [];
+  readonly #arch: FilterArch;
+
+  constructor(arch: FilterArch) {
+    this.#arch = arch;
+  }
+
+  refuseOtherArchitectures(): void {
+    this.#instructions.push(
+      [LOAD, 0, 0, DATA.arch],
+      [JUMP_EQUAL, 1, 0, AUDIT_ARCH[this.#arch]],
+      [RETURN, 0, 0, fail(EPERM)],
+      [LOAD, 0, 0, DATA.number],
+      [JUMP_AT_LEAST, 0, 1, X32_NUMBERS],
+      [RETURN, 0, 0, fail(EPERM)],
+    );
+  }
+
+  allow(calls: Readonly<Record<string, Numbers>>): void {
+    this.#all(calls, ALLOW);
+  }
+
+  refuse(calls: Readonly<Record<string, Numbers>>): void {
+    this.#all(calls, fail(EPERM));
+  }
+
+  answer(call: keyof typeof BY_ARGUMENT, what: number): void {
+    this.#all({ [call]: BY_ARGUMENT[call] }, what);
+  }
+
+  /** A call whose argument decides: it is refused with some values, or allowed with some only. */
+  callWith(
+    call: keyof typeof BY_ARGUMENT,
+    argument: number,
+    values: { readonly refuse: readonly number[] } | { readonly allow: readonly number[] },
+  ): void {
+    const [listed, other] = "refuse" in values ? [fail(EPERM), ALLOW] : [ALLOW, fail(EPERM)];
+    const list = "refuse" in values ? values.refuse : values.allow;
+    this.#block(call, argument, [
+      ...list.flatMap((value): Instruction[] => [[JUMP_EQUAL, 0, 1, value], [RETURN, 0, 0, listed]]),
+      [RETURN, 0, 0, other],
+    ]);
+  }
+
+  /** A call that is allowed with a bit of its argument set. */
+  callWithBits(call: keyof typeof BY_ARGUMENT, argument: number, bits: number): void {
+    this.#block(call, argument, [[JUMP_BITS, 0, 1, bits], [RETURN, 0, 0, ALLOW], [RETURN, 0, 0, fail(EPERM)]]);
+  }
+
+  end(otherwise: number): Uint8Array<ArrayBuffer> {
+    this.#instructions.push([RETURN, 0, 0, otherwise]);
+    const bytes = new Uint8Array(this.#instructions.length * 8);
+    const view = new DataView(bytes.buffer);
+    for (const [at, [code, ifTrue, ifFalse, operand]] of this.#instructions.entries()) {
+      view.setUint16(at * 8, code, true);
+      view.setUint8(at * 8 + 2, ifTrue);
+      view.setUint8(at * 8 + 3, ifFalse);
+      view.setUint32(at * 8 + 4, operand, true);
+    }
+    return bytes;
+  }
+
+  #all(calls: Readonly<Record<string, Numbers>>, what: number): void {
+    for (const numbers of Object.values(calls)) {
+      const number = this.#numberOf(numbers);
+      if (number >= 0) this.#instructions.push([JUMP_EQUAL, 0, 1, number], [RETURN, 0, 0, what]);
+    }
+  }
+
+  /** Instructions for one call, with its argument loaded; every way through them ends. */
+  #block(call: keyof typeof BY_ARGUMENT, argument: number, decide: readonly Instruction[]): void {
+    this.#instructions.push(
+      [JUMP_EQUAL, 0, decide.length + 1, this.#numberOf(BY_ARGUMENT[call])],
+      [LOAD, 0, 0, DATA.arguments + 8 * argument],
+      ...decide,
+    );
+  }
+
+  #numberOf([x86_64, aarch64]: Numbers): number {
+    return this.#arch === "x86_64" ? x86_64 : aarch64;
+  }
+}

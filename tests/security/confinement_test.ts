@@ -1,0 +1,126 @@
+/** Threats: native code of an engine that was taken over, a debugger in any of the processes, engines that outlive all. */
+import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async";
+import { Sandbox } from "../support/program.ts";
+
+const LINUX = Deno.build.os === "linux";
+const SIGUSR1_BIT = 1n << 9n;
+/** Deno listens to SIGUSR1 half a second after it starts. */
+const LISTENING_MS = 1500;
+
+/** What the kernel says of a process. */
+function status(pid: number): Map<string, string> {
+  return new Map(
+    Deno.readTextFileSync(`/proc/${pid}/status`).trim().split("\n").map((line) => {
+      const [name = "", value = ""] = line.split(/:\s*/);
+      return [name, value];
+    }),
+  );
+}
+
+function childrenOf(pid: number): number[] {
+  return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ").filter(Boolean).map(Number);
+}
+
+/** What is possible to a process that was confined so. */
+async function possible(left: string): Promise<string[]> {
+  const dir = await Deno.makeTempDir({ prefix: "inferd-confined-" });
+  try {
+    await Deno.writeTextFile(`${dir}/there`, "");
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-check",
+        "--quiet",
+        "-A",
+        new URL("../support/confined_child.ts", import.meta.url).href,
+        left,
+        dir,
+      ],
+      stderr: "inherit",
+    }).output();
+    return JSON.parse(new TextDecoder().decode(stdout)) as string[];
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test({
+  name: "native code opens, makes, starts, connects and signals nothing when only computing is left to it",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    assertEquals(await possible("compute"), []);
+    // With an accelerator, its driver opens files and devices.
+    assertEquals(await possible("accelerator"), ["open", "socket", "fork", "kill"]);
+    // The attempts do work where nothing was taken.
+    const all = await possible("nothing taken");
+    assert(
+      ["open", "creat", "system", "socket", "fork", "kill", "rename"].every((name) => all.includes(name)),
+      `${all}`,
+    );
+  },
+});
+
+Deno.test({
+  name: "daemon and engine have no debugger, and the engine's native code is bound, while they serve",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    const { stdout } = await box.run(["permissions"]);
+    await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
+    const [engine = 0, ...others] = childrenOf(daemon.pid);
+    assertEquals(others, []);
+    // What Deno would do late is what is looked at.
+    await delay(LISTENING_MS);
+    for (const pid of [daemon.pid, engine]) {
+      Deno.kill(pid, "SIGUSR1");
+      const { SigIgn, SigCgt } = Object.fromEntries(status(pid));
+      assertEquals(BigInt(`0x${SigIgn}`) & SIGUSR1_BIT, SIGUSR1_BIT);
+      assertEquals(BigInt(`0x${SigCgt}`) & SIGUSR1_BIT, 0n);
+      assertEquals(status(pid).get("NoNewPrivs"), "1");
+      assertEquals(status(pid).get("Seccomp"), "2");
+    }
+    const answer = await box.run(["generate", "Hello."]);
+    assertEquals(answer.code, 0);
+    daemon.kill("SIGTERM");
+    assertEquals((await daemon.outcome).code, 0);
+  },
+});
+
+Deno.test({
+  name: "engine sees nothing of the user's environment but what it needs",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using daemon = await box.serve([], { env: { INFERD_API_KEY: "sesame-4711", MY_TOKEN: "sesame-4712" } });
+    const [engine = 0] = childrenOf(daemon.pid);
+    const environment = Deno.readTextFileSync(`/proc/${engine}/environ`);
+    assert(environment.includes("HOME="), environment);
+    assert(!environment.includes("sesame"), environment);
+    daemon.kill("SIGTERM");
+    assertEquals((await daemon.outcome).code, 0);
+  },
+});
+
+Deno.test({
+  name: "engine ends with its daemon when that is killed while it is stopped",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using daemon = await box.serve([]);
+    const [engine = 0] = childrenOf(daemon.pid);
+    Deno.kill(engine, "SIGSTOP");
+    daemon.kill("SIGKILL");
+    await daemon.outcome;
+    while (isRunning(engine)) await delay(10);
+  },
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return !status(pid).get("State")?.startsWith("Z");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -7,8 +7,8 @@
 import { setColorEnabled } from "@std/fmt/colors";
 import { type Command, commandHelp, programHelp, UnreachableError } from "./src/cli/command.ts";
 import { UsageError } from "./src/config/settings.ts";
-import { FETCH_ARGUMENT } from "./src/libraries/fetch_command.ts";
-import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/command.ts";
+import { FETCH_ARGUMENT } from "./src/libraries/fetch/fetch_command.ts";
+import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/ipc/command.ts";
 import config from "./deno.json" with { type: "json" };
 
 /** Loaded when asked for, so that `status` does not pay for what `serve` imports. The first is the default. */
@@ -81,7 +81,7 @@ async function runEngine(): Promise<number> {
 /** The same for the process that fetches native libraries. */
 async function runFetch(): Promise<number> {
   for (const name of ["run", "ffi", "sys"] as const) Deno.permissions.revokeSync({ name });
-  await import(import.meta.resolve("./src/libraries/fetch_main.ts"));
+  await import(import.meta.resolve("./src/libraries/fetch/fetch_main.ts"));
   return 0;
 }
 
@@ -95,7 +95,7 @@ if (import.meta.main) {
   try {
     Deno.exit(await main(Deno.args));
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0); // Whoever read this has seen enough.
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0); // The reader has closed the pipe.
     const isWrong = error instanceof UsageError || error instanceof UnreachableError;
     // What the system refuses where nobody counts on it: above all a stdout that takes no more.
     const isRefused = error instanceof Error && "code" in error && typeof error.code === "string";

@@ -7,7 +7,7 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 import { spawn } from "./processes.ts";
 import type { Progress } from "../src/cli/terminal/progress.ts";
 import { denoFolders } from "../src/engine/native/libraries.ts";
-import { LIBRARY_VERSION } from "../src/engine/native/library_files.ts";
+import { LIBRARY_VERSION } from "../src/libraries/library_files.ts";
 import { thisMachine } from "../src/engine/native/this_machine.ts";
 
 /** It cannot be built; the message says what is missing. */
@@ -71,7 +71,7 @@ async function sourceBundle(): Promise<string> {
   await command(Deno.execPath(), [
     "cache",
     "--quiet",
-    fromFileUrl(import.meta.resolve("../src/engine/chat/chat_wrappers.ts")),
+    fromFileUrl(import.meta.resolve("../src/engine/chat/render/chat_wrappers.ts")),
   ]);
   const machine = thisMachine((name) => Deno.env.get(name));
   const bundle = denoFolders(machine)

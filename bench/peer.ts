@@ -3,7 +3,7 @@
  * computes with. Owns what is built and where it is; runs no server.
  */
 import { join } from "@std/path";
-import { packagedFolder } from "../src/engine/native/library_files.ts";
+import { packagedFolder } from "../src/libraries/library_files.ts";
 import type { Progress } from "../src/cli/terminal/progress.ts";
 import { buildLlamaCpp, builtFolder } from "./llama_cpp.ts";
 import { LIBRARY_DIR } from "./servers.ts";

@@ -5,7 +5,7 @@
  */
 import { repeated } from "./store_bytes.ts";
 import { hashModelFile } from "../src/models/file/model_file.ts";
-import { Store } from "../src/models/store/store.ts";
+import { Store } from "../src/models/store.ts";
 
 const SAMPLE_MS = 20;
 

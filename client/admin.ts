@@ -1,10 +1,17 @@
 /**
- * The admin socket: what the daemon is doing, as events, and the questions that one look answers. Read-only; every call
- * has its own connection, and none is kept.
+ * The admin socket: what the daemon is doing, as a stream of events or as a snapshot. Read-only; every call has its
+ * own connection.
  */
-import { Connection } from "./connection.ts";
-import { CancelledError, ClientClosedError, ConnectionClosedError, TimeoutError, withCallerStack } from "./errors.ts";
-import { readAdminFrame } from "./frames.ts";
+import type { AdminEvent, Capabilities, LogStoppedEvent, StatusEvent } from "./admin_events.ts";
+import { Connection } from "./wire/connection.ts";
+import {
+  CancelledError,
+  ClientClosedError,
+  ConnectionClosedError,
+  TimeoutError,
+  withCallerStack,
+} from "./errors/errors.ts";
+import { readAdminFrame } from "./wire/admin_frames.ts";
 import { interruptible } from "./interruptible.ts";
 import {
   adminEndpoint,
@@ -18,303 +25,6 @@ import {
   type WaitOptions,
 } from "./options.ts";
 import { persist, within } from "./patience.ts";
-import type { BackendStatus, QueueStatus, TemplateError } from "./protocol/mod.ts";
-
-/**
- * The daemon has started and has done nothing yet.
- *
- * @example
- * ```ts
- * import type { StartingEvent } from "@inferd/client";
- *
- * export const first: StartingEvent = { status: "starting" };
- * ```
- */
-export interface StartingEvent {
-  /** Discriminates the event. */
-  readonly status: "starting";
-}
-
-/**
- * A file is being looked at, checked or mapped into memory.
- *
- * @example
- * ```ts
- * import type { LoadingFileEvent } from "@inferd/client";
- *
- * export function show({ phase, path }: LoadingFileEvent): string {
- *   return `${phase} ${path}`;
- * }
- * ```
- */
-export interface LoadingFileEvent {
-  /** Discriminates the event. */
-  readonly status: "loading_model" | "restarting";
-  /** Discriminates the phase. */
-  readonly phase: "checking_local" | "verify" | "mmap";
-  /** The file. */
-  readonly path: string;
-}
-
-/**
- * A model is being fetched.
- *
- * @example
- * ```ts
- * import type { DownloadingEvent } from "@inferd/client";
- *
- * export function percent({ downloadedBytes, totalBytes }: DownloadingEvent): number | undefined {
- *   return totalBytes === null ? undefined : Math.floor(downloadedBytes / totalBytes * 100);
- * }
- * ```
- */
-export interface DownloadingEvent {
-  /** Discriminates the event. */
-  readonly status: "loading_model" | "restarting";
-  /** Discriminates the phase. */
-  readonly phase: "download";
-  /** Bytes that are here. */
-  readonly downloadedBytes: number;
-  /** Bytes there are, `null` where the source does not say. */
-  readonly totalBytes: number | null;
-  /** Where from. */
-  readonly sourceUrl: string;
-}
-
-/**
- * A file was not what it should be and was put aside.
- *
- * @example
- * ```ts
- * import type { QuarantineEvent } from "@inferd/client";
- *
- * export function show({ path, actualSha256, quarantinePath }: QuarantineEvent): string {
- *   return `${path} hashes to ${actualSha256}; it is now ${quarantinePath}`;
- * }
- * ```
- */
-export interface QuarantineEvent {
-  /** Discriminates the event. */
-  readonly status: "loading_model" | "restarting";
-  /** Discriminates the phase. */
-  readonly phase: "quarantine";
-  /** The file. */
-  readonly path: string;
-  /** What it should hash to. */
-  readonly expectedSha256: string;
-  /** What it does hash to. */
-  readonly actualSha256: string;
-  /** Where it is now. */
-  readonly quarantinePath: string;
-}
-
-/**
- * The context is being made.
- *
- * @example
- * ```ts
- * import type { KvCacheEvent } from "@inferd/client";
- *
- * export function show({ contextTokens }: KvCacheEvent): string {
- *   return `making a context of ${contextTokens} tokens`;
- * }
- * ```
- */
-export interface KvCacheEvent {
-  /** Discriminates the event. */
-  readonly status: "loading_model" | "restarting";
-  /** Discriminates the phase. */
-  readonly phase: "kv_cache";
-  /** Tokens it holds. */
-  readonly contextTokens: number;
-}
-
-/**
- * A model is being fetched, checked or loaded.
- *
- * @example
- * ```ts
- * import type { LoadingModelEvent } from "@inferd/client";
- *
- * export function show(event: LoadingModelEvent): string {
- *   switch (event.phase) {
- *     case "download":
- *       return `${event.downloadedBytes} bytes of ${event.sourceUrl}`;
- *     case "kv_cache":
- *       return `${event.contextTokens} tokens`;
- *     default:
- *       return event.path;
- *   }
- * }
- * ```
- */
-export type LoadingModelEvent =
-  & (LoadingFileEvent | DownloadingEvent | QuarantineEvent | KvCacheEvent)
-  & { readonly status: "loading_model" };
-
-/**
- * Everything that the backends can be asked for is served.
- *
- * @example
- * ```ts
- * import type { ReadyEvent, StatusEvent } from "@inferd/client";
- *
- * export function isReady(event: StatusEvent): event is ReadyEvent {
- *   return event.status === "ready";
- * }
- * ```
- */
-export interface ReadyEvent {
-  /** Discriminates the event. */
-  readonly status: "ready";
-}
-
-/**
- * An engine died and is started again; what no other can be asked for is not served until `ready`.
- *
- * @example
- * ```ts
- * import type { RestartingEvent } from "@inferd/client";
- *
- * export function show({ phase }: RestartingEvent): string {
- *   return `The engine is started again (${phase})`;
- * }
- * ```
- */
-export type RestartingEvent =
-  & (LoadingFileEvent | DownloadingEvent | QuarantineEvent | KvCacheEvent)
-  & { readonly status: "restarting" };
-
-/**
- * The daemon finishes what runs and then ends.
- *
- * @example
- * ```ts
- * import type { DrainingEvent, StatusEvent } from "@inferd/client";
- *
- * export function isEnding(event: StatusEvent): event is DrainingEvent {
- *   return event.status === "draining";
- * }
- * ```
- */
-export interface DrainingEvent {
-  /** Discriminates the event. */
-  readonly status: "draining";
-}
-
-/**
- * What one backend can do.
- *
- * @example
- * ```ts
- * import { admin, type Capabilities } from "@inferd/client";
- *
- * export async function whoCallsTools(): Promise<Capabilities | undefined> {
- *   return (await admin().capabilities()).find(({ tools }) => tools);
- * }
- * ```
- */
-export interface Capabilities {
-  /** The backend's name. */
-  readonly backend: string;
-  /** Speaks generation v2. */
-  readonly v2: boolean;
-  /** Takes images. */
-  readonly vision: boolean;
-  /** Takes audio. */
-  readonly audio: boolean;
-  /** Calls tools. */
-  readonly tools: boolean;
-  /** Can show its reasoning. */
-  readonly thinking: boolean;
-  /** Serves embeddings. */
-  readonly embed: boolean;
-  /** What computes: `cpu`, `cuda`, `vulkan`, `metal`, `none`. */
-  readonly accelerator: string;
-  /** Layers offloaded to the accelerator. */
-  readonly gpuLayers: number;
-  /** Serves rerank. */
-  readonly rerank?: boolean;
-  /** The model's name. */
-  readonly model?: string;
-  /** Tokens one request may use, prompt and answer together. */
-  readonly contextTokens?: number;
-  /** Requests decoded together. */
-  readonly parallel?: number;
-  /** Where it is: it answers, is being loaded, was put to rest until it is asked, or has failed for good. */
-  readonly state?: BackendStatus;
-  /** The model's own chat template cannot be evaluated: what is wrong with it, and what is used instead. */
-  readonly templateError?: Readonly<TemplateError>;
-  /** The admission queue at that time. */
-  readonly queue?: Readonly<QueueStatus>;
-}
-
-/**
- * What one backend can do, told to every reader on connecting, once it is known, and again when its state changes. No
- * state of the daemon.
- *
- * @example
- * ```ts
- * import type { CapabilitiesEvent } from "@inferd/client";
- *
- * export function show({ backend, model, accelerator }: CapabilitiesEvent): string {
- *   return `${backend} has ${model ?? "a model"} on ${accelerator}`;
- * }
- * ```
- */
-export interface CapabilitiesEvent extends Capabilities {
-  /** Discriminates the event. */
-  readonly status: "capabilities";
-}
-
-/**
- * The daemon cannot write its activity log, and goes on. Told again to every reader on connecting. No state of the daemon.
- *
- * @example
- * ```ts
- * import type { LogStoppedEvent } from "@inferd/client";
- *
- * export function show({ reason }: LogStoppedEvent): string {
- *   return `The daemon has stopped logging: ${reason}`;
- * }
- * ```
- */
-export interface LogStoppedEvent {
-  /** Discriminates the event. */
-  readonly status: "log_stopped";
-  /** What went wrong. */
-  readonly reason: string;
-}
-
-/**
- * A state of the daemon.
- *
- * @example
- * ```ts
- * import type { StatusEvent } from "@inferd/client";
- *
- * export function show(event: StatusEvent): string {
- *   return "phase" in event ? `${event.status} (${event.phase})` : event.status;
- * }
- * ```
- */
-export type StatusEvent = StartingEvent | LoadingModelEvent | ReadyEvent | RestartingEvent | DrainingEvent;
-
-/**
- * What the admin stream tells; tell them apart by `status`, and `loading_model` and `restarting` further
- * by `phase`.
- *
- * @example
- * ```ts
- * import type { AdminEvent } from "@inferd/client";
- *
- * export function show(event: AdminEvent): string {
- *   if (event.status === "capabilities") return `${event.backend} can be asked`;
- *   return event.status === "log_stopped" ? event.reason : event.status;
- * }
- * ```
- */
-export type AdminEvent = StatusEvent | CapabilitiesEvent | LogStoppedEvent;
 
 /**
  * One look at the daemon.
@@ -359,7 +69,7 @@ export interface Admin {
    * Follow what the daemon does: what its backends can do, the state it is in, then every event as it happens, until
    * the daemon ends. States this client does not know are passed over.
    *
-   * Each loop connects anew, once; leaving it disconnects. A daemon that ends, or cuts off a reader that fell 256
+   * Each loop connects once; leaving it disconnects. A daemon that ends, or cuts off a reader that fell 256
    * events behind, ends the loop: start another to look again. So does closing the client it was asked of.
    *
    * @param options `signal` ends the loop with its reason thrown.
@@ -383,7 +93,7 @@ export interface Admin {
    * @param options `timeoutMs` (default 30 000; 0 looks once) and `signal`.
    * @returns Resolves when the daemon says `ready`.
    * @throws {TimeoutError} If it is not ready within `timeoutMs`.
-   * @throws {ConnectError} If waiting does not mend it, or `timeoutMs` is 0 and there is no daemon.
+   * @throws {ConnectError} If waiting does not fix it, or `timeoutMs` is 0 and there is no daemon.
    * @throws {ClientClosedError} If the client it is asked of is closed, or was.
    * @throws The signal's reason, if it was aborted.
    *

@@ -1,8 +1,8 @@
 /**
- * Something that is under way and yields events, whatever answers it: who takes the events, what it came to, and
- * ending it early. Where the events come from is its heirs' business.
+ * The base of everything that is in progress and yields events: who takes the events, its result, and cancelling it.
+ * Subclasses say where the events come from.
  */
-import { CancelledError, withCallerStack } from "./errors.ts";
+import { CancelledError, withCallerStack } from "./errors/errors.ts";
 import { interruptible } from "./interruptible.ts";
 import type { CancelOptions } from "./options.ts";
 
@@ -10,7 +10,7 @@ import type { CancelOptions } from "./options.ts";
 export interface Cancellable {
   /** Whether it is answered, failed or cancelled. */
   readonly over: boolean;
-  /** End it if it is not over yet; its consumers are told the error. */
+  /** End it if it is not over yet; its consumers get the error. */
   cancel(error: unknown): unknown;
 }
 
@@ -39,7 +39,7 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // A failure is told to whoever takes events or asks for the result; that nobody does is no crash.
+    // Whoever takes events or asks for the result gets the failure; that nobody does is not a crash.
     this.#outcome.catch(() => {});
   }
 
@@ -70,7 +70,7 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
   /**
    * Make what `events` waits for settle, because the answer is no longer wanted.
    *
-   * @param reason What consumers are told.
+   * @param reason What consumers get.
    */
   protected abstract stop(reason: unknown): void;
 
@@ -89,8 +89,8 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
   /**
    * End the answer if it is not over yet.
    *
-   * @param error What consumers are told.
-   * @returns What consumers are told: this error, or an earlier one.
+   * @param error What consumers get.
+   * @returns What consumers get: this error, or an earlier one.
    */
   cancel(error: unknown): unknown {
     if (!this.#over) {

@@ -228,7 +228,7 @@ export type ToolChoice<Name extends string = string> = Extract<V2ToolChoice, str
 export type ToolInput<Schema> = unknown extends FromSchema<Schema> ? JsonFields : FromSchema<Schema>;
 
 /**
- * A complete call of one of these tools; its `input` is told apart by `name`. May stand in a message as it is.
+ * A complete call of one of these tools; its `input` is told apart by `name`. Can be put into a message as it is.
  *
  * @example
  * ```ts

@@ -1,30 +1,13 @@
-/**
- * A client of one daemon, as callers see it, and connecting. What it does is `pooling_client.ts`'s.
- */
+/** The interface of a client, as callers see it. `pooling_client.ts` implements it, `connect.ts` makes one. */
 import type { Admin } from "./admin.ts";
 import type { Tool } from "./blocks.ts";
-import { Connection } from "./connection.ts";
 import type { GenerateRequest, Generation } from "./generation.ts";
 import type { GenerateV2Fields, GenerateV2Request, GenerationV2 } from "./generation_v2.ts";
 import type { ObjectOptions, ObjectRequest } from "./object.ts";
-import {
-  adminEndpoint,
-  type CancelOptions,
-  checkSurfaces,
-  type ConnectOptions,
-  DEFAULT_READY_TIMEOUT_MS,
-  type Endpoint,
-  endpointName,
-  spawnPlan,
-  surfaceEndpoint,
-  timeoutOr,
-} from "./options.ts";
-import { persist, within } from "./patience.ts";
-import { Pool } from "./pool.ts";
-import { PoolingClient } from "./pooling_client.ts";
+import type { CancelOptions } from "./options.ts";
 import type { EmbedOptions, EmbedResult, RerankOptions, RerankResult } from "./retrieval.ts";
 import type { FromSchema, JsonSchema } from "./schema.ts";
-import type { DefinedTools, RunToolsOptions, ToolDefinitions, ToolFunctions, ToolRun } from "./tool_run.ts";
+import type { DefinedTools, RunToolsOptions, ToolDefinitions, ToolFunctions, ToolRun } from "./tools.ts";
 
 /**
  * A connected client. Dispose of it, or close it, when it is no longer needed.
@@ -55,7 +38,7 @@ export interface Client extends AsyncDisposable {
    * turns out to be dead before a single byte of the answer came. Nothing else is ever sent twice.
    *
    * @param request A prompt, or a conversation and how to answer it.
-   * @param options `signal` cancels the request; its consumers are told the signal's reason.
+   * @param options `signal` cancels the request; its consumers get the signal's reason.
    * @returns The running request: iterate it, or ask for its result. Not a promise.
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws {TypeError} If the request has no messages or cannot be said in JSON.
@@ -81,7 +64,7 @@ export interface Client extends AsyncDisposable {
    * or a word on thinking. Connections of its own are used, to the same daemon.
    *
    * @param request A conversation and how to answer it. Where the tools are literals, the calls have their types.
-   * @param options `signal` cancels the request; its consumers are told the signal's reason.
+   * @param options `signal` cancels the request; its consumers get the signal's reason.
    * @returns The running request: iterate it, or ask for its result. Not a promise.
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws {TypeError} If the request has no messages or cannot be said in JSON, or the v2 socket cannot be named.
@@ -112,7 +95,7 @@ export interface Client extends AsyncDisposable {
    * one of v2's fields is given, else v1.
    *
    * @param request A conversation and how to answer it.
-   * @param options `signal` cancels the request; its consumers are told the signal's reason.
+   * @param options `signal` cancels the request; its consumers get the signal's reason.
    * @returns The running request: iterate it, or ask for its result. Not a promise.
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws {TypeError} If the request has no messages or cannot be said in JSON, or the v2 socket cannot be named.
@@ -166,7 +149,7 @@ export interface Client extends AsyncDisposable {
 
   /**
    * Ask, run the tools that the answer calls, tell the model what they said, and so on until an answer calls none.
-   * The calls of one answer run together. What the model thought before a call is told to it again. A `toolChoice` that
+   * The calls of one answer run together. What the model thought before a call is sent to it again. A `toolChoice` that
    * requires a call holds for the first answer only; the others are free to end the run.
    *
    * @param request A conversation, how to answer it, and the tools.
@@ -202,7 +185,7 @@ export interface Client extends AsyncDisposable {
 
   /**
    * Ask, run the tools that the answer calls, tell the model what they said, and so on until an answer calls none.
-   * The calls of one answer run together. What the model thought before a call is told to it again. A `toolChoice` that
+   * The calls of one answer run together. What the model thought before a call is sent to it again. A `toolChoice` that
    * requires a call holds for the first answer only; the others are free to end the run.
    *
    * @param request A prompt or a conversation, and how to answer it.
@@ -305,7 +288,7 @@ export interface Client extends AsyncDisposable {
   drain(): Promise<void>;
 
   /**
-   * Close at once. Running requests are cancelled, and their consumers told so with a `ClientClosedError`; loops over
+   * Close at once. Running requests are cancelled, and their consumers get a `ClientClosedError`; loops over
    * the daemon's events end.
    *
    * @returns Resolves when the client is closed.
@@ -325,82 +308,4 @@ export interface Client extends AsyncDisposable {
    * ```
    */
   close(): Promise<void>;
-}
-
-/**
- * Connect to a daemon, and wait for it to become ready: first 100 ms, then doubling up to 5 s between attempts. A
- * daemon that is not there yet is waited for; what waiting does not mend (permission denied, not a socket) fails at
- * once.
- *
- * Ready means that the socket of `surface` is there. A daemon without a model that generates has no `infer` socket: name
- * the surface that is wanted then. The others are connected to when they are first used.
- *
- * Over TCP a wrong API key shows at the first request, not here: the daemon just closes the connection.
- *
- * With `spawn`, a daemon is started where none answers; however many processes want one at once, one of them starts it.
- * It is looked for every 100 ms for 5 s. One that lives by then but is still loading its model is waited for as any
- * other, for `timeoutMs` from then on. In Deno this takes `--allow-run`, `--allow-env`, and reading and writing the
- * runtime directory.
- *
- * @param options Where the daemon is, and how long to wait.
- * @returns The client.
- * @throws {ConnectError} If waiting does not mend it, or `timeoutMs` is 0 and there is no daemon.
- * @throws {TimeoutError} If there is no daemon for `timeoutMs`; its cause is the last `ConnectError`.
- * @throws {TypeError} If options contradict each other or cannot be an endpoint.
- * @throws {RangeError} If a number or the length of a path is out of range.
- * @throws The signal's reason, if it was aborted.
- *
- * @example
- * ```ts
- * import { connect } from "@inferd/client";
- *
- * export async function main(): Promise<void> {
- *   await using client = await connect({ tcp: { port: 47321, apiKey: "..." }, timeoutMs: 60_000 });
- *   console.log(await client.generate("Say hello.").text());
- * }
- * ```
- */
-export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const call = new Error();
-  const { surface = "infer" } = options;
-  const endpoint = surfaceEndpoint(surface, options);
-  checkSurfaces(options);
-  const timeoutMs = timeoutOr(options.timeoutMs, DEFAULT_READY_TIMEOUT_MS);
-  const name = endpointName(endpoint);
-  const checkDaemon = await spawnIfAsked(endpoint, options, call);
-  const first = await persist(async (signal) => {
-    await checkDaemon?.(signal);
-    return await Connection.open(endpoint, signal);
-  }, {
-    what: `reach a daemon at "${name}"`,
-    timeoutMs,
-    signal: options.signal,
-    call,
-  });
-  const pools = new Map([[surface, new Pool(endpoint, first)]]);
-  return new PoolingClient(name, {
-    pools,
-    endpointOf: (other) => surfaceEndpoint(other, options),
-    locateAdmin: () => adminEndpoint(options.adminPath),
-  });
-}
-
-/** Make sure that a daemon runs; what comes back looks whether it still does. */
-async function spawnIfAsked(
-  endpoint: Endpoint,
-  options: ConnectOptions,
-  call: Error,
-): Promise<((signal: AbortSignal) => Promise<void>) | undefined> {
-  if (!options.spawn) return undefined;
-  if (!("path" in endpoint)) throw new TypeError('Cannot combine "spawn" with TCP');
-  const plan = spawnPlan(options);
-  const endpoints = { ready: endpoint, admin: adminEndpoint(options.adminPath) };
-  // Loaded when it is needed: few clients start a daemon, and it costs time and, in Deno, permissions.
-  const { ensureDaemon } = await import("./spawn.ts");
-  return await within((signal) => ensureDaemon(plan, endpoints, signal), {
-    what: `start a daemon at "${endpointName(endpoint)}"`,
-    timeoutMs: Infinity,
-    signal: options.signal,
-    call,
-  });
 }

@@ -1,14 +1,8 @@
 /**
- * Dispatch from the client's side: one request, one answer; and the choice between the daemon and doing it oneself.
+ * Dispatch from the client's side: one request, one response; and the choice between the daemon and a local fallback.
  */
-import {
-  ConnectError,
-  ConnectionClosedError,
-  DispatchError,
-  FrameTooLargeError,
-  ProtocolError,
-  withCallerStack,
-} from "./errors.ts";
+import { ConnectError, ConnectionClosedError, DispatchError, ProtocolError, withCallerStack } from "./errors/errors.ts";
+import { FrameTooLargeError } from "./errors/daemon_errors.ts";
 import { endpointName, rpcEndpoint, timeoutOr, type UnixEndpoint, type WaitOptions } from "./options.ts";
 import { within } from "./patience.ts";
 import {
@@ -19,13 +13,13 @@ import {
   MAX_DISPATCH_BYTES,
   type Presentation,
 } from "./protocol/mod.ts";
-import { Transport } from "./transport.ts";
+import { Transport } from "./wire/transport.ts";
 
 /** Bytes of a frame's length. */
 const HEADER_BYTES = 4;
 
 /**
- * What a dispatch request says beside its calls. By default it is waited for without end.
+ * What a dispatch request has in addition to its calls. By default there is no timeout.
  *
  * @example
  * ```ts

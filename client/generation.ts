@@ -2,7 +2,7 @@
  * Generation v1 as callers see it: a request of plain text, and the events of its answer.
  */
 import type { V1Message, V1StopReason } from "./protocol/mod.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange } from "./wire/exchange.ts";
 
 /**
  * How to answer, in v1 and v2. What is left out is the daemon's default.
@@ -207,7 +207,7 @@ export interface Generation extends AsyncIterable<GenerationEvent> {
    * @throws {InvalidRequestError} If the request breaks a rule.
    * @throws {FrameTooLargeError} If the request is over the frame limit.
    * @throws {InternalError} If the daemon has a bug.
-   * @throws {ConnectError} If there is no connection to be had.
+   * @throws {ConnectError} If no connection can be made.
    * @throws {ConnectionClosedError} If the daemon went away.
    * @throws {ProtocolError} If what came is not the protocol.
    * @throws {CancelledError} If the loop over the events was left early.

@@ -15,7 +15,8 @@
  *
  * @module
  */
-export { type Client, connect } from "./client.ts";
+export type { Client } from "./client.ts";
+export { connect } from "./connect.ts";
 export type {
   DoneEvent,
   GenerateRequest,
@@ -69,7 +70,7 @@ export {
   type ToolRunDoneEvent,
   type ToolRunEvent,
   type ToolRunResult,
-} from "./tool_run.ts";
+} from "./tools.ts";
 export type {
   EmbedOptions,
   EmbedResult,
@@ -78,25 +79,23 @@ export type {
   RerankOptions,
   RerankResult,
 } from "./retrieval.ts";
-export {
-  type Admin,
-  admin,
-  type AdminEvent,
-  type AdminSnapshot,
-  type Capabilities,
-  type CapabilitiesEvent,
-  type DownloadingEvent,
-  type DrainingEvent,
-  type KvCacheEvent,
-  type LoadingFileEvent,
-  type LoadingModelEvent,
-  type LogStoppedEvent,
-  type QuarantineEvent,
-  type ReadyEvent,
-  type RestartingEvent,
-  type StartingEvent,
-  type StatusEvent,
-} from "./admin.ts";
+export { type Admin, admin, type AdminSnapshot } from "./admin.ts";
+export type {
+  AdminEvent,
+  Capabilities,
+  CapabilitiesEvent,
+  DownloadingEvent,
+  DrainingEvent,
+  KvCacheEvent,
+  LoadingFileEvent,
+  LoadingModelEvent,
+  LogStoppedEvent,
+  QuarantineEvent,
+  ReadyEvent,
+  RestartingEvent,
+  StartingEvent,
+  StatusEvent,
+} from "./admin_events.ts";
 export type {
   AdminOptions,
   CancelOptions,
@@ -111,28 +110,27 @@ export type {
 export {
   AttachmentUnsupportedError,
   BackendUnavailableError,
+  DaemonError,
+  EmbedUnsupportedError,
+  FrameTooLargeError,
+  InternalError,
+  InvalidRequestError,
+  QueueFullError,
+  RerankUnsupportedError,
+  ToolCallMalformedError,
+} from "./errors/daemon_errors.ts";
+export {
   CancelledError,
   ClientClosedError,
   ConnectError,
   ConnectionClosedError,
-  DaemonError,
   DispatchError,
-  EmbedUnsupportedError,
-  FrameTooLargeError,
   InferdError,
-  InternalError,
-  InvalidRequestError,
-  ObjectError,
   ProtocolError,
-  QueueFullError,
-  RerankUnsupportedError,
   SpawnError,
-  StepLimitError,
   TimeoutError,
-  ToolCallMalformedError,
-  ToolRunError,
-  UnknownToolError,
-} from "./errors.ts";
+} from "./errors/errors.ts";
+export { ObjectError, StepLimitError, ToolRunError, UnknownToolError } from "./errors/answer_errors.ts";
 export {
   dispatch,
   type DispatchAnswer,

@@ -1,8 +1,6 @@
-/**
- * An answer that is a value: generation v2 under a schema, parsed.
- */
+/** Answers that are values: generation v2 under a schema, parsed. */
 import type { Attachment, Message } from "./blocks.ts";
-import { ObjectError } from "./errors.ts";
+import { ObjectError } from "./errors/answer_errors.ts";
 import type { SamplingOptions } from "./generation.ts";
 import type { GenerationV2Result } from "./generation_v2.ts";
 import type { CancelOptions } from "./options.ts";

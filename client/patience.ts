@@ -1,7 +1,5 @@
-/**
- * Waiting: for a daemon that is not there yet, and no longer than was asked.
- */
-import { ClientClosedError, InferdError, TimeoutError, withCallerStack } from "./errors.ts";
+/** Retrying with back-off until a daemon is there, up to a timeout. */
+import { ClientClosedError, InferdError, TimeoutError, withCallerStack } from "./errors/errors.ts";
 import { FIRST_BACKOFF_MS, MOST_BACKOFF_MS } from "./options.ts";
 
 /** The longest time a timer can be set to, in milliseconds; a longer wait is one without end. */

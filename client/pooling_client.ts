@@ -5,15 +5,15 @@ import { type Admin, adminAt } from "./admin.ts";
 import type { AnswerContext, Cancellable } from "./answer.ts";
 import type { Tool } from "./blocks.ts";
 import type { Client } from "./client.ts";
-import { ClientClosedError } from "./errors.ts";
-import { Exchange } from "./exchange.ts";
-import { v1Codec } from "./frames.ts";
-import { V2Codec } from "./frames_v2.ts";
+import { ClientClosedError } from "./errors/errors.ts";
+import { Exchange } from "./wire/exchange.ts";
+import { v1Codec } from "./wire/frames.ts";
+import { V2Codec } from "./wire/frames_v2.ts";
 import { ActiveGeneration, type GenerateRequest, type Generation } from "./generation.ts";
 import { type GenerateV2Fields, type GenerateV2Request, type GenerationV2, isV2 } from "./generation_v2.ts";
 import { type ObjectOptions, type ObjectRequest, parseObject } from "./object.ts";
 import type { CancelOptions, Endpoint, SurfaceName, UnixEndpoint } from "./options.ts";
-import { Pool } from "./pool.ts";
+import { Pool } from "./wire/pool.ts";
 import {
   embedCodec,
   type EmbedOptions,
@@ -23,7 +23,8 @@ import {
   type RerankResult,
 } from "./retrieval.ts";
 import type { FromSchema, JsonSchema } from "./schema.ts";
-import { ActiveToolRun, type RunToolsOptions, type ToolRun, type ToolTable } from "./tool_run.ts";
+import { ActiveToolRun, type ToolTable } from "./tool_run.ts";
+import type { RunToolsOptions, ToolRun } from "./tools.ts";
 
 /** What a client is made of. */
 export interface ClientParts {
@@ -85,7 +86,7 @@ export class PoolingClient implements Client {
     this.#expectOpen("generate");
     const context = this.#context(options);
     const { schema } = options;
-    // A value is of no use before it is whole.
+    // A partial value is useless.
     const answer = await this.#generateV2({ ...conversation(request), schema, stream: false }, context).result();
     return parseObject(answer) as FromSchema<Schema>;
   }
@@ -186,7 +187,7 @@ function conversation<Request extends { readonly messages: readonly unknown[] }>
   request: string | Request,
 ): Request | { readonly messages: readonly [{ readonly role: "user"; readonly content: string }] } {
   if (typeof request === "string") return { messages: [{ role: "user", content: request }] };
-  // Callers without types may try; the error of whoever reads it first would not say what is wrong.
+  // Callers without types may try; a later error would not say what is wrong.
   if (!Array.isArray(request?.messages)) {
     throw new TypeError('Cannot ask: the request must be a prompt, or an object whose "messages" is an array');
   }

@@ -2,8 +2,19 @@
  * Embeddings and rerank as callers see them, and on the wire: one request, one frame back.
  */
 import type { EmbedRequest, EmbedTask, RerankRequest } from "./protocol/mod.ts";
-import type { Codec, Step } from "./exchange.ts";
-import { expectId, type Fields, isRecord, list, number, parse, readFailure, record, text, wrong } from "./frames.ts";
+import type { Codec, Step } from "./wire/exchange.ts";
+import {
+  expectId,
+  type Fields,
+  isRecord,
+  list,
+  number,
+  parse,
+  readFailure,
+  record,
+  text,
+  wrong,
+} from "./wire/frames.ts";
 import type { CancelOptions } from "./options.ts";
 
 /**
@@ -17,7 +28,7 @@ import type { CancelOptions } from "./options.ts";
  * ```
  */
 export interface EmbedOptions extends CancelOptions {
-  /** Cut every vector to so many numbers, and bring it back to unit length. Default: the model's own. */
+  /** Truncate every vector to this many dimensions, and normalize it again. Default: the model's. */
   readonly dimensions?: number | undefined;
   /** What the vectors are for; the daemon puts the model family's words for it before the texts. */
   readonly task?: EmbedTask | undefined;
@@ -76,7 +87,7 @@ export interface EmbedResult {
  * ```
  */
 export interface RerankOptions extends CancelOptions {
-  /** Only the best so many, at least 1. Default: all. */
+  /** Return only this many of the best documents, at least 1. Default: all. */
   readonly topN?: number | undefined;
 }
 

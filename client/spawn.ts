@@ -16,10 +16,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import process from "node:process";
-import { ConnectError, SpawnError } from "./errors.ts";
+import { ConnectError, SpawnError } from "./errors/errors.ts";
 import type { SpawnPlan, UnixEndpoint } from "./options.ts";
 import { pause } from "./patience.ts";
-import { Transport } from "./transport.ts";
+import { Transport } from "./wire/transport.ts";
 
 /** How often it is looked whether a daemon answers, in milliseconds. */
 const POLL_MS = 100;
@@ -49,7 +49,7 @@ export interface SpawnEndpoints {
  *
  * @param plan How one is started.
  * @param endpoints Where it shows.
- * @param signal Gives up; a daemon that was started goes on.
+ * @param signal Gives up; a daemon that was started keeps running.
  * @returns As soon as it is ready, or at the end of `plan.timeoutMs` if it lives and loads: looks whether the one that
  * was started has ended since.
  * @throws {SpawnError} If it cannot be started, ends, or shows no sign of life.
@@ -158,7 +158,7 @@ class StartedDaemon {
     if (this.#end !== undefined && !await isAlive(endpoints, signal)) throw this.failure(this.#end, this.#cause);
   }
 
-  /** The error for a daemon that is of no use. */
+  /** The error for a daemon that cannot be used. */
   failure(why: string, cause?: unknown): SpawnError {
     const { command, args, logPath } = this.#plan;
     const output = tail(logPath, this.#logStart);
@@ -253,7 +253,7 @@ function age(path: string): number {
   }
 }
 
-/** Where it cannot be told, time will. */
+/** If that is not known, the timeout decides. */
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -7,8 +7,8 @@
  * usage: deno task compile [--output FILE, or other flags of deno compile]
  */
 import { fromFileUrl, relative } from "@std/path";
-import { WITHOUT_OPTIONAL_PACKAGES } from "../src/engine/command.ts";
-import { LIBRARY_VERSION, platformPackage } from "../src/engine/native/library_files.ts";
+import { WITHOUT_OPTIONAL_PACKAGES } from "../src/engine/ipc/command.ts";
+import { LIBRARY_VERSION, platformPackage } from "../src/libraries/library_files.ts";
 import { BUILT_INS } from "../src/models/built_in.ts";
 import { ROOT } from "./copy.ts";
 
@@ -24,7 +24,11 @@ const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"];
 export function compileArguments(platform: string, args: readonly string[]): string[] {
   const models = Object.values(BUILT_INS).map(({ url }) => relative(ROOT, fromFileUrl(url)));
   // What is loaded at run time only, Deno does not find by itself.
-  const modules = ["src/engine/main.ts", "src/engine/chat/chat_wrappers.ts", "src/libraries/fetch_main.ts"];
+  const modules = [
+    "src/engine/main.ts",
+    "src/engine/chat/render/chat_wrappers.ts",
+    "src/libraries/fetch/fetch_main.ts",
+  ];
   const included = [...models, ...modules, `npm:@node-llama-cpp/${platform}@${LIBRARY_VERSION}`];
   return [
     "compile",

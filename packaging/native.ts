@@ -9,7 +9,7 @@ import { join, resolve } from "@std/path";
 import { BuildError, buildLlamaCpp, builtFolder } from "../bench/llama_cpp.ts";
 import { stderrProgress } from "../src/cli/terminal/progress.ts";
 import { scoreOf } from "../src/engine/native/cpu_code.ts";
-import { findLibrary, packagedFolder } from "../src/engine/native/library_files.ts";
+import { findLibrary, packagedFolder } from "../src/libraries/library_files.ts";
 
 /**
  * The variants that are built, the best first, as ggml rates them. Not `sapphirerapids`, the one that computes with tiles

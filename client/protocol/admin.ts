@@ -137,7 +137,7 @@ export interface QueueStatus {
   depth: number;
 }
 
-/** The activity log cannot be written any more; the daemon goes on. Never replaces the snapshot. */
+/** The activity log cannot be written any more; the daemon keeps running. Never replaces the snapshot. */
 export interface LogStoppedFrame extends AdminFrameBase {
   /** Discriminates the frame. */
   status: "log_stopped";

@@ -43,7 +43,7 @@ export interface EmbedRequest {
   id?: string;
   /** The texts; not empty, and none of them is. */
   input: string[];
-  /** Cut every vector to so many numbers. Default: the model's own. */
+  /** Truncate every vector to this many dimensions. Default: the model's. */
   dimensions?: number;
   /** What the vectors are for. */
   task?: EmbedTask;

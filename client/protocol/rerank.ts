@@ -22,7 +22,7 @@ export interface RerankRequest {
   query: string;
   /** At most 256, together at most 8 MiB with the query; none is empty. */
   documents: string[];
-  /** Only the best so many. Default: all. */
+  /** Return only this many of the best documents. Default: all. */
   top_n?: number;
 }
 

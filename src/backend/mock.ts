@@ -4,23 +4,18 @@
  */
 import { delay } from "@std/async";
 import type { MockBackendConfig } from "../config/options.ts";
-import {
-  type Backend,
-  type BackendCapabilities,
-  type BackendEvent,
-  type BackendNotice,
-  type BackendState,
-  BackendUnavailableError,
-  type ContentBlock,
-  type EmbedAnswer,
-  type EmbedRequest,
-  type GenerationRequest,
-  InvalidRequestError,
-  type RerankAnswer,
-  type RerankRequest,
-  type Service,
-  type ToolUse,
-} from "../inference/backend.ts";
+import type { Backend, BackendCapabilities, BackendNotice, BackendState, Service } from "../inference/backend.ts";
+import { BackendUnavailableError, InvalidRequestError } from "../inference/errors.ts";
+import type { BackendEvent } from "../inference/events.ts";
+import type {
+  ContentBlock,
+  EmbedAnswer,
+  EmbedRequest,
+  GenerationRequest,
+  RerankAnswer,
+  RerankRequest,
+  ToolUse,
+} from "../inference/request.ts";
 import { mayCall, mustCall } from "../inference/tool_choice.ts";
 
 const DEFAULT_TOKENS: readonly string[] = ["This", " is", " a", " mock", " answer", "."];
@@ -186,16 +181,19 @@ export class MockBackend implements Backend {
  */
 async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationRequest): Promise<void> {
   if (!tools.some((tool) => mayCall(tool, toolChoice)) && responseSchema === undefined) return;
-  const [{ GrammarError }, { GrammarBuilder }] = await Promise.all([
+  const [{ GrammarError }, { GrammarBuilder }, { compileSchema }] = await Promise.all([
     import("../grammar/gbnf.ts"),
     import("../grammar/grammar_builder.ts"),
+    import("../grammar/json_schema/json_schema.ts"),
   ]);
   const builder = new GrammarBuilder();
   try {
-    const response = responseSchema === undefined ? [] : [builder.json(responseSchema, "response_format.schema")];
+    const response = responseSchema === undefined
+      ? []
+      : [compileSchema(responseSchema, { builder, path: "response_format.schema" })];
     const inputs = tools.flatMap((tool, index) =>
       mayCall(tool, toolChoice)
-        ? [builder.json({ ...tool.inputSchema, type: "object" }, `tools[${index}].input_schema`)]
+        ? [compileSchema({ ...tool.inputSchema, type: "object" }, { builder, path: `tools[${index}].input_schema` })]
         : []
     );
     builder.build(builder.choice([...response, ...inputs]));

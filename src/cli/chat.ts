@@ -14,16 +14,16 @@ import { describe } from "./run_request.ts";
 const PROMPT = "> ";
 const MORE = ". ";
 const HELP = [
-  "A line that ends with \\ goes on in the next one.",
-  "/reset forgets the conversation, /exit or Ctrl-D leaves, Ctrl-C stops an answer.",
+  "A line that ends with \\ continues on the next one.",
+  "/reset clears the conversation, /exit or Ctrl-D quits, Ctrl-C stops an answer.",
 ].join("\n");
 
 export const chat: Command = {
   name: "chat",
   usage: "chat [FLAGS]",
-  summary: "A conversation on the terminal",
+  summary: "Chat on the terminal",
   settings: CLIENT_SETTINGS,
-  flags: [...GENERATION_FLAGS, { flag: "--thinking", help: "let the model think first; shown dimmed" }],
+  flags: [...GENERATION_FLAGS, { flag: "--thinking", help: "let the model think first; thoughts are dimmed" }],
   exits: ["0 done", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {

@@ -1,7 +1,7 @@
 /**
  * What every command is, and the help text made from it.
  */
-import { type Setting, type SettingName, SETTINGS } from "../config/settings.ts";
+import { type Setting, type SettingName, SETTINGS, UsageError } from "../config/settings.ts";
 import type { Machine } from "../config/resolve.ts";
 
 /** There is no daemon to talk to; the program says so and exits with 2. */
@@ -18,7 +18,7 @@ export interface CommandContext {
 
 /** A flag of a command's own, for its help. */
 export interface OwnFlag {
-  /** With its value's stand-in, e.g. `--max-tokens N`. */
+  /** With a placeholder for its value, e.g. `--max-tokens N`. */
   readonly flag: string;
   readonly help: string;
   /** What its value may be, where that is a few words. */
@@ -54,6 +54,17 @@ export interface Command {
 }
 
 /**
+ * The error for a command's first argument that is none of its actions.
+ *
+ * @param action What was given.
+ * @param actions What there is.
+ */
+export function unknownAction(action: string | undefined, actions: readonly string[]): UsageError {
+  const use = `Use ${actions.slice(0, -1).join(", ")} or ${actions.at(-1)}`;
+  return new UsageError(action === undefined ? `No action given. ${use}` : `Unknown action "${action}". ${use}`);
+}
+
+/**
  * The help text of one command.
  *
  * @param command The command.
@@ -66,7 +77,7 @@ export function commandHelp(command: Command): string {
       const setting: Setting<unknown> = SETTINGS[name];
       return [`--${setting.flag} ${setting.metavar}`, `${setting.help} [${setting.env}]`];
     }),
-    ["--help", "this text"],
+    ["--help", "show this help"],
   ];
   return [
     `Usage: inferd ${command.usage}`,
@@ -93,15 +104,15 @@ export function programHelp(commands: readonly Command[]): string {
   return [
     "Usage: inferd [COMMAND] [FLAGS]",
     "",
-    "A local inference daemon: holds a language model warm and serves every program on this machine.",
+    "A local inference daemon: keeps a language model loaded and serves every program on this machine.",
     "",
     "Commands:",
     ...table(commands.map((command): [string, string] => [command.name, command.summary])),
     "",
-    `"inferd COMMAND --help" tells a command's flags; without a command it is "${commands[0]?.name}".`,
+    `"inferd COMMAND --help" lists a command's flags; the default command is "${commands[0]?.name}".`,
     "",
     "Flags:",
-    ...table([["--help", "this text"], ["--version", "the version"]]),
+    ...table([["--help", "show this help"], ["--version", "show the version"]]),
     "",
   ].join("\n");
 }

@@ -4,18 +4,18 @@ import { parseFlags } from "../config/flags.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { configValues, type OriginatedValue } from "../config/origins.ts";
 import { resolveOptions } from "../config/resolve.ts";
-import { type SettingName, SETTINGS, UsageError } from "../config/settings.ts";
-import type { Command } from "./command.ts";
+import { type SettingName, SETTINGS } from "../config/settings.ts";
+import { type Command, unknownAction } from "./command.ts";
 
 const ACTIONS = ["print", "schema"] as const;
 
 export const config: Command = {
   name: "config",
   usage: "config print [--json] [FLAGS OF serve] | config schema",
-  summary: "The configuration with each value's origin, or the JSON Schema of its file",
+  summary: "Print the configuration with each value's origin, or the JSON Schema of its file",
   words: ACTIONS,
   settings: Object.keys(SETTINGS) as SettingName[],
-  flags: [{ flag: "--json", help: "the configuration as one JSON object" }],
+  flags: [{ flag: "--json", help: "print the configuration as one JSON object" }],
   exits: ["0 done", "2 bad flags, environment or configuration file"],
 
   async run(args, { machine }): Promise<number> {
@@ -26,7 +26,7 @@ export const config: Command = {
       console.log(configSchemaText().trimEnd());
       return 0;
     }
-    if (action !== "print") throw new UsageError(`Cannot tell what to do: must be ${ACTIONS.join(" or ")}`);
+    if (action !== "print") throw unknownAction(action, ACTIONS);
     const flags = parseFlags(rest, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
     const found = configPath(flags.values, machine.env);
     const file = await loadConfig(flags.values, machine.env);

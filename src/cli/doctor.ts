@@ -35,9 +35,9 @@ const MARKS: Readonly<Record<Level, () => string>> = {
 export const doctor: Command = {
   name: "doctor",
   usage: "doctor [--json] [FLAGS OF serve]",
-  summary: "Look at everything a daemon needs, and say what to do where something is wrong",
+  summary: "Check everything a daemon needs, and say how to fix what is wrong",
   settings: Object.keys(SETTINGS) as SettingName[],
-  flags: [{ flag: "--json", help: "the findings as one JSON object" }],
+  flags: [{ flag: "--json", help: "print the findings as one JSON object" }],
   exits: ["0 nothing is wrong, apart from warnings", "1 something is wrong", "2 bad flags or environment"],
 
   async run(args, { machine }): Promise<number> {
@@ -66,7 +66,7 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   if (options === undefined) {
     yield* await attempt("native library", () => checkEngine(undefined));
     const rest = new Findings("everything else");
-    rest.warn("Not looked at, as it depends on the configuration", "Correct the configuration, then run this again");
+    rest.warn("Skipped: it depends on the configuration", "Fix the configuration, then run doctor again");
     yield* rest.list;
     return;
   }
@@ -83,7 +83,7 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   yield* await attempt("chat template", () => {
     if (engine.every(({ level }) => level !== "fail")) return checkTemplates(options, places);
     const findings = new Findings("chat template");
-    findings.warn("Not looked at, as it needs the native library", "Correct that, then run this again");
+    findings.warn("Skipped: it needs the native library", "Fix that, then run doctor again");
     return findings.list;
   });
   yield* await attempt("permissions", () => checkPermissions(options, { values, machine }));
@@ -120,15 +120,15 @@ async function resolveAll(values: SettingValues, machine: Machine): Promise<Reso
   } catch (error) {
     // A variable that a backend takes its key from may not be among what this process may read.
     if (!(error instanceof UsageError || error instanceof Deno.errors.NotCapable)) throw error;
-    findings.fail(error.message, 'Correct it; "inferd config schema" tells what the file may hold');
+    findings.fail(error.message, 'Fix it; "inferd config schema" prints what the file may contain');
   }
   const path = findings.list.length === 0 ? configPath(values, machine.env)?.path : undefined;
   findings.elseOk(
     config !== undefined
       ? `"${config.path}" is valid`
       : path === undefined
-      ? "HOME is not set, so no file is looked for; defaults hold"
-      : `There is no file at "${path}"; defaults hold`,
+      ? "HOME is not set, so no file is read; defaults apply"
+      : `There is no file at "${path}"; defaults apply`,
   );
   return {
     findings: findings.list,
@@ -144,9 +144,9 @@ function checkPermissions(
   const missing = missingPermissionFlags(options, permissionContext(values, machine.env));
   if (missing.length > 0) {
     findings.fail(
-      `Deno was not given ${missing.join(" ")}`,
+      `Deno lacks the permissions ${missing.join(" ")}`,
       'Start it with the flags that "inferd permissions" prints for the daemon, "inferd permissions doctor" for this',
     );
   }
-  return findings.elseOk("Deno was given everything this configuration needs");
+  return findings.elseOk("Deno has every permission that this configuration needs");
 }

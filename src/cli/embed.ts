@@ -1,4 +1,4 @@
-/** `inferd embed`: texts in, vectors out, as JSON. */
+/** `inferd embed`: embeds texts and prints the vectors as JSON. */
 import type { EmbedTask } from "@inferd/client";
 import { numberFlag, parseFlags } from "../config/flags.ts";
 import { CLIENT_SETTINGS, UsageError } from "../config/settings.ts";
@@ -23,15 +23,15 @@ const TASKS: Readonly<Record<EmbedTask, true>> = {
 export const embed: Command = {
   name: "embed",
   usage: "embed [TEXT...] [FLAGS]",
-  summary: "Make texts vectors; each argument is a text, or each line on stdin",
+  summary: "Embed texts: one for each argument, or for each line on stdin",
   settings: CLIENT_SETTINGS,
   flags: [
     {
       flag: "--task NAME",
-      help: `what the vectors are for: ${Object.keys(TASKS).join(", ")}`,
+      help: `what the embeddings are for: ${Object.keys(TASKS).join(", ")}`,
       choices: Object.keys(TASKS),
     },
-    { flag: "--dimensions N", help: "cut every vector to so many numbers (default: the model's own)" },
+    { flag: "--dimensions N", help: "truncate vectors to this many dimensions (default: the model's)" },
   ],
   exits: REQUEST_EXITS,
 

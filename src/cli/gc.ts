@@ -1,18 +1,18 @@
 /** `inferd gc`: clears away what no name refers to. */
 import { parseFlags } from "../config/flags.ts";
-import type { GcItem, GcResult, LooseBlob } from "../models/store/store.ts";
+import type { GcItem, GcResult, LooseBlob } from "../models/store.ts";
 import type { Command } from "./command.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 
 export const gc: Command = {
   name: "gc",
   usage: "gc [--dry-run] [--all] [FLAGS]",
-  summary: "Remove blobs without a name, and downloads and quarantined files older than a week",
+  summary: "Remove blobs that no name refers to, and downloads and quarantined files older than a week",
   settings: STORE_SETTINGS,
   flags: [
     { flag: "--dry-run", help: "only list what would be removed" },
-    { flag: "--all", help: "also models whose name was given to another model within the last week" },
-    { flag: "--json", help: "the same as JSON" },
+    { flag: "--all", help: "also remove models whose name was given to another model within the last week" },
+    { flag: "--json", help: "print the result as JSON" },
   ],
   exits: STORE_EXITS,
 

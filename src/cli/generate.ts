@@ -16,9 +16,9 @@ export const generate: Command = {
   settings: CLIENT_SETTINGS,
   flags: [
     ...GENERATION_FLAGS,
-    { flag: "--thinking", help: "let the model think first; what it thinks goes to stderr" },
-    { flag: "--schema FILE", help: "a JSON Schema the answer has to follow" },
-    { flag: "--json", help: "the complete answer as one JSON object" },
+    { flag: "--thinking", help: "let the model think first; its thoughts go to stderr" },
+    { flag: "--schema FILE", help: "a file with a JSON Schema that the answer must follow" },
+    { flag: "--json", help: "print the complete answer as one JSON object" },
   ],
   exits: REQUEST_EXITS,
 

@@ -9,13 +9,13 @@ import { askToReplace, openStore, showPhases, size, STORE_EXITS, STORE_SETTINGS,
 export const importModel: Command = {
   name: "import",
   usage: "import FILE|TITLE [FLAGS]",
-  summary: "Take a GGUF file, or a model of Ollama or LM Studio, into the store",
+  summary: "Import a GGUF file, or a model of Ollama or LM Studio, into the store",
   settings: STORE_SETTINGS,
   flags: [
     { flag: "--name NAME", help: "name in the store (default: made from the file's name)" },
     { flag: "--replace", help: "replace the model that has this name" },
-    { flag: "--list", help: "list what Ollama and LM Studio have on this machine" },
-    { flag: "--json", help: "what was imported, or the list, as JSON" },
+    { flag: "--list", help: "list the models that Ollama and LM Studio have on this machine" },
+    { flag: "--json", help: "print what was imported, or the list, as JSON" },
   ],
   takesFile: true,
   notes: ["Of a split model (NAME-00001-of-00003.gguf) any one file may be given; the others lie beside it."],
@@ -75,7 +75,7 @@ function places(env: (name: string) => string | undefined): ForeignPlaces {
 function printForeign(models: readonly ForeignModel[], asJson: boolean): number {
   if (asJson) {
     console.log(JSON.stringify(models.map(({ sizeBytes, ...model }) => ({ ...model, size_bytes: sizeBytes }))));
-  } else if (models.length === 0) console.log("Nothing of Ollama or LM Studio was found");
+  } else if (models.length === 0) console.log("No models of Ollama or LM Studio were found");
   for (const { tool, title, sizeBytes } of asJson ? [] : models) {
     console.log(`${title}  ${size(sizeBytes)}  (${tool})`);
   }

@@ -1,7 +1,7 @@
 /** `inferd models`: what the store holds. */
 import { bold, dim, stripAnsiCode, yellow } from "@std/fmt/colors";
 import { parseFlags } from "../config/flags.ts";
-import type { StoreListing } from "../models/store/store.ts";
+import type { StoreListing } from "../models/store.ts";
 import type { Command } from "./command.ts";
 import { was } from "./gc.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
@@ -9,9 +9,9 @@ import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store
 export const models: Command = {
   name: "models",
   usage: "models [--json] [FLAGS]",
-  summary: "What the model store holds: names, sizes, hashes, and what is in use",
+  summary: "List the models in the store: names, sizes, hashes, and which are in use",
   settings: STORE_SETTINGS,
-  flags: [{ flag: "--json", help: "the same as one JSON object" }],
+  flags: [{ flag: "--json", help: "print the list as one JSON object" }],
   exits: STORE_EXITS,
 
   async run(args, { machine }): Promise<number> {

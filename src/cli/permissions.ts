@@ -17,7 +17,7 @@ const ROLES = { serve: permissionFlags, client: clientPermissionFlags, doctor: d
 export const permissions: Command = {
   name: "permissions",
   usage: "permissions [serve|client|doctor] [FLAGS OF serve]",
-  summary: "The exact Deno flags this configuration needs, ready to paste",
+  summary: "Print the exact Deno flags that this configuration needs",
   words: Object.keys(ROLES),
   settings: Object.keys(SETTINGS) as SettingName[],
   flags: [],
@@ -28,7 +28,7 @@ export const permissions: Command = {
     const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
     const role = flags.rest[0] ?? "serve";
     if (!isRole(role)) {
-      throw new UsageError(`Cannot tell permissions of ${JSON.stringify(role)}: must be serve, client or doctor`);
+      throw new UsageError(`Unknown role ${JSON.stringify(role)}. Use serve, client or doctor`);
     }
     console.log(ROLES[role](options, permissionContext(flags.values, machine.env)).join(" "));
     return 0;
@@ -40,7 +40,7 @@ function isRole(text: string): text is keyof typeof ROLES {
 }
 
 /**
- * What decides on permissions beside the daemon's options.
+ * What decides on permissions in addition to the daemon's options.
  *
  * @param values What was given.
  * @param env The environment.

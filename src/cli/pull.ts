@@ -4,7 +4,7 @@ import type { DaemonOptions } from "../config/options.ts";
 import { SETTINGS, UsageError } from "../config/settings.ts";
 import { type Access, parseHeader, readHuggingFaceToken } from "../models/transfer/access.ts";
 import { parseReference, urlOfSource } from "../models/transfer/reference.ts";
-import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store/store.ts";
+import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store.ts";
 import type { Command } from "./command.ts";
 import {
   askToReplace,
@@ -31,7 +31,7 @@ export const pull: Command = {
       flag: "--header HEADER",
       help: "HTTP header 'Name: value', not sent to other hosts; may be repeated",
     },
-    { flag: "--json", help: "what was pulled, as JSON" },
+    { flag: "--json", help: "print what was pulled as JSON" },
   ],
   notes: [
     "Gated Hugging Face repositories: the token is read from HF_TOKEN, HUGGING_FACE_HUB_TOKEN, the file HF_TOKEN_PATH or",
@@ -102,7 +102,7 @@ async function read(
   const sha256 = strings.sha256 === undefined ? undefined : readSha256(strings.sha256);
   try {
     if (url !== undefined) {
-      if (name !== undefined) throw new UsageError("--name does not go with --url: NAME stands before the flags");
+      if (name !== undefined) throw new UsageError("Cannot combine --name with --url: write NAME before the flags");
       const reference = parseReference(url, env);
       return [{ name: word ?? reference.name, url: reference.url, source: reference.source, sha256 }];
     }
@@ -113,18 +113,18 @@ async function read(
   } catch (error) {
     throw error instanceof ModelStoreError ? new UsageError(error.message) : error;
   }
-  if (sha256 !== undefined) throw new UsageError("--sha256 goes with a URL or reference");
+  if (sha256 !== undefined) throw new UsageError("Cannot use --sha256 without a URL or reference");
   const configured = options.backends.flatMap((backend): PullSpec[] => {
     if (backend.kind !== "llamacpp" || backend.source === undefined) return [];
     const { url, sizeBytes, license } = backend.source;
     return [{ name: backend.modelName, url, sha256: backend.modelSha256, sizeBytes, license }];
   });
   const found = word === undefined ? configured : configured.filter(({ name }) => name === word);
-  if (name !== undefined && found.length !== 1) throw new UsageError("--name goes with a single model");
+  if (name !== undefined && found.length !== 1) throw new UsageError("Cannot use --name with more than one model");
   if (found.length > 0) return found.map((spec) => ({ ...spec, name: name ?? spec.name }));
   if (word === undefined) {
     throw new UsageError(
-      "The configuration names no model to pull; name one, as in inferd pull hf:owner/repo/file.gguf",
+      "The configuration names no model to pull. Name one: inferd pull hf:owner/repo/file.gguf",
     );
   }
   return [await readKnown(word, store, env)];

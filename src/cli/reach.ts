@@ -37,7 +37,7 @@ const PLACES = {
 type Way = { readonly socket: string } | { readonly tcp: TcpAddress };
 
 /**
- * Decide where the daemon is: a flag goes before a variable, both before the file, and a unix socket before TCP. A
+ * Decide where the daemon is: flags override variables, both override the file, and a unix socket is preferred to TCP. A
  * surface of which nothing is said is next to the generation socket, or on the same host.
  *
  * @param flags The parsed command line.

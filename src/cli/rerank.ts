@@ -10,9 +10,9 @@ import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 export const rerank: Command = {
   name: "rerank",
   usage: "rerank QUERY [DOCUMENT...] [FLAGS]",
-  summary: "Order documents by how well they fit a query; documents are arguments, or lines on stdin",
+  summary: "Rank documents by relevance to a query; documents are arguments, or lines on stdin",
   settings: CLIENT_SETTINGS,
-  flags: [{ flag: "--top-n N", help: "only the best so many (default: all)" }],
+  flags: [{ flag: "--top-n N", help: "return only the N best documents (default: all)" }],
   exits: REQUEST_EXITS,
 
   async run(args, { machine }): Promise<number> {

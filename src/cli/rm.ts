@@ -1,7 +1,7 @@
 /** `inferd rm`: takes a model out of the store. */
 import { parseFlags } from "../config/flags.ts";
 import { UsageError } from "../config/settings.ts";
-import type { BlobOutcome } from "../models/store/store.ts";
+import type { BlobOutcome } from "../models/store.ts";
 import type { Command } from "./command.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 
@@ -16,7 +16,7 @@ const REST: Readonly<Record<BlobOutcome, string>> = {
 export const rm: Command = {
   name: "rm",
   usage: "rm NAME... [FLAGS]",
-  summary: "Remove models from the store; one that a daemon serves stays",
+  summary: "Remove models from the store; a model that a daemon serves stays",
   settings: STORE_SETTINGS,
   flags: [],
   exits: STORE_EXITS,

@@ -23,7 +23,7 @@ export async function runRequest(where: Target, request: (client: Client) => Pro
     await request(client);
     return 0;
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) return 0; // Whoever read the answer has seen enough.
+    if (error instanceof Deno.errors.BrokenPipe) return 0; // The reader has closed the pipe.
     if (!(error instanceof InferdError)) throw error;
     console.error(`inferd: ${describe(error)}`);
     return 1;

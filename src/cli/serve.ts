@@ -3,7 +3,7 @@
  */
 import { Confiner } from "../confinement/confinement.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
-import { rememberEngineEnvironment } from "../engine/command.ts";
+import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
 import { parseFlags } from "../config/flags.ts";
 import { loadConfig, withKeys } from "../config/load.ts";
 import { resolveOptions } from "../config/resolve.ts";
@@ -58,7 +58,7 @@ export const serve: Command = {
     let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
     const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
       const now = performance.now();
-      // A Ctrl-C goes to the whole terminal group, and `npx` and `deno task` hand it on; `timeout` sends its signal to
+      // A Ctrl-C goes to the whole terminal group, and `npx` and `deno task` forward it; `timeout` sends its signal to
       // the process and to the group.
       if (asked?.by === signal && now - asked.at < RELAY_MS) return;
       if (asked !== undefined) Deno.exit(code);

@@ -7,7 +7,7 @@ import { type Machine, resolveOptions, settingFlags } from "../config/resolve.ts
 import { type SettingName, SETTINGS, UsageError } from "../config/settings.ts";
 import { permissionFlags } from "../monitor/permissions.ts";
 import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
-import type { Command } from "./command.ts";
+import { type Command, unknownAction } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
 
@@ -28,16 +28,16 @@ export const service: Command = {
   words: ACTIONS,
   settings: (Object.keys(SETTINGS) as SettingName[]).filter((name) => name !== "mockScript"),
   flags: [
-    { flag: "--now", help: "install: start it at once, too" },
-    { flag: "--force", help: "install, uninstall: also where the file was not written by this program" },
+    { flag: "--now", help: "install: also start it now" },
+    { flag: "--force", help: "install, uninstall: even if the file was not written by this program" },
     { flag: "--for NAME", help: "print: systemd or launchd (default: this system's)", choices: MANAGERS },
   ],
-  exits: ["0 done", "1 something did not work, stderr says what", "2 bad flags, environment or configuration file"],
+  exits: ["0 done", "1 failed, the reason is on stderr", "2 bad flags, environment or configuration file"],
 
   async run(args, { machine }): Promise<number> {
     const [action, ...rest] = args;
     const found = ACTIONS.find((one) => one === action);
-    if (found === undefined) throw new UsageError(`Cannot tell what to do: must be ${ACTIONS.join(", ")}`);
+    if (found === undefined) throw unknownAction(action, ACTIONS);
     const flags = parseFlags(rest, machine.env, {
       settings: this.settings,
       strings: ["for"],
@@ -197,7 +197,7 @@ async function install(flags: ParsedFlags, machine: Machine): Promise<number> {
     Deno.chmodSync(temporary, FILE_MODE);
     Deno.renameSync(temporary, path);
   }
-  console.log(before === text ? `"${path}" is as it should be` : `Wrote "${path}"`);
+  console.log(before === text ? `"${path}" is up to date` : `Wrote "${path}"`);
   if (flags.values.apiKey !== undefined) {
     console.error(
       manager === "systemd"
@@ -243,7 +243,7 @@ async function uninstall(flags: ParsedFlags, machine: Machine): Promise<number> 
 }
 
 function ownManager(flags: ParsedFlags, machine: Machine): Manager {
-  if (flags.strings.for !== undefined) throw new UsageError("--for goes with print only");
+  if (flags.strings.for !== undefined) throw new UsageError("Cannot use --for with anything but print");
   return managerOf(machine);
 }
 
@@ -257,7 +257,7 @@ function readOwn(path: string, force: boolean): string | undefined {
     throw new ServiceError(`Cannot read "${path}": ${error instanceof Error ? error.message : error}`);
   }
   if (force || text.includes(MARKER)) return text;
-  throw new ServiceError(`"${path}" was not written by this program; --force does it nevertheless`);
+  throw new ServiceError(`"${path}" was not written by this program; use --force to do it anyway`);
 }
 
 function makeFolder(path: string, mode: number): void {
@@ -281,7 +281,7 @@ async function tell(commands: readonly (readonly string[])[], hints: readonly st
     const failure = await runQuietly(program, args);
     if (failure === undefined) continue;
     const left = commands.slice(at).map((words) => words.join(" ")).join(" && ");
-    console.error(`inferd: ${failure.message}; run this when it can be reached: ${left}`);
+    console.error(`inferd: ${failure.message}; run this when it is available: ${left}`);
     return failure.missing ? 0 : 1;
   }
   for (const hint of hints) console.log(hint);
@@ -301,7 +301,7 @@ async function runQuietly(
     }).output();
     if (success) return undefined;
     const said = new TextDecoder().decode(stderr).trim().split("\n")[0] || `exit code ${code}`;
-    return { message: `"${program} ${args.join(" ")}" did not work (${said})`, missing: false };
+    return { message: `"${program} ${args.join(" ")}" failed (${said})`, missing: false };
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     return { message: `There is no ${program} here`, missing: true };

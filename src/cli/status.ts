@@ -5,15 +5,15 @@ import { bold, green, yellow } from "@std/fmt/colors";
 import { parseFlags } from "../config/flags.ts";
 import type { Command } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
-import { describeTemplateError } from "./template_error.ts";
+import { describeTemplateError } from "./terminal/template_error.ts";
 import { adminFrame } from "./wire.ts";
 
 export const status: Command = {
   name: "status",
   usage: "status [--json] [FLAGS]",
-  summary: "One look at the daemon: state, backend, model, queue",
+  summary: "Show the daemon's state, backends, models and queue",
   settings: ["config", "adminAddr"],
-  flags: [{ flag: "--json", help: "the state and the capabilities as one JSON object" }],
+  flags: [{ flag: "--json", help: "print state and capabilities as one JSON object" }],
   exits: ["0 ready", "1 in any other state", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {

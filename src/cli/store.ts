@@ -9,7 +9,7 @@ import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { NO_STORE } from "../config/home.ts";
 import { type SettingName, UsageError } from "../config/settings.ts";
 import { describeTaken } from "../models/store/name_claim.ts";
-import { ModelStoreError, Store, type TakenName } from "../models/store/store.ts";
+import { ModelStoreError, Store, type TakenName } from "../models/store.ts";
 import { type Progress, stderrProgress } from "./terminal/progress.ts";
 
 /** Settings these commands take. */
@@ -68,11 +68,11 @@ export async function withStore(
 }
 
 /**
- * Ask whether a name may be given to another model, where somebody can be asked.
+ * Ask on a terminal whether a name may be given to another model.
  *
  * @param progress Cleared before.
  * @param signal Gives up.
- * @returns Asks; `undefined` where nobody can be asked.
+ * @returns Asks; `undefined` without a terminal.
  */
 export function askToReplace(
   progress: Progress,
@@ -129,7 +129,7 @@ export function showPhases(progress: Progress): (phase: LoadPhase) => void {
 
 /** How often people are shown how far a download is, in milliseconds. */
 export const PROGRESS_MS = 250;
-/** Before this, nobody knows how fast it is. */
+/** The speed is not shown before this much time. */
 const RATE_AFTER_MS = 1000;
 
 /** How fast bytes come. */

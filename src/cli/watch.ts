@@ -11,9 +11,9 @@ import { adminFrame } from "./wire.ts";
 export const watch: Command = {
   name: "watch",
   usage: "watch [--json] [FLAGS]",
-  summary: "Follow what the daemon is doing, until Ctrl-C or its end",
+  summary: "Follow what the daemon is doing until Ctrl-C or until it ends",
   settings: ["config", "adminAddr"],
-  flags: [{ flag: "--json", help: "every event as the admin socket's frame, one a line" }],
+  flags: [{ flag: "--json", help: "print every event as a frame of the admin socket, one per line" }],
   exits: ["0 on Ctrl-C, or when the daemon ended", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {

@@ -65,7 +65,7 @@ export async function loadConfig(values: SettingValues, env: Env): Promise<Loade
 /**
  * Fill in the keys that are kept elsewhere: in a file, in variables of the operator's own.
  *
- * @param options What the daemon is told.
+ * @param options The daemon's options.
  * @param env The environment.
  * @returns The same with keys.
  * @throws {UsageError} If a key is not where it should be.

@@ -4,21 +4,14 @@
  */
 
 import type { TcpAddress } from "@inferd/client/paths";
+import type { Pooling } from "../inference/request.ts";
+import type { AcceleratorSetting } from "../libraries/accelerator.ts";
+import type { LogLevel } from "../log/log.ts";
 import type { HuggingFaceToken, TokenFault } from "../models/transfer/access.ts";
 
-export type { TcpAddress };
-
-/** How the vectors of a text's tokens become one, or a score. */
-export type Pooling = "mean" | "cls" | "last" | "rank";
-
-/** What computes. */
-export type Accelerator = "cpu" | "cuda" | "vulkan" | "metal";
-
-/** What may compute: `auto` is the best that the machine has, and otherwise the CPU. */
-export type AcceleratorSetting = "auto" | Accelerator;
-
-/** The values of the setting. */
-export const ACCELERATOR_SETTINGS: readonly AcceleratorSetting[] = ["auto", "cpu", "cuda", "vulkan", "metal"];
+export { type Accelerator, ACCELERATOR_SETTINGS, type AcceleratorSetting } from "../libraries/accelerator.ts";
+export { BUILT_IN_MODEL } from "../models/built_in.ts";
+export type { LogLevel, Pooling, TcpAddress };
 
 /** What a mock backend can be asked for. */
 export type MockService = "v1" | "v2" | "embed" | "rerank";
@@ -111,11 +104,11 @@ export interface LlamaBackendConfig {
   readonly libraryDir?: string;
   /** Requests decoded together; absent: as the daemon's. */
   readonly parallel?: number;
-  /** Make vectors, also with a model that could generate. */
+  /** Embed, even if the model could generate. */
   readonly embed?: boolean;
-  /** How token vectors become one; absent: as the model says. */
+  /** How token vectors are pooled; absent: as the model says. */
   readonly pooling?: Pooling;
-  /** Prompts whose beginnings are kept decoded. */
+  /** System prompts whose KV cache is kept. */
   readonly warm?: readonly string[];
 }
 
@@ -150,9 +143,6 @@ export interface Listen {
 
 /** The surfaces that have sockets of this kind. */
 export type SurfaceName = "infer" | "v2" | "embed" | "rerank";
-
-/** How much is logged. */
-export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** Address and credentials of Hugging Face. */
 export interface HuggingFaceOptions {
@@ -219,5 +209,3 @@ export const DEFAULT_REMOTE_TIMEOUT_SECS = 300;
 export const DEFAULT_READY_TIMEOUT_SECS = 30;
 /** Seconds running requests get to finish on drain. */
 export const DEFAULT_DRAIN_TIMEOUT_SECS = 10;
-/** The built-in model that generates. */
-export const BUILT_IN_MODEL = "inferd-tiny" as const;

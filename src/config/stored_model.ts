@@ -84,7 +84,7 @@ export function storedModelFrom(root: string, name: string, url: string): NamedM
 function isFrom(source: ModelSource | null, url: URL): boolean {
   if (source === null || LOCAL_REGISTRIES.has(source.registry ?? "file")) return true;
   const other = sourceOfUrl(url);
-  // Of a split model any file stands for all.
+  // Of a split model any represents it.
   const first = (file: string | null): string => shardPath(file ?? "", 1);
   return source.registry === other.registry && source.repo === other.repo &&
     first(source.filename) === first(other.filename) &&

@@ -11,7 +11,7 @@ import { LlamaBackend } from "../backend/llama/llama.ts";
 import { MockBackend } from "../backend/mock.ts";
 import type { BackendConfig, DaemonOptions, Listen, SurfaceName } from "../config/options.ts";
 import { DownloadLog } from "../log/download_log.ts";
-import { LibraryFetcher } from "../libraries/fetcher.ts";
+import { LibraryFetcher } from "../libraries/fetch/fetcher.ts";
 import type { PackageFile } from "../libraries/packages.ts";
 import { acquireLock } from "./lock.ts";
 import { type ActivityLog, openActivityLog } from "../log/log.ts";
@@ -262,7 +262,7 @@ class RunningDaemon implements Daemon {
     if (config.missing !== undefined) throw new Error(config.missing);
     if (config.source !== undefined || config.stored !== undefined) {
       // Loaded where it is needed, as the backends are.
-      const { holdModel } = await import("../models/at_boot.ts");
+      const { holdModel } = await import("./models_at_boot.ts");
       const held = await holdModel(config, this.options, {
         onPhase: (phase) => this.#onPhase(phase),
         log: this.#log,

@@ -1,7 +1,6 @@
-/**
- * One daemon per lock file: the lock and the pid file beside it, each daemon its own. Owns the two files, not the folder they are in.
- */
-const LOCK_ENDING = /\.lock$/;
+/** One daemon per lock file: the lock and the pid file next to it. Owns the two files, not the folder they are in. */
+import { pidPathOf } from "../config/pid_path.ts";
+
 const FILE_MODE = 0o600;
 
 /** The lock cannot be had; the message is for the operator. */
@@ -12,16 +11,6 @@ export class LockError extends Error {
 /** Another daemon has it. */
 export class LockHeldError extends LockError {
   override readonly name = "LockHeldError";
-}
-
-/**
- * The pid file of the daemon that holds a lock: `inferd.pid` beside `inferd.lock`.
- *
- * @param lockPath The lock file.
- * @returns Where it is.
- */
-export function pidPathOf(lockPath: string): string {
-  return `${lockPath.replace(LOCK_ENDING, "")}.pid`;
 }
 
 /**
@@ -91,7 +80,7 @@ function holder(pidPath: string): string {
 
 function writePid(path: string, pid: number): void {
   try {
-    // Whatever a crashed daemon left; made anew so that nothing is followed or written through.
+    // Whatever a crashed daemon left; recreated so that no link is followed or written through.
     if (look(path) !== undefined) Deno.removeSync(path);
     Deno.writeTextFileSync(path, `${pid}\n`, { createNew: true, mode: FILE_MODE });
   } catch (error) {

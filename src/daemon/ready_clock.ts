@@ -1,6 +1,6 @@
 /**
- * How long backends take to load. Time in which one fetches or hashes files does not count: that depends on the net and
- * the disk, and says nothing about whether it will ever be ready.
+ * Measures how long backends take to load. Time in which one fetches or hashes files does not count: that depends on
+ * network and disk, and does not show whether the backend will ever be ready.
  */
 
 import { LoadClock } from "../backend/llama/load_clock.ts";

@@ -17,7 +17,7 @@ export interface ServedConfigOptions {
   readonly log: ActivityLog;
   /** `identified` has changed. */
   readonly onChange: () => void;
-  /** Absent: files are hashed anew. */
+  /** Absent: files are hashed again. */
   readonly hashes?: ModelHashes;
 }
 
@@ -77,7 +77,7 @@ export class ServedConfig implements AsyncDisposable {
     const same = this.#contexts.get(backend) === contextTokens;
     this.#contexts.set(backend, contextTokens);
     if (files !== undefined) this.#files.set(backend, files);
-    // A file without a fixed hash may have been replaced before it was loaded anew.
+    // A file without a fixed hash may have been replaced before it was loaded again.
     if (!same || fixedSha256(config) === undefined) this.#changed();
   }
 

@@ -1,6 +1,6 @@
-/** A look at a model without its weights: what it would be loaded for, and what its chat template is good for. */
+/** Inspects a model without loading its weights: what it would be used for, and what its chat template can do. */
 import { Chat } from "./chat/chat.ts";
-import type { LoadChatLibrary } from "./chat/chat_library.ts";
+import type { LoadChatLibrary } from "./chat/render/chat_library.ts";
 import type { Library } from "./native/library.ts";
 import type { EngineConfig, FromEngine } from "./ipc/messages.ts";
 import { Model } from "./native/model.ts";

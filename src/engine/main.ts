@@ -5,19 +5,19 @@
  * 1 the first line says what to load · 2 libraries, fetched by the daemon where they are not here · 3 model, memory, chat
  * template · 4 a throw-away decode · 5 permissions given back · 6 `ready` · 7 serve
  */
-import { Answers } from "./answer/answers.ts";
+import { Answers } from "./generate/answers.ts";
 import { Chat, PromptError } from "./chat/chat.ts";
-import { AttachmentError } from "./chat/messages.ts";
+import { AttachmentError } from "./chat/render/messages.ts";
 import { ChannelError, Inbox, Outbox, send } from "./ipc/channel.ts";
-import { obtainChatLibrary } from "./chat/chat_library.ts";
-import { engineEnvironment } from "./command.ts";
+import { obtainChatLibrary } from "./chat/render/chat_library.ts";
+import { engineEnvironment } from "./ipc/command.ts";
 import { Context } from "./native/context.ts";
 import { EncodeJobs } from "./encode/encode_jobs.ts";
 import { EncodeScheduler, TextError } from "./encode/encode_scheduler.ts";
 import { ModelEncoder } from "./encode/encoder.ts";
 import { type Fetch, obtainLibraries } from "./native/libraries.ts";
 import { type Library, openLibrary, stdinProbe } from "./native/library.ts";
-import { LIBRARY_VERSION, LibraryError } from "./native/library_files.ts";
+import { LIBRARY_VERSION, LibraryError } from "../libraries/library_files.ts";
 import { RegistryError } from "../libraries/registry.ts";
 import { GrammarError } from "../grammar/gbnf.ts";
 import { inspect } from "./inspection.ts";
@@ -27,12 +27,13 @@ import type { EngineConfig, EngineRequest, ToEngine } from "./ipc/messages.ts";
 import { Model, ModelError } from "./native/model.ts";
 import { confine, confineEarly } from "./permissions.ts";
 import { Pulse } from "./ipc/pulse.ts";
-import { type PoolingType, purposeOf } from "./encode/purpose.ts";
+import { purposeOf } from "./encode/purpose.ts";
+import type { PoolingType } from "./native/text_context.ts";
 import { type Job, Scheduler } from "./generate/scheduler.ts";
 import { thisMachine } from "./native/this_machine.ts";
 import { usableCores } from "./native/threads.ts";
 
-/** A context is no larger than this unless it was asked for. */
+/** The largest context, unless a larger one was configured. */
 const DEFAULT_CONTEXT_TOKENS = 8192;
 /** Time for throw-away decodes before `ready`, at least one of each kind. */
 const WARM_UP_MS = 30;
@@ -132,17 +133,17 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
   return { purpose: "generate", outbox, scheduler, model, answers: new Answers(model, chat) };
 }
 
-/** What protects the machine from native code is not there everywhere. */
+/** Not every system can confine native code. */
 function tellUnconfined(reason: string | undefined): void {
   if (reason !== undefined) send({ type: "warning", msg: "engine_unconfined", fields: { reason } });
 }
 
-/** Whoever has such a device is told why it does not compute. */
+/** If there is such a device, the log says why it is not used. */
 function tellUnusable(accelerator: string, reason: string): void {
   send({ type: "warning", msg: "accelerator_unusable", fields: { accelerator, reason } });
 }
 
-/** The beginnings of prompts that are worth keeping; what cannot be kept is told. */
+/** The beginnings of prompts that are worth keeping; what cannot be kept is reported. */
 function keptPrompts(
   chat: Chat,
   model: Model,
@@ -336,7 +337,7 @@ async function main(): Promise<void> {
     send({ type: "needs", need });
     if (early.length === 0) early.push(...inbox.wait());
     const answer = early.shift();
-    // The daemon is gone, and nobody waits for this any more.
+    // The daemon is gone, and with it all requests.
     if (answer === undefined) Deno.exit(0);
     if (answer.op !== "fetched") {
       throw new ChannelError("The line after `needs` on the engine's stdin is not `fetched`");
@@ -360,7 +361,7 @@ async function main(): Promise<void> {
     for (const message of idle ? pulse.wait() : pulse.take()) handle(engine, message);
     outbox.add(await scheduler.step());
   }
-  // What computes beside this thread must not find the process ending.
+  // Lanes must not run while the process exits.
   if (engine.purpose !== "generate") await engine.scheduler.settled();
 }
 

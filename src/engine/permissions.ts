@@ -1,7 +1,7 @@
 /**
- * What the engine process may still do while it serves: nothing but compute. It is given permissions to load
- * (`command.ts`), and what is loaded needs none: the library is open, and its memory in view. The permissions are Deno's
- * and bind JavaScript; what native code may do is the kernel's to bind.
+ * Permissions of the engine while it serves: none, and of the kernel only what computing needs. It gets permissions to
+ * load (`command.ts`); serving needs none, because the library is open and its memory mapped. Deno's permissions bind
+ * JavaScript; native code is confined by the kernel.
  */
 import { Confiner, type Unconfined } from "../confinement/confinement.ts";
 import { LIBC } from "./native/library.ts";

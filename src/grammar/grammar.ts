@@ -4,7 +4,7 @@
  * of character led, and which tokens may come next.
  */
 import { type CharSet, GrammarError, type GrammarSymbol, MAX_CODE_POINT, type Rules } from "./gbnf.ts";
-import type { Constraint } from "../engine/answer/answer.ts";
+import type { Constraint } from "./constraint.ts";
 import { type TokenBytes, VocabularyIndex } from "./vocabulary_index.ts";
 
 /** Stacks that one state may have, and that may be looked at to find them. */

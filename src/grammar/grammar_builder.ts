@@ -1,5 +1,5 @@
 /**
- * Puts rules together that are not written down anywhere: texts, tokens, choices, repetitions and JSON. What `gbnf.ts`
+ * Puts rules together that are not written down anywhere: texts, tokens, choices and repetitions. What `gbnf.ts`
  * reads from a client's text, this makes for the daemon's own forms. A part is a list of symbols, to be joined to others
  * by spreading; it may be used in several places.
  */
@@ -13,7 +13,6 @@ import {
   refuseLeftRecursion,
   type Rules,
 } from "./gbnf.ts";
-import { compileSchema, type Notation } from "./json_schema/json_schema.ts";
 
 /** Builds the rules of one grammar. */
 export class GrammarBuilder {
@@ -41,7 +40,7 @@ export class GrammarBuilder {
     return symbols;
   }
 
-  /** Exactly this token, whether or not it stands for text. */
+  /** Exactly this token, whether or not it is text. */
   token(id: number): GrammarSymbol[] {
     return [{ token: id }];
   }
@@ -51,7 +50,7 @@ export class GrammarBuilder {
     return [{ chars: set }];
   }
 
-  /** One of these; an empty one stands for nothing. */
+  /** One of these; an empty one matches nothing at all. */
   choice(alternatives: readonly (readonly GrammarSymbol[])[]): GrammarSymbol[] {
     const rule = this.declare();
     this.define(rule, alternatives);
@@ -100,19 +99,7 @@ export class GrammarBuilder {
   }
 
   /**
-   * JSON that is valid under a schema, on one line.
-   *
-   * @param schema JSON Schema, as it was sent.
-   * @param path Where the schema stands in the request, for the message.
-   * @returns What matches one value.
-   * @throws {GrammarError} If the schema cannot be compiled; the message names the path within it.
-   */
-  json(schema: unknown, path: string, notation?: Notation): GrammarSymbol[] {
-    return compileSchema(schema, { builder: this, path, ...(notation === undefined ? {} : { notation }) });
-  }
-
-  /**
-   * Any text in which none of these stands.
+   * Any text that contains none of these.
    *
    * @param stops Not empty, each of at least one character.
    */

@@ -1,11 +1,11 @@
 /**
- * A vocabulary in the order of its bytes, so that all tokens that begin alike stand together and are looked at once.
+ * A vocabulary sorted by bytes, so that tokens with a common prefix are adjacent and the prefix is walked once, as in a trie.
  * Made once for a model, when the first grammar needs it.
  */
 
 /** What tokens mean to a grammar. */
 export interface TokenBytes {
-  /** The bytes a token stands for; none for one that is not text. */
+  /** The bytes of a token; empty if it is not text. */
   piece(token: number): Uint8Array;
   /** Whether a token ends the answer. */
   ends(token: number): boolean;

@@ -1,5 +1,5 @@
-/** What a tool choice allows, for everybody who has to follow one: backends and the engine's grammars. */
-import type { Tool, ToolChoice } from "./backend.ts";
+/** What a tool choice allows, shared by backends and the engine's grammars. */
+import type { Tool, ToolChoice } from "./request.ts";
 
 /**
  * Whether an answer may call a tool.

@@ -1,6 +1,6 @@
-/** Which accelerator computes, and which packages that takes: from the setting and from what the machine has. */
-import type { Accelerator, AcceleratorSetting } from "../config/options.ts";
-import { LibraryError, platformPackage } from "../engine/native/library_files.ts";
+/** Chooses the accelerator and the packages it takes, from the setting and the machine. */
+import type { Accelerator, AcceleratorSetting } from "./accelerator.ts";
+import { LibraryError, platformPackage } from "./library_files.ts";
 import { findCuda, findVulkan, type Machine, type Support } from "./machine.ts";
 import type { PackageName } from "./packages.ts";
 
@@ -17,7 +17,7 @@ export interface Candidate {
 export interface Unusable {
   readonly accelerator: Accelerator;
   readonly reason: string;
-  /** Its device is here, so that somebody may wonder. */
+  /** Its device is present, so the operator may expect it to be used. */
   readonly hasDriver: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface Choice {
   readonly unusable: readonly Unusable[];
 }
 
-/** What there is beside the CPU, and what is better of it comes first. */
+/** The accelerators, the best first. */
 const GPUS = ["cuda", "vulkan", "metal"] as const;
 
 /**

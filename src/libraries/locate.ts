@@ -1,5 +1,5 @@
-/** Where the packages of a way to compute are, as far as they are here. */
-import { LIBRARY_VERSION } from "../engine/native/library_files.ts";
+/** Finds the packages of a way to compute on this machine. */
+import { LIBRARY_VERSION } from "./library_files.ts";
 import type { Candidate } from "./choice.ts";
 import { fullName, librariesIn, type PackageName, packagesFolder } from "./packages.ts";
 

@@ -1,6 +1,6 @@
 /**
- * What a machine says of its accelerators: drivers, their libraries, device files. Looks at files and starts nothing;
- * the files are passed in, so that tests can say what there is.
+ * Detects a machine's accelerators: drivers, their libraries, device files. Looks at files and starts nothing; the
+ * files are passed in, so that tests can simulate machines.
  */
 import { parseLoaderCache } from "./loader_cache.ts";
 
@@ -12,7 +12,7 @@ export interface Machine {
   readonly env: (name: string) => string | undefined;
   /** Whether there is such a file, folder or device. */
   readonly exists: (path: string) => boolean;
-  /** The names in a folder; none where there is no folder. */
+  /** The names in a folder; empty if there is no folder. */
   readonly list: (folder: string) => readonly string[];
   /** The bytes of a file; nothing where there is none. */
   readonly read: (path: string) => Uint8Array | undefined;
@@ -85,7 +85,7 @@ function findCudaOnLinux(machine: Machine): Support<CudaFound> {
   const hasDevice = [...NVIDIA_DEVICES, WSL_DEVICE].some(machine.exists);
   if (!hasDevice) return missing("there is no NVIDIA driver (no /proc/driver/nvidia/version)");
   if (findLibraryFile(machine, "libcuda.so.1") === undefined) {
-    // WSL has its device for every graphics card.
+    // WSL has this device for every vendor's graphics card.
     return {
       usable: false,
       reason: "NVIDIA's driver has no CUDA library (libcuda.so.1)",
@@ -182,7 +182,7 @@ function loaderCache(machine: Machine): ReadonlyMap<string, string> {
   return cache;
 }
 
-/** Where the loader looks without being told, by the habits of distributions. */
+/** Where the loader looks by default on common distributions. */
 function systemFolders({ arch }: Machine): string[] {
   const triple = arch === "aarch64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
   return [`/usr/lib/${triple}`, `/lib/${triple}`, "/usr/lib64", "/lib64", "/usr/lib", "/lib", "/usr/lib/wsl/lib"]

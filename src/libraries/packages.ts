@@ -2,7 +2,7 @@
  * The packages that node-llama-cpp's release publishes its native libraries in: how long each is and what it must hash
  * to, and where a folder that has been unpacked keeps the libraries. Pure.
  */
-import { LIBRARY_VERSION } from "../engine/native/library_files.ts";
+import { LIBRARY_VERSION } from "./library_files.ts";
 
 /** A package as the registry has it. */
 export interface PackageFile {

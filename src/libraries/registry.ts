@@ -1,6 +1,6 @@
 /**
  * Which registry packages are fetched from, as Deno decides it: `NPM_CONFIG_REGISTRY`, else `.npmrc` of the program's
- * folder, else that of the user; a line for the scope goes before all of them. Also where Deno keeps what it has
+ * folder, else that of the user; a line for the scope overrides all of them. Also where Deno keeps what it has
  * fetched from there.
  */
 import { fromFileUrl } from "@std/path";
@@ -69,7 +69,7 @@ export function configuredRegistry(sources: RegistrySources, scope?: string): Re
   return { url, ...(authorization === undefined ? {} : { authorization }) };
 }
 
-/** `key = value`, a line each; `${NAME}` stands for a variable. */
+/** One `key = value` per line; `${NAME}` is replaced by the variable. */
 function readNpmrc(text: string, env: RegistrySources["env"]): Map<string, string> {
   const settings = new Map<string, string>();
   for (const line of text.split(/\r?\n/)) {

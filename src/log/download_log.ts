@@ -1,4 +1,4 @@
-/** Downloads at boot, in the log: that one begins and how long it is, how far it is from time to time, and its end. */
+/** Logs downloads at boot: the beginning and the size, progress from time to time, and the end. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { ActivityLog } from "./log.ts";
 
@@ -9,7 +9,7 @@ const EVERY_MS = 5000;
 export class DownloadLog {
   readonly #log: Pick<ActivityLog, "info">;
   readonly #now: () => number;
-  /** By source: when it was told last, and how much there was. */
+  /** By source: when it was logged last, and how much had come. */
   readonly #told = new Map<string, { readonly at: number; readonly bytes: number }>();
 
   /**
@@ -21,7 +21,7 @@ export class DownloadLog {
     this.#now = now;
   }
 
-  /** Take a phase; those that are no download say nothing. */
+  /** Take a phase; only downloads are logged. */
   see(phase: LoadPhase): void {
     if (phase.phase !== "download") return;
     const { source_url: source, downloaded_bytes: bytes, total_bytes: total } = phase;

@@ -4,9 +4,11 @@
  */
 import { bold, dim, red, yellow } from "@std/fmt/colors";
 import { BaseHandler, type LevelName, Logger, type LogRecord } from "@std/log";
-import type { LogLevel } from "../config/options.ts";
 import { redactedJson } from "./redact.ts";
 import { RotatingFile } from "./rotating_file.ts";
+
+/** How much is logged. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
 
 const LOG_FILE = "inferd.ndjson";
 const MOST_LOG_BYTES = 16 * 1024 * 1024;
@@ -18,7 +20,7 @@ const LIFECYCLE_COMPONENTS: ReadonlySet<string> = new Set(["daemon", "engine"]);
 /** Failures that the command line tells the operator in a line of its own. */
 const TOLD_BY_COMMAND: ReadonlySet<string> = new Set(["start_failed", "failed"]);
 
-/** What a record carries beside its message. */
+/** Fields of a record in addition to its message. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** A log for one component. */
@@ -38,11 +40,11 @@ export interface ActivityLogOptions {
   readonly level: LogLevel;
   /** Also tell the operator on stderr. */
   readonly stderr?: boolean;
-  /** Called when the file cannot be written any more; stderr has been told by then. */
+  /** Called when the file cannot be written any more; stderr has been informed by then. */
   readonly onStopped?: (reason: string) => void;
-  /** Called when it can be written again; stderr has been told by then. */
+  /** Called when it can be written again; stderr has been informed by then. */
   readonly onResumed?: () => void;
-  /** Rotate before the file has so many bytes. */
+  /** Rotate before the file exceeds this many bytes. */
   readonly mostBytes?: number;
   /** How long nothing is tried after the file could not be written, in milliseconds. */
   readonly retryMs?: number;
@@ -65,7 +67,7 @@ export function openActivityLog(options: ActivityLogOptions): ActivityLog & Asyn
       options.onStopped?.(reason);
     },
     onResumed: (lost) => {
-      print(`inferd: the activity log goes on; ${lost} records were lost\n`);
+      print(`inferd: the activity log has resumed; ${lost} records were lost\n`);
       options.onResumed?.();
     },
     gapLine: ({ lost, stopped }) =>
@@ -218,6 +220,6 @@ function print(text: string): void {
   try {
     Deno.stderr.writeSync(new TextEncoder().encode(text));
   } catch {
-    // Nobody reads stderr any more; there is no other place to say it.
+    // stderr is closed; there is no other place to report it.
   }
 }

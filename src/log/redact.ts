@@ -2,7 +2,7 @@
  * Takes secrets out of what is logged. Works on values before they become JSON, so a record stays valid JSON whatever
  * is replaced. Owns the patterns; who logs what is not its business.
  *
- * What is searched may come from anybody: no pattern goes over the same characters again for every place it could begin
+ * What is searched is untrusted: no pattern rescans the same characters for every position where it could begin
  * at, so that a text costs what it weighs.
  */
 
@@ -25,14 +25,14 @@ const KNOWN_KEYS = new Map<string, string>();
 const MOST_KNOWN_KEYS = 256;
 const MOST_KNOWN_LENGTH = 64;
 
-/** After a name: its closing quote, escaped once or more where JSON stands in JSON, then `=` or `:`. */
+/** After a name: its closing quote, escaped once or more where JSON is nested in JSON, then `=` or `:`. */
 const ASSIGNED = String.raw`(?:\\*["'])?${BLANK}[:=]${BLANK}`;
 
 /** A name and its value as two entries of a list. */
 const PAIRED = String.raw`\\*["']${BLANK},${BLANK}`;
 
 /**
- * A quoted value. It ends at a quote with as many backslashes as the one it began with: in JSON that stands in JSON
+ * A quoted value. It ends at a quote with as many backslashes as the one it began with: in JSON that is nested in JSON
  * those inside have more. One that never closes goes to the end.
  */
 const QUOTED = String.raw`(?<escape>\\*)"(?:[^]*?(?<!\\)\k<escape>"|[^]*)|'[^']*'?`;

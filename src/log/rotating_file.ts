@@ -1,20 +1,20 @@
 /**
- * A file of lines that is kept small: written in batches, beside whatever else goes on, and rotated before it is full.
- * Owns what happens when it cannot be written: lines are dropped and counted, and it is tried again. What the lines say
- * is `log.ts`'s.
+ * A log file of bounded size: written in batches in the background, and rotated before it is full. Owns what happens
+ * when it cannot be written: lines are dropped and counted, and writing is tried again. What the lines say is up to
+ * `log.ts`.
  */
 import { delay } from "@std/async";
 import { join } from "@std/path";
 
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
-/** Files beside the current one: `.1` is the youngest. */
+/** Rotated files; `.1` is the youngest. */
 const KEPT = 3;
 /** A line is on its way to the disk at most so much later. */
 const FLUSH_MS = 200;
 /** So many characters are not kept waiting. */
 const FLUSH_CHARS = 64 * 1024;
-/** Lines beyond so many characters are dropped while the disk is slow. */
+/** Lines beyond this many characters are dropped while the disk is slow. */
 const MOST_WAITING_CHARS = 1024 * 1024;
 /** How long nothing is tried after a failure. */
 const RETRY_MS = 5_000;
@@ -32,7 +32,7 @@ export interface RotatingFileOptions {
   readonly onStopped: (reason: string) => void;
   /** Called when it works again, with how many lines were dropped. */
   readonly onResumed?: (lost: number) => void;
-  /** The line that stands where lines were dropped. `stopped`: because writing failed, not because it was slow. */
+  /** The line that replaces dropped lines. `stopped`: because writing failed, not because it was slow. */
   readonly gapLine?: (gap: { readonly lost: number; readonly stopped: boolean }) => string;
   /** How long nothing is tried after a failure, in milliseconds. */
   readonly retryMs?: number;
@@ -194,11 +194,11 @@ export class RotatingFile implements AsyncDisposable {
     onWritten(batch.length);
   }
 
-  /** The file that stands at the path: what is written to one that was removed or moved would be seen by nobody. */
+  /** Reopen the path if the file was removed or moved: otherwise nobody would see what is written. */
   async #current(): Promise<Deno.FsFile> {
     const there = await look(this.#path);
     if (this.#file === undefined || there === undefined || !isSame(there, this.#identity)) return await this.#open();
-    // Somebody may have cut it.
+    // Another program may have truncated it.
     this.#size = there.size;
     return this.#file;
   }

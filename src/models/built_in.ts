@@ -1,12 +1,14 @@
 /**
- * Where the built-in models are: beside this program, or, when the program was loaded from elsewhere (a registry), in a
+ * Where the built-in models are: next to this program, or, when the program was loaded from elsewhere (a registry), in a
  * cache folder that they are fetched into once.
  */
 import { fromFileUrl, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
-import { BUILT_IN_MODEL } from "../config/options.ts";
 import { checkModel, ModelFileError, verifyModel } from "./file/model_file.ts";
 import { createSha256 } from "./file/sha256.ts";
+
+/** The built-in model that generates. */
+export const BUILT_IN_MODEL = "inferd-tiny" as const;
 
 /** A model that comes with the program. */
 export interface BuiltIn {

@@ -1,9 +1,9 @@
 /**
- * Models that other programs keep on this machine: where Ollama and LM Studio have them. Reads names, sizes and
- * Ollama's manifests; what cannot be read is passed over.
+ * Models of Ollama and LM Studio on this machine. Reads names, sizes and Ollama's manifests; what cannot be read is
+ * skipped.
  */
 import { join } from "@std/path";
-import { isSha256 } from "./store/layout.ts";
+import { isSha256 } from "./file/sha256.ts";
 import type { ModelSource } from "./store/manifest.ts";
 import { asModelName, nameOfModelFile } from "./transfer/reference.ts";
 import { readShardName, shardPaths } from "./file/shards.ts";
@@ -74,8 +74,8 @@ async function ollamaModels(root: string | undefined): Promise<ForeignModel[]> {
 }
 
 /**
- * `<publisher>/<repo>/<file>.gguf`; projectors for images are no models by themselves, and of a split model the first
- * file stands for all.
+ * `<publisher>/<repo>/<file>.gguf`; projectors for images are not models by themselves, and the first file of a split model
+ * represents it.
  */
 async function lmStudioModels(root: string | undefined): Promise<ForeignModel[]> {
   if (root === undefined) return [];
@@ -112,7 +112,7 @@ function modelDigest(manifest: string | undefined): string | undefined {
   return undefined;
 }
 
-/** The paths of everything that lies exactly so deep. */
+/** The paths of everything at exactly this depth. */
 async function* filesBelow(dir: string, depth: number): AsyncGenerator<string[]> {
   let names: string[] = [];
   try {

@@ -1,6 +1,6 @@
 /**
- * A model that is on this machine already, into the store: looked at, hashed, then linked where the file system allows
- * it, else copied (without a second copy of the bytes where the file system can do that) and hashed again.
+ * Imports a model from this machine into the store: checks and hashes it, then links it where the file system allows,
+ * else copies it (as a reflink where possible) and hashes the copy.
  */
 import { dirname, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
@@ -29,7 +29,7 @@ export interface ImportOptions extends ClaimOptions {
   readonly source?: ModelSource | undefined;
   /** Remove the files when they are in the store. */
   readonly move?: boolean | undefined;
-  /** `false`: always a copy of its own, which nobody changes by writing to the file. Default: true. */
+  /** `false`: always make a copy, which writing to the original file cannot change. Default: true. */
   readonly link?: boolean | undefined;
   /** Told what takes time: `verify`, `checking_local`. */
   readonly onPhase?: ((phase: LoadPhase) => void) | undefined;
@@ -61,7 +61,7 @@ type ImportedFile = PlacedBlob & { readonly how: ImportedHow };
  * Import a model.
  *
  * @param store As for `pull`.
- * @param path The file; of a split model any one of its files, the others beside it.
+ * @param path The file; of a split model any one of its files, with the others next to it.
  * @param options How.
  * @returns What is in the store now.
  * @throws {ModelStoreError} If it cannot be had, or is no model.

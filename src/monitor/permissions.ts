@@ -4,9 +4,9 @@
  */
 import { dirname } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
-import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "../http_client.ts";
-import { pidPathOf } from "../daemon/lock.ts";
-import { ENGINE_ENVIRONMENT } from "../engine/command.ts";
+import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "../backend/openai/http_client.ts";
+import { pidPathOf } from "../config/pid_path.ts";
+import { ENGINE_ENVIRONMENT } from "../engine/ipc/command.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
 import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../models/built_in.ts";
@@ -45,7 +45,7 @@ export interface LeftPermissions {
 /**
  * The Deno flags a daemon with these options needs, and no other.
  *
- * @param options What the daemon is told.
+ * @param options The daemon's options.
  * @param context What else decides.
  * @returns The flags, in a fixed order.
  */
@@ -56,7 +56,7 @@ export function permissionFlags(options: DaemonOptions, context: PermissionConte
 /**
  * The Deno flags a client of such a daemon needs, and no other.
  *
- * @param options What the daemon is told.
+ * @param options The daemon's options.
  * @param context As for `permissionFlags`.
  * @returns The flags, in a fixed order.
  */
@@ -77,7 +77,7 @@ export function clientPermissionFlags(options: DaemonOptions, context: Permissio
 /**
  * The Deno flags that `inferd doctor` needs for such a daemon: what the daemon may do, and to look everywhere.
  *
- * @param options What the daemon is told.
+ * @param options The daemon's options.
  * @param context As for `permissionFlags`.
  * @returns The flags, in a fixed order.
  */
@@ -94,7 +94,7 @@ export function doctorPermissionFlags(options: DaemonOptions, context: Permissio
 /**
  * The flags a daemon with these options needs and this process was not given.
  *
- * @param options What the daemon is told.
+ * @param options The daemon's options.
  * @param context As for `permissionFlags`.
  * @returns The flags; none where nothing is missing.
  */
@@ -108,7 +108,7 @@ function flags(list: readonly Need[]): string[] {
     const found = values.get(name) ?? new Set();
     values.set(name, found.add(value));
   }
-  // Without it a terminal would be asked for what was not given, and the daemon would stand still meanwhile.
+  // Otherwise Deno would prompt on a terminal for a missing permission and block the daemon.
   return [
     "--no-prompt",
     ...[...values].map(([name, set]) =>

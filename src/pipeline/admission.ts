@@ -80,7 +80,7 @@ export class Admission {
   }
 
   #full(): QueueFullError {
-    return new QueueFullError(`All ${this.#limit} places are taken and ${this.#waiting} requests wait`);
+    return new QueueFullError(`The queue is full: ${this.#limit} running, ${this.#waiting} waiting`);
   }
 
   /** Turn away the newest request of the caller with the most, if it has more than this one would have then. */

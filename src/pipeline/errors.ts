@@ -7,7 +7,7 @@ import {
   InvalidRequestError,
   RerankUnsupportedError,
   ToolCallMalformedError,
-} from "../inference/backend.ts";
+} from "../inference/errors.ts";
 import { QueueFullError } from "./admission.ts";
 
 /** A line went over the byte cap. */

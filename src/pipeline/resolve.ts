@@ -2,7 +2,9 @@
  * What a surface hands to the pipeline, and the readers of fields that every surface shares. What the fields of one
  * surface are called, what they default to and how its frames look belongs to that surface.
  */
-import { type Backend, InvalidRequestError, type Usage } from "../inference/backend.ts";
+import type { Backend } from "../inference/backend.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
+import type { Usage } from "../inference/events.ts";
 
 /** The frame that ends a request well, and what the log wants to know about it. */
 export interface Terminal {

@@ -2,13 +2,8 @@
  * Names the backend for a request: the first in the operator's order that is ready and whose breaker lets it through.
  * Never retries, never fails over in the middle of a stream.
  */
-import {
-  type Backend,
-  BackendUnavailableError,
-  EmbedUnsupportedError,
-  RerankUnsupportedError,
-  type Service,
-} from "../inference/backend.ts";
+import type { Backend, Service } from "../inference/backend.ts";
+import { BackendUnavailableError, EmbedUnsupportedError, RerankUnsupportedError } from "../inference/errors.ts";
 import { Breaker, type Report } from "./breaker.ts";
 
 /** A backend for one request. */

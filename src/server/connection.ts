@@ -3,7 +3,7 @@
  * abort signal, which runs from the end of the socket to the backend.
  */
 import { AUTH_TIMEOUT_MS, MAX_FRAME_BYTES } from "@inferd/client/protocol";
-import { BackendUnavailableError } from "../inference/backend.ts";
+import { BackendUnavailableError } from "../inference/errors.ts";
 import type { ActivityLog } from "../log/log.ts";
 import { ClientGoneError, FrameTooLargeError } from "../pipeline/errors.ts";
 import type { Caller, Pipeline } from "../pipeline/handle.ts";

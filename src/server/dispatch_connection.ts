@@ -3,7 +3,7 @@
  * it has not asked yet, and the connection's abort signal; what is asked and answered is `surfaces/dispatch.ts`'s.
  */
 import { MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
-import { BackendUnavailableError, InvalidRequestError } from "../inference/backend.ts";
+import { BackendUnavailableError, InvalidRequestError } from "../inference/errors.ts";
 import type { ActivityLog } from "../log/log.ts";
 import { ClientGoneError } from "../pipeline/errors.ts";
 import { type Dispatch, readDispatchRequest } from "../surfaces/dispatch.ts";

@@ -3,7 +3,7 @@
  * `TextLineStream`; what stands before it only counts and holds, so that a line costs the same however it arrives.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { InvalidRequestError } from "../inference/backend.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
 import { FrameTooLargeError } from "../pipeline/errors.ts";
 
 /** The first read buffer of a connection, and all that an idle one holds, in bytes. */
@@ -19,7 +19,7 @@ const NEWLINE = 0x0a;
 export type Violation = FrameTooLargeError | InvalidRequestError;
 
 /**
- * Holds bytes until a newline comes and hands on whole lines as text. Each byte is looked at once and moved at most
+ * Buffers bytes and emits complete lines as text. Each byte is looked at once and moved at most
  * once, so the work is linear also for a long line that arrives byte by byte.
  */
 export class LineAssembler {

@@ -1,5 +1,5 @@
 /** One line into a JSON value, at a bounded price. */
-import { InvalidRequestError } from "../inference/backend.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
 
 /**
  * The most values a line may hold. Strings cost what they weigh, but each value of a large line costs tens of bytes

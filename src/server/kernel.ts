@@ -78,7 +78,7 @@ const DARWIN_SYMBOLS = {
   },
 } as const;
 
-/** The functions of a libc; a test may stand in for it. */
+/** The functions of a libc; tests replace it. */
 export interface Libc<S extends Deno.ForeignLibraryInterface> {
   readonly symbols: Deno.DynamicLibrary<S>["symbols"];
   close(): void;

@@ -110,7 +110,7 @@ async function removeStale(path: string): Promise<void> {
     // Gone meanwhile, or nobody listens: only then it is nobody's.
     if (error instanceof Deno.errors.NotFound) return;
     if (error instanceof Deno.errors.ConnectionRefused) return removeSocket(path);
-    throw refusal(path, `the socket there cannot be tried: ${textOf(error)}`, error);
+    throw refusal(path, `the socket there cannot be checked: ${textOf(error)}`, error);
   }
   throw refusal(path, "it is in use by a running process");
 }

@@ -11,7 +11,7 @@ export const MARKER = 'Written by "inferd service install"';
 export interface ServiceSpec {
   /** The program and its arguments, all paths absolute. */
   readonly command: readonly string[];
-  /** Variables the daemon is to see; an empty value says "not set". No secrets: the file can be read by others. */
+  /** Variables the daemon is to see; an empty value says "not set". No secrets: others can read the file. */
   readonly environment: Readonly<Record<string, string>>;
   /** A file of further variables, made by the operator; absent: none. */
   readonly environmentFile?: string;
@@ -31,7 +31,7 @@ export interface ServiceSpec {
 const STOP_SECS = 15;
 /** Between two starts. */
 const RESTART_SECS = 2;
-/** So many starts within so long, then it is left alone. */
+/** At most this many starts within this time, then the manager gives up. */
 const START_LIMIT = { burst: 5, secs: 300 } as const;
 
 /** A value cannot be written into the file; the message is for the operator. */
@@ -54,7 +54,7 @@ export function systemdUnit(spec: ServiceSpec): string {
   }
   const usesTmp = [...writable, ...command].some((path) => /^(\/var)?\/tmp(\/|$)/.test(path));
   return [
-    `# ${MARKER}; the next one overwrites what is changed here. Changes of your own belong into a drop-in:`,
+    `# ${MARKER}; reinstalling overwrites changes here. Put your own into a drop-in:`,
     "# systemctl --user edit inferd.service",
     "[Unit]",
     "Description=inferd, a local inference daemon",
@@ -67,17 +67,17 @@ export function systemdUnit(spec: ServiceSpec): string {
     `ExecStart=:${command.map(systemdWord).join(" ")}`,
     ...Object.entries(environment).map(([name, value]) => `Environment=${systemdWord(`${name}=${value}`)}`),
     ...environmentFile === undefined ? [] : [
-      "# Keys, as lines NAME=value; nobody else may read it (mode 600).",
+      "# Keys, as lines NAME=value. Keep it private (mode 600).",
       `EnvironmentFile=-${specifiers(environmentFile)}`,
     ],
     "Restart=on-failure",
     `RestartSec=${RESTART_SECS}`,
-    "# Wrong flags or a wrong configuration do not get better by trying again.",
+    "# Restarting does not fix wrong flags or a wrong configuration.",
     "RestartPreventExitStatus=2",
     "# The daemon drains on SIGTERM, and its engines end with it.",
     "KillMode=mixed",
     `TimeoutStopSec=${spec.drainTimeoutSecs + STOP_SECS}`,
-    "# An engine that is killed for memory is started again by the daemon.",
+    "# The daemon restarts an engine that is killed for memory.",
     "OOMPolicy=continue",
     "UMask=0077",
     ...spec.managedRuntimeDir
@@ -91,7 +91,7 @@ export function systemdUnit(spec: ServiceSpec): string {
     "RestrictNamespaces=yes",
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
     "SystemCallArchitectures=native",
-    "# V8 compiles at run time into memory that it then executes.",
+    "# V8 needs memory that is writable and executable for its JIT.",
     "MemoryDenyWriteExecute=no",
     ...spec.changesGroup
       ? [
@@ -107,9 +107,9 @@ export function systemdUnit(spec: ServiceSpec): string {
         "ProtectKernelLogs=yes",
         "ProtectControlGroups=yes",
         "ProtectHostname=yes",
-        ...usesTmp ? ["# Something the daemon uses is in /tmp.", "PrivateTmp=no"] : ["PrivateTmp=yes"],
+        ...usesTmp ? ["# The daemon uses a file in /tmp.", "PrivateTmp=no"] : ["PrivateTmp=yes"],
       ],
-    "# Devices stay: the accelerator is one.",
+    "# Devices stay visible: the accelerator is one.",
     "PrivateDevices=no",
     "",
     "[Install]",
@@ -166,7 +166,7 @@ export function launchdPlist(spec: ServiceSpec, label: string): string {
   };
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
-    `<!-- ${MARKER}; the next one overwrites what is changed here. -->`,
+    `<!-- ${MARKER}; reinstalling overwrites changes here. -->`,
     '<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">',
     '<plist version="1.0">',
     ...plistLines(dict),

@@ -3,7 +3,8 @@
  * one that does not say what it is is decoded: a model that takes them does that.
  */
 import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, type V2MediaKind } from "@inferd/client/protocol";
-import { type Attachment, InvalidRequestError } from "../inference/backend.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
+import type { Attachment } from "../inference/request.ts";
 import {
   readArray,
   readNonEmptyString,

@@ -3,7 +3,8 @@
  * each other fit together.
  */
 import type { V2Block, V2MediaKind } from "@inferd/client/protocol";
-import { type ChatMessage, type ContentBlock, InvalidRequestError } from "../inference/backend.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
+import type { ChatMessage, ContentBlock } from "../inference/request.ts";
 import {
   listed,
   readNonEmptyArray,

@@ -12,7 +12,8 @@ import {
   type QueueStatus,
   type RerankResult,
 } from "@inferd/client/protocol";
-import { type Backend, InvalidRequestError, toStatus } from "../inference/backend.ts";
+import { type Backend, toStatus } from "../inference/backend.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
 import type { Caller, Pipeline } from "../pipeline/handle.ts";
 import { isRecord, readString, refuse, type ResolvedRequest, shown } from "../pipeline/resolve.ts";
 import { embedSurface } from "./embed.ts";

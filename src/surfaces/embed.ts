@@ -3,13 +3,9 @@
  * puts before them, is the backend's.
  */
 import { type EmbedTask, MAX_EMBED_INPUTS, MAX_FRAME_BYTES } from "@inferd/client/protocol";
-import {
-  type Backend,
-  type EmbedAnswer,
-  type EmbedRequest,
-  EmbedUnsupportedError,
-  InvalidRequestError,
-} from "../inference/backend.ts";
+import type { Backend } from "../inference/backend.ts";
+import { EmbedUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
+import type { EmbedAnswer, EmbedRequest } from "../inference/request.ts";
 import {
   type Range,
   readInteger,

@@ -3,7 +3,7 @@
  * the answer. Defaults and bounds are the protocol's.
  */
 import { MAX_STOP_STRINGS, type V1Role } from "@inferd/client/protocol";
-import type { DefaultedField, GenerationRequest } from "../inference/backend.ts";
+import type { DefaultedField, GenerationRequest } from "../inference/request.ts";
 import { type Range, readArray, readInteger, readNonEmptyString, readNumber } from "../pipeline/resolve.ts";
 
 /** Who may speak in a conversation. */

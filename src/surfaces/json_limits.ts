@@ -1,6 +1,7 @@
 /** How deep and how long the parts of a v2 request may be that are handed on as they are: schemas and arguments. */
 import { MAX_DEPTH, MAX_SCHEMA_LENGTH } from "@inferd/client/protocol";
-import { InvalidRequestError, type JsonObject } from "../inference/backend.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
+import type { JsonObject } from "../inference/request.ts";
 import { readRecord } from "../pipeline/resolve.ts";
 
 /** An object that nothing lies too deep in: whoever walks it later may recurse. */

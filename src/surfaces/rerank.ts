@@ -3,7 +3,9 @@
  * worth is the backend's.
  */
 import { MAX_RERANK_BYTES, MAX_RERANK_DOCUMENTS, type RerankFrame, type RerankResult } from "@inferd/client/protocol";
-import { type Backend, InvalidRequestError, type RerankRequest, RerankUnsupportedError } from "../inference/backend.ts";
+import type { Backend } from "../inference/backend.ts";
+import { InvalidRequestError, RerankUnsupportedError } from "../inference/errors.ts";
+import type { RerankRequest } from "../inference/request.ts";
 import {
   type Range,
   readInteger,

@@ -1,12 +1,7 @@
 /** What a v2 request offers to be called, and what it wants the answer to be. */
 import { MAX_TOOL_NAME_LENGTH, MAX_TOOLS } from "@inferd/client/protocol";
-import {
-  type GenerationRequest,
-  InvalidRequestError,
-  type JsonObject,
-  type Tool,
-  type ToolChoice,
-} from "../inference/backend.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
+import type { GenerationRequest, JsonObject, Tool, ToolChoice } from "../inference/request.ts";
 import { mustCall } from "../inference/tool_choice.ts";
 import { isRecord, listed, readArray, readOneOf, readRecord, readString, refuse, shown } from "../pipeline/resolve.ts";
 import { readSchema } from "./json_limits.ts";

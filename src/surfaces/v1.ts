@@ -9,14 +9,10 @@ import {
   type V1DoneFrame,
   type V1StopReason,
 } from "@inferd/client/protocol";
-import {
-  type Backend,
-  type ChatMessage,
-  type FinishReason,
-  type GenerationRequest,
-  InvalidRequestError,
-  PLAIN,
-} from "../inference/backend.ts";
+import type { Backend } from "../inference/backend.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
+import type { FinishReason } from "../inference/events.ts";
+import { type ChatMessage, type GenerationRequest, PLAIN } from "../inference/request.ts";
 import {
   readBoolean,
   readNonEmptyArray,

@@ -3,15 +3,10 @@
  * parts of a request are read in `blocks.ts`, `attachments.ts` and `tools.ts`.
  */
 import type { V2DoneFrame, V2Frame, V2MediaKind, V2StopReason } from "@inferd/client/protocol";
-import {
-  AttachmentUnsupportedError,
-  type Backend,
-  type BackendEvent,
-  type FinishReason,
-  type GenerationRequest,
-  InvalidRequestError,
-  type ToolUse,
-} from "../inference/backend.ts";
+import type { Backend } from "../inference/backend.ts";
+import { AttachmentUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
+import type { BackendEvent, FinishReason } from "../inference/events.ts";
+import type { GenerationRequest, ToolUse } from "../inference/request.ts";
 import { readBoolean, readRequest, type ResolvedRequest, type Step } from "../pipeline/resolve.ts";
 import { Attachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";

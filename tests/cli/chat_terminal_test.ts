@@ -1,19 +1,9 @@
 /** `inferd chat` on a terminal: a pseudo-terminal made by `script`, where there is one. */
 import { assertEquals } from "@std/assert";
 import { Output, Sandbox } from "../support/program.ts";
+import { hasTerminal } from "../support/terminal.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
-
-/** Whether the `script` of util-linux is there, which runs a command on a terminal of its own. */
-async function hasTerminal(): Promise<boolean> {
-  try {
-    const { stdout } = await new Deno.Command("script", { args: ["--version"], stdout: "piped" }).output();
-    return new TextDecoder().decode(stdout).includes("util-linux");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 Deno.test({
   name: "inferd chat stops the answer on Ctrl-C, keeps its history, and leaves on Ctrl-D when it is on a terminal",

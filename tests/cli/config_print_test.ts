@@ -123,8 +123,8 @@ Deno.test("inferd config exits with 2 and one line when it cannot say what holds
   const config = write(box, { paralel: 1 });
   for (
     const [args, message] of [
-      [["config"], "must be print or schema"],
-      [["config", "show"], "must be print or schema"],
+      [["config"], "No action given. Use print or schema"],
+      [["config", "show"], 'Unknown action "show". Use print or schema'],
       [["config", "print", "--config", config], `Cannot use "${config}": paralel: there is no such key`],
       [["config", "print", "--config", "/nonexistent"], 'Cannot read "/nonexistent"'],
       [["config", "print", "--parallel", "0"], "--parallel must be"],

@@ -7,7 +7,7 @@ import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { checkTemplates } from "../../src/cli/doctor/templates.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { fakeEngineCommand, type FakeLoad } from "../support/fake_engine.ts";
-import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/engine/native/library_files.ts";
+import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/libraries/library_files.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { type ProgramOptions, Sandbox } from "../support/program.ts";
 import { modelBytes } from "../support/gguf_files.ts";
@@ -49,15 +49,15 @@ Deno.test("inferd doctor says ok of everything when nothing is wrong, and warns 
   await using box = new Sandbox();
   const { code, stdout, stderr } = await box.run(["doctor"]);
   assertEquals([code, stderr], [0, ""]);
-  assertMatch(stdout, /^\[ ok \] models: Backend "llamacpp": ".*inferd-tiny\.gguf", \d+ bytes, SHA-256 .* is right$/m);
+  assertMatch(stdout, /^\[ ok \] models: Backend "llamacpp": ".*inferd-tiny\.gguf", \d+ bytes, SHA-256 .* matches$/m);
   assertMatch(
     stdout,
-    new RegExp(`^\\[ ok \\] native library: Opened, of node-llama-cpp ${LIBRARY_VERSION}, in ".*"$`, "m"),
+    new RegExp(`^\\[ ok \\] native library: Opened, node-llama-cpp ${LIBRARY_VERSION}, in ".*"$`, "m"),
   );
   assertMatch(stdout, /^\[ ok \] accelerator: \w+(?:; .*)?$/m);
   assertMatch(
     stdout,
-    /^\[ ok \] chat template: Backend "llamacpp": it can be used and knows tools and thinking$/m,
+    /^\[ ok \] chat template: Backend "llamacpp": it can be used, and supports tools and thinking$/m,
   );
   assertMatch(stdout, /^\[warn\] admin: No daemon is running\n {7}"inferd serve" starts one$/m);
   const order = [...stdout.matchAll(/^\[.{4}\] ([^:]+):/gm)].map(([, check]) => check);
@@ -85,7 +85,7 @@ Deno.test("inferd doctor finds the daemon that runs, and nothing wrong with it",
   const { code, stdout } = await box.run(["doctor", ...MOCK]);
   assertEquals(code, 0, stdout);
   assertStringIncludes(stdout, `inferd.lock" is held by a running daemon, pid ${daemon.pid}`);
-  assertStringIncludes(stdout, "[ ok ] sockets: 6 answer, 0 places are free");
+  assertStringIncludes(stdout, "[ ok ] sockets: 6 in use by the daemon, 0 paths are free");
   assertStringIncludes(stdout, "[ ok ] admin: The daemon answers: ready");
   assert(!stdout.includes("[warn]"), stdout);
 });
@@ -132,7 +132,7 @@ Deno.test("inferd doctor names blobs that are missing or too short", async () =>
   Deno.writeTextFileSync(`${folder}/.partial-${HASH}/data.tmp`, "12345");
   const blob = `${folder}/${HASH}/data`;
   const missing = problem(await examine(box, ["--config", config]), "models");
-  assertStringIncludes(missing, `the blob of model "far" is missing: "${blob}", 5 bytes of it were downloaded`);
+  assertStringIncludes(missing, `the blob of model "far" is missing: "${blob}", 5 bytes of it are downloaded`);
 
   Deno.mkdirSync(`${store}/manifests`);
   Deno.writeTextFileSync(
@@ -163,7 +163,7 @@ Deno.test("inferd doctor says why there is no native library when a file of it i
   const report = await examine(box, [], { env: { DENO_DIR: cache.dir } });
   assertMatch(problem(report, "native library"), /^It cannot be opened: There is no "llama" library in "/);
   assertEquals(failures(report), ["native library"]);
-  assertStringIncludes(problem(report, "chat template", "warn"), "Not looked at");
+  assertStringIncludes(problem(report, "chat template", "warn"), "Skipped: ");
 });
 
 Deno.test("inferd doctor says which package the next start fetches when it is not here, and fetches nothing", async () => {
@@ -173,9 +173,12 @@ Deno.test("inferd doctor says which package the next start fetches when it is no
   const report = await examine(box, [], { env: { DENO_DIR: cache.dir } });
   assertMatch(
     problem(report, "native library", "warn"),
-    new RegExp(`^@node-llama-cpp/${PACKAGE} ${LIBRARY_VERSION} \\([\\d.]+ MiB\\) is not here yet$`),
+    new RegExp(`^@node-llama-cpp/${PACKAGE} ${LIBRARY_VERSION} \\([\\d.]+ MiB\\) is not downloaded yet$`),
   );
-  assertMatch(problem(report, "chat template", "warn"), /^Backend "llamacpp": not looked at, as .* is not here yet$/);
+  assertMatch(
+    problem(report, "chat template", "warn"),
+    /^Backend "llamacpp": skipped, because .* is not downloaded yet$/,
+  );
   assertEquals(failures(report), []);
 });
 
@@ -211,8 +214,8 @@ Deno.test("inferd doctor looks at each native library that a backend is to have"
       message.replace(/".*"/, "FOLDER")
     ),
     [
-      `Opened, of node-llama-cpp ${LIBRARY_VERSION}, in FOLDER`,
-      `Opened, of node-llama-cpp ${LIBRARY_VERSION}, your own build in FOLDER`,
+      `Opened, node-llama-cpp ${LIBRARY_VERSION}, in FOLDER`,
+      `Opened, node-llama-cpp ${LIBRARY_VERSION}, your own build in FOLDER`,
     ],
   );
 });
@@ -253,14 +256,14 @@ Deno.test("inferd doctor says of each model what its chat template knows, and wh
   const local = { kind: "llamacpp", name: "a", modelName: "inferd-tiny" } as const;
   const templateError = { message: "Unknown filter\n  groupby", line: 12, format: "chatml" };
   assertEquals(await found({}, [local, { ...local, name: "b" }]), [
-    'ok Backend "a": it can be used and knows tools and thinking',
-    'ok Backend "b": it can be used and knows tools and thinking',
+    'ok Backend "a": it can be used, and supports tools and thinking',
+    'ok Backend "b": it can be used, and supports tools and thinking',
   ]);
   assertEquals(await found({ templateError }, [local]), [
     'warn Backend "a": it cannot be used (line 12: Unknown filter groupby); conversations are written as chatml',
   ]);
   assertEquals(await found({ needs: { chatWrappers: true } }, [local]), [
-    `warn Backend "a": not looked at, as node-llama-cpp ${LIBRARY_VERSION}, for its chat formats, is not here yet`,
+    `warn Backend "a": skipped, because node-llama-cpp ${LIBRARY_VERSION}, for its chat formats, is not downloaded yet`,
   ]);
   assertEquals(await found({ fatal: "It is damaged" }, [local]), ['fail Backend "a": It is damaged']);
   const none = "ok No backend has a model that answers with text";
@@ -319,10 +322,10 @@ Deno.test("inferd doctor names sockets that were left over, are in use, or are n
   leaveSocket(path);
   const report = await examine(box, MOCK);
   assertEquals(report.code, 0);
-  assertStringIncludes(problem(report, "sockets", "warn"), `"${path}" was left over`);
+  assertStringIncludes(problem(report, "sockets", "warn"), `"${path}" is left over`);
   Deno.removeSync(path);
   Deno.writeTextFileSync(path, "");
-  assertStringIncludes(problem(await examine(box, MOCK), "sockets"), "is no socket, and is in the way");
+  assertStringIncludes(problem(await examine(box, MOCK), "sockets"), "is not a socket");
   Deno.removeSync(path);
   const grouped = await examine(box, [...MOCK, "--group", String(Deno.gid())]);
   assertEquals(
@@ -371,7 +374,7 @@ Deno.test("inferd doctor names the port that is taken, and the address that need
 Deno.test("inferd doctor names a log folder that cannot be written", async () => {
   await using box = new Sandbox();
   Deno.writeTextFileSync(`${box.dir}/logs`, "");
-  assertStringIncludes(problem(await examine(box, MOCK), "log folder"), `"${box.dir}/logs" cannot be written`);
+  assertStringIncludes(problem(await examine(box, MOCK), "log folder"), `"${box.dir}/logs" is not writable`);
 });
 
 Deno.test("inferd doctor fails when less than 1 GiB is left, and warns when it is less than 5 %", async () => {

@@ -1,6 +1,6 @@
 /** What a user sees of a first start whose download takes its time: on the terminal, in `status`, in `watch`. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { platformPackage } from "../../src/engine/native/library_files.ts";
+import { platformPackage } from "../../src/libraries/library_files.ts";
 import { type PackageName, PACKAGES } from "../../src/libraries/packages.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { PackageRegistry } from "../support/package_registry.ts";

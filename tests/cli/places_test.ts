@@ -63,7 +63,7 @@ for (const args of ALL) {
 Deno.test("inferd doctor says what is not looked for when there is no home", () =>
   withEmptyFolder(async (box, options) => {
     const { stdout } = await box.run(["doctor", "--backend", "mock", "--lock", `${box.dir}/lock`], options);
-    assertStringIncludes(stdout, "[ ok ] config: HOME is not set, so no file is looked for; defaults hold");
+    assertStringIncludes(stdout, "[ ok ] config: HOME is not set, so no file is read; defaults apply");
     assertStringIncludes(stdout, "[warn] model store: Neither HOME nor MODELS_HOME is set");
     assert(!stdout.includes("undefined"), stdout);
   }));

@@ -90,7 +90,7 @@ Deno.test("inferd chat remembers the conversation, takes lines that go on, and f
   const answers = chat.stdout.trimEnd().split("\n");
   assertEquals(answers.length, 4);
   assertEquals([answers[2], answers[3]], ["Your name is Tara.", answers[0]]);
-  assertStringIncludes(chat.stderr, "/reset forgets");
+  assertStringIncludes(chat.stderr, "/reset clears");
 });
 
 Deno.test("inferd chat tells an error and goes on", async () => {

@@ -54,7 +54,7 @@ Deno.test({
     }
     const again = await box.service(["install", "--parallel", "2"]);
     assertEquals([again.code, Deno.readTextFileSync(box.unit)], [0, unit]);
-    assertStringIncludes(again.stdout, "is as it should be");
+    assertStringIncludes(again.stdout, "is up to date");
     await box.service(["install", "--parallel", "3"]);
     assertStringIncludes(Deno.readTextFileSync(box.unit), "--parallel=3");
 
@@ -135,7 +135,7 @@ Deno.test({
       const { code, stderr } = await box.service([action]);
       assertEquals([code, stderr], [
         1,
-        `inferd: "${box.unit}" was not written by this program; --force does it nevertheless\n`,
+        `inferd: "${box.unit}" was not written by this program; use --force to do it anyway\n`,
       ]);
     }
     assertEquals([Deno.readTextFileSync(box.unit), box.calls], ["[Service]\n", []]);
@@ -153,13 +153,13 @@ Deno.test({
     const run = "systemctl --user daemon-reload && systemctl --user enable inferd.service";
     assertEquals([missing.code, missing.stderr], [
       0,
-      `inferd: There is no systemctl here; run this when it can be reached: ${run}\n`,
+      `inferd: There is no systemctl here; run this when it is available: ${run}\n`,
     ]);
     assert(Deno.statSync(box.unit).isFile);
     box.systemctl("echo 'Failed to connect to bus' >&2; exit 1");
     const failing = await box.service(["install"]);
     assertEquals(failing.code, 1);
-    assertStringIncludes(failing.stderr, `did not work (Failed to connect to bus); run this`);
+    assertStringIncludes(failing.stderr, `failed (Failed to connect to bus); run this`);
     const removed = await box.service(["uninstall"]);
     assertEquals([removed.code, removed.stdout], [1, `Removed "${box.unit}"\n`]);
   },
@@ -197,10 +197,10 @@ Deno.test("inferd service exits with 2 and one line when it cannot know what to 
   await using box = new Services();
   for (
     const [args, message] of [
-      [[], "must be install, uninstall, print"],
-      [["start"], "must be install, uninstall, print"],
+      [[], "No action given. Use install, uninstall or print"],
+      [["start"], 'Unknown action "start". Use install, uninstall or print'],
       [["print", "--for", "upstart"], '--for must be one of systemd, launchd, got "upstart"'],
-      [["install", "--for", "launchd"], "--for goes with print only"],
+      [["install", "--for", "launchd"], "Cannot use --for with anything but print"],
       [["install", "--config", "/nonexistent"], 'Cannot read "/nonexistent"'],
     ] as const
   ) {

@@ -6,6 +6,7 @@ import { modelBytes, splitModel } from "../support/gguf_files.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { sha256Of } from "../support/model_store.ts";
 import { Output, type ProgramOptions, Sandbox } from "../support/program.ts";
+import { hasTerminal } from "../support/terminal.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const WHOLE = Deno.readFileSync(BUILT_INS["inferd-tiny"].url);
@@ -84,17 +85,6 @@ Deno.test("inferd import takes no name from another model, however it is spelled
     const replaced = await box.run(["import", `${box.dir}/y/MY.gguf`, "--replace", "--json"], options);
     assertEquals(JSON.parse(replaced.stdout).name, "my");
   }));
-
-/** Whether the `script` of util-linux is there, which runs a command on a terminal of its own. */
-async function hasTerminal(): Promise<boolean> {
-  try {
-    const { stdout } = await new Deno.Command("script", { args: ["--version"], stdout: "piped" }).output();
-    return new TextDecoder().decode(stdout).includes("util-linux");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 Deno.test({
   name: "inferd pull and import ask on a terminal whether a name may go to another model",
@@ -196,7 +186,7 @@ Deno.test("a split model is pulled, listed, checked and served by its name, and 
       Deno.writeTextFileSync(config, JSON.stringify({ model, n_ctx: 256 }));
       const options = { env: { ...env, INFERD_CONFIG: config } };
       const report = await box.run(["doctor"], options);
-      assertMatch(report.stdout, /\[ ok \] models: .*3 files, 5729440 bytes, SHA-256 .* is right/);
+      assertMatch(report.stdout, /\[ ok \] models: .*3 files, 5729440 bytes, SHA-256 .* matches/);
       const permissions = (await box.run(["permissions"], options)).stdout.trim().split(" ");
       await using daemon = await box.serve([], { ...options, permissions });
       const asked = ["generate", "--temperature", "0", "What is the capital of France?"];
@@ -264,7 +254,7 @@ Deno.test("inferd pull gets a model of the store again from where it is, and doc
     const blob = `${box.dir}/models/blobs/sha256/${FIRST.slice(0, 2)}/${FIRST}/data`;
     Deno.removeSync(blob);
     const report = await box.run(["doctor", "--backend", "mock"], options);
-    assertStringIncludes(report.stdout, '"inferd rm mine" removes it, "inferd pull mine" gets it again');
+    assertStringIncludes(report.stdout, '"inferd rm mine" removes it, "inferd pull mine" downloads it again');
     assertEquals((await box.run(["pull", "mine"], options)).stdout, `mine  293 kiB  sha256:${FIRST}\n`);
     assertEquals(server.requests.map(({ path }) => path), Array(2).fill("/o/r/resolve/v1/sub/m.gguf"));
     Deno.writeFileSync(`${box.dir}/file.gguf`, TWO);
@@ -276,7 +266,7 @@ Deno.test("inferd pull gets a model of the store again from where it is, and doc
     ]);
     Deno.removeSync(`${box.dir}/models/blobs/sha256/${SECOND.slice(0, 2)}/${SECOND}/data`);
     const second = await box.run(["doctor", "--backend", "mock"], options);
-    assertStringIncludes(second.stdout, '"inferd import file.gguf --name file" takes it into the store again');
+    assertStringIncludes(second.stdout, '"inferd import file.gguf --name file" imports it again');
   }));
 
 Deno.test("inferd models says what to do where there is none, and what is unfinished", () =>

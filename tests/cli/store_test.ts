@@ -92,7 +92,7 @@ Deno.test("inferd import takes a file into the store and says what is no model",
   Deno.writeTextFileSync(`${box.dir}/notes.gguf`, "not a model");
   const refused = await box.run(["import", `${box.dir}/notes.gguf`], { env });
   assertEquals([refused.code, refused.stdout], [1, ""]);
-  assertEquals((await box.run(["import", "--list"], { env })).stdout, "Nothing of Ollama or LM Studio was found\n");
+  assertEquals((await box.run(["import", "--list"], { env })).stdout, "No models of Ollama or LM Studio were found\n");
   const collected = await box.run(["gc", "--dry-run"], { env });
   assertEquals([collected.code, collected.stdout], [0, "0 B would be freed\n"]);
 });

@@ -356,7 +356,9 @@ Deno.test("draining a client ends its loops over events when it is closed", asyn
   await using _admin = new ScriptedServer(staying(frame("ready")), { path: adminPath });
   await using _infer = new ScriptedServer(staying(), { path: scratch.path() });
   const client = await connect({ path: scratch.path(), adminPath });
-  const watching = collect(client.admin.watch());
+  const events = client.admin.watch()[Symbol.asyncIterator]();
+  assertEquals(await events.next(), { value: { status: "ready" }, done: false });
+  const end = events.next();
   await client.drain();
-  await watching;
+  assertEquals((await end).done, true);
 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import {
+  type Client,
   ClientClosedError,
   connect,
   ConnectError,
@@ -343,8 +344,11 @@ Deno.test("await using closes the client", async () => {
     gone.resolve();
   };
   await using _server = new ScriptedServer(script, { path: scratch.path() });
+  let left: Client;
   {
-    await using _client = await connect({ path: scratch.path() });
+    await using client = await connect({ path: scratch.path() });
+    left = client;
   }
   await gone.promise;
+  assertThrows(() => left.generate("hi"), ClientClosedError);
 });

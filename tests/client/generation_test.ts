@@ -14,9 +14,9 @@ import {
   ProtocolError,
   QueueFullError,
 } from "@inferd/client";
-import { v1Codec } from "../../client/frames.ts";
+import { v1Codec } from "../../client/wire/frames.ts";
 import { ActiveGeneration } from "../../client/generation.ts";
-import type { Pool } from "../../client/pool.ts";
+import type { Pool } from "../../client/wire/pool.ts";
 import { MAX_FRAME_BYTES } from "@inferd/client/protocol";
 import { answering, done, failed, once, type Peer, Scratch, type Script, ScriptedServer, token } from "./support.ts";
 

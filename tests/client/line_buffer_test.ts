@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ProtocolError } from "@inferd/client";
-import { LineBuffer } from "../../client/connection.ts";
+import { LineBuffer } from "../../client/wire/connection.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 

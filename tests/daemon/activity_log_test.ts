@@ -1,7 +1,7 @@
 /** The activity log of a whole daemon: what is in it, what is not, and what happens when the disk does not go along. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { MAX_DISPATCH_BYTES, MAX_FRAME_BYTES } from "@inferd/client/protocol";
-import { BackendUnavailableError } from "../../src/inference/backend.ts";
+import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { MockBackend } from "../../src/backend/mock.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
@@ -16,6 +16,7 @@ import { type FileRecord, recordsIn, untilLogged } from "../support/log_file.ts"
 import { LogRecorder } from "../support/log_recorder.ts";
 import { type Program, Sandbox } from "../support/program.ts";
 import { ask } from "../support/serving.ts";
+import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
 import { WireClient } from "../support/wire_client.ts";
 
 const LINUX = Deno.build.os === "linux";
@@ -327,54 +328,48 @@ Deno.test("the log is rotated, reopened and made anew when the daemon has given 
   assertEquals(recordsIn(path).at(-1)?.msg, "stopped");
 });
 
-/** A file system of half a mebibyte; undefined where none can be had. */
-async function smallDisk(at: string): Promise<AsyncDisposable | undefined> {
-  if (!LINUX || Deno.uid() !== 0) return undefined;
-  const run = async (...[command = "", ...args]: string[]): Promise<boolean> =>
-    (await new Deno.Command(command, { args, stderr: "null" }).output()).success;
-  Deno.mkdirSync(at);
-  if (!await run("mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", at)) return undefined;
-  return { [Symbol.asyncDispose]: async () => void await run("umount", "-l", at) };
-}
+Deno.test({
+  name: "the daemon serves on, says so once and logs again when the disk was full",
+  ignore: !CAN_MOUNT,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    const at = `${box.dir}/disk`;
+    Deno.mkdirSync(at);
+    await using _disk = await mountSmallDisk(at, "512k");
+    const env = { INFERD_BACKEND: "mock", INFERD_LOG_DIR: `${at}/logs` };
+    const path = `${at}/logs/inferd.ndjson`;
+    await using daemon = await box.serve([], { env });
+    using admin = await WireClient.connect(`${box.runtimeDir}/admin.sock`);
+    await until(admin, "ready");
+    await untilLogged(path, "ready");
 
-Deno.test("the daemon serves on, says so once and logs again when the disk was full", async () => {
-  await using box = new Sandbox();
-  const at = `${box.dir}/disk`;
-  await using disk = await smallDisk(at);
-  if (disk === undefined) return console.log("Nothing can be mounted here: a full disk is not tested");
-  const env = { INFERD_BACKEND: "mock", INFERD_LOG_DIR: `${at}/logs` };
-  const path = `${at}/logs/inferd.ndjson`;
-  await using daemon = await box.serve([], { env });
-  using admin = await WireClient.connect(`${box.runtimeDir}/admin.sock`);
-  await until(admin, "ready");
-  await untilLogged(path, "ready");
+    const filler = await Deno.open(`${at}/filler`, { write: true, create: true });
+    const piece = new Uint8Array(4096);
+    try {
+      while (await filler.write(piece) > 0) { /* Until it is full. */ }
+    } catch (error) {
+      assertStringIncludes(String(error), "No space left");
+    }
+    filler.close();
+    // What was begun of the last page still takes some.
+    const stopped = until(admin, "log_stopped");
+    let told = false;
+    stopped.finally(() => told = true).catch(() => {});
+    for (let asked = 0; !told; asked++) await once(box, `full ${asked}`);
+    assertEquals(await stopped, ["log_stopped"]);
+    using late = await WireClient.connect(`${box.runtimeDir}/admin.sock`);
+    assertEquals(await until(late, "ready"), ["capabilities", "log_stopped", "ready"]);
+    assertStringIncludes((await box.run(["status"])).stdout, "No space left");
+    for (let asked = 0; asked < 20; asked++) await once(box, `lost ${asked}`);
 
-  const filler = await Deno.open(`${at}/filler`, { write: true, create: true });
-  const piece = new Uint8Array(4096);
-  try {
-    while (await filler.write(piece) > 0) { /* Until it is full. */ }
-  } catch (error) {
-    assertStringIncludes(String(error), "No space left");
-  }
-  filler.close();
-  // What was begun of the last page still takes some.
-  const stopped = until(admin, "log_stopped");
-  let told = false;
-  stopped.finally(() => told = true).catch(() => {});
-  for (let asked = 0; !told; asked++) await once(box, `full ${asked}`);
-  assertEquals(await stopped, ["log_stopped"]);
-  using late = await WireClient.connect(`${box.runtimeDir}/admin.sock`);
-  assertEquals(await until(late, "ready"), ["capabilities", "log_stopped", "ready"]);
-  assertStringIncludes((await box.run(["status"])).stdout, "No space left");
-  for (let asked = 0; asked < 20; asked++) await once(box, `lost ${asked}`);
-
-  Deno.removeSync(`${at}/filler`);
-  const resumed = await untilLogged(path, "log_resumed", () => once(box, "again"));
-  assert(Number(resumed.lost) >= 20 * 3, JSON.stringify(resumed));
-  const stderr = await drained(daemon);
-  const lines = stderr.split("\n").filter((line) => line.includes("activity log"));
-  assertEquals(lines.length, 2, stderr);
-  assertStringIncludes(lines[0] ?? "", `inferd: the activity log has stopped: Cannot write "${path}": No space left`);
-  assertStringIncludes(lines[1] ?? "", "inferd: the activity log goes on; ");
-  assertEquals(recordsIn(path).at(-1)?.msg, "stopped");
+    Deno.removeSync(`${at}/filler`);
+    const resumed = await untilLogged(path, "log_resumed", () => once(box, "again"));
+    assert(Number(resumed.lost) >= 20 * 3, JSON.stringify(resumed));
+    const stderr = await drained(daemon);
+    const lines = stderr.split("\n").filter((line) => line.includes("activity log"));
+    assertEquals(lines.length, 2, stderr);
+    assertStringIncludes(lines[0] ?? "", `inferd: the activity log has stopped: Cannot write "${path}": No space left`);
+    assertStringIncludes(lines[1] ?? "", "inferd: the activity log has resumed; ");
+    assertEquals(recordsIn(path).at(-1)?.msg, "stopped");
+  },
 });

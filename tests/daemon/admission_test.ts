@@ -1,6 +1,6 @@
 /** Places and the queue, seen from the wire. */
 import { assertEquals } from "@std/assert";
-import { BackendUnavailableError } from "../../src/inference/backend.ts";
+import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import { ControlledBackend, type ControlledRun } from "../support/controlled_backend.ts";
 import { ask, Serving } from "../support/serving.ts";
 import type { WireClient } from "../support/wire_client.ts";
@@ -21,7 +21,7 @@ Deno.test("the third request gets queue_full at once when one runs and one may w
   using third = await askWith(serving, "3");
   assertEquals(
     await third.line(),
-    '{"id":"3","type":"error","code":"queue_full","message":"All 1 places are taken and 1 requests wait"}',
+    '{"id":"3","type":"error","code":"queue_full","message":"The queue is full: 1 running, 1 waiting"}',
   );
   run.finish();
   assertEquals((await first.frame()).id, "1");

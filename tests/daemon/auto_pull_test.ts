@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { LlamaBackendConfig } from "../../src/config/options.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
-import { ModelStoreError, Store } from "../../src/models/store/store.ts";
+import { ModelStoreError, Store } from "../../src/models/store.ts";
 import { DaemonUnderTest, until } from "../support/daemons.ts";
 import { ModelServer } from "../support/model_server.ts";
 

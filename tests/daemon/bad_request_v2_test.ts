@@ -3,13 +3,7 @@ import { assertEquals } from "@std/assert";
 import { DaemonUnderTest } from "../support/daemons.ts";
 import type { WireClient } from "../support/wire_client.ts";
 
-async function started(): Promise<DaemonUnderTest> {
-  const script = { vision: true, audio: true, tokens: ["ok"] };
-  const test = await DaemonUnderTest.start({ backends: [{ kind: "mock", name: "m1", script }] });
-  await test.daemon.ready;
-  return test;
-}
-
+const SCRIPT = { vision: true, audio: true, tokens: ["ok"] };
 const TEXT = { type: "text", text: "x" };
 const USER = { role: "user", content: [TEXT] };
 
@@ -62,7 +56,7 @@ async function refused(client: WireClient, [fields, message]: Wrong, code = "inv
 }
 
 async function allRefused(wrong: readonly Wrong[]): Promise<void> {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock(SCRIPT);
   using client = await test.surface("v2");
   for (const each of wrong) await refused(client, each);
 }
@@ -438,7 +432,7 @@ Deno.test("a v2 request is refused when one of the fields it shares with v1, or 
   ]));
 
 Deno.test("a line nested 200 000 deep is refused like any other", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock(SCRIPT);
   using client = await test.surface("v2");
   const deep = (levels: number): string => `${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`;
   await client.write(
@@ -452,7 +446,7 @@ Deno.test("a line nested 200 000 deep is refused like any other", async () => {
 });
 
 Deno.test("a v2 request is served when it is on the edge of every rule", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock(SCRIPT);
   using client = await test.surface("v2");
   const media = Array.from({ length: 32 }, (_, index) => ({ type: "image", attachment_id: `a${index}` }));
   const served: Record<string, unknown>[] = [
@@ -497,7 +491,7 @@ Deno.test("a v2 request is served when it is on the edge of every rule", async (
 });
 
 Deno.test("attachments of a kind no backend takes are attachment_unsupported, after every rule was looked at", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock(SCRIPT);
   using client = await test.surface("v2");
   const video = attachment({ kind: "video", mime: "video/mp4" });
   const messages = [user({ type: "video", attachment_id: "a" })];

@@ -1,15 +1,8 @@
 /** Embeddings over real sockets: the frame, and every rule of its table broken once. */
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { EmbeddingsFrame } from "@inferd/client/protocol";
-import type { MockScript } from "../../src/config/options.ts";
 import { DaemonUnderTest } from "../support/daemons.ts";
 import type { WireClient } from "../support/wire_client.ts";
-
-async function started(script: MockScript = {}): Promise<DaemonUnderTest> {
-  const test = await DaemonUnderTest.start({ backends: [{ kind: "mock", name: "m1", script }] });
-  await test.daemon.ready;
-  return test;
-}
 
 async function embedded(client: WireClient, request: Record<string, unknown>): Promise<EmbeddingsFrame> {
   await client.send(request);
@@ -17,7 +10,7 @@ async function embedded(client: WireClient, request: Record<string, unknown>): P
 }
 
 Deno.test("an embeddings request is answered with one frame in protocol key order", async () => {
-  await using test = await started({ dimensions: 1 });
+  await using test = await DaemonUnderTest.withMock({ dimensions: 1 });
   using client = await test.surface("embed");
   await client.send({ id: "e1", input: ["a b c"] });
   const line = await client.line();
@@ -28,7 +21,7 @@ Deno.test("an embeddings request is answered with one frame in protocol key orde
 });
 
 Deno.test("vectors are of unit length, in the order of the texts, and the same for the same text", async () => {
-  await using test = await started({ dimensions: 128 });
+  await using test = await DaemonUnderTest.withMock({ dimensions: 128 });
   using client = await test.surface("embed");
   const input = Array.from({ length: 64 }, (_, index) => `text number ${index % 32}`);
   const { embeddings, dimensions, usage } = await embedded(client, { input });
@@ -40,7 +33,7 @@ Deno.test("vectors are of unit length, in the order of the texts, and the same f
 });
 
 Deno.test("vectors are cut and made of unit length again when dimensions are given", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock();
   using client = await test.surface("embed");
   const whole = (await embedded(client, { input: ["a b"] })).embeddings[0] ?? [];
   const cut = await embedded(client, { input: ["a b"], dimensions: 3 });
@@ -51,7 +44,7 @@ Deno.test("vectors are cut and made of unit length again when dimensions are giv
 });
 
 Deno.test("a task of every kind is taken and makes a difference", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock();
   using client = await test.surface("embed");
   const tasks = [
     undefined,
@@ -91,7 +84,7 @@ const WRONG: readonly [field: string, json: string | undefined, message: string]
 ];
 
 Deno.test("an embeddings request gets invalid_request with one clear message when a field breaks its rule", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock();
   using client = await test.surface("embed");
   for (const [field, json, message] of WRONG) {
     const fields = { id: '"r"', input: '["x"]', [field]: json };
@@ -104,13 +97,13 @@ Deno.test("an embeddings request gets invalid_request with one clear message whe
 });
 
 Deno.test("as many texts as allowed are answered", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock();
   using client = await test.surface("embed");
   assertEquals((await embedded(client, { input: Array(2048).fill("a") })).embeddings.length, 2048);
 });
 
 Deno.test("an answer that would not fit into a frame is invalid_request, and the connection goes on", async () => {
-  await using test = await started({ dimensions: 4096 });
+  await using test = await DaemonUnderTest.withMock({ dimensions: 4096 });
   using client = await test.surface("embed");
   await client.send({ id: "big", input: Array(2048).fill("a") });
   assertEquals(await client.frame(), {
@@ -123,14 +116,14 @@ Deno.test("an answer that would not fit into a frame is invalid_request, and the
 });
 
 Deno.test("an embeddings request ends with backend_unavailable when the backend fails, and is cancelled with its connection", async () => {
-  await using failing = await started({ failBefore: true });
+  await using failing = await DaemonUnderTest.withMock({ failBefore: true });
   using client = await failing.surface("embed");
   await client.send({ id: "r", input: ["x"] });
   assertEquals(
     await client.line(),
     '{"id":"r","type":"error","code":"backend_unavailable","message":"Backend \\"m1\\" failed as its script says"}',
   );
-  await using hanging = await started({ hangAt: 0 });
+  await using hanging = await DaemonUnderTest.withMock({ hangAt: 0 });
   using other = await hanging.surface("embed");
   await other.send({ id: "r", input: ["x"] });
   await hanging.log.next("request_accepted");
@@ -139,6 +132,6 @@ Deno.test("an embeddings request ends with backend_unavailable when the backend 
 });
 
 Deno.test("only the sockets of what a backend can do stand", async () => {
-  await using test = await started({ services: ["embed"] });
+  await using test = await DaemonUnderTest.withMock({ services: ["embed"] });
   assertEquals(test.files().filter((name) => name.startsWith("infer.")), ["infer.embed.sock"]);
 });

@@ -1,6 +1,6 @@
 /** The whole daemon on the built-in model: its engine is killed, stopped, or cannot load. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { BackendUnavailableError } from "../../src/inference/backend.ts";
+import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { BUILT_IN_MODEL, type LlamaBackendConfig } from "../../src/config/options.ts";
 import { startDaemon } from "../../src/daemon/daemon.ts";

@@ -1,12 +1,9 @@
 /** `backend/llama/llama.ts` over a fake engine: deaths, hangs and slow readers on command. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
-import {
-  type BackendEvent,
-  BackendUnavailableError,
-  type GenerationRequest,
-  InvalidRequestError,
-  PLAIN,
-} from "../../src/inference/backend.ts";
+import { FakeTime } from "@std/testing/time";
+import { BackendUnavailableError, InvalidRequestError } from "../../src/inference/errors.ts";
+import type { BackendEvent } from "../../src/inference/events.ts";
+import { type GenerationRequest, PLAIN } from "../../src/inference/request.ts";
 import { EngineProcess } from "../../src/backend/llama/engine_process.ts";
 import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama/llama.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
@@ -381,15 +378,16 @@ Deno.test("LlamaBackend leaves the engine alone when it says that it is alive", 
 });
 
 Deno.test("LlamaBackend leaves the engine alone when all that is silent is paused", async () => {
+  using time = new FakeTime();
   const [backend, notices] = await started({}, { hangTimeoutMs: 100 });
   await using _ = backend;
   const controller = new AbortController();
   const events = backend.generate(scripted({ count: 500 }), controller.signal)[Symbol.asyncIterator]();
   await events.next();
   await notices.printed("got pause 1");
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, 300);
-  await promise;
+  time.tick(300);
+  // It answers, so it was not killed.
+  await collect(backend.generate(scripted({ count: 1 }), NEVER));
   assertEquals(backend.state, "ready");
   controller.abort(new Error("enough"));
   await assertRejects(() => events.next(), Error, "enough");

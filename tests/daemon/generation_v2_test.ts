@@ -1,17 +1,10 @@
 /** Generation v2 over real sockets, byte for byte. */
 import { assertEquals } from "@std/assert";
-import type { MockScript } from "../../src/config/options.ts";
 import { DaemonUnderTest } from "../support/daemons.ts";
 import type { WireClient } from "../support/wire_client.ts";
 
 const WEATHER = { name: "weather", description: "Looks out", input_schema: { type: "object" } };
 const PNG = { id: "a", kind: "image", mime: "image/png", bytes: "AAAA" };
-
-async function started(script: MockScript): Promise<DaemonUnderTest> {
-  const test = await DaemonUnderTest.start({ backends: [{ kind: "mock", name: "m1", script }] });
-  await test.daemon.ready;
-  return test;
-}
 
 /** A request of one word. */
 function ask(fields: Record<string, unknown> = {}): Record<string, unknown> {
@@ -32,7 +25,7 @@ async function blocks(client: WireClient, request: Record<string, unknown>): Pro
 }
 
 Deno.test("a v2 request is answered with its frames in protocol order and key order", async () => {
-  await using test = await started({
+  await using test = await DaemonUnderTest.withMock({
     thinking: ["Hm", "m."],
     tokens: ["Let me", " see."],
     calls: [{ name: "weather", input: { city: "Ulm", days: [1] } }],
@@ -49,7 +42,7 @@ Deno.test("a v2 request is answered with its frames in protocol order and key or
 });
 
 Deno.test("a v2 answer has one frame for each kind of block when stream is false", async () => {
-  await using test = await started({
+  await using test = await DaemonUnderTest.withMock({
     thinking: ["Hm", "m."],
     tokens: ["Let me", " see."],
     calls: [{ name: "weather", input: {} }, { name: "weather", input: { city: "Ulm" } }],
@@ -65,7 +58,7 @@ Deno.test("a v2 answer has one frame for each kind of block when stream is false
 });
 
 Deno.test("a v2 answer without a trace has no thinking frames when the request asks for none", async () => {
-  await using test = await started({ thinking: ["Hm"], tokens: ["yes"] });
+  await using test = await DaemonUnderTest.withMock({ thinking: ["Hm"], tokens: ["yes"] });
   using client = await test.surface("v2");
   const text = { type: "text", delta: "yes" };
   assertEquals(await blocks(client, ask()), [text, "end_turn"]);
@@ -74,7 +67,7 @@ Deno.test("a v2 answer without a trace has no thinking frames when the request a
 });
 
 Deno.test("a v2 answer without text is only done when stream is false", async () => {
-  await using test = await started({ tokens: [] });
+  await using test = await DaemonUnderTest.withMock({ tokens: [] });
   using client = await test.surface("v2");
   assertEquals(await answered(client, ask({ stream: false })), [
     '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":0},"stop_reason":"end_turn","backend":"m1"}',
@@ -82,7 +75,7 @@ Deno.test("a v2 answer without text is only done when stream is false", async ()
 });
 
 Deno.test("a v2 answer stops with max_tokens when they are used up, and says so when a required call did not come", async () => {
-  await using test = await started({ thinking: ["Hm", "m"], tokens: ["a", "b"] });
+  await using test = await DaemonUnderTest.withMock({ thinking: ["Hm", "m"], tokens: ["a", "b"] });
   using client = await test.surface("v2");
   assertEquals(
     (await answered(client, ask({ max_tokens: 1 }))).at(-1),
@@ -106,7 +99,10 @@ Deno.test("a v2 answer stops with max_tokens when they are used up, and says so 
 });
 
 Deno.test("tool_choice says whether a call comes, may come or does not", async () => {
-  await using test = await started({ tokens: ["text"], calls: [{ name: "weather", input: { x: 1 } }] });
+  await using test = await DaemonUnderTest.withMock({
+    tokens: ["text"],
+    calls: [{ name: "weather", input: { x: 1 } }],
+  });
   using client = await test.surface("v2");
   const text = { type: "text", delta: "text" };
   const call = { type: "tool_use", tool_call_id: "tc-1", name: "weather", input: { x: 1 } };
@@ -120,7 +116,7 @@ Deno.test("tool_choice says whether a call comes, may come or does not", async (
 
 Deno.test("tool_choice with a name brings a call of that tool and of no other", async () => {
   const calls = [{ name: "weather", input: { x: 1 } }, { name: "calendar.get", input: { y: 2 } }];
-  await using test = await started({ tokens: ["text"], calls });
+  await using test = await DaemonUnderTest.withMock({ tokens: ["text"], calls });
   using client = await test.surface("v2");
   const tools = ["weather", "calendar.get", "user-profile/update:v2"].map((name) => ({ ...WEATHER, name }));
   const called = (name: string): Promise<unknown[]> => blocks(client, ask({ tools, tool_choice: { name } }));
@@ -131,7 +127,7 @@ Deno.test("tool_choice with a name brings a call of that tool and of no other", 
 });
 
 Deno.test("an assistant's thoughts go into the next request and count as its text", async () => {
-  await using test = await started({ tokens: ["so"] });
+  await using test = await DaemonUnderTest.withMock({ tokens: ["so"] });
   using client = await test.surface("v2");
   const thinking = { type: "thinking", text: "let me think" };
   const messages = [
@@ -145,7 +141,10 @@ Deno.test("an assistant's thoughts go into the next request and count as its tex
 });
 
 Deno.test("a call and its result go into the next request, and the conversation goes on", async () => {
-  await using test = await started({ tokens: ["It rains"], calls: [{ name: "weather", input: { city: "Ulm" } }] });
+  await using test = await DaemonUnderTest.withMock({
+    tokens: ["It rains"],
+    calls: [{ name: "weather", input: { city: "Ulm" } }],
+  });
   using client = await test.surface("v2");
   const question = { role: "user", content: [{ type: "text", text: "weather?" }] };
   const [, call] = await blocks(client, { messages: [question], tools: [WEATHER] });
@@ -163,8 +162,8 @@ Deno.test("a call and its result go into the next request, and the conversation 
 });
 
 Deno.test("attachments reach a backend that takes them, and another answers attachment_unsupported", async () => {
-  await using seeing = await started({ vision: true, tokens: ["a cat"] });
-  await using blind = await started({ audio: true });
+  await using seeing = await DaemonUnderTest.withMock({ vision: true, tokens: ["a cat"] });
+  await using blind = await DaemonUnderTest.withMock({ audio: true });
   const content = [{ type: "text", text: "what?" }, { type: "image", attachment_id: "a" }];
   const request = ask({ messages: [{ role: "user", content }], attachments: [PNG] });
   using client = await seeing.surface("v2");
@@ -180,7 +179,7 @@ Deno.test("attachments reach a backend that takes them, and another answers atta
 });
 
 Deno.test("a v2 answer ends with backend_unavailable when the backend fails in the middle, and the connection goes on", async () => {
-  await using test = await started({ tokens: ["a", "b"], failAt: 1 });
+  await using test = await DaemonUnderTest.withMock({ tokens: ["a", "b"], failAt: 1 });
   using client = await test.surface("v2");
   for (const id of ["r1", "r2"]) {
     assertEquals(await answered(client, ask({ id })), [
@@ -192,7 +191,7 @@ Deno.test("a v2 answer ends with backend_unavailable when the backend fails in t
 
 Deno.test("text of any kind arrives whole on v2, too", async () => {
   const text = '"\\\n\r\u0000\u2028 ü 漢 👩‍🚀 \ud800';
-  await using test = await started({ tokens: [text] });
+  await using test = await DaemonUnderTest.withMock({ tokens: [text] });
   using client = await test.surface("v2");
   await client.send(ask({ id: text }));
   assertEquals(await client.frame(), { id: text, type: "frame", block: { type: "text", delta: text } });
@@ -200,7 +199,7 @@ Deno.test("text of any kind arrives whole on v2, too", async () => {
 });
 
 Deno.test("a v2 request is cancelled by closing the connection", async () => {
-  await using test = await started({ hangAt: 0 });
+  await using test = await DaemonUnderTest.withMock({ hangAt: 0 });
   using client = await test.surface("v2");
   await client.send(ask());
   await test.log.next("request_accepted");

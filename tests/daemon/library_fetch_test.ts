@@ -2,7 +2,7 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { LlamaBackendConfig } from "../../src/config/options.ts";
-import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/engine/native/library_files.ts";
+import { LIBRARY_VERSION, packagedFolder, platformPackage } from "../../src/libraries/library_files.ts";
 import { packagesFolder } from "../../src/libraries/packages.ts";
 import { DaemonUnderTest, until } from "../support/daemons.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";

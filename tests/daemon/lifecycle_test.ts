@@ -1,8 +1,8 @@
 /** `daemon.ts`: boot, following its backends, drain. Backends are staged, sockets are real. */
-import { delay } from "@std/async";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { admin } from "@inferd/client";
-import { BackendUnavailableError } from "../../src/inference/backend.ts";
+import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import { DrainedError, ReadyTimeoutError, startDaemon } from "../../src/daemon/daemon.ts";
 import { LockHeldError } from "../../src/daemon/lock.ts";
 import { RuntimeDirError } from "../../src/daemon/runtime_dir.ts";
@@ -403,16 +403,17 @@ Deno.test("the daemon disposes of everything and tells every failure when dispos
 });
 
 Deno.test("the ready timeout counts the time in which backends load, not that in which they hash or fetch", async () => {
+  using time = new FakeTime();
   const [slow, late] = [new StagedBackend("slow"), new StagedBackend("late")];
-  await using test = await DaemonUnderTest.start({ readyTimeoutSecs: 1 }, { backends: [slow, late] });
+  await using test = await DaemonUnderTest.start({ readyTimeoutSecs: 60 }, { backends: [slow, late] });
   const failed = assertRejects(() => test.daemon.ready, ReadyTimeoutError);
   await Promise.all([slow.started, late.started]);
   slow.tell({ type: "preparing" });
   late.tell({ type: "preparing" });
-  // Nothing but time tells that it does not count.
-  await delay(1100);
+  time.tick(61_000);
   slow.tell({ type: "loading" });
   slow.becomeReady();
   late.tell({ type: "loading" });
-  assertEquals((await failed).message.split(";")[0], 'Not ready within 1 s, still waiting for backend "late"');
+  time.tick(61_000);
+  assertEquals((await failed).message.split(";")[0], 'Not ready within 60 s, still waiting for backend "late"');
 });

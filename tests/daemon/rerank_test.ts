@@ -1,15 +1,8 @@
 /** Rerank over real sockets: the frame, and every rule of its table broken once. */
 import { assertEquals } from "@std/assert";
 import type { RerankFrame } from "@inferd/client/protocol";
-import type { MockScript } from "../../src/config/options.ts";
 import { DaemonUnderTest } from "../support/daemons.ts";
 import type { WireClient } from "../support/wire_client.ts";
-
-async function started(script: MockScript = {}): Promise<DaemonUnderTest> {
-  const test = await DaemonUnderTest.start({ backends: [{ kind: "mock", name: "m1", script }] });
-  await test.daemon.ready;
-  return test;
-}
 
 async function reranked(client: WireClient, request: Record<string, unknown>): Promise<RerankFrame> {
   await client.send(request);
@@ -17,7 +10,7 @@ async function reranked(client: WireClient, request: Record<string, unknown>): P
 }
 
 Deno.test("a rerank request is answered with one frame, the best first, equal ones in input order", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock();
   using client = await test.surface("rerank");
   await client.send({ id: "k1", query: "a b", documents: ["x", "b", "a b c", "a", "y"] });
   assertEquals(
@@ -28,7 +21,7 @@ Deno.test("a rerank request is answered with one frame, the best first, equal on
 });
 
 Deno.test("only the best top_n come, and all when top_n is more than there are", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock();
   using client = await test.surface("rerank");
   const request = { query: "a b", documents: ["x", "b", "a b c"] };
   const indexes = async (top_n: number): Promise<number[]> =>
@@ -39,7 +32,7 @@ Deno.test("only the best top_n come, and all when top_n is more than there are",
 });
 
 Deno.test("as many documents and as much text as allowed are answered", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock();
   using client = await test.surface("rerank");
   assertEquals((await reranked(client, { query: "a", documents: Array(256).fill("a") })).results.length, 256);
   const most = { query: "ü", documents: ["ü".repeat(2 ** 22 - 1)] };
@@ -69,7 +62,7 @@ const WRONG: readonly [field: string, json: string | undefined, message: string]
 ];
 
 Deno.test("a rerank request gets invalid_request with one clear message when a field breaks its rule", async () => {
-  await using test = await started();
+  await using test = await DaemonUnderTest.withMock();
   using client = await test.surface("rerank");
   for (const [field, json, message] of WRONG) {
     const fields = { id: '"r"', query: '"q"', documents: '["d"]', [field]: json };
@@ -82,14 +75,14 @@ Deno.test("a rerank request gets invalid_request with one clear message when a f
 });
 
 Deno.test("a rerank request ends with backend_unavailable when the backend fails, and is cancelled with its connection", async () => {
-  await using failing = await started({ failBefore: true });
+  await using failing = await DaemonUnderTest.withMock({ failBefore: true });
   using client = await failing.surface("rerank");
   await client.send({ id: "r", query: "q", documents: ["d"] });
   assertEquals(
     await client.line(),
     '{"id":"r","type":"error","code":"backend_unavailable","message":"Backend \\"m1\\" failed as its script says"}',
   );
-  await using hanging = await started({ hangAt: 0 });
+  await using hanging = await DaemonUnderTest.withMock({ hangAt: 0 });
   using other = await hanging.surface("rerank");
   await other.send({ id: "r", query: "q", documents: ["d"] });
   await hanging.log.next("request_accepted");

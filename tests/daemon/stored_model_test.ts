@@ -1,11 +1,11 @@
 /** Models of the store at boot: split ones, ones that are found by name, ones that are still to come, and their hashes. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { connect } from "@inferd/client";
-import { BackendUnavailableError } from "../../src/inference/backend.ts";
+import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../src/config/options.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { modelHash, shardFileName } from "../../src/models/file/shards.ts";
-import { ModelStoreError } from "../../src/models/store/store.ts";
+import { ModelStoreError } from "../../src/models/store.ts";
 import { DaemonUnderTest } from "../support/daemons.ts";
 import { splitModel } from "../support/gguf_files.ts";
 import { ModelServer } from "../support/model_server.ts";

@@ -1,7 +1,7 @@
 /** Which code computes on the CPU. */
 import { assert, assertEquals } from "@std/assert";
 import { loadNarrowCode, scoreOf } from "../../src/engine/native/cpu_code.ts";
-import { findLibrary, packagedFolder } from "../../src/engine/native/library_files.ts";
+import { findLibrary, packagedFolder } from "../../src/libraries/library_files.ts";
 
 const HAS_AVX2 = Deno.build.target === "x86_64-unknown-linux-gnu" &&
   /\bavx2\b/.test(Deno.readTextFileSync("/proc/cpuinfo"));

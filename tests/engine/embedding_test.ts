@@ -1,12 +1,8 @@
 /** Vectors from the built-in embedding model, through the backend and its engine process. */
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import {
-  type BackendNotice,
-  BackendUnavailableError,
-  InvalidRequestError,
-  PLAIN,
-  RerankUnsupportedError,
-} from "../../src/inference/backend.ts";
+import type { BackendNotice } from "../../src/inference/backend.ts";
+import { BackendUnavailableError, InvalidRequestError, RerankUnsupportedError } from "../../src/inference/errors.ts";
+import { PLAIN } from "../../src/inference/request.ts";
 import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama/llama.ts";
 import { fakeEngineCommand } from "../support/fake_engine.ts";
 import { EngineChild, MODEL_PATH } from "./engine_child.ts";

@@ -2,9 +2,9 @@
  * An engine process under test, spoken to as the daemon would. It is read only while something is awaited, so that one
  * child can serve many steps without an operation being open between them.
  */
-import { engineCommand } from "../../src/engine/command.ts";
+import { engineCommand } from "../../src/engine/ipc/command.ts";
 import type { EngineConfig, EngineEvent, EngineRequest, FromEngine, ToEngine } from "../../src/engine/ipc/messages.ts";
-import { type ChatMessage, type JsonObject, PLAIN } from "../../src/inference/backend.ts";
+import { type ChatMessage, type JsonObject, PLAIN } from "../../src/inference/request.ts";
 
 /** The built-in model. */
 export const MODEL_PATH = new URL("../../models/inferd-tiny.gguf", import.meta.url).pathname;

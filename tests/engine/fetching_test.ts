@@ -1,6 +1,6 @@
 /** An engine that does not find what it needs: it asks for it, waits, and goes on or ends. */
 import { assertEquals } from "@std/assert";
-import { packagedFolder, platformPackage } from "../../src/engine/native/library_files.ts";
+import { packagedFolder, platformPackage } from "../../src/libraries/library_files.ts";
 import { packagesFolder } from "../../src/libraries/packages.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { EngineChild, MODEL_PATH } from "./engine_child.ts";

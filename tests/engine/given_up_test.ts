@@ -7,7 +7,7 @@ import { fromFileUrl } from "@std/path";
 import { Context } from "../../src/engine/native/context.ts";
 import { ModelEncoder } from "../../src/engine/encode/encoder.ts";
 import { type Library, openLibrary } from "../../src/engine/native/library.ts";
-import { packagedFolder } from "../../src/engine/native/library_files.ts";
+import { packagedFolder } from "../../src/libraries/library_files.ts";
 import { Model } from "../../src/engine/native/model.ts";
 import { purposeOf } from "../../src/engine/encode/purpose.ts";
 import { GivenUpError } from "../../src/engine/native/text_context.ts";

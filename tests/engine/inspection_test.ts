@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { inspect } from "../../src/engine/inspection.ts";
 import { openLibrary } from "../../src/engine/native/library.ts";
-import { packagedFolder } from "../../src/engine/native/library_files.ts";
+import { packagedFolder } from "../../src/libraries/library_files.ts";
 import { Model, ModelError } from "../../src/engine/native/model.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { fileHead, readMetadata } from "../../bench/gguf.ts";

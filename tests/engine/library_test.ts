@@ -1,7 +1,7 @@
 /** A native library of one's own: a folder like npm's, and folders that are not what they should be. */
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { isLibrary, packagedFolder } from "../../src/engine/native/library_files.ts";
+import { isLibrary, packagedFolder } from "../../src/libraries/library_files.ts";
 import type { FromEngine } from "../../src/engine/ipc/messages.ts";
 import { EngineChild } from "./engine_child.ts";
 

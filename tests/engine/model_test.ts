@@ -1,7 +1,7 @@
 /** `engine/native/model.ts` over the native library. */
 import { assert, assertEquals } from "@std/assert";
 import { openLibrary } from "../../src/engine/native/library.ts";
-import { packagedFolder } from "../../src/engine/native/library_files.ts";
+import { packagedFolder } from "../../src/libraries/library_files.ts";
 import { Model } from "../../src/engine/native/model.ts";
 import { builtInModelFile } from "../../src/models/built_in.ts";
 

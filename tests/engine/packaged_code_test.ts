@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { packagedFolder } from "../../src/engine/native/library_files.ts";
+import { packagedFolder } from "../../src/libraries/library_files.ts";
 import { loadPackagedCode } from "../../src/engine/native/packaged_code.ts";
 
 /** What is tried, in its order, when so many libraries are refused. */

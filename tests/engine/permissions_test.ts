@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { engineCommand } from "../../src/engine/command.ts";
+import { engineCommand } from "../../src/engine/ipc/command.ts";
 
 Deno.test("engine may read and call the library when it loads, and nothing when it serves", async () => {
   const { command, args, env } = engineCommand();

@@ -1,6 +1,6 @@
 /** Scores from the built-in cross-encoder, through the backend and its engine process. */
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import { EmbedUnsupportedError, InvalidRequestError } from "../../src/inference/backend.ts";
+import { EmbedUnsupportedError, InvalidRequestError } from "../../src/inference/errors.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { reference } from "./reference.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { ChatMessage } from "../../src/inference/backend.ts";
+import type { ChatMessage } from "../../src/inference/request.ts";
 import { EngineChild } from "./engine_child.ts";
 
 const DRAWN = { temperature: 1, topP: 0.95, topK: 64 };

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { engineCommand } from "../../src/engine/command.ts";
+import { engineCommand } from "../../src/engine/ipc/command.ts";
 
 /** What the engine sees of a machine, with the engine's permissions. */
 async function ask(expression: string, variables: Readonly<Record<string, string>> = {}): Promise<unknown> {
@@ -10,7 +10,7 @@ async function ask(expression: string, variables: Readonly<Record<string, string
     await Deno.writeTextFile(
       `${dir}/ask.ts`,
       `import { thisMachine } from "${source("native/this_machine.ts")}";
-       import { engineEnvironment } from "${source("command.ts")}";
+       import { engineEnvironment } from "${source("ipc/command.ts")}";
        const machine = thisMachine(engineEnvironment);
        const text = (path: string): string => new TextDecoder().decode(machine.read(path));
        console.log(JSON.stringify(${expression}));`,

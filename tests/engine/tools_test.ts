@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type ChatMessage, type JsonObject, PLAIN, type Tool } from "../../src/inference/backend.ts";
+import { type ChatMessage, type JsonObject, PLAIN, type Tool } from "../../src/inference/request.ts";
 import { Chat } from "../../src/engine/chat/chat.ts";
 import { openLibrary } from "../../src/engine/native/library.ts";
-import { packagedFolder } from "../../src/engine/native/library_files.ts";
+import { packagedFolder } from "../../src/libraries/library_files.ts";
 import { Model } from "../../src/engine/native/model.ts";
 import { type Ask, EngineChild, MODEL_PATH } from "./engine_child.ts";
 

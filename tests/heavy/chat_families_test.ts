@@ -5,11 +5,12 @@
  */
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import type { ChatMessage } from "../../src/inference/backend.ts";
-import { Chat, type ChatModel } from "../../src/engine/chat/chat.ts";
+import type { ChatMessage } from "../../src/inference/request.ts";
+import { Chat } from "../../src/engine/chat/chat.ts";
+import type { ChatModel } from "../../src/engine/chat/chat_format.ts";
 import { openLibrary } from "../../src/engine/native/library.ts";
-import { packagedFolder } from "../../src/engine/native/library_files.ts";
 import { Model } from "../../src/engine/native/model.ts";
+import { packagedFolder } from "../../src/libraries/library_files.ts";
 import { fits, PLAIN_TOOLS } from "../support/calls.ts";
 import type { TestModel } from "../support/chat_model.ts";
 import { checkIdentity, sayable } from "../support/identity.ts";

@@ -3,7 +3,7 @@
  * with what `npm pack @node-llama-cpp/PLATFORM@VERSION` makes.
  */
 import { assertEquals } from "@std/assert";
-import { LIBRARY_VERSION, platformPackage } from "../../src/engine/native/library_files.ts";
+import { LIBRARY_VERSION, platformPackage } from "../../src/libraries/library_files.ts";
 import { fullName, type PackageName, PACKAGES } from "../../src/libraries/packages.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { sha512 } from "../support/package_archive.ts";

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { parseHeader, readHuggingFaceToken } from "../../src/models/transfer/access.ts";
 import { parseReference } from "../../src/models/transfer/reference.ts";
-import { ModelStoreError, type PullOptions, type PullSpec } from "../../src/models/store/store.ts";
+import { ModelStoreError, type PullOptions, type PullSpec } from "../../src/models/store.ts";
 import { type Answer, ModelServer, type SeenRequest } from "../support/model_server.ts";
 import { modelBytes, TempStore } from "../support/model_store.ts";
 

@@ -1,7 +1,7 @@
 /** `Store.importFile` and `findForeignModels` on real folders. */
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { findForeignModels } from "../../src/models/foreign.ts";
-import { type ImportOptions, ModelStoreError } from "../../src/models/store/store.ts";
+import { type ImportOptions, ModelStoreError } from "../../src/models/store.ts";
 import { blobFile, modelBytes, sha256Of, TempStore } from "../support/model_store.ts";
 
 const CONTENT = modelBytes(400_001);
@@ -42,9 +42,7 @@ Deno.test("importFile copies when it shall not link, or the store is on another 
 
 Deno.test("importFile copies when Deno was given no write permission for the file", () =>
   withFile(async (store, path) => {
-    const script = `import { Store } from ${
-      JSON.stringify(new URL("../../src/models/store/store.ts", import.meta.url).href)
-    };
+    const script = `import { Store } from ${JSON.stringify(new URL("../../src/models/store.ts", import.meta.url).href)};
       console.log((await new Store(${JSON.stringify(store.root)}).importFile(${JSON.stringify(path)})).how);`;
     const file = `${store.dir}/import.ts`;
     Deno.writeTextFileSync(file, script);

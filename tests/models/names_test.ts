@@ -1,6 +1,6 @@
 /** What a name stands for is not taken over, and what lost its name is not cleared away without a word. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ModelStoreError, type PullOptions, type TakenName } from "../../src/models/store/store.ts";
+import { ModelStoreError, type PullOptions, type TakenName } from "../../src/models/store.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { blobFile, modelBytes, partialFile, sha256Of, TempStore } from "../support/model_store.ts";
 

@@ -1,8 +1,9 @@
 /** Pulls in processes of their own: killed at every stage, many at once, and with a full disk. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ModelStoreError } from "../../src/models/store/store.ts";
+import { ModelStoreError } from "../../src/models/store.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { Program } from "../support/program.ts";
+import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
 import { blobFile, modelBytes, partialFile, sha256Of, TempStore } from "../support/model_store.ts";
 
 const CHILD = new URL("../support/store_child.ts", import.meta.url).pathname;
@@ -89,22 +90,13 @@ Deno.test("a blob that another process holds is removed when that process is gon
   assertEquals((await assertRejects(() => store.hold(SHA256), ModelStoreError)).code, "not_found");
 });
 
-/** A file system of one MiB in a folder; `false` where this user may not mount. */
-async function mountSmall(dir: string): Promise<boolean> {
-  if (Deno.build.os !== "linux") return false;
-  const args = ["-t", "tmpfs", "-o", "size=1m", "inferd-test", dir];
-  const { success } = await new Deno.Command("mount", { args, stdout: "null", stderr: "null" }).output();
-  return success;
-}
-
-Deno.test("pull and import say that the disk is full, and pull goes on when there is room", async (test) => {
-  const dir = Deno.makeTempDirSync({ prefix: "inferd-small-" });
-  try {
-    if (!await mountSmall(dir)) {
-      await test.step({ name: "mounting is not permitted here", ignore: true, fn: () => {} });
-      return;
-    }
+Deno.test({
+  name: "pull and import say that the disk is full, and pull resumes when there is room",
+  ignore: !CAN_MOUNT,
+  async fn(): Promise<void> {
+    const dir = Deno.makeTempDirSync({ prefix: "inferd-small-" });
     try {
+      await using _disk = await mountSmallDisk(dir, "1m");
       await using server = new ModelServer(CONTENT);
       const store = new TempStore(dir);
       const spec = { name: "tiny", url: server.url, sha256: SHA256 };
@@ -131,9 +123,7 @@ Deno.test("pull and import say that the disk is full, and pull goes on when ther
         Deno.removeSync(big);
       }
     } finally {
-      await new Deno.Command("umount", { args: [dir] }).output();
+      Deno.removeSync(dir, { recursive: true });
     }
-  } finally {
-    Deno.removeSync(dir, { recursive: true });
-  }
+  },
 });

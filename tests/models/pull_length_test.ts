@@ -1,6 +1,6 @@
 /** Files of which no server says how long they are: whole is what holds all of its tensors. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ModelStoreError, type PullSpec, type StoredBlob } from "../../src/models/store/store.ts";
+import { ModelStoreError, type PullSpec, type StoredBlob } from "../../src/models/store.ts";
 import { type Answer, ModelServer } from "../support/model_server.ts";
 import { modelBytes, sha256Of, TempStore } from "../support/model_store.ts";
 

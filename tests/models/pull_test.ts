@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { isSafeRedirect } from "../../src/models/transfer/transfer.ts";
-import { ModelStoreError, type PullOptions, type PullRetry, type PullSpec } from "../../src/models/store/store.ts";
+import { ModelStoreError, type PullOptions, type PullRetry, type PullSpec } from "../../src/models/store.ts";
 import { type Answer, ModelServer } from "../support/model_server.ts";
 import { blobFile, modelBytes, partialFile, sha256Of, TempStore } from "../support/model_store.ts";
 

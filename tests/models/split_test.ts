@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { findForeignModels } from "../../src/models/foreign.ts";
 import { modelHash, readShardName, shardFileName, shardPaths } from "../../src/models/file/shards.ts";
-import { ModelStoreError, type PullOptions, type PullSpec } from "../../src/models/store/store.ts";
+import { ModelStoreError, type PullOptions, type PullSpec } from "../../src/models/store.ts";
 import { splitModel } from "../support/gguf_files.ts";
 import { ModelServer, type ServerFiles } from "../support/model_server.ts";
 import { blobFile, modelBytes, sha256Of, TempStore } from "../support/model_store.ts";

@@ -1,6 +1,6 @@
 /** What a store says it holds, and what goes when something is removed. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { ModelStoreError, Store } from "../../src/models/store/store.ts";
+import { ModelStoreError, Store } from "../../src/models/store.ts";
 import { blobFile, modelBytes, partialFile, sha256Of, TempStore } from "../support/model_store.ts";
 
 const CONTENT = modelBytes(1000);

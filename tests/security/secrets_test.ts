@@ -4,8 +4,8 @@ import {
   AttachmentUnsupportedError,
   BackendUnavailableError,
   InvalidRequestError,
-  PLAIN,
-} from "../../src/inference/backend.ts";
+} from "../../src/inference/errors.ts";
+import { PLAIN } from "../../src/inference/request.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
 import { builtInModelFile } from "../../src/models/built_in.ts";

@@ -1,8 +1,8 @@
 /** Calls that are hard to write and to read, for every way of writing them. */
-import type { Tool } from "../../src/inference/backend.ts";
+import type { Tool } from "../../src/inference/request.ts";
 import type { CallForm, Dialect } from "../../src/engine/chat/dialect/dialect.ts";
 import { textOf } from "../../src/engine/chat/dialect/marker.ts";
-import { withControlNames } from "../../src/engine/answer/text.ts";
+import { withControlNames } from "../../src/engine/chat/dialect/control_text.ts";
 import type { TestModel } from "./chat_model.ts";
 import type { CallSaid, Said } from "./replay.ts";
 

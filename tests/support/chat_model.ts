@@ -2,9 +2,10 @@
  * Models without weights: a chat template, and a vocabulary with a token for each byte and one for each marker, so that
  * prompts and answers can be made, cut and read without a model file.
  */
-import type { AnswerModel } from "../../src/engine/answer/answers.ts";
-import type { ChatModel } from "../../src/engine/chat/chat.ts";
-import { type SpecialToken, SpecialTokens, textOf } from "../../src/engine/chat/dialect/marker.ts";
+import type { AnswerModel } from "../../src/engine/generate/answers.ts";
+import type { ChatModel } from "../../src/engine/chat/chat_format.ts";
+import type { SpecialToken } from "../../src/engine/native/model.ts";
+import { SpecialTokens, textOf } from "../../src/engine/chat/dialect/marker.ts";
 
 /** What such a model is made of. */
 export interface ModelParts {

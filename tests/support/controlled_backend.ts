@@ -1,13 +1,7 @@
 /** A backend that does what the test says, when it says so: no delays, no guesses. */
-import {
-  type Backend,
-  type BackendCapabilities,
-  type BackendEvent,
-  type BackendState,
-  type FinishReason,
-  type GenerationRequest,
-  ONLY_TEXT,
-} from "../../src/inference/backend.ts";
+import { type Backend, type BackendCapabilities, type BackendState, ONLY_TEXT } from "../../src/inference/backend.ts";
+import type { BackendEvent, FinishReason } from "../../src/inference/events.ts";
+import type { GenerationRequest } from "../../src/inference/request.ts";
 import { Mailbox } from "./mailbox.ts";
 
 type Move = { readonly event: BackendEvent } | { readonly error: unknown };

@@ -1,5 +1,5 @@
 /** A whole daemon in a folder of its own. */
-import type { DaemonOptions, SurfaceName } from "../../src/config/options.ts";
+import type { DaemonOptions, MockScript, SurfaceName } from "../../src/config/options.ts";
 import { type Daemon, startDaemon, type StartOptions } from "../../src/daemon/daemon.ts";
 import { LogRecorder } from "./log_recorder.ts";
 import { WireClient } from "./wire_client.ts";
@@ -31,6 +31,13 @@ export class DaemonUnderTest implements AsyncDisposable {
       await Deno.remove(dir, { recursive: true });
       throw error;
     }
+  }
+
+  /** Start one with a single mock backend, `m1`; resolves when it is ready. */
+  static async withMock(script: MockScript = {}): Promise<DaemonUnderTest> {
+    const test = await DaemonUnderTest.start({ backends: [{ kind: "mock", name: "m1", script }] });
+    await test.daemon.ready;
+    return test;
   }
 
   /** Connect to the admin socket. */
@@ -87,7 +94,7 @@ export function daemonOptions(dir: string, options: Partial<DaemonOptions> = {})
   };
 }
 
-/** The names in a folder, sorted; none where there is no folder. */
+/** The names in a folder, sorted; empty if there is no folder. */
 export function filesIn(dir: string): string[] {
   try {
     return [...Deno.readDirSync(dir)].map(({ name }) => name).sort();

@@ -15,7 +15,7 @@ import type {
   ToEngine,
 } from "../../src/engine/ipc/messages.ts";
 import type { Accelerator } from "../../src/config/options.ts";
-import type { EngineCommand } from "../../src/engine/command.ts";
+import type { EngineCommand } from "../../src/engine/ipc/command.ts";
 
 /** What a request makes the engine do. */
 export interface FakeScript {

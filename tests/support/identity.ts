@@ -3,8 +3,8 @@
  * is the call it was.
  */
 import { assert, assertEquals } from "@std/assert";
-import type { Tool } from "../../src/inference/backend.ts";
-import { Answers } from "../../src/engine/answer/answers.ts";
+import type { Tool } from "../../src/inference/request.ts";
+import { Answers } from "../../src/engine/generate/answers.ts";
 import type { Chat } from "../../src/engine/chat/chat.ts";
 import type { CallableTools } from "../../src/engine/answer/call_parser.ts";
 import { Parser } from "../../src/engine/answer/parser.ts";

@@ -1,6 +1,6 @@
 /** A model store in a folder of its own. */
 import { join } from "@std/path";
-import { Store } from "../../src/models/store/store.ts";
+import { Store } from "../../src/models/store.ts";
 
 export { modelBytes } from "./gguf_files.ts";
 

@@ -1,5 +1,5 @@
 /** Makes archives as npm packs them. */
-import type { WantedPackage } from "../../src/libraries/download.ts";
+import type { WantedPackage } from "../../src/libraries/fetch/download.ts";
 
 const BLOCK_BYTES = 512;
 const encoder = new TextEncoder();

@@ -1,5 +1,5 @@
 /** An npm registry that has one package: what it says of it, and an archive that comes as a script says. */
-import { LIBRARY_VERSION } from "../../src/engine/native/library_files.ts";
+import { LIBRARY_VERSION } from "../../src/libraries/library_files.ts";
 import type { Registry } from "../../src/libraries/registry.ts";
 import { type Answer, ModelServer } from "./model_server.ts";
 

@@ -2,12 +2,13 @@
  * Reads an answer's text with a parser, whole and in pieces, and says what came of it.
  */
 import { assertEquals } from "@std/assert";
-import type { JsonObject } from "../../src/inference/backend.ts";
+import type { JsonObject } from "../../src/inference/request.ts";
 import type { CallableTools } from "../../src/engine/answer/call_parser.ts";
+import type { Meaning, ParserOptions } from "../../src/engine/answer/parser_options.ts";
+import { Parser } from "../../src/engine/answer/parser.ts";
+import { Characters } from "../../src/engine/answer/text.ts";
 import { Chat } from "../../src/engine/chat/chat.ts";
 import type { Dialect } from "../../src/engine/chat/dialect/dialect.ts";
-import { type Meaning, Parser, type ParserOptions } from "../../src/engine/answer/parser.ts";
-import { Characters } from "../../src/engine/answer/text.ts";
 import { asSeen, type TestModel } from "./chat_model.ts";
 import * as families from "./families/mod.ts";
 

@@ -1,6 +1,6 @@
 /** Lets a model say something, token by token, as far as a request lets it. */
-import { type GenerationRequest, PLAIN } from "../../src/inference/backend.ts";
-import type { Answers } from "../../src/engine/answer/answers.ts";
+import { type GenerationRequest, PLAIN } from "../../src/inference/request.ts";
+import type { Answers } from "../../src/engine/generate/answers.ts";
 import type { EngineEvent } from "../../src/engine/ipc/messages.ts";
 import type { Job } from "../../src/engine/generate/scheduler.ts";
 import { shown, type TestModel } from "./chat_model.ts";

@@ -1,11 +1,6 @@
 /** A remote backend with a scripted server behind it, and what is asked of the one and said by the other. */
-import {
-  type BackendEvent,
-  type DefaultedField,
-  type GenerationRequest,
-  PLAIN,
-  type Tool,
-} from "../../src/inference/backend.ts";
+import type { BackendEvent } from "../../src/inference/events.ts";
+import { type DefaultedField, type GenerationRequest, PLAIN, type Tool } from "../../src/inference/request.ts";
 import { OpenAiBackend } from "../../src/backend/openai/openai.ts";
 import type { OpenAiBackendConfig } from "../../src/config/options.ts";
 import { Notices } from "./notices.ts";

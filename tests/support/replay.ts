@@ -1,9 +1,9 @@
 /** What a model would have to write to say what a conversation says that it said, as its own template has it. */
-import type { ChatMessage, ContentBlock, JsonObject, Tool } from "../../src/inference/backend.ts";
+import type { ChatMessage, ContentBlock, JsonObject, Tool } from "../../src/inference/request.ts";
 import { type Chat, type Prompt, PromptError } from "../../src/engine/chat/chat.ts";
 import { type Marker, SpecialTokens, textOf } from "../../src/engine/chat/dialect/marker.ts";
 import type { TestModel } from "./chat_model.ts";
-import { withControlNames } from "../../src/engine/answer/text.ts";
+import { withControlNames } from "../../src/engine/chat/dialect/control_text.ts";
 
 /** A call. */
 export type CallSaid = readonly [name: string, input: JsonObject];

@@ -2,7 +2,7 @@
  * A process that works on a store, as its first argument says, and tells on stdout. `pull` takes the root, a name, the
  * URL, the hash and the stage at which it stands still until it is killed; `hold` the root and the hash.
  */
-import { type PullStage, Store } from "../../src/models/store/store.ts";
+import { type PullStage, Store } from "../../src/models/store.ts";
 
 const [work, root = "", ...args] = Deno.args;
 const store = new Store(root);

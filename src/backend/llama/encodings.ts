@@ -1,9 +1,9 @@
 /**
- * The requests for vectors and scores an engine is working on: each a promise, cancelled when its caller goes. Which
- * engine that is, and whether it lives, is `llama.ts`'s.
+ * The embed and rerank requests that an engine is working on: each a promise, cancelled when its caller goes. Which
+ * engine that is, and whether it lives, is up to `llama.ts`.
  */
 import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
-import type { EmbedAnswer, EmbedRequest, RerankAnswer, RerankRequest } from "../../inference/backend.ts";
+import type { EmbedAnswer, EmbedRequest, RerankAnswer, RerankRequest } from "../../inference/request.ts";
 import { type GenerationsOptions, toError } from "./generations.ts";
 
 /** How requests reach the engine. */
@@ -32,7 +32,7 @@ export class Encodings {
     this.#options = options;
   }
 
-  /** Whether the engine owes somebody something. */
+  /** Whether requests wait for the engine. */
   get waiting(): boolean {
     return this.#pending.size > 0;
   }

@@ -2,7 +2,7 @@
  * One life of a process that speaks in lines of JSON, an engine above all: start, lines in both directions, end.
  * Restarting, requests and what the messages mean are `llama.ts`'s.
  */
-import type { EngineCommand } from "../../engine/command.ts";
+import type { EngineCommand } from "../../engine/ipc/command.ts";
 import type { FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 
 /** A longer line of the engine's stderr is cut, in UTF-16 units. */
@@ -129,11 +129,11 @@ export class EngineProcess<In = FromEngine, Out = ToEngine> {
         if (start < text.length) rest.push(text.slice(start));
       }
     } catch {
-      // One lost message would leave a request waiting for ever: an engine that cannot be understood is dead. What it
+      // One lost message would leave a request waiting forever: an engine that sends nonsense counts as dead. What it
       // said is not repeated: it may be a piece of an answer.
       this.kill("It said something that is no message");
     }
-    // Also an engine that closed its stdout and lives on is of no use. On one that is exiting this has no effect.
+    // An engine that closed its stdout and still runs is useless. On one that is exiting this has no effect.
     this.#kill();
     await reader.cancel().catch(() => {});
   }

@@ -1,9 +1,9 @@
 /**
- * A queue between a producer that cannot wait and one consumer that can: the producer is told when to pause and when
+ * A queue between a producer that cannot wait and one consumer that can: back-pressure tells the producer when to pause and when
  * to go on. Knows nothing of what is queued.
  */
 
-/** When the producer is told. */
+/** Where the producer is paused and resumed. */
 export interface EventQueueOptions {
   /** More untaken events than this: `onFull`. */
   readonly most: number;

@@ -3,14 +3,9 @@
  * its reader goes. Which engine that is, and whether it lives, is `llama.ts`'s.
  */
 import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
-import {
-  AttachmentUnsupportedError,
-  type BackendEvent,
-  type ChatMessage,
-  type GenerationRequest,
-  InvalidRequestError,
-  ToolCallMalformedError,
-} from "../../inference/backend.ts";
+import { AttachmentUnsupportedError, InvalidRequestError, ToolCallMalformedError } from "../../inference/errors.ts";
+import type { BackendEvent } from "../../inference/events.ts";
+import type { ChatMessage, GenerationRequest } from "../../inference/request.ts";
 import { EventQueue } from "./event_queue.ts";
 
 /** Events of one request that may wait for their reader before the engine pauses it. */
@@ -48,7 +43,7 @@ export class Generations {
     return this.#running.size > 0;
   }
 
-  /** Whether the engine owes somebody something. */
+  /** Whether requests wait for the engine. */
   get waiting(): boolean {
     for (const { paused } of this.#running.values()) if (!paused) return true;
     return false;

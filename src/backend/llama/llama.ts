@@ -4,9 +4,10 @@
  */
 import { delay } from "@std/async";
 import type { LoadPhase } from "@inferd/client/protocol";
-import type { Accelerator, LlamaBackendConfig } from "../../config/options.ts";
-import { type EngineCommand, engineCommand } from "../../engine/command.ts";
+import type { LlamaBackendConfig } from "../../config/options.ts";
+import { type EngineCommand, engineCommand } from "../../engine/ipc/command.ts";
 import type { EngineConfig, EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
+import type { Accelerator } from "../../libraries/accelerator.ts";
 import {
   checkModel,
   type FileIdentity,
@@ -21,19 +22,19 @@ import type { ModelHashes } from "../../models/file/model_hashes.ts";
 import {
   type Backend,
   type BackendCapabilities,
-  type BackendEvent,
   type BackendNotice,
   type BackendState,
-  BackendUnavailableError,
-  type EmbedAnswer,
-  type EmbedRequest,
-  EmbedUnsupportedError,
-  type GenerationRequest,
   ONLY_TEXT,
-  type RerankAnswer,
-  type RerankRequest,
-  RerankUnsupportedError,
 } from "../../inference/backend.ts";
+import { BackendUnavailableError, EmbedUnsupportedError, RerankUnsupportedError } from "../../inference/errors.ts";
+import type { BackendEvent } from "../../inference/events.ts";
+import type {
+  EmbedAnswer,
+  EmbedRequest,
+  GenerationRequest,
+  RerankAnswer,
+  RerankRequest,
+} from "../../inference/request.ts";
 import { Encodings } from "./encodings.ts";
 import { type EngineExit, type EngineListener, EngineProcess } from "./engine_process.ts";
 import { Generations } from "./generations.ts";

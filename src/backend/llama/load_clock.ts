@@ -1,6 +1,6 @@
-/** How long one backend has loaded, without the time in which somebody holds the clock. */
+/** Measures how long a backend loads, without the time in which the clock is paused. */
 
-/** Counts down, and stands still while it is paused. */
+/** Counts down unless it is paused. */
 export class LoadClock implements Disposable {
   readonly #onEnd: () => void;
   readonly #now: () => number;

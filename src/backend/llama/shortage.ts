@@ -1,5 +1,5 @@
 /**
- * What the machine has no more of for now: descriptors, processes, memory. Whoever needed some did nothing wrong and may
+ * The machine has temporarily run out of descriptors, processes or memory. Whoever needed some did nothing wrong and may
  * try again.
  */
 

@@ -1,16 +1,11 @@
 /**
- * An answer from the chunks a server sends: calls of tools put together, thoughts told from text, the promises of the
+ * An answer from the chunks a server sends: calls of tools put together, thoughts separated from text, the promises of the
  * request kept. How the chunks travel is not its business. No message here repeats what a model wrote: the log, which
  * holds no answers, repeats messages.
  */
-import {
-  type BackendEvent,
-  BackendUnavailableError,
-  type GenerationRequest,
-  InvalidRequestError,
-  ToolCallMalformedError,
-  type Usage,
-} from "../../inference/backend.ts";
+import { BackendUnavailableError, InvalidRequestError, ToolCallMalformedError } from "../../inference/errors.ts";
+import type { BackendEvent, Usage } from "../../inference/events.ts";
+import type { GenerationRequest } from "../../inference/request.ts";
 import { LeadingThought, type ThoughtOrText } from "./leading_thought.ts";
 import { ToolCalls } from "./calls.ts";
 import { type Piece, readChunk, UnreadableChunkError } from "./chunk.ts";

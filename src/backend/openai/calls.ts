@@ -1,5 +1,5 @@
 /**
- * Calls of tools put together from pieces. A call is told when the next one has begun and its arguments can be read, or
+ * Calls of tools put together from pieces. A call is emitted when the next one has begun and its arguments can be read, or
  * when nothing follows: nothing else says that they are complete, and pieces of several calls may come by turns.
  *
  * A piece belongs to the call that has its id; else to the one that has its index; else to the one at its place in a
@@ -10,15 +10,12 @@
  * - Mistral, Ollama and LM Studio have sent no index, others none but -1; some send neither index nor id.
  */
 import { MAX_DEPTH } from "@inferd/client/protocol";
-import {
-  type GenerationRequest,
-  type JsonObject,
-  ToolCallMalformedError,
-  type ToolUse,
-} from "../../inference/backend.ts";
+import { ToolCallMalformedError } from "../../inference/errors.ts";
+import type { GenerationRequest, JsonObject, ToolUse } from "../../inference/request.ts";
 import { ObjectEnd } from "./object_end.ts";
 import { RemoteNames } from "./names.ts";
 import { mayCall } from "../../inference/tool_choice.ts";
+import { parseJson } from "./values.ts";
 
 /** The longest arguments, in UTF-16 units. */
 const MAX_ARGUMENTS_LENGTH = 1024 * 1024;
@@ -56,11 +53,11 @@ export class ToolCalls {
   readonly #offered: ReadonlySet<string>;
   /** Ids the conversation has used. */
   readonly #used: Set<string>;
-  /** Not told yet, in the order in which they began. */
+  /** Not emitted yet, in the order in which they began. */
   readonly #open: OpenCall[] = [];
-  /** Indexes of calls that have been told. */
+  /** Indexes of calls that have been emitted. */
   readonly #toldIndexes = new Set<number>();
-  /** The server's ids of calls that have been told, with their arguments. */
+  /** The server's ids of calls that have been emitted, with their arguments. */
   readonly #toldIds = new Map<string, string>();
   #count = 0;
 
@@ -115,7 +112,7 @@ export class ToolCalls {
     return calls;
   }
 
-  /** Whether it belongs to a call that has been told: nothing more can be said in it. */
+  /** Whether it belongs to a call that has been emitted and cannot be extended. */
   #isAfterthought({ index, id, name, written }: CallPiece): boolean {
     const told = id === undefined || this.#open.some((call) => call.id === id) ? undefined : this.#toldIds.get(id);
     const isNewIndex = index !== undefined && !this.#toldIndexes.has(index);
@@ -128,7 +125,7 @@ export class ToolCalls {
     return true;
   }
 
-  /** The call a piece goes on with; undefined where it begins one. */
+  /** The call that a chunk continues; undefined if it begins one. */
   #continued(piece: CallPiece): OpenCall | undefined {
     const { index, position, id, name } = piece;
     const sameId = id === undefined ? undefined : this.#open.findLast((call) => call.id === id);
@@ -145,7 +142,7 @@ export class ToolCalls {
     }
     const own = this.#open.findLast((call) => call.indexes.has(index));
     if (own !== undefined) return this.#begins(piece, own) ? undefined : own;
-    // Nothing begins without a name or an id: the last call goes on under another number.
+    // Nothing begins without a name or an id: the last call continues under another number.
     return name === undefined && id === undefined && last?.end.ended === false ? last : undefined;
   }
 
@@ -164,7 +161,7 @@ export class ToolCalls {
     return otherId && blank && open.end.blank;
   }
 
-  /** Whether a name goes on in this piece. */
+  /** Whether a name continues in this chunk. */
   #isPartOfName(name: string, open: OpenCall): boolean {
     if (!open.end.blank || (this.#isOffered(open.name) && this.#isOffered(name))) return false;
     return [...this.#offered].some((offered) => this.#names.toRemote(offered).startsWith(open.name + name));
@@ -244,28 +241,20 @@ function isRepetition({ written }: CallPiece, open: OpenCall): boolean {
 }
 
 function isEmptyObject({ written, length }: OpenCall): boolean {
-  // Long ones are not put together for every piece.
+  // Long ones are not joined for every chunk.
   return length < 16 && written.join("").trim() === "{}";
 }
 
 function readInput(written: string): JsonObject {
   if (written.trim() === "") return {};
-  let input = parse(written);
+  let input = parseJson(written);
   // Some servers write the object as a text in JSON, and `null` where there are no arguments.
-  if (typeof input === "string") input = parse(input);
+  if (typeof input === "string") input = parseJson(input);
   if (input === null) return {};
   if (typeof input !== "object" || Array.isArray(input) || isDeeper(input, MAX_DEPTH)) {
     throw new ToolCallMalformedError("The arguments the model wrote for a tool are no JSON object that can be read");
   }
   return input as JsonObject;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function isDeeper(value: unknown, most: number): boolean {

@@ -2,7 +2,8 @@
  * One chunk of a chat completion, or a whole one, as its pieces. Takes what servers really send: only what an answer
  * cannot do without has to be in a form that can be read.
  */
-import type { JsonObject, Usage } from "../../inference/backend.ts";
+import type { Usage } from "../../inference/events.ts";
+import type { JsonObject } from "../../inference/request.ts";
 import type { CallPiece } from "./calls.ts";
 import { countOf, indexOf, isObject, saysSomething, textIn, wordOf } from "./values.ts";
 
@@ -26,7 +27,7 @@ export interface Chunk {
   readonly usage: Partial<Usage>;
 }
 
-/** A chunk holds something that nobody can read. */
+/** A chunk cannot be interpreted. */
 export class UnreadableChunkError extends Error {
   override readonly name = "UnreadableChunkError";
 }
@@ -167,7 +168,7 @@ function readUsage(
   };
 }
 
-/** A list, which may be missing, or one thing in its place. */
+/** A list, which may be missing or a single item. */
 function readList(value: unknown): readonly unknown[] {
   if (value === undefined || value === null) return [];
   return Array.isArray(value) ? value : [value];

@@ -9,8 +9,8 @@
  * - `{"error": "…", "error_type"}`: TGI, LM Studio; `{"code", "details"}` in an event named `error`
  * - `{"error": {…, "metadata": {"raw"}}}`: OpenRouter, with what the server behind it said
  */
-import { BackendUnavailableError, InvalidRequestError } from "../../inference/backend.ts";
-import { isObject } from "./values.ts";
+import { BackendUnavailableError, InvalidRequestError } from "../../inference/errors.ts";
+import { isObject, parseJson } from "./values.ts";
 
 /** How much of a server's text is repeated, in UTF-16 units. */
 const SHOWN_LENGTH = 300;
@@ -35,7 +35,7 @@ const CALLERS_CODES: ReadonlySet<string> = new Set([
 /** Sent with one of those by some servers, and yet the configuration's fault. */
 const OPERATORS_FAULT: ReadonlySet<string> = new Set(["invalid_api_key", "model_not_found"]);
 
-/** What may be told of a code: a word, not a text. */
+/** What may be repeated of a code: a word, not a text. */
 const CODE = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 
 /** FastAPI's path where vLLM writes its list as Python does. */
@@ -44,7 +44,7 @@ const PYTHON_LOC = /'loc': [([]([^)\]]*)/g;
 /** Keys that hold what went wrong, the most telling first. */
 const MESSAGES = ["message", "msg", "detail", "details", "error", "errors", "reason"] as const;
 
-/** A failure as a server told it. */
+/** A failure as a server reported it. */
 export interface UpstreamFailure {
   readonly status: number | undefined;
   /** A word such as `rate_limit_exceeded`. */
@@ -93,7 +93,7 @@ function readMessage(value: unknown, fields: string[][], depth: number): string 
   if (depth === 0) return "";
   if (typeof value === "string") {
     for (const [, path = ""] of value.matchAll(PYTHON_LOC)) addField(path.split(",").map(unquoted), fields);
-    const inner = /^\s*[[{]/.test(value) ? parsed(value) : undefined;
+    const inner = /^\s*[[{]/.test(value) ? parseJson(value) : undefined;
     return (inner === undefined ? "" : readMessage(inner, fields, depth - 1)) || value;
   }
   if (Array.isArray(value)) {
@@ -122,14 +122,6 @@ function pathOf(param: unknown): string[] {
 
 function wordOf(value: unknown): string | undefined {
   return typeof value === "string" && CODE.test(value) ? value : undefined;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Who failed. */

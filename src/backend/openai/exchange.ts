@@ -3,7 +3,7 @@
  * always closes the connection. What is said in it is not its business.
  */
 import { createParser } from "eventsource-parser";
-import { BackendUnavailableError } from "../../inference/backend.ts";
+import { BackendUnavailableError } from "../../inference/errors.ts";
 
 /** The largest event, in UTF-16 units. */
 const MAX_EVENT_LENGTH = 8 * 1024 * 1024;
@@ -35,7 +35,7 @@ export interface ExchangeOptions {
   readonly onEnd: () => void;
 }
 
-/** One exchange. Its end has to be told, by disposal. */
+/** One exchange. Must be disposed of when it is over. */
 export class Exchange implements AsyncDisposable {
   readonly #caller: AbortSignal;
   readonly #options: ExchangeOptions;
@@ -51,7 +51,7 @@ export class Exchange implements AsyncDisposable {
     else caller.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** End it now; whoever waits for the server gets `reason`. */
+  /** Abort it; whoever awaits the server gets `reason`. */
   cut(reason: unknown): void {
     this.#cut.abort(reason);
   }
@@ -64,7 +64,7 @@ export class Exchange implements AsyncDisposable {
    */
   async post(url: string, { headers, body }: { headers: Headers; body: string }): Promise<Response> {
     await this.#reader?.cancel().catch(() => {});
-    // A redirect may lead to somebody whom the key and the conversation are not for.
+    // A redirect may lead to a host that must not see the key and the conversation.
     const init = {
       method: "POST",
       headers,
@@ -166,7 +166,7 @@ export class Exchange implements AsyncDisposable {
     try {
       while (!(await this.#reader?.read())?.done);
     } catch {
-      // It is no use any more, and nothing else.
+      // It can no longer be used, and that is all.
     } finally {
       clearTimeout(timer);
     }

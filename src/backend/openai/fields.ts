@@ -6,7 +6,7 @@
  * Which field it is a server says in a path (`param`, FastAPI's `loc`), or in its words, or not at all; then they are
  * left out a group at a time, those first that fewer servers know.
  */
-import type { GenerationRequest, JsonObject } from "../../inference/backend.ts";
+import type { GenerationRequest, JsonObject } from "../../inference/request.ts";
 import type { UpstreamFailure } from "./errors.ts";
 import { isObject } from "./values.ts";
 
@@ -41,10 +41,10 @@ const PATH = /(?<quote>['"`]?)(?<path>[A-Za-z_]\w*(?:[.[\]]+\w+)*)/g;
 /** How much of a server's text is searched, in UTF-16 units. */
 const SEARCHED_LENGTH = 16 * 1024;
 
-/** What lies between two names of one list. */
+/** What separates two names in a list. */
 const BETWEEN = /^[\s,'"`&]*(?:and)?[\s'"`]*$/;
 
-/** It is this prompt that leaves no room for so long an answer: the next may have it. */
+/** This prompt leaves no room for an answer this long; a shorter one may. */
 const TOO_LONG = /context (?:length|window|size)|`inputs`|(?:input|prompt) tokens/i;
 const TOO_LONG_CODES: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
 

@@ -23,7 +23,7 @@ export interface ThoughtOrText {
 /** Splits one answer. */
 export class LeadingThought {
   #place: "start" | "thought" | "behind" | "text" = "start";
-  /** What cannot be told apart yet. */
+  /** What cannot be decided yet. */
   #held = "";
   #close = "";
 

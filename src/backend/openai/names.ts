@@ -2,7 +2,7 @@
  * Names of tools as OpenAI's API takes them: at most 64 letters, digits, `_` and `-`. Other names are sent under a name
  * of that kind and come back under their own, because no server says beforehand whether it takes them.
  */
-import type { GenerationRequest } from "../../inference/backend.ts";
+import type { GenerationRequest } from "../../inference/request.ts";
 
 const MAX_LENGTH = 64;
 const REFUSED = /[^A-Za-z0-9_-]/g;
@@ -25,12 +25,12 @@ export class RemoteNames {
     for (const name of changed) this.#add(name, this.#freeNameFor(name));
   }
 
-  /** What the server is told. */
+  /** The name that is sent to the server. */
   toRemote(name: string): string {
     return this.#remote.get(name) ?? name;
   }
 
-  /** What the server's word stands for; a name that was not sent stands for itself. */
+  /** The request's name for the server's name; a name that was not sent is kept. */
   toOwn(remote: string): string {
     return this.#own.get(remote) ?? remote;
   }

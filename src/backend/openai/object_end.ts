@@ -1,4 +1,4 @@
-/** Where a JSON object that comes in pieces ends, each character looked at once. Whether it is valid is not told. */
+/** Where a JSON object that comes in pieces ends, each character looked at once. Whether it is valid is not checked. */
 export class ObjectEnd {
   #depth = 0;
   #inString = false;

@@ -8,21 +8,17 @@
  * `Answer.end` tells whether that was all. A refusal goes back to the attempt, which may have less to send.
  */
 import type { OpenAiBackendConfig } from "../../config/options.ts";
-import { createHttpClient, proxyFor } from "../../http_client.ts";
-import {
-  type Backend,
-  type BackendCapabilities,
-  type BackendEvent,
-  type BackendNotice,
-  type BackendState,
-  BackendUnavailableError,
-  type GenerationRequest,
-} from "../../inference/backend.ts";
+import { createHttpClient, proxyFor } from "./http_client.ts";
+import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
+import { BackendUnavailableError } from "../../inference/errors.ts";
+import type { BackendEvent } from "../../inference/events.ts";
+import type { GenerationRequest } from "../../inference/request.ts";
 import { Answer } from "./answer.ts";
 import { toBackendError, toFailure, UpstreamError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import { type Attempt, ServerFields } from "./fields.ts";
 import { toOpenAiRequest } from "./request.ts";
+import { parseJson } from "./values.ts";
 
 /** How much of a failure's body is read, in bytes. */
 const MAX_FAILURE_BYTES = 64 * 1024;
@@ -44,7 +40,7 @@ export class OpenAiBackend implements Backend {
   #client: Deno.HttpClient | undefined;
   #notify: (notice: BackendNotice) => void = () => {};
 
-  /** @param options `parallel`: told to clients in `capabilities`. */
+  /** @param options `parallel`: reported in `capabilities`. */
   constructor(config: OpenAiBackendConfig, options: { readonly parallel: number }) {
     this.name = config.name;
     this.#config = config;
@@ -156,14 +152,14 @@ export class OpenAiBackend implements Backend {
     if (!response.ok) {
       const text = await exchange.beginning(MAX_FAILURE_BYTES);
       throw new UpstreamError(
-        toFailure(parse(text) ?? (text.trimStart().startsWith("<") ? {} : text), response.status),
+        toFailure(parseJson(text) ?? (text.trimStart().startsWith("<") ? {} : text), response.status),
       );
     }
     let complete = false;
     let known = false;
     reading: for await (const messages of exchange.messages()) {
       for (const { type, data } of messages) {
-        if (type === "error") throw new UpstreamError(toFailure(parse(data) ?? data));
+        if (type === "error") throw new UpstreamError(toFailure(parseJson(data) ?? data));
         const { chunks, isLast } = this.#chunks(data);
         for (const chunk of chunks) {
           const events = answer.take(chunk);
@@ -190,11 +186,11 @@ export class OpenAiBackend implements Backend {
 
   /** What a message holds: a chunk; from some servers several, a line each, or in a list; or the end. */
   #chunks(data: string): { readonly chunks: readonly unknown[]; readonly isLast: boolean } {
-    const whole = parse(data);
+    const whole = parseJson(data);
     const lines = whole === undefined ? data.split("\n") : [];
     const isLast = whole === undefined ? DONE.test(lines.at(-1) ?? "") : whole === "[DONE]";
     if (isLast) lines.pop();
-    const chunks = whole === undefined ? lines.map(parse) : isLast ? [] : [whole];
+    const chunks = whole === undefined ? lines.map(parseJson) : isLast ? [] : [whole];
     if (chunks.includes(undefined)) {
       throw new BackendUnavailableError(`Backend "${this.name}" sent something that is no JSON`);
     }
@@ -216,13 +212,4 @@ function endpointOf(baseUrl: string): string {
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause ?? error : error;
   return String(cause).replace(/ for url \([^)]*\)/, "");
-}
-
-/** Undefined where it is no JSON, which no JSON is. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -4,7 +4,7 @@
  *
  * What servers disagree on:
  * - `max_tokens`, not `max_completion_tokens`: all but OpenAI's own reasoning models take it.
- * - `top_k` and `chat_template_kwargs` are no fields of OpenAI's. vLLM and llama-server obey them, Ollama and LM Studio
+ * - `top_k` and `chat_template_kwargs` are not fields of OpenAI's. vLLM and llama-server obey them, Ollama and LM Studio
  *   ignore what they do not know, api.openai.com refuses it. What is left out for a server that refuses it is the
  *   business of `openai_fields.ts`.
  * - `grammar` is obeyed by llama-server alone and ignored by the others, so a request with a grammar is refused.
@@ -13,17 +13,16 @@
  * - A film has no place in a message. What a tool brought besides text goes into the user's next message, because a
  *   tool's message holds text only.
  */
-import {
-  type Attachment,
-  AttachmentUnsupportedError,
-  type ChatMessage,
-  type ContentBlock,
-  type GenerationRequest,
-  InvalidRequestError,
-  type JsonObject,
-  type ToolChoice,
-  type ToolUse,
-} from "../../inference/backend.ts";
+import { AttachmentUnsupportedError, InvalidRequestError } from "../../inference/errors.ts";
+import type {
+  Attachment,
+  ChatMessage,
+  ContentBlock,
+  GenerationRequest,
+  JsonObject,
+  ToolChoice,
+  ToolUse,
+} from "../../inference/request.ts";
 import { RemoteNames } from "./names.ts";
 
 /** OpenAI wants one; nothing reads it. */

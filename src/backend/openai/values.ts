@@ -1,11 +1,20 @@
 /** Reads single values as servers send them: numbers as texts, texts in parts, and what is not needed in any form. */
-import type { JsonObject } from "../../inference/backend.ts";
+import type { JsonObject } from "../../inference/request.ts";
 
 /** How deep texts lie in parts of parts. */
 const MAX_NESTING = 8;
 
 /** Keys under which an object holds a text. */
 const TEXTS = ["text", "value", "content", "thinking", "reasoning", "reasoning_content", "summary"] as const;
+
+/** Parse JSON; `undefined` for anything else. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Whether a value is what JSON calls an object. */
 export function isObject(value: unknown): value is JsonObject {
@@ -42,7 +51,7 @@ export function indexOf(value: unknown): number | undefined {
   return Number.isSafeInteger(number) && number !== undefined && number >= 0 ? number : undefined;
 }
 
-/** A name that must not be empty; numbers stand for their digits. */
+/** A name that must not be empty; a number becomes its digits. */
 export function wordOf(value: unknown): string | undefined {
   if (typeof value === "number") return String(value);
   return typeof value === "string" && value !== "" ? value : undefined;

@@ -2,8 +2,8 @@
 import { format as formatBytes } from "@std/fmt/bytes";
 import { EngineProcess } from "../../backend/llama/engine_process.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
-import { type EngineCommand, engineCommand } from "../../engine/command.ts";
-import { LIBRARY_VERSION } from "../../engine/native/library_files.ts";
+import { type EngineCommand, engineCommand } from "../../engine/ipc/command.ts";
+import { LIBRARY_VERSION } from "../../libraries/library_files.ts";
 import type { EngineConfig, EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import { fullName, PACKAGES } from "../../libraries/packages.ts";
 import { type Finding, Findings, textOf } from "./finding.ts";
@@ -11,8 +11,8 @@ import { type Finding, Findings, textOf } from "./finding.ts";
 const TIMEOUT_MS = 60_000;
 /** What to do about what is missing. */
 export const FETCH_HELP =
-  "The next start fetches it from npm, which needs the network; docs/guides/offline.md tells how to bring it";
-const DAMAGED_HELP = "Remove the folder it is in, so that the next start fetches it again";
+  "The next start downloads it from npm, which needs the network; docs/guides/offline.md explains how to copy it";
+const DAMAGED_HELP = "Remove its folder; the next start downloads it again";
 const ACCELERATOR_HELP = 'Install or repair what is missing, or set "accelerator" to one that is possible here';
 const OWN_BUILD_HELP =
   'Build it from the source that node-llama-cpp carries (docs/operations.md), or leave "library_dir" out';
@@ -23,7 +23,7 @@ export type Wish = Pick<EngineConfig, "accelerator" | "cacheDir" | "libraryDir">
 /**
  * Start an engine that opens the library and ends; one for each library that backends use. Nothing is fetched.
  *
- * @param options What the daemon is told; `undefined` where that is not known.
+ * @param options The daemon's options; `undefined` if they are not known.
  * @param command For tests; absent: the engine.
  * @returns The findings: of the library, and of what computes.
  */
@@ -54,7 +54,7 @@ export async function checkEngine(
  * What a backend wants of the libraries.
  *
  * @param backend The backend.
- * @param options What the daemon is told; `undefined` where that is not known.
+ * @param options The daemon's options; `undefined` if they are not known.
  * @returns The same for all backends that use one library.
  */
 export function wishOf(
@@ -86,8 +86,8 @@ async function checkLibrary(
   const { version, folder } = answer;
   findings.ok(
     wish.libraryDir === undefined
-      ? `Opened, of node-llama-cpp ${version}, in "${folder}"`
-      : `Opened, of node-llama-cpp ${version}, your own build in "${folder}"`,
+      ? `Opened, node-llama-cpp ${version}, in "${folder}"`
+      : `Opened, node-llama-cpp ${version}, your own build in "${folder}"`,
   );
   return [...findings.list, ...checkAccelerator(answer, { wish, users, missing })];
 }
@@ -135,11 +135,11 @@ function checkAccelerator(
  * @returns A sentence without its period.
  */
 export function describeMissing(need: EngineNeed): string {
-  if (!("packages" in need)) return `node-llama-cpp ${LIBRARY_VERSION}, for its chat formats, is not here yet`;
+  if (!("packages" in need)) return `node-llama-cpp ${LIBRARY_VERSION}, for its chat formats, is not downloaded yet`;
   const list = need.packages
     .map((name) => `${fullName(name)} ${LIBRARY_VERSION} (${formatBytes(PACKAGES[name].bytes, { binary: true })})`)
     .join(" and ");
-  return `${list} ${need.packages.length > 1 ? "are" : "is"} not here yet`;
+  return `${list} ${need.packages.length > 1 ? "are" : "is"} not downloaded yet`;
 }
 
 /** What an engine that was asked something said. */
@@ -177,7 +177,7 @@ export async function askEngine<Type extends FromEngine["type"]>(
         else if (message.type === "needs") {
           // What is asked for next only takes its place.
           missing ??= message.need;
-          engine.send({ op: "fetched", failure: "It is not here yet" });
+          engine.send({ op: "fetched", failure: "It is not downloaded yet" });
         }
       },
       onStderr: (line) => stderr.push(line.trim()),
@@ -186,7 +186,7 @@ export async function askEngine<Type extends FromEngine["type"]>(
     if (error instanceof Deno.errors.NotCapable) throw error;
     return { missing, complaints: [textOf(error)] };
   }
-  const timer = setTimeout(() => engine.kill(`It said nothing for ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
+  const timer = setTimeout(() => engine.kill(`It sent nothing for ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
   engine.send(question);
   const exit = await engine.exited;
   clearTimeout(timer);

@@ -1,6 +1,6 @@
 /** What `inferd doctor` says: one finding for each thing it looked at. */
 
-/** How bad it is. A warning is no failure: the daemon would run. */
+/** How bad it is. With warnings alone, the daemon would run. */
 export type Level = "ok" | "warn" | "fail";
 
 /** What came of looking at one thing. */
@@ -62,9 +62,9 @@ export async function attempt(
     const findings = new Findings(check);
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     if (cause instanceof Deno.errors.NotCapable) {
-      findings.fail(`Not looked at: ${cause.message}`, 'Run it with the flags of "inferd permissions doctor"');
+      findings.fail(`Skipped: ${cause.message}`, 'Run it with the flags of "inferd permissions doctor"');
     } else if (cause instanceof Deno.errors.PermissionDenied) {
-      findings.fail(`Not looked at: ${textOf(error)}`, "Give this user the right to read it");
+      findings.fail(`Skipped: ${textOf(error)}`, "Let this user read it");
     } else {
       findings.fail(textOf(error), "See what the message says");
     }

@@ -1,7 +1,7 @@
 /** Looks at the model files of the backends, and at the model store. */
 import { dirname, join } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
-import { locate } from "../../models/at_boot.ts";
+import { locate } from "../../daemon/models_at_boot.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../../models/built_in.ts";
 import { blobPath, blobsDir, manifestPath, partialDir, quarantineDir } from "../../models/store/layout.ts";
 import {
@@ -13,7 +13,7 @@ import {
 } from "../../models/store/manifest.ts";
 import { checkModel, ModelFileError, verifyModel } from "../../models/file/model_file.ts";
 import { urlOfSource } from "../../models/transfer/reference.ts";
-import { ModelStoreError, Store } from "../../models/store/store.ts";
+import { ModelStoreError, Store } from "../../models/store.ts";
 import { type Finding, Findings, look } from "./finding.ts";
 
 /** Where models may be. */
@@ -38,7 +38,7 @@ type Located = Pick<LlamaBackendConfig, "modelPath" | "parts" | "modelSha256">;
 /**
  * Look at the model of every local backend: there, whole GGUF files, with the hash it should have.
  *
- * @param options What the daemon is told.
+ * @param options The daemon's options.
  * @param places Where models may be.
  * @param working Told what takes long.
  * @returns The findings.
@@ -71,7 +71,7 @@ async function checkBackend(backend: LlamaBackendConfig, looking: Looking): Prom
 /**
  * Where the files of a backend's model are, whether they are there or not.
  *
- * @returns `undefined` where nobody knows.
+ * @returns `undefined` if that is not known.
  */
 export async function locateFiles(
   backend: LlamaBackendConfig,
@@ -112,7 +112,7 @@ async function checkFiles(backend: LlamaBackendConfig, located: Located, looking
       working(`Hashing "${path}"`);
       await verifyModel(files, { sha256, parts: parts?.map(({ sha256 }) => sha256) });
     }
-    const hashed = sha256 === undefined ? "no hash is configured" : `SHA-256 ${sha256.slice(0, 12)}… is right`;
+    const hashed = sha256 === undefined ? "no hash is configured" : `SHA-256 ${sha256.slice(0, 12)}… matches`;
     const size = files.length > 1 ? `${files.length} files, ${bytes} bytes` : `${bytes} bytes`;
     findings.ok(`Backend "${name}": "${path}", ${size}, ${hashed}`);
   } catch (error) {
@@ -133,25 +133,25 @@ function isStored(path: string, { modelsHome }: ModelPlaces): boolean {
   return modelsHome !== undefined && path.startsWith(join(blobsDir(modelsHome), "/"));
 }
 
-/** A file that is not there; without a path, nobody knows yet where it will be. */
+/** A missing file; without a path, its future place is not known yet. */
 function sayMissing(backend: LlamaBackendConfig, path: string | undefined, { findings, places }: Looking): void {
   const { name, modelName, source } = backend;
   if (path !== undefined && !isStored(path, places)) {
     const isToCome = isBuiltIn(modelName) && BUILT_INS[modelName].url.protocol !== "file:";
     if (backend.modelPath === undefined && isToCome) {
       return findings.warn(
-        `Backend "${name}": the built-in model "${modelName}" is not here yet`,
-        "The first start fetches it; that needs the network",
+        `Backend "${name}": the built-in model "${modelName}" is not downloaded yet`,
+        "The first start downloads it, which needs the network",
       );
     }
     return findings.fail(`Backend "${name}": model "${path}": no such file`, "Correct the path, or put the file there");
   }
   const part = path === undefined ? undefined : partialBytes(places.modelsHome ?? "", path);
-  const begun = part === undefined ? "" : `, ${part} bytes of it were downloaded`;
+  const begun = part === undefined ? "" : `, ${part} bytes of it are downloaded`;
   const what = path === undefined
     ? `model "${modelName}" is not in the store`
     : `the blob of model "${modelName}" is missing: "${path}"`;
-  const start = source !== undefined && places.autoPull ? "; so does the next start, as auto_pull is on" : "";
+  const start = source !== undefined && places.autoPull ? "; so does the next start, because auto_pull is on" : "";
   findings.fail(`Backend "${name}": ${what}${begun}`, `${again(backend, places)}${start}`);
 }
 
@@ -164,9 +164,9 @@ function again({ modelName, source }: LlamaBackendConfig, { modelsHome }: ModelP
 
 /** How to get a model again that is from there. */
 function getAgain(name: string, source: ModelSource | null): string {
-  if (urlOfSource(source, () => undefined) !== undefined) return `"inferd pull ${name}" gets it again`;
+  if (urlOfSource(source, () => undefined) !== undefined) return `"inferd pull ${name}" downloads it again`;
   const file = source?.filename ?? "FILE";
-  return `"inferd import ${file} --name ${name}" takes it into the store again`;
+  return `"inferd import ${file} --name ${name}" imports it again`;
 }
 
 /** What an interrupted download left, in bytes. */
@@ -184,13 +184,13 @@ function partialBytes(root: string, blob: string): number | undefined {
 export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly Finding[]> {
   const findings = new Findings("model store");
   if (modelsHome === undefined) {
-    findings.warn("Neither HOME nor MODELS_HOME is set, so there is no place for one", "Set MODELS_HOME to a folder");
+    findings.warn("Neither HOME nor MODELS_HOME is set, so there is no folder for it", "Set MODELS_HOME to a folder");
     return findings.list;
   }
   const info = look(modelsHome);
-  if (info === undefined) return findings.elseOk(`"${modelsHome}" is not there yet; the first download makes it`);
+  if (info === undefined) return findings.elseOk(`"${modelsHome}" does not exist yet; the first download creates it`);
   if (!info.isDirectory && !info.isSymlink) {
-    findings.fail(`"${modelsHome}" is not a folder`, "Move it away, or set models_home to another folder");
+    findings.fail(`"${modelsHome}" is not a folder`, "Move it elsewhere, or set models_home to another folder");
     return findings.list;
   }
   const { good, broken } = await readManifests(modelsHome);
@@ -206,7 +206,7 @@ export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly 
   if (wrong > 0) {
     findings.warn(
       `"${aside}" has ${count(wrong, "file")} whose hash was wrong`,
-      "Remove them where nobody wants to look at them",
+      "Remove them unless you want to inspect them",
     );
   }
   return findings.elseOk(`"${modelsHome}" has ${count(good.length, "model")}, ${bytes} bytes`);

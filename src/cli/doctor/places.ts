@@ -4,7 +4,7 @@ import { dirname } from "@std/path";
 import { admin, ConnectError, TimeoutError } from "@inferd/client";
 import type { DaemonOptions } from "../../config/options.ts";
 import { type DaemonSocket, daemonSockets, shorterSocket, socketPathFault } from "../../config/sockets.ts";
-import { pidPathOf } from "../../daemon/lock.ts";
+import { pidPathOf } from "../../config/pid_path.ts";
 import { socketsBehindClosedFolders } from "../../server/group.ts";
 import { BindError, bindTcp } from "../../server/listener.ts";
 import { type Finding, Findings, look, textOf } from "./finding.ts";
@@ -26,8 +26,8 @@ export interface Holder {
 export function checkRuntimeDir({ runtimeDir }: DaemonOptions): readonly Finding[] {
   const findings = new Findings("runtime directory");
   const info = look(runtimeDir);
-  if (info === undefined) return findings.elseOk(`"${runtimeDir}" is not there yet; the next start makes it`);
-  const other = `Move it away, or set XDG_RUNTIME_DIR to a folder of this user`;
+  if (info === undefined) return findings.elseOk(`"${runtimeDir}" does not exist yet; the next start creates it`);
+  const other = `Move it elsewhere, or set XDG_RUNTIME_DIR to a folder of this user`;
   const uid = Deno.uid();
   if (info.isSymlink) findings.fail(`"${runtimeDir}" is a symbolic link`, other);
   else if (!info.isDirectory) findings.fail(`"${runtimeDir}" is not a folder`, other);
@@ -35,7 +35,7 @@ export function checkRuntimeDir({ runtimeDir }: DaemonOptions): readonly Finding
     findings.fail(`"${runtimeDir}" belongs to user ${info.uid}, this is user ${uid}`, other);
   } else if (info.mode !== null && (info.mode & 0o777) !== PRIVATE_MODE) {
     const mode = (info.mode & 0o777).toString(8);
-    findings.warn(`"${runtimeDir}" has mode ${mode}: others may look into it`, `chmod 700 "${runtimeDir}"`);
+    findings.warn(`"${runtimeDir}" has mode ${mode}: other users can read it`, `chmod 700 "${runtimeDir}"`);
   }
   return findings.elseOk(`"${runtimeDir}" is this user's, mode 700`);
 }
@@ -48,7 +48,7 @@ export async function checkLock({ lockPath }: DaemonOptions): Promise<[readonly 
   const info = look(lockPath);
   if (info !== undefined && !info.isFile) {
     const what = info.isSymlink ? "a symbolic link" : "not a regular file";
-    findings.fail(`"${lockPath}" is ${what}, so no daemon can start`, `Remove it, or choose another place with --lock`);
+    findings.fail(`"${lockPath}" is ${what}, so no daemon can start`, `Remove it, or choose another path with --lock`);
     return [findings.list, { held: false, pid }];
   }
   const held = info !== undefined && await isHeld(lockPath);
@@ -76,7 +76,7 @@ function readPid(path: string): number | undefined {
   return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
-/** Look at the unix sockets: in nobody's way, and nobody else's. */
+/** Check the unix sockets: the path is free or the daemon's own. */
 export async function checkSockets(options: DaemonOptions, holder: Holder): Promise<readonly Finding[]> {
   const findings = new Findings("sockets");
   const sockets = daemonSockets(options);
@@ -87,14 +87,16 @@ export async function checkSockets(options: DaemonOptions, holder: Holder): Prom
     findings.warn(
       `Group "${options.group}" cannot get to "${first}"${others.length > 0 ? ` and ${others.length} more` : ""}: ` +
         `it may not enter "${folder}"`,
-      "Put the sockets into a folder that the group may enter, with --uds PATH",
+      "Put the sockets in a folder that the group may enter, with --uds PATH",
     );
   }
   const rest = sockets.length - inUse;
-  return findings.elseOk(inUse === 0 ? `${rest} places are free` : `${inUse} answer, ${rest} places are free`);
+  return findings.elseOk(
+    inUse === 0 ? `${rest} paths are free` : `${inUse} in use by the daemon, ${rest} paths are free`,
+  );
 }
 
-/** Whether somebody answers there. */
+/** Whether a program accepts connections there. */
 async function checkSocket(
   socket: DaemonSocket,
   { options, holder, findings }: {
@@ -104,7 +106,7 @@ async function checkSocket(
   },
 ): Promise<boolean> {
   const { path, flag } = socket;
-  const elsewhere = `choose another place with ${flag}`;
+  const elsewhere = `choose another path with ${flag}`;
   const fault = socketPathFault(path);
   if (fault !== undefined) {
     findings.fail(`"${path}": ${fault}`, shorterSocket(socket).replace(/^s/, "S"));
@@ -114,14 +116,14 @@ async function checkSocket(
   if (info === undefined) {
     const folder = dirname(path);
     if (folder !== options.runtimeDir && look(folder) === undefined) {
-      findings.fail(`"${path}": the folder "${folder}" does not exist`, `Make the folder, or ${elsewhere}`);
+      findings.fail(`"${path}": the folder "${folder}" does not exist`, `Create the folder, or ${elsewhere}`);
     }
     return false;
   }
   const uid = Deno.uid();
   if (!info.isSocket) {
-    const what = info.isSymlink ? "a symbolic link" : "no socket";
-    findings.fail(`"${path}" is ${what}, and is in the way`, `Move it away, or ${elsewhere}`);
+    const what = info.isSymlink ? "a symbolic link" : "not a socket";
+    findings.fail(`"${path}" is ${what}`, `Move it away, or ${elsewhere}`);
     return false;
   }
   if (uid !== null && info.uid !== null && info.uid !== uid) {
@@ -136,19 +138,19 @@ async function checkSocket(
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     if (!(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound)) {
-      findings.fail(`"${path}" cannot be tried: ${textOf(error)}`, `Remove it, or ${elsewhere}`);
+      findings.fail(`"${path}" cannot be checked: ${textOf(error)}`, `Remove it, or ${elsewhere}`);
     } else if (!holder.held) {
-      findings.warn(`"${path}" was left over, nobody answers there`, "The next start removes it");
+      findings.warn(`"${path}" is left over from a daemon that is gone`, "The next start removes it");
     }
     return false;
   }
   if (!holder.held) {
-    findings.fail(`"${path}" is in use by another program`, `End that program, or ${elsewhere}`);
+    findings.fail(`"${path}" is in use by another program`, `Stop that program, or ${elsewhere}`);
   }
   return true;
 }
 
-/** Look whether the TCP ports can be had. */
+/** Check that the TCP ports can be bound. */
 export function checkPorts(options: DaemonOptions, holder: Holder): readonly Finding[] {
   const findings = new Findings("TCP ports");
   const flags = { infer: "--tcp", v2: "--v2-tcp", embed: "--embed-tcp", rerank: "--rerank-tcp" } as const;
@@ -165,10 +167,10 @@ export function checkPorts(options: DaemonOptions, holder: Holder): readonly Fin
       if (error.cause instanceof Deno.errors.NotCapable) throw error.cause;
       // A daemon that runs has taken it itself.
       if (error.cause instanceof Deno.errors.AddrInUse && holder.held) taken++;
-      else findings.fail(error.message, `End the program that has it, or choose another address with ${flags[name]}`);
+      else findings.fail(error.message, `Stop the program that uses it, or choose another address with ${flags[name]}`);
     }
   }
-  return findings.elseOk(taken > 0 ? `${taken} of ${asked} in use while the daemon runs` : `${asked} can be had`);
+  return findings.elseOk(taken > 0 ? `${taken} of ${asked} in use while the daemon runs` : `${asked} can be bound`);
 }
 
 /** Look whether the daemon answers, and how it is. */
@@ -176,14 +178,16 @@ export async function checkAdmin({ adminSocket }: DaemonOptions, holder: Holder)
   const findings = new Findings("admin");
   try {
     const { status } = (await admin({ path: adminSocket }).snapshot()).status;
-    if (status !== "ready") findings.warn(`The daemon is not ready: ${status}`, '"inferd watch" shows what it does');
+    if (status !== "ready") {
+      findings.warn(`The daemon is not ready: ${status}`, '"inferd watch" shows what it is doing');
+    }
     return findings.elseOk("The daemon answers: ready");
   } catch (error) {
     if (!(error instanceof ConnectError || error instanceof TimeoutError)) throw error;
     if (holder.held) {
       findings.fail(
         `A daemon runs, but does not answer at "${adminSocket}"`,
-        `If it was started with another --admin-addr, give it here, too; else restart process ${holder.pid ?? ""}`
+        `If it was started with another --admin-addr, pass the same here; else restart process ${holder.pid ?? ""}`
           .trim(),
       );
     } else {
@@ -196,17 +200,17 @@ export async function checkAdmin({ adminSocket }: DaemonOptions, holder: Holder)
 /** Look whether the activity log can be written. */
 export function checkLogDir({ logDir }: DaemonOptions): readonly Finding[] {
   const findings = new Findings("log folder");
-  const help = "Give this user the right to write there, or choose another folder with --log-dir";
+  const help = "Let this user write there, or choose another folder with --log-dir";
   const info = look(logDir);
-  if (info === undefined) return findings.elseOk(`"${logDir}" is not there yet; the next start makes it`);
+  if (info === undefined) return findings.elseOk(`"${logDir}" does not exist yet; the next start creates it`);
   try {
     Deno.removeSync(Deno.makeTempFileSync({ dir: logDir, prefix: ".doctor-" }));
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     const why = error instanceof Deno.errors.NotADirectory ? "it is not a folder" : textOf(error);
-    findings.fail(`"${logDir}" cannot be written: ${why}`, help);
+    findings.fail(`"${logDir}" is not writable: ${why}`, help);
   }
-  return findings.elseOk(`"${logDir}" can be written`);
+  return findings.elseOk(`"${logDir}" is writable`);
 }
 
 /** What a file system says of its space. */

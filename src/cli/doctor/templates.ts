@@ -1,18 +1,18 @@
 /** Looks whether the chat templates of the models can be used: in the engine's own process, with its permissions. */
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
-import { type EngineCommand, engineCommand } from "../../engine/command.ts";
+import { type EngineCommand, engineCommand } from "../../engine/ipc/command.ts";
 import type { EngineConfig, TemplateFacts } from "../../engine/ipc/messages.ts";
 import { checkModel, ModelFileError } from "../../models/file/model_file.ts";
-import { describeTemplateError } from "../template_error.ts";
+import { describeTemplateError } from "../terminal/template_error.ts";
 import { askEngine, describeMissing, FETCH_HELP, type Wish, wishOf } from "./engine.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { locateFiles, type ModelPlaces } from "./models.ts";
 
 /**
- * Start an engine for each model that reads its vocabulary and chat template and ends. Files that are no models are
+ * Start an engine for each model that reads its vocabulary and chat template and ends. Files that are not models are
  * passed over: the check of models tells of them.
  *
- * @param options What the daemon is told.
+ * @param options The daemon's options.
  * @param places Where models may be.
  * @param command For tests; absent: the engine.
  * @returns The findings.
@@ -52,19 +52,19 @@ async function checkTemplate(
   } as const;
   const { answer, missing, complaints } = await askEngine(command, question, "inspected");
   if (answer === undefined && missing !== undefined) {
-    findings.warn(`Backend "${name}": not looked at, as ${describeMissing(missing)}`, FETCH_HELP);
+    findings.warn(`Backend "${name}": skipped, because ${describeMissing(missing)}`, FETCH_HELP);
   } else if (answer === undefined) {
     findings.fail(
       `Backend "${name}": ${complaints.join(" ").slice(0, 500)}`,
-      "The daemon would not start with this model: replace the file, or take another model",
+      "The daemon would not start with this model: replace the file, or choose another model",
     );
   } else if (answer.templateError !== undefined) {
     findings.warn(
       `Backend "${name}": it ${describeTemplateError(answer.templateError)}`,
-      "The model answers in a format it was not made for and calls no tools: take a file of it with another template",
+      "The model answers in a format it was not trained on and calls no tools: use a file of it with another template",
     );
   } else if (answer.purpose === "generate") {
-    findings.ok(`Backend "${name}": it can be used and knows ${knowledgeOf(answer)}`);
+    findings.ok(`Backend "${name}": it can be used, and supports ${knowledgeOf(answer)}`);
   }
 }
 

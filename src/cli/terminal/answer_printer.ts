@@ -33,7 +33,7 @@ export class AnswerPrinter {
   /**
    * The answer is over.
    *
-   * @param cutAfter Given where it was cut off: after so many tokens.
+   * @param cutAfter Set if the answer was cut off: after how many tokens.
    */
   async end(cutAfter?: number): Promise<void> {
     await this.#endThinking();

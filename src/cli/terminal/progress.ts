@@ -1,5 +1,5 @@
 /**
- * What long work says while it goes on: one line on stderr that is written over again on a terminal, and a plain line
+ * Progress of long work: on a terminal one line on stderr that is overwritten, elsewhere a plain line
  * for each step elsewhere.
  */
 const encoder = new TextEncoder();
@@ -51,7 +51,7 @@ export function stderrProgress(): Progress {
     at(fraction, notes = []): void {
       const full = Math.round(Math.min(1, Math.max(0, fraction ?? 0)) * WIDTH);
       const bar = fraction === undefined ? "" : `[${"#".repeat(full)}${"-".repeat(WIDTH - full)}] `;
-      // What changes stands before what the line may be too narrow for.
+      // What changes comes first, as a narrow terminal cuts the end.
       draw(`${bar}${[...[notes].flat().filter((note) => note !== ""), current].join("  ")}`);
     },
     note(text): void {

@@ -1,30 +1,18 @@
 /**
- * One answer while it is generated: what may come next, what a token means, whether it is over. The scheduler drives it
- * and counts; how text is read is `parser.ts`'s, what grammars say `answer_rules.ts`'s.
+ * The state of one answer while it is generated: which tokens may come next, what a token means, whether the answer is
+ * over. Driven by the scheduler; `parser.ts` reads the text, `answer_rules.ts` builds the grammars.
  */
-import type { FinishReason, JsonObject } from "../../inference/backend.ts";
+import type { FinishReason } from "../../inference/events.ts";
+import type { JsonObject } from "../../inference/request.ts";
+import type { Constraint } from "../../grammar/constraint.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
-import type { CallBeginning, Meaning, Parser } from "./parser.ts";
+import type { CallBeginning, Meaning } from "./parser_options.ts";
+import type { Parser } from "./parser.ts";
 import { Characters } from "./text.ts";
-
-/** Says what a grammar allows, token by token. */
-export interface Constraint {
-  allows(token: number): boolean;
-  /** All tokens it allows, a bit for each; `undefined` or absent: `allows` has to be asked. Not to be changed. */
-  allowed?(): Uint32Array | undefined;
-  /** The token was chosen; `allows` said yes to it. */
-  accept(token: number): void;
-  /** Whether it allows a text that ends within a token. */
-  allowsText?(text: string): boolean;
-  /** The text came; `allowsText` said yes to it. */
-  acceptText?(text: string): void;
-  /** Nothing can follow but the end. */
-  readonly complete: boolean;
-}
 
 /** What an answer needs of a model. */
 export interface Vocabulary {
-  /** The bytes a token stands for in the answer. */
+  /** The bytes of a token in the answer. */
   piece(token: number): Uint8Array;
   /** The same as text, where it is whole characters. */
   pieceText(token: number): string | undefined;
@@ -51,7 +39,7 @@ export interface AnswerOptions {
   readonly id: number;
   readonly vocabulary: Vocabulary;
   readonly parser: Parser;
-  /** Tokens that end the answer beside those that always do. */
+  /** Tokens that end the answer in addition to those that always do. */
   readonly endTokens: ReadonlySet<number>;
   /** Control tokens that the parser is to see, as it sees them. */
   readonly controls?: ReadonlyMap<number, string>;
@@ -170,7 +158,7 @@ export class ModelAnswer implements Answer {
     return { done: "length", ...(this.#required && meaning.calls === 0 ? { unsatisfied: true } : {}) };
   }
 
-  /** Asked where there is no grammar to follow, or something beside it. */
+  /** Asked where there is no grammar, or more than a grammar, to follow. */
   #allows(token: number): boolean {
     const ends = this.ends(token);
     if (this.#lead !== undefined) {

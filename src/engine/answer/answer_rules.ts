@@ -2,17 +2,17 @@
  * What an answer has to look like, as grammars: calls with the arguments their tools take, JSON under a schema, or one
  * of both. How the template writes a call is `dialect.ts`'s, what a schema allows `json_schema.ts`'s.
  */
-import type { GenerationRequest } from "../../inference/backend.ts";
+import type { GenerationRequest } from "../../inference/request.ts";
 import { mayCall, mustCall } from "../../inference/tool_choice.ts";
 import { markerSymbols, notationOf, partSymbols } from "./argument_notation.ts";
 import { innerMarker } from "./call_parser.ts";
+import type { CallBeginning } from "./parser_options.ts";
 import type { CallForm, CallPart, Dialect } from "../chat/dialect/dialect.ts";
 import { type Marker, type MarkerPart, textOf } from "../chat/dialect/marker.ts";
 import type { GrammarSymbol, Rules } from "../../grammar/gbnf.ts";
 import { GrammarBuilder } from "../../grammar/grammar_builder.ts";
-import type { Notation } from "../../grammar/json_schema/json_schema.ts";
-import type { CallBeginning } from "./parser.ts";
-import { withControlNames } from "./text.ts";
+import { compileSchema, type Notation } from "../../grammar/json_schema/json_schema.ts";
+import { withControlNames } from "../chat/dialect/control_text.ts";
 
 /** What of a request binds the answer. */
 export type BindingRequest = Pick<GenerationRequest, "tools" | "toolChoice" | "responseSchema">;
@@ -39,7 +39,7 @@ export class AnswerRules {
       : this.#callSymbols(request, dialect.call, rename);
     this.#response = responseSchema === undefined
       ? undefined
-      : this.#builder.json(responseSchema, "response_format.schema");
+      : compileSchema(responseSchema, { builder: this.#builder, path: "response_format.schema" });
   }
 
   /** Whether the answer is bound from its beginning on. */
@@ -113,7 +113,11 @@ export class AnswerRules {
       if (!mayCall(tool, toolChoice)) return [];
       const name = object === undefined ? rename(tool.name) : JSON.stringify(rename(tool.name)).slice(1, -1);
       const input = [
-        ...builder.json({ ...tool.inputSchema, type: "object" }, `tools[${index}].input_schema`, notation),
+        ...compileSchema({ ...tool.inputSchema, type: "object" }, {
+          builder,
+          path: `tools[${index}].input_schema`,
+          ...(notation === undefined ? {} : { notation }),
+        }),
         ...laterId,
         // Some templates write a line for arguments that are none.
         ...(form.arguments.type === "elements" ? builder.optional(builder.text("\n")) : []),

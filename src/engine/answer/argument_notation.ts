@@ -8,7 +8,7 @@ import { type GrammarSymbol, MAX_CODE_POINT } from "../../grammar/gbnf.ts";
 import type { GrammarBuilder } from "../../grammar/grammar_builder.ts";
 import type { Notation, ObjectNotation } from "../../grammar/json_schema/json_schema.ts";
 import { JSON_SPELLING, type Spelling } from "../../grammar/json_schema/json_values.ts";
-import { withControlNames } from "./text.ts";
+import { withControlNames } from "../chat/dialect/control_text.ts";
 
 const ANY = [0, MAX_CODE_POINT];
 const WORD = [0x2d, 0x2e, 0x30, 0x39, 0x41, 0x5a, 0x5f, 0x5f, 0x61, 0x7a];
@@ -26,7 +26,7 @@ export function markerSymbols(marker: Marker, b: GrammarBuilder): GrammarSymbol[
   return marker.flatMap((part) => typeof part === "string" ? b.text(part) : b.token(part.token));
 }
 
-/** Parts of a call, with the tool's name in its place. */
+/** Parts of a call, with the tool's name filled in. */
 export function partSymbols(
   parts: readonly CallPart[],
   { name, ids }: { name: string; ids: CallForm["ids"] },
@@ -151,7 +151,7 @@ function elements(form: Extract<ArgumentsForm, { type: "elements" }>, after: str
 }
 
 function keywords(quote: string, b: GrammarBuilder): Notation {
-  // As templates write them: quotes within a string stand as they are, and only what follows ends it.
+  // As templates write them: quotes within a string are not escaped, and only what follows ends it.
   const stops = [`${quote})`, `${quote},`];
   const any = (least: number, most: number): GrammarSymbol[] => [
     ...b.text(quote),

@@ -1,15 +1,15 @@
 /**
  * Reads the arguments of a call from a text that is still coming, in each of the forms that families have. A string that
- * stands as it is may hold the markers around it: one counts only where what has to follow it does.
+ * is raw text may contain the markers around it: a marker counts only if what must follow it does.
  */
-import type { JsonObject } from "../../inference/backend.ts";
+import type { JsonObject } from "../../inference/request.ts";
 import { BraceScan, readBraced, readJson, readObject, readValue } from "./call_literals.ts";
 import type { ArgumentsForm, JsonType } from "../chat/dialect/dialect.ts";
 import { textOf } from "../chat/dialect/marker.ts";
 import { typesOf } from "../../grammar/json_schema/schema_types.ts";
-import { withControlNames } from "./text.ts";
+import { withControlNames } from "../chat/dialect/control_text.ts";
 
-/** What was read, and where it ends; `waits` while that cannot be told. */
+/** What was read, and where it ends; `waits` while that is not known. */
 export type ArgumentsRead = { readonly input: JsonObject; readonly end: number } | "waits" | "unreadable";
 
 /** Reads one call's arguments. */
@@ -67,7 +67,7 @@ class BracedReader implements ArgumentsReader {
   }
 }
 
-/** Where a literal ends that stands next, with any space before and within it; `waits` while it may come. */
+/** Where the next literal ends, with any space before and within it; `waits` while it may still come. */
 export function skipTo(text: string, from: number, literal: string, final = false): number | "waits" | undefined {
   let at = from;
   for (const char of literal) {
@@ -135,7 +135,7 @@ class ElementsReader implements ArgumentsReader {
       best = { name: withControlNames(text.slice(from, at)).trim(), at, end: at + core.length, types, line };
     }
     if (best === undefined) return final || text.length - from > MAX_KEY ? "unreadable" : "waits";
-    // A longer one may begin where a shorter one stands.
+    // A longer one may begin with a shorter one.
     const rest = text.slice(best.at);
     if (!final && this.#afterKey.some(({ core }) => core.length > rest.length && core.startsWith(rest))) return "waits";
     return best;
@@ -153,7 +153,7 @@ class ElementsReader implements ArgumentsReader {
     if (begin < 0) return final ? "unreadable" : "waits";
     for (let at = text.indexOf(this.#close, begin); at >= 0; at = text.indexOf(this.#close, at + 1)) {
       const end = at + this.#close.length;
-      // Markers that are spoken of have a space between them; those that count stand together or on lines of their own.
+      // Markers that are merely mentioned have a space between them; real ones are adjacent or on lines of their own.
       const gap = /^\s*/.exec(text.slice(end))?.[0] ?? "";
       if (gap !== "" && !gap.includes("\n") && end + gap.length < text.length) {
         last = at;
@@ -190,10 +190,10 @@ interface Key {
   readonly line: boolean;
 }
 
-/** Nobody's argument has a longer name. */
+/** No argument has a longer name. */
 const MAX_KEY = 1000;
 
-/** A value that stands as it is, as what the schema says it may be. */
+/** A raw value, converted to a type that the schema allows. */
 function typedValue(text: string, types: ReadonlySet<JsonType> | undefined): unknown {
   if (types !== undefined && types.size === 1 && types.has("string")) return text;
   const value = readJson(text) ?? readValue(text);

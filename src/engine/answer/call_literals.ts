@@ -2,8 +2,8 @@
  * Values in calls as models write them: JSON, what Python writes for the same, and Gemma's notation, which has bare keys
  * and quotes of its own.
  */
-import type { JsonObject } from "../../inference/backend.ts";
-import { withControlNames } from "./text.ts";
+import type { JsonObject } from "../../inference/request.ts";
+import { withControlNames } from "../chat/dialect/control_text.ts";
 
 /** Objects and arrays in each other. */
 const MAX_NESTING = 100;
@@ -16,7 +16,7 @@ const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", b
 
 /** Finds where braces that open at a place close again, as the text comes. */
 export class BraceScan {
-  /** Stands before and after a string, beside the usual quote; none if empty. */
+  /** Quotes a string, in addition to the usual quote; none if empty. */
   readonly #ownQuote: string;
   #at: number;
   #depth = 0;
@@ -65,7 +65,7 @@ export class BraceScan {
   }
 }
 
-/** Read a JSON object, which may stand in a JSON string; `undefined` if it is none. */
+/** Read a JSON object, which may be inside a JSON string; `undefined` if it is not one. */
 export function readObject(text: string): JsonObject | undefined {
   const value = readJson(text);
   return asObject(typeof value === "string" ? readJson(value) : value) ?? asObject(readValue(text));

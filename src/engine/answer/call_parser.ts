@@ -1,13 +1,14 @@
 /**
- * Reads calls from the text of an answer, from behind their marker to where text may go on. Takes space for nothing
- * wherever the template has it or a model may put it.
+ * Parses the calls of an answer, from after their marker to where text may continue. Ignores white space wherever the
+ * template has it or a model may insert it.
  */
-import type { JsonObject } from "../../inference/backend.ts";
+import type { JsonObject } from "../../inference/request.ts";
 import { type ArgumentsReader, argumentsReader, skipTo } from "./call_arguments.ts";
 import { asObject, BraceScan, readObject } from "./call_literals.ts";
 import type { CallForm, CallPart } from "../chat/dialect/dialect.ts";
 import { textOf } from "../chat/dialect/marker.ts";
-import { beginsWithControl, withControlNames, withoutControls } from "./text.ts";
+import { beginsWithControl, withControlNames, withoutControls } from "../chat/dialect/control_text.ts";
+import { compact } from "./text.ts";
 
 /** Takes calls; returns nothing, for what can be read is a call. */
 export type TakeCall = (name: string, input: JsonObject) => void;
@@ -22,7 +23,7 @@ type Step =
   | { readonly type: "literal"; readonly text: string }
   | { readonly type: "name" | "id" | "index" | "arguments" | "object" | "end" };
 
-/** Nobody's tool has a longer name. */
+/** No tool has a longer name. */
 const MAX_NAME = 1000;
 /** Keys of a call's arguments that models write instead of the family's. */
 const INPUT_KEYS = ["arguments", "parameters", "input", "args"];
@@ -83,7 +84,7 @@ export class CallParser {
     this.#start(without(this.#further, compact(innerMarker(this.#form))), rest);
   }
 
-  /** All came that stands before a name. */
+  /** Everything before a name has come. */
   beginName(rest: string): void {
     this.#start(this.#named, rest);
   }
@@ -156,7 +157,7 @@ export class CallParser {
     let at = -1;
     for (const stop of stops) {
       let found = this.rest.indexOf(stop);
-      // A name may hold what stands before the call's number.
+      // A name may contain what comes before the call's number.
       while (numbered && found >= 0 && !/\d/.test(this.rest.charAt(found + stop.length))) {
         if (found + stop.length === this.rest.length && !final) return "waits";
         found = this.rest.indexOf(stop, found + 1);
@@ -177,7 +178,7 @@ export class CallParser {
     return withoutControls(text).trim();
   }
 
-  /** What may stand behind a name. */
+  /** What may follow a name. */
   #stopsOfName(): string[] {
     const following = this.#steps.slice(this.#at + 1);
     const { arguments: form } = this.#form;
@@ -381,8 +382,4 @@ function without(steps: readonly Step[], marker: string): Step[] {
     break;
   }
   return rest;
-}
-
-function compact(text: string): string {
-  return text.replace(/\s+/g, "");
 }

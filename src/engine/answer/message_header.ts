@@ -1,6 +1,6 @@
 /**
- * Reads the header of a message (gpt-oss), which says whether a thought, a call or text follows. Models put what
- * belongs there into any order, or forget it.
+ * Parses the header of a message (gpt-oss), which says whether a thought, a call or text follows. Models reorder its
+ * parts or omit some.
  */
 import type { ChannelForm } from "../chat/dialect/dialect.ts";
 
@@ -18,7 +18,7 @@ export type Header =
 /** How to read headers. */
 export interface HeaderOptions {
   readonly channels: ChannelForm;
-  /** Comes before the name of a tool; empty where the template knows none. */
+  /** Comes before the name of a tool; empty if the template has no tools. */
   readonly marker: string;
   /** Whether calls are read; else they are text. */
   readonly calls: boolean;

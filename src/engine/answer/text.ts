@@ -1,7 +1,8 @@
 /**
- * From the bytes of tokens to text that may be sent: characters are whole, and what may be the beginning of something
- * that is looked for is held back.
+ * From token bytes to text that may be sent: whole characters only, and what may be the beginning of a marker or stop
+ * string is held back.
  */
+import { CONTROL_BEGIN, CONTROL_END, TAG_BEGIN, TAG_END } from "../chat/dialect/control_text.ts";
 
 /**
  * How many of these bytes can be sent as whole characters. Bytes that can never become a character count as whole: they
@@ -47,41 +48,6 @@ export class Characters {
   }
 }
 
-/** Stand around the name of a control token, so that text that spells the name is not taken for the token. */
-const CONTROL_BEGIN = "\uFFFE";
-const CONTROL_END = "\uFFFF";
-/** Stand around the name of a token that is text to the reader of the answer unless it is part of a marker. */
-const TAG_BEGIN = "\uFDD0";
-const TAG_END = "\uFDD1";
-const CONTROL = /\uFFFE[^\uFFFF]*\uFFFF|[\uFDD0\uFDD1]/g;
-const WRAPPED = /[\uFFFE\uFFFF\uFDD0\uFDD1]/;
-const WRAPPINGS = /[\uFFFE\uFFFF\uFDD0\uFDD1]/g;
-
-/** The text that stands for a control token in what a parser reads. */
-export function controlText(name: string): string {
-  return `${CONTROL_BEGIN}${name}${CONTROL_END}`;
-}
-
-/** The text that stands for a token that is a marker to a parser, and text to everybody else. */
-export function tagText(name: string): string {
-  return `${TAG_BEGIN}${name}${TAG_END}`;
-}
-
-/** Whether a text begins with a control token. */
-export function beginsWithControl(text: string): boolean {
-  return text.startsWith(CONTROL_BEGIN) || text.startsWith(TAG_BEGIN);
-}
-
-/** What a reader of the answer sees: no control tokens, and the names of other tokens. */
-export function withoutControls(text: string): string {
-  return WRAPPED.test(text) ? text.replace(CONTROL, "") : text;
-}
-
-/** The same with control tokens as their names. */
-export function withControlNames(text: string): string {
-  return WRAPPED.test(text) ? text.replace(WRAPPINGS, "") : text;
-}
-
 /** Where something was found; or where something may have begun, at the end of the text. */
 export type Found<K> =
   | { readonly kind: K; readonly at: number; readonly end: number }
@@ -97,7 +63,7 @@ export class Watch<K> {
   readonly #first: RegExp;
 
   /**
-   * @param texts What to look for, and what it is; empty ones are ignored. Where several begin at one place, the one
+   * @param texts What to look for, and what it is; empty ones are ignored. Where several begin at one position, the one
    *   that stands first here counts.
    */
   constructor(texts: readonly (readonly [text: string, kind: K])[]) {
@@ -137,4 +103,22 @@ export class Watch<K> {
     this.#first.lastIndex = from;
     return this.#first.exec(text)?.index ?? -1;
   }
+}
+
+/** Where a text's first marker ends; -1 if it has none. */
+export function endOf(text: string, marker: string): number {
+  const at = text.indexOf(marker);
+  return at < 0 ? -1 : at + marker.length;
+}
+
+/** A text without its space. */
+export function compact(text: string): string {
+  return text.replace(/\s+/g, "");
+}
+
+/** What follows the first `length` characters, white space not counted. */
+export function afterCompact(text: string, length: number): string {
+  let at = 0;
+  for (let left = length; left > 0; at++) if (text.charAt(at).trim() !== "") left--;
+  return text.slice(at);
 }

@@ -1,46 +1,38 @@
 /**
- * From a conversation to the tokens of a prompt, as the model's own chat template has it, and what the answer to it
- * will look like. Everything about a template is found out once, when the model is loaded.
+ * Turns a conversation into the tokens of a prompt with the model's own chat template, and says how the answer will be
+ * written. Everything about a template is found out once, when the model is loaded.
  */
-import { type ChatMessage, type GenerationRequest, PLAIN, type Tool } from "../../inference/backend.ts";
-import { importChatLibrary, type LoadChatLibrary } from "./chat_library.ts";
+import { type ChatMessage, type GenerationRequest, PLAIN, type Tool } from "../../inference/request.ts";
+import { importChatLibrary, type LoadChatLibrary } from "./render/chat_library.ts";
 import { TemplateError } from "../jinja/template.ts";
 import type { Rendered } from "../jinja/template.ts";
-import type { Model } from "../native/model.ts";
-import type { ParserStart } from "../answer/parser.ts";
-import { commonPrefix } from "../generate/slots.ts";
-import { callTraitsOf } from "./dialect/call_form.ts";
-import { channelsOf } from "./channels.ts";
-import type { CallForm, Dialect } from "./dialect/dialect.ts";
-import { familyCalls } from "./dialect/family_calls.ts";
-import { guardedTokens } from "./guarded.ts";
+import { callTraitsOf } from "./probe/call_form.ts";
+import { channelsOf } from "./probe/channels.ts";
+import type { CallForm, Dialect, ParserStart } from "./dialect/dialect.ts";
+import { familyCalls } from "./probe/family_calls.ts";
+import { guardedTokens } from "./render/guarded.ts";
 import { seenAs, type SpecialTokens, textOf } from "./dialect/marker.ts";
-import { type MessageForm, textsOf, type Turn, turnsOf, USUAL_FORM } from "./messages.ts";
-import { promptTokens } from "./prompt_tokens.ts";
-import { type Renderer, renderJoined, TemplateRenderer } from "./renderer.ts";
-import { Prober } from "./dialect/prober.ts";
-import type { Mood } from "./dialect/thinking_switch.ts";
-import { type Traits, traitsOf } from "./dialect/traits.ts";
-import { WrapperRenderer } from "./wrapper.ts";
-
-/** What a chat needs of a model. */
-export type ChatModel = Pick<
-  Model,
-  | "metadata"
-  | "named"
-  | "addsBos"
-  | "spacePrefix"
-  | "longestPiece"
-  | "tokenize"
-  | "describe"
-  | "isControl"
-  | "endsAnswer"
-  | "specialTokens"
->;
+import { type MessageForm, textsOf, type Turn, turnsOf, USUAL_FORM } from "./render/messages.ts";
+import { promptTokens } from "./render/prompt_tokens.ts";
+import { type Renderer, renderJoined } from "./render/renderer.ts";
+import { commonPrefix, type Prober } from "./probe/prober.ts";
+import type { Mood } from "./probe/thinking_switch.ts";
+import type { Traits } from "./probe/traits.ts";
+import { WrapperRenderer } from "./render/wrapper.ts";
+import {
+  allSources,
+  type ChatFormat,
+  type ChatModel,
+  chooseFormat,
+  type Chosen,
+  proberOf,
+  type TemplateFault,
+} from "./chat_format.ts";
+import { withControlNames } from "./dialect/control_text.ts";
 
 /** What ends an answer. */
 export interface AnswerEnds {
-  /** Tokens that end it beside those that always do. */
+  /** Tokens that end it in addition to those that always do. */
   readonly endTokens: ReadonlySet<number>;
   /** Texts that do, for models whose marker is not a token. */
   readonly endTexts: readonly string[];
@@ -63,35 +55,11 @@ export class PromptError extends Error {
   override readonly name = "PromptError";
 }
 
-/** Why a model's own template is not used. */
-export interface TemplateFault {
-  readonly message: string;
-  /** Of the template's text; 0 where no line is to blame. */
-  readonly line: number;
-}
-
-/** What renders the conversations of a model. */
-export type ChatFormat = "template" | "chatml" | "none" | `node-llama-cpp ${string}`;
-
-const TEMPLATE = "tokenizer.chat_template";
 /** Text longer than this is first measured in portions of this size, so that what cannot fit is refused early. */
 const MEASURE_CHARACTERS = 16_384;
 /** Names of tools as a programming language has them. */
 const IDENTIFIER = /[^A-Za-z0-9_.]/g;
 const TYPE_NAME = /[^A-Za-z0-9_-]/g;
-
-/** For a model whose own template cannot be evaluated, where the vocabulary has the tokens. */
-const CHATML = `{% for message in messages %}<|im_start|>{{ message.role }}
-{{ message.content }}<|im_end|>
-{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-{% endif %}`;
-
-interface Chosen {
-  readonly renderer: Renderer | undefined;
-  readonly traits: Traits | undefined;
-  readonly format: ChatFormat;
-  readonly fault: TemplateFault | undefined;
-}
 
 /** Renders conversations for one model. */
 export class Chat {
@@ -103,7 +71,7 @@ export class Chat {
   readonly #ends: AnswerEnds;
   readonly #controls: ReadonlyMap<number, string>;
   readonly #guarded: SpecialTokens;
-  /** What renders: the model's own template, or what stands in for it. */
+  /** What renders: the model's own template, or its substitute. */
   readonly format: ChatFormat;
   /** Why the model's own template is not used. */
   readonly fault: TemplateFault | undefined;
@@ -143,7 +111,7 @@ export class Chat {
     contextTokens: number,
     loadLibrary: LoadChatLibrary = importChatLibrary,
   ): Promise<Chat> {
-    return new Chat(model, contextTokens, await choose(model, loadLibrary));
+    return new Chat(model, contextTokens, await chooseFormat(model, loadLibrary));
   }
 
   /** Whether the family makes calls. */
@@ -254,7 +222,7 @@ export class Chat {
     if (channels !== undefined) return "header";
     if (thought?.open === undefined) return "text";
     const end = text.slice(input.at(-1) ?? 0).trimEnd();
-    return end.endsWith(plain(textOf(thought.open)).trimEnd()) ? "thought" : "text";
+    return end.endsWith(withControlNames(textOf(thought.open)).trimEnd()) ? "thought" : "text";
   }
 
   /** Names of tools that the form of calls cannot hold, as it can; the same for the same names. */
@@ -296,7 +264,7 @@ export class Chat {
     return { endTokens, endTexts };
   }
 
-  /** Every message takes a token at least, and so do so many bytes: cheap to see, however much was sent. */
+  /** A lower bound of the token count, cheap for any length: one for each message, one for each longest piece of text. */
   #refuseHopeless(messages: readonly ChatMessage[], tools: readonly Tool[]): void {
     let tokens = messages.length;
     // Templates show the thoughts since the last question, if they show any.
@@ -325,63 +293,6 @@ export class Chat {
   }
 }
 
-/** The model's own template if it can be used, else what stands in for it. */
-async function choose(model: ChatModel, loadLibrary: LoadChatLibrary): Promise<Chosen> {
-  const { plain, tools } = sourcesOf(model.metadata);
-  const bos = nameOf(model, model.named.BOS);
-  const eos = nameOf(model, model.named.EOS);
-  if (plain === undefined) {
-    // Wrappers begin every prompt with this token, also where the model does not.
-    const wrapped = { metadata: model.metadata, bos: model.addsBos ? bos : "", eos };
-    const renderer = await WrapperRenderer.for(wrapped, loadLibrary);
-    const traits = traitsOf(proberOf(model, renderer, guardedTokens(model.specialTokens, "")));
-    return { renderer, traits, format: `node-llama-cpp ${renderer.name}`, fault: undefined };
-  }
-  const names = { bos_token: bos, eos_token: eos };
-  const guarded = guardedTokens(model.specialTokens, allSources(model));
-  let fault: TemplateFault | undefined;
-  for (const sources of tools === undefined || tools === plain ? [{ plain }] : [{ plain, tools }, { plain }]) {
-    try {
-      const renderer = new TemplateRenderer(sources, names);
-      const traits = traitsOf(proberOf(model, renderer, guarded));
-      if (traits !== undefined) return { renderer, traits, format: "template", fault };
-      renderer.render({ turns: [{ role: "user", text: "Hi" }], form: USUAL_FORM, prompt: true });
-      fault ??= { message: "it leaves out what the user says", line: 0 };
-    } catch (error) {
-      if (!(error instanceof TemplateError)) throw error;
-      fault ??= { message: error.message, line: error.line };
-    }
-  }
-  const chatml = ["<|im_start|>", "<|im_end|>"].every((name) => guarded.get(name) !== undefined);
-  if (!chatml) return { renderer: undefined, traits: undefined, format: "none", fault };
-  const renderer = new TemplateRenderer({ plain: CHATML }, names);
-  return { renderer, traits: traitsOf(proberOf(model, renderer, guarded)), format: "chatml", fault };
-}
-
-/** A model's chat template, and its variant for tools. */
-function sourcesOf(metadata: ReadonlyMap<string, string>): { readonly plain?: string; readonly tools?: string } {
-  const named = [...metadata].filter(([key]) => key.startsWith(`${TEMPLATE}.`) && key !== `${TEMPLATE}.rerank`);
-  const tools = metadata.get(`${TEMPLATE}.tool_use`);
-  const plain = metadata.get(TEMPLATE) ?? metadata.get(`${TEMPLATE}.default`) ?? tools ?? named[0]?.[1];
-  return { ...(plain === undefined ? {} : { plain }), ...(tools === undefined ? {} : { tools }) };
-}
-
-function allSources({ metadata }: ChatModel): string {
-  return [...metadata].flatMap(([key, value]) => key.startsWith(TEMPLATE) ? [value] : []).join("\n");
-}
-
-function proberOf(model: ChatModel, renderer: Renderer, specials: SpecialTokens): Prober {
-  return new Prober(renderer, specials, (name) => {
-    const special = specials.get(name);
-    return special !== undefined && model.endsAnswer(special.token);
-  });
-}
-
-/** The name of a special token; nothing where the file names none and the library guesses one that is text. */
-function nameOf(model: ChatModel, token: number): string {
-  return token >= 0 && model.isControl(token) ? model.describe(token) : "";
-}
-
 function dialectOf(traits: Traits | undefined, call: CallForm | undefined, specials: SpecialTokens): Dialect {
   if (traits === undefined) return {};
   const channels = channelsOf(traits, specials);
@@ -404,8 +315,4 @@ function inMood(turns: Turn[], { system }: Mood): Turn[] {
 /** Up to the end of what the assistant began to say. */
 function cutAfterInput({ text, input }: Rendered): Rendered {
   return { text: text.slice(0, input.at(-1) ?? text.length), input };
-}
-
-function plain(text: string): string {
-  return text.replace(/[\uFFFE\uFFFF\uFDD0\uFDD1]/g, "");
 }

@@ -1,8 +1,8 @@
 /**
- * What a model family wants to read before a text, so that its vector is good for a certain task. The words are the
- * model cards'. Pure; knows a model only by its names.
+ * The prefixes that model families expect before a text for a certain embedding task, as in their model cards. Pure;
+ * tells models apart by name only.
  */
-import type { EmbedTask } from "../../inference/backend.ts";
+import type { EmbedTask } from "../../inference/request.ts";
 
 /** What a family puts before a text; nothing for tasks it makes no difference for. */
 type Prefixes = Partial<Record<EmbedTask, string>>;
@@ -12,7 +12,7 @@ const QUERIES = ["retrieval_query", "question_answering", "fact_verification", "
 /** Tasks whose texts are compared with texts of their kind. */
 const SYMMETRIC = ["similarity", "classification", "clustering"] as const;
 
-/** What a model trained with instructions is told of each task. */
+/** The instruction for each task, for models trained with instructions. */
 const INSTRUCTIONS: Prefixes = {
   retrieval_query: "Given a web search query, retrieve relevant passages that answer the query",
   question_answering: "Given a question, retrieve passages that answer the question",

@@ -1,7 +1,5 @@
-/**
- * From a request for vectors or scores to texts as tokens, and from what comes out to the event that ends it.
- */
-import type { EmbedRequest, RerankRequest } from "../../inference/backend.ts";
+/** From an embed or rerank request to texts as tokens, and from the output to the event that ends the request. */
+import type { EmbedRequest, RerankRequest } from "../../inference/request.ts";
 import { taskPrefix } from "./embedding_tasks.ts";
 import { type Encoder, normalizeInto } from "./encoder.ts";
 import { type EncodeJob, TextError } from "./encode_scheduler.ts";
@@ -14,7 +12,7 @@ export type EncodeModel = RerankModel & Pick<Model, "tokenizeWhole">;
 
 /** Text longer than this is first measured in portions of this size, so that what cannot fit is refused early. */
 const MEASURE_CHARACTERS = 16_384;
-/** A cut makes a text so many tokens longer at most. */
+/** A cut adds at most this many tokens to a text. */
 const CUT_TOKENS = 16;
 
 /** Makes jobs for one model. */
@@ -87,7 +85,7 @@ export class EncodeJobs {
     const { query, documents } = request;
     this.#refuseHopeless({ name: "query", text: query });
     const join = this.#prompt.of(query);
-    // The same text comes to a slightly different score in another batch, and equal ones have to stay in their order.
+    // The same text scores slightly differently in another batch, and equal texts must keep their order.
     const places = new Map<string, number[]>();
     documents.forEach((text, index) => {
       const same = places.get(text);

@@ -4,7 +4,7 @@
  * of them is found before any work. Knows the native library only as an `Encoder`.
  *
  * Few texts are encoded on all threads, one step at a time, while the caller waits. More are spread over the encoder's
- * lanes, which compute beside each other and beside this thread: each takes the next texts as soon as it has none.
+ * lanes, which compute in parallel with each other and with this thread: each takes the next texts as soon as it has none.
  */
 import type { Encoder, Lane } from "./encoder.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
@@ -187,7 +187,7 @@ export class EncodeScheduler {
     try {
       this.#accept(step, this.#encoder.encode(step.texts));
     } catch (error) {
-      // Given up, or not: who is still there is told.
+      // Aborted or not: report it to the requests that remain.
       this.#fail(step, error);
     } finally {
       this.#whole = undefined;

@@ -4,23 +4,23 @@
  *
  * Threads of one step wait for each other spinning after every operation, hundreds of times: on a machine where others
  * work too, that is many times slower than one thread alone. So models that are small enough compute in lanes: contexts
- * of one thread each, beside each other.
+ * of one thread each, in parallel.
  */
 import type { Library } from "../native/library.ts";
 import { availableBytes } from "../native/memory.ts";
 import { type Model, ModelError } from "../native/model.ts";
-import { isEncoder, POOLING, type PoolingType } from "./purpose.ts";
+import { isEncoder } from "./purpose.ts";
 import { type LookIn, StepWatch, type WatchLimits } from "../native/step_watch.ts";
-import { TextContext } from "../native/text_context.ts";
+import { POOLING, type PoolingType, TextContext } from "../native/text_context.ts";
 import { StepTimer, ThreadGovernor } from "../native/threads.ts";
 
-/** What computes on one thread, beside others. */
+/** A context of one thread, in parallel with others. */
 export interface Lane {
   /** What comes out for each text, none of them without tokens; valid until the next call. One call at a time. */
   encode(texts: readonly Int32Array[]): Promise<readonly Float32Array[]>;
 }
 
-/** What the scheduler needs of an encoder; a test may stand in for it. */
+/** What the scheduler needs of an encoder; tests replace it. */
 export interface Encoder {
   /** Tokens one text may have. */
   readonly textTokens: number;
@@ -65,7 +65,7 @@ export interface EncoderOptions {
 const STEP_TOKENS_CPU = 256;
 const STEP_TOKENS_ACCELERATOR = 2048;
 const STEP_TEXTS = 64;
-/** A text is no longer than this unless it was asked for. */
+/** The longest text, unless the configuration says otherwise. */
 const DEFAULT_TEXT_TOKENS = 8192;
 /** Below this a default is not cut where memory is short. */
 const LEAST_TEXT_TOKENS = 512;
@@ -76,7 +76,7 @@ const FLOAT_BYTES = 4;
 /** A longer text is worth all threads. */
 const LANE_TOKENS = 512;
 /**
- * Bytes of weights. One thread needs about a second for a lane's longest text with so many: with more, somebody who asks
+ * Bytes of weights. With this many, one thread needs about a second for a lane's longest text: with more, somebody who asks
  * for a single text would wait too long, and the operations are large enough to be shared by threads.
  */
 const LANE_MODEL_BYTES = 80e6;
@@ -128,7 +128,7 @@ export class ModelEncoder implements Encoder {
     this.#watch = new StepWatch({ model, lookIn, limits });
   }
 
-  /** Encode something of so many tokens everywhere and throw it away: pages come in, and what runs often is compiled. */
+  /** Warm up: encode this many tokens in every lane, which loads pages and compiles hot code. */
   warmUp(tokens: number): void {
     this.encode([new Int32Array(tokens)]);
     for (const lane of this.lanes) lane.warmUp(Math.min(tokens, this.laneTokens));
@@ -187,7 +187,7 @@ function paysInLanes(model: Model): boolean {
 
 /** Tokens one text may have: what memory allows, for a text that is computed at once keeps a row for each of them. */
 function textTokensOf(model: Model, { contextTokens }: EncoderOptions, inPortions: boolean): number {
-  // Positions the model has never seen are of no use to it, and some models have no more.
+  // Models are not trained on later positions, and some cannot address them.
   const most = isEncoder(model) ? model.trainedContextTokens : Infinity;
   const perToken = (inPortions ? 0 : model.vocabularySize * FLOAT_BYTES) + model.bytesPerToken;
   const fits = (tokens: number, share: number): boolean => tokens * perToken <= availableBytes() * share;

@@ -1,16 +1,11 @@
 /**
- * What a model is good for, and how its token vectors become one. Decided once, from its metadata and what was
- * configured; pure.
+ * What a model is used for, and how its token vectors are pooled. Decided once, from its metadata and the
+ * configuration; pure.
  */
 import type { EngineConfig, EnginePurpose } from "../ipc/messages.ts";
 import type { Model } from "../native/model.ts";
 import { ModelError } from "../native/model.ts";
-
-/** The native library's numbers. */
-export const POOLING = { mean: 1, cls: 2, last: 3, rank: 4 } as const;
-
-/** How token vectors become one. */
-export type PoolingType = typeof POOLING[keyof typeof POOLING];
+import { POOLING, type PoolingType } from "../native/text_context.ts";
 
 /** Architectures that read a text as a whole and never write one. */
 const ENCODERS: ReadonlySet<string> = new Set([

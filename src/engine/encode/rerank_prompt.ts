@@ -1,6 +1,6 @@
 /**
- * Query and document as one text, as a model that ranks was trained to read them: by its own template, or one after the
- * other with the tokens between them that its vocabulary says. What users wrote never becomes a control token.
+ * Query and document as one text, in the form a reranker was trained on: its own template, or the two joined by its
+ * separator tokens. What users wrote never becomes a control token.
  */
 import type { Model } from "../native/model.ts";
 

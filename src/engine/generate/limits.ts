@@ -1,5 +1,5 @@
-/** What a model's vocabulary limits in a request; only the engine knows it. */
-import type { GenerationRequest } from "../../inference/backend.ts";
+/** Limits of a request that depend on the model's vocabulary, which only the engine knows. */
+import type { GenerationRequest } from "../../inference/request.ts";
 
 /** A number is over what this model has; the message is for the caller. */
 export class LimitError extends Error {
@@ -7,7 +7,7 @@ export class LimitError extends Error {
 }
 
 /**
- * Look whether a request asks for no more than a model has. A default is no wish: it counts as what there is of it.
+ * Check that a request asks for no more than the model has. A defaulted value is clamped instead.
  *
  * @param request What was asked.
  * @param vocabularySize Tokens the model knows.

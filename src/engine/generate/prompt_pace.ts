@@ -1,6 +1,6 @@
 /**
- * How many tokens a step may have so that it takes no longer than a given time. Large steps compute a token faster than
- * small ones, so the rate is learned for each size apart. Pure: the clock is the caller's.
+ * How many prompt tokens a step may have to stay within a time budget. Large steps compute a token faster than small
+ * ones, so the rate is learned for each size. Pure: the clock is the caller's.
  */
 
 /** The largest step of each size, in tokens. The first is always allowed. */
@@ -34,7 +34,7 @@ export class PromptPace {
     return cost === 0 ? FIRST_TOKENS : tokens;
   }
 
-  /** A step of so many tokens took so long. */
+  /** Record how long a step of this many tokens took. */
   learn(tokens: number, ms: number): void {
     const size = SIZES.findIndex((largest) => tokens <= largest);
     if (size < 0) return;

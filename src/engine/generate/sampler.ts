@@ -3,7 +3,7 @@
  * there is one. Pure: it sees numbers only. In JavaScript because that is cheaper than a native chain of samplers: one
  * pass over the row, and no copy of the vocabulary for each token.
  */
-import type { Sampling } from "../../inference/backend.ts";
+import type { Sampling } from "../../inference/request.ts";
 
 /** Says which tokens may come next. */
 export interface Allowed {

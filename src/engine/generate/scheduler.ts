@@ -1,9 +1,9 @@
 /**
- * What is decoded in the next step: one token of every running request, and a portion of the prompts of those that
- * start. Owns the requests from the moment they are tokens until their last event. Knows the native library only as a
- * `Decoder`, and of an answer only what may come next and whether it is over.
+ * Continuous batching: what is decoded in the next step, one token of every running request and a chunk of the prompts
+ * of those that start. Owns a request from its tokens to its last event. Sees the native library only as a `Decoder`,
+ * and of an answer only what may come next and whether it is over.
  */
-import type { Sampling } from "../../inference/backend.ts";
+import type { Sampling } from "../../inference/request.ts";
 import type { Answer } from "../answer/answer.ts";
 import { BATCH_TOKENS, type Decoder } from "../native/context.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
@@ -35,16 +35,16 @@ export interface SchedulerOptions {
 }
 
 /**
- * How long a step may take while nobody waits for a next token. On most machines that is a full batch, which computes a
+ * How long a step may take while no stream waits for its next token. On most machines that is a full batch, which computes a
  * token fastest; a slow one still looks up for other requests now and then.
  */
 const ALONE_MS = 5000;
 /**
- * How long a step may take while somebody does. They are promised a token every 400 ms; the rest is for what is not
+ * How long a step may take while one does. They are promised a token every 400 ms; the rest is for what is not
  * foreseen, and for handing the token on.
  */
 const BESIDE_MS = 320;
-/** A prompt goes on by so many tokens in a step, however long that takes. */
+/** A prompt advances by at least this many tokens a step, however long that takes. */
 const PROMPT_TOKENS_LEAST = 16;
 /** A prompt waits for another that is being decoded if that saves it this many tokens. */
 const WORTH_WAITING_TOKENS = 32;
@@ -155,7 +155,7 @@ export class Scheduler {
     }
     const others = this.#batchTokens.length;
     this.#putPrompts(others);
-    // In the time that nobody else needs.
+    // In otherwise idle time.
     if (this.#batchTokens.length === 0) this.#putKept();
     const promptTokens = this.#batchTokens.length - others;
     const events: EngineEvent[] = [];
@@ -264,7 +264,7 @@ export class Scheduler {
     if (first !== undefined && first.slot.tokens.length === first.tokens.length) this.#keeping.shift();
   }
 
-  /** Prompt tokens that fit beside those of others into a step of so many milliseconds, and into a batch. */
+  /** How many more prompt tokens fit into a step of this many milliseconds, and into the batch. */
   #tokensWithin(ms: number, others: number): number {
     const tokens = Math.min(this.#pace.tokensWithin(ms), BATCH_TOKENS) - others;
     // Prompts go on however many others there are.

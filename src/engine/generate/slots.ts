@@ -1,6 +1,6 @@
 /**
- * Which sequence holds which tokens, and which one a new request gets. Pure: the memory itself is moved by
- * `scheduler.ts`.
+ * The slots of the KV cache and its prefix cache: which sequence holds which tokens, and which one a new request gets
+ * (the longest common prefix, else the least recently used). Pure: the memory itself is moved by `scheduler.ts`.
  */
 
 /** One sequence of the context. `J` is what runs on it. */
@@ -99,7 +99,7 @@ export class Slots<J> {
     return this.#wholeSequencesOnly && length < slot.tokens.length ? 0 : length;
   }
 
-  /** Where most of a prompt is in memory that can be shared, whoever holds it. */
+  /** The slot with the longest prefix of a prompt that can be shared. */
   prefix(prompt: ArrayLike<number>): Prefix<J> | undefined {
     return this.#wholeSequencesOnly ? undefined : this.#longest(this.#slots, prompt);
   }

@@ -1,10 +1,10 @@
 /**
- * The two pipes to the daemon. Both are used synchronously, between two steps: asynchronous reads come late in a loop that
- * seldom waits (a turn of the event loop does not look at them every time).
+ * The two pipes to the daemon. Both are used synchronously, between two steps: a loop that rarely awaits would get
+ * asynchronous reads late, because not every turn of the event loop polls them.
  */
 import type { EngineEvent, FromEngine, ToEngine } from "./messages.ts";
 
-/** The daemon said something that is no message. */
+/** The daemon sent something that is not a message. */
 export class ChannelError extends Error {
   override readonly name = "ChannelError";
 }

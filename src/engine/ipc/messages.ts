@@ -1,20 +1,13 @@
 /**
- * What daemon and engine say to each other over the engine's stdin and stdout: NDJSON, one message a line.
- * Both ends are ours and of one version, so the messages are terse and not negotiated. All ids are numbers the
- * daemon gives; an id is used once.
+ * The messages between daemon and engine on the engine's stdin and stdout: NDJSON, one message a line. Both ends are
+ * of one version, so the messages are terse and not negotiated. The daemon assigns all ids, each once.
  */
 import type { TemplateError } from "@inferd/client/protocol";
-import type {
-  EmbedRequest,
-  FinishReason,
-  GenerationRequest,
-  JsonObject,
-  RerankRequest,
-} from "../../inference/backend.ts";
-import type { Accelerator, AcceleratorSetting, Pooling } from "../../config/options.ts";
+import type { FinishReason } from "../../inference/events.ts";
+import type { EmbedRequest, GenerationRequest, JsonObject, Pooling, RerankRequest } from "../../inference/request.ts";
+import type { Accelerator, AcceleratorSetting } from "../../libraries/accelerator.ts";
 import type { Unusable } from "../../libraries/choice.ts";
 import type { PackageName } from "../../libraries/packages.ts";
-import type { Backends } from "../native/library.ts";
 
 /** How the engine is to load its model. First line on its stdin. */
 export interface EngineConfig {
@@ -38,13 +31,13 @@ export interface EngineConfig {
   readonly libraryDir?: string;
   /** Absent: as many as the accelerator takes. */
   readonly gpuLayers?: number;
-  /** Make vectors, also with a model that could generate. */
+  /** Embed, even if the model could generate. */
   readonly embed?: boolean;
-  /** How token vectors become one; absent: as the model says. */
+  /** How token vectors are pooled; absent: as the model says. */
   readonly pooling?: Pooling;
   /** Memory to be counted on, in bytes; absent: what there is. */
   readonly memoryBytes?: number;
-  /** Prompts whose beginnings are kept decoded. */
+  /** System prompts whose KV cache is kept. */
   readonly warm?: readonly string[];
 }
 
@@ -68,7 +61,7 @@ export type ToEngine =
   | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }
   /** Forget the request; no further event of it is sent once this is read. */
   | { readonly op: "cancel"; readonly id: number }
-  /** The reader is slow: keep the slot, decode nothing for it. */
+  /** Back-pressure, the reader is slow: keep the slot, decode nothing for it. */
   | { readonly op: "pause"; readonly id: number }
   | { readonly op: "resume"; readonly id: number };
 
@@ -90,7 +83,7 @@ export type EngineEvent =
     /** A required call did not come. */
     readonly unsatisfied?: true;
   }
-  /** All vectors of a request one after the other: base64 of little-endian 32-bit floats. Ends it. */
+  /** All vectors of a request, concatenated: base64 of little-endian 32-bit floats. Ends it. */
   | { readonly id: number; readonly vectors: string; readonly dimensions: number; readonly tokens: number }
   /** One score for each document. Ends it. */
   | { readonly id: number; readonly scores: readonly number[]; readonly tokens: number }
@@ -144,14 +137,16 @@ export type FromEngine =
     readonly folder: string;
     /** Better accelerators, and why they are not used. */
     readonly unusable: readonly Unusable[];
-  } & Omit<Backends, "failure">)
+    /** The accelerator: `cuda`, `metal`, `vulkan`; or `cpu`. */
+    readonly accelerator: string;
+  })
   /** The answer to `inspect`. */
   | TemplateFacts & { readonly type: "inspected"; readonly purpose: EnginePurpose }
   /** For the operator's log. */
   | { readonly type: "warning"; readonly msg: string; readonly fields: Readonly<Record<string, unknown>> }
   /** Everything that happened in one step, for all slots. */
   | { readonly type: "step"; readonly events: readonly EngineEvent[] }
-  /** Sent at least once a second while there is work and no event to send: the engine is alive. */
+  /** Heartbeat: sent at least once a second while there is work and no event to send. */
   | { readonly type: "beat" }
   /** Loading failed; the engine exits after it. The message is for the operator. */
   | { readonly type: "fatal"; readonly message: string };

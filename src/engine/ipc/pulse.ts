@@ -1,6 +1,6 @@
 /**
- * What the engine does between two steps, and during one that takes long: it says that it lives, and reads what the
- * daemon says. What was read during a step is handled after it; only a cancel may end the step.
+ * Heartbeat and input, between two steps and during a long one: reports that the engine is alive, and reads what the
+ * daemon sends. What is read during a step is handled after it; only a cancel may abort the step.
  */
 import { ChannelError, type Inbox, type Outbox } from "./channel.ts";
 import type { ToEngine } from "./messages.ts";
@@ -38,7 +38,7 @@ export class Pulse {
         this.#cancelled.add(message.id);
         cancels = true;
       }
-      // At the end nobody is left to compute for.
+      // At EOF there is no request left to compute.
       return this.#inbox.ended || (cancels && this.abandons(this.#cancelled));
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
@@ -50,7 +50,7 @@ export class Pulse {
   /**
    * What has come in. May be nothing.
    *
-   * @throws {ChannelError} If the daemon said something that is no message.
+   * @throws {ChannelError} If the daemon sent something that is not a message.
    */
   take(): ToEngine[] {
     return [...this.#takeEarly(), ...this.#inbox.take()];
@@ -59,7 +59,7 @@ export class Pulse {
   /**
    * Sleep until there is a message, or the end.
    *
-   * @throws {ChannelError} If the daemon said something that is no message.
+   * @throws {ChannelError} If the daemon sent something that is not a message.
    */
   wait(): ToEngine[] {
     const early = this.#takeEarly();

@@ -7,7 +7,7 @@
  * `syntax/` reads a template, `evaluate/` makes functions of it, `values/` has Python's values and strings that know
  * where they came from, `library/` has filters, tests, methods and global functions.
  */
-import { Problem, TemplateError } from "./error.ts";
+import { Problem, TemplateError } from "./values/error.ts";
 import { Rendering, Scope } from "./evaluate/rendering.ts";
 import type { Execute } from "./evaluate/rendering.ts";
 import { Compiler } from "./evaluate/statements.ts";
@@ -15,7 +15,7 @@ import { parse } from "./syntax/parser.ts";
 import { toValue } from "./values/convert.ts";
 import { TextBuilder } from "./values/text.ts";
 
-export { TemplateError } from "./error.ts";
+export { TemplateError } from "./values/error.ts";
 export { asInput } from "./values/convert.ts";
 
 /** What a template made of its variables. */

@@ -1,6 +1,6 @@
 /**
- * What every context needs, whatever it is for: the batch its tokens are put into, and threads that compute. Knows
- * nothing of memory or of what comes out.
+ * What every context needs: the batch that its tokens are put into, and the threads that compute. Knows nothing of KV
+ * cache or output.
  */
 import { BATCH_FIELD, cString, dataView, type Library, THREADPOOL_PARAM } from "./library.ts";
 import { ModelError } from "./model.ts";

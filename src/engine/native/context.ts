@@ -1,6 +1,6 @@
 /**
- * A llama.cpp context: cells of memory for several sequences, one batch, and what comes out of decoding it. Knows
- * sequences by number only; which request one belongs to is `scheduler.ts`'s business.
+ * A llama.cpp context: a KV cache for several sequences, one batch, and the logits of decoding it. Sequences are
+ * numbers here; which request one belongs to is up to `scheduler.ts`.
  */
 import { attachThreads, Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
@@ -14,11 +14,11 @@ export const BATCH_TOKENS = 512;
 
 /**
  * How a decode ended: `full`, there was no room for the batch, and nothing was done; `aborted` in the middle, some of it is
- * in memory and nobody knows what.
+ * in memory, in an unknown state.
  */
 export type DecodeOutcome = "done" | "full" | "aborted";
 
-/** What the scheduler needs of a context; a test may stand in for it. */
+/** What the scheduler needs of a context; tests replace it. */
 export interface Decoder {
   /** Tokens that fit into memory, over all sequences. */
   readonly cells: number;

@@ -8,7 +8,7 @@ import type { Machine } from "../../libraries/machine.ts";
 import { fullName, PACKAGE_SCOPE, type PackageName } from "../../libraries/packages.ts";
 import { configuredRegistry, denoPackagesFolders } from "../../libraries/registry.ts";
 import type { LibrarySource } from "./library.ts";
-import { LIBRARY_VERSION, LibraryError, packagedFolder, platformPackage } from "./library_files.ts";
+import { LIBRARY_VERSION, LibraryError, packagedFolder, platformPackage } from "../../libraries/library_files.ts";
 import type { EngineConfig, EngineNeed } from "../ipc/messages.ts";
 
 /** What is wanted. */
@@ -31,7 +31,7 @@ export interface Obtained {
  * @param machine What there is.
  * @param fetch Has packages fetched.
  * @returns Where they are.
- * @throws {LibraryError} If what is wanted cannot be used here, or not be had.
+ * @throws {LibraryError} If what is wanted cannot be used here or cannot be fetched.
  */
 export async function obtainLibraries(wish: LibraryWish, machine: Machine, fetch: Fetch): Promise<Obtained> {
   const { accelerator: setting = "auto", libraryDir } = wish;

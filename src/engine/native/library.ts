@@ -3,10 +3,10 @@
  * request is. Structs that C passes by value are opaque words; what we set or check in them, we reach by offset.
  * The layout belongs to one build of llama.cpp, so the version is pinned and known defaults are checked on opening.
  */
-import type { Accelerator } from "../../config/options.ts";
+import type { Accelerator } from "../../libraries/accelerator.ts";
 import { loadNarrowCode } from "./cpu_code.ts";
 import { loadPackagedCode } from "./packaged_code.ts";
-import { findLibrary, LIBRARY_VERSION, LibraryError } from "./library_files.ts";
+import { findLibrary, LIBRARY_VERSION, LibraryError } from "../../libraries/library_files.ts";
 
 /** What the libraries of that release say of themselves; a build of one's own must say the same. */
 const LLAMA_VERSION = "0.4.0";
@@ -141,7 +141,7 @@ export interface LibrarySource {
   readonly folder: string;
   /** A build of one's own: all that is in the folder may compute. */
   readonly own: boolean;
-  /** What computes beside the CPU; absent: nothing, unless it is a build of one's own. */
+  /** The accelerator; absent: none, unless it is an own build. */
   readonly accelerator?: AcceleratorSource;
 }
 
@@ -264,7 +264,7 @@ function open<S extends Deno.ForeignLibraryInterface>(folder: string, library: s
   throw new LibraryError(`There is no "${library}" library in "${folder}"`);
 }
 
-/** Another release passes other structs; what would come of that cannot be told. */
+/** Another release has other structs, with undefined results. */
 function checkVersion(folder: string, base: Library["base"], llama: Library["llama"]): void {
   const found = { llama: text(llama.llama_version()), ggml: text(base.ggml_version()) };
   // Builds that do not come from llama.cpp itself say `-dev` behind the number, also those of npm.
@@ -359,7 +359,7 @@ export function dataView(struct: Uint8Array): DataView {
 }
 
 /**
- * Whether a read from stdin would return at once. There is no way to ask Deno, so the system is asked.
+ * Whether a read from stdin would return at once. Deno has no such function, so the system is asked.
  *
  * @throws {LibraryError} If it cannot be.
  */

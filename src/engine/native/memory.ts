@@ -1,11 +1,11 @@
 /**
- * What fits into memory: the weights, and a context beside them. Looked at before anything is asked of the system,
- * because it promises more than it has and ends the process that takes it at its word.
+ * The memory budget: whether weights and a context fit. Checked before memory is requested from the system, which
+ * promises more than it has and kills the process that uses it.
  */
 
 /** Of the memory that is available, what the engine may take. */
 const MEMORY_SHARE = 0.9;
-/** A context smaller than this is of no use, unless it was asked for. */
+/** The smallest context, unless a smaller one was configured. */
 const LEAST_CONTEXT_TOKENS = 512;
 /** Contexts are lowered to multiples of this. */
 const CONTEXT_STEP = 256;

@@ -2,10 +2,17 @@
  * A loaded model: its file, its metadata, its vocabulary. Text becomes tokens and tokens become bytes here; what is
  * decoded with them is `context.ts`'s business.
  */
-import type { SpecialToken } from "../chat/dialect/marker.ts";
 import { checkWeights } from "./memory.ts";
 import { cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
-import { LIBRARY_VERSION } from "./library_files.ts";
+import { LIBRARY_VERSION } from "../../libraries/library_files.ts";
+
+/** A token of the vocabulary that is more than text. */
+export interface SpecialToken {
+  readonly token: number;
+  readonly name: string;
+  /** A control token; otherwise a user-defined token, which is text unless it is part of a marker. */
+  readonly control: boolean;
+}
 
 /** The model cannot be loaded; the message is for the operator. */
 export class ModelError extends Error {
@@ -54,7 +61,7 @@ export class Model {
   #textBuffer = new Uint8Array(4096);
 
   readonly handle: NonNullable<Deno.PointerValue>;
-  /** What computes beside the CPU; or `cpu`. */
+  /** The accelerator; or `cpu`. */
   readonly accelerator: string;
   /** GGUF metadata scalars by key. */
   readonly metadata: ReadonlyMap<string, string>;
@@ -83,9 +90,9 @@ export class Model {
   readonly vectorSize: number;
   /** A prefix of a sequence cannot be kept when its end is cut off. */
   readonly wholeSequencesOnly: boolean;
-  /** Bytes of the longest piece any token stands for. */
+  /** Bytes of the longest token. */
   readonly longestPiece: number;
-  /** Tokens that are more than text: control tokens, and those the vocabulary defines beside its text. */
+  /** Tokens that are more than text: control tokens, and user-defined ones. */
   readonly specialTokens: readonly SpecialToken[];
 
   private constructor(
@@ -199,13 +206,13 @@ export class Model {
    * The tokens of a text.
    *
    * @param text Any text.
-   * @param special Whether the names of control tokens in it stand for these tokens. Never for what a user wrote.
+   * @param special Whether names of control tokens in it become these tokens. Never true for what a user wrote.
    */
   tokenize(text: string, special: boolean): Int32Array {
     return text === "" ? new Int32Array(0) : this.#tokenize(text, { special, ends: false });
   }
 
-  /** The tokens of a text that stands alone, with those that the model wants before and after it. No name in it counts. */
+  /** The tokens of a whole text, with the model's BOS and EOS tokens. Names of control tokens in it stay text. */
   tokenizeWhole(text: string): Int32Array {
     return this.#tokenize(text, { special: false, ends: true });
   }
@@ -232,7 +239,7 @@ export class Model {
     return this.#tokenBuffer.slice(0, count);
   }
 
-  /** The bytes a token stands for in the answer: none for control tokens. Not to be changed. */
+  /** The bytes of a token in the answer; empty for control tokens. Read-only. */
   piece(token: number): Uint8Array {
     return this.#pieces[token] ??= this.#renderPiece(token, false);
   }
@@ -251,7 +258,7 @@ export class Model {
     return text === NOT_TEXT ? undefined : text;
   }
 
-  /** The text a token stands for, the names of control tokens included. */
+  /** The text of a token; of a control token, its name. */
   describe(token: number): string {
     return decoder.decode(this.#renderPiece(token, true));
   }
@@ -366,7 +373,7 @@ function peek({ base }: Library, [path = "", ...others]: readonly string[]): Fir
   return { headSize, pools, ranks };
 }
 
-/** Say plainly what the native loader would not: that there is no such file, or that it is something else. */
+/** Give the reasons that the native loader does not: no such file, or not a GGUF file. */
 function checkFile(path: string): void {
   let head: Uint8Array;
   try {

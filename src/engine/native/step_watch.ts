@@ -1,14 +1,14 @@
 /**
- * A look in from time to time during a step that takes long. The native library calls back after every operation that
- * the processor computes, on the thread that called it: that is a sign of life, however slow the step is, and a way to
- * give it up. A call costs about a microsecond, hundreds of them in a step, so short steps are not watched.
+ * Progress within a long step. The native library calls back after every operation that the CPU computes, on the
+ * calling thread: a sign of life however slow the step is, and a way to abort it. A call costs about a microsecond and
+ * a step makes hundreds of them, so short steps are not watched.
  */
 import type { Library } from "./library.ts";
 import type { Model } from "./model.ts";
 
 /** Bytes of weights times tokens: a step of more takes a tenth of a second or longer. */
 const LONG_STEP = 1e9;
-/** After a step that took so long, in milliseconds, or after such a rest, the next is watched whatever its size. */
+/** After a step or a pause this long, in milliseconds, the next step is watched whatever its size. */
 const SLOW_MS = 250;
 const REST_MS = 1000;
 /** From one look to the next, in milliseconds, where nothing else is said. */

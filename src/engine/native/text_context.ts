@@ -5,8 +5,13 @@
 import { attachThreads, Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { type Model, ModelError } from "./model.ts";
-import type { PoolingType } from "../encode/purpose.ts";
 import type { StepWatch } from "./step_watch.ts";
+
+/** The numbers of `llama_pooling_type`. */
+export const POOLING = { mean: 1, cls: 2, last: 3, rank: 4 } as const;
+
+/** How token vectors become one. */
+export type PoolingType = typeof POOLING[keyof typeof POOLING];
 
 /** What was computed is worth nothing to anybody any more. */
 export class GivenUpError extends Error {
@@ -123,7 +128,9 @@ export class TextContext {
       const pointer = this.#library.llama.llama_get_embeddings_seq(this.#handle, sequence);
       if (pointer === null) throw new Error("The model made nothing of a text");
       this.#library.copy(output, pointer);
-      for (const value of output) if (!Number.isFinite(value)) throw new Error("The model made a number of no value");
+      for (const value of output) {
+        if (!Number.isFinite(value)) throw new Error("The model's output has NaN or infinite values");
+      }
       return output;
     });
   }

@@ -22,7 +22,7 @@ export function thisMachine(env: (name: string) => string | undefined): Machine 
   };
 }
 
-/** Deno lets nobody look at these who has not all permissions. */
+/** Deno requires all permissions to read these. */
 function isOfKernel(path: string): boolean {
   return /^\/(dev|proc|sys)\//.test(path);
 }

@@ -89,7 +89,7 @@ interface Experience {
 /**
  * Chooses the number of threads for each step, and learns from how long it took.
  *
- * It begins with the number it is told. Fewer threads are tried only when those there are do not get their cores, so
+ * It begins with the number it is given. Fewer threads are tried only when those there are do not get their cores, so
  * never on an idle machine; more are tried from time to time. A step is used for a trial only if what that may cost is at
  * most {@linkcode TRIAL_SHARE} of the compute time since the last trial and since the youngest request began: so no
  * request pays more than that share.
@@ -104,7 +104,7 @@ export class ThreadGovernor {
 
   /**
    * @param most Threads there are at most.
-   * @param first Threads to begin with, for steps of at least so many tokens.
+   * @param first Threads to begin with, for steps of at least this many tokens.
    */
   constructor(most: number, first: (tokens: number) => number) {
     const choices: number[] = [];
@@ -128,7 +128,7 @@ export class ThreadGovernor {
     this.#earnedMs = Math.min(this.#earnedMs, 0);
   }
 
-  /** Threads for a step of so many tokens. */
+  /** Threads for a step of this many tokens. */
   choose(tokens: number): number {
     const kind = this.#kind(tokens);
     kind.trial ??= this.#nextTrial(kind);
@@ -137,7 +137,7 @@ export class ThreadGovernor {
     return this.#choices[this.#trying ? kind.trial as number : kind.current] as number;
   }
 
-  /** A step of so many tokens took so long with the threads last chosen for its size. */
+  /** Record how long a step of this many tokens took with the threads last chosen for its size. */
   learn(tokens: number, { ms, cpuMs }: StepTime): void {
     const kind = this.#kind(tokens);
     const cost = ms / tokens;

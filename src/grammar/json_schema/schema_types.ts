@@ -1,6 +1,6 @@
 /** Which types a schema allows for a property, as far as the text of a call has to be told apart by them. */
-import type { JsonObject } from "../../inference/backend.ts";
-import type { JsonType } from "../../engine/chat/dialect/dialect.ts";
+import type { JsonObject } from "../../inference/request.ts";
+import type { JsonType } from "../../inference/request.ts";
 
 /** References that are followed, and schemas in each other. */
 const MAX_DEPTH = 16;

@@ -1,11 +1,11 @@
 /**
- * The head of a GGUF file: what it says of itself, which tensors it has, and how long it must be to hold them. Follows
- * what llama.cpp accepts, so that a file it would refuse is refused before it is kept or loaded. Files may be hostile:
- * no count or length of theirs decides how much memory or time reading takes. Tensor data is not read.
+ * Reads the header of a GGUF file: its metadata, its tensors, and how long the file must be to hold them. Accepts what
+ * llama.cpp accepts, so that a file it would refuse is refused before it is kept or loaded. Files may be hostile: no
+ * count or length in them decides how much memory or time reading takes. Tensor data is not read.
  */
 import { type ByteSource, Cursor, EndOfSource } from "./gguf_cursor.ts";
 
-/** Value types of the format, by the number that stands in the file. */
+/** Value types of the format, by their number in the file. */
 export const GGUF_TYPE = {
   uint8: 0,
   int8: 1,
@@ -122,7 +122,7 @@ export class GgufError extends Error {
 /** A tensor as the head names it. */
 export interface GgufTensor {
   readonly name: string;
-  /** The number that stands in the file. */
+  /** The number in the file. */
   readonly type: number;
   /** The fastest-changing dimension first. */
   readonly dimensions: readonly number[];
@@ -152,7 +152,7 @@ export interface GgufHead {
   readonly tensors: readonly GgufTensor[];
   /** Where tensor data begins. */
   readonly dataOffset: number;
-  /** The file has at least so many bytes. */
+  /** The file has at least this many bytes. */
   readonly requiredBytes: number;
   /** The same with the padding that belongs after the last tensor, which not every program writes. */
   readonly paddedBytes: number;

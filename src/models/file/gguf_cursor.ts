@@ -1,6 +1,6 @@
 /**
- * Reads a file from its beginning to its end in small pieces, whatever its counts and lengths say: memory is one buffer,
- * and what is skipped is not read. Knows numbers and strings of GGUF, nothing of what they mean.
+ * Reads a file sequentially through one small buffer, whatever its counts and lengths claim; what is skipped is not
+ * read. Decodes GGUF's numbers and strings, not their meaning.
  */
 
 /** Read at a time, in bytes. Nothing that is read as a whole may be longer. */
@@ -82,7 +82,7 @@ export class Cursor {
     return this.#decoder.decode(await this.bytes(length));
   }
 
-  /** @throws {EndOfSource} If there are not so many bytes. */
+  /** @throws {EndOfSource} If there are fewer bytes. */
   skip(length: number): void {
     const target = this.position + length;
     if (!(target <= this.#source.size)) throw new EndOfSource();

@@ -1,11 +1,10 @@
 /**
- * What model files hash to, kept for the next start: a file that has the same inode, size and times is the same file. A
- * small JSON file; one that cannot be read or written is as good as none.
+ * A cache of model hashes across starts: a file with the same inode, size and times is the same file. A small JSON
+ * file; one that cannot be read or written is ignored.
  */
 import { dirname, join } from "@std/path";
-import type { DaemonOptions } from "../../config/options.ts";
 import type { FileIdentity } from "./model_file.ts";
-import { isSha256 } from "../store/layout.ts";
+import { isSha256 } from "./sha256.ts";
 
 const VERSION = 1;
 /** More models than this are not served from one machine; the ones hashed last stay. */
@@ -29,19 +28,30 @@ interface Entry {
 /**
  * Where a daemon keeps what its model files hash to.
  *
- * @param options What the daemon is told.
+ * @param options The daemon's options.
  * @returns The path.
  */
-export function hashCachePath({ cacheDir, runtimeDir }: Pick<DaemonOptions, "cacheDir" | "runtimeDir">): string {
+export function hashCachePath(
+  { cacheDir, runtimeDir }: { readonly cacheDir?: string; readonly runtimeDir: string },
+): string {
   return join(cacheDir ?? runtimeDir, "model-hashes.json");
 }
 
 /** Whether a daemon has a model whose hash is worth keeping: no operator has configured it, and it is not built in. */
-export function keepsHashes({ backends }: Pick<DaemonOptions, "backends">): boolean {
-  return backends.some((backend) =>
-    backend.kind === "llamacpp" && (backend.modelPath !== undefined || backend.source !== undefined) &&
-    (backend.modelSha256 === undefined || backend.stored === "name")
+export function keepsHashes({ backends }: { readonly backends: readonly HashedBackend[] }): boolean {
+  return backends.some(({ kind, modelPath, source, modelSha256, stored }) =>
+    kind === "llamacpp" && (modelPath !== undefined || source !== undefined) &&
+    (modelSha256 === undefined || stored === "name")
   );
+}
+
+/** What says of a backend whether its model is hashed; other kinds have none of it. */
+interface HashedBackend {
+  readonly kind: string;
+  readonly modelPath?: string;
+  readonly source?: unknown;
+  readonly modelSha256?: string;
+  readonly stored?: "name" | "hash";
 }
 
 /** Hashes from earlier starts. */

@@ -1,6 +1,6 @@
 /**
- * The files of a model before an engine gets them: they are there, whole GGUF files, all parts of one model, and have
- * the hash that was configured. What is inside is the engine's matter.
+ * Checks the files of a model before an engine gets them: they exist, are whole GGUF files, are parts of one model,
+ * and have the configured hash.
  */
 import { checkGgufSize, GgufError, type GgufFault, type GgufHead, readGgufHead } from "./gguf.ts";
 import { fileSource } from "./gguf_cursor.ts";
@@ -15,7 +15,7 @@ export class ModelFileError extends Error {
   override readonly name = "ModelFileError";
   readonly fault: ModelFileFault;
   readonly path: string;
-  /** Why, to stand behind the file's name. */
+  /** Why, worded to follow the file's name. */
   readonly reason: string;
 
   constructor(path: string, fault: ModelFileFault, reason: string, options: { readonly cause?: unknown } = {}) {
@@ -46,7 +46,7 @@ export interface ModelFile {
  * Look at the files of a model: each a whole GGUF file, and together one model. Reads their heads.
  *
  * @param path The file, or the first of several. Of several, any one may be given whose name says which it is.
- * @param parts Where its files are, in order; absent: beside it, under the names that llama.cpp gives them.
+ * @param parts Where its files are, in order; absent: next to it, under the names that llama.cpp gives them.
  * @returns The files, in order.
  * @throws {ModelFileError} If one is missing, unreadable, no regular file, no GGUF file, cut, damaged, or a part of
  * another model.
@@ -84,7 +84,7 @@ function fileOf({ path, identity }: ModelFile): ModelFile {
   return { path, identity };
 }
 
-/** The files beside one of several, which has to be called as llama.cpp calls it. */
+/** The other files of a split model, by the name of one of them. */
 function siblings(path: string, { index, count }: NonNullable<GgufHead["split"]>): string[] {
   const name = readShardName(path);
   if (name?.index === index + 1 && name.count === count) return shardPaths(path);

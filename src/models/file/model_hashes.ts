@@ -1,4 +1,4 @@
-/** What model files hash to, each hashed once for as long as it stays what it is, also across starts. */
+/** Hashes of model files, each computed once as long as the file does not change, also across starts. */
 import { HashCache } from "./hash_cache.ts";
 import {
   type FileIdentity,
@@ -47,7 +47,7 @@ export class ModelHashes {
    * Hash the files of a model, or remember what they hashed to.
    *
    * @param files The files, in order.
-   * @param options `signal` gives up; `onWork` is told if a file has to be read.
+   * @param options `signal` gives up; `onWork` is called if a file has to be read.
    * @returns Lower-case hex: of the only file, or of several together.
    * @throws {ModelFileError} If one cannot be read, is not what it has to be, or changes while it is read.
    * @throws The signal's reason.

@@ -1,6 +1,6 @@
 /**
- * Models in several files (`x-00001-of-00003.gguf` and so on, as llama.cpp's gguf-split makes them): what their names
- * say, and the one hash that stands for all. Touches no file; whether a file really is a part, its head says.
+ * Split models (`x-00001-of-00003.gguf` and so on, as llama.cpp's gguf-split makes them): their file names, and the
+ * one hash that identifies all parts. Touches no file; whether a file really is a part is read from its header.
  */
 import type { GgufHead } from "./gguf.ts";
 import { createSha256 } from "./sha256.ts";
@@ -94,7 +94,7 @@ export function partFault({ split }: GgufHead, { index, count, tensors }: Expect
 }
 
 /**
- * Why parts, each of them right, are no model together.
+ * Why parts that are each valid do not make one model.
  *
  * @param heads What the files say of themselves, in order.
  * @returns The reason; nothing where they are.

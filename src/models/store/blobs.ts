@@ -1,7 +1,8 @@
-/** What lies under `blobs/`: which blobs and partials there are, who holds them, and how one goes. */
+/** The content of `blobs/`: which blobs and partials there are, which are in use, and how one is removed. */
 import { dirname, join } from "@std/path";
 import type { LastName } from "./former_names.ts";
-import { blobPath, blobsDir, isSha256 } from "./layout.ts";
+import { blobPath, blobsDir } from "./layout.ts";
+import { isSha256 } from "../file/sha256.ts";
 import { readManifests } from "./manifest.ts";
 import { removeEmptyDir, removeFile, tryOpenAlone, unlessMissing } from "./store_files.ts";
 
@@ -25,10 +26,10 @@ export interface LooseBlob {
 export type BlobOutcome = "in_use" | "referenced" | "removed" | "absent";
 
 /**
- * What lies in the folder of blobs; what is none of the store's is left alone.
+ * The content of the folder of blobs; files of others are left alone.
  *
  * @param root The store.
- * @returns Everything, sorted; none where there is no store.
+ * @returns Everything, sorted; empty if there is no store.
  */
 export async function entries(root: string): Promise<Entry[]> {
   const found: Entry[] = [];
@@ -65,7 +66,7 @@ export async function looseBlob(
 }
 
 /**
- * Remove a blob unless somebody holds it or a manifest refers to it at that moment.
+ * Remove a blob unless it is in use or a manifest refers to it at that moment.
  *
  * @param root The store.
  * @param sha256 Its hash.
@@ -92,7 +93,7 @@ export async function dropBlob(
   }
 }
 
-/** Whether somebody holds a file. */
+/** Whether a process holds a lock on a file. */
 export async function isHeld(path: string): Promise<boolean> {
   const file = await tryOpenAlone(path);
   if (file === "held") return true;
@@ -110,7 +111,7 @@ export async function look(path: string): Promise<Deno.FileInfo | undefined> {
   }
 }
 
-/** The names in a folder, sorted; none where there is no folder. */
+/** The names in a folder, sorted; empty if there is no folder. */
 export async function namesIn(dir: string): Promise<string[]> {
   try {
     return (await Array.fromAsync(Deno.readDir(dir), ({ name }) => name)).sort();

@@ -1,13 +1,14 @@
 /**
- * What names stood for before they were given to something else. Written before that happens, so that whoever clears
- * away can say what a blob was, and leaves it for a while. A journal of one JSON object a line, beside the manifests.
+ * What names referred to before they were reassigned. Written before that happens, so that whoever clears
+ * away can say what a blob was, and leaves it for a while. A journal of one JSON object a line, next to the manifests.
  */
 import { join } from "@std/path";
-import { isModelName, isSha256, manifestsDir } from "./layout.ts";
+import { isModelName, manifestsDir } from "./layout.ts";
+import { isSha256 } from "../file/sha256.ts";
 import { openLocked } from "./store_files.ts";
 
 const JOURNAL = ".former-names.ndjson";
-/** A longer one is not read: somebody else's. */
+/** A longer one is not ours and not read. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /** What a name stood for. */
@@ -26,7 +27,7 @@ export interface LastName {
 }
 
 /**
- * Remember that a name stands for something else from now on. The caller holds the lock of the name.
+ * Record that a name refers to something else from now on. The caller holds the lock of the name.
  *
  * @param root The store.
  * @param former What it stood for.
@@ -40,7 +41,7 @@ export async function rememberFormerName(root: string, former: Omit<FormerName, 
     ended_at: new Date().toISOString(),
   });
   using journal = await openLocked(join(manifestsDir(root), JOURNAL));
-  // A line that was cut when somebody was killed must not take this one with it.
+  // A line that a killed process left unfinished must not swallow this one.
   const begin = await journal.seek(0, Deno.SeekMode.End) === 0 ? "" : "\n";
   await writeAll(journal, `${begin}${line}\n`);
   await journal.sync();
@@ -73,7 +74,7 @@ export async function forgetFormerNames(root: string, isThere: (sha256: string) 
   // Nothing to forget, and nothing to make for it.
   if (await readText(path) === "") return;
   using journal = await openLocked(path);
-  // Read again: only now nobody adds to it.
+  // Read again: only now is it certain that no other process appends to it.
   const kept = parse(await readText(path)).filter(({ blobs }) => blobs.some(isThere));
   if (kept.length === 0) return await Deno.remove(path);
   const text = kept.map(({ name, blobs, endedAt }) =>

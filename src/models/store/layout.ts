@@ -1,13 +1,12 @@
 /**
- * Where the shared model store is and where things lie in it. Other tools use the same layout, so nothing here may
- * change. Touches no file.
+ * The paths of the shared model store. Other tools use the same layout, so nothing here may change. Touches no file.
  */
+import { isSha256 } from "../file/sha256.ts";
 import { join, resolve } from "@std/path";
 import { ModelStoreError } from "./store_error.ts";
 
 const NAME_MAX_BYTES = 128;
 const NAME = /^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+$/;
-const SHA256 = /^[0-9a-f]{64}$/;
 
 /** What the machine says, passed in so that tests can say otherwise. */
 export interface StoreMachine {
@@ -48,11 +47,6 @@ export function checkModelName(name: string): void {
     `A model cannot be named "${name}": a name is at most ${NAME_MAX_BYTES} letters, digits, dots, dashes and ` +
       'underscores, without a leading dot and without ".."',
   );
-}
-
-/** Whether a text is a SHA-256 as the store writes it: 64 lower-case hex digits. */
-export function isSha256(text: string): boolean {
-  return SHA256.test(text);
 }
 
 /** @throws {ModelStoreError} If it is not 64 lower-case hex digits. */

@@ -1,9 +1,10 @@
 /**
- * The manifests of the store: which name stands for which blob. Other tools write them too, with more fields or with
+ * The manifests of the store: which name refers to which blob. Other tools write them too, with more fields or with
  * fewer, so reading asks for nothing but the blob, and what others wrote stays as they wrote it.
  */
 import { join } from "@std/path";
-import { isModelName, isSha256, manifestPath, manifestsDir } from "./layout.ts";
+import { isModelName, manifestPath, manifestsDir } from "./layout.ts";
+import { isSha256 } from "../file/sha256.ts";
 import { ensureDir, FILE_MODE, unlessMissing } from "./store_files.ts";
 import { storeError } from "./store_error.ts";
 
@@ -74,7 +75,7 @@ export interface BrokenManifest {
 export interface Manifests {
   readonly good: readonly Manifest[];
   readonly broken: readonly BrokenManifest[];
-  /** Every SHA-256 that stands anywhere in any of them, the broken ones and fields of other tools included. */
+  /** Every SHA-256 that occurs anywhere in any of them, broken ones and fields of other tools included. */
   readonly referenced: ReadonlySet<string>;
 }
 
@@ -123,7 +124,7 @@ export function readManifest(root: string, name: string): Manifest | { readonly 
 }
 
 /**
- * Every SHA-256 that stands anywhere in the manifest of a name, whether that can be used or not.
+ * Every SHA-256 that occurs anywhere in the manifest of a name, usable or not.
  *
  * @param root The store.
  * @param name The model.
@@ -142,7 +143,7 @@ function hashesIn(text: string): Set<string> {
  * The names in a store.
  *
  * @param root The store.
- * @returns Sorted; none where there is no store.
+ * @returns Sorted; empty if there is no store.
  */
 export function manifestNames(root: string): string[] {
   const dir = manifestsDir(root);
@@ -159,7 +160,7 @@ export function manifestNames(root: string): string[] {
  * How the store spells a name. Some file systems do not tell upper from lower case, so no two names differ in that.
  *
  * @param root The store.
- * @param name As somebody wrote it.
+ * @param name As it was written.
  * @returns The name itself if there is one, else one that differs in case alone, else the name as it was written.
  */
 export function spelledName(root: string, name: string): string {
@@ -213,7 +214,7 @@ export async function writeManifest(
   const dir = manifestsDir(root);
   await ensureDir(dir);
   const path = manifestPath(root, manifest.name);
-  // One name for all: whoever was killed here leaves no more than one, and the next one writes over it.
+  // One fixed name: a process that is killed here leaves at most one file, which the next one overwrites.
   const temporary = join(dir, `.${manifest.name}.tmp`);
   {
     using file = await Deno.open(temporary, { write: true, create: true, truncate: true, mode: FILE_MODE });
@@ -225,7 +226,7 @@ export async function writeManifest(
   await Deno.rename(temporary, path);
 }
 
-/** The names in a folder, sorted; none where there is no folder. */
+/** The names in a folder, sorted; empty if there is no folder. */
 async function fileNames(dir: string): Promise<string[]> {
   const names: string[] = [];
   try {
@@ -248,7 +249,7 @@ function readText(path: string): string | { readonly reason: string } | undefine
   }
 }
 
-/** The files of a split model; nothing where the field is absent, or means something else to whoever wrote it. */
+/** The files of a split model; `undefined` if the field is absent, or means something else to the tool that wrote it. */
 function readShards(value: unknown, first: string): Manifest["parts"] | undefined {
   if (!Array.isArray(value)) return undefined;
   const parts = value.map((shard: unknown): ManifestPart | undefined => {

@@ -1,6 +1,6 @@
 /**
- * A name of the store while somebody gives it a meaning. A name that stands for something else is not taken over unless
- * that was asked for, and what it stood for is remembered. Names that differ in upper and lower case alone are one name.
+ * Claims a name of the store while it is assigned. A name of another model is not reassigned unless that was asked
+ * for, and what it referred to is recorded. Names that differ in case alone are one name.
  */
 import { rememberFormerName } from "./former_names.ts";
 import {
@@ -25,15 +25,15 @@ export interface TakenName {
   readonly from: string | undefined;
 }
 
-/** Who may take a name that stands for something else. */
+/** Who may reassign a name. */
 export interface ClaimOptions extends WaitOptions {
-  /** Whoever asks for it has said that it may be taken. */
+  /** The caller allows the name to be reassigned. */
   readonly replace?: boolean | undefined;
-  /** Asked where it stands for something else; `true`: it may be taken. Absent: it may not. */
+  /** Asked if it names another model; `true`: it may be reassigned. Absent: it may not. */
   readonly onTaken?: ((taken: TakenName) => Promise<boolean> | boolean) | undefined;
 }
 
-/** What a name is to stand for, as far as that is known. */
+/** What a name will refer to, as far as that is known. */
 export interface Wanted {
   /** The hash of the whole model. */
   readonly sha256?: string | undefined;
@@ -45,7 +45,7 @@ export interface Wanted {
 export class NameClaim implements Disposable {
   /** As the store spells it. */
   readonly name: string;
-  /** What it stands for; nothing where that cannot be read, or there is none. */
+  /** What it refers to; nothing if that cannot be read, or there is no such name. */
   readonly manifest: Manifest | undefined;
   readonly #root: string;
   readonly #what: string;
@@ -73,7 +73,7 @@ export class NameClaim implements Disposable {
    * Lock a name.
    *
    * @param given The store, the name as it was written, and what messages begin with.
-   * @param options How to wait for somebody who has it, and who may take it.
+   * @param options How to wait while another process holds it, and who may reassign it.
    */
   static async take(
     given: { readonly root: string; readonly name: string; readonly what: string },
@@ -90,10 +90,10 @@ export class NameClaim implements Disposable {
   }
 
   /**
-   * Ask whether the name may stand for this.
+   * Check whether the name may refer to this.
    *
    * @param wanted What, as far as it is known.
-   * @throws {ModelStoreError} `taken`: it stands for something else.
+   * @throws {ModelStoreError} `taken`: it refers to another model.
    */
   async allow(wanted: Wanted): Promise<void> {
     const { manifest } = this;
@@ -118,7 +118,7 @@ export class NameClaim implements Disposable {
   }
 
   /**
-   * Let the name stand for something. A manifest that says the same already is left as it is: others may have put more
+   * Make the name refer to something. A manifest that says the same already is left as it is: others may have put more
    * into it.
    *
    * @param manifest What; its name is this one's.

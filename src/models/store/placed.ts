@@ -1,4 +1,4 @@
-/** Blobs where they belong: found, held and, where one is not what its place says, put aside. */
+/** Blobs in their places: found, locked and, where the content does not match the name, moved to quarantine. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import { blobPath } from "./layout.ts";
 import { createSha256, hashRest, sameHash } from "../file/sha256.ts";
@@ -9,7 +9,7 @@ import { openShared, quarantine } from "./store_files.ts";
 export interface FindOptions {
   /** What messages begin with. */
   readonly what: string;
-  /** How long it should be; absent: nobody knows. */
+  /** Its expected length; absent: not known. */
   readonly sizeBytes?: number | undefined;
   /** Read and hash it (the default), or look at its size alone where that is known. */
   readonly check?: "hash" | "size" | undefined;
@@ -21,7 +21,7 @@ export interface FindOptions {
 export interface PlacedBlob extends Disposable {
   readonly sha256: string;
   readonly info: Deno.FileInfo;
-  /** Whether it was hashed by whoever placed or found it. */
+  /** Whether it was hashed when it was placed or found. */
   readonly hashed: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** What can be wrong with the model store, with a download or with an import: one class, told apart by its code. */
+/** Errors of the model store, of downloads and of imports: one class, told apart by its code. */
 
 /** Which condition it is. */
 export type ModelStoreErrorCode =
@@ -10,13 +10,13 @@ export type ModelStoreErrorCode =
   | "insecure"
   /** One file of several, and the others cannot be found or do not belong to it. */
   | "split"
-  /** The name stands for another model. */
+  /** The name refers to another model. */
   | "taken"
   /** There is no such model or file. */
   | "not_found"
   /** The manifest of this name cannot be used. */
   | "broken_manifest"
-  /** Somebody serves it. */
+  /** A daemon serves it. */
   | "in_use"
   /** Another process pulls or imports this name. */
   | "busy"

@@ -160,7 +160,7 @@ export function nameLockPath(root: string, name: string): string {
  * @param root The store.
  * @param name As it was written.
  * @param spell How the store spells it; asked when nobody can change that any more.
- * @param options How to wait for somebody who has it.
+ * @param options How to wait while another process holds it.
  * @returns The lock and the spelling.
  */
 export async function lockName(

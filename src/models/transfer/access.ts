@@ -114,7 +114,7 @@ function readTokenFile(path: string, named: boolean): string | undefined {
     if (!isFile || size > MOST_TOKEN_BYTES) throw new Error(isFile ? "it is too long" : "it is not a file");
     return Deno.readTextFileSync(path).trim();
   } catch (error) {
-    // Nobody said that there is one.
+    // The file is optional unless it was configured.
     if (!named) return undefined;
     const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : (error as Error).message;
     throw new ModelStoreError("bad_reference", `Cannot read the token of HF_TOKEN_PATH, "${path}": ${reason}`);

@@ -15,14 +15,14 @@ import { BrokenTransferError, type FileHead, transfer } from "./transfer.ts";
 
 const RETRIES = 5;
 const BACKOFF_MS = 1000;
-/** Nobody waits longer than this for a server that asks for patience, in milliseconds. */
+/** The longest wait that a server may ask for (`Retry-After`), in milliseconds. */
 const MAX_WAIT_MS = 60_000;
 const STALL_MS = 60_000;
-/** A failure after so many bytes counts as the first again. */
+/** A failure after this many new bytes resets the count of failures. */
 const GAIN_BYTES = 32 * 1024 * 1024;
-/** Progress is told after so many milliseconds. */
+/** Milliseconds between reports of progress. */
 const PROGRESS_MS = 5000;
-/** Without a length from the server, the file's own head is read after so many bytes, then after twice as many. */
+/** Without a length from the server, the file's own header is read after this many bytes, then after twice as many. */
 const LOOK_BYTES = 1024 * 1024;
 /** What may follow the tensors of a file without a length from the server. */
 const SLACK_BYTES = 64 * 1024;
@@ -42,7 +42,7 @@ export interface DownloadOptions {
   readonly onRetry?: ((retry: PullRetry) => void) | undefined;
   /** Cancels; what has come so far is kept for the next time. */
   readonly signal?: AbortSignal | undefined;
-  /** How often `onPhase` is told of a download. Default: 5000. */
+  /** How often `onPhase` is called for a download. Default: 5000. */
   readonly progressMs?: number | undefined;
   /** Default: 60 000. */
   readonly stallMs?: number | undefined;
@@ -68,7 +68,7 @@ export interface DownloadSpec {
   readonly url: URL;
   /** What messages begin with. */
   readonly what: string;
-  /** What it is to be called, for whoever finds it unfinished. */
+  /** The model's name, shown for an unfinished download. */
   readonly name: string;
   /** What its partial goes by; absent: by the address. */
   readonly key?: string | undefined;
@@ -89,7 +89,7 @@ export interface Download extends Disposable {
   readonly downloadedBytes: number;
 }
 
-/** The hash of an address, in its place where others may look. */
+/** The hash of an address, used where the address itself must not be shown. */
 export async function hashOfUrl(url: URL): Promise<string> {
   return (await createSha256()).update(url.href).digest("hex");
 }
@@ -99,9 +99,9 @@ export async function hashOfUrl(url: URL): Promise<string> {
  *
  * @param spec What.
  * @param options How.
- * @param isNeeded Asked when nobody else has its partial any more; `false`: somebody has finished meanwhile.
+ * @param isNeeded Asked once no other process holds its partial; `false`: another one has finished it meanwhile.
  * @returns The file; nothing where it is not needed any more.
- * @throws {ModelStoreError} If it cannot be had.
+ * @throws {ModelStoreError} If it cannot be fetched.
  */
 export async function download(
   spec: DownloadSpec,
@@ -297,7 +297,7 @@ class Fetching {
   }
 }
 
-/** Whether what came is of no use the next time either. */
+/** Whether trying again with what came is pointless. */
 function isHopeless(error: unknown): boolean {
   return error instanceof ModelStoreError && ["size", "not_gguf", "cut", "damaged"].includes(error.code);
 }

@@ -1,6 +1,6 @@
 /**
- * What has come of a blob so far: the file, its running SHA-256, and what the server called the version it is a part
- * of. One process at a time has it; the lock is on the file itself and moves with it when it becomes the blob.
+ * An unfinished download: the file, its running SHA-256, and the server's validator of the version it belongs to. One
+ * process at a time has it; the lock is on the file itself and moves with it when it becomes the blob.
  */
 import type { Hash } from "node:crypto";
 import { dirname, join } from "@std/path";
@@ -18,14 +18,14 @@ import {
   type WaitOptions,
 } from "../store/store_files.ts";
 
-/** Sent on to the disk after so many bytes, so that there is little left to wait for at the end. */
+/** Flushed to the disk after this many bytes, so that little is left to flush at the end. */
 const SYNC_BYTES = 64 * 1024 * 1024;
 const DATA = "data.tmp";
 const STATE = "state.json";
 
 /** Which version of what the partial is a part of. */
 export interface PartialState {
-  /** The hash of its address, which itself may hold what nobody else should see; or of what it is to be. */
+  /** The hash of its address, which itself may contain secrets; or of its expected content. */
   readonly source: string;
   /** What it is to be called. */
   readonly name: string;
@@ -59,7 +59,7 @@ export class Partial implements Disposable {
    * Take the partial of a blob, made if there is none.
    *
    * @param dir Its folder.
-   * @param options How to wait for somebody who has it.
+   * @param options How to wait while another process holds it.
    */
   static async open(dir: string, options: WaitOptions): Promise<Partial> {
     const file = await openLocked(join(dir, DATA), options);
@@ -87,7 +87,7 @@ export class Partial implements Disposable {
   }
 
   /**
-   * Hash what an earlier run left, so that this one can go on from there; start over if nobody knows what it is from.
+   * Hash what an earlier run left, so that this one can resume; start over if its origin is not known.
    *
    * @param source What `PartialState.source` must be.
    * @param signal Gives up.
@@ -137,7 +137,7 @@ export class Partial implements Disposable {
     this.#bytes += bytes.length;
     if (this.#syncing !== undefined || this.#bytes - this.#syncedBytes < SYNC_BYTES) return;
     this.#syncedBytes = this.#bytes;
-    // What goes wrong here goes wrong again at the end, where somebody waits for it.
+    // An error here comes again at the end, where it is awaited.
     this.#syncing = this.#syncer.syncData().catch(() => {}).then(() => this.#syncing = undefined);
   }
 
@@ -222,7 +222,7 @@ export interface UnfinishedBlob {
   readonly sizeBytes: number;
   /** What it is to be called; absent: it does not say. */
   readonly name?: string;
-  /** How long it will be; absent: nobody has said. */
+  /** Its expected length; absent: not known. */
   readonly totalBytes?: number;
 }
 
@@ -282,7 +282,7 @@ async function syncDir(path: string): Promise<void> {
 }
 
 /**
- * Remove the partial of a blob unless somebody has it.
+ * Remove the partial of a blob unless it is in use.
  *
  * @param root The store.
  * @param key Whose.

@@ -40,7 +40,7 @@ export interface PullSpec {
 /** How to pull. */
 export interface PullOptions extends DownloadOptions, ClaimOptions {
   /**
-   * How a blob that is there already is looked at: read and hashed (the default), or by its size alone where somebody
+   * How an existing blob is checked: read and hashed (the default), or by its size alone where somebody
    * hashes it afterwards anyway.
    */
   readonly check?: "hash" | "size" | undefined;
@@ -94,7 +94,7 @@ interface Job {
  * @param spec What.
  * @param options How.
  * @returns What is in the store now.
- * @throws {ModelStoreError} If it cannot be had.
+ * @throws {ModelStoreError} If it cannot be fetched.
  * @throws The signal's reason.
  */
 export async function pull(
@@ -143,7 +143,7 @@ export function manifestParts(blobs: readonly PlacedBlob[]): {
   return { ...first, ...(shards.length > 1 ? { shards } : {}) };
 }
 
-/** What is told of a model that was put into the store. */
+/** What is reported of a model that was put into the store. */
 export async function storedBlob(
   root: string,
   name: string,
@@ -243,7 +243,7 @@ async function obtain(job: Job, always = false): Promise<PlacedModel> {
     const held = [...blobs, ...downloads];
     return { blobs, downloadedBytes, [Symbol.dispose]: () => disposeAll(held) };
   } catch (error) {
-    // What is no model together will be none the next time.
+    // Parts that do not make one model will not do so the next time.
     const useless = error instanceof ModelStoreError && (error.code === "split" || error.code === "size");
     if (useless) { for (const { partial } of downloads) await partial.remove(); }
     disposeAll([...blobs, ...downloads]);
@@ -295,7 +295,7 @@ async function fetchFile(
   return await download({ root, what, name: claim.name, ...file }, options, isNeeded);
 }
 
-/** Whether what came is a whole GGUF file; one that is not is thrown away. */
+/** Whether what came is a whole GGUF file; anything else is removed. */
 async function checkStructure({ what }: Job, { partial }: Download): Promise<GgufHead> {
   try {
     const head = await partial.readHead();
@@ -340,7 +340,7 @@ async function checkHash({ root, what, options }: Job, one: Download, sha256: st
   );
 }
 
-/** Several files whose hash is another: which of them is wrong, nobody knows. */
+/** Several files with a wrong combined hash: which of them is wrong is not known. */
 async function refuseSet(
   { root, what, spec, options }: Job,
   downloads: readonly Download[],

@@ -1,4 +1,4 @@
-/** From what a person writes to where a model is: `hf:` references and URLs. Asks no server. */
+/** Parses what a person writes for a model: `hf:` references and URLs. Makes no request. */
 import { isModelName } from "../store/layout.ts";
 import type { ModelSource } from "../store/manifest.ts";
 import { readShardName } from "../file/shards.ts";
@@ -9,7 +9,7 @@ const HF_PREFIX = "hf:";
 export const HF_ENDPOINT = "https://huggingface.co";
 const DEFAULT_REVISION = "main";
 
-/** Where a model is, and what the store calls it if nobody says otherwise. */
+/** Where a model is, and its default name in the store. */
 export interface ModelReference {
   readonly url: URL;
   /** Made from the file's name. */
@@ -23,7 +23,7 @@ export interface ModelReference {
  * @param text What was written.
  * @param env For `HF_ENDPOINT`, which takes the place of `https://huggingface.co`.
  * @returns Where it is.
- * @throws {ModelStoreError} If it is no such thing, or not secure.
+ * @throws {ModelStoreError} If it is not a reference, or not secure.
  */
 export function parseReference(text: string, env: (name: string) => string | undefined): ModelReference {
   if (text.startsWith(HF_PREFIX)) return huggingFace(text, env("HF_ENDPOINT") || HF_ENDPOINT);
@@ -57,12 +57,12 @@ export function checkModelUrl(url: URL): void {
   }
 }
 
-/** Whether nobody on the way can change what comes from there. */
+/** Whether the transport protects what comes from there against changes. */
 export function isSecure(url: URL): boolean {
   return url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname));
 }
 
-/** A URL for messages and progress: signed queries and passwords are nobody's business. */
+/** A URL for messages and progress, without signed queries and passwords. */
 export function shownUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }

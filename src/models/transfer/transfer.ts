@@ -50,9 +50,9 @@ export interface TransferOptions {
   readonly credentials?: (hop: URL) => readonly Header[];
   /** How long the whole is, where that is known beforehand. */
   readonly sizeBytes?: number | undefined;
-  /** No byte for so long is the end of it. */
+  /** A transfer ends when no byte comes for this long. */
   readonly stallMs: number;
-  /** What the URL names never changes, and its hash is known: a part goes on without anything that names the version. */
+  /** What the URL names never changes, and its hash is known: a partial resumes without a validator. */
   readonly immutable?: boolean | undefined;
   /** What to do about a server that refuses; absent: nothing is said. */
   readonly refusalHelp?: (refusal: { readonly hop: URL; readonly status: number }) => string | undefined;
@@ -221,7 +221,7 @@ async function readHead(
   return { totalBytes };
 }
 
-/** What a status that is no file means. */
+/** What a status other than success means. */
 function refused(
   { status, statusText, headers }: Response,
   { what, url, hop, refusalHelp }: TransferOptions & { readonly hop: URL },
@@ -256,7 +256,7 @@ async function readBody(
   // Into the one while the other is hashed and written. Large ones: each read costs time.
   const read = (buffer: Uint8Array<ArrayBuffer>): Promise<ReadableStreamReadResult<Uint8Array<ArrayBuffer>>> => {
     const reading = reader.read(buffer);
-    // Whoever waits for it sees it; if nobody does any more, it does not matter.
+    // Whoever awaits it sees the error; if nobody does any more, it does not matter.
     reading.catch(() => {});
     return reading;
   };
@@ -313,7 +313,7 @@ function retryAfter(headers: Headers): number | undefined {
   return Number.isFinite(ms) && ms > 0 ? ms : undefined;
 }
 
-/** Why a request failed: the cause says it, behind the URL, which is known and may hold what nobody else should see. */
+/** Why a request failed: the cause says it after the URL, which is known and may contain secrets. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { message } = error.cause instanceof Error ? error.cause : error;
@@ -330,7 +330,7 @@ function broken(error: unknown, watch: StallWatch): unknown {
   });
 }
 
-/** Fires when nothing came for too long, and with the signal it stands in for. */
+/** Fires when nothing came for too long, or when the given signal does. */
 class StallWatch implements Disposable {
   readonly signal: AbortSignal;
   readonly #ended = new AbortController();

@@ -1,11 +1,11 @@
 /** What the daemon renders with the published templates, cell by cell beside what Python's jinja2 renders. */
-import type { JsonObject } from "../../../src/inference/backend.ts";
+import type { JsonObject } from "../../../src/inference/request.ts";
 import { Chat } from "../../../src/engine/chat/chat.ts";
-import { guardedTokens } from "../../../src/engine/chat/guarded.ts";
-import { Prober } from "../../../src/engine/chat/dialect/prober.ts";
-import { TemplateRenderer } from "../../../src/engine/chat/renderer.ts";
-import type { Mood } from "../../../src/engine/chat/dialect/thinking_switch.ts";
-import { type Traits, traitsOf } from "../../../src/engine/chat/dialect/traits.ts";
+import { guardedTokens } from "../../../src/engine/chat/render/guarded.ts";
+import { Prober } from "../../../src/engine/chat/probe/prober.ts";
+import { TemplateRenderer } from "../../../src/engine/chat/render/renderer.ts";
+import type { Mood } from "../../../src/engine/chat/probe/thinking_switch.ts";
+import { type Traits, traitsOf } from "../../../src/engine/chat/probe/traits.ts";
 import type { TestModel } from "../chat_model.ts";
 import { type Answer, renderWithPython } from "../jinja_reference.ts";
 import { type Conversation, CONVERSATIONS, type GivenAs, messagesOf, toolsOf } from "./conversations.ts";

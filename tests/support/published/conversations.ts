@@ -2,7 +2,7 @@
  * Conversations that all families' templates are tried with, in the daemon's own form and as other software gives them
  * to a chat template.
  */
-import type { ChatMessage, ContentBlock, JsonObject, Tool } from "../../../src/inference/backend.ts";
+import type { ChatMessage, ContentBlock, JsonObject, Tool } from "../../../src/inference/request.ts";
 
 /** What is said, and what may be called. */
 export interface Conversation {

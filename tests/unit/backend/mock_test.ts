@@ -1,12 +1,8 @@
 import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import {
-  type BackendEvent,
-  type BackendNotice,
-  BackendUnavailableError,
-  type GenerationRequest,
-  InvalidRequestError,
-  PLAIN,
-} from "../../../src/inference/backend.ts";
+import type { BackendNotice } from "../../../src/inference/backend.ts";
+import { BackendUnavailableError, InvalidRequestError } from "../../../src/inference/errors.ts";
+import type { BackendEvent } from "../../../src/inference/events.ts";
+import { type GenerationRequest, PLAIN } from "../../../src/inference/request.ts";
 import { MockBackend } from "../../../src/backend/mock.ts";
 import type { MockScript } from "../../../src/config/options.ts";
 

@@ -1,9 +1,9 @@
 /** What Deno fetches before the program's first line runs: all that its modules name, whether it is needed or not. */
 import { assert, assertEquals } from "@std/assert";
-import { LIBRARY_VERSION } from "../../../src/engine/native/library_files.ts";
+import { LIBRARY_VERSION } from "../../../src/libraries/library_files.ts";
 
 const MAIN = new URL("../../../main.ts", import.meta.url);
-const WRAPPERS = new URL("../../../src/engine/chat/chat_wrappers.ts", import.meta.url);
+const WRAPPERS = new URL("../../../src/engine/chat/render/chat_wrappers.ts", import.meta.url);
 
 interface ModuleGraph {
   readonly modules: readonly { readonly specifier: string }[];

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { GrammarError, type GrammarSymbol } from "../../../src/grammar/gbnf.ts";
+import { compileSchema } from "../../../src/grammar/json_schema/json_schema.ts";
 import { Grammar } from "../../../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../../../src/grammar/grammar_builder.ts";
 
@@ -28,7 +29,10 @@ Deno.test("GrammarBuilder takes what its parts say when they are joined", () => 
   assertEquals(taken((b) => b.repeat(b.text("a"), 3, Infinity), TEXTS), ["aaa", "aaaa"]);
   assertEquals(taken((b) => b.repeat(b.text("abc"), 2, 2), TEXTS), ["abcabc"]);
   assertEquals(taken((b) => b.repeat(b.optional(b.text("a")), 0, Infinity), TEXTS), ["", "a", "aa", "aaa", "aaaa"]);
-  assertEquals(taken((b) => [...b.json({ const: "a" }, "s"), ...b.text("!")], ['"a"', '"a"!']), ['"a"!']);
+  assertEquals(
+    taken((b) => [...compileSchema({ const: "a" }, { builder: b, path: "s" }), ...b.text("!")], ['"a"', '"a"!']),
+    ['"a"!'],
+  );
 });
 
 Deno.test("GrammarBuilder takes a part in several places when it is used again", () => {
@@ -86,7 +90,10 @@ const REFUSED: Readonly<Record<string, readonly [(builder: GrammarBuilder) => Gr
     return [{ rule }];
   }, "left-recursive"],
   "a rule is not defined": [(b) => [{ rule: b.declare() }], "does not define"],
-  "a schema cannot be compiled": [(b) => b.json({ not: {} }, "tools[0].input_schema"), '"tools[0].input_schema.not"'],
+  "a schema cannot be compiled": [
+    (b) => compileSchema({ not: {} }, { builder: b, path: "tools[0].input_schema" }),
+    '"tools[0].input_schema.not"',
+  ],
 };
 for (const [when, [make, message]] of Object.entries(REFUSED)) {
   Deno.test(`GrammarBuilder refuses to build when ${when}`, () => {

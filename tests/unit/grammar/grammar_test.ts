@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { GrammarError, parseGbnf, type Rules } from "../../../src/grammar/gbnf.ts";
+import { compileSchema } from "../../../src/grammar/json_schema/json_schema.ts";
 import { Grammar, GrammarConstraint, type Position } from "../../../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../../../src/grammar/grammar_builder.ts";
 import { Grammars } from "../../../src/grammar/grammars.ts";
@@ -175,8 +176,10 @@ function built(make: (builder: GrammarBuilder) => ReturnType<GrammarBuilder["tex
 
 const BOUND: Readonly<Record<string, Rules>> = {
   "JSON by GBNF": parseGbnf(JSON_GRAMMAR),
-  "JSON by schema": built((b) => b.json({}, "schema")),
-  "short strings": built((b) => b.json({ type: "array", items: { type: "string", maxLength: 3 } }, "schema")),
+  "JSON by schema": built((b) => compileSchema({}, { builder: b, path: "schema" })),
+  "short strings": built((b) =>
+    compileSchema({ type: "array", items: { type: "string", maxLength: 3 } }, { builder: b, path: "schema" })
+  ),
   "any text": parseGbnf("root ::= .*"),
   "letters of one language": parseGbnf("root ::= [a-z日-本]*"),
   "calls among text": built((b) =>
@@ -257,7 +260,7 @@ Deno.test("a grammar takes a token both ways when it is text and is named", () =
 });
 
 Deno.test("a grammar comes back to the same state when a string goes on", () => {
-  const grammar = new Grammar(built((b) => b.json({ type: "string" }, "schema")));
+  const grammar = new Grammar(built((b) => compileSchema({ type: "string" }, { builder: b, path: "schema" })));
   const inside = grammar.advance(grammar.start, encoder.encode('"'));
   for (const text of ["a", "\\n", "日", "\\u00e9", "long".repeat(1000)]) {
     assertEquals(grammar.advance(inside ?? grammar.start, encoder.encode(text)) === inside, true, text);
@@ -267,7 +270,9 @@ Deno.test("a grammar comes back to the same state when a string goes on", () => 
 Deno.test("a grammar allows the same when it has forgotten what it knew", () => {
   // Every length of this string is another state, more than are remembered.
   const builder = new GrammarBuilder();
-  const grammar = new Grammar(builder.build(builder.json({ type: "string", maxLength: 15_000 }, "schema")));
+  const grammar = new Grammar(
+    builder.build(compileSchema({ type: "string", maxLength: 15_000 }, { builder, path: "schema" })),
+  );
   const index = new VocabularyIndex(SIZE, VOCABULARY);
   let at: Position = grammar.advance(grammar.start, encoder.encode('"')) as Position;
   const first = bitsOf(grammar.allowed(at, index));

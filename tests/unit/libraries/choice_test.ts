@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { LibraryError } from "../../../src/engine/native/library_files.ts";
+import { LibraryError } from "../../../src/libraries/library_files.ts";
 import { type Candidate, chooseLibraries } from "../../../src/libraries/choice.ts";
 import { FakeMachine, type FakeMachineOptions } from "../../support/fake_machine.ts";
 

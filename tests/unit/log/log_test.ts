@@ -240,7 +240,7 @@ Deno.test("ActivityLog says so once, goes on and tells how much is missing when 
     assertEquals(events, ["stopped", "resumed"]);
     assertEquals(shown.trimEnd().split("\n"), [
       `inferd: the activity log has stopped: Cannot write "${path}": it is not a regular file`,
-      "inferd: the activity log goes on; 2 records were lost",
+      "inferd: the activity log has resumed; 2 records were lost",
     ]);
   }));
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { DaemonOptions, LlamaBackendConfig } from "../../../src/config/options.ts";
 import { permissionFlags } from "../../../src/monitor/permissions.ts";
-import { ENGINE_ENVIRONMENT } from "../../../src/engine/command.ts";
+import { ENGINE_ENVIRONMENT } from "../../../src/engine/ipc/command.ts";
 import { LIBC_PATHS } from "../../../src/server/kernel.ts";
 import { daemonOptions } from "../../support/daemons.ts";
 

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { compileArguments } from "../../../packaging/compile.ts";
 import { ROOT } from "../../../packaging/copy.ts";
-import { LIBRARY_VERSION } from "../../../src/engine/native/library_files.ts";
+import { LIBRARY_VERSION } from "../../../src/libraries/library_files.ts";
 import { BUILT_INS } from "../../../src/models/built_in.ts";
 
 const included = (args: readonly string[]): string[] =>
@@ -11,7 +11,7 @@ const included = (args: readonly string[]): string[] =>
 Deno.test("the executable carries every built-in model, what is loaded at run time and the platform's library", () => {
   const files = included(compileArguments("linux-x64", []));
   const models = Object.values(BUILT_INS).map(({ url }) => fromFileUrl(url));
-  const modules = ["src/engine/main.ts", "src/engine/chat/chat_wrappers.ts", "src/libraries/fetch_main.ts"]
+  const modules = ["src/engine/main.ts", "src/engine/chat/render/chat_wrappers.ts", "src/libraries/fetch/fetch_main.ts"]
     .map((path) => join(ROOT, path));
   assertEquals(
     files.map((file) => file.startsWith("npm:") ? file : join(ROOT, file)),

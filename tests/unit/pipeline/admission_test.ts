@@ -15,7 +15,7 @@ Deno.test("acquire rejects at once when as many wait as may", async () => {
   const held = await admission.acquire(NEVER);
   const waiting = admission.acquire(NEVER);
   const error = await assertRejects(() => admission.acquire(NEVER), QueueFullError);
-  assertEquals(error.message, "All 1 places are taken and 1 requests wait");
+  assertEquals(error.message, "The queue is full: 1 running, 1 waiting");
   held[Symbol.dispose]();
   (await waiting)[Symbol.dispose]();
 });

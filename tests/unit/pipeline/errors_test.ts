@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { BackendUnavailableError, InvalidRequestError } from "../../../src/inference/backend.ts";
+import { BackendUnavailableError, InvalidRequestError } from "../../../src/inference/errors.ts";
 import { QueueFullError } from "../../../src/pipeline/admission.ts";
 import { errorFrame, FrameTooLargeError, toWireError } from "../../../src/pipeline/errors.ts";
 

@@ -1,10 +1,7 @@
 import { assertEquals } from "@std/assert";
-import {
-  type Backend,
-  BackendUnavailableError,
-  InvalidRequestError,
-  type Usage,
-} from "../../../src/inference/backend.ts";
+import type { Backend } from "../../../src/inference/backend.ts";
+import { BackendUnavailableError, InvalidRequestError } from "../../../src/inference/errors.ts";
+import type { Usage } from "../../../src/inference/events.ts";
 import { Admission } from "../../../src/pipeline/admission.ts";
 import { ClientGoneError } from "../../../src/pipeline/errors.ts";
 import { type Caller, Pipeline } from "../../../src/pipeline/handle.ts";

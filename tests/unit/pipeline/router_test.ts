@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type BackendState, BackendUnavailableError } from "../../../src/inference/backend.ts";
+import type { BackendState } from "../../../src/inference/backend.ts";
+import { BackendUnavailableError } from "../../../src/inference/errors.ts";
 import { Router } from "../../../src/pipeline/router.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { InvalidRequestError } from "../../../src/inference/backend.ts";
+import { InvalidRequestError } from "../../../src/inference/errors.ts";
 import { FrameTooLargeError } from "../../../src/pipeline/errors.ts";
 import { type ByteSource, FrameReader, LineAssembler, type ReadEnd } from "../../../src/server/framing.ts";
 import { Mailbox } from "../../support/mailbox.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { InvalidRequestError } from "../../../src/inference/backend.ts";
+import { InvalidRequestError } from "../../../src/inference/errors.ts";
 import { MAX_LINE_VALUES, parseLine } from "../../../src/server/json_line.ts";
 
 const TOO_MANY = `The line holds more than ${MAX_LINE_VALUES} JSON values`;

@@ -1,7 +1,7 @@
 /** What dispatch does with requests, over pipelines that answer from the test. */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { type DispatchRequest, type DispatchResponse, MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
-import { InvalidRequestError } from "../../../src/inference/backend.ts";
+import { InvalidRequestError } from "../../../src/inference/errors.ts";
 import type { Caller } from "../../../src/pipeline/handle.ts";
 import type { ResolvedRequest } from "../../../src/pipeline/resolve.ts";
 import { Dispatch, type DispatchService, readDispatchRequest } from "../../../src/surfaces/dispatch.ts";
@@ -149,9 +149,9 @@ Deno.test("presentation text is for a person, for all calls or for each", async 
 
 Deno.test("a call that fails leaves the others alone", async () => {
   const scene = new Scene();
-  scene.frames.v1 = { id: "", type: "error", code: "queue_full", message: "All places are taken" };
+  scene.frames.v1 = { id: "", type: "error", code: "queue_full", message: "The queue is full" };
   assertEquals(await scene.results('generate(prompt="a"); config_id()', { presentation: "text" }), [
-    { ok: false, error: "queue_full: All places are taken" },
+    { ok: false, error: "queue_full: The queue is full" },
     { ok: true, value: ID },
   ]);
 });

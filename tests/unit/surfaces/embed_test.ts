@@ -1,11 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import {
-  type Backend,
-  type EmbedAnswer,
-  type EmbedRequest,
-  EmbedUnsupportedError,
-  InvalidRequestError,
-} from "../../../src/inference/backend.ts";
+import type { Backend } from "../../../src/inference/backend.ts";
+import { EmbedUnsupportedError, InvalidRequestError } from "../../../src/inference/errors.ts";
+import type { EmbedAnswer, EmbedRequest } from "../../../src/inference/request.ts";
 import type { Step } from "../../../src/pipeline/resolve.ts";
 import { embedSurface } from "../../../src/surfaces/embed.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";

@@ -1,5 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { type Backend, type RerankRequest, RerankUnsupportedError } from "../../../src/inference/backend.ts";
+import type { Backend } from "../../../src/inference/backend.ts";
+import { RerankUnsupportedError } from "../../../src/inference/errors.ts";
+import type { RerankRequest } from "../../../src/inference/request.ts";
 import type { Step } from "../../../src/pipeline/resolve.ts";
 import { rerankSurface } from "../../../src/surfaces/rerank.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type GenerationRequest, InvalidRequestError, PLAIN } from "../../../src/inference/backend.ts";
+import { InvalidRequestError } from "../../../src/inference/errors.ts";
+import { type GenerationRequest, PLAIN } from "../../../src/inference/request.ts";
 import type { Step } from "../../../src/pipeline/resolve.ts";
 import { v1Surface } from "../../../src/surfaces/v1.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";

@@ -1,10 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import {
-  type BackendCapabilities,
-  type BackendEvent,
-  type GenerationRequest,
-  InvalidRequestError,
-} from "../../../src/inference/backend.ts";
+import type { BackendCapabilities } from "../../../src/inference/backend.ts";
+import { InvalidRequestError } from "../../../src/inference/errors.ts";
+import type { BackendEvent } from "../../../src/inference/events.ts";
+import type { GenerationRequest } from "../../../src/inference/request.ts";
 import type { Step } from "../../../src/pipeline/resolve.ts";
 import { v2Surface } from "../../../src/surfaces/v2.ts";
 import { CONTROLLED_CAPABILITIES, ControlledBackend } from "../../support/controlled_backend.ts";

@@ -2,7 +2,10 @@
  * How a model's family writes an answer: thoughts, text and calls. It is read off the chat template by rendering
  * (`thought_form.ts`, `call_form.ts`), and serves the parser of answers and the grammars that bind them.
  */
+import type { JsonType } from "../../../inference/request.ts";
 import type { Marker } from "./marker.ts";
+
+export type { JsonType };
 
 /** How a reasoning trace is written. */
 export interface ThoughtForm {
@@ -11,7 +14,7 @@ export interface ThoughtForm {
   readonly close: Marker;
 }
 
-/** What may stand around the text of an answer, and is not part of it. */
+/** What may surround the text of an answer without being part of it. */
 export interface TextFrame {
   readonly opens: readonly Marker[];
   readonly closes: readonly Marker[];
@@ -26,7 +29,7 @@ export type CallPart =
   /** Counts the calls. */
   | { readonly type: "index" };
 
-/** How the value of an argument is written that is no raw text. */
+/** How the value of an argument is written unless it is raw text. */
 export type ValueStyle = "json" | "python";
 
 /** What comes between an argument's name and its value, by the JSON type of the value where that makes a difference. */
@@ -35,14 +38,11 @@ export interface AfterKey {
   readonly text: Marker;
 }
 
-/** The types of JSON. */
-export type JsonType = "string" | "integer" | "number" | "boolean" | "null" | "array" | "object";
-
 /** How the arguments of a call are written. */
 export type ArgumentsForm =
   /** A JSON object. */
   | { readonly type: "json" }
-  /** An element for each argument; strings stand as they are, all else as JSON or as Python writes it. */
+  /** An element for each argument; strings are raw, everything else is JSON or a Python literal. */
   | {
     readonly type: "elements";
     readonly open: Marker;
@@ -80,7 +80,7 @@ export interface CallForm {
   readonly object?: { readonly name: string; readonly input: string } | "keyed";
   /** The name is a line of its own, and what is between calls comes before it (Functionary). */
   readonly recipient?: boolean;
-  /** Arguments stand in the order of their names. */
+  /** Arguments are in alphabetical order. */
   readonly sorted?: boolean;
   /** A key that a call's object may have for its id. */
   readonly optionalId?: string;
@@ -122,3 +122,6 @@ export interface Dialect {
   readonly call?: CallForm;
   readonly channels?: ChannelForm;
 }
+
+/** What the prompt ended within, where the parser of the answer begins. */
+export type ParserStart = "text" | "thought" | "header";

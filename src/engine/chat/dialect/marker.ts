@@ -2,21 +2,16 @@
  * What a model's markers are made of. A marker is text with tokens in it: `<tool_call>` is one token in one vocabulary
  * and plain text in another, so the same marker is matched, spelled and split by what the vocabulary has.
  */
-import { controlText, tagText } from "../../answer/text.ts";
+import type { SpecialToken } from "../../native/model.ts";
+import { controlText, tagText } from "./control_text.ts";
+
+export type { SpecialToken };
 
 /** Text, or a token and how a parser sees it. */
 export type MarkerPart = string | { readonly token: number; readonly text: string };
 
 /** Something the template writes around what is said. */
 export type Marker = readonly MarkerPart[];
-
-/** A token of the vocabulary that is more than text. */
-export interface SpecialToken {
-  readonly token: number;
-  readonly name: string;
-  /** A control token; otherwise one that the vocabulary defines beside its text, which is text until it is a marker. */
-  readonly control: boolean;
-}
 
 /** A marker as the parser sees it. */
 export function textOf(marker: Marker): string {
@@ -62,7 +57,7 @@ export class SpecialTokens {
     return this.#byName.values();
   }
 
-  /** The longest name that stands at a place in a text. */
+  /** The longest name that begins at a position in a text. */
   at(text: string, at: number): SpecialToken | undefined {
     for (const length of this.#lengths.get(text.charAt(at)) ?? []) {
       const found = this.#byName.get(text.slice(at, at + length));
@@ -71,7 +66,7 @@ export class SpecialTokens {
     return undefined;
   }
 
-  /** Every place where a name stands, also within another name. */
+  /** Every position where a name begins, also within another name. */
   *occurrences(text: string): Generator<{ readonly at: number; readonly special: SpecialToken }> {
     for (let at = 0; at < text.length; at++) {
       for (const length of this.#lengths.get(text.charAt(at)) ?? []) {

@@ -1,5 +1,5 @@
 /** Turns expressions into functions that compute them. */
-import { TemplateError } from "../error.ts";
+import { TemplateError } from "../values/error.ts";
 import { attributeOf, methodOf } from "../library/attributes.ts";
 import { pairsOf } from "../library/collection_methods.ts";
 import { FILTERS } from "../library/filters.ts";

@@ -1,9 +1,9 @@
 /** What a template sees of a loop as `loop`. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { isEqual } from "../values/compare.ts";
 import { Callable, orElse, type Range, type Run, Tuple, Undefined, type Value } from "../values/values.ts";
 
-/** The items of a loop, those that its `if` leaves; tested one by one as the loop comes to them. */
+/** The items of a loop, those that pass its `if`; tested as the loop reaches them. */
 export class Items {
   #at = 0;
 

@@ -1,5 +1,5 @@
 /** Macros and call blocks: named parameters, defaults, and what else was passed. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { Callable, Dict, type Named, orElse, Tuple, Undefined, type Value } from "../values/values.ts";
 import { TextBuilder } from "../values/text.ts";
 import type { Evaluate, Execute, Scope } from "./rendering.ts";

@@ -1,5 +1,5 @@
 /** One rendering of a template: where it is, what names mean, and how much it has done. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { attributeOf, itemOf } from "../library/attributes.ts";
 import { FILTERS } from "../library/filters.ts";
 import { GLOBALS } from "../library/globals.ts";

@@ -1,5 +1,5 @@
 /** Turns statements into functions that run them, with Jinja's rules of which names are seen where. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { Namespace } from "../library/globals.ts";
 import type { Body, Expression, Parameter, Statement, Target } from "../syntax/ast.ts";
 import { TextBuilder } from "../values/text.ts";

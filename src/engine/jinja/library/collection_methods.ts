@@ -1,5 +1,5 @@
 /** Python's methods of lists, tuples and dicts. Templates may change the lists and dicts they are given: those are copies. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { isEqual } from "../values/compare.ts";
 import {
   checkItems,

@@ -1,5 +1,5 @@
 /** The functions that every template may call. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { rawOf } from "../values/text.ts";
 import {
   Callable,

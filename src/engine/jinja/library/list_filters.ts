@@ -1,5 +1,5 @@
 /** Jinja's filters for lists, dicts and numbers. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { compareValues, isEqual } from "../values/compare.ts";
 import { fixed } from "../values/number_format.ts";
 import { add, elementOf, sliceOf } from "../values/operators.ts";

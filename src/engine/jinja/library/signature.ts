@@ -1,5 +1,5 @@
 /** How functions, filters and methods written here take their arguments. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { isStr, type Str } from "../values/text.ts";
 import { isInt, type Named, type Run, typeName, Undefined, type Value } from "../values/values.ts";
 

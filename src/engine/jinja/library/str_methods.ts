@@ -1,5 +1,5 @@
 /** Python's methods of strings. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { pad } from "../values/number_format.ts";
 import { strFormat } from "../values/str_format.ts";
 import {

@@ -1,5 +1,5 @@
 /** Python's `strftime` in English and local time. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS = [
@@ -83,7 +83,7 @@ const DIRECTIVES: Readonly<Record<string, (date: Date) => string>> = {
   X: (date) => strftime(date, "%H:%M:%S"),
   y: (date) => two(date.getFullYear() % 100),
   Y: (date) => String(date.getFullYear()),
-  // `datetime.now()` knows no time zone.
+  // `datetime.now()` has no time zone.
   z: () => "",
   Z: () => "",
   "%": () => "%",

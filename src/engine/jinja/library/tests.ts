@@ -1,5 +1,5 @@
 /** Jinja's tests, as in `value is defined`. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { compareValues, isEqual, isIn } from "../values/compare.ts";
 import { modulo } from "../values/operators.ts";
 import { str } from "../values/print.ts";

@@ -1,5 +1,5 @@
 /** Jinja's filters that make text. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { toJson } from "../values/json.ts";
 import { modulo } from "../values/operators.ts";
 import { str } from "../values/print.ts";

@@ -1,5 +1,5 @@
 /** Finding, cutting and splitting strings as Python's `str` does; the pieces keep their marks. */
-import { Problem } from "../error.ts";
+import { Problem } from "../values/error.ts";
 import { charsOf, isMarkup, isSpace, lengthOf, rawOf, slice, type Str, TextBuilder, unitOf } from "../values/text.ts";
 import { checkItems } from "../values/values.ts";
 

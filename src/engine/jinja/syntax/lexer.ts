@@ -2,7 +2,7 @@
  * Cuts a template into tokens, with `trim_blocks` and `lstrip_blocks` on and `keep_trailing_newline` off, as chat
  * templates expect. White space that tags strip is gone from the tokens.
  */
-import { TemplateError } from "../error.ts";
+import { TemplateError } from "../values/error.ts";
 import { isSpace, SPACE } from "../values/text.ts";
 
 /** A piece of a template. An operator's kind is its own text. */
@@ -61,7 +61,7 @@ export function tokenize(template: string): Token[] {
     tokens.push({ kind, value, line });
     skip(text);
   };
-  /** Adds text that stands before a tag. */
+  /** Adds the text before a tag. */
   const addText = (text: string, sign: string, isOutput: boolean): void => {
     let kept = text;
     if (sign === "-") {

@@ -1,5 +1,5 @@
 /** Reads a template's statements. */
-import { TemplateError } from "../error.ts";
+import { TemplateError } from "../values/error.ts";
 import type { Body, Expression, Parameter, Statement, Target } from "./ast.ts";
 import { readBlockFilters, readExpression, readPrimary, readTuple } from "./expressions.ts";
 import { tokenize } from "./lexer.ts";

@@ -1,5 +1,5 @@
 /** The tokens of a template, read one by one. */
-import { TemplateError } from "../error.ts";
+import { TemplateError } from "../values/error.ts";
 import type { Token } from "./lexer.ts";
 
 /** Deepest nesting of expressions and statements. */

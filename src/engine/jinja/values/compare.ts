@@ -1,5 +1,5 @@
 /** Comparison of values as Python does it; marks never count. */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 import { isStr, rawOf } from "./text.ts";
 import {
   costOf,

@@ -1,5 +1,5 @@
 /** From JavaScript's values to those of the template language. */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 import { inputText } from "./text.ts";
 import { Dict, type Value } from "./values.ts";
 

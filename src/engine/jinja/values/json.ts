@@ -1,5 +1,5 @@
 /** `tojson`, as transformers sets it up: Python's `json.dumps` without the escaping of HTML. */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 import { printNumber } from "./print.ts";
 import { changedByRuns, isStr, rawOf, type Str, TextBuilder } from "./text.ts";
 import { compareValues } from "./compare.ts";

@@ -1,10 +1,10 @@
 /** Numbers and strings printed by a format: width, precision, sign, groups of digits. */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 import { printNumber } from "./print.ts";
 import { concat, lengthOf, rawOf, repeat, slice, type Str, unitOf } from "./text.ts";
 import { float, isInt, numberOf, typeName, type Value } from "./values.ts";
 
-/** How one value is printed; an empty string or `undefined` stands for what Python does by itself. */
+/** How one value is printed; an empty string or `undefined` means Python's default. */
 export interface Spec {
   readonly fill: Str;
   readonly align: "" | "<" | ">" | "=" | "^";

@@ -1,5 +1,5 @@
 /** Arithmetic, subscripts and slices as Python does them. */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 import { percentFormat } from "./percent_format.ts";
 import {
   charsOf,

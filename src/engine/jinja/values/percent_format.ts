@@ -1,5 +1,5 @@
 /** Python's `template % values`. */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 import { formatFloat, formatInteger, formatText, type Spec } from "./number_format.ts";
 import { repr, str } from "./print.ts";
 import { escapeHtml, isMarkup, isStr, rawOf, type Str, TextBuilder } from "./text.ts";

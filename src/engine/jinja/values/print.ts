@@ -1,5 +1,5 @@
 /** How Python prints values: `str()` and `repr()`. */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 import { changedByRuns, inputOf, isMarkup, isStr, rawOf, type Str, TextBuilder, textOf } from "./text.ts";
 import { Dict, Float, Lazy, type Meter, Range, Tuple, Undefined, type Value, View } from "./values.ts";
 

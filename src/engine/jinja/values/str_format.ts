@@ -1,5 +1,5 @@
 /** Python's `str.format`. */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 import { formatNumber, formatText, type Spec } from "./number_format.ts";
 import { repr, str } from "./print.ts";
 import { escapeHtml, isMarkup, isStr, rawOf, slice, type Str, TextBuilder } from "./text.ts";

@@ -2,7 +2,7 @@
  * Strings that know which of their characters came from a request. A string without such characters is a plain
  * JavaScript string, so that a template's own text costs nothing extra. Offsets are UTF-16 units.
  */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 
 /** Longest string a template can make. */
 export const MAX_LENGTH = 32 * 1024 * 1024;
@@ -170,7 +170,7 @@ export function join(separator: Str, parts: readonly Str[]): Str {
   return builder.text();
 }
 
-/** A string so many times. */
+/** A string, repeated. */
 export function repeat(text: Str, count: number): Str {
   const raw = rawOf(text);
   if (count <= 0 || raw === "") return "";

@@ -2,7 +2,7 @@
  * The values of the template language and Python's rules for them: truth, length, iteration, types. Null, booleans,
  * strings and lists are JavaScript's; a JavaScript number without a fraction is an `int`.
  */
-import { Problem } from "../error.ts";
+import { Problem } from "./error.ts";
 import { charsOf, isStr, lengthOf, rawOf, type Str, Text } from "./text.ts";
 
 /** A value a template works with. */
@@ -351,7 +351,7 @@ export function float(value: number): number | Float {
   return Number.isInteger(value) ? new Float(value) : value;
 }
 
-/** A number's value, with booleans as 0 and 1; `undefined` if it is no number. */
+/** A number's value, with booleans as 0 and 1; `undefined` for anything else. */
 export function numberOf(value: Value): number | undefined {
   if (typeof value === "number") return value;
   if (typeof value === "boolean") return Number(value);

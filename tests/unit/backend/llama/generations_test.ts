@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { type BackendEvent, type GenerationRequest, PLAIN } from "../../../../src/inference/backend.ts";
+import type { BackendEvent } from "../../../../src/inference/events.ts";
+import { type GenerationRequest, PLAIN } from "../../../../src/inference/request.ts";
 import { Generations } from "../../../../src/backend/llama/generations.ts";
 
 const REQUEST: GenerationRequest = {

@@ -1,11 +1,11 @@
 /** What servers that are not quite OpenAI's send, taken as it is meant. */
 import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import {
-  type BackendEvent,
   BackendUnavailableError,
   InvalidRequestError,
   ToolCallMalformedError,
-} from "../../../../src/inference/backend.ts";
+} from "../../../../src/inference/errors.ts";
+import type { BackendEvent } from "../../../../src/inference/events.ts";
 import { type Asked, chunk, words } from "../../../support/openai_server.ts";
 import { callPiece, last, read, Remote, textOf, thoughtOf, TOOLS } from "../../../support/remote.ts";
 

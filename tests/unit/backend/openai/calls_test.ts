@@ -1,6 +1,7 @@
 /** Calls of tools put together from the pieces of servers that number and name them as they like. */
 import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { type BackendEvent, ToolCallMalformedError } from "../../../../src/inference/backend.ts";
+import { ToolCallMalformedError } from "../../../../src/inference/errors.ts";
+import type { BackendEvent } from "../../../../src/inference/events.ts";
 import { chunk } from "../../../support/openai_server.ts";
 import { CALLED, callPiece, callPieces, read, TIME, TOOLS } from "../../../support/remote.ts";
 

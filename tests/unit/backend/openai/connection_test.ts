@@ -1,6 +1,6 @@
 /** How a remote backend connects: once a request, and nowhere but where the configuration says. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { BackendUnavailableError } from "../../../../src/inference/backend.ts";
+import { BackendUnavailableError } from "../../../../src/inference/errors.ts";
 import { type Asked, OpenAiServer, words } from "../../../support/openai_server.ts";
 import { withEnv } from "../../../support/environment.ts";
 import { ask, NEVER, Remote, remote, textOf } from "../../../support/remote.ts";

@@ -1,11 +1,7 @@
 /** A server that refuses a field this daemon sends of its own accord, in all the ways servers do that. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import {
-  BackendUnavailableError,
-  type ContentBlock,
-  type GenerationRequest,
-  InvalidRequestError,
-} from "../../../../src/inference/backend.ts";
+import { BackendUnavailableError, InvalidRequestError } from "../../../../src/inference/errors.ts";
+import type { ContentBlock, GenerationRequest } from "../../../../src/inference/request.ts";
 import { type Answering, type Asked, chunk, words } from "../../../support/openai_server.ts";
 import { Remote, textOf, TOOLS } from "../../../support/remote.ts";
 

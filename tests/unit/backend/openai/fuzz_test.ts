@@ -1,12 +1,12 @@
 /** Whatever a server sends, it is an answer or one of the known errors. Seeded: a failure can be had again. */
 import { assert, assertEquals } from "@std/assert";
 import {
-  type BackendEvent,
   BackendUnavailableError,
   InvalidRequestError,
-  type JsonObject,
   ToolCallMalformedError,
-} from "../../../../src/inference/backend.ts";
+} from "../../../../src/inference/errors.ts";
+import type { BackendEvent } from "../../../../src/inference/events.ts";
+import type { JsonObject } from "../../../../src/inference/request.ts";
 import { Answer } from "../../../../src/backend/openai/answer.ts";
 import { toBackendError, toFailure, UpstreamError } from "../../../../src/backend/openai/errors.ts";
 import { ServerFields } from "../../../../src/backend/openai/fields.ts";

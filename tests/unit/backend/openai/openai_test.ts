@@ -1,14 +1,14 @@
 /** The backend for remote servers against a scripted one, over real sockets of this machine. */
 import { assert, assertEquals, assertFalse, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import {
   AttachmentUnsupportedError,
-  type BackendEvent,
   BackendUnavailableError,
-  type ContentBlock,
-  type GenerationRequest,
   InvalidRequestError,
   ToolCallMalformedError,
-} from "../../../../src/inference/backend.ts";
+} from "../../../../src/inference/errors.ts";
+import type { BackendEvent } from "../../../../src/inference/events.ts";
+import type { ContentBlock, GenerationRequest } from "../../../../src/inference/request.ts";
 import { Notices } from "../../../support/notices.ts";
 import { type Answering, type Asked, chunk, OpenAiServer, words } from "../../../support/openai_server.ts";
 import {
@@ -762,9 +762,10 @@ Deno.test("a refusal that never ends is given up after the timeout", async () =>
 
 Deno.test("the timeout does not run while the consumer takes its time", async () => {
   await using started = await Remote.start((asked) => asked.stream(...words("a", "b")), { timeoutSecs: 0.5 });
+  using time = new FakeTime();
   const events = started.generate();
   await events.next();
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  time.tick(700);
   assertEquals((await Array.fromAsync(events)).length, 2);
 });
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { controlText } from "../../../../src/engine/answer/text.ts";
+import { controlText } from "../../../../src/engine/chat/dialect/control_text.ts";
 import { asSeen, type TestModel } from "../../../support/chat_model.ts";
 import type { Parser } from "../../../../src/engine/answer/parser.ts";
 import {

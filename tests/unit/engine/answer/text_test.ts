@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { Characters, controlText, Watch, wholeCharacters } from "../../../../src/engine/answer/text.ts";
+import { Characters, Watch, wholeCharacters } from "../../../../src/engine/answer/text.ts";
+import { controlText } from "../../../../src/engine/chat/dialect/control_text.ts";
 
 const encoder = new TextEncoder();
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type ChatMessage, PLAIN } from "../../../../src/inference/backend.ts";
+import { type ChatMessage, PLAIN } from "../../../../src/inference/request.ts";
 import { Chat, type Conversation, type Prompt, PromptError } from "../../../../src/engine/chat/chat.ts";
 import { modelOf, type ModelParts, shown, type TestModel } from "../../../support/chat_model.ts";
 import { CHATML, CODER, familyModel, GEMMA, HERMES, LLAMA } from "../../../support/families/mod.ts";

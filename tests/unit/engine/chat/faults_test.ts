@@ -1,6 +1,6 @@
 /** Templates that cannot be used, and what stands in for them. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type ChatMessage, PLAIN, type Tool } from "../../../../src/inference/backend.ts";
+import { type ChatMessage, PLAIN, type Tool } from "../../../../src/inference/request.ts";
 import { Chat, PromptError } from "../../../../src/engine/chat/chat.ts";
 import { modelOf, shown } from "../../../support/chat_model.ts";
 import { familyModel, HERMES } from "../../../support/families/mod.ts";

@@ -1,6 +1,6 @@
 /** Answers that the conversation has begun already. */
 import { assert, assertEquals } from "@std/assert";
-import { type ChatMessage, type ContentBlock, PLAIN } from "../../../../src/inference/backend.ts";
+import { type ChatMessage, type ContentBlock, PLAIN } from "../../../../src/inference/request.ts";
 import { Chat } from "../../../../src/engine/chat/chat.ts";
 import { shown } from "../../../support/chat_model.ts";
 import { CHATML, FAMILIES, type Family, familyModel, HARMONY, HERMES } from "../../../support/families/mod.ts";

@@ -1,6 +1,6 @@
 /** Conversations that a template refuses: they are joined where that helps, and refused where nothing does. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { type ChatMessage, type ContentBlock, PLAIN } from "../../../../src/inference/backend.ts";
+import { type ChatMessage, type ContentBlock, PLAIN } from "../../../../src/inference/request.ts";
 import { Chat, PromptError } from "../../../../src/engine/chat/chat.ts";
 import { modelOf, shown } from "../../../support/chat_model.ts";
 import { CHATML, familyModel, HERMES, MISTRAL, MISTRAL_ARGS } from "../../../support/families/mod.ts";

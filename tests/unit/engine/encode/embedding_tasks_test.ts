@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { EmbedTask } from "../../../../src/inference/backend.ts";
+import type { EmbedTask } from "../../../../src/inference/request.ts";
 import { taskPrefix } from "../../../../src/engine/encode/embedding_tasks.ts";
 
 const QUERY = "Given a web search query, retrieve relevant passages that answer the query";

@@ -4,7 +4,8 @@ import { type EncodeJob, EncodeScheduler, TextError } from "../../../../src/engi
 import { type Encoder, type Lane, normalizeInto } from "../../../../src/engine/encode/encoder.ts";
 import type { EngineEvent } from "../../../../src/engine/ipc/messages.ts";
 import { ModelError } from "../../../../src/engine/native/model.ts";
-import { POOLING, type PurposeModel, purposeOf } from "../../../../src/engine/encode/purpose.ts";
+import { type PurposeModel, purposeOf } from "../../../../src/engine/encode/purpose.ts";
+import { POOLING } from "../../../../src/engine/native/text_context.ts";
 import { GivenUpError } from "../../../../src/engine/native/text_context.ts";
 import { RerankPrompt } from "../../../../src/engine/encode/rerank_prompt.ts";
 

@@ -2,7 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import type { DecodeOutcome, Decoder } from "../../../../src/engine/native/context.ts";
 import { GrammarError } from "../../../../src/grammar/gbnf.ts";
 import type { EngineEvent } from "../../../../src/engine/ipc/messages.ts";
-import { type Constraint, ModelAnswer, type Vocabulary } from "../../../../src/engine/answer/answer.ts";
+import { ModelAnswer, type Vocabulary } from "../../../../src/engine/answer/answer.ts";
+import type { Constraint } from "../../../../src/grammar/constraint.ts";
 import { Parser } from "../../../../src/engine/answer/parser.ts";
 import { type Job, Scheduler, type SchedulerOptions } from "../../../../src/engine/generate/scheduler.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type Fetch, obtainLibraries } from "../../../../src/engine/native/libraries.ts";
-import { LibraryError } from "../../../../src/engine/native/library_files.ts";
+import { LibraryError } from "../../../../src/libraries/library_files.ts";
 import { FakeMachine } from "../../../support/fake_machine.ts";
 
 const DENO = "/deno/npm/registry.npmjs.org/@node-llama-cpp";

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { isLibrary, platformPackage } from "../../../../src/engine/native/library_files.ts";
+import { isLibrary, platformPackage } from "../../../../src/libraries/library_files.ts";
 
 Deno.test("platformPackage names the package when there is one for the machine", () => {
   assertEquals(platformPackage("linux", "x86_64"), "linux-x64");

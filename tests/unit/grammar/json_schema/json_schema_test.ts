@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { GrammarError, type Rules } from "../../../../src/grammar/gbnf.ts";
+import { compileSchema } from "../../../../src/grammar/json_schema/json_schema.ts";
 import { Grammar, type Position } from "../../../../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../../../../src/grammar/grammar_builder.ts";
 
@@ -10,7 +11,7 @@ const PATH = "response_format.schema";
 
 function compile(schema: unknown): Rules {
   const builder = new GrammarBuilder();
-  return builder.build(builder.json(schema, PATH));
+  return builder.build(compileSchema(schema, { builder, path: PATH }));
 }
 
 function matches(schema: unknown, text: string): boolean {

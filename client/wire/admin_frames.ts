@@ -1,0 +1,103 @@
+/** Parses lines of the admin stream into events. */
+import type { AdminEvent, CapabilitiesEvent, LoadingModelEvent, RestartingEvent } from "../admin_events.ts";
+import type { BackendStatus } from "../protocol/mod.ts";
+import { type Fields, number, parse, record, text, wrong } from "./frames.ts";
+
+/**
+ * Read one line of the admin stream.
+ *
+ * @param line The line.
+ * @returns The event, or `undefined` for a state or phase that is not known.
+ * @throws {ProtocolError} If it is no admin frame.
+ */
+export function readAdminFrame(line: string): AdminEvent | undefined {
+  const frame = parse(line);
+  if (frame.type !== "status") return undefined;
+  const status = text(frame, "status");
+  switch (status) {
+    case "starting":
+    case "ready":
+    case "draining":
+      return { status };
+    case "restarting":
+    case "loading_model":
+      return loading(status, frame);
+    case "capabilities":
+      return capabilities(frame);
+    case "log_stopped":
+      return { status, reason: text(frame, "reason") };
+    default:
+      return undefined;
+  }
+}
+
+function loading(
+  status: "loading_model" | "restarting",
+  frame: Fields,
+): LoadingModelEvent | RestartingEvent | undefined {
+  const phase = text(frame, "phase");
+  switch (phase) {
+    case "checking_local":
+    case "verify":
+    case "mmap":
+      return { status, phase, path: text(frame, "path") };
+    case "download":
+      return {
+        status,
+        phase,
+        downloadedBytes: number(frame, "downloaded_bytes"),
+        totalBytes: frame.total_bytes === null ? null : number(frame, "total_bytes"),
+        sourceUrl: text(frame, "source_url"),
+      };
+    case "quarantine":
+      return {
+        status,
+        phase,
+        path: text(frame, "path"),
+        expectedSha256: text(frame, "expected_sha256"),
+        actualSha256: text(frame, "actual_sha256"),
+        quarantinePath: text(frame, "quarantine_path"),
+      };
+    case "kv_cache":
+      return { status, phase, contextTokens: number(frame, "n_ctx") };
+    default:
+      return undefined;
+  }
+}
+
+const BACKEND_STATES: readonly BackendStatus[] = ["ready", "loading", "asleep", "down"];
+
+function capabilities(frame: Fields): CapabilitiesEvent {
+  const queue = frame.queue === undefined ? undefined : record(frame, "queue");
+  const wrong = frame.template_error === undefined ? undefined : record(frame, "template_error");
+  const state = BACKEND_STATES.find((known) => known === frame.state);
+  return {
+    status: "capabilities",
+    backend: text(frame, "backend"),
+    v2: flag(frame, "v2"),
+    vision: flag(frame, "vision"),
+    audio: flag(frame, "audio"),
+    tools: flag(frame, "tools"),
+    thinking: flag(frame, "thinking"),
+    embed: flag(frame, "embed"),
+    accelerator: text(frame, "accelerator"),
+    gpuLayers: number(frame, "gpu_layers"),
+    ...(frame.rerank === undefined ? {} : { rerank: flag(frame, "rerank") }),
+    ...(frame.model === undefined ? {} : { model: text(frame, "model") }),
+    ...(frame.n_ctx === undefined ? {} : { contextTokens: number(frame, "n_ctx") }),
+    ...(frame.parallel === undefined ? {} : { parallel: number(frame, "parallel") }),
+    ...(state === undefined ? {} : { state }),
+    ...(wrong === undefined ? {} : {
+      templateError: { message: text(wrong, "message"), line: number(wrong, "line"), format: text(wrong, "format") },
+    }),
+    ...(queue === undefined ? {} : {
+      queue: { active: number(queue, "active"), waiting: number(queue, "waiting"), depth: number(queue, "depth") },
+    }),
+  };
+}
+
+function flag(frame: Fields, key: string): boolean {
+  const value = frame[key];
+  if (typeof value !== "boolean") throw wrong(frame, key, "true or false");
+  return value;
+}

@@ -1,0 +1,244 @@
+/**
+ * One connection to a daemon: lines out, lines in. Knows the framing (newline, UTF-8, the frame limit) and nothing of
+ * what is in a frame.
+ */
+import { type AuthFrame, MAX_FRAME_BYTES } from "../protocol/mod.ts";
+import { ConnectionClosedError, ProtocolError } from "../errors/errors.ts";
+import { type Endpoint, endpointName } from "../options.ts";
+import { Transport } from "./transport.ts";
+
+const NEWLINE = 10;
+
+/**
+ * Turns chunks of bytes into lines. Only whole lines are decoded, so a character may lie across chunks; a line is
+ * held as bytes until it is whole, and never beyond the frame limit.
+ */
+export class LineBuffer {
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  readonly #limit: number;
+  /** Whole lines, decoded together; those before `#at` are taken. */
+  #text = "";
+  #at = 0;
+  /** The start of a line whose end has not come. */
+  #rest: Uint8Array[] = [];
+  #restBytes = 0;
+
+  /** @param limit The most bytes of one line, its newline not counted. */
+  constructor(limit: number = MAX_FRAME_BYTES) {
+    this.#limit = limit;
+  }
+
+  /** Whether every byte that came was taken. */
+  get empty(): boolean {
+    return this.#restBytes === 0 && this.#at === this.#text.length;
+  }
+
+  /**
+   * Add what has arrived. The bytes are not kept.
+   *
+   * @param chunk Any bytes, no more of them than the limit.
+   * @throws {ProtocolError} If a line is over the limit, or not UTF-8.
+   */
+  push(chunk: Uint8Array): void {
+    const last = chunk.lastIndexOf(NEWLINE);
+    if (last === -1) return this.#keep(chunk.slice());
+    if (this.#restBytes > 0) {
+      const first = chunk.indexOf(NEWLINE);
+      this.#keep(chunk.slice(0, first + 1), this.#limit + 1);
+      this.#decodeRest();
+      if (first < last) this.#decode(chunk.subarray(first + 1, last + 1));
+    } else {
+      this.#decode(chunk.subarray(0, last + 1));
+    }
+    if (last + 1 < chunk.length) this.#keep(chunk.slice(last + 1));
+  }
+
+  /** The end has come: what is left counts as a line, unless it was cut within a character. */
+  end(): void {
+    if (this.#restBytes === 0) return;
+    try {
+      this.#decodeRest();
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+    }
+  }
+
+  /** @returns The next line that is not blank, without its newline; `undefined` if none is whole. */
+  take(): string | undefined {
+    while (this.#at < this.#text.length) {
+      const newline = this.#text.indexOf("\n", this.#at);
+      const end = newline === -1 ? this.#text.length : newline;
+      const line = this.#text.slice(this.#at, end);
+      this.#at = Math.min(end + 1, this.#text.length);
+      if (line.trim() !== "") return line;
+    }
+    return undefined;
+  }
+
+  #keep(bytes: Uint8Array, limit: number = this.#limit): void {
+    this.#rest.push(bytes);
+    this.#restBytes += bytes.length;
+    if (this.#restBytes > limit) {
+      throw new ProtocolError(`The daemon sent a frame of more than ${this.#limit} bytes`);
+    }
+  }
+
+  #decodeRest(): void {
+    const [only] = this.#rest;
+    let bytes = only;
+    if (bytes === undefined || this.#rest.length > 1) {
+      bytes = new Uint8Array(this.#restBytes);
+      let at = 0;
+      for (const part of this.#rest) {
+        bytes.set(part, at);
+        at += part.length;
+      }
+    }
+    this.#rest = [];
+    this.#restBytes = 0;
+    this.#decode(bytes);
+  }
+
+  #decode(bytes: Uint8Array): void {
+    let text: string;
+    try {
+      text = this.#decoder.decode(bytes);
+    } catch (cause) {
+      throw new ProtocolError("The daemon sent a frame that is not UTF-8", { cause });
+    }
+    this.#text = this.#at === this.#text.length ? text : this.#text.slice(this.#at) + text;
+    this.#at = 0;
+  }
+}
+
+/** One connection. Who holds it closes it. */
+export class Connection {
+  /** For messages. */
+  readonly name: string;
+  readonly #transport: Transport;
+  readonly #lines = new LineBuffer();
+  #unwritten = 0;
+  #received = 0;
+  #ended = false;
+  #closed = false;
+  #cause: unknown;
+
+  private constructor(transport: Transport, name: string) {
+    this.#transport = transport;
+    this.name = name;
+  }
+
+  /**
+   * Connect, once, and present the API key where there is one.
+   *
+   * @param endpoint Where to.
+   * @param signal Gives up.
+   * @returns The connection.
+   * @throws {ConnectError} If none can be made.
+   */
+  static async open(endpoint: Endpoint, signal: AbortSignal): Promise<Connection> {
+    const connection = new Connection(await Transport.open(endpoint, signal), endpointName(endpoint));
+    if ("apiKey" in endpoint && endpoint.apiKey !== undefined) {
+      connection.send(encodeFrame({ type: "auth", key: endpoint.apiKey } satisfies AuthFrame));
+    }
+    return connection;
+  }
+
+  /** How many bytes have come so far. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Whether everything sent has gone out and everything that came was taken, so that it may serve another request. */
+  get quiet(): boolean {
+    return !this.#ended && !this.#closed && this.#unwritten === 0 && this.#lines.empty;
+  }
+
+  /**
+   * Send bytes after those sent before. Returns at once, because a daemon may answer before it has read everything;
+   * a failure shows as the end of what comes.
+   *
+   * @param bytes Whole lines.
+   */
+  send(bytes: Uint8Array): void {
+    this.#unwritten++;
+    this.#transport.write(bytes).then(() => this.#unwritten--, (error: unknown) => this.#cause ??= error);
+  }
+
+  /** @returns The next line, if it is there already. */
+  take(): string | undefined {
+    return this.#lines.take();
+  }
+
+  /**
+   * Wait for more. One call at a time.
+   *
+   * @returns Whether there may be a line to take; `false` once the end has come and everything was offered.
+   * @throws {ProtocolError} If what came is no line of ours.
+   */
+  async fill(): Promise<boolean> {
+    if (this.#ended || this.#closed) return false;
+    let chunk: Uint8Array | null;
+    try {
+      chunk = await this.#transport.read();
+    } catch (error) {
+      this.#cause ??= error;
+      chunk = null;
+    }
+    if (chunk !== null) {
+      this.#received += chunk.length;
+      this.#lines.push(chunk);
+      return true;
+    }
+    this.#ended = true;
+    this.#lines.end();
+    return !this.#lines.empty;
+  }
+
+  /**
+   * Read a line that was taken.
+   *
+   * @param parse Reads it.
+   * @returns What `parse` returned.
+   * @throws {ConnectionClosedError} If it makes no sense because the connection ended within it.
+   * @throws What `parse` threw.
+   */
+  read<T>(parse: () => T): T {
+    try {
+      return parse();
+    } catch (error) {
+      // Whole lines are taken before the end is noticed: what is left after it is a line without its newline.
+      throw this.#ended && error instanceof ProtocolError ? this.closedError() : error;
+    }
+  }
+
+  /** @returns The error for a connection that ended too early. */
+  closedError(): ConnectionClosedError {
+    const hint = this.name.startsWith("tcp:") && this.#received === 0 ? "; a missing or wrong API key does that" : "";
+    return new ConnectionClosedError(
+      `The daemon at "${this.name}" closed the connection before the answer was complete${hint}`,
+      { cause: this.#cause },
+    );
+  }
+
+  /** @param on Whether the process has to stay alive for this connection. */
+  keepAlive(on: boolean): void {
+    this.#transport.keepAlive(on);
+  }
+
+  /** Close at once; the daemon takes it as a cancel of what it is doing for this connection. */
+  close(): void {
+    this.#closed = true;
+    this.#transport.close();
+  }
+}
+
+/**
+ * One frame as it goes over the wire.
+ *
+ * @param frame Anything JSON can say.
+ * @returns One line with its newline, as UTF-8.
+ */
+export function encodeFrame(frame: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(frame) + "\n");
+}

@@ -1,0 +1,133 @@
+/**
+ * One request and its answer over a connection, for every surface. Decides when a connection may be used again and when
+ * a request may be sent a second time; what is in a frame is its codec's.
+ */
+import { MAX_FRAME_BYTES } from "../protocol/mod.ts";
+import { Answer, type AnswerContext } from "../answer.ts";
+import { type Connection, encodeFrame } from "./connection.ts";
+import { type DaemonError, FrameTooLargeError } from "../errors/daemon_errors.ts";
+import type { Lease, Pool } from "./pool.ts";
+
+/** An error frame, read. `ours` is false where the daemon could not tell which request it answers. */
+export interface Failure {
+  readonly type: "error";
+  readonly error: DaemonError;
+  readonly ours: boolean;
+}
+
+/** What a frame of an answer means: one event more, the last event and the result, or a failure. */
+export type Step<Event, Result> =
+  | { readonly type: "event"; readonly event: Event }
+  | { readonly type: "end"; readonly event: Event; readonly result: Result }
+  | Failure;
+
+/** What a surface makes of one request and the lines of its answer. */
+export interface Codec<Event, Result> {
+  /** Under which name the request is answered. */
+  readonly id: string;
+  /** The request, as JSON. */
+  readonly frame: unknown;
+  /**
+   * Read one line of the answer, in order.
+   *
+   * @returns What it means, or `undefined` for a frame that is not known.
+   * @throws {ProtocolError} If it is no frame of the surface, or belongs to another request.
+   */
+  read(line: string): Step<Event, Result> | undefined;
+}
+
+/** What a running request needs. */
+export interface ExchangeContext extends AnswerContext {
+  readonly pool: Pool;
+}
+
+/** A request under way. It was sent when this was made. */
+export class Exchange<Event, Result> extends Answer<Event, Result> {
+  readonly id: string;
+  readonly #codec: Codec<Event, Result>;
+  readonly #pool: Pool;
+  readonly #frame: Uint8Array;
+  /** Gives up connecting. */
+  readonly #cut = new AbortController();
+  readonly #sent: Promise<Lease>;
+  #connection: Connection | undefined;
+
+  /**
+   * Send a request.
+   *
+   * @param codec The request, and how to read its answer.
+   * @param context What it needs.
+   * @throws {TypeError} If the request cannot be said in JSON.
+   */
+  constructor(codec: Codec<Event, Result>, context: ExchangeContext) {
+    super(context);
+    this.id = codec.id;
+    this.#codec = codec;
+    this.#pool = context.pool;
+    this.#frame = encodeFrame(codec.frame);
+    this.begin();
+    const bytes = this.#frame.length - 1;
+    if (bytes > MAX_FRAME_BYTES) {
+      this.cancel(new FrameTooLargeError(`The request is ${bytes} bytes long, at most ${MAX_FRAME_BYTES} are allowed`));
+    }
+    this.#sent = this.#send((signal) => this.#pool.lease(signal));
+    this.#sent.catch(() => {});
+  }
+
+  protected override stop(): void {
+    this.#cut.abort();
+    this.#connection?.close();
+  }
+
+  async #send(lend: (signal: AbortSignal) => Promise<Lease>): Promise<Lease> {
+    this.throwIfCancelled();
+    const lease = await lend(this.#cut.signal);
+    if (this.over) {
+      this.#pool.release(lease.connection);
+      this.throwIfCancelled();
+    }
+    this.#connection = lease.connection;
+    lease.connection.send(this.#frame);
+    return lease;
+  }
+
+  protected override async *events(): AsyncGenerator<Event, void, void> {
+    try {
+      let { connection, reused } = await this.#sent;
+      const before = connection.received;
+      for (;;) {
+        this.throwIfCancelled();
+        const line = connection.take();
+        if (line === undefined) {
+          if (await connection.fill()) continue;
+          // A connection that lay idle may have died there, and the daemon tells nobody. As not one byte of an answer
+          // came, and no request changes anything, it is sent again: once, on a new connection.
+          if (this.over || !reused || connection.received !== before) throw connection.closedError();
+          connection.close();
+          ({ connection, reused } = await this.#send((signal) => this.#pool.leaseNew(signal)));
+          continue;
+        }
+        const step = connection.read(() => this.#codec.read(line));
+        if (step === undefined) continue;
+        if (step.type === "error") {
+          // Whatever the daemon could not read, it may answer once more.
+          if (step.ours && !(step.error instanceof FrameTooLargeError)) this.#giveBack(connection);
+          throw step.error;
+        }
+        if (step.type === "end") {
+          this.#giveBack(connection);
+          this.succeed(step.result);
+        }
+        yield step.event;
+        if (step.type === "end") return;
+      }
+    } catch (error) {
+      throw this.cancel(error);
+    }
+  }
+
+  #giveBack(connection: Connection): void {
+    this.#connection = undefined;
+    this.#pool.release(connection);
+  }
+}

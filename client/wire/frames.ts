@@ -1,0 +1,199 @@
+/**
+ * Requests as frames and frames as events: the one place where raw JSON is `unknown`, and where the wire's snake_case
+ * becomes camelCase. What a newer daemon may add (fields, frame types, states) is ignored; what contradicts the
+ * protocol is a `ProtocolError`.
+ */
+import type { V1Request } from "../protocol/mod.ts";
+import type { Codec, Failure, Step } from "./exchange.ts";
+import type { GenerateRequest, GenerationEvent, GenerationResult } from "../generation.ts";
+import { daemonError } from "../errors/daemon_errors.ts";
+import { ProtocolError } from "../errors/errors.ts";
+
+/** A JSON object, not looked into yet. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Generation v1 on the wire.
+ *
+ * @param request What the caller said.
+ * @returns The codec of this request.
+ */
+export function v1Codec(request: GenerateRequest): Codec<GenerationEvent, GenerationResult> {
+  const { id = crypto.randomUUID() } = request;
+  return { id, frame: v1Request(request, id), read: (line) => readV1(line, id) };
+}
+
+function v1Request(request: GenerateRequest, id: string): V1Request {
+  const { messages, temperature, topP, topK, maxTokens, stream, imageTokenBudget, grammar, seed, stop } = request;
+  const frame: { [Key in keyof Required<V1Request>]: unknown } = {
+    id,
+    messages,
+    temperature,
+    top_p: topP,
+    top_k: topK,
+    max_tokens: maxTokens,
+    stream,
+    image_token_budget: imageTokenBudget,
+    grammar,
+    seed,
+    stop,
+  };
+  return frame as V1Request;
+}
+
+function readV1(line: string, id: string): Step<GenerationEvent, GenerationResult> | undefined {
+  const frame = parse(line);
+  const { type } = frame;
+  if (type === "token") {
+    expectId(frame, id);
+    return { type: "event", event: { type, text: text(frame, "content") } };
+  }
+  if (type === "done") {
+    expectId(frame, id);
+    const usage = record(frame, "usage");
+    const result = {
+      text: text(frame, "content"),
+      usage: {
+        promptTokens: number(usage, "prompt_tokens"),
+        completionTokens: number(usage, "completion_tokens"),
+      },
+      stopReason: text(frame, "stop_reason"),
+      backend: text(frame, "backend"),
+    };
+    return { type: "end", event: { type, ...result }, result };
+  }
+  return readFailure(frame, id);
+}
+
+/**
+ * Read what every surface may answer.
+ *
+ * @param frame The frame.
+ * @param id The request's id.
+ * @returns The failure, or `undefined` for a frame type that is not known.
+ * @throws {ProtocolError} If it is no frame, or belongs to another request.
+ */
+export function readFailure(frame: Fields, id: string): Failure | undefined {
+  const { type } = frame;
+  if (type === "error") {
+    const ours = frame.id !== "";
+    if (ours) expectId(frame, id);
+    return { type, error: daemonError(text(frame, "code"), text(frame, "message")), ours };
+  }
+  if (typeof type !== "string") throw wrong(frame, "type", "a string");
+  return undefined;
+}
+
+/**
+ * Read one line.
+ *
+ * @param line The line.
+ * @returns The frame.
+ * @throws {ProtocolError} If it is no JSON object.
+ */
+export function parse(line: string): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new ProtocolError(`The daemon sent a line that is not JSON: ${shown(line)}`, { cause });
+  }
+  if (!isRecord(value)) throw new ProtocolError(`The daemon sent a line that is not a JSON object: ${shown(line)}`);
+  return value;
+}
+
+/**
+ * Tell JSON objects from the rest.
+ *
+ * @param value Anything JSON can say.
+ * @returns Whether it is an object.
+ */
+export function isRecord(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Check that a frame is of this request.
+ *
+ * @param frame The frame.
+ * @param id The request's id.
+ * @throws {ProtocolError} If it is another's.
+ */
+export function expectId(frame: Fields, id: string): void {
+  if (frame.id !== id) {
+    throw new ProtocolError(`The daemon answered request ${shown(frame.id)} where ${shown(id)} was asked`);
+  }
+}
+
+/**
+ * A field that is a string.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @returns Its value.
+ * @throws {ProtocolError} If it is something else.
+ */
+export function text(frame: Fields, key: string): string {
+  const value = frame[key];
+  if (typeof value !== "string") throw wrong(frame, key, "a string");
+  return value;
+}
+
+/**
+ * A field that is a number.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @returns Its value.
+ * @throws {ProtocolError} If it is something else.
+ */
+export function number(frame: Fields, key: string): number {
+  const value = frame[key];
+  if (typeof value !== "number") throw wrong(frame, key, "a number");
+  return value;
+}
+
+/**
+ * A field that is an object.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @returns Its value.
+ * @throws {ProtocolError} If it is something else.
+ */
+export function record(frame: Fields, key: string): Fields {
+  const value = frame[key];
+  if (!isRecord(value)) throw wrong(frame, key, "an object");
+  return value;
+}
+
+/**
+ * A field that is a list.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @returns Its value.
+ * @throws {ProtocolError} If it is something else.
+ */
+export function list(frame: Fields, key: string): readonly unknown[] {
+  const value = frame[key];
+  if (!Array.isArray(value)) throw wrong(frame, key, "a list");
+  return value;
+}
+
+/**
+ * The error for a field that is not what it has to be.
+ *
+ * @param frame The frame.
+ * @param key The field.
+ * @param expected What it has to be.
+ * @returns The error.
+ */
+export function wrong(frame: Fields, key: string, expected: string): ProtocolError {
+  return new ProtocolError(`The daemon sent a frame whose "${key}" is ${shown(frame[key])} and must be ${expected}`);
+}
+
+function shown(value: unknown): string {
+  const quoted = JSON.stringify(value) ?? "missing";
+  return quoted.length > 80 ? `${quoted.slice(0, 77)}...` : quoted;
+}

@@ -1,0 +1,302 @@
+/**
+ * The rooms of the source and which rooms each may import: one table, checked against the module graph of Deno (types
+ * included). Also checked: no circle of files, and that docs/architecture.md describes every folder.
+ *
+ * usage: deno task rooms
+ */
+import { dirname, fromFileUrl, relative } from "@std/path";
+import { ROOT } from "./copy.ts";
+
+/** A room: one or several folders, and the rooms that it may import. */
+export interface Room {
+  readonly imports: readonly string[];
+  /** Further folders of the same room; between them only circles of files are an error. */
+  readonly folders?: readonly string[];
+  /** Why a folder has more than {@linkcode MAX_FILES} files. */
+  readonly large?: string;
+}
+
+/** Files that a folder may have without a reason. */
+const MAX_FILES = 13;
+
+/** What starts a process; what none of these reaches is dead. */
+const ROOTS = [
+  "main.ts",
+  "client/mod.ts",
+  "client/paths.ts",
+  "client/protocol/mod.ts",
+  "src/engine/main.ts",
+  "src/libraries/fetch/fetch_main.ts",
+];
+
+const MODELS = ["src/models", "src/models/file", "src/models/store", "src/models/transfer"];
+const BACKENDS = ["src/backend", "src/backend/llama", "src/backend/openai"];
+
+/** Every room, those that import the fewest first. A room may always import itself; `.` is `main.ts`. */
+export const ROOMS: Readonly<Record<string, Room>> = {
+  "client/protocol": { imports: [] },
+  "client": {
+    imports: ["client/protocol"],
+    folders: ["client/errors", "client/wire"],
+    large: "one file for each thing that a caller can do",
+  },
+  "src/models/file": { imports: [] },
+  "src/models/store": { imports: ["client/protocol", "src/models/file"] },
+  "src/models/transfer": { imports: ["client/protocol", "src/models/file", "src/models/store"] },
+  "src/models": { imports: ["client/protocol", ...MODELS] },
+  "src/log": { imports: ["client/protocol"] },
+  "src/libraries": { imports: [] },
+  "src/confinement": { imports: [] },
+  "src/inference": { imports: ["client/protocol", "src/models/file"] },
+  "src/config": {
+    imports: ["client", "client/protocol", "src/inference", "src/libraries", "src/log", ...MODELS],
+  },
+  "src/grammar": { imports: ["src/inference"], folders: ["src/grammar/json_schema"] },
+  "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries"] },
+  "src/engine/native": { imports: ["src/libraries", "src/engine/ipc"] },
+  "src/engine/jinja": {
+    imports: [],
+    folders: [
+      "src/engine/jinja/evaluate",
+      "src/engine/jinja/library",
+      "src/engine/jinja/syntax",
+      "src/engine/jinja/values",
+    ],
+  },
+  "src/engine/chat/dialect": { imports: ["src/inference", "src/engine/native"] },
+  "src/engine/chat/render": {
+    imports: ["src/inference", "src/libraries", "src/engine/native", "src/engine/jinja", "src/engine/chat/dialect"],
+  },
+  "src/engine/chat/probe": {
+    imports: ["src/inference", "src/engine/jinja", "src/engine/chat/dialect", "src/engine/chat/render"],
+  },
+  "src/engine/chat": {
+    imports: [
+      "src/inference",
+      "src/engine/native",
+      "src/engine/jinja",
+      "src/engine/chat/dialect",
+      "src/engine/chat/render",
+      "src/engine/chat/probe",
+    ],
+  },
+  "src/engine/answer": { imports: ["src/inference", "src/grammar", "src/engine/ipc", "src/engine/chat/dialect"] },
+  "src/engine/generate": {
+    imports: [
+      "src/inference",
+      "src/grammar",
+      "src/engine/ipc",
+      "src/engine/native",
+      "src/engine/chat/dialect",
+      "src/engine/chat",
+      "src/engine/answer",
+    ],
+  },
+  "src/engine/encode": { imports: ["src/inference", "src/engine/ipc", "src/engine/native"] },
+  "src/engine": {
+    imports: [
+      "src/confinement",
+      "src/grammar",
+      "src/libraries",
+      "src/engine/ipc",
+      "src/engine/native",
+      "src/engine/chat/render",
+      "src/engine/chat",
+      "src/engine/generate",
+      "src/engine/encode",
+    ],
+  },
+  "src/backend": { imports: ["src/config", "src/grammar", "src/inference"] },
+  "src/backend/llama": {
+    imports: ["client/protocol", "src/config", "src/engine/ipc", "src/inference", "src/libraries", "src/models/file"],
+  },
+  "src/backend/openai": { imports: ["client/protocol", "src/config", "src/inference"] },
+  "src/libraries/fetch": {
+    imports: [
+      "client/protocol",
+      "src/backend/llama",
+      "src/engine/ipc",
+      "src/libraries",
+      "src/models/store",
+      "src/models/transfer",
+    ],
+  },
+  "src/pipeline": { imports: ["client/protocol", "src/inference", "src/log"] },
+  "src/surfaces": {
+    imports: ["client/protocol", "src/inference", "src/pipeline"],
+    large: "one file for each protocol, and the field readers they share",
+  },
+  "src/server": {
+    imports: ["client/protocol", "src/config", "src/inference", "src/log", "src/pipeline", "src/surfaces"],
+    large: "one connection, from its socket to its frames",
+  },
+  "src/admin": { imports: ["client/protocol", "src/inference", "src/log", "src/server"] },
+  "src/monitor": { imports: ["src/config", "src/engine/ipc", "src/backend/openai", "src/server", ...MODELS] },
+  "src/daemon": {
+    imports: [
+      ...[
+        "client/protocol",
+        "src/admin",
+        "src/config",
+        "src/inference",
+        "src/libraries",
+        "src/libraries/fetch",
+        "src/log",
+      ],
+      ...["src/monitor", "src/pipeline", "src/server", "src/surfaces", ...BACKENDS, "src/models", "src/models/file"],
+    ],
+  },
+  "src/service": { imports: [] },
+  "src/cli/terminal": { imports: ["client"] },
+  "src/cli": {
+    imports: [
+      ...[
+        "client",
+        "client/protocol",
+        "src/backend/llama",
+        "src/backend/openai",
+        "src/confinement",
+        "src/config",
+        "src/daemon",
+      ],
+      ...["src/engine/ipc", "src/libraries", "src/monitor", "src/server", "src/service", "src/cli/terminal", ...MODELS],
+    ],
+    folders: ["src/cli/doctor"],
+    large: "one file for each command",
+  },
+  ".": { imports: ["src/cli", "src/config", "src/engine/ipc", "src/libraries/fetch"] },
+};
+
+/** Files by path, each with the files that it imports. */
+export type Graph = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * Find what breaks the rules.
+ *
+ * @param graph The files.
+ * @param rooms The table.
+ * @returns A sentence for each fault; none where all is well.
+ */
+export function findFaults(graph: Graph, rooms: Readonly<Record<string, Room>> = ROOMS): string[] {
+  const roomOfFolder = new Map(
+    Object.entries(rooms).flatMap(([name, { folders = [] }]) => [name, ...folders].map((folder) => [folder, name])),
+  );
+  const roomOf = (file: string): string | undefined => roomOfFolder.get(dirname(file));
+  const faults: string[] = [];
+  for (const [file, imports] of graph) {
+    const room = roomOf(file);
+    if (room === undefined) {
+      faults.push(`${file} is in no room: add "${dirname(file)}" to the table in packaging/rooms.ts`);
+      continue;
+    }
+    for (const imported of imports) {
+      const other = roomOf(imported);
+      if (other === undefined || other === room || rooms[room]?.imports.includes(other)) continue;
+      faults.push(`${file} imports ${imported}: room ${room} may not import room ${other}`);
+    }
+  }
+  for (const circle of findCircles(graph)) faults.push(`A circle of imports: ${circle.join(" → ")}`);
+  const allowed = new Map(
+    Object.entries(rooms).map(([name, { imports }]) => [name, imports.filter((to) => to !== name)]),
+  );
+  for (const circle of findCircles(allowed)) faults.push(`A circle of rooms in the table: ${circle.join(" → ")}`);
+  const sizes = Map.groupBy(graph.keys(), dirname);
+  for (const [folder, files] of sizes) {
+    const room = roomOfFolder.get(folder);
+    if (files.length <= MAX_FILES || room === undefined || rooms[room]?.large !== undefined) continue;
+    faults.push(`${folder} has ${files.length} files, more than ${MAX_FILES}: split it, or give a reason in the table`);
+  }
+  return faults;
+}
+
+/**
+ * Find the folders that a document does not describe.
+ *
+ * @param folders The folders.
+ * @param document Markdown, with a table whose first cells name folders: `` | `src/cli/` | ... ``.
+ * @returns A sentence for each that is missing.
+ */
+export function findUndescribed(folders: Iterable<string>, document: string): string[] {
+  const described = new Set([...document.matchAll(/^\| `([^`]+?)\/?` +\|/gm)].map(([, folder]) => folder));
+  return [...folders].filter((folder) => !described.has(folder))
+    .map((folder) => `docs/architecture.md does not say what ${folder}/ is for: add a line to its table of rooms`);
+}
+
+/** Circles, each as the way round it; one for each group of nodes that reach each other. */
+function findCircles(edges: ReadonlyMap<string, readonly string[]>): string[][] {
+  const circles: string[][] = [];
+  const done = new Set<string>();
+  const way: string[] = [];
+  const visit = (node: string): void => {
+    const at = way.indexOf(node);
+    if (at >= 0) {
+      circles.push([...way.slice(at), node]);
+      return;
+    }
+    if (done.has(node)) return;
+    way.push(node);
+    for (const next of edges.get(node) ?? []) visit(next);
+    way.pop();
+    done.add(node);
+  };
+  for (const node of edges.keys()) visit(node);
+  return circles;
+}
+
+/** What of `deno info --json` is used. */
+interface ModuleInfo {
+  readonly modules: readonly {
+    readonly specifier: string;
+    readonly dependencies?: readonly Partial<Record<"code" | "type", { readonly specifier?: string }>>[];
+  }[];
+}
+
+/** The graph of everything that a root reaches, types included. */
+async function readGraph(): Promise<Graph> {
+  const own = (specifier: string): string | undefined => {
+    if (!specifier.startsWith("file:")) return undefined;
+    const path = relative(ROOT, fromFileUrl(specifier));
+    return /^(main\.ts$|src\/|client\/)/.test(path) ? path : undefined;
+  };
+  const graph = new Map<string, readonly string[]>();
+  for (const root of ROOTS) {
+    const command = new Deno.Command(Deno.execPath(), { args: ["info", "--json", root], cwd: ROOT, stderr: "inherit" });
+    const { success, stdout } = await command.output();
+    if (!success) throw new Error(`"deno info --json ${root}" failed`);
+    const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as ModuleInfo;
+    for (const { specifier, dependencies = [] } of modules) {
+      const file = own(specifier);
+      if (file === undefined) continue;
+      const imports = dependencies.flatMap(({ code, type }) => [code?.specifier, type?.specifier])
+        .map((imported) => imported === undefined ? undefined : own(imported))
+        .filter((imported) => imported !== undefined);
+      graph.set(file, [...new Set(imports)]);
+    }
+  }
+  return graph;
+}
+
+/** All files of the program, as paths from the checkout. */
+async function sourceFiles(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(`${ROOT}${folder}`)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) files.push(...await sourceFiles(path));
+    else if (name.endsWith(".ts")) files.push(path);
+  }
+  return files;
+}
+
+if (import.meta.main) {
+  const graph = await readGraph();
+  const files = [...await sourceFiles("src"), ...await sourceFiles("client")];
+  const document = await Deno.readTextFile(`${ROOT}docs/architecture.md`);
+  const faults = [
+    ...findFaults(graph),
+    ...files.filter((file) => !graph.has(file)).map((file) => `${file} is imported by nothing that runs: remove it`),
+    ...findUndescribed(new Set(files.map((file) => dirname(file))), document),
+  ];
+  for (const fault of faults) console.error(fault);
+  if (faults.length > 0) Deno.exit(1);
+  console.log(`${graph.size} files in ${Object.keys(ROOMS).length} rooms import as they may`);
+}

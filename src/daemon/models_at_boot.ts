@@ -1,0 +1,144 @@
+/** Models of the store at boot: fetches what is missing, and locks what is served. */
+import type { LoadPhase } from "@inferd/client/protocol";
+import type { DaemonOptions, LlamaBackendConfig, ModelPart } from "../config/options.ts";
+import type { ActivityLog } from "../log/log.ts";
+import type { FileIdentity } from "../models/file/model_file.ts";
+import { modelHash } from "../models/file/shards.ts";
+import { ModelStoreError, Store, type StoredBlob } from "../models/store.ts";
+
+/** Who is informed, and what aborts. */
+export interface AtBootOptions {
+  readonly onPhase: (phase: LoadPhase) => void;
+  readonly log: ActivityLog;
+  readonly signal: AbortSignal;
+}
+
+/** Where a model's files are, and what they hash to. */
+type Located =
+  & Required<Pick<LlamaBackendConfig, "modelPath" | "modelSha256" | "stored">>
+  & Pick<LlamaBackendConfig, "parts">;
+
+/** A model in the store that cannot be removed until it is released. */
+export interface HeldModel extends Disposable {
+  /** Where its files are, and what they hash to. */
+  readonly located: Located;
+  /** What the files were when this call had hashed them. */
+  readonly verified: readonly FileIdentity[] | undefined;
+}
+
+/**
+ * Have a model in the store, and hold it: nobody removes it meanwhile. What is there already is looked at by its size
+ * alone: it is hashed when it is loaded.
+ *
+ * @param config The backend; the store has its model, or it has a source.
+ * @param options Where the store is, and whether it may be filled.
+ * @param boot Who is informed, and what aborts.
+ * @returns Releases it when disposed.
+ * @throws {ModelStoreError} If it is missing and cannot be fetched.
+ */
+export async function holdModel(
+  config: LlamaBackendConfig,
+  options: Pick<DaemonOptions, "modelsHome" | "autoPull" | "huggingFace">,
+  boot: AtBootOptions,
+): Promise<HeldModel> {
+  const { modelName: name, source } = config;
+  if (options.modelsHome === undefined) throw new ModelStoreError("io", `There is no store for model "${name}"`);
+  const store = new Store(options.modelsHome);
+  if (source === undefined || !options.autoPull) {
+    const located = await locate(store, config);
+    const hashes = located.parts?.map(({ sha256 }) => sha256) ?? [located.modelSha256];
+    const held = await store.hold(...hashes).catch((error) => {
+      throw error instanceof ModelStoreError && error.code === "not_found" ? notThere(config, error) : error;
+    });
+    return { located, verified: undefined, [Symbol.dispose]: () => held[Symbol.dispose]() };
+  }
+  const blob = await pullModel(store, config, options, boot);
+  const held = await store.hold(...blob.parts.map(({ sha256 }) => sha256));
+  const verified = blob.parts.map(({ verified }) => verified).filter((one) => one !== undefined);
+  return {
+    located: locatedBlobs(blob.parts, { modelSha256: blob.sha256, stored: storedBy(config) }),
+    verified: verified.length === blob.parts.length ? verified : undefined,
+    [Symbol.dispose]: () => held[Symbol.dispose](),
+  };
+}
+
+/**
+ * Where a model is that has to be there already; whether its files are, is not looked at.
+ *
+ * @param store The store.
+ * @param config The backend.
+ * @returns Its files.
+ * @throws {ModelStoreError} `not_found`: the store has no such name.
+ */
+export async function locate(store: Store, config: LlamaBackendConfig): Promise<Located> {
+  const { modelName: name, modelPath, modelSha256: sha256, parts } = config;
+  const stored = storedBy(config);
+  if (modelPath !== undefined && parts === undefined && sha256 !== undefined) {
+    return { modelPath, modelSha256: sha256, stored };
+  }
+  if (modelPath !== undefined && parts !== undefined) {
+    const modelSha256 = sha256 ?? await modelHash(parts.map((part) => part.sha256));
+    return { modelPath, modelSha256, parts, stored };
+  }
+  // Of several files, or without a hash: only the store's manifests tell which.
+  for (const one of sha256 === undefined ? [name] : [name, storedAs(name, sha256)]) {
+    const found = await store.find(one);
+    if (found === undefined || (sha256 !== undefined && found.sha256 !== sha256)) continue;
+    return locatedBlobs(found.parts, { modelSha256: found.sha256, stored });
+  }
+  throw notThere(config);
+}
+
+/** Without a configured hash, it is the store's. */
+function storedBy({ modelSha256, stored }: LlamaBackendConfig): "name" | "hash" {
+  return stored ?? (modelSha256 === undefined ? "name" : "hash");
+}
+
+function locatedBlobs(blobs: readonly ModelPart[], rest: Pick<Located, "modelSha256" | "stored">): Located {
+  const parts = blobs.map(({ path, sha256 }): ModelPart => ({ path, sha256 }));
+  return { modelPath: parts[0]?.path ?? "", ...rest, ...(parts.length > 1 ? { parts } : {}) };
+}
+
+function notThere({ modelName: name, stored }: LlamaBackendConfig, cause?: unknown): ModelStoreError {
+  const reason = stored !== undefined
+    ? `Model "${name}" is in the store, but a file of it is missing; "inferd doctor" says which, and what to do`
+    : `Model "${name}" is not in the store, and auto_pull is off; "inferd pull ${name}" fetches it`;
+  return new ModelStoreError("not_found", reason, { cause });
+}
+
+async function pullModel(
+  store: Store,
+  config: LlamaBackendConfig,
+  { huggingFace = {} }: Pick<DaemonOptions, "huggingFace">,
+  { onPhase, log, signal }: AtBootOptions,
+): Promise<StoredBlob> {
+  const { modelName: model, parts, source } = config;
+  if (source === undefined) throw notThere(config);
+  const sha256 = config.modelSha256 ?? (parts && await modelHash(parts.map((part) => part.sha256)));
+  const { url, sizeBytes, license } = source;
+  const pull = (name: string): Promise<StoredBlob> =>
+    store.pull({ name, url, sha256, sizeBytes, license }, {
+      access: { endpoint: huggingFace.endpoint, huggingFace: huggingFace.token },
+      check: "size",
+      onPhase,
+      signal,
+      onWait: () => log.info("model_pull_waits", { model }),
+      onRetry: ({ attempt, attempts, reason, delayMs }) =>
+        log.warn("model_pull_retried", { model, attempt, attempts, reason, delay_ms: delayMs }),
+    });
+  try {
+    return await pull(model);
+  } catch (error) {
+    // The hash says which model is meant, whatever the store calls it.
+    if (!(error instanceof ModelStoreError) || error.code !== "taken" || sha256 === undefined) throw error;
+    const name = storedAs(model, sha256);
+    log.warn("model_name_taken", { model, stored_as: name });
+    return await pull(name);
+  }
+}
+
+/** What the store calls a model whose name stands for another one. */
+export function storedAs(name: string, sha256: string): string {
+  const suffix = `-${sha256.slice(0, 12)}`;
+  return `${name.slice(0, 128 - suffix.length)}${suffix}`;
+}

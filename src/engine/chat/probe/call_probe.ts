@@ -1,0 +1,97 @@
+/** Renders calls with a template, and cuts out what the model would have to write. */
+import { type Marker, textOf } from "../dialect/marker.ts";
+import type { Call, MessageForm, Turn } from "../render/messages.ts";
+import { commonPrefix, PROBE, PROBE_TOOLS, type Prober } from "./prober.ts";
+import type { Traits } from "./traits.ts";
+import { type Unit, unitsBefore, withHoles } from "./units.ts";
+
+const USER: Turn = { role: "user", text: PROBE.user };
+
+/** A call with one argument. */
+export const ONE_CALL: Call = { name: PROBE.name, id: PROBE.id, input: { [PROBE.key]: PROBE.value } };
+/** Another. */
+export const OTHER_CALL: Call = { name: PROBE.other, id: PROBE.otherId, input: { [PROBE.key]: PROBE.value } };
+
+/** Renders calls in one form of messages. */
+export class CallProbe {
+  readonly prober: Prober;
+  readonly traits: Traits;
+  readonly form: MessageForm;
+
+  constructor(prober: Prober, traits: Traits, form: MessageForm) {
+    this.prober = prober;
+    this.traits = traits;
+    this.form = form;
+  }
+
+  /**
+   * From the question on: these calls, each message with its results.
+   *
+   * @param rounds The calls of each message.
+   * @param options.answered Whether results follow; `prompt`: whether the next answer is asked for.
+   * @returns `undefined` if the template refuses it.
+   */
+  answer(
+    rounds: readonly (readonly Call[])[],
+    { answered, prompt = false }: { readonly answered: boolean; readonly prompt?: boolean },
+  ): string | undefined {
+    const turns = rounds.flatMap((calls): Turn[] => [
+      { role: "assistant", text: "", calls },
+      ...(answered ? calls.map((call): Turn => ({ role: "tool", text: PROBE.result, call })) : []),
+    ]);
+    return this.#render(turns, prompt);
+  }
+
+  /** What a model writes to make these calls, from the end of the prompt to where the answer ends. */
+  turn(calls: readonly Call[]): Unit[] | undefined {
+    const { specials, isEnd } = this.prober;
+    // Some take no conversation that ends with a call.
+    const text = this.answer([calls], { answered: false }) ??
+      this.answer([calls], { answered: true })?.split(PROBE.result, 1)[0];
+    const prompt = this.#render([], true);
+    if (text === undefined || prompt === undefined) return undefined;
+    const called = specials.units(text);
+    const spoken = this.#render([{ role: "assistant", text: PROBE.said }], false)?.split(PROBE.said, 1)[0] ?? prompt;
+    let begin = Math.min(
+      commonPrefix(called, specials.units(prompt)),
+      commonPrefix(called, specials.units(spoken)),
+    );
+    const shared = called.slice(0, begin).join("");
+    const open = shared.lastIndexOf("<");
+    if (open > shared.lastIndexOf(">")) begin = unitsBefore(called, open);
+    const units = this.#withoutFrames(withHoles(called.slice(begin).join(""), specials));
+    const end = units.findIndex((unit) => typeof unit === "string" && isEnd(unit));
+    return end < 0 ? units : units.slice(0, end);
+  }
+
+  #render(turns: readonly Turn[], prompt: boolean): string | undefined {
+    const { form, prober, traits } = this;
+    const { variables } = traits.switches.off;
+    return prober.answer({ turns: [USER, ...turns], prompt, form, variables, tools: PROBE_TOOLS });
+  }
+
+  /** Without a thought that was not thought, and the frame of a text that was not written, before the calls. */
+  #withoutFrames(units: Unit[]): Unit[] {
+    const { specials } = this.prober;
+    const { thought, text } = this.traits;
+    const debris = [
+      ...(thought?.open === undefined ? [] : [thought.open]),
+      ...(thought === undefined ? [] : [thought.close]),
+      ...text.closes,
+    ]
+      .map((marker: Marker) => specials.units(textOf(marker).replace(/[\uFFFE\uFFFF\uFDD0\uFDD1]/g, "")));
+    let rest = units;
+    for (let found = true; found;) {
+      found = false;
+      const begin = rest.findIndex((unit) => typeof unit !== "string" || unit.trim() !== "");
+      for (const part of debris) {
+        const next = rest.slice(begin, begin + part.length);
+        if (part.length === 0 || next.length < part.length || !part.every((unit, at) => unit === next[at])) continue;
+        rest = rest.slice(begin + part.length);
+        found = true;
+        break;
+      }
+    }
+    return rest;
+  }
+}

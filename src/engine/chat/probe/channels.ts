@@ -1,0 +1,40 @@
+/** Families whose messages have a header that names a channel: a thought and an answer differ in that name alone. */
+import type { ChannelForm } from "../dialect/dialect.ts";
+import { type Marker, type MarkerPart, type SpecialTokens, textOf } from "../dialect/marker.ts";
+import type { Traits } from "./traits.ts";
+
+const ROLE = "assistant";
+/** Where templates put calls after the name of the tool, models name this channel before it (gpt-oss). */
+const CALL_CHANNEL = "commentary";
+const CONSTRAIN = "<|constrain|>";
+
+/** Read the channels off the headers of a thought and of a text. */
+export function channelsOf(
+  { thought, text: { opens } }: Traits,
+  specials: SpecialTokens,
+): ChannelForm | undefined {
+  const open = thought?.open;
+  const final = opens[0];
+  if (thought === undefined || open?.length !== 3 || final?.length !== 3) return undefined;
+  const [channel, name, body] = open;
+  if (typeof channel !== "object" || typeof name !== "string" || typeof body !== "object") return undefined;
+  if (textOf([channel]) !== textOf([final[0] as MarkerPart]) || textOf([body]) !== textOf([final[2] as MarkerPart])) {
+    return undefined;
+  }
+  const further = opens.find((marker) => marker.length > final.length);
+  const [start] = further ?? [];
+  if (typeof start !== "object") return undefined;
+  return {
+    start: start.text,
+    channel: channel.text,
+    body: body.text,
+    close: textOf(thought.close),
+    thought: name,
+    write: {
+      final,
+      start: [start, ROLE],
+      call: [channel, CALL_CHANNEL],
+      afterName: [[" ", ...specials.marker(CONSTRAIN), "json", body], [" json", body], [body]] satisfies Marker[],
+    },
+  };
+}

@@ -1,0 +1,177 @@
+/**
+ * What renders conversations: the model's own chat template, or its substitute. Everything else in this room
+ * asks a renderer, and reads off its answers how the family writes.
+ */
+import type { Tool } from "../../../inference/request.ts";
+import { asInput, type Rendered, Template, TemplateError } from "../../jinja/template.ts";
+import { type MessageForm, messagesFor, type NameMap, toolsFor, type Turn } from "./messages.ts";
+
+/** Variables of a template in addition to the conversation. */
+export type Variables = Readonly<Record<string, unknown>>;
+
+/** What is to be rendered. */
+export interface Rendering {
+  readonly turns: readonly Turn[];
+  readonly tools?: readonly Tool[];
+  readonly form: MessageForm;
+  /** End with what the model's answer begins after. */
+  readonly prompt: boolean;
+  readonly variables?: Variables;
+  readonly rename?: NameMap;
+}
+
+/** Renders conversations. */
+export interface Renderer {
+  /**
+   * Render a conversation.
+   *
+   * @throws {TemplateError} If the template refuses it, or cannot be evaluated.
+   */
+  render(rendering: Rendering): Rendered;
+  /** Text of the templates, to look for names in; empty where there is none. */
+  readonly source: string;
+}
+
+/** The names of special tokens that templates print. */
+export interface TokenNames {
+  readonly bos_token: string;
+  readonly eos_token: string;
+  readonly [name: string]: string;
+}
+
+/** Renders with a model's own chat template, or with its variant for tools where tools are offered. */
+export class TemplateRenderer implements Renderer {
+  readonly #plain: Template;
+  readonly #tools: Template;
+  readonly #names: TokenNames;
+  readonly source: string;
+
+  /**
+   * @param sources The template, and its variant for tools.
+   * @param names Special tokens.
+   * @throws {TemplateError} If a template cannot be parsed.
+   */
+  constructor(sources: { readonly plain: string; readonly tools?: string | undefined }, names: TokenNames) {
+    this.#plain = new Template(sources.plain);
+    this.#tools = sources.tools === undefined ? this.#plain : new Template(sources.tools);
+    this.#names = names;
+    this.source = sources.plain + (sources.tools ?? "");
+  }
+
+  render({ turns, tools = [], form, prompt, variables = {}, rename }: Rendering): Rendered {
+    const calling = tools.length > 0 || turns.some(({ calls }) => calls !== undefined);
+    const offered = toolsFor(tools, form, rename);
+    return (calling ? this.#tools : this.#plain).render({
+      ...this.#names,
+      messages: messagesFor(turns, form),
+      tools: offered,
+      add_generation_prompt: prompt,
+      ...(this.source.includes("functions") ? legacyVariables(tools) : {}),
+      ...variables,
+    });
+  }
+}
+
+/** Firefunction's template takes its tools and the time as text. */
+function legacyVariables(tools: readonly Tool[]): Variables {
+  const functions = tools.map(({ name, description, inputSchema }) => ({ name, description, parameters: inputSchema }));
+  return {
+    functions: asInput(tools.length === 0 ? "" : JSON.stringify(functions, undefined, 2)),
+    datetime: new Date().toUTCString().slice(5),
+  };
+}
+
+/**
+ * Works around what templates refuse: consecutive messages of one role are joined, a system message that is where
+ * the template takes none goes into the user message after it. Tried in this order, until one is not refused.
+ *
+ * @throws {TemplateError} The first refusal, where nothing helps.
+ */
+export function renderJoined(renderer: Renderer, rendering: Rendering): Rendered {
+  let refusal: unknown;
+  for (const turns of joined(rendering.turns)) {
+    try {
+      return renderer.render({ ...rendering, turns });
+    } catch (error) {
+      if (!(error instanceof TemplateError)) throw error;
+      refusal ??= error;
+    }
+  }
+  throw refusal;
+}
+
+function* joined(given: readonly Turn[]): Generator<readonly Turn[]> {
+  for (const turns of given.some(isCrowded) ? [given, given.map(thinkAloud)] : [given]) {
+    yield turns;
+    yield joinNeighbours(turns);
+    yield joinNeighbours(moveSystem(turns, 1));
+    yield joinNeighbours(moveSystem(turns, 0));
+    yield joinAfterResults(joinNeighbours(moveSystem(turns, 0)));
+  }
+}
+
+/** Some templates take a thought or a text before calls, not both. */
+function isCrowded({ text, thinking, calls }: Turn): boolean {
+  return text !== "" && thinking !== undefined && calls !== undefined;
+}
+
+function thinkAloud(turn: Turn): Turn {
+  return isCrowded(turn) ? { ...turn, text: "", thinking: joinTexts(turn.thinking ?? "", turn.text) } : turn;
+}
+
+/** Two turns of one role in a row as one. Results stay apart: each answers a call of its own. */
+function joinNeighbours(turns: readonly Turn[]): Turn[] {
+  const all: Turn[] = [];
+  for (const turn of turns) {
+    const last = all.at(-1);
+    if (last === undefined || last.role !== turn.role || turn.role === "tool") all.push(turn);
+    else all[all.length - 1] = join(last, turn);
+  }
+  return all;
+}
+
+function join(one: Turn, other: Turn): Turn {
+  const thinking = joinTexts(one.thinking ?? "", other.thinking ?? "");
+  const calls = [...one.calls ?? [], ...other.calls ?? []];
+  return {
+    role: one.role,
+    text: joinTexts(one.text, other.text),
+    ...(thinking === "" ? {} : { thinking }),
+    ...(calls.length === 0 ? {} : { calls }),
+    ...(one.call === undefined ? {} : { call: one.call }),
+  };
+}
+
+function joinTexts(one: string, other: string): string {
+  return one === "" || other === "" ? one + other : `${one}\n\n${other}`;
+}
+
+/** System messages from a place on become the beginning of the user message that follows, or a user message. */
+function moveSystem(turns: readonly Turn[], from: number): Turn[] {
+  const all: Turn[] = [];
+  let held = "";
+  for (const [index, turn] of turns.entries()) {
+    if (turn.role === "system" && index >= from) {
+      held = joinTexts(held, turn.text);
+    } else if (held !== "" && turn.role === "user") {
+      all.push({ ...turn, text: joinTexts(held, turn.text) });
+      held = "";
+    } else {
+      all.push(turn);
+    }
+  }
+  if (held !== "") all.push({ role: "user", text: held });
+  return all;
+}
+
+/** What a user says to results goes behind the last of them. */
+function joinAfterResults(turns: readonly Turn[]): Turn[] {
+  const all: Turn[] = [];
+  for (const turn of turns) {
+    const last = all.at(-1);
+    if (turn.role === "user" && last?.role === "tool") {
+      all[all.length - 1] = { ...last, text: joinTexts(last.text, turn.text) };
+    } else all.push(turn);
+  }
+  return all;
+}

@@ -1,0 +1,31 @@
+/** Errors of requests: a class for each kind, which the pipeline turns into a wire code. */
+
+/** The caller's fault; the message is for the caller. Not counted by the breaker. */
+export class InvalidRequestError extends Error {
+  override readonly name = "InvalidRequestError";
+}
+
+/** The backend's fault; the message is for the caller. Counted by the breaker. */
+export class BackendUnavailableError extends Error {
+  override readonly name = "BackendUnavailableError";
+}
+
+/** The backend takes no attachments of that kind. Not counted by the breaker. */
+export class AttachmentUnsupportedError extends Error {
+  override readonly name = "AttachmentUnsupportedError";
+}
+
+/** The model wrote a call that cannot be read. Not counted by the breaker. */
+export class ToolCallMalformedError extends Error {
+  override readonly name = "ToolCallMalformedError";
+}
+
+/** No backend here can embed. Not counted by the breaker. */
+export class EmbedUnsupportedError extends Error {
+  override readonly name = "EmbedUnsupportedError";
+}
+
+/** No backend here can rerank. Not counted by the breaker. */
+export class RerankUnsupportedError extends Error {
+  override readonly name = "RerankUnsupportedError";
+}

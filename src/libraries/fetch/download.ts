@@ -1,0 +1,237 @@
+/**
+ * Fetches a package of native libraries from an npm registry into this program's cache: resumes where an earlier try was
+ * cut, compares the hash, and puts the package in place when it is whole.
+ */
+import { delay } from "@std/async";
+import { dirname, join } from "@std/path";
+import type { LoadPhase } from "@inferd/client/protocol";
+import { LIBRARY_VERSION } from "../library_files.ts";
+import { Partial } from "../../models/transfer/partial.ts";
+import { shownUrl } from "../../models/transfer/reference.ts";
+import { ModelStoreError, storeError } from "../../models/store/store_error.ts";
+import { BrokenTransferError, transfer } from "../../models/transfer/transfer.ts";
+import { PACKAGE_SCOPE, type PackageFile, packagesFolder } from "../packages.ts";
+import type { Registry } from "../registry.ts";
+import { type AskOptions, checkRegistry, DownloadError, findArchive } from "./registry_client.ts";
+import { readTar, TarError } from "./tar.ts";
+
+/** What is to be fetched. */
+export interface WantedPackage extends PackageFile {
+  /** Without its scope. */
+  readonly name: string;
+}
+
+/** How to fetch. */
+export interface DownloadOptions {
+  readonly cacheDir: string;
+  readonly registry: Registry;
+  readonly onPhase: (phase: LoadPhase) => void;
+  /** Told once if another process fetches the same. */
+  readonly onWait?: () => void;
+  /** Told before each further try. */
+  readonly onRetry?: (retry: { readonly reason: string; readonly delayMs: number }) => void;
+  /** A try ends when no byte comes for this long. Default: 20 000. */
+  readonly stallMs?: number;
+  /** Before the second try; doubles each time. Default: 1000. */
+  readonly backoffMs?: number;
+}
+
+/** Tries in a row that bring nothing new, when something has come; and when nothing has. */
+const TRIES = { some: 6, none: 3 } as const;
+const STALL_MS = 20_000;
+const BACKOFF_MS = 1000;
+const MOST_BACKOFF_MS = 30_000;
+const PROGRESS_MS = 500;
+/** npm's archives have everything below this folder. */
+const ARCHIVE_ROOT = "package/";
+
+/**
+ * Have a package in the cache.
+ *
+ * @param wanted Which.
+ * @param options How.
+ * @throws {DownloadError} If it cannot be downloaded.
+ */
+export async function downloadPackage(wanted: WantedPackage, options: DownloadOptions): Promise<void> {
+  const { cacheDir, registry, onPhase, onWait } = options;
+  const { name } = wanted;
+  const root = packagesFolder(cacheDir);
+  const target = join(root, name);
+  const what = `Cannot fetch ${PACKAGE_SCOPE}/${name} ${LIBRARY_VERSION} from "${shownUrl(registry.url)}"`;
+  try {
+    using partial = await Partial.open(join(root, `.partial-${name}`), { onWait });
+    if (!isThere(target)) {
+      await partial.recover(wanted.sha512, undefined, true);
+      let mayBeMixed = partial.bytes > 0;
+      for (;;) {
+        await fetchAll(partial, wanted, { ...options, what });
+        onPhase({ phase: "verify", path: partial.path });
+        const actual = await sha512Of(partial.path);
+        if (actual === wanted.sha512) break;
+        await partial.restart();
+        // What an earlier run left may be of something else; what came in one go is what the registry has.
+        if (!mayBeMixed) {
+          throw new DownloadError(`${what}: the SHA-512 of what came is ${actual}, not ${wanted.sha512}`);
+        }
+        mayBeMixed = false;
+      }
+      await unpack(partial.path, target);
+    }
+    await partial.remove();
+  } catch (error) {
+    if (error instanceof DownloadError) throw error;
+    // Its codes are those of downloads in general.
+    throw new DownloadError(storeError(what, error).message, { cause: error });
+  }
+}
+
+/**
+ * Make sure that the registry answers.
+ *
+ * @param name A package that it has.
+ * @param registry The registry.
+ * @param options How long to wait; absent: as for a package.
+ * @throws {DownloadError} If it does not.
+ */
+export async function probeRegistry(
+  name: string,
+  registry: Registry,
+  { stallMs = STALL_MS, backoffMs = BACKOFF_MS }: Pick<DownloadOptions, "stallMs" | "backoffMs"> = {},
+): Promise<void> {
+  await checkRegistry(name, registry, { stallMs, backoffMs, tries: TRIES.none });
+}
+
+/** Fetch what is missing, as often as it takes. */
+async function fetchAll(
+  partial: Partial,
+  wanted: WantedPackage,
+  options: DownloadOptions & { readonly what: string },
+): Promise<void> {
+  const { what, registry, stallMs = STALL_MS, backoffMs = BACKOFF_MS, onRetry } = options;
+  using progress = new Progress(partial, wanted, options);
+  let failures = 0;
+  /** The largest size so far: a server that restarts from zero each time makes no progress. */
+  let most = partial.bytes;
+  let hasAnswered = false;
+  let url: URL | undefined;
+  while (partial.bytes < wanted.bytes) {
+    try {
+      url ??= await archiveUrl(wanted, { registry, what, stallMs });
+      await transfer(partial, {
+        url,
+        name: `${PACKAGE_SCOPE}/${wanted.name}`,
+        // Every registry has the same under this hash.
+        source: wanted.sha512,
+        what,
+        sizeBytes: wanted.bytes,
+        stallMs,
+        immutable: true,
+        credentials: ({ origin }) =>
+          registry.authorization !== undefined && origin === registry.url.origin
+            ? [["authorization", registry.authorization]]
+            : [],
+        onBytes: () => {
+          hasAnswered = true;
+          return Promise.resolve();
+        },
+        onHead: () => Promise.resolve(),
+      });
+    } catch (error) {
+      if (error instanceof ModelStoreError && error.code === "size") await partial.remove();
+      if (!(error instanceof BrokenTransferError)) throw error;
+      failures = partial.bytes > most ? 1 : failures + 1;
+      most = Math.max(most, partial.bytes);
+      if (failures >= (hasAnswered ? TRIES.some : TRIES.none)) {
+        throw new DownloadError(`${what}: ${error.message} (tried ${failures} times)`, { cause: error });
+      }
+      const delayMs = Math.min(MOST_BACKOFF_MS, Math.max(backoffMs * 2 ** (failures - 1), error.retryAfterMs ?? 0));
+      onRetry?.({ reason: error.message, delayMs });
+      await delay(delayMs);
+    }
+  }
+  progress.tell();
+}
+
+/** Says how far it is, from time to time, also while nothing comes. */
+class Progress implements Disposable {
+  readonly #partial: Partial;
+  readonly #bytes: number;
+  readonly #source: string;
+  readonly #onPhase: DownloadOptions["onPhase"];
+  readonly #timer: ReturnType<typeof setInterval>;
+  #told: number | undefined;
+
+  constructor(partial: Partial, { name, bytes }: WantedPackage, { onPhase, registry }: DownloadOptions) {
+    this.#partial = partial;
+    this.#bytes = bytes;
+    this.#source = shownUrl(new URL(`${PACKAGE_SCOPE}/${name}`, registry.url));
+    this.#onPhase = onPhase;
+    this.#timer = setInterval(() => this.tell(), PROGRESS_MS);
+    this.tell();
+  }
+
+  tell(): void {
+    const { bytes } = this.#partial;
+    if (bytes === this.#told) return;
+    this.#told = bytes;
+    this.#onPhase({
+      phase: "download",
+      downloaded_bytes: bytes,
+      total_bytes: this.#bytes,
+      source_url: this.#source,
+    });
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
+
+async function archiveUrl({ name, sha512 }: WantedPackage, options: AskOptions): Promise<URL> {
+  const { url, integrity } = await findArchive(`${PACKAGE_SCOPE}/${name}`, options);
+  // Some registries only know an older hash.
+  if (integrity?.startsWith("sha512-") && integrity !== `sha512-${sha512}`) {
+    throw new DownloadError(`${options.what}: the registry has another package under this name (${integrity})`);
+  }
+  return url;
+}
+
+async function sha512Of(path: string): Promise<string> {
+  const { createHash } = await import("node:crypto");
+  const hash = createHash("sha512");
+  using file = await Deno.open(path);
+  for await (const bytes of file.readable) hash.update(bytes);
+  return hash.digest("base64");
+}
+
+/** Unpack next to the target, and rename when all of it is on the disk. */
+async function unpack(archive: string, target: string): Promise<void> {
+  const folder = await Deno.makeTempDir({ dir: dirname(target), prefix: ".unpacked-" });
+  try {
+    const file = await Deno.open(archive);
+    for await (const { path, content } of readTar(file.readable.pipeThrough(new DecompressionStream("gzip")))) {
+      if (!path.startsWith(ARCHIVE_ROOT)) throw new TarError(`"${path}" is not below "${ARCHIVE_ROOT}"`);
+      const place = join(folder, path.slice(ARCHIVE_ROOT.length));
+      await Deno.mkdir(dirname(place), { recursive: true });
+      using out = await Deno.open(place, { write: true, createNew: true, mode: 0o644 });
+      for await (const piece of content) {
+        for (let written = 0; written < piece.length;) written += await out.write(piece.subarray(written));
+      }
+      await out.sync();
+    }
+    await Deno.chmod(folder, 0o755).catch(() => {});
+    await Deno.rename(folder, target);
+  } catch (error) {
+    await Deno.remove(folder, { recursive: true }).catch(() => {});
+    throw error;
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * The daemon's side of fetching: starts the process that has the permissions for it, forwards its reports, and ends
+ * it. The daemon itself connects to no registry and writes no library.
+ */
+import type { Fetcher, FetchWatch } from "../../backend/llama/llama.ts";
+import { type EngineExit, type EngineListener, EngineProcess } from "../../backend/llama/engine_process.ts";
+import type { EngineCommand } from "../../engine/ipc/command.ts";
+import { LIBRARY_VERSION } from "../library_files.ts";
+import type { EngineNeed } from "../../engine/ipc/messages.ts";
+import type { WantedPackage } from "./download.ts";
+import { chatWrappersCommand, fetchCommand } from "./fetch_command.ts";
+import type { FetchOrder, FetchReport } from "./fetch_messages.ts";
+import { type PackageFile, PACKAGES } from "../packages.ts";
+
+/** About what node-llama-cpp and its dependencies take, compressed. */
+const CHAT_WRAPPERS_BYTES = 42_000_000;
+/** `deno cache` says nothing while it fetches, so that only its end can be waited for. */
+const CHAT_WRAPPERS_TIMEOUT_MS = 30 * 60_000;
+const CHAT_WRAPPERS_TRIES = 3;
+const ADVICE = "Check the network and the registry that npm is configured with (NPM_CONFIG_REGISTRY, .npmrc); " +
+  "docs/guides/offline.md tells how to do without";
+
+/** How to fetch. */
+export interface FetcherOptions {
+  /** Where packages are put. */
+  readonly cacheDir: string;
+  /** The user's home, where configuration of npm may be. */
+  readonly home?: string;
+  /** For tests; absent: those of the release. */
+  readonly packages?: Readonly<Record<string, PackageFile>>;
+}
+
+/** It cannot be fetched; the message is for the operator. */
+export class FetchError extends Error {
+  override readonly name = "FetchError";
+}
+
+/** Gets what engines need. */
+export class LibraryFetcher implements Fetcher {
+  readonly cacheDir: string;
+  readonly #command: EngineCommand;
+  readonly #packages: Readonly<Record<string, PackageFile>>;
+
+  constructor({ cacheDir, home, packages = PACKAGES }: FetcherOptions) {
+    this.cacheDir = cacheDir;
+    this.#command = fetchCommand(cacheDir, home);
+    this.#packages = packages;
+  }
+
+  /**
+   * Have what an engine needs. Several may ask for the same: one process fetches it, the others wait for that.
+   *
+   * @param need What it needs.
+   * @param watch Who is informed, and what aborts.
+   * @throws {FetchError} If it cannot be fetched.
+   */
+  async fetch(need: EngineNeed, watch: FetchWatch): Promise<void> {
+    if ("packages" in need) await this.#order({ packages: this.#known(need.packages) }, watch);
+    else await this.#fetchChatWrappers(watch);
+  }
+
+  #known(names: readonly string[]): WantedPackage[] {
+    return names.map((name) => {
+      const file = this.#packages[name];
+      if (file === undefined) throw new FetchError(`No package "${name}" belongs to node-llama-cpp ${LIBRARY_VERSION}`);
+      return { name, ...file };
+    });
+  }
+
+  async #order(order: Omit<FetchOrder, "cacheDir">, { onPhase, onNote, signal }: FetchWatch): Promise<void> {
+    let ending: Extract<FetchReport, { type: "done" | "failed" }> | undefined;
+    const stderr: string[] = [];
+    const process = start<FetchReport, FetchOrder>(this.#command, {
+      onMessage(message): void {
+        switch (message.type) {
+          case "phase":
+            return onPhase(message.phase);
+          case "waits":
+            return onNote("library_fetch_waits", { package: message.package });
+          case "retried":
+            return onNote("library_fetch_retried", {
+              package: message.package,
+              reason: message.reason,
+              delay_ms: message.delayMs,
+            });
+          default:
+            ending = message;
+        }
+      },
+      onStderr: (line) => stderr.push(line),
+    });
+    process.send({ ...order, cacheDir: this.cacheDir });
+    await ended(process, signal);
+    if (ending?.type === "done") return;
+    if (ending === undefined) throw new FetchError(`The process that fetches libraries failed: ${stderr.join(" ")}`);
+    throw new FetchError(`${ending.message}. ${ADVICE}`);
+  }
+
+  /** Deno's own way, which cannot say how far it is; what it has fetched whole it does not fetch again. */
+  async #fetchChatWrappers(watch: FetchWatch): Promise<void> {
+    const { onPhase, onNote, signal } = watch;
+    const tell = (bytes: number): void =>
+      onPhase({
+        phase: "download",
+        downloaded_bytes: bytes,
+        total_bytes: CHAT_WRAPPERS_BYTES,
+        source_url: `npm:node-llama-cpp@${LIBRARY_VERSION}`,
+      });
+    tell(0);
+    // Deno waits forever for one that does not answer.
+    await this.#order({ packages: [], probe: "node-llama-cpp" }, watch);
+    for (let tries = 1;; tries++) {
+      const stderr: string[] = [];
+      const process = start<unknown, never>(chatWrappersCommand(), {
+        onMessage: () => {},
+        onStderr: (line) => stderr.push(line),
+      });
+      const timer = setTimeout(() => process.kill("It took too long"), CHAT_WRAPPERS_TIMEOUT_MS);
+      const { code, killedFor } = await ended(process, signal).finally(() => clearTimeout(timer));
+      if (code === 0) return tell(CHAT_WRAPPERS_BYTES);
+      const reason = killedFor ?? (stderr.find((line) => line.trim() !== "") ?? `deno ended with ${code}`);
+      if (tries === CHAT_WRAPPERS_TRIES || killedFor !== undefined) {
+        throw new FetchError(
+          `Cannot fetch node-llama-cpp ${LIBRARY_VERSION}, whose chat formats a model without a chat template needs: ` +
+            `${reason} (tried ${tries} times). ${ADVICE}`,
+        );
+      }
+      onNote("library_fetch_retried", { package: "node-llama-cpp", reason, delay_ms: 0 });
+    }
+  }
+}
+
+function start<In, Out>(command: EngineCommand, listener: EngineListener<In>): EngineProcess<In, Out> {
+  try {
+    return new EngineProcess<In, Out>(command, listener);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FetchError(`Cannot start the process that fetches libraries: ${reason}`, { cause: error });
+  }
+}
+
+/** Wait for a process; end it with the signal. */
+async function ended<In, Out>(process: EngineProcess<In, Out>, signal: AbortSignal): Promise<EngineExit> {
+  const abort = (): void => process.kill("Fetching was given up");
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  try {
+    const exit = await process.exited;
+    signal.throwIfAborted();
+    return exit;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

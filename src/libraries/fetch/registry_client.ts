@@ -1,0 +1,131 @@
+/** Asks an npm registry about a package: where the archive of this release is, and what it hashes to. */
+import { delay } from "@std/async";
+import { LIBRARY_VERSION } from "../library_files.ts";
+import { shownUrl } from "../../models/transfer/reference.ts";
+import { BrokenTransferError } from "../../models/transfer/transfer.ts";
+import type { Registry } from "../registry.ts";
+
+/** A package cannot be downloaded; the message is for the operator. */
+export class DownloadError extends Error {
+  override readonly name = "DownloadError";
+}
+
+/** Whom to ask, and how. */
+export interface AskOptions {
+  readonly registry: Registry;
+  /** What messages begin with. */
+  readonly what: string;
+  /** No answer takes longer than this, in milliseconds. */
+  readonly stallMs: number;
+}
+
+/** An archive of a package. */
+export interface Archive {
+  readonly url: URL;
+  /** As npm writes it, with the name of the hash; absent: the registry does not say. */
+  readonly integrity?: string;
+}
+
+/** No answer of a registry is longer: it has all releases. */
+const MOST_METADATA_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Ask where the archive of a package is.
+ *
+ * @param name The package, with its scope.
+ * @param options Whom to ask.
+ * @returns The archive of this release.
+ * @throws {BrokenTransferError} If it may work the next time.
+ * @throws {DownloadError} If it will not.
+ */
+export async function findArchive(name: string, { registry, what, stallMs }: AskOptions): Promise<Archive> {
+  const { authorization } = registry;
+  const url = new URL(name.replace("/", "%2f"), registry.url);
+  let metadata: unknown;
+  try {
+    const response = await fetch(url, {
+      headers: {
+        accept: "application/vnd.npm.install-v1+json, application/json; q=0.8",
+        ...(authorization === undefined ? {} : { authorization }),
+      },
+      signal: AbortSignal.timeout(stallMs),
+    });
+    metadata = JSON.parse(await readText(response, what));
+  } catch (error) {
+    if (error instanceof BrokenTransferError || error instanceof DownloadError) throw error;
+    if (error instanceof DOMException && error.name === "TimeoutError") {
+      throw new BrokenTransferError("stalled", `no answer came for ${stallMs / 1000} s`, { cause: error });
+    }
+    throw new BrokenTransferError("connection", reasonOf(error), { cause: error });
+  }
+  const archive = archiveOf(metadata, url);
+  if (archive === undefined) throw new DownloadError(`${what}: the registry does not have this release`);
+  return archive;
+}
+
+/**
+ * Make sure that a registry answers, before it is asked by something that would wait forever.
+ *
+ * @param name A package that it has.
+ * @param registry The registry.
+ * @param options How long to wait, and before the second try.
+ * @throws {DownloadError} If it does not.
+ */
+export async function checkRegistry(
+  name: string,
+  registry: Registry,
+  { stallMs, backoffMs, tries }: { readonly stallMs: number; readonly backoffMs: number; readonly tries: number },
+): Promise<void> {
+  const what = `Cannot fetch ${name} ${LIBRARY_VERSION} from "${shownUrl(registry.url)}"`;
+  for (let failures = 0;;) {
+    try {
+      await findArchive(name, { registry, what, stallMs });
+      return;
+    } catch (error) {
+      if (!(error instanceof BrokenTransferError)) throw error;
+      if (++failures === tries) {
+        throw new DownloadError(`${what}: ${error.message} (tried ${failures} times)`, { cause: error });
+      }
+      await delay(Math.max(backoffMs * 2 ** (failures - 1), error.retryAfterMs ?? 0));
+    }
+  }
+}
+
+async function readText(response: Response, what: string): Promise<string> {
+  const { status, ok } = response;
+  if (!ok || response.body === null) {
+    await response.body?.cancel();
+    const message = `the registry answers ${status}`;
+    if (status >= 500 || status === 408 || status === 429) throw new BrokenTransferError("http", message, { status });
+    throw new DownloadError(`${what}: ${message}`);
+  }
+  const decoder = new TextDecoder();
+  const parts: string[] = [];
+  let length = 0;
+  for await (const bytes of response.body) {
+    parts.push(decoder.decode(bytes, { stream: true }));
+    length += bytes.length;
+    if (length > MOST_METADATA_BYTES) throw new DownloadError(`${what}: the registry's answer has no end`);
+  }
+  return parts.join("");
+}
+
+/** What a registry's answer says of this release. */
+function archiveOf(metadata: unknown, base: URL): Archive | undefined {
+  let value = metadata;
+  for (const key of ["versions", LIBRARY_VERSION, "dist"]) {
+    value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined;
+  }
+  if (typeof value !== "object" || value === null || !("tarball" in value)) return undefined;
+  const { tarball } = value;
+  if (typeof tarball !== "string" || !URL.canParse(tarball, base)) return undefined;
+  const integrity = "integrity" in value && typeof value.integrity === "string" ? value.integrity : undefined;
+  return { url: new URL(tarball, base), ...(integrity === undefined ? {} : { integrity }) };
+}
+
+/** Why a request failed: the cause says it after the URL, which may contain secrets. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { message } = error.cause instanceof Error ? error.cause : error;
+  return message.replace(/^error sending request for url \(.*?\): /, "");
+}

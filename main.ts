@@ -6,7 +6,7 @@
  */
 import { setColorEnabled } from "@std/fmt/colors";
 import { type Command, commandHelp, programHelp, UnreachableError } from "./src/cli/command.ts";
-import { UsageError } from "./src/config/settings.ts";
+import { UsageError } from "./src/config/setting/usage_error.ts";
 import { FETCH_ARGUMENT } from "./src/libraries/fetch/fetch_command.ts";
 import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/ipc/command.ts";
 import config from "./deno.json" with { type: "json" };

@@ -13,15 +13,13 @@ import {
 } from "./errors/errors.ts";
 import { readAdminFrame } from "./wire/admin_frames.ts";
 import { interruptible } from "./interruptible.ts";
+import { adminEndpoint, endpointName, type UnixEndpoint } from "./endpoints.ts";
 import {
-  adminEndpoint,
   type AdminOptions,
   type CancelOptions,
   DEFAULT_READY_TIMEOUT_MS,
   DEFAULT_SNAPSHOT_TIMEOUT_MS,
-  endpointName,
   timeoutOr,
-  type UnixEndpoint,
   type WaitOptions,
 } from "./options.ts";
 import { persist, within } from "./patience.ts";

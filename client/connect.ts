@@ -1,16 +1,8 @@
 /** Finding a daemon, starting one where that is wanted, and waiting until it is ready. */
 import { Connection } from "./wire/connection.ts";
-import {
-  adminEndpoint,
-  checkSurfaces,
-  type ConnectOptions,
-  DEFAULT_READY_TIMEOUT_MS,
-  type Endpoint,
-  endpointName,
-  spawnPlan,
-  surfaceEndpoint,
-  timeoutOr,
-} from "./options.ts";
+import { adminEndpoint, checkSurfaces, type Endpoint, endpointName, surfaceEndpoint } from "./endpoints.ts";
+import { type ConnectOptions, DEFAULT_READY_TIMEOUT_MS, timeoutOr } from "./options.ts";
+import { spawnPlan } from "./spawn_plan.ts";
 import { persist, within } from "./patience.ts";
 import { Pool } from "./wire/pool.ts";
 import { PoolingClient } from "./pooling_client.ts";

@@ -3,7 +3,8 @@
  */
 import { ConnectError, ConnectionClosedError, DispatchError, ProtocolError, withCallerStack } from "./errors/errors.ts";
 import { FrameTooLargeError } from "./errors/daemon_errors.ts";
-import { endpointName, rpcEndpoint, timeoutOr, type UnixEndpoint, type WaitOptions } from "./options.ts";
+import { endpointName, rpcEndpoint, type UnixEndpoint } from "./endpoints.ts";
+import { timeoutOr, type WaitOptions } from "./options.ts";
 import { within } from "./patience.ts";
 import {
   DEFAULT_NAMESPACE,

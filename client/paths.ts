@@ -14,6 +14,10 @@
  * @module
  */
 
+import { type SocketName, SURFACES } from "./protocol/surfaces.ts";
+
+export type { SocketName };
+
 /**
  * What {@linkcode runtimeDirectory} needs to know of the process.
  *
@@ -33,19 +37,6 @@ export interface RuntimeDirectoryOptions {
   /** The operating system as Deno (`Deno.build.os`) or Node (`process.platform`) names it. */
   readonly platform: string;
 }
-
-/**
- * The sockets a daemon has, by name.
- *
- * @example
- * ```ts
- * import { type SocketName, socketPath } from "@inferd/client/paths";
- *
- * const names: readonly SocketName[] = ["infer", "admin"];
- * console.assert(names.map((name) => socketPath("/run", name)).join() === "/run/infer.sock,/run/admin.sock");
- * ```
- */
-export type SocketName = "admin" | "infer" | "infer.v2" | "infer.embed" | "infer.rerank" | "rpc";
 
 /**
  * A TCP endpoint.
@@ -75,7 +66,7 @@ export interface TcpAddress {
  * console.assert(DEFAULT_INFER_PORT === 47321);
  * ```
  */
-export const DEFAULT_INFER_PORT: number = 47321;
+export const DEFAULT_INFER_PORT: number = SURFACES.infer.tcp.port;
 
 /**
  * The TCP port of generation v2 when none is named.
@@ -87,7 +78,7 @@ export const DEFAULT_INFER_PORT: number = 47321;
  * console.assert(DEFAULT_V2_PORT === 47322);
  * ```
  */
-export const DEFAULT_V2_PORT: number = 47322;
+export const DEFAULT_V2_PORT: number = SURFACES.v2.tcp.port;
 
 /**
  * The TCP port of embeddings when none is named.
@@ -99,7 +90,7 @@ export const DEFAULT_V2_PORT: number = 47322;
  * console.assert(DEFAULT_EMBED_PORT === 47323);
  * ```
  */
-export const DEFAULT_EMBED_PORT: number = 47323;
+export const DEFAULT_EMBED_PORT: number = SURFACES.embed.tcp.port;
 
 /**
  * The TCP port of rerank when none is named.
@@ -111,7 +102,7 @@ export const DEFAULT_EMBED_PORT: number = 47323;
  * console.assert(DEFAULT_RERANK_PORT === 47324);
  * ```
  */
-export const DEFAULT_RERANK_PORT: number = 47324;
+export const DEFAULT_RERANK_PORT: number = SURFACES.rerank.tcp.port;
 
 /**
  * The TCP host when none is named.

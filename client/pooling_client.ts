@@ -12,7 +12,8 @@ import { V2Codec } from "./wire/frames_v2.ts";
 import { ActiveGeneration, type GenerateRequest, type Generation } from "./generation.ts";
 import { type GenerateV2Fields, type GenerateV2Request, type GenerationV2, isV2 } from "./generation_v2.ts";
 import { type ObjectOptions, type ObjectRequest, parseObject } from "./object.ts";
-import type { CancelOptions, Endpoint, SurfaceName, UnixEndpoint } from "./options.ts";
+import type { Endpoint, UnixEndpoint } from "./endpoints.ts";
+import type { CancelOptions, SurfaceName } from "./options.ts";
 import { Pool } from "./wire/pool.ts";
 import {
   embedCodec,

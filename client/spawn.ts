@@ -17,7 +17,8 @@ import {
 } from "node:fs";
 import process from "node:process";
 import { ConnectError, SpawnError } from "./errors/errors.ts";
-import type { SpawnPlan, UnixEndpoint } from "./options.ts";
+import type { UnixEndpoint } from "./endpoints.ts";
+import type { SpawnPlan } from "./spawn_plan.ts";
 import { pause } from "./patience.ts";
 import { Transport } from "./wire/transport.ts";
 

@@ -50,6 +50,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/inference": { imports: ["client/protocol", "src/models/file"] },
   "src/config": {
     imports: ["client", "client/protocol", "src/inference", "src/libraries", "src/log", ...MODELS],
+    folders: ["src/config/backends", "src/config/setting"],
   },
   "src/grammar": { imports: ["src/inference"], folders: ["src/grammar/json_schema"] },
   "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries"] },
@@ -96,6 +97,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/engine": {
     imports: [
       "src/confinement",
+      "src/inference",
       "src/grammar",
       "src/libraries",
       "src/engine/ipc",

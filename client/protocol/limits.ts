@@ -19,6 +19,15 @@ export const MAX_GRAMMAR_ALTERNATIVES: number = 4096;
 /** The most stop strings a request may carry. */
 export const MAX_STOP_STRINGS: number = 16;
 
+/** Tokens of an answer where a request does not say. */
+export const DEFAULT_MAX_TOKENS: number = 1000;
+
+/** The temperature where a request does not say. */
+export const DEFAULT_TEMPERATURE: number = 1.0;
+
+/** The highest temperature. */
+export const MAX_TEMPERATURE: number = 2;
+
 /** The values `image_token_budget` may take. */
 export const IMAGE_TOKEN_BUDGETS: readonly number[] = [70, 140, 280, 560, 1120];
 

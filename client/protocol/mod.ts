@@ -15,6 +15,8 @@ export * from "./admin.ts";
 export * from "./dispatch.ts";
 export * from "./embed.ts";
 export * from "./limits.ts";
+export * from "./loopback.ts";
 export * from "./rerank.ts";
+export * from "./surfaces.ts";
 export * from "./v1.ts";
 export * from "./v2.ts";

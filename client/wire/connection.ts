@@ -4,7 +4,7 @@
  */
 import { type AuthFrame, MAX_FRAME_BYTES } from "../protocol/mod.ts";
 import { ConnectionClosedError, ProtocolError } from "../errors/errors.ts";
-import { type Endpoint, endpointName } from "../options.ts";
+import { type Endpoint, endpointName } from "../endpoints.ts";
 import { Transport } from "./transport.ts";
 
 const NEWLINE = 10;

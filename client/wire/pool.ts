@@ -3,7 +3,8 @@
  * new one costs a round trip and an accept.
  */
 import { Connection } from "./connection.ts";
-import { type Endpoint, MOST_IDLE_CONNECTIONS } from "../options.ts";
+import type { Endpoint } from "../endpoints.ts";
+import { MOST_IDLE_CONNECTIONS } from "../options.ts";
 
 /** A connection on loan. */
 export interface Lease {

@@ -3,7 +3,7 @@
  * in Deno it costs a command 5 ms at its start and nothing per token against Deno's own sockets.
  */
 import { connect, type Socket } from "node:net";
-import { type Endpoint, endpointName, whyNoDaemon } from "../options.ts";
+import { type Endpoint, endpointName, whyNoDaemon } from "../endpoints.ts";
 import { ConnectError } from "../errors/errors.ts";
 
 /** What a daemon that is still starting, or is starting again, looks like. */

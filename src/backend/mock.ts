@@ -4,7 +4,14 @@
  */
 import { delay } from "@std/async";
 import type { MockBackendConfig } from "../config/options.ts";
-import type { Backend, BackendCapabilities, BackendNotice, BackendState, Service } from "../inference/backend.ts";
+import {
+  type Backend,
+  type BackendCapabilities,
+  type BackendNotice,
+  type BackendState,
+  DEFAULT_CONTEXT_TOKENS,
+  SERVICES,
+} from "../inference/backend.ts";
 import { BackendUnavailableError, InvalidRequestError } from "../inference/errors.ts";
 import type { BackendEvent } from "../inference/events.ts";
 import type {
@@ -19,11 +26,7 @@ import type {
 import { mayCall, mustCall } from "../inference/tool_choice.ts";
 
 const DEFAULT_TOKENS: readonly string[] = ["This", " is", " a", " mock", " answer", "."];
-const DEFAULT_SERVICES: readonly Service[] = ["v1", "v2", "embed", "rerank"];
 const DEFAULT_DIMENSIONS = 8;
-
-/** What it says it can take, so that clients have something to show. */
-const CONTEXT_TOKENS = 8192;
 
 /** How many tokens without a delay come in one turn of the event loop; more would keep others waiting. */
 const TOKENS_PER_TURN = 32;
@@ -45,7 +48,7 @@ export class MockBackend implements Backend {
 
   get capabilities(): BackendCapabilities | undefined {
     if (this.#state !== "ready") return undefined;
-    const { services = DEFAULT_SERVICES, vision = false, audio = false } = this.#config.script;
+    const { services = SERVICES, vision = false, audio = false } = this.#config.script;
     const v2 = services.includes("v2");
     return {
       v1: services.includes("v1"),
@@ -59,7 +62,7 @@ export class MockBackend implements Backend {
       accelerator: "none",
       gpuLayers: 0,
       model: this.name,
-      contextTokens: CONTEXT_TOKENS,
+      contextTokens: DEFAULT_CONTEXT_TOKENS,
       parallel: this.#config.parallel ?? 1,
     };
   }

@@ -3,11 +3,10 @@ import { createInterface, type Interface } from "node:readline/promises";
 import { stderr, stdin } from "node:process";
 import { type Client, InferdError, type Message } from "@inferd/client";
 import { dim } from "@std/fmt/colors";
-import { parseFlags } from "../config/flags.ts";
-import { CLIENT_SETTINGS } from "../config/settings.ts";
+import { CLIENT_SETTINGS } from "../config/schema.ts";
 import { AnswerPrinter } from "./terminal/answer_printer.ts";
-import type { Command } from "./command.ts";
-import { GENERATION_FLAGS, GENERATION_STRINGS, readGeneration, type SamplingFlags } from "./generation_flags.ts";
+import { type Command, parseCommand } from "./command.ts";
+import { GENERATION_FLAGS, readGeneration, type SamplingFlags } from "./generation_flags.ts";
 import { reach, target } from "./reach.ts";
 import { describe } from "./run_request.ts";
 
@@ -27,12 +26,7 @@ export const chat: Command = {
   exits: ["0 done", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, {
-      settings: this.settings,
-      strings: [...GENERATION_STRINGS],
-      booleans: ["thinking"],
-      words: 0,
-    });
+    const flags = parseCommand(this, args, machine.env, 0);
     const { system, sampling } = readGeneration(flags);
     await using client = await reach(await target(flags, machine.env, "v2"), (line) => console.error(line));
     const conversation = new Conversation(client, { system, sampling, thinking: flags.booleans.has("thinking") });

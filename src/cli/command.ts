@@ -1,7 +1,10 @@
 /**
  * What every command is, and the help text made from it.
  */
-import { type Setting, type SettingName, SETTINGS, UsageError } from "../config/settings.ts";
+import { type Env, type ParsedFlags, parseFlags } from "../config/flags.ts";
+import { type SettingName, SETTINGS } from "../config/schema.ts";
+import { helpOf, type Settings } from "../config/setting/setting.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import type { Machine } from "../config/resolve.ts";
 
 /** There is no daemon to talk to; the program says so and exits with 2. */
@@ -23,6 +26,8 @@ export interface OwnFlag {
   readonly help: string;
   /** What its value may be, where that is a few words. */
   readonly choices?: readonly string[];
+  /** It may be given more than once. */
+  readonly repeats?: boolean;
 }
 
 /** One command of `inferd`. */
@@ -54,6 +59,42 @@ export interface Command {
 }
 
 /**
+ * Parse a command's own flags, its settings and the environment behind them.
+ *
+ * @param command The command.
+ * @param args What follows its name.
+ * @param env The environment.
+ * @param words How many words beside flags it takes at most; absent: any number.
+ * @returns The values, parsed.
+ * @throws {UsageError} If the command line is wrong.
+ */
+export function parseCommand(
+  { flags, settings }: Pick<Command, "flags" | "settings">,
+  args: readonly string[],
+  env: Env,
+  words?: number,
+): ParsedFlags {
+  const named = (fits: (flag: OwnFlag) => boolean): string[] => flags.filter(fits).map(({ flag }) => nameOf(flag));
+  return parseFlags(args, env, {
+    settings,
+    booleans: named(({ flag }) => !takesValue(flag)),
+    strings: named(({ flag, repeats }) => takesValue(flag) && !repeats),
+    lists: named(({ repeats = false }) => repeats),
+    ...(words === undefined ? {} : { words }),
+  });
+}
+
+/** The name in `--max-tokens N`. */
+export function nameOf(flag: string): string {
+  return flag.replace(/^--| .*$/g, "");
+}
+
+/** Whether there is more than a name. */
+function takesValue(flag: string): boolean {
+  return flag.includes(" ");
+}
+
+/**
  * The error for a command's first argument that is none of its actions.
  *
  * @param action What was given.
@@ -68,14 +109,16 @@ export function unknownAction(action: string | undefined, actions: readonly stri
  * The help text of one command.
  *
  * @param command The command.
+ * @param settings The settings.
  * @returns The text, with its last newline.
  */
-export function commandHelp(command: Command): string {
+export function commandHelp(command: Command, settings: Settings = SETTINGS): string {
   const rows: [string, string][] = [
     ...command.flags.map(({ flag, help }): [string, string] => [flag, help]),
-    ...command.settings.map((name): [string, string] => {
-      const setting: Setting<unknown> = SETTINGS[name];
-      return [`--${setting.flag} ${setting.metavar}`, `${setting.help} [${setting.env}]`];
+    ...command.settings.flatMap((name): [string, string][] => {
+      const setting = settings[name];
+      if (setting === undefined) return [];
+      return [[`--${setting.names.flag} ${setting.type.metavar}`, `${helpOf(setting)} [${setting.names.env}]`]];
     }),
     ["--help", "show this help"],
   ];

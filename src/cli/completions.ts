@@ -1,7 +1,9 @@
 /** `inferd completions`: what a shell needs to complete commands, flags and values; made from the commands themselves. */
 import { parseFlags } from "../config/flags.ts";
-import { type Setting, SETTINGS, UsageError } from "../config/settings.ts";
-import type { Command } from "./command.ts";
+import { SETTINGS } from "../config/schema.ts";
+import { helpOf, type Settings } from "../config/setting/setting.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
+import { type Command, nameOf } from "./command.ts";
 
 const SHELLS = { bash, zsh, fish } as const;
 
@@ -19,10 +21,26 @@ export const completions: Command = {
     if (!isShell(shell) || more.length > 0) {
       throw new UsageError(`Cannot complete for ${JSON.stringify(shell)}: must be ${Object.keys(SHELLS).join(", ")}`);
     }
-    console.log(SHELLS[shell]((await commands()).map(describe)).trimEnd());
+    console.log(completionScript(shell, await commands()));
     return 0;
   },
 };
+
+/**
+ * The script that completes these commands.
+ *
+ * @param shell For which shell.
+ * @param commands Every command, the default one first.
+ * @param table The settings.
+ * @returns The script, without its last newline.
+ */
+export function completionScript(
+  shell: keyof typeof SHELLS,
+  commands: readonly Command[],
+  table: Settings = SETTINGS,
+): string {
+  return SHELLS[shell](commands.map((command) => describe(command, table))).trimEnd();
+}
 
 function isShell(text: string): text is keyof typeof SHELLS {
   return Object.hasOwn(SHELLS, text);
@@ -49,7 +67,10 @@ interface CompletedFlag {
   readonly isPath: boolean;
 }
 
-function describe({ name, summary, words = [], takesFile = false, flags, settings }: Command): Completed {
+function describe(
+  { name, summary, words = [], takesFile = false, flags, settings }: Command,
+  table: Settings,
+): Completed {
   return {
     name,
     summary,
@@ -57,24 +78,25 @@ function describe({ name, summary, words = [], takesFile = false, flags, setting
     takesFile,
     flags: [
       ...flags.map(({ flag, help, choices = [] }): CompletedFlag => {
-        const [dashed = "", metavar] = flag.split(" ");
+        const [, metavar] = flag.split(" ");
         return {
-          name: dashed.replace(/^--/, ""),
+          name: nameOf(flag),
           help,
           value: metavar === undefined ? "none" : "needed",
           choices,
           isPath: isPath(metavar),
         };
       }),
-      ...settings.map((key): CompletedFlag => {
-        const setting: Setting<unknown> = SETTINGS[key];
-        return {
-          name: setting.flag,
-          help: setting.help,
+      ...settings.flatMap((key): CompletedFlag[] => {
+        const setting = table[key];
+        if (setting?.names.flag === undefined) return [];
+        return [{
+          name: setting.names.flag,
+          help: helpOf(setting),
           value: setting.bare === undefined ? "needed" : "optional",
-          choices: setting.choices ?? [],
-          isPath: isPath(setting.metavar),
-        };
+          choices: setting.type.choices ?? [],
+          isPath: setting.type.isPath !== undefined,
+        }];
       }),
       { name: "help", help: "this text", value: "none", choices: [], isPath: false },
     ],

@@ -4,8 +4,8 @@ import { parseFlags } from "../config/flags.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { configValues, type OriginatedValue } from "../config/origins.ts";
 import { resolveOptions } from "../config/resolve.ts";
-import { type SettingName, SETTINGS } from "../config/settings.ts";
-import { type Command, unknownAction } from "./command.ts";
+import { SERVE_SETTINGS } from "../config/schema.ts";
+import { type Command, parseCommand, unknownAction } from "./command.ts";
 
 const ACTIONS = ["print", "schema"] as const;
 
@@ -14,7 +14,7 @@ export const config: Command = {
   usage: "config print [--json] [FLAGS OF serve] | config schema",
   summary: "Print the configuration with each value's origin, or the JSON Schema of its file",
   words: ACTIONS,
-  settings: Object.keys(SETTINGS) as SettingName[],
+  settings: SERVE_SETTINGS,
   flags: [{ flag: "--json", help: "print the configuration as one JSON object" }],
   exits: ["0 done", "2 bad flags, environment or configuration file"],
 
@@ -27,7 +27,7 @@ export const config: Command = {
       return 0;
     }
     if (action !== "print") throw unknownAction(action, ACTIONS);
-    const flags = parseFlags(rest, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
+    const flags = parseCommand(this, rest, machine.env, 0);
     const found = configPath(flags.values, machine.env);
     const file = await loadConfig(flags.values, machine.env);
     const options = resolveOptions(flags.values, machine, file);

@@ -1,12 +1,12 @@
 /** `inferd doctor`: looks at everything a daemon needs, and says what is wrong and what to do about it. */
 import { bold, green, red, yellow } from "@std/fmt/colors";
-import { parseFlags } from "../config/flags.ts";
 import { configPath, loadConfig, type LoadedConfig, withKeys } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
-import { type SettingName, SETTINGS, type SettingValues, UsageError } from "../config/settings.ts";
+import { SERVE_SETTINGS, type SettingValues } from "../config/schema.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import { missingPermissionFlags } from "../monitor/permissions.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { checkPlatform } from "./platform.ts";
 import { checkEngine } from "./doctor/engine.ts";
 import { attempt, type Finding, Findings, type Level } from "./doctor/finding.ts";
@@ -36,13 +36,13 @@ export const doctor: Command = {
   name: "doctor",
   usage: "doctor [--json] [FLAGS OF serve]",
   summary: "Check everything a daemon needs, and say how to fix what is wrong",
-  settings: Object.keys(SETTINGS) as SettingName[],
+  settings: SERVE_SETTINGS,
   flags: [{ flag: "--json", help: "print the findings as one JSON object" }],
   exits: ["0 nothing is wrong, apart from warnings", "1 something is wrong", "2 bad flags or environment"],
 
   async run(args, { machine }): Promise<number> {
     checkPlatform(machine.platform);
-    const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
+    const flags = parseCommand(this, args, machine.env, 0);
     const asJson = flags.booleans.has("json");
     const checks: Finding[] = [];
     for await (const finding of examine(flags.values, machine)) {

@@ -1,9 +1,10 @@
 /** `inferd embed`: embeds texts and prints the vectors as JSON. */
 import type { EmbedTask } from "@inferd/client";
-import { numberFlag, parseFlags } from "../config/flags.ts";
-import { CLIENT_SETTINGS, UsageError } from "../config/settings.ts";
+import { numberFlag } from "../config/flags.ts";
+import { CLIENT_SETTINGS } from "../config/schema.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import { printText } from "./terminal/answer_printer.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
@@ -36,7 +37,7 @@ export const embed: Command = {
   exits: REQUEST_EXITS,
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, { settings: this.settings, strings: ["task", "dimensions"] });
+    const flags = parseCommand(this, args, machine.env);
     const dimensions = numberFlag(flags, "dimensions", { least: 1, most: 1_000_000, whole: true });
     const task = readTask(flags.strings.task);
     const where = await target(flags, machine.env, "embed");

@@ -1,7 +1,6 @@
 /** `inferd gc`: clears away what no name refers to. */
-import { parseFlags } from "../config/flags.ts";
 import type { GcItem, GcResult, LooseBlob } from "../models/store.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 
 export const gc: Command = {
@@ -17,11 +16,7 @@ export const gc: Command = {
   exits: STORE_EXITS,
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, {
-      settings: this.settings,
-      booleans: ["dry-run", "all", "json"],
-      words: 0,
-    });
+    const flags = parseCommand(this, args, machine.env, 0);
     const dryRun = flags.booleans.has("dry-run");
     const { store } = await openStore(flags, machine);
     return await withStore(async () => {

@@ -1,13 +1,14 @@
 /** `inferd generate`: streams an answer to the terminal. */
 import type { Client, GenerateRequest, GenerateV2Request } from "@inferd/client";
-import { type ParsedFlags, parseFlags } from "../config/flags.ts";
-import { CLIENT_SETTINGS, UsageError } from "../config/settings.ts";
+import type { ParsedFlags } from "../config/flags.ts";
+import { CLIENT_SETTINGS } from "../config/schema.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import { AnswerPrinter, printText } from "./terminal/answer_printer.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { readInput } from "./terminal/input.ts";
 import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
-import { GENERATION_FLAGS, GENERATION_STRINGS, readGeneration } from "./generation_flags.ts";
+import { GENERATION_FLAGS, readGeneration } from "./generation_flags.ts";
 
 export const generate: Command = {
   name: "generate",
@@ -23,11 +24,7 @@ export const generate: Command = {
   exits: REQUEST_EXITS,
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, {
-      settings: this.settings,
-      strings: [...GENERATION_STRINGS, "schema"],
-      booleans: ["json", "thinking"],
-    });
+    const flags = parseCommand(this, args, machine.env);
     const { system, sampling } = readGeneration(flags);
     const extras = v2Extras(flags);
     const where = await target(flags, machine.env, extras === undefined ? "infer" : "v2");

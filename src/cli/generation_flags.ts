@@ -1,18 +1,24 @@
 /** The flags of the commands that generate: what the model is told first, and how it is sampled. */
+import { DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, MAX_TEMPERATURE } from "@inferd/client/protocol";
 import { numberFlag, type ParsedFlags } from "../config/flags.ts";
 import type { OwnFlag } from "./command.ts";
 
-const MOST_TOKENS = 2 ** 31 - 1;
+/** The flags with a number, and what each allows. */
+const LIMITS = {
+  "max-tokens": { least: 1, most: 2 ** 31 - 1, whole: true },
+  temperature: { least: 0, most: MAX_TEMPERATURE, whole: false },
+  seed: { least: 0, most: 2 ** 32 - 2, whole: true },
+} as const;
 
-/** For `parseFlags`. */
-export const GENERATION_STRINGS = ["system", "max-tokens", "temperature", "seed"] as const;
-
-/** For the help. */
+/** What such a command takes. */
 export const GENERATION_FLAGS: readonly OwnFlag[] = [
-  { flag: "--system TEXT", help: "what the model is told before the prompt" },
-  { flag: "--max-tokens N", help: "most tokens of the answer (default: 1000)" },
-  { flag: "--temperature X", help: "0 to 2; 0 always takes the likeliest token (default: 1)" },
-  { flag: "--seed N", help: "draw tokens repeatably (the same seed usually gives the same answer)" },
+  { flag: "--system TEXT", help: "instructions the model gets before the prompt" },
+  { flag: "--max-tokens N", help: `maximum number of tokens to generate (default: ${DEFAULT_MAX_TOKENS})` },
+  {
+    flag: "--temperature X",
+    help: `0 to ${MAX_TEMPERATURE}; 0 always takes the most likely token (default: ${DEFAULT_TEMPERATURE})`,
+  },
+  { flag: "--seed N", help: "sample repeatably (the same seed usually gives the same answer)" },
 ];
 
 /** How to sample, as requests name it. */
@@ -30,12 +36,9 @@ export interface SamplingFlags {
  * @throws {UsageError} If a number is out of range.
  */
 export function readGeneration(flags: ParsedFlags): { system: string | undefined; sampling: SamplingFlags } {
+  const read = (flag: keyof typeof LIMITS): number | undefined => numberFlag(flags, flag, LIMITS[flag]);
   return {
     system: flags.strings.system,
-    sampling: {
-      maxTokens: numberFlag(flags, "max-tokens", { least: 1, most: MOST_TOKENS, whole: true }),
-      temperature: numberFlag(flags, "temperature", { least: 0, most: 2, whole: false }),
-      seed: numberFlag(flags, "seed", { least: 0, most: 2 ** 32 - 2, whole: true }),
-    },
+    sampling: { maxTokens: read("max-tokens"), temperature: read("temperature"), seed: read("seed") },
   };
 }

@@ -1,9 +1,8 @@
 /** `inferd import`: a model that is on this machine already, into the store, without a second copy where possible. */
 import { resolve } from "@std/path";
-import { parseFlags } from "../config/flags.ts";
-import { UsageError } from "../config/settings.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import { findForeignModels, type ForeignModel, type ForeignPlaces } from "../models/foreign.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { askToReplace, openStore, showPhases, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 
 export const importModel: Command = {
@@ -22,12 +21,7 @@ export const importModel: Command = {
   exits: STORE_EXITS,
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, {
-      settings: this.settings,
-      strings: ["name"],
-      booleans: ["list", "json", "replace"],
-      words: 1,
-    });
+    const flags = parseCommand(this, args, machine.env, 1);
     const asJson = flags.booleans.has("json");
     const [word] = flags.rest;
     const list = flags.booleans.has("list");

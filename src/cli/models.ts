@@ -1,8 +1,7 @@
 /** `inferd models`: what the store holds. */
 import { bold, dim, stripAnsiCode, yellow } from "@std/fmt/colors";
-import { parseFlags } from "../config/flags.ts";
 import type { StoreListing } from "../models/store.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { was } from "./gc.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 
@@ -15,7 +14,7 @@ export const models: Command = {
   exits: STORE_EXITS,
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
+    const flags = parseCommand(this, args, machine.env, 0);
     const { store } = await openStore(flags, machine);
     return await withStore(async () => {
       const listing = await store.list();

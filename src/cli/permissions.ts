@@ -1,15 +1,17 @@
 /** `inferd permissions`: the Deno flags a configuration needs, on one line, for a shell's `$(…)`. */
-import { type Env, parseFlags } from "../config/flags.ts";
+import type { Env } from "../config/flags.ts";
 import { configPath, loadConfig } from "../config/load.ts";
-import { hasRelativePath, resolveOptions } from "../config/resolve.ts";
-import { ENVIRONMENT, type SettingName, SETTINGS, type SettingValues, UsageError } from "../config/settings.ts";
+import { hasRelativePath } from "../config/merge.ts";
+import { resolveOptions } from "../config/resolve.ts";
+import { environment, SERVE_SETTINGS, type SettingValues } from "../config/schema.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import {
   clientPermissionFlags,
   doctorPermissionFlags,
   type PermissionContext,
   permissionFlags,
 } from "../monitor/permissions.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 
 /** Who needs permissions. */
 const ROLES = { serve: permissionFlags, client: clientPermissionFlags, doctor: doctorPermissionFlags } as const;
@@ -19,12 +21,12 @@ export const permissions: Command = {
   usage: "permissions [serve|client|doctor] [FLAGS OF serve]",
   summary: "Print the exact Deno flags that this configuration needs",
   words: Object.keys(ROLES),
-  settings: Object.keys(SETTINGS) as SettingName[],
+  settings: SERVE_SETTINGS,
   flags: [],
   exits: ["0 done", "2 bad flags, environment or configuration file"],
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, { settings: this.settings, words: 1 });
+    const flags = parseCommand(this, args, machine.env, 1);
     const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
     const role = flags.rest[0] ?? "serve";
     if (!isRole(role)) {
@@ -49,7 +51,7 @@ function isRole(text: string): text is keyof typeof ROLES {
 export function permissionContext(values: SettingValues, env: Env): PermissionContext {
   const config = configPath(values, env);
   return {
-    env: ENVIRONMENT,
+    env: environment(),
     execPath: Deno.execPath(),
     ...(hasRelativePath(values) ? { workingDirectory: Deno.cwd() } : {}),
     ...(config === undefined ? {} : { configPath: config.path }),

@@ -1,5 +1,5 @@
 /** What inferd cannot do on some systems, said before anything is tried. */
-import { UsageError } from "../config/settings.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 
 /**
  * Refuse where there can be no daemon.

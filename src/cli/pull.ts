@@ -1,11 +1,11 @@
 /** `inferd pull`: a model into the store, from a reference, a URL, or as the configuration names it. */
-import { parseFlags } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
-import { SETTINGS, UsageError } from "../config/settings.ts";
+import { SETTINGS } from "../config/schema.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import { type Access, parseHeader, readHuggingFaceToken } from "../models/transfer/access.ts";
 import { parseReference, urlOfSource } from "../models/transfer/reference.ts";
 import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import {
   askToReplace,
   openStore,
@@ -30,6 +30,7 @@ export const pull: Command = {
     {
       flag: "--header HEADER",
       help: "HTTP header 'Name: value', not sent to other hosts; may be repeated",
+      repeats: true,
     },
     { flag: "--json", help: "print what was pulled as JSON" },
   ],
@@ -41,13 +42,7 @@ export const pull: Command = {
   exits: STORE_EXITS,
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, {
-      settings: this.settings,
-      strings: ["url", "sha256", "name"],
-      lists: ["header"],
-      booleans: ["json", "replace"],
-      words: 1,
-    });
+    const flags = parseCommand(this, args, machine.env, 1);
     const { store, options } = await openStore(flags, machine);
     const specs = await read(flags.rest[0], flags.strings, { options, store, env: machine.env });
     const access = readAccess(flags.lists.header ?? [], machine.env);
@@ -150,7 +145,7 @@ async function readKnown(word: string, store: Store, env: (name: string) => stri
 
 function readSha256(text: string): string {
   try {
-    return SETTINGS.modelSha256.parse(text);
+    return SETTINGS.modelSha256.type.parse(text);
   } catch (error) {
     throw new UsageError(`--sha256 ${error instanceof Error ? error.message : error}, got ${JSON.stringify(text)}`);
   }

@@ -13,10 +13,13 @@ import {
   TimeoutError,
 } from "@inferd/client";
 import type { TcpAddress } from "@inferd/client/paths";
+import { SURFACES } from "@inferd/client/protocol";
 import type { Env, ParsedFlags } from "../config/flags.ts";
 import { loadConfig } from "../config/load.ts";
-import { withFile } from "../config/resolve.ts";
-import { type SettingValues, UsageError } from "../config/settings.ts";
+import { withFile } from "../config/merge.ts";
+import type { SettingValues } from "../config/schema.ts";
+import { settingName } from "../config/setting/surface_settings.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import { UnreachableError } from "./command.ts";
 
 /** Where the daemon is, as far as flags, environment and configuration file say. */
@@ -24,14 +27,6 @@ export interface Target {
   readonly infer: ConnectOptions;
   readonly admin: { readonly path?: string };
 }
-
-/** Which settings say where a surface is. */
-const PLACES = {
-  infer: { socket: "uds", tcp: "tcp", flags: ["--uds", "--tcp"] },
-  v2: { socket: "v2Addr", tcp: "v2Tcp", flags: ["--v2-addr", "--v2-tcp"] },
-  embed: { socket: "embedAddr", tcp: "embedTcp", flags: ["--embed-addr", "--embed-tcp"] },
-  rerank: { socket: "rerankAddr", tcp: "rerankTcp", flags: ["--rerank-addr", "--rerank-tcp"] },
-} as const;
 
 /** One way to a surface. */
 type Way = { readonly socket: string } | { readonly tcp: TcpAddress };
@@ -58,11 +53,12 @@ export async function target(flags: ParsedFlags, env: Env, surface: SurfaceName 
 }
 
 function wayTo(surface: SurfaceName, values: SettingValues, flags: ParsedFlags): Way | undefined {
-  const place = PLACES[surface];
-  const asked = ([place.socket, place.tcp] as const).filter((name) => flags.fromFlags.has(name));
-  if (asked.length === 2) throw new UsageError(`${place.flags.join(" and ")} exclude each other, give one`);
-  const [socket, tcp] = [values[place.socket], values[place.tcp]];
-  if (socket !== undefined && asked[0] !== place.tcp) return { socket };
+  const { flag, tcp: { flag: tcpFlag } } = SURFACES[surface];
+  const [ofSocket, ofTcp] = [settingName(flag), settingName(tcpFlag)];
+  const asked = [ofSocket, ofTcp].filter((name) => flags.fromFlags.has(name));
+  if (asked.length === 2) throw new UsageError(`--${flag} and --${tcpFlag} exclude each other, give one`);
+  const [socket, tcp] = [values[ofSocket], values[ofTcp]];
+  if (socket !== undefined && asked[0] !== ofTcp) return { socket };
   return tcp === undefined ? undefined : { tcp };
 }
 

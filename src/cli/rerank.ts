@@ -1,8 +1,9 @@
 /** `inferd rerank`: a query and documents in, the order out, as JSON. */
-import { numberFlag, parseFlags } from "../config/flags.ts";
-import { CLIENT_SETTINGS, UsageError } from "../config/settings.ts";
+import { numberFlag } from "../config/flags.ts";
+import { CLIENT_SETTINGS } from "../config/schema.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import { printText } from "./terminal/answer_printer.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
@@ -16,7 +17,7 @@ export const rerank: Command = {
   exits: REQUEST_EXITS,
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, { settings: this.settings, strings: ["top-n"] });
+    const flags = parseCommand(this, args, machine.env);
     const topN = numberFlag(flags, "top-n", { least: 1, most: 1_000_000, whole: true });
     const [query, ...words] = flags.rest;
     if (query === undefined || query.trim() === "") {

@@ -1,8 +1,7 @@
 /** `inferd rm`: takes a model out of the store. */
-import { parseFlags } from "../config/flags.ts";
-import { UsageError } from "../config/settings.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import type { BlobOutcome } from "../models/store.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 
 /** What is said of blobs that stay. */
@@ -22,7 +21,7 @@ export const rm: Command = {
   exits: STORE_EXITS,
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, { settings: this.settings });
+    const flags = parseCommand(this, args, machine.env);
     if (flags.rest.length === 0) {
       throw new UsageError('Name a model, as in "inferd rm NAME"; "inferd models" lists them');
     }

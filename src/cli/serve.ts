@@ -4,12 +4,11 @@
 import { Confiner } from "../confinement/confinement.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
 import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
-import { parseFlags } from "../config/flags.ts";
 import { loadConfig, withKeys } from "../config/load.ts";
 import { resolveOptions } from "../config/resolve.ts";
-import { type SettingName, SETTINGS } from "../config/settings.ts";
+import { SERVE_SETTINGS } from "../config/schema.ts";
 import { type Daemon, startDaemon } from "../daemon/daemon.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
 
@@ -43,7 +42,7 @@ export const serve: Command = {
   name: "serve",
   usage: "[serve] [FLAGS]",
   summary: "Run the daemon in the foreground until SIGTERM or SIGINT",
-  settings: Object.keys(SETTINGS) as SettingName[],
+  settings: SERVE_SETTINGS,
   flags: [],
   exits: ["0 drained", "1 could not start, the reason is on stderr", "2 bad flags, environment or configuration file"],
 
@@ -51,7 +50,7 @@ export const serve: Command = {
     checkPlatform(machine.platform);
     refuseDebugger();
     rememberEngineEnvironment();
-    const flags = parseFlags(args, machine.env, { settings: this.settings, words: 0 });
+    const flags = parseCommand(this, args, machine.env, 0);
     const config = await loadConfig(flags.values, machine.env);
     const options = withKeys(resolveOptions(flags.values, machine, config), machine.env);
     let daemon: Daemon | undefined;

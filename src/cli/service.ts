@@ -1,13 +1,16 @@
 /** `inferd service`: the daemon as a service of this user, of systemd or launchd. */
 import { dirname, fromFileUrl, join } from "@std/path";
-import { type ParsedFlags, parseFlags } from "../config/flags.ts";
+import { API_KEY_VARIABLE } from "@inferd/client/protocol";
+import type { ParsedFlags } from "../config/flags.ts";
 import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
-import { type Machine, resolveOptions, settingFlags } from "../config/resolve.ts";
-import { type SettingName, SETTINGS, UsageError } from "../config/settings.ts";
+import { settingFlags } from "../config/merge.ts";
+import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { SERVE_SETTINGS } from "../config/schema.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import { permissionFlags } from "../monitor/permissions.ts";
 import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
-import { type Command, unknownAction } from "./command.ts";
+import { type Command, parseCommand, unknownAction } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
 
@@ -26,7 +29,7 @@ export const service: Command = {
   usage: "service install|uninstall|print [FLAGS OF serve]",
   summary: "Start the daemon at login: a systemd user unit, or a launchd agent",
   words: ACTIONS,
-  settings: (Object.keys(SETTINGS) as SettingName[]).filter((name) => name !== "mockScript"),
+  settings: SERVE_SETTINGS.filter((name) => name !== "mockScript"),
   flags: [
     { flag: "--now", help: "install: also start it now" },
     { flag: "--force", help: "install, uninstall: even if the file was not written by this program" },
@@ -38,12 +41,7 @@ export const service: Command = {
     const [action, ...rest] = args;
     const found = ACTIONS.find((one) => one === action);
     if (found === undefined) throw unknownAction(action, ACTIONS);
-    const flags = parseFlags(rest, machine.env, {
-      settings: this.settings,
-      strings: ["for"],
-      booleans: ["now", "force"],
-      words: 0,
-    });
+    const flags = parseCommand(this, rest, machine.env, 0);
     try {
       switch (found) {
         case "print":
@@ -201,7 +199,7 @@ async function install(flags: ParsedFlags, machine: Machine): Promise<number> {
   if (flags.values.apiKey !== undefined) {
     console.error(
       manager === "systemd"
-        ? `The API key is not in it: put INFERD_API_KEY=... into "${environmentFile(homeOf(machine))}", mode 600`
+        ? `The API key is not in it: put ${API_KEY_VARIABLE}=... into "${environmentFile(homeOf(machine))}", mode 600`
         : "The API key is not in it: put it into a file, and name that as api_key_file in the configuration file",
     );
   }

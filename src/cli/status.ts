@@ -2,8 +2,7 @@
 import type { AdminSnapshot, Capabilities, StatusEvent } from "@inferd/client";
 import { format as formatBytes } from "@std/fmt/bytes";
 import { bold, green, yellow } from "@std/fmt/colors";
-import { parseFlags } from "../config/flags.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { describeTemplateError } from "./terminal/template_error.ts";
 import { adminFrame } from "./wire.ts";
@@ -17,7 +16,7 @@ export const status: Command = {
   exits: ["0 ready", "1 in any other state", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
+    const flags = parseCommand(this, args, machine.env, 0);
     const where = adminOf(await target(flags, machine.env));
     const seen = await where.snapshot().catch((error: unknown) => {
       throw unreachable(error);

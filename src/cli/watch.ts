@@ -2,8 +2,7 @@
 import type { AdminEvent } from "@inferd/client";
 import { format as formatBytes } from "@std/fmt/bytes";
 import { bold, dim } from "@std/fmt/colors";
-import { parseFlags } from "../config/flags.ts";
-import type { Command } from "./command.ts";
+import { type Command, parseCommand } from "./command.ts";
 import { stderrProgress } from "./terminal/progress.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { adminFrame } from "./wire.ts";
@@ -17,7 +16,7 @@ export const watch: Command = {
   exits: ["0 on Ctrl-C, or when the daemon ended", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
-    const flags = parseFlags(args, machine.env, { settings: this.settings, booleans: ["json"], words: 0 });
+    const flags = parseCommand(this, args, machine.env, 0);
     const show = flags.booleans.has("json")
       ? (event: AdminEvent): void => console.log(JSON.stringify(adminFrame(event)))
       : human();

@@ -2,9 +2,9 @@
  * The `config_id`: a fingerprint of the resolved configuration, by which a client of dispatch knows whether a daemon
  * would answer as the one it means. Where the resolved values come from is `served_config.ts`'s.
  *
- * A `config_id` is `1-` and 64 lower-case hex digits: the SHA-256 of the configuration as canonical JSON in UTF-8. The
- * `1` is the version of these rules. Canonical means: keys in the order of their UTF-16 units, at every depth, no
- * spaces, numbers and strings as `JSON.stringify` writes them, what is not set is `null`. The configuration is
+ * A `config_id` is `1-` and 64 lower-case hex digits: the SHA-256 of the configuration as canonical JSON (RFC 8785): keys in the
+ * order of their UTF-16 units, at every depth, no spaces. The `1` is the version of these rules. What is not set is
+ * `null`. The configuration is
  *
  * ```json
  * {
@@ -31,6 +31,7 @@
  * namespace, keys, threads, accelerator, log or timeouts, so that the same configuration has the same `config_id` on
  * every machine.
  */
+import canonicalize from "canonicalize";
 import type { MockScript, Pooling } from "./options.ts";
 
 /** The version of the rules by which a `config_id` is made. */
@@ -70,7 +71,7 @@ export interface IdentifiedConfig {
  * @returns The `config_id`.
  */
 export async function configId(config: IdentifiedConfig): Promise<string> {
-  const text = canonicalJson({
+  const text = canonicalize({
     protocol: PROTOCOL_VERSION,
     backends: config.backends.map(describe),
     limits: { parallel: config.parallel, queue_depth: config.queueDepth },
@@ -97,19 +98,4 @@ function describe(backend: IdentifiedBackend): Record<string, unknown> {
     case "mock":
       return { kind, name, script: backend.script };
   }
-}
-
-/**
- * A value as the one JSON text that stands for it, however its keys are ordered.
- *
- * @param value Anything JSON can say.
- * @returns The text.
- */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  // Not by the order of an object's keys: those that look like numbers always come first there.
-  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined)
-    .toSorted(([one], [other]) => one < other ? -1 : 1);
-  return `{${entries.map(([key, entry]) => `${JSON.stringify(key)}:${canonicalJson(entry)}`).join(",")}}`;
 }

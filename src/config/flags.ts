@@ -1,9 +1,11 @@
 /**
- * From command line and environment to values: a flag goes before its variable, a wrong value is one line that says
+ * From command line and environment to values: flags override environment variables, a wrong value is one line that says
  * what was given and what is allowed.
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { type Setting, type SettingName, SETTINGS, type SettingValues, UsageError } from "./settings.ts";
+import { type SettingName, SETTINGS, type SettingValues } from "./schema.ts";
+import type { Settings } from "./setting/setting.ts";
+import { UsageError } from "./setting/usage_error.ts";
 
 /** Reads one environment variable. */
 export type Env = (name: string) => string | undefined;
@@ -40,15 +42,24 @@ export interface ParsedFlags {
  * @param args The command line after the command's name.
  * @param env The environment.
  * @param command What the command takes.
+ * @param table The settings.
  * @returns The values, parsed.
  * @throws {UsageError} If a flag is unknown, lacks its value, is given twice, or a value is out of range.
  */
-export function parseFlags(args: readonly string[], env: Env, command: CommandFlags): ParsedFlags {
+export function parseFlags(
+  args: readonly string[],
+  env: Env,
+  command: CommandFlags,
+  table: Settings = SETTINGS,
+): ParsedFlags {
   const booleans = ["help", ...command.booleans ?? []];
   const own = command.strings ?? [];
   const ownLists = command.lists ?? [];
-  const settings = command.settings.map((name) => [name, SETTINGS[name] as Setting<unknown>] as const);
-  const takesValue = [...settings.map(([, setting]) => setting.flag), ...own, ...ownLists];
+  const settings = command.settings.flatMap((name) => {
+    const setting = table[name];
+    return setting?.names.flag === undefined ? [] : [{ ...setting, name, ...setting.names, flag: setting.names.flag }];
+  });
+  const takesValue = [...settings.map(({ flag }) => flag), ...own, ...ownLists];
   const parsed = parseArgs(args, {
     boolean: booleans,
     string: ["_", ...takesValue],
@@ -74,19 +85,18 @@ export function parseFlags(args: readonly string[], env: Env, command: CommandFl
 
   const values: Record<string, unknown> = {};
   const fromFlags = new Set<SettingName>();
-  for (const [name, setting] of settings) {
-    const flag = given(setting.flag);
-    const variable = flag === undefined ? env(setting.env) : undefined;
-    const source = flag !== undefined ? `--${setting.flag}` : setting.env;
+  for (const { name, flag, env: variable, type, bare, secret } of settings) {
+    const onLine = given(flag);
     // An empty variable is how shells and service files say "not set".
-    const text = flag === "" ? setting.bare : flag ?? (variable === "" ? undefined : variable);
-    if (flag === "" && text === undefined) throw new UsageError(`${source} needs a value: ${setting.metavar}`);
+    const text = onLine === "" ? bare : onLine ?? ((variable && env(variable)) || undefined);
+    const source = onLine === undefined ? variable : `--${flag}`;
+    if (onLine === "" && text === undefined) throw new UsageError(`${source} needs a value: ${type.metavar}`);
     if (text === undefined) continue;
-    if (flag !== undefined) fromFlags.add(name);
+    if (onLine !== undefined) fromFlags.add(name);
     try {
-      values[name] = setting.parse(text);
+      values[name] = type.parse(text);
     } catch (error) {
-      const shown = setting.secret ? "" : `, got ${JSON.stringify(shorten(text))}`;
+      const shown = secret ? "" : `, got ${JSON.stringify(shorten(text))}`;
       throw new UsageError(`${source} ${error instanceof Error ? error.message : String(error)}${shown}`);
     }
   }

@@ -1,7 +1,7 @@
 /** Where a user's own folders are, and what is said where nothing tells. Reads no file. */
 import { isAbsolute } from "@std/path";
 import type { Env } from "./flags.ts";
-import { UsageError } from "./settings.ts";
+import { UsageError } from "./setting/usage_error.ts";
 
 /** Variables that name folders; relative ones would mean another folder in every working directory. */
 const FOLDERS = ["HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"] as const;

@@ -7,7 +7,8 @@ import type { Env } from "./flags.ts";
 import { homeDirectory } from "./home.ts";
 import type { ConfigFile } from "./file.ts";
 import type { DaemonOptions, HuggingFaceOptions } from "./options.ts";
-import { type SettingValues, UsageError } from "./settings.ts";
+import type { SettingValues } from "./schema.ts";
+import { UsageError } from "./setting/usage_error.ts";
 
 /** A configuration file that was read. */
 export interface LoadedConfig {

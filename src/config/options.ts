@@ -1,63 +1,23 @@
-/**
- * What the daemon can be told, as types, and every default, in one room. Where a value comes from (flag, environment)
- * is not known here.
- */
-
+/** What the daemon can be told, as types. Where a value comes from, and what it may be, is not known here. */
 import type { TcpAddress } from "@inferd/client/paths";
+import type { SurfaceName } from "@inferd/client/protocol";
 import type { Pooling } from "../inference/request.ts";
-import type { AcceleratorSetting } from "../libraries/accelerator.ts";
 import type { LogLevel } from "../log/log.ts";
 import type { HuggingFaceToken, TokenFault } from "../models/transfer/access.ts";
+import type { MockScript } from "./backends/mock_script.ts";
+import type { BackendValues } from "./backends/backend_schema.ts";
+import type { PlainValues } from "./schema.ts";
 
 export { type Accelerator, ACCELERATOR_SETTINGS, type AcceleratorSetting } from "../libraries/accelerator.ts";
 export { BUILT_IN_MODEL } from "../models/built_in.ts";
-export type { LogLevel, Pooling, TcpAddress };
-
-/** What a mock backend can be asked for. */
-export type MockService = "v1" | "v2" | "embed" | "rerank";
-
-/** How a mock backend behaves; everything is optional and off. For tests and for trying out clients. */
-export interface MockScript {
-  /** What it answers, piece by piece. Default: a short sentence. */
-  readonly tokens?: readonly string[];
-  /** Answer with this many numbered tokens instead. */
-  readonly count?: number;
-  /** Before the first token, in milliseconds. */
-  readonly firstDelayMs?: number;
-  /** Before each further token, in milliseconds. */
-  readonly delayMs?: number;
-  /** Fail before the first token. */
-  readonly failBefore?: boolean;
-  /** Fail after this many tokens. */
-  readonly failAt?: number;
-  /** Never say anything after this many tokens; only a cancel ends it. */
-  readonly hangAt?: number;
-  /** Never become ready. */
-  readonly neverReady?: boolean;
-  /** What it thinks before it answers, piece by piece, where a request asks for that. Default: nothing. */
-  readonly thinking?: readonly string[];
-  /**
-   * What it calls after its answer, where those tools are offered and the conversation does not end with results.
-   * Default: nothing, or the first tool without arguments where a call is required.
-   */
-  readonly calls?: readonly { readonly name: string; readonly input: Readonly<Record<string, unknown>> }[];
-  /** What it can be asked for. Default: everything. */
-  readonly services?: readonly MockService[];
-  /** Takes images. */
-  readonly vision?: boolean;
-  /** Takes sound. */
-  readonly audio?: boolean;
-  /** Numbers in its vectors. Default: 8. */
-  readonly dimensions?: number;
-}
+export type { LogLevel, MockScript, Pooling, SurfaceName, TcpAddress };
 
 /** A backend that computes nothing. */
-export interface MockBackendConfig {
+export interface MockBackendConfig extends BackendValues<"mock"> {
   readonly kind: "mock";
   readonly name: string;
   /** Told to clients in `capabilities`; absent: 1. */
   readonly parallel?: number;
-  readonly script: MockScript;
 }
 
 /** A file of a split model in the store. */
@@ -73,8 +33,8 @@ export interface ModelOrigin {
   readonly license?: string;
 }
 
-/** A local model in an engine process. */
-export interface LlamaBackendConfig {
+/** A local model in an engine process; without `parallel` as many requests are decoded together as the daemon serves. */
+export interface LlamaBackendConfig extends BackendValues<"llamacpp"> {
   readonly kind: "llamacpp";
   readonly name: string;
   /** Told to clients in `capabilities`. */
@@ -94,40 +54,14 @@ export interface LlamaBackendConfig {
   readonly stored?: "name" | "hash";
   /** There is no such model, and it cannot be fetched: why, for the operator. */
   readonly missing?: string;
-  /** Tokens one request may use. */
-  readonly contextTokens?: number;
-  readonly gpuLayers?: number;
-  readonly threads?: number;
-  /** What may compute; absent: `auto`. Nothing is chosen where there is a `libraryDir`. */
-  readonly accelerator?: AcceleratorSetting;
-  /** Folder of native libraries; absent: npm's. */
-  readonly libraryDir?: string;
-  /** Requests decoded together; absent: as the daemon's. */
-  readonly parallel?: number;
-  /** Embed, even if the model could generate. */
-  readonly embed?: boolean;
-  /** How token vectors are pooled; absent: as the model says. */
-  readonly pooling?: Pooling;
-  /** System prompts whose KV cache is kept. */
-  readonly warm?: readonly string[];
 }
 
-/** A server elsewhere that speaks OpenAI's protocol. */
-export interface OpenAiBackendConfig {
+/** A server elsewhere that speaks OpenAI's protocol; its address has no slash at its end. */
+export interface OpenAiBackendConfig extends BackendValues<"openai-compat"> {
   readonly kind: "openai-compat";
   readonly name: string;
-  /** Up to and with `/v1`, without a slash at its end. */
-  readonly baseUrl: string;
-  /** What the server calls the model. */
-  readonly model: string;
-  /** The variable the key is in; absent: none is sent. */
-  readonly apiKeyEnv?: string;
-  /** The key itself, read from that variable. */
+  /** The key itself, read from the variable `apiKeyEnv`. */
   readonly apiKey?: string;
-  /** For connecting, and between two pieces of an answer. */
-  readonly timeoutSecs: number;
-  /** URL of the proxy to go through, see `proxyFor`; absent: none, whatever the environment says. */
-  readonly proxy?: string;
 }
 
 /** Any backend; the order of a list of them is their priority. */
@@ -141,9 +75,6 @@ export interface Listen {
   readonly tcp?: TcpAddress;
 }
 
-/** The surfaces that have sockets of this kind. */
-export type SurfaceName = "infer" | "v2" | "embed" | "rerank";
-
 /** Address and credentials of Hugging Face. */
 export interface HuggingFaceOptions {
   /** In its place. */
@@ -154,8 +85,8 @@ export interface HuggingFaceOptions {
   readonly token?: HuggingFaceToken | TokenFault;
 }
 
-/** Everything the daemon needs to run. */
-export interface DaemonOptions {
+/** Everything the daemon needs to run: the settings it takes as they are, and what comes of the others. */
+export interface DaemonOptions extends PlainValues {
   /** At least one; order is priority. */
   readonly backends: readonly BackendConfig[];
   /** Holds the sockets, the lock and the pid file; made 0700. */
@@ -163,8 +94,6 @@ export interface DaemonOptions {
   readonly listen: Readonly<Record<SurfaceName, Listen>>;
   /** Dispatch unix socket. */
   readonly rpcSocket: string;
-  /** What dispatch requests have to name. */
-  readonly namespace: string;
   /** Admin unix socket. */
   readonly adminSocket: string;
   /** Group that owns the inference sockets; absent: unchanged. */
@@ -187,25 +116,4 @@ export interface DaemonOptions {
   readonly huggingFace?: HuggingFaceOptions;
   /** The model was chosen by how much memory there is. */
   readonly autoselected?: boolean;
-  /** Fetch what the store lacks, at boot. */
-  readonly autoPull: boolean;
-  /** Requests served together. */
-  readonly parallel: number;
-  /** Requests that may wait behind them. */
-  readonly queueDepth: number;
-  readonly readyTimeoutSecs: number;
-  readonly drainTimeoutSecs: number;
-  readonly logDir: string;
-  readonly logLevel: LogLevel;
 }
-
-/** Requests served together when nothing else is said. */
-export const DEFAULT_PARALLEL = 4;
-/** Requests that wait behind them when nothing else is said. */
-export const DEFAULT_QUEUE_DEPTH = 10;
-/** Seconds a remote backend may take to connect, and between two pieces. */
-export const DEFAULT_REMOTE_TIMEOUT_SECS = 300;
-/** Seconds until every backend has to be ready. */
-export const DEFAULT_READY_TIMEOUT_SECS = 30;
-/** Seconds running requests get to finish on drain. */
-export const DEFAULT_DRAIN_TIMEOUT_SECS = 10;

@@ -3,12 +3,15 @@
  * whether there is one.
  */
 import { redactText } from "../log/redact.ts";
+import { isOfAll } from "./backends/backends.ts";
 import type { FileBackend } from "./file.ts";
 import type { ParsedFlags } from "./flags.ts";
 import type { LoadedConfig } from "./load.ts";
-import type { BackendConfig, DaemonOptions, TcpAddress } from "./options.ts";
-import type { Machine } from "./resolve.ts";
-import { type SettingName, SETTINGS } from "./settings.ts";
+import { valueAt } from "./merge.ts";
+import type { BackendConfig, DaemonOptions, LlamaBackendConfig } from "./options.ts";
+import { type Machine, settle } from "./resolve.ts";
+import { TABLES } from "./backends/backend_schema.ts";
+import { plainDefault, type Setting, type Tables } from "./setting/setting.ts";
 
 /** One value of the configuration. */
 export interface OriginatedValue {
@@ -35,38 +38,34 @@ const DEFAULT = "default";
  * Say of every value where it is from.
  *
  * @param sources What was given, and what came of it.
+ * @param tables The settings there are.
  * @returns The values, backends last.
  */
-export function configValues(sources: OriginSources): OriginatedValue[] {
-  const { options } = sources;
-  const { listen } = options;
-  const from = new Origins(sources);
+export function configValues(sources: OriginSources, tables: Tables = TABLES): OriginatedValue[] {
+  const { flags, machine, config, options } = sources;
+  const { settings } = tables;
+  const values: Readonly<Record<string, unknown>> = settle(flags.values, machine, config, settings).values;
+  const from = new Origins(sources, tables);
   return [
     row("runtime_dir", options.runtimeDir, from.variable("XDG_RUNTIME_DIR")),
-    row("listen.uds", listen.infer.socket, from.setting("uds", "listen.uds")),
-    row("listen.tcp", address(listen.infer.tcp), from.setting("tcp", "listen.tcp")),
-    row("listen.v2_addr", listen.v2.socket, from.setting("v2Addr", "listen.v2_addr")),
-    row("listen.v2_tcp", address(listen.v2.tcp), from.setting("v2Tcp", "listen.v2_tcp")),
-    row("listen.embed_addr", listen.embed.socket, from.setting("embedAddr", "listen.embed_addr")),
-    row("listen.embed_tcp", address(listen.embed.tcp), from.setting("embedTcp", "listen.embed_tcp")),
-    row("listen.rerank_addr", listen.rerank.socket, from.setting("rerankAddr", "listen.rerank_addr")),
-    row("listen.rerank_tcp", address(listen.rerank.tcp), from.setting("rerankTcp", "listen.rerank_tcp")),
-    row("listen.rpc_addr", options.rpcSocket, from.setting("rpcAddr", "listen.rpc_addr")),
-    row("admin_addr", options.adminSocket, from.setting("adminAddr", "admin_addr")),
-    row("namespace", options.namespace, from.setting("namespace", "namespace")),
-    row("group", options.group ?? null, from.setting("group", "group")),
-    row("api_key", isSet(options.apiKey ?? options.apiKeyFile), from.setting("apiKey", "api_key_file")),
-    ...options.apiKeyFile === undefined ? [] : [row("api_key_file", options.apiKeyFile, from.file("api_key_file"))],
-    row("lock", options.lockPath, from.setting("lock", "lock")),
-    row("parallel", options.parallel, from.setting("parallel", "parallel")),
-    row("queue_depth", options.queueDepth, from.setting("queueDepth", "queue_depth")),
-    row("ready_timeout_secs", options.readyTimeoutSecs, from.setting("readyTimeoutSecs", "ready_timeout_secs")),
-    row("drain_timeout_secs", options.drainTimeoutSecs, from.setting("drainTimeoutSecs", "drain_timeout_secs")),
-    row("log_dir", options.logDir, from.setting("logDir", "log_dir")),
-    row("log_level", options.logLevel, from.setting("logLevel", "log_level")),
-    modelStore(sources, from),
-    row("auto_pull", options.autoPull, from.file("auto_pull")),
-    ...options.backends.flatMap((backend, index) => backendValues(backend, index, { sources, from })),
+    ...Object.entries(settings).flatMap(([name, setting]): OriginatedValue[] => {
+      const { names: { key, flag }, ofBackend, secret, keptIn = "" } = setting;
+      const value = values[name];
+      if (secret && flag !== undefined) {
+        return [
+          row(
+            flag.replaceAll("-", "_"),
+            isSet(value ?? values[keptIn]),
+            from.setting(name, settings[keptIn]?.names.key),
+          ),
+        ];
+      }
+      // What only the file can say, and does not, is nothing to show.
+      const isIdle = value === undefined && flag === undefined && setting.default === undefined;
+      if (key === undefined || ofBackend || isIdle) return [];
+      return [row(key, shown(setting, value), from.setting(name, key))];
+    }),
+    ...options.backends.flatMap((backend, index) => backendValues(backend, { sources, tables, from, values, index })),
   ];
 }
 
@@ -74,25 +73,38 @@ function row(key: string, value: unknown, origin: string): OriginatedValue {
   return { key, value: typeof value === "string" ? redactText(value) : value, origin };
 }
 
+/** A value as it may be shown. */
+function shown(setting: Setting, value: unknown): unknown {
+  if (setting.shown !== undefined) return setting.shown(value);
+  if (value === undefined) return null;
+  return setting.type.shown === undefined ? value : setting.type.shown(value);
+}
+
 /** Where single values are from. */
 class Origins {
   readonly #sources: OriginSources;
+  readonly #tables: Tables;
 
-  constructor(sources: OriginSources) {
+  constructor(sources: OriginSources, tables: Tables) {
     this.#sources = sources;
+    this.#tables = tables;
   }
 
-  /** Of a setting, with the keys of the file behind it, the nearest first. */
-  setting(name: SettingName, ...keys: readonly string[]): string {
-    const { values, fromFlags } = this.#sources.flags;
-    if (fromFlags.has(name)) return `flag --${SETTINGS[name].flag}`;
-    return values[name] === undefined ? this.file(...keys) : `environment ${SETTINGS[name].env}`;
+  /** Of a setting, with the keys of the file behind it, the nearest first, and the variables that decide the default. */
+  setting(name: string, ...keys: readonly (string | undefined)[]): string {
+    const { values, fromFlags }: { readonly values: object; readonly fromFlags: ReadonlySet<string> } =
+      this.#sources.flags;
+    const { names: { flag, env } = {}, variables } = this.#tables.settings[name] ?? {};
+    if (fromFlags.has(name)) return `flag --${flag}`;
+    if (name in values) return `environment ${env}`;
+    const found = this.file(...keys);
+    return found === DEFAULT ? this.variable(...variables?.(this.#sources.machine.platform) ?? []) : found;
   }
 
   /** Of the first of these keys that the file has. */
-  file(...keys: readonly string[]): string {
+  file(...keys: readonly (string | undefined)[]): string {
     const { config } = this.#sources;
-    const key = config && keys.find((key) => at(config.content, key) !== undefined);
+    const key = config && keys.find((key) => key !== undefined && valueAt(config.content, key) !== undefined);
     return config === undefined || key === undefined ? DEFAULT : `file ${config.path}: ${key}`;
   }
 
@@ -103,92 +115,67 @@ class Origins {
   }
 }
 
-/** What a file has at `listen.tcp` or `backends[0].model.name`. */
-function at(content: unknown, key: string): unknown {
-  let found = content;
-  for (const part of key.split(/[.[\]]+/).filter((part) => part !== "")) {
-    found = typeof found === "object" && found !== null ? (found as Record<string, unknown>)[part] : undefined;
-  }
-  return found;
+/** What the values of one backend are made from. */
+interface BackendContext {
+  readonly sources: OriginSources;
+  readonly tables: Tables;
+  readonly from: Origins;
+  /** The daemon's, by setting. */
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly index: number;
 }
 
-function modelStore({ config, machine, options }: OriginSources, from: Origins): OriginatedValue {
-  const variables = machine.platform === "darwin" ? ["MODELS_HOME"] : ["MODELS_HOME", "XDG_DATA_HOME"];
-  const isInFile = config?.content.models_home !== undefined;
-  return row(
-    "models_home",
-    options.modelsHome ?? null,
-    isInFile ? from.file("models_home") : from.variable(...variables),
-  );
-}
-
-function backendValues(
-  backend: BackendConfig,
-  index: number,
-  { sources, from }: { sources: OriginSources; from: Origins },
-): OriginatedValue[] {
+function backendValues(backend: BackendConfig, context: BackendContext): OriginatedValue[] {
+  const { sources, from, index } = context;
   const entry = fileEntry(sources, index);
-  // A model alone stands for a backend of its own.
-  const inFile = entry === "model" ? undefined : `backends[${index}].`;
-  const keyed = (key: string, value: unknown, origin: string): OriginatedValue =>
-    row(`backends[${index}].${key}`, value, origin);
-  const own = (key: string): string => from.file(`${inFile}${key}`);
-  /** What flags say unless the file says it of this backend. */
-  const either = (key: string, name: SettingName): string => entry === undefined ? from.setting(name) : own(key);
-  const head = [
-    keyed("kind", backend.kind, either("kind", "backend")),
-    keyed("name", backend.name, entry === undefined ? DEFAULT : own("name")),
-  ];
-  if (backend.kind === "mock") {
-    return [...head, keyed("script", backend.script, either("script", "mockScript"))];
-  }
-  if (backend.kind === "openai-compat") {
-    const { apiKeyEnv, baseUrl } = backend;
-    const isThere = apiKeyEnv === undefined ? undefined : isSet(sources.machine.env(apiKeyEnv) || undefined);
-    return [
-      ...head,
-      keyed("base_url", withoutPassword(baseUrl), own("base_url")),
-      keyed("model", backend.model, own("model")),
-      keyed("api_key_env", apiKeyEnv ?? null, own("api_key_env")),
-      ...isThere === undefined ? [] : [keyed("api_key", isThere, `environment ${apiKeyEnv}`)],
-      keyed("timeout_secs", backend.timeoutSecs, own("timeout_secs")),
-      keyed("proxy", backend.proxy === undefined ? null : withoutPassword(backend.proxy), own("proxy")),
-    ];
-  }
-  const model = (key: string, name: SettingName): string =>
-    entry === undefined
-      ? from.setting(name)
-      : from.file(inFile === undefined ? `model.${key}` : `${inFile}model.${key}`);
-  const engine = (key: string, name: SettingName): string =>
-    from.setting(name, ...entry === undefined || inFile === undefined ? [key] : [`${inFile}${key}`, key]);
-  const isPath = entry === undefined
-    ? backend.modelPath !== undefined
-    : entry !== "model" && entry.kind === "llamacpp"
-    ? entry.model.path !== undefined
-    : sources.config?.content.model?.path !== undefined;
+  const prefix = `backends[${index}].`;
+  // A model alone stands for a backend of its own, of which the file says nothing else.
+  const own = (key: string): string | undefined => typeof entry === "object" ? `${prefix}${key}` : undefined;
+  const kind = entry === undefined ? from.setting("backend") : from.file(own("kind"));
   return [
-    ...head,
-    keyed("model.name", backend.modelName, isPath ? model("path", "model") : model("name", "model")),
-    keyed(
-      "model.path",
-      backend.modelPath ?? null,
-      isPath ? model("path", "model") : DEFAULT,
-    ),
-    keyed("model.sha256", backend.modelSha256 ?? null, model("sha256", "modelSha256")),
-    keyed("n_ctx", backend.contextTokens ?? null, engine("n_ctx", "contextTokens")),
-    keyed("n_gpu_layers", backend.gpuLayers ?? null, engine("n_gpu_layers", "gpuLayers")),
-    keyed("threads", backend.threads ?? null, engine("threads", "threads")),
-    keyed("accelerator", backend.accelerator ?? "auto", engine("accelerator", "accelerator")),
-    keyed("library_dir", backend.libraryDir ?? null, engine("library_dir", "libraryDir")),
-    keyed(
-      "parallel",
-      backend.parallel ?? sources.options.parallel,
-      backend.parallel === undefined ? from.setting("parallel", "parallel") : own("parallel"),
-    ),
-    keyed("embed", backend.embed ?? null, own("embed")),
-    keyed("pooling", backend.pooling ?? null, own("pooling")),
-    keyed("warm", backend.warm?.length ?? 0, own("warm")),
+    row("kind", backend.kind, kind),
+    row("name", backend.name, from.file(own("name"))),
+    ...backend.kind === "llamacpp" ? modelValues(backend, entry === "model" ? "model" : own("model"), context) : [],
+    ...backendSettingValues(backend, own, context),
+  ].map(({ key, ...value }) => ({ key: `${prefix}${key}`, ...value }));
+}
+
+function modelValues(
+  { modelName, modelPath, modelSha256 }: LlamaBackendConfig,
+  inFile: string | undefined,
+  { sources, from }: BackendContext,
+): OriginatedValue[] {
+  const origin = (key: string, name: "model" | "modelSha256"): string =>
+    inFile === undefined ? from.setting(name) : from.file(`${inFile}.${key}`);
+  const isPath = inFile === undefined
+    ? modelPath !== undefined
+    : valueAt(sources.config?.content, `${inFile}.path`) !== undefined;
+  return [
+    row("model.name", modelName, origin(isPath ? "path" : "name", "model")),
+    row("model.path", modelPath ?? null, isPath ? origin("path", "model") : DEFAULT),
+    row("model.sha256", modelSha256 ?? null, origin("sha256", "modelSha256")),
   ];
+}
+
+function backendSettingValues(
+  backend: BackendConfig,
+  own: (key: string) => string | undefined,
+  { sources, tables, from, values }: BackendContext,
+): OriginatedValue[] {
+  const config: Readonly<Record<string, unknown>> = { ...backend };
+  return Object.entries(tables.backends[backend.kind]?.settings ?? {}).flatMap(([name, setting]) => {
+    const { names: { key = name }, sameAs = "" } = setting;
+    const value = config[name] ?? values[sameAs] ?? plainDefault(setting);
+    const ofFile = from.file(own(key));
+    const origin = isOfAll(name, setting, tables.settings)
+      ? from.setting(name, own(key), key)
+      : ofFile === DEFAULT
+      ? from.setting(sameAs, tables.settings[sameAs]?.names.key)
+      : ofFile;
+    const shownRow = row(key, shown(setting, value), origin);
+    if (name !== "apiKeyEnv" || typeof value !== "string") return [shownRow];
+    return [shownRow, row("api_key", isSet(sources.machine.env(value) || undefined), `environment ${value}`)];
+  });
 }
 
 /** What the file says of this backend; `model`: it names a model alone; `undefined`: flags and environment made it. */
@@ -199,21 +186,6 @@ function fileEntry({ config, flags }: OriginSources, index: number): FileBackend
   return config.content.backends?.[index];
 }
 
-function address(tcp: TcpAddress | undefined): string | null {
-  if (tcp === undefined) return null;
-  return `${tcp.hostname.includes(":") ? `[${tcp.hostname}]` : tcp.hostname}:${tcp.port}`;
-}
-
-function isSet(secret: string | undefined): string {
+function isSet(secret: unknown): string {
   return secret === undefined ? "not set" : "set";
-}
-
-/** A URL as it may be shown. */
-function withoutPassword(url: string): string {
-  const parsed = new URL(url);
-  if (parsed.username === "" && parsed.password === "" && parsed.search === "") return url;
-  if (parsed.username !== "") parsed.username = "***";
-  if (parsed.password !== "") parsed.password = "***";
-  for (const name of [...parsed.searchParams.keys()]) parsed.searchParams.set(name, "***");
-  return parsed.href;
 }

@@ -1,5 +1,6 @@
 /** Every unix socket of a daemon, and the flag that says where it is. Touches no file. */
 import { maxSocketPathBytes } from "@inferd/client/paths";
+import { SURFACES, type SurfaceTable, UNIX_SURFACES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "./options.ts";
 
 /** One socket. */
@@ -13,13 +14,11 @@ export interface DaemonSocket {
 export function daemonSockets(
   { adminSocket, listen, rpcSocket }: Pick<DaemonOptions, "adminSocket" | "listen" | "rpcSocket">,
 ): readonly DaemonSocket[] {
+  const rows: SurfaceTable = SURFACES;
   return [
-    { path: adminSocket, flag: "--admin-addr" },
-    { path: listen.infer.socket, flag: "--uds" },
-    { path: listen.v2.socket, flag: "--v2-addr" },
-    { path: listen.embed.socket, flag: "--embed-addr" },
-    { path: listen.rerank.socket, flag: "--rerank-addr" },
-    { path: rpcSocket, flag: "--rpc-addr" },
+    { path: adminSocket, flag: `--${UNIX_SURFACES.admin.flag}` },
+    ...Object.entries(listen).map(([name, { socket }]) => ({ path: socket, flag: `--${rows[name]?.flag}` })),
+    { path: rpcSocket, flag: `--${UNIX_SURFACES.dispatch.flag}` },
   ];
 }
 

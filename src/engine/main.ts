@@ -23,6 +23,7 @@ import { GrammarError } from "../grammar/gbnf.ts";
 import { inspect } from "./inspection.ts";
 import { checkLimits, LimitError } from "./generate/limits.ts";
 import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./native/memory.ts";
+import { DEFAULT_CONTEXT_TOKENS } from "../inference/backend.ts";
 import type { EngineConfig, EngineRequest, ToEngine } from "./ipc/messages.ts";
 import { Model, ModelError } from "./native/model.ts";
 import { confine, confineEarly } from "./permissions.ts";
@@ -33,8 +34,6 @@ import { type Job, Scheduler } from "./generate/scheduler.ts";
 import { thisMachine } from "./native/this_machine.ts";
 import { usableCores } from "./native/threads.ts";
 
-/** The largest context, unless a larger one was configured. */
-const DEFAULT_CONTEXT_TOKENS = 8192;
 /** Time for throw-away decodes before `ready`, at least one of each kind. */
 const WARM_UP_MS = 30;
 /** Tokens of a throw-away text. */

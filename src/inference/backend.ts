@@ -2,13 +2,18 @@
  * The backend interface: something that becomes ready, may fail and recover, and turns a request into events.
  * Independent of wire formats.
  */
-import type { BackendStatus, LoadPhase, TemplateError } from "@inferd/client/protocol";
+import {
+  type BackendStatus,
+  type LoadPhase,
+  type Service,
+  SERVICES,
+  type TemplateError,
+} from "@inferd/client/protocol";
 import type { ModelFile } from "../models/file/model_file.ts";
 import type { BackendEvent } from "./events.ts";
 import type { EmbedAnswer, EmbedRequest, GenerationRequest, RerankAnswer, RerankRequest } from "./request.ts";
 
-/** What a backend may be asked for; each has a surface of its own. */
-export type Service = "v1" | "v2" | "embed" | "rerank";
+export { type Service, SERVICES };
 
 /** What a backend can do, reported once it is ready. */
 export interface BackendCapabilities extends Readonly<Record<Service, boolean>> {
@@ -26,6 +31,9 @@ export interface BackendCapabilities extends Readonly<Record<Service, boolean>> 
   /** The model's own chat template cannot be evaluated. */
   readonly templateError?: Readonly<TemplateError>;
 }
+
+/** Tokens one request may use unless the configuration says more, or the model can do with fewer. */
+export const DEFAULT_CONTEXT_TOKENS = 8192;
 
 /** What a backend can do that only answers generation v1. */
 export const ONLY_TEXT = {

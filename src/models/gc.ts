@@ -2,7 +2,7 @@
 import { join } from "@std/path";
 import { dropBlob, entries, type Entry, isHeld, look, type LooseBlob, looseBlob, namesIn } from "./store/blobs.ts";
 import { forgetFormerNames, type LastName, readFormerNames } from "./store/former_names.ts";
-import { manifestsDir, quarantineDir } from "./store/layout.ts";
+import { manifestsDir, partialDataPath, quarantineDir } from "./store/layout.ts";
 import { readManifests } from "./store/manifest.ts";
 import { dropPartial } from "./transfer/partial.ts";
 import { removeFile } from "./store/store_files.ts";
@@ -93,7 +93,7 @@ class Clearing {
   }
 
   async #partial({ dir, key }: Extract<Entry, { kind: "partial" }>): Promise<void> {
-    const data = join(dir, "data.tmp");
+    const data = partialDataPath(dir);
     const info = await look(data) ?? await look(dir);
     if (info === undefined || !this.#isOld(info)) return;
     if (this.#dryRun ? await isHeld(data) : !await dropPartial(this.#root, key)) return;

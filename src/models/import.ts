@@ -12,7 +12,6 @@ import { moveToBlob, Partial } from "./transfer/partial.ts";
 import { findPlaced, type PlacedBlob } from "./store/placed.ts";
 import { manifestParts, type StoredBlob, storedBlob } from "./transfer/pull.ts";
 import { nameOfModelFile } from "./transfer/reference.ts";
-import { sameHash } from "./file/sha256.ts";
 import { modelHash } from "./file/shards.ts";
 import { isDiskFull, ModelStoreError, type ModelStoreErrorCode, storeError } from "./store/store_error.ts";
 import { FILE_MODE } from "./store/store_files.ts";
@@ -86,7 +85,7 @@ export async function importFile(
       jobs.push({ root, what, options, identity, ...await hash({ path, identity, what }, options) });
     }
     const sha256 = await modelHash(jobs.map((job) => job.sha256));
-    if (options.sha256 !== undefined && !await sameHash(sha256, options.sha256)) {
+    if (options.sha256 !== undefined && sha256 !== options.sha256) {
       throw new ModelStoreError("mismatch", `${what}: its SHA-256 is ${sha256}, not ${options.sha256}`);
     }
     await claim.allow({ sha256 });
@@ -218,7 +217,7 @@ async function copy(target: string, { what, file, sha256, options }: Job): Promi
   await Deno.chmod(target, FILE_MODE).catch(() => {});
   options.onPhase?.({ phase: "verify", path: target });
   const copied = await hashModelFile(target, options.signal);
-  if (copied.changed || !await sameHash(copied.sha256, sha256)) throw changed(what);
+  if (copied.changed || copied.sha256 !== sha256) throw changed(what);
   using written = await Deno.open(target, { read: true, write: true });
   await written.sync();
 }

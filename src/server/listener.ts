@@ -4,6 +4,7 @@
  */
 import { dirname } from "@std/path";
 import type { TcpAddress } from "../config/options.ts";
+import { isLoopback, isLoopbackAddress } from "@inferd/client/protocol";
 import { bytesOf, daemonSockets, shorterSocket, socketPathFault } from "../config/sockets.ts";
 import { GroupError, groupId } from "./group.ts";
 
@@ -67,7 +68,7 @@ export async function bindUnix(
 export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string }): Deno.TcpListener {
   const name = `${address.hostname}:${address.port}`;
   const guarded = options.apiKey !== undefined;
-  if (!guarded && address.hostname !== "localhost" && !isLoopback(address.hostname)) {
+  if (!guarded && !isLoopback(address.hostname)) {
     throw refusal(name, "without an API key only loopback addresses are allowed");
   }
   let listener: Deno.TcpListener;
@@ -77,7 +78,7 @@ export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string
     throw refusal(name, addressReason(error), error);
   }
   // "localhost" is whatever the resolver says it is.
-  if (!guarded && !isLoopback(listener.addr.hostname)) {
+  if (!guarded && !isLoopbackAddress(listener.addr.hostname)) {
     listener.close();
     throw refusal(name, `it resolves to ${listener.addr.hostname}, and without an API key only loopback is allowed`);
   }
@@ -122,10 +123,6 @@ function groupOf(path: string, group: string): number {
     if (!(error instanceof GroupError)) throw error;
     throw refusal(path, error.message, error);
   }
-}
-
-function isLoopback(hostname: string): boolean {
-  return /^127(\.\d{1,3}){3}$/.test(hostname) || hostname === "::1" || hostname === "[::1]";
 }
 
 function refusal(name: string, reason: string, cause?: unknown): BindError {

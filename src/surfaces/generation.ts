@@ -2,23 +2,27 @@
  * What both generation surfaces have under the same names: who speaks, how tokens are chosen, how many, and what ends
  * the answer. Defaults and bounds are the protocol's.
  */
-import { MAX_STOP_STRINGS, type V1Role } from "@inferd/client/protocol";
+import {
+  DEFAULT_MAX_TOKENS,
+  DEFAULT_TEMPERATURE,
+  MAX_STOP_STRINGS,
+  MAX_TEMPERATURE,
+  type V1Role,
+} from "@inferd/client/protocol";
 import type { DefaultedField, GenerationRequest } from "../inference/request.ts";
 import { type Range, readArray, readInteger, readNonEmptyString, readNumber } from "../pipeline/resolve.ts";
 
 /** Who may speak in a conversation. */
 export const ROLES: readonly V1Role[] = ["system", "user", "assistant"];
 
-const DEFAULT_TEMPERATURE = 1.0;
 const DEFAULT_TOP_P = 0.95;
 const DEFAULT_TOP_K = 64;
-const DEFAULT_MAX_TOKENS = 1000;
 const DEFAULTED: readonly DefaultedField[] = ["temperature", "top_p", "top_k", "max_tokens"];
 
 /** The largest count the engine's native side can hold; nothing real comes near it. */
 const MAX_INT32 = 2 ** 31 - 1;
 
-const TEMPERATURE: Range = { min: 0, max: 2, text: "a number from 0 to 2" };
+const TEMPERATURE: Range = { min: 0, max: MAX_TEMPERATURE, text: `a number from 0 to ${MAX_TEMPERATURE}` };
 const TOP_P: Range = { min: 0, max: 1, aboveMin: true, text: "a number above 0 and at most 1" };
 const TOP_K: Range = { min: 0, max: MAX_INT32, text: `an integer from 0 to ${MAX_INT32}` };
 const MAX_TOKENS: Range = { min: 1, max: Number.MAX_VALUE, text: "an integer of at least 1" };

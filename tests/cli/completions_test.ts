@@ -84,7 +84,7 @@ Deno.test("the completions for zsh are a script that zsh can read", async () => 
   await using box = new Sandbox();
   const path = await script(box, "zsh");
   await shell("zsh", ["-f", "-n", path]);
-  assertStringIncludes(Deno.readTextFileSync(path), "'--log-level=[debug, info, warn or error (default\\: info)]");
+  assertStringIncludes(Deno.readTextFileSync(path), "'--log-level=[lowest level that is logged (default\\: info)]");
 });
 
 Deno.test("inferd completions exits with 2 when it does not know the shell", async () => {

@@ -2,15 +2,15 @@ import { assertEquals, assertThrows } from "@std/assert";
 import {
   adminEndpoint,
   checkSurfaces,
-  type ConnectOptions,
   endpointName,
   type ProcessFacts,
   rpcEndpoint,
-  spawnPlan,
   surfaceEndpoint,
-  type SurfaceName,
   whyNoDaemon,
-} from "../../client/options.ts";
+} from "../../client/endpoints.ts";
+import type { ConnectOptions, SurfaceName } from "../../client/options.ts";
+import { SURFACES } from "../../client/protocol/surfaces.ts";
+import { spawnPlan } from "../../client/spawn_plan.ts";
 
 function facts(env: Record<string, string>, platform = "linux"): ProcessFacts {
   return { env: (name) => env[name], uid: 501, platform };
@@ -202,4 +202,26 @@ Deno.test("a daemon is started as the caller says, else as the environment does"
   });
   assertThrows(() => spawnPlan({ spawn: { command: "" } }, facts(xdg)), TypeError, "command");
   assertThrows(() => spawnPlan({ spawn: { timeoutMs: NaN } }, facts(xdg)), RangeError, "timeoutMs");
+});
+
+Deno.test("surfaceEndpoint finds a surface by its row alone when the table has one more", () => {
+  const table = {
+    ...SURFACES,
+    score: {
+      title: "scores",
+      service: "score",
+      socket: "infer.score",
+      flag: "score-addr",
+      variable: "INFERD_SCORE_ADDR",
+      tcp: { port: 47329, flag: "score-tcp", variable: "INFERD_SCORE_TCP" },
+    },
+  };
+  const at = (env: Record<string, string>, options: ConnectOptions = {}): unknown =>
+    surfaceEndpoint("score" as SurfaceName, options, facts({ HOME: "/h", ...env }), table);
+  assertEquals(at({}), { path: "/h/.inferd/run/infer.score.sock" });
+  assertEquals(at({ INFERD_UDS: "/run/a.sock" }), { path: "/run/infer.score.sock" });
+  assertEquals(at({ INFERD_SCORE_ADDR: "/s.sock", INFERD_UDS: "/run/a.sock" }), { path: "/s.sock" });
+  assertEquals(at({ INFERD_SCORE_TCP: "ada" }), { hostname: "ada", port: 47329 });
+  assertEquals(at({}, { tcp: { hostname: "eve" } }), { hostname: "eve", port: 47329 });
+  assertEquals(at({}, { path: "/x/infer.sock" }), { path: "/x/infer.score.sock" });
 });

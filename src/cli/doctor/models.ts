@@ -3,7 +3,14 @@ import { dirname, join } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { locate } from "../../daemon/models_at_boot.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../../models/built_in.ts";
-import { blobPath, blobsDir, manifestPath, partialDir, quarantineDir } from "../../models/store/layout.ts";
+import {
+  blobPath,
+  blobsDir,
+  manifestPath,
+  partialDataPath,
+  partialDir,
+  quarantineDir,
+} from "../../models/store/layout.ts";
 import {
   type Manifest,
   type ManifestPart,
@@ -172,7 +179,7 @@ function getAgain(name: string, source: ModelSource | null): string {
 /** What an interrupted download left, in bytes. */
 function partialBytes(root: string, blob: string): number | undefined {
   const hash = dirname(blob).split(/[/\\]/).at(-1) ?? "";
-  return look(join(partialDir(root, hash), "data.tmp"))?.size;
+  return look(partialDataPath(partialDir(root, hash)))?.size;
 }
 
 /**

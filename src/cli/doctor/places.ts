@@ -1,7 +1,8 @@
 /** Looks at what the daemon has on disks and in the network: folders, lock, sockets, ports, space. */
 import { statfs } from "node:fs/promises";
 import { dirname } from "@std/path";
-import { admin, ConnectError, TimeoutError } from "@inferd/client";
+import { admin, ConnectError, type SurfaceName, TimeoutError } from "@inferd/client";
+import { SURFACES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "../../config/options.ts";
 import { type DaemonSocket, daemonSockets, shorterSocket, socketPathFault } from "../../config/sockets.ts";
 import { pidPathOf } from "../../config/pid_path.ts";
@@ -153,12 +154,11 @@ async function checkSocket(
 /** Check that the TCP ports can be bound. */
 export function checkPorts(options: DaemonOptions, holder: Holder): readonly Finding[] {
   const findings = new Findings("TCP ports");
-  const flags = { infer: "--tcp", v2: "--v2-tcp", embed: "--embed-tcp", rerank: "--rerank-tcp" } as const;
   const asked = Object.values(options.listen).filter(({ tcp }) => tcp !== undefined).length;
   if (asked === 0) return findings.elseOk("None is configured");
   let taken = 0;
-  for (const name of Object.keys(flags) as (keyof typeof flags)[]) {
-    const { tcp } = options.listen[name];
+  for (const [name, { tcp: { flag } }] of Object.entries(SURFACES)) {
+    const { tcp } = options.listen[name as SurfaceName];
     if (tcp === undefined) continue;
     try {
       bindTcp(tcp, options.apiKey === undefined ? {} : { apiKey: options.apiKey }).close();
@@ -167,7 +167,7 @@ export function checkPorts(options: DaemonOptions, holder: Holder): readonly Fin
       if (error.cause instanceof Deno.errors.NotCapable) throw error.cause;
       // A daemon that runs has taken it itself.
       if (error.cause instanceof Deno.errors.AddrInUse && holder.held) taken++;
-      else findings.fail(error.message, `Stop the program that uses it, or choose another address with ${flags[name]}`);
+      else findings.fail(error.message, `Stop the program that uses it, or choose another address with --${flag}`);
     }
   }
   return findings.elseOk(taken > 0 ? `${taken} of ${asked} in use while the daemon runs` : `${asked} can be bound`);

@@ -38,11 +38,3 @@ export async function hashRest(file: Deno.FsFile, hash: Hash, signal?: AbortSign
 export function isSha256(text: string): boolean {
   return SHA256.test(text);
 }
-
-/** Whether two hashes in hex are the same, in a time that does not depend on where they differ. */
-export async function sameHash(one: string, other: string): Promise<boolean> {
-  const { Buffer } = await import("node:buffer");
-  const { timingSafeEqual } = await import("node:crypto");
-  const [left, right] = [Buffer.from(one, "hex"), Buffer.from(other, "hex")];
-  return left.length === right.length && timingSafeEqual(left, right);
-}

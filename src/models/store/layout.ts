@@ -5,8 +5,10 @@ import { isSha256 } from "../file/sha256.ts";
 import { join, resolve } from "@std/path";
 import { ModelStoreError } from "./store_error.ts";
 
-const NAME_MAX_BYTES = 128;
-const NAME = /^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+$/;
+/** The longest name of a model, in bytes, which are characters. */
+export const NAME_MAX_BYTES = 128;
+/** What the name of a model is made of. */
+export const NAME = /^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+$/;
 
 /** What the machine says, passed in so that tests can say otherwise. */
 export interface StoreMachine {
@@ -79,6 +81,11 @@ export function blobPath(root: string, sha256: string): string {
 /** The folder of what is on its way to becoming this blob. */
 export function partialDir(root: string, key: string): string {
   return join(blobsDir(root), key.slice(0, 2), `.partial-${key}`);
+}
+
+/** What has come so far of a blob that is on its way, in the folder `dir`. */
+export function partialDataPath(dir: string): string {
+  return join(dir, "data.tmp");
 }
 
 /** The folder of all manifests. */

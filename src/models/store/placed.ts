@@ -1,7 +1,7 @@
 /** Blobs in their places: found, locked and, where the content does not match the name, moved to quarantine. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import { blobPath } from "./layout.ts";
-import { createSha256, hashRest, sameHash } from "../file/sha256.ts";
+import { createSha256, hashRest } from "../file/sha256.ts";
 import { ModelStoreError } from "./store_error.ts";
 import { openShared, quarantine } from "./store_files.ts";
 
@@ -48,7 +48,7 @@ export async function findPlaced(root: string, sha256: string, options: FindOpti
     const hash = await createSha256();
     await hashRest(file, hash, signal);
     const actual = hash.digest("hex");
-    if (await sameHash(actual, sha256)) {
+    if (actual === sha256) {
       if (sizeBytes === undefined || sizeBytes === info.size) return { ...found, hashed: true };
       throw new ModelStoreError(
         "size",

@@ -6,7 +6,7 @@ import type { Hash } from "node:crypto";
 import { dirname, join } from "@std/path";
 import { GGUF_MAGIC, type GgufHead, readGgufHead } from "../file/gguf.ts";
 import { fileSource } from "../file/gguf_cursor.ts";
-import { blobPath, partialDir } from "../store/layout.ts";
+import { blobPath, partialDataPath, partialDir } from "../store/layout.ts";
 import { createSha256, hashRest } from "../file/sha256.ts";
 import {
   ensureDir,
@@ -20,7 +20,6 @@ import {
 
 /** Flushed to the disk after this many bytes, so that little is left to flush at the end. */
 const SYNC_BYTES = 64 * 1024 * 1024;
-const DATA = "data.tmp";
 const STATE = "state.json";
 
 /** Which version of what the partial is a part of. */
@@ -49,7 +48,7 @@ export class Partial implements Disposable {
 
   private constructor(dir: string, files: { readonly file: Deno.FsFile; readonly syncer: Deno.FsFile }, hash: Hash) {
     this.#dir = dir;
-    this.path = join(dir, DATA);
+    this.path = partialDataPath(dir);
     this.#file = files.file;
     this.#syncer = files.syncer;
     this.#hash = hash;
@@ -62,9 +61,9 @@ export class Partial implements Disposable {
    * @param options How to wait while another process holds it.
    */
   static async open(dir: string, options: WaitOptions): Promise<Partial> {
-    const file = await openLocked(join(dir, DATA), options);
+    const file = await openLocked(partialDataPath(dir), options);
     try {
-      return new Partial(dir, { file, syncer: await Deno.open(join(dir, DATA)) }, await createSha256());
+      return new Partial(dir, { file, syncer: await Deno.open(partialDataPath(dir)) }, await createSha256());
     } catch (error) {
       file.close();
       throw error;
@@ -233,7 +232,7 @@ export interface UnfinishedBlob {
  * @returns What there is; nothing where there is none.
  */
 export async function lookAtPartial(dir: string): Promise<UnfinishedBlob | undefined> {
-  const path = join(dir, DATA);
+  const path = partialDataPath(dir);
   try {
     const { size } = await Deno.stat(path);
     const { name = "", totalBytes = null } = await readState(dir) ?? {};
@@ -290,7 +289,7 @@ async function syncDir(path: string): Promise<void> {
  */
 export async function dropPartial(root: string, key: string): Promise<boolean> {
   const dir = partialDir(root, key);
-  const file = await tryOpenAlone(join(dir, DATA));
+  const file = await tryOpenAlone(partialDataPath(dir));
   if (file === "held") return false;
   try {
     await Deno.remove(dir, { recursive: true }).catch(unlessMissing);

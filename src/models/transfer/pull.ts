@@ -14,7 +14,6 @@ import { type ClaimOptions, NameClaim } from "../store/name_claim.ts";
 import { findPlaced, isPlaced, type PlacedBlob, putAside } from "../store/placed.ts";
 import { dropPartial } from "./partial.ts";
 import { checkModelUrl, shownUrl, sourceOfUrl } from "./reference.ts";
-import { sameHash } from "../file/sha256.ts";
 import { modelHash, partFault, partsFault, readShardName, shardFileName, shardPath } from "../file/shards.ts";
 import { ModelStoreError, storeError } from "../store/store_error.ts";
 
@@ -327,7 +326,7 @@ function splitError({ what }: Job, reason: string): ModelStoreError {
 /** Whether a file has the hash that it should have; one that has not is put aside. */
 async function checkHash({ root, what, options }: Job, one: Download, sha256: string | undefined): Promise<void> {
   const expected = sha256 ?? one.named;
-  if (expected === undefined || await sameHash(one.sha256, expected)) return;
+  if (expected === undefined || one.sha256 === expected) return;
   const quarantined = await putAside(root, {
     path: one.partial.path,
     expected,

@@ -1,4 +1,5 @@
 /** Parses what a person writes for a model: `hf:` references and URLs. Makes no request. */
+import { isLoopback } from "@inferd/client/protocol";
 import { isModelName } from "../store/layout.ts";
 import type { ModelSource } from "../store/manifest.ts";
 import { readShardName } from "../file/shards.ts";
@@ -165,8 +166,4 @@ function segments(path: string): string[] {
       return part;
     }
   });
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
 }

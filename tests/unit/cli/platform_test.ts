@@ -5,7 +5,7 @@ import { doctor } from "../../../src/cli/doctor.ts";
 import { serve } from "../../../src/cli/serve.ts";
 import { service } from "../../../src/cli/service.ts";
 import type { Machine } from "../../../src/config/resolve.ts";
-import { UsageError } from "../../../src/config/settings.ts";
+import { UsageError } from "../../../src/config/setting/usage_error.ts";
 
 const WINDOWS: Machine = { env: () => undefined, uid: null, platform: "windows", memoryBytes: 8e9 };
 

@@ -1,11 +1,6 @@
 /** What a `config_id` is made of. */
 import { assertEquals, assertNotEquals } from "@std/assert";
-import {
-  canonicalJson,
-  configId,
-  type IdentifiedBackend,
-  type IdentifiedConfig,
-} from "../../../src/config/config_id.ts";
+import { configId, type IdentifiedBackend, type IdentifiedConfig } from "../../../src/config/config_id.ts";
 
 const LLAMA = {
   kind: "llamacpp",
@@ -67,7 +62,13 @@ for (const [what, one, other = CONFIG] of OTHERS) {
   });
 }
 
-Deno.test("canonical JSON orders keys by their UTF-16 units at every depth and leaves out what is not set", () => {
-  const value = { b: [{ z: 1, a: undefined, Z: null }], "10": 1, "9": "ü", a: { é: 1, e: -0.5 } };
-  assertEquals(canonicalJson(value), '{"10":1,"9":"ü","a":{"e":-0.5,"é":1},"b":[{"Z":null,"z":1}]}');
+Deno.test("the config_id orders keys by their UTF-16 units at every depth and leaves out what is not set", async () => {
+  const input = { b: [{ z: 1, a: undefined, Z: null }], "10": 1, "9": "ü", a: { é: 1, e: -0.5 } };
+  const script = { calls: [{ name: "t", input }] };
+  const text = '{"backends":[{"kind":"mock","name":"m","script":{"calls":[{"input":' +
+    '{"10":1,"9":"ü","a":{"e":-0.5,"é":1},"b":[{"Z":null,"z":1}]},"name":"t"}]}}],' +
+    '"limits":{"parallel":4,"queue_depth":10},"protocol":1}';
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const id = await configId({ ...CONFIG, backends: [{ kind: "mock", name: "m", script }] });
+  assertEquals(id, `1-${new Uint8Array(digest).toHex()}`);
 });

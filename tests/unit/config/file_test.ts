@@ -2,7 +2,8 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parseConfigFile } from "../../../src/config/file.ts";
 import { loadConfig, type LoadedConfig, withKeys } from "../../../src/config/load.ts";
 import { resolveOptions } from "../../../src/config/resolve.ts";
-import { type SettingValues, UsageError } from "../../../src/config/settings.ts";
+import type { SettingValues } from "../../../src/config/schema.ts";
+import { UsageError } from "../../../src/config/setting/usage_error.ts";
 
 const MACHINE = { env: (name: string) => ({ HOME: "/h" })[name], uid: 1000, platform: "linux", memoryBytes: 8e9 };
 

@@ -1,7 +1,8 @@
 import { assertEquals, assertInstanceOf, assertStringIncludes, assertThrows } from "@std/assert";
 import { type CommandFlags, numberFlag, parseFlags } from "../../../src/config/flags.ts";
 import type { MockScript } from "../../../src/config/options.ts";
-import { type SettingName, SETTINGS, UsageError } from "../../../src/config/settings.ts";
+import { type SettingName, SETTINGS } from "../../../src/config/schema.ts";
+import { UsageError } from "../../../src/config/setting/usage_error.ts";
 import { resolveOptions } from "../../../src/config/resolve.ts";
 
 const SERVE: CommandFlags = { settings: Object.keys(SETTINGS) as SettingName[] };

@@ -2,13 +2,13 @@
  * Models by name: what the store has, and what is said where it has none. Reads manifests, no blob. Synchronous, as the
  * rest of the configuration is.
  */
-import { BUILT_INS } from "../models/built_in.ts";
-import { blobPath, isModelName, manifestPath } from "../models/store/layout.ts";
-import { manifestNames, type ModelSource, readManifest, spelledName } from "../models/store/manifest.ts";
-import { shownUrl, sourceOfUrl } from "../models/transfer/reference.ts";
-import { shardPath } from "../models/file/shards.ts";
-import { NO_STORE } from "./home.ts";
-import type { LlamaBackendConfig } from "./options.ts";
+import { BUILT_INS } from "../../models/built_in.ts";
+import { blobPath, isModelName, manifestPath } from "../../models/store/layout.ts";
+import { manifestNames, type ModelSource, readManifest, spelledName } from "../../models/store/manifest.ts";
+import { shownUrl, sourceOfUrl } from "../../models/transfer/reference.ts";
+import { shardPath } from "../../models/file/shards.ts";
+import { NO_STORE } from "../home.ts";
+import type { LlamaBackendConfig } from "../options.ts";
 
 /** What a name stands for in a configuration. */
 export type NamedModel = Pick<

@@ -1,0 +1,173 @@
+/** The settings of backends and of their models, which the configuration file alone may say of each; see `schema.ts`. */
+import { isLoopback } from "@inferd/client/protocol";
+import type { Pooling } from "../../inference/request.ts";
+import { BUILT_INS } from "../../models/built_in.ts";
+import { SETTINGS } from "../schema.ts";
+import { setting, type Tables, type ValueOf } from "../setting/setting.ts";
+import {
+  boolean,
+  choice,
+  isWebUrl,
+  modelName,
+  number,
+  path,
+  SECONDS_OF_A_DAY,
+  sha256,
+  text,
+  texts,
+  url,
+  variableName,
+  whole,
+} from "../setting/value_types.ts";
+
+/** What Deno's HTTP client can go through. */
+const PROXY_PROTOCOLS: ReadonlySet<string> = new Set(["http:", "https:", "socks5:", "socks5h:"]);
+
+/**
+ * The kinds of backends, and the settings each has in the file beside `kind`, `name` and a local model. A row that is
+ * also a row of `SETTINGS` may be said of all backends at once, and flags override it.
+ */
+export const BACKENDS = {
+  llamacpp: {
+    help: "A local model in an engine process of its own",
+    settings: {
+      contextTokens: SETTINGS.contextTokens,
+      gpuLayers: SETTINGS.gpuLayers,
+      threads: SETTINGS.threads,
+      accelerator: SETTINGS.accelerator,
+      libraryDir: SETTINGS.libraryDir,
+      parallel: setting({
+        names: { key: "parallel" },
+        type: SETTINGS.parallel.type,
+        sameAs: "parallel",
+        otherwise: '"parallel" of the daemon',
+        help: "requests decoded together",
+      }),
+      embed: setting({
+        names: { key: "embed" },
+        type: boolean(),
+        help: "embed texts, also with a model that could generate",
+      }),
+      pooling: setting({
+        names: { key: "pooling" },
+        type: choice<Pooling>("mean", "cls", "last", "rank"),
+        otherwise: "as the model says",
+        help: "how the vectors of a text's tokens become one",
+      }),
+      warm: setting({
+        names: { key: "warm" },
+        type: texts("TEXT,...", 64),
+        help: "prompts whose beginnings are kept decoded",
+        // Prompts are nobody else's business.
+        shown: (prompts: readonly string[] | undefined) => prompts?.length ?? 0,
+      }),
+    },
+  },
+  "openai-compat": {
+    help: "A server elsewhere that speaks OpenAI's protocol",
+    settings: {
+      baseUrl: setting({
+        names: { key: "base_url" },
+        type: url("an http or https URL", { pattern: "^https?://", fits: isWebUrl }),
+        help: 'address of the server, up to and with "/v1"',
+        required: true,
+      }),
+      model: setting({
+        names: { key: "model" },
+        type: text("NAME", "a name"),
+        help: "what the server calls the model",
+        required: true,
+      }),
+      apiKeyEnv: setting({
+        names: { key: "api_key_env" },
+        type: variableName(),
+        otherwise: "no key is sent",
+        help: "environment variable that holds the key",
+      }),
+      timeoutSecs: setting({
+        names: { key: "timeout_secs" },
+        type: number(0, SECONDS_OF_A_DAY),
+        default: 300,
+        help: "how many seconds connecting may take, and the pause between two pieces of an answer",
+      }),
+      proxy: setting({
+        names: { key: "proxy" },
+        type: url("an http, https, socks5 or socks5h URL", {
+          pattern: "^(https?|socks5h?)://",
+          fits: ({ protocol, hostname }) => PROXY_PROTOCOLS.has(protocol) && hostname !== "",
+          examples: ["http://proxy.example:3128"],
+        }),
+        otherwise: "none, whatever the environment says",
+        help: "proxy to go through, unless the server is on this machine or has a private address",
+      }),
+    },
+  },
+  mock: {
+    help: "Computes nothing and follows a script, for tests",
+    settings: {
+      script: setting({
+        names: { key: "script" },
+        type: SETTINGS.mockScript.type,
+        sameAs: "mockScript",
+        default: {},
+        help: "how it behaves",
+      }),
+    },
+  },
+} as const;
+
+/** What the file may say of a local model, by its keys. How they go together is `file.ts`'s. */
+export const MODEL_SETTINGS = {
+  path: setting({ names: { key: "path" }, type: path("FILE"), help: "GGUF file" }),
+  name: setting({
+    names: { key: "name" },
+    type: modelName(Object.keys(BUILT_INS)),
+    help: "model of the store, or a built-in one",
+  }),
+  sha256: setting({
+    names: { key: "sha256" },
+    type: sha256(),
+    help: "SHA-256 the model must have, as inferd pull and inferd import print it",
+  }),
+  source_url: setting({
+    names: { key: "source_url" },
+    type: url("an https URL", {
+      pattern: "^https?://",
+      fits: (url) => url.protocol === "https:" || (isWebUrl(url) && isLoopback(url.hostname)),
+    }),
+    help: "where the model is downloaded from if the store does not have it: https, or http from this machine",
+  }),
+  size_bytes: setting({
+    names: { key: "size_bytes" },
+    type: whole(1, Number.MAX_SAFE_INTEGER),
+    help: "length of the file",
+  }),
+  license: setting({
+    names: { key: "license" },
+    type: text("NAME", "a license"),
+    help: "the model's license, kept with it",
+  }),
+} as const;
+
+/** Everything there is to derive from. */
+export const TABLES: Tables = { settings: SETTINGS, backends: BACKENDS };
+
+/** A kind of backends. */
+export type BackendKind = keyof typeof BACKENDS;
+
+type Rows<Kind extends BackendKind> = (typeof BACKENDS)[Kind]["settings"];
+
+/** What a backend's row comes to: the file must say it, or it has a default that is not the daemon's, or it may lack. */
+type Certain<Row> = Row extends { readonly ofBackend: true } ? never
+  : Row extends { readonly required: true } | { readonly default: unknown } ? Row
+  : never;
+
+type ValueOfRow<Row> = Row extends { readonly type: infer Type } ? ValueOf<Type> : never;
+
+/** The settings of a backend. */
+export type BackendValues<Kind extends BackendKind> =
+  & {
+    readonly [Name in keyof Rows<Kind> as Rows<Kind>[Name] extends Certain<Rows<Kind>[Name]> ? Name : never]:
+      ValueOfRow<Rows<Kind>[Name]>;
+  }
+  & { readonly [Name in keyof Rows<Kind>]?: ValueOfRow<Rows<Kind>[Name]> };

@@ -1,0 +1,194 @@
+/** From the command line's or the file's backends to those the daemon runs: their settings, and where their models are. */
+import { resolve } from "@std/path";
+import { BUILT_IN_MODEL, isBuiltIn } from "../../models/built_in.ts";
+import { readShardName } from "../../models/file/shards.ts";
+import { blobPath } from "../../models/store/layout.ts";
+import type { ConfigFile, FileBackend, FileModel } from "../file.ts";
+import type { LoadedConfig } from "../load.ts";
+import { absolute, fileValue } from "../merge.ts";
+import type { BackendConfig, LlamaBackendConfig } from "../options.ts";
+import { type BackendKind, BACKENDS, type BackendValues, TABLES } from "./backend_schema.ts";
+import { SETTINGS, type SettingValues } from "../schema.ts";
+import type { Setting, Settings, Tables } from "../setting/setting.ts";
+import { missingModel, type NamedModel, storedModel, storedModelFrom } from "./stored_model.ts";
+import { UsageError } from "../setting/usage_error.ts";
+import { isModelFile } from "../setting/value_types.ts";
+
+/** What backends are made from. */
+export interface BackendSources {
+  /** What flags and environment say. */
+  readonly given: SettingValues;
+  /** What the configuration file says. */
+  readonly config: LoadedConfig | undefined;
+  /** The model store's folder. */
+  readonly store: string | undefined;
+  /** How much memory the machine has. */
+  readonly memoryBytes: () => number;
+}
+
+/**
+ * Decide which backends there are. What flags and environment say of backends overrides everything the file says of them.
+ *
+ * @param sources What was given.
+ * @returns The backends, by priority.
+ * @throws {UsageError} If two settings contradict each other, or no model fits.
+ */
+export function resolveBackends(sources: BackendSources): BackendConfig[] {
+  const { given, config } = sources;
+  const content = config?.content;
+  const model = content?.model ?? (given.model === undefined ? autoselected(sources, content) : undefined);
+  const ofFile = content?.backends ?? (model === undefined ? undefined : [
+    { kind: "llamacpp" as const, name: "llamacpp", model },
+  ]);
+  if (config === undefined || ofFile === undefined || given.backend !== undefined || given.model !== undefined) {
+    return [givenBackend(sources)];
+  }
+  if (given.mockScript !== undefined) throw new UsageError("--mock-script goes with --backend mock only");
+  if (given.modelSha256 !== undefined) throw new UsageError("--model-sha256 goes with --model only");
+  return ofFile.map((entry) => fileBackend(entry, { ...sources, config }));
+}
+
+/** The first model of the file's list that this machine has the memory for. */
+function autoselected({ memoryBytes }: BackendSources, content: ConfigFile | undefined): FileModel | undefined {
+  const list = content?.model_autoselect;
+  if (list === undefined) return undefined;
+  const found = list.find(({ min_memory_bytes: least = 0 }) => least === 0 || memoryBytes() >= least);
+  if (found !== undefined) return found.model;
+  const least = Math.min(...list.map(({ min_memory_bytes = 0 }) => min_memory_bytes));
+  throw new UsageError(
+    `No model of "model_autoselect" fits: this machine has ${memoryBytes()} bytes of memory, the smallest asks ` +
+      `for ${least}`,
+  );
+}
+
+/** A backend by flags and environment alone; of the file only what holds for any backend. */
+function givenBackend(sources: BackendSources): BackendConfig {
+  const { given, store } = sources;
+  const kind = given.backend ?? SETTINGS.backend.default;
+  if (kind === "mock") {
+    for (const name of ["model", "modelSha256"] as const) {
+      if (given[name] !== undefined) {
+        throw new UsageError(`--${SETTINGS[name].names.flag} does not go with --backend mock`);
+      }
+    }
+    return { kind, name: "mock", script: given.mockScript ?? BACKENDS.mock.settings.script.default };
+  }
+  if (given.mockScript !== undefined) throw new UsageError("--mock-script goes with --backend mock only");
+  return {
+    kind,
+    name: "llamacpp",
+    ...pinned(
+      given.model === undefined ? { modelName: BUILT_IN_MODEL } : givenModel(given.model, store),
+      given.modelSha256,
+    ),
+    ...backendSettings("llamacpp", {}, sources),
+  };
+}
+
+function fileBackend(
+  entry: FileBackend,
+  sources: BackendSources & { readonly config: LoadedConfig },
+): BackendConfig {
+  const { kind, name } = entry;
+  switch (kind) {
+    case "mock":
+      return { kind, name, ...backendSettings(kind, entry, sources) };
+    case "openai-compat": {
+      const settings = backendSettings(kind, entry, sources);
+      return { kind, name, ...settings, baseUrl: settings.baseUrl.replace(/\/+$/, "") };
+    }
+    case "llamacpp":
+      return { kind, name, ...fileModel(entry.model, sources), ...backendSettings(kind, entry, sources) };
+  }
+}
+
+/**
+ * The settings of one backend. Those that are also the daemon's may be said of all backends at once: flags override
+ * what the file says of the backend, which overrides what it says of all.
+ *
+ * @param kind The backend's.
+ * @param entry What the file says of it.
+ * @param sources What was given.
+ * @param tables The settings there are.
+ * @returns The values; what nobody says and has no default is absent.
+ */
+export function backendSettings<Kind extends BackendKind>(
+  kind: Kind,
+  entry: Readonly<Record<string, unknown>>,
+  { given, config }: Pick<BackendSources, "given" | "config">,
+  tables: Tables = TABLES,
+): BackendValues<Kind> {
+  const flags: Readonly<Record<string, unknown>> = given;
+  const rows = Object.entries(tables.backends[kind]?.settings ?? {}).flatMap(([name, setting]) => {
+    const value = isOfAll(name, setting, tables.settings)
+      ? absolute(setting, flags[name]) ?? fileValue(setting, entry, config) ??
+        fileValue(setting, config?.content, config)
+      : fileValue(setting, entry, config) ?? setting.default;
+    return value === undefined ? [] : [[name, value]];
+  });
+  // Each value is of its row's type: from `parse`, from the file's schema, or the default.
+  return Object.fromEntries(rows) as BackendValues<Kind>;
+}
+
+/** Whether a backend's setting may also be said of all backends at once. */
+export function isOfAll(name: string, setting: Setting, daemon: Settings): boolean {
+  return daemon[name] === setting;
+}
+
+/** A model as a flag or a variable names it: a file, one of the store, a built-in one. */
+function givenModel(text: string, store: string | undefined): NamedModel {
+  if (isModelFile(text)) return { modelName: nameOfFile(text), modelPath: resolve(text) };
+  const stored = storedModel(store, text);
+  if (stored !== undefined) return stored;
+  if (isBuiltIn(text)) return { modelName: text };
+  // Nobody calls a model so: it is the path of a file that is not there.
+  if (/\.gguf$/i.test(text)) return { modelName: nameOfFile(text), modelPath: resolve(text) };
+  return missingModel(store, text, true);
+}
+
+/** A model with the hash that the operator has given. */
+function pinned(model: NamedModel, sha256: string | undefined): NamedModel {
+  if (sha256 === undefined) return model;
+  return { ...model, modelSha256: sha256, ...(model.stored === undefined ? {} : { stored: "hash" }) };
+}
+
+function fileModel(
+  model: FileModel,
+  { config, store }: BackendSources & { readonly config: LoadedConfig },
+): NamedModel & Pick<LlamaBackendConfig, "source"> {
+  const sha256 = model.sha256 === undefined ? {} : { modelSha256: model.sha256 };
+  if (model.path !== undefined) {
+    const modelPath = config.place(model.path);
+    return { modelName: nameOfFile(modelPath), modelPath, ...sha256 };
+  }
+  const modelName = model.name ?? BUILT_IN_MODEL;
+  if (isBuiltIn(modelName) && model.source_url === undefined) return { modelName, ...sha256 };
+  if (model.source_url === undefined) return modelByName(store, modelName, model.sha256);
+  if (store === undefined) return missingModel(store, modelName, false);
+  const { sha256: hash, source_url: url, size_bytes: sizeBytes, license } = model;
+  const source = {
+    url,
+    ...(sizeBytes === undefined ? {} : { sizeBytes }),
+    ...(license === undefined ? {} : { license }),
+  };
+  if (hash === undefined) {
+    return { ...(storedModelFrom(store, modelName, url) ?? { modelName }), source };
+  }
+  // Of several files, the manifest tells which; it is read when it is there for certain.
+  const modelPath = readShardName(new URL(url).pathname) === undefined ? blobPath(store, hash) : undefined;
+  return { modelName, ...(modelPath === undefined ? {} : { modelPath }), modelSha256: hash, source };
+}
+
+/** A model that has to be in the store. */
+function modelByName(store: string | undefined, name: string, sha256: string | undefined): NamedModel {
+  const stored = storedModel(store, name);
+  if (sha256 !== undefined && store !== undefined && stored?.parts === undefined) {
+    return { modelName: name, modelPath: blobPath(store, sha256), modelSha256: sha256, stored: "hash" };
+  }
+  if (stored === undefined) return missingModel(store, name, false);
+  return pinned(stored, sha256);
+}
+
+function nameOfFile(path: string): string {
+  return path.split(/[/\\]/).at(-1)?.replace(/\.gguf$/i, "") || path;
+}

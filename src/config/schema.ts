@@ -1,0 +1,234 @@
+/**
+ * Every setting, once: its key in the configuration file, its flag and variable, type, limits, default and help. Flags,
+ * the file's schema, merge, origins, help, completions and `inferd config` are derived from these tables. A new setting
+ * is a row here, and the code that gives it a meaning.
+ */
+import { join } from "@std/path";
+import { API_KEY_VARIABLE, DEFAULT_NAMESPACE, SURFACES, UNIX_SURFACES } from "@inferd/client/protocol";
+import { DEFAULT_CONTEXT_TOKENS } from "../inference/backend.ts";
+import { ACCELERATOR_SETTINGS } from "../libraries/accelerator.ts";
+import type { LogLevel } from "../log/log.ts";
+import { BUILT_IN_MODEL } from "../models/built_in.ts";
+import { mockScript } from "./backends/mock_script.ts";
+import { flagged, type Places, type Setting, setting, type Settings, type ValueOf } from "./setting/setting.ts";
+import { surfaceSettings, unixSettings } from "./setting/surface_settings.ts";
+import {
+  boolean,
+  choice,
+  jsonObject,
+  modelReference,
+  path,
+  SECONDS_OF_A_DAY,
+  sha256,
+  text,
+  whole,
+} from "./setting/value_types.ts";
+
+/** The settings of the daemon, in the order help shows them. */
+export const SETTINGS = {
+  config: setting({
+    names: { flag: "config", env: "INFERD_CONFIG" },
+    type: path("FILE"),
+    otherwise: "~/.inferd/config.json, if it exists",
+    help: "configuration file",
+    client: true,
+  }),
+  backend: setting({
+    names: { flag: "backend", env: "INFERD_BACKEND" },
+    type: choice("mock", "llamacpp"),
+    default: "llamacpp",
+    help: "backend that answers requests",
+    ofBackend: true,
+  }),
+  model: setting({
+    names: { flag: "model", env: "INFERD_MODEL_PATH" },
+    type: modelReference(),
+    otherwise: BUILT_IN_MODEL,
+    help: "GGUF file, or the name of a model in the store or a built-in one",
+    ofBackend: true,
+  }),
+  modelSha256: setting({
+    names: { flag: "model-sha256", env: "INFERD_MODEL_SHA256" },
+    type: sha256(),
+    help: "hash the model must have",
+    ofBackend: true,
+  }),
+  ...surfaceSettings(SURFACES),
+  ...unixSettings(UNIX_SURFACES),
+  namespace: setting({
+    names: { key: "namespace", flag: "namespace", env: "INFERD_NAMESPACE" },
+    type: text("NAME", "a name"),
+    default: DEFAULT_NAMESPACE,
+    help: "namespace that dispatch requests must name",
+    plain: true,
+  }),
+  group: setting({
+    names: { key: "group", flag: "group", env: "INFERD_GROUP" },
+    type: text("NAME", "a group's name or number"),
+    otherwise: "unchanged",
+    help: "group that owns the inference sockets, by name or number",
+  }),
+  apiKey: setting({
+    names: { flag: "api-key", env: API_KEY_VARIABLE },
+    type: text("KEY", "a key"),
+    otherwise: "none",
+    help: "key that TCP clients must present",
+    secret: true,
+    keptIn: "apiKeyFile",
+    client: true,
+  }),
+  apiKeyFile: setting({
+    names: { key: "api_key_file" },
+    type: path("FILE"),
+    help: "file with the key that TCP clients must present; the key itself is never in the configuration file",
+  }),
+  lock: setting({
+    names: { key: "lock", flag: "lock", env: "INFERD_LOCK" },
+    type: path(),
+    default: ({ runtimeDir }: Places) => join(runtimeDir, "inferd.lock"),
+    otherwise: "inferd.lock in the runtime directory",
+    help: "lock file",
+  }),
+  parallel: setting({
+    names: { key: "parallel", flag: "parallel", env: "INFERD_ACTIVE_PERMITS" },
+    type: whole(1, 256),
+    default: 4,
+    help: "requests served at the same time",
+    plain: true,
+  }),
+  queueDepth: setting({
+    names: { key: "queue_depth", flag: "queue-depth", env: "INFERD_QUEUE_DEPTH" },
+    type: whole(0, 100_000),
+    default: 10,
+    help: "requests that may wait in the queue",
+    plain: true,
+  }),
+  contextTokens: setting({
+    names: { key: "n_ctx", flag: "n-ctx", env: "INFERD_N_CTX" },
+    type: whole(16, 10_000_000),
+    otherwise: `the model's own, up to ${DEFAULT_CONTEXT_TOKENS}`,
+    help: "tokens one request may use, prompt and answer together",
+    ofBackend: true,
+  }),
+  gpuLayers: setting({
+    names: { key: "n_gpu_layers", flag: "n-gpu-layers", env: "INFERD_N_GPU_LAYERS" },
+    type: whole(0, 10_000),
+    otherwise: "as many as fit",
+    help: "layers to run on the accelerator",
+    ofBackend: true,
+  }),
+  threads: setting({
+    names: { key: "threads", flag: "threads", env: "INFERD_THREADS" },
+    type: whole(1, 512),
+    otherwise: "as many as this process may use and the model benefits from",
+    help: "compute threads",
+    ofBackend: true,
+  }),
+  accelerator: setting({
+    names: { key: "accelerator", flag: "accelerator", env: "INFERD_ACCELERATOR" },
+    type: choice(...ACCELERATOR_SETTINGS),
+    default: "auto",
+    help: "device to compute on; auto is the GPU if there is one that can be used",
+    ofBackend: true,
+  }),
+  libraryDir: setting({
+    names: { key: "library_dir", flag: "library-dir", env: "INFERD_LIBRARY_DIR" },
+    type: path("DIR"),
+    otherwise: "npm's, made for many processors",
+    help: "folder with native libraries of your own build",
+    ofBackend: true,
+  }),
+  readyTimeoutSecs: setting({
+    names: { key: "ready_timeout_secs", flag: "ready-timeout", env: "INFERD_READY_TIMEOUT_SECS" },
+    type: whole(1, SECONDS_OF_A_DAY, "SECONDS"),
+    default: 30,
+    help: "how many seconds backends may take to load; downloading and hashing do not count",
+    plain: true,
+  }),
+  drainTimeoutSecs: setting({
+    names: { key: "drain_timeout_secs", flag: "drain-timeout", env: "INFERD_DRAIN_TIMEOUT_SECS" },
+    type: whole(0, SECONDS_OF_A_DAY, "SECONDS"),
+    default: 10,
+    help: "how many seconds running requests get to finish after a signal",
+    plain: true,
+  }),
+  logDir: setting({
+    names: { key: "log_dir", flag: "log-dir", env: "INFERD_LOG_DIR" },
+    type: path("DIR"),
+    default: ({ userDir }: Places) => join(userDir, "logs"),
+    otherwise: "~/.inferd/logs",
+    help: "folder of the activity log",
+    plain: true,
+  }),
+  logLevel: setting({
+    names: { key: "log_level", flag: "log-level", env: "INFERD_LOG" },
+    type: choice<LogLevel>("debug", "info", "warn", "error"),
+    default: "info",
+    help: "lowest level that is logged",
+    plain: true,
+  }),
+  modelsHome: setting({
+    names: { key: "models_home" },
+    type: path("DIR"),
+    default: ({ modelsHome }: Places) => modelsHome,
+    otherwise: "the folder for this user's data",
+    help: "folder of the model store",
+    variables: (platform: string) => platform === "darwin" ? ["MODELS_HOME"] : ["MODELS_HOME", "XDG_DATA_HOME"],
+  }),
+  autoPull: setting({
+    names: { key: "auto_pull" },
+    type: boolean(),
+    default: true,
+    help: "download missing models at boot",
+    plain: true,
+  }),
+  mockScript: setting({
+    names: { flag: "mock-script", env: "INFERD_MOCK_SCRIPT" },
+    type: jsonObject(mockScript),
+    help: "how the mock backend behaves, for tests",
+    ofBackend: true,
+  }),
+} as const;
+
+/** Objects of the file that hold settings, and what editors show of them. */
+export const GROUPS: Readonly<Record<string, string>> = { listen: "Where the surfaces are" };
+
+/** The name of a setting. */
+export type SettingName = keyof typeof SETTINGS;
+
+/** The values that were given, each parsed; what was not given is absent. */
+export type SettingValues = { [Name in SettingName]?: ValueOf<(typeof SETTINGS)[Name]["type"]> };
+
+/** What a row comes to when everything was said; settings of backends have no value of their own. */
+type Settled<Row extends Setting> = Row extends { readonly ofBackend: true } ? ValueOf<Row["type"]> | undefined
+  : Row extends { readonly default: infer Default }
+    ? ValueOf<Row["type"]> | (Default extends (places: never) => infer Computed ? Extract<Computed, undefined> : never)
+  : ValueOf<Row["type"]> | undefined;
+
+/** The values that hold. */
+export type SettledValues = { readonly [Name in SettingName]: Settled<(typeof SETTINGS)[Name]> };
+
+/** The values of the settings that the daemon takes as they are. */
+export type PlainValues = {
+  readonly [Name in SettingName as (typeof SETTINGS)[Name] extends { readonly plain: true } ? Name : never]:
+    SettledValues[Name];
+};
+
+/** Of all values those that the daemon takes as they are. */
+export function plainValues(values: SettledValues, table: Settings = SETTINGS): PlainValues {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => table[name]?.plain)) as PlainValues;
+}
+
+/** The settings `serve` takes. */
+export const SERVE_SETTINGS: readonly SettingName[] = flagged(SETTINGS);
+
+/** The settings a client of the daemon takes. */
+export const CLIENT_SETTINGS: readonly SettingName[] = SERVE_SETTINGS.filter((name) =>
+  (SETTINGS[name] as Setting).client
+);
+
+/** Every variable the program reads: those of the settings, and those that say where folders are. */
+export function environment(table: Settings = SETTINGS): readonly string[] {
+  const own = Object.values(table).flatMap(({ names }) => names.env ?? []);
+  return [...own, "HOME", "MODELS_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "TMPDIR"];
+}

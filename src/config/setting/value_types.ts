@@ -1,0 +1,277 @@
+/**
+ * The types a setting can have: what each allows, how it is read from text, and its schema in the configuration file.
+ * Knows no setting, and does not load the schema library: whoever asks for a schema brings it.
+ */
+import type { z } from "zod";
+import { DEFAULT_TCP_HOSTNAME, parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
+import { isModelName, NAME, NAME_MAX_BYTES } from "../../models/store/layout.ts";
+
+/** What each of several texts must be. */
+export interface TextRule {
+  readonly what: string;
+  readonly fits: (text: string) => boolean;
+}
+
+/** The type of a setting's value. */
+export interface ValueType<T> {
+  /**
+   * Read a flag or a variable.
+   *
+   * @throws {Error} If the text is not allowed; the message says what is.
+   */
+  readonly parse: (text: string) => T;
+  /** The text that `parse` reads; absent: `String`. */
+  print?(value: T): string;
+  /** What may be shown of a value; absent: all of it. */
+  shown?(value: T): unknown;
+  /** What stands for the value in help. */
+  readonly metavar: string;
+  /** Its schema in the file; what `meta` adds is for editors. */
+  readonly schema: (zod: typeof z) => z.ZodType;
+  /** Every value, where these are a few words. */
+  readonly choices?: readonly string[];
+  /** Whether a value is a path; absent: none is. */
+  readonly isPath?: (text: string) => boolean;
+}
+
+/** The most that a number of seconds may be. */
+export const SECONDS_OF_A_DAY = 86_400;
+
+/** A whole number. */
+export function whole(least: number, most: number, metavar = "N"): ValueType<number> {
+  return {
+    metavar,
+    schema: (zod) => zod.int().min(least).max(most),
+    parse: (text) => {
+      const value = Number(text);
+      if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+      throw new Error(`must be a whole number from ${least} to ${most}`);
+    },
+  };
+}
+
+/** A number above one and up to another. */
+export function number(above: number, most: number): ValueType<number> {
+  return {
+    metavar: "X",
+    schema: (zod) => zod.number().gt(above).max(most),
+    parse: (text) => {
+      const value = Number(text);
+      if (/^-?\d+(\.\d+)?$/.test(text) && value > above && value <= most) return value;
+      throw new Error(`must be a number above ${above} and up to ${most}`);
+    },
+  };
+}
+
+/** Yes or no. */
+export function boolean(): ValueType<boolean> {
+  const choices = ["true", "false"] as const;
+  const { metavar, parse } = choice(...choices);
+  return { metavar, choices, schema: (zod) => zod.boolean(), parse: (text) => parse(text) === "true" };
+}
+
+/** One of a few words. */
+export function choice<const T extends string>(...choices: readonly T[]): ValueType<T> {
+  return {
+    metavar: choices.join("|"),
+    schema: (zod) => zod.enum(choices),
+    choices,
+    parse: (text) => {
+      const found = choices.find((choice) => choice === text);
+      if (found === undefined) throw new Error(`must be one of ${choices.join(", ")}`);
+      return found;
+    },
+  };
+}
+
+/** Any text. */
+export function text(metavar: string, what: string): ValueType<string> {
+  return {
+    metavar,
+    schema: textSchema,
+    parse: (text) => {
+      if (text.includes("\0")) throw new Error(`must be ${what} without NUL characters`);
+      return text;
+    },
+  };
+}
+
+/** A path: in the file relative to its folder, otherwise to the working directory. */
+export function path(metavar = "PATH"): ValueType<string> {
+  return { ...text(metavar, "a path"), isPath: () => true };
+}
+
+/** A model as a flag or a variable names it: the path of a file, or a name. */
+export function modelReference(): ValueType<string> {
+  return { ...text("FILE|NAME", "a path or a name"), isPath: isModelFile };
+}
+
+/** The name of a model. */
+export function modelName(examples: readonly string[]): ValueType<string> {
+  const what = "letters, digits, dots, dashes and underscores, without a leading dot";
+  return {
+    ...checked({ what, fits: isModelName }, { metavar: "NAME" }),
+    schema: (zod) => zod.string().max(NAME_MAX_BYTES).regex(NAME, `must be ${what}`).meta({ examples }),
+  };
+}
+
+/** Whether a text is the path of a model's file: it cannot be a name, or there is such a file. */
+export function isModelFile(text: string): boolean {
+  if (!isModelName(text)) return true;
+  try {
+    return Deno.statSync(text).isFile;
+  } catch {
+    return false; // not there, or not to be looked at: then it is not among what this process is to read
+  }
+}
+
+/** Several texts, on the command line separated by commas. */
+export function texts(metavar: string, most: number, each: TextRule = ANY_TEXT): ValueType<readonly string[]> {
+  return {
+    metavar,
+    schema: (zod) => zod.array(textSchema(zod).refine(each.fits, `must be ${each.what}`)).max(most),
+    parse: (text) => {
+      const found = partsOf(text);
+      if (found.length > most) throw new Error(`must have at most ${most} entries`);
+      if (!found.every((part) => each.fits(part))) throw new Error(`must be ${each.what}`);
+      return found;
+    },
+  };
+}
+
+const ANY_TEXT: TextRule = {
+  what: "texts without NUL characters, separated by commas",
+  fits: (text) => !text.includes("\0"),
+};
+
+/** Names and what each stands for, on the command line as `A=B,C=D`. */
+export function textMap(metavar: string): ValueType<Readonly<Record<string, string>>> {
+  return {
+    metavar,
+    schema: (zod) => zod.record(textSchema(zod), textSchema(zod)),
+    print: (map) => Object.entries(map).map((entry) => entry.join("=")).join(","),
+    parse: (text) =>
+      Object.fromEntries(
+        partsOf(text).map((part) => {
+          const [, name, value] = /^([^=]+)=(.+)$/s.exec(part) ?? [];
+          if (name === undefined || value === undefined) throw new Error(`must be ${metavar}`);
+          return [name, value];
+        }),
+      ),
+  };
+}
+
+function partsOf(text: string): readonly string[] {
+  return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+}
+
+/** A TCP address; what the text leaves out is the loopback host and `port`. */
+export function tcpAddress(port: number): ValueType<TcpAddress> {
+  const parse = (text: string): TcpAddress => {
+    try {
+      return parseTcpAddress(text, port);
+    } catch {
+      throw new Error(`must be HOST:PORT, for example ${DEFAULT_TCP_HOSTNAME}:${port} or [::1]:${port}`);
+    }
+  };
+  return {
+    metavar: "HOST:PORT",
+    parse,
+    print: tcpText,
+    shown: tcpText,
+    schema: (zod) => parsedBy(zod, zod.string(), parse),
+  };
+}
+
+function tcpText({ hostname, port }: TcpAddress): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+/** A value of the file with the rule of the flag of the same meaning. */
+function parsedBy<T>(zod: typeof z, schema: z.ZodType<T>, parse: (value: T) => unknown): z.ZodType {
+  return schema.transform((value, context) => {
+    try {
+      return parse(value);
+    } catch (error) {
+      context.addIssue(error instanceof Error ? error.message : String(error));
+      return zod.NEVER;
+    }
+  });
+}
+
+/** A text that is not empty. */
+export function textSchema(zod: typeof z): z.ZodString {
+  return zod.string().min(1).refine((value) => !value.includes("\0"), "must not contain NUL characters");
+}
+
+/** A text with a rule; `words` tell editors of it. */
+function checked(
+  { what, fits }: TextRule,
+  { metavar, ...words }: {
+    readonly metavar: string;
+    readonly pattern?: string;
+    readonly format?: string;
+    readonly examples?: readonly string[];
+  },
+): ValueType<string> {
+  const parse = (text: string): string => {
+    if (fits(text)) return text;
+    throw new Error(`must be ${what}`);
+  };
+  return { metavar, parse, schema: (zod) => parsedBy(zod, zod.string(), parse).meta(words) };
+}
+
+/** A SHA-256 in hex; the value is lower-case. */
+export function sha256(): ValueType<string> {
+  const pattern = "^[0-9a-fA-F]{64}$";
+  const parse = (text: string): string => {
+    if (!new RegExp(pattern).test(text)) throw new Error("must be 64 hexadecimal digits");
+    return text.toLowerCase();
+  };
+  return { metavar: "HEX", parse, schema: (zod) => parsedBy(zod, zod.string(), parse).meta({ pattern }) };
+}
+
+/** The name of an environment variable. */
+export function variableName(): ValueType<string> {
+  const pattern = "^[A-Za-z_][A-Za-z0-9_]*$";
+  const fits = (text: string): boolean => new RegExp(pattern).test(text);
+  return checked({ what: "the name of an environment variable", fits }, { metavar: "NAME", pattern });
+}
+
+/** Whether a URL is one of the web. */
+export function isWebUrl({ protocol }: URL): boolean {
+  return protocol === "https:" || protocol === "http:";
+}
+
+/** A URL that `fits` accepts. */
+export function url(
+  what: string,
+  { fits, ...words }: {
+    readonly pattern: string;
+    readonly fits: (url: URL) => boolean;
+    readonly examples?: readonly string[];
+  },
+): ValueType<string> {
+  const rule = { what, fits: (text: string): boolean => URL.canParse(text) && fits(new URL(text)) };
+  return { ...checked(rule, { metavar: "URL", format: "uri", ...words }), shown: withoutPassword };
+}
+
+/** A URL as it may be shown: without a password, and without what its query says. */
+function withoutPassword(url: string): string {
+  const parsed = new URL(url);
+  if (parsed.username === "" && parsed.password === "" && parsed.search === "") return url;
+  if (parsed.username !== "") parsed.username = "***";
+  if (parsed.password !== "") parsed.password = "***";
+  for (const name of [...parsed.searchParams.keys()]) parsed.searchParams.set(name, "***");
+  return parsed.href;
+}
+
+/** A JSON object that `parse` checks. */
+export function jsonObject<T>(parse: (text: string) => T): ValueType<T> {
+  return {
+    metavar: "JSON",
+    parse,
+    print: JSON.stringify,
+    schema: (zod) => parsedBy(zod, zod.record(zod.string(), zod.unknown()), (value) => parse(JSON.stringify(value))),
+  };
+}

@@ -10,6 +10,7 @@ import { UsageError } from "./src/config/setting/usage_error.ts";
 import { FETCH_ARGUMENT } from "./src/libraries/fetch/fetch_command.ts";
 import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/ipc/command.ts";
 import config from "./deno.json" with { type: "json" };
+import { complain, print } from "./src/cli/terminal/output.ts";
 
 /** Loaded when asked for, so that `status` does not pay for what `serve` imports. The first is the default. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -36,9 +37,9 @@ async function main(args: readonly string[]): Promise<number> {
   const [first, ...others] = args;
   if (first === ENGINE_ARGUMENT && Deno.build.standalone) return await runEngine();
   if (first === FETCH_ARGUMENT && Deno.build.standalone) return await runFetch();
-  if (first === "--version") return print(`inferd ${config.version}\n`);
+  if (first === "--version") return show(`inferd ${config.version}\n`);
   if (first === "--help" || first === "-h" || first === "help") {
-    return print(programHelp(await commands()));
+    return show(programHelp(await commands()));
   }
   const named = first !== undefined && !first.startsWith("-");
   const name = named ? first : "serve";
@@ -49,7 +50,7 @@ async function main(args: readonly string[]): Promise<number> {
   const command = await load();
   const rest = named ? others : args;
   const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
-  if (own.includes("--help") || own.includes("-h")) return print(commandHelp(command));
+  if (own.includes("--help") || own.includes("-h")) return show(commandHelp(command));
   const env = (name: string): string | undefined => Deno.env.get(name);
   const machine = {
     env,
@@ -85,8 +86,8 @@ async function runFetch(): Promise<number> {
   return 0;
 }
 
-function print(text: string): number {
-  console.log(text.trimEnd());
+function show(text: string): number {
+  print(text.trimEnd());
   return 0;
 }
 
@@ -100,7 +101,7 @@ if (import.meta.main) {
     // What the system refuses where nobody counts on it: above all a stdout that takes no more.
     const isRefused = error instanceof Error && "code" in error && typeof error.code === "string";
     if (!isWrong && !isRefused) throw error;
-    console.error(`inferd: ${error.message}`);
+    complain(`inferd: ${error.message}`);
     Deno.exit(isWrong ? 2 : 1);
   }
 }

@@ -15,6 +15,7 @@ import { peerFolder } from "./peer.ts";
 import { benchPipeline } from "./pipeline.ts";
 import { type Progress, stderrProgress } from "../src/cli/terminal/progress.ts";
 import { isStopping, stopAll } from "./processes.ts";
+import { benchSampling } from "./sampling.ts";
 import { benchStore } from "./store.ts";
 import { benchSurfaces } from "./surfaces.ts";
 import { missedBy, ratio, type Row, table } from "./report.ts";
@@ -27,6 +28,7 @@ const SECTIONS = [
   "rerank",
   "surfaces",
   "grammar",
+  "sampling",
   "pipeline",
   "boot",
   "store",
@@ -43,8 +45,8 @@ The first run builds llama-server (git, cmake and a C++ compiler are needed; som
 writes a model of 218 MB, both into bench/.cache.
 
   --only SECTION    random or built-in (that model's engine; engine means both), prompts (long ones),
-                    embed, rerank, surfaces (v2 beside v1), grammar, pipeline, boot or store (the
-                    model store); may be given several times (default: all)
+                    embed, rerank, surfaces (v2 beside v1), grammar, sampling, pipeline, boot or
+                    store (the model store); may be given several times (default: all)
   --rounds N        how often each thing is measured (default: 5)
   --quick           fewer rounds and shorter ones; rough figures
   --no-peer         leave llama-server out
@@ -152,6 +154,7 @@ async function measure(section: Section, { flags, cache, progress, peerFolder }:
   if (peerOnly && !hasPeer(section)) return [];
   await using load = new LoadGenerator();
   const common = { rounds, quick, load, progress };
+  if (section === "sampling") return benchSampling(common);
   if (section === "pipeline") return await benchPipeline(common);
   if (section === "boot") return await benchBoot(common);
   if (section === "store") return await benchStore({ ...common, cache });

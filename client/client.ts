@@ -7,6 +7,7 @@ import type { ObjectOptions, ObjectRequest } from "./object.ts";
 import type { CancelOptions } from "./options.ts";
 import type { EmbedOptions, EmbedResult, RerankOptions, RerankResult } from "./retrieval.ts";
 import type { FromSchema, JsonSchema } from "./schema.ts";
+import type { PromptRequest, TokenizeOptions, TokenizerOptions } from "./tokenizer.ts";
 import type { DefinedTools, RunToolsOptions, ToolDefinitions, ToolFunctions, ToolRun } from "./tools.ts";
 
 /**
@@ -267,6 +268,96 @@ export interface Client extends AsyncDisposable {
    * ```
    */
   rerank(query: string, documents: readonly string[], options?: RerankOptions): Promise<RerankResult>;
+
+  /**
+   * Turn a text into tokens, as the model has them. Waits for no other request.
+   *
+   * @param text The text; at most 16 384 characters.
+   * @param options `addSpecial`, `parseSpecial`, `model`, and `signal` to cancel.
+   * @returns The ids of the tokens.
+   * @throws {InvalidRequestError} If the text is too long, or the backend (a remote one) does not know its model's tokens.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws What {@linkcode Generation.result} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * // An answer without these words.
+   * export async function without(client: Client, prompt: string, words: readonly string[]): Promise<string> {
+   *   const tokens = await Promise.all(words.map((word) => client.tokenize(` ${word}`)));
+   *   const logitBias = Object.fromEntries(tokens.map(([first = 0]) => [first, -100]));
+   *   return await client.generate({ messages: [{ role: "user", content: prompt }], logitBias }).text();
+   * }
+   * ```
+   */
+  tokenize(text: string, options?: TokenizeOptions): Promise<readonly number[]>;
+
+  /**
+   * Turn tokens into the text they stand for. Control tokens are their names.
+   *
+   * @param tokens The ids of the tokens; at most 16 384.
+   * @param options `model`, and `signal` to cancel.
+   * @returns The text.
+   * @throws {InvalidRequestError} If there is no such token, or the backend does not know its model's tokens.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws What {@linkcode Generation.result} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function firstTokens(client: Client, text: string, count: number): Promise<string> {
+   *   return await client.detokenize((await client.tokenize(text)).slice(0, count));
+   * }
+   * ```
+   */
+  detokenize(tokens: readonly number[], options?: TokenizerOptions): Promise<string>;
+
+  /**
+   * Count the tokens of the prompt that a conversation becomes, its tools included. Nothing is generated.
+   *
+   * @param request A prompt, or a conversation.
+   * @param options `model`, and `signal` to cancel.
+   * @returns The number of tokens, as `usage.promptTokens` of an answer would say.
+   * @throws {InvalidRequestError} If the conversation does not fit the context, or the backend does not know its
+   * model's tokens.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws {TypeError} If the request has no messages.
+   * @throws What {@linkcode Generation.result} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client, Message } from "@inferd/client";
+   *
+   * export async function fits(client: Client, messages: readonly Message[], most: number): Promise<boolean> {
+   *   return await client.countTokens({ messages }) <= most;
+   * }
+   * ```
+   */
+  countTokens(request: string | PromptRequest, options?: TokenizerOptions): Promise<number>;
+
+  /**
+   * The prompt that the model's chat template makes of a conversation. Nothing is generated.
+   *
+   * @param request A prompt, or a conversation.
+   * @param options `model`, and `signal` to cancel.
+   * @returns The text of the prompt.
+   * @throws {InvalidRequestError} If the template refuses the conversation, or the backend does not know it.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws {TypeError} If the request has no messages.
+   * @throws What {@linkcode Generation.result} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function show(client: Client): Promise<void> {
+   *   console.log(await client.applyTemplate({ messages: [{ role: "user", content: "Hi" }], thinking: true }));
+   * }
+   * ```
+   */
+  applyTemplate(request: string | PromptRequest, options?: TokenizerOptions): Promise<string>;
 
   /**
    * Take no further requests, let those that run finish, then close. A request whose events nobody takes does not

@@ -187,7 +187,7 @@ const LONGEST_SOCKET = SOCKET_NAMES.reduce((one, other) => other.length > one.le
  */
 export function whyNoDaemon(path: string, facts: Pick<ProcessFacts, "platform"> = thisProcess()): string | undefined {
   const [, folder = "", file = ""] = /^(.*)\/([^/]*)$/s.exec(path) ?? [];
-  // A socket of another name is where somebody chose; where the others are, nobody knows.
+  // A socket of another name was chosen by somebody, and says nothing about where the others are.
   if (!SOCKET_NAMES.some((name) => `${name}.sock` === file)) return undefined;
   const longest = socketPath(folder, LONGEST_SOCKET);
   const why = tooLong(longest, facts);

@@ -30,6 +30,16 @@ export interface SamplingOptions {
   readonly seed?: number | undefined;
   /** At most 16 strings that end the answer; none of them is ever part of it. */
   readonly stop?: readonly string[] | undefined;
+  /** 0 … 1: tokens less likely than this share of the likeliest one's probability are left out. Default 0, off. */
+  readonly minP?: number | undefined;
+  /** -2 … 2: taken off the logit of every token among the last 64 of prompt and answer. Default 0. */
+  readonly presencePenalty?: number | undefined;
+  /** -2 … 2: taken off once for each time the token is there. Default 0. */
+  readonly frequencyPenalty?: number | undefined;
+  /** 0 < x ≤ 2: divides the logit of every such token; a negative one is multiplied. Default 1, off. */
+  readonly repeatPenalty?: number | undefined;
+  /** By the id of a token, -100 … 100: added to its logit. At most 1024; `client.tokenize()` tells ids. */
+  readonly logitBias?: Readonly<Record<number, number>> | undefined;
 }
 
 /**
@@ -63,8 +73,14 @@ export interface GenerateRequest extends SamplingOptions {
   readonly toolChoice?: undefined;
   /** With a schema it is a `GenerateV2Request`. */
   readonly schema?: undefined;
+  /** With this it is a `GenerateV2Request`. */
+  readonly json?: undefined;
+  /** With this it is a `GenerateV2Request`. */
+  readonly logprobs?: undefined;
   /** With a word on thinking it is a `GenerateV2Request`. */
   readonly thinking?: undefined;
+  /** A request that names a model is a `GenerateV2Request`. */
+  readonly model?: undefined;
 }
 
 /**
@@ -84,6 +100,8 @@ export interface Usage {
   readonly promptTokens: number;
   /** Tokens generated. */
   readonly completionTokens: number;
+  /** Those of `promptTokens` that an earlier request had computed. Only v2 tells. */
+  readonly cachedTokens?: number;
 }
 
 /**

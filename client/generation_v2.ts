@@ -21,6 +21,8 @@ import type { JsonSchema } from "./schema.ts";
  * ```
  */
 export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[]> extends SamplingOptions {
+  /** Name of a backend or of a model it serves; no other backend answers. Default: any, in the operator's order. */
+  readonly model?: string | undefined;
   /** The conversation, not empty. */
   readonly messages: readonly Message[];
   /** What the conversation's media blocks refer to; at most 32. */
@@ -31,6 +33,10 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
   readonly toolChoice?: ToolChoice<Tools[number]["name"]> | undefined;
   /** JSON Schema that the answer's text follows. Not together with a `toolChoice` that requires a call. */
   readonly schema?: JsonSchema | undefined;
+  /** `true`: the answer's text is a JSON object, any one. Without `schema`, which says more. */
+  readonly json?: boolean | undefined;
+  /** 0 … 20: tell with each text how likely its tokens were, and so many of the likeliest in their places. */
+  readonly logprobs?: number | undefined;
   /** Asks for a reasoning trace. Default `false`: the model is asked not to think. */
   readonly thinking?: boolean | undefined;
   /** `false`: text and thinking come as one event each, before `done`. Default `true`. */
@@ -57,7 +63,10 @@ export type V2Mark =
   | { readonly tools: readonly Tool[] }
   | { readonly toolChoice: ToolChoice }
   | { readonly schema: JsonSchema }
-  | { readonly thinking: boolean };
+  | { readonly json: boolean }
+  | { readonly logprobs: number }
+  | { readonly thinking: boolean }
+  | { readonly model: string };
 
 /**
  * What to generate, with blocks, tools, a schema or thinking. What is left out is the daemon's default.
@@ -91,6 +100,48 @@ export interface TextEvent {
   readonly type: "text";
   /** The piece; whole characters. */
   readonly text: string;
+  /** The tokens that begin in it, where the request asks for them. */
+  readonly logprobs?: readonly TokenLogprob[];
+}
+
+/**
+ * How likely the model found a token.
+ *
+ * @example
+ * ```ts
+ * import type { TokenProbability } from "@inferd/client";
+ *
+ * export function show({ token, logprob }: TokenProbability): string {
+ *   return `${JSON.stringify(token)} ${(100 * Math.exp(logprob)).toFixed(1)} %`;
+ * }
+ * ```
+ */
+export interface TokenProbability {
+  /** The token's text; bytes that are no whole character as U+FFFD. */
+  readonly token: string;
+  /** Its id; absent where a remote server does not tell it. */
+  readonly tokenId?: number;
+  /** The bytes of its text. */
+  readonly bytes: readonly number[];
+  /** Natural logarithm of its probability, as the model has it before sampling. */
+  readonly logprob: number;
+}
+
+/**
+ * A token of the answer's text, and what might have stood in its place.
+ *
+ * @example
+ * ```ts
+ * import type { TokenLogprob } from "@inferd/client";
+ *
+ * export function wasLikeliest({ token, top: [first] }: TokenLogprob): boolean {
+ *   return first?.token === token;
+ * }
+ * ```
+ */
+export interface TokenLogprob extends TokenProbability {
+  /** The likeliest tokens in its place, the likeliest first; as many as were asked for. */
+  readonly top: readonly TokenProbability[];
 }
 
 /**
@@ -130,6 +181,27 @@ export interface ThinkingEvent {
 export type GenerationV2StopReason = V2StopReason | (string & Record<never, never>);
 
 /**
+ * How long the parts of an answer took, in milliseconds.
+ *
+ * @example
+ * ```ts
+ * import type { GenerationV2Result } from "@inferd/client";
+ *
+ * export function tokensPerSecond({ usage, timings }: GenerationV2Result): number | undefined {
+ *   return timings === undefined ? undefined : (usage.completionTokens - 1) / timings.generationMs * 1000;
+ * }
+ * ```
+ */
+export interface GenerationTimings {
+  /** It waited for its turn. */
+  readonly queueMs: number;
+  /** Its prompt was processed, up to the first token. */
+  readonly promptMs: number;
+  /** From the first token to the end. */
+  readonly generationMs: number;
+}
+
+/**
  * A complete v2 answer.
  *
  * @example
@@ -150,6 +222,10 @@ export interface GenerationV2Result<Tools extends readonly Tool[] = readonly Too
   readonly toolCalls: readonly ToolUse<Tools>[];
   /** Token counts. */
   readonly usage: Usage;
+  /** How long it took; absent where an older daemon does not tell. */
+  readonly timings?: GenerationTimings;
+  /** Every token of the text, where the request asks for them. */
+  readonly logprobs?: readonly TokenLogprob[];
   /** Why it ended. */
   readonly stopReason: GenerationV2StopReason;
   /** Which backend answered; for diagnosis only. */
@@ -279,7 +355,10 @@ export interface GenerationV2<Tools extends readonly Tool[] = readonly Tool[]>
  * @returns Whether only v2 can answer it.
  */
 export function isV2(request: GenerateV2Fields | { readonly messages: readonly Message[] }): boolean {
-  const { attachments, tools, toolChoice, schema, thinking }: Partial<GenerateV2Fields> = request;
-  return [attachments, tools, toolChoice, schema, thinking].some((field) => field !== undefined) ||
+  const { attachments, tools, toolChoice, schema, json, logprobs, thinking, model }: Partial<GenerateV2Fields> =
+    request;
+  return [attachments, tools, toolChoice, schema, json, logprobs, thinking, model].some((field) =>
+    field !== undefined
+  ) ||
     request.messages.some(({ content }) => Array.isArray(content));
 }

@@ -32,14 +32,18 @@ export type {
   DoneV2Event,
   GenerateV2Fields,
   GenerateV2Request,
+  GenerationTimings,
   GenerationV2,
   GenerationV2Event,
   GenerationV2Result,
   GenerationV2StopReason,
   TextEvent,
   ThinkingEvent,
+  TokenLogprob,
+  TokenProbability,
   V2Mark,
 } from "./generation_v2.ts";
+export type { PromptRequest, TokenizeOptions, TokenizerOptions } from "./tokenizer.ts";
 export type {
   Attachment,
   Block,

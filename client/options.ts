@@ -191,7 +191,7 @@ export const MOST_IDLE_CONNECTIONS = 8;
  * Check a timeout.
  *
  * @param timeoutMs What the caller said.
- * @param standard What holds otherwise.
+ * @param standard The default.
  * @returns The timeout, in milliseconds.
  * @throws {RangeError} If it is negative or not a number.
  */

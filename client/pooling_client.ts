@@ -6,7 +6,7 @@ import type { AnswerContext, Cancellable } from "./answer.ts";
 import type { Tool } from "./blocks.ts";
 import type { Client } from "./client.ts";
 import { ClientClosedError } from "./errors/errors.ts";
-import { Exchange } from "./wire/exchange.ts";
+import { type Codec, Exchange } from "./wire/exchange.ts";
 import { v1Codec } from "./wire/frames.ts";
 import { V2Codec } from "./wire/frames_v2.ts";
 import { ActiveGeneration, type GenerateRequest, type Generation } from "./generation.ts";
@@ -24,6 +24,15 @@ import {
   type RerankResult,
 } from "./retrieval.ts";
 import type { FromSchema, JsonSchema } from "./schema.ts";
+import {
+  countCodec,
+  detokenizeCodec,
+  type PromptRequest,
+  templateCodec,
+  tokenizeCodec,
+  type TokenizeOptions,
+  type TokenizerOptions,
+} from "./tokenizer.ts";
 import { ActiveToolRun, type ToolTable } from "./tool_run.ts";
 import type { RunToolsOptions, ToolRun } from "./tools.ts";
 
@@ -122,6 +131,22 @@ export class PoolingClient implements Client {
     return await this.#keep(new Exchange(codec, { ...context, pool: this.#pool("rerank") })).result();
   }
 
+  async tokenize(text: string, options: TokenizeOptions = {}): Promise<readonly number[]> {
+    return await this.#ask("tokenize", tokenizeCodec(text, options), options);
+  }
+
+  async detokenize(tokens: readonly number[], options: TokenizerOptions = {}): Promise<string> {
+    return await this.#ask("detokenize", detokenizeCodec(tokens, options), options);
+  }
+
+  async countTokens(request: string | PromptRequest, options: TokenizerOptions = {}): Promise<number> {
+    return await this.#ask("count tokens", countCodec(conversation(request), options), options);
+  }
+
+  async applyTemplate(request: string | PromptRequest, options: TokenizerOptions = {}): Promise<string> {
+    return await this.#ask("apply a template", templateCodec(conversation(request), options), options);
+  }
+
   drain(): Promise<void> {
     if (this.#state === "open") this.#state = "draining";
     this.#closeWhenDrained();
@@ -148,6 +173,12 @@ export class PoolingClient implements Client {
     context: AnswerContext,
   ): GenerationV2<Tools> {
     return this.#keep(new ActiveGeneration(new V2Codec(request), { ...context, pool: this.#pool("v2") }));
+  }
+
+  async #ask<Result>(what: string, codec: Codec<Result, Result>, options: CancelOptions): Promise<Result> {
+    this.#expectOpen(what);
+    const context = this.#context(options);
+    return await this.#keep(new Exchange(codec, { ...context, pool: this.#pool("v2") })).result();
   }
 
   #expectOpen(what: string): void {

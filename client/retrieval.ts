@@ -28,6 +28,8 @@ import type { CancelOptions } from "./options.ts";
  * ```
  */
 export interface EmbedOptions extends CancelOptions {
+  /** Name of a backend or of a model it serves; no other backend answers. Default: any, in the operator's order. */
+  readonly model?: string | undefined;
   /** Truncate every vector to this many dimensions, and normalize it again. Default: the model's. */
   readonly dimensions?: number | undefined;
   /** What the vectors are for; the daemon puts the model family's words for it before the texts. */
@@ -87,6 +89,8 @@ export interface EmbedResult {
  * ```
  */
 export interface RerankOptions extends CancelOptions {
+  /** Name of a backend or of a model it serves; no other backend answers. Default: any, in the operator's order. */
+  readonly model?: string | undefined;
   /** Return only this many of the best documents, at least 1. Default: all. */
   readonly topN?: number | undefined;
 }
@@ -143,9 +147,10 @@ export interface RerankResult {
  * @returns The codec of this request.
  */
 export function embedCodec(input: readonly string[], options: EmbedOptions): Codec<EmbedResult, EmbedResult> {
-  const { dimensions, task } = options;
+  const { model, dimensions, task } = options;
   const frame: { [Key in keyof Required<EmbedRequest>]: unknown } = {
     id: crypto.randomUUID(),
+    model,
     input,
     dimensions,
     task,
@@ -176,6 +181,7 @@ export function rerankCodec(
 ): Codec<RerankResult, RerankResult> {
   const frame: { [Key in keyof Required<RerankRequest>]: unknown } = {
     id: crypto.randomUUID(),
+    model: options.model,
     query,
     documents,
     top_n: options.topN,

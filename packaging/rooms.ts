@@ -149,7 +149,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
   },
   "src/service": { imports: [] },
-  "src/cli/terminal": { imports: ["client"] },
+  "src/cli/terminal": { imports: ["client", "src/log"] },
   "src/cli": {
     imports: [
       ...[
@@ -166,7 +166,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     folders: ["src/cli/doctor"],
     large: "one file for each command",
   },
-  ".": { imports: ["src/cli", "src/config", "src/engine/ipc", "src/libraries/fetch"] },
+  ".": { imports: ["src/cli", "src/cli/terminal", "src/config", "src/engine/ipc", "src/libraries/fetch"] },
 };
 
 /** Files by path, each with the files that it imports. */

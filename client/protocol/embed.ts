@@ -41,6 +41,8 @@ export type EmbedTask =
 export interface EmbedRequest {
   /** Echoed on the answer; `""` when absent. */
   id?: string;
+  /** Name of a backend or of a model it serves; no other backend answers. Absent: any, in the operator's order. */
+  model?: string;
   /** The texts; not empty, and none of them is. */
   input: string[];
   /** Truncate every vector to this many dimensions. Default: the model's. */

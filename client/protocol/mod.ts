@@ -18,5 +18,6 @@ export * from "./limits.ts";
 export * from "./loopback.ts";
 export * from "./rerank.ts";
 export * from "./surfaces.ts";
+export * from "./tokenizer.ts";
 export * from "./v1.ts";
 export * from "./v2.ts";

@@ -18,6 +18,8 @@ import type { V1ErrorCode } from "./v1.ts";
 export interface RerankRequest {
   /** Echoed on the answer; `""` when absent. */
   id?: string;
+  /** Name of a backend or of a model it serves; no other backend answers. Absent: any, in the operator's order. */
+  model?: string;
   /** What is looked for; not empty. */
   query: string;
   /** At most 256, together at most 8 MiB with the query; none is empty. */

@@ -72,6 +72,16 @@ export interface V1Request {
   seed?: number;
   /** At most 16 strings that end the answer; none of them is ever part of it. */
   stop?: string[];
+  /** 0 … 1: tokens less likely than this share of the likeliest one's probability are left out. Default 0, off. */
+  min_p?: number;
+  /** -2 … 2: taken off the logit of every token among the last 64 of prompt and answer. Default 0. */
+  presence_penalty?: number;
+  /** -2 … 2: taken off once for each time the token is there. Default 0. */
+  frequency_penalty?: number;
+  /** 0 < x ≤ 2: divides the logit of every such token; a negative one is multiplied. Default 1, off. */
+  repeat_penalty?: number;
+  /** By the id of a token, -100 … 100: added to its logit. At most 1024. */
+  logit_bias?: Record<string, number>;
 }
 
 /** Token counts of one answer. */

@@ -118,13 +118,16 @@ export type V2ToolChoice = "auto" | "required" | "none" | {
   name: string;
 };
 
-/** What the text of the answer has to be. */
-export interface V2ResponseFormat {
+/** What the text of the answer has to be: JSON under a schema, or any JSON object. */
+export type V2ResponseFormat = {
   /** Discriminates the format. */
   type: "json_schema";
   /** The JSON Schema. */
   schema: JsonObject;
-}
+} | {
+  /** Discriminates the format. */
+  type: "json_object";
+};
 
 /**
  * A v2 request as a client sends it; the daemon fills in what is left out.
@@ -143,6 +146,8 @@ export interface V2ResponseFormat {
 export interface V2Request {
   /** Echoed on every frame of the answer; `""` when absent. */
   id?: string;
+  /** Name of a backend or of a model it serves; no other backend answers. Absent: any, in the operator's order. */
+  model?: string;
   /** The conversation, not empty. */
   messages: V2Message[];
   /** At most 32. */
@@ -169,6 +174,36 @@ export interface V2Request {
   seed?: number;
   /** At most 16 strings that end the answer; none of them is ever part of it. */
   stop?: string[];
+  /** 0 … 1: tokens less likely than this share of the likeliest one's probability are left out. Default 0, off. */
+  min_p?: number;
+  /** -2 … 2: taken off the logit of every token among the last 64 of prompt and answer. Default 0. */
+  presence_penalty?: number;
+  /** -2 … 2: taken off once for each time the token is there. Default 0. */
+  frequency_penalty?: number;
+  /** 0 < x ≤ 2: divides the logit of every such token; a negative one is multiplied. Default 1, off. */
+  repeat_penalty?: number;
+  /** By the id of a token, -100 … 100: added to its logit. At most 1024. */
+  logit_bias?: Record<string, number>;
+  /** 0 … 20: tell with each text how likely its tokens were, and so many of the likeliest in their places. */
+  logprobs?: number;
+}
+
+/** How likely the model found a token. */
+export interface V2TokenProbability {
+  /** The token's text; bytes that are no whole character as U+FFFD. */
+  token: string;
+  /** Its id; absent where a remote server does not tell it. */
+  token_id?: number;
+  /** The bytes of its text. */
+  bytes: number[];
+  /** Natural logarithm of its probability, as the model has it before sampling. */
+  logprob: number;
+}
+
+/** A token of the answer's text. */
+export interface V2Logprob extends V2TokenProbability {
+  /** The likeliest tokens in its place, the likeliest first; as many as were asked for. */
+  top: V2TokenProbability[];
 }
 
 /** A piece of the answer's text. */
@@ -193,6 +228,8 @@ export interface V2Frame {
   id: string;
   /** Discriminates the frame. */
   type: "frame";
+  /** The tokens that begin in the block's text, where the request asks for them. */
+  logprobs?: V2Logprob[];
   /** The part. */
   block: V2TextDelta | V2ThinkingDelta | V2ToolUseBlock;
 }
@@ -203,6 +240,18 @@ export interface V2Usage {
   input_tokens: number;
   /** Tokens generated. */
   output_tokens: number;
+  /** Those of `input_tokens` that did not have to be computed: an earlier request had the same beginning. */
+  cached_tokens: number;
+}
+
+/** How long the parts of an answer took, in milliseconds. */
+export interface V2Timings {
+  /** It waited for its turn. */
+  queue_ms: number;
+  /** Its prompt was processed, up to the first token. */
+  prompt_ms: number;
+  /** From the first token to the end. */
+  generation_ms: number;
 }
 
 /**
@@ -227,6 +276,8 @@ export interface V2DoneFrame {
   type: "done";
   /** Token counts. */
   usage: V2Usage;
+  /** How long it took. */
+  timings: V2Timings;
   /** Why it ended. */
   stop_reason: V2StopReason;
   /** Which backend answered; for diagnosis only. */

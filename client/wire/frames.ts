@@ -5,7 +5,7 @@
  */
 import type { V1Request } from "../protocol/mod.ts";
 import type { Codec, Failure, Step } from "./exchange.ts";
-import type { GenerateRequest, GenerationEvent, GenerationResult } from "../generation.ts";
+import type { GenerateRequest, GenerationEvent, GenerationResult, SamplingOptions } from "../generation.ts";
 import { daemonError } from "../errors/daemon_errors.ts";
 import { ProtocolError } from "../errors/errors.ts";
 
@@ -24,21 +24,43 @@ export function v1Codec(request: GenerateRequest): Codec<GenerationEvent, Genera
 }
 
 function v1Request(request: GenerateRequest, id: string): V1Request {
-  const { messages, temperature, topP, topK, maxTokens, stream, imageTokenBudget, grammar, seed, stop } = request;
+  const { messages, stream, imageTokenBudget, grammar } = request;
   const frame: { [Key in keyof Required<V1Request>]: unknown } = {
     id,
     messages,
-    temperature,
-    top_p: topP,
-    top_k: topK,
-    max_tokens: maxTokens,
     stream,
     image_token_budget: imageTokenBudget,
     grammar,
-    seed,
-    stop,
+    ...wireSampling(request),
   };
   return frame as V1Request;
+}
+
+/** The fields of v1 and v2 about sampling. */
+type SamplingField = Exclude<keyof V1Request, "id" | "messages" | "stream" | "image_token_budget" | "grammar">;
+
+/**
+ * What v1 and v2 have under the same names.
+ *
+ * @param options What the caller said.
+ * @returns The fields.
+ */
+export function wireSampling(
+  options: SamplingOptions,
+): Pick<{ [Key in keyof Required<V1Request>]: unknown }, SamplingField> {
+  return {
+    temperature: options.temperature,
+    top_p: options.topP,
+    top_k: options.topK,
+    max_tokens: options.maxTokens,
+    seed: options.seed,
+    stop: options.stop,
+    min_p: options.minP,
+    presence_penalty: options.presencePenalty,
+    frequency_penalty: options.frequencyPenalty,
+    repeat_penalty: options.repeatPenalty,
+    logit_bias: options.logitBias,
+  };
 }
 
 function readV1(line: string, id: string): Step<GenerationEvent, GenerationResult> | undefined {

@@ -1,10 +1,29 @@
 /** Generation v2 on the wire: blocks and attachments as frames, frames as events. */
 import { Buffer } from "node:buffer";
-import type { V2Attachment, V2Block, V2Request } from "../protocol/mod.ts";
+import type { V2Attachment, V2Block, V2Request, V2Tool } from "../protocol/mod.ts";
 import type { Attachment, Block, Tool, ToolUse } from "../blocks.ts";
 import type { Codec, Step } from "./exchange.ts";
-import { expectId, type Fields, number, parse, readFailure, record, text } from "./frames.ts";
-import type { GenerateV2Fields, GenerationV2Event, GenerationV2Result } from "../generation_v2.ts";
+import {
+  expectId,
+  type Fields,
+  isRecord,
+  list,
+  number,
+  parse,
+  readFailure,
+  record,
+  text,
+  wireSampling,
+  wrong,
+} from "./frames.ts";
+import type {
+  GenerateV2Fields,
+  GenerationTimings,
+  GenerationV2Event,
+  GenerationV2Result,
+  TokenLogprob,
+  TokenProbability,
+} from "../generation_v2.ts";
 
 type V2Step<Tools extends readonly Tool[]> = Step<GenerationV2Event<Tools>, GenerationV2Result<Tools>>;
 
@@ -16,6 +35,7 @@ export class V2Codec<Tools extends readonly Tool[]>
   #text = "";
   #thinking = "";
   readonly #toolCalls: ToolUse<Tools>[] = [];
+  #logprobs: TokenLogprob[] | undefined;
 
   /**
    * @param request What the caller said.
@@ -26,6 +46,9 @@ export class V2Codec<Tools extends readonly Tool[]>
     if (request.grammar !== undefined) {
       throw new TypeError('Cannot generate: "grammar" is for plain text alone, "schema" does that here');
     }
+    if (request.json === true && request.schema !== undefined) {
+      throw new TypeError('Cannot generate: "schema" says already that the answer is JSON, "json" goes without it');
+    }
     this.id = request.id ?? crypto.randomUUID();
     this.frame = v2Request(request, this.id);
   }
@@ -34,7 +57,7 @@ export class V2Codec<Tools extends readonly Tool[]>
     const frame = parse(line);
     if (frame.type === "frame") {
       expectId(frame, this.id);
-      const event = this.#event(record(frame, "block"));
+      const event = this.#event(record(frame, "block"), frame);
       return event === undefined ? undefined : { type: "event", event };
     }
     if (frame.type === "done") {
@@ -44,12 +67,15 @@ export class V2Codec<Tools extends readonly Tool[]>
     return readFailure(frame, this.id);
   }
 
-  #event(block: Fields): GenerationV2Event<Tools> | undefined {
+  #event(block: Fields, frame: Fields): GenerationV2Event<Tools> | undefined {
     const { type } = block;
     if (type === "text") {
       const piece = text(block, "delta");
       this.#text += piece;
-      return { type, text: piece };
+      if (frame.logprobs === undefined) return { type, text: piece };
+      const logprobs = list(frame, "logprobs").map((entry) => readLogprob(frame, entry));
+      (this.#logprobs ??= []).push(...logprobs);
+      return { type, text: piece, logprobs };
     }
     if (type === "thinking") {
       const piece = text(block, "delta");
@@ -74,7 +100,13 @@ export class V2Codec<Tools extends readonly Tool[]>
       text: this.#text,
       thinking: this.#thinking,
       toolCalls: this.#toolCalls,
-      usage: { promptTokens: number(usage, "input_tokens"), completionTokens: number(usage, "output_tokens") },
+      usage: {
+        promptTokens: number(usage, "input_tokens"),
+        completionTokens: number(usage, "output_tokens"),
+        ...(usage.cached_tokens === undefined ? {} : { cachedTokens: number(usage, "cached_tokens") }),
+      },
+      ...(frame.timings === undefined ? {} : { timings: readTimings(record(frame, "timings")) }),
+      ...(this.#logprobs === undefined ? {} : { logprobs: this.#logprobs }),
       stopReason: text(frame, "stop_reason"),
       backend: text(frame, "backend"),
       toolChoiceUnsatisfied: frame.tool_choice_unsatisfied === true,
@@ -83,29 +115,71 @@ export class V2Codec<Tools extends readonly Tool[]>
   }
 }
 
+function readTimings(timings: Fields): GenerationTimings {
+  return {
+    queueMs: number(timings, "queue_ms"),
+    promptMs: number(timings, "prompt_ms"),
+    generationMs: number(timings, "generation_ms"),
+  };
+}
+
+function readLogprob(frame: Fields, entry: unknown): TokenLogprob {
+  if (!isRecord(entry)) throw wrong(frame, "logprobs", "objects");
+  return { ...readProbability(frame, entry), top: list(entry, "top").map((other) => readProbability(frame, other)) };
+}
+
+function readProbability(frame: Fields, entry: unknown): TokenProbability {
+  if (!isRecord(entry)) throw wrong(frame, "logprobs", "objects");
+  const bytes = list(entry, "bytes");
+  if (!bytes.every((byte) => typeof byte === "number")) throw wrong(entry, "bytes", "numbers");
+  return {
+    token: text(entry, "token"),
+    ...(entry.token_id === undefined ? {} : { tokenId: number(entry, "token_id") }),
+    bytes,
+    logprob: number(entry, "logprob"),
+  };
+}
+
 function v2Request(request: GenerateV2Fields, id: string): V2Request {
-  const { messages, attachments, tools, toolChoice, schema, thinking } = request;
-  const { temperature, topP, topK, maxTokens, stream, seed, stop } = request;
+  const { model, messages, attachments, tools, toolChoice, schema, thinking } = request;
+  const { stream, json, logprobs } = request;
   const frame: { [Key in keyof Required<V2Request>]: unknown } = {
     id,
+    model,
     messages: messages.map(({ role, content }) => ({ role, content: wireContent(content) })),
     attachments: attachments?.map(wireAttachment),
-    tools: tools?.map(({ name, description, inputSchema }) => ({ name, description, input_schema: inputSchema })),
+    tools: wireTools(tools),
     tool_choice: toolChoice,
-    response_format: schema === undefined ? undefined : { type: "json_schema", schema },
+    response_format: schema !== undefined
+      ? { type: "json_schema", schema }
+      : json === true
+      ? { type: "json_object" }
+      : undefined,
     thinking,
-    temperature,
-    top_p: topP,
-    top_k: topK,
-    max_tokens: maxTokens,
     stream,
-    seed,
-    stop,
+    logprobs,
+    ...wireSampling(request),
   };
   return frame as V2Request;
 }
 
-function wireContent(content: string | readonly Block[]): V2Block[] {
+/**
+ * Tools on the wire.
+ *
+ * @param tools As callers write them.
+ * @returns The fields.
+ */
+export function wireTools(tools: readonly Tool[] | undefined): V2Tool[] | undefined {
+  return tools?.map(({ name, description, inputSchema }) => ({ name, description, input_schema: inputSchema }));
+}
+
+/**
+ * What was said, on the wire.
+ *
+ * @param content As callers write it.
+ * @returns The blocks.
+ */
+export function wireContent(content: string | readonly Block[]): V2Block[] {
   return typeof content === "string" ? [{ type: "text", text: content }] : content.map(wireBlock);
 }
 

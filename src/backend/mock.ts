@@ -1,6 +1,7 @@
 /**
  * A backend that computes nothing: it follows a script. For tests and for trying out clients; it counts words as
- * tokens, and each piece of its answer as one, and takes no notice of sampling, stop strings and grammars.
+ * tokens, and each piece of its answer as one, and takes no notice of sampling, stop strings and grammars. Its tokens are
+ * UTF-16 units where ids of them are asked for.
  */
 import { delay } from "@std/async";
 import type { MockBackendConfig } from "../config/options.ts";
@@ -13,7 +14,7 @@ import {
   SERVICES,
 } from "../inference/backend.ts";
 import { BackendUnavailableError, InvalidRequestError } from "../inference/errors.ts";
-import type { BackendEvent } from "../inference/events.ts";
+import type { BackendEvent, TokenLogprob } from "../inference/events.ts";
 import type {
   ContentBlock,
   EmbedAnswer,
@@ -21,6 +22,8 @@ import type {
   GenerationRequest,
   RerankAnswer,
   RerankRequest,
+  TokenizerAnswer,
+  TokenizerRequest,
   ToolUse,
 } from "../inference/request.ts";
 import { mayCall, mustCall } from "../inference/tool_choice.ts";
@@ -96,7 +99,7 @@ export class MockBackend implements Backend {
       const call = calls[at - texts];
       if (thought !== undefined) yield { type: "thinking", text: thought };
       else if (call !== undefined) yield call;
-      else yield { type: "text", text: count === undefined ? tokens[at] ?? "" : `${at} ` };
+      else yield textEvent(count === undefined ? tokens[at] ?? "" : `${at} `, request.logprobs);
     }
     const cut = length < scripted;
     yield {
@@ -131,6 +134,22 @@ export class MockBackend implements Backend {
       model: this.name,
       inputTokens: texts.reduce((sum, words) => sum + wanted.size + words.length, 0),
     };
+  }
+
+  async tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
+    await this.#begin(signal);
+    switch (request.type) {
+      case "tokenize":
+        return { tokens: Array.from({ length: request.text.length }, (_, at) => request.text.charCodeAt(at)) };
+      case "detokenize":
+        return { text: request.tokens.map((token) => String.fromCharCode(token)).join("") };
+      case "count":
+        return { count: countWords(request.conversation) };
+      case "apply_template":
+        return {
+          text: request.conversation.messages.map(({ role, content }) => `${role}: ${textIn(content)}\n`).join(""),
+        };
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -205,6 +224,20 @@ async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationReq
   }
 }
 
+/** The script is certain of each piece. */
+function textEvent(text: string, logprobs: number | undefined): BackendEvent {
+  if (logprobs === undefined) return { type: "text", text };
+  const piece = { token: text, bytes: [...new TextEncoder().encode(text)], logprob: 0 };
+  const entry: TokenLogprob = { ...piece, top: logprobs === 0 ? [] : [piece] };
+  return { type: "text", text, logprobs: [entry] };
+}
+
+function textIn(content: string | readonly ContentBlock[]): string {
+  return typeof content === "string"
+    ? content
+    : content.map((block) => block.type === "text" ? block.text : `[${block.type}]`).join("\n");
+}
+
 /** Rejects with the signal's reason when it fires, and never otherwise settles. */
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
@@ -222,7 +255,7 @@ function blocksOf(content: string | readonly ContentBlock[] = []): readonly Cont
   return typeof content === "string" ? [] : content;
 }
 
-function countWords(request: GenerationRequest): number {
+function countWords(request: Pick<GenerationRequest, "messages">): number {
   return request.messages.reduce((sum, { content }) => sum + countWordsIn(content), 0);
 }
 

@@ -9,6 +9,7 @@ import { type Command, parseCommand } from "./command.ts";
 import { GENERATION_FLAGS, readGeneration, type SamplingFlags } from "./generation_flags.ts";
 import { reach, target } from "./reach.ts";
 import { describe } from "./run_request.ts";
+import { complain } from "./terminal/output.ts";
 
 const PROMPT = "> ";
 const MORE = ". ";
@@ -28,10 +29,15 @@ export const chat: Command = {
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
     const { system, sampling } = readGeneration(flags);
-    await using client = await reach(await target(flags, machine.env, "v2"), (line) => console.error(line));
-    const conversation = new Conversation(client, { system, sampling, thinking: flags.booleans.has("thinking") });
+    await using client = await reach(await target(flags, machine.env, "v2"), (line) => complain(line));
+    const conversation = new Conversation(client, {
+      system,
+      sampling,
+      thinking: flags.booleans.has("thinking"),
+      raw: flags.booleans.has("raw"),
+    });
     const isTerminal = Deno.stdin.isTerminal();
-    if (isTerminal) console.error(dim(HELP));
+    if (isTerminal) complain(dim(HELP));
     // The prompt goes to stderr, so that stdout has the answers and nothing else.
     const lines = createInterface({ input: stdin, output: stderr, terminal: isTerminal, prompt: "" });
     try {
@@ -43,17 +49,23 @@ export const chat: Command = {
   },
 };
 
+/** How a conversation is held. */
+interface ConversationOptions {
+  readonly system: string | undefined;
+  readonly sampling: SamplingFlags;
+  readonly thinking: boolean;
+  /** As for `AnswerPrinter`. */
+  readonly raw: boolean;
+}
+
 /** One conversation, and the answer that is running. */
 class Conversation {
   readonly #client: Client;
-  readonly #options: { system: string | undefined; sampling: SamplingFlags; thinking: boolean };
+  readonly #options: ConversationOptions;
   #messages: Message[] = [];
   #running: AbortController | undefined;
 
-  constructor(
-    client: Client,
-    options: { system: string | undefined; sampling: SamplingFlags; thinking: boolean },
-  ) {
+  constructor(client: Client, options: ConversationOptions) {
     this.#client = client;
     this.#options = options;
     this.reset();
@@ -73,9 +85,9 @@ class Conversation {
 
   /** Say something and print the answer. What was said of a stopped answer stays in the conversation. */
   async say(text: string): Promise<void> {
-    const { sampling, thinking } = this.#options;
+    const { sampling, thinking, raw } = this.#options;
     const running = this.#running = new AbortController();
-    const printer = new AnswerPrinter();
+    const printer = new AnswerPrinter({ raw });
     const before = this.#messages;
     this.#messages = [...before, { role: "user", content: text }];
     let answer = "";
@@ -92,8 +104,8 @@ class Conversation {
       }
     } catch (error) {
       await printer.breakOff();
-      if (running.signal.aborted) console.error(dim("(stopped)"));
-      else if (error instanceof InferdError) console.error(`inferd: ${describe(error)}`);
+      if (running.signal.aborted) complain(dim("(stopped)"));
+      else if (error instanceof InferdError) complain(`inferd: ${describe(error)}`);
       else throw error;
       if (answer === "") this.#messages = before;
     } finally {
@@ -107,7 +119,7 @@ async function converse(conversation: Conversation, lines: Interface, isTerminal
   // While the terminal is in raw mode Ctrl-C is a key, elsewhere a signal.
   const interrupt = (): void => {
     if (conversation.stop() || !isTerminal) return;
-    console.error(dim("(Ctrl-D leaves)"));
+    complain(dim("(Ctrl-D leaves)"));
     lines.prompt(true);
   };
   const ask = (prompt: string): void => {
@@ -130,7 +142,7 @@ async function converse(conversation: Conversation, lines: Interface, isTerminal
       said = "";
       if (text === "/exit") return;
       if (text === "/reset") conversation.reset();
-      else if (text === "/help") console.error(dim(HELP));
+      else if (text === "/help") complain(dim(HELP));
       else if (text !== "") await conversation.say(text);
       ask(PROMPT);
     }

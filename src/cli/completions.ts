@@ -4,6 +4,7 @@ import { SETTINGS } from "../config/schema.ts";
 import { helpOf, type Settings } from "../config/setting/setting.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { type Command, nameOf } from "./command.ts";
+import { print } from "./terminal/output.ts";
 
 const SHELLS = { bash, zsh, fish } as const;
 
@@ -21,7 +22,7 @@ export const completions: Command = {
     if (!isShell(shell) || more.length > 0) {
       throw new UsageError(`Cannot complete for ${JSON.stringify(shell)}: must be ${Object.keys(SHELLS).join(", ")}`);
     }
-    console.log(completionScript(shell, await commands()));
+    print(completionScript(shell, await commands()));
     return 0;
   },
 };

@@ -6,6 +6,7 @@ import { configValues, type OriginatedValue } from "../config/origins.ts";
 import { resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
 import { type Command, parseCommand, unknownAction } from "./command.ts";
+import { print } from "./terminal/output.ts";
 
 const ACTIONS = ["print", "schema"] as const;
 
@@ -23,7 +24,7 @@ export const config: Command = {
     if (action === "schema") {
       parseFlags(rest, machine.env, { settings: [], words: 0 });
       const { configSchemaText } = await import("../config/json_schema_file.ts");
-      console.log(configSchemaText().trimEnd());
+      print(configSchemaText().trimEnd());
       return 0;
     }
     if (action !== "print") throw unknownAction(action, ACTIONS);
@@ -33,7 +34,7 @@ export const config: Command = {
     const options = resolveOptions(flags.values, machine, file);
     const values = configValues({ flags, machine, config: file, options });
     const place = { path: found?.path ?? null, exists: file !== undefined };
-    console.log(flags.booleans.has("json") ? json(place, values) : table(place, values));
+    print(flags.booleans.has("json") ? json(place, values) : table(place, values));
     return 0;
   },
 };

@@ -25,6 +25,7 @@ import {
 import { checkTemplates } from "./doctor/templates.ts";
 import { permissionContext } from "./permissions.ts";
 import { stderrProgress } from "./terminal/progress.ts";
+import { print } from "./terminal/output.ts";
 
 const MARKS: Readonly<Record<Level, () => string>> = {
   ok: () => `[ ${green("ok")} ]`,
@@ -47,10 +48,10 @@ export const doctor: Command = {
     const checks: Finding[] = [];
     for await (const finding of examine(flags.values, machine)) {
       checks.push(finding);
-      if (!asJson) console.log(lines(finding));
+      if (!asJson) print(lines(finding));
     }
     const ok = checks.every(({ level }) => level !== "fail");
-    if (asJson) console.log(JSON.stringify({ ok, checks }, null, 2));
+    if (asJson) print(JSON.stringify({ ok, checks }, null, 2));
     return ok ? 0 : 1;
   },
 };

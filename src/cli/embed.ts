@@ -3,7 +3,7 @@ import type { EmbedTask } from "@inferd/client";
 import { numberFlag } from "../config/flags.ts";
 import { CLIENT_SETTINGS } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
-import { printText } from "./terminal/answer_printer.ts";
+import { writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
@@ -48,7 +48,8 @@ export const embed: Command = {
     }
     return await runRequest(where, async (client) => {
       const { embeddings, usage, ...answer } = await client.embed(texts, { dimensions, task });
-      await printText(
+      await writeText(
+        Deno.stdout,
         JSON.stringify({ embeddings, ...answer, usage: { input_tokens: usage.promptTokens } }) + "\n",
       );
     });

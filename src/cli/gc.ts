@@ -2,6 +2,7 @@
 import type { GcItem, GcResult, LooseBlob } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { print } from "./terminal/output.ts";
 
 export const gc: Command = {
   name: "gc",
@@ -21,7 +22,7 @@ export const gc: Command = {
     const { store } = await openStore(flags, machine);
     return await withStore(async () => {
       const result = await store.gc({ dryRun, replaced: flags.booleans.has("all") });
-      console.log(flags.booleans.has("json") ? toJson(result, dryRun) : toText(result, dryRun));
+      print(flags.booleans.has("json") ? toJson(result, dryRun) : toText(result, dryRun));
       return 0;
     });
   },

@@ -3,7 +3,8 @@ import type { Client, GenerateRequest, GenerateV2Request } from "@inferd/client"
 import type { ParsedFlags } from "../config/flags.ts";
 import { CLIENT_SETTINGS } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
-import { AnswerPrinter, printText } from "./terminal/answer_printer.ts";
+import { AnswerPrinter } from "./terminal/answer_printer.ts";
+import { writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readInput } from "./terminal/input.ts";
 import { target } from "./reach.ts";
@@ -34,9 +35,10 @@ export const generate: Command = {
       { role: "user", content: prompt },
     ];
     const json = flags.booleans.has("json");
+    const printer = new AnswerPrinter({ raw: flags.booleans.has("raw") });
     return await runRequest(where, (client) => {
-      if (extras === undefined) return (json ? printJson : printAnswer)(client, { messages, ...sampling });
-      return (json ? printJsonV2 : printAnswerV2)(client, { messages, ...sampling, ...extras });
+      if (extras === undefined) return (json ? printJson : printAnswer)(client, { messages, ...sampling }, printer);
+      return (json ? printJsonV2 : printAnswerV2)(client, { messages, ...sampling, ...extras }, printer);
     });
   },
 };
@@ -72,8 +74,7 @@ async function readPrompt(words: readonly string[]): Promise<string> {
   return prompt;
 }
 
-async function printAnswer(client: Client, request: GenerateRequest): Promise<void> {
-  const printer = new AnswerPrinter();
+async function printAnswer(client: Client, request: GenerateRequest, printer: AnswerPrinter): Promise<void> {
   try {
     for await (const event of client.generate(request)) {
       if (event.type === "token") await printer.text(event.text);
@@ -85,8 +86,7 @@ async function printAnswer(client: Client, request: GenerateRequest): Promise<vo
   }
 }
 
-async function printAnswerV2(client: Client, request: GenerateV2Request): Promise<void> {
-  const printer = new AnswerPrinter();
+async function printAnswerV2(client: Client, request: GenerateV2Request, printer: AnswerPrinter): Promise<void> {
   try {
     for await (const event of client.generate(request)) {
       if (event.type === "text") await printer.text(event.text);
@@ -103,14 +103,16 @@ async function printAnswerV2(client: Client, request: GenerateV2Request): Promis
 
 async function printJson(client: Client, request: GenerateRequest): Promise<void> {
   const { text, usage, stopReason, backend } = await client.generate({ ...request, stream: false }).result();
-  await printText(
+  await writeText(
+    Deno.stdout,
     JSON.stringify({ content: text, usage: usageFields(usage), stop_reason: stopReason, backend }) + "\n",
   );
 }
 
 async function printJsonV2(client: Client, request: GenerateV2Request): Promise<void> {
   const { text, thinking, usage, stopReason, backend } = await client.generate({ ...request, stream: false }).result();
-  await printText(
+  await writeText(
+    Deno.stdout,
     JSON.stringify({ content: text, thinking, usage: usageFields(usage), stop_reason: stopReason, backend }) + "\n",
   );
 }

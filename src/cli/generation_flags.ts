@@ -8,6 +8,11 @@ const LIMITS = {
   "max-tokens": { least: 1, most: 2 ** 31 - 1, whole: true },
   temperature: { least: 0, most: MAX_TEMPERATURE, whole: false },
   seed: { least: 0, most: 2 ** 32 - 2, whole: true },
+  "min-p": { least: 0, most: 1, whole: false },
+  "presence-penalty": { least: -2, most: 2, whole: false },
+  "frequency-penalty": { least: -2, most: 2, whole: false },
+  // Above 0, which the daemon checks.
+  "repeat-penalty": { least: 0, most: 2, whole: false },
 } as const;
 
 /** What such a command takes. */
@@ -18,7 +23,15 @@ export const GENERATION_FLAGS: readonly OwnFlag[] = [
     flag: "--temperature X",
     help: `0 to ${MAX_TEMPERATURE}; 0 always takes the most likely token (default: ${DEFAULT_TEMPERATURE})`,
   },
+  {
+    flag: "--min-p X",
+    help: "0 to 1; leave out tokens below this share of the most likely token's probability (default: 0)",
+  },
+  { flag: "--presence-penalty X", help: "-2 to 2; penalize the last 64 tokens (default: 0)" },
+  { flag: "--frequency-penalty X", help: "-2 to 2; penalize them once per occurrence (default: 0)" },
+  { flag: "--repeat-penalty X", help: "above 0, at most 2; divide the logits of the last 64 tokens (default: 1)" },
   { flag: "--seed N", help: "sample repeatably (the same seed usually gives the same answer)" },
+  { flag: "--raw", help: "print control characters in the answer to a terminal, instead of escaping them" },
 ];
 
 /** How to sample, as requests name it. */
@@ -26,6 +39,10 @@ export interface SamplingFlags {
   readonly maxTokens: number | undefined;
   readonly temperature: number | undefined;
   readonly seed: number | undefined;
+  readonly minP: number | undefined;
+  readonly presencePenalty: number | undefined;
+  readonly frequencyPenalty: number | undefined;
+  readonly repeatPenalty: number | undefined;
 }
 
 /**
@@ -39,6 +56,14 @@ export function readGeneration(flags: ParsedFlags): { system: string | undefined
   const read = (flag: keyof typeof LIMITS): number | undefined => numberFlag(flags, flag, LIMITS[flag]);
   return {
     system: flags.strings.system,
-    sampling: { maxTokens: read("max-tokens"), temperature: read("temperature"), seed: read("seed") },
+    sampling: {
+      maxTokens: read("max-tokens"),
+      temperature: read("temperature"),
+      seed: read("seed"),
+      minP: read("min-p"),
+      presencePenalty: read("presence-penalty"),
+      frequencyPenalty: read("frequency-penalty"),
+      repeatPenalty: read("repeat-penalty"),
+    },
   };
 }

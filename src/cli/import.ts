@@ -4,6 +4,7 @@ import { UsageError } from "../config/setting/usage_error.ts";
 import { findForeignModels, type ForeignModel, type ForeignPlaces } from "../models/foreign.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { askToReplace, openStore, showPhases, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { print } from "./terminal/output.ts";
 
 export const importModel: Command = {
   name: "import",
@@ -46,8 +47,8 @@ export const importModel: Command = {
       progress.clear();
       const { how, sha256, sizeBytes } = blob;
       if (asJson) {
-        console.log(JSON.stringify({ name: blob.name, sha256, size_bytes: sizeBytes, path: blob.path, how }));
-      } else console.log(`${blob.name}  ${size(sizeBytes)}  sha256:${sha256}  (${how})`);
+        print(JSON.stringify({ name: blob.name, sha256, size_bytes: sizeBytes, path: blob.path, how }));
+      } else print(`${blob.name}  ${size(sizeBytes)}  sha256:${sha256}  (${how})`);
       return 0;
     });
   },
@@ -68,10 +69,10 @@ function places(env: (name: string) => string | undefined): ForeignPlaces {
 
 function printForeign(models: readonly ForeignModel[], asJson: boolean): number {
   if (asJson) {
-    console.log(JSON.stringify(models.map(({ sizeBytes, ...model }) => ({ ...model, size_bytes: sizeBytes }))));
-  } else if (models.length === 0) console.log("No models of Ollama or LM Studio were found");
+    print(JSON.stringify(models.map(({ sizeBytes, ...model }) => ({ ...model, size_bytes: sizeBytes }))));
+  } else if (models.length === 0) print("No models of Ollama or LM Studio were found");
   for (const { tool, title, sizeBytes } of asJson ? [] : models) {
-    console.log(`${title}  ${size(sizeBytes)}  (${tool})`);
+    print(`${title}  ${size(sizeBytes)}  (${tool})`);
   }
   return 0;
 }

@@ -4,6 +4,7 @@ import type { StoreListing } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { was } from "./gc.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { print } from "./terminal/output.ts";
 
 export const models: Command = {
   name: "models",
@@ -18,7 +19,7 @@ export const models: Command = {
     const { store } = await openStore(flags, machine);
     return await withStore(async () => {
       const listing = await store.list();
-      console.log(flags.booleans.has("json") ? toJson(store.root, listing) : toText(store.root, listing));
+      print(flags.booleans.has("json") ? toJson(store.root, listing) : toText(store.root, listing));
       return 0;
     });
   },

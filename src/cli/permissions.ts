@@ -12,6 +12,7 @@ import {
   permissionFlags,
 } from "../monitor/permissions.ts";
 import { type Command, parseCommand } from "./command.ts";
+import { print } from "./terminal/output.ts";
 
 /** Who needs permissions. */
 const ROLES = { serve: permissionFlags, client: clientPermissionFlags, doctor: doctorPermissionFlags } as const;
@@ -32,7 +33,7 @@ export const permissions: Command = {
     if (!isRole(role)) {
       throw new UsageError(`Unknown role ${JSON.stringify(role)}. Use serve, client or doctor`);
     }
-    console.log(ROLES[role](options, permissionContext(flags.values, machine.env)).join(" "));
+    print(ROLES[role](options, permissionContext(flags.values, machine.env)).join(" "));
     return 0;
   },
 };

@@ -16,6 +16,7 @@ import {
   STORE_SETTINGS,
   withStore,
 } from "./store.ts";
+import { print } from "./terminal/output.ts";
 
 export const pull: Command = {
   name: "pull",
@@ -62,9 +63,9 @@ export const pull: Command = {
         });
         progress.clear();
         pulled.push({ name: blob.name, sha256: blob.sha256, size_bytes: blob.sizeBytes, path: blob.path });
-        if (!flags.booleans.has("json")) console.log(`${blob.name}  ${size(blob.sizeBytes)}  sha256:${blob.sha256}`);
+        if (!flags.booleans.has("json")) print(`${blob.name}  ${size(blob.sizeBytes)}  sha256:${blob.sha256}`);
       }
-      if (flags.booleans.has("json")) console.log(JSON.stringify(pulled));
+      if (flags.booleans.has("json")) print(JSON.stringify(pulled));
       return 0;
     }, "Interrupted; the next pull resumes it");
   },

@@ -2,7 +2,7 @@
 import { numberFlag } from "../config/flags.ts";
 import { CLIENT_SETTINGS } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
-import { printText } from "./terminal/answer_printer.ts";
+import { writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
@@ -31,7 +31,10 @@ export const rerank: Command = {
     }
     return await runRequest(where, async (client) => {
       const { results, usage, ...answer } = await client.rerank(query, documents, { topN });
-      await printText(JSON.stringify({ results, ...answer, usage: { input_tokens: usage.promptTokens } }) + "\n");
+      await writeText(
+        Deno.stdout,
+        JSON.stringify({ results, ...answer, usage: { input_tokens: usage.promptTokens } }) + "\n",
+      );
     });
   },
 };

@@ -3,6 +3,7 @@ import { UsageError } from "../config/setting/usage_error.ts";
 import type { BlobOutcome } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { print } from "./terminal/output.ts";
 
 /** What is said of blobs that stay. */
 const REST: Readonly<Record<BlobOutcome, string>> = {
@@ -30,7 +31,7 @@ export const rm: Command = {
       for (const name of flags.rest) {
         const { blob, freedBytes, ...removed } = await store.remove(name);
         const freed = freedBytes > 0 || blob === "removed" ? `, ${size(freedBytes)} freed` : "";
-        console.log(`Removed ${removed.name}${freed}${REST[blob]}`);
+        print(`Removed ${removed.name}${freed}${REST[blob]}`);
       }
       return 0;
     });

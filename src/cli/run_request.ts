@@ -1,6 +1,7 @@
 /** What the commands that make one request have in common: reaching the daemon, and what its errors mean to a shell. */
 import { type Client, DaemonError, InferdError } from "@inferd/client";
 import { reach, type Target } from "./reach.ts";
+import { complain } from "./terminal/output.ts";
 
 /** Exit codes of such a command. */
 export const REQUEST_EXITS: readonly string[] = [
@@ -18,14 +19,14 @@ export const REQUEST_EXITS: readonly string[] = [
  * @throws {UnreachableError} If there is no daemon.
  */
 export async function runRequest(where: Target, request: (client: Client) => Promise<void>): Promise<number> {
-  await using client = await reach(where, (line) => console.error(line));
+  await using client = await reach(where, (line) => complain(line));
   try {
     await request(client);
     return 0;
   } catch (error) {
     if (error instanceof Deno.errors.BrokenPipe) return 0; // The reader has closed the pipe.
     if (!(error instanceof InferdError)) throw error;
-    console.error(`inferd: ${describe(error)}`);
+    complain(`inferd: ${describe(error)}`);
     return 1;
   }
 }

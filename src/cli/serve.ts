@@ -11,6 +11,7 @@ import { type Daemon, startDaemon } from "../daemon/daemon.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
+import { complain } from "./terminal/output.ts";
 
 /** Exit codes of a process that a second signal ended, as shells count them. */
 const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "windows"
@@ -77,7 +78,7 @@ export const serve: Command = {
         await daemon.done;
         return 0;
       }
-      console.error(`inferd: ${error instanceof Error ? error.message : String(error)}`);
+      complain(`inferd: ${error instanceof Error ? error.message : String(error)}`);
       return 1;
     } finally {
       for (const [signal, handler] of handlers) Deno.removeSignalListener(signal, handler);

@@ -13,6 +13,7 @@ import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "
 import { type Command, parseCommand, unknownAction } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
+import { complain, print } from "./terminal/output.ts";
 
 const ACTIONS = ["install", "uninstall", "print"] as const;
 const UNIT = "inferd.service";
@@ -45,7 +46,7 @@ export const service: Command = {
     try {
       switch (found) {
         case "print":
-          console.log((await unitText(wanted(flags, machine), { flags, machine })).text.trimEnd());
+          print((await unitText(wanted(flags, machine), { flags, machine })).text.trimEnd());
           return 0;
         case "install":
           return await install(flags, machine);
@@ -54,7 +55,7 @@ export const service: Command = {
       }
     } catch (error) {
       if (!(error instanceof UnitError || error instanceof ServiceError)) throw error;
-      console.error(`inferd: ${error.message}`);
+      complain(`inferd: ${error.message}`);
       return 1;
     }
   },
@@ -195,9 +196,9 @@ async function install(flags: ParsedFlags, machine: Machine): Promise<number> {
     Deno.chmodSync(temporary, FILE_MODE);
     Deno.renameSync(temporary, path);
   }
-  console.log(before === text ? `"${path}" is up to date` : `Wrote "${path}"`);
+  print(before === text ? `"${path}" is up to date` : `Wrote "${path}"`);
   if (flags.values.apiKey !== undefined) {
-    console.error(
+    complain(
       manager === "systemd"
         ? `The API key is not in it: put ${API_KEY_VARIABLE}=... into "${environmentFile(homeOf(machine))}", mode 600`
         : "The API key is not in it: put it into a file, and name that as api_key_file in the configuration file",
@@ -225,7 +226,7 @@ async function uninstall(flags: ParsedFlags, machine: Machine): Promise<number> 
   const manager = ownManager(flags, machine);
   const path = unitPath(manager, machine);
   if (readOwn(path, flags.booleans.has("force")) === undefined) {
-    console.log(`There is no "${path}"; nothing to do`);
+    print(`There is no "${path}"; nothing to do`);
     return 0;
   }
   const stopped = await tell(
@@ -235,7 +236,7 @@ async function uninstall(flags: ParsedFlags, machine: Machine): Promise<number> 
     [],
   );
   Deno.removeSync(path);
-  console.log(`Removed "${path}"`);
+  print(`Removed "${path}"`);
   if (manager === "launchd" || stopped !== 0) return stopped;
   return await tell([["systemctl", "--user", "daemon-reload"]], []);
 }
@@ -279,10 +280,10 @@ async function tell(commands: readonly (readonly string[])[], hints: readonly st
     const failure = await runQuietly(program, args);
     if (failure === undefined) continue;
     const left = commands.slice(at).map((words) => words.join(" ")).join(" && ");
-    console.error(`inferd: ${failure.message}; run this when it is available: ${left}`);
+    complain(`inferd: ${failure.message}; run this when it is available: ${left}`);
     return failure.missing ? 0 : 1;
   }
-  for (const hint of hints) console.log(hint);
+  for (const hint of hints) print(hint);
   return 0;
 }
 

@@ -6,6 +6,7 @@ import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { describeTemplateError } from "./terminal/template_error.ts";
 import { adminFrame } from "./wire.ts";
+import { print } from "./terminal/output.ts";
 
 export const status: Command = {
   name: "status",
@@ -24,9 +25,9 @@ export const status: Command = {
     if (flags.booleans.has("json")) {
       const capabilities = seen.capabilities.map((one) => adminFrame({ status: "capabilities", ...one }));
       const log = seen.logStopped === undefined ? {} : { log_stopped: seen.logStopped };
-      console.log(JSON.stringify({ ...adminFrame(seen.status), capabilities, ...log }));
+      print(JSON.stringify({ ...adminFrame(seen.status), capabilities, ...log }));
     } else {
-      console.log(table(seen));
+      print(table(seen));
     }
     return seen.status.status === "ready" ? 0 : 1;
   },

@@ -12,6 +12,7 @@ import { UsageError } from "../config/setting/usage_error.ts";
 import { describeTaken } from "../models/store/name_claim.ts";
 import { ModelStoreError, Store, type TakenName } from "../models/store.ts";
 import { type Progress, stderrProgress } from "./terminal/progress.ts";
+import { complain } from "./terminal/output.ts";
 
 /** Settings these commands take. */
 export const STORE_SETTINGS = ["config"] as const satisfies readonly SettingName[];
@@ -59,8 +60,8 @@ export async function withStore(
   } catch (error) {
     progress.clear();
     if (stop.signal.aborted) {
-      console.error(`inferd: ${interrupted}`);
-    } else if (error instanceof ModelStoreError) console.error(`inferd: ${error.message}`);
+      complain(`inferd: ${interrupted}`);
+    } else if (error instanceof ModelStoreError) complain(`inferd: ${error.message}`);
     else throw error;
     return 1;
   } finally {

@@ -6,6 +6,7 @@ import { type Command, parseCommand } from "./command.ts";
 import { stderrProgress } from "./terminal/progress.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { adminFrame } from "./wire.ts";
+import { complain, print } from "./terminal/output.ts";
 
 export const watch: Command = {
   name: "watch",
@@ -18,14 +19,14 @@ export const watch: Command = {
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
     const show = flags.booleans.has("json")
-      ? (event: AdminEvent): void => console.log(JSON.stringify(adminFrame(event)))
+      ? (event: AdminEvent): void => print(JSON.stringify(adminFrame(event)))
       : human();
     const stop = new AbortController();
     const onInterrupt = (): void => stop.abort();
     Deno.addSignalListener("SIGINT", onInterrupt);
     try {
       for await (const event of adminOf(await target(flags, machine.env)).watch({ signal: stop.signal })) show(event);
-      console.error("The daemon has ended");
+      complain("The daemon has ended");
     } catch (error) {
       if (!stop.signal.aborted) throw unreachable(error);
     } finally {
@@ -52,6 +53,6 @@ function human(): (event: AdminEvent) => void {
     const details = Object.entries(rest).map(([name, value]) => {
       return `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`;
     });
-    console.log(`${dim(new Date().toTimeString().slice(0, 8))} ${bold(status)} ${details.join(" ")}`.trimEnd());
+    print(`${dim(new Date().toTimeString().slice(0, 8))} ${bold(status)} ${details.join(" ")}`.trimEnd());
   };
 }

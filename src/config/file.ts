@@ -1,5 +1,5 @@
 /**
- * The configuration file: the schema that is made from the tables, and the parts that are no single settings: models and
+ * The configuration file: the schema that is made from the tables, and the parts that are not single settings: models and
  * the list of backends. Whatever is wrong with it is one line that names the file, the key and what is allowed. What the
  * keys mean together with flags and environment is `resolve.ts`'s. The schema library is loaded with this room, so only
  * where there is a file.

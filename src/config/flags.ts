@@ -32,7 +32,7 @@ export interface ParsedFlags {
   readonly strings: Readonly<Record<string, string>>;
   readonly lists: Readonly<Record<string, readonly string[]>>;
   readonly booleans: ReadonlySet<string>;
-  /** What is left that is no flag. */
+  /** The arguments that are not flags. */
   readonly rest: readonly string[];
 }
 
@@ -136,7 +136,7 @@ function shorten(text: string): string {
  * @param flag Its name, without dashes.
  * @param range What is allowed; `whole` for integers.
  * @returns The number, or `undefined` if the flag was not given.
- * @throws {UsageError} If it is no number or out of range.
+ * @throws {UsageError} If it is not a number or out of range.
  */
 export function numberFlag(
   flags: ParsedFlags,

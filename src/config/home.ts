@@ -35,5 +35,5 @@ function absolute(name: string, env: Env): string | undefined {
 
 /** What to say where a store is needed and nothing tells where it is. */
 export const NO_STORE =
-  "There is no place for the model store: neither HOME nor MODELS_HOME is set; set one of them, or " +
+  "There is no folder for the model store: neither HOME nor MODELS_HOME is set; set one of them, or " +
   '"models_home" in the configuration file';

@@ -129,7 +129,7 @@ function backendValues(backend: BackendConfig, context: BackendContext): Origina
   const { sources, from, index } = context;
   const entry = fileEntry(sources, index);
   const prefix = `backends[${index}].`;
-  // A model alone stands for a backend of its own, of which the file says nothing else.
+  // A model alone is a backend of its own, with nothing else configured.
   const own = (key: string): string | undefined => typeof entry === "object" ? `${prefix}${key}` : undefined;
   const kind = entry === undefined ? from.setting("backend") : from.file(own("kind"));
   return [

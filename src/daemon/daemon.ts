@@ -332,7 +332,7 @@ class RunningDaemon implements Daemon {
     const dispatch = new Dispatch({
       namespace,
       backends: this.#backends,
-      pipelines: { v1: pipeline("v1"), embed: pipeline("embed"), rerank: pipeline("rerank") },
+      pipelines: { v1: pipeline("v1"), v2: pipeline("v2"), embed: pipeline("embed"), rerank: pipeline("rerank") },
       configId: () => served.id,
       state: () => board.state,
       queue: () => admissions.status(),

@@ -24,10 +24,11 @@ import { inspect } from "./inspection.ts";
 import { checkLimits, LimitError } from "./generate/limits.ts";
 import { availableBytes, contextBytes, fitContext, type MemoryBudget, MemoryError } from "./native/memory.ts";
 import { DEFAULT_CONTEXT_TOKENS } from "../inference/backend.ts";
-import type { EngineConfig, EngineRequest, ToEngine } from "./ipc/messages.ts";
+import type { EngineConfig, EngineEvent, EngineRequest, ToEngine } from "./ipc/messages.ts";
 import { Model, ModelError } from "./native/model.ts";
 import { confine, confineEarly } from "./permissions.ts";
 import { Pulse } from "./ipc/pulse.ts";
+import { Tokenizer, TokenizerError } from "./chat/tokenizer.ts";
 import { purposeOf } from "./encode/purpose.ts";
 import type { PoolingType } from "./native/text_context.ts";
 import { type Job, Scheduler } from "./generate/scheduler.ts";
@@ -52,6 +53,7 @@ interface Generating {
   readonly scheduler: Scheduler;
   readonly model: Model;
   readonly answers: Answers;
+  readonly tokenizer: Tokenizer;
 }
 
 /** An engine that makes vectors, or scores. */
@@ -129,7 +131,14 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
     vocabulary: model.vocabularySize,
     threads,
   });
-  return { purpose: "generate", outbox, scheduler, model, answers: new Answers(model, chat) };
+  return {
+    purpose: "generate",
+    outbox,
+    scheduler,
+    model,
+    answers: new Answers(model, chat),
+    tokenizer: new Tokenizer(model, chat),
+  };
 }
 
 /** Not every system can confine native code. */
@@ -242,15 +251,18 @@ function accept(engine: Generating, id: number, request: EngineRequest): void {
   try {
     engine.scheduler.submit(toJob(engine, id, request));
   } catch (error) {
-    if (error instanceof AttachmentError) {
-      engine.outbox.add([{ id, error: "attachment_unsupported", message: error.message }]);
-      return;
-    }
-    const message = error instanceof PromptError || error instanceof GrammarError || error instanceof LimitError
-      ? error.message
-      : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
-    engine.outbox.add([{ id, error: "invalid_request", message }]);
+    engine.outbox.add([refusalOf(id, error)]);
   }
+}
+
+/** What is told of a request that was not taken. */
+function refusalOf(id: number, error: unknown): EngineEvent {
+  if (error instanceof AttachmentError) return { id, error: "attachment_unsupported", message: error.message };
+  const message = error instanceof PromptError || error instanceof GrammarError || error instanceof LimitError ||
+      error instanceof TokenizerError
+    ? error.message
+    : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
+  return { id, error: "invalid_request", message };
 }
 
 function toJob({ answers, model }: Generating, id: number, request: EngineRequest): Job {
@@ -278,6 +290,9 @@ function handle(engine: Engine, message: ToEngine): void {
     case "generate":
       if (engine.purpose === "generate") return accept(engine, message.id, message.request);
       return refuse(engine, message.id, "write");
+    case "tokenizer":
+      if (engine.purpose === "generate") return tokenize(engine, message);
+      return refuse(engine, message.id, "tell tokens");
     case "embed":
     case "rerank":
       if (engine.purpose !== "generate") return acceptTexts(engine, message);
@@ -295,6 +310,15 @@ function handle(engine: Engine, message: ToEngine): void {
     case "inspect":
     case "fetched":
       throw new ChannelError(`The engine was told to ${message.op} while it serves`);
+  }
+}
+
+/** Ask the tokenizer or the chat template; what is asked is short enough to be answered between two steps. */
+function tokenize({ outbox, tokenizer }: Generating, { id, request }: Extract<ToEngine, { op: "tokenizer" }>): void {
+  try {
+    outbox.add([{ id, answer: tokenizer.answer(request) }]);
+  } catch (error) {
+    outbox.add([refusalOf(id, error)]);
   }
 }
 

@@ -11,7 +11,15 @@ import {
 } from "@inferd/client/protocol";
 import type { ModelFile } from "../models/file/model_file.ts";
 import type { BackendEvent } from "./events.ts";
-import type { EmbedAnswer, EmbedRequest, GenerationRequest, RerankAnswer, RerankRequest } from "./request.ts";
+import type {
+  EmbedAnswer,
+  EmbedRequest,
+  GenerationRequest,
+  RerankAnswer,
+  RerankRequest,
+  TokenizerAnswer,
+  TokenizerRequest,
+} from "./request.ts";
 
 export { type Service, SERVICES };
 
@@ -122,4 +130,11 @@ export interface Backend extends AsyncDisposable {
    * @throws As `generate`, and {RerankUnsupportedError} if this model cannot.
    */
   rerank?(request: RerankRequest, signal: AbortSignal): Promise<RerankAnswer>;
+
+  /**
+   * Ask the tokenizer or the chat template. Absent where the model's are not known.
+   *
+   * @throws As `generate`.
+   */
+  tokenizer?(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer>;
 }

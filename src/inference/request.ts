@@ -59,7 +59,20 @@ export interface Sampling {
   readonly topK: number;
   /** Absent: another one for each request. */
   readonly seed?: number;
+  /** Tokens less likely than this share of the likeliest one's probability are left out. Absent: off. */
+  readonly minP?: number;
+  /** Taken off the logit of every token among the last ones. Absent: 0. */
+  readonly presencePenalty?: number;
+  /** Taken off it once for each time it is there. Absent: 0. */
+  readonly frequencyPenalty?: number;
+  /** The logit of every token among the last ones is divided by this, a negative one multiplied. Absent: 1. */
+  readonly repeatPenalty?: number;
+  /** Added to the logits of tokens. Absent: nothing. */
+  readonly logitBias?: readonly TokenBias[];
 }
+
+/** What is added to a token's logit. */
+export type TokenBias = readonly [token: number, bias: number];
 
 /** What a surface fills in where the caller says nothing, by its name on the wire. */
 export type DefaultedField = "temperature" | "top_p" | "top_k" | "max_tokens";
@@ -79,9 +92,14 @@ export interface GenerationRequest {
   readonly toolChoice: ToolChoice;
   /** JSON Schema the text has to follow; never where a call is required. */
   readonly responseSchema?: JsonObject;
+  /** Tell with each piece of text how likely its tokens were, and this many of the likeliest ones. Absent: do not. */
+  readonly logprobs?: number;
   /** Whether the model is asked to think first. */
   readonly thinking: boolean;
 }
+
+/** The schema of an answer that may be any JSON object; told from others by identity. */
+export const ANY_OBJECT: JsonObject = { type: "object" };
 
 /** What a request has that asks for nothing but text. */
 export const PLAIN = { tools: [], toolChoice: "auto", thinking: false } as const;
@@ -119,3 +137,25 @@ export interface RerankAnswer {
   readonly model: string;
   readonly inputTokens: number;
 }
+
+/** What can be asked of a model's tokenizer and chat template. */
+export type TokenizerRequest =
+  | {
+    readonly type: "tokenize";
+    readonly text: string;
+    /** With the tokens that the model wants before and after a text. */
+    readonly addSpecial: boolean;
+    /** Names of control tokens in the text stand for these tokens. */
+    readonly parseSpecial: boolean;
+  }
+  | { readonly type: "detokenize"; readonly tokens: readonly number[] }
+  | { readonly type: "count" | "apply_template"; readonly conversation: Conversation };
+
+/** A conversation as a prompt is made of it. */
+export type Conversation = Pick<GenerationRequest, "messages" | "tools" | "toolChoice" | "thinking">;
+
+/** Tokens for `tokenize`, a text for `detokenize` and `apply_template`, a number of tokens for `count`. */
+export type TokenizerAnswer =
+  | { readonly tokens: readonly number[] }
+  | { readonly text: string }
+  | { readonly count: number };

@@ -6,6 +6,7 @@ import { bold, dim, red, yellow } from "@std/fmt/colors";
 import { BaseHandler, type LevelName, Logger, type LogRecord } from "@std/log";
 import { redactedJson } from "./redact.ts";
 import { RotatingFile } from "./rotating_file.ts";
+import { spellControls } from "./controls.ts";
 
 /** How much is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -206,10 +207,7 @@ function redactedFields(record: LogRecord): LogFields {
 
 /** One line in which nothing moves a terminal's cursor, changes its colours or turns its writing round. */
 function toLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (character) => {
-    if (character === "\n") return "\\n";
-    return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
-  });
+  return spellControls(text).replaceAll("\n", "\\n").replaceAll("\t", "\\u0009");
 }
 
 function fieldsOf(record: LogRecord): LogFields {

@@ -59,9 +59,9 @@ export class Pipeline {
     const times = new Times();
     let backend: string | undefined;
     try {
-      using _permit = await this.#admission.acquire(caller.signal, caller.name);
+      using _permit = request.isShort ? undefined : await this.#admission.acquire(caller.signal, caller.name);
       times.admitted();
-      const route = this.#router.dispatch(this.#service);
+      const route = this.#router.dispatch(this.#service, request.model);
       backend = route.backend.name;
       this.#log.info("request_accepted", { id: loggedId(request.id), backend });
       let outcome: Outcome = "success";
@@ -110,7 +110,7 @@ export class Pipeline {
     caller: Caller,
     route: { readonly backend: Backend; readonly times: Times },
   ): Promise<Terminal> {
-    for await (const step of request.answer(route.backend, caller.signal)) {
+    for await (const step of request.answer(route.backend, caller.signal, route.times.queuedMs)) {
       route.times.stepped();
       if (typeof step !== "string") return step;
       const room = step === "" ? undefined : caller.send(step);
@@ -135,6 +135,11 @@ class Times {
 
   admitted(): void {
     this.#admittedAt = performance.now();
+  }
+
+  /** How long the request has waited for its place. */
+  get queuedMs(): number {
+    return this.#since(this.#admittedAt ?? performance.now());
   }
 
   stepped(): void {

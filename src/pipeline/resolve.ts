@@ -25,12 +25,17 @@ export type Step = string | Terminal;
 export interface ResolvedRequest {
   /** The caller's name for it, echoed on every frame. */
   readonly id: string;
+  /** The backend or model that has to answer; absent: whichever is first in the operator's order. */
+  readonly model?: string;
+  /** It costs next to nothing, so it needs no place and waits for nobody. */
+  readonly isShort?: true;
   /**
    * Run it on a backend and render what comes back.
    *
+   * @param queuedMs How long it waited for its place; absent: not at all.
    * @throws What the backend throws.
    */
-  answer(backend: Backend, signal: AbortSignal): AsyncIterable<Step>;
+  answer(backend: Backend, signal: AbortSignal, queuedMs?: number): AsyncIterable<Step>;
 }
 
 /** How much of a caller's value a message repeats, in UTF-16 units. */
@@ -70,6 +75,11 @@ const MAX_ID_BYTES = 1024;
 function isEchoable(id: string): boolean {
   // No UTF-16 unit takes less than a byte.
   return id.length <= MAX_ID_BYTES && new TextEncoder().encode(id).length <= MAX_ID_BYTES;
+}
+
+/** Which backend or model a request names: `{}` where it names none. */
+export function readModel(fields: Readonly<Record<string, unknown>>): Pick<ResolvedRequest, "model"> {
+  return fields.model === undefined ? {} : { model: readNonEmptyString("model", fields.model) };
 }
 
 /** The id to echo for a value that may break every rule: `""` where there is none that could be echoed. */

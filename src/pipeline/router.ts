@@ -3,8 +3,14 @@
  * Never retries, never fails over in the middle of a stream.
  */
 import type { Backend, Service } from "../inference/backend.ts";
-import { BackendUnavailableError, EmbedUnsupportedError, RerankUnsupportedError } from "../inference/errors.ts";
+import {
+  BackendUnavailableError,
+  EmbedUnsupportedError,
+  InvalidRequestError,
+  RerankUnsupportedError,
+} from "../inference/errors.ts";
 import { Breaker, type Report } from "./breaker.ts";
+import { listed, shown } from "./resolve.ts";
 
 /** A backend for one request. */
 export interface Route {
@@ -39,12 +45,16 @@ export class Router {
    * Choose a backend for one request.
    *
    * @param service What the request asks for.
+   * @param model The name of a backend or of its model; absent: any.
+   * @throws {InvalidRequestError} If none that could has that name.
    * @throws {EmbedUnsupportedError | RerankUnsupportedError} If none could, whatever its state.
    * @throws {BackendUnavailableError} If none can now.
    */
-  dispatch(service: Service): Route {
+  dispatch(service: Service, model?: string): Route {
     const able = this.#entries.filter(({ backend }) => backend.capabilities?.[service]);
-    for (const { backend, breaker } of able) {
+    const named = model === undefined ? able : able.filter(({ backend }) => isCalled(backend, model));
+    if (named.length === 0 && able.length > 0 && model !== undefined) throw unknownModel(model, able);
+    for (const { backend, breaker } of named) {
       if (backend.state === "ready" && breaker.passable) return { backend, report: breaker.pass() };
     }
     if (able.length === 0 && service === "embed") throw new EmbedUnsupportedError("No backend embeds");
@@ -56,4 +66,13 @@ export class Router {
   revived(name: string): void {
     this.#entries.find(({ backend }) => backend.name === name)?.breaker.reset();
   }
+}
+
+function isCalled({ name, capabilities }: Backend, model: string): boolean {
+  return name === model || capabilities?.model === model;
+}
+
+function unknownModel(model: string, able: readonly { readonly backend: Backend }[]): InvalidRequestError {
+  const names = new Set(able.flatMap(({ backend }) => [backend.capabilities?.model ?? backend.name, backend.name]));
+  return new InvalidRequestError(`"model" must be ${listed([...names])}, got ${shown(model)}`);
 }

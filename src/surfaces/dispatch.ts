@@ -11,6 +11,7 @@ import {
   type Presentation,
   type QueueStatus,
   type RerankResult,
+  type TokenizerType,
 } from "@inferd/client/protocol";
 import { type Backend, toStatus } from "../inference/backend.ts";
 import { InvalidRequestError } from "../inference/errors.ts";
@@ -19,10 +20,11 @@ import { isRecord, readString, refuse, type ResolvedRequest, shown } from "../pi
 import { embedSurface } from "./embed.ts";
 import { type Call, OpsError, parseOps } from "./ops.ts";
 import { rerankSurface } from "./rerank.ts";
+import { resolveTokenizer } from "./tokenizer.ts";
 import { v1Surface } from "./v1.ts";
 
 /** What a verb can ask a model for. */
-export type DispatchService = "v1" | "embed" | "rerank";
+export type DispatchService = "v1" | "v2" | "embed" | "rerank";
 
 /** The daemon, as far as dispatch sees it. */
 export interface DispatchHost {
@@ -73,7 +75,21 @@ const GENERATE_FIELDS = [
   "grammar",
   "seed",
   "stop",
+  "min_p",
+  "presence_penalty",
+  "frequency_penalty",
+  "repeat_penalty",
+  "logit_bias",
 ];
+const CONVERSATION_FIELDS = ["messages", "tools", "tool_choice", "thinking"];
+
+/** What the verbs that ask the tokenizer take and need. */
+const TOKENIZER_FIELDS = {
+  tokenize: { takes: ["text", "add_special", "parse_special"], needs: "text" },
+  detokenize: { takes: ["tokens"], needs: "tokens" },
+  count: { takes: CONVERSATION_FIELDS, needs: "messages" },
+  apply_template: { takes: CONVERSATION_FIELDS, needs: "messages" },
+} as const;
 
 /** What may be said about a call whose result is too large, and room for it: nothing may make the frame too large. */
 const TOO_LARGE = entryOf(false, `frame_too_large: The results do not fit into ${MAX_DISPATCH_BYTES} bytes`);
@@ -194,9 +210,15 @@ export class Dispatch {
         return this.#embed(call);
       case "rerank":
         return this.#rerank(call);
+      case "tokenize":
+      case "detokenize":
+      case "count":
+      case "apply_template":
+        return this.#tokenizer(call, call.verb);
       default:
         throw new InvalidRequestError(
-          "there is no such verb; those there are: status, capabilities, models, generate, embed, rerank, config_id",
+          "there is no such verb; those there are: status, capabilities, models, generate, embed, rerank, tokenize, " +
+            "detokenize, count, apply_template, config_id",
         );
     }
   }
@@ -267,6 +289,19 @@ export class Dispatch {
       return {
         value: { results, model, usage, backend },
         text: () => (results as RerankResult[]).map(({ index, score }) => toRow([score, documents[index]])).join("\n"),
+      };
+    };
+  }
+
+  #tokenizer(call: Call, type: TokenizerType): Job["run"] {
+    const { takes, needs } = TOKENIZER_FIELDS[type];
+    const resolved = resolveTokenizer("", type, need(allow(call, ["model", ...takes]), [needs]));
+    return async (signal) => {
+      const { tokens, text, input_tokens, model, backend } = await this.#ask("v2", resolved, signal);
+      return {
+        // What a type does not have is left out of the JSON.
+        value: { tokens, text, input_tokens, model, backend },
+        text: () => String(text ?? input_tokens ?? JSON.stringify(tokens)),
       };
     };
   }

@@ -9,6 +9,7 @@ import type { EmbedAnswer, EmbedRequest } from "../inference/request.ts";
 import {
   type Range,
   readInteger,
+  readModel,
   readOneOf,
   readRequest,
   readTexts,
@@ -48,7 +49,7 @@ export const embedSurface: Surface = {
       ...(dimensions === undefined ? {} : { dimensions: readInteger("dimensions", dimensions, DIMENSIONS) }),
       ...(task === undefined ? {} : { task: readOneOf("task", task, TASKS) }),
     };
-    return { id, answer: (backend, signal) => answer({ id, request }, backend, signal) };
+    return { id, ...readModel(fields), answer: (backend, signal) => answer({ id, request }, backend, signal) };
   },
 };
 

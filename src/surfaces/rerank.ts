@@ -9,6 +9,7 @@ import type { RerankRequest } from "../inference/request.ts";
 import {
   type Range,
   readInteger,
+  readModel,
   readNonEmptyString,
   readRequest,
   readTexts,
@@ -34,7 +35,7 @@ export const rerankSurface: Surface = {
     };
     checkBytes(request);
     const topN = fields.top_n === undefined ? Infinity : readInteger("top_n", fields.top_n, TOP_N);
-    return { id, answer: (backend, signal) => answer({ id, request, topN }, backend, signal) };
+    return { id, ...readModel(fields), answer: (backend, signal) => answer({ id, request, topN }, backend, signal) };
   },
 };
 

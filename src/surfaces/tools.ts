@@ -1,7 +1,13 @@
 /** What a v2 request offers to be called, and what it wants the answer to be. */
 import { MAX_TOOL_NAME_LENGTH, MAX_TOOLS } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
-import type { GenerationRequest, JsonObject, Tool, ToolChoice } from "../inference/request.ts";
+import {
+  ANY_OBJECT,
+  type GenerationRequest,
+  type JsonObject,
+  type Tool,
+  type ToolChoice,
+} from "../inference/request.ts";
 import { mustCall } from "../inference/tool_choice.ts";
 import { isRecord, listed, readArray, readOneOf, readRecord, readString, refuse, shown } from "../pipeline/resolve.ts";
 import { readSchema } from "./json_limits.ts";
@@ -11,7 +17,7 @@ const NOT_IN_NAME = /[^A-Za-z0-9_\-./:]/u;
 const NAME = `1 to ${MAX_TOOL_NAME_LENGTH} of A-Z a-z 0-9 _ - . / :`;
 
 const CHOICES = ["auto", "required", "none"] as const;
-const FORMATS = ["json_schema"] as const;
+const FORMATS = ["json_schema", "json_object"] as const;
 
 /**
  * Read `tools`, `tool_choice` and `response_format`, which have to fit each other.
@@ -107,6 +113,7 @@ function readInputSchema(field: string, value: unknown): JsonObject {
 
 function readResponseFormat(value: unknown): JsonObject {
   const { type, schema } = readRecord("response_format", value);
-  readOneOf("response_format.type", type, FORMATS);
-  return readSchema("response_format.schema", schema);
+  return readOneOf("response_format.type", type, FORMATS) === "json_object"
+    ? ANY_OBJECT
+    : readSchema("response_format.schema", schema);
 }

@@ -28,7 +28,7 @@ for (const args of NEEDS_STORE) {
         assertEquals([outcome.code, outcome.stdout], [2, ""], outcome.stderr);
         assertStringIncludes(
           oneLine(outcome),
-          "inferd: There is no place for the model store: neither HOME nor MODELS_HOME is set",
+          "inferd: There is no folder for the model store: neither HOME nor MODELS_HOME is set",
         );
       }
     }));

@@ -9,10 +9,12 @@ import {
   FrameTooLargeError,
   type GenerateV2Request,
   type GenerationV2Event,
+  InvalidRequestError,
   ProtocolError,
+  type TokenLogprob,
   ToolCallMalformedError,
 } from "@inferd/client";
-import { MAX_FRAME_BYTES } from "@inferd/client/protocol";
+import { MAX_FRAME_BYTES, type V2Logprob } from "@inferd/client/protocol";
 import {
   answering,
   answeringV2,
@@ -56,7 +58,8 @@ Deno.test("generate yields thinking, text, calls and then done, in camelCase", a
       text: "Let me see.",
       thinking: "Hmm.",
       toolCalls: [call],
-      usage: { promptTokens: 3, completionTokens: 2 },
+      usage: { promptTokens: 3, completionTokens: 2, cachedTokens: 1 },
+      timings: { queueMs: 1, promptMs: 2, generationMs: 3 },
       stopReason: "tool_use",
       backend: "scripted",
       toolChoiceUnsatisfied: true,
@@ -77,7 +80,7 @@ Deno.test("generate yields thinking, text, calls and then done, in camelCase", a
 Deno.test("result of a v2 generation is empty where nothing came", async () => {
   const { script } = answeringV2((id) => [doneV2(id, { stop_reason: "from_the_future" as "end_turn" })]);
   await withV2(script, async (client) => {
-    const { backend: _, usage: __, ...result } = await client.generate(ASK).result();
+    const { backend: _, usage: __, timings: ___, ...result } = await client.generate(ASK).result();
     assertEquals(result, {
       text: "",
       thinking: "",
@@ -119,6 +122,7 @@ Deno.test("generate puts every field of v2 on the wire in snake_case, and nothin
       tools: [{ name: "look", description: "Looks", inputSchema: { type: "object", additionalProperties: false } }],
       toolChoice: { name: "look" },
       schema: { type: "string" },
+      model: "tiny",
       thinking: false,
       temperature: 0,
       topP: 0.5,
@@ -127,12 +131,19 @@ Deno.test("generate puts every field of v2 on the wire in snake_case, and nothin
       stream: false,
       seed: 4,
       stop: ["\n"],
+      minP: 0.1,
+      presencePenalty: 1,
+      frequencyPenalty: -1,
+      repeatPenalty: 1.1,
+      logitBias: { 7: -100 },
+      logprobs: 3,
     }).result();
   });
   const [first, second] = asked;
   assertEquals(Object.keys(first ?? {}), ["id", "messages"]);
   assertEquals(second as unknown, {
     id: "mine",
+    model: "tiny",
     messages: [
       { role: "system", content: [{ type: "text", text: "Be brief." }] },
       { role: "user", content: [{ type: "image", attachment_id: "a" }, { type: "text", text: "What is it?" }] },
@@ -166,7 +177,86 @@ Deno.test("generate puts every field of v2 on the wire in snake_case, and nothin
     stream: false,
     seed: 4,
     stop: ["\n"],
+    min_p: 0.1,
+    presence_penalty: 1,
+    frequency_penalty: -1,
+    repeat_penalty: 1.1,
+    logit_bias: { 7: -100 },
+    logprobs: 3,
   });
+});
+
+Deno.test("generate asks for any JSON object, and not together with a schema", async () => {
+  const { script, asked } = answeringV2((id) => [doneV2(id)]);
+  await withV2(script, async (client) => {
+    const messages = [{ role: "user" as const, content: "hi" }];
+    await client.generate({ messages, json: true }).result();
+    const both = { messages, json: true, schema: {} };
+    assertThrows(() => client.generate(both), TypeError, '"json" goes without it');
+  });
+  assertEquals(asked[0]?.response_format, { type: "json_object" });
+});
+
+Deno.test("generate tells the tokens behind each text, and all in the result", async () => {
+  const entry = (token: string): V2Logprob => ({
+    token,
+    token_id: 5,
+    bytes: [97],
+    logprob: -0.5,
+    top: [{ token: "b", bytes: [98], logprob: -1 }],
+  });
+  const { script } = answeringV2((id) => [
+    { ...textPart(id, "a"), logprobs: [entry("a")] },
+    { ...textPart(id, "b"), logprobs: [entry("b")] },
+    doneV2(id),
+  ]);
+  const read = (token: string): TokenLogprob => ({
+    token,
+    tokenId: 5,
+    bytes: [97],
+    logprob: -0.5,
+    top: [{ token: "b", bytes: [98], logprob: -1 }],
+  });
+  await withV2(script, async (client) => {
+    const generation = client.generate({ ...ASK, logprobs: 1 });
+    const told: unknown[] = [];
+    for await (const event of generation) if (event.type === "text") told.push(event.logprobs);
+    assertEquals(told, [[read("a")], [read("b")]]);
+    assertEquals((await generation.result()).logprobs, [read("a"), read("b")]);
+  });
+});
+
+Deno.test("tokenize, detokenize, countTokens and applyTemplate ask on the v2 socket", async () => {
+  const { script, asked } = answeringV2(
+    (id) => [{ id, type: "tokenize", tokens: [1, 2], model: "m", backend: "b" }],
+    (id) => [{ id, type: "detokenize", text: "ab", model: "m", backend: "b" }],
+    (id) => [{ id, type: "count", input_tokens: 7, model: "m", backend: "b" }],
+    (id) => [{ id, type: "apply_template", text: "p", model: "m", backend: "b" }],
+    (id) => [{ id, type: "error", code: "invalid_request", message: "no" }],
+  );
+  const tool = { name: "t", description: "d", inputSchema: { type: "object" } } as const;
+  await withV2(script, async (client) => {
+    assertEquals(await client.tokenize("hi", { addSpecial: true, model: "m" }), [1, 2]);
+    assertEquals(await client.detokenize([1, 2]), "ab");
+    const messages = [{ role: "user", content: "hi" }] as const;
+    assertEquals(await client.countTokens({ messages, tools: [tool], toolChoice: "none", thinking: true }), 7);
+    assertEquals(await client.applyTemplate("hi"), "p");
+    await assertRejects(() => client.tokenize("x"), InvalidRequestError, "no");
+  });
+  const messages = [{ role: "user", content: [{ type: "text", text: "hi" }] }];
+  assertEquals(asked.map(({ id: _, ...request }) => request) as unknown, [
+    { type: "tokenize", model: "m", text: "hi", add_special: true },
+    { type: "detokenize", tokens: [1, 2] },
+    {
+      type: "count",
+      messages,
+      tools: [{ name: "t", description: "d", input_schema: { type: "object" } }],
+      tool_choice: "none",
+      thinking: true,
+    },
+    { type: "apply_template", messages },
+    { type: "tokenize", text: "x" },
+  ]);
 });
 
 Deno.test("an attachment arrives as it is, whatever its size and wherever it lies in its buffer", async () => {

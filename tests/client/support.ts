@@ -202,7 +202,8 @@ export function doneV2(id: string, fields: Partial<V2DoneFrame> = {}): V2DoneFra
   return {
     id,
     type: "done",
-    usage: { input_tokens: 3, output_tokens: 2 },
+    usage: { input_tokens: 3, output_tokens: 2, cached_tokens: 1 },
+    timings: { queue_ms: 1, prompt_ms: 2, generation_ms: 3 },
     stop_reason: "end_turn",
     backend: "scripted",
     ...fields,

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "../../src/config/options.ts";
-import { Dispatch } from "../../src/surfaces/dispatch.ts";
+import { Dispatch, type DispatchService } from "../../src/surfaces/dispatch.ts";
 import { Admission } from "../../src/pipeline/admission.ts";
 import { Pipeline } from "../../src/pipeline/handle.ts";
 import { Router } from "../../src/pipeline/router.ts";
@@ -39,8 +39,7 @@ class Serving implements AsyncDisposable {
     this.peers = asksKernel ? Peers.open(this.log) : undefined;
     const { log, admission } = this;
     const router = new Router([this.backend]);
-    const pipeline = (service: "v1" | "embed" | "rerank"): Pipeline =>
-      new Pipeline({ service, admission, router, log });
+    const pipeline = (service: DispatchService): Pipeline => new Pipeline({ service, admission, router, log });
     this.server = new DispatchServer({
       path: this.path,
       peers: this.peers,
@@ -48,7 +47,7 @@ class Serving implements AsyncDisposable {
       dispatch: new Dispatch({
         namespace: "default",
         backends: [this.backend],
-        pipelines: { v1: pipeline("v1"), embed: pipeline("embed"), rerank: pipeline("rerank") },
+        pipelines: { v1: pipeline("v1"), v2: pipeline("v2"), embed: pipeline("embed"), rerank: pipeline("rerank") },
         configId: () => ID,
         state: () => "ready",
         queue: () => admission.status(),

@@ -6,14 +6,17 @@ import type { WireClient } from "../support/wire_client.ts";
 const WEATHER = { name: "weather", description: "Looks out", input_schema: { type: "object" } };
 const PNG = { id: "a", kind: "image", mime: "image/png", bytes: "AAAA" };
 
+const TIMINGS = /,"timings":\{"queue_ms":[\d.]+,"prompt_ms":[\d.]+,"generation_ms":[\d.]+\}/;
+
 /** A request of one word. */
 function ask(fields: Record<string, unknown> = {}): Record<string, unknown> {
   return { id: "r1", messages: [{ role: "user", content: [{ type: "text", text: "hello" }] }], ...fields };
 }
 
+/** All lines; the times of the last are a test's of their own. */
 async function answered(client: WireClient, request: Record<string, unknown>): Promise<string[]> {
   await client.send(request);
-  return await client.answer();
+  return (await client.answer()).map((line) => line.replace(TIMINGS, ""));
 }
 
 /** The blocks of an answer, then its last frame's `stop_reason`. */
@@ -37,7 +40,7 @@ Deno.test("a v2 request is answered with its frames in protocol order and key or
     '{"id":"r1","type":"frame","block":{"type":"text","delta":"Let me"}}',
     '{"id":"r1","type":"frame","block":{"type":"text","delta":" see."}}',
     '{"id":"r1","type":"frame","block":{"type":"tool_use","tool_call_id":"tc-1","name":"weather","input":{"city":"Ulm","days":[1]}}}',
-    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":5},"stop_reason":"tool_use","backend":"m1"}',
+    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":5,"cached_tokens":0},"stop_reason":"tool_use","backend":"m1"}',
   ]);
 });
 
@@ -53,7 +56,7 @@ Deno.test("a v2 answer has one frame for each kind of block when stream is false
     '{"id":"r1","type":"frame","block":{"type":"text","delta":"Let me see."}}',
     '{"id":"r1","type":"frame","block":{"type":"tool_use","tool_call_id":"tc-1","name":"weather","input":{}}}',
     '{"id":"r1","type":"frame","block":{"type":"tool_use","tool_call_id":"tc-2","name":"weather","input":{"city":"Ulm"}}}',
-    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":6},"stop_reason":"tool_use","backend":"m1"}',
+    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":6,"cached_tokens":0},"stop_reason":"tool_use","backend":"m1"}',
   ]);
 });
 
@@ -70,7 +73,7 @@ Deno.test("a v2 answer without text is only done when stream is false", async ()
   await using test = await DaemonUnderTest.withMock({ tokens: [] });
   using client = await test.surface("v2");
   assertEquals(await answered(client, ask({ stream: false })), [
-    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":0},"stop_reason":"end_turn","backend":"m1"}',
+    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":0,"cached_tokens":0},"stop_reason":"end_turn","backend":"m1"}',
   ]);
 });
 
@@ -80,13 +83,13 @@ Deno.test("a v2 answer stops with max_tokens when they are used up, and says so 
   assertEquals(
     (await answered(client, ask({ max_tokens: 1 }))).at(-1),
     [
-      '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":1},"stop_reason":"max_tokens","backend":"m1"}',
+      '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":1,"cached_tokens":0},"stop_reason":"max_tokens","backend":"m1"}',
     ][0],
   );
   const required = ask({ max_tokens: 2, thinking: true, tools: [WEATHER], tool_choice: "required" });
   assertEquals(
     (await answered(client, required)).at(-1),
-    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":2},"stop_reason":"max_tokens","backend":"m1","tool_choice_unsatisfied":true}',
+    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":2,"cached_tokens":0},"stop_reason":"max_tokens","backend":"m1","tool_choice_unsatisfied":true}',
   );
   assertEquals(
     JSON.parse((await answered(client, { ...required, tool_choice: { name: "weather" } })).at(-1) ?? ""),
@@ -94,7 +97,7 @@ Deno.test("a v2 answer stops with max_tokens when they are used up, and says so 
   );
   assertEquals(
     (await answered(client, { ...required, max_tokens: 3 })).at(-1),
-    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":3},"stop_reason":"tool_use","backend":"m1"}',
+    '{"id":"r1","type":"done","usage":{"input_tokens":1,"output_tokens":3,"cached_tokens":0},"stop_reason":"tool_use","backend":"m1"}',
   );
 });
 
@@ -136,7 +139,7 @@ Deno.test("an assistant's thoughts go into the next request and count as its tex
   ];
   assertEquals(
     (await answered(client, ask({ messages }))).at(-1),
-    '{"id":"r1","type":"done","usage":{"input_tokens":5,"output_tokens":1},"stop_reason":"end_turn","backend":"m1"}',
+    '{"id":"r1","type":"done","usage":{"input_tokens":5,"output_tokens":1,"cached_tokens":0},"stop_reason":"end_turn","backend":"m1"}',
   );
 });
 
@@ -169,7 +172,7 @@ Deno.test("attachments reach a backend that takes them, and another answers atta
   using client = await seeing.surface("v2");
   assertEquals(await answered(client, request), [
     '{"id":"r1","type":"frame","block":{"type":"text","delta":"a cat"}}',
-    '{"id":"r1","type":"done","usage":{"input_tokens":2,"output_tokens":1},"stop_reason":"end_turn","backend":"m1"}',
+    '{"id":"r1","type":"done","usage":{"input_tokens":2,"output_tokens":1,"cached_tokens":0},"stop_reason":"end_turn","backend":"m1"}',
   ]);
   using other = await blind.surface("v2");
   assertEquals(await answered(other, request), [
@@ -205,4 +208,13 @@ Deno.test("a v2 request is cancelled by closing the connection", async () => {
   await test.log.next("request_accepted");
   client.close();
   assertEquals((await test.log.next("request_cancelled")).fields.id, "r1");
+});
+
+Deno.test("a v2 answer says how long it waited and was made", async () => {
+  await using test = await DaemonUnderTest.withMock({ tokens: ["a", "b"], firstDelayMs: 5, delayMs: 5 });
+  using client = await test.surface("v2");
+  await client.send(ask());
+  const { timings } = JSON.parse((await client.answer()).at(-1) ?? "");
+  assertEquals(Object.keys(timings), ["queue_ms", "prompt_ms", "generation_ms"]);
+  assertEquals([timings.queue_ms >= 0, timings.prompt_ms >= 4, timings.generation_ms >= 4], [true, true, true]);
 });

@@ -4,7 +4,7 @@
  */
 import { engineCommand } from "../../src/engine/ipc/command.ts";
 import type { EngineConfig, EngineEvent, EngineRequest, FromEngine, ToEngine } from "../../src/engine/ipc/messages.ts";
-import { type ChatMessage, type JsonObject, PLAIN } from "../../src/inference/request.ts";
+import { type ChatMessage, type JsonObject, PLAIN, type TokenizerRequest } from "../../src/inference/request.ts";
 
 /** The built-in model. */
 export const MODEL_PATH = new URL("../../models/inferd-tiny.gguf", import.meta.url).pathname;
@@ -100,6 +100,15 @@ export class EngineChild implements AsyncDisposable {
   /** Ask, and wait for the whole answer. */
   async answer(prompt: string | readonly ChatMessage[], ask: Ask = {}): Promise<Answer> {
     return await this.answerTo(await this.ask(prompt, ask));
+  }
+
+  /** Ask the tokenizer or the chat template; what comes of it. */
+  async tokenizer(request: TokenizerRequest): Promise<EngineEvent> {
+    const id = ++this.#lastId;
+    this.#events.set(id, []);
+    await this.send({ op: "tokenizer", id, request });
+    await this.untilEvents(id, 1);
+    return this.eventsOf(id)[0] as EngineEvent;
   }
 
   /** Wait for the whole answer to a request. */

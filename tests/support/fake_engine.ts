@@ -197,7 +197,7 @@ class FakeEngine {
     }
     switch (script.then ?? "done") {
       case "done":
-        say({ type: "step", events: [{ id, done: "end", prompt: 3, completion: count, cached: 1 }] });
+        say({ type: "step", events: [{ id, done: "end", prompt: 3, completion: count, cached: 1, ms: [1, 2, 3] }] });
         break;
       case "invalid":
         say({ type: "step", events: [{ id, error: "invalid_request", message: "No such grammar" }] });

@@ -1,6 +1,6 @@
 /** Conversations that spell a model's markers wherever a request brings text. */
-import type { ChatMessage, JsonObject, Tool } from "../../src/inference/request.ts";
-import { type Chat, type Conversation, PromptError } from "../../src/engine/chat/chat.ts";
+import type { ChatMessage, Conversation, JsonObject, Tool } from "../../src/inference/request.ts";
+import { type Chat, PromptError } from "../../src/engine/chat/chat.ts";
 import { SpecialTokens } from "../../src/engine/chat/dialect/marker.ts";
 import type { Rendered } from "../../src/engine/jinja/template.ts";
 import type { TestModel } from "./chat_model.ts";

@@ -1,9 +1,16 @@
 /**
- * The embed and rerank requests that an engine is working on: each a promise, cancelled when its caller goes. Which
- * engine that is, and whether it lives, is up to `llama.ts`.
+ * The embed, rerank and tokenizer requests that an engine is working on: each a promise, cancelled when its caller goes.
+ * Which engine that is, and whether it lives, is up to `llama.ts`.
  */
 import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
-import type { EmbedAnswer, EmbedRequest, RerankAnswer, RerankRequest } from "../../inference/request.ts";
+import type {
+  EmbedAnswer,
+  EmbedRequest,
+  RerankAnswer,
+  RerankRequest,
+  TokenizerAnswer,
+  TokenizerRequest,
+} from "../../inference/request.ts";
 import { type GenerationsOptions, toError } from "./generations.ts";
 
 /** How requests reach the engine. */
@@ -12,7 +19,10 @@ export interface EncodingsOptions extends GenerationsOptions {
   readonly model: string;
 }
 
-type Ending = Extract<EngineEvent, { vectors: unknown } | { scores: unknown } | { error: unknown }>;
+type Ending = Extract<
+  EngineEvent,
+  { vectors: unknown } | { scores: unknown } | { answer: unknown } | { error: unknown }
+>;
 
 interface Pending {
   readonly settle: (event: Ending) => void;
@@ -70,9 +80,24 @@ export class Encodings {
     });
   }
 
+  /**
+   * Ask the tokenizer or the chat template.
+   *
+   * @throws {InvalidRequestError} If the model cannot take it.
+   */
+  tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
+    return this.#ask({
+      message: (id) => ({ op: "tokenizer", id, request }),
+      signal,
+      answer: (event) => "answer" in event ? event.answer : undefined,
+    });
+  }
+
   /** Something happened to a request; what is said of one that is gone is ignored. */
   deliver(event: EngineEvent): void {
-    if ("vectors" in event || "scores" in event || "error" in event) this.#forget(event.id)?.settle(event);
+    if ("vectors" in event || "scores" in event || "answer" in event || "error" in event) {
+      this.#forget(event.id)?.settle(event);
+    }
   }
 
   /** The engine is gone. */

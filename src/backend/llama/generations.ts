@@ -95,8 +95,10 @@ export class Generations {
   deliver(event: EngineEvent): boolean {
     const running = this.#running.get(event.id);
     if (running === undefined) return false;
-    if ("t" in event) running.queue.push({ type: "text", text: event.t });
-    else if ("think" in event) running.queue.push({ type: "thinking", text: event.think });
+    if ("t" in event) {
+      const { t: text, lp: logprobs } = event;
+      running.queue.push({ type: "text", text, ...(logprobs === undefined ? {} : { logprobs }) });
+    } else if ("think" in event) running.queue.push({ type: "thinking", text: event.think });
     else if ("misread" in event) running.queue.push({ type: "text_was_thinking" });
     else if ("call" in event) {
       const toolCallId = `tc-${++running.calls}`;
@@ -118,10 +120,12 @@ export class Generations {
       queue.fail(toError(error, message));
       return;
     }
+    const [queueMs, promptMs, generationMs] = event.ms;
     queue.push({
       type: "done",
       reason: event.done,
       usage: { promptTokens: event.prompt, completionTokens: event.completion, cachedTokens: event.cached },
+      timings: { queueMs, promptMs, generationMs },
       ...(event.unsatisfied ? { toolChoiceUnsatisfied: true } : {}),
     });
     queue.end();

@@ -34,6 +34,8 @@ import type {
   GenerationRequest,
   RerankAnswer,
   RerankRequest,
+  TokenizerAnswer,
+  TokenizerRequest,
 } from "../../inference/request.ts";
 import { Encodings } from "./encodings.ts";
 import { type EngineExit, type EngineListener, EngineProcess } from "./engine_process.ts";
@@ -209,6 +211,11 @@ export class LlamaBackend implements Backend {
     this.#checkReady(signal);
     if (!this.#capabilities?.rerank) throw new RerankUnsupportedError(`Backend "${this.name}" does not rerank`);
     return await this.#encodings.rerank(request, signal);
+  }
+
+  async tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
+    this.#checkReady(signal);
+    return await this.#encodings.tokenizer(request, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

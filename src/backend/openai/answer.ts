@@ -4,7 +4,7 @@
  * holds no answers, repeats messages.
  */
 import { BackendUnavailableError, InvalidRequestError, ToolCallMalformedError } from "../../inference/errors.ts";
-import type { BackendEvent, Usage } from "../../inference/events.ts";
+import type { BackendEvent, TokenLogprob, Usage } from "../../inference/events.ts";
 import type { GenerationRequest } from "../../inference/request.ts";
 import { LeadingThought, type ThoughtOrText } from "./leading_thought.ts";
 import { ToolCalls } from "./calls.ts";
@@ -42,6 +42,10 @@ export class Answer {
   /** Stand for tokens where the server does not count them. */
   #pieces = 0;
   #length = 0;
+  /** What was told of tokens whose text is held back. */
+  #logprobs: TokenLogprob[] = [];
+  #toldLogprobs = false;
+  #saidText = false;
   /** Kept where it has to be JSON. */
   #json: string[] = [];
 
@@ -65,11 +69,12 @@ export class Answer {
    * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If it is wrong itself.
    */
   take(value: unknown): BackendEvent[] {
-    const { failure, answers, pieces, finish, stops, usage } = this.#read(value);
+    const { failure, answers, pieces, logprobs, finish, stops, usage } = this.#read(value);
     if (failure !== undefined) throw new UpstreamError(toFailure(failure));
     this.#answered ||= answers;
     this.#usage = { ...this.#usage, ...usage };
     const events: BackendEvent[] = [];
+    this.#logprobs.push(...logprobs);
     for (const piece of pieces) this.#piece(piece, events);
     this.#finish = finish ?? this.#finish;
     if (stops.some((stop) => this.#request.stop.includes(stop))) this.#metStop = true;
@@ -100,6 +105,9 @@ export class Answer {
     const events: BackendEvent[] = [];
     this.#tell(this.#marks.end(), events);
     events.push(...this.#calls.end({ cut }));
+    if (this.#request.logprobs !== undefined && this.#saidText && !this.#toldLogprobs) {
+      throw new InvalidRequestError(`"logprobs" cannot be told by backend "${this.#backend}": its server does not`);
+    }
     const called = this.#calls.count > 0;
     const unsatisfied = mustCall(toolChoice) && !called;
     // Some servers take no notice of the choice.
@@ -150,9 +158,22 @@ export class Answer {
   #tell(pieces: readonly ThoughtOrText[], events: BackendEvent[]): void {
     for (const { type, text } of pieces) {
       if (type === "text" && this.#request.responseSchema !== undefined) this.#json.push(text);
-      // Some models cannot be kept from thinking; the caller did not ask to see it.
-      if (type === "text" || this.#request.thinking) events.push({ type, text });
+      if (type === "text") events.push({ type, text, ...this.#takeLogprobs() });
+      else {
+        this.#logprobs = [];
+        // Some models cannot be kept from thinking; the caller did not ask to see it.
+        if (this.#request.thinking) events.push({ type, text });
+      }
     }
+  }
+
+  #takeLogprobs(): { readonly logprobs?: readonly TokenLogprob[] } {
+    this.#saidText = true;
+    if (this.#request.logprobs === undefined) return {};
+    const logprobs = this.#logprobs;
+    this.#logprobs = [];
+    this.#toldLogprobs ||= logprobs.length > 0;
+    return { logprobs };
   }
 
   /** What the server counted; a count of no tokens for an answer that has some is none. */

@@ -2,7 +2,7 @@
  * One chunk of a chat completion, or a whole one, as its pieces. Takes what servers really send: only what an answer
  * cannot do without has to be in a form that can be read.
  */
-import type { Usage } from "../../inference/events.ts";
+import type { TokenLogprob, TokenProbability, Usage } from "../../inference/events.ts";
 import type { JsonObject } from "../../inference/request.ts";
 import type { CallPiece } from "./calls.ts";
 import { countOf, indexOf, isObject, saysSomething, textIn, wordOf } from "./values.ts";
@@ -19,6 +19,8 @@ export interface Chunk {
   /** Whether it is about the answer that is read, the first. */
   readonly answers: boolean;
   readonly pieces: readonly Piece[];
+  /** How likely the tokens of its text were; empty where the server does not tell. */
+  readonly logprobs: readonly TokenLogprob[];
   /** Why the answer ends. */
   readonly finish?: string;
   /** What may be the stop string that was met. */
@@ -50,6 +52,8 @@ const THOUGHTS = [
   "thinking_blocks",
 ] as const;
 
+const encoder = new TextEncoder();
+
 /** Types of content parts that hold thoughts. */
 const THOUGHT_PART = /^(?:redacted_)?(?:thinking|thought|reasoning)/i;
 
@@ -72,6 +76,7 @@ export function readChunk(value: unknown): Chunk {
     ...(failure === undefined ? {} : { failure }),
     answers: isObject(choice?.delta) || isObject(choice?.message) || saysSomething(choice?.finish_reason),
     pieces: choice === undefined ? [] : readPieces(choice.delta ?? choice.message),
+    logprobs: readLogprobs(choice?.logprobs),
     ...finishIn(choice),
     stops: [choice?.stop_reason, choice?.matched_stop, choice?.stop_sequence].filter((stop) =>
       typeof stop === "string"
@@ -137,6 +142,29 @@ function readCall(value: unknown, position: number | undefined): CallPiece {
       : typeof written === "string"
       ? written
       : JSON.stringify(written),
+  };
+}
+
+function readLogprobs(value: unknown): TokenLogprob[] {
+  if (!isObject(value)) return [];
+  return readList(value.content).flatMap((entry) => {
+    const token = readProbability(entry);
+    if (token === undefined || !isObject(entry)) return [];
+    const top = readList(entry.top_logprobs).flatMap((other) => readProbability(other) ?? []);
+    return [{ ...token, top }];
+  });
+}
+
+function readProbability(value: unknown): TokenProbability | undefined {
+  if (!isObject(value)) return undefined;
+  const { token, bytes, logprob } = value;
+  if (typeof token !== "string" || typeof logprob !== "number") return undefined;
+  const id = indexOf(value.id);
+  return {
+    token,
+    ...(id === undefined ? {} : { id }),
+    bytes: Array.isArray(bytes) ? bytes.filter((byte) => typeof byte === "number") : [...encoder.encode(token)],
+    logprob,
   };
 }
 

@@ -32,7 +32,21 @@ const NAMES: readonly Field[] = Object.keys(FIELDS) as Field[];
 const GROUPS = [0, 1, 2] as const;
 
 /** Fields that are a caller's, and what is in them; `strict` and `reasoning_content` are in them as well. */
-const CALLERS: ReadonlySet<string> = new Set(["seed", "response_format", "json_schema", "image_url", "input_audio"]);
+const CALLERS: ReadonlySet<string> = new Set([
+  "seed",
+  "response_format",
+  "json_schema",
+  "image_url",
+  "input_audio",
+  "min_p",
+  "presence_penalty",
+  "frequency_penalty",
+  "repeat_penalty",
+  "repetition_penalty",
+  "logit_bias",
+  "logprobs",
+  "top_logprobs",
+]);
 const CALLERS_LISTS: ReadonlySet<string> = new Set(["messages", "tools", "response_format", "stop", "seed"]);
 
 /** Something like `top_k`, `"tools[0].function"` or an English word. */

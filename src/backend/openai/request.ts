@@ -7,6 +7,8 @@
  * - `top_k` and `chat_template_kwargs` are not fields of OpenAI's. vLLM and llama-server obey them, Ollama and LM Studio
  *   ignore what they do not know, api.openai.com refuses it. What is left out for a server that refuses it is the
  *   business of `openai_fields.ts`.
+ * - `min_p` and `repeat_penalty` are no fields of OpenAI's either, and the latter is `repetition_penalty` to vLLM: both
+ *   names are sent. A caller who asks for them sees the refusal of a server that takes neither.
  * - `grammar` is obeyed by llama-server alone and ignored by the others, so a request with a grammar is refused.
  * - `reasoning_content` of a message is DeepSeek's, and what vLLM and llama-server hand to the chat template. It is a
  *   courtesy, too: without it the model only does not see what it thought.
@@ -14,14 +16,16 @@
  *   tool's message holds text only.
  */
 import { AttachmentUnsupportedError, InvalidRequestError } from "../../inference/errors.ts";
-import type {
-  Attachment,
-  ChatMessage,
-  ContentBlock,
-  GenerationRequest,
-  JsonObject,
-  ToolChoice,
-  ToolUse,
+import {
+  ANY_OBJECT,
+  type Attachment,
+  type ChatMessage,
+  type ContentBlock,
+  type GenerationRequest,
+  type JsonObject,
+  type Sampling,
+  type ToolChoice,
+  type ToolUse,
 } from "../../inference/request.ts";
 import { RemoteNames } from "./names.ts";
 
@@ -60,6 +64,8 @@ export function toOpenAiRequest(request: GenerationRequest, model: string): Json
     top_k: sampling.topK,
     max_tokens: request.maxTokens,
     ...(sampling.seed === undefined ? {} : { seed: sampling.seed }),
+    ...toAdjustments(sampling),
+    ...(request.logprobs === undefined ? {} : { logprobs: true, top_logprobs: request.logprobs }),
     ...(request.stop.length === 0 ? {} : { stop: request.stop }),
     ...(tools.length === 0 ? {} : {
       tools: tools.map(({ name, description, inputSchema }) => ({
@@ -69,12 +75,25 @@ export function toOpenAiRequest(request: GenerationRequest, model: string): Json
       tool_choice: toToolChoice(toolChoice, names),
     }),
     ...(responseSchema === undefined ? {} : {
-      response_format: {
+      response_format: responseSchema === ANY_OBJECT ? { type: "json_object" } : {
         type: "json_schema",
         json_schema: { name: SCHEMA_NAME, schema: responseSchema, strict: true },
       },
     }),
     chat_template_kwargs: { enable_thinking: thinking },
+  };
+}
+
+/** What the caller asked for beyond what every request has. */
+function toAdjustments(
+  { minP, presencePenalty, frequencyPenalty, repeatPenalty, logitBias }: Sampling,
+): JsonObject {
+  return {
+    ...(minP === undefined ? {} : { min_p: minP }),
+    ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
+    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
+    ...(repeatPenalty === undefined ? {} : { repeat_penalty: repeatPenalty, repetition_penalty: repeatPenalty }),
+    ...(logitBias === undefined ? {} : { logit_bias: Object.fromEntries(logitBias) }),
   };
 }
 

@@ -52,13 +52,13 @@ export const BACKENDS = {
         names: { key: "pooling" },
         type: choice<Pooling>("mean", "cls", "last", "rank"),
         otherwise: "as the model says",
-        help: "how the vectors of a text's tokens become one",
+        help: "how the vectors of a text's tokens are pooled",
       }),
       warm: setting({
         names: { key: "warm" },
         type: texts("TEXT,...", 64),
         help: "prompts whose beginnings are kept decoded",
-        // Prompts are nobody else's business.
+        // Prompts are private.
         shown: (prompts: readonly string[] | undefined) => prompts?.length ?? 0,
       }),
     },

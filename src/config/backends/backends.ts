@@ -110,7 +110,7 @@ function fileBackend(
  * @param entry What the file says of it.
  * @param sources What was given.
  * @param tables The settings there are.
- * @returns The values; what nobody says and has no default is absent.
+ * @returns The values; a value that is not given and has no default is absent.
  */
 export function backendSettings<Kind extends BackendKind>(
   kind: Kind,

@@ -32,7 +32,7 @@ export interface MockScript {
   readonly vision?: boolean;
   /** Takes sound. */
   readonly audio?: boolean;
-  /** Numbers in its vectors. Default: 8. */
+  /** Dimensions of its vectors. Default: 8. */
   readonly dimensions?: number;
 }
 

@@ -10,13 +10,13 @@ import { shardPath } from "../../models/file/shards.ts";
 import { NO_STORE } from "../home.ts";
 import type { LlamaBackendConfig } from "../options.ts";
 
-/** What a name stands for in a configuration. */
+/** What a name refers to in a configuration. */
 export type NamedModel = Pick<
   LlamaBackendConfig,
   "modelName" | "modelPath" | "parts" | "modelSha256" | "stored" | "missing"
 >;
 
-/** Names further from what was written are not what was meant: so many letters, and at most this part of them. */
+/** A name further away than this many letters, or this part of them, is not suggested. */
 const MOST_DISTANCE = 3;
 const MOST_DISTANCE_PART = 1 / 3;
 /** A shorter beginning is that of anything. */

@@ -1,6 +1,6 @@
 /**
  * The types a setting can have: what each allows, how it is read from text, and its schema in the configuration file.
- * Knows no setting, and does not load the schema library: whoever asks for a schema brings it.
+ * Independent of settings, and does not load the schema library: the caller of a schema passes it in.
  */
 import type { z } from "zod";
 import { DEFAULT_TCP_HOSTNAME, parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
@@ -24,7 +24,7 @@ export interface ValueType<T> {
   print?(value: T): string;
   /** What may be shown of a value; absent: all of it. */
   shown?(value: T): unknown;
-  /** What stands for the value in help. */
+  /** The placeholder of the value in help. */
   readonly metavar: string;
   /** Its schema in the file; what `meta` adds is for editors. */
   readonly schema: (zod: typeof z) => z.ZodType;
@@ -144,7 +144,7 @@ const ANY_TEXT: TextRule = {
   fits: (text) => !text.includes("\0"),
 };
 
-/** Names and what each stands for, on the command line as `A=B,C=D`. */
+/** Names and the value of each, on the command line as `A=B,C=D`. */
 export function textMap(metavar: string): ValueType<Readonly<Record<string, string>>> {
   return {
     metavar,

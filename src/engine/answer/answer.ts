@@ -2,13 +2,15 @@
  * The state of one answer while it is generated: which tokens may come next, what a token means, whether the answer is
  * over. Driven by the scheduler; `parser.ts` reads the text, `answer_rules.ts` builds the grammars.
  */
-import type { FinishReason } from "../../inference/events.ts";
+import type { FinishReason, TokenLogprob, TokenProbability } from "../../inference/events.ts";
 import type { JsonObject } from "../../inference/request.ts";
 import type { Constraint } from "../../grammar/constraint.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
 import type { CallBeginning, Meaning } from "./parser_options.ts";
 import type { Parser } from "./parser.ts";
+import { withoutControls } from "../chat/dialect/control_text.ts";
 import { Characters } from "./text.ts";
+import { TextLogprobs, type TokenOdds } from "./text_logprobs.ts";
 
 /** What an answer needs of a model. */
 export interface Vocabulary {
@@ -60,9 +62,10 @@ export interface Answer {
    * A token was chosen, and does not end the answer.
    *
    * @param events Gets what it means.
+   * @param odds How likely it was, where the request wants to know it with the text.
    * @returns Whether the answer ended in itself.
    */
-  accept(token: number, events: EngineEvent[]): boolean;
+  accept(token: number, events: EngineEvent[], odds?: TokenOdds): boolean;
   /**
    * The answer is over.
    *
@@ -92,6 +95,8 @@ export class ModelAnswer implements Answer {
   #onGrammar = true;
   #wasThinking: boolean;
   #complete = false;
+  /** Absent until the likelihood of a token was told. */
+  #logprobs: TextLogprobs | undefined;
   /** What follows the beginning of a call that was asked about last. */
   #beginning: { readonly key: string; readonly constraint: Constraint | undefined } | undefined;
   readonly #guard: Pick<Constraint, "allows"> = { allows: (token) => this.#allows(token) };
@@ -125,7 +130,7 @@ export class ModelAnswer implements Answer {
     return this.#vocabulary.endsAnswer(token) || this.#endTokens.has(token);
   }
 
-  accept(token: number, events: EngineEvent[]): boolean {
+  accept(token: number, events: EngineEvent[], odds?: TokenOdds): boolean {
     const whole = this.#vocabulary.pieceText(token);
     const text = whole === undefined
       ? this.#characters.push(this.#vocabulary.piece(token))
@@ -134,7 +139,10 @@ export class ModelAnswer implements Answer {
     const begins = this.#bound === undefined && this.#binding.restOf !== undefined;
     const rest = begins ? this.#parser.beginsCall(text)?.rest : undefined;
     this.#meaning.events = events;
+    if (odds !== undefined) this.#noteOdds(token, text, odds);
+    const before = events.length;
     this.#parser.push(text, this.#meaning);
+    if (this.#logprobs !== undefined) this.#tellOdds(events, before);
     if (this.#meaning.failed || this.#parser.ended !== undefined) return true;
     this.#rebind(rest ?? "");
     this.#complete = this.#lead === undefined && this.#bound?.complete === true;
@@ -144,7 +152,9 @@ export class ModelAnswer implements Answer {
   finish(cut: boolean, events: EngineEvent[]): { done: FinishReason; unsatisfied?: true } | undefined {
     const meaning = this.#meaning;
     meaning.events = events;
+    const before = events.length;
     this.#parser.finish(cut, meaning);
+    if (this.#logprobs !== undefined) this.#tellOdds(events, before);
     if (meaning.failed) {
       events.push({
         id: this.#id,
@@ -156,6 +166,33 @@ export class ModelAnswer implements Answer {
     if (this.#parser.ended === "stop") return { done: "stop" };
     if (!cut) return { done: meaning.calls > 0 ? "tool_use" : "end" };
     return { done: "length", ...(this.#required && meaning.calls === 0 ? { unsatisfied: true } : {}) };
+  }
+
+  /** Keep how likely a token was until its text is sent; a token that is no text in any case is none of it. */
+  #noteOdds(token: number, text: string, { logprob, top }: TokenOdds): void {
+    const said = withoutControls(text);
+    if (text !== "" && said === "") return;
+    this.#logprobs ??= new TextLogprobs();
+    const entry: TokenLogprob = {
+      ...this.#probability(token, logprob),
+      top: top.map(([token, logprob]) => this.#probability(token, logprob)),
+    };
+    this.#logprobs.add(entry, said);
+  }
+
+  #probability(id: number, logprob: number): TokenProbability {
+    const bytes = this.#vocabulary.piece(id);
+    return { token: this.#vocabulary.pieceText(id) ?? decoder.decode(bytes), id, bytes: [...bytes], logprob };
+  }
+
+  /** Give the texts among the newest events the tokens behind them. */
+  #tellOdds(events: EngineEvent[], from: number): void {
+    for (let at = from; at < events.length; at++) {
+      const event = events[at] as EngineEvent;
+      if ("t" in event) events[at] = { ...event, lp: this.#logprobs?.take(event.t) ?? [] };
+      else this.#logprobs?.drop();
+    }
+    if (this.#parser.thinking) this.#logprobs?.drop();
   }
 
   /** Asked where there is no grammar, or more than a grammar, to follow. */
@@ -220,6 +257,8 @@ export class ModelAnswer implements Answer {
     return this.#controls?.get(token) ?? this.#vocabulary.pieceText(token) ?? "";
   }
 }
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Makes events of what an answer means. */
 class Sink implements Meaning {

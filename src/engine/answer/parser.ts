@@ -57,8 +57,7 @@ export class Parser {
 
   /** The model is writing a call: what it was known by. */
   get callBegun(): CallBeginning | undefined {
-    if (this.#state === "call") return this.#begun;
-    return this.#addressed ? BY_MARKER : undefined;
+    return this.#state === "call" ? this.#begun : this.#addressed ? BY_MARKER : undefined;
   }
 
   /** The answer ended in itself: at a stop string, or as the template ends one. Nothing is read any more. */
@@ -293,8 +292,8 @@ export class Parser {
     this.#out.dropSpace();
     this.#out.endThought(found.kind === "close");
     if (found.kind === "end") return this.#end("end", meaning);
-    const after = this.#rest.slice(found.kind === "message" ? found.at : found.end);
-    this.#enter(this.#dialect.channels === undefined ? "text" : "header", after);
+    this.#rest = this.#rest.slice(found.kind === "message" ? found.at : found.end);
+    this.#enter(this.#dialect.channels === undefined ? "text" : "header", this.#rest);
     return true;
   }
 
@@ -308,11 +307,6 @@ export class Parser {
       case "closed":
         this.#rest = header.rest;
         return true;
-      case "none":
-        // A model that forgets headers means text.
-        this.#enter("text", this.#rest);
-        this.#dropSpace = false;
-        return true;
       case "call":
         this.#caller?.beginInput(header.name, header.body);
         this.#enterCall({ with: "arguments", tool: header.name });
@@ -320,8 +314,9 @@ export class Parser {
       case "thought":
         this.#enter("thought", header.body);
         return true;
+      case "none": // A model that forgets headers means text.
       case "text":
-        this.#enter("text", header.body);
+        this.#enter("text", header.kind === "text" ? header.body : this.#rest);
         this.#dropSpace = false;
         return true;
     }

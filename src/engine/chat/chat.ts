@@ -2,7 +2,7 @@
  * Turns a conversation into the tokens of a prompt with the model's own chat template, and says how the answer will be
  * written. Everything about a template is found out once, when the model is loaded.
  */
-import { type ChatMessage, type GenerationRequest, PLAIN, type Tool } from "../../inference/request.ts";
+import { type ChatMessage, type Conversation, PLAIN, type Tool } from "../../inference/request.ts";
 import { importChatLibrary, type LoadChatLibrary } from "./render/chat_library.ts";
 import { TemplateError } from "../jinja/template.ts";
 import type { Rendered } from "../jinja/template.ts";
@@ -46,9 +46,6 @@ export interface Prompt extends AnswerEnds {
   /** Tokens that are more than text, as a parser sees them. */
   readonly controls: ReadonlyMap<number, string>;
 }
-
-/** What a prompt is made of. */
-export type Conversation = Pick<GenerationRequest, "messages" | "tools" | "toolChoice" | "thinking">;
 
 /** A conversation the model cannot take; the message is for the caller. */
 export class PromptError extends Error {

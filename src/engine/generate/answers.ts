@@ -41,7 +41,7 @@ export class Answers {
    * @throws {AttachmentError} If there is an attachment.
    */
   job(id: number, request: GenerationRequest): Job {
-    const { sampling, maxTokens, grammar, stop, responseSchema } = request;
+    const { sampling, maxTokens, grammar, stop, responseSchema, logprobs } = request;
     const written = grammar === undefined ? undefined : parseGbnf(grammar);
     const dialect = written === undefined ? this.#chat.dialect : {};
     const names = this.#chat.names(request);
@@ -72,7 +72,14 @@ export class Answers {
         : { whole: () => bind(written) },
       required: rules.required,
     });
-    return { id, prompt: prompt.tokens, sampling, maxTokens, answer };
+    return {
+      id,
+      prompt: prompt.tokens,
+      sampling,
+      maxTokens,
+      ...(logprobs === undefined ? {} : { logprobs }),
+      answer,
+    };
   }
 
   /** Made when the first grammar needs it. What ends an answer is the same for all. */

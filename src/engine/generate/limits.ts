@@ -14,9 +14,14 @@ export class LimitError extends Error {
  * @throws {LimitError} If it does.
  */
 export function checkLimits(
-  { sampling: { topK }, defaulted }: Pick<GenerationRequest, "sampling" | "defaulted">,
+  { sampling: { topK, logitBias = [] }, defaulted }: Pick<GenerationRequest, "sampling" | "defaulted">,
   vocabularySize: number,
 ): void {
-  if (topK <= vocabularySize || defaulted?.includes("top_k")) return;
-  throw new LimitError(`"top_k" must be an integer from 0 to ${vocabularySize}, got ${topK}`);
+  if (topK > vocabularySize && !defaulted?.includes("top_k")) {
+    throw new LimitError(`"top_k" must be an integer from 0 to ${vocabularySize}, got ${topK}`);
+  }
+  const unknown = logitBias.find(([token]) => token >= vocabularySize);
+  if (unknown !== undefined) {
+    throw new LimitError(`"logit_bias" must have ids of tokens from 0 to ${vocabularySize - 1}, got ${unknown[0]}`);
+  }
 }

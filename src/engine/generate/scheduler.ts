@@ -11,6 +11,7 @@ import { GrammarError } from "../../grammar/gbnf.ts";
 import { PromptPace } from "./prompt_pace.ts";
 import { NO_TOKEN, Sampler } from "./sampler.ts";
 import { commonPrefix, type Slot, Slots } from "./slots.ts";
+import { oddsOf } from "./token_odds.ts";
 
 /** A request that has become tokens. */
 export interface Job {
@@ -18,6 +19,8 @@ export interface Job {
   readonly prompt: Int32Array;
   readonly sampling: Sampling;
   readonly maxTokens: number;
+  /** How many of the likeliest tokens are told with each token of text; absent: nothing is. */
+  readonly logprobs?: number;
   readonly answer: Answer;
 }
 
@@ -49,6 +52,19 @@ const PROMPT_TOKENS_LEAST = 16;
 /** A prompt waits for another that is being decoded if that saves it this many tokens. */
 const WORTH_WAITING_TOKENS = 32;
 
+/** A request without a slot. */
+interface Waiting {
+  readonly job: Job;
+  paused: boolean;
+  readonly submittedAt: number;
+}
+
+/** When a request came, and when it got its slot. */
+interface Times {
+  readonly submittedAt: number;
+  readonly startedAt: number;
+}
+
 class Running {
   readonly sampler: Sampler;
   /** Tokens of prompt and answer it may come to. */
@@ -60,9 +76,11 @@ class Running {
   paused: boolean;
   /** To be decoded next; none before the prompt is. */
   next = NO_TOKEN;
+  /** When the first token was chosen. */
+  firstAt: number | undefined;
 
-  constructor(readonly job: Job, contextTokens: number, paused: boolean) {
-    this.sampler = new Sampler(job.sampling);
+  constructor(readonly job: Job, contextTokens: number, paused: boolean, readonly times: Times) {
+    this.sampler = new Sampler(job.sampling, job.prompt);
     this.limit = cellsOf(job, contextTokens);
     this.paused = paused;
   }
@@ -75,7 +93,7 @@ export class Scheduler {
   readonly #wholeSequencesOnly: boolean;
   readonly #now: () => number;
   readonly #slots: Slots<Running>;
-  readonly #waiting: { readonly job: Job; paused: boolean }[] = [];
+  readonly #waiting: Waiting[] = [];
   /** Those whose prompt is not decoded yet, first come first. */
   readonly #starting: Slot<Running>[] = [];
   /** The tokens of this step's batch, and where they go; they count as held once they are decoded. */
@@ -110,7 +128,7 @@ export class Scheduler {
 
   /** Take a request; it starts when a slot and the cells for it are free. Its prompt is known to fit. */
   submit(job: Job): void {
-    this.#waiting.push({ job, paused: false });
+    this.#waiting.push({ job, paused: false, submittedAt: this.#now() });
   }
 
   /** Forget a request; what it decoded so far stays for the next. */
@@ -205,8 +223,8 @@ export class Scheduler {
   /** Give slots to those that wait, in order. */
   #start(): void {
     while (this.#mayStart()) {
-      const { job, paused } = this.#waiting.shift() as { job: Job; paused: boolean };
-      const running = new Running(job, this.#contextTokens, paused);
+      const { job, paused, submittedAt } = this.#waiting.shift() as Waiting;
+      const running = new Running(job, this.#contextTokens, paused, { submittedAt, startedAt: this.#now() });
       const slot = this.#slots.assign(running, job.prompt, running.limit);
       this.#truncate(slot, this.#slots.usable(slot, job.prompt));
       for (const idle of this.#slots.toEmpty(this.#slots.prefix(job.prompt)?.slot)) this.#truncate(idle, 0);
@@ -312,6 +330,7 @@ export class Scheduler {
     const running = slot.job as Running;
     const { job } = running;
     const { answer } = job;
+    running.firstAt ??= this.#now();
     const token = running.sampler.sample(logits, answer.constraint);
     if (token === NO_TOKEN) {
       events.push({ id: job.id, error: "invalid_request", message: "The grammar allows nothing more, and no end" });
@@ -324,14 +343,21 @@ export class Scheduler {
     }
     running.completion++;
     running.next = token;
-    if (answer.accept(token, events)) this.#finish(slot, false, events);
+    running.sampler.accept(token);
+    const odds = job.logprobs === undefined ? undefined : oddsOf(logits, token, job.logprobs);
+    if (answer.accept(token, events, odds)) this.#finish(slot, false, events);
     else if (job.prompt.length + running.completion >= running.limit) this.#finish(slot, true, events);
   }
 
   #finish(slot: Slot<Running>, cut: boolean, events: EngineEvent[]): void {
-    const { job, completion, cached } = slot.job as Running;
+    const { job, completion, cached, times, firstAt } = slot.job as Running;
     const end = job.answer.finish(cut, events);
-    if (end !== undefined) events.push({ id: job.id, ...end, prompt: job.prompt.length, completion, cached });
+    if (end !== undefined) {
+      const { submittedAt, startedAt } = times;
+      const now = this.#now();
+      const ms = [startedAt - submittedAt, (firstAt ?? now) - startedAt, now - (firstAt ?? now)] as const;
+      events.push({ id: job.id, ...end, prompt: job.prompt.length, completion, cached, ms });
+    }
     this.#release(slot);
   }
 

@@ -86,6 +86,7 @@ const OPS: ReadonlySet<unknown> = new Set<ToEngine["op"]>([
   "fetched",
   "generate",
   "embed",
+  "tokenizer",
   "rerank",
   "cancel",
   "pause",

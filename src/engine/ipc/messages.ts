@@ -3,8 +3,16 @@
  * of one version, so the messages are terse and not negotiated. The daemon assigns all ids, each once.
  */
 import type { TemplateError } from "@inferd/client/protocol";
-import type { FinishReason } from "../../inference/events.ts";
-import type { EmbedRequest, GenerationRequest, JsonObject, Pooling, RerankRequest } from "../../inference/request.ts";
+import type { FinishReason, TokenLogprob } from "../../inference/events.ts";
+import type {
+  EmbedRequest,
+  GenerationRequest,
+  JsonObject,
+  Pooling,
+  RerankRequest,
+  TokenizerAnswer,
+  TokenizerRequest,
+} from "../../inference/request.ts";
 import type { Accelerator, AcceleratorSetting } from "../../libraries/accelerator.ts";
 import type { Unusable } from "../../libraries/choice.ts";
 import type { PackageName } from "../../libraries/packages.ts";
@@ -59,6 +67,7 @@ export type ToEngine =
   | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest }
   | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
   | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }
+  | { readonly op: "tokenizer"; readonly id: number; readonly request: TokenizerRequest }
   /** Forget the request; no further event of it is sent once this is read. */
   | { readonly op: "cancel"; readonly id: number }
   /** Back-pressure, the reader is slow: keep the slot, decode nothing for it. */
@@ -67,7 +76,12 @@ export type ToEngine =
 
 /** What happened to one request in one step. */
 export type EngineEvent =
-  | { readonly id: number; readonly t: string }
+  | {
+    readonly id: number;
+    readonly t: string;
+    /** The tokens behind it, where they were asked for. */
+    readonly lp?: readonly TokenLogprob[];
+  }
   /** A piece of the reasoning trace. */
   | { readonly id: number; readonly think: string }
   /** What was sent as text so far was a thought. */
@@ -80,6 +94,8 @@ export type EngineEvent =
     readonly prompt: number;
     readonly completion: number;
     readonly cached: number;
+    /** Milliseconds for waiting for a slot, for the prompt up to the first token, and for what came after it. */
+    readonly ms: readonly [queue: number, prompt: number, generation: number];
     /** A required call did not come. */
     readonly unsatisfied?: true;
   }
@@ -87,6 +103,8 @@ export type EngineEvent =
   | { readonly id: number; readonly vectors: string; readonly dimensions: number; readonly tokens: number }
   /** One score for each document. Ends it. */
   | { readonly id: number; readonly scores: readonly number[]; readonly tokens: number }
+  /** What the tokenizer said. Ends it. */
+  | { readonly id: number; readonly answer: TokenizerAnswer }
   | {
     readonly id: number;
     readonly error: "invalid_request" | "internal" | "tool_call_malformed" | "attachment_unsupported";

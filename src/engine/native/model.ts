@@ -212,9 +212,14 @@ export class Model {
     return text === "" ? new Int32Array(0) : this.#tokenize(text, { special, ends: false });
   }
 
-  /** The tokens of a whole text, with the model's BOS and EOS tokens. Names of control tokens in it stay text. */
-  tokenizeWhole(text: string): Int32Array {
-    return this.#tokenize(text, { special: false, ends: true });
+  /**
+   * The tokens of a whole text, with the model's BOS and EOS tokens.
+   *
+   * @param text Any text.
+   * @param special As in `tokenize`; by default names of control tokens in it stay text.
+   */
+  tokenizeWhole(text: string, special = false): Int32Array {
+    return this.#tokenize(text, { special, ends: true });
   }
 
   #tokenize(text: string, { special, ends }: { readonly special: boolean; readonly ends: boolean }): Int32Array {

@@ -18,6 +18,7 @@ const FRAMES: Readonly<Record<DispatchService, Record<string, unknown>>> = {
     stop_reason: "end",
     backend: "one",
   },
+  v2: { id: "", type: "count", input_tokens: 7, model: "m", backend: "one" },
   embed: {
     id: "",
     type: "embeddings",
@@ -51,7 +52,12 @@ class Scene {
       { name: "one", state: "ready", capabilities: CONTROLLED_CAPABILITIES },
       { name: "two", state: "loading", capabilities: undefined },
     ],
-    pipelines: { v1: this.#pipeline("v1"), embed: this.#pipeline("embed"), rerank: this.#pipeline("rerank") },
+    pipelines: {
+      v1: this.#pipeline("v1"),
+      v2: this.#pipeline("v2"),
+      embed: this.#pipeline("embed"),
+      rerank: this.#pipeline("rerank"),
+    },
     configId: () => this.configId,
     state: () => "ready",
     queue: () => ({ active: 1, waiting: 2, depth: 10 }),
@@ -117,11 +123,12 @@ Deno.test("status, capabilities, models and config_id say what the daemon is", a
 });
 
 Deno.test("generate, embed and rerank come to what their frames hold", async () => {
-  const ops = 'generate(prompt="a"); embed(input=["a","b"]); rerank(query="q", documents=["a","b"])';
+  const ops = 'generate(prompt="a"); count(messages=[{"role":"user","content":"a"}]); embed(input=["a","b"]); ' +
+    'rerank(query="q", documents=["a","b"])';
   const values = Object.values(FRAMES).map(({ id: _id, type: _type, ...value }) => ({ ok: true, value }));
   const scene = new Scene();
   assertEquals(await scene.results(ops), values);
-  assertEquals(scene.asked, ["v1", "embed", "rerank"]);
+  assertEquals(scene.asked, ["v1", "v2", "embed", "rerank"]);
 });
 
 Deno.test("presentation text is for a person, for all calls or for each", async () => {
@@ -284,4 +291,25 @@ Deno.test("a dispatch request with a field of the wrong type is none", () => {
   for (const value of [1, [], {}, true]) bad.push({ ...good, presentation: value });
   for (const value of ["text", 1, {}, [1], [[]], ["text", true]]) bad.push({ ...good, presentation_per_op: value });
   for (const value of bad) assertThrows(() => readDispatchRequest(value), InvalidRequestError);
+});
+
+Deno.test("tokenize, detokenize, count and apply_template come to what their frames hold", async () => {
+  const scene = new Scene();
+  const frames = [
+    { id: "", type: "tokenize", tokens: [1, 2], model: "m", backend: "one" },
+    { id: "", type: "detokenize", text: "ab", model: "m", backend: "one" },
+    { id: "", type: "count", input_tokens: 7, model: "m", backend: "one" },
+    { id: "", type: "apply_template", text: "p", model: "m", backend: "one" },
+  ];
+  const messages = 'messages=[{"role":"user","content":"hi"}]';
+  const calls = ['tokenize(text="a")', "detokenize(tokens=[1])", `count(${messages})`, `apply_template(${messages})`];
+  for (const [index, call] of calls.entries()) {
+    const { id: _, type: __, ...value } = frames[index] as Record<string, unknown>;
+    scene.frames.v2 = frames[index];
+    assertEquals(await scene.results(call), [{ ok: true, value }]);
+    const text = ["[1,2]", "ab", "7", "p"][index];
+    assertEquals(await scene.results(call, { presentation: "text" }), [{ ok: true, value: text }]);
+  }
+  const { error } = await scene.answer("tokenize()");
+  assertStringIncludes(error ?? "", 'the argument "text" is missing');
 });

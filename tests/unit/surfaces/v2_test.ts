@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { BackendCapabilities } from "../../../src/inference/backend.ts";
 import { InvalidRequestError } from "../../../src/inference/errors.ts";
-import type { BackendEvent } from "../../../src/inference/events.ts";
-import type { GenerationRequest } from "../../../src/inference/request.ts";
+import type { BackendEvent, TokenLogprob } from "../../../src/inference/events.ts";
+import { ANY_OBJECT, type GenerationRequest } from "../../../src/inference/request.ts";
 import type { Step } from "../../../src/pipeline/resolve.ts";
 import { v2Surface } from "../../../src/surfaces/v2.ts";
 import { CONTROLLED_CAPABILITIES, ControlledBackend } from "../../support/controlled_backend.ts";
@@ -39,7 +39,8 @@ class Scripted extends ControlledBackend {
 }
 
 const USAGE = { promptTokens: 3, completionTokens: 2, cachedTokens: 1 };
-const DONE: BackendEvent = { type: "done", reason: "end", usage: USAGE };
+const TIMINGS = { queueMs: 1, promptMs: 2.5, generationMs: 3 };
+const DONE: BackendEvent = { type: "done", reason: "end", usage: USAGE, timings: TIMINGS };
 
 async function steps(fields: Record<string, unknown>, backend: ControlledBackend): Promise<Step[]> {
   return await Array.fromAsync(v2Surface.resolve({ messages: MESSAGES, ...fields }).answer(backend, NEVER));
@@ -79,6 +80,12 @@ Deno.test("resolve takes every field of v2 as it is given", async () => {
     seed: -1,
     stop: ["END"],
     grammar: "root ::= v1",
+    min_p: 0.1,
+    presence_penalty: -2,
+    frequency_penalty: 2,
+    repeat_penalty: 1.1,
+    logit_bias: { 7: -100, 0: 100 },
+    logprobs: 20,
   });
   assertEquals<unknown>(request, {
     messages: [{ role: "user", content: "hi" }],
@@ -86,7 +93,18 @@ Deno.test("resolve takes every field of v2 as it is given", async () => {
     toolChoice: "none",
     responseSchema: schema,
     thinking: true,
-    sampling: { temperature: 0, topP: 0.5, topK: 0, seed: -1 },
+    sampling: {
+      temperature: 0,
+      topP: 0.5,
+      topK: 0,
+      seed: -1,
+      minP: 0.1,
+      presencePenalty: -2,
+      frequencyPenalty: 2,
+      repeatPenalty: 1.1,
+      logitBias: [[0, 100], [7, -100]],
+    },
+    logprobs: 20,
     maxTokens: 5,
     stop: ["END"],
   });
@@ -210,7 +228,7 @@ Deno.test("an answer renders each event, then one terminal frame", async () => {
   ];
   const terminal = {
     frame:
-      '{"id":"i\\"","type":"done","usage":{"input_tokens":3,"output_tokens":2},"stop_reason":"end_turn","backend":"b"}\n',
+      '{"id":"i\\"","type":"done","usage":{"input_tokens":3,"output_tokens":2,"cached_tokens":1},"stop_reason":"end_turn","backend":"b","timings":{"queue_ms":1,"prompt_ms":2.5,"generation_ms":3}}\n',
     stopReason: "end_turn",
     usage: USAGE,
   };
@@ -272,7 +290,7 @@ Deno.test("each finish has its stop_reason on v2", async () => {
 
 Deno.test("a done frame says that a required call did not come only when that is so", async () => {
   const done: BackendEvent = { type: "done", reason: "length", usage: USAGE, toolChoiceUnsatisfied: true };
-  for (const [event, end] of [[done, ',"tool_choice_unsatisfied":true}\n'], [DONE, '"backend":"b"}\n']] as const) {
+  for (const [event, end] of [[done, ',"tool_choice_unsatisfied":true}\n'], [DONE, '"generation_ms":3}}\n']] as const) {
     const [step] = await steps({}, new Scripted([event]));
     assertEquals(typeof step === "object" && step.frame.endsWith(end), true);
   }
@@ -313,4 +331,80 @@ Deno.test("a backend that cannot do what a request needs is not asked", () => {
   }
   assertEquals(refusedBy({ tools: false }, { tools: [TOOL], tool_choice: "none" }), undefined);
   assertEquals(refusedBy({ tools: false }, {}), undefined);
+});
+
+Deno.test("resolve refuses sampling fields that break a rule, by name", () => {
+  const refusals: readonly (readonly [string, unknown, string])[] = [
+    ["min_p", 1.1, "a number from 0 to 1, got 1.1"],
+    ["presence_penalty", 2.1, "a number from -2 to 2, got 2.1"],
+    ["frequency_penalty", "1", 'a number from -2 to 2, got "1"'],
+    ["repeat_penalty", 0, "a number above 0 and at most 2, got 0"],
+    ["logit_bias", [[1, 2]], "an object, got an array"],
+    ["logprobs", 21, "an integer from 0 to 20, got 21"],
+    ["logprobs", true, "an integer from 0 to 20, got true"],
+  ];
+  for (const [field, value, message] of refusals) {
+    assertThrows(
+      () => v2Surface.resolve({ messages: MESSAGES, [field]: value }),
+      InvalidRequestError,
+      `"${field}" must be ${message}`,
+    );
+  }
+  const biased = (logit_bias: unknown) => () => v2Surface.resolve({ messages: MESSAGES, logit_bias });
+  assertThrows(biased({ x: 1 }), InvalidRequestError, '"logit_bias" must have ids of tokens as keys, got "x"');
+  assertThrows(biased({ 1: 101 }), InvalidRequestError, '"logit_bias.1" must be a number from -100 to 100, got 101');
+  const many = Object.fromEntries(Array.from({ length: 1025 }, (_, token) => [token, 1]));
+  assertThrows(biased(many), InvalidRequestError, '"logit_bias" must have at most 1024 tokens, got 1025');
+});
+
+Deno.test("response_format json_object is any object, and known by identity", async () => {
+  assertEquals((await resolved({ response_format: { type: "json_object" } }))?.responseSchema === ANY_OBJECT, true);
+  const same = { type: "json_schema", schema: { type: "object" } };
+  assertEquals((await resolved({ response_format: same }))?.responseSchema === ANY_OBJECT, false);
+});
+
+Deno.test("an answer tells the tokens behind each text, and all of them with its one text", async () => {
+  const logprob = (token: string, id?: number): TokenLogprob => ({
+    token,
+    ...(id === undefined ? {} : { id }),
+    bytes: [1],
+    logprob: -0.5,
+    top: [{ token: "z", bytes: [2], logprob: -Infinity }],
+  });
+  const wire = (token: string, id?: number): unknown => ({
+    token,
+    ...(id === undefined ? {} : { token_id: id }),
+    bytes: [1],
+    logprob: -0.5,
+    top: [{ token: "z", bytes: [2], logprob: -Number.MAX_VALUE }],
+  });
+  const events: BackendEvent[] = [
+    { type: "text", text: "a", logprobs: [logprob("a", 4)] },
+    { type: "text", text: "b", logprobs: [logprob("b")] },
+    DONE,
+  ];
+  const told = async (fields: Record<string, unknown>): Promise<unknown[]> =>
+    (await steps({ logprobs: 1, ...fields }, new Scripted(events))).flatMap((step) =>
+      typeof step === "string" && step !== "" ? [JSON.parse(step)] : []
+    );
+  const frame = (delta: string, ...logprobs: unknown[]): unknown => ({
+    id: "",
+    type: "frame",
+    block: { type: "text", delta },
+    logprobs,
+  });
+  assertEquals(await told({}), [frame("a", wire("a", 4)), frame("b", wire("b"))]);
+  assertEquals(await told({ stream: false }), [frame("ab", wire("a", 4), wire("b"))]);
+});
+
+Deno.test("an answer's timings are those of the surface when the backend tells none, and its wait for a place is added", async () => {
+  const timings = async (event: BackendEvent): Promise<Record<string, number>> => {
+    const backend = new Scripted([{ type: "text", text: "a" }, event]);
+    const answer = v2Surface.resolve({ messages: MESSAGES }).answer(backend, NEVER, 40);
+    const last = (await Array.fromAsync(answer)).at(-1);
+    return typeof last === "object" ? JSON.parse(last.frame).timings : {};
+  };
+  assertEquals(await timings(DONE), { queue_ms: 41, prompt_ms: 2.5, generation_ms: 3 });
+  const { queue_ms, prompt_ms = -1, generation_ms = -1 } = await timings({ type: "done", reason: "end", usage: USAGE });
+  assertEquals([queue_ms, prompt_ms >= 0, generation_ms >= 0], [40, true, true]);
 });

@@ -17,7 +17,7 @@ Deno.test("Generations takes the events of its own requests, and says that other
   const events = generations.begin(REQUEST, new AbortController().signal);
   assertEquals(generations.deliver({ id: 7, t: "a" }), true);
   assertEquals(generations.deliver({ id: 8, t: "b" }), false);
-  const done = { id: 7, done: "end", prompt: 1, completion: 1, cached: 0 } as const;
+  const done = { id: 7, done: "end", prompt: 1, completion: 1, cached: 0, ms: [1, 2, 3] } as const;
   assertEquals([generations.deliver(done), generations.deliver(done)], [true, false]);
   const seen: BackendEvent["type"][] = [];
   for (let next = await events.next(); !next.done; next = await events.next()) seen.push(next.value.type);

@@ -8,7 +8,7 @@ import {
   ToolCallMalformedError,
 } from "../../../../src/inference/errors.ts";
 import type { BackendEvent } from "../../../../src/inference/events.ts";
-import type { ContentBlock, GenerationRequest } from "../../../../src/inference/request.ts";
+import { ANY_OBJECT, type ContentBlock, type GenerationRequest } from "../../../../src/inference/request.ts";
 import { Notices } from "../../../support/notices.ts";
 import { type Answering, type Asked, chunk, OpenAiServer, words } from "../../../support/openai_server.ts";
 import {
@@ -138,6 +138,83 @@ Deno.test("tools, their choice and a schema are sent in OpenAI's form", async ()
     type: "json_schema",
     json_schema: { name: "answer", schema: { type: "object" }, strict: true },
   });
+});
+
+Deno.test("sampling fields, logprobs and any object are sent in OpenAI's form, and what was not asked for is not", async () => {
+  await using started = await Remote.start((asked) => asked.stream(...words("{}")));
+  const sampling = {
+    temperature: 1,
+    topP: 1,
+    topK: 0,
+    minP: 0.1,
+    presencePenalty: 1,
+    frequencyPenalty: -1,
+    repeatPenalty: 1.1,
+    logitBias: [[7, -100]],
+  } as const;
+  const {
+    min_p,
+    presence_penalty,
+    frequency_penalty,
+    repeat_penalty,
+    repetition_penalty,
+    logit_bias,
+    response_format,
+  } = await started.sent({ sampling, responseSchema: ANY_OBJECT });
+  assertEquals({ min_p, presence_penalty, frequency_penalty, repeat_penalty, repetition_penalty, logit_bias }, {
+    min_p: 0.1,
+    presence_penalty: 1,
+    frequency_penalty: -1,
+    repeat_penalty: 1.1,
+    repetition_penalty: 1.1,
+    logit_bias: { 7: -100 },
+  });
+  assertEquals(response_format, { type: "json_object" });
+  const plain = Object.keys(await started.sent());
+  for (const field of ["min_p", "repeat_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format"]) {
+    assertFalse(plain.includes(field), field);
+  }
+});
+
+Deno.test("a server's log-probabilities come with the text they are of", async () => {
+  const told = (token: string, top: readonly string[] = []): Record<string, unknown> => ({
+    token,
+    logprob: -1,
+    ...(token === "b" ? {} : { id: 5, bytes: [97] }),
+    top_logprobs: top.map((token) => ({ token, logprob: -2, bytes: null })),
+  });
+  const piece = (delta: Record<string, unknown>, ...content: unknown[]): unknown => ({
+    choices: [{ index: 0, delta, logprobs: { content } }],
+  });
+  const chunks = [
+    piece({ reasoning_content: "hm" }, told("hm")),
+    piece({ content: "a" }, told("a", ["c"])),
+    piece({ content: "b" }, told("b")),
+    chunk({}, "stop"),
+    "[DONE]",
+  ];
+  await using started = await Remote.start((asked) => asked.stream(...chunks));
+  const events = await started.events({ logprobs: 1 });
+  assertEquals(started.server.asked[0]?.body.logprobs, true);
+  assertEquals(started.server.asked[0]?.body.top_logprobs, 1);
+  assertEquals(events.slice(0, -1), [
+    {
+      type: "text",
+      text: "a",
+      logprobs: [{ token: "a", id: 5, bytes: [97], logprob: -1, top: [{ token: "c", bytes: [99], logprob: -2 }] }],
+    },
+    { type: "text", text: "b", logprobs: [{ token: "b", bytes: [98], logprob: -1, top: [] }] },
+  ]);
+  // Nobody asked.
+  assertEquals((await started.events())[0], { type: "text", text: "a" });
+});
+
+Deno.test("a server that takes no notice of logprobs is told, not left out", async () => {
+  await assertRejects(
+    () => read(words("Hello"), { logprobs: 0 }),
+    InvalidRequestError,
+    '"logprobs" cannot be told by backend "far": its server does not',
+  );
 });
 
 Deno.test("a choice that names a tool is sent in OpenAI's form, and what comes is a call of that tool or malformed", async () => {

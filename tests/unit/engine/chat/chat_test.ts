@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type ChatMessage, PLAIN } from "../../../../src/inference/request.ts";
-import { Chat, type Conversation, type Prompt, PromptError } from "../../../../src/engine/chat/chat.ts";
+import { type ChatMessage, type Conversation, PLAIN } from "../../../../src/inference/request.ts";
+import { Chat, type Prompt, PromptError } from "../../../../src/engine/chat/chat.ts";
 import { modelOf, type ModelParts, shown, type TestModel } from "../../../support/chat_model.ts";
 import { CHATML, CODER, familyModel, GEMMA, HERMES, LLAMA } from "../../../support/families/mod.ts";
 

@@ -17,3 +17,9 @@ Deno.test("Sampler draws from all tokens when the default top_k is over the voca
   const drawn = new Set(Array.from({ length: 1000 }, () => sampler.sample(new Float32Array(FEW_TOKENS))));
   assertEquals(drawn.size, FEW_TOKENS);
 });
+
+Deno.test("checkLimits refuses a bias of a token that the vocabulary does not have", () => {
+  checkLimits(readSampling({ logit_bias: { 15: -100 } }), FEW_TOKENS);
+  const message = '"logit_bias" must have ids of tokens from 0 to 15, got 16';
+  assertThrows(() => checkLimits(readSampling({ logit_bias: { 0: 1, 16: 1 } }), FEW_TOKENS), LimitError, message);
+});

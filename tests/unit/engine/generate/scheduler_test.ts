@@ -150,8 +150,15 @@ function textOf(events: readonly EngineEvent[], id: number): string {
   return events.flatMap((event) => event.id === id && "t" in event ? [event.t] : []).join("");
 }
 
-function endOf(events: readonly EngineEvent[], id: number): EngineEvent | undefined {
-  return events.find((event) => event.id === id && !("t" in event));
+/** How it ended; the times are a test's of their own. */
+function endOf(
+  events: readonly EngineEvent[],
+  id: number,
+): Exclude<EngineEvent, { done: unknown }> | Omit<Extract<EngineEvent, { done: unknown }>, "ms"> | undefined {
+  const end = events.find((event) => event.id === id && !("t" in event));
+  if (end === undefined || !("done" in end)) return end;
+  const { ms: _, ...rest } = end;
+  return rest;
 }
 
 Deno.test("Scheduler has nothing to do when nothing was asked", () => {

@@ -1,0 +1,144 @@
+/**
+ * What may be asked of a model's tokenizer and chat template, as callers see it, and on the wire: one request, one frame
+ * back, over the socket of generation v2.
+ */
+import type { TokenizerRequest, TokenizerType, V2Message } from "./protocol/mod.ts";
+import type { Message, Tool, ToolChoice } from "./blocks.ts";
+import type { Codec, Step } from "./wire/exchange.ts";
+import { expectId, type Fields, list, number, parse, readFailure, text, wrong } from "./wire/frames.ts";
+import { wireContent, wireTools } from "./wire/frames_v2.ts";
+import type { CancelOptions } from "./options.ts";
+
+/**
+ * Whom to ask.
+ *
+ * @example
+ * ```ts
+ * import type { TokenizerOptions } from "@inferd/client";
+ *
+ * export const options: TokenizerOptions = { model: "inferd-tiny" };
+ * ```
+ */
+export interface TokenizerOptions extends CancelOptions {
+  /** Name of a backend or of a model it serves. Default: any, in the operator's order. */
+  readonly model?: string | undefined;
+}
+
+/**
+ * How to make a text tokens.
+ *
+ * @example
+ * ```ts
+ * import type { TokenizeOptions } from "@inferd/client";
+ *
+ * // As a whole prompt in the model's own form.
+ * export const asPrompt: TokenizeOptions = { addSpecial: true, parseSpecial: true };
+ * ```
+ */
+export interface TokenizeOptions extends TokenizerOptions {
+  /** With the tokens that the model wants before and after a text. Default `false`. */
+  readonly addSpecial?: boolean | undefined;
+  /** Names of control tokens in the text stand for these tokens. Default `false`. */
+  readonly parseSpecial?: boolean | undefined;
+}
+
+/**
+ * A conversation as a prompt is made of it.
+ *
+ * @example
+ * ```ts
+ * import type { PromptRequest } from "@inferd/client";
+ *
+ * export const request: PromptRequest = { messages: [{ role: "user", content: "What is a fox?" }], thinking: true };
+ * ```
+ */
+export interface PromptRequest {
+  /** The conversation, not empty. */
+  readonly messages: readonly Message[];
+  /** What the model may call; at most 128. */
+  readonly tools?: readonly Tool[] | undefined;
+  /** `none` leaves the tools out of the prompt. Default `auto`. */
+  readonly toolChoice?: ToolChoice | undefined;
+  /** Asks for a reasoning trace. Default `false`. */
+  readonly thinking?: boolean | undefined;
+}
+
+/**
+ * The tokens of a text.
+ *
+ * @param request The text.
+ * @param options How, and whom.
+ * @returns The codec of this request.
+ */
+export function tokenizeCodec(request: string, options: TokenizeOptions): Codec<readonly number[], readonly number[]> {
+  const { model, addSpecial, parseSpecial } = options;
+  const fields = { model, text: request, add_special: addSpecial, parse_special: parseSpecial };
+  return codec("tokenize", fields, (answer) => {
+    const tokens = list(answer, "tokens");
+    if (!tokens.every((token) => typeof token === "number")) throw wrong(answer, "tokens", "numbers");
+    return tokens;
+  });
+}
+
+/**
+ * The text of tokens.
+ *
+ * @param tokens The tokens.
+ * @param options Whom.
+ * @returns The codec of this request.
+ */
+export function detokenizeCodec(tokens: readonly number[], { model }: TokenizerOptions): Codec<string, string> {
+  return codec("detokenize", { model, tokens }, (answer) => text(answer, "text"));
+}
+
+/**
+ * The number of a prompt's tokens.
+ *
+ * @param request The conversation.
+ * @param options Whom.
+ * @returns The codec of this request.
+ */
+export function countCodec(request: PromptRequest, { model }: TokenizerOptions): Codec<number, number> {
+  return codec("count", { model, ...conversationFields(request) }, (answer) => number(answer, "input_tokens"));
+}
+
+/**
+ * The text of a prompt.
+ *
+ * @param request The conversation.
+ * @param options Whom.
+ * @returns The codec of this request.
+ */
+export function templateCodec(request: PromptRequest, { model }: TokenizerOptions): Codec<string, string> {
+  return codec("apply_template", { model, ...conversationFields(request) }, (answer) => text(answer, "text"));
+}
+
+function conversationFields(
+  { messages, tools, toolChoice, thinking }: PromptRequest,
+): Readonly<Record<string, unknown>> {
+  return {
+    messages: messages.map(({ role, content }): V2Message => ({ role, content: wireContent(content) })),
+    tools: wireTools(tools),
+    tool_choice: toolChoice,
+    thinking,
+  };
+}
+
+function codec<Result>(
+  type: TokenizerType,
+  fields: { readonly [Key in keyof TokenizerRequest]?: unknown },
+  result: (answer: Fields) => Result,
+): Codec<Result, Result> {
+  const id = crypto.randomUUID();
+  return {
+    id,
+    frame: { id, type, ...fields },
+    read(line): Step<Result, Result> | undefined {
+      const answer = parse(line);
+      if (answer.type !== type) return readFailure(answer, id);
+      expectId(answer, id);
+      const read = result(answer);
+      return { type: "end", event: read, result: read };
+    },
+  };
+}

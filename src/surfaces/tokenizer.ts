@@ -1,0 +1,137 @@
+/**
+ * What a v2 client may ask of a model beside an answer: tokens of a text, the text of tokens, how many tokens a
+ * conversation has, and the prompt that the chat template makes of it. One frame back, of the request's own type.
+ */
+import {
+  MAX_DETOKENIZE_TOKENS,
+  MAX_TOKENIZE_LENGTH,
+  type TokenizerFrame,
+  type TokenizerType,
+} from "@inferd/client/protocol";
+import type { Backend } from "../inference/backend.ts";
+import { AttachmentUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
+import type { Conversation, TokenizerAnswer, TokenizerRequest } from "../inference/request.ts";
+import {
+  isRecord,
+  type Range,
+  readArray,
+  readBoolean,
+  readInteger,
+  readModel,
+  readString,
+  type ResolvedRequest,
+  type Step,
+} from "../pipeline/resolve.ts";
+import { Attachments } from "./attachments.ts";
+import { readConversation } from "./blocks.ts";
+import { readTools } from "./tools.ts";
+
+const TYPES: readonly TokenizerType[] = ["tokenize", "detokenize", "count", "apply_template"];
+const TOKEN: Range = { min: 0, max: 2 ** 31 - 1, text: "an integer of at least 0" };
+
+/** The type of a request, if it is one of these; any other `type` says nothing. */
+export function tokenizerTypeOf(type: unknown): TokenizerType | undefined {
+  return TYPES.find((known) => known === type);
+}
+
+/**
+ * Read such a request.
+ *
+ * @param id What to echo.
+ * @param type Its type.
+ * @param fields All of it.
+ * @throws {InvalidRequestError} If it breaks a rule.
+ */
+export function resolveTokenizer(
+  id: string,
+  type: TokenizerType,
+  fields: Readonly<Record<string, unknown>>,
+): ResolvedRequest {
+  const request = readTokenizer(type, fields);
+  return {
+    id,
+    ...readModel(fields),
+    isShort: true,
+    answer: (backend, signal) => answer({ id, request }, backend, signal),
+  };
+}
+
+function readTokenizer(type: TokenizerType, fields: Readonly<Record<string, unknown>>): TokenizerRequest {
+  switch (type) {
+    case "tokenize": {
+      const { add_special, parse_special } = fields;
+      const text = readString("text", fields.text);
+      if (text.length > MAX_TOKENIZE_LENGTH) {
+        throw new InvalidRequestError(`"text" must have at most ${MAX_TOKENIZE_LENGTH} characters, got ${text.length}`);
+      }
+      return {
+        type,
+        text,
+        addSpecial: add_special === undefined ? false : readBoolean("add_special", add_special),
+        parseSpecial: parse_special === undefined ? false : readBoolean("parse_special", parse_special),
+      };
+    }
+    case "detokenize":
+      return {
+        type,
+        tokens: readArray("tokens", fields.tokens, { of: "tokens", max: MAX_DETOKENIZE_TOKENS })
+          .map((token, index) => readInteger(`tokens[${index}]`, token, TOKEN)),
+      };
+    case "count":
+    case "apply_template":
+      return { type, conversation: readConversationOf(fields) };
+  }
+}
+
+function readConversationOf(fields: Readonly<Record<string, unknown>>): Conversation {
+  const attachments = new Attachments(fields.attachments === undefined ? [] : fields.attachments);
+  const messages = readConversation(withBlocks(fields.messages), attachments);
+  attachments.checkAllUsed();
+  const [kind] = attachments.kinds;
+  if (kind !== undefined) {
+    throw new AttachmentUnsupportedError(`Tokens of attachments cannot be counted, got one of kind "${kind}"`);
+  }
+  const { tools, toolChoice } = readTools(fields);
+  const thinking = fields.thinking === undefined ? false : readBoolean("thinking", fields.thinking);
+  return { messages, tools, toolChoice, thinking };
+}
+
+/** A string, as v1 has it, is one block of text. */
+function withBlocks(messages: unknown): unknown {
+  if (!Array.isArray(messages)) return messages;
+  return messages.map((message: unknown) =>
+    isRecord(message) && typeof message.content === "string"
+      ? { ...message, content: [{ type: "text", text: message.content }] }
+      : message
+  );
+}
+
+async function* answer(
+  { id, request }: { readonly id: string; readonly request: TokenizerRequest },
+  backend: Backend,
+  signal: AbortSignal,
+): AsyncGenerator<Step> {
+  if (backend.tokenizer === undefined) {
+    throw new InvalidRequestError(
+      `"${request.type}" cannot be answered by backend "${backend.name}": it does not know its model's tokens`,
+    );
+  }
+  const frame: TokenizerFrame = {
+    id,
+    type: request.type,
+    ...toFields(await backend.tokenizer(request, signal)),
+    model: backend.capabilities?.model ?? backend.name,
+    backend: backend.name,
+  };
+  const tokens = frame.input_tokens ?? 0;
+  yield {
+    frame: `${JSON.stringify(frame)}\n`,
+    stopReason: "end",
+    usage: { promptTokens: tokens, completionTokens: 0, cachedTokens: 0 },
+  };
+}
+
+function toFields(answer: TokenizerAnswer): Pick<TokenizerFrame, "tokens" | "text" | "input_tokens"> {
+  if ("tokens" in answer) return { tokens: [...answer.tokens] };
+  return "text" in answer ? { text: answer.text } : { input_tokens: answer.count };
+}

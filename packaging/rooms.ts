@@ -44,6 +44,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/models/store": { imports: ["client/protocol", "src/models/file"] },
   "src/models/transfer": { imports: ["client/protocol", "src/models/file", "src/models/store"] },
   "src/models": { imports: ["client/protocol", ...MODELS] },
+  "src/ndjson": { imports: [] },
   "src/log": { imports: ["client/protocol"] },
   "src/libraries": { imports: [] },
   "src/confinement": { imports: [] },
@@ -53,7 +54,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     folders: ["src/config/backends", "src/config/setting"],
   },
   "src/grammar": { imports: ["src/inference"], folders: ["src/grammar/json_schema"] },
-  "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries"] },
+  "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries", "src/ndjson"] },
   "src/engine/native": { imports: ["src/libraries", "src/engine/ipc"] },
   "src/engine/jinja": {
     imports: [],
@@ -110,7 +111,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "src/backend": { imports: ["src/config", "src/grammar", "src/inference"] },
   "src/backend/llama": {
-    imports: ["client/protocol", "src/config", "src/engine/ipc", "src/inference", "src/libraries", "src/models/file"],
+    imports: [
+      "client/protocol",
+      "src/config",
+      "src/engine/ipc",
+      "src/inference",
+      "src/libraries",
+      "src/models/file",
+      "src/ndjson",
+    ],
   },
   "src/backend/openai": { imports: ["client/protocol", "src/config", "src/inference"] },
   "src/libraries/fetch": {
@@ -129,7 +138,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     large: "one file for each protocol, and the field readers they share",
   },
   "src/server": {
-    imports: ["client/protocol", "src/config", "src/inference", "src/log", "src/pipeline", "src/surfaces"],
+    imports: [
+      "client/protocol",
+      "src/config",
+      "src/inference",
+      "src/log",
+      "src/ndjson",
+      "src/pipeline",
+      "src/surfaces",
+    ],
     large: "one connection, from its socket to its frames",
   },
   "src/admin": { imports: ["client/protocol", "src/inference", "src/log", "src/server"] },

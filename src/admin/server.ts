@@ -2,13 +2,14 @@
  * The admin socket: everyone who may open it hears where the daemon is. Nothing can be asked for here; what a client
  * writes is read and thrown away. What is said is `status.ts`'s.
  */
-import { delay } from "@std/async";
 import type { ActivityLog } from "../log/log.ts";
-import { bindUnix, removeSocket } from "../server/listener.ts";
-import { HALF_CLOSED_MS, type Peer, type Peers } from "../server/peer.ts";
+import { BaseConnection, type BaseOptions } from "../server/base_connection.ts";
+import { HALF_CLOSED_MS, type Peers } from "../server/peer.ts";
+import { SocketServer } from "../server/socket_server.ts";
 import type { StatusBoard } from "./status.ts";
 
-const MODE = 0o600;
+/** Permission bits of the socket file: its owner only. */
+const SOCKET_MODE = 0o600;
 /** How long readers get to take what is left when the daemon ends. */
 const CLOSE_GRACE_MS = 1_000;
 const DISCARD_BYTES = 4096;
@@ -19,7 +20,7 @@ const HANG_UP_POLL_MS = 1_000;
 export interface AdminServerOptions {
   readonly path: string;
   readonly board: StatusBoard;
-  /** Finds who connects; undefined where that cannot be. The server does not dispose of it. */
+  /** As in `SocketServerOptions`. */
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
   /** Absent: `HALF_CLOSED_MS`. */
@@ -27,117 +28,76 @@ export interface AdminServerOptions {
 }
 
 /** Serves the admin stream. */
-export class AdminServer implements AsyncDisposable {
-  readonly #options: AdminServerOptions;
-  readonly #connections = new Set<Deno.UnixConn>();
-  readonly #work = new Set<Promise<void>>();
-  #listener: Deno.UnixListener | undefined;
+export class AdminServer extends SocketServer {
+  readonly #board: StatusBoard;
 
-  constructor(options: AdminServerOptions) {
-    this.#options = options;
-  }
-
-  /** @throws {BindError} If the socket cannot stand there. */
-  async bind(): Promise<void> {
-    this.#listener = await bindUnix(this.#options.path, { mode: MODE });
-    this.#track(this.#accept(this.#listener));
+  constructor({ path, board, peers, log, halfClosedMs = HALF_CLOSED_MS }: AdminServerOptions) {
+    const times = { halfClosedMs, hangUpPollMs: HANG_UP_POLL_MS };
+    super({
+      unix: { path, mode: SOCKET_MODE },
+      peers,
+      log,
+      open: (accepted) => new AdminConnection({ ...accepted, board, log, times }),
+    });
+    this.#board = board;
   }
 
   /** Stop accepting and remove the socket; readers get what is left and EOF, the slowest after a moment. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#listener === undefined) return;
-    this.#listener.close();
-    this.#listener = undefined;
-    removeSocket(this.#options.path);
-    this.#options.board.close();
-    const timer = setTimeout(() => {
-      for (const connection of this.#connections) close(connection);
-    }, CLOSE_GRACE_MS);
-    await Promise.all(this.#work);
+  override async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.bound) return;
+    this.unbind();
+    this.#board.close();
+    const cut = new AbortController();
+    const timer = setTimeout(() => cut.abort(), CLOSE_GRACE_MS);
+    await this.drain(cut.signal);
     clearTimeout(timer);
+    await super[Symbol.asyncDispose]();
+  }
+}
+
+/** One reader. It is never made to wait for: one that falls too far behind is dropped by the board. */
+class AdminConnection extends BaseConnection {
+  readonly #board: StatusBoard;
+
+  constructor({ board, ...options }: BaseOptions & { readonly board: StatusBoard }) {
+    super(options);
+    this.#board = board;
   }
 
-  /** One reader's trouble is never the daemon's. */
-  #track(work: Promise<void>): void {
-    const tracked = work
-      .catch((error) =>
-        this.#options.log.error("connection_failed", { socket: this.#options.path, cause: String(error) })
-      )
-      .finally(() => this.#work.delete(tracked));
-    this.#work.add(tracked);
+  override cut(): void {
+    this.close();
   }
 
-  async #accept(listener: Deno.UnixListener): Promise<void> {
-    for (;;) {
-      let connection: Deno.UnixConn;
-      try {
-        connection = await listener.accept();
-      } catch (error) {
-        // The listener was closed; anything else (no descriptors left) is one connection's matter.
-        if (this.#listener !== listener) return;
-        this.#options.log.warn("accept_failed", { socket: this.#options.path, error: String(error) });
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        continue;
-      }
-      this.#track(this.#serve(connection));
-    }
+  /** Only asked once nothing more is read. */
+  protected override get blind(): boolean {
+    return true;
   }
 
-  async #serve(connection: Deno.UnixConn): Promise<void> {
-    this.#connections.add(connection);
-    const peer = this.#options.peers?.identify(connection);
-    const board = this.#options.board;
-    using reader = board.subscribe();
-    const left = new AbortController();
-    const leave = (): void => {
-      left.abort();
-      peer?.release();
-      close(connection);
-    };
+  protected override async serve(): Promise<void> {
+    this.setBusy(true);
+    using reader = this.#board.subscribe();
+    this.signal.addEventListener("abort", () => reader[Symbol.dispose]());
     reader.overrun.addEventListener("abort", () => {
-      this.#options.log.warn("admin_reader_overrun");
-      leave();
+      this.base.log.warn("admin_reader_overrun");
+      this.gone("The reader has fallen too far behind");
     });
-    const { halfClosedMs = HALF_CLOSED_MS } = this.#options;
-    const listening = discard(connection, peer, { left: left.signal, halfClosedMs })
-      .then(() => reader[Symbol.dispose]());
-    try {
-      const encoder = new TextEncoder();
-      for (let lines = await reader.take(); lines !== undefined; lines = await reader.take()) {
-        const bytes = encoder.encode(lines);
-        for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-      }
-    } catch {
-      // The reader is gone.
-    } finally {
-      leave();
-      await listening;
-      this.#connections.delete(connection);
+    const discarding = this.#discard();
+    for (let lines = await reader.take(); lines !== undefined && !this.closed; lines = await reader.take()) {
+      this.writer.send(lines);
+      await this.writer.flush();
     }
+    this.close();
+    await discarding;
   }
-}
 
-/** Read and forget; resolves when the other side is gone or `left` fires. */
-async function discard(
-  connection: Deno.UnixConn,
-  peer: Peer | undefined,
-  { left, halfClosedMs }: { readonly left: AbortSignal; readonly halfClosedMs: number },
-): Promise<void> {
-  const buffer = new Uint8Array(DISCARD_BYTES);
-  try {
-    while (await connection.read(buffer) !== null);
-    // It has nothing more to say, which is not yet that it has gone (`socat - UNIX:admin.sock < /dev/null`).
-    if (peer === undefined) await delay(halfClosedMs, { signal: left });
-    while (peer !== undefined && !peer.hungUp()) await delay(HANG_UP_POLL_MS, { signal: left });
-  } catch {
-    // Closed on this side, or the connection broke.
-  }
-}
-
-function close(connection: Deno.UnixConn): void {
-  try {
-    connection.close();
-  } catch {
-    // Closed before.
+  /** Read and forget. One that has nothing more to say may still listen (`socat - UNIX:admin.sock < /dev/null`). */
+  async #discard(): Promise<void> {
+    const buffer = new Uint8Array(DISCARD_BYTES);
+    try {
+      while (await this.base.conn.read(buffer) !== null);
+      this.inputEnded();
+    } catch {
+      this.gone("The connection broke");
+    }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `inferd serve`: boot, serve, drain on a signal. What happens in between is `daemon.ts`'s.
+ * `inferd serve`: boot, serve, drain on a signal. What happens in between is `daemon/boot.ts`'s.
  */
 import { Confiner } from "../confinement/confinement.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
@@ -7,7 +7,7 @@ import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
 import { loadConfig, withKeys } from "../config/load.ts";
 import { resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
-import { type Daemon, startDaemon } from "../daemon/daemon.ts";
+import { type Daemon, startDaemon } from "../daemon/boot.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";

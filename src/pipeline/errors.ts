@@ -29,6 +29,17 @@ export interface WireError {
   readonly message: string;
 }
 
+/** A request ended with what a client would be told; for those who ask without a socket. */
+export class RequestFailedError extends Error {
+  override readonly name = "RequestFailedError";
+  readonly code: ErrorCode;
+
+  constructor({ code, message }: WireError) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** Errors whose message is for the client, and whether the backend is to blame. */
 const KNOWN: readonly (readonly [new (message: string) => Error, ErrorCode, "counted" | "neutral"])[] = [
   [InvalidRequestError, "invalid_request", "neutral"],

@@ -4,25 +4,46 @@
  */
 import type { Backend } from "../inference/backend.ts";
 import { InvalidRequestError } from "../inference/errors.ts";
-import type { Usage } from "../inference/events.ts";
+import type { BackendEvent, Usage } from "../inference/events.ts";
 
-/** The frame that ends a request well, and what the log wants to know about it. */
-export interface Terminal {
-  /** One line, with its newline. */
-  readonly frame: string;
+/** What ends a request well: the last frame, and what the log wants to know about it. */
+export interface Terminal<R = LastFrame> {
+  readonly frame: R;
   /** As it stands in the frame; `end` where a frame of that kind has none. */
   readonly stopReason: string;
   readonly usage: Usage;
 }
 
-/**
- * What an answer yields: lines to send, each with its newline, `""` where something happened that the caller did not
- * ask to see; at last one `Terminal`.
- */
-export type Step = string | Terminal;
+/** As text it is a line with its newline, and frames that were held back until then may stand before it. */
+export type LastFrame = string | object;
+
+/** An answer that comes in events. */
+export interface StreamedAnswer<R = LastFrame> {
+  readonly events: AsyncIterable<BackendEvent>;
+  /**
+   * Render one event.
+   *
+   * @returns A line to send, with its newline, or the end; undefined where the caller did not ask to see the event.
+   */
+  readonly render: (event: BackendEvent) => string | Terminal<R> | undefined;
+}
+
+/** An answer that comes at once. */
+export interface WholeAnswer<R = LastFrame, A = unknown> {
+  readonly answer: Promise<A>;
+  /**
+   * Render the answer, or the next part of one that takes long: other requests are served between two calls.
+   *
+   * @returns Undefined while there is more to render.
+   */
+  render(answer: A): Terminal<R> | undefined;
+}
+
+/** What a backend was asked, and how what it says is rendered. */
+export type Answer<R = LastFrame> = StreamedAnswer<R> | WholeAnswer<R>;
 
 /** A request that obeys every rule of its surface. */
-export interface ResolvedRequest {
+export interface ResolvedRequest<R = LastFrame> {
   /** The caller's name for it, echoed on every frame. */
   readonly id: string;
   /** The backend or model that has to answer; absent: whichever is first in the operator's order. */
@@ -30,12 +51,12 @@ export interface ResolvedRequest {
   /** It costs next to nothing, so it needs no place and waits for nobody. */
   readonly isShort?: true;
   /**
-   * Run it on a backend and render what comes back.
+   * Begin it on a backend.
    *
    * @param queuedMs How long it waited for its place; absent: not at all.
-   * @throws What the backend throws.
+   * @throws {InvalidRequestError | AttachmentUnsupportedError} If the backend cannot do it.
    */
-  answer(backend: Backend, signal: AbortSignal, queuedMs?: number): AsyncIterable<Step>;
+  answer(backend: Backend, signal: AbortSignal, queuedMs?: number): Answer<R>;
 }
 
 /** How much of a caller's value a message repeats, in UTF-16 units. */

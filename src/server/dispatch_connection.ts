@@ -1,24 +1,14 @@
 /**
- * One client of dispatch: a length and a frame in, the same out, close. Owns the framing, what a client may cost while
- * it has not asked yet, and the connection's abort signal; what is asked and answered is `surfaces/dispatch.ts`'s.
+ * One client of dispatch: a length and a frame in, the same out, close. Owns what a client may cost while it has not
+ * asked yet; what is asked and answered is `surfaces/dispatch.ts`'s.
  */
 import { MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
-import { BackendUnavailableError, InvalidRequestError } from "../inference/errors.ts";
-import type { ActivityLog } from "../log/log.ts";
-import { ClientGoneError } from "../pipeline/errors.ts";
+import { InvalidRequestError } from "../inference/errors.ts";
 import { type Dispatch, readDispatchRequest } from "../surfaces/dispatch.ts";
+import { BaseConnection, type BaseOptions } from "./base_connection.ts";
 import { parseLine } from "./json_line.ts";
+import { BadFrameError, encodeFrame, OversizedFrameError, readFrame } from "./length_prefix.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
-import type { Accepted, ServedConnection } from "./socket_server.ts";
-
-/** Bytes of a frame's length. */
-const HEADER_BYTES = 4;
-/** How much is made room for at a time while a frame arrives, whatever length it claims, in bytes. */
-const CHUNK_BYTES = 64 * 1024;
-/** How often a connection is asked whether the client is gone while its calls run, in milliseconds. */
-const HANG_UP_POLL_MS = 100;
-/** How long a connection that is cut by a drain gets to take its answer, in milliseconds. */
-const LAST_FRAME_MS = 250;
 
 /** The times a connection keeps, in milliseconds. */
 export interface DispatchTimes {
@@ -38,73 +28,42 @@ export const DEFAULT_DISPATCH_TIMES: DispatchTimes = {
 };
 
 /** What a connection needs. */
-export interface DispatchConnectionOptions extends Accepted {
+export interface DispatchConnectionOptions extends BaseOptions {
   readonly dispatch: Dispatch;
-  readonly log: ActivityLog;
   readonly times: DispatchTimes;
 }
 
-/** What came cannot be answered; the message is for the log, and repeats nothing of it. */
-class BadFrameError extends Error {
-  override readonly name = "BadFrameError";
-}
-
 /** Serves one connection. */
-export class DispatchConnection implements ServedConnection {
+export class DispatchConnection extends BaseConnection {
   readonly #options: DispatchConnectionOptions;
-  readonly #abort = new AbortController();
-  #busy = false;
-  #closed = false;
-  #hangUpTimer: ReturnType<typeof setTimeout> | undefined;
-  #cutTimer: ReturnType<typeof setTimeout> | undefined;
+  #asking = false;
 
   constructor(options: DispatchConnectionOptions) {
+    super({ ...options, encode: encodeFrame });
     this.#options = options;
   }
 
-  get busy(): boolean {
-    return this.#busy;
+  /** Nothing is read while calls run. */
+  protected override get blind(): boolean {
+    return this.#asking;
   }
 
-  async run(): Promise<void> {
-    const { log, peerName } = this.#options;
-    try {
-      await this.#serve();
-    } catch (error) {
-      const fields = { peer: peerName };
-      if (error instanceof BadFrameError) log.debug("dispatch_frame_refused", { ...fields, reason: error.message });
-      else if (this.#abort.signal.aborted) log.info("dispatch_cancelled", { ...fields, reason: reasonOf(this.#abort) });
-      else log.error("connection_failed", { ...fields, cause: causeOf(error) });
-    } finally {
-      this.close();
-      this.#busy = false;
-      this.#options.onIdle();
-    }
-  }
-
-  cut(): void {
-    if (!this.#busy) return this.close();
-    this.#abort.abort(new BackendUnavailableError("The daemon is shutting down"));
-    this.#cutTimer ??= setTimeout(() => this.#close(), LAST_FRAME_MS);
-  }
-
-  close(): void {
-    this.#abort.abort(new ClientGoneError("The connection is closed"));
-    this.#close();
-  }
-
-  async #serve(): Promise<void> {
+  protected override async serve(): Promise<void> {
     const { dispatch, log, peerName } = this.#options;
     // No frame is kept in a variable here: it may be 8 MiB, and would live as long as its calls run.
     const request = readRequest(await this.#read());
     // Whoever is not answered helps itself.
     if (this.#options.draining()) throw new BadFrameError("The daemon is shutting down");
-    this.#busy = true;
+    this.setBusy(true);
     const start = performance.now();
     this.#watch();
-    const response = await dispatch.answer(request, { signal: this.#abort.signal, name: this.#options.callerName });
-    clearTimeout(this.#hangUpTimer);
-    await this.#write(encodeFrame(response));
+    const response = await dispatch.answer(request, { signal: this.signal, name: this.#options.callerName });
+    this.#asking = false;
+    this.stopLooking();
+    this.writer.send(JSON.stringify(response));
+    await this.writer.flush();
+    // Not all of it has gone out.
+    if (this.closed) throw this.signal.reason;
     log.info("dispatch_done", {
       peer: peerName,
       ok: response.ok,
@@ -114,113 +73,49 @@ export class DispatchConnection implements ServedConnection {
     });
   }
 
-  /** The bytes of the one frame; what comes after it is never read. */
+  protected override failed(error: unknown): void {
+    const { log, peerName } = this.#options;
+    if (error instanceof BadFrameError) {
+      log.debug("dispatch_frame_refused", { peer: peerName, reason: error.message });
+    } else if (this.signal.aborted) {
+      const { reason } = this.signal;
+      log.info("dispatch_cancelled", {
+        peer: peerName,
+        reason: reason instanceof Error ? reason.message : String(reason),
+      });
+    } else {
+      super.failed(error);
+    }
+  }
+
   async #read(): Promise<readonly Uint8Array[]> {
+    const { conn, log, peerName, times } = this.#options;
     let late = false;
     const timer = setTimeout(() => {
       late = true;
       this.close();
-    }, this.#options.times.requestTimeoutMs);
+    }, times.requestTimeoutMs);
     try {
-      const header = new Uint8Array(HEADER_BYTES);
-      await this.#fill(header, "before its length was complete");
-      const length = new DataView(header.buffer).getUint32(0);
-      if (length > MAX_DISPATCH_BYTES) {
-        const { log, peerName } = this.#options;
-        log.warn("request_oversized", { peer: peerName, limit_bytes: MAX_DISPATCH_BYTES });
-      }
-      if (length === 0 || length > MAX_DISPATCH_BYTES) {
-        throw new BadFrameError(`The length must be 1 to ${MAX_DISPATCH_BYTES}, got ${length}`);
-      }
-      const parts: Uint8Array[] = [];
-      for (let left = length; left > 0;) {
-        const part = new Uint8Array(Math.min(left, CHUNK_BYTES));
-        await this.#fill(part, `${left} bytes before the frame was complete`);
-        parts.push(part);
-        left -= part.length;
-      }
-      return parts;
+      return await readFrame(conn, MAX_DISPATCH_BYTES);
     } catch (error) {
       if (late) throw new BadFrameError("The frame did not come in time");
+      if (error instanceof OversizedFrameError) {
+        log.warn("request_oversized", { peer: peerName, limit_bytes: MAX_DISPATCH_BYTES });
+      }
       throw error;
     } finally {
       clearTimeout(timer);
-    }
-  }
-
-  /** Fill the whole of a buffer. */
-  async #fill(buffer: Uint8Array, where: string): Promise<void> {
-    for (let filled = 0; filled < buffer.length;) {
-      let count: number | null;
-      try {
-        count = await this.#options.conn.read(buffer.subarray(filled));
-      } catch {
-        // Reset, or closed by us.
-        count = null;
-      }
-      if (count === null) throw new BadFrameError(`The connection ended ${where}`);
-      filled += count;
     }
   }
 
   /** Notice when the client is gone: its end shows as the end of what it sends, or only when it is asked for. */
   #watch(): void {
+    this.#asking = true;
     this.#options.conn.read(new Uint8Array(1)).catch(() => null).then((count) => {
       // More bytes than there should be mean nothing; after them an end would not show.
-      if (count === null) this.#ended();
+      if (count === null && this.#asking) this.inputEnded();
     });
-    this.#lookForHangUp();
-  }
-
-  /** The client sends nothing more; it may be gone altogether. */
-  #ended(): void {
-    if (this.#options.peer !== undefined) return this.#lookForHangUp();
-    const { halfClosedMs } = this.#options.times;
-    if (this.#closed || !this.#busy) return;
-    this.#hangUpTimer = setTimeout(() => {
-      this.#gone(`The client ended its side, and nothing could be sent to it for ${halfClosedMs} ms`);
-    }, halfClosedMs);
-  }
-
-  #lookForHangUp(): void {
-    clearTimeout(this.#hangUpTimer);
-    const { peer } = this.#options;
-    if (this.#closed || peer === undefined) return;
-    if (peer.hungUp()) return this.#gone("The client closed the connection");
-    this.#hangUpTimer = setTimeout(() => this.#lookForHangUp(), HANG_UP_POLL_MS);
-  }
-
-  #gone(why: string): void {
-    this.#abort.abort(new ClientGoneError(why));
-    this.#close();
-  }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    const { conn, times } = this.#options;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const giveUp = (): void => this.#gone("The client takes nothing");
-    try {
-      for (let sent = 0; sent < bytes.length;) {
-        timer = setTimeout(giveUp, times.idleWriteTimeoutMs);
-        sent += await conn.write(bytes.subarray(sent));
-        clearTimeout(timer);
-      }
-    } catch (error) {
-      // Whatever a write fails with, nobody is left to answer.
-      this.#abort.abort(new ClientGoneError("The connection broke"));
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  #close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    clearTimeout(this.#hangUpTimer);
-    clearTimeout(this.#cutTimer);
-    this.#options.peer?.release();
-    this.#options.conn.close();
+    this.lookForHangUp();
   }
 }
 
@@ -246,20 +141,4 @@ function readRequest(parts: readonly Uint8Array[]): ReturnType<typeof readDispat
     if (!(error instanceof InvalidRequestError)) throw error;
     throw new BadFrameError("The frame is no dispatch request");
   }
-}
-
-function encodeFrame(value: unknown): Uint8Array {
-  const body = new TextEncoder().encode(JSON.stringify(value));
-  const frame = new Uint8Array(HEADER_BYTES + body.length);
-  new DataView(frame.buffer).setUint32(0, body.length);
-  frame.set(body, HEADER_BYTES);
-  return frame;
-}
-
-function reasonOf({ signal }: AbortController): string {
-  return signal.reason instanceof Error ? signal.reason.message : String(signal.reason);
-}
-
-function causeOf(error: unknown): string {
-  return error instanceof Error ? error.stack ?? String(error) : String(error);
 }

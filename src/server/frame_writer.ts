@@ -13,10 +13,16 @@ const HIGH_WATER = 256 * 1024;
 
 const encoder = new TextEncoder();
 
+function encodeText(frames: string): Uint8Array {
+  return encoder.encode(frames);
+}
+
 /** How a writer gives up. */
 export interface FrameWriterOptions {
-  /** How long the other side may take nothing while something waits to be sent. */
-  readonly idleTimeoutMs: number;
+  /** How long the other side may take nothing while something waits to be sent; absent: for ever. */
+  readonly idleTimeoutMs?: number;
+  /** What frames that leave together are as bytes; absent: UTF-8. */
+  readonly encode?: (frames: string) => Uint8Array;
   /** Called at most once, when that time is over or a write failed; the writer is closed then. */
   onFailure(why: "idle" | "broken"): void;
   /** Milliseconds of a clock that never goes back. */
@@ -28,6 +34,7 @@ export class FrameWriter {
   readonly #sink: ByteSink;
   readonly #options: FrameWriterOptions;
   readonly #now: () => number;
+  readonly #encode: (frames: string) => Uint8Array;
   #queued = "";
   /** Size of what is queued and of what is being written. */
   #unsent = 0;
@@ -42,6 +49,7 @@ export class FrameWriter {
     this.#sink = sink;
     this.#options = options;
     this.#now = options.now ?? ((): number => performance.now());
+    this.#encode = options.encode ?? encodeText;
   }
 
   /**
@@ -75,11 +83,12 @@ export class FrameWriter {
 
   async #write(): Promise<void> {
     this.#progressAt = this.#now();
-    this.#idleTimer ??= this.#watch(this.#options.idleTimeoutMs);
+    const { idleTimeoutMs } = this.#options;
+    if (idleTimeoutMs !== undefined) this.#idleTimer ??= this.#watch(idleTimeoutMs, idleTimeoutMs);
     try {
       while (this.#queued !== "") {
         const size = this.#queued.length;
-        let bytes = encoder.encode(this.#queued);
+        let bytes = this.#encode(this.#queued);
         this.#queued = "";
         while (bytes.length > 0) {
           bytes = bytes.subarray(await this.#sink.write(bytes));
@@ -96,12 +105,12 @@ export class FrameWriter {
   }
 
   /** One timer for many writes: it looks when the last progress was, and waits for the rest of the time. */
-  #watch(afterMs: number): ReturnType<typeof setTimeout> {
+  #watch(limitMs: number, afterMs: number): ReturnType<typeof setTimeout> {
     return setTimeout(() => {
       this.#idleTimer = undefined;
       if (this.#writing === undefined) return;
-      const leftMs = this.#progressAt + this.#options.idleTimeoutMs - this.#now();
-      if (leftMs > 0) this.#idleTimer = this.#watch(leftMs);
+      const leftMs = this.#progressAt + limitMs - this.#now();
+      if (leftMs > 0) this.#idleTimer = this.#watch(limitMs, leftMs);
       else this.#fail("idle");
     }, afterMs);
   }

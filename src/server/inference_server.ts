@@ -2,7 +2,7 @@
 import type { Service } from "../inference/backend.ts";
 import type { TcpAddress } from "../config/options.ts";
 import type { ActivityLog } from "../log/log.ts";
-import type { Pipeline } from "../pipeline/handle.ts";
+import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { Authenticator } from "./auth.ts";
 import { Connection, type ConnectionTimes, DEFAULT_TIMES } from "./connection.ts";

@@ -5,42 +5,17 @@
 import { delay } from "@std/async";
 import type { TcpAddress } from "../config/options.ts";
 import type { ActivityLog } from "../log/log.ts";
+import type { Accepted, BaseConnection } from "./base_connection.ts";
 import { bindTcp, bindUnix, removeSocket } from "./listener.ts";
 import type { Peer, Peers } from "./peer.ts";
 
 /** How long accepting rests after it failed (out of descriptors, say), in milliseconds. */
 const ACCEPT_REST_MS = 100;
 
-/** One connection, as its server sees it. */
-export interface ServedConnection {
-  /** Whether a request is served or an answer is being sent. */
-  readonly busy: boolean;
-  /** Serve until it is closed. Never rejects. */
-  run(): Promise<void>;
-  /** Cancel what runs, give its last frame a moment to leave, and close. */
-  cut(): void;
-  /** Close at once. */
-  close(): void;
-}
-
-/** A connection that was accepted, and what it has to know of its server. */
-export interface Accepted {
-  readonly conn: Deno.UnixConn | Deno.TcpConn;
-  readonly peer: Peer | undefined;
-  /** What the log calls the other side. */
-  readonly peerName: string;
-  /** As `Caller.name`. */
-  readonly callerName: string;
-  /** Whether new requests are refused. */
-  draining(): boolean;
-  /** To be called whenever the connection's `busy` has become false. */
-  onIdle(): void;
-}
-
 /** What a server of sockets needs. */
 export interface SocketServerOptions {
-  /** What the log calls the surface. */
-  readonly name: string;
+  /** What the log calls the surface; absent: it says nothing of who listens and who connects. */
+  readonly name?: string;
   readonly unix?: {
     readonly path: string;
     /** Permission bits of the socket file. */
@@ -51,7 +26,7 @@ export interface SocketServerOptions {
   /** Finds who connects; undefined where that cannot be. The server does not dispose of it. */
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
-  open(accepted: Accepted): ServedConnection;
+  open(accepted: Accepted): BaseConnection;
 }
 
 type Listener = Deno.UnixListener | Deno.TcpListener;
@@ -61,7 +36,7 @@ export class SocketServer implements AsyncDisposable {
   readonly #options: SocketServerOptions;
   readonly #log: ActivityLog;
   /** Open connections, and when each has ended. */
-  readonly #connections = new Map<ServedConnection, Promise<void>>();
+  readonly #connections = new Map<BaseConnection, Promise<void>>();
   readonly #accepting = new Set<Promise<void>>();
   /** The time between `bind` and `unbind`. */
   #bound: AbortController | undefined;
@@ -101,6 +76,11 @@ export class SocketServer implements AsyncDisposable {
     }
   }
 
+  /** Whether it accepts connections, or is about to. */
+  protected get bound(): boolean {
+    return this.#bound !== undefined;
+  }
+
   /** Stop accepting and remove the socket file. Open connections live on. */
   unbind(): void {
     this.#bound?.abort();
@@ -135,7 +115,7 @@ export class SocketServer implements AsyncDisposable {
     await Promise.all([...this.#accepting, ...this.#connections.values()]);
   }
 
-  get #busy(): [ServedConnection, Promise<void>][] {
+  get #busy(): [BaseConnection, Promise<void>][] {
     return [...this.#connections].filter(([connection]) => connection.busy);
   }
 
@@ -147,7 +127,8 @@ export class SocketServer implements AsyncDisposable {
 
   #listen(listener: Listener, bound: AbortSignal): void {
     bound.addEventListener("abort", () => close(listener), { once: true });
-    this.#log.info("listening", { surface: this.#options.name, address: nameOf(listener.addr) });
+    const { name } = this.#options;
+    if (name !== undefined) this.#log.info("listening", { surface: name, address: nameOf(listener.addr) });
     const accepting = this.#accept(listener, bound);
     this.#accepting.add(accepting);
     accepting.finally(() => this.#accepting.delete(accepting));
@@ -170,7 +151,9 @@ export class SocketServer implements AsyncDisposable {
     const transport = conn.localAddr.transport;
     if ("setNoDelay" in conn) sendAtOnce(conn);
     const peerName = nameOfPeer(conn, peer);
-    this.#log.info("connection_accepted", { transport, peer: peerName, ...peer?.credentials });
+    if (this.#options.name !== undefined) {
+      this.#log.info("connection_accepted", { transport, peer: peerName, ...peer?.credentials });
+    }
     const connection = this.#options.open({
       conn,
       peer,

@@ -10,18 +10,18 @@ import {
   MAX_DISPATCH_CALLS,
   type Presentation,
   type QueueStatus,
-  type RerankResult,
   type TokenizerType,
 } from "@inferd/client/protocol";
 import { type Backend, toStatus } from "../inference/backend.ts";
 import { InvalidRequestError } from "../inference/errors.ts";
-import type { Caller, Pipeline } from "../pipeline/handle.ts";
+import { RequestFailedError } from "../pipeline/errors.ts";
+import type { Asker, Pipeline } from "../pipeline/pipeline.ts";
 import { isRecord, readString, refuse, type ResolvedRequest, shown } from "../pipeline/resolve.ts";
-import { embedSurface } from "./embed.ts";
+import { readEmbed } from "./embed.ts";
 import { type Call, OpsError, parseOps } from "./ops.ts";
-import { rerankSurface } from "./rerank.ts";
-import { resolveTokenizer } from "./tokenizer.ts";
-import { v1Surface } from "./v1.ts";
+import { readRerank } from "./rerank.ts";
+import { readTokenizer } from "./tokenizer.ts";
+import { readV1 } from "./v1.ts";
 
 /** What a verb can ask a model for. */
 export type DispatchService = "v1" | "v2" | "embed" | "rerank";
@@ -31,7 +31,7 @@ export interface DispatchHost {
   /** What requests have to name. */
   readonly namespace: string;
   readonly backends: readonly Pick<Backend, "name" | "state" | "capabilities">[];
-  readonly pipelines: Readonly<Record<DispatchService, Pick<Pipeline, "handle">>>;
+  readonly pipelines: Readonly<Record<DispatchService, Pick<Pipeline, "ask">>>;
   /** The fingerprint of the configuration; undefined while it is not known. */
   configId(): string | undefined;
   /** As the admin stream says it. */
@@ -48,9 +48,6 @@ interface Outcome {
   readonly value: unknown;
   text(): string;
 }
-
-/** Who asks. Its signal cancels what runs. */
-export type Asker = Pick<Caller, "signal" | "name">;
 
 /** A call that obeys every rule: it only has to be run. */
 interface Job {
@@ -262,15 +259,15 @@ export class Dispatch {
       ...(system === undefined ? [] : [{ role: "system", content: readString("system", system) }]),
       { role: "user", content: readString("prompt", prompt) },
     ];
-    const resolved = v1Surface.resolve({ ...fields, messages, stream: false });
+    const resolved = readV1({ ...fields, messages, stream: false });
     return async (asker) => {
       const { content, usage, stop_reason, backend } = await this.#ask("v1", resolved, asker);
-      return { value: { content, usage, stop_reason, backend }, text: () => String(content) };
+      return { value: { content, usage, stop_reason, backend }, text: () => content };
     };
   }
 
   #embed(call: Call): Job["run"] {
-    const resolved = embedSurface.resolve(need(allow(call, ["input", "dimensions", "task"]), ["input"]));
+    const resolved = readEmbed(need(allow(call, ["input", "dimensions", "task"]), ["input"]));
     return async (asker) => {
       const { embeddings, dimensions, model, usage, backend } = await this.#ask("embed", resolved, asker);
       return {
@@ -282,22 +279,22 @@ export class Dispatch {
 
   #rerank(call: Call): Job["run"] {
     const args = need(allow(call, ["query", "documents", "top_n"]), ["query", "documents"]);
-    const resolved = rerankSurface.resolve(args);
+    const resolved = readRerank(args);
     const documents = args.documents as readonly string[];
     return async (asker) => {
       const { results, model, usage, backend } = await this.#ask("rerank", resolved, asker);
       return {
         value: { results, model, usage, backend },
-        text: () => (results as RerankResult[]).map(({ index, score }) => toRow([score, documents[index]])).join("\n"),
+        text: () => results.map(({ index, score }) => toRow([score, documents[index]])).join("\n"),
       };
     };
   }
 
   #tokenizer(call: Call, type: TokenizerType): Job["run"] {
     const { takes, needs } = TOKENIZER_FIELDS[type];
-    const resolved = resolveTokenizer("", type, need(allow(call, ["model", ...takes]), [needs]));
-    return async (signal) => {
-      const { tokens, text, input_tokens, model, backend } = await this.#ask("v2", resolved, signal);
+    const resolved = readTokenizer("", type, need(allow(call, ["model", ...takes]), [needs]));
+    return async (asker) => {
+      const { tokens, text, input_tokens, model, backend } = await this.#ask("v2", resolved, asker);
       return {
         // What a type does not have is left out of the JSON.
         value: { tokens, text, input_tokens, model, backend },
@@ -306,27 +303,14 @@ export class Dispatch {
     };
   }
 
-  /** One request through its pipeline; what comes is its terminal frame. */
-  async #ask(
-    service: DispatchService,
-    request: ResolvedRequest,
-    asker: Asker,
-  ): Promise<Readonly<Record<string, unknown>>> {
-    let last: string | undefined;
-    await this.#host.pipelines[service].handle(request, {
-      ...asker,
-      send: (frame) => {
-        last = frame;
-        return undefined;
-      },
-    });
-    if (last === undefined) {
-      asker.signal.throwIfAborted();
-      throw new Error(`The pipeline of "${service}" gave no frame`);
+  /** One request through its pipeline. */
+  async #ask<R>(service: DispatchService, request: ResolvedRequest<R>, asker: Asker): Promise<R> {
+    try {
+      return await this.#host.pipelines[service].ask(request, asker);
+    } catch (error) {
+      if (error instanceof RequestFailedError) throw new CallError(`${error.code}: ${error.message}`);
+      throw error;
     }
-    const frame: Readonly<Record<string, unknown>> = JSON.parse(last);
-    if (frame.type === "error") throw new CallError(`${frame.code}: ${frame.message}`);
-    return frame;
   }
 }
 

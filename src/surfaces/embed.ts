@@ -2,8 +2,7 @@
  * Embeddings: which fields a request has, and how its frame looks. How texts become vectors, and which words a task
  * puts before them, is the backend's.
  */
-import { type EmbedTask, MAX_EMBED_INPUTS, MAX_FRAME_BYTES } from "@inferd/client/protocol";
-import type { Backend } from "../inference/backend.ts";
+import { type EmbeddingsFrame, type EmbedTask, MAX_EMBED_INPUTS, MAX_FRAME_BYTES } from "@inferd/client/protocol";
 import { EmbedUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
 import type { EmbedAnswer, EmbedRequest } from "../inference/request.ts";
 import {
@@ -14,10 +13,10 @@ import {
   readRequest,
   readTexts,
   type ResolvedRequest,
-  type Step,
+  type WholeAnswer,
 } from "../pipeline/resolve.ts";
 import type { Surface } from "./surface.ts";
-import { MIN_BYTES_PER_NUMBER, VectorWriter } from "./vector_json.ts";
+import { MIN_BYTES_PER_NUMBER, roundVector, VectorWriter } from "./vector_json.ts";
 
 const TASKS: readonly EmbedTask[] = [
   "retrieval_query",
@@ -41,61 +40,112 @@ const encoder = new TextEncoder();
 export const embedSurface: Surface = {
   name: "embed",
   service: "embed",
-  resolve(value: unknown): ResolvedRequest {
-    const { id, fields } = readRequest(value);
-    const { input, dimensions, task } = fields;
-    const request: EmbedRequest = {
-      input: readTexts("input", input, { of: "strings", max: MAX_EMBED_INPUTS }),
-      ...(dimensions === undefined ? {} : { dimensions: readInteger("dimensions", dimensions, DIMENSIONS) }),
-      ...(task === undefined ? {} : { task: readOneOf("task", task, TASKS) }),
-    };
-    return { id, ...readModel(fields), answer: (backend, signal) => answer({ id, request }, backend, signal) };
-  },
+  read: (value) => readWith(value, (about) => new TextRendering(about)),
 };
 
-async function* answer(
-  { id, request }: { readonly id: string; readonly request: EmbedRequest },
-  backend: Backend,
-  signal: AbortSignal,
-): AsyncGenerator<Step> {
-  if (backend.embed === undefined) throw new EmbedUnsupportedError(`Backend "${backend.name}" does not embed`);
-  const answered = await backend.embed(request, signal);
-  if (answered.vectors.length !== request.input.length) {
-    throw new Error(`${request.input.length} texts got ${answered.vectors.length} vectors`);
-  }
-  yield {
-    frame: await render(answered, { id, backend: backend.name, signal }),
-    stopReason: "end",
-    usage: { promptTokens: answered.inputTokens, completionTokens: 0, cachedTokens: 0 },
+/**
+ * Read a request, of which the frame is wanted as an object.
+ *
+ * @throws {InvalidRequestError} If it breaks a rule.
+ */
+export function readEmbed(value: unknown): ResolvedRequest<EmbeddingsFrame> {
+  return readWith(value, (about) => new FrameRendering(about));
+}
+
+/** What a frame says beside the answer. */
+interface About {
+  readonly id: string;
+  readonly backend: string;
+}
+
+/** Renders one answer in as many calls as it takes. */
+interface Rendering<R> {
+  render(answer: EmbedAnswer): R | undefined;
+}
+
+function readWith<R>(value: unknown, begin: (about: About) => Rendering<R>): ResolvedRequest<R> {
+  const { id, fields } = readRequest(value);
+  const { input, dimensions, task } = fields;
+  const request: EmbedRequest = {
+    input: readTexts("input", input, { of: "strings", max: MAX_EMBED_INPUTS }),
+    ...(dimensions === undefined ? {} : { dimensions: readInteger("dimensions", dimensions, DIMENSIONS) }),
+    ...(task === undefined ? {} : { task: readOneOf("task", task, TASKS) }),
+  };
+  return {
+    id,
+    ...readModel(fields),
+    answer: (backend, signal): WholeAnswer<R, EmbedAnswer> => {
+      if (backend.embed === undefined) throw new EmbedUnsupportedError(`Backend "${backend.name}" does not embed`);
+      const rendering = begin({ id, backend: backend.name });
+      return {
+        answer: backend.embed(request, signal),
+        render: (answer) => {
+          const { vectors, inputTokens } = answer;
+          if (vectors.length !== request.input.length) {
+            throw new Error(`${request.input.length} texts got ${vectors.length} vectors`);
+          }
+          const frame = rendering.render(answer);
+          const usage = { promptTokens: inputTokens, completionTokens: 0, cachedTokens: 0 };
+          return frame === undefined ? undefined : { frame, stopReason: "end", usage };
+        },
+      };
+    },
   };
 }
 
-async function render(
-  { vectors, dimensions, model, inputTokens }: EmbedAnswer,
-  { id, backend, signal }: { readonly id: string; readonly backend: string; readonly signal: AbortSignal },
-): Promise<string> {
-  const head = `{"type":"embeddings","id":${JSON.stringify(id)},"embeddings":[`;
-  const rest = { dimensions, model, usage: { input_tokens: inputTokens }, backend };
-  const tail = `],${JSON.stringify(rest).slice(1)}`;
-  const headBytes = encoder.encode(head + tail).length;
-  checkFits(headBytes + vectors.length * dimensions * MIN_BYTES_PER_NUMBER, vectors.length, dimensions);
-  const writer = new VectorWriter(dimensions);
-  const written: string[] = [];
-  let bytes = headBytes;
-  let numbers = 0;
-  for (const vector of vectors) {
-    const text = writer.write(vector);
-    bytes += text.length + 1;
-    written.push(text);
-    numbers += dimensions;
-    if (numbers < NUMBERS_PER_TURN) continue;
-    numbers = 0;
-    await turn();
-    signal.throwIfAborted();
+/** The frame as a line. */
+class TextRendering implements Rendering<string> {
+  readonly #about: About;
+  readonly #written: string[] = [];
+  #bytes = 0;
+
+  constructor(about: About) {
+    this.#about = about;
   }
-  // No comma follows the last.
-  checkFits(bytes - 1, vectors.length, dimensions);
-  return `${head}${written.join(",")}${tail}\n`;
+
+  render({ vectors, dimensions, model, inputTokens }: EmbedAnswer): string | undefined {
+    const { id, backend } = this.#about;
+    const head = `{"type":"embeddings","id":${JSON.stringify(id)},"embeddings":[`;
+    const rest = { dimensions, model, usage: { input_tokens: inputTokens }, backend };
+    const tail = `],${JSON.stringify(rest).slice(1)}`;
+    const headBytes = encoder.encode(head + tail).length;
+    checkFits(headBytes + vectors.length * dimensions * MIN_BYTES_PER_NUMBER, vectors.length, dimensions);
+    const writer = new VectorWriter(dimensions);
+    for (const vector of nextOf(vectors, this.#written.length)) {
+      const text = writer.write(vector);
+      this.#bytes += text.length + 1;
+      this.#written.push(text);
+    }
+    if (this.#written.length < vectors.length) return undefined;
+    // No comma follows the last.
+    checkFits(headBytes + this.#bytes - 1, vectors.length, dimensions);
+    return `${head}${this.#written.join(",")}${tail}\n`;
+  }
+}
+
+/** The frame as an object. */
+class FrameRendering implements Rendering<EmbeddingsFrame> {
+  readonly #about: About;
+  readonly #rounded: number[][] = [];
+
+  constructor(about: About) {
+    this.#about = about;
+  }
+
+  render({ vectors, dimensions, model, inputTokens }: EmbedAnswer): EmbeddingsFrame | undefined {
+    checkFits(vectors.length * dimensions * MIN_BYTES_PER_NUMBER, vectors.length, dimensions);
+    for (const vector of nextOf(vectors, this.#rounded.length)) this.#rounded.push(roundVector(vector));
+    if (this.#rounded.length < vectors.length) return undefined;
+    const { id, backend } = this.#about;
+    const usage = { input_tokens: inputTokens };
+    return { type: "embeddings", id, embeddings: this.#rounded, dimensions, model, usage, backend };
+  }
+}
+
+/** The vectors that are rendered in one turn, from the first that is not yet. */
+function nextOf(vectors: readonly Float32Array[], from: number): readonly Float32Array[] {
+  const perTurn = Math.ceil(NUMBERS_PER_TURN / Math.max(1, vectors[0]?.length ?? 1));
+  return vectors.slice(from, from + perTurn);
 }
 
 function checkFits(bytes: number, vectors: number, dimensions: number): void {
@@ -103,9 +153,4 @@ function checkFits(bytes: number, vectors: number, dimensions: number): void {
   throw new InvalidRequestError(
     `${vectors} vectors of ${dimensions} numbers do not fit into a frame of ${MAX_FRAME_BYTES} bytes`,
   );
-}
-
-/** Lets everybody else run first; by a timer, because the runtime hardly looks at sockets while immediates are due. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

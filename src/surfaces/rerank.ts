@@ -3,9 +3,8 @@
  * worth is the backend's.
  */
 import { MAX_RERANK_BYTES, MAX_RERANK_DOCUMENTS, type RerankFrame, type RerankResult } from "@inferd/client/protocol";
-import type { Backend } from "../inference/backend.ts";
 import { InvalidRequestError, RerankUnsupportedError } from "../inference/errors.ts";
-import type { RerankRequest } from "../inference/request.ts";
+import type { RerankAnswer, RerankRequest } from "../inference/request.ts";
 import {
   type Range,
   readInteger,
@@ -14,7 +13,8 @@ import {
   readRequest,
   readTexts,
   type ResolvedRequest,
-  type Step,
+  type Terminal,
+  type WholeAnswer,
 } from "../pipeline/resolve.ts";
 import type { Surface } from "./surface.ts";
 
@@ -27,17 +27,34 @@ const encoder = new TextEncoder();
 export const rerankSurface: Surface = {
   name: "rerank",
   service: "rerank",
-  resolve(value: unknown): ResolvedRequest {
-    const { id, fields } = readRequest(value);
-    const request: RerankRequest = {
-      query: readNonEmptyString("query", fields.query),
-      documents: readTexts("documents", fields.documents, { of: "strings", max: MAX_RERANK_DOCUMENTS }),
-    };
-    checkBytes(request);
-    const topN = fields.top_n === undefined ? Infinity : readInteger("top_n", fields.top_n, TOP_N);
-    return { id, ...readModel(fields), answer: (backend, signal) => answer({ id, request, topN }, backend, signal) };
-  },
+  read: readRerank,
 };
+
+/**
+ * Read a request, of which the frame is wanted as an object.
+ *
+ * @throws {InvalidRequestError} If it breaks a rule.
+ */
+export function readRerank(value: unknown): ResolvedRequest<RerankFrame> {
+  const { id, fields } = readRequest(value);
+  const request: RerankRequest = {
+    query: readNonEmptyString("query", fields.query),
+    documents: readTexts("documents", fields.documents, { of: "strings", max: MAX_RERANK_DOCUMENTS }),
+  };
+  checkBytes(request);
+  const topN = fields.top_n === undefined ? Infinity : readInteger("top_n", fields.top_n, TOP_N);
+  return {
+    id,
+    ...readModel(fields),
+    answer: (backend, signal): WholeAnswer<RerankFrame, RerankAnswer> => {
+      if (backend.rerank === undefined) throw new RerankUnsupportedError(`Backend "${backend.name}" does not rerank`);
+      return {
+        answer: backend.rerank(request, signal),
+        render: (answer) => render(answer, { id, topN, documents: request.documents.length, backend: backend.name }),
+      };
+    },
+  };
+}
 
 function checkBytes({ query, documents }: RerankRequest): void {
   // A UTF-16 unit takes one to three bytes, so most texts need no encoding to be let through or refused.
@@ -52,28 +69,22 @@ function checkBytes({ query, documents }: RerankRequest): void {
   );
 }
 
-async function* answer(
-  { id, request, topN }: { readonly id: string; readonly request: RerankRequest; readonly topN: number },
-  backend: Backend,
-  signal: AbortSignal,
-): AsyncGenerator<Step> {
-  if (backend.rerank === undefined) throw new RerankUnsupportedError(`Backend "${backend.name}" does not rerank`);
-  const { scores, model, inputTokens } = await backend.rerank(request, signal);
-  if (scores.length !== request.documents.length) {
-    throw new Error(`${request.documents.length} documents got ${scores.length} scores`);
-  }
+function render(
+  { scores, model, inputTokens }: RerankAnswer,
+  asked: { readonly id: string; readonly topN: number; readonly documents: number; readonly backend: string },
+): Terminal<RerankFrame> {
+  if (scores.length !== asked.documents) throw new Error(`${asked.documents} documents got ${scores.length} scores`);
   const wrong = scores.find((score) => !Number.isFinite(score));
   if (wrong !== undefined) throw new Error(`A document got the score ${wrong}`);
-  const frame: RerankFrame = {
-    type: "rerank",
-    id,
-    results: inOrder(scores).slice(0, topN),
-    model,
-    usage: { input_tokens: inputTokens },
-    backend: backend.name,
-  };
-  yield {
-    frame: `${JSON.stringify(frame)}\n`,
+  return {
+    frame: {
+      type: "rerank",
+      id: asked.id,
+      results: inOrder(scores).slice(0, asked.topN),
+      model,
+      usage: { input_tokens: inputTokens },
+      backend: asked.backend,
+    },
     stopReason: "end",
     usage: { promptTokens: inputTokens, completionTokens: 0, cachedTokens: 0 },
   };

@@ -13,5 +13,5 @@ export interface Surface {
    *
    * @throws {InvalidRequestError} If it breaks a rule.
    */
-  resolve(value: unknown): ResolvedRequest;
+  read(value: unknown): ResolvedRequest;
 }

@@ -20,7 +20,8 @@ import {
   readModel,
   readString,
   type ResolvedRequest,
-  type Step,
+  type Terminal,
+  type WholeAnswer,
 } from "../pipeline/resolve.ts";
 import { Attachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";
@@ -42,21 +43,28 @@ export function tokenizerTypeOf(type: unknown): TokenizerType | undefined {
  * @param fields All of it.
  * @throws {InvalidRequestError} If it breaks a rule.
  */
-export function resolveTokenizer(
+export function readTokenizer(
   id: string,
   type: TokenizerType,
   fields: Readonly<Record<string, unknown>>,
-): ResolvedRequest {
-  const request = readTokenizer(type, fields);
+): ResolvedRequest<TokenizerFrame> {
+  const request = readRequest(type, fields);
   return {
     id,
     ...readModel(fields),
     isShort: true,
-    answer: (backend, signal) => answer({ id, request }, backend, signal),
+    answer: (backend, signal): WholeAnswer<TokenizerFrame, TokenizerAnswer> => {
+      if (backend.tokenizer === undefined) {
+        throw new InvalidRequestError(
+          `"${type}" cannot be answered by backend "${backend.name}": it does not know its model's tokens`,
+        );
+      }
+      return { answer: backend.tokenizer(request, signal), render: (answer) => render(answer, { id, type, backend }) };
+    },
   };
 }
 
-function readTokenizer(type: TokenizerType, fields: Readonly<Record<string, unknown>>): TokenizerRequest {
+function readRequest(type: TokenizerType, fields: Readonly<Record<string, unknown>>): TokenizerRequest {
   switch (type) {
     case "tokenize": {
       const { add_special, parse_special } = fields;
@@ -106,29 +114,19 @@ function withBlocks(messages: unknown): unknown {
   );
 }
 
-async function* answer(
-  { id, request }: { readonly id: string; readonly request: TokenizerRequest },
-  backend: Backend,
-  signal: AbortSignal,
-): AsyncGenerator<Step> {
-  if (backend.tokenizer === undefined) {
-    throw new InvalidRequestError(
-      `"${request.type}" cannot be answered by backend "${backend.name}": it does not know its model's tokens`,
-    );
-  }
+function render(
+  answer: TokenizerAnswer,
+  { id, type, backend }: { readonly id: string; readonly type: TokenizerType; readonly backend: Backend },
+): Terminal<TokenizerFrame> {
   const frame: TokenizerFrame = {
     id,
-    type: request.type,
-    ...toFields(await backend.tokenizer(request, signal)),
+    type,
+    ...toFields(answer),
     model: backend.capabilities?.model ?? backend.name,
     backend: backend.name,
   };
-  const tokens = frame.input_tokens ?? 0;
-  yield {
-    frame: `${JSON.stringify(frame)}\n`,
-    stopReason: "end",
-    usage: { promptTokens: tokens, completionTokens: 0, cachedTokens: 0 },
-  };
+  const usage = { promptTokens: frame.input_tokens ?? 0, completionTokens: 0, cachedTokens: 0 };
+  return { frame, stopReason: "end", usage };
 }
 
 function toFields(answer: TokenizerAnswer): Pick<TokenizerFrame, "tokens" | "text" | "input_tokens"> {

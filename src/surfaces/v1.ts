@@ -9,9 +9,8 @@ import {
   type V1DoneFrame,
   type V1StopReason,
 } from "@inferd/client/protocol";
-import type { Backend } from "../inference/backend.ts";
 import { InvalidRequestError } from "../inference/errors.ts";
-import type { FinishReason } from "../inference/events.ts";
+import type { BackendEvent, FinishReason } from "../inference/events.ts";
 import { type ChatMessage, type GenerationRequest, PLAIN } from "../inference/request.ts";
 import {
   readBoolean,
@@ -22,7 +21,8 @@ import {
   readString,
   refuse,
   type ResolvedRequest,
-  type Step,
+  type StreamedAnswer,
+  type Terminal,
 } from "../pipeline/resolve.ts";
 import { readSampling, ROLES } from "./generation.ts";
 import type { Surface } from "./surface.ts";
@@ -33,13 +33,26 @@ const encoder = new TextEncoder();
 export const v1Surface: Surface = {
   name: "v1",
   service: "v1",
-  resolve(value: unknown): ResolvedRequest {
-    const { id, fields } = readRequest(value);
-    const stream = fields.stream === undefined ? true : readBoolean("stream", fields.stream);
-    const request = readGeneration(fields);
-    return { id, answer: (backend, signal) => answer({ id, stream, request }, backend, signal) };
-  },
+  read: readV1,
 };
+
+/**
+ * Read a request of v1, of which the last frame is wanted as an object.
+ *
+ * @throws {InvalidRequestError} If it breaks a rule.
+ */
+export function readV1(value: unknown): ResolvedRequest<V1DoneFrame> {
+  const { id, fields } = readRequest(value);
+  const stream = fields.stream === undefined ? true : readBoolean("stream", fields.stream);
+  const request = readGeneration(fields);
+  return {
+    id,
+    answer: (backend, signal): StreamedAnswer<V1DoneFrame> => {
+      const rendering = new Rendering({ id, stream, backend: backend.name });
+      return { events: backend.generate(request, signal), render: (event) => rendering.render(event) };
+    },
+  };
+}
 
 function readGeneration(value: Readonly<Record<string, unknown>>): GenerationRequest {
   const { image_token_budget, grammar } = value;
@@ -85,35 +98,49 @@ function checkImageTokenBudget(value: unknown): void {
   }
 }
 
-async function* answer(
-  { id, stream, request }: { readonly id: string; readonly stream: boolean; readonly request: GenerationRequest },
-  backend: Backend,
-  signal: AbortSignal,
-): AsyncGenerator<Step> {
-  const tokenHead = `{"id":${JSON.stringify(id)},"type":"token","content":`;
-  let content = "";
-  for await (const event of backend.generate(request, signal)) {
-    if (event.type === "text") {
-      content += event.text;
-      yield stream ? `${tokenHead}${JSON.stringify(event.text)}}\n` : "";
-      continue;
+/** One answer. */
+class Rendering {
+  readonly #id: string;
+  readonly #stream: boolean;
+  readonly #backend: string;
+  /** What is the same in all frames but the last. */
+  readonly #head: string;
+  #content = "";
+
+  constructor({ id, stream, backend }: { readonly id: string; readonly stream: boolean; readonly backend: string }) {
+    this.#id = id;
+    this.#stream = stream;
+    this.#backend = backend;
+    this.#head = `{"id":${JSON.stringify(id)},"type":"token","content":`;
+  }
+
+  render(event: BackendEvent): string | Terminal<V1DoneFrame> | undefined {
+    switch (event.type) {
+      case "text":
+        this.#content += event.text;
+        return this.#stream ? `${this.#head}${JSON.stringify(event.text)}}\n` : undefined;
+      case "text_was_thinking":
+        if (!this.#stream) this.#content = "";
+        return undefined;
+      case "thinking":
+      case "tool_use":
+        // What a model thought is not part of a v1 answer, and tools were not offered.
+        return undefined;
+      case "done":
+        return this.#end(event);
     }
-    if (event.type === "text_was_thinking" && !stream) content = "";
-    // What a model thought is not part of a v1 answer, and tools were not offered.
-    if (event.type !== "done") {
-      yield "";
-      continue;
-    }
+  }
+
+  #end({ reason, usage }: Extract<BackendEvent, { type: "done" }>): Terminal<V1DoneFrame> {
     const frame: V1DoneFrame = {
-      id,
+      id: this.#id,
       type: "done",
-      content,
-      usage: { prompt_tokens: event.usage.promptTokens, completion_tokens: event.usage.completionTokens },
-      stop_reason: stopReason(event.reason),
-      backend: backend.name,
+      content: this.#content,
+      usage: { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens },
+      stop_reason: stopReason(reason),
+      backend: this.#backend,
     };
-    yield { frame: `${JSON.stringify(frame)}\n`, stopReason: frame.stop_reason, usage: event.usage };
-    return;
+    return { frame, stopReason: frame.stop_reason, usage };
   }
 }
 

@@ -23,13 +23,14 @@ import {
   readModel,
   readRequest,
   type ResolvedRequest,
-  type Step,
+  type StreamedAnswer,
+  type Terminal,
 } from "../pipeline/resolve.ts";
 import { Attachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";
 import { readSampling } from "./generation.ts";
 import type { Surface } from "./surface.ts";
-import { resolveTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
+import { readTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
 import { readTools } from "./tools.ts";
 
 const LOGPROBS: Range = { min: 0, max: MAX_LOGPROBS, text: `an integer from 0 to ${MAX_LOGPROBS}` };
@@ -54,10 +55,10 @@ interface Answered {
 export const v2Surface: Surface = {
   name: "v2",
   service: "v2",
-  resolve(value: unknown): ResolvedRequest {
+  read(value: unknown): ResolvedRequest {
     const { id, fields } = readRequest(value);
     const tokenizerType = tokenizerTypeOf(fields.type);
-    if (tokenizerType !== undefined) return resolveTokenizer(id, tokenizerType, fields);
+    if (tokenizerType !== undefined) return readTokenizer(id, tokenizerType, fields);
     const stream = fields.stream === undefined ? true : readBoolean("stream", fields.stream);
     const attachments = new Attachments(fields.attachments === undefined ? [] : fields.attachments);
     const request: GenerationRequest = {
@@ -75,7 +76,7 @@ export const v2Surface: Surface = {
         checkAble(backend, { request, kinds: attachments.kinds });
         const events = backend.generate(request, signal);
         const answered = { id, backend, thinking: request.thinking, clock: new Clock(queuedMs) };
-        return stream ? answer(events, answered) : answerAtOnce(events, answered);
+        return { events, render: stream ? rendering(answered) : renderingAtOnce(answered) };
       },
     };
   },
@@ -100,58 +101,62 @@ function checkAble(
   }
 }
 
-async function* answer(events: AsyncIterable<BackendEvent>, answered: Answered): AsyncGenerator<Step> {
+function rendering(answered: Answered): StreamedAnswer["render"] {
   const { id, thinking, clock } = answered;
   // Most frames are one of these, so what is the same in all of them is written once.
   const head = `{"id":${JSON.stringify(id)},"type":"frame","block":{"type":`;
   const textHead = `${head}"text","delta":`;
   const thinkingHead = `${head}"thinking","delta":`;
-  for await (const event of events) {
+  return (event) => {
     clock.tick();
     switch (event.type) {
       case "text":
-        yield `${textHead}${JSON.stringify(event.text)}}${logprobsField(event.logprobs)}}\n`;
-        break;
+        return `${textHead}${JSON.stringify(event.text)}}${logprobsField(event.logprobs)}}\n`;
       case "thinking":
-        yield thinking ? `${thinkingHead}${JSON.stringify(event.text)}}}\n` : "";
-        break;
+        return thinking ? `${thinkingHead}${JSON.stringify(event.text)}}}\n` : undefined;
+      case "text_was_thinking":
+        return undefined;
       case "tool_use":
-        yield toolUseFrame(id, event);
-        break;
+        return toolUseFrame(id, event);
       case "done":
-        yield terminal(event, answered);
-        return;
+        return terminal(event, answered);
     }
-  }
+  };
 }
 
-/** The same with each kind of block in one piece: the trace, the text, then the calls. */
-async function* answerAtOnce(events: AsyncIterable<BackendEvent>, answered: Answered): AsyncGenerator<Step> {
-  const { id } = answered;
+/** The same with each kind of block in one piece, all with the last frame: the trace, the text, then the calls. */
+function renderingAtOnce(answered: Answered): StreamedAnswer["render"] {
+  const { id, clock } = answered;
   let text = "";
   let thinking = "";
   let logprobs: TokenLogprob[] | undefined;
-  const calls: string[] = [];
-  for await (const event of events) {
-    answered.clock.tick();
-    if (event.type === "done") {
-      if (answered.thinking && thinking !== "") yield frame(id, { type: "thinking", delta: thinking });
-      if (text !== "") yield frame(id, { type: "text", delta: text }, logprobs);
-      yield* calls;
-      yield terminal(event, answered);
-      return;
+  let calls = "";
+  return (event) => {
+    clock.tick();
+    switch (event.type) {
+      case "text":
+        text += event.text;
+        if (event.logprobs !== undefined) (logprobs ??= []).push(...event.logprobs);
+        return undefined;
+      case "thinking":
+        thinking += event.text;
+        return undefined;
+      case "text_was_thinking":
+        thinking += text;
+        text = "";
+        logprobs = undefined;
+        return undefined;
+      case "tool_use":
+        calls += toolUseFrame(id, event);
+        return undefined;
+      case "done": {
+        const end = terminal(event, answered);
+        const trace = answered.thinking && thinking !== "" ? frame(id, { type: "thinking", delta: thinking }) : "";
+        const said = text === "" ? "" : frame(id, { type: "text", delta: text }, logprobs);
+        return { ...end, frame: trace + said + calls + end.frame };
+      }
     }
-    if (event.type === "text") {
-      text += event.text;
-      if (event.logprobs !== undefined) (logprobs ??= []).push(...event.logprobs);
-    } else if (event.type === "thinking") thinking += event.text;
-    else if (event.type === "text_was_thinking") {
-      thinking += text;
-      text = "";
-      logprobs = undefined;
-    } else calls.push(toolUseFrame(id, event));
-    yield "";
-  }
+  };
 }
 
 function toolUseFrame(id: string, { toolCallId, name, input }: ToolUse): string {
@@ -223,7 +228,7 @@ function rounded(ms: number): number {
 function terminal(
   { reason, usage, timings, toolChoiceUnsatisfied }: Extract<BackendEvent, { type: "done" }>,
   { id, backend, clock }: Answered,
-): Step {
+): Terminal<string> {
   const done: V2DoneFrame = {
     id,
     type: "done",

@@ -41,9 +41,7 @@ export class VectorWriter {
     let at = 0;
     bytes[at++] = OPEN;
     for (const value of vector) {
-      let rest = Math.round(Math.abs(value) * SCALE);
-      // Also false for what is not a number.
-      if (!(rest < 2 * SCALE)) throw new Error(`A vector of unit length holds ${value}`);
+      let rest = scaled(value);
       if (value < 0) bytes[at++] = MINUS;
       bytes[at++] = rest < SCALE ? ZERO : ZERO + 1;
       bytes[at++] = POINT;
@@ -59,4 +57,21 @@ export class VectorWriter {
     bytes[at - 1] = CLOSE;
     return decoder.decode(bytes.subarray(0, at));
   }
+}
+
+/**
+ * The numbers that `VectorWriter` writes.
+ *
+ * @throws {Error} If the vector is not of unit length.
+ */
+export function roundVector(vector: Float32Array): number[] {
+  return Array.from(vector, (value) => Math.sign(value) * scaled(value) / SCALE);
+}
+
+/** What is written of a number, without its sign and its point. */
+function scaled(value: number): number {
+  const digits = Math.round(Math.abs(value) * SCALE);
+  // Also false for what is not a number.
+  if (!(digits < 2 * SCALE)) throw new Error(`A vector of unit length holds ${value}`);
+  return digits;
 }

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ProtocolError } from "@inferd/client";
 import { LineBuffer } from "../../client/wire/connection.ts";
+import { LINE_CASES } from "../support/line_cases.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -70,3 +71,25 @@ Deno.test("a line buffer takes a line of exactly the limit and refuses a longer 
 Deno.test("a line buffer refuses what is not UTF-8", () => {
   assertThrows(() => new LineBuffer().push(Uint8Array.of(0xc3, 0x0a)), ProtocolError, "not UTF-8");
 });
+
+for (const { name, bytes, lines: expected, violation } of LINE_CASES) {
+  Deno.test(`the client reads as the daemon does: ${name}`, () => {
+    for (const pieceBytes of [1, 2, 3, bytes.length]) {
+      const buffer = new LineBuffer();
+      const taken: string[] = [];
+      const read = (): void => {
+        for (let at = 0; at < bytes.length; at += pieceBytes) {
+          buffer.push(bytes.subarray(at, at + pieceBytes));
+          taken.push(...lines(buffer));
+        }
+        buffer.end();
+        taken.push(...lines(buffer));
+      };
+      if (violation !== undefined) assertThrows(read, ProtocolError, "not UTF-8");
+      else {
+        read();
+        assertEquals(taken, expected);
+      }
+    }
+  });
+}

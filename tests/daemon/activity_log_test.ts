@@ -5,7 +5,7 @@ import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { MockBackend } from "../../src/backend/mock.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
-import { startDaemon } from "../../src/daemon/daemon.ts";
+import { startDaemon } from "../../src/daemon/boot.ts";
 import { type ActivityLog, openActivityLog } from "../../src/log/log.ts";
 import { builtInModelFile } from "../../src/models/built_in.ts";
 import { ControlledBackend } from "../support/controlled_backend.ts";

@@ -395,7 +395,10 @@ Deno.test("a v2 request is refused with the path of what cannot be compiled when
 Deno.test("a v2 request is refused when response_format breaks a rule", () =>
   allRefused([
     [{ response_format: "json" }, '"response_format" must be an object, got "json"'],
-    [{ response_format: { type: "text" } }, '"response_format.type" must be "json_schema", got "text"'],
+    [
+      { response_format: { type: "text" } },
+      '"response_format.type" must be "json_schema" or "json_object", got "text"',
+    ],
     [{ response_format: { type: "json_schema" } }, '"response_format.schema" must be an object, got nothing'],
     [{ response_format: { ...FORMAT, schema: [] } }, '"response_format.schema" must be an object, got an empty array'],
     [

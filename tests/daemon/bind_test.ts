@@ -1,7 +1,7 @@
 /** Where the server's sockets stand, and that all or none of them do. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { Admission } from "../../src/pipeline/admission.ts";
-import { Pipeline } from "../../src/pipeline/handle.ts";
+import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { Router } from "../../src/pipeline/router.ts";
 import { InferenceServer } from "../../src/server/inference_server.ts";
 import { BindError } from "../../src/server/listener.ts";

@@ -4,7 +4,7 @@ import { MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "../../src/config/options.ts";
 import { Dispatch, type DispatchService } from "../../src/surfaces/dispatch.ts";
 import { Admission } from "../../src/pipeline/admission.ts";
-import { Pipeline } from "../../src/pipeline/handle.ts";
+import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { Router } from "../../src/pipeline/router.ts";
 import { DispatchServer, type DispatchServerOptions } from "../../src/server/dispatch_server.ts";
 import { Peers } from "../../src/server/peer.ts";

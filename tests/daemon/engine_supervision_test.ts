@@ -5,7 +5,8 @@ import { BackendUnavailableError, InvalidRequestError } from "../../src/inferenc
 import type { BackendEvent } from "../../src/inference/events.ts";
 import { type GenerationRequest, PLAIN } from "../../src/inference/request.ts";
 import { EngineProcess } from "../../src/backend/llama/engine_process.ts";
-import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama/llama.ts";
+import { LlamaBackend } from "../../src/backend/llama/llama.ts";
+import type { LlamaConfig, LlamaOptions } from "../../src/backend/llama/options.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
 import type { EngineNeed } from "../../src/engine/ipc/messages.ts";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
@@ -152,7 +153,12 @@ Deno.test("LlamaBackend yields texts and one done when the engine answers", asyn
     { type: "text", text: "t0" },
     { type: "text", text: "t1" },
     { type: "text", text: "t2" },
-    { type: "done", reason: "end", usage: { promptTokens: 3, completionTokens: 3, cachedTokens: 1 } },
+    {
+      type: "done",
+      reason: "end",
+      usage: { promptTokens: 3, completionTokens: 3, cachedTokens: 1 },
+      timings: { queueMs: 1, promptMs: 2, generationMs: 3 },
+    },
   ]);
 });
 

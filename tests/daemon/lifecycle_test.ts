@@ -1,9 +1,10 @@
-/** `daemon.ts`: boot, following its backends, drain. Backends are staged, sockets are real. */
+/** `daemon/boot.ts`: boot, following its backends, drain. Backends are staged, sockets are real. */
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { admin } from "@inferd/client";
 import { BackendUnavailableError } from "../../src/inference/errors.ts";
-import { DrainedError, ReadyTimeoutError, startDaemon } from "../../src/daemon/daemon.ts";
+import { DrainedError, startDaemon } from "../../src/daemon/boot.ts";
+import { ReadyTimeoutError } from "../../src/daemon/serving.ts";
 import { LockHeldError } from "../../src/daemon/lock.ts";
 import { RuntimeDirError } from "../../src/daemon/runtime_dir.ts";
 import { BindError } from "../../src/server/listener.ts";

@@ -3,7 +3,8 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects, assertStringIn
 import type { BackendNotice } from "../../src/inference/backend.ts";
 import { BackendUnavailableError, InvalidRequestError, RerankUnsupportedError } from "../../src/inference/errors.ts";
 import { PLAIN } from "../../src/inference/request.ts";
-import { LlamaBackend, type LlamaConfig, type LlamaOptions } from "../../src/backend/llama/llama.ts";
+import { LlamaBackend } from "../../src/backend/llama/llama.ts";
+import type { LlamaConfig, LlamaOptions } from "../../src/backend/llama/options.ts";
 import { fakeEngineCommand } from "../support/fake_engine.ts";
 import { EngineChild, MODEL_PATH } from "./engine_child.ts";
 import { reference } from "./reference.ts";

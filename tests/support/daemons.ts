@@ -1,6 +1,6 @@
 /** A whole daemon in a folder of its own. */
 import type { DaemonOptions, MockScript, SurfaceName } from "../../src/config/options.ts";
-import { type Daemon, startDaemon, type StartOptions } from "../../src/daemon/daemon.ts";
+import { type Daemon, startDaemon, type StartOptions } from "../../src/daemon/boot.ts";
 import { LogRecorder } from "./log_recorder.ts";
 import { WireClient } from "./wire_client.ts";
 

@@ -3,7 +3,7 @@ import type { Backend } from "../../src/inference/backend.ts";
 import { MockBackend } from "../../src/backend/mock.ts";
 import type { MockScript } from "../../src/config/options.ts";
 import { Admission } from "../../src/pipeline/admission.ts";
-import { Pipeline } from "../../src/pipeline/handle.ts";
+import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { Router } from "../../src/pipeline/router.ts";
 import { InferenceServer } from "../../src/server/inference_server.ts";
 import { Peers } from "../../src/server/peer.ts";

@@ -4,6 +4,7 @@
  */
 import type { EngineCommand } from "../../engine/ipc/command.ts";
 import type { FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
+import { LineAssembler, splitLines } from "../../ndjson/line_assembler.ts";
 
 /** A longer line of the engine's stderr is cut, in UTF-16 units. */
 const MOST_STDERR_CHARS = 2048;
@@ -108,25 +109,15 @@ export class EngineProcess<In = FromEngine, Out = ToEngine> {
   /** The hot path: one read a step. A BYOB reader allocates nothing for it. */
   async #readMessages(listener: EngineListener<In>): Promise<void> {
     const reader = this.#child.stdout.getReader({ mode: "byob" });
-    const decoder = new TextDecoder();
+    const assembler = new LineAssembler(Infinity, READ_BYTES);
     let buffer = new Uint8Array(READ_BYTES);
-    // The beginning of a line, as it was read; vectors make long ones, which must not be looked through at every read.
-    let rest: string[] = [];
     try {
       for (;;) {
         const { value, done } = await reader.read(buffer);
         if (done) break;
+        for (const line of splitLines(assembler.push(value))) listener.onMessage(JSON.parse(line) as In);
+        if (assembler.violation !== undefined) throw new TypeError("Not UTF-8");
         buffer = new Uint8Array(value.buffer);
-        const text = decoder.decode(value, { stream: true });
-        let start = 0;
-        for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
-          rest.push(text.slice(start, end));
-          const line = rest.join("");
-          rest = [];
-          listener.onMessage(JSON.parse(line) as In);
-          start = end + 1;
-        }
-        if (start < text.length) rest.push(text.slice(start));
       }
     } catch {
       // One lost message would leave a request waiting forever: an engine that sends nonsense counts as dead. What it

@@ -1,24 +1,9 @@
 /**
  * The parent side of the engine: loads it, tells what it can do, and starts one that dies or hangs again. Its requests
- * are `generations.ts`'s, the process itself `engine_process.ts`'s, the checks on the model file `models/file/model_file.ts`'s.
+ * are `generations.ts`'s, one engine is `engine.ts`'s, the model's files are `model_files.ts`'s.
  */
 import { delay } from "@std/async";
-import type { LoadPhase } from "@inferd/client/protocol";
-import type { LlamaBackendConfig } from "../../config/options.ts";
-import { type EngineCommand, engineCommand } from "../../engine/ipc/command.ts";
-import type { EngineConfig, EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
-import type { Accelerator } from "../../libraries/accelerator.ts";
-import {
-  checkModel,
-  type FileIdentity,
-  lookAtModelFile,
-  type ModelFile,
-  ModelFileError,
-  sameBytes,
-  sameFile,
-  verifyModel,
-} from "../../models/file/model_file.ts";
-import type { ModelHashes } from "../../models/file/model_hashes.ts";
+import type { EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import {
   type Backend,
   type BackendCapabilities,
@@ -37,24 +22,21 @@ import type {
   TokenizerAnswer,
   TokenizerRequest,
 } from "../../inference/request.ts";
+import type { ModelFile } from "../../models/file/model_file.ts";
 import { Encodings } from "./encodings.ts";
-import { type EngineExit, type EngineListener, EngineProcess } from "./engine_process.ts";
+import { deathMessage, type Engine, engineConfig, EngineDeathError, exitFields, spawnEngine } from "./engine.ts";
 import { Generations } from "./generations.ts";
+import { HangWatch } from "./hang_watch.ts";
 import { LoadClock } from "./load_clock.ts";
+import { ModelFiles } from "./model_files.ts";
+import type { LlamaConfig, LlamaOptions } from "./options.ts";
 import { isShortage } from "./shortage.ts";
 
 const FIRST_BACKOFF_MS = 500;
 const MOST_BACKOFF_MS = 30_000;
 const MOST_DEATHS = 5;
 const DEATH_WINDOW_MS = 5 * 60_000;
-/** Until an engine says its first word: where the program is not on a disk, Deno fetches its modules before. */
-const START_TIMEOUT_MS = 10 * 60_000;
-const HANG_TIMEOUT_MS = 30_000;
-/** A hang is this many looks in a row without a word, so that one late look of a busy daemon counts once. */
-const HANG_LOOKS = 10;
 const CLOSE_GRACE_MS = 2_000;
-/** What the engine printed last, kept for the record of its death. */
-const STDERR_TAIL_LINES = 12;
 
 /** What a backend can do whose model was loaded for something. */
 const SERVICES = {
@@ -62,67 +44,6 @@ const SERVICES = {
   embed: { ...ONLY_TEXT, v1: false, embed: true },
   rerank: { ...ONLY_TEXT, v1: false, rerank: true },
 } as const;
-
-/** What a llama backend needs; the model's path is known by now. */
-export type LlamaConfig = LlamaBackendConfig & { readonly parallel: number; readonly modelPath: string };
-
-/** Who is told while something is fetched, and what gives up. */
-export interface FetchWatch {
-  readonly onPhase: (phase: LoadPhase) => void;
-  /** For the operator's log. */
-  readonly onNote: (msg: string, fields: Readonly<Record<string, unknown>>) => void;
-  readonly signal: AbortSignal;
-}
-
-/** Gets what engines need and do not find. */
-export interface Fetcher {
-  /** Where it puts what it gets. */
-  readonly cacheDir: string;
-  /** @throws {Error} If it cannot be had; the message is for the operator. */
-  fetch(need: EngineNeed, watch: FetchWatch): Promise<void>;
-}
-
-/** For tests and for the daemon's timeouts. */
-export interface LlamaOptions {
-  /** Absent: the engine's own. */
-  readonly command?: EngineCommand;
-  /** Absent: a process of its own. */
-  readonly spawn?: (command: EngineCommand, listener: EngineListener) => EngineProcess;
-  /** Before the first restart, and the longest; it doubles in between. */
-  readonly backoffMs?: { readonly first: number; readonly most: number };
-  /** So many deaths within the window leave the backend down. */
-  readonly maxDeaths?: number;
-  readonly deathWindowMs?: number;
-  /** Silence while work is waiting. */
-  readonly hangTimeoutMs?: number;
-  /** How long a restarted engine may load, the time its files are hashed not counted; absent: without limit. */
-  readonly loadTimeoutMs?: number;
-  /** Gets what the engine lacks; absent: nobody does. */
-  readonly fetcher?: Fetcher;
-  /** What the model's files were when somebody else had compared their hashes: as long as they are, they are not read. */
-  readonly verified?: readonly FileIdentity[];
-  /** Knows what files hash to that the store has by their name. Absent: they are read. */
-  readonly hashes?: ModelHashes;
-  /** Milliseconds, monotonic. */
-  readonly now?: () => number;
-}
-
-/** An engine that is alive, with what is known of it. */
-interface Engine {
-  readonly process: EngineProcess;
-  readonly ready: PromiseWithResolvers<Extract<FromEngine, { type: "ready" }>>;
-  readonly stderr: string[];
-  /** Gives up loading it. */
-  readonly signal: AbortSignal;
-  /** Disposed of when it has said its first word: until then the time of loading stands still. */
-  readonly starting: DisposableStack;
-  fatal: string | undefined;
-  /** What it said that it computes with; absent: nothing yet, or no accelerator. */
-  accelerator: Accelerator | undefined;
-}
-
-/** An engine that ended before it was ready. */
-class EngineDeathError extends BackendUnavailableError {}
 
 /** A local model in an engine process. */
 export class LlamaBackend implements Backend {
@@ -133,13 +54,14 @@ export class LlamaBackend implements Backend {
   readonly #stopping = new AbortController();
   readonly #generations: Generations;
   readonly #encodings: Encodings;
+  readonly #files: ModelFiles;
+  readonly #hangs: HangWatch;
   #notify: (notice: BackendNotice) => void = () => {};
   #state: BackendState = "loading";
   #capabilities: BackendCapabilities | undefined;
   #engine: Engine | undefined;
   /** The first launch, then the watch over what was launched. */
   #work: Promise<void> = Promise.resolve();
-  #verified: readonly FileIdentity[] | undefined;
   /** How much of what happens now does not count as loading. */
   #pauses = 0;
   /** Counts while an engine is started again. */
@@ -147,23 +69,29 @@ export class LlamaBackend implements Backend {
   /** The accelerator was left to us, and has failed. */
   #onlyCpu = false;
   #deaths: number[] = [];
-  #hangTimer: ReturnType<typeof setInterval> | undefined;
-  #silentLooks = 0;
 
   constructor(config: LlamaConfig, options: LlamaOptions = {}) {
     this.name = config.name;
     this.#config = config;
     this.#options = options;
-    this.#verified = options.verified;
     this.#now = options.now ?? (() => performance.now());
     let lastId = 0;
     const common = {
       send: (message: ToEngine): void => this.#engine?.process.send(message),
-      onBusy: (): void => this.#watchForHang(this.#generations.busy || this.#encodings.waiting),
+      onBusy: (): void => this.#hangs.watch(this.#generations.busy || this.#encodings.waiting),
       nextId: (): number => ++lastId,
     };
     this.#generations = new Generations(common);
     this.#encodings = new Encodings({ ...common, model: config.modelName });
+    this.#hangs = new HangWatch({
+      timeoutMs: options.hangTimeoutMs,
+      waiting: () => this.#generations.waiting || this.#encodings.waiting,
+      onHang: () => this.#engine?.process.kill("It said nothing while work was waiting"),
+    });
+    this.#files = new ModelFiles(config, options, {
+      onPhase: (phase) => this.#notify({ type: "phase", phase }),
+      pauseLoading: () => this.#pauseLoading(),
+    });
   }
 
   get state(): BackendState {
@@ -239,26 +167,12 @@ export class LlamaBackend implements Backend {
     this.#encodings.failAll(error);
   }
 
-  #watchForHang(busy: boolean): void {
-    clearInterval(this.#hangTimer);
-    this.#silentLooks = 0;
-    if (!busy) return;
-    const timeoutMs = this.#options.hangTimeoutMs ?? HANG_TIMEOUT_MS;
-    this.#hangTimer = setInterval(() => this.#lookForHang(), timeoutMs / HANG_LOOKS);
-  }
-
-  #lookForHang(): void {
-    this.#silentLooks = this.#generations.waiting || this.#encodings.waiting ? this.#silentLooks + 1 : 0;
-    if (this.#silentLooks >= HANG_LOOKS) this.#engine?.process.kill("It said nothing while work was waiting");
-  }
-
-  /**
   /**
    * Start an engine and wait until it is ready; no process is left when it does not become so. Where nobody asked for
    * the accelerator that it fails with, the CPU takes its place.
    */
   async #launch(signal: AbortSignal): Promise<Engine> {
-    const files = await this.#checkModel(signal);
+    const files = await this.#files.check(signal);
     const engine = this.#spawn(signal);
     try {
       return await this.#load(engine, files, signal);
@@ -278,11 +192,13 @@ export class LlamaBackend implements Backend {
     signal.addEventListener("abort", abort);
     try {
       signal.throwIfAborted();
-      engine.process.send({ op: "load", config: this.#engineConfig(files) });
+      const accelerator = this.#onlyCpu ? "cpu" : this.#config.accelerator;
+      const cacheDir = this.#options.fetcher?.cacheDir;
+      engine.process.send({ op: "load", config: engineConfig(this.#config, files, { accelerator, cacheDir }) });
       const ready = await Promise.race([engine.ready.promise, engine.process.exited]);
       signal.throwIfAborted();
-      if (!("type" in ready)) throw new EngineDeathError(this.#deathMessage(engine, ready));
-      await this.#checkSwap(files);
+      if (!("type" in ready)) throw new EngineDeathError(deathMessage(this.name, engine, ready));
+      await this.#files.checkSwap(files);
       signal.throwIfAborted();
       this.#becomeReady(engine, ready, files);
       return engine;
@@ -297,100 +213,14 @@ export class LlamaBackend implements Backend {
   }
 
   #spawn(signal: AbortSignal): Engine {
-    const { command = engineCommand(), spawn = (...args) => new EngineProcess(...args) } = this.#options;
-    const stderr: string[] = [];
-    const listener = {
-      onMessage: (message: FromEngine): void => this.#onMessage(engine, message),
-      onStderr: (line: string): void => {
-        stderr.push(line);
-        if (stderr.length > STDERR_TAIL_LINES) stderr.shift();
-        this.#log("debug", "engine_stderr", { line });
-      },
-    };
-    let process: EngineProcess;
-    try {
-      process = spawn(command, listener);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new BackendUnavailableError(`Cannot start the engine of backend "${this.name}": ${reason}`, {
-        cause: error,
-      });
-    }
-    const starting = new DisposableStack();
-    starting.use(this.#pauseLoading());
-    const timer = setTimeout(() => process.kill(`It did not start within ${START_TIMEOUT_MS} ms`), START_TIMEOUT_MS);
-    starting.defer(() => clearTimeout(timer));
-    const engine: Engine = {
-      process,
-      ready: Promise.withResolvers(),
-      stderr,
+    return spawnEngine({
+      ...this.#options,
+      name: this.name,
       signal,
-      starting,
-      fatal: undefined,
-      accelerator: undefined,
-    };
-    return engine;
-  }
-
-  #engineConfig(files: readonly ModelFile[]): EngineConfig {
-    const [first] = files;
-    const { modelName, parallel, contextTokens, threads, libraryDir, gpuLayers, embed, pooling, warm } = this.#config;
-    const accelerator = this.#onlyCpu ? "cpu" : this.#config.accelerator;
-    const { fetcher } = this.#options;
-    return {
-      modelPath: first?.path ?? this.#config.modelPath,
-      ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
-      modelName,
-      parallel,
-      ...(accelerator === undefined ? {} : { accelerator }),
-      ...(fetcher === undefined ? {} : { cacheDir: fetcher.cacheDir }),
-      ...(contextTokens === undefined ? {} : { contextTokens }),
-      ...(threads === undefined ? {} : { threads }),
-      ...(libraryDir === undefined ? {} : { libraryDir }),
-      ...(gpuLayers === undefined ? {} : { gpuLayers }),
-      ...(embed === undefined ? {} : { embed }),
-      ...(pooling === undefined ? {} : { pooling }),
-      ...(warm === undefined ? {} : { warm }),
-    };
-  }
-
-  /** Look at the model's files, and compare their hashes where those are known. */
-  async #checkModel(signal: AbortSignal): Promise<readonly ModelFile[]> {
-    const { modelPath: path, parts, modelSha256: sha256 } = this.#config;
-    try {
-      this.#notify({ type: "phase", phase: { phase: "checking_local", path } });
-      const files = await checkModel(path, parts?.map(({ path }) => path));
-      const verified = this.#verified;
-      const isKnown = verified !== undefined && files.length === verified.length &&
-        files.every(({ identity }, index) => sameFile(identity, verified[index] ?? identity));
-      if (sha256 !== undefined && !isKnown) await this.#verify(files, { sha256, signal });
-      return files;
-    } catch (error) {
-      if (!(error instanceof ModelFileError)) throw error;
-      throw new BackendUnavailableError(error.message, { cause: error });
-    }
-  }
-
-  async #verify(
-    files: readonly ModelFile[],
-    { sha256, signal }: { readonly sha256: string; readonly signal: AbortSignal },
-  ): Promise<void> {
-    const { modelPath: path, parts, stored } = this.#config;
-    const onWork = (): void => this.#notify({ type: "phase", phase: { phase: "verify", path } });
-    const { hashes } = this.#options;
-    // What an operator has configured is read each time; the store's own names may be trusted as far as the file's times.
-    const known = stored !== "name" || hashes === undefined
-      ? undefined
-      : (file: string): Promise<string> => hashes.file(file, { signal, onWork });
-    using _paused = this.#pauseLoading();
-    if (known === undefined) onWork();
-    await verifyModel(files, {
-      sha256,
-      parts: parts?.map(({ sha256 }) => sha256),
-      signal,
-      ...(known === undefined ? {} : { known }),
+      pauseLoading: () => this.#pauseLoading(),
+      onMessage: (engine, message) => this.#onMessage(engine, message),
+      onStderr: (line) => this.#log("debug", "engine_stderr", { line }),
     });
-    this.#verified = files.map(({ identity }) => identity);
   }
 
   /** What is done until the answer is disposed of does not count as loading; several may hold it at a time. */
@@ -402,19 +232,6 @@ export class LlamaBackend implements Backend {
       if (--this.#pauses === 0) this.#notify({ type: "loading" });
     });
     return pause;
-  }
-
-  /** The engine opened the files by their paths: they are what was looked at only if that never changed. */
-  async #checkSwap(files: readonly ModelFile[]): Promise<void> {
-    const isPinned = this.#config.modelSha256 !== undefined;
-    const isSame = isPinned ? sameFile : sameBytes;
-    for (const { path, identity } of files) {
-      const same = await lookAtModelFile(path).then((now) => isSame(now, identity), () => false);
-      if (!same) {
-        const when = isPinned ? "after its SHA-256 was checked" : "while it was loaded";
-        throw new BackendUnavailableError(`Cannot load model "${path}": it was replaced ${when}`);
-      }
-    }
   }
 
   #becomeReady(
@@ -441,7 +258,7 @@ export class LlamaBackend implements Backend {
   }
 
   #onMessage(engine: Engine, message: FromEngine): void {
-    this.#silentLooks = 0;
+    this.#hangs.heard();
     switch (message.type) {
       case "started":
         engine.starting.dispose();
@@ -504,7 +321,7 @@ export class LlamaBackend implements Backend {
       const exit = await engine.process.exited;
       this.#engine = undefined;
       if (signal.aborted) return;
-      const next = await this.#restart(this.#deathMessage(engine, exit), this.#exitFields(engine, exit));
+      const next = await this.#restart(deathMessage(this.name, engine, exit), exitFields(engine, exit));
       if (next === undefined) return;
       engine = next;
     }
@@ -569,22 +386,6 @@ export class LlamaBackend implements Backend {
     const since = now - (this.#options.deathWindowMs ?? DEATH_WINDOW_MS);
     this.#deaths = [...this.#deaths.filter((at) => at > since), now];
     return this.#deaths.length;
-  }
-
-  #deathMessage(engine: Engine, exit: EngineExit): string {
-    if (engine.fatal !== undefined) return engine.fatal;
-    const how = exit.killedFor !== undefined
-      ? `was killed: ${exit.killedFor}`
-      : exit.signal !== null
-      ? `died of ${exit.signal}`
-      : `exited with code ${exit.code}`;
-    // Of SIGKILL nobody can say a last word: what was printed before is about something else.
-    const last = exit.signal === "SIGKILL" ? undefined : engine.stderr.findLast((line) => line.trim() !== "");
-    return `The engine of backend "${this.name}" ${how}${last === undefined ? "" : ` (${last})`}`;
-  }
-
-  #exitFields(engine: Engine, exit: EngineExit): Record<string, unknown> {
-    return { pid: engine.process.pid, code: exit.code, signal: exit.signal, stderr: engine.stderr };
   }
 
   #log(level: "debug" | "info" | "warn" | "error", msg: string, fields: Record<string, unknown>): void {

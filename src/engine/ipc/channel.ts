@@ -2,6 +2,7 @@
  * The two pipes to the daemon. Both are used synchronously, between two steps: a loop that rarely awaits would get
  * asynchronous reads late, because not every turn of the event loop polls them.
  */
+import { LineAssembler, splitLines } from "../../ndjson/line_assembler.ts";
 import type { EngineEvent, FromEngine, ToEngine } from "./messages.ts";
 
 /** The daemon sent something that is not a message. */
@@ -17,7 +18,6 @@ export interface Input {
   readable(): boolean;
 }
 
-const NEWLINE = 10;
 const READ_BYTES = 64 * 1024;
 /** What is read in one go while the engine is busy; the rest comes after the next step. */
 const READS_PER_TURN = 16;
@@ -33,9 +33,7 @@ const encoder = new TextEncoder();
 /** Messages from the daemon. */
 export class Inbox {
   readonly #input: Input;
-  readonly #buffer = new Uint8Array(READ_BYTES);
-  readonly #decoder = new TextDecoder();
-  #parts: string[] = [];
+  readonly #assembler = new LineAssembler(Infinity, READ_BYTES);
   #ended = false;
 
   constructor(input: Input) {
@@ -62,20 +60,13 @@ export class Inbox {
   }
 
   #read(messages: ToEngine[]): void {
-    const count = this.#input.readSync(this.#buffer);
+    const count = this.#input.readSync(this.#assembler.space());
     if (count === null) {
       this.#ended = true;
       return;
     }
-    const bytes = this.#buffer.subarray(0, count);
-    let from = 0;
-    for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, from)) {
-      this.#parts.push(this.#decoder.decode(bytes.subarray(from, end)));
-      messages.push(toMessage(this.#parts.join("")));
-      this.#parts = [];
-      from = end + 1;
-    }
-    if (from < count) this.#parts.push(this.#decoder.decode(bytes.subarray(from), { stream: true }));
+    for (const line of splitLines(this.#assembler.commit(count))) messages.push(toMessage(line));
+    if (this.#assembler.violation !== undefined) throw new ChannelError("A line on the engine's stdin is not UTF-8");
   }
 }
 

@@ -2,7 +2,7 @@
  * The daemon's side of fetching: starts the process that has the permissions for it, forwards its reports, and ends
  * it. The daemon itself connects to no registry and writes no library.
  */
-import type { Fetcher, FetchWatch } from "../../backend/llama/llama.ts";
+import type { Fetcher, FetchWatch } from "../../backend/llama/options.ts";
 import { type EngineExit, type EngineListener, EngineProcess } from "../../backend/llama/engine_process.ts";
 import type { EngineCommand } from "../../engine/ipc/command.ts";
 import { LIBRARY_VERSION } from "../library_files.ts";

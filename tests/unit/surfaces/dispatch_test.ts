@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { type DispatchRequest, type DispatchResponse, MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../../../src/inference/errors.ts";
-import type { Caller } from "../../../src/pipeline/handle.ts";
-import type { ResolvedRequest } from "../../../src/pipeline/resolve.ts";
+import { RequestFailedError } from "../../../src/pipeline/errors.ts";
+import type { Pipeline } from "../../../src/pipeline/pipeline.ts";
 import { Dispatch, type DispatchService, readDispatchRequest } from "../../../src/surfaces/dispatch.ts";
 import { CONTROLLED_CAPABILITIES } from "../../support/controlled_backend.ts";
 
@@ -38,14 +38,13 @@ const FRAMES: Readonly<Record<DispatchService, Record<string, unknown>>> = {
   },
 };
 
-type Handle = (request: ResolvedRequest, caller: Caller) => Promise<void>;
-
 /** A dispatch over frames, and how often each pipeline was asked. */
 class Scene {
   readonly asked: DispatchService[] = [];
   frames: Record<DispatchService, unknown> = { ...FRAMES };
+  /** Absent: the frame is the answer. */
   configId: string | undefined = ID;
-  handle: Handle | undefined;
+  ask: (() => Promise<unknown>) | undefined;
   readonly #dispatch = new Dispatch({
     namespace: "default",
     backends: [
@@ -97,12 +96,11 @@ class Scene {
     return error ?? "";
   }
 
-  #pipeline(service: DispatchService): { handle: Handle } {
+  #pipeline(service: DispatchService): Pick<Pipeline, "ask"> {
     return {
-      handle: async (request, caller) => {
+      ask: async <R>() => {
         this.asked.push(service);
-        if (this.handle !== undefined) return await this.handle(request, caller);
-        caller.send(`${JSON.stringify(this.frames[service])}\n`);
+        return await (this.ask?.() ?? this.frames[service]) as R;
       },
     };
   }
@@ -156,7 +154,7 @@ Deno.test("presentation text is for a person, for all calls or for each", async 
 
 Deno.test("a call that fails leaves the others alone", async () => {
   const scene = new Scene();
-  scene.frames.v1 = { id: "", type: "error", code: "queue_full", message: "The queue is full" };
+  scene.ask = () => Promise.reject(new RequestFailedError({ code: "queue_full", message: "The queue is full" }));
   assertEquals(await scene.results('generate(prompt="a"); config_id()', { presentation: "text" }), [
     { ok: false, error: "queue_full: The queue is full" },
     { ok: true, value: ID },
@@ -167,10 +165,7 @@ Deno.test("results that do not fit into a frame are replaced by an error, one by
   const scene = new Scene();
   // Each quote takes two bytes in the result and four in the response.
   const sizes = [0, 2_089_000, ...Array<number>(253).fill(2000), 0];
-  scene.handle = (_request, caller) => {
-    caller.send(`${JSON.stringify({ ...FRAMES.v1, content: '"'.repeat(sizes.shift() ?? 0) })}\n`);
-    return Promise.resolve();
-  };
+  scene.ask = () => Promise.resolve({ ...FRAMES.v1, content: '"'.repeat(sizes.shift() ?? 0) });
   const ops = sizes.map(() => 'generate(prompt="a")').join(";");
   const response = await scene.answer(ops, { presentation: "text" });
   const results: { ok: boolean; value?: string; error?: string }[] = JSON.parse(response.result ?? "");
@@ -262,9 +257,9 @@ Deno.test("nobody is answered when the caller is gone", async () => {
   const scene = new Scene();
   const gone = new Error("Gone");
   const controller = new AbortController();
-  scene.handle = () => {
+  scene.ask = () => {
     controller.abort(gone);
-    return Promise.resolve();
+    return Promise.reject(gone);
   };
   await assertRejects(() => scene.answer('generate(prompt="a"); status()', {}, controller.signal), Error, "Gone");
   assertEquals(scene.asked, ["v1"]);

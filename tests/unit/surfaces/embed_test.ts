@@ -2,11 +2,9 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Backend } from "../../../src/inference/backend.ts";
 import { EmbedUnsupportedError, InvalidRequestError } from "../../../src/inference/errors.ts";
 import type { EmbedAnswer, EmbedRequest } from "../../../src/inference/request.ts";
-import type { Step } from "../../../src/pipeline/resolve.ts";
 import { embedSurface } from "../../../src/surfaces/embed.ts";
+import { type Step, stepsOf } from "../../support/answer.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
-
-const NEVER = new AbortController().signal;
 
 function answering(answer: Partial<EmbedAnswer>): { backend: Backend; asked: EmbedRequest[] } {
   const asked: EmbedRequest[] = [];
@@ -20,7 +18,7 @@ function answering(answer: Partial<EmbedAnswer>): { backend: Backend; asked: Emb
 }
 
 async function steps(request: Record<string, unknown>, backend: Backend): Promise<Step[]> {
-  return await Array.fromAsync(embedSurface.resolve(request).answer(backend, NEVER));
+  return await stepsOf(embedSurface.read(request), backend);
 }
 
 Deno.test("resolve hands on texts, dimensions and task, and nothing else", async () => {
@@ -62,8 +60,7 @@ Deno.test("a large answer lets others run, and stops when nobody waits for it", 
   const controller = new AbortController();
   const vector = Float32Array.from({ length: 1024 }, (_, index) => index === 0 ? 1 : 0);
   const { backend } = answering({ vectors: Array(1024).fill(vector), dimensions: 1024 });
-  const answer = embedSurface.resolve({ input: Array(1024).fill("a") }).answer(backend, controller.signal);
-  const collected = Array.fromAsync(answer);
+  const collected = stepsOf(embedSurface.read({ input: Array(1024).fill("a") }), backend, controller);
   setTimeout(() => controller.abort(new TypeError("gone")), 0);
   await assertRejects(() => collected, TypeError, "gone");
 });
@@ -71,7 +68,7 @@ Deno.test("a large answer lets others run, and stops when nobody waits for it", 
 Deno.test("a backend that makes no vectors is refused, and so is what is no object", async () => {
   await assertRejects(() => steps({ input: ["a"] }, new ControlledBackend("b")), EmbedUnsupportedError);
   assertThrows(
-    () => embedSurface.resolve([]),
+    () => embedSurface.read([]),
     InvalidRequestError,
     "A request must be a JSON object, got an empty array",
   );

@@ -2,11 +2,9 @@ import { assertEquals, assertRejects } from "@std/assert";
 import type { Backend } from "../../../src/inference/backend.ts";
 import { RerankUnsupportedError } from "../../../src/inference/errors.ts";
 import type { RerankRequest } from "../../../src/inference/request.ts";
-import type { Step } from "../../../src/pipeline/resolve.ts";
 import { rerankSurface } from "../../../src/surfaces/rerank.ts";
+import { type Step, stepsOf } from "../../support/answer.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
-
-const NEVER = new AbortController().signal;
 
 function scoring(...scores: number[]): { backend: Backend; asked: RerankRequest[] } {
   const asked: RerankRequest[] = [];
@@ -20,7 +18,7 @@ function scoring(...scores: number[]): { backend: Backend; asked: RerankRequest[
 }
 
 async function steps(request: Record<string, unknown>, backend: Backend): Promise<Step[]> {
-  return await Array.fromAsync(rerankSurface.resolve(request).answer(backend, NEVER));
+  return await stepsOf(rerankSurface.read(request), backend);
 }
 
 Deno.test("a backend is asked for all documents whatever top_n is", async () => {

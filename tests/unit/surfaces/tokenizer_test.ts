@@ -4,9 +4,9 @@ import { MAX_TOKENIZE_LENGTH } from "@inferd/client/protocol";
 import { AttachmentUnsupportedError, InvalidRequestError } from "../../../src/inference/errors.ts";
 import type { TokenizerAnswer, TokenizerRequest } from "../../../src/inference/request.ts";
 import { v2Surface } from "../../../src/surfaces/v2.ts";
+import { stepsOf } from "../../support/answer.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
 
-const NEVER = new AbortController().signal;
 const MESSAGES = [{ role: "user", content: [{ type: "text", text: "hi" }] }];
 
 class Answering extends ControlledBackend {
@@ -25,7 +25,7 @@ class Answering extends ControlledBackend {
 /** What a backend is asked, and the frame of its answer. */
 async function asked(fields: Record<string, unknown>, value: TokenizerAnswer): Promise<[TokenizerRequest[], unknown]> {
   const backend = new Answering(value);
-  const [step] = await Array.fromAsync(v2Surface.resolve({ id: "7", ...fields }).answer(backend, NEVER));
+  const [step] = await stepsOf(v2Surface.read({ id: "7", ...fields }), backend);
   if (typeof step !== "object") throw new Error("No terminal frame");
   const { id, model: _, backend: __, ...frame } = JSON.parse(step.frame);
   assertEquals(id, "7");
@@ -75,9 +75,9 @@ Deno.test("count takes texts of messages as strings, too", async () => {
 });
 
 Deno.test("a request of these needs no place, and any other type is a generation", () => {
-  assertEquals(v2Surface.resolve({ type: "tokenize", text: "" }).isShort, true);
+  assertEquals(v2Surface.read({ type: "tokenize", text: "" }).isShort, true);
   for (const type of [undefined, "generate", "frame", 1]) {
-    assertEquals(v2Surface.resolve({ type, messages: MESSAGES }).isShort, undefined);
+    assertEquals(v2Surface.read({ type, messages: MESSAGES }).isShort, undefined);
   }
 });
 
@@ -91,21 +91,21 @@ Deno.test("what breaks a rule is refused by name", () => {
     [{ type: "count", messages: [] }, '"messages" must be a non-empty array'],
   ];
   for (const [fields, message] of refusals) {
-    assertThrows(() => v2Surface.resolve(fields), InvalidRequestError, message);
+    assertThrows(() => v2Surface.read(fields), InvalidRequestError, message);
   }
   const image = { id: "a", kind: "image", mime: "image/png", bytes: "AAAA" };
   const messages = [{ role: "user", content: [{ type: "image", attachment_id: "a" }] }];
   assertThrows(
-    () => v2Surface.resolve({ type: "count", messages, attachments: [image] }),
+    () => v2Surface.read({ type: "count", messages, attachments: [image] }),
     AttachmentUnsupportedError,
     'Tokens of attachments cannot be counted, got one of kind "image"',
   );
 });
 
 Deno.test("a backend that does not know its model's tokens refuses", async () => {
-  const request = v2Surface.resolve({ type: "count", messages: MESSAGES });
+  const request = v2Surface.read({ type: "count", messages: MESSAGES });
   await assertRejects(
-    () => Array.fromAsync(request.answer(new ControlledBackend("far"), NEVER)),
+    () => stepsOf(request, new ControlledBackend("far")),
     InvalidRequestError,
     '"count" cannot be answered by backend "far"',
   );

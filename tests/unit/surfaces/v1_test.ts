@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { InvalidRequestError } from "../../../src/inference/errors.ts";
 import { type GenerationRequest, PLAIN } from "../../../src/inference/request.ts";
-import type { Step } from "../../../src/pipeline/resolve.ts";
 import { v1Surface } from "../../../src/surfaces/v1.ts";
+import { type Step, stepsOf } from "../../support/answer.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
 
 const MESSAGES = [{ role: "user", content: "hi" }];
@@ -10,16 +10,15 @@ const MESSAGES = [{ role: "user", content: "hi" }];
 /** What a backend is asked when a client sends these fields. */
 async function resolved(fields: Record<string, unknown>): Promise<GenerationRequest> {
   const backend = new ControlledBackend();
-  const answer = v1Surface.resolve({ messages: MESSAGES, ...fields }).answer(backend, new AbortController().signal);
-  const first = answer[Symbol.asyncIterator]().next();
+  const answered = stepsOf(v1Surface.read({ messages: MESSAGES, ...fields }), backend);
   const run = await backend.next();
   run.finish();
-  await first;
+  await answered;
   return run.request;
 }
 
 function accepts(fields: Record<string, unknown>): void {
-  v1Surface.resolve({ messages: MESSAGES, ...fields });
+  v1Surface.read({ messages: MESSAGES, ...fields });
 }
 
 Deno.test("resolve fills in the protocol's defaults", async () => {
@@ -31,7 +30,7 @@ Deno.test("resolve fills in the protocol's defaults", async () => {
     defaulted: ["temperature", "top_p", "top_k", "max_tokens"],
     stop: [],
   });
-  assertEquals(v1Surface.resolve({ messages: MESSAGES }).id, "");
+  assertEquals(v1Surface.read({ messages: MESSAGES }).id, "");
 });
 
 Deno.test("resolve tells a default from the same value that was asked for", async () => {
@@ -90,7 +89,7 @@ Deno.test("resolve takes a max_tokens beyond what an engine can count as that mu
 Deno.test("resolve reads nothing from a prototype", () => {
   const value: unknown = JSON.parse('{"__proto__":{"messages":[{"role":"user","content":"x"}]}}');
   assertThrows(
-    () => v1Surface.resolve(value),
+    () => v1Surface.read(value),
     InvalidRequestError,
     '"messages" must be a non-empty array, got nothing',
   );
@@ -98,8 +97,7 @@ Deno.test("resolve reads nothing from a prototype", () => {
 
 Deno.test("an answer renders each text, then one terminal frame with the whole", async () => {
   const backend = new ControlledBackend("b");
-  const answer = v1Surface.resolve({ id: "i", messages: MESSAGES }).answer(backend, new AbortController().signal);
-  const collected = Array.fromAsync(answer);
+  const collected = stepsOf(v1Surface.read({ id: "i", messages: MESSAGES }), backend);
   const run = await backend.next();
   run.say("a");
   run.say("b");
@@ -120,8 +118,7 @@ Deno.test("an answer renders each text, then one terminal frame with the whole",
 Deno.test("an answer in one piece leaves out text that turned out to be a thought", async () => {
   for (const [stream, content] of [[false, "So."], [true, "Plan.So."]] as const) {
     const backend = new ControlledBackend();
-    const surface = v1Surface.resolve({ messages: MESSAGES, stream });
-    const collected = Array.fromAsync(surface.answer(backend, new AbortController().signal));
+    const collected = stepsOf(v1Surface.read({ messages: MESSAGES, stream }), backend);
     const run = await backend.next();
     run.say("Plan.");
     run.takeBack();
@@ -135,9 +132,7 @@ Deno.test("an answer in one piece leaves out text that turned out to be a though
 Deno.test("each finish has its stop_reason", async () => {
   for (const [reason, stopReason] of [["end", "end"], ["stop", "end"], ["length", "length"]] as const) {
     const backend = new ControlledBackend();
-    const collected = Array.fromAsync(
-      v1Surface.resolve({ messages: MESSAGES }).answer(backend, new AbortController().signal),
-    );
+    const collected = stepsOf(v1Surface.read({ messages: MESSAGES }), backend);
     (await backend.next()).finish(reason);
     const [step] = await collected;
     assertEquals(typeof step === "object" ? step.stopReason : step, stopReason);

@@ -3,8 +3,8 @@ import type { BackendCapabilities } from "../../../src/inference/backend.ts";
 import { InvalidRequestError } from "../../../src/inference/errors.ts";
 import type { BackendEvent, TokenLogprob } from "../../../src/inference/events.ts";
 import { ANY_OBJECT, type GenerationRequest } from "../../../src/inference/request.ts";
-import type { Step } from "../../../src/pipeline/resolve.ts";
 import { v2Surface } from "../../../src/surfaces/v2.ts";
+import { type Step, stepsOf } from "../../support/answer.ts";
 import { CONTROLLED_CAPABILITIES, ControlledBackend } from "../../support/controlled_backend.ts";
 
 const NEVER = new AbortController().signal;
@@ -43,7 +43,12 @@ const TIMINGS = { queueMs: 1, promptMs: 2.5, generationMs: 3 };
 const DONE: BackendEvent = { type: "done", reason: "end", usage: USAGE, timings: TIMINGS };
 
 async function steps(fields: Record<string, unknown>, backend: ControlledBackend): Promise<Step[]> {
-  return await Array.fromAsync(v2Surface.resolve({ messages: MESSAGES, ...fields }).answer(backend, NEVER));
+  return await stepsOf(v2Surface.read({ messages: MESSAGES, ...fields }), backend);
+}
+
+/** Every line that goes out, the last included. */
+function linesOf(steps: readonly Step[]): string[] {
+  return steps.map((step) => typeof step === "string" ? step : step.frame).join("").trimEnd().split("\n");
 }
 
 /** What a backend is asked when a client sends these fields. */
@@ -197,7 +202,7 @@ Deno.test("resolve takes a tool by its name as the choice, and nothing else that
 
 Deno.test("resolve reads nothing from a prototype on v2", () => {
   const text = '{"messages":[{"role":"user","content":[{"__proto__":{"type":"text","text":"x"}}]}]}';
-  assertThrows(() => v2Surface.resolve(JSON.parse(text)), InvalidRequestError, '"messages[0].content[0].type" must be');
+  assertThrows(() => v2Surface.read(JSON.parse(text)), InvalidRequestError, '"messages[0].content[0].type" must be');
 });
 
 Deno.test("attachments are refused when they come to more than 128 MiB", () => {
@@ -206,7 +211,7 @@ Deno.test("attachments are refused when they come to more than 128 MiB", () => {
   const messages = [{ role: "user", content: ids.map((id) => ({ type: "image", attachment_id: id })) }];
   const attachments = ids.map((id) => ({ ...IMAGE, id, bytes }));
   assertThrows(
-    () => v2Surface.resolve({ messages, attachments }),
+    () => v2Surface.read({ messages, attachments }),
     InvalidRequestError,
     '"attachments" must have at most 134217728 bytes together, got 150994944',
   );
@@ -234,24 +239,23 @@ Deno.test("an answer renders each event, then one terminal frame", async () => {
   };
   const asked = { id: 'i"', thinking: true };
   assertEquals(await steps(asked, new Scripted(events)), [...frames, terminal]);
-  assertEquals(await steps({ ...asked, stream: false }, new Scripted(events)), [
-    "",
-    "",
-    "",
-    "",
-    frames[0] ?? "",
+  const whole = [
+    frames[0],
     '{"id":"i\\"","type":"frame","block":{"type":"text","delta":"a\\"b"}}\n',
-    frames[2] ?? "",
-    terminal,
+    frames[2],
+    terminal.frame,
+  ];
+  assertEquals(await steps({ ...asked, stream: false }, new Scripted(events)), [
+    { ...terminal, frame: whole.join("") },
   ]);
 });
 
 Deno.test("an answer shows no thoughts when none were asked for", async () => {
   const events: BackendEvent[] = [{ type: "thinking", text: "h" }, { type: "text", text: "a" }, DONE];
   for (const stream of [true, false]) {
-    const shown = (await steps({ stream }, new Scripted(events))).filter((step) => step !== "");
+    const shown = linesOf(await steps({ stream }, new Scripted(events)));
     assertEquals(shown.length, 2);
-    assertEquals(shown[0], '{"id":"","type":"frame","block":{"type":"text","delta":"a"}}\n');
+    assertEquals(shown[0], '{"id":"","type":"frame","block":{"type":"text","delta":"a"}}');
   }
 });
 
@@ -264,9 +268,7 @@ Deno.test("an answer in one piece moves to its thoughts what turned out to be on
     DONE,
   ];
   const blocks = async (fields: Record<string, unknown>): Promise<unknown[]> =>
-    (await steps(fields, new Scripted(events))).flatMap((step) =>
-      typeof step === "string" && step !== "" ? [JSON.parse(step).block] : []
-    );
+    linesOf(await steps(fields, new Scripted(events))).slice(0, -1).map((line) => JSON.parse(line).block);
   const thought = { type: "thinking", delta: "Plan." };
   const said = { type: "text", delta: "So." };
   assertEquals(await blocks({ stream: false, thinking: true }), [thought, said]);
@@ -302,7 +304,7 @@ Deno.test("a backend that cannot do what a request needs is not asked", () => {
     fields: Record<string, unknown>,
   ): string | undefined => {
     const backend = new Scripted([DONE], capabilities);
-    const request = v2Surface.resolve({ messages: MESSAGES, ...fields });
+    const request = v2Surface.read({ messages: MESSAGES, ...fields });
     try {
       request.answer(backend, NEVER);
       return undefined;
@@ -345,12 +347,12 @@ Deno.test("resolve refuses sampling fields that break a rule, by name", () => {
   ];
   for (const [field, value, message] of refusals) {
     assertThrows(
-      () => v2Surface.resolve({ messages: MESSAGES, [field]: value }),
+      () => v2Surface.read({ messages: MESSAGES, [field]: value }),
       InvalidRequestError,
       `"${field}" must be ${message}`,
     );
   }
-  const biased = (logit_bias: unknown) => () => v2Surface.resolve({ messages: MESSAGES, logit_bias });
+  const biased = (logit_bias: unknown) => () => v2Surface.read({ messages: MESSAGES, logit_bias });
   assertThrows(biased({ x: 1 }), InvalidRequestError, '"logit_bias" must have ids of tokens as keys, got "x"');
   assertThrows(biased({ 1: 101 }), InvalidRequestError, '"logit_bias.1" must be a number from -100 to 100, got 101');
   const many = Object.fromEntries(Array.from({ length: 1025 }, (_, token) => [token, 1]));
@@ -384,9 +386,7 @@ Deno.test("an answer tells the tokens behind each text, and all of them with its
     DONE,
   ];
   const told = async (fields: Record<string, unknown>): Promise<unknown[]> =>
-    (await steps({ logprobs: 1, ...fields }, new Scripted(events))).flatMap((step) =>
-      typeof step === "string" && step !== "" ? [JSON.parse(step)] : []
-    );
+    linesOf(await steps({ logprobs: 1, ...fields }, new Scripted(events))).slice(0, -1).map((line) => JSON.parse(line));
   const frame = (delta: string, ...logprobs: unknown[]): unknown => ({
     id: "",
     type: "frame",
@@ -400,8 +400,7 @@ Deno.test("an answer tells the tokens behind each text, and all of them with its
 Deno.test("an answer's timings are those of the surface when the backend tells none, and its wait for a place is added", async () => {
   const timings = async (event: BackendEvent): Promise<Record<string, number>> => {
     const backend = new Scripted([{ type: "text", text: "a" }, event]);
-    const answer = v2Surface.resolve({ messages: MESSAGES }).answer(backend, NEVER, 40);
-    const last = (await Array.fromAsync(answer)).at(-1);
+    const last = (await stepsOf(v2Surface.read({ messages: MESSAGES }), backend, { queuedMs: 40 })).at(-1);
     return typeof last === "object" ? JSON.parse(last.frame).timings : {};
   };
   assertEquals(await timings(DONE), { queue_ms: 41, prompt_ms: 2.5, generation_ms: 3 });

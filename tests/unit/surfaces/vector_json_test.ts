@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { MIN_BYTES_PER_NUMBER, VectorWriter } from "../../../src/surfaces/vector_json.ts";
+import { MIN_BYTES_PER_NUMBER, roundVector, VectorWriter } from "../../../src/surfaces/vector_json.ts";
 
 Deno.test("a vector is written with nine digits behind the point", () => {
   const writer = new VectorWriter(6);
@@ -34,4 +34,13 @@ Deno.test("a vector that is none of unit length, or of another length, is not wr
     assertThrows(() => new VectorWriter(1).write(Float32Array.of(value)), Error, "A vector of unit length holds");
   }
   assertThrows(() => new VectorWriter(2).write(Float32Array.of(1)), Error, "A vector has another length");
+});
+
+Deno.test("roundVector gives the numbers that are written", () => {
+  const vector = Float32Array.of(0.1, -0.7, 1, -1, 0, -1e-12, 1e-12, 1 / 3, -0.123456789);
+  const written = JSON.parse(new VectorWriter(vector.length).write(vector));
+  // As JSON, which has one zero.
+  assertEquals(JSON.stringify(roundVector(vector)), JSON.stringify(written));
+  assertThrows(() => roundVector(Float32Array.of(NaN)), Error, "holds NaN");
+  assertThrows(() => roundVector(Float32Array.of(2)), Error, "holds 2");
 });

@@ -1,13 +1,21 @@
 /**
  * One request from its resolved form to its terminal frame: permit, backend, frames, outcome, record. Every surface
- * goes through here. Owns none of the parts it calls, and never logs what was asked or answered.
+ * goes through here. Owns the only asynchronous loop of a request; owns none of the parts it calls, and never logs what was asked or answered.
  */
-import type { Backend, Service } from "../inference/backend.ts";
+import type { Service } from "../inference/backend.ts";
 import type { ActivityLog, LogFields } from "../log/log.ts";
 import type { Admission } from "./admission.ts";
 import type { Outcome } from "./breaker.ts";
-import { blamesBackend, ClientGoneError, type ErrorCode, errorFrame, toWireError } from "./errors.ts";
-import type { ResolvedRequest, Terminal } from "./resolve.ts";
+import {
+  blamesBackend,
+  ClientGoneError,
+  type ErrorCode,
+  errorFrame,
+  RequestFailedError,
+  toWireError,
+  type WireError,
+} from "./errors.ts";
+import type { Answer, LastFrame, ResolvedRequest, Terminal } from "./resolve.ts";
 import type { Router } from "./router.ts";
 
 /** Whoever asked. */
@@ -23,6 +31,9 @@ export interface Caller {
    */
   send(frame: string): Promise<void> | undefined;
 }
+
+/** Whoever asks from within the daemon, and wants no frames. */
+export type Asker = Omit<Caller, "send">;
 
 /** Errors whose text may repeat what the caller wrote, which no log may hold. */
 const REPEATING: ReadonlySet<ErrorCode> = new Set(["invalid_request", "attachment_unsupported"]);
@@ -56,6 +67,36 @@ export class Pipeline {
 
   /** Serve one request: exactly one terminal frame, unless nobody is left to read it. Never rejects. */
   async handle(request: ResolvedRequest, caller: Caller): Promise<void> {
+    const end = await this.#run(request, caller);
+    if (end === undefined) return;
+    caller.send("error" in end ? errorFrame(request.id, end.error) : toLine(end.frame));
+  }
+
+  /**
+   * Serve one request for somebody within the daemon, who wants nothing but its last frame.
+   *
+   * @throws {RequestFailedError} If it fails.
+   * @throws The signal's reason, if nobody is left to answer.
+   */
+  async ask<R>(request: ResolvedRequest<R>, asker: Asker): Promise<R> {
+    const end = await this.#run(request, { ...asker, send: () => undefined });
+    if (end === undefined) throw asker.signal.reason;
+    if ("error" in end) throw new RequestFailedError(end.error);
+    return end.frame;
+  }
+
+  /**
+   * Answer with an error frame instead of serving.
+   *
+   * @param id What to echo.
+   * @param error Why.
+   */
+  reject(id: string, caller: Caller, error: unknown): void {
+    caller.send(errorFrame(id, this.#failed(id, error)));
+  }
+
+  /** @returns What is still to be said; undefined if nobody is left to hear it. */
+  async #run<R>(request: ResolvedRequest<R>, caller: Caller): Promise<End<R> | undefined> {
     const times = new Times();
     let backend: string | undefined;
     try {
@@ -66,17 +107,23 @@ export class Pipeline {
       this.#log.info("request_accepted", { id: loggedId(request.id), backend });
       let outcome: Outcome = "success";
       try {
-        const terminal = await this.#stream(request, caller, { backend: route.backend, times });
-        caller.send(terminal.frame);
+        const { frame, stopReason, usage } = await drive(
+          request.answer(route.backend, caller.signal, times.queuedMs),
+          caller,
+          {
+            onEvent: () => times.stepped(),
+          },
+        );
         this.#log.info("request_done", {
           id: loggedId(request.id),
           backend,
-          tokens_in: terminal.usage.promptTokens,
-          tokens_out: terminal.usage.completionTokens,
-          cached_tokens: terminal.usage.cachedTokens,
+          tokens_in: usage.promptTokens,
+          tokens_out: usage.completionTokens,
+          cached_tokens: usage.cachedTokens,
           ...times.fields(),
-          stop_reason: terminal.stopReason,
+          stop_reason: stopReason,
         });
+        return { frame };
       } catch (error) {
         outcome = caller.signal.aborted || !blamesBackend(error) ? "neutral" : "failure";
         throw error;
@@ -85,46 +132,67 @@ export class Pipeline {
       }
     } catch (error) {
       const fields = { ...(backend === undefined ? {} : { backend }), ...times.fields() };
-      if (caller.signal.aborted) this.#cancelled(request.id, caller, fields);
-      else this.reject(request.id, caller, { error, fields });
+      if (!caller.signal.aborted) return { error: this.#failed(request.id, error, fields) };
+      const reason: unknown = caller.signal.reason;
+      this.#log.info("request_cancelled", { id: loggedId(request.id), ...fields, reason: toText(reason) });
+      return reason instanceof ClientGoneError ? undefined : { error: toWireError(reason) };
     }
   }
 
-  /**
-   * Answer with an error frame instead of serving.
-   *
-   * @param id What to echo.
-   * @param refusal `error`: why; `fields`: what else the record says.
-   */
-  reject(id: string, caller: Caller, refusal: { readonly error: unknown; readonly fields?: LogFields }): void {
-    const wire = toWireError(refusal.error);
-    caller.send(errorFrame(id, wire));
-    const fields = { id: loggedId(id), code: wire.code, ...refusal.fields };
+  #failed(id: string, error: unknown, about: LogFields = {}): WireError {
+    const wire = toWireError(error);
+    const fields = { id: loggedId(id), code: wire.code, ...about };
     if (REPEATING.has(wire.code)) this.#log.info("request_error", fields);
-    else if (wire.code === "internal") this.#log.error("request_error", { ...fields, cause: causeOf(refusal.error) });
+    else if (wire.code === "internal") this.#log.error("request_error", { ...fields, cause: causeOf(error) });
     else this.#log.warn("request_error", { ...fields, message: wire.message });
+    return wire;
   }
+}
 
-  async #stream(
-    request: ResolvedRequest,
-    caller: Caller,
-    route: { readonly backend: Backend; readonly times: Times },
-  ): Promise<Terminal> {
-    for await (const step of request.answer(route.backend, caller.signal, route.times.queuedMs)) {
-      route.times.stepped();
-      if (typeof step !== "string") return step;
-      const room = step === "" ? undefined : caller.send(step);
-      if (room !== undefined) await room;
+/** How a request ended. */
+type End<R> = { readonly frame: R } | { readonly error: WireError };
+
+/**
+ * The loop of a request: what the backend says is rendered, and sent as fast as the caller takes it.
+ *
+ * @param answer What the backend was asked.
+ * @param options `onEvent`: called for everything the backend says.
+ * @throws What the backend throws, or the signal's reason.
+ */
+export async function drive<R>(
+  answer: Answer<R>,
+  caller: Pick<Caller, "signal" | "send">,
+  { onEvent }: { onEvent?(): void } = {},
+): Promise<Terminal<R>> {
+  if ("answer" in answer) {
+    const whole = await answer.answer;
+    for (;;) {
+      const end = answer.render(whole);
+      onEvent?.();
+      if (end !== undefined) return end;
+      await turn();
       caller.signal.throwIfAborted();
     }
-    throw new Error(`Backend "${route.backend.name}" ended an answer without its last event`);
   }
+  for await (const event of answer.events) {
+    onEvent?.();
+    const frame = answer.render(event);
+    if (typeof frame === "object") return frame;
+    const room = frame === undefined ? undefined : caller.send(frame);
+    if (room !== undefined) await room;
+    caller.signal.throwIfAborted();
+  }
+  throw new Error("The backend ended an answer without its last event");
+}
 
-  #cancelled(id: string, caller: Caller, fields: LogFields): void {
-    const reason: unknown = caller.signal.reason;
-    if (!(reason instanceof ClientGoneError)) caller.send(errorFrame(id, toWireError(reason)));
-    this.#log.info("request_cancelled", { id: loggedId(id), ...fields, reason: toText(reason) });
-  }
+/** The last frame as it goes out. */
+export function toLine(frame: LastFrame): string {
+  return typeof frame === "string" ? frame : `${JSON.stringify(frame)}\n`;
+}
+
+/** Lets everybody else run first; by a timer, because the runtime hardly looks at sockets while immediates are due. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** When what happened to one request, for its record. */

@@ -1,17 +1,22 @@
-import { assertEquals } from "@std/assert";
-import type { Backend } from "../../../src/inference/backend.ts";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { BackendUnavailableError, InvalidRequestError } from "../../../src/inference/errors.ts";
-import type { Usage } from "../../../src/inference/events.ts";
+import type { BackendEvent, Usage } from "../../../src/inference/events.ts";
 import { Admission } from "../../../src/pipeline/admission.ts";
-import { ClientGoneError } from "../../../src/pipeline/errors.ts";
-import { type Caller, Pipeline } from "../../../src/pipeline/handle.ts";
-import type { ResolvedRequest, Step } from "../../../src/pipeline/resolve.ts";
+import { ClientGoneError, RequestFailedError } from "../../../src/pipeline/errors.ts";
+import { type Caller, Pipeline } from "../../../src/pipeline/pipeline.ts";
+import type { StreamedAnswer, Terminal } from "../../../src/pipeline/resolve.ts";
 import { Router } from "../../../src/pipeline/router.ts";
 import { ControlledBackend } from "../../support/controlled_backend.ts";
 import { LogRecorder } from "../../support/log_recorder.ts";
 
 const USAGE: Usage = { promptTokens: 3, completionTokens: 2, cachedTokens: 1 };
-const END: Step = { frame: "end\n", stopReason: "end", usage: USAGE };
+const END: BackendEvent = { type: "done", reason: "end", usage: USAGE };
+const HIDDEN: BackendEvent = { type: "thinking", text: "hm" };
+
+/** What is rendered as a line of that text. */
+function line(text: string): BackendEvent {
+  return { type: "text", text };
+}
 
 /** A pipeline with one place and one backend that is never asked: what is answered is the test's. */
 class PipelineUnderTest {
@@ -39,9 +44,8 @@ class PipelineUnderTest {
     };
   }
 
-  handle(answer: (backend: Backend, signal: AbortSignal) => AsyncIterable<Step>): Promise<void> {
-    const request: ResolvedRequest = { id: "r1", answer };
-    return this.pipeline.handle(request, this.caller);
+  handle(events: (signal: AbortSignal) => AsyncIterable<BackendEvent>): Promise<void> {
+    return this.pipeline.handle({ id: "r1", answer: (_, signal) => ({ events: events(signal), render }) }, this.caller);
   }
 
   logged(): string[] {
@@ -49,17 +53,22 @@ class PipelineUnderTest {
   }
 }
 
-async function* steps(...list: (Step | Error)[]): AsyncGenerator<Step> {
-  for (const step of list) {
+function render(event: BackendEvent): string | Terminal<string> | undefined {
+  if (event.type === "done") return { frame: "end\n", stopReason: event.reason, usage: event.usage };
+  return event.type === "text" ? `${event.text}\n` : undefined;
+}
+
+async function* events(...list: (BackendEvent | Error)[]): AsyncGenerator<BackendEvent> {
+  for (const event of list) {
     await Promise.resolve();
-    if (step instanceof Error) throw step;
-    yield step;
+    if (event instanceof Error) throw event;
+    yield event;
   }
 }
 
-Deno.test("handle sends every step and the terminal frame, logs the record and gives the permit back", async () => {
+Deno.test("handle sends every line and the terminal frame, logs the record and gives the permit back", async () => {
   const test = new PipelineUnderTest();
-  await test.handle(() => steps("one\n", "", "two\n", END));
+  await test.handle(() => events(line("one"), HIDDEN, line("two"), END));
   assertEquals(test.frames, ["one\n", "two\n", "end\n"]);
   assertEquals(test.logged(), ["info request_accepted", "info request_done"]);
   const { queue_ms, first_token_ms, total_ms, ...fields } = (await test.log.next("request_done")).fields;
@@ -77,20 +86,20 @@ Deno.test("handle sends every step and the terminal frame, logs the record and g
 
 Deno.test("handle sends nothing after the terminal frame", async () => {
   const test = new PipelineUnderTest();
-  await test.handle(() => steps(END, "more\n", END));
+  await test.handle(() => events(END, line("more"), END));
   assertEquals(test.frames, ["end\n"]);
 });
 
-Deno.test("handle takes no further step while there is no room", async () => {
+Deno.test("handle takes no further event while there is no room", async () => {
   const test = new PipelineUnderTest();
   const room = Promise.withResolvers<void>();
   const asked = Promise.withResolvers<void>();
   let taken = 0;
   test.room = room.promise;
-  const handled = test.handle(async function* (): AsyncGenerator<Step> {
+  const handled = test.handle(async function* (): AsyncGenerator<BackendEvent> {
     taken++;
     asked.resolve();
-    yield "one\n";
+    yield line("one");
     taken++;
     await Promise.resolve();
     yield END;
@@ -114,7 +123,7 @@ for (const [error, code, opensAfter] of FAILURES) {
     const test = new PipelineUnderTest();
     for (let times = 1; times <= 4; times++) {
       test.frames.length = 0;
-      await test.handle(() => steps("one\n", error));
+      await test.handle(() => events(line("one"), error));
       if (times > opensAfter) break;
       assertEquals(test.frames.length, 2);
       assertEquals(JSON.parse(test.frames[1] ?? "").code, code);
@@ -126,7 +135,7 @@ for (const [error, code, opensAfter] of FAILURES) {
 
 Deno.test("handle ends with internal when the answer ends without a terminal frame", async () => {
   const test = new PipelineUnderTest();
-  await test.handle(() => steps("one\n"));
+  await test.handle(() => events(line("one")));
   assertEquals(JSON.parse(test.frames[1] ?? "").code, "internal");
 });
 
@@ -134,9 +143,9 @@ Deno.test("handle sends nothing more when the client is gone, and the breaker do
   const test = new PipelineUnderTest();
   for (let times = 0; times < 3; times++) {
     test.controller = new AbortController();
-    await test.handle((_, signal) =>
-      (async function* (): AsyncGenerator<Step> {
-        yield "one\n";
+    await test.handle((signal) =>
+      (async function* (): AsyncGenerator<BackendEvent> {
+        yield line("one");
         test.controller.abort(new ClientGoneError("The client closed the connection"));
         await Promise.resolve();
         throw signal.reason;
@@ -153,12 +162,12 @@ Deno.test("handle sends nothing more when the client is gone, and the breaker do
 Deno.test("handle stops asking when the client is gone though the answer takes no notice", async () => {
   const test = new PipelineUnderTest();
   let ended = false;
-  await test.handle(async function* (): AsyncGenerator<Step> {
+  await test.handle(async function* (): AsyncGenerator<BackendEvent> {
     try {
       for (let index = 0; index < 1000; index++) {
         if (index === 3) test.controller.abort(new ClientGoneError("gone"));
         await Promise.resolve();
-        yield `${index}\n`;
+        yield line(String(index));
       }
     } finally {
       ended = true;
@@ -169,9 +178,9 @@ Deno.test("handle stops asking when the client is gone though the answer takes n
 
 Deno.test("handle sends one last frame when the daemon ends the request", async () => {
   const test = new PipelineUnderTest();
-  await test.handle((_, signal) =>
-    (async function* (): AsyncGenerator<Step> {
-      yield "one\n";
+  await test.handle((signal) =>
+    (async function* (): AsyncGenerator<BackendEvent> {
+      yield line("one");
       test.controller.abort(new BackendUnavailableError("The daemon is shutting down"));
       await Promise.resolve();
       throw signal.reason;
@@ -186,13 +195,66 @@ Deno.test("handle sends one last frame when the daemon ends the request", async 
 
 Deno.test("the log has an invalid request's code and not its message, which repeats the caller's words", async () => {
   const test = new PipelineUnderTest();
-  test.pipeline.reject("r1", test.caller, { error: new InvalidRequestError('got "my secret"') });
+  test.pipeline.reject("r1", test.caller, new InvalidRequestError('got "my secret"'));
   const { fields } = await test.log.next("request_error");
   assertEquals(fields, { id: "r1", code: "invalid_request" });
 });
 
 Deno.test("the log has only the beginning of a long id", async () => {
   const test = new PipelineUnderTest();
-  test.pipeline.reject("x".repeat(1000), test.caller, { error: new InvalidRequestError("m") });
+  test.pipeline.reject("x".repeat(1000), test.caller, new InvalidRequestError("m"));
   assertEquals(String((await test.log.next("request_error")).fields.id).length, 129);
+});
+
+Deno.test("ask gives the last frame as it is, sends nothing and keeps the same records", async () => {
+  const test = new PipelineUnderTest();
+  const frame = { type: "done" };
+  const asked = await test.pipeline.ask({
+    id: "r1",
+    answer: () => ({ answer: Promise.resolve(1), render: () => ({ frame, stopReason: "end", usage: USAGE }) }),
+  }, test.caller);
+  assertStrictEquals(asked, frame);
+  assertEquals([test.frames, test.logged()], [[], ["info request_accepted", "info request_done"]]);
+  assertEquals(test.admission.status().active, 0);
+});
+
+Deno.test("ask rejects with what a client would be told, and with the signal's reason when nobody is left", async () => {
+  const test = new PipelineUnderTest();
+  const answer = (): StreamedAnswer<string> => ({ events: events(line("one"), new Error("A bug")), render });
+  const error = await assertRejects(
+    () => test.pipeline.ask({ id: "r1", answer }, test.caller),
+    RequestFailedError,
+    "Internal error",
+  );
+  assertEquals(error.code, "internal");
+  const gone = new ClientGoneError("gone");
+  test.controller.abort(gone);
+  assertStrictEquals(
+    await test.pipeline.ask({ id: "r1", answer }, test.caller).catch((reason) => reason),
+    gone,
+  );
+  assertEquals(test.logged().slice(1), ["error request_error", "info request_cancelled"]);
+});
+
+Deno.test("an answer that is rendered in parts lets others run between them", async () => {
+  const test = new PipelineUnderTest();
+  const turns: string[] = [];
+  const other = new Promise<void>((resolve) =>
+    setTimeout(() => {
+      turns.push("other");
+      resolve();
+    }, 0)
+  );
+  await test.pipeline.handle({
+    id: "r1",
+    answer: () => ({
+      answer: Promise.resolve(["a", "b"]),
+      render: (parts: string[]) => {
+        turns.push(parts.shift() ?? "");
+        return parts.length > 0 ? undefined : { frame: "end\n", stopReason: "end", usage: USAGE };
+      },
+    }),
+  }, test.caller);
+  await other;
+  assertEquals([turns, test.frames], [["a", "other", "b"], ["end\n"]]);
 });

@@ -1,0 +1,127 @@
+/** One engine that is alive: how it is started and configured, and what is said of its death. */
+import type { EngineConfig, FromEngine } from "../../engine/ipc/messages.ts";
+import { engineCommand } from "../../engine/ipc/command.ts";
+import { BackendUnavailableError } from "../../inference/errors.ts";
+import type { Accelerator, AcceleratorSetting } from "../../libraries/accelerator.ts";
+import type { ModelFile } from "../../models/file/model_file.ts";
+import { type EngineExit, EngineProcess } from "./engine_process.ts";
+import type { LlamaConfig, LlamaOptions } from "./options.ts";
+
+/** Until an engine says its first word: where the program is not on a disk, Deno fetches its modules before. */
+const START_TIMEOUT_MS = 10 * 60_000;
+/** What the engine printed last, kept for the record of its death. */
+const STDERR_TAIL_LINES = 12;
+
+/** An engine that is alive, with what is known of it. */
+export interface Engine {
+  readonly process: EngineProcess;
+  readonly ready: PromiseWithResolvers<Extract<FromEngine, { type: "ready" }>>;
+  readonly stderr: string[];
+  /** Gives up loading it. */
+  readonly signal: AbortSignal;
+  /** Disposed of when it has said its first word: until then the time of loading stands still. */
+  readonly starting: DisposableStack;
+  fatal: string | undefined;
+  /** What it said that it computes with; absent: nothing yet, or no accelerator. */
+  accelerator: Accelerator | undefined;
+}
+
+/** An engine that ended before it was ready. */
+export class EngineDeathError extends BackendUnavailableError {}
+
+/** What an engine is started with. */
+export interface SpawnOptions extends Pick<LlamaOptions, "command" | "spawn"> {
+  /** The backend's name, for messages. */
+  readonly name: string;
+  /** Gives up loading it. */
+  readonly signal: AbortSignal;
+  /** Called before anything counts as loading; disposed of at the engine's first word. */
+  readonly pauseLoading: () => Disposable;
+  readonly onMessage: (engine: Engine, message: FromEngine) => void;
+  readonly onStderr: (line: string) => void;
+}
+
+/**
+ * Start an engine.
+ *
+ * @throws {BackendUnavailableError} If there can be none.
+ */
+export function spawnEngine(options: SpawnOptions): Engine {
+  const { name, signal, command = engineCommand(), spawn = (...args) => new EngineProcess(...args) } = options;
+  const stderr: string[] = [];
+  const listener = {
+    onMessage: (message: FromEngine): void => options.onMessage(engine, message),
+    onStderr: (line: string): void => {
+      stderr.push(line);
+      if (stderr.length > STDERR_TAIL_LINES) stderr.shift();
+      options.onStderr(line);
+    },
+  };
+  let process: EngineProcess;
+  try {
+    process = spawn(command, listener);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BackendUnavailableError(`Cannot start the engine of backend "${name}": ${reason}`, { cause: error });
+  }
+  const starting = new DisposableStack();
+  starting.use(options.pauseLoading());
+  const timer = setTimeout(() => process.kill(`It did not start within ${START_TIMEOUT_MS} ms`), START_TIMEOUT_MS);
+  starting.defer(() => clearTimeout(timer));
+  const engine: Engine = {
+    process,
+    ready: Promise.withResolvers(),
+    stderr,
+    signal,
+    starting,
+    fatal: undefined,
+    accelerator: undefined,
+  };
+  return engine;
+}
+
+/** How an engine is to load a model. */
+export function engineConfig(
+  config: LlamaConfig,
+  files: readonly ModelFile[],
+  { accelerator, cacheDir }: {
+    readonly accelerator: AcceleratorSetting | undefined;
+    readonly cacheDir: string | undefined;
+  },
+): EngineConfig {
+  const [first] = files;
+  const { modelName, parallel, contextTokens, threads, libraryDir, gpuLayers, embed, pooling, warm } = config;
+  return {
+    modelPath: first?.path ?? config.modelPath,
+    ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
+    modelName,
+    parallel,
+    ...(accelerator === undefined ? {} : { accelerator }),
+    ...(cacheDir === undefined ? {} : { cacheDir }),
+    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(threads === undefined ? {} : { threads }),
+    ...(libraryDir === undefined ? {} : { libraryDir }),
+    ...(gpuLayers === undefined ? {} : { gpuLayers }),
+    ...(embed === undefined ? {} : { embed }),
+    ...(pooling === undefined ? {} : { pooling }),
+    ...(warm === undefined ? {} : { warm }),
+  };
+}
+
+/** Why an engine ended, for the operator. */
+export function deathMessage(name: string, engine: Engine, exit: EngineExit): string {
+  if (engine.fatal !== undefined) return engine.fatal;
+  const how = exit.killedFor !== undefined
+    ? `was killed: ${exit.killedFor}`
+    : exit.signal !== null
+    ? `died of ${exit.signal}`
+    : `exited with code ${exit.code}`;
+  // Of SIGKILL nobody can say a last word: what was printed before is about something else.
+  const last = exit.signal === "SIGKILL" ? undefined : engine.stderr.findLast((line) => line.trim() !== "");
+  return `The engine of backend "${name}" ${how}${last === undefined ? "" : ` (${last})`}`;
+}
+
+/** The same, for the record. */
+export function exitFields(engine: Engine, exit: EngineExit): Record<string, unknown> {
+  return { pid: engine.process.pid, code: exit.code, signal: exit.signal, stderr: engine.stderr };
+}

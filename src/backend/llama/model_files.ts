@@ -1,0 +1,89 @@
+/** The files of a backend's model: what they are before each load, and whether the engine has opened those. */
+import type { LoadPhase } from "@inferd/client/protocol";
+import { BackendUnavailableError } from "../../inference/errors.ts";
+import {
+  checkModel,
+  type FileIdentity,
+  lookAtModelFile,
+  type ModelFile,
+  ModelFileError,
+  sameBytes,
+  sameFile,
+  verifyModel,
+} from "../../models/file/model_file.ts";
+import type { ModelHashes } from "../../models/file/model_hashes.ts";
+import type { LlamaConfig, LlamaOptions } from "./options.ts";
+
+/** Who is told while files are looked at. */
+export interface FilesWatch {
+  readonly onPhase: (phase: LoadPhase) => void;
+  /** Called before what does not count as loading; disposed of after it. */
+  readonly pauseLoading: () => Disposable;
+}
+
+/** Knows what was checked. */
+export class ModelFiles {
+  readonly #config: LlamaConfig;
+  readonly #hashes: ModelHashes | undefined;
+  readonly #watch: FilesWatch;
+  #verified: readonly FileIdentity[] | undefined;
+
+  constructor(config: LlamaConfig, options: Pick<LlamaOptions, "hashes" | "verified">, watch: FilesWatch) {
+    this.#config = config;
+    this.#hashes = options.hashes;
+    this.#verified = options.verified;
+    this.#watch = watch;
+  }
+
+  /** Look at the model's files, and compare their hashes where those are known. */
+  async check(signal: AbortSignal): Promise<readonly ModelFile[]> {
+    const { modelPath: path, parts, modelSha256: sha256 } = this.#config;
+    try {
+      this.#watch.onPhase({ phase: "checking_local", path });
+      const files = await checkModel(path, parts?.map(({ path }) => path));
+      const verified = this.#verified;
+      const isKnown = verified !== undefined && files.length === verified.length &&
+        files.every(({ identity }, index) => sameFile(identity, verified[index] ?? identity));
+      if (sha256 !== undefined && !isKnown) await this.#verify(files, { sha256, signal });
+      return files;
+    } catch (error) {
+      if (!(error instanceof ModelFileError)) throw error;
+      throw new BackendUnavailableError(error.message, { cause: error });
+    }
+  }
+
+  async #verify(
+    files: readonly ModelFile[],
+    { sha256, signal }: { readonly sha256: string; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { modelPath: path, parts, stored } = this.#config;
+    const onWork = (): void => this.#watch.onPhase({ phase: "verify", path });
+    const hashes = this.#hashes;
+    // What an operator has configured is read each time; the store's own names may be trusted as far as the file's times.
+    const known = stored !== "name" || hashes === undefined
+      ? undefined
+      : (file: string): Promise<string> => hashes.file(file, { signal, onWork });
+    using _paused = this.#watch.pauseLoading();
+    if (known === undefined) onWork();
+    await verifyModel(files, {
+      sha256,
+      parts: parts?.map(({ sha256 }) => sha256),
+      signal,
+      ...(known === undefined ? {} : { known }),
+    });
+    this.#verified = files.map(({ identity }) => identity);
+  }
+
+  /** The engine opened the files by their paths: they are what was looked at only if that never changed. */
+  async checkSwap(files: readonly ModelFile[]): Promise<void> {
+    const isPinned = this.#config.modelSha256 !== undefined;
+    const isSame = isPinned ? sameFile : sameBytes;
+    for (const { path, identity } of files) {
+      const same = await lookAtModelFile(path).then((now) => isSame(now, identity), () => false);
+      if (!same) {
+        const when = isPinned ? "after its SHA-256 was checked" : "while it was loaded";
+        throw new BackendUnavailableError(`Cannot load model "${path}": it was replaced ${when}`);
+      }
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/** The backends as they are configured: where their models are, and the objects that answer for them. */
+import type { LoadPhase } from "@inferd/client/protocol";
+import { LlamaBackend } from "../backend/llama/llama.ts";
+import { MockBackend } from "../backend/mock.ts";
+import type { BackendConfig, DaemonOptions } from "../config/options.ts";
+import type { Backend } from "../inference/backend.ts";
+import type { LibraryFetcher } from "../libraries/fetch/fetcher.ts";
+import type { ActivityLog } from "../log/log.ts";
+import { builtInModelPath, isBuiltIn } from "../models/built_in.ts";
+import type { FileIdentity } from "../models/file/model_file.ts";
+import type { ModelHashes } from "../models/file/model_hashes.ts";
+
+/** A backend whose model is on this machine. */
+export interface LocatedBackend {
+  readonly config: BackendConfig;
+  /** Model files that were hashed on their way here, so that they are not read again. */
+  readonly verified?: readonly FileIdentity[];
+}
+
+/** What models are located with. */
+export interface LocateOptions {
+  readonly options: DaemonOptions;
+  readonly log: ActivityLog;
+  readonly onPhase: (phase: LoadPhase) => void;
+  readonly signal: AbortSignal;
+  /** Holds models for as long as they are served. */
+  readonly built: AsyncDisposableStack;
+}
+
+/**
+ * Where a backend's model is; fetched first where it may be, and then nobody removes it while it is served.
+ *
+ * @throws {Error} If it is not here and cannot be fetched; the message is for the operator.
+ */
+export async function locateModel(config: BackendConfig, locate: LocateOptions): Promise<LocatedBackend> {
+  const { options, log, onPhase, signal, built } = locate;
+  if (config.kind !== "llamacpp") return { config };
+  if (config.missing !== undefined) throw new Error(config.missing);
+  if (config.source !== undefined || config.stored !== undefined) {
+    // Loaded where it is needed, as the backends are.
+    const { holdModel } = await import("./models_at_boot.ts");
+    const held = built.use(await holdModel(config, options, { onPhase, log, signal }));
+    const { located, verified } = held;
+    return { config: { ...config, ...located }, ...(verified === undefined ? {} : { verified }) };
+  }
+  if (config.modelPath !== undefined) return { config };
+  const { modelName: name } = config;
+  if (!isBuiltIn(name)) throw new Error(`Backend "${config.name}" has no model`);
+  const cacheDir = options.cacheDir ?? options.runtimeDir;
+  return { config: { ...config, modelPath: await builtInModelPath({ name, cacheDir, onPhase, signal }) } };
+}
+
+/** What backends are made with. */
+export interface CreateOptions {
+  readonly options: Pick<DaemonOptions, "parallel" | "readyTimeoutSecs">;
+  readonly fetcher: LibraryFetcher;
+  readonly hashes: ModelHashes;
+}
+
+/** The backend of a configuration; it is not started. */
+export async function createBackend({ config, verified }: LocatedBackend, create: CreateOptions): Promise<Backend> {
+  const { options: { parallel, readyTimeoutSecs }, fetcher, hashes } = create;
+  if (config.kind === "mock") return new MockBackend({ ...config, parallel });
+  if (config.kind === "openai-compat") {
+    // Loaded where it is needed: most daemons have no use for it, and for the libraries it brings.
+    const { OpenAiBackend } = await import("../backend/openai/openai.ts");
+    return new OpenAiBackend(config, { parallel });
+  }
+  const { modelPath } = config;
+  if (modelPath === undefined) throw new Error(`Backend "${config.name}" has no model`);
+  return new LlamaBackend({ parallel, ...config, modelPath }, {
+    loadTimeoutMs: readyTimeoutSecs * 1000,
+    fetcher,
+    hashes,
+    ...(verified === undefined ? {} : { verified }),
+  });
+}

@@ -13,7 +13,7 @@ import { BENCH_SHAPE, writeRandomModel } from "./random_gguf.ts";
 import { median, percentile, type Row } from "./report.ts";
 import { PROJECT, type ServerOptions } from "./servers.ts";
 
-const BUILT_IN_MODEL = join(PROJECT, "models", "inferd-tiny.gguf");
+export const BUILT_IN_MODEL: string = join(PROJECT, "models", "inferd-tiny.gguf");
 /** Compute threads of both servers, and requests they decode together. */
 export const THREADS = 2;
 export const PARALLEL = 8;

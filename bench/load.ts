@@ -12,6 +12,8 @@ import type {
   Ending,
   LoadJob,
   LoadReply,
+  NeighbourJob,
+  NeighbourResult,
   RefusalJob,
   RefusalResult,
   StreamJob,
@@ -158,6 +160,67 @@ async function beside(job: BesideJob): Promise<BesideResult> {
   }
 }
 
+async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
+  const { target, sampling, streamTokens } = job;
+  const pieces: number[] = [];
+  const running = Promise.withResolvers<void>();
+  const streaming = await Client.connect({ kind: "stream", target, prompts: [], maxTokens: streamTokens, sampling });
+  const streamed = streaming.ask(job.stream, (ms) => {
+    if (pieces.push(ms) === PIECES_BEFORE) running.resolve();
+  }).then(() => "whole" as const, (error) => error as Error);
+  try {
+    const ended = await Promise.race([running.promise, streamed]);
+    if (ended !== undefined) throw ended === "whole" ? new Error("The stream was over at once") : ended;
+    const begun = performance.now();
+    await delay(job.aloneMs);
+    const sent = performance.now();
+    const endings: string[] = [];
+    for (const line of job.lines) {
+      const now = performance.now();
+      if (now - sent >= job.mostMs) break;
+      const [ending] = await Promise.all([
+        askOnce(job.path, line, job.mostMs - (now - sent)),
+        delay(job.apartMs),
+      ]);
+      endings.push(ending);
+    }
+    const until = performance.now();
+    if (await Promise.race([streamed, Promise.resolve()]) !== undefined) {
+      throw new Error("The stream was over too soon");
+    }
+    const alone = pieces.filter((ms) => ms > begun && ms <= sent);
+    const during = pieces.filter((ms) => ms > sent && ms <= until);
+    const times = [alone.at(-1) ?? sent, ...during, until];
+    return {
+      aloneTokensPerSec: alone.length / (sent - begun) * 1000,
+      besideTokensPerSec: during.length / (until - sent) * 1000,
+      longestGapMs: Math.max(...times.slice(1).map((ms, i) => ms - (times[i] as number))),
+      endings,
+    };
+  } finally {
+    streaming[Symbol.dispose]();
+    await streamed;
+  }
+}
+
+/** Send one request on a connection of its own, and tell how it ends. */
+async function askOnce(path: string, line: string, mostMs: number): Promise<string> {
+  using connection = await Deno.connect({ transport: "unix", path });
+  let ending = "cancelled";
+  const answered = writeAll(connection, new TextEncoder().encode(line + "\n")).then(() =>
+    new Lines(connection).until((answer) => {
+      const { type, code } = JSON.parse(answer) as { readonly type: string; readonly code?: string };
+      if (type !== "done" && type !== "error") return false;
+      ending = type === "done" ? type : `error ${code}`;
+      return true;
+    })
+  ).catch(() => {});
+  const timeout = new AbortController();
+  await Promise.race([answered, delay(mostMs, { signal: timeout.signal }).catch(() => {})]);
+  timeout.abort();
+  return ending;
+}
+
 async function refusals(job: RefusalJob): Promise<RefusalResult> {
   using connection = await Deno.connect({ transport: "unix", path: job.path });
   const lines = new Lines(connection);
@@ -180,12 +243,14 @@ async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void>
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-async function run(job: LoadJob): Promise<StreamResult | BesideResult | RefusalResult> {
+async function run(job: LoadJob): Promise<StreamResult | BesideResult | NeighbourResult | RefusalResult> {
   switch (job.kind) {
     case "stream":
       return await stream(job);
     case "beside":
       return await beside(job);
+    case "neighbour":
+      return await neighbour(job);
     case "refusal":
       return await refusals(job);
   }

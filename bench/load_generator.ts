@@ -8,6 +8,8 @@ import type {
   BesideResult,
   LoadJob,
   LoadReply,
+  NeighbourJob,
+  NeighbourResult,
   RefusalJob,
   RefusalResult,
   StreamJob,
@@ -31,8 +33,9 @@ export class LoadGenerator implements AsyncDisposable {
 
   run(job: StreamJob): Promise<StreamResult>;
   run(job: BesideJob): Promise<BesideResult>;
+  run(job: NeighbourJob): Promise<NeighbourResult>;
   run(job: RefusalJob): Promise<RefusalResult>;
-  async run(job: LoadJob): Promise<StreamResult | BesideResult | RefusalResult> {
+  async run(job: LoadJob): Promise<StreamResult | BesideResult | NeighbourResult | RefusalResult> {
     await this.#jobs.write(new TextEncoder().encode(JSON.stringify(job) + "\n"));
     const { value } = await Promise.race([this.#replies.read(), this.#process.died]);
     const reply: LoadReply = JSON.parse(value ?? '{"failed":"The load generator ended"}');

@@ -52,6 +52,25 @@ export interface BesideJob {
   readonly sampling: LoadSampling;
 }
 
+/** Requests one after the other while another answer streams. */
+export interface NeighbourJob {
+  readonly kind: "neighbour";
+  readonly target: Target;
+  /** Prompt of the answer that streams. It has to last until the others are answered, and is cancelled then. */
+  readonly stream: string;
+  readonly streamTokens: number;
+  readonly sampling: LoadSampling;
+  /** How long it streams alone before. */
+  readonly aloneMs: number;
+  /** The requests, a line each, and the socket they go to. */
+  readonly path: string;
+  readonly lines: readonly string[];
+  /** From one request to the next, at least: what a single one costs is to be measured. */
+  readonly apartMs: number;
+  /** After so long no further request is sent, and the one that is sent is cancelled. */
+  readonly mostMs: number;
+}
+
 /** One client that is refused, time and again. */
 export interface RefusalJob {
   readonly kind: "refusal";
@@ -62,7 +81,7 @@ export interface RefusalJob {
 }
 
 /** What the load generator can be told. */
-export type LoadJob = StreamJob | BesideJob | RefusalJob;
+export type LoadJob = StreamJob | BesideJob | NeighbourJob | RefusalJob;
 
 /** The end of an answer, as its server tells it. */
 export interface Ending {
@@ -97,6 +116,16 @@ export interface BesideResult {
   readonly streamTokensPerSec: number;
 }
 
+/** What came of a {@linkcode NeighbourJob}. */
+export interface NeighbourResult {
+  /** The stream, alone and beside the others. */
+  readonly aloneTokensPerSec: number;
+  readonly besideTokensPerSec: number;
+  readonly longestGapMs: number;
+  /** How each of the others ended: `done`, `error CODE`, or `cancelled`. */
+  readonly endings: readonly string[];
+}
+
 /** What came of a {@linkcode RefusalJob}. */
 export interface RefusalResult {
   /** From request to refusal, each. */
@@ -105,5 +134,5 @@ export interface RefusalResult {
 
 /** What the load generator answers. */
 export type LoadReply =
-  | { readonly result: StreamResult | BesideResult | RefusalResult }
+  | { readonly result: StreamResult | BesideResult | NeighbourResult | RefusalResult }
   | { readonly failed: string };

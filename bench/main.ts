@@ -3,6 +3,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { join } from "@std/path";
+import { benchBeside } from "./beside.ts";
 import { benchBoot } from "./boot.ts";
 import { benchEncode, type Encode } from "./encode.ts";
 import { benchEngine, type Model } from "./engine.ts";
@@ -28,6 +29,7 @@ const SECTIONS = [
   "rerank",
   "surfaces",
   "grammar",
+  "beside",
   "sampling",
   "pipeline",
   "boot",
@@ -45,8 +47,9 @@ The first run builds llama-server (git, cmake and a C++ compiler are needed; som
 writes a model of 218 MB, both into bench/.cache.
 
   --only SECTION    random or built-in (that model's engine; engine means both), prompts (long ones),
-                    embed, rerank, surfaces (v2 beside v1), grammar, sampling, pipeline, boot or
-                    store (the model store); may be given several times (default: all)
+                    embed, rerank, surfaces (v2 beside v1), grammar, beside (a stream beside costly
+                    requests), sampling, pipeline, boot or store (the model store); may be given
+                    several times (default: all)
   --rounds N        how often each thing is measured (default: 5)
   --quick           fewer rounds and shorter ones; rough figures
   --no-peer         leave llama-server out
@@ -159,6 +162,7 @@ async function measure(section: Section, { flags, cache, progress, peerFolder }:
   if (section === "boot") return await benchBoot(common);
   if (section === "store") return await benchStore({ ...common, cache });
   if (section === "grammar") return await benchGrammar({ ...common, cache });
+  if (section === "beside") return await benchBeside({ ...common, cache });
   if (section === "surfaces") return await benchSurfaces(common);
   const peer = peerFolder === undefined ? {} : { peerFolder };
   if (isEncode(section)) return await benchEncode(section, { ...common, ...peer, peerOnly });

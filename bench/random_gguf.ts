@@ -24,7 +24,11 @@ export interface LlamaShape {
 /** 203 million parameters are read for each token. */
 export const BENCH_SHAPE: LlamaShape = { width: 1024, layers: 16, feedForward: 3072, heads: 16, kvHeads: 8 };
 
-const CONTEXT_TOKENS = 4096;
+/** With a vocabulary that is as large as those of the newer families, as most of its time goes into it. */
+export const WIDE_VOCABULARY_SHAPE: LlamaShape = { width: 512, layers: 4, feedForward: 1024, heads: 8, kvHeads: 4 };
+export const WIDE_VOCABULARY = 150_000;
+
+const CONTEXT_TOKENS = 16_384;
 const NORMAL_TOKEN = 1;
 const MOSTLY_Q8_0 = 7;
 const Q8_BLOCK_BYTES = 34;
@@ -39,13 +43,22 @@ const CHAT_TEMPLATE = "{% for message in messages %}{{ '<|im_start|>' + message.
  * Write such a model.
  *
  * @param path Where to; written to a file beside it first, so that a file of that name is always whole.
- * @param options Whose tokenizer it gets, its shape, where the weights' randomness starts, whom to tell how far it is.
+ * @param options Whose tokenizer it gets, its shape, where the weights' randomness starts, whom to tell how far it is;
+ * `vocabulary`: so many tokens, filled up with words that no text is made of; `template`: instead of ChatML.
  */
 export async function writeRandomModel(
   path: string,
-  options: { tokenizerFrom: string; shape: LlamaShape; seed: number; onProgress?: (fraction: number) => void },
+  options: {
+    readonly tokenizerFrom: string;
+    readonly shape: LlamaShape;
+    readonly seed: number;
+    readonly vocabulary?: number;
+    readonly template?: string;
+    readonly onProgress?: (fraction: number) => void;
+  },
 ): Promise<void> {
   const source = readMetadata(await Deno.readFile(options.tokenizerFrom));
+  if (options.vocabulary !== undefined) fillUp(source, options.vocabulary);
   const drawable = drawableTokens(source);
   const tensors = tensorsOf(options.shape, drawable.length);
   const total = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
@@ -54,7 +67,7 @@ export async function writeRandomModel(
   let written = 0;
   {
     using file = await Deno.open(partial, { create: true, write: true, truncate: true });
-    await writeAll(file, fileHead(metadataOf(source, options.shape), tensors));
+    await writeAll(file, fileHead(metadataOf(source, options), tensors));
     for (const tensor of tensors) {
       const bytes = tensorBytes(tensor);
       const parts = tensor.type === "f32" ? [ones(bytes)] : random.tensor(tensor, drawable);
@@ -82,7 +95,32 @@ function drawableTokens(metadata: GgufMetadata): boolean[] {
   return tokens.map((token, index) => types[index] === NORMAL_TOKEN && /^[\x21-\x7eĠĊ]+$/.test(String(token)));
 }
 
-function metadataOf(source: GgufMetadata, shape: LlamaShape): GgufMetadata {
+/** Words of syllables, with marks as JSON has them, as many as are lacking. */
+function fillUp(metadata: GgufMetadata, size: number): void {
+  const tokens = metadata.get("tokenizer.ggml.tokens")?.value;
+  const types = metadata.get("tokenizer.ggml.token_type")?.value;
+  if (!Array.isArray(tokens) || !Array.isArray(types)) throw new TypeError("The tokenizer's model lists no tokens");
+  const known = new Set(tokens.map(String));
+  for (let number = 0; known.size < size; number++) {
+    let word = number % 2 === 0 ? "Ġ" : "";
+    for (let rest = number + 1; rest > 0; rest = Math.floor(rest / SYLLABLES.length)) {
+      word += SYLLABLES[rest % SYLLABLES.length];
+    }
+    if (number % 20 === 0) word += MARKS[number / 20 % MARKS.length];
+    if (known.has(word)) continue;
+    known.add(word);
+    (tokens as string[]).push(word);
+    (types as number[]).push(NORMAL_TOKEN);
+  }
+}
+
+const SYLLABLES = "an er in th re on at en st ing es or al te co de ra un li ma".split(" ");
+const MARKS = ['"', '",', '":', "}", "]", ",", ":", "'", ">", ")", "=", ".", "0", "_"];
+
+function metadataOf(
+  source: GgufMetadata,
+  { shape, template = CHAT_TEMPLATE }: { readonly shape: LlamaShape; readonly template?: string },
+): GgufMetadata {
   const uint = (value: number): GgufValue => ({ type: "uint32", value });
   const float = (value: number): GgufValue => ({ type: "float32", value });
   const text = (value: string): GgufValue => ({ type: "string", value });
@@ -100,7 +138,7 @@ function metadataOf(source: GgufMetadata, shape: LlamaShape): GgufMetadata {
     ["llama.rope.dimension_count", uint(shape.width / shape.heads)],
     ["llama.rope.freq_base", float(10_000)],
     ...[...source].filter(([key]) => key.startsWith("tokenizer.ggml.")),
-    ["tokenizer.chat_template", text(CHAT_TEMPLATE)],
+    ["tokenizer.chat_template", text(template)],
   ]);
 }
 

@@ -53,11 +53,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     imports: ["client", "client/protocol", "src/inference", "src/libraries", "src/log", ...MODELS],
     folders: ["src/config/backends", "src/config/setting"],
   },
-  "src/grammar": { imports: ["src/inference"], folders: ["src/grammar/json_schema"] },
+  "src/work": { imports: [] },
+  "src/grammar": {
+    imports: ["src/inference", "src/work"],
+    folders: ["src/grammar/json_schema", "src/grammar/language"],
+  },
   "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries", "src/ndjson"] },
   "src/engine/native": { imports: ["src/libraries", "src/engine/ipc"] },
   "src/engine/jinja": {
-    imports: [],
+    imports: ["src/work"],
     folders: [
       "src/engine/jinja/evaluate",
       "src/engine/jinja/library",
@@ -67,14 +71,22 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "src/engine/chat/dialect": { imports: ["src/inference", "src/engine/native"] },
   "src/engine/chat/render": {
-    imports: ["src/inference", "src/libraries", "src/engine/native", "src/engine/jinja", "src/engine/chat/dialect"],
+    imports: [
+      "src/inference",
+      "src/work",
+      "src/libraries",
+      "src/engine/native",
+      "src/engine/jinja",
+      "src/engine/chat/dialect",
+    ],
   },
   "src/engine/chat/probe": {
-    imports: ["src/inference", "src/engine/jinja", "src/engine/chat/dialect", "src/engine/chat/render"],
+    imports: ["src/inference", "src/work", "src/engine/jinja", "src/engine/chat/dialect", "src/engine/chat/render"],
   },
   "src/engine/chat": {
     imports: [
       "src/inference",
+      "src/work",
       "src/engine/native",
       "src/engine/jinja",
       "src/engine/chat/dialect",
@@ -82,10 +94,13 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/engine/chat/probe",
     ],
   },
-  "src/engine/answer": { imports: ["src/inference", "src/grammar", "src/engine/ipc", "src/engine/chat/dialect"] },
+  "src/engine/answer": {
+    imports: ["src/inference", "src/work", "src/grammar", "src/engine/ipc", "src/engine/chat/dialect"],
+  },
   "src/engine/generate": {
     imports: [
       "src/inference",
+      "src/work",
       "src/grammar",
       "src/engine/ipc",
       "src/engine/native",
@@ -99,6 +114,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     imports: [
       "src/confinement",
       "src/inference",
+      "src/work",
       "src/grammar",
       "src/libraries",
       "src/engine/ipc",

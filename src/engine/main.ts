@@ -5,6 +5,7 @@
  * 1 the first line says what to load · 2 libraries, fetched by the daemon where they are not here · 3 model, memory, chat
  * template · 4 a throw-away decode · 5 permissions given back · 6 `ready` · 7 serve
  */
+import { setImmediate } from "node:timers";
 import { Answers } from "./generate/answers.ts";
 import { Chat, PromptError } from "./chat/chat.ts";
 import { AttachmentError } from "./chat/render/messages.ts";
@@ -31,12 +32,16 @@ import { Pulse } from "./ipc/pulse.ts";
 import { Tokenizer, TokenizerError } from "./chat/tokenizer.ts";
 import { purposeOf } from "./encode/purpose.ts";
 import type { PoolingType } from "./native/text_context.ts";
-import { type Job, Scheduler } from "./generate/scheduler.ts";
+import type { Job } from "./generate/running.ts";
+import { Scheduler } from "./generate/scheduler.ts";
+import type { Work } from "../work/work.ts";
 import { thisMachine } from "./native/this_machine.ts";
 import { usableCores } from "./native/threads.ts";
 
 /** Time for throw-away decodes before `ready`, at least one of each kind. */
 const WARM_UP_MS = 30;
+/** How often it is looked for messages while nothing else is done than what is computed beside this thread. */
+const LOOK_MS = 2;
 /** Tokens of a throw-away text. */
 const WARM_UP_TOKENS = 128;
 
@@ -129,6 +134,7 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
     accelerator: model.accelerator,
     gpuLayers: gpuLayersOf(model, config),
     vocabulary: model.vocabularySize,
+    longestPiece: model.longestPiece,
     threads,
   });
   return {
@@ -246,13 +252,10 @@ function warmUp(context: Context, parallel: number): void {
   } while (performance.now() < until);
 }
 
-/** Make a request tokens and hand it to the scheduler; or say what is wrong with it. */
-function accept(engine: Generating, id: number, request: EngineRequest): void {
-  try {
-    engine.scheduler.submit(toJob(engine, id, request));
-  } catch (error) {
-    engine.outbox.add([refusalOf(id, error)]);
-  }
+/** Make a request tokens, and what binds its answer; what is wrong with it is found first. */
+function* prepare({ answers, model }: Generating, id: number, request: EngineRequest): Work<Job> {
+  checkLimits(request, model.vocabularySize);
+  return yield* answers.job(id, request);
 }
 
 /** What is told of a request that was not taken. */
@@ -263,11 +266,6 @@ function refusalOf(id: number, error: unknown): EngineEvent {
     ? error.message
     : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
   return { id, error: "invalid_request", message };
-}
-
-function toJob({ answers, model }: Generating, id: number, request: EngineRequest): Job {
-  checkLimits(request, model.vocabularySize);
-  return answers.job(id, request);
 }
 
 /** Hand a request for vectors or scores to the scheduler; or say what is wrong with it. */
@@ -288,8 +286,12 @@ function handle(engine: Engine, message: ToEngine): void {
   const { outbox, scheduler } = engine;
   switch (message.op) {
     case "generate":
-      if (engine.purpose === "generate") return accept(engine, message.id, message.request);
-      return refuse(engine, message.id, "write");
+      if (engine.purpose !== "generate") return refuse(engine, message.id, "write");
+      return engine.scheduler.prepare(
+        message.id,
+        prepare(engine, message.id, message.request),
+        (error) => refusalOf(message.id, error),
+      );
     case "tokenizer":
       if (engine.purpose === "generate") return tokenize(engine, message);
       return refuse(engine, message.id, "tell tokens");
@@ -381,11 +383,22 @@ async function main(): Promise<void> {
   while (!inbox.ended) {
     const idle = !scheduler.busy;
     if (idle) outbox.flush();
-    for (const message of idle ? pulse.wait() : pulse.take()) handle(engine, message);
+    const beside = engine.purpose === "generate" ? engine.scheduler.beside : undefined;
+    if (beside !== undefined) await lookAround(beside, idle);
+    for (const message of idle && beside === undefined ? pulse.wait() : pulse.take()) handle(engine, message);
     outbox.add(await scheduler.step());
   }
-  // Lanes must not run while the process exits.
-  if (engine.purpose !== "generate") await engine.scheduler.settled();
+  // What other threads compute must not run while the process exits.
+  if (engine.purpose !== "generate") return await engine.scheduler.settled();
+  while (engine.scheduler.beside !== undefined) await engine.scheduler.beside;
+}
+
+/** Let promises settle: those of what is computed beside this thread. With nothing else to do, wait for one a while. */
+async function lookAround(beside: Promise<void>, idle: boolean): Promise<void> {
+  if (!idle) return await new Promise((resolve) => void setImmediate(resolve));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([beside, new Promise<void>((resolve) => timer = setTimeout(resolve, LOOK_MS))]);
+  clearTimeout(timer);
 }
 
 // A service manager tells every process of a service to end; this one ends when the daemon has drained and lets go of it.

@@ -1,10 +1,18 @@
-/** What the sampler asks of a grammar. */
+/** What binds an answer, as whoever chooses its tokens sees it. */
+import type { Work } from "../work/work.ts";
+
+/** Says which tokens may come next. */
+export interface Allowed {
+  /** `undefined`: that takes too long to say before all that may come next have been found. */
+  allows(token: number): boolean | undefined;
+  /** All of them, a bit for each; `undefined`: they have to be found first. Not to be changed. */
+  allowed?(): Uint32Array | undefined;
+  /** Find all of them; absent: they can only be asked for one by one. */
+  readonly find?: (() => Work<void>) | undefined;
+}
 
 /** Says what a grammar allows, token by token. */
-export interface Constraint {
-  allows(token: number): boolean;
-  /** All tokens it allows, a bit for each; `undefined` or absent: `allows` has to be asked. Not to be changed. */
-  allowed?(): Uint32Array | undefined;
+export interface Constraint extends Allowed {
   /** The token was chosen; `allows` said yes to it. */
   accept(token: number): void;
   /** Whether it allows a text that ends within a token. */

@@ -15,10 +15,27 @@ export type CharSet = readonly number[];
 /** A character, a rule by its number, or exactly this token, which need not be text. */
 export type GrammarSymbol = { readonly chars: CharSet } | { readonly rule: number } | { readonly token: number };
 
-/** Rules by number; each is its alternatives, each of those its symbols. */
+/** What a rule may be: each alternative is its symbols. */
+export type Alternatives = readonly (readonly GrammarSymbol[])[];
+
+/**
+ * A rule that is written out only where a text comes to it. Its alternatives may name rules that are added with them,
+ * and none of them begins with the rule itself, directly or through others.
+ */
+export interface LazyRule {
+  readonly expand: () => Alternatives;
+}
+
+/** Rules by number. */
 export interface Rules {
   readonly root: number;
-  readonly rules: readonly (readonly (readonly GrammarSymbol[])[])[];
+  /** Grows when lazy rules are written out. */
+  readonly rules: readonly (Alternatives | LazyRule)[];
+}
+
+/** Whether a rule has to be written out. */
+export function isLazy(rule: Alternatives | LazyRule): rule is LazyRule {
+  return "expand" in rule;
 }
 
 const ROOT = "root";

@@ -3,96 +3,75 @@
  * that is built while it is walked: a state is a set of stacks of what is still to come, and remembers where each kind
  * of character led, and which tokens may come next.
  */
-import { type CharSet, GrammarError, type GrammarSymbol, MAX_CODE_POINT, type Rules } from "./gbnf.ts";
-import type { Constraint } from "./constraint.ts";
-import { type TokenBytes, VocabularyIndex } from "./vocabulary_index.ts";
+import { type CharSet, GrammarError, type GrammarSymbol, isLazy, MAX_CODE_POINT, type Rules } from "./gbnf.ts";
+import { Chars, type Position, set, type Stack, State } from "./grammar_state.ts";
+import { A_PLAIN, type VocabularyIndex } from "./vocabulary_index.ts";
+import { FIRST_TWIN, NO_TOKEN_HERE, type VocabularyTrie } from "./vocabulary_trie.ts";
+import { SharedWork, type Work } from "../work/work.ts";
 
 /** Stacks that one state may have, and that may be looked at to find them. */
 const MAX_STACKS = 20_000;
-/** States, and stacks of all of them, that are remembered before all are forgotten. */
+/** States, stacks of all of them, and their memory in bytes that are remembered before all are forgotten. */
 const MAX_STATES = 10_000;
 const MAX_KNOWN_STACKS = 200_000;
-/** Stacks that may be looked at to find the tokens a state allows; some 0.1 s. */
-const MAX_WALK = 300_000;
+const MAX_STATE_BYTES = 16 * 2 ** 20;
+/** Stacks that may be looked at to find the tokens a state allows; some 0.3 s. */
+const MAX_WALK = 1_000_000;
+/** Stacks that are looked at, and nodes of the vocabulary, in a piece of that: some tenths of a millisecond. */
+const PIECE_STACKS = 500;
+const PIECE_NODES = 8192;
 /** Memory for the tokens that states allow, in bytes, before the oldest are forgotten. */
 const ALLOWED_BYTES = 8 * 2 ** 20;
-/** Kinds of characters that are tried one by one to find whether one of them could come. */
-const FEW_KINDS = 16;
+/** What a symbol, a stack, a state and a stack of a state take, in bytes. */
+const BYTES = { symbol: 40, stack: 120, state: 600, stackOfState: 16 };
 
-/** What is still to come: a place in an alternative, then what follows the rule it stands in. */
-interface Stack {
-  readonly id: number;
-  readonly place: number;
-  readonly below: Stack | undefined;
-}
-
-/** A position in a text that follows a grammar. */
-export interface Position {
-  readonly state: State;
-  /** Of a character whose last bytes have not come: its bits so far, how many bytes lack, and the least it may be. */
-  readonly partial: number;
-  readonly lacking: number;
-  readonly least: number;
-}
-
-/** Is also the position between two characters. */
-class State implements Position {
-  readonly state = this;
-  readonly partial = 0;
-  readonly lacking = 0;
-  readonly least = 0;
-  /** Where a character leads, by its kind; `null`: nowhere. */
-  next: (State | null)[] = [];
-  /** The tokens that may come next, a bit for each. */
-  allowed: Uint32Array | undefined;
-
-  /**
-   * @param stacks Each with a character at its place.
-   * @param tokenStacks Each with a token at its place.
-   * @param canEnd Whether nothing has to come.
-   */
-  constructor(
-    readonly stacks: readonly Stack[],
-    readonly tokenStacks: readonly Stack[],
-    readonly canEnd: boolean,
-  ) {}
-}
+/** What is found out about a position when more work is needed than was allowed. */
+export const COSTLY = "costly";
 
 /** A grammar, and what has been found out about it. Several answers may follow it. */
 export class Grammar {
+  #rules: Rules["rules"];
   /** What stands at each place; nothing at the end of an alternative. */
-  readonly #chars: (CharSet | undefined)[] = [];
+  readonly #chars: (Chars | undefined)[] = [];
   readonly #rule: (number | undefined)[] = [];
   readonly #token: (number | undefined)[] = [];
   /** Where the alternatives of each rule begin. */
-  readonly #starts: number[][] = [];
+  readonly #starts: (readonly number[] | undefined)[] = [];
+  readonly #sets = new Map<CharSet, Chars>();
   #stacks = new Map<string, Stack>();
   #states = new Map<string, State>();
-  /** The first character of each kind. Characters are of one kind if no set of the grammar tells them apart. */
-  readonly #kinds: Int32Array;
-  readonly #asciiKinds: Int32Array;
   /** States whose allowed tokens are known, the oldest first, and of which vocabulary. */
   #walked: State[] = [];
   #index: VocabularyIndex | undefined;
   /** Stacks looked at so far. */
   #work = 0;
-  #tooMuchWork = false;
+  #stateBytes = 0;
   readonly start: Position;
 
-  constructor({ rules, root }: Rules) {
-    for (const alternatives of rules) {
-      const starts: number[] = [];
-      for (const symbols of alternatives) {
-        starts.push(this.#chars.length);
-        for (const symbol of symbols) this.#place(symbol);
-        this.#place(undefined);
-      }
-      this.#starts.push(starts);
-    }
-    this.#kinds = kindsOf(this.#chars);
-    this.#asciiKinds = Int32Array.from({ length: 0x80 }, (_, char) => this.#searchKind(char));
-    const first = (this.#starts[root] ?? []).map((place) => this.#stack(place, undefined));
-    this.start = this.#close(first);
+  constructor(rules: Rules) {
+    this.#rules = rules.rules;
+    this.start = this.startOf(rules);
+  }
+
+  /**
+   * Where a text begins that follows other rules of the same builder. What has been found out is shared.
+   *
+   * @param rules Made later, so that they have all rules that this has, and more.
+   */
+  startOf({ rules, root }: Rules): Position {
+    this.#rules = rules;
+    return this.#close(this.#startsOf(root).map((place) => this.#stack(place, undefined)));
+  }
+
+  /** Stacks looked at so far: a measure of the work that was done. */
+  get work(): number {
+    return this.#work;
+  }
+
+  /** Memory that it takes, in bytes, roughly: its rules, and what has been found out. */
+  get bytes(): number {
+    return this.#chars.length * BYTES.symbol + this.#stacks.size * BYTES.stack + this.#stateBytes +
+      this.#walked.reduce((sum, { allowed }) => sum + (allowed?.byteLength ?? 0), 0);
   }
 
   /**
@@ -100,12 +79,17 @@ export class Grammar {
    *
    * @param from Where the text is.
    * @param bytes What would come next, UTF-8; may end within a character.
-   * @returns The new position, or `undefined` if the grammar does not allow them.
+   * @param most Stacks that may be looked at.
+   * @returns The new position, `undefined` if the grammar does not allow them, or `COSTLY`.
    * @throws {GrammarError} If the grammar is too ambiguous to be followed.
    */
-  advance(from: Position, bytes: Uint8Array): Position | undefined {
+  advance(from: Position, bytes: Uint8Array): Position | undefined;
+  advance(from: Position, bytes: Uint8Array, most: number): Position | undefined | typeof COSTLY;
+  advance(from: Position, bytes: Uint8Array, most = Infinity): Position | undefined | typeof COSTLY {
+    const until = this.#work + most;
     let at: Position | undefined = from;
     for (const byte of bytes) {
+      if (this.#work > until) return COSTLY;
       at = this.#advanceByte(at, byte);
       if (at === undefined) return undefined;
     }
@@ -118,11 +102,15 @@ export class Grammar {
    * @param from Where the text is.
    * @param token The token.
    * @param bytes What it stands for; none if it is not text.
-   * @returns The new position, or `undefined` if the grammar does not allow it.
+   * @param most As for `advance`.
+   * @returns As of `advance`.
    * @throws {GrammarError} If the grammar is too ambiguous to be followed.
    */
-  follow(from: Position, token: number, bytes: Uint8Array): Position | undefined {
-    const byBytes = bytes.length === 0 ? undefined : this.advance(from, bytes);
+  follow(from: Position, token: number, bytes: Uint8Array): Position | undefined;
+  follow(from: Position, token: number, bytes: Uint8Array, most: number): Position | undefined | typeof COSTLY;
+  follow(from: Position, token: number, bytes: Uint8Array, most = Infinity): Position | undefined | typeof COSTLY {
+    const byBytes = bytes.length === 0 ? undefined : this.advance(from, bytes, most);
+    if (byBytes === COSTLY) return COSTLY;
     const stacks = from.lacking > 0 ? [] : from.state.tokenStacks.filter(({ place }) => this.#token[place] === token);
     if (stacks.length === 0) return byBytes;
     const state = this.#close(stacks.map(({ place, below }) => this.#stack(place + 1, below)));
@@ -131,66 +119,52 @@ export class Grammar {
   }
 
   /**
-   * All tokens that may come next.
+   * All tokens that may come next, if that has been found out.
    *
    * @param at Where the text is.
    * @param index The vocabulary; always the same one, or what is known is lost.
-   * @returns A bit for each token, not to be changed; `undefined` if it would take too long to find out.
+   * @returns A bit for each token, not to be changed; `undefined` if it is not known.
    */
-  allowed(at: Position, index: VocabularyIndex): Uint32Array | undefined {
+  known({ state, lacking }: Position, index: VocabularyIndex): Uint32Array | undefined {
     if (this.#index !== index) this.#forgetAllowed();
     this.#index = index;
-    if (at.lacking > 0) return this.#walk(at, index);
-    const { state } = at;
-    if (state.allowed === undefined) {
-      state.allowed = this.#walk(at, index);
-      if (state.allowed === undefined) return undefined;
-      this.#walked.push(state);
-      if (this.#walked.length * state.allowed.byteLength > ALLOWED_BYTES) {
-        const half = this.#walked.length >> 1;
-        for (const old of this.#walked.splice(0, half)) old.allowed = undefined;
-      }
-    }
-    return state.allowed;
+    return lacking > 0 ? undefined : state.allowed;
   }
 
-  /** Go through the vocabulary in the order of its bytes; what begins with bytes that are refused is skipped. */
-  #walk(at: Position, index: VocabularyIndex): Uint32Array | undefined {
-    if (this.#tooMuchWork) return undefined;
-    const { order, bytes, starts, shared } = index;
-    const mostWork = this.#work + MAX_WALK;
-    const allowed = new Uint32Array((index.size + 31) >> 5);
-    /** Where the bytes of the token before lead, each. */
-    const path: Position[] = [at];
-    /** Which of them was refused. */
-    let refused = Infinity;
-    try {
-      for (let i = 0; i < order.length; i++) {
-        const known = shared[i] as number;
-        if (known > refused) continue;
-        refused = Infinity;
-        const start = starts[i] as number;
-        const length = (starts[i + 1] as number) - start;
-        let position = path[known] as Position;
-        for (let depth = known; depth < length; depth++) {
-          const next = this.#advanceByte(position, bytes[start + depth] as number);
-          if (next === undefined) {
-            refused = depth;
-            break;
-          }
-          path[depth + 1] = position = next;
-        }
-        if (refused === Infinity) set(allowed, order[i] as number);
-        if (this.#work > mostWork) {
-          this.#tooMuchWork = true;
-          return undefined;
-        }
-      }
-    } catch (error) {
-      // Too ambiguous after tokens that nobody may ever choose.
-      if (!(error instanceof GrammarError)) throw error;
-      return undefined;
-    }
+  /**
+   * Find out all tokens that may come next.
+   *
+   * @param at Where the text is.
+   * @param index As for `known`.
+   * @returns A bit for each token, not to be changed.
+   * @throws {GrammarError} If the grammar is too ambiguous for that.
+   */
+  *allowed(at: Position, index: VocabularyIndex): Work<Uint32Array> {
+    const known = this.known(at, index);
+    if (known !== undefined) return known;
+    if (at.lacking > 0) return yield* this.#walk(at, index);
+    const { state } = at;
+    state.walk ??= new SharedWork(this.#walk(at, index));
+    // Where all give up on it, it stays for the next; what it failed with, too.
+    const allowed = yield* state.walk.join();
+    if (state.allowed === undefined) this.#keep(state, allowed);
+    state.walk = undefined;
+    return allowed;
+  }
+
+  #keep(state: State, allowed: Uint32Array): void {
+    state.allowed = allowed;
+    this.#walked.push(state);
+    if (this.#walked.length * allowed.byteLength <= ALLOWED_BYTES) return;
+    const half = this.#walked.length >> 1;
+    for (const old of this.#walked.splice(0, half)) old.allowed = undefined;
+  }
+
+  *#walk(at: Position, index: VocabularyIndex): Work<Uint32Array> {
+    const plain = this.#plainFrom(at, index.longestPlain);
+    const allowed = (plain === undefined ? undefined : index.plainUpTo(plain)?.slice()) ??
+      new Uint32Array((index.size + 31) >> 5);
+    yield* this.#follow(at, plain === undefined ? index.all : index.special, allowed);
     if (at.lacking === 0) {
       for (const { place } of at.state.tokenStacks) {
         const token = this.#token[place] as number;
@@ -199,6 +173,51 @@ export class Grammar {
       if (at.state.canEnd) { for (const token of index.ending) set(allowed, token); }
     }
     return allowed;
+  }
+
+  /**
+   * How many plain characters may come, whichever they are.
+   *
+   * @returns `undefined` if that depends on which they are.
+   */
+  #plainFrom(at: Position, most: number): number | undefined {
+    if (at.lacking > 0) return undefined;
+    let state = at.state;
+    for (let count = 0; count < most; count++) {
+      if (state.stacks.some(({ place }) => this.#chars[place]?.plain === "some")) return undefined;
+      const next = this.#step(state, A_PLAIN);
+      if (next === null) return count;
+      if (next === state) return most;
+      state = next;
+    }
+    return most;
+  }
+
+  /** Go through a trie; what is below bytes that are refused is skipped. */
+  *#follow(at: Position, { bytes, depths, ends, tokens, twins }: VocabularyTrie, allowed: Uint32Array): Work<void> {
+    const mostWork = this.#work + MAX_WALK;
+    let pieceWork = this.#work + PIECE_STACKS;
+    let pieceNodes = PIECE_NODES;
+    /** Where the bytes above a node lead. */
+    const path: Position[] = [at];
+    for (let node = 0; node < bytes.length;) {
+      if (this.#work > pieceWork || --pieceNodes === 0) {
+        if (this.#work > mostWork) throw new GrammarError("The grammar is too ambiguous to be followed");
+        yield;
+        pieceWork = this.#work + PIECE_STACKS;
+        pieceNodes = PIECE_NODES;
+      }
+      const depth = depths[node] as number;
+      const next = this.#advanceByte(path[depth] as Position, bytes[node] as number);
+      if (next === undefined) {
+        node = ends[node] as number;
+        continue;
+      }
+      path[depth + 1] = next;
+      const token = tokens[node++] as number;
+      if (token > NO_TOKEN_HERE) set(allowed, token);
+      else if (token < NO_TOKEN_HERE) { for (const twin of twins[FIRST_TWIN - token] ?? []) set(allowed, twin); }
+    }
   }
 
   /**
@@ -211,16 +230,37 @@ export class Grammar {
     return at.lacking === 0 && at.state.canEnd;
   }
 
+  /** Where the alternatives of a rule begin. */
+  #startsOf(rule: number): readonly number[] {
+    const known = this.#starts[rule];
+    if (known !== undefined) return known;
+    const definition = this.#rules[rule] ?? [];
+    const starts = (isLazy(definition) ? definition.expand() : definition).map((symbols) => {
+      const start = this.#chars.length;
+      for (const symbol of symbols) this.#place(symbol);
+      this.#place(undefined);
+      return start;
+    });
+    this.#starts[rule] = starts;
+    return starts;
+  }
+
   #place(symbol: GrammarSymbol | undefined): void {
-    this.#chars.push(symbol !== undefined && "chars" in symbol ? symbol.chars : undefined);
+    this.#chars.push(symbol !== undefined && "chars" in symbol ? this.#set(symbol.chars) : undefined);
     this.#rule.push(symbol !== undefined && "rule" in symbol ? symbol.rule : undefined);
     this.#token.push(symbol !== undefined && "token" in symbol ? symbol.token : undefined);
+  }
+
+  #set(chars: CharSet): Chars {
+    let known = this.#sets.get(chars);
+    if (known === undefined) this.#sets.set(chars, known = new Chars(chars));
+    return known;
   }
 
   #advanceByte({ state, partial, lacking, least }: Position, byte: number): Position | undefined {
     if (lacking === 0) {
       if (byte < 0x80) {
-        return this.#step(state, this.#asciiKinds[byte] as number) ?? undefined;
+        return this.#step(state, byte) ?? undefined;
       }
       if ((byte & 0xe0) === 0xc0) return this.#begin({ state, partial: byte & 0x1f, lacking: 1, least: 0x80 });
       if ((byte & 0xf0) === 0xe0) return this.#begin({ state, partial: byte & 0x0f, lacking: 2, least: 0x800 });
@@ -232,7 +272,7 @@ export class Grammar {
     if (lacking > 1) return this.#begin({ state, partial, lacking: lacking - 1, least });
     // Written with more bytes than it needs, half of a pair, or too large: no character.
     if (partial < least || (partial >= 0xd800 && partial <= 0xdfff) || partial > MAX_CODE_POINT) return undefined;
-    return this.#step(state, this.#searchKind(partial)) ?? undefined;
+    return this.#step(state, partial) ?? undefined;
   }
 
   /** A position within a character, if one that begins so could come. */
@@ -244,37 +284,53 @@ export class Grammar {
     if (high >= 0xd800 && high <= 0xdfff) high = 0xd7ff;
     if (high < least || low > high) return undefined;
     const from = Math.max(low, least);
-    const first = this.#searchKind(from);
-    const last = this.#searchKind(high);
-    if (last - first < FEW_KINDS) {
-      for (let kind = first; kind <= last; kind++) if (this.#step(state, kind) !== null) return position;
-      return undefined;
-    }
-    return state.stacks.some(({ place }) => contains(this.#chars[place] as CharSet, from, high)) ? position : undefined;
+    return state.stacks.some(({ place }) => (this.#chars[place] as Chars).hasWithin(from, high)) ? position : undefined;
   }
 
-  #searchKind(char: number): number {
+  #step(state: State, char: number): State | null {
+    if (char < 0x80) {
+      let next = state.ascii[char];
+      if (next === undefined) state.ascii[char] = next = this.#lead(state, char);
+      return next;
+    }
+    const edges = state.edges ??= this.#edgesOf(state);
     let low = 0;
-    let high = this.#kinds.length - 1;
+    let high = edges.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if ((this.#kinds[middle] as number) <= char) low = middle;
+      if ((edges[middle] as number) <= char) low = middle;
       else high = middle - 1;
     }
-    return low;
+    let next = state.wide[low];
+    if (next === undefined) state.wide[low] = next = this.#lead(state, char);
+    return next;
   }
 
-  #step(state: State, kind: number): State | null {
-    const known = state.next[kind];
-    if (known !== undefined) return known;
-    const char = this.#kinds[kind] as number;
-    const followers: Stack[] = [];
-    this.#work += state.stacks.length;
-    for (const { place, below } of state.stacks) {
-      if (contains(this.#chars[place] as CharSet, char, char)) followers.push(this.#stack(place + 1, below));
+  /** Where the characters beyond ASCII come to be in other sets of the stacks. */
+  #edgesOf({ stacks }: State): Int32Array {
+    const edges = new Set([0x80]);
+    for (const { place } of stacks) {
+      const { ranges } = this.#chars[place] as Chars;
+      for (let i = ranges.length - 2; i >= 0 && (ranges[i + 1] as number) >= 0x80; i -= 2) {
+        edges.add(Math.max(ranges[i] as number, 0x80));
+        edges.add((ranges[i + 1] as number) + 1);
+      }
     }
-    const next = followers.length === 0 ? null : this.#close(followers);
-    state.next[kind] = next;
+    return Int32Array.from(edges).sort();
+  }
+
+  #lead(state: State, char: number): State | null {
+    const { stacks } = state;
+    this.#work += stacks.length;
+    const taking = stacks.filter(({ place }) => (this.#chars[place] as Chars).has(char));
+    if (taking.length === 0) return null;
+    const key = taking.length === stacks.length ? "" : taking.map(({ id }) => id).join();
+    const followers = state.followers ??= new Map<string, State>();
+    let next = followers.get(key);
+    if (next === undefined) {
+      next = this.#close(taking.map(({ place, below }) => this.#stack(place + 1, below)));
+      followers.set(key, next);
+    }
     return next;
   }
 
@@ -299,7 +355,7 @@ export class Grammar {
         const after = stack.place + 1;
         // At the end of an alternative nothing is kept of it, so that a rule that ends with itself does not pile up.
         const below = this.#isEnd(after) ? stack.below : this.#stack(after, stack.below);
-        for (const start of this.#starts[rule] ?? []) visit(this.#stack(start, below));
+        for (const start of this.#startsOf(rule)) visit(this.#stack(start, below));
       } else if (this.#isEnd(stack.place)) {
         visit(stack.below);
       } else {
@@ -341,8 +397,11 @@ export class Grammar {
     const key = `${canEnd} ${stacks.map(({ id }) => id).join()} ${tokenStacks.map(({ id }) => id).join()}`;
     let state = this.#states.get(key);
     if (state === undefined) {
-      if (this.#states.size >= MAX_STATES || this.#stacks.size >= MAX_KNOWN_STACKS) this.#forget();
+      const isFull = this.#states.size >= MAX_STATES || this.#stacks.size >= MAX_KNOWN_STACKS ||
+        this.#stateBytes >= MAX_STATE_BYTES;
+      if (isFull) this.#forget();
       state = new State(stacks, tokenStacks, canEnd);
+      this.#stateBytes += BYTES.state + (stacks.length + tokenStacks.length) * BYTES.stackOfState;
       this.#states.set(key, state);
     }
     return state;
@@ -351,9 +410,10 @@ export class Grammar {
   /** What is still held of the states goes on from there anew; what is not can go. */
   #forget(): void {
     this.#forgetAllowed();
-    for (const state of this.#states.values()) state.next = [];
+    for (const state of this.#states.values()) state.forget();
     this.#states = new Map();
     this.#stacks = new Map();
+    this.#stateBytes = 0;
   }
 
   #forgetAllowed(): void {
@@ -362,85 +422,5 @@ export class Grammar {
   }
 }
 
-/** A grammar over tokens, for one answer. */
-export class GrammarConstraint implements Constraint {
-  readonly #grammar: Grammar;
-  readonly #tokens: TokenBytes;
-  #at: Position;
-
-  /**
-   * At the beginning of an answer.
-   *
-   * @param grammar What it follows.
-   * @param tokens What its tokens mean; an index tells all that may come next at once.
-   */
-  constructor(grammar: Rules | Grammar, tokens: TokenBytes | VocabularyIndex) {
-    this.#grammar = grammar instanceof Grammar ? grammar : new Grammar(grammar);
-    this.#tokens = tokens;
-    this.#at = this.#grammar.start;
-  }
-
-  get complete(): boolean {
-    const { state } = this.#at;
-    return this.#grammar.canEnd(this.#at) && state.stacks.length === 0 && state.tokenStacks.length === 0;
-  }
-
-  allows(token: number): boolean {
-    if (!this.#tokens.ends(token)) return this.#follow(token) !== undefined;
-    return this.#grammar.canEnd(this.#at) || this.#grammar.follow(this.#at, token, NO_BYTES) !== undefined;
-  }
-
-  allowed(): Uint32Array | undefined {
-    return this.#tokens instanceof VocabularyIndex ? this.#grammar.allowed(this.#at, this.#tokens) : undefined;
-  }
-
-  accept(token: number): void {
-    const next = this.#follow(token);
-    if (next === undefined) throw new GrammarError(`The grammar does not allow token ${token}`);
-    this.#at = next;
-  }
-
-  allowsText(text: string): boolean {
-    return this.#grammar.advance(this.#at, encoder.encode(text)) !== undefined;
-  }
-
-  acceptText(text: string): void {
-    const next = this.#grammar.advance(this.#at, encoder.encode(text));
-    if (next === undefined) throw new GrammarError("The grammar does not allow the text");
-    this.#at = next;
-  }
-
-  #follow(token: number): Position | undefined {
-    return this.#grammar.follow(this.#at, token, this.#tokens.ends(token) ? NO_BYTES : this.#tokens.piece(token));
-  }
-}
-
-const NO_BYTES = new Uint8Array(0);
-const encoder = new TextEncoder();
-
 /** Stacks outlive the table they were found in, so their numbers are never used again. */
 let nextId = 0;
-
-/** Whether a set has a character in a range. */
-function contains(chars: CharSet, low: number, high: number): boolean {
-  for (let i = 0; i < chars.length; i += 2) {
-    if ((chars[i] as number) <= high && (chars[i + 1] as number) >= low) return true;
-  }
-  return false;
-}
-
-/** The first character of each kind of characters that the sets tell apart. */
-function kindsOf(sets: readonly (CharSet | undefined)[]): Int32Array {
-  const firsts = new Set([0]);
-  for (const chars of sets) {
-    for (let i = 0; chars !== undefined && i < chars.length; i += 2) {
-      firsts.add(chars[i] as number);
-      firsts.add((chars[i + 1] as number) + 1);
-    }
-  }
-  return Int32Array.from(firsts).sort();
-}
-
-function set(bits: Uint32Array, at: number): void {
-  bits[at >> 5] = (bits[at >> 5] as number) | (1 << (at & 31));
-}

@@ -1,33 +1,61 @@
 /**
- * Grammars that answers followed lately, with what has been found out about them, so that the next answer that follows
- * the same one goes on from there.
+ * What was compiled for answers of late, with what has been found out while they were followed, so that the next answer
+ * that asks for the same goes on from there. Told apart by what a request says, not by what comes of it.
  */
-import type { Rules } from "./gbnf.ts";
-import { Grammar } from "./grammar.ts";
+import { SharedWork, type Work } from "../work/work.ts";
 
-/** Grammars that are kept, and what the rules of one may come to as text. */
-const KEPT = 8;
-const LARGEST = 2 ** 20;
+/** What is kept: so many, and so much memory. One that is in use is not forgotten before its answer ends. */
+const KEPT = 32;
+const KEPT_BYTES = 64 * 2 ** 20;
+/** Of a character of a key. */
+const CHARACTER_BYTES = 2;
+
+/** What may be kept. */
+export interface Compiled {
+  /** Memory it takes by now, in bytes, roughly. */
+  readonly bytes: number;
+}
 
 /** The grammars of one engine. */
-export class Grammars {
-  /** By their rules; those used last are last. */
-  readonly #kept = new Map<string, Grammar>();
+export class Grammars<T extends Compiled> {
+  /** By what was asked; those used last are last. */
+  readonly #kept = new Map<string, T>();
+  /** What is being compiled; who asks for the same meanwhile takes part. */
+  readonly #compiling = new Map<string, { readonly work: SharedWork<T>; users: number }>();
 
   /**
-   * The grammar of these rules; equal rules have the same.
+   * What was compiled for this key; compiled now, if it was not.
    *
-   * @param rules The rules.
-   * @throws {GrammarError} If they cannot be followed.
+   * @param key All that the result depends on, as text.
+   * @param compile Compiles it.
    */
-  of(rules: Rules): Grammar {
-    const key = JSON.stringify(rules);
-    const grammar = this.#kept.get(key) ?? new Grammar(rules);
-    if (key.length > LARGEST) return grammar;
+  *of(key: string, compile: () => Work<T>): Work<T> {
+    const known = this.#kept.get(key) ?? (yield* this.#compile(key, compile));
     this.#kept.delete(key);
-    this.#kept.set(key, grammar);
-    const [oldest] = this.#kept.keys();
-    if (this.#kept.size > KEPT && oldest !== undefined) this.#kept.delete(oldest);
-    return grammar;
+    this.#kept.set(key, known);
+    this.#forget();
+    return known;
+  }
+
+  *#compile(key: string, compile: () => Work<T>): Work<T> {
+    const going = this.#compiling.get(key) ?? { work: new SharedWork(compile()), users: 0 };
+    this.#compiling.set(key, going);
+    going.users++;
+    try {
+      return yield* going.work.join();
+    } finally {
+      // Done, failed, or given up by all.
+      if (--going.users === 0) this.#compiling.delete(key);
+    }
+  }
+
+  #forget(): void {
+    let bytes = 0;
+    for (const [key, { bytes: own }] of this.#kept) bytes += key.length * CHARACTER_BYTES + own;
+    for (const [key, { bytes: own }] of this.#kept) {
+      if (this.#kept.size <= KEPT && bytes <= KEPT_BYTES) return;
+      this.#kept.delete(key);
+      bytes -= key.length * CHARACTER_BYTES + own;
+    }
   }
 }

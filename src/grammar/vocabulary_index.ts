@@ -1,7 +1,11 @@
 /**
- * A vocabulary sorted by bytes, so that tokens with a common prefix are adjacent and the prefix is walked once, as in a trie.
- * Made once for a model, when the first grammar needs it.
+ * A vocabulary made to be gone through quickly: a trie of all tokens, and apart from it those that are nothing but plain
+ * characters, which most places within a text take all of, or none. Made once for a model, when the first grammar needs
+ * it.
  */
+import type { CharSet } from "./gbnf.ts";
+import { sortByBytes, TOKEN_BITS, trieOf, type VocabularyTrie } from "./vocabulary_trie.ts";
+import type { Work } from "../work/work.ts";
 
 /** What tokens mean to a grammar. */
 export interface TokenBytes {
@@ -11,65 +15,84 @@ export interface TokenBytes {
   ends(token: number): boolean;
 }
 
-/** Bytes of a piece that are sorted as one float, and by what a token's number in the same float is bounded. */
-const SORTED_BYTES = 4;
-const TOKEN_BITS = 2 ** 20;
-/** So many are compared one by one. */
-const FEW = 16;
+/**
+ * Characters that have no meaning in JSON, in Python's strings and in markers: no quotes, no backslash, no `<`, no control
+ * characters. Sorted, with gaps.
+ */
+export const PLAIN: CharSet = [
+  ...[0x20, 0x21, 0x23, 0x26, 0x28, 0x3b, 0x3d, 0x5b, 0x5d, 0x7e],
+  ...[0x80, 0xd7ff, 0xe000, 0x10ffff],
+];
+/** One of them. */
+export const A_PLAIN = 0x61;
+/** Tokens with more characters are gone through one by one. */
+const MOST_PLAIN = 32;
+/** Tokens that are read in a piece of work. */
+const PIECE = 256;
 
 /** A vocabulary that can be gone through quickly. */
 export class VocabularyIndex implements TokenBytes {
   readonly #tokens: TokenBytes;
+  /** Plain tokens by how many characters they have; at each place those with as many or fewer, a bit for each. */
+  readonly #plain: readonly Uint32Array[];
   /** Of all tokens, with those that are not text. */
   readonly size: number;
-  /** Tokens that are text and do not end the answer, by their bytes. */
-  readonly order: Int32Array;
-  /** The bytes of all of them in this order, and where each begins; one more for the end. */
-  readonly bytes: Uint8Array;
-  readonly starts: Uint32Array;
-  /** How many bytes each has in common with the one before. */
-  readonly shared: Uint32Array;
+  /** Tokens that are text and do not end the answer. */
+  readonly all: VocabularyTrie;
+  /** Those of them that are not plain. */
+  readonly special: VocabularyTrie;
   readonly ending: readonly number[];
 
-  constructor(size: number, tokens: TokenBytes) {
+  private constructor(
+    size: number,
+    tokens: TokenBytes,
+    found: Pick<VocabularyIndex, "all" | "special" | "ending"> & { readonly plain: readonly Uint32Array[] },
+  ) {
     this.size = size;
     this.#tokens = tokens;
+    this.#plain = found.plain;
+    this.all = found.all;
+    this.special = found.special;
+    this.ending = found.ending;
+  }
+
+  /**
+   * Make one.
+   *
+   * @param size Tokens of the vocabulary.
+   * @param tokens What they mean.
+   */
+  static *of(size: number, tokens: TokenBytes): Work<VocabularyIndex> {
     if (size > TOKEN_BITS) throw new RangeError(`A vocabulary may have ${TOKEN_BITS} tokens, this one has ${size}`);
     const pieces: Uint8Array[] = new Array(size);
     const texts = new Int32Array(size);
+    const lengths = new Uint8Array(size);
     const ending: number[] = [];
     let count = 0;
-    let total = 0;
     for (let token = 0; token < size; token++) {
-      const piece = tokens.piece(token);
-      pieces[token] = piece;
+      if (token % PIECE === PIECE - 1) yield;
+      const piece = pieces[token] = tokens.piece(token);
       if (tokens.ends(token)) ending.push(token);
       else if (piece.length > 0) {
         texts[count++] = token;
-        total += piece.length;
+        lengths[token] = plainLength(piece);
       }
     }
-    this.ending = ending;
-    this.order = sorted(texts.subarray(0, count), pieces);
-    const bytes = new Uint8Array(total);
-    const starts = new Uint32Array(count + 1);
-    const shared = new Uint32Array(count);
-    let at = 0;
-    let before = 0;
-    for (let i = 0; i < count; i++) {
-      const piece = pieces[this.order[i] as number] as Uint8Array;
-      const start = at;
-      for (let j = 0; j < piece.length; j++) bytes[at++] = piece[j] as number;
-      const most = Math.min(start - before, piece.length);
-      let same = 0;
-      while (same < most && bytes[start + same] === bytes[before + same]) same++;
-      starts[i] = before = start;
-      shared[i] = same;
-    }
-    starts[count] = at;
-    this.bytes = bytes;
-    this.starts = starts;
-    this.shared = shared;
+    const sorted = texts.slice(0, count);
+    yield* sortByBytes(sorted, pieces);
+    const all = yield* trieOf(sorted, pieces);
+    const special = yield* trieOf(sorted.filter((token) => lengths[token] === 0), pieces);
+    return new VocabularyIndex(size, tokens, { all, special, ending, plain: yield* plainTokens(lengths) });
+  }
+
+  /** The plain tokens of at most so many characters, a bit for each; not to be changed. None where that is 0. */
+  plainUpTo(characters: number): Uint32Array | undefined {
+    return characters === 0 ? undefined : this.#plain[Math.min(characters, this.#plain.length) - 1];
+  }
+
+  /** Characters of the longest plain token. */
+  get longestPlain(): number {
+    return this.#plain.length;
   }
 
   piece(token: number): Uint8Array {
@@ -81,64 +104,46 @@ export class VocabularyIndex implements TokenBytes {
   }
 }
 
-/** Tokens by their bytes: some bytes at a time, and further ones only where all before are equal. */
-function sorted(tokens: Int32Array, pieces: readonly Uint8Array[]): Int32Array {
-  const keys = new Float64Array(tokens.length);
-  const open: { start: number; end: number; from: number }[] = [{ start: 0, end: tokens.length, from: 0 }];
-  for (let range = open.pop(); range !== undefined; range = open.pop()) {
-    const { start, end, from } = range;
-    if (end - start <= FEW) {
-      insertionSort(tokens, pieces, range);
-      continue;
-    }
-    for (let i = start; i < end; i++) {
-      const token = tokens[i] as number;
-      const piece = pieces[token] as Uint8Array;
-      let key = 0;
-      // One that ends comes before all that go on, whatever with.
-      for (let at = from; at < from + SORTED_BYTES; at++) {
-        key = key * 257 + (at < piece.length ? piece[at] as number + 1 : 0);
-      }
-      keys[i] = key * TOKEN_BITS + token;
-    }
-    keys.subarray(start, end).sort();
-    for (let i = start; i < end; i++) tokens[i] = (keys[i] as number) % TOKEN_BITS;
-    for (let first = start; first < end;) {
-      const key = Math.floor((keys[first] as number) / TOKEN_BITS);
-      let last = first + 1;
-      while (last < end && Math.floor((keys[last] as number) / TOKEN_BITS) === key) last++;
-      // The last part of the key is zero where the pieces have ended: they are equal.
-      if (last - first > 1 && key % 257 !== 0) open.push({ start: first, end: last, from: from + SORTED_BYTES });
-      first = last;
-    }
+/** Characters of a piece that is plain; 0 if it is not. */
+function plainLength(piece: Uint8Array): number {
+  let characters = 0;
+  for (const byte of piece) {
+    if (byte < 0x80) {
+      if (!isPlainAscii(byte)) return 0;
+      characters++;
+    } else if ((byte & 0xc0) !== 0x80) characters++;
   }
-  return tokens;
+  return characters <= MOST_PLAIN && isWhole(piece) ? characters : 0;
 }
 
-function insertionSort(
-  tokens: Int32Array,
-  pieces: readonly Uint8Array[],
-  { start, end, from }: { readonly start: number; readonly end: number; readonly from: number },
-): void {
-  for (let i = start + 1; i < end; i++) {
-    const token = tokens[i] as number;
-    const piece = pieces[token] as Uint8Array;
-    let at = i;
-    for (; at > start; at--) {
-      const other = tokens[at - 1] as number;
-      if (compare(pieces[other] as Uint8Array, piece, from) <= 0) break;
-      tokens[at] = other;
-    }
-    tokens[at] = token;
+function isPlainAscii(char: number): boolean {
+  return char >= 0x20 && char < 0x7f && char !== 0x22 && char !== 0x27 && char !== 0x3c && char !== 0x5c;
+}
+
+function isWhole(piece: Uint8Array): boolean {
+  if (piece.every((byte) => byte < 0x80)) return true;
+  try {
+    strict.decode(piece);
+    return true;
+  } catch {
+    return false;
   }
 }
 
-/** Of pieces that are equal up to a place. */
-function compare(a: Uint8Array, b: Uint8Array, from: number): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = from; i < length; i++) {
-    const difference = (a[i] as number) - (b[i] as number);
-    if (difference !== 0) return difference;
+const strict = new TextDecoder("utf-8", { fatal: true });
+
+function* plainTokens(lengths: Uint8Array): Work<Uint32Array[]> {
+  let longest = 0;
+  for (const length of lengths) if (length > longest) longest = length;
+  const plain: Uint32Array[] = [];
+  for (let most = 1; most <= longest; most++) {
+    yield;
+    const bits = new Uint32Array((lengths.length + 31) >> 5);
+    for (let token = 0; token < lengths.length; token++) {
+      const length = lengths[token] as number;
+      if (length > 0 && length <= most) bits[token >> 5] = (bits[token >> 5] as number) | (1 << (token & 31));
+    }
+    plain.push(bits);
   }
-  return a.length - b.length;
+  return plain;
 }

@@ -1,5 +1,6 @@
 /** The commands that ask beside plain `generate`: v2, embeddings, rerank and the conversation. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { type Outcome, Sandbox } from "../support/program.ts";
 
 const MOCK = ["--backend", "mock"];
@@ -34,6 +35,13 @@ Deno.test("inferd generate --schema follows the schema, and says what is wrong w
   const answer = await box.run(["generate", "--schema", schema, "A number"]);
   assertEquals([answer.code, answer.stderr], [0, ""]);
   assertEquals([1, 2].includes(JSON.parse(answer.stdout).n), true);
+  // Started as a task, with exact permissions, it may read what it is told to.
+  const task = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "generate", "--schema", schema, "A number"],
+    cwd: fromFileUrl(new URL("../..", import.meta.url)),
+    env: { ...box.env },
+  }).output();
+  assertEquals([new TextDecoder().decode(task.stderr), task.code], ["", 0]);
   const refused = await box.run(["generate", "--schema", impossible, "hi"]);
   assertEquals(refused.code, 1);
   assertStringIncludes(refused.stderr, "inferd: invalid_request: ");

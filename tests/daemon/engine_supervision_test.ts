@@ -171,6 +171,20 @@ Deno.test("LlamaBackend fails with the matching class when the engine refuses or
   assertEquals(backend.state, "ready");
 });
 
+Deno.test("LlamaBackend refuses a prompt that cannot fit, without asking the engine", async () => {
+  const [backend, notices] = await started({ longestPiece: 10 });
+  await using _ = backend;
+  const asked = (length: number): GenerationRequest => ({
+    ...scripted({}),
+    messages: [{ role: "user", content: JSON.stringify({ count: 1 }) + " ".repeat(length) }],
+  });
+  const { message } = await assertRejects(() => collect(backend.generate(asked(6000), NEVER)), InvalidRequestError);
+  assertEquals(message, "The prompt has more than 602 tokens; prompt and answer together may have 512");
+  await collect(backend.generate(asked(4000), NEVER));
+  const lines = notices.all.flatMap((notice) => notice.type === "log" ? [String(notice.fields.line)] : []);
+  assertEquals(lines.filter((line) => line.startsWith("got generate")).length, 1);
+});
+
 Deno.test("LlamaBackend cancels on the engine and throws the reason when the signal fires", async () => {
   const [backend, notices] = await started();
   await using _ = backend;

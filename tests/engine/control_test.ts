@@ -83,9 +83,10 @@ Deno.test("engine obeys", async (t) => {
 Deno.test("engine starts a waiting request when the one before it is cancelled", async () => {
   await using engine = await EngineChild.start({ parallel: 1 });
   const first = await engine.ask("Hello.", ENDLESS);
+  await engine.untilEvents(first, 1);
   const second = await engine.ask(QUESTION);
   const third = await engine.ask(QUESTION);
-  await engine.untilEvents(first, 2);
+  await engine.untilEvents(first, engine.eventsOf(first).length + 2);
   assertEquals(engine.eventsOf(second), []);
   await engine.send({ op: "cancel", id: third });
   await engine.send({ op: "cancel", id: first });

@@ -35,6 +35,8 @@ export interface FakeLoad {
   readonly purpose?: EnginePurpose;
   /** What is wrong with its chat template. */
   readonly templateError?: TemplateError;
+  /** Bytes of the longest text that a token stands for. */
+  readonly longestPiece?: number;
   /** Exit with this code. */
   readonly exit?: number;
   /** Never get ready. */
@@ -141,6 +143,7 @@ class FakeEngine {
       accelerator: "cpu",
       gpuLayers: 0,
       vocabulary: 100,
+      ...(this.#load.longestPiece === undefined ? {} : { longestPiece: this.#load.longestPiece }),
       threads: 1,
       ...this.#templateError(),
     });

@@ -1,8 +1,9 @@
 /** Lets a model say something, token by token, as far as a request lets it. */
 import { type GenerationRequest, PLAIN } from "../../src/inference/request.ts";
 import type { Answers } from "../../src/engine/generate/answers.ts";
+import { finish } from "../../src/work/work.ts";
 import type { EngineEvent } from "../../src/engine/ipc/messages.ts";
-import type { Job } from "../../src/engine/generate/scheduler.ts";
+import type { Job } from "../../src/engine/generate/running.ts";
 import { shown, type TestModel } from "./chat_model.ts";
 
 /** What came, pieces of text and thought put together; and what was refused, if something was. */
@@ -19,14 +20,14 @@ export const NOTHING = { text: "", thinking: "", calls: [] };
 
 /** A request as a job. */
 export function ask(answers: Answers, asked: Partial<GenerationRequest>): Job {
-  return answers.job(1, {
+  return finish(answers.job(1, {
     ...PLAIN,
     messages: [{ role: "user", content: "What is the weather in Oslo?" }],
     sampling: { temperature: 0, topP: 1, topK: 0 },
     maxTokens: 1000,
     stop: [],
     ...asked,
-  });
+  }));
 }
 
 /** Say these tokens in answer to a request. */

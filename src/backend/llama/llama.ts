@@ -11,7 +11,13 @@ import {
   type BackendState,
   ONLY_TEXT,
 } from "../../inference/backend.ts";
-import { BackendUnavailableError, EmbedUnsupportedError, RerankUnsupportedError } from "../../inference/errors.ts";
+import { leastTokens, tooLongMessage } from "../../inference/prompt_size.ts";
+import {
+  BackendUnavailableError,
+  EmbedUnsupportedError,
+  InvalidRequestError,
+  RerankUnsupportedError,
+} from "../../inference/errors.ts";
 import type { BackendEvent } from "../../inference/events.ts";
 import type {
   EmbedAnswer,
@@ -59,6 +65,8 @@ export class LlamaBackend implements Backend {
   #notify: (notice: BackendNotice) => void = () => {};
   #state: BackendState = "loading";
   #capabilities: BackendCapabilities | undefined;
+  /** Bytes of the longest text that a token stands for. */
+  #longestPiece: number | undefined;
   #engine: Engine | undefined;
   /** The first launch, then the watch over what was launched. */
   #work: Promise<void> = Promise.resolve();
@@ -121,6 +129,7 @@ export class LlamaBackend implements Backend {
       [Symbol.asyncIterator]: () => {
         try {
           this.#checkReady(signal);
+          this.#refuseHopeless(request);
         } catch (error) {
           return failing(error);
         }
@@ -160,6 +169,14 @@ export class LlamaBackend implements Backend {
   #checkReady(signal: AbortSignal): void {
     signal.throwIfAborted();
     if (this.#engine === undefined) throw new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`);
+  }
+
+  /** What cannot fit does not reach the engine, which answers others. */
+  #refuseHopeless(request: GenerationRequest): void {
+    const { contextTokens } = this.#capabilities ?? {};
+    if (contextTokens === undefined || this.#longestPiece === undefined) return;
+    const least = leastTokens(request, this.#longestPiece);
+    if (least >= contextTokens) throw new InvalidRequestError(tooLongMessage(`more than ${least}`, contextTokens));
   }
 
   #failAll(error: Error): void {
@@ -240,6 +257,7 @@ export class LlamaBackend implements Backend {
     files: readonly ModelFile[],
   ): void {
     const { templateError } = ready;
+    this.#longestPiece = ready.longestPiece;
     this.#capabilities = {
       ...SERVICES[ready.purpose],
       tools: ready.tools,

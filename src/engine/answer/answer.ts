@@ -4,8 +4,9 @@
  */
 import type { FinishReason, TokenLogprob, TokenProbability } from "../../inference/events.ts";
 import type { JsonObject } from "../../inference/request.ts";
-import type { Constraint } from "../../grammar/constraint.ts";
+import type { Allowed, Constraint } from "../../grammar/constraint.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
+import type { Work } from "../../work/work.ts";
 import type { CallBeginning, Meaning } from "./parser_options.ts";
 import type { Parser } from "./parser.ts";
 import { withoutControls } from "../chat/dialect/control_text.ts";
@@ -14,6 +15,8 @@ import { TextLogprobs, type TokenOdds } from "./text_logprobs.ts";
 
 /** What an answer needs of a model. */
 export interface Vocabulary {
+  /** Tokens it has. */
+  readonly vocabularySize: number;
   /** The bytes of a token in the answer. */
   piece(token: number): Uint8Array;
   /** The same as text, where it is whole characters. */
@@ -25,9 +28,9 @@ export interface Vocabulary {
 /** How an answer is bound. Each is called when it is needed first. */
 export interface Binding {
   /** From the beginning: to what. */
-  readonly whole?: () => Constraint;
+  readonly whole?: () => Constraint | undefined;
   /** The same after a thought; a model that may not think has none. */
-  readonly afterThought?: () => Constraint;
+  readonly afterThought?: () => Constraint | undefined;
   /** What opens a thought, which may come before what is bound. */
   readonly thoughtOpen?: string;
   /** From the beginning of a call on; `undefined` if it is none that may come. */
@@ -55,7 +58,7 @@ export interface AnswerOptions {
 /** What the scheduler has to know of an answer. */
 export interface Answer {
   /** What may come next; absent: anything. */
-  readonly constraint: Pick<Constraint, "allows" | "allowed"> | undefined;
+  readonly constraint: Allowed | undefined;
   /** Whether a token ends the answer. */
   ends(token: number): boolean;
   /**
@@ -99,7 +102,13 @@ export class ModelAnswer implements Answer {
   #logprobs: TextLogprobs | undefined;
   /** What follows the beginning of a call that was asked about last. */
   #beginning: { readonly key: string; readonly constraint: Constraint | undefined } | undefined;
-  readonly #guard: Pick<Constraint, "allows"> = { allows: (token) => this.#allows(token) };
+  /** What the guard allows next, once it has been found out. */
+  #guarded: Uint32Array | undefined;
+  readonly #guard: Allowed = {
+    allows: (token) => this.#guarded === undefined ? this.#allows(token) : isSet(this.#guarded, token),
+    allowed: () => this.#guarded,
+    find: () => this.#findGuarded(),
+  };
 
   constructor(options: AnswerOptions) {
     const { id, vocabulary, parser, endTokens, controls, names, binding = {}, required = false } = options;
@@ -117,7 +126,7 @@ export class ModelAnswer implements Answer {
     if (this.#bound !== undefined && binding.thoughtOpen !== undefined) this.#lead = "";
   }
 
-  get constraint(): Pick<Constraint, "allows" | "allowed"> | undefined {
+  get constraint(): Allowed | undefined {
     if (this.#lead !== undefined) return this.#guard;
     if (this.#bound !== undefined) return this.#bound;
     const { whole, restOf, noCalls } = this.#binding;
@@ -135,6 +144,7 @@ export class ModelAnswer implements Answer {
     const text = whole === undefined
       ? this.#characters.push(this.#vocabulary.piece(token))
       : this.#characters.pushText(this.#controls?.get(token) ?? whole);
+    this.#guarded = undefined;
     if (this.#bound !== undefined) this.#follow(token, text);
     const begins = this.#bound === undefined && this.#binding.restOf !== undefined;
     const rest = begins ? this.#parser.beginsCall(text)?.rest : undefined;
@@ -195,12 +205,24 @@ export class ModelAnswer implements Answer {
     if (this.#parser.thinking) this.#logprobs?.drop();
   }
 
+  /** Ask for every token in turn; what a grammar allows beside, it finds out first. */
+  *#findGuarded(): Work<void> {
+    const { vocabularySize } = this.#vocabulary;
+    if (this.#lead !== undefined && this.#onGrammar) yield* this.#bound?.find?.() ?? nothing();
+    const allowed = new Uint32Array((vocabularySize + 31) >> 5);
+    for (let token = 0; token < vocabularySize; token++) {
+      if (token % ASKED_AT_ONCE === ASKED_AT_ONCE - 1) yield;
+      if (this.#allows(token) === true) allowed[token >> 5] = (allowed[token >> 5] as number) | (1 << (token & 31));
+    }
+    this.#guarded = allowed;
+  }
+
   /** Asked where there is no grammar, or more than a grammar, to follow. */
-  #allows(token: number): boolean {
+  #allows(token: number): boolean | undefined {
     const ends = this.ends(token);
     if (this.#lead !== undefined) {
       if (!ends && this.#mayOpenThought(this.#textOf(token))) return true;
-      return this.#onGrammar && this.#bound?.allows(token) === true;
+      return this.#onGrammar && this.#bound?.allows(token);
     }
     // What is bound comes after the thought.
     if (ends) return this.#binding.whole === undefined;
@@ -258,6 +280,14 @@ export class ModelAnswer implements Answer {
   }
 }
 
+/** Tokens that are asked about in a piece of work. */
+const ASKED_AT_ONCE = 512;
+
+function* nothing(): Work<void> {}
+
+function isSet(bits: Uint32Array, at: number): boolean {
+  return ((bits[at >> 5] ?? 0) >>> (at & 31) & 1) === 1;
+}
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Makes events of what an answer means. */

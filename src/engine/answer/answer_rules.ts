@@ -12,6 +12,7 @@ import { type Marker, type MarkerPart, textOf } from "../chat/dialect/marker.ts"
 import type { GrammarSymbol, Rules } from "../../grammar/gbnf.ts";
 import { GrammarBuilder } from "../../grammar/grammar_builder.ts";
 import { compileSchema, type Notation } from "../../grammar/json_schema/json_schema.ts";
+import type { Work } from "../../work/work.ts";
 import { withControlNames } from "../chat/dialect/control_text.ts";
 
 /** What of a request binds the answer. */
@@ -21,25 +22,34 @@ export type BindingRequest = Pick<GenerationRequest, "tools" | "toolChoice" | "r
 export class AnswerRules {
   readonly #builder = new GrammarBuilder();
   readonly #dialect: Dialect;
-  readonly #calls: CallSymbols | undefined;
-  readonly #response: GrammarSymbol[] | undefined;
   readonly #required: boolean;
+  #calls: CallSymbols | undefined;
+  #response: GrammarSymbol[] | undefined;
+
+  private constructor(required: boolean, dialect: Dialect) {
+    this.#required = required;
+    this.#dialect = dialect;
+  }
 
   /**
    * Compile what a request asks for.
    *
    * @throws {GrammarError} If a schema cannot be compiled; the message names the path.
    */
-  constructor(request: BindingRequest, dialect: Dialect, rename: (name: string) => string = (name) => name) {
+  static *of(
+    request: BindingRequest,
+    dialect: Dialect,
+    rename: (name: string) => string = (name) => name,
+  ): Work<AnswerRules> {
     const { tools, toolChoice, responseSchema } = request;
-    this.#dialect = dialect;
-    this.#required = mustCall(toolChoice);
-    this.#calls = dialect.call === undefined || !tools.some((tool) => mayCall(tool, toolChoice))
-      ? undefined
-      : this.#callSymbols(request, dialect.call, rename);
-    this.#response = responseSchema === undefined
-      ? undefined
-      : compileSchema(responseSchema, { builder: this.#builder, path: "response_format.schema" });
+    const rules = new AnswerRules(mustCall(toolChoice), dialect);
+    if (dialect.call !== undefined && tools.some((tool) => mayCall(tool, toolChoice))) {
+      rules.#calls = yield* rules.#callSymbols(request, dialect.call, rename);
+    }
+    if (responseSchema !== undefined) {
+      rules.#response = yield* rules.#json(responseSchema, "response_format.schema");
+    }
+    return rules;
   }
 
   /** Whether the answer is bound from its beginning on. */
@@ -89,11 +99,22 @@ export class AnswerRules {
     return symbols === undefined ? undefined : this.#builder.build(symbols);
   }
 
-  #callSymbols(
+  /** A schema as rules. A large one takes long: where it can be compiled in pieces, they are pieces of this work. */
+  *#json(schema: unknown, path: string, notation?: Notation): Work<GrammarSymbol[]> {
+    const symbols = compileSchema(schema, {
+      builder: this.#builder,
+      path,
+      ...(notation === undefined ? {} : { notation }),
+    });
+    yield;
+    return symbols;
+  }
+
+  *#callSymbols(
     { tools, toolChoice }: BindingRequest,
     form: CallForm,
     rename: (name: string) => string,
-  ): CallSymbols {
+  ): Work<CallSymbols> {
     const builder = this.#builder;
     const { marker, head, tail, sectionOpen, sectionClose, between, several, ids, object } = form;
     const follows = tail.map((part) => part.type === "text" ? withControlNames(textOf(part.text)) : "").join("");
@@ -109,15 +130,12 @@ export class AnswerRules {
     const nameAt = head.findIndex(({ type }) => type === "name");
     const { channels } = this.#dialect;
     const afterName = channels?.write.afterName ?? [];
-    const bodies = tools.flatMap((tool, index) => {
-      if (!mayCall(tool, toolChoice)) return [];
+    const bodies: { readonly name: string; readonly input: GrammarSymbol[]; readonly named: GrammarSymbol[] }[] = [];
+    for (const [index, tool] of tools.entries()) {
+      if (!mayCall(tool, toolChoice)) continue;
       const name = object === undefined ? rename(tool.name) : JSON.stringify(rename(tool.name)).slice(1, -1);
       const input = [
-        ...compileSchema({ ...tool.inputSchema, type: "object" }, {
-          builder,
-          path: `tools[${index}].input_schema`,
-          ...(notation === undefined ? {} : { notation }),
-        }),
+        ...yield* this.#json({ ...tool.inputSchema, type: "object" }, `tools[${index}].input_schema`, notation),
         ...laterId,
         // Some templates write a line for arguments that are none.
         ...(form.arguments.type === "elements" ? builder.optional(builder.text("\n")) : []),
@@ -125,8 +143,8 @@ export class AnswerRules {
       ];
       const header = partSymbols(head.slice(nameAt), { name, ids }, builder);
       const headers = [header, ...afterName.map((after) => [...builder.text(name), ...this.#symbols(after)])];
-      return [{ name: rename(tool.name), input, named: [...builder.choice(headers), ...input] }];
-    });
+      bodies.push({ name: rename(tool.name), input, named: [...builder.choice(headers), ...input] });
+    }
     const beforeName = head.slice(0, nameAt);
     const before = partSymbols(beforeName, { name: "", ids }, builder);
     const named = builder.choice(bodies.map(({ named }) => named));

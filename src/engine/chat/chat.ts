@@ -13,7 +13,9 @@ import { familyCalls } from "./probe/family_calls.ts";
 import { guardedTokens } from "./render/guarded.ts";
 import { seenAs, type SpecialTokens, textOf } from "./dialect/marker.ts";
 import { type MessageForm, textsOf, type Turn, turnsOf, USUAL_FORM } from "./render/messages.ts";
-import { promptTokens } from "./render/prompt_tokens.ts";
+import { tooLongMessage } from "../../inference/prompt_size.ts";
+import { promptTokens, type TokenizingModel } from "./render/prompt_tokens.ts";
+import { finish, type Work } from "../../work/work.ts";
 import { type Renderer, renderJoined } from "./render/renderer.ts";
 import { commonPrefix, type Prober } from "./probe/prober.ts";
 import type { Mood } from "./probe/thinking_switch.ts";
@@ -52,8 +54,9 @@ export class PromptError extends Error {
   override readonly name = "PromptError";
 }
 
-/** Text longer than this is first measured in portions of this size, so that what cannot fit is refused early. */
-const MEASURE_CHARACTERS = 16_384;
+/** Text longer than this is first measured, in portions, so that what cannot fit is refused early. */
+const MEASURED_CHARACTERS = 16_384;
+const PORTION_CHARACTERS = 2048;
 /** Names of tools as a programming language has them. */
 const IDENTIFIER = /[^A-Za-z0-9_.]/g;
 const TYPE_NAME = /[^A-Za-z0-9_-]/g;
@@ -127,14 +130,30 @@ export class Chat {
    * @throws {PromptError} If it leaves no room for an answer, has tools and the template knows none, or is refused.
    * @throws {AttachmentError} If there is an attachment.
    */
+  prompt(conversation: Conversation): Work<Prompt> {
+    return this.#prompt(conversation, this.#model);
+  }
+
+  /**
+   * The same at once.
+   *
+   * @throws As {@linkcode Chat.prompt}.
+   */
   render(conversation: Conversation): Prompt {
+    const { named, addsBos, spacePrefix } = this.#model;
+    const tokenize: TokenizingModel["tokenize"] = (text, special) => this.#model.tokenize(text, special);
+    return finish(this.#prompt(conversation, { named, addsBos, spacePrefix, tokenize }));
+  }
+
+  *#prompt(conversation: Conversation, model: TokenizingModel): Work<Prompt> {
     const { messages, tools, toolChoice } = conversation;
     const offered = toolChoice === "none" ? [] : tools;
     if (offered.length > 0 && !this.tools) throw new PromptError("This model's chat template knows no tools");
-    this.#refuseHopeless(messages, offered);
-    const { rendered, begun } = this.#rendered(conversation, offered);
-    const tokens = promptTokens(rendered, { model: this.#model, guarded: this.#guarded });
-    if (tokens.length >= this.#contextTokens) throw this.#tooLong(`${tokens.length}`);
+    yield* this.#refuseHopeless(messages, offered);
+    const { rendered, begun } = yield* this.#rendered(conversation, offered);
+    yield;
+    const tokens = yield* promptTokens(rendered, { model, guarded: this.#guarded });
+    if (tokens.length >= this.#contextTokens) throw this.#tooLong(tokens.length);
     return {
       tokens,
       start: begun ?? this.#startOf(rendered),
@@ -150,7 +169,7 @@ export class Chat {
    */
   text(conversation: Conversation): Rendered {
     const { tools, toolChoice } = conversation;
-    return this.#rendered(conversation, toolChoice === "none" ? [] : tools).rendered;
+    return finish(this.#rendered(conversation, toolChoice === "none" ? [] : tools)).rendered;
   }
 
   /** A text as a parser sees it: as it is, and with the names of tokens in it as tokens. */
@@ -171,10 +190,10 @@ export class Chat {
     return tokens.slice(0, commonPrefix(tokens, ask("A")));
   }
 
-  #rendered(
+  *#rendered(
     conversation: Conversation,
     tools: readonly Tool[],
-  ): { readonly rendered: Rendered; readonly begun?: ParserStart } {
+  ): Work<{ readonly rendered: Rendered; readonly begun?: ParserStart }> {
     const renderer = this.#renderer;
     if (renderer === undefined || this.#traits === undefined) {
       const { message, line } = this.fault ?? { message: "there is none", line: 0 };
@@ -191,7 +210,7 @@ export class Chat {
     const isEmpty = last?.role === "assistant" && begun === undefined && last.calls === undefined;
     const asked = isEmpty ? turns.slice(0, -1) : turns;
     try {
-      const rendered = renderJoined(renderer, {
+      const rendered = yield* renderJoined(renderer, {
         turns: asked,
         tools,
         form: this.#form,
@@ -262,31 +281,33 @@ export class Chat {
   }
 
   /** A lower bound of the token count, cheap for any length: one for each message, one for each longest piece of text. */
-  #refuseHopeless(messages: readonly ChatMessage[], tools: readonly Tool[]): void {
+  *#refuseHopeless(messages: readonly ChatMessage[], tools: readonly Tool[]): Work<void> {
     let tokens = messages.length;
     // Templates show the thoughts since the last question, if they show any.
     const shown = this.#form.thoughts === undefined
       ? Infinity
       : messages.findLastIndex(({ role, content }) => role === "user" && typeof content === "string");
     const texts = messages.flatMap((message, index) => textsOf(message, index > shown));
-    for (const { name, description, inputSchema } of tools) texts.push(name, description, JSON.stringify(inputSchema));
+    for (const { name, description, inputSchema } of tools) {
+      texts.push(name, description, JSON.stringify(inputSchema));
+      yield;
+    }
     for (const text of texts) tokens += Math.floor(text.length / this.#model.longestPiece);
     if (tokens >= this.#contextTokens) throw this.#tooLong(`more than ${tokens}`);
     tokens = 0;
     for (const text of texts) {
-      if (text.length <= MEASURE_CHARACTERS) continue;
-      for (let at = 0; at < text.length; at += MEASURE_CHARACTERS) {
+      if (text.length <= MEASURED_CHARACTERS) continue;
+      for (let at = 0; at < text.length; at += PORTION_CHARACTERS) {
         // A cut adds a token at most.
-        tokens += this.#model.tokenize(text.slice(at, at + MEASURE_CHARACTERS), false).length - 1;
+        tokens += this.#model.tokenize(text.slice(at, at + PORTION_CHARACTERS), false).length - 1;
         if (tokens >= this.#contextTokens) throw this.#tooLong(`more than ${tokens}`);
+        yield;
       }
     }
   }
 
-  #tooLong(tokens: string): PromptError {
-    return new PromptError(
-      `The prompt has ${tokens} tokens; prompt and answer together may have ${this.#contextTokens}`,
-    );
+  #tooLong(tokens: Parameters<typeof tooLongMessage>[0]): PromptError {
+    return new PromptError(tooLongMessage(tokens, this.#contextTokens));
   }
 }
 

@@ -4,6 +4,7 @@ import { TemplateError } from "../jinja/template.ts";
 import type { Model } from "../native/model.ts";
 import { guardedTokens } from "./render/guarded.ts";
 import type { SpecialTokens } from "./dialect/marker.ts";
+import type { TokenizingModel } from "./render/prompt_tokens.ts";
 import { USUAL_FORM } from "./render/messages.ts";
 import { type Renderer, TemplateRenderer } from "./render/renderer.ts";
 import { Prober } from "./probe/prober.ts";
@@ -11,19 +12,21 @@ import { type Traits, traitsOf } from "./probe/traits.ts";
 import { WrapperRenderer } from "./render/wrapper.ts";
 
 /** What a chat needs of a model. */
-export type ChatModel = Pick<
-  Model,
-  | "metadata"
-  | "named"
-  | "addsBos"
-  | "spacePrefix"
-  | "longestPiece"
-  | "tokenize"
-  | "describe"
-  | "isControl"
-  | "endsAnswer"
-  | "specialTokens"
->;
+export type ChatModel =
+  & Pick<TokenizingModel, "tokenizeBeside">
+  & Pick<
+    Model,
+    | "metadata"
+    | "named"
+    | "addsBos"
+    | "spacePrefix"
+    | "longestPiece"
+    | "tokenize"
+    | "describe"
+    | "isControl"
+    | "endsAnswer"
+    | "specialTokens"
+  >;
 
 /** Why a model's own template is not used. */
 export interface TemplateFault {

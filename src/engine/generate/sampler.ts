@@ -4,6 +4,7 @@
  * because that is cheaper than a native chain of samplers: one pass over the row, and no copy of the vocabulary for each
  * token.
  */
+import type { Allowed } from "../../grammar/constraint.ts";
 import type { Sampling } from "../../inference/request.ts";
 import { Adjustments } from "./adjustments.ts";
 import {
@@ -18,15 +19,10 @@ import {
   selectMass,
 } from "./candidates.ts";
 
-/** Says which tokens may come next. */
-export interface Allowed {
-  allows(token: number): boolean;
-  /** All of them, a bit for each; `undefined` or absent: they have to be asked for one by one. */
-  allowed?(): Uint32Array | undefined;
-}
-
 /** Nothing may come next. */
 export const NO_TOKEN = -1;
+/** It has to be found first what may come next. */
+export const NOT_YET = -2;
 
 /** So many likely tokens are tried before it is asked for all that are allowed. What is drawn depends on it. */
 const TRIES = 8;
@@ -39,7 +35,7 @@ export class Sampler {
   /** How far below the largest logit another may be. */
   readonly #minPBelow: number;
   readonly #adjustments: Adjustments | undefined;
-  readonly #random: () => number;
+  readonly #random: RandomNumbers;
 
   /** @param prompt What was said before; penalties look at its end. */
   constructor(sampling: Sampling, prompt: ArrayLike<number> = []) {
@@ -48,19 +44,23 @@ export class Sampler {
     this.#topK = sampling.topK;
     this.#minPBelow = -Math.log(sampling.minP ?? 0);
     this.#adjustments = Adjustments.of(sampling, prompt);
-    this.#random = randomNumbers(sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] as number);
+    this.#random = new RandomNumbers(sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] as number);
   }
 
   /**
-   * The next token, or `NO_TOKEN` if none is allowed.
+   * The next token, `NO_TOKEN` if none is allowed, or `NOT_YET` if that has to be found first. Nothing has happened then:
+   * the same row brings the same token afterwards.
    *
    * @param logits One row, a number for each token; the same afterwards.
-   * @param allowed What a grammar says. What is drawn does not depend on whether it can tell all tokens at once.
+   * @param allowed What a grammar says. What is drawn does not depend on how much of it is known.
    */
   sample(logits: Float32Array, allowed?: Allowed): number {
+    const before = this.#random.state;
     this.#adjustments?.apply(logits);
     try {
-      return this.#sample(logits, allowed);
+      const token = this.#sample(logits, allowed);
+      if (token === NOT_YET) this.#random.state = before;
+      return token;
     } finally {
       this.#adjustments?.restore(logits);
     }
@@ -74,7 +74,10 @@ export class Sampler {
   #sample(logits: Float32Array, allowed: Allowed | undefined): number {
     if (this.#temperature === 0) {
       const token = largest(logits);
-      return allowed === undefined || allowed.allows(token) ? token : largestAllowed(logits, allowed);
+      if (allowed === undefined) return token;
+      const isAllowed = allowed.allows(token);
+      if (isAllowed === undefined) return NOT_YET;
+      return isAllowed ? token : largestAllowed(logits, allowed);
     }
     let count = this.#candidates(logits);
     if (allowed === undefined) return candidateToken[this.#draw(count)] as number;
@@ -82,11 +85,14 @@ export class Sampler {
     for (let tries = 0; tries < TRIES && count > 0; tries++) {
       const drawn = this.#draw(count);
       const token = candidateToken[drawn] as number;
-      if (allowed.allows(token)) return token;
+      const isAllowed = allowed.allows(token);
+      if (isAllowed === undefined) return NOT_YET;
+      if (isAllowed) return token;
       candidateToken.copyWithin(drawn, drawn + 1, count);
       candidateWeight.copyWithin(drawn, drawn + 1, count);
       count--;
     }
+    if (mustFind(allowed)) return NOT_YET;
     count = keepAllowed(count, allowed);
     return count > 0 ? candidateToken[this.#draw(count)] as number : largestAllowed(logits, allowed);
   }
@@ -116,7 +122,7 @@ export class Sampler {
   #draw(count: number): number {
     let mass = 0;
     for (let i = 0; i < count; i++) mass += candidateWeight[i] as number;
-    let point = this.#random() * mass;
+    let point = this.#random.next() * mass;
     for (let i = 0; i < count; i++) {
       point -= candidateWeight[i] as number;
       if (point < 0) return i;
@@ -125,13 +131,20 @@ export class Sampler {
   }
 }
 
+function mustFind(allowed: Allowed): boolean {
+  return allowed.find !== undefined && allowed.allowed?.() === undefined;
+}
+
 function largestAllowed(logits: Float32Array, allowed: Allowed): number {
   reserve(logits.length);
   const tries = selectLargest(logits, Math.min(TRIES, logits.length));
   for (let i = 0; i < tries; i++) {
     const token = candidateToken[i] as number;
-    if (allowed.allows(token)) return token;
+    const isAllowed = allowed.allows(token);
+    if (isAllowed === undefined) return NOT_YET;
+    if (isAllowed) return token;
   }
+  if (mustFind(allowed)) return NOT_YET;
   const bits = allowed.allowed?.();
   return bits === undefined ? largestAsked(logits, allowed) : largestOf(logits, bits);
 }
@@ -196,19 +209,18 @@ function keepAllowed(count: number, allowed: Allowed): number {
 }
 
 /** Numbers in [0, 1), the same for the same seed (sfc32). */
-function randomNumbers(seed: number): () => number {
-  let a = 0x9e3779b9 | 0;
-  let b = Math.trunc(seed / 0x100000000) | 0;
-  let c = seed | 0;
-  let counter = 1;
-  const next = (): number => {
+class RandomNumbers {
+  state: readonly [a: number, b: number, c: number, counter: number];
+
+  constructor(seed: number) {
+    this.state = [0x9e3779b9 | 0, Math.trunc(seed / 0x100000000) | 0, seed | 0, 1];
+    for (let i = 0; i < 12; i++) this.next();
+  }
+
+  next(): number {
+    const [a, b, c, counter] = this.state;
     const sum = (a + b + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (((c << 21) | (c >>> 11)) + sum) | 0;
+    this.state = [b ^ (b >>> 9), (b + (c << 3)) | 0, (((c << 21) | (c >>> 11)) + sum) | 0, (counter + 1) | 0];
     return (sum >>> 0) / 0x100000000;
-  };
-  for (let i = 0; i < 12; i++) next();
-  return next;
+  }
 }

@@ -1,28 +1,21 @@
 /**
+/**
  * Continuous batching: what is decoded in the next step, one token of every running request and a chunk of the prompts
- * of those that start. Owns a request from its tokens to its last event. Sees the native library only as a `Decoder`,
- * and of an answer only what may come next and whether it is over.
+ * of those that start. Between two steps, work in pieces: requests are prepared, and what may come next in an answer that
+ * follows a grammar is found, while other streams go on. Owns a request until its last event. Sees the native library
+ * only as a `Decoder`, and of an answer only what may come next and whether it is over.
  */
-import type { Sampling } from "../../inference/request.ts";
-import type { Answer } from "../answer/answer.ts";
 import { BATCH_TOKENS, type Decoder } from "../native/context.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
 import { GrammarError } from "../../grammar/gbnf.ts";
 import { PromptPace } from "./prompt_pace.ts";
-import { NO_TOKEN, Sampler } from "./sampler.ts";
+import { cellsOf, type Job, Running } from "./running.ts";
+import { NO_TOKEN, NOT_YET } from "./sampler.ts";
 import { commonPrefix, type Slot, Slots } from "./slots.ts";
 import { oddsOf } from "./token_odds.ts";
-
-/** A request that has become tokens. */
-export interface Job {
-  readonly id: number;
-  readonly prompt: Int32Array;
-  readonly sampling: Sampling;
-  readonly maxTokens: number;
-  /** How many of the likeliest tokens are told with each token of text; absent: nothing is. */
-  readonly logprobs?: number;
-  readonly answer: Answer;
-}
+import type { Work } from "../../work/work.ts";
+import { WorkBudget } from "./work_budget.ts";
+import { Workbench } from "./workbench.ts";
 
 /** What there is to schedule on. */
 export interface SchedulerOptions {
@@ -47,6 +40,8 @@ const ALONE_MS = 5000;
  * foreseen, and for handing the token on.
  */
 const BESIDE_MS = 320;
+/** How long to work while nothing is decoded, before the engine looks for other requests. */
+const ALONE_WORK_MS = 5;
 /** A prompt advances by at least this many tokens a step, however long that takes. */
 const PROMPT_TOKENS_LEAST = 16;
 /** A prompt waits for another that is being decoded if that saves it this many tokens. */
@@ -57,33 +52,6 @@ interface Waiting {
   readonly job: Job;
   paused: boolean;
   readonly submittedAt: number;
-}
-
-/** When a request came, and when it got its slot. */
-interface Times {
-  readonly submittedAt: number;
-  readonly startedAt: number;
-}
-
-class Running {
-  readonly sampler: Sampler;
-  /** Tokens of prompt and answer it may come to. */
-  readonly limit: number;
-  /** Has its prefix, and decodes its prompt from there. */
-  begun = false;
-  cached = 0;
-  completion = 0;
-  paused: boolean;
-  /** To be decoded next; none before the prompt is. */
-  next = NO_TOKEN;
-  /** When the first token was chosen. */
-  firstAt: number | undefined;
-
-  constructor(readonly job: Job, contextTokens: number, paused: boolean, readonly times: Times) {
-    this.sampler = new Sampler(job.sampling, job.prompt);
-    this.limit = cellsOf(job, contextTokens);
-    this.paused = paused;
-  }
 }
 
 /** The requests of an engine. */
@@ -104,12 +72,18 @@ export class Scheduler {
   /** Beginnings of prompts to come that are not decoded yet. */
   readonly #keeping: { readonly slot: Slot<Running>; readonly tokens: Int32Array }[] = [];
   readonly #pace = new PromptPace();
+  readonly #bench: Workbench;
+  readonly #budget = new WorkBudget();
+  /** Requests that are prepared, and whether they are to begin paused. */
+  readonly #preparing = new Map<number, { paused: boolean }>();
+  #events: EngineEvent[] = [];
 
   constructor(options: SchedulerOptions) {
     this.#decoder = options.decoder;
     this.#contextTokens = options.contextTokens;
     this.#wholeSequencesOnly = options.wholeSequencesOnly ?? false;
     this.#now = options.now ?? ((): number => performance.now());
+    this.#bench = new Workbench(this.#now);
     this.#slots = new Slots(options.parallel, {
       cells: options.decoder.cells,
       wholeSequencesOnly: this.#wholeSequencesOnly,
@@ -122,20 +96,48 @@ export class Scheduler {
 
   /** Whether a step would do anything. */
   get busy(): boolean {
-    return this.#slots.all.some((slot) => slot.job !== undefined && !slot.job.paused) || this.#mayStart() ||
-      this.#keeping.length > 0;
+    return this.#bench.busy || this.#decodes || this.#keeping.length > 0;
+  }
+
+  /** Settles when there may be more to do, where a request waits for something that is computed beside this thread. */
+  get beside(): Promise<void> | undefined {
+    return this.#bench.beside;
   }
 
   /** Take a request; it starts when a slot and the cells for it are free. Its prompt is known to fit. */
-  submit(job: Job): void {
-    this.#waiting.push({ job, paused: false, submittedAt: this.#now() });
+  submit(job: Job, { paused = false, submittedAt = this.#now() } = {}): void {
+    this.#waiting.push({ job, paused, submittedAt });
+  }
+
+  /**
+   * Take a request that has to be prepared, between steps.
+   *
+   * @param id The request.
+   * @param work Makes it a job.
+   * @param refuse Says what is wrong with it, where that fails.
+   */
+  prepare(id: number, work: Work<Job>, refuse: (error: unknown) => EngineEvent): void {
+    const preparing = { paused: false, submittedAt: this.#now() };
+    this.#preparing.set(id, preparing);
+    this.#bench.add(id, work, {
+      done: (job) => {
+        this.#preparing.delete(id);
+        this.submit(job, preparing);
+      },
+      failed: (error) => {
+        this.#preparing.delete(id);
+        this.#events.push(refuse(error));
+      },
+    });
   }
 
   /** Forget a request; what it decoded so far stays for the next. */
   cancel(id: number): void {
+    this.#preparing.delete(id);
+    this.#bench.drop(id);
     const waiting = this.#waiting.findIndex((entry) => entry.job.id === id);
     if (waiting >= 0) this.#waiting.splice(waiting, 1);
-    const slot = this.#find(id);
+    const slot = this.#slotOf(id);
     if (slot !== undefined) this.#release(slot);
   }
 
@@ -160,8 +162,37 @@ export class Scheduler {
     return going > 0 && (this.#wholeSequencesOnly ? going === all : going * 2 >= all);
   }
 
-  /** Decode one batch; returns what happened. */
+  /** Work for a while, and decode one batch; returns what happened. */
   step(): EngineEvent[] {
+    this.#work();
+    this.#decode();
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  /** While something is decoded, only as long as that leaves those who wait for it their speed. */
+  #work(): void {
+    if (!this.#bench.busy) return;
+    if (!this.#decodes) return this.#bench.work(ALONE_WORK_MS);
+    if (!this.#budget.hasTime) return;
+    const started = this.#now();
+    this.#bench.work(this.#budget.ms);
+    this.#budget.spend(this.#now() - started);
+  }
+
+  /** Whether there is something to decode that somebody waits for. */
+  get #decodes(): boolean {
+    return this.#slots.all.some(({ job }) => job !== undefined && !job.paused && job.row === undefined) ||
+      this.#mayStart();
+  }
+
+  /** Whether a stream waits to find out what may come next. */
+  get #finds(): boolean {
+    return this.#slots.all.some(({ job }) => job?.row !== undefined);
+  }
+
+  #decode(): void {
     this.#start();
     this.#batchTokens.length = 0;
     this.#batchSlots.length = 0;
@@ -174,38 +205,28 @@ export class Scheduler {
     const others = this.#batchTokens.length;
     this.#putPrompts(others);
     // In otherwise idle time.
-    if (this.#batchTokens.length === 0) this.#putKept();
+    if (this.#batchTokens.length === 0 && !this.#bench.busy) this.#putKept();
     const promptTokens = this.#batchTokens.length - others;
-    const events: EngineEvent[] = [];
-    if (this.#batchTokens.length === 0) return events;
+    if (this.#batchTokens.length === 0) return;
 
     const started = this.#now();
     try {
       const outcome = this.#decoder.decode();
       if (outcome === "full") return this.#failAll("The model's memory is full");
-      if (outcome === "aborted") {
-        this.#rewind();
-        return events;
-      }
+      if (outcome === "aborted") return this.#rewind();
     } catch (error) {
       return this.#failAll(error instanceof Error ? error.message : String(error));
     }
-    if (promptTokens > 0) this.#pace.learn(this.#batchTokens.length, this.#now() - started);
+    const took = this.#now() - started;
+    this.#budget.earn(took);
+    if (promptTokens > 0) this.#pace.learn(this.#batchTokens.length, took);
     for (let i = 0; i < this.#batchTokens.length; i++) {
       (this.#batchSlots[i] as Slot<Running>).tokens.push(this.#batchTokens[i] as number);
     }
     this.#dropDecoded();
     for (let row = 0; row < this.#rows.length; row++) {
-      const slot = this.#rows[row] as Slot<Running>;
-      try {
-        this.#sample(slot, this.#decoder.logits(row), events);
-      } catch (error) {
-        if (!(error instanceof GrammarError)) throw error;
-        events.push({ id: (slot.job as Running).job.id, error: "invalid_request", message: error.message });
-        this.#release(slot);
-      }
+      this.#sample(this.#rows[row] as Slot<Running>, this.#decoder.logits(row));
     }
-    return events;
   }
 
   /** A batch was given up: of what it was to add, parts may be in memory. */
@@ -254,7 +275,8 @@ export class Scheduler {
       const { prompt } = running.job;
       const from = slot.tokens.length;
       const left = prompt.length - from;
-      const budget = put === 0 && others === 0 ? this.#tokensWithin(ALONE_MS, others) : shared - put;
+      const isAlone = put === 0 && others === 0 && !this.#finds;
+      const budget = isAlone ? this.#tokensWithin(ALONE_MS, others) : shared - put;
       if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) return;
       const end = from + Math.min(left, budget);
       for (let at = from; at < end; at++) this.#put(slot, prompt[at] as number, at, at === prompt.length - 1);
@@ -326,30 +348,63 @@ export class Scheduler {
   }
 
   /** Choose the next token of a request from its row, and tell what that means. */
-  #sample(slot: Slot<Running>, logits: Float32Array, events: EngineEvent[]): void {
+  #sample(slot: Slot<Running>, logits: Float32Array): void {
+    const running = slot.job as Running;
+    try {
+      const token = running.sampler.sample(logits, running.job.answer.constraint);
+      if (token === NOT_YET) this.#find(slot, logits);
+      else this.#take(slot, token, logits);
+    } catch (error) {
+      this.#refuse(slot, error);
+    }
+  }
+
+  /** Find out what may come next in an answer, between steps; until then it takes no part in them. */
+  #find(slot: Slot<Running>, logits: Float32Array): void {
+    const running = slot.job as Running;
+    const { id, answer } = running.job;
+    const find = answer.constraint?.find;
+    if (find === undefined) throw new Error("It cannot be found out what may come next");
+    const row = running.row = running.row ?? logits.slice();
+    running.next = NO_TOKEN;
+    this.#bench.add(id, find(), {
+      done: () => {
+        running.row = undefined;
+        this.#sample(slot, row);
+      },
+      failed: (error) => this.#refuse(slot, error),
+    });
+  }
+
+  /** What was asked for cannot be followed. */
+  #refuse(slot: Slot<Running>, error: unknown): void {
+    if (!(error instanceof GrammarError)) throw error;
+    const { id } = (slot.job as Running).job;
+    this.#events.push({ id, error: "invalid_request", message: error.message });
+    this.#release(slot);
+  }
+
+  #take(slot: Slot<Running>, token: number, logits: Float32Array): void {
     const running = slot.job as Running;
     const { job } = running;
     const { answer } = job;
+    const events = this.#events;
+    if (token === NO_TOKEN) throw new GrammarError("The grammar allows nothing more, and no end");
     running.firstAt ??= this.#now();
-    const token = running.sampler.sample(logits, answer.constraint);
-    if (token === NO_TOKEN) {
-      events.push({ id: job.id, error: "invalid_request", message: "The grammar allows nothing more, and no end" });
-      this.#release(slot);
-      return;
-    }
     if (answer.ends(token)) {
-      this.#finish(slot, false, events);
+      this.#finish(slot, false);
       return;
     }
     running.completion++;
     running.next = token;
     running.sampler.accept(token);
     const odds = job.logprobs === undefined ? undefined : oddsOf(logits, token, job.logprobs);
-    if (answer.accept(token, events, odds)) this.#finish(slot, false, events);
-    else if (job.prompt.length + running.completion >= running.limit) this.#finish(slot, true, events);
+    if (answer.accept(token, events, odds)) this.#finish(slot, false);
+    else if (job.prompt.length + running.completion >= running.limit) this.#finish(slot, true);
   }
 
-  #finish(slot: Slot<Running>, cut: boolean, events: EngineEvent[]): void {
+  #finish(slot: Slot<Running>, cut: boolean): void {
+    const events = this.#events;
     const { job, completion, cached, times, firstAt } = slot.job as Running;
     const end = job.answer.finish(cut, events);
     if (end !== undefined) {
@@ -362,34 +417,29 @@ export class Scheduler {
   }
 
   /** A step failed: nothing is known of the memory any more. */
-  #failAll(message: string): EngineEvent[] {
-    const events: EngineEvent[] = [];
+  #failAll(message: string): void {
     for (const slot of this.#slots.all) {
-      if (slot.job !== undefined) events.push({ id: slot.job.job.id, error: "internal", message });
+      if (slot.job !== undefined) this.#events.push({ id: slot.job.job.id, error: "internal", message });
       if (!slot.kept) this.#release(slot);
       this.#decoder.truncate(slot.sequence, 0);
       slot.tokens.length = 0;
     }
-    return events;
   }
 
   #release(slot: Slot<Running>): void {
     const starting = this.#starting.indexOf(slot);
     if (starting >= 0) this.#starting.splice(starting, 1);
+    if (slot.job?.row !== undefined) this.#bench.drop(slot.job.job.id);
     this.#slots.release(slot);
   }
 
-  #find(id: number): Slot<Running> | undefined {
+  #slotOf(id: number): Slot<Running> | undefined {
     return this.#slots.all.find((slot) => slot.job?.job.id === id);
   }
 
   #setPaused(id: number, paused: boolean): void {
-    const running = this.#find(id)?.job ?? this.#waiting.find((entry) => entry.job.id === id);
+    const running = this.#slotOf(id)?.job ?? this.#preparing.get(id) ??
+      this.#waiting.find((entry) => entry.job.id === id);
     if (running !== undefined) running.paused = paused;
   }
-}
-
-/** What a request may come to, prompt and answer. */
-function cellsOf(job: Job, contextTokens: number): number {
-  return Math.min(job.prompt.length + job.maxTokens, contextTokens);
 }

@@ -145,6 +145,8 @@ export type FromEngine =
     readonly accelerator: string;
     readonly gpuLayers: number;
     readonly vocabulary: number;
+    /** Bytes of the longest text that a token stands for; absent where nothing is generated. */
+    readonly longestPiece?: number;
     readonly threads: number;
   }
   /** The answer to `check`: the native library can be used. */

@@ -7,6 +7,7 @@
  * `syntax/` reads a template, `evaluate/` makes functions of it, `values/` has Python's values and strings that know
  * where they came from, `library/` has filters, tests, methods and global functions.
  */
+import { finish, type Work } from "../../work/work.ts";
 import { Problem, TemplateError } from "./values/error.ts";
 import { Rendering, Scope } from "./evaluate/rendering.ts";
 import type { Execute } from "./evaluate/rendering.ts";
@@ -49,17 +50,31 @@ export class Template {
    * @throws {TemplateError} If it fails or refuses the variables.
    */
   render(variables: Readonly<Record<string, unknown>>): Rendered {
+    return finish(this.renderInPieces(variables));
+  }
+
+  /**
+   * The same as work in pieces: a template may have much to do.
+   *
+   * @param variables As for `render`.
+   * @returns As of `render`.
+   * @throws {TemplateError} If it fails or refuses the variables.
+   */
+  *renderInPieces(variables: Readonly<Record<string, unknown>>): Work<Rendered> {
     const values = withLines(() => 1, () => {
       const given = Object.entries(variables).filter(([, value]) => value !== undefined);
       return new Map(given.map(([name, value]) => [name, toValue(value)]));
     });
     const run = new Rendering(this.#now, values);
-    return withLines(() => run.line, () => {
+    const out = new TextBuilder();
+    try {
       const scope = new Scope(run, undefined);
-      const out = new TextBuilder();
-      this.#body(scope, out);
-      return { text: out.raw, input: out.input };
-    });
+      if (this.#body.pieces === undefined) this.#body(scope, out);
+      else yield* this.#body.pieces(scope, out);
+    } catch (error) {
+      throw withLine(error, run.line);
+    }
+    return { text: out.raw, input: out.input };
   }
 }
 
@@ -68,10 +83,12 @@ function withLines<T>(lineNow: () => number, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (error instanceof Problem) throw new TemplateError(error.message, lineNow(), error.raised);
-    if (error instanceof RangeError) {
-      throw new TemplateError(`The template asks for too much: ${error.message}`, lineNow());
-    }
-    throw error;
+    throw withLine(error, lineNow());
   }
+}
+
+function withLine(error: unknown, line: number): unknown {
+  if (error instanceof Problem) return new TemplateError(error.message, line, error.raised);
+  if (error instanceof RangeError) return new TemplateError(`The template asks for too much: ${error.message}`, line);
+  return error;
 }

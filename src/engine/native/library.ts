@@ -120,6 +120,12 @@ const LLAMA_SYMBOLS = {
   llama_vocab_get_add_eos: { parameters: ["pointer"], result: "bool" },
   llama_vocab_get_add_sep: { parameters: ["pointer"], result: "bool" },
   llama_tokenize: { parameters: ["pointer", "buffer", "i32", "buffer", "i32", "bool", "bool"], result: "i32" },
+  llama_tokenize_beside: {
+    name: "llama_tokenize",
+    parameters: ["pointer", "buffer", "i32", "buffer", "i32", "bool", "bool"],
+    result: "i32",
+    nonblocking: true,
+  },
   llama_token_to_piece: { parameters: ["pointer", "i32", "buffer", "i32", "i32", "bool"], result: "i32" },
   llama_batch_init: { parameters: ["i32", "i32", "i32"], result: BATCH },
   llama_decode: { parameters: ["pointer", BATCH], result: "i32" },

@@ -42,6 +42,9 @@ const RANK_HEADS = ["cls.output.weight", "cls.weight"];
 const F16_BYTES = 2;
 const GGUF_MAGIC = 0x46554747;
 
+/** Tokens that a text may have beyond its bytes. */
+const SPARE_TOKENS = 8;
+
 const NOT_TEXT = Symbol("bytes that are not whole characters");
 
 const encoder = new TextEncoder();
@@ -210,6 +213,22 @@ export class Model {
    */
   tokenize(text: string, special: boolean): Int32Array {
     return text === "" ? new Int32Array(0) : this.#tokenize(text, { special, ends: false });
+  }
+
+  /** The tokens of a text, made on a thread that is not the caller's. */
+  async tokenizeBeside(text: string, special: boolean): Promise<Int32Array> {
+    const bytes = encoder.encode(text);
+    // No token is of less than a byte, and a vocabulary may put something before and after the text.
+    let tokens = new Int32Array(bytes.length + SPARE_TOKENS);
+    const { llama } = this.#library;
+    const call = (): Promise<number> =>
+      llama.llama_tokenize_beside(this.#vocabulary, bytes, bytes.length, tokens, tokens.length, false, special);
+    let count = await call();
+    if (count < 0) {
+      tokens = new Int32Array(-count);
+      count = await call();
+    }
+    return tokens.slice(0, count);
   }
 
   /**

@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { GrammarError, parseGbnf, type Rules } from "../../../src/grammar/gbnf.ts";
 import { compileSchema } from "../../../src/grammar/json_schema/json_schema.ts";
-import { Grammar, GrammarConstraint, type Position } from "../../../src/grammar/grammar.ts";
+import { Grammar } from "../../../src/grammar/grammar.ts";
+import type { Position } from "../../../src/grammar/grammar_state.ts";
+import { GrammarConstraint } from "../../../src/grammar/grammar_constraint.ts";
+import { finish, type Work } from "../../../src/work/work.ts";
 import { GrammarBuilder } from "../../../src/grammar/grammar_builder.ts";
 import { Grammars } from "../../../src/grammar/grammars.ts";
 import { VocabularyIndex } from "../../../src/grammar/vocabulary_index.ts";
@@ -189,15 +192,16 @@ const BOUND: Readonly<Record<string, Rules>> = {
 for (const [name, rules] of Object.entries(BOUND)) {
   Deno.test(`a constraint tells all tokens at once as it tells each when it follows ${name}`, () => {
     const grammar = new Grammar(rules);
-    const index = new VocabularyIndex(SIZE, VOCABULARY);
+    const index = finish(VocabularyIndex.of(SIZE, VOCABULARY));
     let random = 1;
     let followed = 0;
     for (let answer = 0; answer < 20; answer++) {
       const constraint = new GrammarConstraint(grammar, index);
       for (let length = 0; length < 30 && !constraint.complete; length++) {
         const allowed = allowedOf(constraint);
+        finish((constraint.find as () => Work<void>)());
         assertEquals(bitsOf(constraint.allowed()), allowed);
-        assertEquals(bitsOf(constraint.allowed()), allowed);
+        assertEquals(allowedOf(constraint), allowed);
         const going = allowed.filter((token) => token !== END);
         random = (random * 1103515245 + 12345) % 2 ** 31;
         const token = going[random % going.length];
@@ -214,25 +218,70 @@ Deno.test("a constraint cannot tell all tokens at once when it has no index", ()
   assertEquals(new GrammarConstraint(parseGbnf('root ::= "a"'), VOCABULARY).allowed(), undefined);
 });
 
-Deno.test("a constraint leaves it at asking for each token when telling all would take too long", () => {
-  // Each of these letters leads to thousands of stacks, other ones each time.
+/** Each letter leads to thousands of stacks, another one to other ones. */
+function ambiguous(): { readonly rules: Rules; readonly index: VocabularyIndex } {
   const many = Array.from(
     { length: 4000 },
     (_, i) => `[a-z] [a-${"bcdefghijklmnopqrstuvwxyz"[i % 25]}]{${i % 7},9} "${i}"`,
   );
-  const rules = parseGbnf(`root ::= ${many.join(" | ")}`);
   const tokens = Array.from(
     { length: 26 ** 3 },
     (_, i) =>
       encoder.encode([i / 676, i / 26 % 26, i % 26].map((at) => String.fromCharCode(97 + Math.floor(at))).join("")),
   );
-  const index = new VocabularyIndex(tokens.length, {
-    piece: (token) => tokens[token] ?? new Uint8Array(0),
-    ends: () => false,
-  });
-  const constraint = new GrammarConstraint(rules, index);
-  assertEquals(constraint.allowed(), undefined);
-  assert(constraint.allows(0));
+  const bytes = { piece: (token: number) => tokens[token] ?? new Uint8Array(0), ends: () => false };
+  return {
+    rules: parseGbnf(`root ::= ${many.join(" | ")}`),
+    index: finish(VocabularyIndex.of(tokens.length, bytes)),
+  };
+}
+
+Deno.test("a grammar gives up when it would take too long to find all tokens that it allows", () => {
+  const { rules, index } = ambiguous();
+  const grammar = new Grammar(rules);
+  const before = grammar.work;
+  assertThrows(() => finish(grammar.allowed(grammar.start, index)), GrammarError, "too ambiguous");
+  const first = grammar.work - before;
+  assert(first < 1_100_000, `${first} stacks`);
+  // Whoever asks for the same is told at once.
+  assertThrows(() => finish(grammar.allowed(grammar.start, index)), GrammarError, "too ambiguous");
+  assertEquals(grammar.work - before, first);
+});
+
+Deno.test("a constraint does not say whether a token is allowed when that would take long", () => {
+  const { rules, index } = ambiguous();
+  const grammar = new Grammar(rules);
+  const constraint = new GrammarConstraint(grammar, index);
+  const before = grammar.work;
+  const answers = Array.from({ length: 100 }, (_, token) => constraint.allows(token * 151));
+  assert(answers.includes(undefined));
+  assert(grammar.work - before < 100_000, `${grammar.work - before} stacks`);
+});
+
+Deno.test("a grammar finds what it allows in small pieces, which those who need it take turns at", () => {
+  const grammar = new Grammar(parseGbnf(`root ::= ("a" | "b" | ${"[a-z] ".repeat(20)})*`));
+  const { index } = ambiguous();
+  const [one, other] = [grammar.allowed(grammar.start, index), grammar.allowed(grammar.start, index)];
+  let pieces = 0;
+  let most = 0;
+  const piece = (work: typeof one): boolean => {
+    const before = grammar.work;
+    const { done = false } = work.next();
+    most = Math.max(most, grammar.work - before);
+    pieces++;
+    return done;
+  };
+  assert(!piece(one));
+  assert(!piece(other));
+  // The first is cancelled; what it did is not lost.
+  one.return(new Uint32Array());
+  while (!piece(other));
+  const together = pieces;
+  assert(most < 2000, `${most} stacks in a piece`);
+  const alone = new Grammar(parseGbnf(`root ::= ("a" | "b" | ${"[a-z] ".repeat(20)})*`));
+  pieces = 0;
+  for (const work = alone.allowed(alone.start, index); !work.next().done;) pieces++;
+  assert(together <= pieces + 2, `${together} pieces, ${pieces} alone`);
 });
 
 Deno.test("a grammar takes exactly the token it names when that token is no text", () => {
@@ -273,20 +322,79 @@ Deno.test("a grammar allows the same when it has forgotten what it knew", () => 
   const grammar = new Grammar(
     builder.build(compileSchema({ type: "string", maxLength: 15_000 }, { builder, path: "schema" })),
   );
-  const index = new VocabularyIndex(SIZE, VOCABULARY);
+  const index = finish(VocabularyIndex.of(SIZE, VOCABULARY));
   let at: Position = grammar.advance(grammar.start, encoder.encode('"')) as Position;
-  const first = bitsOf(grammar.allowed(at, index));
+  const first = bitsOf(finish(grammar.allowed(at, index)));
   const start = at;
   for (let length = 0; length < 15_000; length++) at = grammar.advance(at, encoder.encode("a")) as Position;
   assertEquals(grammar.advance(at, encoder.encode("a")), undefined);
-  assertEquals(bitsOf(grammar.allowed(start, index)), first);
+  assertEquals(bitsOf(finish(grammar.allowed(start, index))), first);
 });
 
-Deno.test("Grammars gives the same grammar when the rules are equal, and forgets the oldest", () => {
-  const grammars = new Grammars();
-  const rules = (i: number): Rules => parseGbnf(`root ::= "${i}"`);
-  const first = grammars.of(rules(1));
-  assert(grammars.of(rules(1)) === first);
-  for (let i = 2; i < 20; i++) assert(grammars.of(rules(i)) !== first);
-  assert(grammars.of(rules(1)) !== first);
+Deno.test("Grammars compiles once what is asked for in the same words, and forgets the oldest", () => {
+  const grammars = new Grammars<Grammar>();
+  let compiled = 0;
+  const of = (i: number): Grammar =>
+    finish(grammars.of(`${i}`, function* (): Work<Grammar> {
+      compiled++;
+      yield;
+      return new Grammar(parseGbnf(`root ::= "${i}"`));
+    }));
+  const first = of(1);
+  assert(of(1) === first);
+  assertEquals(compiled, 1);
+  for (let i = 2; i < 20; i++) assert(of(i) !== first);
+  assert(of(1) === first);
+  for (let i = 20; i < 60; i++) of(i);
+  assert(of(1) !== first);
+});
+
+function* inOnePiece<T>(value: T): Work<T> {
+  yield;
+  return value;
+}
+
+Deno.test("Grammars forgets what takes much memory, the oldest first", () => {
+  const grammars = new Grammars<{ readonly bytes: number }>();
+  const of = (key: string, bytes: number): { readonly bytes: number } =>
+    finish(grammars.of(key, () => inOnePiece({ bytes })));
+  const [large, small] = [of("large", 40 * 2 ** 20), of("small", 1000)];
+  of("another", 40 * 2 ** 20);
+  assert(of("small", 1000) === small);
+  assert(of("large", 40 * 2 ** 20) !== large);
+});
+
+Deno.test("Grammars compiles once when two ask for the same at once, also when the first gives up", () => {
+  const grammars = new Grammars<Grammar>();
+  let begun = 0;
+  const ask = (): Work<Grammar> =>
+    grammars.of("key", function* (): Work<Grammar> {
+      begun++;
+      for (let piece = 0; piece < 3; piece++) yield;
+      return new Grammar(parseGbnf('root ::= "a"'));
+    });
+  const [one, other] = [ask(), ask()];
+  assert(!one.next().done);
+  assert(!other.next().done);
+  one.return(undefined as never);
+  assert(!other.next().done);
+  const { done, value } = other.next();
+  assert(done);
+  assertEquals(begun, 1);
+  assert(finish(ask()) === value);
+});
+
+Deno.test("Grammars compiles again when what was compiled failed, or all who asked gave up", () => {
+  const grammars = new Grammars<Grammar>();
+  const failing = (): Work<Grammar> =>
+    grammars.of("key", function* (): Work<Grammar> {
+      yield;
+      throw new GrammarError("It cannot be used");
+    });
+  assertThrows(() => finish(failing()), GrammarError, "cannot be used");
+  const given = failing();
+  given.next();
+  given.return(undefined as never);
+  const grammar = new Grammar(parseGbnf('root ::= "a"'));
+  assert(finish(grammars.of("key", () => inOnePiece(grammar))) === grammar);
 });

@@ -2,6 +2,7 @@
 import type { Tool } from "../../../inference/request.ts";
 import { type Rendered, TemplateError } from "../../jinja/template.ts";
 import type { SpecialTokens } from "../dialect/marker.ts";
+import { finish } from "../../../work/work.ts";
 import { type MessageForm, type Turn, USUAL_FORM } from "../render/messages.ts";
 import { type Renderer, type Rendering, renderJoined } from "../render/renderer.ts";
 
@@ -55,7 +56,7 @@ export class Prober {
   /** The same with what came from the conversation. */
   rendered(rendering: Omit<Rendering, "form"> & { readonly form?: MessageForm }): Rendered | undefined {
     try {
-      return renderJoined(this.renderer, { form: USUAL_FORM, ...rendering });
+      return finish(renderJoined(this.renderer, { form: USUAL_FORM, ...rendering }));
     } catch (error) {
       if (error instanceof TemplateError) return undefined;
       throw error;

@@ -5,6 +5,7 @@
  */
 import type { Rendered } from "../../jinja/template.ts";
 import type { SpecialTokens } from "../dialect/marker.ts";
+import { settled, type Work } from "../../../work/work.ts";
 
 /** What this needs of a model. */
 export interface TokenizingModel {
@@ -12,7 +13,14 @@ export interface TokenizingModel {
   readonly addsBos: boolean;
   readonly spacePrefix: boolean;
   tokenize(text: string, special: boolean): Int32Array;
+  /** The same on a thread that is not the caller's; absent: all is done on the caller's. */
+  readonly tokenizeBeside?: (text: string, special: boolean) => Promise<Int32Array>;
 }
+
+/** A longer text is not made tokens on the thread that decodes: it takes more than some milliseconds. */
+const LONG_CHARACTERS = 4096;
+/** What of short ones is made tokens in a piece of work. */
+const PIECE_CHARACTERS = 1024;
 
 /**
  * Make a prompt tokens.
@@ -20,17 +28,20 @@ export interface TokenizingModel {
  * @param rendered The prompt, and what of it came from the request.
  * @param options.guarded What must not come of a request's text.
  */
-export function promptTokens(
+export function* promptTokens(
   { text, input }: Rendered,
   { model, guarded }: { readonly model: TokenizingModel; readonly guarded: SpecialTokens },
-): Int32Array {
+): Work<Int32Array> {
   const cuts = cutsOf(text, input, guarded);
   const tokens: number[] = [];
+  let done = 0;
   for (let i = 0; i <= cuts.length; i++) {
     const piece = text.slice(cuts[i - 1] ?? 0, cuts[i] ?? text.length);
-    for (const token of i > 0 && model.spacePrefix ? continued(model, piece) : model.tokenize(piece, true)) {
-      tokens.push(token);
-    }
+    const found = i > 0 && model.spacePrefix ? yield* continued(model, piece) : yield* tokensOf(model, piece);
+    for (const token of found) tokens.push(token);
+    if ((done += piece.length) < PIECE_CHARACTERS) continue;
+    done = 0;
+    yield;
   }
   const { BOS } = model.named;
   if (model.addsBos && BOS >= 0) {
@@ -55,9 +66,15 @@ function cutsOf(text: string, input: readonly number[], guarded: SpecialTokens):
   return cuts;
 }
 
+function* tokensOf(model: TokenizingModel, text: string): Work<Int32Array> {
+  if (text.length <= LONG_CHARACTERS || model.tokenizeBeside === undefined) return model.tokenize(text, true);
+  return yield* settled(model.tokenizeBeside(text, true));
+}
+
 /** Such a vocabulary puts a space before every text; after a line break it does not show. */
-function continued(model: TokenizingModel, text: string): Int32Array {
+function* continued(model: TokenizingModel, text: string): Work<Int32Array> {
   const before = model.tokenize("\n", true);
-  const tokens = model.tokenize("\n" + text, true);
-  return before.every((token, i) => tokens[i] === token) ? tokens.slice(before.length) : model.tokenize(text, true);
+  const tokens = yield* tokensOf(model, "\n" + text);
+  if (before.every((token, i) => tokens[i] === token)) return tokens.slice(before.length);
+  return yield* tokensOf(model, text);
 }

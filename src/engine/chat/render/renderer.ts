@@ -2,6 +2,7 @@
  * What renders conversations: the model's own chat template, or its substitute. Everything else in this room
  * asks a renderer, and reads off its answers how the family writes.
  */
+import { finish, type Work } from "../../../work/work.ts";
 import type { Tool } from "../../../inference/request.ts";
 import { asInput, type Rendered, Template, TemplateError } from "../../jinja/template.ts";
 import { type MessageForm, messagesFor, type NameMap, toolsFor, type Turn } from "./messages.ts";
@@ -28,6 +29,8 @@ export interface Renderer {
    * @throws {TemplateError} If the template refuses it, or cannot be evaluated.
    */
   render(rendering: Rendering): Rendered;
+  /** The same as work in pieces, where it may take long. */
+  renderInPieces?(rendering: Rendering): Work<Rendered>;
   /** Text of the templates, to look for names in; empty where there is none. */
   readonly source: string;
 }
@@ -58,10 +61,14 @@ export class TemplateRenderer implements Renderer {
     this.source = sources.plain + (sources.tools ?? "");
   }
 
-  render({ turns, tools = [], form, prompt, variables = {}, rename }: Rendering): Rendered {
+  render(rendering: Rendering): Rendered {
+    return finish(this.renderInPieces(rendering));
+  }
+
+  renderInPieces({ turns, tools = [], form, prompt, variables = {}, rename }: Rendering): Work<Rendered> {
     const calling = tools.length > 0 || turns.some(({ calls }) => calls !== undefined);
     const offered = toolsFor(tools, form, rename);
-    return (calling ? this.#tools : this.#plain).render({
+    return (calling ? this.#tools : this.#plain).renderInPieces({
       ...this.#names,
       messages: messagesFor(turns, form),
       tools: offered,
@@ -87,11 +94,12 @@ function legacyVariables(tools: readonly Tool[]): Variables {
  *
  * @throws {TemplateError} The first refusal, where nothing helps.
  */
-export function renderJoined(renderer: Renderer, rendering: Rendering): Rendered {
+export function* renderJoined(renderer: Renderer, rendering: Rendering): Work<Rendered> {
   let refusal: unknown;
   for (const turns of joined(rendering.turns)) {
     try {
-      return renderer.render({ ...rendering, turns });
+      const asked = { ...rendering, turns };
+      return renderer.renderInPieces === undefined ? renderer.render(asked) : yield* renderer.renderInPieces(asked);
     } catch (error) {
       if (!(error instanceof TemplateError)) throw error;
       refusal ??= error;

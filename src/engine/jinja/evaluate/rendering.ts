@@ -1,4 +1,5 @@
 /** One rendering of a template: where it is, what names mean, and how much it has done. */
+import type { Work } from "../../../work/work.ts";
 import { Problem } from "../values/error.ts";
 import { attributeOf, itemOf } from "../library/attributes.ts";
 import { FILTERS } from "../library/filters.ts";
@@ -25,6 +26,8 @@ import {
  * conversation of 50 turns takes some thousands.
  */
 const MAX_STEPS = 2_000_000;
+/** What is done in a piece of work: some tenths of a millisecond. */
+const PIECE_STEPS = 200;
 /** Macros and recursive loops within each other. */
 const MAX_CALLS = 200;
 
@@ -33,6 +36,7 @@ export class Rendering implements Run {
   /** Line of the operation that runs. */
   line = 1;
   #steps = 0;
+  #pieceEnd = PIECE_STEPS;
   #calls = 0;
 
   constructor(readonly now: () => Date, readonly variables: ReadonlyMap<string, Value>) {}
@@ -46,6 +50,13 @@ export class Rendering implements Run {
   spend(steps: number): void {
     this.#steps += steps;
     if (this.#steps > MAX_STEPS) throw new Problem(`The template takes more than ${MAX_STEPS} steps`);
+  }
+
+  /** Whether a piece of work has been done. The next begins then. */
+  get pieceDone(): boolean {
+    if (this.#steps < this.#pieceEnd) return false;
+    this.#pieceEnd = this.#steps + PIECE_STEPS;
+    return true;
   }
 
   /** Runs the body of a macro or of a recursive loop; the line is that of the call again afterwards. */
@@ -142,4 +153,8 @@ export type Evaluate = (scope: Scope) => Value;
 export type Outcome = "done" | "break" | "continue";
 
 /** Runs a statement. */
-export type Execute = (scope: Scope, out: TextBuilder) => Outcome;
+export interface Execute {
+  (scope: Scope, out: TextBuilder): Outcome;
+  /** The same as work in pieces; only where there is a loop in it that is no macro's. */
+  readonly pieces?: (scope: Scope, out: TextBuilder) => Work<Outcome>;
+}

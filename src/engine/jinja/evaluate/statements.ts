@@ -1,4 +1,5 @@
 /** Turns statements into functions that run them, with Jinja's rules of which names are seen where. */
+import type { Work } from "../../../work/work.ts";
 import { Problem } from "../values/error.ts";
 import { Namespace } from "../library/globals.ts";
 import type { Body, Expression, Parameter, Statement, Target } from "../syntax/ast.ts";
@@ -21,13 +22,23 @@ export class Compiler {
     const steps = body.map((statement) => this.#statement(statement, soft));
     const [only] = steps;
     if (steps.length === 1 && only !== undefined) return only;
-    return (scope, out) => {
-      for (const step of steps) {
-        const outcome = step(scope, out);
-        if (outcome !== "done") return outcome;
-      }
-      return "done";
-    };
+    return withPieces(
+      steps,
+      (scope, out) => {
+        for (const step of steps) {
+          const outcome = step(scope, out);
+          if (outcome !== "done") return outcome;
+        }
+        return "done";
+      },
+      function* (scope, out): Work<Outcome> {
+        for (const step of steps) {
+          const outcome = yield* inPieces(step, scope, out);
+          if (outcome !== "done") return outcome;
+        }
+        return "done";
+      },
+    );
   }
 
   #expression(expression: Expression, soft: boolean): Evaluate {
@@ -67,12 +78,12 @@ export class Compiler {
           body: this.compile(body, true),
         }));
         const otherwise = this.compile(statement.otherwise, true);
-        return (scope, out) => {
-          for (const { test, body } of branches) {
-            if (isTrue(test(scope))) return body(scope, out);
-          }
-          return otherwise(scope, out);
-        };
+        const choose = (scope: Scope): Execute => branches.find(({ test }) => isTrue(test(scope)))?.body ?? otherwise;
+        return withPieces(
+          [...branches.map(({ body }) => body), otherwise],
+          (scope, out) => choose(scope)(scope, out),
+          (scope, out) => inPieces(choose(scope), scope, out),
+        );
       }
       case "for":
         return this.#for(statement, soft);
@@ -112,15 +123,20 @@ export class Compiler {
       case "with": {
         const values = statement.values.map(([target, value]) => ({ target, value: this.#expression(value, soft) }));
         const body = this.compile(statement.body);
-        return (scope, out) => {
+        const enter = (scope: Scope): Scope => {
           const inner = scope.inner();
           for (const { target, value } of values) {
             const result = value(scope);
             scope.run.line = line;
             assign(inner, target, result);
           }
-          return body(inner, out);
+          return inner;
         };
+        return withPieces(
+          [body],
+          (scope, out) => body(enter(scope), out),
+          (scope, out) => inPieces(body, enter(scope), out),
+        );
       }
       case "generation":
         return this.compile(statement.body, soft);
@@ -193,7 +209,7 @@ export class Compiler {
     this.#readers.pop();
     const otherwise = this.compile(statement.otherwise);
 
-    const iterate = (scope: Scope, out: TextBuilder, value: Value, depth0: number): void => {
+    const begin = (scope: Scope, value: Value, depth0: number): Rounds => {
       const { run } = scope;
       const fits = test && ((item: Value): boolean => {
         const inner = scope.inner();
@@ -204,7 +220,7 @@ export class Compiler {
       const recurse = (_run: Run, items: Value, depth0: number): Value =>
         run.within(() => {
           const inner = new TextBuilder();
-          iterate(scope, inner, items, depth0);
+          iterate(begin(scope, items, depth0), inner);
           return inner.text();
         });
       const loop = new Loop(
@@ -212,28 +228,76 @@ export class Compiler {
         depth0,
         recursive ? recurse : undefined,
       );
+      return {
+        scope,
+        next: () => {
+          const item = loop.next();
+          if (item === undefined) return undefined;
+          run.line = line;
+          run.spend(1);
+          const inner = scope.inner();
+          if (reads.has("loop")) inner.set("loop", loop);
+          assign(inner, target, item);
+          return inner;
+        },
+      };
+    };
+    const iterate = (rounds: Rounds, out: TextBuilder): void => {
       // As in Jinja: a round that ends early does not keep the `else` from running.
       let completed = false;
-      for (let item = loop.next(); item !== undefined; item = loop.next()) {
-        run.line = line;
-        run.spend(1);
-        const inner = scope.inner();
-        if (reads.has("loop")) inner.set("loop", loop);
-        assign(inner, target, item);
+      for (let inner = rounds.next(); inner !== undefined; inner = rounds.next()) {
         const outcome = body(inner, out);
         if (outcome === "break") break;
         completed ||= outcome === "done";
       }
-      if (!completed) otherwise(scope.inner(), out);
+      if (!completed) otherwise(rounds.scope.inner(), out);
     };
-
-    return (scope, out): Outcome => {
+    const iterateInPieces = function* (rounds: Rounds, out: TextBuilder): Work<void> {
+      let completed = false;
+      for (let inner = rounds.next(); inner !== undefined; inner = rounds.next()) {
+        const outcome = yield* inPieces(body, inner, out);
+        if (rounds.scope.run.pieceDone) yield;
+        if (outcome === "break") break;
+        completed ||= outcome === "done";
+      }
+      if (!completed) yield* inPieces(otherwise, rounds.scope.inner(), out);
+    };
+    const start = (scope: Scope): Rounds => {
       const value = items(scope);
       scope.run.line = line;
-      iterate(scope, out, value, 0);
-      return "done";
+      return begin(scope, value, 0);
     };
+
+    return Object.assign(
+      (scope: Scope, out: TextBuilder): Outcome => {
+        iterate(start(scope), out);
+        return "done";
+      },
+      {
+        pieces: function* (scope: Scope, out: TextBuilder): Work<Outcome> {
+          yield* iterateInPieces(start(scope), out);
+          return "done";
+        },
+      },
+    );
   }
+}
+
+/** The rounds of a loop. */
+interface Rounds {
+  /** Where the loop stands. */
+  readonly scope: Scope;
+  /** What the body of the next round sees; `undefined` at the end. */
+  next(): Scope | undefined;
+}
+
+/** Statements that are put together can be done in pieces if one of them can. */
+function withPieces(parts: readonly Execute[], execute: Execute, pieces: NonNullable<Execute["pieces"]>): Execute {
+  return parts.some((part) => part.pieces !== undefined) ? Object.assign(execute, { pieces }) : execute;
+}
+
+function* inPieces(execute: Execute, scope: Scope, out: TextBuilder): Work<Outcome> {
+  return execute.pieces === undefined ? execute(scope, out) : yield* execute.pieces(scope, out);
 }
 
 function assign(scope: Scope, target: Target, value: Value): void {

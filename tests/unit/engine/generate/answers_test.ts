@@ -4,6 +4,7 @@ import { Answers } from "../../../../src/engine/generate/answers.ts";
 import { Chat, PromptError } from "../../../../src/engine/chat/chat.ts";
 import { AttachmentError } from "../../../../src/engine/chat/render/messages.ts";
 import { GrammarError } from "../../../../src/grammar/gbnf.ts";
+import { finish, type Work } from "../../../../src/work/work.ts";
 import {
   CHATML,
   CODER,
@@ -12,6 +13,7 @@ import {
   FUNCTION_TAG,
   GEMMA,
   HARMONY,
+  HERMES,
   KIMI,
   LLAMA,
   MISTRAL,
@@ -341,4 +343,62 @@ Deno.test("Answers refuse tools when the template knows none, and attachments al
   const attachment = { kind: "image", mime: "image/png", base64: "" } as const;
   const content = [{ type: "media", attachment }] as const;
   assertThrows(() => ask(answers, { messages: [{ role: "user", content }] }), AttachmentError, "no image");
+});
+
+Deno.test("Answers refuse a prompt that does not fit before they compile what came with it", async () => {
+  const model = familyModel(MISTRAL);
+  const answers = new Answers(model, await Chat.of(model, 200));
+  const bad = { type: "object", properties: { a: { type: "strin" } } };
+  const long = [{ role: "user", content: "x".repeat(1000) }] as const;
+  for (
+    const asked of [{ responseSchema: bad }, { tools: [{ ...TIME, inputSchema: bad }] }, { grammar: "root ::= [" }]
+  ) {
+    assertThrows(() => ask(answers, { ...asked, messages: long }), PromptError, "tokens");
+    assertThrows(() => ask(answers, asked), GrammarError);
+  }
+});
+
+Deno.test("Answers know what was found out for the same words, and nothing of it for others", async () => {
+  const answers = await answersOf(MISTRAL);
+  const isKnown = (asked: Partial<GenerationRequest>): boolean => {
+    const { constraint } = ask(answers, asked).answer;
+    const known = constraint?.allowed?.() !== undefined;
+    finish(constraint?.find?.() ?? nothing());
+    assert(constraint?.allowed?.() !== undefined);
+    return known;
+  };
+  const required = { tools: TOOLS, toolChoice: "required" } as const;
+  const messages = [{ role: "user", content: "What time is it?" }] as const;
+  const asked: readonly Partial<GenerationRequest>[] = [
+    required,
+    { ...required, tools: [WEATHER] },
+    { ...required, toolChoice: { name: "get_time" } },
+    { ...required, tools: [WEATHER, { ...TIME, inputSchema: { type: "object", properties: { zone: {} } } }] },
+    { responseSchema: PERSON },
+    { responseSchema: { ...PERSON, required: ["name"] } },
+    { grammar: 'root ::= "a"' },
+    { grammar: 'root ::= "b"' },
+  ];
+  for (const one of asked) assertEquals(isKnown(one), false, JSON.stringify(one));
+  for (const one of asked) assertEquals(isKnown({ ...one, messages, maxTokens: 3 }), true, JSON.stringify(one));
+  // What is said of a tool, and one that may not be called, change nothing.
+  const said = [{ ...WEATHER, description: "Else" }, TIME];
+  assertEquals(isKnown({ ...required, tools: said }), true);
+  assertEquals(isKnown({ tools: [WEATHER, TIME], toolChoice: { name: "get_time" } }), true);
+});
+
+function* nothing(): Work<void> {}
+
+Deno.test("Answers find all that may come in pieces, also where a thought may come before what is bound", async () => {
+  const answers = await answersOf(HERMES);
+  const { answer } = ask(answers, { responseSchema: PERSON, thinking: true });
+  const model = familyModel(HERMES);
+  const { constraint } = answer;
+  const tokens = Array.from({ length: model.vocabularySize }, (_, token) => token);
+  const asked = tokens.filter((token) => constraint?.allows(token));
+  assertEquals(constraint?.allowed?.(), undefined);
+  finish(constraint?.find?.() ?? nothing());
+  const bits = constraint?.allowed?.() as Uint32Array;
+  assertEquals(tokens.filter((token) => ((bits[token >> 5] as number) >>> (token & 31) & 1) === 1), asked);
+  assert(asked.length > 1);
 });

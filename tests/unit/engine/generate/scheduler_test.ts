@@ -5,7 +5,8 @@ import type { EngineEvent } from "../../../../src/engine/ipc/messages.ts";
 import { ModelAnswer, type Vocabulary } from "../../../../src/engine/answer/answer.ts";
 import type { Constraint } from "../../../../src/grammar/constraint.ts";
 import { Parser } from "../../../../src/engine/answer/parser.ts";
-import { type Job, Scheduler, type SchedulerOptions } from "../../../../src/engine/generate/scheduler.ts";
+import type { Job } from "../../../../src/engine/generate/running.ts";
+import { Scheduler, type SchedulerOptions } from "../../../../src/engine/generate/scheduler.ts";
 
 const VOCABULARY = 128;
 const END = 0;
@@ -109,6 +110,7 @@ function setUp(options: Partial<SchedulerOptions> & { cells?: number } = {}): Se
 }
 
 const LETTERS: Vocabulary = {
+  vocabularySize: VOCABULARY,
   piece: (token) => encoder.encode(String.fromCharCode(token)),
   pieceText: (token) => String.fromCharCode(token),
   endsAnswer: (token) => token === END,
@@ -443,6 +445,7 @@ Deno.test("Scheduler sends text in whole characters", () => {
   const decoder = new FakeDecoder(1, 100);
   const bytes = encoder.encode("é");
   const vocabulary: Vocabulary = {
+    vocabularySize: VOCABULARY,
     // The letter after `a` stands for the first half of a character, the next for the other.
     piece: (token) => token === 98 ? bytes.slice(0, 1) : token === 99 ? bytes.slice(1) : encoder.encode("-"),
     pieceText: (token) => token === 98 || token === 99 ? undefined : "-",

@@ -3,7 +3,8 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { GrammarError, type Rules } from "../../../../src/grammar/gbnf.ts";
 import { compileSchema } from "../../../../src/grammar/json_schema/json_schema.ts";
-import { Grammar, type Position } from "../../../../src/grammar/grammar.ts";
+import { Grammar } from "../../../../src/grammar/grammar.ts";
+import type { Position } from "../../../../src/grammar/grammar_state.ts";
 import { GrammarBuilder } from "../../../../src/grammar/grammar_builder.ts";
 
 const encoder = new TextEncoder();

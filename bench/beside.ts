@@ -1,0 +1,232 @@
+/**
+ * What a stream keeps of its speed beside requests that are costly to prepare or to follow: many tools, a huge schema, an
+ * ambiguous grammar, a prompt that cannot fit, a template that has much to do. Each request is another one, so that
+ * nothing is known of it.
+ */
+import { join } from "@std/path";
+import type { Progress } from "../src/cli/terminal/progress.ts";
+import type { Results } from "./contenders.ts";
+import { BUILT_IN_MODEL } from "./engine.ts";
+import type { LoadGenerator } from "./load_generator.ts";
+import type { NeighbourResult } from "./load_job.ts";
+import { wordPrompts } from "./prompts.ts";
+import { WIDE_VOCABULARY, WIDE_VOCABULARY_SHAPE, writeRandomModel } from "./random_gguf.ts";
+import { median, type Row } from "./report.ts";
+import { Inferd, serveModel } from "./servers.ts";
+
+const SECTION = "A stream beside costly requests, random Llama, 150 000 tokens known";
+const CONTEXT_TOKENS = 8192;
+const STREAM_TOKENS = 7000;
+const ALONE_MS = 2000;
+const APART_MS = 2000;
+const MOST_MS = 12_000;
+const REQUESTS = 4;
+/** What a stream is promised. */
+const SHARE = 0.8;
+const LONGEST_GAP_MS = 100;
+const GREEDY = { temperature: 0, topP: 1, topK: 0, seed: 1 };
+/**
+ * Tools are shown by their names alone and turns of a dash not at all, so that prompts are short: how they are read is
+ * measured elsewhere. Every turn looks through all others.
+ */
+const TEMPLATE = "{% for tool in tools %}{{ tool.function.name + '\\n' }}{% endfor %}{% for message in messages %}" +
+  "{% for other in messages %}{% if other.role == 'none' %}{{ other.content }}{% endif %}{% endfor %}" +
+  "{% if message.content != '-' %}{{ '<|im_start|>' + message.role + '\\n' + (message.content or '') }}{% for call in message.tool_calls %}" +
+  '{{ \'\\n<tool_call>\\n{"name": "\' + call.function.name + \'", "arguments": \' + (call.function.arguments | tojson) + ' +
+  "'}\\n</tool_call>' }}{% endfor %}{{ '<|im_end|>\\n' }}{% endif %}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+/** One kind of request. */
+interface Costly {
+  readonly name: string;
+  readonly socket: "infer.sock" | "infer.v2.sock";
+  /** Tokens of each answer; absent: one, for decoding is nobody's fault. */
+  readonly tokens?: number;
+  /** Fields of the request with this number. */
+  request(number: number): Record<string, unknown>;
+}
+
+const hello = (text = "Hello."): Record<string, unknown>[] => [{ role: "user", content: text }];
+const helloBlocks = (text = "Hello."): Record<string, unknown>[] => [
+  { role: "user", content: [{ type: "text", text }] },
+];
+
+const COSTLY: readonly Costly[] = [
+  {
+    name: "64 tools",
+    socket: "infer.v2.sock",
+    request: (number) => ({
+      messages: helloBlocks(),
+      tool_choice: "required",
+      tools: Array.from({ length: 64 }, (_, tool) => ({
+        name: `tool_${number}_${tool}`,
+        description: "",
+        input_schema: objectOf(10, (i) => [`property_${tool}_${i}`, { type: "string" }]),
+      })),
+    }),
+  },
+  {
+    name: "a schema of 900 keys",
+    socket: "infer.v2.sock",
+    request: (number) => ({
+      messages: helloBlocks(),
+      response_format: {
+        type: "json_schema",
+        schema: objectOf(900, (i) => [`key_${number}_${i}`, { type: "array", items: { enum: [`a${i}`, `b${i}`, i] } }]),
+      },
+    }),
+  },
+  {
+    name: "an ambiguous grammar",
+    socket: "infer.sock",
+    tokens: 40,
+    request: (number) => ({
+      messages: hello(),
+      grammar: `root ::= ${
+        Array.from({ length: 24 }, (_, i) => `[a-z ]* [${"abcdefghijkl"[i % 12]}-z ] [a-z ]{${1700 + number + i}}`)
+          .join(" | ")
+      }`,
+    }),
+  },
+  {
+    name: "JSON of any kind",
+    socket: "infer.v2.sock",
+    tokens: 40,
+    request: (number) => ({
+      messages: helloBlocks(),
+      response_format: {
+        type: "json_schema",
+        schema: objectOf(20, (i) => [`key_${number}_${i}`, i % 2 === 0 ? { type: "string", maxLength: 50 } : {}]),
+      },
+    }),
+  },
+  {
+    name: "a prompt of 1 MB",
+    socket: "infer.sock",
+    request: (number) => ({ messages: hello(`${number} ${"apple river stone cloud ".repeat(42_000)}`) }),
+  },
+  {
+    name: "a history of 400 turns",
+    socket: "infer.sock",
+    request: (number) => ({
+      messages: Array.from({ length: 401 }, (_, turn) => ({
+        role: turn % 2 === 0 ? "user" : "assistant",
+        content: turn === 400 ? `Hello ${number}.` : "-",
+      })),
+    }),
+  },
+];
+
+function objectOf(
+  count: number,
+  property: (index: number) => [name: string, schema: unknown],
+): Record<string, unknown> {
+  const properties = Array.from({ length: count }, (_, i) => property(i));
+  return {
+    type: "object",
+    properties: Object.fromEntries(properties),
+    required: properties.slice(0, 2).map(([name]) => name),
+    additionalProperties: false,
+  };
+}
+
+/** What this section is given. */
+export interface BesideBenchOptions {
+  readonly rounds: number;
+  readonly quick: boolean;
+  readonly cache: string;
+  readonly load: LoadGenerator;
+  readonly progress: Progress;
+}
+
+/**
+ * Measure a stream beside costly requests.
+ *
+ * @param options How long, and with what.
+ * @returns The lines of the table; what a short question leaves of the stream stands in the peer's column.
+ */
+export async function benchBeside(options: BesideBenchOptions): Promise<Row[]> {
+  const { load, progress, rounds, quick } = options;
+  const model = await wideModel(options);
+  progress.step(`${SECTION}: starting`);
+  await using daemon = await Inferd.start(
+    serveModel({ model, threads: 2, parallel: 4, contextTokens: CONTEXT_TOKENS }),
+  );
+  const prompts = wordPrompts(24);
+  const rows: Row[] = [];
+  let number = 0;
+  for (const [index, { name, socket, tokens = 1, request }] of COSTLY.entries()) {
+    const sides: Results<NeighbourResult> = { peer: [], ours: [] };
+    const most = quick ? 1 : rounds;
+    for (let round = 0; round < most; round++) {
+      progress.at((index + round / most) / COSTLY.length, `${SECTION}: ${name}, round ${round + 1} of ${most}`);
+      for (const side of round % 2 === 0 ? ["peer", "ours"] as const : ["ours", "peer"] as const) {
+        const fields = (): Record<string, unknown> =>
+          side === "peer" ? { messages: hello(`Hello ${++number}.`) } : request(++number);
+        sides[side].push(
+          await load.run({
+            kind: "neighbour",
+            target: daemon.target,
+            stream: prompts(),
+            streamTokens: STREAM_TOKENS,
+            sampling: GREEDY,
+            aloneMs: ALONE_MS,
+            path: side === "peer" ? daemon.target.path : daemon.target.path.replace(/infer\.sock$/, socket),
+            lines: Array.from(
+              { length: REQUESTS },
+              () => JSON.stringify({ id: "c", max_tokens: tokens, temperature: 0, ...fields() }),
+            ),
+            apartMs: APART_MS,
+            mostMs: MOST_MS,
+          }),
+        );
+      }
+    }
+    rows.push(...rowsOf(name, sides));
+  }
+  return rows;
+}
+
+function rowsOf(name: string, { peer, ours }: Results<NeighbourResult>): Row[] {
+  const endings = ours.flatMap(({ endings }) => endings);
+  const counts = [...new Set(endings)].map((ending) => `${endings.filter((one) => one === ending).length} ${ending}`);
+  const figure = (what: string): string => `${name} (${counts.join(", ")}): ${what}`;
+  const share = (results: readonly NeighbourResult[]): number =>
+    median(results.map(({ aloneTokensPerSec, besideTokensPerSec }) => besideTokensPerSec / aloneTokensPerSec));
+  const gap = (results: readonly NeighbourResult[]): number =>
+    Math.max(...results.map(({ longestGapMs }) => longestGapMs));
+  return [
+    {
+      section: SECTION,
+      figure: figure("the stream's share of its speed"),
+      unit: "",
+      peer: share(peer),
+      ours: share(ours),
+      goal: { kind: "ratio-at-least", value: SHARE },
+    },
+    {
+      section: SECTION,
+      figure: figure("its longest gap"),
+      unit: "ms",
+      peer: gap(peer),
+      ours: gap(ours),
+      goal: { kind: "at-most", value: LONGEST_GAP_MS },
+    },
+  ];
+}
+
+/** The model's file; written if it is not there yet. */
+async function wideModel({ cache, progress }: BesideBenchOptions): Promise<string> {
+  const path = join(cache, "random-wide-q8_0.gguf");
+  if (await Deno.stat(path).then(() => true, () => false)) return path;
+  progress.step("writing a random model");
+  await writeRandomModel(path, {
+    tokenizerFrom: BUILT_IN_MODEL,
+    shape: WIDE_VOCABULARY_SHAPE,
+    seed: 1,
+    vocabulary: WIDE_VOCABULARY,
+    template: TEMPLATE,
+    onProgress: (fraction) => progress.at(fraction),
+  });
+  return path;
+}

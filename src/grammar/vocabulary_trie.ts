@@ -1,0 +1,193 @@
+/**
+ * Tokens as a trie over their bytes, laid out in the order in which it is walked: a node, then all that is below it. What
+ * begins alike is looked at once, and what begins with something that is refused is skipped.
+ */
+import type { Work } from "../work/work.ts";
+
+/** Bytes of a piece that are sorted as one float, and by what a token's number in the same float is bounded. */
+const SORTED_BYTES = 4;
+export const TOKEN_BITS = 2 ** 20;
+/** So many are compared one by one. */
+const FEW = 16;
+/** A byte, or the end before it. */
+const DIGITS = 257;
+/** Tokens, or bytes, that are gone through in a piece of work. */
+const PIECE = 4096;
+
+/** Tokens by their bytes. */
+export interface VocabularyTrie {
+  /** For each node, the byte that leads to it, and how many lead to the node above. */
+  readonly bytes: Uint8Array;
+  readonly depths: Uint16Array;
+  /** The node after all that is below. */
+  readonly ends: Uint32Array;
+  /** The token that ends here; negative: none, or where in `twins` those are that do. */
+  readonly tokens: Int32Array;
+  readonly twins: readonly (readonly number[])[];
+}
+
+/** No token ends at a node. */
+export const NO_TOKEN_HERE = -1;
+/** Minus this and the place in `twins`. */
+export const FIRST_TWIN = -2;
+
+/**
+ * Sort tokens by their bytes.
+ *
+ * @param tokens Each with at least one byte; sorted in place.
+ * @param pieces The bytes of every token.
+ */
+export function* sortByBytes(tokens: Int32Array, pieces: readonly Uint8Array[]): Work<void> {
+  const keyOf = (token: number): number => {
+    const piece = pieces[token] as Uint8Array;
+    return (piece[0] as number) * DIGITS + (piece.length > 1 ? piece[1] as number + 1 : 0);
+  };
+  // By two bytes first, so that what is sorted at once is small.
+  const starts = new Uint32Array(256 * DIGITS + 1);
+  for (const token of tokens) (starts[keyOf(token) + 1] as number)++;
+  for (let key = 1; key < starts.length; key++) starts[key] = (starts[key] as number) + (starts[key - 1] as number);
+  yield;
+  const next = starts.slice();
+  const unsorted = tokens.slice();
+  for (const [i, token] of unsorted.entries()) {
+    if (i % PIECE === PIECE - 1) yield;
+    const key = keyOf(token);
+    const at = next[key] as number;
+    tokens[at] = token;
+    next[key] = at + 1;
+  }
+  const keys = new Float64Array(tokens.length);
+  let done = 0;
+  for (let key = 0; key < starts.length - 1; key++) {
+    const [start, end] = [starts[key] as number, starts[key + 1] as number];
+    if (end - start < 2 || key % DIGITS === 0) continue;
+    sortRange({ tokens, pieces, keys }, { start, end, from: 2 });
+    if ((done += end - start) < PIECE) continue;
+    done = 0;
+    yield;
+  }
+}
+
+/**
+ * Put sorted tokens into a trie.
+ *
+ * @param sorted By their bytes.
+ * @param pieces The bytes of every token.
+ */
+export function* trieOf(sorted: Int32Array, pieces: readonly Uint8Array[]): Work<VocabularyTrie> {
+  const shared = new Uint16Array(sorted.length);
+  let nodes = 0;
+  let before: Uint8Array = NO_BYTES;
+  for (const [i, token] of sorted.entries()) {
+    if (i % PIECE === PIECE - 1) yield;
+    const piece = pieces[token] as Uint8Array;
+    let same = 0;
+    while (same < before.length && same < piece.length && piece[same] === before[same]) same++;
+    shared[i] = same;
+    nodes += piece.length - same;
+    before = piece;
+  }
+  const trie = {
+    bytes: new Uint8Array(nodes),
+    depths: new Uint16Array(nodes),
+    ends: new Uint32Array(nodes),
+    tokens: new Int32Array(nodes).fill(NO_TOKEN_HERE),
+    twins: [] as number[][],
+  };
+  /** The nodes that lead to the one before. */
+  const open: number[] = [];
+  let at = 0;
+  for (let i = 0; i < sorted.length; i++) {
+    if (i % PIECE === PIECE - 1) yield;
+    const token = sorted[i] as number;
+    const piece = pieces[token] as Uint8Array;
+    const same = shared[i] as number;
+    while (open.length > same) trie.ends[open.pop() as number] = at;
+    for (let depth = same; depth < piece.length; depth++) {
+      trie.bytes[at] = piece[depth] as number;
+      trie.depths[at] = depth;
+      open.push(at++);
+    }
+    endAt(trie, open.at(-1) as number, token);
+  }
+  for (const node of open) trie.ends[node] = at;
+  return trie;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function endAt({ tokens, twins }: { tokens: Int32Array; twins: number[][] }, node: number, token: number): void {
+  const there = tokens[node] as number;
+  if (there === NO_TOKEN_HERE) tokens[node] = token;
+  else if (there > NO_TOKEN_HERE) tokens[node] = FIRST_TWIN - (twins.push([there, token]) - 1);
+  else twins[FIRST_TWIN - there]?.push(token);
+}
+
+interface Sorting {
+  readonly tokens: Int32Array;
+  readonly pieces: readonly Uint8Array[];
+  readonly keys: Float64Array;
+}
+
+interface Range {
+  readonly start: number;
+  readonly end: number;
+  /** All are equal up to this byte. */
+  readonly from: number;
+}
+
+/** Some bytes at a time, and further ones only where all before are equal. */
+function sortRange({ tokens, pieces, keys }: Sorting, whole: Range): void {
+  const open = [whole];
+  for (let range = open.pop(); range !== undefined; range = open.pop()) {
+    const { start, end, from } = range;
+    if (end - start <= FEW) {
+      insertionSort(tokens, pieces, range);
+      continue;
+    }
+    for (let i = start; i < end; i++) {
+      const token = tokens[i] as number;
+      const piece = pieces[token] as Uint8Array;
+      let key = 0;
+      // One that ends comes before all that go on, whatever with.
+      for (let at = from; at < from + SORTED_BYTES; at++) {
+        key = key * DIGITS + (at < piece.length ? piece[at] as number + 1 : 0);
+      }
+      keys[i] = key * TOKEN_BITS + token;
+    }
+    keys.subarray(start, end).sort();
+    for (let i = start; i < end; i++) tokens[i] = (keys[i] as number) % TOKEN_BITS;
+    for (let first = start; first < end;) {
+      const key = Math.floor((keys[first] as number) / TOKEN_BITS);
+      let last = first + 1;
+      while (last < end && Math.floor((keys[last] as number) / TOKEN_BITS) === key) last++;
+      // The last part of the key is zero where the pieces have ended: they are equal.
+      if (last - first > 1 && key % DIGITS !== 0) open.push({ start: first, end: last, from: from + SORTED_BYTES });
+      first = last;
+    }
+  }
+}
+
+function insertionSort(tokens: Int32Array, pieces: readonly Uint8Array[], { start, end, from }: Range): void {
+  for (let i = start + 1; i < end; i++) {
+    const token = tokens[i] as number;
+    const piece = pieces[token] as Uint8Array;
+    let at = i;
+    for (; at > start; at--) {
+      const other = tokens[at - 1] as number;
+      if (compare(pieces[other] as Uint8Array, piece, from) <= 0) break;
+      tokens[at] = other;
+    }
+    tokens[at] = token;
+  }
+}
+
+/** Of pieces that are equal up to a place. */
+function compare(a: Uint8Array, b: Uint8Array, from: number): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = from; i < length; i++) {
+    const difference = (a[i] as number) - (b[i] as number);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}

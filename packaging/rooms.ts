@@ -56,7 +56,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/work": { imports: [] },
   "src/grammar": {
     imports: ["src/inference", "src/work"],
-    folders: ["src/grammar/json_schema", "src/grammar/language"],
+    folders: ["src/grammar/json_schema", "src/grammar/keywords", "src/grammar/language"],
   },
   "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries", "src/ndjson"] },
   "src/engine/native": { imports: ["src/libraries", "src/engine/ipc"] },
@@ -131,6 +131,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "client/protocol",
       "src/config",
       "src/engine/ipc",
+      "src/grammar",
       "src/inference",
       "src/libraries",
       "src/models/file",

@@ -223,7 +223,8 @@ export class AttachmentUnsupportedError extends DaemonError {
 }
 
 /**
- * `tool_call_malformed`: the model wrote a call that cannot be read. May be retried: the next answer may be better.
+ * `tool_call_malformed`: the model wrote a call that cannot be read, or that its schema refuses. May be retried: the
+ * next answer may be better.
  *
  * @example
  * ```ts

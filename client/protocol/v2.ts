@@ -290,7 +290,7 @@ export interface V2DoneFrame {
  * The codes a v2 error frame carries: v1's, and
  *
  * - `attachment_unsupported`: no backend takes attachments of that kind. Do not retry.
- * - `tool_call_malformed`: the model wrote a call that cannot be read. May be retried.
+ * - `tool_call_malformed`: the model wrote a call that cannot be read, or that its schema refuses. May be retried.
  */
 export type V2ErrorCode = V1ErrorCode | "attachment_unsupported" | "tool_call_malformed";
 

@@ -213,9 +213,17 @@ async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationReq
     const response = responseSchema === undefined
       ? []
       : [compileSchema(responseSchema, { builder, path: "response_format.schema" })];
+    // What cannot be enforced of a tool's is left to whoever looks at the call.
+    const onUnenforced = (): void => {};
     const inputs = tools.flatMap((tool, index) =>
       mayCall(tool, toolChoice)
-        ? [compileSchema({ ...tool.inputSchema, type: "object" }, { builder, path: `tools[${index}].input_schema` })]
+        ? [
+          compileSchema({ ...tool.inputSchema, type: "object" }, {
+            builder,
+            path: `tools[${index}].input_schema`,
+            onUnenforced,
+          }),
+        ]
         : []
     );
     builder.build(builder.choice([...response, ...inputs]));

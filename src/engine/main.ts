@@ -6,7 +6,7 @@
  * template · 4 a throw-away decode · 5 permissions given back · 6 `ready` · 7 serve
  */
 import { setImmediate } from "node:timers";
-import { Answers } from "./generate/answers.ts";
+import { Answers, type Unenforced } from "./generate/answers.ts";
 import { Chat, PromptError } from "./chat/chat.ts";
 import { AttachmentError } from "./chat/render/messages.ts";
 import { ChannelError, Inbox, Outbox, send } from "./ipc/channel.ts";
@@ -142,8 +142,23 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
     outbox,
     scheduler,
     model,
-    answers: new Answers(model, chat),
+    answers: new Answers(model, chat, tellUnenforced()),
     tokenizer: new Tokenizer(model, chat),
+  };
+}
+
+/** Different things that are said of tools' schemas before it is enough. */
+const MOST_TOLD = 1000;
+
+/** Says what of tools' schemas is not enforced: each of it once. */
+function tellUnenforced(): (what: Unenforced) => void {
+  const told = new Set<string>();
+  return (what) => {
+    const key = JSON.stringify(what);
+    if (told.has(key) || told.size >= MOST_TOLD) return;
+    told.add(key);
+    // Nothing else of the request may be in the log.
+    send({ type: "warning", msg: "tool_schema_not_enforced", fields: { tool: what.place, keywords: what.keywords } });
   };
 }
 

@@ -4,22 +4,44 @@
  * by spreading; it may be used in several places.
  */
 import {
+  type Alternatives,
   type CharSet,
-  finiteRules,
   GrammarError,
   type GrammarSymbol,
-  MAX_CODE_POINT,
+  isLazy,
+  type LazyRule,
   MAX_SYMBOLS,
   refuseLeftRecursion,
   type Rules,
 } from "./gbnf.ts";
+import { type Language, Languages } from "./language/language.ts";
+
+/** How the characters of texts are written. */
+export interface CharacterWriter {
+  /** Tells ways of writing apart. */
+  readonly name: string;
+  /** One character of a set; each alternative stands for some of them. */
+  readonly write: (builder: GrammarBuilder, chars: CharSet) => Alternatives;
+}
+
+/** Each as itself. */
+export const PLAIN_CHARACTERS: CharacterWriter = { name: "plain", write: (_, chars) => [[{ chars }]] };
 
 /** Builds the rules of one grammar. */
 export class GrammarBuilder {
-  readonly #rules: (readonly (readonly GrammarSymbol[])[] | undefined)[] = [];
+  readonly #rules: (Alternatives | LazyRule)[] = [];
+  /** Declared and not yet defined. */
+  readonly #undefined = new Set<number>();
+  /** The rules of what is left of languages, so that equal ones are made once. */
+  readonly #made = new Map<string, number>();
+  /** The symbols of single characters. */
+  readonly #characters = new Map<number, GrammarSymbol>();
+  /** The languages of its texts. */
+  readonly languages: Languages = new Languages();
   /** Rules made for repetitions without end; they end with themselves. */
   readonly #loops = new Set<number>();
   #symbols = 0;
+  #isBuilt = false;
 
   /**
    * Exactly this text.
@@ -35,7 +57,9 @@ export class GrammarBuilder {
       if (code >= 0xd800 && code <= 0xdfff) {
         throw new GrammarError("The grammar has half of a surrogate pair in a text");
       }
-      symbols.push({ chars: [code, code] });
+      let symbol = this.#characters.get(code);
+      if (symbol === undefined) this.#characters.set(code, symbol = { chars: [code, code] });
+      symbols.push(symbol);
     }
     return symbols;
   }
@@ -51,7 +75,7 @@ export class GrammarBuilder {
   }
 
   /** One of these; an empty one matches nothing at all. */
-  choice(alternatives: readonly (readonly GrammarSymbol[])[]): GrammarSymbol[] {
+  choice(alternatives: Alternatives): GrammarSymbol[] {
     const rule = this.declare();
     this.define(rule, alternatives);
     return [{ rule }];
@@ -99,63 +123,87 @@ export class GrammarBuilder {
   }
 
   /**
-   * Any text that contains none of these.
+   * A text of a language. It is followed state by state; none is written out before a text comes to it.
    *
-   * @param stops Not empty, each of at least one character.
+   * @param language Not empty.
+   * @param write How the characters of a set are written, and a name for that.
+   * @param lengths How many characters the text has.
    */
-  textWithout(stops: readonly string[]): GrammarSymbol[] {
-    const wanted = stops.map((stop) => [...stop]);
-    // A state is how much of a stop has just been written (Aho-Corasick).
-    const states = new Map<string, { readonly rule: number; readonly written: readonly string[] }>();
-    for (const stop of wanted) {
-      for (let length = 0; length < stop.length; length++) {
-        const written = stop.slice(0, length);
-        const key = written.join("");
-        if (!states.has(key)) states.set(key, { rule: this.declare(), written });
-      }
+  language(
+    language: Language,
+    write: CharacterWriter = PLAIN_CHARACTERS,
+    { least = 0, most = Infinity }: { readonly least?: number; readonly most?: number } = {},
+  ): GrammarSymbol[] {
+    if (language === this.languages.empty) return [];
+    return [{ rule: this.#state(language, write, least, most) }];
+  }
+
+  #state(language: Language, write: CharacterWriter, least: number, most: number): number {
+    const l = this.languages;
+    if (least > 0 || most < Infinity) {
+      const lengths = l.lengths(language);
+      if (lengths?.every(([from, to]) => from >= least && to <= most)) [least, most] = [0, Infinity];
     }
-    const alphabet = [...new Set(wanted.flat())].sort(compareCharacters);
-    const others = withoutCharacters(alphabet);
-    for (const { rule, written } of states.values()) {
-      const targets = new Map<number, number[]>();
-      for (const char of alphabet) {
-        let tail = [...written, char];
-        if (wanted.some((stop) => endsWith(tail, stop))) continue;
-        while (!states.has(tail.join(""))) tail = tail.slice(1);
-        const target = states.get(tail.join(""))?.rule as number;
-        const code = char.codePointAt(0) as number;
-        targets.set(target, [...targets.get(target) ?? [], code, code]);
+    const name = `${write.name} ${language.id} ${least} ${most}`;
+    let rule = this.#made.get(name);
+    if (rule !== undefined) return rule;
+    rule = this.lazy(() => {
+      const alternatives: GrammarSymbol[][] = [];
+      const [fewer, left] = [Math.max(0, least - 1), most - 1];
+      for (const { chars, to } of l.moves(language)) {
+        if (!l.hasLength(to, fewer, left)) continue;
+        const rest = fewer === 0 && left === Infinity
+          ? this.#forced(to, write)
+          : [{ rule: this.#state(to, write, fewer, left) }];
+        for (const symbols of write.write(this, chars)) alternatives.push([...symbols, ...rest]);
       }
-      const root = states.get("")?.rule as number;
-      this.define(rule, [
-        ...[...targets].map(([target, chars]): GrammarSymbol[] => [{ chars: merged(chars) }, { rule: target }]),
-        [{ chars: others }, { rule: root }],
-        [],
-      ]);
+      if (language.nullable && least === 0) alternatives.push([]);
+      return alternatives;
+    });
+    this.#made.set(name, rule);
+    return rule;
+  }
+
+  /** What is left of a language, with the characters that have to come as they are. */
+  #forced(language: Language, write: CharacterWriter): GrammarSymbol[] {
+    const symbols: GrammarSymbol[] = [];
+    while (language !== this.languages.empty) {
+      const [only, other] = language.nullable ? [] : this.languages.moves(language);
+      const [from, to] = only?.chars ?? [];
+      const written = only === undefined || other !== undefined || from !== to || only.chars.length > 2
+        ? []
+        : write.write(this, only.chars);
+      if (only === undefined || written.length !== 1) {
+        return [...symbols, { rule: this.#state(language, write, 0, Infinity) }];
+      }
+      symbols.push(...written[0] ?? []);
+      language = only.to;
     }
-    return [{ rule: states.get("")?.rule as number }];
+    return symbols;
+  }
+
+  /**
+   * A rule that is written out when a text comes to it.
+   *
+   * @param expand Its alternatives; none may begin with the rule itself.
+   */
+  lazy(expand: () => Alternatives): number {
+    return this.#rules.push({ expand }) - 1;
   }
 
   /** A rule to refer to before it is known what it is. */
   declare(): number {
-    return this.#rules.push(undefined) - 1;
+    const rule = this.#rules.push([]) - 1;
+    this.#undefined.add(rule);
+    return rule;
   }
 
   /** Say what a declared rule is. */
-  define(rule: number, alternatives: readonly (readonly GrammarSymbol[])[]): void {
+  define(rule: number, alternatives: Alternatives): void {
     for (const symbols of alternatives) this.#symbols += symbols.length + 1;
     this.#refuseOver(this.#symbols);
     this.#rules[rule] = alternatives;
-  }
-
-  /**
-   * A rule among these that no text could ever satisfy, because it contains itself without end.
-   *
-   * @param rules Rules by their number.
-   */
-  endless(rules: readonly number[]): number | undefined {
-    const finite = finiteRules(this.#rules);
-    return rules.find((rule) => !finite[rule]);
+    this.#undefined.delete(rule);
   }
 
   /**
@@ -168,12 +216,11 @@ export class GrammarBuilder {
   build(root: readonly GrammarSymbol[]): Rules {
     const start = this.declare();
     this.define(start, [root]);
-    const rules = this.#rules.map((alternatives) => {
-      if (alternatives === undefined) throw new GrammarError("The grammar uses a rule that it does not define");
-      return alternatives;
-    });
-    refuseLeftRecursion(rules, this.#loops);
-    return { root: start, rules };
+    if (this.#undefined.size > 0) throw new GrammarError("The grammar uses a rule that it does not define");
+    this.#isBuilt = true;
+    this.languages.release();
+    refuseLeftRecursion(this.#rules.map((rule) => isLazy(rule) ? [] : rule), this.#loops);
+    return { root: start, rules: this.#rules };
   }
 
   /** Sorted texts that are equal up to a place: their common beginning, then a choice of how they go on. */
@@ -196,42 +243,11 @@ export class GrammarBuilder {
   }
 
   #refuseOver(symbols: number): void {
-    if (symbols > MAX_SYMBOLS) {
+    // What is written out later grows no faster than the text.
+    if (symbols > MAX_SYMBOLS && !this.#isBuilt) {
       throw new GrammarError(`The grammar has more than ${MAX_SYMBOLS} symbols with its repetitions written out`);
     }
   }
-}
-
-function endsWith(text: readonly string[], end: readonly string[]): boolean {
-  return text.length >= end.length && end.every((char, index) => text[text.length - end.length + index] === char);
-}
-
-function compareCharacters(a: string, b: string): number {
-  return (a.codePointAt(0) as number) - (b.codePointAt(0) as number);
-}
-
-/** All characters but these, which are sorted. */
-function withoutCharacters(chars: readonly string[]): number[] {
-  const left: number[] = [];
-  let from = 0;
-  for (const char of chars) {
-    const code = char.codePointAt(0) as number;
-    if (code > from) left.push(from, code - 1);
-    from = code + 1;
-  }
-  left.push(from, MAX_CODE_POINT);
-  return left;
-}
-
-/** Neighbours as one range. */
-function merged(chars: readonly number[]): number[] {
-  const all: number[] = [];
-  for (let i = 0; i < chars.length; i += 2) {
-    const [from, to] = [chars[i] as number, chars[i + 1] as number];
-    if (all.length > 0 && (all.at(-1) as number) + 1 === from) all[all.length - 1] = to;
-    else all.push(from, to);
-  }
-  return all;
 }
 
 function compareTexts(a: readonly string[], b: readonly string[]): number {

@@ -384,7 +384,7 @@ Deno.test("a v2 request is refused with the path of what cannot be compiled when
           },
         },
       },
-      '"response_format.schema" must contain itself without end',
+      '"response_format.schema.$defs.t.properties.t" must contain itself without end',
     ],
     [
       { tools: [tool(), tool({ name: "u", input_schema: { properties: { a: { type: "date" } } } })] },

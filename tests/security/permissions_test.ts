@@ -1,8 +1,9 @@
 /** Threat: whoever takes over the process that parses what clients send gets what that process may do. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { Sandbox } from "../support/program.ts";
+import { WireClient } from "../support/wire_client.ts";
 
 Deno.test("the daemon keeps only what serving and restarting need when it is ready", async () => {
   await using box = new Sandbox();
@@ -60,4 +61,35 @@ Deno.test("dispatch knows who connects when its socket is bound after the daemon
   assert(order.indexOf("permissions_left") < order.indexOf("dispatch"));
   const { uid, pid } = records.find(({ msg }) => msg === "connection_accepted");
   assertEquals([uid, pid], [Deno.uid(), Deno.pid]);
+});
+
+Deno.test("a call is validated, and the log says nothing of its schema, when the daemon has given its permissions back", async () => {
+  await using box = new Sandbox();
+  const { stdout } = await box.run(["permissions"]);
+  await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
+  await daemon.stderr.has("permissions_left");
+  const secret = "CANARY";
+  const inputSchema = {
+    type: "object",
+    // What refers to a group cannot be enforced while the call is written.
+    properties: { city: { type: "string", pattern: `^(.)\\1.*${secret}$` } },
+    required: ["city"],
+  };
+  {
+    using client = await WireClient.connect(`${box.runtimeDir}/infer.v2.sock`);
+    await client.send({
+      messages: [{ role: "user", content: [{ type: "text", text: "What is the weather in Oslo?" }] }],
+      tools: [{ name: "get_weather", description: "Weather in a city", input_schema: inputSchema }],
+      tool_choice: "required",
+      temperature: 0,
+    });
+    const end = JSON.parse((await client.answer()).at(-1) ?? "{}");
+    assertEquals([end.type, end.code], ["error", "tool_call_malformed"], end.message);
+    assertStringIncludes(end.message, '"pattern" does not hold');
+  }
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+  const log = Deno.readTextFileSync(`${box.dir}/logs/inferd.ndjson`);
+  assertStringIncludes(log, '"tool_schema_not_enforced"');
+  assert(!log.includes(secret) && !log.includes("get_weather"));
 });

@@ -25,6 +25,9 @@ interface Running {
   paused: boolean;
   /** Calls of tools that the conversation has so far: names for further ones are counted on from there. */
   calls: number;
+  readonly request: GenerationRequest;
+  /** A call is being looked at, and what came behind it waits. */
+  waiting: Promise<void> | undefined;
   /** Stops listening to the request's signal. */
   readonly release: () => void;
 }
@@ -74,6 +77,8 @@ export class Generations {
       queue,
       paused: false,
       calls: countCalls(request.messages),
+      request,
+      waiting: undefined,
       release: () => signal.removeEventListener("abort", abort),
     };
     if (signal.aborted) {
@@ -95,6 +100,35 @@ export class Generations {
   deliver(event: EngineEvent): boolean {
     const running = this.#running.get(event.id);
     if (running === undefined) return false;
+    if (running.waiting === undefined && !("call" in event && event.unchecked)) {
+      this.#take(running, event);
+      return true;
+    }
+    running.waiting = (running.waiting ?? Promise.resolve()).then(() => this.#check(running, event)).catch(
+      (error: unknown) => this.#fail(event.id, error),
+    );
+    return true;
+  }
+
+  /** Take an event, once a call that it is has been looked at. */
+  async #check(running: Running, event: EngineEvent): Promise<void> {
+    if ("call" in event && event.unchecked) {
+      const { toolCallFault } = await import("./call_check.ts");
+      const fault = toolCallFault(running.request.tools, event.call, event.input);
+      if (fault !== undefined) throw new ToolCallMalformedError(fault);
+    }
+    // It may have been cancelled or have failed meanwhile.
+    if (this.#running.get(event.id) === running) this.#take(running, event);
+  }
+
+  #fail(id: number, error: unknown): void {
+    const running = this.#running.get(id);
+    if (running === undefined) return;
+    this.#cancel(id);
+    running.queue.fail(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  #take(running: Running, event: EngineEvent): void {
     if ("t" in event) {
       const { t: text, lp: logprobs } = event;
       running.queue.push({ type: "text", text, ...(logprobs === undefined ? {} : { logprobs }) });
@@ -104,7 +138,6 @@ export class Generations {
       const toolCallId = `tc-${++running.calls}`;
       running.queue.push({ type: "tool_use", toolCallId, name: event.call, input: event.input });
     } else if ("done" in event || "error" in event) this.#end(event);
-    return true;
   }
 
   /** The engine is gone. */

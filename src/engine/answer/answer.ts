@@ -53,6 +53,8 @@ export interface AnswerOptions {
   readonly binding?: Binding;
   /** A call has to come. */
   readonly required?: boolean;
+  /** Tools, by their names in requests, whose calls may not be valid. */
+  readonly unenforced?: { has(tool: string): boolean };
 }
 
 /** What the scheduler has to know of an answer. */
@@ -111,7 +113,7 @@ export class ModelAnswer implements Answer {
   };
 
   constructor(options: AnswerOptions) {
-    const { id, vocabulary, parser, endTokens, controls, names, binding = {}, required = false } = options;
+    const { id, vocabulary, parser, endTokens, controls, binding = {}, required = false } = options;
     this.#id = id;
     this.#vocabulary = vocabulary;
     this.#parser = parser;
@@ -119,7 +121,7 @@ export class ModelAnswer implements Answer {
     this.#controls = controls;
     this.#binding = binding;
     this.#required = required;
-    this.#meaning = new Sink(id, required, names);
+    this.#meaning = new Sink(options);
     this.#wasThinking = parser.thinking;
     if (parser.thinking) return;
     this.#bound = binding.whole?.();
@@ -296,14 +298,16 @@ class Sink implements Meaning {
   /** Nothing but calls may come: text is what is left of one that was cut. */
   readonly #callsOnly: boolean;
   readonly #names: ReadonlyMap<string, string> | undefined;
+  readonly #unenforced: AnswerOptions["unenforced"];
   events: EngineEvent[] = [];
   calls = 0;
   failed = false;
 
-  constructor(id: number, callsOnly: boolean, names: ReadonlyMap<string, string> | undefined) {
+  constructor({ id, required = false, names, unenforced }: AnswerOptions) {
     this.#id = id;
-    this.#callsOnly = callsOnly;
+    this.#callsOnly = required;
     this.#names = names;
+    this.#unenforced = unenforced;
   }
 
   text(text: string): void {
@@ -314,9 +318,10 @@ class Sink implements Meaning {
     this.events.push({ id: this.#id, think: text });
   }
 
-  call(name: string, input: JsonObject): void {
+  call(written: string, input: JsonObject): void {
+    const call = this.#names?.get(written) ?? written;
     this.calls++;
-    this.events.push({ id: this.#id, call: this.#names?.get(name) ?? name, input });
+    this.events.push({ id: this.#id, call, input, ...(this.#unenforced?.has(call) ? { unchecked: true } : {}) });
   }
 
   textWasThought(): void {

@@ -11,18 +11,26 @@ import type { CallForm, CallPart, Dialect } from "../chat/dialect/dialect.ts";
 import { type Marker, type MarkerPart, textOf } from "../chat/dialect/marker.ts";
 import type { GrammarSymbol, Rules } from "../../grammar/gbnf.ts";
 import { GrammarBuilder } from "../../grammar/grammar_builder.ts";
-import { compileSchema, type Notation } from "../../grammar/json_schema/json_schema.ts";
+import { compileSchemaInPieces, type Notation } from "../../grammar/json_schema/json_schema.ts";
 import type { Work } from "../../work/work.ts";
 import { withControlNames } from "../chat/dialect/control_text.ts";
 
 /** What of a request binds the answer. */
 export type BindingRequest = Pick<GenerationRequest, "tools" | "toolChoice" | "responseSchema">;
 
+/** A tool's place in the request, and keywords of its schema that are not enforced; nothing else that was sent. */
+export interface Unenforced {
+  readonly place: number;
+  readonly keywords: readonly string[];
+}
+
 /** The grammars of one request. */
 export class AnswerRules {
   readonly #builder = new GrammarBuilder();
   readonly #dialect: Dialect;
   readonly #required: boolean;
+  /** By the tool's name: its place, and keywords of its schema that are not enforced while a call is written. */
+  readonly unenforced = new Map<string, Unenforced>();
   #calls: CallSymbols | undefined;
   #response: GrammarSymbol[] | undefined;
 
@@ -47,7 +55,11 @@ export class AnswerRules {
       rules.#calls = yield* rules.#callSymbols(request, dialect.call, rename);
     }
     if (responseSchema !== undefined) {
-      rules.#response = yield* rules.#json(responseSchema, "response_format.schema");
+      rules.#response = yield* compileSchemaInPieces(responseSchema, {
+        builder: rules.#builder,
+        path: "response_format.schema",
+        isClosed: true,
+      });
     }
     return rules;
   }
@@ -99,17 +111,6 @@ export class AnswerRules {
     return symbols === undefined ? undefined : this.#builder.build(symbols);
   }
 
-  /** A schema as rules. A large one takes long: where it can be compiled in pieces, they are pieces of this work. */
-  *#json(schema: unknown, path: string, notation?: Notation): Work<GrammarSymbol[]> {
-    const symbols = compileSchema(schema, {
-      builder: this.#builder,
-      path,
-      ...(notation === undefined ? {} : { notation }),
-    });
-    yield;
-    return symbols;
-  }
-
   *#callSymbols(
     { tools, toolChoice }: BindingRequest,
     form: CallForm,
@@ -135,7 +136,14 @@ export class AnswerRules {
       if (!mayCall(tool, toolChoice)) continue;
       const name = object === undefined ? rename(tool.name) : JSON.stringify(rename(tool.name)).slice(1, -1);
       const input = [
-        ...yield* this.#json({ ...tool.inputSchema, type: "object" }, `tools[${index}].input_schema`, notation),
+        ...yield* compileSchemaInPieces({ ...tool.inputSchema, type: "object" }, {
+          builder,
+          path: `tools[${index}].input_schema`,
+          notation,
+          isClosed: true,
+          isTool: true,
+          onUnenforced: (_, keyword) => this.#leave(tool.name, index, keyword),
+        }),
         ...laterId,
         // Some templates write a line for arguments that are none.
         ...(form.arguments.type === "elements" ? builder.optional(builder.text("\n")) : []),
@@ -176,6 +184,12 @@ export class AnswerRules {
       named: [...named, ...end],
       inputs: new Map(bodies.map(({ name, input }) => [name, [...input, ...end]])),
     };
+  }
+
+  /** A tool's odd schema does not refuse the others: a call of it is looked at when it is there. */
+  #leave(tool: string, place: number, keyword: string): void {
+    const { keywords = [] } = this.unenforced.get(tool) ?? {};
+    this.unenforced.set(tool, { place, keywords: [...new Set([...keywords, keyword])] });
   }
 
   /** What is left of the parts before a name behind the text that they begin with. */

@@ -4,13 +4,13 @@
  */
 import type { ArgumentsForm, CallForm, CallPart, JsonType } from "../chat/dialect/dialect.ts";
 import { type Marker, textOf } from "../chat/dialect/marker.ts";
-import { type GrammarSymbol, MAX_CODE_POINT } from "../../grammar/gbnf.ts";
-import type { GrammarBuilder } from "../../grammar/grammar_builder.ts";
+import { type Alternatives, type CharSet, type GrammarSymbol, MAX_CODE_POINT } from "../../grammar/gbnf.ts";
+import { type GrammarBuilder, PLAIN_CHARACTERS } from "../../grammar/grammar_builder.ts";
 import type { Notation, ObjectNotation } from "../../grammar/json_schema/json_schema.ts";
-import { JSON_SPELLING, type Spelling } from "../../grammar/json_schema/json_values.ts";
+import { JSON_SPELLING, jsonStyle, type Spelling, type TextStyle } from "../../grammar/json_schema/json_values.ts";
+import { contains, intersection } from "../../grammar/language/chars.ts";
 import { withControlNames } from "../chat/dialect/control_text.ts";
 
-const ANY = [0, MAX_CODE_POINT];
 const WORD = [0x2d, 0x2e, 0x30, 0x39, 0x41, 0x5a, 0x5f, 0x5f, 0x61, 0x7a];
 const LETTERS_AND_DIGITS = [0x30, 0x39, 0x41, 0x5a, 0x61, 0x7a];
 const DIGIT = [0x30, 0x39];
@@ -69,44 +69,51 @@ export function notationOf(form: ArgumentsForm, after: string, b: GrammarBuilder
   }
 }
 
+/** Characters that Python escapes with a letter. */
+const PYTHON_ESCAPES: ReadonlyMap<number, string> = new Map([[0x0a, "\\n"], [0x0d, "\\r"], [0x09, "\\t"]]);
+const BACKSLASH = 0x5c;
+const FIRST_PRINTED = 0x20;
+
 /** Nested values as Python prints them. */
-const PYTHON: Spelling = {
-  name: "python",
-  words: PYTHON_WORDS,
-  text: (b, text) => b.choice([b.text(pythonString(text)), b.text(JSON.stringify(text))]),
-  string: (b, least, most) => b.choice([quotedBy(b, "'", { least, most }), quotedBy(b, '"', { least, most })]),
-  quoted: (b, characters) => b.choice([[...b.text("'"), ...characters, ...b.text("'")]]),
-};
-
-function pythonString(text: string): string {
-  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const escaped = JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"');
-  return quote + escaped.replaceAll(quote, `\\${quote}`) + quote;
+function python(b: GrammarBuilder): Spelling {
+  return { name: "python", words: PYTHON_WORDS, texts: ["'", '"'].map((quote) => pythonText(quote, b)) };
 }
 
-function quotedBy(b: GrammarBuilder, quote: string, { least, most }: { least: number; most: number }): GrammarSymbol[] {
-  const code = quote.charCodeAt(0);
-  const plain = [0x20, 0x21, 0x23, 0x26, 0x28, 0x5b, 0x5d, MAX_CODE_POINT];
-  const other = quote === "'" ? 0x22 : 0x27;
-  const char = b.choice([
-    b.chars([...plain, other, other].toSorted((x, y) => x - y)),
-    [...b.text("\\"), ...b.chars([0x22, 0x22, 0x27, 0x27, 0x5c, 0x5c, 0x6e, 0x6e, 0x72, 0x72, 0x74, 0x74])],
-    [...b.text("\\x"), ...b.repeat(b.chars([0x30, 0x39, 0x61, 0x66]), 2, 2)],
-  ]);
-  return [...b.chars([code, code]), ...b.repeat(char, least, most), ...b.chars([code, code])];
+function pythonText(quote: string, b: GrammarBuilder): TextStyle {
+  const own = quote.charCodeAt(0);
+  const plain = [FIRST_PRINTED, own - 1, own + 1, BACKSLASH - 1, BACKSLASH + 1, MAX_CODE_POINT];
+  const escaped = (char: number): GrammarSymbol[] => {
+    if (char === own || char === BACKSLASH) return b.text(`\\${String.fromCharCode(char)}`);
+    return b.text(PYTHON_ESCAPES.get(char) ?? `\\x${char.toString(16).padStart(2, "0")}`);
+  };
+  const write = (_: GrammarBuilder, chars: CharSet): Alternatives => {
+    const themselves = intersection(chars, plain);
+    const others = [own, BACKSLASH, ...Array.from({ length: FIRST_PRINTED }, (_, char) => char)];
+    return [
+      ...themselves.length > 0 ? [b.chars(themselves)] : [],
+      ...others.filter((char) => contains(chars, char)).map(escaped),
+    ];
+  };
+  return { open: b.text(quote), close: b.text(quote), characters: { name: `python ${quote}`, write } };
 }
 
-/** Strings as they are, up to what ends them. */
-function rawSpelling(name: string, stops: readonly string[], base: Spelling): Spelling {
+/** Texts as they are, up to what ends them. */
+function rawText(open: GrammarSymbol[], close: GrammarSymbol[], stops: readonly string[] = []): TextStyle {
   return {
-    ...base,
-    name,
-    text: (b, text) => b.text(text),
-    string: (b, least, most) =>
-      least === 0 && most === Infinity
-        ? stops.length === 0 ? b.repeat(b.chars(ANY), 0, Infinity) : b.textWithout(stops)
-        : b.repeat(b.chars(ANY), least, most),
-    quoted: (_, characters) => characters,
+    open,
+    close,
+    characters: PLAIN_CHARACTERS,
+    ...stops.length === 0 ? {} : { within: (languages) => languages.without(stops) },
+  };
+}
+
+/** Names as they are: those that nothing tells have only characters a parser finds the end of. */
+function rawNames(chars: CharSet): TextStyle {
+  return {
+    open: [],
+    close: [],
+    characters: PLAIN_CHARACTERS,
+    within: (languages) => languages.repeat(languages.chars(chars), 1, MOST_ID),
   };
 }
 
@@ -114,7 +121,7 @@ function elements(form: Extract<ArgumentsForm, { type: "elements" }>, after: str
   const { open, afterKey, close, between, style } = form;
   const inner: Notation = {
     name: style,
-    spelling: style === "python" ? { ...PYTHON, name: "python words" } : JSON_SPELLING,
+    spelling: style === "python" ? python(b) : JSON_SPELLING,
     ...(style === "python"
       ? { also: { name: "json", spelling: { ...JSON_SPELLING, name: "json words", words: PYTHON_WORDS } } }
       : {}),
@@ -123,11 +130,12 @@ function elements(form: Extract<ArgumentsForm, { type: "elements" }>, after: str
   const closing = textOf(close);
   // A marker within a string counts only where what has to follow it does.
   const stops = isText ? [`${closing}${plain(between)}${plain(open)}`, `${closing}${after}`].map(withControlNames) : [];
-  const raw = rawSpelling(
-    `raw ${style}`,
-    stops,
-    style === "python" ? { ...PYTHON, words: PYTHON_WORDS } : JSON_SPELLING,
-  );
+  const raw: Spelling = {
+    ...style === "python" ? python(b) : JSON_SPELLING,
+    name: `raw ${style}`,
+    texts: [rawText([], [], stops)],
+    names: rawNames(KEY_CHARS),
+  };
   const prefixes = new Map<JsonType, GrammarSymbol[]>();
   for (const { types, text } of afterKey) for (const type of types) prefixes.set(type, markerSymbols(text, b));
   const usual = prefixes.get("string") ?? [];
@@ -142,7 +150,6 @@ function elements(form: Extract<ArgumentsForm, { type: "elements" }>, after: str
     close: [],
     separator: markerSymbols(between, b),
     beforeKey: markerSymbols(open, b),
-    anyKey: b.repeat(b.chars(KEY_CHARS), 1, MOST_ID),
     afterKey: [],
     afterValue: () => markerSymbols(close, b),
     values: () => values,
@@ -153,22 +160,18 @@ function elements(form: Extract<ArgumentsForm, { type: "elements" }>, after: str
 function keywords(quote: string, b: GrammarBuilder): Notation {
   // As templates write them: quotes within a string are not escaped, and only what follows ends it.
   const stops = [`${quote})`, `${quote},`];
-  const any = (least: number, most: number): GrammarSymbol[] => [
-    ...b.text(quote),
-    ...(least === 0 && most === Infinity ? b.textWithout(stops) : b.repeat(b.chars(ANY), least, most)),
-    ...b.text(quote),
-  ];
+  const quotes = b.text(quote);
   const spelling: Spelling = {
     name: "python arguments",
     words: PYTHON_WORDS,
-    text: (b, text) => b.choice([b.text(quote + text + quote), b.text(JSON.stringify(text))]),
-    string: (_, least, most) => any(least, most),
-    quoted: (b, characters) => [...b.text(quote), ...characters, ...b.text(quote)],
+    texts: [rawText(quotes, quotes, stops)],
+    told: [jsonStyle(b)],
+    names: rawNames(WORD),
   };
   const inner: Notation = {
     name: "json words",
     spelling: { ...JSON_SPELLING, name: "json words", words: PYTHON_WORDS },
-    also: { name: "python words", spelling: { ...PYTHON, name: "python words" } },
+    also: { name: "python words", spelling: python(b) },
   };
   const values: Notation = { name: "keyword", spelling, inner };
   return {
@@ -179,7 +182,6 @@ function keywords(quote: string, b: GrammarBuilder): Notation {
       close: b.text(")"),
       separator: [...b.text(","), ...b.optional(b.text(" "))],
       beforeKey: [],
-      anyKey: b.repeat(b.chars(WORD), 1, MOST_ID),
       afterKey: b.text("="),
       afterValue: () => [],
       values: () => values,
@@ -193,17 +195,8 @@ function gemma(quote: Marker, b: GrammarBuilder): Notation {
   const spelling: Spelling = {
     name: "gemma",
     words: { true: ["true"], false: ["false"], null: ["null", "None"] },
-    text: (b, text) => [...quotes, ...b.text(text), ...quotes],
-    string: (b, least, most) => [
-      ...quotes,
-      ...(least === 0 && most === Infinity && stops.length > 0
-        ? b.textWithout(stops)
-        : b.repeat(b.chars(ANY), least, most)),
-      ...quotes,
-    ],
-    quoted: (_, characters) => [...quotes, ...characters, ...quotes],
-    key: (b, name) => b.text(name),
-    anyKey: (b) => b.repeat(b.chars(KEY_CHARS), 1, MOST_ID),
+    texts: [rawText(quotes, quotes, stops)],
+    names: rawNames(KEY_CHARS),
   };
   return { name: "gemma", spelling };
 }
@@ -217,7 +210,11 @@ function nested(form: Extract<ArgumentsForm, { type: "nested" }>, after: string,
     // Only its own element's end ends a string.
     const stop = plain(form.close) + (name === undefined ? "" : `${name}>`);
     const stops = [stop, ...(name === undefined && after.trim() !== "" ? [after] : [])].map(withControlNames);
-    const spelling = rawSpelling(`raw nested ${name ?? ""}`, stops, JSON_SPELLING);
+    const spelling: Spelling = {
+      name: `raw nested ${name ?? ""}`,
+      texts: [rawText([], [], stops)],
+      names: rawNames(KEY_CHARS),
+    };
     const notation: { -readonly [key in keyof Notation]: Notation[key] } = { name: `nested ${name ?? ""}`, spelling };
     known.set(name, notation);
     notation.object = object;
@@ -233,7 +230,6 @@ function nested(form: Extract<ArgumentsForm, { type: "nested" }>, after: string,
     close: [],
     separator: [],
     beforeKey: open,
-    anyKey: b.repeat(b.chars(KEY_CHARS), 1, MOST_ID),
     afterKey: b.text(">"),
     // The name is written again; where any is allowed, any closes it.
     afterValue: (name) => [

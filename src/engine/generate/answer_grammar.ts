@@ -49,6 +49,11 @@ export class AnswerGrammar implements Compiled {
     return this.#grammar;
   }
 
+  /** By the tool's name: what of its schema is not enforced while a call is written. */
+  get unenforced(): AnswerRules["unenforced"] {
+    return this.#rules.unenforced;
+  }
+
   /** Whether the answer is bound from its beginning on. */
   get binding(): boolean {
     return this.#rules.binding;

@@ -8,7 +8,7 @@ import type { GenerationRequest } from "../../inference/request.ts";
 import { mayCall } from "../../inference/tool_choice.ts";
 import { type Binding, ModelAnswer } from "../answer/answer.ts";
 import { AnswerGrammar } from "./answer_grammar.ts";
-import { AnswerRules } from "../answer/answer_rules.ts";
+import { AnswerRules, type Unenforced } from "../answer/answer_rules.ts";
 import { Parser } from "../answer/parser.ts";
 import type { ParserOptions } from "../answer/parser_options.ts";
 import type { Chat, Prompt } from "../chat/chat.ts";
@@ -25,6 +25,8 @@ import type { Job } from "./running.ts";
 import { VocabularyIndex } from "../../grammar/vocabulary_index.ts";
 import { SharedWork, type Work } from "../../work/work.ts";
 
+export type { Unenforced } from "../answer/answer_rules.ts";
+
 /** What an answer needs of a model. */
 export type AnswerModel = Pick<Model, "piece" | "pieceText" | "endsAnswer" | "vocabularySize">;
 
@@ -35,11 +37,14 @@ export class Answers {
   /** Of tools and schemas, and as they were sent. */
   readonly #asked = new Grammars<AnswerGrammar>();
   readonly #sent = new Grammars<Grammar>();
+  readonly #onUnenforced: (what: Unenforced) => void;
   #index: SharedWork<VocabularyIndex> | undefined;
 
-  constructor(model: AnswerModel, chat: Chat) {
+  /** @param onUnenforced Told what of a tool's schema is not enforced while a call is written. */
+  constructor(model: AnswerModel, chat: Chat, onUnenforced: (what: Unenforced) => void = () => {}) {
     this.#model = model;
     this.#chat = chat;
+    this.#onUnenforced = onUnenforced;
   }
 
   /**
@@ -77,6 +82,7 @@ export class Answers {
         return yield* AnswerGrammar.of(yield* AnswerRules.of(request, dialect, rename));
       },
     );
+    for (const what of grammar.unenforced.values()) this.#onUnenforced(what);
     const index = grammar.binding || grammar.calling ? yield* this.#vocabulary(prompt) : undefined;
     const bind = (start: Position | undefined): Constraint | undefined =>
       start === undefined || index === undefined ? undefined : new GrammarConstraint(grammar.grammar, index, start);
@@ -94,6 +100,7 @@ export class Answers {
       names: new Map([...names].map(([given, written]) => [written, given])),
       binding: bindingOf(request, { dialect, grammar, prompt, bind }),
       required: grammar.required,
+      unenforced: grammar.unenforced,
     });
   }
 

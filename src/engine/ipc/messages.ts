@@ -86,8 +86,8 @@ export type EngineEvent =
   | { readonly id: number; readonly think: string }
   /** What was sent as text so far was a thought. */
   | { readonly id: number; readonly misread: true }
-  /** A whole call; the daemon names it. */
-  | { readonly id: number; readonly call: string; readonly input: JsonObject }
+  /** A whole call; the daemon names it. `unchecked`: the tool's schema was not enforced in full while it was written. */
+  | { readonly id: number; readonly call: string; readonly input: JsonObject; readonly unchecked?: true }
   | {
     readonly id: number;
     readonly done: FinishReason;

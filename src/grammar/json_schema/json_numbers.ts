@@ -1,223 +1,249 @@
 /**
- * JSON's numbers between two bounds, as rules over their digits. What is written is never more exact than a 64-bit float,
- * so that a number that is within the bounds as text is also within them once it is read.
+ * JSON's numbers as languages: within bounds, and multiples of others. A number that is within them as text is also
+ * within them once it is read as a 64-bit float: rounding keeps the order, and where a bound itself is not allowed, no
+ * more digits are written than a float tells apart.
  */
-import type { GrammarSymbol } from "../gbnf.ts";
-import type { GrammarBuilder } from "../grammar_builder.ts";
+import type { Language, Languages, Machine } from "../language/language.ts";
+import { languageOf } from "../language/pattern.ts";
 
-/** Bounds of a number; absent ones are as far away as numbers are written. */
-export interface Bounds {
+/** What is demanded of a number. */
+export interface NumberBounds {
+  readonly integer?: boolean;
   readonly least?: number;
   /** The least does not count itself. */
   readonly above?: boolean;
   readonly most?: number;
   readonly below?: boolean;
+  readonly multipleOf?: readonly number[];
 }
 
 /** Digits that a float holds for certain. */
 const EXACT_DIGITS = 15;
-const LARGEST = 10n ** BigInt(EXACT_DIGITS) - 1n;
-/** Whole parts up to a limit, and how many decimals stand behind them. */
-const DECIMALS: readonly (readonly [from: bigint, to: bigint, places: number])[] = [
-  [0n, 999_999n, 9],
-  [1_000_000n, 999_999_999n, 6],
-  [1_000_000_000n, LARGEST, 0],
-];
+/** Digits that are written: as many as a float or a 64-bit integer is printed with. */
+const WHOLE_DIGITS = 21;
+const PLACES = 24;
+const ANY_NUMBER = `^-?(?:0|[1-9]\\d{0,${WHOLE_DIGITS - 1}})(?:\\.\\d{1,${PLACES}})?` +
+  // A larger exponent could be read as infinite.
+  "(?:[Ee](?:\\+?\\d{1,2}|-\\d{1,3}))?$";
 
-/**
- * Any number JSON can write, exponents included.
- *
- * @param builder Where its rules go.
- * @returns What matches one.
- */
-export function anyNumber(builder: GrammarBuilder): GrammarSymbol[] {
-  return [
-    ...builder.optional(builder.text("-")),
-    ...builder.choice([
-      builder.text("0"),
-      [...digit(builder, "1", "9"), ...builder.repeat(digit(builder), 0, EXACT_DIGITS - 1)],
-    ]),
-    ...builder.optional([...builder.text("."), ...builder.repeat(digit(builder), 1, EXACT_DIGITS)]),
-    // Two digits: a larger exponent could be read as infinite.
-    ...builder.optional([
-      ...builder.chars([0x45, 0x45, 0x65, 0x65]),
-      ...builder.optional(builder.chars([0x2b, 0x2b, 0x2d, 0x2d])),
-      ...builder.repeat(digit(builder), 1, 2),
-    ]),
-  ];
+/** Any number, exponents included. */
+export function anyNumber(languages: Languages): Language {
+  return languageOf(ANY_NUMBER, languages);
 }
 
 /**
- * Whole numbers within bounds, without a decimal point or an exponent.
+ * Numbers within bounds, without exponents.
  *
- * @param builder Where its rules go.
  * @param bounds The bounds.
- * @returns What matches one, or `undefined` if there is none.
+ * @param languages Where its parts go.
+ * @returns None if there is no such number.
  */
-export function integersWithin(builder: GrammarBuilder, bounds: Bounds): GrammarSymbol[] | undefined {
-  return signed(builder, bounds, (from, to, scaled) => {
-    const [low, high] = scaled(from, to, 0);
-    return low > high ? [] : wholes(builder, low, high);
+export function numbersWithin(bounds: NumberBounds, languages: Languages): Language {
+  const { integer = false, multipleOf = [], least = -Infinity, most = Infinity } = bounds;
+  const { above = false, below = false } = bounds;
+  const key = [integer, least, above, most, below, ...multipleOf].join(" ");
+  return languages.named(`number ${key}`, () => {
+    const one = decimal(1);
+    const step = [...multipleOf.map(decimal), ...(integer ? [one] : [])].reduce<Decimal | undefined>(
+      (all, each) => all === undefined ? each : leastCommonMultiple(all, each),
+      undefined,
+    );
+    const isLarge = (above && Math.abs(least) > Number.MAX_SAFE_INTEGER) ||
+      (below && Math.abs(most) > Number.MAX_SAFE_INTEGER);
+    const isExact = multipleOf.length > 0 || (above || below) && (!integer || isLarge);
+    const digits = isExact ? EXACT_DIGITS : Infinity;
+    const places = step?.places ?? (isExact ? EXACT_DIGITS : PLACES);
+    const unit = 10n ** BigInt(places);
+    const low = least === -Infinity ? undefined : roundedUp(decimal(least), places, above);
+    const high = most === Infinity ? undefined : -roundedUp(decimal(-most), places, below);
+    const range = (from: bigint, to: bigint | undefined): Language => {
+      const wholes = Math.max(WHOLE_DIGITS, String(from / unit).length + 1);
+      const top = 10n ** BigInt(Math.min(wholes, digits)) * unit - 1n;
+      const last = to === undefined || to > top ? top : to;
+      const machine = new DecimalMachine({
+        from,
+        to: last,
+        places,
+        step: step === undefined ? 1n : step.digits * 10n ** BigInt(places - step.places),
+        digits: Math.min(digits, wholes + places),
+        wholes: Math.min(digits, wholes),
+      });
+      return machine.hasSome ? languages.machine(machine) : languages.none;
+    };
+    const positive = high !== undefined && high < 0n
+      ? languages.none
+      : range(low === undefined || low < 0n ? 0n : low, high);
+    // Zero has no sign.
+    const negative = low !== undefined && low >= 0n
+      ? languages.none
+      : range(high === undefined || high >= 0n ? 1n : -high, low === undefined ? undefined : -low);
+    return languages.or(positive, languages.concat(languages.text("-"), negative));
   });
 }
 
-/**
- * Numbers within bounds, without an exponent.
- *
- * @param builder Where its rules go.
- * @param bounds The bounds.
- * @returns What matches one, or `undefined` if there is none.
- */
-export function numbersWithin(builder: GrammarBuilder, bounds: Bounds): GrammarSymbol[] | undefined {
-  return signed(builder, bounds, (from, to, scaled) =>
-    DECIMALS.flatMap(([first, last, places]) => {
-      const unit = 10n ** BigInt(places);
-      const [low, high] = scaled(max(from, first), min(to, last), places);
-      if (low > high) return [];
-      const [lowWhole, highWhole] = [low / unit, high / unit];
-      const [lowRest, highRest] = [padded(low % unit, places), padded(high % unit, places)];
-      const [none, all] = ["0".repeat(places), "9".repeat(places)];
-      const part = (a: bigint, b: bigint, decimals: GrammarSymbol[]): GrammarSymbol[][] =>
-        a > b ? [] : wholes(builder, a, b).map((symbols) => [...symbols, ...decimals]);
-      if (lowWhole === highWhole) return part(lowWhole, highWhole, fraction(builder, lowRest, highRest));
-      return [
-        ...part(lowWhole, lowWhole, fraction(builder, lowRest, all)),
-        ...part(lowWhole + 1n, highWhole - 1n, fraction(builder, none, all)),
-        ...part(highWhole, highWhole, fraction(builder, none, highRest)),
-      ];
-    }));
+/** All ways to write a number without an exponent. */
+export function spellingsOf(value: number, languages: Languages): Language {
+  const { digits, places } = decimal(value);
+  const magnitude = String(digits < 0n ? -digits : digits).padStart(places + 1, "0");
+  const whole = magnitude.slice(0, magnitude.length - places);
+  const zeros = languages.chars([0x30, 0x30]);
+  const sign = digits < 0n ? "-" : "";
+  if (places > 0) {
+    const decimals = magnitude.slice(magnitude.length - places);
+    return languages.concat(languages.text(`${sign}${whole}.${decimals}`), languages.repeat(zeros, 0, Infinity));
+  }
+  const point = languages.concat(languages.text("."), languages.repeat(zeros, 1, Infinity));
+  const text = languages.concat(languages.text(sign + whole), languages.optional(point));
+  return digits === 0n ? languages.or(text, languages.concat(languages.text("-0"), languages.optional(point))) : text;
 }
 
-/** Magnitudes within a range of whole parts, as far as the bounds reach, as alternatives. */
-type Magnitudes = (from: bigint, to: bigint, scaled: Scaled) => GrammarSymbol[][];
-/** The same range cut to the bounds, both ends in units of the last decimal place. */
-type Scaled = (from: bigint, to: bigint, places: number) => [low: bigint, high: bigint];
-
-/** Zero and above, and below with a sign; minus zero is not written. */
-function signed(builder: GrammarBuilder, bounds: Bounds, magnitudes: Magnitudes): GrammarSymbol[] | undefined {
-  const { least = -Infinity, above = false, most = Infinity, below = false } = bounds;
-  const cut = (low: Bound, high: Bound): Scaled => (from, to, places) => {
-    const unit = 10n ** BigInt(places);
-    return [max(from * unit, ceiling(low, places)), min((to + 1n) * unit - 1n, -ceiling(negative(high), places))];
-  };
-  const positive = magnitudes(0n, LARGEST, cut({ value: least, open: above }, { value: most, open: below }));
-  // Mirrored, and above zero.
-  const top: Bound = { value: -least, open: above };
-  const bottom: Bound = most < 0 ? { value: -most, open: below } : { value: 0, open: true };
-  const minus = magnitudes(0n, LARGEST, cut(bottom, top)).map((symbols) => [...builder.text("-"), ...symbols]);
-  const all = [...positive, ...minus];
-  return all.length === 0 ? undefined : builder.choice(all);
+/** Whether a number is what is demanded. */
+export function isWithin(value: number, bounds: NumberBounds): boolean {
+  const { integer = false, least = -Infinity, above = false, most = Infinity, below = false, multipleOf = [] } = bounds;
+  if (integer && !Number.isInteger(value)) return false;
+  if (value < least || above && value === least || value > most || below && value === most) return false;
+  return multipleOf.every((step) => {
+    const [a, b] = [decimal(value), decimal(step)];
+    const places = BigInt(Math.max(a.places, b.places));
+    return a.digits * 10n ** (places - BigInt(a.places)) % (b.digits * 10n ** (places - BigInt(b.places))) === 0n;
+  });
 }
 
-interface Bound {
-  readonly value: number;
-  readonly open: boolean;
+/** `digits / 10^places`; no zero at the end of the places. */
+interface Decimal {
+  readonly digits: bigint;
+  readonly places: number;
 }
 
-function negative({ value, open }: Bound): Bound {
-  return { value: -value, open };
-}
-
-/** The least whole number of units of the last place that is not below a bound. */
-function ceiling({ value, open }: Bound, places: number): bigint {
-  const beyond = (LARGEST + 1n) * 10n ** BigInt(places);
-  if (Math.abs(value) > Number(LARGEST)) return value > 0 ? beyond : -beyond;
+function decimal(value: number): Decimal {
   const [mantissa = "", exponent = "0"] = String(value).split("e");
   const [whole = "", decimals = ""] = mantissa.split(".");
+  const places = decimals.length - Number(exponent);
   const digits = BigInt(whole + decimals);
-  const shift = places + Number(exponent) - decimals.length;
-  if (shift >= 0) return digits * 10n ** BigInt(shift) + (open ? 1n : 0n);
-  const unit = 10n ** BigInt(-shift);
-  const floor = digits / unit - (digits % unit < 0n ? 1n : 0n);
-  return floor * unit === digits && !open ? floor : floor + 1n;
+  return places >= 0 ? { digits, places } : { digits: digits * 10n ** BigInt(-places), places: 0 };
 }
 
-/** Whole numbers of a range that does not go below zero, as alternatives. */
-function wholes(builder: GrammarBuilder, from: bigint, to: bigint): GrammarSymbol[][] {
-  const found: GrammarSymbol[][] = [];
-  if (from === 0n) found.push(builder.text("0"));
-  const low = String(max(from, 1n));
-  const high = String(to);
-  if (to < 1n) return found;
-  /** The last length of which all numbers are within. */
-  const lastFull = /^9+$/.test(high) ? high.length : high.length - 1;
-  for (let length = low.length; length <= high.length; length++) {
-    const first = length === low.length ? low : `1${"0".repeat(length - 1)}`;
-    if (lastFull >= length && /^10*$/.test(first)) {
-      // Lengths with all their numbers are one alternative.
-      found.push([...digit(builder, "1", "9"), ...builder.repeat(digit(builder), length - 1, lastFull - 1)]);
-      length = lastFull;
-    } else {
-      found.push(sameLength(builder, first, length === high.length ? high : "9".repeat(length)));
-    }
-  }
-  return found;
-}
-
-/** Numbers of so many digits from one to another. */
-function sameLength(builder: GrammarBuilder, from: string, to: string): GrammarSymbol[] {
-  if (/^0*$/.test(from) && /^9*$/.test(to)) return builder.repeat(digit(builder), from.length, from.length);
-  return oneOf(
-    builder,
-    split(from, to).map(([first, last, low, high]) => [
-      ...digit(builder, first, last),
-      ...sameLength(builder, low, high),
-    ]),
-  );
-}
-
-/** A decimal point and what follows, or nothing; trailing zeros may be left out. */
-function fraction(builder: GrammarBuilder, from: string, to: string): GrammarSymbol[] {
-  if (from === "") return [];
-  const point = [...builder.text("."), ...decimals(builder, from, to)];
-  return /^0*$/.test(from) ? builder.optional(point) : point;
-}
-
-/** Decimals up to so many places from one to another, at least one of them. */
-function decimals(builder: GrammarBuilder, from: string, to: string): GrammarSymbol[] {
-  if (/^0*$/.test(from) && /^9*$/.test(to)) return builder.repeat(digit(builder), 1, from.length);
-  return oneOf(
-    builder,
-    split(from, to).map(([first, last, low, high]) => {
-      const head = digit(builder, first, last);
-      if (low === "") return head;
-      const rest = decimals(builder, low, high);
-      return [...head, ...(/^0*$/.test(low) ? builder.optional(rest) : rest)];
-    }),
-  );
-}
-
-/** Ranges of the first digit, each with the range of the digits behind it. */
-function split(from: string, to: string): (readonly [first: string, last: string, low: string, high: string])[] {
-  const [a, b] = [from[0] as string, to[0] as string];
-  const [lowRest, highRest] = [from.slice(1), to.slice(1)];
-  if (a === b) return [[a, b, lowRest, highRest]];
-  const [none, all] = ["0".repeat(lowRest.length), "9".repeat(lowRest.length)];
-  const first = lowRest === none ? Number(a) : Number(a) + 1;
-  const last = highRest === all ? Number(b) : Number(b) - 1;
-  return [
-    ...(lowRest === none ? [] : [[a, a, lowRest, all] as const]),
-    ...(first > last ? [] : [[String(first), String(last), none, all] as const]),
-    ...(highRest === all ? [] : [[b, b, none, highRest] as const]),
+function leastCommonMultiple(one: Decimal, other: Decimal): Decimal {
+  const places = Math.max(one.places, other.places);
+  const [a, b] = [one, other].map(({ digits, places: own }) => digits * 10n ** BigInt(places - own)) as [
+    bigint,
+    bigint,
   ];
+  let [x, y] = [a, b];
+  while (y !== 0n) [x, y] = [y, x % y];
+  return { digits: a / x * b, places };
 }
 
-function oneOf(builder: GrammarBuilder, alternatives: readonly GrammarSymbol[][]): GrammarSymbol[] {
-  return alternatives.length === 1 ? alternatives[0] as GrammarSymbol[] : builder.choice(alternatives);
+/** The least whole number of units of the last place that is not below a number. */
+function roundedUp({ digits, places: own }: Decimal, places: number, above: boolean): bigint {
+  if (own <= places) return digits * 10n ** BigInt(places - own) + (above ? 1n : 0n);
+  const unit = 10n ** BigInt(own - places);
+  const floor = digits / unit - (digits % unit < 0n ? 1n : 0n);
+  return floor * unit === digits && !above ? floor : floor + 1n;
 }
 
-function digit(builder: GrammarBuilder, from = "0", to = "9"): GrammarSymbol[] {
-  return builder.chars([from.charCodeAt(0), to.charCodeAt(0)]);
+/** Digits read so far. */
+interface Read {
+  /** All digits as one number. */
+  readonly value: bigint;
+  readonly wholes: number;
+  /** Digits behind the point; -1 before there is one. */
+  readonly decimals: number;
 }
 
-function padded(value: bigint, places: number): string {
-  return places === 0 ? "" : String(value).padStart(places, "0");
-}
+/** Texts of decimals that do not go below zero, in units of the last place. */
+class DecimalMachine implements Machine<Read> {
+  readonly start: Read = { value: 0n, wholes: 0, decimals: -1 };
+  readonly alphabet: number[];
+  readonly #from: bigint;
+  readonly #to: bigint;
+  readonly #places: number;
+  readonly #step: bigint;
+  readonly #digits: number;
+  readonly #wholes: number;
 
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
-}
+  constructor(
+    { from, to, places, step, digits, wholes }: {
+      readonly from: bigint;
+      readonly to: bigint;
+      readonly places: number;
+      readonly step: bigint;
+      readonly digits: number;
+      readonly wholes: number;
+    },
+  ) {
+    this.alphabet = places > 0 ? [0x2e, 0x2e, 0x30, 0x39] : [0x30, 0x39];
+    [this.#from, this.#to, this.#places, this.#step] = [from, to, places, step];
+    [this.#digits, this.#wholes] = [digits, wholes];
+  }
 
-function min(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
+  get hasSome(): boolean {
+    for (let char = 0x30; char <= 0x39; char++) if (this.step(this.start, char) !== undefined) return true;
+    return false;
+  }
+
+  step(read: Read, char: number): Read | undefined {
+    const next = this.#next(read, char);
+    return next !== undefined && this.#outlook(next).some((part) => part !== "none") ? next : undefined;
+  }
+
+  accepts({ value, wholes, decimals }: Read): boolean {
+    if (wholes === 0 || decimals === 0) return false;
+    const scaled = value * 10n ** BigInt(this.#places - Math.max(0, decimals));
+    return scaled >= this.#from && scaled <= this.#to && scaled % this.#step === 0n;
+  }
+
+  /** What has been read counts only for what may still come. */
+  key(read: Read): string {
+    const outlook = this.#outlook(read);
+    const kind = `${this.accepts(read)} ${read.decimals} ${this.#isZero(read)}`;
+    const left = read.decimals < 0 ? this.#wholes - read.wholes : 0;
+    const rest = this.#step === 1n ? "" : `${read.value % this.#step}`;
+    const known = outlook.every((part) => part !== "some");
+    return `${kind} ${left} ${this.#digits - read.wholes} ${known ? outlook.join() : read.value} ${rest}`;
+  }
+
+  #next({ value, wholes, decimals }: Read, char: number): Read | undefined {
+    if (char === 0x2e) {
+      const isPossible = wholes > 0 && decimals < 0 && this.#places > 0 && wholes < this.#digits;
+      return isPossible ? { value, wholes, decimals: 0 } : undefined;
+    }
+    const next = value * 10n + BigInt(char - 0x30);
+    if (decimals >= 0) {
+      if (decimals >= this.#places || wholes + decimals >= this.#digits) return undefined;
+      return { value: next, wholes, decimals: decimals + 1 };
+    }
+    return this.#isZero({ value, wholes, decimals }) || wholes >= this.#wholes
+      ? undefined
+      : { value: next, wholes: wholes + 1, decimals };
+  }
+
+  #isZero({ value, wholes, decimals }: Read): boolean {
+    return decimals < 0 && wholes === 1 && value === 0n;
+  }
+
+  /** For each number of further digits before the point: whether none, some or all that may be reached is allowed. */
+  #outlook(read: Read): ("none" | "some" | "all")[] {
+    const { value, wholes, decimals } = read;
+    const behind = decimals < 0 ? 0 : decimals;
+    if (decimals >= 0) return [this.#part(value, this.#places - behind, Math.min(this.#places, this.#digits - wholes))];
+    const most = wholes === 0 ? 0 : this.#isZero(read) ? 0 : this.#wholes - wholes;
+    return Array.from(
+      { length: most + 1 },
+      (_, more) => this.#part(value, more + this.#places, Math.min(this.#places, this.#digits - wholes - more)),
+    );
+  }
+
+  /** @param shift Places that the digits read still move. @param places Those that may be written at all. */
+  #part(value: bigint, shift: number, places: number): "none" | "some" | "all" {
+    const size = 10n ** BigInt(shift);
+    const [low, high] = [value * size, (value + 1n) * size - 1n];
+    const from = low > this.#from ? low : this.#from;
+    const to = high < this.#to ? high : this.#to;
+    const unit = 10n ** BigInt(this.#places - places);
+    // One of them is a multiple of the other, but for numbers of more digits than anybody writes.
+    const step = this.#step % unit === 0n ? this.#step : unit % this.#step === 0n ? unit : this.#step * unit;
+    if (from > to || to / step * step < from) return "none";
+    return low >= this.#from && high <= this.#to ? "all" : "some";
+  }
 }

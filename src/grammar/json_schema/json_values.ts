@@ -1,25 +1,36 @@
 /**
- * JSON values as rules, type by type: strings of some length or format, anything at all, and the marks between values.
- * One set for each grammar, so that equal parts of several schemas are one rule. Whitespace: a space may follow each
- * colon and comma, as models like to write, and nothing else may stand between values.
+ * JSON values as rules, type by type: texts of some language, anything at all, and the marks between values. One set for
+ * each grammar, so that equal parts of several schemas are one rule. Whitespace: a space may follow each colon and comma,
+ * as models like to write, and nothing else may stand between values.
  */
-import { type GrammarSymbol, MAX_CODE_POINT } from "../gbnf.ts";
-import type { GrammarBuilder } from "../grammar_builder.ts";
-import { anyNumber, type Bounds, integersWithin, numbersWithin } from "./json_numbers.ts";
+import { type CharSet, type GrammarSymbol, MAX_CODE_POINT } from "../gbnf.ts";
+import { type CharacterWriter, type GrammarBuilder, PLAIN_CHARACTERS } from "../grammar_builder.ts";
+import { ALL_CHARS, contains, intersection } from "../language/chars.ts";
+import type { Language, Languages } from "../language/language.ts";
+import { anyNumber } from "./json_numbers.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 /** What stands for itself in a string. */
-const PLAIN = [0x20, QUOTE - 1, QUOTE + 1, BACKSLASH - 1, BACKSLASH + 1, MAX_CODE_POINT];
-/** Whatever else a string has. */
-// deno-lint-ignore no-control-regex
-const NEEDS_ESCAPE = /["\\\u0000-\u001f]/;
-const DIGIT = [0x30, 0x39];
+const PLAIN: CharSet = [0x20, QUOTE - 1, QUOTE + 1, BACKSLASH - 1, BACKSLASH + 1, 0xd7ff, 0xe000, MAX_CODE_POINT];
 const HEX = [0x30, 0x39, 0x41, 0x46, 0x61, 0x66];
+/** Control characters have an escape each. */
+const CONTROLS = 0x20;
 
-/** String formats there are rules for. */
-export const FORMATS = ["date", "time", "date-time", "uuid"] as const;
-export type Format = typeof FORMATS[number];
+/** How a text is written: between what, and how each of its characters. */
+export interface TextStyle {
+  readonly open: GrammarSymbol[];
+  readonly close: GrammarSymbol[];
+  readonly characters: CharacterWriter;
+  /** The texts that can be written so; absent: all. */
+  readonly within?: (languages: Languages) => Language;
+}
+
+/** How many characters a text has. */
+export interface Lengths {
+  readonly least?: number;
+  readonly most?: number;
+}
 
 /**
  * How values are spelled that are not JSON: what a family writes into its calls. What is absent is spelled as JSON
@@ -30,33 +41,57 @@ export interface Spelling {
   readonly name: string;
   /** Words for `true`, `false` and `null`. */
   readonly words?: Readonly<Record<"true" | "false" | "null", readonly string[]>>;
-  /** A string that stands for this text. */
-  readonly text?: (builder: GrammarBuilder, text: string) => GrammarSymbol[];
-  /** Any string of so many characters. */
-  readonly string?: (builder: GrammarBuilder, least: number, most: number) => GrammarSymbol[];
-  /** A string whose characters are these. */
-  readonly quoted?: (builder: GrammarBuilder, characters: GrammarSymbol[]) => GrammarSymbol[];
-  /** The name of a property; absent: a string. */
-  readonly key?: (builder: GrammarBuilder, name: string) => GrammarSymbol[];
-  /** Any name of a property. */
-  readonly anyKey?: (builder: GrammarBuilder) => GrammarSymbol[];
+  /** Strings, in any of these ways. */
+  readonly texts?: readonly TextStyle[];
+  /** Further ways for texts that are told one by one. */
+  readonly told?: readonly TextStyle[];
+  /** Names of properties; absent: as strings. */
+  readonly names?: TextStyle;
 }
 
 /** As JSON has it. */
 export const JSON_SPELLING: Spelling = { name: "json" };
 
+const JSON_CHARACTERS: CharacterWriter = {
+  name: "json",
+  write: (b, chars) => {
+    if (chars === ALL_CHARS || chars.length === ALL_CHARS.length && chars.every((end, i) => end === ALL_CHARS[i])) {
+      return [JsonValues.of(b).character];
+    }
+    const plain = intersection(chars, PLAIN);
+    const alternatives: GrammarSymbol[][] = plain.length > 0 ? [b.chars(plain)] : [];
+    for (const char of [QUOTE, BACKSLASH]) if (contains(chars, char)) alternatives.push(escaped(b, char));
+    if ((chars[0] ?? CONTROLS) < CONTROLS) {
+      for (let char = 0; char < CONTROLS; char++) if (contains(chars, char)) alternatives.push(escaped(b, char));
+    }
+    return alternatives;
+  },
+};
+
+function escaped(b: GrammarBuilder, char: number): GrammarSymbol[] {
+  return b.text(JSON.stringify(String.fromCharCode(char)).slice(1, -1));
+}
+
+/** A text between quotes, as JSON has it. */
+export function jsonStyle(b: GrammarBuilder): TextStyle {
+  const quote = b.text('"');
+  return { open: quote, close: quote, characters: JSON_CHARACTERS };
+}
+
 /** The values of one grammar. */
 export class JsonValues {
   readonly #builder: GrammarBuilder;
   readonly #spelling: Spelling;
+  readonly #texts: readonly TextStyle[];
+  readonly #names: readonly TextStyle[];
   /** Made once, by name. */
   readonly #made = new Map<string, GrammarSymbol[]>();
-  /** At most so many characters of a string, by their number. */
-  readonly #upTo: GrammarSymbol[][] = [[]];
 
   private constructor(builder: GrammarBuilder, spelling: Spelling) {
     this.#builder = builder;
     this.#spelling = spelling;
+    this.#texts = spelling.texts ?? [jsonStyle(builder)];
+    this.#names = spelling.names === undefined ? this.#texts : [spelling.names];
   }
 
   /** The values of a grammar. */
@@ -76,72 +111,64 @@ export class JsonValues {
     return this.#once("colon", (b) => b.choice([[...b.text(":"), ...b.optional(b.text(" "))]]));
   }
 
-  get boolean(): GrammarSymbol[] {
-    const { true: yes, false: no } = this.#spelling.words ?? { true: ["true"], false: ["false"] };
-    return this.#once("boolean", (b) => b.choice([...yes, ...no].map((word) => b.text(word))));
-  }
-
-  get null(): GrammarSymbol[] {
-    const { null: words } = this.#spelling.words ?? { null: ["null"] };
-    return this.#once("null", (b) => b.choice(words.map((word) => b.text(word))));
-  }
-
-  /** Exactly this value; `undefined` if it cannot be written in this spelling. */
-  literal(value: unknown): GrammarSymbol[] {
-    const b = this.#builder;
-    if (typeof value === "string") return this.#spelling.text?.(b, value) ?? b.text(JSON.stringify(value));
-    if (typeof value === "boolean" || value === null) {
-      const words = this.#spelling.words?.[`${value}`] ?? [`${value}`];
-      return b.choice(words.map((word) => b.text(word)));
-    }
-    if (Array.isArray(value)) {
-      const items = value.flatMap((item, index) => [...(index === 0 ? [] : this.comma), ...this.literal(item)]);
-      return [...b.text("["), ...items, ...b.text("]")];
-    }
-    if (typeof value !== "object") return b.text(JSON.stringify(value));
-    const entries = Object.entries(value).flatMap(([name, entry], index) => [
-      ...(index === 0 ? [] : this.comma),
-      ...this.key(name),
-      ...this.colon,
-      ...this.literal(entry),
-    ]);
-    return [...b.text("{"), ...entries, ...b.text("}")];
+  /** `true`, `false` or `null`. */
+  word(value: boolean | null): GrammarSymbol[] {
+    const words = this.#spelling.words?.[`${value}`] ?? [`${value}`];
+    return this.#once(`${value}`, (b) => b.choice(words.map((word) => b.text(word))));
   }
 
   /** The name of a property. */
-  key(name: string): GrammarSymbol[] {
-    return this.#spelling.key?.(this.#builder, name) ?? this.literal(name);
+  name(name: string): GrammarSymbol[] {
+    return this.#oneOf(this.#names.map(({ open, close, characters }) => [
+      ...open,
+      ...this.#nameIn(characters, name),
+      ...close,
+    ]));
   }
 
-  /** Any name but these. */
-  keyOtherThan(names: readonly string[]): GrammarSymbol[] {
-    if (this.#spelling.anyKey !== undefined) return this.#spelling.anyKey(this.#builder);
-    return names.length === 0 ? this.anyString : this.stringOtherThan(names);
+  #nameIn(characters: CharacterWriter, name: string): GrammarSymbol[] {
+    const b = this.#builder;
+    if (characters === JSON_CHARACTERS) return b.text(JSON.stringify(name).slice(1, -1));
+    return characters === PLAIN_CHARACTERS ? b.text(name) : b.language(b.languages.text(name), characters);
   }
 
-  /** Whether values are spelled as JSON spells them. */
-  get plain(): boolean {
-    return this.#spelling.name === JSON_SPELLING.name;
+  /** Any name of a language, as far as it can be written. */
+  names(language: Language): GrammarSymbol[] {
+    return this.#oneOf(this.#names.flatMap((style) => {
+      const written = this.#written(style, language);
+      return written === undefined ? [] : [written];
+    }));
+  }
+
+  /** Whether a name of a language can be written. */
+  hasNames(language: Language): boolean {
+    const { languages } = this.#builder;
+    return this.#names.some(({ within }) =>
+      within === undefined || !languages.isEmpty(languages.and(language, within(languages)))
+    );
   }
 
   get number(): GrammarSymbol[] {
-    return this.#once("number", (b) => b.choice([anyNumber(b)]));
+    return this.#once("number", (b) => b.language(anyNumber(b.languages)));
   }
 
-  /** Numbers within bounds; `undefined` if there are none. */
-  numbers(type: "integer" | "number", bounds: Bounds): GrammarSymbol[] | undefined {
-    const { least = -Infinity, above = false, most = Infinity, below = false } = bounds;
-    const name = [type, least, above, most, below].join(" ");
-    const known = this.#made.get(name);
-    if (known !== undefined) return known;
-    const within = type === "integer" ? integersWithin : numbersWithin;
-    const made = within(this.#builder, bounds);
-    if (made !== undefined) this.#made.set(name, made);
-    return made;
+  /** A string of a language. */
+  string(language: Language, lengths: Lengths = {}): GrammarSymbol[] {
+    const { told = [] } = this.#spelling;
+    const styles = language.form.op === "words" ? [...this.#texts, ...told] : this.#texts;
+    const all = styles.flatMap((style) => {
+      const written = this.#written(style, language, lengths);
+      return written === undefined ? [] : [written];
+    });
+    return this.#oneOf(all);
+  }
+
+  #oneOf(all: readonly GrammarSymbol[][]): GrammarSymbol[] {
+    return all.length === 1 ? all[0] as GrammarSymbol[] : this.#builder.choice(all);
   }
 
   get anyString(): GrammarSymbol[] {
-    return this.#once("string", (b) => b.choice([this.string(0, Infinity)]));
+    return this.#once("string", (b) => b.choice([this.string(b.languages.any)]));
   }
 
   get anyArray(): GrammarSymbol[] {
@@ -150,7 +177,7 @@ export class JsonValues {
 
   get anyObject(): GrammarSymbol[] {
     return this.#once("object", (b) => {
-      const entry = b.choice([[...this.keyOtherThan([]), ...this.colon, ...this.any]]);
+      const entry = b.choice([[...this.names(b.languages.any), ...this.colon, ...this.any]]);
       return b.choice([[...b.text("{"), ...this.#list(entry), ...b.text("}")]]);
     });
   }
@@ -167,92 +194,15 @@ export class JsonValues {
       this.anyArray,
       this.anyString,
       this.number,
-      this.boolean,
-      this.null,
+      this.word(true),
+      this.word(false),
+      this.word(null),
     ]);
     return [{ rule }];
   }
 
-  /** A string of so many characters. */
-  string(least: number, most: number): GrammarSymbol[] {
-    const spelled = this.#spelling.string?.(this.#builder, least, most);
-    if (spelled !== undefined) return spelled;
-    const char = this.#char;
-    const quote = this.#builder.text('"');
-    const rest = most === Infinity
-      ? this.#once("characters", (b) => b.repeat(char, 0, Infinity))
-      : this.#charactersUpTo(most - least);
-    return [...quote, ...this.#builder.repeat(char, least, least), ...rest, ...quote];
-  }
-
-  /** A string of a format. */
-  format(format: Format): GrammarSymbol[] {
-    return this.#once(`format ${format}`, (b) => {
-      const text = {
-        date: () => date(b),
-        time: () => time(b),
-        "date-time": () => [...date(b), ...b.text("T"), ...time(b)],
-        uuid: () => uuid(b),
-      }[format]();
-      return b.choice([this.quoted(text)]);
-    });
-  }
-
-  /** A string of these characters. */
-  quoted(characters: GrammarSymbol[]): GrammarSymbol[] {
-    const b = this.#builder;
-    return this.#spelling.quoted?.(b, characters) ?? [...b.text('"'), ...characters, ...b.text('"')];
-  }
-
-  /** Exactly one of these values, as compact JSON. */
-  literals(texts: readonly string[]): GrammarSymbol[] {
-    return this.#builder.texts(texts);
-  }
-
-  /**
-   * Any string but these, without escapes, with which a name could be written in other ways. A name that needs some
-   * cannot be written, so it does not have to be left out.
-   *
-   * @param names What the string is not.
-   */
-  stringOtherThan(names: readonly string[]): GrammarSymbol[] {
-    const b = this.#builder;
-    const tail = b.declare();
-    b.define(tail, [[{ chars: PLAIN }, { rule: tail }], b.text('"')]);
-    interface Node {
-      rule: number;
-      isName: boolean;
-      next: Map<number, Node>;
-    }
-    const node = (): Node => ({ rule: b.declare(), isName: false, next: new Map() });
-    const root = node();
-    const nodes = [root];
-    for (const name of names.filter((name) => !NEEDS_ESCAPE.test(name))) {
-      let at = root;
-      for (const char of name) {
-        const code = char.codePointAt(0) as number;
-        let next = at.next.get(code);
-        if (next === undefined) {
-          at.next.set(code, next = node());
-          nodes.push(next);
-        }
-        at = next;
-      }
-      at.isName = true;
-    }
-    for (const { rule, isName, next } of nodes) {
-      const taken = [...next.keys()].sort((a, b) => a - b);
-      const others = without(PLAIN, taken);
-      b.define(rule, [
-        ...taken.map((code): GrammarSymbol[] => [{ chars: [code, code] }, { rule: next.get(code)?.rule ?? tail }]),
-        [{ chars: others }, { rule: tail }],
-        ...(isName ? [] : [b.text('"')]),
-      ]);
-    }
-    return [...b.text('"'), { rule: root.rule }];
-  }
-
-  get #char(): GrammarSymbol[] {
+  /** A character of a JSON string, in any of the ways there are. */
+  get character(): GrammarSymbol[] {
     return this.#once("character", (b) =>
       b.choice([
         b.chars(PLAIN),
@@ -275,11 +225,16 @@ export class JsonValues {
       ]));
   }
 
-  #charactersUpTo(most: number): GrammarSymbol[] {
-    for (let length = this.#upTo.length; length <= most; length++) {
-      this.#upTo.push(this.#builder.choice([[...this.#char, ...this.#upTo[length - 1] as GrammarSymbol[]], []]));
-    }
-    return this.#upTo[most] as GrammarSymbol[];
+  /** A text in a style; `undefined` if none of the language can be written so. */
+  #written(style: TextStyle, language: Language, lengths: Lengths = {}): GrammarSymbol[] | undefined {
+    const { languages } = this.#builder;
+    const { open, close, characters, within } = style;
+    // What is told one by one is written as it is, whatever comes of it.
+    const written = within === undefined || language.form.op === "words"
+      ? language
+      : languages.and(language, within(languages));
+    if (languages.isEmpty(written)) return undefined;
+    return [...open, ...this.#builder.language(written, characters, lengths), ...close];
   }
 
   #list(item: readonly GrammarSymbol[]): GrammarSymbol[] {
@@ -295,75 +250,3 @@ export class JsonValues {
 }
 
 const known = new WeakMap<GrammarBuilder, Map<string, JsonValues>>();
-
-/** A set without some of its characters, which are sorted. */
-function without(set: readonly number[], taken: readonly number[]): number[] {
-  const left: number[] = [];
-  for (let i = 0; i < set.length; i += 2) {
-    let from = set[i] as number;
-    const to = set[i + 1] as number;
-    for (const code of taken) {
-      if (code < from || code > to) continue;
-      if (code > from) left.push(from, code - 1);
-      from = code + 1;
-    }
-    if (from <= to) left.push(from, to);
-  }
-  return left;
-}
-
-/** A day there is, RFC 3339. */
-function date(b: GrammarBuilder): GrammarSymbol[] {
-  const two = (first: string, others: string): GrammarSymbol[] => [...set(b, first), ...set(b, others)];
-  const dash = b.text("-");
-  const to28 = [two("0", "1-9"), two("1", "0-9"), two("2", "0-8")];
-  const to30 = [...to28, b.text("29"), b.text("30")];
-  const year = b.repeat(b.chars(DIGIT), 4, 4);
-  // Of centuries only every fourth has this day; none is allowed.
-  const leapYear = [
-    ...b.chars(DIGIT),
-    ...b.chars(DIGIT),
-    ...b.choice([two("0", "48"), two("2468", "048"), two("13579", "26")]),
-  ];
-  return b.choice([
-    [
-      ...year,
-      ...dash,
-      ...b.choice([
-        [...b.choice([two("0", "13578"), two("1", "02")]), ...dash, ...b.choice([...to30, b.text("31")])],
-        [...b.choice([two("0", "469"), b.text("11")]), ...dash, ...b.choice(to30)],
-        [...b.text("02-"), ...b.choice(to28)],
-      ]),
-    ],
-    [...leapYear, ...b.text("-02-29")],
-  ]);
-}
-
-/** A time with its offset, RFC 3339, without leap seconds. */
-function time(b: GrammarBuilder): GrammarSymbol[] {
-  const hours = b.choice([[...set(b, "01"), ...b.chars(DIGIT)], [...b.text("2"), ...set(b, "0-3")]]);
-  const sixty = [...set(b, "0-5"), ...b.chars(DIGIT)];
-  const colon = b.text(":");
-  return [
-    ...hours,
-    ...colon,
-    ...sixty,
-    ...colon,
-    ...sixty,
-    ...b.optional([...b.text("."), ...b.repeat(b.chars(DIGIT), 1, 9)]),
-    ...b.choice([b.text("Z"), [...set(b, "+-"), ...hours, ...colon, ...sixty]]),
-  ];
-}
-
-function uuid(b: GrammarBuilder): GrammarSymbol[] {
-  return [8, 4, 4, 4, 12].flatMap((digits, i) => [
-    ...(i === 0 ? [] : b.text("-")),
-    ...b.repeat(b.chars(HEX), digits, digits),
-  ]);
-}
-
-/** The characters of a text; of `0-5`, those between. */
-function set(b: GrammarBuilder, text: string): GrammarSymbol[] {
-  if (/^\d-\d$/.test(text)) return b.chars([text.charCodeAt(0), text.charCodeAt(2)]);
-  return b.chars([...text].flatMap((char) => [char.charCodeAt(0), char.charCodeAt(0)]));
-}

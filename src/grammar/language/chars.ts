@@ -45,8 +45,7 @@ export function union(one: CharSet, other: CharSet): CharSet {
 /** The characters of both. */
 export function intersection(one: CharSet, other: CharSet): CharSet {
   const common: number[] = [];
-  let i = 0;
-  let j = 0;
+  let [i, j] = [0, 0];
   while (i < one.length && j < other.length) {
     const from = Math.max(one[i] as number, other[j] as number);
     const [end, otherEnd] = [one[i + 1] as number, other[j + 1] as number];

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { GrammarError, type GrammarSymbol } from "../../../src/grammar/gbnf.ts";
 import { compileSchema } from "../../../src/grammar/json_schema/json_schema.ts";
 import { Grammar } from "../../../src/grammar/grammar.ts";
@@ -101,12 +101,3 @@ for (const [when, [make, message]] of Object.entries(REFUSED)) {
     assertThrows(() => builder.build(make(builder)), GrammarError, message);
   });
 }
-
-Deno.test("GrammarBuilder knows rules without end when no text could match them", () => {
-  const b = new GrammarBuilder();
-  const [endless, finite] = [b.declare(), b.declare()];
-  b.define(endless, [[...b.text("a"), { rule: endless }]]);
-  b.define(finite, [[...b.text("a"), { rule: finite }], []]);
-  assertEquals(b.endless([finite, endless]), endless);
-  assert(b.endless([finite]) === undefined);
-});

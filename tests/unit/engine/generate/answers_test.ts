@@ -3,6 +3,7 @@ import type { GenerationRequest, Tool } from "../../../../src/inference/request.
 import { Answers } from "../../../../src/engine/generate/answers.ts";
 import { Chat, PromptError } from "../../../../src/engine/chat/chat.ts";
 import { AttachmentError } from "../../../../src/engine/chat/render/messages.ts";
+import type { EngineEvent } from "../../../../src/engine/ipc/messages.ts";
 import { GrammarError } from "../../../../src/grammar/gbnf.ts";
 import { finish, type Work } from "../../../../src/work/work.ts";
 import {
@@ -334,6 +335,40 @@ Deno.test("Answers name the place in the request when a schema cannot be compile
   assertThrows(() => ask(answers, { tools }), GrammarError, "tools[1].input_schema.properties.a");
   assertThrows(() => ask(answers, { responseSchema: bad }), GrammarError, "response_format.schema.properties.a");
   ask(answers, { tools, toolChoice: "none" });
+});
+
+Deno.test("Answers enforce what they can of a tool's schema, and mark its calls, when the rest cannot be", async () => {
+  const city = { type: "string", pattern: "^(.)\\1" };
+  const odd = { ...WEATHER, inputSchema: { type: "object", properties: { city }, required: ["city"] } };
+  const asked = { tools: [odd, TIME], toolChoice: "required" } as const;
+  const model = familyModel(FUNCTION_TAG);
+  const told: unknown[] = [];
+  const answers = new Answers(model, await Chat.of(model, 20_000), (what) => told.push(what));
+  const sayCall = (call: string): readonly EngineEvent[] => {
+    const { answer } = ask(answers, asked);
+    const events: EngineEvent[] = [];
+    for (const token of model.tokenize(call, true)) answer.accept(token, events);
+    answer.finish(false, events);
+    return events;
+  };
+  assertEquals(sayCall(TAGGED.call), [{ id: 1, call: "get_weather", input: { city: "Oslo" }, unchecked: true }]);
+  assertEquals(sayCall(TAGGED.bare), [{ id: 1, call: "get_time", input: {} }]);
+  assertEquals((await play(FUNCTION_TAG, asked, TAGGED.untyped)).refused, "12}</function>");
+  assertEquals(told, [{ place: 0, keywords: ["pattern"] }, { place: 0, keywords: ["pattern"] }]);
+  // Of a schema for the answer it is refused.
+  const responseSchema = { type: "object", properties: { city } };
+  assertThrows(
+    () => ask(answers, { responseSchema }),
+    GrammarError,
+    '"response_format.schema.properties.city.pattern"',
+  );
+});
+
+Deno.test("Answers bind a call to empty arguments when its tool takes nothing", async () => {
+  const tools = [{ ...TIME, inputSchema: { type: "object" } }];
+  const call = TAGGED.bare + TAGGED.end;
+  assertEquals((await play(FUNCTION_TAG, { tools }, call)).calls, [NOW]);
+  assertEquals((await play(FUNCTION_TAG, { tools }, '<function=get_time>{"a"')).refused, '"a"');
 });
 
 Deno.test("Answers refuse tools when the template knows none, and attachments always", async () => {

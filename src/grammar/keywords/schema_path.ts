@@ -10,7 +10,18 @@ export interface Path {
 }
 
 /** A schema cannot be compiled; the message begins with where and is for the caller. */
-export class SchemaError extends GrammarError {}
+export class SchemaError extends GrammarError {
+  /** Where. */
+  readonly at: Path;
+
+  constructor(at: Path, message: string) {
+    super(`"${show(at)}" ${message}`);
+    this.at = at;
+  }
+}
+
+/** A schema means something that cannot be enforced while a value is written; it can be looked at afterwards. */
+export class UnenforceableError extends SchemaError {}
 
 /** Of a long key so much is shown. */
 const KEY_CHARACTERS = 64;

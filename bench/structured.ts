@@ -1,0 +1,50 @@
+/**
+ * `deno run -A bench/structured.ts --data FILE`: JSON Schemas as the specification reads, on schemas and values of a
+ * file. See `schema_corpus.ts` for what such a file has.
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { type CorpusResult, measureCorpus, quantile, readCorpus } from "./schema_corpus.ts";
+
+const HELP = `Usage: deno run -A bench/structured.ts --data FILE [--names] [--json]
+
+Compiles every schema of FILE and follows the values that come with it.
+
+  --data FILE  NDJSON, also gzipped: {"name","schema","tests":[{"valid","data"}]} on each line
+  --names      also print the names of the schemas that do not pass
+  --json       print JSON`;
+
+/** The result as lines. */
+export function describe(result: CorpusResult): string[] {
+  const { schemas, passing, uncompiled, invalidAccepted, mislabelled, validRefused, compileMs, pieceMs } = result;
+  const ms = (inOrder: readonly number[], rank: number): string => quantile(inOrder, rank).toFixed(2);
+  return [
+    `schemas             ${schemas}`,
+    `passing             ${passing} (${(100 * passing / schemas).toFixed(1)} %)`,
+    `do not compile      ${uncompiled.length}`,
+    `invalid accepted    ${invalidAccepted.length}`,
+    `called invalid only ${mislabelled.length} (a validator takes the value too)`,
+    `valid refused       ${validRefused.length}`,
+    `compile, ms         p50 ${ms(compileMs, 0.5)}, p95 ${ms(compileMs, 0.95)}, max ${ms(compileMs, 1)}`,
+    `longest piece, ms   p50 ${ms(pieceMs, 0.5)}, p95 ${ms(pieceMs, 0.95)}, max ${ms(pieceMs, 1)}`,
+  ];
+}
+
+if (import.meta.main) {
+  const { data, names, json, help } = parseArgs(Deno.args, {
+    string: ["data"],
+    boolean: ["names", "json", "help"],
+    alias: { help: "h" },
+  });
+  if (help || data === undefined || data === "") {
+    (help ? console.log : console.error)(HELP);
+    Deno.exit(help ? 0 : 2);
+  }
+  const result = await measureCorpus(readCorpus(data));
+  if (json) console.log(JSON.stringify(result));
+  else console.log(describe(result).join("\n"));
+  if (names && !json) {
+    for (const kind of ["invalidAccepted", "mislabelled", "validRefused", "uncompiled"] as const) {
+      for (const name of result[kind]) console.log(`${kind} ${name}`);
+    }
+  }
+}

@@ -1,0 +1,371 @@
+/**
+ * What values of one type look like, with all that is demanded of them put together: what a node of a schema consists
+ * of, and what rules are made of.
+ */
+import type { Language, Languages } from "../language/language.ts";
+import { languageOf } from "../language/pattern.ts";
+import type { Work } from "../../work/work.ts";
+import {
+  ARRAY,
+  type ArrayDemand,
+  BOOLEAN,
+  type Clause,
+  type Demand,
+  NULL,
+  NUMBER,
+  type NumberDemand,
+  OBJECT,
+  type ObjectDemand,
+  type Properties,
+  STRING,
+  type StringDemand,
+} from "../keywords/demand.ts";
+import { type Literal, NEVER } from "../keywords/document.ts";
+import { anyNumber, isWithin, numbersWithin, spellingsOf } from "./json_numbers.ts";
+import { child, type Path, SchemaError, UnenforceableError } from "../keywords/schema_path.ts";
+
+/** What a value has to be: the same demands are the same node. */
+export interface Node {
+  readonly id: number;
+  /** In the order in which they are read. */
+  readonly literals: readonly Literal[];
+  readonly at: Path;
+  /** The ways it can be; set once they have been found. */
+  shapes: readonly Shape[] | undefined;
+  /** Whether some value is all of this. */
+  isPossible: boolean;
+  /** What could not be taken together, if nothing can be all of this. */
+  conflict: Path | undefined;
+}
+
+export type Shape = ScalarShape | ObjectShape | ArrayShape;
+export type ScalarShape =
+  | { readonly type: "null" }
+  | { readonly type: "boolean"; readonly values: readonly boolean[] }
+  | { readonly type: "number"; readonly isInteger: boolean; readonly language: Language }
+  | { readonly type: "string"; readonly language: Language; readonly least: number; readonly most: number };
+
+/** A value that may stand somewhere, and which of the demanded things it counts for. */
+export interface Option {
+  readonly node: Node;
+  readonly counts: readonly number[];
+}
+
+/** A property that is told by its name. */
+export interface Entry {
+  readonly name: string;
+  readonly isRequired: boolean;
+  readonly options: readonly Option[];
+}
+
+/** Properties that are not told by their names. */
+export interface Others extends Option {
+  readonly names: Language;
+}
+
+export interface ObjectShape {
+  readonly type: "object";
+  readonly entries: readonly Entry[];
+  /** The names that are required, in the order in which that is said. */
+  readonly required: readonly string[];
+  /** Whether one keyword says it of them all. */
+  readonly isListedOnce: boolean;
+  readonly others: readonly Others[];
+  /** How many kinds of properties there have to be; options count for them. */
+  readonly some: number;
+  readonly clauses: readonly Clause[];
+  readonly least: number;
+  readonly most: number;
+  /** Whether something is said of properties that are not told by their names. */
+  readonly isOpen: boolean;
+  /** Whether any are told by their names. */
+  readonly isNamed: boolean;
+}
+
+/** How many of the items may count for something. */
+export interface Counted {
+  readonly least: number;
+  readonly most: number;
+}
+
+export interface ArrayShape {
+  readonly type: "array";
+  /** What items are, place by place; the last is for all further ones. */
+  readonly places: readonly (readonly Option[])[];
+  readonly counted: readonly Counted[];
+  readonly least: number;
+  readonly most: number;
+  readonly unique: Path | undefined;
+  /** Whether something is said of items that are not told by their places. */
+  readonly isOpen: boolean;
+}
+
+/** What shapes are made with. */
+export interface ShapeContext {
+  readonly languages: Languages;
+  /** The node of some literals. */
+  node(literals: readonly Literal[]): Node;
+  stringsOf(literal: Literal): Language;
+}
+
+/** Ways of names to fit patterns that are told apart. */
+const MAX_KINDS = 64;
+/** Kinds of items or properties that are counted at once. */
+const MAX_COUNTED = 4;
+/** A number that is whole, however it is written. */
+const WHOLE = "^-?\\d+(?:\\.0+)?$";
+
+/**
+ * The shapes of a demand that has been read to its end.
+ *
+ * @returns None if no value is all of it.
+ * @throws {SchemaError} If it cannot be followed.
+ */
+export function shapesOf(demand: Demand, context: ShapeContext, at: Path): Shape[] {
+  const { types, booleans } = demand;
+  const shapes: Shape[] = [];
+  const add = (bit: number, make: () => Shape | undefined): void => {
+    const shape = (types & bit) === 0 ? undefined : make();
+    if (shape !== undefined) shapes.push(shape);
+  };
+  add(OBJECT, () => objectShape(demand.object, context, at));
+  add(ARRAY, () => arrayShape(demand.array, context, at));
+  add(STRING, () => stringShape(demand.string, context));
+  add(NUMBER, () => numberShape(demand.number, context));
+  add(BOOLEAN, () => {
+    const values = [true, false].filter((value) => (booleans & (value ? 2 : 1)) !== 0);
+    return values.length === 0 ? undefined : { type: "boolean", values };
+  });
+  add(NULL, () => ({ type: "null" }));
+  return shapes;
+}
+
+/** Look ahead at the texts that the shapes of a demand will ask for, in pieces. */
+export function* lookAhead({ types, string, number }: Demand, { languages }: ShapeContext): Work<void> {
+  if ((types & STRING) !== 0 && string.texts.length > 0) {
+    const language = textsOf(string, languages);
+    const isBounded = string.least > 0 || string.most < Infinity;
+    if (!isSimple(language) || isBounded && languages.lengths(language) === undefined) yield* languages.walk(language);
+  }
+  if ((types & NUMBER) !== 0 && number.values === undefined && !(number.integer && number.fraction)) {
+    yield* languages.lookFor(numbersOf(number, languages));
+  }
+}
+
+function textsOf({ texts }: StringDemand, languages: Languages): Language {
+  return languages.and(...texts.map(({ language }) => language));
+}
+
+function stringShape(string: StringDemand, { languages }: ShapeContext): ScalarShape | undefined {
+  const { texts, least, most } = string;
+  if (least > most) return undefined;
+  try {
+    const language = textsOf(string, languages);
+    if (!languages.hasLength(language, least, most)) return undefined;
+    if (!isSimple(language)) languages.explore(language);
+    return { type: "string", language, least, most };
+  } catch (error) {
+    const last = texts.at(-1);
+    if (!(error instanceof Error) || last === undefined) throw error;
+    throw new UnenforceableError(last.at, `is not supported: ${error.message}`);
+  }
+}
+
+/** Whether it is found out quickly, all along a text, whether more may come: only words are left out. */
+function isSimple({ open, form }: Language): boolean {
+  const leavesOutWords = (part: Language): boolean => part.form.op === "not" && part.form.part.form.op === "words";
+  return !open || form.op === "not" && form.part.form.op === "words" ||
+    form.op === "and" && form.parts.every((part) => !part.open || leavesOutWords(part));
+}
+
+function numberShape(number: NumberDemand, { languages: l }: ShapeContext): ScalarShape | undefined {
+  const { integer, fraction, values, not, notMultipleOf } = number;
+  if (integer && fraction) return undefined;
+  const isExcluded = (value: number): boolean =>
+    not.includes(value) || fraction && Number.isInteger(value) ||
+    notMultipleOf.some((step) => isWithin(value, { multipleOf: [step] }));
+  if (values !== undefined) {
+    const left = values.filter((value) => isWithin(value, number) && !isExcluded(value));
+    if (left.length === 0) return undefined;
+    const language = l.words(left.map((value) => JSON.stringify(value)));
+    return { type: "number", isInteger: left.every(Number.isInteger), language };
+  }
+  const language = numbersOf(number, l);
+  return l.isEmpty(language) ? undefined : { type: "number", isInteger: integer, language };
+}
+
+function numbersOf(number: NumberDemand, l: Languages): Language {
+  const { integer, fraction, not, notMultipleOf, multipleOf, least, most } = number;
+  const excluded = [
+    ...not.map((value) => spellingsOf(value, l)),
+    ...fraction ? [languageOf(WHOLE, l)] : [],
+    ...notMultipleOf.map((step) => numbersWithin({ multipleOf: [step] }, l)),
+  ];
+  const isFree = !integer && multipleOf.length === 0 && least === -Infinity && most === Infinity;
+  const all = isFree && excluded.length === 0 ? anyNumber(l) : numbersWithin(number, l);
+  return l.and(all, ...excluded.map((each) => l.not(each)));
+}
+
+function objectShape(object: ObjectDemand, context: ShapeContext, at: Path): ObjectShape | undefined {
+  const { properties, more, some, clauses, least, most } = object;
+  const { languages: l } = context;
+  const required = new Set(object.required);
+  const forbidden = new Set(object.forbidden);
+  const names = l.and(...object.names.map((literal) => context.stringsOf(literal)));
+  const told = new Set(properties.flatMap(({ named }) => [...named.keys()]));
+  const isNamed = told.size > 0;
+  for (const name of [...required, ...more.map(([name]) => name)]) told.add(name);
+  for (const { present, absent } of clauses) for (const name of [...absent, ...present]) told.add(name);
+  if (least > most || some.length > MAX_COUNTED) {
+    if (least > most) return undefined;
+    throw new UnenforceableError(at, "demands too many kinds of properties");
+  }
+  const entries: Entry[] = [];
+  for (const name of told) {
+    const literals = [
+      ...properties.flatMap((each) => literalsOf(each, name, l)),
+      ...more.flatMap(([other, literal]) => other === name ? [literal] : []),
+    ];
+    const options = forbidden.has(name) || !l.has(names, name) ? [] : optionsOf(
+      literals,
+      some.map(({ names, literal }) => l.has(names, name) ? literal : undefined),
+      context,
+    );
+    if (options.length > 0) entries.push({ name, isRequired: required.has(name), options });
+    else if (required.has(name)) return undefined;
+  }
+  const left = (): Language => l.and(names, l.not(l.words([...told, ...forbidden])));
+  const others = kindsOf(left, properties, l, at).flatMap(({ names, literals }) =>
+    optionsOf(literals, some.map(({ literal }) => literal), context).flatMap(({ node, counts }): Others[] => {
+      const own = l.and(names, ...counts.map((index) => some[index]?.names ?? l.none));
+      return l.isEmpty(own) ? [] : [{ names: own, node, counts }];
+    })
+  );
+  if (least > entries.length + 1 && others.length > 0) {
+    throw new UnenforceableError(
+      child(at, "minProperties"),
+      "demands more than one property that is not told by its name",
+    );
+  }
+  return {
+    type: "object",
+    entries,
+    required: [...required],
+    isListedOnce: object.lists < 2,
+    others,
+    some: some.length,
+    clauses: clauses.filter(({ present, absent }) =>
+      !present.some((name) => required.has(name)) && !absent.some((name) => forbidden.has(name))
+    ),
+    least,
+    most,
+    isOpen: properties.some(({ isOpen, patterns }) => isOpen || patterns.length > 0) || some.length > 0 ||
+      object.names.length > 0,
+    isNamed,
+  };
+}
+
+/** What one schema says of a property. */
+function literalsOf({ named, patterns, others }: Properties, name: string, languages: Languages): Literal[] {
+  const own = named.get(name);
+  const matched = patterns.filter(([language]) => languages.has(language, name)).map(([, literal]) => literal);
+  return own === undefined && matched.length === 0 ? [others] : own === undefined ? matched : [own, ...matched];
+}
+
+/**
+ * The same value, and what it counts for.
+ *
+ * @param extra For what it may count: what it has to be beside.
+ */
+function optionsOf(
+  literals: readonly Literal[],
+  extra: readonly (Literal | undefined)[],
+  context: ShapeContext,
+): Option[] {
+  let all: { readonly literals: readonly Literal[]; readonly counts: readonly number[] }[] = [{ literals, counts: [] }];
+  for (const [index, literal] of extra.entries()) {
+    if (literal === undefined) continue;
+    all = all.flatMap((each) => [
+      each,
+      { literals: [...each.literals, literal], counts: [...each.counts, index] },
+    ]);
+  }
+  return all.flatMap(({ literals, counts }) => {
+    const node = context.node(literals);
+    return node.literals[0] === NEVER ? [] : [{ node, counts }];
+  });
+}
+
+/** Names that are not told, by which patterns they fit. */
+function kindsOf(
+  left: () => Language,
+  properties: readonly Properties[],
+  l: Languages,
+  at: Path,
+): { readonly names: Language; readonly literals: readonly Literal[] }[] {
+  const patterns = [...new Set(properties.flatMap(({ patterns }) => patterns.map(([language]) => language)))];
+  const literalsWith = (matched: ReadonlySet<Language>): Literal[] =>
+    properties.flatMap(({ patterns, others }) => {
+      const own = patterns.filter(([language]) => matched.has(language)).map(([, literal]) => literal);
+      return own.length > 0 ? own : [others];
+    });
+  if (patterns.length === 0 && literalsWith(new Set()).includes(NEVER)) return [];
+  try {
+    let kinds: { readonly names: Language; readonly matched: ReadonlySet<Language> }[] = [
+      { names: left(), matched: new Set() },
+    ];
+    for (const pattern of patterns) {
+      kinds = kinds.flatMap(({ names, matched }) => [
+        { names: l.and(names, l.not(pattern)), matched },
+        { names: l.and(names, pattern), matched: new Set([...matched, pattern]) },
+      ]).filter(({ names, matched }) => {
+        // What nothing may be does not have to be told apart, unless a pattern may still allow it.
+        return names !== l.none && (matched.size === 0 || !l.isEmpty(names));
+      });
+      if (kinds.length > MAX_KINDS) throw new UnenforceableError(at, "has too many patterns of names that overlap");
+    }
+    return kinds.map(({ names, matched }) => ({ names, literals: literalsWith(matched) }))
+      .filter(({ names, literals }) => !literals.includes(NEVER) && !l.isEmpty(names));
+  } catch (error) {
+    if (error instanceof SchemaError || !(error instanceof Error)) throw error;
+    throw new UnenforceableError(at, `has patterns of names that are not supported: ${error.message}`);
+  }
+}
+
+function arrayShape(array: ArrayDemand, context: ShapeContext, at: Path): ArrayShape | undefined {
+  const { items, counted, least, unique } = array;
+  if (counted.length > MAX_COUNTED) throw new UnenforceableError(at, "counts too many kinds of items");
+  const told = Math.max(0, ...items.map(({ first }) => first.length), ...counted.map(({ from }) => from));
+  const places: Option[][] = [];
+  let most = array.most;
+  for (let index = 0; index <= told && index < most; index++) {
+    const literals = items.map(({ first, others }) => first[index] ?? others);
+    let all: { readonly literals: readonly Literal[]; readonly counts: readonly number[] }[] = [
+      { literals, counts: [] },
+    ];
+    for (const [kind, { literal, from, most }] of counted.entries()) {
+      if (index < from) continue;
+      all = all.flatMap(({ literals, counts }) => [
+        { literals: [...literals, literal], counts: [...counts, kind] },
+        // Where any number may count, it does not matter whether others would.
+        { literals: most === Infinity ? literals : [...literals, literal ^ 1], counts },
+      ]);
+    }
+    const options = all.flatMap(({ literals, counts }): Option[] => {
+      const node = context.node(literals);
+      return node.literals[0] === NEVER ? [] : [{ node, counts }];
+    });
+    if (options.length === 0) most = index;
+    else places.push(options);
+  }
+  if (least > most) return undefined;
+  return {
+    type: "array",
+    places,
+    counted: counted.map(({ least, most }) => ({ least, most })),
+    least,
+    most,
+    unique: most > 1 ? unique : undefined,
+    isOpen: items.some(({ isOpen }) => isOpen) || told === 0,
+  };
+}

@@ -1,0 +1,212 @@
+/**
+ * A schema as a document: the schemas and values within it by number, and what references refer to. Knows nothing of
+ * what keywords mean but for those that name places.
+ */
+import { canonical, isObject, own } from "./read.ts";
+import { child, type Path, SchemaError, UnenforceableError } from "./schema_path.ts";
+
+/** A schema, or a value that is demanded. */
+export interface Part {
+  readonly id: number;
+  readonly kind: "schema" | "value";
+  readonly value: unknown;
+  readonly at: Path;
+  /** What it stands in. */
+  readonly parent: Part | undefined;
+}
+
+/** A part that has to fit, or must not: twice its number, and one more where it must not. */
+export type Literal = number;
+/** What nothing fits. */
+export const NEVER: Literal = 0;
+/** What everything fits. */
+export const ALWAYS: Literal = 1;
+
+/** Where what nothing names is resolved against. */
+const NO_BASE = "schema:///";
+/** Keys whose values are no schemas. */
+const DATA: ReadonlySet<string> = new Set(["enum", "const", "default", "examples", "example"]);
+const SHOWN = 64;
+
+/** The parts of one schema. */
+export class SchemaDocument {
+  readonly root: Part;
+  readonly #parts: Part[] = [];
+  readonly #schemas = new Map<object, Part>();
+  readonly #values = new Map<string, Part>();
+  /** Told of every part that is looked at; throws when they are too many. */
+  readonly #count: (at: Path) => void;
+  readonly #bases = new Map<Part, string>();
+  /** What `$id` and `$anchor` name, once somebody asks. */
+  #named: Map<string, Part> | undefined;
+
+  constructor(schema: unknown, at: Path, count: (at: Path) => void) {
+    this.#count = count;
+    this.#parts.push({ id: 0, kind: "schema", value: false, at, parent: undefined });
+    this.root = this.#part(schema, at, undefined);
+  }
+
+  /** A part by its literal. */
+  part(literal: Literal): Part {
+    return this.#parts[literal >> 1] as Part;
+  }
+
+  /** The schema under some keys of another. */
+  within(parent: Part, ...keys: readonly (string | number)[]): Part {
+    let part = parent;
+    for (const key of keys) {
+      part = this.#part((part.value as Record<string | number, unknown>)[key], child(part.at, key), part);
+    }
+    return part;
+  }
+
+  /** What says that a schema fits. */
+  literal(part: Part): Literal {
+    if (part.value === false && part.kind === "schema") return NEVER;
+    if (part.value === true && part.kind === "schema") return ALWAYS;
+    return 2 * part.id;
+  }
+
+  /** What says that a value is this one. */
+  valueLiteral(value: unknown, at: Path): Literal {
+    const key = canonical(value, at, this.#count);
+    let part = this.#values.get(key);
+    if (part === undefined) {
+      part = { id: this.#parts.length, kind: "value", value, at, parent: undefined };
+      this.#parts.push(part);
+      this.#values.set(key, part);
+    }
+    return 2 * part.id;
+  }
+
+  #part(schema: unknown, at: Path, parent: Part | undefined): Part {
+    const known = typeof schema === "object" && schema !== null ? this.#schemas.get(schema) : undefined;
+    if (known !== undefined) return known;
+    this.#count(at);
+    const part: Part = { id: this.#parts.length, kind: "schema", value: schema, at, parent };
+    this.#parts.push(part);
+    if (typeof schema === "object" && schema !== null) this.#schemas.set(schema, part);
+    return part;
+  }
+
+  /**
+   * What a reference refers to.
+   *
+   * @param reference `#`, a pointer, an anchor, or an address that an `$id` within the schema has.
+   * @param from The schema it stands in.
+   * @param at Where it stands.
+   * @throws {SchemaError} If it refers to nothing in this schema.
+   */
+  resolve(reference: string, from: Part, at: Path): Part {
+    const shown = JSON.stringify(reference.length > SHOWN ? `${reference.slice(0, SHOWN)}…` : reference);
+    const hash = reference.indexOf("#");
+    const [address, fragment] = hash === -1 ? [reference, ""] : [reference.slice(0, hash), reference.slice(hash + 1)];
+    if (address === "" && (fragment === "" || fragment.startsWith("/"))) {
+      const found = this.#follow(fragment, this.#resource(from)) ?? this.#follow(fragment, this.root);
+      if (found !== undefined) return found;
+      throw new SchemaError(at, `refers to nothing, got ${shown}`);
+    }
+    const named = this.#names();
+    const base = address === "" ? this.#base(from) : absolute(address, this.#base(from));
+    const resource = named.get(base) ?? (base === this.#base(this.root) ? this.root : undefined);
+    if (resource === undefined && address !== "") {
+      throw new UnenforceableError(at, `refers to something outside of the schema, got ${shown}`);
+    }
+    const found = fragment === "" || fragment.startsWith("/")
+      ? this.#follow(fragment, resource ?? this.root)
+      : named.get(`${base}#${fragment}`) ?? named.get(`#${fragment}`);
+    if (found === undefined) throw new SchemaError(at, `refers to nothing, got ${shown}`);
+    return found;
+  }
+
+  #follow(pointer: string, from: Part): Part | undefined {
+    let part = from;
+    for (const escaped of pointer.split("/").slice(1)) {
+      this.#count(part.at);
+      const { value } = part;
+      const key = unescape(escaped);
+      const isKnown = key !== undefined && (isObject(value) || Array.isArray(value) && /^\d+$/.test(key));
+      if (!isKnown || !Object.hasOwn(value as object, key)) return undefined;
+      part = this.within(part, Array.isArray(value) ? Number(key) : key);
+    }
+    return part;
+  }
+
+  /** The nearest schema around that has an address of its own. */
+  #resource(part: Part): Part {
+    let at = part;
+    while (at.parent !== undefined && addressOf(at.value) === undefined) at = at.parent;
+    return at;
+  }
+
+  #base(part: Part): string {
+    let base = this.#bases.get(part);
+    if (base === undefined) {
+      const around = part.parent === undefined ? NO_BASE : this.#base(part.parent);
+      const address = addressOf(part.value);
+      base = address === undefined ? around : absolute(address, around);
+      this.#bases.set(part, base);
+    }
+    return base;
+  }
+
+  /** Addresses and anchors in all of the document; the first of a name counts. */
+  #names(): Map<string, Part> {
+    if (this.#named !== undefined) return this.#named;
+    const named = new Map<string, Part>();
+    const add = (name: string, part: Part): void => {
+      if (!named.has(name)) named.set(name, part);
+    };
+    const todo: Part[] = [this.root];
+    for (let part = todo.pop(); part !== undefined; part = todo.pop()) {
+      const { value } = part;
+      const base = this.#base(part);
+      if (isObject(value)) {
+        if (addressOf(value) !== undefined) add(base, part);
+        for (const name of anchorsOf(value)) {
+          add(`${base}#${name}`, part);
+          add(`#${name}`, part);
+        }
+      }
+      for (const key of isObject(value) || Array.isArray(value) ? Object.keys(value).reverse() : []) {
+        const below = (value as Record<string, unknown>)[key];
+        if (typeof below !== "object" || below === null || DATA.has(key)) continue;
+        todo.push(this.within(part, Array.isArray(value) ? Number(key) : key));
+      }
+    }
+    return this.#named = named;
+  }
+}
+
+function addressOf(value: unknown): string | undefined {
+  if (!isObject(value)) return undefined;
+  const address = own(value, "$id") ?? own(value, "id");
+  return typeof address === "string" && !address.startsWith("#") ? address : undefined;
+}
+
+function anchorsOf(value: Readonly<Record<string, unknown>>): string[] {
+  const names = [own(value, "$anchor"), own(value, "$dynamicAnchor")];
+  for (const address of [own(value, "$id"), own(value, "id")]) {
+    if (typeof address === "string" && address.startsWith("#")) names.push(address.slice(1));
+  }
+  return names.filter((name) => typeof name === "string");
+}
+
+/** An address without its fragment. */
+function absolute(address: string, base: string): string {
+  try {
+    const url = new URL(address, base);
+    url.hash = "";
+    return url.href;
+  } catch {
+    return address;
+  }
+}
+
+function unescape(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * What texts of a language there are: how they go on, whether there are any, and how long they are. An automaton comes
+ * into being only along what is asked for.
+ */
+import type { CharSet } from "../gbnf.ts";
+import { finish, type Work } from "../../work/work.ts";
+import { ALL_CHARS, intersection, kindsOf, normalized } from "./chars.ts";
+import { Expressions, type Language, LanguageError } from "./expressions.ts";
+import { type Interval, LengthTable, productOfLengths, repeatedLengths, unionOfLengths } from "./lengths.ts";
+
+export { type Language, LanguageError, type Machine } from "./expressions.ts";
+
+/** Characters that lead to the same rest. */
+export interface Move {
+  readonly chars: CharSet;
+  readonly to: Language;
+}
+
+/** Expressions that are looked at to find whether one allows any text. */
+const MAX_SEARCH = 2_000;
+/** States that are told apart to find which lengths texts may have. */
+const MAX_TABLE = 3_000;
+/** Derivatives that are looked at in a piece. */
+const PIECE_WORK = 1_000;
+
+/** Languages that can be compared with each other. */
+export class Languages extends Expressions {
+  readonly #moves = new Map<Language, readonly Move[]>();
+  readonly #liveMoves = new Map<Language, readonly Move[]>();
+  readonly #isEmpty = new Map<Language, boolean>();
+  readonly #lengths = new Map<Language, readonly Interval[] | undefined>();
+  readonly #tables = new Map<Language, LengthTable>();
+
+  /**
+   * How texts go on, without ways that lead nowhere.
+   *
+   * @throws {LanguageError} If it takes too long to find out.
+   */
+  moves(language: Language): readonly Move[] {
+    const moves = this.#allMoves(language);
+    if (!language.open) return moves;
+    let live = this.#liveMoves.get(language);
+    if (live === undefined) this.#liveMoves.set(language, live = moves.filter(({ to }) => !this.isEmpty(to)));
+    return live;
+  }
+
+  /**
+   * Whether no text is in a language.
+   *
+   * @throws {LanguageError} If it takes too long to find out.
+   */
+  isEmpty(language: Language): boolean {
+    const { form, open, nullable } = language;
+    if (nullable) return false;
+    if (!open) return language === this.none;
+    switch (form.op) {
+      case "concat":
+        return this.isEmpty(form.first) || this.isEmpty(form.rest);
+      case "or":
+        return form.parts.every((part) => this.isEmpty(part));
+      case "repeat":
+        return this.isEmpty(form.part);
+      default:
+        return finish(this.#search(language));
+    }
+  }
+
+  /**
+   * Whether a text of some length is in a language.
+   *
+   * @throws {LanguageError} If it takes too long to find out.
+   */
+  hasLength(language: Language, least: number, most: number): boolean {
+    if (least > most || this.isEmpty(language)) return false;
+    if (least === 0 && most === Infinity) return true;
+    const { form } = language;
+    if (form.op === "or") return form.parts.some((part) => this.hasLength(part, least, most));
+    const lengths = this.lengths(language);
+    if (lengths !== undefined) return lengths.some(([from, to]) => from <= most && to >= least);
+    return this.#table(language).has(language, least, most);
+  }
+
+  /** The lengths that texts have, where they can be told by the expression. */
+  lengths(language: Language): readonly Interval[] | undefined {
+    let lengths = this.#lengths.get(language);
+    if (lengths === undefined && !this.#lengths.has(language)) {
+      lengths = this.#lengthsOf(language);
+      this.#lengths.set(language, lengths);
+    }
+    return lengths;
+  }
+
+  /**
+   * Look at all that may be left of a language, so that nothing has to be searched for while a text is followed.
+   *
+   * @throws {LanguageError} If it is too much.
+   */
+  explore(language: Language): void {
+    const seen = new Set([language]);
+    for (const state of seen) {
+      if (seen.size > MAX_TABLE) throw new LanguageError("it is too complex beside what else is demanded");
+      for (const { to } of this.moves(state)) seen.add(to);
+    }
+  }
+
+  /** Look for a text ahead of what will ask whether there is any, in pieces; as `walk`. */
+  *lookFor(language: Language): Work<void> {
+    if (language.open && !language.nullable) yield* this.#search(language);
+  }
+
+  /**
+   * Look at all that may be left of a language ahead of what will ask for it, in pieces. Where that is too much it stops:
+   * whoever asks finds out.
+   */
+  *walk(language: Language): Work<void> {
+    const seen = new Set([language]);
+    let end = this.work + PIECE_WORK;
+    for (const state of seen) {
+      if (seen.size > MAX_TABLE) return;
+      for (const { to } of this.#allMoves(state)) seen.add(to);
+      if (this.work < end) continue;
+      yield;
+      end = this.work + PIECE_WORK;
+    }
+  }
+
+  #lengthsOf({ form }: Language): readonly Interval[] | undefined {
+    switch (form.op) {
+      case "none":
+        return [];
+      case "empty":
+        return [[0, 0]];
+      case "chars":
+        return [[1, 1]];
+      case "words":
+        return form.node.lengths();
+      case "concat":
+        return productOfLengths(this.lengths(form.first), this.lengths(form.rest));
+      case "or":
+        return unionOfLengths(form.parts.map((part) => this.lengths(part)));
+      case "repeat":
+        return repeatedLengths(this.lengths(form.part), form.least, form.most);
+      default:
+        return undefined;
+    }
+  }
+
+  #table(language: Language): LengthTable {
+    const known = this.#tables.get(language);
+    if (known !== undefined) return known;
+    const states = new Set([language]);
+    const moves: (readonly [from: Language, to: Language])[] = [];
+    for (const state of states) {
+      if (states.size > MAX_TABLE) throw new LanguageError("it is too complex beside a length");
+      for (const { to } of this.moves(state)) {
+        states.add(to);
+        moves.push([state, to]);
+      }
+    }
+    const table = new LengthTable([...states], moves);
+    for (const state of states) this.#tables.set(state, table);
+    return table;
+  }
+
+  /** Breadth first for a text that is in it. All that lead there are not empty either; if there is none, all are. */
+  *#search(language: Language): Work<boolean> {
+    const known = this.#isEmpty.get(language);
+    if (known !== undefined) return known;
+    let end = this.work + PIECE_WORK;
+    const from = new Map<Language, Language | undefined>([[language, undefined]]);
+    for (const state of from.keys()) {
+      if (from.size > MAX_SEARCH) throw new LanguageError("it is too complex beside what else is demanded");
+      for (const { to } of this.#allMoves(state)) {
+        if (from.has(to)) continue;
+        from.set(to, state);
+        if (this.work > end) {
+          yield;
+          end = this.work + PIECE_WORK;
+        }
+        if (to.nullable || this.#isEmpty.get(to) === false || !to.open) {
+          for (let at: Language | undefined = to; at !== undefined; at = from.get(at)) this.#isEmpty.set(at, false);
+          return false;
+        }
+      }
+    }
+    for (const state of from.keys()) this.#isEmpty.set(state, true);
+    return true;
+  }
+
+  #allMoves(language: Language): readonly Move[] {
+    let moves = this.#moves.get(language);
+    if (moves === undefined) this.#moves.set(language, moves = this.#findMoves(language));
+    return moves;
+  }
+
+  #findMoves(language: Language): readonly Move[] {
+    const sets = new Set<CharSet>();
+    this.firsts(language, sets);
+    const targets = new Map<Language, number[]>();
+    for (const { sample, ranges } of kindsOf([...sets])) {
+      const to = this.after(language, sample);
+      if (to === this.none) continue;
+      const known = targets.get(to);
+      if (known === undefined) targets.set(to, ranges);
+      else known.push(...ranges);
+    }
+    return [...targets].map(([to, ranges]) => ({ to, chars: intersection(normalized(ranges), ALL_CHARS) }))
+      .filter(({ chars }) => chars.length > 0);
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Regular expressions of strangers, matched without going back: a text costs what it is long, whatever the pattern. An
+ * engine that backtracks can be made to take for ever.
+ */
+import { contains } from "./chars.ts";
+import { type Language, LanguageError, Languages } from "./language.ts";
+import { languageOf } from "./pattern.ts";
+
+/** Says whether a text matches. */
+export type Matcher = (text: string) => boolean;
+
+/**
+ * A matcher for a pattern.
+ *
+ * @param pattern A regular expression as in JSON Schema, not anchored.
+ * @returns `undefined` where the pattern is not regular, or too complex to be followed.
+ */
+export function matcherOf(pattern: string): Matcher | undefined {
+  const languages = new Languages();
+  let language: Language;
+  try {
+    language = languageOf(pattern, languages);
+  } catch (error) {
+    if (error instanceof LanguageError) return undefined;
+    throw error;
+  }
+  return (text) => {
+    try {
+      let at = language;
+      for (const character of text) {
+        const code = character.codePointAt(0) ?? 0;
+        const move = languages.moves(at).find(({ chars }) => contains(chars, code));
+        if (move === undefined) return false;
+        at = move.to;
+      }
+      return at.nullable;
+    } catch (error) {
+      // It is too complex along this text: nothing can be said.
+      if (error instanceof LanguageError) return true;
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,40 @@
+import { assertEquals } from "@std/assert";
+import type { JsonObject } from "../../../../src/inference/request.ts";
+import { toolCallFault } from "../../../../src/backend/llama/call_check.ts";
+
+function faultOf(inputSchema: JsonObject, input: JsonObject): string | undefined {
+  return toolCallFault([{ name: "t", description: "", inputSchema }], "t", input);
+}
+
+const UNIQUE = {
+  type: "object",
+  properties: { tags: { type: "array", items: { type: "string" }, uniqueItems: true } },
+} as const;
+
+Deno.test("a call is found valid or not when a validator can tell", () => {
+  assertEquals(faultOf(UNIQUE, { tags: ["a", "b"] }), undefined);
+  const refused = "The model wrote a tool call that the tool's schema refuses";
+  assertEquals(faultOf(UNIQUE, { tags: ["secret", "secret"] }), `${refused}: "uniqueItems" does not hold`);
+  assertEquals(faultOf({ type: "object", required: ["a"] }, {}), `${refused}: "required" does not hold`);
+});
+
+Deno.test("a call is looked at under the draft that its schema names, or that can be meant", () => {
+  const list = (keyword: string): JsonObject => ({ [keyword]: [{ type: "string" }, { type: "integer" }] });
+  const older = { $schema: "http://json-schema.org/draft-07/schema#", properties: { a: list("items") } };
+  assertEquals(faultOf(older, { a: ["x", 1] }), undefined);
+  assertEquals(faultOf(older, { a: ["x", "y"] }) === undefined, false);
+  assertEquals(faultOf({ properties: { a: list("items") } }, { a: ["x", "y"] }) === undefined, false);
+  assertEquals(faultOf({ properties: { a: list("prefixItems") } }, { a: ["x", "y"] }) === undefined, false);
+});
+
+Deno.test("a call is let through when nothing can be said of it", () => {
+  assertEquals(faultOf({ properties: { a: { $ref: "https://example.com/a.json" } } }, { a: 1 }), undefined);
+  assertEquals(toolCallFault([], "t", {}), undefined);
+});
+
+Deno.test("a call is looked at in time when a pattern would make a backtracking engine go on for ever", () => {
+  const schema = { properties: { a: { type: "string", pattern: "^(a+)+$" }, b: { pattern: "^b" } } };
+  assertEquals(faultOf(schema, { a: "aaa", b: "bc" }), undefined);
+  assertEquals(faultOf(schema, { a: "aaa" }), undefined);
+  assertEquals(faultOf(schema, { a: `${"a".repeat(20_000)}!` })?.includes('"pattern"'), true);
+});

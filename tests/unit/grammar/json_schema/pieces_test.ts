@@ -1,0 +1,60 @@
+import { assert, assertThrows } from "@std/assert";
+import { GrammarError } from "../../../../src/grammar/gbnf.ts";
+import { Grammar } from "../../../../src/grammar/grammar.ts";
+import { GrammarBuilder } from "../../../../src/grammar/grammar_builder.ts";
+import { compileSchemaInPieces } from "../../../../src/grammar/json_schema/json_schema.ts";
+import { encoder, PATH } from "./support.ts";
+
+/** All pieces of a compilation: how many there are, and the most derivatives that one of them looks at. */
+function pieces(schema: unknown): { readonly count: number; readonly most: number; readonly grammar: Grammar } {
+  const builder = new GrammarBuilder();
+  const work = compileSchemaInPieces(schema, { builder, path: PATH });
+  let [count, most, before] = [0, 0, 0];
+  for (;;) {
+    const { done, value } = work.next();
+    count++;
+    most = Math.max(most, builder.languages.work - before);
+    before = builder.languages.work;
+    if (done) return { count, most, grammar: new Grammar(builder.build(value)) };
+  }
+}
+
+Deno.test("a schema is compiled in a piece for each of its parts at least", () => {
+  const properties = Object.fromEntries(
+    Array.from({ length: 300 }, (_, i) => [`p${i}`, { type: "integer", minimum: i }]),
+  );
+  const { count, grammar } = pieces({ type: "object", properties });
+  assert(count > 300, `${count}`);
+  const end = grammar.advance(grammar.start, encoder.encode('{"p7":7}'));
+  assert(end !== undefined && grammar.canEnd(end));
+});
+
+Deno.test("a language is looked through in pieces when it has many states", () => {
+  const { count, most } = pieces({ type: "string", pattern: "^(?=.*a.{8}$)(?=.*b.{7}$)[ab]*$", minLength: 3 });
+  assert(count > 5, `${count}`);
+  assert(most < 20_000, `${most}`);
+});
+
+Deno.test("alternatives are read in pieces when there are many", () => {
+  const either = { anyOf: [{ minimum: 1 }, { maximum: -1 }, { type: "string" }] };
+  assert(pieces({ allOf: [either, either, either, either] }).count > 5);
+});
+
+Deno.test("a schema that takes too much is refused with the path of what does", () => {
+  const complex = { type: "string", pattern: "^(?=.*a.{16}$)(?=.*b.{15}$)[ab]*$" };
+  const schema = { type: "object", properties: { fine: {}, odd: complex } };
+  assertThrows(
+    () => pieces(schema),
+    GrammarError,
+    `"${PATH}.properties.odd.pattern" is not supported: it is too complex`,
+  );
+});
+
+Deno.test("a schema gets the same limits when others were compiled before it", () => {
+  const builder = new GrammarBuilder();
+  const schema = { type: "string", pattern: "^(?=.*a.{8}$)(?=.*b.{7}$)[ab]*$" };
+  for (let i = 0; i < 15; i++) {
+    const work = compileSchemaInPieces({ ...schema, pattern: `${schema.pattern}|^${i}$` }, { builder, path: PATH });
+    while (!work.next().done);
+  }
+});

@@ -1,0 +1,55 @@
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { LanguageError, Languages } from "../../../../src/grammar/language/language.ts";
+import { languageOf } from "../../../../src/grammar/language/pattern.ts";
+
+Deno.test("equal languages are one object when they are made in different ways", () => {
+  const l = new Languages();
+  assertStrictEquals(l.or(l.chars([97, 97]), l.chars([98, 98])), l.chars([97, 98]));
+  const word = l.text("a");
+  assertStrictEquals(l.and(l.any, word), word);
+  assertStrictEquals(l.not(l.not(word)), word);
+  assertStrictEquals(l.and(word, l.not(word)), l.none);
+  assertStrictEquals(l.repeat(l.chars([0, 0x10ffff]), 0, Infinity), l.any);
+});
+
+Deno.test("a language is known to be empty when nothing is in it", () => {
+  const l = new Languages();
+  const odd = languageOf("^(?:aa)*a$", l);
+  const even = languageOf("^(?:aa)*$", l);
+  assert(l.isEmpty(l.and(odd, even)));
+  assert(!l.isEmpty(l.and(odd, l.not(even))));
+  assert(l.isEmpty(l.and(languageOf("^a.*b$", l), languageOf("^.*c$", l))));
+});
+
+Deno.test("a language has a length only where a text has it", () => {
+  const l = new Languages();
+  const even = l.repeat(l.text("ab"), 1, Infinity);
+  assertEquals([1, 2, 3, 4, 1_000_001, 1_000_002].map((n) => l.hasLength(even, n, n)), [
+    false,
+    true,
+    false,
+    true,
+    false,
+    true,
+  ]);
+  const looked = languageOf("^(?!aaa)(?:aa)*$", l);
+  assertEquals([0, 1, 2, 3, 4].map((n) => l.hasLength(looked, n, n)), [true, false, true, false, false]);
+});
+
+Deno.test("a text that holds a stop is not in a language without it", () => {
+  const l = new Languages();
+  const language = l.without(["</a>", "<b"]);
+  assert(l.has(language, "x < / <a> </a"));
+  assert(!l.has(language, "x</a>"));
+  assert(!l.has(language, "<b>"));
+});
+
+Deno.test("a language is refused when it would take too long to look through, until a text is followed", () => {
+  const l = new Languages();
+  const look = (): unknown => l.explore(languageOf("^(?=.*a.{14}$)(?=.*b.{13}$)[ab]*$", l));
+  l.begin();
+  assertThrows(look, LanguageError, "too complex");
+  l.release();
+  const at = languageOf("^(?:ab){2,1000000}$", l);
+  assert(l.has(at, "ab".repeat(100_000)));
+});

@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   chat: async () => (await import("./src/cli/chat.ts")).chat,
   embed: async () => (await import("./src/cli/embed.ts")).embed,
   rerank: async () => (await import("./src/cli/rerank.ts")).rerank,
+  http: async () => (await import("./src/cli/http.ts")).http,
   pull: async () => (await import("./src/cli/pull.ts")).pull,
   import: async () => (await import("./src/cli/import.ts")).importModel,
   models: async () => (await import("./src/cli/models.ts")).models,

@@ -24,6 +24,7 @@ const REQUEST_ID = "b";
 const INFERD_TEXT = `{"id":"${REQUEST_ID}","type":"token","content":`;
 const INFERD_V2_TEXT = `{"id":"${REQUEST_ID}","type":"frame","block":{"type":"text","delta":`;
 const COMPLETION_TEXT = 'data: {"index":0,"content":"';
+const HTTP_TEXT = '"delta":{"content":"';
 const CHAT_TEXT = 'data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":"';
 
 /**
@@ -39,6 +40,8 @@ export function dialectOf(job: StreamJob): Dialect {
       return inferd(target.path, job);
     case "inferd-v2":
       return inferdV2(target.path, job);
+    case "inferd-http":
+      return inferdHttp(target.port, job);
     case "llama-server":
       return llamaServer(target, job);
   }
@@ -101,6 +104,55 @@ function inferdV2(path: string, { maxTokens, sampling }: StreamJob): Dialect {
   };
 }
 
+function inferdHttp(port: number, { maxTokens, sampling }: StreamJob): Dialect {
+  const { temperature, topP, topK, seed } = sampling;
+  let ending: Ending | undefined;
+  return {
+    async connect(): Promise<Deno.Conn> {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      connection.setNoDelay(true);
+      return connection;
+    },
+    keepsConnections: true,
+    request(prompt): Uint8Array {
+      ending = undefined;
+      return post("/v1/chat/completions", {
+        messages: [{ role: "user", content: prompt }],
+        temperature,
+        top_p: topP,
+        top_k: topK,
+        seed,
+        max_tokens: maxTokens,
+        stream: true,
+        stream_options: { include_usage: true },
+      });
+    },
+    isText: (line) => line.includes(HTTP_TEXT),
+    other(line): Ending | undefined {
+      if (line.startsWith("data: {")) {
+        const { usage, error } = JSON.parse(line.slice("data: ".length));
+        if (error !== undefined) throw new Error(`${error.code}: ${error.message}`);
+        if (usage) ending = { tokens: usage.completion_tokens, promptTokens: usage.prompt_tokens };
+      } else if (line === "0\r") {
+        if (ending === undefined) throw new Error("The answer ended without its usage");
+        return ending;
+      } else if (line.startsWith("HTTP/") && !line.startsWith("HTTP/1.1 200")) {
+        throw new Error(line.trim());
+      }
+      return undefined;
+    },
+  };
+}
+
+/** A request as bytes. */
+function post(path: string, fields: Readonly<Record<string, unknown>>): Uint8Array {
+  const body = JSON.stringify(fields);
+  return encoder.encode(
+    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${encoder.encode(body).length}\r\n\r\n${body}`,
+  );
+}
+
 function llamaServer(target: Target & { protocol: "llama-server" }, { maxTokens, sampling }: StreamJob): Dialect {
   const chat = target.endpoint === "chat";
   const path = chat ? "/v1/chat/completions" : "/completion";
@@ -129,15 +181,7 @@ function llamaServer(target: Target & { protocol: "llama-server" }, { maxTokens,
       const asked = chat
         ? { messages: [{ role: "user", content: prompt }], chat_template_kwargs: { enable_thinking: false } }
         : { prompt: `${target.before}${prompt}${target.after}` };
-      const body = encoder.encode(JSON.stringify({ ...asked, ...options }));
-      const head = encoder.encode(
-        `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n` +
-          `Content-Length: ${body.length}\r\n\r\n`,
-      );
-      const whole = new Uint8Array(head.length + body.length);
-      whole.set(head);
-      whole.set(body, head.length);
-      return whole;
+      return post(path, { ...asked, ...options });
     },
     isText: (line) => line.startsWith(textPrefix) && line[textPrefix.length] !== '"',
     // The server puts whole events into chunks, so the sizes of the chunks are lines of their own, to be passed over.

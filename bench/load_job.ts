@@ -5,6 +5,7 @@
 /** Where to send requests, and in which language. */
 export type Target =
   | { readonly protocol: "inferd" | "inferd-v2"; readonly path: string }
+  | { readonly protocol: "inferd-http"; readonly port: number }
   | {
     readonly protocol: "llama-server";
     readonly port: number;

@@ -8,6 +8,7 @@ import { benchBoot } from "./boot.ts";
 import { benchEncode, type Encode } from "./encode.ts";
 import { benchEngine, type Model } from "./engine.ts";
 import { benchGrammar } from "./grammar.ts";
+import { benchHttp } from "./http.ts";
 import { benchLongPrompts } from "./long_prompts.ts";
 import { LoadGenerator } from "./load_generator.ts";
 import type { PeerEndpoint } from "./load_job.ts";
@@ -28,6 +29,7 @@ const SECTIONS = [
   "embed",
   "rerank",
   "surfaces",
+  "http",
   "grammar",
   "beside",
   "sampling",
@@ -47,7 +49,7 @@ The first run builds llama-server (git, cmake and a C++ compiler are needed; som
 writes a model of 218 MB, both into bench/.cache.
 
   --only SECTION    random or built-in (that model's engine; engine means both), prompts (long ones),
-                    embed, rerank, surfaces (v2 beside v1), grammar, beside (a stream beside costly
+                    embed, rerank, surfaces (v2 beside v1), http, grammar, beside (a stream beside costly
                     requests), sampling, pipeline, boot or store (the model store); may be given
                     several times (default: all)
   --rounds N        how often each thing is measured (default: 5)
@@ -85,7 +87,7 @@ function isEncode(section: Section): section is Section & Encode {
 
 /** Whether llama-server has a counterpart. */
 function hasPeer(section: Section): boolean {
-  return isEngine(section) || isEncode(section) || section === "prompts";
+  return isEngine(section) || isEncode(section) || section === "prompts" || section === "http";
 }
 
 /** The command line is wrong; the message says how. */
@@ -167,6 +169,7 @@ async function measure(section: Section, { flags, cache, progress, peerFolder }:
   const peer = peerFolder === undefined ? {} : { peerFolder };
   if (isEncode(section)) return await benchEncode(section, { ...common, ...peer, peerOnly });
   const against = { ...common, ...peer, cache, peerOnly, endpoint };
+  if (section === "http") return await benchHttp(against);
   return section === "prompts" ? await benchLongPrompts(against) : await benchEngine(section, against);
 }
 

@@ -148,6 +148,11 @@ export class Inferd implements Server {
     }
   }
 
+  /** What started it. */
+  get process(): Process {
+    return this.#process;
+  }
+
   /** The daemon's own process, whatever started it. */
   async pid(): Promise<number> {
     return Number(await Deno.readTextFile(join(this.#home, "run", "inferd", "inferd.pid")));
@@ -156,6 +161,45 @@ export class Inferd implements Server {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process[Symbol.asyncDispose]();
     await Deno.remove(this.#home, { recursive: true });
+  }
+}
+
+/** inferd with its bridge to HTTP, ready. */
+export class HttpInferd implements Server {
+  readonly target: Target & { protocol: "inferd-http" };
+  readonly #daemon: Inferd;
+
+  private constructor(daemon: Inferd, port: number) {
+    this.#daemon = daemon;
+    this.target = { protocol: "inferd-http", port };
+  }
+
+  /**
+   * Start both and wait until the bridge answers.
+   *
+   * @param options What to serve, and how.
+   * @returns The two, as one server.
+   */
+  static async start(options: ServerOptions): Promise<HttpInferd> {
+    const port = freePort();
+    // As many may wait as clients come; llama-server has no limit.
+    const more = ["--queue-depth", "1000", "--http", `127.0.0.1:${port}`];
+    const daemon = await Inferd.start([...serveModel(options), ...more]);
+    try {
+      await answering(daemon.process, async () => {
+        const response = await fetch(`http://127.0.0.1:${port}/health`);
+        await response.body?.cancel();
+        return response.ok;
+      });
+      return new HttpInferd(daemon, port);
+    } catch (error) {
+      await daemon[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#daemon[Symbol.asyncDispose]();
   }
 }
 

@@ -105,6 +105,18 @@ export const DEFAULT_EMBED_PORT: number = SURFACES.embed.tcp.port;
 export const DEFAULT_RERANK_PORT: number = SURFACES.rerank.tcp.port;
 
 /**
+ * The TCP port of `inferd http` when none is named.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_HTTP_PORT } from "@inferd/client/paths";
+ *
+ * console.assert(DEFAULT_HTTP_PORT === 47325);
+ * ```
+ */
+export const DEFAULT_HTTP_PORT: number = 47325;
+
+/**
  * The TCP host when none is named.
  *
  * @example

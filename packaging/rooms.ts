@@ -167,7 +167,9 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     large: "one connection, from its socket to its frames",
   },
   "src/admin": { imports: ["client/protocol", "src/inference", "src/log", "src/server"] },
-  "src/monitor": { imports: ["src/config", "src/engine/ipc", "src/backend/openai", "src/server", ...MODELS] },
+  "src/monitor": {
+    imports: ["src/config", "src/engine/ipc", "src/backend/openai", "src/log", "src/server", ...MODELS],
+  },
   "src/daemon": {
     imports: [
       ...[
@@ -182,6 +184,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       ...["src/monitor", "src/pipeline", "src/server", "src/surfaces", ...BACKENDS, "src/models", "src/models/file"],
     ],
   },
+  "src/http": {
+    imports: ["client", "client/protocol"],
+    folders: [
+      "src/http/anthropic",
+      "src/http/llama_server",
+      "src/http/ollama",
+      "src/http/openai",
+      "src/http/openai/responses",
+    ],
+  },
   "src/service": { imports: [] },
   "src/cli/terminal": { imports: ["client", "src/log"] },
   "src/cli": {
@@ -194,6 +206,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
         "src/confinement",
         "src/config",
         "src/daemon",
+        "src/http",
       ],
       ...["src/engine/ipc", "src/libraries", "src/monitor", "src/server", "src/service", "src/cli/terminal", ...MODELS],
     ],

@@ -123,14 +123,18 @@ export class BackendUnavailableError extends DaemonError {
 export class InvalidRequestError extends DaemonError {
   /** Names the class. */
   override readonly name: string = "InvalidRequestError";
+  /** Which case it is, where programs treat them differently: `context_length`, the prompt does not fit the context. */
+  readonly reason: string | undefined;
 
   /**
    * Make one.
    *
    * @param message The daemon's sentence.
+   * @param options `reason`: which case it is, where the daemon says so.
    */
-  constructor(message: string) {
+  constructor(message: string, options: { readonly reason?: string | undefined } = {}) {
     super("invalid_request", message);
+    this.reason = options.reason;
   }
 }
 
@@ -327,9 +331,11 @@ const CLASSES: Readonly<Record<ErrorCode, new (message: string) => DaemonError>>
  *
  * @param code The frame's code, known or not.
  * @param message The frame's message.
+ * @param reason The frame's reason, known or not.
  * @returns The error.
  */
-export function daemonError(code: string, message: string): DaemonError {
+export function daemonError(code: string, message: string, reason?: string): DaemonError {
+  if (code === "invalid_request") return new InvalidRequestError(message, { reason });
   if (!Object.hasOwn(CLASSES, code)) return new DaemonError(code, message);
   return new CLASSES[code as ErrorCode](message);
 }

@@ -143,6 +143,20 @@ export interface V1DoneFrame {
  */
 export type V1ErrorCode = "queue_full" | "backend_unavailable" | "invalid_request" | "frame_too_large" | "internal";
 
+/**
+ * Cases of `invalid_request` that programs treat differently: `context_length`, the prompt does not fit the context.
+ *
+ * @example
+ * ```ts
+ * import type { V1ErrorFrame } from "@inferd/client/protocol";
+ *
+ * export function isTooLong({ reason }: V1ErrorFrame): boolean {
+ *   return reason === "context_length";
+ * }
+ * ```
+ */
+export type InvalidRequestReason = "context_length";
+
 /** The request failed. */
 export interface V1ErrorFrame {
   /** The request's id, `""` where it could not be read. */
@@ -153,6 +167,8 @@ export interface V1ErrorFrame {
   code: V1ErrorCode;
   /** One sentence for a person. */
   message: string;
+  /** Which case of `invalid_request` it is; absent on others. */
+  reason?: InvalidRequestReason;
 }
 
 /**

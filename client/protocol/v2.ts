@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { V1ErrorCode, V1Role } from "./v1.ts";
+import type { InvalidRequestReason, V1ErrorCode, V1Role } from "./v1.ts";
 
 /** Anything a JSON object can hold. */
 export type JsonObject = { [key: string]: unknown };
@@ -304,6 +304,8 @@ export interface V2ErrorFrame {
   code: V2ErrorCode;
   /** One sentence for a person. */
   message: string;
+  /** Which case of `invalid_request` it is; absent on others. */
+  reason?: InvalidRequestReason;
 }
 
 /**

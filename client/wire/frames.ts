@@ -100,7 +100,8 @@ export function readFailure(frame: Fields, id: string): Failure | undefined {
   if (type === "error") {
     const ours = frame.id !== "";
     if (ours) expectId(frame, id);
-    return { type, error: daemonError(text(frame, "code"), text(frame, "message")), ours };
+    const reason = frame.reason === undefined ? undefined : text(frame, "reason");
+    return { type, error: daemonError(text(frame, "code"), text(frame, "message"), reason), ours };
   }
   if (typeof type !== "string") throw wrong(frame, "type", "a string");
   return undefined;

@@ -8,6 +8,7 @@ import { UsageError } from "../config/setting/usage_error.ts";
 import {
   clientPermissionFlags,
   doctorPermissionFlags,
+  httpPermissionFlags,
   type PermissionContext,
   permissionFlags,
 } from "../monitor/permissions.ts";
@@ -15,11 +16,16 @@ import { type Command, parseCommand } from "./command.ts";
 import { print } from "./terminal/output.ts";
 
 /** Who needs permissions. */
-const ROLES = { serve: permissionFlags, client: clientPermissionFlags, doctor: doctorPermissionFlags } as const;
+const ROLES = {
+  serve: permissionFlags,
+  client: clientPermissionFlags,
+  http: httpPermissionFlags,
+  doctor: doctorPermissionFlags,
+} as const;
 
 export const permissions: Command = {
   name: "permissions",
-  usage: "permissions [serve|client|doctor] [FLAGS OF serve]",
+  usage: "permissions [serve|client|http|doctor] [FLAGS OF serve]",
   summary: "Print the exact Deno flags that this configuration needs",
   words: Object.keys(ROLES),
   settings: SERVE_SETTINGS,
@@ -31,7 +37,7 @@ export const permissions: Command = {
     const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
     const role = flags.rest[0] ?? "serve";
     if (!isRole(role)) {
-      throw new UsageError(`Unknown role ${JSON.stringify(role)}. Use serve, client or doctor`);
+      throw new UsageError(`Unknown role ${JSON.stringify(role)}. Use serve, client, http or doctor`);
     }
     print(ROLES[role](options, permissionContext(flags.values, machine.env)).join(" "));
     return 0;

@@ -8,6 +8,8 @@ import { loadConfig, withKeys } from "../config/load.ts";
 import { resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
 import { type Daemon, startDaemon } from "../daemon/boot.ts";
+import { httpCommand } from "../monitor/http_command.ts";
+import { HttpProcess } from "../monitor/http_process.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
@@ -67,7 +69,12 @@ export const serve: Command = {
     }]);
     for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
     try {
-      daemon = await startDaemon(options, { dropPermissions: permissionContext(flags.values, machine.env) });
+      const context = permissionContext(flags.values, machine.env);
+      const command = httpCommand(options, flags.values, context);
+      daemon = await startDaemon(options, {
+        dropPermissions: context,
+        ...(options.http.enabled ? { startBeside: (log): HttpProcess => new HttpProcess(command, { log }) } : {}),
+      });
       // A signal that came while there was nothing to drain yet.
       if (asked !== undefined) void daemon.drain();
       await daemon.ready;

@@ -91,7 +91,14 @@ function withToken(env: Env): Pick<HuggingFaceOptions, "token"> {
   return token === undefined ? {} : { token };
 }
 
-function readKey(path: string): string {
+/**
+ * Read an API key.
+ *
+ * @param path The file that holds it and nothing else.
+ * @returns The key.
+ * @throws {UsageError} If there is none.
+ */
+export function readKey(path: string): string {
   let text: string;
   try {
     const { size } = Deno.statSync(path);

@@ -75,6 +75,17 @@ export interface Listen {
   readonly tcp?: TcpAddress;
 }
 
+/** The bridge to HTTP, as far as it is configured. */
+export interface HttpListen {
+  /** Whether `serve` starts it, too. */
+  readonly enabled: boolean;
+  readonly address: TcpAddress;
+  /** Origins of web pages, besides its own, that may use it. */
+  readonly origins: readonly string[];
+  /** Names that clients use for models, and what the daemon calls them. */
+  readonly aliases: Readonly<Record<string, string>>;
+}
+
 /** Address and credentials of Hugging Face. */
 export interface HuggingFaceOptions {
   /** In its place. */
@@ -92,6 +103,8 @@ export interface DaemonOptions extends PlainValues {
   /** Holds the sockets, the lock and the pid file; made 0700. */
   readonly runtimeDir: string;
   readonly listen: Readonly<Record<SurfaceName, Listen>>;
+  /** The bridge to HTTP. */
+  readonly http: HttpListen;
   /** Dispatch unix socket. */
   readonly rpcSocket: string;
   /** Admin unix socket. */

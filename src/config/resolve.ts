@@ -1,6 +1,6 @@
 /** From values to `DaemonOptions`: folders, backends, and conflicts between settings. */
 import { dirname, join, resolve } from "@std/path";
-import { runtimeDirectory } from "@inferd/client/paths";
+import { DEFAULT_HTTP_PORT, DEFAULT_TCP_HOSTNAME, runtimeDirectory } from "@inferd/client/paths";
 import { SURFACES } from "@inferd/client/protocol";
 import { huggingFaceTokenPath } from "../models/transfer/access.ts";
 import { modelsHome } from "../models/store/layout.ts";
@@ -9,7 +9,7 @@ import type { Env } from "./flags.ts";
 import { checkFolders, homeDirectory } from "./home.ts";
 import type { LoadedConfig } from "./load.ts";
 import { withDefaults, withFile } from "./merge.ts";
-import type { BackendConfig, DaemonOptions, Listen, SurfaceName } from "./options.ts";
+import type { BackendConfig, DaemonOptions, HttpListen, Listen, SurfaceName } from "./options.ts";
 import { plainValues, SETTINGS, type SettingValues, type SettledValues } from "./schema.ts";
 import { settingName } from "./setting/surface_settings.ts";
 import type { Places, Settings } from "./setting/setting.ts";
@@ -45,6 +45,7 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
     backends,
     runtimeDir: places.runtimeDir,
     listen: listen(values),
+    http: httpListen(values),
     rpcSocket: values.rpcAddr,
     adminSocket: values.adminAddr,
     ...(group === undefined ? {} : { group }),
@@ -97,6 +98,25 @@ function listen(values: SettledValues): DaemonOptions["listen"] {
   });
   return Object.fromEntries(entries) as Record<SurfaceName, Listen>;
 }
+
+/**
+ * What is configured of the bridge.
+ *
+ * @param values What was given, with what the file says.
+ * @returns Where it listens, and for whom.
+ */
+export function httpListen(
+  { http, httpOrigins, aliases }: { readonly [Name in HttpSetting]?: SettingValues[Name] | undefined },
+): HttpListen {
+  return {
+    enabled: http !== undefined,
+    address: http ?? { hostname: DEFAULT_TCP_HOSTNAME, port: DEFAULT_HTTP_PORT },
+    origins: httpOrigins ?? [],
+    aliases: aliases ?? {},
+  };
+}
+
+type HttpSetting = "http" | "httpOrigins" | "aliases";
 
 /** Whether a backend's model may have to be fetched. */
 function isFetched(backend: BackendConfig): boolean {

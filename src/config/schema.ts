@@ -4,6 +4,7 @@
  * is a row here, and the code that gives it a meaning.
  */
 import { join } from "@std/path";
+import { DEFAULT_HTTP_PORT, DEFAULT_TCP_HOSTNAME } from "@inferd/client/paths";
 import { API_KEY_VARIABLE, DEFAULT_NAMESPACE, SURFACES, UNIX_SURFACES } from "@inferd/client/protocol";
 import { DEFAULT_CONTEXT_TOKENS } from "../inference/backend.ts";
 import { ACCELERATOR_SETTINGS } from "../libraries/accelerator.ts";
@@ -20,9 +21,21 @@ import {
   path,
   SECONDS_OF_A_DAY,
   sha256,
+  tcpAddress,
   text,
+  textMap,
+  type TextRule,
+  texts,
   whole,
 } from "./setting/value_types.ts";
+
+const HTTP_ADDRESS = `${DEFAULT_TCP_HOSTNAME}:${DEFAULT_HTTP_PORT}`;
+
+/** An origin as browsers send it. */
+const ORIGIN: TextRule = {
+  what: 'origins like "https://app.example:8080", or *',
+  fits: (text) => text === "*" || (URL.canParse(text) && new URL(text).origin === text),
+};
 
 /** The settings of the daemon, in the order help shows them. */
 export const SETTINGS = {
@@ -55,6 +68,25 @@ export const SETTINGS = {
   }),
   ...surfaceSettings(SURFACES),
   ...unixSettings(UNIX_SURFACES),
+  http: setting({
+    names: { key: "http", flag: "http", env: "INFERD_HTTP" },
+    type: tcpAddress(DEFAULT_HTTP_PORT),
+    otherwise: `off for serve, ${HTTP_ADDRESS} for http`,
+    bare: HTTP_ADDRESS,
+    help: "OpenAI, Anthropic and Ollama APIs over HTTP",
+  }),
+  httpOrigins: setting({
+    names: { key: "http_origins", flag: "http-origins", env: "INFERD_HTTP_ORIGINS" },
+    type: texts("ORIGINS", 64, ORIGIN),
+    otherwise: "only its own page",
+    help: "origins of web pages that may use HTTP, or * for all",
+  }),
+  aliases: setting({
+    names: { key: "aliases", flag: "aliases", env: "INFERD_ALIASES" },
+    type: textMap("NAME=MODEL,..."),
+    otherwise: "none",
+    help: "names that HTTP clients use for models, and the models or backends they stand for",
+  }),
   namespace: setting({
     names: { key: "namespace", flag: "namespace", env: "INFERD_NAMESPACE" },
     type: text("NAME", "a name"),
@@ -72,7 +104,7 @@ export const SETTINGS = {
     names: { flag: "api-key", env: API_KEY_VARIABLE },
     type: text("KEY", "a key"),
     otherwise: "none",
-    help: "key that TCP clients must present",
+    help: "key that TCP and HTTP clients must present",
     secret: true,
     keptIn: "apiKeyFile",
     client: true,
@@ -80,7 +112,7 @@ export const SETTINGS = {
   apiKeyFile: setting({
     names: { key: "api_key_file" },
     type: path("FILE"),
-    help: "file with the key that TCP clients must present; the key itself is never in the configuration file",
+    help: "file with the key that TCP and HTTP clients must present; the key itself is never in the configuration file",
   }),
   lock: setting({
     names: { key: "lock", flag: "lock", env: "INFERD_LOCK" },
@@ -226,6 +258,9 @@ export const SERVE_SETTINGS: readonly SettingName[] = flagged(SETTINGS);
 export const CLIENT_SETTINGS: readonly SettingName[] = SERVE_SETTINGS.filter((name) =>
   (SETTINGS[name] as Setting).client
 );
+
+/** The settings of the bridge to HTTP: where it listens and for whom, and what a client is told. */
+export const HTTP_SETTINGS: readonly SettingName[] = ["http", "httpOrigins", "aliases", ...CLIENT_SETTINGS];
 
 /** Every variable the program reads: those of the settings, and those that say where folders are. */
 export function environment(table: Settings = SETTINGS): readonly string[] {

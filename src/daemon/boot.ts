@@ -47,6 +47,8 @@ export interface StartOptions {
   readonly now?: () => number;
   /** Given: what was needed only for booting is given back when the daemon is ready. */
   readonly dropPermissions?: PermissionContext;
+  /** Given: starts what runs beside the daemon, once it is sure that the daemon can; ended with it. */
+  readonly startBeside?: (log: ActivityLog) => AsyncDisposable;
 }
 
 /** The daemon was asked to end before it was ready. */
@@ -107,6 +109,8 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
   const peers = built.use(Peers.open(log.for("server")));
   const admin = built.use(new AdminServer({ path: options.adminSocket, board, peers, log: log.for("admin") }));
   await admin.bind();
+  const beside = parts.startBeside?.(log);
+  if (beside !== undefined) built.use(beside);
   return { admissions, board, peers, log, built };
 }
 

@@ -7,7 +7,7 @@
  */
 import { setImmediate } from "node:timers";
 import { Answers, type Unenforced } from "./generate/answers.ts";
-import { Chat, PromptError } from "./chat/chat.ts";
+import { Chat, PromptError, PromptTooLongError } from "./chat/chat.ts";
 import { AttachmentError } from "./chat/render/messages.ts";
 import { ChannelError, Inbox, Outbox, send } from "./ipc/channel.ts";
 import { obtainChatLibrary } from "./chat/render/chat_library.ts";
@@ -280,7 +280,7 @@ function refusalOf(id: number, error: unknown): EngineEvent {
       error instanceof TokenizerError
     ? error.message
     : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
-  return { id, error: "invalid_request", message };
+  return { id, error: error instanceof PromptTooLongError ? "context_length" : "invalid_request", message };
 }
 
 /** Hand a request for vectors or scores to the scheduler; or say what is wrong with it. */

@@ -2,7 +2,12 @@
 
 /** The caller's fault; the message is for the caller. Not counted by the breaker. */
 export class InvalidRequestError extends Error {
-  override readonly name = "InvalidRequestError";
+  override readonly name: string = "InvalidRequestError";
+}
+
+/** The prompt does not fit the context; a shorter one would. Not counted by the breaker. */
+export class ContextLengthError extends InvalidRequestError {
+  override readonly name = "ContextLengthError";
 }
 
 /** The backend's fault; the message is for the caller. Counted by the breaker. */

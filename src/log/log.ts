@@ -16,7 +16,7 @@ const MOST_LOG_BYTES = 16 * 1024 * 1024;
 /** A record that would be longer, in UTF-16 units, loses its fields. */
 const MOST_LINE_LENGTH = 256 * 1024;
 /** Who speaks of the daemon's own life: the operator sees these from `info`, all others from `error`. */
-const LIFECYCLE_COMPONENTS: ReadonlySet<string> = new Set(["daemon", "engine"]);
+const LIFECYCLE_COMPONENTS: ReadonlySet<string> = new Set(["daemon", "engine", "http"]);
 
 /** Failures that the command line tells the operator in a line of its own. */
 const TOLD_BY_COMMAND: ReadonlySet<string> = new Set(["start_failed", "failed"]);

@@ -61,16 +61,36 @@ export function permissionFlags(options: DaemonOptions, context: PermissionConte
  * @returns The flags, in a fixed order.
  */
 export function clientPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  return flags(clientNeeds(options, context));
+}
+
+function clientNeeds(options: DaemonOptions, context: PermissionContext): Need[] {
   const sockets = [...inferenceSockets(options), options.rpcSocket, options.adminSocket];
   const hosts = [...sockets.map((path) => `unix:${path}`), ...tcpHosts(options)];
   const list = (name: Need["name"], values: readonly string[]): Need[] =>
     values.map((value) => ({ name, value, bootOnly: false }));
-  return flags([
+  return [
     ...list("read", [...sockets, context.workingDirectory, context.configPath].filter((path) => path !== undefined)),
     ...list("write", sockets),
     ...list("net", hosts),
     ...list("sys", ["uid"]),
     ...list("env", context.env),
+  ];
+}
+
+/**
+ * The Deno flags that `inferd http` needs for such a daemon: those of a client, and one address to listen on.
+ *
+ * @param options What the daemon is told.
+ * @param context As for `permissionFlags`.
+ * @returns The flags, in a fixed order.
+ */
+export function httpPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  const { address } = options.http;
+  return flags([
+    ...clientNeeds(options, context),
+    { name: "net", value: hostOf(address.hostname, address.port), bootOnly: false },
+    ...options.apiKeyFile === undefined ? [] : [{ name: "read" as const, value: options.apiKeyFile, bootOnly: false }],
   ]);
 }
 
@@ -164,6 +184,9 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
   keep("net", ...sockets.map((path) => `unix:${path}`), ...tcpHosts(options));
   // A group's name is looked up each time the socket is bound.
   if (group !== undefined && !/^\d+$/.test(group)) keep("read", "/etc/group");
+
+  // The bridge to HTTP is started at boot. Where an engine needs this too, it is kept and the bridge can be restarted.
+  if (options.http.enabled) boot("run", context.execPath);
 
   for (const backend of options.backends) {
     if (backend.kind === "openai-compat") {

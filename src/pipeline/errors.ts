@@ -1,8 +1,9 @@
 /** The only place where an error becomes a code on the wire. */
-import type { EmbedErrorCode, RerankErrorCode, V2ErrorCode } from "@inferd/client/protocol";
+import type { EmbedErrorCode, InvalidRequestReason, RerankErrorCode, V2ErrorCode } from "@inferd/client/protocol";
 import {
   AttachmentUnsupportedError,
   BackendUnavailableError,
+  ContextLengthError,
   EmbedUnsupportedError,
   InvalidRequestError,
   RerankUnsupportedError,
@@ -27,6 +28,8 @@ export type ErrorCode = V2ErrorCode | EmbedErrorCode | RerankErrorCode;
 export interface WireError {
   readonly code: ErrorCode;
   readonly message: string;
+  /** Which of the cases of its code it is, where programs treat them differently. */
+  readonly reason?: InvalidRequestReason;
 }
 
 /** A request ended with what a client would be told; for those who ask without a socket. */
@@ -54,7 +57,14 @@ const KNOWN: readonly (readonly [new (message: string) => Error, ErrorCode, "cou
 
 /** What the client is told. An error of no known class is a bug of ours, and its text is not the client's business. */
 export function toWireError(error: unknown): WireError {
-  for (const [known, code] of KNOWN) if (error instanceof known) return { code, message: error.message };
+  for (const [known, code] of KNOWN) {
+    if (!(error instanceof known)) continue;
+    return {
+      code,
+      message: error.message,
+      ...(error instanceof ContextLengthError ? { reason: "context_length" } : {}),
+    };
+  }
   return { code: "internal", message: "Internal error; the daemon's log has the details" };
 }
 
@@ -65,5 +75,6 @@ export function blamesBackend(error: unknown): boolean {
 
 /** The error frame, which is the same on every surface; one line with its newline. */
 export function errorFrame(id: string, error: WireError): string {
-  return `${JSON.stringify({ id, type: "error", code: error.code, message: error.message })}\n`;
+  const { code, message, reason } = error;
+  return `${JSON.stringify({ id, type: "error", code, message, reason })}\n`;
 }

@@ -1,7 +1,12 @@
 /** Vectors from the built-in embedding model, through the backend and its engine process. */
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { BackendNotice } from "../../src/inference/backend.ts";
-import { BackendUnavailableError, InvalidRequestError, RerankUnsupportedError } from "../../src/inference/errors.ts";
+import {
+  BackendUnavailableError,
+  ContextLengthError,
+  InvalidRequestError,
+  RerankUnsupportedError,
+} from "../../src/inference/errors.ts";
 import { PLAIN } from "../../src/inference/request.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import type { LlamaConfig, LlamaOptions } from "../../src/backend/llama/options.ts";
@@ -122,7 +127,7 @@ Deno.test("embedding backend", async (t) => {
     const long = "word ".repeat(600);
     await assertRejects(
       () => backend.embed({ input: ["cat", "cat", long] }, NEVER),
-      InvalidRequestError,
+      ContextLengthError,
       '"input[2]" has 605 tokens; a text may have 512',
     );
     await assertRejects(

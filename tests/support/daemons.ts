@@ -78,6 +78,7 @@ export function daemonOptions(dir: string, options: Partial<DaemonOptions> = {})
       embed: { socket: `${runtimeDir}/infer.embed.sock` },
       rerank: { socket: `${runtimeDir}/infer.rerank.sock` },
     },
+    http: { enabled: false, address: { hostname: "127.0.0.1", port: 47325 }, origins: [], aliases: {} },
     rpcSocket: `${runtimeDir}/rpc.sock`,
     namespace: "default",
     adminSocket: `${runtimeDir}/admin.sock`,

@@ -147,12 +147,22 @@ export class Output {
   }
 
   /** Resolves when `text` has been printed. */
-  has(text: string): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+  async has(text: string): Promise<void> {
+    await this.#until(() => this.#text.includes(text) ? text : undefined);
+  }
+
+  /** Resolves with the first match once it has been printed. */
+  match(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#until(() => pattern.exec(this.#text) ?? undefined);
+  }
+
+  #until<Found>(find: () => Found | undefined): Promise<Found> {
+    const { promise, resolve } = Promise.withResolvers<Found>();
     const look = (): void => {
-      if (!this.#text.includes(text)) return;
+      const found = find();
+      if (found === undefined) return;
       this.#waiting.delete(look);
-      resolve();
+      resolve(found);
     };
     this.#waiting.add(look);
     look();

@@ -3,7 +3,12 @@
  * its reader goes. Which engine that is, and whether it lives, is `llama.ts`'s.
  */
 import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
-import { AttachmentUnsupportedError, InvalidRequestError, ToolCallMalformedError } from "../../inference/errors.ts";
+import {
+  AttachmentUnsupportedError,
+  ContextLengthError,
+  InvalidRequestError,
+  ToolCallMalformedError,
+} from "../../inference/errors.ts";
 import type { BackendEvent } from "../../inference/events.ts";
 import type { ChatMessage, GenerationRequest } from "../../inference/request.ts";
 import { EventQueue } from "./event_queue.ts";
@@ -183,6 +188,8 @@ export function toError(code: Extract<EngineEvent, { error: unknown }>["error"],
   switch (code) {
     case "invalid_request":
       return new InvalidRequestError(message);
+    case "context_length":
+      return new ContextLengthError(message);
     case "tool_call_malformed":
       return new ToolCallMalformedError(message);
     case "attachment_unsupported":

@@ -14,8 +14,8 @@ import {
 import { leastTokens, tooLongMessage } from "../../inference/prompt_size.ts";
 import {
   BackendUnavailableError,
+  ContextLengthError,
   EmbedUnsupportedError,
-  InvalidRequestError,
   RerankUnsupportedError,
 } from "../../inference/errors.ts";
 import type { BackendEvent } from "../../inference/events.ts";
@@ -176,7 +176,7 @@ export class LlamaBackend implements Backend {
     const { contextTokens } = this.#capabilities ?? {};
     if (contextTokens === undefined || this.#longestPiece === undefined) return;
     const least = leastTokens(request, this.#longestPiece);
-    if (least >= contextTokens) throw new InvalidRequestError(tooLongMessage(`more than ${least}`, contextTokens));
+    if (least >= contextTokens) throw new ContextLengthError(tooLongMessage(`more than ${least}`, contextTokens));
   }
 
   #failAll(error: Error): void {

@@ -9,7 +9,7 @@
  * - `{"error": "…", "error_type"}`: TGI, LM Studio; `{"code", "details"}` in an event named `error`
  * - `{"error": {…, "metadata": {"raw"}}}`: OpenRouter, with what the server behind it said
  */
-import { BackendUnavailableError, InvalidRequestError } from "../../inference/errors.ts";
+import { BackendUnavailableError, ContextLengthError, InvalidRequestError } from "../../inference/errors.ts";
 import { isObject, parseJson } from "./values.ts";
 
 /** How much of a server's text is repeated, in UTF-16 units. */
@@ -21,12 +21,14 @@ const MAX_NESTING = 5;
 /** A request that cannot be served as it is: too long, or with something this server does not take. */
 const CALLERS_FAULT: ReadonlySet<number> = new Set([400, 413, 422]);
 
+/** Say that it is the prompt's length. */
+const TOO_LONG_CODES: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
+
 /** Say the same where there is no status, in the middle of an answer. */
 const CALLERS_CODES: ReadonlySet<string> = new Set([
   "BadRequestError",
   "INVALID_ARGUMENT",
-  "context_length_exceeded",
-  "exceed_context_size_error",
+  ...TOO_LONG_CODES,
   "invalid_prompt",
   "invalid_request_error",
   "validation",
@@ -138,7 +140,8 @@ export function toBackendError({ status, code, message }: UpstreamFailure, { nam
   const told = [...(status === undefined ? [] : [`HTTP ${status}`]), ...(code === undefined ? [] : [hide(code)])]
     .join(", ");
   if (status !== undefined && CALLERS_FAULT.has(status) && !OPERATORS_FAULT.has(code ?? "")) {
-    return new InvalidRequestError(`Backend "${name}" refused the request: ${shorten(hide(message ?? "")) || told}`);
+    const refused = `Backend "${name}" refused the request: ${shorten(hide(message ?? "")) || told}`;
+    return TOO_LONG_CODES.has(code ?? "") ? new ContextLengthError(refused) : new InvalidRequestError(refused);
   }
   return new BackendUnavailableError(`Backend "${name}" failed${told === "" ? "" : ` (${told})`}`);
 }

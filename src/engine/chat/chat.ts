@@ -51,7 +51,12 @@ export interface Prompt extends AnswerEnds {
 
 /** A conversation the model cannot take; the message is for the caller. */
 export class PromptError extends Error {
-  override readonly name = "PromptError";
+  override readonly name: string = "PromptError";
+}
+
+/** The prompt leaves no room for an answer. */
+export class PromptTooLongError extends PromptError {
+  override readonly name = "PromptTooLongError";
 }
 
 /** Text longer than this is first measured, in portions, so that what cannot fit is refused early. */
@@ -306,8 +311,8 @@ export class Chat {
     }
   }
 
-  #tooLong(tokens: Parameters<typeof tooLongMessage>[0]): PromptError {
-    return new PromptError(tooLongMessage(tokens, this.#contextTokens));
+  #tooLong(tokens: Parameters<typeof tooLongMessage>[0]): PromptTooLongError {
+    return new PromptTooLongError(tooLongMessage(tokens, this.#contextTokens));
   }
 }
 

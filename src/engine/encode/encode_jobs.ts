@@ -2,7 +2,7 @@
 import type { EmbedRequest, RerankRequest } from "../../inference/request.ts";
 import { taskPrefix } from "./embedding_tasks.ts";
 import { type Encoder, normalizeInto } from "./encoder.ts";
-import { type EncodeJob, TextError } from "./encode_scheduler.ts";
+import { type EncodeJob, TextError, TextTooLongError } from "./encode_scheduler.ts";
 import type { EngineEvent, EnginePurpose } from "../ipc/messages.ts";
 import type { Model } from "../native/model.ts";
 import { type RerankModel, RerankPrompt } from "./rerank_prompt.ts";
@@ -133,7 +133,7 @@ export class EncodeJobs {
 
   #tooLong({ name, together }: NamedText, tokens: string): TextError {
     const { textTokens } = this.#encoder;
-    return new TextError(
+    return new TextTooLongError(
       together
         ? `"${name}" has ${tokens} tokens with the query; together they may have ${textTokens}`
         : `"${name}" has ${tokens} tokens; a text may have ${textTokens}`,

@@ -11,7 +11,12 @@ import type { EngineEvent } from "../ipc/messages.ts";
 
 /** A text that cannot be encoded; the message is for the caller. */
 export class TextError extends Error {
-  override readonly name = "TextError";
+  override readonly name: string = "TextError";
+}
+
+/** A text is longer than the model's context. */
+export class TextTooLongError extends TextError {
+  override readonly name = "TextTooLongError";
 }
 
 /** Texts that want to be encoded. */
@@ -124,7 +129,8 @@ export class EncodeScheduler {
       } catch (error) {
         if (!(error instanceof TextError)) throw error;
         this.#forget(entry);
-        this.#events.push({ id: job.id, error: "invalid_request", message: error.message });
+        const code = error instanceof TextTooLongError ? "context_length" : "invalid_request";
+        this.#events.push({ id: job.id, error: code, message: error.message });
       }
       if (this.#now() >= until) return;
     }

@@ -107,7 +107,12 @@ export type EngineEvent =
   | { readonly id: number; readonly answer: TokenizerAnswer }
   | {
     readonly id: number;
-    readonly error: "invalid_request" | "internal" | "tool_call_malformed" | "attachment_unsupported";
+    readonly error:
+      | "invalid_request"
+      | "context_length"
+      | "internal"
+      | "tool_call_malformed"
+      | "attachment_unsupported";
     readonly message: string;
   };
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertInstanceOf, assertStringIncludes, assertThrows } from "@std/assert";
 import { type CommandFlags, numberFlag, parseFlags } from "../../../src/config/flags.ts";
 import type { MockScript } from "../../../src/config/options.ts";
-import { type SettingName, SETTINGS } from "../../../src/config/schema.ts";
+import { HTTP_SETTINGS, type SettingName, SETTINGS } from "../../../src/config/schema.ts";
 import { UsageError } from "../../../src/config/setting/usage_error.ts";
 import { resolveOptions } from "../../../src/config/resolve.ts";
 
@@ -106,6 +106,7 @@ Deno.test("resolveOptions puts everything in the runtime directory when nothing 
       embed: { socket: "/run/u/inferd/infer.embed.sock" },
       rerank: { socket: "/run/u/inferd/infer.rerank.sock" },
     },
+    http: { enabled: false, address: { hostname: "127.0.0.1", port: 47325 }, origins: [], aliases: {} },
     rpcSocket: "/run/u/inferd/rpc.sock",
     namespace: "default",
     adminSocket: "/run/u/inferd/admin.sock",
@@ -148,4 +149,18 @@ Deno.test("parseFlags takes a flag of a list as often as it is given", () => {
   assertEquals(lists, { header: ["A: 1", "B: x=y"] });
   assertEquals(parseFlags([], noEnv, command).lists, { header: [] });
   assertThrows(() => parseFlags(["--header="], noEnv, command), UsageError, "--header needs a value");
+});
+
+Deno.test("parseFlags reads where HTTP listens, whose pages may use it and what names stand for", () => {
+  const http = { settings: HTTP_SETTINGS, words: 0 } as const;
+  assertEquals(parseFlags(["--http"], NO_ENV, http).values.http, { hostname: "127.0.0.1", port: 47325 });
+  assertEquals(parseFlags(["--http", "[::1]:80"], NO_ENV, http).values.http, { hostname: "::1", port: 80 });
+  const { values } = parseFlags(["--http-origins", "https://a.example, http://localhost:3000"], NO_ENV, http);
+  assertEquals(values.httpOrigins, ["https://a.example", "http://localhost:3000"]);
+  assertEquals(parseFlags(["--http-origins", "*"], NO_ENV, http).values.httpOrigins, ["*"]);
+  for (const wrong of ["a.example", "https://a.example/", "https://a.example/path", "null"]) {
+    assertThrows(() => parseFlags(["--http-origins", wrong], NO_ENV, http), UsageError, "must be origins like");
+  }
+  const { aliases } = parseFlags(["--aliases", "gpt-4o=big,gpt-4o-mini=small"], NO_ENV, http).values;
+  assertEquals(aliases, { "gpt-4o": "big", "gpt-4o-mini": "small" });
 });

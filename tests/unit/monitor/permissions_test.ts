@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { DaemonOptions, LlamaBackendConfig } from "../../../src/config/options.ts";
-import { permissionFlags } from "../../../src/monitor/permissions.ts";
+import { httpPermissionFlags, permissionFlags } from "../../../src/monitor/permissions.ts";
 import { ENGINE_ENVIRONMENT } from "../../../src/engine/ipc/command.ts";
 import { LIBC_PATHS } from "../../../src/server/kernel.ts";
 import { daemonOptions } from "../../support/daemons.ts";
@@ -118,4 +118,24 @@ Deno.test("permissionFlags names every file of a split model, and what looking a
   assertEquals(of({ source }, "write").includes("/m"), true);
   assertEquals(of({ source }, "env").filter((name) => name.startsWith("HF_TOKEN")), ["HF_TOKEN", "HF_TOKEN_PATH"]);
   assertEquals(of({ modelPath: "/x.gguf" }, "env"), [...CONTEXT.env, ...ENGINES]);
+});
+
+Deno.test("httpPermissionFlags gives the sockets and one address, and nothing to write, start or load", () => {
+  const http = { enabled: true, address: { hostname: "::1", port: 8080 }, origins: [], aliases: {} };
+  const options = daemonOptions("/d", { backends: [LLAMA], http, apiKeyFile: "/keys/http" });
+  const sockets = `${SOCKETS},/d/run/admin.sock`;
+  assertEquals(httpPermissionFlags(options, CONTEXT), [
+    "--no-prompt",
+    `--allow-read=${sockets},/keys/http`,
+    `--allow-write=${sockets}`,
+    `--allow-net=unix:${sockets.replaceAll(",", ",unix:")},[::1]:8080`,
+    "--allow-sys=uid",
+    "--allow-env=HOME,INFERD_TCP",
+  ]);
+});
+
+Deno.test("permissionFlags gives run for the start of the bridge to HTTP, also where nothing else is started", () => {
+  const { http } = daemonOptions("/d");
+  const flags = permissionFlags(daemonOptions("/d", { http: { ...http, enabled: true } }), CONTEXT);
+  assertEquals(flags.filter((flag) => flag.startsWith("--allow-run")), ["--allow-run=/bin/deno"]);
 });

@@ -1,0 +1,143 @@
+/**
+ * The bridge to HTTP beside llama-server: the same model file, threads, slots, context, prompts and clients, both asked
+ * at `/v1/chat/completions`, in turns.
+ */
+import { join } from "@std/path";
+import type { ContenderOptions, Results, Side } from "./contenders.ts";
+import { type EngineBenchOptions, GREEDY, PARALLEL, randomModel, THREADS } from "./engine.ts";
+import type { StreamResult, Target } from "./load_job.ts";
+import { type Prompts, sharedPrompts, storyPrompts, wordPrompts } from "./prompts.ts";
+import { median, percentile, type Row } from "./report.ts";
+import { HttpInferd, LlamaServer, PROJECT, type ServerOptions } from "./servers.ts";
+
+const BUILT_IN_MODEL = join(PROJECT, "models", "inferd-tiny.gguf");
+
+/** One thing measured. */
+interface Load {
+  readonly figure: string;
+  readonly clients: number;
+  /** Answers in one round. */
+  readonly answers: number;
+  readonly maxTokens: number;
+  readonly prompts: Prompts;
+  /** Times the peer's answers per second. */
+  readonly goal: number;
+}
+
+/** A model and what is asked of it. */
+interface Subject {
+  readonly section: string;
+  readonly options: ServerOptions;
+  readonly loads: readonly Load[];
+}
+
+/**
+ * Measure.
+ *
+ * @param options How long, and with what.
+ * @returns The lines of the table.
+ */
+export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
+  const scale = options.quick ? 0.5 : 1;
+  const server = { threads: THREADS, parallel: PARALLEL };
+  const plain = (prompts: Prompts, maxTokens: number, each: number): Load[] =>
+    [1, 4, 8, 32].map((clients) => ({
+      figure: clients === 1 ? "1 client" : `${clients} clients`,
+      clients,
+      answers: Math.max(clients, Math.round(scale * each * Math.min(clients, PARALLEL))),
+      maxTokens,
+      prompts,
+      goal: 1,
+    }));
+  const random = await randomModel(options);
+  const shared: Load = {
+    figure: "8 clients that share 700 tokens",
+    clients: 8,
+    answers: Math.round(scale * 32),
+    maxTokens: 4,
+    prompts: sharedPrompts(350, { own: 8, seed: 1 }),
+    goal: 4,
+  };
+  const subjects: readonly Subject[] = [
+    {
+      section: "HTTP, built-in model, 2.8 M, F16",
+      options: { ...server, model: BUILT_IN_MODEL, contextTokens: 1024 },
+      loads: plain(storyPrompts(), 200, 10),
+    },
+    {
+      section: "HTTP, random Llama, 203 M, Q8_0",
+      options: { ...server, model: random, contextTokens: 1024 },
+      loads: [...plain(wordPrompts(24), 64, 2), shared],
+    },
+  ];
+  const rows: Row[] = [];
+  for (const subject of subjects) rows.push(...await benchSubject(subject, options));
+  return rows;
+}
+
+async function benchSubject({ section, options: server, loads }: Subject, options: EngineBenchOptions): Promise<Row[]> {
+  const { load, progress, rounds } = options;
+  progress.step(`${section}: starting`);
+  await using servers = new AsyncDisposableStack();
+  const targets = await startBoth(servers, server, options);
+  const rows: Row[] = [];
+  for (const { figure, clients, answers, maxTokens, prompts, goal } of loads) {
+    const results: Results = { peer: [], ours: [] };
+    // The first round warms up.
+    for (let round = 0; round <= rounds; round++) {
+      progress.at(round / (rounds + 1), `${section}: ${figure}, round ${round} of ${rounds}`);
+      const share = Array.from({ length: answers }, prompts);
+      const each = Array.from(
+        { length: clients },
+        (_, client) => share.filter((_, index) => index % clients === client),
+      );
+      for (const [side, target] of round % 2 === 0 ? targets : targets.toReversed()) {
+        const result = await load.run({ kind: "stream", target, prompts: each, maxTokens, sampling: GREEDY });
+        if (round > 0) results[side].push(result);
+      }
+    }
+    rows.push(...rowsOf({ section, figure, goal }, results));
+  }
+  return rows;
+}
+
+async function startBoth(
+  servers: AsyncDisposableStack,
+  options: ServerOptions,
+  { peerFolder, peerOnly }: ContenderOptions,
+): Promise<(readonly [Side, Target])[]> {
+  const targets: (readonly [Side, Target])[] = [];
+  if (peerFolder !== undefined) {
+    targets.push(["peer", servers.use(await LlamaServer.start(peerFolder, options, "chat")).target]);
+  }
+  if (!peerOnly) targets.push(["ours", servers.use(await HttpInferd.start(options)).target]);
+  return targets;
+}
+
+function rowsOf({ section, figure, goal }: Pick<Row, "section" | "figure"> & { goal: number }, sides: Results): Row[] {
+  const row = (
+    what: string,
+    unit: string,
+    of: (results: readonly StreamResult[]) => number,
+    limit?: Row["goal"],
+  ): Row => ({
+    section,
+    figure: `${figure}: ${what}`,
+    unit,
+    ...(sides.peer.length > 0 && { peer: of(sides.peer) }),
+    ...(sides.ours.length > 0 && { ours: of(sides.ours) }),
+    ...(limit !== undefined && { goal: limit }),
+  });
+  const rate = (of: (result: StreamResult) => number) => (results: readonly StreamResult[]): number =>
+    median(results.map((result) => of(result) / result.wallMs * 1000));
+  return [
+    row("speed", "tokens/s", rate(({ answers }) => answers.reduce((sum, { tokens }) => sum + tokens, 0))),
+    row("answers", "1/s", rate(({ answers }) => answers.length), { kind: "ratio-at-least", value: goal }),
+    row(
+      "first token, p50",
+      "ms",
+      (results) => percentile(results.flatMap(({ answers }) => answers.map(({ firstMs }) => firstMs)), 0.5),
+      { kind: "ratio-at-most", value: 1 },
+    ),
+  ];
+}

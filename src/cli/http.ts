@@ -1,0 +1,93 @@
+/** `inferd http`: the bridge to HTTP in the foreground, until a signal ends it. */
+import type { SurfaceName } from "@inferd/client";
+import { loadConfig, readKey } from "../config/load.ts";
+import { withFile } from "../config/merge.ts";
+import { httpListen } from "../config/resolve.ts";
+import { HTTP_SETTINGS, type SettingValues } from "../config/schema.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
+import { type HttpOptions, type HttpServer, isLoopback, startHttp } from "../http/server.ts";
+import { UNTIL_EOF_FLAG } from "../monitor/http_command.ts";
+import { type Command, parseCommand } from "./command.ts";
+import { type Target, target } from "./reach.ts";
+
+const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
+
+export const http: Command = {
+  name: "http",
+  usage: "http [FLAGS]",
+  summary: "Serve the OpenAI, Anthropic and Ollama APIs over HTTP, as a client of the running daemon",
+  settings: HTTP_SETTINGS,
+  flags: [{ flag: `--${UNTIL_EOF_FLAG}`, help: "end when standard input ends (set by serve --http)" }],
+  exits: ["0 ended by a signal", "1 could not listen", "2 bad flags, environment or configuration file"],
+
+  async run(args, { machine }): Promise<number> {
+    const flags = parseCommand(this, args, machine.env, 0);
+    const config = await loadConfig(flags.values, machine.env);
+    const values = withFile(flags.values, config);
+    const listen = httpListen(values);
+    const apiKey = keyOf(values);
+    const { hostname, port } = listen.address;
+    if (!isLoopback(hostname) && apiKey === undefined) {
+      throw new UsageError(
+        `Cannot listen on "${hostname}" without a key: set INFERD_API_KEY or "api_key_file", or listen on 127.0.0.1`,
+      );
+    }
+    const place = (surface: SurfaceName): Promise<Target> => target(flags, machine.env, surface);
+    const [infer, v2, embed, rerank] = await Promise.all([
+      place("infer"),
+      place("v2"),
+      place("embed"),
+      place("rerank"),
+    ]);
+    const options: HttpOptions = {
+      listen: listen.address,
+      daemon: {
+        surfaces: { infer: infer.infer, v2: v2.infer, embed: embed.infer, rerank: rerank.infer },
+        admin: infer.admin,
+      },
+      apiKey,
+      origins: listen.origins,
+      aliases: listen.aliases,
+      onUnexpected: (error) => console.error(`inferd http: ${withoutMessage(error)}`),
+    };
+    giveBack();
+    let server: HttpServer;
+    try {
+      server = await startHttp(options);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      console.error(`inferd: Cannot listen on ${hostname}:${port}: ${reason}`);
+      return 1;
+    }
+    console.error(`Listening on ${server.url}`);
+    await ended(flags.booleans.has(UNTIL_EOF_FLAG));
+    await server.drain();
+    return 0;
+  },
+};
+
+/** What clients must present. */
+function keyOf({ apiKey, apiKeyFile }: SettingValues): string | undefined {
+  return apiKey ?? (apiKeyFile === undefined ? undefined : readKey(apiKeyFile));
+}
+
+/** What it never needs, where it was given more than its exact permissions. */
+function giveBack(): void {
+  for (const name of ["run", "ffi", "import"] as const) Deno.permissions.revokeSync({ name });
+}
+
+/** Resolves at the first signal, or at the end of the input; a second signal ends the process as it always does. */
+async function ended(atEof: boolean): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, resolve);
+  if (atEof) void Deno.stdin.readable.pipeTo(new WritableStream()).finally(resolve);
+  await promise;
+  for (const signal of SIGNALS) Deno.removeSignalListener(signal, resolve);
+}
+
+/** Where an error came from. What it says may repeat what was asked. */
+function withoutMessage(error: unknown): string {
+  if (!(error instanceof Error)) return "an unexpected error";
+  const frames = error.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
+  return [error.name, ...frames].join("\n");
+}

@@ -1,0 +1,107 @@
+/** A conversation of the Messages API: what it may hold, and how the daemon says the same. */
+import { z } from "zod";
+import type { Block, Message } from "@inferd/client";
+import { unsupported } from "../api_error.ts";
+import type { MediaCollector } from "../attachments.ts";
+
+const textBlock = z.object({ type: z.literal("text"), text: z.string() });
+const imageBlock = z.object({
+  type: z.literal("image"),
+  source: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("base64"), media_type: z.string(), data: z.string() }),
+    z.object({ type: z.literal("url"), url: z.string() }),
+  ]),
+});
+const toolUseBlock = z.object({
+  type: z.literal("tool_use"),
+  id: z.string().min(1),
+  name: z.string().min(1),
+  input: z.record(z.string(), z.unknown()),
+});
+const toolResultBlock = z.object({
+  type: z.literal("tool_result"),
+  tool_use_id: z.string().min(1),
+  content: z.union([z.string(), z.array(z.discriminatedUnion("type", [textBlock, imageBlock]))]).nullish(),
+  is_error: z.boolean().nullish(),
+});
+const thinkingBlock = z.object({ type: z.literal("thinking"), thinking: z.string() });
+/** Only whoever wrote it can read it; this server writes none. */
+const redactedBlock = z.object({ type: z.literal("redacted_thinking"), data: z.string() });
+
+const userBlock = z.discriminatedUnion("type", [textBlock, imageBlock, toolResultBlock]);
+const assistantBlock = z.discriminatedUnion("type", [textBlock, toolUseBlock, thinkingBlock, redactedBlock]);
+
+/** What stands before the conversation. */
+export const system = z.union([z.string(), z.array(textBlock)]);
+
+/** One message. */
+export const message = z.discriminatedUnion("role", [
+  z.object({ role: z.literal("user"), content: z.union([z.string(), z.array(userBlock)]) }),
+  z.object({ role: z.literal("assistant"), content: z.union([z.string(), z.array(assistantBlock)]) }),
+]);
+
+/** What marks a failed call in a result: the daemon's results have no flag for it. */
+const ERROR_PREFIX = "Error: ";
+
+/**
+ * The conversation as the daemon takes it.
+ *
+ * @param asked The system prompt and the messages.
+ * @param media Takes the images.
+ * @throws {ApiError} If a block cannot be taken.
+ */
+export function toMessages(
+  asked: {
+    readonly system?: z.output<typeof system> | null | undefined;
+    readonly messages: readonly z.output<typeof message>[];
+  },
+  media: MediaCollector,
+): Message[] {
+  const messages = asked.messages.map(({ role, content }, index): Message => ({
+    role,
+    content: typeof content === "string"
+      ? content
+      : content.flatMap((block, at) => toBlocks(block, `messages[${index}].content[${at}]`, media)),
+  }));
+  const { system: said } = asked;
+  if (said === null || said === undefined || said.length === 0) return messages;
+  return [{ role: "system", content: typeof said === "string" ? said : [...said] }, ...messages];
+}
+
+function toBlocks(
+  block: z.output<typeof userBlock> | z.output<typeof assistantBlock>,
+  param: string,
+  media: MediaCollector,
+): Block[] {
+  switch (block.type) {
+    case "text":
+      return [{ type: "text", text: block.text }];
+    case "image":
+      return [imageOf(block, param, media)];
+    case "thinking":
+      return [{ type: "thinking", text: block.thinking }];
+    case "redacted_thinking":
+      return [];
+    case "tool_use":
+      return [{ type: "tool_use", toolCallId: block.id, name: block.name, input: block.input }];
+    case "tool_result":
+      return [{ type: "tool_result", toolCallId: block.tool_use_id, content: resultOf(block, param, media) }];
+  }
+}
+
+function resultOf(
+  { content, is_error }: z.output<typeof toolResultBlock>,
+  param: string,
+  media: MediaCollector,
+): readonly Block[] {
+  const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content ?? [];
+  const blocks = parts.map((part, index): Block =>
+    part.type === "text" ? part : imageOf(part, `${param}.content[${index}]`, media)
+  );
+  return is_error ? [{ type: "text", text: ERROR_PREFIX }, ...blocks] : blocks;
+}
+
+function imageOf({ source }: z.output<typeof imageBlock>, param: string, media: MediaCollector): Block {
+  if (source.type === "base64") return media.add("image", source.media_type, source.data);
+  throw unsupported(`${param}.source`, "this server fetches nothing, send the image itself in base64");
+}

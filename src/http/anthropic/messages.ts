@@ -1,0 +1,146 @@
+/** Anthropic's Messages API: `/v1/messages`. */
+import type { Context } from "hono";
+import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
+import { readBody } from "../body.ts";
+import type { Bridge } from "../bridge.ts";
+import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
+import { anthropicErrorBody } from "./error.ts";
+import { type Body, body, isSingle, toRequest } from "./request.ts";
+
+/** What every form of one answer says of it. */
+interface Head {
+  readonly id: string;
+  readonly type: "message";
+  readonly role: "assistant";
+  readonly model: string;
+}
+
+/**
+ * Answer a request.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function messages(context: Context, bridge: Bridge): Promise<Response> {
+  const asked = await readBody(context, body);
+  const model = await bridge.link.model(asked.model, "generate");
+  const request = toRequest(asked);
+  const head: Head = {
+    id: `msg_${crypto.randomUUID().replaceAll("-", "")}`,
+    type: "message",
+    role: "assistant",
+    model: asked.model,
+  };
+  const events = bridge.generate({ api: "anthropic", model, request, signal: context.req.raw.signal });
+  if (asked.stream) {
+    return await streamed(pieces(events, head, asked), {
+      contentType: SERVER_SENT_EVENTS,
+      onError: (error) => serverSentEvent(anthropicErrorBody(error), "error"),
+    });
+  }
+  for await (const event of events) {
+    if (event.type !== "done") continue;
+    return context.json({
+      ...head,
+      content: contentOf(event, asked),
+      ...ending(event, asked),
+      usage: usageOf(event),
+    });
+  }
+  throw new Error("An answer ended without its last event");
+}
+
+function contentOf({ thinking, text, toolCalls }: GenerationV2Result, asked: Body): Record<string, unknown>[] {
+  const calls = isSingle(asked) ? toolCalls.slice(0, 1) : toolCalls;
+  return [
+    ...thinking === "" ? [] : [{ type: "thinking", thinking, signature: "" }],
+    ...text === "" ? [] : [{ type: "text", text, citations: null }],
+    ...calls.map(({ toolCallId, name, input }) => ({ type: "tool_use", id: toolCallId, name, input })),
+  ];
+}
+
+/** Which of several stop sequences came is not told by the daemon. */
+function ending({ stopReason }: GenerationV2Result, { stop_sequences: stops }: Body): Record<string, unknown> {
+  const stopped = stopReason === "stop_sequence" && stops?.length === 1 ? stops[0] : undefined;
+  return { stop_reason: stopReason, stop_sequence: stopped ?? null };
+}
+
+function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
+  const cached = usage.cachedTokens ?? 0;
+  return {
+    // The API counts what came from the cache apart.
+    input_tokens: usage.promptTokens - cached,
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: cached,
+    output_tokens: usage.completionTokens,
+  };
+}
+
+async function* pieces(
+  events: AsyncIterable<GenerationV2Event>,
+  head: Head,
+  asked: Body,
+): AsyncGenerator<string> {
+  const event = (type: string, fields: Record<string, unknown>): string => serverSentEvent({ type, ...fields }, type);
+  let index = -1;
+  let open: "text" | "thinking" | undefined;
+  let calls = 0;
+  let begun = false;
+  const close = (): string => {
+    const signature = open === "thinking"
+      ? event("content_block_delta", { index, delta: { type: "signature_delta", signature: "" } })
+      : "";
+    const text = open === undefined ? "" : signature + event("content_block_stop", { index });
+    open = undefined;
+    return text;
+  };
+  const start = (): string => {
+    if (begun) return "";
+    begun = true;
+    // How many tokens the prompt has is known at the end.
+    const usage = { input_tokens: 0, output_tokens: 0 };
+    return event("message_start", {
+      message: { ...head, content: [], stop_reason: null, stop_sequence: null, usage },
+    });
+  };
+  for await (const one of events) {
+    let text = start();
+    switch (one.type) {
+      case "text":
+      case "thinking":
+        if (open !== one.type) {
+          text += close();
+          open = one.type;
+          const block = one.type === "text"
+            ? { type: "text", text: "" }
+            : { type: "thinking", thinking: "", signature: "" };
+          text += event("content_block_start", { index: ++index, content_block: block });
+        }
+        text += event("content_block_delta", {
+          index,
+          delta: one.type === "text"
+            ? { type: "text_delta", text: one.text }
+            : { type: "thinking_delta", thinking: one.text },
+        });
+        break;
+      case "tool_use": {
+        if (isSingle(asked) && calls++ > 0) break;
+        text += close();
+        const { toolCallId: id, name, input } = one;
+        const delta = { type: "input_json_delta", partial_json: JSON.stringify(input) };
+        text += event("content_block_start", {
+          index: ++index,
+          content_block: { type: "tool_use", id, name, input: {} },
+        });
+        text += event("content_block_delta", { index, delta }) + event("content_block_stop", { index });
+        break;
+      }
+      case "done":
+        text += close();
+        text += event("message_delta", { delta: ending(one, asked), usage: usageOf(one) });
+        text += event("message_stop", {});
+        break;
+    }
+    yield text;
+  }
+}

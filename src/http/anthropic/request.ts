@@ -1,0 +1,100 @@
+/** A request of the Messages API: what it may say, and what of it the daemon is asked. */
+import { z } from "zod";
+import type { ToolChoice } from "@inferd/client";
+import { invalid } from "../api_error.ts";
+import { MediaCollector } from "../attachments.ts";
+import type { GenerationJob } from "../bridge.ts";
+import { jsonObject, toSchema, toToolChoice } from "../openai/fields.ts";
+import { message, system, toMessages } from "./conversation.ts";
+
+const effort = z.enum(["low", "medium", "high", "xhigh", "max"]);
+const format = z.object({ type: z.literal("json_schema"), schema: jsonObject });
+
+/** The body of a request. */
+export const body = z.strictObject({
+  model: z.string().min(1),
+  max_tokens: z.int().min(1),
+  messages: z.array(message).min(1),
+  system: system.nullish(),
+  stream: z.boolean().nullish(),
+  temperature: z.number().min(0).max(1).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  top_k: z.int().min(0).nullish(),
+  stop_sequences: z.array(z.string().min(1)).max(16).nullish(),
+  tools: z.array(z.object({
+    type: z.literal("custom", "is not one that this server runs: tools are run by the client").nullish(),
+    name: z.string().min(1),
+    description: z.string().nullish(),
+    input_schema: jsonObject,
+  })).max(128).nullish(),
+  tool_choice: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("auto"), disable_parallel_tool_use: z.boolean().nullish() }),
+    z.object({ type: z.literal("any"), disable_parallel_tool_use: z.boolean().nullish() }),
+    z.object({ type: z.literal("tool"), name: z.string(), disable_parallel_tool_use: z.boolean().nullish() }),
+    z.object({ type: z.literal("none") }),
+  ]).nullish(),
+  thinking: z.discriminatedUnion("type", [
+    // Models here think as long as they like; the budget is an upper bound that max_tokens is, too.
+    z.object({ type: z.literal("enabled"), budget_tokens: z.int().min(1).nullish() }),
+    z.object({ type: z.literal("adaptive") }),
+    z.object({ type: z.literal("disabled") }),
+  ]).nullish(),
+  output_config: z.object({ effort: effort.nullish(), format: format.nullish() }).nullish(),
+  output_format: format.nullish(),
+  metadata: z.object({ user_id: z.string().nullish() }).nullish(),
+  cache_control: z.object({ type: z.literal("ephemeral") }).nullish(),
+  service_tier: z.enum(["auto", "standard_only"]).nullish(),
+});
+
+/** A request that was read. */
+export type Body = z.output<typeof body>;
+
+/**
+ * What the daemon is asked.
+ *
+ * @param asked What was sent.
+ * @throws {ApiError} If something of it cannot be honoured.
+ */
+export function toRequest(asked: Body): GenerationJob["request"] {
+  const media = new MediaCollector();
+  const messages = toMessages(asked, media);
+  const tools = (asked.tools ?? []).map(({ name, description, input_schema }) => ({
+    name,
+    description: description ?? "",
+    inputSchema: toSchema(input_schema),
+  }));
+  const schema = asked.output_config?.format?.schema ?? asked.output_format?.schema;
+  const { thinking } = asked;
+  return {
+    messages,
+    attachments: media.attachments,
+    maxTokens: asked.max_tokens,
+    temperature: asked.temperature ?? undefined,
+    topP: asked.top_p ?? undefined,
+    topK: asked.top_k ?? undefined,
+    stop: asked.stop_sequences ?? undefined,
+    tools: tools.length === 0 ? undefined : tools,
+    toolChoice: toToolChoice(choiceOf(asked), tools),
+    schema: schema === undefined ? undefined : toSchema(schema),
+    thinking: thinking !== null && thinking !== undefined && thinking.type !== "disabled",
+    stream: asked.stream ?? false,
+  };
+}
+
+function choiceOf({ tool_choice: choice }: Body): ToolChoice | undefined {
+  if (choice === null || choice === undefined) return undefined;
+  switch (choice.type) {
+    case "any":
+      return "required";
+    case "tool":
+      if (choice.name === "") throw invalid("tool_choice.name", "must not be empty");
+      return { name: choice.name };
+    default:
+      return choice.type;
+  }
+}
+
+/** Whether only the first call is told. */
+export function isSingle({ tool_choice: choice }: Body): boolean {
+  return choice !== null && choice !== undefined && choice.type !== "none" && choice.disable_parallel_tool_use === true;
+}

@@ -1,0 +1,103 @@
+/** Which path leads where, what guards all of them, and in whose form errors are told. */
+import { type Context, Hono } from "hono";
+import { anthropicErrorBody } from "./anthropic/error.ts";
+import { countTokens } from "./anthropic/count_tokens.ts";
+import { messages } from "./anthropic/messages.ts";
+import { ApiError, type ErrorStatus, isUnexpected, toApiError } from "./api_error.ts";
+import type { Bridge } from "./bridge.ts";
+import { guard, type GuardOptions } from "./guard.ts";
+import { health, metrics } from "./health.ts";
+import { props, slots } from "./llama_server/state.ts";
+import { applyTemplate, detokenize, tokenize } from "./llama_server/tokenizer.ts";
+import { chat } from "./ollama/chat.ts";
+import { embed, embeddings as ollamaEmbeddings } from "./ollama/embed.ts";
+import { ollamaErrorBody } from "./ollama/error.ts";
+import { generate } from "./ollama/generate.ts";
+import { ps, show, tags, version } from "./ollama/models.ts";
+import { pull } from "./ollama/pull.ts";
+import { chatCompletions } from "./openai/chat_completions.ts";
+import { completions } from "./openai/completions.ts";
+import { embeddings } from "./openai/embeddings.ts";
+import { openAiErrorBody } from "./openai/error.ts";
+import { listModels, retrieveModel } from "./openai/models.ts";
+import { rerank } from "./openai/rerank.ts";
+import { responses } from "./openai/responses/responses.ts";
+
+/** What the server answers with. */
+export interface AppOptions extends GuardOptions {
+  readonly bridge: Bridge;
+  /** Told of mistakes of this program's, without a word of what was asked. */
+  readonly onUnexpected: (error: unknown) => void;
+}
+
+/** Answers a request by asking the daemon. */
+type Handler = (context: Context, bridge: Bridge) => Promise<Response>;
+
+const ROUTES: readonly (readonly ["GET" | "POST", string, Handler])[] = [
+  ["GET", "/health", health],
+  ["GET", "/metrics", metrics],
+  ["GET", "/v1/models", listModels],
+  ["GET", "/v1/models/*", retrieveModel],
+  ["POST", "/v1/chat/completions", chatCompletions],
+  ["POST", "/v1/completions", completions],
+  ["POST", "/v1/responses", responses],
+  ["POST", "/v1/embeddings", embeddings],
+  ["POST", "/v1/rerank", rerank],
+  ["POST", "/rerank", rerank],
+  ["POST", "/v2/rerank", rerank],
+  ["POST", "/v1/messages", messages],
+  ["POST", "/v1/messages/count_tokens", countTokens],
+  ["POST", "/tokenize", tokenize],
+  ["POST", "/detokenize", detokenize],
+  ["POST", "/apply-template", applyTemplate],
+  ["GET", "/props", props],
+  ["GET", "/slots", slots],
+  ["POST", "/api/pull", pull],
+  ["POST", "/api/chat", chat],
+  ["POST", "/api/generate", generate],
+  ["POST", "/api/embed", embed],
+  ["POST", "/api/embeddings", ollamaEmbeddings],
+  ["GET", "/api/tags", tags],
+  ["GET", "/api/ps", ps],
+  ["POST", "/api/show", show],
+  ["GET", "/api/version", version],
+];
+
+/**
+ * The server's handler.
+ *
+ * @param options Whom it answers, and with what.
+ */
+export function createApp(options: AppOptions): Hono {
+  const { bridge } = options;
+  const app = new Hono();
+  app.use(guard(options));
+  for (const [method, path, handler] of ROUTES) app.on(method, path, (context) => handler(context, bridge));
+  app.notFound((context) => answerError(context, noRoute(context)));
+  app.onError((error, context) => {
+    // Nobody is left to read it.
+    if (!context.req.raw.signal.aborted && isUnexpected(error)) options.onUnexpected(error);
+    return answerError(context, error);
+  });
+  return app;
+}
+
+function answerError(context: Context, error: unknown): Response {
+  const { status, headers } = toApiError(error);
+  for (const [name, value] of Object.entries(headers)) context.header(name, value);
+  return context.json(errorBody(context, error), status);
+}
+
+/** Whoever asks at one API's path reads that API's errors. */
+function errorBody({ req }: Context, error: unknown): Record<string, unknown> {
+  if (req.path.startsWith("/api/")) return ollamaErrorBody(error);
+  const isAnthropic = req.path.startsWith("/v1/messages") || req.header("anthropic-version") !== undefined;
+  return isAnthropic ? anthropicErrorBody(error) : openAiErrorBody(error);
+}
+
+function noRoute({ req }: Context): ApiError {
+  const path = ROUTES.find(([, path]) => path === req.path);
+  const status: ErrorStatus = path === undefined ? 404 : 405;
+  const there = path === undefined ? "there is no such path here" : `this path takes ${path[0]}`;
+  return new ApiError(status, `Cannot ${req.method} ${req.path}: ${there}`, { code: "unknown_url" });
+}

@@ -1,0 +1,93 @@
+/**
+ * Answers that come in pieces. The status goes out with the first piece, so whatever is wrong before that has a status
+ * of its own; what goes wrong later is a last piece. A consumer that goes away ends the producer.
+ */
+
+/** How a stream is written. */
+export interface StreamForm {
+  readonly contentType: string;
+  /** The last piece of a stream that failed. */
+  onError(error: unknown): string;
+}
+
+/** Server-sent events. */
+export const SERVER_SENT_EVENTS = "text/event-stream; charset=utf-8";
+/** One JSON value a line. */
+export const JSON_LINES = "application/x-ndjson";
+
+const encoder = new TextEncoder();
+
+/**
+ * One server-sent event.
+ *
+ * @param data What it says, as JSON.
+ * @param event Its name; absent: none.
+ */
+export function serverSentEvent(data: unknown, event?: string): string {
+  return `${event === undefined ? "" : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`;
+}
+
+/**
+ * Answer with a stream.
+ *
+ * @param pieces Its text, piece by piece; ended early when nobody reads it any more.
+ * @param form How it is written.
+ * @returns The response, once there is a first piece.
+ * @throws Whatever is wrong before there is one.
+ */
+export async function streamed(pieces: AsyncGenerator<string>, form: StreamForm): Promise<Response> {
+  const first = await pieces.next();
+  const body = new ReadableStream<Uint8Array>({
+    start(controller): void {
+      if (first.done) controller.close();
+      else controller.enqueue(encoder.encode(first.value));
+    },
+    async pull(controller): Promise<void> {
+      try {
+        const next = await pieces.next();
+        if (next.done) controller.close();
+        else controller.enqueue(encoder.encode(next.value));
+      } catch (error) {
+        controller.enqueue(encoder.encode(form.onError(error)));
+        controller.close();
+      }
+    },
+    async cancel(): Promise<void> {
+      await pieces.return(undefined);
+    },
+  });
+  return new Response(body, {
+    headers: { "Content-Type": form.contentType, "Cache-Control": "no-store", "X-Accel-Buffering": "no" },
+  });
+}
+
+/**
+ * What several iterables yield, as it comes, each with the number of the one it is of. Ending it early ends all.
+ *
+ * @param sources Where from.
+ */
+export async function* merged<T>(sources: readonly AsyncIterable<T>[]): AsyncGenerator<readonly [number, T]> {
+  const iterators = sources.map((source) => source[Symbol.asyncIterator]());
+  const next = async (index: number): Promise<readonly [number, IteratorResult<T>]> => {
+    const iterator = iterators[index] as AsyncIterator<T>;
+    return [index, await iterator.next()];
+  };
+  const waiting = new Map(iterators.map((_, index) => [index, next(index)]));
+  // The failure of one is told when its turn comes; meanwhile it is nobody's.
+  for (const promise of waiting.values()) promise.catch(() => {});
+  try {
+    while (waiting.size > 0) {
+      const [index, result] = await Promise.race(waiting.values());
+      if (result.done) {
+        waiting.delete(index);
+        continue;
+      }
+      const promise = next(index);
+      promise.catch(() => {});
+      waiting.set(index, promise);
+      yield [index, result.value];
+    }
+  } finally {
+    await Promise.allSettled(iterators.map((iterator) => iterator.return?.()));
+  }
+}

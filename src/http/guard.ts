@@ -1,0 +1,116 @@
+/**
+ * Who may ask at all: which `Host` and `Origin` a request may carry, and the API key. What a request may say is not
+ * decided here.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Context, MiddlewareHandler } from "hono";
+import { ApiError } from "./api_error.ts";
+
+/** Who may ask. */
+export interface GuardOptions {
+  /** The address that is listened on. */
+  readonly hostname: string;
+  /** What clients must present; absent: nothing. */
+  readonly apiKey?: string | undefined;
+  /** Origins of web pages, besides the server's own, that may ask; `*` is all of them. */
+  readonly origins: readonly string[];
+}
+
+/**
+ * Paths that answer without a key: whether there is a server at all is no secret, and the page, which is the same for
+ * everybody, asks its user for the key.
+ */
+const OPEN_PATHS: ReadonlySet<string> = new Set(["/health", "/"]);
+
+/** Where the page's own files are. */
+export const PAGE_FILES = "/page/";
+const ALLOWED_METHODS = "GET, POST, DELETE, HEAD, OPTIONS";
+const PREFLIGHT_SECS = "600";
+
+/**
+ * Refuse what must not get any further.
+ *
+ * Without a key, a request has to name this machine in `Host`: a web page whose name is made to resolve to this address
+ * (DNS rebinding) names its own. A page of another origin is refused unless it is configured, also where the browser
+ * would only send and not read.
+ *
+ * @param options Who may ask.
+ * @returns The middleware.
+ */
+export function guard(options: GuardOptions): MiddlewareHandler {
+  const hosts = new Set(["localhost", "127.0.0.1", "[::1]", bracketed(options.hostname)]);
+  const everywhere = options.origins.includes("*");
+  const origins = new Set(options.origins);
+  const key = options.apiKey === undefined ? undefined : hashOf(options.apiKey);
+
+  return async (context, next) => {
+    const { req } = context;
+    context.header("X-Content-Type-Options", "nosniff");
+    const host = req.header("host") ?? "";
+    if (key === undefined && !hosts.has(hostnameOf(host))) {
+      throw new ApiError(
+        403,
+        `The host ${JSON.stringify(host)} is not this server: use one of ${[...hosts].join(", ")}`,
+        {
+          code: "host_not_allowed",
+        },
+      );
+    }
+    const origin = req.header("origin");
+    const isOwn = origin === undefined
+      ? !["cross-site", "same-site"].includes(req.header("sec-fetch-site") ?? "none")
+      : origin === new URL(req.url).origin;
+    const isConfigured = origin !== undefined && (everywhere || origins.has(origin));
+    // A link that somebody clicks on may lead to the page; it can be looked at and asks for nothing.
+    const isVisit = req.method === "GET" && req.header("sec-fetch-mode") === "navigate";
+    if (!isOwn && !isConfigured && !isVisit) {
+      throw new ApiError(403, `Pages of ${JSON.stringify(origin ?? "another site")} may not use this server`, {
+        code: "origin_not_allowed",
+      });
+    }
+    if (isConfigured) {
+      context.header("Access-Control-Allow-Origin", origin);
+      context.header("Access-Control-Expose-Headers", "Retry-After");
+      context.header("Vary", "Origin");
+      if (req.method === "OPTIONS") return preflight(context);
+    }
+    if (key !== undefined && !isOpen(req.path) && !presents(context, key)) {
+      throw new ApiError(401, "The API key is missing or wrong: send it as a bearer token or in x-api-key", {
+        code: "invalid_api_key",
+      });
+    }
+    await next();
+    return undefined;
+  };
+}
+
+function preflight(context: Context): Response {
+  context.header("Access-Control-Allow-Methods", ALLOWED_METHODS);
+  context.header("Access-Control-Allow-Headers", context.req.header("access-control-request-headers") ?? "*");
+  context.header("Access-Control-Max-Age", PREFLIGHT_SECS);
+  return context.body(null, 204);
+}
+
+function isOpen(path: string): boolean {
+  return OPEN_PATHS.has(path) || path.startsWith(PAGE_FILES);
+}
+
+/** Whether either header has the key: some clients send a stand-in in the one that they do not use. */
+function presents({ req }: Context, key: Uint8Array): boolean {
+  const bearer = /^Bearer +(.+)$/i.exec(req.header("authorization") ?? "")?.[1];
+  const found = [bearer, req.header("x-api-key")].map((one) => timingSafeEqual(hashOf(one ?? ""), key));
+  return found.includes(true);
+}
+
+/** Of one length whatever the key's, so that the time a comparison takes tells nothing of the key. */
+function hashOf(key: string): Uint8Array {
+  return createHash("sha256").update(key).digest();
+}
+
+function hostnameOf(host: string): string {
+  return host.toLowerCase().replace(/:\d+$/, "");
+}
+
+function bracketed(hostname: string): string {
+  return hostname.includes(":") ? `[${hostname.toLowerCase()}]` : hostname.toLowerCase();
+}

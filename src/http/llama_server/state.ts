@@ -1,0 +1,51 @@
+/** llama-server's view of itself, as far as the daemon has the same: `/props` and `/slots`. */
+import type { Context } from "hono";
+import type { Bridge } from "../bridge.ts";
+import type { ServedModel } from "../daemon_link.ts";
+import config from "../../../deno.json" with { type: "json" };
+
+/** The model of a query's `model`, or the first that generates. */
+function asked(context: Context, { link }: Bridge): Promise<ServedModel> {
+  return link.model(context.req.query("model"), "generate");
+}
+
+/**
+ * What the model can do, and the defaults of requests.
+ *
+ * @param context The request.
+ * @param bridge Knows the daemon.
+ */
+export async function props(context: Context, bridge: Bridge): Promise<Response> {
+  const { name, backends: [first] } = await asked(context, bridge);
+  return context.json({
+    default_generation_settings: {
+      n_ctx: first.contextTokens ?? 0,
+      params: { temperature: 1, top_p: 0.95, top_k: 64, min_p: 0, repeat_penalty: 1 },
+    },
+    total_slots: first.parallel ?? 1,
+    model_alias: name,
+    model_path: name,
+    modalities: { vision: first.vision, audio: first.audio },
+    build_info: `inferd ${config.version}`,
+  });
+}
+
+/**
+ * Which of the model's slots are busy. The daemon's queue counts requests and does not say who runs where, so the first
+ * slots are the busy ones.
+ *
+ * @param context The request.
+ * @param bridge Knows the daemon.
+ */
+export async function slots(context: Context, bridge: Bridge): Promise<Response> {
+  const { backends: [first] } = await asked(context, bridge);
+  const { capabilities } = await bridge.link.snapshot();
+  const { parallel = 1, contextTokens = 0, queue } = capabilities.find(({ backend }) => backend === first.backend) ??
+    first;
+  const busy = queue?.active ?? 0;
+  return context.json(Array.from({ length: parallel }, (_, id) => ({
+    id,
+    n_ctx: contextTokens,
+    is_processing: id < busy,
+  })));
+}

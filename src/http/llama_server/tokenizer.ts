@@ -1,0 +1,81 @@
+/** llama-server's view of a model's tokens: `/tokenize`, `/detokenize` and `/apply-template`. */
+import type { Context } from "hono";
+import { z } from "zod";
+import { unsupported } from "../api_error.ts";
+import { MediaCollector } from "../attachments.ts";
+import { readBody } from "../body.ts";
+import type { Bridge } from "../bridge.ts";
+import { functionTool, toTool } from "../openai/fields.ts";
+import { message, toMessages } from "../openai/messages.ts";
+
+const model = z.string().min(1).nullish();
+
+const tokenizeBody = z.strictObject({
+  model,
+  content: z.string(),
+  add_special: z.boolean().nullish(),
+  parse_special: z.boolean().nullish(),
+  with_pieces: z.literal(false, "must be false: /detokenize tells what a token is").nullish(),
+});
+
+/**
+ * Tokens of a text.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function tokenize(context: Context, { link }: Bridge): Promise<Response> {
+  const asked = await readBody(context, tokenizeBody);
+  const { name } = await link.model(asked.model ?? undefined, "generate");
+  const client = await link.client("v2");
+  const tokens = await client.tokenize(asked.content, {
+    model: name,
+    addSpecial: asked.add_special ?? false,
+    parseSpecial: asked.parse_special ?? true,
+    signal: context.req.raw.signal,
+  });
+  return context.json({ tokens });
+}
+
+const detokenizeBody = z.strictObject({ model, tokens: z.array(z.int().min(0)) });
+
+/**
+ * The text of tokens.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function detokenize(context: Context, { link }: Bridge): Promise<Response> {
+  const asked = await readBody(context, detokenizeBody);
+  const { name } = await link.model(asked.model ?? undefined, "generate");
+  const client = await link.client("v2");
+  const content = await client.detokenize(asked.tokens, { model: name, signal: context.req.raw.signal });
+  return context.json({ content });
+}
+
+const templateBody = z.strictObject({
+  model,
+  messages: z.array(message).min(1),
+  tools: z.array(z.object({ type: z.literal("function"), function: functionTool })).max(128).nullish(),
+});
+
+/**
+ * The prompt that a conversation becomes.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function applyTemplate(context: Context, { link }: Bridge): Promise<Response> {
+  const asked = await readBody(context, templateBody);
+  const { name } = await link.model(asked.model ?? undefined, "generate");
+  const media = new MediaCollector();
+  const messages = toMessages(asked.messages, media);
+  if (media.attachments !== undefined) throw unsupported("messages", "a prompt with media is no text");
+  const tools = (asked.tools ?? []).map((tool) => toTool(tool.function));
+  const client = await link.client("v2");
+  const prompt = await client.applyTemplate({ messages, tools: tools.length === 0 ? undefined : tools }, {
+    model: name,
+    signal: context.req.raw.signal,
+  });
+  return context.json({ prompt });
+}

@@ -1,0 +1,174 @@
+/**
+ * What is counted of the bridge's requests and asked of the daemon, told to Prometheus by prom-client. Nothing of what
+ * was asked or answered is kept. docs/grafana.json draws these names.
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { AdminSnapshot, GenerationV2Result, Usage } from "@inferd/client";
+import { toApiError } from "./api_error.ts";
+import type { DaemonLink } from "./daemon_link.ts";
+
+/** How requests are told apart. */
+export interface RequestKind {
+  readonly api: "openai" | "anthropic" | "ollama" | "llama_server";
+  readonly surface: "v2" | "embed" | "rerank";
+  readonly model: string;
+}
+
+/** One request under way. Disposal ends it; one that was neither done nor failed was left by its reader. */
+export interface RequestRecord extends Disposable {
+  /** Something of the answer came. */
+  event(): void;
+  done(result: Pick<GenerationV2Result, "timings"> & { readonly usage: Usage }): void;
+  failed(error: unknown, signal: AbortSignal | undefined): void;
+}
+
+const KIND = ["api", "surface", "model"] as const;
+const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+const TOKENS_A_SECOND = [1, 2, 5, 10, 20, 40, 80, 160, 320, 640, 1280];
+
+/** Counts. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #requests: Counter<(typeof KIND)[number] | "outcome">;
+  readonly #active: Gauge<(typeof KIND)[number]>;
+  readonly #promptTokens: Counter<(typeof KIND)[number]>;
+  readonly #completionTokens: Counter<(typeof KIND)[number]>;
+  readonly #cachedTokens: Counter<(typeof KIND)[number]>;
+  readonly #queue: Histogram<(typeof KIND)[number]>;
+  readonly #prompt: Histogram<(typeof KIND)[number]>;
+  readonly #firstToken: Histogram<(typeof KIND)[number]>;
+  readonly #duration: Histogram<(typeof KIND)[number]>;
+  readonly #speed: Histogram<(typeof KIND)[number]>;
+  readonly #gauges: ReturnType<typeof gaugesOf>;
+
+  /** @param link Knows how often engines were started again. */
+  constructor(link: Pick<DaemonLink, "restarts">) {
+    const registers = [this.#registry];
+    const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> =>
+      new Counter({ name, help, labelNames, registers });
+    const histogram = (name: string, help: string, buckets: number[]): Histogram<(typeof KIND)[number]> =>
+      new Histogram({ name, help, labelNames: KIND, buckets, registers });
+    this.#requests = counter("inferd_http_requests_total", "Requests that have ended, by outcome", [
+      ...KIND,
+      "outcome",
+    ]);
+    this.#active = new Gauge({
+      name: "inferd_http_active_requests",
+      help: "Requests that run or wait",
+      labelNames: KIND,
+      registers,
+    });
+    this.#promptTokens = counter("inferd_http_prompt_tokens_total", "Tokens of prompts", KIND);
+    this.#cachedTokens = counter(
+      "inferd_http_cached_tokens_total",
+      "Those of prompts that an earlier request had computed",
+      KIND,
+    );
+    this.#queue = histogram("inferd_http_queue_seconds", "Until the daemon began with a request", SECONDS);
+    this.#prompt = histogram("inferd_http_prompt_seconds", "Until a prompt was processed, once begun", SECONDS);
+    this.#completionTokens = counter("inferd_http_completion_tokens_total", "Tokens generated", KIND);
+    this.#firstToken = histogram("inferd_http_first_token_seconds", "Until the first piece of an answer", SECONDS);
+    this.#duration = histogram("inferd_http_request_seconds", "Until the end of an answer", SECONDS);
+    this.#speed = histogram(
+      "inferd_http_tokens_per_second",
+      "Tokens of an answer a second after its first",
+      TOKENS_A_SECOND,
+    );
+    this.#gauges = gaugesOf(this.#registry);
+    new Counter({
+      name: "inferd_engine_restarts_total",
+      help: "Restarts of engines since the bridge started",
+      registers,
+      collect(): void {
+        this.reset();
+        this.inc(link.restarts);
+      },
+    });
+  }
+
+  /**
+   * A request begins.
+   *
+   * @param kind What it is.
+   * @returns To be told how it goes.
+   */
+  begin({ api, surface, model }: RequestKind): RequestRecord {
+    const labels = { api, surface, model };
+    const start = performance.now();
+    let outcome = "cancelled";
+    let first: number | undefined;
+    this.#active.inc(labels);
+    return {
+      event: (): void => {
+        first ??= performance.now();
+      },
+      done: ({ usage: { promptTokens, completionTokens, cachedTokens = 0 }, timings }): void => {
+        outcome = "ok";
+        this.#promptTokens.inc(labels, promptTokens);
+        this.#cachedTokens.inc(labels, cachedTokens);
+        if (timings !== undefined) {
+          this.#queue.observe(labels, timings.queueMs / 1000);
+          this.#prompt.observe(labels, timings.promptMs / 1000);
+        }
+        this.#completionTokens.inc(labels, completionTokens);
+        const seconds = first === undefined ? 0 : (performance.now() - first) / 1000;
+        if (completionTokens > 1 && seconds > 0) this.#speed.observe(labels, (completionTokens - 1) / seconds);
+      },
+      failed: (error, signal): void => {
+        outcome = signal?.aborted ? "cancelled" : toApiError(error).code ?? "internal";
+      },
+      [Symbol.dispose]: (): void => {
+        this.#active.dec(labels);
+        this.#requests.inc({ ...labels, outcome });
+        if (first !== undefined) this.#firstToken.observe(labels, (first - start) / 1000);
+        this.#duration.observe(labels, (performance.now() - start) / 1000);
+      },
+    };
+  }
+
+  /** The media type of what {@linkcode text} returns. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /**
+   * Everything, in Prometheus' text format.
+   *
+   * @param daemon What the daemon says of itself now; absent: it is not there.
+   */
+  text(daemon: AdminSnapshot | undefined): Promise<string> {
+    const { up, state, slots, context, active, waiting, depth, memory } = this.#gauges;
+    memory.set(Deno.memoryUsage().rss);
+    for (const gauge of [state, slots, context, active, waiting, depth]) gauge.reset();
+    up.set(daemon?.status.status === "ready" ? 1 : 0);
+    for (const { backend, state: is = "ready", parallel, contextTokens, queue } of daemon?.capabilities ?? []) {
+      state.set({ backend, state: is }, 1);
+      if (parallel !== undefined) slots.set({ backend }, parallel);
+      if (contextTokens !== undefined) context.set({ backend }, contextTokens);
+      // All backends share one queue; it is told with each of them.
+      if (queue === undefined) continue;
+      active.set(queue.active);
+      waiting.set(queue.waiting);
+      depth.set(queue.depth);
+    }
+    return this.#registry.metrics();
+  }
+}
+
+function gaugesOf(registry: Registry): Readonly<Record<GaugeName, Gauge<"backend" | "state">>> {
+  const gauge = (name: string, help: string, ...labelNames: ("backend" | "state")[]): Gauge<"backend" | "state"> =>
+    new Gauge({ name, help, labelNames, registers: [registry] });
+  gauge("inferd_http_start_time_seconds", "When the bridge started, in seconds since 1970").set(Date.now() / 1000);
+  return {
+    memory: gauge("inferd_http_memory_bytes", "Resident memory of the bridge"),
+    up: gauge("inferd_up", "1 while the daemon is ready"),
+    state: gauge("inferd_backend_state", "1 for the state a backend is in", "backend", "state"),
+    slots: gauge("inferd_backend_slots", "Requests a backend decodes together", "backend"),
+    context: gauge("inferd_backend_context_tokens", "Tokens one request may use", "backend"),
+    active: gauge("inferd_queue_active", "Requests that run in the daemon, whoever asked"),
+    waiting: gauge("inferd_queue_waiting", "Requests that wait in the daemon, whoever asked"),
+    depth: gauge("inferd_queue_depth", "Requests that may wait in each queue"),
+  };
+}
+
+type GaugeName = "memory" | "up" | "state" | "slots" | "context" | "active" | "waiting" | "depth";

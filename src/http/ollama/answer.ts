@@ -1,0 +1,61 @@
+/** How Ollama's answers come: one JSON value a line, or one for all. */
+import type { Context } from "hono";
+import type { GenerationV2Event } from "@inferd/client";
+import type { Bridge, GenerationJob } from "../bridge.ts";
+import { JSON_LINES, streamed } from "../event_stream.ts";
+import { doneReason, Durations } from "./options.ts";
+import { ollamaErrorBody } from "./error.ts";
+
+/** What is answered. */
+export interface OllamaAnswer {
+  /** What the request calls the model. */
+  readonly name: string;
+  /** Absent: nothing is asked, only whether the model is there. */
+  readonly job: Pick<GenerationJob, "model" | "request"> | undefined;
+  readonly stream: boolean;
+  /** The fields that carry an event; of `done`, all of the answer. */
+  piece(event: GenerationV2Event): Record<string, unknown>;
+}
+
+/**
+ * Answer.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ * @param answer What is answered, and how.
+ */
+export async function answerOllama(context: Context, bridge: Bridge, answer: OllamaAnswer): Promise<Response> {
+  const { name: model, job, stream, piece } = answer;
+  const head = (): Record<string, unknown> => ({ model, created_at: new Date().toISOString() });
+  if (job === undefined) {
+    const empty = { type: "text", text: "" } as const;
+    return context.json({ ...head(), ...piece(empty), done: true, done_reason: "load" });
+  }
+  const times = new Durations();
+  const request = { ...job.request, stream };
+  const events = bridge.generate({ api: "ollama", model: job.model, request, signal: context.req.raw.signal });
+  const last = (event: Extract<GenerationV2Event, { type: "done" }>): Record<string, unknown> => ({
+    done: true,
+    done_reason: doneReason(event),
+    ...times.fields(event.usage, event.timings),
+  });
+  if (!stream) {
+    for await (const event of events) {
+      if (event.type === "done") return context.json({ ...head(), ...piece(event), ...last(event) });
+      times.piece();
+    }
+    throw new Error("An answer ended without its last event");
+  }
+  return await streamed(
+    (async function* (): AsyncGenerator<string> {
+      for await (const event of events) {
+        if (event.type !== "done") times.piece();
+        const line = event.type === "done"
+          ? { ...head(), ...piece({ type: "text", text: "" }), ...last(event) }
+          : { ...head(), ...piece(event), done: false };
+        yield `${JSON.stringify(line)}\n`;
+      }
+    })(),
+    { contentType: JSON_LINES, onError: (error) => `${JSON.stringify(ollamaErrorBody(error))}\n` },
+  );
+}

@@ -1,0 +1,133 @@
+/** Ollama's conversations: `/api/chat`. */
+import type { Context } from "hono";
+import { z } from "zod";
+import type { Block, GenerationV2Event, Message } from "@inferd/client";
+import { invalid } from "../api_error.ts";
+import { MediaCollector } from "../attachments.ts";
+import { readBody } from "../body.ts";
+import type { Bridge } from "../bridge.ts";
+import { functionTool, toTool } from "../openai/fields.ts";
+import { answerOllama } from "./answer.ts";
+import { format, keepAlive, namedModel, options, readFormat, readOptions, readThink, think } from "./options.ts";
+
+const message = z.object({
+  role: z.enum(["system", "user", "assistant", "tool"]),
+  content: z.string().nullish(),
+  thinking: z.string().nullish(),
+  images: z.array(z.string()).nullish(),
+  tool_calls: z.array(z.object({
+    id: z.string().nullish(),
+    function: z.object({ name: z.string(), arguments: z.record(z.string(), z.unknown()) }),
+  })).nullish(),
+  tool_name: z.string().nullish(),
+  tool_call_id: z.string().nullish(),
+});
+
+const body = z.strictObject({
+  model: z.string().min(1),
+  messages: z.array(message).nullish(),
+  tools: z.array(z.object({ type: z.literal("function").nullish(), function: functionTool })).max(128).nullish(),
+  format,
+  options,
+  think,
+  stream: z.boolean().nullish(),
+  keep_alive: keepAlive,
+});
+
+/**
+ * Answer a request.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function chat(context: Context, bridge: Bridge): Promise<Response> {
+  const asked = await readBody(context, body);
+  const model = await namedModel(bridge.link, asked.model, "generate");
+  const messages = asked.messages ?? [];
+  const tools = (asked.tools ?? []).map((tool) => toTool(tool.function));
+  const media = new MediaCollector();
+  const request = {
+    ...readOptions(asked.options, model),
+    messages: toMessages(messages, media),
+    attachments: media.attachments,
+    tools: tools.length === 0 ? undefined : tools,
+    ...readFormat(asked.format),
+    thinking: readThink(asked.think),
+  };
+  return await answerOllama(context, bridge, {
+    name: asked.model,
+    job: messages.length === 0 ? undefined : { model, request },
+    stream: asked.stream ?? true,
+    piece: (event) => ({ message: pieceOf(event) }),
+  });
+}
+
+/** Calls have no ids here: a result belongs to the first unanswered call of the tool that it names. */
+function toMessages(messages: readonly z.output<typeof message>[], media: MediaCollector): Message[] {
+  const out: { role: Message["role"]; content: Block[] }[] = [];
+  let open: { id: string; name: string }[] = [];
+  let made = 0;
+  for (const [index, one] of messages.entries()) {
+    const text: Block[] = one.content ? [{ type: "text", text: one.content }] : [];
+    const images = (one.images ?? []).map((base64): Block => media.add("image", imageType(base64), base64));
+    if (one.role === "tool") {
+      const found = open.find(({ id, name }) =>
+        one.tool_call_id ? id === one.tool_call_id : !one.tool_name || name === one.tool_name
+      );
+      if (found === undefined) throw invalid(`messages[${index}]`, "is the result of no call before it");
+      open = open.filter((call) => call !== found);
+      const result: Block = { type: "tool_result", toolCallId: found.id, content: [...text, ...images] };
+      const last = messages[index - 1]?.role === "tool" ? out.at(-1) : undefined;
+      if (last === undefined) out.push({ role: "user", content: [result] });
+      else last.content.push(result);
+      continue;
+    }
+    const thinking: Block[] = one.role === "assistant" && one.thinking
+      ? [{ type: "thinking", text: one.thinking }]
+      : [];
+    const calls = (one.tool_calls ?? []).map(({ id, function: { name, arguments: input } }) => {
+      const call = { id: id || `call-${++made}`, name };
+      open.push(call);
+      return { type: "tool_use" as const, toolCallId: call.id, name, input };
+    });
+    const blocks = [...thinking, ...images, ...text, ...calls];
+    out.push({ role: one.role, content: blocks.length === 0 ? [{ type: "text", text: "" }] : blocks });
+  }
+  return out;
+}
+
+/** Ollama's images say not what they are; their first bytes do. */
+export function imageType(base64: string): string {
+  const [, type] = IMAGE_HEADS.find(([head]) => base64.startsWith(head)) ?? [];
+  return type ?? "image/png";
+}
+
+const IMAGE_HEADS: readonly (readonly [string, string])[] = [
+  ["/9j/", "image/jpeg"],
+  ["iVBORw0KGgo", "image/png"],
+  ["R0lGOD", "image/gif"],
+  ["UklGR", "image/webp"],
+];
+
+function pieceOf(event: GenerationV2Event): Record<string, unknown> {
+  const head = { role: "assistant", content: "" };
+  switch (event.type) {
+    case "text":
+      return { ...head, content: event.text };
+    case "thinking":
+      return { ...head, thinking: event.text };
+    case "tool_use":
+      return { ...head, tool_calls: [callOf(event)] };
+    case "done":
+      return {
+        ...head,
+        content: event.text,
+        ...(event.thinking === "" ? {} : { thinking: event.thinking }),
+        ...(event.toolCalls.length === 0 ? {} : { tool_calls: event.toolCalls.map(callOf) }),
+      };
+  }
+}
+
+function callOf(call: Extract<GenerationV2Event, { type: "tool_use" }>): Record<string, unknown> {
+  return { id: call.toolCallId, function: { name: call.name, arguments: call.input } };
+}

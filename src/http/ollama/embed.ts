@@ -1,0 +1,60 @@
+/** Ollama's embeddings: `/api/embed`, and the older `/api/embeddings`. */
+import type { Context } from "hono";
+import { z } from "zod";
+import { readBody } from "../body.ts";
+import type { Bridge } from "../bridge.ts";
+import { Durations, keepAlive, namedModel } from "./options.ts";
+
+/** Options are for answers; of vectors they say nothing. */
+const anyOptions = z.record(z.string(), z.unknown()).nullish();
+
+const body = z.strictObject({
+  model: z.string().min(1),
+  input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(2048)]),
+  dimensions: z.int().min(1).nullish(),
+  truncate: z.boolean().nullish(),
+  options: anyOptions,
+  keep_alive: keepAlive,
+});
+
+const olderBody = z.strictObject({
+  model: z.string().min(1),
+  prompt: z.string().min(1),
+  options: anyOptions,
+  keep_alive: keepAlive,
+});
+
+/**
+ * Answer `/api/embed`. A text over the model's context is refused, whatever `truncate` says: a vector of half a text
+ * would pass for that of the whole.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function embed(context: Context, bridge: Bridge): Promise<Response> {
+  const asked = await readBody(context, body);
+  const model = await namedModel(bridge.link, asked.model, "embed");
+  const times = new Durations();
+  const { embeddings, usage } = await bridge.embed([asked.input].flat(), {
+    api: "ollama",
+    model,
+    dimensions: asked.dimensions ?? undefined,
+    signal: context.req.raw.signal,
+  });
+  const { total_duration, load_duration, prompt_eval_count } = times.fields({ ...usage, completionTokens: 0 });
+  return context.json({ model: asked.model, embeddings, total_duration, load_duration, prompt_eval_count });
+}
+
+/**
+ * Answer `/api/embeddings`.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function embeddings(context: Context, bridge: Bridge): Promise<Response> {
+  const asked = await readBody(context, olderBody);
+  const model = await namedModel(bridge.link, asked.model, "embed");
+  const { signal } = context.req.raw;
+  const result = await bridge.embed([asked.prompt], { api: "ollama", model, signal });
+  return context.json({ embedding: result.embeddings[0] });
+}

@@ -1,0 +1,154 @@
+/**
+ * OpenAI's older completions: `/v1/completions`. The daemon's models are asked in the form of their chat templates alone,
+ * so a prompt is one message of the user's.
+ */
+import type { Context } from "hono";
+import { z } from "zod";
+import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
+import { invalid, unsupported } from "../api_error.ts";
+import { readBody } from "../body.ts";
+import type { Bridge, GenerationJob } from "../bridge.ts";
+import { merged, SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
+import { finishReason, MAX_CHOICES, nth, resultsOf, totalUsage } from "./answers.ts";
+import { openAiErrorBody } from "./error.ts";
+import { bookkeeping, readSampling, sampling } from "./fields.ts";
+import { completionLogprobs } from "./logprobs.ts";
+
+/** How many prompts one request may hold. */
+const MAX_PROMPTS = 64;
+
+const body = z.strictObject({
+  ...bookkeeping,
+  ...sampling,
+  model: z.string().min(1).nullish(),
+  prompt: z.union([
+    z.string(),
+    z.array(z.string()).min(1).max(MAX_PROMPTS),
+    z.array(z.int()),
+    z.array(z.array(z.int())),
+  ]),
+  stream: z.boolean().nullish(),
+  stream_options: z.strictObject({
+    include_usage: z.boolean().nullish(),
+    include_obfuscation: z.boolean().nullish(),
+  }).nullish(),
+  max_tokens: z.int().min(1).nullish(),
+  n: z.int().min(1).max(MAX_CHOICES).nullish(),
+  best_of: z.int().min(1).nullish(),
+  echo: z.boolean().nullish(),
+  suffix: z.string().nullish(),
+  logprobs: z.int().min(0).max(5).nullish(),
+});
+
+type Body = z.output<typeof body>;
+
+/**
+ * Answer a request.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function completions(context: Context, bridge: Bridge): Promise<Response> {
+  const asked = await readBody(context, body);
+  const prompts = promptsOf(asked);
+  const model = await bridge.link.model(asked.model ?? undefined, "generate");
+  const head = {
+    id: `cmpl-${crypto.randomUUID().replaceAll("-", "")}`,
+    object: "text_completion",
+    created: Math.floor(Date.now() / 1000),
+    model: asked.model ?? model.name,
+  };
+  const { signal } = context.req.raw;
+  const count = asked.n ?? 1;
+  const answers = prompts.flatMap((prompt) =>
+    Array.from({ length: count }, (_, index) => {
+      const request = nth(toRequest(asked, prompt), index);
+      return bridge.generate({ api: "openai", model, request, signal });
+    })
+  );
+  if (asked.stream) {
+    return await streamed(chunks(merged(answers), head, { asked, prompts }), {
+      contentType: SERVER_SENT_EVENTS,
+      onError: (error) => serverSentEvent(openAiErrorBody(error)),
+    });
+  }
+  const results = await resultsOf(answers);
+  return context.json({
+    ...head,
+    choices: results.map((result, index) => ({
+      index,
+      text: echoed(asked, prompts[Math.floor(index / count)] ?? "") + result.text,
+      logprobs: completionLogprobs(result.logprobs, echoed(asked, prompts[Math.floor(index / count)] ?? "").length),
+      finish_reason: finishReason(result),
+    })),
+    usage: totalUsage(prompts.map((_, index) => results.slice(index * count, (index + 1) * count))),
+  });
+}
+
+/** The prompts, once it is sure that all of the request can be honoured. */
+function promptsOf(asked: Body): string[] {
+  if (asked.suffix) throw unsupported("suffix", "text is not filled in here");
+  if (asked.best_of && asked.best_of !== (asked.n ?? 1)) {
+    throw unsupported("best_of", 'answers are not ranked, ask for as many as you want with "n"');
+  }
+  const prompts = [asked.prompt].flat();
+  if (!prompts.every((prompt) => typeof prompt === "string")) {
+    throw unsupported("prompt", "numbers of tokens are another model's, send text");
+  }
+  if (prompts.some((prompt) => prompt === "")) throw invalid("prompt", "must not be empty");
+  if (prompts.length * (asked.n ?? 1) > MAX_PROMPTS) {
+    throw invalid("n", `must not make more than ${MAX_PROMPTS} answers of all prompts together`);
+  }
+  return prompts;
+}
+
+function toRequest(asked: Body, prompt: string): GenerationJob["request"] {
+  return {
+    ...readSampling(asked),
+    ...(asked.max_tokens ? { maxTokens: asked.max_tokens } : {}),
+    messages: [{ role: "user", content: [{ type: "text", text: prompt }] }],
+    ...(asked.logprobs === null || asked.logprobs === undefined ? {} : { logprobs: asked.logprobs }),
+    stream: asked.stream ?? false,
+  };
+}
+
+function echoed({ echo }: Body, prompt: string): string {
+  return echo ? prompt : "";
+}
+
+async function* chunks(
+  events: AsyncIterable<readonly [number, GenerationV2Event]>,
+  head: Record<string, unknown>,
+  { asked, prompts }: { readonly asked: Body; readonly prompts: readonly string[] },
+): AsyncGenerator<string> {
+  const count = asked.n ?? 1;
+  const withUsage = asked.stream_options?.include_usage ?? false;
+  const tail = withUsage ? { usage: null } : {};
+  const chunk = (
+    index: number,
+    text: string,
+    { finish = null, logprobs = null }: { readonly finish?: string | null; readonly logprobs?: unknown } = {},
+  ): string => serverSentEvent({ ...head, choices: [{ index, text, logprobs, finish_reason: finish }], ...tail });
+  const begun = new Set<number>();
+  const lengths = new Map<number, number>();
+  const results = prompts.map((): GenerationV2Result[] => []);
+  for await (const [index, event] of events) {
+    const prompt = Math.floor(index / count);
+    if (!begun.has(index)) {
+      begun.add(index);
+      const echo = echoed(asked, prompts[prompt] ?? "");
+      lengths.set(index, echo.length);
+      if (echo !== "") yield chunk(index, echo);
+    }
+    if (event.type === "text") {
+      const offset = lengths.get(index) ?? 0;
+      lengths.set(index, offset + event.text.length);
+      yield chunk(index, event.text, { logprobs: completionLogprobs(event.logprobs, offset) });
+    }
+    if (event.type !== "done") continue;
+    results[prompt]?.push(event);
+    yield chunk(index, "", { finish: finishReason(event) });
+  }
+  if (withUsage) yield serverSentEvent({ ...head, choices: [], usage: totalUsage(results) });
+  yield "data: [DONE]\n\n";
+}

@@ -1,0 +1,23 @@
+/** How OpenAI's API writes an error. */
+import { type ErrorStatus, toApiError } from "../api_error.ts";
+
+const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
+  401: "authentication_error",
+  403: "permission_error",
+  429: "rate_limit_error",
+  500: "server_error",
+  501: "server_error",
+  503: "server_error",
+};
+
+/**
+ * An error's body.
+ *
+ * @param error What was caught.
+ */
+export function openAiErrorBody(error: unknown): Record<string, unknown> {
+  const { status, message, param, code } = toApiError(error);
+  return {
+    error: { message, type: TYPES[status] ?? "invalid_request_error", param: param ?? null, code: code ?? null },
+  };
+}

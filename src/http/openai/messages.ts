@@ -1,0 +1,107 @@
+/** A conversation of Chat Completions: what it may hold, and how the daemon says the same. */
+import { z } from "zod";
+import type { Block, Message } from "@inferd/client";
+import type { MediaCollector } from "../attachments.ts";
+import { readArguments, readDataUrl } from "./fields.ts";
+
+const textPart = z.object({ type: z.literal("text"), text: z.string() });
+const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
+const imagePart = z.object({
+  type: z.literal("image_url"),
+  image_url: z.object({ url: z.string(), detail: z.enum(["auto", "low", "high"]).nullish() }),
+});
+const audioPart = z.object({
+  type: z.literal("input_audio"),
+  input_audio: z.object({ data: z.string(), format: z.string() }),
+});
+const texts = z.union([z.string(), z.array(textPart)]);
+const toolCall = z.object({
+  id: z.string().min(1),
+  type: z.literal("function"),
+  function: z.object({ name: z.string(), arguments: z.string() }),
+});
+
+/** One message. What is echoed of an earlier answer beside these fields says nothing to the model. */
+export const message = z.discriminatedUnion("role", [
+  z.object({ role: z.enum(["system", "developer"]), content: texts }),
+  z.object({
+    role: z.literal("user"),
+    content: z.union([z.string(), z.array(z.discriminatedUnion("type", [textPart, imagePart, audioPart]))]),
+  }),
+  z.object({
+    role: z.literal("assistant"),
+    content: z.union([z.string(), z.array(z.discriminatedUnion("type", [textPart, refusalPart]))]).nullish(),
+    refusal: z.string().nullish(),
+    reasoning_content: z.string().nullish(),
+    tool_calls: z.array(toolCall).nullish(),
+  }),
+  z.object({ role: z.literal("tool"), content: texts, tool_call_id: z.string().min(1) }),
+]);
+
+type ChatMessage = z.output<typeof message>;
+
+/**
+ * The conversation as the daemon takes it.
+ *
+ * @param messages As they were sent.
+ * @param media Takes the images and sounds.
+ * @throws {ApiError} If a part cannot be taken.
+ */
+export function toMessages(messages: readonly ChatMessage[], media: MediaCollector): Message[] {
+  const out: { role: Message["role"]; content: Block[] }[] = [];
+  for (const [index, one] of messages.entries()) {
+    const param = `messages[${index}]`;
+    // The results of one turn's calls are one message.
+    const last = messages[index - 1]?.role === "tool" ? out.at(-1) : undefined;
+    if (one.role === "tool") {
+      const result: Block = {
+        type: "tool_result",
+        toolCallId: one.tool_call_id,
+        content: typeof one.content === "string" ? one.content : one.content.map(({ text }) => text).join("\n"),
+      };
+      if (last === undefined) out.push({ role: "user", content: [result] });
+      else last.content.push(result);
+    } else {
+      out.push({
+        role: one.role === "developer" ? "system" : one.role,
+        content: one.role === "assistant" ? assistantBlocks(one, param) : partsOf(one.content, param, media),
+      });
+    }
+  }
+  return out;
+}
+
+type Part = z.output<typeof textPart> | z.output<typeof imagePart> | z.output<typeof audioPart>;
+
+function partsOf(content: string | readonly Part[], param: string, media: MediaCollector): Block[] {
+  if (typeof content === "string") return [{ type: "text", text: content }];
+  return content.map((part, index): Block => {
+    if (part.type === "text") return { type: "text", text: part.text };
+    if (part.type === "input_audio") {
+      const { data, format } = part.input_audio;
+      return media.add("audio", `audio/${format}`, data);
+    }
+    const { mime, base64 } = readDataUrl(part.image_url.url, `${param}.content[${index}].image_url.url`);
+    return media.add("image", mime, base64);
+  });
+}
+
+function assistantBlocks(one: Extract<ChatMessage, { role: "assistant" }>, param: string): Block[] {
+  const blocks: Block[] = [];
+  if (one.reasoning_content) blocks.push({ type: "thinking", text: one.reasoning_content });
+  const parts = typeof one.content === "string" ? [{ type: "text" as const, text: one.content }] : one.content ?? [];
+  for (const part of parts) {
+    const text = part.type === "text" ? part.text : part.refusal;
+    if (text !== "") blocks.push({ type: "text", text });
+  }
+  if (one.refusal) blocks.push({ type: "text", text: one.refusal });
+  for (const [index, call] of (one.tool_calls ?? []).entries()) {
+    blocks.push({
+      type: "tool_use",
+      toolCallId: call.id,
+      name: call.function.name,
+      input: readArguments(call.function.arguments, `${param}.tool_calls[${index}].function.arguments`),
+    });
+  }
+  return blocks.length === 0 ? [{ type: "text", text: "" }] : blocks;
+}

@@ -1,0 +1,82 @@
+/** The models that there are: `/v1/models`, in the form that OpenAI's and Anthropic's clients read. */
+import type { Context } from "hono";
+import { ApiError } from "../api_error.ts";
+import type { Bridge } from "../bridge.ts";
+import type { ServedModel } from "../daemon_link.ts";
+
+/** When a model was made is not known; clients want a number. */
+const CREATED = 0;
+
+/**
+ * Every model, and every alias.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function listModels(context: Context, bridge: Bridge): Promise<Response> {
+  const data = (await namedModels(bridge)).map(entry);
+  return context.json({
+    object: "list",
+    data,
+    has_more: false,
+    first_id: data[0]?.id ?? null,
+    last_id: data.at(-1)?.id ?? null,
+  });
+}
+
+/**
+ * One model.
+ *
+ * @param context The request; its path ends with the name.
+ * @param bridge Asks the daemon.
+ * @throws {ApiError} 404 if there is none of that name.
+ */
+export async function retrieveModel(context: Context, bridge: Bridge): Promise<Response> {
+  const id = decodeURIComponent(context.req.path.slice("/v1/models/".length));
+  const models = await namedModels(bridge);
+  const found = models.find((model) => model.id === id);
+  if (found !== undefined) return context.json(entry(found));
+  throw new ApiError(
+    404,
+    `The model ${JSON.stringify(id)} does not exist; those there are: ${models.map((model) => model.id).join(", ")}`,
+    { code: "model_not_found", param: "model" },
+  );
+}
+
+interface NamedModel {
+  readonly id: string;
+  readonly model: ServedModel;
+}
+
+async function namedModels({ link }: Bridge): Promise<NamedModel[]> {
+  const models = await link.models();
+  const find = (name: string): ServedModel | undefined =>
+    models.find((model) => model.name === name || model.backends.some(({ backend }) => backend === name));
+  const aliases = [...link.aliases].flatMap(([id, name]) => {
+    const model = find(name);
+    return model === undefined ? [] : [{ id, model }];
+  });
+  return [...models.map((model) => ({ id: model.name, model })), ...aliases];
+}
+
+function entry({ id, model: { backends: [first] } }: NamedModel): Record<string, unknown> & { readonly id: string } {
+  return {
+    id,
+    object: "model",
+    created: CREATED,
+    owned_by: "inferd",
+    type: "model",
+    display_name: id,
+    created_at: new Date(CREATED).toISOString(),
+    ...(first.contextTokens ? { context_window: first.contextTokens } : {}),
+    capabilities: {
+      generate: first.v2,
+      vision: first.vision,
+      audio: first.audio,
+      tools: first.tools,
+      thinking: first.thinking,
+      embed: first.embed,
+      rerank: first.rerank === true,
+    },
+  };
+}

@@ -1,0 +1,151 @@
+/** The items of a Responses conversation: what they may hold, and how the daemon says the same. */
+import { z } from "zod";
+import { Buffer } from "node:buffer";
+import type { Block, Message } from "@inferd/client";
+import { invalid, unsupported } from "../../api_error.ts";
+import type { MediaCollector } from "../../attachments.ts";
+import { readArguments, readDataUrl } from "../fields.ts";
+
+const textPart = z.object({ type: z.enum(["input_text", "output_text", "text"]), text: z.string() });
+const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
+const imagePart = z.object({
+  type: z.literal("input_image"),
+  image_url: z.string().nullish(),
+  file_id: z.string().nullish(),
+  detail: z.enum(["auto", "low", "high"]).nullish(),
+});
+const audioPart = z.object({
+  type: z.literal("input_audio"),
+  input_audio: z.object({ data: z.string(), format: z.string() }),
+});
+const part = z.discriminatedUnion("type", [textPart, refusalPart, imagePart, audioPart]);
+type Part = z.output<typeof part>;
+
+const messageItem = z.object({
+  type: z.literal("message").nullish(),
+  role: z.enum(["user", "assistant", "system", "developer"]),
+  content: z.union([z.string(), z.array(part)]),
+});
+const callItem = z.object({
+  type: z.literal("function_call"),
+  call_id: z.string().min(1),
+  name: z.string().min(1),
+  arguments: z.string(),
+});
+const outputItem = z.object({
+  type: z.literal("function_call_output"),
+  call_id: z.string().min(1),
+  output: z.union([z.string(), z.array(part)]),
+});
+const reasoningItem = z.object({
+  type: z.literal("reasoning"),
+  summary: z.array(z.object({ type: z.literal("summary_text"), text: z.string() })).nullish(),
+  content: z.array(z.object({ type: z.literal("reasoning_text"), text: z.string() })).nullish(),
+  encrypted_content: z.string().nullish(),
+});
+
+/** One item of the input. */
+export const item = z.union([
+  z.discriminatedUnion("type", [callItem, outputItem, reasoningItem]),
+  messageItem,
+]);
+type Item = z.output<typeof item>;
+
+/**
+ * The conversation as the daemon takes it.
+ *
+ * @param asked The instructions and the input.
+ * @param media Takes the images and sounds.
+ * @throws {ApiError} If an item cannot be taken.
+ */
+export function toMessages(
+  { instructions, input }: {
+    readonly instructions?: string | null | undefined;
+    readonly input: string | readonly Item[];
+  },
+  media: MediaCollector,
+): Message[] {
+  const out: { role: Message["role"]; content: Block[] }[] = [];
+  if (instructions) out.push({ role: "system", content: [{ type: "text", text: instructions }] });
+  if (typeof input === "string") return [...out, { role: "user", content: [{ type: "text", text: input }] }];
+  /** Add to the last message where it is of the same side; an answer's items are one message of the daemon's. */
+  const add = (role: Message["role"], blocks: readonly Block[], joins: boolean): void => {
+    const last = out.at(-1);
+    if (joins && last?.role === role) last.content.push(...blocks);
+    else out.push({ role, content: [...blocks] });
+  };
+  let wasResult = false;
+  for (const [index, one] of input.entries()) {
+    const param = `input[${index}]`;
+    const isResult = one.type === "function_call_output";
+    switch (one.type) {
+      case "function_call":
+        add("assistant", [{
+          type: "tool_use",
+          toolCallId: one.call_id,
+          name: one.name,
+          input: readArguments(one.arguments, `${param}.arguments`),
+        }], true);
+        break;
+      case "function_call_output": {
+        const content = typeof one.output === "string" ? one.output : toBlocks(one.output, `${param}.output`, media);
+        add("user", [{ type: "tool_result", toolCallId: one.call_id, content }], wasResult);
+        break;
+      }
+      case "reasoning": {
+        const text = textOf(one);
+        if (text !== "") add("assistant", [{ type: "thinking", text }], true);
+        break;
+      }
+      default: {
+        const role = one.role === "developer" ? "system" : one.role;
+        add(role, toBlocks(one.content, `${param}.content`, media), role === "assistant");
+      }
+    }
+    wasResult = isResult;
+  }
+  if (out.every(({ role }) => role === "system")) throw invalid("input", "must hold a message besides instructions");
+  return out;
+}
+
+function toBlocks(content: string | readonly Part[], param: string, media: MediaCollector): Block[] {
+  if (typeof content === "string") return [{ type: "text", text: content }];
+  return content.map((part, index): Block => {
+    switch (part.type) {
+      case "refusal":
+        return { type: "text", text: part.refusal };
+      case "input_audio":
+        return media.add("audio", `audio/${part.input_audio.format}`, part.input_audio.data);
+      case "input_image": {
+        const where = `${param}[${index}]`;
+        if (part.file_id) throw unsupported(`${where}.file_id`, "no files are stored here, send the image itself");
+        if (!part.image_url) throw invalid(`${where}.image_url`, "must be a data: URL");
+        const { mime, base64 } = readDataUrl(part.image_url, `${where}.image_url`);
+        return media.add("image", mime, base64);
+      }
+      default:
+        return { type: "text", text: part.text };
+    }
+  });
+}
+
+/** What was thought, from whichever field a client has kept. */
+function textOf({ summary, content, encrypted_content: packed }: z.output<typeof reasoningItem>): string {
+  if (content?.length) return content.map(({ text }) => text).join("");
+  if (packed) return unpackReasoning(packed);
+  return (summary ?? []).map(({ text }) => text).join("");
+}
+
+/**
+ * `encrypted_content` of a trace, which clients only carry back and forth. Nothing here is secret from them, so it is
+ * packed and not encrypted.
+ *
+ * @param text The trace.
+ */
+export function packReasoning(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
+
+function unpackReasoning(packed: string): string {
+  return Buffer.from(packed, "base64").toString();
+}

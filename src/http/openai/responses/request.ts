@@ -1,0 +1,144 @@
+/** A request of the Responses API: what it may say, and what of it the daemon is asked. */
+import { z } from "zod";
+import type { ToolChoice } from "@inferd/client";
+import { invalid, unsupported } from "../../api_error.ts";
+import { MediaCollector } from "../../attachments.ts";
+import type { GenerationJob } from "../../bridge.ts";
+import {
+  bookkeeping,
+  jsonObject,
+  notStored,
+  readSampling,
+  reasoningEffort,
+  sampling,
+  thinks,
+  toSchema,
+  toTool,
+  toToolChoice,
+} from "../fields.ts";
+import { item, toMessages } from "./items.ts";
+
+const tool = z.object({
+  type: z.literal("function", 'must be "function": this server runs no tools of its own'),
+  name: z.string().min(1),
+  description: z.string().nullish(),
+  parameters: jsonObject.nullish(),
+  strict: z.boolean().nullish(),
+});
+
+const toolName = z.object({ type: z.literal("function"), name: z.string() });
+
+/** The body of a request. */
+export const body = z.strictObject({
+  ...bookkeeping,
+  temperature: sampling.temperature,
+  top_p: sampling.top_p,
+  model: z.string().min(1).nullish(),
+  input: z.union([z.string().min(1), z.array(item).min(1)]),
+  instructions: z.string().nullish(),
+  max_output_tokens: z.int().min(1).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.strictObject({ include_obfuscation: z.boolean().nullish() }).nullish(),
+  tools: z.array(tool).max(128).nullish(),
+  tool_choice: z.union([
+    z.enum(["auto", "none", "required"]),
+    toolName,
+    z.object({ type: z.literal("allowed_tools"), mode: z.enum(["auto", "required"]), tools: z.array(toolName).min(1) }),
+  ]).nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  text: z.object({
+    format: z.discriminatedUnion("type", [
+      z.object({ type: z.literal("text") }),
+      z.object({ type: z.literal("json_object") }),
+      z.object({
+        type: z.literal("json_schema"),
+        name: z.string().nullish(),
+        description: z.string().nullish(),
+        schema: jsonObject,
+        strict: z.boolean().nullish(),
+      }),
+    ]).nullish(),
+    verbosity: z.literal("medium", 'must be "medium": models here have no such setting').nullish(),
+  }).nullish(),
+  reasoning: z.object({
+    effort: reasoningEffort.nullish(),
+    summary: z.enum(["auto", "concise", "detailed"]).nullish(),
+    generate_summary: z.enum(["auto", "concise", "detailed"]).nullish(),
+  }).nullish(),
+  include: z.array(z.enum(["reasoning.encrypted_content", "message.output_text.logprobs"])).nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+  truncation: z.enum(["auto", "disabled"]).nullish(),
+  store: notStored,
+  background: z.boolean().nullish(),
+  previous_response_id: z.string().nullish(),
+  conversation: z.unknown().optional(),
+  prompt: z.unknown().optional(),
+  max_tool_calls: z.int().nullish(),
+});
+
+/** A request that was read. */
+export type Body = z.output<typeof body>;
+
+/**
+ * What the daemon is asked.
+ *
+ * @param asked What was sent.
+ * @throws {ApiError} If something of it cannot be honoured.
+ */
+export function toRequest(asked: Body): GenerationJob["request"] {
+  refuseUnsupported(asked);
+  const media = new MediaCollector();
+  const messages = toMessages(asked, media);
+  const { tools, choice } = toolsOf(asked);
+  const format = asked.text?.format;
+  return {
+    ...readSampling(asked),
+    ...(asked.max_output_tokens ? { maxTokens: asked.max_output_tokens } : {}),
+    messages,
+    attachments: media.attachments,
+    tools: tools.length === 0 ? undefined : tools,
+    toolChoice: choice,
+    schema: format?.type === "json_schema" ? toSchema(format.schema) : undefined,
+    ...(format?.type === "json_object" ? { json: true } : {}),
+    ...(asked.include?.includes("message.output_text.logprobs") ? { logprobs: asked.top_logprobs ?? 0 } : {}),
+    thinking: thinks(asked.reasoning?.effort) || wantsSummary(asked),
+    stream: asked.stream ?? false,
+  };
+}
+
+/** Whether the trace is to come as a summary, which is the whole of it: nothing shortens it. */
+export function wantsSummary({ reasoning }: Body): boolean {
+  return Boolean(reasoning?.summary ?? reasoning?.generate_summary);
+}
+
+/** `allowed_tools` narrows the list; the rest of the choice is as in Chat Completions. */
+function toolsOf(asked: Body): {
+  readonly tools: ReturnType<typeof toTool>[];
+  readonly choice: ToolChoice | undefined;
+} {
+  const all = (asked.tools ?? []).map(toTool);
+  const { tool_choice: choice } = asked;
+  if (typeof choice !== "object" || choice === null) return { tools: all, choice: toToolChoice(choice, all) };
+  if (choice.type === "function") return { tools: all, choice: toToolChoice(choice, all) };
+  const names = new Set(choice.tools.map(({ name }) => name));
+  for (const name of names) {
+    if (!all.some((tool) => tool.name === name)) {
+      throw invalid("tool_choice.tools", `names ${JSON.stringify(name)}, which is not one of "tools"`);
+    }
+  }
+  const tools = all.filter(({ name }) => names.has(name));
+  return { tools, choice: toToolChoice(choice.mode, tools) };
+}
+
+function refuseUnsupported(asked: Body): void {
+  const keep = "nothing is stored here, send the whole conversation";
+  if (asked.previous_response_id) throw unsupported("previous_response_id", keep);
+  if (asked.conversation !== null && asked.conversation !== undefined) throw unsupported("conversation", keep);
+  if (asked.prompt !== null && asked.prompt !== undefined) throw unsupported("prompt", keep);
+  if (asked.background) throw unsupported("background", "nothing is stored here, take the answer as a stream");
+  if (asked.truncation === "auto") throw unsupported("truncation", 'items are never dropped, send "disabled"');
+  if (asked.top_logprobs && !asked.include?.includes("message.output_text.logprobs")) {
+    throw invalid("top_logprobs", 'goes with "include": ["message.output_text.logprobs"] only');
+  }
+  if (asked.max_tool_calls) throw unsupported("max_tool_calls", "this server runs no tools of its own");
+}

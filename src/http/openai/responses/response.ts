@@ -1,0 +1,128 @@
+/** An answer in the Responses API's form: the response object and the items it is made of. */
+import type { GenerationV2Result } from "@inferd/client";
+import { usageDetails } from "../usage.ts";
+import { packReasoning } from "./items.ts";
+import { type Body, wantsSummary } from "./request.ts";
+
+/** An item of the output. */
+export type OutputItem = Readonly<Record<string, unknown>> & { readonly id: string; readonly type: string };
+
+/** What all forms of one response say of it. */
+export interface Head {
+  readonly id: string;
+  readonly createdAt: number;
+  readonly model: string;
+}
+
+/** A new id of an object, with the prefix of its kind. */
+export function newId(prefix: "resp" | "msg" | "rs" | "fc"): string {
+  return `${prefix}_${crypto.randomUUID().replaceAll("-", "")}`;
+}
+
+/**
+ * The response object.
+ *
+ * @param head What is the same in all its forms.
+ * @param asked The request, which is repeated.
+ * @param state How far it is.
+ */
+export function responseObject(head: Head, asked: Body, state: {
+  readonly status: "in_progress" | "completed" | "incomplete" | "failed";
+  readonly output: readonly OutputItem[];
+  readonly result?: GenerationV2Result;
+  readonly error?: { readonly code: string; readonly message: string };
+}): Record<string, unknown> {
+  const { status, output, result, error } = state;
+  return {
+    id: head.id,
+    object: "response",
+    created_at: head.createdAt,
+    completed_at: status === "completed" ? Math.floor(Date.now() / 1000) : null,
+    status,
+    background: false,
+    error: error ?? null,
+    incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
+    instructions: asked.instructions ?? null,
+    max_output_tokens: asked.max_output_tokens ?? null,
+    max_tool_calls: null,
+    metadata: asked.metadata ?? {},
+    model: head.model,
+    output,
+    parallel_tool_calls: asked.parallel_tool_calls ?? true,
+    previous_response_id: null,
+    reasoning: { effort: asked.reasoning?.effort ?? null, summary: asked.reasoning?.summary ?? null },
+    service_tier: "default",
+    store: false,
+    temperature: asked.temperature ?? 1,
+    text: { format: asked.text?.format ?? { type: "text" } },
+    tool_choice: asked.tool_choice ?? "auto",
+    tools: (asked.tools ?? []).map((tool) => ({ strict: true, parameters: null, description: null, ...tool })),
+    top_logprobs: asked.top_logprobs ?? 0,
+    top_p: asked.top_p ?? 1,
+    truncation: "disabled",
+    usage: result === undefined ? null : usageOf(result),
+    user: asked.user ?? null,
+  };
+}
+
+function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
+  const { cached, reasoning } = usageDetails(usage);
+  return {
+    input_tokens: usage.promptTokens,
+    input_tokens_details: { cached_tokens: cached },
+    output_tokens: usage.completionTokens,
+    output_tokens_details: { reasoning_tokens: reasoning },
+    total_tokens: usage.promptTokens + usage.completionTokens,
+  };
+}
+
+/**
+ * A reasoning item.
+ *
+ * @param id Its id.
+ * @param text The trace, as far as it has come.
+ * @param asked Says in which fields it is told.
+ */
+export function reasoningItem(id: string, text: string, asked: Body): OutputItem {
+  const asSummary = wantsSummary(asked);
+  return {
+    id,
+    type: "reasoning",
+    summary: asSummary && text !== "" ? [{ type: "summary_text", text }] : [],
+    ...(asSummary ? {} : { content: text === "" ? [] : [{ type: "reasoning_text", text }] }),
+    ...(asked.include?.includes("reasoning.encrypted_content") ? { encrypted_content: packReasoning(text) } : {}),
+  };
+}
+
+/**
+ * A message item.
+ *
+ * @param id Its id.
+ * @param part Its text, and the tokens behind it; absent: it has just begun.
+ * @param status How far it is.
+ */
+export function messageItem(
+  id: string,
+  part: { readonly text: string; readonly logprobs: readonly unknown[] } | undefined,
+  status: "in_progress" | "completed" | "incomplete",
+): OutputItem {
+  const content = part === undefined ? [] : [
+    { type: "output_text", annotations: [], text: part.text, logprobs: part.logprobs },
+  ];
+  return { id, type: "message", status, role: "assistant", content };
+}
+
+/**
+ * A call item.
+ *
+ * @param id Its id.
+ * @param call What is called.
+ * @param status How far it is.
+ */
+export function callItem(
+  id: string,
+  call: { readonly callId: string; readonly name: string; readonly text: string },
+  status: "in_progress" | "completed",
+): OutputItem {
+  return { id, type: "function_call", status, call_id: call.callId, name: call.name, arguments: call.text };
+}

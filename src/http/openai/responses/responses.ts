@@ -1,0 +1,55 @@
+/** OpenAI's Responses API: `/v1/responses`. */
+import type { Context } from "hono";
+import type { GenerationV2Event } from "@inferd/client";
+import { readBody } from "../../body.ts";
+import type { Bridge } from "../../bridge.ts";
+import { SERVER_SENT_EVENTS, streamed } from "../../event_stream.ts";
+import { body, toRequest } from "./request.ts";
+import { type Head, newId, responseObject } from "./response.ts";
+import { ResponseBuilder, statusOf } from "./stream.ts";
+
+/**
+ * Answer a request.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function responses(context: Context, bridge: Bridge): Promise<Response> {
+  const asked = await readBody(context, body);
+  const request = toRequest(asked);
+  const model = await bridge.link.model(asked.model ?? undefined, "generate");
+  const head: Head = {
+    id: newId("resp"),
+    createdAt: Math.floor(Date.now() / 1000),
+    model: asked.model ?? model.name,
+  };
+  const events = bridge.generate({ api: "openai", model, request, signal: context.req.raw.signal });
+  const builder = new ResponseBuilder(head, asked);
+  if (asked.stream) {
+    return await streamed(pieces(events, builder), {
+      contentType: SERVER_SENT_EVENTS,
+      onError: (error) => builder.fail(error),
+    });
+  }
+  for await (const event of events) {
+    if (event.type !== "done") {
+      builder.take(event);
+      continue;
+    }
+    builder.end(event);
+    const { output } = builder;
+    return context.json(responseObject(head, asked, { status: statusOf(event), output, result: event }));
+  }
+  throw new Error("An answer ended without its last event");
+}
+
+async function* pieces(events: AsyncIterable<GenerationV2Event>, builder: ResponseBuilder): AsyncGenerator<string> {
+  let begun = false;
+  for await (const event of events) {
+    // Not before there is an answer: until then an error has a status of its own.
+    const head = begun ? "" : builder.begin();
+    begun = true;
+    const piece = event.type === "done" ? builder.end(event) : builder.take(event);
+    if (head + piece !== "") yield head + piece;
+  }
+}

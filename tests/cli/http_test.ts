@@ -1,0 +1,148 @@
+/** `inferd http` and `serve --http` as processes, with exactly the permissions they ask for. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type Output, type Program, Sandbox } from "../support/program.ts";
+
+const ANY_PORT = "127.0.0.1:0";
+const SECRET = "the-prompt-that-no-log-may-have";
+
+/** Where a bridge listens, once it says so. */
+async function addressIn(stderr: Output): Promise<string> {
+  const [, url = ""] = await stderr.match(/Listening on (http:\/\/\S+)/);
+  return url;
+}
+
+async function chat(url: string, headers: Record<string, string> = {}): Promise<[number, string]> {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers,
+    body: JSON.stringify({ messages: [{ role: "user", content: SECRET }] }),
+  });
+  return [response.status, await response.text()];
+}
+
+/** The flags that `inferd permissions` prints. */
+async function permissions(box: Sandbox, args: readonly string[]): Promise<string[]> {
+  const { stdout, code } = await box.run(["permissions", ...args]);
+  assertEquals(code, 0);
+  return stdout.trim().split(" ");
+}
+
+function everyLog(box: Sandbox, ...outcomes: readonly { stdout: string; stderr: string }[]): string {
+  const log = Deno.readTextFileSync(`${box.dir}/logs/inferd.ndjson`);
+  return [log, ...outcomes.flatMap(({ stdout, stderr }) => [stdout, stderr])].join("\n");
+}
+
+Deno.test("inferd http serves with exactly its permissions, ends on SIGTERM, and no log has the prompt", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve(["--backend", "mock"]);
+  const flags = await permissions(box, ["http", "--http", ANY_PORT]);
+  await using bridge = box.spawn(["http", "--http", ANY_PORT], { permissions: flags });
+  const url = await addressIn(bridge.stderr);
+  const [status, text] = await chat(url);
+  assertEquals(status, 200);
+  assertStringIncludes(text, "This is a mock answer.");
+  for (const path of ["/health", "/metrics", "/v1/models", "/api/tags"]) {
+    const response = await fetch(url + path);
+    await response.body?.cancel();
+    assertEquals(response.status, 200);
+  }
+  bridge.kill("SIGTERM");
+  const ended = await bridge.outcome;
+  assertEquals(ended.code, 0);
+  daemon.kill("SIGTERM");
+  const logs = everyLog(box, ended, await daemon.outcome);
+  assertEquals(logs.includes(SECRET), false);
+});
+
+Deno.test("inferd http follows a daemon that comes later, and one that ends", async () => {
+  await using box = new Sandbox();
+  await using bridge = box.spawn(["http", "--http", ANY_PORT]);
+  const url = await addressIn(bridge.stderr);
+  assertEquals((await chat(url))[0], 503);
+  await using daemon = await box.serve(["--backend", "mock"]);
+  assertEquals((await chat(url))[0], 200);
+  daemon.kill("SIGTERM");
+  await daemon.outcome;
+  assertEquals((await chat(url))[0], 503);
+});
+
+Deno.test("inferd http refuses to listen for other machines without a key, and says which address is taken", async () => {
+  await using box = new Sandbox();
+  const open = await box.run(["http", "--http", "0.0.0.0:0"]);
+  assertEquals(open.code, 2);
+  assertStringIncludes(open.stderr, 'Cannot listen on "0.0.0.0" without a key');
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const { code, stderr } = await box.run(["http", "--http", `127.0.0.1:${port}`]);
+  assertEquals(code, 1);
+  assertMatch(stderr, new RegExp(`^inferd: Cannot listen on 127.0.0.1:${port}: .*EADDRINUSE`));
+});
+
+/** A daemon with a bridge beside it. */
+async function serveHttp(box: Sandbox, args: readonly string[] = ["--backend", "mock"]): Promise<Program> {
+  const all = [...args, "--http", ANY_PORT];
+  return await box.serve(all, { permissions: await permissions(box, ["serve", ...all]) });
+}
+
+Deno.test("serve --http starts the bridge with the daemon, says where it is, and ends it with the daemon", async () => {
+  await using box = new Sandbox();
+  await using daemon = await serveHttp(box);
+  const url = await addressIn(daemon.stderr);
+  assertEquals((await chat(url))[0], 200);
+  await daemon.stderr.has("permissions_left");
+  daemon.kill("SIGTERM");
+  const ended = await daemon.outcome;
+  assertEquals(ended.code, 0);
+  // The daemon may not start anything any more: the permission was for the start alone.
+  const [, left = ""] = /permissions_left left=(\S+)/.exec(ended.stderr) ?? [];
+  assertEquals(left.includes("run="), false);
+  assertEquals(everyLog(box, ended).includes(SECRET), false);
+});
+
+Deno.test("serve --http: the bridge ends when the daemon is killed", async () => {
+  await using box = new Sandbox();
+  await using daemon = await serveHttp(box);
+  await addressIn(daemon.stderr);
+  daemon.kill("SIGKILL");
+  // The bridge writes to the same pipe, which has no end while it runs.
+  await daemon.outcome;
+});
+
+Deno.test("serve --http: the key is asked for, and is not among the bridge's arguments", async () => {
+  await using box = new Sandbox();
+  const key = "a-key-for-this-test";
+  await using daemon = await serveHttp(box, ["--backend", "mock", "--api-key", key]);
+  const url = await addressIn(daemon.stderr);
+  assertEquals((await chat(url))[0], 401);
+  assertEquals((await chat(url, { Authorization: `Bearer ${key}` }))[0], 200);
+  const [, pid = ""] = await daemon.stderr.match(/http_started pid=(\d+)/);
+  if (Deno.build.os === "linux") {
+    assertEquals(Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes(key), false);
+  }
+});
+
+Deno.test("serve --http: a bridge that ended is started again where the daemon may start programs", async () => {
+  await using box = new Sandbox();
+  // The engine needs the permission, too, so it is kept.
+  await using daemon = await serveHttp(box, []);
+  await daemon.stderr.has("permissions_left");
+  const [, pid = ""] = await daemon.stderr.match(/http_started pid=(\d+)/);
+  await addressIn(daemon.stderr);
+  Deno.kill(Number(pid), "SIGKILL");
+  const [, , second = ""] = await daemon.stderr.match(/http_started pid=(\d+)[^]*http_started pid=(\d+)/);
+  const [, , url = ""] = await daemon.stderr.match(/Listening on (\S+)[^]*Listening on (\S+)/);
+  assertEquals(second === pid, false);
+  assertEquals((await fetch(`${url}/health`)).status, 200);
+});
+
+Deno.test("serve --http: where the daemon may start nothing any more, the log says what to do", async () => {
+  await using box = new Sandbox();
+  await using daemon = await serveHttp(box);
+  await daemon.stderr.has("permissions_left");
+  const [, pid = ""] = await daemon.stderr.match(/http_started pid=(\d+)/);
+  Deno.kill(Number(pid), "SIGKILL");
+  await daemon.stderr.has("http_lost");
+  await daemon.stderr.has("restart the daemon");
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+});

@@ -1,0 +1,71 @@
+/** Threat: connections that send little, nothing, or come in great numbers use up the bridge. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { BridgeUnderTest } from "../support/bridges.ts";
+import { converse } from "../support/raw_http.ts";
+
+const LIMITS = { headerMs: 200, requestMs: 400, idleMs: 300 };
+const HEAD = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n";
+
+for (
+  const [what, sent] of [
+    ["sends nothing", ""],
+    ["stops in the middle of its header", HEAD],
+    ["stops in the middle of its body", `${HEAD}Content-Length: 100\r\n\r\n{"model"`],
+  ] as const
+) {
+  Deno.test(`limits: a connection is closed when it ${what}`, async () => {
+    await using bridge = await BridgeUnderTest.start({ http: { limits: LIMITS } });
+    assertMatch(await converse(bridge.url, sent), /^HTTP\/1\.1 408 /);
+    assertEquals(bridge.unexpected, []);
+  });
+}
+
+Deno.test("limits: a header that comes byte by byte has no more time than one at once", async () => {
+  await using bridge = await BridgeUnderTest.start({ http: { limits: LIMITS } });
+  const { hostname, port } = new URL(bridge.url);
+  using connection = await Deno.connect({ hostname, port: Number(port) });
+  const closed = connection.read(new Uint8Array(1024));
+  let isClosed = false;
+  void closed.finally(() => isClosed = true);
+  const bytes = new TextEncoder().encode(`${HEAD}X-Slow: ${"x".repeat(10_000)}`);
+  for (const byte of bytes) {
+    if (isClosed) break;
+    await connection.write(Uint8Array.of(byte)).catch(() => isClosed = true);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert((await closed ?? 0) > 0);
+});
+
+Deno.test("limits: a connection is closed when nothing follows an answer", async () => {
+  await using bridge = await BridgeUnderTest.start({ http: { limits: LIMITS } });
+  assertMatch(await converse(bridge.url, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"), /^HTTP\/1\.1 200 /);
+});
+
+Deno.test("limits: an answer may take longer than a request may", async () => {
+  await using bridge = await BridgeUnderTest.start({
+    script: { tokens: Array.from({ length: 20 }, (_, index) => `${index} `), delayMs: 50 },
+    http: { limits: LIMITS },
+  });
+  const { status, json } = await bridge.post("/v1/completions", { prompt: "Hi" });
+  assertEquals([status, (json.usage as { completion_tokens: number }).completion_tokens], [200, 20]);
+});
+
+Deno.test("limits: connections over the limit are closed at once, the others are served", async () => {
+  await using bridge = await BridgeUnderTest.start({ http: { limits: { connections: 2 } } });
+  const { hostname, port } = new URL(bridge.url);
+  const connect = (): Promise<Deno.TcpConn> => Deno.connect({ hostname, port: Number(port) });
+  using first = await connect();
+  using second = await connect();
+  const buffer = new Uint8Array(1024);
+  const ask = async (connection: Deno.TcpConn): Promise<number | null> => {
+    await connection.write(new TextEncoder().encode("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    return await connection.read(buffer);
+  };
+  assert(await ask(first) !== null);
+  assert(await ask(second) !== null);
+  {
+    using third = await connect();
+    assertEquals(await third.read(buffer), null);
+  }
+  assert(await ask(first) !== null);
+});

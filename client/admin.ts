@@ -1,9 +1,11 @@
 /**
- * The admin socket: what the daemon is doing, as a stream of events or as a snapshot. Read-only; every call has its
- * own connection.
+ * The admin socket: what the daemon is doing, as a stream of events or as a snapshot, and cancelling a request.
+ * Every call has its own connection.
  */
+import type { DaemonActivity } from "./activity.ts";
 import type { AdminEvent, Capabilities, LogStoppedEvent, StatusEvent } from "./admin_events.ts";
-import { Connection } from "./wire/connection.ts";
+import { readActivity, readCancelled } from "./wire/activity_frames.ts";
+import { Connection, encodeFrame } from "./wire/connection.ts";
 import {
   CancelledError,
   ClientClosedError,
@@ -23,6 +25,7 @@ import {
   type WaitOptions,
 } from "./options.ts";
 import { persist, within } from "./patience.ts";
+import type { AdminRequest } from "./protocol/mod.ts";
 
 /**
  * One look at the daemon.
@@ -147,6 +150,43 @@ export interface Admin {
    * ```
    */
   capabilities(options?: WaitOptions): Promise<readonly Capabilities[]>;
+
+  /**
+   * Which requests run and wait, whoever asked, and what those that have ended add up to.
+   *
+   * @param options As for {@linkcode Admin.snapshot}.
+   * @returns What was seen.
+   * @throws What {@linkcode Admin.snapshot} throws.
+   *
+   * @example
+   * ```ts
+   * import { admin } from "@inferd/client";
+   *
+   * export async function waiting(): Promise<number> {
+   *   return (await admin().activity()).queue.waiting;
+   * }
+   * ```
+   */
+  activity(options?: WaitOptions): Promise<DaemonActivity>;
+
+  /**
+   * Cancel a request, whoever asked. Its client gets a `RequestCancelledError`.
+   *
+   * @param number As {@linkcode Admin.activity} tells it.
+   * @param options As for {@linkcode Admin.snapshot}.
+   * @returns Whether it was under way.
+   * @throws What {@linkcode Admin.snapshot} throws.
+   *
+   * @example
+   * ```ts
+   * import { admin } from "@inferd/client";
+   *
+   * export async function cancelAll(): Promise<void> {
+   *   for (const { number } of (await admin().activity()).requests) await admin().cancel(number);
+   * }
+   * ```
+   */
+  cancel(number: number, options?: WaitOptions): Promise<boolean>;
 }
 
 /**
@@ -274,6 +314,59 @@ class SocketAdmin implements Admin {
 
   async capabilities(options: WaitOptions = {}): Promise<readonly Capabilities[]> {
     return (await this.snapshot(options)).capabilities;
+  }
+
+  activity(options: WaitOptions = {}): Promise<DaemonActivity> {
+    return this.#ask({ type: "requests" }, readActivity, { ...options, call: new Error() });
+  }
+
+  cancel(number: number, options: WaitOptions = {}): Promise<boolean> {
+    return this.#ask({ type: "cancel", number }, readCancelled, { ...options, call: new Error() });
+  }
+
+  /** Ask one thing, on a connection of its own. */
+  async #ask<T>(
+    request: AdminRequest,
+    read: (line: string) => T | undefined,
+    { timeoutMs, signal, call }: WaitOptions & { readonly call: Error },
+  ): Promise<T> {
+    const endpoint = this.#locate();
+    return await within((signal) => ask(endpoint, { request, read, signal }), {
+      what: `get an answer from the admin socket "${endpointName(endpoint)}"`,
+      timeoutMs: timeoutOr(timeoutMs, DEFAULT_SNAPSHOT_TIMEOUT_MS),
+      signal,
+      closing: this.#closing,
+      call,
+    });
+  }
+}
+
+interface Question<T> {
+  readonly request: AdminRequest;
+  /** `undefined` for a frame that is not the answer. */
+  read(line: string): T | undefined;
+  readonly signal: AbortSignal;
+}
+
+async function ask<T>(endpoint: UnixEndpoint, { request, read, signal }: Question<T>): Promise<T> {
+  const connection = await Connection.open(endpoint, signal);
+  const close = (): void => connection.close();
+  signal.addEventListener("abort", close, { once: true });
+  try {
+    connection.send(encodeFrame(request));
+    for (;;) {
+      signal.throwIfAborted();
+      const line = connection.take();
+      if (line === undefined) {
+        if (await connection.fill()) continue;
+        throw connection.closedError();
+      }
+      const answer = connection.read(() => read(line));
+      if (answer !== undefined) return answer;
+    }
+  } finally {
+    signal.removeEventListener("abort", close);
+    close();
   }
 }
 

@@ -83,6 +83,7 @@ export type {
   RerankOptions,
   RerankResult,
 } from "./retrieval.ts";
+export type { DaemonActivity, LiveRequestStatus, TotalsOfRequests } from "./activity.ts";
 export { type Admin, admin, type AdminSnapshot } from "./admin.ts";
 export type {
   AdminEvent,
@@ -120,6 +121,7 @@ export {
   InternalError,
   InvalidRequestError,
   QueueFullError,
+  RequestCancelledError,
   RerankUnsupportedError,
   ToolCallMalformedError,
 } from "./errors/daemon_errors.ts";

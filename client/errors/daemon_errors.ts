@@ -227,6 +227,32 @@ export class AttachmentUnsupportedError extends DaemonError {
 }
 
 /**
+ * `cancelled`: the operator cancelled the request. Do not retry.
+ *
+ * @example
+ * ```ts
+ * import { RequestCancelledError } from "@inferd/client";
+ *
+ * export function wasUnwanted(error: unknown): boolean {
+ *   return error instanceof RequestCancelledError;
+ * }
+ * ```
+ */
+export class RequestCancelledError extends DaemonError {
+  /** Names the class. */
+  override readonly name: string = "RequestCancelledError";
+
+  /**
+   * Make one.
+   *
+   * @param message The daemon's sentence.
+   */
+  constructor(message: string) {
+    super("cancelled", message);
+  }
+}
+
+/**
  * `tool_call_malformed`: the model wrote a call that cannot be read, or that its schema refuses. May be retried: the
  * next answer may be better.
  *
@@ -319,6 +345,7 @@ const CLASSES: Readonly<Record<ErrorCode, new (message: string) => DaemonError>>
   backend_unavailable: BackendUnavailableError,
   invalid_request: InvalidRequestError,
   frame_too_large: FrameTooLargeError,
+  cancelled: RequestCancelledError,
   internal: InternalError,
   attachment_unsupported: AttachmentUnsupportedError,
   tool_call_malformed: ToolCallMalformedError,

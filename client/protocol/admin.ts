@@ -163,3 +163,125 @@ export type AdminFrame =
   | DrainingFrame
   | CapabilitiesFrame
   | LogStoppedFrame;
+
+/**
+ * What may be asked on the admin socket: one JSON object a line, at most 1 KiB. Anything else that is written there is
+ * ignored.
+ *
+ * @example
+ * ```ts
+ * import type { AdminRequest } from "@inferd/client/protocol";
+ *
+ * export const look: AdminRequest = { type: "requests" };
+ * export const stop: AdminRequest = { type: "cancel", number: 7 };
+ * ```
+ */
+export type AdminRequest =
+  /** Which requests run and wait; answered by a {@linkcode RequestsFrame}. */
+  | { type: "requests" }
+  /** Cancel one, whoever asked; answered by a {@linkcode CancelledFrame}. */
+  | { type: "cancel"; number: number };
+
+/**
+ * A request that runs or waits, seen once.
+ *
+ * @example
+ * ```ts
+ * import type { RequestStatus } from "@inferd/client/protocol";
+ *
+ * export function waits({ state }: RequestStatus): boolean {
+ *   return state === "waiting";
+ * }
+ * ```
+ */
+export interface RequestStatus {
+  /** The daemon's number for it, counted from 1. */
+  number: number;
+  /** The caller's id for it, at most 128 characters of it. */
+  id: string;
+  /** What is asked for. */
+  service: "v1" | "v2" | "embed" | "rerank";
+  /** Whether it holds a place. */
+  state: "waiting" | "running";
+  /** Who answers; absent while it waits. */
+  backend?: string;
+  /** Milliseconds since it came. */
+  age_ms: number;
+  /** Milliseconds from its coming to the first piece of the answer; absent while there is none. */
+  first_token_ms?: number;
+  /** Pieces of the answer so far; most are one token. */
+  pieces: number;
+}
+
+/**
+ * What the requests that have ended since the daemon started add up to.
+ *
+ * @example
+ * ```ts
+ * import type { RequestTotals } from "@inferd/client/protocol";
+ *
+ * export function meanFirstTokenMs({ first_tokens, first_token_ms }: RequestTotals): number {
+ *   return first_token_ms / first_tokens;
+ * }
+ * ```
+ */
+export interface RequestTotals {
+  /** How many were answered. */
+  done: number;
+  /** How many failed, were refused or were cancelled. */
+  failed: number;
+  /** Tokens of the prompts of those answered. */
+  prompt_tokens: number;
+  /** Tokens of their answers. */
+  completion_tokens: number;
+  /** How many had at least one piece of an answer. */
+  first_tokens: number;
+  /** The sum of the milliseconds to each one's first piece. */
+  first_token_ms: number;
+}
+
+/**
+ * The answer to `requests`.
+ *
+ * @example
+ * ```ts
+ * import type { RequestsFrame } from "@inferd/client/protocol";
+ *
+ * export function numbers({ requests }: RequestsFrame): number[] {
+ *   return requests.map(({ number }) => number);
+ * }
+ * ```
+ */
+export interface RequestsFrame {
+  /** Always `"admin"`. */
+  id: "admin";
+  /** Discriminates the frame. */
+  type: "requests";
+  /** Those under way, the oldest first. */
+  requests: RequestStatus[];
+  /** Those that have ended. */
+  totals: RequestTotals;
+  /** The admission queue. */
+  queue: QueueStatus;
+}
+
+/**
+ * The answer to `cancel`.
+ *
+ * @example
+ * ```ts
+ * import type { CancelledFrame } from "@inferd/client/protocol";
+ *
+ * export const frame: CancelledFrame = { id: "admin", type: "cancelled", number: 7, found: true };
+ * ```
+ */
+export interface CancelledFrame {
+  /** Always `"admin"`. */
+  id: "admin";
+  /** Discriminates the frame. */
+  type: "cancelled";
+  /** As it was asked. */
+  number: number;
+  /** Whether such a request was under way. */
+  found: boolean;
+}

@@ -139,9 +139,16 @@ export interface V1DoneFrame {
  * - `backend_unavailable`: no backend, or it failed before or during the stream. Retry.
  * - `invalid_request`: the request breaks a rule, or its prompt does not fit the context. Do not retry unchanged.
  * - `frame_too_large`: over 64 MiB; the connection is closed. Do not retry.
+ * - `cancelled`: the operator cancelled the request. Do not retry.
  * - `internal`: a bug of the daemon's; details are in its log.
  */
-export type V1ErrorCode = "queue_full" | "backend_unavailable" | "invalid_request" | "frame_too_large" | "internal";
+export type V1ErrorCode =
+  | "queue_full"
+  | "backend_unavailable"
+  | "invalid_request"
+  | "frame_too_large"
+  | "cancelled"
+  | "internal";
 
 /**
  * Cases of `invalid_request` that programs treat differently: `context_length`, the prompt does not fit the context.

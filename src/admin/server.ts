@@ -1,18 +1,19 @@
 /**
- * The admin socket: everyone who may open it hears where the daemon is. Nothing can be asked for here; what a client
- * writes is read and thrown away. What is said is `status.ts`'s.
+ * The admin socket: everyone who may open it hears where the daemon is. What is said is `status.ts`'s, what may be asked
+ * `requests.ts`'s; everything else that a client writes is read and thrown away.
  */
 import type { ActivityLog } from "../log/log.ts";
 import { BaseConnection, type BaseOptions } from "../server/base_connection.ts";
 import { HALF_CLOSED_MS, type Peers } from "../server/peer.ts";
 import { SocketServer } from "../server/socket_server.ts";
-import type { StatusBoard } from "./status.ts";
+import { QuestionReader, type RequestDesk } from "./requests.ts";
+import type { StatusBoard, StatusReader } from "./status.ts";
 
 /** Permission bits of the socket file: its owner only. */
 const SOCKET_MODE = 0o600;
 /** How long readers get to take what is left when the daemon ends. */
 const CLOSE_GRACE_MS = 1_000;
-const DISCARD_BYTES = 4096;
+const READ_BYTES = 4096;
 /** How often one who has only closed its writing side is looked after: it may have gone altogether since. */
 const HANG_UP_POLL_MS = 1_000;
 
@@ -23,6 +24,8 @@ export interface AdminServerOptions {
   /** As in `SocketServerOptions`. */
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
+  /** Answers what is asked; absent: nobody does. */
+  readonly desk?: RequestDesk;
   /** Absent: `HALF_CLOSED_MS`. */
   readonly halfClosedMs?: number;
 }
@@ -31,13 +34,13 @@ export interface AdminServerOptions {
 export class AdminServer extends SocketServer {
   readonly #board: StatusBoard;
 
-  constructor({ path, board, peers, log, halfClosedMs = HALF_CLOSED_MS }: AdminServerOptions) {
+  constructor({ path, board, peers, log, desk, halfClosedMs = HALF_CLOSED_MS }: AdminServerOptions) {
     const times = { halfClosedMs, hangUpPollMs: HANG_UP_POLL_MS };
     super({
       unix: { path, mode: SOCKET_MODE },
       peers,
       log,
-      open: (accepted) => new AdminConnection({ ...accepted, board, log, times }),
+      open: (accepted) => new AdminConnection({ ...accepted, board, desk, log, times }),
     });
     this.#board = board;
   }
@@ -58,10 +61,14 @@ export class AdminServer extends SocketServer {
 /** One reader. It is never made to wait for: one that falls too far behind is dropped by the board. */
 class AdminConnection extends BaseConnection {
   readonly #board: StatusBoard;
+  readonly #desk: RequestDesk | undefined;
 
-  constructor({ board, ...options }: BaseOptions & { readonly board: StatusBoard }) {
+  constructor(
+    { board, desk, ...options }: BaseOptions & { readonly board: StatusBoard; readonly desk: RequestDesk | undefined },
+  ) {
     super(options);
     this.#board = board;
+    this.#desk = desk;
   }
 
   override cut(): void {
@@ -81,20 +88,27 @@ class AdminConnection extends BaseConnection {
       this.base.log.warn("admin_reader_overrun");
       this.gone("The reader has fallen too far behind");
     });
-    const discarding = this.#discard();
+    const listening = this.#listen(reader);
     for (let lines = await reader.take(); lines !== undefined && !this.closed; lines = await reader.take()) {
       this.writer.send(lines);
       await this.writer.flush();
     }
     this.close();
-    await discarding;
+    await listening;
   }
 
-  /** Read and forget. One that has nothing more to say may still listen (`socat - UNIX:admin.sock < /dev/null`). */
-  async #discard(): Promise<void> {
-    const buffer = new Uint8Array(DISCARD_BYTES);
+  /** Read what may be a question. One that has nothing more to say may still listen (`socat - UNIX:admin.sock < /dev/null`). */
+  async #listen(reader: StatusReader): Promise<void> {
+    const { conn } = this.base;
+    const buffer = new Uint8Array(READ_BYTES);
+    const questions = new QuestionReader();
     try {
-      while (await this.base.conn.read(buffer) !== null);
+      for (let count = await conn.read(buffer); count !== null; count = await conn.read(buffer)) {
+        for (const line of questions.push(buffer.subarray(0, count))) {
+          const answer = this.#desk?.answer(line);
+          if (answer !== undefined) reader.push(answer);
+        }
+      }
       this.inputEnded();
     } catch {
       this.gone("The connection broke");

@@ -3,6 +3,7 @@
  * docs/operations.md. Builds the rooms and connects them; what they do is theirs. Signals belong to the command line.
  */
 import type { LoadPhase } from "@inferd/client/protocol";
+import { RequestDesk } from "../admin/requests.ts";
 import { AdminServer } from "../admin/server.ts";
 import { StatusBoard } from "../admin/status.ts";
 import type { DaemonOptions } from "../config/options.ts";
@@ -14,6 +15,7 @@ import { type ActivityLog, openActivityLog } from "../log/log.ts";
 import { hashCachePath, keepsHashes } from "../models/file/hash_cache.ts";
 import { ModelHashes } from "../models/file/model_hashes.ts";
 import { dropBootPermissions, type PermissionContext } from "../monitor/permissions.ts";
+import { LiveRequests } from "../pipeline/live_requests.ts";
 import { socketsBehindClosedFolders } from "../server/group.ts";
 import { checkSocketPaths } from "../server/listener.ts";
 import { Peers } from "../server/peer.ts";
@@ -83,6 +85,7 @@ export async function startDaemon(options: DaemonOptions, parts: StartOptions = 
 /** What stands when the admin socket stands. */
 interface Ground {
   readonly admissions: Admissions;
+  readonly live: LiveRequests;
   readonly board: StatusBoard;
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
@@ -107,11 +110,13 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
   warnOfClosedFolders(options, log);
   // Once for all sockets, also those that are bound late: by then the permission is given back.
   const peers = built.use(Peers.open(log.for("server")));
-  const admin = built.use(new AdminServer({ path: options.adminSocket, board, peers, log: log.for("admin") }));
+  const live = new LiveRequests();
+  const desk = new RequestDesk(live, () => admissions.status());
+  const admin = built.use(new AdminServer({ path: options.adminSocket, board, peers, log: log.for("admin"), desk }));
   await admin.bind();
   const beside = parts.startBeside?.(log);
   if (beside !== undefined) built.use(beside);
-  return { admissions, board, peers, log, built };
+  return { admissions, live, board, peers, log, built };
 }
 
 /** A group that cannot enter the folder of a socket has nothing of being given it. */

@@ -9,6 +9,7 @@ import type { BackendConfig, DaemonOptions, Listen, SurfaceName } from "../confi
 import { type Backend, type BackendNotice, type Service, toStatus } from "../inference/backend.ts";
 import type { ActivityLog } from "../log/log.ts";
 import type { ModelHashes } from "../models/file/model_hashes.ts";
+import type { LiveRequests } from "../pipeline/live_requests.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import { Router } from "../pipeline/router.ts";
 import { type Binding, Bindings } from "../server/bindings.ts";
@@ -44,6 +45,7 @@ export interface ServingOptions {
   /** The configurations of the backends, with their models located. */
   readonly configs: readonly BackendConfig[];
   readonly admissions: Admissions;
+  readonly live: LiveRequests;
   readonly board: StatusBoard;
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
@@ -131,8 +133,8 @@ export class Serving {
   }
 
   #pipeline(service: Service): Pipeline {
-    const { admissions, log } = this.#options;
-    return new Pipeline({ service, admission: admissions.of(service), router: this.#router, log });
+    const { admissions, live, log } = this.#options;
+    return new Pipeline({ service, admission: admissions.of(service), router: this.#router, log, live });
   }
 
   #serverOf(surface: Surface, { socket, tcp }: Listen): InferenceServer {

@@ -12,6 +12,7 @@ import {
   FrameTooLargeError,
   InvalidRequestError,
   QueueFullError,
+  RequestCancelledError,
   RerankUnsupportedError,
   TimeoutError,
   ToolCallMalformedError,
@@ -92,6 +93,8 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof EmbedUnsupportedError || error instanceof RerankUnsupportedError) {
     return new ApiError(404, error.message, { code: "model_not_found", param: "model" });
   }
+  // Not a status that clients try again on.
+  if (error instanceof RequestCancelledError) return new ApiError(403, error.message, { code: "cancelled" });
   if (error instanceof InvalidRequestError) {
     const code = error.reason === "context_length" ? "context_length_exceeded" : "invalid_request";
     return new ApiError(400, error.message, { code });

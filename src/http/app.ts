@@ -22,12 +22,15 @@ import { openAiErrorBody } from "./openai/error.ts";
 import { listModels, retrieveModel } from "./openai/models.ts";
 import { rerank } from "./openai/rerank.ts";
 import { responses } from "./openai/responses/responses.ts";
+import { mountPage } from "./page/page.ts";
 
 /** What the server answers with. */
 export interface AppOptions extends GuardOptions {
   readonly bridge: Bridge;
   /** Told of mistakes of this program's, without a word of what was asked. */
   readonly onUnexpected: (error: unknown) => void;
+  /** Fires when the server takes no more requests. */
+  readonly draining: AbortSignal;
 }
 
 /** Answers a request by asking the daemon. */
@@ -73,6 +76,7 @@ export function createApp(options: AppOptions): Hono {
   const app = new Hono();
   app.use(guard(options));
   for (const [method, path, handler] of ROUTES) app.on(method, path, (context) => handler(context, bridge));
+  mountPage(app, { bridge, draining: options.draining });
   app.notFound((context) => answerError(context, noRoute(context)));
   app.onError((error, context) => {
     // Nobody is left to read it.

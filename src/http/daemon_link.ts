@@ -3,6 +3,7 @@
  * stream says of the backends. A daemon that ends and comes back is followed; nothing here waits for one.
  */
 import {
+  type Admin,
   admin,
   type AdminEvent,
   type AdminSnapshot,
@@ -72,6 +73,11 @@ export class DaemonLink implements AsyncDisposable {
   /** How often an engine was started again while the admin stream was followed. */
   get restarts(): number {
     return this.#restarts;
+  }
+
+  /** The daemon's admin socket, on which each call connects anew. */
+  get admin(): Admin {
+    return admin(this.#place.admin);
   }
 
   /** Names that clients use for models, and what the daemon calls them. */

@@ -66,7 +66,9 @@ const CHECK_MS = 1000;
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const limits = { ...LIMITS, ...options.limits };
   const link = new DaemonLink(options.daemon, options.aliases);
+  const draining = new AbortController();
   const app = createApp({
+    draining: draining.signal,
     hostname: options.listen.hostname,
     apiKey: options.apiKey,
     origins: options.origins,
@@ -93,6 +95,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   server.once("close", () => closed.resolve());
   const end = async (graceMs: number): Promise<void> => {
     server.close();
+    draining.abort();
     server.closeIdleConnections();
     const late = setTimeout(() => server.closeAllConnections(), graceMs);
     await closed.promise;

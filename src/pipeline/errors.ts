@@ -10,6 +10,7 @@ import {
   ToolCallMalformedError,
 } from "../inference/errors.ts";
 import { QueueFullError } from "./admission.ts";
+import { RequestCancelledError } from "./live_requests.ts";
 
 /** A line went over the byte cap. */
 export class FrameTooLargeError extends Error {
@@ -48,6 +49,7 @@ const KNOWN: readonly (readonly [new (message: string) => Error, ErrorCode, "cou
   [InvalidRequestError, "invalid_request", "neutral"],
   [QueueFullError, "queue_full", "neutral"],
   [BackendUnavailableError, "backend_unavailable", "counted"],
+  [RequestCancelledError, "cancelled", "neutral"],
   [FrameTooLargeError, "frame_too_large", "neutral"],
   [AttachmentUnsupportedError, "attachment_unsupported", "neutral"],
   [ToolCallMalformedError, "tool_call_malformed", "neutral"],

@@ -15,6 +15,7 @@ import {
   toWireError,
   type WireError,
 } from "./errors.ts";
+import { LiveRequests } from "./live_requests.ts";
 import type { Answer, LastFrame, ResolvedRequest, Terminal } from "./resolve.ts";
 import type { Router } from "./router.ts";
 
@@ -49,6 +50,8 @@ export interface PipelineOptions {
   readonly admission: Admission;
   readonly router: Router;
   readonly log: ActivityLog;
+  /** Knows the requests of all pipelines; absent: nobody looks. */
+  readonly live?: LiveRequests;
 }
 
 /** Serves resolved requests of one kind. */
@@ -57,12 +60,14 @@ export class Pipeline {
   readonly #admission: Admission;
   readonly #router: Router;
   readonly #log: ActivityLog;
+  readonly #live: LiveRequests;
 
   constructor(options: PipelineOptions) {
     this.#service = options.service;
     this.#admission = options.admission;
     this.#router = options.router;
     this.#log = options.log.for("pipeline");
+    this.#live = options.live ?? new LiveRequests();
   }
 
   /** Serve one request: exactly one terminal frame, unless nobody is left to read it. Never rejects. */
@@ -96,24 +101,29 @@ export class Pipeline {
   }
 
   /** @returns What is still to be said; undefined if nobody is left to hear it. */
-  async #run<R>(request: ResolvedRequest<R>, caller: Caller): Promise<End<R> | undefined> {
+  async #run<R>(request: ResolvedRequest<R>, asker: Caller): Promise<End<R> | undefined> {
     const times = new Times();
+    using live = this.#live.begin({ id: request.id, service: this.#service, signal: asker.signal });
+    const caller: Caller = { name: asker.name, signal: live.signal, send: (frame) => asker.send(frame) };
     let backend: string | undefined;
     try {
       using _permit = request.isShort ? undefined : await this.#admission.acquire(caller.signal, caller.name);
       times.admitted();
       const route = this.#router.dispatch(this.#service, request.model);
       backend = route.backend.name;
+      live.running(backend);
       this.#log.info("request_accepted", { id: loggedId(request.id), backend });
       let outcome: Outcome = "success";
       try {
-        const { frame, stopReason, usage } = await drive(
-          request.answer(route.backend, caller.signal, times.queuedMs),
-          caller,
-          {
-            onEvent: () => times.stepped(),
+        const answer = request.answer(route.backend, caller.signal, times.queuedMs);
+        const isInPieces = "events" in answer;
+        const { frame, stopReason, usage } = await drive(answer, caller, {
+          onEvent: () => {
+            times.stepped();
+            if (isInPieces) live.stepped();
           },
-        );
+        });
+        live.done(usage);
         this.#log.info("request_done", {
           id: loggedId(request.id),
           backend,

@@ -41,7 +41,7 @@ Deno.test("inferd http serves with exactly its permissions, ends on SIGTERM, and
   const [status, text] = await chat(url);
   assertEquals(status, 200);
   assertStringIncludes(text, "This is a mock answer.");
-  for (const path of ["/health", "/metrics", "/v1/models", "/api/tags"]) {
+  for (const path of ["/", "/page/main.js", "/page/marked.js", "/health", "/metrics", "/v1/models", "/api/tags"]) {
     const response = await fetch(url + path);
     await response.body?.cancel();
     assertEquals(response.status, 200);

@@ -44,8 +44,8 @@ export const TOOLS: readonly Tool[] = [
     description: "Events",
     inputSchema: { type: "object", properties: { "with-past": { type: "boolean" }, q: TEXT } },
   },
-  // Nothing is said of its arguments.
-  { name: "run", description: "Run something", inputSchema: { type: "object" } },
+  // Nothing is said of its arguments but that there are some.
+  { name: "run", description: "Run something", inputSchema: { type: "object", additionalProperties: true } },
 ];
 
 /** The same without what some templates cannot show: types that are a list or not said, objects of which nothing is. */

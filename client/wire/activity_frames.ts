@@ -1,0 +1,55 @@
+/**
+ * The answers of the admin socket to what is asked there, as they are on the wire.
+ */
+import type { DaemonActivity } from "../activity.ts";
+import { isRecord, list, number, parse, record, text, wrong } from "./frames.ts";
+
+/**
+ * Read the answer to `requests`.
+ *
+ * @param line A line of the admin socket.
+ * @returns What it says; `undefined` if it is another frame.
+ * @throws {ProtocolError} If it is no frame.
+ */
+export function readActivity(line: string): DaemonActivity | undefined {
+  const frame = parse(line);
+  if (frame.type !== "requests") return undefined;
+  const totals = record(frame, "totals");
+  const queue = record(frame, "queue");
+  return {
+    requests: list(frame, "requests").map((entry) => {
+      if (!isRecord(entry)) throw wrong(frame, "requests", "a list of objects");
+      return {
+        number: number(entry, "number"),
+        id: text(entry, "id"),
+        service: text(entry, "service"),
+        state: text(entry, "state") === "waiting" ? "waiting" : "running",
+        ...(entry.backend === undefined ? {} : { backend: text(entry, "backend") }),
+        ageMs: number(entry, "age_ms"),
+        ...(entry.first_token_ms === undefined ? {} : { firstTokenMs: number(entry, "first_token_ms") }),
+        pieces: number(entry, "pieces"),
+      };
+    }),
+    totals: {
+      done: number(totals, "done"),
+      failed: number(totals, "failed"),
+      promptTokens: number(totals, "prompt_tokens"),
+      completionTokens: number(totals, "completion_tokens"),
+      firstTokens: number(totals, "first_tokens"),
+      firstTokenMs: number(totals, "first_token_ms"),
+    },
+    queue: { active: number(queue, "active"), waiting: number(queue, "waiting"), depth: number(queue, "depth") },
+  };
+}
+
+/**
+ * Read the answer to `cancel`.
+ *
+ * @param line A line of the admin socket.
+ * @returns Whether the request was under way; `undefined` if it is another frame.
+ * @throws {ProtocolError} If it is no frame.
+ */
+export function readCancelled(line: string): boolean | undefined {
+  const frame = parse(line);
+  return frame.type === "cancelled" ? frame.found === true : undefined;
+}

@@ -1,0 +1,83 @@
+/**
+ * What may be asked on the admin socket: which requests run and wait, and that one be cancelled. Lines are short; what
+ * is no such question is ignored, as everything that is written there always was.
+ */
+import type { CancelledFrame, QueueStatus, RequestsFrame } from "@inferd/client/protocol";
+import type { LiveRequests } from "../pipeline/live_requests.ts";
+import { isRecord } from "../pipeline/resolve.ts";
+
+const NEWLINE = 10;
+/** The longest question, in bytes. */
+const MAX_LINE_BYTES = 1024;
+
+/** Bytes into lines; never holds more than one short line. */
+export class QuestionReader {
+  readonly #decoder = new TextDecoder();
+  readonly #line = new Uint8Array(MAX_LINE_BYTES);
+  #length = 0;
+
+  /**
+   * Take what has arrived.
+   *
+   * @param bytes Any of it.
+   * @returns The lines that it ends, without those that are too long.
+   */
+  push(bytes: Uint8Array): string[] {
+    const lines: string[] = [];
+    for (let at = 0; at < bytes.length;) {
+      const found = bytes.indexOf(NEWLINE, at);
+      const end = found === -1 ? bytes.length : found;
+      const part = bytes.subarray(at, end);
+      if (this.#length + part.length <= MAX_LINE_BYTES) this.#line.set(part, this.#length);
+      this.#length = Math.min(this.#length + part.length, MAX_LINE_BYTES + 1);
+      at = end + 1;
+      if (found === -1) break;
+      if (this.#length <= MAX_LINE_BYTES) lines.push(this.#decoder.decode(this.#line.subarray(0, this.#length)));
+      this.#length = 0;
+    }
+    return lines;
+  }
+}
+
+/** Answers what is asked on the admin socket. */
+export class RequestDesk {
+  readonly #live: LiveRequests;
+  readonly #queue: () => QueueStatus;
+
+  constructor(live: LiveRequests, queue: () => QueueStatus) {
+    this.#live = live;
+    this.#queue = queue;
+  }
+
+  /**
+   * Answer a line.
+   *
+   * @param line As it was written.
+   * @returns A frame with its newline; `undefined` if the line is no question.
+   */
+  answer(line: string): string | undefined {
+    let asked: unknown;
+    try {
+      asked = JSON.parse(line);
+    } catch {
+      return undefined;
+    }
+    if (!isRecord(asked)) return undefined;
+    if (asked.type === "requests") {
+      const frame: RequestsFrame = {
+        id: "admin",
+        type: "requests",
+        requests: this.#live.list(),
+        totals: this.#live.totals(),
+        queue: this.#queue(),
+      };
+      return `${JSON.stringify(frame)}\n`;
+    }
+    if (asked.type === "cancel" && typeof asked.number === "number") {
+      const { number } = asked;
+      const frame: CancelledFrame = { id: "admin", type: "cancelled", number, found: this.#live.cancel(number) };
+      return `${JSON.stringify(frame)}\n`;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,48 @@
+/** Follows the daemon: one stream of lines, looked for again whenever it ends or falls silent. */
+import { ask, linesOf, RequestError } from "./api.js";
+
+/**
+ * @typedef {{ status: string, [field: string]: any }} AdminEvent
+ * @typedef {{
+ *   number: number, id: string, service: string, state: "waiting" | "running", backend?: string, ageMs: number,
+ *   firstTokenMs?: number, pieces: number,
+ * }} LiveRequest
+ * @typedef {{
+ *   requests: LiveRequest[],
+ *   totals: { done: number, failed: number, completionTokens: number, firstTokens: number, firstTokenMs: number },
+ *   queue: { active: number, waiting: number, depth: number },
+ * }} Activity
+ * @typedef {{ type: "event", event: AdminEvent } | { type: "unreachable" } | { type: "no_server" }
+ *   | { type: "no_key" } | { type: "activity", activity: Activity | null }} Line
+ */
+
+/** The server sends a line a second; a stream that says nothing for so long, in milliseconds, is cut. */
+const SILENCE_MS = 5000;
+const RECONNECT_MS = 1000;
+
+/**
+ * Follow, for as long as the page is open.
+ *
+ * @param {(line: Line) => void} onLine Told everything.
+ */
+export async function follow(onLine) {
+  for (;;) {
+    const cut = new AbortController();
+    let timer;
+    try {
+      const response = await ask("/inferd/live", { signal: cut.signal });
+      timer = setTimeout(() => cut.abort(), SILENCE_MS);
+      for await (const line of linesOf(response)) {
+        clearTimeout(timer);
+        timer = setTimeout(() => cut.abort(), SILENCE_MS);
+        onLine(JSON.parse(line));
+      }
+      onLine({ type: "no_server" });
+    } catch (error) {
+      onLine({ type: error instanceof RequestError && error.status === 401 ? "no_key" : "no_server" });
+    } finally {
+      clearTimeout(timer);
+    }
+    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+  }
+}

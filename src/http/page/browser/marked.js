@@ -1,0 +1,2 @@
+/** For type checks alone: under this name the npm package's own file is served, see `../files.ts`. */
+export * from "marked";

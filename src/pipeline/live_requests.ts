@@ -1,0 +1,157 @@
+/**
+ * The requests that run and wait now, whoever asked, and what those that have ended add up to: for the admin socket,
+ * which also cancels one. Knows nothing of what was asked or answered but its length.
+ */
+import type { RequestStatus, RequestTotals } from "@inferd/client/protocol";
+import type { Service } from "../inference/backend.ts";
+import type { Usage } from "../inference/events.ts";
+
+/** The operator cancelled the request. */
+export class RequestCancelledError extends Error {
+  override readonly name = "RequestCancelledError";
+}
+
+/** How much of a caller's id is repeated, in UTF-16 units. */
+const ID_LENGTH = 128;
+
+/** A request that begins. */
+export interface BeginningRequest {
+  /** The caller's name for it. */
+  readonly id: string;
+  readonly service: Service;
+  /** The caller's: {@linkcode LiveRequest.signal} follows it. */
+  readonly signal: AbortSignal;
+}
+
+/** One request under way. Disposal ends it. */
+export class LiveRequest implements Disposable {
+  readonly #id: string;
+  readonly #service: Service;
+  readonly #asker: AbortSignal;
+  readonly #abort = new AbortController();
+  readonly #onAbort = (): void => this.#abort.abort(this.#asker.reason);
+  readonly #onEnd: (request: LiveRequest) => void;
+  readonly #startedAt = performance.now();
+  #backend: string | undefined;
+  #firstAt: number | undefined;
+  #pieces = 0;
+  #usage: Usage | undefined;
+
+  constructor({ id, service, signal }: BeginningRequest, onEnd: (request: LiveRequest) => void) {
+    this.#id = id.length > ID_LENGTH ? `${id.slice(0, ID_LENGTH)}…` : id;
+    this.#service = service;
+    this.#asker = signal;
+    this.#onEnd = onEnd;
+    if (signal.aborted) this.#onAbort();
+    else signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Fires when the caller's does, and when the request is cancelled. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** What it was given, once it is done; absent: it failed, or has not ended. */
+  get usage(): Usage | undefined {
+    return this.#usage;
+  }
+
+  /** Milliseconds to the first piece; `undefined` while there is none. */
+  get firstTokenMs(): number | undefined {
+    return this.#firstAt === undefined ? undefined : this.#firstAt - this.#startedAt;
+  }
+
+  /** It no longer waits. */
+  running(backend: string): void {
+    this.#backend = backend;
+  }
+
+  /** A piece of its answer came. */
+  stepped(): void {
+    this.#pieces++;
+    this.#firstAt ??= performance.now();
+  }
+
+  /** It has been answered. */
+  done(usage: Usage): void {
+    this.#usage = usage;
+  }
+
+  cancel(): void {
+    this.#abort.abort(new RequestCancelledError("The operator cancelled the request"));
+  }
+
+  /** As the admin socket tells it. */
+  describe(number: number): RequestStatus {
+    const { firstTokenMs } = this;
+    return {
+      number,
+      id: this.#id,
+      service: this.#service,
+      state: this.#backend === undefined ? "waiting" : "running",
+      ...(this.#backend === undefined ? {} : { backend: this.#backend }),
+      age_ms: Math.round(performance.now() - this.#startedAt),
+      ...(firstTokenMs === undefined ? {} : { first_token_ms: Math.round(firstTokenMs) }),
+      pieces: this.#pieces,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#asker.removeEventListener("abort", this.#onAbort);
+    this.#onEnd(this);
+  }
+}
+
+/** Knows every request from its arrival to its last frame. */
+export class LiveRequests {
+  readonly #live = new Map<number, LiveRequest>();
+  readonly #totals = { done: 0, failed: 0, prompt_tokens: 0, completion_tokens: 0, first_tokens: 0, first_token_ms: 0 };
+  #next = 1;
+
+  /** A request arrives. */
+  begin(request: BeginningRequest): LiveRequest {
+    const number = this.#next++;
+    const live = new LiveRequest(request, (ended) => {
+      if (this.#live.delete(number)) this.#count(ended);
+    });
+    this.#live.set(number, live);
+    return live;
+  }
+
+  /** Those under way, the oldest first. */
+  list(): RequestStatus[] {
+    return [...this.#live].map(([number, request]) => request.describe(number));
+  }
+
+  /** What those that have ended add up to since the daemon started. */
+  totals(): RequestTotals {
+    return { ...this.#totals };
+  }
+
+  /**
+   * Cancel one.
+   *
+   * @param number As {@linkcode list} tells it.
+   * @returns Whether it was under way.
+   */
+  cancel(number: number): boolean {
+    const request = this.#live.get(number);
+    request?.cancel();
+    return request !== undefined;
+  }
+
+  #count({ usage, firstTokenMs }: LiveRequest): void {
+    const totals = this.#totals;
+    if (usage === undefined) {
+      totals.failed++;
+    } else {
+      totals.done++;
+      totals.prompt_tokens += usage.promptTokens;
+      totals.completion_tokens += usage.completionTokens;
+    }
+    if (firstTokenMs !== undefined) {
+      totals.first_tokens++;
+      totals.first_token_ms += firstTokenMs;
+    }
+  }
+}

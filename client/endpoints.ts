@@ -21,6 +21,15 @@ type Surfaces = Readonly<Record<SurfaceName, SurfaceRow>>;
 /** A unix socket. */
 export interface UnixEndpoint {
   readonly path: string;
+  /** The folder it is in lies where anybody may make one of that name: it has to be this user's. */
+  readonly folder?: SharedPlace;
+}
+
+/** A folder that somebody else may have made. */
+export interface SharedPlace {
+  readonly path: string;
+  /** Whose it has to be. */
+  readonly uid: number;
 }
 
 /** A TCP endpoint with what it takes to be let in. */
@@ -140,7 +149,11 @@ function unixSurfaceEndpoint(
 
 function defaultEndpoint(socket: string, facts: ProcessFacts): UnixEndpoint {
   checkPlatform(facts);
-  return unixEndpoint(socketPath(runtimeDirectory(facts), socket as SocketName), facts);
+  const dir = runtimeDirectory(facts);
+  const endpoint = unixEndpoint(socketPath(dir, socket as SocketName), facts);
+  // Only where no variable names a folder; nobody asks for the user's id elsewhere.
+  const uid = /^\/tmp\/inferd-(\d+)$/.exec(dir)?.[1];
+  return uid === undefined ? endpoint : { ...endpoint, folder: { path: dir, uid: Number(uid) } };
 }
 
 /** Node's "unix sockets" are another thing there, and Deno has none. */

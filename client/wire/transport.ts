@@ -3,7 +3,7 @@
  * in Deno it costs a command 5 ms at its start and nothing per token against Deno's own sockets.
  */
 import { connect, type Socket } from "node:net";
-import { type Endpoint, endpointName, whyNoDaemon } from "../endpoints.ts";
+import { type Endpoint, endpointName, type UnixEndpoint, whyNoDaemon } from "../endpoints.ts";
 import { ConnectError } from "../errors/errors.ts";
 
 /** What a daemon that is still starting, or is starting again, looks like. */
@@ -45,14 +45,19 @@ export class Transport {
     const giveUp = (): void => void socket?.destroy(new Error("Aborted"));
     signal.addEventListener("abort", giveUp, { once: true });
     try {
+      await checkFolder(endpoint);
       socket = "path" in endpoint
         ? connect({ path: endpoint.path })
         : connect({ host: endpoint.hostname, port: endpoint.port, noDelay: true });
       const transport = new Transport(socket);
       await new Promise<void>((resolve, reject) => socket?.once("connect", resolve).once("error", reject));
+      // It may have been made between the first look and the connection.
+      await checkFolder(endpoint);
       return transport;
     } catch (error) {
+      socket?.destroy();
       signal.throwIfAborted();
+      if (error instanceof ConnectError) throw error;
       throw await connectError(endpoint, error);
     } finally {
       signal.removeEventListener("abort", giveUp);
@@ -95,6 +100,37 @@ export class Transport {
   /** Close both directions at once; what is pending fails. */
   close(): void {
     this.#socket.destroy();
+  }
+}
+
+/**
+ * A socket in a folder that anybody may make is trusted if the folder is this user's own: whoever made it could otherwise
+ * read prompts and forge answers.
+ *
+ * @throws {ConnectError} If it is not.
+ */
+async function checkFolder(endpoint: Endpoint): Promise<void> {
+  if (!("path" in endpoint) || endpoint.folder === undefined) return;
+  const why = await whyUntrusted(endpoint.folder);
+  if (why === undefined) return;
+  const name = endpointName(endpoint);
+  throw new ConnectError(
+    `Cannot connect to "${name}": the folder "${endpoint.folder.path}" ${why}. Set XDG_RUNTIME_DIR or HOME`,
+    { endpoint: name, code: "EACCES" },
+  );
+}
+
+async function whyUntrusted({ path, uid }: NonNullable<UnixEndpoint["folder"]>): Promise<string | undefined> {
+  const { lstat } = await import("node:fs/promises");
+  try {
+    const found = await lstat(path);
+    if (!found.isDirectory()) return "is not a folder";
+    if (found.uid !== uid) return `belongs to user ${found.uid}`;
+    return (found.mode & 0o022) === 0 ? undefined : "may be written by others";
+  } catch (error) {
+    // Then there is nothing to connect to.
+    if (errorCode(error) === "ENOENT") return undefined;
+    return `cannot be checked: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 

@@ -4,9 +4,9 @@ import { API_KEY_VARIABLE } from "@inferd/client/protocol";
 import type { ParsedFlags } from "../config/flags.ts";
 import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
-import { settingFlags } from "../config/merge.ts";
+import { settingFlags, valueAt } from "../config/merge.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
-import { SERVE_SETTINGS } from "../config/schema.ts";
+import { SERVE_SETTINGS, SETTINGS } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { permissionFlags } from "../monitor/permissions.ts";
 import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
@@ -93,19 +93,26 @@ async function unitText(
 ): Promise<Unit> {
   const config = await loadConfig(flags.values, machine.env);
   const options = resolveOptions(flags.values, machine, config);
-  const spec = serviceSpec(options, { flags, machine });
+  const isSaid = config !== undefined && valueAt(config.content, SETTINGS.exitWhenDown.names.key) !== undefined;
+  const spec = serviceSpec(options, { flags, machine, isSaid });
   return { text: manager === "systemd" ? systemdUnit(spec) : launchdPlist(spec, LABEL), spec, options };
 }
 
 function serviceSpec(
   options: DaemonOptions,
-  { flags, machine }: { readonly flags: ParsedFlags; readonly machine: Machine },
+  { flags, machine, isSaid }: {
+    readonly flags: ParsedFlags;
+    readonly machine: Machine;
+    /** The configuration file says whether to exit when nothing can be served. */
+    readonly isSaid: boolean;
+  },
 ): ServiceSpec {
   const { env } = machine;
   const home = homeOf(machine);
   // A key does not belong into a file that others may read.
   const { apiKey: _, ...values } = flags.values;
-  const given = settingFlags(values);
+  // The manager starts the daemon again.
+  const given = settingFlags({ ...isSaid ? {} : { exitWhenDown: true }, ...values });
   const permissions = Deno.build.standalone ? [] : permissionFlags(options, permissionContext(values, env));
   const xdg = env("XDG_RUNTIME_DIR");
   const managedRuntimeDir = Boolean(xdg) && options.runtimeDir === join(xdg ?? "", "inferd");

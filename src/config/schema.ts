@@ -184,6 +184,14 @@ export const SETTINGS = {
     help: "how many seconds running requests get to finish after a signal",
     plain: true,
   }),
+  exitWhenDown: setting({
+    names: { key: "exit_when_down", flag: "exit-when-down", env: "INFERD_EXIT_WHEN_DOWN" },
+    type: boolean(),
+    bare: "true",
+    default: false,
+    help: "end with exit code 1 when nothing can be served for five minutes, for service managers",
+    plain: true,
+  }),
   logDir: setting({
     names: { key: "log_dir", flag: "log-dir", env: "INFERD_LOG_DIR" },
     type: path("DIR"),

@@ -47,6 +47,8 @@ export interface StartOptions {
   readonly packages?: Readonly<Record<string, PackageFile>>;
   /** Milliseconds of a clock that never goes back, for the breakers. Absent: the process's. */
   readonly now?: () => number;
+  /** How long every backend may be down where `exitWhenDown` is set. Absent: five minutes. */
+  readonly downLimitMs?: number;
   /** Given: what was needed only for booting is given back when the daemon is ready. */
   readonly dropPermissions?: PermissionContext;
   /** Given: starts what runs beside the daemon, once it is sure that the daemon can; ended with it. */
@@ -165,6 +167,7 @@ async function build(
     hashes,
     onPhase,
     ...(parts.now === undefined ? {} : { now: parts.now }),
+    ...(parts.downLimitMs === undefined ? {} : { downLimitMs: parts.downLimitMs }),
   });
 }
 

@@ -33,6 +33,14 @@ const SURFACES: Readonly<Record<SurfaceName, Surface>> = {
   rerank: rerankSurface,
 };
 
+/** How long nothing can be served before a daemon ends that is to end then, in milliseconds. */
+const DOWN_LIMIT_MS = 5 * 60_000;
+
+/** Every backend has been down for long. */
+export class AllDownError extends Error {
+  override readonly name = "AllDownError";
+}
+
 /** Not every backend was ready in time. */
 export class ReadyTimeoutError extends Error {
   override readonly name = "ReadyTimeoutError";
@@ -54,6 +62,8 @@ export interface ServingOptions {
   readonly built: AsyncDisposableStack;
   /** Milliseconds of a clock that never goes back, for the breakers. Absent: the process's. */
   readonly now?: () => number;
+  /** How long every backend may be down where `exitWhenDown` is set, in milliseconds. Absent: five minutes. */
+  readonly downLimitMs?: number;
   /** A model is on its way. */
   readonly onPhase: (phase: LoadPhase) => void;
   /** The sockets cannot stand any more where they stood: there is nothing left to be a daemon for. */
@@ -72,6 +82,8 @@ export class Serving {
   readonly #firstBound = Promise.withResolvers<void>();
   /** Every backend has been ready: from now on the sockets follow the backends. */
   #isOpen = false;
+  /** Runs while every backend is down. */
+  #downTimer: ReturnType<typeof setTimeout> | undefined;
   /** What the last restart of an engine began with. */
   #restarting: LoadPhase | undefined;
 
@@ -92,6 +104,7 @@ export class Serving {
     this.#served = built.use(new ServedConfig({ backends: configs, parallel, queueDepth, log, hashes, onChange }));
     this.#dispatch = built.use(this.#dispatchServer());
     this.#bindings = this.#bindingsOf();
+    built.defer(() => clearTimeout(this.#downTimer));
     // Told to who opens; nobody has to.
     this.#firstBound.promise.catch(() => {});
   }
@@ -134,7 +147,13 @@ export class Serving {
 
   #pipeline(service: Service): Pipeline {
     const { admissions, live, log } = this.#options;
-    return new Pipeline({ service, admission: admissions.of(service), router: this.#router, log, live });
+    return new Pipeline({
+      service,
+      admission: (backend) => admissions.of(service, backend),
+      router: this.#router,
+      log,
+      live,
+    });
   }
 
   #serverOf(surface: Surface, { socket, tcp }: Listen): InferenceServer {
@@ -206,6 +225,8 @@ export class Serving {
         clock.resume(backend.name);
         break;
       case "ready":
+        clearTimeout(this.#downTimer);
+        this.#downTimer = undefined;
         clock.done(backend.name);
         this.#router.revived(backend.name);
         board.capable(backend.name, notice.capabilities);
@@ -219,11 +240,22 @@ export class Serving {
         board.changed(backend.name, toStatus(backend.state));
         this.#bindings.follow();
         this.#tellLoss();
+        this.#limitDown();
         break;
       case "log":
         this.#engineLog[notice.level](notice.msg, notice.fields);
         break;
     }
+  }
+
+  /** Where every backend is down, and a service manager would start the daemon again: end it, after a while. */
+  #limitDown(): void {
+    const { backends, downLimitMs: limitMs = DOWN_LIMIT_MS, onFailure, options: { exitWhenDown } } = this.#options;
+    if (!exitWhenDown || this.#downTimer !== undefined) return;
+    if (!backends.every(({ state }) => toStatus(state) === "down")) return;
+    this.#downTimer = setTimeout(() => {
+      onFailure(new AllDownError(`Every backend has been down for ${limitMs / 1000} s (--exit-when-down)`));
+    }, limitMs);
   }
 
   /** Something that was served is not; told once until it is loaded again. */

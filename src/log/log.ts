@@ -4,6 +4,7 @@
  */
 import { bold, dim, red, yellow } from "@std/fmt/colors";
 import { BaseHandler, type LevelName, Logger, type LogRecord } from "@std/log";
+import { CallerRate } from "./caller_rate.ts";
 import { redactedJson } from "./redact.ts";
 import { RotatingFile } from "./rotating_file.ts";
 import { spellControls } from "./controls.ts";
@@ -15,6 +16,8 @@ const LOG_FILE = "inferd.ndjson";
 const MOST_LOG_BYTES = 16 * 1024 * 1024;
 /** A record that would be longer, in UTF-16 units, loses its fields. */
 const MOST_LINE_LENGTH = 256 * 1024;
+/** The least telling first. */
+const LEVELS: readonly LevelName[] = ["DEBUG", "INFO", "WARN", "ERROR"];
 /** Who speaks of the daemon's own life: the operator sees these from `info`, all others from `error`. */
 const LIFECYCLE_COMPONENTS: ReadonlySet<string> = new Set(["daemon", "engine", "http"]);
 
@@ -32,6 +35,11 @@ export interface ActivityLog {
   error(msg: string, fields?: LogFields): void;
   /** The same log, speaking for another component. */
   for(component: string): ActivityLog;
+  /**
+   * The same log for what a caller causes at will, whether it is served or not: beyond a rate its records are counted
+   * instead, errors aside, and `records_dropped` says how many.
+   */
+  limited(caller: string): ActivityLog;
 }
 
 /** Where the log goes. */
@@ -80,31 +88,50 @@ export function openActivityLog(options: ActivityLogOptions): ActivityLog & Asyn
   const level = options.level.toUpperCase() as LevelName;
   const handlers: BaseHandler[] = [new FileHandler(level, file)];
   if (options.stderr) handlers.push(new OperatorHandler(level));
-  const log = new ComponentLog("daemon", level, handlers);
-  return Object.assign(log, { [Symbol.asyncDispose]: () => file[Symbol.asyncDispose]() });
+  const rate: CallerRate = new CallerRate({
+    onDropped: (caller, records) => log.for("log").warn("records_dropped", { caller, records }),
+  });
+  const log = new ComponentLog("daemon", level, { handlers, rate });
+  return Object.assign(log, {
+    [Symbol.asyncDispose]: async () => {
+      rate[Symbol.dispose]();
+      await file[Symbol.asyncDispose]();
+    },
+  });
+}
+
+/** What all components share. */
+interface LogParts {
+  readonly handlers: BaseHandler[];
+  readonly rate: CallerRate;
 }
 
 class ComponentLog implements ActivityLog {
   readonly #level: LevelName;
-  readonly #handlers: BaseHandler[];
+  readonly #component: string;
+  readonly #parts: LogParts;
   readonly #logger: Logger;
+  /** Whose rate counts; absent: none. */
+  readonly #caller: string | undefined;
 
-  constructor(component: string, level: LevelName, handlers: BaseHandler[]) {
+  constructor(component: string, level: LevelName, parts: LogParts, caller?: string) {
     this.#level = level;
-    this.#handlers = handlers;
-    this.#logger = new Logger(component, level, { handlers });
+    this.#component = component;
+    this.#parts = parts;
+    this.#logger = new Logger(component, level, { handlers: parts.handlers });
+    this.#caller = caller;
   }
 
   debug(msg: string, fields?: LogFields): void {
-    this.#logger.debug(msg, fields);
+    if (this.#mayLog("DEBUG")) this.#logger.debug(msg, fields);
   }
 
   info(msg: string, fields?: LogFields): void {
-    this.#logger.info(msg, fields);
+    if (this.#mayLog("INFO")) this.#logger.info(msg, fields);
   }
 
   warn(msg: string, fields?: LogFields): void {
-    this.#logger.warn(msg, fields);
+    if (this.#mayLog("WARN")) this.#logger.warn(msg, fields);
   }
 
   error(msg: string, fields?: LogFields): void {
@@ -112,7 +139,17 @@ class ComponentLog implements ActivityLog {
   }
 
   for(component: string): ActivityLog {
-    return new ComponentLog(component, this.#level, this.#handlers);
+    return new ComponentLog(component, this.#level, this.#parts, this.#caller);
+  }
+
+  limited(caller: string): ActivityLog {
+    return new ComponentLog(this.#component, this.#level, this.#parts, caller);
+  }
+
+  #mayLog(level: LevelName): boolean {
+    // What is not logged anyway counts for nothing.
+    if (this.#caller === undefined || LEVELS.indexOf(level) < LEVELS.indexOf(this.#level)) return true;
+    return this.#parts.rate.take(this.#caller);
   }
 }
 

@@ -9,6 +9,8 @@ import { asModelName, nameOfModelFile } from "./transfer/reference.ts";
 import { readShardName, shardPaths } from "./file/shards.ts";
 
 const OLLAMA_MODEL = "application/vnd.ollama.image.model";
+/** Manifests have a few KiB. */
+const MAX_MANIFEST_BYTES = 1024 * 1024;
 const OLLAMA_REGISTRY = "registry.ollama.ai";
 
 /** Where other programs keep things. */
@@ -138,7 +140,8 @@ async function fileSize(path: string): Promise<number | undefined> {
 async function readText(path: string): Promise<string | undefined> {
   try {
     // Opening a FIFO would wait for a writer.
-    return (await Deno.stat(path)).isFile ? await Deno.readTextFile(path) : undefined;
+    const { isFile, size } = await Deno.stat(path);
+    return isFile && size <= MAX_MANIFEST_BYTES ? await Deno.readTextFile(path) : undefined;
   } catch {
     return undefined;
   }

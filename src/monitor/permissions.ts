@@ -180,8 +180,8 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
   // Removed at the end, and the inference sockets come and go with the engines.
   keep("read", adminSocket, ...sockets, logDir);
   keep("write", adminSocket, ...sockets, pidFile, logDir);
-  boot("net", `unix:${adminSocket}`);
-  keep("net", ...sockets.map((path) => `unix:${path}`), ...tcpHosts(options));
+  // Sockets whose files somebody removes are bound again.
+  keep("net", ...[adminSocket, ...sockets].map((path) => `unix:${path}`), ...tcpHosts(options));
   // A group's name is looked up each time the socket is bound.
   if (group !== undefined && !/^\d+$/.test(group)) keep("read", "/etc/group");
 

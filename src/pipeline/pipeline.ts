@@ -4,7 +4,7 @@
  */
 import type { Service } from "../inference/backend.ts";
 import type { ActivityLog, LogFields } from "../log/log.ts";
-import type { Admission } from "./admission.ts";
+import type { Admission, Permit } from "./admission.ts";
 import type { Outcome } from "./breaker.ts";
 import {
   blamesBackend,
@@ -46,8 +46,8 @@ const LOGGED_ID_LENGTH = 128;
 export interface PipelineOptions {
   /** What its requests ask of a backend. */
   readonly service: Service;
-  /** May be another pipeline's too: they share the places then. */
-  readonly admission: Admission;
+  /** Where requests for a backend wait; `undefined`: none could take one now. Several may share one, of any pipeline. */
+  readonly admission: (backend: string | undefined) => Admission;
   readonly router: Router;
   readonly log: ActivityLog;
   /** Knows the requests of all pipelines; absent: nobody looks. */
@@ -57,7 +57,7 @@ export interface PipelineOptions {
 /** Serves resolved requests of one kind. */
 export class Pipeline {
   readonly #service: Service;
-  readonly #admission: Admission;
+  readonly #admission: (backend: string | undefined) => Admission;
   readonly #router: Router;
   readonly #log: ActivityLog;
   readonly #live: LiveRequests;
@@ -97,7 +97,7 @@ export class Pipeline {
    * @param error Why.
    */
   reject(id: string, caller: Caller, error: unknown): void {
-    caller.send(errorFrame(id, this.#failed(id, error)));
+    caller.send(errorFrame(id, this.#failed(id, error, { caller: caller.name })));
   }
 
   /** @returns What is still to be said; undefined if nobody is left to hear it. */
@@ -107,7 +107,7 @@ export class Pipeline {
     const caller: Caller = { name: asker.name, signal: live.signal, send: (frame) => asker.send(frame) };
     let backend: string | undefined;
     try {
-      using _permit = request.isShort ? undefined : await this.#admission.acquire(caller.signal, caller.name);
+      using _permit = request.isShort ? undefined : await this.#admit(request.model, caller);
       times.admitted();
       const route = this.#router.dispatch(this.#service, request.model);
       backend = route.backend.name;
@@ -142,19 +142,39 @@ export class Pipeline {
       }
     } catch (error) {
       const fields = { ...(backend === undefined ? {} : { backend }), ...times.fields() };
-      if (!caller.signal.aborted) return { error: this.#failed(request.id, error, fields) };
+      if (!caller.signal.aborted) return { error: this.#failed(request.id, error, { caller: caller.name, fields }) };
       const reason: unknown = caller.signal.reason;
       this.#log.info("request_cancelled", { id: loggedId(request.id), ...fields, reason: toText(reason) });
       return reason instanceof ClientGoneError ? undefined : { error: toWireError(reason) };
     }
   }
 
-  #failed(id: string, error: unknown, about: LogFields = {}): WireError {
+  /** A place where the backend of the request runs: another place where it has become another one's meanwhile. */
+  async #admit(model: string | undefined, caller: Caller): Promise<Permit> {
+    for (let admission = this.#admissionNow(model);;) {
+      const permit = await admission.acquire(caller.signal, caller.name);
+      const now = this.#admissionNow(model);
+      if (now === admission) return permit;
+      permit[Symbol.dispose]();
+      admission = now;
+    }
+  }
+
+  #admissionNow(model: string | undefined): Admission {
+    return this.#admission(this.#router.candidate(this.#service, model));
+  }
+
+  #failed(
+    id: string,
+    error: unknown,
+    about: { readonly caller: string; readonly fields?: LogFields },
+  ): WireError {
     const wire = toWireError(error);
-    const fields = { id: loggedId(id), code: wire.code, ...about };
-    if (REPEATING.has(wire.code)) this.#log.info("request_error", fields);
-    else if (wire.code === "internal") this.#log.error("request_error", { ...fields, cause: causeOf(error) });
-    else this.#log.warn("request_error", { ...fields, message: wire.message });
+    const fields = { id: loggedId(id), code: wire.code, ...about.fields };
+    const log = this.#log.limited(about.caller);
+    if (REPEATING.has(wire.code)) log.info("request_error", fields);
+    else if (wire.code === "internal") log.error("request_error", { ...fields, cause: causeOf(error) });
+    else log.warn("request_error", { ...fields, message: wire.message });
     return wire;
   }
 }

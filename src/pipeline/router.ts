@@ -21,7 +21,7 @@ export interface Route {
 
 /** Chooses among the daemon's backends. */
 export class Router {
-  readonly #entries: readonly { readonly backend: Backend; readonly breaker: Breaker }[];
+  readonly #entries: readonly Entry[];
 
   /**
    * @param backends In order of priority.
@@ -51,21 +51,42 @@ export class Router {
    * @throws {BackendUnavailableError} If none can now.
    */
   dispatch(service: Service, model?: string): Route {
-    const able = this.#entries.filter(({ backend }) => backend.capabilities?.[service]);
-    const named = model === undefined ? able : able.filter(({ backend }) => isCalled(backend, model));
+    const able = this.#able(service);
+    const named = called(able, model);
     if (named.length === 0 && able.length > 0 && model !== undefined) throw unknownModel(model, able);
-    for (const { backend, breaker } of named) {
-      if (backend.state === "ready" && breaker.passable) return { backend, report: breaker.pass() };
-    }
+    const chosen = named.find(isPassable);
+    if (chosen !== undefined) return { backend: chosen.backend, report: chosen.breaker.pass() };
     if (able.length === 0 && service === "embed") throw new EmbedUnsupportedError("No backend embeds");
     if (able.length === 0 && service === "rerank") throw new RerankUnsupportedError("No backend reranks");
     throw new BackendUnavailableError("No backend is available");
+  }
+
+  /** The name of the backend that `dispatch` would choose now; undefined: it would throw. */
+  candidate(service: Service, model?: string): string | undefined {
+    return called(this.#able(service), model).find(isPassable)?.backend.name;
   }
 
   /** A backend has been started anew: the failures of the one before it, whose death mended them, do not count. */
   revived(name: string): void {
     this.#entries.find(({ backend }) => backend.name === name)?.breaker.reset();
   }
+
+  #able(service: Service): readonly Entry[] {
+    return this.#entries.filter(({ backend }) => backend.capabilities?.[service]);
+  }
+}
+
+interface Entry {
+  readonly backend: Backend;
+  readonly breaker: Breaker;
+}
+
+function called(entries: readonly Entry[], model: string | undefined): readonly Entry[] {
+  return model === undefined ? entries : entries.filter(({ backend }) => isCalled(backend, model));
+}
+
+function isPassable({ backend, breaker }: Entry): boolean {
+  return backend.state === "ready" && breaker.passable;
 }
 
 function isCalled({ name, capabilities }: Backend, model: string): boolean {

@@ -96,12 +96,15 @@ export class Connection extends BaseConnection {
   }
 
   #rejected(reason: string): false {
-    this.#options.log.warn("tcp_auth_rejected", { peer: this.#options.peerName, reason });
+    this.#options.log.limited(this.#options.callerName).warn("tcp_auth_rejected", {
+      peer: this.#options.peerName,
+      reason,
+    });
     return false;
   }
 
   async #serve(): Promise<void> {
-    const { pipeline, log, peerName } = this.#options;
+    const { pipeline, log, peerName, callerName } = this.#options;
     const { signal } = this;
     for (let first = true; !signal.aborted; first = false) {
       // No line is kept in a variable here: it may be 64 MiB, and would live as long as its request runs.
@@ -113,7 +116,7 @@ export class Connection extends BaseConnection {
     const { violation } = this.#reader;
     if (!signal.aborted && violation !== undefined) {
       if (violation instanceof FrameTooLargeError) {
-        log.warn("request_oversized", { peer: peerName, limit_bytes: MAX_FRAME_BYTES });
+        log.limited(callerName).warn("request_oversized", { peer: peerName, limit_bytes: MAX_FRAME_BYTES });
       }
       pipeline.reject("", this.#caller, violation);
       return await this.#closeGently();

@@ -49,7 +49,7 @@ export class DispatchConnection extends BaseConnection {
   }
 
   protected override async serve(): Promise<void> {
-    const { dispatch, log, peerName } = this.#options;
+    const { dispatch, peerName, callerName } = this.#options;
     // No frame is kept in a variable here: it may be 8 MiB, and would live as long as its calls run.
     const request = readRequest(await this.#read());
     // Whoever is not answered helps itself.
@@ -64,6 +64,7 @@ export class DispatchConnection extends BaseConnection {
     await this.writer.flush();
     // Not all of it has gone out.
     if (this.closed) throw this.signal.reason;
+    const log = response.ok ? this.#options.log : this.#options.log.limited(callerName);
     log.info("dispatch_done", {
       peer: peerName,
       ok: response.ok,
@@ -74,9 +75,9 @@ export class DispatchConnection extends BaseConnection {
   }
 
   protected override failed(error: unknown): void {
-    const { log, peerName } = this.#options;
+    const { log, peerName, callerName } = this.#options;
     if (error instanceof BadFrameError) {
-      log.debug("dispatch_frame_refused", { peer: peerName, reason: error.message });
+      log.limited(callerName).debug("dispatch_frame_refused", { peer: peerName, reason: error.message });
     } else if (this.signal.aborted) {
       const { reason } = this.signal;
       log.info("dispatch_cancelled", {
@@ -89,7 +90,7 @@ export class DispatchConnection extends BaseConnection {
   }
 
   async #read(): Promise<readonly Uint8Array[]> {
-    const { conn, log, peerName, times } = this.#options;
+    const { conn, log, peerName, callerName, times } = this.#options;
     let late = false;
     const timer = setTimeout(() => {
       late = true;
@@ -100,7 +101,7 @@ export class DispatchConnection extends BaseConnection {
     } catch (error) {
       if (late) throw new BadFrameError("The frame did not come in time");
       if (error instanceof OversizedFrameError) {
-        log.warn("request_oversized", { peer: peerName, limit_bytes: MAX_DISPATCH_BYTES });
+        log.limited(callerName).warn("request_oversized", { peer: peerName, limit_bytes: MAX_DISPATCH_BYTES });
       }
       throw error;
     } finally {

@@ -85,6 +85,21 @@ export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string
   return listener;
 }
 
+/**
+ * Which file is at a path: another one is another text. `undefined` where none is, or none that can be looked at.
+ *
+ * @param path Of a socket.
+ */
+export function fileAt(path: string): string | undefined {
+  try {
+    const { dev, ino, mtime } = Deno.lstatSync(path);
+    // A new file may get the number of one that was removed.
+    return `${dev} ${ino} ${mtime?.getTime()}`;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Remove a socket file; what is no socket stays. */
 export function removeSocket(path: string): void {
   try {

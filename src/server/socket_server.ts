@@ -6,27 +6,36 @@ import { delay } from "@std/async";
 import type { TcpAddress } from "../config/options.ts";
 import type { ActivityLog } from "../log/log.ts";
 import type { Accepted, BaseConnection } from "./base_connection.ts";
-import { bindTcp, bindUnix, removeSocket } from "./listener.ts";
+import { bindTcp, bindUnix, fileAt, removeSocket } from "./listener.ts";
 import type { Peer, Peers } from "./peer.ts";
 
 /** How long accepting rests after it failed (out of descriptors, say), in milliseconds. */
 const ACCEPT_REST_MS = 100;
 
+/**
+ * How often the file of a unix socket is looked for, in milliseconds: programs that clean up folders remove it, and then
+ * nobody can connect. Looking takes microseconds.
+ */
+const FILE_CHECK_MS = 2000;
+
 /** What a server of sockets needs. */
 export interface SocketServerOptions {
   /** What the log calls the surface; absent: it says nothing of who listens and who connects. */
   readonly name?: string;
-  readonly unix?: {
-    readonly path: string;
-    /** Permission bits of the socket file. */
-    readonly mode: number;
-    readonly group?: string;
-  };
+  readonly unix?: UnixSocket;
   readonly tcp?: { readonly address: TcpAddress; readonly apiKey?: string };
   /** Finds who connects; undefined where that cannot be. The server does not dispose of it. */
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
   open(accepted: Accepted): BaseConnection;
+}
+
+/** A unix socket as it should be. */
+export interface UnixSocket {
+  readonly path: string;
+  /** Permission bits of the socket file. */
+  readonly mode: number;
+  readonly group?: string;
 }
 
 type Listener = Deno.UnixListener | Deno.TcpListener;
@@ -59,21 +68,69 @@ export class SocketServer implements AsyncDisposable {
   async bind(): Promise<void> {
     if (this.#bound !== undefined) return;
     const bound = this.#bound = new AbortController();
-    const listeners: Listener[] = [];
+    const { unix, tcp } = this.#options;
+    let tcpListener: Deno.TcpListener | undefined;
+    let unixListener: Deno.UnixListener | undefined;
     try {
-      const { unix, tcp } = this.#options;
-      if (tcp !== undefined) listeners.push(this.#bindTcp(tcp));
-      if (unix !== undefined) listeners.push(await bindUnix(unix.path, unix));
+      if (tcp !== undefined) tcpListener = this.#bindTcp(tcp);
+      if (unix !== undefined) unixListener = await bindUnix(unix.path, unix);
     } catch (error) {
       if (this.#bound === bound) this.#bound = undefined;
-      for (const listener of listeners) close(listener);
+      tcpListener?.close();
       throw error;
     }
-    for (const listener of listeners) {
-      // Unbound while it was being bound.
-      if (bound.signal.aborted) close(listener);
-      else this.#listen(listener, bound.signal);
+    // Unbound while it was being bound.
+    if (bound.signal.aborted) {
+      tcpListener?.close();
+      if (unixListener !== undefined) close(unixListener);
+      return;
     }
+    if (tcpListener !== undefined) void this.#listen(tcpListener, bound.signal);
+    if (unix !== undefined && unixListener !== undefined) {
+      this.#track(this.#keepUnix(unix, unixListener, bound.signal));
+    }
+  }
+
+  /** Listen until it is unbound, on a new socket where the file of the one before is gone. */
+  async #keepUnix(unix: UnixSocket, first: Deno.UnixListener, bound: AbortSignal): Promise<void> {
+    const { path } = unix;
+    for (let listener: Deno.UnixListener | undefined = first; listener !== undefined;) {
+      const file = fileAt(path);
+      const lost = new AbortController();
+      const ended = this.#listen(listener, AbortSignal.any([bound, lost.signal]));
+      await this.#whileFile(path, bound, (now) => now === file);
+      if (bound.aborted) return;
+      this.#log.warn("socket_file_lost", { path });
+      if (fileAt(path) !== undefined) this.#log.error("socket_not_restored", { path, reason: "Another file is there" });
+      // Closing removes whatever is at the path, and does so when nothing is being accepted any more.
+      await this.#whileFile(path, bound, (now) => now !== undefined);
+      lost.abort();
+      await ended;
+      listener = await this.#rebind(unix, bound);
+      if (listener !== undefined) this.#log.info("socket_file_restored", { path });
+    }
+  }
+
+  /** Wait while the file at a path is as it should be, or until it is unbound. */
+  async #whileFile(path: string, bound: AbortSignal, isRight: (file: string | undefined) => boolean): Promise<void> {
+    while (!bound.aborted && isRight(fileAt(path))) await delay(FILE_CHECK_MS, { signal: bound }).catch(() => {});
+  }
+
+  /** Bind again, as soon as that can be; `undefined` when it is unbound. */
+  async #rebind(unix: UnixSocket, bound: AbortSignal): Promise<Deno.UnixListener | undefined> {
+    for (let told: string | undefined; !bound.aborted;) {
+      try {
+        const listener = await bindUnix(unix.path, unix);
+        if (!bound.aborted) return listener;
+        close(listener);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        if (reason !== told) this.#log.error("socket_not_restored", { path: unix.path, reason });
+        told = reason;
+        await delay(FILE_CHECK_MS, { signal: bound }).catch(() => {});
+      }
+    }
+    return undefined;
   }
 
   /** Whether it accepts connections, or is about to. */
@@ -125,13 +182,19 @@ export class SocketServer implements AsyncDisposable {
     return listener;
   }
 
-  #listen(listener: Listener, bound: AbortSignal): void {
+  /** Accept until `bound` fires; resolves when it has ended. */
+  #listen(listener: Listener, bound: AbortSignal): Promise<void> {
     bound.addEventListener("abort", () => close(listener), { once: true });
     const { name } = this.#options;
     if (name !== undefined) this.#log.info("listening", { surface: name, address: nameOf(listener.addr) });
     const accepting = this.#accept(listener, bound);
+    this.#track(accepting);
+    return accepting;
+  }
+
+  #track(accepting: Promise<void>): void {
     this.#accepting.add(accepting);
-    accepting.finally(() => this.#accepting.delete(accepting));
+    void accepting.finally(() => this.#accepting.delete(accepting));
   }
 
   async #accept(listener: Listener, bound: AbortSignal): Promise<void> {
@@ -151,14 +214,15 @@ export class SocketServer implements AsyncDisposable {
     const transport = conn.localAddr.transport;
     if ("setNoDelay" in conn) sendAtOnce(conn);
     const peerName = nameOfPeer(conn, peer);
+    const callerName = callerOf(conn, peer) ?? `connection ${this.#accepts++}`;
     if (this.#options.name !== undefined) {
-      this.#log.info("connection_accepted", { transport, peer: peerName, ...peer?.credentials });
+      this.#log.limited(callerName).info("connection_accepted", { transport, peer: peerName, ...peer?.credentials });
     }
     const connection = this.#options.open({
       conn,
       peer,
       peerName,
-      callerName: callerOf(conn, peer) ?? `connection ${this.#accepts++}`,
+      callerName,
       draining: () => this.#draining,
       onIdle: () => this.#idled(),
     });

@@ -190,7 +190,17 @@ Deno.test("inferd service prints the agent of launchd when it is asked for", asy
   const { code, stdout } = await box.service(["print", "--for", "launchd"]);
   assertEquals(code, 0);
   assertMatch(stdout, /^<\?xml [^\n]+\n<!-- Written by "inferd service install"/);
-  assertMatch(stdout, /<string>serve<\/string>\n {2}<\/array>/);
+  assertMatch(stdout, /<string>serve<\/string>\n {4}<string>--exit-when-down=true<\/string>\n {2}<\/array>/);
+});
+
+Deno.test("a service exits when everything is down, unless the flags or the configuration say otherwise", async () => {
+  await using box = new Services();
+  const print = async (...args: string[]): Promise<string> =>
+    (await box.service(["print", "--for", "launchd", ...args])).stdout;
+  assertEquals((await print("--exit-when-down=false")).match(/--exit-when-down=\w+/g), ["--exit-when-down=false"]);
+  const file = `${box.dir}/config.json`;
+  Deno.writeTextFileSync(file, JSON.stringify({ exit_when_down: false }));
+  assertEquals((await print("--config", file)).match(/--exit-when-down=\w+/g), null);
 });
 
 Deno.test("inferd service exits with 2 and one line when it cannot know what to do", async () => {

@@ -77,7 +77,11 @@ Deno.test("the endpoint is in the runtime directory when nobody says otherwise",
   const xdg = facts({ XDG_RUNTIME_DIR: "/run/user/501" });
   assertEquals(surfaceEndpoint("infer", {}, xdg), { path: "/run/user/501/inferd/infer.sock" });
   assertEquals(adminEndpoint(undefined, xdg), { path: "/run/user/501/inferd/admin.sock" });
-  assertEquals(surfaceEndpoint("infer", {}, facts({})), { path: "/tmp/inferd-501/infer.sock" });
+  // Where anybody may have made the folder, it has to be this user's.
+  assertEquals(surfaceEndpoint("infer", {}, facts({})), {
+    path: "/tmp/inferd-501/infer.sock",
+    folder: { path: "/tmp/inferd-501", uid: 501 },
+  });
 });
 
 Deno.test("the other surfaces are next to the generation socket that the caller names", () => {

@@ -46,6 +46,10 @@ class Tee implements ActivityLog {
     for (const log of this.#logs) log.error(...args);
   }
 
+  limited(caller: string): ActivityLog {
+    return new Tee(...this.#logs.map((log) => log.limited(caller)));
+  }
+
   for(component: string): ActivityLog {
     return new Tee(...this.#logs.map((log) => log.for(component)));
   }
@@ -279,6 +283,11 @@ async function once(box: Sandbox, id: string): Promise<void> {
   assertEquals((await client.frame()).type, "done");
 }
 
+/** The last record, but for the count of those that connecting so often has cost. */
+function lastOf(path: string): unknown {
+  return recordsIn(path).findLast(({ msg }) => msg !== "records_dropped")?.msg;
+}
+
 async function drained(daemon: Program): Promise<string> {
   daemon.kill("SIGTERM");
   const { code, stderr } = await daemon.outcome;
@@ -325,7 +334,7 @@ Deno.test("the log is rotated, reopened and made anew when the daemon has given 
 
   const stderr = await drained(daemon);
   assertEquals(stderr.includes("activity log"), false, stderr);
-  assertEquals(recordsIn(path).at(-1)?.msg, "stopped");
+  assertEquals(lastOf(path), "stopped");
 });
 
 Deno.test({
@@ -370,6 +379,37 @@ Deno.test({
     assertEquals(lines.length, 2, stderr);
     assertStringIncludes(lines[0] ?? "", `inferd: the activity log has stopped: Cannot write "${path}": No space left`);
     assertStringIncludes(lines[1] ?? "", "inferd: the activity log has resumed; ");
-    assertEquals(recordsIn(path).at(-1)?.msg, "stopped");
+    assertEquals(lastOf(path), "stopped");
   },
+});
+
+Deno.test("a caller that is refused all the time, over however many connections, does not wash out the log", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "inferd-log-" });
+  const recorder = new LogRecorder();
+  try {
+    {
+      await using log = openActivityLog({ dir, level: "info" });
+      await using running = await startDaemon(daemonOptions(`${dir}/daemon`), { log: new Tee(log, recorder) });
+      await running.ready;
+      const { socket } = running.options.listen.infer;
+      for (let round = 0; round < 4; round++) {
+        using client = await WireClient.connect(socket);
+        for (let refused = 0; refused < 100; refused++) await client.send({ messages: [] });
+        for (let refused = 0; refused < 100; refused++) assertEquals((await client.frame()).code, "invalid_request");
+      }
+      using client = await WireClient.connect(socket);
+      await client.send(ask({ stream: false }));
+      assertEquals((await client.frame()).type, "done");
+    }
+    const records = recordsIn(`${dir}/inferd.ndjson`);
+    const errors = records.filter(({ msg }) => msg === "request_error").length;
+    const dropped = records.filter(({ msg }) => msg === "records_dropped");
+    const count = dropped.reduce((sum, { records }) => sum + Number(records), 0);
+    const connections = records.filter(({ msg }) => msg === "connection_accepted").length;
+    assert(errors < 400, `${errors} records`);
+    assertEquals(errors + connections + count, 405);
+    assertEquals(records.filter(({ msg }) => msg === "request_done").length, 1);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });

@@ -16,13 +16,14 @@ class Unbound implements AsyncDisposable {
   readonly dir = Deno.makeTempDirSync({ prefix: "inferd-" });
   readonly path = `${this.dir}/infer.sock`;
   readonly server: InferenceServer;
+  readonly #admission = new Admission({ active: 1, depth: 0 });
 
   constructor(port: number) {
     this.server = new InferenceServer({
       surface: v1Surface,
       pipeline: new Pipeline({
         service: "v1",
-        admission: new Admission({ active: 1, depth: 0 }),
+        admission: () => this.#admission,
         router: new Router([]),
         log: this.log,
       }),

@@ -39,7 +39,8 @@ class Serving implements AsyncDisposable {
     this.peers = asksKernel ? Peers.open(this.log) : undefined;
     const { log, admission } = this;
     const router = new Router([this.backend]);
-    const pipeline = (service: DispatchService): Pipeline => new Pipeline({ service, admission, router, log });
+    const pipeline = (service: DispatchService): Pipeline =>
+      new Pipeline({ service, admission: () => admission, router, log });
     this.server = new DispatchServer({
       path: this.path,
       peers: this.peers,

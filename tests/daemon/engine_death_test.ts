@@ -4,6 +4,7 @@ import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { BUILT_IN_MODEL, type LlamaBackendConfig } from "../../src/config/options.ts";
 import { startDaemon } from "../../src/daemon/boot.ts";
+import { AllDownError } from "../../src/daemon/serving.ts";
 import { openActivityLog } from "../../src/log/log.ts";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { daemonOptions, DaemonUnderTest, until } from "../support/daemons.ts";
@@ -203,5 +204,56 @@ Deno.test("the daemon starts when the model file has the configured hash, and re
   await until(admin, "loading_model verify");
   const reason = String((await test.log.next("backend_down")).fields.reason);
   assertStringIncludes(reason, `the configured one is ${BUILT_IN.sha256}`);
+  await Deno.remove(dir, { recursive: true });
+});
+
+/** A daemon whose model is a file that can be taken away, and is tried again after `slowMs`. */
+async function removable(
+  dir: string,
+  { slowMs, exitWhenDown }: { readonly slowMs: number; readonly exitWhenDown: boolean },
+): Promise<{ readonly test: DaemonUnderTest; readonly modelPath: string; readonly backend: LlamaBackend }> {
+  const modelPath = `${dir}/model.gguf`;
+  Deno.copyFileSync(BUILT_IN.url, modelPath);
+  const backend = new LlamaBackend({ ...LLAMA, modelPath, parallel: 1 }, {
+    backoffMs: { first: 1, most: 1 },
+    maxDeaths: 2,
+    slowBackoffMs: { first: slowMs, most: 2 * slowMs },
+  });
+  const test = await DaemonUnderTest.start({ exitWhenDown }, { backends: [backend], downLimitMs: 200 });
+  await test.daemon.ready;
+  return { test, modelPath, backend };
+}
+
+Deno.test("a model that is missing is tried again, less and less often, until it is there", async () => {
+  const dir = await Deno.makeTempDir();
+  const { test, modelPath, backend } = await removable(dir, { slowMs: 50, exitWhenDown: false });
+  await using _ = test;
+  Deno.renameSync(modelPath, `${modelPath}.away`);
+  Deno.kill(backend.enginePid ?? 0, "SIGKILL");
+  const waits: (string | undefined)[] = [];
+  while (waits.length < 4) {
+    const reason = String((await test.log.next("backend_down")).fields.reason);
+    assertStringIncludes(reason, modelPath);
+    waits.push(/tried again in ([\d.]+) s$/.exec(reason)?.[1]);
+    assertEquals(backend.state, "down");
+  }
+  assertEquals(waits, ["0.05", "0.1", "0.1", "0.1"]);
+  Deno.renameSync(`${modelPath}.away`, modelPath);
+  await test.log.next("engine_restarted");
+  using admin = await test.admin();
+  await until(admin, "ready");
+  using client = await test.infer();
+  assert(String(await story(client)).length > 0);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("a daemon of which every backend is down for long ends with a failure when it is to", async () => {
+  const dir = await Deno.makeTempDir();
+  const { test, modelPath, backend } = await removable(dir, { slowMs: 60_000, exitWhenDown: true });
+  await using _ = test;
+  Deno.removeSync(modelPath);
+  Deno.kill(backend.enginePid ?? 0, "SIGKILL");
+  await assertRejects(() => test.daemon.done, AllDownError, "Every backend has been down for 0.2 s (--exit-when-down)");
+  assertEquals(test.files(), ["inferd.lock"]);
   await Deno.remove(dir, { recursive: true });
 });

@@ -165,6 +165,25 @@ Deno.test("no backend is available when the breakers of both are open", async ()
   assertEquals([pair.first.asked.length, pair.second.asked.length], [3, 3]);
 });
 
+Deno.test("a slow server takes no place of a local model, and has as many places of its own", async () => {
+  await using server = new OpenAiServer();
+  const backends = [{ kind: "mock", name: "local", script: {} } as const, remote("far", server)];
+  await using daemon = await DaemonUnderTest.start({ backends, parallel: 1, queueDepth: 0 });
+  await daemon.daemon.ready;
+  const messages = [{ role: "user", content: [{ type: "text", text: "hello" }] }];
+  const far = { messages, stream: false, model: "far" };
+  using slow = await daemon.surface("v2");
+  await slow.send(far);
+  const asked = await server.next();
+  using local = await daemon.infer();
+  assertEquals(await outcomeOf(local), "local");
+  using second = await daemon.surface("v2");
+  await second.send(far);
+  assertEquals((await second.frame()).code, "queue_full");
+  await asked.stream(...words("at last"));
+  assertEquals((await slow.frame()).code, undefined);
+});
+
 Deno.test("the server's side is closed when the client of the daemon goes", async () => {
   await using pair = await Pair.start();
   pair.first.answering = undefined;

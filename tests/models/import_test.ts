@@ -128,6 +128,35 @@ Deno.test("importFile takes a whole model whose name looks like that of a part",
     }
   }));
 
+Deno.test("findForeignModels skips what is no regular file, and what is too large for a manifest", {
+  ignore: Deno.build.os === "windows",
+}, () =>
+  withFile(async (store) => {
+    const home = `${store.dir}/home`;
+    const manifests = `${home}/.ollama/models/manifests/registry.ollama.ai/library`;
+    const repo = `${home}/.lmstudio/models/publisher/repo`;
+    for (const dir of [`${manifests}/fifo`, `${manifests}/large`, `${manifests}/dir/latest`, `${repo}/dir.gguf`]) {
+      Deno.mkdirSync(dir, { recursive: true });
+    }
+    for (const pipe of [`${manifests}/fifo/latest`, `${repo}/pipe.gguf`]) {
+      assert((await new Deno.Command("mkfifo", { args: [pipe] }).output()).success);
+    }
+    const layers = [{ mediaType: "application/vnd.ollama.image.model", digest: `sha256:${SHA256}` }];
+    Deno.mkdirSync(`${home}/.ollama/models/blobs`);
+    Deno.writeFileSync(`${home}/.ollama/models/blobs/sha256-${SHA256}`, CONTENT);
+    Deno.writeTextFileSync(`${manifests}/large/latest`, JSON.stringify({ layers, rest: "x".repeat(2 ** 20) }));
+    const found = findForeignModels({ home, env: () => undefined });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const hang = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error("It waits for a writer")), 5000);
+    });
+    try {
+      assertEquals(await Promise.race([found, hang]), []);
+    } finally {
+      clearTimeout(timer);
+    }
+  }));
+
 Deno.test("findForeignModels finds what Ollama and LM Studio have, and importing makes no second copy", () =>
   withFile(async (store) => {
     const home = `${store.dir}/home`;

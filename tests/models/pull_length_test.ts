@@ -1,6 +1,7 @@
 /** Files of which no server says how long they are: whole is what holds all of its tensors. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ModelStoreError, type PullSpec, type StoredBlob } from "../../src/models/store.ts";
+import { headOfFile } from "../../bench/gguf.ts";
 import { type Answer, ModelServer } from "../support/model_server.ts";
 import { modelBytes, sha256Of, TempStore } from "../support/model_store.ts";
 
@@ -112,6 +113,16 @@ Deno.test("pull refuses a body that goes on behind its model, before all of it h
     const error = await assertRejects(() => pull(), ModelStoreError);
     assertEquals([error.code, store.files()], ["size", []]);
     assert(error.message.includes("sends more than the"), error.message);
+  });
+});
+
+Deno.test("pull refuses a file without a length whose header claims more than any model has", () => {
+  const endless = new Uint8Array(30_000_000);
+  endless.set(headOfFile(2 ** 40));
+  return withSite(endless, [{ chunked: true }], async ({ store, pull }) => {
+    const error = await assertRejects(() => pull(), ModelStoreError);
+    assertEquals([error.code, store.files()], ["size", []]);
+    assert(error.message.includes("its header claims 1099511627776 bytes"), error.message);
   });
 });
 

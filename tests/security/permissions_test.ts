@@ -21,16 +21,15 @@ Deno.test("the daemon keeps only what serving and restarting need when it is rea
   const records = Deno.readTextFileSync(`${box.dir}/logs/inferd.ndjson`).trim().split("\n");
   const record = records.map((line) => JSON.parse(line)).find(({ msg }) => msg === "permissions_left");
   const at = box.runtimeDir;
-  const sockets = ["infer", "infer.v2", "infer.embed", "infer.rerank", "rpc"].map((name) => `${at}/${name}.sock`);
+  const sockets = ["infer", "infer.v2", "infer.embed", "infer.rerank", "rpc", "admin"]
+    .map((name) => `${at}/${name}.sock`);
   assertEquals(
     [...record.left].sort(),
     [
       ...sockets.flatMap((path) => [`net=unix:${path}`, `read=${path}`, `write=${path}`]),
-      `read=${at}/admin.sock`,
       `read=${box.dir}/logs`,
       `read=${builtInModelFile({ cacheDir: "" })}`,
       `run=${Deno.execPath()}`,
-      `write=${at}/admin.sock`,
       `write=${at}/inferd.pid`,
       `write=${box.dir}/logs`,
     ].sort(),
@@ -51,16 +50,19 @@ Deno.test("dispatch knows who connects when its socket is bound after the daemon
   // Nothing tells from outside when the socket comes, right after it.
   const path = `${box.runtimeDir}/rpc.sock`;
   while (!Array.from(Deno.readDirSync(box.runtimeDir)).some(({ name }) => name === "rpc.sock")) await delay(5);
-  (await Deno.connect({ transport: "unix", path })).close();
+  const log = (): string => Deno.readTextFileSync(`${box.dir}/logs/inferd.ndjson`);
+  {
+    using _connection = await Deno.connect({ transport: "unix", path });
+    // There is no event for what another process writes.
+    while (!log().includes("connection_accepted")) await delay(5);
+  }
   daemon.kill("SIGTERM");
   assertEquals((await daemon.outcome).code, 0);
-  const records = Deno.readTextFileSync(`${box.dir}/logs/inferd.ndjson`).trim().split("\n").map((line) =>
-    JSON.parse(line)
-  );
+  const records = log().trim().split("\n").map((line) => JSON.parse(line));
   const order = records.map(({ msg, surface }) => surface === "dispatch" ? "dispatch" : msg);
   assert(order.indexOf("permissions_left") < order.indexOf("dispatch"));
-  const { uid, pid } = records.find(({ msg }) => msg === "connection_accepted");
-  assertEquals([uid, pid], [Deno.uid(), Deno.pid]);
+  const { uid, pid } = records.find(({ msg }) => msg === "connection_accepted") ?? {};
+  assertEquals([uid, pid], [Deno.uid(), Deno.pid], JSON.stringify(order));
 });
 
 Deno.test("a call is validated, and the log says nothing of its schema, when the daemon has given its permissions back", async () => {
@@ -71,9 +73,12 @@ Deno.test("a call is validated, and the log says nothing of its schema, when the
   const secret = "CANARY";
   const inputSchema = {
     type: "object",
-    // What refers to a group cannot be enforced while the call is written.
-    properties: { city: { type: "string", pattern: `^(.)\\1.*${secret}$` } },
-    required: ["city"],
+    // That items differ is not enforced while the call is written, and of these there is but one, spelt in many ways.
+    properties: {
+      cities: { type: "array", items: { type: "number", minimum: 1, maximum: 1 }, minItems: 2, uniqueItems: true },
+    },
+    required: ["cities"],
+    description: secret,
   };
   {
     using client = await WireClient.connect(`${box.runtimeDir}/infer.v2.sock`);
@@ -85,7 +90,7 @@ Deno.test("a call is validated, and the log says nothing of its schema, when the
     });
     const end = JSON.parse((await client.answer()).at(-1) ?? "{}");
     assertEquals([end.type, end.code], ["error", "tool_call_malformed"], end.message);
-    assertStringIncludes(end.message, '"pattern" does not hold');
+    assertStringIncludes(end.message, '"uniqueItems" does not hold');
   }
   daemon.kill("SIGTERM");
   assertEquals((await daemon.outcome).code, 0);

@@ -89,6 +89,7 @@ export function daemonOptions(dir: string, options: Partial<DaemonOptions> = {})
     queueDepth: 10,
     readyTimeoutSecs: 30,
     drainTimeoutSecs: 10,
+    exitWhenDown: false,
     logDir: `${dir}/logs`,
     logLevel: "info",
     ...options,

@@ -49,6 +49,11 @@ export class LogRecorder implements ActivityLog {
     return new LogRecorder(this, component);
   }
 
+  /** No caller of a test's is too noisy. */
+  limited(): LogRecorder {
+    return this;
+  }
+
   /** The records of one event. */
   of(msg: string): LogRecord[] {
     return this.records.filter((record) => record.msg === msg);

@@ -71,7 +71,7 @@ export class Serving implements AsyncDisposable {
     const dir = await Deno.makeTempDir({ prefix: "inferd-" });
     const server = new InferenceServer({
       surface: v1Surface,
-      pipeline: new Pipeline({ service: "v1", admission, router, log }),
+      pipeline: new Pipeline({ service: "v1", admission: () => admission, router, log }),
       unix: { path: `${dir}/infer.sock` },
       ...(tcp === undefined ? {} : { tcp: { address: { hostname: "127.0.0.1", port: 0 }, ...tcp } }),
       peers,

@@ -30,18 +30,15 @@ import type {
 } from "../../inference/request.ts";
 import type { ModelFile } from "../../models/file/model_file.ts";
 import { Encodings } from "./encodings.ts";
+import { BACKOFF_MS, Deaths, SLOW_BACKOFF_MS } from "./deaths.ts";
 import { deathMessage, type Engine, engineConfig, EngineDeathError, exitFields, spawnEngine } from "./engine.ts";
 import { Generations } from "./generations.ts";
 import { HangWatch } from "./hang_watch.ts";
 import { LoadClock } from "./load_clock.ts";
-import { ModelFiles } from "./model_files.ts";
+import { isModelFault, ModelFiles } from "./model_files.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 import { isShortage } from "./shortage.ts";
 
-const FIRST_BACKOFF_MS = 500;
-const MOST_BACKOFF_MS = 30_000;
-const MOST_DEATHS = 5;
-const DEATH_WINDOW_MS = 5 * 60_000;
 const CLOSE_GRACE_MS = 2_000;
 
 /** What a backend can do whose model was loaded for something. */
@@ -76,13 +73,14 @@ export class LlamaBackend implements Backend {
   #clock: LoadClock | undefined;
   /** The accelerator was left to us, and has failed. */
   #onlyCpu = false;
-  #deaths: number[] = [];
+  readonly #deaths: Deaths;
 
   constructor(config: LlamaConfig, options: LlamaOptions = {}) {
     this.name = config.name;
     this.#config = config;
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
+    this.#deaths = new Deaths(options, this.#now);
     let lastId = 0;
     const common = {
       send: (message: ToEngine): void => this.#engine?.process.send(message),
@@ -353,25 +351,22 @@ export class LlamaBackend implements Backend {
     this.#failAll(
       new BackendUnavailableError(`The engine of backend "${this.name}" died and is being restarted`),
     );
-    let deaths = this.#countDeath();
+    let deaths = this.#deaths.count();
+    let isFault = false;
     this.#log("error", "engine_exited", { ...fields, reason, deaths });
     for (let attempt = 1; !signal.aborted; attempt++) {
-      if (deaths >= (this.#options.maxDeaths ?? MOST_DEATHS)) {
+      if (this.#deaths.tooMany) {
+        // No engine died of it, and it can be mended.
+        if (isFault) return await this.#restartSlowly(reason, died);
         this.#state = "down";
         this.#notify({ type: "down", reason: `${reason}; it died ${deaths} times and is not started again` });
         return undefined;
       }
       this.#notify({ type: "restarting", reason, phase: { phase: "checking_local", path: this.#config.modelPath } });
-      const { first, most } = this.#options.backoffMs ?? { first: FIRST_BACKOFF_MS, most: MOST_BACKOFF_MS };
+      const { first, most } = this.#options.backoffMs ?? BACKOFF_MS;
       try {
         await delay(Math.min(first * 2 ** (Math.max(deaths, attempt) - 1), most), { signal });
-        const engine = await this.#relaunch();
-        this.#log("info", "engine_restarted", {
-          pid: engine.process.pid,
-          attempt,
-          after_ms: Math.round(this.#now() - died),
-        });
-        return engine;
+        return await this.#revive(died, attempt);
       } catch (error) {
         reason = error instanceof Error ? error.message : String(error);
         if (signal.aborted) break;
@@ -380,11 +375,37 @@ export class LlamaBackend implements Backend {
           this.#log("warn", "engine_not_started", { reason, attempt });
           continue;
         }
-        deaths = this.#countDeath();
+        deaths = this.#deaths.count();
+        isFault = isModelFault(error);
         this.#log("error", "engine_exited", { reason, deaths });
       }
     }
     return undefined;
+  }
+
+  /** The model's files are not what they should be: the backend is down until they are. */
+  async #restartSlowly(reason: string, died: number): Promise<Engine | undefined> {
+    const signal = this.#stopping.signal;
+    const { first, most } = this.#options.slowBackoffMs ?? SLOW_BACKOFF_MS;
+    this.#state = "down";
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      const waitMs = Math.min(first * 2 ** (attempt - 1), most);
+      this.#notify({ type: "down", reason: `${reason}; it is tried again in ${waitMs / 1000} s` });
+      try {
+        await delay(waitMs, { signal });
+        return await this.#revive(died, attempt);
+      } catch (error) {
+        reason = error instanceof Error ? error.message : String(error);
+      }
+    }
+    return undefined;
+  }
+
+  async #revive(died: number, attempt: number): Promise<Engine> {
+    const engine = await this.#relaunch();
+    const after_ms = Math.round(this.#now() - died);
+    this.#log("info", "engine_restarted", { pid: engine.process.pid, attempt, after_ms });
+    return engine;
   }
 
   async #relaunch(): Promise<Engine> {
@@ -396,14 +417,6 @@ export class LlamaBackend implements Backend {
     });
     this.#clock = clock;
     return await this.#launch(AbortSignal.any([limit.signal, this.#stopping.signal]));
-  }
-
-  /** @returns How many deaths there were within the window, this one counted. */
-  #countDeath(): number {
-    const now = this.#now();
-    const since = now - (this.#options.deathWindowMs ?? DEATH_WINDOW_MS);
-    this.#deaths = [...this.#deaths.filter((at) => at > since), now];
-    return this.#deaths.length;
   }
 
   #log(level: "debug" | "info" | "warn" | "error", msg: string, fields: Record<string, unknown>): void {

@@ -14,6 +14,11 @@ import {
 import type { ModelHashes } from "../../models/file/model_hashes.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 
+/** Whether loading failed because of the model's files, and not of an engine. */
+export function isModelFault(error: unknown): boolean {
+  return error instanceof BackendUnavailableError && error.cause instanceof ModelFileError;
+}
+
 /** Who is told while files are looked at. */
 export interface FilesWatch {
   readonly onPhase: (phase: LoadPhase) => void;

@@ -34,6 +34,8 @@ export interface LlamaOptions {
   readonly spawn?: (command: EngineCommand, listener: EngineListener) => EngineProcess;
   /** Before the first restart, and the longest; it doubles in between. */
   readonly backoffMs?: { readonly first: number; readonly most: number };
+  /** The same for a model whose files are missing or wrong, once fast tries have not helped. */
+  readonly slowBackoffMs?: { readonly first: number; readonly most: number };
   /** So many deaths within the window leave the backend down. */
   readonly maxDeaths?: number;
   readonly deathWindowMs?: number;

@@ -10,6 +10,7 @@ import { LeadingThought, type ThoughtOrText } from "./leading_thought.ts";
 import { ToolCalls } from "./calls.ts";
 import { type Piece, readChunk, UnreadableChunkError } from "./chunk.ts";
 import { toFailure, UpstreamError } from "./errors.ts";
+import { parseJson } from "./values.ts";
 import { mustCall } from "../../inference/tool_choice.ts";
 
 /** The most an answer may come to, in UTF-16 units: beyond it a server has lost count of its tokens. */
@@ -53,6 +54,11 @@ export class Answer {
     this.#request = request;
     this.#backend = backend;
     this.#calls = new ToolCalls(request);
+  }
+
+  /** How much has come, in UTF-16 units: text, thoughts and calls, also what the caller is not told. */
+  get length(): number {
+    return this.#length;
   }
 
   /** Whether there is something of it. */
@@ -112,7 +118,7 @@ export class Answer {
     const unsatisfied = mustCall(toolChoice) && !called;
     // Some servers take no notice of the choice.
     if (unsatisfied && !cut) throw new ToolCallMalformedError("The model had to call a tool and did not");
-    if (responseSchema !== undefined && !cut && !called && !isJson(this.#json.join(""))) {
+    if (responseSchema !== undefined && !cut && !called && parseJson(this.#json.join("")) === undefined) {
       throw new BackendUnavailableError(`Backend "${this.#backend}" did not answer as "response_format" demands`);
     }
     const stopped = this.#metStop || (end === "stop" && stop.length > 0);
@@ -184,14 +190,5 @@ export class Answer {
 
   #unreadable(): BackendUnavailableError {
     return new BackendUnavailableError(`Backend "${this.#backend}" sent something that is no chat completion`);
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
   }
 }

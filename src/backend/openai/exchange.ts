@@ -8,8 +8,11 @@ import { BackendUnavailableError } from "../../inference/errors.ts";
 /** The largest event, in UTF-16 units. */
 const MAX_EVENT_LENGTH = 8 * 1024 * 1024;
 
-/** The largest answer that comes as a whole, in bytes. */
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
+/** The largest answer that comes as a whole, and the most of a stream without progress, in bytes. */
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+
+/** The most white space before an answer, in UTF-16 units. */
+const MAX_BLANK_LENGTH = 64 * 1024;
 
 /** How long the end of an answer is waited for that has already said that nothing follows. */
 const LAST_BYTES_MS = 100;
@@ -27,7 +30,7 @@ export interface ExchangeOptions {
   readonly client: Deno.HttpClient;
   /** As messages name the server. */
   readonly backend: string;
-  /** For the response's head, and between two pieces of its body. */
+  /** For the response's head, for a body that comes as a whole, and between two pieces of an answer that make progress. */
   readonly timeoutMs: number;
   /** Told why the connection failed; the caller is not. */
   readonly onBroken: (error: unknown) => void;
@@ -43,6 +46,8 @@ export class Exchange implements AsyncDisposable {
   readonly #cut = new AbortController();
   readonly #onAbort = (): void => this.cut(this.#caller.reason);
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  /** What the server has taken of the time and of the bytes that it has until the answer grows. */
+  #spent = { ms: 0, bytes: 0 };
 
   constructor(caller: AbortSignal, options: ExchangeOptions) {
     this.#caller = caller;
@@ -54,6 +59,11 @@ export class Exchange implements AsyncDisposable {
   /** Abort it; whoever awaits the server gets `reason`. */
   cut(reason: unknown): void {
     this.#cut.abort(reason);
+  }
+
+  /** The answer has grown: the server has all of its time again. */
+  progressed(): void {
+    this.#spent = { ms: 0, bytes: 0 };
   }
 
   /**
@@ -73,7 +83,9 @@ export class Exchange implements AsyncDisposable {
       signal: this.#cut.signal,
       client: this.#options.client,
     } as const;
+    this.progressed();
     const response = await this.#waitFor(() => fetch(url, init), "cannot be reached");
+    this.progressed();
     this.#reader = response.body?.getReader();
     return response;
   }
@@ -106,11 +118,14 @@ export class Exchange implements AsyncDisposable {
     const decoder = new TextDecoder();
     let begun = "";
     let bytes: Uint8Array | undefined;
+    let isBlank = true;
     do {
       bytes = await this.#read();
-      begun += bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
-      if (begun.length > MAX_EVENT_LENGTH) throw this.#tooLarge();
-    } while (bytes !== undefined && begun.trim() === "");
+      const text = bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
+      begun += text;
+      isBlank = text.trim() === "";
+      if (isBlank && begun.length > MAX_BLANK_LENGTH) throw this.#tooLarge();
+    } while (bytes !== undefined && isBlank);
     // No line of an event begins like that.
     if (/^\s*[{[]/.test(begun)) yield [{ type: "whole", data: await this.#rest(begun, decoder) }];
     else yield* this.#events(begun, { decoder, ended: bytes === undefined });
@@ -118,11 +133,8 @@ export class Exchange implements AsyncDisposable {
 
   async #rest(begun: string, decoder: TextDecoder): Promise<string> {
     const texts = [begun];
-    let length = begun.length;
     for (let bytes = await this.#read(); bytes !== undefined; bytes = await this.#read()) {
       texts.push(decoder.decode(bytes, { stream: true }));
-      length += bytes.length;
-      if (length > MAX_BODY_BYTES) throw this.#tooLarge();
     }
     return texts.join("") + decoder.decode();
   }
@@ -182,7 +194,10 @@ export class Exchange implements AsyncDisposable {
   async #read(): Promise<Uint8Array | undefined> {
     const reader = this.#reader;
     if (reader === undefined) return undefined;
-    return (await this.#waitFor(() => reader.read(), "broke off its answer")).value;
+    const { value } = await this.#waitFor(() => reader.read(), "broke off its answer");
+    this.#spent.bytes += value?.length ?? 0;
+    if (this.#spent.bytes > MAX_BODY_BYTES) throw this.#tooLarge();
+    return value;
   }
 
   /** What the server owes, or why it does not come. */
@@ -190,10 +205,13 @@ export class Exchange implements AsyncDisposable {
     const { backend, timeoutMs, onBroken } = this.#options;
     const { signal } = this.#cut;
     signal.throwIfAborted();
+    const { ms, bytes } = this.#spent;
+    const what = bytes === 0 ? "sent nothing" : "made no progress";
     const timer = setTimeout(
-      () => this.cut(new BackendUnavailableError(`Backend "${backend}" sent nothing for ${timeoutMs / 1000} s`)),
-      timeoutMs,
+      () => this.cut(new BackendUnavailableError(`Backend "${backend}" ${what} for ${timeoutMs / 1000} s`)),
+      timeoutMs - ms,
     );
+    const began = performance.now();
     try {
       return await begin();
     } catch (error) {
@@ -202,6 +220,7 @@ export class Exchange implements AsyncDisposable {
       throw new BackendUnavailableError(`Backend "${backend}" ${failure}`);
     } finally {
       clearTimeout(timer);
+      this.#spent.ms += performance.now() - began;
     }
   }
 

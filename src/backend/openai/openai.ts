@@ -18,10 +18,16 @@ import { toBackendError, toFailure, UpstreamError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import { type Attempt, ServerFields } from "./fields.ts";
 import { toOpenAiRequest } from "./request.ts";
-import { parseJson } from "./values.ts";
+import { isBounded, parseJson } from "./values.ts";
 
 /** How much of a failure's body is read, in bytes. */
 const MAX_FAILURE_BYTES = 64 * 1024;
+
+/** The maximum number of chunks in one message, each on a line of its own. */
+const MAX_LINES = 4096;
+
+/** Chunks that are read before others get their turn. */
+const CHUNKS_PER_TURN = 1024;
 
 /** What the end of a stream looks like. */
 const DONE = /^\s*\[DONE\]\s*$/;
@@ -161,8 +167,11 @@ export class OpenAiBackend implements Backend {
       for (const { type, data } of messages) {
         if (type === "error") throw new UpstreamError(toFailure(parseJson(data) ?? data));
         const { chunks, isLast } = this.#chunks(data);
-        for (const chunk of chunks) {
+        for (const [index, chunk] of chunks.entries()) {
+          if (index % CHUNKS_PER_TURN === CHUNKS_PER_TURN - 1) await turn();
+          const before = answer.length;
           const events = answer.take(chunk);
+          if (answer.length > before) exchange.progressed();
           if (!known && answer.begun) this.#learn(attempt);
           known ||= answer.begun;
           yield* events;
@@ -186,20 +195,34 @@ export class OpenAiBackend implements Backend {
 
   /** What a message holds: a chunk; from some servers several, a line each, or in a list; or the end. */
   #chunks(data: string): { readonly chunks: readonly unknown[]; readonly isLast: boolean } {
+    if (!isBounded(data)) throw this.#unreadable("JSON with too many values or levels");
     const whole = parseJson(data);
-    const lines = whole === undefined ? data.split("\n") : [];
+    const lines = whole === undefined ? data.split("\n", MAX_LINES + 1) : [];
+    if (lines.length > MAX_LINES) throw this.#unreadable("something that is no JSON");
     const isLast = whole === undefined ? DONE.test(lines.at(-1) ?? "") : whole === "[DONE]";
     if (isLast) lines.pop();
-    const chunks = whole === undefined ? lines.map(parseJson) : isLast ? [] : [whole];
-    if (chunks.includes(undefined)) {
-      throw new BackendUnavailableError(`Backend "${this.name}" sent something that is no JSON`);
-    }
+    const chunks = whole === undefined ? lines.map((line) => this.#parse(line)) : isLast ? [] : [whole];
     return { chunks: chunks.flat().filter((chunk) => chunk !== null), isLast };
+  }
+
+  #parse(line: string): unknown {
+    const value = parseJson(line);
+    if (value === undefined) throw this.#unreadable("something that is no JSON");
+    return value;
+  }
+
+  #unreadable(what: string): BackendUnavailableError {
+    return new BackendUnavailableError(`Backend "${this.name}" sent ${what}`);
   }
 
   #log(msg: string, fields: Record<string, unknown>, level: "info" | "warn" = "warn"): void {
     this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
   }
+}
+
+/** Lets everybody else run first; by a timer, because the runtime hardly looks at sockets while immediates are due. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** Where to ask; what follows a `?` in the base stays behind the path. */

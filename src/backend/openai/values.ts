@@ -1,14 +1,25 @@
 /** Reads single values as servers send them: numbers as texts, texts in parts, and what is not needed in any form. */
+import { MAX_DEPTH } from "@inferd/client/protocol";
+import { isBoundedJson } from "../../inference/json_bounds.ts";
 import type { JsonObject } from "../../inference/request.ts";
 
 /** How deep texts lie in parts of parts. */
 const MAX_NESTING = 8;
 
+/** How deep a server's JSON may be: a call's arguments as deep as anyone's, and the message around them. */
+const MAX_MESSAGE_DEPTH = MAX_DEPTH + 16;
+
 /** Keys under which an object holds a text. */
 const TEXTS = ["text", "value", "content", "thinking", "reasoning", "reasoning_content", "summary"] as const;
 
-/** Parse JSON; `undefined` for anything else. */
+/** Whether a text of a server's may be parsed at all: it has no more values and levels than a client's line may. */
+export function isBounded(text: string): boolean {
+  return isBoundedJson(text, MAX_MESSAGE_DEPTH);
+}
+
+/** Parse JSON; `undefined` for anything else, and for what is not {@linkcode isBounded}. */
 export function parseJson(text: string): unknown {
+  if (!isBounded(text)) return undefined;
   try {
     return JSON.parse(text);
   } catch {

@@ -88,7 +88,7 @@ export const BACKENDS = {
         names: { key: "timeout_secs" },
         type: number(0, SECONDS_OF_A_DAY),
         default: 300,
-        help: "how many seconds connecting may take, and the pause between two pieces of an answer",
+        help: "how many seconds connecting may take, and an answer may make no progress",
       }),
       proxy: setting({
         names: { key: "proxy" },

@@ -26,6 +26,8 @@ const PROGRESS_MS = 5000;
 const LOOK_BYTES = 1024 * 1024;
 /** What may follow the tensors of a file without a length from the server. */
 const SLACK_BYTES = 64 * 1024;
+/** The largest file whose length nobody says but its own header: what a header claims costs its writer nothing. */
+const MAX_UNSTATED_BYTES = 256 * 1024 ** 3;
 
 /** Where a pull can be stopped by tests: the first piece has been written, before the comparison, … */
 export type PullStage = "partial" | "verify" | "verified" | "renamed" | "manifest";
@@ -238,6 +240,7 @@ class Fetching {
       const head = await this.#readHead();
       if (head !== undefined) {
         this.#lookAt = Infinity;
+        if (head.paddedBytes > MAX_UNSTATED_BYTES) throw tooLarge(what, head.paddedBytes);
         this.#mostBytes = head.paddedBytes + SLACK_BYTES;
       }
     }
@@ -300,6 +303,14 @@ class Fetching {
 /** Whether trying again with what came is pointless. */
 function isHopeless(error: unknown): boolean {
   return error instanceof ModelStoreError && ["size", "not_gguf", "cut", "damaged"].includes(error.code);
+}
+
+function tooLarge(what: string, bytes: number): ModelStoreError {
+  return new ModelStoreError(
+    "size",
+    `${what}: the server does not say how long it is, and its header claims ${bytes} bytes; without a length at most ` +
+      `${MAX_UNSTATED_BYTES} are taken. Give its size ("size_bytes") or download it otherwise and import it`,
+  );
 }
 
 function notGguf(what: string): ModelStoreError {

@@ -117,6 +117,7 @@ Deno.test("resolveOptions puts everything in the runtime directory when nothing 
     queueDepth: 10,
     readyTimeoutSecs: 30,
     drainTimeoutSecs: 10,
+    exitWhenDown: false,
     logDir: "/home/u/.inferd/logs",
     logLevel: "info",
     home: "/home/u",

@@ -28,7 +28,7 @@ class PipelineUnderTest {
   room: Promise<void> | undefined;
   readonly pipeline = new Pipeline({
     service: "v1",
-    admission: this.admission,
+    admission: () => this.admission,
     router: new Router([new ControlledBackend("b1")], { onBreaker: (_, change) => this.breakerChanges.push(change) }),
     log: this.log,
   });
@@ -257,4 +257,38 @@ Deno.test("an answer that is rendered in parts lets others run between them", as
   }, test.caller);
   await other;
   assertEquals([turns, test.frames], [["a", "other", "b"], ["end\n"]]);
+});
+
+Deno.test("a request waits where its backend runs, and elsewhere when another has taken that one's place", async () => {
+  const [far, local] = [new ControlledBackend("far"), new ControlledBackend("local")];
+  const places = [new Admission({ active: 1, depth: 1 }), new Admission({ active: 1, depth: 1 })] as const;
+  const log = new LogRecorder();
+  const pipeline = new Pipeline({
+    service: "v1",
+    admission: (backend) => places[backend === "far" ? 0 : 1],
+    router: new Router([far, local]),
+    log,
+  });
+  const { signal } = new AbortController();
+  const [first, other] = await Promise.all(places.map((admission) => admission.acquire(signal)));
+  const frames: string[] = [];
+  const send = (frame: string): undefined => void frames.push(frame);
+  const served = pipeline.handle({ id: "r1", answer: () => ({ events: events(END), render }) }, {
+    signal,
+    name: "test",
+    send,
+  });
+  assertEquals(places.map((admission) => admission.status().waiting), [1, 0]);
+  far.state = "down";
+  first?.[Symbol.dispose]();
+  await Promise.resolve();
+  await Promise.resolve();
+  assertEquals(places.map((admission) => admission.status()), [
+    { active: 0, waiting: 0, depth: 1 },
+    { active: 1, waiting: 1, depth: 1 },
+  ]);
+  other?.[Symbol.dispose]();
+  await served;
+  assertEquals((await log.next("request_done")).fields.backend, "local");
+  assertEquals(frames, ["end\n"]);
 });

@@ -2,8 +2,8 @@
  * What the choice of a token costs with a large vocabulary: the sampler alone, on rows of logits as models have them,
  * most of them noise and a few that stand out.
  */
-import { oddsOf } from "../src/engine/generate/token_odds.ts";
-import { Sampler } from "../src/engine/generate/sampler.ts";
+import { oddsOf } from "../src/engine/generate/sampling/token_odds.ts";
+import { Sampler } from "../src/engine/generate/sampling/sampler.ts";
 import type { Sampling } from "../src/inference/request.ts";
 import { median, type Row } from "./report.ts";
 

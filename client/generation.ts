@@ -102,6 +102,14 @@ export interface Usage {
   readonly completionTokens: number;
   /** Those of `promptTokens` that an earlier request had computed. Only v2 tells. */
   readonly cachedTokens?: number;
+  /** Those of `completionTokens` that a schema or grammar forced. Only v2 tells. */
+  readonly forcedTokens?: number;
+  /** Those of `cachedTokens` that were prepared after an earlier answer, in a quiet moment. Only v2 tells. */
+  readonly preparedTokens?: number;
+  /** Tokens that were guessed ahead of the model. Only v2 tells. */
+  readonly draftedTokens?: number;
+  /** How many of `draftedTokens` were what the model chose. Only v2 tells. */
+  readonly acceptedTokens?: number;
 }
 
 /**

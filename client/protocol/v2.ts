@@ -242,6 +242,14 @@ export interface V2Usage {
   output_tokens: number;
   /** Those of `input_tokens` that did not have to be computed: an earlier request had the same beginning. */
   cached_tokens: number;
+  /** Those of `output_tokens` that a grammar forced, so that they were not sampled; absent: none. */
+  forced_tokens?: number;
+  /** Those of `cached_tokens` that were prepared after an earlier answer, in a quiet moment; absent: none. */
+  prepared_tokens?: number;
+  /** Tokens that were guessed ahead of the model; absent: none. */
+  drafted_tokens?: number;
+  /** How many of them were what the model chose. */
+  accepted_tokens?: number;
 }
 
 /** How long the parts of an answer took, in milliseconds. */

@@ -170,6 +170,28 @@ export const SETTINGS = {
     help: "folder with native libraries of your own build",
     ofBackend: true,
   }),
+  fastForward: setting({
+    names: { key: "fast_forward" },
+    type: boolean(),
+    default: true,
+    help: "decode text that a schema or grammar forces in one batch, without sampling it",
+    ofBackend: true,
+  }),
+  nextTurn: setting({
+    names: { key: "next_turn" },
+    type: boolean(),
+    default: true,
+    help:
+      "when an answer has ended and nobody waits, decode the conversation with it, so that the next turn begins sooner",
+    ofBackend: true,
+  }),
+  speculation: setting({
+    names: { key: "speculation" },
+    type: boolean(),
+    default: true,
+    help: "guess tokens from what came before where that pays, and verify them in one batch; answers stay the same",
+    ofBackend: true,
+  }),
   readyTimeoutSecs: setting({
     names: { key: "ready_timeout_secs", flag: "ready-timeout", env: "INFERD_READY_TIMEOUT_SECS" },
     type: whole(1, SECONDS_OF_A_DAY, "SECONDS"),

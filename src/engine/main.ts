@@ -33,6 +33,7 @@ import { Tokenizer, TokenizerError } from "./chat/tokenizer.ts";
 import { purposeOf } from "./encode/purpose.ts";
 import type { PoolingType } from "./native/text_context.ts";
 import type { Job } from "./generate/running.ts";
+import { MOST_GUESSED, MOST_STREAMS } from "./generate/ahead/speculation.ts";
 import { Scheduler } from "./generate/scheduler.ts";
 import type { Work } from "../work/work.ts";
 import { thisMachine } from "./native/this_machine.ts";
@@ -104,9 +105,11 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
   const memoryBytes = contextBytes(budget);
   const chat = await Chat.of(model, contextTokens, () => obtainChatLibrary(machine, fetch));
   const kept = keptPrompts(chat, model, { warm: config.warm ?? [], contextTokens });
+  const guesses = config.speculation === false || model.wholeSequencesOnly ? 0 : MOST_STREAMS * MOST_GUESSED;
   const context = new Context(library, model, {
     contextTokens,
     parallel,
+    guesses,
     kept: kept.map(({ length }) => length),
     threads,
     memoryBytes,
@@ -121,8 +124,10 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
     contextTokens,
     wholeSequencesOnly: model.wholeSequencesOnly,
     kept,
+    guesses: Math.min(guesses, contextTokens - parallel),
   });
   pulse.abandons = (ids) => scheduler.abandons(ids);
+  pulse.yields = () => scheduler.yields;
   send({
     type: "ready",
     purpose: "generate",
@@ -142,7 +147,7 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
     outbox,
     scheduler,
     model,
-    answers: new Answers(model, chat, tellUnenforced()),
+    answers: new Answers(model, chat, { ...config, onUnenforced: tellUnenforced() }),
     tokenizer: new Tokenizer(model, chat),
   };
 }

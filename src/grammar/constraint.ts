@@ -11,6 +11,14 @@ export interface Allowed {
   readonly find?: (() => Work<void>) | undefined;
 }
 
+/** What has to come next, because the grammar allows nothing else. */
+export interface Forced {
+  /** Texts, and tokens that the grammar names, in order; neighbouring texts are one. */
+  readonly parts: readonly (string | number)[];
+  /** Nothing can follow but the end. */
+  readonly complete: boolean;
+}
+
 /** Says what a grammar allows, token by token. */
 export interface Constraint extends Allowed {
   /** The token was chosen; `allows` said yes to it. */
@@ -21,4 +29,6 @@ export interface Constraint extends Allowed {
   acceptText?(text: string): void;
   /** Nothing can follow but the end. */
   readonly complete: boolean;
+  /** What has to come next; `undefined` where there is a choice. */
+  forced?(): Forced | undefined;
 }

@@ -4,7 +4,8 @@
  * of character led, and which tokens may come next.
  */
 import { type CharSet, GrammarError, type GrammarSymbol, isLazy, MAX_CODE_POINT, type Rules } from "./gbnf.ts";
-import { Chars, type Position, set, type Stack, State } from "./grammar_state.ts";
+import type { Forced } from "./constraint.ts";
+import { Chars, type Only, type Position, set, type Stack, State } from "./grammar_state.ts";
 import { A_PLAIN, type VocabularyIndex } from "./vocabulary_index.ts";
 import { FIRST_TWIN, NO_TOKEN_HERE, type VocabularyTrie } from "./vocabulary_trie.ts";
 import { SharedWork, type Work } from "../work/work.ts";
@@ -22,6 +23,10 @@ const PIECE_STACKS = 500;
 const PIECE_NODES = 8192;
 /** Memory for the tokens that states allow, in bytes, before the oldest are forgotten. */
 const ALLOWED_BYTES = 8 * 2 ** 20;
+/** Characters and named tokens that are looked ahead where there is no choice. */
+const MOST_FORCED = 256;
+/** A place with more stacks is not asked whether it leaves a choice. */
+const MOST_STACKS_FORCED = 64;
 /** What a symbol, a stack, a state and a stack of a state take, in bytes. */
 const BYTES = { symbol: 40, stack: 120, state: 600, stackOfState: 16 };
 
@@ -228,6 +233,50 @@ export class Grammar {
    */
   canEnd(at: Position): boolean {
     return at.lacking === 0 && at.state.canEnd;
+  }
+
+  /**
+   * What has to come next.
+   *
+   * @param at Where the text is.
+   * @returns Some of it, if it is long; `undefined` where there is a choice, or only the end may come.
+   * @throws {GrammarError} If the grammar is too ambiguous to be followed.
+   */
+  forced({ state, lacking }: Position): Forced | undefined {
+    if (lacking > 0) return undefined;
+    const parts: (string | number)[] = [];
+    let text = "";
+    for (let count = 0; count < MOST_FORCED; count++) {
+      const only = this.#onlyNext(state);
+      if (only === null) break;
+      if ("char" in only) {
+        text += String.fromCodePoint(only.char);
+        state = this.#step(state, only.char) as State;
+        continue;
+      }
+      if (text !== "") parts.push(text);
+      text = "";
+      parts.push(only.token);
+      state = this.#close(state.tokenStacks.map(({ place, below }) => this.#stack(place + 1, below)));
+    }
+    if (text !== "") parts.push(text);
+    if (parts.length === 0) return undefined;
+    return { parts, complete: state.canEnd && state.stacks.length === 0 && state.tokenStacks.length === 0 };
+  }
+
+  #onlyNext(state: State): Only | null {
+    return state.only === undefined ? state.only = this.#findOnly(state) : state.only;
+  }
+
+  #findOnly({ stacks, tokenStacks, canEnd }: State): Only | null {
+    if (canEnd || stacks.length + tokenStacks.length > MOST_STACKS_FORCED) return null;
+    const chars = new Set(stacks.map(({ place }) => this.#chars[place]?.single));
+    const tokens = new Set(tokenStacks.map(({ place }) => this.#token[place]));
+    if (chars.size + tokens.size !== 1) return null;
+    const [char] = chars;
+    if (char !== undefined) return { char };
+    const [token] = tokens;
+    return token === undefined ? null : { token };
   }
 
   /** Where the alternatives of a rule begin. */

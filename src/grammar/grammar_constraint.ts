@@ -1,5 +1,5 @@
 /** A grammar over tokens, for one answer: where it is, what may come next, and whether that is known yet. */
-import type { Constraint } from "./constraint.ts";
+import type { Constraint, Forced } from "./constraint.ts";
 import { GrammarError, type Rules } from "./gbnf.ts";
 import { COSTLY, Grammar } from "./grammar.ts";
 import type { Position } from "./grammar_state.ts";
@@ -73,6 +73,10 @@ export class GrammarConstraint implements Constraint {
     const next = this.#grammar.advance(this.#at, encoder.encode(text));
     if (next === undefined) throw new GrammarError("The grammar does not allow the text");
     this.#moveTo(next);
+  }
+
+  forced(): Forced | undefined {
+    return this.#grammar.forced(this.#at);
   }
 
   *#find(index: VocabularyIndex): Work<void> {

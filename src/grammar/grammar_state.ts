@@ -20,6 +20,9 @@ export interface Position {
   readonly least: number;
 }
 
+/** What comes next where nothing else may. */
+export type Only = { readonly char: number } | { readonly token: number };
+
 /** Stacks that may be read on from a place in a text. Is also the position between two characters. */
 export class State implements Position {
   readonly state = this;
@@ -37,6 +40,8 @@ export class State implements Position {
   allowed: Uint32Array | undefined;
   /** They are being found out. */
   walk: SharedWork<Uint32Array> | undefined;
+  /** The only character or token that may come next; `null`: there is a choice. */
+  only: Only | null | undefined;
 
   /**
    * @param stacks Each with a character at its place.
@@ -74,6 +79,12 @@ export class Chars {
 
   has(char: number): boolean {
     return char < 0x80 ? ((this.#ascii[char >> 5] as number) >>> (char & 31) & 1) === 1 : contains(this.ranges, char);
+  }
+
+  /** Its character, if it has just one. */
+  get single(): number | undefined {
+    const { ranges } = this;
+    return ranges.length === 2 && ranges[0] === ranges[1] ? ranges[0] : undefined;
   }
 
   /** Whether one of its characters is between two, both inclusive. */

@@ -26,6 +26,16 @@ const KIND = ["api", "surface", "model"] as const;
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 const TOKENS_A_SECOND = [1, 2, 5, 10, 20, 40, 80, 160, 320, 640, 1280];
 
+type AheadTokens = "forcedTokens" | "preparedTokens" | "draftedTokens" | "acceptedTokens";
+
+/** What was done ahead of the model. */
+const AHEAD: readonly (readonly [tokens: AheadTokens, name: string, help: string])[] = [
+  ["forcedTokens", "forced", "Those generated that a schema or grammar forced"],
+  ["preparedTokens", "prepared", "Those cached that were prepared after an earlier answer"],
+  ["draftedTokens", "drafted", "Tokens that were guessed ahead of the model"],
+  ["acceptedTokens", "accepted", "Those guessed that the model chose"],
+];
+
 /** Counts. */
 export class Metrics {
   readonly #registry = new Registry();
@@ -34,6 +44,7 @@ export class Metrics {
   readonly #promptTokens: Counter<(typeof KIND)[number]>;
   readonly #completionTokens: Counter<(typeof KIND)[number]>;
   readonly #cachedTokens: Counter<(typeof KIND)[number]>;
+  readonly #ahead: readonly { readonly tokens: AheadTokens; readonly counter: Counter<(typeof KIND)[number]> }[];
   readonly #queue: Histogram<(typeof KIND)[number]>;
   readonly #prompt: Histogram<(typeof KIND)[number]>;
   readonly #firstToken: Histogram<(typeof KIND)[number]>;
@@ -64,6 +75,10 @@ export class Metrics {
       "Those of prompts that an earlier request had computed",
       KIND,
     );
+    this.#ahead = AHEAD.map(([tokens, name, help]) => ({
+      tokens,
+      counter: counter(`inferd_http_${name}_tokens_total`, help, KIND),
+    }));
     this.#queue = histogram("inferd_http_queue_seconds", "Until the daemon began with a request", SECONDS);
     this.#prompt = histogram("inferd_http_prompt_seconds", "Until a prompt was processed, once begun", SECONDS);
     this.#completionTokens = counter("inferd_http_completion_tokens_total", "Tokens generated", KIND);
@@ -102,8 +117,10 @@ export class Metrics {
       event: (): void => {
         first ??= performance.now();
       },
-      done: ({ usage: { promptTokens, completionTokens, cachedTokens = 0 }, timings }): void => {
+      done: ({ usage, timings }): void => {
+        const { promptTokens, completionTokens, cachedTokens = 0 } = usage;
         outcome = "ok";
+        for (const { tokens, counter } of this.#ahead) counter.inc(labels, usage[tokens] ?? 0);
         this.#promptTokens.inc(labels, promptTokens);
         this.#cachedTokens.inc(labels, cachedTokens);
         if (timings !== undefined) {

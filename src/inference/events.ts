@@ -7,6 +7,13 @@ export interface Usage {
   readonly completionTokens: number;
   /** How many of the prompt's tokens came from an earlier request's cache. */
   readonly cachedTokens: number;
+  /** How many of the generated tokens a grammar forced, so that they were not sampled; absent: none. */
+  readonly forcedTokens?: number;
+  /** How many of the cached tokens were prepared after an earlier answer, in a quiet moment; absent: none. */
+  readonly preparedTokens?: number;
+  /** How many tokens were guessed, and how many of them were what the model chose; absent: none was guessed. */
+  readonly draftedTokens?: number;
+  readonly acceptedTokens?: number;
 }
 
 /** How long the parts of a generation took, in milliseconds. */

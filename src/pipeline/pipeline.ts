@@ -130,6 +130,10 @@ export class Pipeline {
           tokens_in: usage.promptTokens,
           tokens_out: usage.completionTokens,
           cached_tokens: usage.cachedTokens,
+          ...(usage.forcedTokens === undefined ? {} : { forced_tokens: usage.forcedTokens }),
+          ...(usage.preparedTokens === undefined ? {} : { prepared_tokens: usage.preparedTokens }),
+          ...(usage.draftedTokens === undefined ? {} : { drafted_tokens: usage.draftedTokens }),
+          ...(usage.acceptedTokens === undefined ? {} : { accepted_tokens: usage.acceptedTokens }),
           ...times.fields(),
           stop_reason: stopReason,
         });

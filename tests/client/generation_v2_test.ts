@@ -39,6 +39,23 @@ async function withV2(script: Script, test: (client: Client, server: ScriptedSer
 
 const ASK: GenerateV2Request = { id: "mine", messages: [{ role: "user", content: "hi" }], thinking: true };
 
+Deno.test("generate tells what was done ahead of the model, where anything was", async () => {
+  const usage = { input_tokens: 3, output_tokens: 2, cached_tokens: 1 };
+  const ahead = { forced_tokens: 4, prepared_tokens: 5, drafted_tokens: 6, accepted_tokens: 0 };
+  const { script } = answeringV2((id) => [textPart(id, "a"), doneV2(id, { usage: { ...usage, ...ahead } })]);
+  await withV2(script, async (client) => {
+    assertEquals((await client.generate(ASK).result()).usage, {
+      promptTokens: 3,
+      completionTokens: 2,
+      cachedTokens: 1,
+      forcedTokens: 4,
+      preparedTokens: 5,
+      draftedTokens: 6,
+      acceptedTokens: 0,
+    });
+  });
+});
+
 Deno.test("generate yields thinking, text, calls and then done, in camelCase", async () => {
   const { script } = answeringV2((id) => [
     part(id, { type: "thinking", delta: "Hm" }),

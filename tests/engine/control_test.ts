@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { EngineChild } from "./engine_child.ts";
 
 /** An answer that only a limit or a cancel ends. */
-const ENDLESS = { grammar: 'root ::= "a" root', maxTokens: 100_000 };
+const ENDLESS = { grammar: "root ::= [ab] root", maxTokens: 100_000 };
 /** More tokens than all prompts begin with. */
 const BEGINNING_TOKENS = 20;
 const QUESTION = "What is 12 plus 7?";

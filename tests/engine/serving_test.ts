@@ -6,7 +6,7 @@ const DRAWN = { temperature: 1, topP: 0.95, topK: 64 };
 
 /** One engine for all steps: it takes longer to start than to answer. */
 Deno.test("engine answers", async (t) => {
-  await using engine = await EngineChild.start();
+  await using engine = await EngineChild.start({ nextTurn: false });
 
   await t.step("ready tells what it is when the model is loaded", async () => {
     const ready = await engine.until((message) => message.type === "ready");

@@ -1,6 +1,7 @@
 /** `/metrics`: what is counted, and that the dashboard draws names that there are. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import dashboard from "../../docs/grafana.json" with { type: "json" };
+import { Metrics } from "../../src/http/metrics.ts";
 import { BridgeUnderTest } from "../support/bridges.ts";
 
 const MESSAGES = [{ role: "user", content: "hi there" }];
@@ -36,6 +37,21 @@ Deno.test("metrics: requests are counted by API, surface, model and outcome, wit
   assertEquals(sample(text, "inferd_up"), 1);
   assertEquals(sample(text, "inferd_backend_state", { backend: "mock", state: "ready" }), 1);
   assert((sample(text, "inferd_http_memory_bytes") ?? 0) > 1e6);
+});
+
+Deno.test("metrics: tokens are counted that were not computed one by one", async () => {
+  const metrics = new Metrics({ restarts: 0 });
+  const kind = { api: "openai", surface: "v2", model: "m" } as const;
+  const counts = { forcedTokens: 4, preparedTokens: 5, draftedTokens: 6, acceptedTokens: 3 };
+  for (const usage of [counts, {}, counts]) {
+    using record = metrics.begin(kind);
+    record.done({ usage: { promptTokens: 9, completionTokens: 8, ...usage } });
+  }
+  const text = await metrics.text(undefined);
+  const values = ["forced", "prepared", "drafted", "accepted"].map((name) =>
+    sample(text, `inferd_http_${name}_tokens_total`, kind)
+  );
+  assertEquals(values, [8, 10, 12, 6]);
 });
 
 Deno.test("metrics: a client that leaves is counted as cancelled, and what runs as active", async () => {

@@ -91,6 +91,7 @@ export function engineConfig(
 ): EngineConfig {
   const [first] = files;
   const { modelName, parallel, contextTokens, threads, libraryDir, gpuLayers, embed, pooling, warm } = config;
+  const { fastForward, nextTurn, speculation } = config;
   return {
     modelPath: first?.path ?? config.modelPath,
     ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
@@ -105,6 +106,9 @@ export function engineConfig(
     ...(embed === undefined ? {} : { embed }),
     ...(pooling === undefined ? {} : { pooling }),
     ...(warm === undefined ? {} : { warm }),
+    ...(fastForward === undefined ? {} : { fastForward }),
+    ...(nextTurn === undefined ? {} : { nextTurn }),
+    ...(speculation === undefined ? {} : { speculation }),
   };
 }
 

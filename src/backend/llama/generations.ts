@@ -3,6 +3,7 @@
  * its reader goes. Which engine that is, and whether it lives, is `llama.ts`'s.
  */
 import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
+import { callId, countCalls } from "../../inference/call_ids.ts";
 import {
   AttachmentUnsupportedError,
   ContextLengthError,
@@ -10,7 +11,7 @@ import {
   ToolCallMalformedError,
 } from "../../inference/errors.ts";
 import type { BackendEvent } from "../../inference/events.ts";
-import type { ChatMessage, GenerationRequest } from "../../inference/request.ts";
+import type { GenerationRequest } from "../../inference/request.ts";
 import { EventQueue } from "./event_queue.ts";
 
 /** Events of one request that may wait for their reader before the engine pauses it. */
@@ -140,7 +141,7 @@ export class Generations {
     } else if ("think" in event) running.queue.push({ type: "thinking", text: event.think });
     else if ("misread" in event) running.queue.push({ type: "text_was_thinking" });
     else if ("call" in event) {
-      const toolCallId = `tc-${++running.calls}`;
+      const toolCallId = callId(++running.calls);
       running.queue.push({ type: "tool_use", toolCallId, name: event.call, input: event.input });
     } else if ("done" in event || "error" in event) this.#end(event);
   }
@@ -162,7 +163,15 @@ export class Generations {
     queue.push({
       type: "done",
       reason: event.done,
-      usage: { promptTokens: event.prompt, completionTokens: event.completion, cachedTokens: event.cached },
+      usage: {
+        promptTokens: event.prompt,
+        completionTokens: event.completion,
+        cachedTokens: event.cached,
+        ...(event.forced === undefined ? {} : { forcedTokens: event.forced }),
+        ...(event.prepared === undefined ? {} : { preparedTokens: event.prepared }),
+        ...(event.drafted === undefined ? {} : { draftedTokens: event.drafted }),
+        ...(event.accepted === undefined ? {} : { acceptedTokens: event.accepted }),
+      },
       timings: { queueMs, promptMs, generationMs },
       ...(event.unsatisfied ? { toolChoiceUnsatisfied: true } : {}),
     });
@@ -197,12 +206,4 @@ export function toError(code: Extract<EngineEvent, { error: unknown }>["error"],
     case "internal":
       return new Error(`Engine failed: ${message}`);
   }
-}
-
-function countCalls(messages: readonly ChatMessage[]): number {
-  return messages.reduce(
-    (sum, { content }) =>
-      typeof content === "string" ? sum : sum + content.filter(({ type }) => type === "tool_use").length,
-    0,
-  );
 }

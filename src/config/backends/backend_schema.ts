@@ -36,6 +36,9 @@ export const BACKENDS = {
       threads: SETTINGS.threads,
       accelerator: SETTINGS.accelerator,
       libraryDir: SETTINGS.libraryDir,
+      fastForward: SETTINGS.fastForward,
+      nextTurn: SETTINGS.nextTurn,
+      speculation: SETTINGS.speculation,
       parallel: setting({
         names: { key: "parallel" },
         type: SETTINGS.parallel.type,

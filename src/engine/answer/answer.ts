@@ -4,7 +4,7 @@
  */
 import type { FinishReason, TokenLogprob, TokenProbability } from "../../inference/events.ts";
 import type { JsonObject } from "../../inference/request.ts";
-import type { Allowed, Constraint } from "../../grammar/constraint.ts";
+import type { Allowed, Constraint, Forced } from "../../grammar/constraint.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
 import type { Work } from "../../work/work.ts";
 import type { CallBeginning, Meaning } from "./parser_options.ts";
@@ -55,6 +55,17 @@ export interface AnswerOptions {
   readonly required?: boolean;
   /** Tools, by their names in requests, whose calls may not be valid. */
   readonly unenforced?: { has(tool: string): boolean };
+  /**
+   * Makes what a grammar forces tokens, after the last token of the answer; absent: every token is asked for.
+   */
+  readonly forward?: (forced: Forced, before: number | undefined) => readonly number[];
+}
+
+/** What an answer said. */
+export interface Said {
+  readonly thinking: string;
+  readonly text: string;
+  readonly calls: readonly { readonly name: string; readonly input: JsonObject }[];
 }
 
 /** What the scheduler has to know of an answer. */
@@ -63,6 +74,8 @@ export interface Answer {
   readonly constraint: Allowed | undefined;
   /** Whether a token ends the answer. */
   ends(token: number): boolean;
+  /** Tokens that have to come next, so that nobody needs to be asked for them. Often none. */
+  forced?(): readonly number[];
   /**
    * A token was chosen, and does not end the answer.
    *
@@ -71,6 +84,8 @@ export interface Answer {
    * @returns Whether the answer ended in itself.
    */
   accept(token: number, events: EngineEvent[], odds?: TokenOdds): boolean;
+  /** What was told of the answer. */
+  readonly said?: Said;
   /**
    * The answer is over.
    *
@@ -90,6 +105,9 @@ export class ModelAnswer implements Answer {
   readonly #controls: ReadonlyMap<number, string> | undefined;
   readonly #binding: Binding;
   readonly #required: boolean;
+  readonly #forward: AnswerOptions["forward"];
+  /** The last token. */
+  #last: number | undefined;
   readonly #characters = new Characters();
   readonly #meaning: Sink;
   /** What the next token has to follow. */
@@ -113,7 +131,7 @@ export class ModelAnswer implements Answer {
   };
 
   constructor(options: AnswerOptions) {
-    const { id, vocabulary, parser, endTokens, controls, binding = {}, required = false } = options;
+    const { id, vocabulary, parser, endTokens, controls, binding = {}, required = false, forward } = options;
     this.#id = id;
     this.#vocabulary = vocabulary;
     this.#parser = parser;
@@ -121,6 +139,7 @@ export class ModelAnswer implements Answer {
     this.#controls = controls;
     this.#binding = binding;
     this.#required = required;
+    this.#forward = forward;
     this.#meaning = new Sink(options);
     this.#wasThinking = parser.thinking;
     if (parser.thinking) return;
@@ -141,7 +160,19 @@ export class ModelAnswer implements Answer {
     return this.#vocabulary.endsAnswer(token) || this.#endTokens.has(token);
   }
 
+  get said(): Said {
+    return this.#meaning.said;
+  }
+
+  forced(): readonly number[] {
+    // A thought may come instead of what is bound.
+    if (this.#forward === undefined || this.#lead !== undefined) return NO_TOKENS;
+    const forced = this.#bound?.forced?.();
+    return forced === undefined ? NO_TOKENS : this.#forward(forced, this.#last);
+  }
+
   accept(token: number, events: EngineEvent[], odds?: TokenOdds): boolean {
+    this.#last = token;
     const whole = this.#vocabulary.pieceText(token);
     const text = whole === undefined
       ? this.#characters.push(this.#vocabulary.piece(token))
@@ -285,6 +316,8 @@ export class ModelAnswer implements Answer {
 /** Tokens that are asked about in a piece of work. */
 const ASKED_AT_ONCE = 512;
 
+const NO_TOKENS: readonly number[] = [];
+
 function* nothing(): Work<void> {}
 
 function isSet(bits: Uint32Array, at: number): boolean {
@@ -300,7 +333,9 @@ class Sink implements Meaning {
   readonly #names: ReadonlyMap<string, string> | undefined;
   readonly #unenforced: AnswerOptions["unenforced"];
   events: EngineEvent[] = [];
-  calls = 0;
+  readonly #calls: { readonly name: string; readonly input: JsonObject }[] = [];
+  #text = "";
+  #thinking = "";
   failed = false;
 
   constructor({ id, required = false, names, unenforced }: AnswerOptions) {
@@ -310,21 +345,35 @@ class Sink implements Meaning {
     this.#unenforced = unenforced;
   }
 
+  /** How many calls came. */
+  get calls(): number {
+    return this.#calls.length;
+  }
+
+  get said(): Said {
+    return { thinking: this.#thinking, text: this.#text, calls: this.#calls };
+  }
+
   text(text: string): void {
-    if (!this.#callsOnly) this.events.push({ id: this.#id, t: text });
+    if (this.#callsOnly) return;
+    this.#text += text;
+    this.events.push({ id: this.#id, t: text });
   }
 
   thinking(text: string): void {
+    this.#thinking += text;
     this.events.push({ id: this.#id, think: text });
   }
 
   call(written: string, input: JsonObject): void {
     const call = this.#names?.get(written) ?? written;
-    this.calls++;
+    this.#calls.push({ name: call, input });
     this.events.push({ id: this.#id, call, input, ...(this.#unenforced?.has(call) ? { unchecked: true } : {}) });
   }
 
   textWasThought(): void {
+    this.#thinking += this.#text;
+    this.#text = "";
     this.events.push({ id: this.#id, misread: true });
   }
 

@@ -6,7 +6,9 @@
  */
 import type { GenerationRequest } from "../../inference/request.ts";
 import { mayCall } from "../../inference/tool_choice.ts";
-import { type Binding, ModelAnswer } from "../answer/answer.ts";
+import { type AnswerOptions, type Binding, ModelAnswer } from "../answer/answer.ts";
+import { ForcedTokens } from "./ahead/forced_tokens.ts";
+import { nextTurn } from "./ahead/next_turn.ts";
 import { AnswerGrammar } from "./answer_grammar.ts";
 import { AnswerRules, type Unenforced } from "../answer/answer_rules.ts";
 import { Parser } from "../answer/parser.ts";
@@ -28,7 +30,20 @@ import { SharedWork, type Work } from "../../work/work.ts";
 export type { Unenforced } from "../answer/answer_rules.ts";
 
 /** What an answer needs of a model. */
-export type AnswerModel = Pick<Model, "piece" | "pieceText" | "endsAnswer" | "vocabularySize">;
+export type AnswerModel = Pick<
+  Model,
+  "piece" | "pieceText" | "endsAnswer" | "vocabularySize" | "tokenize" | "spacePrefix"
+>;
+
+/** How answers are generated. */
+export interface AnswersOptions {
+  /** What a grammar forces is not sampled; absent: it is so. */
+  readonly fastForward?: boolean;
+  /** The next turn of a conversation is prepared when an answer has ended; absent: it is so. */
+  readonly nextTurn?: boolean;
+  /** Told what of a tool's schema is not enforced while a call is written. */
+  readonly onUnenforced?: (what: Unenforced) => void;
+}
 
 /** Makes jobs of requests for one model. */
 export class Answers {
@@ -39,11 +54,16 @@ export class Answers {
   readonly #sent = new Grammars<Grammar>();
   readonly #onUnenforced: (what: Unenforced) => void;
   #index: SharedWork<VocabularyIndex> | undefined;
+  readonly #fastForward: boolean;
+  readonly #nextTurn: boolean;
+  #forced: ForcedTokens | undefined;
 
-  /** @param onUnenforced Told what of a tool's schema is not enforced while a call is written. */
-  constructor(model: AnswerModel, chat: Chat, onUnenforced: (what: Unenforced) => void = () => {}) {
+  constructor(model: AnswerModel, chat: Chat, options: AnswersOptions = {}) {
+    const { fastForward = true, nextTurn = true, onUnenforced = () => {} } = options;
     this.#model = model;
     this.#chat = chat;
+    this.#fastForward = fastForward;
+    this.#nextTurn = nextTurn;
     this.#onUnenforced = onUnenforced;
   }
 
@@ -67,6 +87,7 @@ export class Answers {
       sampling,
       maxTokens,
       ...(logprobs === undefined ? {} : { logprobs }),
+      ...(this.#nextTurn ? { nextTurn: (said) => nextTurn(this.#chat, request, said) } : {}),
       answer,
     };
   }
@@ -98,6 +119,7 @@ export class Answers {
       endTokens: prompt.endTokens,
       controls: prompt.controls,
       names: new Map([...names].map(([given, written]) => [written, given])),
+      ...this.#forward(request, prompt),
       binding: bindingOf(request, { dialect, grammar, prompt, bind }),
       required: grammar.required,
       unenforced: grammar.unenforced,
@@ -119,6 +141,7 @@ export class Answers {
       parser: this.#parser(request, prompt, { dialect: {}, start: "text", calls: "ignore", tools: new Map() }),
       endTokens: prompt.endTokens,
       controls: prompt.controls,
+      ...this.#forward(request, prompt),
       binding: { whole: () => new GrammarConstraint(grammar, index) },
     });
   }
@@ -134,6 +157,19 @@ export class Answers {
       // JSON may hold any text.
       ends: responseSchema === undefined ? endTexts : [],
     });
+  }
+
+  /** How likely a token was is only known of one that the model was asked for. */
+  #forward({ logprobs }: GenerationRequest, { controls }: Pick<Prompt, "controls">): Pick<AnswerOptions, "forward"> {
+    if (!this.#fastForward || logprobs !== undefined) return {};
+    const model = this.#model;
+    const forced = this.#forced ??= new ForcedTokens({
+      spacePrefix: model.spacePrefix,
+      tokenize: (text, special) => model.tokenize(text, special),
+      pieceText: (token) => controls.has(token) ? "" : model.pieceText(token),
+      piece: (token) => controls.has(token) ? NO_BYTES : model.piece(token),
+    });
+    return { forward: (...from) => forced.of(...from) };
   }
 
   /** Made when the first grammar needs it. What ends an answer is the same for all. */

@@ -7,12 +7,13 @@
  */
 import { BATCH_TOKENS, type Decoder } from "../native/context.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
-import { GrammarError } from "../../grammar/gbnf.ts";
+import { Answering } from "./answering.ts";
+import { StepBatch } from "./step_batch.ts";
+import { NextTurns } from "./ahead/next_turns.ts";
+import { MOST_STREAMS, StepTimes } from "./ahead/speculation.ts";
 import { PromptPace } from "./prompt_pace.ts";
 import { cellsOf, type Job, Running } from "./running.ts";
-import { NO_TOKEN, NOT_YET } from "./sampler.ts";
 import { commonPrefix, type Slot, Slots } from "./slots.ts";
-import { oddsOf } from "./token_odds.ts";
 import type { Work } from "../../work/work.ts";
 import { WorkBudget } from "./work_budget.ts";
 import { Workbench } from "./workbench.ts";
@@ -27,6 +28,8 @@ export interface SchedulerOptions {
   readonly wholeSequencesOnly?: boolean;
   /** Beginnings of prompts to come, decoded in quiet moments and kept; each has a sequence behind those of requests. */
   readonly kept?: readonly Int32Array[];
+  /** Rows of logits that there are for guesses; absent: none, and nothing is guessed. */
+  readonly guesses?: number;
   readonly now?: () => number;
 }
 
@@ -42,6 +45,12 @@ const ALONE_MS = 5000;
 const BESIDE_MS = 320;
 /** How long to work while nothing is decoded, before the engine looks for other requests. */
 const ALONE_WORK_MS = 5;
+/**
+ * What is done for nobody yet, in portions of so many milliseconds: work, and decoding. A portion that takes longer than
+ * foreseen is given up when a request comes.
+ */
+const QUIET_WORK_MS = 1;
+const QUIET_MS = 20;
 /** A prompt advances by at least this many tokens a step, however long that takes. */
 const PROMPT_TOKENS_LEAST = 16;
 /** A prompt waits for another that is being decoded if that saves it this many tokens. */
@@ -64,15 +73,17 @@ export class Scheduler {
   readonly #waiting: Waiting[] = [];
   /** Those whose prompt is not decoded yet, first come first. */
   readonly #starting: Slot<Running>[] = [];
-  /** The tokens of this step's batch, and where they go; they count as held once they are decoded. */
-  readonly #batchTokens: number[] = [];
-  readonly #batchSlots: Slot<Running>[] = [];
-  /** Slots that get a row of logits in this step, in the order of the rows. */
-  readonly #rows: Slot<Running>[] = [];
+  readonly #batch: StepBatch;
+  readonly #guesses: number;
+  readonly #times = new StepTimes();
   /** Beginnings of prompts to come that are not decoded yet. */
   readonly #keeping: { readonly slot: Slot<Running>; readonly tokens: Int32Array }[] = [];
+  readonly #turns: NextTurns<Running>;
+  /** What is decoded is for nobody yet. */
+  #isQuiet = false;
   readonly #pace = new PromptPace();
   readonly #bench: Workbench;
+  readonly #answering: Answering;
   readonly #budget = new WorkBudget();
   /** Requests that are prepared, and whether they are to begin paused. */
   readonly #preparing = new Map<number, { paused: boolean }>();
@@ -80,10 +91,22 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#decoder = options.decoder;
+    this.#batch = new StepBatch(options.decoder);
     this.#contextTokens = options.contextTokens;
     this.#wholeSequencesOnly = options.wholeSequencesOnly ?? false;
     this.#now = options.now ?? ((): number => performance.now());
     this.#bench = new Workbench(this.#now);
+    this.#turns = new NextTurns(this.#now);
+    this.#answering = new Answering({
+      decoder: options.decoder,
+      bench: this.#bench,
+      now: this.#now,
+      tell: (events) => this.#events.push(...events),
+      truncate: (slot, length) => this.#truncate(slot, length),
+      release: (slot) => this.#release(slot),
+      ended: (slot, job) => this.#ended(slot, job),
+    });
+    this.#guesses = this.#wholeSequencesOnly ? 0 : options.guesses ?? 0;
     this.#slots = new Slots(options.parallel, {
       cells: options.decoder.cells,
       wholeSequencesOnly: this.#wholeSequencesOnly,
@@ -96,12 +119,13 @@ export class Scheduler {
 
   /** Whether a step would do anything. */
   get busy(): boolean {
-    return this.#bench.busy || this.#decodes || this.#keeping.length > 0;
+    return this.#bench.busy || this.#decodes || this.#keeping.length > 0 || this.#turns.busy;
   }
 
   /** Settles when there may be more to do, where a request waits for something that is computed beside this thread. */
   get beside(): Promise<void> | undefined {
-    return this.#bench.beside;
+    const both = [this.#bench.beside, this.#turns.beside].filter((promise) => promise !== undefined);
+    return both.length === 0 ? undefined : Promise.race(both);
   }
 
   /** Take a request; it starts when a slot and the cells for it are free. Its prompt is known to fit. */
@@ -157,9 +181,14 @@ export class Scheduler {
    */
   abandons(ids: ReadonlySet<number>): boolean {
     let going = 0;
-    for (const { job } of this.#batchSlots) if (job !== undefined && ids.has(job.job.id)) going++;
-    const all = this.#batchSlots.length;
+    for (const { job } of this.#batch.slots) if (job !== undefined && ids.has(job.job.id)) going++;
+    const all = this.#batch.size;
     return going > 0 && (this.#wholeSequencesOnly ? going === all : going * 2 >= all);
+  }
+
+  /** Whether the batch that is decoded now is to be given up when a request comes. */
+  get yields(): boolean {
+    return this.#isQuiet;
   }
 
   /** Work for a while, and decode one batch; returns what happened. */
@@ -194,20 +223,15 @@ export class Scheduler {
 
   #decode(): void {
     this.#start();
-    this.#batchTokens.length = 0;
-    this.#batchSlots.length = 0;
-    this.#rows.length = 0;
-    for (const slot of this.#slots.all) {
-      const running = slot.job;
-      if (running === undefined || running.paused || running.next === NO_TOKEN) continue;
-      this.#put(slot, running.next, slot.tokens.length, true);
-    }
-    const others = this.#batchTokens.length;
-    this.#putPrompts(others);
+    const batch = this.#batch;
+    batch.clear();
+    this.#isQuiet = false;
+    const streams = this.#putAnswers();
+    this.#putPrompts(batch.size);
     // In otherwise idle time.
-    if (this.#batchTokens.length === 0 && !this.#bench.busy) this.#putKept();
-    const promptTokens = this.#batchTokens.length - others;
-    if (this.#batchTokens.length === 0) return;
+    if (batch.size === 0 && !this.#bench.busy) this.#putKept();
+    if (batch.size === 0 && !this.#bench.busy) this.#putNextTurn();
+    if (batch.size === 0) return;
 
     const started = this.#now();
     try {
@@ -219,19 +243,16 @@ export class Scheduler {
     }
     const took = this.#now() - started;
     this.#budget.earn(took);
-    if (promptTokens > 0) this.#pace.learn(this.#batchTokens.length, took);
-    for (let i = 0; i < this.#batchTokens.length; i++) {
-      (this.#batchSlots[i] as Slot<Running>).tokens.push(this.#batchTokens[i] as number);
-    }
+    if (batch.size === streams) this.#times.learn(streams, took);
+    else this.#pace.learn(batch.size, took);
+    batch.note();
     this.#dropDecoded();
-    for (let row = 0; row < this.#rows.length; row++) {
-      this.#sample(this.#rows[row] as Slot<Running>, this.#decoder.logits(row));
-    }
+    for (const rows of batch.rows) this.#answering.choose(rows, this.#times.stepsIn(streams, took));
   }
 
   /** A batch was given up: of what it was to add, parts may be in memory. */
   #rewind(): void {
-    for (const slot of new Set(this.#batchSlots)) {
+    for (const slot of new Set(this.#batch.slots)) {
       if (!this.#decoder.truncate(slot.sequence, slot.tokens.length)) slot.tokens.length = 0;
     }
   }
@@ -247,18 +268,40 @@ export class Scheduler {
       const { job, paused, submittedAt } = this.#waiting.shift() as Waiting;
       const running = new Running(job, this.#contextTokens, paused, { submittedAt, startedAt: this.#now() });
       const slot = this.#slots.assign(running, job.prompt, running.limit);
+      running.readyFrom = this.#turns.drop(slot) ?? Infinity;
       this.#truncate(slot, this.#slots.usable(slot, job.prompt));
-      for (const idle of this.#slots.toEmpty(this.#slots.prefix(job.prompt)?.slot)) this.#truncate(idle, 0);
+      for (const idle of this.#slots.toEmpty(this.#slots.prefix(job.prompt)?.slot)) {
+        this.#turns.drop(idle);
+        this.#truncate(idle, 0);
+      }
       this.#starting.push(slot);
       this.#decoder.beginRequest();
     }
   }
 
-  #put(slot: Slot<Running>, token: number, position: number, output: boolean): void {
-    this.#decoder.put(token, position, slot.sequence, output);
-    this.#batchTokens.push(token);
-    this.#batchSlots.push(slot);
-    if (output) this.#rows.push(slot);
+  /**
+   * Put what comes next in each answer: the token that was chosen, and those that had to follow it, as many as time
+   * allows.
+   *
+   * @returns How many answers there are.
+   */
+  #putAnswers(): number {
+    const going = this.#slots.all.filter(({ job }) => job !== undefined && !job.paused && job.chosen.length > 0);
+    if (going.length === 0) return 0;
+    let spare = this.#tokensWithin(BESIDE_MS, going.length);
+    for (const slot of going) {
+      const running = slot.job as Running;
+      const { chosen } = running;
+      const put = Math.min(chosen.length, 1 + spare);
+      spare -= put - 1;
+      const from = slot.tokens.length;
+      for (let i = 0; i < put; i++) this.#batch.put(slot, chosen[i] as number, from + i, i === chosen.length - 1);
+      if (put === chosen.length && going.length <= MOST_STREAMS && this.#starting.length === 0) {
+        const guess = running.guess(Math.min(spare, Math.floor(this.#guesses / going.length)));
+        if (guess.length > 0) this.#batch.putGuess(slot, guess, from + put);
+      }
+    }
+    return going.length;
   }
 
   /**
@@ -279,7 +322,7 @@ export class Scheduler {
       const budget = isAlone ? this.#tokensWithin(ALONE_MS, others) : shared - put;
       if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) return;
       const end = from + Math.min(left, budget);
-      for (let at = from; at < end; at++) this.#put(slot, prompt[at] as number, at, at === prompt.length - 1);
+      for (let at = from; at < end; at++) this.#batch.put(slot, prompt[at] as number, at, at === prompt.length - 1);
       put += end - from;
     }
   }
@@ -291,7 +334,27 @@ export class Scheduler {
     const { slot, tokens } = first;
     const from = slot.tokens.length;
     const end = Math.min(tokens.length, from + this.#tokensWithin(BESIDE_MS, 0));
-    for (let at = from; at < end; at++) this.#put(slot, tokens[at] as number, at, false);
+    for (let at = from; at < end; at++) this.#batch.put(slot, tokens[at] as number, at, false);
+  }
+
+  /**
+   * With nothing else to do: put a portion of what the next turn of a conversation begins with, where there is room for it.
+   */
+  #putNextTurn(): void {
+    const turn = this.#turns.work(QUIET_WORK_MS);
+    if (turn === undefined) return;
+    const { slot, tokens } = turn;
+    const shared = commonPrefix(slot.tokens, tokens);
+    if (tokens.length - slot.tokens.length > this.#slots.spare) {
+      this.#turns.drop(slot);
+      return;
+    }
+    this.#truncate(slot, shared);
+    this.#turns.begin(turn);
+    const from = slot.tokens.length;
+    const end = Math.min(tokens.length, from + this.#tokensWithin(QUIET_MS, 0));
+    for (let at = from; at < end; at++) this.#batch.put(slot, tokens[at] as number, at, false);
+    this.#isQuiet = true;
   }
 
   /** Take prompts off the lists of what is to be decoded once they are. */
@@ -302,6 +365,7 @@ export class Scheduler {
     }
     const [first] = this.#keeping;
     if (first !== undefined && first.slot.tokens.length === first.tokens.length) this.#keeping.shift();
+    this.#turns.dropDecoded();
   }
 
   /** How many more prompt tokens fit into a step of this many milliseconds, and into the batch. */
@@ -323,12 +387,14 @@ export class Scheduler {
     if (best !== undefined) {
       if (this.#willHoldMore(slot, prompt, best.length)) return false;
       if (best.length - slot.tokens.length >= this.#decoder.worthCopying) {
+        running.readyFrom = Infinity;
         this.#truncate(slot, 0);
         this.#decoder.copy(best.slot.sequence, slot.sequence, best.length);
         for (let i = 0; i < best.length; i++) slot.tokens.push(prompt[i] as number);
       }
     }
     running.cached = slot.tokens.length;
+    running.prepared = Math.max(0, running.cached - running.readyFrom);
     running.begun = true;
     return true;
   }
@@ -347,83 +413,21 @@ export class Scheduler {
     slot.tokens.length = this.#decoder.truncate(slot.sequence, length) ? length : 0;
   }
 
-  /** Choose the next token of a request from its row, and tell what that means. */
-  #sample(slot: Slot<Running>, logits: Float32Array): void {
-    const running = slot.job as Running;
-    try {
-      const token = running.sampler.sample(logits, running.job.answer.constraint);
-      if (token === NOT_YET) this.#find(slot, logits);
-      else this.#take(slot, token, logits);
-    } catch (error) {
-      this.#refuse(slot, error);
-    }
-  }
-
-  /** Find out what may come next in an answer, between steps; until then it takes no part in them. */
-  #find(slot: Slot<Running>, logits: Float32Array): void {
-    const running = slot.job as Running;
-    const { id, answer } = running.job;
-    const find = answer.constraint?.find;
-    if (find === undefined) throw new Error("It cannot be found out what may come next");
-    const row = running.row = running.row ?? logits.slice();
-    running.next = NO_TOKEN;
-    this.#bench.add(id, find(), {
-      done: () => {
-        running.row = undefined;
-        this.#sample(slot, row);
-      },
-      failed: (error) => this.#refuse(slot, error),
-    });
-  }
-
-  /** What was asked for cannot be followed. */
-  #refuse(slot: Slot<Running>, error: unknown): void {
-    if (!(error instanceof GrammarError)) throw error;
-    const { id } = (slot.job as Running).job;
-    this.#events.push({ id, error: "invalid_request", message: error.message });
-    this.#release(slot);
-  }
-
-  #take(slot: Slot<Running>, token: number, logits: Float32Array): void {
-    const running = slot.job as Running;
-    const { job } = running;
-    const { answer } = job;
-    const events = this.#events;
-    if (token === NO_TOKEN) throw new GrammarError("The grammar allows nothing more, and no end");
-    running.firstAt ??= this.#now();
-    if (answer.ends(token)) {
-      this.#finish(slot, false);
-      return;
-    }
-    running.completion++;
-    running.next = token;
-    running.sampler.accept(token);
-    const odds = job.logprobs === undefined ? undefined : oddsOf(logits, token, job.logprobs);
-    if (answer.accept(token, events, odds)) this.#finish(slot, false);
-    else if (job.prompt.length + running.completion >= running.limit) this.#finish(slot, true);
-  }
-
-  #finish(slot: Slot<Running>, cut: boolean): void {
-    const events = this.#events;
-    const { job, completion, cached, times, firstAt } = slot.job as Running;
-    const end = job.answer.finish(cut, events);
-    if (end !== undefined) {
-      const { submittedAt, startedAt } = times;
-      const now = this.#now();
-      const ms = [startedAt - submittedAt, (firstAt ?? now) - startedAt, now - (firstAt ?? now)] as const;
-      events.push({ id: job.id, ...end, prompt: job.prompt.length, completion, cached, ms });
-    }
-    this.#release(slot);
-  }
-
   /** A step failed: nothing is known of the memory any more. */
   #failAll(message: string): void {
     for (const slot of this.#slots.all) {
       if (slot.job !== undefined) this.#events.push({ id: slot.job.job.id, error: "internal", message });
       if (!slot.kept) this.#release(slot);
+      this.#turns.drop(slot);
       this.#decoder.truncate(slot.sequence, 0);
       slot.tokens.length = 0;
     }
+  }
+
+  /** What the next turn begins with can be found out now. */
+  #ended(slot: Slot<Running>, { nextTurn, answer: { said } }: Job): void {
+    if (nextTurn === undefined || said === undefined || this.#wholeSequencesOnly) return;
+    this.#turns.add(slot, nextTurn(said));
   }
 
   #release(slot: Slot<Running>): void {

@@ -124,6 +124,12 @@ export class Slots<J> {
     return emptied;
   }
 
+  /** Cells that nobody was promised, and that hold nothing. */
+  get spare(): number {
+    return this.#slots.reduce((cells, slot) => cells - (isFree(slot) ? slot.tokens.length : 0), this.#cells) -
+      this.#reserved();
+  }
+
   #longest(slots: readonly Slot<J>[], prompt: ArrayLike<number>): Prefix<J> | undefined {
     let best: Prefix<J> | undefined;
     for (const slot of slots) {

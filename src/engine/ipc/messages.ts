@@ -47,6 +47,12 @@ export interface EngineConfig {
   readonly memoryBytes?: number;
   /** System prompts whose KV cache is kept. */
   readonly warm?: readonly string[];
+  /** Text that a grammar forces is not sampled; absent: it is so. */
+  readonly fastForward?: boolean;
+  /** In quiet moments the next turn of a conversation is prepared; absent: it is so. */
+  readonly nextTurn?: boolean;
+  /** What comes next is guessed from what came before, and verified; absent: it is so. */
+  readonly speculation?: boolean;
 }
 
 /** One request for the engine: as the backend got it. */
@@ -94,6 +100,13 @@ export type EngineEvent =
     readonly prompt: number;
     readonly completion: number;
     readonly cached: number;
+    /** Tokens of the answer that a grammar forced, where there are any. */
+    readonly forced?: number;
+    /** Cached tokens that were prepared when an earlier answer had ended, where there are any. */
+    readonly prepared?: number;
+    /** Tokens that were guessed, and how many of them came true, where there are any. */
+    readonly drafted?: number;
+    readonly accepted?: number;
     /** Milliseconds for waiting for a slot, for the prompt up to the first token, and for what came after it. */
     readonly ms: readonly [queue: number, prompt: number, generation: number];
     /** A required call did not come. */

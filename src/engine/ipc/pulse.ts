@@ -1,6 +1,7 @@
 /**
  * Heartbeat and input, between two steps and during a long one: reports that the engine is alive, and reads what the
- * daemon sends. What is read during a step is handled after it; only a cancel may abort the step.
+ * daemon sends. What is read during a step is handled after it; a cancel may abort the step, and a
+ * request that comes may if the step is for nobody yet.
  */
 import { ChannelError, type Inbox, type Outbox } from "./channel.ts";
 import type { ToEngine } from "./messages.ts";
@@ -17,6 +18,8 @@ export class Pulse {
   readonly #cancelled = new Set<number>();
   /** Whether the step that is computed is worth nothing without these requests. */
   abandons: (ids: ReadonlySet<number>) => boolean = () => false;
+  /** Whether the step that is computed is to be given up when there is something to do for somebody. */
+  yields: () => boolean = () => false;
 
   constructor(inbox: Inbox, outbox: Outbox) {
     this.#inbox = inbox;
@@ -32,14 +35,16 @@ export class Pulse {
     this.#outbox.add([]);
     try {
       let cancels = false;
+      let asks = false;
       for (const message of this.#inbox.take()) {
         this.#early.push(message);
+        asks ||= message.op === "generate" || message.op === "tokenizer";
         if (message.op !== "cancel") continue;
         this.#cancelled.add(message.id);
         cancels = true;
       }
       // At EOF there is no request left to compute.
-      return this.#inbox.ended || (cancels && this.abandons(this.#cancelled));
+      return this.#inbox.ended || (cancels && this.abandons(this.#cancelled)) || (asks && this.yields());
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
       this.#error = error;

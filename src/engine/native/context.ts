@@ -46,6 +46,8 @@ export interface ContextOptions {
   readonly parallel: number;
   /** Cells of each sequence that is kept besides. */
   readonly kept: readonly number[];
+  /** Rows of logits for tokens that are guessed, besides one for each request; absent: none. */
+  readonly guesses?: number;
   /** Compute threads there may be at most. */
   readonly threads: number;
   /** What its cells may take. */
@@ -98,12 +100,15 @@ export class Context implements Decoder {
     this.cells = llama.llama_n_ctx(this.#handle);
 
     this.#batch = new Batch(library, BATCH_TOKENS);
-    // One row for each sequence is reserved when the context is made, and more are never asked for: it stays in place.
+    const { parallel, guesses = 0 } = options;
+    const rowCount = Math.max(parallel, Math.min(parallel + guesses, options.contextTokens));
+    if (rowCount > parallel) this.#reserve(rowCount);
+    // From now on more rows are never asked for: they stay in place.
     const logits = llama.llama_get_logits(this.#handle);
     if (logits === null) throw new ModelError("The model has no output to sample from");
     const width = model.vocabularySize;
-    const rows = Deno.UnsafePointerView.getArrayBuffer(logits, options.parallel * width * 4);
-    for (let row = 0; row < options.parallel; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
+    const rows = Deno.UnsafePointerView.getArrayBuffer(logits, rowCount * width * 4);
+    for (let row = 0; row < rowCount; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
     this.#threads = options.threads;
     this.#accelerated = model.accelerator !== "cpu";
     this.#governor = new ThreadGovernor(
@@ -164,6 +169,16 @@ export class Context implements Decoder {
     this.#library.llama.llama_memory_clear(this.#memory, false);
   }
 
+  /** A row for each sequence is reserved when the context is made; further ones are when they are asked for first. */
+  #reserve(rows: number): void {
+    const { llama } = this.#library;
+    for (let at = 0; at < rows; at++) this.#batch.put(0, at, 0, true);
+    this.#batch.seal();
+    const status = llama.llama_decode(this.#handle, this.#batch.struct);
+    if (status !== STATUS.done) throw new ModelError(`The model cannot be decoded (status ${status})`);
+    this.clear();
+  }
+
   #setThreads(count: number): void {
     if (count === this.#threads) return;
     this.#threads = count;
@@ -184,7 +199,7 @@ function createContext(
   view.setUint32(CONTEXT_PARAM.microBatch, BATCH_TOKENS, true);
   const sequences = options.parallel + options.kept.length;
   view.setUint32(CONTEXT_PARAM.sequences, sequences, true);
-  view.setUint32(CONTEXT_PARAM.outputsMax, sequences, true);
+  view.setUint32(CONTEXT_PARAM.outputsMax, Math.max(sequences, options.parallel + (options.guesses ?? 0)), true);
   view.setInt32(CONTEXT_PARAM.threads, options.threads, true);
   view.setInt32(CONTEXT_PARAM.threadsBatch, options.threads, true);
   for (const { cells, apart } of memoryLayouts(model, options)) {

@@ -98,7 +98,14 @@ Deno.test("resolveOptions takes several backends from the file, in its order", (
     n_ctx: 512,
     threads: 3,
     backends: [
-      llamacpp({ n_ctx: 256, parallel: 2, warm: ["You are kind."] }),
+      llamacpp({
+        n_ctx: 256,
+        parallel: 2,
+        warm: ["You are kind."],
+        fast_forward: false,
+        next_turn: false,
+        speculation: false,
+      }),
       llamacpp({ name: "vectors", model: { path: "m/e.gguf", sha256: HASH }, embed: true, pooling: "cls" }),
       llamacpp({ name: "stored", model: { name: "big", sha256: HASH, source_url: "https://a.example/big.gguf" } }),
       remote({ api_key_env: "FAR_KEY", proxy: "http://proxy.example:3128" }),
@@ -114,6 +121,9 @@ Deno.test("resolveOptions takes several backends from the file, in its order", (
       contextTokens: 256,
       threads: 3,
       parallel: 2,
+      fastForward: false,
+      nextTurn: false,
+      speculation: false,
       warm: ["You are kind."],
     },
     {

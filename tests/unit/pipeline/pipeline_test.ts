@@ -84,6 +84,15 @@ Deno.test("handle sends every line and the terminal frame, logs the record and g
   assertEquals(test.admission.status().active, 0);
 });
 
+Deno.test("handle logs what was done ahead of the model, where anything was", async () => {
+  const test = new PipelineUnderTest();
+  const usage = { ...USAGE, forcedTokens: 4, preparedTokens: 5, draftedTokens: 6, acceptedTokens: 0 };
+  await test.handle(() => events({ type: "done", reason: "end", usage }));
+  const { fields } = await test.log.next("request_done");
+  const { forced_tokens, prepared_tokens, drafted_tokens, accepted_tokens } = fields;
+  assertEquals([forced_tokens, prepared_tokens, drafted_tokens, accepted_tokens], [4, 5, 6, 0]);
+});
+
 Deno.test("handle sends nothing after the terminal frame", async () => {
   const test = new PipelineUnderTest();
   await test.handle(() => events(END, line("more"), END));

@@ -250,6 +250,20 @@ Deno.test("an answer renders each event, then one terminal frame", async () => {
   ]);
 });
 
+Deno.test("an answer's usage tells what was done ahead of the model, where anything was", async () => {
+  const usage = { ...USAGE, forcedTokens: 4, preparedTokens: 5, draftedTokens: 6, acceptedTokens: 0 };
+  const last = (await steps({}, new Scripted([{ ...DONE, usage }]))).at(-1);
+  assertEquals(typeof last === "object" ? JSON.parse(last.frame).usage : undefined, {
+    input_tokens: 3,
+    output_tokens: 2,
+    cached_tokens: 1,
+    forced_tokens: 4,
+    prepared_tokens: 5,
+    drafted_tokens: 6,
+    accepted_tokens: 0,
+  });
+});
+
 Deno.test("an answer shows no thoughts when none were asked for", async () => {
   const events: BackendEvent[] = [{ type: "thinking", text: "h" }, { type: "text", text: "a" }, DONE];
   for (const stream of [true, false]) {

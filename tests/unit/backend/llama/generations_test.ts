@@ -26,6 +26,23 @@ Deno.test("Generations takes the events of its own requests, and says that other
   assertEquals(seen, ["text", "done"]);
 });
 
+Deno.test("Generations tells what was done ahead of the model, where anything was", async () => {
+  const plain = { promptTokens: 9, completionTokens: 8, cachedTokens: 7 };
+  for (
+    const [counts, told] of [
+      [{}, {}],
+      [{ forced: 6, prepared: 5 }, { forcedTokens: 6, preparedTokens: 5 }],
+      [{ drafted: 4, accepted: 0 }, { draftedTokens: 4, acceptedTokens: 0 }],
+    ]
+  ) {
+    const generations = new Generations({ send: () => {}, onBusy: () => {}, nextId: () => 7 });
+    const events = generations.begin(REQUEST, new AbortController().signal);
+    generations.deliver({ id: 7, done: "end", prompt: 9, completion: 8, cached: 7, ...counts, ms: [1, 2, 3] });
+    const { value } = await events.next();
+    assertEquals(value?.type === "done" && value.usage, { ...plain, ...told });
+  }
+});
+
 const UNIQUE: GenerationRequest = {
   ...REQUEST,
   tools: [{

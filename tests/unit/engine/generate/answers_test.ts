@@ -343,7 +343,7 @@ Deno.test("Answers enforce what they can of a tool's schema, and mark its calls,
   const asked = { tools: [odd, TIME], toolChoice: "required" } as const;
   const model = familyModel(FUNCTION_TAG);
   const told: unknown[] = [];
-  const answers = new Answers(model, await Chat.of(model, 20_000), (what) => told.push(what));
+  const answers = new Answers(model, await Chat.of(model, 20_000), { onUnenforced: (what) => told.push(what) });
   const sayCall = (call: string): readonly EngineEvent[] => {
     const { answer } = ask(answers, asked);
     const events: EngineEvent[] = [];

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { checkLimits, LimitError } from "../../../../src/engine/generate/limits.ts";
-import { Sampler } from "../../../../src/engine/generate/sampler.ts";
+import { Sampler } from "../../../../src/engine/generate/sampling/sampler.ts";
 import { readSampling } from "../../../../src/surfaces/generation.ts";
 
 const FEW_TOKENS = 16;

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ChannelError, Inbox, Outbox } from "../../../../src/engine/ipc/channel.ts";
-import type { FromEngine, ToEngine } from "../../../../src/engine/ipc/messages.ts";
+import type { EngineRequest, FromEngine, ToEngine } from "../../../../src/engine/ipc/messages.ts";
+import type { TokenizerRequest } from "../../../../src/inference/request.ts";
 import { Pulse } from "../../../../src/engine/ipc/pulse.ts";
 
 /** Two ends of the talk, and a clock. */
@@ -85,4 +86,24 @@ Deno.test("Pulse gives a step up when the daemon has gone, or said what is no me
   wrong.hear("nonsense");
   assertEquals(wrong.pulse.beat(), true);
   assertThrows(() => wrong.pulse.take(), ChannelError);
+});
+
+Deno.test("Pulse gives a step up when a request comes and it is for nobody yet", () => {
+  const conversation = { type: "apply_template", conversation: { messages: [] } } as unknown as TokenizerRequest;
+  const comes: readonly (readonly [ToEngine, boolean])[] = [
+    [{ op: "tokenizer", id: 1, request: conversation }, true],
+    [{ op: "generate", id: 2, request: {} as unknown as EngineRequest }, true],
+    [{ op: "resume", id: 1 }, false],
+    [{ op: "cancel", id: 1 }, false],
+  ];
+  for (const [message, yields] of comes) {
+    for (const isQuiet of [true, false]) {
+      const ground = new Ground();
+      ground.pulse.yields = () => isQuiet;
+      assertEquals(ground.pulse.beat(), false);
+      ground.hear(message);
+      assertEquals(ground.pulse.beat(), yields && isQuiet, message.op);
+      assertEquals(ground.pulse.take(), [message]);
+    }
+  }
 });

@@ -1,5 +1,5 @@
 /** How likely the model found a token, and which it found likeliest: numbers only, of one row of logits. */
-import type { TokenOdds } from "../answer/text_logprobs.ts";
+import type { TokenOdds } from "../../answer/text_logprobs.ts";
 import { candidateToken, candidateWeight, logOfSum, selectLargest } from "./candidates.ts";
 
 /**

@@ -1,8 +1,8 @@
 /** Biases, penalties and min-p: what they do to a row, and that the row is the same afterwards. */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { Adjustments, PENALTY_LAST_TOKENS } from "../../../../src/engine/generate/adjustments.ts";
-import { Sampler } from "../../../../src/engine/generate/sampler.ts";
-import type { Sampling } from "../../../../src/inference/request.ts";
+import { Adjustments, PENALTY_LAST_TOKENS } from "../../../../../src/engine/generate/sampling/adjustments.ts";
+import { Sampler } from "../../../../../src/engine/generate/sampling/sampler.ts";
+import type { Sampling } from "../../../../../src/inference/request.ts";
 
 const PLAIN: Sampling = { temperature: 1, topP: 1, topK: 0, seed: 1 };
 

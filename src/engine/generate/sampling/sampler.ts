@@ -4,8 +4,8 @@
  * because that is cheaper than a native chain of samplers: one pass over the row, and no copy of the vocabulary for each
  * token.
  */
-import type { Allowed } from "../../grammar/constraint.ts";
-import type { Sampling } from "../../inference/request.ts";
+import type { Allowed } from "../../../grammar/constraint.ts";
+import type { Sampling } from "../../../inference/request.ts";
 import { Adjustments } from "./adjustments.ts";
 import {
   candidateToken,

@@ -3,7 +3,7 @@
  * lately, as llama.cpp's samplers do it and in their order. Changes the row in place and puts it back afterwards: a copy
  * of a large vocabulary costs more than all of this.
  */
-import type { Sampling } from "../../inference/request.ts";
+import type { Sampling } from "../../../inference/request.ts";
 
 /** So many tokens count as lately, the prompt's included: llama.cpp's default. */
 export const PENALTY_LAST_TOKENS = 64;

@@ -6,9 +6,9 @@ import {
   logOfSum,
   selectLargest,
   selectMass,
-} from "../../../../src/engine/generate/candidates.ts";
-import { oddsOf } from "../../../../src/engine/generate/token_odds.ts";
-import { randomFrom } from "../../../support/random.ts";
+} from "../../../../../src/engine/generate/sampling/candidates.ts";
+import { oddsOf } from "../../../../../src/engine/generate/sampling/token_odds.ts";
+import { randomFrom } from "../../../../support/random.ts";
 
 const SIZE = 50_001;
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { NO_TOKEN, Sampler } from "../../../../src/engine/generate/sampler.ts";
+import { NO_TOKEN, Sampler } from "../../../../../src/engine/generate/sampling/sampler.ts";
 
 const GREEDY = { temperature: 0, topP: 1, topK: 0 };
 const LOGITS = Float32Array.of(1, 4, 2, 3, 4, -1);

@@ -1,0 +1,72 @@
+/**
+ * How the next turn of a conversation will begin, as far as it does not depend on what is said in it. Templates replay
+ * an answer otherwise than it was generated, so that is not what a slot holds when the answer has ended.
+ */
+import { callId, countCalls } from "../../../inference/call_ids.ts";
+import type { ChatMessage, ContentBlock, Conversation } from "../../../inference/request.ts";
+import type { Work } from "../../../work/work.ts";
+import type { Said } from "../../answer/answer.ts";
+import type { Chat } from "../../chat/chat.ts";
+import { commonPrefix } from "../slots.ts";
+
+/** Two replies that have nothing in common. */
+const REPLIES = ["0", "A"] as const;
+
+/**
+ * The tokens that the next prompt begins with.
+ *
+ * @param chat Renders it.
+ * @param conversation What was asked.
+ * @param said What was answered.
+ * @throws As {@linkcode Chat.prompt}.
+ */
+export function* nextTurn(
+  chat: Pick<Chat, "prompt">,
+  conversation: Conversation,
+  said: Said,
+): Work<Int32Array> {
+  const answered = withAnswer(conversation.messages, said);
+  const [one, other] = REPLIES.map((reply) => ({ ...conversation, messages: [...answered, replyTo(answered, reply)] }));
+  const { tokens } = yield* chat.prompt(one as Conversation);
+  const { tokens: others } = yield* chat.prompt(other as Conversation);
+  return tokens.slice(0, commonPrefix(tokens, others));
+}
+
+/** What the assistant had begun to say goes on in the answer. */
+function withAnswer(messages: readonly ChatMessage[], { thinking, text, calls }: Said): ChatMessage[] {
+  const last = messages.at(-1);
+  const begun = last?.role === "assistant" ? last : undefined;
+  const blocks: ContentBlock[] = typeof begun?.content === "string" ? textBlocks(begun.content) : [
+    ...begun?.content ?? [],
+  ];
+  const lastBlock = blocks.at(-1);
+  const first = countCalls(messages);
+  return [...begun === undefined ? messages : messages.slice(0, -1), {
+    role: "assistant",
+    content: [
+      ...(thinking === "" ? [] : [{ type: "thinking", text: thinking } as const]),
+      ...lastBlock?.type === "text" ? [...blocks.slice(0, -1), ...textBlocks(lastBlock.text + text)] : [
+        ...blocks,
+        ...textBlocks(text),
+      ],
+      ...calls.map((call, index) => ({ type: "tool_use", toolCallId: callId(first + index + 1), ...call } as const)),
+    ],
+  }];
+}
+
+function textBlocks(text: string): ContentBlock[] {
+  return text === "" ? [] : [{ type: "text", text }];
+}
+
+/** Calls are replied to with their results. */
+function replyTo(messages: readonly ChatMessage[], text: string): ChatMessage {
+  const { content = [] } = messages.at(-1) ?? {};
+  const results = typeof content === "string"
+    ? []
+    : content.flatMap((block): ContentBlock[] =>
+      block.type === "tool_use"
+        ? [{ type: "tool_result", toolCallId: block.toolCallId, content: textBlocks(text) }]
+        : []
+    );
+  return { role: "user", content: results.length > 0 ? results : text };
+}

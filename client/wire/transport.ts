@@ -46,6 +46,7 @@ export class Transport {
     signal.addEventListener("abort", giveUp, { once: true });
     try {
       await checkFolder(endpoint);
+      signal.throwIfAborted();
       socket = "path" in endpoint
         ? connect({ path: endpoint.path })
         : connect({ host: endpoint.hostname, port: endpoint.port, noDelay: true });
@@ -53,6 +54,7 @@ export class Transport {
       await new Promise<void>((resolve, reject) => socket?.once("connect", resolve).once("error", reject));
       // It may have been made between the first look and the connection.
       await checkFolder(endpoint);
+      signal.throwIfAborted();
       return transport;
     } catch (error) {
       socket?.destroy();

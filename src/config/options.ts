@@ -116,6 +116,10 @@ export interface DaemonOptions extends PlainValues {
   /** The file `apiKey` is read from. */
   readonly apiKeyFile?: string;
   readonly lockPath: string;
+  /** MiB of requests that may be held; absent: what the heap allows. */
+  readonly memoryBudgetMib?: number;
+  /** How long a connection may be without a request; absent: as `InferenceServerOptions` says. */
+  readonly idleTimeoutSecs?: number;
   /** The user's home; absent: it is not known. */
   readonly home?: string;
   /**

@@ -37,7 +37,7 @@ export interface Machine {
 export function resolveOptions(given: SettingValues, machine: Machine, config?: LoadedConfig): DaemonOptions {
   checkFolders(machine.env);
   const { values, places } = settle(given, machine, config);
-  const { group, apiKey, apiKeyFile, modelsHome: store } = values;
+  const { group, apiKey, apiKeyFile, memoryBudgetMib, idleTimeoutSecs, modelsHome: store } = values;
   const backends = resolveBackends({ given, config, store, memoryBytes: () => machine.memoryBytes });
   const home = machine.env("HOME");
   return {
@@ -52,6 +52,8 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
     ...(apiKey === undefined ? {} : { apiKey }),
     ...(apiKeyFile === undefined ? {} : { apiKeyFile }),
     lockPath: values.lock,
+    ...(memoryBudgetMib === undefined ? {} : { memoryBudgetMib }),
+    ...(idleTimeoutSecs === undefined ? {} : { idleTimeoutSecs }),
     ...(store === undefined ? {} : { modelsHome: store }),
     ...(values.autoPull && backends.some(isFetched) ? { huggingFace: huggingFace(machine.env) } : {}),
     ...(config?.content.model_autoselect === undefined ? {} : { autoselected: true }),

@@ -135,6 +135,25 @@ export const SETTINGS = {
     help: "requests that may wait in the queue",
     plain: true,
   }),
+  memoryBudgetMib: setting({
+    names: { key: "memory_budget_mib", flag: "memory-budget", env: "INFERD_MEMORY_BUDGET_MIB" },
+    type: whole(64, 1_048_576, "MIB"),
+    otherwise: "a quarter of what the daemon may use, at least 256",
+    help: "MiB of requests, unfinished or waiting, that the daemon holds",
+  }),
+  maxConnections: setting({
+    names: { key: "max_connections", flag: "max-connections", env: "INFERD_MAX_CONNECTIONS" },
+    type: whole(1, 100_000),
+    default: 2048,
+    help: "connections that may be open; one client may have half of them",
+    plain: true,
+  }),
+  idleTimeoutSecs: setting({
+    names: { key: "idle_timeout_secs", flag: "idle-timeout", env: "INFERD_IDLE_TIMEOUT_SECS" },
+    type: whole(1, SECONDS_OF_A_DAY, "SECONDS"),
+    otherwise: "3600 on TCP, none on unix sockets",
+    help: "how many seconds a connection may be open without a request",
+  }),
   contextTokens: setting({
     names: { key: "n_ctx", flag: "n-ctx", env: "INFERD_N_CTX" },
     type: whole(16, 10_000_000),

@@ -17,8 +17,11 @@ import { ModelHashes } from "../models/file/model_hashes.ts";
 import { dropBootPermissions, type PermissionContext } from "../monitor/permissions.ts";
 import { LiveRequests } from "../pipeline/live_requests.ts";
 import { socketsBehindClosedFolders } from "../server/group.ts";
+import { ConnectionLimit } from "../server/connection_limit.ts";
 import { checkSocketPaths } from "../server/listener.ts";
+import { defaultBudgetBytes, MemoryBudget } from "../server/memory_budget.ts";
 import { Peers } from "../server/peer.ts";
+import type { Shared } from "../server/shared.ts";
 import { Admissions } from "./admissions.ts";
 import { createBackend, locateModel } from "./backends.ts";
 import { disposeAll, endDaemon, textOf } from "./drain.ts";
@@ -91,6 +94,8 @@ interface Ground {
   readonly board: StatusBoard;
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
+  /** What the connections of all sockets share. */
+  readonly shared: Required<Shared>;
   readonly built: AsyncDisposableStack;
 }
 
@@ -118,7 +123,11 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
   await admin.bind();
   const beside = parts.startBeside?.(log);
   if (beside !== undefined) built.use(beside);
-  return { admissions, live, board, peers, log, built };
+  const shared = {
+    limit: new ConnectionLimit(options.maxConnections, log.for("server")),
+    memory: new MemoryBudget(budgetBytes(options, 0)),
+  };
+  return { admissions, live, board, peers, log, shared, built };
 }
 
 /** A group that cannot enter the folder of a socket has nothing of being given it. */
@@ -171,6 +180,10 @@ async function build(
   });
 }
 
+function budgetBytes({ memoryBudgetMib }: DaemonOptions, heapBytes: number): number {
+  return memoryBudgetMib === undefined ? defaultBudgetBytes(heapBytes) : memoryBudgetMib * 1024 * 1024;
+}
+
 class RunningDaemon implements Daemon {
   readonly options: DaemonOptions;
   readonly ready: Promise<void>;
@@ -219,7 +232,7 @@ class RunningDaemon implements Daemon {
       const serving = await this.#serving;
       signal.throwIfAborted();
       // 6 engines: load, `capabilities`; 7 every backend ready
-      await serving.load(signal);
+      await Promise.all([serving.load(signal), this.#sizeMemory()]);
       // 8 `ready`, bind inference sockets
       await serving.open(signal);
       // 9 serve
@@ -233,6 +246,12 @@ class RunningDaemon implements Daemon {
       await this.#end();
       throw error;
     }
+  }
+
+  /** How large the heap may become is known only by what takes milliseconds to load, and no client needs. */
+  async #sizeMemory(): Promise<void> {
+    const { getHeapStatistics } = await import("node:v8");
+    this.#ground.shared.memory.limitBytes = budgetBytes(this.options, getHeapStatistics().heap_size_limit);
   }
 
   #dropPermissions(): void {

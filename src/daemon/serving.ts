@@ -16,6 +16,7 @@ import { type Binding, Bindings } from "../server/bindings.ts";
 import { DispatchServer } from "../server/dispatch_server.ts";
 import { InferenceServer } from "../server/inference_server.ts";
 import type { Peers } from "../server/peer.ts";
+import type { Shared } from "../server/shared.ts";
 import { Dispatch } from "../surfaces/dispatch.ts";
 import { embedSurface } from "../surfaces/embed.ts";
 import { rerankSurface } from "../surfaces/rerank.ts";
@@ -58,6 +59,8 @@ export interface ServingOptions {
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
   readonly hashes: ModelHashes;
+  /** What the connections of all sockets share. */
+  readonly shared: Shared;
   /** Disposes of what is built here, too. */
   readonly built: AsyncDisposableStack;
   /** Milliseconds of a clock that never goes back, for the breakers. Absent: the process's. */
@@ -157,8 +160,10 @@ export class Serving {
   }
 
   #serverOf(surface: Surface, { socket, tcp }: Listen): InferenceServer {
-    const { peers, log, options: { group, apiKey } } = this.#options;
+    const { peers, log, shared, options: { group, apiKey, idleTimeoutSecs } } = this.#options;
     return new InferenceServer({
+      ...shared,
+      ...(idleTimeoutSecs === undefined ? {} : { idleMs: idleTimeoutSecs * 1000 }),
       surface,
       pipeline: this.#pipeline(surface.service),
       unix: { path: socket, ...(group === undefined ? {} : { group }) },
@@ -169,7 +174,7 @@ export class Serving {
   }
 
   #dispatchServer(): DispatchServer {
-    const { admissions, backends, board, peers, log, options: { namespace, rpcSocket } } = this.#options;
+    const { admissions, backends, board, peers, log, shared, options: { namespace, rpcSocket } } = this.#options;
     const served = this.#served;
     const dispatch = new Dispatch({
       namespace,
@@ -186,7 +191,7 @@ export class Serving {
       capabilities: () => board.capabilities(),
       modelSha256: (backend) => served.modelSha256(backend),
     });
-    return new DispatchServer({ path: rpcSocket, dispatch, peers, log });
+    return new DispatchServer({ ...shared, path: rpcSocket, dispatch, peers, log });
   }
 
   /** Each surface on its sockets while a backend can serve it. */

@@ -13,7 +13,7 @@ const GROWTH = 4;
 const NEWLINE = 0x0a;
 
 /** Why the bytes after the last good line are of no use. */
-export type Violation = "too_large" | "not_utf8";
+export type Violation = "too_large" | "not_utf8" | "too_many_values";
 
 /**
  * Buffers bytes and emits complete lines as text. Each byte is looked at once and moved at most once, so the work is
@@ -86,7 +86,7 @@ export class LineAssembler {
     // What follows a newline is a buffer long at most, and its cap may be another one: it is looked at when it grows.
     const tooLarge = newline !== -1 || (lineStart <= 0 && arrived.length - lineStart > this.maxBytes);
     const text = lineStart > 0 ? this.#take(lineStart, lines) : "";
-    if (tooLarge) this.#refuse("too_large");
+    if (tooLarge) this.refuse("too_large");
     return text;
   }
 
@@ -110,12 +110,12 @@ export class LineAssembler {
   /** The end has come: the last line, if it has no newline. */
   finish(): string {
     if (this.heldBytes <= this.maxBytes) return this.#take(this.#used, this.heldBytes > 0 ? 1 : 0);
-    this.#refuse("too_large");
+    this.refuse("too_large");
     return "";
   }
 
-  /** The first violation stands, and what was held is let go. */
-  #refuse(violation: Violation): void {
+  /** Emit nothing more. The first violation stands, and what was held is let go. */
+  refuse(violation: Violation): void {
     this.#violation ??= violation;
     this.#hold(new Uint8Array());
   }
@@ -131,7 +131,7 @@ export class LineAssembler {
     } catch {
       const good = goodLines(parts);
       this.#lines += good.length;
-      this.#refuse("not_utf8");
+      this.refuse("not_utf8");
       return good.join("");
     }
   }

@@ -16,8 +16,10 @@ import {
   type WireError,
 } from "./errors.ts";
 import { LiveRequests } from "./live_requests.ts";
+import { PausedTime } from "./paused_time.ts";
 import type { Answer, LastFrame, ResolvedRequest, Terminal } from "./resolve.ts";
 import type { Router } from "./router.ts";
+import { turn } from "./turn.ts";
 
 /** Whoever asked. */
 export interface Caller {
@@ -31,10 +33,12 @@ export interface Caller {
    * @returns A promise to wait for before the next frame, where too much is unsent.
    */
   send(frame: string): Promise<void> | undefined;
+  /** Give the caller up, who keeps a place without reading; fires `signal`. Absent: it always reads. */
+  drop?(why: string): void;
 }
 
 /** Whoever asks from within the daemon, and wants no frames. */
-export type Asker = Omit<Caller, "send">;
+export type Asker = Omit<Caller, "send" | "drop">;
 
 /** Errors whose text may repeat what the caller wrote, which no log may hold. */
 const REPEATING: ReadonlySet<ErrorCode> = new Set(["invalid_request", "attachment_unsupported"]);
@@ -104,7 +108,7 @@ export class Pipeline {
   async #run<R>(request: ResolvedRequest<R>, asker: Caller): Promise<End<R> | undefined> {
     const times = new Times();
     using live = this.#live.begin({ id: request.id, service: this.#service, signal: asker.signal });
-    const caller: Caller = { name: asker.name, signal: live.signal, send: (frame) => asker.send(frame) };
+    const caller: Caller = { ...asker, signal: live.signal };
     let backend: string | undefined;
     try {
       using _permit = request.isShort ? undefined : await this.#admit(request.model, caller);
@@ -122,6 +126,10 @@ export class Pipeline {
             times.stepped();
             if (isInPieces) live.stepped();
           },
+          paused: new PausedTime({
+            isCrowded: () => !request.isShort && this.#admissionNow(request.model).status().waiting > 0,
+            onExhausted: () => caller.drop?.("The client reads too slowly"),
+          }),
         });
         live.done(usage);
         this.#log.info("request_done", {
@@ -190,13 +198,14 @@ type End<R> = { readonly frame: R } | { readonly error: WireError };
  * The loop of a request: what the backend says is rendered, and sent as fast as the caller takes it.
  *
  * @param answer What the backend was asked.
- * @param options `onEvent`: called for everything the backend says.
+ * @param options `onEvent`: called for everything the backend says. `paused`: adds up how long the caller is waited
+ * for; absent: nobody does.
  * @throws What the backend throws, or the signal's reason.
  */
 export async function drive<R>(
   answer: Answer<R>,
   caller: Pick<Caller, "signal" | "send">,
-  { onEvent }: { onEvent?(): void } = {},
+  { onEvent, paused }: { onEvent?(): void; readonly paused?: PausedTime } = {},
 ): Promise<Terminal<R>> {
   if ("answer" in answer) {
     const whole = await answer.answer;
@@ -213,7 +222,8 @@ export async function drive<R>(
     const frame = answer.render(event);
     if (typeof frame === "object") return frame;
     const room = frame === undefined ? undefined : caller.send(frame);
-    if (room !== undefined) await room;
+    if (room !== undefined) await (paused?.wait(room, frame?.length ?? 0) ?? room);
+    else paused?.sent(frame?.length ?? 0);
     caller.signal.throwIfAborted();
   }
   throw new Error("The backend ended an answer without its last event");
@@ -222,11 +232,6 @@ export async function drive<R>(
 /** The last frame as it goes out. */
 export function toLine(frame: LastFrame): string {
   return typeof frame === "string" ? frame : `${JSON.stringify(frame)}\n`;
-}
-
-/** Lets everybody else run first; by a timer, because the runtime hardly looks at sockets while immediates are due. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** When what happened to one request, for its record. */

@@ -36,6 +36,8 @@ export interface BaseOptions extends Accepted {
     readonly idleWriteTimeoutMs?: number;
     /** For a client that has ended its side and of which nothing else is known. */
     readonly halfClosedMs: number;
+    /** How long no request may come; absent: for ever. */
+    readonly idleMs?: number;
     /** Absent: `HANG_UP_POLL_MS`. */
     readonly hangUpPollMs?: number;
   };
@@ -54,6 +56,7 @@ export abstract class BaseConnection {
   #halfClosed = false;
   #hangUpTimer: ReturnType<typeof setTimeout> | undefined;
   #cutTimer: ReturnType<typeof setTimeout> | undefined;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: BaseOptions) {
     const { conn, encode, times: { idleWriteTimeoutMs } } = options;
@@ -72,6 +75,7 @@ export abstract class BaseConnection {
 
   /** Serve until the client has gone or has broken a rule. The connection is closed then. Never rejects. */
   async run(): Promise<void> {
+    this.#waitForRequest();
     try {
       await this.serve();
     } catch (error) {
@@ -124,7 +128,19 @@ export abstract class BaseConnection {
   protected setBusy(busy: boolean): void {
     if (this.#busy === busy) return;
     this.#busy = busy;
-    if (!busy) this.base.onIdle();
+    clearTimeout(this.#idleTimer);
+    if (busy) return;
+    this.#waitForRequest();
+    this.base.onIdle();
+  }
+
+  #waitForRequest(): void {
+    const { log, peerName, times: { idleMs } } = this.base;
+    if (this.#closed || idleMs === undefined) return;
+    this.#idleTimer = setTimeout(() => {
+      log.info("connection_idle", { peer: peerName, idle_ms: idleMs });
+      this.close();
+    }, idleMs);
   }
 
   /** The client sends nothing more; it may be gone altogether. */
@@ -160,6 +176,7 @@ export abstract class BaseConnection {
     this.#closed = true;
     clearTimeout(this.#hangUpTimer);
     clearTimeout(this.#cutTimer);
+    clearTimeout(this.#idleTimer);
     this.writer.close();
     this.base.peer?.release();
     this.base.conn.close();

@@ -4,11 +4,13 @@ import { BackendUnavailableError } from "../inference/errors.ts";
 import { FrameTooLargeError } from "../pipeline/errors.ts";
 import type { Caller, Pipeline } from "../pipeline/pipeline.ts";
 import { idOf, type ResolvedRequest } from "../pipeline/resolve.ts";
+import { turn } from "../pipeline/turn.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { type Authenticator, isAuthFrame } from "./auth.ts";
 import { BaseConnection, type BaseOptions } from "./base_connection.ts";
 import { FrameReader, type ReadEnd } from "./frame_reader.ts";
 import { parseLine } from "./json_line.ts";
+import type { Account, MemoryBudget } from "./memory_budget.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
 
 /** How much of further requests is read while one is served, in bytes. */
@@ -20,6 +22,8 @@ export interface ConnectionTimes {
   readonly idleWriteTimeoutMs: number;
   readonly authTimeoutMs: number;
   readonly lingerMs: number;
+  /** How long no request may come; absent: for ever. */
+  readonly idleMs?: number;
   /** For a client that has ended its side and of which nothing else is known. */
   readonly halfClosedMs: number;
 }
@@ -39,12 +43,15 @@ export interface ConnectionOptions extends BaseOptions {
   /** Absent: no authentication line is asked for. */
   readonly authenticator?: Authenticator;
   readonly times: ConnectionTimes;
+  /** Of all connections of the daemon. */
+  readonly memory: MemoryBudget;
 }
 
 /** Serves one connection. */
 export class Connection extends BaseConnection {
   readonly #options: ConnectionOptions;
   readonly #isTcp: boolean;
+  readonly #account: Account;
   readonly #reader: FrameReader;
   readonly #caller: Caller;
 
@@ -52,16 +59,23 @@ export class Connection extends BaseConnection {
     super(options);
     this.#options = options;
     this.#isTcp = options.conn.localAddr.transport === "tcp";
-    this.#caller = { signal: this.signal, name: options.callerName, send: (frame) => this.send(frame) };
+    this.#caller = {
+      signal: this.signal,
+      name: options.callerName,
+      send: (frame) => this.send(frame),
+      drop: (why) => this.gone(why),
+    };
     // Nobody unknown has anything read ahead.
     const limits = options.authenticator === undefined
       ? { maxBytes: MAX_FRAME_BYTES, readAheadBytes: READ_AHEAD_BYTES }
       : { maxBytes: options.authenticator.maxLineBytes, readAheadBytes: 0 };
-    this.#reader = new FrameReader(options.conn, limits, {
+    this.#account = options.memory.open(options.callerName, () => this.#reader.refuse());
+    const events = {
       onDry: () => this.#allAnswered(),
       onPause: () => this.lookForHangUp(),
-      onEnd: (end) => this.#readEnded(end),
-    });
+      onEnd: (end: ReadEnd) => this.#readEnded(end),
+    };
+    this.#reader = new FrameReader(options.conn, limits, events, this.#account);
   }
 
   protected override get blind(): boolean {
@@ -69,6 +83,8 @@ export class Connection extends BaseConnection {
   }
 
   protected override async serve(): Promise<void> {
+    using _account = this.#account;
+    using _reader = this.#reader;
     if (await this.#admitted()) await this.#serve();
   }
 
@@ -104,7 +120,7 @@ export class Connection extends BaseConnection {
   }
 
   async #serve(): Promise<void> {
-    const { pipeline, log, peerName, callerName } = this.#options;
+    const { pipeline, log, peerName, callerName, memory } = this.#options;
     const { signal } = this;
     for (let first = true; !signal.aborted; first = false) {
       // No line is kept in a variable here: it may be 64 MiB, and would live as long as its request runs.
@@ -112,11 +128,17 @@ export class Connection extends BaseConnection {
       if (signal.aborted || step === "end") break;
       if (step === "unreadable") return await this.#closeGently();
       if (step !== "answered") await pipeline.handle(step, this.#caller);
+      // Requests that are refused at once would follow one another without a pause.
+      if (!this.#reader.dry) await turn();
     }
     const { violation } = this.#reader;
     if (!signal.aborted && violation !== undefined) {
       if (violation instanceof FrameTooLargeError) {
-        log.limited(callerName).warn("request_oversized", { peer: peerName, limit_bytes: MAX_FRAME_BYTES });
+        log.limited(callerName).warn("request_oversized", {
+          peer: peerName,
+          limit_bytes: this.#reader.refused ? memory.limitBytes : MAX_FRAME_BYTES,
+          ...(this.#reader.refused ? { held_bytes: memory.heldBytes } : {}),
+        });
       }
       pipeline.reject("", this.#caller, violation);
       return await this.#closeGently();

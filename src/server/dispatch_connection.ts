@@ -8,6 +8,7 @@ import { type Dispatch, readDispatchRequest } from "../surfaces/dispatch.ts";
 import { BaseConnection, type BaseOptions } from "./base_connection.ts";
 import { parseLine } from "./json_line.ts";
 import { BadFrameError, encodeFrame, OversizedFrameError, readFrame } from "./length_prefix.ts";
+import type { Account, MemoryBudget } from "./memory_budget.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
 
 /** The times a connection keeps, in milliseconds. */
@@ -31,16 +32,25 @@ export const DEFAULT_DISPATCH_TIMES: DispatchTimes = {
 export interface DispatchConnectionOptions extends BaseOptions {
   readonly dispatch: Dispatch;
   readonly times: DispatchTimes;
+  /** Of all connections of the daemon. */
+  readonly memory: MemoryBudget;
 }
 
 /** Serves one connection. */
 export class DispatchConnection extends BaseConnection {
   readonly #options: DispatchConnectionOptions;
+  readonly #account: Account;
   #asking = false;
+  /** What was arriving was let go. */
+  #refused = false;
 
   constructor(options: DispatchConnectionOptions) {
     super({ ...options, encode: encodeFrame });
     this.#options = options;
+    this.#account = options.memory.open(options.callerName, () => {
+      this.#refused = true;
+      this.close();
+    });
   }
 
   /** Nothing is read while calls run. */
@@ -50,6 +60,7 @@ export class DispatchConnection extends BaseConnection {
 
   protected override async serve(): Promise<void> {
     const { dispatch, peerName, callerName } = this.#options;
+    using _account = this.#account;
     // No frame is kept in a variable here: it may be 8 MiB, and would live as long as its calls run.
     const request = readRequest(await this.#read());
     // Whoever is not answered helps itself.
@@ -90,15 +101,24 @@ export class DispatchConnection extends BaseConnection {
   }
 
   async #read(): Promise<readonly Uint8Array[]> {
-    const { conn, log, peerName, callerName, times } = this.#options;
+    const { conn, log, memory, peerName, callerName, times } = this.#options;
     let late = false;
     const timer = setTimeout(() => {
       late = true;
       this.close();
     }, times.requestTimeoutMs);
     try {
-      return await readFrame(conn, MAX_DISPATCH_BYTES);
+      const parts = await readFrame(conn, MAX_DISPATCH_BYTES, (held) => {
+        this.#account.hold(held, 0);
+        return this.#account.room();
+      });
+      this.#account.hold(0, parts.reduce((sum, { length }) => sum + length, 0));
+      return parts;
     } catch (error) {
+      if (this.#refused) {
+        log.warn("request_oversized", { peer: peerName, limit_bytes: memory.limitBytes, held_bytes: memory.heldBytes });
+        throw new BadFrameError("The daemon holds as many bytes of requests as it may");
+      }
       if (late) throw new BadFrameError("The frame did not come in time");
       if (error instanceof OversizedFrameError) {
         log.limited(callerName).warn("request_oversized", { peer: peerName, limit_bytes: MAX_DISPATCH_BYTES });

@@ -3,13 +3,14 @@ import type { ActivityLog } from "../log/log.ts";
 import type { Dispatch } from "../surfaces/dispatch.ts";
 import { DEFAULT_DISPATCH_TIMES, DispatchConnection, type DispatchTimes } from "./dispatch_connection.ts";
 import type { Peers } from "./peer.ts";
+import { type Shared, unsharedMemory } from "./shared.ts";
 import { SocketServer } from "./socket_server.ts";
 
 /** Permission bits of the socket file: its owner only. */
 const SOCKET_MODE = 0o600;
 
 /** What a dispatch server needs. */
-export interface DispatchServerOptions extends Partial<DispatchTimes> {
+export interface DispatchServerOptions extends Partial<DispatchTimes>, Shared {
   readonly path: string;
   readonly dispatch: Dispatch;
   /** As in `SocketServerOptions`. */
@@ -27,12 +28,14 @@ export class DispatchServer extends SocketServer {
       halfClosedMs: options.halfClosedMs ?? DEFAULT_DISPATCH_TIMES.halfClosedMs,
     };
     const serverLog = log.for("server");
+    const { memory = unsharedMemory(), limit } = options;
     super({
       name: "dispatch",
       unix: { path, mode: SOCKET_MODE },
       peers,
       log,
-      open: (accepted) => new DispatchConnection({ ...accepted, dispatch, log: serverLog, times }),
+      ...(limit === undefined ? {} : { limit }),
+      open: (accepted) => new DispatchConnection({ ...accepted, dispatch, log: serverLog, times, memory }),
     });
   }
 }

@@ -2,6 +2,11 @@
 import { InvalidRequestError } from "../inference/errors.ts";
 import { isBoundedJson, MAX_JSON_VALUES } from "../inference/json_bounds.ts";
 
+/** A line holds too many values. */
+export function tooManyValues(): InvalidRequestError {
+  return new InvalidRequestError(`The line holds more than ${MAX_JSON_VALUES} JSON values`);
+}
+
 /**
  * Parse a line.
  *
@@ -9,7 +14,7 @@ import { isBoundedJson, MAX_JSON_VALUES } from "../inference/json_bounds.ts";
  */
 export function parseLine(line: string): unknown {
   if (!isBoundedJson(line)) {
-    throw new InvalidRequestError(`The line holds more than ${MAX_JSON_VALUES} JSON values`);
+    throw tooManyValues();
   }
   try {
     return JSON.parse(line);

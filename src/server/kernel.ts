@@ -32,9 +32,14 @@ export interface Kernel {
   credentials(fd: number): Credentials | undefined;
   /** Whether the other side is gone altogether: a unix peer has closed its socket, a TCP peer has sent its end. */
   isGone(fd: number, transport: "unix" | "tcp"): boolean;
+  /** Ask the other side of a TCP socket whether it is there when it was silent for `KEEP_ALIVE.idleSecs`. */
+  keepAlive(fd: number): void;
   /** Close libc. */
   close(): void;
 }
+
+/** A peer that is gone is noticed after two minutes: asked after one, and three times more. */
+export const KEEP_ALIVE = { idleSecs: 60, intervalSecs: 15, probes: 4 } as const;
 
 /**
  * Where the system has libc; none where it is not known how to ask. Absolute, because a permission for a bare name is
@@ -56,6 +61,7 @@ export function openKernel(libc: string): Kernel {
 
 const COMMON_SYMBOLS = {
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 } as const;
@@ -90,14 +96,42 @@ const ADDRESS_BYTES = 128;
 const PATH_AT = 2;
 const POLLERR = 0x0008;
 const POLLHUP = 0x0010;
-const LINUX = { SOL_SOCKET: 1, SO_PEERCRED: 17, SO_COOKIE: 57, POLLRDHUP: 0x2000 } as const;
-const DARWIN = { SOL_LOCAL: 0, LOCAL_PEERPID: 2, POLLIN: 0x0001, POLLOUT: 0x0004 } as const;
+const IPPROTO_TCP = 6;
+const LINUX = {
+  SOL_SOCKET: 1,
+  SO_KEEPALIVE: 9,
+  TCP_KEEPIDLE: 4,
+  TCP_KEEPINTVL: 5,
+  TCP_KEEPCNT: 6,
+  SO_PEERCRED: 17,
+  SO_COOKIE: 57,
+  POLLRDHUP: 0x2000,
+} as const;
+const DARWIN = {
+  SOL_SOCKET: 0xffff,
+  SO_KEEPALIVE: 8,
+  TCP_KEEPALIVE: 0x10,
+  TCP_KEEPINTVL: 0x101,
+  TCP_KEEPCNT: 0x102,
+  SOL_LOCAL: 0,
+  LOCAL_PEERPID: 2,
+  POLLIN: 0x0001,
+  POLLOUT: 0x0004,
+} as const;
 /** `struct stat` of macOS with 64-bit inodes: its size, and where it has `st_mode` and `st_ino`. */
 const STAT = { bytes: 144, mode: 4, inode: 8 } as const;
 const S_IFMT = 0o170000;
 const S_IFSOCK = 0o140000;
 
-type Common = Pick<Libc<typeof COMMON_SYMBOLS>["symbols"], "getsockname" | "getpeername">;
+type Common = Pick<Libc<typeof COMMON_SYMBOLS>["symbols"], "getsockname" | "getpeername" | "setsockopt">;
+
+/** Options that an old kernel does not know are left out: `SO_KEEPALIVE` alone has the system's times. */
+function setOptions(libc: Common, fd: number, options: readonly (readonly [number, number, number])[]): void {
+  for (const [level, option, value] of options) {
+    const int = new Int32Array([value]);
+    libc.setsockopt(fd, level, option, int, int.byteLength);
+  }
+}
 
 /** @param family Where a `sockaddr` has its family. */
 function addressOf(
@@ -163,6 +197,15 @@ export class LinuxKernel implements Kernel {
     return (pollOne((fds) => this.#libc.symbols.poll(fds, 1n, 0), fd, events) & events) !== 0;
   }
 
+  keepAlive(fd: number): void {
+    setOptions(this.#libc.symbols, fd, [
+      [LINUX.SOL_SOCKET, LINUX.SO_KEEPALIVE, 1],
+      [IPPROTO_TCP, LINUX.TCP_KEEPIDLE, KEEP_ALIVE.idleSecs],
+      [IPPROTO_TCP, LINUX.TCP_KEEPINTVL, KEEP_ALIVE.intervalSecs],
+      [IPPROTO_TCP, LINUX.TCP_KEEPCNT, KEEP_ALIVE.probes],
+    ]);
+  }
+
   close(): void {
     this.#libc.close();
   }
@@ -210,6 +253,15 @@ export class DarwinKernel implements Kernel {
     const direction = transport === "unix" ? DARWIN.POLLOUT : DARWIN.POLLIN;
     const found = pollOne((fds) => this.#libc.symbols.poll(fds, 1, 0), fd, direction);
     return (found & (POLLHUP | POLLERR)) !== 0;
+  }
+
+  keepAlive(fd: number): void {
+    setOptions(this.#libc.symbols, fd, [
+      [DARWIN.SOL_SOCKET, DARWIN.SO_KEEPALIVE, 1],
+      [IPPROTO_TCP, DARWIN.TCP_KEEPALIVE, KEEP_ALIVE.idleSecs],
+      [IPPROTO_TCP, DARWIN.TCP_KEEPINTVL, KEEP_ALIVE.intervalSecs],
+      [IPPROTO_TCP, DARWIN.TCP_KEEPCNT, KEEP_ALIVE.probes],
+    ]);
   }
 
   close(): void {

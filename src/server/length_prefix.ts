@@ -21,10 +21,15 @@ export class OversizedFrameError extends BadFrameError {
  *
  * @param source Where it comes from.
  * @param maxBytes How long it may be.
+ * @param onBytes Told how many bytes are held, after each part; what it returns is waited for before more is read.
  * @returns Its bytes, in order.
  * @throws {BadFrameError} If there is none.
  */
-export async function readFrame(source: ByteSource, maxBytes: number): Promise<readonly Uint8Array[]> {
+export async function readFrame(
+  source: ByteSource,
+  maxBytes: number,
+  onBytes?: (held: number) => Promise<void> | undefined,
+): Promise<readonly Uint8Array[]> {
   const header = new Uint8Array(HEADER_BYTES);
   await fill(source, header, "before its length was complete");
   const length = new DataView(header.buffer).getUint32(0);
@@ -38,6 +43,7 @@ export async function readFrame(source: ByteSource, maxBytes: number): Promise<r
     await fill(source, part, `${left} bytes before the frame was complete`);
     parts.push(part);
     left -= part.length;
+    await onBytes?.(length - left);
   }
   return parts;
 }

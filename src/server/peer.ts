@@ -21,6 +21,8 @@ export interface Peer {
   readonly credentials: Credentials | undefined;
   /** Whether it is gone altogether: a unix peer has closed its socket, a TCP peer has sent its end. */
   hungUp(): boolean;
+  /** Have the kernel ask a TCP peer that is silent whether it is still there. */
+  keepAlive(): void;
   /** The socket is about to be closed: its descriptor may be another's from now on. */
   release(): void;
 }
@@ -77,6 +79,9 @@ export class Peers implements Disposable {
     return {
       credentials: transport === "unix" ? this.#kernel.credentials(fd) : undefined,
       hungUp: () => !released && this.#kernel.isGone(fd, transport === "unix" ? "unix" : "tcp"),
+      keepAlive: () => {
+        if (!released) this.#kernel.keepAlive(fd);
+      },
       release: () => {
         released = true;
         this.#held.delete(fd);

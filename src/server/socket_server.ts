@@ -5,7 +5,9 @@
 import { delay } from "@std/async";
 import type { TcpAddress } from "../config/options.ts";
 import type { ActivityLog } from "../log/log.ts";
+import { turn } from "../pipeline/turn.ts";
 import type { Accepted, BaseConnection } from "./base_connection.ts";
+import type { ConnectionLimit } from "./connection_limit.ts";
 import { bindTcp, bindUnix, fileAt, removeSocket } from "./listener.ts";
 import type { Peer, Peers } from "./peer.ts";
 
@@ -27,6 +29,10 @@ export interface SocketServerOptions {
   /** Finds who connects; undefined where that cannot be. The server does not dispose of it. */
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
+  /** Absent: as many connections as there are descriptors. */
+  readonly limit?: ConnectionLimit;
+  /** What a connection on a unix socket, or without a key, is told that is one too many; absent: nothing. */
+  readonly refusal?: (message: string) => string;
   open(accepted: Accepted): BaseConnection;
 }
 
@@ -37,6 +43,13 @@ export interface UnixSocket {
   readonly mode: number;
   readonly group?: string;
 }
+
+/** How long a connection that is refused gets to take what it is told, in milliseconds. */
+const REFUSED_MS = 250;
+/** Connections that are refused at a time and told why; more are closed at once. */
+const MAX_REFUSED = 64;
+/** So many connections are accepted before those that stand have their turn. */
+const ACCEPTS_PER_TURN = 8;
 
 type Listener = Deno.UnixListener | Deno.TcpListener;
 
@@ -52,6 +65,10 @@ export class SocketServer implements AsyncDisposable {
   #draining = false;
   /** Connections of which nothing is known. */
   #accepts = 0;
+  /** Accepted since the others had their turn. */
+  #sinceTurn = 0;
+  /** Connections that are being told why they are refused. */
+  readonly #refused = new Map<Deno.Conn, Promise<void>>();
   #idle: PromiseWithResolvers<void> | undefined;
 
   constructor(options: SocketServerOptions) {
@@ -169,7 +186,7 @@ export class SocketServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.unbind();
     for (const connection of this.#connections.keys()) connection.close();
-    await Promise.all([...this.#accepting, ...this.#connections.values()]);
+    await Promise.all([...this.#accepting, ...this.#connections.values(), ...this.#refused.values()]);
   }
 
   get #busy(): [BaseConnection, Promise<void>][] {
@@ -201,6 +218,9 @@ export class SocketServer implements AsyncDisposable {
     while (!bound.aborted) {
       try {
         this.#accepted(await listener.accept());
+        if (++this.#sinceTurn < ACCEPTS_PER_TURN) continue;
+        this.#sinceTurn = 0;
+        await turn();
       } catch (error) {
         if (bound.aborted) return;
         this.#log.error("accept_failed", { address: nameOf(listener.addr), cause: String(error) });
@@ -211,10 +231,16 @@ export class SocketServer implements AsyncDisposable {
 
   #accepted(conn: Deno.UnixConn | Deno.TcpConn): void {
     const peer = this.#options.peers?.identify(conn);
-    const transport = conn.localAddr.transport;
-    if ("setNoDelay" in conn) sendAtOnce(conn);
-    const peerName = nameOfPeer(conn, peer);
     const callerName = callerOf(conn, peer) ?? `connection ${this.#accepts++}`;
+    const taken = this.#options.limit?.take(callerName);
+    if (taken !== undefined && "refused" in taken) {
+      peer?.release();
+      return this.#refuse(conn, taken.refused);
+    }
+    const transport = conn.localAddr.transport;
+    if ("setNoDelay" in conn) prepare(conn);
+    if (transport === "tcp") peer?.keepAlive();
+    const peerName = nameOfPeer(conn, peer);
     if (this.#options.name !== undefined) {
       this.#log.limited(callerName).info("connection_accepted", { transport, peer: peerName, ...peer?.credentials });
     }
@@ -226,7 +252,19 @@ export class SocketServer implements AsyncDisposable {
       draining: () => this.#draining,
       onIdle: () => this.#idled(),
     });
-    this.#connections.set(connection, connection.run().finally(() => this.#connections.delete(connection)));
+    const ended = connection.run().finally(() => {
+      this.#connections.delete(connection);
+      taken?.[Symbol.dispose]();
+    });
+    this.#connections.set(connection, ended);
+  }
+
+  #refuse(conn: Deno.UnixConn | Deno.TcpConn, message: string): void {
+    const { refusal, tcp } = this.#options;
+    const isStranger = "setNoDelay" in conn && tcp?.apiKey !== undefined;
+    if (refusal === undefined || isStranger || this.#refused.size >= MAX_REFUSED) return conn.close();
+    const telling = tell(conn, refusal(message)).finally(() => this.#refused.delete(conn));
+    this.#refused.set(conn, telling);
   }
 
   #idled(): void {
@@ -239,10 +277,33 @@ function close(listener: Listener): void {
   if ("path" in listener.addr) removeSocket(listener.addr.path);
 }
 
-/** Frames are small, and each is awaited. */
-function sendAtOnce(conn: Deno.TcpConn): void {
+/** Send a last frame and close when it was read, or after a moment. */
+async function tell(conn: Deno.UnixConn | Deno.TcpConn, frame: string): Promise<void> {
+  let open = true;
+  const close = (): void => {
+    if (open) conn.close();
+    open = false;
+  };
+  const timer = setTimeout(close, REFUSED_MS);
+  try {
+    await conn.write(new TextEncoder().encode(frame));
+    await conn.closeWrite();
+    // Bytes left unread would turn the close into a reset, which overtakes the frame.
+    const waste = new Uint8Array(1024);
+    while (await conn.read(waste) !== null) await turn();
+  } catch {
+    // Gone, or closed by the timer.
+  } finally {
+    clearTimeout(timer);
+    close();
+  }
+}
+
+/** Frames are small, and each is awaited; a client whose machine is gone shows some time. */
+function prepare(conn: Deno.TcpConn): void {
   try {
     conn.setNoDelay(true);
+    conn.setKeepAlive(true);
   } catch {
     // Reset already, which the first read will tell.
   }

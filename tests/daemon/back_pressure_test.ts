@@ -54,8 +54,8 @@ Deno.test("a client that takes nothing is cut also when its answer is complete a
   run.say("x".repeat(8 * 1024 * 1024));
   run.finish();
   await serving.log.next("request_done");
-  // What was sent before the cut is read, then comes the end, in the middle of a line.
-  await run.cancelled;
+  // The server lets go of the connection; what was sent before is read, then comes the end, in the middle of a line.
+  await serving.server.drain(new AbortController().signal);
   const read: number[] = [];
   const chunk = new Uint8Array(1024 * 1024);
   for (let count = await client.conn.read(chunk); count !== null; count = await client.conn.read(chunk)) {
@@ -80,4 +80,20 @@ Deno.test("a client that is quiet while nothing is to be sent is not cut", async
   await stuckRun.cancelled;
   run.finish();
   assertEquals((await client.frame()).type, "done");
+});
+
+Deno.test("a client that takes nothing while another waits for its place is cut long before its idle time is over", async () => {
+  const backend = new ControlledBackend();
+  await using serving = await Serving.start({ backends: [backend], active: 1, idleWriteTimeoutMs: 600_000 });
+  using stuck = await serving.connect();
+  await stuck.send(ask({ id: "stuck" }));
+  const run = await backend.next();
+  for (let index = 0; index < PIECES; index++) run.say(PIECE);
+  using neighbour = await serving.connect();
+  await neighbour.send(ask({ id: "neighbour" }));
+  const other = await backend.next();
+  const { fields } = await serving.log.next("request_cancelled");
+  assertEquals([fields.id, fields.reason], ["stuck", "The client reads too slowly"]);
+  other.finish();
+  assertEquals((await neighbour.frame()).id, "neighbour");
 });

@@ -7,6 +7,7 @@ import { Admission } from "../../src/pipeline/admission.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { Router } from "../../src/pipeline/router.ts";
 import { DispatchServer, type DispatchServerOptions } from "../../src/server/dispatch_server.ts";
+import { MemoryBudget } from "../../src/server/memory_budget.ts";
 import { Peers } from "../../src/server/peer.ts";
 import { ControlledBackend } from "../support/controlled_backend.ts";
 import { DaemonUnderTest, until } from "../support/daemons.ts";
@@ -17,7 +18,7 @@ import { WireClient } from "../support/wire_client.ts";
 
 const ID = "1-test";
 
-type Times = Pick<DispatchServerOptions, "requestTimeoutMs" | "idleWriteTimeoutMs" | "halfClosedMs">;
+type Times = Pick<DispatchServerOptions, "requestTimeoutMs" | "idleWriteTimeoutMs" | "halfClosedMs" | "memory">;
 
 interface ServingOptions extends Times {
   /** Whether the kernel can be asked who is gone. Default: where this system can. */
@@ -444,4 +445,20 @@ Deno.test("a drain that is cut says so to those whose calls still run", async ()
     { ok: true, value: ID },
   ]);
   await drained;
+});
+
+Deno.test("dispatch closes the largest unfinished frame when the memory budget is spent, and serves the others", async () => {
+  await using serving = await Serving.start({ memory: new MemoryBudget(1024 * 1024) });
+  using large = await serving.connect();
+  const whole = frame(JSON.stringify(request(`generate(prompt="${"x".repeat(2 * 1024 * 1024)}")`, { config_id: ID })));
+  await large.write(whole.subarray(0, 900_000));
+  using next = await serving.connect();
+  const writing = next.write(whole.subarray(0, 600_000));
+  assertEquals((await rest(large)).length, 0);
+  await writing;
+  const { fields } = await serving.log.next("request_oversized");
+  assertEquals(fields.limit_bytes, 1024 * 1024);
+  using small = await serving.connect();
+  await small.write(frame(JSON.stringify(request("config_id()", { config_id: ID }))));
+  assertEquals(results(await response(small)), [{ ok: true, value: ID }]);
 });

@@ -87,6 +87,7 @@ export function daemonOptions(dir: string, options: Partial<DaemonOptions> = {})
     autoPull: true,
     parallel: 4,
     queueDepth: 10,
+    maxConnections: 2048,
     readyTimeoutSecs: 30,
     drainTimeoutSecs: 10,
     exitWhenDown: false,

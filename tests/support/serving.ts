@@ -5,7 +5,9 @@ import type { MockScript } from "../../src/config/options.ts";
 import { Admission } from "../../src/pipeline/admission.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { Router } from "../../src/pipeline/router.ts";
+import { ConnectionLimit } from "../../src/server/connection_limit.ts";
 import { InferenceServer } from "../../src/server/inference_server.ts";
+import { MemoryBudget } from "../../src/server/memory_budget.ts";
 import { Peers } from "../../src/server/peer.ts";
 import { v1Surface } from "../../src/surfaces/v1.ts";
 import { LogRecorder } from "./log_recorder.ts";
@@ -23,6 +25,11 @@ export interface ServingOptions {
   readonly authTimeoutMs?: number;
   readonly lingerMs?: number;
   readonly halfClosedMs?: number;
+  readonly idleMs?: number;
+  /** Of all connections; absent: as many as there are descriptors. */
+  readonly maxConnections?: number;
+  /** Bytes of requests that may be held. */
+  readonly memoryBytes?: number;
   /** Whether the kernel can be asked who connects and who is gone. Default: where this system can. */
   readonly asksKernel?: boolean;
 }
@@ -60,6 +67,8 @@ export class Serving implements AsyncDisposable {
       depth = 10,
       tcp,
       asksKernel = true,
+      maxConnections,
+      memoryBytes,
       ...times
     } = options;
     const log = new LogRecorder();
@@ -76,6 +85,8 @@ export class Serving implements AsyncDisposable {
       ...(tcp === undefined ? {} : { tcp: { address: { hostname: "127.0.0.1", port: 0 }, ...tcp } }),
       peers,
       log,
+      ...(maxConnections === undefined ? {} : { limit: new ConnectionLimit(maxConnections, log) }),
+      ...(memoryBytes === undefined ? {} : { memory: new MemoryBudget(memoryBytes) }),
       ...times,
     });
     await server.bind();

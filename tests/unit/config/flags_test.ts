@@ -115,6 +115,7 @@ Deno.test("resolveOptions puts everything in the runtime directory when nothing 
     autoPull: true,
     parallel: 4,
     queueDepth: 10,
+    maxConnections: 2048,
     readyTimeoutSecs: 30,
     drainTimeoutSecs: 10,
     exitWhenDown: false,

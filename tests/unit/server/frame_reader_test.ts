@@ -1,4 +1,5 @@
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { FrameTooLargeError } from "../../../src/pipeline/errors.ts";
 import { type ByteSource, FrameReader, type ReadEnd } from "../../../src/server/frame_reader.ts";
 import { Mailbox } from "../../support/mailbox.ts";
@@ -133,4 +134,45 @@ Deno.test("a reader discards up to the end, also while it pauses and after a vio
   assertEquals(await violated.reader.next(), undefined);
   await violated.reader.discard();
   assertEquals([paused.source.reads, violated.source.reads], [3, 4]);
+});
+
+Deno.test("a reader rests after blank lines and gives others their turn within a long line", async () => {
+  using time = new FakeTime();
+  const test = new ReaderUnderTest(10_000_000, 10_000_000);
+  const line = test.reader.next();
+  for (let reads = 0; reads < 3; reads++) test.source.put("\n\n\r\n");
+  for (const reads of [1, 2, 3]) {
+    await time.tickAsync(9);
+    assertEquals(test.source.reads, reads);
+    await time.tickAsync(1);
+  }
+  await time.tickAsync(10);
+  // Without a turn in between all of these would be read in one go: 512 KiB are 8192 of them.
+  for (let reads = 0; reads < 10_000; reads++) test.source.put("x".repeat(64));
+  await time.runMicrotasks();
+  const before = test.source.reads;
+  assert(before < 8_300, `${before} reads`);
+  test.source.put("\n");
+  for (let turns = 0; turns < 20; turns++) await time.tickAsync(1);
+  assertEquals((await line)?.length, 640_000);
+  test.source.put(null);
+});
+
+Deno.test("a reader that is refused lets go at once, also while it waits for more", async () => {
+  const held: number[] = [];
+  const source = new ScriptedSource();
+  const reader = new FrameReader(source, { maxBytes: 10_000, readAheadBytes: 100 }, {
+    onDry: () => Promise.resolve(),
+    onPause: () => {},
+    onEnd: () => {},
+  }, { hold: (arriving, served) => held.push(arriving + served), room: () => undefined });
+  source.put("one\ntwo");
+  assertEquals(await reader.next(), "one");
+  const next = reader.next();
+  assertEquals(held.at(-1), 3);
+  reader.refuse();
+  assertEquals(await next, undefined);
+  assertInstanceOf(reader.violation, FrameTooLargeError);
+  source.put(null);
+  await reader.discard();
 });

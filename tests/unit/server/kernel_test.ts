@@ -16,6 +16,8 @@ class FakeDarwin {
   readonly owners = new Map<number, { readonly uid: number; readonly gid: number; readonly pid: number }>();
   /** What `poll` finds, by descriptor and the events that are asked for. */
   readonly polled = new Map<string, number>();
+  /** What was set: descriptor, level, option, value. */
+  readonly options: number[][] = [];
   closed = false;
 
   readonly kernel = new DarwinKernel({
@@ -43,6 +45,11 @@ class FakeDarwin {
         if (owner === undefined || level !== 0 || option !== 2) return FAILED;
         viewOf(into).setInt32(0, owner.pid, true);
         viewOf(size).setUint32(0, 4, true);
+        return 0;
+      },
+      setsockopt: (fd: number, level: number, option: number, value: Memory, size: number): number => {
+        assertEquals(size, 4);
+        this.options.push([fd, level, option, viewOf(value).getInt32(0, true)]);
         return 0;
       },
       poll: (fds: Memory, count: number, timeout: number): number => {
@@ -124,6 +131,13 @@ Deno.test("DarwinKernel takes a unix peer for gone when it takes no more, and a 
   polled.set(`3 ${POLLOUT}`, POLLHUP);
   assertEquals(kernel.isGone(3, "unix"), true);
   assertEquals([kernel.isGone(4, "unix"), kernel.isGone(4, "tcp")], [false, false]);
+});
+
+Deno.test("DarwinKernel has silent TCP peers asked after a minute", () => {
+  const { kernel, options } = new FakeDarwin();
+  kernel.keepAlive(3);
+  // SO_KEEPALIVE, TCP_KEEPALIVE, TCP_KEEPINTVL, TCP_KEEPCNT
+  assertEquals(options, [[3, 0xffff, 8, 1], [3, 6, 0x10, 60], [3, 6, 0x101, 15], [3, 6, 0x102, 4]]);
 });
 
 Deno.test("DarwinKernel lets go of libc", () => {

@@ -1,0 +1,69 @@
+/**
+ * How many connections a daemon keeps open, in all and of one caller, and how often the log hears that there were more.
+ * What a connection is refused with is not known here.
+ */
+import type { ActivityLog } from "../log/log.ts";
+
+/** What one caller may have of all connections: nobody alone keeps everybody else out. */
+const CALLER_SHARE = 1 / 2;
+/** The log hears of refusals this often at most, in milliseconds. */
+const RECORD_MS = 1_000;
+
+/** Counts open connections. */
+export class ConnectionLimit {
+  readonly #total: number;
+  readonly #ofCaller: number;
+  readonly #log: ActivityLog;
+  readonly #now: () => number;
+  #open = 0;
+  /** Of each caller that has any. */
+  readonly #callers = new Map<string, number>();
+  /** Refused since the last record. */
+  #unrecorded = 0;
+  #recordedAt = -Infinity;
+
+  /**
+   * @param total How many may be open.
+   * @param log Told of refusals.
+   * @param now Milliseconds of a clock that never goes back.
+   */
+  constructor(total: number, log: ActivityLog, now: () => number = (): number => performance.now()) {
+    this.#total = total;
+    this.#ofCaller = Math.ceil(total * CALLER_SHARE);
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /**
+   * Take a connection into account.
+   *
+   * @param caller As `Caller.name`.
+   * @returns To be disposed of when it is closed; or why it cannot be served.
+   */
+  take(caller: string): Disposable | { readonly refused: string } {
+    const has = this.#callers.get(caller) ?? 0;
+    if (this.#open >= this.#total) return this.#refuse(caller, `The daemon has ${this.#open} connections`);
+    if (has >= this.#ofCaller) return this.#refuse(caller, `This client has ${has} connections`);
+    this.#open++;
+    this.#callers.set(caller, has + 1);
+    return { [Symbol.dispose]: () => this.#leave(caller) };
+  }
+
+  #leave(caller: string): void {
+    this.#open--;
+    const left = (this.#callers.get(caller) ?? 1) - 1;
+    if (left === 0) this.#callers.delete(caller);
+    else this.#callers.set(caller, left);
+  }
+
+  #refuse(caller: string, what: string): { readonly refused: string } {
+    this.#unrecorded++;
+    const now = this.#now();
+    if (now - this.#recordedAt >= RECORD_MS) {
+      this.#log.warn("connections_refused", { caller, count: this.#unrecorded, open: this.#open });
+      this.#recordedAt = now;
+      this.#unrecorded = 0;
+    }
+    return { refused: `${what}, as many as it may have` };
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * One budget for the bytes of requests that are unfinished or being served, over all connections of the daemon. Owns
+ * who is refused and who has to wait when it is spent; how bytes are read is not known here.
+ */
+
+/** What every connection may hold beside the budget, in bytes: small requests are read also when it is spent. */
+export const FREE_BYTES = 64 * 1024;
+
+/** A request that is served is there several times: as its line, as values, and as what the engine is sent. */
+const SERVED_COPIES = 3;
+
+/** The least a daemon gets without being told, in bytes. */
+const LEAST_BYTES = 256 * 1024 * 1024;
+/** The part of what the process may use. */
+const SHARE = 1 / 4;
+
+/**
+ * The budget of a daemon that is told none: lines become strings of the heap, and a process whose heap is full is ended
+ * at once.
+ *
+ * @param heapBytes How large the heap may become.
+ */
+export function defaultBudgetBytes(heapBytes: number): number {
+  return Math.max(LEAST_BYTES, Math.floor(heapBytes * SHARE));
+}
+
+/** What one connection holds. */
+export interface Account extends Disposable {
+  /**
+   * Say what is held now.
+   *
+   * @param arriving Bytes of what is incomplete; they are given up when the account is refused.
+   * @param served Bytes of what is complete, until it is answered.
+   */
+  hold(arriving: number, served: number): void;
+  /** A promise to wait for before more is read; undefined where more may be read. */
+  room(): Promise<void> | undefined;
+}
+
+interface Entry {
+  readonly caller: string;
+  readonly refuse: () => void;
+  arriving: number;
+  served: number;
+}
+
+/** Counts what connections hold. */
+export class MemoryBudget {
+  limitBytes: number;
+  readonly #entries = new Set<Entry>();
+  #held = 0;
+  /** Resolved when there is room again. */
+  #room: PromiseWithResolvers<void> | undefined;
+
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+  }
+
+  /** Bytes that count: what connections hold beyond the free part of each. */
+  get heldBytes(): number {
+    return this.#held;
+  }
+
+  /**
+   * Begin to count for a connection; to be disposed of when it ends.
+   *
+   * @param caller As `Caller.name`: the caller that holds the most is refused first.
+   * @param refuse Called when what is arriving must be given up; nothing more may be read after it.
+   */
+  open(caller: string, refuse: () => void): Account {
+    const entry: Entry = { caller, refuse, arriving: 0, served: 0 };
+    this.#entries.add(entry);
+    return {
+      hold: (arriving, served) => this.#set(entry, arriving, served),
+      room: () => this.#roomFor(entry),
+      [Symbol.dispose]: () => {
+        this.#set(entry, 0, 0);
+        this.#entries.delete(entry);
+      },
+    };
+  }
+
+  #roomFor(entry: Entry): Promise<void> | undefined {
+    if (this.#held < this.limitBytes || counted(entry) === 0) return undefined;
+    this.#room ??= Promise.withResolvers();
+    return this.#room.promise;
+  }
+
+  #set(entry: Entry, arriving: number, served: number): void {
+    if (!this.#entries.has(entry)) return;
+    this.#held -= counted(entry);
+    entry.arriving = arriving;
+    entry.served = served;
+    this.#held += counted(entry);
+    while (this.#held >= this.limitBytes) {
+      const largest = this.#largest();
+      if (largest === undefined) break;
+      this.#held -= counted(largest);
+      largest.arriving = 0;
+      this.#held += counted(largest);
+      largest.refuse();
+    }
+    if (this.#held >= this.limitBytes) return;
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  /** Of the caller that holds the most the connection with the most that is arriving; none if all of it is served. */
+  #largest(): Entry | undefined {
+    const callers = new Map<string, number>();
+    for (const entry of this.#entries) callers.set(entry.caller, (callers.get(entry.caller) ?? 0) + counted(entry));
+    const [caller] = [...callers].reduce((most, next) => next[1] > most[1] ? next : most);
+    let largest: Entry | undefined;
+    for (const entry of this.#entries) {
+      if (entry.caller !== caller || entry.arriving === 0 || counted(entry) === 0) continue;
+      if (largest === undefined || entry.arriving > largest.arriving) largest = entry;
+    }
+    return largest;
+  }
+}
+
+function counted({ arriving, served }: Entry): number {
+  return Math.max(0, arriving + served * SERVED_COPIES - FREE_BYTES);
+}

@@ -1,0 +1,16 @@
+/** What the servers of one daemon share, so that no connection can take from all others what it needs itself. */
+import type { ConnectionLimit } from "./connection_limit.ts";
+import { defaultBudgetBytes, MemoryBudget } from "./memory_budget.ts";
+
+/** What is counted over all connections of a daemon. */
+export interface Shared {
+  /** Bytes of requests; absent: the least there may be, for this server alone. */
+  readonly memory?: MemoryBudget;
+  /** Open connections; absent: as many as there are descriptors. */
+  readonly limit?: ConnectionLimit;
+}
+
+/** For a server that shares with nobody. */
+export function unsharedMemory(): MemoryBudget {
+  return new MemoryBudget(defaultBudgetBytes(0));
+}

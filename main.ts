@@ -10,7 +10,7 @@ import { UsageError } from "./src/config/setting/usage_error.ts";
 import { FETCH_ARGUMENT } from "./src/libraries/fetch/fetch_command.ts";
 import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/ipc/command.ts";
 import config from "./deno.json" with { type: "json" };
-import { complain, print } from "./src/cli/terminal/output.ts";
+import { complain, isScreen, print, setTerminalType } from "./src/cli/terminal/output.ts";
 
 /** Loaded when asked for, so that `status` does not pay for what `serve` imports. The first is the default. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -93,7 +93,10 @@ function show(text: string): number {
 }
 
 if (import.meta.main) {
-  setColorEnabled(!Deno.noColor && Deno.stdout.isTerminal());
+  // Where it is not allowed to be read, it is a terminal like any other.
+  const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
+  setTerminalType(state === "granted" ? Deno.env.get("TERM") : undefined);
+  setColorEnabled(!Deno.noColor && isScreen(Deno.stdout));
   try {
     Deno.exit(await main(Deno.args));
   } catch (error) {

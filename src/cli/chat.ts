@@ -2,14 +2,13 @@
 import { createInterface, type Interface } from "node:readline/promises";
 import { stderr, stdin } from "node:process";
 import { type Client, InferdError, type Message } from "@inferd/client";
-import { dim } from "@std/fmt/colors";
 import { CLIENT_SETTINGS } from "../config/schema.ts";
 import { AnswerPrinter } from "./terminal/answer_printer.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { GENERATION_FLAGS, readGeneration, type SamplingFlags } from "./generation_flags.ts";
 import { reach, target } from "./reach.ts";
 import { describe } from "./run_request.ts";
-import { complain } from "./terminal/output.ts";
+import { complain, isScreen, remark } from "./terminal/output.ts";
 
 const PROMPT = "> ";
 const MORE = ". ";
@@ -36,10 +35,16 @@ export const chat: Command = {
       thinking: flags.booleans.has("thinking"),
       raw: flags.booleans.has("raw"),
     });
-    const isTerminal = Deno.stdin.isTerminal();
-    if (isTerminal) complain(dim(HELP));
+    // Lines are edited where they are shown, which is stderr.
+    const isTerminal = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+    if (isTerminal) remark(HELP);
     // The prompt goes to stderr, so that stdout has the answers and nothing else.
-    const lines = createInterface({ input: stdin, output: stderr, terminal: isTerminal, prompt: "" });
+    const lines = createInterface({
+      input: stdin,
+      output: stderr,
+      terminal: isTerminal && isScreen(Deno.stderr),
+      prompt: "",
+    });
     try {
       await converse(conversation, lines, isTerminal);
     } finally {
@@ -104,7 +109,7 @@ class Conversation {
       }
     } catch (error) {
       await printer.breakOff();
-      if (running.signal.aborted) complain(dim("(stopped)"));
+      if (running.signal.aborted) remark("(stopped)");
       else if (error instanceof InferdError) complain(`inferd: ${describe(error)}`);
       else throw error;
       if (answer === "") this.#messages = before;
@@ -119,7 +124,7 @@ async function converse(conversation: Conversation, lines: Interface, isTerminal
   // While the terminal is in raw mode Ctrl-C is a key, elsewhere a signal.
   const interrupt = (): void => {
     if (conversation.stop() || !isTerminal) return;
-    complain(dim("(Ctrl-D leaves)"));
+    remark("(Ctrl-D leaves)");
     lines.prompt(true);
   };
   const ask = (prompt: string): void => {
@@ -142,7 +147,7 @@ async function converse(conversation: Conversation, lines: Interface, isTerminal
       said = "";
       if (text === "/exit") return;
       if (text === "/reset") conversation.reset();
-      else if (text === "/help") complain(dim(HELP));
+      else if (text === "/help") remark(HELP);
       else if (text !== "") await conversation.say(text);
       ask(PROMPT);
     }

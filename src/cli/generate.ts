@@ -14,7 +14,7 @@ import { GENERATION_FLAGS, readGeneration } from "./generation_flags.ts";
 export const generate: Command = {
   name: "generate",
   usage: "generate [PROMPT] [FLAGS]",
-  summary: "Stream an answer to a prompt, from the command line or stdin",
+  summary: "Stream an answer to a prompt, from the command line, stdin or both",
   settings: CLIENT_SETTINGS,
   flags: [
     ...GENERATION_FLAGS,
@@ -65,9 +65,14 @@ function v2Extras(flags: ParsedFlags): { thinking: boolean; schema?: Record<stri
   return { thinking, schema: { ...schema } };
 }
 
+/** The words, then what is piped in: `cat report.txt | inferd generate "Summarize this"`. */
 async function readPrompt(words: readonly string[]): Promise<string> {
-  const fromStdin = words.length === 0 || (words.length === 1 && words[0] === "-");
-  const prompt = fromStdin ? (await readInput("the prompt")).replace(/\n$/, "") : words.join(" ");
+  if (words.includes("-") && words.length > 1) {
+    throw new UsageError('"-" reads the prompt from stdin, alone; next to a prompt, leave it out: stdin is added');
+  }
+  const said = words[0] === "-" ? "" : words.join(" ");
+  const piped = said !== "" && Deno.stdin.isTerminal() ? "" : (await readInput("the prompt")).replace(/\n$/, "");
+  const prompt = [said, piped].filter((text) => text !== "").join("\n\n");
   if (prompt.trim() === "") {
     throw new UsageError('The prompt is empty: give it as in "inferd generate hello", or on stdin');
   }

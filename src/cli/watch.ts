@@ -6,7 +6,7 @@ import { type Command, parseCommand } from "./command.ts";
 import { stderrProgress } from "./terminal/progress.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { adminFrame } from "./wire.ts";
-import { complain, print } from "./terminal/output.ts";
+import { complain, isScreen, print } from "./terminal/output.ts";
 
 export const watch: Command = {
   name: "watch",
@@ -39,7 +39,7 @@ export const watch: Command = {
 /** A line for each event; on a terminal a bar for a download. */
 function human(): (event: AdminEvent) => void {
   const bar = stderrProgress();
-  const hasBar = Deno.stderr.isTerminal();
+  const hasBar = isScreen(Deno.stderr);
   return (event) => {
     if (hasBar && event.status === "loading_model" && event.phase === "download") {
       const { downloadedBytes, totalBytes, sourceUrl } = event;

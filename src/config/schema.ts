@@ -311,8 +311,11 @@ export const CLIENT_SETTINGS: readonly SettingName[] = SERVE_SETTINGS.filter((na
 /** The settings of the bridge to HTTP: where it listens and for whom, and what a client is told. */
 export const HTTP_SETTINGS: readonly SettingName[] = ["http", "httpOrigins", "aliases", ...CLIENT_SETTINGS];
 
-/** Every variable the program reads: those of the settings, and those that say where folders are. */
+/**
+ * Every variable the program reads: those of the settings, and those that say where folders are
+ * and what the terminal can do.
+ */
 export function environment(table: Settings = SETTINGS): readonly string[] {
   const own = Object.values(table).flatMap(({ names }) => names.env ?? []);
-  return [...own, "HOME", "MODELS_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "TMPDIR"];
+  return [...own, "HOME", "MODELS_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "TERM"];
 }

@@ -1,4 +1,5 @@
 /** Every unix socket of a daemon, and the flag that says where it is. Touches no file. */
+import { dirname } from "@std/path";
 import { maxSocketPathBytes } from "@inferd/client/paths";
 import { SURFACES, type SurfaceTable, UNIX_SURFACES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "./options.ts";
@@ -39,7 +40,16 @@ export function bytesOf(path: string): number {
   return new TextEncoder().encode(path).length;
 }
 
-/** What to do about a path that is too long. */
-export function shorterSocket({ flag }: DaemonSocket): string {
-  return `set XDG_RUNTIME_DIR to a shorter folder, or ${flag} to a shorter path`;
+/**
+ * What to do about a path that is too long.
+ *
+ * @param socket Whose path.
+ * @param runtimeDir Where sockets are that were put nowhere else.
+ */
+export function shorterSocket({ path, flag }: DaemonSocket, runtimeDir: string): string {
+  if (dirname(path) === runtimeDir) return `set XDG_RUNTIME_DIR to a shorter folder, or ${flag} to a shorter path`;
+  const { infer, ...others } = SURFACES;
+  // The others of inference are next to that of generation.
+  const follows = Object.values(others).some((surface) => flag === `--${surface.flag}`);
+  return `set ${follows ? `--${infer.flag} or ` : ""}${flag} to a shorter path`;
 }

@@ -20,12 +20,12 @@ export class BindError extends Error {
  * @param options Where they should.
  * @throws {BindError} If a path is too long.
  */
-export function checkSocketPaths(options: Parameters<typeof daemonSockets>[0]): void {
+export function checkSocketPaths(options: Parameters<typeof daemonSockets>[0] & { readonly runtimeDir: string }): void {
   // The longest: where that fits, all do.
   const [socket] = daemonSockets(options).toSorted((one, other) => bytesOf(other.path) - bytesOf(one.path));
   const fault = socket === undefined ? undefined : socketPathFault(socket.path);
   if (socket !== undefined && fault !== undefined) {
-    throw refusal(socket.path, `${fault}; ${shorterSocket(socket)}`);
+    throw refusal(socket.path, `${fault}; ${shorterSocket(socket, options.runtimeDir)}`);
   }
 }
 

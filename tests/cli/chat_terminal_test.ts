@@ -1,5 +1,5 @@
-/** `inferd chat` on a terminal: a pseudo-terminal made by `script`, where there is one. */
-import { assertEquals } from "@std/assert";
+/** `inferd chat` and what others show on a terminal: a pseudo-terminal made by `script`, where there is one. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Output, Sandbox } from "../support/program.ts";
 import { hasTerminal } from "../support/terminal.ts";
 
@@ -42,6 +42,52 @@ Deno.test({
       await child.status;
       await keys.close().catch(() => {});
       await screen.all;
+    }
+  },
+});
+
+Deno.test({
+  name: "inferd chat writes no escape sequence to a stderr that is a file, though it is on a terminal",
+  ignore: !await hasTerminal(),
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using _daemon = await box.serve(["--backend", "mock"]);
+    const file = `${box.dir}/stderr`;
+    const command = `printf '/help\\nhello\\n/exit\\n' | script --quiet --return --command ` +
+      `"${Deno.execPath()} run --no-check -A ${MAIN} chat 2> ${file}" /dev/null`;
+    const env = { ...box.env, TERM: "xterm", NO_COLOR: "" };
+    const { code } = await new Deno.Command("sh", { args: ["-c", command], env, stdin: "null", stdout: "null" })
+      .output();
+    assertEquals(code, 0);
+    const said = Deno.readTextFileSync(file);
+    assertStringIncludes(said, "/reset");
+    assert(!said.includes("\x1b"), JSON.stringify(said));
+  },
+});
+
+Deno.test({
+  name: "no command writes an escape sequence to a terminal that says it is dumb",
+  ignore: !await hasTerminal(),
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using _daemon = await box.serve(["--backend", "mock"]);
+    const env = { ...box.env, TERM: "dumb", NO_COLOR: "" };
+    const model = new URL("../../models/inferd-tiny.gguf", import.meta.url).pathname;
+    for (
+      const { command, said } of [
+        { command: "status", said: "ready" },
+        { command: "chat", said: "/reset" },
+        { command: `import ${model} --name tiny`, said: "Verifying" },
+        { command: "models", said: "tiny" },
+        { command: "doctor", said: "admin" },
+      ]
+    ) {
+      const line = `printf '/exit\\n' | script --quiet --return --command ` +
+        `"${Deno.execPath()} run --no-check -A ${MAIN} ${command}" /dev/null`;
+      const output = await new Deno.Command("sh", { args: ["-c", line], env, stdin: "null" }).output();
+      const seen = new TextDecoder().decode(output.stdout);
+      assertStringIncludes(seen, said);
+      assert(!seen.includes("\x1b"), JSON.stringify([command, seen]));
     }
   },
 });

@@ -140,6 +140,15 @@ for (const flag of ["--uds", "--v2-addr", "--embed-addr", "--rerank-addr", "--rp
     const outcome = await refusedServe(box, [flag, long]);
     assertEquals(outcome.code, 1);
     assertStringIncludes(oneLine(outcome), `Cannot bind "${long}": a unix socket's path may have`);
-    assertStringIncludes(oneLine(outcome), `or ${flag} to a shorter path`);
+    const follows = ["--v2-addr", "--embed-addr", "--rerank-addr"].includes(flag);
+    assertStringIncludes(oneLine(outcome), `; set ${follows ? "--uds or " : ""}${flag} to a shorter path`);
   });
 }
+
+Deno.test("a long folder of --uds is not blamed on the runtime directory", async () => {
+  await using box = new Sandbox();
+  const folder = folderOf(maxSocketPathBytes(Deno.build.os) - "/infer.sock".length, box.dir);
+  const outcome = await refusedServe(box, ["--uds", `${folder}/infer.sock`]);
+  assertEquals(outcome.code, 1);
+  assertStringIncludes(oneLine(outcome), "; set --uds or --rerank-addr to a shorter path");
+});

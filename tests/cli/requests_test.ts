@@ -1,6 +1,7 @@
 /** The commands that ask beside plain `generate`: v2, embeddings, rerank and the conversation. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
+import { OpenAiServer, words } from "../support/openai_server.ts";
 import { type Outcome, Sandbox } from "../support/program.ts";
 
 const MOCK = ["--backend", "mock"];
@@ -20,6 +21,34 @@ Deno.test("inferd generate --thinking prints the answer on stdout and the though
   const json = await box.run(["generate", "--thinking", "--json", "hi"]);
   const { content, thinking, stop_reason } = JSON.parse(json.stdout);
   assertEquals([content, thinking, stop_reason], ["one two", "hmm", "end_turn"]);
+});
+
+Deno.test("inferd generate adds stdin to the prompt, and reads it alone where there is none or it is -", async () => {
+  const asked: unknown[] = [];
+  await using server = new OpenAiServer(async (request) => {
+    asked.push(request.body.messages);
+    await request.stream(...words("yes"));
+  });
+  await using box = new Sandbox();
+  const config = `${box.dir}/config.json`;
+  const remote = { kind: "openai-compat", name: "remote", base_url: server.url, model: "m" };
+  Deno.writeTextFileSync(config, JSON.stringify({ backends: [remote] }));
+  await using _daemon = await box.serve(["--config", config]);
+  const file = { stdin: "first line\nsecond line\n" };
+  for (
+    const { args, stdin, prompt } of [
+      { args: ["Summarize", "this"], ...file, prompt: "Summarize this\n\nfirst line\nsecond line" },
+      { args: ["Summarize"], stdin: "", prompt: "Summarize" },
+      { args: [], ...file, prompt: "first line\nsecond line" },
+      { args: ["-"], ...file, prompt: "first line\nsecond line" },
+    ]
+  ) {
+    const answer = await box.run(["generate", ...args], { stdin });
+    assertEquals([answer.code, answer.stderr], [0, ""]);
+    assertEquals(asked.pop(), [{ role: "user", content: prompt }]);
+  }
+  assertUsage(await box.run(["generate", "-", "What is"], file), '"-" reads the prompt from stdin, alone');
+  assertEquals(asked, []);
 });
 
 Deno.test("inferd generate --schema follows the schema, and says what is wrong with one", async () => {

@@ -110,7 +110,7 @@ async function checkSocket(
   const elsewhere = `choose another path with ${flag}`;
   const fault = socketPathFault(path);
   if (fault !== undefined) {
-    findings.fail(`"${path}": ${fault}`, shorterSocket(socket).replace(/^s/, "S"));
+    findings.fail(`"${path}": ${fault}`, shorterSocket(socket, options.runtimeDir).replace(/^s/, "S"));
     return false;
   }
   const info = look(path);

@@ -1,7 +1,6 @@
 /** What commands read from stdin when it is not on the command line. */
 import { toText } from "@std/streams/to-text";
-import { dim } from "@std/fmt/colors";
-import { complain } from "./output.ts";
+import { remark } from "./output.ts";
 
 /**
  * Everything on stdin. On a terminal it is said what is waited for.
@@ -10,7 +9,7 @@ import { complain } from "./output.ts";
  * @returns The text.
  */
 export async function readInput(what: string): Promise<string> {
-  if (Deno.stdin.isTerminal()) complain(dim(`Reading ${what} from the terminal, end with Ctrl-D`));
+  if (Deno.stdin.isTerminal()) remark(`Reading ${what} from the terminal, end with Ctrl-D`);
   return await toText(Deno.stdin.readable);
 }
 

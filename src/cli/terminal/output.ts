@@ -4,6 +4,7 @@
  * gets them spelt out; a file or a pipe gets everything as it is.
  */
 
+import { dim } from "@std/fmt/colors";
 import { spellControls } from "../../log/controls.ts";
 
 const encoder = new TextEncoder();
@@ -25,6 +26,24 @@ export function print(line: string): void {
 /** Print a line to stderr. */
 export function complain(line: string): void {
   console.error(Deno.stderr.isTerminal() ? spellAllButColours(line) : line);
+}
+
+/** Print a line to stderr that a terminal shows as less important. */
+export function remark(line: string): void {
+  complain(Deno.stderr.isTerminal() ? dim(line) : line);
+}
+
+/** Whether the terminal obeys escape sequences; see `setTerminalType`. */
+let obeys = true;
+
+/** @param type As `TERM` names it; absent: not known. */
+export function setTerminalType(type: string | undefined): void {
+  obeys = type !== "dumb";
+}
+
+/** Whether something is a terminal that obeys escape sequences. */
+export function isScreen(stream: Pick<Sink, "isTerminal">): boolean {
+  return obeys && stream.isTerminal();
 }
 
 /** Where a text goes. */

@@ -2,6 +2,8 @@
  * Progress of long work: on a terminal one line on stderr that is overwritten, elsewhere a plain line
  * for each step elsewhere.
  */
+import { isScreen } from "./output.ts";
+
 const encoder = new TextEncoder();
 const WIDTH = 24;
 
@@ -26,7 +28,7 @@ export function stderrProgress(): Progress {
   const print = (text: string): void => {
     Deno.stderr.writeSync(encoder.encode(text));
   };
-  if (!Deno.stderr.isTerminal()) {
+  if (!isScreen(Deno.stderr)) {
     return {
       step: (text) => print(`${text}\n`),
       at: () => {},

@@ -1,5 +1,6 @@
 /** `inferd http`: the bridge to HTTP in the foreground, until a signal ends it. */
 import type { SurfaceName } from "@inferd/client";
+import type { TcpAddress } from "@inferd/client/paths";
 import { loadConfig, readKey } from "../config/load.ts";
 import { withFile } from "../config/merge.ts";
 import { httpListen } from "../config/resolve.ts";
@@ -51,6 +52,14 @@ export const http: Command = {
       onUnexpected: (error) => console.error(`inferd http: ${withoutMessage(error)}`),
     };
     giveBack();
+    if (!mayListen(listen.address)) {
+      const address = `${hostname}:${port}`;
+      console.error(
+        `inferd: Cannot listen on ${address}: this process was started without the permission. ` +
+          `Start it with the flags that "inferd permissions http --http ${address}" prints, or set INFERD_HTTP=${address}`,
+      );
+      return 1;
+    }
     let server: HttpServer;
     try {
       server = await startHttp(options);
@@ -59,8 +68,10 @@ export const http: Command = {
       console.error(`inferd: Cannot listen on ${hostname}:${port}: ${reason}`);
       return 1;
     }
+    // Whoever reads that it listens may end it at once.
+    const end = ended(flags.booleans.has(UNTIL_EOF_FLAG));
     console.error(`Listening on ${server.url}`);
-    await ended(flags.booleans.has(UNTIL_EOF_FLAG));
+    await end;
     await server.drain();
     return 0;
   },
@@ -69,6 +80,12 @@ export const http: Command = {
 /** What clients must present. */
 function keyOf({ apiKey, apiKeyFile }: SettingValues): string | undefined {
   return apiKey ?? (apiKeyFile === undefined ? undefined : readKey(apiKeyFile));
+}
+
+/** Asked before, as the server's own failure would come where nothing can catch it. */
+function mayListen({ hostname, port }: TcpAddress): boolean {
+  const host = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  return Deno.permissions.querySync({ name: "net", host }).state === "granted";
 }
 
 /** What it never needs, where it was given more than its exact permissions. */

@@ -1,6 +1,6 @@
 /** From values to `DaemonOptions`: folders, backends, and conflicts between settings. */
 import { dirname, join, resolve } from "@std/path";
-import { DEFAULT_HTTP_PORT, DEFAULT_TCP_HOSTNAME, runtimeDirectory } from "@inferd/client/paths";
+import { DEFAULT_HTTP_PORT, DEFAULT_TCP_HOSTNAME, runtimeDirectory, type TcpAddress } from "@inferd/client/paths";
 import { SURFACES } from "@inferd/client/protocol";
 import { huggingFaceTokenPath } from "../models/transfer/access.ts";
 import { modelsHome } from "../models/store/layout.ts";
@@ -13,6 +13,7 @@ import type { BackendConfig, DaemonOptions, HttpListen, Listen, SurfaceName } fr
 import { plainValues, SETTINGS, type SettingValues, type SettledValues } from "./schema.ts";
 import { settingName } from "./setting/surface_settings.ts";
 import type { Places, Settings } from "./setting/setting.ts";
+import { UsageError } from "./setting/usage_error.ts";
 
 /** What the machine says, passed in so that tests can say otherwise. */
 export interface Machine {
@@ -106,16 +107,28 @@ function listen(values: SettledValues): DaemonOptions["listen"] {
  *
  * @param values What was given, with what the file says.
  * @returns Where it listens, and for whom.
+ * @throws {UsageError} If the host is a name other than `localhost`.
  */
 export function httpListen(
   { http, httpOrigins, aliases }: { readonly [Name in HttpSetting]?: SettingValues[Name] | undefined },
 ): HttpListen {
   return {
     enabled: http !== undefined,
-    address: http ?? { hostname: DEFAULT_TCP_HOSTNAME, port: DEFAULT_HTTP_PORT },
+    address: http === undefined ? { hostname: DEFAULT_TCP_HOSTNAME, port: DEFAULT_HTTP_PORT } : numbered(http),
     origins: httpOrigins ?? [],
     aliases: aliases ?? {},
   };
+}
+
+/** Permissions are for addresses, and which a name has is not known before it is looked up. */
+function numbered({ hostname, port }: TcpAddress): TcpAddress {
+  if (hostname.toLowerCase() === "localhost") return { hostname: DEFAULT_TCP_HOSTNAME, port };
+  if (hostname.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname)) return { hostname, port };
+  throw new UsageError(
+    `Cannot serve HTTP on ${
+      JSON.stringify(hostname)
+    }: give the IP address of an interface, e.g. 127.0.0.1, or localhost`,
+  );
 }
 
 type HttpSetting = "http" | "httpOrigins" | "aliases";

@@ -39,14 +39,24 @@ type Handler = (context: Context, bridge: Bridge) => Promise<Response>;
 const ROUTES: readonly (readonly ["GET" | "POST", string, Handler])[] = [
   ["GET", "/health", health],
   ["GET", "/metrics", metrics],
+  ["GET", "/v1/health", health],
   ["GET", "/v1/models", listModels],
   ["GET", "/v1/models/*", retrieveModel],
   ["POST", "/v1/chat/completions", chatCompletions],
   ["POST", "/v1/completions", completions],
   ["POST", "/v1/responses", responses],
   ["POST", "/v1/embeddings", embeddings],
+  // For clients whose base URL lacks /v1, as llama-server has them.
+  ["GET", "/models", listModels],
+  ["GET", "/models/*", retrieveModel],
+  ["POST", "/chat/completions", chatCompletions],
+  ["POST", "/completions", completions],
+  ["POST", "/responses", responses],
+  ["POST", "/embeddings", embeddings],
   ["POST", "/v1/rerank", rerank],
+  ["POST", "/v1/reranking", rerank],
   ["POST", "/rerank", rerank],
+  ["POST", "/reranking", rerank],
   ["POST", "/v2/rerank", rerank],
   ["POST", "/v1/messages", messages],
   ["POST", "/v1/messages/count_tokens", countTokens],
@@ -99,9 +109,13 @@ function errorBody({ req }: Context, error: unknown): Record<string, unknown> {
   return isAnthropic ? anthropicErrorBody(error) : openAiErrorBody(error);
 }
 
-function noRoute({ req }: Context): ApiError {
-  const path = ROUTES.find(([, path]) => path === req.path);
-  const status: ErrorStatus = path === undefined ? 404 : 405;
-  const there = path === undefined ? "there is no such path here" : `this path takes ${path[0]}`;
+function noRoute(context: Context): ApiError {
+  const { req } = context;
+  const route = ROUTES.find(([, path]) =>
+    path.endsWith("/*") ? req.path.startsWith(path.slice(0, -1)) : path === req.path
+  );
+  const status: ErrorStatus = route === undefined ? 404 : 405;
+  if (route !== undefined) context.header("Allow", route[0] === "GET" ? "GET, HEAD" : route[0]);
+  const there = route === undefined ? "there is no such path here" : `this path takes ${route[0]}`;
   return new ApiError(status, `Cannot ${req.method} ${req.path}: ${there}`, { code: "unknown_url" });
 }

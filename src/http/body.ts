@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { ApiError } from "./api_error.ts";
+import { isTooDeep, MAX_NESTING } from "./nesting.ts";
 
 /** The largest body, in bytes: what the daemon takes in one frame. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
@@ -25,12 +26,21 @@ export async function readBody<Schema extends z.ZodType>(
   } catch {
     throw new ApiError(400, "The body is not JSON", { code: "invalid_json" });
   }
+  if (isTooDeep(value)) {
+    throw new ApiError(400, `The body is nested more than ${MAX_NESTING} levels deep`, { code: "invalid_json" });
+  }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw problem(parsed.error.issues);
 }
 
 async function readText(request: Request): Promise<string> {
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity") {
+    throw new ApiError(415, `The body is encoded with ${JSON.stringify(encoding)}: send it as it is`, {
+      code: "unsupported_encoding",
+    });
+  }
   const length = Number(request.headers.get("content-length") ?? 0);
   if (length > MAX_BODY_BYTES) throw tooLarge();
   if (request.body === null) throw new ApiError(400, "The body is empty, it must be JSON", { code: "invalid_json" });
@@ -48,8 +58,10 @@ async function readText(request: Request): Promise<string> {
     }
   } catch (error) {
     void reader.cancel().catch(() => {});
+    if (error instanceof ApiError) throw error;
     if (error instanceof TypeError) throw new ApiError(400, "The body is not UTF-8", { code: "invalid_json" });
-    throw error;
+    // Whoever sent it is gone: no mistake of this program's.
+    throw new ApiError(400, "The body ended before it was whole", { code: "invalid_json" });
   }
 }
 
@@ -73,7 +85,7 @@ function problem(issues: readonly z.core.$ZodIssue[], outer: readonly PropertyKe
   const param = nameOf(path);
   return new ApiError(400, `${param === "" ? "The body" : `"${param}"`}: ${issue.message}`, {
     code: "invalid_value",
-    param,
+    ...(param === "" ? {} : { param }),
   });
 }
 

@@ -9,6 +9,7 @@ import type {
   RerankOptions,
   RerankResult,
 } from "@inferd/client";
+import { CallIds } from "./call_ids.ts";
 import type { DaemonLink, ServedModel } from "./daemon_link.ts";
 import type { Metrics, RequestKind } from "./metrics.ts";
 
@@ -42,6 +43,7 @@ export class Bridge {
     using record = this.metrics.begin({ api, surface: "v2", model: model.name });
     const client = await this.link.client("v2");
     const thinking = request.thinking ?? false;
+    const ids = new CallIds(api);
     const generation = client.generate({ maxTokens: longest(model), ...request, thinking, model: model.name }, {
       signal,
     });
@@ -49,7 +51,7 @@ export class Bridge {
       for await (const event of generation) {
         if (event.type === "done") record.done(event);
         else record.event();
-        yield event;
+        yield ids.rename(event);
       }
     } catch (error) {
       record.failed(error, signal);

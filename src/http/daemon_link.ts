@@ -149,21 +149,15 @@ export class DaemonLink implements AsyncDisposable {
    * @throws {ConnectError | TimeoutError} If there is no daemon.
    */
   async model(asked: string | undefined, service: ModelService): Promise<ServedModel> {
-    const able = (await this.capabilities()).filter(SERVES[service]);
+    const all = await this.capabilities();
+    const able = all.filter(SERVES[service]);
     const wanted = asked === undefined ? undefined : this.#aliases.get(asked) ?? asked;
-    const [first, ...others] = wanted === undefined
-      ? able.slice(0, 1)
-      : able.filter(({ backend, model }) => backend === wanted || model === wanted);
+    const [first, ...others] = wanted === undefined ? able.slice(0, 1) : able.filter((one) => isCalled(one, wanted));
     if (first !== undefined) return { name: wanted ?? first.model ?? first.backend, backends: [first, ...others] };
-    const names = new Set([...able.map(({ backend, model }) => model ?? backend), ...this.#aliases.keys()]);
-    const there = names.size === 0 ? `no backend can ${service}` : `those there are: ${[...names].join(", ")}`;
-    throw new ApiError(
-      404,
-      asked === undefined
-        ? `There is no model: ${there}`
-        : `The model ${JSON.stringify(asked)} does not exist; ${there}`,
-      { code: "model_not_found", param: "model" },
-    );
+    throw notServed(asked, service, {
+      names: namesOf(able, this.#aliases),
+      isOther: wanted !== undefined && all.some((one) => isCalled(one, wanted)),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -196,4 +190,29 @@ export class DaemonLink implements AsyncDisposable {
       await delay(RECONNECT_MS, { signal, persistent: false }).catch(() => {});
     }
   }
+}
+
+function isCalled({ backend, model }: Capabilities, name: string): boolean {
+  return backend === name || model === name;
+}
+
+/** What requests may say: the models, and the aliases that lead to one of them. */
+function namesOf(able: readonly Capabilities[], aliases: ReadonlyMap<string, string>): ReadonlySet<string> {
+  const leading = [...aliases].filter(([, name]) => able.some((one) => isCalled(one, name)));
+  return new Set([...able.map(({ backend, model }) => model ?? backend), ...leading.map(([alias]) => alias)]);
+}
+
+/** `isOther`: the model is there, for something else. */
+function notServed(asked: string | undefined, service: ModelService, { names, isOther }: {
+  readonly names: ReadonlySet<string>;
+  readonly isOther: boolean;
+}): ApiError {
+  const list = [...names].join(", ");
+  const there = names.size === 0 ? `no backend can ${service}` : `those that can ${service}: ${list}`;
+  const what = isOther ? `cannot ${service}` : "does not exist";
+  return new ApiError(
+    404,
+    asked === undefined ? `There is no model: ${there}` : `The model ${JSON.stringify(asked)} ${what}; ${there}`,
+    { code: "model_not_found", param: "model" },
+  );
 }

@@ -65,26 +65,33 @@ export async function streamed(pieces: AsyncGenerator<string>, form: StreamForm)
  * What several iterables yield, as it comes, each with the number of the one it is of. Ending it early ends all.
  *
  * @param sources Where from.
+ * @param width How many of them run at a time, by default all; the others start, in order, as these end.
  */
-export async function* merged<T>(sources: readonly AsyncIterable<T>[]): AsyncGenerator<readonly [number, T]> {
+export async function* merged<T>(
+  sources: readonly AsyncIterable<T>[],
+  width = sources.length,
+): AsyncGenerator<readonly [number, T]> {
   const iterators = sources.map((source) => source[Symbol.asyncIterator]());
-  const next = async (index: number): Promise<readonly [number, IteratorResult<T>]> => {
-    const iterator = iterators[index] as AsyncIterator<T>;
-    return [index, await iterator.next()];
+  const waiting = new Map<number, Promise<readonly [number, IteratorResult<T>]>>();
+  const take = (index: number): void => {
+    const iterator = iterators[index];
+    if (iterator === undefined) return;
+    const promise = iterator.next().then((result) => [index, result] as const);
+    // The failure of one is told when its turn comes; meanwhile it is nobody's.
+    promise.catch(() => {});
+    waiting.set(index, promise);
   };
-  const waiting = new Map(iterators.map((_, index) => [index, next(index)]));
-  // The failure of one is told when its turn comes; meanwhile it is nobody's.
-  for (const promise of waiting.values()) promise.catch(() => {});
+  let started = 0;
+  while (started < width) take(started++);
   try {
     while (waiting.size > 0) {
       const [index, result] = await Promise.race(waiting.values());
       if (result.done) {
         waiting.delete(index);
+        take(started++);
         continue;
       }
-      const promise = next(index);
-      promise.catch(() => {});
-      waiting.set(index, promise);
+      take(index);
       yield [index, result.value];
     }
   } finally {

@@ -20,7 +20,7 @@ export interface GuardOptions {
  * Paths that answer without a key: whether there is a server at all is no secret, and the page, which is the same for
  * everybody, asks its user for the key.
  */
-const OPEN_PATHS: ReadonlySet<string> = new Set(["/health", "/"]);
+const OPEN_PATHS: ReadonlySet<string> = new Set(["/health", "/v1/health", "/"]);
 
 /** Where the page's own files are. */
 export const PAGE_FILES = "/page/";

@@ -78,6 +78,30 @@ Deno.test("inferd http refuses to listen for other machines without a key, and s
   assertMatch(stderr, new RegExp(`^inferd: Cannot listen on 127.0.0.1:${port}: .*EADDRINUSE`));
 });
 
+Deno.test("inferd http says which permissions it needs when it may not listen where it is told to", async () => {
+  await using box = new Sandbox();
+  const flags = await permissions(box, ["http"]);
+  const { code, stderr } = await box.spawn(["http", "--http", "127.0.0.1:47999"], { permissions: flags }).outcome;
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^inferd: Cannot listen on 127\.0\.0\.1:47999: .*permission.*"inferd permissions http --http 127/,
+  );
+});
+
+Deno.test("inferd http may listen on localhost with exactly its permissions, and on no other name", async () => {
+  await using box = new Sandbox();
+  const flags = await permissions(box, ["http", "--http", "localhost:0"]);
+  await using bridge = box.spawn(["http", "--http", "localhost:0"], { permissions: flags });
+  const url = await addressIn(bridge.stderr);
+  assertEquals(new URL(url).hostname, "127.0.0.1");
+  bridge.kill("SIGTERM");
+  assertEquals((await bridge.outcome).code, 0);
+  const named = await box.run(["http", "--http", "example.test:0"]);
+  assertEquals(named.code, 2);
+  assertStringIncludes(named.stderr, 'Cannot serve HTTP on "example.test": give the IP address');
+});
+
 /** A daemon with a bridge beside it. */
 async function serveHttp(box: Sandbox, args: readonly string[] = ["--backend", "mock"]): Promise<Program> {
   const all = [...args, "--http", ANY_PORT];

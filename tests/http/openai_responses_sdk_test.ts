@@ -77,7 +77,12 @@ Deno.test("openai responses: the stream helper collects the same as an answer at
   const final = await sdk(bridge).responses.stream(request).finalResponse();
   const told = (output: readonly unknown[]): unknown[] =>
     output.map((item) =>
-      JSON.parse(JSON.stringify(item, (key, value) => key === "id" || key.startsWith("parsed") ? undefined : value))
+      JSON.parse(
+        JSON.stringify(
+          item,
+          (key, value) => key === "id" || key === "call_id" || key.startsWith("parsed") ? undefined : value,
+        ),
+      )
     );
   assertEquals(told(final.output), told(whole.output));
   assertEquals(final.output.map(({ type }) => type), ["reasoning", "message", "function_call"]);

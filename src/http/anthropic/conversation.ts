@@ -61,11 +61,16 @@ export function toMessages(
     role,
     content: typeof content === "string"
       ? content
-      : content.flatMap((block, at) => toBlocks(block, `messages[${index}].content[${at}]`, media)),
+      : orEmpty(content.flatMap((block, at) => toBlocks(block, `messages[${index}].content[${at}]`, media)), content),
   }));
   const { system: said } = asked;
   if (said === null || said === undefined || said.length === 0) return messages;
   return [{ role: "system", content: typeof said === "string" ? said : [...said] }, ...messages];
+}
+
+/** The daemon wants a block also where nothing that was sent is for the model. Where nothing was sent it refuses. */
+function orEmpty(blocks: Block[], sent: readonly unknown[]): Block[] {
+  return blocks.length === 0 && sent.length > 0 ? [{ type: "text", text: "" }] : blocks;
 }
 
 function toBlocks(
@@ -94,7 +99,9 @@ function resultOf(
   param: string,
   media: MediaCollector,
 ): readonly Block[] {
-  const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content ?? [];
+  const parts = typeof content === "object" && content !== null && content.length > 0
+    ? content
+    : [{ type: "text" as const, text: typeof content === "string" ? content : "" }];
   const blocks = parts.map((part, index): Block =>
     part.type === "text" ? part : imageOf(part, `${param}.content[${index}]`, media)
   );

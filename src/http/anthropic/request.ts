@@ -4,7 +4,7 @@ import type { ToolChoice } from "@inferd/client";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import type { GenerationJob } from "../bridge.ts";
-import { jsonObject, toSchema, toToolChoice } from "../openai/fields.ts";
+import { jsonObject, readTopP, topP, toSchema, toToolChoice } from "../openai/fields.ts";
 import { message, system, toMessages } from "./conversation.ts";
 
 const effort = z.enum(["low", "medium", "high", "xhigh", "max"]);
@@ -18,7 +18,7 @@ export const body = z.strictObject({
   system: system.nullish(),
   stream: z.boolean().nullish(),
   temperature: z.number().min(0).max(1).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
+  top_p: topP,
   top_k: z.int().min(0).nullish(),
   stop_sequences: z.array(z.string().min(1)).max(16).nullish(),
   tools: z.array(z.object({
@@ -39,7 +39,7 @@ export const body = z.strictObject({
     z.object({ type: z.literal("adaptive") }),
     z.object({ type: z.literal("disabled") }),
   ]).nullish(),
-  output_config: z.object({ effort: effort.nullish(), format: format.nullish() }).nullish(),
+  output_config: z.strictObject({ effort: effort.nullish(), format: format.nullish() }).nullish(),
   output_format: format.nullish(),
   metadata: z.object({ user_id: z.string().nullish() }).nullish(),
   cache_control: z.object({ type: z.literal("ephemeral") }).nullish(),
@@ -70,7 +70,7 @@ export function toRequest(asked: Body): GenerationJob["request"] {
     attachments: media.attachments,
     maxTokens: asked.max_tokens,
     temperature: asked.temperature ?? undefined,
-    topP: asked.top_p ?? undefined,
+    topP: readTopP(asked.top_p),
     topK: asked.top_k ?? undefined,
     stop: asked.stop_sequences ?? undefined,
     tools: tools.length === 0 ? undefined : tools,

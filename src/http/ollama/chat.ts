@@ -76,7 +76,11 @@ function toMessages(messages: readonly z.output<typeof message>[], media: MediaC
       );
       if (found === undefined) throw invalid(`messages[${index}]`, "is the result of no call before it");
       open = open.filter((call) => call !== found);
-      const result: Block = { type: "tool_result", toolCallId: found.id, content: [...text, ...images] };
+      const result: Block = {
+        type: "tool_result",
+        toolCallId: found.id,
+        content: images.length === 0 ? one.content ?? "" : [...text, ...images],
+      };
       const last = messages[index - 1]?.role === "tool" ? out.at(-1) : undefined;
       if (last === undefined) out.push({ role: "user", content: [result] });
       else last.content.push(result);

@@ -10,7 +10,7 @@ const anyOptions = z.record(z.string(), z.unknown()).nullish();
 
 const body = z.strictObject({
   model: z.string().min(1),
-  input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(2048)]),
+  input: z.union([z.string(), z.array(z.string().min(1)).max(2048)]),
   dimensions: z.int().min(1).nullish(),
   truncate: z.boolean().nullish(),
   options: anyOptions,
@@ -19,14 +19,14 @@ const body = z.strictObject({
 
 const olderBody = z.strictObject({
   model: z.string().min(1),
-  prompt: z.string().min(1),
+  prompt: z.string(),
   options: anyOptions,
   keep_alive: keepAlive,
 });
 
 /**
  * Answer `/api/embed`. A text over the model's context is refused, whatever `truncate` says: a vector of half a text
- * would pass for that of the whole.
+ * would pass for that of the whole. Clients send nothing to have the model loaded.
  *
  * @param context The request.
  * @param bridge Asks the daemon.
@@ -34,6 +34,7 @@ const olderBody = z.strictObject({
 export async function embed(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const model = await namedModel(bridge.link, asked.model, "embed");
+  if (asked.input.length === 0) return context.json({ model: asked.model, embeddings: [] });
   const times = new Durations();
   const { embeddings, usage } = await bridge.embed([asked.input].flat(), {
     api: "ollama",
@@ -54,6 +55,7 @@ export async function embed(context: Context, bridge: Bridge): Promise<Response>
 export async function embeddings(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, olderBody);
   const model = await namedModel(bridge.link, asked.model, "embed");
+  if (asked.prompt === "") return context.json({ embedding: [] });
   const { signal } = context.req.raw;
   const result = await bridge.embed([asked.prompt], { api: "ollama", model, signal });
   return context.json({ embedding: result.embeddings[0] });

@@ -44,7 +44,9 @@ export async function show(context: Context, { link }: Bridge): Promise<Response
   const asked = await readBody(context, showBody);
   const name = (asked.model ?? asked.name ?? "").replace(/:latest$/, "");
   const wanted = link.aliases.get(name) ?? name;
-  const found = (await link.models()).find((model) => model.name === wanted);
+  const found = (await link.models()).find((model) =>
+    model.name === wanted || model.backends.some(({ backend }) => backend === wanted)
+  );
   if (found === undefined) {
     throw new ApiError(404, `model ${JSON.stringify(name)} not found`, { code: "model_not_found" });
   }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { GenerateV2Fields, GenerationTimings, GenerationV2Result, SamplingOptions, Usage } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import type { DaemonLink, ModelService, ServedModel } from "../daemon_link.ts";
+import { readSeed, readTopP, seed, topP } from "../openai/fields.ts";
 
 /** How a model is loaded is the daemon's configuration; clients send these with every request, and they are let be. */
 const LOADING = {
@@ -15,6 +16,7 @@ const LOADING = {
   use_mmap: z.boolean().nullish(),
   use_mlock: z.boolean().nullish(),
   low_vram: z.boolean().nullish(),
+  f16_kv: z.boolean().nullish(),
 };
 
 /** `options`. */
@@ -23,9 +25,9 @@ export const options = z.strictObject({
   num_ctx: z.int().min(1).nullish(),
   num_predict: z.int().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
+  top_p: topP,
   top_k: z.int().min(0).nullish(),
-  seed: z.int().nullish(),
+  seed,
   stop: z.array(z.string().min(1)).max(16).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   typical_p: z.number().nullish(),
@@ -34,11 +36,15 @@ export const options = z.strictObject({
   presence_penalty: z.number().min(-2).max(2).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   mirostat: z.int().nullish(),
+  // They say how mirostat works, which is off.
+  mirostat_tau: z.number().nullish(),
+  mirostat_eta: z.number().nullish(),
+  tfs_z: z.number().nullish(),
   penalize_newline: z.boolean().nullish(),
 }).nullish();
 
 /** What leaves sampling as it is, of what cannot be set. */
-const NEUTRAL = { typical_p: 1, mirostat: 0, penalize_newline: true } as const;
+const NEUTRAL = { typical_p: 1, tfs_z: 1, mirostat: 0, penalize_newline: true } as const;
 
 /** `format`: JSON of any kind, or by a schema. */
 export const format = z.union([z.literal("json"), z.literal(""), z.record(z.string(), z.unknown())]).nullish();
@@ -71,13 +77,13 @@ export function readOptions(given: z.output<typeof options>, model: ServedModel)
   const { num_predict: most } = given;
   return {
     temperature: given.temperature ?? undefined,
-    topP: given.top_p ?? undefined,
+    topP: readTopP(given.top_p),
     topK: given.top_k ?? undefined,
     minP: given.min_p ?? undefined,
     repeatPenalty: given.repeat_penalty ?? undefined,
     presencePenalty: given.presence_penalty ?? undefined,
     frequencyPenalty: given.frequency_penalty ?? undefined,
-    seed: given.seed ?? undefined,
+    seed: readSeed(given.seed),
     stop: given.stop ?? undefined,
     // Negative numbers say: as long as there is room.
     ...(most === null || most === undefined || most < 0 ? {} : { maxTokens: Math.max(1, most) }),

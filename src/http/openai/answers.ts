@@ -1,6 +1,7 @@
 /** What the endpoints of OpenAI's that generate share: several answers to one request, why they ended, what they cost. */
 import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
-import type { GenerationJob } from "../bridge.ts";
+import type { Bridge, GenerationJob } from "../bridge.ts";
+import { merged } from "../event_stream.ts";
 import { usageDetails } from "./usage.ts";
 
 /** The most answers one request may ask for. */
@@ -24,26 +25,54 @@ export function nth(request: GenerationJob["request"], index: number): Generatio
 }
 
 /**
- * The whole answer.
+ * The events of several answers as they come, each with the number of its answer. As many run at a time as the model has
+ * slots: more would fill the daemon's queue, and the request would be refused for its own sake. When one fails, those
+ * that run or wait are cancelled.
  *
- * @param events Its events.
+ * @param bridge Asks the daemon.
+ * @param jobs What is asked, of one model.
  */
-export async function resultOf(events: AsyncIterable<GenerationV2Event>): Promise<GenerationV2Result> {
-  for await (const event of events) if (event.type === "done") return event;
-  throw new Error("An answer ended without its last event");
+export function answersTo(
+  bridge: Bridge,
+  jobs: readonly GenerationJob[],
+): AsyncGenerator<readonly [number, GenerationV2Event]> {
+  const failed = new AbortController();
+  const answers = jobs.map((job) => {
+    const signal = jobs.length === 1 ? job.signal : AbortSignal.any([job.signal, failed.signal]);
+    return failing(bridge.generate({ ...job, signal }), failed);
+  });
+  return merged(answers, Math.max(1, jobs[0]?.model.backends[0].parallel ?? 1));
+}
+
+/** Those that hang are cancelled at once: nothing else would end them before their next event. */
+async function* failing(
+  events: AsyncGenerator<GenerationV2Event>,
+  failed: AbortController,
+): AsyncGenerator<GenerationV2Event> {
+  try {
+    yield* events;
+  } catch (error) {
+    failed.abort(error);
+    throw error;
+  }
 }
 
 /**
- * The whole answers of several. When one fails, the others are given up.
+ * The whole answers.
  *
- * @param answers The events of each.
+ * @param events Of all of them, as {@linkcode answersTo} tells them.
+ * @param count How many there are.
  */
-export async function resultsOf(answers: readonly AsyncGenerator<GenerationV2Event>[]): Promise<GenerationV2Result[]> {
-  try {
-    return await Promise.all(answers.map(resultOf));
-  } finally {
-    await Promise.allSettled(answers.map((answer) => answer.return(undefined)));
+export async function resultsOf(
+  events: AsyncIterable<readonly [number, GenerationV2Event]>,
+  count: number,
+): Promise<GenerationV2Result[]> {
+  const results: GenerationV2Result[] = [];
+  for await (const [index, event] of events) if (event.type === "done") results[index] = event;
+  for (let index = 0; index < count; index++) {
+    if (results[index] === undefined) throw new Error("An answer ended without its last event");
   }
+  return results;
 }
 
 /** Why an answer ended, in OpenAI's words. */

@@ -1,22 +1,33 @@
 /** OpenAI's Chat Completions: `/v1/chat/completions`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { GenerateV2Fields, GenerationV2Event, GenerationV2Result, TokenLogprob } from "@inferd/client";
+import type {
+  GenerateV2Fields,
+  GenerationV2Event,
+  GenerationV2Result,
+  TokenLogprob,
+  Tool,
+  ToolChoice,
+} from "@inferd/client";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
-import { merged, SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
-import { finishReason, MAX_CHOICES, nth, resultsOf, usageOf } from "./answers.ts";
+import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
+import { answersTo, finishReason, MAX_CHOICES, nth, resultsOf, usageOf } from "./answers.ts";
 import { openAiErrorBody } from "./error.ts";
 import {
+  allowedTools,
   bookkeeping,
+  checkStreamOptions,
   functionTool,
   jsonObject,
   notStored,
   readSampling,
   reasoningEffort,
+  refuseGiven,
   sampling,
+  streamOptions,
   thinks,
   toSchema,
   toTool,
@@ -25,31 +36,47 @@ import {
 import { chatLogprobs } from "./logprobs.ts";
 import { message, toMessages } from "./messages.ts";
 
+const toolName = z.object({ name: z.string() });
+
+/** What the API has and this server cannot do. */
+const UNSUPPORTED = {
+  audio: "there is no output but text",
+  function_call: 'send "tool_choice"',
+  functions: 'send "tools"',
+  prediction: "nothing is predicted here, leave it out",
+  web_search_options: "this server runs no tools of its own",
+};
+
 const body = z.strictObject({
   ...bookkeeping,
   ...sampling,
   model: z.string().min(1).nullish(),
   messages: z.array(message).min(1),
   stream: z.boolean().nullish(),
-  stream_options: z.strictObject({
-    include_usage: z.boolean().nullish(),
-    include_obfuscation: z.boolean().nullish(),
-  }).nullish(),
+  stream_options: streamOptions,
   max_tokens: z.int().min(1).nullish(),
   max_completion_tokens: z.int().min(1).nullish(),
   n: z.int().min(1).max(MAX_CHOICES).nullish(),
   tools: z.array(z.object({ type: z.literal("function"), function: functionTool })).max(128).nullish(),
   tool_choice: z.union([
     z.enum(["auto", "none", "required"]),
-    z.object({ type: z.literal("function"), function: z.object({ name: z.string() }) }),
+    z.object({ type: z.literal("function"), function: toolName }),
+    z.object({
+      type: z.literal("allowed_tools"),
+      allowed_tools: z.object({
+        mode: z.enum(["auto", "required"]),
+        tools: z.array(z.object({ type: z.literal("function"), function: toolName })).min(1),
+      }),
+    }),
   ]).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   response_format: z.discriminatedUnion("type", [
-    z.object({ type: z.literal("text") }),
-    z.object({ type: z.literal("json_object") }),
-    z.object({
+    z.strictObject({ type: z.literal("text") }),
+    // The schema is llama-server's.
+    z.strictObject({ type: z.literal("json_object"), schema: jsonObject.nullish() }),
+    z.strictObject({
       type: z.literal("json_schema"),
-      json_schema: z.object({
+      json_schema: z.strictObject({
         name: z.string().nullish(),
         description: z.string().nullish(),
         schema: jsonObject,
@@ -62,6 +89,12 @@ const body = z.strictObject({
   store: notStored,
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
+  verbosity: z.literal("medium", 'must be "medium": models here have no such setting').nullish(),
+  audio: z.unknown().optional(),
+  function_call: z.unknown().optional(),
+  functions: z.unknown().optional(),
+  prediction: z.unknown().optional(),
+  web_search_options: z.unknown().optional(),
 });
 
 type Body = z.output<typeof body>;
@@ -89,17 +122,19 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
     model: asked.model ?? model.name,
   };
   const { signal } = context.req.raw;
-  const choices = Array.from({ length: asked.n ?? 1 }, (_, index) => {
-    const job: GenerationJob = { api: "openai", model, request: nth(request, index), signal };
-    return bridge.generate(job);
-  });
+  const count = asked.n ?? 1;
+  const jobs = Array.from(
+    { length: count },
+    (_, index): GenerationJob => ({ api: "openai", model, request: nth(request, index), signal }),
+  );
+  const events = answersTo(bridge, jobs);
   if (asked.stream) {
-    return await streamed(chunks(merged(choices), head, asked), {
+    return await streamed(chunks(events, head, asked), {
       contentType: SERVER_SENT_EVENTS,
       onError: (error) => serverSentEvent(openAiErrorBody(error)),
     });
   }
-  const results = await resultsOf(choices);
+  const results = await resultsOf(events, count);
   return context.json({
     ...head,
     object: "chat.completion",
@@ -118,24 +153,47 @@ function toRequest(asked: Body): GenerationJob["request"] {
   checkFields(asked);
   const media = new MediaCollector();
   const messages = toMessages(asked.messages, media);
-  const tools = (asked.tools ?? []).map((tool) => toTool(tool.function));
-  const { tool_choice: choice, response_format: format } = asked;
+  const { tools, choice } = toolsOf(asked);
   return {
     ...readSampling(asked),
     ...maxTokens(asked),
     messages,
     attachments: media.attachments,
     tools: tools.length === 0 ? undefined : tools,
-    toolChoice: toToolChoice(typeof choice === "object" && choice !== null ? choice.function : choice, tools),
-    schema: format?.type === "json_schema" ? toSchema(format.json_schema.schema) : undefined,
-    ...(format?.type === "json_object" ? { json: true } : {}),
+    toolChoice: choice,
+    ...readFormat(asked),
     ...(asked.logprobs ? { logprobs: asked.top_logprobs ?? 0 } : {}),
     thinking: thinks(asked.reasoning_effort),
     stream: asked.stream ?? false,
   };
 }
 
+/** The tools that may be called, and whether one has to be. */
+function toolsOf({ tools: given, tool_choice: choice }: Body): {
+  readonly tools: readonly Tool[];
+  readonly choice: ToolChoice | undefined;
+} {
+  const all = (given ?? []).map((tool) => toTool(tool.function));
+  if (typeof choice !== "object" || choice === null) return { tools: all, choice: toToolChoice(choice, all) };
+  if (choice.type === "function") return { tools: all, choice: toToolChoice(choice.function, all) };
+  const { mode, tools: allowed } = choice.allowed_tools;
+  const tools = allowedTools(all, allowed.map((tool) => tool.function.name), "tool_choice.allowed_tools.tools");
+  return { tools, choice: toToolChoice(mode, tools) };
+}
+
+function readFormat({ response_format: format }: Body): Pick<GenerateV2Fields, "json" | "schema"> {
+  const schema = format?.type === "json_schema"
+    ? format.json_schema.schema
+    : format?.type === "json_object"
+    ? format.schema ?? undefined
+    : undefined;
+  if (schema !== undefined) return { schema: toSchema(schema) };
+  return format?.type === "json_object" ? { json: true } : {};
+}
+
 function checkFields(asked: Body): void {
+  refuseGiven(asked, UNSUPPORTED);
+  checkStreamOptions(asked);
   if (asked.top_logprobs && !asked.logprobs) throw invalid("top_logprobs", 'goes with "logprobs": true only');
 }
 

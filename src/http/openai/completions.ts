@@ -8,10 +8,10 @@ import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
-import { merged, SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
-import { finishReason, MAX_CHOICES, nth, resultsOf, totalUsage } from "./answers.ts";
+import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
+import { answersTo, finishReason, MAX_CHOICES, nth, resultsOf, totalUsage } from "./answers.ts";
 import { openAiErrorBody } from "./error.ts";
-import { bookkeeping, readSampling, sampling } from "./fields.ts";
+import { bookkeeping, checkStreamOptions, readSampling, sampling, streamOptions } from "./fields.ts";
 import { completionLogprobs } from "./logprobs.ts";
 
 /** How many prompts one request may hold. */
@@ -23,15 +23,10 @@ const body = z.strictObject({
   model: z.string().min(1).nullish(),
   prompt: z.union([
     z.string(),
-    z.array(z.string()).min(1).max(MAX_PROMPTS),
-    z.array(z.int()),
-    z.array(z.array(z.int())),
+    z.array(z.union([z.string(), z.int(), z.array(z.int())])).min(1).max(MAX_PROMPTS),
   ]),
   stream: z.boolean().nullish(),
-  stream_options: z.strictObject({
-    include_usage: z.boolean().nullish(),
-    include_obfuscation: z.boolean().nullish(),
-  }).nullish(),
+  stream_options: streamOptions,
   max_tokens: z.int().min(1).nullish(),
   n: z.int().min(1).max(MAX_CHOICES).nullish(),
   best_of: z.int().min(1).nullish(),
@@ -60,19 +55,21 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
   };
   const { signal } = context.req.raw;
   const count = asked.n ?? 1;
-  const answers = prompts.flatMap((prompt) =>
-    Array.from({ length: count }, (_, index) => {
-      const request = nth(toRequest(asked, prompt), index);
-      return bridge.generate({ api: "openai", model, request, signal });
-    })
-  );
+  const jobs = prompts.flatMap((prompt) => {
+    const request = toRequest(asked, prompt);
+    return Array.from(
+      { length: count },
+      (_, index): GenerationJob => ({ api: "openai", model, request: nth(request, index), signal }),
+    );
+  });
+  const events = answersTo(bridge, jobs);
   if (asked.stream) {
-    return await streamed(chunks(merged(answers), head, { asked, prompts }), {
+    return await streamed(chunks(events, head, { asked, prompts }), {
       contentType: SERVER_SENT_EVENTS,
       onError: (error) => serverSentEvent(openAiErrorBody(error)),
     });
   }
-  const results = await resultsOf(answers);
+  const results = await resultsOf(events, jobs.length);
   return context.json({
     ...head,
     choices: results.map((result, index) => ({
@@ -87,9 +84,13 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
 
 /** The prompts, once it is sure that all of the request can be honoured. */
 function promptsOf(asked: Body): string[] {
+  checkStreamOptions(asked);
   if (asked.suffix) throw unsupported("suffix", "text is not filled in here");
   if (asked.best_of && asked.best_of !== (asked.n ?? 1)) {
     throw unsupported("best_of", 'answers are not ranked, ask for as many as you want with "n"');
+  }
+  if (asked.echo && asked.logprobs !== null && asked.logprobs !== undefined) {
+    throw unsupported("echo", 'the tokens of prompts have no logprobs here, leave out one of "echo" and "logprobs"');
   }
   const prompts = [asked.prompt].flat();
   if (!prompts.every((prompt) => typeof prompt === "string")) {

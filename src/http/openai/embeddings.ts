@@ -10,9 +10,7 @@ const body = z.strictObject({
   model: z.string().min(1).nullish(),
   input: z.union([
     z.string().min(1, "must not be empty"),
-    z.array(z.string().min(1, "must not be empty")).min(1).max(2048),
-    z.array(z.int()),
-    z.array(z.array(z.int())),
+    z.array(z.union([z.string().min(1, "must not be empty"), z.int(), z.array(z.int())])).min(1).max(2048),
   ]),
   encoding_format: z.enum(["float", "base64"]).nullish(),
   dimensions: z.int().min(1).nullish(),

@@ -34,6 +34,8 @@ export const message = z.discriminatedUnion("role", [
     refusal: z.string().nullish(),
     reasoning_content: z.string().nullish(),
     tool_calls: z.array(toolCall).nullish(),
+    function_call: z.null('is not supported: send "tool_calls"').optional(),
+    audio: z.null("is not supported: nothing is stored here, send the text").optional(),
   }),
   z.object({ role: z.literal("tool"), content: texts, tool_call_id: z.string().min(1) }),
 ]);

@@ -1,6 +1,6 @@
 /** The models that there are: `/v1/models`, in the form that OpenAI's and Anthropic's clients read. */
 import type { Context } from "hono";
-import { ApiError } from "../api_error.ts";
+import { ApiError, invalid } from "../api_error.ts";
 import type { Bridge } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
 
@@ -14,14 +14,36 @@ const CREATED = 0;
  * @param bridge Asks the daemon.
  */
 export async function listModels(context: Context, bridge: Bridge): Promise<Response> {
-  const data = (await namedModels(bridge)).map(entry);
+  const all = (await namedModels(bridge)).map(entry);
+  const { data, more } = pageOf(all, context);
   return context.json({
     object: "list",
     data,
-    has_more: false,
+    has_more: more,
     first_id: data[0]?.id ?? null,
     last_id: data.at(-1)?.id ?? null,
   });
+}
+
+/** Anthropic's lists come in pages; without its parameters there is one. */
+function pageOf<Item extends { readonly id: string }>(
+  all: readonly Item[],
+  { req }: Context,
+): { readonly data: readonly Item[]; readonly more: boolean } {
+  const [limit, after, before] = [req.query("limit"), req.query("after_id"), req.query("before_id")];
+  const count = limit === undefined ? all.length : Number(limit);
+  if (!Number.isInteger(count) || count < 0 || limit === "0") throw invalid("limit", "must be a positive integer");
+  const at = (id: string, param: string): number => {
+    const index = all.findIndex((item) => item.id === id);
+    if (index < 0) throw invalid(param, `names ${JSON.stringify(id)}, which is no model here`);
+    return index;
+  };
+  const rest = all.slice(
+    after === undefined ? 0 : at(after, "after_id") + 1,
+    before === undefined ? undefined : at(before, "before_id"),
+  );
+  const data = before === undefined ? rest.slice(0, count) : rest.slice(Math.max(0, rest.length - count));
+  return { data, more: data.length < rest.length };
 }
 
 /**
@@ -32,7 +54,7 @@ export async function listModels(context: Context, bridge: Bridge): Promise<Resp
  * @throws {ApiError} 404 if there is none of that name.
  */
 export async function retrieveModel(context: Context, bridge: Bridge): Promise<Response> {
-  const id = decodeURIComponent(context.req.path.slice("/v1/models/".length));
+  const id = decoded(context.req.path.replace(/^(\/v1)?\/models\//, ""));
   const models = await namedModels(bridge);
   const found = models.find((model) => model.id === id);
   if (found !== undefined) return context.json(entry(found));
@@ -41,6 +63,15 @@ export async function retrieveModel(context: Context, bridge: Bridge): Promise<R
     `The model ${JSON.stringify(id)} does not exist; those there are: ${models.map((model) => model.id).join(", ")}`,
     { code: "model_not_found", param: "model" },
   );
+}
+
+/** What cannot be decoded is no model's name, and is told as it came. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 interface NamedModel {

@@ -22,7 +22,7 @@ const part = z.discriminatedUnion("type", [textPart, refusalPart, imagePart, aud
 type Part = z.output<typeof part>;
 
 const messageItem = z.object({
-  type: z.literal("message").nullish(),
+  type: z.literal("message"),
   role: z.enum(["user", "assistant", "system", "developer"]),
   content: z.union([z.string(), z.array(part)]),
 });
@@ -44,12 +44,17 @@ const reasoningItem = z.object({
   encrypted_content: z.string().nullish(),
 });
 
-/** One item of the input. */
-export const item = z.union([
-  z.discriminatedUnion("type", [callItem, outputItem, reasoningItem]),
-  messageItem,
-]);
+/** One item of the input; without a type it is a message. */
+export const item = z.preprocess(
+  (value) => isUntyped(value) ? { ...value, type: "message" } : value,
+  z.discriminatedUnion("type", [messageItem, callItem, outputItem, reasoningItem]),
+);
 type Item = z.output<typeof item>;
+
+function isUntyped(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    ((value as { type?: unknown }).type ?? undefined) === undefined;
+}
 
 /**
  * The conversation as the daemon takes it.
@@ -88,7 +93,8 @@ export function toMessages(
         }], true);
         break;
       case "function_call_output": {
-        const content = typeof one.output === "string" ? one.output : toBlocks(one.output, `${param}.output`, media);
+        const output = one.output.length === 0 ? "" : one.output;
+        const content = typeof output === "string" ? output : toBlocks(output, `${param}.output`, media);
         add("user", [{ type: "tool_result", toolCallId: one.call_id, content }], wasResult);
         break;
       }

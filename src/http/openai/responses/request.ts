@@ -5,6 +5,7 @@ import { invalid, unsupported } from "../../api_error.ts";
 import { MediaCollector } from "../../attachments.ts";
 import type { GenerationJob } from "../../bridge.ts";
 import {
+  allowedTools,
   bookkeeping,
   jsonObject,
   notStored,
@@ -46,7 +47,7 @@ export const body = z.strictObject({
     z.object({ type: z.literal("allowed_tools"), mode: z.enum(["auto", "required"]), tools: z.array(toolName).min(1) }),
   ]).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
-  text: z.object({
+  text: z.strictObject({
     format: z.discriminatedUnion("type", [
       z.object({ type: z.literal("text") }),
       z.object({ type: z.literal("json_object") }),
@@ -60,7 +61,7 @@ export const body = z.strictObject({
     ]).nullish(),
     verbosity: z.literal("medium", 'must be "medium": models here have no such setting').nullish(),
   }).nullish(),
-  reasoning: z.object({
+  reasoning: z.strictObject({
     effort: reasoningEffort.nullish(),
     summary: z.enum(["auto", "concise", "detailed"]).nullish(),
     generate_summary: z.enum(["auto", "concise", "detailed"]).nullish(),
@@ -120,13 +121,7 @@ function toolsOf(asked: Body): {
   const { tool_choice: choice } = asked;
   if (typeof choice !== "object" || choice === null) return { tools: all, choice: toToolChoice(choice, all) };
   if (choice.type === "function") return { tools: all, choice: toToolChoice(choice, all) };
-  const names = new Set(choice.tools.map(({ name }) => name));
-  for (const name of names) {
-    if (!all.some((tool) => tool.name === name)) {
-      throw invalid("tool_choice.tools", `names ${JSON.stringify(name)}, which is not one of "tools"`);
-    }
-  }
-  const tools = all.filter(({ name }) => names.has(name));
+  const tools = allowedTools(all, choice.tools.map(({ name }) => name), "tool_choice.tools");
   return { tools, choice: toToolChoice(choice.mode, tools) };
 }
 

@@ -1,0 +1,137 @@
+/** Fields as the real APIs take them: honoured or refused by name, never ignored. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { BridgeUnderTest, BUILT_IN_BACKEND } from "../support/bridges.ts";
+
+const HELLO = { role: "user", content: "Hello." };
+const CALL = { id: "call_1", type: "function", function: { name: "look", arguments: "{}" } };
+const TOOLS = ["look", "go"].map((name) => ({ type: "function", function: { name } }));
+
+const REFUSED: readonly (readonly [string, Record<string, unknown>, string])[] = [
+  ["/v1/chat/completions", { messages: [HELLO], functions: [{ name: "look" }] }, "functions"],
+  ["/v1/chat/completions", { messages: [HELLO], audio: { voice: "alloy", format: "wav" } }, "audio"],
+  ["/v1/chat/completions", { messages: [HELLO], verbosity: "low" }, "verbosity"],
+  ["/v1/chat/completions", { messages: [HELLO], seed: 1.5 }, "seed"],
+  [
+    "/v1/chat/completions",
+    { messages: [HELLO, { role: "assistant", content: null, function_call: { name: "look", arguments: "{}" } }] },
+    "messages[1].function_call",
+  ],
+  [
+    "/v1/chat/completions",
+    { messages: [HELLO, { role: "assistant", audio: { id: "audio_1" } }, HELLO] },
+    "messages[1].audio",
+  ],
+  [
+    "/v1/chat/completions",
+    { messages: [HELLO], response_format: { type: "text", schema: {} } },
+    "response_format.schema",
+  ],
+  ["/v1/completions", { prompt: "Hello.", echo: true, logprobs: 1 }, "echo"],
+  ["/v1/completions", { prompt: [] }, "prompt"],
+  ["/v1/completions", { prompt: "Hello.", stream_options: { include_usage: true } }, "stream_options"],
+  ["/v1/chat/completions", { messages: [HELLO], stream_options: { include_usage: true } }, "stream_options"],
+  ["/v1/embeddings", { input: Array.from({ length: 2049 }, () => "a") }, "input"],
+  ["/v1/embeddings", { input: [] }, "input"],
+  ["/v1/responses", { input: "Hello.", text: { tone: "kind" } }, "text.tone"],
+  ["/v1/responses", { input: "Hello.", reasoning: { budget: 5 } }, "reasoning.budget"],
+  [
+    "/v1/responses",
+    { input: [{ role: "user", content: [{ type: "input_file", file_id: "file_1" }] }] },
+    "input[0].content[0].type",
+  ],
+];
+
+for (const [path, body, param] of REFUSED) {
+  Deno.test(`fields: ${path} refuses ${param} by its name`, async () => {
+    await using bridge = await BridgeUnderTest.start();
+    const { status, json, text } = await bridge.post(path, body);
+    assertEquals([status, (json.error as { param: unknown }).param], [400, param], text);
+  });
+}
+
+const TAKEN: readonly (readonly [string, Record<string, unknown>])[] = [
+  ["/v1/chat/completions", {
+    messages: [HELLO],
+    functions: null,
+    function_call: null,
+    audio: null,
+    prediction: null,
+    web_search_options: null,
+  }],
+  ["/v1/chat/completions", { messages: [HELLO], verbosity: "medium", top_p: 0, seed: 2 ** 63 - 1025 }],
+  ["/v1/chat/completions", {
+    messages: [
+      HELLO,
+      { role: "assistant", content: null, function_call: null, audio: null, tool_calls: [CALL] },
+      { role: "tool", tool_call_id: "call_1", content: [] },
+    ],
+  }],
+  ["/v1/messages", { model: "mock", max_tokens: 5, top_p: 0, messages: [HELLO] }],
+  ["/v1/responses", { input: [{ ...HELLO, type: null }, HELLO] }],
+  ["/api/chat", {
+    model: "mock",
+    stream: false,
+    messages: [HELLO],
+    options: { top_p: 0, mirostat: 0, mirostat_tau: 5, mirostat_eta: 0.1, tfs_z: 1, f16_kv: true, seed: 2 ** 60 },
+  }],
+];
+
+for (const [path, body] of TAKEN) {
+  Deno.test(`fields: ${path} takes ${JSON.stringify(body).slice(0, 90)}`, async () => {
+    await using bridge = await BridgeUnderTest.start({ script: { tokens: ["Hi."] } });
+    const { status, text } = await bridge.post(path, body);
+    assertEquals(status, 200, text);
+  });
+}
+
+Deno.test("fields: allowed_tools of a chat leaves the tools that it names", async () => {
+  await using bridge = await BridgeUnderTest.start({
+    script: { calls: [{ name: "look", input: {} }, { name: "go", input: {} }] },
+  });
+  const ask = (name: string): ReturnType<typeof bridge.post> =>
+    bridge.post("/v1/chat/completions", {
+      messages: [HELLO],
+      tools: TOOLS,
+      tool_choice: {
+        type: "allowed_tools",
+        allowed_tools: { mode: "required", tools: [{ type: "function", function: { name } }] },
+      },
+    });
+  const { json } = await ask("go");
+  const { choices } = json as { choices: [{ message: { tool_calls: { function: { name: string } }[] } }] };
+  assertEquals(choices[0].message.tool_calls.map((call) => call.function.name), ["go"]);
+  const { status, text } = await ask("fly");
+  assertEquals(status, 400);
+  assertMatch(text, /"fly\\", which is not one of/);
+});
+
+Deno.test("fields: json_object with a schema, as llama-server has it, follows the schema", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const schema = { type: "object", properties: { fine: { type: "boolean" } }, required: ["fine"] };
+  const { json } = await bridge.post("/v1/chat/completions", {
+    messages: [HELLO],
+    response_format: { type: "json_object", schema: { ...schema, additionalProperties: false } },
+  });
+  const { choices } = json as { choices: [{ message: { content: string } }] };
+  assertEquals(Object.keys(JSON.parse(choices[0].message.content)), ["fine"]);
+});
+
+Deno.test("fields: top_p 0 leaves the likeliest token alone", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const ask = async (sampling: Record<string, unknown>): Promise<string> => {
+    const { json } = await bridge.post("/v1/chat/completions", { messages: [HELLO], max_tokens: 12, ...sampling });
+    return (json as { choices: [{ message: { content: string } }] }).choices[0].message.content;
+  };
+  const greedy = await ask({ temperature: 0 });
+  assert(greedy.length > 0);
+  for (const seed of [1, 2, 3]) assertEquals(await ask({ temperature: 2, top_k: 0, top_p: 0, seed }), greedy);
+});
+
+Deno.test("fields: Ollama's embeddings of nothing are none", async () => {
+  await using bridge = await BridgeUnderTest.start();
+  for (const input of ["", []]) {
+    const { json, text } = await bridge.post("/api/embed", { model: "mock", input });
+    assertEquals(json.embeddings, [], text);
+  }
+  assertEquals((await bridge.post("/api/embeddings", { model: "mock", prompt: "" })).json, { embedding: [] });
+});

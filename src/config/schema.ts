@@ -199,7 +199,7 @@ export const SETTINGS = {
   nextTurn: setting({
     names: { key: "next_turn" },
     type: boolean(),
-    default: true,
+    default: false,
     help:
       "when an answer has ended and nobody waits, decode the conversation with it, so that the next turn begins sooner",
     ofBackend: true,

@@ -199,9 +199,9 @@ export const SETTINGS = {
   nextTurn: setting({
     names: { key: "next_turn" },
     type: boolean(),
-    default: false,
+    default: true,
     help:
-      "when an answer has ended and nobody waits, decode the conversation with it, so that the next turn begins sooner",
+      "when an answer has ended and nobody asks for a moment, decode the conversation with it, so that the next turn begins sooner",
     ofBackend: true,
   }),
   speculation: setting({

@@ -125,6 +125,7 @@ async function load(config: EngineConfig, { fetch, outbox, pulse }: Talk & { rea
     wholeSequencesOnly: model.wholeSequencesOnly,
     kept,
     guesses: Math.min(guesses, contextTokens - parallel),
+    ...(config.quietMs === undefined ? {} : { quietMs: config.quietMs }),
   });
   pulse.abandons = (ids) => scheduler.abandons(ids);
   pulse.yields = () => scheduler.yields;
@@ -403,9 +404,11 @@ async function main(): Promise<void> {
   while (!inbox.ended) {
     const idle = !scheduler.busy;
     if (idle) outbox.flush();
-    const beside = engine.purpose === "generate" ? engine.scheduler.beside : undefined;
+    const { beside, busyIn } = engine.purpose === "generate"
+      ? engine.scheduler
+      : { beside: undefined, busyIn: undefined };
     if (beside !== undefined) await lookAround(beside, idle);
-    for (const message of idle && beside === undefined ? pulse.wait() : pulse.take()) handle(engine, message);
+    for (const message of idle && beside === undefined ? pulse.wait(busyIn) : pulse.take()) handle(engine, message);
     outbox.add(await scheduler.step());
   }
   // What other threads compute must not run while the process exits.

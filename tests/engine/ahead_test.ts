@@ -95,7 +95,7 @@ async function chat(
 
 Deno.test("engine computes nothing but the new message of a next turn, and says the same", async () => {
   await using late = await EngineChild.start({ nextTurn: false });
-  await using ready = await EngineChild.start();
+  await using ready = await EngineChild.start({ quietMs: 0 });
   // The engine reads the next message when it has nothing better to do: by then the turn is ready.
   const settle = async (): Promise<void> => {
     for (let i = 0; i < 200; i++) {

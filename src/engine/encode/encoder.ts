@@ -154,8 +154,9 @@ export class ModelEncoder implements Encoder {
   }
 
   #compute(tokens: number): void {
-    const timer = new StepTimer();
-    this.#whole.compute(this.#governor.choose(tokens), this.#watch);
+    const threads = this.#governor.choose(tokens);
+    const timer = new StepTimer({ cores: this.#governor.asksForCores });
+    this.#whole.compute(threads, this.#watch);
     this.#governor.learn(tokens, timer.stop());
   }
 }

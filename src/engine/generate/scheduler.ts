@@ -30,6 +30,8 @@ export interface SchedulerOptions {
   readonly kept?: readonly Int32Array[];
   /** Rows of logits that there are for guesses; absent: none, and nothing is guessed. */
   readonly guesses?: number;
+  /** Milliseconds without anything to do for somebody, before something is done for nobody yet. */
+  readonly quietMs?: number;
   readonly now?: () => number;
 }
 
@@ -49,6 +51,11 @@ const ALONE_WORK_MS = 5;
  * What is done for nobody yet, in portions of so many milliseconds: work, and decoding. A portion that takes longer than
  * foreseen is given up when a request comes.
  */
+/**
+ * A client that asks one thing after the other asks again sooner than this; it would find the engine busy with a turn
+ * that never comes. People, and most tools, take longer.
+ */
+const QUIET_AFTER_MS = 25;
 const QUIET_WORK_MS = 1;
 const QUIET_MS = 20;
 /** A prompt advances by at least this many tokens a step, however long that takes. */
@@ -81,6 +88,9 @@ export class Scheduler {
   readonly #turns: NextTurns<Running>;
   /** What is decoded is for nobody yet. */
   #isQuiet = false;
+  readonly #quietMs: number;
+  /** When somebody last waited for something. */
+  #activeAt = -Infinity;
   readonly #pace = new PromptPace();
   readonly #bench: Workbench;
   readonly #answering: Answering;
@@ -95,6 +105,7 @@ export class Scheduler {
     this.#contextTokens = options.contextTokens;
     this.#wholeSequencesOnly = options.wholeSequencesOnly ?? false;
     this.#now = options.now ?? ((): number => performance.now());
+    this.#quietMs = options.quietMs ?? QUIET_AFTER_MS;
     this.#bench = new Workbench(this.#now);
     this.#turns = new NextTurns(this.#now);
     this.#answering = new Answering({
@@ -119,7 +130,17 @@ export class Scheduler {
 
   /** Whether a step would do anything. */
   get busy(): boolean {
-    return this.#bench.busy || this.#decodes || this.#keeping.length > 0 || this.#turns.busy;
+    return this.#bench.busy || this.#decodes || this.#keeping.length > 0 || this.#turns.busy && this.#quietIn <= 0;
+  }
+
+  /** In how many milliseconds a step would do something, if nothing comes until then; `undefined`: it never would. */
+  get busyIn(): number | undefined {
+    if (this.busy) return 0;
+    return this.#turns.busy ? this.#quietIn : undefined;
+  }
+
+  get #quietIn(): number {
+    return this.#activeAt + this.#quietMs - this.#now();
   }
 
   /** Settles when there may be more to do, where a request waits for something that is computed beside this thread. */
@@ -193,8 +214,10 @@ export class Scheduler {
 
   /** Work for a while, and decode one batch; returns what happened. */
   step(): EngineEvent[] {
+    const isWorking = this.#bench.busy;
     this.#work();
     this.#decode();
+    if (isWorking || this.#batch.size > 0 && !this.#isQuiet) this.#activeAt = this.#now();
     const events = this.#events;
     this.#events = [];
     return events;
@@ -230,7 +253,7 @@ export class Scheduler {
     this.#putPrompts(batch.size);
     // In otherwise idle time.
     if (batch.size === 0 && !this.#bench.busy) this.#putKept();
-    if (batch.size === 0 && !this.#bench.busy) this.#putNextTurn();
+    if (batch.size === 0 && !this.#bench.busy && this.#quietIn <= 0) this.#putNextTurn();
     if (batch.size === 0) return;
 
     const started = this.#now();

@@ -14,8 +14,8 @@ export class ChannelError extends Error {
 export interface Input {
   /** Blocks until there is something; `null` at the end. */
   readSync(buffer: Uint8Array): number | null;
-  /** Whether `readSync` would return at once. */
-  readable(): boolean;
+  /** Whether `readSync` would return at once, now or within so many milliseconds. */
+  readable(ms?: number): boolean;
 }
 
 const READ_BYTES = 64 * 1024;
@@ -52,10 +52,17 @@ export class Inbox {
     return messages;
   }
 
-  /** Sleep until there is a message, or the end. */
-  wait(): ToEngine[] {
+  /**
+   * Sleep until there is a message, or the end.
+   *
+   * @param ms Milliseconds after which there may be none; absent: however long that takes.
+   */
+  wait(ms?: number): ToEngine[] {
     const messages: ToEngine[] = [];
-    while (messages.length === 0 && !this.#ended) this.#read(messages);
+    while (messages.length === 0 && !this.#ended) {
+      if (ms !== undefined && !this.#input.readable(ms)) break;
+      this.#read(messages);
+    }
     return messages;
   }
 

@@ -51,6 +51,8 @@ export interface EngineConfig {
   readonly fastForward?: boolean;
   /** In quiet moments the next turn of a conversation is prepared; absent: it is so. */
   readonly nextTurn?: boolean;
+  /** Milliseconds that make a moment quiet; for tests. */
+  readonly quietMs?: number;
   /** What comes next is guessed from what came before, and verified; absent: it is so. */
   readonly speculation?: boolean;
 }

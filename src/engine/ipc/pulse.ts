@@ -64,11 +64,12 @@ export class Pulse {
   /**
    * Sleep until there is a message, or the end.
    *
+   * @param ms Milliseconds after which there may be none; absent: however long that takes.
    * @throws {ChannelError} If the daemon sent something that is not a message.
    */
-  wait(): ToEngine[] {
+  wait(ms?: number): ToEngine[] {
     const early = this.#takeEarly();
-    return early.length > 0 ? early : this.#inbox.wait();
+    return early.length > 0 ? early : this.#inbox.wait(ms);
   }
 
   #takeEarly(): ToEngine[] {

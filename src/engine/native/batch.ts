@@ -1,11 +1,6 @@
-/**
- * What every context needs: the batch that its tokens are put into, and the threads that compute. Knows nothing of KV
- * cache or output.
- */
-import { BATCH_FIELD, cString, dataView, type Library, THREADPOOL_PARAM } from "./library.ts";
+/** The batch that a context's tokens are put into. Knows nothing of KV cache or output. */
+import { BATCH_FIELD, dataView, type Library } from "./library.ts";
 import { ModelError } from "./model.ts";
-
-const CPU_DEVICE = 0;
 
 /** Tokens for one decode, in native memory. */
 export class Batch {
@@ -52,32 +47,6 @@ export class Batch {
     this.#view.setInt32(BATCH_FIELD.tokens, count, true);
     return count;
   }
-}
-
-/**
- * Without a pool of ours llama.cpp starts and ends its threads in every step. Ours do not spin between steps: that
- * time belongs to sampling, to the daemon and to its clients.
- */
-export function attachThreads(
-  { ggml, base, llama }: Library,
-  context: NonNullable<Deno.PointerValue>,
-  count: number,
-): void {
-  if (count < 2) return;
-  const cpu = ggml.ggml_backend_dev_by_type(CPU_DEVICE);
-  const create = base.ggml_backend_reg_get_proc_address(
-    base.ggml_backend_dev_backend_reg(cpu),
-    cString("ggml_threadpool_new"),
-  );
-  if (create === null) return;
-  const params = new Uint8Array(THREADPOOL_PARAM.size);
-  base.ggml_threadpool_params_init(params, count);
-  dataView(params).setUint32(THREADPOOL_PARAM.poll, 0, true);
-  const pool = new Deno.UnsafeFnPointer(
-    create as Deno.PointerObject<{ parameters: ["buffer"]; result: "pointer" }>,
-    { parameters: ["buffer"], result: "pointer" },
-  ).call(params);
-  llama.llama_attach_threadpool(context, pool, pool);
 }
 
 function memoryAt(address: bigint, bytes: number): ArrayBuffer {

@@ -2,11 +2,12 @@
  * A llama.cpp context: a KV cache for several sequences, one batch, and the logits of decoding it. Sequences are
  * numbers here; which request one belongs to is up to `scheduler.ts`.
  */
-import { attachThreads, Batch } from "./batch.ts";
+import { Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { memoryLayouts } from "./memory.ts";
 import { type Model, ModelError } from "./model.ts";
 import { type LookIn, StepWatch, type WatchLimits } from "./step_watch.ts";
+import { ThreadPools } from "./thread_pools.ts";
 import { StepTimer, ThreadGovernor } from "./threads.ts";
 
 /** Tokens decoded in one step at most. */
@@ -79,7 +80,7 @@ export class Context implements Decoder {
   readonly #governor: ThreadGovernor;
   readonly #accelerated: boolean;
   readonly #watch: StepWatch;
-  #threads: number;
+  readonly #threads: ThreadPools;
 
   readonly cells: number;
   readonly worthCopying: number;
@@ -109,13 +110,12 @@ export class Context implements Decoder {
     const width = model.vocabularySize;
     const rows = Deno.UnsafePointerView.getArrayBuffer(logits, rowCount * width * 4);
     for (let row = 0; row < rowCount; row++) this.#rows.push(new Float32Array(rows, row * width * 4, width));
-    this.#threads = options.threads;
     this.#accelerated = model.accelerator !== "cpu";
     this.#governor = new ThreadGovernor(
       options.threads,
       (tokens) => model.bytes * tokens < LARGE_STEP_BYTES ? 1 : options.threads,
     );
-    attachThreads(library, this.#handle, options.threads);
+    this.#threads = new ThreadPools(library, this.#handle, options.threads);
     const { lookIn, limits = {} } = options;
     this.#watch = new StepWatch({ model, lookIn, limits });
   }
@@ -131,8 +131,8 @@ export class Context implements Decoder {
   decode(): DecodeOutcome {
     const { llama } = this.#library;
     const tokens = this.#batch.seal();
-    this.#setThreads(this.#governor.choose(tokens));
-    const timer = new StepTimer();
+    this.#threads.use(this.#governor.choose(tokens));
+    const timer = new StepTimer({ cores: !this.#accelerated && this.#governor.asksForCores });
     const compute = (): number => {
       const status = llama.llama_decode(this.#handle, this.#batch.struct);
       // Waits until the rows are filled and in order.
@@ -143,8 +143,7 @@ export class Context implements Decoder {
     if (status === STATUS.full) return "full";
     if (status === STATUS.aborted) return "aborted";
     if (status !== STATUS.done) throw new Error(`llama_decode failed with status ${status}`);
-    const { ms, cpuMs } = timer.stop();
-    this.#governor.learn(tokens, this.#accelerated ? { ms } : { ms, cpuMs });
+    this.#governor.learn(tokens, timer.stop());
     return "done";
   }
 
@@ -177,12 +176,6 @@ export class Context implements Decoder {
     const status = llama.llama_decode(this.#handle, this.#batch.struct);
     if (status !== STATUS.done) throw new ModelError(`The model cannot be decoded (status ${status})`);
     this.clear();
-  }
-
-  #setThreads(count: number): void {
-    if (count === this.#threads) return;
-    this.#threads = count;
-    this.#library.llama.llama_set_n_threads(this.#handle, count, count);
   }
 }
 

@@ -369,7 +369,7 @@ export function dataView(struct: Uint8Array): DataView {
  *
  * @throws {LibraryError} If it cannot be.
  */
-export function stdinProbe(): () => boolean {
+export function stdinProbe(): (ms?: number) => boolean {
   try {
     return Deno.build.os === "windows" ? windowsProbe() : unixProbe();
   } catch (error) {
@@ -377,7 +377,7 @@ export function stdinProbe(): () => boolean {
   }
 }
 
-function unixProbe(): () => boolean {
+function unixProbe(): (ms?: number) => boolean {
   const POLLIN = 1;
   const { poll } = Deno.dlopen(
     LIBC,
@@ -385,10 +385,10 @@ function unixProbe(): () => boolean {
   ).symbols;
   const fds = new Uint8Array(8); // struct pollfd: int fd, short events, short revents
   dataView(fds).setInt16(4, POLLIN, true);
-  return () => poll(fds, 1n, 0) > 0;
+  return (ms = 0) => poll(fds, 1n, Math.ceil(ms)) > 0;
 }
 
-function windowsProbe(): () => boolean {
+function windowsProbe(): (ms?: number) => boolean {
   const STD_INPUT_HANDLE = -10;
   const { GetStdHandle, PeekNamedPipe } = Deno.dlopen(
     "kernel32.dll",
@@ -400,5 +400,13 @@ function windowsProbe(): () => boolean {
   const stdin = GetStdHandle(STD_INPUT_HANDLE);
   const available = new Uint32Array(1);
   // It fails once the other end is closed; then a read returns at once, too.
-  return () => PeekNamedPipe(stdin, null, 0, null, available, null) === 0 || (available[0] as number) > 0;
+  const readable = (): boolean =>
+    PeekNamedPipe(stdin, null, 0, null, available, null) === 0 || (available[0] as number) > 0;
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  return (ms = 0) => {
+    const until = performance.now() + ms;
+    // A pipe cannot be waited for.
+    while (!readable()) if (performance.now() >= until || Atomics.wait(never, 0, 0, 1) !== "timed-out") return false;
+    return true;
+  };
 }

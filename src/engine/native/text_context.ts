@@ -2,10 +2,11 @@
  * One llama.cpp context that makes a vector, or a score, of each text: many texts in one step, each a sequence of its
  * own. Which texts go into a step, and on how many threads it is computed, is `encoder.ts`'s business.
  */
-import { attachThreads, Batch } from "./batch.ts";
+import { Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { type Model, ModelError } from "./model.ts";
 import type { StepWatch } from "./step_watch.ts";
+import { ThreadPools } from "./thread_pools.ts";
 
 /** The numbers of `llama_pooling_type`. */
 export const POOLING = { mean: 1, cls: 2, last: 3, rank: 4 } as const;
@@ -43,7 +44,7 @@ export class TextContext {
   readonly #batch: Batch;
   readonly #encoderOnly: boolean;
   readonly #outputs: Float32Array<ArrayBuffer>[];
-  #threads: number;
+  readonly #threads: ThreadPools;
 
   /** Tokens that are computed at once. */
   readonly capacity: number;
@@ -78,8 +79,7 @@ export class TextContext {
     this.#memory = llama.llama_get_memory(handle);
     this.#batch = new Batch(library, capacity);
     this.#outputs = Array.from({ length: texts }, () => new Float32Array(options.width));
-    this.#threads = threads;
-    attachThreads(library, handle, threads);
+    this.#threads = new ThreadPools(library, handle, threads);
   }
 
   /** Forget what was computed before; where nothing is kept, that costs nothing. */
@@ -105,10 +105,7 @@ export class TextContext {
   compute(threads: number, watch?: StepWatch): void {
     const { llama } = this.#library;
     const tokens = this.#batch.seal();
-    if (threads !== this.#threads) {
-      this.#threads = threads;
-      llama.llama_set_n_threads(this.#handle, threads, threads);
-    }
+    this.#threads.use(threads);
     const run = this.#encoderOnly ? llama.llama_encode : llama.llama_decode;
     const compute = (): number => run(this.#handle, this.#batch.struct);
     this.#check(watch?.run(this.#library, this.#handle, { tokens, compute }) ?? compute());

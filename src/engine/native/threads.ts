@@ -44,21 +44,31 @@ const TRIAL_SHARE = 0.02;
 /** Weight of the newest step in the averages. */
 const NEWEST = 1 / 8;
 
+/** A step that takes this long in milliseconds is always asked how many cores it had; of quicker ones, one of so many. */
+const LONG_STEP_MS = 10;
+const ASKED_OF = 8;
+
 /** How long a step took. */
 export interface StepTime {
   readonly ms: number;
-  /** Processor time of the whole process during the step; absent where an accelerator computes, so it tells nothing. */
+  /** Processor time of the whole process during the step; absent where it was not asked for, or tells nothing. */
   readonly cpuMs?: number;
 }
 
-/** Times a step on the CPU. */
+/** Times a step. */
 export class StepTimer {
   readonly #startMs = performance.now();
-  readonly #startCpuMs = cpuMs();
+  readonly #startCpuMs: number | undefined;
+
+  /** @param options.cores Whether processor time is of use; to ask for it costs some microseconds. */
+  constructor({ cores }: { readonly cores: boolean }) {
+    this.#startCpuMs = cores ? cpuMs() : undefined;
+  }
 
   /** How long it took. */
-  stop(): Required<StepTime> {
-    return { ms: performance.now() - this.#startMs, cpuMs: cpuMs() - this.#startCpuMs };
+  stop(): StepTime {
+    const ms = performance.now() - this.#startMs;
+    return this.#startCpuMs === undefined ? { ms } : { ms, cpuMs: cpuMs() - this.#startCpuMs };
   }
 }
 
@@ -101,6 +111,8 @@ export class ThreadGovernor {
   #earnedMs = 0;
   /** The step under way is part of a trial. */
   #trying = false;
+  #steps = 0;
+  #asks = true;
 
   /**
    * @param most Threads there are at most.
@@ -134,7 +146,13 @@ export class ThreadGovernor {
     kind.trial ??= this.#nextTrial(kind);
     this.#trying = kind.trial !== undefined &&
       this.#mayCost(kind, kind.trial) * tokens <= this.#earnedMs * TRIAL_SHARE;
+    this.#asks = kind.cost === 0 || kind.cost * tokens >= LONG_STEP_MS || this.#steps++ % ASKED_OF === 0;
     return this.#choices[this.#trying ? kind.trial as number : kind.current] as number;
+  }
+
+  /** Whether it is of use to know the processor time of the step that threads were last chosen for. */
+  get asksForCores(): boolean {
+    return this.#asks;
   }
 
   /** Record how long a step of this many tokens took with the threads last chosen for its size. */
@@ -153,8 +171,9 @@ export class ThreadGovernor {
     }
     const weight = kind.cost === 0 ? 1 : NEWEST;
     kind.cost += (cost - kind.cost) * weight;
-    const cores = cpuMs === undefined ? this.#choices[kind.current] as number : cpuMs / Math.max(ms, 0.001);
-    kind.cores += (cores - kind.cores) * weight;
+    // As long as nothing tells otherwise, the threads get their cores.
+    if (cpuMs !== undefined) kind.cores += (cpuMs / Math.max(ms, 0.001) - kind.cores) * weight;
+    else if (weight === 1) kind.cores = this.#choices[kind.current] as number;
     kind.untilTrialMs -= ms;
   }
 

@@ -32,6 +32,17 @@ Deno.test("Inbox reads nothing when nothing has come", () => {
   assertEquals([inbox.take(), reads()], [[], 0]);
 });
 
+Deno.test("Inbox waits no longer than it is told to", () => {
+  const waited: (number | undefined)[] = [];
+  const inbox = new Inbox({
+    readable: (ms) => waited.push(ms) > 1,
+    readSync: (buffer) => encoder.encodeInto('{"op":"cancel","id":1}\n', buffer).written,
+  });
+  assertEquals(inbox.wait(25), []);
+  assertEquals(inbox.wait(10), [{ op: "cancel", id: 1 }]);
+  assertEquals(waited, [25, 10]);
+});
+
 Deno.test("Inbox puts a message together when it comes in pieces, also within a character", () => {
   const bytes = encoder.encode('{"op":"cancel","id":1,"x":"é😀"}\n');
   for (let cut = 0; cut <= bytes.length; cut++) {

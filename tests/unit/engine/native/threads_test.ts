@@ -18,7 +18,10 @@ function work(governor: ThreadGovernor, options: Work): Map<number, number> {
     const threads = governor.choose(tokens);
     const took = ms(threads);
     const got = cores(threads);
-    governor.learn(tokens, got === undefined ? { ms: took } : { ms: took, cpuMs: took * got });
+    governor.learn(
+      tokens,
+      got === undefined || !governor.asksForCores ? { ms: took } : { ms: took, cpuMs: took * got },
+    );
     spent.set(threads, (spent.get(threads) ?? 0) + took);
     left -= took;
   }
@@ -134,6 +137,22 @@ Deno.test("ThreadGovernor lets trials cost no request more than two hundredths",
     assert(lost <= total * 0.02, `request ${request}: ${lost} of ${total} ms`);
   }
   assert(trials > 0);
+});
+
+Deno.test("ThreadGovernor asks long steps for their cores, and of quick ones some", () => {
+  const governor = new ThreadGovernor(2, () => 2);
+  const asked = (ms: number): number => {
+    let count = 0;
+    for (let step = 0; step < 80; step++) {
+      governor.choose(1);
+      if (governor.asksForCores) count++;
+      governor.learn(1, { ms });
+    }
+    return count;
+  };
+  assertEquals(asked(0.3), 11);
+  asked(20);
+  assertEquals(asked(20), 80);
 });
 
 Deno.test("ThreadGovernor has no choice when there is one core", () => {

@@ -28,9 +28,10 @@ class Ground {
   readonly decoder = new FunctionDecoder(letterAfter);
   readonly scheduler: Scheduler;
 
-  constructor(parallel = 2) {
+  constructor(parallel = 2, quietMs = 0) {
     this.decoder.onDecode = (tokens): number => this.now += tokens * TOKEN_MS;
-    this.scheduler = new Scheduler({ decoder: this.decoder, parallel, contextTokens: 1000, now: () => this.now });
+    const { decoder } = this;
+    this.scheduler = new Scheduler({ decoder, parallel, contextTokens: 1000, quietMs, now: () => this.now });
   }
 
   /** @param next What the conversation goes on with, given the answer; absent: it cannot be found out. */
@@ -79,6 +80,24 @@ Deno.test("Scheduler prepares the next turn when nobody waits, and it has its me
   const fresh = new Ground();
   fresh.scheduler.submit(fresh.job(2, prompt, { maxTokens: 3 }));
   assertEquals(textOf([...events, ...rest], 2), textOf(run(fresh.scheduler), 2));
+});
+
+Deno.test("Scheduler prepares nothing for a client that asks again at once", () => {
+  const ground = new Ground(2, 25);
+  const { scheduler, decoder } = ground;
+  assertEquals(scheduler.busyIn, undefined);
+  for (let id = 1; id <= 3; id++) {
+    scheduler.submit(ground.job(id, PROMPT, { next: replayed }));
+    assertEquals(scheduler.busyIn, 0);
+    run(scheduler);
+    assertEquals([scheduler.busyIn, ground.pieces], [25, 0]);
+    ground.now += 24;
+    assertEquals([scheduler.busy, scheduler.busyIn, scheduler.step()], [false, 1, []]);
+  }
+  ground.now += 1;
+  assertEquals([scheduler.busy, scheduler.busyIn], [true, 0]);
+  run(scheduler);
+  assertEquals([decoder.tokensOf(0).length, scheduler.busyIn], [replayed("abcd").length, undefined]);
 });
 
 Deno.test("Scheduler ends preparing a next turn at once when a request comes", () => {

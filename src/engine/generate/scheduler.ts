@@ -11,7 +11,7 @@ import { Answering } from "./answering.ts";
 import { StepBatch } from "./step_batch.ts";
 import { NextTurns } from "./ahead/next_turns.ts";
 import { MOST_STREAMS, StepTimes } from "./ahead/speculation.ts";
-import { PromptPace } from "./prompt_pace.ts";
+import { inTiles, PromptPace } from "./prompt_pace.ts";
 import { cellsOf, type Job, Running } from "./running.ts";
 import { commonPrefix, type Slot, Slots } from "./slots.ts";
 import type { Work } from "../../work/work.ts";
@@ -249,8 +249,12 @@ export class Scheduler {
     const batch = this.#batch;
     batch.clear();
     this.#isQuiet = false;
-    const streams = this.#putAnswers();
-    this.#putPrompts(batch.size);
+    const answers = this.#goingAnswers();
+    const streams = answers.length;
+    const promptsFirst = this.#wouldJoin(answers);
+    let prompts = promptsFirst ? this.#putPrompts(streams) : 0;
+    this.#putAnswers(answers);
+    if (!promptsFirst) prompts = this.#putPrompts(batch.size);
     // In otherwise idle time.
     if (batch.size === 0 && !this.#bench.busy) this.#putKept();
     if (batch.size === 0 && !this.#bench.busy && this.#quietIn <= 0) this.#putNextTurn();
@@ -267,7 +271,8 @@ export class Scheduler {
     const took = this.#now() - started;
     this.#budget.earn(took);
     if (batch.size === streams) this.#times.learn(streams, took);
-    else this.#pace.learn(batch.size, took);
+    else if (streams === 0) this.#pace.learn(batch.size, took);
+    else if (prompts > 0) this.#pace.learn(this.#decoder.apart ? prompts : batch.size, took);
     batch.note();
     this.#dropDecoded();
     for (const rows of batch.rows) this.#answering.choose(rows, this.#times.stepsIn(streams, took));
@@ -302,16 +307,25 @@ export class Scheduler {
     }
   }
 
+  /** The slots whose answers go on. */
+  #goingAnswers(): Slot<Running>[] {
+    return this.#slots.all.filter(({ job }) => job !== undefined && !job.paused && job.chosen.length > 0);
+  }
+
   /**
-   * Put what comes next in each answer: the token that was chosen, and those that had to follow it, as many as time
-   * allows.
-   *
-   * @returns How many answers there are.
+   * Whether a prompt behind the answers would be computed together with them. Sequences with cells of their own are, where
+   * their numbers follow each other: a token of each first, and then the rest of the prompt, which is no whole tile any
+   * more.
    */
-  #putAnswers(): number {
-    const going = this.#slots.all.filter(({ job }) => job !== undefined && !job.paused && job.chosen.length > 0);
-    if (going.length === 0) return 0;
-    let spare = this.#tokensWithin(BESIDE_MS, going.length);
+  #wouldJoin(answers: readonly Slot<Running>[]): boolean {
+    const last = answers.at(-1);
+    return this.#decoder.apart && last !== undefined && this.#starting[0]?.sequence === last.sequence + 1;
+  }
+
+  /** Put what comes next in each answer: the token that was chosen, and those that had to follow it, as many as time allows. */
+  #putAnswers(going: readonly Slot<Running>[]): void {
+    if (going.length === 0) return;
+    let spare = Math.max(0, this.#tokensWithin(BESIDE_MS, going.length) - this.#batch.size);
     for (const slot of going) {
       const running = slot.job as Running;
       const { chosen } = running;
@@ -324,15 +338,16 @@ export class Scheduler {
         if (guess.length > 0) this.#batch.putGuess(slot, guess, from + put);
       }
     }
-    return going.length;
   }
 
   /**
    * Put prompts that are not decoded yet, first come first, as much as time allows. A long prompt nobody else waits beside
    * gets a whole batch; what the end of one leaves of a batch that computes well is the next one's.
+   *
+   * @returns How many tokens were put.
    */
-  #putPrompts(others: number): void {
-    if (this.#starting.length === 0) return;
+  #putPrompts(others: number): number {
+    if (this.#starting.length === 0) return 0;
     const shared = this.#tokensWithin(BESIDE_MS, others);
     let put = 0;
     for (const slot of this.#starting) {
@@ -343,11 +358,12 @@ export class Scheduler {
       const left = prompt.length - from;
       const isAlone = put === 0 && others === 0 && !this.#finds;
       const budget = isAlone ? this.#tokensWithin(ALONE_MS, others) : shared - put;
-      if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) return;
+      if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) break;
       const end = from + Math.min(left, budget);
       for (let at = from; at < end; at++) this.#batch.put(slot, prompt[at] as number, at, at === prompt.length - 1);
       put += end - from;
     }
+    return put;
   }
 
   /** Put a portion of what is to be kept. Nothing is sampled after it. */
@@ -393,9 +409,11 @@ export class Scheduler {
 
   /** How many more prompt tokens fit into a step of this many milliseconds, and into the batch. */
   #tokensWithin(ms: number, others: number): number {
-    const tokens = Math.min(this.#pace.tokensWithin(ms), BATCH_TOKENS) - others;
+    const room = BATCH_TOKENS - others;
+    const { apart } = this.#decoder;
+    const tokens = this.#pace.tokensWithin(ms) - (apart ? 0 : others);
     // Prompts go on however many others there are.
-    return Math.min(Math.max(tokens, PROMPT_TOKENS_LEAST), BATCH_TOKENS - others);
+    return Math.min(Math.max(tokens, PROMPT_TOKENS_LEAST), apart ? inTiles(room) : room);
   }
 
   /**

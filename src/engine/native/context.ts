@@ -23,6 +23,8 @@ export type DecodeOutcome = "done" | "full" | "aborted";
 export interface Decoder {
   /** Tokens that fit into memory, over all sequences. */
   readonly cells: number;
+  /** Each sequence has cells of its own: what a batch has of it is computed apart from the rest. */
+  readonly apart: boolean;
   /** To share fewer tokens than this with another sequence takes longer than to decode them again. */
   readonly worthCopying: number;
   /** Put a token into the next batch. Those with `output` get a row of logits, in the order they were put. */
@@ -83,6 +85,7 @@ export class Context implements Decoder {
   readonly #threads: ThreadPools;
 
   readonly cells: number;
+  readonly apart: boolean;
   readonly worthCopying: number;
 
   /**
@@ -93,6 +96,7 @@ export class Context implements Decoder {
     const { llama } = library;
     const { handle, apart } = createContext(library, model, options);
     this.#handle = handle;
+    this.apart = apart;
     const copied = apart ? options.contextTokens / COPIED_PER_TOKEN : 0;
     this.worthCopying = Math.max(WORTH_COPYING, Math.ceil(copied));
     const memory = llama.llama_get_memory(this.#handle);

@@ -14,8 +14,8 @@ function steps(
   });
 }
 
-/** A machine that computes a batch of 512 in 1200 ms, and small ones at a lower rate. */
-const usual = (tokens: number): number => 25 + 2.3 * tokens;
+/** A machine that computes a batch of 512 in 1050 ms, and small ones at a lower rate. */
+const usual = (tokens: number): number => 25 + 2 * tokens;
 
 Deno.test("PromptPace begins with a small step, and takes a whole batch once it knows that there is time", () => {
   assertEquals(steps(new PromptPace(), 5000, { count: 3, takes: usual }), [32, 512, 512]);
@@ -25,7 +25,7 @@ Deno.test("PromptPace comes near the time that a step may take, and not over it"
   const pace = new PromptPace();
   const sizes = steps(pace, 320, { count: 20, takes: usual });
   assertEquals(sizes.filter((tokens) => usual(tokens) > 320), []);
-  assert(usual(sizes.at(-1) as number) > 280, `${sizes}`);
+  assertEquals(sizes.slice(-3), [128, 128, 128]);
 });
 
 Deno.test("PromptPace knows the rate of small steps and of large ones apart", () => {
@@ -47,9 +47,30 @@ Deno.test("PromptPace takes smaller steps soon after the machine has become slow
   steps(pace, 320, { count: 20, takes: usual });
   const slower = (tokens: number): number => 4 * usual(tokens);
   const sizes = steps(pace, 320, { count: 20, takes: slower });
-  assertEquals(sizes.slice(4).filter((tokens) => slower(tokens) > 400), []);
-  const again = steps(pace, 320, { count: 30, takes: usual });
-  assert(usual(again.at(-1) as number) > 280, `${again}`);
+  // Once it is tried whether a whole tile is faster.
+  assertEquals(sizes.slice(4).filter((tokens) => slower(tokens) > 400), [64]);
+  const again = steps(pace, 320, { count: 60, takes: usual });
+  assertEquals(again.at(-1), 128);
+});
+
+Deno.test("PromptPace takes whole tiles, one as long as that takes little longer than asked", () => {
+  // Behind a context that grows.
+  let context = 0;
+  const pace = new PromptPace();
+  const sizes = steps(pace, 320, {
+    count: 40,
+    takes: (tokens) => {
+      const ms = 25 +
+        (tokens < 64 ? tokens * (2 + context / 300) : Math.ceil(tokens / 64) * 64 * (1.9 + context / 1000));
+      context += tokens;
+      return ms;
+    },
+  });
+  assertEquals(new Set(sizes.slice(1)), new Set([64]));
+  // Until it is too long by far.
+  assert(context > 2400);
+  steps(pace, 320, { count: 20, takes: (tokens) => 8 * tokens });
+  assert(pace.tokensWithin(320) < 64);
 });
 
 Deno.test("PromptPace comes back to steps of 64 tokens where smaller ones take longer", () => {

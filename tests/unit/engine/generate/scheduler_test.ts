@@ -22,6 +22,7 @@ class FakeDecoder implements Decoder {
   /** Batches as they were decoded: sequence and token of each. */
   readonly batches: [sequence: number, token: number][][] = [];
   readonly copies: [from: number, to: number, length: number][] = [];
+  apart = false;
   worthCopying = 16;
   failNext: "full" | "aborted" | "broken" | undefined;
   requests = 0;
@@ -644,7 +645,7 @@ Deno.test("Scheduler fills what the end of a long prompt leaves of a piece with 
   scheduler.step();
   const [first, second] = decoder.batches.map((batch) => batch.map(([sequence]) => sequence));
   assertEquals([first?.length, new Set(first).size], [512, 1]);
-  assert(second !== undefined && second.length > 100, `${second?.length}`);
+  assert(second !== undefined && second.length > 60, `${second?.length}`);
   assertEquals(second.slice(0, 10).every((sequence) => sequence === second[0]), true);
   assertEquals(new Set(second).size, 2);
 });

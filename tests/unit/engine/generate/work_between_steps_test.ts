@@ -24,6 +24,7 @@ class Clock {
 
 /** After a token comes the next, round and round: its streams do not end. A step takes ten milliseconds. */
 class RoundDecoder implements Decoder {
+  readonly apart = false;
   readonly cells = 10_000;
   /** What a step takes longer for each token of many. */
   tokenMs = 0;

@@ -13,6 +13,7 @@ export type Next = (tokens: readonly number[]) => number;
 /** Memory of tokens. */
 export class FunctionDecoder implements Decoder {
   readonly cells = 10_000;
+  readonly apart = false;
   readonly worthCopying = 16;
   readonly sequences: number[][];
   /** How many tokens each batch had. */

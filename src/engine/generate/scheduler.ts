@@ -63,6 +63,13 @@ const PROMPT_TOKENS_LEAST = 16;
 /** A prompt waits for another that is being decoded if that saves it this many tokens. */
 const WORTH_WAITING_TOKENS = 32;
 
+/**
+ * Sequences with cells of their own are computed in one pass where their numbers follow each other. With so many answers a
+ * pass less pays for tokens that nobody needs, up to so many in each gap.
+ */
+const BRIDGED_ANSWERS = 4;
+const WIDEST_GAP = 3;
+
 /** A request without a slot. */
 interface Waiting {
   readonly job: Job;
@@ -121,6 +128,7 @@ export class Scheduler {
     this.#slots = new Slots(options.parallel, {
       cells: options.decoder.cells,
       wholeSequencesOnly: this.#wholeSequencesOnly,
+      apart: options.decoder.apart,
       kept: options.kept?.map(({ length }) => length) ?? [],
     });
     options.kept?.forEach((tokens, index) => {
@@ -264,6 +272,7 @@ export class Scheduler {
     try {
       const outcome = this.#decoder.decode();
       if (outcome === "full") return this.#failAll("The model's memory is full");
+      for (const slot of batch.bridges) this.#cutBack(slot);
       if (outcome === "aborted") return this.#rewind();
     } catch (error) {
       return this.#failAll(error instanceof Error ? error.message : String(error));
@@ -280,9 +289,12 @@ export class Scheduler {
 
   /** A batch was given up: of what it was to add, parts may be in memory. */
   #rewind(): void {
-    for (const slot of new Set(this.#batch.slots)) {
-      if (!this.#decoder.truncate(slot.sequence, slot.tokens.length)) slot.tokens.length = 0;
-    }
+    for (const slot of new Set(this.#batch.slots)) this.#cutBack(slot);
+  }
+
+  /** Memory may hold more of a slot than is known of it. */
+  #cutBack(slot: Slot<Running>): void {
+    if (!this.#decoder.truncate(slot.sequence, slot.tokens.length)) slot.tokens.length = 0;
   }
 
   #mayStart(): boolean {
@@ -326,7 +338,8 @@ export class Scheduler {
   #putAnswers(going: readonly Slot<Running>[]): void {
     if (going.length === 0) return;
     let spare = Math.max(0, this.#tokensWithin(BESIDE_MS, going.length) - this.#batch.size);
-    for (const slot of going) {
+    for (const [index, slot] of going.entries()) {
+      if (going.length >= BRIDGED_ANSWERS) this.#bridge(going[index - 1], slot);
       const running = slot.job as Running;
       const { chosen } = running;
       const put = Math.min(chosen.length, 1 + spare);
@@ -338,6 +351,15 @@ export class Scheduler {
         if (guess.length > 0) this.#batch.putGuess(slot, guess, from + put);
       }
     }
+  }
+
+  /** Fill the gap between two answers, so that they are computed together. */
+  #bridge(from: Slot<Running> | undefined, to: Slot<Running>): void {
+    if (from === undefined || !this.#decoder.apart || to.sequence - from.sequence > WIDEST_GAP + 1) return;
+    const between = this.#slots.all.slice(from.sequence + 1, to.sequence);
+    const mayTake = (slot: Slot<Running>): boolean =>
+      slot.tokens.length < this.#contextTokens && !this.#starting.includes(slot);
+    if (between.every(mayTake)) { for (const slot of between) this.#batch.bridge(slot); }
   }
 
   /**

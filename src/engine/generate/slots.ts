@@ -32,6 +32,7 @@ export interface Prefix<J> {
 export class Slots<J> {
   readonly #cells: number;
   readonly #wholeSequencesOnly: boolean;
+  readonly #apart: boolean;
   readonly #slots: readonly Slot<J>[];
   #clock = 0;
 
@@ -39,13 +40,20 @@ export class Slots<J> {
    * @param count Sequences for requests.
    * @param options.cells Tokens that fit into memory, over all of them.
    * @param options.wholeSequencesOnly What a slot holds can be continued, but neither cut nor shared.
+   * @param options.apart Each slot has cells of its own: those that are next to each other are computed together.
    * @param options.kept Cells of each sequence that is kept besides.
    */
   constructor(
     count: number,
-    options: { readonly cells: number; readonly wholeSequencesOnly: boolean; readonly kept?: readonly number[] },
+    options: {
+      readonly cells: number;
+      readonly wholeSequencesOnly: boolean;
+      readonly apart?: boolean;
+      readonly kept?: readonly number[];
+    },
   ) {
     this.#cells = options.cells;
+    this.#apart = options.apart ?? false;
     this.#wholeSequencesOnly = options.wholeSequencesOnly;
     const { kept = [] } = options;
     this.#slots = Array.from(
@@ -66,17 +74,15 @@ export class Slots<J> {
 
   /**
    * Give a free slot to a job. It is the one that holds most of the prompt, if that is all of it, or if what the slot
-   * holds besides is no more than that: it is then the same conversation. Otherwise it is the one that was not used for
-   * the longest time.
+   * holds besides is no more than that: it is then the same conversation. Otherwise it is one that was not used for long:
+   * of the half used least recently the one with most neighbours that run, where that makes a difference.
    */
   assign(job: J, prompt: ArrayLike<number>, cells: number): Slot<J> {
     const free = this.#slots.filter(isFree);
     const best = this.#longest(free, prompt);
     const same = best !== undefined && best.length > 0 &&
       (best.length === prompt.length - 1 || best.length * 2 >= best.slot.tokens.length);
-    const slot = same
-      ? best.slot
-      : free.reduce((oldest, candidate) => age(candidate) < age(oldest) ? candidate : oldest);
+    const slot = same ? best.slot : this.#toReplace(free);
     slot.job = job;
     slot.reserved = cells;
     slot.used = ++this.#clock;
@@ -128,6 +134,16 @@ export class Slots<J> {
   get spare(): number {
     return this.#slots.reduce((cells, slot) => cells - (isFree(slot) ? slot.tokens.length : 0), this.#cells) -
       this.#reserved();
+  }
+
+  /** The free slot that loses what it holds. */
+  #toReplace(free: readonly Slot<J>[]): Slot<J> {
+    const oldest = free.toSorted((a, b) => age(a) - age(b)).slice(0, this.#apart ? Math.ceil(free.length / 2) : 1);
+    return oldest.reduce((best, slot) => this.#neighbours(slot) > this.#neighbours(best) ? slot : best);
+  }
+
+  #neighbours({ sequence }: Slot<J>): number {
+    return [sequence - 1, sequence + 1].filter((next) => this.#slots[next]?.job !== undefined).length;
   }
 
   #longest(slots: readonly Slot<J>[], prompt: ArrayLike<number>): Prefix<J> | undefined {

@@ -21,6 +21,8 @@ export class StepBatch {
   readonly #slots: Slot<Running>[] = [];
   readonly #rows: Rows[] = [];
   #rowCount = 0;
+  /** Slots that got a token only so that those beside them are computed together. */
+  readonly #bridges: Slot<Running>[] = [];
 
   constructor(decoder: Decoder) {
     this.#decoder = decoder;
@@ -47,6 +49,7 @@ export class StepBatch {
     this.#slots.length = 0;
     this.#rows.length = 0;
     this.#rowCount = 0;
+    this.#bridges.length = 0;
   }
 
   /** Put a token that is known. */
@@ -67,6 +70,20 @@ export class StepBatch {
     const { row } = this.#rows.pop() as Rows;
     this.#rows.push({ slot, guess, row });
     this.#rowCount += guess.length;
+  }
+
+  /**
+   * Put any token into a slot that has no other in this step. Nothing comes of it; it is taken away again afterwards,
+   * however the step ended.
+   */
+  bridge(slot: Slot<Running>): void {
+    this.#decoder.put(0, slot.tokens.length, slot.sequence, false);
+    this.#bridges.push(slot);
+  }
+
+  /** Slots that hold a token too many since the step. */
+  get bridges(): readonly Slot<Running>[] {
+    return this.#bridges;
   }
 
   /** It was decoded: the slots hold the tokens, also those that are only guessed. */

@@ -100,11 +100,12 @@ interface Setup {
   readonly decoder: FakeDecoder;
 }
 
-function setUp(options: Partial<SchedulerOptions> & { cells?: number } = {}): Setup {
+function setUp(options: Partial<SchedulerOptions> & { cells?: number; apart?: boolean } = {}): Setup {
   const { parallel = 2, contextTokens = 100, wholeSequencesOnly = false, kept = [] } = options;
   const keptCells = kept.reduce((sum, { length }) => sum + length, 0);
   const cells = options.cells ?? contextTokens * parallel + keptCells;
   const decoder = new FakeDecoder(parallel + kept.length, cells, wholeSequencesOnly);
+  decoder.apart = options.apart ?? false;
   // A clock that stands still: the time of prompts is then no limit, their number is.
   const { now = (): number => 0 } = options;
   return { decoder, scheduler: new Scheduler({ decoder, parallel, contextTokens, wholeSequencesOnly, kept, now }) };
@@ -557,10 +558,10 @@ Deno.test("Scheduler leaves what is kept its cells when requests need many", () 
 const decodeMs = (tokens: number): number => 20 + 2.3 * tokens;
 
 /** A scheduler on that machine. */
-function setUpTimed(parallel: number): Setup & { readonly now: () => number } {
+function setUpTimed(parallel: number, apart = false): Setup & { readonly now: () => number } {
   let ms = 0;
   const now = (): number => ms;
-  const setup = setUp({ parallel, contextTokens: 5000, now });
+  const setup = setUp({ parallel, contextTokens: 5000, now, apart });
   setup.decoder.onDecode = (tokens): void => void (ms += decodeMs(tokens));
   // What the first request finds is a machine that nothing is known of.
   setup.scheduler.submit(job(99, "0".repeat(600), { maxTokens: 1 }));
@@ -619,6 +620,46 @@ Deno.test("Scheduler gives a stream a token every 400 ms at least, and a long pr
   const alone = decodeMs(512) * 3000 / 512;
   const took = timeOf(times, "2 end") - started;
   assert(took <= 1.2 * alone, `${took} ms, ${alone} ms alone`);
+});
+
+Deno.test("Scheduler reads whole tiles of a prompt beside a stream, before it where both would be computed together", () => {
+  for (const ended of [0, 1]) {
+    const { scheduler, decoder } = setUpTimed(3, true);
+    scheduler.submit(job(1, "!", { maxTokens: 60 }));
+    // What has ended lies between the stream and the prompt.
+    for (let id = 2; id < 2 + ended; id++) scheduler.submit(job(id, "?", { maxTokens: 1 }));
+    scheduler.step();
+    const before = decoder.batches.length;
+    scheduler.submit(job(9, "p".repeat(1000), { maxTokens: 1 }));
+    const text = textOf(run(scheduler), 1);
+    assert("#$%".length < text.length && text.startsWith("#$%"), text);
+    const isPrompt = ([, token]: readonly [number, number]): boolean => token === "p".charCodeAt(0);
+    const both = decoder.batches.slice(before).filter((batch) => batch.some(isPrompt) && !batch.every(isPrompt));
+    const prompts = both.map((batch) => batch.filter(isPrompt).length);
+    assert(prompts.length > 3 && prompts.slice(0, -1).every((tokens) => tokens % 64 === 0), `${prompts}`);
+    const [stream, prompt] = [false, true].map((of) => both[0]?.find((entry) => isPrompt(entry) === of)?.[0] ?? NaN);
+    const [first] = both[0] ?? [];
+    assertEquals(first !== undefined && isPrompt(first), prompt === Number(stream) + 1);
+  }
+});
+
+Deno.test("Scheduler fills gaps between many answers, and nothing of that stays", () => {
+  const { scheduler, decoder } = setUp({ parallel: 8, apart: true, contextTokens: 60 });
+  const ids = [1, 2, 3, 4, 5, 6, 7, 8];
+  // Every second one ends after two tokens.
+  for (const id of ids) scheduler.submit(job(id, String.fromCharCode(64 + id), { maxTokens: id % 2 === 0 ? 2 : 30 }));
+  const events = run(scheduler);
+  const sequencesOf = (batch: [number, number][] | undefined): number[] => batch?.map(([sequence]) => sequence) ?? [];
+  assertEquals(sequencesOf(decoder.batches[1]), [0, 1, 2, 3, 4, 5, 6, 7]);
+  assertEquals(sequencesOf(decoder.batches.at(-1)), [0, 1, 2, 3, 4, 5, 6]);
+  const alone = setUp({ parallel: 8, contextTokens: 60 });
+  for (const id of ids) {
+    alone.scheduler.submit(job(id, String.fromCharCode(64 + id), { maxTokens: id % 2 === 0 ? 2 : 30 }));
+  }
+  const plain = run(alone.scheduler);
+  assertEquals(ids.map((id) => textOf(events, id)), ids.map((id) => textOf(plain, id)));
+  assertEquals(decoder.sequences, alone.decoder.sequences);
+  assertEquals(sequencesOf(alone.decoder.batches.at(-1)), [0, 2, 4, 6]);
 });
 
 Deno.test("Scheduler reads several long prompts first come first, and no slower than one after the other", () => {

@@ -35,6 +35,19 @@ Deno.test("Slots gives the one that holds all of the prompt when it holds a long
   assertEquals(slots.assign("new", [1, 2, 3, 4], 10).sequence, 0);
 });
 
+Deno.test("Slots gives one beside those that run, of the half unused for longest, where each has cells of its own", () => {
+  for (const apart of [false, true]) {
+    const slots = new Slots<string>(8, { cells: 100, wholeSequencesOnly: false, apart });
+    for (const slot of slots.all) slot.tokens.push(5);
+    for (const sequence of [1, 3, 5, 7, 0, 2, 4, 6]) {
+      const slot = slots.all[sequence];
+      if (slot !== undefined) slots.release(slot);
+    }
+    const taken = Array.from({ length: 4 }, (_, i) => slots.assign(`${i}`, [9], 10).sequence);
+    assertEquals(taken, apart ? [1, 0, 3, 2] : [1, 3, 5, 7]);
+  }
+});
+
 Deno.test("Slots gives an empty one before one that holds something", () => {
   const slots = slotsWith(100, [[1, 2, 3], [], [4]]);
   assertEquals(slots.assign("new", [9], 10).sequence, 1);

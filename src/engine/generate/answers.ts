@@ -1,5 +1,4 @@
 /**
-/**
  * Turns a request into a job of the scheduler: the prompt's tokens, and an answer with its constraints. Decides what of a
  * request becomes a grammar, and what the parser looks for. All of it is work in pieces: it is done before the request has
  * a slot, while other streams go on.

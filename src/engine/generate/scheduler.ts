@@ -1,19 +1,18 @@
 /**
-/**
  * Continuous batching: what is decoded in the next step, one token of every running request and a chunk of the prompts
  * of those that start. Between two steps, work in pieces: requests are prepared, and what may come next in an answer that
  * follows a grammar is found, while other streams go on. Owns a request until its last event. Sees the native library
  * only as a `Decoder`, and of an answer only what may come next and whether it is over.
  */
-import { BATCH_TOKENS, type Decoder } from "../native/context.ts";
+import type { Decoder } from "../native/context.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
 import { Answering } from "./answering.ts";
 import { StepBatch } from "./step_batch.ts";
-import { NextTurns } from "./ahead/next_turns.ts";
+import { SpareTime } from "./ahead/spare_time.ts";
 import { MOST_STREAMS, StepTimes } from "./ahead/speculation.ts";
-import { inTiles, PromptPace } from "./prompt_pace.ts";
+import { BESIDE_MS, Prompts } from "./prompts.ts";
 import { cellsOf, type Job, Running } from "./running.ts";
-import { commonPrefix, type Slot, Slots } from "./slots.ts";
+import { type Slot, Slots } from "./slots.ts";
 import type { Work } from "../../work/work.ts";
 import { WorkBudget } from "./work_budget.ts";
 import { Workbench } from "./workbench.ts";
@@ -35,34 +34,8 @@ export interface SchedulerOptions {
   readonly now?: () => number;
 }
 
-/**
- * How long a step may take while no stream waits for its next token. On most machines that is a full batch, which computes a
- * token fastest; a slow one still looks up for other requests now and then.
- */
-const ALONE_MS = 5000;
-/**
- * How long a step may take while one does. They are promised a token every 400 ms; the rest is for what is not
- * foreseen, and for handing the token on.
- */
-const BESIDE_MS = 320;
 /** How long to work while nothing is decoded, before the engine looks for other requests. */
 const ALONE_WORK_MS = 5;
-/**
- * What is done for nobody yet, in portions of so many milliseconds: work, and decoding. A portion that takes longer than
- * foreseen is given up when a request comes.
- */
-/**
- * A client that asks one thing after the other asks again sooner than this; it would find the engine busy with a turn
- * that never comes. People, and most tools, take longer.
- */
-const QUIET_AFTER_MS = 25;
-const QUIET_WORK_MS = 1;
-const QUIET_MS = 20;
-/** A prompt advances by at least this many tokens a step, however long that takes. */
-const PROMPT_TOKENS_LEAST = 16;
-/** A prompt waits for another that is being decoded if that saves it this many tokens. */
-const WORTH_WAITING_TOKENS = 32;
-
 /**
  * Sequences with cells of their own are computed in one pass where their numbers follow each other. With so many answers a
  * pass less pays for tokens that nobody needs, up to so many in each gap.
@@ -85,20 +58,13 @@ export class Scheduler {
   readonly #now: () => number;
   readonly #slots: Slots<Running>;
   readonly #waiting: Waiting[] = [];
-  /** Those whose prompt is not decoded yet, first come first. */
-  readonly #starting: Slot<Running>[] = [];
+  readonly #prompts: Prompts;
   readonly #batch: StepBatch;
   readonly #guesses: number;
   readonly #times = new StepTimes();
-  /** Beginnings of prompts to come that are not decoded yet. */
-  readonly #keeping: { readonly slot: Slot<Running>; readonly tokens: Int32Array }[] = [];
-  readonly #turns: NextTurns<Running>;
+  readonly #spare: SpareTime;
   /** What is decoded is for nobody yet. */
   #isQuiet = false;
-  readonly #quietMs: number;
-  /** When somebody last waited for something. */
-  #activeAt = -Infinity;
-  readonly #pace = new PromptPace();
   readonly #bench: Workbench;
   readonly #answering: Answering;
   readonly #budget = new WorkBudget();
@@ -112,9 +78,7 @@ export class Scheduler {
     this.#contextTokens = options.contextTokens;
     this.#wholeSequencesOnly = options.wholeSequencesOnly ?? false;
     this.#now = options.now ?? ((): number => performance.now());
-    this.#quietMs = options.quietMs ?? QUIET_AFTER_MS;
     this.#bench = new Workbench(this.#now);
-    this.#turns = new NextTurns(this.#now);
     this.#answering = new Answering({
       decoder: options.decoder,
       bench: this.#bench,
@@ -131,29 +95,38 @@ export class Scheduler {
       apart: options.decoder.apart,
       kept: options.kept?.map(({ length }) => length) ?? [],
     });
+    this.#prompts = new Prompts({
+      decoder: options.decoder,
+      slots: this.#slots,
+      batch: this.#batch,
+      truncate: (slot, length) => this.#truncate(slot, length),
+    });
+    this.#spare = new SpareTime({
+      slots: this.#slots,
+      batch: this.#batch,
+      prompts: this.#prompts,
+      truncate: (slot, length) => this.#truncate(slot, length),
+      ...(options.quietMs === undefined ? {} : { quietMs: options.quietMs }),
+      now: this.#now,
+    });
     options.kept?.forEach((tokens, index) => {
-      this.#keeping.push({ slot: this.#slots.all[options.parallel + index] as Slot<Running>, tokens });
+      this.#spare.keep(this.#slots.all[options.parallel + index] as Slot<Running>, tokens);
     });
   }
 
   /** Whether a step would do anything. */
   get busy(): boolean {
-    return this.#bench.busy || this.#decodes || this.#keeping.length > 0 || this.#turns.busy && this.#quietIn <= 0;
+    return this.busyIn === 0;
   }
 
   /** In how many milliseconds a step would do something, if nothing comes until then; `undefined`: it never would. */
   get busyIn(): number | undefined {
-    if (this.busy) return 0;
-    return this.#turns.busy ? this.#quietIn : undefined;
-  }
-
-  get #quietIn(): number {
-    return this.#activeAt + this.#quietMs - this.#now();
+    return this.#bench.busy || this.#decodes ? 0 : this.#spare.busyIn;
   }
 
   /** Settles when there may be more to do, where a request waits for something that is computed beside this thread. */
   get beside(): Promise<void> | undefined {
-    const both = [this.#bench.beside, this.#turns.beside].filter((promise) => promise !== undefined);
+    const both = [this.#bench.beside, this.#spare.beside].filter((promise) => promise !== undefined);
     return both.length === 0 ? undefined : Promise.race(both);
   }
 
@@ -225,7 +198,7 @@ export class Scheduler {
     const isWorking = this.#bench.busy;
     this.#work();
     this.#decode();
-    if (isWorking || this.#batch.size > 0 && !this.#isQuiet) this.#activeAt = this.#now();
+    if (isWorking || this.#batch.size > 0 && !this.#isQuiet) this.#spare.interrupt();
     const events = this.#events;
     this.#events = [];
     return events;
@@ -256,16 +229,13 @@ export class Scheduler {
     this.#start();
     const batch = this.#batch;
     batch.clear();
-    this.#isQuiet = false;
     const answers = this.#goingAnswers();
     const streams = answers.length;
     const promptsFirst = this.#wouldJoin(answers);
-    let prompts = promptsFirst ? this.#putPrompts(streams) : 0;
+    let prompts = promptsFirst ? this.#prompts.put(streams) : 0;
     this.#putAnswers(answers);
-    if (!promptsFirst) prompts = this.#putPrompts(batch.size);
-    // In otherwise idle time.
-    if (batch.size === 0 && !this.#bench.busy) this.#putKept();
-    if (batch.size === 0 && !this.#bench.busy && this.#quietIn <= 0) this.#putNextTurn();
+    if (!promptsFirst) prompts = this.#prompts.put(batch.size, this.#finds);
+    this.#isQuiet = batch.size === 0 && !this.#bench.busy && this.#spare.put();
     if (batch.size === 0) return;
 
     const started = this.#now();
@@ -280,10 +250,11 @@ export class Scheduler {
     const took = this.#now() - started;
     this.#budget.earn(took);
     if (batch.size === streams) this.#times.learn(streams, took);
-    else if (streams === 0) this.#pace.learn(batch.size, took);
-    else if (prompts > 0) this.#pace.learn(this.#decoder.apart ? prompts : batch.size, took);
+    else if (streams === 0) this.#prompts.learn(batch.size, took);
+    else if (prompts > 0) this.#prompts.learn(this.#decoder.apart ? prompts : batch.size, took);
     batch.note();
-    this.#dropDecoded();
+    this.#prompts.dropDecoded();
+    this.#spare.dropDecoded();
     for (const rows of batch.rows) this.#answering.choose(rows, this.#times.stepsIn(streams, took));
   }
 
@@ -308,13 +279,13 @@ export class Scheduler {
       const { job, paused, submittedAt } = this.#waiting.shift() as Waiting;
       const running = new Running(job, this.#contextTokens, paused, { submittedAt, startedAt: this.#now() });
       const slot = this.#slots.assign(running, job.prompt, running.limit);
-      running.readyFrom = this.#turns.drop(slot) ?? Infinity;
+      running.readyFrom = this.#spare.drop(slot) ?? Infinity;
       this.#truncate(slot, this.#slots.usable(slot, job.prompt));
       for (const idle of this.#slots.toEmpty(this.#slots.prefix(job.prompt)?.slot)) {
-        this.#turns.drop(idle);
+        this.#spare.drop(idle);
         this.#truncate(idle, 0);
       }
-      this.#starting.push(slot);
+      this.#prompts.add(slot);
       this.#decoder.beginRequest();
     }
   }
@@ -331,13 +302,13 @@ export class Scheduler {
    */
   #wouldJoin(answers: readonly Slot<Running>[]): boolean {
     const last = answers.at(-1);
-    return this.#decoder.apart && last !== undefined && this.#starting[0]?.sequence === last.sequence + 1;
+    return this.#decoder.apart && last !== undefined && this.#prompts.first?.sequence === last.sequence + 1;
   }
 
   /** Put what comes next in each answer: the token that was chosen, and those that had to follow it, as many as time allows. */
   #putAnswers(going: readonly Slot<Running>[]): void {
     if (going.length === 0) return;
-    let spare = Math.max(0, this.#tokensWithin(BESIDE_MS, going.length) - this.#batch.size);
+    let spare = Math.max(0, this.#prompts.tokensWithin(BESIDE_MS, going.length) - this.#batch.size);
     for (const [index, slot] of going.entries()) {
       if (going.length >= BRIDGED_ANSWERS) this.#bridge(going[index - 1], slot);
       const running = slot.job as Running;
@@ -346,7 +317,7 @@ export class Scheduler {
       spare -= put - 1;
       const from = slot.tokens.length;
       for (let i = 0; i < put; i++) this.#batch.put(slot, chosen[i] as number, from + i, i === chosen.length - 1);
-      if (put === chosen.length && going.length <= MOST_STREAMS && this.#starting.length === 0) {
+      if (put === chosen.length && going.length <= MOST_STREAMS && this.#prompts.first === undefined) {
         const guess = running.guess(Math.min(spare, Math.floor(this.#guesses / going.length)));
         if (guess.length > 0) this.#batch.putGuess(slot, guess, from + put);
       }
@@ -358,117 +329,8 @@ export class Scheduler {
     if (from === undefined || !this.#decoder.apart || to.sequence - from.sequence > WIDEST_GAP + 1) return;
     const between = this.#slots.all.slice(from.sequence + 1, to.sequence);
     const mayTake = (slot: Slot<Running>): boolean =>
-      slot.tokens.length < this.#contextTokens && !this.#starting.includes(slot);
+      slot.tokens.length < this.#contextTokens && !this.#prompts.has(slot);
     if (between.every(mayTake)) { for (const slot of between) this.#batch.bridge(slot); }
-  }
-
-  /**
-   * Put prompts that are not decoded yet, first come first, as much as time allows. A long prompt nobody else waits beside
-   * gets a whole batch; what the end of one leaves of a batch that computes well is the next one's.
-   *
-   * @returns How many tokens were put.
-   */
-  #putPrompts(others: number): number {
-    if (this.#starting.length === 0) return 0;
-    const shared = this.#tokensWithin(BESIDE_MS, others);
-    let put = 0;
-    for (const slot of this.#starting) {
-      const running = slot.job as Running;
-      if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
-      const { prompt } = running.job;
-      const from = slot.tokens.length;
-      const left = prompt.length - from;
-      const isAlone = put === 0 && others === 0 && !this.#finds;
-      const budget = isAlone ? this.#tokensWithin(ALONE_MS, others) : shared - put;
-      if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) break;
-      const end = from + Math.min(left, budget);
-      for (let at = from; at < end; at++) this.#batch.put(slot, prompt[at] as number, at, at === prompt.length - 1);
-      put += end - from;
-    }
-    return put;
-  }
-
-  /** Put a portion of what is to be kept. Nothing is sampled after it. */
-  #putKept(): void {
-    const [first] = this.#keeping;
-    if (first === undefined) return;
-    const { slot, tokens } = first;
-    const from = slot.tokens.length;
-    const end = Math.min(tokens.length, from + this.#tokensWithin(BESIDE_MS, 0));
-    for (let at = from; at < end; at++) this.#batch.put(slot, tokens[at] as number, at, false);
-  }
-
-  /**
-   * With nothing else to do: put a portion of what the next turn of a conversation begins with, where there is room for it.
-   */
-  #putNextTurn(): void {
-    const turn = this.#turns.work(QUIET_WORK_MS);
-    if (turn === undefined) return;
-    const { slot, tokens } = turn;
-    const shared = commonPrefix(slot.tokens, tokens);
-    if (tokens.length - slot.tokens.length > this.#slots.spare) {
-      this.#turns.drop(slot);
-      return;
-    }
-    this.#truncate(slot, shared);
-    this.#turns.begin(turn);
-    const from = slot.tokens.length;
-    const end = Math.min(tokens.length, from + this.#tokensWithin(QUIET_MS, 0));
-    for (let at = from; at < end; at++) this.#batch.put(slot, tokens[at] as number, at, false);
-    this.#isQuiet = true;
-  }
-
-  /** Take prompts off the lists of what is to be decoded once they are. */
-  #dropDecoded(): void {
-    for (let i = this.#starting.length - 1; i >= 0; i--) {
-      const { tokens, job } = this.#starting[i] as Slot<Running>;
-      if (tokens.length === (job as Running).job.prompt.length) this.#starting.splice(i, 1);
-    }
-    const [first] = this.#keeping;
-    if (first !== undefined && first.slot.tokens.length === first.tokens.length) this.#keeping.shift();
-    this.#turns.dropDecoded();
-  }
-
-  /** How many more prompt tokens fit into a step of this many milliseconds, and into the batch. */
-  #tokensWithin(ms: number, others: number): number {
-    const room = BATCH_TOKENS - others;
-    const { apart } = this.#decoder;
-    const tokens = this.#pace.tokensWithin(ms) - (apart ? 0 : others);
-    // Prompts go on however many others there are.
-    return Math.min(Math.max(tokens, PROMPT_TOKENS_LEAST), apart ? inTiles(room) : room);
-  }
-
-  /**
-   * Share what another slot holds of a prompt. At this moment and not before: by now another request may have decoded
-   * the same beginning.
-   *
-   * @returns Whether the request may go on; not while another is decoding what it could share.
-   */
-  #begin(slot: Slot<Running>, running: Running): boolean {
-    const { prompt } = running.job;
-    const best = this.#slots.prefix(prompt);
-    if (best !== undefined) {
-      if (this.#willHoldMore(slot, prompt, best.length)) return false;
-      if (best.length - slot.tokens.length >= this.#decoder.worthCopying) {
-        running.readyFrom = Infinity;
-        this.#truncate(slot, 0);
-        this.#decoder.copy(best.slot.sequence, slot.sequence, best.length);
-        for (let i = 0; i < best.length; i++) slot.tokens.push(prompt[i] as number);
-      }
-    }
-    running.cached = slot.tokens.length;
-    running.prepared = Math.max(0, running.cached - running.readyFrom);
-    running.begun = true;
-    return true;
-  }
-
-  /** Whether another request is decoding so much of the same prompt that it is worth waiting for. */
-  #willHoldMore(slot: Slot<Running>, prompt: Int32Array, shared: number): boolean {
-    return this.#slots.all.some((other) =>
-      other !== slot && other.job !== undefined && other.job.begun && !other.job.paused &&
-      other.tokens.length < other.job.job.prompt.length &&
-      Math.min(commonPrefix(other.job.job.prompt, prompt), prompt.length - 1) - shared >= WORTH_WAITING_TOKENS
-    );
   }
 
   #truncate(slot: Slot<Running>, length: number): void {
@@ -481,7 +343,7 @@ export class Scheduler {
     for (const slot of this.#slots.all) {
       if (slot.job !== undefined) this.#events.push({ id: slot.job.job.id, error: "internal", message });
       if (!slot.kept) this.#release(slot);
-      this.#turns.drop(slot);
+      this.#spare.drop(slot);
       this.#decoder.truncate(slot.sequence, 0);
       slot.tokens.length = 0;
     }
@@ -490,12 +352,11 @@ export class Scheduler {
   /** What the next turn begins with can be found out now. */
   #ended(slot: Slot<Running>, { nextTurn, answer: { said } }: Job): void {
     if (nextTurn === undefined || said === undefined || this.#wholeSequencesOnly) return;
-    this.#turns.add(slot, nextTurn(said));
+    this.#spare.prepare(slot, nextTurn(said));
   }
 
   #release(slot: Slot<Running>): void {
-    const starting = this.#starting.indexOf(slot);
-    if (starting >= 0) this.#starting.splice(starting, 1);
+    this.#prompts.drop(slot);
     if (slot.job?.row !== undefined) this.#bench.drop(slot.job.job.id);
     this.#slots.release(slot);
   }

@@ -4,7 +4,7 @@
  */
 import { Ajv } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { GrammarError } from "../src/grammar/gbnf.ts";
+import { GrammarError } from "../src/grammar/rules.ts";
 import { Grammar } from "../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../src/grammar/grammar_builder.ts";
 import { compileSchemaInPieces } from "../src/grammar/json_schema/json_schema.ts";

@@ -59,7 +59,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     folders: ["src/grammar/json_schema", "src/grammar/keywords", "src/grammar/language"],
   },
   "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries", "src/ndjson"] },
-  "src/engine/native": { imports: ["src/libraries", "src/engine/ipc"] },
+  "src/engine/native": {
+    imports: ["src/libraries", "src/engine/ipc"],
+    folders: ["src/engine/native/threads"],
+  },
   "src/engine/jinja": {
     imports: ["src/work"],
     folders: [

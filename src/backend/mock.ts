@@ -204,7 +204,7 @@ export class MockBackend implements Backend {
 async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationRequest): Promise<void> {
   if (!tools.some((tool) => mayCall(tool, toolChoice)) && responseSchema === undefined) return;
   const [{ GrammarError }, { GrammarBuilder }, { compileSchema }] = await Promise.all([
-    import("../grammar/gbnf.ts"),
+    import("../grammar/rules.ts"),
     import("../grammar/grammar_builder.ts"),
     import("../grammar/json_schema/json_schema.ts"),
   ]);

@@ -3,50 +3,14 @@
  * made to overflow its stack or to grow without end by grammars a client may send, which would take the engine and
  * everybody's requests with it. What characters do to a grammar is `grammar.ts`'s.
  */
-
-/** The grammar cannot be used; the message is for the caller. */
-export class GrammarError extends Error {
-  override readonly name = "GrammarError";
-}
-
-/** Code points from and to, both inclusive, flat and in pairs. */
-export type CharSet = readonly number[];
-
-/** A character, a rule by its number, or exactly this token, which need not be text. */
-export type GrammarSymbol = { readonly chars: CharSet } | { readonly rule: number } | { readonly token: number };
-
-/** What a rule may be: each alternative is its symbols. */
-export type Alternatives = readonly (readonly GrammarSymbol[])[];
-
-/**
- * A rule that is written out only where a text comes to it. Its alternatives may name rules that are added with them,
- * and none of them begins with the rule itself, directly or through others.
- */
-export interface LazyRule {
-  readonly expand: () => Alternatives;
-}
-
-/** Rules by number. */
-export interface Rules {
-  readonly root: number;
-  /** Grows when lazy rules are written out. */
-  readonly rules: readonly (Alternatives | LazyRule)[];
-}
-
-/** Whether a rule has to be written out. */
-export function isLazy(rule: Alternatives | LazyRule): rule is LazyRule {
-  return "expand" in rule;
-}
+import { refuseLeftRecursion } from "./rule_checks.ts";
+import { type CharSet, GrammarError, type GrammarSymbol, MAX_CODE_POINT, MAX_SYMBOLS, type Rules } from "./rules.ts";
 
 const ROOT = "root";
-/** The last character there is. */
-export const MAX_CODE_POINT = 0x10ffff;
 const ANY: CharSet = [0, MAX_CODE_POINT];
 /** Groups in groups. */
 const MAX_NESTING = 200;
 const MAX_REPETITIONS = 2000;
-/** Symbols of all rules, with repetitions written out. */
-export const MAX_SYMBOLS = 100_000;
 
 const NAME = /[A-Za-z0-9_-]+/y;
 const NUMBER = /\d{1,9}/y;
@@ -320,86 +284,4 @@ function complement(ranges: [number, number][]): number[] {
   }
   if (next <= MAX_CODE_POINT) left.push(next, MAX_CODE_POINT);
   return left;
-}
-
-/**
- * A rule that comes back to itself before any character would be expanded without end.
- *
- * @param rules The rules.
- * @param loops Those made for repetitions without end.
- * @throws {GrammarError} If there is such a rule.
- */
-export function refuseLeftRecursion(
-  rules: readonly (readonly (readonly GrammarSymbol[])[])[],
-  loops: ReadonlySet<number>,
-): void {
-  const nullable = nullableRules(rules);
-  /** Rules that may be reached from each before a character. */
-  const first = rules.map((alternatives, rule) => {
-    const reached = new Set<number>();
-    for (const symbols of alternatives) {
-      for (const symbol of symbols) {
-        if (!("rule" in symbol)) break;
-        reached.add(symbol.rule);
-        if (!nullable[symbol.rule]) break;
-      }
-    }
-    if (loops.has(rule)) reached.delete(rule);
-    return reached;
-  });
-  // Take away what depends on nothing that is left; a rule that cannot be taken away is on a circle, or leads to one.
-  const users = rules.map((): number[] => []);
-  const open = first.map((reached, rule) => {
-    for (const other of reached) users[other]?.push(rule);
-    return reached.size;
-  });
-  const free = [...open.keys()].filter((rule) => open[rule] === 0);
-  for (const rule of free) {
-    for (const user of users[rule] ?? []) {
-      const left = (open[user] as number) - 1;
-      open[user] = left;
-      if (left === 0) free.push(user);
-    }
-  }
-  if (free.length < rules.length) {
-    throw new GrammarError("The grammar is left-recursive: a rule begins with itself, directly or through others");
-  }
-}
-
-/**
- * Which rules can come to an end.
- *
- * @param rules The rules; one that is not defined yet is taken to.
- * @returns For each rule, whether there is a text that matches it.
- */
-export function finiteRules(rules: readonly (readonly (readonly GrammarSymbol[])[] | undefined)[]): boolean[] {
-  const parts = (symbols: readonly GrammarSymbol[]): GrammarSymbol[] => symbols.filter((symbol) => "rule" in symbol);
-  return nullableRules(rules.map((alternatives) => alternatives?.map(parts) ?? [[]]));
-}
-
-/** Rules that match nothing at all, among other things. */
-function nullableRules(rules: readonly (readonly (readonly GrammarSymbol[])[])[]): boolean[] {
-  const nullable = rules.map(() => false);
-  /** Alternatives that wait for a rule to be found nullable. */
-  const waiting = new Map<number, { rule: number; left: number }[]>();
-  const found: number[] = [];
-  rules.forEach((alternatives, rule) => {
-    for (const symbols of alternatives) {
-      if (symbols.some((symbol) => !("rule" in symbol))) continue;
-      const parts = new Set(symbols.map((symbol) => "rule" in symbol ? symbol.rule : -1));
-      if (parts.size === 0) found.push(rule);
-      const entry = { rule, left: parts.size };
-      for (const part of parts) {
-        const list = waiting.get(part) ?? [];
-        waiting.set(part, list);
-        list.push(entry);
-      }
-    }
-  });
-  for (const rule of found) {
-    if (nullable[rule]) continue;
-    nullable[rule] = true;
-    for (const entry of waiting.get(rule) ?? []) if (--entry.left === 0) found.push(entry.rule);
-  }
-  return nullable;
 }

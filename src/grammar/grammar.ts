@@ -3,7 +3,7 @@
  * that is built while it is walked: a state is a set of stacks of what is still to come, and remembers where each kind
  * of character led, and which tokens may come next.
  */
-import { type CharSet, GrammarError, type GrammarSymbol, isLazy, MAX_CODE_POINT, type Rules } from "./gbnf.ts";
+import { type CharSet, GrammarError, type GrammarSymbol, isLazy, MAX_CODE_POINT, type Rules } from "./rules.ts";
 import type { Forced } from "./constraint.ts";
 import { Chars, type Only, type Position, set, type Stack, State } from "./grammar_state.ts";
 import { A_PLAIN, type VocabularyIndex } from "./vocabulary_index.ts";

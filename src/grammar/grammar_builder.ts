@@ -11,9 +11,9 @@ import {
   isLazy,
   type LazyRule,
   MAX_SYMBOLS,
-  refuseLeftRecursion,
   type Rules,
-} from "./gbnf.ts";
+} from "./rules.ts";
+import { refuseLeftRecursion } from "./rule_checks.ts";
 import { type Language, Languages } from "./language/language.ts";
 
 /** How the characters of texts are written. */

@@ -1,6 +1,6 @@
 /** A grammar over tokens, for one answer: where it is, what may come next, and whether that is known yet. */
 import type { Constraint, Forced } from "./constraint.ts";
-import { GrammarError, type Rules } from "./gbnf.ts";
+import { GrammarError, type Rules } from "./rules.ts";
 import { COSTLY, Grammar } from "./grammar.ts";
 import type { Position } from "./grammar_state.ts";
 import { type TokenBytes, VocabularyIndex } from "./vocabulary_index.ts";

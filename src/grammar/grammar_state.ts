@@ -1,5 +1,5 @@
 /** What a grammar's automaton is made of: stacks of what is still to come, states of stacks, and sets of characters. */
-import type { CharSet } from "./gbnf.ts";
+import type { CharSet } from "./rules.ts";
 import { contains, intersection, normalized } from "./language/chars.ts";
 import { PLAIN } from "./vocabulary_index.ts";
 import type { SharedWork } from "../work/work.ts";

@@ -3,7 +3,7 @@
  * characters, which most places within a text take all of, or none. Made once for a model, when the first grammar needs
  * it.
  */
-import type { CharSet } from "./gbnf.ts";
+import type { CharSet } from "./rules.ts";
 import { sortByBytes, TOKEN_BITS, trieOf, type VocabularyTrie } from "./vocabulary_trie.ts";
 import type { Work } from "../work/work.ts";
 

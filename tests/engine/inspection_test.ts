@@ -2,7 +2,8 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { inspect } from "../../src/engine/inspection.ts";
 import { openLibrary } from "../../src/engine/native/library.ts";
 import { packagedFolder } from "../../src/libraries/library_files.ts";
-import { Model, ModelError } from "../../src/engine/native/model.ts";
+import { ModelError } from "../../src/engine/native/first_look.ts";
+import { Model } from "../../src/engine/native/model.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { fileHead, readMetadata } from "../../bench/gguf.ts";
 

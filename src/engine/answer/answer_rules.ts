@@ -9,7 +9,7 @@ import { innerMarker } from "./call_parser.ts";
 import type { CallBeginning } from "./parser_options.ts";
 import type { CallForm, CallPart, Dialect } from "../chat/dialect/dialect.ts";
 import { type Marker, type MarkerPart, textOf } from "../chat/dialect/marker.ts";
-import type { GrammarSymbol, Rules } from "../../grammar/gbnf.ts";
+import type { GrammarSymbol, Rules } from "../../grammar/rules.ts";
 import { GrammarBuilder } from "../../grammar/grammar_builder.ts";
 import { compileSchemaInPieces, type Notation } from "../../grammar/json_schema/json_schema.ts";
 import type { Work } from "../../work/work.ts";

@@ -4,7 +4,7 @@
  */
 import type { ArgumentsForm, CallForm, CallPart, JsonType } from "../chat/dialect/dialect.ts";
 import { type Marker, textOf } from "../chat/dialect/marker.ts";
-import { type Alternatives, type CharSet, type GrammarSymbol, MAX_CODE_POINT } from "../../grammar/gbnf.ts";
+import { type Alternatives, type CharSet, type GrammarSymbol, MAX_CODE_POINT } from "../../grammar/rules.ts";
 import { type GrammarBuilder, PLAIN_CHARACTERS } from "../../grammar/grammar_builder.ts";
 import type { Notation, ObjectNotation } from "../../grammar/json_schema/json_schema.ts";
 import { JSON_SPELLING, jsonStyle, type Spelling, type TextStyle } from "../../grammar/json_schema/json_values.ts";

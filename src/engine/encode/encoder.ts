@@ -8,11 +8,12 @@
  */
 import type { Library } from "../native/library.ts";
 import { availableBytes } from "../native/memory.ts";
-import { type Model, ModelError } from "../native/model.ts";
+import { ModelError } from "../native/first_look.ts";
+import type { Model } from "../native/model.ts";
 import { isEncoder } from "./purpose.ts";
 import { type LookIn, StepWatch, type WatchLimits } from "../native/step_watch.ts";
 import { POOLING, type PoolingType, TextContext } from "../native/text_context.ts";
-import { StepTimer, ThreadGovernor } from "../native/threads.ts";
+import { StepTimer, ThreadGovernor } from "../native/threads/governor.ts";
 
 /** A context of one thread, in parallel with others. */
 export interface Lane {

@@ -4,7 +4,7 @@
  */
 import type { EngineConfig, EnginePurpose } from "../ipc/messages.ts";
 import type { Model } from "../native/model.ts";
-import { ModelError } from "../native/model.ts";
+import { ModelError } from "../native/first_look.ts";
 import { POOLING, type PoolingType } from "../native/text_context.ts";
 
 /** Architectures that read a text as a whole and never write one. */

@@ -3,7 +3,7 @@
  * of a call. What has been found out about it is shared by all of them.
  */
 import type { AnswerRules } from "../answer/answer_rules.ts";
-import type { Rules } from "../../grammar/gbnf.ts";
+import type { Rules } from "../../grammar/rules.ts";
 import { Grammar } from "../../grammar/grammar.ts";
 import type { Position } from "../../grammar/grammar_state.ts";
 import type { Compiled } from "../../grammar/grammars.ts";

@@ -2,7 +2,7 @@
  * From rows of logits to answers: which token comes next, what that means, and whether the answer is over. What is decoded
  * when is `scheduler.ts`'s.
  */
-import { GrammarError } from "../../grammar/gbnf.ts";
+import { GrammarError } from "../../grammar/rules.ts";
 import type { TokenOdds } from "../answer/text_logprobs.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
 import type { Decoder } from "../native/context.ts";

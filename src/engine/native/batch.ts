@@ -1,6 +1,6 @@
 /** The batch that a context's tokens are put into. Knows nothing of KV cache or output. */
 import { BATCH_FIELD, dataView, type Library } from "./library.ts";
-import { ModelError } from "./model.ts";
+import { ModelError } from "./first_look.ts";
 
 /** Tokens for one decode, in native memory. */
 export class Batch {

@@ -5,10 +5,11 @@
 import { Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { memoryLayouts } from "./memory.ts";
-import { type Model, ModelError } from "./model.ts";
+import { ModelError } from "./first_look.ts";
+import type { Model } from "./model.ts";
 import { type LookIn, StepWatch, type WatchLimits } from "./step_watch.ts";
-import { ThreadPools } from "./thread_pools.ts";
-import { StepTimer, ThreadGovernor } from "./threads.ts";
+import { ThreadPools } from "./threads/pools.ts";
+import { StepTimer, ThreadGovernor } from "./threads/governor.ts";
 
 /** Tokens decoded in one step at most. */
 export const BATCH_TOKENS = 512;

@@ -4,9 +4,10 @@
  */
 import { Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
-import { type Model, ModelError } from "./model.ts";
+import { ModelError } from "./first_look.ts";
+import type { Model } from "./model.ts";
 import type { StepWatch } from "./step_watch.ts";
-import { ThreadPools } from "./thread_pools.ts";
+import { ThreadPools } from "./threads/pools.ts";
 
 /** The numbers of `llama_pooling_type`. */
 export const POOLING = { mean: 1, cls: 2, last: 3, rank: 4 } as const;

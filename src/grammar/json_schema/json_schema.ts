@@ -3,7 +3,7 @@
  * `meaning.ts` and put together by `nodes.ts`; here it becomes rules, in any of the notations that values are written in.
  * Rules are written out where a text comes to them, so that a schema costs what is looked at of it.
  */
-import type { Alternatives, GrammarSymbol } from "../gbnf.ts";
+import type { Alternatives, GrammarSymbol } from "../rules.ts";
 import type { GrammarBuilder } from "../grammar_builder.ts";
 import { LanguageError } from "../language/language.ts";
 import { finish, type Work } from "../../work/work.ts";

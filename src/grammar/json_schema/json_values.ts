@@ -3,7 +3,7 @@
  * each grammar, so that equal parts of several schemas are one rule. Whitespace: a space may follow each colon and comma,
  * as models like to write, and nothing else may stand between values.
  */
-import { type CharSet, type GrammarSymbol, MAX_CODE_POINT } from "../gbnf.ts";
+import { type CharSet, type GrammarSymbol, MAX_CODE_POINT } from "../rules.ts";
 import { type CharacterWriter, type GrammarBuilder, PLAIN_CHARACTERS } from "../grammar_builder.ts";
 import { ALL_CHARS, contains, intersection } from "../language/chars.ts";
 import type { Language, Languages } from "../language/language.ts";

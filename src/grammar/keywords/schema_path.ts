@@ -1,7 +1,7 @@
 /**
  * Where something stands in a request, for messages. Rendered only when something is wrong there.
  */
-import { GrammarError } from "../gbnf.ts";
+import { GrammarError } from "../rules.ts";
 
 /** A key and what it is in; of the outermost, the path to it. */
 export interface Path {

@@ -1,7 +1,7 @@
 /**
  * Sets of characters: code points from and to, both inclusive, flat and in pairs, sorted and with gaps between them.
  */
-import { type CharSet, MAX_CODE_POINT } from "../gbnf.ts";
+import { type CharSet, MAX_CODE_POINT } from "../rules.ts";
 
 /** Halves of surrogate pairs are no characters. */
 export const ALL_CHARS: CharSet = [0, 0xd7ff, 0xe000, MAX_CODE_POINT];

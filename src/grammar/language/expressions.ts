@@ -5,7 +5,7 @@
  *
  * Equal expressions are the same object within one set of languages, so that states can be told by identity.
  */
-import { type CharSet, GrammarError } from "../gbnf.ts";
+import { type CharSet, GrammarError } from "../rules.ts";
 import { ALL_CHARS, contains, intersection, normalized, union } from "./chars.ts";
 import { type Trie, trieOf } from "./trie.ts";
 

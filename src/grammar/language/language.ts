@@ -2,7 +2,7 @@
  * What texts of a language there are: how they go on, whether there are any, and how long they are. An automaton comes
  * into being only along what is asked for.
  */
-import type { CharSet } from "../gbnf.ts";
+import type { CharSet } from "../rules.ts";
 import { finish, type Work } from "../../work/work.ts";
 import { ALL_CHARS, intersection, kindsOf, normalized } from "./chars.ts";
 import { Expressions, type Language, LanguageError } from "./expressions.ts";

@@ -4,7 +4,7 @@
  * only there; nothing can look at what was matched before.
  */
 import { type AST, RegExpParser } from "@eslint-community/regexpp";
-import type { CharSet } from "../gbnf.ts";
+import type { CharSet } from "../rules.ts";
 import { ALL_CHARS, complement, normalized } from "./chars.ts";
 import { type Language, LanguageError, type Languages } from "./language.ts";
 import { charsWith } from "./unicode.ts";

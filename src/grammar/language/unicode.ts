@@ -1,5 +1,5 @@
 /** Which characters have a Unicode property, as the platform's regular expressions know it. */
-import { type CharSet, MAX_CODE_POINT } from "../gbnf.ts";
+import { type CharSet, MAX_CODE_POINT } from "../rules.ts";
 import { ALL_CHARS, intersection, normalized } from "./chars.ts";
 
 /** Planes with characters of their own; all others are unassigned, or for private use. */

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { GrammarError, type GrammarSymbol } from "../../../src/grammar/gbnf.ts";
+import { GrammarError, type GrammarSymbol } from "../../../src/grammar/rules.ts";
 import { compileSchema } from "../../../src/grammar/json_schema/json_schema.ts";
 import { Grammar } from "../../../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../../../src/grammar/grammar_builder.ts";

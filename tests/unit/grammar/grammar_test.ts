@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { GrammarError, parseGbnf, type Rules } from "../../../src/grammar/gbnf.ts";
+import { GrammarError, type Rules } from "../../../src/grammar/rules.ts";
+import { parseGbnf } from "../../../src/grammar/gbnf.ts";
 import { compileSchema } from "../../../src/grammar/json_schema/json_schema.ts";
 import { Grammar } from "../../../src/grammar/grammar.ts";
 import type { Position } from "../../../src/grammar/grammar_state.ts";

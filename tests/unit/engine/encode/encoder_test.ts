@@ -3,7 +3,7 @@ import { EncodeJobs, type EncodeModel } from "../../../../src/engine/encode/enco
 import { type EncodeJob, EncodeScheduler, TextError } from "../../../../src/engine/encode/encode_scheduler.ts";
 import { type Encoder, type Lane, normalizeInto } from "../../../../src/engine/encode/encoder.ts";
 import type { EngineEvent } from "../../../../src/engine/ipc/messages.ts";
-import { ModelError } from "../../../../src/engine/native/model.ts";
+import { ModelError } from "../../../../src/engine/native/first_look.ts";
 import { type PurposeModel, purposeOf } from "../../../../src/engine/encode/purpose.ts";
 import { POOLING } from "../../../../src/engine/native/text_context.ts";
 import { GivenUpError } from "../../../../src/engine/native/text_context.ts";

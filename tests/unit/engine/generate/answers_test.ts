@@ -4,7 +4,7 @@ import { Answers } from "../../../../src/engine/generate/answers.ts";
 import { Chat, PromptError } from "../../../../src/engine/chat/chat.ts";
 import { AttachmentError } from "../../../../src/engine/chat/render/messages.ts";
 import type { EngineEvent } from "../../../../src/engine/ipc/messages.ts";
-import { GrammarError } from "../../../../src/grammar/gbnf.ts";
+import { GrammarError } from "../../../../src/grammar/rules.ts";
 import { finish, type Work } from "../../../../src/work/work.ts";
 import {
   CHATML,

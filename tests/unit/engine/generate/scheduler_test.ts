@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { DecodeOutcome, Decoder } from "../../../../src/engine/native/context.ts";
-import { GrammarError } from "../../../../src/grammar/gbnf.ts";
+import { GrammarError } from "../../../../src/grammar/rules.ts";
 import type { EngineEvent } from "../../../../src/engine/ipc/messages.ts";
 import { ModelAnswer, type Vocabulary } from "../../../../src/engine/answer/answer.ts";
 import type { Constraint } from "../../../../src/grammar/constraint.ts";

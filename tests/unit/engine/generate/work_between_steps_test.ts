@@ -7,7 +7,7 @@ import { Scheduler } from "../../../../src/engine/generate/scheduler.ts";
 import type { EngineEvent } from "../../../../src/engine/ipc/messages.ts";
 import type { DecodeOutcome, Decoder } from "../../../../src/engine/native/context.ts";
 import type { Constraint } from "../../../../src/grammar/constraint.ts";
-import { GrammarError } from "../../../../src/grammar/gbnf.ts";
+import { GrammarError } from "../../../../src/grammar/rules.ts";
 import { settled, type Work } from "../../../../src/work/work.ts";
 
 const SIZE = 64;

@@ -1,5 +1,5 @@
 import { assert, assertThrows } from "@std/assert";
-import { GrammarError } from "../../../../src/grammar/gbnf.ts";
+import { GrammarError } from "../../../../src/grammar/rules.ts";
 import { Grammar } from "../../../../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../../../../src/grammar/grammar_builder.ts";
 import { compileSchemaInPieces } from "../../../../src/grammar/json_schema/json_schema.ts";

@@ -1,5 +1,5 @@
 import { assertThrows } from "@std/assert";
-import { GrammarError } from "../../../../src/grammar/gbnf.ts";
+import { GrammarError } from "../../../../src/grammar/rules.ts";
 import { compile, PATH } from "./support.ts";
 
 function nested(depth: number): unknown {

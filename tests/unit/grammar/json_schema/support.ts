@@ -3,7 +3,7 @@ import { assert } from "@std/assert";
 import { Ajv } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
-import type { Rules } from "../../../../src/grammar/gbnf.ts";
+import type { Rules } from "../../../../src/grammar/rules.ts";
 import { Grammar } from "../../../../src/grammar/grammar.ts";
 import type { Position } from "../../../../src/grammar/grammar_state.ts";
 import { GrammarBuilder } from "../../../../src/grammar/grammar_builder.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Grammar } from "../../../../src/grammar/grammar.ts";
-import { GrammarError } from "../../../../src/grammar/gbnf.ts";
+import { GrammarError } from "../../../../src/grammar/rules.ts";
 import { compile, encoder, PATH } from "./support.ts";
 
 /** What is left of a schema of which some cannot be enforced, and what is told of it. */

@@ -2,7 +2,7 @@
  * The threads that compute the steps of a context. Without pools of ours llama.cpp starts and ends its threads in every
  * step. Ours do not spin between steps: that time belongs to sampling, to the daemon and to its clients.
  */
-import { cString, dataView, type Library, THREADPOOL_PARAM } from "./library.ts";
+import { cString, dataView, type Library, THREADPOOL_PARAM } from "../library.ts";
 
 const CPU_DEVICE = 0;
 

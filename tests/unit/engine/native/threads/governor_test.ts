@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { ThreadGovernor, usableCores } from "../../../../src/engine/native/threads.ts";
+import { ThreadGovernor, usableCores } from "../../../../../src/engine/native/threads/governor.ts";
 
 interface Work {
   readonly tokens?: number;

@@ -272,7 +272,7 @@ export interface Client extends AsyncDisposable {
   /**
    * Turn a text into tokens, as the model has them. Waits for no other request.
    *
-   * @param text The text; at most 16 384 characters.
+   * @param text The text; at most 1 048 576 characters.
    * @param options `addSpecial`, `parseSpecial`, `model`, and `signal` to cancel.
    * @returns The ids of the tokens.
    * @throws {InvalidRequestError} If the text is too long, or the backend (a remote one) does not know its model's tokens.
@@ -296,7 +296,7 @@ export interface Client extends AsyncDisposable {
   /**
    * Turn tokens into the text they stand for. Control tokens are their names.
    *
-   * @param tokens The ids of the tokens; at most 16 384.
+   * @param tokens The ids of the tokens; at most 262 144.
    * @param options `model`, and `signal` to cancel.
    * @returns The text.
    * @throws {InvalidRequestError} If there is no such token, or the backend does not know its model's tokens.

@@ -25,11 +25,11 @@ export const MAX_LOGIT_BIASES: number = 1024;
 /** The most alternatives `logprobs` may ask for, for each token. */
 export const MAX_LOGPROBS: number = 20;
 
-/** The longest text of a `tokenize` request, in UTF-16 units: its tokens are made between two steps of the model. */
-export const MAX_TOKENIZE_LENGTH: number = 16 * 1024;
+/** The longest text of a `tokenize` request, in UTF-16 units. */
+export const MAX_TOKENIZE_LENGTH: number = 1024 * 1024;
 
 /** The most tokens of a `detokenize` request. */
-export const MAX_DETOKENIZE_TOKENS: number = 16 * 1024;
+export const MAX_DETOKENIZE_TOKENS: number = 256 * 1024;
 
 /** Tokens of an answer where a request does not say. */
 export const DEFAULT_MAX_TOKENS: number = 1000;

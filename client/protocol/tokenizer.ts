@@ -34,13 +34,13 @@ export interface TokenizerRequest {
   type: TokenizerType;
   /** Name of a backend or of a model it serves; no other backend answers. Absent: any, in the operator's order. */
   model?: string;
-  /** For `tokenize`: at most 16 384 characters. */
+  /** For `tokenize`: at most 1 048 576 characters. */
   text?: string;
   /** For `tokenize`: with the tokens that the model wants before and after a text. Default `false`. */
   add_special?: boolean;
   /** For `tokenize`: names of control tokens in the text stand for these tokens. Default `false`. */
   parse_special?: boolean;
-  /** For `detokenize`: ids of tokens, at most 16 384. */
+  /** For `detokenize`: ids of tokens, at most 262 144. */
   tokens?: number[];
   /** For `count` and `apply_template`: the conversation, as in a v2 request. */
   messages?: V2Message[];

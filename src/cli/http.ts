@@ -10,6 +10,7 @@ import { type HttpOptions, type HttpServer, isLoopback, startHttp } from "../htt
 import { UNTIL_EOF_FLAG } from "../monitor/http_command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { type Target, target } from "./reach.ts";
+import { refuseDebugger } from "./refuse_debugger.ts";
 
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
 
@@ -23,6 +24,7 @@ export const http: Command = {
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
+    refuseDebugger();
     const config = await loadConfig(flags.values, machine.env);
     const values = withFile(flags.values, config);
     const listen = httpListen(values);
@@ -64,8 +66,7 @@ export const http: Command = {
     try {
       server = await startHttp(options);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      console.error(`inferd: Cannot listen on ${hostname}:${port}: ${reason}`);
+      console.error(`inferd: Cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
       return 1;
     }
     // Whoever reads that it listens may end it at once.
@@ -76,6 +77,12 @@ export const http: Command = {
     return 0;
   },
 };
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (!("code" in error) || error.code !== "EADDRINUSE") return error.message;
+  return "another program listens there. Stop it, or choose another port with --http HOST:PORT";
+}
 
 /** What clients must present. */
 function keyOf({ apiKey, apiKeyFile }: SettingValues): string | undefined {

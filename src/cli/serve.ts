@@ -1,8 +1,6 @@
 /**
  * `inferd serve`: boot, serve, drain on a signal. What happens in between is `daemon/boot.ts`'s.
  */
-import { Confiner } from "../confinement/confinement.ts";
-import { LIBC_PATHS } from "../server/kernel.ts";
 import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
 import { loadConfig, withKeys } from "../config/load.ts";
 import { resolveOptions } from "../config/resolve.ts";
@@ -13,6 +11,7 @@ import { HttpProcess } from "../monitor/http_process.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
+import { refuseDebugger } from "./refuse_debugger.ts";
 import { complain } from "./terminal/output.ts";
 
 /** Exit codes of a process that a second signal ended, as shells count them. */
@@ -22,24 +21,6 @@ const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "
 
 /** Within this time, in milliseconds, the same signal again is the first one handed on by another process. */
 const RELAY_MS = 150;
-
-/**
- * Take away V8's debugger, with which any process of this user could have the daemon run whatever it is told. Without the
- * permission for libc that cannot be done.
- */
-function refuseDebugger(): void {
-  for (const path of LIBC_PATHS) {
-    // Asked first, because opening without the permission would prompt on a terminal.
-    if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
-    try {
-      new Confiner(path).refuseDebugger();
-      return;
-    } catch (error) {
-      // Not where this system has it: `Deno.dlopen` throws plain errors.
-      if (error instanceof TypeError || error instanceof Deno.errors.NotCapable) throw error;
-    }
-  }
-}
 
 export const serve: Command = {
   name: "serve",

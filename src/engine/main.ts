@@ -75,8 +75,8 @@ function handle(engine: Engine, message: ToEngine): void {
         (error) => refusalOf(message.id, error),
       );
     case "tokenizer":
-      if (engine.purpose === "generate") return tokenize(engine, message);
-      return refuse(engine, message.id, "tell tokens");
+      if (engine.purpose !== "generate") return refuse(engine, message.id, "tell tokens");
+      return engine.scheduler.answer(message.id, answer(engine, message), (error) => refusalOf(message.id, error));
     case "embed":
     case "rerank":
       if (engine.purpose !== "generate") return acceptTexts(engine, message);
@@ -97,13 +97,12 @@ function handle(engine: Engine, message: ToEngine): void {
   }
 }
 
-/** Ask the tokenizer or the chat template; what is asked is short enough to be answered between two steps. */
-function tokenize({ outbox, tokenizer }: Generating, { id, request }: Extract<ToEngine, { op: "tokenizer" }>): void {
-  try {
-    outbox.add([{ id, answer: tokenizer.answer(request) }]);
-  } catch (error) {
-    outbox.add([refusalOf(id, error)]);
-  }
+/** Ask the tokenizer or the chat template. */
+function* answer(
+  { tokenizer }: Generating,
+  { id, request }: Extract<ToEngine, { op: "tokenizer" }>,
+): Work<EngineEvent> {
+  return { id, answer: yield* tokenizer.answer(request) };
 }
 
 /** The daemon asks each engine only for what it said it is for. */

@@ -90,6 +90,8 @@ export function httpPermissionFlags(options: DaemonOptions, context: PermissionC
   return flags([
     ...clientNeeds(options, context),
     { name: "net", value: hostOf(address.hostname, address.port), bootOnly: false },
+    // To refuse a debugger; given back before it listens.
+    ...LIBC_PATHS.map((path): Need => ({ name: "ffi", value: path, bootOnly: true })),
     ...options.apiKeyFile === undefined ? [] : [{ name: "read" as const, value: options.apiKeyFile, bootOnly: false }],
   ]);
 }

@@ -84,9 +84,21 @@ Deno.test("engine takes sampling fields, tells log-probabilities and answers for
     assert(within.count > without.count + 5);
   });
 
-  await t.step("count refuses a conversation that does not fit the context", async () => {
+  await t.step("count counts a conversation that does not fit the context, too", async () => {
     const messages = [{ role: "user" as const, content: "fox ".repeat(2000) }];
-    assertStringIncludes(String(await asked({ type: "count", conversation: { ...conversation, messages } })), "1024");
+    const answer = await asked({ type: "count", conversation: { ...conversation, messages } });
+    assert(typeof answer === "object" && "count" in answer && answer.count > 2000);
+  });
+
+  await t.step("a long text is made tokens, and text again, beside a stream that goes on", async () => {
+    const text = "The quick brown fox jumps over the lazy dog. ".repeat(20_000);
+    const id = await engine.ask("Count from 1 to 10.", { maxTokens: 30 });
+    await engine.untilEvents(id, 1);
+    const asking = asked({ type: "tokenize", text, addSpecial: true, parseSpecial: false });
+    assertEquals((await engine.answerTo(id)).text, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10");
+    const answer = await asking;
+    assert(typeof answer === "object" && "tokens" in answer);
+    assertEquals(await asked({ type: "detokenize", tokens: answer.tokens }), { text });
   });
 
   await t.step("tokens are told while an answer is generated", async () => {

@@ -34,6 +34,9 @@ Deno.test("anthropic: a stream has the events of its blocks, in order", async ()
     thinking: { type: "enabled", budget_tokens: 1024 },
   });
   const events = await Array.fromAsync(stream);
+  const [first] = events;
+  // As `count_tokens` says, before the first token.
+  assert(first?.type === "message_start" && first.message.usage.input_tokens === 6);
   assertEquals(events.map((event) => event.type === "content_block_delta" ? event.delta.type : event.type), [
     "message_start",
     "content_block_start",

@@ -88,6 +88,24 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the HTTP bridge has no debugger, whoever starts it",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    const { stdout } = await box.run(["permissions", "http", "--http", "127.0.0.1:0"]);
+    await using bridge = box.spawn(["http", "--http", "127.0.0.1:0"], { permissions: stdout.trim().split(" ") });
+    await bridge.stderr.has("Listening on");
+    await delay(LISTENING_MS);
+    Deno.kill(bridge.pid, "SIGUSR1");
+    const { SigIgn, SigCgt } = Object.fromEntries(status(bridge.pid));
+    assertEquals(BigInt(`0x${SigIgn}`) & SIGUSR1_BIT, SIGUSR1_BIT);
+    assertEquals(BigInt(`0x${SigCgt}`) & SIGUSR1_BIT, 0n);
+    bridge.kill("SIGTERM");
+    assertEquals((await bridge.outcome).code, 0);
+  },
+});
+
+Deno.test({
   name: "engine sees nothing of the user's environment but what it needs",
   ignore: !LINUX,
   async fn(): Promise<void> {

@@ -150,11 +150,20 @@ export class Chat {
     return finish(this.#prompt(conversation, { named, addsBos, spacePrefix, tokenize }));
   }
 
+  /**
+   * How many tokens the prompt has, also of one that leaves no room for an answer.
+   *
+   * @throws {PromptError} If the conversation has tools and the template knows none, or is refused.
+   */
+  *count(conversation: Conversation): Work<number> {
+    const { rendered } = yield* this.#rendered(conversation, this.#offered(conversation));
+    yield;
+    return (yield* promptTokens(rendered, { model: this.#model, guarded: this.#guarded })).length;
+  }
+
   *#prompt(conversation: Conversation, model: TokenizingModel): Work<Prompt> {
-    const { messages, tools, toolChoice } = conversation;
-    const offered = toolChoice === "none" ? [] : tools;
-    if (offered.length > 0 && !this.tools) throw new PromptError("This model's chat template knows no tools");
-    yield* this.#refuseHopeless(messages, offered);
+    const offered = this.#offered(conversation);
+    yield* this.#refuseHopeless(conversation.messages, offered);
     const { rendered, begun } = yield* this.#rendered(conversation, offered);
     yield;
     const tokens = yield* promptTokens(rendered, { model, guarded: this.#guarded });
@@ -170,11 +179,25 @@ export class Chat {
   /**
    * The text of a prompt, and what of it came from the request.
    *
-   * @throws As {@linkcode Chat.render}.
+   * @throws As {@linkcode Chat.count}.
    */
   text(conversation: Conversation): Rendered {
-    const { tools, toolChoice } = conversation;
-    return finish(this.#rendered(conversation, toolChoice === "none" ? [] : tools)).rendered;
+    return finish(this.textInPieces(conversation));
+  }
+
+  /**
+   * The same as work in pieces.
+   *
+   * @throws As {@linkcode Chat.count}.
+   */
+  *textInPieces(conversation: Conversation): Work<Rendered> {
+    return (yield* this.#rendered(conversation, this.#offered(conversation))).rendered;
+  }
+
+  #offered({ tools, toolChoice }: Conversation): readonly Tool[] {
+    const offered = toolChoice === "none" ? [] : tools;
+    if (offered.length > 0 && !this.tools) throw new PromptError("This model's chat template knows no tools");
+    return offered;
   }
 
   /** A text as a parser sees it: as it is, and with the names of tokens in it as tokens. */

@@ -1,10 +1,19 @@
-/** What is asked of a model's tokenizer and chat template beside generation. */
+/** What is asked of a model's tokenizer and chat template beside generation; work in pieces, for texts may be long. */
 import type { TokenizerAnswer, TokenizerRequest } from "../../inference/request.ts";
+import { settled, type Work } from "../../work/work.ts";
 import type { Model } from "../native/model.ts";
 import type { Chat } from "./chat.ts";
 
 /** What this needs of a model. */
-export type TokenizerModel = Pick<Model, "tokenize" | "tokenizeWhole" | "piece" | "describe" | "vocabularySize">;
+export type TokenizerModel = Pick<
+  Model,
+  "tokenize" | "tokenizeWhole" | "tokenizeBeside" | "piece" | "describe" | "vocabularySize"
+>;
+
+/** A longer text is not made tokens on the thread that decodes. */
+const LONG_CHARACTERS = 4096;
+/** Tokens that become text in a piece of work. */
+const PIECE_TOKENS = 1024;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -31,34 +40,38 @@ export class Tokenizer {
    * @throws {PromptError} If the model cannot take the conversation.
    * @throws {AttachmentError} If there is an attachment.
    */
-  answer(request: TokenizerRequest): TokenizerAnswer {
+  *answer(request: TokenizerRequest): Work<TokenizerAnswer> {
     switch (request.type) {
       case "tokenize":
-        return { tokens: this.#tokenize(request) };
+        return { tokens: Array.from(yield* this.#tokenize(request)) };
       case "detokenize":
-        return { text: this.#detokenize(request.tokens) };
+        return { text: yield* this.#detokenize(request.tokens) };
       case "count":
-        return { count: this.#chat.render(request.conversation).tokens.length };
+        return { count: yield* this.#chat.count(request.conversation) };
       case "apply_template":
-        return { text: this.#chat.text(request.conversation).text };
+        return { text: (yield* this.#chat.textInPieces(request.conversation)).text };
     }
   }
-  #tokenize({ text, addSpecial, parseSpecial }: Extract<TokenizerRequest, { type: "tokenize" }>): number[] {
-    return [
-      ...addSpecial ? this.#model.tokenizeWhole(text, parseSpecial) : this.#model.tokenize(text, parseSpecial),
-    ];
+
+  *#tokenize({ text, addSpecial, parseSpecial }: Extract<TokenizerRequest, { type: "tokenize" }>): Work<Int32Array> {
+    if (text.length > LONG_CHARACTERS) {
+      return yield* settled(this.#model.tokenizeBeside(text, parseSpecial, addSpecial));
+    }
+    return addSpecial ? this.#model.tokenizeWhole(text, parseSpecial) : this.#model.tokenize(text, parseSpecial);
   }
 
   /** Characters may be made of several tokens, so their bytes are joined first. Control tokens are their names. */
-  #detokenize(tokens: readonly number[]): string {
+  *#detokenize(tokens: readonly number[]): Work<string> {
     const { vocabularySize } = this.#model;
-    const pieces = tokens.map((token, index) => {
+    const pieces: Uint8Array[] = [];
+    for (const [index, token] of tokens.entries()) {
       if (token >= vocabularySize) {
         throw new TokenizerError(`"tokens[${index}]" must be an integer from 0 to ${vocabularySize - 1}, got ${token}`);
       }
       const piece = this.#model.piece(token);
-      return piece.length > 0 ? piece : encoder.encode(this.#model.describe(token));
-    });
+      pieces.push(piece.length > 0 ? piece : encoder.encode(this.#model.describe(token)));
+      if ((index + 1) % PIECE_TOKENS === 0) yield;
+    }
     const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
     for (const piece of pieces) {

@@ -157,6 +157,20 @@ export class Scheduler {
     });
   }
 
+  /**
+   * Take a question that is answered without the model, between steps.
+   *
+   * @param id The question.
+   * @param work Finds the answer.
+   * @param refuse Says what is wrong with it, where that fails.
+   */
+  answer(id: number, work: Work<EngineEvent>, refuse: (error: unknown) => EngineEvent): void {
+    this.#bench.add(id, work, {
+      done: (event) => this.#events.push(event),
+      failed: (error) => this.#events.push(refuse(error)),
+    });
+  }
+
   /** Forget a request; what it decoded so far stays for the next. */
   cancel(id: number): void {
     this.#preparing.delete(id);

@@ -209,14 +209,20 @@ export class Model {
     return text === "" ? new Int32Array(0) : this.#tokenize(text, { special, ends: false });
   }
 
-  /** The tokens of a text, made on a thread that is not the caller's. */
-  async tokenizeBeside(text: string, special: boolean): Promise<Int32Array> {
+  /**
+   * The tokens of a text, made on a thread that is not the caller's.
+   *
+   * @param text Any text.
+   * @param special As in `tokenize`.
+   * @param ends With the model's BOS and EOS tokens.
+   */
+  async tokenizeBeside(text: string, special: boolean, ends = false): Promise<Int32Array> {
     const bytes = encoder.encode(text);
     // No token is of less than a byte, and a vocabulary may put something before and after the text.
     let tokens = new Int32Array(bytes.length + SPARE_TOKENS);
     const { llama } = this.#library;
     const call = (): Promise<number> =>
-      llama.llama_tokenize_beside(this.#vocabulary, bytes, bytes.length, tokens, tokens.length, false, special);
+      llama.llama_tokenize_beside(this.#vocabulary, bytes, bytes.length, tokens, tokens.length, ends, special);
     let count = await call();
     if (count < 0) {
       tokens = new Int32Array(-count);

@@ -31,9 +31,11 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
     role: "assistant",
     model: asked.model,
   };
-  const events = bridge.generate({ api: "anthropic", model, request, signal: context.req.raw.signal });
+  const { signal } = context.req.raw;
+  const events = bridge.generate({ api: "anthropic", model, request, signal });
   if (asked.stream) {
-    return await streamed(pieces(events, head, asked), {
+    const inputTokens = countOf(bridge, request, { model: model.name, signal });
+    return await streamed(pieces(events, { head, asked, inputTokens }), {
       contentType: SERVER_SENT_EVENTS,
       onError: (error) => serverSentEvent(anthropicErrorBody(error), "error"),
     });
@@ -48,6 +50,22 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
     });
   }
   throw new Error("An answer ended without its last event");
+}
+
+/** Tokens of the prompt, which a stream says first of all; 0 where that is not known before the answer. */
+async function countOf(
+  { link }: Bridge,
+  { messages, attachments, tools, toolChoice, thinking }: ReturnType<typeof toRequest>,
+  options: { readonly model: string; readonly signal: AbortSignal },
+): Promise<number> {
+  if (attachments !== undefined) return 0;
+  try {
+    const client = await link.client("v2");
+    return await client.countTokens({ messages, tools, toolChoice, thinking }, options);
+  } catch {
+    // A remote server does not tell; what is wrong with the request, its answer says.
+    return 0;
+  }
 }
 
 function contentOf({ thinking, text, toolCalls }: GenerationV2Result, asked: Body): Record<string, unknown>[] {
@@ -78,8 +96,11 @@ function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
 
 async function* pieces(
   events: AsyncIterable<GenerationV2Event>,
-  head: Head,
-  asked: Body,
+  { head, asked, inputTokens }: {
+    readonly head: Head;
+    readonly asked: Body;
+    readonly inputTokens: Promise<number>;
+  },
 ): AsyncGenerator<string> {
   const event = (type: string, fields: Record<string, unknown>): string => serverSentEvent({ type, ...fields }, type);
   let index = -1;
@@ -94,17 +115,17 @@ async function* pieces(
     open = undefined;
     return text;
   };
-  const start = (): string => {
+  const start = async (): Promise<string> => {
     if (begun) return "";
     begun = true;
-    // How many tokens the prompt has is known at the end.
-    const usage = { input_tokens: 0, output_tokens: 0 };
+    // What of them came from the cache is known at the end.
+    const usage = { input_tokens: await inputTokens, output_tokens: 0 };
     return event("message_start", {
       message: { ...head, content: [], stop_reason: null, stop_sequence: null, usage },
     });
   };
   for await (const one of events) {
-    let text = start();
+    let text = await start();
     switch (one.type) {
       case "text":
       case "thinking":

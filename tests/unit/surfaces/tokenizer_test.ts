@@ -84,7 +84,7 @@ Deno.test("a request of these needs no place, and any other type is a generation
 Deno.test("what breaks a rule is refused by name", () => {
   const refusals: readonly (readonly [Record<string, unknown>, string])[] = [
     [{ type: "tokenize" }, '"text" must be a string, got nothing'],
-    [{ type: "tokenize", text: "x".repeat(MAX_TOKENIZE_LENGTH + 1) }, '"text" must have at most 16384 characters'],
+    [{ type: "tokenize", text: "x".repeat(MAX_TOKENIZE_LENGTH + 1) }, '"text" must have at most 1048576 characters'],
     [{ type: "tokenize", text: "", add_special: 1 }, '"add_special" must be true or false, got 1'],
     [{ type: "detokenize", tokens: 1 }, '"tokens" must be an array of tokens, got 1'],
     [{ type: "detokenize", tokens: [1, -1] }, '"tokens[1]" must be an integer of at least 0, got -1'],

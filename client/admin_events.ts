@@ -1,5 +1,5 @@
 /** The events of the admin stream. */
-import type { BackendStatus, QueueStatus, TemplateError } from "./protocol/mod.ts";
+import type { BackendStatus, BreakerStatus, QueueStatus, TemplateError } from "./protocol/mod.ts";
 
 /**
  * The daemon has started and has done nothing yet.
@@ -224,6 +224,10 @@ export interface Capabilities {
   readonly parallel?: number;
   /** Where it is: it answers, is being loaded, was put to rest until it is asked, or has failed for good. */
   readonly state?: BackendStatus;
+  /** `open`: requests are kept away from it because it failed again and again. */
+  readonly breaker?: BreakerStatus;
+  /** Resident memory of its engine when it became ready, in bytes; absent: it has none. */
+  readonly memoryBytes?: number;
   /** The model's own chat template cannot be evaluated: what is wrong with it, and what is used instead. */
   readonly templateError?: Readonly<TemplateError>;
   /** The admission queue at that time. */

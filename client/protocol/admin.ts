@@ -78,6 +78,9 @@ export interface TemplateError {
  */
 export type BackendStatus = "ready" | "loading" | "asleep" | "down";
 
+/** `open`: requests are kept away from a backend, but for one now and then that finds out whether it is back. */
+export type BreakerStatus = "closed" | "open";
+
 /** What one backend can do. Sent to every reader on connecting, once per backend, and again when its state changes. */
 export interface CapabilitiesFrame extends AdminFrameBase {
   /** Discriminates the frame. */
@@ -110,6 +113,10 @@ export interface CapabilitiesFrame extends AdminFrameBase {
   parallel?: number;
   /** Where it is. */
   state?: BackendStatus;
+  /** Whether requests are kept away from it because it failed again and again. */
+  breaker?: BreakerStatus;
+  /** Resident memory of its engine when it became ready, in bytes; absent: it has none. */
+  memory_bytes?: number;
   /** The model's own chat template cannot be evaluated. */
   template_error?: TemplateError;
   /** The admission queue at the time of sending. */

@@ -1,6 +1,6 @@
 /** Parses lines of the admin stream into events. */
 import type { AdminEvent, CapabilitiesEvent, LoadingModelEvent, RestartingEvent } from "../admin_events.ts";
-import type { BackendStatus } from "../protocol/mod.ts";
+import type { BackendStatus, BreakerStatus } from "../protocol/mod.ts";
 import { type Fields, number, parse, record, text, wrong } from "./frames.ts";
 
 /**
@@ -65,12 +65,14 @@ function loading(
   }
 }
 
+const BREAKER_STATES: readonly BreakerStatus[] = ["closed", "open"];
 const BACKEND_STATES: readonly BackendStatus[] = ["ready", "loading", "asleep", "down"];
 
 function capabilities(frame: Fields): CapabilitiesEvent {
   const queue = frame.queue === undefined ? undefined : record(frame, "queue");
   const wrong = frame.template_error === undefined ? undefined : record(frame, "template_error");
   const state = BACKEND_STATES.find((known) => known === frame.state);
+  const breaker = BREAKER_STATES.find((known) => known === frame.breaker);
   return {
     status: "capabilities",
     backend: text(frame, "backend"),
@@ -87,6 +89,8 @@ function capabilities(frame: Fields): CapabilitiesEvent {
     ...(frame.n_ctx === undefined ? {} : { contextTokens: number(frame, "n_ctx") }),
     ...(frame.parallel === undefined ? {} : { parallel: number(frame, "parallel") }),
     ...(state === undefined ? {} : { state }),
+    ...(breaker === undefined ? {} : { breaker }),
+    ...(frame.memory_bytes === undefined ? {} : { memoryBytes: number(frame, "memory_bytes") }),
     ...(wrong === undefined ? {} : {
       templateError: { message: text(wrong, "message"), line: number(wrong, "line"), format: text(wrong, "format") },
     }),

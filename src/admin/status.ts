@@ -34,6 +34,8 @@ export class StatusBoard {
   readonly #readers = new Set<StatusReader>();
   /** By backend, in the order of their priority; absent: not known yet. */
   readonly #known = new Map<string, Known | undefined>();
+  /** The backends that requests are kept away from. */
+  readonly #open = new Set<string>();
   #snapshot: AdminFrame = { ...HEAD, status: "starting" };
   /** What those who come later are told, too. */
   #logStopped: string | undefined;
@@ -90,6 +92,14 @@ export class StatusBoard {
   /** The activity log can be written again, so that nobody else is told. */
   logResumed(): void {
     this.#logStopped = undefined;
+  }
+
+  /** Requests are kept away from a backend, or let through again. Never replaces the snapshot. */
+  breaker(backend: string, change: "opened" | "closed"): void {
+    if (change === "opened") this.#open.add(backend);
+    else this.#open.delete(backend);
+    const known = this.#known.get(backend);
+    if (known !== undefined) this.#tell(this.#capabilitiesLine(backend, known));
   }
 
   /** What is known of what each backend can do, without the head every frame has. */
@@ -156,6 +166,8 @@ export class StatusBoard {
       n_ctx: capabilities.contextTokens,
       parallel: capabilities.parallel,
       state,
+      breaker: this.#open.has(backend) ? "open" : "closed",
+      ...(capabilities.memoryBytes === undefined ? {} : { memory_bytes: capabilities.memoryBytes }),
       ...(templateError === undefined ? {} : { template_error: templateError }),
       queue: this.#queue(),
     };

@@ -97,7 +97,10 @@ export class Serving {
     for (const backend of backends) built.use(backend);
     this.#router = new Router(backends, {
       ...(options.now === undefined ? {} : { now: options.now }),
-      onBreaker: (backend, change) => log.warn(`breaker_${change}`, { backend }),
+      onBreaker: (backend, change) => {
+        log.warn(`breaker_${change}`, { backend });
+        options.board.breaker(backend, change);
+      },
     });
     const { listen, parallel, queueDepth } = options.options;
     this.#servers = Object.entries(SURFACES).map(([name, surface]) =>

@@ -103,6 +103,7 @@ export async function load(
   });
   warmUp(context, parallel);
   library.endLoading();
+  const residentBytes = Deno.memoryUsage().rss;
   tellUnconfined(confine(model.accelerator));
   const scheduler = new Scheduler({
     decoder: context,
@@ -128,6 +129,7 @@ export async function load(
     vocabulary: model.vocabularySize,
     longestPiece: model.longestPiece,
     threads,
+    residentBytes,
   });
   return {
     purpose: "generate",
@@ -219,6 +221,7 @@ function loadEncoder({ config, library, model, outbox, pulse, purpose, pooling }
     do encoder.warmUp(tokens); while (performance.now() < until);
   }
   library.endLoading();
+  const residentBytes = Deno.memoryUsage().rss;
   tellUnconfined(confine(model.accelerator));
   const { modelName, parallel } = config;
   send({
@@ -232,6 +235,7 @@ function loadEncoder({ config, library, model, outbox, pulse, purpose, pooling }
     gpuLayers: gpuLayersOf(model, config),
     vocabulary: model.vocabularySize,
     threads,
+    residentBytes,
   });
   const scheduler = new EncodeScheduler(encoder);
   pulse.abandons = (ids) => scheduler.abandons(ids);

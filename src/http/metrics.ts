@@ -154,12 +154,15 @@ export class Metrics {
    * @param daemon What the daemon says of itself now; absent: it is not there.
    */
   text(daemon: AdminSnapshot | undefined): Promise<string> {
-    const { up, state, slots, context, active, waiting, depth, memory } = this.#gauges;
+    const { up, state, breaker, engineMemory, slots, context, active, waiting, depth, memory } = this.#gauges;
     memory.set(Deno.memoryUsage().rss);
-    for (const gauge of [state, slots, context, active, waiting, depth]) gauge.reset();
+    for (const gauge of [state, breaker, engineMemory, slots, context, active, waiting, depth]) gauge.reset();
     up.set(daemon?.status.status === "ready" ? 1 : 0);
-    for (const { backend, state: is = "ready", parallel, contextTokens, queue } of daemon?.capabilities ?? []) {
+    for (const known of daemon?.capabilities ?? []) {
+      const { backend, state: is = "ready", parallel, contextTokens, queue, memoryBytes } = known;
       state.set({ backend, state: is }, 1);
+      breaker.set({ backend }, known.breaker === "open" ? 1 : 0);
+      if (memoryBytes !== undefined) engineMemory.set({ backend }, memoryBytes);
       if (parallel !== undefined) slots.set({ backend }, parallel);
       if (contextTokens !== undefined) context.set({ backend }, contextTokens);
       // All backends share one queue; it is told with each of them.
@@ -180,6 +183,8 @@ function gaugesOf(registry: Registry): Readonly<Record<GaugeName, Gauge<"backend
     memory: gauge("inferd_http_memory_bytes", "Resident memory of the bridge"),
     up: gauge("inferd_up", "1 while the daemon is ready"),
     state: gauge("inferd_backend_state", "1 for the state a backend is in", "backend", "state"),
+    breaker: gauge("inferd_backend_breaker_open", "1 while requests are kept away from a failing backend", "backend"),
+    engineMemory: gauge("inferd_backend_memory_bytes", "Resident memory of a backend's engine at its start", "backend"),
     slots: gauge("inferd_backend_slots", "Requests a backend decodes together", "backend"),
     context: gauge("inferd_backend_context_tokens", "Tokens one request may use", "backend"),
     active: gauge("inferd_queue_active", "Requests that run in the daemon, whoever asked"),
@@ -188,4 +193,14 @@ function gaugesOf(registry: Registry): Readonly<Record<GaugeName, Gauge<"backend
   };
 }
 
-type GaugeName = "memory" | "up" | "state" | "slots" | "context" | "active" | "waiting" | "depth";
+type GaugeName =
+  | "memory"
+  | "up"
+  | "state"
+  | "breaker"
+  | "engineMemory"
+  | "slots"
+  | "context"
+  | "active"
+  | "waiting"
+  | "depth";

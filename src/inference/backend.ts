@@ -36,6 +36,8 @@ export interface BackendCapabilities extends Readonly<Record<Service, boolean>> 
   readonly contextTokens: number;
   /** Requests decoded together. */
   readonly parallel: number;
+  /** Resident memory of its engine when it became ready, in bytes; absent: it has none. */
+  readonly memoryBytes?: number;
   /** The model's own chat template cannot be evaluated. */
   readonly templateError?: Readonly<TemplateError>;
 }

@@ -1,4 +1,5 @@
 /** Two remote servers behind one daemon: priority, the breaker and recovery over real sockets on both sides. */
+import { admin } from "@inferd/client";
 import { assertEquals } from "@std/assert";
 import type { OpenAiBackendConfig } from "../../src/config/options.ts";
 import { DaemonUnderTest } from "../support/daemons.ts";
@@ -50,6 +51,13 @@ class Pair implements AsyncDisposable {
     this.first.answering = failing;
     for (let failure = 0; failure < 3; failure++) assertEquals(await this.outcome(), "backend_unavailable");
     await this.daemon.log.next("breaker_opened");
+    assertEquals(await this.breakers(), ["open", "closed"]);
+  }
+
+  /** As the admin socket tells them. */
+  async breakers(): Promise<unknown[]> {
+    const { capabilities } = await admin({ path: this.daemon.options.adminSocket }).snapshot();
+    return capabilities.map(({ breaker }) => breaker);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

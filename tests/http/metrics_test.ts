@@ -1,6 +1,7 @@
 /** `/metrics`: what is counted, and that the dashboard draws names that there are. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import dashboard from "../../docs/grafana.json" with { type: "json" };
+import { admin, type Capabilities } from "@inferd/client";
 import { Metrics } from "../../src/http/metrics.ts";
 import { BridgeUnderTest } from "../support/bridges.ts";
 
@@ -36,7 +37,17 @@ Deno.test("metrics: requests are counted by API, surface, model and outcome, wit
   assertEquals(sample(text, "inferd_http_active_requests", openai), 0);
   assertEquals(sample(text, "inferd_up"), 1);
   assertEquals(sample(text, "inferd_backend_state", { backend: "mock", state: "ready" }), 1);
+  assertEquals(sample(text, "inferd_backend_breaker_open", { backend: "mock" }), 0);
   assert((sample(text, "inferd_http_memory_bytes") ?? 0) > 1e6);
+});
+
+Deno.test("metrics: a backend's breaker and memory are the daemon's", async () => {
+  await using bridge = await BridgeUnderTest.start({ script: { tokens: ["a"] } });
+  const snapshot = await admin({ path: bridge.daemon.options.adminSocket }).snapshot();
+  const known = { ...snapshot.capabilities[0], backend: "far", breaker: "open", memoryBytes: 3e9 } as Capabilities;
+  const text = await new Metrics({ restarts: 0 }).text({ ...snapshot, capabilities: [known] });
+  assertEquals(sample(text, "inferd_backend_breaker_open", { backend: "far" }), 1);
+  assertEquals(sample(text, "inferd_backend_memory_bytes", { backend: "far" }), 3e9);
 });
 
 Deno.test("metrics: tokens are counted that were not computed one by one", async () => {

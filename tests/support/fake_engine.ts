@@ -145,6 +145,7 @@ class FakeEngine {
       vocabulary: 100,
       ...(this.#load.longestPiece === undefined ? {} : { longestPiece: this.#load.longestPiece }),
       threads: 1,
+      residentBytes: 2 ** 20,
       ...this.#templateError(),
     });
   }

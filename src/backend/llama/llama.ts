@@ -265,6 +265,7 @@ export class LlamaBackend implements Backend {
       model: this.#config.modelName,
       contextTokens: ready.contextTokens,
       parallel: ready.parallel,
+      memoryBytes: ready.residentBytes,
       ...(templateError === undefined ? {} : { templateError }),
     };
     this.#engine = engine;

@@ -168,6 +168,8 @@ export type FromEngine =
     /** Bytes of the longest text that a token stands for; absent where nothing is generated. */
     readonly longestPiece?: number;
     readonly threads: number;
+    /** Memory of the process, most of it the model's weights, in bytes. */
+    readonly residentBytes: number;
   }
   /** The answer to `check`: the native library can be used. */
   | ({

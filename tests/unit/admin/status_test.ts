@@ -56,7 +56,7 @@ Deno.test("StatusBoard says every frame in the documented order of keys", async 
     `${head}"loading_model","phase":"kv_cache","n_ctx":512}`,
     `${head}"capabilities","backend":"llamacpp","v2":false,"vision":false,"audio":false,"tools":false,` +
     '"thinking":false,"embed":false,"accelerator":"cpu","gpu_layers":0,"rerank":false,"model":"inferd-tiny",' +
-    '"n_ctx":512,"parallel":4,"state":"ready","queue":{"active":1,"waiting":2,"depth":10}}',
+    '"n_ctx":512,"parallel":4,"state":"ready","breaker":"closed","queue":{"active":1,"waiting":2,"depth":10}}',
     `${head}"ready"}`,
     `${head}"restarting","phase":"mmap","path":"/m"}`,
     `${head}"log_stopped","reason":"disk full"}`,

@@ -3,13 +3,16 @@
  * file. See `schema_corpus.ts` for what such a file has.
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { type MaskTimes, measureMasks, readVocabulary } from "./mask_times.ts";
 import { type CorpusResult, measureCorpus, quantile, readCorpus } from "./schema_corpus.ts";
 
-const HELP = `Usage: deno run -A bench/structured.ts --data FILE [--names] [--json]
+const HELP = `Usage: deno run -A bench/structured.ts --data FILE [--vocabulary GGUF [--every N]] [--names] [--json]
 
 Compiles every schema of FILE and follows the values that come with it.
 
   --data FILE  NDJSON, also gzipped: {"name","schema","tests":[{"valid","data"}]} on each line
+  --vocabulary also measure token masks with the vocabulary of this GGUF file
+  --every N    of every N-th schema only (default: 1)
   --names      also print the names of the schemas that do not pass
   --json       print JSON`;
 
@@ -29,9 +32,24 @@ export function describe(result: CorpusResult): string[] {
   ];
 }
 
+/** The times of masks as lines. */
+export function describeMasks({ us, pieceUs }: MaskTimes): string[] {
+  const line = (name: string, times: readonly number[]): string => {
+    const average = times.reduce((sum, time) => sum + time, 0) / times.length;
+    const [p50, p99, most] = [0.5, 0.99, 1].map((rank) => quantile(times, rank).toFixed(0));
+    return `${name} average ${average.toFixed(0)}, p50 ${p50}, p99 ${p99}, max ${most} (${times.length})`;
+  };
+  return [line("masks, us          ", us), line("longest pieces, us ", pieceUs)];
+}
+
+async function* everyNth<T>(all: AsyncIterable<T>, every: number): AsyncGenerator<T> {
+  let at = 0;
+  for await (const one of all) if (at++ % every === 0) yield one;
+}
+
 if (import.meta.main) {
-  const { data, names, json, help } = parseArgs(Deno.args, {
-    string: ["data"],
+  const { data, vocabulary, every = "1", names, json, help } = parseArgs(Deno.args, {
+    string: ["data", "vocabulary", "every"],
     boolean: ["names", "json", "help"],
     alias: { help: "h" },
   });
@@ -42,6 +60,10 @@ if (import.meta.main) {
   const result = await measureCorpus(readCorpus(data));
   if (json) console.log(JSON.stringify(result));
   else console.log(describe(result).join("\n"));
+  if (vocabulary !== undefined) {
+    const masks = await measureMasks(everyNth(readCorpus(data), Number(every)), await readVocabulary(vocabulary));
+    console.log(json ? JSON.stringify(masks) : describeMasks(masks).join("\n"));
+  }
   if (names && !json) {
     for (const kind of ["invalidAccepted", "mislabelled", "validRefused", "uncompiled"] as const) {
       for (const name of result[kind]) console.log(`${kind} ${name}`);

@@ -56,7 +56,12 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/work": { imports: [] },
   "src/grammar": {
     imports: ["src/inference", "src/work"],
-    folders: ["src/grammar/json_schema", "src/grammar/keywords", "src/grammar/language"],
+    folders: [
+      "src/grammar/json_schema",
+      "src/grammar/keywords",
+      "src/grammar/language",
+      "src/grammar/vocabulary",
+    ],
   },
   "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries", "src/ndjson"] },
   "src/engine/native": {

@@ -3,7 +3,7 @@ import type { Constraint, Forced } from "./constraint.ts";
 import { GrammarError, type Rules } from "./rules.ts";
 import { COSTLY, Grammar } from "./grammar.ts";
 import type { Position } from "./grammar_state.ts";
-import { type TokenBytes, VocabularyIndex } from "./vocabulary_index.ts";
+import { type TokenBytes, VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
 import type { Work } from "../work/work.ts";
 
 /** Stacks that may be looked at for the tokens that are asked about one by one; all together take about 2 ms. */

@@ -1,7 +1,8 @@
 /** What a grammar's automaton is made of: stacks of what is still to come, states of stacks, and sets of characters. */
 import type { CharSet } from "./rules.ts";
 import { contains, intersection, normalized } from "./language/chars.ts";
-import { PLAIN } from "./vocabulary_index.ts";
+import type { Loop } from "./vocabulary/string_tokens.ts";
+import { PLAIN } from "./vocabulary/vocabulary_index.ts";
 import type { SharedWork } from "../work/work.ts";
 
 /** What is still to come: a place in an alternative, then what follows the rule it stands in. */
@@ -40,6 +41,8 @@ export class State implements Position {
   allowed: Uint32Array | undefined;
   /** They are being found out. */
   walk: SharedWork<Uint32Array> | undefined;
+  /** How it loops; `null`: it does not. */
+  loop: Loop | null | undefined;
   /** The only character or token that may come next; `null`: there is a choice. */
   only: Only | null | undefined;
 
@@ -59,6 +62,7 @@ export class State implements Position {
     this.ascii = [];
     this.wide = [];
     this.followers = undefined;
+    this.loop = undefined;
   }
 }
 
@@ -94,6 +98,11 @@ export class Chars {
     for (let i = 0; i < ranges.length; i += 2) if ((ranges[i] as number) > low) return (ranges[i] as number) <= high;
     return false;
   }
+}
+
+/** Clear a bit. */
+export function unset(bits: Uint32Array, at: number): void {
+  bits[at >> 5] = (bits[at >> 5] as number) & ~(1 << (at & 31));
 }
 
 /** Set a bit. */

@@ -23,7 +23,7 @@ import { GrammarConstraint } from "../../grammar/grammar_constraint.ts";
 import { Grammars } from "../../grammar/grammars.ts";
 import type { Model } from "../native/model.ts";
 import type { Job } from "./running.ts";
-import { VocabularyIndex } from "../../grammar/vocabulary_index.ts";
+import { VocabularyIndex } from "../../grammar/vocabulary/vocabulary_index.ts";
 import { SharedWork, type Work } from "../../work/work.ts";
 
 export type { Unenforced } from "../answer/answer_rules.ts";

@@ -108,7 +108,7 @@ export function kindsOf(sets: readonly CharSet[]): Iterable<Kind> {
     }
     if (!within.delete(set)) within.add(set);
   }
-  close(ALL_CHARS[1] as number);
+  close(MAX_CODE_POINT);
   return kinds.values();
 }
 

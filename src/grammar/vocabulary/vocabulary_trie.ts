@@ -2,7 +2,7 @@
  * Tokens as a trie over their bytes, laid out in the order in which it is walked: a node, then all that is below it. What
  * begins alike is looked at once, and what begins with something that is refused is skipped.
  */
-import type { Work } from "../work/work.ts";
+import type { Work } from "../../work/work.ts";
 
 /** Bytes of a piece that are sorted as one float, and by what a token's number in the same float is bounded. */
 const SORTED_BYTES = 4;

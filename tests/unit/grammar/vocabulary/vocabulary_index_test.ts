@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { VocabularyIndex } from "../../../src/grammar/vocabulary_index.ts";
-import { FIRST_TWIN, NO_TOKEN_HERE, type VocabularyTrie } from "../../../src/grammar/vocabulary_trie.ts";
-import { finish } from "../../../src/work/work.ts";
+import { VocabularyIndex } from "../../../../src/grammar/vocabulary/vocabulary_index.ts";
+import { FIRST_TWIN, NO_TOKEN_HERE, type VocabularyTrie } from "../../../../src/grammar/vocabulary/vocabulary_trie.ts";
+import { finish } from "../../../../src/work/work.ts";
 
 /** All tokens of a trie in its order, with the bytes that lead to them. */
 function walk({ bytes, depths, ends, tokens, twins }: VocabularyTrie): [token: number, text: string][] {

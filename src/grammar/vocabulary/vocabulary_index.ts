@@ -3,9 +3,10 @@
  * characters, which most places within a text take all of, or none. Made once for a model, when the first grammar needs
  * it.
  */
-import type { CharSet } from "./rules.ts";
+import type { CharSet } from "../rules.ts";
+import { StringTokens } from "./string_tokens.ts";
 import { sortByBytes, TOKEN_BITS, trieOf, type VocabularyTrie } from "./vocabulary_trie.ts";
-import type { Work } from "../work/work.ts";
+import type { Work } from "../../work/work.ts";
 
 /** What tokens mean to a grammar. */
 export interface TokenBytes {
@@ -41,18 +42,21 @@ export class VocabularyIndex implements TokenBytes {
   readonly all: VocabularyTrie;
   /** Those of them that are not plain. */
   readonly special: VocabularyTrie;
+  /** All of them, as the inside of a string sees them. */
+  readonly strings: StringTokens;
   readonly ending: readonly number[];
 
   private constructor(
     size: number,
     tokens: TokenBytes,
-    found: Pick<VocabularyIndex, "all" | "special" | "ending"> & { readonly plain: readonly Uint32Array[] },
+    found: Pick<VocabularyIndex, "all" | "special" | "strings" | "ending"> & { readonly plain: readonly Uint32Array[] },
   ) {
     this.size = size;
     this.#tokens = tokens;
     this.#plain = found.plain;
     this.all = found.all;
     this.special = found.special;
+    this.strings = found.strings;
     this.ending = found.ending;
   }
 
@@ -82,7 +86,8 @@ export class VocabularyIndex implements TokenBytes {
     yield* sortByBytes(sorted, pieces);
     const all = yield* trieOf(sorted, pieces);
     const special = yield* trieOf(sorted.filter((token) => lengths[token] === 0), pieces);
-    return new VocabularyIndex(size, tokens, { all, special, ending, plain: yield* plainTokens(lengths) });
+    const strings = yield* StringTokens.of(size, sorted, pieces);
+    return new VocabularyIndex(size, tokens, { all, special, strings, ending, plain: yield* plainTokens(lengths) });
   }
 
   /** The plain tokens of at most so many characters, a bit for each; not to be changed. None where that is 0. */

@@ -1,0 +1,101 @@
+/**
+ * What it takes to find all tokens that may come next, along the valid values of a corpus of schemas, as a model with a
+ * real vocabulary would write them.
+ */
+import { Grammar } from "../src/grammar/grammar.ts";
+import { GrammarBuilder } from "../src/grammar/grammar_builder.ts";
+import type { Position } from "../src/grammar/grammar_state.ts";
+import { compileSchema } from "../src/grammar/json_schema/json_schema.ts";
+import { GrammarError } from "../src/grammar/rules.ts";
+import { openLibrary } from "../src/engine/native/library.ts";
+import { obtainLibraries } from "../src/engine/native/libraries.ts";
+import { Model } from "../src/engine/native/model.ts";
+import { thisMachine } from "../src/engine/native/this_machine.ts";
+import { finish } from "../src/work/work.ts";
+import { VocabularyIndex } from "../src/grammar/vocabulary/vocabulary_index.ts";
+import { type CorpusSchema, spaced } from "./schema_corpus.ts";
+
+/** Times in order, in microseconds. */
+export interface MaskTimes {
+  /** Of every token, whatever had been found before. */
+  readonly us: readonly number[];
+  /** The longest piece of each that was found out anew: nothing holds up a step longer. */
+  readonly pieceUs: readonly number[];
+}
+
+/** A model's vocabulary, of which no weights are needed. */
+export interface Vocabulary {
+  readonly index: VocabularyIndex;
+  tokenize(text: string): Int32Array;
+}
+
+/** Read the vocabulary of a GGUF file. */
+export async function readVocabulary(path: string): Promise<Vocabulary> {
+  const { source } = await obtainLibraries(
+    { accelerator: "cpu" },
+    thisMachine((name) => Deno.env.get(name)),
+    () => "not here",
+  );
+  const model = Model.load(openLibrary(source), [path], { vocabularyOnly: true });
+  const index = finish(VocabularyIndex.of(model.vocabularySize, {
+    piece: (token) => model.piece(token),
+    ends: (token) => model.endsAnswer(token),
+  }));
+  return { index, tokenize: (text) => model.tokenize(text, false) };
+}
+
+/** Follow the valid values of all schemas that compile. */
+export async function measureMasks(
+  corpus: AsyncIterable<CorpusSchema>,
+  { index, tokenize }: Vocabulary,
+): Promise<MaskTimes> {
+  const [us, pieceUs]: [number[], number[]] = [[], []];
+  for await (const { schema, tests } of corpus) {
+    const grammar = compiled(schema);
+    if (grammar === undefined) continue;
+    for (const { valid, data } of tests) if (valid) follow(grammar, tokenize(spaced(data)), { index, us, pieceUs });
+  }
+  const inOrder = (all: number[]): number[] => all.sort((a, b) => a - b);
+  return { us: inOrder(us), pieceUs: inOrder(pieceUs) };
+}
+
+function compiled(schema: unknown): Grammar | undefined {
+  const builder = new GrammarBuilder();
+  try {
+    return new Grammar(builder.build(compileSchema(schema, { builder, path: "schema" })));
+  } catch (error) {
+    if (error instanceof GrammarError) return undefined;
+    throw error;
+  }
+}
+
+function follow(
+  grammar: Grammar,
+  tokens: Int32Array,
+  { index, us, pieceUs }: { readonly index: VocabularyIndex; readonly us: number[]; readonly pieceUs: number[] },
+): void {
+  let at: Position | undefined = grammar.start;
+  for (const token of tokens) {
+    const start = performance.now();
+    try {
+      if (grammar.known(at, index) === undefined) {
+        let longest = 0;
+        const work = grammar.allowed(at, index);
+        let last = start;
+        for (let done = false; !done;) {
+          done = work.next().done === true;
+          const now = performance.now();
+          longest = Math.max(longest, now - last);
+          last = now;
+        }
+        pieceUs.push(longest * 1000);
+      }
+      us.push((performance.now() - start) * 1000);
+      at = grammar.follow(at, token, index.piece(token));
+    } catch (error) {
+      if (!(error instanceof GrammarError)) throw error;
+      return;
+    }
+    if (at === undefined) return;
+  }
+}

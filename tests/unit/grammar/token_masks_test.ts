@@ -1,0 +1,132 @@
+/** Masks against asking about each token: with tokens that begin, leave, escape and cut strings in all ways. */
+import { assert, assertEquals } from "@std/assert";
+import { Grammar } from "../../../src/grammar/grammar.ts";
+import { GrammarBuilder } from "../../../src/grammar/grammar_builder.ts";
+import type { Position } from "../../../src/grammar/grammar_state.ts";
+import { compileSchema } from "../../../src/grammar/json_schema/json_schema.ts";
+import { parseGbnf } from "../../../src/grammar/gbnf.ts";
+import { VocabularyIndex } from "../../../src/grammar/vocabulary/vocabulary_index.ts";
+import { finish } from "../../../src/work/work.ts";
+
+const encoder = new TextEncoder();
+const PARTS = [
+  "a",
+  "b",
+  "ab",
+  "Z",
+  "7",
+  " ",
+  "é",
+  "😀",
+  "\ue000",
+  '"',
+  "\\",
+  "n",
+  "u00",
+  "'",
+  "<",
+  ",",
+  ":",
+  "}",
+  "]",
+  "\n",
+  "\t",
+];
+const TEXTS = [
+  ...PARTS,
+  ...PARTS.flatMap((one) => PARTS.map((other) => one + other)),
+  ...[
+    "name",
+    'name"',
+    '"name',
+    '": "',
+    '", "',
+    '"}',
+    "\\u00e9",
+    '\\"',
+    'ab\\"',
+    'é"',
+    "😀é",
+    "true",
+    "null",
+    "-12",
+    "x".repeat(40),
+  ],
+];
+const PIECES = [
+  ...TEXTS.map((text) => encoder.encode(text)),
+  // Parts of characters: the beginning, the end, neither, and what no character begins with.
+  ...[[0xc3], [0xf0, 0x9f], [0x61, 0xe2, 0x82], [0xa9], [0x61, 0xa9], [0xc0], [0xed, 0xa0], [0xee], [0xf4, 0x90], [
+    0x22,
+    0xc3,
+  ]]
+    .map((bytes) => Uint8Array.from(bytes)),
+];
+const END = PIECES.length;
+
+function indexOf(): VocabularyIndex {
+  return finish(VocabularyIndex.of(PIECES.length + 1, {
+    piece: (token) => PIECES[token] ?? new Uint8Array(0),
+    ends: (token) => token === END,
+  }));
+}
+
+const OBJECT = { type: "object", properties: { name: { type: "string" }, ab: { type: "string", maxLength: 4 } } };
+const SCHEMAS: readonly (readonly [unknown, string])[] = [
+  [{ type: "string" }, '"é ab\\n😀"'],
+  [{ type: "string", minLength: 2, maxLength: 5 }, '"ab😀7"'],
+  [{ type: "string", pattern: "^[a-z]+$" }, '"abab"'],
+  [{ type: "string", pattern: "^[^b]*$" }, '"aa é\'<"'],
+  [OBJECT, '{"name": "ab", "ab": "Zé", "other": [1, "a"]}'],
+  [{ ...OBJECT, minProperties: 1 }, '{"b": "a", "name": "\ue000"}'],
+  [{ type: "object", additionalProperties: { enum: ["name", "ab"] } }, '{"Z 7": "name"}'],
+  [{}, '{"a": ["b", {"é": null}], "n": -12}'],
+];
+
+function check(grammar: Grammar, text: string): void {
+  const index = indexOf();
+  let at: Position | undefined = grammar.start;
+  const places: Position[] = [];
+  for (const byte of encoder.encode(text)) {
+    places.push(at);
+    at = grammar.advance(at, Uint8Array.of(byte));
+    assert(at !== undefined, text);
+  }
+  for (const place of [...places, at]) {
+    const allowed = finish(grammar.allowed(place, index));
+    const told = Array.from(
+      { length: index.size },
+      (_, token) => ((allowed[token >> 5] ?? 0) >>> (token & 31) & 1) === 1,
+    );
+    const asked = told.map((_, token) =>
+      token === END ? grammar.canEnd(place) : grammar.advance(place, PIECES[token] as Uint8Array) !== undefined
+    );
+    assertEquals(told, asked);
+  }
+}
+
+Deno.test("masks are what asking about each token says, everywhere in values of all kinds", () => {
+  for (const [schema, text] of SCHEMAS) {
+    const builder = new GrammarBuilder();
+    check(new Grammar(builder.build(compileSchema(schema, { builder, path: "schema" }))), text);
+  }
+});
+
+Deno.test("masks are what asking about each token says where strings are not JSON's", () => {
+  check(
+    new Grammar(parseGbnf(String.raw`root ::= "f(" arg ("," " "? arg)* ")"
+arg ::= "'" [^'\\]* "'" | [a-z]+`)),
+    "f('a \"b',ab, '<é')",
+  );
+  check(new Grammar(parseGbnf(`root ::= "<p>" [^<]* "</p>"`)), `<p>a "b"\n7</p>`);
+});
+
+Deno.test("keys that are not declared may have any characters", () => {
+  const builder = new GrammarBuilder();
+  const schema = { type: "object", properties: { a: {}, b: { type: "string" } }, minProperties: 1 };
+  const grammar = new Grammar(builder.build(compileSchema(schema, { builder, path: "schema" })));
+  for (const key of ["é", "\ud7ff", "\ue000", "😀", "\u{10ffff}"]) {
+    const end = grammar.advance(grammar.start, encoder.encode(JSON.stringify({ [key]: 1 }).replace(":", ": ")));
+    assert(end !== undefined && grammar.canEnd(end), key);
+  }
+});

@@ -228,6 +228,8 @@ export interface Capabilities {
   readonly breaker?: BreakerStatus;
   /** Resident memory of its engine when it became ready, in bytes; absent: it has none. */
   readonly memoryBytes?: number;
+  /** What loading is at, while a request loads its model: `mmap`, `kv_cache` and others. */
+  readonly phase?: string;
   /** The model's own chat template cannot be evaluated: what is wrong with it, and what is used instead. */
   readonly templateError?: Readonly<TemplateError>;
   /** The admission queue at that time. */

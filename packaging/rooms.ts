@@ -30,7 +30,7 @@ const ROOTS = [
 ];
 
 const MODELS = ["src/models", "src/models/file", "src/models/store", "src/models/transfer"];
-const BACKENDS = ["src/backend", "src/backend/llama", "src/backend/openai"];
+const BACKENDS = ["src/backend", "src/backend/llama", "src/backend/on_demand", "src/backend/openai"];
 
 /** Every room, those that import the fewest first. A room may always import itself; `.` is `main.ts`. */
 export const ROOMS: Readonly<Record<string, Room>> = {
@@ -147,6 +147,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/ndjson",
     ],
   },
+  "src/backend/on_demand": { imports: ["src/inference", "src/backend/llama"] },
   "src/backend/openai": { imports: ["client/protocol", "src/config", "src/inference"] },
   "src/libraries/fetch": {
     imports: [

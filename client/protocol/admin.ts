@@ -117,6 +117,8 @@ export interface CapabilitiesFrame extends AdminFrameBase {
   breaker?: BreakerStatus;
   /** Resident memory of its engine when it became ready, in bytes; absent: it has none. */
   memory_bytes?: number;
+  /** What loading is at, while a request loads its model. */
+  phase?: LoadPhase["phase"];
   /** The model's own chat template cannot be evaluated. */
   template_error?: TemplateError;
   /** The admission queue at the time of sending. */

@@ -91,6 +91,7 @@ function capabilities(frame: Fields): CapabilitiesEvent {
     ...(state === undefined ? {} : { state }),
     ...(breaker === undefined ? {} : { breaker }),
     ...(frame.memory_bytes === undefined ? {} : { memoryBytes: number(frame, "memory_bytes") }),
+    ...(frame.phase === undefined ? {} : { phase: text(frame, "phase") }),
     ...(wrong === undefined ? {} : {
       templateError: { message: text(wrong, "message"), line: number(wrong, "line"), format: text(wrong, "format") },
     }),

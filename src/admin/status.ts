@@ -16,6 +16,8 @@ import type { BackendCapabilities } from "../inference/backend.ts";
 interface Known {
   readonly capabilities: BackendCapabilities;
   readonly state: BackendStatus;
+  /** What loading is at, where the state is `loading` beside a daemon that serves. */
+  readonly phase?: LoadPhase["phase"];
 }
 
 const HEAD = { id: "admin", type: "status" } as const;
@@ -62,10 +64,24 @@ export class StatusBoard {
     this.#know(backend, { capabilities, state: "ready" });
   }
 
+  /** The model of a backend is not loaded, and the next request loads it. Never replaces the snapshot. */
+  asleep(backend: string, capabilities: BackendCapabilities): void {
+    this.#know(backend, { capabilities, state: "asleep" });
+  }
+
+  /** A known backend loads and has come to another phase. Never replaces the snapshot. */
+  phase(backend: string, { phase }: LoadPhase): void {
+    const known = this.#known.get(backend);
+    // Amounts change many times a second, phases a few times in all.
+    if (known?.state === "loading" && known.phase !== phase) this.#know(backend, { ...known, phase });
+  }
+
   /** A backend that has been ready is in another state. Never replaces the snapshot. */
   changed(backend: string, state: BackendStatus): void {
     const known = this.#known.get(backend);
-    if (known !== undefined && known.state !== state) this.#know(backend, { ...known, state });
+    if (known !== undefined && known.state !== state) {
+      this.#know(backend, { capabilities: known.capabilities, state });
+    }
   }
 
   /** Everything that backends can be asked for is served. */
@@ -149,7 +165,7 @@ export class StatusBoard {
     return toLine(frame);
   }
 
-  #describe(backend: string, { capabilities, state }: Known): ReturnType<StatusBoard["capabilities"]>[number] {
+  #describe(backend: string, { capabilities, state, phase }: Known): ReturnType<StatusBoard["capabilities"]>[number] {
     const { templateError } = capabilities;
     return {
       backend,
@@ -168,6 +184,7 @@ export class StatusBoard {
       state,
       breaker: this.#open.has(backend) ? "open" : "closed",
       ...(capabilities.memoryBytes === undefined ? {} : { memory_bytes: capabilities.memoryBytes }),
+      ...(phase === undefined ? {} : { phase }),
       ...(templateError === undefined ? {} : { template_error: templateError }),
       queue: this.#queue(),
     };

@@ -1,10 +1,12 @@
 /** `inferd import`: a model that is on this machine already, into the store, without a second copy where possible. */
-import { resolve } from "@std/path";
+import { basename, dirname, resolve } from "@std/path";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { findForeignModels, type ForeignModel, type ForeignPlaces } from "../models/foreign.ts";
+import { isBuiltIn } from "../models/built_in.ts";
+import { backendOfModelfile, ModelfileError } from "../models/modelfile.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { askToReplace, openStore, showPhases, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
-import { print } from "./terminal/output.ts";
+import { print, remark } from "./terminal/output.ts";
 
 export const importModel: Command = {
   name: "import",
@@ -15,6 +17,10 @@ export const importModel: Command = {
     { flag: "--name NAME", help: "name in the store (default: made from the file's name)" },
     { flag: "--replace", help: "replace the model that has this name" },
     { flag: "--list", help: "list the models that Ollama and LM Studio have on this machine" },
+    {
+      flag: "--modelfile FILE",
+      help: "print the backend that Ollama's Modelfile describes, for the configuration file; imports nothing",
+    },
     { flag: "--json", help: "print what was imported, or the list, as JSON" },
   ],
   takesFile: true,
@@ -26,6 +32,11 @@ export const importModel: Command = {
     const asJson = flags.booleans.has("json");
     const [word] = flags.rest;
     const list = flags.booleans.has("list");
+    const modelfile = flags.strings.modelfile;
+    if (modelfile !== undefined) {
+      if (word !== undefined || list) throw new UsageError("--modelfile goes without a file, a title and --list");
+      return await printBackend(modelfile, flags.strings.name, machine.env);
+    }
     if (list === (word !== undefined)) throw new UsageError("Give a file, a title, or --list");
     const { store } = await openStore(flags, machine);
     return await withStore(async (signal, progress) => {
@@ -53,6 +64,42 @@ export const importModel: Command = {
     });
   },
 };
+
+/** Print what a Modelfile comes to: the configuration on stdout, what is left out on stderr. */
+async function printBackend(
+  path: string,
+  name: string | undefined,
+  env: (name: string) => string | undefined,
+): Promise<number> {
+  const text = await readModelfile(path);
+  const foreign = await findForeignModels(places(env));
+  const folder = dirname(resolve(path));
+  const model = (from: string): { path: string } | { name: string } | undefined => {
+    const found = foreign.find(({ title }) => title === from || title === `${from}:latest`);
+    if (found !== undefined) return { path: found.path };
+    if (exists(resolve(folder, from))) return { path: resolve(folder, from) };
+    return isBuiltIn(from) ? { name: from } : undefined;
+  };
+  const called = name ?? basename(folder);
+  try {
+    const { backend, left } = backendOfModelfile(text, called, { model, place: (one) => resolve(folder, one) });
+    for (const line of left) remark(line);
+    print(JSON.stringify({ backends: [backend] }, null, 2));
+    return 0;
+  } catch (error) {
+    if (error instanceof ModelfileError) throw new UsageError(`Cannot use "${path}": ${error.message}`);
+    throw error;
+  }
+}
+
+async function readModelfile(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : String(error);
+    throw new UsageError(`Cannot read "${path}": ${reason}`);
+  }
+}
 
 function exists(path: string): boolean {
   try {

@@ -26,7 +26,10 @@
  * }
  * ```
  *
- * with the backends in order of priority. `n_ctx` is what the model was really loaded with, and `model` what its file
+ * with the backends in order of priority. Where they are given, a local model also has the settings that change its
+ * answers, by their keys in the configuration file: `sampling`, `system`, `cache_type_k`, `cache_type_v`,
+ * `rope_freq_base`, `rope_freq_scale`, `rope_scaling`, and for files their content: `chat_template` as `sha256:<hex>`,
+ * `lora` as a list of `{ "sha256", "scale" }`. `n_ctx` is what the model was really loaded with, and `model` what its file
  * hashes to, whatever it is called; of several files see `modelHash` in `models/file/shards.ts`. `protocol` is the version of the wire. Nothing else counts: no paths, sockets,
  * namespace, keys, threads, accelerator, log or timeouts, so that the same configuration has the same `config_id` on
  * every machine.
@@ -52,6 +55,8 @@ export type IdentifiedBackend =
     readonly embed: boolean;
     /** Absent: as the model says. */
     readonly pooling?: Pooling;
+    /** Settings that change answers, as far as they are given, by their keys. */
+    readonly settings?: Readonly<Record<string, unknown>>;
   }
   | { readonly kind: "openai-compat"; readonly name: string; readonly baseUrl: string; readonly model: string }
   | { readonly kind: "mock"; readonly name: string; readonly script: MockScript };
@@ -92,6 +97,7 @@ function describe(backend: IdentifiedBackend): Record<string, unknown> {
         parallel: backend.parallel,
         embed: backend.embed,
         pooling: backend.pooling ?? null,
+        ...backend.settings,
       };
     case "openai-compat":
       return { kind, name, base_url: backend.baseUrl, model: backend.model };

@@ -35,7 +35,9 @@ export function fileValue(
   config: LoadedConfig | undefined,
 ): unknown {
   const value = key === undefined ? undefined : valueAt(content, key);
-  return typeof value === "string" && type.isPath?.(value) ? config?.place(value) : value;
+  if (value === undefined || config === undefined) return value;
+  if (type.placed !== undefined) return type.placed(value, (path) => config.place(path));
+  return typeof value === "string" && type.isPath?.(value) ? config.place(value) : value;
 }
 
 /** What was given and what the file says, behind it the defaults; paths absolute. */

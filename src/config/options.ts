@@ -52,6 +52,10 @@ export interface LlamaBackendConfig extends BackendValues<"llamacpp"> {
   readonly source?: ModelOrigin;
   /** It lies in the store, found by its name (then the hash is the store's) or by the configured hash. */
   readonly stored?: "name" | "hash";
+  /** What the file `chatTemplate` says, once it was read. */
+  readonly templateText?: string;
+  /** What the files of `lora` hash to, in their order, once they were read. */
+  readonly loraSha256?: readonly string[];
   /** There is no such model, and it cannot be fetched: why, for the operator. */
   readonly missing?: string;
 }

@@ -23,7 +23,8 @@ import { defaultBudgetBytes, MemoryBudget } from "../server/memory_budget.ts";
 import { Peers } from "../server/peer.ts";
 import type { Shared } from "../server/shared.ts";
 import { Admissions } from "./admissions.ts";
-import { createBackend, locateModel } from "./backends.ts";
+import { LoadedModels } from "../backend/on_demand/loaded_models.ts";
+import { createBackend, loadsOnDemand, locateModel } from "./backends.ts";
 import { disposeAll, endDaemon, textOf } from "./drain.ts";
 import { acquireLock } from "./lock.ts";
 import { prepareRuntimeDir } from "./runtime_dir.ts";
@@ -166,8 +167,9 @@ async function build(
     ...(options.home === undefined ? {} : { home: options.home }),
     ...(parts.packages === undefined ? {} : { packages: parts.packages }),
   });
+  const loaded = loadsOnDemand(options.backends) ? { loaded: new LoadedModels() } : {};
   const backends = parts.backends ??
-    await Promise.all(located.map((one) => createBackend(one, { options, fetcher, hashes })));
+    await Promise.all(located.map((one, index) => createBackend(one, { options, fetcher, hashes, ...loaded }, index)));
   return new Serving({
     ...ground,
     options,

@@ -81,6 +81,11 @@ export class ServedConfig implements AsyncDisposable {
     if (!same || fixedSha256(config) === undefined) this.#changed();
   }
 
+  /** A backend will be loaded with so much context when it is asked; what it was really loaded with counts more. */
+  asleep(backend: string, contextTokens: number): void {
+    if (!this.#contexts.has(backend)) this.ready(backend, contextTokens);
+  }
+
   /** Resolves when what can be known without reading a file is known. */
   async settled(): Promise<void> {
     const reading = this.#options.backends.some((backend) =>
@@ -143,7 +148,8 @@ export class ServedConfig implements AsyncDisposable {
         const { parallel = this.#options.parallel, embed = false, pooling } = backend;
         const base = { kind: "llamacpp", name, contextTokens, parallel, embed } as const;
         const modelSha256 = await this.#modelSha256(backend);
-        return pooling === undefined ? { ...base, modelSha256 } : { ...base, modelSha256, pooling };
+        const settings = await settingsOf(backend);
+        return { ...base, modelSha256, settings, ...(pooling === undefined ? {} : { pooling }) };
       }
     }
   }
@@ -160,6 +166,27 @@ export class ServedConfig implements AsyncDisposable {
     this.#sha256.set(name, sha256);
     return sha256;
   }
+}
+
+/** Settings of a local model that change its answers, as far as they are given. */
+async function settingsOf(backend: LlamaBackendConfig): Promise<Record<string, unknown>> {
+  const { templateText, lora = [], loraSha256 = [] } = backend;
+  const given = Object.entries({
+    sampling: backend.sampling,
+    system: backend.system,
+    cache_type_k: backend.cacheTypeK,
+    cache_type_v: backend.cacheTypeV,
+    rope_freq_base: backend.ropeFreqBase,
+    rope_freq_scale: backend.ropeFreqScale,
+    rope_scaling: backend.ropeScaling,
+    chat_template: templateText === undefined ? undefined : `sha256:${await sha256Of(templateText)}`,
+    lora: lora.length === 0 ? undefined : lora.map(({ scale }, index) => ({ sha256: loraSha256[index], scale })),
+  });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+}
+
+async function sha256Of(text: string): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))).toHex();
 }
 
 /** What was configured was compared when the model was loaded, and the built-in models are what they are. */

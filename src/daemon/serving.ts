@@ -6,7 +6,7 @@ import { abortable } from "@std/async";
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { StatusBoard } from "../admin/status.ts";
 import type { BackendConfig, DaemonOptions, Listen, SurfaceName } from "../config/options.ts";
-import { type Backend, type BackendNotice, type Service, toStatus } from "../inference/backend.ts";
+import { type Backend, type BackendNotice, type Service, takesRequests, toStatus } from "../inference/backend.ts";
 import type { ActivityLog } from "../log/log.ts";
 import type { ModelHashes } from "../models/file/model_hashes.ts";
 import type { LiveRequests } from "../pipeline/live_requests.ts";
@@ -225,6 +225,7 @@ export class Serving {
     switch (notice.type) {
       case "phase":
         onPhase(notice.phase);
+        board.phase(backend.name, notice.phase);
         break;
       case "preparing":
         clock.pause(backend.name);
@@ -240,6 +241,15 @@ export class Serving {
         board.capable(backend.name, notice.capabilities);
         this.#served.ready(backend.name, notice.capabilities.contextTokens, notice.files);
         this.#bindings.follow();
+        break;
+      case "asleep":
+        clock.done(backend.name);
+        board.asleep(backend.name, notice.capabilities);
+        this.#served.asleep(backend.name, notice.capabilities.contextTokens);
+        this.#bindings.follow();
+        break;
+      case "waking":
+        board.changed(backend.name, toStatus(backend.state));
         break;
       case "restarting":
       case "down":
@@ -275,7 +285,7 @@ export class Serving {
 
   /** Whether a backend can answer such requests now. */
   #serves(service: Service): boolean {
-    return this.#options.backends.some(({ state, capabilities }) => state === "ready" && capabilities?.[service]);
+    return this.#options.backends.some(({ state, capabilities }) => takesRequests(state) && capabilities?.[service]);
   }
 
   /** Whether one could that has not failed for good. */
@@ -287,12 +297,12 @@ export class Serving {
 
   /** Whether dispatch has anything to offer, and can say whom it speaks for. */
   #dispatches(): boolean {
-    return this.#served.identified && this.#options.backends.some(({ state }) => state === "ready");
+    return this.#served.identified && this.#options.backends.some(({ state }) => takesRequests(state));
   }
 
   #timeoutError(): ReadyTimeoutError {
     const { backends, options: { readyTimeoutSecs: secs } } = this.#options;
-    const late = backends.filter(({ state }) => state !== "ready").map(({ name }) => `"${name}"`).join(", ");
+    const late = backends.filter(({ state }) => !takesRequests(state)).map(({ name }) => `"${name}"`).join(", ");
     return new ReadyTimeoutError(
       `Not ready within ${secs} s, still waiting for backend ${late}; --ready-timeout SECONDS gives it more time`,
     );

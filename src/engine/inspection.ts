@@ -17,14 +17,21 @@ import { purposeOf } from "./encode/purpose.ts";
  */
 export async function inspect(
   library: Library,
-  config: Pick<EngineConfig, "modelPath" | "partPaths" | "embed" | "pooling">,
+  config: Pick<EngineConfig, "modelPath" | "partPaths" | "embed" | "pooling" | "chatTemplate">,
   loadLibrary?: LoadChatLibrary,
 ): Promise<Extract<FromEngine, { type: "inspected" }>> {
-  const model = Model.load(library, config.partPaths ?? [config.modelPath], { vocabularyOnly: true });
+  const model = Model.load(library, config.partPaths ?? [config.modelPath], {
+    vocabularyOnly: true,
+    ...(config.chatTemplate === undefined ? {} : { chatTemplate: config.chatTemplate }),
+  });
   const { purpose } = purposeOf(model, config);
-  if (purpose !== "generate") return { type: "inspected", purpose, tools: false, thinking: false };
+  // The library reads this from the metadata only together with weights.
+  const architecture = model.metadata.get("general.architecture");
+  const trainedContextTokens = Number(model.metadata.get(`${architecture}.context_length`)) || 0;
+  const facts = { type: "inspected", purpose, trainedContextTokens } as const;
+  if (purpose !== "generate") return { ...facts, tools: false, thinking: false };
   const chat = await Chat.of(model, model.trainedContextTokens, loadLibrary);
   const { tools, thinking, fault, format } = chat;
   const templateError = fault === undefined ? {} : { templateError: { ...fault, format } };
-  return { type: "inspected", purpose, tools, thinking, ...templateError };
+  return { ...facts, tools, thinking, ...templateError };
 }

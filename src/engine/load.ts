@@ -20,6 +20,7 @@ import { Tokenizer } from "./chat/tokenizer.ts";
 import { purposeOf } from "./encode/purpose.ts";
 import type { PoolingType } from "./native/text_context.ts";
 import { MOST_GUESSED, MOST_STREAMS } from "./generate/ahead/speculation.ts";
+import { type RequestDefaults, samplingOf } from "./generate/request_defaults.ts";
 import { Scheduler } from "./generate/scheduler.ts";
 import { thisMachine } from "./native/this_machine.ts";
 import { usableCores } from "./native/threads/governor.ts";
@@ -43,6 +44,7 @@ export interface Generating {
   readonly model: Model;
   readonly answers: Answers;
   readonly tokenizer: Tokenizer;
+  readonly defaults: RequestDefaults;
 }
 
 /** An engine that makes vectors, or scores. */
@@ -67,10 +69,12 @@ export async function load(
   if (source.accelerator !== undefined) send({ type: "accelerator", accelerator: source.accelerator.name });
   send({ type: "phase", phase: "mmap", path: config.modelPath });
   const library = openLibrary(source);
-  const available = config.memoryBytes ?? availableBytes();
+  const available = (config.memoryBytes ?? availableBytes()) - (config.reservedBytes ?? 0);
   const model = Model.load(library, config.partPaths ?? [config.modelPath], {
     available,
     ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
+    ...(config.native === undefined ? {} : { settings: config.native }),
+    ...(config.chatTemplate === undefined ? {} : { chatTemplate: config.chatTemplate }),
     onFailure: (reason) => {
       send({ type: "accelerator", accelerator: "cpu" });
       tellUnusable(source.accelerator?.name ?? "cpu", reason);
@@ -138,6 +142,10 @@ export async function load(
     model,
     answers: new Answers(model, chat, { ...config, onUnenforced: tellUnenforced() }),
     tokenizer: new Tokenizer(model, chat),
+    defaults: {
+      sampling: { ...samplingOf(model.metadata), ...config.sampling },
+      ...(config.system === undefined ? {} : { system: config.system }),
+    },
   };
 }
 
@@ -189,7 +197,7 @@ function keptPrompts(
 
 /** Tokens one request may use: what was asked for, or as many as are of use and fit. */
 function contextTokensOf(model: Model, config: EngineConfig, budget: MemoryBudget): number {
-  const asked = config.contextTokens !== undefined;
+  const asked = config.contextTokens !== undefined || config.wholeContext === true;
   const wanted = config.contextTokens ?? Math.min(model.trainedContextTokens, DEFAULT_CONTEXT_TOKENS);
   const fitting = fitContext(wanted, { budget, asked });
   if (fitting < wanted) {

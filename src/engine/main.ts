@@ -19,6 +19,7 @@ import { LIBRARY_VERSION, LibraryError } from "../libraries/library_files.ts";
 import { RegistryError } from "../libraries/registry.ts";
 import { GrammarError } from "../grammar/rules.ts";
 import { inspect } from "./inspection.ts";
+import { withDefaults, withSystem } from "./generate/request_defaults.ts";
 import { checkLimits, LimitError } from "./generate/limits.ts";
 import { MemoryError } from "./native/memory.ts";
 import type { EngineEvent, EngineRequest, ToEngine } from "./ipc/messages.ts";
@@ -35,7 +36,8 @@ import { type Encoding, type Engine, type Generating, load } from "./load.ts";
 const LOOK_MS = 2;
 
 /** Make a request tokens, and what binds its answer; what is wrong with it is found first. */
-function* prepare({ answers, model }: Generating, id: number, request: EngineRequest): Work<Job> {
+function* prepare({ answers, model, defaults }: Generating, id: number, asked: EngineRequest): Work<Job> {
+  const request = withDefaults(asked, defaults);
   checkLimits(request, model.vocabularySize);
   return yield* answers.job(id, request);
 }
@@ -99,10 +101,16 @@ function handle(engine: Engine, message: ToEngine): void {
 
 /** Ask the tokenizer or the chat template. */
 function* answer(
-  { tokenizer }: Generating,
+  { tokenizer, defaults }: Generating,
   { id, request }: Extract<ToEngine, { op: "tokenizer" }>,
 ): Work<EngineEvent> {
-  return { id, answer: yield* tokenizer.answer(request) };
+  const told = "conversation" in request
+    ? {
+      ...request,
+      conversation: { ...request.conversation, messages: withSystem(request.conversation.messages, defaults.system) },
+    }
+    : request;
+  return { id, answer: yield* tokenizer.answer(told) };
 }
 
 /** The daemon asks each engine only for what it said it is for. */
@@ -195,7 +203,7 @@ try {
     error instanceof LibraryError || error instanceof RegistryError || error instanceof ModelError ||
     error instanceof MemoryError || error instanceof ChannelError
   ) {
-    send({ type: "fatal", message: error.message });
+    send({ type: "fatal", message: error.message, ...(error instanceof MemoryError ? { outOfMemory: true } : {}) });
   } else {
     console.error(error);
     send({ type: "fatal", message: `The engine failed: ${error instanceof Error ? error.message : error}` });

@@ -59,13 +59,20 @@ export const ONLY_TEXT = {
 
 /**
  * Where a backend is: `loading` until first ready, `restarting` when it failed and is coming back, `down` when it has
- * given up, `stopped` after disposal.
+ * given up, `stopped` after disposal. `asleep`: its model is not loaded, and the next request loads it; `waking`: a request
+ * has begun that.
  */
-export type BackendState = "loading" | "ready" | "restarting" | "down" | "stopped";
+export type BackendState = "loading" | "ready" | "restarting" | "asleep" | "waking" | "down" | "stopped";
+
+/** Whether requests may be sent to a backend in this state: it answers them, or loads its model for them. */
+export function takesRequests(state: BackendState): boolean {
+  return state === "ready" || state === "asleep" || state === "waking";
+}
 
 /** A state as clients see it. */
 export function toStatus(state: BackendState): BackendStatus {
-  return state === "ready" ? "ready" : state === "down" || state === "stopped" ? "down" : "loading";
+  if (state === "ready" || state === "asleep") return state;
+  return state === "down" || state === "stopped" ? "down" : "loading";
 }
 
 /** What a backend tells the daemon between requests. */
@@ -82,6 +89,10 @@ export type BackendNotice =
     /** The files of the model that was loaded; absent where there are none. */
     readonly files?: readonly ModelFile[];
   }
+  /** Its model is not loaded (any more); this is what it can do once a request has loaded it. */
+  | { readonly type: "asleep"; readonly capabilities: BackendCapabilities }
+  /** A request loads its model. */
+  | { readonly type: "waking" }
   /** It failed and is loaded again, from this phase on. */
   | { readonly type: "restarting"; readonly reason: string; readonly phase: LoadPhase }
   | { readonly type: "down"; readonly reason: string }

@@ -200,6 +200,8 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
     }
     if (backend.kind !== "llamacpp") continue;
     keep("run", context.execPath);
+    if (backend.chatTemplate !== undefined) boot("read", backend.chatTemplate);
+    boot("read", ...(backend.lora ?? []).map(({ path }) => path));
     const { modelsHome } = options;
     if (backend.source !== undefined && options.autoPull && modelsHome !== undefined) {
       boot("read", modelsHome);

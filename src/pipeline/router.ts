@@ -1,8 +1,8 @@
 /**
- * Names the backend for a request: the first in the operator's order that is ready and whose breaker lets it through.
+ * Names the backend for a request: the first in the operator's order that takes requests and whose breaker lets it through.
  * Never retries, never fails over in the middle of a stream.
  */
-import type { Backend, Service } from "../inference/backend.ts";
+import { type Backend, type Service, takesRequests } from "../inference/backend.ts";
 import {
   BackendUnavailableError,
   EmbedUnsupportedError,
@@ -86,7 +86,7 @@ function called(entries: readonly Entry[], model: string | undefined): readonly 
 }
 
 function isPassable({ backend, breaker }: Entry): boolean {
-  return backend.state === "ready" && breaker.passable;
+  return takesRequests(backend.state) && breaker.passable;
 }
 
 function isCalled({ name, capabilities }: Backend, model: string): boolean {

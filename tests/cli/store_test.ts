@@ -80,6 +80,29 @@ Deno.test("inferd pull takes a URL, refuses another hash, and exits with 1 when 
   assertStringIncludes(missing.stderr, "404");
 });
 
+Deno.test("inferd import --modelfile prints a backend, and on stderr what is left out", async () => {
+  await using box = new Sandbox();
+  const path = `${box.dir}/Modelfile`;
+  await Deno.writeTextFile(path, "FROM inferd-tiny\nPARAMETER num_ctx 256\nTEMPLATE {{ .Prompt }}\nSYSTEM Be brief.\n");
+  const { code, stdout, stderr } = await box.run(["import", "--modelfile", path, "--name", "brief"]);
+  assertEquals(code, 0, stderr);
+  assertEquals(JSON.parse(stdout), {
+    backends: [{
+      kind: "llamacpp",
+      name: "brief",
+      model: { name: "inferd-tiny" },
+      load: "on_demand",
+      n_ctx: 256,
+      system: "Be brief.",
+    }],
+  });
+  assertStringIncludes(stderr, "Line 3: TEMPLATE is a Go template");
+  await Deno.writeTextFile(path, "FROM nobody");
+  const refused = await box.run(["import", "--modelfile", path]);
+  assertEquals(refused.code, 2);
+  assertStringIncludes(refused.stderr, 'Line 1: there is no model "nobody"');
+});
+
 Deno.test("inferd import takes a file into the store and says what is no model", async () => {
   await using box = new Sandbox();
   const env = { MODELS_HOME: `${box.dir}/models` };

@@ -11,8 +11,15 @@ Deno.test("inspect says what a model is for and what its chat template knows", a
   const library = openLibrary({ folder: await packagedFolder(), own: false });
   const of = (name: keyof typeof BUILT_INS): ReturnType<typeof inspect> =>
     inspect(library, { modelPath: BUILT_INS[name].url.pathname });
-  const nothing = { type: "inspected", tools: false, thinking: false } as const;
-  assertEquals(await of("inferd-tiny"), { type: "inspected", purpose: "generate", tools: true, thinking: true });
+  const trainedContextTokens = 512;
+  const nothing = { type: "inspected", tools: false, thinking: false, trainedContextTokens } as const;
+  assertEquals(await of("inferd-tiny"), {
+    type: "inspected",
+    purpose: "generate",
+    tools: true,
+    thinking: true,
+    trainedContextTokens: 1024,
+  });
   assertEquals(await of("inferd-tiny-embed"), { ...nothing, purpose: "embed" });
   assertEquals(await of("inferd-tiny-rerank"), { ...nothing, purpose: "rerank" });
   const modelPath = BUILT_INS["inferd-tiny"].url.pathname;

@@ -155,7 +155,14 @@ class FakeEngine {
     if (fatal !== undefined) say({ type: "fatal", message: fatal });
     if (fatal !== undefined || exit !== undefined) Deno.exit(exit ?? 1);
     const knows = purpose === "generate" && this.#load.templateError === undefined;
-    say({ type: "inspected", purpose, tools: knows, thinking: knows, ...this.#templateError() });
+    say({
+      type: "inspected",
+      purpose,
+      trainedContextTokens: 512,
+      tools: knows,
+      thinking: knows,
+      ...this.#templateError(),
+    });
     Deno.exit(0);
   }
 

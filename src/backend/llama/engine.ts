@@ -2,6 +2,7 @@
 import type { EngineConfig, FromEngine } from "../../engine/ipc/messages.ts";
 import { engineCommand } from "../../engine/ipc/command.ts";
 import { BackendUnavailableError } from "../../inference/errors.ts";
+import type { NativeSettings } from "../../inference/model_settings.ts";
 import type { Accelerator, AcceleratorSetting } from "../../libraries/accelerator.ts";
 import type { ModelFile } from "../../models/file/model_file.ts";
 import { type EngineExit, EngineProcess } from "./engine_process.ts";
@@ -21,13 +22,19 @@ export interface Engine {
   readonly signal: AbortSignal;
   /** Disposed of when it has said its first word: until then the time of loading stands still. */
   readonly starting: DisposableStack;
+  readonly inspected: PromiseWithResolvers<Extract<FromEngine, { type: "inspected" }>>;
   fatal: string | undefined;
+  /** It ended because there is not enough memory. */
+  outOfMemory: boolean;
   /** What it said that it computes with; absent: nothing yet, or no accelerator. */
   accelerator: Accelerator | undefined;
 }
 
 /** An engine that ended before it was ready. */
 export class EngineDeathError extends BackendUnavailableError {}
+
+/** There is not enough memory for the model. */
+export class EngineMemoryError extends EngineDeathError {}
 
 /** What an engine is started with. */
 export interface SpawnOptions extends Pick<LlamaOptions, "command" | "spawn"> {
@@ -71,27 +78,51 @@ export function spawnEngine(options: SpawnOptions): Engine {
   const engine: Engine = {
     process,
     ready: Promise.withResolvers(),
+    inspected: Promise.withResolvers(),
     stderr,
     signal,
     starting,
     fatal: undefined,
+    outOfMemory: false,
     accelerator: undefined,
   };
   return engine;
+}
+
+/** What of a configuration is for the native library. */
+function nativeSettings(config: LlamaConfig): NativeSettings {
+  const { cacheTypeK, cacheTypeV, flashAttention, lora, mmap, mlock, mainGpu, tensorSplit } = config;
+  const { ropeFreqBase, ropeFreqScale, ropeScaling } = config;
+  return {
+    ...(cacheTypeK === undefined ? {} : { cacheTypeK }),
+    ...(cacheTypeV === undefined ? {} : { cacheTypeV }),
+    ...(flashAttention === undefined ? {} : { flashAttention }),
+    ...(lora === undefined ? {} : { lora }),
+    ...(mmap === undefined ? {} : { mmap }),
+    ...(mlock === undefined ? {} : { mlock }),
+    ...(mainGpu === undefined ? {} : { mainGpu }),
+    ...(tensorSplit === undefined ? {} : { tensorSplit }),
+    ...(ropeFreqBase === undefined ? {} : { ropeFreqBase }),
+    ...(ropeFreqScale === undefined ? {} : { ropeFreqScale }),
+    ...(ropeScaling === undefined ? {} : { ropeScaling }),
+  };
 }
 
 /** How an engine is to load a model. */
 export function engineConfig(
   config: LlamaConfig,
   files: readonly ModelFile[],
-  { accelerator, cacheDir }: {
+  { accelerator, cacheDir, reservedBytes, wholeContext }: {
     readonly accelerator: AcceleratorSetting | undefined;
     readonly cacheDir: string | undefined;
+    readonly reservedBytes?: number | undefined;
+    readonly wholeContext?: boolean | undefined;
   },
 ): EngineConfig {
   const [first] = files;
   const { modelName, parallel, contextTokens, threads, libraryDir, gpuLayers, embed, pooling, warm } = config;
-  const { fastForward, nextTurn, speculation } = config;
+  const { fastForward, nextTurn, speculation, sampling, system, templateText } = config;
+  const native = nativeSettings(config);
   return {
     modelPath: first?.path ?? config.modelPath,
     ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
@@ -99,6 +130,12 @@ export function engineConfig(
     parallel,
     ...(accelerator === undefined ? {} : { accelerator }),
     ...(cacheDir === undefined ? {} : { cacheDir }),
+    ...(Object.keys(native).length === 0 ? {} : { native }),
+    ...(sampling === undefined ? {} : { sampling }),
+    ...(system === undefined ? {} : { system }),
+    ...(templateText === undefined ? {} : { chatTemplate: templateText }),
+    ...(reservedBytes === undefined ? {} : { reservedBytes }),
+    ...(wholeContext === undefined ? {} : { wholeContext }),
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(threads === undefined ? {} : { threads }),
     ...(libraryDir === undefined ? {} : { libraryDir }),
@@ -123,6 +160,12 @@ export function deathMessage(name: string, engine: Engine, exit: EngineExit): st
   // Of SIGKILL nobody can say a last word: what was printed before is about something else.
   const last = exit.signal === "SIGKILL" ? undefined : engine.stderr.findLast((line) => line.trim() !== "");
   return `The engine of backend "${name}" ${how}${last === undefined ? "" : ` (${last})`}`;
+}
+
+/** The error of an engine that ended before it was ready. */
+export function deathError(name: string, engine: Engine, exit: EngineExit): EngineDeathError {
+  const message = deathMessage(name, engine, exit);
+  return engine.outOfMemory ? new EngineMemoryError(message) : new EngineDeathError(message);
 }
 
 /** The same, for the record. */

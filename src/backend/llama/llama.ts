@@ -9,6 +9,7 @@ import {
   type BackendCapabilities,
   type BackendNotice,
   type BackendState,
+  DEFAULT_CONTEXT_TOKENS,
   ONLY_TEXT,
 } from "../../inference/backend.ts";
 import { leastTokens, tooLongMessage } from "../../inference/prompt_size.ts";
@@ -31,7 +32,15 @@ import type {
 import type { ModelFile } from "../../models/file/model_file.ts";
 import { Encodings } from "./encodings.ts";
 import { BACKOFF_MS, Deaths, SLOW_BACKOFF_MS } from "./deaths.ts";
-import { deathMessage, type Engine, engineConfig, EngineDeathError, exitFields, spawnEngine } from "./engine.ts";
+import {
+  deathError,
+  deathMessage,
+  type Engine,
+  engineConfig,
+  EngineDeathError,
+  exitFields,
+  spawnEngine,
+} from "./engine.ts";
 import { Generations } from "./generations.ts";
 import { HangWatch } from "./hang_watch.ts";
 import { LoadClock } from "./load_clock.ts";
@@ -122,6 +131,61 @@ export class LlamaBackend implements Backend {
     this.#log("info", "engine_started", { pid, load_ms: Math.round(this.#now() - started) });
   }
 
+  /**
+   * Instead of `start`: learn from the header of the model's file what the backend could do. No weights are read.
+   *
+   * @param notify As in `start`.
+   * @param signal Gives up.
+   * @throws {BackendUnavailableError} If the model cannot be used.
+   */
+  async inspect(notify: (notice: BackendNotice) => void, signal: AbortSignal): Promise<BackendCapabilities> {
+    this.#notify = notify;
+    const either = AbortSignal.any([signal, this.#stopping.signal]);
+    const files = await this.#files.check(either);
+    const engine = this.#spawn(either);
+    const abort = (): void => engine.process.kill("It was given up");
+    either.addEventListener("abort", abort);
+    try {
+      either.throwIfAborted();
+      const { modelName, parallel, accelerator, embed, pooling, libraryDir, contextTokens, templateText } =
+        this.#config;
+      const cacheDir = this.#options.fetcher?.cacheDir;
+      const [first] = files;
+      engine.process.send({
+        op: "inspect",
+        modelPath: first?.path ?? this.#config.modelPath,
+        ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
+        ...(accelerator === undefined ? {} : { accelerator }),
+        ...(cacheDir === undefined ? {} : { cacheDir }),
+        ...(libraryDir === undefined ? {} : { libraryDir }),
+        ...(embed === undefined ? {} : { embed }),
+        ...(pooling === undefined ? {} : { pooling }),
+        ...(templateText === undefined ? {} : { chatTemplate: templateText }),
+      });
+      const found = await Promise.race([engine.inspected.promise, engine.process.exited]);
+      either.throwIfAborted();
+      if (!("type" in found)) throw deathError(this.name, engine, found);
+      const { tools, thinking, templateError, trainedContextTokens: trained, purpose } = found;
+      const usual = purpose === "generate" ? Math.min(trained, DEFAULT_CONTEXT_TOKENS) : trained;
+      return {
+        ...SERVICES[purpose],
+        tools,
+        thinking,
+        accelerator: "none",
+        gpuLayers: 0,
+        model: modelName,
+        contextTokens: contextTokens ?? usual,
+        parallel,
+        ...(templateError === undefined ? {} : { templateError }),
+      };
+    } finally {
+      engine.process.kill("It has said what was asked");
+      await engine.process.exited;
+      engine.starting.dispose();
+      either.removeEventListener("abort", abort);
+    }
+  }
+
   generate(request: GenerationRequest, signal: AbortSignal): AsyncIterable<BackendEvent> {
     return {
       [Symbol.asyncIterator]: () => {
@@ -209,10 +273,12 @@ export class LlamaBackend implements Backend {
       signal.throwIfAborted();
       const accelerator = this.#onlyCpu ? "cpu" : this.#config.accelerator;
       const cacheDir = this.#options.fetcher?.cacheDir;
-      engine.process.send({ op: "load", config: engineConfig(this.#config, files, { accelerator, cacheDir }) });
+      const { reservedBytes, wholeContext } = this.#options;
+      const place = { accelerator, cacheDir, reservedBytes, wholeContext };
+      engine.process.send({ op: "load", config: engineConfig(this.#config, files, place) });
       const ready = await Promise.race([engine.ready.promise, engine.process.exited]);
       signal.throwIfAborted();
-      if (!("type" in ready)) throw new EngineDeathError(deathMessage(this.name, engine, ready));
+      if (!("type" in ready)) throw deathError(this.name, engine, ready);
       await this.#files.checkSwap(files);
       signal.throwIfAborted();
       this.#becomeReady(engine, ready, files);
@@ -304,8 +370,12 @@ export class LlamaBackend implements Backend {
       case "ready":
         engine.ready.resolve(message);
         break;
+      case "inspected":
+        engine.inspected.resolve(message);
+        break;
       case "fatal":
         engine.fatal = message.message;
+        engine.outOfMemory = message.outOfMemory === true;
         engine.process.kill("It said that it cannot go on");
         break;
     }

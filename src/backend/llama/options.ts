@@ -49,6 +49,9 @@ export interface LlamaOptions {
   readonly verified?: readonly FileIdentity[];
   /** Knows what files hash to that the store has by their name. Absent: they are read. */
   readonly hashes?: ModelHashes;
+  /** As in `EngineConfig`. */
+  readonly reservedBytes?: number;
+  readonly wholeContext?: boolean;
   /** Milliseconds, monotonic. */
   readonly now?: () => number;
 }

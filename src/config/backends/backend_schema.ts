@@ -1,15 +1,20 @@
 /** The settings of backends and of their models, which the configuration file alone may say of each; see `schema.ts`. */
 import { isLoopback } from "@inferd/client/protocol";
+import { CACHE_TYPES, type FlashAttention, type RopeScaling } from "../../inference/model_settings.ts";
 import type { Pooling } from "../../inference/request.ts";
 import { BUILT_INS } from "../../models/built_in.ts";
 import { SETTINGS } from "../schema.ts";
+import { SAMPLING_KEYS, samplingDefaults } from "./sampling_defaults.ts";
 import { setting, type Tables, type ValueOf } from "../setting/setting.ts";
 import {
   boolean,
   choice,
   isWebUrl,
+  jsonObject,
+  loraAdapters,
   modelName,
   number,
+  numbers,
   path,
   SECONDS_OF_A_DAY,
   sha256,
@@ -56,6 +61,102 @@ export const BACKENDS = {
         type: choice<Pooling>("mean", "cls", "last", "rank"),
         otherwise: "as the model says",
         help: "how the vectors of a text's tokens are pooled",
+      }),
+      load: setting({
+        names: { key: "load" },
+        type: choice<"at_boot" | "on_demand">("at_boot", "on_demand"),
+        otherwise: "at_boot",
+        help: "when the model is loaded: before the daemon is ready, or by the first request for it",
+      }),
+      idleUnloadSecs: setting({
+        names: { key: "idle_unload_secs" },
+        type: whole(0, SECONDS_OF_A_DAY, "SECONDS"),
+        otherwise: "300 for models that are loaded on demand, never for the first backend",
+        help: "after how many seconds without a request the model leaves memory; 0 is never",
+      }),
+      sampling: setting({
+        names: { key: "sampling" },
+        type: jsonObject(samplingDefaults),
+        otherwise: "as the model's file says",
+        help: `what requests get that do not say it: ${SAMPLING_KEYS.join(", ")}`,
+      }),
+      system: setting({
+        names: { key: "system" },
+        type: text("TEXT", "a text"),
+        help: "system prompt of conversations that have none",
+        // Prompts are private.
+        shown: (prompt: string | undefined) => prompt === undefined ? undefined : `${prompt.length} characters`,
+      }),
+      chatTemplate: setting({
+        names: { key: "chat_template" },
+        type: path("FILE"),
+        otherwise: "the one in the model's file",
+        help: "file with a Jinja chat template",
+      }),
+      cacheTypeK: setting({
+        names: { key: "cache_type_k" },
+        type: choice(...CACHE_TYPES),
+        otherwise: "f16",
+        help: "type of the numbers in the K cache",
+      }),
+      cacheTypeV: setting({
+        names: { key: "cache_type_v" },
+        type: choice(...CACHE_TYPES),
+        otherwise: "f16",
+        help: "type of the numbers in the V cache; others than f16 need flash attention",
+      }),
+      flashAttention: setting({
+        names: { key: "flash_attn" },
+        type: choice<FlashAttention>("auto", "on", "off"),
+        otherwise: "auto",
+        help: "whether attention is computed in one fused step",
+      }),
+      lora: setting({
+        names: { key: "lora" },
+        type: loraAdapters(16),
+        help: "LoRA adapters to apply to the model",
+      }),
+      mmap: setting({
+        names: { key: "mmap" },
+        type: boolean(),
+        otherwise: "where the device can use it",
+        help: "map the model's file into memory instead of reading it",
+      }),
+      mlock: setting({
+        names: { key: "mlock" },
+        type: boolean(),
+        otherwise: "false",
+        help: "keep the weights from being swapped out",
+      }),
+      mainGpu: setting({
+        names: { key: "main_gpu" },
+        type: whole(0, 15),
+        otherwise: "the model is split among all GPUs",
+        help: "the one GPU to use, counted from 0",
+      }),
+      tensorSplit: setting({
+        names: { key: "tensor_split" },
+        type: numbers(16),
+        otherwise: "by the memory of each",
+        help: "share of the model for each GPU",
+      }),
+      ropeFreqBase: setting({
+        names: { key: "rope_freq_base" },
+        type: number(0, 1e12),
+        otherwise: "as the model says",
+        help: "base frequency of the rotary position embedding",
+      }),
+      ropeFreqScale: setting({
+        names: { key: "rope_freq_scale" },
+        type: number(0, 1e6),
+        otherwise: "as the model says",
+        help: "factor of the frequencies of the rotary position embedding",
+      }),
+      ropeScaling: setting({
+        names: { key: "rope_scaling" },
+        type: choice<RopeScaling>("none", "linear", "yarn", "longrope"),
+        otherwise: "as the model says",
+        help: "how positions beyond the trained context are scaled",
       }),
       warm: setting({
         names: { key: "warm" },

@@ -97,8 +97,32 @@ function fileBackend(
       const settings = backendSettings(kind, entry, sources);
       return { kind, name, ...settings, baseUrl: settings.baseUrl.replace(/\/+$/, "") };
     }
-    case "llamacpp":
-      return { kind, name, ...fileModel(entry.model, sources), ...backendSettings(kind, entry, sources) };
+    case "llamacpp": {
+      const settings = backendSettings(kind, entry, sources);
+      checkSettings(name, settings);
+      return { kind, name, ...fileModel(entry.model, sources), ...settings };
+    }
+  }
+}
+
+/** @throws {UsageError} If two settings of a local model exclude each other. */
+function checkSettings(name: string, settings: BackendValues<"llamacpp">): void {
+  const { cacheTypeV = "f16", flashAttention, mainGpu, tensorSplit, accelerator, ropeScaling, ropeFreqScale } =
+    settings;
+  const refuse = (reason: string): never => {
+    throw new UsageError(`Backend "${name}": ${reason}`);
+  };
+  if (cacheTypeV !== "f16" && flashAttention === "off") {
+    refuse(`"cache_type_v" ${cacheTypeV} needs flash attention: set "flash_attn" to "on" or "auto"`);
+  }
+  if (mainGpu !== undefined && tensorSplit !== undefined) {
+    refuse('"main_gpu" is one GPU and "tensor_split" several: give one of them');
+  }
+  for (const [key, value] of [["main_gpu", mainGpu], ["tensor_split", tensorSplit]] as const) {
+    if (value !== undefined && accelerator === "cpu") refuse(`"${key}" does not go with "accelerator" cpu`);
+  }
+  if (ropeScaling === "none" && ropeFreqScale !== undefined) {
+    refuse('"rope_freq_scale" does not go with "rope_scaling" none');
   }
 }
 

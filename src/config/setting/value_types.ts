@@ -3,6 +3,7 @@
  * Independent of settings, and does not load the schema library: the caller of a schema passes it in.
  */
 import type { z } from "zod";
+import type { LoraAdapter } from "../../inference/model_settings.ts";
 import { DEFAULT_TCP_HOSTNAME, parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
 import { isModelName, NAME, NAME_MAX_BYTES } from "../../models/store/layout.ts";
 
@@ -30,6 +31,8 @@ export interface ValueType<T> {
   readonly schema: (zod: typeof z) => z.ZodType;
   /** Every value, where these are a few words. */
   readonly choices?: readonly string[];
+  /** The value with the paths in it placed, where it has some and is not one itself. */
+  placed?(value: T, place: (path: string) => string): T;
   /** Whether a value is a path; absent: none is. */
   readonly isPath?: (text: string) => boolean;
 }
@@ -273,5 +276,37 @@ export function jsonObject<T>(parse: (text: string) => T): ValueType<T> {
     parse,
     print: JSON.stringify,
     schema: (zod) => parsedBy(zod, zod.record(zod.string(), zod.unknown()), (value) => parse(JSON.stringify(value))),
+  };
+}
+
+/** Numbers of at least 0, on the command line separated by commas. */
+export function numbers(most: number): ValueType<readonly number[]> {
+  const fits = (list: readonly number[]): boolean =>
+    list.length > 0 && list.length <= most && list.every((one) => one >= 0) && list.some((one) => one > 0);
+  return {
+    metavar: "X,...",
+    schema: (zod) => zod.array(zod.number().min(0)).min(1).max(most).refine(fits, "must have a number above 0"),
+    parse: (text) => {
+      const list = partsOf(text).map(Number);
+      if (!fits(list)) throw new Error(`must be 1 to ${most} numbers of at least 0, separated by commas`);
+      return list;
+    },
+  };
+}
+
+/** LoRA adapters. */
+export function loraAdapters(most: number): ValueType<readonly LoraAdapter[]> {
+  return {
+    metavar: "JSON",
+    schema: (zod) =>
+      zod.array(zod.strictObject({
+        path: textSchema(zod).meta({ description: "GGUF file of the adapter" }),
+        scale: zod.number().min(-10).max(10).default(1).meta({ description: "How strongly it is applied" }),
+      })).max(most),
+    parse: () => {
+      throw new Error("can be set in the configuration file only");
+    },
+    placed: (list, place) => list.map(({ path, scale }) => ({ path: place(path), scale })),
+    shown: (list) => list.map(({ path, scale }) => `${path} (${scale})`).join(", "),
   };
 }

@@ -13,9 +13,12 @@ import type {
   TokenizerAnswer,
   TokenizerRequest,
 } from "../../inference/request.ts";
+import type { NativeSettings, SamplingDefaults } from "../../inference/model_settings.ts";
 import type { Accelerator, AcceleratorSetting } from "../../libraries/accelerator.ts";
 import type { Unusable } from "../../libraries/choice.ts";
 import type { PackageName } from "../../libraries/packages.ts";
+
+export type { NativeSettings };
 
 /** How the engine is to load its model. First line on its stdin. */
 export interface EngineConfig {
@@ -45,6 +48,18 @@ export interface EngineConfig {
   readonly pooling?: Pooling;
   /** Memory to be counted on, in bytes; absent: what there is. */
   readonly memoryBytes?: number;
+  /** Of the memory there is, what the other models of the daemon use: weights in mapped files seem to be available. */
+  readonly reservedBytes?: number;
+  /** Do not lower the context where memory is short: fail, so that the daemon can make room. */
+  readonly wholeContext?: boolean;
+  /** How the native library loads it. */
+  readonly native?: NativeSettings;
+  /** What requests get that do not say it; what is absent here is as the model's file says. */
+  readonly sampling?: SamplingDefaults;
+  /** A system prompt for conversations that have none. */
+  readonly system?: string;
+  /** A chat template in place of the file's own. */
+  readonly chatTemplate?: string;
   /** System prompts whose KV cache is kept. */
   readonly warm?: readonly string[];
   /** Text that a grammar forces is not sampled; absent: it is so. */
@@ -68,7 +83,10 @@ export type ToEngine =
   /** Instead of `load`: read the model's vocabulary and chat template, say what they are good for, and end. */
   | (
     & { readonly op: "inspect" }
-    & Pick<EngineConfig, "modelPath" | "partPaths" | "accelerator" | "cacheDir" | "libraryDir" | "embed" | "pooling">
+    & Pick<
+      EngineConfig,
+      "modelPath" | "partPaths" | "accelerator" | "cacheDir" | "libraryDir" | "embed" | "pooling" | "chatTemplate"
+    >
   )
   /** The answer to `needs`: it is here now, or this is why not. */
   | { readonly op: "fetched"; readonly failure?: string }
@@ -183,7 +201,12 @@ export type FromEngine =
     readonly accelerator: string;
   })
   /** The answer to `inspect`. */
-  | TemplateFacts & { readonly type: "inspected"; readonly purpose: EnginePurpose }
+  | TemplateFacts & {
+    readonly type: "inspected";
+    readonly purpose: EnginePurpose;
+    /** Tokens of the context that the model was trained with. */
+    readonly trainedContextTokens: number;
+  }
   /** For the operator's log. */
   | { readonly type: "warning"; readonly msg: string; readonly fields: Readonly<Record<string, unknown>> }
   /** Everything that happened in one step, for all slots. */
@@ -191,4 +214,9 @@ export type FromEngine =
   /** Heartbeat: sent at least once a second while there is work and no event to send. */
   | { readonly type: "beat" }
   /** Loading failed; the engine exits after it. The message is for the operator. */
-  | { readonly type: "fatal"; readonly message: string };
+  | {
+    readonly type: "fatal";
+    readonly message: string;
+    /** There is not enough memory. */
+    readonly outOfMemory?: true;
+  };

@@ -10,6 +10,7 @@ import type { Model } from "./model.ts";
 import { type LookIn, StepWatch, type WatchLimits } from "./step_watch.ts";
 import { ThreadPools } from "./threads/pools.ts";
 import { StepTimer, ThreadGovernor } from "./threads/governor.ts";
+import { applyToContext, useAdapters } from "./settings.ts";
 
 /** Tokens decoded in one step at most. */
 export const BATCH_TOKENS = 512;
@@ -195,6 +196,7 @@ function createContext(
   const view = dataView(params);
   view.setUint32(CONTEXT_PARAM.batch, BATCH_TOKENS, true);
   view.setUint32(CONTEXT_PARAM.microBatch, BATCH_TOKENS, true);
+  applyToContext(params, model.settings);
   const sequences = options.parallel + options.kept.length;
   view.setUint32(CONTEXT_PARAM.sequences, sequences, true);
   view.setUint32(CONTEXT_PARAM.outputsMax, Math.max(sequences, options.parallel + (options.guesses ?? 0)), true);
@@ -204,7 +206,9 @@ function createContext(
     view.setUint8(CONTEXT_PARAM.unified, apart ? 0 : 1);
     view.setUint32(CONTEXT_PARAM.contextCells, cells, true);
     const handle = llama.llama_init_from_model(model.handle, params);
-    if (handle !== null) return { handle, apart };
+    if (handle === null) continue;
+    if (!useAdapters(library, handle, model.adapters)) throw new ModelError("The LoRA adapters cannot be used with it");
+    return { handle, apart };
   }
   const refusal = library.takeError() ?? "there is not enough memory";
   throw new ModelError(`Cannot make a context of ${options.contextTokens} tokens: ${refusal}`);

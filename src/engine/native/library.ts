@@ -21,7 +21,14 @@ const GGUF_PARAMS = { struct: ["bool", "pointer"] } as const;
 const BATCH = { struct: ["i32", "pointer", "pointer", "pointer", "pointer", "pointer", "pointer"] } as const;
 
 /** Byte offsets in `llama_model_params`. */
-export const MODEL_PARAM = { gpuLayers: 16, vocabOnly: 72 } as const;
+export const MODEL_PARAM = {
+  gpuLayers: 16,
+  splitMode: 20,
+  loadMode: 24,
+  mainGpu: 32,
+  tensorSplit: 40,
+  vocabOnly: 72,
+} as const;
 
 /** Byte offsets in `llama_context_params`. */
 export const CONTEXT_PARAM = {
@@ -32,8 +39,11 @@ export const CONTEXT_PARAM = {
   outputsMax: 20,
   threads: 28,
   threadsBatch: 32,
+  ropeScaling: 40,
   pooling: 44,
   flashAttention: 52,
+  ropeFreqBase: 56,
+  ropeFreqScale: 60,
   yarnExtFactor: 64,
   typeK: 104,
   typeV: 108,
@@ -87,6 +97,8 @@ const LLAMA_SYMBOLS = {
   llama_model_load_from_file: { parameters: ["buffer", MODEL_PARAMS], result: "pointer" },
   llama_model_load_from_splits: { parameters: ["buffer", "usize", MODEL_PARAMS], result: "pointer" },
   llama_init_from_model: { parameters: ["pointer", CONTEXT_PARAMS], result: "pointer" },
+  llama_adapter_lora_init: { parameters: ["pointer", "buffer"], result: "pointer" },
+  llama_set_adapters_lora: { parameters: ["pointer", "buffer", "usize", "buffer"], result: "i32" },
   llama_free: { parameters: ["pointer"], result: "void" },
   llama_attach_threadpool: { parameters: ["pointer", "pointer", "pointer"], result: "void" },
   llama_set_n_threads: { parameters: ["pointer", "i32", "i32"], result: "void" },
@@ -337,6 +349,10 @@ function checkDefaults(llama: Library["llama"]): void {
   const context = dataView(llama.llama_context_default_params());
   const F16 = 1;
   const fits = model.getInt32(MODEL_PARAM.gpuLayers, true) === -1 &&
+    model.getInt32(MODEL_PARAM.splitMode, true) === 1 &&
+    model.getInt32(MODEL_PARAM.loadMode, true) === -1 &&
+    model.getInt32(MODEL_PARAM.mainGpu, true) === 0 &&
+    model.getBigUint64(MODEL_PARAM.tensorSplit, true) === 0n &&
     model.getUint32(MODEL_PARAM.vocabOnly, true) === 0x00010000 && // only use_extra_bufts of the four
     context.getUint32(CONTEXT_PARAM.contextCells, true) === 512 &&
     context.getUint32(CONTEXT_PARAM.batch, true) === 2048 &&
@@ -345,6 +361,9 @@ function checkDefaults(llama: Library["llama"]): void {
     context.getUint32(CONTEXT_PARAM.outputsMax, true) === 0 &&
     context.getInt32(CONTEXT_PARAM.pooling, true) === -1 &&
     context.getInt32(CONTEXT_PARAM.flashAttention, true) === -1 &&
+    context.getInt32(CONTEXT_PARAM.ropeScaling, true) === -1 &&
+    context.getFloat32(CONTEXT_PARAM.ropeFreqBase, true) === 0 &&
+    context.getFloat32(CONTEXT_PARAM.ropeFreqScale, true) === 0 &&
     context.getFloat32(CONTEXT_PARAM.yarnExtFactor, true) === -1 &&
     context.getInt32(CONTEXT_PARAM.typeK, true) === F16 &&
     context.getInt32(CONTEXT_PARAM.typeV, true) === F16 &&

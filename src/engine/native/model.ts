@@ -5,7 +5,8 @@
 import { checkWeights } from "./memory.ts";
 import { checkFile, headSizeOf, ModelError, peek } from "./first_look.ts";
 import { cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
-
+import type { NativeSettings } from "../ipc/messages.ts";
+import { applyToModel, cacheBytes, loadAdapters, type LoadedAdapter } from "./settings.ts";
 import { LIBRARY_VERSION } from "../../libraries/library_files.ts";
 
 /** A token of the vocabulary that is more than text. */
@@ -34,7 +35,8 @@ const ATTRIBUTE_USER_DEFINED = 1 << 4;
 const PIECE_BYTES = 256;
 /** Smaller heads are shorter than what AVX-512 code takes at once. */
 const NARROW_HEAD = 64;
-const F16_BYTES = 2;
+/** Where a file keeps its chat templates. */
+const CHAT_TEMPLATE = "tokenizer.chat_template";
 
 /** Tokens that a text may have beyond its bytes. */
 const SPARE_TOKENS = 8;
@@ -44,6 +46,22 @@ const NOT_TEXT = Symbol("bytes that are not whole characters");
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const decoder = new TextDecoder();
+
+/** How a model is to be loaded. */
+export interface LoadOptions {
+  /** How many go to an accelerator. */
+  readonly gpuLayers?: number;
+  /** Memory to be counted on, in bytes. */
+  readonly available?: number;
+  /** Read no weights, for what is asked of metadata and vocabulary. */
+  readonly vocabularyOnly?: boolean;
+  /** Told why the accelerator does not compute, where the CPU takes its place. */
+  readonly onFailure?: (reason: string) => void;
+  /** What the operator says. */
+  readonly settings?: NativeSettings;
+  /** In place of the file's own. */
+  readonly chatTemplate?: string;
+}
 
 /** A GGUF model and its vocabulary. */
 export class Model {
@@ -91,17 +109,27 @@ export class Model {
   readonly longestPiece: number;
   /** Tokens that are more than text: control tokens, and user-defined ones. */
   readonly specialTokens: readonly SpecialToken[];
+  /** How contexts are to be made. */
+  readonly settings: NativeSettings;
+  /** What contexts are to use. */
+  readonly adapters: readonly LoadedAdapter[];
 
   private constructor(
     library: Library,
     handle: NonNullable<Deno.PointerValue>,
-    { accelerator, ranks }: { readonly accelerator: string; readonly ranks: boolean },
+    { accelerator, ranks, adapters, settings = {}, chatTemplate }: {
+      readonly accelerator: string;
+      readonly ranks: boolean;
+      readonly adapters: readonly LoadedAdapter[];
+    } & LoadOptions,
   ) {
     const { llama } = library;
     this.#library = library;
     this.handle = handle;
     this.accelerator = accelerator;
     this.ranks = ranks;
+    this.adapters = adapters;
+    this.settings = settings;
     const vocabulary = llama.llama_model_get_vocab(handle);
     if (vocabulary === null || llama.llama_vocab_type(vocabulary) === VOCABULARY_NONE) {
       throw new ModelError("it has no vocabulary");
@@ -113,12 +141,12 @@ export class Model {
     this.encoderDecoder = reads && writes;
     this.vectorSize = llama.llama_model_n_embd_out(handle);
     this.#vocabulary = vocabulary;
-    this.metadata = readMetadata(library, handle);
+    this.metadata = withTemplate(readMetadata(library, handle), chatTemplate);
     this.vocabularySize = llama.llama_vocab_n_tokens(vocabulary);
     this.trainedContextTokens = llama.llama_model_n_ctx_train(handle);
     this.layers = llama.llama_model_n_layer(handle);
     this.bytes = Number(llama.llama_model_size(handle));
-    this.bytesPerToken = this.layers * attentionBytes(this.metadata);
+    this.bytesPerToken = this.layers * attentionBytes(this.metadata, cacheBytes(settings));
     this.named = {
       BOS: llama.llama_vocab_bos(vocabulary),
       EOS: llama.llama_vocab_eos(vocabulary),
@@ -154,20 +182,13 @@ export class Model {
    *
    * @param library What loads it.
    * @param paths Its file, or the files of a split model in order.
-   * @param options `gpuLayers`: how many go to an accelerator; `available`: memory to be counted on, in bytes;
-   * `vocabularyOnly`: read no weights, for what is asked of metadata and vocabulary.
+   * @param options How.
    * @throws {ModelError} If it is missing, cut short, not GGUF, not supported, or does not fit into memory.
    */
   static load(
     library: Library,
     paths: readonly string[],
-    options: {
-      readonly gpuLayers?: number;
-      readonly available?: number;
-      readonly vocabularyOnly?: boolean;
-      /** Told why the accelerator does not compute, where the CPU takes its place. */
-      readonly onFailure?: (reason: string) => void;
-    },
+    options: LoadOptions,
   ): Model {
     const [path = ""] = paths;
     for (const one of paths) checkFile(one);
@@ -183,7 +204,11 @@ export class Model {
       dataView(params).setInt32(MODEL_PARAM.gpuLayers, options.gpuLayers, true);
     }
     if (options.vocabularyOnly) dataView(params).setUint8(MODEL_PARAM.vocabOnly, 1);
+    const { settings = {} } = options;
+    const pointed = applyToModel(params, settings);
     const handle = loadFiles(library, paths, params);
+    // What the struct pointed to has lived until here.
+    pointed.fill(0);
     if (handle === null) {
       throw new ModelError(
         `Cannot load "${path}": ${
@@ -191,8 +216,14 @@ export class Model {
         }`,
       );
     }
+    const adapters = options.vocabularyOnly ? [] : loadAdapters(library, handle, settings);
+    if (typeof adapters === "string") {
+      throw new ModelError(
+        `Cannot apply the LoRA "${adapters}" to "${path}": ${library.takeError() ?? "it is damaged"}`,
+      );
+    }
     try {
-      return new Model(library, handle, { accelerator, ranks });
+      return new Model(library, handle, { ...options, accelerator, ranks, adapters });
     } catch (error) {
       if (error instanceof ModelError) throw new ModelError(`Cannot use "${path}": ${error.message}`);
       throw error;
@@ -339,10 +370,17 @@ function readMetadata(library: Library, model: NonNullable<Deno.PointerValue>): 
 }
 
 /** Memory that one token of context takes in one layer; 0 if the metadata do not tell. */
-function attentionBytes(metadata: ReadonlyMap<string, string>): number {
+function attentionBytes(metadata: ReadonlyMap<string, string>, [k, v]: readonly [k: number, v: number]): number {
   const number = (key: string): number => Number(metadata.get(`${metadata.get("general.architecture")}.${key}`)) || 0;
   const headSize = headSizeOf(number);
   const valueSize = number("attention.value_length") || headSize;
   const keyHeads = number("attention.head_count_kv") || number("attention.head_count");
-  return keyHeads === 0 ? 0 : keyHeads * (headSize + valueSize) * F16_BYTES;
+  return keyHeads === 0 ? 0 : keyHeads * (headSize * k + valueSize * v);
+}
+
+/** A file's metadata with another chat template in place of all that it has. */
+function withTemplate(metadata: Map<string, string>, template: string | undefined): Map<string, string> {
+  if (template === undefined) return metadata;
+  const others = [...metadata].filter(([key]) => key !== CHAT_TEMPLATE && !key.startsWith(`${CHAT_TEMPLATE}.`));
+  return new Map(others).set(CHAT_TEMPLATE, template);
 }

@@ -2,6 +2,7 @@
  * One llama.cpp context that makes a vector, or a score, of each text: many texts in one step, each a sequence of its
  * own. Which texts go into a step, and on how many threads it is computed, is `encoder.ts`'s business.
  */
+import { applyToContext, useAdapters } from "./settings.ts";
 import { Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
 import { ModelError } from "./first_look.ts";
@@ -61,6 +62,7 @@ export class TextContext {
     const { textTokens, capacity, texts, threads, pooling } = options;
     const params = llama.llama_context_default_params();
     const view = dataView(params);
+    applyToContext(params, model.settings);
     view.setUint32(CONTEXT_PARAM.contextCells, Math.max(capacity, textTokens), true);
     view.setUint32(CONTEXT_PARAM.batch, capacity, true);
     view.setUint32(CONTEXT_PARAM.microBatch, capacity, true);
@@ -76,6 +78,7 @@ export class TextContext {
         `Cannot make a context of ${textTokens} tokens: ${library.takeError() ?? "there is not enough memory"}`,
       );
     }
+    if (!useAdapters(library, handle, model.adapters)) throw new ModelError("The LoRA adapters cannot be used with it");
     this.#handle = handle;
     this.#memory = llama.llama_get_memory(handle);
     this.#batch = new Batch(library, capacity);

@@ -285,3 +285,56 @@ Deno.test("withKeys reads keys from the file and the variables that were named, 
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+const CLASHES: readonly (readonly [Record<string, unknown>, string])[] = [
+  [
+    { cache_type_v: "q8_0", flash_attn: "off" },
+    'Backend "a": "cache_type_v" q8_0 needs flash attention: set "flash_attn" to "on" or "auto"',
+  ],
+  [
+    { main_gpu: 1, tensor_split: [1, 2] },
+    'Backend "a": "main_gpu" is one GPU and "tensor_split" several: give one of them',
+  ],
+  [{ main_gpu: 1, accelerator: "cpu" }, 'Backend "a": "main_gpu" does not go with "accelerator" cpu'],
+  [
+    { rope_scaling: "none", rope_freq_scale: 0.5 },
+    'Backend "a": "rope_freq_scale" does not go with "rope_scaling" none',
+  ],
+];
+
+for (const [settings, message] of CLASHES) {
+  Deno.test(`settings of a model that exclude each other are refused: ${Object.keys(settings).join(", ")}`, () => {
+    const config = loaded({ backends: [llamacpp(settings)] });
+    assertThrows(() => resolveOptions({}, MACHINE, config), UsageError, message);
+  });
+}
+
+Deno.test("settings of a model are read, with paths that start at the file's folder", () => {
+  const settings = {
+    sampling: { top_p: 0.5, stop: ["x"] },
+    chat_template: "t.jinja",
+    lora: [{ path: "l.gguf" }, { path: "/m.gguf", scale: 0.5 }],
+    tensor_split: [1, 0],
+  };
+  const [backend] = resolveOptions({}, MACHINE, loaded({ backends: [llamacpp(settings)] })).backends;
+  if (backend?.kind !== "llamacpp") throw new Error("It is a local model");
+  const { sampling, chatTemplate, lora, tensorSplit } = backend;
+  assertEquals({ sampling, chatTemplate, lora, tensorSplit }, {
+    sampling: { topP: 0.5, stop: ["x"] },
+    chatTemplate: "/etc/inferd/t.jinja",
+    lora: [{ path: "/etc/inferd/l.gguf", scale: 1 }, { path: "/m.gguf", scale: 0.5 }],
+    tensorSplit: [1, 0],
+  });
+});
+
+for (
+  const [sampling, message] of [
+    [{ heat: 1 }, 'backends[0].sampling: has no key "heat"'],
+    [{ top_p: 0 }, 'backends[0].sampling: must have a number above 0 and at most 1 as "top_p", got 0'],
+    [{ stop: [""] }, "backends[0].sampling: must have at most"],
+  ] as const
+) {
+  Deno.test(`sampling of a backend is refused: ${JSON.stringify(sampling)}`, () => {
+    assertThrows(() => loaded({ backends: [llamacpp({ sampling })] }), UsageError, message);
+  });
+}

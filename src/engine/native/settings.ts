@@ -1,0 +1,104 @@
+/** The operator's settings of a model, in the structs of the native library. */
+import type { NativeSettings } from "../ipc/messages.ts";
+import { CONTEXT_PARAM, cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
+
+/** `ggml_type`. */
+const TYPES = { f16: 1, q4_0: 2, q8_0: 8 } as const;
+/** Bytes that one number takes; of the quantised types a block of 32 has a scale of two bytes. */
+const TYPE_BYTES = { f16: 2, q4_0: 18 / 32, q8_0: 34 / 32 } as const;
+/** `llama_flash_attn_type`. */
+const FLASH = { auto: -1, off: 0, on: 1 } as const;
+/** `llama_rope_scaling_type`. */
+const ROPE = { none: 0, linear: 1, yarn: 2, longrope: 3 } as const;
+/** `llama_split_mode`. */
+const ONE_GPU = 0;
+/** `llama_load_mode`, by mapped and locked. */
+const LOAD_MODES = { plain: 0, mapped: 1, locked: 2, both: 3 } as const;
+/** Entries of `tensor_split` that the library reads: `llama_max_devices()`. */
+const MOST_DEVICES = 16;
+/** An address takes as many bytes. */
+const POINTER_BYTES = 8;
+
+/** An adapter that is loaded, and how strongly it is applied. */
+export interface LoadedAdapter {
+  readonly handle: NonNullable<Deno.PointerValue>;
+  readonly scale: number;
+}
+
+/**
+ * Say how a model is to be loaded.
+ *
+ * @returns What the struct points to; it must live until the model is loaded.
+ */
+export function applyToModel(params: Uint8Array<ArrayBuffer>, settings: NativeSettings): Float32Array<ArrayBuffer> {
+  const view = dataView(params);
+  const { mmap, mlock, mainGpu, tensorSplit } = settings;
+  if (mmap !== undefined || mlock !== undefined) {
+    const mode = mlock === true ? (mmap === false ? "locked" : "both") : mmap === false ? "plain" : "mapped";
+    view.setInt32(MODEL_PARAM.loadMode, LOAD_MODES[mode], true);
+  }
+  if (mainGpu !== undefined) {
+    view.setInt32(MODEL_PARAM.splitMode, ONE_GPU, true);
+    view.setInt32(MODEL_PARAM.mainGpu, mainGpu, true);
+  }
+  const split = new Float32Array(MOST_DEVICES);
+  if (tensorSplit !== undefined) {
+    split.set(tensorSplit.slice(0, MOST_DEVICES));
+    view.setBigUint64(MODEL_PARAM.tensorSplit, Deno.UnsafePointer.value(Deno.UnsafePointer.of(split)), true);
+  }
+  return split;
+}
+
+/** Say how a context is to be made. */
+export function applyToContext(params: Uint8Array<ArrayBuffer>, settings: NativeSettings): void {
+  const view = dataView(params);
+  const { cacheTypeK, cacheTypeV, flashAttention, ropeFreqBase, ropeFreqScale, ropeScaling } = settings;
+  if (cacheTypeK !== undefined) view.setInt32(CONTEXT_PARAM.typeK, TYPES[cacheTypeK], true);
+  if (cacheTypeV !== undefined) view.setInt32(CONTEXT_PARAM.typeV, TYPES[cacheTypeV], true);
+  // A quantised V cache is read by fused attention only.
+  const needed = cacheTypeV !== undefined && cacheTypeV !== "f16" ? "on" : "auto";
+  view.setInt32(CONTEXT_PARAM.flashAttention, FLASH[flashAttention ?? needed], true);
+  if (ropeScaling !== undefined) view.setInt32(CONTEXT_PARAM.ropeScaling, ROPE[ropeScaling], true);
+  if (ropeFreqBase !== undefined) view.setFloat32(CONTEXT_PARAM.ropeFreqBase, ropeFreqBase, true);
+  if (ropeFreqScale !== undefined) view.setFloat32(CONTEXT_PARAM.ropeFreqScale, ropeFreqScale, true);
+}
+
+/** Bytes that a number of the K and of the V cache takes. */
+export function cacheBytes({ cacheTypeK = "f16", cacheTypeV = "f16" }: NativeSettings): [k: number, v: number] {
+  return [TYPE_BYTES[cacheTypeK], TYPE_BYTES[cacheTypeV]];
+}
+
+/**
+ * Load adapters; before a context is made, as the library asks.
+ *
+ * @returns They; or the path of one that cannot be loaded.
+ */
+export function loadAdapters(
+  { llama }: Library,
+  model: NonNullable<Deno.PointerValue>,
+  { lora = [] }: NativeSettings,
+): readonly LoadedAdapter[] | string {
+  const loaded: LoadedAdapter[] = [];
+  for (const { path, scale } of lora) {
+    const handle = llama.llama_adapter_lora_init(model, cString(path));
+    if (handle === null) return path;
+    loaded.push({ handle, scale });
+  }
+  return loaded;
+}
+
+/** Have a context use adapters; false: it cannot. */
+export function useAdapters(
+  { llama }: Library,
+  context: NonNullable<Deno.PointerValue>,
+  adapters: readonly LoadedAdapter[],
+): boolean {
+  if (adapters.length === 0) return true;
+  const pointers = new Uint8Array(adapters.length * POINTER_BYTES);
+  const view = dataView(pointers);
+  for (const [index, { handle }] of adapters.entries()) {
+    view.setBigUint64(index * POINTER_BYTES, Deno.UnsafePointer.value(handle), true);
+  }
+  const scales = new Uint8Array(new Float32Array(adapters.map(({ scale }) => scale)).buffer);
+  return llama.llama_set_adapters_lora(context, pointers, BigInt(adapters.length), scales) === 0;
+}

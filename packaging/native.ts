@@ -8,7 +8,7 @@
 import { join, resolve } from "@std/path";
 import { BuildError, buildLlamaCpp, builtFolder } from "../bench/llama_cpp.ts";
 import { stderrProgress } from "../src/cli/terminal/progress.ts";
-import { scoreOf } from "../src/engine/native/cpu_code.ts";
+import { scoreOf } from "../src/engine/native/cpu/cpu_code.ts";
 import { findLibrary, packagedFolder } from "../src/libraries/library_files.ts";
 
 /**

@@ -1,6 +1,6 @@
 /** Which code computes on the CPU. */
 import { assert, assertEquals } from "@std/assert";
-import { loadNarrowCode, scoreOf } from "../../src/engine/native/cpu_code.ts";
+import { loadNarrowCode, scoreOf } from "../../src/engine/native/cpu/cpu_code.ts";
 import { findLibrary, packagedFolder } from "../../src/libraries/library_files.ts";
 
 const HAS_AVX2 = Deno.build.target === "x86_64-unknown-linux-gnu" &&

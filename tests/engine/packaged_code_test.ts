@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { packagedFolder } from "../../src/libraries/library_files.ts";
-import { loadPackagedCode } from "../../src/engine/native/packaged_code.ts";
+import { loadPackagedCode } from "../../src/engine/native/cpu/packaged_code.ts";
 
 /** What is tried, in its order, when so many libraries are refused. */
 function tried(folder: string, refused: number): string[] {

@@ -4,7 +4,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { resolve } from "@std/path";
-import { scoreOf } from "../../src/engine/native/cpu_code.ts";
+import { scoreOf } from "../../src/engine/native/cpu/cpu_code.ts";
 import { EngineChild } from "../engine/engine_child.ts";
 
 const given = Deno.env.get("INFERD_NATIVE_DIR") ?? "";

@@ -4,8 +4,8 @@
  * The layout belongs to one build of llama.cpp, so the version is pinned and known defaults are checked on opening.
  */
 import type { Accelerator } from "../../libraries/accelerator.ts";
-import { loadNarrowCode } from "./cpu_code.ts";
-import { loadPackagedCode } from "./packaged_code.ts";
+import { loadNarrowCode } from "./cpu/cpu_code.ts";
+import { loadPackagedCode } from "./cpu/packaged_code.ts";
 import { findLibrary, LIBRARY_VERSION, LibraryError } from "../../libraries/library_files.ts";
 
 /** What the libraries of that release say of themselves; a build of one's own must say the same. */

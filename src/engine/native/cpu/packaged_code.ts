@@ -1,6 +1,6 @@
 /** Code for the CPU in npm's packages, as ggml itself would choose it, but without the accelerators in the same folder. */
 import { scoreOf } from "./cpu_code.ts";
-import { isLibrary } from "../../libraries/library_files.ts";
+import { isLibrary } from "../../../libraries/library_files.ts";
 
 /**
  * Load the code that this machine runs best, and Apple's matrix products where the package has code for them.

@@ -2,7 +2,7 @@
  * The code that computes on the CPU. ggml has it once for each generation of processors, the variants, and takes the best
  * one that the machine can run; some models are faster with another.
  */
-import { findLibrary } from "../../libraries/library_files.ts";
+import { findLibrary } from "../../../libraries/library_files.ts";
 
 /** Those with AVX2 and without AVX-512, the best first, as ggml rates them. */
 const NARROW_VARIANTS: readonly string[] = ["alderlake", "haswell"];

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { setColorEnabled } from "@std/fmt/colors";
-import { type Command, commandHelp, programHelp, UnreachableError } from "./src/cli/command.ts";
+import { type Command, commandHelp, programHelp } from "./src/cli/command.ts";
 import { UsageError } from "./src/config/setting/usage_error.ts";
 import { FETCH_ARGUMENT } from "./src/libraries/fetch/fetch_command.ts";
 import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/ipc/command.ts";
 import config from "./deno.json" with { type: "json" };
-import { complain, isScreen, print, setTerminalType } from "./src/cli/terminal/output.ts";
+import { runProgram, thisMachine } from "./src/cli/program.ts";
+import { print } from "./src/cli/terminal/output.ts";
 
 /** Loaded when asked for, so that `status` does not pay for what `serve` imports. The first is the default. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -52,19 +52,7 @@ async function main(args: readonly string[]): Promise<number> {
   const rest = named ? others : args;
   const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   if (own.includes("--help") || own.includes("-h")) return show(commandHelp(command));
-  const env = (name: string): string | undefined => Deno.env.get(name);
-  const machine = {
-    env,
-    platform: Deno.build.os,
-    // Asked for only where no variable names the runtime directory: it costs a permission.
-    get uid(): number | null {
-      return Deno.uid();
-    },
-    get memoryBytes(): number {
-      return Deno.systemMemoryInfo().total;
-    },
-  };
-  return await command.run(rest, { machine, commands });
+  return await command.run(rest, { machine: thisMachine(), commands });
 }
 
 function commands(): Promise<readonly Command[]> {
@@ -92,20 +80,4 @@ function show(text: string): number {
   return 0;
 }
 
-if (import.meta.main) {
-  // Where it is not allowed to be read, it is a terminal like any other.
-  const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
-  setTerminalType(state === "granted" ? Deno.env.get("TERM") : undefined);
-  setColorEnabled(!Deno.noColor && isScreen(Deno.stdout));
-  try {
-    Deno.exit(await main(Deno.args));
-  } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0); // The reader has closed the pipe.
-    const isWrong = error instanceof UsageError || error instanceof UnreachableError;
-    // What the system refuses where nobody counts on it: above all a stdout that takes no more.
-    const isRefused = error instanceof Error && "code" in error && typeof error.code === "string";
-    if (!isWrong && !isRefused) throw error;
-    complain(`inferd: ${error.message}`);
-    Deno.exit(isWrong ? 2 : 1);
-  }
-}
+if (import.meta.main) await runProgram(() => main(Deno.args));

@@ -4,7 +4,7 @@
  */
 import { delay } from "@std/async/delay";
 import { join, resolve } from "@std/path";
-import { Process } from "./processes.ts";
+import { Process, processTree } from "./processes.ts";
 import type { PeerEndpoint, Target } from "./load_job.ts";
 
 /** The project's folder. */
@@ -153,9 +153,16 @@ export class Inferd implements Server {
     return this.#process;
   }
 
-  /** The daemon's own process, whatever started it. */
-  async pid(): Promise<number> {
+  /** `inferd serve`, whatever started it. */
+  async monitorPid(): Promise<number> {
     return Number(await Deno.readTextFile(join(this.#home, "run", "inferd", "inferd.pid")));
+  }
+
+  /** The daemon's own process: the only one that `inferd serve` starts. */
+  async pid(): Promise<number> {
+    const [, daemon] = await processTree(await this.monitorPid());
+    if (daemon === undefined) throw new Error("There is no daemon: inferd serve has started no process");
+    return daemon;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -25,6 +25,7 @@ export function compileArguments(platform: string, args: readonly string[]): str
   const models = Object.values(BUILT_INS).map(({ url }) => relative(ROOT, fromFileUrl(url)));
   // What is loaded at run time only, Deno does not find by itself.
   const modules = [
+    "src/cli/daemon.ts",
     "src/engine/main.ts",
     "src/engine/chat/render/chat_wrappers.ts",
     "src/libraries/fetch/fetch_main.ts",

@@ -22,6 +22,7 @@ const MAX_FILES = 13;
 /** What starts a process; what none of these reaches is dead. */
 const ROOTS = [
   "main.ts",
+  "src/cli/daemon_main.ts",
   "client/mod.ts",
   "client/paths.ts",
   "client/protocol/mod.ts",
@@ -226,7 +227,9 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     folders: ["src/cli/doctor"],
     large: "one file for each command",
   },
-  ".": { imports: ["src/cli", "src/cli/terminal", "src/config", "src/engine/ipc", "src/libraries/fetch"] },
+  ".": {
+    imports: ["src/cli", "src/cli/terminal", "src/config", "src/engine/ipc", "src/libraries/fetch"],
+  },
 };
 
 /** Files by path, each with the files that it imports. */

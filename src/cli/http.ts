@@ -10,7 +10,7 @@ import { type HttpOptions, type HttpServer, isLoopback, startHttp } from "../htt
 import { UNTIL_EOF_FLAG } from "../monitor/http_command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { type Target, target } from "./reach.ts";
-import { refuseDebugger } from "./refuse_debugger.ts";
+import { refuseDebugger } from "./process_guard.ts";
 
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
 

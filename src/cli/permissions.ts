@@ -1,4 +1,7 @@
-/** `inferd permissions`: the Deno flags a configuration needs, on one line, for a shell's `$(…)`. */
+/**
+ * `inferd permissions`: the Deno flags of every process that a configuration needs, or of one of them on one line for a
+ * shell's `$(…)`.
+ */
 import type { Env } from "../config/flags.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { hasRelativePath } from "../config/merge.ts";
@@ -9,15 +12,19 @@ import {
   clientPermissionFlags,
   doctorPermissionFlags,
   httpPermissionFlags,
+  monitorPermissionFlags,
   type PermissionContext,
   permissionFlags,
 } from "../monitor/permissions.ts";
+import { ENGINE_PERMISSIONS } from "../engine/ipc/command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { print } from "./terminal/output.ts";
 
 /** Who needs permissions. */
 const ROLES = {
-  serve: permissionFlags,
+  serve: monitorPermissionFlags,
+  daemon: permissionFlags,
+  engine: () => [...ENGINE_PERMISSIONS],
   client: clientPermissionFlags,
   http: httpPermissionFlags,
   doctor: doctorPermissionFlags,
@@ -25,8 +32,8 @@ const ROLES = {
 
 export const permissions: Command = {
   name: "permissions",
-  usage: "permissions [serve|client|http|doctor] [FLAGS OF serve]",
-  summary: "Print the exact Deno flags that this configuration needs",
+  usage: "permissions [serve|daemon|engine|client|http|doctor] [FLAGS OF serve]",
+  summary: "Print the exact Deno flags that each process of this configuration gets",
   words: Object.keys(ROLES),
   settings: SERVE_SETTINGS,
   flags: [],
@@ -35,11 +42,16 @@ export const permissions: Command = {
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 1);
     const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
-    const role = flags.rest[0] ?? "serve";
-    if (!isRole(role)) {
-      throw new UsageError(`Unknown role ${JSON.stringify(role)}. Use serve, client, http or doctor`);
+    const context = permissionContext(flags.values, machine.env);
+    const role = flags.rest[0];
+    if (role === undefined) {
+      for (const [name, flagsOf] of Object.entries(ROLES)) print(`${name}: ${flagsOf(options, context).join(" ")}`);
+      return 0;
     }
-    print(ROLES[role](options, permissionContext(flags.values, machine.env)).join(" "));
+    if (!isRole(role)) {
+      throw new UsageError(`Unknown role ${JSON.stringify(role)}. Use serve, daemon, engine, client, http or doctor`);
+    }
+    print(ROLES[role](options, context).join(" "));
     return 0;
   },
 };

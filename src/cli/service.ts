@@ -8,7 +8,7 @@ import { settingFlags, valueAt } from "../config/merge.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS, SETTINGS } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
-import { permissionFlags } from "../monitor/permissions.ts";
+import { monitorPermissionFlags } from "../monitor/permissions.ts";
 import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
 import { type Command, parseCommand, unknownAction } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
@@ -113,7 +113,7 @@ function serviceSpec(
   const { apiKey: _, ...values } = flags.values;
   // The manager starts the daemon again.
   const given = settingFlags({ ...isSaid ? {} : { exitWhenDown: true }, ...values });
-  const permissions = Deno.build.standalone ? [] : permissionFlags(options, permissionContext(values, env));
+  const permissions = Deno.build.standalone ? [] : monitorPermissionFlags(options, permissionContext(values, env));
   const xdg = env("XDG_RUNTIME_DIR");
   const managedRuntimeDir = Boolean(xdg) && options.runtimeDir === join(xdg ?? "", "inferd");
   const { modelsHome: store } = options;

@@ -113,7 +113,7 @@ export function readKey(path: string): string {
 
 function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
-  if (error instanceof Deno.errors.NotCapable) return "this process was not given the permission";
+  if (error instanceof Deno.errors.NotCapable) return "this process was not given the permission, --allow-read";
   if (error instanceof Deno.errors.PermissionDenied) return "it may not be read";
   return error instanceof Error ? error.message : String(error);
 }

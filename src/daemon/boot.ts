@@ -55,6 +55,8 @@ export interface StartOptions {
   readonly downLimitMs?: number;
   /** Given: what was needed only for booting is given back when the daemon is ready. */
   readonly dropPermissions?: PermissionContext;
+  /** Whom the pid file names: the process to signal. Absent: this one. */
+  readonly pid?: number;
   /** Given: starts what runs beside the daemon, once it is sure that the daemon can; ended with it. */
   readonly startBeside?: (log: ActivityLog) => AsyncDisposable;
 }
@@ -79,7 +81,7 @@ export async function startDaemon(options: DaemonOptions, parts: StartOptions = 
     checkSocketPaths(options);
     prepareRuntimeDir(options.runtimeDir);
     // 3 lock
-    built.use(await acquireLock(options.lockPath, Deno.pid));
+    built.use(await acquireLock(options.lockPath, parts.pid ?? Deno.pid));
     // 4 admin socket, `starting`
     return new RunningDaemon(options, parts, await openAdmin(options, parts, built));
   } catch (error) {

@@ -4,6 +4,7 @@
  */
 import { dirname } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
 import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "../backend/openai/http_client.ts";
 import { pidPathOf } from "../config/pid_path.ts";
 import { ENGINE_ENVIRONMENT } from "../engine/ipc/command.ts";
@@ -48,9 +49,72 @@ export interface LeftPermissions {
  * @param options The daemon's options.
  * @param context What else decides.
  * @returns The flags, in a fixed order.
+ * @throws {UsageError} If a path has a comma: Deno's flags have no way to name it.
  */
 export function permissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
   return flags(needs(options, context));
+}
+
+/** What Deno itself and the processes that fetch read of the daemon's environment, without asking for a permission. */
+const RUNTIME_ENVIRONMENT = [
+  ...["DENO_DIR", "HOME", "PATH", "XDG_CACHE_HOME", "TMPDIR", "TZ", "NO_COLOR", "TERM", "DENO_NO_UPDATE_CHECK"],
+  ...["DENO_CERT", "DENO_TLS_CA_STORE", "SSL_CERT_FILE", "SSL_CERT_DIR"],
+  ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"],
+  ...["NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKEN", "JSR_URL", "DENO_AUTH_TOKENS"],
+] as const;
+
+/**
+ * The variables that a daemon with these options gets; it has no other.
+ *
+ * @param options The daemon's options.
+ * @param context As for `permissionFlags`.
+ * @returns Their names.
+ */
+export function daemonEnvironment(options: DaemonOptions, context: PermissionContext): readonly string[] {
+  const read = needs(options, context).filter(({ name }) => name === "env").map(({ value }) => value);
+  return [...new Set([...read, ...RUNTIME_ENVIRONMENT])];
+}
+
+/**
+ * The Deno flags the process needs that starts such a daemon, `inferd serve`. It gives back all of them when the daemon
+ * runs.
+ *
+ * @param options The daemon's options.
+ * @param context As for `permissionFlags`.
+ * @returns The flags, in a fixed order.
+ */
+export function monitorPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  return flags(monitorNeeds(options, context));
+}
+
+/**
+ * The flags that `inferd serve` needs and this process was not given.
+ *
+ * @param options The daemon's options.
+ * @param context As for `permissionFlags`.
+ * @returns The flags; none where nothing is missing.
+ */
+export function missingMonitorFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  return missing(monitorNeeds(options, context));
+}
+
+function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[] {
+  const { modelsHome, backends } = options;
+  const list = (name: Need["name"], values: readonly (string | undefined)[]): Need[] =>
+    values.filter((value) => value !== undefined).map((value) => ({ name, value, bootOnly: true }));
+  const looksUp = backends.some((backend) => backend.kind === "llamacpp" && isNamed(backend));
+  return [
+    ...list("read", [
+      context.workingDirectory,
+      context.configPath,
+      looksUp && modelsHome !== undefined ? manifestsDir(modelsHome) : undefined,
+    ]),
+    ...list("run", [context.execPath]),
+    // Takes away the debugger.
+    ...list("ffi", LIBC_PATHS),
+    ...list("sys", ["uid", ...options.autoselected ? ["systemMemoryInfo"] : []]),
+    ...list("env", daemonEnvironment(options, context)),
+  ];
 }
 
 /**
@@ -121,21 +185,31 @@ export function doctorPermissionFlags(options: DaemonOptions, context: Permissio
  * @returns The flags; none where nothing is missing.
  */
 export function missingPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  return flags(needs(options, context).filter((need) => !isGranted(descriptor(need)))).slice(1);
+  return missing(needs(options, context));
+}
+
+function missing(list: readonly Need[]): string[] {
+  return flags(list.filter((need) => !isGranted(descriptor(need)))).slice(1);
 }
 
 function flags(list: readonly Need[]): string[] {
   const values = new Map<string, Set<string>>();
   for (const { name, value } of list) {
+    if (value.includes(",")) {
+      throw new UsageError(
+        `Cannot run with exact permissions for ${
+          JSON.stringify(value)
+        }: Deno's --allow-${name} takes no comma in a path. ` +
+          "Use another path",
+      );
+    }
     const found = values.get(name) ?? new Set();
     values.set(name, found.add(value));
   }
   // Otherwise Deno would prompt on a terminal for a missing permission and block the daemon.
   return [
     "--no-prompt",
-    ...[...values].map(([name, set]) =>
-      `--allow-${name}=${[...set].map((value) => value.replaceAll(",", ",,")).join(",")}`
-    ),
+    ...[...values].map(([name, set]) => `--allow-${name}=${[...set].join(",")}`),
   ];
 }
 

@@ -78,7 +78,7 @@ const WRONG: readonly (readonly [string[], string])[] = [
   [["rerank", "hi", ""], "A document is empty"],
   [["rerank", "--top-n", "0", "hi", "there"], "--top-n must be a whole number from 1"],
   [["chat", "hi"], 'Cannot use "hi"'],
-  [["permissions", "root"], "Use serve, client, http or doctor"],
+  [["permissions", "root"], "Use serve, daemon, engine, client, http or doctor"],
 ];
 for (const [args, message] of WRONG) {
   Deno.test(`inferd exits with 2 and one line when called with ${args.join(" ").slice(0, 60)}`, async () => {

@@ -166,7 +166,7 @@ Deno.test("serve exits with 0 when terminated before it is ready", async () => {
 
 Deno.test("serve answers and survives its engine when it has exactly the permissions it asks for", async () => {
   await using box = new Sandbox();
-  const { stdout } = await box.run(["permissions"]);
+  const { stdout } = await box.run(["permissions", "serve"]);
   const permissions = stdout.trim().split(" ");
   assertEquals(permissions.some((flag) => flag === "-A" || flag === "--allow-all" || !flag.includes("-")), false);
   await using daemon = await box.serve([], { permissions });
@@ -180,7 +180,7 @@ Deno.test("serve answers and survives its engine when it has exactly the permiss
       if (status === "restarting") seen = status;
     }
   })();
-  const engine = await new Deno.Command("pgrep", { args: ["-P", String(daemon.pid)] }).output();
+  const engine = await new Deno.Command("pgrep", { args: ["-P", String(daemon.daemonPid)] }).output();
   Deno.kill(Number(new TextDecoder().decode(engine.stdout).trim()), "SIGKILL");
   await restarted;
   assertEquals((await box.run(asked)).stdout, "Paris.\n");

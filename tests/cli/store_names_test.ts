@@ -187,7 +187,7 @@ Deno.test("a split model is pulled, listed, checked and served by its name, and 
       const options = { env: { ...env, INFERD_CONFIG: config } };
       const report = await box.run(["doctor"], options);
       assertMatch(report.stdout, /\[ ok \] models: .*3 files, 5729440 bytes, SHA-256 .* matches/);
-      const permissions = (await box.run(["permissions"], options)).stdout.trim().split(" ");
+      const permissions = (await box.run(["permissions", "serve"], options)).stdout.trim().split(" ");
       await using daemon = await box.serve([], { ...options, permissions });
       const asked = ["generate", "--temperature", "0", "What is the capital of France?"];
       assertEquals((await box.run(asked, options)).stdout, "Paris.\n");
@@ -213,7 +213,7 @@ Deno.test("a model is served by the name it has in the store, or that it has by 
   ];
   for (const [flags, more, model] of cases) {
     const options = { env: { ...env, ...more } };
-    const permissions = (await box.run(["permissions", ...flags], options)).stdout.trim().split(" ");
+    const permissions = (await box.run(["permissions", "serve", ...flags], options)).stdout.trim().split(" ");
     await using daemon = await box.serve(flags, { ...options, permissions });
     assertStringIncludes((await box.run(["status"], options)).stdout, `model    ${model}\n`);
     daemon.kill("SIGTERM");
@@ -222,7 +222,7 @@ Deno.test("a model is served by the name it has in the store, or that it has by 
   // What is wrong with a name does not keep from mending it.
   Deno.writeTextFileSync(config, JSON.stringify({ model: { name: "my-modle" } }));
   const options = { env: { ...env, INFERD_CONFIG: config } };
-  const permissions = (await box.run(["permissions"], options)).stdout.trim().split(" ");
+  const permissions = (await box.run(["permissions", "serve"], options)).stdout.trim().split(" ");
   const refused = await box.run(["serve"], { ...options, permissions });
   assertEquals(refused.code, 1);
   assertStringIncludes(

@@ -20,7 +20,7 @@ Deno.test("inferd serve fetches the model it is told to serve, says how far it i
   await using box = new Sandbox();
   await using server = new ModelServer(MODEL);
   const options = configure(box, `${server.url}/tiny.gguf`);
-  const flags = (await box.run(["permissions"], options)).stdout.trim().split(" ");
+  const flags = (await box.run(["permissions", "serve"], options)).stdout.trim().split(" ");
   await using daemon = box.spawn(["serve"], { ...options, permissions: flags });
   await daemon.stderr.has("permissions_left");
   const answer = await box.run(["embed", "a text"], options);

@@ -306,7 +306,7 @@ Deno.test("the log is rotated, reopened and made anew when the daemon has given 
   Deno.writeTextFileSync(path, line.repeat(most / line.length - 8));
   for (const index of [1, 2, 3]) Deno.writeTextFileSync(`${path}.${index}`, `was ${index}\n`);
   const env = { INFERD_BACKEND: "mock" };
-  const { stdout } = await box.run(["permissions"], { env });
+  const { stdout } = await box.run(["permissions", "serve"], { env });
   await using daemon = await box.serve([], { env, permissions: stdout.trim().split(" ") });
   await untilLogged(path, "permissions_left");
   assertEquals(Deno.readTextFileSync(`${path}.1`), "was 1\n");

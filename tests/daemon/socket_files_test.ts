@@ -66,7 +66,7 @@ Deno.test("a socket comes back when its folder does", async () => {
 Deno.test("every socket file comes back when the daemon has given its permissions back", async () => {
   await using box = new Sandbox();
   const env = { INFERD_BACKEND: "mock" };
-  const { stdout } = await box.run(["permissions"], { env });
+  const { stdout } = await box.run(["permissions", "serve"], { env });
   await using _daemon = await box.serve([], { env, permissions: stdout.trim().split(" ") });
   const path = `${box.dir}/logs/inferd.ndjson`;
   await untilLogged(path, "permissions_left");

@@ -62,17 +62,18 @@ Deno.test({
 });
 
 Deno.test({
-  name: "daemon and engine have no debugger, and the engine's native code is bound, while they serve",
+  name: "monitor, daemon and engine have no debugger, and the engine's native code is bound, while they serve",
   ignore: !LINUX,
   async fn(): Promise<void> {
     await using box = new Sandbox();
-    const { stdout } = await box.run(["permissions"]);
+    const { stdout } = await box.run(["permissions", "serve"]);
     await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
-    const [engine = 0, ...others] = childrenOf(daemon.pid);
-    assertEquals(others, []);
+    const { pid: monitor, daemonPid } = daemon;
+    const [engine = 0, ...others] = childrenOf(daemonPid);
+    assertEquals([childrenOf(monitor), others], [[daemonPid], []]);
     // What Deno would do late is what is looked at.
     await delay(LISTENING_MS);
-    for (const pid of [daemon.pid, engine]) {
+    for (const pid of [monitor, daemonPid, engine]) {
       Deno.kill(pid, "SIGUSR1");
       const { SigIgn, SigCgt } = Object.fromEntries(status(pid));
       assertEquals(BigInt(`0x${SigIgn}`) & SIGUSR1_BIT, SIGUSR1_BIT);
@@ -111,7 +112,7 @@ Deno.test({
   async fn(): Promise<void> {
     await using box = new Sandbox();
     await using daemon = await box.serve([], { env: { INFERD_API_KEY: "sesame-4711", MY_TOKEN: "sesame-4712" } });
-    const [engine = 0] = childrenOf(daemon.pid);
+    const [engine = 0] = childrenOf(daemon.daemonPid);
     const environment = Deno.readTextFileSync(`/proc/${engine}/environ`);
     assert(environment.includes("HOME="), environment);
     assert(!environment.includes("sesame"), environment);
@@ -126,7 +127,7 @@ Deno.test({
   async fn(): Promise<void> {
     await using box = new Sandbox();
     await using daemon = await box.serve([]);
-    const [engine = 0] = childrenOf(daemon.pid);
+    const [engine = 0] = childrenOf(daemon.daemonPid);
     Deno.kill(engine, "SIGSTOP");
     daemon.kill("SIGKILL");
     await daemon.outcome;

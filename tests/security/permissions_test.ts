@@ -7,7 +7,7 @@ import { WireClient } from "../support/wire_client.ts";
 
 Deno.test("the daemon keeps only what serving and restarting need when it is ready", async () => {
   await using box = new Sandbox();
-  const { stdout } = await box.run(["permissions"]);
+  const { stdout } = await box.run(["permissions", "serve"]);
   await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
   await daemon.stderr.has("permissions_left");
   // Who connects is still known, with the library's permission given back.
@@ -43,7 +43,7 @@ Deno.test("dispatch knows who connects when its socket is bound after the daemon
   Deno.copyFileSync(BUILT_INS["inferd-tiny"].url, model);
   // Bytes behind the model, which only take time to be hashed.
   Deno.truncateSync(model, 512 * 1024 * 1024);
-  const { stdout } = await box.run(["permissions", "--model", model]);
+  const { stdout } = await box.run(["permissions", "serve", "--model", model]);
   await using daemon = await box.serve(["--model", model], { permissions: stdout.trim().split(" ") });
   await daemon.stderr.has("permissions_left");
   await daemon.stderr.has("config_identified");
@@ -67,7 +67,7 @@ Deno.test("dispatch knows who connects when its socket is bound after the daemon
 
 Deno.test("a call is validated, and the log says nothing of its schema, when the daemon has given its permissions back", async () => {
   await using box = new Sandbox();
-  const { stdout } = await box.run(["permissions"]);
+  const { stdout } = await box.run(["permissions", "serve"]);
   await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
   await daemon.stderr.has("permissions_left");
   const secret = "CANARY";

@@ -19,9 +19,9 @@ async function answer(
   const whole = { kind: "openai-compat", name: "far", model: "m", api_key_env: "REMOTE_KEY", ...backend };
   Deno.writeTextFileSync(path, JSON.stringify({ backends: [whole] }));
   const all = { ...env, REMOTE_KEY: KEY };
-  const { stdout } = await box.run(["permissions", "--config", path], { env: all });
+  const { stdout } = await box.run(["permissions", "daemon", "--config", path], { env: all });
   const permissions = stdout.trim();
-  await using daemon = await box.serve(["--config", path], { env: all, permissions: permissions.split(" ") });
+  await using daemon = await box.serve(["--config", path], { env: all });
   await using client = await connect({ path: `${box.runtimeDir}/infer.sock` });
   const text = await client.generate({ messages: [{ role: "user", content: "my secret" }] }).text()
     .catch((error) => String(error));

@@ -27,6 +27,8 @@ export interface ProgramOptions {
   /** Default: all permissions. */
   readonly permissions?: readonly string[];
   readonly stdin?: string;
+  /** Default: `main.ts`. */
+  readonly program?: string;
   /** Nothing in its environment but `env`. */
   readonly bare?: boolean;
   /** Default: that of the tests. */
@@ -61,9 +63,9 @@ export class Sandbox implements AsyncDisposable {
 
   /** Start the program. */
   spawn(args: readonly string[], options: ProgramOptions = {}): Program {
-    const { permissions = ["-A"], env = {}, stdin, bare = false, cwd } = options;
+    const { permissions = ["-A"], env = {}, stdin, bare = false, cwd, program = MAIN } = options;
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-check", ...permissions, MAIN, ...args],
+      args: ["run", "--no-check", ...permissions, program, ...args],
       env: bare ? { DENO_DIR: denoDir(), NO_COLOR: "1", ...env } : { ...this.env, ...env },
       clearEnv: bare,
       ...(cwd === undefined ? {} : { cwd }),
@@ -114,6 +116,12 @@ export class Program implements AsyncDisposable {
     return this.#child.pid;
   }
 
+  /** The daemon's own process, which `serve` starts as its only child. */
+  get daemonPid(): number {
+    const { stdout } = new Deno.Command("pgrep", { args: ["-P", String(this.pid)] }).outputSync();
+    return Number(new TextDecoder().decode(stdout).trim());
+  }
+
   kill(signal: Deno.Signal): void {
     this.#child.kill(signal);
   }
@@ -129,8 +137,8 @@ export class Program implements AsyncDisposable {
       await writer.write(new TextEncoder().encode(stdin));
       await writer.close();
     }
-    const [{ code }, stdout, stderr] = await Promise.all([this.#child.status, this.stdout.all, this.stderr.all]);
-    this.#ended = true;
+    const status = this.#child.status.finally(() => this.#ended = true);
+    const [{ code }, stdout, stderr] = await Promise.all([status, this.stdout.all, this.stderr.all]);
     return { code, stdout, stderr };
   }
 }

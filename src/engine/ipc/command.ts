@@ -42,6 +42,16 @@ export const ENGINE_ENVIRONMENT = [
  */
 export const WITHOUT_OPTIONAL_PACKAGES = { DENO_INSTALL_ARCH: "none" } as const;
 
+/** The Deno flags of the engine process. Reading cannot be narrowed: see `engineCommand`. */
+export const ENGINE_PERMISSIONS: readonly string[] = [
+  "--no-prompt",
+  "--allow-read",
+  "--allow-ffi",
+  "--allow-sys=homedir,systemMemoryInfo",
+  "--ignore-env",
+  `--allow-env=${ENGINE_ENVIRONMENT.join()}`,
+];
+
 /** With this as its first argument, an executable made by `deno compile` is the engine. */
 export const ENGINE_ARGUMENT = "engine";
 
@@ -106,13 +116,8 @@ export function engineCommand(): EngineCommand {
     args: [
       "run",
       "--quiet",
-      "--no-prompt",
       `--v8-flags=${V8_FLAGS}`,
-      "--allow-read",
-      "--allow-ffi",
-      "--allow-sys=homedir,systemMemoryInfo",
-      "--ignore-env",
-      `--allow-env=${ENGINE_ENVIRONMENT.join()}`,
+      ...ENGINE_PERMISSIONS,
       import.meta.resolve("../main.ts"),
     ],
   };

@@ -1,6 +1,12 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import type { DaemonOptions, LlamaBackendConfig } from "../../../src/config/options.ts";
-import { httpPermissionFlags, permissionFlags } from "../../../src/monitor/permissions.ts";
+import { UsageError } from "../../../src/config/setting/usage_error.ts";
+import {
+  daemonEnvironment,
+  httpPermissionFlags,
+  monitorPermissionFlags,
+  permissionFlags,
+} from "../../../src/monitor/permissions.ts";
 import { ENGINE_ENVIRONMENT } from "../../../src/engine/ipc/command.ts";
 import { LIBC_PATHS } from "../../../src/server/kernel.ts";
 import { daemonOptions } from "../../support/daemons.ts";
@@ -16,7 +22,7 @@ const linux = Deno.build.os === "linux" ? [`--allow-ffi=${LIBC_PATHS.join()}`] :
 
 Deno.test("permissionFlags names every path, socket and program when a model is configured", () => {
   const options = daemonOptions("/d", {
-    backends: [{ ...LLAMA, modelPath: "/models/a,b.gguf" }],
+    backends: [{ ...LLAMA, modelPath: "/models/a b.gguf" }],
     listen: { ...daemonOptions("/d").listen, embed: { socket: "/s/embed.sock", tcp: { hostname: "::1", port: 4000 } } },
     group: "staff",
     lockPath: "/locks/x.lock",
@@ -24,7 +30,7 @@ Deno.test("permissionFlags names every path, socket and program when a model is 
   const sockets = SOCKETS.replace("/d/run/infer.embed.sock", "/s/embed.sock");
   assertEquals(permissionFlags(options, CONTEXT), [
     "--no-prompt",
-    `--allow-read=/d/run,/locks/x.lock,/locks/x.pid,/d/run/admin.sock,${sockets},/d/logs,/etc/group,/models/a,,b.gguf,${HASHES}`,
+    `--allow-read=/d/run,/locks/x.lock,/locks/x.pid,/d/run/admin.sock,${sockets},/d/logs,/etc/group,/models/a b.gguf,${HASHES}`,
     `--allow-write=/d/run,/locks/x.lock,/d/run/admin.sock,${sockets},/locks/x.pid,/d/logs,${HASHES}`,
     `--allow-net=unix:/d/run/admin.sock,unix:${sockets.replaceAll(",", ",unix:")},[::1]:4000`,
     "--allow-run=/bin/deno",
@@ -120,7 +126,7 @@ Deno.test("permissionFlags names every file of a split model, and what looking a
   assertEquals(of({ modelPath: "/x.gguf" }, "env"), [...CONTEXT.env, ...ENGINES]);
 });
 
-Deno.test("httpPermissionFlags gives the sockets and one address, and nothing to write, start or load", () => {
+Deno.test("httpPermissionFlags gives the sockets and one address, and nothing to write or start", () => {
   const http = { enabled: true, address: { hostname: "::1", port: 8080 }, origins: [], aliases: {} };
   const options = daemonOptions("/d", { backends: [LLAMA], http, apiKeyFile: "/keys/http" });
   const sockets = `${SOCKETS},/d/run/admin.sock`;
@@ -131,6 +137,8 @@ Deno.test("httpPermissionFlags gives the sockets and one address, and nothing to
     `--allow-net=unix:${sockets.replaceAll(",", ",unix:")},[::1]:8080`,
     "--allow-sys=uid",
     "--allow-env=HOME,INFERD_TCP",
+    // To refuse a debugger; given back before it listens.
+    ...linux,
   ]);
 });
 
@@ -138,4 +146,29 @@ Deno.test("permissionFlags gives run for the start of the bridge to HTTP, also w
   const { http } = daemonOptions("/d");
   const flags = permissionFlags(daemonOptions("/d", { http: { ...http, enabled: true } }), CONTEXT);
   assertEquals(flags.filter((flag) => flag.startsWith("--allow-run")), ["--allow-run=/bin/deno"]);
+});
+
+Deno.test("permissionFlags refuses a path with a comma, which Deno's flags cannot name", () => {
+  const options = daemonOptions("/d", { backends: [{ ...LLAMA, modelPath: "/models/a,b.gguf" }] });
+  assertThrows(
+    () => permissionFlags(options, CONTEXT),
+    UsageError,
+    '"/models/a,b.gguf": Deno\'s --allow-read takes no',
+  );
+});
+
+Deno.test("monitorPermissionFlags gives what starting the daemon takes, and nothing to write or connect to", () => {
+  const options = daemonOptions("/d", {
+    backends: [{ ...LLAMA, stored: "name", modelPath: "/m/x" }],
+    modelsHome: "/m",
+  });
+  const context = { ...CONTEXT, configPath: "/c/config.json" };
+  assertEquals(monitorPermissionFlags(options, context), [
+    "--no-prompt",
+    "--allow-read=/c/config.json,/m/manifests",
+    "--allow-run=/bin/deno",
+    ...linux,
+    "--allow-sys=uid",
+    `--allow-env=${daemonEnvironment(options, context).join()}`,
+  ]);
 });

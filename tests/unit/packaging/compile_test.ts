@@ -11,7 +11,12 @@ const included = (args: readonly string[]): string[] =>
 Deno.test("the executable carries every built-in model, what is loaded at run time and the platform's library", () => {
   const files = included(compileArguments("linux-x64", []));
   const models = Object.values(BUILT_INS).map(({ url }) => fromFileUrl(url));
-  const modules = ["src/engine/main.ts", "src/engine/chat/render/chat_wrappers.ts", "src/libraries/fetch/fetch_main.ts"]
+  const modules = [
+    "src/cli/daemon.ts",
+    "src/engine/main.ts",
+    "src/engine/chat/render/chat_wrappers.ts",
+    "src/libraries/fetch/fetch_main.ts",
+  ]
     .map((path) => join(ROOT, path));
   assertEquals(
     files.map((file) => file.startsWith("npm:") ? file : join(ROOT, file)),

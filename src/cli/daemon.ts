@@ -1,0 +1,102 @@
+/**
+ * The daemon's process: boot, serve, drain on a signal. `inferd serve` starts it with exact permissions
+ * (`monitor/daemon_process.ts`) and holds its standard input open; it ends when that does. What happens in between is
+ * `daemon/boot.ts`'s.
+ */
+import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
+import { loadConfig, withKeys } from "../config/load.ts";
+import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { SERVE_SETTINGS } from "../config/schema.ts";
+import { type Daemon, startDaemon } from "../daemon/boot.ts";
+import { httpCommand } from "../monitor/http_command.ts";
+import { HttpProcess } from "../monitor/http_process.ts";
+import { missingPermissionFlags } from "../monitor/permissions.ts";
+import { parseCommand } from "./command.ts";
+import { permissionContext } from "./permissions.ts";
+import { refuseDebugger } from "./process_guard.ts";
+import { checkPlatform } from "./platform.ts";
+import { complain } from "./terminal/output.ts";
+
+/** Exit codes of a process that a second signal ended, as shells count them. */
+const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "windows"
+  ? [["SIGINT", 130]]
+  : [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]];
+
+/** Within this time, in milliseconds, the same signal again is the first one handed on by another process. */
+const RELAY_MS = 150;
+
+/**
+ * Run a daemon in this process.
+ *
+ * @param args The flags of `serve`.
+ * @param machine Where it runs.
+ * @param options `supervised`: `inferd serve` is the parent, computed the permissions, and is whom signals are for.
+ * @returns The exit code.
+ * @throws {UsageError} If flags, environment or configuration file are wrong.
+ */
+export async function runDaemon(
+  args: readonly string[],
+  machine: Machine,
+  { supervised }: { readonly supervised: boolean },
+): Promise<number> {
+  checkPlatform(machine.platform);
+  refuseDebugger();
+  rememberEngineEnvironment();
+  const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, machine.env, 0);
+  const config = await loadConfig(flags.values, machine.env);
+  const resolved = resolveOptions(flags.values, machine, config);
+  const context = permissionContext(flags.values, machine.env);
+  if (supervised) {
+    const missing = missingPermissionFlags(resolved, context);
+    if (missing.length > 0) {
+      complain(`inferd: The daemon was started without ${missing.join(" ")}. Start it with "inferd serve"`);
+      return 1;
+    }
+  }
+  const options = withKeys(resolved, machine.env);
+  let daemon: Daemon | undefined;
+  let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
+  const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
+    const now = performance.now();
+    // A Ctrl-C goes to the whole terminal group, and `npx` and `deno task` forward it; `timeout` sends its signal to
+    // the process and to the group.
+    if (asked?.by === signal && now - asked.at < RELAY_MS) return;
+    if (asked !== undefined) Deno.exit(code);
+    asked = { by: signal, at: now };
+    void daemon?.drain();
+  }]);
+  for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
+  if (supervised) {
+    void untilEof().then(() => {
+      asked ??= { by: "SIGTERM", at: performance.now() };
+      void daemon?.drain();
+    });
+  }
+  try {
+    const command = httpCommand(options, flags.values, context);
+    daemon = await startDaemon(options, {
+      dropPermissions: context,
+      ...(supervised ? { pid: Deno.ppid } : {}),
+      ...(options.http.enabled ? { startBeside: (log): HttpProcess => new HttpProcess(command, { log }) } : {}),
+    });
+    // A signal that came while there was nothing to drain yet.
+    if (asked !== undefined) void daemon.drain();
+    await daemon.ready;
+    await daemon.done;
+    return 0;
+  } catch (error) {
+    if (asked !== undefined && daemon !== undefined) {
+      await daemon.done;
+      return 0;
+    }
+    complain(`inferd: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  } finally {
+    for (const [signal, handler] of handlers) Deno.removeSignalListener(signal, handler);
+  }
+}
+
+/** Resolves when whoever started this process has ended. */
+async function untilEof(): Promise<void> {
+  await Deno.stdin.readable.pipeTo(new WritableStream()).catch(() => {});
+}

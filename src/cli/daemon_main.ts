@@ -1,0 +1,11 @@
+/** The daemon's process, as `inferd serve` starts it; its arguments are the flags of `serve`. */
+import { runDaemon } from "./daemon.ts";
+import { dieWithParent } from "./process_guard.ts";
+import { runProgram, thisMachine } from "./program.ts";
+
+if (import.meta.main) {
+  await runProgram(() => {
+    dieWithParent();
+    return runDaemon(Deno.args, thisMachine(), { supervised: true });
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * The daemon as a child process: started once, told the signals this process gets, waited for. Whatever it ends with,
+ * this process ends with; it restarts nothing. It reads nothing from a client, and has no permission once the child runs.
+ */
+import type { DaemonCommand } from "./daemon_command.ts";
+
+/** What is passed on. */
+const RELAYED: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** Numbers of signals, for exit codes as shells count them: the same on Linux and macOS but for SIGBUS. */
+const SIGNAL_NUMBERS: Readonly<Partial<Record<Deno.Signal, number>>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGTRAP: 5,
+  SIGABRT: 6,
+  SIGFPE: 8,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+  SIGTERM: 15,
+};
+
+/** How it ended. */
+export interface DaemonEnd {
+  /** What this process is to exit with. */
+  readonly code: number;
+  /** What the daemon could not say itself. */
+  readonly failure?: string;
+}
+
+/**
+ * Start the daemon and wait for its end.
+ *
+ * @param command How to start it.
+ * @returns How it ended.
+ */
+export async function superviseDaemon({ command, args, env }: DaemonCommand): Promise<DaemonEnd> {
+  const child = new Deno.Command(command, {
+    args: [...args],
+    env: { ...env },
+    clearEnv: true,
+    // A terminal's Ctrl-C goes to every process of its group: the daemon is to get it once, from here.
+    detached: true,
+    // Held open and never written to: its end tells the daemon that this process is gone.
+    stdin: "piped",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  const relays = RELAYED.map((signal): [Deno.Signal, () => void] => [signal, () => tell(child, signal)]);
+  for (const [signal, relay] of relays) Deno.addSignalListener(signal, relay);
+  dropPermissions();
+  try {
+    const { code, signal } = await child.status;
+    if (signal === null) return { code };
+    const sent = SIGNAL_NUMBERS[signal];
+    return { code: sent === undefined ? code : 128 + sent, failure: `The daemon was ended by ${signal}` };
+  } finally {
+    for (const [signal, relay] of relays) Deno.removeSignalListener(signal, relay);
+    await child.stdin.close().catch(() => {});
+  }
+}
+
+function dropPermissions(): void {
+  for (const name of ["read", "write", "net", "run", "ffi", "sys", "env"] as const) {
+    Deno.permissions.revokeSync({ name });
+  }
+}
+
+function tell(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // It has ended already.
+  }
+}

@@ -1,0 +1,130 @@
+/** Threat: the permissions of the daemon depend on how inferd was started, or a process keeps more than it needs. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Sandbox } from "../support/program.ts";
+import { ALL_REFUSED } from "./inside_attempts.ts";
+
+const LINUX = Deno.build.os === "linux";
+const MOCK = ["--backend", "mock"];
+
+async function flagsOf(box: Sandbox, role: string, args: readonly string[] = MOCK): Promise<string[]> {
+  const { stdout, code, stderr } = await box.run(["permissions", role, ...args]);
+  assertEquals(code, 0, stderr);
+  // Paths of a sandbox have no spaces.
+  return stdout.trim().split(" ");
+}
+
+function argumentsOf(pid: number): string[] {
+  return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
+}
+
+/** The daemon has its lock as long as it lives. */
+async function untilUnlocked(box: Sandbox): Promise<void> {
+  using lock = await Deno.open(`${box.runtimeDir}/inferd.lock`, { read: true, write: true });
+  await lock.lock(true);
+}
+
+for (const permissions of ["-A", "exact"]) {
+  Deno.test({
+    name:
+      `serve runs the daemon with exact permissions and an environment of its own when it has ${permissions} itself`,
+    ignore: !LINUX,
+    async fn(): Promise<void> {
+      await using box = new Sandbox();
+      const env = { AWS_SECRET_ACCESS_KEY: "hunter2", INFERD_QUEUE_DEPTH: "7" };
+      const given = permissions === "-A" ? ["-A"] : await flagsOf(box, "serve");
+      await using daemon = await box.serve([...MOCK, "--tcp", "127.0.0.1:0"], { env, permissions: given });
+      const own = argumentsOf(daemon.daemonPid);
+      assertEquals(
+        own.filter((argument) => /^(--allow|--no-prompt|-A)/.test(argument)),
+        await flagsOf(box, "daemon", [...MOCK, "--tcp", "127.0.0.1:0"]),
+      );
+      const environ = Deno.readTextFileSync(`/proc/${daemon.daemonPid}/environ`);
+      assertEquals([environ.includes("hunter2"), environ.includes("INFERD_QUEUE_DEPTH=7")], [false, true]);
+      daemon.kill("SIGTERM");
+      assertEquals((await daemon.outcome).code, 0);
+    },
+  });
+}
+
+const DAEMON = new URL("../../src/cli/daemon_main.ts", import.meta.url).pathname;
+for (const role of ["serve", "daemon"]) {
+  Deno.test(`${role} says in one line which flag is missing when it has all others`, async () => {
+    await using box = new Sandbox();
+    const flags = (await flagsOf(box, role, [])).filter((flag) => flag.startsWith("--allow-"));
+    assert(flags.length >= (role === "serve" ? 5 : 7), flags.join(" "));
+    for (const flag of flags) {
+      const [name = ""] = flag.split("=");
+      const { code, stderr } = await box.run(role === "serve" ? ["serve"] : [], {
+        ...role === "serve" ? {} : { program: DAEMON },
+        permissions: ["--no-prompt", ...flags.filter((other) => other !== flag)],
+        stdin: "",
+      });
+      // What configuration cannot read is an error of the command line.
+      assertEquals([code, stderr.trim().split("\n").length], [name === "--allow-read" ? 2 : 1, 1], stderr);
+      assertMatch(stderr, /^inferd: /);
+      assertStringIncludes(stderr, name);
+    }
+  });
+}
+
+Deno.test("code in the daemon and in the monitor is refused everything when they serve, however they were started", async () => {
+  await using box = new Sandbox();
+  const inside = async (file: string, flags: readonly string[], args: readonly string[]): Promise<unknown> => {
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-check", "--no-prompt", ...flags, new URL(file, import.meta.url).pathname, ...args],
+      env: { ...box.env },
+    }).output();
+    const text = new TextDecoder();
+    return JSON.parse(text.decode(stdout).trim() || JSON.stringify(text.decode(stderr)));
+  };
+  assertEquals(await inside("./inside_daemon.ts", await flagsOf(box, "daemon"), MOCK), ALL_REFUSED);
+  assertEquals(await inside("./inside_monitor.ts", ["-A"], []), ALL_REFUSED);
+});
+
+Deno.test("the daemon ends when its monitor is killed, and the next one starts", async () => {
+  await using box = new Sandbox();
+  await using first = await box.serve(MOCK);
+  first.kill("SIGKILL");
+  await first.outcome;
+  await untilUnlocked(box);
+  await using second = await box.serve(MOCK);
+  second.kill("SIGTERM");
+  assertEquals((await second.outcome).code, 0);
+});
+
+Deno.test("the monitor ends with the daemon, says what it could not say itself, and starts no other", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve(MOCK);
+  Deno.kill(daemon.daemonPid, "SIGKILL");
+  const { code, stderr } = await daemon.outcome;
+  assertEquals(code, 137);
+  assertMatch(stderr, /\ninferd: The daemon was ended by SIGKILL\n$/);
+});
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  Deno.test(`the daemon drains when its monitor gets ${signal}`, async () => {
+    await using box = new Sandbox();
+    await using daemon = await box.serve(MOCK);
+    daemon.kill(signal);
+    const { code, stderr } = await daemon.outcome;
+    assertEquals([code, stderr.includes("draining")], [0, true], stderr);
+  });
+}
+
+Deno.test("serve works in folders whose names have spaces, quotes and equals signs", async () => {
+  await using box = new Sandbox();
+  const home = `${box.dir}/it's "a"; b=c $x`;
+  Deno.mkdirSync(home);
+  const env = { HOME: home, INFERD_LOG_DIR: `${home}/logs` };
+  await using daemon = await box.serve(MOCK, { env });
+  assertEquals((await box.run(["generate", "hi"], { env })).code, 0);
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+});
+
+Deno.test("serve says in one line that Deno's flags cannot name a path with a comma", async () => {
+  await using box = new Sandbox();
+  const { code, stderr } = await box.run(["serve", ...MOCK, "--uds", `${box.dir}/a,b.sock`]);
+  assertEquals([code, stderr.trim().split("\n").length], [2, 1], stderr);
+  assertStringIncludes(stderr, `a,b.sock": Deno's --allow-read takes no comma in a path`);
+});

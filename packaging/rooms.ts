@@ -178,8 +178,9 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     large: "one connection, from its socket to its frames",
   },
   "src/admin": { imports: ["client/protocol", "src/inference", "src/log", "src/pipeline", "src/server"] },
+  "src/service": { imports: [] },
   "src/monitor": {
-    imports: ["src/config", "src/engine/ipc", "src/backend/openai", "src/log", "src/server", ...MODELS],
+    imports: ["src/config", "src/engine/ipc", "src/backend/openai", "src/log", "src/server", "src/service", ...MODELS],
   },
   "src/daemon": {
     imports: [
@@ -208,7 +209,6 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
     large: "one file for each part of the page, and one for each thing that the APIs share",
   },
-  "src/service": { imports: [] },
   "src/cli/terminal": { imports: ["client", "src/log"] },
   "src/cli": {
     imports: [

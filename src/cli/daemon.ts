@@ -11,6 +11,8 @@ import { type Daemon, startDaemon } from "../daemon/boot.ts";
 import { httpCommand } from "../monitor/http_command.ts";
 import { HttpProcess } from "../monitor/http_process.ts";
 import { missingPermissionFlags } from "../monitor/permissions.ts";
+import { LIBC_PATHS } from "../server/kernel.ts";
+import { Notifier } from "../service/notifier.ts";
 import { parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { refuseDebugger } from "./process_guard.ts";
@@ -54,6 +56,7 @@ export async function runDaemon(
     }
   }
   const options = withKeys(resolved, machine.env);
+  using notifier = Notifier.open({ env: machine.env, libc: LIBC_PATHS });
   let daemon: Daemon | undefined;
   let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
   const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
@@ -63,6 +66,7 @@ export async function runDaemon(
     if (asked?.by === signal && now - asked.at < RELAY_MS) return;
     if (asked !== undefined) Deno.exit(code);
     asked = { by: signal, at: now };
+    notifier?.stopping();
     void daemon?.drain();
   }]);
   for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
@@ -82,6 +86,7 @@ export async function runDaemon(
     // A signal that came while there was nothing to drain yet.
     if (asked !== undefined) void daemon.drain();
     await daemon.ready;
+    notifier?.ready();
     await daemon.done;
     return 0;
   } catch (error) {

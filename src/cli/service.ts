@@ -1,5 +1,5 @@
 /** `inferd service`: the daemon as a service of this user, of systemd or launchd. */
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, fromFileUrl, isAbsolute, join } from "@std/path";
 import { API_KEY_VARIABLE } from "@inferd/client/protocol";
 import type { ParsedFlags } from "../config/flags.ts";
 import { loadConfig } from "../config/load.ts";
@@ -113,7 +113,9 @@ function serviceSpec(
   const { apiKey: _, ...values } = flags.values;
   // The manager starts the daemon again.
   const given = settingFlags({ ...isSaid ? {} : { exitWhenDown: true }, ...values });
-  const permissions = Deno.build.standalone ? [] : monitorPermissionFlags(options, permissionContext(values, env));
+  const execPath = Deno.build.standalone ? Deno.execPath() : lastingDeno(Deno.execPath(), env("PATH") ?? "");
+  const context = { ...permissionContext(values, env), execPath };
+  const permissions = Deno.build.standalone ? [] : monitorPermissionFlags(options, context);
   const xdg = env("XDG_RUNTIME_DIR");
   const managedRuntimeDir = Boolean(xdg) && options.runtimeDir === join(xdg ?? "", "inferd");
   const { modelsHome: store } = options;
@@ -135,7 +137,7 @@ function serviceSpec(
   const needsKeys = flags.values.apiKey !== undefined || options.huggingFace !== undefined ||
     options.backends.some((backend) => backend.kind === "openai-compat" && backend.apiKeyEnv !== undefined);
   return {
-    command: [...programCommand(permissions), "serve", ...given],
+    command: [...programCommand(execPath, permissions), "serve", ...given],
     environment: {
       // Empty where this shell has none: the folders must be the same as those the permissions are for.
       XDG_RUNTIME_DIR: xdg ?? "",
@@ -166,10 +168,42 @@ function hasPassword(text: string): boolean {
 }
 
 /** This program, as it was started. */
-function programCommand(permissions: readonly string[]): string[] {
-  if (Deno.build.standalone) return [Deno.execPath()];
+function programCommand(execPath: string, permissions: readonly string[]): string[] {
+  if (Deno.build.standalone) return [execPath];
   const main = import.meta.resolve("../../main.ts");
-  return [Deno.execPath(), "run", "--quiet", ...permissions, main.startsWith("file:") ? fromFileUrl(main) : main];
+  return [execPath, "run", "--quiet", ...permissions, main.startsWith("file:") ? fromFileUrl(main) : main];
+}
+
+/**
+ * A Deno that is still there next month: npx keeps its own in a cache that is cleaned.
+ *
+ * @param running This process's.
+ * @param path `PATH`, where another is looked for.
+ * @throws {ServiceError} If there is none.
+ */
+function lastingDeno(running: string, path: string): string {
+  if (!isOfNpx(running)) return running;
+  for (const folder of path.split(":")) {
+    const found = join(folder, "deno");
+    if (isAbsolute(folder) && !isOfNpx(found) && isProgram(found)) return found;
+  }
+  throw new ServiceError(
+    `Cannot start a service with "${running}": npx may remove it at any time. ` +
+      'Install Deno so that PATH has it ("curl -fsSL https://deno.land/install.sh | sh", or "npm install -g deno")',
+  );
+}
+
+function isOfNpx(path: string): boolean {
+  return path.split("/").includes("_npx");
+}
+
+function isProgram(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.statSync(path);
+    return isFile && ((mode ?? 0) & 0o111) !== 0;
+  } catch {
+    return false;
+  }
 }
 
 function homeOf({ env }: Machine): string {

@@ -9,6 +9,7 @@ import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "../backend/openai/http_cli
 import { pidPathOf } from "../config/pid_path.ts";
 import { ENGINE_ENVIRONMENT } from "../engine/ipc/command.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
+import { NOTIFY_VARIABLES } from "../service/notifier.ts";
 import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../models/built_in.ts";
 import { HashCache, hashCachePath, keepsHashes } from "../models/file/hash_cache.ts";
@@ -318,7 +319,7 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
   boot("ffi", ...LIBC_PATHS);
   // Whether the runtime directory is ours.
   boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
-  boot("env", ...context.env);
+  boot("env", ...context.env, ...NOTIFY_VARIABLES);
   if (options.backends.some(({ kind }) => kind === "llamacpp")) boot("env", ...ENGINE_ENVIRONMENT);
   for (const path of [context.workingDirectory, context.configPath, options.apiKeyFile]) {
     if (path !== undefined) boot("read", path);

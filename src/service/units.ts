@@ -29,6 +29,8 @@ export interface ServiceSpec {
 
 /** Beyond the drain timeout, for engines and files. */
 const STOP_SECS = 15;
+/** A daemon whose event loop stands still for so long is killed and started again. */
+const WATCHDOG_SECS = 60;
 /** Between two starts. */
 const RESTART_SECS = 2;
 /** At most this many starts within this time, then the manager gives up. */
@@ -62,7 +64,12 @@ export function systemdUnit(spec: ServiceSpec): string {
     `StartLimitBurst=${START_LIMIT.burst}`,
     "",
     "[Service]",
-    "Type=exec",
+    "Type=notify",
+    "# The daemon tells systemd, and may be a child of what is started here.",
+    "NotifyAccess=all",
+    "# Ready when the models are loaded; a download may take long, and has limits of its own.",
+    "TimeoutStartSec=infinity",
+    `WatchdogSec=${WATCHDOG_SECS}`,
     // With the colon, systemd leaves "$" alone.
     `ExecStart=:${command.map(systemdWord).join(" ")}`,
     ...Object.entries(environment).map(([name, value]) => `Environment=${systemdWord(`${name}=${value}`)}`),

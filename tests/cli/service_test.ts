@@ -27,6 +27,14 @@ class Services extends Sandbox {
   }
 
   service(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+    // Where the tests are run by npx, its Deno is none that a service may name.
+    Deno.mkdirSync(this.#bin, { recursive: true });
+    const deno = `${this.#bin}/deno`;
+    try {
+      Deno.symlinkSync(Deno.execPath(), deno);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
     return this.run(["service", ...args], { env: { PATH: this.#bin, INFERD_LOG_DIR: "", ...env } });
   }
 }
@@ -219,4 +227,40 @@ Deno.test("inferd service exits with 2 and one line when it cannot know what to 
     assertStringIncludes(stderr, message);
     assertEquals(stderr.trimEnd().split("\n").length, 1);
   }
+});
+
+Deno.test({
+  name: "inferd service refuses a Deno that npx may remove, when PATH has no other",
+  ignore: !LINUX,
+  fn: async () => {
+    await using box = new Services();
+    const ofNpx = `${box.dir}/_npx/bin`;
+    Deno.mkdirSync(ofNpx, { recursive: true });
+    // A copy would be a hundred megabytes; a hard link has the path of its own that Deno tells.
+    try {
+      Deno.linkSync(Deno.realPathSync(Deno.execPath()), `${ofNpx}/deno`);
+    } catch {
+      Deno.copyFileSync(Deno.execPath(), `${ofNpx}/deno`);
+    }
+    const print = async (path: string): Promise<Outcome> => {
+      const { code, stdout, stderr } = await new Deno.Command(`${ofNpx}/deno`, {
+        args: ["run", "-A", "--no-check", new URL("../../main.ts", import.meta.url).pathname, "service", "print"],
+        env: { ...box.env, PATH: path },
+        clearEnv: true,
+      }).output();
+      const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+      return { code, stdout: text(stdout), stderr: text(stderr) };
+    };
+    const refused = await print(ofNpx);
+    assertEquals([refused.code, refused.stdout], [1, ""]);
+    assertMatch(
+      refused.stderr,
+      /^inferd: Cannot start a service with ".*_npx\/bin\/deno": npx may remove it .*Install Deno/,
+    );
+
+    const lasting = `${box.dir}/lasting`;
+    Deno.mkdirSync(lasting);
+    Deno.symlinkSync(`${ofNpx}/deno`, `${lasting}/deno`);
+    assertStringIncludes(execStart((await print(`${ofNpx}:${lasting}`)).stdout), `ExecStart=:${lasting}/deno run`);
+  },
 });

@@ -36,7 +36,7 @@ Deno.test("permissionFlags names every path, socket and program when a model is 
     "--allow-run=/bin/deno",
     ...linux,
     "--allow-sys=uid",
-    `--allow-env=HOME,INFERD_TCP,${ENGINES.join()}`,
+    `--allow-env=HOME,INFERD_TCP,NOTIFY_SOCKET,WATCHDOG_USEC,${ENGINES.join()}`,
   ]);
 });
 
@@ -48,7 +48,7 @@ Deno.test("permissionFlags gives neither run nor a model when nothing but a mock
     `--allow-net=unix:/d/run/admin.sock,unix:${SOCKETS.replaceAll(",", ",unix:")}`,
     ...linux,
     "--allow-sys=uid",
-    "--allow-env=HOME,INFERD_TCP",
+    "--allow-env=HOME,INFERD_TCP,NOTIFY_SOCKET,WATCHDOG_USEC",
   ]);
 });
 
@@ -77,7 +77,7 @@ Deno.test("permissionFlags names the remote server, its key's variable and the f
     flags.find((flag) => flag.startsWith(`--allow-${name}=`))?.split("=")[1]?.split(",") ?? [];
   assertEquals(of("net").slice(-2), ["models.example:443", "127.0.0.1:8080"]);
   assertEquals(of("read").slice(-2), ["/c/config.json", "/keys/api"]);
-  assertEquals(of("env"), ["NO_PROXY", "FAR_KEY", "HOME", "INFERD_TCP"]);
+  assertEquals(of("env"), ["NO_PROXY", "FAR_KEY", "HOME", "INFERD_TCP", "NOTIFY_SOCKET", "WATCHDOG_USEC"]);
   assertEquals(of("run"), []);
 });
 
@@ -123,7 +123,12 @@ Deno.test("permissionFlags names every file of a split model, and what looking a
   ]);
   assertEquals(of({ source }, "write").includes("/m"), true);
   assertEquals(of({ source }, "env").filter((name) => name.startsWith("HF_TOKEN")), ["HF_TOKEN", "HF_TOKEN_PATH"]);
-  assertEquals(of({ modelPath: "/x.gguf" }, "env"), [...CONTEXT.env, ...ENGINES]);
+  assertEquals(of({ modelPath: "/x.gguf" }, "env"), [
+    ...CONTEXT.env,
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    ...ENGINES,
+  ]);
 });
 
 Deno.test("httpPermissionFlags gives the sockets and one address, and nothing to write or start", () => {

@@ -33,7 +33,9 @@ Deno.test("a unit file gives the daemon time to drain, and closes what it does n
   const unit = systemdUnit(SPEC);
   assertEquals(lines(unit, "TimeoutStopSec"), ["45"]);
   const expected = {
-    Type: "exec",
+    Type: "notify",
+    NotifyAccess: "all",
+    WatchdogSec: "60",
     Restart: "on-failure",
     RestartPreventExitStatus: "2",
     KillMode: "mixed",

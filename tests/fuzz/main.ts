@@ -1,0 +1,77 @@
+/**
+ * Damaged inputs for everything that reads what strangers write. An input that ends in an unexpected error, or takes
+ * longer than a second, is a crash: it is written to `tests/fuzz/corpus/`, and `tests/fuzz/corpus_test.ts` reads it
+ * from then on.
+ *
+ * usage: deno task fuzz [--seconds N] [--seed N] [--target NAME]
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { createSha256 } from "../../src/models/file/sha256.ts";
+import { randomFrom } from "../support/random.ts";
+import { type Target, TARGETS } from "./targets.ts";
+
+/** Longer than that for one small input would stall others. */
+const SLOW_MS = 1000;
+const CORPUS = new URL("corpus/", import.meta.url);
+
+/** Why an input is a crash; undefined: it was read or refused. */
+export async function crash({ run, refuses }: Target, input: string): Promise<string | undefined> {
+  const begun = performance.now();
+  try {
+    await run(input);
+  } catch (error) {
+    if (!refuses.some((kind) => error instanceof kind)) return error instanceof Error ? error.stack : String(error);
+  }
+  const tookMs = performance.now() - begun;
+  return tookMs > SLOW_MS ? `It took ${tookMs.toFixed(0)} ms` : undefined;
+}
+
+/** Fuzz one target; how many inputs, and those that crashed. */
+export async function fuzz(
+  target: Target,
+  { seconds, seed }: { readonly seconds: number; readonly seed: number },
+): Promise<{ readonly inputs: number; readonly crashes: ReadonlyMap<string, string> }> {
+  const random = randomFrom(seed);
+  const crashes = new Map<string, string>();
+  const until = performance.now() + seconds * 1000;
+  let inputs = 0;
+  while (performance.now() < until) {
+    let input = target.seeds[inputs % target.seeds.length] ?? "";
+    for (let rounds = 1 + Math.floor(random() * 3); rounds > 0; rounds--) input = target.damage(random, input);
+    inputs++;
+    const why = await crash(target, input);
+    if (why !== undefined) crashes.set(input, why);
+  }
+  return { inputs, crashes };
+}
+
+async function nameOf(target: string, input: string): Promise<string> {
+  const hash = await createSha256();
+  hash.update(new TextEncoder().encode(input));
+  return `${target}-${hash.digest("hex").slice(0, 12)}`;
+}
+
+if (import.meta.main) {
+  const names = Object.keys(TARGETS);
+  const flags = parseArgs(Deno.args, { string: ["seconds", "seed", "target"], default: { seconds: "60", seed: "1" } });
+  const chosen = flags.target === undefined ? names : names.filter((name) => name === flags.target);
+  const [seconds, seed] = [Number(flags.seconds), Number(flags.seed)];
+  if (chosen.length === 0 || !(seconds > 0) || !Number.isSafeInteger(seed)) {
+    console.error(`--target must be one of ${names.join(", ")}, --seconds above 0, --seed an integer`);
+    Deno.exit(2);
+  }
+  let failed = 0;
+  for (const name of chosen) {
+    const target = TARGETS[name];
+    if (target === undefined) continue;
+    const { inputs, crashes } = await fuzz(target, { seconds: seconds / chosen.length, seed });
+    console.log(`${name}: ${inputs} inputs, ${crashes.size} crashes`);
+    for (const [input, why] of crashes) {
+      const path = new URL(await nameOf(name, input), CORPUS);
+      await Deno.writeTextFile(path, input);
+      console.error(`${path.pathname}\n${why}`);
+    }
+    failed += crashes.size;
+  }
+  Deno.exit(failed === 0 ? 0 : 1);
+}

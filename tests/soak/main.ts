@@ -1,0 +1,158 @@
+/**
+ * Mixed clients of every surface and faults, for a while: every request ends exactly once with its own answer, and the
+ * daemon's memory and descriptors stay flat. The seed decides what the clients and faults draw; the machine's timing
+ * decides the rest.
+ *
+ * usage: deno task soak [--minutes N] [--seed N]
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { delay } from "@std/async";
+import { Sandbox } from "../support/program.ts";
+import { randomFrom } from "../support/random.ts";
+import { isAway, pick, visit } from "./clients.ts";
+import { engines, FAULTS, type Target, usage } from "./faults.ts";
+import { Ledger } from "./ledger.ts";
+
+/** How a soak is run. */
+export interface SoakOptions {
+  readonly seconds: number;
+  readonly seed: number;
+  readonly clients: number;
+  /** Told of each fault. */
+  readonly report: (text: string) => void;
+}
+
+/** What came of it. */
+export interface SoakResult {
+  readonly requests: number;
+  readonly counts: Readonly<Record<string, number>>;
+  /** How often each fault was made. */
+  readonly made: Readonly<Record<string, number>>;
+  /** What must not be; empty where all is well. */
+  readonly faults: readonly string[];
+  /** Resident MiB and descriptors of the daemon, before and after. */
+  readonly before: Usage;
+  readonly after: Usage;
+}
+
+interface Usage {
+  readonly mib: number;
+  readonly descriptors: number;
+}
+
+const CLIENTS = 10;
+const AWAY_MS = 50;
+/** Between faults: an engine is back by then, so that five deaths in a row do not add up. */
+const FAULT_EVERY_MS = 4000;
+/** What a daemon may grow by: the heap of V8 is not given back at once. */
+const MAX_GROWTH_MIB = 150;
+const MAX_MORE_DESCRIPTORS = 8;
+/** Longer than connections linger. */
+const SETTLE_MS = 12_000;
+const ENGINES = 3;
+
+/** Run one. */
+export async function soak({ seconds, seed, clients, report }: SoakOptions): Promise<SoakResult> {
+  await using box = new Sandbox();
+  const config = `${box.dir}/config.json`;
+  await Deno.writeTextFile(
+    config,
+    JSON.stringify({ backends: ["inferd-tiny", "inferd-tiny-embed", "inferd-tiny-rerank"].map(backend) }),
+  );
+  await using daemon = await box.serve(["--config", config]);
+  const pid = Number(await Deno.readTextFile(`${box.runtimeDir}/inferd.pid`));
+  const ledger = new Ledger();
+  const random = randomFrom(seed);
+  const target: Target = { pid: daemon.pid, runtimeDir: box.runtimeDir, logDir: `${box.dir}/logs`, random };
+  const before = use(pid);
+  const until = Date.now() + seconds * 1000;
+  const isOver = (): boolean => Date.now() >= until;
+  const made: Record<string, number> = {};
+
+  const client = async (own: () => number): Promise<void> => {
+    while (!isOver()) {
+      try {
+        await visit({ runtimeDir: box.runtimeDir, random: own, ledger });
+      } catch (error) {
+        if (!isAway(error) && !isCut(error)) throw error;
+        await delay(AWAY_MS);
+      }
+    }
+  };
+  const trouble = async (): Promise<void> => {
+    while (Date.now() + FAULT_EVERY_MS < until) {
+      await delay(FAULT_EVERY_MS);
+      const name = pick(random, Object.keys(FAULTS));
+      report(name);
+      made[name] = (made[name] ?? 0) + 1;
+      try {
+        await FAULTS[name]?.(target);
+      } catch (error) {
+        if (!isAway(error) && !isCut(error)) throw error;
+      }
+    }
+  };
+  await Promise.all([
+    ...Array.from({ length: clients }, (_, index) => client(randomFrom(seed * 1000 + index))),
+    trouble(),
+  ]);
+
+  await box.admin.ready();
+  await delay(SETTLE_MS);
+  const after = use(pid);
+  const running = engines(daemon.pid).length;
+  daemon.kill("SIGTERM");
+  const { code, stderr } = await daemon.outcome;
+  ledger.judge(logOf(box.dir));
+  const faults = [...ledger.faults];
+  if (after.mib > before.mib + MAX_GROWTH_MIB) faults.push(`The daemon grew from ${before.mib} to ${after.mib} MiB`);
+  if (after.descriptors > before.descriptors + MAX_MORE_DESCRIPTORS) {
+    faults.push(`The daemon's descriptors grew from ${before.descriptors} to ${after.descriptors}`);
+  }
+  if (running !== ENGINES) faults.push(`${running} engines run, not ${ENGINES}`);
+  if (code !== 0) faults.push(`The daemon ended with ${code}: ${stderr}`);
+  return { requests: ledger.total, counts: ledger.counts, made, faults, before, after };
+}
+
+/** Every file of the log, also in folders that a fault moved away. */
+function logOf(dir: string): string {
+  const folders = [...Deno.readDirSync(dir)].filter(({ name }) => name.startsWith("logs")).map(({ name }) => name);
+  return folders.flatMap((folder) =>
+    [...Deno.readDirSync(`${dir}/${folder}`)].map(({ name }) => Deno.readTextFileSync(`${dir}/${folder}/${name}`))
+  ).join("\n");
+}
+
+function backend(name: string): Record<string, unknown> {
+  return { kind: "llamacpp", name, model: { name } };
+}
+
+function use(pid: number): Usage {
+  const { bytes, descriptors } = usage(pid);
+  return { mib: Math.round(bytes / 2 ** 20), descriptors };
+}
+
+/** A write to a connection that the other side has closed. */
+function isCut(error: unknown): boolean {
+  return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset;
+}
+
+if (import.meta.main) {
+  if (Deno.build.os !== "linux") {
+    console.log("The soak finds engines in /proc: it runs on Linux alone");
+    Deno.exit(0);
+  }
+  const flags = parseArgs(Deno.args, { string: ["minutes", "seed"], default: { minutes: "1", seed: "1" } });
+  const [minutes, seed] = [Number(flags.minutes), Number(flags.seed)];
+  if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
+    console.error(`--minutes must be above 0 and --seed an integer, got "${flags.minutes}" and "${flags.seed}"`);
+    Deno.exit(2);
+  }
+  const begun = Date.now();
+  const report = (text: string): void => console.log(`${((Date.now() - begun) / 1000).toFixed(0)} s: ${text}`);
+  const result = await soak({ seconds: minutes * 60, seed, clients: CLIENTS, report });
+  const { faults, ...figures } = result;
+  console.log(JSON.stringify(figures, undefined, 2));
+  for (const fault of faults) console.error(fault);
+  console.log(`${faults.length} faults of the daemon, seed ${seed}`);
+  Deno.exit(faults.length === 0 ? 0 : 1);
+}

@@ -3,7 +3,7 @@
  * Every call has its own connection.
  */
 import type { DaemonActivity } from "./activity.ts";
-import type { AdminEvent, Capabilities, LogStoppedEvent, StatusEvent } from "./admin_events.ts";
+import type { AdminEvent, Capabilities, LogStoppedEvent, ReloadFailedEvent, StatusEvent } from "./admin_events.ts";
 import { readActivity, readCancelled } from "./wire/activity_frames.ts";
 import { Connection, encodeFrame } from "./wire/connection.ts";
 import {
@@ -47,6 +47,8 @@ export interface AdminSnapshot {
   readonly capabilities: readonly Capabilities[];
   /** The daemon could not write its activity log then, and why. */
   readonly logStopped?: Pick<LogStoppedEvent, "reason">;
+  /** The configuration was read again and could not be used, and why. */
+  readonly reloadFailed?: Pick<ReloadFailedEvent, "reason">;
 }
 
 /**
@@ -413,14 +415,22 @@ async function sawReady(endpoint: UnixEndpoint, options: FollowOptions): Promise
 async function look(endpoint: UnixEndpoint, options: FollowOptions): Promise<AdminSnapshot> {
   const capabilities: Capabilities[] = [];
   let logStopped: AdminSnapshot["logStopped"];
+  let reloadFailed: AdminSnapshot["reloadFailed"];
   for await (const event of follow(endpoint, options)) {
     if (event.status === "capabilities") {
       const { status: _, ...rest } = event;
       capabilities.push(rest);
     } else if (event.status === "log_stopped") {
       logStopped = { reason: event.reason };
-    } else {
-      return { status: event, capabilities, ...(logStopped === undefined ? {} : { logStopped }) };
+    } else if (event.status === "reload_failed") {
+      reloadFailed = { reason: event.reason };
+    } else if (event.status !== "reloaded") {
+      return {
+        status: event,
+        capabilities,
+        ...(logStopped === undefined ? {} : { logStopped }),
+        ...(reloadFailed === undefined ? {} : { reloadFailed }),
+      };
     }
   }
   throw new ConnectionClosedError(`The daemon at "${endpointName(endpoint)}" ended before it told its state`);

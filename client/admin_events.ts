@@ -274,6 +274,45 @@ export interface LogStoppedEvent {
 }
 
 /**
+ * The daemon has read its configuration again and cannot use it: it serves what it served before. Repeated to every
+ * reader on connecting, until a configuration can be used. Not a state of the daemon.
+ *
+ * @example
+ * ```ts
+ * import type { ReloadFailedEvent } from "@inferd/client";
+ *
+ * export function show({ reason }: ReloadFailedEvent): string {
+ *   return `The configuration was not reloaded: ${reason}`;
+ * }
+ * ```
+ */
+export interface ReloadFailedEvent {
+  /** Discriminates the event. */
+  readonly status: "reload_failed";
+  /** What is wrong with the configuration. */
+  readonly reason: string;
+}
+
+/**
+ * The daemon has read its configuration again and serves it. Not a state of the daemon.
+ *
+ * @example
+ * ```ts
+ * import type { ReloadedEvent } from "@inferd/client";
+ *
+ * export function show({ needsRestart }: ReloadedEvent): string {
+ *   return needsRestart.length === 0 ? "Reloaded" : `Reloaded; a restart changes ${needsRestart.join(", ")}`;
+ * }
+ * ```
+ */
+export interface ReloadedEvent {
+  /** Discriminates the event. */
+  readonly status: "reloaded";
+  /** Settings that differ now and are used only after a restart. */
+  readonly needsRestart: readonly string[];
+}
+
+/**
  * A state of the daemon.
  *
  * @example
@@ -297,8 +336,8 @@ export type StatusEvent = StartingEvent | LoadingModelEvent | ReadyEvent | Resta
  *
  * export function show(event: AdminEvent): string {
  *   if (event.status === "capabilities") return `${event.backend} can be asked`;
- *   return event.status === "log_stopped" ? event.reason : event.status;
+ *   return "reason" in event ? event.reason : event.status;
  * }
  * ```
  */
-export type AdminEvent = StatusEvent | CapabilitiesEvent | LogStoppedEvent;
+export type AdminEvent = StatusEvent | CapabilitiesEvent | LogStoppedEvent | ReloadedEvent | ReloadFailedEvent;

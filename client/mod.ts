@@ -97,6 +97,8 @@ export type {
   LogStoppedEvent,
   QuarantineEvent,
   ReadyEvent,
+  ReloadedEvent,
+  ReloadFailedEvent,
   RestartingEvent,
   StartingEvent,
   StatusEvent,

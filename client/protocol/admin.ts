@@ -154,6 +154,22 @@ export interface LogStoppedFrame extends AdminFrameBase {
   reason: string;
 }
 
+/** The configuration was read again and cannot be used: the one before is still served. Never replaces the snapshot. */
+export interface ReloadFailedFrame extends AdminFrameBase {
+  /** Discriminates the frame. */
+  status: "reload_failed";
+  /** What is wrong. */
+  reason: string;
+}
+
+/** The configuration was read again and is served. Never replaces the snapshot. */
+export interface ReloadedFrame extends AdminFrameBase {
+  /** Discriminates the frame. */
+  status: "reloaded";
+  /** Settings that differ now and are used only after a restart. */
+  needs_restart: string[];
+}
+
 /**
  * Every frame of the admin stream; a client ignores states it does not know.
  *
@@ -171,7 +187,9 @@ export type AdminFrame =
   | RestartingFrame
   | DrainingFrame
   | CapabilitiesFrame
-  | LogStoppedFrame;
+  | LogStoppedFrame
+  | ReloadedFrame
+  | ReloadFailedFrame;
 
 /**
  * What may be asked on the admin socket: one JSON object a line, at most 1 KiB. Anything else that is written there is

@@ -25,7 +25,10 @@ export function readAdminFrame(line: string): AdminEvent | undefined {
     case "capabilities":
       return capabilities(frame);
     case "log_stopped":
+    case "reload_failed":
       return { status, reason: text(frame, "reason") };
+    case "reloaded":
+      return { status, needsRestart: names(frame, "needs_restart") };
     default:
       return undefined;
   }
@@ -99,6 +102,12 @@ function capabilities(frame: Fields): CapabilitiesEvent {
       queue: { active: number(queue, "active"), waiting: number(queue, "waiting"), depth: number(queue, "depth") },
     }),
   };
+}
+
+function names(frame: Fields, key: string): readonly string[] {
+  const value = frame[key];
+  if (!Array.isArray(value) || !value.every((one) => typeof one === "string")) throw wrong(frame, key, "names");
+  return value;
 }
 
 function flag(frame: Fields, key: string): boolean {

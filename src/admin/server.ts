@@ -4,6 +4,7 @@
  */
 import type { ActivityLog } from "../log/log.ts";
 import { BaseConnection, type BaseOptions } from "../server/base_connection.ts";
+import { ConnectionLimit } from "../server/connection_limit.ts";
 import { HALF_CLOSED_MS, type Peers } from "../server/peer.ts";
 import { SocketServer } from "../server/socket_server.ts";
 import { QuestionReader, type RequestDesk } from "./requests.ts";
@@ -14,6 +15,8 @@ const SOCKET_MODE = 0o600;
 /** How long readers get to take what is left when the daemon ends. */
 const CLOSE_GRACE_MS = 1_000;
 const READ_BYTES = 4096;
+/** Readers at a time, apart from the connections of clients: neither can keep the other out. */
+const MAX_CONNECTIONS = 256;
 /** How often one who has only closed its writing side is looked after: it may have gone altogether since. */
 const HANG_UP_POLL_MS = 1_000;
 
@@ -28,18 +31,22 @@ export interface AdminServerOptions {
   readonly desk?: RequestDesk;
   /** Absent: `HALF_CLOSED_MS`. */
   readonly halfClosedMs?: number;
+  /** Connections that may be open; absent: `MAX_CONNECTIONS`. */
+  readonly maxConnections?: number;
 }
 
 /** Serves the admin stream. */
 export class AdminServer extends SocketServer {
   readonly #board: StatusBoard;
 
-  constructor({ path, board, peers, log, desk, halfClosedMs = HALF_CLOSED_MS }: AdminServerOptions) {
+  constructor({ path, board, peers, log, desk, ...options }: AdminServerOptions) {
+    const { halfClosedMs = HALF_CLOSED_MS, maxConnections = MAX_CONNECTIONS } = options;
     const times = { halfClosedMs, hangUpPollMs: HANG_UP_POLL_MS };
     super({
       unix: { path, mode: SOCKET_MODE },
       peers,
       log,
+      limit: new ConnectionLimit(maxConnections, log),
       open: (accepted) => new AdminConnection({ ...accepted, board, desk, log, times }),
     });
     this.#board = board;

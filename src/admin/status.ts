@@ -41,6 +41,7 @@ export class StatusBoard {
   #snapshot: AdminFrame = { ...HEAD, status: "starting" };
   /** What those who come later are told, too. */
   #logStopped: string | undefined;
+  #reloadFailed: string | undefined;
   #closed = false;
 
   constructor(options: StatusBoardOptions) {
@@ -118,6 +119,29 @@ export class StatusBoard {
     if (known !== undefined) this.#tell(this.#capabilitiesLine(backend, known));
   }
 
+  /** The configuration was read again, and nothing of it is used. Never replaces the snapshot. */
+  reloadFailed(reason: string): void {
+    this.#reloadFailed = toLine({ ...HEAD, status: "reload_failed", reason });
+    this.#tell(this.#reloadFailed);
+  }
+
+  /**
+   * The configuration was read again, and is what is served now. Never replaces the snapshot.
+   *
+   * @param unchanged Settings that need a restart.
+   */
+  reloaded(unchanged: readonly string[]): void {
+    this.#reloadFailed = undefined;
+    this.#tell(toLine({ ...HEAD, status: "reloaded", needs_restart: [...unchanged] }));
+  }
+
+  /** There are other backends, in this order; what is known of those that stay holds. */
+  replace(backends: readonly string[]): void {
+    const known = backends.map((name) => [name, this.#known.get(name)] as const);
+    this.#known.clear();
+    for (const [name, one] of known) this.#known.set(name, one);
+  }
+
   /** What is known of what each backend can do, without the head every frame has. */
   capabilities(): Omit<CapabilitiesFrame, keyof typeof HEAD | "status">[] {
     return this.#capabilities().map(([backend, known]) => this.#describe(backend, known));
@@ -129,6 +153,7 @@ export class StatusBoard {
     for (const [backend, known] of this.#capabilities()) reader.push(this.#capabilitiesLine(backend, known));
     // Before the snapshot, at which a reader that wants one look stops.
     if (this.#logStopped !== undefined) reader.push(this.#logStopped);
+    if (this.#reloadFailed !== undefined) reader.push(this.#reloadFailed);
     reader.push(toLine(this.#snapshot));
     if (this.#closed) reader.end();
     else this.#readers.add(reader);

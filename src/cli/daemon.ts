@@ -4,6 +4,8 @@
  * `daemon/boot.ts`'s.
  */
 import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
+import { absoluteValues } from "../config/merge.ts";
+import type { DaemonOptions } from "../config/options.ts";
 import { loadConfig, withKeys } from "../config/load.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
@@ -22,10 +24,42 @@ import { complain } from "./terminal/output.ts";
 /** Exit codes of a process that a second signal ended, as shells count them. */
 const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "windows"
   ? [["SIGINT", 130]]
-  : [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]];
+  : [["SIGINT", 130], ["SIGTERM", 143]];
 
 /** Within this time, in milliseconds, the same signal again is the first one handed on by another process. */
 const RELAY_MS = 150;
+
+/**
+ * SIGHUP: read the configuration again. Where the daemon runs on a terminal that was closed, the same signal means that
+ * it is to end with it.
+ */
+function onHangUp(daemon: () => Daemon | undefined, read: () => Promise<DaemonOptions>): () => void {
+  const hadTerminal = Deno.stdin.isTerminal();
+  return () => {
+    if (hadTerminal && !Deno.stdin.isTerminal()) void daemon()?.drain();
+    else void daemon()?.reload(read);
+  };
+}
+
+/** A machine whose variables are read once: later this process may not, and they cannot change. */
+function remember(machine: Machine): Machine {
+  const seen = new Map<string, string | undefined>();
+  let uid: number | null | undefined;
+  return {
+    platform: machine.platform,
+    get memoryBytes(): number {
+      return machine.memoryBytes;
+    },
+    // Asked for only where it is needed: it costs a permission.
+    get uid(): number | null {
+      return uid === undefined ? uid = machine.uid : uid;
+    },
+    env: (name) => {
+      if (!seen.has(name)) seen.set(name, machine.env(name));
+      return seen.get(name);
+    },
+  };
+}
 
 /**
  * Run a daemon in this process.
@@ -44,9 +78,13 @@ export async function runDaemon(
   checkPlatform(machine.platform);
   refuseDebugger();
   rememberEngineEnvironment();
-  const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, machine.env, 0);
-  const config = await loadConfig(flags.values, machine.env);
-  const resolved = resolveOptions(flags.values, machine, config);
+  const remembered = remember(machine);
+  const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, remembered.env, 0);
+  const values = absoluteValues(flags.values);
+  const resolve = async (): Promise<DaemonOptions> =>
+    resolveOptions(values, remembered, await loadConfig(values, remembered.env));
+  const read = async (): Promise<DaemonOptions> => withKeys(await resolve(), remembered.env);
+  const resolved = await resolve();
   const context = permissionContext(flags.values, machine.env);
   if (supervised) {
     const missing = missingPermissionFlags(resolved, context);
@@ -55,7 +93,7 @@ export async function runDaemon(
       return 1;
     }
   }
-  const options = withKeys(resolved, machine.env);
+  const options = withKeys(resolved, remembered.env);
   using notifier = Notifier.open({ env: machine.env, libc: LIBC_PATHS });
   let daemon: Daemon | undefined;
   let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
@@ -69,6 +107,7 @@ export async function runDaemon(
     notifier?.stopping();
     void daemon?.drain();
   }]);
+  if (Deno.build.os !== "windows") handlers.push(["SIGHUP", onHangUp(() => daemon, read)]);
   for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
   if (supervised) {
     void untilEof().then(() => {

@@ -25,7 +25,8 @@ export const status: Command = {
     if (flags.booleans.has("json")) {
       const capabilities = seen.capabilities.map((one) => adminFrame({ status: "capabilities", ...one }));
       const log = seen.logStopped === undefined ? {} : { log_stopped: seen.logStopped };
-      print(JSON.stringify({ ...adminFrame(seen.status), capabilities, ...log }));
+      const reload = seen.reloadFailed === undefined ? {} : { reload_failed: seen.reloadFailed };
+      print(JSON.stringify({ ...adminFrame(seen.status), capabilities, ...log, ...reload }));
     } else {
       print(table(seen));
     }
@@ -33,7 +34,7 @@ export const status: Command = {
   },
 };
 
-function table({ status: state, capabilities: backends, logStopped }: AdminSnapshot): string {
+function table({ status: state, capabilities: backends, logStopped, reloadFailed }: AdminSnapshot): string {
   const paint = state.status === "ready" ? green : yellow;
   const phase = "phase" in state ? ` (${phaseOf(state)})` : "";
   const rows: [string, string][] = [["state", paint(state.status) + phase]];
@@ -50,6 +51,7 @@ function table({ status: state, capabilities: backends, logStopped }: AdminSnaps
   const queue = backends[0]?.queue;
   if (queue !== undefined) rows.push(["queue", `${queue.active} active, ${queue.waiting} of ${queue.depth} waiting`]);
   if (logStopped !== undefined) rows.push(["log", yellow(`stopped: ${logStopped.reason}`)]);
+  if (reloadFailed !== undefined) rows.push(["config", yellow(`not reloaded: ${reloadFailed.reason}`)]);
   return rows.map(([name, value]) => `${bold(name.padEnd(8))} ${value}`).join("\n");
 }
 

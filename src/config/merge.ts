@@ -52,6 +52,16 @@ export function withDefaults(values: SettingValues, places: Places, table: Setti
   return Object.fromEntries(settled) as SettledValues;
 }
 
+/** What was given, paths absolute: it means the same when it is read again from another working directory. */
+export function absoluteValues(given: SettingValues, table: Settings = SETTINGS): SettingValues {
+  const settled = Object.entries(given).map(([name, value]) => {
+    const setting = table[name];
+    return [name, setting === undefined ? value : absolute(setting, value)];
+  });
+  // Each value is still of its row's type.
+  return Object.fromEntries(settled) as SettingValues;
+}
+
 /** A value that means the same in every working directory. */
 export function absolute({ type }: Setting, value: unknown): unknown {
   return typeof value === "string" && type.isPath?.(value) ? resolve(value) : value;

@@ -7,15 +7,18 @@ import type { DaemonOptions } from "../config/options.ts";
 import type { Service } from "../inference/backend.ts";
 import { Admission } from "../pipeline/admission.ts";
 
+/** What decides on the queues. */
+type AdmissionOptions = Pick<DaemonOptions, "parallel" | "queueDepth" | "backends">;
+
 /** Places for requests. */
 export class Admissions {
   readonly #generation: Admission;
   readonly #embed: Admission;
   readonly #rerank: Admission;
-  readonly #remotes: ReadonlyMap<string, Admission>;
-  readonly #depth: number;
+  #remotes: ReadonlyMap<string, Admission>;
+  #depth: number;
 
-  constructor({ parallel, queueDepth, backends }: Pick<DaemonOptions, "parallel" | "queueDepth" | "backends">) {
+  constructor({ parallel, queueDepth, backends }: AdmissionOptions) {
     const places = { active: parallel, depth: queueDepth };
     this.#depth = queueDepth;
     this.#generation = new Admission(places);
@@ -23,6 +26,15 @@ export class Admissions {
     this.#rerank = new Admission(places);
     const remotes = backends.filter(({ kind }) => kind === "openai-compat");
     this.#remotes = new Map(remotes.map(({ name }) => [name, new Admission(places)]));
+  }
+
+  /** Have other limits and other remote backends from now on. */
+  reconfigure({ parallel, queueDepth, backends }: AdmissionOptions): void {
+    const places = { active: parallel, depth: queueDepth };
+    this.#depth = queueDepth;
+    for (const admission of this.#all()) admission.resize(places);
+    const remotes = backends.filter(({ kind }) => kind === "openai-compat");
+    this.#remotes = new Map(remotes.map(({ name }) => [name, this.#remotes.get(name) ?? new Admission(places)]));
   }
 
   /**
@@ -38,12 +50,15 @@ export class Admissions {
 
   /** All queues together; `depth` is that of each. */
   status(): QueueStatus {
-    const all = [this.#generation, this.#embed, this.#rerank, ...this.#remotes.values()];
-    const statuses = all.map((admission) => admission.status());
+    const statuses = this.#all().map((admission) => admission.status());
     return {
       active: statuses.reduce((sum, { active }) => sum + active, 0),
       waiting: statuses.reduce((sum, { waiting }) => sum + waiting, 0),
       depth: this.#depth,
     };
+  }
+
+  #all(): Admission[] {
+    return [this.#generation, this.#embed, this.#rerank, ...this.#remotes.values()];
   }
 }

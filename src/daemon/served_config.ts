@@ -94,6 +94,11 @@ export class ServedConfig implements AsyncDisposable {
     if (!reading) await this.#identifying;
   }
 
+  /** Resolves when `id` is known, or cannot be; what has to be read for it is read. */
+  known(): Promise<void> {
+    return this.#identifying;
+  }
+
   /** Stop hashing. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();

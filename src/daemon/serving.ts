@@ -5,7 +5,7 @@
 import { abortable } from "@std/async";
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { StatusBoard } from "../admin/status.ts";
-import type { BackendConfig, DaemonOptions, Listen, SurfaceName } from "../config/options.ts";
+import type { DaemonOptions, Listen, SurfaceName } from "../config/options.ts";
 import { type Backend, type BackendNotice, type Service, takesRequests, toStatus } from "../inference/backend.ts";
 import type { ActivityLog } from "../log/log.ts";
 import type { ModelHashes } from "../models/file/model_hashes.ts";
@@ -24,6 +24,7 @@ import type { Surface } from "../surfaces/surface.ts";
 import { v1Surface } from "../surfaces/v1.ts";
 import { v2Surface } from "../surfaces/v2.ts";
 import type { Admissions } from "./admissions.ts";
+import type { Member } from "./member.ts";
 import { ReadyClock } from "./ready_clock.ts";
 import { ServedConfig } from "./served_config.ts";
 
@@ -50,9 +51,7 @@ export class ReadyTimeoutError extends Error {
 /** What it is built from. */
 export interface ServingOptions {
   readonly options: DaemonOptions;
-  readonly backends: readonly Backend[];
-  /** The configurations of the backends, with their models located. */
-  readonly configs: readonly BackendConfig[];
+  readonly members: readonly Member[];
   readonly admissions: Admissions;
   readonly live: LiveRequests;
   readonly board: StatusBoard;
@@ -78,7 +77,12 @@ export class Serving {
   readonly #options: ServingOptions;
   readonly #engineLog: ActivityLog;
   readonly #router: Router;
-  readonly #served: ServedConfig;
+  /** Those that answer requests, in order of priority. */
+  #members: readonly Member[];
+  /** All that are not disposed of: also those that finish what they run. */
+  readonly #alive = new Set<Member>();
+  #settings: DaemonOptions;
+  #served: ServedConfig;
   readonly #servers: readonly InferenceServer[];
   readonly #dispatch: DispatchServer;
   readonly #bindings: Bindings;
@@ -91,23 +95,29 @@ export class Serving {
   #restarting: LoadPhase | undefined;
 
   constructor(options: ServingOptions) {
-    const { backends, built, configs, log, hashes } = options;
+    const { members, built, log } = options;
     this.#options = options;
+    this.#settings = options.options;
+    this.#members = members;
     this.#engineLog = log.for("engine");
-    for (const backend of backends) built.use(backend);
-    this.#router = new Router(backends, {
+    for (const member of members) this.#alive.add(member);
+    built.defer(async () => {
+      await using all = new AsyncDisposableStack();
+      for (const member of this.#alive) all.use(member);
+    });
+    this.#router = new Router(members.map(({ backend }) => backend), {
       ...(options.now === undefined ? {} : { now: options.now }),
       onBreaker: (backend, change) => {
         log.warn(`breaker_${change}`, { backend });
         options.board.breaker(backend, change);
       },
     });
-    const { listen, parallel, queueDepth } = options.options;
+    const { listen } = options.options;
     this.#servers = Object.entries(SURFACES).map(([name, surface]) =>
       built.use(this.#serverOf(surface, listen[name as SurfaceName]))
     );
-    const onChange = (): void => this.#bindings.follow();
-    this.#served = built.use(new ServedConfig({ backends: configs, parallel, queueDepth, log, hashes, onChange }));
+    this.#served = this.#servedConfig(members, options.options);
+    built.defer(() => this.#served[Symbol.asyncDispose]());
     this.#dispatch = built.use(this.#dispatchServer());
     this.#bindings = this.#bindingsOf();
     built.defer(() => clearTimeout(this.#downTimer));
@@ -120,17 +130,133 @@ export class Serving {
    *
    * @throws {ReadyTimeoutError} If one takes too long.
    */
-  async load(signal: AbortSignal): Promise<void> {
-    const { backends, options: { readyTimeoutSecs } } = this.#options;
+  load(signal: AbortSignal): Promise<void> {
+    return this.start(this.#members, this.#settings, signal);
+  }
+
+  /**
+   * Start backends, those of the daemon or others that may take their place, and wait until all are ready.
+   *
+   * @throws {ReadyTimeoutError} If one takes too long.
+   * @throws {BackendUnavailableError} If one cannot become ready.
+   */
+  async start(members: readonly Member[], options: DaemonOptions, signal: AbortSignal): Promise<void> {
+    const { readyTimeoutSecs } = options;
     const late = new AbortController();
     using clock = new ReadyClock({
       limitMs: readyTimeoutSecs * 1000,
-      backends: backends.map(({ name }) => name),
-      onLate: () => late.abort(this.#timeoutError()),
+      backends: members.map(({ backend }) => backend.name),
+      onLate: () => late.abort(timeoutError(members, readyTimeoutSecs)),
     });
     const either = AbortSignal.any([signal, late.signal]);
-    const starts = backends.map((backend) => backend.start((notice) => this.#onNotice(backend, notice, clock), either));
+    for (const member of members) this.#alive.add(member);
+    const starts = members.map((member) =>
+      member.backend.start((notice) => this.#onNotice(member, notice, clock), either)
+    );
     await abortable(Promise.all(starts), either);
+  }
+
+  /** Those that answer requests. */
+  get members(): readonly Member[] {
+    return this.#members;
+  }
+
+  /**
+   * Take requests away from backends, let them finish what they run until `cut` fires, and dispose of them.
+   *
+   * @param gone Those; may be none of the daemon's.
+   * @param why What is told of what cannot be served without them.
+   */
+  async retire(gone: readonly Member[], cut: AbortSignal, why?: LoadPhase): Promise<void> {
+    const stay = this.#members.filter((member) => !gone.includes(member));
+    if (why !== undefined) this.#restarting = why;
+    const idle = this.#router.replace(stay.map(({ backend }) => backend));
+    this.#members = stay;
+    this.#bindings.follow();
+    this.#tellLoss();
+    await this.#dispose(gone, idle, cut);
+  }
+
+  /**
+   * Answer requests with these backends and these options from now on.
+   *
+   * @param members In order of priority; all are ready.
+   * @param options What is configured of everything but the sockets.
+   * @param cut Cuts what those run that are not among them; they finish otherwise.
+   * @returns Resolves when the others are gone; requests are answered by the new ones before that.
+   */
+  async change(
+    members: readonly Member[],
+    options: DaemonOptions,
+    cut: AbortSignal,
+  ): Promise<{ retired: Promise<void> }> {
+    const { admissions, board } = this.#options;
+    const served = this.#servedConfig(members, options);
+    for (const member of members) this.#tellServed(served, member);
+    // What has to be hashed is, before anybody is served by it.
+    await served.known();
+    const before = this.#served;
+    const gone = this.#members.filter((member) => !members.includes(member));
+    this.#served = served;
+    this.#settings = options;
+    this.#members = members;
+    const idle = this.#router.replace(members.map(({ backend }) => backend));
+    admissions.reconfigure(options);
+    board.replace(members.map(({ backend }) => backend.name));
+    for (const { backend, ready } of members) {
+      if (ready !== undefined) board.capable(backend.name, ready.capabilities);
+      if (backend.state !== "ready") board.changed(backend.name, toStatus(backend.state));
+    }
+    const { apiKey, idleTimeoutSecs } = options;
+    for (const server of this.#servers) {
+      server.configure({
+        ...(apiKey === undefined ? {} : { apiKey }),
+        ...(idleTimeoutSecs === undefined ? {} : { idleMs: idleTimeoutSecs * 1000 }),
+      });
+    }
+    this.#bindings.follow();
+    await this.#bindings.settled();
+    await before[Symbol.asyncDispose]();
+    return { retired: this.#dispose(gone, idle, cut) };
+  }
+
+  /** What is served, for `config_id`. */
+  #servedConfig(members: readonly Member[], { parallel, queueDepth }: DaemonOptions): ServedConfig {
+    const { log, hashes } = this.#options;
+    const served: ServedConfig = new ServedConfig({
+      backends: members.flatMap(({ config }) => config ?? []),
+      parallel,
+      queueDepth,
+      log,
+      hashes,
+      onChange: () => {
+        if (served === this.#served) this.#bindings.follow();
+      },
+    });
+    return served;
+  }
+
+  #tellServed(served: ServedConfig, { backend, ready }: Member): void {
+    if (ready !== undefined) served.ready(backend.name, ready.capabilities.contextTokens, ready.files);
+  }
+
+  /** Dispose of backends when they have answered what they run, or `cut` fires. */
+  async #dispose(
+    gone: readonly Member[],
+    idle: ReadonlyMap<Backend, Promise<void>>,
+    cut: AbortSignal,
+  ): Promise<void> {
+    await Promise.all(gone.map(async (member) => {
+      await abortable(Promise.resolve(idle.get(member.backend)), cut).catch(() => {});
+      try {
+        await member[Symbol.asyncDispose]();
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#engineLog.error("backend_not_disposed", { backend: member.backend.name, reason });
+      } finally {
+        this.#alive.delete(member);
+      }
+    }));
   }
 
   /**
@@ -177,22 +303,21 @@ export class Serving {
   }
 
   #dispatchServer(): DispatchServer {
-    const { admissions, backends, board, peers, log, shared, options: { namespace, rpcSocket } } = this.#options;
-    const served = this.#served;
+    const { admissions, board, peers, log, shared, options: { rpcSocket } } = this.#options;
     const dispatch = new Dispatch({
-      namespace,
-      backends,
+      namespace: () => this.#settings.namespace,
+      backends: () => this.#backends,
       pipelines: {
         v1: this.#pipeline("v1"),
         v2: this.#pipeline("v2"),
         embed: this.#pipeline("embed"),
         rerank: this.#pipeline("rerank"),
       },
-      configId: () => served.id,
+      configId: () => this.#served.id,
       state: () => board.state,
       queue: () => admissions.status(),
       capabilities: () => board.capabilities(),
-      modelSha256: (backend) => served.modelSha256(backend),
+      modelSha256: (backend) => this.#served.modelSha256(backend),
     });
     return new DispatchServer({ ...shared, path: rpcSocket, dispatch, peers, log });
   }
@@ -220,8 +345,15 @@ export class Serving {
     });
   }
 
-  #onNotice(backend: Backend, notice: BackendNotice, clock: ReadyClock): void {
+  get #backends(): readonly Backend[] {
+    return this.#members.map(({ backend }) => backend);
+  }
+
+  #onNotice(member: Member, notice: BackendNotice, clock: ReadyClock): void {
     const { board, onPhase } = this.#options;
+    const { backend } = member;
+    // One that may take another's place, or has lost it: nobody is served by it.
+    const isServing = this.#members.includes(member);
     switch (notice.type) {
       case "phase":
         onPhase(notice.phase);
@@ -234,12 +366,14 @@ export class Serving {
         clock.resume(backend.name);
         break;
       case "ready":
+        member.ready = notice;
+        if (!isServing) return clock.done(backend.name);
         clearTimeout(this.#downTimer);
         this.#downTimer = undefined;
         clock.done(backend.name);
         this.#router.revived(backend.name);
         board.capable(backend.name, notice.capabilities);
-        this.#served.ready(backend.name, notice.capabilities.contextTokens, notice.files);
+        this.#tellServed(this.#served, member);
         this.#bindings.follow();
         break;
       case "asleep":
@@ -254,6 +388,7 @@ export class Serving {
       case "restarting":
       case "down":
         this.#engineLog.warn(`backend_${notice.type}`, { backend: backend.name, reason: notice.reason });
+        if (!isServing) return;
         if (notice.type === "restarting") this.#restarting = notice.phase;
         board.changed(backend.name, toStatus(backend.state));
         this.#bindings.follow();
@@ -268,9 +403,9 @@ export class Serving {
 
   /** Where every backend is down, and a service manager would start the daemon again: end it, after a while. */
   #limitDown(): void {
-    const { backends, downLimitMs: limitMs = DOWN_LIMIT_MS, onFailure, options: { exitWhenDown } } = this.#options;
-    if (!exitWhenDown || this.#downTimer !== undefined) return;
-    if (!backends.every(({ state }) => toStatus(state) === "down")) return;
+    const { downLimitMs: limitMs = DOWN_LIMIT_MS, onFailure } = this.#options;
+    if (!this.#settings.exitWhenDown || this.#downTimer !== undefined) return;
+    if (!this.#backends.every(({ state }) => toStatus(state) === "down")) return;
     this.#downTimer = setTimeout(() => {
       onFailure(new AllDownError(`Every backend has been down for ${limitMs / 1000} s (--exit-when-down)`));
     }, limitMs);
@@ -285,26 +420,23 @@ export class Serving {
 
   /** Whether a backend can answer such requests now. */
   #serves(service: Service): boolean {
-    return this.#options.backends.some(({ state, capabilities }) => takesRequests(state) && capabilities?.[service]);
+    return this.#backends.some(({ state, capabilities }) => takesRequests(state) && capabilities?.[service]);
   }
 
   /** Whether one could that has not failed for good. */
   #may(service: Service): boolean {
-    return this.#options.backends.some(({ state, capabilities }) =>
-      toStatus(state) !== "down" && capabilities?.[service]
-    );
+    return this.#backends.some(({ state, capabilities }) => toStatus(state) !== "down" && capabilities?.[service]);
   }
 
   /** Whether dispatch has anything to offer, and can say whom it speaks for. */
   #dispatches(): boolean {
-    return this.#served.identified && this.#options.backends.some(({ state }) => takesRequests(state));
+    return this.#served.identified && this.#backends.some(({ state }) => takesRequests(state));
   }
+}
 
-  #timeoutError(): ReadyTimeoutError {
-    const { backends, options: { readyTimeoutSecs: secs } } = this.#options;
-    const late = backends.filter(({ state }) => !takesRequests(state)).map(({ name }) => `"${name}"`).join(", ");
-    return new ReadyTimeoutError(
-      `Not ready within ${secs} s, still waiting for backend ${late}; --ready-timeout SECONDS gives it more time`,
-    );
-  }
+function timeoutError(members: readonly Member[], secs: number): ReadyTimeoutError {
+  const late = members.flatMap(({ backend: { name, state } }) => takesRequests(state) ? [] : [`"${name}"`]).join(", ");
+  return new ReadyTimeoutError(
+    `Not ready within ${secs} s, still waiting for backend ${late}; --ready-timeout SECONDS gives it more time`,
+  );
 }

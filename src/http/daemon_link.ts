@@ -177,7 +177,9 @@ export class DaemonLink implements AsyncDisposable {
         for await (const event of admin(this.#place.admin).watch({ signal })) {
           if (event.status === "capabilities") {
             this.#capabilities.set(event.backend, event);
-          } else if (event.status !== "log_stopped") {
+          } else if (
+            event.status !== "log_stopped" && event.status !== "reload_failed" && event.status !== "reloaded"
+          ) {
             if (event.status === "restarting" && this.#state !== "restarting") this.#restarts++;
             this.#state = event.status;
           }

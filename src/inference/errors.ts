@@ -12,7 +12,12 @@ export class ContextLengthError extends InvalidRequestError {
 
 /** The backend's fault; the message is for the caller. Counted by the breaker. */
 export class BackendUnavailableError extends Error {
-  override readonly name = "BackendUnavailableError";
+  override readonly name: string = "BackendUnavailableError";
+}
+
+/** The model does not fit into the memory that is available now. */
+export class NotEnoughMemoryError extends BackendUnavailableError {
+  override readonly name = "NotEnoughMemoryError";
 }
 
 /** The backend takes no attachments of that kind. Not counted by the breaker. */

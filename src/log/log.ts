@@ -59,13 +59,19 @@ export interface ActivityLogOptions {
   readonly retryMs?: number;
 }
 
+/** The activity log that was opened. */
+export interface OpenLog extends ActivityLog, AsyncDisposable {
+  /** Log as much from now on, whichever component speaks. */
+  setLevel(level: LogLevel): void;
+}
+
 /**
  * Open the activity log, speaking for the component `daemon`.
  *
  * @param options Where it goes.
  * @returns The log; disposing it writes what is still in memory.
  */
-export function openActivityLog(options: ActivityLogOptions): ActivityLog & AsyncDisposable {
+export function openActivityLog(options: ActivityLogOptions): OpenLog {
   const file = new RotatingFile({
     dir: options.dir,
     name: LOG_FILE,
@@ -86,13 +92,17 @@ export function openActivityLog(options: ActivityLogOptions): ActivityLog & Asyn
       }),
   });
   const level = options.level.toUpperCase() as LevelName;
-  const handlers: BaseHandler[] = [new FileHandler(level, file)];
-  if (options.stderr) handlers.push(new OperatorHandler(level));
+  const handlers: BaseHandler[] = [new FileHandler(file)];
+  if (options.stderr) handlers.push(new OperatorHandler());
   const rate: CallerRate = new CallerRate({
     onDropped: (caller, records) => log.for("log").warn("records_dropped", { caller, records }),
   });
-  const log = new ComponentLog("daemon", level, { handlers, rate });
+  const parts: LogParts = { handlers, rate, level };
+  const log = new ComponentLog("daemon", parts);
   return Object.assign(log, {
+    setLevel: (next: LogLevel) => {
+      parts.level = next.toUpperCase() as LevelName;
+    },
     [Symbol.asyncDispose]: async () => {
       rate[Symbol.dispose]();
       await file[Symbol.asyncDispose]();
@@ -104,21 +114,21 @@ export function openActivityLog(options: ActivityLogOptions): ActivityLog & Asyn
 interface LogParts {
   readonly handlers: BaseHandler[];
   readonly rate: CallerRate;
+  /** May change at any time. */
+  level: LevelName;
 }
 
 class ComponentLog implements ActivityLog {
-  readonly #level: LevelName;
   readonly #component: string;
   readonly #parts: LogParts;
   readonly #logger: Logger;
   /** Whose rate counts; absent: none. */
   readonly #caller: string | undefined;
 
-  constructor(component: string, level: LevelName, parts: LogParts, caller?: string) {
-    this.#level = level;
+  constructor(component: string, parts: LogParts, caller?: string) {
     this.#component = component;
     this.#parts = parts;
-    this.#logger = new Logger(component, level, { handlers: parts.handlers });
+    this.#logger = new Logger(component, "DEBUG", { handlers: parts.handlers });
     this.#caller = caller;
   }
 
@@ -139,16 +149,17 @@ class ComponentLog implements ActivityLog {
   }
 
   for(component: string): ActivityLog {
-    return new ComponentLog(component, this.#level, this.#parts, this.#caller);
+    return new ComponentLog(component, this.#parts, this.#caller);
   }
 
   limited(caller: string): ActivityLog {
-    return new ComponentLog(this.#component, this.#level, this.#parts, caller);
+    return new ComponentLog(this.#component, this.#parts, caller);
   }
 
   #mayLog(level: LevelName): boolean {
-    // What is not logged anyway counts for nothing.
-    if (this.#caller === undefined || LEVELS.indexOf(level) < LEVELS.indexOf(this.#level)) return true;
+    // Before the rate: what is not logged anyway counts for nothing.
+    if (LEVELS.indexOf(level) < LEVELS.indexOf(this.#parts.level)) return false;
+    if (this.#caller === undefined) return true;
     return this.#parts.rate.take(this.#caller);
   }
 }
@@ -157,8 +168,8 @@ class ComponentLog implements ActivityLog {
 class FileHandler extends BaseHandler {
   readonly #file: RotatingFile;
 
-  constructor(level: LevelName, file: RotatingFile) {
-    super(level, {
+  constructor(file: RotatingFile) {
+    super("DEBUG", {
       formatter: (record) =>
         toJson({ time: record.datetime, level: record.levelName, component: record.loggerName }, {
           msg: record.msg,
@@ -181,8 +192,8 @@ class FileHandler extends BaseHandler {
 
 /** Lines for a person, on stderr. */
 class OperatorHandler extends BaseHandler {
-  constructor(level: LevelName) {
-    super(level, { formatter: toText });
+  constructor() {
+    super("DEBUG", { formatter: toText });
   }
 
   override handle(record: LogRecord): void {

@@ -47,7 +47,12 @@ export async function superviseDaemon({ command, args, env }: DaemonCommand): Pr
     stdout: "inherit",
     stderr: "inherit",
   }).spawn();
-  const relays = RELAYED.map((signal): [Deno.Signal, () => void] => [signal, () => tell(child, signal)]);
+  const hadTerminal = Deno.stdin.isTerminal();
+  const relays = RELAYED.map((signal): [Deno.Signal, () => void] => [signal, () => {
+    // A terminal that was closed: the daemon has none, and would take the signal for a wish to read its configuration.
+    const isClosed = signal === "SIGHUP" && hadTerminal && !Deno.stdin.isTerminal();
+    tell(child, isClosed ? "SIGTERM" : signal);
+  }]);
   for (const [signal, relay] of relays) Deno.addSignalListener(signal, relay);
   dropPermissions();
   try {

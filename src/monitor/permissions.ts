@@ -193,6 +193,26 @@ function missing(list: readonly Need[]): string[] {
   return flags(list.filter((need) => !isGranted(descriptor(need)))).slice(1);
 }
 
+/**
+ * What backends need that are added to a daemon, and this process does not have: also what was needed only for booting.
+ *
+ * @param options The daemon's options.
+ * @param backends The backends that are new.
+ * @param context As for `permissionFlags`.
+ * @returns The flags; none where nothing is missing.
+ */
+export function missingForBackends(
+  options: DaemonOptions,
+  backends: DaemonOptions["backends"],
+  context: PermissionContext,
+): string[] {
+  const others = new Set(needs({ ...options, backends: [] }, context).map(key));
+  // The engine's environment is remembered from the boot.
+  for (const value of ENGINE_ENVIRONMENT) others.add(key({ name: "env", value, bootOnly: true }));
+  const own = needs({ ...options, backends }, context).filter((need) => !others.has(key(need)));
+  return flags(own.filter((need) => !isGranted(descriptor(need)))).slice(1);
+}
+
 function flags(list: readonly Need[]): string[] {
   const values = new Map<string, Set<string>>();
   for (const { name, value } of list) {
@@ -285,7 +305,8 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
       boot("env", ...HUGGING_FACE_VARIABLES);
       if (options.huggingFace?.tokenPath !== undefined) boot("read", options.huggingFace.tokenPath);
     } else if (modelsHome !== undefined && isNamed(backend)) {
-      boot("read", manifestsDir(modelsHome));
+      // A configuration that is read again may name another model of the store.
+      keep("read", manifestsDir(modelsHome), blobsDir(modelsHome));
     }
     if (backend.modelPath !== undefined) {
       // Of a split model the others are found by their names, or the store tells.
@@ -321,9 +342,9 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
   boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
   boot("env", ...context.env, ...NOTIFY_VARIABLES);
   if (options.backends.some(({ kind }) => kind === "llamacpp")) boot("env", ...ENGINE_ENVIRONMENT);
-  for (const path of [context.workingDirectory, context.configPath, options.apiKeyFile]) {
-    if (path !== undefined) boot("read", path);
-  }
+  if (context.workingDirectory !== undefined) boot("read", context.workingDirectory);
+  // Read again on SIGHUP.
+  for (const path of [context.configPath, options.apiKeyFile]) if (path !== undefined) keep("read", path);
   return list;
 }
 

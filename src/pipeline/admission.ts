@@ -13,6 +13,8 @@ export class QueueFullError extends Error {
 export type Permit = Disposable;
 
 interface Waiter {
+  /** It has had a place before, and is not turned away. */
+  readonly isBack: boolean;
   admit(): void;
   turnAway(): void;
 }
@@ -23,8 +25,8 @@ interface Waiter {
  * caller with fewer requests takes a place of the one with the most.
  */
 export class Admission {
-  readonly #limit: number;
-  readonly #depth: number;
+  #limit: number;
+  #depth: number;
   #waiting = 0;
   #active = 0;
   /** Of each caller that has any. */
@@ -42,12 +44,13 @@ export class Admission {
    *
    * @param signal Leaves the queue at once; the promise rejects with its reason.
    * @param caller Whose request it is: those of one name share one place in the round.
+   * @param isBack Whether it had a place and gave it up for a while: it waits in any case.
    * @throws {QueueFullError} At once, when as many wait as may; later, when the place goes to a caller with fewer requests.
    */
-  acquire(signal: AbortSignal, caller = ""): Promise<Permit> {
+  acquire(signal: AbortSignal, caller = "", isBack = false): Promise<Permit> {
     if (signal.aborted) return Promise.reject(signal.reason);
     if (this.#active < this.#limit) return Promise.resolve(this.#permit(caller));
-    if (this.#waiting >= this.#depth && !this.#makeRoomFor(caller)) return Promise.reject(this.#full());
+    if (!isBack && this.#waiting >= this.#depth && !this.#makeRoomFor(caller)) return Promise.reject(this.#full());
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#remove(caller, waiter);
@@ -58,6 +61,7 @@ export class Admission {
         signal.removeEventListener("abort", leave);
       };
       const waiter: Waiter = {
+        isBack,
         admit: () => {
           settle();
           resolve(this.#permit(caller));
@@ -74,6 +78,15 @@ export class Admission {
     });
   }
 
+  /** Have other limits from now on: nobody who runs or waits is turned away. */
+  resize(options: { readonly active: number; readonly depth: number }): void {
+    this.#limit = options.active;
+    this.#depth = options.depth;
+    while (this.#active < this.#limit && this.#admitNext()) {
+      // One after the other.
+    }
+  }
+
   /** The queue, seen once. */
   status(): QueueStatus {
     return { active: this.#active, waiting: this.#waiting, depth: this.#depth };
@@ -88,8 +101,9 @@ export class Admission {
     let largest: ReadonlySet<Waiter> = new Set();
     for (const queue of this.#queues.values()) if (queue.size > largest.size) largest = queue;
     if (largest.size <= (this.#queues.get(caller)?.size ?? 0) + 1) return false;
-    [...largest].at(-1)?.turnAway();
-    return true;
+    const newest = [...largest].findLast((waiter) => !waiter.isBack);
+    newest?.turnAway();
+    return newest !== undefined;
   }
 
   #remove(caller: string, waiter: Waiter): void {
@@ -122,15 +136,22 @@ export class Admission {
     const left = this.#runs(caller) - 1;
     if (left === 0) this.#running.delete(caller);
     else this.#running.set(caller, left);
+    // Fewer may run than did.
+    if (this.#active < this.#limit) this.#admitNext();
+  }
+
+  /** @returns Whether anybody waited. */
+  #admitNext(): boolean {
     let next: string | undefined;
     for (const waiting of this.#queues.keys()) {
       if (next === undefined || this.#runs(waiting) < this.#runs(next)) next = waiting;
     }
-    if (next === undefined) return;
+    if (next === undefined) return false;
     const queue = this.#queues.get(next) ?? new Set();
     const [first] = queue;
     first?.admit();
     // To the end of the round.
     if (this.#queues.delete(next)) this.#queues.set(next, queue);
+    return true;
   }
 }

@@ -1,12 +1,13 @@
 /**
- * How long one request may keep its place while its client does not read: its pauses are added up, and a client that
- * takes a fair amount earns more time. How a client is cut is not known here.
+ * How long one request may keep its place while its client does not read: after a moment it gives the place to those who
+ * wait, and takes one again when it is read. Its pauses are added up, a client that takes a fair amount earns more time,
+ * and one that has none left is cut. How that is done is not known here.
  */
 
-/** What a request may be paused in all while others wait for its place, in milliseconds. */
-const MAX_CROWDED_MS = 2_000;
-/** The same while nobody waits. */
-const MAX_ALONE_MS = 30_000;
+/** What a request may be paused while others wait for its place before it gives the place up, in milliseconds. */
+const MAX_CROWDED_MS = 500;
+/** What it may be paused in all before its client is cut. */
+const MAX_TOTAL_MS = 30_000;
 /** A client that takes so much in a millisecond is never cut, in UTF-16 units: far more than an answer has. */
 const FAIR_RATE = 128;
 /** How often a paused request is looked at, in milliseconds. */
@@ -16,6 +17,10 @@ const LOOK_MS = 100;
 export interface PausedTimeOptions {
   /** Whether others wait for the place. */
   isCrowded(): boolean;
+  /** Others may have the place. */
+  leave(): void;
+  /** Take a place again after `leave`. */
+  comeBack(): Promise<void>;
   /** The client has had its time; `room` must settle then. */
   onExhausted(): void;
   /** Milliseconds of a clock that never goes back. */
@@ -26,7 +31,9 @@ export interface PausedTimeOptions {
 export class PausedTime {
   readonly #options: PausedTimeOptions;
   readonly #now: () => number;
+  /** Since it had its place. */
   #crowdedMs = 0;
+  #isAway = false;
   #totalMs = 0;
   /** What the client was sent since it was first waited for. */
   #taken = 0;
@@ -57,6 +64,10 @@ export class PausedTime {
       look();
       this.#taken += size;
     }
+    if (!this.#isAway) return;
+    await this.#options.comeBack();
+    this.#isAway = false;
+    this.#crowdedMs = 0;
   }
 
   /** A frame was sent without a pause. */
@@ -65,10 +76,14 @@ export class PausedTime {
   }
 
   #add(ms: number): void {
-    const { isCrowded, onExhausted } = this.#options;
+    const { isCrowded, leave, onExhausted } = this.#options;
     this.#totalMs += ms;
-    if (isCrowded()) this.#crowdedMs += ms;
+    if (!this.#isAway && isCrowded()) this.#crowdedMs += ms;
     const earnedMs = this.#taken / FAIR_RATE;
-    if (this.#crowdedMs > MAX_CROWDED_MS + earnedMs || this.#totalMs > MAX_ALONE_MS + earnedMs) onExhausted();
+    if (!this.#isAway && this.#crowdedMs > MAX_CROWDED_MS + earnedMs) {
+      this.#isAway = true;
+      leave();
+    }
+    if (this.#totalMs > MAX_TOTAL_MS + earnedMs) onExhausted();
   }
 }

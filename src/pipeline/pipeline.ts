@@ -74,11 +74,16 @@ export class Pipeline {
     this.#live = options.live ?? new LiveRequests();
   }
 
-  /** Serve one request: exactly one terminal frame, unless nobody is left to read it. Never rejects. */
-  async handle(request: ResolvedRequest, caller: Caller): Promise<void> {
+  /**
+   * Serve one request: exactly one terminal frame, unless nobody is left to read it. Never rejects.
+   *
+   * @returns Whether it was answered with something else than an error.
+   */
+  async handle(request: ResolvedRequest, caller: Caller): Promise<boolean> {
     const end = await this.#run(request, caller);
-    if (end === undefined) return;
+    if (end === undefined) return false;
     caller.send("error" in end ? errorFrame(request.id, end.error) : toLine(end.frame));
+    return !("error" in end);
   }
 
   /**
@@ -111,7 +116,7 @@ export class Pipeline {
     const caller: Caller = { ...asker, signal: live.signal };
     let backend: string | undefined;
     try {
-      using _permit = request.isShort ? undefined : await this.#admit(request.model, caller);
+      using place = new Place(request.isShort ? undefined : await this.#admit(request.model, caller));
       times.admitted();
       const route = this.#router.dispatch(this.#service, request.model);
       backend = route.backend.name;
@@ -128,6 +133,8 @@ export class Pipeline {
           },
           paused: new PausedTime({
             isCrowded: () => !request.isShort && this.#admissionNow(request.model).status().waiting > 0,
+            leave: () => place.leave(),
+            comeBack: () => place.comeBack(() => this.#admit(request.model, caller, true)),
             onExhausted: () => caller.drop?.("The client reads too slowly"),
           }),
         });
@@ -162,9 +169,9 @@ export class Pipeline {
   }
 
   /** A place where the backend of the request runs: another place where it has become another one's meanwhile. */
-  async #admit(model: string | undefined, caller: Caller): Promise<Permit> {
+  async #admit(model: string | undefined, caller: Caller, isBack = false): Promise<Permit> {
     for (let admission = this.#admissionNow(model);;) {
-      const permit = await admission.acquire(caller.signal, caller.name);
+      const permit = await admission.acquire(caller.signal, caller.name, isBack);
       const now = this.#admissionNow(model);
       if (now === admission) return permit;
       permit[Symbol.dispose]();
@@ -188,6 +195,30 @@ export class Pipeline {
     else if (wire.code === "internal") log.error("request_error", { ...fields, cause: causeOf(error) });
     else log.warn("request_error", { ...fields, message: wire.message });
     return wire;
+  }
+}
+
+/** The place of a request, which it may leave for a while. */
+class Place implements Disposable {
+  #permit: Permit | undefined;
+  readonly #isNeeded: boolean;
+
+  constructor(permit: Permit | undefined) {
+    this.#permit = permit;
+    this.#isNeeded = permit !== undefined;
+  }
+
+  leave(): void {
+    this.#permit?.[Symbol.dispose]();
+    this.#permit = undefined;
+  }
+
+  async comeBack(admit: () => Promise<Permit>): Promise<void> {
+    if (this.#isNeeded && this.#permit === undefined) this.#permit = await admit();
+  }
+
+  [Symbol.dispose](): void {
+    this.leave();
   }
 }
 

@@ -21,7 +21,9 @@ export interface Route {
 
 /** Chooses among the daemon's backends. */
 export class Router {
-  readonly #entries: readonly Entry[];
+  readonly #now: () => number;
+  readonly #onBreaker: ((backend: string, change: "opened" | "closed") => void) | undefined;
+  #entries: readonly Entry[];
 
   /**
    * @param backends In order of priority.
@@ -34,11 +36,22 @@ export class Router {
       readonly onBreaker?: (backend: string, change: "opened" | "closed") => void;
     } = {},
   ) {
-    const now = options.now ?? ((): number => performance.now());
-    this.#entries = backends.map((backend) => ({
-      backend,
-      breaker: new Breaker(now, (change) => options.onBreaker?.(backend.name, change)),
-    }));
+    this.#now = options.now ?? ((): number => performance.now());
+    this.#onBreaker = options.onBreaker;
+    this.#entries = backends.map((backend) => this.#entryOf(backend));
+  }
+
+  /**
+   * Choose among other backends from now on. Those that stay keep their breakers.
+   *
+   * @param backends In order of priority.
+   * @returns For each backend that is gone, a promise that resolves when its last request has ended.
+   */
+  replace(backends: readonly Backend[]): ReadonlyMap<Backend, Promise<void>> {
+    const before = new Map(this.#entries.map((entry) => [entry.backend, entry]));
+    this.#entries = backends.map((backend) => before.get(backend) ?? this.#entryOf(backend));
+    for (const backend of backends) before.delete(backend);
+    return new Map([...before].map(([backend, entry]) => [backend, idle(entry)]));
   }
 
   /**
@@ -55,7 +68,7 @@ export class Router {
     const named = called(able, model);
     if (named.length === 0 && able.length > 0 && model !== undefined) throw unknownModel(model, able);
     const chosen = named.find(isPassable);
-    if (chosen !== undefined) return { backend: chosen.backend, report: chosen.breaker.pass() };
+    if (chosen !== undefined) return { backend: chosen.backend, report: passed(chosen) };
     if (able.length === 0 && service === "embed") throw new EmbedUnsupportedError("No backend embeds");
     if (able.length === 0 && service === "rerank") throw new RerankUnsupportedError("No backend reranks");
     throw new BackendUnavailableError("No backend is available");
@@ -71,6 +84,11 @@ export class Router {
     this.#entries.find(({ backend }) => backend.name === name)?.breaker.reset();
   }
 
+  #entryOf(backend: Backend): Entry {
+    const breaker = new Breaker(this.#now, (change) => this.#onBreaker?.(backend.name, change));
+    return { backend, breaker, running: 0, onIdle: undefined };
+  }
+
   #able(service: Service): readonly Entry[] {
     return this.#entries.filter(({ backend }) => backend.capabilities?.[service]);
   }
@@ -79,6 +97,28 @@ export class Router {
 interface Entry {
   readonly backend: Backend;
   readonly breaker: Breaker;
+  /** Requests that were dispatched to it and have not ended. */
+  running: number;
+  /** Called when none is left; absent: nobody waits for that. */
+  onIdle: (() => void) | undefined;
+}
+
+/** A request goes to a backend. */
+function passed(entry: Entry): Report {
+  const report = entry.breaker.pass();
+  entry.running++;
+  return (outcome) => {
+    entry.running--;
+    report(outcome);
+    if (entry.running === 0) entry.onIdle?.();
+  };
+}
+
+function idle(entry: Entry): Promise<void> {
+  if (entry.running === 0) return Promise.resolve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  entry.onIdle = resolve;
+  return promise;
 }
 
 function called(entries: readonly Entry[], model: string | undefined): readonly Entry[] {

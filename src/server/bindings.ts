@@ -53,6 +53,11 @@ export class Bindings {
     this.#following = this.#follow();
   }
 
+  /** Resolves when the sockets are as the last call of `follow` wanted them. */
+  settled(): Promise<void> {
+    return this.#following;
+  }
+
   /** Follow no more; resolves when nothing is being bound. The sockets are left as they are. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -1,4 +1,5 @@
 /** One client of an inference surface: lines in, requests in order, frames out. */
+import { delay } from "@std/async";
 import { AUTH_TIMEOUT_MS, MAX_FRAME_BYTES } from "@inferd/client/protocol";
 import { BackendUnavailableError } from "../inference/errors.ts";
 import { FrameTooLargeError } from "../pipeline/errors.ts";
@@ -12,6 +13,7 @@ import { FrameReader, type ReadEnd } from "./frame_reader.ts";
 import { parseLine } from "./json_line.ts";
 import type { Account, MemoryBudget } from "./memory_budget.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
+import type { RefusalRate } from "./refusal_rate.ts";
 
 /** How much of further requests is read while one is served, in bytes. */
 const READ_AHEAD_BYTES = 256 * 1024;
@@ -45,6 +47,8 @@ export interface ConnectionOptions extends BaseOptions {
   readonly times: ConnectionTimes;
   /** Of all connections of the daemon. */
   readonly memory: MemoryBudget;
+  /** Of all connections of the daemon. */
+  readonly refusals: RefusalRate;
 }
 
 /** Serves one connection. */
@@ -127,7 +131,8 @@ export class Connection extends BaseConnection {
       const step = this.#resolve(await this.#reader.next(), first);
       if (signal.aborted || step === "end") break;
       if (step === "unreadable") return await this.#closeGently();
-      if (step !== "answered") await pipeline.handle(step, this.#caller);
+      const isRefused = step === "answered" || !await pipeline.handle(step, this.#caller);
+      if (isRefused) await this.#rest();
       // Requests that are refused at once would follow one another without a pause.
       if (!this.#reader.dry) await turn();
     }
@@ -144,6 +149,12 @@ export class Connection extends BaseConnection {
       return await this.#closeGently();
     }
     await this.writer.flush();
+  }
+
+  /** Who is refused too fast waits. */
+  async #rest(): Promise<void> {
+    const waitMs = this.#options.refusals.take(this.#options.callerName);
+    if (waitMs > 0) await delay(waitMs, { signal: this.signal }).catch(() => {});
   }
 
   /** A line into a request; what cannot become one is answered here. */

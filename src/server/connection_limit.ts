@@ -11,8 +11,7 @@ const RECORD_MS = 1_000;
 
 /** Counts open connections. */
 export class ConnectionLimit {
-  readonly #total: number;
-  readonly #ofCaller: number;
+  #total: number;
   readonly #log: ActivityLog;
   readonly #now: () => number;
   #open = 0;
@@ -29,9 +28,13 @@ export class ConnectionLimit {
    */
   constructor(total: number, log: ActivityLog, now: () => number = (): number => performance.now()) {
     this.#total = total;
-    this.#ofCaller = Math.ceil(total * CALLER_SHARE);
     this.#log = log;
     this.#now = now;
+  }
+
+  /** Have another limit from now on: nobody who is connected is cut. */
+  resize(total: number): void {
+    this.#total = total;
   }
 
   /**
@@ -43,7 +46,7 @@ export class ConnectionLimit {
   take(caller: string): Disposable | { readonly refused: string } {
     const has = this.#callers.get(caller) ?? 0;
     if (this.#open >= this.#total) return this.#refuse(caller, `The daemon has ${this.#open} connections`);
-    if (has >= this.#ofCaller) return this.#refuse(caller, `This client has ${has} connections`);
+    if (has >= Math.ceil(this.#total * CALLER_SHARE)) return this.#refuse(caller, `This client has ${has} connections`);
     this.#open++;
     this.#callers.set(caller, has + 1);
     return { [Symbol.dispose]: () => this.#leave(caller) };

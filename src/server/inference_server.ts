@@ -8,6 +8,7 @@ import type { Surface } from "../surfaces/surface.ts";
 import { Authenticator } from "./auth.ts";
 import { Connection, type ConnectionTimes, DEFAULT_TIMES } from "./connection.ts";
 import type { Peers } from "./peer.ts";
+import { RefusalRate } from "./refusal_rate.ts";
 import { type Shared, unsharedMemory } from "./shared.ts";
 import { SocketServer } from "./socket_server.ts";
 
@@ -30,8 +31,16 @@ export interface InferenceServerOptions extends Partial<Omit<ConnectionTimes, "i
   readonly idleMs?: number;
 }
 
+/** What may change while it serves. */
+interface ServerSettings {
+  apiKey: string | undefined;
+  authenticator: Authenticator | undefined;
+  idleMs: number | undefined;
+}
+
 /** Serves one surface. */
 export class InferenceServer extends SocketServer {
+  readonly #settings: ServerSettings;
   /** What its requests ask of a backend. */
   readonly service: Service;
 
@@ -43,14 +52,19 @@ export class InferenceServer extends SocketServer {
       lingerMs: options.lingerMs ?? DEFAULT_TIMES.lingerMs,
       halfClosedMs: options.halfClosedMs ?? DEFAULT_TIMES.halfClosedMs,
     };
-    const authenticator = tcp?.apiKey === undefined ? undefined : new Authenticator(tcp.apiKey);
+    // Read for each connection that is accepted: they may change while it serves.
+    const settings: ServerSettings = {
+      apiKey: tcp?.apiKey,
+      authenticator: tcp?.apiKey === undefined ? undefined : new Authenticator(tcp.apiKey),
+      idleMs: options.idleMs,
+    };
     const serverLog = log.for("server");
-    const { memory = unsharedMemory(), limit } = options;
-    const idleMs = (isTcp: boolean): number | undefined => options.idleMs ?? (isTcp ? TCP_IDLE_MS : undefined);
+    const { memory = unsharedMemory(), refusals = new RefusalRate(), limit } = options;
+    const idleMs = (isTcp: boolean): number | undefined => settings.idleMs ?? (isTcp ? TCP_IDLE_MS : undefined);
     super({
       name: surface.name,
       ...(unix === undefined ? {} : { unix: { ...unix, mode: SOCKET_MODE } }),
-      ...(tcp === undefined ? {} : { tcp }),
+      ...(tcp === undefined ? {} : { tcp: { address: tcp.address, apiKey: () => settings.apiKey } }),
       peers,
       log,
       ...(limit === undefined ? {} : { limit }),
@@ -58,6 +72,7 @@ export class InferenceServer extends SocketServer {
       open: (accepted) => {
         const isTcp = "setNoDelay" in accepted.conn;
         const idle = idleMs(isTcp);
+        const { authenticator } = settings;
         return new Connection({
           ...accepted,
           surface,
@@ -65,10 +80,27 @@ export class InferenceServer extends SocketServer {
           log: serverLog,
           times: idle === undefined ? times : { ...times, idleMs: idle },
           memory,
+          refusals,
           ...(isTcp && authenticator !== undefined ? { authenticator } : {}),
         });
       },
     });
     this.service = surface.service;
+    this.#settings = settings;
+  }
+
+  /**
+   * Serve connections that are accepted from now on with other settings.
+   *
+   * @param apiKey What TCP clients must present; absent: nothing.
+   * @param idleMs As in `InferenceServerOptions`.
+   */
+  configure({ apiKey, idleMs }: { readonly apiKey?: string; readonly idleMs?: number }): void {
+    const settings = this.#settings;
+    if (apiKey !== settings.apiKey) {
+      settings.apiKey = apiKey;
+      settings.authenticator = apiKey === undefined ? undefined : new Authenticator(apiKey);
+    }
+    settings.idleMs = idleMs;
   }
 }

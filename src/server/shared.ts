@@ -1,5 +1,6 @@
 /** What the servers of one daemon share, so that no connection can take from all others what it needs itself. */
 import type { ConnectionLimit } from "./connection_limit.ts";
+import type { RefusalRate } from "./refusal_rate.ts";
 import { defaultBudgetBytes, MemoryBudget } from "./memory_budget.ts";
 
 /** What is counted over all connections of a daemon. */
@@ -8,6 +9,8 @@ export interface Shared {
   readonly memory?: MemoryBudget;
   /** Open connections; absent: as many as there are descriptors. */
   readonly limit?: ConnectionLimit;
+  /** How fast callers are refused; absent: counted for this server alone. */
+  readonly refusals?: RefusalRate;
 }
 
 /** For a server that shares with nobody. */

@@ -25,7 +25,7 @@ export interface SocketServerOptions {
   /** What the log calls the surface; absent: it says nothing of who listens and who connects. */
   readonly name?: string;
   readonly unix?: UnixSocket;
-  readonly tcp?: { readonly address: TcpAddress; readonly apiKey?: string };
+  readonly tcp?: { readonly address: TcpAddress; apiKey(): string | undefined };
   /** Finds who connects; undefined where that cannot be. The server does not dispose of it. */
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
@@ -88,6 +88,8 @@ export class SocketServer implements AsyncDisposable {
     const { unix, tcp } = this.#options;
     let tcpListener: Deno.TcpListener | undefined;
     let unixListener: Deno.UnixListener | undefined;
+    // What was bound before removes the file at its path when nothing is being accepted on it any more.
+    await Promise.all(this.#accepting);
     try {
       if (tcp !== undefined) tcpListener = this.#bindTcp(tcp);
       if (unix !== undefined) unixListener = await bindUnix(unix.path, unix);
@@ -193,7 +195,9 @@ export class SocketServer implements AsyncDisposable {
     return [...this.#connections].filter(([connection]) => connection.busy);
   }
 
-  #bindTcp({ address, apiKey }: NonNullable<SocketServerOptions["tcp"]>): Deno.TcpListener {
+  #bindTcp(tcp: NonNullable<SocketServerOptions["tcp"]>): Deno.TcpListener {
+    const { address } = tcp;
+    const apiKey = tcp.apiKey();
     const listener = bindTcp(address, apiKey === undefined ? {} : { apiKey });
     if (apiKey === undefined) this.#log.warn("tcp_without_key", { address: nameOf(listener.addr) });
     return listener;
@@ -261,7 +265,7 @@ export class SocketServer implements AsyncDisposable {
 
   #refuse(conn: Deno.UnixConn | Deno.TcpConn, message: string): void {
     const { refusal, tcp } = this.#options;
-    const isStranger = "setNoDelay" in conn && tcp?.apiKey !== undefined;
+    const isStranger = "setNoDelay" in conn && tcp?.apiKey() !== undefined;
     if (refusal === undefined || isStranger || this.#refused.size >= MAX_REFUSED) return conn.close();
     const telling = tell(conn, refusal(message)).finally(() => this.#refused.delete(conn));
     this.#refused.set(conn, telling);

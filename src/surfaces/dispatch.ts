@@ -29,8 +29,8 @@ export type DispatchService = "v1" | "v2" | "embed" | "rerank";
 /** The daemon, as far as dispatch sees it. */
 export interface DispatchHost {
   /** What requests have to name. */
-  readonly namespace: string;
-  readonly backends: readonly Pick<Backend, "name" | "state" | "capabilities">[];
+  namespace(): string;
+  backends(): readonly Pick<Backend, "name" | "state" | "capabilities">[];
   readonly pipelines: Readonly<Record<DispatchService, Pick<Pipeline, "ask">>>;
   /** The fingerprint of the configuration; undefined while it is not known. */
   configId(): string | undefined;
@@ -148,7 +148,7 @@ export class Dispatch {
       config_mismatch: false,
       served_config_id: configId ?? null,
     };
-    if (request.namespace !== this.#host.namespace) return { ...response, namespace_mismatch: true };
+    if (request.namespace !== this.#host.namespace()) return { ...response, namespace_mismatch: true };
     if (configId === undefined || request.config_id !== configId) return { ...response, config_mismatch: true };
     let jobs: Job[];
     try {
@@ -221,7 +221,7 @@ export class Dispatch {
   }
 
   #status(): Outcome {
-    const { backends } = this.#host;
+    const backends = this.#host.backends();
     const queue = this.#host.queue();
     const value = {
       state: this.#host.state(),
@@ -239,7 +239,7 @@ export class Dispatch {
   }
 
   #models(): Outcome {
-    const value = this.#host.backends.flatMap(({ name, capabilities }) => {
+    const value = this.#host.backends().flatMap(({ name, capabilities }) => {
       if (capabilities === undefined) return [];
       const sha256 = this.#host.modelSha256(name);
       const model = { name: capabilities.model, backend: name, n_ctx: capabilities.contextTokens };

@@ -9,6 +9,12 @@ import { filesIn, status, until } from "../support/daemons.ts";
 import { LogRecorder } from "../support/log_recorder.ts";
 import { WireClient } from "../support/wire_client.ts";
 
+interface AdminUnderTestOptions {
+  readonly asksKernel?: boolean;
+  readonly halfClosedMs?: number;
+  readonly maxConnections?: number;
+}
+
 class AdminUnderTest implements AsyncDisposable {
   readonly board = new StatusBoard({ queue: () => ({ active: 0, waiting: 0, depth: 10 }) });
   readonly log = new LogRecorder();
@@ -17,13 +23,13 @@ class AdminUnderTest implements AsyncDisposable {
   readonly peers: Peers | undefined;
   readonly server: AdminServer;
 
-  private constructor({ asksKernel = true, ...times }: { asksKernel?: boolean; halfClosedMs?: number }) {
+  private constructor({ asksKernel = true, ...more }: AdminUnderTestOptions) {
     this.peers = asksKernel ? Peers.open(this.log) : undefined;
     const { path, board, peers, log } = this;
-    this.server = new AdminServer({ path, board, peers, log, ...times });
+    this.server = new AdminServer({ path, board, peers, log, ...more });
   }
 
-  static async start(options: { asksKernel?: boolean; halfClosedMs?: number } = {}): Promise<AdminUnderTest> {
+  static async start(options: AdminUnderTestOptions = {}): Promise<AdminUnderTest> {
     const test = new AdminUnderTest(options);
     await test.server.bind();
     return test;
@@ -53,6 +59,22 @@ Deno.test("the admin server gives every reader the snapshot and then the events"
   test.board.ready();
   assertEquals(await until(first, "ready"), ["loading_model kv_cache", "ready"]);
   assertEquals(await until(second, "ready"), ["ready"]);
+});
+
+Deno.test("the admin server closes a connection that is one too many, and takes one again when another has gone", async () => {
+  // One program may have half of them.
+  await using test = await AdminUnderTest.start({ maxConnections: 4 });
+  const first = await test.connect();
+  using second = await test.connect();
+  for (const reader of [first, second]) assertEquals(await status(reader), "starting");
+  using third = await test.connect();
+  assertEquals(await third.line().catch(() => undefined), undefined);
+  await test.log.next("connections_refused");
+  first[Symbol.dispose]();
+  for (;;) {
+    using again = await test.connect();
+    if (await status(again).catch(() => undefined) === "starting") break;
+  }
 });
 
 Deno.test("the admin server ends every reader's stream and removes the socket when it is disposed of", async () => {

@@ -47,8 +47,8 @@ class Serving implements AsyncDisposable {
       peers: this.peers,
       log,
       dispatch: new Dispatch({
-        namespace: "default",
-        backends: [this.backend],
+        namespace: () => "default",
+        backends: () => [this.backend],
         pipelines: { v1: pipeline("v1"), v2: pipeline("v2"), embed: pipeline("embed"), rerank: pipeline("rerank") },
         configId: () => ID,
         state: () => "ready",

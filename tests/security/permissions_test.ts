@@ -28,6 +28,8 @@ Deno.test("the daemon keeps only what serving and restarting need when it is rea
     [
       ...sockets.flatMap((path) => [`net=unix:${path}`, `read=${path}`, `write=${path}`]),
       `read=${box.dir}/logs`,
+      // Read again on SIGHUP.
+      `read=${box.dir}/.inferd/config.json`,
       `read=${builtInModelFile({ cacheDir: "" })}`,
       `run=${Deno.execPath()}`,
       `write=${at}/inferd.pid`,

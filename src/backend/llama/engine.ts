@@ -1,7 +1,7 @@
 /** One engine that is alive: how it is started and configured, and what is said of its death. */
 import type { EngineConfig, FromEngine } from "../../engine/ipc/messages.ts";
 import { engineCommand } from "../../engine/ipc/command.ts";
-import { BackendUnavailableError } from "../../inference/errors.ts";
+import { BackendUnavailableError, NotEnoughMemoryError } from "../../inference/errors.ts";
 import type { NativeSettings } from "../../inference/model_settings.ts";
 import type { Accelerator, AcceleratorSetting } from "../../libraries/accelerator.ts";
 import type { ModelFile } from "../../models/file/model_file.ts";
@@ -32,9 +32,6 @@ export interface Engine {
 
 /** An engine that ended before it was ready. */
 export class EngineDeathError extends BackendUnavailableError {}
-
-/** There is not enough memory for the model. */
-export class EngineMemoryError extends EngineDeathError {}
 
 /** What an engine is started with. */
 export interface SpawnOptions extends Pick<LlamaOptions, "command" | "spawn"> {
@@ -163,9 +160,9 @@ export function deathMessage(name: string, engine: Engine, exit: EngineExit): st
 }
 
 /** The error of an engine that ended before it was ready. */
-export function deathError(name: string, engine: Engine, exit: EngineExit): EngineDeathError {
+export function deathError(name: string, engine: Engine, exit: EngineExit): BackendUnavailableError {
   const message = deathMessage(name, engine, exit);
-  return engine.outOfMemory ? new EngineMemoryError(message) : new EngineDeathError(message);
+  return engine.outOfMemory ? new NotEnoughMemoryError(message) : new EngineDeathError(message);
 }
 
 /** The same, for the record. */

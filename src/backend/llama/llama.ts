@@ -17,6 +17,7 @@ import {
   BackendUnavailableError,
   ContextLengthError,
   EmbedUnsupportedError,
+  NotEnoughMemoryError,
   RerankUnsupportedError,
 } from "../../inference/errors.ts";
 import type { BackendEvent } from "../../inference/events.ts";
@@ -259,7 +260,8 @@ export class LlamaBackend implements Backend {
       const { accelerator } = engine;
       const isChoice = this.#config.accelerator === undefined || this.#config.accelerator === "auto";
       const isCpu = accelerator === undefined || accelerator === "cpu";
-      if (isCpu || !isChoice || signal.aborted || !(error instanceof EngineDeathError)) throw error;
+      const isEngines = error instanceof EngineDeathError || error instanceof NotEnoughMemoryError;
+      if (isCpu || !isChoice || signal.aborted || !isEngines) throw error;
       this.#log("warn", "accelerator_unusable", { accelerator, reason: error.message });
       this.#onlyCpu = true;
       return await this.#load(this.#spawn(signal), files, signal);

@@ -4,7 +4,12 @@
  */
 import { abortable } from "@std/async";
 import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
-import { BackendUnavailableError, EmbedUnsupportedError, RerankUnsupportedError } from "../../inference/errors.ts";
+import {
+  BackendUnavailableError,
+  EmbedUnsupportedError,
+  NotEnoughMemoryError,
+  RerankUnsupportedError,
+} from "../../inference/errors.ts";
 import type { BackendEvent } from "../../inference/events.ts";
 import type {
   EmbedAnswer,
@@ -15,7 +20,6 @@ import type {
   TokenizerAnswer,
   TokenizerRequest,
 } from "../../inference/request.ts";
-import { EngineMemoryError } from "../llama/engine.ts";
 import { LoadClock } from "../llama/load_clock.ts";
 import type { LoadedModel, LoadedModels } from "./loaded_models.ts";
 
@@ -277,7 +281,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
       } catch (error) {
         await backend[Symbol.asyncDispose]();
         signal.throwIfAborted();
-        if (!(error instanceof EngineMemoryError) || !(await loaded.free(this))) throw error;
+        if (!(error instanceof NotEnoughMemoryError) || !(await loaded.free(this))) throw error;
       }
     }
   }

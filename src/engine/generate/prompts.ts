@@ -72,7 +72,7 @@ export class Prompts {
   dropDecoded(): void {
     for (let i = this.#starting.length - 1; i >= 0; i--) {
       const { tokens, job } = this.#starting[i] as Slot<Running>;
-      if (tokens.length === (job as Running).job.prompt.length) this.#starting.splice(i, 1);
+      if (tokens.length === (job as Running).prefix.length) this.#starting.splice(i, 1);
     }
   }
 
@@ -96,14 +96,18 @@ export class Prompts {
     for (const slot of this.#starting) {
       const running = slot.job as Running;
       if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
-      const { prompt } = running.job;
+      const { prefix: prompt, chosen } = running;
+      // After a rest the next token is known.
+      const isAsked = chosen.length === 0;
       const from = slot.tokens.length;
       const left = prompt.length - from;
       const isAlone = put === 0 && others === 0 && !isWaitedFor;
       const budget = isAlone ? this.tokensWithin(ALONE_MS, others) : shared - put;
       if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) break;
       const end = from + Math.min(left, budget);
-      for (let at = from; at < end; at++) this.#batch.put(slot, prompt[at] as number, at, at === prompt.length - 1);
+      for (let at = from; at < end; at++) {
+        this.#batch.put(slot, prompt[at] as number, at, isAsked && at === prompt.length - 1);
+      }
       put += end - from;
     }
     return put;
@@ -125,7 +129,7 @@ export class Prompts {
    * @returns Whether the request may go on; not while another is decoding what it could share.
    */
   #begin(slot: Slot<Running>, running: Running): boolean {
-    const { prompt } = running.job;
+    const { prefix: prompt } = running;
     const best = this.#slots.prefix(prompt);
     if (best !== undefined) {
       if (this.#willHoldMore(slot, prompt, best.length)) return false;
@@ -136,9 +140,10 @@ export class Prompts {
         for (let i = 0; i < best.length; i++) slot.tokens.push(prompt[i] as number);
       }
     }
+    running.begun = true;
+    if (running.rested) return true;
     running.cached = slot.tokens.length;
     running.prepared = Math.max(0, running.cached - running.readyFrom);
-    running.begun = true;
     return true;
   }
 
@@ -146,8 +151,8 @@ export class Prompts {
   #willHoldMore(slot: Slot<Running>, prompt: Int32Array, shared: number): boolean {
     return this.#slots.all.some((other) =>
       other !== slot && other.job !== undefined && other.job.begun && !other.job.paused &&
-      other.tokens.length < other.job.job.prompt.length &&
-      Math.min(commonPrefix(other.job.job.prompt, prompt), prompt.length - 1) - shared >= WORTH_WAITING_TOKENS
+      other.tokens.length < other.job.prefix.length &&
+      Math.min(commonPrefix(other.job.prefix, prompt), prompt.length - 1) - shared >= WORTH_WAITING_TOKENS
     );
   }
 }

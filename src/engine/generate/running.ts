@@ -31,8 +31,12 @@ export class Running {
   readonly sampler: Sampler;
   /** Tokens of prompt and answer it may come to. */
   readonly limit: number;
+  /** What has to be in memory before the answer goes on: the prompt, and after a rest what was answered before it. */
+  prefix: Int32Array;
   /** Has its prefix, and decodes its prompt from there. */
   begun = false;
+  /** Has given up its slot at least once. */
+  rested = false;
   cached = 0;
   /** From where on the slot held what was prepared for a next turn. */
   readyFrom = Infinity;
@@ -59,6 +63,7 @@ export class Running {
   firstAt: number | undefined;
 
   constructor(readonly job: Job, contextTokens: number, paused: boolean, readonly times: Times) {
+    this.prefix = job.prompt;
     this.sampler = new Sampler(job.sampling, job.prompt);
     this.lookup = new PromptLookup(job.prompt);
     this.limit = cellsOf(job, contextTokens);

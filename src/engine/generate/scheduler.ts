@@ -46,6 +46,8 @@ const WIDEST_GAP = 3;
 /** A request without a slot. */
 interface Waiting {
   readonly job: Job;
+  /** It has run, and given up its slot while its reader was slow. */
+  readonly rested?: Running;
   paused: boolean;
   readonly submittedAt: number;
 }
@@ -58,6 +60,8 @@ export class Scheduler {
   readonly #now: () => number;
   readonly #slots: Slots<Running>;
   readonly #waiting: Waiting[] = [];
+  /** Paused requests that gave up their slots to others, by their ids. */
+  readonly #resting = new Map<number, Running>();
   readonly #prompts: Prompts;
   readonly #batch: StepBatch;
   readonly #guesses: number;
@@ -174,6 +178,7 @@ export class Scheduler {
   /** Forget a request; what it decoded so far stays for the next. */
   cancel(id: number): void {
     this.#preparing.delete(id);
+    this.#resting.delete(id);
     this.#bench.drop(id);
     const waiting = this.#waiting.findIndex((entry) => entry.job.id === id);
     if (waiting >= 0) this.#waiting.splice(waiting, 1);
@@ -188,7 +193,10 @@ export class Scheduler {
 
   /** Go on with a request. */
   resume(id: number): void {
-    this.#setPaused(id, false);
+    const rested = this.#resting.get(id);
+    if (rested === undefined) return this.#setPaused(id, false);
+    this.#resting.delete(id);
+    this.#waiting.push({ job: rested.job, rested, paused: false, submittedAt: rested.times.submittedAt });
   }
 
   /**
@@ -284,18 +292,52 @@ export class Scheduler {
 
   #mayStart(): boolean {
     const first = this.#waiting[0];
-    return first !== undefined && this.#slots.fits(cellsOf(first.job, this.#contextTokens));
+    if (first === undefined) return false;
+    return this.#slots.fits(cellsOf(first.job, this.#contextTokens)) ||
+      this.#slots.all.some((slot) => this.#mayRest(slot));
+  }
+
+  /** Whether a request could give up its slot: its reader is slow, and the next token of its answer is known. */
+  #mayRest(slot: Slot<Running>): boolean {
+    const { job } = slot;
+    return job !== undefined && job.paused && job.chosen.length > 0 && !this.#prompts.has(slot);
+  }
+
+  /**
+   * Have paused requests give up their slots to the one that is next, as many as it takes. What they have in memory stays
+   * there until somebody needs the room.
+   *
+   * @returns Whether it fits now.
+   */
+  #makeRoom(job: Job): boolean {
+    const cells = cellsOf(job, this.#contextTokens);
+    for (const slot of this.#slots.all) {
+      if (this.#slots.fits(cells)) return true;
+      if (!this.#mayRest(slot)) continue;
+      const running = slot.job as Running;
+      running.prefix = Int32Array.from(slot.tokens);
+      running.begun = false;
+      running.rested = true;
+      this.#resting.set(running.job.id, running);
+      this.#release(slot);
+    }
+    return this.#slots.fits(cells);
   }
 
   /** Give slots to those that wait, in order. */
   #start(): void {
-    while (this.#mayStart()) {
-      const { job, paused, submittedAt } = this.#waiting.shift() as Waiting;
-      const running = new Running(job, this.#contextTokens, paused, { submittedAt, startedAt: this.#now() });
-      const slot = this.#slots.assign(running, job.prompt, running.limit);
-      running.readyFrom = this.#spare.drop(slot) ?? Infinity;
-      this.#truncate(slot, this.#slots.usable(slot, job.prompt));
-      for (const idle of this.#slots.toEmpty(this.#slots.prefix(job.prompt)?.slot)) {
+    for (let next = this.#waiting[0]; next !== undefined && this.#makeRoom(next.job); next = this.#waiting[0]) {
+      this.#waiting.shift();
+      const { job, rested, paused, submittedAt } = next;
+      const times = { submittedAt, startedAt: this.#now() };
+      const running = rested ?? new Running(job, this.#contextTokens, paused, times);
+      running.paused = paused;
+      const { prefix } = running;
+      const slot = this.#slots.assign(running, prefix, running.limit);
+      const readyFrom = this.#spare.drop(slot) ?? Infinity;
+      if (rested === undefined) running.readyFrom = readyFrom;
+      this.#truncate(slot, this.#slots.usable(slot, prefix));
+      for (const idle of this.#slots.toEmpty(this.#slots.prefix(prefix)?.slot)) {
         this.#spare.drop(idle);
         this.#truncate(idle, 0);
       }
@@ -306,7 +348,10 @@ export class Scheduler {
 
   /** The slots whose answers go on. */
   #goingAnswers(): Slot<Running>[] {
-    return this.#slots.all.filter(({ job }) => job !== undefined && !job.paused && job.chosen.length > 0);
+    return this.#slots.all.filter((slot) => {
+      const { job } = slot;
+      return job !== undefined && !job.paused && job.chosen.length > 0 && !this.#prompts.has(slot);
+    });
   }
 
   /**

@@ -90,7 +90,8 @@ export class StepBatch {
   note(): void {
     for (const [i, { tokens, job }] of this.#slots.entries()) {
       tokens.push(this.#tokens[i] as number);
-      job?.chosen.shift();
+      // What is decoded of a prefix was not chosen in this step.
+      if (job !== undefined && tokens.length > job.prefix.length) job.chosen.shift();
     }
   }
 }

@@ -1,11 +1,10 @@
 /** Models that are loaded by requests and leave again, with backends whose life the test directs. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { EngineMemoryError } from "../../../src/backend/llama/engine.ts";
 import { LoadedModels } from "../../../src/backend/on_demand/loaded_models.ts";
 import { OnDemandBackend, type OnDemandOptions, type Room } from "../../../src/backend/on_demand/on_demand.ts";
 import type { BackendCapabilities, BackendNotice } from "../../../src/inference/backend.ts";
-import { BackendUnavailableError } from "../../../src/inference/errors.ts";
+import { BackendUnavailableError, NotEnoughMemoryError } from "../../../src/inference/errors.ts";
 import type { BackendEvent } from "../../../src/inference/events.ts";
 import { type GenerationRequest, PLAIN } from "../../../src/inference/request.ts";
 import { CONTROLLED_CAPABILITIES } from "../../support/controlled_backend.ts";
@@ -163,7 +162,7 @@ Deno.test("the model that was idle longest leaves when another does not fit", as
   const asked = collect(next.backend);
   const refused = await next.created.take();
   assert(refused.room?.wholeContext);
-  refused.failToStart(new EngineMemoryError("There is not enough memory"));
+  refused.failToStart(new NotEnoughMemoryError("There is not enough memory"));
   const inner = await next.created.take();
   assertEquals([old.backend.state, young.backend.state], ["asleep", "ready"]);
   await inner.started;
@@ -186,7 +185,7 @@ Deno.test("a model that works or is to stay does not leave for another", async (
   const asked = collect(next.backend);
   const refused = await next.created.take();
   assertEquals(refused.room?.wholeContext, false);
-  refused.failToStart(new EngineMemoryError("There is not enough memory"));
+  refused.failToStart(new NotEnoughMemoryError("There is not enough memory"));
   await assertRejects(() => asked, BackendUnavailableError, "There is not enough memory");
   assertEquals([busy.backend.state, staying.backend.state], ["ready", "ready"]);
   run.finish();

@@ -111,8 +111,16 @@ Deno.test("permissionFlags names every file of a split model, and what looking a
   assertEquals(beside.filter((path) => path.startsWith("/x")), ["/x-00001-of-00002.gguf", "/x-00002-of-00002.gguf"]);
   const parts = [{ path: "/m/blobs/1", sha256: "1" }, { path: "/m/blobs/2", sha256: "2" }];
   const stored = of({ modelPath: "/m/blobs/1", parts, stored: "name" }, "read");
-  assertEquals(stored.filter((path) => path.startsWith("/m")), ["/m/manifests", "/m/blobs/1", "/m/blobs/2"]);
-  assertEquals(of({ missing: "no" }, "read").filter((path) => path.startsWith("/m")), ["/m/manifests"]);
+  assertEquals(stored.filter((path) => path.startsWith("/m")), [
+    "/m/manifests",
+    "/m/blobs/sha256",
+    "/m/blobs/1",
+    "/m/blobs/2",
+  ]);
+  assertEquals(of({ missing: "no" }, "read").filter((path) => path.startsWith("/m")), [
+    "/m/manifests",
+    "/m/blobs/sha256",
+  ]);
   // Which blobs it will have, nobody knows yet.
   const source = { url: "https://huggingface.co/o/r/resolve/main/x-00001-of-00002.gguf" };
   const huggingFace = { huggingFace: { tokenPath: "/h/token" } };

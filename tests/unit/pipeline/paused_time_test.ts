@@ -7,6 +7,7 @@ class PausedRequest {
   readonly #time: FakeTime;
   crowded = true;
   exhausted = 0;
+  readonly said: string[] = [];
   readonly paused: PausedTime;
   #room = Promise.withResolvers<void>();
 
@@ -14,6 +15,8 @@ class PausedRequest {
     this.#time = time;
     this.paused = new PausedTime({
       isCrowded: () => this.crowded,
+      leave: () => void this.said.push("leave"),
+      comeBack: () => Promise.resolve(void this.said.push("come back")),
       onExhausted: () => {
         this.exhausted++;
         this.#room.resolve();
@@ -32,12 +35,26 @@ class PausedRequest {
   }
 }
 
-Deno.test("pauses are added up: 2 s of them are too many while others wait", async () => {
+Deno.test("pauses are added up: after 500 ms of them while others wait the place is left, and taken again when it was read", async () => {
   using time = new FakeTime();
   const request = new PausedRequest(time);
-  for (let pauses = 0; pauses < 4; pauses++) await request.pause(500, 100);
+  for (let pauses = 0; pauses < 5; pauses++) await request.pause(100, 0);
+  assertEquals(request.said, []);
+  await request.pause(2_000, 0);
+  assertEquals(request.said, ["leave", "come back"]);
+  await request.pause(400, 0);
+  assertEquals(request.said, ["leave", "come back"]);
+  await request.pause(400, 0);
+  assertEquals(request.said, ["leave", "come back", "leave", "come back"]);
   assertEquals(request.exhausted, 0);
-  await request.pause(500, 100);
+});
+
+Deno.test("a client that is away is cut after 30 s in all", async () => {
+  using time = new FakeTime();
+  const request = new PausedRequest(time);
+  for (let pauses = 0; pauses < 3; pauses++) await request.pause(10_000, 0);
+  assertEquals(request.exhausted, 0);
+  await request.pause(200, 0);
   assertEquals(request.exhausted > 0, true);
 });
 

@@ -44,7 +44,7 @@ class PipelineUnderTest {
     };
   }
 
-  handle(events: (signal: AbortSignal) => AsyncIterable<BackendEvent>): Promise<void> {
+  handle(events: (signal: AbortSignal) => AsyncIterable<BackendEvent>): Promise<boolean> {
     return this.pipeline.handle({ id: "r1", answer: (_, signal) => ({ events: events(signal), render }) }, this.caller);
   }
 

@@ -46,8 +46,8 @@ class Scene {
   configId: string | undefined = ID;
   ask: (() => Promise<unknown>) | undefined;
   readonly #dispatch = new Dispatch({
-    namespace: "default",
-    backends: [
+    namespace: () => "default",
+    backends: () => [
       { name: "one", state: "ready", capabilities: CONTROLLED_CAPABILITIES },
       { name: "two", state: "loading", capabilities: undefined },
     ],

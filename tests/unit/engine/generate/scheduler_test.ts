@@ -443,6 +443,40 @@ Deno.test("Scheduler starts a request that was paused while it waited, and decod
   assertEquals(textOf(run(scheduler), 2), "xyz");
 });
 
+Deno.test("Scheduler gives the slot of a paused request to one that waits, and goes on with it where it was", () => {
+  const { scheduler, decoder } = setUp({ parallel: 1 });
+  scheduler.submit(job(1, "a"));
+  let before = textOf(scheduler.step(), 1);
+  before += textOf(scheduler.step(), 1);
+  scheduler.pause(1);
+  assertEquals(scheduler.busy, false);
+  scheduler.submit(job(2, "w"));
+  const events = run(scheduler);
+  assertEquals([textOf(events, 1), textOf(events, 2)], ["", "xyz"]);
+  assertEquals(scheduler.busy, false);
+  scheduler.resume(1);
+  const after = run(scheduler);
+  assertEquals(before + textOf(after, 1), "bcdefghijklmnopqrstuvwxyz");
+  assertEquals(endOf(after, 1), { id: 1, done: "end", prompt: 1, completion: 25, cached: 0 });
+  assertEquals(decoder.requests, 3);
+});
+
+Deno.test("Scheduler decodes nothing twice when a request takes the slot again that nobody needed, and forgets one that is cancelled", () => {
+  const { scheduler, decoder } = setUp({ parallel: 2 });
+  for (const id of [1, 2]) scheduler.submit(job(id, id === 1 ? "abc" : "ijk"));
+  scheduler.step();
+  scheduler.step();
+  for (const id of [1, 2]) scheduler.pause(id);
+  scheduler.submit(job(3, "w"));
+  assertEquals(textOf(run(scheduler), 3), "xyz");
+  scheduler.cancel(1);
+  decoder.batches.length = 0;
+  scheduler.resume(1);
+  scheduler.resume(2);
+  assertEquals(textOf(run(scheduler), 2), "mnopqrstuvwxyz".slice(1));
+  assertEquals(decoder.batches.flat().some(([, token]) => token === "i".charCodeAt(0)), false);
+});
+
 Deno.test("Scheduler sends text in whole characters", () => {
   const decoder = new FakeDecoder(1, 100);
   const bytes = encoder.encode("é");

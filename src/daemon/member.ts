@@ -1,0 +1,88 @@
+/**
+ * One backend of the daemon with what it was made from and what it last said, so that a reload can keep it, replace it,
+ * or make it again.
+ */
+import type { BackendConfig, DaemonOptions } from "../config/options.ts";
+import type { Backend, BackendNotice } from "../inference/backend.ts";
+import { lookAtModelFile, sameBytes } from "../models/file/model_file.ts";
+import { createBackend, type CreateOptions, loadsOnDemand, locateModel, type LocateOptions } from "./backends.ts";
+
+/** What backends are made with. */
+export interface MakeOptions extends Omit<LocateOptions, "built">, Omit<CreateOptions, "options"> {
+  readonly options: DaemonOptions;
+  /** Absent: as their configuration says. */
+  readonly create?: typeof createBackend;
+}
+
+/** A backend of the daemon; disposed of with everything it holds, once. */
+export class Member implements AsyncDisposable {
+  readonly backend: Backend;
+  /** Its configuration, with its model located. */
+  readonly config: BackendConfig | undefined;
+  /** As it was asked for; a backend with another key is another backend. */
+  readonly key: string;
+  readonly #held: AsyncDisposableStack;
+  /** What it said when it was last ready. */
+  ready: Extract<BackendNotice, { type: "ready" }> | undefined;
+  #disposed: Promise<void> | undefined;
+
+  constructor(backend: Backend, made: {
+    readonly key: string;
+    readonly config?: BackendConfig;
+    readonly held?: AsyncDisposableStack;
+  }) {
+    this.backend = backend;
+    this.config = made.config;
+    this.key = made.key;
+    this.#held = made.held ?? new AsyncDisposableStack();
+  }
+
+  /** Whether the model's files on the disk are the ones that were loaded. */
+  async isCurrent(): Promise<boolean> {
+    for (const { path, identity } of this.ready?.files ?? []) {
+      try {
+        if (!sameBytes(identity, await lookAtModelFile(path))) return false;
+      } catch {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#disposed ??= this.#dispose();
+  }
+
+  async #dispose(): Promise<void> {
+    await using _held = this.#held;
+    await this.backend[Symbol.asyncDispose]();
+  }
+}
+
+/** What tells one configured backend from another. */
+export function memberKey(config: BackendConfig, { parallel }: Pick<DaemonOptions, "parallel">): string {
+  return JSON.stringify({ parallel, ...config });
+}
+
+/**
+ * Locate models and make their backends; none is started.
+ *
+ * @param configs As they are configured.
+ * @param make What they are made with.
+ * @returns One for each, in this order; nothing is left of them if one cannot be made.
+ * @throws {Error} If a model is not here and cannot be fetched; the message is for the operator.
+ */
+export async function makeMembers(configs: readonly BackendConfig[], make: MakeOptions): Promise<Member[]> {
+  const { create = createBackend, options, loaded, ...others } = make;
+  const sharing = loaded !== undefined && loadsOnDemand(options.backends) ? { loaded } : {};
+  await using made = new AsyncDisposableStack();
+  const members = await Promise.all(configs.map(async (asked) => {
+    const held = made.use(new AsyncDisposableStack());
+    const located = await locateModel(asked, { ...make, built: held });
+    const index = options.backends.indexOf(asked);
+    const backend = await create(located, { ...others, ...sharing, options }, index);
+    return new Member(backend, { key: memberKey(asked, options), config: located.config, held });
+  }));
+  made.move();
+  return members;
+}

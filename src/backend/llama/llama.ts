@@ -2,16 +2,8 @@
  * The parent side of the engine: loads it, tells what it can do, and starts one that dies or hangs again. Its requests
  * are `generations.ts`'s, one engine is `engine.ts`'s, the model's files are `model_files.ts`'s.
  */
-import { delay } from "@std/async";
 import type { EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
-import {
-  type Backend,
-  type BackendCapabilities,
-  type BackendNotice,
-  type BackendState,
-  DEFAULT_CONTEXT_TOKENS,
-  ONLY_TEXT,
-} from "../../inference/backend.ts";
+import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
 import { leastTokens, tooLongMessage } from "../../inference/prompt_size.ts";
 import {
   BackendUnavailableError,
@@ -31,32 +23,18 @@ import type {
   TokenizerRequest,
 } from "../../inference/request.ts";
 import type { ModelFile } from "../../models/file/model_file.ts";
+import { inspectedCapabilities, inspectMessage, readyCapabilities } from "./capabilities.ts";
 import { Encodings } from "./encodings.ts";
-import { BACKOFF_MS, Deaths, SLOW_BACKOFF_MS } from "./deaths.ts";
-import {
-  deathError,
-  deathMessage,
-  type Engine,
-  engineConfig,
-  EngineDeathError,
-  exitFields,
-  spawnEngine,
-} from "./engine.ts";
+import { Deaths } from "./deaths.ts";
+import { deathError, type Engine, engineConfig, EngineDeathError, spawnEngine } from "./engine.ts";
 import { Generations } from "./generations.ts";
 import { HangWatch } from "./hang_watch.ts";
 import { LoadClock } from "./load_clock.ts";
-import { isModelFault, ModelFiles } from "./model_files.ts";
+import { ModelFiles } from "./model_files.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
-import { isShortage } from "./shortage.ts";
+import { Revival } from "./revival.ts";
 
 const CLOSE_GRACE_MS = 2_000;
-
-/** What a backend can do whose model was loaded for something. */
-const SERVICES = {
-  generate: { ...ONLY_TEXT, v2: true },
-  embed: { ...ONLY_TEXT, v1: false, embed: true },
-  rerank: { ...ONLY_TEXT, v1: false, rerank: true },
-} as const;
 
 /** A local model in an engine process. */
 export class LlamaBackend implements Backend {
@@ -83,14 +61,36 @@ export class LlamaBackend implements Backend {
   #clock: LoadClock | undefined;
   /** The accelerator was left to us, and has failed. */
   #onlyCpu = false;
-  readonly #deaths: Deaths;
+  readonly #revival: Revival;
 
   constructor(config: LlamaConfig, options: LlamaOptions = {}) {
     this.name = config.name;
     this.#config = config;
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#deaths = new Deaths(options, this.#now);
+    this.#revival = new Revival({
+      ...options,
+      name: this.name,
+      deaths: new Deaths(options, this.#now),
+      signal: this.#stopping.signal,
+      now: this.#now,
+      launch: () => this.#relaunch(),
+      onExit: () => void (this.#engine = undefined),
+      onDeath: () => {
+        this.#state = "restarting";
+        this.#failAll(
+          new BackendUnavailableError(`The engine of backend "${this.name}" died and is being restarted`),
+        );
+      },
+      onRestart: (reason) => {
+        this.#notify({ type: "restarting", reason, phase: { phase: "checking_local", path: config.modelPath } });
+      },
+      onDown: (reason) => {
+        this.#state = "down";
+        this.#notify({ type: "down", reason });
+      },
+      log: (level, msg, fields) => this.#log(level, msg, fields),
+    });
     let lastId = 0;
     const common = {
       send: (message: ToEngine): void => this.#engine?.process.send(message),
@@ -127,7 +127,7 @@ export class LlamaBackend implements Backend {
     this.#notify = notify;
     const started = this.#now();
     const launched = this.#launch(AbortSignal.any([signal, this.#stopping.signal]));
-    this.#work = launched.then((engine) => this.#supervise(engine), () => {});
+    this.#work = launched.then((engine) => this.#revival.supervise(engine), () => {});
     const { pid } = (await launched).process;
     this.#log("info", "engine_started", { pid, load_ms: Math.round(this.#now() - started) });
   }
@@ -148,37 +148,11 @@ export class LlamaBackend implements Backend {
     either.addEventListener("abort", abort);
     try {
       either.throwIfAborted();
-      const { modelName, parallel, accelerator, embed, pooling, libraryDir, contextTokens, templateText } =
-        this.#config;
-      const cacheDir = this.#options.fetcher?.cacheDir;
-      const [first] = files;
-      engine.process.send({
-        op: "inspect",
-        modelPath: first?.path ?? this.#config.modelPath,
-        ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
-        ...(accelerator === undefined ? {} : { accelerator }),
-        ...(cacheDir === undefined ? {} : { cacheDir }),
-        ...(libraryDir === undefined ? {} : { libraryDir }),
-        ...(embed === undefined ? {} : { embed }),
-        ...(pooling === undefined ? {} : { pooling }),
-        ...(templateText === undefined ? {} : { chatTemplate: templateText }),
-      });
+      engine.process.send(inspectMessage(this.#config, files, this.#options.fetcher?.cacheDir));
       const found = await Promise.race([engine.inspected.promise, engine.process.exited]);
       either.throwIfAborted();
       if (!("type" in found)) throw deathError(this.name, engine, found);
-      const { tools, thinking, templateError, trainedContextTokens: trained, purpose } = found;
-      const usual = purpose === "generate" ? Math.min(trained, DEFAULT_CONTEXT_TOKENS) : trained;
-      return {
-        ...SERVICES[purpose],
-        tools,
-        thinking,
-        accelerator: "none",
-        gpuLayers: 0,
-        model: modelName,
-        contextTokens: contextTokens ?? usual,
-        parallel,
-        ...(templateError === undefined ? {} : { templateError }),
-      };
+      return inspectedCapabilities(found, this.#config);
     } finally {
       engine.process.kill("It has said what was asked");
       await engine.process.exited;
@@ -324,18 +298,7 @@ export class LlamaBackend implements Backend {
   ): void {
     const { templateError } = ready;
     this.#longestPiece = ready.longestPiece;
-    this.#capabilities = {
-      ...SERVICES[ready.purpose],
-      tools: ready.tools,
-      thinking: ready.thinking,
-      accelerator: ready.accelerator,
-      gpuLayers: ready.gpuLayers,
-      model: this.#config.modelName,
-      contextTokens: ready.contextTokens,
-      parallel: ready.parallel,
-      memoryBytes: ready.residentBytes,
-      ...(templateError === undefined ? {} : { templateError }),
-    };
+    this.#capabilities = readyCapabilities(ready, this.#config);
     this.#engine = engine;
     this.#state = "ready";
     if (templateError !== undefined) this.#log("warn", "chat_template_unusable", { ...templateError });
@@ -401,84 +364,6 @@ export class LlamaBackend implements Backend {
       failure = error instanceof Error ? error.message : String(error);
     }
     engine.process.send({ op: "fetched", ...(failure === undefined ? {} : { failure }) });
-  }
-
-  /** Wait for deaths and mend them, until the backend is stopped or down. */
-  async #supervise(first: Engine): Promise<void> {
-    const signal = this.#stopping.signal;
-    for (let engine = first;;) {
-      const exit = await engine.process.exited;
-      this.#engine = undefined;
-      if (signal.aborted) return;
-      const next = await this.#restart(deathMessage(this.name, engine, exit), exitFields(engine, exit));
-      if (next === undefined) return;
-      engine = next;
-    }
-  }
-
-  /** After a death: try until one lives, or give up. */
-  async #restart(reason: string, fields: Record<string, unknown>): Promise<Engine | undefined> {
-    const signal = this.#stopping.signal;
-    const died = this.#now();
-    this.#state = "restarting";
-    this.#failAll(
-      new BackendUnavailableError(`The engine of backend "${this.name}" died and is being restarted`),
-    );
-    let deaths = this.#deaths.count();
-    let isFault = false;
-    this.#log("error", "engine_exited", { ...fields, reason, deaths });
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      if (this.#deaths.tooMany) {
-        // No engine died of it, and it can be mended.
-        if (isFault) return await this.#restartSlowly(reason, died);
-        this.#state = "down";
-        this.#notify({ type: "down", reason: `${reason}; it died ${deaths} times and is not started again` });
-        return undefined;
-      }
-      this.#notify({ type: "restarting", reason, phase: { phase: "checking_local", path: this.#config.modelPath } });
-      const { first, most } = this.#options.backoffMs ?? BACKOFF_MS;
-      try {
-        await delay(Math.min(first * 2 ** (Math.max(deaths, attempt) - 1), most), { signal });
-        return await this.#revive(died, attempt);
-      } catch (error) {
-        reason = error instanceof Error ? error.message : String(error);
-        if (signal.aborted) break;
-        // The machine is out of something, and no engine has died of it.
-        if (isShortage(error)) {
-          this.#log("warn", "engine_not_started", { reason, attempt });
-          continue;
-        }
-        deaths = this.#deaths.count();
-        isFault = isModelFault(error);
-        this.#log("error", "engine_exited", { reason, deaths });
-      }
-    }
-    return undefined;
-  }
-
-  /** The model's files are not what they should be: the backend is down until they are. */
-  async #restartSlowly(reason: string, died: number): Promise<Engine | undefined> {
-    const signal = this.#stopping.signal;
-    const { first, most } = this.#options.slowBackoffMs ?? SLOW_BACKOFF_MS;
-    this.#state = "down";
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      const waitMs = Math.min(first * 2 ** (attempt - 1), most);
-      this.#notify({ type: "down", reason: `${reason}; it is tried again in ${waitMs / 1000} s` });
-      try {
-        await delay(waitMs, { signal });
-        return await this.#revive(died, attempt);
-      } catch (error) {
-        reason = error instanceof Error ? error.message : String(error);
-      }
-    }
-    return undefined;
-  }
-
-  async #revive(died: number, attempt: number): Promise<Engine> {
-    const engine = await this.#relaunch();
-    const after_ms = Math.round(this.#now() - died);
-    this.#log("info", "engine_restarted", { pid: engine.process.pid, attempt, after_ms });
-    return engine;
   }
 
   async #relaunch(): Promise<Engine> {

@@ -5,15 +5,8 @@
 import type { DaemonActivity } from "./activity.ts";
 import type { AdminEvent, Capabilities, LogStoppedEvent, ReloadFailedEvent, StatusEvent } from "./admin_events.ts";
 import { readActivity, readCancelled } from "./wire/activity_frames.ts";
-import { Connection, encodeFrame } from "./wire/connection.ts";
-import {
-  CancelledError,
-  ClientClosedError,
-  ConnectionClosedError,
-  TimeoutError,
-  withCallerStack,
-} from "./errors/errors.ts";
-import { readAdminFrame } from "./wire/admin_frames.ts";
+import { ask, follow, type FollowOptions, sawReady } from "./wire/admin_stream.ts";
+import { CancelledError, ClientClosedError, ConnectionClosedError, TimeoutError } from "./errors/errors.ts";
 import { interruptible } from "./interruptible.ts";
 import { adminEndpoint, endpointName, type UnixEndpoint } from "./endpoints.ts";
 import {
@@ -24,8 +17,8 @@ import {
   timeoutOr,
   type WaitOptions,
 } from "./options.ts";
-import { persist, within } from "./patience.ts";
 import type { AdminRequest } from "./protocol/mod.ts";
+import { persist, within } from "./patience.ts";
 
 /**
  * One look at the daemon.
@@ -343,75 +336,7 @@ class SocketAdmin implements Admin {
   }
 }
 
-interface Question<T> {
-  readonly request: AdminRequest;
-  /** `undefined` for a frame that is not the answer. */
-  read(line: string): T | undefined;
-  readonly signal: AbortSignal;
-}
-
-async function ask<T>(endpoint: UnixEndpoint, { request, read, signal }: Question<T>): Promise<T> {
-  const connection = await Connection.open(endpoint, signal);
-  const close = (): void => connection.close();
-  signal.addEventListener("abort", close, { once: true });
-  try {
-    connection.send(encodeFrame(request));
-    for (;;) {
-      signal.throwIfAborted();
-      const line = connection.take();
-      if (line === undefined) {
-        if (await connection.fill()) continue;
-        throw connection.closedError();
-      }
-      const answer = connection.read(() => read(line));
-      if (answer !== undefined) return answer;
-    }
-  } finally {
-    signal.removeEventListener("abort", close);
-    close();
-  }
-}
-
-/** How one connection to the admin socket can be given up, and where its errors come from. */
-interface FollowOptions {
-  readonly signal: AbortSignal;
-  /** Made where the call came in, for the stacks of errors. */
-  readonly call: Error;
-}
-
-async function* follow(endpoint: UnixEndpoint, options: FollowOptions): AsyncGenerator<AdminEvent, void, void> {
-  const { signal, call } = options;
-  let connection: Connection | undefined;
-  const close = (): void => connection?.close();
-  signal.addEventListener("abort", close, { once: true });
-  try {
-    connection = await Connection.open(endpoint, signal);
-    for (;;) {
-      signal.throwIfAborted();
-      const line = connection.take();
-      if (line === undefined) {
-        if (await connection.fill()) continue;
-        signal.throwIfAborted();
-        return;
-      }
-      const event = connection.read(() => readAdminFrame(line));
-      if (event !== undefined) yield event;
-    }
-  } catch (error) {
-    throw withCallerStack(error, call);
-  } finally {
-    signal.removeEventListener("abort", close);
-    close();
-  }
-}
-
-async function sawReady(endpoint: UnixEndpoint, options: FollowOptions): Promise<void> {
-  for await (const event of follow(endpoint, options)) {
-    if (event.status === "ready") return;
-  }
-  throw new ConnectionClosedError(`The daemon at "${endpointName(endpoint)}" ended before it was ready`);
-}
-
+/** One look at the daemon. */
 async function look(endpoint: UnixEndpoint, options: FollowOptions): Promise<AdminSnapshot> {
   const capabilities: Capabilities[] = [];
   let logStopped: AdminSnapshot["logStopped"];

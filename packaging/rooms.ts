@@ -137,6 +137,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "src/backend": { imports: ["src/config", "src/grammar", "src/inference"] },
   "src/backend/llama": {
+    folders: ["src/backend/llama/watch"],
     imports: [
       "client/protocol",
       "src/config",

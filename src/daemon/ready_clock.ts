@@ -3,7 +3,7 @@
  * network and disk, and does not show whether the backend will ever be ready.
  */
 
-import { LoadClock } from "../backend/llama/load_clock.ts";
+import { LoadClock } from "../backend/llama/watch/load_clock.ts";
 
 /** What a clock is made with. */
 export interface ReadyClockOptions {

@@ -25,14 +25,14 @@ import type {
 import type { ModelFile } from "../../models/file/model_file.ts";
 import { inspectedCapabilities, inspectMessage, readyCapabilities } from "./capabilities.ts";
 import { Encodings } from "./encodings.ts";
-import { Deaths } from "./deaths.ts";
+import { Deaths } from "./watch/deaths.ts";
 import { deathError, type Engine, engineConfig, EngineDeathError, spawnEngine } from "./engine.ts";
 import { Generations } from "./generations.ts";
-import { HangWatch } from "./hang_watch.ts";
-import { LoadClock } from "./load_clock.ts";
+import { HangWatch } from "./watch/hang_watch.ts";
+import { LoadClock } from "./watch/load_clock.ts";
 import { ModelFiles } from "./model_files.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
-import { Revival } from "./revival.ts";
+import { Revival } from "./watch/revival.ts";
 
 const CLOSE_GRACE_MS = 2_000;
 

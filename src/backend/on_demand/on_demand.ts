@@ -20,7 +20,7 @@ import type {
   TokenizerAnswer,
   TokenizerRequest,
 } from "../../inference/request.ts";
-import { LoadClock } from "../llama/load_clock.ts";
+import { LoadClock } from "../llama/watch/load_clock.ts";
 import type { LoadedModel, LoadedModels } from "./loaded_models.ts";
 
 /** How a model is to share the memory. */

@@ -4,9 +4,9 @@
  */
 import { delay } from "@std/async";
 import { BACKOFF_MS, type Deaths, SLOW_BACKOFF_MS } from "./deaths.ts";
-import { deathMessage, type Engine, exitFields } from "./engine.ts";
-import { isModelFault } from "./model_files.ts";
-import type { LlamaOptions } from "./options.ts";
+import { deathMessage, type Engine, exitFields } from "../engine.ts";
+import { isModelFault } from "../model_files.ts";
+import type { LlamaOptions } from "../options.ts";
 import { isShortage } from "./shortage.ts";
 
 /** What this needs of a backend. */

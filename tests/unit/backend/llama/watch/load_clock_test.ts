@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { LoadClock } from "../../../../src/backend/llama/load_clock.ts";
+import { LoadClock } from "../../../../../src/backend/llama/watch/load_clock.ts";
 
 /** A clock of 100 ms on a time that the test moves. */
 function start(time: FakeTime): { readonly clock: LoadClock; readonly ended: () => boolean } {

@@ -1,5 +1,5 @@
 /** How often an engine may die, and how long it is waited before it is started again. */
-import type { LlamaOptions } from "./options.ts";
+import type { LlamaOptions } from "../options.ts";
 
 /** Before the first restart, and the longest wait; it doubles in between. */
 export const BACKOFF_MS = { first: 500, most: 30_000 } as const;

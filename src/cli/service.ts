@@ -114,7 +114,8 @@ function serviceSpec(
   // The manager starts the daemon again.
   const given = settingFlags({ ...isSaid ? {} : { exitWhenDown: true }, ...values });
   const execPath = Deno.build.standalone ? Deno.execPath() : lastingDeno(Deno.execPath(), env("PATH") ?? "");
-  const context = { ...permissionContext(values, env), execPath };
+  // What it finds itself to be, where PATH has a link.
+  const context = { ...permissionContext(values, env), execPath: Deno.realPathSync(execPath) };
   const permissions = Deno.build.standalone ? [] : monitorPermissionFlags(options, context);
   const xdg = env("XDG_RUNTIME_DIR");
   const managedRuntimeDir = Boolean(xdg) && options.runtimeDir === join(xdg ?? "", "inferd");

@@ -75,7 +75,7 @@ function row(key: string, value: unknown, origin: string): OriginatedValue {
 
 /** A value as it may be shown. */
 function shown(setting: Setting, value: unknown): unknown {
-  if (setting.shown !== undefined) return setting.shown(value);
+  if (setting.shown !== undefined) return setting.shown(value) ?? null;
   if (value === undefined) return null;
   return setting.type.shown === undefined ? value : setting.type.shown(value);
 }

@@ -1,4 +1,4 @@
-/** The interface of a client, as callers see it. `pooling_client.ts` implements it, `connect.ts` makes one. */
+/** A client as callers see it; `pooling_client.ts` implements it. */
 import type { Admin } from "./admin.ts";
 import type { Tool } from "./blocks.ts";
 import type { GenerateRequest, Generation } from "./generation.ts";
@@ -283,7 +283,6 @@ export interface Client extends AsyncDisposable {
    * ```ts
    * import type { Client } from "@inferd/client";
    *
-   * // An answer without these words.
    * export async function without(client: Client, prompt: string, words: readonly string[]): Promise<string> {
    *   const tokens = await Promise.all(words.map((word) => client.tokenize(` ${word}`)));
    *   const logitBias = Object.fromEntries(tokens.map(([first = 0]) => [first, -100]));
@@ -379,8 +378,7 @@ export interface Client extends AsyncDisposable {
   drain(): Promise<void>;
 
   /**
-   * Close at once. Running requests are cancelled, and their consumers get a `ClientClosedError`; loops over
-   * the daemon's events end.
+   * Close at once. Running requests get a `ClientClosedError`; loops over the daemon's events end.
    *
    * @returns Resolves when the client is closed.
    *

@@ -117,7 +117,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/engine/chat",
       "src/engine/answer",
     ],
-    folders: ["src/engine/generate/ahead", "src/engine/generate/sampling"],
+    folders: ["src/engine/generate/ahead", "src/engine/generate/sampling", "src/engine/generate/work"],
   },
   "src/engine/encode": { imports: ["src/inference", "src/engine/ipc", "src/engine/native"] },
   "src/engine": {

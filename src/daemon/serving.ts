@@ -1,7 +1,4 @@
-/**
- * What answers requests, built whole before any backend is started: router, servers, dispatch, and the sockets that
- * follow what can be served. Hears what backends say, and tells the admin stream.
- */
+/** What answers requests and the sockets it is asked on, built whole before any backend starts; hears what backends say. */
 import { abortable } from "@std/async";
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { StatusBoard } from "../admin/status.ts";
@@ -18,35 +15,13 @@ import { InferenceServer } from "../server/inference_server.ts";
 import type { Peers } from "../server/peer.ts";
 import type { Shared } from "../server/shared.ts";
 import { Dispatch } from "../surfaces/dispatch.ts";
-import { embedSurface } from "../surfaces/embed.ts";
-import { rerankSurface } from "../surfaces/rerank.ts";
 import type { Surface } from "../surfaces/surface.ts";
-import { v1Surface } from "../surfaces/v1.ts";
-import { v2Surface } from "../surfaces/v2.ts";
+import { SURFACES } from "../surfaces/surfaces.ts";
 import type { Admissions } from "./admissions.ts";
 import type { Member } from "./member.ts";
+import { DownLimit, timeoutError } from "./not_served.ts";
 import { ReadyClock } from "./ready_clock.ts";
 import { ServedConfig } from "./served_config.ts";
-
-const SURFACES: Readonly<Record<SurfaceName, Surface>> = {
-  infer: v1Surface,
-  v2: v2Surface,
-  embed: embedSurface,
-  rerank: rerankSurface,
-};
-
-/** How long nothing can be served before a daemon ends that is to end then, in milliseconds. */
-const DOWN_LIMIT_MS = 5 * 60_000;
-
-/** Every backend has been down for long. */
-export class AllDownError extends Error {
-  override readonly name = "AllDownError";
-}
-
-/** Not every backend was ready in time. */
-export class ReadyTimeoutError extends Error {
-  override readonly name = "ReadyTimeoutError";
-}
 
 /** What it is built from. */
 export interface ServingOptions {
@@ -62,9 +37,9 @@ export interface ServingOptions {
   readonly shared: Shared;
   /** Disposes of what is built here, too. */
   readonly built: AsyncDisposableStack;
-  /** Milliseconds of a clock that never goes back, for the breakers. Absent: the process's. */
+  /** A clock for the breakers. Absent: the process's. */
   readonly now?: () => number;
-  /** How long every backend may be down where `exitWhenDown` is set, in milliseconds. Absent: five minutes. */
+  /** Milliseconds that every backend may be down. */
   readonly downLimitMs?: number;
   /** A model is on its way. */
   readonly onPhase: (phase: LoadPhase) => void;
@@ -89,8 +64,7 @@ export class Serving {
   readonly #firstBound = Promise.withResolvers<void>();
   /** Every backend has been ready: from now on the sockets follow the backends. */
   #isOpen = false;
-  /** Runs while every backend is down. */
-  #downTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #down: DownLimit;
   /** What the last restart of an engine began with. */
   #restarting: LoadPhase | undefined;
 
@@ -120,7 +94,7 @@ export class Serving {
     built.defer(() => this.#served[Symbol.asyncDispose]());
     this.#dispatch = built.use(this.#dispatchServer());
     this.#bindings = this.#bindingsOf();
-    built.defer(() => clearTimeout(this.#downTimer));
+    this.#down = built.use(new DownLimit({ onFailure: options.onFailure, limitMs: options.downLimitMs }));
     // Told to who opens; nobody has to.
     this.#firstBound.promise.catch(() => {});
   }
@@ -368,8 +342,7 @@ export class Serving {
       case "ready":
         member.ready = notice;
         if (!isServing) return clock.done(backend.name);
-        clearTimeout(this.#downTimer);
-        this.#downTimer = undefined;
+        this.#down.clear();
         clock.done(backend.name);
         this.#router.revived(backend.name);
         board.capable(backend.name, notice.capabilities);
@@ -393,22 +366,12 @@ export class Serving {
         board.changed(backend.name, toStatus(backend.state));
         this.#bindings.follow();
         this.#tellLoss();
-        this.#limitDown();
+        if (this.#settings.exitWhenDown) this.#down.look(this.#backends.map(({ state }) => toStatus(state)));
         break;
       case "log":
         this.#engineLog[notice.level](notice.msg, notice.fields);
         break;
     }
-  }
-
-  /** Where every backend is down, and a service manager would start the daemon again: end it, after a while. */
-  #limitDown(): void {
-    const { downLimitMs: limitMs = DOWN_LIMIT_MS, onFailure } = this.#options;
-    if (!this.#settings.exitWhenDown || this.#downTimer !== undefined) return;
-    if (!this.#backends.every(({ state }) => toStatus(state) === "down")) return;
-    this.#downTimer = setTimeout(() => {
-      onFailure(new AllDownError(`Every backend has been down for ${limitMs / 1000} s (--exit-when-down)`));
-    }, limitMs);
   }
 
   /** Something that was served is not; told once until it is loaded again. */
@@ -432,11 +395,4 @@ export class Serving {
   #dispatches(): boolean {
     return this.#served.identified && this.#backends.some(({ state }) => takesRequests(state));
   }
-}
-
-function timeoutError(members: readonly Member[], secs: number): ReadyTimeoutError {
-  const late = members.flatMap(({ backend: { name, state } }) => takesRequests(state) ? [] : [`"${name}"`]).join(", ");
-  return new ReadyTimeoutError(
-    `Not ready within ${secs} s, still waiting for backend ${late}; --ready-timeout SECONDS gives it more time`,
-  );
 }

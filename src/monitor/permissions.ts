@@ -5,7 +5,8 @@
 import { dirname } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
-import { HTTP_CLIENT_ENV, proxyFor, proxyPort } from "../backend/openai/http_client.ts";
+import { HTTP_CLIENT_ENV, proxyFor } from "../backend/openai/http_client.ts";
+import { hostOf, proxyHost, pullHosts, remoteHost, tcpHosts } from "./hosts.ts";
 import { pidPathOf } from "../config/pid_path.ts";
 import { ENGINE_ENVIRONMENT } from "../engine/ipc/command.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
@@ -355,33 +356,6 @@ function isNamed({ stored, missing, source }: LlamaBackendConfig): boolean {
 
 function inferenceSockets({ listen }: DaemonOptions): string[] {
   return Object.values(listen).map(({ socket }) => socket);
-}
-
-function tcpHosts({ listen }: DaemonOptions): string[] {
-  return Object.values(listen).flatMap(({ tcp }) => tcp === undefined ? [] : [hostOf(tcp.hostname, tcp.port)]);
-}
-
-/** Where a download may lead: the source, and where a known one sends its clients. */
-function pullHosts(url: string): string[] {
-  const host = remoteHost(url);
-  return host === "huggingface.co:443" ? [host, ...HUGGING_FACE_HOSTS] : [host];
-}
-
-const HUGGING_FACE_HOSTS = ["cas-bridge.xethub.hf.co", "cdn-lfs.hf.co", "cdn-lfs-us-1.hf.co", "cdn-lfs-eu-1.hf.co"]
-  .map((host) => `${host}:443`);
-
-function remoteHost(baseUrl: string): string {
-  const { hostname, port, protocol } = new URL(baseUrl);
-  return hostOf(hostname, Number(port) || (protocol === "https:" ? 443 : 80));
-}
-
-function proxyHost(url: string): string {
-  const parsed = new URL(url);
-  return hostOf(parsed.hostname, proxyPort(parsed));
-}
-
-function hostOf(hostname: string, port: number): string {
-  return `${hostname.includes(":") && !hostname.startsWith("[") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 function key(need: Need): string {

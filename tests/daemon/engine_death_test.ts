@@ -4,7 +4,7 @@ import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import { BUILT_IN_MODEL, type LlamaBackendConfig } from "../../src/config/options.ts";
 import { startDaemon } from "../../src/daemon/boot.ts";
-import { AllDownError } from "../../src/daemon/serving.ts";
+import { AllDownError } from "../../src/daemon/not_served.ts";
 import { openActivityLog } from "../../src/log/log.ts";
 import { BUILT_INS, builtInModelFile } from "../../src/models/built_in.ts";
 import { daemonOptions, DaemonUnderTest, until } from "../support/daemons.ts";

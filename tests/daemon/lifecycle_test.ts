@@ -4,7 +4,7 @@ import { FakeTime } from "@std/testing/time";
 import { admin } from "@inferd/client";
 import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import { DrainedError, startDaemon } from "../../src/daemon/boot.ts";
-import { ReadyTimeoutError } from "../../src/daemon/serving.ts";
+import { ReadyTimeoutError } from "../../src/daemon/not_served.ts";
 import { LockHeldError } from "../../src/daemon/lock.ts";
 import { RuntimeDirError } from "../../src/daemon/runtime_dir.ts";
 import { BindError } from "../../src/server/listener.ts";

@@ -11,7 +11,7 @@ import { NO_TOKEN, NOT_YET } from "./sampling/sampler.ts";
 import type { Slot } from "./slots.ts";
 import type { Rows } from "./step_batch.ts";
 import { oddsOf } from "./sampling/token_odds.ts";
-import type { Workbench } from "./workbench.ts";
+import type { Workbench } from "./work/workbench.ts";
 
 /** What answering needs of whoever schedules. */
 export interface AnsweringOptions {

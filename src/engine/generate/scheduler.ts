@@ -6,16 +6,17 @@
  */
 import type { Decoder } from "../native/context.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
+import { AnswerSteps } from "./answer_steps.ts";
 import { Answering } from "./answering.ts";
 import { StepBatch } from "./step_batch.ts";
 import { SpareTime } from "./ahead/spare_time.ts";
-import { MOST_STREAMS, StepTimes } from "./ahead/speculation.ts";
-import { BESIDE_MS, Prompts } from "./prompts.ts";
+import { StepTimes } from "./ahead/speculation.ts";
+import { Prompts } from "./prompts.ts";
 import { cellsOf, type Job, Running } from "./running.ts";
 import { type Slot, Slots } from "./slots.ts";
 import type { Work } from "../../work/work.ts";
-import { WorkBudget } from "./work_budget.ts";
-import { Workbench } from "./workbench.ts";
+import { WorkBudget } from "./work/work_budget.ts";
+import { Workbench } from "./work/workbench.ts";
 
 /** What there is to schedule on. */
 export interface SchedulerOptions {
@@ -36,13 +37,6 @@ export interface SchedulerOptions {
 
 /** How long to work while nothing is decoded, before the engine looks for other requests. */
 const ALONE_WORK_MS = 5;
-/**
- * Sequences with cells of their own are computed in one pass where their numbers follow each other. With so many answers a
- * pass less pays for tokens that nobody needs, up to so many in each gap.
- */
-const BRIDGED_ANSWERS = 4;
-const WIDEST_GAP = 3;
-
 /** A request without a slot. */
 interface Waiting {
   readonly job: Job;
@@ -64,7 +58,7 @@ export class Scheduler {
   readonly #resting = new Map<number, Running>();
   readonly #prompts: Prompts;
   readonly #batch: StepBatch;
-  readonly #guesses: number;
+  readonly #answers: AnswerSteps;
   readonly #times = new StepTimes();
   readonly #spare: SpareTime;
   /** What is decoded is for nobody yet. */
@@ -92,7 +86,6 @@ export class Scheduler {
       release: (slot) => this.#release(slot),
       ended: (slot, job) => this.#ended(slot, job),
     });
-    this.#guesses = this.#wholeSequencesOnly ? 0 : options.guesses ?? 0;
     this.#slots = new Slots(options.parallel, {
       cells: options.decoder.cells,
       wholeSequencesOnly: this.#wholeSequencesOnly,
@@ -104,6 +97,14 @@ export class Scheduler {
       slots: this.#slots,
       batch: this.#batch,
       truncate: (slot, length) => this.#truncate(slot, length),
+    });
+    this.#answers = new AnswerSteps({
+      decoder: options.decoder,
+      slots: this.#slots,
+      batch: this.#batch,
+      prompts: this.#prompts,
+      contextTokens: options.contextTokens,
+      guesses: this.#wholeSequencesOnly ? 0 : options.guesses ?? 0,
     });
     this.#spare = new SpareTime({
       slots: this.#slots,
@@ -251,11 +252,11 @@ export class Scheduler {
     this.#start();
     const batch = this.#batch;
     batch.clear();
-    const answers = this.#goingAnswers();
+    const answers = this.#answers.going();
     const streams = answers.length;
-    const promptsFirst = this.#wouldJoin(answers);
+    const promptsFirst = this.#answers.wouldJoin(answers);
     let prompts = promptsFirst ? this.#prompts.put(streams) : 0;
-    this.#putAnswers(answers);
+    this.#answers.put(answers);
     if (!promptsFirst) prompts = this.#prompts.put(batch.size, this.#finds);
     this.#isQuiet = batch.size === 0 && !this.#bench.busy && this.#spare.put();
     if (batch.size === 0) return;
@@ -344,52 +345,6 @@ export class Scheduler {
       this.#prompts.add(slot);
       this.#decoder.beginRequest();
     }
-  }
-
-  /** The slots whose answers go on. */
-  #goingAnswers(): Slot<Running>[] {
-    return this.#slots.all.filter((slot) => {
-      const { job } = slot;
-      return job !== undefined && !job.paused && job.chosen.length > 0 && !this.#prompts.has(slot);
-    });
-  }
-
-  /**
-   * Whether a prompt behind the answers would be computed together with them. Sequences with cells of their own are, where
-   * their numbers follow each other: a token of each first, and then the rest of the prompt, which is no whole tile any
-   * more.
-   */
-  #wouldJoin(answers: readonly Slot<Running>[]): boolean {
-    const last = answers.at(-1);
-    return this.#decoder.apart && last !== undefined && this.#prompts.first?.sequence === last.sequence + 1;
-  }
-
-  /** Put what comes next in each answer: the token that was chosen, and those that had to follow it, as many as time allows. */
-  #putAnswers(going: readonly Slot<Running>[]): void {
-    if (going.length === 0) return;
-    let spare = Math.max(0, this.#prompts.tokensWithin(BESIDE_MS, going.length) - this.#batch.size);
-    for (const [index, slot] of going.entries()) {
-      if (going.length >= BRIDGED_ANSWERS) this.#bridge(going[index - 1], slot);
-      const running = slot.job as Running;
-      const { chosen } = running;
-      const put = Math.min(chosen.length, 1 + spare);
-      spare -= put - 1;
-      const from = slot.tokens.length;
-      for (let i = 0; i < put; i++) this.#batch.put(slot, chosen[i] as number, from + i, i === chosen.length - 1);
-      if (put === chosen.length && going.length <= MOST_STREAMS && this.#prompts.first === undefined) {
-        const guess = running.guess(Math.min(spare, Math.floor(this.#guesses / going.length)));
-        if (guess.length > 0) this.#batch.putGuess(slot, guess, from + put);
-      }
-    }
-  }
-
-  /** Fill the gap between two answers, so that they are computed together. */
-  #bridge(from: Slot<Running> | undefined, to: Slot<Running>): void {
-    if (from === undefined || !this.#decoder.apart || to.sequence - from.sequence > WIDEST_GAP + 1) return;
-    const between = this.#slots.all.slice(from.sequence + 1, to.sequence);
-    const mayTake = (slot: Slot<Running>): boolean =>
-      slot.tokens.length < this.#contextTokens && !this.#prompts.has(slot);
-    if (between.every(mayTake)) { for (const slot of between) this.#batch.bridge(slot); }
   }
 
   #truncate(slot: Slot<Running>, length: number): void {

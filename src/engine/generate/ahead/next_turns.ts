@@ -5,7 +5,7 @@
  */
 import type { Work } from "../../../work/work.ts";
 import { commonPrefix, type Slot } from "../slots.ts";
-import { Workbench } from "../workbench.ts";
+import { Workbench } from "../work/workbench.ts";
 
 /** A slot, and what it is to hold. */
 export interface NextTurn<J> {

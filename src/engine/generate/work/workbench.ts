@@ -2,7 +2,7 @@
  * Work in pieces between two steps of the model: requests that are prepared, masks that are computed. How much time there
  * is for it, the scheduler decides; here it is shared out.
  */
-import type { Work } from "../../work/work.ts";
+import type { Work } from "../../../work/work.ts";
 
 /** What becomes of work. */
 export interface Outcome<T> {

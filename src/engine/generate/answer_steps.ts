@@ -1,0 +1,93 @@
+/**
+ * The answers that go on in a step: the token of each that was chosen, those that had to follow it, and guesses, in an
+ * order that llama.cpp computes well.
+ */
+import type { Decoder } from "../native/context.ts";
+import { MOST_STREAMS } from "./ahead/speculation.ts";
+import { BESIDE_MS, type Prompts } from "./prompts.ts";
+import type { Running } from "./running.ts";
+import type { Slot, Slots } from "./slots.ts";
+import type { StepBatch } from "./step_batch.ts";
+
+/**
+ * Sequences with cells of their own are computed in one pass where their numbers follow each other. With so many answers a
+ * pass less pays for tokens that nobody needs, up to so many in each gap.
+ */
+const BRIDGED_ANSWERS = 4;
+const WIDEST_GAP = 3;
+
+/** What this needs of whoever schedules. */
+export interface AnswerStepsOptions {
+  readonly decoder: Pick<Decoder, "apart">;
+  readonly slots: Slots<Running>;
+  readonly batch: StepBatch;
+  readonly prompts: Prompts;
+  readonly contextTokens: number;
+  /** Rows of logits that there are for guesses. */
+  readonly guesses: number;
+}
+
+/** Puts answers into steps. */
+export class AnswerSteps {
+  readonly #decoder: Pick<Decoder, "apart">;
+  readonly #slots: Slots<Running>;
+  readonly #batch: StepBatch;
+  readonly #prompts: Prompts;
+  readonly #contextTokens: number;
+  readonly #guesses: number;
+
+  constructor({ decoder, slots, batch, prompts, contextTokens, guesses }: AnswerStepsOptions) {
+    this.#decoder = decoder;
+    this.#slots = slots;
+    this.#batch = batch;
+    this.#prompts = prompts;
+    this.#contextTokens = contextTokens;
+    this.#guesses = guesses;
+  }
+
+  /** The slots whose answers go on. */
+  going(): Slot<Running>[] {
+    return this.#slots.all.filter((slot) => {
+      const { job } = slot;
+      return job !== undefined && !job.paused && job.chosen.length > 0 && !this.#prompts.has(slot);
+    });
+  }
+
+  /**
+   * Whether a prompt behind the answers would be computed together with them. Sequences with cells of their own are, where
+   * their numbers follow each other: a token of each first, and then the rest of the prompt, which is no whole tile any
+   * more.
+   */
+  wouldJoin(answers: readonly Slot<Running>[]): boolean {
+    const last = answers.at(-1);
+    return this.#decoder.apart && last !== undefined && this.#prompts.first?.sequence === last.sequence + 1;
+  }
+
+  /** Put what comes next in each answer: the token that was chosen, and those that had to follow it, as many as time allows. */
+  put(going: readonly Slot<Running>[]): void {
+    if (going.length === 0) return;
+    let spare = Math.max(0, this.#prompts.tokensWithin(BESIDE_MS, going.length) - this.#batch.size);
+    for (const [index, slot] of going.entries()) {
+      if (going.length >= BRIDGED_ANSWERS) this.#bridge(going[index - 1], slot);
+      const running = slot.job as Running;
+      const { chosen } = running;
+      const put = Math.min(chosen.length, 1 + spare);
+      spare -= put - 1;
+      const from = slot.tokens.length;
+      for (let i = 0; i < put; i++) this.#batch.put(slot, chosen[i] as number, from + i, i === chosen.length - 1);
+      if (put === chosen.length && going.length <= MOST_STREAMS && this.#prompts.first === undefined) {
+        const guess = running.guess(Math.min(spare, Math.floor(this.#guesses / going.length)));
+        if (guess.length > 0) this.#batch.putGuess(slot, guess, from + put);
+      }
+    }
+  }
+
+  /** Fill the gap between two answers, so that they are computed together. */
+  #bridge(from: Slot<Running> | undefined, to: Slot<Running>): void {
+    if (from === undefined || !this.#decoder.apart || to.sequence - from.sequence > WIDEST_GAP + 1) return;
+    const between = this.#slots.all.slice(from.sequence + 1, to.sequence);
+    const mayTake = (slot: Slot<Running>): boolean =>
+      slot.tokens.length < this.#contextTokens && !this.#prompts.has(slot);
+    if (between.every(mayTake)) { for (const slot of between) this.#batch.bridge(slot); }
+  }
+}

@@ -1,0 +1,15 @@
+/** What is spoken on the sockets of inference, by their names. */
+import type { SurfaceName } from "@inferd/client/protocol";
+import { embedSurface } from "./embed.ts";
+import { rerankSurface } from "./rerank.ts";
+import type { Surface } from "./surface.ts";
+import { v1Surface } from "./v1.ts";
+import { v2Surface } from "./v2.ts";
+
+/** Each surface. */
+export const SURFACES: Readonly<Record<SurfaceName, Surface>> = {
+  infer: v1Surface,
+  v2: v2Surface,
+  embed: embedSurface,
+  rerank: rerankSurface,
+};

@@ -331,7 +331,7 @@ export class Serving {
     switch (notice.type) {
       case "phase":
         onPhase(notice.phase);
-        board.phase(backend.name, notice.phase);
+        if (backend.state === "waking") board.phase(backend.name, notice.phase);
         break;
       case "preparing":
         clock.pause(backend.name);

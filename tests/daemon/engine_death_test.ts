@@ -76,9 +76,12 @@ Deno.test("the daemon fails eight streams, restarts the engine and serves again 
   assertEquals([exited.pid, exited.signal], [pid, "SIGKILL"]);
 
   assertEquals(await until(admin, "ready"), [
+    // Its breaker opened, for eight requests failed, and closes as another engine answers.
+    "capabilities",
     "loading_model checking_local",
     "loading_model mmap",
     "loading_model kv_cache",
+    "capabilities",
     "capabilities",
     "ready",
   ]);

@@ -72,7 +72,8 @@ export const MITIGATIONS: readonly Mitigation[] = [
   {
     threat: "one program opens connections until nobody else can",
     file: "src/server/connection_limit.ts",
-    source: "if (has >= this.#ofCaller) return this.#refuse(caller, `This client has ${has} connections`);",
+    source:
+      "if (has >= Math.ceil(this.#total * CALLER_SHARE)) return this.#refuse(caller, `This client has ${has} connections`);",
     replacement: "",
     test: "tests/daemon/budgets_test.ts",
   },

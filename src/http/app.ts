@@ -23,6 +23,7 @@ import { listModels, retrieveModel } from "./openai/models.ts";
 import { rerank } from "./openai/rerank.ts";
 import { responses } from "./openai/responses/responses.ts";
 import { mountPage } from "./page/page.ts";
+import { tracing } from "./tracing.ts";
 
 /** What the server answers with. */
 export interface AppOptions extends GuardOptions {
@@ -85,6 +86,7 @@ export function createApp(options: AppOptions): Hono {
   const { bridge } = options;
   const app = new Hono();
   app.use(guard(options));
+  app.use(tracing());
   for (const [method, path, handler] of ROUTES) app.on(method, path, (context) => handler(context, bridge));
   mountPage(app, { bridge, draining: options.draining });
   app.notFound((context) => answerError(context, noRoute(context)));

@@ -1,5 +1,5 @@
 /**
- * What every API asks of the daemon: an answer, vectors, scores, each counted. The APIs differ in how they say it.
+ * What every API asks of the daemon: an answer, vectors, scores, each counted and traced. The APIs differ in how they say it.
  */
 import type {
   EmbedOptions,
@@ -11,7 +11,9 @@ import type {
 } from "@inferd/client";
 import { CallIds } from "./call_ids.ts";
 import type { DaemonLink, ServedModel } from "./daemon_link.ts";
-import type { Metrics, RequestKind } from "./metrics.ts";
+import type { Metrics } from "./metrics.ts";
+import { type RequestKind, type RequestRecord, together } from "./request_record.ts";
+import { beginSpan, type TraceParent, traceParent } from "./tracing.ts";
 
 /** What to generate, on which model. */
 export interface GenerationJob {
@@ -39,8 +41,16 @@ export class Bridge {
    * @param job What to generate.
    * @throws The client's errors.
    */
-  async *generate({ api, model, request, signal }: GenerationJob): AsyncGenerator<GenerationV2Event> {
-    using record = this.metrics.begin({ api, surface: "v2", model: model.name });
+  generate(job: GenerationJob): AsyncGenerator<GenerationV2Event> {
+    // Whoever takes the first event may run outside of the handler, where the trace is not known.
+    return this.#generate(job, traceParent());
+  }
+
+  async *#generate(
+    { api, model, request, signal }: GenerationJob,
+    parent: TraceParent,
+  ): AsyncGenerator<GenerationV2Event> {
+    using record = this.#begin({ api, surface: "v2", model: model.name }, parent, request);
     const client = await this.link.client("v2");
     const thinking = request.thinking ?? false;
     const ids = new CallIds(api);
@@ -70,7 +80,7 @@ export class Bridge {
     input: readonly string[],
     { api, model, ...options }: Omit<EmbedOptions, "model"> & Pick<GenerationJob, "api" | "model">,
   ): Promise<EmbedResult> {
-    using record = this.metrics.begin({ api, surface: "embed", model: model.name });
+    using record = this.#begin({ api, surface: "embed", model: model.name });
     try {
       const client = await this.link.client("embed");
       const result = await client.embed(input, { ...options, model: model.name });
@@ -95,7 +105,7 @@ export class Bridge {
     documents: readonly string[],
     { api, model, ...options }: Omit<RerankOptions, "model"> & Pick<GenerationJob, "api" | "model">,
   ): Promise<RerankResult> {
-    using record = this.metrics.begin({ api, surface: "rerank", model: model.name });
+    using record = this.#begin({ api, surface: "rerank", model: model.name });
     try {
       const client = await this.link.client("rerank");
       const result = await client.rerank(query, documents, { ...options, model: model.name });
@@ -105,6 +115,10 @@ export class Bridge {
       record.failed(error, options.signal);
       throw error;
     }
+  }
+
+  #begin(kind: RequestKind, parent = traceParent(), request?: GenerationJob["request"]): RequestRecord {
+    return together(this.metrics.begin(kind), beginSpan(kind, parent, request));
   }
 }
 

@@ -3,7 +3,7 @@
  * clients drop old turns and join conversations, so theirs have to be unique everywhere.
  */
 import type { GenerationV2Event } from "@inferd/client";
-import type { RequestKind } from "./metrics.ts";
+import type { RequestKind } from "./request_record.ts";
 
 /** What ids begin with; clients tell by it whose they are. */
 const PREFIXES: Readonly<Record<RequestKind["api"], string>> = {

@@ -3,24 +3,9 @@
  * was asked or answered is kept. docs/grafana.json draws these names.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { AdminSnapshot, GenerationV2Result, Usage } from "@inferd/client";
-import { toApiError } from "./api_error.ts";
+import type { AdminSnapshot } from "@inferd/client";
 import type { DaemonLink } from "./daemon_link.ts";
-
-/** How requests are told apart. */
-export interface RequestKind {
-  readonly api: "openai" | "anthropic" | "ollama" | "llama_server";
-  readonly surface: "v2" | "embed" | "rerank";
-  readonly model: string;
-}
-
-/** One request under way. Disposal ends it; one that was neither done nor failed was left by its reader. */
-export interface RequestRecord extends Disposable {
-  /** Something of the answer came. */
-  event(): void;
-  done(result: Pick<GenerationV2Result, "timings"> & { readonly usage: Usage }): void;
-  failed(error: unknown, signal: AbortSignal | undefined): void;
-}
+import { outcomeOf, type RequestKind, type RequestRecord } from "./request_record.ts";
 
 const KIND = ["api", "surface", "model"] as const;
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -132,7 +117,7 @@ export class Metrics {
         if (completionTokens > 1 && seconds > 0) this.#speed.observe(labels, (completionTokens - 1) / seconds);
       },
       failed: (error, signal): void => {
-        outcome = signal?.aborted ? "cancelled" : toApiError(error).code ?? "internal";
+        outcome = outcomeOf(error, signal);
       },
       [Symbol.dispose]: (): void => {
         this.#active.dec(labels);

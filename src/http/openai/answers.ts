@@ -2,7 +2,11 @@
 import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { merged } from "../event_stream.ts";
+import config from "../../../deno.json" with { type: "json" };
 import { usageDetails } from "./usage.ts";
+
+/** What answered: a request with a seed is answered the same only by the same program. */
+export const SYSTEM_FINGERPRINT = `inferd-${config.version}`;
 
 /** The most answers one request may ask for. */
 export const MAX_CHOICES = 16;
@@ -36,12 +40,19 @@ export function answersTo(
   bridge: Bridge,
   jobs: readonly GenerationJob[],
 ): AsyncGenerator<readonly [number, GenerationV2Event]> {
+  const [first, ...others] = jobs;
+  // Most requests want one answer, and merging costs processor time for each token.
+  if (first !== undefined && others.length === 0) return alone(bridge.generate(first));
   const failed = new AbortController();
   const answers = jobs.map((job) => {
-    const signal = jobs.length === 1 ? job.signal : AbortSignal.any([job.signal, failed.signal]);
+    const signal = AbortSignal.any([job.signal, failed.signal]);
     return failing(bridge.generate({ ...job, signal }), failed);
   });
   return merged(answers, Math.max(1, jobs[0]?.model.backends[0].parallel ?? 1));
+}
+
+async function* alone(events: AsyncGenerator<GenerationV2Event>): AsyncGenerator<readonly [number, GenerationV2Event]> {
+  for await (const event of events) yield [0, event];
 }
 
 /** Those that hang are cancelled at once: nothing else would end them before their next event. */

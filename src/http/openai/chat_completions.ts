@@ -14,7 +14,7 @@ import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
-import { answersTo, finishReason, MAX_CHOICES, nth, resultsOf, usageOf } from "./answers.ts";
+import { answersTo, finishReason, MAX_CHOICES, nth, resultsOf, SYSTEM_FINGERPRINT, usageOf } from "./answers.ts";
 import { openAiErrorBody } from "./error.ts";
 import {
   allowedTools,
@@ -104,6 +104,7 @@ interface Head {
   readonly id: string;
   readonly created: number;
   readonly model: string;
+  readonly system_fingerprint: string;
 }
 
 /**
@@ -120,6 +121,7 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
     id: `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`,
     created: Math.floor(Date.now() / 1000),
     model: asked.model ?? model.name,
+    system_fingerprint: SYSTEM_FINGERPRINT,
   };
   const { signal } = context.req.raw;
   const count = asked.n ?? 1;
@@ -237,10 +239,8 @@ async function* chunks(
     { finish = null, logprobs }: { readonly finish?: string | null; readonly logprobs?: readonly TokenLogprob[] } = {},
   ): string =>
     serverSentEvent({
-      id: head.id,
+      ...head,
       object: "chat.completion.chunk",
-      created: head.created,
-      model: head.model,
       choices: [{ index, delta, logprobs: chatLogprobs(logprobs), finish_reason: finish }],
       ...tail,
     });

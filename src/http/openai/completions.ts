@@ -9,7 +9,7 @@ import { invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
-import { answersTo, finishReason, MAX_CHOICES, nth, resultsOf, totalUsage } from "./answers.ts";
+import { answersTo, finishReason, MAX_CHOICES, nth, resultsOf, SYSTEM_FINGERPRINT, totalUsage } from "./answers.ts";
 import { openAiErrorBody } from "./error.ts";
 import { bookkeeping, checkStreamOptions, readSampling, sampling, streamOptions } from "./fields.ts";
 import { completionLogprobs } from "./logprobs.ts";
@@ -52,6 +52,7 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
     object: "text_completion",
     created: Math.floor(Date.now() / 1000),
     model: asked.model ?? model.name,
+    system_fingerprint: SYSTEM_FINGERPRINT,
   };
   const { signal } = context.req.raw;
   const count = asked.n ?? 1;

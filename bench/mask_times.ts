@@ -19,6 +19,10 @@ import { type CorpusSchema, spaced } from "./schema_corpus.ts";
 export interface MaskTimes {
   /** Of every token, whatever had been found before. */
   readonly us: readonly number[];
+  /** Of those that were known: all that a decode step waits for. */
+  readonly stepUs: readonly number[];
+  /** Of those that were found out anew, between steps. */
+  readonly betweenUs: readonly number[];
   /** The longest piece of each that was found out anew: nothing holds up a step longer. */
   readonly pieceUs: readonly number[];
 }
@@ -49,14 +53,14 @@ export async function measureMasks(
   corpus: AsyncIterable<CorpusSchema>,
   { index, tokenize }: Vocabulary,
 ): Promise<MaskTimes> {
-  const [us, pieceUs]: [number[], number[]] = [[], []];
+  const times: Record<keyof MaskTimes, number[]> = { us: [], stepUs: [], betweenUs: [], pieceUs: [] };
   for await (const { schema, tests } of corpus) {
     const grammar = compiled(schema);
     if (grammar === undefined) continue;
-    for (const { valid, data } of tests) if (valid) follow(grammar, tokenize(spaced(data)), { index, us, pieceUs });
+    for (const { valid, data } of tests) if (valid) follow(grammar, tokenize(spaced(data)), { index, times });
   }
-  const inOrder = (all: number[]): number[] => all.sort((a, b) => a - b);
-  return { us: inOrder(us), pieceUs: inOrder(pieceUs) };
+  for (const all of Object.values(times)) all.sort((a, b) => a - b);
+  return times;
 }
 
 function compiled(schema: unknown): Grammar | undefined {
@@ -72,13 +76,14 @@ function compiled(schema: unknown): Grammar | undefined {
 function follow(
   grammar: Grammar,
   tokens: Int32Array,
-  { index, us, pieceUs }: { readonly index: VocabularyIndex; readonly us: number[]; readonly pieceUs: number[] },
+  { index, times }: { readonly index: VocabularyIndex; readonly times: Record<keyof MaskTimes, number[]> },
 ): void {
   let at: Position | undefined = grammar.start;
   for (const token of tokens) {
     const start = performance.now();
     try {
-      if (grammar.known(at, index) === undefined) {
+      const isKnown = grammar.known(at, index) !== undefined;
+      if (!isKnown) {
         let longest = 0;
         const work = grammar.allowed(at, index);
         let last = start;
@@ -88,9 +93,11 @@ function follow(
           longest = Math.max(longest, now - last);
           last = now;
         }
-        pieceUs.push(longest * 1000);
+        times.pieceUs.push(longest * 1000);
       }
-      us.push((performance.now() - start) * 1000);
+      const us = (performance.now() - start) * 1000;
+      times.us.push(us);
+      times[isKnown ? "stepUs" : "betweenUs"].push(us);
       at = grammar.follow(at, token, index.piece(token));
     } catch (error) {
       if (!(error instanceof GrammarError)) throw error;

@@ -33,13 +33,18 @@ export function describe(result: CorpusResult): string[] {
 }
 
 /** The times of masks as lines. */
-export function describeMasks({ us, pieceUs }: MaskTimes): string[] {
+export function describeMasks({ us, stepUs, betweenUs, pieceUs }: MaskTimes): string[] {
   const line = (name: string, times: readonly number[]): string => {
     const average = times.reduce((sum, time) => sum + time, 0) / times.length;
     const [p50, p99, most] = [0.5, 0.99, 1].map((rank) => quantile(times, rank).toFixed(0));
     return `${name} average ${average.toFixed(0)}, p50 ${p50}, p99 ${p99}, max ${most} (${times.length})`;
   };
-  return [line("masks, us          ", us), line("longest pieces, us ", pieceUs)];
+  return [
+    line("masks, us          ", us),
+    line("known in a step, us", stepUs),
+    line("between steps, us  ", betweenUs),
+    line("longest pieces, us ", pieceUs),
+  ];
 }
 
 async function* everyNth<T>(all: AsyncIterable<T>, every: number): AsyncGenerator<T> {

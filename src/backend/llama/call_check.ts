@@ -4,32 +4,42 @@
  */
 import { Ajv, type Options, type ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { matcherOf } from "../../grammar/language/matcher.ts";
+import { type Matcher, matcherOf, widerMatcherOf } from "../../grammar/language/matcher.ts";
 import type { JsonObject, Tool } from "../../inference/request.ts";
 
 /** Schemas of the drafts before 2020-12 have other keywords for lists. */
 const OLDER = /draft-0[3-7]|2019-09/;
 
-/** A stranger's pattern must not hold the daemon; one that only an engine which backtracks could match is let pass. */
-const regExp = Object.assign(
-  (pattern: string) => ({
-    test: matcherOf(pattern) ?? ((): boolean => true),
-    // The validator tells patterns apart by this.
-    toString: () => pattern,
-  }),
-  { code: "matcherOf" },
-);
+/** What is taken for a match where a pattern cannot be matched in linear time: all that may be one, or nothing. */
+type Untold = "any" | "none";
 
-const OPTIONS: Options = {
-  strict: false,
-  logger: false,
-  validateFormats: false,
-  addUsedSchema: false,
-  code: { regExp },
-};
+interface Compiled {
+  readonly validate: ValidateFunction;
+  /** Whether all its patterns can be matched. */
+  readonly isExact: boolean;
+}
+
+function optionsOf(untold: Untold, onUntold: () => void): Options {
+  /** A stranger's pattern must not hold the daemon. */
+  const matcher = (pattern: string): Matcher => {
+    const exact = matcherOf(pattern);
+    if (exact !== undefined) return exact;
+    onUntold();
+    return untold === "none" ? (): boolean => false : widerMatcherOf(pattern) ?? ((): boolean => true);
+  };
+  const regExp = Object.assign(
+    (pattern: string) => ({
+      test: matcher(pattern),
+      // The validator tells patterns apart by this.
+      toString: () => pattern,
+    }),
+    { code: "matcherOf" },
+  );
+  return { strict: false, logger: false, validateFormats: false, addUsedSchema: false, code: { regExp } };
+}
 
 /** Of tools that were called lately; `undefined` where a schema cannot be used for validation either. */
-const known = new WeakMap<object, ValidateFunction | "unusable">();
+const known = new WeakMap<object, readonly ValidateFunction[] | "unusable">();
 
 /**
  * What is wrong with a call.
@@ -43,23 +53,33 @@ export function toolCallFault(tools: readonly Tool[], name: string, input: JsonO
   const tool = tools.find((tool) => tool.name === name);
   if (tool === undefined) return undefined;
   const { inputSchema } = tool;
-  let validate = known.get(inputSchema);
-  if (validate === undefined) known.set(inputSchema, validate = compile(inputSchema));
-  if (validate === "unusable" || validate(input)) return undefined;
+  let validators = known.get(inputSchema);
+  if (validators === undefined) known.set(inputSchema, validators = compile(inputSchema));
+  // Where a pattern cannot be told, a call is refused if it is whether or not the pattern matches.
+  if (validators === "unusable" || validators.some((validate) => validate(input))) return undefined;
   // The log has this message, and may have nothing of what was sent or written.
-  const [fault] = validate.errors ?? [];
+  const [fault] = validators[0]?.errors ?? [];
   return `The model wrote a tool call that the tool's schema refuses: "${fault?.keyword ?? "schema"}" does not hold`;
 }
 
-function compile({ $schema, ...rest }: JsonObject): ValidateFunction | "unusable" {
-  const drafts = [() => new Ajv2020(OPTIONS), () => new Ajv(OPTIONS)];
+function compile(schema: JsonObject): readonly ValidateFunction[] | "unusable" {
+  const one = compileWith(schema, "any");
+  if (one === undefined) return "unusable";
+  const other = one.isExact ? undefined : compileWith(schema, "none");
+  return [one, other].flatMap((compiled) => compiled === undefined ? [] : [compiled.validate]);
+}
+
+function compileWith({ $schema, ...rest }: JsonObject, untold: Untold): Compiled | undefined {
+  let isExact = true;
+  const options = optionsOf(untold, () => isExact = false);
+  const drafts = [() => new Ajv2020(options), () => new Ajv(options)];
   if (typeof $schema === "string" && OLDER.test($schema)) drafts.reverse();
   for (const draft of drafts) {
     try {
-      return draft().compile(rest);
+      return { validate: draft().compile(rest), isExact };
     } catch {
       // Perhaps it is of the other.
     }
   }
-  return "unusable";
+  return undefined;
 }

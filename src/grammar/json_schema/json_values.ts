@@ -14,8 +14,8 @@ const BACKSLASH = 0x5c;
 /** What stands for itself in a string. */
 const PLAIN: CharSet = [0x20, QUOTE - 1, QUOTE + 1, BACKSLASH - 1, BACKSLASH + 1, 0xd7ff, 0xe000, MAX_CODE_POINT];
 const HEX = [0x30, 0x39, 0x41, 0x46, 0x61, 0x66];
-/** Control characters have an escape each. */
-const CONTROLS = 0x20;
+/** Characters that have an escape each. */
+const ESCAPED: readonly number[] = [...Array.from({ length: 0x20 }, (_, char) => char), QUOTE, BACKSLASH];
 
 /** How a text is written: between what, and how each of its characters. */
 export interface TextStyle {
@@ -60,9 +60,13 @@ const JSON_CHARACTERS: CharacterWriter = {
     }
     const plain = intersection(chars, PLAIN);
     const alternatives: GrammarSymbol[][] = plain.length > 0 ? [b.chars(plain)] : [];
-    for (const char of [QUOTE, BACKSLASH]) if (contains(chars, char)) alternatives.push(escaped(b, char));
-    if ((chars[0] ?? CONTROLS) < CONTROLS) {
-      for (let char = 0; char < CONTROLS; char++) if (contains(chars, char)) alternatives.push(escaped(b, char));
+    const escapes = ESCAPED.filter((char) => contains(chars, char));
+    const [only] = escapes;
+    // What has to come is text; of several, one stack for all of them keeps states small.
+    if (only !== undefined) {
+      alternatives.push(
+        escapes.length === 1 ? escaped(b, only) : [...b.text("\\"), ...JsonValues.of(b).escapes(escapes)],
+      );
     }
     return alternatives;
   },
@@ -223,6 +227,19 @@ export class JsonValues {
           ]),
         ],
       ]));
+  }
+
+  /** What follows the backslash of some characters. */
+  escapes(chars: readonly number[]): GrammarSymbol[] {
+    return this.#once(`escapes ${chars.join()}`, (b) => {
+      const ends = chars.map((char) => JSON.stringify(String.fromCharCode(char)).slice(2, -1));
+      const single = ends.filter(({ length }) => length === 1).map((end) => end.charCodeAt(0));
+      const long = ends.filter(({ length }) => length > 1);
+      return b.choice([
+        ...single.length > 0 ? [b.chars(single.flatMap((char) => [char, char]))] : [],
+        ...long.length > 0 ? [b.texts(long)] : [],
+      ]);
+    });
   }
 
   /** A text in a style; `undefined` if none of the language can be written so. */

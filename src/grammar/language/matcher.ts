@@ -4,7 +4,7 @@
  */
 import { contains } from "./chars.ts";
 import { type Language, LanguageError, Languages } from "./language.ts";
-import { languageOf } from "./pattern.ts";
+import { languageOf, widerLanguageOf } from "./pattern.ts";
 
 /** Says whether a text matches. */
 export type Matcher = (text: string) => boolean;
@@ -16,6 +16,20 @@ export type Matcher = (text: string) => boolean;
  * @returns `undefined` where the pattern is not regular, or too complex to be followed.
  */
 export function matcherOf(pattern: string): Matcher | undefined {
+  return made(pattern, languageOf);
+}
+
+/**
+ * A matcher that takes what repeats a group (`\1`) for any text: whether it is the same cannot be told in linear time.
+ * What it refuses does not match.
+ *
+ * @returns `undefined` where the pattern is not regular otherwise, or too complex to be followed.
+ */
+export function widerMatcherOf(pattern: string): Matcher | undefined {
+  return made(pattern, widerLanguageOf);
+}
+
+function made(pattern: string, languageOf: (pattern: string, languages: Languages) => Language): Matcher | undefined {
   const languages = new Languages();
   let language: Language;
   try {

@@ -33,7 +33,16 @@ const SPACES: CharSet =
  * @throws {LanguageError} If it is none, or one that cannot be followed; the message says what of it.
  */
 export function languageOf(pattern: string, languages: Languages): Language {
-  return languages.named(`/${pattern}`, () => new Reader(languages).read(parse(pattern)));
+  return languages.named(`/${pattern}`, () => new Reader(languages, "refused").read(parse(pattern)));
+}
+
+/**
+ * The same, and perhaps more: what repeats a group may be any text. What is not in it does not match, either.
+ *
+ * @throws {LanguageError} As {@linkcode languageOf}, and where a repetition has to be absent.
+ */
+export function widerLanguageOf(pattern: string, languages: Languages): Language {
+  return languages.named(`wider /${pattern}`, () => new Reader(languages, "any text").read(parse(pattern)));
 }
 
 function parse(pattern: string): AST.Pattern {
@@ -68,11 +77,13 @@ function refuseNesting(pattern: string): void {
 
 class Reader {
   readonly #languages: Languages;
+  readonly #repetitions: "refused" | "any text";
   readonly #asserting = new WeakMap<Node, boolean>();
   #loops = 0;
 
-  constructor(languages: Languages) {
+  constructor(languages: Languages, repetitions: "refused" | "any text") {
     this.#languages = languages;
+    this.#repetitions = repetitions;
   }
 
   read({ alternatives, raw }: AST.Pattern): Language {
@@ -161,7 +172,10 @@ class Reader {
       case "CapturingGroup":
         return this.#group(element, rest, start);
       case "Backreference":
-        throw new LanguageError(`"${element.raw}" repeats what was matched before`);
+        if (this.#repetitions === "refused" || isDenied(element)) {
+          throw new LanguageError(`"${element.raw}" repeats what was matched before`);
+        }
+        return l.concat(l.any, rest);
       case "Character":
         return l.concat(l.chars([this.#char(element), this.#char(element)]), rest);
       case "CharacterSet":
@@ -295,4 +309,12 @@ function setOf(set: AST.CharacterSet): CharSet {
     case "property":
       return charsWith(set.raw);
   }
+}
+
+/** Whether an element stands in what must not match. */
+function isDenied(element: AST.Element): boolean {
+  for (let node: AST.Node | null = element; node !== null; node = node.parent) {
+    if (node.type === "Assertion" && "negate" in node && node.negate) return true;
+  }
+  return false;
 }

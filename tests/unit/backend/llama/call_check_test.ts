@@ -38,3 +38,17 @@ Deno.test("a call is looked at in time when a pattern would make a backtracking 
   assertEquals(faultOf(schema, { a: "aaa" }), undefined);
   assertEquals(faultOf(schema, { a: `${"a".repeat(20_000)}!` })?.includes('"pattern"'), true);
 });
+
+Deno.test("a call is refused when all but what a pattern repeats tells that it does not match", () => {
+  const quoted = { properties: { a: { type: "string", pattern: "^(['|])[a-z]+\\1$" } } };
+  assertEquals(faultOf(quoted, { a: "'abc'" }), undefined);
+  assertEquals(faultOf(quoted, { a: "abc" })?.includes('"pattern"'), true);
+  assertEquals(faultOf(quoted, { a: `'${"a".repeat(20_000)}` }), undefined);
+  // Nothing is held against a key that may not be meant.
+  const keyed = { patternProperties: { "^(a|b)\\1$": { type: "string" } } };
+  assertEquals(faultOf(keyed, { ab: 1 }), undefined);
+  assertEquals(faultOf({ ...keyed, required: ["c"] }, { ab: 1 }) === undefined, false);
+  // Where it must not repeat itself, nothing can be said.
+  const unlike = { properties: { a: { type: "string", pattern: "^([a-z])(?!\\1)b$" } } };
+  assertEquals(faultOf(unlike, { a: "?" }), undefined);
+});

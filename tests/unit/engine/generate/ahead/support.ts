@@ -7,8 +7,8 @@ import type { Scheduler } from "../../../../../src/engine/generate/scheduler.ts"
 export const VOCABULARY = 128;
 export const END = 0;
 
-/** The token that comes after others. */
-export type Next = (tokens: readonly number[]) => number;
+/** The token that comes after others, or a logit for each. */
+export type Next = (tokens: readonly number[]) => number | Float32Array;
 
 /** Memory of tokens. */
 export class FunctionDecoder implements Decoder {
@@ -52,9 +52,8 @@ export class FunctionDecoder implements Decoder {
       const tokens = this.tokensOf(sequence);
       tokens.push(token);
       if (!output) continue;
-      const row = new Float32Array(VOCABULARY);
-      row[this.#next(tokens)] = 1;
-      this.#rows.push(row);
+      const next = this.#next(tokens);
+      this.#rows.push(typeof next === "number" ? onlyLikely(next) : next);
     }
     this.onDecode(batch.length);
     return "done";
@@ -79,6 +78,12 @@ export class FunctionDecoder implements Decoder {
   tokensOf(sequence: number): number[] {
     return this.sequences[sequence] as number[];
   }
+}
+
+function onlyLikely(token: number): Float32Array {
+  const row = new Float32Array(VOCABULARY);
+  row[token] = 1;
+  return row;
 }
 
 /** The tokens of a text: its characters. */

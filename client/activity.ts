@@ -6,6 +6,8 @@ import type { QueueStatus } from "./protocol/mod.ts";
 /**
  * A request that runs or waits, seen once.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { LiveRequestStatus } from "@inferd/client";
@@ -37,6 +39,8 @@ export interface LiveRequestStatus {
 /**
  * What the requests that have ended since the daemon started add up to.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { TotalsOfRequests } from "@inferd/client";
@@ -63,6 +67,8 @@ export interface TotalsOfRequests {
 
 /**
  * What a daemon is working on, seen once.
+ *
+ * @category Admin
  *
  * @example
  * ```ts

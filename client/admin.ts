@@ -19,9 +19,12 @@ import {
 } from "./options.ts";
 import type { AdminRequest } from "./protocol/mod.ts";
 import { persist, within } from "./patience.ts";
+import { onAbort } from "./signals.ts";
 
 /**
  * One look at the daemon.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -47,6 +50,8 @@ export interface AdminSnapshot {
 /**
  * A daemon's admin socket. It is there from the first moment on, long before requests are taken, and only for the user
  * who runs the daemon.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -192,6 +197,8 @@ export interface Admin {
  * @throws {TypeError} If the path cannot be one of a socket.
  * @throws {RangeError} If the path is too long.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import { admin } from "@inferd/client";
@@ -237,15 +244,13 @@ async function* until<T>(
   const close = (): void => left.abort();
   if (signal?.aborted) abort();
   if (closing?.aborted) close();
-  signal?.addEventListener("abort", abort, { once: true });
-  closing?.addEventListener("abort", close, { once: true });
+  const forget = [onAbort(signal, abort), onAbort(closing, close)];
   try {
     yield* make();
   } catch (error) {
     if (!closing?.aborted || signal?.aborted) throw error;
   } finally {
-    signal?.removeEventListener("abort", abort);
-    closing?.removeEventListener("abort", close);
+    for (const each of forget) each();
   }
 }
 

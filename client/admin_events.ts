@@ -4,6 +4,8 @@ import type { BackendStatus, BreakerStatus, QueueStatus, TemplateError } from ".
 /**
  * The daemon has started and has done nothing yet.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { StartingEvent } from "@inferd/client";
@@ -18,6 +20,8 @@ export interface StartingEvent {
 
 /**
  * A file is being looked at, checked or mapped into memory.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -39,6 +43,8 @@ export interface LoadingFileEvent {
 
 /**
  * A model is being fetched.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -64,6 +70,8 @@ export interface DownloadingEvent {
 
 /**
  * A file was not what it should be and was put aside.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -92,6 +100,8 @@ export interface QuarantineEvent {
 /**
  * The context is being made.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { KvCacheEvent } from "@inferd/client";
@@ -112,6 +122,8 @@ export interface KvCacheEvent {
 
 /**
  * A model is being fetched, checked or loaded.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -136,6 +148,8 @@ export type LoadingModelEvent =
 /**
  * Everything that the backends can be asked for is served.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { ReadyEvent, StatusEvent } from "@inferd/client";
@@ -153,6 +167,8 @@ export interface ReadyEvent {
 /**
  * An engine died and is started again; what no other can be asked for is not served until `ready`.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { RestartingEvent } from "@inferd/client";
@@ -168,6 +184,8 @@ export type RestartingEvent =
 
 /**
  * The daemon finishes what runs and then ends.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -185,6 +203,8 @@ export interface DrainingEvent {
 
 /**
  * What one backend can do.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -240,6 +260,8 @@ export interface Capabilities {
  * What one backend can do, sent to every reader on connecting, once it is known, and again when its state changes. Not
  * a state of the daemon.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { CapabilitiesEvent } from "@inferd/client";
@@ -256,6 +278,8 @@ export interface CapabilitiesEvent extends Capabilities {
 
 /**
  * The daemon cannot write its activity log, and keeps running. Repeated to every reader on connecting. Not a state of the daemon.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -277,6 +301,8 @@ export interface LogStoppedEvent {
  * The daemon has read its configuration again and cannot use it: it serves what it served before. Repeated to every
  * reader on connecting, until a configuration can be used. Not a state of the daemon.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { ReloadFailedEvent } from "@inferd/client";
@@ -295,6 +321,8 @@ export interface ReloadFailedEvent {
 
 /**
  * The daemon has read its configuration again and serves it. Not a state of the daemon.
+ *
+ * @category Admin
  *
  * @example
  * ```ts
@@ -315,6 +343,8 @@ export interface ReloadedEvent {
 /**
  * A state of the daemon.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { StatusEvent } from "@inferd/client";
@@ -329,6 +359,8 @@ export type StatusEvent = StartingEvent | LoadingModelEvent | ReadyEvent | Resta
 /**
  * What the admin stream tells; tell them apart by `status`, and `loading_model` and `restarting` further
  * by `phase`.
+ *
+ * @category Admin
  *
  * @example
  * ```ts

@@ -2,9 +2,10 @@
  * The base of everything that is in progress and yields events: who takes the events, its result, and cancelling it.
  * Subclasses say where the events come from.
  */
-import { CancelledError, withCallerStack } from "./errors/errors.ts";
+import { CancelledError, TimeoutError, withCallerStack } from "./errors/errors.ts";
 import { interruptible } from "./interruptible.ts";
-import type { CancelOptions } from "./options.ts";
+import type { RequestOptions } from "./options.ts";
+import { onAbort } from "./signals.ts";
 
 /** What can be ended from outside. */
 export interface Cancellable {
@@ -15,12 +16,15 @@ export interface Cancellable {
 }
 
 /** What an answer needs to know of its caller. */
-export interface AnswerContext extends CancelOptions {
+export interface AnswerContext extends RequestOptions {
   /** Made where the call came in, for the stacks of errors. */
   readonly call: Error;
   /** Called once, when the answer is over. */
-  readonly onSettled: (answer: Cancellable) => void;
+  readonly onSettled: (answer: Cancellable, error?: unknown) => void;
 }
+
+/** The longest time a timer can be set to, in milliseconds; a longer wait is one without end. */
+const MOST_TIMER_MS = 2 ** 31 - 1;
 
 /** An answer under way. */
 export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Cancellable {
@@ -30,6 +34,8 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
   #reject!: (error: unknown) => void;
   #consumer: "loop" | "result" | undefined;
   #over = false;
+  #stopListening: (() => void) | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #failure: { readonly error: unknown } | undefined;
 
   /** @param context What it needs to know of its caller. */
@@ -54,9 +60,14 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
    * @returns Whether it may go on.
    */
   protected begin(): boolean {
-    const { signal } = this.#context;
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    const { signal, timeoutMs = Infinity } = this.#context;
+    this.#stopListening = onAbort(signal, this.#onAbort);
     if (signal?.aborted) this.#onAbort();
+    if (!this.#over && timeoutMs <= MOST_TIMER_MS) {
+      this.#timer = setTimeout(() => {
+        this.cancel(new TimeoutError(`The answer was not complete within ${timeoutMs} ms`));
+      }, timeoutMs);
+    }
     return !this.#over;
   }
 
@@ -135,7 +146,8 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
 
   #settle(): void {
     this.#over = true;
-    this.#context.signal?.removeEventListener("abort", this.#onAbort);
-    this.#context.onSettled(this);
+    clearTimeout(this.#timer);
+    this.#stopListening?.();
+    this.#context.onSettled(this, this.#failure?.error);
   }
 }

@@ -2,10 +2,13 @@
  * What a conversation of generation v2 is made of: blocks, attachments and tools, as callers write them.
  */
 import type { V1Role, V2MediaKind, V2ToolChoice } from "./protocol/mod.ts";
-import type { FromSchema, JsonFields, JsonSchema } from "./schema.ts";
+import type { JsonFields, JsonSchema } from "./schema.ts";
+import type { InferSchema, StandardSchema } from "./standard_schema.ts";
 
 /**
  * Text.
+ *
+ * @category Generation
  *
  * @example
  * ```ts
@@ -24,6 +27,8 @@ export interface TextBlock {
 /**
  * A place where an attachment is shown to the model.
  *
+ * @category Generation
+ *
  * @example
  * ```ts
  * import type { MediaBlock } from "@inferd/client";
@@ -41,6 +46,8 @@ export interface MediaBlock {
 
 /**
  * A call the model made earlier, in an assistant's message. A `tool_use` event is one. A later message has its result.
+ *
+ * @category Generation
  *
  * @example
  * ```ts
@@ -62,6 +69,8 @@ export interface ToolUseBlock {
 
 /**
  * What a call came to; stands in a user's message.
+ *
+ * @category Generation
  *
  * @example
  * ```ts
@@ -87,6 +96,8 @@ export interface ToolResultBlock {
  * where their chat template has a place for it: most want what they thought between two calls, few what they thought
  * before an answer.
  *
+ * @category Generation
+ *
  * @example
  * ```ts
  * import type { Block, GenerationV2Result } from "@inferd/client";
@@ -106,6 +117,8 @@ export interface ThinkingBlock {
 /**
  * A part of a message.
  *
+ * @category Generation
+ *
  * @example
  * ```ts
  * import type { Block } from "@inferd/client";
@@ -119,6 +132,8 @@ export type Block = TextBlock | MediaBlock | ThinkingBlock | ToolUseBlock | Tool
 
 /**
  * One turn of a conversation. A string is short for one `text` block.
+ *
+ * @category Generation
  *
  * @example
  * ```ts
@@ -139,6 +154,8 @@ export interface Message {
 
 /**
  * Bytes that blocks refer to.
+ *
+ * @category Generation
  *
  * @example
  * ```ts
@@ -165,6 +182,8 @@ export interface Attachment {
 /**
  * Something the model may call.
  *
+ * @category Generation
+ *
  * @example
  * ```ts
  * import type { Tool } from "@inferd/client";
@@ -181,12 +200,14 @@ export interface Tool {
   readonly name: string;
   /** What it does, for the model. */
   readonly description: string;
-  /** JSON Schema of its arguments; an object's. */
-  readonly inputSchema: JsonSchema;
+  /** Schema of its arguments, an object's: JSON Schema, or one of another library. */
+  readonly inputSchema: JsonSchema | StandardSchema;
 }
 
 /**
  * Whether the model may, must or must not call a tool; with a name, it must call that one and no other.
+ *
+ * @category Generation
  *
  * @example
  * ```ts
@@ -214,6 +235,8 @@ export type ToolChoice<Name extends string = string> = Extract<V2ToolChoice, str
 /**
  * The arguments a tool's schema allows.
  *
+ * @category Generation
+ *
  * @example
  * ```ts
  * import type { ToolInput } from "@inferd/client";
@@ -225,10 +248,12 @@ export type ToolChoice<Name extends string = string> = Extract<V2ToolChoice, str
  * }
  * ```
  */
-export type ToolInput<Schema> = unknown extends FromSchema<Schema> ? JsonFields : FromSchema<Schema>;
+export type ToolInput<Schema> = unknown extends InferSchema<Schema> ? JsonFields : InferSchema<Schema>;
 
 /**
  * A complete call of one of these tools; its `input` is told apart by `name`. Can be put into a message as it is.
+ *
+ * @category Generation
  *
  * @example
  * ```ts

@@ -1,17 +1,23 @@
 /** A client as callers see it; `pooling_client.ts` implements it. */
 import type { Admin } from "./admin.ts";
 import type { Tool } from "./blocks.ts";
-import type { GenerateRequest, Generation } from "./generation.ts";
-import type { GenerateV2Fields, GenerateV2Request, GenerationV2 } from "./generation_v2.ts";
+import type { Capabilities } from "./admin_events.ts";
+import type { GenerateRequest } from "./generation.ts";
+import type { Generation } from "./generation_events.ts";
+import type { GenerateV2Fields } from "./generation_v2.ts";
 import type { ObjectOptions, ObjectRequest } from "./object.ts";
-import type { CancelOptions } from "./options.ts";
+import type { RequestOptions, WaitOptions } from "./options.ts";
 import type { EmbedOptions, EmbedResult, RerankOptions, RerankResult } from "./retrieval.ts";
-import type { FromSchema, JsonSchema } from "./schema.ts";
+import type { JsonSchema } from "./schema.ts";
+import type { InferSchema, StandardSchema } from "./standard_schema.ts";
+import type { ClientStatus } from "./status.ts";
 import type { PromptRequest, TokenizeOptions, TokenizerOptions } from "./tokenizer.ts";
 import type { DefinedTools, RunToolsOptions, ToolDefinitions, ToolFunctions, ToolRun } from "./tools.ts";
 
 /**
  * A connected client. Dispose of it, or close it, when it is no longer needed.
+ *
+ * @category Client
  *
  * @example
  * ```ts
@@ -32,92 +38,40 @@ export interface Client extends AsyncDisposable {
   readonly closed: Promise<void>;
 
   /**
-   * Ask for an answer. The request is sent at once, on a connection of its own while it runs: requests made together
-   * run together, as far as the daemon lets them. One attempt is made to connect where no connection is left over.
+   * Ask for an answer. The request is sent at once, on a connection of its own while it runs. Which socket of the daemon
+   * it goes to follows from the request: blocks, tools, a schema and the like need generation v2, see `V2Mark`.
    *
-   * A request on a connection left over from an earlier one is sent once more, on a new connection, if that connection
-   * turns out to be dead before a single byte of the answer came. Nothing else is ever sent twice.
+   * A request that fails before its first event is sent again, up to `maxRetries` times, if the error is `retryable`. At
+   * most `maxConcurrent` requests are sent at the same time; the others wait in the client.
    *
-   * @param request A prompt, or a conversation and how to answer it.
-   * @param options `signal` cancels the request; its consumers get the signal's reason.
+   * @param request A prompt, or a conversation and how to answer it. Where tools are literals, the calls have their types.
+   * @param options `signal` cancels the request; `timeoutMs` and `maxRetries`.
    * @returns The running request: iterate it, or ask for its result. Not a promise.
    * @throws {ClientClosedError} If the client is closed or draining.
-   * @throws {TypeError} If the request has no messages or cannot be said in JSON.
+   * @throws {TypeError} If the request has no messages, unknown fields, or cannot be said in JSON.
+   * @throws {RangeError} If the path of the daemon's v2 socket is too long.
    *
    * @example
    * ```ts
    * import type { Client } from "@inferd/client";
    *
    * export async function firstWords(client: Client, signal: AbortSignal): Promise<string> {
-   *   let text = "";
-   *   for await (const event of client.generate("Tell me a story.", { signal })) {
-   *     if (event.type === "token") text += event.text;
-   *     if (text.length > 100) break; // The daemon stops, too.
+   *   let all = "";
+   *   for await (const text of client.generate("Tell me a story.", { signal }).text) {
+   *     all += text;
+   *     if (all.length > 100) break; // The daemon stops, too.
    *   }
-   *   return text;
-   * }
-   * ```
-   */
-  generate(request: string | GenerateRequest, options?: CancelOptions): Generation;
-
-  /**
-   * Ask for an answer of generation v2: where a message is of blocks, or the request has tools, a schema, attachments
-   * or a word on thinking. Connections of its own are used, to the same daemon.
-   *
-   * @param request A conversation and how to answer it. Where the tools are literals, the calls have their types.
-   * @param options `signal` cancels the request; its consumers get the signal's reason.
-   * @returns The running request: iterate it, or ask for its result. Not a promise.
-   * @throws {ClientClosedError} If the client is closed or draining.
-   * @throws {TypeError} If the request has no messages or cannot be said in JSON, or the v2 socket cannot be named.
-   * @throws {RangeError} If the path of the daemon's v2 socket is too long.
-   *
-   * @example
-   * ```ts
-   * import type { Client } from "@inferd/client";
-   *
-   * export async function describe(client: Client, png: Uint8Array): Promise<string> {
-   *   return await client.generate({
-   *     messages: [{
-   *       role: "user",
-   *       content: [{ type: "image", attachmentId: "photo" }, { type: "text", text: "What is this?" }],
-   *     }],
-   *     attachments: [{ id: "photo", kind: "image", mime: "image/png", bytes: png }],
-   *   }).text();
+   *   return all;
    * }
    * ```
    */
   generate<const Tools extends readonly Tool[] = readonly Tool[]>(
-    request: GenerateV2Request<Tools>,
-    options?: CancelOptions,
-  ): GenerationV2<Tools>;
+    request: string | GenerateRequest | GenerateV2Fields<Tools>,
+    options?: RequestOptions,
+  ): Generation<Tools>;
 
   /**
-   * Ask for an answer where only the request's values tell which generation it is for: v2 if a message is of blocks or
-   * one of v2's fields is given, else v1.
-   *
-   * @param request A conversation and how to answer it.
-   * @param options `signal` cancels the request; its consumers get the signal's reason.
-   * @returns The running request: iterate it, or ask for its result. Not a promise.
-   * @throws {ClientClosedError} If the client is closed or draining.
-   * @throws {TypeError} If the request has no messages or cannot be said in JSON, or the v2 socket cannot be named.
-   * @throws {RangeError} If the path of the daemon's v2 socket is too long.
-   *
-   * @example
-   * ```ts
-   * import type { Client, GenerateRequest, GenerateV2Fields } from "@inferd/client";
-   *
-   * export async function ask(client: Client, request: GenerateRequest | GenerateV2Fields): Promise<string> {
-   *   return await client.generate(request).text();
-   * }
-   * ```
-   */
-  generate<const Tools extends readonly Tool[] = readonly Tool[]>(
-    request: GenerateRequest | GenerateV2Fields<Tools>,
-    options?: CancelOptions,
-  ): Generation | GenerationV2<Tools>;
-
-  /**
-   * Ask for a value instead of text: the answer is held to a JSON Schema, and parsed.
+   * Ask for a value instead of text: the answer is held to a schema, parsed, and checked by the schema's library.
    *
    * @param request A prompt, or a conversation and how to answer it.
    * @param options The schema, and `signal` to cancel.
@@ -125,7 +79,7 @@ export interface Client extends AsyncDisposable {
    * @throws {ObjectError} If the answer was cut off or is not JSON.
    * @throws {ClientClosedError} If the client is closed or draining.
    * @throws {TypeError} If the request has no messages or cannot be said in JSON.
-   * @throws What `GenerationV2.result` throws.
+   * @throws What `Generation.result` throws.
    *
    * @example
    * ```ts
@@ -143,10 +97,10 @@ export interface Client extends AsyncDisposable {
    * }
    * ```
    */
-  generateObject<const Schema extends JsonSchema>(
+  generateObject<const Schema extends JsonSchema | StandardSchema>(
     request: string | ObjectRequest,
     options: ObjectOptions<Schema>,
-  ): Promise<FromSchema<Schema>>;
+  ): Promise<InferSchema<Schema>>;
 
   /**
    * Ask, run the tools that the answer calls, tell the model what they said, and so on until an answer calls none.
@@ -217,7 +171,7 @@ export interface Client extends AsyncDisposable {
    * }
    * ```
    */
-  runTools<const Schemas extends Readonly<Record<string, JsonSchema>>>(
+  runTools<const Schemas extends Readonly<Record<string, JsonSchema | StandardSchema>>>(
     request: string | (GenerateV2Fields<DefinedTools<Schemas>> & { readonly tools?: undefined }),
     tools: ToolDefinitions<Schemas>,
     options?: RunToolsOptions,
@@ -357,6 +311,41 @@ export interface Client extends AsyncDisposable {
    * ```
    */
   applyTemplate(request: string | PromptRequest, options?: TokenizerOptions): Promise<string>;
+
+  /**
+   * List the models that the daemon serves, and what each can do. Asks the admin socket.
+   *
+   * @param options As for {@linkcode Admin.snapshot}.
+   * @returns One entry for each backend whose model is known, in the operator's order.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws What {@linkcode Admin.snapshot} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function names(client: Client): Promise<readonly (string | undefined)[]> {
+   *   return (await client.models()).map(({ model }) => model);
+   * }
+   * ```
+   */
+  models(options?: WaitOptions): Promise<readonly Capabilities[]>;
+
+  /**
+   * Follow the client's connections: made, lost, retried, closed. Ends with the client.
+   *
+   * @returns What happens from the start of the loop on.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function log(client: Client): Promise<void> {
+   *   for await (const status of client.status()) console.log(status.type);
+   * }
+   * ```
+   */
+  status(): AsyncIterable<ClientStatus>;
 
   /**
    * Take no further requests, let those that run finish, then close. A request whose events nobody takes does not

@@ -1,12 +1,38 @@
 /** Finding a daemon, starting one where that is wanted, and waiting until it is ready. */
 import { Connection } from "./wire/connection.ts";
 import { adminEndpoint, checkSurfaces, type Endpoint, endpointName, surfaceEndpoint } from "./endpoints.ts";
-import { type ConnectOptions, DEFAULT_READY_TIMEOUT_MS, timeoutOr } from "./options.ts";
+import {
+  checkCount,
+  type ConnectOptions,
+  DEFAULT_MAX_CONCURRENT,
+  DEFAULT_MAX_RETRIES,
+  DEFAULT_READY_TIMEOUT_MS,
+  timeoutOr,
+} from "./options.ts";
+import { Gate } from "./gate.ts";
+import { checkKeys } from "./known_keys.ts";
+import { StatusHub } from "./status.ts";
 import { spawnPlan } from "./spawn_plan.ts";
 import { persist, within } from "./patience.ts";
 import { Pool } from "./wire/pool.ts";
 import { PoolingClient } from "./pooling_client.ts";
 import type { Client } from "./client.ts";
+
+const KEYS: Readonly<Record<keyof ConnectOptions, true>> = {
+  path: true,
+  paths: true,
+  tcp: true,
+  surface: true,
+  adminPath: true,
+  spawn: true,
+  timeoutMs: true,
+  signal: true,
+  maxRetries: true,
+  requestTimeoutMs: true,
+  maxConcurrent: true,
+  debug: true,
+  transport: true,
+};
 
 /**
  * Connect to a daemon, and wait for it to become ready: first 100 ms, then doubling up to 5 s between attempts. A
@@ -31,6 +57,8 @@ import type { Client } from "./client.ts";
  * @throws {RangeError} If a number or the length of a path is out of range.
  * @throws The signal's reason, if it was aborted.
  *
+ * @category Client
+ *
  * @example
  * ```ts
  * import { connect } from "@inferd/client";
@@ -46,21 +74,32 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const { surface = "infer" } = options;
   const endpoint = surfaceEndpoint(surface, options);
   checkSurfaces(options);
+  checkKeys("connect", options, KEYS);
+  const { maxConcurrent = DEFAULT_MAX_CONCURRENT, maxRetries = DEFAULT_MAX_RETRIES, transport } = options;
+  checkCount("maxConcurrent", maxConcurrent, 1);
+  checkCount("maxRetries", maxRetries, 0);
+  const requestTimeoutMs = timeoutOr(options.requestTimeoutMs, Infinity);
+  const hub = new StatusHub(options.debug);
   const timeoutMs = timeoutOr(options.timeoutMs, DEFAULT_READY_TIMEOUT_MS);
   const name = endpointName(endpoint);
   const checkDaemon = await spawnIfAsked(endpoint, options, call);
   const first = await persist(async (signal) => {
     await checkDaemon?.(signal);
-    return await Connection.open(endpoint, signal);
+    return await Connection.open(endpoint, signal, transport);
   }, {
     what: `reach a daemon at "${name}"`,
     timeoutMs,
     signal: options.signal,
     call,
   });
-  const pools = new Map([[surface, new Pool(endpoint, first)]]);
+  hub.connection(name, true);
+  const pools = new Map([[surface, new Pool(endpoint, { first, hub, transport })]]);
   return new PoolingClient(name, {
     pools,
+    hub,
+    gate: new Gate(maxConcurrent),
+    defaults: { maxRetries, timeoutMs: requestTimeoutMs },
+    transport,
     endpointOf: (other) => surfaceEndpoint(other, options),
     locateAdmin: () => adminEndpoint(options.adminPath),
   });

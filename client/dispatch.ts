@@ -22,6 +22,8 @@ const HEADER_BYTES = 4;
 /**
  * What a dispatch request has in addition to its calls. By default there is no timeout.
  *
+ * @category Dispatch
+ *
  * @example
  * ```ts
  * import { dispatch, type DispatchOptions } from "@inferd/client";
@@ -48,6 +50,8 @@ export interface DispatchOptions extends WaitOptions {
 
 /**
  * What a daemon answered to a dispatch request.
+ *
+ * @category Dispatch
  *
  * @example
  * ```ts
@@ -88,6 +92,8 @@ export interface DispatchAnswer {
  * @throws {RangeError} If the path is too long, or `timeoutMs` is negative.
  * @throws The signal's reason, if it was aborted.
  *
+ * @category Dispatch
+ *
  * @example
  * ```ts
  * import { dispatch } from "@inferd/client";
@@ -116,6 +122,8 @@ export async function dispatch(ops: string, options: DispatchOptions = {}): Prom
 /**
  * Why calls were run locally.
  *
+ * @category Dispatch
+ *
  * @example
  * ```ts
  * import type { LocalReason } from "@inferd/client";
@@ -142,6 +150,8 @@ export type LocalReason =
 /**
  * What {@linkcode forwardOrLocal} came to: the daemon's results, or what the local function returned.
  *
+ * @category Dispatch
+ *
  * @example
  * ```ts
  * import type { Forwarded } from "@inferd/client";
@@ -157,6 +167,8 @@ export type Forwarded<Local> =
 
 /**
  * What {@linkcode forwardOrLocal} needs.
+ *
+ * @category Dispatch
  *
  * @example
  * ```ts
@@ -188,6 +200,8 @@ export interface ForwardOptions<Local> extends DispatchOptions {
  * @throws {TypeError} If the path cannot be one of a socket.
  * @throws {RangeError} If the path is too long, or `timeoutMs` is negative.
  * @throws What `local` threw, or the signal's reason.
+ *
+ * @category Dispatch
  *
  * @example
  * ```ts

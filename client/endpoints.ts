@@ -77,8 +77,12 @@ export function surfaceEndpoint(
     }, tcp.apiKey);
   }
   const own = surface === "infer" ? path : paths?.[surface];
-  if (own !== undefined) return unixEndpoint(own, facts);
-  if (path !== undefined) return unixEndpoint(beside(path, surfaces[surface]), facts);
+  if (own !== undefined) {
+    return unixEndpoint(own, facts, `pass a shorter ${surface === "infer" ? '"path"' : `"paths.${surface}"`}`);
+  }
+  if (path !== undefined) {
+    return unixEndpoint(beside(path, surfaces[surface]), facts, `pass a shorter "path", or "paths.${surface}"`);
+  }
   return environmentEndpoint(surface, facts, surfaces);
 }
 
@@ -101,16 +105,21 @@ function environmentEndpoint(surface: SurfaceName, facts: ProcessFacts, surfaces
   // Only the other surfaces are looked for where generation is.
   const others = surface !== "infer";
   const own = facts.env(row.variable);
-  if (own) return unixEndpoint(own, facts);
+  if (own) return unixEndpoint(own, facts, shorter(row.variable));
   const uds = others ? facts.env(surfaces.infer.variable) : undefined;
-  if (uds) return unixEndpoint(beside(uds, row), facts);
+  if (uds) return unixEndpoint(beside(uds, row), facts, shorter(row.variable, surfaces.infer.variable));
   // An empty variable is how shells and service files say "not set".
   const apiKey = (): string | undefined => facts.env(API_KEY_VARIABLE) || undefined;
   const address = facts.env(row.tcp.variable);
   if (address) return tcpEndpoint(parseTcpAddress(address, port), apiKey());
   const infer = others ? facts.env(surfaces.infer.tcp.variable) : undefined;
   if (infer) return tcpEndpoint({ hostname: parseTcpAddress(infer).hostname, port }, apiKey());
-  return defaultEndpoint(row.socket, facts);
+  return defaultEndpoint(row, facts);
+}
+
+/** What to do about a path that is too long and came from variables. */
+function shorter(...variables: readonly string[]): string {
+  return `set ${variables.join(" or ")} to a shorter path`;
 }
 
 /** Another surface's socket in the folder of generation's. */
@@ -141,16 +150,23 @@ function unixSurfaceEndpoint(
   path: string | undefined,
   facts: ProcessFacts,
 ): UnixEndpoint {
-  if (path !== undefined) return unixEndpoint(path, facts);
-  const { socket, variable } = UNIX_SURFACES[surface];
-  const address = facts.env(variable);
-  return address ? unixEndpoint(address, facts) : defaultEndpoint(socket, facts);
+  if (path !== undefined) return unixEndpoint(path, facts, "pass a shorter path");
+  const row = UNIX_SURFACES[surface];
+  const address = facts.env(row.variable);
+  return address ? unixEndpoint(address, facts, shorter(row.variable)) : defaultEndpoint(row, facts);
 }
 
-function defaultEndpoint(socket: string, facts: ProcessFacts): UnixEndpoint {
+function defaultEndpoint(
+  { socket, variable }: { readonly socket: string; readonly variable: string },
+  facts: ProcessFacts,
+): UnixEndpoint {
   checkPlatform(facts);
   const dir = runtimeDirectory(facts);
-  const endpoint = unixEndpoint(socketPath(dir, socket as SocketName), facts);
+  const endpoint = unixEndpoint(
+    socketPath(dir, socket as SocketName),
+    facts,
+    `set XDG_RUNTIME_DIR to a shorter folder, or ${variable} to a shorter path`,
+  );
   // Only where no variable names a folder; nobody asks for the user's id elsewhere.
   const uid = /^\/tmp\/inferd-(\d+)$/.exec(dir)?.[1];
   return uid === undefined ? endpoint : { ...endpoint, folder: { path: dir, uid: Number(uid) } };
@@ -164,7 +180,7 @@ function checkPlatform({ platform }: ProcessFacts): void {
   );
 }
 
-function unixEndpoint(path: string, facts: ProcessFacts): UnixEndpoint {
+function unixEndpoint(path: string, facts: ProcessFacts, advice?: string): UnixEndpoint {
   checkPlatform(facts);
   if (typeof path !== "string" || path === "" || path.includes("\0")) {
     throw new TypeError(
@@ -172,16 +188,23 @@ function unixEndpoint(path: string, facts: ProcessFacts): UnixEndpoint {
     );
   }
   // Node would cut a longer one and look elsewhere.
-  const why = tooLong(path, facts);
+  const why = tooLong(path, facts, advice);
   if (why !== undefined) throw new RangeError(`Cannot use ${JSON.stringify(path)} as a socket path: ${why}`);
   return { path };
 }
 
-function tooLong(path: string, { platform }: Pick<ProcessFacts, "platform">): string | undefined {
+/** What to do about a path that is too long, where nothing says where it came from. */
+const SHORTER_FOLDER = "set XDG_RUNTIME_DIR to a shorter folder";
+
+function tooLong(
+  path: string,
+  { platform }: Pick<ProcessFacts, "platform">,
+  advice: string = SHORTER_FOLDER,
+): string | undefined {
   const most = maxSocketPathBytes(platform);
   const bytes = new TextEncoder().encode(path).length;
   if (bytes <= most) return undefined;
-  return `it has ${bytes} bytes, at most ${most} fit; set XDG_RUNTIME_DIR to a shorter folder`;
+  return `it has ${bytes} bytes, at most ${most} fit; ${advice}`;
 }
 
 /** Every socket of a daemon. */

@@ -7,9 +7,7 @@
  *
  * export async function story(): Promise<void> {
  *   await using client = await connect();
- *   for await (const event of client.generate("Tell me a story about a fox.")) {
- *     if (event.type === "token") console.log(event.text);
- *   }
+ *   for await (const text of client.generate("Tell me a story about a fox.").text) console.log(text);
  * }
  * ```
  *
@@ -17,32 +15,32 @@
  */
 export type { Client } from "./client.ts";
 export { connect } from "./connect.ts";
-export type {
-  DoneEvent,
-  GenerateRequest,
-  Generation,
-  GenerationEvent,
-  GenerationResult,
-  SamplingOptions,
-  StopReason,
-  TokenEvent,
-  Usage,
-} from "./generation.ts";
+export type { GenerateRequest, SamplingOptions, Usage } from "./generation.ts";
 export type {
   DoneV2Event,
-  GenerateV2Fields,
-  GenerateV2Request,
-  GenerationTimings,
   GenerationV2,
   GenerationV2Event,
   GenerationV2Result,
   GenerationV2StopReason,
+  TokenEvent,
+} from "./deprecated.ts";
+export type {
+  AnswerText,
+  DoneEvent,
+  Generation,
+  GenerationEvent,
+  GenerationListener,
+  GenerationResult,
+  GenerationTimings,
+  StopReason,
   TextEvent,
   ThinkingEvent,
   TokenLogprob,
   TokenProbability,
-  V2Mark,
-} from "./generation_v2.ts";
+} from "./generation_events.ts";
+export type { GenerateV2Fields, GenerateV2Request, V2Mark } from "./generation_v2.ts";
+export type { InferSchema, StandardResult, StandardSchema } from "./standard_schema.ts";
+export type { ClientStatus, DebugEvent } from "./status.ts";
 export type { PromptRequest, TokenizeOptions, TokenizerOptions } from "./tokenizer.ts";
 export type {
   Attachment,
@@ -105,13 +103,17 @@ export type {
 } from "./admin_events.ts";
 export type {
   AdminOptions,
+  ByteStream,
   CancelOptions,
   ConnectOptions,
+  OpenTransport,
+  RequestOptions,
   SpawnOptions,
   SurfaceName,
   SurfacePaths,
   SurfacePorts,
   TcpOptions,
+  TransportTarget,
   WaitOptions,
 } from "./options.ts";
 export {

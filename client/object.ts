@@ -2,12 +2,15 @@
 import type { Attachment, Message } from "./blocks.ts";
 import { ObjectError } from "./errors/answer_errors.ts";
 import type { SamplingOptions } from "./generation.ts";
-import type { GenerationV2Result } from "./generation_v2.ts";
-import type { CancelOptions } from "./options.ts";
+import type { GenerationResult } from "./generation_events.ts";
+import type { RequestOptions } from "./options.ts";
 import type { JsonSchema } from "./schema.ts";
+import type { StandardSchema } from "./standard_schema.ts";
 
 /**
  * What to make a value from. What is left out is the daemon's default.
+ *
+ * @category Schemas
  *
  * @example
  * ```ts
@@ -32,6 +35,8 @@ export interface ObjectRequest extends SamplingOptions {
 /**
  * Which value.
  *
+ * @category Schemas
+ *
  * @example
  * ```ts
  * import type { Client, ObjectOptions } from "@inferd/client";
@@ -44,8 +49,8 @@ export interface ObjectRequest extends SamplingOptions {
  * }
  * ```
  */
-export interface ObjectOptions<Schema extends JsonSchema = JsonSchema> extends CancelOptions {
-  /** JSON Schema of the value. */
+export interface ObjectOptions<Schema extends JsonSchema | StandardSchema = JsonSchema> extends RequestOptions {
+  /** Schema of the value: JSON Schema, or one of zod 4, valibot, arktype or TypeBox. */
   readonly schema: Schema;
 }
 
@@ -56,7 +61,7 @@ export interface ObjectOptions<Schema extends JsonSchema = JsonSchema> extends C
  * @returns The value.
  * @throws {ObjectError} If the answer was cut off or is not JSON.
  */
-export function parseObject({ text, stopReason }: GenerationV2Result): unknown {
+export function parseObject({ text, stopReason }: GenerationResult): unknown {
   // A number that was cut off would parse.
   if (stopReason === "max_tokens") {
     throw new ObjectError("The value is not complete: the tokens ran out", { text, stopReason });

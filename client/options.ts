@@ -1,4 +1,5 @@
 /** What callers may say, and every default. What comes of it is decided in `endpoints.ts` and `spawn_plan.ts`. */
+import type { DebugEvent } from "./status.ts";
 import type { SurfaceName } from "./protocol/surfaces.ts";
 
 export type { SurfaceName };
@@ -6,6 +7,8 @@ export type { SurfaceName };
 /**
  * The paths of the other surfaces' sockets. Default: `infer.v2.sock`, `infer.embed.sock`, `infer.rerank.sock` in the
  * folder of the generation socket.
+ *
+ * @category Client
  *
  * @example
  * ```ts
@@ -19,6 +22,8 @@ export type SurfacePaths = { readonly [Name in Exclude<SurfaceName, "infer">]?: 
 /**
  * The TCP ports of the other surfaces. Default: v2 47322, embed 47323, rerank 47324.
  *
+ * @category Client
+ *
  * @example
  * ```ts
  * import type { SurfacePorts } from "@inferd/client";
@@ -30,6 +35,8 @@ export type SurfacePorts = { readonly [Name in Exclude<SurfaceName, "infer">]?: 
 
 /**
  * A daemon's TCP endpoint, as a caller names it.
+ *
+ * @category Client
  *
  * @example
  * ```ts
@@ -58,6 +65,8 @@ export interface TcpOptions {
  * with neither `path` nor `tcp` where `INFERD_V2_ADDR`, `INFERD_EMBED_ADDR` or `INFERD_RERANK_ADDR` says, else next to
  * `INFERD_UDS`, else at `INFERD_V2_TCP`, `INFERD_EMBED_TCP` or `INFERD_RERANK_TCP`, else on the host of `INFERD_TCP`,
  * else in the default runtime directory.
+ *
+ * @category Client
  *
  * @example
  * ```ts
@@ -88,11 +97,26 @@ export interface ConnectOptions {
   readonly timeoutMs?: number | undefined;
   /** Gives up waiting. Once connected it has no effect. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * How often a request is sent again that failed before its first event, with an error that is `retryable`. The waits
+   * double from 250 ms, with jitter. Default 2.
+   */
+  readonly maxRetries?: number | undefined;
+  /** How long one request may take unless it says otherwise, in milliseconds. Default: for ever. */
+  readonly requestTimeoutMs?: number | undefined;
+  /** How many requests of this client are sent at the same time; the others wait in the client. Default 8. */
+  readonly maxConcurrent?: number | undefined;
+  /** Called with everything that happens: requests, retries, connections. It must not throw. */
+  readonly debug?: ((event: DebugEvent) => void) | undefined;
+  /** Makes connections in place of `node:net`; not those to the admin socket. */
+  readonly transport?: OpenTransport | undefined;
 }
 
 /**
  * How a daemon is started that does not run yet. It is a process of its own, which outlives the client, and finds its
  * configuration as if it had been started by hand: in the environment and in its configuration file.
+ *
+ * @category Client
  *
  * @example
  * ```ts
@@ -124,6 +148,8 @@ export interface SpawnOptions {
 /**
  * Where a daemon's admin socket is.
  *
+ * @category Client
+ *
  * @example
  * ```ts
  * import { admin, type AdminOptions } from "@inferd/client";
@@ -143,6 +169,8 @@ export interface AdminOptions {
 /**
  * How one call can be given up.
  *
+ * @category Client
+ *
  * @example
  * ```ts
  * import type { Client } from "@inferd/client";
@@ -158,7 +186,129 @@ export interface CancelOptions {
 }
 
 /**
+ * How long one request may take, and how often it is tried.
+ *
+ * @category Client
+ *
+ * @example
+ * ```ts
+ * import type { Client } from "@inferd/client";
+ *
+ * export async function quick(client: Client, prompt: string): Promise<string> {
+ *   return await client.generate(prompt, { timeoutMs: 10_000, maxRetries: 0 }).text();
+ * }
+ * ```
+ */
+export interface RequestOptions extends CancelOptions {
+  /** How long the whole answer may take, in milliseconds; then a `TimeoutError` is thrown. Default: the client's. */
+  readonly timeoutMs?: number | undefined;
+  /** How often a request is sent again that failed before its first event. Default: the client's. */
+  readonly maxRetries?: number | undefined;
+}
+
+/**
+ * A stream of bytes to a daemon, for {@linkcode ConnectOptions.transport}.
+ *
+ * @category Client
+ *
+ * @example
+ * ```ts
+ * import type { ByteStream } from "@inferd/client";
+ *
+ * // What comes is printed, too.
+ * export function spy(stream: ByteStream): ByteStream {
+ *   return {
+ *     async read() {
+ *       const bytes = await stream.read();
+ *       console.log(bytes?.length ?? "end");
+ *       return bytes;
+ *     },
+ *     write: (bytes) => stream.write(bytes),
+ *     close: () => stream.close(),
+ *   };
+ * }
+ * ```
+ */
+export interface ByteStream {
+  /**
+   * Wait for bytes. Called once at a time.
+   *
+   * @returns At least one byte; `null` at the end.
+   *
+   * @example
+   * ```ts
+   * import type { ByteStream } from "@inferd/client";
+   *
+   * export const firstBytes = (stream: ByteStream): Promise<Uint8Array | null> => stream.read();
+   * ```
+   */
+  read(): Promise<Uint8Array | null>;
+  /**
+   * Write all of it.
+   *
+   * @param bytes What to write.
+   * @returns Resolves when more may be written.
+   *
+   * @example
+   * ```ts
+   * import type { ByteStream } from "@inferd/client";
+   *
+   * export const newline = (stream: ByteStream): Promise<void> => stream.write(new Uint8Array([10]));
+   * ```
+   */
+  write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Close both directions at once; what is pending settles.
+   *
+   * @example
+   * ```ts
+   * import type { ByteStream } from "@inferd/client";
+   *
+   * export const stop = (stream: ByteStream): void => stream.close();
+   * ```
+   */
+  close(): void;
+}
+
+/**
+ * Where a custom transport has to lead.
+ *
+ * @category Client
+ *
+ * @example
+ * ```ts
+ * import type { TransportTarget } from "@inferd/client";
+ *
+ * export const show = ({ path, hostname, port }: TransportTarget): string => path ?? `${hostname}:${port}`;
+ * ```
+ */
+export interface TransportTarget {
+  /** The path of a unix socket. */
+  readonly path?: string;
+  /** The host, where it is TCP. */
+  readonly hostname?: string;
+  /** The port, where it is TCP. */
+  readonly port?: number;
+}
+
+/**
+ * Makes a connection in place of `node:net`: through a tunnel, say, or to a test.
+ *
+ * @category Client
+ *
+ * @example
+ * ```ts
+ * import { type Client, connect, type OpenTransport } from "@inferd/client";
+ *
+ * export const through = (transport: OpenTransport): Promise<Client> => connect({ transport });
+ * ```
+ */
+export type OpenTransport = (target: TransportTarget, signal: AbortSignal) => Promise<ByteStream>;
+
+/**
  * How one call that takes its time can be given up.
+ *
+ * @category Client
  *
  * @example
  * ```ts
@@ -186,6 +336,26 @@ export const FIRST_BACKOFF_MS = 100;
 export const MOST_BACKOFF_MS = 5_000;
 /** How many connections are kept for later requests; what is over is closed. */
 export const MOST_IDLE_CONNECTIONS = 8;
+
+/** How often a request is sent again unless told otherwise. */
+export const DEFAULT_MAX_RETRIES = 2;
+/** How many requests of one client run together unless told otherwise: fewer than a daemon admits. */
+export const DEFAULT_MAX_CONCURRENT = 8;
+/** The wait before a request is sent again, doubled for each further time, in milliseconds. */
+export const FIRST_RETRY_MS = 250;
+
+/**
+ * Check a count.
+ *
+ * @param name The option.
+ * @param value What the caller said.
+ * @param least The least it may be.
+ * @throws {RangeError} If it is less, or not a whole number; `Infinity` is allowed.
+ */
+export function checkCount(name: string, value: number, least: number): void {
+  if (value >= least && (Number.isInteger(value) || value === Infinity)) return;
+  throw new RangeError(`Cannot use ${value} as "${name}": it must be a whole number, ${least} or more`);
+}
 
 /**
  * Check a timeout.

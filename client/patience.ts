@@ -1,6 +1,7 @@
 /** Retrying with back-off until a daemon is there, up to a timeout. */
 import { ClientClosedError, InferdError, TimeoutError, withCallerStack } from "./errors/errors.ts";
 import { FIRST_BACKOFF_MS, MOST_BACKOFF_MS } from "./options.ts";
+import { onAbort } from "./signals.ts";
 
 /** The longest time a timer can be set to, in milliseconds; a longer wait is one without end. */
 const MOST_TIMER_MS = 2 ** 31 - 1;
@@ -37,8 +38,7 @@ export async function within<T>(act: (signal: AbortSignal) => Promise<T>, option
   const cut = new AbortController();
   const giveUp = (): void => cut.abort(signal?.reason);
   const close = (): void => cut.abort(closed());
-  signal?.addEventListener("abort", giveUp, { once: true });
-  closing?.addEventListener("abort", close, { once: true });
+  const forget = [onAbort(signal, giveUp), onAbort(closing, close)];
   const timer = timeoutMs > MOST_TIMER_MS
     ? undefined
     : setTimeout(() => cut.abort(new TimeoutError(`Cannot ${what} within ${timeoutMs} ms`)), timeoutMs);
@@ -48,8 +48,7 @@ export async function within<T>(act: (signal: AbortSignal) => Promise<T>, option
     throw withCallerStack(cut.signal.aborted ? cut.signal.reason : error, options.call);
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", giveUp);
-    closing?.removeEventListener("abort", close);
+    for (const each of forget) each();
   }
 }
 

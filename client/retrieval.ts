@@ -15,10 +15,12 @@ import {
   text,
   wrong,
 } from "./wire/frames.ts";
-import type { CancelOptions } from "./options.ts";
+import type { RequestOptions } from "./options.ts";
 
 /**
  * How to embed.
+ *
+ * @category Retrieval
  *
  * @example
  * ```ts
@@ -27,7 +29,7 @@ import type { CancelOptions } from "./options.ts";
  * export const forDocuments: EmbedOptions = { task: "retrieval_document", dimensions: 64 };
  * ```
  */
-export interface EmbedOptions extends CancelOptions {
+export interface EmbedOptions extends RequestOptions {
   /** Name of a backend or of a model it serves; no other backend answers. Default: any, in the operator's order. */
   readonly model?: string | undefined;
   /** Truncate every vector to this many dimensions, and normalize it again. Default: the model's. */
@@ -38,6 +40,8 @@ export interface EmbedOptions extends CancelOptions {
 
 /**
  * Token counts of a request whose answer has no tokens.
+ *
+ * @category Retrieval
  *
  * @example
  * ```ts
@@ -55,6 +59,8 @@ export interface PromptUsage {
 
 /**
  * The vectors of some texts.
+ *
+ * @category Retrieval
  *
  * @example
  * ```ts
@@ -81,6 +87,8 @@ export interface EmbedResult {
 /**
  * How to rerank.
  *
+ * @category Retrieval
+ *
  * @example
  * ```ts
  * import type { RerankOptions } from "@inferd/client";
@@ -88,7 +96,7 @@ export interface EmbedResult {
  * export const bestThree: RerankOptions = { topN: 3 };
  * ```
  */
-export interface RerankOptions extends CancelOptions {
+export interface RerankOptions extends RequestOptions {
   /** Name of a backend or of a model it serves; no other backend answers. Default: any, in the operator's order. */
   readonly model?: string | undefined;
   /** Return only this many of the best documents, at least 1. Default: all. */
@@ -97,6 +105,8 @@ export interface RerankOptions extends CancelOptions {
 
 /**
  * How well one document fits.
+ *
+ * @category Retrieval
  *
  * @example
  * ```ts
@@ -118,6 +128,8 @@ export interface RankedDocument {
 
 /**
  * Documents in the order in which they fit a query.
+ *
+ * @category Retrieval
  *
  * @example
  * ```ts

@@ -7,6 +7,8 @@
  * A JSON Schema of an object, or of anything else that is not `true` or `false`. Which parts of JSON Schema are
  * understood is the daemon's business; it refuses what it does not.
  *
+ * @category Schemas
+ *
  * @example
  * ```ts
  * import type { JsonSchema } from "@inferd/client";
@@ -21,6 +23,8 @@ export type JsonSchema = { readonly [key: string]: unknown };
 
 /**
  * Anything a JSON object can hold.
+ *
+ * @category Schemas
  *
  * @example
  * ```ts
@@ -39,6 +43,8 @@ export type JsonFields = { [key: string]: unknown };
  * schema itself (`#`) and its `$defs`. The rest is `unknown`, so is a schema that is not a literal.
  *
  * `Root` is the whole schema, which references are looked up in.
+ *
+ * @category Schemas
  *
  * @example
  * ```ts

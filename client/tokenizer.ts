@@ -7,10 +7,12 @@ import type { Message, Tool, ToolChoice } from "./blocks.ts";
 import type { Codec, Step } from "./wire/exchange.ts";
 import { expectId, type Fields, list, number, parse, readFailure, text, wrong } from "./wire/frames.ts";
 import { wireContent, wireTools } from "./wire/frames_v2.ts";
-import type { CancelOptions } from "./options.ts";
+import type { RequestOptions } from "./options.ts";
 
 /**
  * Whom to ask.
+ *
+ * @category Tokens
  *
  * @example
  * ```ts
@@ -19,13 +21,15 @@ import type { CancelOptions } from "./options.ts";
  * export const options: TokenizerOptions = { model: "inferd-tiny" };
  * ```
  */
-export interface TokenizerOptions extends CancelOptions {
+export interface TokenizerOptions extends RequestOptions {
   /** Name of a backend or of a model it serves. Default: any, in the operator's order. */
   readonly model?: string | undefined;
 }
 
 /**
  * How to make a text tokens.
+ *
+ * @category Tokens
  *
  * @example
  * ```ts
@@ -44,6 +48,8 @@ export interface TokenizeOptions extends TokenizerOptions {
 
 /**
  * A conversation as a prompt is made of it.
+ *
+ * @category Tokens
  *
  * @example
  * ```ts

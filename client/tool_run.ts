@@ -4,8 +4,10 @@
  */
 import type { Block, Message, Tool, ToolResultBlock, ToolUse } from "./blocks.ts";
 import { Answer, type AnswerContext } from "./answer.ts";
+import { validateWith } from "./validation.ts";
 import { StepLimitError, UnknownToolError } from "./errors/answer_errors.ts";
-import type { DoneV2Event, GenerateV2Fields, GenerationV2 } from "./generation_v2.ts";
+import type { DoneEvent, Generation } from "./generation_events.ts";
+import type { GenerateV2Fields } from "./generation_v2.ts";
 import type {
   RunToolsOptions,
   ToolDefinition,
@@ -20,7 +22,7 @@ const DEFAULT_MAX_STEPS = 8;
 
 /** What a run needs: its caller, its options, and a way to ask. */
 export interface ToolRunContext extends AnswerContext, RunToolsOptions {
-  readonly generate: (request: GenerateV2Fields, signal: AbortSignal) => GenerationV2;
+  readonly generate: (request: GenerateV2Fields, signal: AbortSignal) => Generation;
 }
 
 /** The functions of a run and the definitions that came with them, by name. */
@@ -33,7 +35,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
   readonly #functions = new Map<string, ToolFunction>();
   readonly #request: GenerateV2Fields;
   readonly #messages: Message[];
-  readonly #first: GenerationV2;
+  readonly #first: Generation;
   readonly #cut = new AbortController();
   readonly #cancelled: Promise<never>;
 
@@ -106,20 +108,24 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
         this.#functions.set(name, tool);
       } else {
         tools.push({ name, description: tool.description, inputSchema: tool.inputSchema });
-        this.#functions.set(name, (input, context) => tool.run(input, context));
+        this.#functions.set(
+          name,
+          async (input, context) =>
+            await tool.run(await validateWith(tool.inputSchema, input) as typeof input, context),
+        );
       }
     }
     return tools;
   }
 
-  #ask(): GenerationV2 {
+  #ask(): Generation {
     // Required once: a model that must always call never answers.
     const toolChoice = this.#request.toolChoice === "none" ? "none" : "auto";
     return this.#context.generate({ ...this.#request, toolChoice, messages: this.#messages }, this.#cut.signal);
   }
 
   /** Pass an answer's events on, and add it to the conversation. */
-  async *#answer(generation: GenerationV2): AsyncGenerator<ToolRunEvent, DoneV2Event, void> {
+  async *#answer(generation: Generation): AsyncGenerator<ToolRunEvent, DoneEvent, void> {
     const content: Block[] = [];
     for await (const event of generation) {
       if (event.type === "done") {

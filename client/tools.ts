@@ -1,12 +1,15 @@
 /** Tools and their functions, and the events and results of a tool loop, as callers write them. */
 import type { Message, Tool, ToolInput, ToolUse } from "./blocks.ts";
 import type { Usage } from "./generation.ts";
-import type { GenerationV2StopReason, TextEvent, ThinkingEvent } from "./generation_v2.ts";
-import type { CancelOptions } from "./options.ts";
+import type { StopReason, TextEvent, ThinkingEvent } from "./generation_events.ts";
+import type { RequestOptions } from "./options.ts";
 import type { JsonFields, JsonSchema } from "./schema.ts";
+import type { StandardSchema } from "./standard_schema.ts";
 
 /**
  * What a tool's function gets in addition to its arguments.
+ *
+ * @category Tools
  *
  * @example
  * ```ts
@@ -28,6 +31,8 @@ export interface ToolContext {
  * Does what a tool says. What it returns, or resolves to, goes to the model: text as it is, all else as JSON, and
  * `null` where that has none, as nothing or a function. What it throws goes to the model, too.
  *
+ * @category Tools
+ *
  * @example
  * ```ts
  * import type { ToolFunction } from "@inferd/client";
@@ -39,6 +44,8 @@ export type ToolFunction<Input = JsonFields> = (input: Input, context: ToolConte
 
 /**
  * The functions of a request's tools, by name.
+ *
+ * @category Tools
  *
  * @example
  * ```ts
@@ -65,6 +72,8 @@ type InputOf<One extends Tool, Name> = One extends Tool
 /**
  * A tool and its function in one.
  *
+ * @category Tools
+ *
  * @example
  * ```ts
  * import type { ToolDefinition } from "@inferd/client";
@@ -79,7 +88,7 @@ type InputOf<One extends Tool, Name> = One extends Tool
 export interface ToolDefinition<Schema = JsonSchema> {
   /** What it does, for the model. */
   readonly description: string;
-  /** JSON Schema of its arguments; an object's. */
+  /** Schema of its arguments, an object's: JSON Schema, or one of another library. */
   readonly inputSchema: Schema;
   /**
    * Does it, see {@linkcode ToolFunction}.
@@ -111,6 +120,8 @@ export interface ToolDefinition<Schema = JsonSchema> {
  * @param definition The tool.
  * @returns The same.
  *
+ * @category Tools
+ *
  * @example
  * ```ts
  * import { type Client, tool } from "@inferd/client";
@@ -126,12 +137,16 @@ export interface ToolDefinition<Schema = JsonSchema> {
  * }
  * ```
  */
-export function tool<const Schema extends JsonSchema>(definition: ToolDefinition<Schema>): ToolDefinition<Schema> {
+export function tool<const Schema extends JsonSchema | StandardSchema>(
+  definition: ToolDefinition<Schema>,
+): ToolDefinition<Schema> {
   return definition;
 }
 
 /**
  * Tools by name, from the schemas of their arguments.
+ *
+ * @category Tools
  *
  * @example
  * ```ts
@@ -154,6 +169,8 @@ export type ToolDefinitions<Schemas> = {
 /**
  * The tools of some definitions, as a request lists them.
  *
+ * @category Tools
+ *
  * @example
  * ```ts
  * import type { DefinedTools, ToolUse } from "@inferd/client";
@@ -165,7 +182,7 @@ export type ToolDefinitions<Schemas> = {
  * }
  * ```
  */
-export type DefinedTools<Schemas extends Readonly<Record<string, JsonSchema>>> = readonly {
+export type DefinedTools<Schemas extends Readonly<Record<string, JsonSchema | StandardSchema>>> = readonly {
   [Name in keyof Schemas]: {
     /** Unique in the request. */
     readonly name: Name & string;
@@ -179,6 +196,8 @@ export type DefinedTools<Schemas extends Readonly<Record<string, JsonSchema>>> =
 /**
  * How to run tools.
  *
+ * @category Tools
+ *
  * @example
  * ```ts
  * import type { RunToolsOptions } from "@inferd/client";
@@ -186,7 +205,7 @@ export type DefinedTools<Schemas extends Readonly<Record<string, JsonSchema>>> =
  * export const careful: RunToolsOptions = { maxSteps: 3, rethrow: true };
  * ```
  */
-export interface RunToolsOptions extends CancelOptions {
+export interface RunToolsOptions extends RequestOptions {
   /** How many answers there may be, at least 1. Default 8. */
   readonly maxSteps?: number | undefined;
   /** What a function throws ends the run, instead of going to the model. Default `false`. */
@@ -195,6 +214,8 @@ export interface RunToolsOptions extends CancelOptions {
 
 /**
  * A tool was run; its result goes to the model.
+ *
+ * @category Tools
  *
  * @example
  * ```ts
@@ -221,6 +242,8 @@ export interface ToolResultEvent<Tools extends readonly Tool[] = readonly Tool[]
 /**
  * What a run came to.
  *
+ * @category Tools
+ *
  * @example
  * ```ts
  * import type { Message, ToolRunResult } from "@inferd/client";
@@ -241,13 +264,15 @@ export interface ToolRunResult {
   /** Token counts of all answers together. */
   readonly usage: Usage;
   /** Why the last answer ended. */
-  readonly stopReason: GenerationV2StopReason;
+  readonly stopReason: StopReason;
   /** Which backend gave it; for diagnosis only. */
   readonly backend: string;
 }
 
 /**
  * The last answer is complete; the last event.
+ *
+ * @category Tools
  *
  * @example
  * ```ts
@@ -265,6 +290,8 @@ export interface ToolRunDoneEvent extends ToolRunResult {
 
 /**
  * What a run yields: the `text`, `thinking` and `tool_use` of every answer, a `tool_result` for every call, one `done`.
+ *
+ * @category Tools
  *
  * @example
  * ```ts
@@ -286,6 +313,8 @@ export type ToolRunEvent<Tools extends readonly Tool[] = readonly Tool[]> =
 /**
  * A run of tools under way. Take its events in a loop, or ask for its result. It advances only while somebody takes
  * events or waits for the result; leaving the loop cancels it.
+ *
+ * @category Tools
  *
  * @example
  * ```ts
@@ -310,7 +339,7 @@ export interface ToolRun<Tools extends readonly Tool[] = readonly Tool[]> extend
    * @throws {StepLimitError} If the model still calls tools in the last answer that was allowed.
    * @throws {UnknownToolError} If the model calls a tool that there is no function for.
    * @throws What a function threw, with `rethrow`.
-   * @throws What `GenerationV2.result` throws.
+   * @throws What `Generation.result` throws.
    *
    * @example
    * ```ts

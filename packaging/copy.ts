@@ -7,8 +7,8 @@ import { dirname, fromFileUrl, join } from "@std/path";
 /** The checkout. */
 export const ROOT: string = fromFileUrl(new URL("../", import.meta.url));
 
-/** The packages' folders, in the order of their uploads: the daemon imports the client. */
-export const PACKAGES: readonly string[] = ["client", "."];
+/** The packages' folders, in the order of their uploads: the others import the client. */
+export const PACKAGES: readonly string[] = ["client", "packages/ai-sdk", "."];
 
 /** `deno.json`, as far as it matters here. */
 export interface Config extends Readonly<Record<string, unknown>> {

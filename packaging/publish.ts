@@ -1,6 +1,6 @@
 /**
- * Publishes both packages to JSR, the client first: the daemon imports it. What is published cannot be changed any more,
- * so both are checked before the first is uploaded, as their users get them: from a copy of the checkout whose `@std/*`
+ * Publishes all packages to JSR, the client first: the others import it. What is published cannot be changed any more,
+ * so all are checked before the first is uploaded, as their users get them: from a copy of the checkout whose `@std/*`
  * are those of JSR, not the stand-ins that `links` in deno.json point at. It needs JSR.
  *
  * usage: deno task publish [flags of deno publish]

@@ -6,6 +6,8 @@ import { InferdError } from "./errors.ts";
  * The answer is not the value that was asked for: it was cut off, or is not JSON. `retryable` unless the tokens ran out,
  * which a higher limit fixes.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { type Client, ObjectError } from "@inferd/client";
@@ -46,6 +48,8 @@ export class ObjectError extends InferdError {
 /**
  * Why a run of tools cannot go on, with the conversation as far as it came.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { type Message, ToolRunError } from "@inferd/client";
@@ -80,6 +84,8 @@ export abstract class ToolRunError extends InferdError {
 /**
  * The model called a tool that there is no function for.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { UnknownToolError } from "@inferd/client";
@@ -109,6 +115,8 @@ export class UnknownToolError extends ToolRunError {
 
 /**
  * The model still called tools in the last answer it was allowed.
+ *
+ * @category Errors
  *
  * @example
  * ```ts

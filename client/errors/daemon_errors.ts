@@ -8,6 +8,8 @@ import { InferdError } from "./errors.ts";
 /**
  * The daemon answered with an error frame. A code this client does not know is this class itself, not retryable.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { DaemonError } from "@inferd/client";
@@ -39,6 +41,8 @@ export class DaemonError extends InferdError {
 
 /**
  * `queue_full`: no place at submit time. Retry with backoff.
+ *
+ * @category Errors
  *
  * @example
  * ```ts
@@ -73,6 +77,8 @@ export class QueueFullError extends DaemonError {
 /**
  * `backend_unavailable`: no backend, or it failed before or during the answer. May be retried.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { admin, BackendUnavailableError, type Client } from "@inferd/client";
@@ -104,6 +110,8 @@ export class BackendUnavailableError extends DaemonError {
 
 /**
  * `invalid_request`: the request breaks a rule, or its prompt does not fit the context. Not unchanged again.
+ *
+ * @category Errors
  *
  * @example
  * ```ts
@@ -141,6 +149,8 @@ export class InvalidRequestError extends DaemonError {
 /**
  * `frame_too_large`: the request is over the frame limit. Told by the client before anything is sent, too.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { type Client, FrameTooLargeError } from "@inferd/client";
@@ -170,6 +180,8 @@ export class FrameTooLargeError extends DaemonError {
 /**
  * `internal`: a bug of the daemon's; its log says more.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { InternalError } from "@inferd/client";
@@ -195,6 +207,8 @@ export class InternalError extends DaemonError {
 
 /**
  * `attachment_unsupported`: no backend takes attachments of that kind. Do not retry.
+ *
+ * @category Errors
  *
  * @example
  * ```ts
@@ -229,6 +243,8 @@ export class AttachmentUnsupportedError extends DaemonError {
 /**
  * `cancelled`: the operator cancelled the request. Do not retry.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { RequestCancelledError } from "@inferd/client";
@@ -256,6 +272,8 @@ export class RequestCancelledError extends DaemonError {
  * `tool_call_malformed`: the model wrote a call that cannot be read, or that its schema refuses. May be retried: the
  * next answer may be better.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { ToolCallMalformedError } from "@inferd/client";
@@ -282,6 +300,8 @@ export class ToolCallMalformedError extends DaemonError {
 
 /**
  * `embed_unsupported`: no backend embeds. Do not retry.
+ *
+ * @category Errors
  *
  * @example
  * ```ts
@@ -311,6 +331,8 @@ export class EmbedUnsupportedError extends DaemonError {
 
 /**
  * `rerank_unsupported`: no backend reranks. Do not retry.
+ *
+ * @category Errors
  *
  * @example
  * ```ts

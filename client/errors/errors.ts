@@ -7,6 +7,8 @@
  * What every error of this client is. The reason of an aborted signal is thrown as it is, and wrong arguments are a
  * `TypeError` or `RangeError`.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { type Client, InferdError } from "@inferd/client";
@@ -42,6 +44,8 @@ export class InferdError extends Error {
 /**
  * No connection could be made. `retryable` tells a daemon that is not there yet (no socket, nothing listens) from what
  * waiting does not fix (permission denied, not a socket).
+ *
+ * @category Errors
  *
  * @example
  * ```ts
@@ -91,6 +95,8 @@ export class ConnectError extends InferdError {
  * The daemon closed the connection before the answer was complete: it ended, was cut off, or (over TCP) did not like
  * the API key. May be retried.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { type Client, ConnectionClosedError } from "@inferd/client";
@@ -122,6 +128,8 @@ export class ConnectionClosedError extends InferdError {
 /**
  * What came is not the protocol: another program listens there, or one side has a bug.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { ProtocolError } from "@inferd/client";
@@ -138,6 +146,8 @@ export class ProtocolError extends InferdError {
 
 /**
  * The time this call was given is over; `cause` is what the last attempt failed with. May be retried.
+ *
+ * @category Errors
  *
  * @example
  * ```ts
@@ -171,13 +181,15 @@ export class TimeoutError extends InferdError {
 /**
  * The consumer left the loop before the answer was complete, so there is no result.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { CancelledError, type Client } from "@inferd/client";
  *
  * export async function firstPiece(client: Client): Promise<string> {
  *   const generation = client.generate("Tell me a story.");
- *   for await (const event of generation) if (event.type === "token") break;
+ *   for await (const event of generation) if (event.type === "text") break;
  *   return await generation.result().then(({ text }) => text, (error: unknown) => {
  *     if (error instanceof CancelledError) return "There is no result: the loop was left.";
  *     throw error;
@@ -192,6 +204,8 @@ export class CancelledError extends InferdError {
 
 /**
  * The client was closed, or is draining and takes nothing new.
+ *
+ * @category Errors
  *
  * @example
  * ```ts
@@ -215,6 +229,8 @@ export class ClientClosedError extends InferdError {
 /**
  * The daemon did not run a dispatch request, because a call in it cannot be read. Not unchanged again.
  *
+ * @category Errors
+ *
  * @example
  * ```ts
  * import { DispatchError, forwardOrLocal } from "@inferd/client";
@@ -234,6 +250,8 @@ export class DispatchError extends InferdError {
 
 /**
  * A daemon was to be started and none answers.
+ *
+ * @category Errors
  *
  * @example
  * ```ts

@@ -5,6 +5,7 @@
 import { type AuthFrame, MAX_FRAME_BYTES } from "../protocol/mod.ts";
 import { ConnectionClosedError, ProtocolError } from "../errors/errors.ts";
 import { type Endpoint, endpointName } from "../endpoints.ts";
+import type { ByteStream, OpenTransport, TransportTarget } from "../options.ts";
 import { Transport } from "./transport.ts";
 
 const NEWLINE = 10;
@@ -115,7 +116,7 @@ export class LineBuffer {
 export class Connection {
   /** For messages. */
   readonly name: string;
-  readonly #transport: Transport;
+  readonly #transport: ByteStream;
   readonly #lines = new LineBuffer();
   #unwritten = 0;
   #received = 0;
@@ -123,7 +124,7 @@ export class Connection {
   #closed = false;
   #cause: unknown;
 
-  private constructor(transport: Transport, name: string) {
+  private constructor(transport: ByteStream, name: string) {
     this.#transport = transport;
     this.name = name;
   }
@@ -133,11 +134,13 @@ export class Connection {
    *
    * @param endpoint Where to.
    * @param signal Gives up.
+   * @param open Makes the stream; absent: `node:net` does.
    * @returns The connection.
    * @throws {ConnectError} If none can be made.
    */
-  static async open(endpoint: Endpoint, signal: AbortSignal): Promise<Connection> {
-    const connection = new Connection(await Transport.open(endpoint, signal), endpointName(endpoint));
+  static async open(endpoint: Endpoint, signal: AbortSignal, open?: OpenTransport): Promise<Connection> {
+    const stream = open === undefined ? await Transport.open(endpoint, signal) : await open(targetOf(endpoint), signal);
+    const connection = new Connection(stream, endpointName(endpoint));
     if ("apiKey" in endpoint && endpoint.apiKey !== undefined) {
       connection.send(encodeFrame({ type: "auth", key: endpoint.apiKey } satisfies AuthFrame));
     }
@@ -223,7 +226,12 @@ export class Connection {
 
   /** @param on Whether the process has to stay alive for this connection. */
   keepAlive(on: boolean): void {
-    this.#transport.keepAlive(on);
+    if (this.#transport instanceof Transport) this.#transport.keepAlive(on);
+  }
+
+  /** @param listener Called when the daemon ends the connection while it lies idle. */
+  whenEnded(listener: (() => void) | undefined): void {
+    if (this.#transport instanceof Transport) this.#transport.onEnd = listener;
   }
 
   /** Close at once; the daemon takes it as a cancel of what it is doing for this connection. */
@@ -231,6 +239,13 @@ export class Connection {
     this.#closed = true;
     this.#transport.close();
   }
+}
+
+/** The endpoint without its key. */
+function targetOf(endpoint: Endpoint): TransportTarget {
+  if ("path" in endpoint) return { path: endpoint.path };
+  const { hostname, port } = endpoint;
+  return { hostname, port };
 }
 
 /**

@@ -6,6 +6,11 @@ import { MAX_FRAME_BYTES } from "../protocol/mod.ts";
 import { Answer, type AnswerContext } from "../answer.ts";
 import { type Connection, encodeFrame } from "./connection.ts";
 import { type DaemonError, FrameTooLargeError } from "../errors/daemon_errors.ts";
+import { InferdError } from "../errors/errors.ts";
+import type { Gate } from "../gate.ts";
+import { DEFAULT_MAX_RETRIES, FIRST_RETRY_MS } from "../options.ts";
+import { pause } from "../patience.ts";
+import type { StatusHub } from "../status.ts";
 import type { Lease, Pool } from "./pool.ts";
 
 /** An error frame, read. `ours` is false where the daemon could not tell which request it answers. */
@@ -39,6 +44,10 @@ export interface Codec<Event, Result> {
 /** What a running request needs. */
 export interface ExchangeContext extends AnswerContext {
   readonly pool: Pool;
+  /** Lets it through. */
+  readonly gate: Gate;
+  /** Is told what happens. */
+  readonly hub: StatusHub;
 }
 
 /** A request under way. It was sent when this was made. */
@@ -49,7 +58,9 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
   readonly #frame: Uint8Array;
   /** Gives up connecting. */
   readonly #cut = new AbortController();
-  readonly #sent: Promise<Lease>;
+  readonly #context: ExchangeContext;
+  /** Absent while it waits for others of this client. */
+  #sent: Promise<Lease> | undefined;
   #connection: Connection | undefined;
 
   /**
@@ -64,15 +75,24 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
     this.id = codec.id;
     this.#codec = codec;
     this.#pool = context.pool;
+    this.#context = context;
     this.#frame = encodeFrame(codec.frame);
     this.begin();
     const bytes = this.#frame.length - 1;
     if (bytes > MAX_FRAME_BYTES) {
       this.cancel(new FrameTooLargeError(`The request is ${bytes} bytes long, at most ${MAX_FRAME_BYTES} are allowed`));
     }
-    this.#sent = this.#send((signal) => this.#pool.lease(signal));
-    this.#sent.catch(() => {});
+    if (!this.over && context.gate.tryEnter(this)) this.#sent = this.#start();
   }
+
+  #start(): Promise<Lease> {
+    const sent = this.#send((signal) => this.#pool.lease(signal));
+    sent.catch(() => {});
+    return sent;
+  }
+
+  /** Called for every event that is taken. */
+  protected notify(_event: Event): void {}
 
   protected override stop(): void {
     this.#cut.abort();
@@ -88,42 +108,75 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
     }
     this.#connection = lease.connection;
     lease.connection.send(this.#frame);
+    this.#context.hub.tell({ type: "sent", id: this.id, bytes: this.#frame.length });
     return lease;
   }
 
   protected override async *events(): AsyncGenerator<Event, void, void> {
-    try {
-      let { connection, reused } = await this.#sent;
-      const before = connection.received;
-      for (;;) {
-        this.throwIfCancelled();
-        const line = connection.take();
-        if (line === undefined) {
-          if (await connection.fill()) continue;
-          // A connection that lay idle may have died there, and the daemon tells nobody. As not one byte of an answer
-          // came, and no request changes anything, it is sent again: once, on a new connection.
-          if (this.over || !reused || connection.received !== before) throw connection.closedError();
-          connection.close();
-          ({ connection, reused } = await this.#send((signal) => this.#pool.leaseNew(signal)));
-          continue;
+    let started = false;
+    for (let attempt = 1;; attempt++) {
+      try {
+        if (attempt === 1) await this.#enter();
+        let { connection, reused } = await (this.#sent ??= this.#start());
+        const before = connection.received;
+        for (;;) {
+          this.throwIfCancelled();
+          const line = connection.take();
+          if (line === undefined) {
+            if (await connection.fill()) continue;
+            // A connection that lay idle may have died there, and the daemon tells nobody. As not one byte of an answer
+            // came, and no request changes anything, it is sent again: once, on a new connection.
+            if (this.over || !reused || connection.received !== before) throw connection.closedError();
+            connection.close();
+            ({ connection, reused } = await this.#send((signal) => this.#pool.leaseNew(signal)));
+            continue;
+          }
+          const step = connection.read(() => this.#codec.read(line));
+          if (step === undefined) continue;
+          if (step.type === "error") {
+            // Whatever the daemon could not read, it may answer once more.
+            if (step.ours && !(step.error instanceof FrameTooLargeError)) this.#giveBack(connection);
+            throw step.error;
+          }
+          if (step.type === "end") {
+            this.#giveBack(connection);
+            this.succeed(step.result);
+          }
+          started = true;
+          this.notify(step.event);
+          yield step.event;
+          if (step.type === "end") return;
         }
-        const step = connection.read(() => this.#codec.read(line));
-        if (step === undefined) continue;
-        if (step.type === "error") {
-          // Whatever the daemon could not read, it may answer once more.
-          if (step.ours && !(step.error instanceof FrameTooLargeError)) this.#giveBack(connection);
-          throw step.error;
-        }
-        if (step.type === "end") {
-          this.#giveBack(connection);
-          this.succeed(step.result);
-        }
-        yield step.event;
-        if (step.type === "end") return;
+      } catch (error) {
+        const { maxRetries = DEFAULT_MAX_RETRIES } = this.#context;
+        const mayRetry = !started && !this.over && attempt <= maxRetries && error instanceof InferdError &&
+          error.retryable;
+        if (!mayRetry) throw this.cancel(error);
+        await this.#backOff(attempt, error);
       }
-    } catch (error) {
-      throw this.cancel(error);
     }
+  }
+
+  async #enter(): Promise<void> {
+    this.throwIfCancelled();
+    try {
+      await this.#context.gate.enter(this, this.#cut.signal);
+    } catch (error) {
+      this.throwIfCancelled();
+      throw error;
+    }
+  }
+
+  /** Wait, and forget what was sent. */
+  async #backOff(attempt: number, error: Error): Promise<void> {
+    this.#connection?.close();
+    this.#connection = undefined;
+    this.#sent = undefined;
+    // Jitter: those that failed together do not come together again.
+    const delayMs = Math.round(FIRST_RETRY_MS * 2 ** (attempt - 1) * (0.5 + Math.random()));
+    this.#context.hub.tell({ type: "retrying", id: this.id, attempt, delayMs, error });
+    // Whoever cancels it meanwhile is heard by the next attempt.
+    await pause(delayMs, this.#cut.signal).catch(() => {});
   }
 
   #giveBack(connection: Connection): void {

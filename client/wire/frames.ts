@@ -5,7 +5,8 @@
  */
 import type { V1Request } from "../protocol/mod.ts";
 import type { Codec, Failure, Step } from "./exchange.ts";
-import type { GenerateRequest, GenerationEvent, GenerationResult, SamplingOptions } from "../generation.ts";
+import type { GenerateRequest, SamplingOptions } from "../generation.ts";
+import type { GenerationEvent, GenerationResult } from "../generation_events.ts";
 import { daemonError } from "../errors/daemon_errors.ts";
 import { ProtocolError } from "../errors/errors.ts";
 
@@ -68,23 +69,32 @@ function readV1(line: string, id: string): Step<GenerationEvent, GenerationResul
   const { type } = frame;
   if (type === "token") {
     expectId(frame, id);
-    return { type: "event", event: { type, text: text(frame, "content") } };
+    return { type: "event", event: { type: "text", text: text(frame, "content") } };
   }
   if (type === "done") {
     expectId(frame, id);
     const usage = record(frame, "usage");
     const result = {
       text: text(frame, "content"),
+      thinking: "",
+      toolCalls: [],
       usage: {
         promptTokens: number(usage, "prompt_tokens"),
         completionTokens: number(usage, "completion_tokens"),
       },
-      stopReason: text(frame, "stop_reason"),
+      stopReason: stopReason(text(frame, "stop_reason")),
       backend: text(frame, "backend"),
+      toolChoiceUnsatisfied: false,
     };
     return { type: "end", event: { type, ...result }, result };
   }
   return readFailure(frame, id);
+}
+
+/** Generation v1's reasons in the words of v2. */
+function stopReason(reason: string): string {
+  if (reason === "end") return "end_turn";
+  return reason === "length" ? "max_tokens" : reason;
 }
 
 /**

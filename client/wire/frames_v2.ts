@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import type { V2Attachment, V2Block, V2Request, V2Tool } from "../protocol/mod.ts";
 import type { Attachment, Block, Tool, ToolUse } from "../blocks.ts";
 import type { Codec, Step } from "./exchange.ts";
+import { jsonSchemaOf } from "../standard_schema.ts";
 import {
   expectId,
   type Fields,
@@ -17,19 +18,18 @@ import {
   wrong,
 } from "./frames.ts";
 import type {
-  GenerateV2Fields,
+  GenerationEvent,
+  GenerationResult,
   GenerationTimings,
-  GenerationV2Event,
-  GenerationV2Result,
   TokenLogprob,
   TokenProbability,
-} from "../generation_v2.ts";
+} from "../generation_events.ts";
+import type { GenerateV2Fields } from "../generation_v2.ts";
 
-type V2Step<Tools extends readonly Tool[]> = Step<GenerationV2Event<Tools>, GenerationV2Result<Tools>>;
+type V2Step<Tools extends readonly Tool[]> = Step<GenerationEvent<Tools>, GenerationResult<Tools>>;
 
 /** One v2 request, and what of its answer has come. */
-export class V2Codec<Tools extends readonly Tool[]>
-  implements Codec<GenerationV2Event<Tools>, GenerationV2Result<Tools>> {
+export class V2Codec<Tools extends readonly Tool[]> implements Codec<GenerationEvent<Tools>, GenerationResult<Tools>> {
   readonly id: string;
   readonly frame: V2Request;
   #text = "";
@@ -67,7 +67,7 @@ export class V2Codec<Tools extends readonly Tool[]>
     return readFailure(frame, this.id);
   }
 
-  #event(block: Fields, frame: Fields): GenerationV2Event<Tools> | undefined {
+  #event(block: Fields, frame: Fields): GenerationEvent<Tools> | undefined {
     const { type } = block;
     if (type === "text") {
       const piece = text(block, "delta");
@@ -96,7 +96,7 @@ export class V2Codec<Tools extends readonly Tool[]>
 
   #end(frame: Fields): V2Step<Tools> {
     const usage = record(frame, "usage");
-    const result: GenerationV2Result<Tools> = {
+    const result: GenerationResult<Tools> = {
       text: this.#text,
       thinking: this.#thinking,
       toolCalls: this.#toolCalls,
@@ -155,7 +155,7 @@ function v2Request(request: GenerateV2Fields, id: string): V2Request {
     tools: wireTools(tools),
     tool_choice: toolChoice,
     response_format: schema !== undefined
-      ? { type: "json_schema", schema }
+      ? { type: "json_schema", schema: jsonSchemaOf(schema) }
       : json === true
       ? { type: "json_object" }
       : undefined,
@@ -174,7 +174,11 @@ function v2Request(request: GenerateV2Fields, id: string): V2Request {
  * @returns The fields.
  */
 export function wireTools(tools: readonly Tool[] | undefined): V2Tool[] | undefined {
-  return tools?.map(({ name, description, inputSchema }) => ({ name, description, input_schema: inputSchema }));
+  return tools?.map(({ name, description, inputSchema }) => ({
+    name,
+    description,
+    input_schema: jsonSchemaOf(inputSchema),
+  }));
 }
 
 /**

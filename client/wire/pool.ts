@@ -3,8 +3,9 @@
  * new one costs a round trip and an accept.
  */
 import { Connection } from "./connection.ts";
-import type { Endpoint } from "../endpoints.ts";
-import { MOST_IDLE_CONNECTIONS } from "../options.ts";
+import { type Endpoint, endpointName } from "../endpoints.ts";
+import { MOST_IDLE_CONNECTIONS, type OpenTransport } from "../options.ts";
+import type { StatusHub } from "../status.ts";
 
 /** A connection on loan. */
 export interface Lease {
@@ -13,20 +14,41 @@ export interface Lease {
   readonly reused: boolean;
 }
 
+/** What a pool is made of. */
+export interface PoolParts {
+  /** Is told of connections. */
+  readonly hub: StatusHub;
+  /** Makes connections; absent: `node:net` does. */
+  readonly transport?: OpenTransport | undefined;
+  /** A connection that stands already. */
+  readonly first?: Connection;
+}
+
 /** Lends connections. */
 export class Pool {
   readonly #endpoint: Endpoint;
   readonly #idle: Connection[];
+  readonly #hub: StatusHub;
+  readonly #transport: OpenTransport | undefined;
   #closed = false;
 
   /**
    * @param endpoint Where connections lead.
-   * @param first One that stands already.
+   * @param parts What it is made of.
    */
-  constructor(endpoint: Endpoint, first?: Connection) {
+  constructor(endpoint: Endpoint, { first, hub, transport }: PoolParts) {
     this.#endpoint = endpoint;
-    first?.keepAlive(false);
-    this.#idle = first === undefined ? [] : [first];
+    this.#hub = hub;
+    this.#transport = transport;
+    this.#idle = [];
+    if (first !== undefined) this.#lay(first);
+  }
+
+  /** Keep an idle connection, and notice when the daemon ends it. */
+  #lay(connection: Connection): void {
+    connection.keepAlive(false);
+    connection.whenEnded(() => this.#hub.connection(endpointName(this.#endpoint), false));
+    this.#idle.push(connection);
   }
 
   /**
@@ -39,6 +61,7 @@ export class Pool {
   async lease(signal: AbortSignal): Promise<Lease> {
     const idle = this.#idle.pop();
     if (idle === undefined) return await this.leaseNew(signal);
+    idle.whenEnded(undefined);
     idle.keepAlive(true);
     return { connection: idle, reused: true };
   }
@@ -51,19 +74,29 @@ export class Pool {
    * @throws {ConnectError} If no connection can be made. One attempt is made.
    */
   async leaseNew(signal: AbortSignal): Promise<Lease> {
-    return { connection: await Connection.open(this.#endpoint, signal), reused: false };
+    const name = endpointName(this.#endpoint);
+    try {
+      const connection = await Connection.open(this.#endpoint, signal, this.#transport);
+      this.#hub.connection(name, true);
+      return { connection, reused: false };
+    } catch (error) {
+      if (!signal.aborted) this.#hub.connection(name, false);
+      throw error;
+    }
   }
 
   /** @param connection One whose request is answered; kept if it may serve another, else closed. */
   release(connection: Connection): void {
     if (this.#closed || !connection.quiet || this.#idle.length >= MOST_IDLE_CONNECTIONS) return connection.close();
-    connection.keepAlive(false);
-    this.#idle.push(connection);
+    this.#lay(connection);
   }
 
   /** Close those that are idle now and every one that is given back later. */
   close(): void {
     this.#closed = true;
-    for (const connection of this.#idle.splice(0)) connection.close();
+    for (const connection of this.#idle.splice(0)) {
+      connection.whenEnded(undefined);
+      connection.close();
+    }
   }
 }

@@ -11,6 +11,8 @@ const TRANSIENT: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "ECONN
 
 /** A connected stream of bytes. */
 export class Transport {
+  /** Called when the other side ends the stream. */
+  onEnd: (() => void) | undefined;
   readonly #socket: Socket;
   #error: Error | undefined;
   #ended = false;
@@ -22,6 +24,7 @@ export class Transport {
     const end = (): void => {
       this.#ended = true;
       wake();
+      this.onEnd?.();
     };
     // "readable" without "data": what is over the stream's high-water mark (64 KiB at most) is left to the kernel.
     socket.on("readable", wake).on("end", end).on("close", end).on("error", (error) => {

@@ -82,8 +82,10 @@ async function readPrompt(words: readonly string[]): Promise<string> {
 async function printAnswer(client: Client, request: GenerateRequest, printer: AnswerPrinter): Promise<void> {
   try {
     for await (const event of client.generate(request)) {
-      if (event.type === "token") await printer.text(event.text);
-      else await printer.end(event.stopReason === "length" ? event.usage.completionTokens : undefined);
+      if (event.type === "text") await printer.text(event.text);
+      else if (event.type === "done") {
+        await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+      }
     }
   } catch (error) {
     await printer.breakOff();

@@ -100,7 +100,7 @@ export function adminOf(where: Target): Admin {
  */
 export async function reach(where: Target, say: (line: string) => void): Promise<Client> {
   try {
-    return await connect({ ...where.infer, timeoutMs: 0 });
+    return await connect({ ...where.infer, timeoutMs: 0, maxRetries: 0 });
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw usage(error);
     if (!(error instanceof ConnectError)) throw error;
@@ -114,7 +114,7 @@ export async function reach(where: Target, say: (line: string) => void): Promise
     const [verb, serves] = SERVES[surface];
     // Else who is ready can be connected to.
     if (!capabilities.some(serves)) throw new UnreachableError(`The daemon has no backend that ${verb}`);
-    return await connect({ ...where.infer, timeoutMs: 0 });
+    return await connect({ ...where.infer, timeoutMs: 0, maxRetries: 0 });
   } catch (error) {
     throw unreachable(error);
   }

@@ -93,7 +93,13 @@ export class DaemonLink implements AsyncDisposable {
   client(surface: SurfaceName): Promise<Client> {
     let client = this.#clients.get(surface);
     if (client === undefined) {
-      client = connect({ ...this.#place.surfaces[surface], timeoutMs: 0 });
+      client = connect({
+        ...this.#place.surfaces[surface],
+        timeoutMs: 0,
+        // Clients of the bridge wait and retry as they like; the daemon decides whom it admits.
+        maxRetries: 0,
+        maxConcurrent: Infinity,
+      });
       this.#clients.set(surface, client);
       client.catch(() => this.#clients.delete(surface));
     }

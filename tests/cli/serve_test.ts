@@ -46,8 +46,8 @@ Deno.test("serve finishes what runs and refuses what is new when it drains", asy
   })();
   daemon.kill("SIGTERM");
   await draining;
-  assertEquals((await running.next()).value.type, "token");
-  assertEquals((await running.next()).value.stopReason, "end");
+  assertEquals((await running.next()).value.type, "text");
+  assertEquals((await running.next()).value.stopReason, "end_turn");
   assertEquals((await daemon.outcome).code, 0);
 });
 
@@ -88,7 +88,7 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
       const running = client.generate("hi")[Symbol.asyncIterator]();
       await running.next();
       const whole = running.next().then(() => running.next()).then(
-        ({ value }) => value.stopReason === "end",
+        ({ value }) => value.stopReason === "end_turn",
         () => false,
       );
       daemon.kill(signal);

@@ -142,7 +142,7 @@ Deno.test("generate throws ConnectionClosedError that names the API key when it 
   // The daemon closes without a byte.
   const script: Script = async (peer) => void await peer.line();
   await using server = new ScriptedServer(script, { port: 0 });
-  await using client = await connect({ tcp: { port: server.port, apiKey: "wrong" } });
+  await using client = await connect({ tcp: { port: server.port, apiKey: "wrong" }, maxRetries: 0 });
   const error = await assertRejects(() => client.generate("hi").text(), ConnectionClosedError, "wrong API key");
   assert(!error.message.includes('"wrong"'));
   assertEquals(server.accepted, 2);
@@ -159,7 +159,7 @@ Deno.test("connect fails over TCP when nothing listens", async () => {
 Deno.test("requests one after the other share a connection", async () => {
   await using scratch = new Scratch();
   await using server = new ScriptedServer(answering("x"), { path: scratch.path() });
-  await using client = await connect({ path: scratch.path() });
+  await using client = await connect({ path: scratch.path(), maxRetries: 0 });
   for (let i = 0; i < 5; i++) assertEquals(await client.generate("hi").text(), "x");
   assertEquals(server.accepted, 1);
 });
@@ -176,7 +176,7 @@ Deno.test("requests at the same time have connections of their own, which are ke
     await answering("y")(peer, index);
   };
   await using server = new ScriptedServer(script, { path: scratch.path() });
-  await using client = await connect({ path: scratch.path() });
+  await using client = await connect({ path: scratch.path(), maxRetries: 0 });
   const ask = (): Promise<string[]> => Promise.all([1, 2, 3].map(() => client.generate("hi").text()));
   assertEquals(await ask(), ["x", "x", "x"]);
   assertEquals(await ask(), ["y", "y", "y"]);
@@ -190,7 +190,7 @@ Deno.test("an answered error keeps the connection", async () => {
     await answering("x")(peer, index);
   };
   await using server = new ScriptedServer(script, { path: scratch.path() });
-  await using client = await connect({ path: scratch.path() });
+  await using client = await connect({ path: scratch.path(), maxRetries: 0 });
   await assertRejects(() => client.generate("hi").text(), QueueFullError);
   assertEquals(await client.generate("hi").text(), "x");
   assertEquals(server.accepted, 1);
@@ -209,7 +209,7 @@ for (
       await once((id) => peer.send(...extra(id)))(peer, index);
     };
     await using server = new ScriptedServer(script, { path: scratch.path() });
-    await using client = await connect({ path: scratch.path() });
+    await using client = await connect({ path: scratch.path(), maxRetries: 0 });
     await client.generate("hi").text().catch(() => {});
     assertEquals(await client.generate("hi").text(), "x");
     assertEquals(server.accepted, 2);
@@ -221,7 +221,7 @@ Deno.test("connections left over from a daemon that was started again are replac
   const path = scratch.path();
   await using client = await (async () => {
     await using _server = new ScriptedServer(answering("old"), { path });
-    const client = await connect({ path });
+    const client = await connect({ path, maxRetries: 0 });
     await Promise.all([client.generate("a").text(), client.generate("b").text()]);
     return client;
   })();
@@ -244,7 +244,7 @@ Deno.test("a request whose connection died after a byte of the answer is not sen
     }
   };
   await using server = new ScriptedServer(script, { path: scratch.path() });
-  await using client = await connect({ path: scratch.path() });
+  await using client = await connect({ path: scratch.path(), maxRetries: 0 });
   await client.generate("hi").text();
   await assertRejects(() => client.generate("hi").text(), ConnectionClosedError);
   assertEquals([requests, server.accepted], [2, 1]);
@@ -261,7 +261,7 @@ Deno.test("a request is sent a second time only once", async () => {
     }
   };
   await using server = new ScriptedServer(script, { path: scratch.path() });
-  await using client = await connect({ path: scratch.path() });
+  await using client = await connect({ path: scratch.path(), maxRetries: 0 });
   await client.generate("hi").text();
   await assertRejects(() => client.generate("hi").text(), ConnectionClosedError);
   assertEquals([requests, server.accepted], [2, 2]);

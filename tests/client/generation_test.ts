@@ -15,7 +15,9 @@ import {
   QueueFullError,
 } from "@inferd/client";
 import { v1Codec } from "../../client/wire/frames.ts";
-import { ActiveGeneration } from "../../client/generation.ts";
+import { ActiveGeneration } from "../../client/active_generation.ts";
+import { Gate } from "../../client/gate.ts";
+import { StatusHub } from "../../client/status.ts";
 import type { Pool } from "../../client/wire/pool.ts";
 import { MAX_FRAME_BYTES } from "@inferd/client/protocol";
 import { answering, done, failed, once, type Peer, Scratch, type Script, ScriptedServer, token } from "./support.ts";
@@ -26,7 +28,7 @@ async function withServer(
 ): Promise<void> {
   await using scratch = new Scratch();
   await using server = new ScriptedServer(script, { path: scratch.path() });
-  await using client = await connect({ path: scratch.path() });
+  await using client = await connect({ path: scratch.path(), maxRetries: 0 });
   await test(client, server);
 }
 
@@ -39,17 +41,20 @@ async function collect(events: AsyncIterable<GenerationEvent>): Promise<Generati
 const DONE: GenerationEvent = {
   type: "done",
   text: "Hello",
+  thinking: "",
+  toolCalls: [],
   usage: { promptTokens: 3, completionTokens: 2 },
-  stopReason: "end",
+  stopReason: "end_turn",
   backend: "scripted",
+  toolChoiceUnsatisfied: false,
 };
 
 Deno.test("generate yields tokens and then done, in camelCase", async () => {
   await withServer(answering("Hel", "lo"), async (client) => {
     const generation = client.generate("hi");
     assertEquals(await collect(generation), [
-      { type: "token", text: "Hel" },
-      { type: "token", text: "lo" },
+      { type: "text", text: "Hel" },
+      { type: "text", text: "lo" },
       DONE,
     ]);
     const { type: _, ...result } = DONE as GenerationEvent & { type: "done" };
@@ -157,7 +162,7 @@ Deno.test("generate yields what came before an error in the middle of an answer"
   await withServer(script, async (client) => {
     const texts: string[] = [];
     await assertRejects(async () => {
-      for await (const event of client.generate("hi")) texts.push(event.text);
+      for await (const event of client.generate("hi")) texts.push("text" in event ? event.text : "");
     }, BackendUnavailableError);
     assertEquals(texts, ["Hel"]);
   });
@@ -220,7 +225,7 @@ Deno.test("break closes the connection and leaves no result", async () => {
   await withServer(script, async (client) => {
     const generation = client.generate("hi");
     for await (const event of generation) {
-      assertEquals(event.text, "a");
+      assertEquals("text" in event ? event.text : "", "a");
       break;
     }
     await gone.promise;
@@ -328,7 +333,13 @@ Deno.test("cancelling gives up connecting", async () => {
     return new Promise(() => {});
   };
   const pool = { lease: never, leaseNew: never } as unknown as Pool;
-  const generation = new ActiveGeneration(v1Codec({ messages: [] }), { pool, call: new Error(), onSettled: () => {} });
+  const generation = new ActiveGeneration(v1Codec({ messages: [] }), {
+    pool,
+    gate: new Gate(1),
+    hub: new StatusHub(),
+    call: new Error(),
+    onSettled: () => {},
+  });
   assertEquals(connecting?.aborted, false);
   generation.cancel(new Error("mine"));
   assertEquals(connecting?.aborted, true);
@@ -341,7 +352,7 @@ Deno.test("abort between two events is heeded at the next one though more are th
     const texts: string[] = [];
     const error = await assertRejects(async () => {
       for await (const event of client.generate("hi", { signal: controller.signal })) {
-        texts.push(event.text);
+        texts.push("text" in event ? event.text : "");
         controller.abort(new Error("mine"));
       }
     });
@@ -425,7 +436,7 @@ Deno.test("events survive any split of the bytes, also within a character", asyn
     }),
     async (client) => {
       const events = await collect(client.generate("hi"));
-      assertEquals(events.map((event) => event.text), [...texts, texts.join("")]);
+      assertEquals(events.map((event) => ("text" in event ? event.text : "")), [...texts, texts.join("")]);
     },
   );
 });
@@ -437,7 +448,7 @@ Deno.test("frames of unknown types, unknown fields and blank lines are passed ov
     await peer.send(done(id, "a"));
   });
   await withServer(script, async (client) => {
-    assertEquals((await collect(client.generate("hi"))).map((event) => event.type), ["token", "done"]);
+    assertEquals((await collect(client.generate("hi"))).map((event) => event.type), ["text", "done"]);
   });
 });
 
@@ -454,8 +465,9 @@ Deno.test("10 000 tokens arrive in order", async () => {
   await withServer(answering(...tokens), async (client) => {
     const events = await collect(client.generate("hi"));
     assertEquals(events.length, 10_001);
-    assertEquals(events.slice(0, -1).map((event) => event.text), tokens);
-    assertEquals(events.at(-1)?.text, tokens.join(""));
+    assertEquals(events.slice(0, -1).map((event) => ("text" in event ? event.text : "")), tokens);
+    const last = events.at(-1);
+    assertEquals(last?.type === "done" ? last.text : "", tokens.join(""));
   });
 });
 

@@ -33,7 +33,7 @@ import {
 async function withV2(script: Script, test: (client: Client, server: ScriptedServer) => Promise<void>): Promise<void> {
   await using scratch = new Scratch();
   await using server = new ScriptedServer(script, { path: scratch.path("infer.v2.sock") });
-  await using client = await connect({ path: scratch.path(), surface: "v2" });
+  await using client = await connect({ path: scratch.path(), surface: "v2", maxRetries: 0 });
   await test(client, server);
 }
 
@@ -294,7 +294,7 @@ Deno.test("generate goes to v2 when the request has something of it, and else to
   const answer = (id: string): readonly unknown[] => [textPart(id, "two"), doneV2(id)];
   const { script } = answeringV2(...Array(6).fill(answer));
   await using v2 = new ScriptedServer(script, { path: scratch.path("infer.v2.sock") });
-  await using client = await connect({ path: scratch.path() });
+  await using client = await connect({ path: scratch.path(), maxRetries: 0 });
 
   const messages = [{ role: "user" as const, content: "hi" }];
   const blocks = [{ role: "user" as const, content: [{ type: "text" as const, text: "hi" }] }];
@@ -448,7 +448,7 @@ Deno.test("each surface has connections of its own, and close closes all", async
   await using v1 = new ScriptedServer(answering("one"), { path: scratch.path() });
   const { script } = answeringV2((id) => [textPart(id, "two"), doneV2(id)], () => []);
   await using v2 = new ScriptedServer(script, { path: scratch.path("infer.v2.sock") });
-  const client = await connect({ path: scratch.path() });
+  const client = await connect({ path: scratch.path(), maxRetries: 0 });
   assertEquals([await client.generate("hi").text(), await client.generate(ASK).text()], ["one", "two"]);
   const running = client.generate(ASK).text();
   await client.close();

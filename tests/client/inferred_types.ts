@@ -182,9 +182,9 @@ export function surfaces(client: Client, some: {
 
   // Only the values tell.
   const either = client.generate(some.either);
-  holds<Same<typeof either, Generation | GenerationV2>>();
+  holds<Same<typeof either, Generation>>();
   const conversation = client.generate({ messages: some.messages });
-  holds<Same<typeof conversation, Generation | GenerationV2>>();
+  holds<Same<typeof conversation, Generation>>();
 
   // @ts-expect-error A grammar is v1's.
   client.generate({ messages: MESSAGES, thinking: true, grammar: "root ::= x" });
@@ -195,7 +195,9 @@ export function surfaces(client: Client, some: {
 }
 
 export async function events(client: Client, tools: readonly Tool[]): Promise<void> {
-  for await (const event of client.generate("hi")) holds<Same<typeof event.type, "token" | "done">>();
+  for await (const event of client.generate("hi")) {
+    holds<Same<typeof event.type, "text" | "thinking" | "tool_use" | "done">>();
+  }
 
   const generation = client.generate({
     messages: MESSAGES,

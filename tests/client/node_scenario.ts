@@ -23,13 +23,16 @@ const [path = "", adminPath = "", port = "", folder = ""] = process.argv.slice(2
 async function answers(client: Client): Promise<void> {
   const texts: string[] = [];
   const generation = client.generate("tokens");
-  for await (const event of generation) texts.push(event.text);
+  for await (const event of generation) texts.push("text" in event ? event.text : "");
   assert.deepEqual(texts, ["Grüße ", "🦊", "Grüße 🦊"]);
   assert.deepEqual(await generation.result(), {
     text: "Grüße 🦊",
+    thinking: "",
+    toolCalls: [],
     usage: { promptTokens: 3, completionTokens: 2 },
-    stopReason: "end",
+    stopReason: "end_turn",
     backend: "scripted",
+    toolChoiceUnsatisfied: false,
   });
   assert.equal(await client.generate("tokens").text(), "Grüße 🦊");
 }
@@ -131,7 +134,7 @@ async function speaksV2(client: Client): Promise<void> {
     attachments: [{ id: "a", kind: "image", mime: "image/png", bytes }],
   });
   const texts: string[] = [];
-  for await (const event of generation) if (event.type === "text") texts.push(event.text);
+  for await (const event of generation) if (event.type === "text") texts.push("text" in event ? event.text : "");
   assert.deepEqual(texts, ["AP8B"]);
   assert.deepEqual((await client.embed(["a", "b"])).embeddings, [[0.6, 0.8], [0.6, 0.8]]);
 }
@@ -163,6 +166,23 @@ async function admin(client: Client): Promise<void> {
 }
 await connects();
 await spawns();
+
+// One signal for many requests: Node would warn on stderr, which has to be empty.
+{
+  await using client = await connect({ path });
+  const { signal } = new AbortController();
+  await Promise.all(Array.from({ length: 20 }, () => client.generate("tokens", { signal }).text()));
+}
+
+// Closed with an answer nobody read, loops that were not finished and a request that waits: none keeps the process alive.
+{
+  const client = await connect({ path, adminPath, requestTimeoutMs: 60_000 });
+  client.generate("hang");
+  await client.generate("hang")[Symbol.asyncIterator]().next();
+  await client.admin.watch()[Symbol.asyncIterator]().next();
+  client.status()[Symbol.asyncIterator]().next();
+  await client.close();
+}
 
 // Left open, and no reason to stay alive: the timer, which is none either, goes off only if something else is.
 await (await connect({ path })).generate("tokens").text();

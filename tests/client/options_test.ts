@@ -137,6 +137,23 @@ Deno.test("a socket path may have as many bytes as the system's address holds", 
   }
 });
 
+Deno.test("a socket path that is too long names every variable or option that sets it", () => {
+  const long = `/${"a".repeat(120)}`;
+  const advice = (env: Record<string, string>, expected: string, options: ConnectOptions = {}): void => {
+    assertThrows(() => surfaceEndpoint("v2", options, facts(env)), RangeError, expected);
+  };
+  advice({ INFERD_V2_ADDR: long }, "set INFERD_V2_ADDR to a shorter path");
+  advice({ INFERD_UDS: `${long}/infer.sock` }, "set INFERD_V2_ADDR or INFERD_UDS to a shorter path");
+  advice({ XDG_RUNTIME_DIR: long }, "set XDG_RUNTIME_DIR to a shorter folder, or INFERD_V2_ADDR to a shorter path");
+  advice({}, 'pass a shorter "paths.v2"', { paths: { v2: long } });
+  advice({}, 'pass a shorter "path", or "paths.v2"', { path: `${long}/infer.sock` });
+  assertThrows(
+    () => adminEndpoint(undefined, facts({ INFERD_ADMIN_ADDR: long })),
+    RangeError,
+    "set INFERD_ADMIN_ADDR to a shorter path",
+  );
+});
+
 Deno.test("no daemon is waited for where not all of its sockets would fit", () => {
   const folder = `/${"f".repeat(88)}`;
   assertEquals([whyNoDaemon(`${folder}/infer.sock`, NOBODY), whyNoDaemon("/a/infer.sock", NOBODY)], [

@@ -19,7 +19,7 @@ async function withSurface(
 ): Promise<void> {
   await using scratch = new Scratch();
   await using server = new ScriptedServer(script, { path: scratch.path(`infer.${surface}.sock`) });
-  await using client = await connect({ path: scratch.path(), surface });
+  await using client = await connect({ path: scratch.path(), surface, maxRetries: 0 });
   await test(client, server);
 }
 

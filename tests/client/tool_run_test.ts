@@ -28,7 +28,7 @@ import {
 async function withV2(script: Script, test: (client: Client) => Promise<void>): Promise<void> {
   await using scratch = new Scratch();
   await using _server = new ScriptedServer(script, { path: scratch.path("infer.v2.sock") });
-  await using client = await connect({ path: scratch.path(), surface: "v2" });
+  await using client = await connect({ path: scratch.path(), surface: "v2", maxRetries: 0 });
   await test(client);
 }
 

@@ -58,12 +58,12 @@ class Publishing implements AsyncDisposable {
   }
 }
 
-Deno.test("publish uploads the client, then the daemon, and both run from the registry", async () => {
+Deno.test("publish uploads the client, then what imports it, and client and daemon run from the registry", async () => {
   await using publishing = await Publishing.start();
   const { registry } = publishing;
   const published = await publishing.publish("--token", "a-token");
   assertEquals(published.success, true, published.output);
-  assertEquals(registry.uploads, ["@inferd/client@0.1.0", "@inferd/daemon@0.1.0"]);
+  assertEquals(registry.uploads, ["@inferd/client@0.1.0", "@inferd/ai-sdk@0.1.0", "@inferd/daemon@0.1.0"]);
 
   const files = [...registry.files("@inferd/daemon").keys()];
   const folders = new Set(files.map((file) => file.split("/").slice(1, -1)[0] ?? "."));

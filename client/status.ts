@@ -1,0 +1,146 @@
+/** What a client tells about its connections and requests, to `status()` and to the `debug` hook. */
+import { interruptible } from "./interruptible.ts";
+
+/**
+ * What happens to a client's connections.
+ *
+ * @category Client
+ *
+ * @example
+ * ```ts
+ * import type { ClientStatus } from "@inferd/client";
+ *
+ * export function show(status: ClientStatus): string {
+ *   return status.type === "retrying" ? `again in ${status.delayMs} ms` : status.type;
+ * }
+ * ```
+ */
+export type ClientStatus =
+  | {
+    /** A connection was made where there was none. */
+    readonly type: "connected";
+    /** Where: `unix:<path>` or `tcp:<host>:<port>`. */
+    readonly endpoint: string;
+  }
+  | {
+    /** The daemon ended a connection, or none could be made. */
+    readonly type: "disconnected";
+    /** Where. */
+    readonly endpoint: string;
+  }
+  | {
+    /** A request failed before its first event, and will be sent again. */
+    readonly type: "retrying";
+    /** The request. */
+    readonly id: string;
+    /** How often it was sent. */
+    readonly attempt: number;
+    /** How long it waits, in milliseconds. */
+    readonly delayMs: number;
+    /** What it failed with. */
+    readonly error: Error;
+  }
+  | {
+    /** The client was closed; the last one. */
+    readonly type: "closed";
+  };
+
+/**
+ * What the `debug` hook gets: {@linkcode ClientStatus}, and every request as it is sent and ends.
+ *
+ * @category Client
+ *
+ * @example
+ * ```ts
+ * import { type Client, connect } from "@inferd/client";
+ *
+ * export function verbose(): Promise<Client> {
+ *   return connect({ debug: (event) => console.error(event.type, "id" in event ? event.id : "") });
+ * }
+ * ```
+ */
+export type DebugEvent =
+  | ClientStatus
+  | {
+    /** A request was sent. */
+    readonly type: "sent";
+    /** The request. */
+    readonly id: string;
+    /** Its size. */
+    readonly bytes: number;
+  }
+  | {
+    /** A request is over. */
+    readonly type: "settled";
+    /** The request. */
+    readonly id: string;
+    /** How long it took, in milliseconds. */
+    readonly ms: number;
+    /** What it failed with, if it did. */
+    readonly error?: unknown;
+  };
+
+/** At most so many are kept for a loop that does not take them; the oldest go. */
+const MOST_KEPT = 256;
+
+/** Tells whoever follows. */
+export class StatusHub {
+  readonly #debug: ((event: DebugEvent) => void) | undefined;
+  readonly #followers = new Set<(status: ClientStatus) => void>();
+  /** Whether an endpoint answered when it was last tried. */
+  readonly #connected = new Map<string, boolean>();
+
+  /** @param debug The caller's hook. */
+  constructor(debug?: (event: DebugEvent) => void) {
+    this.#debug = debug;
+  }
+
+  /** @param event What happened. */
+  tell(event: DebugEvent): void {
+    this.#debug?.(event);
+    if (event.type === "sent" || event.type === "settled") return;
+    for (const follower of [...this.#followers]) follower(event);
+  }
+
+  /**
+   * Tell of a change of a connection.
+   *
+   * @param endpoint Where it leads.
+   * @param connected Whether it stands.
+   */
+  connection(endpoint: string, connected: boolean): void {
+    if (this.#connected.get(endpoint) === connected) return;
+    this.#connected.set(endpoint, connected);
+    this.tell({ type: connected ? "connected" : "disconnected", endpoint });
+  }
+
+  /** @returns What happens from now on; ends with the client. */
+  follow(): AsyncIterator<ClientStatus, void> {
+    const kept: ClientStatus[] = [];
+    let wake: (() => void) | undefined;
+    let left = false;
+    const take = (status: ClientStatus): void => {
+      kept.push(status);
+      if (kept.length > MOST_KEPT) kept.shift();
+      wake?.();
+    };
+    const leave = (): void => {
+      left = true;
+      this.#followers.delete(take);
+      wake?.();
+    };
+    this.#followers.add(take);
+    const events = async function* (): AsyncGenerator<ClientStatus, void, void> {
+      while (!left) {
+        const status = kept.shift();
+        if (status === undefined) {
+          await new Promise<void>((resolve) => wake = resolve);
+          continue;
+        }
+        if (status.type === "closed") leave();
+        yield status;
+      }
+    };
+    return interruptible(events(), leave);
+  }
+}

@@ -1,0 +1,24 @@
+/** Checking what a model wrote with the library that made the schema. */
+import { ObjectError } from "./errors/answer_errors.ts";
+import type { JsonSchema } from "./schema.ts";
+import type { StandardSchema } from "./standard_schema.ts";
+
+/**
+ * Check a value with the library that made its schema.
+ *
+ * @param schema The schema; a JSON Schema allows everything, because the daemon holds the model to it.
+ * @param value The value.
+ * @returns The value, as the library returns it.
+ * @throws {ObjectError} If the library refuses it.
+ */
+export async function validateWith(schema: JsonSchema | StandardSchema, value: unknown): Promise<unknown> {
+  const { "~standard": standard } = schema as Partial<StandardSchema>;
+  if (standard === undefined) return value;
+  const { issues, value: checked } = await standard.validate(value);
+  if (issues === undefined) return checked;
+  const why = issues.map(({ message }) => message).join("; ");
+  throw new ObjectError(`The value does not follow the schema: ${why}`, {
+    text: JSON.stringify(value),
+    stopReason: "end_turn",
+  });
+}

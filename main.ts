@@ -5,6 +5,7 @@
  * @module
  */
 import { type Command, commandHelp, programHelp } from "./src/cli/command.ts";
+import { didYouMean } from "./src/config/setting/closest.ts";
 import { UsageError } from "./src/config/setting/usage_error.ts";
 import { FETCH_ARGUMENT } from "./src/libraries/fetch/fetch_command.ts";
 import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/ipc/command.ts";
@@ -16,7 +17,11 @@ import { print } from "./src/cli/terminal/output.ts";
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./src/cli/serve.ts")).serve,
   status: async () => (await import("./src/cli/status.ts")).status,
+  ps: async () => (await import("./src/cli/ps.ts")).ps,
+  stop: async () => (await import("./src/cli/stop.ts")).stop,
+  logs: async () => (await import("./src/cli/logs.ts")).logs,
   watch: async () => (await import("./src/cli/watch.ts")).watch,
+  run: async () => (await import("./src/cli/run.ts")).run,
   generate: async () => (await import("./src/cli/generate.ts")).generate,
   chat: async () => (await import("./src/cli/chat.ts")).chat,
   embed: async () => (await import("./src/cli/embed.ts")).embed,
@@ -25,6 +30,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   pull: async () => (await import("./src/cli/pull.ts")).pull,
   import: async () => (await import("./src/cli/import.ts")).importModel,
   models: async () => (await import("./src/cli/models.ts")).models,
+  show: async () => (await import("./src/cli/show.ts")).show,
+  cp: async () => (await import("./src/cli/rename.ts")).cp,
+  rename: async () => (await import("./src/cli/rename.ts")).rename,
   rm: async () => (await import("./src/cli/rm.ts")).rm,
   gc: async () => (await import("./src/cli/gc.ts")).gc,
   config: async () => (await import("./src/cli/config.ts")).config,
@@ -46,7 +54,8 @@ async function main(args: readonly string[]): Promise<number> {
   const name = named ? first : "serve";
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load === undefined) {
-    throw new UsageError(`Unknown command "${name}"; allowed are ${Object.keys(COMMANDS).join(", ")}`);
+    const meant = didYouMean(name, Object.keys(COMMANDS));
+    throw new UsageError(`Unknown command "${name}"${meant || `; allowed are ${Object.keys(COMMANDS).join(", ")}`}`);
   }
   const command = await load();
   const rest = named ? others : args;

@@ -1,20 +1,20 @@
 /** `inferd chat`: a conversation on the terminal. Ctrl-C stops the answer, not the program. */
 import { createInterface, type Interface } from "node:readline/promises";
 import { stderr, stdin } from "node:process";
-import { type Client, InferdError, type Message } from "@inferd/client";
+import type { ParsedFlags } from "../config/flags.ts";
 import { CLIENT_SETTINGS } from "../config/schema.ts";
-import { AnswerPrinter } from "./terminal/answer_printer.ts";
+import { Conversation } from "./conversation.ts";
+import { obey } from "./chat_commands.ts";
 import { type Command, parseCommand } from "./command.ts";
-import { GENERATION_FLAGS, readGeneration, type SamplingFlags } from "./generation_flags.ts";
-import { reach, target } from "./reach.ts";
-import { describe } from "./run_request.ts";
+import { GENERATION_FLAGS, readGeneration } from "./generation_flags.ts";
+import { adminOf, reach, type Target, target } from "./reach.ts";
 import { complain, isScreen, remark } from "./terminal/output.ts";
 
 const PROMPT = "> ";
 const MORE = ". ";
 const HELP = [
   "A line that ends with \\ continues on the next one.",
-  "/reset clears the conversation, /exit or Ctrl-D quits, Ctrl-C stops an answer.",
+  "/clear forgets the conversation, /bye or Ctrl-D quits, Ctrl-C stops an answer or clears the line, /help lists more.",
 ].join("\n");
 
 export const chat: Command = {
@@ -23,100 +23,59 @@ export const chat: Command = {
   summary: "Chat on the terminal",
   settings: CLIENT_SETTINGS,
   flags: [...GENERATION_FLAGS, { flag: "--thinking", help: "let the model think first; thoughts are dimmed" }],
-  exits: ["0 done", "2 unreachable, or bad flags"],
+  exits: ["0 done", "1 a message could not be answered (without a terminal)", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
-    const { system, sampling } = readGeneration(flags);
-    await using client = await reach(await target(flags, machine.env, "v2"), (line) => complain(line));
-    const conversation = new Conversation(client, {
-      system,
-      sampling,
-      thinking: flags.booleans.has("thinking"),
-      raw: flags.booleans.has("raw"),
-    });
-    // Lines are edited where they are shown, which is stderr.
-    const isTerminal = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
-    if (isTerminal) remark(HELP);
-    // The prompt goes to stderr, so that stdout has the answers and nothing else.
-    const lines = createInterface({
-      input: stdin,
-      output: stderr,
-      terminal: isTerminal && isScreen(Deno.stderr),
-      prompt: "",
-    });
-    try {
-      await converse(conversation, lines, isTerminal);
-    } finally {
-      lines.close();
-    }
-    return 0;
+    return await chatWith(flags, await target(flags, machine.env, "v2"));
   },
 };
 
-/** How a conversation is held. */
-interface ConversationOptions {
-  readonly system: string | undefined;
-  readonly sampling: SamplingFlags;
-  readonly thinking: boolean;
-  /** As for `AnswerPrinter`. */
-  readonly raw: boolean;
+/**
+ * Hold a conversation on the terminal.
+ *
+ * @param flags Those of `chat`.
+ * @param where The daemon.
+ * @param model Which of its models; absent: its first.
+ * @returns The exit code.
+ */
+export async function chatWith(flags: ParsedFlags, where: Target, model?: string): Promise<number> {
+  const { system, sampling } = readGeneration(flags);
+  await using client = await reach(where, (line) => complain(line));
+  const name = model ?? await firstModel(where);
+  const conversation = new Conversation(client, {
+    system,
+    sampling,
+    model,
+    name,
+    thinking: flags.booleans.has("thinking"),
+    raw: flags.booleans.has("raw"),
+  });
+  // Lines are edited where they are shown, which is stderr.
+  const isTerminal = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+  if (isTerminal) remark(name === undefined ? HELP : `${name}\n${HELP}`);
+  // The prompt goes to stderr, so that stdout has the answers and nothing else.
+  const lines = createInterface({
+    input: stdin,
+    output: stderr,
+    terminal: isTerminal && isScreen(Deno.stderr),
+    prompt: "",
+  });
+  try {
+    await converse(conversation, lines, isTerminal);
+  } finally {
+    lines.close();
+  }
+  return conversation.failed && !isTerminal ? 1 : 0;
 }
 
-/** One conversation, and the answer that is running. */
-class Conversation {
-  readonly #client: Client;
-  readonly #options: ConversationOptions;
-  #messages: Message[] = [];
-  #running: AbortController | undefined;
-
-  constructor(client: Client, options: ConversationOptions) {
-    this.#client = client;
-    this.#options = options;
-    this.reset();
-  }
-
-  /** Forget what was said. */
-  reset(): void {
-    const { system } = this.#options;
-    this.#messages = system === undefined ? [] : [{ role: "system", content: system }];
-  }
-
-  /** Stop the running answer; whether there was one. */
-  stop(): boolean {
-    this.#running?.abort();
-    return this.#running !== undefined;
-  }
-
-  /** Say something and print the answer. What was said of a stopped answer stays in the conversation. */
-  async say(text: string): Promise<void> {
-    const { sampling, thinking, raw } = this.#options;
-    const running = this.#running = new AbortController();
-    const printer = new AnswerPrinter({ raw });
-    const before = this.#messages;
-    this.#messages = [...before, { role: "user", content: text }];
-    let answer = "";
-    try {
-      const request = { messages: this.#messages, thinking, ...sampling };
-      for await (const event of this.#client.generate(request, { signal: running.signal })) {
-        if (event.type === "text") {
-          answer += event.text;
-          await printer.text(event.text);
-        } else if (event.type === "thinking") await printer.thinking(event.text);
-        else if (event.type === "done") {
-          await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
-        }
-      }
-    } catch (error) {
-      await printer.breakOff();
-      if (running.signal.aborted) remark("(stopped)");
-      else if (error instanceof InferdError) complain(`inferd: ${describe(error)}`);
-      else throw error;
-      if (answer === "") this.#messages = before;
-    } finally {
-      this.#running = undefined;
-    }
-    if (answer !== "") this.#messages.push({ role: "assistant", content: answer });
+/** The daemon's first model that generates; nothing where it does not say. */
+async function firstModel(where: Target): Promise<string | undefined> {
+  if (where.infer.tcp !== undefined) return undefined;
+  try {
+    return (await adminOf(where).snapshot()).capabilities.find(({ v2 }) => v2)?.model;
+  } catch {
+    return undefined; // It is for the greeting alone.
   }
 }
 
@@ -124,6 +83,12 @@ async function converse(conversation: Conversation, lines: Interface, isTerminal
   // While the terminal is in raw mode Ctrl-C is a key, elsewhere a signal.
   const interrupt = (): void => {
     if (conversation.stop() || !isTerminal) return;
+    if (lines.line !== "") {
+      // As the keys do it: to the end of the line, then back over all of it.
+      lines.write(null, { ctrl: true, name: "e" });
+      lines.write(null, { ctrl: true, name: "u" });
+      return;
+    }
     remark("(Ctrl-D leaves)");
     lines.prompt(true);
   };
@@ -145,9 +110,8 @@ async function converse(conversation: Conversation, lines: Interface, isTerminal
       }
       const text = (said + line).trim();
       said = "";
-      if (text === "/exit") return;
-      if (text === "/reset") conversation.reset();
-      else if (text === "/help") remark(HELP);
+      if (text === "/exit" || text === "/bye") return;
+      if (text.startsWith("/")) await obey(text, conversation);
       else if (text !== "") await conversation.say(text);
       ask(PROMPT);
     }

@@ -8,6 +8,8 @@ const LIMITS = {
   "max-tokens": { least: 1, most: 2 ** 31 - 1, whole: true },
   temperature: { least: 0, most: MAX_TEMPERATURE, whole: false },
   seed: { least: 0, most: 2 ** 32 - 2, whole: true },
+  "top-p": { least: 0, most: 1, whole: false },
+  "top-k": { least: 0, most: 2 ** 31 - 1, whole: true },
   "min-p": { least: 0, most: 1, whole: false },
   "presence-penalty": { least: -2, most: 2, whole: false },
   "frequency-penalty": { least: -2, most: 2, whole: false },
@@ -23,6 +25,8 @@ export const GENERATION_FLAGS: readonly OwnFlag[] = [
     flag: "--temperature X",
     help: `0 to ${MAX_TEMPERATURE}; 0 always takes the most likely token (default: ${DEFAULT_TEMPERATURE})`,
   },
+  { flag: "--top-p X", help: "above 0, at most 1; keep the most likely tokens that have this probability together" },
+  { flag: "--top-k N", help: "keep the N most likely tokens (0: all)" },
   {
     flag: "--min-p X",
     help: "0 to 1; leave out tokens below this share of the most likely token's probability (default: 0)",
@@ -31,6 +35,7 @@ export const GENERATION_FLAGS: readonly OwnFlag[] = [
   { flag: "--frequency-penalty X", help: "-2 to 2; penalize them once per occurrence (default: 0)" },
   { flag: "--repeat-penalty X", help: "above 0, at most 2; divide the logits of the last 64 tokens (default: 1)" },
   { flag: "--seed N", help: "sample repeatably (the same seed usually gives the same answer)" },
+  { flag: "--stop TEXT", help: "end the answer before this text; may be repeated", repeats: true },
   { flag: "--raw", help: "print control characters in the answer to a terminal, instead of escaping them" },
 ];
 
@@ -39,6 +44,9 @@ export interface SamplingFlags {
   readonly maxTokens: number | undefined;
   readonly temperature: number | undefined;
   readonly seed: number | undefined;
+  readonly topP: number | undefined;
+  readonly topK: number | undefined;
+  readonly stop: readonly string[] | undefined;
   readonly minP: number | undefined;
   readonly presencePenalty: number | undefined;
   readonly frequencyPenalty: number | undefined;
@@ -60,6 +68,9 @@ export function readGeneration(flags: ParsedFlags): { system: string | undefined
       maxTokens: read("max-tokens"),
       temperature: read("temperature"),
       seed: read("seed"),
+      topP: read("top-p"),
+      topK: read("top-k"),
+      stop: flags.lists.stop?.length ? flags.lists.stop : undefined,
       minP: read("min-p"),
       presencePenalty: read("presence-penalty"),
       frequencyPenalty: read("frequency-penalty"),

@@ -1,8 +1,10 @@
 /** `inferd pull`: a model into the store, from a reference, a URL, or as the configuration names it. */
 import type { DaemonOptions } from "../config/options.ts";
 import { SETTINGS } from "../config/schema.ts";
+import type { Machine } from "../config/resolve.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { type Access, parseHeader, readHuggingFaceToken } from "../models/transfer/access.ts";
+import { chooseFile, parseRepository } from "../models/transfer/hub.ts";
 import { parseReference, urlOfSource } from "../models/transfer/reference.ts";
 import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
@@ -16,11 +18,11 @@ import {
   STORE_SETTINGS,
   withStore,
 } from "./store.ts";
-import { print } from "./terminal/output.ts";
+import { print, remark } from "./terminal/output.ts";
 
 export const pull: Command = {
   name: "pull",
-  usage: "pull [NAME|hf:OWNER/REPO/FILE.gguf[@REVISION]|URL] [FLAGS]",
+  usage: "pull [NAME|hf:OWNER/REPO[:QUANT]|hf:OWNER/REPO/FILE.gguf[@REVISION]|URL] [FLAGS]",
   summary: "Download a model into the store, or every model of the configuration; resumable",
   settings: STORE_SETTINGS,
   flags: [
@@ -36,6 +38,7 @@ export const pull: Command = {
     { flag: "--json", help: "print what was pulled as JSON" },
   ],
   notes: [
+    "Without a file the quantisation is chosen: Q4_K_M if it fits the memory of this machine, otherwise the largest that does.",
     "Gated Hugging Face repositories: the token is read from HF_TOKEN, HUGGING_FACE_HUB_TOKEN, the file HF_TOKEN_PATH or",
     "~/.cache/huggingface/token, and sent to Hugging Face (or HF_ENDPOINT) alone.",
     "Of a split model (NAME-00001-of-00003.gguf) any one file may be given; all are fetched.",
@@ -45,8 +48,11 @@ export const pull: Command = {
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 1);
     const { store, options } = await openStore(flags, machine);
-    const specs = await read(flags.rest[0], flags.strings, { options, store, env: machine.env });
+    const given = flags.rest[0];
     const access = readAccess(flags.lists.header ?? [], machine.env);
+    const word = given === undefined ? undefined : await withFileChosen(given, access, machine);
+    if (word === null) return 1;
+    const specs = await read(word, flags.strings, { options, store, env: machine.env });
     return await withStore(async (signal, progress) => {
       const pulled = [];
       for (const spec of specs) {
@@ -71,8 +77,28 @@ export const pull: Command = {
   },
 };
 
+/**
+ * The reference with the file that a repository's is taken to mean; `null`: there is none, and that was said.
+ *
+ * @param word What was written.
+ * @param access The credentials.
+ * @param machine How much memory there is.
+ */
+export async function withFileChosen(word: string, access: Access, machine: Machine): Promise<string | null> {
+  const repository = parseRepository(word);
+  if (repository === undefined) return word;
+  let reference: string | null = null;
+  await withStore(async (signal) => {
+    const chosen = await chooseFile(repository, machine.memoryBytes, { access, signal });
+    remark(`${chosen.path}: ${chosen.quantisation ?? "the only file"}, ${size(chosen.sizeBytes)}`);
+    reference = chosen.reference;
+    return 0;
+  });
+  return reference;
+}
+
 /** The credentials that flags and environment give. */
-function readAccess(headers: readonly string[], env: (name: string) => string | undefined): Access {
+export function readAccess(headers: readonly string[], env: (name: string) => string | undefined): Access {
   try {
     return {
       headers: headers.map(parseHeader),

@@ -5,6 +5,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { type SettingName, SETTINGS, type SettingValues } from "./schema.ts";
 import type { Settings } from "./setting/setting.ts";
+import { didYouMean } from "./setting/closest.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
 /** Reads one environment variable. */
@@ -68,7 +69,9 @@ export function parseFlags(
     "--": true,
     unknown: (arg, key) => {
       if (key === undefined || arg === "-") return true;
-      throw new UsageError(`Unknown flag "${arg.split("=", 1)[0]}"; "--help" lists what is allowed`);
+      const [given = ""] = arg.split("=", 1);
+      const meant = didYouMean(given.replace(/^-+/, ""), [...takesValue, ...booleans], "--");
+      throw new UsageError(`Unknown flag "${given}"${meant || '; "--help" lists what is allowed'}`);
     },
   });
   // Names that only the caller knows have no types.
@@ -102,7 +105,7 @@ export function parseFlags(
   }
   const rest = [...parsed._.map(String), ...parsed["--"] ?? []];
   const extra = rest[command.words ?? rest.length];
-  if (extra !== undefined) throw new UsageError(`Cannot use ${JSON.stringify(shorten(extra))}: no such argument`);
+  if (extra !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(shorten(extra))}`);
   const strings: Record<string, string> = {};
   for (const flag of own) {
     const text = given(flag);

@@ -9,6 +9,8 @@ import type { BackendValues } from "./backends/backend_schema.ts";
 import type { PlainValues } from "./schema.ts";
 
 export { type Accelerator, ACCELERATOR_SETTINGS, type AcceleratorSetting } from "../libraries/accelerator.ts";
+export { DEFAULT_CONTEXT_TOKENS } from "../inference/backend.ts";
+export { LOG_FILE } from "../log/log_file.ts";
 export { BUILT_IN_MODEL } from "../models/built_in.ts";
 export type { LogLevel, MockScript, Pooling, SurfaceName, TcpAddress };
 

@@ -7,12 +7,12 @@ import { BaseHandler, type LevelName, Logger, type LogRecord } from "@std/log";
 import { CallerRate } from "./caller_rate.ts";
 import { redactedJson } from "./redact.ts";
 import { RotatingFile } from "./rotating_file.ts";
+import { LOG_FILE } from "./log_file.ts";
 import { spellControls } from "./controls.ts";
 
 /** How much is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
-const LOG_FILE = "inferd.ndjson";
 const MOST_LOG_BYTES = 16 * 1024 * 1024;
 /** A record that would be longer, in UTF-16 units, loses its fields. */
 const MOST_LINE_LENGTH = 256 * 1024;

@@ -31,10 +31,10 @@ Deno.test({
       await screen.has("(stopped)");
       await press("\x1b[A");
       await screen.has("> first question");
-      // Nothing runs now: Ctrl-C says how to leave, and leaves the line alone.
-      await press("\x03");
+      // Nothing runs now: Ctrl-C clears the line, and of an empty one says how to leave.
+      await press("\x03\x03");
       await screen.has("(Ctrl-D leaves)");
-      await press("\x15\x04");
+      await press("\x04");
       assertEquals((await child.status).code, 0);
       ended = true;
     } finally {
@@ -60,7 +60,7 @@ Deno.test({
       .output();
     assertEquals(code, 0);
     const said = Deno.readTextFileSync(file);
-    assertStringIncludes(said, "/reset");
+    assertStringIncludes(said, "/clear");
     assert(!said.includes("\x1b"), JSON.stringify(said));
   },
 });
@@ -76,7 +76,7 @@ Deno.test({
     for (
       const { command, said } of [
         { command: "status", said: "ready" },
-        { command: "chat", said: "/reset" },
+        { command: "chat", said: "/clear" },
         { command: `import ${model} --name tiny`, said: "Verifying" },
         { command: "models", said: "tiny" },
         { command: "doctor", said: "admin" },

@@ -61,7 +61,7 @@ Deno.test("inferd explains itself when asked for help or version", async () => {
 const WRONG: readonly (readonly [string[], string])[] = [
   [["sevre"], 'Unknown command "sevre"'],
   [["--paralel", "2"], 'Unknown flag "--paralel"'],
-  [["serve", "now"], 'Cannot use "now"'],
+  [["serve", "now"], 'Unexpected argument "now"'],
   [["status", "--tcp", "x"], 'Unknown flag "--tcp"'],
   [["generate", "--temperature", "9", "hi"], '--temperature must be a number from 0 to 2, got "9"'],
   [["generate", "--max-tokens", "0", "hi"], "--max-tokens must be a whole number from 1"],
@@ -77,7 +77,7 @@ const WRONG: readonly (readonly [string[], string])[] = [
   [["rerank"], "The query is empty"],
   [["rerank", "hi", ""], "A document is empty"],
   [["rerank", "--top-n", "0", "hi", "there"], "--top-n must be a whole number from 1"],
-  [["chat", "hi"], 'Cannot use "hi"'],
+  [["chat", "hi"], 'Unexpected argument "hi"'],
   [["permissions", "root"], "Use serve, daemon, engine, client, http or doctor"],
 ];
 for (const [args, message] of WRONG) {

@@ -128,7 +128,7 @@ Deno.test("inferd config exits with 2 and one line when it cannot say what holds
       [["config", "print", "--config", config], `Cannot use "${config}": paralel: there is no such key`],
       [["config", "print", "--config", "/nonexistent"], 'Cannot read "/nonexistent"'],
       [["config", "print", "--parallel", "0"], "--parallel must be"],
-      [["config", "schema", "now"], 'Cannot use "now"'],
+      [["config", "schema", "now"], 'Unexpected argument "now"'],
     ] as const
   ) {
     const { code, stdout, stderr } = await box.run(args);

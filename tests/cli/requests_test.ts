@@ -127,13 +127,13 @@ Deno.test("inferd chat remembers the conversation, takes lines that go on, and f
   const answers = chat.stdout.trimEnd().split("\n");
   assertEquals(answers.length, 4);
   assertEquals([answers[2], answers[3]], ["Your name is Tara.", answers[0]]);
-  assertStringIncludes(chat.stderr, "/reset clears");
+  assertStringIncludes(chat.stderr, "forget what was said");
 });
 
 Deno.test("inferd chat tells an error and goes on", async () => {
   await using box = new Sandbox();
   await using _daemon = await box.serve([...MOCK, "--mock-script", '{"failBefore":true}']);
   const chat = await box.run(["chat"], { stdin: "one\ntwo\n/exit\nthree\n" });
-  assertEquals([chat.code, chat.stdout], [0, ""]);
+  assertEquals([chat.code, chat.stdout], [1, ""]);
   assertEquals(chat.stderr.match(/inferd: backend_unavailable: /g)?.length, 2);
 });

@@ -88,7 +88,7 @@ const MAX_DIMENSIONS = 4;
 const MAX_STRING_BYTES = 1024 ** 3;
 const MAX_ARRAY_VALUES = 1024 ** 3;
 /** Longer strings are passed over: of what is asked for here, none is. */
-const KEPT_STRING_BYTES = 1024;
+const KEPT_STRING_BYTES = 128 * 1024;
 
 /** Bytes of a value, of the types that have a fixed size. */
 const VALUE_BYTES: ReadonlyMap<number, number> = new Map([
@@ -149,6 +149,8 @@ export interface GgufHead {
   readonly architecture?: string;
   /** Absent: the file is a model by itself. */
   readonly split?: GgufSplit;
+  /** Texts and whole numbers that describe the model, by key. */
+  readonly facts: ReadonlyMap<string, string | number>;
   readonly tensors: readonly GgufTensor[];
   /** Where tensor data begins. */
   readonly dataOffset: number;
@@ -225,6 +227,7 @@ class HeadReader {
       version,
       ...(typeof architecture === "string" ? { architecture } : {}),
       ...(split === undefined ? {} : { split }),
+      facts: this.#values,
       tensors,
       dataOffset,
       requiredBytes: dataOffset + used,
@@ -264,13 +267,13 @@ class HeadReader {
     if (type === GGUF_TYPE.string) {
       const length = await cursor.u64();
       if (length > MAX_STRING_BYTES) throw damaged(`the value of ${shown(key)} has ${length} bytes`);
-      if (length > KEPT_STRING_BYTES || !KEPT.has(key)) return cursor.skip(length);
+      if (length > KEPT_STRING_BYTES || !isKept(key)) return cursor.skip(length);
       this.#values.set(key, await cursor.text(length));
       return;
     }
     const bytes = VALUE_BYTES.get(type);
     if (bytes === undefined) throw damaged(`the value of ${shown(key)} is of type ${type}, which does not exist`);
-    if (!KEPT.has(key) || !WHOLE_NUMBERS.has(type)) return cursor.skip(bytes);
+    if (!isKept(key) || !WHOLE_NUMBERS.has(type)) return cursor.skip(bytes);
     const raw = await cursor.bytes(bytes);
     // Little-endian, and none of what is kept is negative.
     this.#values.set(key, raw.reduceRight((value, byte) => value * 256 + byte, 0));
@@ -365,7 +368,19 @@ const KEPT: ReadonlySet<string> = new Set([
   "split.no",
   "split.count",
   "split.tensors.count",
+  "general.name",
+  "general.license",
+  "general.file_type",
+  "tokenizer.chat_template",
 ]);
+/** And those of the architecture, whose keys begin with its name. */
+const KEPT_OF_ARCHITECTURE =
+  /^[\w-]+\.(?:context_length|embedding_length|block_count|attention\.(?:head_count|head_count_kv|key_length|value_length))$/;
+
+function isKept(key: string): boolean {
+  return KEPT.has(key) || KEPT_OF_ARCHITECTURE.test(key);
+}
+
 const WHOLE_NUMBERS: ReadonlySet<number> = new Set([
   GGUF_TYPE.uint8,
   GGUF_TYPE.int8,

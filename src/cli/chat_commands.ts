@@ -1,0 +1,151 @@
+/** The commands of a chat: lines that begin with a slash. */
+import type { Message } from "@inferd/client";
+import { didYouMean } from "../config/setting/closest.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
+import { parseCommand } from "./command.ts";
+import type { Conversation } from "./conversation.ts";
+import { GENERATION_FLAGS, readGeneration } from "./generation_flags.ts";
+import { complain, remark } from "./terminal/output.ts";
+
+const FILE_MODE = 0o600;
+/** Longer than any conversation. */
+const MOST_FILE_BYTES = 16 * 1024 * 1024;
+
+/** One of them. */
+interface ChatCommand {
+  readonly usage: string;
+  readonly help: string;
+  run(rest: string, conversation: Conversation): void | Promise<void>;
+}
+
+const COMMANDS: Readonly<Record<string, ChatCommand>> = {
+  help: { usage: "/help", help: "list these commands", run: () => remark(help()) },
+  clear: {
+    usage: "/clear",
+    help: "forget what was said",
+    run: (_, conversation) => {
+      conversation.reset();
+      remark("(cleared)");
+    },
+  },
+  system: {
+    usage: "/system [TEXT]",
+    help: "give the model other instructions, or none",
+    run: (text, conversation) => {
+      conversation.instruct(text === "" ? undefined : text);
+      remark(text === "" ? "(no instructions)" : "(from now on)");
+    },
+  },
+  set: {
+    usage: "/set NAME VALUE",
+    help: "sample otherwise, as the flags do: /set temperature 0.2",
+    run: (text, conversation) => {
+      const [name = "", ...value] = text.split(/\s+/);
+      if (value.length === 0) throw new UsageError("Use /set NAME VALUE, as in /set temperature 0.2");
+      const flags = parseCommand({ flags: GENERATION_FLAGS, settings: [] }, [`--${name}=${value.join(" ")}`], noEnv, 0);
+      conversation.sample(readGeneration(flags).sampling);
+      remark("(from now on)");
+    },
+  },
+  model: {
+    usage: "/model",
+    help: "show the model's name",
+    run: (_, conversation) => remark(conversation.name ?? "(the daemon does not say)"),
+  },
+  save: {
+    usage: "/save FILE",
+    help: "write the conversation to a file, as JSON",
+    run: async (path, conversation) => {
+      if (path === "") throw new UsageError("Use /save FILE");
+      const text = `${JSON.stringify(conversation.messages, null, 2)}\n`;
+      await Deno.writeTextFile(path, text, { mode: FILE_MODE });
+      remark(`(saved to "${path}")`);
+    },
+  },
+  load: {
+    usage: "/load FILE",
+    help: "go on with a conversation that was saved",
+    run: async (path, conversation) => {
+      if (path === "") throw new UsageError("Use /load FILE");
+      const messages = readMessages(path, await readText(path));
+      conversation.restore(messages);
+      remark(`(${messages.length} messages)`);
+    },
+  },
+  retry: {
+    usage: "/retry",
+    help: "have the last message answered again",
+    run: async (_, conversation) => {
+      const text = conversation.undo();
+      if (text === undefined) throw new UsageError("There is no message to answer again");
+      await conversation.say(text);
+    },
+  },
+  undo: {
+    usage: "/undo",
+    help: "take back the last message and its answer",
+    run: (_, conversation) => {
+      const text = conversation.undo();
+      remark(text === undefined ? "(nothing was said)" : "(taken back)");
+    },
+  },
+  bye: { usage: "/bye", help: "quit, as Ctrl-D does", run: () => {} },
+};
+
+/** Older names. */
+const ALIASES: Readonly<Record<string, string>> = { reset: "clear", exit: "bye", quit: "bye", "?": "help" };
+
+/**
+ * Do what a line says.
+ *
+ * @param line It begins with a slash.
+ * @param conversation What it is about. Mistakes are said, not thrown.
+ */
+export async function obey(line: string, conversation: Conversation): Promise<void> {
+  const [, given = "", rest = ""] = /^\/(\S*)\s*([\s\S]*)$/.exec(line) ?? [];
+  const name = ALIASES[given] ?? given;
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    const meant = didYouMean(given, Object.keys(COMMANDS), "/") || "; /help lists what there is";
+    complain(`inferd: Unknown command "/${given}"${meant}`);
+    return;
+  }
+  try {
+    await command.run(rest.trim(), conversation);
+  } catch (error) {
+    const isRefused = error instanceof Error && "code" in error && typeof error.code === "string";
+    const isForbidden = error instanceof Deno.errors.NotCapable;
+    if (!(error instanceof UsageError) && !isRefused && !isForbidden) throw error;
+    complain(`inferd: ${error.message}`);
+  }
+}
+
+function help(): string {
+  const rows = Object.values(COMMANDS);
+  const width = Math.max(...rows.map(({ usage }) => usage.length));
+  return rows.map(({ usage, help }) => `${usage.padEnd(width)}  ${help}`).join("\n");
+}
+
+function noEnv(): undefined {}
+
+async function readText(path: string): Promise<string> {
+  // Opening a FIFO would wait for a writer.
+  const { isFile, size } = await Deno.stat(path);
+  if (!isFile || size > MOST_FILE_BYTES) throw new UsageError(`Cannot load "${path}": it is not a saved conversation`);
+  return await Deno.readTextFile(path);
+}
+
+function readMessages(path: string, text: string): Message[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (Array.isArray(value) && value.every(isMessage)) return value;
+  } catch {
+    // Not JSON.
+  }
+  throw new UsageError(`Cannot load "${path}": it is not a saved conversation`);
+}
+
+function isMessage(value: unknown): value is Message {
+  if (typeof value !== "object" || value === null || !("role" in value) || !("content" in value)) return false;
+  return ["system", "user", "assistant"].includes(String(value.role)) && typeof value.content === "string";
+}

@@ -1,0 +1,155 @@
+/** A conversation with a model: what was said, and the answer that is running. */
+import { type Client, InferdError, InvalidRequestError, type Message } from "@inferd/client";
+import type { SamplingFlags } from "./generation_flags.ts";
+import { describe } from "./run_request.ts";
+import { AnswerPrinter } from "./terminal/answer_printer.ts";
+import { complain, remark } from "./terminal/output.ts";
+
+/** How a conversation is held. */
+export interface ConversationOptions {
+  readonly system: string | undefined;
+  readonly sampling: SamplingFlags;
+  readonly thinking: boolean;
+  /** Asked for; absent: whichever the daemon serves first. */
+  readonly model: string | undefined;
+  /** What the model is called, for people. */
+  readonly name: string | undefined;
+  /** As for `AnswerPrinter`. */
+  readonly raw: boolean;
+}
+
+/** One conversation. */
+export class Conversation {
+  readonly name: string | undefined;
+  readonly #client: Client;
+  readonly #options: ConversationOptions;
+  #system: string | undefined;
+  #sampling: SamplingFlags;
+  /** Without the system message. */
+  #messages: Message[] = [];
+  #running: AbortController | undefined;
+  #failed = false;
+
+  constructor(client: Client, options: ConversationOptions) {
+    this.#client = client;
+    this.#options = options;
+    this.#system = options.system;
+    this.#sampling = options.sampling;
+    this.name = options.name;
+  }
+
+  /** Whether a message could not be answered. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** What was said so far. */
+  get messages(): readonly Message[] {
+    const system: Message[] = this.#system === undefined ? [] : [{ role: "system", content: this.#system }];
+    return [...system, ...this.#messages];
+  }
+
+  /** Forget what was said. */
+  reset(): void {
+    this.#messages = [];
+  }
+
+  /** Give the model other instructions; nothing takes them away. */
+  instruct(system: string | undefined): void {
+    this.#system = system;
+  }
+
+  /** Sample otherwise from now on; what is `undefined` stays. */
+  sample(change: Partial<SamplingFlags>): void {
+    const given = Object.entries(change).filter(([, value]) => value !== undefined);
+    this.#sampling = { ...this.#sampling, ...Object.fromEntries(given) };
+  }
+
+  /** Go on with what was said elsewhere. */
+  restore(messages: readonly Message[]): void {
+    const [first] = messages;
+    const system = first?.role === "system" && typeof first.content === "string" ? first.content : undefined;
+    this.#system = system ?? this.#system;
+    this.#messages = messages.slice(system === undefined ? 0 : 1);
+  }
+
+  /** Take back the last message and its answer; the message, or nothing where there is none. */
+  undo(): string | undefined {
+    const at = this.#messages.findLastIndex(({ role }) => role === "user");
+    const content = this.#messages[at]?.content;
+    if (at < 0 || typeof content !== "string") return undefined;
+    this.#messages = this.#messages.slice(0, at);
+    return content;
+  }
+
+  /** Stop the running answer; whether there was one. */
+  stop(): boolean {
+    this.#running?.abort();
+    return this.#running !== undefined;
+  }
+
+  /**
+   * Say something and print the answer. What was said of a stopped answer stays in the conversation; where it has become
+   * longer than the context, the oldest messages are dropped.
+   */
+  async say(text: string): Promise<void> {
+    const before = this.#messages;
+    const running = this.#running = new AbortController();
+    this.#messages = [...before, { role: "user", content: text }];
+    const printer = new AnswerPrinter({ raw: this.#options.raw });
+    let answer = "";
+    try {
+      for (let dropped = 0;;) {
+        try {
+          answer = await this.#answer(printer, running.signal, (piece) => answer += piece);
+          break;
+        } catch (error) {
+          const tooLong = error instanceof InvalidRequestError && error.reason === "context_length";
+          if (!tooLong || answer !== "" || !this.#dropOldest()) throw error;
+          if (dropped++ === 0) remark("(the context is full: the oldest messages are left out from now on)");
+        }
+      }
+    } catch (error) {
+      await printer.breakOff();
+      if (running.signal.aborted) remark("(stopped)");
+      else if (error instanceof InferdError) {
+        this.#failed = true;
+        complain(`inferd: ${describe(error)}`);
+      } else throw error;
+      if (answer === "") this.#messages = before;
+    } finally {
+      this.#running = undefined;
+    }
+    if (answer !== "") this.#messages.push({ role: "assistant", content: answer });
+  }
+
+  async #answer(printer: AnswerPrinter, signal: AbortSignal, onText: (text: string) => void): Promise<string> {
+    const { thinking, model } = this.#options;
+    const request = {
+      messages: this.messages,
+      thinking,
+      ...this.#sampling,
+      ...model === undefined ? {} : { model },
+    };
+    let answer = "";
+    for await (const event of this.#client.generate(request, { signal })) {
+      if (event.type === "text") {
+        answer += event.text;
+        onText(event.text);
+        await printer.text(event.text);
+      } else if (event.type === "thinking") await printer.thinking(event.text);
+      else if (event.type === "done") {
+        await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+      }
+    }
+    return answer;
+  }
+
+  /** Drop the first message and its answer, but not the last message. */
+  #dropOldest(): boolean {
+    const next = this.#messages.findIndex(({ role }, index) => index > 0 && role === "user");
+    if (next < 0) return false;
+    this.#messages = this.#messages.slice(next);
+    return true;
+  }
+}

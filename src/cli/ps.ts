@@ -1,0 +1,54 @@
+/** `inferd ps`: the models that the daemon has, what each takes, and what runs. */
+import { bold } from "@std/fmt/colors";
+import { type Command, parseCommand } from "./command.ts";
+import { adminOf, target, unreachable } from "./reach.ts";
+import { size } from "./store.ts";
+import { print } from "./terminal/output.ts";
+
+export const ps: Command = {
+  name: "ps",
+  usage: "ps [--json] [FLAGS]",
+  summary: "List the daemon's models: state, memory, context, slots, and the requests that run",
+  settings: ["config", "adminAddr"],
+  flags: [{ flag: "--json", help: "print the list as one JSON array" }],
+  exits: ["0 done", "2 unreachable, or bad flags"],
+
+  async run(args, { machine }): Promise<number> {
+    const flags = parseCommand(this, args, machine.env, 0);
+    const where = adminOf(await target(flags, machine.env));
+    const [{ capabilities }, { requests }] = await Promise.all([where.snapshot(), where.activity()]).catch(
+      (error: unknown) => {
+        throw unreachable(error);
+      },
+    );
+    const backends = capabilities.map((one) => ({
+      backend: one.backend,
+      model: one.model ?? "-",
+      state: one.state ?? "ready",
+      accelerator: one.accelerator,
+      memory_bytes: one.memoryBytes ?? null,
+      context_tokens: one.contextTokens ?? null,
+      slots: one.parallel ?? null,
+      running: requests.filter(({ state, backend }) => state === "running" && backend === one.backend).length,
+    }));
+    if (flags.booleans.has("json")) {
+      print(JSON.stringify(backends));
+      return 0;
+    }
+    const rows = backends.map((one) => [
+      one.model,
+      one.backend,
+      one.state,
+      one.accelerator,
+      one.memory_bytes === null ? "-" : size(one.memory_bytes),
+      String(one.context_tokens ?? "-"),
+      `${one.running} of ${one.slots ?? "-"}`,
+    ]);
+    const head = ["MODEL", "BACKEND", "STATE", "ON", "MEMORY", "CONTEXT", "RUNNING"];
+    const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
+    const line = (row: readonly string[]): string =>
+      row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
+    print([bold(line(head)), ...rows.map(line)].join("\n"));
+    return 0;
+  },
+};

@@ -2,7 +2,7 @@
  * The part of the GGUF file format the benchmark needs: reading the metadata of a file and writing a file of one's own.
  * Values keep their types, so what is read can be written again as it was. Knows nothing of what the keys mean.
  */
-import { GGUF_TYPE, TENSOR_BLOCKS } from "../src/models/file/gguf.ts";
+import { GGUF_TYPE, TENSOR_BLOCKS } from "../src/models/file/gguf_types.ts";
 
 /** A value's type. */
 export type GgufType = keyof typeof GGUF_TYPE;

@@ -1,6 +1,6 @@
 /**
  * Damaged inputs for everything that reads what strangers write. An input that ends in an unexpected error, or takes
- * longer than a second, is a crash: it is written to `tests/fuzz/corpus/`, and `tests/fuzz/corpus_test.ts` reads it
+ * longer than 20 seconds, is a crash: it is written to `tests/fuzz/corpus/`, and `tests/fuzz/corpus_test.ts` reads it
  * from then on.
  *
  * usage: deno task fuzz [--seconds N] [--seed N] [--target NAME]

@@ -3,15 +3,6 @@ import type { Env } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { daemonEnvironment, type PermissionContext, permissionFlags } from "./permissions.ts";
 
-/** What Deno itself reads, without a permission: whom it trusts in TLS. Where a company's proxy signs, downloads need it. */
-const RUNTIME_ENVIRONMENT: readonly string[] = [
-  "DENO_CERT",
-  "DENO_TLS_CA_STORE",
-  "NODE_EXTRA_CA_CERTS",
-  "SSL_CERT_DIR",
-  "SSL_CERT_FILE",
-];
-
 /** How to start the daemon. */
 export interface DaemonCommand {
   readonly command: string;
@@ -49,7 +40,7 @@ export function daemonCommand(
       ...args,
     ],
     env: Object.fromEntries(
-      [...daemonEnvironment(options, context), ...RUNTIME_ENVIRONMENT.filter(isReadable)]
+      daemonEnvironment(options, context)
         // Only a process that may start anything may pass these on, and the daemon could not: they make any program run
         // any code.
         .filter((name) => !name.startsWith("LD_"))
@@ -57,9 +48,4 @@ export function daemonCommand(
         .filter((entry): entry is [string, string] => entry[1] !== undefined),
     ),
   };
-}
-
-/** With exact permissions this process may not look at them. */
-function isReadable(variable: string): boolean {
-  return Deno.permissions.querySync({ name: "env", variable }).state === "granted";
 }

@@ -6,6 +6,7 @@ import { dirname } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { HTTP_CLIENT_ENV, proxyFor } from "../backend/openai/http_client.ts";
+import { linkTarget } from "./link_targets.ts";
 import { hostOf, proxyHost, pullHosts, remoteHost, tcpHosts } from "./hosts.ts";
 import { pidPathOf } from "../config/pid_path.ts";
 import { ENGINE_ENVIRONMENT } from "../engine/ipc/command.ts";
@@ -60,7 +61,8 @@ export function permissionFlags(options: DaemonOptions, context: PermissionConte
 /** What Deno itself and the processes that fetch read of the daemon's environment, without asking for a permission. */
 const RUNTIME_ENVIRONMENT = [
   ...["DENO_DIR", "HOME", "PATH", "XDG_CACHE_HOME", "TMPDIR", "TZ", "NO_COLOR", "TERM", "DENO_NO_UPDATE_CHECK"],
-  ...["DENO_CERT", "DENO_TLS_CA_STORE", "SSL_CERT_FILE", "SSL_CERT_DIR"],
+  // Whom Deno trusts in TLS. Where a company's proxy signs, downloads need it.
+  ...["DENO_CERT", "DENO_TLS_CA_STORE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"],
   ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"],
   ...["NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKEN", "JSR_URL", "DENO_AUTH_TOKENS"],
 ] as const;
@@ -116,6 +118,7 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
     ...list("ffi", LIBC_PATHS),
     ...list("sys", ["uid", ...options.autoselected ? ["systemMemoryInfo"] : []]),
     ...list("env", daemonEnvironment(options, context)),
+    ...list("read", named(options, context).filter(isFile).map(({ value }) => linkTarget(value)?.followed)),
   ];
 }
 
@@ -262,6 +265,18 @@ export function dropBootPermissions(options: DaemonOptions, context: PermissionC
 const NAMES = ["read", "write", "net", "run", "ffi", "sys", "env"] as const;
 
 function needs(options: DaemonOptions, context: PermissionContext): Need[] {
+  return named(options, context).flatMap((need) => {
+    const link = isFile(need) ? linkTarget(need.value) : undefined;
+    return link === undefined ? [need] : [need, { ...need, value: link.target }];
+  });
+}
+
+function isFile({ name }: Need): boolean {
+  return name === "read" || name === "write";
+}
+
+/** With the paths as they were given. */
+function named(options: DaemonOptions, context: PermissionContext): Need[] {
   const { runtimeDir, lockPath, adminSocket, group, logDir } = options;
   const sockets = [...inferenceSockets(options), options.rpcSocket];
   const pidFile = pidPathOf(lockPath);

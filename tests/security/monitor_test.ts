@@ -1,13 +1,19 @@
 /** Threat: the permissions of the daemon depend on how inferd was started, or a process keeps more than it needs. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { admin } from "@inferd/client";
 import { Sandbox } from "../support/program.ts";
 import { ALL_REFUSED } from "./inside_attempts.ts";
 
 const LINUX = Deno.build.os === "linux";
 const MOCK = ["--backend", "mock"];
 
-async function flagsOf(box: Sandbox, role: string, args: readonly string[] = MOCK): Promise<string[]> {
-  const { stdout, code, stderr } = await box.run(["permissions", role, ...args]);
+async function flagsOf(
+  box: Sandbox,
+  role: string,
+  args: readonly string[] = MOCK,
+  env: Readonly<Record<string, string>> = {},
+): Promise<string[]> {
+  const { stdout, code, stderr } = await box.run(["permissions", role, ...args], { env });
   assertEquals(code, 0, stderr);
   // Paths of a sandbox have no spaces.
   return stdout.trim().split(" ");
@@ -30,7 +36,12 @@ for (const permissions of ["-A", "exact"]) {
     ignore: !LINUX,
     async fn(): Promise<void> {
       await using box = new Sandbox();
-      const env = { AWS_SECRET_ACCESS_KEY: "hunter2", INFERD_QUEUE_DEPTH: "7" };
+      const env = {
+        AWS_SECRET_ACCESS_KEY: "hunter2",
+        INFERD_QUEUE_DEPTH: "7",
+        NODE_EXTRA_CA_CERTS: `${box.dir}/ca.pem`,
+      };
+      await Deno.writeTextFile(env.NODE_EXTRA_CA_CERTS, "");
       const given = permissions === "-A" ? ["-A"] : await flagsOf(box, "serve");
       await using daemon = await box.serve([...MOCK, "--tcp", "127.0.0.1:0"], { env, permissions: given });
       const own = argumentsOf(daemon.daemonPid);
@@ -39,8 +50,37 @@ for (const permissions of ["-A", "exact"]) {
         await flagsOf(box, "daemon", [...MOCK, "--tcp", "127.0.0.1:0"]),
       );
       const environ = Deno.readTextFileSync(`/proc/${daemon.daemonPid}/environ`);
-      assertEquals([environ.includes("hunter2"), environ.includes("INFERD_QUEUE_DEPTH=7")], [false, true]);
+      const expected = ["hunter2", "INFERD_QUEUE_DEPTH=7", `NODE_EXTRA_CA_CERTS=${env.NODE_EXTRA_CA_CERTS}`];
+      assertEquals(expected.map((text) => environ.includes(text)), [false, true, true]);
       daemon.kill("SIGTERM");
+      assertEquals((await daemon.outcome).code, 0);
+    },
+  });
+}
+
+for (const permissions of ["-A", "exact"]) {
+  Deno.test({
+    name: `a model and folders behind symbolic links are read and written when serve has ${permissions}`,
+    ignore: Deno.build.os === "windows",
+    async fn(): Promise<void> {
+      await using box = new Sandbox();
+      const models = new URL("../../models", import.meta.url).pathname;
+      await Deno.mkdir(`${box.dir}/run`, { mode: 0o700 });
+      for (const [target, link] of [[models, "models"], [`${box.dir}/run`, "linked"]] as const) {
+        await Deno.symlink(target, `${box.dir}/${link}`);
+      }
+      await Deno.symlink(`${box.dir}/models/inferd-tiny.gguf`, `${box.dir}/model.gguf`);
+      const linked = `${box.dir}/linked`;
+      const env = { XDG_RUNTIME_DIR: linked, INFERD_LOG_DIR: `${linked}/logs` };
+      const args = ["--model", `${box.dir}/model.gguf`, "--lock", `${linked}/lock`];
+      const given = permissions === "-A" ? ["-A"] : await flagsOf(box, "serve", args, env);
+      await using daemon = box.spawn(["serve", ...args], { env, permissions: given });
+      const ended = daemon.outcome.then(({ stderr }) => {
+        throw new Error(`The daemon ended before it was ready: ${stderr}`);
+      });
+      await Promise.race([admin({ path: `${linked}/inferd/admin.sock` }).ready(), ended]);
+      daemon.kill("SIGTERM");
+      ended.catch(() => {});
       assertEquals((await daemon.outcome).code, 0);
     },
   });

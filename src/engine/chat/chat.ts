@@ -1,6 +1,6 @@
 /**
- * Turns a conversation into the tokens of a prompt with the model's own chat template, and says how the answer will be
- * written. Everything about a template is found out once, when the model is loaded.
+ * Renders a conversation to prompt tokens with the model's own chat template, and reports how the model will format its
+ * answer. A template is analysed once, when the model is loaded.
  */
 import { type ChatMessage, type Conversation, PLAIN, type Tool } from "../../inference/request.ts";
 import { importChatLibrary, type LoadChatLibrary } from "./render/chat_library.ts";
@@ -32,24 +32,24 @@ import {
 } from "./chat_format.ts";
 import { withControlNames } from "./dialect/control_text.ts";
 
-/** What ends an answer. */
+/** Stop conditions of an answer. */
 export interface AnswerEnds {
-  /** Tokens that end it in addition to those that always do. */
+  /** End tokens in addition to the vocabulary's own. */
   readonly endTokens: ReadonlySet<number>;
-  /** Texts that do, for models whose marker is not a token. */
+  /** End strings, for models whose end marker is not a single token. */
   readonly endTexts: readonly string[];
 }
 
-/** A conversation as tokens. */
+/** A tokenized conversation. */
 export interface Prompt extends AnswerEnds {
   readonly tokens: Int32Array;
-  /** What the prompt ends within. */
+  /** Section of the answer that the prompt leaves open. */
   readonly start: ParserStart;
-  /** Tokens that are more than text, as a parser sees them. */
+  /** Special tokens, as the parser sees them. */
   readonly controls: ReadonlyMap<number, string>;
 }
 
-/** A conversation the model cannot take; the message is for the caller. */
+/** The model cannot take this conversation; the message is for the caller. */
 export class PromptError extends Error {
   override readonly name: string = "PromptError";
 }
@@ -59,10 +59,10 @@ export class PromptTooLongError extends PromptError {
   override readonly name = "PromptTooLongError";
 }
 
-/** Text longer than this is first measured, in portions, so that what cannot fit is refused early. */
+/** Longer texts are tokenized in chunks first, so that a prompt that cannot fit is rejected early. */
 const MEASURED_CHARACTERS = 16_384;
 const PORTION_CHARACTERS = 2048;
-/** Names of tools as a programming language has them. */
+/** Characters that are invalid in a Python identifier or a TypeScript name. */
 const IDENTIFIER = /[^A-Za-z0-9_.]/g;
 const TYPE_NAME = /[^A-Za-z0-9_-]/g;
 
@@ -76,11 +76,11 @@ export class Chat {
   readonly #ends: AnswerEnds;
   readonly #controls: ReadonlyMap<number, string>;
   readonly #guarded: SpecialTokens;
-  /** What renders: the model's own template, or its substitute. */
+  /** What renders prompts: the model's own template or a substitute. */
   readonly format: ChatFormat;
   /** Why the model's own template is not used. */
   readonly fault: TemplateFault | undefined;
-  /** How the family writes thoughts, text and calls. */
+  /** How the model family writes thoughts, text and calls. */
   readonly dialect: Dialect;
 
   private constructor(model: ChatModel, contextTokens: number, { renderer, traits, format, fault }: Chosen) {
@@ -105,10 +105,10 @@ export class Chat {
   }
 
   /**
-   * Find what renders a model's conversations.
+   * Choose the renderer for a model's conversations.
    *
    * @param model The model.
-   * @param contextTokens Tokens that prompt and answer may have together.
+   * @param contextTokens Context size shared by prompt and answer.
    * @param loadLibrary Loads node-llama-cpp; called only for a model without a chat template.
    */
   static async of(
@@ -119,20 +119,21 @@ export class Chat {
     return new Chat(model, contextTokens, await chooseFormat(model, loadLibrary));
   }
 
-  /** Whether the family makes calls. */
+  /** Whether the model family supports tool calls. */
   get tools(): boolean {
     return this.dialect.call !== undefined;
   }
 
-  /** Whether the family knows a reasoning trace. */
+  /** Whether the model family supports reasoning traces. */
   get thinking(): boolean {
     return this.dialect.thought !== undefined;
   }
 
   /**
-   * The prompt that asks for the next answer. If the conversation ends with an assistant's turn, for its continuation.
+   * Prompt for the next answer, or for the continuation of a trailing assistant message.
    *
-   * @throws {PromptError} If it leaves no room for an answer, has tools and the template knows none, or is refused.
+   * @throws {PromptError} If it leaves no room for an answer, the template does not support tools, or it rejects the
+   * conversation.
    * @throws {AttachmentError} If there is an attachment.
    */
   prompt(conversation: Conversation): Work<Prompt> {
@@ -140,7 +141,7 @@ export class Chat {
   }
 
   /**
-   * The same at once.
+   * Synchronous {@linkcode Chat.prompt}.
    *
    * @throws As {@linkcode Chat.prompt}.
    */
@@ -151,9 +152,9 @@ export class Chat {
   }
 
   /**
-   * How many tokens the prompt has, also of one that leaves no room for an answer.
+   * Token count of the prompt, even if it leaves no room for an answer.
    *
-   * @throws {PromptError} If the conversation has tools and the template knows none, or is refused.
+   * @throws {PromptError} If the template does not support tools, or it rejects the conversation.
    */
   *count(conversation: Conversation): Work<number> {
     const { rendered } = yield* this.#rendered(conversation, this.#offered(conversation));
@@ -177,7 +178,7 @@ export class Chat {
   }
 
   /**
-   * The text of a prompt, and what of it came from the request.
+   * Prompt text, with the ranges that came from the request.
    *
    * @throws As {@linkcode Chat.count}.
    */
@@ -186,7 +187,7 @@ export class Chat {
   }
 
   /**
-   * The same as work in pieces.
+   * Time-sliced {@linkcode Chat.text}.
    *
    * @throws As {@linkcode Chat.count}.
    */
@@ -196,18 +197,18 @@ export class Chat {
 
   #offered({ tools, toolChoice }: Conversation): readonly Tool[] {
     const offered = toolChoice === "none" ? [] : tools;
-    if (offered.length > 0 && !this.tools) throw new PromptError("This model's chat template knows no tools");
+    if (offered.length > 0 && !this.tools) throw new PromptError("This model's chat template does not support tools");
     return offered;
   }
 
-  /** A text as a parser sees it: as it is, and with the names of tokens in it as tokens. */
+  /** Both forms a parser may see a text in: verbatim, and with special token names as tokens. */
   seen(text: string): string[] {
     const marked = textOf(this.#guarded.marker(text));
     return marked === text ? [text] : [text, marked];
   }
 
   /**
-   * What every prompt with this system message begins with.
+   * Common token prefix of every prompt with this system message.
    *
    * @throws {PromptError} If it leaves no room for an answer.
    */
@@ -254,13 +255,13 @@ export class Chat {
     }
   }
 
-  /** What an answer has begun with that is to be continued. */
+  /** Which section of a partial assistant message is to be continued. */
   #begunIn({ text, thinking }: Turn): ParserStart | undefined {
     if (text !== "") return "text";
     return thinking !== undefined && this.#form.thoughts !== undefined ? "thought" : undefined;
   }
 
-  /** What the prompt ends within. */
+  /** Section of the answer that the prompt leaves open. */
   #startOf({ text, input }: Rendered): ParserStart {
     const { thought, channels } = this.dialect;
     if (channels !== undefined) return "header";
@@ -269,7 +270,7 @@ export class Chat {
     return end.endsWith(withControlNames(textOf(thought.open)).trimEnd()) ? "thought" : "text";
   }
 
-  /** Names of tools that the form of calls cannot hold, as it can; the same for the same names. */
+  /** Replacements for tool names that the call syntax cannot express; deterministic. */
   names({ messages, tools }: Pick<Conversation, "messages" | "tools">): ReadonlyMap<string, string> {
     const names = new Map<string, string>();
     const { call, channels } = this.dialect;
@@ -301,17 +302,17 @@ export class Chat {
     for (const end of new Set(ends)) {
       const special = this.#guarded.get(end);
       if (special === undefined) endTexts.push(end);
-      // What a call begins with ends an answer only where no call follows.
+      // The opening token of a call ends an answer only if no call follows.
       else if (begins !== seenAs(special) && begins.startsWith(seenAs(special))) endTexts.push(seenAs(special));
       else endTokens.add(special.token);
     }
     return { endTokens, endTexts };
   }
 
-  /** A lower bound of the token count, cheap for any length: one for each message, one for each longest piece of text. */
+  /** Cheap lower bound of the token count: one per message, plus text length divided by the longest token's length. */
   *#refuseHopeless(messages: readonly ChatMessage[], tools: readonly Tool[]): Work<void> {
     let tokens = messages.length;
-    // Templates show the thoughts since the last question, if they show any.
+    // Templates render thoughts only since the last question, if at all.
     const shown = this.#form.thoughts === undefined
       ? Infinity
       : messages.findLastIndex(({ role, content }) => role === "user" && typeof content === "string");
@@ -326,7 +327,7 @@ export class Chat {
     for (const text of texts) {
       if (text.length <= MEASURED_CHARACTERS) continue;
       for (let at = 0; at < text.length; at += PORTION_CHARACTERS) {
-        // A cut adds a token at most.
+        // A cut adds at most one token.
         tokens += this.#model.tokenize(text.slice(at, at + PORTION_CHARACTERS), false).length - 1;
         if (tokens >= this.#contextTokens) throw this.#tooLong(`more than ${tokens}`);
         yield;
@@ -350,7 +351,7 @@ function dialectOf(traits: Traits | undefined, call: CallForm | undefined, speci
   };
 }
 
-/** What templates look for in the system message goes there. */
+/** Appends the thinking switch to the system message, for templates that look for it there. */
 function inMood(turns: Turn[], { system }: Mood): Turn[] {
   if (system === undefined) return turns;
   const [first, ...others] = turns;
@@ -358,7 +359,7 @@ function inMood(turns: Turn[], { system }: Mood): Turn[] {
   return [{ ...first, text: `${first.text}\n${system}` }, ...others];
 }
 
-/** Up to the end of what the assistant began to say. */
+/** Cuts the prompt after the partial answer. */
 function cutAfterInput({ text, input }: Rendered): Rendered {
   return { text: text.slice(0, input.at(-1) ?? text.length), input };
 }

@@ -1,4 +1,4 @@
-/** What renders a model's conversations: its own template, what takes its place, or node-llama-cpp's wrapper. */
+/** Chooses what renders a model's conversations: its own template, ChatML, or a node-llama-cpp chat wrapper. */
 import type { LoadChatLibrary } from "./render/chat_library.ts";
 import { TemplateError } from "../jinja/template.ts";
 import type { Model } from "../native/model.ts";
@@ -11,7 +11,7 @@ import { Prober } from "./probe/prober.ts";
 import { type Traits, traitsOf } from "./probe/traits.ts";
 import { WrapperRenderer } from "./render/wrapper.ts";
 
-/** What a chat needs of a model. */
+/** The parts of a model that a chat uses. */
 export type ChatModel =
   & Pick<TokenizingModel, "tokenizeBeside">
   & Pick<
@@ -31,7 +31,7 @@ export type ChatModel =
 /** Why a model's own template is not used. */
 export interface TemplateFault {
   readonly message: string;
-  /** Of the template's text; 0 where no line is to blame. */
+  /** Line of the template; 0 if no line is to blame. */
   readonly line: number;
 }
 
@@ -40,13 +40,13 @@ export type ChatFormat = "template" | "chatml" | "none" | `node-llama-cpp ${stri
 
 const TEMPLATE = "tokenizer.chat_template";
 
-/** For a model whose own template cannot be evaluated, where the vocabulary has the tokens. */
+/** Fallback for a template that cannot be evaluated, if the vocabulary has the ChatML tokens. */
 const CHATML = `{% for message in messages %}<|im_start|>{{ message.role }}
 {{ message.content }}<|im_end|>
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}`;
 
-/** What was chosen, and what was found out about it. */
+/** The chosen renderer and the traits of its template. */
 export interface Chosen {
   readonly renderer: Renderer | undefined;
   readonly traits: Traits | undefined;
@@ -54,13 +54,13 @@ export interface Chosen {
   readonly fault: TemplateFault | undefined;
 }
 
-/** The model's own template if it can be used, else its substitute. */
+/** The model's own template if usable, otherwise a substitute. */
 export async function chooseFormat(model: ChatModel, loadLibrary: LoadChatLibrary): Promise<Chosen> {
   const { plain, tools } = sourcesOf(model.metadata);
   const bos = nameOf(model, model.named.BOS);
   const eos = nameOf(model, model.named.EOS);
   if (plain === undefined) {
-    // Wrappers begin every prompt with this token, also where the model does not.
+    // Wrappers always emit BOS, even if the model does not add it.
     const wrapped = { metadata: model.metadata, bos: model.addsBos ? bos : "", eos };
     const renderer = await WrapperRenderer.for(wrapped, loadLibrary);
     const traits = traitsOf(proberOf(model, renderer, guardedTokens(model.specialTokens, "")));
@@ -75,7 +75,7 @@ export async function chooseFormat(model: ChatModel, loadLibrary: LoadChatLibrar
       const traits = traitsOf(proberOf(model, renderer, guarded));
       if (traits !== undefined) return { renderer, traits, format: "template", fault };
       renderer.render({ turns: [{ role: "user", text: "Hi" }], form: USUAL_FORM, prompt: true });
-      fault ??= { message: "it leaves out what the user says", line: 0 };
+      fault ??= { message: "it does not render the user's message", line: 0 };
     } catch (error) {
       if (!(error instanceof TemplateError)) throw error;
       fault ??= { message: error.message, line: error.line };
@@ -87,7 +87,7 @@ export async function chooseFormat(model: ChatModel, loadLibrary: LoadChatLibrar
   return { renderer, traits: traitsOf(proberOf(model, renderer, guarded)), format: "chatml", fault };
 }
 
-/** A model's chat template, and its variant for tools. */
+/** A model's chat template, and its variant for tool use. */
 function sourcesOf(metadata: ReadonlyMap<string, string>): { readonly plain?: string; readonly tools?: string } {
   const named = [...metadata].filter(([key]) => key.startsWith(`${TEMPLATE}.`) && key !== `${TEMPLATE}.rerank`);
   const tools = metadata.get(`${TEMPLATE}.tool_use`);
@@ -95,12 +95,12 @@ function sourcesOf(metadata: ReadonlyMap<string, string>): { readonly plain?: st
   return { ...(plain === undefined ? {} : { plain }), ...(tools === undefined ? {} : { tools }) };
 }
 
-/** The text of all templates in a model's file. */
+/** Concatenated text of all chat templates in the model file. */
 export function allSources({ metadata }: ChatModel): string {
   return [...metadata].flatMap(([key, value]) => key.startsWith(TEMPLATE) ? [value] : []).join("\n");
 }
 
-/** Renders probes for a model. */
+/** Prober for a model's renderer. */
 export function proberOf(model: ChatModel, renderer: Renderer, specials: SpecialTokens): Prober {
   return new Prober(renderer, specials, (name) => {
     const special = specials.get(name);
@@ -108,7 +108,7 @@ export function proberOf(model: ChatModel, renderer: Renderer, specials: Special
   });
 }
 
-/** The name of a special token; nothing where the file names none and the library guesses one that is text. */
+/** Name of a special token; empty if the file names none and llama.cpp guessed a text token. */
 function nameOf(model: ChatModel, token: number): string {
   return token >= 0 && model.isControl(token) ? model.describe(token) : "";
 }

@@ -1,29 +1,29 @@
-/** What is asked of a model's tokenizer and chat template beside generation; work in pieces, for texts may be long. */
+/** Tokenizer and chat template requests other than generation; time-sliced, because texts may be long. */
 import type { TokenizerAnswer, TokenizerRequest } from "../../inference/request.ts";
 import { settled, type Work } from "../../work/work.ts";
 import type { Model } from "../native/model.ts";
 import type { Chat } from "./chat.ts";
 
-/** What this needs of a model. */
+/** The parts of a model that this uses. */
 export type TokenizerModel = Pick<
   Model,
   "tokenize" | "tokenizeWhole" | "tokenizeBeside" | "piece" | "describe" | "vocabularySize"
 >;
 
-/** A longer text is not made tokens on the thread that decodes. */
+/** Longer texts are tokenized off the decoding thread. */
 const LONG_CHARACTERS = 4096;
-/** Tokens that become text in a piece of work. */
+/** Tokens detokenized per time slice. */
 const PIECE_TOKENS = 1024;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** It cannot be answered; the message is for the caller. */
+/** The request is invalid; the message is for the caller. */
 export class TokenizerError extends Error {
   override readonly name = "TokenizerError";
 }
 
-/** Answers for one model. */
+/** Answers tokenizer requests for one model. */
 export class Tokenizer {
   readonly #model: TokenizerModel;
   readonly #chat: Chat;
@@ -36,7 +36,7 @@ export class Tokenizer {
   /**
    * Answer a request.
    *
-   * @throws {TokenizerError} If there is no such token.
+   * @throws {TokenizerError} If a token is out of range.
    * @throws {PromptError} If the model cannot take the conversation.
    * @throws {AttachmentError} If there is an attachment.
    */
@@ -60,7 +60,7 @@ export class Tokenizer {
     return addSpecial ? this.#model.tokenizeWhole(text, parseSpecial) : this.#model.tokenize(text, parseSpecial);
   }
 
-  /** Characters may be made of several tokens, so their bytes are joined first. Control tokens are their names. */
+  /** Concatenates bytes before decoding, since a character may span tokens. Control tokens become their names. */
   *#detokenize(tokens: readonly number[]): Work<string> {
     const { vocabularySize } = this.#model;
     const pieces: Uint8Array[] = [];

@@ -1,48 +1,48 @@
 /**
- * How a model's family writes an answer: thoughts, text and calls. It is read off the chat template by rendering
- * (`thought_form.ts`, `call_form.ts`), and serves the parser of answers and the grammars that bind them.
+ * How a model family writes an answer: thoughts, text and calls. Detected by rendering the chat template
+ * (`thought_form.ts`, `call_form.ts`); used by the answer parser and by the grammars that constrain answers.
  */
 import type { JsonType } from "../../../inference/request.ts";
 import type { Marker } from "./marker.ts";
 
 export type { JsonType };
 
-/** How a reasoning trace is written. */
+/** Delimiters of a reasoning trace. */
 export interface ThoughtForm {
-  /** Absent where only the prompt opens one. */
+  /** Absent if only the prompt opens a trace. */
   readonly open?: Marker;
   readonly close: Marker;
 }
 
-/** What may surround the text of an answer without being part of it. */
+/** Markers that may surround the answer's text without being part of it. */
 export interface TextFrame {
   readonly opens: readonly Marker[];
   readonly closes: readonly Marker[];
 }
 
-/** A part of what a call is written with. */
+/** A component of a call's syntax. */
 export type CallPart =
   | { readonly type: "text"; readonly text: Marker }
   | { readonly type: "name" }
-  /** The call's id, which the model invents. */
+  /** The call's id, chosen by the model. */
   | { readonly type: "id" }
-  /** Counts the calls. */
+  /** Running number of the call. */
   | { readonly type: "index" };
 
-/** How the value of an argument is written unless it is raw text. */
+/** Syntax of an argument value that is not raw text. */
 export type ValueStyle = "json" | "python";
 
-/** What comes between an argument's name and its value, by the JSON type of the value where that makes a difference. */
+/** Separator between an argument's name and its value, for values of these JSON types. */
 export interface AfterKey {
   readonly types: readonly JsonType[];
   readonly text: Marker;
 }
 
-/** How the arguments of a call are written. */
+/** Syntax of a call's arguments. */
 export type ArgumentsForm =
   /** A JSON object. */
   | { readonly type: "json" }
-  /** An element for each argument; strings are raw, everything else is JSON or a Python literal. */
+  /** One element per argument; strings are raw, other values JSON or Python literals. */
   | {
     readonly type: "elements";
     readonly open: Marker;
@@ -51,22 +51,22 @@ export type ArgumentsForm =
     readonly between: Marker;
     readonly style: ValueStyle;
   }
-  /** Keyword arguments of a Python call, within parentheses. */
+  /** Keyword arguments of a Python call, in parentheses. */
   | { readonly type: "python"; readonly quote: string }
-  /** Gemma's notation, within braces: bare keys, and quotes of its own. */
+  /** Gemma's notation, in braces: bare keys and custom quotes. */
   | { readonly type: "gemma"; readonly quote: Marker }
-  /** An element named after each argument, and elements within it (MiniMax M3). */
+  /** One element named after each argument, with nested elements for nested values (MiniMax M3). */
   | { readonly type: "nested"; readonly open: Marker; readonly close: Marker };
 
-/** How calls are written. */
+/** Syntax of tool calls. */
 export interface CallForm {
-  /** Begins the first call or the section of them; empty where a call is nothing but a JSON object. */
+  /** Begins the first call or the call section; empty if a call is a bare JSON object. */
   readonly marker: Marker;
-  /** Follows the marker and says itself that a call comes; models forget the marker before it. */
+  /** Text after the marker that identifies a call by itself; models sometimes omit the marker. */
   readonly unmarked?: string;
   /** Before the first call. */
   readonly sectionOpen: Marker;
-  /** From the beginning of a call to its arguments. */
+  /** From the start of a call to its arguments. */
   readonly head: readonly CallPart[];
   readonly arguments: ArgumentsForm;
   /** From the arguments to the end of the call. */
@@ -74,39 +74,39 @@ export interface CallForm {
   readonly between: Marker;
   /** After the last call. */
   readonly sectionClose: Marker;
-  /** Several calls may come in one answer. */
+  /** Whether an answer may hold several calls. */
   readonly several: boolean;
-  /** The call is one JSON object; what its keys are, or that the name is the only key. */
+  /** Set if the call is one JSON object: its keys, or "keyed" if the tool's name is the only key. */
   readonly object?: { readonly name: string; readonly input: string } | "keyed";
-  /** The name is a line of its own, and what is between calls comes before it (Functionary). */
+  /** The name is a line of its own, preceded by the separator (Functionary). */
   readonly recipient?: boolean;
-  /** Arguments are in alphabetical order. */
+  /** Whether arguments are sorted by name. */
   readonly sorted?: boolean;
-  /** A key that a call's object may have for its id. */
+  /** Optional key of a call object that holds the call's id. */
   readonly optionalId?: string;
-  /** Which ids the family takes. */
+  /** Format of call ids. */
   readonly ids: IdForm;
 }
 
 /**
- * Ids of calls: as they came, nine letters or digits, or the function's name with a number that runs through the
- * conversation, or through one message.
+ * Formats of call ids: unchanged, nine alphanumeric characters, or function name plus a number that counts through the
+ * conversation (`numbered`) or through one message (`renumbered`).
  */
 export type IdForm = "any" | "short" | "numbered" | "renumbered";
 
-/** Messages with a header that says what they are (gpt-oss). */
+/** Messages with a header that names their channel (gpt-oss). */
 export interface ChannelForm {
   /** Begins a message. */
   readonly start: string;
-  /** Comes before a channel's name. */
+  /** Precedes the channel's name. */
   readonly channel: string;
   /** Ends the header. */
   readonly body: string;
   /** Ends the message. */
   readonly close: string;
-  /** The channel for thoughts. */
+  /** Name of the channel for thoughts. */
   readonly thought: string;
-  /** What a grammar spells: the header of an answer, the beginning of a further message, and how models write calls. */
+  /** Markers for grammars: header of an answer, start of a further message, and the model's own call syntax. */
   readonly write: {
     readonly final: Marker;
     readonly start: Marker;
@@ -115,7 +115,7 @@ export interface ChannelForm {
   };
 }
 
-/** A family's way with thoughts, text and calls. */
+/** How a model family writes thoughts, text and calls. */
 export interface Dialect {
   readonly thought?: ThoughtForm;
   readonly text?: TextFrame;
@@ -123,5 +123,5 @@ export interface Dialect {
   readonly channels?: ChannelForm;
 }
 
-/** What the prompt ended within, where the parser of the answer begins. */
+/** Section of the answer that the prompt leaves open; the parser's initial state. */
 export type ParserStart = "text" | "thought" | "header";

@@ -1,16 +1,16 @@
 /**
- * What a model's markers are made of. A marker is text with tokens in it: `<tool_call>` is one token in one vocabulary
- * and plain text in another, so the same marker is matched, spelled and split by what the vocabulary has.
+ * Markers as sequences of text and tokens: `<tool_call>` is one token in one vocabulary and plain text in another, so a
+ * marker is matched, written and split according to the vocabulary.
  */
 import type { SpecialToken } from "../../native/model.ts";
 import { controlText, tagText } from "./control_text.ts";
 
 export type { SpecialToken };
 
-/** Text, or a token and how a parser sees it. */
+/** Text, or a token with its parser representation. */
 export type MarkerPart = string | { readonly token: number; readonly text: string };
 
-/** Something the template writes around what is said. */
+/** Delimiter that a chat template writes around content. */
 export type Marker = readonly MarkerPart[];
 
 /** A marker as the parser sees it. */
@@ -18,19 +18,19 @@ export function textOf(marker: Marker): string {
   return marker.map((part) => typeof part === "string" ? part : part.text).join("");
 }
 
-/** How a parser sees a token that is more than text. */
+/** Parser representation of a special token. */
 export function seenAs({ name, control }: SpecialToken): string {
   return control ? controlText(name) : tagText(name);
 }
 
-/** How a tag looks that no vocabulary has as a token. */
+/** Matches tags that are not tokens of the vocabulary. */
 const TAG = /<\/?[^\s<>"'=]{1,60}>|\[\/?[A-Z][A-Z_]{1,30}\]/y;
 const DIGITS = /\d+/y;
 
-/** Tokens that are more than text, found by their names. */
+/** Special tokens, indexed by name. */
 export class SpecialTokens {
   readonly #byName = new Map<string, SpecialToken>();
-  /** Lengths of the names that begin with a character, the longest first. */
+  /** Name lengths by first character, longest first. */
   readonly #lengths = new Map<string, number[]>();
 
   constructor(tokens: Iterable<SpecialToken>) {
@@ -47,17 +47,15 @@ export class SpecialTokens {
     for (const [first, known] of lengths) this.#lengths.set(first, [...known].sort((a, b) => b - a));
   }
 
-  /** The token of this name. */
   get(name: string): SpecialToken | undefined {
     return this.#byName.get(name);
   }
 
-  /** All of them. */
   values(): Iterable<SpecialToken> {
     return this.#byName.values();
   }
 
-  /** The longest name that begins at a position in a text. */
+  /** Longest token name that starts at this position. */
   at(text: string, at: number): SpecialToken | undefined {
     for (const length of this.#lengths.get(text.charAt(at)) ?? []) {
       const found = this.#byName.get(text.slice(at, at + length));
@@ -66,7 +64,7 @@ export class SpecialTokens {
     return undefined;
   }
 
-  /** Every position where a name begins, also within another name. */
+  /** Every position where a token name starts, including overlapping names. */
   *occurrences(text: string): Generator<{ readonly at: number; readonly special: SpecialToken }> {
     for (let at = 0; at < text.length; at++) {
       for (const length of this.#lengths.get(text.charAt(at)) ?? []) {
@@ -76,7 +74,7 @@ export class SpecialTokens {
     }
   }
 
-  /** A template's text as a marker. */
+  /** Parses template text into a marker. */
   marker(text: string): Marker {
     const parts: MarkerPart[] = [];
     let begun = 0;
@@ -95,7 +93,7 @@ export class SpecialTokens {
     return parts;
   }
 
-  /** A text cut into what belongs together: names of tokens, tags, numbers, and single characters. */
+  /** Splits text into units: token names, tags, numbers and single characters. */
   units(text: string): string[] {
     const units: string[] = [];
     for (let at = 0; at < text.length;) {
@@ -106,7 +104,7 @@ export class SpecialTokens {
     return units;
   }
 
-  /** Whether a unit is a token or a tag. */
+  /** Whether a unit is a special token or a tag. */
   isTag(unit: string): boolean {
     return this.#byName.has(unit) || match(TAG, unit, 0) === unit;
   }

@@ -1,4 +1,4 @@
-/** How a family writes the arguments of a call, read off what its template makes of them. */
+/** Detects how a model family writes call arguments, by rendering its chat template. */
 import type { AfterKey, ArgumentsForm, JsonType, ValueStyle } from "../dialect/dialect.ts";
 import type { Marker } from "../dialect/marker.ts";
 import { type CallProbe, ONE_CALL } from "./call_probe.ts";
@@ -6,7 +6,7 @@ import { spacedJson } from "../render/messages.ts";
 import { PROBE } from "./prober.ts";
 import { isHole, sharedPrefix, sharedSuffix, textUnits, type Unit } from "./units.ts";
 
-/** The form, and where the call has its arguments. */
+/** The argument syntax, and the position of the arguments in the rendered call. */
 export interface ArgumentsFound {
   readonly form: ArgumentsForm;
   readonly begin: number;
@@ -16,7 +16,7 @@ export interface ArgumentsFound {
 const KEY_IN_JSON = /^"\s*:\s*"$/;
 const KEY_IN_PYTHON = /^=(['"])$/;
 
-/** Values of each type. */
+/** One sample value per JSON type. */
 const SAMPLES: Readonly<Record<JsonType, unknown>> = {
   string: PROBE.value,
   integer: 73,
@@ -28,7 +28,7 @@ const SAMPLES: Readonly<Record<JsonType, unknown>> = {
 };
 
 /**
- * Find the arguments of a call with one.
+ * Locate the arguments in a rendered call that has exactly one.
  *
  * @param probe Renders further calls.
  * @param one The call.
@@ -41,7 +41,7 @@ export function argumentsOf(probe: CallProbe, one: readonly Unit[]): ArgumentsFo
   if (nameAt < 0 || keyAt < 0 || valueAt < 0) return undefined;
   const before = textUnits(one.slice(nameAt + 1, keyAt));
   const between = textUnits(one.slice(keyAt + 1, valueAt));
-  /** Within brackets that open before the first key and close after the value. */
+  /** The range from the last bracket before the key to the first one after the value. */
   const within = (open: string, close: string, form: ArgumentsForm): ArgumentsFound | undefined => {
     const begin = one.slice(0, keyAt).lastIndexOf(open);
     const end = one.indexOf(close, valueAt);
@@ -67,7 +67,7 @@ export function argumentsOf(probe: CallProbe, one: readonly Unit[]): ArgumentsFo
   return elementsOf(probe, { before: one.slice(nameAt + 1, keyAt), after, keyAt, valueAt });
 }
 
-/** What begins the element of the first argument: a bracket, and what is written before each (MiniMax M3). */
+/** Start of the first argument's element: a bracket, with any prefix that precedes each element (MiniMax M3). */
 function bracketBefore(units: readonly Unit[]): readonly Unit[] {
   const last = units.lastIndexOf("<");
   let left = /\][^\s]*\[$/.exec(textUnits(units.slice(0, last)))?.[0].length ?? 0;
@@ -76,7 +76,7 @@ function bracketBefore(units: readonly Unit[]): readonly Unit[] {
   return units.slice(at);
 }
 
-/** An element for each argument: what is common to both sides of two of them. */
+/** One element per argument, detected by comparing the text around two of them. */
 function elementsOf(
   probe: CallProbe,
   { before, after, keyAt, valueAt }: {
@@ -107,7 +107,7 @@ function elementsOf(
   return { form, begin: keyAt - open.length, end: valueAt + 1 + close.length };
 }
 
-/** What each type of value is written with, and whether as JSON or as Python prints it. */
+/** Separator before each type of value, and whether values are JSON or Python literals. */
 function valuesOf(
   probe: CallProbe,
   close: string,
@@ -119,7 +119,7 @@ function valuesOf(
     const keyAt = units?.findIndex((unit) => isHole(unit, "key")) ?? -1;
     if (units === undefined || keyAt < 0) continue;
     const rest = textUnits(units.slice(keyAt + 1));
-    // The string is a hole, of which nothing is left here.
+    // Strings are holes and leave no text here.
     const text = rest.slice(0, rest.lastIndexOf(close));
     const written = type === "string" ? "" : spellingsOf(sample).find((spelling) => text.endsWith(spelling));
     if (written === undefined) continue;

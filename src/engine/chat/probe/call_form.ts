@@ -1,6 +1,6 @@
 /**
- * How a family writes calls, read off what its chat template makes of calls in the history: of one and of two, with
- * one argument and with two, and with arguments of each type.
+ * Detects how a model family writes calls, by rendering call histories with its chat template: one or two calls, one or
+ * two arguments, and arguments of each type.
  */
 import { argumentsOf } from "./argument_form.ts";
 import { CallProbe, ONE_CALL, OTHER_CALL } from "./call_probe.ts";
@@ -11,19 +11,19 @@ import { PROBE, type Prober } from "./prober.ts";
 import type { Traits } from "./traits.ts";
 import { isHole, isNumber, sharedPrefix, sharedSuffix, textUnits, trimmedStart, type Unit } from "./units.ts";
 
-/** What was found out about calls. */
+/** What is known about a template's calls. */
 export interface CallTraits {
   readonly form: MessageForm;
-  /** Absent where the template renders none, or none that can be distinguished. */
+  /** Absent if the template renders no calls, or none that can be told apart. */
   readonly call?: CallForm;
-  /** Tokens that end an answer with calls, where the vocabulary does not say so. */
+  /** Tokens that end an answer with calls although the vocabulary does not mark them as end tokens. */
   readonly ends: readonly string[];
 }
 
 /**
- * Find out how calls are written.
+ * Detect the syntax of calls.
  *
- * @param traits What is known of the template already.
+ * @param traits Traits of the template that are already known.
  */
 export function callTraitsOf(prober: Prober, traits: Traits): CallTraits {
   let usable: MessageForm | undefined;
@@ -36,7 +36,7 @@ export function callTraitsOf(prober: Prober, traits: Traits): CallTraits {
   return { form: usable ?? traits.form, ends: [] };
 }
 
-/** Forms of messages with calls, the usual one first. */
+/** Candidate message forms for calls, the usual one first. */
 function* formsOf(form: MessageForm): Generator<MessageForm> {
   for (const tools of ["function", "flat"] as const) {
     for (const args of ["mapping", "text"] as const) {
@@ -59,14 +59,14 @@ function callFormOf(probe: CallProbe): CallForm | undefined {
   const parts = separate(probe.turn([ONE_CALL, OTHER_CALL])?.slice(end) ?? [], { lead, rest });
   const { sectionOpen, between, tail } = parts;
   const start = trimmedStart([...sectionOpen, ...parts.lead]);
-  // A message says itself whom it is for: its first line is the name, and a sign comes before further ones.
+  // The message names its recipient: the tool's name is the first line, and a separator precedes further ones.
   const recipient = start.length === 0 && textUnits(named).trim() === "" && between.length > 0;
   if (start.length === 0 && !recipient) return undefined;
   const object = objectOf({ lead: textUnits(parts.lead), named: textUnits(named), tail: textUnits(tail), form });
   const bare = recipient || object !== undefined && textUnits(start).startsWith("{");
   const marker = bare ? [] : markerOf(probe, start);
   const own = trimmedStart(parts.lead);
-  // Space before a call is between it and what comes before.
+  // Whitespace before a call separates it from the preceding text.
   const space = parts.lead.slice(0, parts.lead.length - own.length);
   const head = sectionOpen.length === 0 ? own : parts.lead;
   return {
@@ -87,19 +87,19 @@ function callFormOf(probe: CallProbe): CallForm | undefined {
   };
 }
 
-/** What comes after the last argument belongs to the answer only up to where a turn ends. */
+/** Drops the end-of-turn text after the last argument; it is not part of the call. */
 function withoutEnd({ prober: { specials }, traits }: CallProbe, units: Unit[]): Unit[] {
   const after = specials.units(traits.afterText);
   const length = sharedSuffix(after, units);
   const first = after.at(-length) ?? "";
-  // A tag is not cut in two.
+  // A tag is never split.
   const whole = length === after.length || specials.isTag(first) || first.trim() === "";
   return length > 0 && whole ? units.slice(0, units.length - length) : units;
 }
 
 interface Separated {
   readonly sectionOpen: readonly Unit[];
-  /** What comes before the name of each call. */
+  /** Text before each call's name. */
   readonly lead: readonly Unit[];
   readonly tail: readonly Unit[];
   readonly between: readonly Unit[];
@@ -107,7 +107,9 @@ interface Separated {
   readonly several: boolean;
 }
 
-/** Tell what is before, between and after calls by what follows the arguments of the first of two. */
+/**
+ * Splits the text around two calls into prefix, separator and suffix, using what follows the first call's arguments.
+ */
 function separate(
   second: readonly Unit[],
   { lead, rest }: { readonly lead: readonly Unit[]; readonly rest: readonly Unit[] },
@@ -131,18 +133,18 @@ function separate(
   };
 }
 
-/** The marker calls begin with, of all that comes before the first name. */
+/** The marker that begins calls, taken from the text before the first name. */
 function markerOf({ prober: { specials }, traits }: CallProbe, start: readonly Unit[]): Marker {
   const holeAt = start.findIndex((unit) => typeof unit !== "string");
   const units = start.slice(0, holeAt < 0 ? start.length : holeAt) as string[];
   const [first = ""] = units;
   const text = units.join("");
-  // Up to where the first call's own JSON or list begins.
+  // Stop where the call's own JSON or list begins.
   const own = text.search(/[{[]\s*["{]/);
   const before = (own > 0 ? text.slice(0, own) : text).trimEnd();
-  // A word is a marker only with the bracket behind it.
+  // A plain word is a marker only together with the following bracket.
   const whole = specials.marker(own > 0 && /^\w+$/.test(before) ? text.slice(0, own + 1) : before);
-  // What ends an answer, or begins something else too, does not say that a call comes.
+  // A token that ends answers or opens other sections does not identify a call.
   if (traits.ends.includes(first)) return whole;
   const { thought, text: frames } = traits;
   const others = [...frames.opens, ...(thought?.open === undefined ? [] : [thought.open])].map(textOf);
@@ -164,7 +166,7 @@ function unmarkedOf(marker: Marker, start: readonly Unit[]): { unmarked?: string
   return marker.length === 1 && typeof marker[0] === "object" && /^<\w+=$/.test(text) ? { unmarked: text } : {};
 }
 
-/** The keys of a call that is one JSON object. */
+/** Keys of a call that is a single JSON object. */
 function objectOf(
   { lead, named, tail, form }: {
     readonly lead: string;
@@ -180,7 +182,7 @@ function objectOf(
   return name === undefined || input === undefined ? undefined : { name, input };
 }
 
-/** Whether the template puts arguments in the order of their names. */
+/** Whether the template sorts arguments by name. */
 function sortsArguments(probe: CallProbe): boolean {
   const input = { [PROBE.secondKey]: PROBE.secondValue, [PROBE.key]: PROBE.value };
   const units = probe.turn([{ ...ONE_CALL, input }]) ?? [];
@@ -188,7 +190,7 @@ function sortsArguments(probe: CallProbe): boolean {
   return keyAt >= 0 && keyAt < units.findIndex((unit) => isHole(unit, "secondKey"));
 }
 
-/** A key for the call's id that only calls with results have. */
+/** Key for the call id that the template writes only once the result is known. */
 function laterId(probe: CallProbe): { optionalId?: string } {
   const text = probe.answer([[ONE_CALL]], { answered: true }) ?? "";
   const pattern = new RegExp(`"${PROBE.value}"\\s*\\}\\s*,\\s*"(\\w+)":\\s*"${PROBE.id}"`);
@@ -196,11 +198,11 @@ function laterId(probe: CallProbe): { optionalId?: string } {
   return key === undefined ? {} : { optionalId: key };
 }
 
-/** Which ids the template takes, and results are known by. */
+/** Format of call ids that the template accepts and matches results by. */
 function idsOf(probe: CallProbe): IdForm {
   const { ids } = probe.form;
   if (ids !== "any") return ids;
-  // Where a call is named by function and number, and its result by the id that is given.
+  // For templates that name a call by function and number, and its result by the given id.
   const text = probe.answer([[ONE_CALL], [OTHER_CALL]], { answered: true }) ?? "";
   const number = new RegExp(`functions\\.${PROBE.other}:(\\d+)`).exec(text)?.[1];
   if (number !== undefined && text.includes(PROBE.id)) return number === "0" ? "renumbered" : "numbered";
@@ -209,7 +211,7 @@ function idsOf(probe: CallProbe): IdForm {
   return accepts(PROBE.id) && !accepts("tc-1") ? "short" : "any";
 }
 
-/** What separates calls from their results, if nothing in it ends an answer: its first token does. */
+/** First token between a call and its result, if no end token lies between them. */
 function endsOf(probe: CallProbe): string[] {
   const { specials, isEnd } = probe.prober;
   const called = probe.answer([[ONE_CALL]], { answered: false });

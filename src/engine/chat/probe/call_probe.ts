@@ -1,4 +1,4 @@
-/** Renders calls with a template, and cuts out what the model would have to write. */
+/** Renders calls with a template and extracts the part that the model would write. */
 import { type Marker, textOf } from "../dialect/marker.ts";
 import type { Call, MessageForm, Turn } from "../render/messages.ts";
 import { commonPrefix, PROBE, PROBE_TOOLS, type Prober } from "./prober.ts";
@@ -9,10 +9,10 @@ const USER: Turn = { role: "user", text: PROBE.user };
 
 /** A call with one argument. */
 export const ONE_CALL: Call = { name: PROBE.name, id: PROBE.id, input: { [PROBE.key]: PROBE.value } };
-/** Another. */
+/** A second call. */
 export const OTHER_CALL: Call = { name: PROBE.other, id: PROBE.otherId, input: { [PROBE.key]: PROBE.value } };
 
-/** Renders calls in one form of messages. */
+/** Renders calls in one message form. */
 export class CallProbe {
   readonly prober: Prober;
   readonly traits: Traits;
@@ -25,11 +25,11 @@ export class CallProbe {
   }
 
   /**
-   * From the question on: these calls, each message with its results.
+   * Render these calls and return the text after the question.
    *
    * @param rounds The calls of each message.
-   * @param options.answered Whether results follow; `prompt`: whether the next answer is asked for.
-   * @returns `undefined` if the template refuses it.
+   * @param options.answered Whether results follow; `prompt`: whether to add the generation prompt.
+   * @returns `undefined` if the template rejects it.
    */
   answer(
     rounds: readonly (readonly Call[])[],
@@ -42,10 +42,10 @@ export class CallProbe {
     return this.#render(turns, prompt);
   }
 
-  /** What a model writes to make these calls, from the end of the prompt to where the answer ends. */
+  /** Text the model writes for these calls, from the end of the prompt to the end of the answer. */
   turn(calls: readonly Call[]): Unit[] | undefined {
     const { specials, isEnd } = this.prober;
-    // Some take no conversation that ends with a call.
+    // Some templates reject a conversation that ends with a call.
     const text = this.answer([calls], { answered: false }) ??
       this.answer([calls], { answered: true })?.split(PROBE.result, 1)[0];
     const prompt = this.#render([], true);
@@ -70,7 +70,7 @@ export class CallProbe {
     return prober.answer({ turns: [USER, ...turns], prompt, form, variables, tools: PROBE_TOOLS });
   }
 
-  /** Without a thought that was not thought, and the frame of a text that was not written, before the calls. */
+  /** Drops an empty thought and an empty text frame before the calls. */
   #withoutFrames(units: Unit[]): Unit[] {
     const { specials } = this.prober;
     const { thought, text } = this.traits;

@@ -1,14 +1,14 @@
-/** Families whose messages have a header that names a channel: a thought and an answer differ in that name alone. */
+/** Families whose message headers name a channel: thoughts and answers differ only in that name. */
 import type { ChannelForm } from "../dialect/dialect.ts";
 import { type Marker, type MarkerPart, type SpecialTokens, textOf } from "../dialect/marker.ts";
 import type { Traits } from "./traits.ts";
 
 const ROLE = "assistant";
-/** Where templates put calls after the name of the tool, models name this channel before it (gpt-oss). */
+/** Templates put the channel of a call after the tool's name; models write it before (gpt-oss). */
 const CALL_CHANNEL = "commentary";
 const CONSTRAIN = "<|constrain|>";
 
-/** Read the channels off the headers of a thought and of a text. */
+/** Derive the channel syntax from the headers of a thought and of a text. */
 export function channelsOf(
   { thought, text: { opens } }: Traits,
   specials: SpecialTokens,

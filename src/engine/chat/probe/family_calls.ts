@@ -1,19 +1,19 @@
 /**
- * Families that make calls although their chat templates render none, and how they write them. Each row says why it is
- * needed; a template that renders calls needs none.
+ * Call syntax of families that call tools although their chat template renders no calls. Each row says why it is
+ * needed.
  */
 import type { CallForm } from "../dialect/dialect.ts";
 import type { SpecialTokens } from "../dialect/marker.ts";
 
 interface Family {
-  /** Whether a template and a vocabulary are of this family. */
+  /** Whether a template and a vocabulary belong to this family. */
   readonly fits: (source: string, specials: SpecialTokens) => boolean;
   readonly call: (specials: SpecialTokens) => CallForm;
 }
 
 const FAMILIES: readonly Family[] = [
   {
-    // LFM2, LFM2.5: the template lists the tools and shows results; calls are expected in the content, as they came.
+    // LFM2, LFM2.5: the template lists tools and renders results; calls must already be in the content.
     fits: (source, specials) => specials.get("<|tool_call_start|>") !== undefined && source.includes("List of tools: "),
     call: (specials) => ({
       marker: specials.marker("<|tool_call_start|>"),
@@ -28,7 +28,7 @@ const FAMILIES: readonly Family[] = [
     }),
   },
   {
-    // Granite 3.3: the template tells the model to answer with this token and a list, and shows no call again.
+    // Granite 3.3: the template asks for this token and a list, but does not render past calls.
     fits: (source, specials) =>
       specials.get("<|tool_call|>") !== undefined && source.includes("respond only with <|tool_call|>"),
     call: (specials) => ({
@@ -41,7 +41,7 @@ const FAMILIES: readonly Family[] = [
     }),
   },
   {
-    // Phi-4-mini: the template lists the tools between tokens of their own, and shows no call again.
+    // Phi-4-mini: the template lists tools between dedicated tokens, but does not render past calls.
     fits: (source, specials) =>
       ["<|tool_call|>", "<|/tool_call|>"].every((name) => specials.get(name) !== undefined) &&
       source.includes("<|tool|>"),
@@ -55,7 +55,7 @@ const FAMILIES: readonly Family[] = [
     }),
   },
   {
-    // SmolLM3: the template that comes with many conversions leaves out the tools that the family was trained with.
+    // SmolLM3: the template of many conversions omits the tools that the family was trained with.
     fits: (source, specials) => specials.get("<tool_call>") !== undefined && source.includes("named SmolLM"),
     call: (specials) => ({
       marker: specials.marker("<tool_call>"),
@@ -78,7 +78,7 @@ const nameAndArguments = {
   object: { name: "name", input: "arguments" },
 } as const;
 
-/** How a family writes calls whose template does not. */
+/** Call syntax of a family whose template renders none. */
 export function familyCalls(source: string, specials: SpecialTokens): CallForm | undefined {
   return FAMILIES.find(({ fits }) => fits(source, specials))?.call(specials);
 }

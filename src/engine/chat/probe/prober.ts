@@ -1,4 +1,4 @@
-/** Small conversations of words that no template writes, and what a template makes of them. */
+/** Probe conversations of unique words, and how a template renders them. */
 import type { Tool } from "../../../inference/request.ts";
 import { type Rendered, TemplateError } from "../../jinja/template.ts";
 import type { SpecialTokens } from "../dialect/marker.ts";
@@ -6,7 +6,7 @@ import { finish } from "../../../work/work.ts";
 import { type MessageForm, type Turn, USUAL_FORM } from "../render/messages.ts";
 import { type Renderer, type Rendering, renderJoined } from "../render/renderer.ts";
 
-/** Words that no template writes. */
+/** Words that no template contains. */
 export const PROBE = {
   user: "zqasked",
   said: "zqsaid",
@@ -22,7 +22,7 @@ export const PROBE = {
   otherId: "zqcall002",
 } as const;
 
-/** What templates are tried with. */
+/** Tools offered in probes. */
 export const PROBE_TOOLS: readonly Tool[] = [PROBE.name, PROBE.other].map((name) => ({
   name,
   description: "A probe",
@@ -33,10 +33,9 @@ export const PROBE_TOOLS: readonly Tool[] = [PROBE.name, PROBE.other].map((name)
   },
 }));
 
-/** The question. */
 export const USER: Turn = { role: "user", text: PROBE.user };
 
-/** Renders probes. */
+/** Renders probe conversations. */
 export class Prober {
   readonly renderer: Renderer;
   readonly specials: SpecialTokens;
@@ -48,12 +47,12 @@ export class Prober {
     this.isEnd = isEnd;
   }
 
-  /** What a conversation becomes; `undefined` if the template refuses it. */
+  /** Rendered text; `undefined` if the template rejects the conversation. */
   render(rendering: Omit<Rendering, "form"> & { readonly form?: MessageForm }): string | undefined {
     return this.rendered(rendering)?.text;
   }
 
-  /** The same with what came from the conversation. */
+  /** Like {@linkcode Prober.render}, with the ranges that came from the conversation. */
   rendered(rendering: Omit<Rendering, "form"> & { readonly form?: MessageForm }): Rendered | undefined {
     try {
       return finish(renderJoined(this.renderer, { form: USUAL_FORM, ...rendering }));
@@ -63,7 +62,7 @@ export class Prober {
     }
   }
 
-  /** From the last user message on. */
+  /** Rendered text after the last user message. */
   answer(rendering: Omit<Rendering, "form"> & { readonly form?: MessageForm }): string | undefined {
     const text = this.render(rendering);
     const at = text?.lastIndexOf(PROBE.user) ?? -1;
@@ -71,14 +70,14 @@ export class Prober {
   }
 }
 
-/** How many units two texts begin with. */
+/** Length of the common prefix. */
 export function commonPrefix<T>(a: ArrayLike<T>, b: ArrayLike<T>): number {
   let length = 0;
   while (length < a.length && length < b.length && a[length] === b[length]) length++;
   return length;
 }
 
-/** Without space at both ends. */
+/** Without whitespace units at either end. */
 export function trimmed(units: readonly string[]): string[] {
   let from = 0;
   let to = units.length;

@@ -1,4 +1,4 @@
-/** What surrounds the text of an answer, what follows it, and what ends it. */
+/** Detects what surrounds the text of an answer, what follows it, and what ends it. */
 import type { TextFrame, ThoughtForm } from "../dialect/dialect.ts";
 import { type Marker, type SpecialTokens, textOf } from "../dialect/marker.ts";
 import type { MessageForm, Turn } from "../render/messages.ts";
@@ -6,7 +6,7 @@ import { commonPrefix, PROBE, type Prober, trimmed, USER } from "./prober.ts";
 import type { Mood, Switches } from "./thinking_switch.ts";
 import { withControlNames } from "../dialect/control_text.ts";
 
-/** What surrounds the text of an answer, and what follows it. */
+/** Markers around the text of an answer, the text after it, and its end markers. */
 export function frameOf(
   prober: Prober,
   { form, switches, thought }: {
@@ -29,7 +29,7 @@ export function frameOf(
     return lead.some((unit) => specials.isTag(unit)) || lead.length > 0 && isRecipient(lead) ? [lead.join("")] : [];
   });
   const closes = tags.some((unit) => specials.isTag(unit)) ? repeated(tags) : [];
-  // Where the answer's own end is not an end token: the first tag after it, or what the next turn begins with.
+  // If no end token ends the answer: the first tag after it, or the start of the next turn.
   let ends = end >= 0 || first === undefined ? [] : [first];
   if (end < 0 && first === undefined) {
     const turns: Turn[] = [...said, { role: "user", text: PROBE.result }];
@@ -49,7 +49,7 @@ export function frameOf(
   };
 }
 
-/** What comes between the prompt and a text, without a thought that was not thought. */
+/** Units between the prompt and the answer's text, without an empty thought. */
 function leadOf(
   prober: Prober,
   { form, mood, turns, thought }: {
@@ -68,7 +68,7 @@ function leadOf(
   return shared < prompt.length ? [] : withoutThought(trimmed(before.slice(shared)), thought, specials);
 }
 
-/** Without the markers of a thought at the beginning. */
+/** Drops thought markers at the beginning. */
 function withoutThought(
   units: readonly string[],
   thought: ThoughtForm | undefined,
@@ -89,12 +89,12 @@ function withoutThought(
   return rest;
 }
 
-/** A word on a line of its own says whom a message is for (Functionary). */
+/** A single word as header names the message's recipient (Functionary). */
 function isRecipient(units: readonly string[]): boolean {
   return /^[a-z]+$/.test(units.join(""));
 }
 
-/** Text cut before each repetition of what it begins with. */
+/** Splits units before each repetition of the first one. */
 function repeated(units: readonly string[]): string[] {
   const parts: string[] = [];
   for (const [index, unit] of units.entries()) {
@@ -104,7 +104,7 @@ function repeated(units: readonly string[]): string[] {
   return parts.map((part) => part.trim());
 }
 
-/** What comes between a thought and the text after it, where that is a new message; calls have its beginning only. */
+/** Markers between a thought and the text after it if that is a new message; calls share only their beginning. */
 export function framesAfter(
   prober: Prober,
   { form, switches, thought, opens }: {

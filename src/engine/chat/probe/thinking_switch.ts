@@ -1,37 +1,40 @@
 /**
- * What switches thinking: variables of the template, or words in the system message. Found by rendering a question with
- * each that the template's text speaks of.
+ * Detects what switches thinking: template variables, or words in the system message. Renders a question with each
+ * candidate that occurs in the template.
  */
 import type { MessageForm, Turn } from "../render/messages.ts";
 import { type Prober, USER } from "./prober.ts";
 import type { Variables } from "../render/renderer.ts";
 
-/** Variables, and what is put into the system message where templates look for a switch there. */
+/** Template variables and system message text that select thinking or no thinking. */
 export interface Mood {
   readonly variables: Variables;
   readonly system?: string;
 }
 
-/** How thinking is switched; equal where there is no switch. */
+/** Settings for thinking on and off; equal if the template has no switch. */
 export interface Switches {
   readonly on: Mood;
   readonly off: Mood;
 }
 
-/** Variables that look as if they switched thinking; those of the history do not change a question's prompt. */
+/**
+ * Matches variables that may switch thinking; those that only affect the history leave the prompt of a single question
+ * unchanged.
+ */
 const SWITCH = /\b\w*(?:think|reason)\w*\b/gi;
-/** Variables that take more than yes and no. */
+/** Variables with more than two values. */
 const GRADED = /budget|effort|mode|strength|level/i;
-/** Values of variables that are words, the likeliest first. */
+/** String values of such variables, most likely first. */
 const OFF_WORDS = ["none", "no_think", "nothink", "disabled", "disable", "off", "low", "minimal"];
 const ON_WORDS = ["enabled", "enable", "on", "high", "medium", "max"];
-/** And of one that some templates print whatever its value, and others have degrees of thinking for. */
+/** Printed verbatim by some templates, a scale of effort in others. */
 const EFFORT = { name: "reasoning_effort", off: "low", on: "high" } as const;
 
 /**
- * Find the switch of a template.
+ * Detect the thinking switch of a template.
  *
- * @returns Equal moods where there is none.
+ * @returns Equal settings if there is none.
  */
 export function switchesOf(prober: Prober, form: MessageForm): Switches {
   const { source } = prober.renderer;
@@ -69,7 +72,7 @@ export function switchesOf(prober: Prober, form: MessageForm): Switches {
   return { on: { variables: {} }, off: { variables: {} } };
 }
 
-/** Whether a template has a word as a string. */
+/** Whether the template contains the word as a string literal. */
 function isWritten(source: string, word: string): boolean {
   return source.includes(`"${word}"`) || source.includes(`'${word}'`);
 }
@@ -92,7 +95,7 @@ function wordSwitch(
     (name === EFFORT.name && effective(EFFORT.off) ? EFFORT.off : undefined);
   const mood = (value: string | undefined): Mood => ({ variables: value === undefined ? {} : { [name]: value } });
   if (off === undefined) {
-    // No thought is usual, and a word asks for one.
+    // Thinking is off by default and switched on by a word.
     const on = ON_WORDS.find((word) => written(word) && effective(word) && ask({ [name]: word }) !== usual);
     return on === undefined ? undefined : { on: mood(on), off: mood(undefined) };
   }

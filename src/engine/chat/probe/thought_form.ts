@@ -1,10 +1,10 @@
-/** Where a template shows a reasoning trace, and what surrounds it. */
+/** Detects where a template renders a reasoning trace, and its delimiters. */
 import type { ThoughtForm } from "../dialect/dialect.ts";
 import type { MessageForm, ThoughtField, Turn } from "../render/messages.ts";
 import { commonPrefix, PROBE, PROBE_TOOLS, type Prober, trimmed, USER } from "./prober.ts";
 import type { Switches } from "./thinking_switch.ts";
 
-/** Where the template looks for a reasoning trace, and a conversation in which it shows one. */
+/** Message field that the template reads a reasoning trace from, and a conversation in which it renders one. */
 export function thoughtFieldOf(
   prober: Prober,
   form: MessageForm,
@@ -23,14 +23,14 @@ export function thoughtFieldOf(
         variables: on.variables,
         tools: PROBE_TOOLS,
       });
-      // A list that is printed as it is shows the trace too.
+      // A template that prints the content list verbatim also shows the trace.
       if (text?.includes(PROBE.thought) && !/thinking['"]\s*[:,]/.test(text)) return { field, turns };
     }
   }
   return undefined;
 }
 
-/** What surrounds the trace in such a conversation. */
+/** Delimiters of the trace in such a conversation. */
 export function thoughtOf(
   prober: Prober,
   { form, switches, turns }: {
@@ -51,7 +51,7 @@ export function thoughtOf(
   const shared = commonPrefix(before, prompt);
   let open = trimmed(before.slice(shared));
   if (shared < prompt.length || open.length === 0) {
-    // The prompt opens it already, or goes another way: the last tag before the trace, and what belongs to it.
+    // The prompt already opens the thought, or diverges: use the last tag before the trace and the text attached to it.
     const last = before.findLastIndex((unit) => specials.isTag(unit));
     const unit = before[last] ?? "";
     const twin = before.lastIndexOf(unit, last - 1);
@@ -70,7 +70,10 @@ export function thoughtOf(
   return { open: specials.marker(open.join("")), close: specials.marker(close.join("")) };
 }
 
-/** Thoughts that no template shows again: it opens or closes one in the prompt, or speaks of the tags. */
+/**
+ * Delimiters of thoughts that the template never renders in the history, but opens or closes in the prompt, or
+ * mentions.
+ */
 const SPOKEN = [
   ["<think>", "</think>"],
   ["<thinking>", "</thinking>"],
@@ -79,12 +82,12 @@ const SPOKEN = [
 ] as const;
 
 /**
- * Families that mark thoughts with ordinary words. Apriel writes its reasoning from the prompt's last line on,
- * and ends it with this.
+ * Families that delimit thoughts with plain words. Apriel starts reasoning after the prompt's last line and ends with
+ * this phrase.
  */
 const WORDED = [["Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"]] as const;
 
-/** The markers of a thought that the template speaks of, or writes into the prompt. */
+/** Thought delimiters that the template mentions or writes into the prompt. */
 export function spokenThought(prober: Prober, form: MessageForm, { on, off }: Switches): ThoughtForm | undefined {
   const { renderer: { source }, specials } = prober;
   const prompts = [on, off].map(({ variables }) =>

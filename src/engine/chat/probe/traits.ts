@@ -1,6 +1,6 @@
 /**
- * What a chat template wants and has, found by rendering small conversations with it: the form of messages, what
- * switches thinking, where a reasoning trace is shown, and what surrounds it and the text of an answer.
+ * Traits of a chat template, detected by rendering short conversations: message form, thinking switch, where reasoning
+ * traces appear, and what surrounds them and the answer's text.
  */
 import type { TextFrame, ThoughtForm } from "../dialect/dialect.ts";
 import { type MessageForm, USUAL_FORM } from "../render/messages.ts";
@@ -9,23 +9,22 @@ import { frameOf, framesAfter } from "./text_frame.ts";
 import { type Switches, switchesOf } from "./thinking_switch.ts";
 import { spokenThought, thoughtFieldOf, thoughtOf } from "./thought_form.ts";
 
-/** What was found out about a template. */
 export interface Traits {
   readonly form: MessageForm;
-  /** What asks the model to think, and not to. */
+  /** Settings for thinking on and off. */
   readonly switches: Switches;
   readonly thought: ThoughtForm | undefined;
   readonly text: TextFrame;
-  /** Ends an answer, where the vocabulary does not say so: the first token after a text. */
+  /** Tokens that end an answer although the vocabulary does not mark them: the first one after a text. */
   readonly ends: readonly string[];
-  /** Follows a text, up to where the answer ends. */
+  /** Text between an answer's text and the end of the answer. */
   readonly afterText: string;
 }
 
 /**
- * Find out about a template.
+ * Detect the traits of a template.
  *
- * @returns Everything, or `undefined` if it cannot render a simple question.
+ * @returns `undefined` if it cannot render a simple question.
  */
 export function traitsOf(prober: Prober): Traits | undefined {
   const base = baseForm(prober);
@@ -42,7 +41,7 @@ export function traitsOf(prober: Prober): Traits | undefined {
   return { form, switches, thought, text: { ...text, opens }, ends, afterText };
 }
 
-/** What messages without calls have to look like. */
+/** Form of messages without calls. */
 function baseForm(prober: Prober): MessageForm | undefined {
   for (const noTools of [null, []] as const) {
     for (const content of ["string", "parts"] as const) {

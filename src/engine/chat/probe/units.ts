@@ -1,14 +1,11 @@
-/**
- * A rendered answer in units, with holes where a probe's own words stood: what is left is how a family writes around
- * them.
- */
+/** A rendered answer as units with holes in place of the probe words; the remaining units are the family's syntax. */
 import type { SpecialTokens } from "../dialect/marker.ts";
 import { PROBE } from "./prober.ts";
 
-/** A unit of text, or the place of a probe's word. */
+/** A unit of text, or a hole. */
 export type Unit = string | Hole;
 
-/** Where a probe's word stood. */
+/** Placeholder for a probe word. */
 export interface Hole {
   readonly hole: "name" | "key" | "value" | "secondKey" | "secondValue" | "id";
 }
@@ -28,7 +25,7 @@ const HOLES: ReadonlyMap<string, Hole> = new Map(
 const WORDS = new RegExp(`(${[...HOLES.keys()].join("|")})`);
 const NUMBER = /^\d+$/;
 
-/** A text in units, a probe's words as holes. */
+/** Splits text into units and replaces probe words with holes. */
 export function withHoles(text: string, specials: SpecialTokens): Unit[] {
   return text.split(WORDS).flatMap((part): Unit[] => {
     const hole = HOLES.get(part);
@@ -36,28 +33,27 @@ export function withHoles(text: string, specials: SpecialTokens): Unit[] {
   });
 }
 
-/** Whether a unit is the place of such a word. */
+/** Whether a unit is the hole of this probe word. */
 export function isHole(unit: Unit | undefined, hole: Hole["hole"]): boolean {
   return typeof unit === "object" && unit.hole === hole;
 }
 
-/** Whether a unit is a number. */
 export function isNumber(unit: Unit): unit is string {
   return typeof unit === "string" && NUMBER.test(unit);
 }
 
-/** The text of units, without the holes. */
+/** Text of the units, ignoring holes. */
 export function textUnits(units: readonly Unit[]): string {
   return units.map((unit) => typeof unit === "string" ? unit : "").join("");
 }
 
-/** Without space at the beginning. */
+/** Without whitespace units at the start. */
 export function trimmedStart(units: readonly Unit[]): Unit[] {
   const from = units.findIndex((unit) => typeof unit !== "string" || unit.trim() !== "");
   return from < 0 ? [] : units.slice(from);
 }
 
-/** How many units come before a place in the text. */
+/** Number of units before a text offset. */
 export function unitsBefore(units: readonly string[], at: number): number {
   let length = 0;
   for (let i = 0; i < units.length; i++) {
@@ -67,16 +63,16 @@ export function unitsBefore(units: readonly string[], at: number): number {
   return units.length;
 }
 
-/** How many units two lists begin with; numbers that count calls differ, and are the same. No tag is cut in two. */
+/** Length of the common prefix in units. Call numbers count as equal, and a tag is never split. */
 export function sharedPrefix(a: readonly Unit[], b: readonly Unit[]): number {
   let length = 0;
   while (length < a.length && length < b.length && same(a[length], b[length])) length++;
-  // What is common to `</a>` and `<b>` is nothing.
+  // `</a>` and `<b>` share nothing, although both begin with `<`.
   const open = a.slice(0, length).lastIndexOf("<");
   return open >= 0 && !a.slice(open, length).includes(">") ? open : length;
 }
 
-/** How many units two lists end with. */
+/** Length of the common suffix in units. */
 export function sharedSuffix(a: readonly Unit[], b: readonly Unit[]): number {
   let length = 0;
   while (length < a.length && length < b.length && same(a.at(-1 - length), b.at(-1 - length))) length++;

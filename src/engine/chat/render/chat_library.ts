@@ -1,19 +1,19 @@
-/** Gets node-llama-cpp's chat wrappers when a model turns out to need them. */
+/** Loads node-llama-cpp's chat wrappers for models that need them. */
 import type { Machine } from "../../../libraries/machine.ts";
 import { denoFolders, type Fetch } from "../../native/libraries.ts";
 import { LIBRARY_VERSION, LibraryError } from "../../../libraries/library_files.ts";
 
-/** What is used of node-llama-cpp. */
+/** The imported module. */
 export type ChatLibrary = typeof import("node-llama-cpp");
 
-/** Loads it. */
+/** Imports it. */
 export type LoadChatLibrary = () => Promise<ChatLibrary>;
 
 /**
- * Import the wrappers; have them fetched before if they are not in Deno's cache.
+ * Import the chat wrappers, fetching them first if Deno's cache lacks them.
  *
- * @param machine Says where that is.
- * @param fetch Has them fetched.
+ * @param machine Locates Deno's cache.
+ * @param fetch Fetches the package.
  * @returns The wrappers.
  * @throws {LibraryError} If they cannot be loaded.
  */
@@ -27,6 +27,6 @@ export async function obtainChatLibrary(machine: Machine, fetch: Fetch): Promise
 
 /** Import the wrappers. */
 export async function importChatLibrary(): Promise<ChatLibrary> {
-  // Computed: what is named in the source is fetched with the program.
+  // A computed specifier: Deno prefetches static ones with the program.
   return await import(import.meta.resolve("./chat_wrappers.ts"));
 }

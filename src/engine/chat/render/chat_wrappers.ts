@@ -1,6 +1,6 @@
 /**
- * node-llama-cpp, for its chat wrappers: models without a template of their own need them. It is named here and not in
- * `deno.json`, because Deno fetches all that is named there before it starts anything, and with this package those of
- * every accelerator. The program imports this file by a computed specifier, and only when it is needed.
+ * node-llama-cpp's chat wrappers, for models without a template of their own. Imported here and not listed as an npm
+ * specifier in `deno.json`: Deno would fetch the package and its binaries for every accelerator before start. This file
+ * is imported by a computed specifier, and only on demand.
  */
 export * from "npm:node-llama-cpp@3.21.1";

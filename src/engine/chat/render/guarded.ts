@@ -1,14 +1,14 @@
-/** The tokens that a request's text must never become. */
+/** Special tokens that must never be produced from a request's text. */
 import { type SpecialToken, SpecialTokens } from "../dialect/marker.ts";
 
-/** Names that are markers in any family, also where this model's template does not write them. */
+/** Names that are markers in some family, even if this model's template does not use them. */
 const MARKER = /think|tool|turn|role|user|assistant|system|channel|message|arg_|\|/i;
 
 /**
- * All control tokens, and of the tokens that a vocabulary defines beside its text those that mark something: that the
- * template writes, or whose names say so. The others (spaces, HTML tags of Gemma, …) are how text is read.
+ * All control tokens, plus user-defined tokens that act as markers: those in the template, or with a telling name.
+ * Other user-defined tokens (whitespace runs, Gemma's HTML tags, …) are ordinary text.
  *
- * @param all The tokens of a vocabulary that are more than text.
+ * @param all Special tokens of the vocabulary.
  * @param source The model's chat templates.
  */
 export function guardedTokens(all: readonly SpecialToken[], source: string): SpecialTokens {

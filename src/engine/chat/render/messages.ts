@@ -1,35 +1,35 @@
 /**
- * From the messages of a request to what a chat template takes: one message for each result, calls next to the text,
- * and every text marked as the request's own.
+ * Converts a request's messages to the form a chat template takes: one message per tool result, calls beside the text,
+ * and all text marked as coming from the request.
  */
 import type { ChatMessage, ContentBlock, JsonObject, Tool } from "../../../inference/request.ts";
 import { asInput } from "../../jinja/template.ts";
 import type { IdForm } from "../dialect/dialect.ts";
 
-/** An attachment, which no model here takes; the message is for the caller. */
+/** The model does not support this attachment; the message is for the caller. */
 export class AttachmentError extends Error {
   override readonly name = "AttachmentError";
 }
 
-/** What one template wants messages to look like. */
+/** Form of messages that a template expects. */
 export interface MessageForm {
-  /** Text as a string, or as a list of parts. */
+  /** Content as a string or as a list of parts. */
   readonly content: "string" | "parts";
-  /** Arguments of calls as an object, or as JSON text. */
+  /** Call arguments as an object or as JSON text. */
   readonly arguments: "mapping" | "text";
-  /** The field for a reasoning trace; absent if the template has none. */
+  /** Field for the reasoning trace; absent if the template has none. */
   readonly thoughts: ThoughtField | undefined;
   readonly ids: IdForm;
-  /** What a tool is wrapped in. */
+  /** Whether a tool is wrapped in a `function` object. */
   readonly tools: "function" | "flat";
-  /** What the template wants where no tools are offered. */
+  /** Value of `tools` if none are offered. */
   readonly noTools: null | readonly [];
 }
 
-/** Fields of an assistant's message that templates look for a reasoning trace in; `parts`: among the parts of its content. */
+/** Fields that templates read a reasoning trace from; `parts`: a part of the content. */
 export type ThoughtField = "reasoning_content" | "reasoning" | "thinking" | "parts";
 
-/** What all templates are tried with first. */
+/** The form that is tried first. */
 export const USUAL_FORM: MessageForm = {
   content: "string",
   arguments: "mapping",
@@ -39,13 +39,13 @@ export const USUAL_FORM: MessageForm = {
   noTools: null,
 };
 
-/** A message before it is given the form a template wants. */
+/** A message before conversion to a template's form. */
 export interface Turn {
   readonly role: "system" | "user" | "assistant" | "tool";
   readonly text: string;
   readonly thinking?: string;
   readonly calls?: readonly Call[];
-  /** Of a result: the call it answers. */
+  /** For a tool result: the call it answers. */
   readonly call?: Call;
 }
 
@@ -56,13 +56,13 @@ export interface Call {
   readonly input: JsonObject;
 }
 
-/** Names of tools as a template can take them. */
+/** Maps tool names to names the template can express. */
 export type NameMap = (name: string) => string;
 
 /**
- * The turns of a conversation: results come before what was said with them, and are turns of their own.
+ * Split messages into turns: tool results become turns of their own, before the text sent with them.
  *
- * @param rename Names of tools as the template can take them.
+ * @param rename Maps tool names to names the template can express.
  * @throws {AttachmentError} If there is an attachment.
  */
 export function turnsOf(messages: readonly ChatMessage[], rename: NameMap = (name) => name): Turn[] {
@@ -99,9 +99,9 @@ function textOf(blocks: readonly ContentBlock[]): string {
 }
 
 /**
- * All text in a message that takes tokens, roughly.
+ * Texts of a message, for a rough token count.
  *
- * @param thoughts Whether thoughts count.
+ * @param thoughts Whether to include thoughts.
  * @throws {AttachmentError} If there is an attachment.
  */
 export function textsOf({ content }: ChatMessage, thoughts: boolean): string[] {
@@ -123,7 +123,7 @@ function blockTexts(block: ContentBlock): string[] {
   }
 }
 
-/** Turns as messages for a template. */
+/** Converts turns to a template's messages. */
 export function messagesFor(turns: readonly Turn[], form: MessageForm): Record<string, unknown>[] {
   const ids = idsOf(turns, form.ids);
   return turns.map(({ role, text, thinking, calls, call }) => {
@@ -162,7 +162,7 @@ function contentFor(text: string, thinking: string | undefined, { content }: Mes
   ];
 }
 
-/** Tools for a template. */
+/** Converts tools to a template's form. */
 export function toolsFor(tools: readonly Tool[], form: MessageForm, rename: NameMap = (name) => name): unknown {
   if (tools.length === 0) return form.noTools;
   return tools.map(({ name, description, inputSchema }) => {
@@ -172,7 +172,7 @@ export function toolsFor(tools: readonly Tool[], form: MessageForm, rename: Name
   });
 }
 
-/** JSON as Python writes it, which is how models have seen it. */
+/** JSON with Python's spacing, as in the models' training data. */
 export function spacedJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
@@ -181,7 +181,7 @@ export function spacedJson(value: unknown): string {
 
 const SHORT_ID = /^[A-Za-z0-9]{9}$/;
 
-/** The ids of calls, as the family takes them; equal in a call and its result. */
+/** Call ids in the family's format; a call and its result get the same one. */
 function idsOf(turns: readonly Turn[], form: IdForm): (call: Call) => string {
   if (form === "any") return ({ id }) => id;
   const ids = new Map<string, string>();
@@ -200,7 +200,7 @@ function idsOf(turns: readonly Turn[], form: IdForm): (call: Call) => string {
   return ({ id }) => ids.get(id) ?? id;
 }
 
-/** Nine letters or digits derived from any text (FNV-1a). */
+/** Nine alphanumeric characters derived from any text (FNV-1a). */
 function shortened(id: string): string {
   let [a, b] = [0x811c9dc5, 0x01000193];
   for (let at = 0; at < id.length; at++) {

@@ -1,32 +1,31 @@
 /**
- * From a rendered prompt to tokens. What the template wrote becomes tokens as llama.cpp makes them; what a request
- * brought never becomes a control token, nor a token that the template uses as a marker: its name is cut in two where it
- * stands in such a text, and both halves stay text.
+ * Tokenizes a rendered prompt. Template text is tokenized as llama.cpp does. Request text never becomes a control token
+ * or a token that the template uses as a marker: such a name is split in two, and both halves stay text.
  */
 import type { Rendered } from "../../jinja/template.ts";
 import type { SpecialTokens } from "../dialect/marker.ts";
 import { settled, type Work } from "../../../work/work.ts";
 
-/** What this needs of a model. */
+/** The parts of a model that this uses. */
 export interface TokenizingModel {
   readonly named: { readonly BOS: number };
   readonly addsBos: boolean;
   readonly spacePrefix: boolean;
   tokenize(text: string, special: boolean): Int32Array;
-  /** The same on a thread that is not the caller's; absent: all is done on the caller's. */
+  /** Tokenizes on another thread; without it, everything runs on the caller's. */
   readonly tokenizeBeside?: (text: string, special: boolean) => Promise<Int32Array>;
 }
 
-/** A longer text is not made tokens on the thread that decodes: it takes more than some milliseconds. */
+/** Longer texts take several milliseconds and are tokenized off the decoding thread. */
 const LONG_CHARACTERS = 4096;
-/** What of short ones is made tokens in a piece of work. */
+/** Characters of short texts tokenized per time slice. */
 const PIECE_CHARACTERS = 1024;
 
 /**
- * Make a prompt tokens.
+ * Tokenize a prompt.
  *
- * @param rendered The prompt, and what of it came from the request.
- * @param options.guarded What must not come of a request's text.
+ * @param rendered The prompt, with the ranges that came from the request.
+ * @param options.guarded Tokens that request text must not produce.
  */
 export function* promptTokens(
   { text, input }: Rendered,
@@ -51,7 +50,7 @@ export function* promptTokens(
   return Int32Array.from(tokens);
 }
 
-/** Where names of guarded tokens are cut: after their first character. */
+/** Offsets that split the names of guarded tokens: after their first character. */
 function cutsOf(text: string, input: readonly number[], guarded: SpecialTokens): number[] {
   if (input.length === 0) return [];
   const cuts: number[] = [];
@@ -71,7 +70,7 @@ function* tokensOf(model: TokenizingModel, text: string): Work<Int32Array> {
   return yield* settled(model.tokenizeBeside(text, true));
 }
 
-/** Such a vocabulary puts a space before every text; after a line break it does not show. */
+/** Vocabularies with a space prefix add a space before every text; a preceding line break absorbs it. */
 function* continued(model: TokenizingModel, text: string): Work<Int32Array> {
   const before = model.tokenize("\n", true);
   const tokens = yield* tokensOf(model, "\n" + text);

@@ -1,21 +1,21 @@
 /**
- * What renders conversations: the model's own chat template, or its substitute. Everything else in this room
- * asks a renderer, and reads off its answers how the family writes.
+ * Renders conversations with the model's chat template or a substitute. The rest of this folder detects a family's
+ * syntax by rendering probes.
  */
 import { finish, type Work } from "../../../work/work.ts";
 import type { Tool } from "../../../inference/request.ts";
 import { asInput, type Rendered, Template, TemplateError } from "../../jinja/template.ts";
 import { type MessageForm, messagesFor, type NameMap, toolsFor, type Turn } from "./messages.ts";
 
-/** Variables of a template in addition to the conversation. */
+/** Template variables in addition to the conversation. */
 export type Variables = Readonly<Record<string, unknown>>;
 
-/** What is to be rendered. */
+/** Input of a renderer. */
 export interface Rendering {
   readonly turns: readonly Turn[];
   readonly tools?: readonly Tool[];
   readonly form: MessageForm;
-  /** End with what the model's answer begins after. */
+  /** Whether to add the generation prompt. */
   readonly prompt: boolean;
   readonly variables?: Variables;
   readonly rename?: NameMap;
@@ -26,23 +26,23 @@ export interface Renderer {
   /**
    * Render a conversation.
    *
-   * @throws {TemplateError} If the template refuses it, or cannot be evaluated.
+   * @throws {TemplateError} If the template rejects it, or cannot be evaluated.
    */
   render(rendering: Rendering): Rendered;
-  /** The same as work in pieces, where it may take long. */
+  /** Time-sliced {@linkcode Renderer.render}, for renderers that may take long. */
   renderInPieces?(rendering: Rendering): Work<Rendered>;
-  /** Text of the templates, to look for names in; empty where there is none. */
+  /** Source of the templates, to search for names; empty if there is none. */
   readonly source: string;
 }
 
-/** The names of special tokens that templates print. */
+/** Special token names that templates use. */
 export interface TokenNames {
   readonly bos_token: string;
   readonly eos_token: string;
   readonly [name: string]: string;
 }
 
-/** Renders with a model's own chat template, or with its variant for tools where tools are offered. */
+/** Renders with a model's own chat template, or with its tool variant if tools are used. */
 export class TemplateRenderer implements Renderer {
   readonly #plain: Template;
   readonly #tools: Template;
@@ -50,7 +50,7 @@ export class TemplateRenderer implements Renderer {
   readonly source: string;
 
   /**
-   * @param sources The template, and its variant for tools.
+   * @param sources The template, and its variant for tool use.
    * @param names Special tokens.
    * @throws {TemplateError} If a template cannot be parsed.
    */
@@ -79,7 +79,7 @@ export class TemplateRenderer implements Renderer {
   }
 }
 
-/** Firefunction's template takes its tools and the time as text. */
+/** Firefunction's template takes tools and time as text. */
 function legacyVariables(tools: readonly Tool[]): Variables {
   const functions = tools.map(({ name, description, inputSchema }) => ({ name, description, parameters: inputSchema }));
   return {
@@ -89,10 +89,10 @@ function legacyVariables(tools: readonly Tool[]): Variables {
 }
 
 /**
- * Works around what templates refuse: consecutive messages of one role are joined, a system message that is where
- * the template takes none goes into the user message after it. Tried in this order, until one is not refused.
+ * Render, working around conversations the template rejects: consecutive messages of one role are joined, and a
+ * misplaced system message is moved into the next user message. Variants are tried in order until one is accepted.
  *
- * @throws {TemplateError} The first refusal, where nothing helps.
+ * @throws {TemplateError} The first rejection, if every variant is rejected.
  */
 export function* renderJoined(renderer: Renderer, rendering: Rendering): Work<Rendered> {
   let refusal: unknown;
@@ -127,7 +127,7 @@ function thinkAloud(turn: Turn): Turn {
   return isCrowded(turn) ? { ...turn, text: "", thinking: joinTexts(turn.thinking ?? "", turn.text) } : turn;
 }
 
-/** Two turns of one role in a row as one. Results stay apart: each answers a call of its own. */
+/** Joins consecutive turns of one role. Tool results stay separate: each answers its own call. */
 function joinNeighbours(turns: readonly Turn[]): Turn[] {
   const all: Turn[] = [];
   for (const turn of turns) {
@@ -154,7 +154,7 @@ function joinTexts(one: string, other: string): string {
   return one === "" || other === "" ? one + other : `${one}\n\n${other}`;
 }
 
-/** System messages from a place on become the beginning of the user message that follows, or a user message. */
+/** Prepends system messages from this index on to the next user message, or turns them into one. */
 function moveSystem(turns: readonly Turn[], from: number): Turn[] {
   const all: Turn[] = [];
   let held = "";
@@ -172,7 +172,7 @@ function moveSystem(turns: readonly Turn[], from: number): Turn[] {
   return all;
 }
 
-/** What a user says to results goes behind the last of them. */
+/** Appends user text after tool results to the last result. */
 function joinAfterResults(turns: readonly Turn[]): Turn[] {
   const all: Turn[] = [];
   for (const turn of turns) {

@@ -1,6 +1,6 @@
 /**
- * A model without a chat template: node-llama-cpp's wrapper for its family renders in the template's place. The library
- * is imported for such a model only.
+ * Renders with node-llama-cpp's chat wrapper, for models without a chat template. The library is imported only for
+ * those.
  */
 import type {
   ChatHistoryItem,
@@ -15,19 +15,19 @@ import type { Rendered } from "../../jinja/template.ts";
 import type { Renderer, Rendering } from "./renderer.ts";
 import type { Turn } from "./messages.ts";
 
-/** What finding a wrapper needs of a model. */
+/** Model facts that select a wrapper. */
 export interface WrappedModel {
   readonly metadata: ReadonlyMap<string, string>;
   readonly bos: string;
   readonly eos: string;
 }
 
-/** Renders with the wrapper that node-llama-cpp has for a family. */
+/** Renders with node-llama-cpp's wrapper for a model family. */
 export class WrapperRenderer implements Renderer {
   readonly #wrapper: ChatWrapper;
   readonly #model: WrappedModel;
   readonly source = "";
-  /** Whether the family has a call format of its own, not the library's default. */
+  /** Whether the family has its own call syntax rather than the library's default. */
   readonly calls: boolean;
 
   private constructor(wrapper: ChatWrapper, model: WrappedModel, calls: boolean) {
@@ -36,7 +36,7 @@ export class WrapperRenderer implements Renderer {
     this.calls = calls;
   }
 
-  /** Find the wrapper for a model; a general one where its metadata do not say what it is. */
+  /** Choose the wrapper for a model; the general one if its metadata do not identify the family. */
   static async for(model: WrappedModel, loadLibrary: LoadChatLibrary): Promise<WrapperRenderer> {
     const library = await loadLibrary();
     const fileInfo = { metadata: nested(model.metadata) } as unknown as GgufFileInfo;
@@ -46,12 +46,12 @@ export class WrapperRenderer implements Renderer {
     return new WrapperRenderer(wrapper, model, calls);
   }
 
-  /** What the library calls the wrapper. */
+  /** The library's name for the wrapper. */
   get name(): string {
     return this.#wrapper.wrapperName;
   }
 
-  /** Texts that end an answer. */
+  /** Strings that end an answer. */
   get ends(): readonly string[] {
     const { stopGenerationTriggers } = this.#wrapper.generateContextState({
       chatHistory: [{ type: "user", text: "Hi" }, { type: "model", response: [] }],
@@ -72,7 +72,7 @@ export class WrapperRenderer implements Renderer {
     return this.#text(contextText);
   }
 
-  /** Plain strings in it are the conversation's, everything else is the wrapper's. */
+  /** Plain strings come from the conversation, everything else from the wrapper. */
   #text(value: LlamaText): Rendered {
     let text = "";
     const input: number[] = [];
@@ -89,7 +89,9 @@ export class WrapperRenderer implements Renderer {
   }
 }
 
-/** A call and its result are one item there, and the answer after a result belongs to the turn that made the call. */
+/**
+ * The library stores a call and its result as one item, and the answer after a result in the turn that made the call.
+ */
 function historyOf(turns: readonly Turn[]): ChatHistoryItem[] {
   const history: ChatHistoryItem[] = [];
   const items = new Map<string, { result: unknown }>();
@@ -123,7 +125,7 @@ function historyOf(turns: readonly Turn[]): ChatHistoryItem[] {
   return history;
 }
 
-/** `a.b.c` keys as objects in objects; of `a` and `a.b` only `a`. */
+/** Expands dotted keys to nested objects; `a` wins over `a.b`. */
 function nested(metadata: ReadonlyMap<string, string>): Record<string, unknown> {
   const root: Record<string, unknown> = {};
   for (const [key, value] of metadata) {

@@ -16,7 +16,11 @@ const FAULTS: Readonly<Record<string, readonly [template: string, line: number, 
   "has a filter that nobody knows": ["a\nb\n{{ messages | frobnicate }}", 3, /frobnicate/],
   "fails on every conversation": ["{% for message in messages %}\n{{ message.content + 1 }}{% endfor %}", 2, /str/],
   "refuses every conversation": ["{{ raise_exception('Never') }}", 1, /Never/],
-  "leaves out what the user says": ["{% for message in messages %}{{ message.role }}{% endfor %}", 0, /leaves out/],
+  "does not render the user's message": [
+    "{% for message in messages %}{{ message.role }}{% endfor %}",
+    0,
+    /does not render/,
+  ],
 };
 
 for (const [what, [template, line, says]] of Object.entries(FAULTS)) {
@@ -34,7 +38,7 @@ for (const [what, [template, line, says]] of Object.entries(FAULTS)) {
       shown(model, chat.render({ ...PLAIN, messages }).tokens),
       "«<|im_start|>»system\nBe kind.«<|im_end|>»\n«<|im_start|>»user\nHi«<|im_end|>»\n«<|im_start|>»assistant\n",
     );
-    assertThrows(() => chat.render({ ...PLAIN, messages, tools: [TOOL] }), PromptError, "knows no tools");
+    assertThrows(() => chat.render({ ...PLAIN, messages, tools: [TOOL] }), PromptError, "does not support tools");
   });
 
   Deno.test(`template that ${what} lets no conversation through where the vocabulary has no ChatML`, async () => {

@@ -373,7 +373,7 @@ Deno.test("Answers bind a call to empty arguments when its tool takes nothing", 
 
 Deno.test("Answers refuse tools when the template knows none, and attachments always", async () => {
   const answers = await answersOf(CHATML);
-  assertThrows(() => ask(answers, { tools: TOOLS }), PromptError, "knows no tools");
+  assertThrows(() => ask(answers, { tools: TOOLS }), PromptError, "does not support tools");
   ask(answers, { tools: TOOLS, toolChoice: "none" });
   const attachment = { kind: "image", mime: "image/png", base64: "" } as const;
   const content = [{ type: "media", attachment }] as const;

@@ -1,6 +1,6 @@
 /**
- * The grammar of all answers that are asked for in the same words: where it begins, and where what follows the beginning
- * of a call. What has been found out about it is shared by all of them.
+ * Grammar shared by all answers to requests with the same tools and schemas, with a start state for the whole answer
+ * and one after each beginning of a call. Its compiled states and masks are shared too.
  */
 import type { AnswerRules } from "../answer/answer_rules.ts";
 import type { Rules } from "../../grammar/rules.ts";
@@ -10,10 +10,10 @@ import type { Compiled } from "../../grammar/grammars.ts";
 import type { Work } from "../../work/work.ts";
 import type { CallBeginning } from "../answer/parser_options.ts";
 
-/** What came before an answer that is bound. */
+/** What precedes a constrained answer. */
 export type Before = Parameters<AnswerRules["whole"]>[0];
 
-/** A grammar with several beginnings. */
+/** A grammar with several start states. */
 export class AnswerGrammar implements Compiled {
   readonly #rules: AnswerRules;
   readonly #starts = new Map<string, Position>();
@@ -23,7 +23,7 @@ export class AnswerGrammar implements Compiled {
     this.#rules = rules;
   }
 
-  /** Make one, with the beginnings that an answer comes to soon. */
+  /** Compile the grammar with the start states needed first. */
   static *of(rules: AnswerRules): Work<AnswerGrammar> {
     const grammar = new AnswerGrammar(rules);
     if (rules.binding) {
@@ -43,47 +43,47 @@ export class AnswerGrammar implements Compiled {
     return this.#grammar?.bytes ?? 0;
   }
 
-  /** What is followed; there is none where nothing begins. */
+  /** The grammar to follow; throws if there is no constraint. */
   get grammar(): Grammar {
-    if (this.#grammar === undefined) throw new Error("Nothing binds this answer");
+    if (this.#grammar === undefined) throw new Error("This answer has no grammar");
     return this.#grammar;
   }
 
-  /** By the tool's name: what of its schema is not enforced while a call is written. */
+  /** By tool name: schema keywords that decoding does not enforce. */
   get unenforced(): AnswerRules["unenforced"] {
     return this.#rules.unenforced;
   }
 
-  /** Whether the answer is bound from its beginning on. */
+  /** Whether the answer is constrained from its start. */
   get binding(): boolean {
     return this.#rules.binding;
   }
 
-  /** Whether calls may come. */
+  /** Whether calls are allowed. */
   get calling(): boolean {
     return this.#rules.calling;
   }
 
-  /** A call is what must come. */
+  /** Whether a call is required. */
   get required(): boolean {
     return this.#rules.required;
   }
 
-  /** Where the whole answer begins. */
+  /** Start state of the whole answer. */
   whole(before: Before): Position {
     return this.#startOf(before, () => this.#rules.whole(before)) as Position;
   }
 
   /**
-   * What follows the beginning of a call.
+   * State after the beginning of a call.
    *
-   * @returns `undefined` if it is none that may come.
+   * @returns `undefined` if this call is not allowed.
    */
   restOf(begun: CallBeginning): Position | undefined {
     return this.#startOf(`${begun.with} ${begun.tool ?? ""}`, () => this.#rules.restOf(begun));
   }
 
-  /** Each is built once. */
+  /** Compiles each start once. */
   #startOf(key: string, build: () => Rules | undefined): Position | undefined {
     const known = this.#starts.get(key);
     if (known !== undefined) return known;

@@ -1,6 +1,6 @@
 /**
- * The answers that go on in a step: the token of each that was chosen, those that had to follow it, and guesses, in an
- * order that llama.cpp computes well.
+ * Puts running answers into a step: each one's chosen token, forced tokens and drafts, in an order that llama.cpp
+ * computes efficiently.
  */
 import type { Decoder } from "../native/context.ts";
 import { MOST_STREAMS } from "./ahead/speculation.ts";
@@ -10,24 +10,23 @@ import type { Slot, Slots } from "./slots.ts";
 import type { StepBatch } from "./step_batch.ts";
 
 /**
- * Sequences with cells of their own are computed in one pass where their numbers follow each other. With so many answers a
- * pass less pays for tokens that nobody needs, up to so many in each gap.
+ * With separate KV cells, sequences with consecutive numbers are computed in one pass. With at most this many answers,
+ * a saved pass outweighs the padding tokens, up to this many per gap.
  */
 const BRIDGED_ANSWERS = 4;
 const WIDEST_GAP = 3;
 
-/** What this needs of whoever schedules. */
+/** Dependencies on the scheduler. */
 export interface AnswerStepsOptions {
   readonly decoder: Pick<Decoder, "apart">;
   readonly slots: Slots<Running>;
   readonly batch: StepBatch;
   readonly prompts: Prompts;
   readonly contextTokens: number;
-  /** Rows of logits that there are for guesses. */
+  /** Logits rows reserved for drafts. */
   readonly guesses: number;
 }
 
-/** Puts answers into steps. */
 export class AnswerSteps {
   readonly #decoder: Pick<Decoder, "apart">;
   readonly #slots: Slots<Running>;
@@ -45,7 +44,7 @@ export class AnswerSteps {
     this.#guesses = guesses;
   }
 
-  /** The slots whose answers go on. */
+  /** Slots whose answer advances in this step. */
   going(): Slot<Running>[] {
     return this.#slots.all.filter((slot) => {
       const { job } = slot;
@@ -54,16 +53,15 @@ export class AnswerSteps {
   }
 
   /**
-   * Whether a prompt behind the answers would be computed together with them. Sequences with cells of their own are, where
-   * their numbers follow each other: a token of each first, and then the rest of the prompt, which is no whole tile any
-   * more.
+   * Whether a prompt after the answers would be computed in one pass with them. With separate KV cells, sequences with
+   * consecutive numbers are: first one token of each, then the rest of the prompt, which no longer fills whole tiles.
    */
   wouldJoin(answers: readonly Slot<Running>[]): boolean {
     const last = answers.at(-1);
     return this.#decoder.apart && last !== undefined && this.#prompts.first?.sequence === last.sequence + 1;
   }
 
-  /** Put what comes next in each answer: the token that was chosen, and those that had to follow it, as many as time allows. */
+  /** Put each answer's chosen token and as many forced ones as time allows. */
   put(going: readonly Slot<Running>[]): void {
     if (going.length === 0) return;
     let spare = Math.max(0, this.#prompts.tokensWithin(BESIDE_MS, going.length) - this.#batch.size);
@@ -82,7 +80,7 @@ export class AnswerSteps {
     }
   }
 
-  /** Fill the gap between two answers, so that they are computed together. */
+  /** Fill the gap between two answers, so that they are computed in one pass. */
   #bridge(from: Slot<Running> | undefined, to: Slot<Running>): void {
     if (from === undefined || !this.#decoder.apart || to.sequence - from.sequence > WIDEST_GAP + 1) return;
     const between = this.#slots.all.slice(from.sequence + 1, to.sequence);

@@ -1,6 +1,6 @@
 /**
- * From rows of logits to answers: which token comes next, what that means, and whether the answer is over. What is decoded
- * when is `scheduler.ts`'s.
+ * Turns logits into answers: samples the next token, reports events and ends the answer. `scheduler.ts` decides what is
+ * decoded when.
  */
 import { GrammarError } from "../../grammar/rules.ts";
 import type { TokenOdds } from "../answer/text_logprobs.ts";
@@ -13,22 +13,22 @@ import type { Rows } from "./step_batch.ts";
 import { oddsOf } from "./sampling/token_odds.ts";
 import type { Workbench } from "./work/workbench.ts";
 
-/** What answering needs of whoever schedules. */
+/** Dependencies on the scheduler. */
 export interface AnsweringOptions {
   readonly decoder: Pick<Decoder, "logits">;
   readonly bench: Workbench;
   readonly now: () => number;
-  /** Something happened. */
+  /** Emits events. */
   readonly tell: (events: readonly EngineEvent[]) => void;
-  /** Keep only so many tokens of a slot. */
+  /** Truncates a slot to this many tokens. */
   readonly truncate: (slot: Slot<Running>, length: number) => void;
-  /** A request is over, and leaves its slot. */
+  /** Releases the slot of a finished request. */
   readonly release: (slot: Slot<Running>) => void;
-  /** It came to its end; said after it has left its slot. */
+  /** Called after a completed request has released its slot. */
   readonly ended: (slot: Slot<Running>, job: Job) => void;
 }
 
-/** Goes on with the answers of an engine. */
+/** Advances an engine's answers. */
 export class Answering {
   readonly #options: AnsweringOptions;
 
@@ -37,10 +37,10 @@ export class Answering {
   }
 
   /**
-   * Choose what comes next from a row; and from those behind it, as long as what was guessed is what was chosen.
+   * Sample from the first row, and from each following row while the draft matches the sampled tokens.
    *
-   * @param rows Of one slot, just decoded.
-   * @param steps How many steps without guesses the step took the time of.
+   * @param rows The slot's rows of this step.
+   * @param steps Duration of the step in plain steps.
    */
   choose({ slot, guess, row }: Rows, steps: number): void {
     const running = slot.job as Running;
@@ -49,7 +49,7 @@ export class Answering {
     let right = 0;
     do {
       this.#sample(slot, this.#options.decoder.logits(row + right));
-      // What was guessed is in memory.
+      // Drafted tokens are already in the KV cache.
       while (right < guess.length && running.chosen[0] === guess[right]) {
         running.chosen.shift();
         running.accepted++;
@@ -61,11 +61,11 @@ export class Answering {
     running.speculation.learn(guess.length, right, steps);
   }
 
-  /** Choose the next token of a request from its row, and tell what that means. */
+  /** Samples the next token from its row and reports it. */
   #sample(slot: Slot<Running>, logits: Float32Array): void {
     const running = slot.job as Running;
     try {
-      // An answer may begin with what nobody has to be asked for.
+      // An answer may begin with forced tokens.
       if (running.completion === 0 && this.#forward(slot, running)) return;
       const token = running.sampler.sample(logits, running.job.answer.constraint);
       if (token === NOT_YET) this.#find(slot, logits);
@@ -75,12 +75,12 @@ export class Answering {
     }
   }
 
-  /** Find out what may come next in an answer, between steps; until then it takes no part in them. */
+  /** Computes the token mask between steps; the answer is left out of steps until then. */
   #find(slot: Slot<Running>, logits: Float32Array): void {
     const running = slot.job as Running;
     const { id, answer } = running.job;
     const find = answer.constraint?.find;
-    if (find === undefined) throw new Error("It cannot be found out what may come next");
+    if (find === undefined) throw new Error("This constraint cannot compute its token mask");
     const row = running.row = running.row ?? logits.slice();
     this.#options.bench.add(id, find(), {
       done: () => {
@@ -91,7 +91,7 @@ export class Answering {
     });
   }
 
-  /** What was asked for cannot be followed. */
+  /** Fails a request whose grammar cannot be followed. */
   #refuse(slot: Slot<Running>, error: unknown): void {
     if (!(error instanceof GrammarError)) throw error;
     const { id } = (slot.job as Running).job;
@@ -102,7 +102,7 @@ export class Answering {
   #take(slot: Slot<Running>, token: number, logits: Float32Array): void {
     const running = slot.job as Running;
     const { answer, logprobs } = running.job;
-    if (token === NO_TOKEN) throw new GrammarError("The grammar allows nothing more, and no end");
+    if (token === NO_TOKEN) throw new GrammarError("The grammar allows no further token and no end");
     running.firstAt ??= this.#options.now();
     if (answer.ends(token)) {
       this.#finish(slot, false);
@@ -113,16 +113,16 @@ export class Answering {
   }
 
   /**
-   * Go on with what a grammar leaves no choice about.
+   * Append the tokens that the grammar forces.
    *
-   * @returns Whether there was any.
+   * @returns Whether there were any.
    */
   #forward(slot: Slot<Running>, running: Running): boolean {
     const { answer } = running.job;
     const forced = answer.forced?.() ?? [];
     if (forced.length > 0) running.firstAt ??= this.#options.now();
     for (const token of forced) {
-      // A marker that closes a call may be what ends an answer.
+      // A marker that closes a call may also end the answer.
       if (answer.ends(token)) {
         this.#finish(slot, false);
         break;
@@ -134,9 +134,9 @@ export class Answering {
   }
 
   /**
-   * A token is the next of an answer.
+   * Append a token to the answer.
    *
-   * @returns Whether the answer goes on.
+   * @returns Whether the answer continues.
    */
   #accept(slot: Slot<Running>, token: number, odds?: TokenOdds): boolean {
     const running = slot.job as Running;

@@ -1,7 +1,7 @@
 /**
- * Turns a request into a job of the scheduler: the prompt's tokens, and an answer with its constraints. Decides what of a
- * request becomes a grammar, and what the parser looks for. All of it is work in pieces: it is done before the request has
- * a slot, while other streams go on.
+ * Turns a request into a scheduler job: prompt tokens, and an answer with its constraints. Decides what becomes a
+ * grammar and what the parser looks for. All of it is time-sliced, because it runs before the request has a slot, while
+ * other streams continue.
  */
 import type { GenerationRequest } from "../../inference/request.ts";
 import { mayCall } from "../../inference/tool_choice.ts";
@@ -28,27 +28,26 @@ import { SharedWork, type Work } from "../../work/work.ts";
 
 export type { Unenforced } from "../answer/answer_rules.ts";
 
-/** What an answer needs of a model. */
+/** The parts of a model that an answer uses. */
 export type AnswerModel = Pick<
   Model,
   "piece" | "pieceText" | "endsAnswer" | "vocabularySize" | "tokenize" | "spacePrefix"
 >;
 
-/** How answers are generated. */
 export interface AnswersOptions {
-  /** What a grammar forces is not sampled; absent: it is so. */
+  /** Append forced tokens without sampling; default true. */
   readonly fastForward?: boolean;
-  /** The next turn of a conversation is prepared when an answer has ended; absent: it is so. */
+  /** Prefill the conversation's next turn after an answer; default true. */
   readonly nextTurn?: boolean;
-  /** Told what of a tool's schema is not enforced while a call is written. */
+  /** Called with the keywords of a tool's schema that decoding does not enforce. */
   readonly onUnenforced?: (what: Unenforced) => void;
 }
 
-/** Makes jobs of requests for one model. */
+/** Creates jobs for one model. */
 export class Answers {
   readonly #model: AnswerModel;
   readonly #chat: Chat;
-  /** Of tools and schemas, and as they were sent. */
+  /** Grammars of tools and schemas, and grammars from requests. */
   readonly #asked = new Grammars<AnswerGrammar>();
   readonly #sent = new Grammars<Grammar>();
   readonly #onUnenforced: (what: Unenforced) => void;
@@ -67,7 +66,7 @@ export class Answers {
   }
 
   /**
-   * Make a request a job. The prompt comes first: one that does not fit is refused before anything is compiled for it.
+   * Create the job. The prompt comes first: one that does not fit is rejected before any grammar is compiled.
    *
    * @throws {PromptError} If the model cannot take the conversation.
    * @throws {AttachmentError} If there is an attachment.
@@ -91,7 +90,7 @@ export class Answers {
     };
   }
 
-  /** An answer in the family's own form. */
+  /** An answer in the family's own syntax. */
   *#answer(id: number, request: GenerationRequest, prompt: Prompt): Work<ModelAnswer> {
     const { dialect } = this.#chat;
     const names = this.#chat.names(request);
@@ -125,7 +124,7 @@ export class Answers {
     });
   }
 
-  /** An answer that follows a grammar as it was sent, and is text. */
+  /** A plain-text answer that follows the request's own grammar. */
   *#written(id: number, request: GenerationRequest & { readonly grammar: string }, prompt: Prompt): Work<ModelAnswer> {
     const { grammar: text } = request;
     const grammar = yield* this.#sent.of(text, function* (): Work<Grammar> {
@@ -153,12 +152,12 @@ export class Answers {
     return new Parser({
       ...options,
       stop: stop.flatMap((text) => this.#chat.seen(text)),
-      // JSON may hold any text.
+      // JSON strings may contain any text.
       ends: responseSchema === undefined ? endTexts : [],
     });
   }
 
-  /** How likely a token was is only known of one that the model was asked for. */
+  /** Not with logprobs: forced tokens have none. */
   #forward({ logprobs }: GenerationRequest, { controls }: Pick<Prompt, "controls">): Pick<AnswerOptions, "forward"> {
     if (!this.#fastForward || logprobs !== undefined) return {};
     const model = this.#model;
@@ -171,7 +170,7 @@ export class Answers {
     return { forward: (...from) => forced.of(...from) };
   }
 
-  /** Made when the first grammar needs it. What ends an answer is the same for all. */
+  /** Built for the first grammar. End tokens are the same for all. */
   #vocabulary({ endTokens, controls }: Pick<Prompt, "endTokens" | "controls">): Work<VocabularyIndex> {
     const model = this.#model;
     this.#index ??= new SharedWork(VocabularyIndex.of(model.vocabularySize, {
@@ -183,11 +182,11 @@ export class Answers {
   }
 }
 
-/** What of a request its grammar depends on, as text; the family's form is the same for all. */
+/** Cache key: the parts of a request that its grammar depends on. */
 function* keyOf({ tools, toolChoice, responseSchema }: GenerationRequest): Work<string> {
   const parts = [JSON.stringify(toolChoice)];
   for (const tool of tools) {
-    // A tool that may not be called counts all the same: messages name the others by their places.
+    // Disallowed tools count too: messages refer to tools by index.
     parts.push(mayCall(tool, toolChoice) ? JSON.stringify([tool.name, tool.inputSchema]) : "");
     yield;
   }

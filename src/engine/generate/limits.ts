@@ -1,17 +1,17 @@
-/** Limits of a request that depend on the model's vocabulary, which only the engine knows. */
+/** Request limits that depend on the model's vocabulary, which only the engine knows. */
 import type { GenerationRequest } from "../../inference/request.ts";
 
-/** A number is over what this model has; the message is for the caller. */
+/** A value exceeds this model's limit; the message is for the caller. */
 export class LimitError extends Error {
   override readonly name = "LimitError";
 }
 
 /**
- * Check that a request asks for no more than the model has. A defaulted value is clamped instead.
+ * Check a request against the model's limits. Defaulted values are clamped elsewhere.
  *
- * @param request What was asked.
- * @param vocabularySize Tokens the model knows.
- * @throws {LimitError} If it does.
+ * @param request The request.
+ * @param vocabularySize Size of the vocabulary.
+ * @throws {LimitError} If a value exceeds a limit.
  */
 export function checkLimits(
   { sampling: { topK, logitBias = [] }, defaulted }: Pick<GenerationRequest, "sampling" | "defaulted">,

@@ -1,32 +1,32 @@
 /**
- * How many prompt tokens a step may have to stay within a time budget. Large steps compute a token faster than small
- * ones, so the rate is learned for each size. Pure: the clock is the caller's.
+ * Number of prompt tokens that fit a step's time budget. Larger steps cost less per token, so the rate is learned per
+ * step size. Pure; the caller passes the time.
  */
 
 /**
- * From this many tokens on ggml computes attention in tiles of so many. Behind a long context a token costs half as much
- * then, and the rest of a step that is not a multiple as much as a whole tile.
+ * From this many tokens on, ggml computes attention in tiles of this size. With a long context that halves the cost per
+ * token, and a partial tile costs as much as a whole one.
  */
 export const TILE = 64;
-/** The largest step of each size, in tokens. The first is always allowed. */
+/** Upper bound of each size class, in tokens. The first is always allowed. */
 const SIZES = [16, 32, TILE - 1, TILE, 128, 256, 512] as const;
 const TILED = SIZES.indexOf(TILE);
-/** A first step, while no rate is known: small, in case the model is slow. */
+/** First step, while no rate is known; small in case the model is slow. */
 const FIRST_TOKENS = 32;
-/** Weight of the newest step in a rate. What has become slower counts sooner: other streams wait for the next step. */
+/** Weight of the newest step. Slowdowns count more, since other streams wait for the next step. */
 const FASTER = 1 / 4;
 const SLOWER = 1 / 2;
-/** So much longer than asked a step of one tile may take, as all smaller ones are a waste. */
+/** A step of one tile may exceed its budget by this factor, because smaller steps are wasteful. */
 const OVER = 1.15;
-/** With every smaller step, the cost of tiles is taken to be this much lower, until they are tried. */
+/** Each smaller step lowers the estimated cost of tiles by this factor, until they are tried. */
 const TRUST = 0.98;
 
-/** Learns how long steps with prompt take. */
+/** Learns the duration of steps with prompt tokens. */
 export class PromptPace {
-  /** Milliseconds per token for each size, a moving average; 0: there was no such step yet. */
+  /** Moving average of milliseconds per token by size class; 0 if unknown. */
   readonly #costs: number[] = SIZES.map(() => 0);
 
-  /** Tokens of the largest step that takes no longer than `ms`, going by the steps of late; whole tiles, if any. */
+  /** Size of the largest step expected to take at most `ms`; whole tiles, if any. */
   tokensWithin(ms: number): number {
     let cost = 0;
     let tokens: number = SIZES[0];
@@ -35,22 +35,20 @@ export class PromptPace {
       if (cost === 0) continue;
       const time = size === TILE ? ms * OVER : ms;
       const fitting = inTiles(Math.min(size, Math.floor(time / cost)));
-      // Steps that are smaller than others of this size have another cost.
+      // Too few tokens for this size class: its rate does not apply.
       if (fitting > (SIZES[i - 1] ?? 0)) tokens = Math.max(tokens, fitting);
     }
     return cost === 0 ? FIRST_TOKENS : tokens;
   }
 
-  /** Record how long a step of this many tokens took. */
   learn(tokens: number, ms: number): void {
     const size = SIZES.findIndex((largest) => tokens <= largest);
     if (size < 0) return;
     const newest = Math.max(ms, 0.001) / tokens;
     const before = this.#costs[size] || newest;
     const cost = before + (newest - before) * (newest > before ? SLOWER : FASTER);
-    // The other sizes may have been learned while the machine was faster, or slower. What this size costs more or less
-    // than before, the larger ones do too, unless they compute otherwise. A token of a larger step costs no more, and one
-    // of a smaller step no less.
+    // Other classes may have been measured at a different machine speed. A change in this class applies to larger ones
+    // too, except across the tile boundary. Larger steps never cost more per token, smaller ones never less.
     const trend = cost / before;
     for (const [i, other] of this.#costs.entries()) {
       if (i === size) this.#costs[i] = cost;
@@ -60,7 +58,7 @@ export class PromptPace {
   }
 }
 
-/** Without what would begin another tile. */
+/** Rounds down to whole tiles. */
 export function inTiles(tokens: number): number {
   return tokens < TILE ? tokens : tokens - tokens % TILE;
 }

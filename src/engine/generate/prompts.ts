@@ -1,6 +1,6 @@
 /**
- * The prompts that are not decoded yet, first come first: how much of them a step takes, and what they share with others.
- * When a step is made, and what else is in it, is `scheduler.ts`'s.
+ * Prefill: prompts that are not fully decoded, in FIFO order; how many of their tokens a step takes, and prefix
+ * sharing. `scheduler.ts` decides when a step runs and what else is in it.
  */
 import { BATCH_TOKENS, type Decoder } from "../native/context.ts";
 import { inTiles, PromptPace } from "./prompt_pace.ts";
@@ -9,30 +9,30 @@ import { commonPrefix, type Slot, type Slots } from "./slots.ts";
 import type { StepBatch } from "./step_batch.ts";
 
 /**
- * How long a step may take while no stream waits for its next token. On most machines that is a full batch, which computes a
- * token fastest; a slow one still looks up for other requests now and then.
+ * Time budget of a step while no stream waits for its next token. Usually that is a full batch, the cheapest per token;
+ * a slow machine still checks for other requests now and then.
  */
 const ALONE_MS = 5000;
 /**
- * How long a step may take while one does. They are promised a token every 400 ms; the rest is for what is not
- * foreseen, and for handing the token on.
+ * Time budget of a step while a stream waits. Streams are promised a token every 400 ms; the rest is margin and
+ * delivery.
  */
 export const BESIDE_MS = 320;
-/** A prompt advances by at least this many tokens a step, however long that takes. */
+/** Minimum progress of a prompt per step, whatever it costs. */
 const PROMPT_TOKENS_LEAST = 16;
-/** A prompt waits for another that is being decoded if that saves it this many tokens. */
+/** A prompt waits for one that is being decoded if sharing saves at least this many tokens. */
 const WORTH_WAITING_TOKENS = 32;
 
-/** What this needs of whoever schedules. */
+/** Dependencies on the scheduler. */
 export interface PromptsOptions {
   readonly decoder: Decoder;
   readonly slots: Slots<Running>;
   readonly batch: StepBatch;
-  /** Keep only so many tokens of a slot. */
+  /** Truncates a slot to this many tokens. */
   readonly truncate: (slot: Slot<Running>, length: number) => void;
 }
 
-/** The prompts of an engine. */
+/** Prefill of an engine's requests. */
 export class Prompts {
   readonly #decoder: Decoder;
   readonly #slots: Slots<Running>;
@@ -48,7 +48,7 @@ export class Prompts {
     this.#truncate = truncate;
   }
 
-  /** The one that came first. */
+  /** The first prompt in the queue. */
   get first(): Slot<Running> | undefined {
     return this.#starting[0];
   }
@@ -57,18 +57,18 @@ export class Prompts {
     return this.#starting.includes(slot);
   }
 
-  /** The prompt of the slot's request is the last in the order. */
+  /** Appends the prompt of the slot's request. */
   add(slot: Slot<Running>): void {
     this.#starting.push(slot);
   }
 
-  /** Nobody waits for it any more. */
+  /** Removes the prompt of a cancelled or paused request. */
   drop(slot: Slot<Running>): void {
     const at = this.#starting.indexOf(slot);
     if (at >= 0) this.#starting.splice(at, 1);
   }
 
-  /** Take those off the list that are decoded. */
+  /** Removes prompts that are fully decoded. */
   dropDecoded(): void {
     for (let i = this.#starting.length - 1; i >= 0; i--) {
       const { tokens, job } = this.#starting[i] as Slot<Running>;
@@ -76,18 +76,18 @@ export class Prompts {
     }
   }
 
-  /** A step with so many tokens of prompts took so long. */
+  /** Records the duration of a step with this many prompt tokens. */
   learn(tokens: number, ms: number): void {
     this.#pace.learn(tokens, ms);
   }
 
   /**
-   * Put prompts that are not decoded yet, first come first, as much as time allows. A long prompt nobody else waits beside
-   * gets a whole batch; what the end of one leaves of a batch that computes well is the next one's.
+   * Put prompt tokens into the step in FIFO order, as many as time allows. A long prompt without waiting streams gets a
+   * whole batch; the end of a prompt shares its batch with the next one.
    *
-   * @param others Tokens of answers in the step.
+   * @param others Answer tokens in the step.
    * @param isWaitedFor Whether a stream waits for the end of the step.
-   * @returns How many tokens were put.
+   * @returns The number of tokens put.
    */
   put(others: number, isWaitedFor = others > 0): number {
     if (this.#starting.length === 0) return 0;
@@ -97,7 +97,7 @@ export class Prompts {
       const running = slot.job as Running;
       if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
       const { prefix: prompt, chosen } = running;
-      // After a rest the next token is known.
+      // After preemption the next token is already known.
       const isAsked = chosen.length === 0;
       const from = slot.tokens.length;
       const left = prompt.length - from;
@@ -113,20 +113,20 @@ export class Prompts {
     return put;
   }
 
-  /** How many more prompt tokens fit into a step of this many milliseconds, and into the batch. */
+  /** Prompt tokens that fit into this time and into the batch. */
   tokensWithin(ms: number, others: number): number {
     const room = BATCH_TOKENS - others;
     const { apart } = this.#decoder;
     const tokens = this.#pace.tokensWithin(ms) - (apart ? 0 : others);
-    // Prompts go on however many others there are.
+    // Prompts always make progress.
     return Math.min(Math.max(tokens, PROMPT_TOKENS_LEAST), apart ? inTiles(room) : room);
   }
 
   /**
-   * Share what another slot holds of a prompt. At this moment and not before: by now another request may have decoded
-   * the same beginning.
+   * Reuse the longest prefix that another slot holds. As late as this, since another request may have decoded it in the
+   * meantime.
    *
-   * @returns Whether the request may go on; not while another is decoding what it could share.
+   * @returns Whether the request may proceed; false while another is decoding a prefix worth sharing.
    */
   #begin(slot: Slot<Running>, running: Running): boolean {
     const { prefix: prompt } = running;
@@ -147,7 +147,7 @@ export class Prompts {
     return true;
   }
 
-  /** Whether another request is decoding so much of the same prompt that it is worth waiting for. */
+  /** Whether another request is decoding a longer common prefix that is worth waiting for. */
   #willHoldMore(slot: Slot<Running>, prompt: Int32Array, shared: number): boolean {
     return this.#slots.all.some((other) =>
       other !== slot && other.job !== undefined && other.job.begun && !other.job.paused &&

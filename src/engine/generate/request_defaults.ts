@@ -1,14 +1,14 @@
-/** What a request gets that it does not say: from the backend's configuration, else from the model's metadata. */
+/** Defaults of a request: from the backend's configuration, else from the model's metadata. */
 import type { SamplingDefaults } from "../../inference/model_settings.ts";
 import type { ChatMessage, DefaultedField, GenerationRequest } from "../../inference/request.ts";
 
-/** What holds where a request says nothing. */
+/** Values for what a request leaves out. */
 export interface RequestDefaults {
   readonly sampling: SamplingDefaults;
   readonly system?: string;
 }
 
-/** What a model's file recommends, by the name of our field. */
+/** GGUF keys of recommended sampling settings, by field. */
 const METADATA: Readonly<Partial<Record<keyof SamplingDefaults, string>>> = {
   temperature: "general.sampling.temp",
   topP: "general.sampling.top_p",
@@ -17,7 +17,7 @@ const METADATA: Readonly<Partial<Record<keyof SamplingDefaults, string>>> = {
   repeatPenalty: "general.sampling.penalty_repeat",
 };
 
-/** What a model's file recommends; what makes no sense is left out. */
+/** Sampling settings recommended by the model file; invalid ones are ignored. */
 export function samplingOf(metadata: ReadonlyMap<string, string>): SamplingDefaults {
   const found = Object.entries(METADATA).flatMap(([name, key]) => {
     const value = Number(metadata.get(key) ?? NaN);
@@ -26,7 +26,7 @@ export function samplingOf(metadata: ReadonlyMap<string, string>): SamplingDefau
   return Object.fromEntries(found);
 }
 
-/** Fill in what a request leaves out. */
+/** Fills in what a request leaves out. */
 export function withDefaults(request: GenerationRequest, { sampling, system }: RequestDefaults): GenerationRequest {
   const { temperature, topP, topK, maxTokens, stop, ...others } = sampling;
   const { defaulted = [] } = request;
@@ -47,7 +47,7 @@ export function withDefaults(request: GenerationRequest, { sampling, system }: R
   };
 }
 
-/** The backend's system prompt, where a conversation has none of its own. */
+/** Adds the backend's system prompt if the conversation has none. */
 export function withSystem(messages: readonly ChatMessage[], system: string | undefined): readonly ChatMessage[] {
   if (system === undefined || messages.some(({ role }) => role === "system")) return messages;
   return [{ role: "system", content: system }, ...messages];

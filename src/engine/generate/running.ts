@@ -1,4 +1,4 @@
-/** A request that has become tokens, and what is known of it while it runs. */
+/** Jobs, and the state of a running request. */
 import type { Sampling } from "../../inference/request.ts";
 import type { Answer, Said } from "../answer/answer.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
@@ -7,59 +7,56 @@ import { PromptLookup } from "./ahead/prompt_lookup.ts";
 import { Speculation } from "./ahead/speculation.ts";
 import { Sampler } from "./sampling/sampler.ts";
 
-/** A request that has become tokens. */
+/** A tokenized request. */
 export interface Job {
   readonly id: number;
   readonly prompt: Int32Array;
   readonly sampling: Sampling;
   readonly maxTokens: number;
-  /** How many of the likeliest tokens are told with each token of text; absent: nothing is. */
+  /** Number of top tokens reported with each token; absent: no logprobs. */
   readonly logprobs?: number;
   readonly answer: Answer;
-  /** Finds out what the next turn of the conversation begins with; absent: nobody wants to know. */
+  /** Computes the prefix of the next turn; absent if it is not to be prepared. */
   readonly nextTurn?: (said: Said) => Work<Int32Array>;
 }
 
-/** When a request came, and when it got its slot. */
+/** When a request arrived, and when it got its slot. */
 interface Times {
   readonly submittedAt: number;
   readonly startedAt: number;
 }
 
-/** A request that has a slot. */
+/** A request in a slot. */
 export class Running {
   readonly sampler: Sampler;
-  /** Tokens of prompt and answer it may come to. */
+  /** Maximum tokens of prompt and answer. */
   readonly limit: number;
-  /** What has to be in memory before the answer goes on: the prompt, and after a rest what was answered before it. */
+  /** Tokens to decode before the answer can advance: the prompt and, after preemption, the answer so far. */
   prefix: Int32Array;
-  /** Has its prefix, and decodes its prompt from there. */
+  /** Whether it has reused its prefix and started to decode. */
   begun = false;
-  /** Has given up its slot at least once. */
+  /** Whether it was ever preempted. */
   rested = false;
   cached = 0;
-  /** From where on the slot held what was prepared for a next turn. */
+  /** Position from which the slot's tokens were prefilled for the next turn. */
   readyFrom = Infinity;
-  /** Tokens of the prompt that were. */
+  /** Prompt tokens that were prefilled. */
   prepared = 0;
   completion = 0;
   paused: boolean;
-  /**
-   * Tokens of the answer that are not decoded yet, in order; none before the prompt is, and while it has to be found out
-   * what may come.
-   */
+  /** Chosen tokens that are not decoded yet, in order; empty during prefill and while a token mask is computed. */
   readonly chosen: number[] = [];
-  /** Tokens that a grammar forced, among those of the answer. */
+  /** Answer tokens that the grammar forced. */
   forced = 0;
-  /** Guesses what comes next, and how much of it. */
+  /** Drafts tokens. */
   readonly lookup: PromptLookup;
   readonly speculation = new Speculation();
-  /** Tokens that were guessed, and how many of them came true. */
+  /** Tokens drafted and accepted. */
   drafted = 0;
   accepted = 0;
-  /** The row that the next token is chosen from then. */
+  /** Logits row to sample from once the token mask is known. */
   row: Float32Array | undefined;
-  /** When the first token was chosen. */
+  /** Time of the first token. */
   firstAt: number | undefined;
 
   constructor(readonly job: Job, contextTokens: number, paused: boolean, readonly times: Times) {
@@ -70,7 +67,7 @@ export class Running {
     this.paused = paused;
   }
 
-  /** A token is the next of the answer, to be decoded. */
+  /** Appends a token to the answer, to be decoded. */
   push(token: number): void {
     this.completion++;
     this.chosen.push(token);
@@ -78,18 +75,18 @@ export class Running {
     this.lookup.push(token);
   }
 
-  /** Whether its answer has come to what it may. */
+  /** Whether the answer has reached its token limit. */
   get isFull(): boolean {
     return this.job.prompt.length + this.completion >= this.limit;
   }
 
-  /** What may come next, as far as there is room for it. */
+  /** Draft of the next tokens, within the token limit. */
   guess(most: number): readonly number[] {
     const left = this.limit - this.job.prompt.length - this.completion - 1;
     return this.lookup.guess(Math.min(most, this.speculation.most(), left));
   }
 
-  /** What is told of it when it has ended. */
+  /** Statistics for the final event. */
   counts(now: number): Counts {
     const {
       completion,
@@ -115,7 +112,7 @@ export class Running {
 
 type Counts = Omit<Extract<EngineEvent, { done: unknown }>, "id" | "done" | "unsatisfied">;
 
-/** What a request may come to, prompt and answer. */
+/** Maximum KV cells of a request, prompt and answer. */
 export function cellsOf(job: Job, contextTokens: number): number {
   return Math.min(job.prompt.length + job.maxTokens, contextTokens);
 }

@@ -1,8 +1,7 @@
 /**
- * Continuous batching: what is decoded in the next step, one token of every running request and a chunk of the prompts
- * of those that start. Between two steps, work in pieces: requests are prepared, and what may come next in an answer that
- * follows a grammar is found, while other streams go on. Owns a request until its last event. Sees the native library
- * only as a `Decoder`, and of an answer only what may come next and whether it is over.
+ * Continuous batching: each step decodes one token of every running request plus a chunk of prefill. Between steps,
+ * time-sliced work prepares requests and computes token masks while other streams continue. Owns a request until its
+ * last event. Sees the native library only as a `Decoder`, and an answer only as allowed tokens and whether it is over.
  */
 import type { Decoder } from "../native/context.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
@@ -18,35 +17,34 @@ import type { Work } from "../../work/work.ts";
 import { WorkBudget } from "./work/work_budget.ts";
 import { Workbench } from "./work/workbench.ts";
 
-/** What there is to schedule on. */
 export interface SchedulerOptions {
   readonly decoder: Decoder;
   readonly parallel: number;
-  /** Tokens one request may use, prompt and answer together. */
+  /** Maximum tokens of a request, prompt and answer. */
   readonly contextTokens: number;
-  /** A sequence cannot be cut, only continued or emptied. */
+  /** Sequences can only be extended or cleared, not truncated. */
   readonly wholeSequencesOnly?: boolean;
-  /** Beginnings of prompts to come, decoded in quiet moments and kept; each has a sequence behind those of requests. */
+  /** Prompt prefixes to decode in idle time and keep; each has a sequence after those of requests. */
   readonly kept?: readonly Int32Array[];
-  /** Rows of logits that there are for guesses; absent: none, and nothing is guessed. */
+  /** Logits rows reserved for drafts; absent: no drafting. */
   readonly guesses?: number;
-  /** Milliseconds without anything to do for somebody, before something is done for nobody yet. */
+  /** Idle time before speculative work starts. */
   readonly quietMs?: number;
   readonly now?: () => number;
 }
 
-/** How long to work while nothing is decoded, before the engine looks for other requests. */
+/** Duration of a work slice while nothing is decoded; the engine checks for requests in between. */
 const ALONE_WORK_MS = 5;
 /** A request without a slot. */
 interface Waiting {
   readonly job: Job;
-  /** It has run, and given up its slot while its reader was slow. */
+  /** State of a request that was preempted because its reader was slow. */
   readonly rested?: Running;
   paused: boolean;
   readonly submittedAt: number;
 }
 
-/** The requests of an engine. */
+/** Schedules an engine's requests. */
 export class Scheduler {
   readonly #decoder: Decoder;
   readonly #contextTokens: number;
@@ -54,19 +52,19 @@ export class Scheduler {
   readonly #now: () => number;
   readonly #slots: Slots<Running>;
   readonly #waiting: Waiting[] = [];
-  /** Paused requests that gave up their slots to others, by their ids. */
+  /** Preempted requests by id. */
   readonly #resting = new Map<number, Running>();
   readonly #prompts: Prompts;
   readonly #batch: StepBatch;
   readonly #answers: AnswerSteps;
   readonly #times = new StepTimes();
   readonly #spare: SpareTime;
-  /** What is decoded is for nobody yet. */
+  /** Whether the current batch is speculative. */
   #isQuiet = false;
   readonly #bench: Workbench;
   readonly #answering: Answering;
   readonly #budget = new WorkBudget();
-  /** Requests that are prepared, and whether they are to begin paused. */
+  /** Requests in preparation, and whether they start paused. */
   readonly #preparing = new Map<number, { paused: boolean }>();
   #events: EngineEvent[] = [];
 
@@ -119,33 +117,33 @@ export class Scheduler {
     });
   }
 
-  /** Whether a step would do anything. */
+  /** Whether a step would do anything now. */
   get busy(): boolean {
     return this.busyIn === 0;
   }
 
-  /** In how many milliseconds a step would do something, if nothing comes until then; `undefined`: it never would. */
+  /** Milliseconds until a step would do something on its own; `undefined` if never. */
   get busyIn(): number | undefined {
     return this.#bench.busy || this.#decodes ? 0 : this.#spare.busyIn;
   }
 
-  /** Settles when there may be more to do, where a request waits for something that is computed beside this thread. */
+  /** Settles when off-thread work that a request waits for may be done. */
   get beside(): Promise<void> | undefined {
     const both = [this.#bench.beside, this.#spare.beside].filter((promise) => promise !== undefined);
     return both.length === 0 ? undefined : Promise.race(both);
   }
 
-  /** Take a request; it starts when a slot and the cells for it are free. Its prompt is known to fit. */
+  /** Enqueue a request; it starts when a slot and enough cells are free. Its prompt is known to fit. */
   submit(job: Job, { paused = false, submittedAt = this.#now() } = {}): void {
     this.#waiting.push({ job, paused, submittedAt });
   }
 
   /**
-   * Take a request that has to be prepared, between steps.
+   * Prepare a request between steps, then enqueue it.
    *
    * @param id The request.
-   * @param work Makes it a job.
-   * @param refuse Says what is wrong with it, where that fails.
+   * @param work Creates the job.
+   * @param refuse Turns a failure into an event.
    */
   prepare(id: number, work: Work<Job>, refuse: (error: unknown) => EngineEvent): void {
     const preparing = { paused: false, submittedAt: this.#now() };
@@ -163,11 +161,11 @@ export class Scheduler {
   }
 
   /**
-   * Take a question that is answered without the model, between steps.
+   * Answer a query that needs no decoding, between steps.
    *
-   * @param id The question.
-   * @param work Finds the answer.
-   * @param refuse Says what is wrong with it, where that fails.
+   * @param id The query.
+   * @param work Computes the answer.
+   * @param refuse Turns a failure into an event.
    */
   answer(id: number, work: Work<EngineEvent>, refuse: (error: unknown) => EngineEvent): void {
     this.#bench.add(id, work, {
@@ -176,7 +174,7 @@ export class Scheduler {
     });
   }
 
-  /** Forget a request; what it decoded so far stays for the next. */
+  /** Cancel a request; its decoded tokens stay in the prefix cache. */
   cancel(id: number): void {
     this.#preparing.delete(id);
     this.#resting.delete(id);
@@ -187,12 +185,12 @@ export class Scheduler {
     if (slot !== undefined) this.#release(slot);
   }
 
-  /** Decode nothing for a request for now. */
+  /** Stops decoding for a request. */
   pause(id: number): void {
     this.#setPaused(id, true);
   }
 
-  /** Go on with a request. */
+  /** Continues a paused request. */
   resume(id: number): void {
     const rested = this.#resting.get(id);
     if (rested === undefined) return this.#setPaused(id, false);
@@ -201,8 +199,8 @@ export class Scheduler {
   }
 
   /**
-   * Whether the batch that is decoded now is to be given up when these requests are cancelled. The others lose what was
-   * computed for them, so only if most of it is for those who go; where what is in memory cannot be cut, only if all is.
+   * Whether to abort the current batch when these requests are cancelled. Aborting discards the others' work, so only
+   * if most of the batch belongs to the cancelled; if sequences cannot be truncated, only if all of it does.
    */
   abandons(ids: ReadonlySet<number>): boolean {
     let going = 0;
@@ -211,12 +209,12 @@ export class Scheduler {
     return going > 0 && (this.#wholeSequencesOnly ? going === all : going * 2 >= all);
   }
 
-  /** Whether the batch that is decoded now is to be given up when a request comes. */
+  /** Whether to abort the current batch when a request arrives. */
   get yields(): boolean {
     return this.#isQuiet;
   }
 
-  /** Work for a while, and decode one batch; returns what happened. */
+  /** Work for a time slice, then decode one batch; returns the events. */
   step(): EngineEvent[] {
     const isWorking = this.#bench.busy;
     this.#work();
@@ -227,7 +225,7 @@ export class Scheduler {
     return events;
   }
 
-  /** While something is decoded, only as long as that leaves those who wait for it their speed. */
+  /** While decoding, work only as long as the budget allows, so that streams keep their speed. */
   #work(): void {
     if (!this.#bench.busy) return;
     if (!this.#decodes) return this.#bench.work(ALONE_WORK_MS);
@@ -237,13 +235,13 @@ export class Scheduler {
     this.#budget.spend(this.#now() - started);
   }
 
-  /** Whether there is something to decode that somebody waits for. */
+  /** Whether there is decoding that a request waits for. */
   get #decodes(): boolean {
     return this.#slots.all.some(({ job }) => job !== undefined && !job.paused && job.row === undefined) ||
       this.#mayStart();
   }
 
-  /** Whether a stream waits to find out what may come next. */
+  /** Whether a stream waits for its token mask. */
   get #finds(): boolean {
     return this.#slots.all.some(({ job }) => job?.row !== undefined);
   }
@@ -264,7 +262,7 @@ export class Scheduler {
     const started = this.#now();
     try {
       const outcome = this.#decoder.decode();
-      if (outcome === "full") return this.#failAll("The model's memory is full");
+      if (outcome === "full") return this.#failAll("The KV cache is full");
       for (const slot of batch.bridges) this.#cutBack(slot);
       if (outcome === "aborted") return this.#rewind();
     } catch (error) {
@@ -281,12 +279,12 @@ export class Scheduler {
     for (const rows of batch.rows) this.#answering.choose(rows, this.#times.stepsIn(streams, took));
   }
 
-  /** A batch was given up: of what it was to add, parts may be in memory. */
+  /** An aborted batch may be partly in the KV cache. */
   #rewind(): void {
     for (const slot of new Set(this.#batch.slots)) this.#cutBack(slot);
   }
 
-  /** Memory may hold more of a slot than is known of it. */
+  /** Truncates the KV cache to the known tokens. */
   #cutBack(slot: Slot<Running>): void {
     if (!this.#decoder.truncate(slot.sequence, slot.tokens.length)) slot.tokens.length = 0;
   }
@@ -298,15 +296,14 @@ export class Scheduler {
       this.#slots.all.some((slot) => this.#mayRest(slot));
   }
 
-  /** Whether a request could give up its slot: its reader is slow, and the next token of its answer is known. */
+  /** Whether a request can be preempted: its reader is slow, and its next token is known. */
   #mayRest(slot: Slot<Running>): boolean {
     const { job } = slot;
     return job !== undefined && job.paused && job.chosen.length > 0 && !this.#prompts.has(slot);
   }
 
   /**
-   * Have paused requests give up their slots to the one that is next, as many as it takes. What they have in memory stays
-   * there until somebody needs the room.
+   * Preempt paused requests until the next one fits. Their tokens stay cached until the cells are needed.
    *
    * @returns Whether it fits now.
    */
@@ -325,7 +322,7 @@ export class Scheduler {
     return this.#slots.fits(cells);
   }
 
-  /** Give slots to those that wait, in order. */
+  /** Assigns slots to waiting requests in FIFO order. */
   #start(): void {
     for (let next = this.#waiting[0]; next !== undefined && this.#makeRoom(next.job); next = this.#waiting[0]) {
       this.#waiting.shift();
@@ -352,7 +349,7 @@ export class Scheduler {
     slot.tokens.length = this.#decoder.truncate(slot.sequence, length) ? length : 0;
   }
 
-  /** A step failed: nothing is known of the memory any more. */
+  /** After a failed step, the contents of the KV cache are unknown. */
   #failAll(message: string): void {
     for (const slot of this.#slots.all) {
       if (slot.job !== undefined) this.#events.push({ id: slot.job.job.id, error: "internal", message });
@@ -363,7 +360,7 @@ export class Scheduler {
     }
   }
 
-  /** What the next turn begins with can be found out now. */
+  /** Schedules preparation of the next turn. */
   #ended(slot: Slot<Running>, { nextTurn, answer: { said } }: Job): void {
     if (nextTurn === undefined || said === undefined || this.#wholeSequencesOnly) return;
     this.#spare.prepare(slot, nextTurn(said));

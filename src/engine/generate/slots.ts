@@ -1,19 +1,19 @@
 /**
- * The slots of the KV cache and its prefix cache: which sequence holds which tokens, and which one a new request gets
- * (the longest common prefix, else the least recently used). Pure: the memory itself is moved by `scheduler.ts`.
+ * Slots of the KV cache, and its prefix cache: which sequence holds which tokens, and which slot a new request gets
+ * (longest common prefix, else LRU). Pure; `scheduler.ts` moves the memory.
  */
 
-/** One sequence of the context. `J` is what runs on it. */
+/** One sequence of the context. `J` is the job that runs on it. */
 export class Slot<J> {
   readonly sequence: number;
-  /** Holds the beginning of prompts to come, and is never given to a request. */
+  /** Holds a kept prompt prefix; never assigned to a request. */
   readonly kept: boolean;
-  /** The tokens in memory, in order. A finished request leaves them for the next. */
+  /** Cached tokens, in order. A finished request leaves them for the next. */
   readonly tokens: number[] = [];
   job: J | undefined = undefined;
-  /** Cells promised to the job; never less than what it holds. */
+  /** Cells reserved for the job; at least what it holds. */
   reserved = 0;
-  /** When it was last given to a request; larger is later. */
+  /** Logical time of the last use. */
   used = 0;
 
   constructor(sequence: number, kept: boolean) {
@@ -22,13 +22,12 @@ export class Slot<J> {
   }
 }
 
-/** Where the beginning of a prompt already is. */
+/** A cached prefix of a prompt. */
 export interface Prefix<J> {
   readonly slot: Slot<J>;
   readonly length: number;
 }
 
-/** The slots of a context. */
 export class Slots<J> {
   readonly #cells: number;
   readonly #wholeSequencesOnly: boolean;
@@ -38,10 +37,10 @@ export class Slots<J> {
 
   /**
    * @param count Sequences for requests.
-   * @param options.cells Tokens that fit into memory, over all of them.
-   * @param options.wholeSequencesOnly What a slot holds can be continued, but neither cut nor shared.
-   * @param options.apart Each slot has cells of its own: those that are next to each other are computed together.
-   * @param options.kept Cells of each sequence that is kept besides.
+   * @param options.cells KV cells, shared by all sequences.
+   * @param options.wholeSequencesOnly Sequences can be extended, but neither truncated nor shared.
+   * @param options.apart Each slot has separate cells, and adjacent slots are computed in one pass.
+   * @param options.kept Cells of each additional kept sequence.
    */
   constructor(
     count: number,
@@ -67,15 +66,15 @@ export class Slots<J> {
     return this.#slots;
   }
 
-  /** Whether a request may start: a slot is free, and the running ones leave it the cells it may need. */
+  /** Whether a request may start: a slot is free, and enough cells are unreserved. */
   fits(cells: number): boolean {
     return this.#slots.some(isFree) && this.#reserved() + cells <= this.#cells;
   }
 
   /**
-   * Give a free slot to a job. It is the one that holds most of the prompt, if that is all of it, or if what the slot
-   * holds besides is no more than that: it is then the same conversation. Otherwise it is one that was not used for long:
-   * of the half used least recently the one with most neighbours that run, where that makes a difference.
+   * Assign a free slot. Prefers the longest cached prefix if it covers the whole prompt or at least half of the slot's
+   * tokens, i.e. the same conversation. Otherwise LRU; with separate cells, the slot with the most running neighbours
+   * among the less recently used half.
    */
   assign(job: J, prompt: ArrayLike<number>, cells: number): Slot<J> {
     const free = this.#slots.filter(isFree);
@@ -89,32 +88,28 @@ export class Slots<J> {
     return slot;
   }
 
-  /** The job is over; its tokens stay. */
+  /** Frees the slot; its tokens stay cached. */
   release(slot: Slot<J>): void {
     slot.job = undefined;
     slot.reserved = 0;
     slot.used = ++this.#clock;
   }
 
-  /**
-   * How much of a prompt can start from what a slot holds. At least the prompt's last token is decoded: what follows
-   * from it is needed.
-   */
+  /** Number of prompt tokens that the slot's cache covers. The last prompt token is always decoded, for its logits. */
   usable(slot: Slot<J>, prompt: ArrayLike<number>): number {
     const length = Math.min(commonPrefix(slot.tokens, prompt), prompt.length - 1);
     return this.#wholeSequencesOnly && length < slot.tokens.length ? 0 : length;
   }
 
-  /** The slot with the longest prefix of a prompt that can be shared. */
+  /** Slot with the longest shareable prefix of a prompt. */
   prefix(prompt: ArrayLike<number>): Prefix<J> | undefined {
     return this.#wholeSequencesOnly ? undefined : this.#longest(this.#slots, prompt);
   }
 
   /**
-   * The free slots that have to be emptied, so that the running ones get what they were promised. The one unused for
-   * longest goes first.
+   * Free slots to clear so that running jobs get their reserved cells, least recently used first.
    *
-   * @param spare A slot to spare as long as others will do.
+   * @param spare A slot to clear last.
    */
   toEmpty(spare?: Slot<J>): Slot<J>[] {
     const free = this.#slots
@@ -130,13 +125,13 @@ export class Slots<J> {
     return emptied;
   }
 
-  /** Cells that nobody was promised, and that hold nothing. */
+  /** Cells that are neither reserved nor in use. */
   get spare(): number {
     return this.#slots.reduce((cells, slot) => cells - (isFree(slot) ? slot.tokens.length : 0), this.#cells) -
       this.#reserved();
   }
 
-  /** The free slot that loses what it holds. */
+  /** Free slot to evict. */
   #toReplace(free: readonly Slot<J>[]): Slot<J> {
     const oldest = free.toSorted((a, b) => age(a) - age(b)).slice(0, this.#apart ? Math.ceil(free.length / 2) : 1);
     return oldest.reduce((best, slot) => this.#neighbours(slot) > this.#neighbours(best) ? slot : best);
@@ -160,7 +155,7 @@ export class Slots<J> {
   }
 }
 
-/** How many tokens two sequences begin with in common. */
+/** Length of the common prefix. */
 export function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const end = Math.min(a.length, b.length);
   let length = 0;
@@ -172,7 +167,7 @@ function isFree<J>(slot: Slot<J>): boolean {
   return slot.job === undefined && !slot.kept;
 }
 
-/** An empty slot has nothing to lose. */
+/** Empty slots go first. */
 function age<J>(slot: Slot<J>): number {
   return slot.tokens.length === 0 ? -1 : slot.used;
 }

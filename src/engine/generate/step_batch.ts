@@ -1,49 +1,44 @@
-/**
- * What is decoded in one step: tokens, the slots they go to, and the rows of logits that come of it. Knows nothing of why
- * they are put.
- */
+/** One step's batch: tokens, their slots, and the logits rows to read. Does not know why tokens are in it. */
 import type { Decoder } from "../native/context.ts";
 import type { Running } from "./running.ts";
 import type { Slot } from "./slots.ts";
 
-/** The rows of logits of a slot: one after what was chosen, and one after each token that is guessed to follow. */
+/** Logits rows of a slot: one for the chosen token, and one for each drafted token. */
 export interface Rows {
   readonly slot: Slot<Running>;
   readonly guess: readonly number[];
-  /** The first of them. */
+  /** Index of the first row. */
   readonly row: number;
 }
 
-/** The batch of a step. */
 export class StepBatch {
   readonly #decoder: Decoder;
   readonly #tokens: number[] = [];
   readonly #slots: Slot<Running>[] = [];
   readonly #rows: Rows[] = [];
   #rowCount = 0;
-  /** Slots that got a token only so that those beside them are computed together. */
+  /** Slots that got a padding token so that their neighbours are computed in one pass. */
   readonly #bridges: Slot<Running>[] = [];
 
   constructor(decoder: Decoder) {
     this.#decoder = decoder;
   }
 
-  /** How many tokens there are. */
+  /** Number of tokens. */
   get size(): number {
     return this.#tokens.length;
   }
 
-  /** The slot of each token. */
+  /** Slot of each token. */
   get slots(): readonly Slot<Running>[] {
     return this.#slots;
   }
 
-  /** In the order they come in. */
+  /** Rows in output order. */
   get rows(): readonly Rows[] {
     return this.#rows;
   }
 
-  /** Begin the next step. */
   clear(): void {
     this.#tokens.length = 0;
     this.#slots.length = 0;
@@ -52,7 +47,7 @@ export class StepBatch {
     this.#bridges.length = 0;
   }
 
-  /** Put a token that is known. */
+  /** Puts a chosen or prompt token. */
   put(slot: Slot<Running>, token: number, position: number, output: boolean): void {
     this.#decoder.put(token, position, slot.sequence, output);
     this.#tokens.push(token);
@@ -60,7 +55,7 @@ export class StepBatch {
     if (output) this.#rows.push({ slot, guess: [], row: this.#rowCount++ });
   }
 
-  /** Put what may follow the token that was put last, and had a row. */
+  /** Puts a draft after the last token, which must have a row. */
   putGuess(slot: Slot<Running>, guess: readonly number[], position: number): void {
     for (const [i, token] of guess.entries()) {
       this.#decoder.put(token, position + i, slot.sequence, true);
@@ -73,24 +68,24 @@ export class StepBatch {
   }
 
   /**
-   * Put any token into a slot that has no other in this step. Nothing comes of it; it is taken away again afterwards,
-   * however the step ended.
+   * Put a padding token into a slot that has no other token in this step. It is removed after the step, whatever the
+   * outcome.
    */
   bridge(slot: Slot<Running>): void {
     this.#decoder.put(0, slot.tokens.length, slot.sequence, false);
     this.#bridges.push(slot);
   }
 
-  /** Slots that hold a token too many since the step. */
+  /** Slots with a padding token to remove. */
   get bridges(): readonly Slot<Running>[] {
     return this.#bridges;
   }
 
-  /** It was decoded: the slots hold the tokens, also those that are only guessed. */
+  /** Records a decoded batch: slots hold its tokens, including drafts. */
   note(): void {
     for (const [i, { tokens, job }] of this.#slots.entries()) {
       tokens.push(this.#tokens[i] as number);
-      // What is decoded of a prefix was not chosen in this step.
+      // Tokens of a prefix were not chosen in this step.
       if (job !== undefined && tokens.length > job.prefix.length) job.chosen.shift();
     }
   }

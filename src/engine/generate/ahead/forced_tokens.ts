@@ -1,23 +1,23 @@
 /**
- * From what a grammar forces to tokens: as the model's tokenizer makes them of the whole text, as far as what follows
- * cannot change them. The last token is left to the model, which may choose one that also begins what follows. Where the
- * tokenizer would have cut the text before elsewhere, all of it is left to the model.
+ * Tokenizes text that a grammar forces, keeping only tokens that later text cannot change. The last token is left to
+ * the model, which may choose one that also covers what follows. If the text before would be tokenized differently
+ * together with the forced text, everything is left to the model.
  */
 import type { Forced } from "../../../grammar/constraint.ts";
 import type { Model } from "../../native/model.ts";
 
-/** What this needs of a model. */
+/** The parts of a model that this uses. */
 export type ForcedModel = Pick<Model, "tokenize" | "piece" | "pieceText" | "spacePrefix">;
 
-/** What may follow a text whose end is open: the tokens that all of these leave as they are stay. */
+/** Sample continuations of forced text with an open end; only tokens that none of them changes are kept. */
 const CONTINUATIONS = ["a", "1", " ", '"', "."];
-/** Texts whose tokens are remembered before all are forgotten. */
+/** Cache capacity in texts; the cache is cleared when full. */
 const MOST_KNOWN = 1000;
 
 const NO_TOKENS: readonly number[] = [];
 const encoder = new TextEncoder();
 
-/** Makes forced text tokens, for one model. */
+/** Tokenizes forced text for one model. */
 export class ForcedTokens {
   readonly #model: ForcedModel;
   readonly #known = new Map<string, readonly number[]>();
@@ -27,11 +27,11 @@ export class ForcedTokens {
   }
 
   /**
-   * The tokens that have to come next.
+   * Tokens that must come next.
    *
-   * @param forced What has to come.
-   * @param before The last token of the answer; absent: it begins.
-   * @returns None where that is up to the model.
+   * @param forced Forced parts of the answer.
+   * @param before Last token of the answer; absent at its start.
+   * @returns Empty if the choice is left to the model.
    */
   of({ parts, complete }: Forced, before: number | undefined): readonly number[] {
     const tokens: number[] = [];
@@ -62,10 +62,10 @@ export class ForcedTokens {
     return found;
   }
 
-  /** What the text before is for the tokenizer; `undefined` if that cannot be said. */
+  /** Text and tokens to put before the forced text; `undefined` if unknown. */
   #contextOf(before: number | undefined): { readonly text: string; readonly tokens: readonly number[] } | undefined {
     const { spacePrefix } = this.#model;
-    // Where a vocabulary puts a space before every text, one that begins would get it.
+    // With a space prefix, text at the start of the answer would get a spurious space.
     if (before === undefined) return spacePrefix ? undefined : { text: "", tokens: [] };
     const text = this.#model.pieceText(before);
     if (text === undefined) return undefined;
@@ -99,7 +99,7 @@ export class ForcedTokens {
     return [...whole.subarray(0, sure)];
   }
 
-  /** Whether tokens are this text and nothing else. A token of the vocabulary's own may be none to a grammar. */
+  /** Whether the tokens spell exactly this text. A special token may have no text in the grammar. */
   #spells(tokens: Int32Array, text: string): boolean {
     const bytes = encoder.encode(text);
     let at = 0;

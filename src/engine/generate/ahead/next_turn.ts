@@ -1,6 +1,6 @@
 /**
- * How the next turn of a conversation will begin, as far as it does not depend on what is said in it. Templates replay
- * an answer otherwise than it was generated, so that is not what a slot holds when the answer has ended.
+ * The prefix of the conversation's next prompt, as far as it does not depend on the next message. Templates may render
+ * an answer differently from how it was generated, so the finished slot does not hold this prefix.
  */
 import { callId, countCalls } from "../../../inference/call_ids.ts";
 import type { ChatMessage, ContentBlock, Conversation } from "../../../inference/request.ts";
@@ -9,15 +9,15 @@ import type { Said } from "../../answer/answer.ts";
 import type { Chat } from "../../chat/chat.ts";
 import { commonPrefix } from "../slots.ts";
 
-/** Two replies that have nothing in common. */
+/** Two replies without a common prefix. */
 const REPLIES = ["0", "A"] as const;
 
 /**
- * The tokens that the next prompt begins with.
+ * Tokens that the next prompt will begin with.
  *
- * @param chat Renders it.
- * @param conversation What was asked.
- * @param said What was answered.
+ * @param chat Renders the prompt.
+ * @param conversation The request's conversation.
+ * @param said The answer.
  * @throws As {@linkcode Chat.prompt}.
  */
 export function* nextTurn(
@@ -32,7 +32,7 @@ export function* nextTurn(
   return tokens.slice(0, commonPrefix(tokens, others));
 }
 
-/** What the assistant had begun to say goes on in the answer. */
+/** A partial assistant message is continued by the answer. */
 function withAnswer(messages: readonly ChatMessage[], { thinking, text, calls }: Said): ChatMessage[] {
   const last = messages.at(-1);
   const begun = last?.role === "assistant" ? last : undefined;
@@ -58,7 +58,7 @@ function textBlocks(text: string): ContentBlock[] {
   return text === "" ? [] : [{ type: "text", text }];
 }
 
-/** Calls are replied to with their results. */
+/** The reply to tool calls is their results. */
 function replyTo(messages: readonly ChatMessage[], text: string): ChatMessage {
   const { content = [] } = messages.at(-1) ?? {};
   const results = typeof content === "string"

@@ -1,45 +1,45 @@
 /**
- * The next turns that are prepared in quiet moments, one for each slot at most: first found out, in pieces, then decoded
- * in portions. Never holds a slot: whoever needs it takes it, with what was decoded so far. The memory itself is moved by
- * `scheduler.ts`.
+ * Next turns that are prefilled in idle time, at most one per slot: first rendered in slices, then decoded in chunks.
+ * Never blocks a slot: a request may take it at any time, with whatever is decoded so far. `scheduler.ts` moves the KV
+ * cache.
  */
 import type { Work } from "../../../work/work.ts";
 import { commonPrefix, type Slot } from "../slots.ts";
 import { Workbench } from "../work/workbench.ts";
 
-/** A slot, and what it is to hold. */
+/** A slot and the tokens it should hold. */
 export interface NextTurn<J> {
   readonly slot: Slot<J>;
   readonly tokens: Int32Array;
 }
 
-/** Next turns of the slots of a context. */
+/** Prefills the next turns of a context's slots. */
 export class NextTurns<J> {
   readonly #bench: Workbench;
-  /** To be decoded; the first that ended is the first. */
+  /** Rendered turns waiting to be decoded, in order of completion. */
   readonly #found: NextTurn<J>[] = [];
-  /** From where on what a slot holds was decoded here. */
+  /** Per slot, the position from which its tokens were prefilled. */
   readonly #from = new Map<Slot<J>, number>();
 
   constructor(now: () => number) {
     this.#bench = new Workbench(now);
   }
 
-  /** Whether there is something to do. */
+  /** Whether there is work to do. */
   get busy(): boolean {
     return this.#bench.busy || this.#found.length > 0;
   }
 
-  /** Settles when there may be more to do; `undefined` where nothing is computed beside this thread. */
+  /** Settles when off-thread work may be done; `undefined` if there is none. */
   get beside(): Promise<void> | undefined {
     return this.#bench.beside;
   }
 
   /**
-   * An answer has ended.
+   * Prepare the next turn of a finished answer.
    *
-   * @param slot Where.
-   * @param work Finds out what the next turn begins with. If it cannot, nothing is prepared: nobody asked for it.
+   * @param slot The answer's slot.
+   * @param work Renders the next turn. Failures are ignored: nobody asked for it.
    */
   add(slot: Slot<J>, work: Work<Int32Array>): void {
     this.#bench.add(slot.sequence, work, {
@@ -52,21 +52,21 @@ export class NextTurns<J> {
   }
 
   /**
-   * Work on it for a while.
+   * Render for at most this long.
    *
-   * @returns What is to be decoded next, if anything is.
+   * @returns The turn to decode next, if any.
    */
   work(ms: number): NextTurn<J> | undefined {
     if (this.#bench.busy) this.#bench.work(ms);
     return this.#found[0];
   }
 
-  /** What is to be decoded begins here in its slot. */
+  /** Record where prefill of this turn starts in its slot. */
   begin({ slot }: NextTurn<J>): void {
     if (!this.#from.has(slot)) this.#from.set(slot, slot.tokens.length);
   }
 
-  /** Take what is decoded off the list. */
+  /** Removes turns that are fully decoded. */
   dropDecoded(): void {
     const [first] = this.#found;
     // Before it has begun, its slot holds something else.
@@ -75,9 +75,9 @@ export class NextTurns<J> {
   }
 
   /**
-   * A slot is needed, or holds nothing any more.
+   * Stop preparing for a slot that is needed or was emptied.
    *
-   * @returns From where on what it holds was decoded here; absent: nothing was.
+   * @returns Position from which its tokens were prefilled; absent if none were.
    */
   drop(slot: Slot<J>): number | undefined {
     this.#bench.drop(slot.sequence);

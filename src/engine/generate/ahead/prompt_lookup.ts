@@ -1,36 +1,36 @@
 /**
- * Guesses what comes next in an answer: what came the last time after the same few tokens, in the prompt or in the answer.
- * Pure: whether it is right, the model says.
+ * Prompt-lookup decoding: drafts the tokens that followed the last occurrence of the same n-gram in the prompt or the
+ * answer. Pure; the model verifies the draft.
  */
 
-/** Tokens that have to be the same. */
+/** Length of the n-gram to match. */
 const SAME = 3;
-/** Places of a prompt that are read at once, so that a long one does not hold up a step. */
+/** Prompt positions indexed per step, so that a long prompt does not delay one. */
 const READ_AT_ONCE = 4096;
 
-/** What came before, to be looked up. */
+/** N-gram index of the prompt and the answer. */
 export class PromptLookup {
   readonly #prompt: Int32Array;
   readonly #answer: number[] = [];
-  /** What follows the tokens that end before it, by their hash: the last place. */
+  /** Hash of an n-gram to the last position after it. */
   readonly #places = new Map<number, number>();
-  /** Places up to here are known. */
+  /** Positions before this one are indexed. */
   #read = SAME;
 
   constructor(prompt: Int32Array) {
     this.#prompt = prompt;
   }
 
-  /** The next token of the answer. */
+  /** Appends a token of the answer. */
   push(token: number): void {
     this.#answer.push(token);
   }
 
   /**
-   * What may come next.
+   * Draft the next tokens.
    *
-   * @param most Tokens that are of use.
-   * @returns None where nothing of the kind came before.
+   * @param most Maximum draft length.
+   * @returns Empty if the last n-gram is new.
    */
   guess(most: number): readonly number[] {
     const end = this.#prompt.length + this.#answer.length;
@@ -40,7 +40,7 @@ export class PromptLookup {
     const place = this.#places.get(this.#hashBefore(end));
     if (place === undefined || !this.#isSame(place, end)) return [];
     const guess: number[] = [];
-    // What repeats itself goes on with what is guessed.
+    // A repetition continues with the draft itself.
     for (let at = place; guess.length < most; at++) guess.push(at < end ? this.#at(at) : guess[at - end] as number);
     return guess;
   }

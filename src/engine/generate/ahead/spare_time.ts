@@ -1,7 +1,6 @@
 /**
- * What is decoded in otherwise idle time: beginnings of prompts that are kept, and next turns of conversations, after a
- * moment in which nobody waited for anything. Never holds up a request: its portions are small, and given up when one
- * comes.
+ * Decoding in idle time: kept prompt prefixes, and next turns of conversations after a short quiet period. Never delays
+ * a request: chunks are small, and aborted when a request arrives.
  */
 import type { Work } from "../../../work/work.ts";
 import { BESIDE_MS, type Prompts } from "../prompts.ts";
@@ -11,34 +10,34 @@ import type { StepBatch } from "../step_batch.ts";
 import { NextTurns } from "./next_turns.ts";
 
 /**
- * A client that asks one thing after the other asks again sooner than this; it would find the engine busy with a turn
- * that never comes. People, and most tools, take longer.
+ * A client that sends requests back to back sends the next one sooner than this, and would find the engine busy with a
+ * turn that never comes. People and most tools take longer.
  */
 const QUIET_AFTER_MS = 25;
-/** Portions of what is done for nobody yet: work, and decoding. */
+/** Time slices of speculative work and decoding. */
 const QUIET_WORK_MS = 1;
 const QUIET_MS = 20;
 
-/** What this needs of whoever schedules. */
+/** Dependencies on the scheduler. */
 export interface SpareTimeOptions {
   readonly slots: Slots<Running>;
   readonly batch: StepBatch;
   readonly prompts: Pick<Prompts, "tokensWithin">;
-  /** Keep only so many tokens of a slot. */
+  /** Truncates a slot to this many tokens. */
   readonly truncate: (slot: Slot<Running>, length: number) => void;
-  /** Milliseconds without anything to do for somebody, before next turns are prepared; absent: 25. */
+  /** Idle time before next turns are prepared; default 25. */
   readonly quietMs?: number;
   readonly now: () => number;
 }
 
-/** Uses the time that nobody needs. */
+/** Uses idle time. */
 export class SpareTime {
   readonly #options: SpareTimeOptions;
   readonly #quietMs: number;
   readonly #turns: NextTurns<Running>;
-  /** Beginnings of prompts to come that are not decoded yet. */
+  /** Prompt prefixes that are not fully decoded yet. */
   readonly #keeping: { readonly slot: Slot<Running>; readonly tokens: Int32Array }[] = [];
-  /** When somebody last waited for something. */
+  /** Time of the last activity. */
   #activeAt = -Infinity;
 
   constructor(options: SpareTimeOptions) {
@@ -47,45 +46,45 @@ export class SpareTime {
     this.#turns = new NextTurns(options.now);
   }
 
-  /** In how many milliseconds there is something to do; `undefined`: there is nothing. */
+  /** Milliseconds until there is work to do; `undefined` if there is none. */
   get busyIn(): number | undefined {
     if (this.#keeping.length > 0) return 0;
     return this.#turns.busy ? Math.max(0, this.#activeAt + this.#quietMs - this.#options.now()) : undefined;
   }
 
-  /** Settles when there may be more to do; `undefined` where nothing is computed beside this thread. */
+  /** Settles when off-thread work may be done; `undefined` if there is none. */
   get beside(): Promise<void> | undefined {
     return this.#turns.beside;
   }
 
-  /** Somebody waits for something. */
+  /** Records activity, which restarts the quiet period. */
   interrupt(): void {
     this.#activeAt = this.#options.now();
   }
 
-  /** The beginning of prompts to come is to be in a slot. */
+  /** Decodes a prompt prefix into a slot and keeps it there. */
   keep(slot: Slot<Running>, tokens: Int32Array): void {
     this.#keeping.push({ slot, tokens });
   }
 
-  /** An answer has ended; what the next turn begins with, the work finds out. */
+  /** Prepares the next turn after an answer. */
   prepare(slot: Slot<Running>, nextTurn: Work<Int32Array>): void {
     this.#turns.add(slot, nextTurn);
   }
 
   /**
-   * A slot is needed, or holds nothing any more.
+   * Stop preparing for a slot that is needed or was emptied.
    *
-   * @returns From where on what it holds was decoded here; absent: nothing was.
+   * @returns Position from which its tokens were prefilled; absent if none were.
    */
   drop(slot: Slot<Running>): number | undefined {
     return this.#turns.drop(slot);
   }
 
   /**
-   * Put a portion into an empty step.
+   * Add a chunk to an empty step.
    *
-   * @returns Whether the step is given up when a request comes.
+   * @returns Whether to abort the step when a request arrives.
    */
   put(): boolean {
     const [kept] = this.#keeping;
@@ -96,14 +95,14 @@ export class SpareTime {
     return this.busyIn === 0 && this.#putNextTurn();
   }
 
-  /** Take off the lists what is decoded. */
+  /** Removes what is fully decoded. */
   dropDecoded(): void {
     const [first] = this.#keeping;
     if (first !== undefined && first.slot.tokens.length === first.tokens.length) this.#keeping.shift();
     this.#turns.dropDecoded();
   }
 
-  /** Where there is room for it. */
+  /** Only into free cells. */
   #putNextTurn(): boolean {
     const { slots, truncate } = this.#options;
     const turn = this.#turns.work(QUIET_WORK_MS);
@@ -120,7 +119,7 @@ export class SpareTime {
     return true;
   }
 
-  /** Nothing is sampled after it. */
+  /** No logits are requested. */
   #put({ slot, tokens }: { readonly slot: Slot<Running>; readonly tokens: Int32Array }, ms: number): void {
     const { batch, prompts } = this.#options;
     const from = slot.tokens.length;

@@ -1,48 +1,48 @@
 /**
- * How much of an answer is guessed in a step: more while guesses come true, nothing for a while where a step with them
- * was not worth its time. Pure: the clock is the caller's.
+ * Adapts the draft length: longer while drafts are accepted, and a back-off without drafts when they do not pay. Pure;
+ * the caller passes the time.
  */
 
-/** Tokens that are guessed for one answer at most. */
+/** Maximum draft length per answer. */
 export const MOST_GUESSED = 8;
-/** With more answers at a time a step has work enough. */
+/** With more concurrent answers, a step already has enough work. */
 export const MOST_STREAMS = 2;
-/** Tokens of the first guess, and of one after a rest. */
+/** Draft length at first and after a back-off. */
 const TRIED = 2;
-/** A step with guesses has to bring so many times what one without would in its time. */
+/** A step with drafts must yield this many times the tokens of plain steps in the same time. */
 const WORTH = 1.05;
-/** Steps without guesses after they did not pay, for the first time or again after they did; twice as many each time. */
+/** Steps without drafts after they did not pay: initially, and after a success. Doubles each time. */
 const FIRST_REST = 8;
 const REST_AFTER_GAIN = 2;
 const LONGEST_REST = 256;
-/** Weight of the newest step in what one without guesses takes. */
+/** Weight of the newest sample in the moving average. */
 const NEWEST = 1 / 8;
 
-/** How long steps without guesses take, by the number of answers. */
+/** Duration of steps without drafts, by number of answers. */
 export class StepTimes {
   readonly #ms = new Map<number, number>();
 
-  /** Record how long a step with a token for each answer took. */
+  /** Record the duration of a step with one token per answer. */
   learn(streams: number, ms: number): void {
     if (streams > MOST_STREAMS) return;
     const before = this.#ms.get(streams) ?? ms;
     this.#ms.set(streams, before + (ms - before) * NEWEST);
   }
 
-  /** How many steps without guesses a step took the time of; 1 where that is not known. */
+  /** Duration of a step in plain steps; 1 if unknown. */
   stepsIn(streams: number, ms: number): number {
     const plain = this.#ms.get(streams) ?? 0;
     return plain > 0 && ms > 0 ? Math.max(ms / plain, 1) : 1;
   }
 }
 
-/** For one answer. */
+/** Draft control of one answer. */
 export class Speculation {
   #most = TRIED;
   #rest = 0;
   #nextRest = FIRST_REST;
 
-  /** How many tokens to guess in this step. */
+  /** Draft length for this step. */
   most(): number {
     if (this.#rest === 0) return this.#most;
     this.#rest--;
@@ -50,11 +50,11 @@ export class Speculation {
   }
 
   /**
-   * A step with guesses is over.
+   * Record a step with a draft.
    *
-   * @param guessed How many there were.
-   * @param right How many of them came true.
-   * @param steps How many steps without guesses it took the time of.
+   * @param guessed Tokens drafted.
+   * @param right Tokens accepted.
+   * @param steps Duration in plain steps.
    */
   learn(guessed: number, right: number, steps: number): void {
     if (1 + right > steps * WORTH) {

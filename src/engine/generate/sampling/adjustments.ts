@@ -1,11 +1,10 @@
 /**
- * What a request adds to single logits before a token is chosen: `logit_bias`, then penalties for tokens that came
- * lately, as llama.cpp's samplers do it and in their order. Changes the row in place and puts it back afterwards: a copy
- * of a large vocabulary costs more than all of this.
+ * Logit bias, then presence and frequency penalties, in the order of llama.cpp's samplers. Modifies the row in place
+ * and restores it afterwards: copying a large vocabulary would cost more than all of this.
  */
 import type { Sampling } from "../../../inference/request.ts";
 
-/** So many tokens count as lately, the prompt's included: llama.cpp's default. */
+/** Penalty window including the prompt; llama.cpp's default. */
 export const PENALTY_LAST_TOKENS = 64;
 
 /** Adjusts the logits of one request. */
@@ -14,7 +13,7 @@ export class Adjustments {
   readonly #presence: number;
   readonly #frequency: number;
   readonly #repeat: number;
-  /** The last tokens, a ring; empty where nothing is penalised. */
+  /** Ring buffer of the last tokens; empty without penalties. */
   readonly #last: number[] = [];
   #oldest = 0;
   readonly #counts = new Map<number, number>();
@@ -33,11 +32,11 @@ export class Adjustments {
   }
 
   /**
-   * What a request asks for.
+   * Adjustments for a request.
    *
-   * @param sampling How the request samples.
-   * @param prompt Its prompt, whose end counts as lately.
-   * @returns `undefined` where it changes nothing.
+   * @param sampling Its sampling settings.
+   * @param prompt Its prompt, whose end is in the penalty window.
+   * @returns `undefined` if there are none.
    */
   static of(sampling: Sampling, prompt: ArrayLike<number>): Adjustments | undefined {
     const adjustments = new Adjustments(sampling, prompt);
@@ -48,7 +47,7 @@ export class Adjustments {
     return this.#presence !== 0 || this.#frequency !== 0 || this.#repeat !== 1;
   }
 
-  /** A token was chosen. */
+  /** Records a sampled token. */
   accept(token: number): void {
     if (!this.#penalises) return;
     this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
@@ -64,7 +63,7 @@ export class Adjustments {
     this.#oldest = (this.#oldest + 1) % PENALTY_LAST_TOKENS;
   }
 
-  /** Change a row. */
+  /** Modifies a row. */
   apply(logits: Float32Array): void {
     for (const [token, bias] of this.#bias ?? []) this.#set(logits, token, (logits[token] as number) + bias);
     for (const [token, count] of this.#counts) {
@@ -74,7 +73,7 @@ export class Adjustments {
     }
   }
 
-  /** Put the row back that was changed last. */
+  /** Restores the row modified last. */
   restore(logits: Float32Array): void {
     for (let i = this.#changed.length - 1; i >= 0; i--) logits[this.#changed[i] as number] = this.#before[i] as number;
     this.#changed.length = 0;

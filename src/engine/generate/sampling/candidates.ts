@@ -1,43 +1,42 @@
 /**
- * The candidates for the next token: what is likely enough of one row of logits. A row of a large vocabulary has some
- * 150 000 numbers and little time, so it is looked through once: what is surely too small, as a sample of the row tells,
- * is passed over.
+ * Selects the likely tokens of a logits row. A large vocabulary has some 150,000 logits and little time, so the row is
+ * scanned once, skipping logits below a threshold that is estimated from a sample.
  */
 
-// One set for all requests: the engine looks at one row at a time.
+// Shared by all requests: the engine samples one row at a time.
 export let candidateToken = new Int32Array(0);
-/** Logits, until the sampler makes them weights. */
+/** Logits, until the sampler turns them into weights. */
 export let candidateWeight = new Float64Array(0);
 
-/** About so many numbers of a row are looked at to guess which are large. */
+/** Approximate sample size for the threshold. */
 const SAMPLED = 2400;
-/** As many as this times those wanted are expected above the guess, so that it is seldom too high. */
+/** The threshold aims at this many times the wanted candidates, so that it is seldom too high. */
 const SPARE = 4;
-/** What is collected of a row when it is not known how many are wanted. */
+/** Candidates to aim for if the wanted number is unknown. */
 const COLLECTED = 64;
-/** For more than this the guess costs more than it saves. */
+/** Beyond this, the estimate costs more than it saves. */
 const MOST_GUESSED = 512;
 
-/** Steps of the table of exponentials for each unit of the exponent. */
+/** Resolution of the exponential table, per unit of the exponent. */
 const STEPS = 1024;
-/** Beyond this an exponential is nothing, also 150 000 times. */
+/** Beyond this exponent, even 150,000 exponentials are negligible. */
 const EXPONENT_END = 32;
-/** e to the power of minus the middle of each step: off by 5 · 10⁻⁴ at most, and in sums by some 10⁻⁶. */
+/** exp(-x) at the middle of each step; relative error at most 5 · 10⁻⁴, about 10⁻⁶ in sums. */
 const EXPONENTIALS = Float32Array.from(
   { length: EXPONENT_END * STEPS },
   (_, step) => Math.exp(-(step + 0.5) / STEPS),
 );
-/** Classes of logits, for each unit, where very many tokens are likely. */
+/** Histogram buckets per logit unit, for distributions with very many likely tokens. */
 const CLASSES = 256;
 
-/** Make room for the candidates of a row. */
+/** Ensures capacity for a row. */
 export function reserve(size: number): void {
   if (candidateToken.length >= size) return;
   candidateToken = new Int32Array(size);
   candidateWeight = new Float64Array(size);
 }
 
-/** The first of the largest. */
+/** Index of the largest logit; the first one on a tie. */
 export function largest(logits: Float32Array): number {
   let best = 0;
   let top = logits[0] as number;
@@ -51,7 +50,7 @@ export function largest(logits: Float32Array): number {
   return best;
 }
 
-/** Put the `limit` largest logits into the candidates, the largest first; of equal ones the first token first. */
+/** Select the `limit` largest logits, in descending order; ties go to the lower token. */
 export function selectLargest(logits: Float32Array, limit: number): number {
   reserve(logits.length);
   if (limit <= MOST_GUESSED && logits.length > SAMPLED * SPARE) {
@@ -61,7 +60,7 @@ export function selectLargest(logits: Float32Array, limit: number): number {
   return sortLargest(selectFrom(logits, -Infinity), Math.min(limit, logits.length));
 }
 
-/** Put all logits from `least` on into the candidates, in the order of their tokens. */
+/** Selects all logits of at least `least`, in token order. */
 export function selectFrom(logits: Float32Array, least: number): number {
   reserve(logits.length);
   const tokens = candidateToken;
@@ -78,8 +77,8 @@ export function selectFrom(logits: Float32Array, least: number): number {
 }
 
 /**
- * Put the largest logits that together have this share of all probability into the candidates; at least one. They are in
- * order, the largest first, unless there are very many.
+ * Select the largest logits whose probabilities add up to this share; at least one. In descending order, unless there
+ * are very many.
  */
 export function selectMass(logits: Float32Array, share: number): number {
   reserve(logits.length);
@@ -91,7 +90,7 @@ export function selectMass(logits: Float32Array, share: number): number {
   return reached || count === logits.length ? kept : selectMany(logits, mass);
 }
 
-/** Sum of the candidates' probabilities up to a common factor: relative to the first. */
+/** Sum of the candidates' probabilities, relative to the first. */
 export function massOf(count: number): number {
   const top = candidateWeight[0] as number;
   let mass = 0;
@@ -99,7 +98,7 @@ export function massOf(count: number): number {
   return mass;
 }
 
-/** Natural logarithm of the sum of the exponentials of all logits. */
+/** Log-sum-exp of all logits. */
 export function logOfSum(logits: Float32Array): number {
   const least = logits.length > SAMPLED * SPARE ? guess(logits, COLLECTED) : -Infinity;
   const { count, below } = selectWithMass(logits, least);
@@ -110,7 +109,7 @@ export function logOfSum(logits: Float32Array): number {
   return top + Math.log(sum);
 }
 
-/** How many of the candidates it takes, from the first, to reach a mass. At least one. */
+/** Number of leading candidates that reach this mass; at least one. */
 export function cutAtMass(count: number, mass: number): { readonly kept: number; readonly reached: boolean } {
   const top = candidateWeight[0] as number;
   let sum = 0;
@@ -121,11 +120,11 @@ export function cutAtMass(count: number, mass: number): { readonly kept: number;
   return { kept: count, reached: false };
 }
 
-/** A number that probably some more logits than `wanted` are not below. */
+/** Estimates a threshold that slightly more than `wanted` logits reach. */
 function guess(logits: Float32Array, wanted: number): number {
   const stride = Math.floor(logits.length / SAMPLED) | 1;
   const rank = Math.ceil(SPARE * Math.max(wanted, COLLECTED) / stride);
-  // The largest of the sample, the least first.
+  // The largest of the sample, in ascending order.
   const found = new Float64Array(rank).fill(-Infinity);
   for (let token = 0; token < logits.length; token += stride) {
     const logit = logits[token] as number;
@@ -137,14 +136,14 @@ function guess(logits: Float32Array, wanted: number): number {
   return found[0] as number;
 }
 
-/** As `selectFrom`; `below`: the sum of the exponentials of the others, relative to that of `least`. */
+/** Like `selectFrom`; `below` is the sum of exponentials of the rest, relative to `least`. */
 function selectWithMass(logits: Float32Array, least: number): { readonly count: number; readonly below: number } {
   if (least === -Infinity) return { count: selectFrom(logits, least), below: 0 };
   const tokens = candidateToken;
   const weights = candidateWeight;
   const end = EXPONENT_END * STEPS;
   let count = 0;
-  // Two sums, so that one addition need not wait for the other.
+  // Two accumulators, so that consecutive additions are independent.
   let even = 0;
   let odd = 0;
   const pairs = logits.length - 1;
@@ -178,7 +177,7 @@ function selectWithMass(logits: Float32Array, least: number): { readonly count: 
 }
 
 /**
- * What has a mass, where that is thousands of tokens: they are not sorted, but for those at the border.
+ * Top-p for thousands of tokens: a histogram instead of sorting; only the boundary bucket is sorted.
  *
  * @param mass Relative to the largest.
  */
@@ -219,7 +218,7 @@ function selectMany(logits: Float32Array, mass: number): number {
   return count;
 }
 
-/** Keep the `limit` largest of the candidates and sort them. */
+/** Keeps the `limit` largest candidates, sorted. */
 function sortLargest(all: number, limit: number): number {
   const tokens = candidateToken;
   const weights = candidateWeight;
@@ -229,7 +228,7 @@ function sortLargest(all: number, limit: number): number {
     const token = tokens[next] as number;
     const logit = weights[next] as number;
     if (count < limit) {
-      // The heap's root is the least of the candidates.
+      // A min-heap of the candidates.
       let at = count++;
       while (at > 0) {
         const parent = (at - 1) >> 1;
@@ -246,7 +245,7 @@ function sortLargest(all: number, limit: number): number {
       least = weights[0] as number;
     }
   }
-  // Take the least off, again and again, into the places that become free at the end.
+  // Heapsort: move the minimum to the end, repeatedly.
   for (let end = count - 1; end > 0; end--) {
     const weight = weights[end] as number;
     const token = tokens[end] as number;
@@ -259,12 +258,12 @@ function sortLargest(all: number, limit: number): number {
   return count;
 }
 
-/** Whether the first ranks above the second. */
+/** Descending by weight, then ascending by token. */
 function before(weight: number, token: number, otherWeight: number, otherToken: number): boolean {
   return weight > otherWeight || (weight === otherWeight && token < otherToken);
 }
 
-/** Replace the root of the heap of this size and let it sink to its place. */
+/** Replaces the heap's root and sifts it down. */
 function sink(size: number, weight: number, token: number): void {
   const tokens = candidateToken;
   const weights = candidateWeight;

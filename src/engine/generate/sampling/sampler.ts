@@ -1,8 +1,7 @@
 /**
- * Which token comes next: biases and penalties, top-k, top-p, min-p, temperature (the order of llama.cpp's samplers) and
- * a seeded draw over one row of logits, bound by a grammar where there is one. Pure: it sees numbers only. In JavaScript
- * because that is cheaper than a native chain of samplers: one pass over the row, and no copy of the vocabulary for each
- * token.
+ * Samples the next token from a logits row: biases and penalties, top-k, top-p, min-p, temperature (llama.cpp's order)
+ * and a seeded draw, constrained by a token mask if there is a grammar. Pure. In JavaScript because it is cheaper than
+ * a native sampler chain: one pass over the row, and no copy of the vocabulary per token.
  */
 import type { Allowed } from "../../../grammar/constraint.ts";
 import type { Sampling } from "../../../inference/request.ts";
@@ -19,25 +18,25 @@ import {
   selectMass,
 } from "./candidates.ts";
 
-/** Nothing may come next. */
+/** No token is allowed. */
 export const NO_TOKEN = -1;
-/** It has to be found first what may come next. */
+/** The token mask is not known yet. */
 export const NOT_YET = -2;
 
-/** So many likely tokens are tried before it is asked for all that are allowed. What is drawn depends on it. */
+/** Draws before the full token mask is requested. Affects what is drawn. */
 const TRIES = 8;
 
-/** Draws tokens for one request. */
+/** Samples for one request. */
 export class Sampler {
   readonly #temperature: number;
   readonly #topP: number;
   readonly #topK: number;
-  /** How far below the largest logit another may be. */
+  /** Distance from the largest logit that min-p allows. */
   readonly #minPBelow: number;
   readonly #adjustments: Adjustments | undefined;
   readonly #random: RandomNumbers;
 
-  /** @param prompt What was said before; penalties look at its end. */
+  /** @param prompt Preceding tokens, for the penalties. */
   constructor(sampling: Sampling, prompt: ArrayLike<number> = []) {
     this.#temperature = sampling.temperature;
     this.#topP = sampling.topP;
@@ -48,11 +47,11 @@ export class Sampler {
   }
 
   /**
-   * The next token, `NO_TOKEN` if none is allowed, or `NOT_YET` if that has to be found first. Nothing has happened then:
-   * the same row brings the same token afterwards.
+   * The next token, `NO_TOKEN` if none is allowed, or `NOT_YET` if the mask is unknown. `NOT_YET` leaves no trace: the
+   * same row gives the same token later.
    *
-   * @param logits One row, a number for each token; the same afterwards.
-   * @param allowed What a grammar says. What is drawn does not depend on how much of it is known.
+   * @param logits One row; unchanged on return.
+   * @param allowed The constraint. The result does not depend on how much of it is already computed.
    */
   sample(logits: Float32Array, allowed?: Allowed): number {
     const before = this.#random.state;
@@ -66,7 +65,7 @@ export class Sampler {
     }
   }
 
-  /** A token has become part of the answer. */
+  /** Records a token of the answer. */
   accept(token: number): void {
     this.#adjustments?.accept(token);
   }
@@ -81,7 +80,7 @@ export class Sampler {
     }
     let count = this.#candidates(logits);
     if (allowed === undefined) return candidateToken[this.#draw(count)] as number;
-    // Draw from what is likely; what the grammar refuses is taken out. If it refuses all of it, the best it allows.
+    // Draw from the likely tokens, dropping those the grammar rejects. If it rejects all, take the best allowed one.
     for (let tries = 0; tries < TRIES && count > 0; tries++) {
       const drawn = this.#draw(count);
       const token = candidateToken[drawn] as number;
@@ -97,7 +96,7 @@ export class Sampler {
     return count > 0 ? candidateToken[this.#draw(count)] as number : largestAllowed(logits, allowed);
   }
 
-  /** Fill the candidates with what top-k, top-p and min-p leave, and their weights at this temperature. */
+  /** Selects candidates by top-k, top-p and min-p, and computes their weights at this temperature. */
   #candidates(logits: Float32Array): number {
     const size = logits.length;
     let count: number;
@@ -118,7 +117,7 @@ export class Sampler {
     return count;
   }
 
-  /** An index among the candidates, by weight. */
+  /** Draws a candidate index by weight. */
   #draw(count: number): number {
     let mass = 0;
     for (let i = 0; i < count; i++) mass += candidateWeight[i] as number;
@@ -149,7 +148,7 @@ function largestAllowed(logits: Float32Array, allowed: Allowed): number {
   return bits === undefined ? largestAsked(logits, allowed) : largestOf(logits, bits);
 }
 
-/** A token is only looked at by the grammar if it would be the best so far. */
+/** Asks the grammar only about tokens that would be the best so far. */
 function largestAsked(logits: Float32Array, allowed: Allowed): number {
   let best = NO_TOKEN;
   let top = -Infinity;
@@ -163,7 +162,7 @@ function largestAsked(logits: Float32Array, allowed: Allowed): number {
   return best;
 }
 
-/** The first of the largest among those whose bits are set. */
+/** Largest logit whose mask bit is set; the first one on a tie. */
 function largestOf(logits: Float32Array, bits: Uint32Array): number {
   let best = NO_TOKEN;
   let top = -Infinity;
@@ -180,7 +179,7 @@ function largestOf(logits: Float32Array, bits: Uint32Array): number {
   return best;
 }
 
-/** Take out of the candidates what is below a logit; returns how many are left. */
+/** Drops candidates below a logit; returns the number kept. */
 function keepFrom(count: number, least: number): number {
   let kept = 0;
   for (let i = 0; i < count; i++) {
@@ -191,7 +190,7 @@ function keepFrom(count: number, least: number): number {
   return kept;
 }
 
-/** Take out of the candidates what is not allowed; returns how many are left. */
+/** Drops candidates that are not allowed; returns the number kept. */
 function keepAllowed(count: number, allowed: Allowed): number {
   if (count === 0) return 0;
   const bits = allowed.allowed?.();
@@ -208,7 +207,7 @@ function keepAllowed(count: number, allowed: Allowed): number {
   return kept;
 }
 
-/** Numbers in [0, 1), the same for the same seed (sfc32). */
+/** Seeded random numbers in [0, 1) (sfc32). */
 class RandomNumbers {
   state: readonly [a: number, b: number, c: number, counter: number];
 

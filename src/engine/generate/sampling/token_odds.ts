@@ -1,13 +1,13 @@
-/** How likely the model found a token, and which it found likeliest: numbers only, of one row of logits. */
+/** Log probabilities of a token and of the top tokens of a logits row. */
 import type { TokenOdds } from "../../answer/text_logprobs.ts";
 import { candidateToken, candidateWeight, logOfSum, selectLargest } from "./candidates.ts";
 
 /**
- * Look up a token in a row.
+ * Log probabilities of a row.
  *
  * @param logits The row.
- * @param token The token.
- * @param top How many of the likeliest are told.
+ * @param token The chosen token.
+ * @param top Number of top tokens to report.
  */
 export function oddsOf(logits: Float32Array, token: number, top: number): TokenOdds {
   const all = logOfSum(logits);

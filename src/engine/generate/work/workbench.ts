@@ -1,12 +1,12 @@
 /**
- * Work in pieces between two steps of the model: requests that are prepared, masks that are computed. How much time there
- * is for it, the scheduler decides; here it is shared out.
+ * Cooperative multitasking between decoding steps: prepares requests and computes token masks, round robin. The
+ * scheduler decides how much time it gets.
  */
 import type { Work } from "../../../work/work.ts";
 
-/** What becomes of work. */
+/** Callbacks for finished work. */
 export interface Outcome<T> {
-  /** It is done. */
+  /** It returned. */
   done(value: T): void;
   /** It threw. */
   failed(error: unknown): void;
@@ -14,40 +14,40 @@ export interface Outcome<T> {
 
 interface Task {
   readonly id: number;
-  /** Do a piece. */
+  /** Run one slice. */
   next(): { readonly over: boolean; readonly beside?: Promise<unknown> };
-  /** Nobody needs it any more. */
+  /** Called when the work is dropped. */
   drop(): void;
 }
 
-/** The work that is under way. */
+/** Runs pending work. */
 export class Workbench {
   readonly #now: () => number;
-  /** Work with a piece to do; the next in turn first. */
+  /** Runnable tasks, next first. */
   readonly #ready: Task[] = [];
-  /** Work that waits for something that is computed beside this thread, and what for. */
+  /** Tasks blocked on off-thread work, with its promise. */
   readonly #waiting = new Map<Task, Promise<void>>();
 
   constructor(now: () => number) {
     this.#now = now;
   }
 
-  /** Whether there is a piece to do. */
+  /** Whether a task is runnable. */
   get busy(): boolean {
     return this.#ready.length > 0;
   }
 
-  /** Settles when there is a piece to do of what now waits for a promise; `undefined` where nothing does. */
+  /** Settles when a blocked task becomes runnable; `undefined` if none is blocked. */
   get beside(): Promise<void> | undefined {
     return this.#waiting.size === 0 ? undefined : Promise.race(this.#waiting.values());
   }
 
   /**
-   * Take work on.
+   * Add a task.
    *
-   * @param id The request it is for.
-   * @param work The work; nothing is done of it yet.
-   * @param outcome Told what becomes of it, unless it is dropped.
+   * @param id The request it belongs to.
+   * @param work The work, not started yet.
+   * @param outcome Called when it ends, unless it is dropped.
    */
   add<T>(id: number, work: Work<T>, outcome: Outcome<T>): void {
     this.#ready.push({
@@ -68,7 +68,7 @@ export class Workbench {
     });
   }
 
-  /** Nobody waits for this request any more. */
+  /** Drops the tasks of a request. */
   drop(id: number): void {
     for (let at = this.#ready.length - 1; at >= 0; at--) {
       if (this.#ready[at]?.id === id) this.#ready.splice(at, 1)[0]?.drop();
@@ -78,7 +78,7 @@ export class Workbench {
     }
   }
 
-  /** Do pieces, one of each request in turn, for so many milliseconds; at least one. */
+  /** Run slices round robin for this many milliseconds; at least one. */
   work(ms: number): void {
     const until = this.#now() + ms;
     for (let task = this.#ready.shift(); task !== undefined; task = this.#ready.shift()) {
@@ -93,7 +93,7 @@ export class Workbench {
     const goOn = (): void => {
       if (this.#waiting.delete(task)) this.#ready.push(task);
     };
-    // The work itself looks at how it ended.
+    // The work itself checks how the promise settled.
     this.#waiting.set(task, beside.then(goOn, goOn));
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The state of one answer while it is generated: which tokens may come next, what a token means, whether the answer is
- * over. Driven by the scheduler; `parser.ts` reads the text, `answer_rules.ts` builds the grammars.
+ * State of an answer during generation: which tokens are allowed next, what a token means, and whether the answer is
+ * over. Driven by the scheduler; `parser.ts` parses the text, `answer_rules.ts` builds the grammars.
  */
 import type { FinishReason, TokenLogprob, TokenProbability } from "../../inference/events.ts";
 import type { JsonObject } from "../../inference/request.ts";
@@ -13,85 +13,81 @@ import { withoutControls } from "../chat/dialect/control_text.ts";
 import { Characters } from "./text.ts";
 import { TextLogprobs, type TokenOdds } from "./text_logprobs.ts";
 
-/** What an answer needs of a model. */
+/** The parts of a model that an answer uses. */
 export interface Vocabulary {
-  /** Tokens it has. */
   readonly vocabularySize: number;
-  /** The bytes of a token in the answer. */
+  /** Bytes of a token in the answer. */
   piece(token: number): Uint8Array;
-  /** The same as text, where it is whole characters. */
+  /** Text of a token; `undefined` unless it is whole characters. */
   pieceText(token: number): string | undefined;
   /** Whether a token ends the answer. */
   endsAnswer(token: number): boolean;
 }
 
-/** How an answer is bound. Each is called when it is needed first. */
+/** Constraints of an answer. Each is created when first needed. */
 export interface Binding {
-  /** From the beginning: to what. */
+  /** Constraint from the start of the answer. */
   readonly whole?: () => Constraint | undefined;
-  /** The same after a thought; a model that may not think has none. */
+  /** Constraint after a thought; absent if the model may not think. */
   readonly afterThought?: () => Constraint | undefined;
-  /** What opens a thought, which may come before what is bound. */
+  /** Opens a thought that may precede the constrained part. */
   readonly thoughtOpen?: string;
-  /** From the beginning of a call on; `undefined` if it is none that may come. */
+  /** Constraint after the beginning of a call; `undefined` if that call is not allowed. */
   readonly restOf?: (begun: CallBeginning) => Constraint | undefined;
-  /** No call may begin. */
+  /** Calls are not allowed. */
   readonly noCalls?: boolean;
 }
 
-/** What an answer is made of. */
 export interface AnswerOptions {
   readonly id: number;
   readonly vocabulary: Vocabulary;
   readonly parser: Parser;
-  /** Tokens that end the answer in addition to those that always do. */
+  /** End tokens in addition to the vocabulary's own. */
   readonly endTokens: ReadonlySet<number>;
-  /** Control tokens that the parser is to see, as it sees them. */
+  /** Control tokens that the parser should see, in its representation. */
   readonly controls?: ReadonlyMap<number, string>;
-  /** Names of tools as requests have them, by the names that the model writes. */
+  /** Tool names of the request by the names that the model writes. */
   readonly names?: ReadonlyMap<string, string>;
   readonly binding?: Binding;
-  /** A call has to come. */
+  /** A call is required. */
   readonly required?: boolean;
-  /** Tools, by their names in requests, whose calls may not be valid. */
+  /** Tools, by request name, whose schema decoding does not fully enforce. */
   readonly unenforced?: { has(tool: string): boolean };
-  /**
-   * Makes what a grammar forces tokens, after the last token of the answer; absent: every token is asked for.
-   */
+  /** Tokenizes forced text after the answer's last token; absent: every token is sampled. */
   readonly forward?: (forced: Forced, before: number | undefined) => readonly number[];
 }
 
-/** What an answer said. */
+/** Content of an answer. */
 export interface Said {
   readonly thinking: string;
   readonly text: string;
   readonly calls: readonly { readonly name: string; readonly input: JsonObject }[];
 }
 
-/** What the scheduler has to know of an answer. */
+/** The scheduler's view of an answer. */
 export interface Answer {
-  /** What may come next; absent: anything. */
+  /** Constraint on the next token; absent: any token. */
   readonly constraint: Allowed | undefined;
   /** Whether a token ends the answer. */
   ends(token: number): boolean;
-  /** Tokens that have to come next, so that nobody needs to be asked for them. Often none. */
+  /** Tokens that the grammar forces next; often none. */
   forced?(): readonly number[];
   /**
-   * A token was chosen, and does not end the answer.
+   * Append a token that does not end the answer.
    *
-   * @param events Gets what it means.
-   * @param odds How likely it was, where the request wants to know it with the text.
-   * @returns Whether the answer ended in itself.
+   * @param events Receives the resulting events.
+   * @param odds Its log probabilities, if requested.
+   * @returns Whether the answer ended by itself.
    */
   accept(token: number, events: EngineEvent[], odds?: TokenOdds): boolean;
-  /** What was told of the answer. */
+  /** Content of the answer so far. */
   readonly said?: Said;
   /**
-   * The answer is over.
+   * Finish the answer.
    *
-   * @param cut There are no tokens left for it.
-   * @param events Gets what was held back.
-   * @returns How it ended; `undefined` if it failed, which the events say.
+   * @param cut Whether it was cut at the token limit.
+   * @param events Receives text that was held back.
+   * @returns How it ended; `undefined` if it failed, which is reported as an event.
    */
   finish(cut: boolean, events: EngineEvent[]): { done: FinishReason; unsatisfied?: true } | undefined;
 }
@@ -106,23 +102,23 @@ export class ModelAnswer implements Answer {
   readonly #binding: Binding;
   readonly #required: boolean;
   readonly #forward: AnswerOptions["forward"];
-  /** The last token. */
+  /** Last token of the answer. */
   #last: number | undefined;
   readonly #characters = new Characters();
   readonly #meaning: Sink;
-  /** What the next token has to follow. */
+  /** Constraint on the next token. */
   #bound: Constraint | undefined;
-  /** What came of a text that may open a thought instead of what is bound. */
+  /** Prefix of a possible thought marker, in place of the constrained part. */
   #lead: string | undefined;
-  /** While the beginnings of both agree: the grammar has not been left. */
+  /** Whether the text so far also matches the grammar. */
   #onGrammar = true;
   #wasThinking: boolean;
   #complete = false;
-  /** Absent until the likelihood of a token was told. */
+  /** Absent until log probabilities arrive. */
   #logprobs: TextLogprobs | undefined;
-  /** What follows the beginning of a call that was asked about last. */
+  /** Cached constraint after the call beginning that was queried last. */
   #beginning: { readonly key: string; readonly constraint: Constraint | undefined } | undefined;
-  /** What the guard allows next, once it has been found out. */
+  /** Token mask of the guard, once computed. */
   #guarded: Uint32Array | undefined;
   readonly #guard: Allowed = {
     allows: (token) => this.#guarded === undefined ? this.#allows(token) : isSet(this.#guarded, token),
@@ -155,7 +151,7 @@ export class ModelAnswer implements Answer {
   }
 
   ends(token: number): boolean {
-    // The token that ends an answer may end a thought too.
+    // A token that ends answers may also close a thought.
     if (this.#parser.thinking && this.#controls?.get(token) === this.#parser.thoughtClose) return false;
     return this.#vocabulary.endsAnswer(token) || this.#endTokens.has(token);
   }
@@ -165,7 +161,7 @@ export class ModelAnswer implements Answer {
   }
 
   forced(): readonly number[] {
-    // A thought may come instead of what is bound.
+    // A thought may come instead of the forced text.
     if (this.#forward === undefined || this.#lead !== undefined) return NO_TOKENS;
     const forced = this.#bound?.forced?.();
     return forced === undefined ? NO_TOKENS : this.#forward(forced, this.#last);
@@ -202,7 +198,7 @@ export class ModelAnswer implements Answer {
       events.push({
         id: this.#id,
         error: "tool_call_malformed",
-        message: "The model wrote a tool call that cannot be read",
+        message: "The model wrote a tool call that cannot be parsed",
       });
       return undefined;
     }
@@ -211,7 +207,7 @@ export class ModelAnswer implements Answer {
     return { done: "length", ...(this.#required && meaning.calls === 0 ? { unsatisfied: true } : {}) };
   }
 
-  /** Keep how likely a token was until its text is sent; a token that is no text in any case is none of it. */
+  /** Keeps a token's log probabilities until its text is sent; skips tokens that never are text. */
   #noteOdds(token: number, text: string, { logprob, top }: TokenOdds): void {
     const said = withoutControls(text);
     if (text !== "" && said === "") return;
@@ -228,7 +224,7 @@ export class ModelAnswer implements Answer {
     return { token: this.#vocabulary.pieceText(id) ?? decoder.decode(bytes), id, bytes: [...bytes], logprob };
   }
 
-  /** Give the texts among the newest events the tokens behind them. */
+  /** Attaches log probabilities to the text events from this index on. */
   #tellOdds(events: EngineEvent[], from: number): void {
     for (let at = from; at < events.length; at++) {
       const event = events[at] as EngineEvent;
@@ -238,7 +234,7 @@ export class ModelAnswer implements Answer {
     if (this.#parser.thinking) this.#logprobs?.drop();
   }
 
-  /** Ask for every token in turn; what a grammar allows beside, it finds out first. */
+  /** Queries every token; the grammar's own mask is computed first. */
   *#findGuarded(): Work<void> {
     const { vocabularySize } = this.#vocabulary;
     if (this.#lead !== undefined && this.#onGrammar) yield* this.#bound?.find?.() ?? nothing();
@@ -250,21 +246,21 @@ export class ModelAnswer implements Answer {
     this.#guarded = allowed;
   }
 
-  /** Asked where there is no grammar, or more than a grammar, to follow. */
+  /** Used without a grammar, or if more than the grammar is allowed. */
   #allows(token: number): boolean | undefined {
     const ends = this.ends(token);
     if (this.#lead !== undefined) {
       if (!ends && this.#mayOpenThought(this.#textOf(token))) return true;
       return this.#onGrammar && this.#bound?.allows(token);
     }
-    // What is bound comes after the thought.
+    // Constrained text is still to come after the thought.
     if (ends) return this.#binding.whole === undefined;
     const { restOf, noCalls } = this.#binding;
     if (restOf === undefined && noCalls !== true) return true;
     const begun = this.#parser.beginsCall(this.#textOf(token));
     if (begun === undefined) return true;
     if (noCalls === true) return false;
-    // A token that goes beyond the beginning is bound from there on.
+    // Text after the call's beginning must follow its grammar.
     return begun.rest === "" || this.#atBeginning(begun)?.allowsText?.(begun.rest) === true;
   }
 
@@ -293,7 +289,7 @@ export class ModelAnswer implements Answer {
     return text !== "" && this.#binding.thoughtOpen?.startsWith(this.#lead + text) === true;
   }
 
-  /** Where a thought ends or a call begins, another grammar holds. */
+  /** Switches the constraint when a thought ends or a call begins. */
   #rebind(begun: string): void {
     const { thinking } = this.#parser;
     if (thinking) {
@@ -313,7 +309,7 @@ export class ModelAnswer implements Answer {
   }
 }
 
-/** Tokens that are asked about in a piece of work. */
+/** Tokens queried per time slice. */
 const ASKED_AT_ONCE = 512;
 
 const NO_TOKENS: readonly number[] = [];
@@ -325,10 +321,10 @@ function isSet(bits: Uint32Array, at: number): boolean {
 }
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Makes events of what an answer means. */
+/** Turns parsed content into events. */
 class Sink implements Meaning {
   readonly #id: number;
-  /** Nothing but calls may come: text is what is left of one that was cut. */
+  /** Only calls are allowed: text is the remains of a truncated one. */
   readonly #callsOnly: boolean;
   readonly #names: ReadonlyMap<string, string> | undefined;
   readonly #unenforced: AnswerOptions["unenforced"];
@@ -345,7 +341,7 @@ class Sink implements Meaning {
     this.#unenforced = unenforced;
   }
 
-  /** How many calls came. */
+  /** Number of calls. */
   get calls(): number {
     return this.#calls.length;
   }

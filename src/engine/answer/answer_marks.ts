@@ -1,11 +1,14 @@
-/** What a parser looks for in an answer, read off the dialect: markers of thoughts, calls and messages, and what ends it. */
+/**
+ * Markers that the parser searches for, derived from the dialect: of thoughts, calls, messages and the end of the
+ * answer.
+ */
 import { beginsWithControl } from "../chat/dialect/control_text.ts";
 import { textOf } from "../chat/dialect/marker.ts";
 import { innerMarker } from "./call_parser.ts";
 import type { ParserOptions } from "./parser_options.ts";
 import { Watch } from "./text.ts";
 
-/** What a mark means where it is found. */
+/** Meaning of a marker. */
 export type Kind =
   | "stop"
   | "end"
@@ -19,36 +22,35 @@ export type Kind =
   | "recipient"
   | "inner";
 
-/** The marks of one answer. */
 export interface AnswerMarks {
-  /** Whether calls are read, and how. */
+  /** How calls are parsed, if at all. */
   readonly calls: ParserOptions["calls"];
-  /** Calls begin with something that can be looked for, and are read. */
+  /** Whether calls are parsed and have a marker to search for. */
   readonly reads: boolean;
-  /** Begins a call; empty where it is nothing but JSON, which then begins with one of the leads. */
+  /** Begins a call; empty if calls are bare JSON, which begins with one of the leads. */
   readonly marker: string;
-  /** Begins a call where its marker was forgotten; empty where nothing does. */
+  /** Identifies a call whose marker the model omitted; empty if nothing does. */
   readonly unmarked: string;
-  /** Begins each call of a section, also where the section was not begun; empty where nothing does. */
+  /** Begins each call of a section, even if the section's marker is missing; empty if nothing does. */
   readonly inner: string;
   readonly leads: readonly string[];
-  /** In a message, before any text. */
+  /** Searched at the start of a message, before any text. */
   readonly begin: Watch<Kind>;
-  /** In a message. */
+  /** Searched within a message. */
   readonly text: Watch<Kind>;
-  /** In a thought. */
+  /** Searched within a thought. */
   readonly inThought: Watch<Kind>;
-  /** What tells that a text behind an empty thought is the thought. */
+  /** Searched in text after an empty thought; a match means that the text is the thought. */
   readonly suspect: Watch<Kind>;
 }
 
-/** How a marker looks that closes thoughts alone. */
+/** Matches markers that close only thoughts. */
 const THOUGHT = /think|thought|reason|channel|inner/i;
 
 /**
- * Collect the marks of an answer.
+ * Collect the markers of an answer.
  *
- * @param options How the answer is read.
+ * @param options How the answer is parsed.
  */
 export function marksOf({ dialect, calls: wanted, tools, stop, ends }: ParserOptions): AnswerMarks {
   const { thought, text: frames, call, channels } = dialect;
@@ -61,7 +63,7 @@ export function marksOf({ dialect, calls: wanted, tools, stop, ends }: ParserOpt
   const key = `"${object === undefined || object === "keyed" ? "name" : object.name}":"`;
   const leads = [`{${key}`, `{"type":"function",${key}`];
   const watches = (kind: Kind, texts: readonly string[]): [string, Kind][] => texts.map((text) => [text, kind]);
-  // What the template writes comes before what the caller looks for: it may hold a stop string.
+  // The template's markers win over the caller's: they may contain a stop string.
   const always = [
     ...watches("end", ends),
     ...watches("message", channels === undefined ? [] : [channels.start]),
@@ -75,8 +77,8 @@ export function marksOf({ dialect, calls: wanted, tools, stop, ends }: ParserOpt
   const stops = watches("stop", stop);
   const opens = inChannels ? [] : frames?.opens.map(textOf) ?? [];
   const closes = inChannels ? [] : frames?.closes.map(textOf) ?? [];
-  // What closes thoughts alone tells that a thought came before it.
-  // A marker that is not a token may be mentioned in text, but not at the end of a line.
+  // A closing marker specific to thoughts means that a thought came before it. One that is not a token may be quoted in
+  // text, but not at the end of a line.
   const own = inChannels ? [] : close.filter((text) => THOUGHT.test(text));
   const strays = own.map((text) => beginsWithControl(text) ? text : `${text}\n`);
   closes.push(...(inChannels ? [] : close.filter((text) => !THOUGHT.test(text))));
@@ -89,10 +91,10 @@ export function marksOf({ dialect, calls: wanted, tools, stop, ends }: ParserOpt
   if (call?.recipient) opens.push(...opens.map((text) => between + text));
   const inner = call === undefined || !reads ? "" : innerMarker(call);
   const inners = watches("inner", [inner]);
-  // A marker that may be a word of the text counts only where a message begins.
+  // A marker that may be an ordinary word counts only at the start of a message.
   const spoken = markers.filter((text) => !/[<[\uFFFE\uFDD0]/.test(text));
   const text = new Watch([
-    // A control token is never spoken of, so it means the same wherever it comes.
+    // Control tokens cannot be quoted, so they mean the same everywhere.
     ...watches("thought", open.filter(beginsWithControl)),
     ...watches("recipient", addressed),
     ...watches("call", calls === "first" ? [] : markers.filter((text) => !spoken.includes(text))),
@@ -117,7 +119,7 @@ export function marksOf({ dialect, calls: wanted, tools, stop, ends }: ParserOpt
   ]);
   const inThought = new Watch([
     ...watches("close", close),
-    // Models forget to end a thought before they call. A marker that is not a token is too easily mentioned.
+    // Models sometimes call without closing the thought. Only for token markers: text is too easily quoted.
     ...watches("call", reads && typeof call?.marker[0] === "object" ? markers : []),
     ...watches("end", ends),
     ...watches("message", channels === undefined ? [] : [channels.start]),

@@ -1,6 +1,6 @@
 /**
- * What an answer has to look like, as grammars: calls with the arguments their tools take, JSON under a schema, or one
- * of both. How the template writes a call is `dialect.ts`'s, what a schema allows `json_schema.ts`'s.
+ * Grammars of answers: calls with the arguments of their tools, JSON under a schema, or either. `dialect.ts` describes
+ * the call syntax, `json_schema.ts` compiles schemas.
  */
 import type { GenerationRequest } from "../../inference/request.ts";
 import { mayCall, mustCall } from "../../inference/tool_choice.ts";
@@ -15,21 +15,20 @@ import { compileSchemaInPieces, type Notation } from "../../grammar/json_schema/
 import type { Work } from "../../work/work.ts";
 import { withControlNames } from "../chat/dialect/control_text.ts";
 
-/** What of a request binds the answer. */
+/** The parts of a request that constrain its answer. */
 export type BindingRequest = Pick<GenerationRequest, "tools" | "toolChoice" | "responseSchema">;
 
-/** A tool's place in the request, and keywords of its schema that are not enforced; nothing else that was sent. */
+/** A tool by index, and keywords of its schema that decoding does not enforce; no request text. */
 export interface Unenforced {
   readonly place: number;
   readonly keywords: readonly string[];
 }
 
-/** The grammars of one request. */
 export class AnswerRules {
   readonly #builder = new GrammarBuilder();
   readonly #dialect: Dialect;
   readonly #required: boolean;
-  /** By the tool's name: its place, and keywords of its schema that are not enforced while a call is written. */
+  /** By tool name: its index, and schema keywords that decoding does not enforce. */
   readonly unenforced = new Map<string, Unenforced>();
   #calls: CallSymbols | undefined;
   #response: GrammarSymbol[] | undefined;
@@ -40,7 +39,7 @@ export class AnswerRules {
   }
 
   /**
-   * Compile what a request asks for.
+   * Compile the grammars of a request.
    *
    * @throws {GrammarError} If a schema cannot be compiled; the message names the path.
    */
@@ -64,25 +63,25 @@ export class AnswerRules {
     return rules;
   }
 
-  /** Whether the answer is bound from its beginning on. */
+  /** Whether the answer is constrained from its start. */
   get binding(): boolean {
     return this.#required || this.#response !== undefined;
   }
 
-  /** Whether calls may come. */
+  /** Whether calls are allowed. */
   get calling(): boolean {
     return this.#calls !== undefined;
   }
 
-  /** A call is what must come. */
+  /** Whether a call is required. */
   get required(): boolean {
     return this.#required;
   }
 
   /**
-   * The whole answer.
+   * Grammar of the whole answer.
    *
-   * @param after What came before: nothing, a message's header, a thought.
+   * @param after What came before: nothing, a message header or a thought.
    */
   whole(after: "nothing" | "header" | "thought"): Rules {
     const builder = this.#builder;
@@ -101,9 +100,9 @@ export class AnswerRules {
   }
 
   /**
-   * What follows the beginning of a call.
+   * Grammar after the beginning of a call.
    *
-   * @returns `undefined` if it is none that may come.
+   * @returns `undefined` if this call is not allowed.
    */
   restOf(begun: CallBeginning): Rules | undefined {
     const { rest, call, named, inputs } = this.#calls ?? {};
@@ -145,7 +144,7 @@ export class AnswerRules {
           onUnenforced: (_, keyword) => this.#leave(tool.name, index, keyword),
         }),
         ...laterId,
-        // Some templates write a line for arguments that are none.
+        // Some templates write an empty line for empty arguments.
         ...(form.arguments.type === "elements" ? builder.optional(builder.text("\n")) : []),
         ...partSymbols(tail, { name, ids }, builder),
       ];
@@ -158,7 +157,7 @@ export class AnswerRules {
     const named = builder.choice(bodies.map(({ named }) => named));
     const body = [...before, ...named];
     const further = several ? builder.repeat([...markerSymbols(between, builder), ...body], 0, Infinity) : [];
-    // What follows the last call in the template may begin as what comes between two, and need not come at all.
+    // The template's text after the last call may share a prefix with the separator, and is optional.
     const [close, space] = splitSpace(sectionClose);
     const spaces = space !== "" ? [space] : several && sectionClose.length === 0 ? SPACES : [];
     const after = spaces.length === 0 ? [] : builder.choice([[], ...spaces.map((text) => builder.text(text))]);
@@ -168,13 +167,13 @@ export class AnswerRules {
       : builder.choice([[], builder.text(" "), [...this.#symbols(channels.write.call), ...builder.text(" ")]]);
     return {
       first: [...header, ...this.#symbols(sectionOpen), ...body, ...end],
-      // A call that is nothing but JSON is known by all that comes before the name.
+      // A bare JSON call is only recognised once everything before the name has come.
       rest: marker.length === 0 ? [...named, ...end] : [
         ...this.#behind([{ type: "text", text: sectionOpen }, ...beforeName], textOf(marker), ids),
         ...named,
         ...end,
       ],
-      // What has not begun may end all the same.
+      // The section may end even if it was not opened.
       call: [
         ...this.#behind(beforeName, innerMarker(form), ids),
         ...named,
@@ -186,13 +185,13 @@ export class AnswerRules {
     };
   }
 
-  /** A tool's odd schema does not refuse the others: a call of it is looked at when it is there. */
+  /** An unsupported schema must not reject other tools: calls of this one are validated when complete. */
   #leave(tool: string, place: number, keyword: string): void {
     const { keywords = [] } = this.unenforced.get(tool) ?? {};
     this.unenforced.set(tool, { place, keywords: [...new Set([...keywords, keyword])] });
   }
 
-  /** What is left of the parts before a name behind the text that they begin with. */
+  /** Rest of the parts before a name, after the text they begin with. */
   #behind(parts: readonly CallPart[], begin: string, ids: CallForm["ids"]): GrammarSymbol[] {
     const holeAt = parts.findIndex(({ type }) => type !== "text");
     const length = holeAt < 0 ? parts.length : holeAt;
@@ -206,24 +205,24 @@ export class AnswerRules {
   }
 }
 
-/** What models put before a call, or after a thought. */
+/** Whitespace that models write before a call or after a thought. */
 const SPACES = ["\n", "\n\n", " "];
 
-/** A first call with all that may follow it. */
+/** The first call and what may follow, from different starting points. */
 interface CallSymbols {
-  /** From the answer's beginning on. */
+  /** From the start of the answer. */
   readonly first: GrammarSymbol[];
-  /** From the marker on. */
+  /** From the marker. */
   readonly rest: GrammarSymbol[];
-  /** From the token that each call of a section begins with on. */
+  /** From the token that begins each call of a section. */
   readonly call: GrammarSymbol[];
-  /** From the name on. */
+  /** From the name. */
   readonly named: GrammarSymbol[];
-  /** From the arguments on, by the tool's name. */
+  /** From the arguments, by tool name. */
   readonly inputs: ReadonlyMap<string, GrammarSymbol[]>;
 }
 
-/** A marker, and the space that it ends with. */
+/** Splits trailing whitespace off a marker. */
 function splitSpace(marker: Marker): readonly [Marker, string] {
   const last = marker.at(-1);
   if (typeof last !== "string") return [marker, ""];
@@ -231,7 +230,7 @@ function splitSpace(marker: Marker): readonly [Marker, string] {
   return [[...marker.slice(0, -1), ...(text === "" ? [] : [text])], last.slice(text.length)];
 }
 
-/** A marker without the text that it begins with, space in both for nothing. */
+/** Removes a prefix from a marker, ignoring whitespace. */
 function cutOff(whole: Marker, begin: string): Marker {
   const parts: MarkerPart[] = [...whole];
   let left = begin.replace(/\s+/g, "").length;

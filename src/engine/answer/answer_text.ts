@@ -1,41 +1,40 @@
 /**
- * What of an answer is sent, and when: space only if something follows it, and text behind an empty thought only once it
- * is known not to be the thought.
+ * Decides when text is sent: trailing whitespace only if text follows, and text after an empty thought only once it is
+ * known not to be the thought.
  */
 import { withoutControls } from "../chat/dialect/control_text.ts";
 import type { Meaning } from "./parser_options.ts";
 
-/** Text behind a thought that ended at once is held up to this many characters: it may be the thought. */
+/** Maximum characters held back after an empty thought. */
 const MAX_SUSPECTED = 4000;
 
-/** Sends the text and the thoughts of one answer. */
+/** Sends the text and thoughts of one answer. */
 export class AnswerText {
   readonly #holdsSpace: boolean;
-  /** Space that is text only if text follows. */
+  /** Whitespace that is sent only if text follows. */
   #space = "";
-  /** A thought was asked for and came to nothing: text is held here, until it is known to be text. */
+  /** Text after an empty thought, held until it is known to be text. */
   #suspected: string | undefined;
-  /** Nothing came since the answer's beginning. */
+  /** Whether nothing has come since the start of the answer. */
   #untouched = true;
-  /** No text came yet, since the beginning or since a thought or a call. */
+  /** Whether no text has come since the start, a thought or a call. */
   fresh = true;
 
-  /** @param options.holdsSpace Space at the end of a text is held back, because a call may follow. */
+  /** @param options.holdsSpace Hold back trailing whitespace, because a call may follow. */
   constructor({ holdsSpace }: { readonly holdsSpace: boolean }) {
     this.#holdsSpace = holdsSpace;
   }
 
-  /** Text goes out as it comes: nothing is held back. */
+  /** Whether text is sent without delay. */
   get passes(): boolean {
     return !this.fresh && !this.#holdsSpace && this.#suspected === undefined;
   }
 
-  /** Text is held that may be a thought. */
+  /** Whether text is held back that may be a thought. */
   get suspects(): boolean {
     return this.#suspected !== undefined;
   }
 
-  /** Send text. */
   text(text: string, meaning: Meaning): void {
     const sendable = this.#space + withoutControls(text);
     const body = this.fresh && sendable.trim() === "" ? "" : this.#holdsSpace ? sendable.trimEnd() : sendable;
@@ -46,7 +45,6 @@ export class AnswerText {
     this.#say(body, meaning);
   }
 
-  /** Send a piece of a thought. */
   thought(text: string, meaning: Meaning): void {
     const sendable = this.#space + withoutControls(text);
     const body = sendable.trimEnd();
@@ -56,48 +54,48 @@ export class AnswerText {
     meaning.thinking(body);
   }
 
-  /** A thought is over. */
+  /** Ends a thought. */
   endThought(closed: boolean): void {
     if (closed && this.#untouched && this.fresh) this.#suspected = "";
     this.#untouched = false;
   }
 
-  /** Send the space that was held back. */
+  /** Sends the whitespace held back. */
   space(meaning: Meaning): void {
     if (this.#space !== "") this.#say(this.#space, meaning);
     this.#space = "";
   }
 
-  /** Hold this space back. */
+  /** Holds back whitespace. */
   keepSpace(space: string): void {
     this.#space += space;
   }
 
-  /** The space that was held back belongs to the template. */
+  /** Discards the whitespace held back: it belongs to the template. */
   dropSpace(): void {
     this.#space = "";
   }
 
-  /** What was held is text. */
+  /** Sends the text held back, as text. */
   release(meaning: Meaning): void {
     if (this.#suspected === undefined) return;
     if (this.#suspected !== "") meaning.text(this.#suspected);
     this.#suspected = undefined;
   }
 
-  /** What was held is text if there is too much of it. */
+  /** Sends the text held back if it exceeds the limit. */
   releaseLong(meaning: Meaning): void {
     if ((this.#suspected?.length ?? 0) > MAX_SUSPECTED) this.release(meaning);
   }
 
-  /** What was held, or else was sent as text, is a thought. */
+  /** Reports the text held back, or the text already sent, as a thought. */
   wasThought(meaning: Meaning): void {
     if (this.#suspected === undefined) return meaning.textWasThought();
     meaning.thinking(this.#suspected);
     this.#suspected = undefined;
   }
 
-  /** Whether a line begins after this, which follows what was sent. */
+  /** Whether a new line begins after the text sent so far plus this. */
   beginsLine(before: string): boolean {
     const text = withoutControls(this.#space + before);
     const shown = text.trimEnd();

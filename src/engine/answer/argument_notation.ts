@@ -1,6 +1,6 @@
 /**
- * How a grammar spells a call: the parts around its arguments, and the arguments in each of the forms that families
- * have, valid under the tool's schema.
+ * Grammars of call syntax: the parts around the arguments, and the arguments in each family's notation, valid under the
+ * tool's schema.
  */
 import type { ArgumentsForm, CallForm, CallPart, JsonType } from "../chat/dialect/dialect.ts";
 import { type Marker, textOf } from "../chat/dialect/marker.ts";
@@ -14,19 +14,19 @@ import { withControlNames } from "../chat/dialect/control_text.ts";
 const WORD = [0x2d, 0x2e, 0x30, 0x39, 0x41, 0x5a, 0x5f, 0x5f, 0x61, 0x7a];
 const LETTERS_AND_DIGITS = [0x30, 0x39, 0x41, 0x5a, 0x61, 0x7a];
 const DIGIT = [0x30, 0x39];
-/** What a name of an argument may not hold where nothing says which there are. */
+/** Characters of argument names if the schema does not list them. */
 const KEY_CHARS = [0x23, 0x25, 0x2d, 0x2e, 0x30, 0x39, 0x40, 0x5a, 0x5f, 0x5f, 0x61, 0x7a, 0xa1, MAX_CODE_POINT];
 const MOST_ID = 64;
 const SHORT_ID = 9;
 
 const PYTHON_WORDS = { true: ["True", "true"], false: ["False", "false"], null: ["None", "null"] } as const;
 
-/** A marker as a grammar has it. */
+/** Grammar symbols of a marker. */
 export function markerSymbols(marker: Marker, b: GrammarBuilder): GrammarSymbol[] {
   return marker.flatMap((part) => typeof part === "string" ? b.text(part) : b.token(part.token));
 }
 
-/** Parts of a call, with the tool's name filled in. */
+/** Grammar symbols of a call's parts, with the tool's name filled in. */
 export function partSymbols(
   parts: readonly CallPart[],
   { name, ids }: { name: string; ids: CallForm["ids"] },
@@ -49,10 +49,10 @@ export function partSymbols(
 }
 
 /**
- * How arguments are written.
+ * Notation of arguments.
  *
- * @param form The family's.
- * @param after What follows the last argument, as text.
+ * @param form Argument syntax of the family.
+ * @param after Text after the last argument.
  */
 export function notationOf(form: ArgumentsForm, after: string, b: GrammarBuilder): Notation {
   switch (form.type) {
@@ -74,7 +74,7 @@ const PYTHON_ESCAPES: ReadonlyMap<number, string> = new Map([[0x0a, "\\n"], [0x0
 const BACKSLASH = 0x5c;
 const FIRST_PRINTED = 0x20;
 
-/** Nested values as Python prints them. */
+/** Nested values in Python syntax. */
 function python(b: GrammarBuilder): Spelling {
   return { name: "python", words: PYTHON_WORDS, texts: ["'", '"'].map((quote) => pythonText(quote, b)) };
 }
@@ -97,7 +97,7 @@ function pythonText(quote: string, b: GrammarBuilder): TextStyle {
   return { open: b.text(quote), close: b.text(quote), characters: { name: `python ${quote}`, write } };
 }
 
-/** Texts as they are, up to what ends them. */
+/** Unescaped text up to a stop string. */
 function rawText(open: GrammarSymbol[], close: GrammarSymbol[], stops: readonly string[] = []): TextStyle {
   return {
     open,
@@ -107,7 +107,7 @@ function rawText(open: GrammarSymbol[], close: GrammarSymbol[], stops: readonly 
   };
 }
 
-/** Names as they are: those that nothing tells have only characters a parser finds the end of. */
+/** Unescaped names, limited to characters that leave their end recognisable. */
 function rawNames(chars: CharSet): TextStyle {
   return {
     open: [],
@@ -128,7 +128,7 @@ function elements(form: Extract<ArgumentsForm, { type: "elements" }>, after: str
   };
   const isText = close.every((part) => typeof part === "string");
   const closing = textOf(close);
-  // A marker within a string counts only where what has to follow it does.
+  // A marker inside a string counts only if the text that must follow it does.
   const stops = isText ? [`${closing}${plain(between)}${plain(open)}`, `${closing}${after}`].map(withControlNames) : [];
   const raw: Spelling = {
     ...style === "python" ? python(b) : JSON_SPELLING,
@@ -158,7 +158,7 @@ function elements(form: Extract<ArgumentsForm, { type: "elements" }>, after: str
 }
 
 function keywords(quote: string, b: GrammarBuilder): Notation {
-  // As templates write them: quotes within a string are not escaped, and only what follows ends it.
+  // Templates do not escape quotes in strings; only the text after the quote ends a string.
   const stops = [`${quote})`, `${quote},`];
   const quotes = b.text(quote);
   const spelling: Spelling = {
@@ -207,7 +207,7 @@ function nested(form: Extract<ArgumentsForm, { type: "nested" }>, after: string,
   const values = (name: string | undefined): Notation => {
     const made = known.get(name);
     if (made !== undefined) return made;
-    // Only its own element's end ends a string.
+    // A string ends only at its own element's closing marker.
     const stop = plain(form.close) + (name === undefined ? "" : `${name}>`);
     const stops = [stop, ...(name === undefined && after.trim() !== "" ? [after] : [])].map(withControlNames);
     const spelling: Spelling = {
@@ -231,7 +231,7 @@ function nested(form: Extract<ArgumentsForm, { type: "nested" }>, after: string,
     separator: [],
     beforeKey: open,
     afterKey: b.text(">"),
-    // The name is written again; where any is allowed, any closes it.
+    // The closing tag repeats the name; for arbitrary names, any name closes it.
     afterValue: (name) => [
       ...close,
       ...(name === undefined ? b.repeat(b.chars(KEY_CHARS), 1, MOST_ID) : b.text(name)),

@@ -1,6 +1,6 @@
 /**
- * Reads the arguments of a call from a text that is still coming, in each of the forms that families have. A string that
- * is raw text may contain the markers around it: a marker counts only if what must follow it does.
+ * Incremental parsers for the arguments of a call, one per notation. Raw strings may contain the markers around them: a
+ * marker counts only if followed by what must follow it.
  */
 import type { JsonObject } from "../../inference/request.ts";
 import { BraceScan, readBraced, readJson, readObject, readValue } from "./call_literals.ts";
@@ -9,26 +9,26 @@ import { textOf } from "../chat/dialect/marker.ts";
 import { typesOf } from "../../grammar/json_schema/schema_types.ts";
 import { withControlNames } from "../chat/dialect/control_text.ts";
 
-/** What was read, and where it ends; `waits` while that is not known. */
+/** Parsed arguments and their end; `waits` if more text is needed. */
 export type ArgumentsRead = { readonly input: JsonObject; readonly end: number } | "waits" | "unreadable";
 
-/** Reads one call's arguments. */
+/** Parses the arguments of one call. */
 export interface ArgumentsReader {
   /**
-   * Read on.
+   * Continue parsing.
    *
-   * @param text All that came since the arguments began; never less than before.
-   * @param final Whether nothing more comes.
+   * @param text All text since the arguments began; only ever grows.
+   * @param final Whether the text is complete.
    */
   read(text: string, final: boolean): ArgumentsRead;
 }
 
 /**
- * The reader of a form.
+ * Create the parser for a notation.
  *
- * @param form How the arguments are written.
- * @param options.schema Of the tool's arguments.
- * @param options.after What may follow the last argument, without space around it.
+ * @param form Argument syntax.
+ * @param options.schema Schema of the tool's arguments.
+ * @param options.after Literals that may follow the last argument, trimmed.
  */
 export function argumentsReader(
   form: ArgumentsForm,
@@ -67,7 +67,7 @@ class BracedReader implements ArgumentsReader {
   }
 }
 
-/** Where the next literal ends, with any space before and within it; `waits` while it may still come. */
+/** Position after a literal, ignoring whitespace before and within it; `waits` if it may still come. */
 export function skipTo(text: string, from: number, literal: string, final = false): number | "waits" | undefined {
   let at = from;
   for (const char of literal) {
@@ -80,7 +80,7 @@ export function skipTo(text: string, from: number, literal: string, final = fals
   return at;
 }
 
-/** An element for each argument. */
+/** One element per argument. */
 class ElementsReader implements ArgumentsReader {
   readonly #open: string;
   readonly #afterKey: readonly { readonly types: readonly JsonType[]; readonly core: string; readonly line: boolean }[];
@@ -110,7 +110,7 @@ class ElementsReader implements ArgumentsReader {
     for (let at = 0;;) {
       const begun = skipTo(text, at, this.#open, final);
       if (begun === undefined) {
-        // What is neither an argument nor the end of the call is for the caller to refuse.
+        // Anything else is an error for the caller to handle.
         const ends = this.#after.map((literal) => skipTo(text, at, literal, final));
         if (ends.every((end) => end === undefined) && this.#after.length > 0 && text.slice(at).trim() !== "") {
           return "unreadable";
@@ -135,7 +135,7 @@ class ElementsReader implements ArgumentsReader {
       best = { name: withControlNames(text.slice(from, at)).trim(), at, end: at + core.length, types, line };
     }
     if (best === undefined) return final || text.length - from > MAX_KEY ? "unreadable" : "waits";
-    // A longer one may begin with a shorter one.
+    // It may be the prefix of a longer one.
     const rest = text.slice(best.at);
     if (!final && this.#afterKey.some(({ core }) => core.length > rest.length && core.startsWith(rest))) return "waits";
     return best;
@@ -147,13 +147,13 @@ class ElementsReader implements ArgumentsReader {
     final: boolean,
   ): { readonly text: string; readonly end: number } | "waits" | "unreadable" {
     let last: number | undefined;
-    // What is quoted as character data ends before anything else does.
+    // CDATA ends before anything else does.
     const quoted = /^\s*<!\[CDATA\[/.test(text.slice(from));
     const begin = quoted ? text.indexOf("]]>", from) : from;
     if (begin < 0) return final ? "unreadable" : "waits";
     for (let at = text.indexOf(this.#close, begin); at >= 0; at = text.indexOf(this.#close, at + 1)) {
       const end = at + this.#close.length;
-      // Markers that are merely mentioned have a space between them; real ones are adjacent or on lines of their own.
+      // Quoted markers have a space between them; real ones are adjacent or on lines of their own.
       const gap = /^\s*/.exec(text.slice(end))?.[0] ?? "";
       if (gap !== "" && !gap.includes("\n") && end + gap.length < text.length) {
         last = at;
@@ -175,7 +175,7 @@ class ElementsReader implements ArgumentsReader {
     if (line && text.startsWith("\n")) text = text.slice(1);
     if (this.#closesLine && text.endsWith("\n")) text = text.slice(0, -1);
     const cdata = /^\s*<!\[CDATA\[(.*)\]\]>\s*$/s.exec(text)?.[1];
-    // Where the form itself says what a value is, the schema is not asked.
+    // If the notation implies the type, the schema is not consulted.
     const said = this.#afterKey.length > 1 && !types.includes("string") ? new Set(types) : undefined;
     if (this.#afterKey.length > 1 && types.length === 1 && types[0] === "string") return text;
     return typedValue(cdata ?? text, said ?? typesOf(this.#schema, name));
@@ -190,10 +190,10 @@ interface Key {
   readonly line: boolean;
 }
 
-/** No argument has a longer name. */
+/** Maximum length of an argument name. */
 const MAX_KEY = 1000;
 
-/** A raw value, converted to a type that the schema allows. */
+/** Converts a raw value to a type that the schema allows. */
 function typedValue(text: string, types: ReadonlySet<JsonType> | undefined): unknown {
   if (types !== undefined && types.size === 1 && types.has("string")) return text;
   const value = readJson(text) ?? readValue(text);
@@ -211,7 +211,7 @@ function typeOf(value: unknown): JsonType {
   return type === "number" ? Number.isInteger(value) ? "integer" : "number" : type as JsonType;
 }
 
-/** Keyword arguments of a Python call, from the opening parenthesis on. */
+/** Keyword arguments of a Python call, starting at the opening parenthesis. */
 class KeywordReader implements ArgumentsReader {
   readonly #schema: JsonObject;
 
@@ -275,8 +275,8 @@ class KeywordReader implements ArgumentsReader {
 }
 
 /**
- * A string of a keyword argument. Templates write it as it is, quotes and all, so its end is the quote that something
- * follows which may follow an argument; models escape what Python wants escaped.
+ * Parses a string of a keyword argument. Templates do not escape quotes, so it ends at the first quote followed by text
+ * that may follow an argument; models do escape what Python requires.
  */
 function stringAt(text: string, at: number, quote: string): { readonly value: string; readonly end: number } | "waits" {
   for (let end = text.indexOf(quote, at + 1); end >= 0; end = text.indexOf(quote, end + 1)) {
@@ -298,7 +298,7 @@ function afterSpace(text: string, at: number): number {
   return at;
 }
 
-/** An element named after each argument, and elements within it. */
+/** One element named after each argument, with nested elements. */
 class NestedReader implements ArgumentsReader {
   readonly #open: string;
   readonly #close: string;
@@ -333,7 +333,7 @@ class NestedReader implements ArgumentsReader {
     const entries: [string, unknown][] = [];
     for (let end = from;;) {
       const begun = skipTo(text, end, this.#open, at.final);
-      // The end of an element begins as an element does.
+      // Opening and closing tags share a prefix.
       if (begun === "waits") return "waits";
       if (begun === undefined || skipTo(text, end, this.#close, at.final) !== undefined) return { entries, end };
       const close = text.indexOf(">", begun);

@@ -1,11 +1,10 @@
 /**
- * Values in calls as models write them: JSON, what Python writes for the same, and Gemma's notation, which has bare keys
- * and quotes of its own.
+ * Values in calls as models write them: JSON, Python literals, and Gemma's notation with bare keys and custom quotes.
  */
 import type { JsonObject } from "../../inference/request.ts";
 import { withControlNames } from "../chat/dialect/control_text.ts";
 
-/** Objects and arrays in each other. */
+/** Maximum nesting depth. */
 const MAX_NESTING = 100;
 
 const WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
@@ -14,17 +13,17 @@ const WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 ]);
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", b: "\b", f: "\f", "0": "\0" };
 
-/** Finds where braces that open at a place close again, as the text comes. */
+/** Incrementally finds the end of a braced value. */
 export class BraceScan {
-  /** Quotes a string, in addition to the usual quote; none if empty. */
+  /** Additional string quote of the family; empty if none. */
   readonly #ownQuote: string;
   #at: number;
   #depth = 0;
   #quote = "";
 
   /**
-   * @param at Where the first brace is.
-   * @param ownQuote What the family writes around strings, if not the usual quote.
+   * @param at Position of the opening brace.
+   * @param ownQuote Additional string quote of the family.
    */
   constructor(at: number, ownQuote = "") {
     this.#at = at;
@@ -32,10 +31,10 @@ export class BraceScan {
   }
 
   /**
-   * Go on.
+   * Continue scanning.
    *
-   * @param text The whole text so far; never less than before.
-   * @returns The place after the last brace; `undefined` while it has not come.
+   * @param text The whole text so far; only ever grows.
+   * @returns Position after the closing brace; `undefined` if it has not come.
    */
   end(text: string): number | undefined {
     const own = this.#ownQuote;
@@ -51,7 +50,7 @@ export class BraceScan {
         if (own.startsWith(next) && this.#at + next.length === text.length) return undefined;
       }
       if (this.#quote === '"') {
-        // What is escaped is passed over, also when it has not come yet.
+        // Skip the escaped character, even if it has not come yet.
         if (char === "\\") this.#at++;
         else if (char === '"') this.#quote = "";
       } else if (this.#quote === "") {
@@ -65,13 +64,13 @@ export class BraceScan {
   }
 }
 
-/** Read a JSON object, which may be inside a JSON string; `undefined` if it is not one. */
+/** Parses a JSON object, possibly inside a JSON string; `undefined` if it is not one. */
 export function readObject(text: string): JsonObject | undefined {
   const value = readJson(text);
   return asObject(typeof value === "string" ? readJson(value) : value) ?? asObject(readValue(text));
 }
 
-/** Read arguments whose braces belong to the template: JSON within them, JSON with them, or the family's notation. */
+/** Parses arguments whose braces belong to the template: JSON inside or including them, or the family's notation. */
 export function readBraced(text: string, ownQuote: string): JsonObject | undefined {
   const inner = text.slice(1, -1).trim();
   if (inner === "") return {};
@@ -79,12 +78,12 @@ export function readBraced(text: string, ownQuote: string): JsonObject | undefin
   return (inner.startsWith("{") ? json(inner) : undefined) ?? json(text) ?? asObject(readValue(text, ownQuote));
 }
 
-/** As an object, if it is one. */
+/** The value if it is a plain object. */
 export function asObject(value: unknown): JsonObject | undefined {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value as JsonObject : undefined;
 }
 
-/** Read JSON; `undefined` if it is none. */
+/** Parses JSON; `undefined` if invalid. */
 export function readJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -94,11 +93,11 @@ export function readJson(text: string): unknown {
 }
 
 /**
- * Read a value that is written as JSON or as Python writes it.
+ * Parse a value written as JSON or as a Python literal.
  *
- * @param text All of it.
- * @param ownQuote What the family writes around strings; where there is one, words without quotes are strings too.
- * @returns `undefined` if it cannot be read.
+ * @param text The complete text.
+ * @param ownQuote Additional string quote of the family; if set, bare words are strings too.
+ * @returns `undefined` if it cannot be parsed.
  */
 export function readValue(text: string, ownQuote = ""): unknown {
   return new LiteralReader(text, ownQuote).whole();
@@ -120,7 +119,7 @@ class LiteralReader {
     return this.#at === this.#text.length ? value : undefined;
   }
 
-  /** `undefined`: it cannot be read. */
+  /** `undefined` if it cannot be parsed. */
   #value(depth: number): unknown {
     if (depth > MAX_NESTING) return undefined;
     this.#space();
@@ -198,7 +197,7 @@ class LiteralReader {
   }
 }
 
-/** The text within a Python string's quotes. */
+/** Unescapes a Python string. */
 function unescaped(text: string): string {
   return text.replace(/\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)/gs, (_, escape: string) => {
     if (/^[xuU]./.test(escape)) {

@@ -1,6 +1,6 @@
 /**
- * Parses the calls of an answer, from after their marker to where text may continue. Ignores white space wherever the
- * template has it or a model may insert it.
+ * Incremental parser for the calls of an answer, from after their marker to where text may continue. Ignores whitespace
+ * wherever the template has it or a model may insert it.
  */
 import type { JsonObject } from "../../inference/request.ts";
 import { type ArgumentsReader, argumentsReader, skipTo } from "./call_arguments.ts";
@@ -10,32 +10,32 @@ import { textOf } from "../chat/dialect/marker.ts";
 import { beginsWithControl, withControlNames, withoutControls } from "../chat/dialect/control_text.ts";
 import { compact } from "./text.ts";
 
-/** Takes calls; returns nothing, for what can be read is a call. */
+/** Receives parsed calls. */
 export type TakeCall = (name: string, input: JsonObject) => void;
 
-/** Where reading is: more text is needed, there may be more to read, calls are over, or this is none. */
+/** Parser status: more text is needed, more may be parsed, calls are over, or this is not a call. */
 export type CallProgress = "waits" | "goes on" | "over" | "unreadable";
 
-/** Schemas of the arguments of what may be called, by the names that the model writes. */
+/** Argument schemas of callable tools, by the names that the model writes. */
 export type CallableTools = ReadonlyMap<string, JsonObject>;
 
 type Step =
   | { readonly type: "literal"; readonly text: string }
   | { readonly type: "name" | "id" | "index" | "arguments" | "object" | "end" };
 
-/** No tool has a longer name. */
+/** Maximum length of a tool name. */
 const MAX_NAME = 1000;
-/** Keys of a call's arguments that models write instead of the family's. */
+/** Keys that models write instead of the family's key for arguments. */
 const INPUT_KEYS = ["arguments", "parameters", "input", "args"];
 
-/** Reads the calls of one answer. */
+/** Parses the calls of one answer. */
 export class CallParser {
   readonly #form: CallForm;
   readonly #tools: CallableTools;
-  /** From behind the marker, and of a further call from its beginning. */
+  /** Steps after the marker, and steps of a further call. */
   readonly #first: readonly Step[];
   readonly #further: readonly Step[];
-  /** From the name on. */
+  /** Steps from the name on. */
   readonly #named: readonly Step[];
   readonly #section: boolean;
   readonly #sectionClose: string;
@@ -45,9 +45,9 @@ export class CallParser {
   #name = "";
   #reader: ArgumentsReader | BraceScan | undefined;
   #sent = false;
-  /** After one of the calls of a section. */
+  /** Whether a call of a section has just ended. */
   #isBetween = false;
-  /** What came and is not read yet. */
+  /** Unparsed text. */
   rest = "";
 
   constructor(form: CallForm, tools: CallableTools) {
@@ -69,27 +69,27 @@ export class CallParser {
     this.#between = textOf(form.between).trim();
   }
 
-  /** Whether the last call is whole; what may lack is what the template writes after it. */
+  /** Whether the last call is complete; only the template's closing text may be missing. */
   get whole(): boolean {
     return this.#sent;
   }
 
-  /** A marker came. */
+  /** Starts after the marker. */
   begin(rest: string): void {
     this.#start(this.#first, rest);
   }
 
-  /** The beginning of a call came, where its section was not begun. */
+  /** Starts at a call whose section was not opened. */
   beginCall(rest: string): void {
     this.#start(without(this.#further, compact(innerMarker(this.#form))), rest);
   }
 
-  /** Everything before a name has come. */
+  /** Starts at the name. */
   beginName(rest: string): void {
     this.#start(this.#named, rest);
   }
 
-  /** A call whose name is known came; its arguments follow. */
+  /** Starts at the arguments of a named call. */
   beginInput(name: string, rest: string): void {
     this.#start(this.#further.slice(this.#further.findIndex(({ type }) => type === "arguments")), rest);
     this.#name = name;
@@ -106,10 +106,10 @@ export class CallParser {
   }
 
   /**
-   * Read on, one step at a time.
+   * Advance by one step.
    *
-   * @param take Takes the calls.
-   * @param final Whether nothing more comes.
+   * @param take Receives calls.
+   * @param final Whether the text is complete.
    */
   advance(take: TakeCall, final = false): CallProgress {
     if (this.#isBetween) return this.#next(final);
@@ -145,7 +145,7 @@ export class CallParser {
     if (end === "waits") return final && this.#sent ? "over" : "waits";
     if (end !== undefined) return this.#done(end);
     if (!this.#sent) return "unreadable";
-    // A brace that was closed twice before what ends the call.
+    // Tolerate a doubled closing brace before the end of the call.
     const twice = skipTo(this.rest, 0, `}${literal}`, final);
     if (twice === "waits") return "waits";
     return this.#done(twice ?? 0);
@@ -157,7 +157,7 @@ export class CallParser {
     let at = -1;
     for (const stop of stops) {
       let found = this.rest.indexOf(stop);
-      // A name may contain what comes before the call's number.
+      // A name may contain the delimiter before the call's number.
       while (numbered && found >= 0 && !/\d/.test(this.rest.charAt(found + stop.length))) {
         if (found + stop.length === this.rest.length && !final) return "waits";
         found = this.rest.indexOf(stop, found + 1);
@@ -165,7 +165,7 @@ export class CallParser {
       if (found >= 0 && (at < 0 || found < at)) at = found;
     }
     if (at < 0) {
-      // The name is all there is, and the call has no arguments.
+      // A bare name is a call without arguments.
       if (final && this.#tools.has(this.#nameIn(this.rest))) at = this.rest.length;
       else return this.rest.length <= MAX_NAME && !final ? "waits" : "unreadable";
     }
@@ -178,7 +178,7 @@ export class CallParser {
     return withoutControls(text).trim();
   }
 
-  /** What may follow a name. */
+  /** Delimiters that may follow a name. */
   #stopsOfName(): string[] {
     const following = this.#steps.slice(this.#at + 1);
     const { arguments: form } = this.#form;
@@ -233,7 +233,7 @@ export class CallParser {
     return this.#send(read.input, take);
   }
 
-  /** Where what follows a call comes in the place of its arguments, it has none. */
+  /** Omitted arguments: the text after the call comes in their place. */
   #readNoArguments(text: string, take: TakeCall, final: boolean): CallProgress {
     const followers = [...this.#afterArguments(), this.#sectionClose, this.#between].filter((literal) =>
       literal !== ""
@@ -243,13 +243,13 @@ export class CallParser {
     return ends.includes("waits") ? "waits" : "unreadable";
   }
 
-  /** What may follow the last argument. */
+  /** Literals that may follow the last argument. */
   #afterArguments(): string[] {
     const tail = this.#steps.slice(this.#at + 1).find((step) => step.type === "literal" && step.text.trim() !== "");
     return tail?.type === "literal" ? [tail.text.trim()] : [];
   }
 
-  /** The call is one object. */
+  /** Parses a call that is one object. */
   #readCall(take: TakeCall): CallProgress {
     const { object } = this.#form;
     this.#reader ??= new BraceScan(0);
@@ -277,13 +277,13 @@ export class CallParser {
     const call = inner !== undefined && !Object.hasOwn(written, object.name) ? inner : written;
     const name = call[object.name];
     const key = [object.input, ...INPUT_KEYS].find((key) => Object.hasOwn(call, key));
-    // Without a marker, it is a call only if it says so.
+    // Without a marker, the object must have the arguments key to be a call.
     const input = key === undefined ? marker.length === 0 ? undefined : {} : call[key];
     const value = typeof input === "string" ? readObject(input) : input === null ? {} : asObject(input);
     return typeof name !== "string" || value === undefined ? undefined : { name, input: value };
   }
 
-  /** In a section, after one of its calls. */
+  /** Between the calls of a section. */
   #next(final: boolean): CallProgress {
     this.rest = this.rest.trimStart();
     if (this.rest === "") return final ? "over" : "waits";
@@ -318,7 +318,7 @@ export class CallParser {
   }
 }
 
-/** The token that each call of a section begins with; empty where none does, or the section's marker has it. */
+/** Token that begins each call of a section; empty if there is none, or it is the section's marker. */
 export function innerMarker({ head, marker, sectionOpen }: CallForm): string {
   const [first] = head;
   const token = first?.type === "text"
@@ -328,7 +328,7 @@ export function innerMarker({ head, marker, sectionOpen }: CallForm): string {
   return textOf(marker).includes(token.text) ? "" : token.text;
 }
 
-/** A call written as its name and, under it, its arguments. */
+/** A call written as `{name: arguments}`. */
 function keyedCall(written: JsonObject): { name: string; input: JsonObject } | undefined {
   const [entry, ...others] = Object.entries(written);
   if (entry === undefined || others.length > 0) return undefined;
@@ -343,7 +343,7 @@ function stepsOf(parts: readonly CallPart[]): Step[] {
   );
 }
 
-/** Up to the brace that opens the call, then the call. */
+/** Steps up to the call's opening brace, then the object. */
 function objectSteps(head: readonly Step[]): Step[] {
   const steps: Step[] = [];
   for (const step of head) {
@@ -357,7 +357,7 @@ function objectSteps(head: readonly Step[]): Step[] {
   return [...steps, { type: "object" }];
 }
 
-/** What follows the brace that closes the call. */
+/** Steps after the call's closing brace. */
 function objectTail(tail: readonly Step[]): Step[] {
   const at = tail.findIndex((step) => step.type === "literal" && step.text.includes("}"));
   const closing = tail[at];
@@ -366,7 +366,7 @@ function objectTail(tail: readonly Step[]): Step[] {
   return [...(text.trim() === "" ? [] : [{ type: "literal", text } as const]), ...tail.slice(at + 1)];
 }
 
-/** The steps behind a marker, which is the beginning of what they read. */
+/** Removes a marker from the start of the steps that contain it. */
 function without(steps: readonly Step[], marker: string): Step[] {
   const rest = [...steps];
   for (let left = marker; left !== "";) {

@@ -1,42 +1,38 @@
-/**
- * Parses the header of a message (gpt-oss), which says whether a thought, a call or text follows. Models reorder its
- * parts or omit some.
- */
+/** Parses message headers (gpt-oss), which announce a thought, a call or text. Models reorder or omit their parts. */
 import type { ChannelForm } from "../chat/dialect/dialect.ts";
 
-/** What a header says. */
+/** Parsed header. */
 export type Header =
-  /** It is not whole; `addressed`: a call will follow. */
+  /** Incomplete; `addressed`: a call will follow. */
   | { readonly kind: "waits"; readonly addressed: boolean }
-  /** There is none: the text is an answer's. */
+  /** There is no header: the text belongs to the answer. */
   | { readonly kind: "none" }
-  /** The end of a message, before which nothing came. */
+  /** The end marker of an empty message. */
   | { readonly kind: "closed"; readonly rest: string }
   | { readonly kind: "thought" | "text"; readonly body: string }
   | { readonly kind: "call"; readonly name: string; readonly body: string };
 
-/** How to read headers. */
 export interface HeaderOptions {
   readonly channels: ChannelForm;
-  /** Comes before the name of a tool; empty if the template has no tools. */
+  /** Precedes a tool's name; empty if the template has no tools. */
   readonly marker: string;
-  /** Whether calls are read; else they are text. */
+  /** Whether calls are parsed; otherwise they are text. */
   readonly calls: boolean;
-  /** Names of what may be called. */
+  /** Callable tools. */
   readonly tools: Pick<ReadonlySet<string>, "has">;
 }
 
 const ROLE = "assistant";
 
-/** Reads headers. */
+/** Parses headers. */
 export class HeaderReader {
   readonly #channels: ChannelForm;
   readonly #marker: string;
   readonly #calls: boolean;
   readonly #tools: HeaderOptions["tools"];
-  /** Comes before the one a message is for. */
+  /** Precedes the recipient's name. */
   readonly #recipient: string;
-  /** What a header may begin with. */
+  /** Markers that a header may begin with. */
   readonly #begins: readonly string[];
 
   constructor({ channels, marker, calls, tools }: HeaderOptions) {
@@ -49,7 +45,7 @@ export class HeaderReader {
     this.#begins = [start, channel, body, close, this.#recipient || ROLE, ROLE];
   }
 
-  /** Read what came so far. */
+  /** Parse the text so far. */
   read(text: string): Header {
     const { channel, body, close, thought } = this.#channels;
     const header = text.trimStart();
@@ -61,7 +57,7 @@ export class HeaderReader {
     if (end < 0) return { kind: "waits", addressed: called >= 0 };
     const rest = header.slice(end + body.length);
     if (called >= 0) return { kind: "call", name: nameAt(head, called), body: rest };
-    // Where tools live is easily forgotten.
+    // Models often omit the tools' namespace.
     const name = nameAt(head, endOf(head, this.#recipient));
     if (this.#calls && this.#tools.has(name)) return { kind: "call", name, body: rest };
     const at = head.lastIndexOf(channel);
@@ -70,7 +66,7 @@ export class HeaderReader {
   }
 }
 
-/** Where a text ends in another; negative if it is empty or not there. */
+/** Position after the first occurrence; negative if empty or not found. */
 function endOf(text: string, wanted: string): number {
   const at = wanted === "" ? -1 : text.indexOf(wanted);
   return at < 0 ? -1 : at + wanted.length;

@@ -1,7 +1,7 @@
 /**
- * Parses generated text into text, thoughts and calls, by the dialect of the template. What may be the beginning of a
- * marker is held back, so that no part of one is ever sent, wherever the text is cut. Control tokens come as
- * `controlText`; those that are part of no marker are dropped.
+ * Parses generated text into text, thoughts and calls, according to the template's dialect. Possible prefixes of
+ * markers are held back, so that no part of a marker is ever sent, however the text is chunked. Control tokens arrive
+ * as `controlText`; those that belong to no marker are dropped.
  */
 import type { JsonObject } from "../../inference/request.ts";
 import { type AnswerMarks, type Kind, marksOf } from "./answer_marks.ts";
@@ -17,7 +17,7 @@ import { beginsWithControl, withoutControls } from "../chat/dialect/control_text
 
 type State = "text" | "thought" | "header" | "call" | "over";
 
-/** Reads one answer. */
+/** Parses one answer. */
 export class Parser {
   readonly #dialect: Dialect;
   readonly #marks: AnswerMarks;
@@ -25,16 +25,16 @@ export class Parser {
   readonly #headers: HeaderReader | undefined;
   readonly #out: AnswerText;
   #state: State;
-  /** What came and is not dealt with yet. */
+  /** Unparsed text. */
   #rest = "";
-  /** What the call that comes was known by. */
+  /** How the current call was recognised. */
   #begun: CallBeginning | undefined;
-  /** A message's header has said that a call follows. */
+  /** Whether the message header announced a call. */
   #addressed = false;
-  /** Space is the template's until something else comes. */
+  /** Whether leading whitespace belongs to the template. */
   #dropSpace = false;
   #ended: "stop" | "end" | undefined;
-  /** What closes a thought. */
+  /** Closes a thought. */
   readonly thoughtClose: string | undefined;
 
   constructor(options: ParserOptions) {
@@ -50,22 +50,22 @@ export class Parser {
     this.#dropSpace = start === "thought";
   }
 
-  /** The model is thinking. */
+  /** Whether the model is thinking. */
   get thinking(): boolean {
     return this.#state === "thought";
   }
 
-  /** The model is writing a call: what it was known by. */
+  /** How the call in progress was recognised, if there is one. */
   get callBegun(): CallBeginning | undefined {
     return this.#state === "call" ? this.#begun : this.#addressed ? BY_MARKER : undefined;
   }
 
-  /** The answer ended in itself: at a stop string, or as the template ends one. Nothing is read any more. */
+  /** Set once the answer ended by itself, at a stop string or an end marker. Later text is ignored. */
   get ended(): "stop" | "end" | undefined {
     return this.#ended;
   }
 
-  /** Take more of the text. */
+  /** Parses more text. */
   push(text: string, meaning: Meaning): void {
     if (text === "") return;
     if (
@@ -79,13 +79,13 @@ export class Parser {
   }
 
   /**
-   * The text is over.
+   * Finish parsing.
    *
-   * @param cut It was not the model that ended it: what is not whole is dropped.
+   * @param cut Whether the answer was cut off: an incomplete call is dropped.
    */
   finish(cut: boolean, meaning: Meaning): void {
     while (this.#advance(meaning, !cut || this.#state !== "call"));
-    // An object that did not become a call; what was to become one and was cut is nothing.
+    // An object that turned out not to be a call is text; a truncated call is dropped.
     const isText = this.#marks.marker === "" && (!cut || this.#marks.calls === "first");
     if (this.#state === "call" && this.#caller?.whole === false && isText) {
       this.#leaveCall(this.#caller.rest);
@@ -103,9 +103,9 @@ export class Parser {
   }
 
   /**
-   * Whether a text, if it came next, would begin a call.
+   * Whether this text would begin a call if it came next.
    *
-   * @returns How it would, and what comes after; `undefined` if none would begin.
+   * @returns How the call would be recognised, and the text after its beginning; `undefined` if no call would begin.
    */
   beginsCall(text: string): TextBeginsCall | undefined {
     if (this.#caller === undefined) return undefined;
@@ -143,7 +143,7 @@ export class Parser {
       : undefined;
   }
 
-  /** @returns Whether there may be more to do. */
+  /** @returns Whether there may be more to parse. */
   #advance(meaning: Meaning, final: boolean): boolean {
     switch (this.#state) {
       case "text":
@@ -235,7 +235,7 @@ export class Parser {
       case "message":
       case "close":
         if (this.#dialect.channels === undefined) {
-          // Of a thought that was never begun, or ended with a call.
+          // The end marker of a thought that was never opened, or ended with a call.
           this.#out.dropSpace();
           this.#enter("text", after);
           return true;
@@ -246,22 +246,22 @@ export class Parser {
     }
   }
 
-  /** A mark that is only spoken of is text. */
+  /** A quoted marker is text. */
   #pass(end: number, meaning: Meaning): boolean {
     this.#out.text(this.#rest.slice(0, end), meaning);
     this.#rest = this.#rest.slice(end);
     return true;
   }
 
-  /** What is found in a text that comes next. */
+  /** First marker in the text that comes next. */
   #atStart(text: string, final = false): Found<Kind> | undefined {
     const found = (this.#out.fresh ? this.#marks.begin : this.#marks.text).find(text, final);
     if (found === undefined || !this.#out.fresh || withoutControls(text.slice(0, found.at)).trim() === "") return found;
-    // Text comes first: what counts only at the beginning does not count any more.
+    // After text, markers that count only at the start no longer apply.
     return this.#marks.text.find(text, final);
   }
 
-  /** A line that says whom a message is for. */
+  /** Parses a line that names the message's recipient. */
   #addressee(text: string): CallBeginning & { readonly tool: string } {
     const line = text.trim();
     const between = textOf(this.#dialect.call?.between ?? []);
@@ -297,7 +297,7 @@ export class Parser {
     return true;
   }
 
-  /** A message's header says whether a thought, a call or text follows. */
+  /** The header announces a thought, a call or text. */
   #header(): boolean {
     const header = this.#headers?.read(this.#rest) ?? { kind: "none" };
     switch (header.kind) {
@@ -314,7 +314,7 @@ export class Parser {
       case "thought":
         this.#enter("thought", header.body);
         return true;
-      case "none": // A model that forgets headers means text.
+      case "none": // A model that omits the header means text.
       case "text":
         this.#enter("text", header.kind === "text" ? header.body : this.#rest);
         this.#dropSpace = false;
@@ -350,7 +350,7 @@ export class Parser {
     }
   }
 
-  /** It is an object like any other. */
+  /** Continues as text: the object was not a call. */
   #leaveCall(rest: string): void {
     this.#enter("text", rest);
     this.#out.fresh = false;
@@ -386,14 +386,14 @@ export class Parser {
     return false;
   }
 
-  /** Whether there is something to read, without the template's space. */
+  /** Whether unparsed text remains, after dropping the template's whitespace. */
   #hasRest(): boolean {
     if (this.#dropSpace) this.#rest = this.#rest.trimStart();
     if (this.#rest !== "") this.#dropSpace = false;
     return this.#rest !== "";
   }
 
-  /** Whether a marker in a thought begins a call: in the middle of a line it is spoken of, unless it is a control token. */
+  /** Whether a marker in a thought begins a call: mid-line it is a quotation, unless it is a control token. */
   #countsInThought(before: string): boolean {
     return beginsWithControl(this.#marks.marker) || this.#out.beginsLine(before);
   }

@@ -1,27 +1,27 @@
-/** Options of the parser of answers, and the interface it reports to. */
+/** Options of the answer parser, and the interface it reports to. */
 import type { JsonObject } from "../../inference/request.ts";
 import type { Dialect, ParserStart } from "../chat/dialect/dialect.ts";
 import type { CallableTools } from "./call_parser.ts";
 
-/** Takes what a text means. */
+/** Receives parsed content. */
 export interface Meaning {
   text(text: string): void;
   thinking(text: string): void;
   call(name: string, input: JsonObject): void;
-  /** What was sent as text so far was a thought whose beginning was forgotten. */
+  /** The text sent so far was a thought whose opening marker is missing. */
   textWasThought(): void;
-  /** A call that cannot be read; the last that is heard. */
+  /** A call cannot be parsed; nothing follows. */
   malformed(): void;
 }
 
-/** What a call was known by. */
+/** How a call was recognised. */
 export interface CallBeginning {
   /**
-   * Its marker, the token that each call of a section begins with, everything before a name, or a header that has
+   * By its marker, by the token that begins each call of a section, by everything before the name, or by a header with
    * the name.
    */
   readonly with: "marker" | "call" | "name" | "arguments";
-  /** The name, where it came. */
+  /** The tool's name, if known. */
   readonly tool?: string;
 }
 
@@ -31,23 +31,23 @@ export const BY_NAME: CallBeginning = { with: "name" };
 
 /** A text that would begin a call. */
 export interface TextBeginsCall extends CallBeginning {
-  /** What of it comes after the beginning. */
+  /** The text after the beginning. */
   readonly rest: string;
 }
 
-/** How to read an answer. */
+/** How to parse an answer. */
 export interface ParserOptions {
   readonly dialect: Dialect;
   readonly start: ParserStart;
   /**
-   * `read`: calls are read; `first`: only where no text came before; `hold`: their beginning is held back, but is text;
-   * `ignore`: they are text.
+   * `read`: parse calls; `first`: only before any text; `hold`: treat calls as text, but hold their beginning back;
+   * `ignore`: treat calls as text.
    */
   readonly calls: "read" | "first" | "hold" | "ignore";
-  /** What may be called. */
+  /** Callable tools. */
   readonly tools: CallableTools;
-  /** Texts that end the answer because the caller wants that; they count in text only. */
+  /** Stop strings of the caller; they count only in text. */
   readonly stop: readonly string[];
-  /** Texts that end the answer because the template says so. */
+  /** End strings of the template. */
   readonly ends: readonly string[];
 }

@@ -1,13 +1,10 @@
 /**
- * From token bytes to text that may be sent: whole characters only, and what may be the beginning of a marker or stop
- * string is held back.
+ * Turns token bytes into text that can be sent: only whole characters, and possible prefixes of markers and stop
+ * strings are held back.
  */
 import { CONTROL_BEGIN, CONTROL_END, TAG_BEGIN, TAG_END } from "../chat/dialect/control_text.ts";
 
-/**
- * How many of these bytes can be sent as whole characters. Bytes that can never become a character count as whole: they
- * are rendered as U+FFFD.
- */
+/** Length of the prefix that consists of whole UTF-8 characters. Invalid bytes count as whole: they become U+FFFD. */
 export function wholeCharacters(bytes: Uint8Array): number {
   const last = bytes.length - 1;
   for (let back = 0; back < 3 && back <= last; back++) {
@@ -25,11 +22,11 @@ const NO_BYTES = new Uint8Array(0);
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** Makes the bytes of tokens whole characters. */
+/** Decodes token bytes incrementally. */
 export class Characters {
   #bytes = NO_BYTES;
 
-  /** Take a token's bytes; returns the characters that are whole by now. */
+  /** Adds a token's bytes; returns the characters completed by it. */
   push(piece: Uint8Array): string {
     let bytes = piece;
     if (this.#bytes.length > 0) {
@@ -42,30 +39,27 @@ export class Characters {
     return decoder.decode(bytes.subarray(0, whole));
   }
 
-  /** Take a token's text where it is known to be whole characters; returns the characters that are whole by now. */
+  /** Adds a token whose text is known to be whole characters; returns the characters completed by it. */
   pushText(text: string): string {
     return this.#bytes.length > 0 ? this.push(encoder.encode(text)) : text;
   }
 }
 
-/** Where something was found; or where something may have begun, at the end of the text. */
+/** A match, or a possible prefix of one at the end of the text. */
 export type Found<K> =
   | { readonly kind: K; readonly at: number; readonly end: number }
   | { readonly kind?: undefined; readonly at: number; readonly end?: undefined };
 
 /**
- * Texts that are looked for in a text that is still coming. What is found does not depend on how the text is cut. In
- * the name of a control token nothing is found.
+ * Incremental multi-string search. Results do not depend on how the text is chunked. Names of control tokens are
+ * skipped.
  */
 export class Watch<K> {
   readonly #texts: readonly (readonly [text: string, kind: K])[];
-  /** What any of them begins with, and control tokens. */
+  /** Matches the first character of any text, and of control tokens. */
   readonly #first: RegExp;
 
-  /**
-   * @param texts What to look for, and what it is; empty ones are ignored. Where several begin at one position, the one
-   *   that stands first here counts.
-   */
+  /** @param texts Strings to find, with their kinds; empty ones are ignored. Earlier ones win at the same position. */
   constructor(texts: readonly (readonly [text: string, kind: K])[]) {
     this.#texts = texts.filter(([text]) => text !== "");
     const first = new Set([CONTROL_BEGIN, TAG_BEGIN, ...this.#texts.map(([text]) => text.charAt(0))]);
@@ -73,16 +67,16 @@ export class Watch<K> {
     this.#first = new RegExp(`[${codes.join("")}]`, "g");
   }
 
-  /** Whether anything may begin in a text. */
+  /** Whether a match may begin in the text. */
   mayBegin(text: string): boolean {
     return this.#next(text, 0) >= 0;
   }
 
   /**
-   * What begins first.
+   * Find the first match.
    *
    * @param text The text so far.
-   * @param final Whether that is all of it.
+   * @param final Whether the text is complete.
    */
   find(text: string, final = false): Found<K> | undefined {
     for (let at = this.#next(text, 0); at >= 0; at = this.#next(text, at + 1)) {
@@ -105,18 +99,18 @@ export class Watch<K> {
   }
 }
 
-/** Where a text's first marker ends; -1 if it has none. */
+/** Position after the first occurrence of a marker; -1 if not found. */
 export function endOf(text: string, marker: string): number {
   const at = text.indexOf(marker);
   return at < 0 ? -1 : at + marker.length;
 }
 
-/** A text without its space. */
+/** Removes whitespace. */
 export function compact(text: string): string {
   return text.replace(/\s+/g, "");
 }
 
-/** What follows the first `length` characters, white space not counted. */
+/** Text after the first `length` non-whitespace characters. */
 export function afterCompact(text: string, length: number): string {
   let at = 0;
   for (let left = length; left > 0; at++) if (text.charAt(at).trim() !== "") left--;

@@ -1,34 +1,34 @@
 /**
- * Which tokens are behind a piece of an answer's text. Text is held back until it is known to be text, and what turns out
- * to be a marker, a thought or a call is never sent: tokens wait here for the text they became.
+ * Maps sent text to its tokens. Text is held back until it is known to be text, and markers, thoughts and calls are
+ * never sent; tokens wait here until their text is.
  */
 import type { TokenLogprob } from "../../inference/events.ts";
 
-/** How likely the model found a token, as natural logarithms of probabilities, before any sampling. */
+/** A token's log probability (natural logarithm), before sampling adjustments. */
 export interface TokenOdds {
   readonly logprob: number;
-  /** The likeliest tokens, the likeliest first. */
+  /** Most likely tokens, in descending order. */
   readonly top: readonly (readonly [token: number, logprob: number])[];
 }
 
 interface Waiting {
   readonly entry: TokenLogprob;
-  /** Where its text begins and ends in what came and was not sent. */
+  /** Range of its text in the unsent text. */
   readonly from: number;
   readonly to: number;
 }
 
-/** Gives each piece of text the tokens it is made of. */
+/** Assigns tokens to pieces of text. */
 export class TextLogprobs {
-  /** What came and was not sent. */
+  /** Unsent text. */
   #text = "";
   #waiting: Waiting[] = [];
 
   /**
-   * A token came.
+   * Add a token.
    *
-   * @param entry How likely it was.
-   * @param text The characters that are whole by it; empty where it holds only a part of one.
+   * @param entry Its log probabilities.
+   * @param text The characters completed by it; may be empty.
    */
   add(entry: TokenLogprob, text: string): void {
     const from = this.#text.length;
@@ -37,10 +37,10 @@ export class TextLogprobs {
   }
 
   /**
-   * A text is sent.
+   * Take the tokens of a sent text.
    *
    * @param text The text.
-   * @returns The tokens that began in it. Those before it became no text; those after it wait on.
+   * @returns Tokens that begin in it. Earlier tokens are dropped, later ones stay.
    */
   take(text: string): TokenLogprob[] {
     const at = this.#text.indexOf(text);
@@ -57,7 +57,7 @@ export class TextLogprobs {
     return taken;
   }
 
-  /** What came was no text. */
+  /** Drops all pending tokens: their text was not sent as text. */
   drop(): void {
     this.#text = "";
     this.#waiting = [];

@@ -128,7 +128,7 @@ Deno.test("embedding backend", async (t) => {
     await assertRejects(
       () => backend.embed({ input: ["cat", "cat", long] }, NEVER),
       ContextLengthError,
-      '"input[2]" has 605 tokens; a text may have 512',
+      '"input[2]" has 605 tokens; the maximum is 512',
     );
     await assertRejects(
       () => backend.embed({ input: ["x".repeat(5_000_000)] }, NEVER),
@@ -216,7 +216,7 @@ Deno.test("embedding backend takes shorter texts when a context is configured", 
   await assertRejects(
     () => backend.embed({ input: ["word ".repeat(100)] }, NEVER),
     InvalidRequestError,
-    '"input[0]" has 105 tokens; a text may have 64',
+    '"input[0]" has 105 tokens; the maximum is 64',
   );
 });
 
@@ -230,7 +230,7 @@ Deno.test("engine says why when a model is to rank and cannot", async () => {
   await engine.load({ modelPath: EMBED_PATH, pooling: "rank" });
   assertEquals((await engine.exit()).code, 1);
   const [fatal] = engine.messages.filter((message) => message.type === "fatal");
-  assertStringIncludes(fatal?.message ?? "", "it has no head that ranks, so it cannot rerank");
+  assertStringIncludes(fatal?.message ?? "", "it has no ranking head, so it cannot rerank");
 });
 
 Deno.test("embedding request fails and the next is served when the engine is killed", async () => {

@@ -76,9 +76,12 @@ Deno.test("engine lowers a context that was not asked for to what fits into memo
 
 Deno.test("engine refuses with numbers when a context that was asked for does not fit, or not even the weights", async () => {
   const small = await fatal({ memoryBytes: 8 * 1024 * 1024, contextTokens: 1024 });
-  assertStringIncludes(small, "not enough memory for a context of 1024 tokens: it takes 3 MiB beside weights of 6 MiB");
+  assertStringIncludes(
+    small,
+    "not enough memory for a context of 1024 tokens: it takes 3 MiB besides weights of 6 MiB",
+  );
   const none = await fatal({ memoryBytes: 4 * 1024 * 1024 });
-  assertStringIncludes(none, "its weights take 6 MiB, available are 4 MiB");
+  assertStringIncludes(none, "its weights take 6 MiB, but only 4 MiB is available");
 });
 
 Deno.test("engine keeps the beginnings of prompts it was told to, and says which it cannot", async () => {

@@ -1,18 +1,18 @@
 /**
- * The prefixes that model families expect before a text for a certain embedding task, as in their model cards. Pure;
- * tells models apart by name only.
+ * Task prefixes that embedding models expect before a text, from their model cards. Pure; recognises model families by
+ * name only.
  */
 import type { EmbedTask } from "../../inference/request.ts";
 
-/** What a family puts before a text; nothing for tasks it makes no difference for. */
+/** Prefixes by task; tasks without one are left out. */
 type Prefixes = Partial<Record<EmbedTask, string>>;
 
-/** Tasks whose texts look for other texts. */
+/** Tasks whose texts are search queries. */
 const QUERIES = ["retrieval_query", "question_answering", "fact_verification", "code_retrieval_query"] as const;
-/** Tasks whose texts are compared with texts of their kind. */
+/** Tasks that compare texts of the same kind. */
 const SYMMETRIC = ["similarity", "classification", "clustering"] as const;
 
-/** The instruction for each task, for models trained with instructions. */
+/** Task instructions for instruction-tuned models. */
 const INSTRUCTIONS: Prefixes = {
   retrieval_query: "Given a web search query, retrieve relevant passages that answer the query",
   question_answering: "Given a question, retrieve passages that answer the question",
@@ -26,12 +26,12 @@ const INSTRUCTIONS: Prefixes = {
 const SEARCHING = "Represent this sentence for searching relevant passages: ";
 
 interface Family {
-  /** Matches a name of the model: small letters, digits and hyphens. */
+  /** Matches a normalised model name: lower-case letters, digits and hyphens. */
   readonly name: RegExp;
   readonly prefixes: Prefixes;
 }
 
-/** The first that matches is it. */
+/** The first match wins. */
 const FAMILIES: readonly Family[] = [
   {
     name: /nomic-embed-code/,
@@ -100,11 +100,11 @@ const FAMILIES: readonly Family[] = [
 ];
 
 /**
- * What to put before a text.
+ * Prefix for a text.
  *
- * @param names What the model is called, the most trustworthy first; a file's name may be one of them.
- * @param task What the vector is for; absent: nothing in particular.
- * @returns Text, empty where the family wants none or is not known.
+ * @param names Names of the model, most reliable first; a file name may be one of them.
+ * @param task What the embedding is for; absent: unspecified.
+ * @returns The prefix; empty if the family has none or is unknown.
  */
 export function taskPrefix(names: readonly string[], task: EmbedTask | undefined): string {
   if (task === undefined) return "";

@@ -1,4 +1,4 @@
-/** From an embed or rerank request to texts as tokens, and from the output to the event that ends the request. */
+/** Tokenizes embed and rerank requests, and turns the model's output into the final event. */
 import type { EmbedRequest, RerankRequest } from "../../inference/request.ts";
 import { taskPrefix } from "./embedding_tasks.ts";
 import { type Encoder, normalizeInto } from "./encoder.ts";
@@ -7,15 +7,15 @@ import type { EngineEvent, EnginePurpose } from "../ipc/messages.ts";
 import type { Model } from "../native/model.ts";
 import { type RerankModel, RerankPrompt } from "./rerank_prompt.ts";
 
-/** What this needs of a model. */
+/** The parts of a model that this uses. */
 export type EncodeModel = RerankModel & Pick<Model, "tokenizeWhole">;
 
-/** Text longer than this is first measured in portions of this size, so that what cannot fit is refused early. */
+/** Longer texts are tokenized in chunks of this size first, so that a text that cannot fit is rejected early. */
 const MEASURE_CHARACTERS = 16_384;
-/** A cut adds at most this many tokens to a text. */
+/** Maximum number of extra tokens caused by a cut. */
 const CUT_TOKENS = 16;
 
-/** Makes jobs for one model. */
+/** Creates jobs for one model. */
 export class EncodeJobs {
   readonly #model: EncodeModel;
   readonly #encoder: Encoder;
@@ -24,9 +24,9 @@ export class EncodeJobs {
 
   /**
    * @param model The model.
-   * @param encoder What encodes its texts.
+   * @param encoder Encodes its texts.
    * @param options.purpose What the model is loaded for.
-   * @param options.modelName What it is called, which may tell its family where nothing else does.
+   * @param options.modelName Its name, to recognise the family if the metadata do not.
    */
   constructor(
     model: EncodeModel,
@@ -46,12 +46,12 @@ export class EncodeJobs {
   }
 
   /**
-   * Vectors are asked for.
+   * Create an embedding job.
    *
-   * @throws {TextError} If the model's vectors are shorter, or it makes none.
+   * @throws {TextError} If the model does not produce embeddings, or has fewer dimensions.
    */
   embed(id: number, request: EmbedRequest): EncodeJob {
-    if (this.#prompt !== undefined) throw new TextError("This model makes no vectors");
+    if (this.#prompt !== undefined) throw new TextError("This model does not produce embeddings");
     const { input, task } = request;
     const { width } = this.#encoder;
     const dimensions = request.dimensions ?? width;
@@ -76,16 +76,16 @@ export class EncodeJobs {
   }
 
   /**
-   * Scores are asked for.
+   * Create a rerank job.
    *
-   * @throws {TextError} If the model makes none, or the query is too long with whatever document.
+   * @throws {TextError} If the model does not rerank, or the query leaves no room for any document.
    */
   rerank(id: number, request: RerankRequest): EncodeJob {
     if (this.#prompt === undefined) throw new TextError("This model does not rerank");
     const { query, documents } = request;
     this.#refuseHopeless({ name: "query", text: query });
     const join = this.#prompt.of(query);
-    // The same text scores slightly differently in another batch, and equal texts must keep their order.
+    // Scores vary slightly between batches, but equal documents must get equal scores: encode each text once.
     const places = new Map<string, number[]>();
     documents.forEach((text, index) => {
       const same = places.get(text);
@@ -120,7 +120,7 @@ export class EncodeJobs {
     return tokens;
   }
 
-  /** Making a very long text tokens takes time and much memory, so it is not done only to find that it does not fit. */
+  /** Tokenizing a very long text takes time and memory, so first check that it can fit. */
   #refuseHopeless(named: NamedText): void {
     const { text } = named;
     if (text.length <= MEASURE_CHARACTERS) return;
@@ -135,17 +135,17 @@ export class EncodeJobs {
     const { textTokens } = this.#encoder;
     return new TextTooLongError(
       together
-        ? `"${name}" has ${tokens} tokens with the query; together they may have ${textTokens}`
-        : `"${name}" has ${tokens} tokens; a text may have ${textTokens}`,
+        ? `"${name}" has ${tokens} tokens with the query; the maximum is ${textTokens}`
+        : `"${name}" has ${tokens} tokens; the maximum is ${textTokens}`,
     );
   }
 }
 
-/** A text, and what the caller knows it by. */
+/** A text and the request field it comes from. */
 interface NamedText {
   readonly name: string;
   readonly text: string;
-  /** It is measured with the query. */
+  /** Whether its tokens are counted with the query's. */
   readonly together?: boolean;
 }
 

@@ -1,74 +1,76 @@
 /**
- * Which texts are encoded in the next step. Requests take turns, text by text, so that a long one never makes a short
- * one wait for all of it. A request's texts all become tokens before the first of them is encoded: what is wrong with one
- * of them is found before any work. Knows the native library only as an `Encoder`.
+ * Chooses the texts of the next step. Requests take turns text by text, so that a long one does not block a short one.
+ * All texts of a request are tokenized before the first is encoded, so that an invalid one fails early. Sees the native
+ * library only as an `Encoder`.
  *
- * Few texts are encoded on all threads, one step at a time, while the caller waits. More are spread over the encoder's
- * lanes, which compute in parallel with each other and with this thread: each takes the next texts as soon as it has none.
+ * Few texts are encoded on all threads, one step at a time, while the caller waits. Many are spread over the encoder's
+ * lanes, which run in parallel with each other and with this thread: each idle lane takes the next texts.
  */
 import type { Encoder, Lane } from "./encoder.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
 
-/** A text that cannot be encoded; the message is for the caller. */
+/** A text cannot be encoded; the message is for the caller. */
 export class TextError extends Error {
   override readonly name: string = "TextError";
 }
 
-/** A text is longer than the model's context. */
+/** A text exceeds the model's context. */
 export class TextTooLongError extends TextError {
   override readonly name = "TextTooLongError";
 }
 
-/** Texts that want to be encoded. */
+/** The texts of a request. */
 export interface EncodeJob {
   readonly id: number;
   readonly count: number;
   /**
-   * The tokens of a text; at least one, and no more than the encoder takes.
+   * Tokenize a text: at least one token, at most what the encoder takes.
    *
-   * @throws {TextError} If there are none, or too many.
+   * @throws {TextError} If it has no tokens, or too many.
    */
   tokenize(index: number): Int32Array;
-  /** What came out for a text; not to be kept. */
+  /** Receives a text's output; the array is reused. */
   accept(index: number, output: Float32Array): void;
-  /** All came out. */
+  /** Creates the final event once all outputs have arrived. */
   finish(tokens: number): EngineEvent;
 }
 
-/** Time for making texts tokens, in milliseconds, before each step. */
+/** Tokenization budget before each step, in milliseconds. */
 const TOKENIZE_MS = 10;
-/** While lanes compute, how often a step ends to let the caller look for messages, in milliseconds: with a lane free
- * for what they bring, and with none. */
+/**
+ * Interval, in milliseconds, at which a step returns to the caller to check for messages while lanes run: with a free
+ * lane for new work, and without.
+ */
 const LOOK_MS = { free: 4, full: 250 };
 
 interface Entry {
   readonly job: EncodeJob;
   readonly texts: Int32Array[];
   tokens: number;
-  /** Texts that have been put into a step. */
+  /** Texts put into a step. */
   begun: number;
-  /** Texts that came out. */
+  /** Texts encoded. */
   done: number;
 }
 
-/** What is encoded together: texts, each with the request it is of and its place there. */
+/** A batch of texts, each with its request and index. */
 interface Step {
   readonly texts: readonly Int32Array[];
   readonly places: readonly { readonly entry: Entry; readonly index: number }[];
 }
 
-/** The requests of an engine that encodes. */
+/** Schedules an engine's embed and rerank requests. */
 export class EncodeScheduler {
   readonly #encoder: Encoder;
   readonly #now: () => number;
-  /** Every request that nobody has cancelled and that has not ended. */
+  /** Requests that are neither finished nor cancelled. */
   readonly #live = new Set<Entry>();
-  /** Requests whose texts are not all tokens yet, and those with texts to be begun; the next in turn first. */
+  /** Requests with texts to tokenize, and requests with texts to encode; next in turn first. */
   readonly #reading: Entry[] = [];
   readonly #ready: Entry[] = [];
   readonly #free: Lane[];
   readonly #running = new Set<Promise<void>>();
-  /** What is computed on all threads. */
+  /** The step that runs on all threads. */
   #whole: Step | undefined;
   #events: EngineEvent[] = [];
 
@@ -78,30 +80,30 @@ export class EncodeScheduler {
     this.#now = options.now ?? ((): number => performance.now());
   }
 
-  /** Whether a step would do anything. */
+  /** Whether there is work to do. */
   get busy(): boolean {
     return this.#live.size > 0 || this.#running.size > 0 || this.#events.length > 0;
   }
 
-  /** Take a request. */
+  /** Enqueue a request. */
   submit(job: EncodeJob): void {
     const entry = { job, texts: [], tokens: 0, begun: 0, done: 0 };
     this.#live.add(entry);
     this.#reading.push(entry);
   }
 
-  /** Forget a request. */
+  /** Cancel a request. */
   cancel(id: number): void {
     for (const entry of this.#live) if (entry.job.id === id) this.#forget(entry);
   }
 
-  /** Whether nothing that is computed on all threads now is worth going on with when these requests are cancelled. */
+  /** Whether cancelling these requests makes the step on all threads useless. */
   abandons(ids: ReadonlySet<number>): boolean {
     for (const id of ids) this.cancel(id);
     return this.#whole !== undefined && !this.#whole.places.some(({ entry }) => this.#live.has(entry));
   }
 
-  /** Go on: encode one batch, or see to it that all lanes compute and wait for one. Returns what happened. */
+  /** Encode one batch, or keep the lanes busy and wait for one. Returns the events. */
   async step(): Promise<EngineEvent[]> {
     this.#read();
     this.#start();
@@ -111,12 +113,12 @@ export class EncodeScheduler {
     return events;
   }
 
-  /** Wait until nothing is computed any more. */
+  /** Wait until no lane is running. */
   async settled(): Promise<void> {
     await Promise.all(this.#running);
   }
 
-  /** Make texts tokens, one of each request in turn, for as long as there is time. */
+  /** Tokenize texts round robin within the budget. */
   #read(): void {
     const until = this.#now() + TOKENIZE_MS;
     for (let entry = this.#reading.shift(); entry !== undefined; entry = this.#reading.shift()) {
@@ -142,7 +144,8 @@ export class EncodeScheduler {
       const alone = this.#running.size === 0;
       const waiting = this.#waiting();
       if (next.length > laneTokens || (alone && waiting.texts < threads) || lanes.length === 0) {
-        // With a text for each of them, threads are better off apart; a long one is worth waiting for all of them.
+        // With at least one text per thread, lanes are faster. A long text runs on all threads, once the lanes are
+        // idle.
         if (alone) this.#encode(this.#take(stepTokens));
         return;
       }
@@ -153,13 +156,13 @@ export class EncodeScheduler {
     }
   }
 
-  /** The text whose turn it is. */
+  /** The next text in turn. */
   #next(): Int32Array | undefined {
     const [entry] = this.#ready;
     return entry?.texts[entry.begun];
   }
 
-  /** What is not begun; no more is counted than keeps all lanes busy. */
+  /** Texts and tokens waiting; counts only up to what fills all lanes. */
   #waiting(): { readonly texts: number; readonly tokens: number } {
     const enough = this.#encoder.lanes.length * this.#encoder.stepTokens;
     let texts = 0;
@@ -173,7 +176,7 @@ export class EncodeScheduler {
     return { texts, tokens };
   }
 
-  /** The next texts, one of each request in turn; the first of them however long it is. */
+  /** Takes the next texts, round robin; the first one whatever its length. */
   #take(room: number): Step {
     const texts: Int32Array[] = [];
     const places: { entry: Entry; index: number }[] = [];
@@ -193,7 +196,7 @@ export class EncodeScheduler {
     try {
       this.#accept(step, this.#encoder.encode(step.texts));
     } catch (error) {
-      // Aborted or not: report it to the requests that remain.
+      // Aborted or not, report it to the remaining requests.
       this.#fail(step, error);
     } finally {
       this.#whole = undefined;
@@ -238,7 +241,7 @@ export class EncodeScheduler {
     }
   }
 
-  /** Until a lane is done, or it is time to look for messages, or there are texts to be made tokens. */
+  /** Waits until a lane is done, it is time to check for messages, or there are texts to tokenize. */
   async #look(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const ms = this.#reading.length > 0 ? 0 : this.#free.length > 0 ? LOOK_MS.free : LOOK_MS.full;

@@ -1,10 +1,8 @@
 /**
- * Makes a vector, or a score, of each text. Knows texts as tokens only; whose they are is `encode_scheduler.ts`'s
- * business.
+ * Computes an embedding or a score for each text. Texts arrive tokenized; `encode_scheduler.ts` knows their requests.
  *
- * Threads of one step wait for each other spinning after every operation, hundreds of times: on a machine where others
- * work too, that is many times slower than one thread alone. So models that are small enough compute in lanes: contexts
- * of one thread each, in parallel.
+ * The threads of a step synchronise by spinning after every operation, hundreds of times. On a busy machine that is
+ * many times slower than a single thread. Small models therefore run in lanes: parallel contexts of one thread each.
  */
 import type { Library } from "../native/library.ts";
 import { availableBytes } from "../native/memory.ts";
@@ -15,78 +13,76 @@ import { type LookIn, StepWatch, type WatchLimits } from "../native/step_watch.t
 import { POOLING, type PoolingType, TextContext } from "../native/text_context.ts";
 import { StepTimer, ThreadGovernor } from "../native/threads/governor.ts";
 
-/** A context of one thread, in parallel with others. */
+/** A single-threaded context that runs in parallel with others. */
 export interface Lane {
-  /** What comes out for each text, none of them without tokens; valid until the next call. One call at a time. */
+  /** Encode non-empty texts. The outputs are valid until the next call; one call at a time. */
   encode(texts: readonly Int32Array[]): Promise<readonly Float32Array[]>;
 }
 
-/** What the scheduler needs of an encoder; tests replace it. */
+/** The scheduler's view of an encoder; tests replace it. */
 export interface Encoder {
-  /** Tokens one text may have. */
+  /** Maximum tokens of one text. */
   readonly textTokens: number;
-  /** Tokens of several texts that go well together; a longer text goes alone. */
+  /** Maximum tokens of a batch; a longer text runs alone. */
   readonly stepTokens: number;
-  /** Texts that go together at most. */
+  /** Maximum texts of a batch. */
   readonly stepTexts: number;
-  /** Numbers that come out for each text. */
+  /** Length of the output vector of a text. */
   readonly width: number;
-  /** None where they do not pay. */
+  /** Empty if lanes do not pay. */
   readonly lanes: readonly Lane[];
-  /** Lanes that are worth as much as all threads together. */
+  /** Number of lanes with the throughput of all threads together. */
   readonly threads: number;
-  /** Tokens a text in a lane may have. */
+  /** Maximum tokens of a text in a lane. */
   readonly laneTokens: number;
   /**
-   * Encode on all threads, while no lane does anything. What comes out for each text, none of them without tokens; valid
-   * until the next call.
+   * Encode non-empty texts on all threads, while no lane runs. The outputs are valid until the next call.
    *
-   * @throws {GivenUpError} If it was given up.
+   * @throws {GivenUpError} If it was aborted.
    */
   encode(texts: readonly Int32Array[]): readonly Float32Array[];
 }
 
-/** How an encoder is to be made. */
 export interface EncoderOptions {
-  /** Tokens one text may have; absent: what the model was trained for, within limits. */
+  /** Maximum tokens of one text; absent: the trained context, within limits. */
   readonly contextTokens?: number;
-  /** Compute threads there may be at most. */
+  /** Maximum number of compute threads. */
   readonly threads: number;
   readonly pooling: PoolingType;
-  /** Called now and then during a step that takes long. */
+  /** Called periodically during long steps. */
   readonly lookIn: LookIn;
-  /** As in `StepWatchOptions`. */
+  /** See `StepWatchOptions`. */
   readonly limits?: WatchLimits;
 }
 
 /**
- * On a processor more tokens in one step gain nothing beyond a point, while each of them looks at all others of the step,
- * also at those of other texts; an accelerator wants more to do at once.
+ * On a CPU, larger batches gain nothing beyond this point, and attention covers all tokens of the batch, also those of
+ * other texts. Accelerators need larger ones.
  */
 const STEP_TOKENS_CPU = 256;
 const STEP_TOKENS_ACCELERATOR = 2048;
 const STEP_TEXTS = 64;
-/** The longest text, unless the configuration says otherwise. */
+/** Default maximum tokens of one text. */
 const DEFAULT_TEXT_TOKENS = 8192;
-/** Below this a default is not cut where memory is short. */
+/** A default is not lowered below this when memory is short. */
 const LEAST_TEXT_TOKENS = 512;
-/** Of the memory that is available, what the longest text may take, when it was not asked for, and when it was. */
+/** Share of the available memory that the longest text may take, by default and if the length was configured. */
 const DEFAULT_MEMORY_SHARE = 0.25;
 const MEMORY_SHARE = 0.9;
 const FLOAT_BYTES = 4;
-/** A longer text is worth all threads. */
+/** Longer texts run on all threads. */
 const LANE_TOKENS = 512;
 /**
- * Bytes of weights. With this many, one thread needs about a second for a lane's longest text: with more, somebody who asks
- * for a single text would wait too long, and the operations are large enough to be shared by threads.
+ * Maximum bytes of weights for lanes. At this size, one thread needs about a second for a lane's longest text; with
+ * larger models a single text would take too long, and operations are large enough to be parallelised.
  */
 const LANE_MODEL_BYTES = 80e6;
-/** While one that is done waits for more, which takes the main thread a moment on a busy processor, another computes. */
+/** A second lane computes while the first waits for the main thread, which may take a moment on a busy CPU. */
 const LANES_PER_THREAD = 2;
-/** Each lane has memory of its own. */
+/** Each lane has its own memory. */
 const MOST_LANES = 64;
 
-/** Contexts for vectors or scores. */
+/** Encodes texts in llama.cpp contexts. */
 export class ModelEncoder implements Encoder {
   readonly #model: Model;
   readonly #whole: TextContext;
@@ -101,14 +97,12 @@ export class ModelEncoder implements Encoder {
   readonly laneTokens: number;
   readonly threads: number;
 
-  /**
-   * @throws {ModelError} If there is not enough memory for a text of that size.
-   */
+  /** @throws {ModelError} If there is not enough memory for a text of that size. */
   constructor(library: Library, model: Model, options: EncoderOptions) {
     this.#model = model;
     const { pooling, threads } = options;
     this.threads = threads;
-    // What only its last token tells can be decoded portion by portion.
+    // If only the last token is pooled, a text can be decoded in chunks.
     const inPortions = !isEncoder(model) && (pooling === POOLING.last || pooling === POOLING.rank);
     this.stepTokens = model.accelerator === "cpu" ? STEP_TOKENS_CPU : STEP_TOKENS_ACCELERATOR;
     this.textTokens = textTokensOf(model, options, inPortions);
@@ -129,7 +123,7 @@ export class ModelEncoder implements Encoder {
     this.#watch = new StepWatch({ model, lookIn, limits });
   }
 
-  /** Warm up: encode this many tokens in every lane, which loads pages and compiles hot code. */
+  /** Warm up: encodes this many tokens in every lane, to page in weights and compile hot code. */
   warmUp(tokens: number): void {
     this.encode([new Int32Array(tokens)]);
     for (const lane of this.lanes) lane.warmUp(Math.min(tokens, this.laneTokens));
@@ -162,7 +156,7 @@ export class ModelEncoder implements Encoder {
   }
 }
 
-/** A context of one thread. */
+/** A lane: a context with one thread. */
 class ContextLane implements Lane {
   readonly #context: TextContext;
 
@@ -182,14 +176,14 @@ class ContextLane implements Lane {
   }
 }
 
-/** Whether a thread can compute a text alone: the model reads it as a whole, keeps nothing, and is not too large. */
+/** Whether a single thread can encode a text alone: the model is an encoder without KV cache, and small. */
 function paysInLanes(model: Model): boolean {
   return model.accelerator === "cpu" && isEncoder(model) && model.bytes <= LANE_MODEL_BYTES;
 }
 
-/** Tokens one text may have: what memory allows, for a text that is computed at once keeps a row for each of them. */
+/** Maximum tokens of one text. Memory limits it: a text computed in one batch needs an output row per token. */
 function textTokensOf(model: Model, { contextTokens }: EncoderOptions, inPortions: boolean): number {
-  // Models are not trained on later positions, and some cannot address them.
+  // Later positions are untrained, and some models cannot address them.
   const most = isEncoder(model) ? model.trainedContextTokens : Infinity;
   const perToken = (inPortions ? 0 : model.vocabularySize * FLOAT_BYTES) + model.bytesPerToken;
   const fits = (tokens: number, share: number): boolean => tokens * perToken <= availableBytes() * share;
@@ -203,15 +197,15 @@ function textTokensOf(model: Model, { contextTokens }: EncoderOptions, inPortion
   const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 0x100000)} MiB`;
   throw new ModelError(
     `There is not enough memory for a context of ${tokens} tokens: it takes ${mebibytes(tokens * perToken)}, ` +
-      `available are ${mebibytes(availableBytes())}`,
+      `but only ${mebibytes(availableBytes())} is available`,
   );
 }
 
 /**
- * The direction of a vector.
+ * Normalise a vector to unit length, after truncation to the target's length.
  *
- * @param vector Any numbers; not changed.
- * @param target Takes the first of them, brought to unit length; all zero stays zero.
+ * @param vector The vector; unchanged.
+ * @param target Receives the result; an all-zero vector stays zero.
  */
 export function normalizeInto(vector: Float32Array, target: Float32Array): void {
   let sum = 0;

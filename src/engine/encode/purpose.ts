@@ -1,13 +1,10 @@
-/**
- * What a model is used for, and how its token vectors are pooled. Decided once, from its metadata and the
- * configuration; pure.
- */
+/** What a model is used for, and its pooling type. Decided once from metadata and configuration; pure. */
 import type { EngineConfig, EnginePurpose } from "../ipc/messages.ts";
 import type { Model } from "../native/model.ts";
 import { ModelError } from "../native/first_look.ts";
 import { POOLING, type PoolingType } from "../native/text_context.ts";
 
-/** Architectures that read a text as a whole and never write one. */
+/** Bidirectional architectures, which cannot generate text. */
 const ENCODERS: ReadonlySet<string> = new Set([
   "bert",
   "eurobert",
@@ -21,21 +18,21 @@ const ENCODERS: ReadonlySet<string> = new Set([
   "t5encoder",
 ]);
 
-/** What there is to know of a model here. */
+/** The parts of a model that this uses. */
 export type PurposeModel = Pick<Model, "metadata" | "generates" | "encoderOnly" | "encoderDecoder" | "ranks">;
 
-/** What to load a model for. */
+/** Purpose of a loaded model. */
 export type Purpose =
   | { readonly purpose: Extract<EnginePurpose, "generate"> }
   | { readonly purpose: Exclude<EnginePurpose, "generate">; readonly pooling: PoolingType };
 
 /**
- * Decide what a model is loaded for.
+ * Decide what to load a model for.
  *
  * @param model The model.
- * @param config What was asked for.
- * @returns The purpose, with the pooling where there is one.
- * @throws {ModelError} If the model cannot do what was asked for, or nothing at all.
+ * @param config The configured purpose and pooling.
+ * @returns The purpose, with the pooling type if it has one.
+ * @throws {ModelError} If the model cannot serve the configured purpose, or any purpose.
  */
 export function purposeOf(
   model: PurposeModel,
@@ -47,15 +44,15 @@ export function purposeOf(
   const pooling = config.pooling === undefined ? toPooling(model) : POOLING[config.pooling];
   const encodes = config.embed === true || pooling !== undefined || isEncoder(model);
   if (!encodes) return model.generates ? { purpose: "generate" } : refuse("it does not generate text token by token");
-  if (model.encoderDecoder) return refuse("it writes about what it read, which makes neither vectors nor scores");
+  if (model.encoderDecoder) return refuse("it is an encoder-decoder, which produces neither embeddings nor scores");
   if (pooling !== POOLING.rank) {
     return { purpose: "embed", pooling: pooling ?? (isEncoder(model) ? POOLING.mean : POOLING.last) };
   }
-  if (!model.ranks) return refuse("it has no head that ranks, so it cannot rerank");
+  if (!model.ranks) return refuse("it has no ranking head, so it cannot rerank");
   return { purpose: "rerank", pooling };
 }
 
-/** Whether every token of a text sees every other, so that a text is one step. */
+/** Whether attention is bidirectional, so that a text must be computed in one batch. */
 export function isEncoder({ metadata, encoderOnly }: PurposeModel): boolean {
   const architecture = metadata.get("general.architecture") ?? "";
   return encoderOnly || ENCODERS.has(architecture) || metadata.get(`${architecture}.attention.causal`) === "false";

@@ -1,10 +1,10 @@
 /**
- * Query and document as one text, in the form a reranker was trained on: its own template, or the two joined by its
- * separator tokens. What users wrote never becomes a control token.
+ * Prompt of a query and a document in the form a reranker was trained on: its own template, or both joined by separator
+ * tokens. User text never becomes a control token.
  */
 import type { Model } from "../native/model.ts";
 
-/** What this needs of a model. */
+/** The parts of a model that this uses. */
 export type RerankModel = Pick<
   Model,
   "metadata" | "named" | "addsBos" | "addsEos" | "addsSep" | "tokenize" | "isControl" | "describe" | "vocabularySize"
@@ -14,10 +14,10 @@ const TEMPLATE = "tokenizer.chat_template.rerank";
 const ADDS_SEPARATOR = "tokenizer.ggml.add_sep_token";
 const PLACEHOLDER = /\{query\}|\{document\}/g;
 
-/** Builds prompts for one model. */
+/** Builds rerank prompts for one model. */
 export class RerankPrompt {
   readonly #model: RerankModel;
-  /** The template: control tokens, and text with the placeholders between them. */
+  /** The template as control tokens and text with placeholders. */
   readonly #template: readonly (number | string)[] | undefined;
   readonly #before: readonly number[];
   readonly #between: readonly number[];
@@ -29,7 +29,7 @@ export class RerankPrompt {
     this.#template = template === undefined ? undefined : splitTemplate(template, model);
     const { BOS, EOS, SEP } = model.named;
     const end = EOS >= 0 ? EOS : SEP;
-    // Files that say nothing of it come from a time when the separator was always there.
+    // Older files lack this key; their tokenizers always added the separator.
     const separates = model.addsSep || !model.metadata.has(ADDS_SEPARATOR);
     this.#before = model.addsBos ? [BOS] : [];
     this.#after = model.addsEos && end >= 0 ? [end] : [];
@@ -39,8 +39,8 @@ export class RerankPrompt {
   /**
    * Prepare a query.
    *
-   * @param query What is looked for.
-   * @returns Gives the tokens of the query with a document.
+   * @param query The query.
+   * @returns Tokenizes the query with a document.
    */
   of(query: string): (document: string) => Int32Array {
     const template = this.#template;
@@ -64,7 +64,7 @@ export class RerankPrompt {
   }
 }
 
-/** Find the names of control tokens in a template. */
+/** Splits a template at the names of control tokens. */
 function splitTemplate(template: string, model: RerankModel): (number | string)[] {
   const controls = new Map<string, number>();
   for (let token = 0; token < model.vocabularySize; token++) {

@@ -1,10 +1,10 @@
-/** The batch that a context's tokens are put into. Knows nothing of KV cache or output. */
+/** A llama.cpp batch of tokens. Knows nothing about KV cache or output. */
 import { BATCH_FIELD, dataView, type Library } from "./library.ts";
 import { ModelError } from "./first_look.ts";
 
 /** Tokens for one decode, in native memory. */
 export class Batch {
-  /** To be given to the native library. */
+  /** The `llama_batch` for native calls. */
   readonly struct: Uint8Array<ArrayBuffer>;
   readonly #view: DataView;
   readonly #token: Int32Array;
@@ -14,8 +14,8 @@ export class Batch {
   #count = 0;
 
   /**
-   * @param library Makes it.
-   * @param capacity Tokens it holds at most.
+   * @param library Allocates the batch.
+   * @param capacity Maximum number of tokens.
    */
   constructor(library: Library, capacity: number) {
     this.struct = library.llama.llama_batch_init(capacity, 0, 1) as Uint8Array<ArrayBuffer>;
@@ -31,7 +31,6 @@ export class Batch {
     );
   }
 
-  /** Add a token. */
   put(token: number, position: number, sequence: number, output: boolean): void {
     const index = this.#count++;
     this.#token[index] = token;
@@ -40,7 +39,7 @@ export class Batch {
     this.#output[index] = output ? 1 : 0;
   }
 
-  /** Make it ready to be decoded; what is put from then on belongs to the next. Returns how many tokens it has. */
+  /** Seals the batch for decoding; later tokens belong to the next one. Returns the number of tokens. */
   seal(): number {
     const count = this.#count;
     this.#count = 0;
@@ -51,6 +50,6 @@ export class Batch {
 
 function memoryAt(address: bigint, bytes: number): ArrayBuffer {
   const pointer = Deno.UnsafePointer.create(address);
-  if (pointer === null) throw new ModelError("The native library made a batch without memory");
+  if (pointer === null) throw new ModelError("llama_batch_init returned a null pointer");
   return Deno.UnsafePointerView.getArrayBuffer(pointer, bytes);
 }

@@ -1,6 +1,6 @@
 /**
- * A llama.cpp context: a KV cache for several sequences, one batch, and the logits of decoding it. Sequences are
- * numbers here; which request one belongs to is up to `scheduler.ts`.
+ * A llama.cpp context: KV cache for several sequences, one batch, and its logits. Sequences are numbers here;
+ * `scheduler.ts` maps them to requests.
  */
 import { Batch } from "./batch.ts";
 import { CONTEXT_PARAM, dataView, type Library } from "./library.ts";
@@ -12,66 +12,67 @@ import { ThreadPools } from "./threads/pools.ts";
 import { StepTimer, ThreadGovernor } from "./threads/governor.ts";
 import { applyToContext, useAdapters } from "./settings.ts";
 
-/** Tokens decoded in one step at most. */
+/** Maximum tokens of a step. */
 export const BATCH_TOKENS = 512;
 
 /**
- * How a decode ended: `full`, there was no room for the batch, and nothing was done; `aborted` in the middle, some of it is
- * in memory, in an unknown state.
+ * Outcome of a decode. `full`: no room for the batch, nothing was done; `aborted`: part of the batch may be in the KV
+ * cache.
  */
 export type DecodeOutcome = "done" | "full" | "aborted";
 
-/** What the scheduler needs of a context; tests replace it. */
+/** The scheduler's view of a context; tests replace it. */
 export interface Decoder {
-  /** Tokens that fit into memory, over all sequences. */
+  /** Size of the KV cache in tokens, over all sequences. */
   readonly cells: number;
-  /** Each sequence has cells of its own: what a batch has of it is computed apart from the rest. */
+  /** Whether each sequence has separate cells; its tokens in a batch are then computed separately. */
   readonly apart: boolean;
-  /** To share fewer tokens than this with another sequence takes longer than to decode them again. */
+  /** Sharing fewer tokens than this takes longer than decoding them again. */
   readonly worthCopying: number;
-  /** Put a token into the next batch. Those with `output` get a row of logits, in the order they were put. */
+  /** Put a token into the next batch. Tokens with `output` get a row of logits, in the order they were put. */
   put(token: number, position: number, sequence: number, output: boolean): void;
-  /** A request begins: it has a share in how long decoding takes from now on. */
+  /** Notifies the thread governor of a new request. */
   beginRequest(): void;
-  /** Decode the batch and empty it. */
+  /** Decode the batch and clear it. */
   decode(): DecodeOutcome;
-  /** The logits of a row of the last decode; valid until the next. */
+  /** Logits of a row of the last decode; valid until the next. */
   logits(row: number): Float32Array;
-  /** Keep only the first `length` tokens of a sequence. False: it had to be emptied. */
+  /** Keep only the first `length` tokens of a sequence. False: it had to be cleared. */
   truncate(sequence: number, length: number): boolean;
-  /** Share the first `length` tokens of a sequence with another, empty one. */
+  /** Share the first `length` tokens of a sequence with an empty one. */
   copy(from: number, to: number, length: number): void;
 }
 
-/** How a context is to be made. */
 export interface ContextOptions {
-  /** Tokens one request may use. */
+  /** Maximum tokens of one request. */
   readonly contextTokens: number;
-  /** Sequences decoded together. */
+  /** Number of sequences for requests. */
   readonly parallel: number;
-  /** Cells of each sequence that is kept besides. */
+  /** Cells of each additional kept sequence. */
   readonly kept: readonly number[];
-  /** Rows of logits for tokens that are guessed, besides one for each request; absent: none. */
+  /** Logits rows for drafts, besides one per request; absent: none. */
   readonly guesses?: number;
-  /** Compute threads there may be at most. */
+  /** Maximum number of compute threads. */
   readonly threads: number;
-  /** What its cells may take. */
+  /** Memory budget of the KV cache. */
   readonly memoryBytes: number;
-  /** Called now and then during a step that takes long. */
+  /** Called periodically during long steps. */
   readonly lookIn: LookIn;
-  /** As in `StepWatchOptions`. */
+  /** See `StepWatchOptions`. */
   readonly limits?: WatchLimits;
 }
 
-/** A step that reads this many bytes of weights, once for each token, is begun with all threads: it gains from them. */
+/**
+ * Steps that read this many bytes of weights, tokens times model size, start with all threads: they benefit from them.
+ */
 const LARGE_STEP_BYTES = 0x4000000;
 
-/** Tokens whose decoding takes longer than to share them. */
+/** With shared cells: minimum tokens worth sharing. */
 const WORTH_COPYING = 16;
-/** Where each sequence has cells of its own they are copied, all of them: some 256 in the time of one token's decoding. */
+/** Separate cells are copied whole: about 256 in the time it takes to decode one token. */
 const COPIED_PER_TOKEN = 256;
 
-/** What `llama_decode` returns. */
+/** Return values of `llama_decode`. */
 const STATUS = { done: 0, full: 1, aborted: 2 } as const;
 
 /** A context of a model. */
@@ -90,9 +91,7 @@ export class Context implements Decoder {
   readonly apart: boolean;
   readonly worthCopying: number;
 
-  /**
-   * @throws {ModelError} If it cannot be made, or the model cannot be decoded token by token.
-   */
+  /** @throws {ModelError} If it cannot be created, or the model does not generate token by token. */
   constructor(library: Library, model: Model, options: ContextOptions) {
     this.#library = library;
     const { llama } = library;
@@ -110,7 +109,7 @@ export class Context implements Decoder {
     const { parallel, guesses = 0 } = options;
     const rowCount = Math.max(parallel, Math.min(parallel + guesses, options.contextTokens));
     if (rowCount > parallel) this.#reserve(rowCount);
-    // From now on more rows are never asked for: they stay in place.
+    // The maximum number of rows is reserved above, so the buffer does not move.
     const logits = llama.llama_get_logits(this.#handle);
     if (logits === null) throw new ModelError("The model has no output to sample from");
     const width = model.vocabularySize;
@@ -141,7 +140,7 @@ export class Context implements Decoder {
     const timer = new StepTimer({ cores: !this.#accelerated && this.#governor.asksForCores });
     const compute = (): number => {
       const status = llama.llama_decode(this.#handle, this.#batch.struct);
-      // Waits until the rows are filled and in order.
+      // Synchronises: waits until the rows are complete and in order.
       if (status === STATUS.done) llama.llama_get_logits(this.#handle);
       return status;
     };
@@ -164,17 +163,17 @@ export class Context implements Decoder {
   }
 
   copy(from: number, to: number, length: number): void {
-    // Memories of their own can only be copied whole; then the rest is cut off.
+    // Separate KV caches can only be copied whole; the rest is truncated.
     this.#library.llama.llama_memory_seq_cp(this.#memory, from, to, -1, -1);
     this.#library.llama.llama_memory_seq_rm(this.#memory, to, length, -1);
   }
 
-  /** Forget all sequences. */
+  /** Clears all sequences. */
   clear(): void {
     this.#library.llama.llama_memory_clear(this.#memory, false);
   }
 
-  /** A row for each sequence is reserved when the context is made; further ones are when they are asked for first. */
+  /** llama.cpp reserves one row per sequence; more are allocated on first use. */
   #reserve(rows: number): void {
     const { llama } = this.#library;
     for (let at = 0; at < rows; at++) this.#batch.put(0, at, 0, true);
@@ -185,7 +184,7 @@ export class Context implements Decoder {
   }
 }
 
-/** A context with the first layout of memory that there is room for. */
+/** Creates a context with the first memory layout that fits. */
 function createContext(
   library: Library,
   model: Model,
@@ -207,7 +206,9 @@ function createContext(
     view.setUint32(CONTEXT_PARAM.contextCells, cells, true);
     const handle = llama.llama_init_from_model(model.handle, params);
     if (handle === null) continue;
-    if (!useAdapters(library, handle, model.adapters)) throw new ModelError("The LoRA adapters cannot be used with it");
+    if (!useAdapters(library, handle, model.adapters)) {
+      throw new ModelError("The LoRA adapters cannot be applied to this model");
+    }
     return { handle, apart };
   }
   const refusal = library.takeError() ?? "there is not enough memory";

@@ -1,7 +1,7 @@
-/** What has to be known of a model's files before they are loaded, read through ggml. */
+/** Reads GGUF metadata through ggml before a model is loaded. */
 import { cString, dataView, type Library } from "./library.ts";
 
-/** The weights that make a score, in one model or another. */
+/** Tensor names of a ranking head. */
 const RANK_HEADS = ["cls.output.weight", "cls.weight"];
 const GGUF_MAGIC = 0x46554747;
 
@@ -10,7 +10,7 @@ export class ModelError extends Error {
   override readonly name = "ModelError";
 }
 
-/** What loading needs to know of a file. */
+/** Facts that loading needs. */
 export interface FirstLook {
   readonly headSize: number;
   readonly pools: boolean;
@@ -18,8 +18,8 @@ export interface FirstLook {
 }
 
 /**
- * What loading needs to know of a model, or does not tell. Where a file cannot be read, loading will say so. Of several
- * files the first has the metadata; tensors are in any.
+ * Read what loading needs. Unreadable files are left for the loader to report. In a split model the first file has the
+ * metadata, tensors are in any.
  */
 export function peek({ base }: Library, [path = "", ...others]: readonly string[]): FirstLook {
   const STRING = 8;
@@ -55,7 +55,7 @@ export function peek({ base }: Library, [path = "", ...others]: readonly string[
   return { headSize, pools, ranks };
 }
 
-/** Give the reasons that the native loader does not: no such file, or not a GGUF file. */
+/** Reports causes that the native loader does not: no such file, or not a GGUF file. */
 export function checkFile(path: string): void {
   let head: Uint8Array;
   try {
@@ -69,7 +69,7 @@ export function checkFile(path: string): void {
     if (error instanceof ModelError) throw error;
     if (error instanceof Deno.errors.NotFound) throw new ModelError(`Cannot load "${path}": there is no such file`);
     if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
-      throw new ModelError(`Cannot load "${path}": it may not be read`);
+      throw new ModelError(`Cannot load "${path}": permission denied`);
     }
     throw new ModelError(`Cannot load "${path}": ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -78,7 +78,7 @@ export function checkFile(path: string): void {
   }
 }
 
-/** Numbers in one attention head; infinite if the metadata do not tell. */
+/** Dimensions of an attention head; infinite if unknown. */
 export function headSizeOf(number: (key: string) => number): number {
   return number("attention.key_length") || number("embedding_length") / number("attention.head_count") || Infinity;
 }

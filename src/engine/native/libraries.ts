@@ -1,6 +1,6 @@
 /**
- * From what is wanted to the folders of the native libraries: which packages that takes, where they are, and what to do
- * about those that are not here. Fetching is the daemon's: the engine asks for it and waits.
+ * Resolves the folders of the native libraries: which packages are needed, where they are, and fetching missing ones.
+ * The daemon fetches; the engine asks for it and waits.
  */
 import { chooseLibraries, type Unusable } from "../../libraries/choice.ts";
 import { locatePackages, type PackagePlaces } from "../../libraries/locate.ts";
@@ -11,27 +11,27 @@ import type { LibrarySource } from "./library.ts";
 import { LIBRARY_VERSION, LibraryError, packagedFolder, platformPackage } from "../../libraries/library_files.ts";
 import type { EngineConfig, EngineNeed } from "../ipc/messages.ts";
 
-/** What is wanted. */
+/** The configured accelerator and folders. */
 export type LibraryWish = Pick<EngineConfig, "accelerator" | "cacheDir" | "libraryDir">;
 
-/** Has something fetched; says why not where it could not be. */
+/** Fetches packages; returns the reason if that fails. */
 export type Fetch = (need: EngineNeed) => string | undefined;
 
-/** What came of it. */
+/** The libraries found. */
 export interface Obtained {
   readonly source: LibrarySource;
-  /** Better accelerators, and why they are not used. */
+  /** Better accelerators that cannot be used, with reasons. */
   readonly unusable: readonly Unusable[];
 }
 
 /**
- * Find the libraries; have fetched what is missing.
+ * Locate the native libraries, fetching missing packages.
  *
- * @param wish What is wanted.
- * @param machine What there is.
- * @param fetch Has packages fetched.
- * @returns Where they are.
- * @throws {LibraryError} If what is wanted cannot be used here or cannot be fetched.
+ * @param wish The configured accelerator and folders.
+ * @param machine Capabilities of the machine.
+ * @param fetch Fetches packages.
+ * @returns The libraries' location.
+ * @throws {LibraryError} If the configured accelerator is unusable or cannot be fetched.
  */
 export async function obtainLibraries(wish: LibraryWish, machine: Machine, fetch: Fetch): Promise<Obtained> {
   const { accelerator: setting = "auto", libraryDir } = wish;
@@ -61,7 +61,7 @@ export async function obtainLibraries(wish: LibraryWish, machine: Machine, fetch
   throw new LibraryError(failure ?? "There is no native library");
 }
 
-/** Where packages may be. */
+/** Folders to search for packages. */
 async function packagePlaces({ cacheDir }: LibraryWish, machine: Machine): Promise<PackagePlaces> {
   const base = platformPackage(machine.os, machine.arch) as PackageName | undefined;
   const embedded = Deno.build.standalone && base !== undefined ? { [base]: await packagedFolder() } : undefined;
@@ -69,10 +69,10 @@ async function packagePlaces({ cacheDir }: LibraryWish, machine: Machine): Promi
 }
 
 /**
- * Where Deno keeps packages, as npm is configured.
+ * Package folders of Deno's npm cache.
  *
- * @param machine What decides.
- * @param scope The packages' scope; absent: they have none.
+ * @param machine Environment and files.
+ * @param scope npm scope of the packages, if any.
  */
 export function denoFolders(machine: Machine, scope?: string): string[] {
   const { url: registry } = configuredRegistry({

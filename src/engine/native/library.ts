@@ -1,18 +1,18 @@
 /**
- * The native library: opens it, names its functions and its structs' offsets. Nothing here knows what a
- * request is. Structs that C passes by value are opaque words; what we set or check in them, we reach by offset.
- * The layout belongs to one build of llama.cpp, so the version is pinned and known defaults are checked on opening.
+ * FFI bindings of llama.cpp and ggml: symbols and struct offsets. Structs passed by value are opaque words; fields that
+ * we set or check are accessed by offset. The layout belongs to one build of llama.cpp, so its version is pinned and
+ * known defaults are checked on opening.
  */
 import type { Accelerator } from "../../libraries/accelerator.ts";
 import { loadNarrowCode } from "./cpu/cpu_code.ts";
 import { loadPackagedCode } from "./cpu/packaged_code.ts";
 import { findLibrary, LIBRARY_VERSION, LibraryError } from "../../libraries/library_files.ts";
 
-/** What the libraries of that release say of themselves; a build of one's own must say the same. */
+/** Versions the libraries must report; custom builds must match too. */
 const LLAMA_VERSION = "0.4.0";
 const GGML_VERSION = "0.23.0";
 
-/** A struct by value: the caller only needs its size, its alignment, and that it travels in memory (over 16 bytes). */
+/** By-value structs: only size, alignment, and passing in memory (over 16 bytes) matter to the caller. */
 const MODEL_PARAMS = { struct: ["u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64"] } as const;
 const CONTEXT_PARAMS = {
   struct: [...MODEL_PARAMS.struct, ...MODEL_PARAMS.struct] as const,
@@ -153,60 +153,59 @@ const LLAMA_SYMBOLS = {
 
 type Symbols<S extends Deno.ForeignLibraryInterface> = Deno.DynamicLibrary<S>["symbols"];
 
-/** The libraries to open. */
+/** Location of the native libraries. */
 export interface LibrarySource {
-  /** Has `libllama`, `libggml`, `libggml-base` and the code for the CPU. */
+  /** Holds `libllama`, `libggml`, `libggml-base` and the CPU backends. */
   readonly folder: string;
-  /** A build of one's own: all that is in the folder may compute. */
+  /** A custom build: every backend in the folder is loaded. */
   readonly own: boolean;
-  /** The accelerator; absent: none, unless it is an own build. */
+  /** Accelerator to load; absent: none, unless it is a custom build. */
   readonly accelerator?: AcceleratorSource;
 }
 
 /** An accelerator's library. */
 export interface AcceleratorSource {
   readonly name: Exclude<Accelerator, "cpu">;
-  /** Where it is. */
+  /** Folder of the library. */
   readonly folder: string;
-  /** Libraries of the system to be opened before. */
+  /** System libraries to open first. */
   readonly preload: readonly string[];
-  /** The CPU computes if it cannot be used. */
+  /** Whether to fall back to the CPU. */
   readonly optional: boolean;
 }
 
-/** What computes. */
+/** Loaded backends. */
 export interface Backends {
-  /** Beside the CPU: `cuda`, `metal`, `vulkan`; or `cpu` if nothing does. */
+  /** `cuda`, `metal` or `vulkan`; `cpu` without an accelerator. */
   readonly accelerator: string;
-  /** Why the accelerator that was to compute does not. */
+  /** Why the requested accelerator is not used. */
   readonly failure?: string;
 }
 
-/** The functions of the opened libraries. */
+/** Symbols of the opened libraries. */
 export interface Library {
   readonly llama: Symbols<typeof LLAMA_SYMBOLS>;
   readonly ggml: Symbols<typeof GGML_SYMBOLS>;
   readonly base: Symbols<typeof GGML_BASE_SYMBOLS>;
   /**
-   * Load what computes: everything there is, and of the CPU variants the best for this machine. Called once, before a
-   * model is loaded.
+   * Load all backends, and the CPU variant best for this machine. Called once, before a model is loaded.
    *
-   * @param options.narrow The vectors of the model's attention are shorter than AVX-512 code takes at once, which then
-   * computes number by number; AVX2 code is up to twice as fast.
+   * @param options.narrow Whether attention heads are smaller than AVX-512 vectors. AVX-512 code then falls back to
+   * scalar operations, and AVX2 code is up to twice as fast.
    */
   loadBackends(options: { readonly narrow: boolean }): Backends;
   /**
-   * Fill an array from native memory. Deno's own way needs a permission at every call, and an engine that serves has
-   * none.
+   * Copy from native memory. Deno's own functions check a permission on each call, which a serving engine no longer
+   * has.
    */
   copy(target: Float32Array<ArrayBuffer>, source: NonNullable<Deno.PointerValue>): void;
-  /** What the native code complained about first since the last call, without the name of its function. */
+  /** First error logged by native code since the last call, without its function's name. */
   takeError(): string | undefined;
-  /** Loading is over: from now on the native code writes to stderr itself, which it rarely does. */
+  /** Ends loading: from now on native code logs to stderr, which is rare. */
   endLoading(): void;
 }
 
-/** A NUL-terminated string for C. */
+/** NUL-terminated string for C. */
 export function cString(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text + "\0");
 }
@@ -214,8 +213,8 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 /**
  * Open the native libraries.
  *
- * @param source Where they are.
- * @throws {LibraryError} If there are none, or they are not of the release this code was written for.
+ * @param source Their location.
+ * @throws {LibraryError} If they are missing, or not of the pinned release.
  */
 export function openLibrary({ folder, own, accelerator }: LibrarySource): Library {
   const base = open(folder, "ggml-base", GGML_BASE_SYMBOLS);
@@ -282,10 +281,10 @@ function open<S extends Deno.ForeignLibraryInterface>(folder: string, library: s
   throw new LibraryError(`There is no "${library}" library in "${folder}"`);
 }
 
-/** Another release has other structs, with undefined results. */
+/** Struct layouts of other releases differ, with undefined behaviour. */
 function checkVersion(folder: string, base: Library["base"], llama: Library["llama"]): void {
   const found = { llama: text(llama.llama_version()), ggml: text(base.ggml_version()) };
-  // Builds that do not come from llama.cpp itself say `-dev` behind the number, also those of npm.
+  // Builds outside llama.cpp's own CI, such as npm's, append `-dev`.
   if (found.llama.replace(/-dev$/, "") === LLAMA_VERSION && found.ggml === GGML_VERSION) return;
   throw new LibraryError(
     `The libraries in "${folder}" are llama.cpp ${found.llama} with ggml ${found.ggml}; they must be llama.cpp ` +
@@ -297,7 +296,7 @@ function text(pointer: Deno.PointerValue): string {
   return pointer === null ? "of unknown version" : Deno.UnsafePointerView.getCString(pointer);
 }
 
-/** Load an accelerator's library; says why it cannot be used if it cannot. */
+/** Loads an accelerator's library; returns the reason if it is unusable. */
 function loadAccelerator(
   { name, folder, preload }: AcceleratorSource,
   { load, takeError, found }: {
@@ -307,7 +306,7 @@ function loadAccelerator(
   },
 ): string | undefined {
   try {
-    // What has been opened is found by its name, wherever it is.
+    // The loader resolves libraries by name once they are open.
     for (const file of preload) Deno.dlopen(file, {});
     const file = findLibrary(folder, `ggml-${name}`);
     if (file === undefined) return `there is no library for it in "${folder}"`;
@@ -318,7 +317,7 @@ function loadAccelerator(
   return takeError() ?? "it finds no device";
 }
 
-/** The kind of GPU that ggml knows, by what it calls the first one. */
+/** Backend type of the first GPU, by its name. */
 function findGpu(ggml: Library["ggml"], base: Library["base"]): string | undefined {
   for (let i = 0n; i < ggml.ggml_backend_dev_count(); i++) {
     const device = ggml.ggml_backend_dev_get(i);
@@ -331,10 +330,10 @@ function findGpu(ggml: Library["ggml"], base: Library["base"]): string | undefin
   return undefined;
 }
 
-/** The system's C library, by the name that the loader knows. */
+/** The C library, by its loader name. */
 export const LIBC: string = Deno.build.os === "darwin" ? "libSystem.dylib" : "libc.so.6";
 
-/** The system's function that copies memory. */
+/** The C library's memory copy. */
 function memoryCopy(): (target: Float32Array<ArrayBuffer>, source: Deno.PointerValue, bytes: bigint) => unknown {
   const copy = { parameters: ["buffer", "pointer", "usize"], result: "pointer" } as const;
   const move = { parameters: ["buffer", "pointer", "usize"], result: "void" } as const;
@@ -343,7 +342,7 @@ function memoryCopy(): (target: Float32Array<ArrayBuffer>, source: Deno.PointerV
     : Deno.dlopen(LIBC, { memcpy: copy }).symbols.memcpy;
 }
 
-/** Ask for the default parameters and compare what we know of them: the layout is then what we think it is. */
+/** Compares known default parameters, to detect a different struct layout. */
 function checkDefaults(llama: Library["llama"]): void {
   const model = dataView(llama.llama_model_default_params());
   const context = dataView(llama.llama_context_default_params());
@@ -378,7 +377,7 @@ function checkDefaults(llama: Library["llama"]): void {
   }
 }
 
-/** A view of a struct that came by value. */
+/** View of a struct returned by value. */
 export function dataView(struct: Uint8Array): DataView {
   return new DataView(struct.buffer, struct.byteOffset, struct.byteLength);
 }

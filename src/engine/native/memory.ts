@@ -1,44 +1,44 @@
 /**
- * The memory budget: whether weights and a context fit. Checked before memory is requested from the system, which
- * promises more than it has and kills the process that uses it.
+ * Memory budget: whether weights and context fit. Checked before allocation, because Linux overcommits and kills the
+ * process that uses the memory.
  */
 
-/** Of the memory that is available, what the engine may take. */
+/** Share of the available memory that the engine may use. */
 const MEMORY_SHARE = 0.9;
-/** The smallest context, unless a smaller one was configured. */
+/** Minimum context, unless a smaller one is configured. */
 const LEAST_CONTEXT_TOKENS = 512;
-/** Contexts are lowered to multiples of this. */
+/** Reduced contexts are multiples of this. */
 const CONTEXT_STEP = 256;
-/** A control group's limit above this is none. */
+/** cgroup limits above this mean unlimited. */
 const NO_LIMIT = 2 ** 60;
 
-/** What a model needs, and what there is. */
+/** Memory needs of a model, and memory available. */
 export interface MemoryBudget {
-  /** Before the model was loaded: whether its weights are copied or only mapped, they count once. */
+  /** Before loading, so that weights count once, whether copied or mapped. */
   readonly available: number;
   readonly weightBytes: number;
-  /** For each token of context; 0 if that is not known. */
+  /** KV cache bytes per token; 0 if unknown. */
   readonly bytesPerToken: number;
 }
 
 /**
- * What is left for a context, in bytes.
+ * Memory left for the context, in bytes.
  *
- * @param budget What the model needs, and what there is.
- * @returns Bytes; negative if the weights alone take more than they should.
+ * @param budget Memory needed and available.
+ * @returns Bytes; negative if the weights alone exceed the budget.
  */
 export function contextBytes({ available, weightBytes }: MemoryBudget): number {
   return available * MEMORY_SHARE - weightBytes;
 }
 
-/** Memory does not suffice; the message is for the operator and has the numbers. */
+/** Not enough memory; the message is for the operator and has the numbers. */
 export class MemoryError extends Error {
   override readonly name = "MemoryError";
 }
 
 /**
- * Memory this process may still take, in bytes: what the system has, and what its control group allows. File pages that
- * the system can let go count as available, so weights that are already in them do.
+ * Memory still available to this process: the system's, within the cgroup limit. Reclaimable page cache counts as
+ * available, including cached weights.
  *
  * @returns Bytes.
  */
@@ -54,32 +54,32 @@ function groupBytes(): number | undefined {
     const limit = read("memory.max");
     return limit < NO_LIMIT ? Math.max(0, limit - read("memory.current")) : undefined;
   } catch {
-    return undefined; // no such limit, or not to be seen
+    return undefined; // no limit, or not visible
   }
 }
 
 /**
- * Whether the weights fit.
+ * Check that the weights fit.
  *
- * @param path What messages call the model.
- * @param weightBytes How large they are.
- * @param available Memory there is, in bytes.
- * @throws {MemoryError} If they do not.
+ * @param path Model path, for the message.
+ * @param weightBytes Size of the weights.
+ * @param available Available memory in bytes.
+ * @throws {MemoryError} If they do not fit.
  */
 export function checkWeights(path: string, weightBytes: number, available: number): void {
   if (weightBytes <= available) return;
   throw new MemoryError(
-    `Cannot load "${path}": its weights take ${mebibytes(weightBytes)}, available are ${mebibytes(available)}`,
+    `Cannot load "${path}": its weights take ${mebibytes(weightBytes)}, but only ${mebibytes(available)} is available`,
   );
 }
 
 /**
- * How large a context can be.
+ * Largest context that fits.
  *
- * @param wanted Tokens one request should be able to use.
- * @param options `budget`, and whether `wanted` was asked for: then it is not lowered.
- * @returns Tokens one request can use.
- * @throws {MemoryError} If not even a small one fits, or not the one that was asked for.
+ * @param wanted Desired tokens per request.
+ * @param options `budget`, and whether `wanted` was configured: then it is not lowered.
+ * @returns Tokens per request.
+ * @throws {MemoryError} If the configured context, or even the minimum, does not fit.
  */
 export function fitContext(
   wanted: number,
@@ -93,30 +93,29 @@ export function fitContext(
   if (!asked && fitting >= LEAST_CONTEXT_TOKENS) return fitting;
   throw new MemoryError(
     `There is not enough memory for a context of ${wanted} tokens: it takes ${mebibytes(wanted * bytesPerToken)} ` +
-      `beside weights of ${mebibytes(weightBytes)}, available are ${mebibytes(available)}`,
+      `besides weights of ${mebibytes(weightBytes)}, but only ${mebibytes(available)} is available`,
   );
 }
 
-/** For people. */
 function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 0x100000)} MiB`;
 }
 
-/** How the cells of a context are divided among its sequences. */
+/** Layout of a context's KV cells. */
 export interface MemoryLayout {
-  /** Tokens that fit in, over all sequences. */
+  /** Number of cells over all sequences. */
   readonly cells: number;
-  /** Each sequence has as many cells of its own; otherwise any sequence may use any. */
+  /** Whether each sequence has separate cells; otherwise all sequences share them. */
   readonly apart: boolean;
 }
 
 /**
- * Ways to lay out the cells of a context, the best first: as many as every sequence could use, apart, so that attention
- * does not pass by what belongs to others; where memory is short, shared cells, fewer and fewer, down to one request's.
+ * Candidate layouts, best first: full-size separate cells, so that attention skips other sequences; then shared cells,
+ * halving the total down to a single request's.
  *
- * @param model Recurrent memory has a place for each sequence anyway, and is not divided.
- * @param options.kept Cells of each sequence that is kept besides.
- * @returns The layouts that fit; the last always does, or the model would not have been loaded.
+ * @param model Recurrent memory has one state per sequence and is not divided.
+ * @param options.kept Cells of each additional kept sequence.
+ * @returns Layouts that fit. The last one always does, or the model would not have loaded.
  */
 export function memoryLayouts(
   model: { readonly wholeSequencesOnly: boolean; readonly bytesPerToken: number },

@@ -1,7 +1,4 @@
-/**
- * A loaded model: its file, its metadata, its vocabulary. Text becomes tokens and tokens become bytes here; what is
- * decoded with them is `context.ts`'s business.
- */
+/** A loaded model: file, metadata and vocabulary. Tokenizes and detokenizes; `context.ts` decodes. */
 import { checkWeights } from "./memory.ts";
 import { checkFile, headSizeOf, ModelError, peek } from "./first_look.ts";
 import { cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
@@ -9,15 +6,15 @@ import type { NativeSettings } from "../ipc/messages.ts";
 import { applyToModel, cacheBytes, loadAdapters, type LoadedAdapter } from "./settings.ts";
 import { LIBRARY_VERSION } from "../../libraries/library_files.ts";
 
-/** A token of the vocabulary that is more than text. */
+/** A special token. */
 export interface SpecialToken {
   readonly token: number;
   readonly name: string;
-  /** A control token; otherwise a user-defined token, which is text unless it is part of a marker. */
+  /** Control token; otherwise user-defined, which is text unless it is part of a marker. */
   readonly control: boolean;
 }
 
-/** The control tokens a chat template may ask for by name; -1 where the model has none. */
+/** Control tokens that chat templates may reference by name; -1 if the model has none. */
 export interface NamedTokens {
   readonly BOS: number;
   readonly EOS: number;
@@ -31,14 +28,14 @@ const VOCABULARY_SPM = 1;
 /** `llama_token_attr`. */
 const ATTRIBUTE_CONTROL = 1 << 3;
 const ATTRIBUTE_USER_DEFINED = 1 << 4;
-/** Room for one token's bytes; a longer one is asked for again. */
+/** Buffer size for one token's bytes; longer ones are requested again. */
 const PIECE_BYTES = 256;
-/** Smaller heads are shorter than what AVX-512 code takes at once. */
+/** Smaller attention heads do not fill an AVX-512 vector. */
 const NARROW_HEAD = 64;
-/** Where a file keeps its chat templates. */
+/** GGUF key of chat templates. */
 const CHAT_TEMPLATE = "tokenizer.chat_template";
 
-/** Tokens that a text may have beyond its bytes. */
+/** Maximum tokens of a text beyond its byte length. */
 const SPARE_TOKENS = 8;
 
 const NOT_TEXT = Symbol("bytes that are not whole characters");
@@ -47,19 +44,18 @@ const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const decoder = new TextDecoder();
 
-/** How a model is to be loaded. */
 export interface LoadOptions {
-  /** How many go to an accelerator. */
+  /** Number of layers to offload to the accelerator. */
   readonly gpuLayers?: number;
-  /** Memory to be counted on, in bytes. */
+  /** Available memory in bytes. */
   readonly available?: number;
-  /** Read no weights, for what is asked of metadata and vocabulary. */
+  /** Load only metadata and vocabulary. */
   readonly vocabularyOnly?: boolean;
-  /** Told why the accelerator does not compute, where the CPU takes its place. */
+  /** Called with the reason when falling back to the CPU. */
   readonly onFailure?: (reason: string) => void;
-  /** What the operator says. */
+  /** Operator settings. */
   readonly settings?: NativeSettings;
-  /** In place of the file's own. */
+  /** Overrides the file's chat template. */
   readonly chatTemplate?: string;
 }
 
@@ -69,49 +65,49 @@ export class Model {
   readonly #vocabulary: NonNullable<Deno.PointerValue>;
   readonly #pieces: (Uint8Array | undefined)[];
   readonly #texts: (string | typeof NOT_TEXT | undefined)[];
-  /** Tokens that end an answer. */
+  /** End-of-generation tokens. */
   readonly #ending: ReadonlySet<number>;
   readonly #pieceBuffer = new Uint8Array(PIECE_BYTES);
   #tokenBuffer = new Int32Array(1024);
   #textBuffer = new Uint8Array(4096);
 
   readonly handle: NonNullable<Deno.PointerValue>;
-  /** The accelerator; or `cpu`. */
+  /** Accelerator in use, or `cpu`. */
   readonly accelerator: string;
   /** GGUF metadata scalars by key. */
   readonly metadata: ReadonlyMap<string, string>;
   readonly vocabularySize: number;
   readonly trainedContextTokens: number;
   readonly layers: number;
-  /** Size of its weights. */
+  /** Size of the weights. */
   readonly bytes: number;
-  /** Memory one token of context takes; 0 if the metadata do not tell. */
+  /** KV cache bytes per token; 0 if unknown. */
   readonly bytesPerToken: number;
   readonly named: NamedTokens;
-  /** Whether a text's tokens depend on a space being put before it. */
+  /** Whether the tokenizer adds a space before every text. */
   readonly spacePrefix: boolean;
   readonly addsBos: boolean;
   readonly addsEos: boolean;
   readonly addsSep: boolean;
-  /** It writes text token by token. */
+  /** Whether it generates text token by token. */
   readonly generates: boolean;
-  /** It has a part that reads and none that writes. */
+  /** Encoder-only architecture. */
   readonly encoderOnly: boolean;
-  /** It has a part that reads and another that writes. */
+  /** Encoder-decoder architecture. */
   readonly encoderDecoder: boolean;
-  /** It has a head that makes a score of a text. */
+  /** Whether it has a ranking head. */
   readonly ranks: boolean;
-  /** Numbers in the vector of a token. */
+  /** Embedding length. */
   readonly vectorSize: number;
-  /** A prefix of a sequence cannot be kept when its end is cut off. */
+  /** Whether sequences cannot be truncated (recurrent memory). */
   readonly wholeSequencesOnly: boolean;
   /** Bytes of the longest token. */
   readonly longestPiece: number;
-  /** Tokens that are more than text: control tokens, and user-defined ones. */
+  /** Control tokens and user-defined tokens. */
   readonly specialTokens: readonly SpecialToken[];
-  /** How contexts are to be made. */
+  /** Settings for contexts. */
   readonly settings: NativeSettings;
-  /** What contexts are to use. */
+  /** LoRA adapters for contexts. */
   readonly adapters: readonly LoadedAdapter[];
 
   private constructor(
@@ -180,10 +176,10 @@ export class Model {
   /**
    * Load a model.
    *
-   * @param library What loads it.
+   * @param library The native library.
    * @param paths Its file, or the files of a split model in order.
-   * @param options How.
-   * @throws {ModelError} If it is missing, cut short, not GGUF, not supported, or does not fit into memory.
+   * @param options Load options.
+   * @throws {ModelError} If it is missing, truncated, not GGUF, not supported, or does not fit into memory.
    */
   static load(
     library: Library,
@@ -193,7 +189,7 @@ export class Model {
     const [path = ""] = paths;
     for (const one of paths) checkFile(one);
     const { headSize, pools, ranks } = peek(library, paths);
-    // Whole texts at once are products of large matrices, which the wide code is made for.
+    // Encoders multiply large matrices, where AVX-512 is faster.
     const narrow = headSize < NARROW_HEAD && !pools;
     const { accelerator, failure } = library.loadBackends({ narrow });
     if (failure !== undefined) options.onFailure?.(failure);
@@ -207,12 +203,12 @@ export class Model {
     const { settings = {} } = options;
     const pointed = applyToModel(params, settings);
     const handle = loadFiles(library, paths, params);
-    // What the struct pointed to has lived until here.
+    // Keeps the memory that the struct points to alive until here.
     pointed.fill(0);
     if (handle === null) {
       throw new ModelError(
         `Cannot load "${path}": ${
-          library.takeError() ?? `it is damaged, or llama.cpp of node-llama-cpp ${LIBRARY_VERSION} does not know it`
+          library.takeError() ?? `it is damaged, or llama.cpp of node-llama-cpp ${LIBRARY_VERSION} does not support it`
         }`,
       );
     }
@@ -231,25 +227,25 @@ export class Model {
   }
 
   /**
-   * The tokens of a text.
+   * Tokenize a text.
    *
    * @param text Any text.
-   * @param special Whether names of control tokens in it become these tokens. Never true for what a user wrote.
+   * @param special Whether to parse the names of control tokens. Never true for user text.
    */
   tokenize(text: string, special: boolean): Int32Array {
     return text === "" ? new Int32Array(0) : this.#tokenize(text, { special, ends: false });
   }
 
   /**
-   * The tokens of a text, made on a thread that is not the caller's.
+   * Tokenize on another thread.
    *
    * @param text Any text.
    * @param special As in `tokenize`.
-   * @param ends With the model's BOS and EOS tokens.
+   * @param ends Whether to add BOS and EOS as the model does.
    */
   async tokenizeBeside(text: string, special: boolean, ends = false): Promise<Int32Array> {
     const bytes = encoder.encode(text);
-    // No token is of less than a byte, and a vocabulary may put something before and after the text.
+    // At most one token per byte, plus tokens added around the text.
     let tokens = new Int32Array(bytes.length + SPARE_TOKENS);
     const { llama } = this.#library;
     const call = (): Promise<number> =>
@@ -263,10 +259,10 @@ export class Model {
   }
 
   /**
-   * The tokens of a whole text, with the model's BOS and EOS tokens.
+   * Tokenize a complete text, adding BOS and EOS as the model does.
    *
    * @param text Any text.
-   * @param special As in `tokenize`; by default names of control tokens in it stay text.
+   * @param special As in `tokenize`; default false.
    */
   tokenizeWhole(text: string, special = false): Int32Array {
     return this.#tokenize(text, { special, ends: true });
@@ -294,7 +290,7 @@ export class Model {
     return this.#tokenBuffer.slice(0, count);
   }
 
-  /** The bytes of a token in the answer; empty for control tokens. Read-only. */
+  /** Bytes of a token in the answer; empty for control tokens. Read-only. */
   piece(token: number): Uint8Array {
     return this.#pieces[token] ??= this.#renderPiece(token, false);
   }
@@ -313,7 +309,7 @@ export class Model {
     return text === NOT_TEXT ? undefined : text;
   }
 
-  /** The text of a token; of a control token, its name. */
+  /** Text of a token, or the name of a control token. */
   describe(token: number): string {
     return decoder.decode(this.#renderPiece(token, true));
   }
@@ -323,7 +319,7 @@ export class Model {
     return this.#ending.has(token);
   }
 
-  /** Whether a token is not text. */
+  /** Whether it is a control token. */
   isControl(token: number): boolean {
     return this.#library.llama.llama_vocab_is_control(this.#vocabulary, token);
   }
@@ -344,7 +340,7 @@ function loadFiles({ llama }: Library, paths: readonly string[], params: Uint8Ar
   const names = paths.map(cString);
   const [first] = names;
   if (first !== undefined && names.length === 1) return llama.llama_model_load_from_file(first, params);
-  // An array of pointers. What they point to must live until the call is over, so `names` is used after it.
+  // Array of pointers. Their targets must stay alive during the call, so `names` is used after it.
   const pointers = new BigUint64Array(names.map((name) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(name))));
   const handle = llama.llama_model_load_from_splits(new Uint8Array(pointers.buffer), BigInt(names.length), params);
   return names.length > 0 ? handle : null;
@@ -369,7 +365,7 @@ function readMetadata(library: Library, model: NonNullable<Deno.PointerValue>): 
   return metadata;
 }
 
-/** Memory that one token of context takes in one layer; 0 if the metadata do not tell. */
+/** KV cache bytes per token and layer; 0 if unknown. */
 function attentionBytes(metadata: ReadonlyMap<string, string>, [k, v]: readonly [k: number, v: number]): number {
   const number = (key: string): number => Number(metadata.get(`${metadata.get("general.architecture")}.${key}`)) || 0;
   const headSize = headSizeOf(number);
@@ -378,7 +374,7 @@ function attentionBytes(metadata: ReadonlyMap<string, string>, [k, v]: readonly 
   return keyHeads === 0 ? 0 : keyHeads * (headSize * k + valueSize * v);
 }
 
-/** A file's metadata with another chat template in place of all that it has. */
+/** Replaces all chat templates in the metadata. */
 function withTemplate(metadata: Map<string, string>, template: string | undefined): Map<string, string> {
   if (template === undefined) return metadata;
   const others = [...metadata].filter(([key]) => key !== CHAT_TEMPLATE && !key.startsWith(`${CHAT_TEMPLATE}.`));

@@ -1,10 +1,10 @@
-/** The operator's settings of a model, in the structs of the native library. */
+/** Applies the operator's model settings to native structs. */
 import type { NativeSettings } from "../ipc/messages.ts";
 import { CONTEXT_PARAM, cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
 
 /** `ggml_type`. */
 const TYPES = { f16: 1, q4_0: 2, q8_0: 8 } as const;
-/** Bytes that one number takes; of the quantised types a block of 32 has a scale of two bytes. */
+/** Bytes per element; quantised blocks of 32 have a two-byte scale. */
 const TYPE_BYTES = { f16: 2, q4_0: 18 / 32, q8_0: 34 / 32 } as const;
 /** `llama_flash_attn_type`. */
 const FLASH = { auto: -1, off: 0, on: 1 } as const;
@@ -12,23 +12,23 @@ const FLASH = { auto: -1, off: 0, on: 1 } as const;
 const ROPE = { none: 0, linear: 1, yarn: 2, longrope: 3 } as const;
 /** `llama_split_mode`. */
 const ONE_GPU = 0;
-/** `llama_load_mode`, by mapped and locked. */
+/** `llama_load_mode`, by mmap and mlock. */
 const LOAD_MODES = { plain: 0, mapped: 1, locked: 2, both: 3 } as const;
 /** Entries of `tensor_split` that the library reads: `llama_max_devices()`. */
 const MOST_DEVICES = 16;
-/** An address takes as many bytes. */
+/** Size of a pointer. */
 const POINTER_BYTES = 8;
 
-/** An adapter that is loaded, and how strongly it is applied. */
+/** A loaded LoRA adapter and its scale. */
 export interface LoadedAdapter {
   readonly handle: NonNullable<Deno.PointerValue>;
   readonly scale: number;
 }
 
 /**
- * Say how a model is to be loaded.
+ * Apply settings for loading a model.
  *
- * @returns What the struct points to; it must live until the model is loaded.
+ * @returns Memory that the struct points to; keep it alive until the model is loaded.
  */
 export function applyToModel(params: Uint8Array<ArrayBuffer>, settings: NativeSettings): Float32Array<ArrayBuffer> {
   const view = dataView(params);
@@ -49,13 +49,13 @@ export function applyToModel(params: Uint8Array<ArrayBuffer>, settings: NativeSe
   return split;
 }
 
-/** Say how a context is to be made. */
+/** Applies settings for creating a context. */
 export function applyToContext(params: Uint8Array<ArrayBuffer>, settings: NativeSettings): void {
   const view = dataView(params);
   const { cacheTypeK, cacheTypeV, flashAttention, ropeFreqBase, ropeFreqScale, ropeScaling } = settings;
   if (cacheTypeK !== undefined) view.setInt32(CONTEXT_PARAM.typeK, TYPES[cacheTypeK], true);
   if (cacheTypeV !== undefined) view.setInt32(CONTEXT_PARAM.typeV, TYPES[cacheTypeV], true);
-  // A quantised V cache is read by fused attention only.
+  // Only flash attention reads a quantised V cache.
   const needed = cacheTypeV !== undefined && cacheTypeV !== "f16" ? "on" : "auto";
   view.setInt32(CONTEXT_PARAM.flashAttention, FLASH[flashAttention ?? needed], true);
   if (ropeScaling !== undefined) view.setInt32(CONTEXT_PARAM.ropeScaling, ROPE[ropeScaling], true);
@@ -63,15 +63,15 @@ export function applyToContext(params: Uint8Array<ArrayBuffer>, settings: Native
   if (ropeFreqScale !== undefined) view.setFloat32(CONTEXT_PARAM.ropeFreqScale, ropeFreqScale, true);
 }
 
-/** Bytes that a number of the K and of the V cache takes. */
+/** Bytes per element of the K and the V cache. */
 export function cacheBytes({ cacheTypeK = "f16", cacheTypeV = "f16" }: NativeSettings): [k: number, v: number] {
   return [TYPE_BYTES[cacheTypeK], TYPE_BYTES[cacheTypeV]];
 }
 
 /**
- * Load adapters; before a context is made, as the library asks.
+ * Load LoRA adapters; must happen before a context is created.
  *
- * @returns They; or the path of one that cannot be loaded.
+ * @returns The adapters, or the path of one that cannot be loaded.
  */
 export function loadAdapters(
   { llama }: Library,
@@ -87,7 +87,7 @@ export function loadAdapters(
   return loaded;
 }
 
-/** Have a context use adapters; false: it cannot. */
+/** Applies adapters to a context; false if it cannot use them. */
 export function useAdapters(
   { llama }: Library,
   context: NonNullable<Deno.PointerValue>,

@@ -1,11 +1,12 @@
-/** Whether the daemon has said something: asked of the system, since Deno would only read. */
+/** Polls stdin for messages from the daemon; Deno can only read. */
 import { LibraryError } from "../../libraries/library_files.ts";
 import { dataView, LIBC } from "./library.ts";
 
 /**
- * Whether a read from stdin would return at once. Deno has no such function, so the system is asked.
+ * Create a function that tells whether a read from stdin would return at once. Uses the system's poll, which Deno does
+ * not expose.
  *
- * @throws {LibraryError} If it cannot be.
+ * @throws {LibraryError} If the system cannot tell.
  */
 export function stdinProbe(): (ms?: number) => boolean {
   try {
@@ -37,13 +38,13 @@ function windowsProbe(): (ms?: number) => boolean {
   ).symbols;
   const stdin = GetStdHandle(STD_INPUT_HANDLE);
   const available = new Uint32Array(1);
-  // It fails once the other end is closed; then a read returns at once, too.
+  // Fails once the other end is closed; then a read returns at once too.
   const readable = (): boolean =>
     PeekNamedPipe(stdin, null, 0, null, available, null) === 0 || (available[0] as number) > 0;
   const never = new Int32Array(new SharedArrayBuffer(4));
   return (ms = 0) => {
     const until = performance.now() + ms;
-    // A pipe cannot be waited for.
+    // Windows pipes cannot be waited for, so poll.
     while (!readable()) if (performance.now() >= until || Atomics.wait(never, 0, 0, 1) !== "timed-out") return false;
     return true;
   };

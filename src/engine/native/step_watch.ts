@@ -1,35 +1,34 @@
 /**
- * Progress within a long step. The native library calls back after every operation that the CPU computes, on the
- * calling thread: a sign of life however slow the step is, and a way to abort it. A call costs about a microsecond and
- * a step makes hundreds of them, so short steps are not watched.
+ * Monitors long steps. The native library calls back after every CPU operation, on the calling thread: a heartbeat
+ * however slow the step is, and a way to abort it. A callback costs about a microsecond and a step makes hundreds, so
+ * short steps are not watched.
  */
 import type { Library } from "./library.ts";
 import type { Model } from "./model.ts";
 
-/** Bytes of weights times tokens: a step of more takes a tenth of a second or longer. */
+/** Bytes of weights times tokens above which a step takes a tenth of a second or more. */
 const LONG_STEP = 1e9;
 /** After a step or a pause this long, in milliseconds, the next step is watched whatever its size. */
 const SLOW_MS = 250;
 const REST_MS = 1000;
-/** From one look to the next, in milliseconds, where nothing else is said. */
+/** Default interval of checks, in milliseconds. */
 const LOOK_MS = 10;
 
-/** Looks in. True: the step is to be given up. */
+/** Periodic check; returns true to abort the step. */
 export type LookIn = () => boolean;
 
-/** When a step is watched. */
+/** When to watch a step. */
 export interface WatchLimits {
-  /** Bytes of weights times tokens from which on it is long; absent: what takes a tenth of a second. */
+  /** Bytes of weights times tokens of a long step; default: about a tenth of a second. */
   readonly longStep?: number;
-  /** From one look to the next, in milliseconds. */
+  /** Interval of checks, in milliseconds. */
   readonly lookMs?: number;
 }
 
-/** What is watched, and how. */
 export interface StepWatchOptions {
   readonly model: Pick<Model, "bytes" | "accelerator">;
   readonly lookIn: LookIn;
-  /** When a step is long, and how often it is looked at; for tests. */
+  /** Overrides for tests. */
   readonly limits?: WatchLimits;
   readonly now?: () => number;
 }
@@ -51,20 +50,20 @@ export class StepWatch {
     this.#options = options;
     this.#lookMs = options.limits?.lookMs ?? LOOK_MS;
     const { accelerator } = options.model;
-    // Metal computes otherwise where there is a callback, and calls it only while a profiler records.
+    // Metal computes differently with a callback set, and calls it only while profiling.
     this.#possible = accelerator === "cpu" || Deno.build.os !== "darwin";
     this.#now = options.now ?? ((): number => performance.now());
     this.#callback = new Deno.UnsafeCallback({ parameters: ["pointer"], result: "bool" }, () => this.#called());
   }
 
   /**
-   * Compute a step, watched if it may take long.
+   * Run a step, watched if it may take long.
    *
-   * @param library Computes.
-   * @param context What is computed on.
-   * @param step How many tokens, and the computing.
-   * @returns What `compute` returned.
-   * @throws What looking in threw; the step was given up for it.
+   * @param library Native library.
+   * @param context The context it runs on.
+   * @param step Number of tokens, and the computation.
+   * @returns The result of `compute`.
+   * @throws Any error of the check, which aborts the step.
    */
   run<T>(
     { llama }: Pick<Library, "llama">,
@@ -88,14 +87,14 @@ export class StepWatch {
     }
   }
 
-  /** Long by its size; or in times when even a small one may be: what it needs may have to be read from a disk again. */
+  /** Long by size, or at risk: pages may have to be read from disk again. */
   #isWorthIt(tokens: number, now: number): boolean {
     const { model, limits: { longStep = LONG_STEP } = {} } = this.#options;
     if (!this.#possible) return false;
     return tokens * model.bytes > longStep || this.#lastMs > SLOW_MS || now - this.#lastEnd > REST_MS;
   }
 
-  /** An error must not go through native code. */
+  /** Errors must not propagate through native code. */
   #called(): boolean {
     if (this.#givenUp) return true;
     const now = this.#now();
@@ -104,7 +103,7 @@ export class StepWatch {
     try {
       this.#givenUp = this.#options.lookIn();
     } catch (error) {
-      this.#error = error ?? new Error("Looking in failed");
+      this.#error = error ?? new Error("The step watch failed");
       this.#givenUp = true;
     }
     return this.#givenUp;

@@ -1,6 +1,6 @@
 /**
- * One llama.cpp context that makes a vector, or a score, of each text: many texts in one step, each a sequence of its
- * own. Which texts go into a step, and on how many threads it is computed, is `encoder.ts`'s business.
+ * A llama.cpp context that embeds or scores texts: many texts per batch, each a sequence. `encoder.ts` decides which
+ * texts go into a batch and on how many threads.
  */
 import { applyToContext, useAdapters } from "./settings.ts";
 import { Batch } from "./batch.ts";
@@ -10,35 +10,34 @@ import type { Model } from "./model.ts";
 import type { StepWatch } from "./step_watch.ts";
 import { ThreadPools } from "./threads/pools.ts";
 
-/** The numbers of `llama_pooling_type`. */
+/** `llama_pooling_type`. */
 export const POOLING = { mean: 1, cls: 2, last: 3, rank: 4 } as const;
 
-/** How token vectors become one. */
+/** Pooling of token vectors. */
 export type PoolingType = typeof POOLING[keyof typeof POOLING];
 
-/** What was computed is worth nothing to anybody any more. */
+/** The computation was aborted because nobody needs the result. */
 export class GivenUpError extends Error {
   override readonly name = "GivenUpError";
 }
 
-/** What the native library returns then. */
+/** Return value of an aborted decode. */
 const STATUS_GIVEN_UP = 2;
 
-/** How a context is to be made. */
 export interface TextContextOptions {
-  /** Tokens one text may have. */
+  /** Maximum tokens of one text. */
   readonly textTokens: number;
-  /** Tokens that are computed at once. */
+  /** Maximum tokens of a batch. */
   readonly capacity: number;
-  /** Texts that are computed at once. */
+  /** Maximum texts of a batch. */
   readonly texts: number;
   readonly threads: number;
   readonly pooling: PoolingType;
-  /** Numbers that come out for a text. */
+  /** Length of the output vector of a text. */
   readonly width: number;
 }
 
-/** A context for vectors or scores. */
+/** A context for embeddings or scores. */
 export class TextContext {
   readonly #library: Library;
   readonly #handle: NonNullable<Deno.PointerValue>;
@@ -48,12 +47,10 @@ export class TextContext {
   readonly #outputs: Float32Array<ArrayBuffer>[];
   readonly #threads: ThreadPools;
 
-  /** Tokens that are computed at once. */
+  /** Maximum tokens of a batch. */
   readonly capacity: number;
 
-  /**
-   * @throws {ModelError} If there is not enough memory for a text of that size.
-   */
+  /** @throws {ModelError} If there is not enough memory for a text of that size. */
   constructor(library: Library, model: Model, options: TextContextOptions) {
     this.#library = library;
     this.#encoderOnly = model.encoderOnly;
@@ -78,7 +75,9 @@ export class TextContext {
         `Cannot make a context of ${textTokens} tokens: ${library.takeError() ?? "there is not enough memory"}`,
       );
     }
-    if (!useAdapters(library, handle, model.adapters)) throw new ModelError("The LoRA adapters cannot be used with it");
+    if (!useAdapters(library, handle, model.adapters)) {
+      throw new ModelError("The LoRA adapters cannot be applied to this model");
+    }
     this.#handle = handle;
     this.#memory = llama.llama_get_memory(handle);
     this.#batch = new Batch(library, capacity);
@@ -86,12 +85,12 @@ export class TextContext {
     this.#threads = new ThreadPools(library, handle, threads);
   }
 
-  /** Forget what was computed before; where nothing is kept, that costs nothing. */
+  /** Clears the KV cache, if the model has one. */
   clear(): void {
     if (this.#memory !== null) this.#library.llama.llama_memory_clear(this.#memory, false);
   }
 
-  /** Put a text, or a part of one, into the next step. */
+  /** Puts a text, or part of one, into the next batch. */
   put(text: Int32Array, { sequence, from = 0, end = text.length }: {
     readonly sequence: number;
     readonly from?: number;
@@ -101,10 +100,10 @@ export class TextContext {
   }
 
   /**
-   * Compute what was put; on how many threads counts from now on.
+   * Compute the batch on this many threads.
    *
-   * @param watch Looks in meanwhile.
-   * @throws {GivenUpError} If it was given up.
+   * @param watch Watches the step.
+   * @throws {GivenUpError} If it was aborted.
    */
   compute(threads: number, watch?: StepWatch): void {
     const { llama } = this.#library;
@@ -115,7 +114,7 @@ export class TextContext {
     this.#check(watch?.run(this.#library, this.#handle, { tokens, compute }) ?? compute());
   }
 
-  /** Compute what was put on a thread that is not the caller's. Nothing may be put until it is over. */
+  /** Compute the batch on another thread. Nothing may be put until it is done. */
   async computeBeside(): Promise<void> {
     const { llama } = this.#library;
     this.#batch.seal();
@@ -123,11 +122,11 @@ export class TextContext {
     this.#check(await run(this.#handle, this.#batch.struct));
   }
 
-  /** What came out for the first texts; valid until the next step. */
+  /** Outputs of the first texts; valid until the next step. */
   read(texts: number): readonly Float32Array[] {
     return this.#outputs.slice(0, texts).map((output, sequence) => {
       const pointer = this.#library.llama.llama_get_embeddings_seq(this.#handle, sequence);
-      if (pointer === null) throw new Error("The model made nothing of a text");
+      if (pointer === null) throw new Error("The model returned no output for a text");
       this.#library.copy(output, pointer);
       for (const value of output) {
         if (!Number.isFinite(value)) throw new Error("The model's output has NaN or infinite values");
@@ -137,7 +136,7 @@ export class TextContext {
   }
 
   #check(status: number): void {
-    if (status === STATUS_GIVEN_UP) throw new GivenUpError("The step was given up");
+    if (status === STATUS_GIVEN_UP) throw new GivenUpError("The step was aborted");
     if (status !== 0) throw new Error(`llama_decode failed with status ${status}`);
   }
 }

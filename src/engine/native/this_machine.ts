@@ -1,14 +1,14 @@
-/** The machine that the engine runs on, as `libraries/machine.ts` asks for it. */
+/** The machine the engine runs on, behind the interface of `libraries/machine.ts`. */
 import type { Machine } from "../../libraries/machine.ts";
 
-/** A device or a file of the kernel has no more to say than this. */
+/** Maximum bytes read from a device or kernel file. */
 const MOST_KERNEL_BYTES = 4096;
 
 /**
- * This machine.
+ * Inspect this machine.
  *
- * @param env What the process may see of its environment.
- * @returns What can be asked of it. Needs `read` for everything, and `ffi`.
+ * @param env Reads environment variables.
+ * @returns Its capabilities. Needs `read` for everything, and `ffi`.
  */
 export function thisMachine(env: (name: string) => string | undefined): Machine {
   const kernel = Deno.build.os === "linux" ? kernelFiles() : undefined;
@@ -32,7 +32,7 @@ function exists(path: string): boolean {
     Deno.statSync(path);
     return true;
   } catch {
-    return false; // What cannot be seen cannot be used either.
+    return false; // Not visible means not usable.
   }
 }
 
@@ -52,7 +52,7 @@ function read(path: string): Uint8Array | undefined {
   }
 }
 
-/** The same for devices and the kernel's own files: asked of the system itself. */
+/** Reads devices and kernel files through libc. */
 function kernelFiles(): Pick<Machine, "exists" | "read"> {
   const F_OK = 0;
   const O_RDONLY = 0;

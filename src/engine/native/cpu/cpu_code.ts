@@ -1,18 +1,18 @@
 /**
- * The code that computes on the CPU. ggml has it once for each generation of processors, the variants, and takes the best
- * one that the machine can run; some models are faster with another.
+ * CPU backends. ggml ships one per processor generation and picks the best supported variant; some models run faster on
+ * another one.
  */
 import { findLibrary } from "../../../libraries/library_files.ts";
 
-/** Those with AVX2 and without AVX-512, the best first, as ggml rates them. */
+/** Variants with AVX2 but without AVX-512, best first by ggml's score. */
 const NARROW_VARIANTS: readonly string[] = ["alderlake", "haswell"];
 
 /**
- * Load the best code without AVX-512 that this machine runs.
+ * Load the best supported CPU variant without AVX-512.
  *
- * @param folder The native libraries.
- * @param load Loads a library into ggml, and says whether it did.
- * @returns Whether there is any.
+ * @param folder Folder of the native libraries.
+ * @param load Loads a library into ggml and returns whether that worked.
+ * @returns Whether one was loaded.
  */
 export function loadNarrowCode(folder: string, load: (path: string) => boolean): boolean {
   return NARROW_VARIANTS.some((variant) => {
@@ -22,10 +22,10 @@ export function loadNarrowCode(folder: string, load: (path: string) => boolean):
 }
 
 /**
- * How well a library's code suits this machine: ggml's own answer, before it loads one.
+ * ggml's score of a CPU variant on this machine, without loading it into ggml.
  *
  * @param file The library.
- * @returns 0: this machine does not run it.
+ * @returns 0 if this machine does not support it.
  */
 export function scoreOf(file: string): number {
   try {
@@ -33,7 +33,7 @@ export function scoreOf(file: string): number {
       file,
       { ggml_backend_score: { parameters: [], result: "i32", optional: true } } as const,
     );
-    // What there is only one of does not say.
+    // A library without variants exports no score.
     const score = library.symbols.ggml_backend_score?.() ?? 1;
     library.close();
     return score;

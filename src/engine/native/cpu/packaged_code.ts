@@ -1,12 +1,12 @@
-/** Code for the CPU in npm's packages, as ggml itself would choose it, but without the accelerators in the same folder. */
+/** Loads CPU backends from npm packages as ggml would, but skips the accelerators in the same folder. */
 import { scoreOf } from "./cpu_code.ts";
 import { isLibrary } from "../../../libraries/library_files.ts";
 
 /**
- * Load the code that this machine runs best, and Apple's matrix products where the package has code for them.
+ * Load the best supported CPU variant, and BLAS if the package has it (macOS).
  *
- * @param folder The libraries of a package.
- * @param load Loads a library into ggml, and says whether it did.
+ * @param folder Library folder of a package.
+ * @param load Loads a library into ggml and returns whether that worked.
  */
 export function loadPackagedCode(folder: string, load: (file: string) => boolean): void {
   const files = [...Deno.readDirSync(folder)].map(({ name }) => name);

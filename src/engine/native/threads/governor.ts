@@ -1,16 +1,15 @@
 /**
- * How many threads compute: what the machine grants this process, and how many of those a step is best done with. The
- * threads of a step wait for each other after every operation, so with a small model, or on a machine where other
- * processes are busy, more threads may be several times slower.
+ * Thread count: how many cores the process may use, and how many threads are best for a step. Threads synchronise after
+ * every operation, so with a small model or on a busy machine more threads may be several times slower.
  */
 import process from "node:process";
 
-/** The cores this process may use (affinity and quota are in what the system reports), the physical ones at most. */
+/** Cores that this process may use: physical ones, within affinity and quota. */
 export function usableCores(): number {
   return Math.max(1, Math.min(navigator.hardwareConcurrency, physicalCores() ?? Infinity));
 }
 
-/** Cores without their hyper-threads, where the system tells. */
+/** Cores without hyper-threads, if the system tells. */
 function physicalCores(): number | undefined {
   if (Deno.build.os !== "linux") return undefined;
   const root = "/sys/devices/system/cpu";
@@ -22,101 +21,101 @@ function physicalCores(): number | undefined {
     }
     return siblings.size > 0 ? siblings.size : undefined;
   } catch {
-    return undefined; // a container may hide it
+    return undefined; // hidden in some containers
   }
 }
 
-/** Steps of similar size are compared with each other. The largest step of each kind, in tokens. */
+/** Steps of similar size are compared. Upper bound of each size class, in tokens. */
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, Infinity] as const;
-/** Another number of threads must cost less than this share of the current cost to be taken. */
+/** A different thread count must cost less than this share of the current one to be adopted. */
 const CLEARLY_BETTER = 0.9;
-/** Above this ratio a trial is over before its time. */
+/** Above this ratio a trial ends early. */
 const CLEARLY_WORSE = 1.3;
-/** The other processes are busy when the threads together get less than this share of their cores. */
+/** Below this share of its cores, the process is considered disturbed by others. */
 const UNDISTURBED = 0.85;
-/** Steps for which another number of threads is tried. */
+/** Steps per trial. */
 const TRIAL_STEPS = 4;
-/** Compute time until the next trial, at first and at most: it doubles as long as trials change nothing. */
+/** Compute time between trials, initial and maximum: doubles as long as trials change nothing. */
 const FIRST_INTERVAL_MS = 100;
 const LONGEST_INTERVAL_MS = 30_000;
 /** Share of a request's compute time that trials may cost. */
 const TRIAL_SHARE = 0.02;
-/** Weight of the newest step in the averages. */
+/** Weight of the newest step in the moving averages. */
 const NEWEST = 1 / 8;
 
-/** A step that takes this long in milliseconds is always asked how many cores it had; of quicker ones, one of so many. */
+/** CPU time is measured for every step this long, in milliseconds, and for one of this many shorter ones. */
 const LONG_STEP_MS = 10;
 const ASKED_OF = 8;
 
-/** How long a step took. */
+/** Duration of a step. */
 export interface StepTime {
   readonly ms: number;
-  /** Processor time of the whole process during the step; absent where it was not asked for, or tells nothing. */
+  /** CPU time of the whole process during the step; absent if not measured. */
   readonly cpuMs?: number;
 }
 
-/** Times a step. */
+/** Measures a step. */
 export class StepTimer {
   readonly #startMs = performance.now();
   readonly #startCpuMs: number | undefined;
 
-  /** @param options.cores Whether processor time is of use; to ask for it costs some microseconds. */
+  /** @param options.cores Whether to measure CPU time, which costs some microseconds. */
   constructor({ cores }: { readonly cores: boolean }) {
     this.#startCpuMs = cores ? cpuMs() : undefined;
   }
 
-  /** How long it took. */
+  /** Duration so far. */
   stop(): StepTime {
     const ms = performance.now() - this.#startMs;
     return this.#startCpuMs === undefined ? { ms } : { ms, cpuMs: cpuMs() - this.#startCpuMs };
   }
 }
 
-/** Processor time that this process has used, all its threads. */
+/** CPU time of this process, all threads. */
 function cpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }
 
-/** What is known of steps of one size. */
+/** Statistics of one size class. */
 interface Experience {
   /** Index into the choices. */
   current: number;
-  /** Milliseconds per token with the current choice, a moving average; 0: there was no step yet. */
+  /** Moving average of milliseconds per token with the current choice; 0 if unknown. */
   cost: number;
-  /** Cores that the threads really had, a moving average. */
+  /** Moving average of the cores that the threads actually got. */
   cores: number;
   /** Index of the choice on trial. */
   trial: number | undefined;
   trialSteps: number;
   trialCost: number;
-  /** How much slower the last trial of more threads was, in milliseconds per token. */
+  /** Extra cost of the last trial of more threads, in milliseconds per token. */
   waste: number;
   untilTrialMs: number;
   intervalMs: number;
 }
 
 /**
- * Chooses the number of threads for each step, and learns from how long it took.
+ * Chooses the thread count of each step, and learns from its duration.
  *
- * It begins with the number it is given. Fewer threads are tried only when those there are do not get their cores, so
- * never on an idle machine; more are tried from time to time. A step is used for a trial only if what that may cost is at
- * most {@linkcode TRIAL_SHARE} of the compute time since the last trial and since the youngest request began: so no
+ * Starts with the given count. Fewer threads are tried only when the process does not get its cores, so never on an
+ * idle machine; more are tried from time to time. A step is used for a trial only if its possible cost is at most
+ * {@linkcode TRIAL_SHARE} of the compute time since the last trial and since the newest request began, so that no
  * request pays more than that share.
  */
 export class ThreadGovernor {
   readonly #choices: readonly number[];
   readonly #kinds: readonly Experience[];
-  /** Compute time that pays for trials; negative after one that was dearer than expected. */
+  /** Compute time available for trials; negative after one that cost more than expected. */
   #earnedMs = 0;
-  /** The step under way is part of a trial. */
+  /** Whether the current step is part of a trial. */
   #trying = false;
   #steps = 0;
   #asks = true;
 
   /**
-   * @param most Threads there are at most.
-   * @param first Threads to begin with, for steps of at least this many tokens.
+   * @param most Maximum number of threads.
+   * @param first Initial number of threads for steps of at least this many tokens.
    */
   constructor(most: number, first: (tokens: number) => number) {
     const choices: number[] = [];
@@ -135,12 +134,12 @@ export class ThreadGovernor {
     }));
   }
 
-  /** A request begins: it pays only for trials that its own compute time has earned. */
+  /** Starts a request: it pays only for trials that its own compute time has earned. */
   beginRequest(): void {
     this.#earnedMs = Math.min(this.#earnedMs, 0);
   }
 
-  /** Threads for a step of this many tokens. */
+  /** Thread count for a step of this many tokens. */
   choose(tokens: number): number {
     const kind = this.#kind(tokens);
     kind.trial ??= this.#nextTrial(kind);
@@ -150,12 +149,12 @@ export class ThreadGovernor {
     return this.#choices[this.#trying ? kind.trial as number : kind.current] as number;
   }
 
-  /** Whether it is of use to know the processor time of the step that threads were last chosen for. */
+  /** Whether to measure CPU time in the current step. */
   get asksForCores(): boolean {
     return this.#asks;
   }
 
-  /** Record how long a step of this many tokens took with the threads last chosen for its size. */
+  /** Record the duration of a step with the thread count last chosen for its size. */
   learn(tokens: number, { ms, cpuMs }: StepTime): void {
     const kind = this.#kind(tokens);
     const cost = ms / tokens;
@@ -171,7 +170,7 @@ export class ThreadGovernor {
     }
     const weight = kind.cost === 0 ? 1 : NEWEST;
     kind.cost += (cost - kind.cost) * weight;
-    // As long as nothing tells otherwise, the threads get their cores.
+    // Until measured, assume that threads get their cores.
     if (cpuMs !== undefined) kind.cores += (cpuMs / Math.max(ms, 0.001) - kind.cores) * weight;
     else if (weight === 1) kind.cores = this.#choices[kind.current] as number;
     kind.untilTrialMs -= ms;
@@ -181,12 +180,12 @@ export class ThreadGovernor {
     return this.#kinds[SIZES.findIndex((largest) => tokens <= largest)] as Experience;
   }
 
-  /** The choice that is worth a trial now. */
+  /** The choice to try now, if any. */
   #nextTrial(kind: Experience): number | undefined {
     const { current, cost, cores, untilTrialMs } = kind;
     if (cost === 0 || untilTrialMs > 0) return undefined;
     const disturbed = cores < (this.#choices[current] as number) * UNDISTURBED;
-    // Threads that lack cores gain nothing from more threads.
+    // Without enough cores, more threads gain nothing.
     const next = disturbed ? current - 1 : current + 1;
     if (this.#choices[next] === undefined) return undefined;
     kind.trialSteps = 0;
@@ -194,11 +193,11 @@ export class ThreadGovernor {
     return next;
   }
 
-  /** Milliseconds per token that a step of a trial may cost more than one with the current choice. */
+  /** Expected extra cost of a trial step, in milliseconds per token. */
   #mayCost(kind: Experience, trial: number): number {
     const threads = this.#choices[trial] as number;
     const current = this.#choices[kind.current] as number;
-    // More threads are likely to be as bad as the last time.
+    // More threads probably cost as much as last time.
     if (threads > current) return Math.max(kind.cost, kind.waste);
     // Fewer threads do the same work on the cores they get.
     return kind.cost * Math.max(0, Math.min(kind.cores, current) / threads - 1);
@@ -217,8 +216,8 @@ export class ThreadGovernor {
   }
 
   /**
-   * Threads wait for each other once in every operation, however large the step is: more threads that pay for a small
-   * step pay for a larger one, which can rarely afford a trial of its own.
+   * Threads synchronise once per operation, whatever the step size: more threads that pay for a small step also pay for
+   * a larger one, which can rarely afford its own trial.
    */
   #move(kind: Experience, to: number): void {
     const at = this.#kinds.indexOf(kind);

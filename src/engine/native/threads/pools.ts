@@ -1,24 +1,24 @@
 /**
- * The threads that compute the steps of a context. Without pools of ours llama.cpp starts and ends its threads in every
- * step. Ours do not spin between steps: that time belongs to sampling, to the daemon and to its clients.
+ * Thread pools of a context. Without them llama.cpp starts and ends its threads in every step. These do not spin
+ * between steps: that time belongs to sampling, the daemon and its clients.
  */
 import { cString, dataView, type Library, THREADPOOL_PARAM } from "../library.ts";
 
 const CPU_DEVICE = 0;
 
-/** Says on how many threads a context computes. */
+/** Sets the thread count of a context. */
 export class ThreadPools {
   readonly #library: Library;
   readonly #context: NonNullable<Deno.PointerValue>;
-  /** Only the calling thread; a step on it wakes none that then has nothing to do. */
+  /** Only the calling thread, so that no idle one is woken. */
   readonly #alone: Deno.PointerValue;
   readonly #all: Deno.PointerValue;
   #count: number;
 
   /**
-   * @param library Has the threads.
-   * @param context Computes.
-   * @param most Threads there are, and that compute until something else is said.
+   * @param library Native library.
+   * @param context The context.
+   * @param most Maximum and initial number of threads.
    */
   constructor(library: Library, context: NonNullable<Deno.PointerValue>, most: number) {
     this.#library = library;
@@ -29,7 +29,7 @@ export class ThreadPools {
     this.#attach();
   }
 
-  /** From the next step on so many threads compute. */
+  /** Sets the thread count from the next step on. */
   use(count: number): void {
     if (count === this.#count) return;
     this.#count = count;
@@ -43,7 +43,7 @@ export class ThreadPools {
   }
 }
 
-/** `null`: this build of the library has none. */
+/** `null` if this build has no thread pools. */
 function newPool({ ggml, base }: Library, threads: number): Deno.PointerValue {
   const cpu = ggml.ggml_backend_dev_by_type(CPU_DEVICE);
   const create = base.ggml_backend_reg_get_proc_address(

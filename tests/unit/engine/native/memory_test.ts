@@ -28,8 +28,8 @@ Deno.test("fitContext refuses with numbers when it was asked for, or too little 
     assertThrows(() => fitContext(8192, { budget: budget(available), asked }), MemoryError).message;
   assertEquals(
     message(50 * MIB, true),
-    "There is not enough memory for a context of 8192 tokens: it takes 8 MiB beside weights of 40 MiB, " +
-      "available are 50 MiB",
+    "There is not enough memory for a context of 8192 tokens: it takes 8 MiB besides weights of 40 MiB, " +
+      "but only 50 MiB is available",
   );
   assertEquals(message(44.9 * MIB, false), message(44.9 * MIB, true));
   assertEquals(message(10 * MIB, false), message(10 * MIB, true));
@@ -40,7 +40,7 @@ Deno.test("checkWeights refuses weights larger than memory, with numbers", () =>
   assertThrows(
     () => checkWeights("m.gguf", 40 * MIB, 39 * MIB),
     MemoryError,
-    'Cannot load "m.gguf": its weights take 40 MiB, available are 39 MiB',
+    'Cannot load "m.gguf": its weights take 40 MiB, but only 39 MiB is available',
   );
 });
 

@@ -1,25 +1,25 @@
 /**
- * Where the built-in models are: next to this program, or, when the program was loaded from elsewhere (a registry), in a
- * cache folder that they are fetched into once.
+ * Locates the built-in models: next to the program, or, when the program was loaded from a registry, in a cache folder
+ * into which they are downloaded once.
  */
 import { fromFileUrl, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { checkModel, ModelFileError, verifyModel } from "./file/model_file.ts";
 import { createSha256 } from "./file/sha256.ts";
 
-/** The built-in model that generates. */
+/** The built-in generative model. */
 export const BUILT_IN_MODEL = "inferd-tiny" as const;
 
-/** A model that comes with the program. */
+/** A model that ships with the program. */
 export interface BuiltIn {
-  /** Where it is in this program's sources. */
+  /** URL in the program's sources. */
   readonly url: URL;
   readonly sha256: string;
-  /** Nothing longer is fetched. */
+  /** Expected size; longer downloads are aborted. */
   readonly bytes: number;
 }
 
-/** The models that come with the program, by name. */
+/** Built-in models by name. */
 export const BUILT_INS = {
   [BUILT_IN_MODEL]: {
     url: new URL("../../models/inferd-tiny.gguf", import.meta.url),
@@ -38,7 +38,7 @@ export const BUILT_INS = {
   },
 } as const satisfies Readonly<Record<string, BuiltIn>>;
 
-/** The name of a built-in model. */
+/** Name of a built-in model. */
 export type BuiltInName = keyof typeof BUILT_INS;
 
 /** A built-in model cannot be fetched. */
@@ -46,30 +46,29 @@ export class BuiltInError extends Error {
   override readonly name = "BuiltInError";
 }
 
-/** Whether a name is one of a built-in model. */
+/** Whether this is the name of a built-in model. */
 export function isBuiltIn(name: string): name is BuiltInName {
   return Object.hasOwn(BUILT_INS, name);
 }
 
 const DIRECTORY_MODE = 0o700;
 
-/** How a built-in model is found. */
 export interface BuiltInOptions {
-  /** Which; absent: the one that generates. */
+  /** Default: the generative model. */
   readonly name?: BuiltInName;
-  /** Where a fetched model is kept. */
+  /** Folder for downloaded models. */
   readonly cacheDir: string;
-  /** For tests; absent: in this program's sources. */
+  /** Overrides the URL, for tests. */
   readonly url?: URL;
-  /** Told what takes time. */
+  /** Called when a phase that takes time begins. */
   readonly onPhase?: (phase: LoadPhase) => void;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Where a built-in model is, or would be once it is fetched.
+ * Path of a built-in model, whether or not it is downloaded yet.
  *
- * @param options Which, and where to look.
+ * @param options The model and the cache folder.
  * @returns The path.
  */
 export function builtInModelFile(options: Pick<BuiltInOptions, "name" | "cacheDir" | "url">): string {
@@ -80,11 +79,11 @@ export function builtInModelFile(options: Pick<BuiltInOptions, "name" | "cacheDi
 }
 
 /**
- * Find a built-in model; fetch it if it is not on a disk yet.
+ * Locate a built-in model; download it if necessary.
  *
- * @param options Which, and where to look and to put it.
+ * @param options The model and the cache folder.
  * @returns The path of the file.
- * @throws {BuiltInError} If it cannot be fetched, or what came is something else.
+ * @throws {BuiltInError} If it cannot be fetched, or the download is something else.
  */
 export async function builtInModelPath(options: BuiltInOptions): Promise<string> {
   const { name = BUILT_IN_MODEL, cacheDir } = options;
@@ -109,7 +108,7 @@ export async function builtInModelPath(options: BuiltInOptions): Promise<string>
   }
 }
 
-/** What is in the cache is hashed every time: it is small, and anything may have happened to it. */
+/** The cached file is small, so it is hashed every time. */
 async function isCached(path: string, options: BuiltInOptions): Promise<boolean> {
   try {
     const files = await checkModel(path);
@@ -145,12 +144,12 @@ async function download(url: URL, path: string, options: BuiltInOptions): Promis
   let bytes = 0;
   for await (const chunk of response.body) {
     bytes += chunk.length;
-    if (bytes > expected.bytes) throw new Error(`what comes is longer than ${expected.bytes} bytes`);
+    if (bytes > expected.bytes) throw new Error(`the response is longer than ${expected.bytes} bytes`);
     hash.update(chunk);
     for (let written = 0; written < chunk.length;) written += await file.write(chunk.subarray(written));
   }
   tell(bytes);
   const actual = hash.digest("hex");
-  if (actual !== expected.sha256) throw new Error(`the SHA-256 of what came is ${actual}, not ${expected.sha256}`);
+  if (actual !== expected.sha256) throw new Error(`the SHA-256 of the download is ${actual}, not ${expected.sha256}`);
   await file.sync();
 }

@@ -1,5 +1,5 @@
 /**
- * Models of Ollama and LM Studio on this machine. Reads names, sizes and Ollama's manifests; what cannot be read is
+ * Finds models of Ollama and LM Studio on this machine. Reads names, sizes and Ollama's manifests; unreadable ones are
  * skipped.
  */
 import { join } from "@std/path";
@@ -9,33 +9,33 @@ import { asModelName, nameOfModelFile } from "./transfer/reference.ts";
 import { readShardName, shardPaths } from "./file/shards.ts";
 
 const OLLAMA_MODEL = "application/vnd.ollama.image.model";
-/** Manifests have a few KiB. */
+/** Real manifests have a few KiB. */
 const MAX_MANIFEST_BYTES = 1024 * 1024;
 const OLLAMA_REGISTRY = "registry.ollama.ai";
 
-/** Where other programs keep things. */
+/** Locations of other programs' models. */
 export interface ForeignPlaces {
-  /** The user's home folder; absent: nothing says where it is. */
+  /** The user's home folder, if known. */
   readonly home?: string | undefined;
   /** For `OLLAMA_MODELS`. */
   readonly env: (name: string) => string | undefined;
 }
 
-/** A model of another program; what `importFile` takes. */
+/** Another program's model; can be passed to `importFile`. */
 export interface ForeignModel {
   readonly tool: "ollama" | "lmstudio";
-  /** What that program calls it: `llama3.2:1b`, `publisher/repo/file.gguf`. */
+  /** Name in that program: `llama3.2:1b`, `publisher/repo/file.gguf`. */
   readonly title: string;
-  /** What the store would call it. */
+  /** Suggested name in the store. */
   readonly name: string;
   readonly path: string;
   readonly sizeBytes: number;
-  /** Where that program says it; lower-case hex. */
+  /** Lower-case hex, if that program records it. */
   readonly sha256: string | undefined;
   readonly source: ModelSource;
 }
 
-/** The folders that are looked into. */
+/** Folders to search. */
 function foreignFolders({ home, env }: ForeignPlaces): { readonly ollama?: string; readonly lmstudio?: string } {
   const own = env("OLLAMA_MODELS");
   const below = home ? { ollama: join(home, ".ollama", "models"), lmstudio: join(home, ".lmstudio", "models") } : {};
@@ -43,7 +43,7 @@ function foreignFolders({ home, env }: ForeignPlaces): { readonly ollama?: strin
 }
 
 /**
- * Find what other programs have.
+ * Find other programs' models.
  *
  * @param places Where to look.
  * @returns Ollama's, then LM Studio's, each sorted by title.
@@ -54,7 +54,7 @@ export async function findForeignModels(places: ForeignPlaces): Promise<ForeignM
   return [...(await ollamaModels(ollama)).sort(byTitle), ...(await lmStudioModels(lmstudio)).sort(byTitle)];
 }
 
-/** `manifests/<registry>/<namespace>/<model>/<tag>` name layers, `blobs/sha256-<hash>` are the layers. */
+/** `manifests/<registry>/<namespace>/<model>/<tag>` lists layers, `blobs/sha256-<hash>` holds them. */
 async function ollamaModels(root: string | undefined): Promise<ForeignModel[]> {
   if (root === undefined) return [];
   const models: ForeignModel[] = [];
@@ -76,8 +76,7 @@ async function ollamaModels(root: string | undefined): Promise<ForeignModel[]> {
 }
 
 /**
- * `<publisher>/<repo>/<file>.gguf`; projectors for images are not models by themselves, and the first file of a split model
- * represents it.
+ * `<publisher>/<repo>/<file>.gguf`. Image projectors are skipped, and a split model is represented by its first file.
  */
 async function lmStudioModels(root: string | undefined): Promise<ForeignModel[]> {
   if (root === undefined) return [];
@@ -114,7 +113,7 @@ function modelDigest(manifest: string | undefined): string | undefined {
   return undefined;
 }
 
-/** The paths of everything at exactly this depth. */
+/** Paths of all entries at exactly this depth. */
 async function* filesBelow(dir: string, depth: number): AsyncGenerator<string[]> {
   let names: string[] = [];
   try {
@@ -139,7 +138,7 @@ async function fileSize(path: string): Promise<number | undefined> {
 
 async function readText(path: string): Promise<string | undefined> {
   try {
-    // Opening a FIFO would wait for a writer.
+    // Opening a FIFO would block until there is a writer.
     const { isFile, size } = await Deno.stat(path);
     return isFile && size <= MAX_MANIFEST_BYTES ? await Deno.readTextFile(path) : undefined;
   } catch {

@@ -1,4 +1,4 @@
-/** Garbage collection: removes what no name refers to. What lost its name recently is kept for a while. */
+/** Garbage collection: removes unreferenced blobs. Those that lost their name recently are kept for a while. */
 import { join } from "@std/path";
 import { dropBlob, entries, type Entry, isHeld, look, type LooseBlob, looseBlob, namesIn } from "./store/blobs.ts";
 import { forgetFormerNames, type LastName, readFormerNames } from "./store/former_names.ts";
@@ -7,32 +7,31 @@ import { readManifests } from "./store/manifest.ts";
 import { dropPartial } from "./transfer/partial.ts";
 import { removeFile } from "./store/store_files.ts";
 
-/** Rubbish younger than this may still be wanted, in milliseconds: a download to resume, what a name stood for. */
+/** Default retention in milliseconds: a download may be resumed, a replaced model wanted back. */
 const RUBBISH_MS = 7 * 24 * 60 * 60 * 1000;
 
-/** How to clear away. */
 export interface GcOptions {
-  /** Only say what would go. */
+  /** Only report what would be removed. */
   readonly dryRun?: boolean | undefined;
-  /** Partials and quarantined files younger than this stay, in milliseconds. Default: 7 days. */
+  /** Retention of partials and quarantined files in milliseconds. Default: 7 days. */
   readonly keepMs?: number | undefined;
-  /** Remove also what lost its name to another model within that time. */
+  /** Also remove blobs whose name was reassigned within the retention time. */
   readonly replaced?: boolean | undefined;
 }
 
-/** Something that was, or would be, cleared away. */
+/** An item that was, or would be, removed. */
 export interface GcItem {
   readonly kind: "blob" | "partial" | "quarantine" | "temporary";
   readonly path: string;
   readonly sizeBytes: number;
-  /** Of a blob: the name that stood for it before it was given to another model. */
+  /** For blobs: the last name before it was reassigned. */
   readonly formerName?: LastName;
 }
 
-/** What `gc` did. */
+/** Result of `gc`. */
 export interface GcResult {
   readonly items: readonly GcItem[];
-  /** Blobs that lost their name to another model not long ago, and stay for that. */
+  /** Unreferenced blobs that are kept because their name was reassigned recently. */
   readonly kept: readonly LooseBlob[];
   readonly freedBytes: number;
   /** Unreferenced blobs that are in use. */
@@ -40,17 +39,17 @@ export interface GcResult {
 }
 
 /**
- * Remove blobs that no manifest refers to, and abandoned partials and quarantined files.
+ * Remove unreferenced blobs, abandoned partials and quarantined files.
  *
  * @param root The store.
- * @param options Which, and whether really.
- * @returns What went.
+ * @param options What to remove.
+ * @returns What was removed.
  */
 export async function clearAway(root: string, options: GcOptions): Promise<GcResult> {
   return await new Clearing(root, options).run();
 }
 
-/** One round. */
+/** One run. */
 class Clearing {
   readonly #root: string;
   readonly #dryRun: boolean;

@@ -1,6 +1,6 @@
 /**
- * Imports a model from this machine into the store: checks and hashes it, then links it where the file system allows,
- * else copies it (as a reflink where possible) and hashes the copy.
+ * Imports a local model into the store: checks and hashes it, then hard-links it if the file system allows, otherwise
+ * copies it (as a reflink if possible) and hashes the copy.
  */
 import { dirname, join } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
@@ -18,36 +18,35 @@ import { FILE_MODE } from "./store/store_files.ts";
 
 const LINK = "data.link";
 
-/** How to import. */
 export interface ImportOptions extends ClaimOptions {
-  /** What the store calls it; absent: made from the file's name. */
+  /** Name in the store; default: derived from the file's name. */
   readonly name?: string | undefined;
-  /** What it must hash to, in lower-case hex. */
+  /** Expected SHA-256, lower-case hex. */
   readonly sha256?: string | undefined;
   readonly license?: string | null | undefined;
   readonly source?: ModelSource | undefined;
-  /** Remove the files when they are in the store. */
+  /** Remove the source files afterwards. */
   readonly move?: boolean | undefined;
-  /** `false`: always make a copy, which writing to the original file cannot change. Default: true. */
+  /** `false`: always copy, so that later writes to the original cannot change the blob. Default: true. */
   readonly link?: boolean | undefined;
-  /** Told what takes time: `verify`, `checking_local`. */
+  /** Called when a phase that takes time begins: `verify`, `checking_local`. */
   readonly onPhase?: ((phase: LoadPhase) => void) | undefined;
 }
 
-/** How a file came into the store: it was there already, is the same file under a second name, or a copy. */
+/** How the file got into the store: already present, hard-linked or copied. */
 export type ImportedHow = "present" | "linked" | "copied";
 
-/** What came of an import. */
+/** Result of an import. */
 export interface ImportedBlob extends StoredBlob {
-  /** Of several files the last of these that happened to any. */
+  /** For split models, the last of these values that applies to any file. */
   readonly how: ImportedHow;
 }
 
-/** A file that is to become a blob. */
+/** A file to import. */
 interface Job {
   readonly root: string;
   readonly what: string;
-  /** Not a link: a link to a link would be no second name of the file. */
+  /** Symbolic links resolved, because linking a link would not link the file. */
   readonly file: string;
   readonly sha256: string;
   readonly identity: FileIdentity;
@@ -60,10 +59,10 @@ type ImportedFile = PlacedBlob & { readonly how: ImportedHow };
  * Import a model.
  *
  * @param store As for `pull`.
- * @param path The file; of a split model any one of its files, with the others next to it.
- * @param options How.
- * @returns What is in the store now.
- * @throws {ModelStoreError} If it cannot be had, or is no model.
+ * @param path The file; for a split model any of its files, next to the others.
+ * @param options Import options.
+ * @returns The stored model.
+ * @throws {ModelStoreError} If it cannot be imported, or is not a model.
  * @throws The signal's reason.
  */
 export async function importFile(
@@ -126,7 +125,7 @@ const FAULT_CODES: Readonly<Record<ModelFileError["fault"], ModelStoreErrorCode>
 };
 
 function importError(what: string, path: string, error: ModelFileError): ModelStoreError {
-  // Of several files, not always the one that was named.
+  // For a split model it may be a different file than the given one.
   const which = error.path === path ? "" : `"${error.path}": `;
   return new ModelStoreError(FAULT_CODES[error.fault], `${what}: ${which}${error.reason}`, { cause: error });
 }
@@ -142,7 +141,7 @@ async function hash(
   return { file, sha256: hashed.sha256 };
 }
 
-/** Those that are not the blobs themselves. */
+/** Removes source files, except those that are the blobs themselves. */
 async function removeSources(jobs: readonly Job[], { parts }: StoredBlob): Promise<void> {
   for (const [index, { file }] of jobs.entries()) {
     const blob = parts[index]?.path;
@@ -150,7 +149,7 @@ async function removeSources(jobs: readonly Job[], { parts }: StoredBlob): Promi
   }
 }
 
-/** Have the blob in place and held. */
+/** Puts the blob in place and locks it. */
 async function place(job: Job): Promise<ImportedFile> {
   const { root, what, file, sha256, identity, options } = job;
   const { signal, onWait, onPhase } = options;
@@ -164,7 +163,7 @@ async function place(job: Job): Promise<ImportedFile> {
   const dir = partialDir(root, sha256);
   let how: ImportedHow;
   {
-    // Held, so that no pull of the same works in this folder meanwhile.
+    // Locked, so that no pull of the same file uses this folder.
     using partial = await Partial.open(dir, { signal, onWait });
     const meanwhile = await present();
     if (meanwhile !== undefined) {
@@ -192,7 +191,7 @@ function withHow(found: PlacedBlob, how: ImportedHow): ImportedFile {
   return { ...found, how, [Symbol.dispose]: () => found[Symbol.dispose]() };
 }
 
-/** Give the file a second name. Not every file system can, not across two of them, and not for files of others. */
+/** Hard-links the file. Fails on some file systems, across file systems, and for files of other users. */
 async function link(file: string, target: string): Promise<boolean> {
   try {
     await Deno.link(file, target);
@@ -203,10 +202,10 @@ async function link(file: string, target: string): Promise<boolean> {
   }
 }
 
-/** What got the second name must be what was hashed. */
+/** Checks that the linked file is the one that was hashed. */
 async function checkLink(path: string, { what, identity }: Job): Promise<void> {
   const now = identify(await Deno.stat(path));
-  // The time of the last change of the inode moves with the link itself.
+  // The ctime changes with the link itself.
   const same = now.dev === identity.dev && now.ino === identity.ino && now.size === identity.size &&
     now.mtimeMs === identity.mtimeMs;
   if (!same) throw changed(what);

@@ -1,18 +1,15 @@
-/**
- * Ollama's Modelfile: what it says, and the backend of the configuration file that is the same. Which files its names
- * stand for is the caller's to know.
- */
+/** Converts Ollama's Modelfile to a backend of the configuration file. The caller resolves the files it names. */
 
-/** A file that cannot be understood; the message is for the operator. */
+/** The Modelfile is invalid; the message is for the operator. */
 export class ModelfileError extends Error {
   override readonly name = "ModelfileError";
 }
 
-/** One instruction: its word in upper case, and what follows. */
+/** An instruction: keyword in upper case, and its value. */
 export interface Instruction {
   readonly word: string;
   readonly value: string;
-  /** Counted from 1. */
+  /** One-based. */
   readonly line: number;
 }
 
@@ -28,11 +25,11 @@ const WORDS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Read a Modelfile.
+ * Parse a Modelfile.
  *
- * @param text What the file says.
+ * @param text Its content.
  * @returns Its instructions, in order.
- * @throws {ModelfileError} If a line is none, or a text is not closed.
+ * @throws {ModelfileError} If a line is not an instruction, or a quoted text is not closed.
  */
 export function parseModelfile(text: string): readonly Instruction[] {
   const lines = text.split(/\r?\n/);
@@ -44,10 +41,10 @@ export function parseModelfile(text: string): readonly Instruction[] {
     const [, word = "", first = ""] = /^\s*(\S+)\s*(.*)$/.exec(line) ?? [];
     if (!WORDS.has(word.toUpperCase())) {
       throw new ModelfileError(
-        `Line ${number}: there is no instruction ${JSON.stringify(word)}, only ${[...WORDS].join(", ")}`,
+        `Line ${number}: unknown instruction ${JSON.stringify(word)}. Use one of ${[...WORDS].join(", ")}`,
       );
     }
-    // Only there a name comes before the text in quotes.
+    // Only these have a name before the quoted text.
     const quoted = /^(PARAMETER|MESSAGE)$/i.test(word) ? /^(\S+\s+)("""|")(.*)$/ : /^()("""|")(.*)$/;
     const [, name = "", quote, opened = ""] = quoted.exec(first) ?? [];
     let value = first.trim();
@@ -64,19 +61,19 @@ export function parseModelfile(text: string): readonly Instruction[] {
   return found;
 }
 
-/** Where the files are that a Modelfile names. */
+/** Resolves the files named in a Modelfile. */
 export interface ModelfilePlaces {
-  /** The model of a `FROM`: a file or a name in the store; undefined: there is none. */
+  /** Resolves the model of a `FROM`: a file, or a name in the store; undefined if not found. */
   model(from: string): { readonly path: string } | { readonly name: string } | undefined;
-  /** A path relative to the Modelfile. */
+  /** Resolves a path relative to the Modelfile. */
   place(path: string): string;
 }
 
-/** What came of it. */
+/** Result of the conversion. */
 export interface ModelfileBackend {
-  /** A backend as the configuration file has it. */
+  /** A backend in the form of the configuration file. */
   readonly backend: Readonly<Record<string, unknown>>;
-  /** What could not be taken over, for the operator. */
+  /** Messages about what was not converted. */
   readonly left: readonly string[];
 }
 
@@ -85,7 +82,7 @@ type Read = (text: string) => unknown;
 const asNumber: Read = (text) => /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : undefined;
 const asBoolean: Read = (text) => ({ true: true, false: false, 1: true, 0: false })[text.toLowerCase()];
 
-/** Parameters that are fields of `sampling`. */
+/** Parameters that map to fields of `sampling`. */
 const SAMPLING: Readonly<Record<string, string>> = {
   temperature: "temperature",
   top_p: "top_p",
@@ -98,7 +95,7 @@ const SAMPLING: Readonly<Record<string, string>> = {
   num_predict: "max_tokens",
 };
 
-/** Parameters that are settings of the backend. */
+/** Parameters that map to backend settings. */
 const SETTINGS: Readonly<Record<string, readonly [key: string, read: Read]>> = {
   num_ctx: ["n_ctx", asNumber],
   num_gpu: ["n_gpu_layers", asNumber],
@@ -109,12 +106,12 @@ const SETTINGS: Readonly<Record<string, readonly [key: string, read: Read]>> = {
 };
 
 /**
- * Make a backend of a Modelfile.
+ * Convert a Modelfile to a backend.
  *
- * @param text What the file says.
- * @param name What the backend is to be called.
- * @param places Where its files are.
- * @throws {ModelfileError} If it cannot be understood, or there is no such model.
+ * @param text Its content.
+ * @param name Name of the backend.
+ * @param places Resolves its files.
+ * @throws {ModelfileError} If it is invalid, or the model does not exist.
  */
 export function backendOfModelfile(text: string, name: string, places: ModelfilePlaces): ModelfileBackend {
   const sampling: Record<string, unknown> = {};
@@ -147,7 +144,7 @@ export function backendOfModelfile(text: string, name: string, places: Modelfile
           left.push(`Line ${line}: PARAMETER ${key || value} has no counterpart and is left out`);
         } else {
           const said = read(given) ?? fail(`PARAMETER ${key} cannot be ${JSON.stringify(given)}`);
-          // Ollama means "no limit" and "as many as fit" by negative numbers, which is what holds without them.
+          // Negative numbers mean "no limit" or "as many as fit", which are the defaults.
           const isOpen = (key === "num_predict" || key === "num_gpu") && Number(said) < 0;
           if (!isOpen) (field === undefined ? settings : sampling)[field ?? setting ?? key] = said;
         }

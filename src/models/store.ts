@@ -1,8 +1,8 @@
 /**
- * The shared model store: what it holds, what is in use, what can be removed. Downloads are in `pull.ts`, imports in
- * `import.ts`. A blob is put in place only when it is verified and on the disk. A process that serves one holds a
- * shared `flock` on the blob, which ends with the process; removing one takes the exclusive lock. A manifest refers to
- * blobs; a blob that no manifest refers to and no process holds is garbage.
+ * The shared model store. Downloads are in `pull.ts`, imports in `import.ts`. A blob is put in place only after it is
+ * verified and flushed to disk. A process that serves a blob holds a shared `flock` on it, which ends with the process;
+ * removal takes the exclusive lock. Manifests refer to blobs; a blob that no manifest refers to and no process holds is
+ * garbage.
  */
 import { type BlobOutcome, dropBlob, entries, isHeld, look, type LooseBlob, looseBlob } from "./store/blobs.ts";
 import { readFormerNames, rememberFormerName } from "./store/former_names.ts";
@@ -38,67 +38,69 @@ export { ModelStoreError, type ModelStoreErrorCode } from "./store/store_error.t
 /** One blob of a model. */
 export interface ModelBlob {
   readonly sha256: string;
-  /** Of the file, or as the manifest says where there is none; `null` where neither says. */
+  /** Size of the file, else as in the manifest; `null` if unknown. */
   readonly sizeBytes: number | null;
-  /** Where it is or would be. */
+  /** Path, whether or not the file exists. */
   readonly path: string;
-  /** Whether it is there and as long as the manifest says. */
+  /** Whether it exists with the size in the manifest. */
   readonly present: boolean;
 }
 
 /** A model with a manifest. */
 export interface StoredModel {
   readonly name: string;
-  /** Of several files see `modelHash`. */
+  /** For split models see `modelHash`. */
   readonly sha256: string;
-  /** Of all its files; `null` where that is not known. */
+  /** Total size; `null` if unknown. */
   readonly sizeBytes: number | null;
-  /** Where its first blob is or would be. */
+  /** Path of its first blob. */
   readonly path: string;
-  /** Its blobs, in order; more than one where it is a split model. */
+  /** Its blobs, in order; several for a split model. */
   readonly parts: readonly ModelBlob[];
   readonly license: string | null;
   readonly source: ModelSource | null;
   readonly producedBy: string | null;
   readonly producedAt: string | null;
-  /** Whether every blob is. */
+  /** Whether all blobs are present. */
   readonly present: boolean;
 }
 
-/** What a store holds. */
+/** Contents of a store. */
 export interface StoreListing {
-  /** Sorted by name. `inUse`: somebody holds its blob at this moment. */
+  /** Sorted by name. `inUse`: some process holds its blobs. */
   readonly models: readonly (StoredModel & { readonly inUse: boolean })[];
   readonly loose: readonly (LooseBlob & { readonly inUse: boolean })[];
   readonly unfinished: readonly UnfinishedBlob[];
-  /** Manifests that cannot be used. */
+  /** Invalid manifests. */
   readonly broken: readonly BrokenManifest[];
 }
 
-/** What `remove` did. */
+/** Result of `remove`. */
 export interface Removal {
   readonly name: string;
-  /** Absent: the manifest did not say. */
+  /** Absent if the manifest did not state it. */
   readonly sha256: string | undefined;
-  /** What became of its blobs; of several the first of these that holds for any. `referenced`: another model has it. */
+  /**
+   * What happened to its blobs; for several, the first of these values that applies to any. `referenced`: another model
+   * uses it.
+   */
   readonly blob: BlobOutcome;
   readonly freedBytes: number;
 }
 
-/** What a store is opened with. */
 export interface StoreOptions {
-  /** What its manifests say they were made by. Default: `inferd`. */
+  /** `produced_by` of new manifests. Default: `inferd`. */
   readonly producedBy?: string;
 }
 
-/** A model store. Opening makes nothing and reads nothing; folders are made when something is put in. */
+/** A model store. Opening it touches no files; folders are created on the first write. */
 export class Store {
   readonly root: string;
   readonly producedBy: string;
 
   /**
-   * @param root Its folder, absolute.
-   * @param options What it is opened with.
+   * @param root Absolute path of its folder.
+   * @param options Store options.
    */
   constructor(root: string, options: StoreOptions = {}) {
     this.root = root;
@@ -106,11 +108,11 @@ export class Store {
   }
 
   /**
-   * Where the blob of a hash is or would be.
+   * Path of a blob, whether or not it exists.
    *
    * @param sha256 Lower-case hex.
    * @returns The path.
-   * @throws {ModelStoreError} If it is no SHA-256.
+   * @throws {ModelStoreError} If it is not a SHA-256.
    */
   blobPath(sha256: string): string {
     checkSha256(sha256);
@@ -118,11 +120,11 @@ export class Store {
   }
 
   /**
-   * Look a model up.
+   * Look up a model.
    *
    * @param name Its name.
-   * @returns What is known of it, or nothing where the store has no such name.
-   * @throws {ModelStoreError} If the name cannot be one, or the manifest cannot be used.
+   * @returns The model, if there is one.
+   * @throws {ModelStoreError} If the name is invalid, or its manifest is.
    */
   async find(name: string): Promise<StoredModel | undefined> {
     checkModelName(name);
@@ -137,9 +139,9 @@ export class Store {
   }
 
   /**
-   * What the store holds. Locks each blob for a moment to see whether it is in use.
+   * List the store's contents. Locks each blob briefly to see whether it is in use.
    *
-   * @returns Everything, empty where there is no store yet.
+   * @returns Everything; empty if there is no store yet.
    * @throws {ModelStoreError} If it cannot be read.
    */
   async list(): Promise<StoreListing> {
@@ -169,11 +171,11 @@ export class Store {
   }
 
   /**
-   * Keep blobs from being removed while they are served. Held by the kernel, so a crash gives them back.
+   * Lock blobs against removal while they are served. The kernel holds the locks, so a crash releases them.
    *
    * @param hashes Lower-case hex.
-   * @returns Gives them back when disposed.
-   * @throws {ModelStoreError} If there is no such blob.
+   * @returns Releases the locks on disposal.
+   * @throws {ModelStoreError} If a blob does not exist.
    */
   async hold(...hashes: readonly string[]): Promise<Disposable> {
     const files: Deno.FsFile[] = [];
@@ -194,7 +196,7 @@ export class Store {
   }
 
   /**
-   * Remove a model: its manifest, and its blobs if no other manifest refers to them and nobody holds them.
+   * Remove a model: its manifest, and its blobs unless another manifest refers to them or a process holds them.
    *
    * @param name The model.
    * @returns What was removed.
@@ -209,7 +211,7 @@ export class Store {
       const manifest = readManifest(this.root, spelled);
       if (manifest === undefined) throw noSuchModel(name);
       if ("reason" in manifest) {
-        // Nobody said that these may go.
+        // Its blobs stay: nobody asked to remove those.
         await rememberFormerName(this.root, { name: spelled, blobs: referencedBlobs(this.root, spelled) });
         await removeFile(manifestPath(this.root, spelled));
         return { name: spelled, sha256: undefined, blob: "absent", freedBytes: 0 };
@@ -232,7 +234,7 @@ export class Store {
           ...isShared ? { outcome: "referenced", bytes: 0 } as const : await dropBlob(this.root, sha256),
         });
       }
-      // Somebody began to serve it in this moment.
+      // A process began to serve it just now.
       const left = dropped.filter(({ outcome }) => outcome === "in_use").map(({ sha256 }) => sha256);
       await rememberFormerName(this.root, { name: spelled, blobs: left });
       const outcomes = dropped.map(({ outcome }) => outcome);
@@ -248,27 +250,27 @@ export class Store {
   }
 
   /**
-   * Remove blobs that no manifest refers to, and abandoned partials and quarantined files. A blob whose
-   * name was given to another model stays for a while.
+   * Remove unreferenced blobs, abandoned partials and quarantined files. A blob whose name was reassigned stays for a
+   * while.
    *
-   * @param options Which, and whether really.
-   * @returns What went.
-   * @throws {ModelStoreError} If a manifest cannot be read: it may refer to any blob.
+   * @param options What to remove.
+   * @returns What was removed.
+   * @throws {ModelStoreError} If a manifest cannot be read, as it may refer to any blob.
    */
   async gc(options: GcOptions = {}): Promise<GcResult> {
     try {
       return await clearAway(this.root, options);
     } catch (error) {
-      throw storeError(`Cannot clear away in "${this.root}"`, error);
+      throw storeError(`Cannot collect garbage in "${this.root}"`, error);
     }
   }
 
   /**
-   * Download a model, or find that it is there.
+   * Download a model, unless it is present.
    *
-   * @param spec What.
-   * @param options How.
-   * @returns What is in the store now.
+   * @param spec The model.
+   * @param options Download options.
+   * @returns The stored model.
    * @throws {ModelStoreError} If it cannot be fetched.
    * @throws The signal's reason.
    */
@@ -277,12 +279,12 @@ export class Store {
   }
 
   /**
-   * Put a file of this machine into the store.
+   * Import a local file.
    *
    * @param path The file.
-   * @param options How.
-   * @returns What is in the store now.
-   * @throws {ModelStoreError} If it cannot be had, or is no model.
+   * @param options Import options.
+   * @returns The stored model.
+   * @throws {ModelStoreError} If it cannot be imported, or is not a model.
    * @throws The signal's reason.
    */
   async importFile(path: string, options: ImportOptions = {}): Promise<ImportedBlob> {

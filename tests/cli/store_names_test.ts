@@ -41,9 +41,9 @@ Deno.test("inferd pull takes no name from another model unless told, and gc says
     assertEquals([refused.code, refused.stdout], [1, ""]);
     assertStringIncludes(
       refused.stderr,
-      `"Small-Q4" stands for another model (sha256:${FIRST.slice(0, 12)}…, from owner-a/repo`,
+      `"Small-Q4" refers to another model (sha256:${FIRST.slice(0, 12)}…, from owner-a/repo`,
     );
-    assertStringIncludes(refused.stderr, "choose another name (--name NAME), or let it take this one (--replace)");
+    assertStringIncludes(refused.stderr, "choose another name (--name NAME), or reassign this one (--replace)");
     const requests = server.requests.length;
     const named = await pull("owner-b", "--name", "second");
     assertEquals(
@@ -80,7 +80,7 @@ Deno.test("inferd import takes no name from another model, however it is spelled
     for (const path of ["y/my", "y/a+b", "y/MY"]) {
       const { code, stderr } = await box.run(["import", `${box.dir}/${path}.gguf`], options);
       assertEquals(code, 1, path);
-      assertStringIncludes(stderr, "stands for another model");
+      assertStringIncludes(stderr, "refers to another model");
     }
     const replaced = await box.run(["import", `${box.dir}/y/MY.gguf`, "--replace", "--json"], options);
     assertEquals(JSON.parse(replaced.stdout).name, "my");
@@ -123,7 +123,7 @@ Deno.test({
         const text = await screen.all;
         assertStringIncludes(
           text,
-          `"my" stands for another model (sha256:${FIRST.slice(0, 12)}…, from file/my.gguf). Replace it?`,
+          `"my" refers to another model (sha256:${FIRST.slice(0, 12)}…, from file/my.gguf). Replace it?`,
         );
         assertEquals((await listed(box, { env })).models.map(({ sha256 }) => sha256), [sha256]);
       }
@@ -239,7 +239,7 @@ Deno.test("inferd doctor and import say what is missing of a file that is cut", 
   const env = { MODELS_HOME: `${box.dir}/models` };
   const path = `${box.dir}/half.gguf`;
   Deno.writeFileSync(path, WHOLE.subarray(0, 4_000_000));
-  const cut = `it is cut: 4000000 of its ${WHOLE.length} bytes are there`;
+  const cut = `it is truncated: 4000000 of its ${WHOLE.length} bytes are there`;
   const imported = await box.run(["import", path], { env });
   assertEquals([imported.code, imported.stderr], [1, `inferd: Cannot import "${path}": ${cut}\n`]);
   assertMatch((await box.run(["doctor", "--model", path], { env })).stdout, new RegExp(`\\[FAIL\\] models: .*${cut}`));

@@ -76,8 +76,8 @@ Deno.test("builtInModelPath fetches again when what is cached is damaged", () =>
 for (
   const [what, respond, reason] of [
     ["the server does not have it", () => new Response("no", { status: 404 }), "the server answered 404"],
-    ["what comes is something else", () => new Response("GGUF"), "the SHA-256 of what came is "],
-    ["what comes does not end", () => new Response(endless()), "what comes is longer than 5729120 bytes"],
+    ["what comes is something else", () => new Response("GGUF"), "the SHA-256 of the download is "],
+    ["what comes does not end", () => new Response(endless()), "the response is longer than 5729120 bytes"],
   ] as const
 ) {
   Deno.test(`builtInModelPath leaves nothing behind when ${what}`, () =>

@@ -165,13 +165,13 @@ Deno.test("the daemon does not start and says why in one line when the model fil
     [{ modelPath: `${dir}/text.gguf` }, `Cannot load model "${dir}/text.gguf": it is not a GGUF file`],
     [
       { modelPath: `${dir}/truncated.gguf` },
-      `Cannot load model "${dir}/truncated.gguf": it is cut: ${
+      `Cannot load model "${dir}/truncated.gguf": it is truncated: ${
         model.length / 2
       } of its ${model.length} bytes are there`,
     ],
     [
       { modelPath: `${dir}/header.gguf` },
-      `Cannot load model "${dir}/header.gguf": it is cut: it ends within its header, after 100 bytes`,
+      `Cannot load model "${dir}/header.gguf": it is truncated: it ends within its header, after 100 bytes`,
     ],
     [
       { modelPath: builtInModelFile({ cacheDir: "" }), modelSha256: wrong },

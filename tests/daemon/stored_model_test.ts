@@ -124,7 +124,7 @@ Deno.test("a daemon fetches a split model, holds all of it, and has it the next 
   assertStringIncludes((await scene.serve({ source, modelSha256: sha256 }, { autoPull: false })).answer, "Paris");
 });
 
-Deno.test("a daemon leaves a name that stands for another model alone, and keeps its own under another name", async () => {
+Deno.test("a daemon leaves a name that refers to another model alone, and keeps its own under another name", async () => {
   await using scene = new Scene();
   Deno.writeFileSync(`${scene.dir}/other.gguf`, modelBytes(1000));
   const other = await scene.importFile(`${scene.dir}/other.gguf`, { name: "tiny" });

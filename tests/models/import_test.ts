@@ -114,7 +114,7 @@ Deno.test("importFile refuses what is no model, cut, damaged, or another hash th
     const { message } = await assertRejects(() => store.importFile(`${store.dir}/cut.gguf`), ModelStoreError);
     assertEquals(
       message,
-      `Cannot import "${store.dir}/cut.gguf": it is cut: ${
+      `Cannot import "${store.dir}/cut.gguf": it is truncated: ${
         CONTENT.length - 1
       } of its ${CONTENT.length} bytes are there`,
     );

@@ -54,7 +54,7 @@ for (
   const [text, reason] of [
     ["SYSTEM hello", "There is no FROM"],
     ["FROM nobody", 'Line 1: there is no model "nobody"'],
-    ["FROM llama3.2\nRUN x", 'Line 2: there is no instruction "RUN"'],
+    ["FROM llama3.2\nRUN x", 'Line 2: unknown instruction "RUN"'],
     ['FROM llama3.2\nSYSTEM """never closed', "Line 2: the text is not closed"],
     ["FROM llama3.2\nPARAMETER top_k many", 'Line 2: PARAMETER top_k cannot be "many"'],
   ] as const

@@ -33,15 +33,15 @@ async function meaning(store: TempStore, name = "Small-Q4"): Promise<string | un
   return (await store.find(name))?.sha256;
 }
 
-Deno.test("pull does not take over a name that stands for another model", () =>
+Deno.test("pull does not take over a name that refers to another model", () =>
   withName(async (store, server) => {
     const error = await assertRejects(() => pull(store, server.urlOf("/b/two.gguf")), ModelStoreError);
     assertEquals(error.code, "taken");
     assertEquals(
       error.message,
-      `Cannot pull "Small-Q4" from "${server.urlOf("/b/two.gguf")}": "Small-Q4" stands for another model ` +
+      `Cannot pull "Small-Q4" from "${server.urlOf("/b/two.gguf")}": "Small-Q4" refers to another model ` +
         `(sha256:${FIRST.slice(0, 12)}…, from ${new URL(server.url).host}/a/one.gguf); choose another name ` +
-        "(--name NAME), or let it take this one (--replace)",
+        "(--name NAME), or reassign this one (--replace)",
     );
     assertEquals(await meaning(store), FIRST);
     // What came is not fetched again for another name.

@@ -143,7 +143,7 @@ Deno.test("pull refuses what is cut on the server, damaged, or no model, whateve
   const html = new TextEncoder().encode("<html>Please log in</html>");
   for (
     const [content, code, message] of [
-      [CONTENT.subarray(0, CUT), "cut", `it is cut: ${CUT} of its ${CONTENT.length} bytes are there`],
+      [CONTENT.subarray(0, CUT), "cut", `it is truncated: ${CUT} of its ${CONTENT.length} bytes are there`],
       [damaged, "damaged", "it is damaged: "],
       [empty, "damaged", "it has no tensors, only metadata"],
       [html, "not_gguf", "the server does not send a GGUF file"],

@@ -247,7 +247,7 @@ Deno.test("pull tries again when no byte comes", () =>
     const reasons: string[] = [];
     await pull({}, { stallMs: 200, onRetry: ({ reason }) => reasons.push(reason) });
     check(store);
-    assertEquals(reasons, ["no byte came for 0.2 s", "no byte came for 0.2 s"]);
+    assertEquals(reasons, ["no data received for 0.2 s", "no data received for 0.2 s"]);
     assertEquals(server.ranges.at(-1), `bytes=${CUT}-`);
   }));
 

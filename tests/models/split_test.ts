@@ -120,7 +120,7 @@ Deno.test("pull says what is wrong when a split model is not whole, and leaves n
     [[one, two], "http", "404"],
     [[one, three, two], "split", "what came as file 2 of 3: it should be file 2 of 3, but is file 3 of 3"],
     [[one, two, modelBytes(5000)], "split", "but is a model by itself"],
-    [[one, two, three.slice(0, -1000)], "cut", "it is cut"],
+    [[one, two, three.slice(0, -1000)], "cut", "it is truncated"],
     [[two, one, three], "split", "it is file 2 of 3 of a split model"],
     [[one, two, other[2] ?? one], "split", "it is file 3 of 3 of another model"],
   ];

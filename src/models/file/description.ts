@@ -1,7 +1,7 @@
-/** What the header of a model file says of the model, in the words that people use. */
+/** Human-readable description of a model, from its GGUF header. */
 import type { GgufHead } from "./gguf.ts";
 
-/** `general.file_type`, as llama.cpp numbers it. */
+/** `general.file_type`, in llama.cpp's numbering. */
 const FILE_TYPES: ReadonlyMap<number, string> = new Map([
   [0, "F32"],
   [1, "F16"],
@@ -39,35 +39,35 @@ const FILE_TYPES: ReadonlyMap<number, string> = new Map([
   [39, "NVFP4"],
 ]);
 
-/** Bytes of a key or a value of the KV cache, in 16 bits. */
+/** Bytes per element of the KV cache at 16 bits. */
 const CACHE_BYTES = 2;
 
-/** A model, as its header describes it; what is absent it does not say. */
+/** Description of a model; fields that the header lacks are absent. */
 export interface ModelDescription {
   readonly title?: string;
   readonly architecture?: string;
-  /** Of the file. */
+  /** Total of the file. */
   readonly parameters: number;
   readonly quantisation?: string;
-  /** What it was trained for. */
+  /** Trained context. */
   readonly contextTokens?: number;
   readonly license?: string;
-  /** There is a chat template. */
+  /** Whether there is a chat template. */
   readonly template: boolean;
-  /** The template takes tools, or has a place for thoughts. */
+  /** Whether the template mentions tools, or thoughts. */
   readonly tools: boolean;
   readonly thinking: boolean;
-  /** Memory of the weights. */
+  /** Memory for the weights. */
   readonly weightBytes: number;
-  /** Memory of the KV cache, for each token of context. */
+  /** KV cache memory per token of context. */
   readonly bytesPerToken?: number;
 }
 
 /**
  * Describe a model.
  *
- * @param heads The headers of all its files, the first one first.
- * @returns What they say.
+ * @param heads The headers of all its files, first file first.
+ * @returns The description.
  */
 export function describeModel(heads: readonly GgufHead[]): ModelDescription {
   const facts = heads[0]?.facts ?? new Map<string, string | number>();
@@ -100,7 +100,7 @@ export function describeModel(heads: readonly GgufHead[]): ModelDescription {
   };
 }
 
-/** A key and a value for each layer; unknown where layers differ. */
+/** K and V of every layer; unknown if layers differ. */
 function bytesPerToken(number: (key: string) => number | undefined): number | undefined {
   const [layers, width, heads] = [number("block_count"), number("embedding_length"), number("attention.head_count")];
   const kvHeads = number("attention.head_count_kv") ?? heads;

@@ -1,38 +1,38 @@
 /**
- * Reads the header of a GGUF file: its metadata, its tensors, and how long the file must be to hold them. Accepts what
- * llama.cpp accepts, so that a file it would refuse is refused before it is kept or loaded. Files may be hostile: no
- * count or length in them decides how much memory or time reading takes. Tensor data is not read.
+ * Reads GGUF headers: metadata, tensors and the required file size. Accepts what llama.cpp accepts, so that other files
+ * are rejected before they are stored or loaded. Files may be hostile: no count or length in them determines memory use
+ * or time. Tensor data is not read.
  */
 import { type ByteSource, Cursor, EndOfSource } from "./gguf_cursor.ts";
 import { GGUF_TYPE, TENSOR_BLOCKS } from "./gguf_types.ts";
 
-/** Types that older files have and llama.cpp no longer reads. */
+/** Tensor types that llama.cpp no longer supports. */
 const REMOVED_TYPES: ReadonlySet<number> = new Set([4, 5, 31, 32, 33, 36, 37, 38]);
-/** No type of tensors will have a number above this. */
+/** Upper bound of plausible tensor types. */
 const MAX_TYPE = 255;
 
-/** What a GGUF file begins with. */
+/** Magic bytes of a GGUF file. */
 export const GGUF_MAGIC = "GGUF";
 
 const VERSIONS = [2, 3];
 const DEFAULT_ALIGNMENT = 32;
-/** Real heads, with the vocabularies in them, have a few MiB. */
+/** Real headers, including vocabularies, take a few MiB. */
 const MAX_HEAD_BYTES = 256 * 1024 * 1024;
 /** Real models have dozens of keys and at most tens of thousands of tensors. */
 const MAX_KEYS = 65_536;
 const MAX_TENSORS = 200_000;
 const MAX_KEY_BYTES = 65_535;
-/** Of all keys together: they are remembered, to see whether one is there twice. */
+/** Total length of all keys, which are kept to detect duplicates. */
 const MAX_ALL_KEY_BYTES = 4 * 1024 * 1024;
-/** As llama.cpp has it, with the NUL at its end. */
+/** As in llama.cpp, including the terminating NUL. */
 const MAX_TENSOR_NAME_BYTES = 64;
 const MAX_DIMENSIONS = 4;
 const MAX_STRING_BYTES = 1024 ** 3;
 const MAX_ARRAY_VALUES = 1024 ** 3;
-/** Longer strings are passed over: of what is asked for here, none is. */
+/** Longer strings are skipped; none of them is needed. */
 const KEPT_STRING_BYTES = 128 * 1024;
 
-/** Bytes of a value, of the types that have a fixed size. */
+/** Sizes of fixed-size value types, in bytes. */
 const VALUE_BYTES: ReadonlyMap<number, number> = new Map([
   [GGUF_TYPE.uint8, 1],
   [GGUF_TYPE.int8, 1],
@@ -47,10 +47,10 @@ const VALUE_BYTES: ReadonlyMap<number, number> = new Map([
   [GGUF_TYPE.float64, 8],
 ]);
 
-/** What is wrong with a file; `cut`: it ends too early. */
+/** Kind of defect; `cut`: truncated. */
 export type GgufFault = "not_gguf" | "cut" | "damaged";
 
-/** A file that is not a whole GGUF file. The message goes behind a file's name and a colon. */
+/** The file is not a complete GGUF file. The message follows a file name and a colon. */
 export class GgufError extends Error {
   override readonly name = "GgufError";
   readonly fault: GgufFault;
@@ -61,80 +61,80 @@ export class GgufError extends Error {
   }
 }
 
-/** A tensor as the head names it. */
+/** A tensor entry of the header. */
 export interface GgufTensor {
   readonly name: string;
-  /** The number in the file. */
+  /** `ggml_type`. */
   readonly type: number;
-  /** The fastest-changing dimension first. */
+  /** Fastest-changing dimension first. */
   readonly dimensions: readonly number[];
-  /** From the beginning of the tensor data. */
+  /** Offset from the start of the tensor data. */
   readonly offset: number;
-  /** Without padding; 0 where its type is not known. */
+  /** Size without padding; 0 for unknown types. */
   readonly bytes: number;
 }
 
-/** Which part of a model a file is. */
+/** Position of a file in a split model. */
 export interface GgufSplit {
-  /** From 0. */
+  /** Zero-based. */
   readonly index: number;
   /** At least 2. */
   readonly count: number;
-  /** Tensors of all parts; absent: it does not say. */
+  /** Tensors of all parts; absent if not stated. */
   readonly tensors?: number;
 }
 
-/** What the head of a file says. */
+/** The header of a GGUF file. */
 export interface GgufHead {
   readonly version: number;
-  /** `general.architecture`; absent: it does not say. */
+  /** `general.architecture`, if present. */
   readonly architecture?: string;
-  /** Absent: the file is a model by itself. */
+  /** Absent if the file is a whole model. */
   readonly split?: GgufSplit;
-  /** Texts and whole numbers that describe the model, by key. */
+  /** Strings and integers that describe the model, by key. */
   readonly facts: ReadonlyMap<string, string | number>;
   readonly tensors: readonly GgufTensor[];
-  /** Where tensor data begins. */
+  /** Offset of the tensor data. */
   readonly dataOffset: number;
-  /** The file has at least this many bytes. */
+  /** Minimum size of the file. */
   readonly requiredBytes: number;
-  /** The same with the padding that belongs after the last tensor, which not every program writes. */
+  /** The same, including padding after the last tensor, which not every writer adds. */
   readonly paddedBytes: number;
 }
 
 /**
- * Read the head of a file. Whether the tensor data is all there is not looked at, see {@linkcode checkGgufSize}.
+ * Read the header of a file. Whether the tensor data is complete is checked by {@linkcode checkGgufSize}.
  *
  * @param source The file.
- * @returns What it says.
- * @throws {GgufError} If it is no GGUF file, ends within its head, or says what cannot be.
+ * @returns The header.
+ * @throws {GgufError} If it is not a GGUF file, ends within its header, or is invalid.
  */
 export async function readGgufHead(source: ByteSource): Promise<GgufHead> {
   try {
     return await new HeadReader(source).read();
   } catch (error) {
     if (!(error instanceof EndOfSource)) throw error;
-    throw new GgufError("cut", `it is cut: it ends within its header, after ${source.size} bytes`);
+    throw new GgufError("cut", `it is truncated: it ends within its header, after ${source.size} bytes`);
   }
 }
 
 /**
- * Look whether a file is as long as its tensors need.
+ * Check that a file is long enough for its tensors.
  *
- * @param head What it says of itself.
- * @param size Its bytes.
- * @throws {GgufError} If it is not.
+ * @param head Its header.
+ * @param size Its size in bytes.
+ * @throws {GgufError} If it is too short.
  */
 export function checkGgufSize({ requiredBytes }: GgufHead, size: number): void {
   if (size >= requiredBytes) return;
-  throw new GgufError("cut", `it is cut: ${size} of its ${requiredBytes} bytes are there`);
+  throw new GgufError("cut", `it is truncated: ${size} of its ${requiredBytes} bytes are there`);
 }
 
-/** Reads one head. */
+/** Reads one header. */
 class HeadReader {
   readonly #cursor: Cursor;
   readonly #size: number;
-  /** Of the keys that are asked for. */
+  /** Values of the requested keys. */
   readonly #values = new Map<string, string | number>();
   #alignment = DEFAULT_ALIGNMENT;
 
@@ -151,7 +151,9 @@ class HeadReader {
     const version = await cursor.u32();
     if (!VERSIONS.includes(version)) {
       const swapped = version !== 0 && version % 0x10000 === 0;
-      throw damaged(swapped ? "it is in big-endian byte order" : `its format version is ${version}, known are 2 and 3`);
+      throw damaged(
+        swapped ? "it is in big-endian byte order" : `its format version is ${version}, supported are 2 and 3`,
+      );
     }
     const tensorCount = await cursor.u64();
     const keyCount = await cursor.u64();
@@ -188,7 +190,7 @@ class HeadReader {
       if (length > MAX_KEY_BYTES) throw damaged(`metadata key ${index} has ${length} bytes`);
       if (keyBytes > MAX_ALL_KEY_BYTES) throw damaged(`its metadata keys take more than ${MAX_ALL_KEY_BYTES} bytes`);
       const key = await cursor.text(length);
-      if (seen.has(key)) throw damaged(`metadata key ${shown(key)} is there twice`);
+      if (seen.has(key)) throw damaged(`metadata key ${shown(key)} occurs twice`);
       seen.add(key);
       await this.#readValue(key, await cursor.u32());
       if (cursor.position > MAX_HEAD_BYTES) throw damaged(`its header is longer than ${MAX_HEAD_BYTES} bytes`);
@@ -217,7 +219,7 @@ class HeadReader {
     if (bytes === undefined) throw damaged(`the value of ${shown(key)} is of type ${type}, which does not exist`);
     if (!isKept(key) || !WHOLE_NUMBERS.has(type)) return cursor.skip(bytes);
     const raw = await cursor.bytes(bytes);
-    // Little-endian, and none of what is kept is negative.
+    // Little-endian; the values kept are never negative.
     this.#values.set(key, raw.reduceRight((value, byte) => value * 256 + byte, 0));
   }
 
@@ -236,12 +238,12 @@ class HeadReader {
   async #readTensors(count: number): Promise<GgufTensor[]> {
     const tensors: GgufTensor[] = [];
     const seen = new Set<string>();
-    /** Where the next one begins; unknown after one of an unknown type. */
+    /** Expected offset of the next tensor; unknown after one of an unknown type. */
     let next: number | undefined = 0;
     for (let index = 0; index < count; index++) {
       const tensor = await this.#readTensor(index);
       const { name, offset, bytes, type } = tensor;
-      if (seen.has(name)) throw damaged(`tensor ${shown(name)} is there twice`);
+      if (seen.has(name)) throw damaged(`tensor ${shown(name)} occurs twice`);
       seen.add(name);
       const previous = tensors.at(-1);
       const wrong = next === undefined
@@ -276,7 +278,7 @@ class HeadReader {
     }
     if (type > MAX_TYPE) throw damaged(`tensor ${shown(name)} is of type ${type}, which does not exist`);
     const block = TENSOR_BLOCKS.get(type);
-    // A newer one may be right: other programs share the store.
+    // It may be a newer type, since other programs share the store.
     if (block === undefined) return { name, type, dimensions, offset, bytes: 0 };
     const [row = 1] = dimensions;
     if (row % block.values !== 0) {
@@ -304,7 +306,7 @@ class HeadReader {
   }
 }
 
-/** The keys whose values are kept. */
+/** Metadata keys to keep. */
 const KEPT: ReadonlySet<string> = new Set([
   "general.architecture",
   "split.no",
@@ -315,7 +317,7 @@ const KEPT: ReadonlySet<string> = new Set([
   "general.file_type",
   "tokenizer.chat_template",
 ]);
-/** And those of the architecture, whose keys begin with its name. */
+/** The same for keys prefixed with the architecture. */
 const KEPT_OF_ARCHITECTURE =
   /^[\w-]+\.(?:context_length|embedding_length|block_count|attention\.(?:head_count|head_count_kv|key_length|value_length))$/;
 
@@ -338,7 +340,7 @@ function damaged(reason: string): GgufError {
   return new GgufError("damaged", `it is damaged: ${reason}`);
 }
 
-/** A name of the file in a message of one line. */
+/** Quotes a name from the file for a single-line message. */
 function shown(name: string): string {
   const text = JSON.stringify(name.length > 64 ? `${name.slice(0, 61)}...` : name);
   return text.replaceAll(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, "?");

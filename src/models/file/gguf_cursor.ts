@@ -1,32 +1,32 @@
 /**
- * Reads a file sequentially through one small buffer, whatever its counts and lengths claim; what is skipped is not
- * read. Decodes GGUF's numbers and strings, not their meaning.
+ * Reads a file sequentially through one small buffer, whatever its counts and lengths claim; skipped data is not read.
+ * Decodes GGUF's numbers and strings, not their meaning.
  */
 
-/** Read at a time, in bytes. Nothing that is read as a whole may be longer. */
+/** Buffer size in bytes, and maximum length of a single read. */
 const BUFFER_BYTES = 256 * 1024;
 const U32 = 2 ** 32;
 
-/** Where bytes come from. */
+/** Random access to bytes. */
 export interface ByteSource {
-  /** How many there are. */
+  /** Total size in bytes. */
   readonly size: number;
   /**
    * Read from a position.
    *
-   * @param position Where.
-   * @param buffer Filled from its beginning.
-   * @returns How many bytes were read; 0 at the end.
+   * @param position Offset in bytes.
+   * @param buffer Filled from its start.
+   * @returns The number of bytes read; 0 at the end.
    */
   read(position: number, buffer: Uint8Array): Promise<number>;
 }
 
-/** The source ended before what was to be read. */
+/** Premature end of the source. */
 export class EndOfSource extends Error {
   override readonly name = "EndOfSource";
 }
 
-/** An open file as a source. Moves the file's position. */
+/** Wraps an open file. Moves its position. */
 export function fileSource(file: Deno.FsFile, size: number): ByteSource {
   return {
     size,
@@ -37,15 +37,15 @@ export function fileSource(file: Deno.FsFile, size: number): ByteSource {
   };
 }
 
-/** A place in a source, moving forward. */
+/** Forward-only reader. */
 export class Cursor {
   readonly #source: ByteSource;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   readonly #view = new DataView(this.#buffer.buffer);
   readonly #decoder = new TextDecoder();
-  /** Position of the buffer's first byte. */
+  /** Offset of the buffer's first byte. */
   #start = 0;
-  /** The next byte, and the end of what was read, both in the buffer. */
+  /** Read position and end of valid data, within the buffer. */
   #at = 0;
   #end = 0;
 
@@ -53,31 +53,31 @@ export class Cursor {
     this.#source = source;
   }
 
-  /** Position of the next byte. */
+  /** Offset of the next byte. */
   get position(): number {
     return this.#start + this.#at;
   }
 
-  /** A 32-bit number. */
+  /** Unsigned 32-bit integer. */
   async u32(): Promise<number> {
     await this.#need(4);
     return this.#view.getUint32(this.#take(4), true);
   }
 
-  /** A 64-bit number, exact up to 2⁵³. */
+  /** Unsigned 64-bit integer, exact up to 2⁵³. */
   async u64(): Promise<number> {
     await this.#need(8);
     return this.#u64(this.#take(8));
   }
 
-  /** As many bytes, valid until the next read. */
+  /** Bytes, valid until the next read. */
   async bytes(length: number): Promise<Uint8Array> {
     await this.#need(length);
     const at = this.#take(length);
     return this.#buffer.subarray(at, at + length);
   }
 
-  /** As many bytes of UTF-8. */
+  /** UTF-8 text of this many bytes. */
   async text(length: number): Promise<string> {
     return this.#decoder.decode(await this.bytes(length));
   }
@@ -95,11 +95,11 @@ export class Cursor {
   }
 
   /**
-   * Pass over strings, each with its length before it.
+   * Skip length-prefixed strings.
    *
-   * @param count How many.
-   * @param most No string may be longer, and the cursor may not get further than `until`.
-   * @returns Whether all were within these limits.
+   * @param count Number of strings.
+   * @param most Limits: no string may be longer, and the cursor may not pass `until`.
+   * @returns Whether all were within the limits.
    */
   async skipStrings(
     count: number,
@@ -107,7 +107,7 @@ export class Cursor {
   ): Promise<boolean> {
     for (let left = count; left > 0;) {
       await this.#need(8);
-      // As many as are in the buffer, without waiting for each.
+      // Fast path: strings within the buffer, without awaiting each.
       while (left > 0 && this.#end - this.#at >= 8) {
         const length = this.#u64(this.#at);
         if (length > most) return false;

@@ -1,6 +1,6 @@
-/** The numbers that stand for types in a GGUF file. */
+/** Type numbers of the GGUF format. */
 
-/** Value types of the format, by their number in the file. */
+/** Metadata value types by their number. */
 export const GGUF_TYPE = {
   uint8: 0,
   int8: 1,
@@ -17,7 +17,7 @@ export const GGUF_TYPE = {
   float64: 12,
 } as const;
 
-/** The tensor types llama.cpp knows, by the number in the file: values in a block, and its bytes. */
+/** Tensor types supported by llama.cpp, by number: values per block and bytes per block. */
 export const TENSOR_BLOCKS: ReadonlyMap<number, { readonly values: number; readonly bytes: number }> = new Map([
   [0, [1, 4]], // F32
   [1, [1, 2]], // F16

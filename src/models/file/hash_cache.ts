@@ -1,22 +1,22 @@
 /**
- * A cache of model hashes across starts: a file with the same inode, size and times is the same file. A small JSON
- * file; one that cannot be read or written is ignored.
+ * Cache of model hashes across starts: a file with the same inode, size and times is the same file. A small JSON file,
+ * ignored if it cannot be read or written.
  */
 import { dirname, join } from "@std/path";
 import type { FileIdentity } from "./model_file.ts";
 import { isSha256 } from "./sha256.ts";
 
 const VERSION = 1;
-/** More models than this are not served from one machine; the ones hashed last stay. */
+/** More than one machine serves; the most recently hashed entries stay. */
 const MOST_ENTRIES = 256;
-/** Nothing longer was written here. */
+/** Larger files were not written here. */
 const MAX_BYTES = 1024 * 1024;
-/** A file written this short a time ago may be written again without its times changing, in milliseconds. */
+/** A file modified more recently than this, in milliseconds, may change again without changing its times. */
 const SETTLED_MS = 100;
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
-/** What is kept of a file. Not its device: that may have another number after the next boot. */
+/** Cached facts about a file. Excludes the device number, which may change at boot. */
 interface Entry {
   readonly ino: number;
   readonly size: number;
@@ -26,7 +26,7 @@ interface Entry {
 }
 
 /**
- * Where a daemon keeps what its model files hash to.
+ * Path of a daemon's hash cache.
  *
  * @param options The daemon's options.
  * @returns The path.
@@ -37,7 +37,7 @@ export function hashCachePath(
   return join(cacheDir ?? runtimeDir, "model-hashes.json");
 }
 
-/** Whether a daemon has a model whose hash is worth keeping: no operator has configured it, and it is not built in. */
+/** Whether a daemon has a model whose hash should be cached: it is neither configured nor built in. */
 export function keepsHashes({ backends }: { readonly backends: readonly HashedBackend[] }): boolean {
   return backends.some(({ kind, modelPath, source, modelSha256, stored }) =>
     kind === "llamacpp" && (modelPath !== undefined || source !== undefined) &&
@@ -45,7 +45,7 @@ export function keepsHashes({ backends }: { readonly backends: readonly HashedBa
   );
 }
 
-/** What says of a backend whether its model is hashed; other kinds have none of it. */
+/** The backend options that decide whether its model is hashed. */
 interface HashedBackend {
   readonly kind: string;
   readonly modelPath?: string;
@@ -54,50 +54,50 @@ interface HashedBackend {
   readonly stored?: "name" | "hash";
 }
 
-/** Hashes from earlier starts. */
+/** Persistent cache of model hashes. */
 export class HashCache {
   readonly #path: string;
   #entries: Entry[] | undefined;
 
-  /** @param path Its file. */
+  /** @param path Path of the cache file. */
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** The files that are written, for permissions. */
+  /** Files that are written, for permissions. */
   static files(path: string): readonly string[] {
     return [path, `${path}.tmp`];
   }
 
-  /** Make the folder: what writes later may not be allowed to. */
+  /** Creates the folder while that is still permitted. */
   prepare(): void {
     try {
       Deno.mkdirSync(dirname(this.#path), { recursive: true, mode: DIRECTORY_MODE });
     } catch {
-      // Then there is none.
+      // Works without a cache then.
     }
   }
 
   /**
-   * What a file hashed to.
+   * Look up a file.
    *
    * @param identity The file.
-   * @returns Lower-case hex; nothing where it is not known.
+   * @returns Lower-case hex, if cached.
    */
   get(identity: FileIdentity): string | undefined {
     return this.#load().find((entry) => isOf(entry, identity))?.sha256;
   }
 
   /**
-   * Keep what a file hashed to.
+   * Store a hash.
    *
-   * @param identity The file, before it was read.
-   * @param hashed Lower-case hex, and when reading began.
+   * @param identity The file, as it was before reading.
+   * @param hashed Lower-case hex, and the time at which reading began.
    */
   put(identity: FileIdentity, { sha256, begunAt }: { readonly sha256: string; readonly begunAt: number }): void {
     const { ino, size, mtimeMs, ctimeMs } = identity;
     if (ino === null || begunAt - Math.max(mtimeMs, ctimeMs) < SETTLED_MS) return;
-    // Another daemon may have written meanwhile.
+    // Another daemon may have written in the meantime.
     this.#entries = undefined;
     const others = this.#load().filter((entry) => !isOf(entry, identity)).slice(1 - MOST_ENTRIES);
     this.#entries = [...others, { ino, size, mtime_ms: mtimeMs, ctime_ms: ctimeMs, sha256 }];
@@ -108,7 +108,7 @@ export class HashCache {
       });
       Deno.renameSync(temporary, this.#path);
     } catch {
-      // It is hashed again the next time.
+      // Not cached: the file is hashed again next time.
     }
   }
 

@@ -1,21 +1,21 @@
 /**
- * Checks the files of a model before an engine gets them: they exist, are whole GGUF files, are parts of one model,
- * and have the configured hash.
+ * Checks model files before an engine gets them: they exist, are complete GGUF files, belong to one model, and have the
+ * configured hash.
  */
 import { checkGgufSize, GgufError, type GgufFault, type GgufHead, readGgufHead } from "./gguf.ts";
 import { fileSource } from "./gguf_cursor.ts";
 import { createSha256, hashRest } from "./sha256.ts";
 import { modelHash, partFault, partsFault, readShardName, shardFileName, shardPaths } from "./shards.ts";
 
-/** What is wrong with a file; `split`: it is not the part it should be, `hash`: its SHA-256 is another. */
+/** Kind of defect; `split`: the wrong part of a split model, `hash`: a different SHA-256. */
 export type ModelFileFault = GgufFault | "missing" | "unreadable" | "split" | "hash" | "changed";
 
-/** The file cannot be used; the message names it and says why. */
+/** The file cannot be used; the message names it and the reason. */
 export class ModelFileError extends Error {
   override readonly name = "ModelFileError";
   readonly fault: ModelFileFault;
   readonly path: string;
-  /** Why, worded to follow the file's name. */
+  /** Reason, phrased to follow the file's name. */
   readonly reason: string;
 
   constructor(path: string, fault: ModelFileFault, reason: string, options: { readonly cause?: unknown } = {}) {
@@ -26,30 +26,30 @@ export class ModelFileError extends Error {
   }
 }
 
-/** What tells one state of a file from another without reading it. */
+/** Identifies a version of a file without reading it. */
 export interface FileIdentity {
   readonly dev: number;
   readonly ino: number | null;
   readonly size: number;
   readonly mtimeMs: number;
-  /** Moves also when the file is renamed away and back. */
+  /** Changes even if the file is renamed away and back. */
   readonly ctimeMs: number;
 }
 
-/** A file of a model that was looked at. */
+/** A checked model file. */
 export interface ModelFile {
   readonly path: string;
   readonly identity: FileIdentity;
 }
 
 /**
- * Look at the files of a model: each a whole GGUF file, and together one model. Reads their heads.
+ * Check a model's files by their headers: each a complete GGUF file, and together one model.
  *
- * @param path The file, or the first of several. Of several, any one may be given whose name says which it is.
- * @param parts Where its files are, in order; absent: next to it, under the names that llama.cpp gives them.
+ * @param path The file, or any file of a split model with a conventional name.
+ * @param parts Paths of all files, in order; default: next to `path`, with llama.cpp's names.
  * @returns The files, in order.
- * @throws {ModelFileError} If one is missing, unreadable, no regular file, no GGUF file, cut, damaged, or a part of
- * another model.
+ * @throws {ModelFileError} If one is missing, unreadable, not a regular file, not GGUF, truncated, damaged, or belongs
+ * to another model.
  */
 export async function checkModel(path: string, parts?: readonly string[]): Promise<readonly ModelFile[]> {
   const given = await openHead(parts?.[0] ?? path);
@@ -79,12 +79,12 @@ export async function checkModel(path: string, parts?: readonly string[]): Promi
   return files.map(fileOf);
 }
 
-/** Without what was only needed for looking. */
+/** Drops what was only needed for the check. */
 function fileOf({ path, identity }: ModelFile): ModelFile {
   return { path, identity };
 }
 
-/** The other files of a split model, by the name of one of them. */
+/** Paths of a split model's files, derived from the name of one. */
 function siblings(path: string, { index, count }: NonNullable<GgufHead["split"]>): string[] {
   const name = readShardName(path);
   if (name?.index === index + 1 && name.count === count) return shardPaths(path);
@@ -125,24 +125,23 @@ async function openHead(path: string): Promise<ModelFile & { readonly head: Gguf
   }
 }
 
-/** What files are compared with. */
 export interface VerifyOptions {
-  /** Lower-case hex; of several files see `modelHash`. */
+  /** Expected hash in lower-case hex; for split models see `modelHash`. */
   readonly sha256: string;
-  /** Of the single files, where they are known. */
+  /** Expected hashes of the single files, if known. */
   readonly parts?: readonly string[] | undefined;
-  /** Gives up the work. */
+  /** Cancels the work. */
   readonly signal?: AbortSignal | undefined;
-  /** Tells what a file hashes to. Absent: it is read. */
+  /** Returns the hash of a file; default: read it. */
   readonly known?: (path: string) => Promise<string>;
 }
 
 /**
- * Hash the files of a model and compare.
+ * Verify the hash of a model's files.
  *
- * @param files The files, as they were looked at.
- * @param options With what.
- * @throws {ModelFileError} If the hash is another, or a file cannot be read or changed meanwhile.
+ * @param files The checked files.
+ * @param options The expected hash.
+ * @throws {ModelFileError} If the hash differs, or a file cannot be read or changes meanwhile.
  */
 export async function verifyModel(
   files: readonly ModelFile[],
@@ -175,13 +174,13 @@ function wrongHash(path: string, actual: string, expected: string): ModelFileErr
   return new ModelFileError(path, "hash", `its SHA-256 is ${actual}, the configured one is ${expected}`);
 }
 
-/** What a file hashed to. */
+/** Hash of a file. */
 export interface HashedFile {
   /** Lower-case hex. */
   readonly sha256: string;
-  /** What the file was before it was read. */
+  /** Identity before reading. */
   readonly identity: FileIdentity;
-  /** Whether it was another one after it was read. */
+  /** Whether the file changed while being read. */
   readonly changed: boolean;
 }
 
@@ -189,8 +188,8 @@ export interface HashedFile {
  * Hash a model file.
  *
  * @param path The file.
- * @param signal Gives up the work.
- * @returns What came of it.
+ * @param signal Cancels the work.
+ * @returns The hash.
  * @throws {ModelFileError} If the file cannot be read.
  */
 export async function hashModelFile(path: string, signal?: AbortSignal): Promise<HashedFile> {
@@ -202,26 +201,26 @@ export async function hashModelFile(path: string, signal?: AbortSignal): Promise
   return { sha256: hash.digest("hex"), identity, changed };
 }
 
-/** What a model file is now. */
+/** Current identity of a model file. */
 export async function lookAtModelFile(path: string): Promise<FileIdentity> {
   using file = await openModel(path);
   return identify(await file.stat());
 }
 
-/** Whether two looks saw the same bytes, as far as the file system can tell. */
+/** Whether both identities denote the same bytes, as far as the file system can tell. */
 export function sameFile(one: FileIdentity, other: FileIdentity): boolean {
   return one.dev === other.dev && one.ino === other.ino && one.size === other.size &&
     one.mtimeMs === other.mtimeMs && one.ctimeMs === other.ctimeMs;
 }
 
-/** The same, whatever names and rights a file was given meanwhile: those change no byte. */
+/** The same, ignoring renames and changes of permissions. */
 export function sameBytes(one: FileIdentity, other: FileIdentity): boolean {
   return sameFile({ ...one, ctimeMs: 0 }, { ...other, ctimeMs: 0 });
 }
 
 async function openModel(path: string): Promise<Deno.FsFile> {
   try {
-    // Looked at before it is opened: opening a FIFO would wait for a writer.
+    // Stat before opening: opening a FIFO would block until there is a writer.
     const info = await Deno.stat(path);
     if (info.isDirectory) throw new ModelFileError(path, "unreadable", "it is a directory");
     if (!info.isFile) throw new ModelFileError(path, "unreadable", "it is not a regular file");
@@ -240,7 +239,7 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What tells this state of a file from another. */
+/** Identity of a file. */
 export function identify(info: Deno.FileInfo): FileIdentity {
   return {
     dev: info.dev,

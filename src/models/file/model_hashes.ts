@@ -1,4 +1,4 @@
-/** Hashes of model files, each computed once as long as the file does not change, also across starts. */
+/** Hashes model files, each only once while it does not change, also across starts. */
 import { HashCache } from "./hash_cache.ts";
 import {
   type FileIdentity,
@@ -10,26 +10,25 @@ import {
 } from "./model_file.ts";
 import { modelHash } from "./shards.ts";
 
-/** What hashes are kept with. */
 export interface ModelHashesOptions {
-  /** Where they are kept for the next start; absent: nowhere. */
+  /** File to cache hashes in; absent: no persistent cache. */
   readonly cachePath?: string;
-  /** For tests. */
+  /** Overrides hashing, for tests. */
   readonly hash?: (path: string, signal: AbortSignal) => Promise<HashedFile>;
 }
 
 /** A file to hash. */
 export interface FileToHash {
   readonly path: string;
-  /** What it has to be; absent: whatever is there. */
+  /** Required identity; absent: any. */
   readonly identity?: FileIdentity;
 }
 
-/** Hashes model files, one after the other: each keeps a disk busy. */
+/** Hashes model files sequentially: one already saturates a disk. */
 export class ModelHashes {
   readonly #hash: (path: string, signal: AbortSignal) => Promise<HashedFile>;
   readonly #cache: HashCache | undefined;
-  /** By what tells one state of a file from another. */
+  /** By identity. */
   readonly #known = new Map<string, Promise<string>>();
   #last: Promise<unknown> = Promise.resolve();
 
@@ -38,18 +37,18 @@ export class ModelHashes {
     this.#cache = options.cachePath === undefined ? undefined : new HashCache(options.cachePath);
   }
 
-  /** Make what is needed to keep hashes, while that may be done. */
+  /** Creates the cache folder while that is still permitted. */
   prepare(): void {
     this.#cache?.prepare();
   }
 
   /**
-   * Hash the files of a model, or remember what they hashed to.
+   * Hash of a model's files, cached if possible.
    *
    * @param files The files, in order.
-   * @param options `signal` gives up; `onWork` is called if a file has to be read.
-   * @returns Lower-case hex: of the only file, or of several together.
-   * @throws {ModelFileError} If one cannot be read, is not what it has to be, or changes while it is read.
+   * @param options `signal` cancels; `onWork` is called if a file has to be read.
+   * @returns Lower-case hex; for several files see `modelHash`.
+   * @throws {ModelFileError} If one cannot be read, is not the expected version, or changes while being read.
    * @throws The signal's reason.
    */
   async sha256(
@@ -62,10 +61,10 @@ export class ModelHashes {
   }
 
   /**
-   * Hash a file, or remember what it hashed to.
+   * Hash of a single file, cached if possible.
    *
    * @param path The file.
-   * @param options As for `sha256`, and what the file has to be.
+   * @param options As for `sha256`, and the required identity.
    * @returns Lower-case hex.
    * @throws As `sha256`.
    */

@@ -1,23 +1,23 @@
-/** SHA-256, incrementally. */
+/** Incremental SHA-256. */
 import type { Hash } from "node:crypto";
 
-/** Read at a time while hashing, in bytes: small enough to be still in the processor's cache when it is hashed. */
+/** Chunk size in bytes: small enough to stay in the CPU cache between reading and hashing. */
 const CHUNK_BYTES = 256 * 1024;
 
 const SHA256 = /^[0-9a-f]{64}$/;
 
-/** A running SHA-256. Loaded when it is needed: it costs memory and time. */
+/** An incremental SHA-256. The module is imported on demand, because it costs memory and time. */
 export async function createSha256(): Promise<Hash> {
   return (await import("node:crypto")).createHash("sha256");
 }
 
 /**
- * Hash what is left of an open file. While one piece is hashed, the next one is read.
+ * Hash the rest of an open file. Reads the next chunk while hashing the current one.
  *
  * @param file Read from its current position to its end.
- * @param hash Gets the bytes.
- * @param signal Gives up the work.
- * @returns How many bytes there were.
+ * @param hash Receives the bytes.
+ * @param signal Cancels the work.
+ * @returns The number of bytes.
  * @throws The signal's reason.
  */
 export async function hashRest(file: Deno.FsFile, hash: Hash, signal?: AbortSignal): Promise<number> {
@@ -34,7 +34,7 @@ export async function hashRest(file: Deno.FsFile, hash: Hash, signal?: AbortSign
   return total;
 }
 
-/** Whether a text is a SHA-256 as it is written here: 64 lower-case hex digits. */
+/** Whether a text is a SHA-256 in 64 lower-case hex digits. */
 export function isSha256(text: string): boolean {
   return SHA256.test(text);
 }

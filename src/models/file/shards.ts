@@ -1,27 +1,27 @@
 /**
- * Split models (`x-00001-of-00003.gguf` and so on, as llama.cpp's gguf-split makes them): their file names, and the
- * one hash that identifies all parts. Touches no file; whether a file really is a part is read from its header.
+ * Split models (`x-00001-of-00003.gguf`, as written by llama.cpp's gguf-split): file names, and the hash over all
+ * parts. Touches no files; a header tells whether a file really is a part.
  */
 import type { GgufHead } from "./gguf.ts";
 import { createSha256 } from "./sha256.ts";
 
 const SHARD = /^(.+)-(\d{5})-of-(\d{5})(\.gguf)$/i;
 
-/** What the name of a file of several says. */
+/** Parsed name of a shard. */
 export interface ShardName {
-  /** Before the numbers, folders included. */
+  /** Path before the numbers, including folders. */
   readonly prefix: string;
-  /** From 1. */
+  /** One-based. */
   readonly index: number;
   /** At least 2. */
   readonly count: number;
 }
 
 /**
- * Read the name of a file of several.
+ * Parse the name of a shard.
  *
  * @param path A path, or the path of a URL.
- * @returns What it says; nothing where it cannot be such a name, as `x-00002-of-00001.gguf`.
+ * @returns The parts of the name; nothing if it is not a valid shard name, such as `x-00002-of-00001.gguf`.
  */
 export function readShardName(path: string): ShardName | undefined {
   const [, prefix, index, count] = SHARD.exec(path) ?? [];
@@ -30,11 +30,11 @@ export function readShardName(path: string): ShardName | undefined {
 }
 
 /**
- * What llama.cpp calls a file of several.
+ * File name of a shard, as in llama.cpp.
  *
- * @param prefix Before the numbers.
- * @param index Which, from 1.
- * @param count Of how many.
+ * @param prefix Text before the numbers.
+ * @param index One-based.
+ * @param count Number of shards.
  * @returns `prefix-00001-of-00003.gguf`.
  */
 export function shardFileName(prefix: string, index: number, count: number): string {
@@ -42,11 +42,11 @@ export function shardFileName(prefix: string, index: number, count: number): str
 }
 
 /**
- * The path of another file of the same model.
+ * Path of another shard of the same model.
  *
- * @param path The path of one.
- * @param index Which, from 1.
- * @returns Its path.
+ * @param path Path of one shard.
+ * @param index One-based.
+ * @returns The path.
  */
 export function shardPath(path: string, index: number): string {
   return path.replace(SHARD, (_, prefix, __, count, suffix) => `${prefix}-${digits(index)}-of-${count}${suffix}`);
@@ -57,10 +57,10 @@ function digits(number: number): string {
 }
 
 /**
- * Every file of the model that a file's name makes it a part of, in order.
+ * Paths of all shards of a model, in order.
  *
- * @param path The path of one of them.
- * @returns The paths; the path alone where its name is not that of a part.
+ * @param path Path of one of them.
+ * @returns The paths; only the given one if its name is not a shard's.
  */
 export function shardPaths(path: string): string[] {
   const name = readShardName(path);
@@ -68,21 +68,21 @@ export function shardPaths(path: string): string[] {
   return Array.from({ length: name.count }, (_, index) => shardPath(path, index + 1));
 }
 
-/** Which part a file should be. */
+/** Expected position of a shard. */
 export interface ExpectedPart {
-  /** From 0. */
+  /** Zero-based. */
   readonly index: number;
   readonly count: number;
-  /** Tensors of all parts, as the first says; absent: it does not. */
+  /** Tensors of all parts, as stated by the first; absent if it does not say. */
   readonly tensors?: number | undefined;
 }
 
 /**
- * Why a file is not the part that it should be.
+ * Check that a file is the expected shard.
  *
- * @param head What it says of itself.
- * @param expected Which part it should be.
- * @returns The reason; nothing where it is that part.
+ * @param head Its header.
+ * @param expected The expected position.
+ * @returns The reason if it is not.
  */
 export function partFault({ split }: GgufHead, { index, count, tensors }: ExpectedPart): string | undefined {
   const place = `file ${index + 1} of ${count}`;
@@ -94,10 +94,10 @@ export function partFault({ split }: GgufHead, { index, count, tensors }: Expect
 }
 
 /**
- * Why parts that are each valid do not make one model.
+ * Check that valid shards form one model.
  *
- * @param heads What the files say of themselves, in order.
- * @returns The reason; nothing where they are.
+ * @param heads Their headers, in order.
+ * @returns The reason if they do not.
  */
 export function partsFault(heads: readonly GgufHead[]): string | undefined {
   const tensors = heads.reduce((sum, head) => sum + head.tensors.length, 0);
@@ -107,10 +107,10 @@ export function partsFault(heads: readonly GgufHead[]): string | undefined {
 }
 
 /**
- * The hash of a model: of its file, or of several: then it is the SHA-256 of their hashes, each as hex with a newline
- * behind it (`sha256sum x-*.gguf | cut -c -64 | sha256sum`).
+ * Hash of a model: of its only file, or the SHA-256 over the hashes of its files, each in hex with a newline
+ * (`sha256sum x-*.gguf | cut -c -64 | sha256sum`).
  *
- * @param hashes Of the files, in order, in lower-case hex.
+ * @param hashes Hashes of the files, in order, in lower-case hex.
  * @returns Lower-case hex.
  */
 export async function modelHash(hashes: readonly string[]): Promise<string> {

@@ -1,4 +1,4 @@
-/** The content of `blobs/`: which blobs and partials there are, which are in use, and how one is removed. */
+/** The `blobs/` folder: lists blobs and partials, tells which are in use, and removes them. */
 import { dirname, join } from "@std/path";
 import type { LastName } from "./former_names.ts";
 import { blobPath, blobsDir } from "./layout.ts";
@@ -8,7 +8,7 @@ import { removeEmptyDir, removeFile, tryOpenAlone, unlessMissing } from "./store
 
 const PARTIAL_PREFIX = ".partial-";
 
-/** Something in the folder of blobs. */
+/** An entry of the blobs folder. */
 export type Entry =
   | { readonly kind: "blob"; readonly sha256: string }
   | { readonly kind: "partial"; readonly key: string; readonly dir: string };
@@ -18,18 +18,18 @@ export interface LooseBlob {
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly path: string;
-  /** The name that stood for it before it was given to another model; absent: none is known. */
+  /** The last name before it was reassigned, if known. */
   readonly formerName?: LastName;
 }
 
-/** What became of a blob that was to go. */
+/** Outcome of removing a blob. */
 export type BlobOutcome = "in_use" | "referenced" | "removed" | "absent";
 
 /**
- * The content of the folder of blobs; files of others are left alone.
+ * List the blobs folder, ignoring unknown files.
  *
  * @param root The store.
- * @returns Everything, sorted; empty if there is no store.
+ * @returns Entries, sorted; empty if there is no store.
  */
 export async function entries(root: string): Promise<Entry[]> {
   const found: Entry[] = [];
@@ -46,12 +46,12 @@ export async function entries(root: string): Promise<Entry[]> {
 }
 
 /**
- * A blob that no manifest refers to.
+ * Describe an unreferenced blob.
  *
  * @param root The store.
  * @param sha256 Its hash.
- * @param former The names that blobs have lost.
- * @returns What is known of it; nothing where its file is not there.
+ * @param former Names that blobs have lost.
+ * @returns The blob; nothing if its file does not exist.
  */
 export async function looseBlob(
   root: string,
@@ -66,11 +66,11 @@ export async function looseBlob(
 }
 
 /**
- * Remove a blob unless it is in use or a manifest refers to it at that moment.
+ * Remove a blob unless it is in use or referenced at that moment.
  *
  * @param root The store.
  * @param sha256 Its hash.
- * @returns What became of it, and how many bytes are free now.
+ * @returns The outcome and the bytes freed.
  */
 export async function dropBlob(
   root: string,
@@ -81,7 +81,7 @@ export async function dropBlob(
   if (file === undefined) return { outcome: "absent", bytes: 0 };
   if (file === "held") return { outcome: "in_use", bytes: 0 };
   try {
-    // A pull holds the blob until its manifest is there: read again what refers to it.
+    // A pull locks the blob until its manifest is written, so read references again.
     if ((await readManifests(root)).referenced.has(sha256)) return { outcome: "referenced", bytes: 0 };
     const { size } = await file.stat();
     await removeFile(path);
@@ -101,7 +101,7 @@ export async function isHeld(path: string): Promise<boolean> {
   return false;
 }
 
-/** What is at a path; nothing where nothing is. */
+/** File info, if the path exists. */
 export async function look(path: string): Promise<Deno.FileInfo | undefined> {
   try {
     return await Deno.stat(path);
@@ -111,7 +111,7 @@ export async function look(path: string): Promise<Deno.FileInfo | undefined> {
   }
 }
 
-/** The names in a folder, sorted; empty if there is no folder. */
+/** Sorted names in a folder; empty if it does not exist. */
 export async function namesIn(dir: string): Promise<string[]> {
   try {
     return (await Array.fromAsync(Deno.readDir(dir), ({ name }) => name)).sort();

@@ -1,4 +1,4 @@
-/** Gives a model of the store a second name, or another one. The blobs stay where they are. */
+/** Copies or renames a model in the store. Blobs stay where they are. */
 import { modelHash } from "../file/shards.ts";
 import { blobPath, checkModelName, manifestPath } from "./layout.ts";
 import { readManifest, spelledName } from "./manifest.ts";
@@ -6,18 +6,18 @@ import { type ClaimOptions, NameClaim } from "./name_claim.ts";
 import { ModelStoreError, storeError } from "./store_error.ts";
 import { lockNameNow, openShared, removeFile } from "./store_files.ts";
 
-/** Which names. */
+/** Old and new name. */
 export interface NamePair {
   readonly from: string;
   readonly to: string;
 }
 
 /**
- * Let a name stand for what another one stands for.
+ * Make a name refer to the model of another.
  *
- * @param store The store's root, and what its manifests say they were made by.
- * @param names Which; `move`: the old name goes.
- * @param options Who may reassign a name.
+ * @param store Root of the store, and `produced_by` of new manifests.
+ * @param names Old and new name; `move`: remove the old one.
+ * @param options Whether the new name may be reassigned.
  * @returns The new name, as the store spells it.
  * @throws {ModelStoreError} `not_found`, `taken`, `busy`.
  */
@@ -38,7 +38,7 @@ export async function copyName(
       const reason = manifest === undefined ? `there is no model "${from}" in the store` : manifest.reason;
       throw new ModelStoreError("not_found", `${what}: ${reason}`);
     }
-    // Held, so that nobody removes them in between.
+    // Locked against removal in between.
     using held = new DisposableStack();
     for (const { sha256 } of manifest.parts) {
       const path = blobPath(root, sha256);

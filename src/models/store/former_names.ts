@@ -1,6 +1,6 @@
 /**
- * What names referred to before they were reassigned. Written before that happens, so that whoever clears
- * away can say what a blob was, and leaves it for a while. A journal of one JSON object a line, next to the manifests.
+ * Journal of reassigned names, one JSON object per line, next to the manifests. Written before a name is reassigned, so
+ * that garbage collection can report a blob's last name and keep it for a while.
  */
 import { join } from "@std/path";
 import { isModelName, manifestsDir } from "./layout.ts";
@@ -8,15 +8,15 @@ import { isSha256 } from "../file/sha256.ts";
 import { openLocked } from "./store_files.ts";
 
 const JOURNAL = ".former-names.ndjson";
-/** A longer one is not ours and not read. */
+/** Longer files were not written here and are ignored. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
-/** What a name stood for. */
+/** A former meaning of a name. */
 export interface FormerName {
   readonly name: string;
-  /** Every blob it stood for, in lower-case hex. */
+  /** Blobs it referred to, in lower-case hex. */
   readonly blobs: readonly string[];
-  /** When it was given to something else, in milliseconds. */
+  /** When it was reassigned, in milliseconds. */
   readonly endedAt: number;
 }
 
@@ -27,10 +27,10 @@ export interface LastName {
 }
 
 /**
- * Record that a name refers to something else from now on. The caller holds the lock of the name.
+ * Record that a name is about to be reassigned. The caller holds its lock.
  *
  * @param root The store.
- * @param former What it stood for.
+ * @param former What it referred to.
  */
 export async function rememberFormerName(root: string, former: Omit<FormerName, "endedAt">): Promise<void> {
   if (former.blobs.length === 0) return;
@@ -41,14 +41,14 @@ export async function rememberFormerName(root: string, former: Omit<FormerName, 
     ended_at: new Date().toISOString(),
   });
   using journal = await openLocked(join(manifestsDir(root), JOURNAL));
-  // A line that a killed process left unfinished must not swallow this one.
+  // Terminate an incomplete line left by a killed process.
   const begin = await journal.seek(0, Deno.SeekMode.End) === 0 ? "" : "\n";
   await writeAll(journal, `${begin}${line}\n`);
   await journal.sync();
 }
 
 /**
- * The last name of every blob that lost one.
+ * Last names of all blobs that lost one.
  *
  * @param root The store.
  * @returns By blob.
@@ -64,17 +64,17 @@ export async function readFormerNames(root: string): Promise<ReadonlyMap<string,
 }
 
 /**
- * Forget names of blobs that are gone.
+ * Drop entries of blobs that no longer exist.
  *
  * @param root The store.
- * @param isThere Whether a blob still is.
+ * @param isThere Whether a blob exists.
  */
 export async function forgetFormerNames(root: string, isThere: (sha256: string) => boolean): Promise<void> {
   const path = join(manifestsDir(root), JOURNAL);
-  // Nothing to forget, and nothing to make for it.
+  // Nothing to drop; do not create the file.
   if (await readText(path) === "") return;
   using journal = await openLocked(path);
-  // Read again: only now is it certain that no other process appends to it.
+  // Read again under the lock: only now can no other process append.
   const kept = parse(await readText(path)).filter(({ blobs }) => blobs.some(isThere));
   if (kept.length === 0) return await Deno.remove(path);
   const text = kept.map(({ name, blobs, endedAt }) =>
@@ -100,7 +100,7 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-/** What can be read of it; a line that was cut is passed over. */
+/** Parses the journal, skipping incomplete lines. */
 function parse(text: string): FormerName[] {
   return text.split("\n").flatMap((line): FormerName[] => {
     try {

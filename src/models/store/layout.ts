@@ -1,16 +1,14 @@
-/**
- * The paths of the shared model store. Other tools use the same layout, so nothing here may change. Touches no file.
- */
+/** Paths of the shared model store. Other tools use the same layout, so it must not change. Touches no files. */
 import { isSha256 } from "../file/sha256.ts";
 import { join, resolve } from "@std/path";
 import { ModelStoreError } from "./store_error.ts";
 
-/** The longest name of a model, in bytes, which are characters. */
+/** Maximum length of a model name, in ASCII characters. */
 export const NAME_MAX_BYTES = 128;
-/** What the name of a model is made of. */
+/** Valid model names. */
 export const NAME = /^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+$/;
 
-/** What the machine says, passed in so that tests can say otherwise. */
+/** Environment and platform, injectable for tests. */
 export interface StoreMachine {
   readonly env: (name: string) => string | undefined;
   /** `Deno.build.os`. */
@@ -18,10 +16,10 @@ export interface StoreMachine {
 }
 
 /**
- * Where the shared model store is when the configuration does not say.
+ * Default location of the shared model store.
  *
- * @param machine What decides: `MODELS_HOME`, `XDG_DATA_HOME`, `HOME`, `LOCALAPPDATA` and the platform.
- * @returns An absolute path; nothing where no variable says where a user's data is.
+ * @param machine Provides `MODELS_HOME`, `XDG_DATA_HOME`, `HOME`, `LOCALAPPDATA` and the platform.
+ * @returns An absolute path; nothing if no variable locates the user's data.
  */
 export function modelsHome(machine: StoreMachine): string | undefined {
   const { env, platform } = machine;
@@ -36,12 +34,12 @@ export function modelsHome(machine: StoreMachine): string | undefined {
   return below(env("XDG_DATA_HOME"), "models") ?? below(env("HOME"), ".local", "share", "models");
 }
 
-/** Whether a model can have this name: at most 128 of `[A-Za-z0-9._-]`, no leading dot, no `..`. */
+/** Whether a model name is valid: at most 128 of `[A-Za-z0-9._-]`, no leading dot, no `..`. */
 export function isModelName(name: string): boolean {
   return name.length <= NAME_MAX_BYTES && NAME.test(name);
 }
 
-/** @throws {ModelStoreError} If no model can have this name. */
+/** @throws {ModelStoreError} If the name is invalid. */
 export function checkModelName(name: string): void {
   if (isModelName(name)) return;
   throw new ModelStoreError(
@@ -57,53 +55,53 @@ export function checkSha256(text: string): void {
   throw new ModelStoreError("bad_name", `"${text}" is not a SHA-256: that is 64 lower-case hex digits`);
 }
 
-/** The folder of all blobs. */
+/** Folder of all blobs. */
 export function blobsDir(root: string): string {
   return join(root, "blobs", "sha256");
 }
 
-/** The folder of one blob. */
+/** Folder of one blob. */
 export function blobDir(root: string, sha256: string): string {
   return join(blobsDir(root), sha256.slice(0, 2), sha256);
 }
 
 /**
- * Where the store keeps what has this hash.
+ * Path of a blob.
  *
  * @param root The store.
  * @param sha256 Lower-case hex.
- * @returns The file, whether it is there or not.
+ * @returns The path, whether or not the file exists.
  */
 export function blobPath(root: string, sha256: string): string {
   return join(blobDir(root, sha256), "data");
 }
 
-/** The folder of what is on its way to becoming this blob. */
+/** Folder of an unfinished blob. */
 export function partialDir(root: string, key: string): string {
   return join(blobsDir(root), key.slice(0, 2), `.partial-${key}`);
 }
 
-/** What has come so far of a blob that is on its way, in the folder `dir`. */
+/** Data file of an unfinished blob in the folder `dir`. */
 export function partialDataPath(dir: string): string {
   return join(dir, "data.tmp");
 }
 
-/** The folder of all manifests. */
+/** Folder of all manifests. */
 export function manifestsDir(root: string): string {
   return join(root, "manifests");
 }
 
-/** The manifest of one name. */
+/** Manifest of a name. */
 export function manifestPath(root: string, name: string): string {
   return join(manifestsDir(root), `${name}.json`);
 }
 
-/** The folder of the locks, which also holds the quarantine. */
+/** Folder of lock files and of the quarantine. */
 export function locksDir(root: string): string {
   return join(root, "locks");
 }
 
-/** Where files go whose hash was another than the one asked for. */
+/** Folder for files whose hash did not match. */
 export function quarantineDir(root: string): string {
   return join(locksDir(root), "quarantine");
 }

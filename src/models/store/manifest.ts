@@ -1,6 +1,6 @@
 /**
- * The manifests of the store: which name refers to which blob. Other tools write them too, with more fields or with
- * fewer, so reading asks for nothing but the blob, and what others wrote stays as they wrote it.
+ * Manifests map names to blobs. Other tools write them too, with more or fewer fields, so only the blob is required,
+ * and manifests of others are left as they are.
  */
 import { join } from "@std/path";
 import { isModelName, manifestPath, manifestsDir } from "./layout.ts";
@@ -9,10 +9,10 @@ import { ensureDir, FILE_MODE, unlessMissing } from "./store_files.ts";
 import { storeError } from "./store_error.ts";
 
 const SUFFIX = ".json";
-/** Nothing longer is a manifest. */
+/** Longer files are not manifests. */
 const MAX_BYTES = 1024 * 1024;
 
-/** Where a model came from; `null` where that has no such thing. */
+/** Origin of a model; fields that do not apply are `null`. */
 export interface ModelSource {
   /** `huggingface`, `ollama`, `lmstudio`, `file`, or the host of a URL. */
   readonly registry: string | null;
@@ -21,22 +21,22 @@ export interface ModelSource {
   readonly filename: string | null;
 }
 
-/** One file of a split model, as this program writes it. */
+/** One file of a split model, as written by this program. */
 export interface ManifestShard {
   /** `sha256:` and 64 lower-case hex digits. */
   readonly blob: string;
   readonly size_bytes: number;
 }
 
-/** A manifest as this program writes it. */
+/** A manifest as written by this program. */
 export interface ManifestV1 {
   readonly schema_version: 1;
   readonly name: string;
   readonly format: "gguf";
-  /** `sha256:` and 64 lower-case hex digits; of a split model its first file's. */
+  /** `sha256:` and 64 lower-case hex digits; of a split model's first file. */
   readonly blob: string;
   readonly size_bytes: number;
-  /** Every file of a split model, the first included, in order. */
+  /** All files of a split model, in order, including the first. */
   readonly shards?: readonly ManifestShard[];
   readonly license: string | null;
   readonly source: ModelSource;
@@ -48,14 +48,14 @@ export interface ManifestV1 {
 /** One blob of a model. */
 export interface ManifestPart {
   readonly sha256: string;
-  /** `null`: the manifest does not say. */
+  /** `null` if the manifest does not say. */
   readonly sizeBytes: number | null;
 }
 
-/** What is known from a manifest, whoever wrote it. */
+/** A parsed manifest, whoever wrote it. */
 export interface Manifest {
   readonly name: string;
-  /** Its blobs, in order; more than one where it is a split model. */
+  /** Its blobs, in order; several for a split model. */
   readonly parts: readonly [ManifestPart, ...ManifestPart[]];
   readonly license: string | null;
   readonly source: ModelSource | null;
@@ -67,24 +67,24 @@ export interface Manifest {
 export interface BrokenManifest {
   readonly name: string;
   readonly path: string;
-  /** Why, in one line. */
+  /** Reason, on one line. */
   readonly reason: string;
 }
 
-/** Every manifest of a store. */
+/** All manifests of a store. */
 export interface Manifests {
   readonly good: readonly Manifest[];
   readonly broken: readonly BrokenManifest[];
-  /** Every SHA-256 that occurs anywhere in any of them, broken ones and fields of other tools included. */
+  /** Every SHA-256 that occurs anywhere in them, including invalid manifests and unknown fields. */
   readonly referenced: ReadonlySet<string>;
 }
 
 /**
- * Read what a manifest says.
+ * Parse a manifest.
  *
- * @param name The name it goes by, which is that of its file.
- * @param text What it contains.
- * @returns What it says, or why it cannot be used.
+ * @param name Its name, from the file name.
+ * @param text Its content.
+ * @returns The manifest, or why it is invalid.
  */
 export function parseManifest(name: string, text: string): Manifest | { readonly reason: string } {
   let value: unknown;
@@ -116,7 +116,7 @@ export function parseManifest(name: string, text: string): Manifest | { readonly
  *
  * @param root The store.
  * @param name The model.
- * @returns What it says, why it cannot be used, or nothing where there is none.
+ * @returns The manifest, why it is invalid, or nothing if there is none.
  */
 export function readManifest(root: string, name: string): Manifest | { readonly reason: string } | undefined {
   const text = readText(manifestPath(root, name));
@@ -124,11 +124,11 @@ export function readManifest(root: string, name: string): Manifest | { readonly 
 }
 
 /**
- * Every SHA-256 that occurs anywhere in the manifest of a name, usable or not.
+ * Every SHA-256 that occurs in the manifest of a name, valid or not.
  *
  * @param root The store.
  * @param name The model.
- * @returns In lower-case hex.
+ * @returns Lower-case hex.
  */
 export function referencedBlobs(root: string, name: string): string[] {
   const text = readText(manifestPath(root, name));
@@ -140,7 +140,7 @@ function hashesIn(text: string): Set<string> {
 }
 
 /**
- * The names in a store.
+ * List the names in a store.
  *
  * @param root The store.
  * @returns Sorted; empty if there is no store.
@@ -157,11 +157,11 @@ export function manifestNames(root: string): string[] {
 }
 
 /**
- * How the store spells a name. Some file systems do not tell upper from lower case, so no two names differ in that.
+ * The store's spelling of a name. Since some file systems ignore case, no two names differ only in case.
  *
  * @param root The store.
- * @param name As it was written.
- * @returns The name itself if there is one, else one that differs in case alone, else the name as it was written.
+ * @param name The name as written.
+ * @returns The name itself if it exists, else one that differs only in case, else the name as written.
  */
 export function spelledName(root: string, name: string): string {
   const names = manifestNames(root);
@@ -174,7 +174,7 @@ export function spelledName(root: string, name: string): string {
  *
  * @param root The store.
  * @returns Sorted by name.
- * @throws {ModelStoreError} If one cannot be read at all: what it refers to is then unknown.
+ * @throws {ModelStoreError} If one cannot be read at all, since its references are then unknown.
  */
 export async function readManifests(root: string): Promise<Manifests> {
   const good: Manifest[] = [];
@@ -200,11 +200,11 @@ export async function readManifests(root: string): Promise<Manifests> {
 }
 
 /**
- * Put a manifest in place, all of it or nothing. The caller holds the lock of the name.
+ * Write a manifest atomically. The caller holds the lock of the name.
  *
  * @param root The store.
- * @param manifest What to write.
- * @param beforeRename Called when it is written under another name.
+ * @param manifest The manifest.
+ * @param beforeRename Called after the temporary file is written.
  */
 export async function writeManifest(
   root: string,
@@ -214,7 +214,7 @@ export async function writeManifest(
   const dir = manifestsDir(root);
   await ensureDir(dir);
   const path = manifestPath(root, manifest.name);
-  // One fixed name: a process that is killed here leaves at most one file, which the next one overwrites.
+  // A fixed name, so that a killed process leaves at most one file, which the next one overwrites.
   const temporary = join(dir, `.${manifest.name}.tmp`);
   {
     using file = await Deno.open(temporary, { write: true, create: true, truncate: true, mode: FILE_MODE });
@@ -226,7 +226,7 @@ export async function writeManifest(
   await Deno.rename(temporary, path);
 }
 
-/** The names in a folder, sorted; empty if there is no folder. */
+/** Sorted names in a folder; empty if it does not exist. */
 async function fileNames(dir: string): Promise<string[]> {
   const names: string[] = [];
   try {
@@ -249,7 +249,7 @@ function readText(path: string): string | { readonly reason: string } | undefine
   }
 }
 
-/** The files of a split model; `undefined` if the field is absent, or means something else to the tool that wrote it. */
+/** Files of a split model; `undefined` if the field is absent, or means something else to another tool. */
 function readShards(value: unknown, first: string): Manifest["parts"] | undefined {
   if (!Array.isArray(value)) return undefined;
   const parts = value.map((shard: unknown): ManifestPart | undefined => {

@@ -1,6 +1,6 @@
 /**
- * Claims a name of the store while it is assigned. A name of another model is not reassigned unless that was asked
- * for, and what it referred to is recorded. Names that differ in case alone are one name.
+ * Locks a name while it is assigned. A name of another model is reassigned only on request, and its former meaning is
+ * recorded. Names that differ only in case are the same.
  */
 import { rememberFormerName } from "./former_names.ts";
 import {
@@ -16,36 +16,36 @@ import { modelHash } from "../file/shards.ts";
 import { lockName, type WaitOptions } from "./store_files.ts";
 import { ModelStoreError } from "./store_error.ts";
 
-/** What a name stands for, and who wants it. */
+/** A name that refers to another model. */
 export interface TakenName {
   readonly name: string;
-  /** What it stands for. */
+  /** Hash of the other model. */
   readonly sha256: string;
-  /** Where that is from, for people: `owner/repo`, a host, a file. */
+  /** Origin for display: `owner/repo`, a host, a file. */
   readonly from: string | undefined;
 }
 
-/** Who may reassign a name. */
+/** Whether a name may be reassigned. */
 export interface ClaimOptions extends WaitOptions {
-  /** The caller allows the name to be reassigned. */
+  /** Reassign the name without asking. */
   readonly replace?: boolean | undefined;
-  /** Asked if it names another model; `true`: it may be reassigned. Absent: it may not. */
+  /** Called if the name refers to another model; return `true` to reassign it. Default: refuse. */
   readonly onTaken?: ((taken: TakenName) => Promise<boolean> | boolean) | undefined;
 }
 
-/** What a name will refer to, as far as that is known. */
+/** The model that a name will refer to, as far as known. */
 export interface Wanted {
-  /** The hash of the whole model. */
+  /** Hash of the whole model. */
   readonly sha256?: string | undefined;
-  /** Of the only file, or of the first of several. */
+  /** Of the only file, or the first of several. */
   readonly first?: { readonly sha256?: string | undefined; readonly sizeBytes?: number | undefined } | undefined;
 }
 
-/** A name, locked until it is disposed. */
+/** A name, locked until disposal. */
 export class NameClaim implements Disposable {
   /** As the store spells it. */
   readonly name: string;
-  /** What it refers to; nothing if that cannot be read, or there is no such name. */
+  /** Its manifest, if there is a valid one. */
   readonly manifest: Manifest | undefined;
   readonly #root: string;
   readonly #what: string;
@@ -72,8 +72,8 @@ export class NameClaim implements Disposable {
   /**
    * Lock a name.
    *
-   * @param given The store, the name as it was written, and what messages begin with.
-   * @param options How to wait while another process holds it, and who may reassign it.
+   * @param given The store, the name as written, and the start of error messages.
+   * @param options How to wait for the lock, and whether the name may be reassigned.
    */
   static async take(
     given: { readonly root: string; readonly name: string; readonly what: string },
@@ -90,9 +90,9 @@ export class NameClaim implements Disposable {
   }
 
   /**
-   * Check whether the name may refer to this.
+   * Check that the name may refer to this model.
    *
-   * @param wanted What, as far as it is known.
+   * @param wanted The model, as far as known.
    * @throws {ModelStoreError} `taken`: it refers to another model.
    */
   async allow(wanted: Wanted): Promise<void> {
@@ -113,15 +113,14 @@ export class NameClaim implements Disposable {
     throw new ModelStoreError(
       "taken",
       `${this.#what}: ${describeTaken(taken)}; choose another name (--name NAME), or ` +
-        "let it take this one (--replace)",
+        "reassign this one (--replace)",
     );
   }
 
   /**
-   * Make the name refer to something. A manifest that says the same already is left as it is: others may have put more
-   * into it.
+   * Assign the name. An equivalent manifest is left unchanged, because other tools may have added fields.
    *
-   * @param manifest What; its name is this one's.
+   * @param manifest The manifest without the name.
    * @param beforeRename For tests.
    */
   async keep(
@@ -146,9 +145,9 @@ export class NameClaim implements Disposable {
   }
 }
 
-/** Why a name may not be taken, in one clause. */
+/** Describes the conflict in one clause. */
 export function describeTaken({ name, sha256, from }: TakenName): string {
-  return `"${name}" stands for another model (sha256:${sha256.slice(0, 12)}…${
+  return `"${name}" refers to another model (sha256:${sha256.slice(0, 12)}…${
     from === undefined ? "" : `, from ${from}`
   })`;
 }

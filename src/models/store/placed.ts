@@ -1,38 +1,37 @@
-/** Blobs in their places: found, locked and, where the content does not match the name, moved to quarantine. */
+/** Finds and locks blobs; moves those whose content does not match their hash to quarantine. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import { blobPath } from "./layout.ts";
 import { createSha256, hashRest } from "../file/sha256.ts";
 import { ModelStoreError } from "./store_error.ts";
 import { openShared, quarantine } from "./store_files.ts";
 
-/** How to look at a blob that is there. */
 export interface FindOptions {
-  /** What messages begin with. */
+  /** Start of error messages. */
   readonly what: string;
-  /** Its expected length; absent: not known. */
+  /** Expected size, if known. */
   readonly sizeBytes?: number | undefined;
-  /** Read and hash it (the default), or look at its size alone where that is known. */
+  /** Hash the file (the default), or only compare its size if that is known. */
   readonly check?: "hash" | "size" | undefined;
   readonly onPhase?: ((phase: LoadPhase) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A blob in place, held until it is disposed. */
+/** A blob, locked until disposal. */
 export interface PlacedBlob extends Disposable {
   readonly sha256: string;
   readonly info: Deno.FileInfo;
-  /** Whether it was hashed when it was placed or found. */
+  /** Whether this call hashed it. */
   readonly hashed: boolean;
 }
 
 /**
- * Hold a blob if it is there and right. One that is wrong goes to quarantine.
+ * Find and lock a blob. A wrong one is quarantined.
  *
  * @param root The store.
- * @param sha256 What it should be.
- * @param options How to look.
- * @returns It, or nothing.
- * @throws {ModelStoreError} If it is right but not as long as it should be.
+ * @param sha256 Its hash.
+ * @param options How to check it.
+ * @returns The blob, if present and correct.
+ * @throws {ModelStoreError} If the hash is correct but the size is not the expected one.
  */
 export async function findPlaced(root: string, sha256: string, options: FindOptions): Promise<PlacedBlob | undefined> {
   const { sizeBytes, check = "hash", signal, onPhase } = options;
@@ -52,7 +51,7 @@ export async function findPlaced(root: string, sha256: string, options: FindOpti
       if (sizeBytes === undefined || sizeBytes === info.size) return { ...found, hashed: true };
       throw new ModelStoreError(
         "size",
-        `${options.what}: what has this SHA-256 is ${info.size} bytes long, not ${sizeBytes}`,
+        `${options.what}: the blob with this SHA-256 is ${info.size} bytes long, not ${sizeBytes}`,
       );
     }
     await putAside(root, { path, expected: sha256, actual }, onPhase);
@@ -65,12 +64,12 @@ export async function findPlaced(root: string, sha256: string, options: FindOpti
 }
 
 /**
- * Put a file aside that hashed to something else.
+ * Quarantine a file with the wrong hash.
  *
  * @param root The store.
- * @param file The file, and both hashes.
- * @param onPhase Told.
- * @returns Where it is now.
+ * @param file The file and both hashes.
+ * @param onPhase Notified.
+ * @returns Its new path.
  */
 export async function putAside(
   root: string,
@@ -88,7 +87,7 @@ export async function putAside(
   return target;
 }
 
-/** Whether a blob is there, right or not. */
+/** Whether a blob exists, correct or not. */
 export async function isPlaced(root: string, sha256: string): Promise<boolean> {
   try {
     return (await Deno.stat(blobPath(root, sha256))).isFile;

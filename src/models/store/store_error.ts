@@ -1,54 +1,54 @@
-/** Errors of the model store, of downloads and of imports: one class, told apart by its code. */
+/** Error class of the model store, downloads and imports; conditions are distinguished by code. */
 
-/** Which condition it is. */
+/** Error condition. */
 export type ModelStoreErrorCode =
-  /** The name or the hash cannot be one. */
+  /** Invalid name or hash. */
   | "bad_name"
-  /** A reference or URL that cannot be pulled. */
+  /** Invalid reference or URL. */
   | "bad_reference"
-  /** Plain http to somewhere else than this machine, or a redirect to it. */
+  /** Plain http to another machine, or a redirect to it. */
   | "insecure"
-  /** One file of several, and the others cannot be found or do not belong to it. */
+  /** A file of a split model whose other files are missing or do not match. */
   | "split"
   /** The name refers to another model. */
   | "taken"
-  /** There is no such model or file. */
+  /** No such model or file. */
   | "not_found"
-  /** The manifest of this name cannot be used. */
+  /** The manifest of this name is invalid. */
   | "broken_manifest"
   /** A daemon serves it. */
   | "in_use"
   /** Another process pulls or imports this name. */
   | "busy"
-  /** What came, or what was given, is no GGUF file. */
+  /** The file is not GGUF. */
   | "not_gguf"
-  /** A GGUF file that ends too early. */
+  /** The GGUF file is truncated. */
   | "cut"
-  /** A GGUF file that says what cannot be. */
+  /** The GGUF file is invalid. */
   | "damaged"
-  /** The SHA-256 is another than the one asked for. */
+  /** The SHA-256 does not match. */
   | "mismatch"
-  /** Longer or shorter than it should be. */
+  /** The size does not match. */
   | "size"
-  /** The server refused; see `status`. */
+  /** The server returned an error; see `status`. */
   | "http"
-  /** Redirects without an end, or without a place. */
+  /** Too many redirects, or one without a location. */
   | "redirect"
-  /** The connection failed, again and again. */
+  /** The connection failed repeatedly. */
   | "connection"
-  /** No byte came for too long, again and again. */
+  /** The connection stalled repeatedly. */
   | "stalled"
   /** The disk is full. */
   | "disk_full"
   /** The file system or Deno's permissions refused. */
   | "io";
 
-/** The store could not do what it was asked; the message is one line for the operator. */
+/** A store operation failed; the message is one line for the operator. */
 export class ModelStoreError extends Error {
   override readonly name = "ModelStoreError";
-  /** Which condition it is. */
+  /** Error condition. */
   readonly code: ModelStoreErrorCode;
-  /** The HTTP status, where a server refused. */
+  /** HTTP status returned by the server, if any. */
   readonly status: number | undefined;
 
   constructor(
@@ -63,10 +63,10 @@ export class ModelStoreError extends Error {
 }
 
 /**
- * An error of the file system as an error of the store.
+ * Convert a file system error to a store error.
  *
- * @param what What was tried: `Cannot pull "x"`.
- * @param error What came of it; one that is the store's own already stays as it is.
+ * @param what The failed operation: `Cannot pull "x"`.
+ * @param error The error; store errors are returned unchanged.
  * @returns The error to throw.
  */
 export function storeError(what: string, error: unknown): ModelStoreError {
@@ -75,7 +75,7 @@ export function storeError(what: string, error: unknown): ModelStoreError {
   return new ModelStoreError("io", `${what}: ${reason(error)}`, { cause: error });
 }
 
-/** Whether the operating system had no room left. */
+/** Whether the disk or quota is exhausted. */
 export function isDiskFull(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
 }

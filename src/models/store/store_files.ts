@@ -1,41 +1,41 @@
 /**
- * Files of the store: folders, locks (`flock`, so they end with the process, however that ends), quarantine. A lock
- * counts only while the locked file still lies where it was opened: files here are renamed and removed under locks.
+ * File primitives of the store: folders, locks (`flock`, so they end with the process), quarantine. Files are renamed
+ * and removed under locks, so a lock counts only if the locked file is still at its path.
  */
 import { delay } from "@std/async";
 import { dirname, join } from "@std/path";
 import { locksDir, quarantineDir } from "./layout.ts";
 import { ModelStoreError } from "./store_error.ts";
 
-/** Other users may read what is in a shared store; whether they get there is up to the folder above. */
+/** A shared store is readable by others; the parent folder controls access. */
 export const FILE_MODE = 0o644;
 const DIR_MODE = 0o755;
 const QUARANTINE_MODE = 0o700;
-/** How often a lock that another one holds is tried, in milliseconds. */
+/** Poll interval for a lock that another process holds, in milliseconds. */
 const LOCK_POLL_MS = 100;
 
-/** Make a folder of the store. */
+/** Creates a folder of the store. */
 export async function ensureDir(path: string): Promise<void> {
   await Deno.mkdir(path, { recursive: true, mode: DIR_MODE });
 }
 
-/** Throws anything but that there is no such file. */
+/** Rethrows anything but NotFound. */
 export function unlessMissing(error: unknown): void {
   if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
 
-/** Remove a file if it is there. */
+/** Removes a file if it exists. */
 export async function removeFile(path: string): Promise<void> {
   await Deno.remove(path).catch(unlessMissing);
 }
 
-/** Remove a folder if nothing is in it. */
+/** Removes a folder if it is empty. */
 export async function removeEmptyDir(path: string): Promise<void> {
-  // Without `recursive` only an empty folder goes. Whatever else is in the way, it does no harm.
+  // Without `recursive` only an empty folder is removed. Other errors are harmless.
   await Deno.remove(path).catch(() => {});
 }
 
-/** Whether an opened file is the one that lies under this path now. */
+/** Whether an open file is still the one at this path. */
 export async function isStillAt(file: Deno.FsFile, path: string): Promise<boolean> {
   const opened = await file.stat();
   try {
@@ -47,19 +47,18 @@ export async function isStillAt(file: Deno.FsFile, path: string): Promise<boolea
   }
 }
 
-/** How to wait for a lock. */
 export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Told once if another one holds it. */
+  /** Called once if another process holds the lock. */
   readonly onWait?: (() => void) | undefined;
 }
 
 /**
- * Open a file and lock it for ourselves alone; made, with its folder, if it is not there.
+ * Open a file with an exclusive lock, creating it and its folder if necessary.
  *
  * @param path The file.
  * @param options How to wait.
- * @returns The locked file. Closing it gives the lock back.
+ * @returns The locked file. Closing it releases the lock.
  */
 export async function openLocked(path: string, options: WaitOptions = {}): Promise<Deno.FsFile> {
   let told = false;
@@ -70,7 +69,7 @@ export async function openLocked(path: string, options: WaitOptions = {}): Promi
     try {
       file = await Deno.open(path, { read: true, write: true, create: true, mode: FILE_MODE });
     } catch (error) {
-      // The folder went away in between.
+      // The folder was removed in between.
       unlessMissing(error);
       continue;
     }
@@ -90,11 +89,11 @@ export async function openLocked(path: string, options: WaitOptions = {}): Promi
 }
 
 /**
- * Open a file that is there and lock it together with whoever else does the same.
+ * Open an existing file with a shared lock.
  *
  * @param path The file.
- * @param options How to wait for somebody who has it alone.
- * @returns The locked file, or nothing where there is none.
+ * @param options How to wait for an exclusive lock.
+ * @returns The locked file, if it exists.
  */
 export async function openShared(path: string, options: WaitOptions = {}): Promise<Deno.FsFile | undefined> {
   while (true) {
@@ -113,10 +112,10 @@ export async function openShared(path: string, options: WaitOptions = {}): Promi
 }
 
 /**
- * Lock a file that is there for ourselves alone, at once or not at all.
+ * Lock an existing file exclusively without waiting.
  *
  * @param path The file.
- * @returns The locked file, nothing where there is none, `"held"` where somebody else has it.
+ * @returns The locked file, nothing if it does not exist, `"held"` if another process holds a lock.
  */
 export async function tryOpenAlone(path: string): Promise<Deno.FsFile | "held" | undefined> {
   const file = await openIfThere(path);
@@ -148,19 +147,19 @@ function signalOf({ signal }: WaitOptions): { signal?: AbortSignal } {
   return signal === undefined ? {} : { signal };
 }
 
-/** The lock file of a name. */
+/** Lock file of a name. */
 export function nameLockPath(root: string, name: string): string {
   return join(locksDir(root), `${name}.lock`);
 }
 
 /**
- * Take the lock of a name, whatever its upper and lower case: first that of the name in lower case, which all spellings
- * share, then that of the spelling the store has, which other tools know.
+ * Lock a name regardless of case: first its lower-case form, which all spellings share, then the store's spelling,
+ * which other tools lock.
  *
  * @param root The store.
- * @param name As it was written.
- * @param spell How the store spells it; asked when nobody can change that any more.
- * @param options How to wait while another process holds it.
+ * @param name The name as written.
+ * @param spell Returns the store's spelling; called once it can no longer change.
+ * @param options How to wait.
  * @returns The lock and the spelling.
  */
 export async function lockName(
@@ -173,9 +172,9 @@ export async function lockName(
 }
 
 /**
- * The same, at once or not at all.
+ * The same without waiting.
  *
- * @throws {ModelStoreError} If another one holds it.
+ * @throws {ModelStoreError} If another process holds it.
  */
 export async function lockNameNow(
   root: string,
@@ -217,11 +216,11 @@ async function lockSpellings(
 }
 
 /**
- * Move a file to where nobody takes it for a model.
+ * Move a file to quarantine, where it is not mistaken for a model.
  *
  * @param root The store.
  * @param path The file.
- * @returns Where it is now.
+ * @returns Its new path.
  */
 export async function quarantine(root: string, path: string): Promise<string> {
   const dir = quarantineDir(root);
@@ -231,7 +230,7 @@ export async function quarantine(root: string, path: string): Promise<string> {
     const stamp = new Date(time).toISOString().replaceAll(/[-:]/g, "");
     const target = join(dir, `${stamp}-sha-mismatch.bin`);
     try {
-      // Reserves the name against other processes; the rename then takes its place.
+      // Reserves the name; the rename then replaces it.
       (await Deno.open(target, { write: true, createNew: true, mode: 0o600 })).close();
     } catch (error) {
       if (error instanceof Deno.errors.AlreadyExists) continue;

@@ -1,16 +1,15 @@
 /**
- * Credentials of downloads: tokens for Hugging Face, headers for any server, and what to do when a server refuses them. A
- * secret is sent to the host it is meant for and never follows a redirect to another; it appears in no error, no log and
- * no file of the store.
+ * Download credentials: Hugging Face tokens, headers for any server, and advice when a server rejects them. A secret
+ * goes only to the host it is meant for and never follows a redirect; it never appears in errors, logs or the store.
  */
 import { isAbsolute, join } from "@std/path";
 import { HF_ENDPOINT, huggingFaceRepo, isSecure } from "./reference.ts";
 import { ModelStoreError } from "../store/store_error.ts";
 
-/** Looks up an environment variable; an empty one counts as unset. */
+/** Reads an environment variable; an empty one counts as unset. */
 type Env = (name: string) => string | undefined;
 
-/** The variables that hold or locate the token for Hugging Face, and its address. */
+/** Variables that set or locate the Hugging Face token, and its endpoint. */
 export const HUGGING_FACE_VARIABLES: readonly string[] = [
   "HF_ENDPOINT",
   "HF_HOME",
@@ -20,11 +19,11 @@ export const HUGGING_FACE_VARIABLES: readonly string[] = [
   "XDG_CACHE_HOME",
 ];
 
-/** What an Authorization header may hold. */
+/** Characters allowed in an Authorization header. */
 const TOKEN = /^[\x21-\x7e]+$/;
 const HEADER_NAME = /^[!#$%&'*+.^`|~\w-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-/** These make the request what it is. */
+/** Headers that inferd sets itself. */
 const OWN_HEADERS: ReadonlySet<string> = new Set([
   "accept-encoding",
   "connection",
@@ -37,56 +36,55 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
-/** A token file is a line. */
+/** Maximum size of a token file. */
 const MOST_TOKEN_BYTES = 64 * 1024;
 
-/** A header of a request. */
+/** A request header. */
 export type Header = readonly [name: string, value: string];
 
-/** A token for Hugging Face. */
+/** A Hugging Face token. */
 export interface HuggingFaceToken {
   readonly token: string;
-  /** The variable or the file it is from, for messages. */
+  /** The variable or file it comes from, for messages. */
   readonly from: string;
 }
 
-/** Why there is no usable token; said when one is needed. */
+/** Why there is no usable token; reported when one is needed. */
 export interface TokenFault {
   readonly fault: string;
 }
 
-/** Credentials. */
+/** Download credentials. */
 export interface Access {
-  /** Sent with each request to the host of the address, whichever that is. */
+  /** Sent with every request to the host of the URL. */
   readonly headers?: readonly Header[] | undefined;
   /** Sent to Hugging Face only. */
   readonly huggingFace?: HuggingFaceToken | TokenFault | undefined;
-  /** In the place of Hugging Face: `HF_ENDPOINT`, as it was set. */
+  /** Value of `HF_ENDPOINT`, which replaces huggingface.co. */
   readonly endpoint?: string | undefined;
 }
 
 /**
- * Where Hugging Face's programs keep the token of who has logged in.
+ * Path of the token file written by `hf auth login`.
  *
- * @param env `HF_TOKEN_PATH`, `HF_HOME`, `XDG_CACHE_HOME`, `HOME`.
- * @returns The path; nothing where no place is known.
+ * @param env Provides `HF_TOKEN_PATH`, `HF_HOME`, `XDG_CACHE_HOME`, `HOME`.
+ * @returns The path; nothing if no variable locates it.
  */
 export function huggingFaceTokenPath(env: Env): string | undefined {
   const own = env("HF_TOKEN_PATH");
   if (own) return own;
   const [home, xdg] = [env("HOME"), env("XDG_CACHE_HOME")];
-  // A relative one means nothing, as those say who made it up.
+  // The XDG specification says to ignore relative paths.
   const cache = xdg && isAbsolute(xdg) ? xdg : home ? join(home, ".cache") : undefined;
   const folder = env("HF_HOME") || (cache === undefined ? undefined : join(cache, "huggingface"));
   return folder === undefined ? undefined : join(folder, "token");
 }
 
 /**
- * Read the token for Hugging Face from the environment, or from the file of a login.
+ * Read the Hugging Face token from the environment or the token file.
  *
- * @param env `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, and what tells the file.
- * @returns The token; why it cannot be used, if it cannot be one or the named file cannot be read; nothing where there
- * is none.
+ * @param env Provides `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN` and the variables that locate the file.
+ * @returns The token; the reason if it is invalid or the configured file cannot be read; nothing if there is none.
  */
 export function readHuggingFaceToken(env: Env): HuggingFaceToken | TokenFault | undefined {
   try {
@@ -109,12 +107,12 @@ function findToken(env: Env): HuggingFaceToken | undefined {
 
 function readTokenFile(path: string, named: boolean): string | undefined {
   try {
-    // Opening a FIFO would wait for a writer.
+    // Opening a FIFO would block until there is a writer.
     const { isFile, size } = Deno.statSync(path);
     if (!isFile || size > MOST_TOKEN_BYTES) throw new Error(isFile ? "it is too long" : "it is not a file");
     return Deno.readTextFileSync(path).trim();
   } catch (error) {
-    // The file is optional unless it was configured.
+    // The file is optional unless configured.
     if (!named) return undefined;
     const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : (error as Error).message;
     throw new ModelStoreError("bad_reference", `Cannot read the token of HF_TOKEN_PATH, "${path}": ${reason}`);
@@ -127,11 +125,11 @@ function checkToken(found: HuggingFaceToken): HuggingFaceToken {
 }
 
 /**
- * Read a header as a person writes it.
+ * Parse a header.
  *
  * @param text `Name: value`.
  * @returns The header.
- * @throws {ModelStoreError} If it is none; what it says is not repeated.
+ * @throws {ModelStoreError} If it is invalid; the message does not repeat the value.
  */
 export function parseHeader(text: string): Header {
   const colon = text.indexOf(":");
@@ -146,13 +144,13 @@ export function parseHeader(text: string): Header {
 }
 
 /**
- * The headers with the credentials for one request.
+ * Credential headers for one request.
  *
  * @param access The credentials.
- * @param asked The address that was asked for.
- * @param hop The address this request goes to: the same, or where it was redirected to.
- * @returns Headers; none for another host than the one that was asked.
- * @throws {ModelStoreError} If Hugging Face is asked, and the token cannot be used.
+ * @param asked The original URL.
+ * @param hop The URL of this request: the same, or a redirect target.
+ * @returns Headers; none for another origin.
+ * @throws {ModelStoreError} If it goes to Hugging Face and the token cannot be used.
  */
 export function accessHeaders(access: Access | undefined, asked: URL, hop: URL): readonly Header[] {
   if (access === undefined || hop.origin !== asked.origin || !isSecure(hop)) return [];
@@ -164,20 +162,20 @@ export function accessHeaders(access: Access | undefined, asked: URL, hop: URL):
   return [...own, ["authorization", `Bearer ${huggingFace.token}`]];
 }
 
-/** Whether an address is Hugging Face's, or of what takes its place. */
+/** Whether a URL is Hugging Face's or its replacement's. */
 function isHuggingFace({ endpoint }: Access, { origin }: URL): boolean {
   return origin === HF_ENDPOINT ||
     (endpoint !== undefined && URL.canParse(endpoint) && new URL(endpoint).origin === origin);
 }
 
 /**
- * What to do about a server that refuses (401 or 403).
+ * Advice for a 401 or 403 response.
  *
  * @param access The credentials.
- * @param asked The address that was asked for.
- * @param hop The address that refused.
- * @param status What it said.
- * @returns A sentence; nothing where there is nothing to do.
+ * @param asked The original URL.
+ * @param hop The URL that refused.
+ * @param status Its status.
+ * @returns A sentence, if there is advice.
  */
 export function refusalHelp(
   access: Access | undefined,

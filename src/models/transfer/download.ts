@@ -1,6 +1,6 @@
 /**
- * Downloads one file into a partial: retries, reports progress, and decides when the file is whole. A single HTTP request
- * is `transfer.ts`'s job; what happens with the file is `pull.ts`'s.
+ * Downloads one file into a partial: retries, reports progress, and decides when the file is complete. `transfer.ts`
+ * makes a single HTTP request; `pull.ts` decides what happens with the file.
  */
 import { delay } from "@std/async";
 import type { LoadPhase } from "@inferd/client/protocol";
@@ -15,94 +15,93 @@ import { BrokenTransferError, type FileHead, transfer } from "./transfer.ts";
 
 const RETRIES = 5;
 const BACKOFF_MS = 1000;
-/** The longest wait that a server may ask for (`Retry-After`), in milliseconds. */
+/** Maximum `Retry-After` to honour, in milliseconds. */
 const MAX_WAIT_MS = 60_000;
 const STALL_MS = 60_000;
-/** A failure after this many new bytes resets the count of failures. */
+/** A failure after this many new bytes resets the retry count. */
 const GAIN_BYTES = 32 * 1024 * 1024;
-/** Milliseconds between reports of progress. */
+/** Interval of progress reports, in milliseconds. */
 const PROGRESS_MS = 5000;
-/** Without a length from the server, the file's own header is read after this many bytes, then after twice as many. */
+/** Without a Content-Length, try to parse the GGUF header after this many bytes, then after twice as many. */
 const LOOK_BYTES = 1024 * 1024;
-/** What may follow the tensors of a file without a length from the server. */
+/** Allowed bytes after the tensors of a file without Content-Length. */
 const SLACK_BYTES = 64 * 1024;
-/** The largest file whose length nobody says but its own header: what a header claims costs its writer nothing. */
+/** Maximum size if only the file's own header states it, because a header can claim anything. */
 const MAX_UNSTATED_BYTES = 256 * 1024 ** 3;
 
-/** Where a pull can be stopped by tests: the first piece has been written, before the comparison, … */
+/** Stages at which tests can interrupt a pull: first chunk written, before verification, … */
 export type PullStage = "partial" | "verify" | "verified" | "renamed" | "manifest";
 
-/** How to download. */
 export interface DownloadOptions {
   /** Credentials. */
   readonly access?: Access | undefined;
-  /** Told what takes time: `checking_local`, `download`, `verify`, `quarantine`. */
+  /** Called when a phase that takes time begins: `checking_local`, `download`, `verify`, `quarantine`. */
   readonly onPhase?: ((phase: LoadPhase) => void) | undefined;
-  /** Told once if another process pulls the same. */
+  /** Called once if another process pulls the same file. */
   readonly onWait?: (() => void) | undefined;
-  /** Told before each further try. */
+  /** Called before each retry. */
   readonly onRetry?: ((retry: PullRetry) => void) | undefined;
-  /** Cancels; what has come so far is kept for the next time. */
+  /** Cancels; the partial is kept for the next attempt. */
   readonly signal?: AbortSignal | undefined;
-  /** How often `onPhase` is called for a download. Default: 5000. */
+  /** Interval of progress reports. Default: 5000. */
   readonly progressMs?: number | undefined;
   /** Default: 60 000. */
   readonly stallMs?: number | undefined;
-  /** Before the second try; doubles each time. Default: 1000. */
+  /** Back-off before the first retry; doubles each time. Default: 1000. */
   readonly backoffMs?: number | undefined;
   /** For tests. */
   readonly onStage?: ((stage: PullStage) => unknown) | undefined;
 }
 
-/** A transfer that broke and is tried again. */
+/** A failed attempt that is retried. */
 export interface PullRetry {
   /** 1 … 5. */
   readonly attempt: number;
   readonly attempts: number;
-  /** Why, in one line. */
+  /** Reason, on one line. */
   readonly reason: string;
   readonly delayMs: number;
 }
 
-/** What to download. */
+/** File to download. */
 export interface DownloadSpec {
   readonly root: string;
   readonly url: URL;
-  /** What messages begin with. */
+  /** Start of error messages. */
   readonly what: string;
-  /** The model's name, shown for an unfinished download. */
+  /** Model name, recorded in the partial. */
   readonly name: string;
-  /** What its partial goes by; absent: by the address. */
+  /** Key of its partial; default: hash of the URL. */
   readonly key?: string | undefined;
   /** Lower-case hex. */
   readonly sha256?: string | undefined;
   readonly sizeBytes?: number | undefined;
-  /** Called with what the server says of the file before its body is read; throwing ends the download. */
+  /** Called with the server's metadata before the body is read; throwing ends the download. */
   readonly onHead?: (head: FileHead) => Promise<void> | void;
 }
 
-/** A file that came, whole; its partial is still locked. */
+/** A complete download; its partial is still locked. */
 export interface Download extends Disposable {
   readonly partial: Partial;
-  /** What it hashed to. */
+  /** Computed hash. */
   readonly sha256: string;
-  /** What the server said that it hashes to. */
+  /** Hash stated by the server. */
   readonly named: string | undefined;
   readonly downloadedBytes: number;
 }
 
-/** The hash of an address, used where the address itself must not be shown. */
+/** Hash of a URL, where the URL itself must not be shown. */
 export async function hashOfUrl(url: URL): Promise<string> {
   return (await createSha256()).update(url.href).digest("hex");
 }
 
 /**
- * Download a file, or go on with it.
+ * Download a file, or resume the download.
  *
- * @param spec What.
- * @param options How.
- * @param isNeeded Asked once no other process holds its partial; `false`: another one has finished it meanwhile.
- * @returns The file; nothing where it is not needed any more.
+ * @param spec The file.
+ * @param options Download options.
+ * @param isNeeded Called once its partial is locked; `false` if another process has finished it meanwhile.
+ * @returns The download; nothing if it is no longer needed.
  * @throws {ModelStoreError} If it cannot be fetched.
  */
 export async function download(
@@ -134,14 +133,14 @@ export async function download(
     };
   } finally {
     if (!kept) {
-      // Nothing to go on with.
+      // Nothing to resume.
       if (partial.bytes === 0) await partial.remove().catch(() => {});
       partial[Symbol.dispose]();
     }
   }
 }
 
-/** The tries at one file. */
+/** All attempts at one file. */
 class Fetching {
   readonly #spec: DownloadSpec;
   readonly #options: DownloadOptions;
@@ -150,7 +149,7 @@ class Fetching {
   #named: string | undefined;
   #downloadedBytes = 0;
   #toldAt = 0;
-  /** Where the head is looked for next; once it is known, no more. */
+  /** Byte count at which to try parsing the header; infinite once it is known. */
   #lookAt = LOOK_BYTES;
   #mostBytes = Infinity;
 
@@ -170,7 +169,7 @@ class Fetching {
     const { signal, backoffMs = BACKOFF_MS, onRetry } = this.#options;
     let failures = 0;
     let mark = partial.bytes;
-    // An earlier run has fetched all of it.
+    // Completed by an earlier run.
     if (this.#isWhole()) return { named: undefined, downloadedBytes: 0 };
     this.#tell();
     while (!this.#isWhole()) {
@@ -230,7 +229,7 @@ class Fetching {
     if (this.#downloadedBytes === bytes) await this.#options.onStage?.("partial");
   }
 
-  /** Without a length from the server, the head tells the length, and no more than that is taken. */
+  /** Without Content-Length, the size follows from the header, and longer responses are rejected. */
   async #checkLength(): Promise<void> {
     const { what, sizeBytes } = this.#spec;
     const { bytes, state } = this.#partial;
@@ -248,7 +247,7 @@ class Fetching {
     throw new ModelStoreError("size", `${what}: the server sends more than the ${this.#mostBytes} bytes of its model`);
   }
 
-  /** Without a length from the server, a file is whole when its tensors are there. */
+  /** Without Content-Length, the file is complete when its tensors are. */
   async #checkWhole(): Promise<void> {
     const { what, sha256 } = this.#spec;
     const { bytes } = this.#partial;
@@ -257,7 +256,7 @@ class Fetching {
       const of = head === undefined ? "" : ` of ${head.requiredBytes}`;
       throw new BrokenTransferError("connection", `the connection ended after ${bytes}${of} bytes`);
     }
-    // At most padding is missing; a hash would tell.
+    // Only padding may be missing; with a hash that would be detected.
     if (bytes < head.paddedBytes && sha256 === undefined && this.#named === undefined) {
       throw new ModelStoreError(
         "size",
@@ -268,7 +267,7 @@ class Fetching {
     await this.#partial.complete();
   }
 
-  /** What the file says of itself; nothing where that has not all come. */
+  /** The GGUF header, if it has been received completely. */
   async #readHead(): Promise<GgufHead | undefined> {
     try {
       return await this.#partial.readHead();
@@ -286,7 +285,7 @@ class Fetching {
     });
   }
 
-  /** Say how far it is. */
+  /** Reports progress. */
   #tell(): void {
     const { url, sizeBytes } = this.#spec;
     const { bytes, state } = this.#partial;
@@ -300,7 +299,7 @@ class Fetching {
   }
 }
 
-/** Whether trying again with what came is pointless. */
+/** Whether retrying with the same data is pointless. */
 function isHopeless(error: unknown): boolean {
   return error instanceof ModelStoreError && ["size", "not_gguf", "cut", "damaged"].includes(error.code);
 }
@@ -318,10 +317,10 @@ function notGguf(what: string): ModelStoreError {
 }
 
 /**
- * What is wrong with a file's structure, as an error of the store.
+ * Convert a GGUF error to a store error.
  *
- * @param what What was tried.
- * @param error What was found.
+ * @param what The failed operation.
+ * @param error The defect.
  * @returns The error to throw.
  */
 export function structureError(what: string, error: GgufError): ModelStoreError {

@@ -1,6 +1,6 @@
 /**
- * What a Hugging Face repository holds: its GGUF files by quantisation, and which of them suits this machine. Downloads
- * nothing but lists; files are `pull.ts`'s.
+ * Lists the GGUF files of a Hugging Face repository by quantisation, and chooses the one that suits this machine.
+ * `pull.ts` downloads files.
  */
 import { format as formatBytes } from "@std/fmt/bytes";
 import { readShardName } from "../file/shards.ts";
@@ -9,11 +9,11 @@ import { type Access, accessHeaders, refusalHelp } from "./access.ts";
 import { HF_ENDPOINT, isSecure } from "./reference.ts";
 import { isSafeRedirect } from "./transfer.ts";
 
-/** Of the memory of a machine, what the files of a model may take: context and other programs need the rest. */
+/** Share of the machine's memory for weights; the context and other programs need the rest. */
 const MEMORY_SHARE = 0.7;
-/** What most people run: a quarter of the size of 16 bits, and close to its quality. */
+/** Preferred quantisation: a quarter of the 16-bit size at nearly the same quality. */
 const USUAL = "Q4_K_M";
-/** More bits cost memory and speed and change little. */
+/** More bits cost memory and speed and gain little. */
 const MOST_BITS = 8;
 const MAX_REDIRECTS = 5;
 const MAX_PAGES = 20;
@@ -23,31 +23,30 @@ const QUANTISATION = /(?:^|[-._])((?:UD-)?(?:I?Q\d\w*|TQ\d_\d|BF16|F16|FP16|F32|
 /** `hf:owner/repo[:quantisation][@revision]`. */
 export interface RepositoryReference {
   readonly repo: string;
-  /** As it was written. */
+  /** As written. */
   readonly quantisation: string | undefined;
   readonly revision: string;
 }
 
 /** One model of a repository: a file, or all files of a split one. */
 export interface HubFile {
-  /** Of a split model its first. */
+  /** First file, if split. */
   readonly path: string;
   readonly quantisation: string | undefined;
-  /** Of all its files. */
+  /** Total of all files. */
   readonly sizeBytes: number;
 }
 
-/** How a hub is asked. */
 export interface HubOptions {
   readonly access: Access;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Read a reference that names a repository and no file.
+ * Parse a reference to a repository.
  *
- * @param text What was written.
- * @returns What it names; nothing where it is something else.
+ * @param text The reference.
+ * @returns The repository; nothing if it is another kind of reference.
  */
 export function parseRepository(text: string): RepositoryReference | undefined {
   const [, owner, repo, quantisation, revision = "main"] =
@@ -58,13 +57,12 @@ export function parseRepository(text: string): RepositoryReference | undefined {
 }
 
 /**
- * Choose the file of a repository that a reference means: the quantisation that was asked for, or the one that suits the
- * machine.
+ * Choose a file: the requested quantisation, or the one that suits the machine.
  *
  * @param reference The repository.
- * @param memoryBytes What the machine has.
- * @param options How the hub is asked.
- * @returns The file, and the reference that names it.
+ * @param memoryBytes Memory of the machine.
+ * @param options Hub options.
+ * @returns The file, and a reference that names it.
  * @throws {ModelStoreError} If the repository cannot be listed, or nothing in it fits.
  */
 export async function chooseFile(
@@ -103,7 +101,7 @@ function fitting(files: readonly HubFile[], { memoryBytes, repo }: { memoryBytes
   );
 }
 
-/** Roughly, of each weight; 16 where the name does not say. */
+/** Approximate bits per weight; 16 if the name does not say. */
 function bits({ quantisation }: HubFile): number {
   return Number(/(?:^|-)I?T?Q(\d)/.exec(quantisation ?? "")?.[1] ?? (/FP4/.test(quantisation ?? "") ? 4 : 16));
 }
@@ -116,9 +114,9 @@ function listed(files: readonly HubFile[]): string {
  * List the models of a repository.
  *
  * @param reference The repository.
- * @param options How the hub is asked.
- * @returns At least one.
- * @throws {ModelStoreError} If there is none, or they cannot be listed.
+ * @param options Hub options.
+ * @returns At least one file.
+ * @throws {ModelStoreError} If there are none, or they cannot be listed.
  */
 export async function listFiles(
   { repo, revision }: RepositoryReference,
@@ -157,7 +155,7 @@ function readEntries(entries: unknown): { path: string; sizeBytes: number }[] {
   return entries.flatMap((entry: { readonly path?: unknown; readonly size?: unknown } | null) => {
     const { path, size } = entry ?? {};
     if (typeof path !== "string" || typeof size !== "number" || !/\.gguf$/i.test(path)) return [];
-    // Projectors and importance matrices are no models by themselves.
+    // Projectors and importance matrices are not models.
     return /(?:^|[/._-])(?:mmproj|imatrix)/i.test(path) ? [] : [{ path, sizeBytes: size }];
   });
 }
@@ -176,18 +174,18 @@ function groupShards(files: readonly { readonly path: string; readonly sizeBytes
   return [...models.values()];
 }
 
-/** What a file's name says of its quantisation, in upper case. */
+/** Quantisation in a file name, in upper case. */
 export function quantisationOf(name: string): string | undefined {
   return [...(name.split("/").at(-1) ?? "").matchAll(QUANTISATION)].at(-1)?.[1]?.toUpperCase();
 }
 
 /**
- * Ask a hub for something small. Credentials go to the host that was asked and to no other.
+ * Send a small request to a hub. Credentials go only to the original host.
  *
- * @param asked The address.
- * @param options Who asks, further headers, and what messages begin with.
- * @returns The answer, of which the status is 200 or 206, and the address that it came from.
- * @throws {ModelStoreError} If there is none.
+ * @param asked The URL.
+ * @param options Credentials, further headers, and the start of error messages.
+ * @returns The response, with status 200 or 206, and its final URL.
+ * @throws {ModelStoreError} If the request fails.
  */
 export async function askHub(
   asked: URL,

@@ -1,6 +1,6 @@
 /**
- * An unfinished download: the file, its running SHA-256, and the server's validator of the version it belongs to. One
- * process at a time has it; the lock is on the file itself and moves with it when it becomes the blob.
+ * An unfinished download: its data, running SHA-256, and the server's validator of its version. Owned by one process at
+ * a time; the lock is on the data file and moves with it when it becomes the blob.
  */
 import type { Hash } from "node:crypto";
 import { dirname, join } from "@std/path";
@@ -18,22 +18,22 @@ import {
   type WaitOptions,
 } from "../store/store_files.ts";
 
-/** Flushed to the disk after this many bytes, so that little is left to flush at the end. */
+/** fsync interval in bytes, so that little is left to flush at the end. */
 const SYNC_BYTES = 64 * 1024 * 1024;
 const STATE = "state.json";
 
-/** Which version of what the partial is a part of. */
+/** Identifies the version that the partial belongs to. */
 export interface PartialState {
-  /** The hash of its address, which itself may contain secrets; or of its expected content. */
+  /** Hash of the URL, which may contain secrets, or of the expected content. */
   readonly source: string;
-  /** What it is to be called. */
+  /** Model name. */
   readonly name: string;
-  /** A strong ETag or a Last-Modified, as `If-Range` takes it. */
+  /** Strong ETag or Last-Modified, for `If-Range`. */
   readonly validator: string | null;
   readonly totalBytes: number | null;
 }
 
-/** A download that is not whole yet. Disposal gives it to others and leaves the file. */
+/** An unfinished download. Disposal releases the lock and keeps the file. */
 export class Partial implements Disposable {
   readonly path: string;
   readonly #dir: string;
@@ -41,7 +41,7 @@ export class Partial implements Disposable {
   #hash: Hash;
   #bytes = 0;
   #state: PartialState | undefined;
-  /** The same file: on one handle a write would wait for a `sync`. */
+  /** A second handle, because writes on the same one would wait for `sync`. */
   readonly #syncer: Deno.FsFile;
   #syncing: Promise<void> | undefined;
   #syncedBytes = 0;
@@ -55,7 +55,7 @@ export class Partial implements Disposable {
   }
 
   /**
-   * Take the partial of a blob, made if there is none.
+   * Open and lock a partial, creating it if necessary.
    *
    * @param dir Its folder.
    * @param options How to wait while another process holds it.
@@ -70,27 +70,27 @@ export class Partial implements Disposable {
     }
   }
 
-  /** Bytes that are there, all of them hashed. */
+  /** Bytes received, all of them hashed. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** What it is a part of; nothing while it is empty. */
+  /** Version it belongs to; nothing while it is empty. */
   get state(): PartialState | undefined {
     return this.#state;
   }
 
-  /** How much an earlier run left, before anything is read. */
+  /** Bytes left by an earlier run, before anything is read. */
   async leftBytes(): Promise<number> {
     return (await this.#file.stat()).size;
   }
 
   /**
-   * Hash what an earlier run left, so that this one can resume; start over if its origin is not known.
+   * Hash what an earlier run left, so that this one can resume; start over if its origin is unknown.
    *
-   * @param source What `PartialState.source` must be.
-   * @param signal Gives up.
-   * @param immutable What that source names never changes.
+   * @param source Expected `PartialState.source`.
+   * @param signal Cancels.
+   * @param immutable Whether the content behind `source` never changes.
    */
   async recover(source: string, signal: AbortSignal | undefined, immutable = false): Promise<void> {
     const state = await readState(this.#dir);
@@ -103,7 +103,7 @@ export class Partial implements Disposable {
     this.#state = state;
   }
 
-  /** Throw away what is there. */
+  /** Discards the data. */
   async restart(): Promise<void> {
     this.#bytes = 0;
     this.#syncedBytes = 0;
@@ -113,21 +113,21 @@ export class Partial implements Disposable {
     await this.#file.seek(0, Deno.SeekMode.Start);
   }
 
-  /** Remember what the bytes that are there, or are about to come, are a part of. */
+  /** Records the version that the data belongs to. */
   async begin(state: PartialState): Promise<void> {
     await Deno.writeTextFile(join(this.#dir, STATE), JSON.stringify(state), { mode: FILE_MODE });
     this.#state = state;
   }
 
-  /** Remember that it is whole, where no server has said so beforehand. */
+  /** Records completion, for servers that did not state the length. */
   async complete(): Promise<void> {
     if (this.#state !== undefined) await this.begin({ ...this.#state, totalBytes: this.#bytes });
   }
 
   /**
-   * Add bytes: they are hashed while they are written.
+   * Append bytes; hashing and writing overlap.
    *
-   * @param bytes Not to be touched before this resolves.
+   * @param bytes Must not be modified until this resolves.
    */
   async append(bytes: Uint8Array): Promise<void> {
     const writing = this.#write(bytes);
@@ -136,16 +136,16 @@ export class Partial implements Disposable {
     this.#bytes += bytes.length;
     if (this.#syncing !== undefined || this.#bytes - this.#syncedBytes < SYNC_BYTES) return;
     this.#syncedBytes = this.#bytes;
-    // An error here comes again at the end, where it is awaited.
+    // A failure recurs at the end, where it is awaited.
     this.#syncing = this.#syncer.syncData().catch(() => {}).then(() => this.#syncing = undefined);
   }
 
-  /** The SHA-256 of everything that came, in lower-case hex. Nothing can come any more. */
+  /** SHA-256 of all bytes in lower-case hex. Nothing can be appended afterwards. */
   digest(): string {
     return this.#hash.digest("hex");
   }
 
-  /** Whether it can be a GGUF file, as far as its first bytes tell. */
+  /** Whether the data so far begins with the GGUF magic. */
   async beginsAsGguf(): Promise<boolean> {
     const magic = new TextEncoder().encode(GGUF_MAGIC);
     const begin = new Uint8Array(Math.min(magic.length, this.#bytes));
@@ -154,33 +154,33 @@ export class Partial implements Disposable {
   }
 
   /**
-   * What the file says of itself, as far as it is there.
+   * Parse the GGUF header from the data so far.
    *
-   * @throws {GgufError} If it is no GGUF file, damaged, or ends within its head.
+   * @throws {GgufError} If it is not GGUF, damaged, or incomplete.
    */
   async readHead(): Promise<GgufHead> {
     return await readGgufHead(fileSource(this.#syncer, this.#bytes));
   }
 
-  /** Onto the disk, not only into its cache. */
+  /** Flushes to disk. */
   async sync(): Promise<void> {
     await this.#syncing;
     await this.#file.sync();
   }
 
   /**
-   * Become the blob. The lock goes along, so nobody removes it before it is disposed.
+   * Move to the blob's path. The lock stays, so the blob cannot be removed before disposal.
    *
    * @param root The store.
-   * @param sha256 What it was found to be.
-   * @returns What the file is now.
+   * @param sha256 Its computed hash.
+   * @returns The file's info.
    */
   async moveToBlob(root: string, sha256: string): Promise<Deno.FileInfo> {
     await moveToBlob(this.path, root, sha256);
     return await this.#file.stat();
   }
 
-  /** Remove what was needed on the way. */
+  /** Removes the folder of the partial. */
   async remove(): Promise<void> {
     await Deno.remove(this.#dir, { recursive: true }).catch(unlessMissing);
     await removeEmptyDir(dirname(this.#dir));
@@ -196,7 +196,7 @@ export class Partial implements Disposable {
   }
 }
 
-/** What a partial's folder says of it. */
+/** Reads the recorded version. */
 async function readState(dir: string): Promise<PartialState | undefined> {
   try {
     const value: unknown = JSON.parse(await Deno.readTextFile(join(dir, STATE)));
@@ -215,21 +215,21 @@ async function readState(dir: string): Promise<PartialState | undefined> {
   }
 }
 
-/** A download that is not whole, as others see it. */
+/** An unfinished download, as seen by other processes. */
 export interface UnfinishedBlob {
   readonly path: string;
   readonly sizeBytes: number;
-  /** What it is to be called; absent: it does not say. */
+  /** Model name, if recorded. */
   readonly name?: string;
-  /** Its expected length; absent: not known. */
+  /** Expected size, if known. */
   readonly totalBytes?: number;
 }
 
 /**
- * Look at a partial without taking it.
+ * Inspect a partial without locking it.
  *
  * @param dir Its folder.
- * @returns What there is; nothing where there is none.
+ * @returns Its state, if it exists.
  */
 export async function lookAtPartial(dir: string): Promise<UnfinishedBlob | undefined> {
   const path = partialDataPath(dir);
@@ -249,7 +249,7 @@ export async function lookAtPartial(dir: string): Promise<UnfinishedBlob | undef
 }
 
 /**
- * Rename a verified file to where its blob is looked for.
+ * Move a verified file to the blob's path.
  *
  * @param path The file.
  * @param root The store.
@@ -263,14 +263,14 @@ export async function moveToBlob(path: string, root: string, sha256: string): Pr
       await Deno.rename(path, target);
       break;
     } catch (error) {
-      // The empty folder was cleared away in between.
+      // The empty folder was removed in between.
       if (attempt > 2 || !(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
   await syncDir(dirname(target));
 }
 
-/** A rename is on the disk when its folder is. Not every system can; it only matters when the power fails. */
+/** fsync of the folder makes the rename durable. Not supported everywhere; only matters at a power failure. */
 async function syncDir(path: string): Promise<void> {
   try {
     using dir = await Deno.open(path);
@@ -284,7 +284,7 @@ async function syncDir(path: string): Promise<void> {
  * Remove the partial of a blob unless it is in use.
  *
  * @param root The store.
- * @param key Whose.
+ * @param key Key of the partial.
  * @returns Whether it is gone.
  */
 export async function dropPartial(root: string, key: string): Promise<boolean> {

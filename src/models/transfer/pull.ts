@@ -1,9 +1,9 @@
 /**
- * From a URL to verified blobs with a manifest: a model in one file, or in several. Whatever happens on the way, what
- * lies where a blob is looked for was hashed as a whole and was on the disk before it was put there.
+ * Pulls a model, in one or several files: from a URL to verified blobs and a manifest. At any time, a file at a blob's
+ * path has been hashed as a whole and flushed to disk before.
  *
- * Lock of the name → blobs there and right: manifest, done → for each file: lock of the partial, resume or start →
- * structure, hash, name → disk → rename → manifest.
+ * Lock of the name → blobs present and correct: manifest, done → per file: lock of the partial, resume or start →
+ * structure, hash, name → fsync → rename → manifest.
  */
 import { type Download, download, type DownloadOptions, type PullStage, structureError } from "./download.ts";
 import { checkGgufSize, GgufError, type GgufHead } from "../file/gguf.ts";
@@ -19,64 +19,58 @@ import { ModelStoreError, storeError } from "../store/store_error.ts";
 
 export type { PullRetry, PullStage } from "./download.ts";
 
-/** What to pull. */
+/** Model to pull. */
 export interface PullSpec {
-  /** What the store calls it. */
+  /** Name in the store. */
   readonly name: string;
-  /** Of its file; of several, any one whose name says which it is. */
+  /** URL of its file; for a split model any of its files with a conventional name. */
   readonly url: URL | string;
-  /**
-   * Lower-case hex; of several files see `modelHash`. Absent: whatever comes is taken, and its hash becomes the blob's.
-   */
+  /** Expected hash, lower-case hex; for split models see `modelHash`. Absent: accept any content. */
   readonly sha256?: string | undefined;
-  /** Of all its files. */
+  /** Total of all files. */
   readonly sizeBytes?: number | undefined;
   readonly license?: string | null | undefined;
-  /** For the manifest; absent: read from the URL. */
+  /** For the manifest; default: derived from the URL. */
   readonly source?: ModelSource | undefined;
 }
 
-/** How to pull. */
 export interface PullOptions extends DownloadOptions, ClaimOptions {
-  /**
-   * How an existing blob is checked: read and hashed (the default), or by its size alone where somebody
-   * hashes it afterwards anyway.
-   */
+  /** How to check an existing blob: by hash (the default), or only by size if it is hashed later anyway. */
   readonly check?: "hash" | "size" | undefined;
 }
 
-/** One file of a model in the store. */
+/** A stored file of a model. */
 export interface StoredPart {
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly path: string;
-  /** What the file was when it had been hashed by this call; nothing where only its size was looked at. */
+  /** Identity when this call hashed it; nothing if only the size was checked. */
   readonly verified: FileIdentity | undefined;
 }
 
-/** What a pull or an import put into the store. */
+/** A model stored by a pull or an import. */
 export interface StoredBlob {
   /** As the store spells it. */
   readonly name: string;
-  /** Of the model; of several files see `modelHash`. */
+  /** Of the model; for split models see `modelHash`. */
   readonly sha256: string;
-  /** Of all its files. */
+  /** Total of all files. */
   readonly sizeBytes: number;
   /** Of its first file. */
   readonly path: string;
   /** Its files, in order. */
   readonly parts: readonly StoredPart[];
-  /** Bytes that came over the net this time. */
+  /** Bytes downloaded by this call. */
   readonly downloadedBytes: number;
 }
 
-/** Blobs in place and held. */
+/** Blobs in place, locked. */
 interface PlacedModel extends Disposable {
   readonly blobs: readonly PlacedBlob[];
   readonly downloadedBytes: number;
 }
 
-/** What every part of a pull needs. */
+/** State shared by the steps of a pull. */
 interface Job {
   readonly root: string;
   readonly url: URL;
@@ -89,10 +83,10 @@ interface Job {
 /**
  * Pull a model.
  *
- * @param store The store's root, and what its manifests say they were made by.
- * @param spec What.
- * @param options How.
- * @returns What is in the store now.
+ * @param store Root of the store, and `produced_by` of new manifests.
+ * @param spec The model.
+ * @param options Download options.
+ * @returns The stored model.
  * @throws {ModelStoreError} If it cannot be fetched.
  * @throws The signal's reason.
  */
@@ -131,7 +125,7 @@ export async function pull(
   }
 }
 
-/** What a manifest says of blobs. */
+/** Manifest fields of these blobs. */
 export function manifestParts(blobs: readonly PlacedBlob[]): {
   blob: string;
   size_bytes: number;
@@ -142,7 +136,7 @@ export function manifestParts(blobs: readonly PlacedBlob[]): {
   return { ...first, ...(shards.length > 1 ? { shards } : {}) };
 }
 
-/** What is reported of a model that was put into the store. */
+/** Result for a stored model. */
 export async function storedBlob(
   root: string,
   name: string,
@@ -164,7 +158,7 @@ export async function storedBlob(
   };
 }
 
-/** The address of the first file, where the name says that there are several. */
+/** URL of the first file of a split model. */
 function firstShard(url: URL): URL {
   return readShardName(url.pathname) === undefined ? url : shardUrl(url, 1);
 }
@@ -175,7 +169,10 @@ function shardUrl(url: URL, index: number): URL {
   return other;
 }
 
-/** What is there already, held: by the hash that was asked for, of which the name may say that it is several blobs. */
+/**
+ * Locks blobs that are already present, found by the requested hash; the manifest of the name tells if there are
+ * several.
+ */
 async function findKnown({ root, what, spec, options, claim }: Job): Promise<PlacedModel | undefined> {
   const { sha256, sizeBytes } = spec;
   if (sha256 === undefined) return undefined;
@@ -191,7 +188,7 @@ async function findKnown({ root, what, spec, options, claim }: Job): Promise<Pla
       blobs.push(found);
     }
     if (blobs.length === wanted.length) {
-      // What a pull left that was killed when it had put the blob in place.
+      // Left by a pull that was killed after the blob was in place.
       await dropPartial(root, sha256);
       return { blobs, downloadedBytes: 0, [Symbol.dispose]: () => disposeAll(blobs) };
     }
@@ -204,10 +201,10 @@ async function findKnown({ root, what, spec, options, claim }: Job): Promise<Pla
 }
 
 /**
- * Fetch every file, and put them in place when all are right.
+ * Fetch all files, and put them in place once all are verified.
  *
- * @param job What.
- * @param always Fetch also what seems to be there.
+ * @param job The pull.
+ * @param always Fetch even if the blob seems to be present.
  */
 async function obtain(job: Job, always = false): Promise<PlacedModel> {
   const { sha256 } = job.spec;
@@ -215,7 +212,7 @@ async function obtain(job: Job, always = false): Promise<PlacedModel> {
   const blobs: PlacedBlob[] = [];
   try {
     const first = await fetchFirst(job, always);
-    // Another process has finished while this one waited.
+    // Another process finished while this one waited.
     if (first === undefined) return await findKnown(job) ?? await obtain(job, true);
     downloads.push(first);
     const head = await checkStructure(job, first);
@@ -242,7 +239,7 @@ async function obtain(job: Job, always = false): Promise<PlacedModel> {
     const held = [...blobs, ...downloads];
     return { blobs, downloadedBytes, [Symbol.dispose]: () => disposeAll(held) };
   } catch (error) {
-    // Parts that do not make one model will not do so the next time.
+    // Parts that do not match will not match next time, so discard them.
     const useless = error instanceof ModelStoreError && (error.code === "split" || error.code === "size");
     if (useless) { for (const { partial } of downloads) await partial.remove(); }
     disposeAll([...blobs, ...downloads]);
@@ -250,9 +247,9 @@ async function obtain(job: Job, always = false): Promise<PlacedModel> {
   }
 }
 
-/** Put a file that is right where its blob is looked for, unless one is there. */
+/** Moves a verified file to its blob's path, unless one is present. */
 async function settle({ root, options, what }: Job, { partial, sha256 }: Download): Promise<PlacedBlob> {
-  // Only now it is known that it may have been there all the time.
+  // Only now is the hash known, so it may have been present all along.
   const found = await findPlaced(root, sha256, { ...options, what, check: "hash" });
   if (found !== undefined) {
     await partial.remove();
@@ -263,7 +260,7 @@ async function settle({ root, options, what }: Job, { partial, sha256 }: Downloa
   const info = await partial.moveToBlob(root, sha256);
   await stage(options, "renamed");
   await partial.remove();
-  // The lock is the partial's, and is given back with it.
+  // The lock belongs to the partial and is released with it.
   return { sha256, info, hashed: true, [Symbol.dispose]: () => {} };
 }
 
@@ -271,7 +268,7 @@ async function stage({ onStage }: PullOptions, name: PullStage): Promise<void> {
   await onStage?.(name);
 }
 
-/** The only file, or the first of several; nothing where another process has put it in place meanwhile. */
+/** Downloads the only or first file; nothing if another process has put it in place meanwhile. */
 async function fetchFirst(job: Job, always: boolean): Promise<Download | undefined> {
   const { root, url, spec: { sha256, sizeBytes }, claim } = job;
   const several = readShardName(url.pathname) !== undefined;
@@ -280,7 +277,7 @@ async function fetchFirst(job: Job, always: boolean): Promise<Download | undefin
     : undefined;
   return await fetchFile(job, {
     url,
-    // The hash of several files is that of none.
+    // A combined hash does not identify any single file.
     ...(several ? {} : { sha256, key: sha256, sizeBytes: sizeBytes ?? known }),
     onHead: (first) => claim.allow({ first: { sha256: first.sha256, sizeBytes: first.totalBytes } }),
   }, async () => always || sha256 === undefined || !await isPlaced(root, sha256));
@@ -294,7 +291,7 @@ async function fetchFile(
   return await download({ root, what, name: claim.name, ...file }, options, isNeeded);
 }
 
-/** Whether what came is a whole GGUF file; anything else is removed. */
+/** Checks that the download is a complete GGUF file; removes it otherwise. */
 async function checkStructure({ what }: Job, { partial }: Download): Promise<GgufHead> {
   try {
     const head = await partial.readHead();
@@ -308,7 +305,7 @@ async function checkStructure({ what }: Job, { partial }: Download): Promise<Ggu
   }
 }
 
-/** A file of several is taken where its name tells the names of the others. */
+/** A split model is accepted only if the file name tells the names of the others. */
 function checkSplit(job: Job, { index, count }: NonNullable<GgufHead["split"]>): void {
   const name = readShardName(job.url.pathname);
   if (index === 0 && name?.count === count) return;
@@ -323,7 +320,7 @@ function splitError({ what }: Job, reason: string): ModelStoreError {
   return new ModelStoreError("split", `${what}: ${reason}`);
 }
 
-/** Whether a file has the hash that it should have; one that has not is put aside. */
+/** Checks the hash of a file; quarantines it on a mismatch. */
 async function checkHash({ root, what, options }: Job, one: Download, sha256: string | undefined): Promise<void> {
   const expected = sha256 ?? one.named;
   if (expected === undefined || one.sha256 === expected) return;
@@ -335,11 +332,11 @@ async function checkHash({ root, what, options }: Job, one: Download, sha256: st
   await one.partial.remove();
   throw new ModelStoreError(
     "mismatch",
-    `${what}: the SHA-256 of what came is ${one.sha256}, not ${expected}; it was moved to "${quarantined}"`,
+    `${what}: the SHA-256 of the download is ${one.sha256}, not ${expected}; it was moved to "${quarantined}"`,
   );
 }
 
-/** Several files with a wrong combined hash: which of them is wrong is not known. */
+/** Rejects files with a wrong combined hash; which of them is wrong is unknown. */
 async function refuseSet(
   { root, what, spec, options }: Job,
   downloads: readonly Download[],

@@ -1,4 +1,4 @@
-/** Parses what a person writes for a model: `hf:` references and URLs. Makes no request. */
+/** Parses model references: `hf:` references and URLs. Makes no requests. */
 import { isLoopback } from "@inferd/client/protocol";
 import { isModelName } from "../store/layout.ts";
 import type { ModelSource } from "../store/manifest.ts";
@@ -6,25 +6,25 @@ import { readShardName } from "../file/shards.ts";
 import { ModelStoreError } from "../store/store_error.ts";
 
 const HF_PREFIX = "hf:";
-/** Where Hugging Face is. */
+/** Default endpoint of Hugging Face. */
 export const HF_ENDPOINT = "https://huggingface.co";
 const DEFAULT_REVISION = "main";
 
-/** Where a model is, and its default name in the store. */
+/** Location of a model, and its default name in the store. */
 export interface ModelReference {
   readonly url: URL;
-  /** Made from the file's name. */
+  /** Derived from the file's name. */
   readonly name: string;
   readonly source: ModelSource;
 }
 
 /**
- * Read a reference: `hf:owner/repo/file.gguf@revision` (without a revision `main`), or a URL.
+ * Parse a reference: `hf:owner/repo/file.gguf[@revision]` (default `main`), or a URL.
  *
- * @param text What was written.
- * @param env For `HF_ENDPOINT`, which takes the place of `https://huggingface.co`.
- * @returns Where it is.
- * @throws {ModelStoreError} If it is not a reference, or not secure.
+ * @param text The reference.
+ * @param env For `HF_ENDPOINT`, which replaces `https://huggingface.co`.
+ * @returns The location.
+ * @throws {ModelStoreError} If it is invalid or insecure.
  */
 export function parseReference(text: string, env: (name: string) => string | undefined): ModelReference {
   if (text.startsWith(HF_PREFIX)) return huggingFace(text, env("HF_ENDPOINT") || HF_ENDPOINT);
@@ -40,10 +40,10 @@ export function parseReference(text: string, env: (name: string) => string | und
 }
 
 /**
- * Whether a model may be fetched from there: https, or plain http on this machine. Nothing secret in the URL, as it is
- * shown and written down.
+ * Check that a URL may be pulled: https, or plain http on this machine, and no password, because URLs are shown and
+ * recorded.
  *
- * @param url Where.
+ * @param url The URL.
  * @throws {ModelStoreError} If it may not.
  */
 export function checkModelUrl(url: URL): void {
@@ -58,22 +58,22 @@ export function checkModelUrl(url: URL): void {
   }
 }
 
-/** Whether the transport protects what comes from there against changes. */
+/** Whether the transport protects integrity. */
 export function isSecure(url: URL): boolean {
   return url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname));
 }
 
-/** A URL for messages and progress, without signed queries and passwords. */
+/** A URL for messages, without query and password. */
 export function shownUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
-/** The repository that a Hugging Face address is in, `owner/repo`. */
+/** Repository of a Hugging Face URL, `owner/repo`. */
 export function huggingFaceRepo(url: URL): string | undefined {
   return /\/([^/]+\/[^/]+)\/(?:resolve|blob|raw)\//.exec(url.pathname)?.[1];
 }
 
-/** Where a file came from, as the manifest has it. */
+/** Origin of a file, for the manifest. */
 export function sourceOfUrl(url: URL): ModelSource {
   const [owner, repo, kind, revision, ...file] = segments(url.pathname);
   if (
@@ -92,11 +92,11 @@ export function sourceOfUrl(url: URL): ModelSource {
 }
 
 /**
- * Where a model can be fetched again.
+ * URL to fetch a model again.
  *
- * @param source Where a manifest says that it is from.
+ * @param source Origin from the manifest.
  * @param env For `HF_ENDPOINT`.
- * @returns The address; nothing where it was a file of some machine, or that is not known.
+ * @returns The URL; nothing if it was a local file, or is unknown.
  */
 export function urlOfSource(source: ModelSource | null, env: (name: string) => string | undefined): URL | undefined {
   const { registry = null, repo = null, revision, filename = null } = source ?? {};
@@ -106,7 +106,7 @@ export function urlOfSource(source: ModelSource | null, env: (name: string) => s
       ? undefined
       : parseReference(`hf:${repo}/${filename}@${revision ?? DEFAULT_REVISION}`, env).url;
   }
-  // A host has a dot or a port, or is this machine.
+  // A host has a dot or a port, or is localhost.
   if (!/[.:]|^localhost$/.test(registry) || !URL.canParse(`https://${registry}`)) return undefined;
   const path = [repo, filename].filter((part) => part !== null).join("/").split("/").map(encodeURIComponent).join("/");
   const scheme = isLoopback(new URL(`https://${registry}`).hostname) ? "http" : "https";
@@ -114,17 +114,17 @@ export function urlOfSource(source: ModelSource | null, env: (name: string) => s
 }
 
 /**
- * What the store calls a model file.
+ * Default name of a model file in the store.
  *
- * @param path A path or the path of a URL.
- * @returns The file's name without `.gguf` and the numbers of a split model, what no name may contain replaced by dashes.
+ * @param path A path, or the path of a URL.
+ * @returns The file name without `.gguf` and shard numbers; invalid characters become dashes.
  */
 export function nameOfModelFile(path: string): string {
   const file = segments(path).at(-1) ?? "";
   return asModelName(readShardName(file)?.prefix ?? file.replace(/\.gguf$/i, ""));
 }
 
-/** The nearest name that a model can have. */
+/** The closest valid model name. */
 export function asModelName(text: string): string {
   const name = text.replaceAll(/[^A-Za-z0-9._-]+/g, "-").replaceAll(/\.{2,}/g, ".").replace(/^[.-]+/, "").slice(0, 128);
   return isModelName(name) ? name : "model";

@@ -1,19 +1,19 @@
-/** A remote file as a source of bytes: ranged requests, so that the header of a model can be read without the rest. */
+/** A remote file as a byte source: range requests, so that a model's header can be read without the rest. */
 import type { ByteSource } from "../file/gguf_cursor.ts";
 import { ModelStoreError } from "../store/store_error.ts";
 import { askHub, type HubOptions } from "./hub.ts";
 import { shownUrl } from "./reference.ts";
 
-/** Asked for at a time: most headers, with their vocabulary, have a few of these. */
+/** Range size: most headers, including the vocabulary, take a few of these. */
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
  * Open a remote file.
  *
- * @param url Where it is.
- * @param options How it is asked for.
- * @returns The source; it keeps only the last piece.
- * @throws {ModelStoreError} If it cannot be read, or the server sends no parts of files.
+ * @param url The URL.
+ * @param options Hub options.
+ * @returns The source; it caches only the last chunk.
+ * @throws {ModelStoreError} If it cannot be read, or the server does not support ranges.
  */
 export async function remoteSource(url: URL, options: HubOptions): Promise<ByteSource> {
   const what = `Cannot read "${shownUrl(url)}"`;
@@ -43,7 +43,7 @@ export async function remoteSource(url: URL, options: HubOptions): Promise<ByteS
   };
 }
 
-/** The body of an answer; a server that sends more than was asked for is cut off. */
+/** Response body, cut off at a maximum size. */
 async function atMost(response: Response, most: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(most);
   let length = 0;

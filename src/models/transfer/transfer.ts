@@ -1,6 +1,6 @@
 /**
- * One HTTP request for (the rest of) a model: redirects hop by hop, `Range` and `If-Range`, lengths, stalls. Fills a
- * partial; whether to try again is `pull.ts`'s.
+ * One HTTP request for (the rest of) a model: redirects, `Range` and `If-Range`, lengths, stalls. Appends to a partial;
+ * `download.ts` decides about retries.
  */
 import { delay } from "@std/async";
 import type { Header } from "./access.ts";
@@ -9,20 +9,20 @@ import type { Partial } from "./partial.ts";
 import { isSecure, shownUrl } from "./reference.ts";
 import { ModelStoreError, type ModelStoreErrorCode } from "../store/store_error.ts";
 
-/** Read at a time, in bytes. */
+/** Read buffer in bytes. */
 const BUFFER_BYTES = 512 * 1024;
 const MAX_REDIRECTS = 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** Statuses below 500 that another try may get over: timeout, too early, too many requests. */
+/** Transient statuses below 500: timeout, too early, too many requests. */
 const PASSING = new Set([408, 425, 429]);
 const SHA256_ETAG = /^"?([0-9a-f]{64})"?$/;
 
-/** It may work the next time. */
+/** A transient failure; a retry may succeed. */
 export class BrokenTransferError extends Error {
   override readonly name = "BrokenTransferError";
   readonly code: ModelStoreErrorCode;
   readonly status: number | undefined;
-  /** When the server wants to be asked again, in milliseconds. */
+  /** `Retry-After` in milliseconds. */
   readonly retryAfterMs: number | undefined;
 
   constructor(
@@ -37,48 +37,47 @@ export class BrokenTransferError extends Error {
   }
 }
 
-/** What is fetched, and how. */
 export interface TransferOptions {
   readonly url: URL;
-  /** What it is to be called, for the partial. */
+  /** Model name, recorded in the partial. */
   readonly name: string;
-  /** The hash of the address, or of what comes, for the partial. */
+  /** Hash of the URL or of the expected content, recorded in the partial. */
   readonly source: string;
-  /** What messages begin with. */
+  /** Start of error messages. */
   readonly what: string;
-  /** The headers with credentials for a request: of this address, or of one that it was redirected to. Absent: none. */
+  /** Credential headers for a request to this URL or to a redirect target. Absent: none. */
   readonly credentials?: (hop: URL) => readonly Header[];
-  /** How long the whole is, where that is known beforehand. */
+  /** Total size, if known beforehand. */
   readonly sizeBytes?: number | undefined;
-  /** A transfer ends when no byte comes for this long. */
+  /** The transfer ends when no data arrives for this long. */
   readonly stallMs: number;
-  /** What the URL names never changes, and its hash is known: a partial resumes without a validator. */
+  /** Whether the URL's content never changes and its hash is known: a partial then resumes without a validator. */
   readonly immutable?: boolean | undefined;
-  /** What to do about a server that refuses; absent: nothing is said. */
+  /** Advice for a refusal, if any. */
   readonly refusalHelp?: (refusal: { readonly hop: URL; readonly status: number }) => string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told the length of each piece that was taken. */
+  /** Called with the length of each chunk received. */
   readonly onBytes: (bytes: number) => Promise<void>;
-  /** Called with what the server says of the file before its body is read; throwing ends the transfer. */
+  /** Called with the server's metadata before the body is read; throwing ends the transfer. */
   readonly onHead: (head: FileHead) => Promise<void>;
 }
 
-/** What a server says of a file. */
+/** Server metadata of a file. */
 export interface FileHead {
-  /** Hugging Face names it, before it redirects to where the file is. */
+  /** Stated by Hugging Face before it redirects to the file. */
   readonly sha256?: string;
-  /** How long it is. */
+  /** Total size. */
   readonly totalBytes?: number;
 }
 
 /**
- * Fetch what a partial lacks.
+ * Fetch the missing part of a partial.
  *
- * @param partial Filled; whole when this resolves, unless its length is not known.
- * @param options What, and how.
+ * @param partial Appended to; complete on return, unless its length is unknown.
+ * @param options Transfer options.
  * @returns Whether its length is known.
- * @throws {BrokenTransferError} If it may work the next time.
- * @throws {ModelStoreError} If it will not.
+ * @throws {BrokenTransferError} If a retry may succeed.
+ * @throws {ModelStoreError} If it would not.
  */
 export async function transfer(partial: Partial, options: TransferOptions): Promise<boolean> {
   using watch = new StallWatch(options.stallMs, options.signal);
@@ -102,7 +101,7 @@ export async function transfer(partial: Partial, options: TransferOptions): Prom
   }
 }
 
-/** Ask, and follow redirects. `hop` is who answered in the end. */
+/** Sends the request and follows redirects. `hop` is the URL that answered. */
 async function request(
   partial: Partial,
   options: TransferOptions,
@@ -118,7 +117,7 @@ async function request(
     const location = response.headers.get("location");
     await response.body?.cancel();
     if (location === null || !URL.canParse(location, url)) {
-      throw new ModelStoreError("redirect", `${what}: "${shownUrl(url)}" redirects to nowhere`);
+      throw new ModelStoreError("redirect", `${what}: "${shownUrl(url)}" redirects without a location`);
     }
     const next = new URL(location, url);
     if (!isSafeRedirect(url, next)) {
@@ -146,7 +145,7 @@ function requestHeaders(
   return headers;
 }
 
-/** Pass on what Hugging Face says of a file before it says where it is. */
+/** Reports the metadata that Hugging Face sends with its redirect. */
 async function tellHead({ headers, body }: Response, { onHead }: TransferOptions): Promise<void> {
   const sha256 = SHA256_ETAG.exec(headers.get("x-linked-etag") ?? "")?.[1];
   if (sha256 === undefined) return;
@@ -159,7 +158,7 @@ async function tellHead({ headers, body }: Response, { onHead }: TransferOptions
   }
 }
 
-/** Whether a redirect keeps what the first URL promised: https stays https, and http stays on this machine. */
+/** Whether a redirect keeps the security of the original URL: https stays https, and http stays on this machine. */
 export function isSafeRedirect(from: URL, to: URL): boolean {
   return isSecure(to) && (from.protocol !== "https:" || to.protocol === "https:");
 }
@@ -174,7 +173,7 @@ async function ask(url: URL, headers: Headers, watch: StallWatch): Promise<Respo
   }
 }
 
-/** Whether what comes is what the partial lacks. */
+/** Checks that the response continues the partial. */
 async function readHead(
   partial: Partial,
   response: Response,
@@ -200,7 +199,7 @@ async function readHead(
     return { totalBytes: total };
   }
   if (status === 416 && from > 0) {
-    // The range begins at the end of the file: then everything is there, and the server may say so.
+    // The range starts at the end of the file: it is complete, and the server may confirm it.
     const total = /^bytes \*\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
     if (total === undefined) return await mayBeWhole(partial) ? "nothing is left" : "start over";
     if (Number(total) !== from) return "start over";
@@ -209,7 +208,7 @@ async function readHead(
     return "nothing is left";
   }
   if (status !== 200) throw refused(response, options);
-  // Everything, whether that was asked for or not.
+  // The whole file, whether or not a range was requested.
   const length = headers.get("content-length");
   const totalBytes = length !== null && /^\d+$/.test(length) ? Number(length) : null;
   if (totalBytes !== null) {
@@ -221,7 +220,7 @@ async function readHead(
   return { totalBytes };
 }
 
-/** What a status other than success means. */
+/** Converts an error status. */
 function refused(
   { status, statusText, headers }: Response,
   { what, url, hop, refusalHelp }: TransferOptions & { readonly hop: URL },
@@ -235,7 +234,7 @@ function refused(
   return new ModelStoreError("http", `${what}: ${message}${help === undefined ? "" : `: ${help}`}`, { status });
 }
 
-/** Whether all tensors are there: the best that can be said where the server does not tell the length. */
+/** Whether all tensors are present: the best available check if the server does not state the length. */
 async function mayBeWhole(partial: Partial): Promise<boolean> {
   try {
     return (await partial.readHead()).requiredBytes <= partial.bytes;
@@ -253,10 +252,10 @@ async function readBody(
   const { watch, what, onBytes } = options;
   const expected = options.totalBytes ?? options.sizeBytes;
   const reader = body.getReader({ mode: "byob" });
-  // Into the one while the other is hashed and written. Large ones: each read costs time.
+  // Double buffering: one is filled while the other is hashed and written. Large, because each read costs time.
   const read = (buffer: Uint8Array<ArrayBuffer>): Promise<ReadableStreamReadResult<Uint8Array<ArrayBuffer>>> => {
     const reading = reader.read(buffer);
-    // Whoever awaits it sees the error; if nobody does any more, it does not matter.
+    // Whoever awaits it sees the error; otherwise it does not matter.
     reading.catch(() => {});
     return reading;
   };
@@ -269,10 +268,10 @@ async function readBody(
       });
       if (done) break;
       if (expected !== undefined && partial.bytes + value.length > expected) {
-        throw new ModelStoreError("size", `${what}: what comes is longer than ${expected} bytes`);
+        throw new ModelStoreError("size", `${what}: the response is longer than ${expected} bytes`);
       }
       reading = read(spare);
-      // Only the server is watched, not the disk.
+      // Only the server is monitored, not the disk.
       watch.pause();
       await partial.append(value);
       await onBytes(value.length);
@@ -287,7 +286,7 @@ async function readBody(
     throw new BrokenTransferError("connection", `the connection ended after ${partial.bytes} bytes`);
   }
   if (expected !== undefined && partial.bytes < expected) {
-    throw new ModelStoreError("size", `${what}: what came is only ${partial.bytes} bytes long, not ${expected}`);
+    throw new ModelStoreError("size", `${what}: the download is only ${partial.bytes} bytes long, not ${expected}`);
   }
 }
 
@@ -299,7 +298,7 @@ function checkSize(total: number, sizeBytes: number | undefined, what: string): 
   );
 }
 
-/** What `If-Range` can name: not a weak ETag. */
+/** Validator for `If-Range`: no weak ETags. */
 function validatorOf(headers: Headers): string | null {
   const etag = headers.get("etag");
   if (etag !== null && etag.startsWith('"')) return etag;
@@ -313,24 +312,24 @@ function retryAfter(headers: Headers): number | undefined {
   return Number.isFinite(ms) && ms > 0 ? ms : undefined;
 }
 
-/** Why a request failed: the cause says it after the URL, which is known and may contain secrets. */
+/** Reason of a failed request: the cause, because the message contains the URL, which may hold secrets. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { message } = error.cause instanceof Error ? error.cause : error;
   return message.replace(/^error sending request for url \(.*?\): /, "").replace(/^client error \(\w+\): /, "");
 }
 
-/** What a failed request or read means. */
+/** Converts a failed request or read. */
 function broken(error: unknown, watch: StallWatch): unknown {
   if (watch.signal.aborted) return watch.signal.reason;
-  // No permission for the host: it will not come by waiting.
+  // Missing permission for the host: retrying is pointless.
   if (error instanceof Deno.errors.NotCapable) return error;
   return new BrokenTransferError("connection", reasonOf(error), {
     cause: error,
   });
 }
 
-/** Fires when nothing came for too long, or when the given signal does. */
+/** Aborts on a stall, or with the given signal. */
 class StallWatch implements Disposable {
   readonly signal: AbortSignal;
   readonly #ended = new AbortController();
@@ -346,7 +345,7 @@ class StallWatch implements Disposable {
     this.#last = performance.now();
   }
 
-  /** Until the next touch. */
+  /** Stops the timer until the next touch. */
   pause(): void {
     this.#last = Infinity;
   }
@@ -361,6 +360,6 @@ class StallWatch implements Disposable {
       if (left <= 0) break;
       await delay(left, { signal: this.#ended.signal });
     }
-    stalled.abort(new BrokenTransferError("stalled", `no byte came for ${stallMs / 1000} s`));
+    stalled.abort(new BrokenTransferError("stalled", `no data received for ${stallMs / 1000} s`));
   }
 }

@@ -143,17 +143,17 @@ for (const [what, message, change] of HOSTILE) {
   });
 }
 
-Deno.test("a key or a tensor that is there twice is refused as damaged", async () => {
+Deno.test("a key or a tensor that occurs twice is refused as damaged", async () => {
   const [first] = TENSORS;
   assert(first !== undefined);
   const tensors = await refused(new Uint8Array([...fileHead(KEYS, [first, first]), ...new Uint8Array(500)]));
-  assertEquals(tensors.message, 'it is damaged: tensor "first" is there twice');
+  assertEquals(tensors.message, 'it is damaged: tensor "first" occurs twice');
   const keys = new Map([...KEYS, ["general.architecturf", { type: "string", value: "x" } as const]]);
   const bytes = new Uint8Array([...fileHead(keys, TENSORS), ...new Uint8Array(500)]);
   const wanted = new TextEncoder().encode("general.architecturf");
   const at = bytes.findIndex((_, index) => wanted.every((byte, offset) => bytes[index + offset] === byte));
   bytes[at + wanted.length - 1] = "e".charCodeAt(0);
-  assertEquals((await refused(bytes)).message, 'it is damaged: metadata key "general.architecture" is there twice');
+  assertEquals((await refused(bytes)).message, 'it is damaged: metadata key "general.architecture" occurs twice');
 });
 
 Deno.test("a tensor of a type that is not known yet counts with where it begins", async () => {

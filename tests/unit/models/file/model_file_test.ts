@@ -47,9 +47,9 @@ Deno.test("checkModel says what is wrong when the path is no model", () =>
     const files: readonly (readonly [string, ModelFileFault, string, string | Uint8Array])[] = [
       ["text", "not_gguf", "it is not a GGUF file", "hello"],
       ["short", "not_gguf", "it is not a GGUF file", "GG"],
-      ["magic", "cut", "it is cut: it ends within its header, after 4 bytes", "GGUF"],
-      ["half", "cut", "it is cut: 2500 of its 5000 bytes are there", model.slice(0, 2500)],
-      ["less", "cut", "it is cut: 4999 of its 5000 bytes are there", model.slice(0, 4999)],
+      ["magic", "cut", "it is truncated: it ends within its header, after 4 bytes", "GGUF"],
+      ["half", "cut", "it is truncated: 2500 of its 5000 bytes are there", model.slice(0, 2500)],
+      ["less", "cut", "it is truncated: 4999 of its 5000 bytes are there", model.slice(0, 4999)],
     ];
     for (const [name, fault, reason, content] of files) {
       const path = `${dir}/${name}`;

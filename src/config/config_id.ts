@@ -1,10 +1,10 @@
 /**
- * The `config_id`: a fingerprint of the resolved configuration, by which a client of dispatch knows whether a daemon
- * would answer as the one it means. Where the resolved values come from is `served_config.ts`'s.
+ * The `config_id`: a fingerprint of the resolved configuration, by which a dispatch client recognises a daemon that
+ * would answer as expected. `served_config.ts` provides the resolved values.
  *
- * A `config_id` is `1-` and 64 lower-case hex digits: the SHA-256 of the configuration as canonical JSON (RFC 8785): keys in the
- * order of their UTF-16 units, at every depth, no spaces. The `1` is the version of these rules. What is not set is
- * `null`. The configuration is
+ * A `config_id` is `1-` and 64 lower-case hex digits: the SHA-256 of the configuration as canonical JSON (RFC 8785):
+ * keys sorted by UTF-16 code units at every depth, no whitespace. The `1` is the version of these rules. Unset values
+ * are `null`. The configuration is
  *
  * ```json
  * {
@@ -26,23 +26,23 @@
  * }
  * ```
  *
- * with the backends in order of priority. Where they are given, a local model also has the settings that change its
- * answers, by their keys in the configuration file: `sampling`, `system`, `cache_type_k`, `cache_type_v`,
- * `rope_freq_base`, `rope_freq_scale`, `rope_scaling`, and for files their content: `chat_template` as `sha256:<hex>`,
- * `lora` as a list of `{ "sha256", "scale" }`. `n_ctx` is what the model was really loaded with, and `model` what its file
- * hashes to, whatever it is called; of several files see `modelHash` in `models/file/shards.ts`. `protocol` is the version of the wire. Nothing else counts: no paths, sockets,
- * namespace, keys, threads, accelerator, log or timeouts, so that the same configuration has the same `config_id` on
- * every machine.
+ * with the backends in order of priority. A local model also has the settings that change its answers, if set, by their
+ * keys in the configuration file: `sampling`, `system`, `cache_type_k`, `cache_type_v`, `rope_freq_base`,
+ * `rope_freq_scale`, `rope_scaling`, and the content of files: `chat_template` as `sha256:<hex>`, `lora` as a list of
+ * `{ "sha256", "scale" }`. `n_ctx` is the context the model was loaded with, and `model` the hash of its file, whatever
+ * its name; for split models see `modelHash` in `models/file/shards.ts`. `protocol` is the wire protocol's version.
+ * Nothing else is included: no paths, sockets, namespace, keys, threads, accelerator, log or timeouts, so that the same
+ * configuration has the same `config_id` on every machine.
  */
 import canonicalize from "canonicalize";
 import type { MockScript, Pooling } from "./options.ts";
 
-/** The version of the rules by which a `config_id` is made. */
+/** Version of the rules above. */
 const RULES_VERSION = 1;
-/** The version of the wire that a `config_id` speaks for. */
+/** Version of the wire protocol. */
 const PROTOCOL_VERSION = 1;
 
-/** A backend, as far as it decides how a request is answered. */
+/** The properties of a backend that affect answers. */
 export type IdentifiedBackend =
   | {
     readonly kind: "llamacpp";
@@ -53,15 +53,15 @@ export type IdentifiedBackend =
     readonly contextTokens: number;
     readonly parallel: number;
     readonly embed: boolean;
-    /** Absent: as the model says. */
+    /** Absent: the model's default. */
     readonly pooling?: Pooling;
-    /** Settings that change answers, as far as they are given, by their keys. */
+    /** Settings that change answers, if set, by key. */
     readonly settings?: Readonly<Record<string, unknown>>;
   }
   | { readonly kind: "openai-compat"; readonly name: string; readonly baseUrl: string; readonly model: string }
   | { readonly kind: "mock"; readonly name: string; readonly script: MockScript };
 
-/** A configuration, as far as it has an identity. */
+/** The properties of a configuration that affect answers. */
 export interface IdentifiedConfig {
   /** In order of priority. */
   readonly backends: readonly IdentifiedBackend[];
@@ -72,7 +72,7 @@ export interface IdentifiedConfig {
 /**
  * Fingerprint a configuration.
  *
- * @param config What counts.
+ * @param config The relevant properties.
  * @returns The `config_id`.
  */
 export async function configId(config: IdentifiedConfig): Promise<string> {

@@ -1,10 +1,9 @@
 /**
- * The configuration file: the schema that is made from the tables, and the parts that are not single settings: models and
- * the list of backends. Whatever is wrong with it is one line that names the file, the key and what is allowed. What the
- * keys mean together with flags and environment is `resolve.ts`'s. The schema library is loaded with this room, so only
- * where there is a file.
+ * The configuration file: its schema, derived from the tables, and the parts that are not single settings: models and
+ * the list of backends. Any error is one line with the file, the key and what is allowed. `resolve.ts` combines the
+ * file with flags and environment. Imported only if there is a file, since it loads the schema library.
  *
- * What `meta` says is for editors: descriptions, and in the words of JSON Schema what checks in code refuse.
+ * `meta` is for editors: descriptions, and JSON Schema keywords for rules that are checked in code.
  */
 import { z } from "zod";
 import { BACKENDS, MODEL_SETTINGS, TABLES } from "./backends/backend_schema.ts";
@@ -22,7 +21,7 @@ import { textSchema } from "./setting/value_types.ts";
 
 const { names: CONFIG } = SETTINGS.config;
 
-/** The schema of a setting. */
+/** Schema of a setting. */
 function settingSchema(setting: Setting): z.ZodType {
   const standard = setting.otherwise === undefined ? plainDefault(setting) : undefined;
   const schema = setting.type.schema(z).meta({
@@ -32,7 +31,7 @@ function settingSchema(setting: Setting): z.ZodType {
   return setting.required ? schema : schema.optional();
 }
 
-/** The keys of a table, those with a dot as objects. */
+/** Keys of a table; those with a dot become nested objects. */
 function keysOf(table: Settings): Record<string, z.ZodType> {
   const keyed = Object.values(table).flatMap((setting) => {
     const [name, inner] = setting.names.key?.split(".") ?? [];
@@ -48,7 +47,7 @@ function keysOf(table: Settings): Record<string, z.ZodType> {
 
 const MODEL = (z.strictObject(keysOf(MODEL_SETTINGS)) as unknown as z.ZodType<FileModel>).meta({
   description: 'A local model: "path" of a file, or "name" of a model in the store or a built-in one',
-  // The library's own word for this would be a union, whose messages name no key.
+  // Written by hand: the schema library's union has error messages without keys.
   oneOf: [
     { required: ["path"], properties: { name: false, source_url: false, size_bytes: false, license: false } },
     {
@@ -81,7 +80,7 @@ const AUTOSELECTED = z.strictObject({
     .meta({ description: "Memory the machine must have; by default any" }).optional(),
 });
 
-/** The schema of the whole file. */
+/** Schema of the whole file. */
 export function configFileSchema({ settings, backends }: Tables = TABLES): z.ZodType {
   const kinds = Object.entries(backends).map(([kind, { help, settings }]) =>
     z.strictObject({
@@ -129,12 +128,12 @@ function checkNames(list: readonly { readonly name: string }[], context: z.Refin
   }
 }
 
-/** A model as the file names it. */
+/** A model in the file. */
 export type FileModel = {
   readonly [Key in keyof typeof MODEL_SETTINGS]?: ValueOf<(typeof MODEL_SETTINGS)[Key]["type"]>;
 };
 
-/** A backend as the file names it; its settings by their keys. */
+/** A backend in the file; settings by key. */
 export type FileBackend =
   & { readonly name: string; readonly [key: string]: unknown }
   & (
@@ -142,7 +141,7 @@ export type FileBackend =
     | { readonly kind: Exclude<keyof typeof BACKENDS, "llamacpp"> }
   );
 
-/** What the file says, every key checked; settings by their keys. */
+/** The validated file; settings by key. */
 export interface ConfigFile {
   readonly model?: FileModel;
   readonly model_autoselect?: readonly { readonly model: FileModel; readonly min_memory_bytes?: number }[];
@@ -151,12 +150,12 @@ export interface ConfigFile {
 }
 
 /**
- * Check what a configuration file says.
+ * Parse and validate a configuration file.
  *
  * @param source The file's text.
- * @param path What messages call the file.
- * @param tables The settings there are.
- * @returns What it says.
+ * @param path Its path, for messages.
+ * @param tables The setting tables.
+ * @returns Its content.
  * @throws {UsageError} If it is not JSON, or a key or value is not allowed.
  */
 export function parseConfigFile(source: string, path: string, tables: Tables = TABLES): ConfigFile {
@@ -176,13 +175,13 @@ export function parseConfigFile(source: string, path: string, tables: Tables = T
   throw new UsageError(`Cannot use "${path}": ${keyOf(key)}: ${first.message}${more}`);
 }
 
-/** `backends[1].n_ctx`. */
+/** Formats a key: `backends[1].n_ctx`. */
 function keyOf(path: readonly PropertyKey[]): string {
   const key = path.map((part) => typeof part === "number" ? `[${part}]` : `.${String(part)}`).join("");
   return key.replace(/^\./, "") || "the file";
 }
 
-/** Messages in the words of the flags; where nothing is better, the library's own. */
+/** Error messages in the style of the flags' messages; `undefined` keeps the library's. */
 function messageOf(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "unrecognized_keys":

@@ -1,6 +1,6 @@
 /**
- * From command line and environment to values: flags override environment variables, a wrong value is one line that says
- * what was given and what is allowed.
+ * Parses command line and environment: flags override environment variables, and an invalid value is reported on one
+ * line with what was given and what is allowed.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { type SettingName, SETTINGS, type SettingValues } from "./schema.ts";
@@ -8,43 +8,43 @@ import type { Settings } from "./setting/setting.ts";
 import { didYouMean } from "./setting/closest.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
-/** Reads one environment variable. */
+/** Reads an environment variable. */
 export type Env = (name: string) => string | undefined;
 
-/** What a command takes beside settings. */
+/** Flags of a command. */
 export interface CommandFlags {
-  /** Settings it takes. */
+  /** Settings it accepts. */
   readonly settings: readonly SettingName[];
-  /** Flags of its own with a value. */
+  /** Its own flags with a value. */
   readonly strings?: readonly string[];
-  /** Flags of its own with a value that may be given more than once. */
+  /** Its own flags with a value that may be repeated. */
   readonly lists?: readonly string[];
-  /** Flags of its own without one. */
+  /** Its own flags without a value. */
   readonly booleans?: readonly string[];
-  /** How many words beside flags it takes at most; absent: any number. */
+  /** Maximum number of positional arguments; absent: unlimited. */
   readonly words?: number;
 }
 
 /** A parsed command line. */
 export interface ParsedFlags {
   readonly values: SettingValues;
-  /** Settings whose value is the command line's, not the environment's. */
+  /** Settings given by flag rather than by environment variable. */
   readonly fromFlags: ReadonlySet<SettingName>;
   readonly strings: Readonly<Record<string, string>>;
   readonly lists: Readonly<Record<string, readonly string[]>>;
   readonly booleans: ReadonlySet<string>;
-  /** The arguments that are not flags. */
+  /** Positional arguments. */
   readonly rest: readonly string[];
 }
 
 /**
- * Parse a command's flags and the environment behind them.
+ * Parse a command's flags and the environment.
  *
  * @param args The command line after the command's name.
  * @param env The environment.
- * @param command What the command takes.
+ * @param command Flags that the command accepts.
  * @param table The settings.
- * @returns The values, parsed.
+ * @returns The parsed values.
  * @throws {UsageError} If a flag is unknown, lacks its value, is given twice, or a value is out of range.
  */
 export function parseFlags(
@@ -74,7 +74,7 @@ export function parseFlags(
       throw new UsageError(`Unknown flag "${given}"${meant || '; "--help" lists what is allowed'}`);
     },
   });
-  // Names that only the caller knows have no types.
+  // Names known only to the caller have no types.
   const found: Readonly<Record<string, unknown>> = parsed;
   for (const arg of args.slice(0, args.indexOf("--") >>> 0)) {
     const flag = booleans.find((flag) => arg.startsWith(`--${flag}=`));
@@ -90,7 +90,7 @@ export function parseFlags(
   const fromFlags = new Set<SettingName>();
   for (const { name, flag, env: variable, type, bare, secret } of settings) {
     const onLine = given(flag);
-    // An empty variable is how shells and service files say "not set".
+    // Shells and service files set empty variables for "not set".
     const text = onLine === "" ? bare : onLine ?? ((variable && env(variable)) || undefined);
     const source = onLine === undefined ? variable : `--${flag}`;
     if (onLine === "" && text === undefined) throw new UsageError(`${source} needs a value: ${type.metavar}`);
@@ -137,7 +137,7 @@ function shorten(text: string): string {
  *
  * @param flags The parsed command line.
  * @param flag Its name, without dashes.
- * @param range What is allowed; `whole` for integers.
+ * @param range Allowed values; `whole` for integers.
  * @returns The number, or `undefined` if the flag was not given.
  * @throws {UsageError} If it is not a number or out of range.
  */
@@ -149,7 +149,7 @@ export function numberFlag(
   const text = flags.strings[flag];
   if (text === undefined) return undefined;
   const value = Number(text);
-  // Not what JavaScript takes for a number besides: "0x10", "1e2", " 3".
+  // Rejects other JavaScript number syntax: "0x10", "1e2", " 3".
   const fits = /^-?\d+(\.\d+)?$/.test(text) && value >= range.least && value <= range.most &&
     (!range.whole || Number.isSafeInteger(value));
   if (!fits) {

@@ -1,16 +1,16 @@
-/** Where a user's own folders are, and what is said where nothing tells. Reads no file. */
+/** Folders of the user. Reads no files. */
 import { isAbsolute } from "@std/path";
 import type { Env } from "./flags.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
-/** Variables that name folders; relative ones would mean another folder in every working directory. */
+/** Variables that must be absolute paths, as relative ones depend on the working directory. */
 const FOLDERS = ["HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"] as const;
 
 /**
  * The user's home folder.
  *
  * @param env The environment.
- * @returns It; nothing where it is not set.
+ * @returns The path, if set.
  * @throws {UsageError} If it is not an absolute path.
  */
 export function homeDirectory(env: Env): string | undefined {
@@ -18,10 +18,10 @@ export function homeDirectory(env: Env): string | undefined {
 }
 
 /**
- * Refuse folders that depend on the working directory.
+ * Reject relative paths in the environment's folder variables.
  *
  * @param env The environment.
- * @throws {UsageError} If a variable names one.
+ * @throws {UsageError} If one is relative.
  */
 export function checkFolders(env: Env): void {
   for (const name of FOLDERS) absolute(name, env);
@@ -33,7 +33,7 @@ function absolute(name: string, env: Env): string | undefined {
   throw new UsageError(`${name} must be an absolute path, got ${JSON.stringify(path)}`);
 }
 
-/** What to say where a store is needed and nothing tells where it is. */
+/** Error message for a missing store folder. */
 export const NO_STORE =
   "There is no folder for the model store: neither HOME nor MODELS_HOME is set; set one of them, or " +
   '"models_home" in the configuration file';

@@ -1,6 +1,4 @@
-/**
- * Finds and reads what configuration keeps on disk: the configuration file, and the keys that no file of ours may hold.
- */
+/** Reads configuration from disk: the configuration file, and API keys, which are never in it. */
 import { dirname, join, resolve } from "@std/path";
 import { readHuggingFaceToken } from "../models/transfer/access.ts";
 import type { Env } from "./flags.ts";
@@ -10,23 +8,23 @@ import type { DaemonOptions, HuggingFaceOptions } from "./options.ts";
 import type { SettingValues } from "./schema.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
-/** A configuration file that was read. */
+/** A loaded configuration file. */
 export interface LoadedConfig {
   readonly path: string;
   readonly content: ConfigFile;
-  /** A path of the file, as a path: relative ones start at the file's folder, `~/` at home. */
+  /** Resolves a path in the file: relative to the file's folder, `~/` to home. */
   place(path: string): string;
 }
 
-/** Keys are short; what is longer is something else. */
+/** Maximum size of a key file. */
 const MOST_KEY_BYTES = 64 * 1024;
 
 /**
- * Where the configuration file is, or would be.
+ * Path of the configuration file, whether or not it exists.
  *
- * @param values What was given.
+ * @param values Values of flags and environment.
  * @param env The environment.
- * @returns The path, and whether the file has to be there; `undefined` where no place is known.
+ * @returns The path, and whether the file is required; `undefined` if no path is known.
  */
 export function configPath(values: SettingValues, env: Env): { path: string; required: boolean } | undefined {
   const home = homeDirectory(env);
@@ -35,12 +33,12 @@ export function configPath(values: SettingValues, env: Env): { path: string; req
 }
 
 /**
- * Read the configuration file, if there is one.
+ * Load the configuration file, if there is one.
  *
- * @param values What was given.
+ * @param values Values of flags and environment.
  * @param env The environment.
- * @returns What it says; `undefined` where there is none and none was named.
- * @throws {UsageError} If it cannot be read, or says what is not allowed.
+ * @returns Its content; `undefined` if there is none and none was named.
+ * @throws {UsageError} If it cannot be read, or is invalid.
  */
 export async function loadConfig(values: SettingValues, env: Env): Promise<LoadedConfig | undefined> {
   const found = configPath(values, env);
@@ -64,12 +62,12 @@ export async function loadConfig(values: SettingValues, env: Env): Promise<Loade
 }
 
 /**
- * Fill in the keys that are kept elsewhere: in a file, in variables of the operator's own.
+ * Add the keys, which are kept in files or in variables that the operator names.
  *
  * @param options The daemon's options.
  * @param env The environment.
- * @returns The same with keys.
- * @throws {UsageError} If a key is not where it should be.
+ * @returns The options with keys.
+ * @throws {UsageError} If a key is missing.
  */
 export function withKeys(options: DaemonOptions, env: Env): DaemonOptions {
   const { apiKey, apiKeyFile, huggingFace } = options;
@@ -94,7 +92,7 @@ function withToken(env: Env): Pick<HuggingFaceOptions, "token"> {
 /**
  * Read an API key.
  *
- * @param path The file that holds it and nothing else.
+ * @param path File that holds only the key.
  * @returns The key.
  * @throws {UsageError} If there is none.
  */
@@ -114,6 +112,6 @@ export function readKey(path: string): string {
 function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
   if (error instanceof Deno.errors.NotCapable) return "this process was not given the permission, --allow-read";
-  if (error instanceof Deno.errors.PermissionDenied) return "it may not be read";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   return error instanceof Error ? error.message : String(error);
 }

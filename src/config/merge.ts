@@ -1,19 +1,16 @@
-/**
- * Puts values together: what was given, behind it the file, behind both the defaults. Whether they agree with each other
- * is `resolve.ts`'s.
- */
+/** Merges values: flags and environment over the file over defaults. `resolve.ts` checks for conflicts. */
 import { isAbsolute, resolve } from "@std/path";
 import type { LoadedConfig } from "./load.ts";
 import { SETTINGS, type SettingValues, type SettledValues } from "./schema.ts";
 import type { Places, Setting, Settings } from "./setting/setting.ts";
 
 /**
- * What was given, and behind it what the file says of the same things.
+ * Merge values with those of the configuration file.
  *
- * @param given What flags and environment say.
- * @param config What the configuration file says.
+ * @param given Values of flags and environment.
+ * @param config The configuration file.
  * @param table The settings.
- * @returns Both together; what the file says of models and backends is not among it.
+ * @returns The merged values, without the file's models and backends.
  */
 export function withFile(
   given: SettingValues,
@@ -28,7 +25,7 @@ export function withFile(
   return { ...Object.fromEntries(said), ...given };
 }
 
-/** What a part of the file says of a setting, paths as paths; `undefined`: nothing. */
+/** Value of a setting in a part of the file, paths resolved; `undefined` if not set. */
 export function fileValue(
   { names: { key }, type }: Setting,
   content: unknown,
@@ -40,7 +37,7 @@ export function fileValue(
   return typeof value === "string" && type.isPath?.(value) ? config.place(value) : value;
 }
 
-/** What was given and what the file says, behind it the defaults; paths absolute. */
+/** Merges values with the defaults; paths become absolute. */
 export function withDefaults(values: SettingValues, places: Places, table: Settings = SETTINGS): SettledValues {
   const given: Readonly<Record<string, unknown>> = values;
   const settled = Object.entries(table).flatMap(([name, setting]) => {
@@ -48,31 +45,31 @@ export function withDefaults(values: SettingValues, places: Places, table: Setti
     const value = given[name] ?? (typeof standard === "function" ? standard(places) : standard);
     return value === undefined ? [] : [[name, absolute(setting, value)]];
   });
-  // Each value is of its row's type: from `parse`, from the file's schema, or the default.
+  // Each value has its row's type: from `parse`, the file's schema, or the default.
   return Object.fromEntries(settled) as SettledValues;
 }
 
-/** What was given, paths absolute: it means the same when it is read again from another working directory. */
+/** Makes paths absolute, so that the values mean the same in another working directory. */
 export function absoluteValues(given: SettingValues, table: Settings = SETTINGS): SettingValues {
   const settled = Object.entries(given).map(([name, value]) => {
     const setting = table[name];
     return [name, setting === undefined ? value : absolute(setting, value)];
   });
-  // Each value is still of its row's type.
+  // Each value still has its row's type.
   return Object.fromEntries(settled) as SettingValues;
 }
 
-/** A value that means the same in every working directory. */
+/** Makes a path absolute; other values are unchanged. */
 export function absolute({ type }: Setting, value: unknown): unknown {
   return typeof value === "string" && type.isPath?.(value) ? resolve(value) : value;
 }
 
 /**
- * Whether a value is a path that only means something together with the working directory.
+ * Whether a value is a relative path.
  *
- * @param values What was given.
+ * @param values Values of flags and environment.
  * @param table The settings.
- * @returns Whether there is one; to resolve it costs the permission to read the working directory.
+ * @returns Whether there is one. Resolving it takes the permission to read the working directory.
  */
 export function hasRelativePath(values: SettingValues, table: Settings = SETTINGS): boolean {
   return Object.entries(values).some(([name, value]) =>
@@ -81,11 +78,11 @@ export function hasRelativePath(values: SettingValues, table: Settings = SETTING
 }
 
 /**
- * Values as flags again, for another process with another working directory.
+ * Convert values back to flags, for a process with another working directory.
  *
- * @param values What was given.
+ * @param values Values of flags and environment.
  * @param table The settings.
- * @returns `--flag=value`, every path absolute.
+ * @returns `--flag=value`, with absolute paths.
  */
 export function settingFlags(values: SettingValues, table: Settings = SETTINGS): string[] {
   return Object.entries(values).flatMap(([name, value]) => {
@@ -96,7 +93,7 @@ export function settingFlags(values: SettingValues, table: Settings = SETTINGS):
   });
 }
 
-/** What is at `listen.tcp` or `backends[0].model.name`; `undefined`: nothing. */
+/** Value at a key such as `listen.tcp` or `backends[0].model.name`; `undefined` if not set. */
 export function valueAt(content: unknown, key: string): unknown {
   let found = content;
   for (const part of key.split(/[.[\]]+/).filter((part) => part !== "")) {

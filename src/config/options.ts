@@ -1,4 +1,4 @@
-/** What the daemon can be told, as types. Where a value comes from, and what it may be, is not known here. */
+/** Types of the daemon's options, independent of where values come from and how they are validated. */
 import type { TcpAddress } from "@inferd/client/paths";
 import type { SurfaceName } from "@inferd/client/protocol";
 import type { Pooling } from "../inference/request.ts";
@@ -14,11 +14,11 @@ export { LOG_FILE } from "../log/log_file.ts";
 export { BUILT_IN_MODEL } from "../models/built_in.ts";
 export type { LogLevel, MockScript, Pooling, SurfaceName, TcpAddress };
 
-/** A backend that computes nothing. */
+/** A mock backend. */
 export interface MockBackendConfig extends BackendValues<"mock"> {
   readonly kind: "mock";
   readonly name: string;
-  /** Told to clients in `capabilities`; absent: 1. */
+  /** Reported to clients in `capabilities`; default 1. */
   readonly parallel?: number;
 }
 
@@ -28,88 +28,88 @@ export interface ModelPart {
   readonly sha256: string;
 }
 
-/** Where a model of the store is fetched. */
+/** Where to download a model from. */
 export interface ModelOrigin {
   readonly url: string;
   readonly sizeBytes?: number;
   readonly license?: string;
 }
 
-/** A local model in an engine process; without `parallel` as many requests are decoded together as the daemon serves. */
+/** A local model in an engine process; `parallel` defaults to the daemon's. */
 export interface LlamaBackendConfig extends BackendValues<"llamacpp"> {
   readonly kind: "llamacpp";
   readonly name: string;
-  /** Told to clients in `capabilities`. */
+  /** Reported to clients in `capabilities`. */
   readonly modelName: string;
   /**
-   * Path of a GGUF file, of a split model its first; absent: the built-in model that `modelName` names, or one that is
-   * still to be fetched from `source`.
+   * Path of the GGUF file, or the first file of a split model; absent: the built-in model `modelName`, or one still to
+   * be fetched from `source`.
    */
   readonly modelPath?: string;
-  /** Every file of a split model in the store, in order; absent: what belongs to `modelPath` lies beside it. */
+  /** All files of a split model in the store, in order; absent: they are next to `modelPath`. */
   readonly parts?: readonly ModelPart[];
-  /** 64 hex digits the file must hash to; of several files see `modelHash` in `models/file/shards.ts`. */
+  /** Expected SHA-256 of the file, 64 hex digits; for split models see `modelHash` in `models/file/shards.ts`. */
   readonly modelSha256?: string;
-  /** Where it comes from, if the store does not have it. */
+  /** Where to download it from if the store lacks it. */
   readonly source?: ModelOrigin;
-  /** It lies in the store, found by its name (then the hash is the store's) or by the configured hash. */
+  /** Set if it is in the store, found by name (the hash is then the store's) or by the configured hash. */
   readonly stored?: "name" | "hash";
-  /** What the file `chatTemplate` says, once it was read. */
+  /** Content of the file `chatTemplate`, once read. */
   readonly templateText?: string;
-  /** What the files of `lora` hash to, in their order, once they were read. */
+  /** Hashes of the files of `lora`, in order, once read. */
   readonly loraSha256?: readonly string[];
-  /** There is no such model, and it cannot be fetched: why, for the operator. */
+  /** Set if the model does not exist and cannot be fetched: the message for the operator. */
   readonly missing?: string;
 }
 
-/** A server elsewhere that speaks OpenAI's protocol; its address has no slash at its end. */
+/** A remote server with an OpenAI-compatible API; its URL has no trailing slash. */
 export interface OpenAiBackendConfig extends BackendValues<"openai-compat"> {
   readonly kind: "openai-compat";
   readonly name: string;
-  /** The key itself, read from the variable `apiKeyEnv`. */
+  /** The key, read from the variable `apiKeyEnv`. */
   readonly apiKey?: string;
 }
 
-/** Any backend; the order of a list of them is their priority. */
+/** Any backend; lists are in order of priority. */
 export type BackendConfig = MockBackendConfig | LlamaBackendConfig | OpenAiBackendConfig;
 
-/** Where a surface listens. */
+/** Addresses of a surface. */
 export interface Listen {
   /** Path of the unix socket. */
   readonly socket: string;
-  /** Absent: none. */
+  /** Absent: no TCP. */
   readonly tcp?: TcpAddress;
 }
 
-/** The bridge to HTTP, as far as it is configured. */
+/** Configuration of the HTTP bridge. */
 export interface HttpListen {
-  /** Whether `serve` starts it, too. */
+  /** Whether `serve` also starts it. */
   readonly enabled: boolean;
   readonly address: TcpAddress;
-  /** Origins of web pages, besides its own, that may use it. */
+  /** Allowed origins of web pages, besides its own. */
   readonly origins: readonly string[];
-  /** Names that clients use for models, and what the daemon calls them. */
+  /** Model names of clients, and the daemon's names for them. */
   readonly aliases: Readonly<Record<string, string>>;
 }
 
-/** Address and credentials of Hugging Face. */
+/** Endpoint and credentials of Hugging Face. */
 export interface HuggingFaceOptions {
-  /** In its place. */
+  /** Replaces the default endpoint. */
   readonly endpoint?: string;
-  /** Where the token may be kept. */
+  /** File the token may be stored in. */
   readonly tokenPath?: string;
-  /** The token itself and what it is from, or why it cannot be used. */
+  /** The token and its origin, or why it cannot be used. */
   readonly token?: HuggingFaceToken | TokenFault;
 }
 
-/** Everything the daemon needs to run: the settings it takes as they are, and what comes of the others. */
+/** All options of the daemon: settings used as they are, and values derived from others. */
 export interface DaemonOptions extends PlainValues {
-  /** At least one; order is priority. */
+  /** At least one, in order of priority. */
   readonly backends: readonly BackendConfig[];
-  /** Holds the sockets, the lock and the pid file; made 0700. */
+  /** Folder of the sockets, the lock and the pid file; created with mode 0700. */
   readonly runtimeDir: string;
   readonly listen: Readonly<Record<SurfaceName, Listen>>;
-  /** The bridge to HTTP. */
+  /** The HTTP bridge. */
   readonly http: HttpListen;
   /** Dispatch unix socket. */
   readonly rpcSocket: string;
@@ -117,26 +117,26 @@ export interface DaemonOptions extends PlainValues {
   readonly adminSocket: string;
   /** Group that owns the inference sockets; absent: unchanged. */
   readonly group?: string;
-  /** What TCP clients must present; absent: nothing. */
+  /** API key required of TCP clients; absent: none. */
   readonly apiKey?: string;
-  /** The file `apiKey` is read from. */
+  /** File that `apiKey` is read from. */
   readonly apiKeyFile?: string;
   readonly lockPath: string;
-  /** MiB of requests that may be held; absent: what the heap allows. */
+  /** Memory budget for requests in MiB; absent: derived from the heap limit. */
   readonly memoryBudgetMib?: number;
-  /** How long a connection may be without a request; absent: as `InferenceServerOptions` says. */
+  /** Idle timeout of connections; default: see `InferenceServerOptions`. */
   readonly idleTimeoutSecs?: number;
-  /** The user's home; absent: it is not known. */
+  /** The user's home, if known. */
   readonly home?: string;
   /**
-   * Keeps the native libraries that were fetched, and the built-in model where the program itself does not lie on a disk;
-   * absent: the runtime directory.
+   * Cache for downloaded native libraries, and for the built-in model if the program is not on a local disk; absent:
+   * the runtime directory.
    */
   readonly cacheDir?: string;
-  /** The model store's folder; absent: nothing says where it is. */
+  /** Folder of the model store, if known. */
   readonly modelsHome?: string;
-  /** How models are downloaded from Hugging Face; absent: none will be. */
+  /** Options of downloads from Hugging Face; absent: no downloads. */
   readonly huggingFace?: HuggingFaceOptions;
-  /** The model was chosen by how much memory there is. */
+  /** Whether the model was chosen by available memory. */
   readonly autoselected?: boolean;
 }

@@ -1,6 +1,5 @@
 /**
- * The resolved configuration as a list: every key, its value, and where that is from. Secrets are never among it, only
- * whether there is one.
+ * The resolved configuration as a list of keys, values and origins. Never contains secrets, only whether they are set.
  */
 import { redactText } from "../log/redact.ts";
 import { isOfAll } from "./backends/backends.ts";
@@ -13,32 +12,32 @@ import { type Machine, settle } from "./resolve.ts";
 import { TABLES } from "./backends/backend_schema.ts";
 import { plainDefault, type Setting, type Tables } from "./setting/setting.ts";
 
-/** One value of the configuration. */
+/** One resolved value. */
 export interface OriginatedValue {
-  /** As the configuration file calls it, or would. */
+  /** Its key in the configuration file. */
   readonly key: string;
-  /** `null`: nothing is set, and nothing takes its place. */
+  /** `null` if not set and without default. */
   readonly value: unknown;
   /** `flag --x`, `environment X`, `file /path: key`, or `default`. */
   readonly origin: string;
 }
 
-/** What the values are made from. */
+/** Inputs of the resolution. */
 export interface OriginSources {
   readonly flags: ParsedFlags;
   readonly machine: Machine;
   readonly config: LoadedConfig | undefined;
-  /** Resolved, without the keys that are kept elsewhere. */
+  /** Resolved options, without keys and tokens. */
   readonly options: DaemonOptions;
 }
 
 const DEFAULT = "default";
 
 /**
- * Say of every value where it is from.
+ * List all values with their origins.
  *
- * @param sources What was given, and what came of it.
- * @param tables The settings there are.
+ * @param sources Inputs and result of the resolution.
+ * @param tables The setting tables.
  * @returns The values, backends last.
  */
 export function configValues(sources: OriginSources, tables: Tables = TABLES): OriginatedValue[] {
@@ -60,7 +59,7 @@ export function configValues(sources: OriginSources, tables: Tables = TABLES): O
           ),
         ];
       }
-      // What only the file can say, and does not, is nothing to show.
+      // Settings that only the file can set are hidden unless set.
       const isIdle = value === undefined && flag === undefined && setting.default === undefined;
       if (key === undefined || ofBackend || isIdle) return [];
       return [row(key, shown(setting, value), from.setting(name, key))];
@@ -73,14 +72,14 @@ function row(key: string, value: unknown, origin: string): OriginatedValue {
   return { key, value: typeof value === "string" ? redactText(value) : value, origin };
 }
 
-/** A value as it may be shown. */
+/** The displayed form of a value. */
 function shown(setting: Setting, value: unknown): unknown {
   if (setting.shown !== undefined) return setting.shown(value) ?? null;
   if (value === undefined) return null;
   return setting.type.shown === undefined ? value : setting.type.shown(value);
 }
 
-/** Where single values are from. */
+/** Finds the origin of values. */
 class Origins {
   readonly #sources: OriginSources;
   readonly #tables: Tables;
@@ -90,7 +89,7 @@ class Origins {
     this.#tables = tables;
   }
 
-  /** Of a setting, with the keys of the file behind it, the nearest first, and the variables that decide the default. */
+  /** Origin of a setting: flag, variable, the first of these file keys, or the variables that determine its default. */
   setting(name: string, ...keys: readonly (string | undefined)[]): string {
     const { values, fromFlags }: { readonly values: object; readonly fromFlags: ReadonlySet<string> } =
       this.#sources.flags;
@@ -101,26 +100,26 @@ class Origins {
     return found === DEFAULT ? this.variable(...variables?.(this.#sources.machine.platform) ?? []) : found;
   }
 
-  /** Of the first of these keys that the file has. */
+  /** The first of these keys that the file has. */
   file(...keys: readonly (string | undefined)[]): string {
     const { config } = this.#sources;
     const key = config && keys.find((key) => key !== undefined && valueAt(config.content, key) !== undefined);
     return config === undefined || key === undefined ? DEFAULT : `file ${config.path}: ${key}`;
   }
 
-  /** Of the first of these variables that is set. */
+  /** The first of these variables that is set. */
   variable(...names: readonly string[]): string {
     const name = names.find((name) => this.#sources.machine.env(name));
     return name === undefined ? DEFAULT : `environment ${name}`;
   }
 }
 
-/** What the values of one backend are made from. */
+/** Inputs for the values of one backend. */
 interface BackendContext {
   readonly sources: OriginSources;
   readonly tables: Tables;
   readonly from: Origins;
-  /** The daemon's, by setting. */
+  /** The daemon's values, by setting. */
   readonly values: Readonly<Record<string, unknown>>;
   readonly index: number;
 }
@@ -129,7 +128,7 @@ function backendValues(backend: BackendConfig, context: BackendContext): Origina
   const { sources, from, index } = context;
   const entry = fileEntry(sources, index);
   const prefix = `backends[${index}].`;
-  // A model alone is a backend of its own, with nothing else configured.
+  // With only a model configured, the backend has no keys of its own.
   const own = (key: string): string | undefined => typeof entry === "object" ? `${prefix}${key}` : undefined;
   const kind = entry === undefined ? from.setting("backend") : from.file(own("kind"));
   return [
@@ -178,7 +177,10 @@ function backendSettingValues(
   });
 }
 
-/** What the file says of this backend; `model`: it names a model alone; `undefined`: flags and environment made it. */
+/**
+ * The backend's entry in the file; `model`: only a model is configured; `undefined`: the backend comes from flags and
+ * environment.
+ */
 function fileEntry({ config, flags }: OriginSources, index: number): FileBackend | "model" | undefined {
   const { values } = flags;
   if (config === undefined || values.backend !== undefined || values.model !== undefined) return undefined;

@@ -1,11 +1,11 @@
-/** Where a daemon's pid file is. */
+/** Path of a daemon's pid file. */
 const LOCK_ENDING = /\.lock$/;
 
 /**
- * The pid file of the daemon that holds a lock: `inferd.pid` beside `inferd.lock`.
+ * Pid file of the daemon that holds a lock: `inferd.pid` next to `inferd.lock`.
  *
  * @param lockPath The lock file.
- * @returns Where it is.
+ * @returns The path.
  */
 export function pidPathOf(lockPath: string): string {
   return `${lockPath.replace(LOCK_ENDING, "")}.pid`;

@@ -1,4 +1,4 @@
-/** From values to `DaemonOptions`: folders, backends, and conflicts between settings. */
+/** Turns values into `DaemonOptions`: folders, backends, and conflicts between settings. */
 import { dirname, join, resolve } from "@std/path";
 import { DEFAULT_HTTP_PORT, DEFAULT_TCP_HOSTNAME, runtimeDirectory, type TcpAddress } from "@inferd/client/paths";
 import { SURFACES } from "@inferd/client/protocol";
@@ -15,24 +15,24 @@ import { settingName } from "./setting/surface_settings.ts";
 import type { Places, Settings } from "./setting/setting.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
-/** What the machine says, passed in so that tests can say otherwise. */
+/** Facts about the machine, injectable for tests. */
 export interface Machine {
   readonly env: Env;
-  /** `null` where there is none (Windows). */
+  /** `null` on Windows. */
   readonly uid: number | null;
   /** `Deno.build.os`. */
   readonly platform: string;
-  /** All there is. */
+  /** Total memory. */
   readonly memoryBytes: number;
 }
 
 /**
- * Fill in what was not given. Flags override environment variables, both override the file.
+ * Resolve all options. Flags override environment variables, both override the file.
  *
- * @param given What flags and environment say.
- * @param machine Where the folders are.
- * @param config What the configuration file says.
- * @returns Everything the daemon needs but the keys, see `withKeys`.
+ * @param given Values of flags and environment.
+ * @param machine The machine.
+ * @param config The configuration file.
+ * @returns All options except keys, see `withKeys`.
  * @throws {UsageError} If two settings contradict each other.
  */
 export function resolveOptions(given: SettingValues, machine: Machine, config?: LoadedConfig): DaemonOptions {
@@ -64,13 +64,13 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
 }
 
 /**
- * The values that hold, and where things are otherwise.
+ * Merge all values, and determine the default folders.
  *
- * @param given What flags and environment say.
- * @param machine Where the folders are.
- * @param config What the configuration file says.
+ * @param given Values of flags and environment.
+ * @param machine The machine.
+ * @param config The configuration file.
  * @param table The settings.
- * @returns Both.
+ * @returns Values and folders.
  */
 export function settle(
   given: SettingValues,
@@ -85,7 +85,7 @@ export function settle(
     runtimeDir,
     socketDir: values.uds === undefined ? runtimeDir : dirname(resolve(values.uds)),
     userDir: home ? join(home, ".inferd") : runtimeDir,
-    // Asked for only where the file does not say it.
+    // Evaluated only if the file does not set it.
     get modelsHome(): string | undefined {
       return modelsHome(machine);
     },
@@ -93,7 +93,7 @@ export function settle(
   return { values: withDefaults(values, places, table), places };
 }
 
-/** Where each surface is, by its row. */
+/** Addresses of each surface. */
 function listen(values: SettledValues): DaemonOptions["listen"] {
   const entries = Object.entries(SURFACES).map(([name, { flag, tcp }]): [string, Listen] => {
     const [socket, address] = [values[settingName(flag)], values[settingName(tcp.flag)]];
@@ -103,10 +103,10 @@ function listen(values: SettledValues): DaemonOptions["listen"] {
 }
 
 /**
- * What is configured of the bridge.
+ * Configuration of the HTTP bridge.
  *
- * @param values What was given, with what the file says.
- * @returns Where it listens, and for whom.
+ * @param values Merged values.
+ * @returns Its address, origins and aliases.
  * @throws {UsageError} If the host is a name other than `localhost`.
  */
 export function httpListen(
@@ -120,7 +120,7 @@ export function httpListen(
   };
 }
 
-/** Permissions are for addresses, and which a name has is not known before it is looked up. */
+/** Net permissions are granted by address, and a host name's addresses are not known beforehand. */
 function numbered({ hostname, port }: TcpAddress): TcpAddress {
   if (hostname.toLowerCase() === "localhost") return { hostname: DEFAULT_TCP_HOSTNAME, port };
   if (hostname.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname)) return { hostname, port };
@@ -133,12 +133,12 @@ function numbered({ hostname, port }: TcpAddress): TcpAddress {
 
 type HttpSetting = "http" | "httpOrigins" | "aliases";
 
-/** Whether a backend's model may have to be fetched. */
+/** Whether a backend's model may have to be downloaded. */
 function isFetched(backend: BackendConfig): boolean {
   return backend.kind === "llamacpp" && backend.source !== undefined;
 }
 
-/** Where Hugging Face is, and where the token of who asks it may be; the token itself is a secret, see `withKeys`. */
+/** Endpoint of Hugging Face and path of the token file; the token itself is added by `withKeys`. */
 function huggingFace(env: Env): NonNullable<DaemonOptions["huggingFace"]> {
   const [endpoint, tokenPath] = [env("HF_ENDPOINT"), huggingFaceTokenPath(env)];
   return { ...(endpoint ? { endpoint } : {}), ...(tokenPath === undefined ? {} : { tokenPath }) };

@@ -1,7 +1,7 @@
 /**
- * Every setting, once: its key in the configuration file, its flag and variable, type, limits, default and help. Flags,
- * the file's schema, merge, origins, help, completions and `inferd config` are derived from these tables. A new setting
- * is a row here, and the code that gives it a meaning.
+ * All settings: key in the configuration file, flag, variable, type, limits, default and help. Flags, file schema,
+ * merge, origins, help, completions and `inferd config` are derived from these tables. A new setting is a row here,
+ * plus the code that uses it.
  */
 import { join } from "@std/path";
 import { DEFAULT_HTTP_PORT, DEFAULT_TCP_HOSTNAME } from "@inferd/client/paths";
@@ -37,7 +37,7 @@ const ORIGIN: TextRule = {
   fits: (text) => text === "*" || (URL.canParse(text) && new URL(text).origin === text),
 };
 
-/** The settings of the daemon, in the order help shows them. */
+/** Settings of the daemon, in the order of the help text. */
 export const SETTINGS = {
   config: setting({
     names: { flag: "config", env: "INFERD_CONFIG" },
@@ -271,50 +271,47 @@ export const SETTINGS = {
   }),
 } as const;
 
-/** Objects of the file that hold settings, and what editors show of them. */
+/** Objects in the file that group settings, with descriptions for editors. */
 export const GROUPS: Readonly<Record<string, string>> = { listen: "Where the surfaces are" };
 
-/** The name of a setting. */
+/** Name of a setting. */
 export type SettingName = keyof typeof SETTINGS;
 
-/** The values that were given, each parsed; what was not given is absent. */
+/** Parsed values of flags and environment; unset ones are absent. */
 export type SettingValues = { [Name in SettingName]?: ValueOf<(typeof SETTINGS)[Name]["type"]> };
 
-/** What a row comes to when everything was said; settings of backends have no value of their own. */
+/** Type of a setting's resolved value; settings of backends have none of their own. */
 type Settled<Row extends Setting> = Row extends { readonly ofBackend: true } ? ValueOf<Row["type"]> | undefined
   : Row extends { readonly default: infer Default }
     ? ValueOf<Row["type"]> | (Default extends (places: never) => infer Computed ? Extract<Computed, undefined> : never)
   : ValueOf<Row["type"]> | undefined;
 
-/** The values that hold. */
+/** Resolved values. */
 export type SettledValues = { readonly [Name in SettingName]: Settled<(typeof SETTINGS)[Name]> };
 
-/** The values of the settings that the daemon takes as they are. */
+/** Values that the daemon uses as they are. */
 export type PlainValues = {
   readonly [Name in SettingName as (typeof SETTINGS)[Name] extends { readonly plain: true } ? Name : never]:
     SettledValues[Name];
 };
 
-/** Of all values those that the daemon takes as they are. */
+/** Selects the values that the daemon uses as they are. */
 export function plainValues(values: SettledValues, table: Settings = SETTINGS): PlainValues {
   return Object.fromEntries(Object.entries(values).filter(([name]) => table[name]?.plain)) as PlainValues;
 }
 
-/** The settings `serve` takes. */
+/** Settings that `serve` accepts. */
 export const SERVE_SETTINGS: readonly SettingName[] = flagged(SETTINGS);
 
-/** The settings a client of the daemon takes. */
+/** Settings that clients of the daemon accept. */
 export const CLIENT_SETTINGS: readonly SettingName[] = SERVE_SETTINGS.filter((name) =>
   (SETTINGS[name] as Setting).client
 );
 
-/** The settings of the bridge to HTTP: where it listens and for whom, and what a client is told. */
+/** Settings of the HTTP bridge: address, origins, aliases, and the client settings. */
 export const HTTP_SETTINGS: readonly SettingName[] = ["http", "httpOrigins", "aliases", ...CLIENT_SETTINGS];
 
-/**
- * Every variable the program reads: those of the settings, and those that say where folders are
- * and what the terminal can do.
- */
+/** Every variable the program reads: those of the settings, and those for folders and the terminal. */
 export function environment(table: Settings = SETTINGS): readonly string[] {
   const own = Object.values(table).flatMap(({ names }) => names.env ?? []);
   return [...own, "HOME", "MODELS_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "TERM"];

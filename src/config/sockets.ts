@@ -1,17 +1,16 @@
-/** Every unix socket of a daemon, and the flag that says where it is. Touches no file. */
+/** All unix sockets of a daemon, with the flags that set them. Touches no files. */
 import { dirname } from "@std/path";
 import { maxSocketPathBytes } from "@inferd/client/paths";
 import { SURFACES, type SurfaceTable, UNIX_SURFACES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "./options.ts";
 
-/** One socket. */
 export interface DaemonSocket {
   readonly path: string;
-  /** With its dashes. */
+  /** Including dashes. */
   readonly flag: string;
 }
 
-/** The sockets of a daemon, whether anything will be served there or not. */
+/** Sockets of a daemon, whether or not they are served. */
 export function daemonSockets(
   { adminSocket, listen, rpcSocket }: Pick<DaemonOptions, "adminSocket" | "listen" | "rpcSocket">,
 ): readonly DaemonSocket[] {
@@ -24,10 +23,10 @@ export function daemonSockets(
 }
 
 /**
- * Why a path cannot be that of a socket.
+ * Check the length of a socket path.
  *
  * @param path The path.
- * @returns The reason; nothing where it is short enough.
+ * @returns The reason if it is too long.
  */
 export function socketPathFault(path: string): string | undefined {
   const most = maxSocketPathBytes(Deno.build.os);
@@ -35,21 +34,21 @@ export function socketPathFault(path: string): string | undefined {
   return bytes <= most ? undefined : `a unix socket's path may have ${most} bytes, this one has ${bytes}`;
 }
 
-/** What counts of a path. */
+/** Length in bytes. */
 export function bytesOf(path: string): number {
   return new TextEncoder().encode(path).length;
 }
 
 /**
- * What to do about a path that is too long.
+ * Advice for a socket path that is too long.
  *
- * @param socket Whose path.
- * @param runtimeDir Where sockets are that were put nowhere else.
+ * @param socket The socket.
+ * @param runtimeDir Default folder of sockets.
  */
 export function shorterSocket({ path, flag }: DaemonSocket, runtimeDir: string): string {
   if (dirname(path) === runtimeDir) return `set XDG_RUNTIME_DIR to a shorter folder, or ${flag} to a shorter path`;
   const { infer, ...others } = SURFACES;
-  // The others of inference are next to that of generation.
+  // The other inference sockets default to the folder of the generation socket.
   const follows = Object.values(others).some((surface) => flag === `--${surface.flag}`);
   return `set ${follows ? `--${infer.flag} or ` : ""}${flag} to a shorter path`;
 }

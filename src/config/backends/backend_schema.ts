@@ -1,4 +1,4 @@
-/** The settings of backends and of their models, which the configuration file alone may say of each; see `schema.ts`. */
+/** Settings of backends and their models, which only the configuration file can set individually; see `schema.ts`. */
 import { isLoopback } from "@inferd/client/protocol";
 import { CACHE_TYPES, type FlashAttention, type RopeScaling } from "../../inference/model_settings.ts";
 import type { Pooling } from "../../inference/request.ts";
@@ -25,12 +25,12 @@ import {
   whole,
 } from "../setting/value_types.ts";
 
-/** What Deno's HTTP client can go through. */
+/** Proxy protocols that Deno's HTTP client supports. */
 const PROXY_PROTOCOLS: ReadonlySet<string> = new Set(["http:", "https:", "socks5:", "socks5h:"]);
 
 /**
- * The kinds of backends, and the settings each has in the file beside `kind`, `name` and a local model. A row that is
- * also a row of `SETTINGS` may be said of all backends at once, and flags override it.
+ * Kinds of backends, and the settings of each besides `kind`, `name` and a local model. A row that is also in
+ * `SETTINGS` may be set for all backends at once, and is overridden by flags.
  */
 export const BACKENDS = {
   llamacpp: {
@@ -220,7 +220,7 @@ export const BACKENDS = {
   },
 } as const;
 
-/** What the file may say of a local model, by its keys. How they go together is `file.ts`'s. */
+/** Keys of a local model in the file. `file.ts` checks their combinations. */
 export const MODEL_SETTINGS = {
   path: setting({ names: { key: "path" }, type: path("FILE"), help: "GGUF file" }),
   name: setting({
@@ -253,22 +253,22 @@ export const MODEL_SETTINGS = {
   }),
 } as const;
 
-/** Everything there is to derive from. */
+/** All tables that the rest is derived from. */
 export const TABLES: Tables = { settings: SETTINGS, backends: BACKENDS };
 
-/** A kind of backends. */
+/** Kind of a backend. */
 export type BackendKind = keyof typeof BACKENDS;
 
 type Rows<Kind extends BackendKind> = (typeof BACKENDS)[Kind]["settings"];
 
-/** What a backend's row comes to: the file must say it, or it has a default that is not the daemon's, or it may lack. */
+/** Rows with a certain value: required in the file, or with a default that is not the daemon's. */
 type Certain<Row> = Row extends { readonly ofBackend: true } ? never
   : Row extends { readonly required: true } | { readonly default: unknown } ? Row
   : never;
 
 type ValueOfRow<Row> = Row extends { readonly type: infer Type } ? ValueOf<Type> : never;
 
-/** The settings of a backend. */
+/** Settings of a backend. */
 export type BackendValues<Kind extends BackendKind> =
   & {
     readonly [Name in keyof Rows<Kind> as Rows<Kind>[Name] extends Certain<Rows<Kind>[Name]> ? Name : never]:

@@ -1,4 +1,4 @@
-/** From the command line's or the file's backends to those the daemon runs: their settings, and where their models are. */
+/** Resolves backends from flags, environment and the configuration file: their settings, and where their models are. */
 import { resolve } from "@std/path";
 import { BUILT_IN_MODEL, isBuiltIn } from "../../models/built_in.ts";
 import { readShardName } from "../../models/file/shards.ts";
@@ -14,22 +14,21 @@ import { missingModel, type NamedModel, storedModel, storedModelFrom } from "./s
 import { UsageError } from "../setting/usage_error.ts";
 import { isModelFile } from "../setting/value_types.ts";
 
-/** What backends are made from. */
 export interface BackendSources {
-  /** What flags and environment say. */
+  /** Values of flags and environment. */
   readonly given: SettingValues;
-  /** What the configuration file says. */
+  /** The configuration file. */
   readonly config: LoadedConfig | undefined;
-  /** The model store's folder. */
+  /** Folder of the model store. */
   readonly store: string | undefined;
-  /** How much memory the machine has. */
+  /** Memory of the machine. */
   readonly memoryBytes: () => number;
 }
 
 /**
- * Decide which backends there are. What flags and environment say of backends overrides everything the file says of them.
+ * Resolve the list of backends. Flags and environment override everything the file says about backends.
  *
- * @param sources What was given.
+ * @param sources Flags, environment, file and machine.
  * @returns The backends, by priority.
  * @throws {UsageError} If two settings contradict each other, or no model fits.
  */
@@ -48,7 +47,7 @@ export function resolveBackends(sources: BackendSources): BackendConfig[] {
   return ofFile.map((entry) => fileBackend(entry, { ...sources, config }));
 }
 
-/** The first model of the file's list that this machine has the memory for. */
+/** The first model of `model_autoselect` that fits this machine's memory. */
 function autoselected({ memoryBytes }: BackendSources, content: ConfigFile | undefined): FileModel | undefined {
   const list = content?.model_autoselect;
   if (list === undefined) return undefined;
@@ -61,7 +60,7 @@ function autoselected({ memoryBytes }: BackendSources, content: ConfigFile | und
   );
 }
 
-/** A backend by flags and environment alone; of the file only what holds for any backend. */
+/** The backend given by flags and environment; from the file, only settings for all backends apply. */
 function givenBackend(sources: BackendSources): BackendConfig {
   const { given, store } = sources;
   const kind = given.backend ?? SETTINGS.backend.default;
@@ -127,14 +126,14 @@ function checkSettings(name: string, settings: BackendValues<"llamacpp">): void 
 }
 
 /**
- * The settings of one backend. Those that are also the daemon's may be said of all backends at once: flags override
- * what the file says of the backend, which overrides what it says of all.
+ * Settings of one backend. Those that are also the daemon's may be set for all backends: flags override the file's
+ * value for the backend, which overrides the file's value for all.
  *
- * @param kind The backend's.
- * @param entry What the file says of it.
- * @param sources What was given.
- * @param tables The settings there are.
- * @returns The values; a value that is not given and has no default is absent.
+ * @param kind Kind of the backend.
+ * @param entry Its entry in the file.
+ * @param sources Flags, environment and file.
+ * @param tables The setting tables.
+ * @returns The values; settings without value and default are absent.
  */
 export function backendSettings<Kind extends BackendKind>(
   kind: Kind,
@@ -150,27 +149,27 @@ export function backendSettings<Kind extends BackendKind>(
       : fileValue(setting, entry, config) ?? setting.default;
     return value === undefined ? [] : [[name, value]];
   });
-  // Each value is of its row's type: from `parse`, from the file's schema, or the default.
+  // Each value has its row's type: from `parse`, the file's schema, or the default.
   return Object.fromEntries(rows) as BackendValues<Kind>;
 }
 
-/** Whether a backend's setting may also be said of all backends at once. */
+/** Whether a backend's setting may also be set for all backends. */
 export function isOfAll(name: string, setting: Setting, daemon: Settings): boolean {
   return daemon[name] === setting;
 }
 
-/** A model as a flag or a variable names it: a file, one of the store, a built-in one. */
+/** A model given by flag or variable: a file, a model of the store, or a built-in one. */
 function givenModel(text: string, store: string | undefined): NamedModel {
   if (isModelFile(text)) return { modelName: nameOfFile(text), modelPath: resolve(text) };
   const stored = storedModel(store, text);
   if (stored !== undefined) return stored;
   if (isBuiltIn(text)) return { modelName: text };
-  // Nobody calls a model so: it is the path of a file that is not there.
+  // Not a name: the path of a file that does not exist.
   if (/\.gguf$/i.test(text)) return { modelName: nameOfFile(text), modelPath: resolve(text) };
   return missingModel(store, text, true);
 }
 
-/** A model with the hash that the operator has given. */
+/** The model with the configured hash. */
 function pinned(model: NamedModel, sha256: string | undefined): NamedModel {
   if (sha256 === undefined) return model;
   return { ...model, modelSha256: sha256, ...(model.stored === undefined ? {} : { stored: "hash" }) };
@@ -198,12 +197,12 @@ function fileModel(
   if (hash === undefined) {
     return { ...(storedModelFrom(store, modelName, url) ?? { modelName }), source };
   }
-  // Of several files, the manifest tells which; it is read when it is there for certain.
+  // For a split model the manifest lists the files; it is read once it is known to exist.
   const modelPath = readShardName(new URL(url).pathname) === undefined ? blobPath(store, hash) : undefined;
   return { modelName, ...(modelPath === undefined ? {} : { modelPath }), modelSha256: hash, source };
 }
 
-/** A model that has to be in the store. */
+/** A model that must be in the store. */
 function modelByName(store: string | undefined, name: string, sha256: string | undefined): NamedModel {
   const stored = storedModel(store, name);
   if (sha256 !== undefined && store !== undefined && stored?.parts === undefined) {

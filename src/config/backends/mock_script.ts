@@ -1,38 +1,38 @@
-/** How a mock backend behaves, as it is configured. */
+/** Configuration of a mock backend's behaviour. */
 import { type Service, SERVICES } from "@inferd/client/protocol";
 
-/** How a mock backend behaves; everything is optional and off. For tests and for trying out clients. */
+/** Behaviour of a mock backend, for tests and for trying out clients; all fields are optional. */
 export interface MockScript {
-  /** What it answers, piece by piece. Default: a short sentence. */
+  /** Chunks of its answer. Default: a short sentence. */
   readonly tokens?: readonly string[];
   /** Answer with this many numbered tokens instead. */
   readonly count?: number;
-  /** Before the first token, in milliseconds. */
+  /** Delay before the first token, in milliseconds. */
   readonly firstDelayMs?: number;
-  /** Before each further token, in milliseconds. */
+  /** Delay before each further token, in milliseconds. */
   readonly delayMs?: number;
   /** Fail before the first token. */
   readonly failBefore?: boolean;
   /** Fail after this many tokens. */
   readonly failAt?: number;
-  /** Never say anything after this many tokens; only a cancel ends it. */
+  /** Hang after this many tokens, until cancelled. */
   readonly hangAt?: number;
   /** Never become ready. */
   readonly neverReady?: boolean;
-  /** What it thinks before it answers, piece by piece, where a request asks for that. Default: nothing. */
+  /** Chunks of its thoughts before an answer, if requested. Default: none. */
   readonly thinking?: readonly string[];
   /**
-   * What it calls after its answer, where those tools are offered and the conversation does not end with results.
-   * Default: nothing, or the first tool without arguments where a call is required.
+   * Tool calls after its answer, if those tools are offered and the conversation does not end with results. Default:
+   * none, or the first tool without arguments if a call is required.
    */
   readonly calls?: readonly { readonly name: string; readonly input: Readonly<Record<string, unknown>> }[];
-  /** What it can be asked for. Default: everything. */
+  /** Services it supports. Default: all. */
   readonly services?: readonly Service[];
-  /** Takes images. */
+  /** Whether it accepts images. */
   readonly vision?: boolean;
-  /** Takes sound. */
+  /** Whether it accepts audio. */
   readonly audio?: boolean;
-  /** Dimensions of its vectors. Default: 8. */
+  /** Dimensions of its embeddings. Default: 8. */
   readonly dimensions?: number;
 }
 
@@ -74,7 +74,7 @@ function isBoolean(value: unknown): boolean {
   return typeof value === "boolean";
 }
 
-/** How a mock behaves, from its JSON. */
+/** Parses a mock script from JSON. */
 export function mockScript(text: string): MockScript {
   const allowed = `must be a JSON object with any of ${Object.keys(FIELDS).join(", ")}`;
   let value: unknown;

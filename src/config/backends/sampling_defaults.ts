@@ -17,7 +17,7 @@ const integer = (least: number, most: number): (value: unknown) => boolean => (v
 
 const MAX_INT32 = 2 ** 31 - 1;
 
-/** By the key in the file, which is the field's name on the wire. */
+/** By key, which is the field's name on the wire. */
 const RULES: Readonly<Record<string, Rule>> = {
   temperature: {
     name: "temperature",
@@ -41,14 +41,14 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
 };
 
-/** The keys there are. */
+/** Valid keys. */
 export const SAMPLING_KEYS: readonly string[] = Object.keys(RULES);
 
 /**
- * Read the defaults of a backend.
+ * Parse the sampling defaults of a backend.
  *
  * @param text JSON.
- * @throws {Error} If there is no such field, or its value is not allowed.
+ * @throws {Error} If a field is unknown or its value is invalid.
  */
 export function samplingDefaults(text: string): SamplingDefaults {
   const given: Readonly<Record<string, unknown>> = JSON.parse(text);

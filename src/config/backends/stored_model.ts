@@ -1,6 +1,6 @@
 /**
- * Models by name: what the store has, and what is said where it has none. Reads manifests, no blob. Synchronous, as the
- * rest of the configuration is.
+ * Resolves model names: from the store's manifests, with suggestions for unknown names. Reads no blobs. Synchronous,
+ * like the rest of the configuration.
  */
 import { BUILT_INS } from "../../models/built_in.ts";
 import { blobPath, isModelName, manifestPath } from "../../models/store/layout.ts";
@@ -10,28 +10,28 @@ import { shardPath } from "../../models/file/shards.ts";
 import { NO_STORE } from "../home.ts";
 import type { LlamaBackendConfig } from "../options.ts";
 
-/** What a name refers to in a configuration. */
+/** A resolved model name. */
 export type NamedModel = Pick<
   LlamaBackendConfig,
   "modelName" | "modelPath" | "parts" | "modelSha256" | "stored" | "missing"
 >;
 
-/** A name further away than this many letters, or this part of them, is not suggested. */
+/** Maximum edit distance of a suggestion, absolute and relative to the name's length. */
 const MOST_DISTANCE = 3;
 const MOST_DISTANCE_PART = 1 / 3;
-/** A shorter beginning is that of anything. */
+/** Minimum length of a common substring for a suggestion. */
 const LEAST_SHARED = 3;
-/** Registries of models that were on this machine already. */
+/** Registries of models that were imported from this machine. */
 const LOCAL_REGISTRIES: ReadonlySet<string> = new Set(["file", "ollama", "lmstudio"]);
-/** So many names are told at most. */
+/** Maximum number of names listed. */
 const MOST_NAMES = 5;
 
 /**
- * Look a name up in the store.
+ * Look up a name in the store.
  *
- * @param root The store; nothing where no place is known.
+ * @param root The store, if known.
  * @param name The model.
- * @returns Where its files are; nothing where the store has no such name or cannot be read.
+ * @returns Its files; nothing if the store lacks the name or cannot be read.
  */
 export function storedModel(root: string | undefined, name: string): NamedModel | undefined {
   if (root === undefined || !isModelName(name)) return undefined;
@@ -50,23 +50,23 @@ export function storedModel(root: string | undefined, name: string): NamedModel 
     return parts.length > 1 ? { ...base, parts } : { ...base, modelSha256: first.sha256 };
   } catch (error) {
     const cause = error instanceof Error ? error.cause ?? error : error;
-    // Not allowed to look: then it is somebody else's to say.
+    // Not permitted to look: left for another process to report.
     if (cause instanceof Deno.errors.NotCapable) return undefined;
     return { modelName: name, missing: error instanceof Error ? error.message : String(error) };
   }
 }
 
 /**
- * Look a name up in the store that has to be from an address.
+ * Look up a name in the store that must come from a given URL.
  *
  * @param root The store.
  * @param name The model.
- * @param url Where the configuration says that it is from.
- * @returns Where its files are, or why it is not this model; nothing where the store does not have it, or cannot use it.
+ * @param url The configured URL.
+ * @returns Its files, or why it is a different model; nothing if the store lacks it or cannot use it.
  */
 export function storedModelFrom(root: string, name: string, url: string): NamedModel | undefined {
   const stored = storedModel(root, name);
-  // What cannot be used can be fetched.
+  // An unusable model can be fetched again.
   if (stored === undefined || stored.missing !== undefined) return undefined;
   const manifest = readManifest(root, stored.modelName);
   const source = manifest === undefined || "reason" in manifest ? null : manifest.source;
@@ -80,11 +80,11 @@ export function storedModelFrom(root: string, name: string, url: string): NamedM
   };
 }
 
-/** Whether a model is from an address. One that was imported was given its name by the operator, who knows. */
+/** Whether a model comes from this URL. An imported one does, because the operator chose its name. */
 function isFrom(source: ModelSource | null, url: URL): boolean {
   if (source === null || LOCAL_REGISTRIES.has(source.registry ?? "file")) return true;
   const other = sourceOfUrl(url);
-  // Of a split model any represents it.
+  // Any file of a split model identifies it.
   const first = (file: string | null): string => shardPath(file ?? "", 1);
   return source.registry === other.registry && source.repo === other.repo &&
     first(source.filename) === first(other.filename) &&
@@ -92,12 +92,12 @@ function isFrom(source: ModelSource | null, url: URL): boolean {
 }
 
 /**
- * A model that is nowhere.
+ * A model that was not found.
  *
- * @param root The store; nothing where no place is known.
- * @param name As it was written.
- * @param isFile Whether it could have been a file's path.
- * @returns The backend's model, which says why there is none.
+ * @param root The store, if known.
+ * @param name The name as written.
+ * @param isFile Whether it could have been a file path.
+ * @returns The backend's model, with the error message.
  */
 export function missingModel(root: string | undefined, name: string, isFile: boolean): NamedModel {
   const what = isFile ? `There is no file "${name}", and no model of that name` : `There is no model "${name}"`;
@@ -122,7 +122,7 @@ function namesIn(root: string): string[] {
   try {
     return manifestNames(root);
   } catch {
-    return []; // whatever it is, it does not help here
+    return []; // any error: suggestions are optional
   }
 }
 
@@ -130,13 +130,13 @@ function isNear(name: string, far: number): boolean {
   return far <= Math.min(MOST_DISTANCE, name.length * MOST_DISTANCE_PART);
 }
 
-/** Whether the one is in the other, as `llama` in `llama-3.2-1b`. */
+/** Whether one contains the other, such as `llama` in `llama-3.2-1b`. */
 function shares(one: string, other: string): boolean {
   const [short = "", long = ""] = [one.toLowerCase(), other.toLowerCase()].sort((a, b) => a.length - b.length);
   return short.length >= LEAST_SHARED && long.includes(short);
 }
 
-/** How many letters have to be changed, added or left out. */
+/** Levenshtein distance. */
 function distance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (let at = 1; at <= one.length; at++) {

@@ -1,11 +1,11 @@
-/** Suggestions for what was misspelt. */
+/** Suggestions for misspelt words. */
 
 /**
- * The word that is most like another one.
+ * Find the most similar word.
  *
- * @param given What was written.
- * @param words What there is.
- * @returns The nearest; nothing where none is near enough to have been meant.
+ * @param given The word as written.
+ * @param words The candidates.
+ * @returns The nearest, if it is near enough to be what was meant.
  */
 export function closest(given: string, words: readonly string[]): string | undefined {
   const most = Math.max(1, Math.floor(given.length / 3));
@@ -14,13 +14,13 @@ export function closest(given: string, words: readonly string[]): string | undef
     (given.length < 2 ? undefined : words.find((word) => word.startsWith(given)));
 }
 
-/** `; did you mean "chat"?`, or nothing. */
+/** `; did you mean "chat"?`, or the empty string. */
 export function didYouMean(given: string, words: readonly string[], prefix = ""): string {
   const word = closest(given, words);
   return word === undefined ? "" : `; did you mean "${prefix}${word}"?`;
 }
 
-/** Letters to insert, remove or replace, and neighbours to swap. */
+/** Damerau–Levenshtein distance: insertions, deletions, replacements, and swaps of neighbours. */
 function editDistance(one: string, other: string): number {
   const rows: number[][] = [Array.from({ length: other.length + 1 }, (_, index) => index)];
   const at = (row: number, column: number): number => rows[row]?.[column] ?? Infinity;

@@ -1,75 +1,75 @@
-/** What a setting is, and what is said of it to people. The settings themselves are in `schema.ts`. */
+/** Type of a setting, and its help text. The settings are in `schema.ts`. */
 import type { ValueType } from "./value_types.ts";
 
-/** Where things are unless a setting moves them. */
+/** Default folders. */
 export interface Places {
   readonly runtimeDir: string;
-  /** The folder of the generation socket. */
+  /** Folder of the generation socket. */
   readonly socketDir: string;
-  /** `~/.inferd`, or the runtime directory where there is no home. */
+  /** `~/.inferd`, or the runtime directory without a home. */
   readonly userDir: string;
-  /** The user's model store; absent: no variable says where a user's data is. */
+  /** The user's model store, if known. */
   readonly modelsHome: string | undefined;
 }
 
 /** One setting. */
 export interface Setting<T = unknown> {
   readonly names: {
-    /** In the configuration file, with a dot for an object within it; absent: not in the file. */
+    /** Key in the configuration file; a dot denotes a nested object. Absent: not in the file. */
     readonly key?: string;
-    /** Without dashes; absent: only in the file. */
+    /** Flag without dashes; absent: only in the file. */
     readonly flag?: string;
-    /** The environment variable. */
+    /** Environment variable. */
     readonly env?: string;
   };
   readonly type: ValueType<T>;
-  /** What it means: a few words, lower-case, without the default. */
+  /** A few lower-case words, without the default. */
   readonly help: string;
-  /** What holds when nothing is said. */
+  /** Default value. */
   readonly default?: T | ((places: Places) => T | undefined);
-  /** The same in words, where it is not a plain value. */
+  /** Describes a default that is not a plain value. */
   readonly otherwise?: string;
-  /** What the flag means without a value; absent: it needs one. */
+  /** Value of the flag if given without one; absent: a value is required. */
   readonly bare?: string;
-  /** Never shown, and not in the file; whether it is set may be told. */
+  /** Never shown and not in the file; only whether it is set is reported. */
   readonly secret?: boolean;
-  /** Of a secret: the setting that names the file it is kept in. */
+  /** For a secret: the setting that names its file. */
   readonly keptIn?: string;
-  /** Belongs to each backend, not to the daemon: flags override what the file says of a backend. */
+  /** Belongs to each backend, not to the daemon; flags override the file. */
   readonly ofBackend?: boolean;
-  /** The daemon takes it as it is: it is among `DaemonOptions` under the row's name. */
+  /** Copied unchanged to `DaemonOptions` under the row's name. */
   readonly plain?: boolean;
-  /** Commands that talk to a daemon take it, too. */
+  /** Also accepted by commands that talk to a daemon. */
   readonly client?: boolean;
-  /** In the file it must be given. */
+  /** Required in the file. */
   readonly required?: boolean;
-  /** The variables that decide the default, the nearest first. */
+  /** Variables that determine the default, by precedence. */
   readonly variables?: (platform: string) => readonly string[];
-  /** Of a backend's setting: the daemon's that holds where the file does not say it of the backend. */
+  /** For a backend's setting: the daemon's setting that is its default. */
   readonly sameAs?: string;
-  /** What `inferd config` shows in its place; absent: what its type shows. */
+  /** Displayed form in `inferd config`; default: that of its type. */
   shown?(value: T | undefined): unknown;
 }
 
 /** A table of settings. */
 export type Settings = Readonly<Record<string, Setting>>;
 
-/** Everything there is to derive from; tests pass tables with one more row. */
+/** All setting tables; tests pass tables with additional rows. */
 export interface Tables {
   readonly settings: Settings;
-  /** By kind: what the file may say of a backend, beside `kind`, `name` and a local model. */
+  /** By kind: settings of a backend in the file, besides `kind`, `name` and a local model. */
   readonly backends: Readonly<Record<string, { readonly help: string; readonly settings: Settings }>>;
 }
 
-/** What values of a type are. */
+/** TypeScript type of a value type. */
 export type ValueOf<Type> = Type extends ValueType<infer T> ? T : never;
 
-/** Checks a row against its own type, and keeps what TypeScript knows of it. */
+/** Type-checks a row and preserves its literal type. */
 export function setting<const Row extends Setting>(row: Row & Setting<ValueOf<Row["type"]>>): Row {
   return row;
 }
 
-/** What help says of a setting. */
+/** Help text of a setting. */
 export function helpOf(setting: Setting): string {
   const otherwise = defaultText(setting);
   if (otherwise === undefined) return setting.help;
@@ -77,7 +77,7 @@ export function helpOf(setting: Setting): string {
   return `${setting.help} (default: ${otherwise}${bare})`;
 }
 
-/** What editors show of a setting of the file. */
+/** Description of a setting of the file, for editors. */
 export function descriptionOf({ help, otherwise, type }: Setting): string {
   const text = help.charAt(0).toUpperCase() + help.slice(1);
   return [
@@ -86,7 +86,7 @@ export function descriptionOf({ help, otherwise, type }: Setting): string {
   ].join(". ");
 }
 
-/** The default, where it is a value and not computed. */
+/** The default, unless it is computed. */
 export function plainDefault<T>({ default: standard }: Setting<T>): T | undefined {
   return typeof standard === "function" ? undefined : standard;
 }
@@ -96,7 +96,7 @@ function defaultText(setting: Setting): string | undefined {
   return setting.otherwise ?? (standard === undefined ? undefined : String(standard));
 }
 
-/** The settings of a table that have a flag. */
+/** Settings of a table that have a flag. */
 export function flagged<Table extends Settings>(table: Table): readonly (keyof Table & string)[] {
   return Object.keys(table).filter((name) => table[name]?.names.flag !== undefined);
 }

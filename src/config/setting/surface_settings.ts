@@ -1,4 +1,4 @@
-/** The settings of surfaces, made from the table of surfaces: where each socket is, and whether it is on TCP. */
+/** Settings of surfaces, derived from the table of surfaces: socket paths and TCP addresses. */
 import { join } from "@std/path";
 import { DEFAULT_TCP_HOSTNAME, type TcpAddress } from "@inferd/client/paths";
 import type { SocketTable, SurfaceTable } from "@inferd/client/protocol";
@@ -11,17 +11,17 @@ type CamelCase<Text extends string> = Text extends `${infer First}-${infer Rest}
 
 type SocketSetting = Setting<string> & { readonly default: (places: Places) => string };
 
-/** A setting for each socket, named like its flag. */
+/** One setting per socket, named after its flag. */
 type SocketSettings<Table extends SocketTable> = {
   readonly [Name in keyof Table as CamelCase<Table[Name]["flag"]>]: SocketSetting;
 };
 
-/** A setting for each TCP endpoint, named like its flag. */
+/** One setting per TCP endpoint, named after its flag. */
 type TcpSettings<Table extends SurfaceTable> = {
   readonly [Name in keyof Table as CamelCase<Table[Name]["tcp"]["flag"]>]: Setting<TcpAddress>;
 };
 
-/** The name of the setting with this flag. */
+/** Name of the setting with this flag. */
 export function settingName<Flag extends string>(flag: Flag): CamelCase<Flag> {
   return flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()) as CamelCase<Flag>;
 }
@@ -30,7 +30,7 @@ function fileKey(flag: string): string {
   return flag.replaceAll("-", "_");
 }
 
-/** Of surfaces with a unix socket and a TCP port. The other sockets are next to the first, wherever that is. */
+/** Settings of surfaces with a unix socket and a TCP port. Other sockets default to the folder of the first. */
 export function surfaceSettings<const Table extends SurfaceTable>(
   table: Table,
 ): SocketSettings<Table> & TcpSettings<Table> {
@@ -58,12 +58,12 @@ export function surfaceSettings<const Table extends SurfaceTable>(
   return Object.fromEntries(rows);
 }
 
-/** Of surfaces with a unix socket alone. */
+/** Settings of surfaces with only a unix socket. */
 export function unixSettings<const Table extends SocketTable>(table: Table): SocketSettings<Table> {
   const rows = Object.entries(table).map(([name, { title, socket, flag, variable }]): [string, SocketSetting] => [
     settingName(flag),
     {
-      // The admin socket is where nobody listens for requests.
+      // The admin socket serves no requests, so it is not under `listen`.
       names: { key: name === "admin" ? fileKey(flag) : `listen.${fileKey(flag)}`, flag, env: variable },
       type: path(),
       default: ({ runtimeDir }) => join(runtimeDir, `${socket}.sock`),

@@ -1,4 +1,4 @@
-/** Wrong flags, environment, file or values: the program says this one line and exits with 2. */
+/** Invalid flags, environment, file or values: the program prints the one-line message and exits with 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }

@@ -1,46 +1,46 @@
 /**
- * The types a setting can have: what each allows, how it is read from text, and its schema in the configuration file.
- * Independent of settings, and does not load the schema library: the caller of a schema passes it in.
+ * Value types of settings: allowed values, parsing, and schema in the configuration file. Does not load the schema
+ * library: callers pass it in.
  */
 import type { z } from "zod";
 import type { LoraAdapter } from "../../inference/model_settings.ts";
 import { DEFAULT_TCP_HOSTNAME, parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
 import { isModelName, NAME, NAME_MAX_BYTES } from "../../models/store/layout.ts";
 
-/** What each of several texts must be. */
+/** Rule for texts. */
 export interface TextRule {
   readonly what: string;
   readonly fits: (text: string) => boolean;
 }
 
-/** The type of a setting's value. */
+/** Type of a setting's value. */
 export interface ValueType<T> {
   /**
-   * Read a flag or a variable.
+   * Parse the value of a flag or variable.
    *
-   * @throws {Error} If the text is not allowed; the message says what is.
+   * @throws {Error} If it is invalid; the message says what is allowed.
    */
   readonly parse: (text: string) => T;
-  /** The text that `parse` reads; absent: `String`. */
+  /** Inverse of `parse`; default `String`. */
   print?(value: T): string;
-  /** What may be shown of a value; absent: all of it. */
+  /** Displayed form; default: the value. */
   shown?(value: T): unknown;
-  /** The placeholder of the value in help. */
+  /** Placeholder in help texts. */
   readonly metavar: string;
-  /** Its schema in the file; what `meta` adds is for editors. */
+  /** Schema in the file; `meta` is for editors. */
   readonly schema: (zod: typeof z) => z.ZodType;
-  /** Every value, where these are a few words. */
+  /** All values of an enumeration. */
   readonly choices?: readonly string[];
-  /** The value with the paths in it placed, where it has some and is not one itself. */
+  /** Resolves paths inside the value, if it contains any. */
   placed?(value: T, place: (path: string) => string): T;
-  /** Whether a value is a path; absent: none is. */
+  /** Whether a value is a path; default: never. */
   readonly isPath?: (text: string) => boolean;
 }
 
-/** The most that a number of seconds may be. */
+/** Maximum of settings in seconds. */
 export const SECONDS_OF_A_DAY = 86_400;
 
-/** A whole number. */
+/** An integer. */
 export function whole(least: number, most: number, metavar = "N"): ValueType<number> {
   return {
     metavar,
@@ -53,7 +53,7 @@ export function whole(least: number, most: number, metavar = "N"): ValueType<num
   };
 }
 
-/** A number above one and up to another. */
+/** A number above one bound and up to another. */
 export function number(above: number, most: number): ValueType<number> {
   return {
     metavar: "X",
@@ -66,14 +66,14 @@ export function number(above: number, most: number): ValueType<number> {
   };
 }
 
-/** Yes or no. */
+/** A boolean. */
 export function boolean(): ValueType<boolean> {
   const choices = ["true", "false"] as const;
   const { metavar, parse } = choice(...choices);
   return { metavar, choices, schema: (zod) => zod.boolean(), parse: (text) => parse(text) === "true" };
 }
 
-/** One of a few words. */
+/** An enumeration. */
 export function choice<const T extends string>(...choices: readonly T[]): ValueType<T> {
   return {
     metavar: choices.join("|"),
@@ -99,17 +99,17 @@ export function text(metavar: string, what: string): ValueType<string> {
   };
 }
 
-/** A path: in the file relative to its folder, otherwise to the working directory. */
+/** A path; relative to the file's folder in the file, otherwise to the working directory. */
 export function path(metavar = "PATH"): ValueType<string> {
   return { ...text(metavar, "a path"), isPath: () => true };
 }
 
-/** A model as a flag or a variable names it: the path of a file, or a name. */
+/** A model in a flag or variable: a file path or a name. */
 export function modelReference(): ValueType<string> {
   return { ...text("FILE|NAME", "a path or a name"), isPath: isModelFile };
 }
 
-/** The name of a model. */
+/** A model name. */
 export function modelName(examples: readonly string[]): ValueType<string> {
   const what = "letters, digits, dots, dashes and underscores, without a leading dot";
   return {
@@ -118,17 +118,17 @@ export function modelName(examples: readonly string[]): ValueType<string> {
   };
 }
 
-/** Whether a text is the path of a model's file: it cannot be a name, or there is such a file. */
+/** Whether a text is a model file's path: it is not a valid name, or such a file exists. */
 export function isModelFile(text: string): boolean {
   if (!isModelName(text)) return true;
   try {
     return Deno.statSync(text).isFile;
   } catch {
-    return false; // not there, or not to be looked at: then it is not among what this process is to read
+    return false; // missing or not permitted: not a file for this process to read
   }
 }
 
-/** Several texts, on the command line separated by commas. */
+/** A list of texts, comma-separated on the command line. */
 export function texts(metavar: string, most: number, each: TextRule = ANY_TEXT): ValueType<readonly string[]> {
   return {
     metavar,
@@ -147,7 +147,7 @@ const ANY_TEXT: TextRule = {
   fits: (text) => !text.includes("\0"),
 };
 
-/** Names and the value of each, on the command line as `A=B,C=D`. */
+/** A map of texts, on the command line as `A=B,C=D`. */
 export function textMap(metavar: string): ValueType<Readonly<Record<string, string>>> {
   return {
     metavar,
@@ -168,7 +168,7 @@ function partsOf(text: string): readonly string[] {
   return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
 }
 
-/** A TCP address; what the text leaves out is the loopback host and `port`. */
+/** A TCP address; host and port default to loopback and `port`. */
 export function tcpAddress(port: number): ValueType<TcpAddress> {
   const parse = (text: string): TcpAddress => {
     try {
@@ -190,7 +190,7 @@ function tcpText({ hostname, port }: TcpAddress): string {
   return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
-/** A value of the file with the rule of the flag of the same meaning. */
+/** Applies a flag's parser to a value of the file. */
 function parsedBy<T>(zod: typeof z, schema: z.ZodType<T>, parse: (value: T) => unknown): z.ZodType {
   return schema.transform((value, context) => {
     try {
@@ -202,12 +202,12 @@ function parsedBy<T>(zod: typeof z, schema: z.ZodType<T>, parse: (value: T) => u
   });
 }
 
-/** A text that is not empty. */
+/** A non-empty text. */
 export function textSchema(zod: typeof z): z.ZodString {
   return zod.string().min(1).refine((value) => !value.includes("\0"), "must not contain NUL characters");
 }
 
-/** A text with a rule; `words` tell editors of it. */
+/** A text with a rule; `words` describe it to editors. */
 function checked(
   { what, fits }: TextRule,
   { metavar, ...words }: {
@@ -224,7 +224,7 @@ function checked(
   return { metavar, parse, schema: (zod) => parsedBy(zod, zod.string(), parse).meta(words) };
 }
 
-/** A SHA-256 in hex; the value is lower-case. */
+/** A SHA-256 in hex, converted to lower case. */
 export function sha256(): ValueType<string> {
   const pattern = "^[0-9a-fA-F]{64}$";
   const parse = (text: string): string => {
@@ -234,14 +234,14 @@ export function sha256(): ValueType<string> {
   return { metavar: "HEX", parse, schema: (zod) => parsedBy(zod, zod.string(), parse).meta({ pattern }) };
 }
 
-/** The name of an environment variable. */
+/** Name of an environment variable. */
 export function variableName(): ValueType<string> {
   const pattern = "^[A-Za-z_][A-Za-z0-9_]*$";
   const fits = (text: string): boolean => new RegExp(pattern).test(text);
   return checked({ what: "the name of an environment variable", fits }, { metavar: "NAME", pattern });
 }
 
-/** Whether a URL is one of the web. */
+/** Whether a URL is http or https. */
 export function isWebUrl({ protocol }: URL): boolean {
   return protocol === "https:" || protocol === "http:";
 }
@@ -259,7 +259,7 @@ export function url(
   return { ...checked(rule, { metavar: "URL", format: "uri", ...words }), shown: withoutPassword };
 }
 
-/** A URL as it may be shown: without a password, and without what its query says. */
+/** A URL for display, without password and query. */
 function withoutPassword(url: string): string {
   const parsed = new URL(url);
   if (parsed.username === "" && parsed.password === "" && parsed.search === "") return url;
@@ -269,7 +269,7 @@ function withoutPassword(url: string): string {
   return parsed.href;
 }
 
-/** A JSON object that `parse` checks. */
+/** A JSON object that `parse` validates. */
 export function jsonObject<T>(parse: (text: string) => T): ValueType<T> {
   return {
     metavar: "JSON",
@@ -279,7 +279,7 @@ export function jsonObject<T>(parse: (text: string) => T): ValueType<T> {
   };
 }
 
-/** Numbers of at least 0, on the command line separated by commas. */
+/** Non-negative numbers, comma-separated on the command line. */
 export function numbers(most: number): ValueType<readonly number[]> {
   const fits = (list: readonly number[]): boolean =>
     list.length > 0 && list.length <= most && list.every((one) => one >= 0) && list.some((one) => one > 0);

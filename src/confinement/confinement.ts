@@ -1,7 +1,7 @@
 /**
- * What a process may still ask of the kernel, by libc: no debugger, no more privileges, no longer life than its parent's,
- * and for an engine only what computing needs. None of it can be taken back. Linux on x86_64 and aarch64 has all of it;
- * elsewhere the debugger's signal is ignored, which Deno may undo for some hundred milliseconds after its start.
+ * Restricts what a process may request from the kernel, through libc: no debugger, no new privileges, no outliving its
+ * parent, and for an engine only computing. Cannot be undone. Fully supported on Linux x86_64 and aarch64; elsewhere
+ * only the debugger's signal is ignored, which Deno may undo for some hundred milliseconds after start.
  */
 import { type Confinement, type FilterArch, filterProgram } from "./filter.ts";
 
@@ -12,9 +12,9 @@ const PR_SET_PDEATHSIG = 1;
 const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP = { x86_64: 317n, aarch64: 277n } as const;
 const SECCOMP_SET_MODE_FILTER = 1n;
-/** The filter is for every thread. */
+/** Applies the filter to all threads. */
 const SECCOMP_FILTER_FLAG_TSYNC = 1n;
-/** Deno listens to SIGUSR1 within this time after its start, in milliseconds. */
+/** Deno installs its SIGUSR1 listener within this time after start, in milliseconds. */
 const LATE_LISTENER_MS = 3000;
 const AGAIN_MS = 50;
 
@@ -23,28 +23,28 @@ const LINUX = {
   ...COMMON,
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   syscall: { parameters: ["i64", "u64", "u64", "buffer"], result: "i64" },
-  // Returns where its first argument is, which Deno itself tells only to who may call everything.
+  // Returns the address of its first argument; Deno's own function requires full permissions.
   memcpy: { parameters: ["buffer", "buffer", "usize"], result: "u64" },
 } as const;
 
-/** Why a process could not be confined. */
+/** Why confinement failed, if it did. */
 export type Unconfined = string | undefined;
 
 /** Confines this process. */
 export class Confiner {
   readonly #path: string;
 
-  /** @param libc Where the system's libc is; needs the permission `ffi` for it until the last call. */
+  /** @param libc Path of libc; needs `ffi` permission for it until the last call. */
   constructor(libc: string) {
     this.#path = libc;
   }
 
   /**
-   * SIGUSR1, with which any process of this user could open a debugger that runs whatever it is told, does nothing from
-   * now on. Processes that are started from here inherit that. Deno begins to listen to it a while after it starts: where
-   * the kernel cannot be told to refuse that, it is undone again and again until then.
+   * Disable SIGUSR1, with which any process of this user could open a debugger and run code. Child processes inherit
+   * this. Deno installs its listener some time after start: if the kernel cannot block that, it is undone repeatedly
+   * until then.
    *
-   * @returns Why it may be opened for a moment.
+   * @returns Why the debugger may be reachable for a moment.
    */
   refuseDebugger(): Unconfined {
     if (Deno.build.os === "windows") return undefined;
@@ -61,42 +61,42 @@ export class Confiner {
   }
 
   /**
-   * This process ends when the one that started it does, also while it computes.
+   * Terminate this process when its parent terminates, even while it computes.
    *
-   * @returns Why that cannot be.
+   * @returns Why that is not possible.
    */
   dieWithParent(): Unconfined {
-    if (Deno.build.os !== "linux") return `Not known how on ${Deno.build.os}`;
+    if (Deno.build.os !== "linux") return `Not supported on ${Deno.build.os}`;
     const parent = Deno.ppid;
     const libc = Deno.dlopen(this.#path, LINUX).symbols;
     if (libc.prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n) !== 0) return "prctl(PR_SET_PDEATHSIG) failed";
-    // It may have ended meanwhile.
+    // The parent may have terminated in the meantime.
     if (Deno.ppid !== parent) Deno.exit(1);
     return undefined;
   }
 
   /**
-   * For an engine that has loaded: leave only what computing needs.
+   * Restrict a loaded engine to computing.
    *
-   * @param computes What does: drivers of accelerators need more than the processor.
-   * @returns Why that cannot be.
+   * @param computes Compute device: accelerator drivers need more system calls than the CPU.
+   * @returns Why that is not possible.
    */
   leaveComputing(computes: "cpu" | "accelerator"): Unconfined {
     return this.#install(computes === "cpu" ? { left: "compute", pid: Deno.pid } : { left: "accelerator" });
   }
 
   #install(confinement: Confinement): Unconfined {
-    if (Deno.build.os !== "linux") return `Not known how on ${Deno.build.os}`;
+    if (Deno.build.os !== "linux") return `Not supported on ${Deno.build.os}`;
     const libc = Deno.dlopen(this.#path, LINUX).symbols;
     if (libc.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) !== 0) return "prctl(PR_SET_NO_NEW_PRIVS) failed";
     const arch: FilterArch = Deno.build.arch;
     const filter = filterProgram(confinement, arch);
-    // `struct sock_fprog`: how many instructions, and where.
+    // `struct sock_fprog`: number of instructions and pointer.
     const program = new DataView(new ArrayBuffer(16));
     program.setUint16(0, filter.length / 8, true);
     program.setBigUint64(8, libc.memcpy(filter, filter, 0n), true);
     const bytes = new Uint8Array(program.buffer);
     const failed = libc.syscall(SECCOMP[arch], SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, bytes);
-    return failed === 0n ? undefined : "The kernel takes no seccomp filter";
+    return failed === 0n ? undefined : "The kernel does not support seccomp filters";
   }
 }

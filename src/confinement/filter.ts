@@ -1,10 +1,10 @@
 /**
- * Programs for Linux's seccomp: which system calls a process may make from now on. Pure: what is made here is the text of a
- * filter in the kernel's classic BPF; `confinement.ts` installs it.
+ * Generates seccomp filters in classic BPF, which restrict a process's system calls. Pure; `confinement.ts` installs
+ * them.
  */
 import { BY_ARGUMENT, COMPUTE, NEVER, type Numbers } from "./syscalls.ts";
 
-/** Processors whose numbers are known. */
+/** Supported architectures. */
 export type FilterArch = "x86_64" | "aarch64";
 
 /** SIGUSR1 opens V8's debugger. */
@@ -12,10 +12,10 @@ const SIGUSR1 = 10;
 const EPERM = 1;
 const ENOSYS = 38;
 
-/** `struct seccomp_data`: the number of the call, the processor, and the low halves of the arguments. */
+/** Offsets in `struct seccomp_data`: call number, architecture, and low halves of the arguments. */
 const DATA = { number: 0, arch: 4, arguments: 16 } as const;
 const AUDIT_ARCH = { x86_64: 0xc000003e, aarch64: 0xc00000b7 } as const;
-/** From here on x86_64 has the numbers of another ABI. */
+/** x32 ABI calls on x86_64 start here. */
 const X32_NUMBERS = 0x40000000;
 
 const LOAD = 0x20;
@@ -28,30 +28,32 @@ const fail = (error: number): number => 0x00050000 | error;
 
 const CLONE_THREAD = 0x10000;
 const AT_EMPTY_PATH = 0x1000;
-/** To name a thread or a piece of memory. */
+/** Names threads and memory mappings. */
 const PR_SET_NAME = 15;
 const PR_SET_VMA = 0x53564d41;
-/** To make a descriptor blocking or not, closed on exec or not; whether it is a terminal; what can be read. */
+/** FIONBIO, FIONCLEX, FIOCLEX, TCGETS and FIONREAD. */
 const IOCTLS = [0x5421, 0x5450, 0x5451, 0x5401, 0x541b];
 
-/** Operation, jumps where it is true and where not, operand. */
+/** Opcode, jump offsets if true and if false, operand. */
 type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, operand: number];
 
-/** What is left to a process. */
+/** System calls left to a process. */
 export type Confinement =
-  /** Everything but the debugger of V8. */
+  /** Everything except V8's debugger. */
   | { readonly left: "all" }
-  /** Everything but the debugger, and what no engine needs: drivers of accelerators open files and devices at any time. */
+  /**
+   * Everything except the debugger and what no engine needs: accelerator drivers open files and devices at any time.
+   */
   | { readonly left: "accelerator" }
-  /** What computing on the processor needs. */
+  /** Only what computing on the CPU needs. */
   | { readonly left: "compute"; readonly pid: number };
 
 /**
- * The filter for a process.
+ * Generate the filter for a process.
  *
- * @param confinement What is left to it.
- * @param arch Its processor.
- * @returns `struct sock_filter[]`. A call that is refused fails with EPERM.
+ * @param confinement System calls to allow.
+ * @param arch Its architecture.
+ * @returns `struct sock_filter[]`. Rejected calls fail with EPERM.
  */
 export function filterProgram(confinement: Confinement, arch: FilterArch): Uint8Array<ArrayBuffer> {
   const program = new Program(arch);
@@ -67,7 +69,7 @@ export function filterProgram(confinement: Confinement, arch: FilterArch): Uint8
     program.callWith("prctl", 0, { allow: [PR_SET_NAME, PR_SET_VMA] });
     program.callWith("ioctl", 1, { allow: IOCTLS });
     program.callWith("tgkill", 0, { allow: [confinement.pid] });
-    // Of its own limits they may be read; there is nothing to be gained from lowering them.
+    // Reading its own limits is allowed; lowering them gains nothing.
     program.callWith("prlimit64", 0, { allow: [0, confinement.pid] });
   }
   return program.end(confinement.left === "compute" ? fail(EPERM) : ALLOW);
@@ -104,7 +106,7 @@ class Program {
     this.#all({ [call]: BY_ARGUMENT[call] }, what);
   }
 
-  /** A call whose argument decides: it is refused with some values, or allowed with some only. */
+  /** Decides a call by an argument: rejects the listed values, or allows only those. */
   callWith(
     call: keyof typeof BY_ARGUMENT,
     argument: number,
@@ -118,7 +120,7 @@ class Program {
     ]);
   }
 
-  /** A call that is allowed with a bit of its argument set. */
+  /** Allows a call only with a certain bit of its argument set. */
   callWithBits(call: keyof typeof BY_ARGUMENT, argument: number, bits: number): void {
     this.#block(call, argument, [[JUMP_BITS, 0, 1, bits], [RETURN, 0, 0, ALLOW], [RETURN, 0, 0, fail(EPERM)]]);
   }
@@ -143,7 +145,7 @@ class Program {
     }
   }
 
-  /** Instructions for one call, with its argument loaded; every way through them ends. */
+  /** Instructions for one call, with its argument loaded; every path returns. */
   #block(call: keyof typeof BY_ARGUMENT, argument: number, decide: readonly Instruction[]): void {
     this.#instructions.push(
       [JUMP_EQUAL, 0, decide.length + 1, this.#numberOf(BY_ARGUMENT[call])],

@@ -1,9 +1,9 @@
-/** Linux system calls by name, with their numbers: which of them computing needs, and which no engine ever needs. */
+/** Linux system calls by name and number: those that computing needs, and those that no engine needs. */
 
-/** Number on x86_64 and on aarch64; -1 where there is none. */
+/** Numbers on x86_64 and aarch64; -1 if not available. */
 export type Numbers = readonly [x86_64: number, aarch64: number];
 
-/** What a process does that computes on its processor, and talks on descriptors that are open. */
+/** Needed to compute on the CPU and use open file descriptors. */
 export const COMPUTE = {
   read: [0, 63],
   write: [1, 64],
@@ -103,7 +103,7 @@ export const COMPUTE = {
   exit_group: [231, 94],
 } as const satisfies Record<string, Numbers>;
 
-/** Needed with some arguments only. */
+/** Needed only with certain arguments. */
 export const BY_ARGUMENT = {
   clone: [56, 220],
   clone3: [435, 435],
@@ -116,7 +116,7 @@ export const BY_ARGUMENT = {
   prlimit64: [302, 261],
 } as const satisfies Record<string, Numbers>;
 
-/** What no engine needs, whatever computes: to start programs, to take connections, to change files or what it may do. */
+/** Not needed by any engine: starting programs, accepting connections, changing files or permissions. */
 export const NEVER = {
   execve: [59, 221],
   execveat: [322, 281],

@@ -1,16 +1,16 @@
 /**
- * The queues of the daemon: generation shares one, whatever the surface, because it shares the models. A remote backend
- * has a queue of its own: its requests cost this machine next to nothing, and its pace is not that of the models here.
+ * The daemon's queues. All generation surfaces share one, because they share the models. A remote backend has its own
+ * queue: its requests cost this machine little, and its speed is independent of local models.
  */
 import type { QueueStatus } from "@inferd/client/protocol";
 import type { DaemonOptions } from "../config/options.ts";
 import type { Service } from "../inference/backend.ts";
 import { Admission } from "../pipeline/admission.ts";
 
-/** What decides on the queues. */
+/** Options that determine the queues. */
 type AdmissionOptions = Pick<DaemonOptions, "parallel" | "queueDepth" | "backends">;
 
-/** Places for requests. */
+/** Admission queues of all services. */
 export class Admissions {
   readonly #generation: Admission;
   readonly #embed: Admission;
@@ -28,7 +28,7 @@ export class Admissions {
     this.#remotes = new Map(remotes.map(({ name }) => [name, new Admission(places)]));
   }
 
-  /** Have other limits and other remote backends from now on. */
+  /** Change limits and remote backends. */
   reconfigure({ parallel, queueDepth, backends }: AdmissionOptions): void {
     const places = { active: parallel, depth: queueDepth };
     this.#depth = queueDepth;
@@ -38,9 +38,9 @@ export class Admissions {
   }
 
   /**
-   * Where requests of a service wait.
+   * Queue for a service.
    *
-   * @param backend Who is going to serve the request; undefined: not known.
+   * @param backend The backend that will serve the request, if known.
    */
   of(service: Service, backend?: string): Admission {
     const remote = backend === undefined ? undefined : this.#remotes.get(backend);
@@ -48,7 +48,7 @@ export class Admissions {
     return service === "embed" ? this.#embed : service === "rerank" ? this.#rerank : this.#generation;
   }
 
-  /** All queues together; `depth` is that of each. */
+  /** Status of all queues combined; `depth` is per queue. */
   status(): QueueStatus {
     const statuses = this.#all().map((admission) => admission.status());
     return {

@@ -1,4 +1,4 @@
-/** The backends as they are configured: where their models are, and the objects that answer for them. */
+/** Creates backends from their configuration: locates their models, then constructs them. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import { LlamaBackend } from "../backend/llama/llama.ts";
 import type { LoadedModels } from "../backend/on_demand/loaded_models.ts";
@@ -15,30 +15,29 @@ import type { ModelHashes } from "../models/file/model_hashes.ts";
 /** A backend whose model is on this machine. */
 export interface LocatedBackend {
   readonly config: BackendConfig;
-  /** Model files that were hashed on their way here, so that they are not read again. */
+  /** Identities of model files that were hashed while being fetched, so that they are not hashed again. */
   readonly verified?: readonly FileIdentity[];
 }
 
-/** What models are located with. */
 export interface LocateOptions {
   readonly options: DaemonOptions;
   readonly log: ActivityLog;
   readonly onPhase: (phase: LoadPhase) => void;
   readonly signal: AbortSignal;
-  /** Holds models for as long as they are served. */
+  /** Releases models on disposal. */
   readonly built: AsyncDisposableStack;
 }
 
 /**
- * Where a backend's model is; fetched first where it may be, and then nobody removes it while it is served.
+ * Locate a backend's model, fetching it if allowed, and lock it against removal.
  *
- * @throws {Error} If it is not here and cannot be fetched; the message is for the operator.
+ * @throws {Error} If it is missing and cannot be fetched; the message is for the operator.
  */
 export async function locateModel(config: BackendConfig, locate: LocateOptions): Promise<LocatedBackend> {
   return await locateFile(await readBeside(config, locate.signal), locate);
 }
 
-/** What else a local model is made of: the text of its template, and what its adapters hash to. */
+/** Reads the other files of a local model: chat template and adapter hashes. */
 async function readBeside(config: BackendConfig, signal: AbortSignal): Promise<BackendConfig> {
   if (config.kind !== "llamacpp") return config;
   const { name, chatTemplate, lora } = config;
@@ -70,7 +69,7 @@ async function locateFile(config: BackendConfig, locate: LocateOptions): Promise
   if (config.kind !== "llamacpp") return { config };
   if (config.missing !== undefined) throw new Error(config.missing);
   if (config.source !== undefined || config.stored !== undefined) {
-    // Loaded where it is needed, as the backends are.
+    // Imported on demand, like the backends.
     const { holdModel } = await import("./models_at_boot.ts");
     const held = built.use(await holdModel(config, options, { onPhase, log, signal }));
     const { located, verified } = held;
@@ -83,26 +82,25 @@ async function locateFile(config: BackendConfig, locate: LocateOptions): Promise
   return { config: { ...config, modelPath: await builtInModelPath({ name, cacheDir, onPhase, signal }) } };
 }
 
-/** What backends are made with. */
 export interface CreateOptions {
   readonly options: Pick<DaemonOptions, "parallel" | "readyTimeoutSecs">;
   readonly fetcher: LibraryFetcher;
   readonly hashes: ModelHashes;
-  /** Where models share the memory; absent: every model is loaded at boot and stays. */
+  /** Tracks loaded models that share memory; absent: all models are loaded at boot and stay. */
   readonly loaded?: LoadedModels;
 }
 
-/** After so long without a request a model leaves that was loaded for one, unless the configuration says otherwise. */
+/** Default idle time after which a model loaded on demand is unloaded. */
 const IDLE_UNLOAD_SECS = 300;
 
-/** Whether some model is not to be in memory all the time, so that it has to be known what is. */
+/** Whether any model may be unloaded, so that loaded models must be tracked. */
 export function loadsOnDemand(configs: readonly BackendConfig[]): boolean {
   return configs.some((config) =>
     config.kind === "llamacpp" && (config.load === "on_demand" || (config.idleUnloadSecs ?? 0) > 0)
   );
 }
 
-/** The backend of a configuration; it is not started. */
+/** Create a backend without starting it. */
 export async function createBackend(
   { config, verified }: LocatedBackend,
   create: CreateOptions,
@@ -111,7 +109,7 @@ export async function createBackend(
   const { options: { parallel, readyTimeoutSecs }, fetcher, hashes, loaded } = create;
   if (config.kind === "mock") return new MockBackend({ ...config, parallel });
   if (config.kind === "openai-compat") {
-    // Loaded where it is needed: most daemons have no use for it, and for the libraries it brings.
+    // Imported on demand: most daemons do not need it and its dependencies.
     const { OpenAiBackend } = await import("../backend/openai/openai.ts");
     return new OpenAiBackend(config, { parallel });
   }

@@ -1,6 +1,6 @@
 /**
- * The daemon's life, from the runtime directory to the last file removed; the numbers are those of "Boot and drain" in
- * docs/operations.md. Builds the rooms and connects them; what they do is theirs. Signals belong to the command line.
+ * Life cycle of the daemon, from the runtime directory to the last file removed; numbers refer to "Boot and drain" in
+ * docs/operations.md. Builds and connects the rooms. Signals belong to the command line.
  */
 import { abortable } from "@std/async";
 import type { LoadPhase } from "@inferd/client/protocol";
@@ -34,49 +34,49 @@ import { NothingServedError, reload } from "./reload.ts";
 import { prepareRuntimeDir } from "./runtime_dir.ts";
 import { Serving } from "./serving.ts";
 
-/** A daemon that has its admin socket and is on its way to ready. */
+/** A daemon that has its admin socket and is becoming ready. */
 export interface Daemon extends AsyncDisposable {
-  /** As they are served: a reload changes them. */
+  /** Current options; a reload changes them. */
   readonly options: DaemonOptions;
-  /** Resolves when clients can connect; rejects when the daemon could not start, or was drained before. */
+  /** Resolves when clients can connect; rejects if the daemon could not start, or was drained before. */
   readonly ready: Promise<void>;
-  /** Resolves when nothing of the daemon is left; rejects when it ended by a failure after it was ready. */
+  /** Resolves when the daemon has cleaned up; rejects if it failed after it was ready. */
   readonly done: Promise<void>;
-  /** Finish what runs, then end. The same promise however often it is called; never rejects, see `done`. */
+  /** Finish running requests, then stop. Idempotent; never rejects, see `done`. */
   drain(): Promise<void>;
   /**
-   * Serve another configuration, once the one before is served. Of several that are asked for meanwhile the last is
-   * taken. The log and the admin stream say what came of it.
+   * Switch to another configuration, after any reload in progress. Of several pending ones the last wins. The outcome
+   * is reported in the log and the admin stream.
    *
-   * @param read Reads it.
-   * @returns Whether it is served; otherwise nothing has changed, or a later one is taken.
+   * @param read Reads the configuration.
+   * @returns Whether it is now in effect; otherwise nothing has changed, or a later one wins.
    */
   reload(read: () => Promise<DaemonOptions>): Promise<boolean>;
 }
 
-/** What may be put in from outside. */
+/** Overrides of the daemon's parts. */
 export interface StartOptions {
-  /** Absent: the activity log of `options`, repeated on stderr for the operator. */
+  /** Default: the activity log of `options`, copied to stderr. */
   readonly log?: ActivityLog;
-  /** Absent: made as `options.backends` says. The daemon disposes of them. */
+  /** Default: created from `options.backends`. The daemon disposes of them. */
   readonly backends?: readonly Backend[];
-  /** Absent: backends are made as their configuration says. */
+  /** Default: creates backends from their configuration. */
   readonly create?: typeof createBackend;
-  /** Absent: the packages of native libraries that the release has. */
+  /** Default: the release's packages of native libraries. */
   readonly packages?: Readonly<Record<string, PackageFile>>;
-  /** Milliseconds of a clock that never goes back, for the breakers. Absent: the process's. */
+  /** Monotonic clock in milliseconds, for the circuit breakers. Default: the process's. */
   readonly now?: () => number;
-  /** How long every backend may be down where `exitWhenDown` is set. Absent: five minutes. */
+  /** With `exitWhenDown`: how long every backend may be down. Default: five minutes. */
   readonly downLimitMs?: number;
-  /** Given: what was needed only for booting is given back when the daemon is ready. */
+  /** If set, permissions needed only for booting are dropped when the daemon is ready. */
   readonly dropPermissions?: PermissionContext;
-  /** Whom the pid file names: the process to signal. Absent: this one. */
+  /** Process id for the pid file, the process to signal. Default: this one. */
   readonly pid?: number;
-  /** Given: starts what runs beside the daemon, once it is sure that the daemon can; ended with it. */
+  /** Starts a companion process once the daemon is certain to start; stopped with the daemon. */
   readonly startBeside?: (log: ActivityLog) => AsyncDisposable;
 }
 
-/** The daemon was asked to end before it was ready. */
+/** The daemon was drained before it was ready. */
 export class DrainedError extends Error {
   override readonly name = "DrainedError";
 }
@@ -84,15 +84,15 @@ export class DrainedError extends Error {
 /**
  * Start a daemon.
  *
- * @param options Everything it needs to know.
- * @param parts What may be put in from outside.
- * @returns The daemon as soon as its admin socket stands; the rest of the boot goes on, see `ready`.
- * @throws {RuntimeDirError | LockError | BindError} If it cannot stand there; nothing is left of it then.
+ * @param options Its options.
+ * @param parts Overrides.
+ * @returns The daemon, as soon as its admin socket is bound; booting continues, see `ready`.
+ * @throws {RuntimeDirError | LockError | BindError} If it cannot start; everything is cleaned up then.
  */
 export async function startDaemon(options: DaemonOptions, parts: StartOptions = {}): Promise<Daemon> {
   const built = new AsyncDisposableStack();
   try {
-    // 2 runtime directory, and whether every socket fits
+    // 2 runtime directory, and socket path lengths
     checkSocketPaths(options);
     prepareRuntimeDir(options.runtimeDir);
     // 3 lock
@@ -105,16 +105,16 @@ export async function startDaemon(options: DaemonOptions, parts: StartOptions = 
   }
 }
 
-/** What stands when the admin socket stands. */
+/** Everything created along with the admin socket. */
 interface Ground {
   readonly admissions: Admissions;
   readonly live: LiveRequests;
   readonly board: StatusBoard;
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
-  /** Log as much from now on. */
+  /** Changes the log level. */
   readonly setLogLevel: (level: DaemonOptions["logLevel"]) => void;
-  /** What the connections of all sockets share. */
+  /** State shared by the connections of all sockets. */
   readonly shared: Required<Shared>;
   readonly built: AsyncDisposableStack;
 }
@@ -136,7 +136,7 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
   const log: ActivityLog = opened;
   log.info("starting", { pid: Deno.pid, runtime_dir: options.runtimeDir });
   warnOfClosedFolders(options, log);
-  // Once for all sockets, also those that are bound late: by then the permission is given back.
+  // Opened once for all sockets, including those bound later, when the permission is gone.
   const peers = built.use(Peers.open(log.for("server")));
   const live = new LiveRequests();
   const desk = new RequestDesk(live, () => admissions.status());
@@ -153,7 +153,7 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
   return { admissions, live, board, peers, log, setLogLevel, shared, built };
 }
 
-/** A group that cannot enter the folder of a socket has nothing of being given it. */
+/** Warns if the group cannot enter the folder of a socket it is given. */
 function warnOfClosedFolders({ group, listen }: DaemonOptions, log: ActivityLog): void {
   for (const [folder, sockets] of socketsBehindClosedFolders(group, Object.values(listen))) {
     log.warn("group_shut_out", {
@@ -165,13 +165,13 @@ function warnOfClosedFolders({ group, listen }: DaemonOptions, log: ActivityLog)
   }
 }
 
-/** What answers requests, and what backends are made with: also later ones. */
+/** The parts that answer requests, and what is needed to create further backends. */
 interface Built {
   readonly serving: Serving;
   readonly make: Omit<MakeOptions, "options" | "signal">;
 }
 
-/** Steps 5 and 6: models located, and everything built that answers requests; no backend is started. */
+/** Steps 5 and 6: locate models and build everything that answers requests; no backend is started. */
 async function build(
   options: DaemonOptions,
   parts: StartOptions,
@@ -214,7 +214,7 @@ async function build(
   return { serving, make };
 }
 
-/** Backends that were put in, as if they had been made from what is configured. */
+/** Wraps injected backends as if created from the configuration. */
 function membersOf(backends: readonly Backend[], options: DaemonOptions): Member[] {
   return backends.map((backend, index) => {
     const config = options.backends[index];
@@ -242,9 +242,9 @@ class RunningDaemon implements Daemon {
   #ending: Promise<void> | undefined;
   readonly #stopReload = new AbortController();
   #reloading: Promise<unknown> = Promise.resolve();
-  /** Counts reloads that were asked for. */
+  /** Number of reloads requested. */
   #asked = 0;
-  /** Resolves when no backend is left that was replaced. */
+  /** Resolves when all replaced backends are gone. */
   #retired: Promise<unknown> = Promise.resolve();
 
   constructor(options: DaemonOptions, parts: StartOptions, ground: Ground) {
@@ -260,7 +260,7 @@ class RunningDaemon implements Daemon {
       },
     });
     this.ready = this.#boot();
-    // Both are told to whoever asks; nobody has to.
+    // Observing these promises is optional.
     this.ready.catch(() => {});
     this.done.catch(() => {});
   }
@@ -271,7 +271,7 @@ class RunningDaemon implements Daemon {
 
   reload(read: () => Promise<DaemonOptions>): Promise<boolean> {
     const asked = ++this.#asked;
-    // Where another one follows, that one reads what there is then.
+    // Skip if another reload follows, which reads the latest state.
     const reloaded = this.#reloading.then(() => asked === this.#asked ? this.#reload(read) : false);
     this.#reloading = reloaded;
     return reloaded;
@@ -304,14 +304,14 @@ class RunningDaemon implements Daemon {
       this.#dropPermissions();
     } catch (error) {
       if (!(error instanceof DrainedError)) log.error("start_failed", { reason: textOf(error) });
-      // Those that are still loading are not waited for.
+      // Do not wait for backends that are still loading.
       this.#booting.abort(error);
       await this.#end();
       throw error;
     }
   }
 
-  /** How large the heap may become is known only by what takes milliseconds to load, and no client needs. */
+  /** Reading the heap limit needs a module that takes milliseconds to import, so it is deferred. */
   async #sizeMemory(): Promise<void> {
     const { getHeapStatistics } = await import("node:v8");
     this.#ground.shared.memory.limitBytes = budgetBytes(this.#options, getHeapStatistics().heap_size_limit);
@@ -366,10 +366,10 @@ class RunningDaemon implements Daemon {
       drainTimeoutSecs: this.#options.drainTimeoutSecs,
       failure,
       drain: async (cut) => {
-        // What was not built serves nothing; why, the boot has told.
+        // If the build failed there is nothing to drain; the boot has reported why.
         const built = await this.#building.catch(() => undefined);
         await this.#reloading;
-        // What was replaced may still answer.
+        // Replaced backends may still be answering.
         await Promise.all([built?.serving.drain(cut), this.#retired]);
       },
     }).then(this.#ended.resolve, this.#ended.reject);

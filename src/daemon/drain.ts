@@ -1,24 +1,23 @@
-/** How the daemon ends, whatever it ends by; the numbers are those of "Boot and drain" in docs/operations.md. */
+/** Shutdown of the daemon, whatever the cause; numbers refer to "Boot and drain" in docs/operations.md. */
 import type { StatusBoard } from "../admin/status.ts";
 import type { ActivityLog } from "../log/log.ts";
 
-/** What the end needs. */
 export interface EndOptions {
   readonly board: StatusBoard;
   readonly log: ActivityLog;
-  /** Everything that was built; disposed of. */
+  /** Everything to dispose of. */
   readonly built: AsyncDisposableStack;
-  /** Stop what serves, and let what runs finish until `cut` fires. */
+  /** Stops accepting, and lets running requests finish until `cut` fires. */
   readonly drain: (cut: AbortSignal) => Promise<void>;
   readonly drainTimeoutSecs: number;
-  /** Why it ends; absent: it was asked to. */
+  /** Cause of the shutdown; absent: requested. */
   readonly failure?: unknown;
 }
 
 /**
- * End the daemon.
+ * Shut the daemon down.
  *
- * @throws The failure it was called with, or that of a step; with further ones an `AggregateError`.
+ * @throws The given failure, or that of a step; several as an `AggregateError`.
  */
 export async function endDaemon({ board, log, built, drain, drainTimeoutSecs, ...end }: EndOptions): Promise<void> {
   let { failure } = end;
@@ -41,10 +40,10 @@ export async function endDaemon({ board, log, built, drain, drainTimeoutSecs, ..
 }
 
 /**
- * Dispose of everything, the last first, also past what fails.
+ * Dispose of everything in reverse order, continuing past failures.
  *
- * @param failure Why, if something failed before; it is thrown with what fails here.
- * @throws {AggregateError} If something cannot be disposed of.
+ * @param failure An earlier failure, to be thrown together with those of disposal.
+ * @throws {AggregateError} If disposal fails.
  */
 export async function disposeAll(built: AsyncDisposableStack, failure?: unknown): Promise<void> {
   try {
@@ -56,7 +55,7 @@ export async function disposeAll(built: AsyncDisposableStack, failure?: unknown)
   }
 }
 
-/** What a failure says, without its stack. */
+/** Error message without stack. */
 export function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

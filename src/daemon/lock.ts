@@ -1,27 +1,27 @@
-/** One daemon per lock file: the lock and the pid file next to it. Owns the two files, not the folder they are in. */
+/** One daemon per lock file: the lock and the pid file next to it. Owns both files, not their folder. */
 import { pidPathOf } from "../config/pid_path.ts";
 
 const FILE_MODE = 0o600;
 
-/** The lock cannot be had; the message is for the operator. */
+/** The lock cannot be acquired; the message is for the operator. */
 export class LockError extends Error {
   override readonly name: string = "LockError";
 }
 
-/** Another daemon has it. */
+/** Another daemon holds it. */
 export class LockHeldError extends LockError {
   override readonly name = "LockHeldError";
 }
 
 /**
- * Take the lock and write the pid file. The lock is the kernel's (`flock`) and ends with the process, however that
- * ends; the file itself stays and means nothing.
+ * Acquire the lock and write the pid file. The lock is a `flock`, which ends with the process; the lock file itself
+ * remains and has no meaning.
  *
- * @param path The lock file, made if it is not there.
- * @param pid What the pid file says.
- * @returns Gives the lock back and removes the pid file when disposed.
+ * @param path The lock file, created if missing.
+ * @param pid Process id for the pid file.
+ * @returns Releases the lock and removes the pid file on disposal.
  * @throws {LockHeldError} If another process holds it.
- * @throws {LockError} If the file is a symlink, no regular file, or cannot be made.
+ * @throws {LockError} If the file is a symlink, not a regular file, or cannot be created.
  */
 export async function acquireLock(path: string, pid: number): Promise<Disposable> {
   const file = openLock(path);
@@ -31,7 +31,7 @@ export async function acquireLock(path: string, pid: number): Promise<Disposable
     writePid(pidPath, pid);
     return {
       [Symbol.dispose]: () => {
-        // While the lock is held the file is ours; after it, it may already be another daemon's.
+        // Remove the pid file while the lock is held; afterwards it may be another daemon's.
         try {
           Deno.removeSync(pidPath);
         } catch (error) {
@@ -49,12 +49,12 @@ export async function acquireLock(path: string, pid: number): Promise<Disposable
 
 function openLock(path: string): Deno.FsFile {
   try {
-    // Before it is opened: opening a FIFO or a device has effects.
+    // Checked before opening: opening a FIFO or a device has side effects.
     const before = look(path);
     if (before?.isSymlink) throw new LockError(`Cannot lock "${path}": it is a symbolic link`);
     if (before !== undefined && !before.isFile) throw new LockError(`Cannot lock "${path}": it is not a regular file`);
     const file = Deno.openSync(path, { read: true, write: true, create: true, mode: FILE_MODE });
-    // And after: what was opened must be what is there under this name.
+    // And after: the opened file must still be the one at this path.
     const opened = file.statSync();
     const after = look(path);
     if (after?.isSymlink || after?.ino !== opened.ino || after?.dev !== opened.dev) {
@@ -80,7 +80,7 @@ function holder(pidPath: string): string {
 
 function writePid(path: string, pid: number): void {
   try {
-    // Whatever a crashed daemon left; recreated so that no link is followed or written through.
+    // Replaces a file left by a crash; created anew so that no link is followed.
     if (look(path) !== undefined) Deno.removeSync(path);
     Deno.writeTextFileSync(path, `${pid}\n`, { createNew: true, mode: FILE_MODE });
   } catch (error) {

@@ -1,28 +1,27 @@
 /**
- * One backend of the daemon with what it was made from and what it last said, so that a reload can keep it, replace it,
- * or make it again.
+ * A backend of the daemon with its configuration and latest state, so that a reload can keep, replace or recreate it.
  */
 import type { BackendConfig, DaemonOptions } from "../config/options.ts";
 import type { Backend, BackendNotice } from "../inference/backend.ts";
 import { lookAtModelFile, sameBytes } from "../models/file/model_file.ts";
 import { createBackend, type CreateOptions, loadsOnDemand, locateModel, type LocateOptions } from "./backends.ts";
 
-/** What backends are made with. */
+/** Options for creating backends. */
 export interface MakeOptions extends Omit<LocateOptions, "built">, Omit<CreateOptions, "options"> {
   readonly options: DaemonOptions;
-  /** Absent: as their configuration says. */
+  /** Default: by their configuration. */
   readonly create?: typeof createBackend;
 }
 
-/** A backend of the daemon; disposed of with everything it holds, once. */
+/** A backend of the daemon; disposal releases everything it holds, once. */
 export class Member implements AsyncDisposable {
   readonly backend: Backend;
   /** Its configuration, with its model located. */
   readonly config: BackendConfig | undefined;
-  /** As it was asked for; a backend with another key is another backend. */
+  /** Identity of its configuration; a different key means a different backend. */
   readonly key: string;
   readonly #held: AsyncDisposableStack;
-  /** What it said when it was last ready. */
+  /** Its latest `ready` notice. */
   ready: Extract<BackendNotice, { type: "ready" }> | undefined;
   #disposed: Promise<void> | undefined;
 
@@ -37,7 +36,7 @@ export class Member implements AsyncDisposable {
     this.#held = made.held ?? new AsyncDisposableStack();
   }
 
-  /** Whether the model's files on the disk are the ones that were loaded. */
+  /** Whether the model files on disk are the ones that were loaded. */
   async isCurrent(): Promise<boolean> {
     for (const { path, identity } of this.ready?.files ?? []) {
       try {
@@ -59,18 +58,18 @@ export class Member implements AsyncDisposable {
   }
 }
 
-/** What tells one configured backend from another. */
+/** Key that identifies a backend's configuration. */
 export function memberKey(config: BackendConfig, { parallel }: Pick<DaemonOptions, "parallel">): string {
   return JSON.stringify({ parallel, ...config });
 }
 
 /**
- * Locate models and make their backends; none is started.
+ * Locate models and create their backends, without starting them.
  *
- * @param configs As they are configured.
- * @param make What they are made with.
- * @returns One for each, in this order; nothing is left of them if one cannot be made.
- * @throws {Error} If a model is not here and cannot be fetched; the message is for the operator.
+ * @param configs The backends' configuration.
+ * @param make Options for creating them.
+ * @returns One per configuration, in order; all are disposed of if one cannot be created.
+ * @throws {Error} If a model is missing and cannot be fetched; the message is for the operator.
  */
 export async function makeMembers(configs: readonly BackendConfig[], make: MakeOptions): Promise<Member[]> {
   const { create = createBackend, options, loaded, ...others } = make;

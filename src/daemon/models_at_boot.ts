@@ -1,4 +1,4 @@
-/** Models of the store at boot: fetches what is missing, and locks what is served. */
+/** Models of the store at boot: fetches missing ones, and locks those that are served. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { DaemonOptions, LlamaBackendConfig, ModelPart } from "../config/options.ts";
 import type { ActivityLog } from "../log/log.ts";
@@ -6,34 +6,34 @@ import type { FileIdentity } from "../models/file/model_file.ts";
 import { modelHash } from "../models/file/shards.ts";
 import { ModelStoreError, Store, type StoredBlob } from "../models/store.ts";
 
-/** Who is informed, and what aborts. */
+/** Callbacks and abort signal. */
 export interface AtBootOptions {
   readonly onPhase: (phase: LoadPhase) => void;
   readonly log: ActivityLog;
   readonly signal: AbortSignal;
 }
 
-/** Where a model's files are, and what they hash to. */
+/** Files and hash of a model. */
 type Located =
   & Required<Pick<LlamaBackendConfig, "modelPath" | "modelSha256" | "stored">>
   & Pick<LlamaBackendConfig, "parts">;
 
-/** A model in the store that cannot be removed until it is released. */
+/** A model in the store, locked against removal until disposal. */
 export interface HeldModel extends Disposable {
-  /** Where its files are, and what they hash to. */
+  /** Its files and hash. */
   readonly located: Located;
-  /** What the files were when this call had hashed them. */
+  /** Identities of the files if this call hashed them. */
   readonly verified: readonly FileIdentity[] | undefined;
 }
 
 /**
- * Have a model in the store, and hold it: nobody removes it meanwhile. What is there already is looked at by its size
- * alone: it is hashed when it is loaded.
+ * Ensure that a model is in the store, and lock it. Existing files are checked only by size; they are hashed when they
+ * are loaded.
  *
- * @param config The backend; the store has its model, or it has a source.
- * @param options Where the store is, and whether it may be filled.
- * @param boot Who is informed, and what aborts.
- * @returns Releases it when disposed.
+ * @param config The backend; its model is in the store, or has a source.
+ * @param options Store options.
+ * @param boot Callbacks and abort signal.
+ * @returns Releases the lock on disposal.
  * @throws {ModelStoreError} If it is missing and cannot be fetched.
  */
 export async function holdModel(
@@ -63,7 +63,7 @@ export async function holdModel(
 }
 
 /**
- * Where a model is that has to be there already; whether its files are, is not looked at.
+ * Locate a model that must be in the store; does not check that its files exist.
  *
  * @param store The store.
  * @param config The backend.
@@ -80,7 +80,7 @@ export async function locate(store: Store, config: LlamaBackendConfig): Promise<
     const modelSha256 = sha256 ?? await modelHash(parts.map((part) => part.sha256));
     return { modelPath, modelSha256, parts, stored };
   }
-  // Of several files, or without a hash: only the store's manifests tell which.
+  // For split models, or without a hash, only the store's manifests list the files.
   for (const one of sha256 === undefined ? [name] : [name, storedAs(name, sha256)]) {
     const found = await store.find(one);
     if (found === undefined || (sha256 !== undefined && found.sha256 !== sha256)) continue;
@@ -89,7 +89,7 @@ export async function locate(store: Store, config: LlamaBackendConfig): Promise<
   throw notThere(config);
 }
 
-/** Without a configured hash, it is the store's. */
+/** Without a configured hash, the store's applies. */
 function storedBy({ modelSha256, stored }: LlamaBackendConfig): "name" | "hash" {
   return stored ?? (modelSha256 === undefined ? "name" : "hash");
 }
@@ -129,7 +129,7 @@ async function pullModel(
   try {
     return await pull(model);
   } catch (error) {
-    // The hash says which model is meant, whatever the store calls it.
+    // The hash identifies the model, whatever its name in the store.
     if (!(error instanceof ModelStoreError) || error.code !== "taken" || sha256 === undefined) throw error;
     const name = storedAs(model, sha256);
     log.warn("model_name_taken", { model, stored_as: name });
@@ -137,7 +137,7 @@ async function pullModel(
   }
 }
 
-/** What the store calls a model whose name stands for another one. */
+/** Name in the store for a model whose own name refers to another one. */
 export function storedAs(name: string, sha256: string): string {
   const suffix = `-${sha256.slice(0, 12)}`;
   return `${name.slice(0, 128 - suffix.length)}${suffix}`;

@@ -1,19 +1,19 @@
-/** Why a daemon ends that serves nothing. */
+/** Errors of a daemon that exits because it cannot serve. */
 import type { BackendStatus } from "@inferd/client/protocol";
 import { takesRequests } from "../inference/backend.ts";
 import type { Member } from "./member.ts";
 
-/** Every backend has been down for long. */
+/** Every backend has been down for too long. */
 export class AllDownError extends Error {
   override readonly name = "AllDownError";
 }
 
-/** Not every backend was ready in time. */
+/** A backend was not ready in time. */
 export class ReadyTimeoutError extends Error {
   override readonly name = "ReadyTimeoutError";
 }
 
-/** Those that are still waited for. */
+/** Names the backends that are not ready. */
 export function timeoutError(members: readonly Member[], secs: number): ReadyTimeoutError {
   const late = members.flatMap(({ backend: { name, state } }) => takesRequests(state) ? [] : [`"${name}"`]).join(", ");
   return new ReadyTimeoutError(
@@ -21,16 +21,16 @@ export function timeoutError(members: readonly Member[], secs: number): ReadyTim
   );
 }
 
-/** How long nothing can be served before a daemon ends that is to end then, in milliseconds. */
+/** Default time for which all backends may be down, in milliseconds. */
 const DOWN_LIMIT_MS = 5 * 60_000;
 
-/** Where every backend is down, and a service manager would start the daemon again: ends it, after a while. */
+/** Ends the daemon when every backend has been down for a while, so that a service manager restarts it. */
 export class DownLimit implements Disposable {
   readonly #onFailure: (error: unknown) => void;
   readonly #limitMs: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param options `limitMs`: how long they may be; absent: as long as usual. */
+  /** @param options `limitMs`: allowed time; default five minutes. */
   constructor({ onFailure, limitMs = DOWN_LIMIT_MS }: {
     readonly onFailure: (error: unknown) => void;
     readonly limitMs: number | undefined;
@@ -39,7 +39,7 @@ export class DownLimit implements Disposable {
     this.#limitMs = limitMs;
   }
 
-  /** The backends are in other states. */
+  /** Checks the backends' states. */
   look(states: readonly BackendStatus[]): void {
     if (this.#timer !== undefined || !states.every((state) => state === "down")) return;
     this.#timer = setTimeout(() => {
@@ -47,7 +47,7 @@ export class DownLimit implements Disposable {
     }, this.#limitMs);
   }
 
-  /** One answers again. */
+  /** A backend answers again. */
   clear(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -1,30 +1,29 @@
 /**
- * Measures how long backends take to load. Time in which one fetches or hashes files does not count: that depends on
- * network and disk, and does not show whether the backend will ever be ready.
+ * Measures how long backends take to load. Fetching and hashing do not count: they depend on network and disk, and say
+ * nothing about whether the backend will become ready.
  */
 
 import { LoadClock } from "../backend/llama/watch/load_clock.ts";
 
-/** What a clock is made with. */
 export interface ReadyClockOptions {
-  /** How long each may load, in milliseconds. */
+  /** Time limit per backend, in milliseconds. */
   readonly limitMs: number;
-  /** Every backend that has to become ready. */
+  /** Backends that must become ready. */
   readonly backends: readonly string[];
-  /** Told once, when the first has taken too long. */
+  /** Called once, when the first backend exceeds the limit. */
   readonly onLate: () => void;
-  /** Milliseconds of a clock that never goes back; absent: the process's. */
+  /** Monotonic clock in milliseconds; default: the process's. */
   readonly now?: () => number;
 }
 
-/** One backend's time. */
+/** A backend's clock. */
 interface Lap {
   readonly clock: LoadClock;
-  /** While the backend does something that does not count. */
+  /** Set while the clock is paused. */
   pause?: Disposable;
 }
 
-/** Counts, for each backend, the time it loads. All begin with loading. */
+/** Counts the loading time of each backend, starting now. */
 export class ReadyClock implements Disposable {
   readonly #laps: Map<string, Lap>;
 
@@ -36,26 +35,26 @@ export class ReadyClock implements Disposable {
     this.#laps = new Map(backends.map((name) => [name, { clock: new LoadClock(limitMs, end, now) }]));
   }
 
-  /** The backend does something that does not count. */
+  /** Pauses a backend's clock. */
   pause(backend: string): void {
     const lap = this.#laps.get(backend);
     if (lap !== undefined) lap.pause ??= lap.clock.pause();
   }
 
-  /** The backend loads again. */
+  /** Resumes a backend's clock. */
   resume(backend: string): void {
     const lap = this.#laps.get(backend);
     lap?.pause?.[Symbol.dispose]();
     delete lap?.pause;
   }
 
-  /** The backend is ready. */
+  /** Stops the clock of a backend that is ready. */
   done(backend: string): void {
     this.#laps.get(backend)?.clock[Symbol.dispose]();
     this.#laps.delete(backend);
   }
 
-  /** Count no more. */
+  /** Stops all clocks. */
   [Symbol.dispose](): void {
     for (const name of [...this.#laps.keys()]) this.done(name);
   }

@@ -1,7 +1,7 @@
 /**
- * A new configuration for a daemon that serves: what of it can be used without a restart, which backends are kept, made
- * and given up, and in which order. A configuration that cannot be used changes nothing. Who answers a request meanwhile
- * is `serving.ts`'s.
+ * Reloads the configuration of a running daemon: which parts apply without a restart, which backends are kept, created
+ * and retired, and in which order. An unusable configuration changes nothing. `serving.ts` routes requests in the
+ * meantime.
  */
 import type { DaemonOptions } from "../config/options.ts";
 import { toStatus } from "../inference/backend.ts";
@@ -12,17 +12,17 @@ import { textOf } from "./drain.ts";
 import { makeMembers, type MakeOptions, type Member, memberKey } from "./member.ts";
 import type { Serving } from "./serving.ts";
 
-/** The new configuration cannot be used; the message is for the operator. */
+/** The new configuration is unusable; the message is for the operator. */
 export class ReloadError extends Error {
   override readonly name = "ReloadError";
 }
 
-/** Neither the new backends nor the ones before them can be loaded. */
+/** Neither the new nor the previous backends can be loaded. */
 export class NothingServedError extends Error {
   override readonly name = "NothingServedError";
 }
 
-/** What the operator calls the options that are used only after a restart. */
+/** Names of options that take effect only after a restart. */
 const NEED_RESTART = {
   runtimeDir: "the runtime directory",
   listen: "sockets and TCP addresses",
@@ -36,34 +36,33 @@ const NEED_RESTART = {
   cacheDir: "the cache directory",
 } as const satisfies Partial<Record<keyof DaemonOptions, string>>;
 
-/** What a reload works with. */
 export interface ReloadOptions {
   readonly serving: Serving;
   readonly make: Omit<MakeOptions, "options" | "signal">;
   readonly log: ActivityLog;
-  /** Gives the reload up. */
+  /** Cancels the reload. */
   readonly signal: AbortSignal;
-  /** Given: what needs a permission that this process does not have is refused before anything is loaded. */
+  /** If set, a configuration that needs missing permissions is rejected before anything is loaded. */
   readonly permissions?: PermissionContext;
 }
 
-/** A configuration that is served. */
+/** Result of a reload. */
 export interface Reloaded {
   readonly options: DaemonOptions;
-  /** What differs and is used only after a restart. */
+  /** Changed options that take effect only after a restart. */
   readonly needsRestart: readonly string[];
-  /** Resolves when the backends that are served no more are gone. */
+  /** Resolves when the retired backends are gone. */
   readonly retired: Promise<void>;
 }
 
 /**
- * Serve another configuration.
+ * Switch to another configuration.
  *
- * @param current What is served.
- * @param next What was configured.
- * @returns What is served now.
- * @throws {NothingServedError} If nothing could be served any more.
- * @throws {Error} If it cannot be used: then what was served before is served.
+ * @param current The configuration in effect.
+ * @param next The new configuration.
+ * @returns The configuration now in effect.
+ * @throws {NothingServedError} If nothing can be served any more.
+ * @throws {Error} If it is unusable; the current one then stays in effect.
  */
 export async function reload(current: DaemonOptions, next: DaemonOptions, reload: ReloadOptions): Promise<Reloaded> {
   const { serving, log, permissions } = reload;
@@ -101,7 +100,7 @@ export async function reload(current: DaemonOptions, next: DaemonOptions, reload
   }
 }
 
-/** What of a new configuration can be used without a restart, and the names of what cannot. */
+/** Merges the parts that apply without a restart, and names those that do not. */
 export function usable(
   current: DaemonOptions,
   next: DaemonOptions,
@@ -112,16 +111,16 @@ export function usable(
     fixed[key] = current[key];
     if (JSON.stringify(current[key]) !== JSON.stringify(next[key])) needsRestart.push(name);
   }
-  // A port that has been guarded is never opened to everybody by a line that is missing.
+  // A missing line must never open a protected port to everybody.
   if (current.apiKey !== undefined && next.apiKey === undefined) {
     fixed.apiKey = current.apiKey;
     needsRestart.push("no API key");
   }
-  // Each value is the one of its own key.
+  // Each value belongs to its own key.
   return { options: { ...next, ...fixed } as DaemonOptions, needsRestart };
 }
 
-/** By name, the backends that are configured as they are, work, and have loaded what is on the disk now. */
+/** Backends to keep, by name: unchanged configuration, working, and loaded from the files now on disk. */
 async function keep(before: readonly Member[], options: DaemonOptions): Promise<ReadonlyMap<string, Member>> {
   const kept = new Map<string, Member>();
   for (const config of options.backends) {
@@ -133,7 +132,7 @@ async function keep(before: readonly Member[], options: DaemonOptions): Promise<
   return kept;
 }
 
-/** Make backends and have them load; nothing is left of them if one cannot. */
+/** Creates and loads backends; all are disposed of if one fails. */
 async function load(
   configs: DaemonOptions["backends"],
   options: DaemonOptions,
@@ -150,7 +149,10 @@ async function load(
   }
 }
 
-/** Both do not fit into memory together: give the old ones up first, and load them again if the new ones cannot be. */
+/**
+ * Old and new backends do not fit into memory together: retire the old ones first, and reload them if the new ones
+ * fail.
+ */
 async function loadInstead(
   gone: readonly Member[],
   { current, wanted, options, cut }: {
@@ -175,7 +177,7 @@ async function loadInstead(
     try {
       back = await load(configs, current, reload);
     } catch (again) {
-      throw new NothingServedError(`${textOf(error)}; and what was served before cannot be loaded: ${textOf(again)}`);
+      throw new NothingServedError(`${textOf(error)}; and the previous backends cannot be reloaded: ${textOf(again)}`);
     }
     const members = before.map((member) =>
       gone.includes(member) ? back.find(({ key }) => key === member.key) ?? member : member
@@ -185,7 +187,7 @@ async function loadInstead(
   }
 }
 
-/** A signal that fires after a time, unless it is disposed of. */
+/** A signal that fires after a timeout, unless disposed of. */
 function cutAfter(secs: number): Disposable & { readonly signal: AbortSignal } {
   const cut = new AbortController();
   const timer = setTimeout(() => cut.abort(), secs * 1000);

@@ -1,7 +1,4 @@
-/**
- * The folder that holds sockets, lock and pid file: it is ours and nobody else can look into it. What lies in it
- * belongs to those who put it there.
- */
+/** Folder for sockets, lock and pid file: owned by this user and closed to others. Does not own the files in it. */
 const MODE = 0o700;
 
 /** The folder cannot be used; the message is for the operator. */
@@ -10,15 +7,15 @@ export class RuntimeDirError extends Error {
 }
 
 /**
- * Make the runtime directory, or make sure that the one that is there is ours.
+ * Create the runtime directory, or check that the existing one belongs to this user.
  *
  * @param path The folder.
- * @throws {RuntimeDirError} If it is a symlink, no folder, somebody else's, or cannot be made.
+ * @throws {RuntimeDirError} If it is a symlink, not a folder, owned by another user, or cannot be created.
  */
 export function prepareRuntimeDir(path: string): void {
   try {
     Deno.mkdirSync(path, { recursive: true, mode: MODE });
-    // In a shared folder like /tmp anybody may have made it first.
+    // In a shared folder such as /tmp another user may have created it first.
     const info = Deno.lstatSync(path);
     const uid = Deno.uid();
     if (info.isSymlink) throw refusal(path, "it is a symbolic link");

@@ -1,6 +1,6 @@
 /**
- * The configuration as it is really served, and its `config_id`: waits until every model is loaded and hashed, and
- * follows a backend that comes back with another context. What counts is `config/config_id.ts`'s.
+ * The configuration in effect and its `config_id`: waits until every model is loaded and hashed, and tracks backends
+ * that restart with a different context. `config/config_id.ts` defines what counts.
  */
 import { configId, type IdentifiedBackend } from "../config/config_id.ts";
 import type { BackendConfig, LlamaBackendConfig } from "../config/options.ts";
@@ -8,34 +8,33 @@ import type { ActivityLog } from "../log/log.ts";
 import { BUILT_INS, isBuiltIn } from "../models/built_in.ts";
 import { type FileToHash, ModelHashes } from "../models/file/model_hashes.ts";
 
-/** What a configuration is followed with. */
 export interface ServedConfigOptions {
-  /** In order of priority, as they were configured. */
+  /** In order of priority, as configured. */
   readonly backends: readonly BackendConfig[];
   readonly parallel: number;
   readonly queueDepth: number;
   readonly log: ActivityLog;
-  /** `identified` has changed. */
+  /** Called when `identified` changes. */
   readonly onChange: () => void;
-  /** Absent: files are hashed again. */
+  /** Default: files are hashed without a cache. */
   readonly hashes?: ModelHashes;
 }
 
-/** Knows the `config_id` of what is served. */
+/** Computes the `config_id` of the configuration in effect. */
 export class ServedConfig implements AsyncDisposable {
   readonly #options: ServedConfigOptions;
   readonly #hashes: ModelHashes;
-  /** By backend. */
+  /** Context size by backend. */
   readonly #contexts = new Map<string, number>();
-  /** By backend: what was loaded last. */
+  /** Loaded files by backend. */
   readonly #files = new Map<string, readonly FileToHash[]>();
-  /** By backend, as last seen. */
+  /** Last known hash by backend. */
   readonly #sha256 = new Map<string, string>();
   readonly #stop = new AbortController();
   #id: string | undefined;
   #identified = false;
   #identifying: Promise<void> = Promise.resolve();
-  /** Counts changes, so that only the last one's result is taken. */
+  /** Change counter, so that only the latest result is used. */
   #change = 0;
 
   constructor(options: ServedConfigOptions) {
@@ -48,45 +47,45 @@ export class ServedConfig implements AsyncDisposable {
     this.#changed();
   }
 
-  /** Undefined while it is not known. */
+  /** Undefined while unknown. */
   get id(): string | undefined {
     return this.#id;
   }
 
-  /** Whether `id` is known, or will be in a moment: nothing has to be read for it. */
+  /** Whether `id` is known, or can be computed without reading files. */
   get identified(): boolean {
     return this.#identified;
   }
 
-  /** What a backend's model file hashes to, once that is known. */
+  /** Hash of a backend's model file, once known. */
   modelSha256(backend: string): string | undefined {
     return this.#sha256.get(backend);
   }
 
   /**
-   * A backend is ready.
+   * Record that a backend is ready.
    *
-   * @param backend Which.
-   * @param contextTokens What it was loaded with.
-   * @param files The files of its model, as they were loaded; absent: they are not known.
+   * @param backend Name of the backend.
+   * @param contextTokens Context size it was loaded with.
+   * @param files Its loaded model files, if known.
    */
   ready(backend: string, contextTokens: number, files?: readonly FileToHash[]): void {
     const config = this.#options.backends.find(({ name }) => name === backend);
-    // For the others it is their own matter, and not known here.
+    // Contexts of other backends are not known here.
     if (config?.kind !== "llamacpp") return;
     const same = this.#contexts.get(backend) === contextTokens;
     this.#contexts.set(backend, contextTokens);
     if (files !== undefined) this.#files.set(backend, files);
-    // A file without a fixed hash may have been replaced before it was loaded again.
+    // A file without a configured hash may have been replaced before it was reloaded.
     if (!same || fixedSha256(config) === undefined) this.#changed();
   }
 
-  /** A backend will be loaded with so much context when it is asked; what it was really loaded with counts more. */
+  /** Records the context size a sleeping backend will be loaded with; an actual one takes precedence. */
   asleep(backend: string, contextTokens: number): void {
     if (!this.#contexts.has(backend)) this.ready(backend, contextTokens);
   }
 
-  /** Resolves when what can be known without reading a file is known. */
+  /** Resolves when everything that needs no file access is known. */
   async settled(): Promise<void> {
     const reading = this.#options.backends.some((backend) =>
       backend.kind === "llamacpp" && fixedSha256(backend) === undefined
@@ -94,7 +93,7 @@ export class ServedConfig implements AsyncDisposable {
     if (!reading) await this.#identifying;
   }
 
-  /** Resolves when `id` is known, or cannot be; what has to be read for it is read. */
+  /** Resolves when `id` is known or cannot be, reading files if necessary. */
   known(): Promise<void> {
     return this.#identifying;
   }
@@ -139,7 +138,7 @@ export class ServedConfig implements AsyncDisposable {
     }
   }
 
-  /** Undefined where the model is not loaded yet. */
+  /** Undefined while the model is not loaded. */
   async #describe(backend: BackendConfig): Promise<IdentifiedBackend | undefined> {
     const { name } = backend;
     switch (backend.kind) {
@@ -173,7 +172,7 @@ export class ServedConfig implements AsyncDisposable {
   }
 }
 
-/** Settings of a local model that change its answers, as far as they are given. */
+/** Settings of a local model that change its answers, if set. */
 async function settingsOf(backend: LlamaBackendConfig): Promise<Record<string, unknown>> {
   const { templateText, lora = [], loraSha256 = [] } = backend;
   const given = Object.entries({
@@ -194,7 +193,7 @@ async function sha256Of(text: string): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))).toHex();
 }
 
-/** What was configured was compared when the model was loaded, and the built-in models are what they are. */
+/** A configured hash was verified when the model was loaded, and built-in models have fixed hashes. */
 function fixedSha256({ modelName, modelPath, modelSha256 }: LlamaBackendConfig): string | undefined {
   if (modelSha256 !== undefined) return modelSha256;
   return modelPath === undefined && isBuiltIn(modelName) ? BUILT_INS[modelName].sha256 : undefined;

@@ -1,4 +1,4 @@
-/** What answers requests and the sockets it is asked on, built whole before any backend starts; hears what backends say. */
+/** Routes requests from sockets to backends. Fully built before any backend starts; receives the backends' notices. */
 import { abortable } from "@std/async";
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { StatusBoard } from "../admin/status.ts";
@@ -23,7 +23,6 @@ import { DownLimit, timeoutError } from "./not_served.ts";
 import { ReadyClock } from "./ready_clock.ts";
 import { ServedConfig } from "./served_config.ts";
 
-/** What it is built from. */
 export interface ServingOptions {
   readonly options: DaemonOptions;
   readonly members: readonly Member[];
@@ -33,17 +32,17 @@ export interface ServingOptions {
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
   readonly hashes: ModelHashes;
-  /** What the connections of all sockets share. */
+  /** State shared by the connections of all sockets. */
   readonly shared: Shared;
-  /** Disposes of what is built here, too. */
+  /** Receives everything built here, for disposal. */
   readonly built: AsyncDisposableStack;
-  /** A clock for the breakers. Absent: the process's. */
+  /** Clock for the circuit breakers. Default: the process's. */
   readonly now?: () => number;
-  /** Milliseconds that every backend may be down. */
+  /** Milliseconds for which every backend may be down. */
   readonly downLimitMs?: number;
-  /** A model is on its way. */
+  /** Called with loading phases. */
   readonly onPhase: (phase: LoadPhase) => void;
-  /** The sockets cannot stand any more where they stood: there is nothing left to be a daemon for. */
+  /** Called if sockets cannot be bound again, so that the daemon cannot go on. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -52,9 +51,9 @@ export class Serving {
   readonly #options: ServingOptions;
   readonly #engineLog: ActivityLog;
   readonly #router: Router;
-  /** Those that answer requests, in order of priority. */
+  /** Active backends, in order of priority. */
   #members: readonly Member[];
-  /** All that are not disposed of: also those that finish what they run. */
+  /** All undisposed backends, including those that finish their requests. */
   readonly #alive = new Set<Member>();
   #settings: DaemonOptions;
   #served: ServedConfig;
@@ -62,10 +61,10 @@ export class Serving {
   readonly #dispatch: DispatchServer;
   readonly #bindings: Bindings;
   readonly #firstBound = Promise.withResolvers<void>();
-  /** Every backend has been ready: from now on the sockets follow the backends. */
+  /** Whether all backends have been ready once: from then on sockets follow the backends' states. */
   #isOpen = false;
   readonly #down: DownLimit;
-  /** What the last restart of an engine began with. */
+  /** Phase in which the last engine restart began. */
   #restarting: LoadPhase | undefined;
 
   constructor(options: ServingOptions) {
@@ -95,7 +94,7 @@ export class Serving {
     this.#dispatch = built.use(this.#dispatchServer());
     this.#bindings = this.#bindingsOf();
     this.#down = built.use(new DownLimit({ onFailure: options.onFailure, limitMs: options.downLimitMs }));
-    // Told to who opens; nobody has to.
+    // Observed by `open`; others may ignore it.
     this.#firstBound.promise.catch(() => {});
   }
 
@@ -109,7 +108,7 @@ export class Serving {
   }
 
   /**
-   * Start backends, those of the daemon or others that may take their place, and wait until all are ready.
+   * Start backends, active ones or replacements, and wait until all are ready.
    *
    * @throws {ReadyTimeoutError} If one takes too long.
    * @throws {BackendUnavailableError} If one cannot become ready.
@@ -130,16 +129,16 @@ export class Serving {
     await abortable(Promise.all(starts), either);
   }
 
-  /** Those that answer requests. */
+  /** Active backends. */
   get members(): readonly Member[] {
     return this.#members;
   }
 
   /**
-   * Take requests away from backends, let them finish what they run until `cut` fires, and dispose of them.
+   * Stop routing requests to backends, let them finish until `cut` fires, and dispose of them.
    *
-   * @param gone Those; may be none of the daemon's.
-   * @param why What is told of what cannot be served without them.
+   * @param gone The backends; need not be active.
+   * @param why Phase to report for services that are lost meanwhile.
    */
   async retire(gone: readonly Member[], cut: AbortSignal, why?: LoadPhase): Promise<void> {
     const stay = this.#members.filter((member) => !gone.includes(member));
@@ -152,12 +151,12 @@ export class Serving {
   }
 
   /**
-   * Answer requests with these backends and these options from now on.
+   * Switch to these backends and options.
    *
-   * @param members In order of priority; all are ready.
-   * @param options What is configured of everything but the sockets.
-   * @param cut Cuts what those run that are not among them; they finish otherwise.
-   * @returns Resolves when the others are gone; requests are answered by the new ones before that.
+   * @param members In order of priority; all ready.
+   * @param options The new options; sockets stay as they are.
+   * @param cut Cancels remaining requests of the replaced backends.
+   * @returns Resolves when the replaced backends are gone; the new ones answer before that.
    */
   async change(
     members: readonly Member[],
@@ -167,7 +166,7 @@ export class Serving {
     const { admissions, board } = this.#options;
     const served = this.#servedConfig(members, options);
     for (const member of members) this.#tellServed(served, member);
-    // What has to be hashed is, before anybody is served by it.
+    // Hash what is needed before anybody is served.
     await served.known();
     const before = this.#served;
     const gone = this.#members.filter((member) => !members.includes(member));
@@ -194,7 +193,7 @@ export class Serving {
     return { retired: this.#dispose(gone, idle, cut) };
   }
 
-  /** What is served, for `config_id`. */
+  /** Tracks the `config_id` of these backends. */
   #servedConfig(members: readonly Member[], { parallel, queueDepth }: DaemonOptions): ServedConfig {
     const { log, hashes } = this.#options;
     const served: ServedConfig = new ServedConfig({
@@ -214,7 +213,7 @@ export class Serving {
     if (ready !== undefined) served.ready(backend.name, ready.capabilities.contextTokens, ready.files);
   }
 
-  /** Dispose of backends when they have answered what they run, or `cut` fires. */
+  /** Disposes of backends once they are idle, or `cut` fires. */
   async #dispose(
     gone: readonly Member[],
     idle: ReadonlyMap<Backend, Promise<void>>,
@@ -234,9 +233,9 @@ export class Serving {
   }
 
   /**
-   * Step 8: bind the sockets of what can be served.
+   * Step 8: bind the sockets of available services.
    *
-   * @throws {BindError} If one cannot stand where it should.
+   * @throws {BindError} If one cannot be bound.
    */
   async open(signal: AbortSignal): Promise<void> {
     await this.#served.settled();
@@ -245,7 +244,7 @@ export class Serving {
     await abortable(this.#firstBound.promise, signal);
   }
 
-  /** Step 10: accept nothing new, and let what runs finish until `cut` fires. */
+  /** Step 10: stop accepting, and let running requests finish until `cut` fires. */
   async drain(cut: AbortSignal): Promise<void> {
     await this.#bindings.stop();
     await Promise.all([...this.#servers, this.#dispatch].map((server) => server.drain(cut)));
@@ -296,7 +295,7 @@ export class Serving {
     return new DispatchServer({ ...shared, path: rpcSocket, dispatch, peers, log });
   }
 
-  /** Each surface on its sockets while a backend can serve it. */
+  /** Binds each surface's sockets while a backend can serve it. */
   #bindingsOf(): Bindings {
     const { board, onFailure } = this.#options;
     const surfaces = this.#servers.map((server): Binding => ({
@@ -304,7 +303,7 @@ export class Serving {
       serves: () => this.#isOpen && this.#serves(server.service),
       awaited: () => this.#may(server.service),
     }));
-    // While a model file is hashed there is no dispatch, and everything else.
+    // Dispatch is unavailable while a model file is hashed.
     const dispatch = { server: this.#dispatch, serves: () => this.#isOpen && this.#dispatches(), awaited: () => false };
     return new Bindings([...surfaces, dispatch], {
       onChange: (complete) => {
@@ -326,7 +325,7 @@ export class Serving {
   #onNotice(member: Member, notice: BackendNotice, clock: ReadyClock): void {
     const { board, onPhase } = this.#options;
     const { backend } = member;
-    // One that may take another's place, or has lost it: nobody is served by it.
+    // A replacement that is loading, or a retired one: not active.
     const isServing = this.#members.includes(member);
     switch (notice.type) {
       case "phase":
@@ -374,24 +373,24 @@ export class Serving {
     }
   }
 
-  /** Something that was served is not; told once until it is loaded again. */
+  /** Reports lost services, once until they are back. */
   #tellLoss(): void {
     const { board } = this.#options;
     if (!this.#isOpen || this.#restarting === undefined || this.#bindings.complete) return;
     if (board.state !== "restarting") board.restarting(this.#restarting);
   }
 
-  /** Whether a backend can answer such requests now. */
+  /** Whether a backend can serve this now. */
   #serves(service: Service): boolean {
     return this.#backends.some(({ state, capabilities }) => takesRequests(state) && capabilities?.[service]);
   }
 
-  /** Whether one could that has not failed for good. */
+  /** Whether a backend that is not down for good could serve this. */
   #may(service: Service): boolean {
     return this.#backends.some(({ state, capabilities }) => toStatus(state) !== "down" && capabilities?.[service]);
   }
 
-  /** Whether dispatch has anything to offer, and can say whom it speaks for. */
+  /** Whether dispatch has a backend, and a `config_id` to identify the configuration. */
   #dispatches(): boolean {
     return this.#served.identified && this.#backends.some(({ state }) => takesRequests(state));
   }

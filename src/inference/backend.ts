@@ -1,6 +1,6 @@
 /**
- * The backend interface: something that becomes ready, may fail and recover, and turns a request into events.
- * Independent of wire formats.
+ * The backend interface: becomes ready, may fail and recover, and turns requests into events. Independent of wire
+ * formats.
  */
 import {
   type BackendStatus,
@@ -23,7 +23,7 @@ import type {
 
 export { type Service, SERVICES };
 
-/** What a backend can do, reported once it is ready. */
+/** Capabilities of a backend, reported once it is ready. */
 export interface BackendCapabilities extends Readonly<Record<Service, boolean>> {
   readonly vision: boolean;
   readonly audio: boolean;
@@ -32,20 +32,20 @@ export interface BackendCapabilities extends Readonly<Record<Service, boolean>> 
   readonly accelerator: string;
   readonly gpuLayers: number;
   readonly model: string;
-  /** Tokens one request may use, prompt and answer together. */
+  /** Context size: maximum tokens of prompt and answer. */
   readonly contextTokens: number;
-  /** Requests decoded together. */
+  /** Maximum number of requests decoded concurrently. */
   readonly parallel: number;
-  /** Resident memory of its engine when it became ready, in bytes; absent: it has none. */
+  /** Resident memory of its engine when it became ready, in bytes; absent without engine. */
   readonly memoryBytes?: number;
-  /** The model's own chat template cannot be evaluated. */
+  /** Set if the model's own chat template cannot be evaluated. */
   readonly templateError?: Readonly<TemplateError>;
 }
 
-/** Tokens one request may use unless the configuration says more, or the model can do with fewer. */
+/** Default context size, unless configured or the model's is smaller. */
 export const DEFAULT_CONTEXT_TOKENS = 8192;
 
-/** What a backend can do that only answers generation v1. */
+/** Services of a backend that supports only generation v1. */
 export const ONLY_TEXT = {
   v1: true,
   v2: false,
@@ -58,42 +58,42 @@ export const ONLY_TEXT = {
 } as const;
 
 /**
- * Where a backend is: `loading` until first ready, `restarting` when it failed and is coming back, `down` when it has
- * given up, `stopped` after disposal. `asleep`: its model is not loaded, and the next request loads it; `waking`: a request
- * has begun that.
+ * State of a backend. `loading`: until first ready; `restarting`: recovering from a failure; `down`: given up;
+ * `stopped`: disposed. `asleep`: the model is not loaded, and the next request loads it; `waking`: a request is loading
+ * it.
  */
 export type BackendState = "loading" | "ready" | "restarting" | "asleep" | "waking" | "down" | "stopped";
 
-/** Whether requests may be sent to a backend in this state: it answers them, or loads its model for them. */
+/** Whether requests may be sent: the backend answers, or loads its model first. */
 export function takesRequests(state: BackendState): boolean {
   return state === "ready" || state === "asleep" || state === "waking";
 }
 
-/** A state as clients see it. */
+/** The state as reported to clients. */
 export function toStatus(state: BackendState): BackendStatus {
   if (state === "ready" || state === "asleep") return state;
   return state === "down" || state === "stopped" ? "down" : "loading";
 }
 
-/** What a backend tells the daemon between requests. */
+/** Notifications of a backend to the daemon. */
 export type BackendNotice =
   | { readonly type: "phase"; readonly phase: LoadPhase }
   /**
-   * It hashes or fetches files, or its engine has not said a word yet: that does not count for the ready timeout.
-   * `loading`: what it does counts again.
+   * `preparing`: it hashes or fetches files, or waits for its engine to start, which does not count towards the ready
+   * timeout. `loading`: the time counts again.
    */
   | { readonly type: "preparing" | "loading" }
   | {
     readonly type: "ready";
     readonly capabilities: BackendCapabilities;
-    /** The files of the model that was loaded; absent where there are none. */
+    /** Files of the loaded model, if it has any. */
     readonly files?: readonly ModelFile[];
   }
-  /** Its model is not loaded (any more); this is what it can do once a request has loaded it. */
+  /** Its model is not loaded (any more); these are its capabilities once a request has loaded it. */
   | { readonly type: "asleep"; readonly capabilities: BackendCapabilities }
-  /** A request loads its model. */
+  /** A request is loading its model. */
   | { readonly type: "waking" }
-  /** It failed and is loaded again, from this phase on. */
+  /** It failed and is being reloaded, starting with this phase. */
   | { readonly type: "restarting"; readonly reason: string; readonly phase: LoadPhase }
   | { readonly type: "down"; readonly reason: string }
   | {
@@ -103,7 +103,7 @@ export type BackendNotice =
     readonly fields: Record<string, unknown>;
   };
 
-/** Anything that can answer requests. */
+/** Answers requests. */
 export interface Backend extends AsyncDisposable {
   /** Unique among the daemon's backends. */
   readonly name: string;
@@ -112,40 +112,40 @@ export interface Backend extends AsyncDisposable {
   readonly capabilities: BackendCapabilities | undefined;
 
   /**
-   * Load until ready. Called once. The backend recovers from later failures itself, and reports them as notices.
+   * Load until ready. Called once. The backend recovers from later failures by itself, and reports them as notices.
    *
-   * @param notify Called for every notice, also after this promise has settled.
-   * @param signal Gives up loading.
-   * @throws {BackendUnavailableError} If it cannot become ready; trying again will not help.
+   * @param notify Called for every notice, even after the promise has settled.
+   * @param signal Cancels loading.
+   * @throws {BackendUnavailableError} If it cannot become ready, permanently.
    */
   start(notify: (notice: BackendNotice) => void, signal: AbortSignal): Promise<void>;
 
   /**
-   * Answer one request. The consumer's pace is the producer's: events not taken are not produced without bound.
+   * Answer one request. Back-pressure applies: unconsumed events are not produced without bound.
    *
    * @param request What to generate.
-   * @param signal Cancels; the iterator then ends with the signal's reason thrown.
-   * @throws {InvalidRequestError} If the request cannot be served by this model (bad grammar, prompt too long).
-   * @throws {BackendUnavailableError} If the backend fails before or while it answers.
+   * @param signal Cancels; the iterator then throws the signal's reason.
+   * @throws {InvalidRequestError} If this model cannot serve the request (bad grammar, prompt too long).
+   * @throws {BackendUnavailableError} If the backend fails before or during the answer.
    */
   generate(request: GenerationRequest, signal: AbortSignal): AsyncIterable<BackendEvent>;
 
   /**
-   * Embed texts. Absent where it never can.
+   * Embed texts. Absent if the backend never can.
    *
    * @throws As `generate`, and {EmbedUnsupportedError} if this model cannot.
    */
   embed?(request: EmbedRequest, signal: AbortSignal): Promise<EmbedAnswer>;
 
   /**
-   * Score documents against a query. Absent where it never can.
+   * Score documents against a query. Absent if the backend never can.
    *
    * @throws As `generate`, and {RerankUnsupportedError} if this model cannot.
    */
   rerank?(request: RerankRequest, signal: AbortSignal): Promise<RerankAnswer>;
 
   /**
-   * Ask the tokenizer or the chat template. Absent where the model's are not known.
+   * Query the tokenizer or the chat template. Absent if the backend has no access to them.
    *
    * @throws As `generate`.
    */

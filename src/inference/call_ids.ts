@@ -1,12 +1,12 @@
-/** What calls of tools are named when a backend has no names of its own: counted through the conversation. */
+/** Ids of tool calls for backends without ids of their own: numbered through the conversation. */
 import type { ChatMessage } from "./request.ts";
 
-/** The name of a call. */
+/** Id of the n-th call. */
 export function callId(count: number): string {
   return `tc-${count}`;
 }
 
-/** Calls that a conversation has. */
+/** Number of calls in a conversation. */
 export function countCalls(messages: readonly ChatMessage[]): number {
   return messages.reduce(
     (sum, { content }) =>

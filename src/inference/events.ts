@@ -1,64 +1,69 @@
-/** The events that a backend yields while it generates. */
+/** Events that a backend yields during generation. */
 import type { ToolUse } from "./request.ts";
 
 /** Token counts of one generation. */
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** How many of the prompt's tokens came from an earlier request's cache. */
+  /** Prompt tokens found in the prefix cache. */
   readonly cachedTokens: number;
-  /** How many of the generated tokens a grammar forced, so that they were not sampled; absent: none. */
+  /** Generated tokens that the grammar forced, without sampling; absent: none. */
   readonly forcedTokens?: number;
-  /** How many of the cached tokens were prepared after an earlier answer, in a quiet moment; absent: none. */
+  /** Cached tokens that were prefilled in idle time after an earlier answer; absent: none. */
   readonly preparedTokens?: number;
-  /** How many tokens were guessed, and how many of them were what the model chose; absent: none was guessed. */
+  /** Drafted tokens, and those of them that were accepted; absent: no drafting. */
   readonly draftedTokens?: number;
   readonly acceptedTokens?: number;
 }
 
-/** How long the parts of a generation took, in milliseconds. */
+/** Durations of a generation's phases, in milliseconds. */
 export interface Timings {
-  /** It waited for its turn. */
+  /** Time in the queue. */
   readonly queueMs: number;
-  /** Its prompt was processed, up to the first token. */
+  /** Prompt processing, up to the first token. */
   readonly promptMs: number;
   /** From the first token to the end. */
   readonly generationMs: number;
 }
 
-/** How likely the model found a token. */
+/** Log probability of a token. */
 export interface TokenProbability {
-  /** Its text; bytes that are no whole character as U+FFFD. */
+  /** Its text; incomplete characters as U+FFFD. */
   readonly token: string;
   readonly id?: number;
   readonly bytes: readonly number[];
-  /** Natural logarithm of its probability, before anything that a request says about sampling. */
+  /** Natural logarithm of its probability, before sampling adjustments. */
   readonly logprob: number;
 }
 
 /** A token of the answer. */
 export interface TokenLogprob extends TokenProbability {
-  /** The likeliest tokens in its place, the likeliest first. */
+  /** Most likely tokens at this position, in descending order. */
   readonly top: readonly TokenProbability[];
 }
 
-/** Why a generation ended: the model said so (after calling tools, or not), a stop string came, or tokens ran out. */
+/**
+ * Why a generation ended: the model ended its answer (after tool calls, or not), a stop string occurred, or the token
+ * limit was reached.
+ */
 export type FinishReason = "end" | "stop" | "length" | "tool_use";
 
-/** What a generation yields: parts of the answer, then one `done`. Failure is an exception, cancellation the signal. */
+/** Events of a generation: parts of the answer, then one `done`. Failures are exceptions, cancellation is by signal. */
 export type BackendEvent =
-  /** `logprobs`: the tokens behind it, where the request asks for them. */
+  /** `logprobs`: tokens of this text, if requested. */
   | { readonly type: "text"; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
   | { readonly type: "thinking"; readonly text: string }
-  /** All text so far was a reasoning trace whose beginning the model forgot. What was sent stays sent. */
+  /**
+   * All text so far was a reasoning trace whose opening marker the model omitted. Text already sent is not retracted.
+   */
   | { readonly type: "text_was_thinking" }
   | ToolUse
   | {
     readonly type: "done";
     readonly reason: FinishReason;
     readonly usage: Usage;
-    /** Absent: the backend does not know. */
+    /** Absent if the backend does not know. */
     readonly timings?: Timings;
-    /** A call was required and did not come before the tokens ran out. */
+    /** A call was required but did not come before the token limit. */
     readonly toolChoiceUnsatisfied?: true;
   };

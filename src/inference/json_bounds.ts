@@ -1,7 +1,7 @@
-/** How much JSON a stranger may send, whoever it is: what parsing and walking it costs is bounded before it is parsed. */
+/** Limits on JSON from untrusted senders: bounds the cost of parsing and walking it, before it is parsed. */
 
 /**
- * The maximum number of values in one text. A string costs in proportion to its length, but each value of a large text
+ * Maximum number of values in one text. A string costs in proportion to its length, but each value of a large text
  * costs tens of bytes and time besides: 64 MiB of `{},` take more than 2 GiB and fourteen seconds.
  */
 export const MAX_JSON_VALUES = 1 << 18;
@@ -15,13 +15,13 @@ const BRACE = 0x7b;
 const BRACE_END = 0x7d;
 
 /**
- * Whether a text that is about to be parsed keeps within bounds. Says nothing of a text that is no JSON.
+ * Whether a text is within limits. Does not validate the JSON.
  *
- * @param text JSON, or not.
- * @param maxDepth How deep arrays and objects may be nested. Absent: as deep as there may be values.
+ * @param text The text to be parsed.
+ * @param maxDepth Maximum nesting depth. Default: the maximum number of values.
  */
 export function isBoundedJson(text: string, maxDepth: number = MAX_JSON_VALUES): boolean {
-  // Every value but the first has a character of its own before it, and so has every level.
+  // Every value but the first, and every level, takes at least one character.
   if (text.length <= Math.min(MAX_JSON_VALUES, maxDepth)) return true;
   let values = 1;
   let depth = 0;
@@ -46,7 +46,7 @@ export function isBoundedJson(text: string, maxDepth: number = MAX_JSON_VALUES):
   return true;
 }
 
-/** Where the quote that ends a string stands; -1 where it has none, which the parser will complain about. */
+/** Position of the closing quote; -1 if missing, which the parser reports. */
 function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start);
   while (end !== -1) {

@@ -1,24 +1,24 @@
-/** How a model is loaded and asked, as the operator says of its backend. */
+/** The operator's settings for loading and prompting a model. */
 
-/** Types of the numbers in a KV cache. */
+/** Element types of a KV cache. */
 export const CACHE_TYPES = ["f16", "q8_0", "q4_0"] as const;
 
-/** The type of the numbers in a KV cache. */
+/** Element type of a KV cache. */
 export type CacheType = (typeof CACHE_TYPES)[number];
 
-/** Whether attention is computed in one fused step. */
+/** Whether to use flash attention. */
 export type FlashAttention = "auto" | "on" | "off";
 
-/** How positions beyond the trained context are scaled. */
+/** RoPE scaling for positions beyond the trained context. */
 export type RopeScaling = "none" | "linear" | "yarn" | "longrope";
 
-/** A LoRA adapter and how strongly it is applied. */
+/** A LoRA adapter and its scale. */
 export interface LoraAdapter {
   readonly path: string;
   readonly scale: number;
 }
 
-/** How the native library loads a model and lays out its context; what is absent is as the model or the library says. */
+/** Native settings of model and context; absent ones default to the model or the library. */
 export interface NativeSettings {
   readonly cacheTypeK?: CacheType;
   readonly cacheTypeV?: CacheType;
@@ -33,7 +33,7 @@ export interface NativeSettings {
   readonly ropeScaling?: RopeScaling;
 }
 
-/** What a request gets that does not say it. */
+/** Default sampling settings of requests. */
 export interface SamplingDefaults {
   readonly temperature?: number;
   readonly topP?: number;

@@ -1,12 +1,12 @@
-/** How many tokens a conversation comes to at the least, whatever the template: cheap to see, however much was sent. */
+/** Lower bound for a conversation's token count, whatever the template: cheap to compute, whatever the size. */
 import type { ContentBlock, GenerationRequest } from "./request.ts";
 
 /**
- * Tokens that a conversation comes to at the least. Every message takes one, and so do so many bytes. Thoughts do not
- * count: a template may leave them out.
+ * Minimum token count of a conversation: one per message, plus text bytes divided by the longest token's length.
+ * Ignores thoughts, which a template may omit.
  *
- * @param conversation What was asked.
- * @param longestPiece Bytes of the longest text that a token of the model stands for.
+ * @param conversation The conversation.
+ * @param longestPiece Bytes of the vocabulary's longest token.
  */
 export function leastTokens(
   { messages, tools, toolChoice }: Pick<GenerationRequest, "messages" | "tools" | "toolChoice">,
@@ -29,10 +29,10 @@ export function leastTokens(
 }
 
 /**
- * The message for a prompt that does not fit.
+ * Error message for a prompt that does not fit.
  *
- * @param tokens How many it has.
- * @param contextTokens How many prompt and answer may have together.
+ * @param tokens Its token count.
+ * @param contextTokens Context size, prompt and answer.
  */
 export function tooLongMessage(tokens: number | `more than ${number}`, contextTokens: number): string {
   return `The prompt has ${tokens} tokens; prompt and answer together may have ${contextTokens}`;

@@ -1,22 +1,22 @@
-/** Requests as backends get them, after defaults and limits. */
+/** Requests as backends receive them, after defaults and limits. */
 import type { EmbedTask } from "@inferd/client/protocol";
 
-/** What JSON calls an object. */
+/** A JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** The types of JSON. */
+/** JSON types. */
 export type JsonType = "string" | "integer" | "number" | "boolean" | "null" | "array" | "object";
 
-/** A part of a message that is more than text. */
+/** A part of a message's content. */
 export type ContentBlock =
   | { readonly type: "text"; readonly text: string }
-  /** What an assistant thought in an earlier turn; not empty. */
+  /** An assistant's thought of an earlier turn; not empty. */
   | { readonly type: "thinking"; readonly text: string }
   | { readonly type: "media"; readonly attachment: Attachment }
   | ToolUse
   | { readonly type: "tool_result"; readonly toolCallId: string; readonly content: readonly ContentBlock[] };
 
-/** A call of a tool, made by the model. */
+/** A tool call made by the model. */
 export interface ToolUse {
   readonly type: "tool_use";
   readonly toolCallId: string;
@@ -24,22 +24,21 @@ export interface ToolUse {
   readonly input: JsonObject;
 }
 
-/** An image, audio or video attachment. */
 export interface Attachment {
   readonly kind: "image" | "audio" | "video";
   readonly mime: string;
-  /** Checked base64. */
+  /** Validated base64. */
   readonly base64: string;
 }
 
-/** One turn of a conversation. Every tool result in it belongs to an earlier call. */
+/** A message of a conversation. Every tool result refers to an earlier call. */
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";
-  /** A string where there is nothing but text. */
+  /** A string if it is only text. */
   readonly content: string | readonly ContentBlock[];
 }
 
-/** Something the model may call. */
+/** A tool the model may call. */
 export interface Tool {
   readonly name: string;
   readonly description: string;
@@ -47,67 +46,70 @@ export interface Tool {
   readonly inputSchema: JsonObject;
 }
 
-/** Whether the model may, must or must not call a tool; with a name, it must call that one and no other. */
+/** Whether the model may, must or must not call a tool; with a name, it must call that one. */
 export type ToolChoice = "auto" | "required" | "none" | { readonly name: string };
 
-/** How the next token is chosen. */
+/** Sampling settings. */
 export interface Sampling {
   /** 0 is greedy. */
   readonly temperature: number;
   readonly topP: number;
   /** 0 is off. */
   readonly topK: number;
-  /** Absent: another one for each request. */
+  /** Absent: random. */
   readonly seed?: number;
-  /** Tokens less likely than this share of the likeliest one's probability are left out. Absent: off. */
+  /** Minimum probability relative to the most likely token. Absent: off. */
   readonly minP?: number;
-  /** Taken off the logit of every token among the last ones. Absent: 0. */
+  /** Subtracted from the logit of every token in the penalty window. Absent: 0. */
   readonly presencePenalty?: number;
-  /** Taken off it once for each time it is there. Absent: 0. */
+  /** Subtracted once per occurrence in the penalty window. Absent: 0. */
   readonly frequencyPenalty?: number;
-  /** The logit of every token among the last ones is divided by this, a negative one multiplied. Absent: 1. */
+  /** Divides positive and multiplies negative logits of tokens in the penalty window. Absent: 1. */
   readonly repeatPenalty?: number;
-  /** Added to the logits of tokens. Absent: nothing. */
+  /** Added to the logits of tokens. Absent: none. */
   readonly logitBias?: readonly TokenBias[];
 }
 
-/** What is added to a token's logit. */
+/** Bias added to a token's logit. */
 export type TokenBias = readonly [token: number, bias: number];
 
-/** What a surface fills in where the caller says nothing, by its name on the wire. */
+/** Fields with defaults, by their names on the wire. */
 export type DefaultedField = "temperature" | "top_p" | "top_k" | "max_tokens";
 
-/** A request after defaults and limits: nothing in it is optional but what has no default. */
+/** A request after defaults and limits; only fields without default are optional. */
 export interface GenerationRequest {
   readonly messages: readonly ChatMessage[];
   readonly sampling: Sampling;
   readonly maxTokens: number;
-  /** What the caller left out; absent: nothing. A server that refuses such a field may be asked without it. */
+  /**
+   * Fields that the caller left out; absent: none. If a server rejects such a field, the request may be retried without
+   * it.
+   */
   readonly defaulted?: readonly DefaultedField[];
   readonly stop: readonly string[];
-  /** GBNF the whole answer has to follow; never together with tools, a schema or thinking. */
+  /** GBNF grammar for the whole answer; never together with tools, a schema or thinking. */
   readonly grammar?: string;
   readonly tools: readonly Tool[];
-  /** `required` only where there are tools, a name only of one of them. */
+  /** `required` only with tools, a name only of one of them. */
   readonly toolChoice: ToolChoice;
-  /** JSON Schema the text has to follow; never where a call is required. */
+  /** JSON Schema for the text; never together with a required call. */
   readonly responseSchema?: JsonObject;
-  /** Tell with each piece of text how likely its tokens were, and this many of the likeliest ones. Absent: do not. */
+  /** Report log probabilities with this many top tokens. Absent: none. */
   readonly logprobs?: number;
-  /** Whether the model is asked to think first. */
+  /** Whether the model should think first. */
   readonly thinking: boolean;
 }
 
-/** The schema of an answer that may be any JSON object; told from others by identity. */
+/** Schema of an arbitrary JSON object; recognised by identity. */
 export const ANY_OBJECT: JsonObject = { type: "object" };
 
-/** What a request has that asks for nothing but text. */
+/** Fields of a request for plain text. */
 export const PLAIN = { tools: [], toolChoice: "auto", thinking: false } as const;
 
-/** What a vector is for. */
+/** Task of an embedding. */
 export type { EmbedTask };
 
-/** How the vectors of a text's tokens are pooled into one vector or score. */
+/** Pooling of a text's token vectors. */
 export type Pooling = "mean" | "cls" | "last" | "rank";
 
 /** Texts to embed. */
@@ -117,7 +119,7 @@ export interface EmbedRequest {
   readonly task?: EmbedTask;
 }
 
-/** Vectors of unit length, in the order of the texts. */
+/** Unit vectors, in the order of the texts. */
 export interface EmbedAnswer {
   readonly vectors: readonly Float32Array[];
   readonly dimensions: number;
@@ -131,30 +133,30 @@ export interface RerankRequest {
   readonly documents: readonly string[];
 }
 
-/** The model's raw output for each document, in the order of the request. */
+/** Raw scores, in the order of the documents. */
 export interface RerankAnswer {
   readonly scores: readonly number[];
   readonly model: string;
   readonly inputTokens: number;
 }
 
-/** What can be asked of a model's tokenizer and chat template. */
+/** Queries to a model's tokenizer and chat template. */
 export type TokenizerRequest =
   | {
     readonly type: "tokenize";
     readonly text: string;
-    /** With the tokens that the model wants before and after a text. */
+    /** Whether to add BOS and EOS as the model does. */
     readonly addSpecial: boolean;
-    /** Names of control tokens in the text stand for these tokens. */
+    /** Whether to parse the names of control tokens. */
     readonly parseSpecial: boolean;
   }
   | { readonly type: "detokenize"; readonly tokens: readonly number[] }
   | { readonly type: "count" | "apply_template"; readonly conversation: Conversation };
 
-/** A conversation as a prompt is made of it. */
+/** The parts of a request that make up its prompt. */
 export type Conversation = Pick<GenerationRequest, "messages" | "tools" | "toolChoice" | "thinking">;
 
-/** Tokens for `tokenize`, a text for `detokenize` and `apply_template`, a number of tokens for `count`. */
+/** Tokens for `tokenize`, text for `detokenize` and `apply_template`, a token count for `count`. */
 export type TokenizerAnswer =
   | { readonly tokens: readonly number[] }
   | { readonly text: string }

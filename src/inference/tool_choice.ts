@@ -1,8 +1,8 @@
-/** What a tool choice allows, shared by backends and the engine's grammars. */
+/** Semantics of tool choice, shared by backends and the engine's grammars. */
 import type { Tool, ToolChoice } from "./request.ts";
 
 /**
- * Whether an answer may call a tool.
+ * Whether the answer may call a tool.
  *
  * @param tool One of the request's tools.
  * @param choice The request's choice.
@@ -12,7 +12,7 @@ export function mayCall({ name }: Pick<Tool, "name">, choice: ToolChoice): boole
 }
 
 /**
- * Whether an answer must call a tool.
+ * Whether the answer must call a tool.
  *
  * @param choice The request's choice.
  */

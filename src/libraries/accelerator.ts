@@ -1,10 +1,10 @@
-/** The accelerators, as settings, packages and messages name them. */
+/** Names of accelerators in settings, packages and messages. */
 
-/** What computes. */
+/** Compute device. */
 export type Accelerator = "cpu" | "cuda" | "vulkan" | "metal";
 
-/** What may compute: `auto` is the best that the machine has, and otherwise the CPU. */
+/** Accelerator setting: `auto` is the best available, or the CPU. */
 export type AcceleratorSetting = "auto" | Accelerator;
 
-/** The values of the setting. */
+/** Valid values of the setting. */
 export const ACCELERATOR_SETTINGS: readonly AcceleratorSetting[] = ["auto", "cpu", "cuda", "vulkan", "metal"];

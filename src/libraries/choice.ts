@@ -1,43 +1,43 @@
-/** Chooses the accelerator and the packages it takes, from the setting and the machine. */
+/** Chooses the accelerator and its packages, by the setting and the machine. */
 import type { Accelerator, AcceleratorSetting } from "./accelerator.ts";
 import { LibraryError, platformPackage } from "./library_files.ts";
 import { findCuda, findVulkan, type Machine, type Support } from "./machine.ts";
 import type { PackageName } from "./packages.ts";
 
-/** One way to compute. */
+/** A usable accelerator. */
 export interface Candidate {
   readonly accelerator: Accelerator;
-  /** The first has llama.cpp itself, the last the accelerator's library. */
+  /** The first package has llama.cpp, the last the accelerator's library. */
   readonly packages: readonly [PackageName, ...PackageName[]];
-  /** Libraries of the system to be opened before, because the loader may not find them. */
+  /** System libraries to open first, because the loader may not find them. */
   readonly preload: readonly string[];
 }
 
-/** An accelerator that would have been better. */
+/** A better accelerator that cannot be used. */
 export interface Unusable {
   readonly accelerator: Accelerator;
   readonly reason: string;
-  /** Its device is present, so the operator may expect it to be used. */
+  /** The device is present, so the operator may expect it to be used. */
   readonly hasDriver: boolean;
 }
 
-/** What to compute with. */
+/** Result of the choice. */
 export interface Choice {
-  /** The best first; the others only if it fails. */
+  /** Best first; later ones are fallbacks. */
   readonly candidates: readonly [Candidate, ...Candidate[]];
   readonly unusable: readonly Unusable[];
 }
 
-/** The accelerators, the best first. */
+/** GPU accelerators, best first. */
 const GPUS = ["cuda", "vulkan", "metal"] as const;
 
 /**
- * Choose.
+ * Choose the accelerator.
  *
- * @param setting What is wanted.
- * @param machine What there is.
+ * @param setting The configured accelerator.
+ * @param machine The machine.
  * @returns What to try.
- * @throws {LibraryError} If what is wanted cannot be used here; it says what can.
+ * @throws {LibraryError} If the configured accelerator is unusable; the message lists the alternatives.
  */
 export function chooseLibraries(setting: AcceleratorSetting, machine: Machine): Choice {
   const { os, arch } = machine;
@@ -64,12 +64,12 @@ export function chooseLibraries(setting: AcceleratorSetting, machine: Machine): 
   );
 }
 
-/** Whether there are packages of an accelerator for this platform. */
+/** Whether packages of an accelerator are published for this platform. */
 function isPublished(accelerator: typeof GPUS[number], base: PackageName): boolean {
   return accelerator === "metal" ? base === "mac-arm64-metal" : base === "linux-x64" || base === "win-x64";
 }
 
-/** How an accelerator would be used. */
+/** Packages of an accelerator, or why it is unusable. */
 function find(
   accelerator: typeof GPUS[number],
   base: PackageName,
@@ -95,8 +95,8 @@ function find(
 }
 
 /**
- * The package for CUDA 13 is complete. The one for CUDA 12 has only the accelerator's library: on Linux it goes with the
- * CPU's package, whose other libraries are the same but for their names; on Windows another compiler made those.
+ * The CUDA 13 package is complete. The CUDA 12 package has only the accelerator's library: on Linux it works with the
+ * CPU package, whose other libraries differ only in name; on Windows those are built by a different compiler.
  */
 function cudaPackages(base: "linux-x64" | "win-x64", runtime: 12 | 13): readonly [PackageName, ...PackageName[]] {
   if (runtime === 13) return [`${base}-cuda`];

@@ -1,6 +1,6 @@
-/** Where the native libraries are: npm's package of the platform, and which of its files is which library. */
+/** Locates native libraries in npm's platform packages and maps file names to libraries. */
 
-/** The node-llama-cpp release whose libraries are used. */
+/** Pinned release of node-llama-cpp. */
 export const LIBRARY_VERSION = "3.21.1";
 
 /** The library cannot be used; the message is for the operator. */
@@ -8,7 +8,7 @@ export class LibraryError extends Error {
   override readonly name = "LibraryError";
 }
 
-/** The platform package for a machine, or `undefined` where there is none. */
+/** Platform package of a machine, if there is one. */
 export function platformPackage(os: string, arch: string): string | undefined {
   return ({
     "linux x86_64": "linux-x64",
@@ -20,7 +20,9 @@ export function platformPackage(os: string, arch: string): string | undefined {
   } as Record<string, string>)[`${os} ${arch}`];
 }
 
-/** The folder of the libraries that npm has for this platform. The specifier is computed, so that only that package is fetched. */
+/**
+ * Library folder of npm's package for this platform. The specifier is computed, so that Deno fetches no other package.
+ */
 export async function packagedFolder(): Promise<string> {
   const name = platformPackage(Deno.build.os, Deno.build.arch);
   if (name === undefined) {
@@ -31,14 +33,14 @@ export async function packagedFolder(): Promise<string> {
 }
 
 /**
- * Whether a file is the library of this name. It differs by system, and may carry accelerator and release:
+ * Whether a file is the library of this name. The name depends on the system and may include accelerator and release:
  * `libllama.v0.4.0.so`, `libllama.metal.v0.4.0.dylib`, `llama.dll`.
  */
 export function isLibrary(file: string, library: string): boolean {
   return new RegExp(`^(lib)?${library}(\\.[a-z]+)?(\\.v[\\d.]+)?\\.(so|dylib|dll)$`).test(file);
 }
 
-/** The file of a library in a folder. */
+/** Path of a library in a folder. */
 export function findLibrary(folder: string, library: string): string | undefined {
   for (const { name } of Deno.readDirSync(folder)) if (isLibrary(name, library)) return `${folder}/${name}`;
   return undefined;

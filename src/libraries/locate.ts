@@ -1,33 +1,33 @@
-/** Finds the packages of a way to compute on this machine. */
+/** Locates the packages of an accelerator on this machine. */
 import { LIBRARY_VERSION } from "./library_files.ts";
 import type { Candidate } from "./choice.ts";
 import { fullName, librariesIn, type PackageName, packagesFolder } from "./packages.ts";
 
-/** Where packages may be. */
+/** Folders to search. */
 export interface PackagePlaces {
-  /** Deno's own, of each registry that it may have fetched from. */
+  /** Deno's npm cache, one folder per registry. */
   readonly denoFolders: readonly string[];
-  /** Of this program. */
+  /** This program's cache. */
   readonly cacheDir?: string | undefined;
-  /** Those that an executable made by `deno compile` carries: the folders of their libraries. */
+  /** Library folders embedded in a compiled executable. */
   readonly embedded?: Readonly<Partial<Record<PackageName, string>>> | undefined;
   readonly exists: (path: string) => boolean;
 }
 
-/** The libraries of a way to compute. */
+/** Library folders of an accelerator. */
 export interface LocatedLibraries {
-  /** Has llama.cpp itself and what computes on the CPU. */
+  /** Folder with llama.cpp and the CPU backends. */
   readonly folder: string;
-  /** Has the accelerator's library. */
+  /** Folder with the accelerator's library. */
   readonly acceleratorFolder: string;
 }
 
 /**
- * Find the packages of a candidate.
+ * Locate the packages of a candidate.
  *
- * @param candidate What is to be used.
- * @param places Where to look.
- * @returns Its folders; or the packages that are not here.
+ * @param candidate The accelerator and its packages.
+ * @param places Folders to search.
+ * @returns Its folders, or the missing packages.
  */
 export function locatePackages(
   { packages }: Candidate,
@@ -40,7 +40,7 @@ export function locatePackages(
   return { folder, acceleratorFolder };
 }
 
-/** The folder of the libraries of one package. What is there is whole: both caches move packages in when they are. */
+/** Library folder of a package. If it exists it is complete, because both caches move finished packages into place. */
 function locatePackage(name: PackageName, places: PackagePlaces): string | undefined {
   const { denoFolders, cacheDir, embedded, exists } = places;
   const roots = [

@@ -1,57 +1,57 @@
 /**
- * Detects a machine's accelerators: drivers, their libraries, device files. Looks at files and starts nothing; the
- * files are passed in, so that tests can simulate machines.
+ * Detects accelerators: drivers, their libraries, device files. Only looks at files, through functions that tests can
+ * replace; starts nothing.
  */
 import { parseLoaderCache } from "./loader_cache.ts";
 
-/** What is looked at. */
+/** Access to the machine. */
 export interface Machine {
   /** `Deno.build.os` and `Deno.build.arch`. */
   readonly os: string;
   readonly arch: string;
   readonly env: (name: string) => string | undefined;
-  /** Whether there is such a file, folder or device. */
+  /** Whether a file, folder or device exists. */
   readonly exists: (path: string) => boolean;
-  /** The names in a folder; empty if there is no folder. */
+  /** Names in a folder; empty if it does not exist. */
   readonly list: (folder: string) => readonly string[];
-  /** The bytes of a file; nothing where there is none. */
+  /** Content of a file, if it exists. */
   readonly read: (path: string) => Uint8Array | undefined;
 }
 
-/** An accelerator as a machine has it. */
+/** Whether an accelerator can be used. */
 export type Support<Found = unknown> =
   | ({ readonly usable: true } & Found)
   | {
     readonly usable: false;
-    /** Why, as it reads behind `cannot be used: `. */
+    /** Phrased to follow `cannot be used: `. */
     readonly reason: string;
-    /** The device's driver is here and something else is missing: worth a warning. */
+    /** The device's driver is present but something else is missing, which is worth a warning. */
     readonly hasDriver: boolean;
   };
 
-/** What CUDA code finds here. */
+/** The CUDA installation. */
 export interface CudaFound {
-  /** The release of CUDA whose runtime is installed: the code is built for one or the other. */
+  /** Major version of the installed CUDA runtime. */
   readonly runtime: 12 | 13;
-  /** The runtime's libraries, in the order in which they can be opened. */
+  /** Runtime libraries, in loading order. */
   readonly preload: readonly string[];
 }
 
-/** The oldest driver that runs a release of CUDA. */
+/** Minimum driver version by CUDA release. */
 const LEAST_DRIVER = { 13: 580, 12: 525 } as const;
 const NVIDIA_DEVICES = ["/proc/driver/nvidia/version", "/dev/nvidiactl"];
-/** The GPU of the Windows that this Linux runs in (WSL). */
+/** GPU device under WSL. */
 const WSL_DEVICE = "/dev/dxg";
-/** Render nodes are numbered from here. */
+/** Number of the first render node. */
 const FIRST_RENDER_NODE = 128;
 const MOST_RENDER_NODES = 16;
-/** Mesa's driver that renders on the CPU. */
+/** Mesa's software renderer. */
 const SOFTWARE_DRIVER = /^lvp_/;
 
 /**
- * What is there of NVIDIA's CUDA.
+ * Detect CUDA.
  *
- * @param machine What is looked at.
+ * @param machine The machine.
  * @returns The runtime to use, or what is missing.
  */
 export function findCuda(machine: Machine): Support<CudaFound> {
@@ -59,10 +59,10 @@ export function findCuda(machine: Machine): Support<CudaFound> {
 }
 
 /**
- * Whether Vulkan can be expected to find a GPU.
+ * Detect Vulkan.
  *
- * @param machine What is looked at.
- * @param options.anyDevice A driver that renders on the CPU is enough.
+ * @param machine The machine.
+ * @param options.anyDevice Accept software renderers.
  */
 export function findVulkan(machine: Machine, { anyDevice }: { readonly anyDevice: boolean }): Support {
   if (machine.os === "windows") {
@@ -85,7 +85,7 @@ function findCudaOnLinux(machine: Machine): Support<CudaFound> {
   const hasDevice = [...NVIDIA_DEVICES, WSL_DEVICE].some(machine.exists);
   if (!hasDevice) return missing("there is no NVIDIA driver (no /proc/driver/nvidia/version)");
   if (findLibraryFile(machine, "libcuda.so.1") === undefined) {
-    // WSL has this device for every vendor's graphics card.
+    // WSL has this device for GPUs of every vendor.
     return {
       usable: false,
       reason: "NVIDIA's driver has no CUDA library (libcuda.so.1)",
@@ -117,7 +117,7 @@ function findCudaOnWindows(machine: Machine): Support<CudaFound> {
   });
 }
 
-/** The newest runtime that is complete and that the driver runs. */
+/** Newest complete runtime that the driver supports. */
 function findRuntime(
   driver: number | undefined,
   preloadOf: (runtime: 12 | 13) => readonly string[] | undefined,
@@ -138,14 +138,14 @@ function missing(reason: string): Support<never> {
   return { usable: false, reason, hasDriver: false };
 }
 
-/** The first number of the driver's version; it says which releases of CUDA it runs. */
+/** Major version of the driver, which determines the supported CUDA releases. */
 function driverVersion({ read }: Machine): number | undefined {
   const bytes = read("/proc/driver/nvidia/version");
   const version = bytes && /\s(\d{3,})\.\d+/.exec(new TextDecoder().decode(bytes))?.[1];
   return version ? Number(version) : undefined;
 }
 
-/** The names of the files that name Vulkan's drivers. */
+/** Names of Vulkan driver manifests. */
 function vulkanDrivers({ env, list }: Machine): string[] {
   const named = env("VK_DRIVER_FILES") || env("VK_ICD_FILENAMES");
   if (named) return named.split(":").filter((path) => path !== "").map((path) => path.split("/").at(-1) ?? path);
@@ -155,12 +155,12 @@ function vulkanDrivers({ env, list }: Machine): string[] {
 }
 
 /**
- * Where a shared library of Linux is: where the system's loader looks, and in further folders.
+ * Find a shared library on Linux: in the loader's cache and folders, and in further folders.
  *
- * @param machine What is looked at.
- * @param name As other libraries ask for it: `libcuda.so.1`.
- * @param others Folders the loader may not know.
- * @returns Its path; nothing where there is none.
+ * @param machine The machine.
+ * @param name File name, such as `libcuda.so.1`.
+ * @param others Folders that the loader may not know.
+ * @returns Its path, if found.
  */
 export function findLibraryFile(machine: Machine, name: string, others: readonly string[] = []): string | undefined {
   const { env, exists } = machine;
@@ -172,7 +172,7 @@ export function findLibraryFile(machine: Machine, name: string, others: readonly
 
 const caches = new WeakMap<Machine, ReadonlyMap<string, string>>();
 
-/** What the loader has looked up; read once for a machine. */
+/** The loader's cache; read once per machine. */
 function loaderCache(machine: Machine): ReadonlyMap<string, string> {
   const known = caches.get(machine);
   if (known !== undefined) return known;
@@ -182,14 +182,14 @@ function loaderCache(machine: Machine): ReadonlyMap<string, string> {
   return cache;
 }
 
-/** Where the loader looks by default on common distributions. */
+/** Default loader folders of common distributions. */
 function systemFolders({ arch }: Machine): string[] {
   const triple = arch === "aarch64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
   return [`/usr/lib/${triple}`, `/lib/${triple}`, "/usr/lib64", "/lib64", "/usr/lib", "/lib", "/usr/lib/wsl/lib"]
     .concat("/run/opengl-driver/lib");
 }
 
-/** Where CUDA toolkits of Linux keep their libraries, the newest last installed first. */
+/** Library folders of CUDA toolkits on Linux, newest version first. */
 function toolkitFolders({ env, list }: Machine): string[] {
   const versions = list("/usr/local").filter((name) => /^cuda-\d/.test(name))
     .toSorted((one, other) => other.localeCompare(one, "en", { numeric: true }));
@@ -197,7 +197,7 @@ function toolkitFolders({ env, list }: Machine): string[] {
   return homes.flatMap((home) => home ? [`${home}/lib64`, `${home}/targets/x86_64-linux/lib`] : []);
 }
 
-/** The same on Windows, where the loader's own way is the path. */
+/** The same on Windows, where the loader searches PATH. */
 function windowsToolkitFolders({ env, list }: Machine): string[] {
   const root = join(env("ProgramFiles") || "C:\\Program Files", "NVIDIA GPU Computing Toolkit\\CUDA");
   const versions = list(root).toSorted((one, other) => other.localeCompare(one, "en", { numeric: true }));
@@ -212,7 +212,7 @@ function systemFolder({ env }: Machine): string {
   return join(env("SystemRoot") || "C:\\Windows", "System32");
 }
 
-/** A path of Windows, also where tests ask for it elsewhere. */
+/** Joins Windows paths, on any platform. */
 function join(folder: string, name: string): string {
   return `${folder.replace(/[\\/]+$/, "")}\\${name}`;
 }

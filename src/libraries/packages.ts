@@ -1,18 +1,17 @@
 /**
- * The packages that node-llama-cpp's release publishes its native libraries in: how long each is and what it must hash
- * to, and where a folder that has been unpacked keeps the libraries. Pure.
+ * node-llama-cpp's packages of native libraries: sizes, hashes, and where an unpacked package has its libraries. Pure.
  */
 import { LIBRARY_VERSION } from "./library_files.ts";
 
-/** A package as the registry has it. */
+/** A package in the registry. */
 export interface PackageFile {
-  /** Of the compressed archive. */
+  /** Size of the compressed archive. */
   readonly bytes: number;
-  /** Of the compressed archive, in base64, as npm writes it behind `sha512-`. */
+  /** Hash of the compressed archive in base64, as in npm's `sha512-`. */
   readonly sha512: string;
 }
 
-/** The packages of this release, without their scope. */
+/** Packages of this release, without scope. */
 export const PACKAGES = {
   "linux-x64": {
     bytes: 10_582_760,
@@ -64,24 +63,24 @@ export const PACKAGES = {
   },
 } as const satisfies Readonly<Record<string, PackageFile>>;
 
-/** A package's name without its scope. */
+/** Package name without scope. */
 export type PackageName = keyof typeof PACKAGES;
 
-/** The scope of all of them. */
+/** Scope of all packages. */
 export const PACKAGE_SCOPE = "@node-llama-cpp";
 
-/** What people and registries call a package. */
+/** Package name with scope. */
 export function fullName(name: PackageName): string {
   return `${PACKAGE_SCOPE}/${name}`;
 }
 
-/** The folder below a cache folder that has the unpacked packages of this release. */
+/** Folder for this release's unpacked packages in a cache folder. */
 export function packagesFolder(cacheDir: string): string {
   return `${cacheDir}/libraries/${LIBRARY_VERSION}`;
 }
 
-/** Where the libraries are within an unpacked package. */
+/** Library folder of an unpacked package. */
 export function librariesIn(folder: string, name: PackageName): string {
-  // The extensions bring a library for the package whose name they extend.
+  // An `-ext` package has a library for the package it extends.
   return name.endsWith("-ext") ? `${folder}/bins/${name.slice(0, -"-ext".length)}/fallback` : `${folder}/bins/${name}`;
 }

@@ -1,7 +1,6 @@
 /**
- * Which registry packages are fetched from, as Deno decides it: `NPM_CONFIG_REGISTRY`, else `.npmrc` of the program's
- * folder, else that of the user; a line for the scope overrides all of them. Also where Deno keeps what it has
- * fetched from there.
+ * Determines the npm registry as Deno does: `NPM_CONFIG_REGISTRY`, else `.npmrc` in the program's folder, else the
+ * user's; a line for the scope overrides all of them. Also locates Deno's npm cache.
  */
 import { fromFileUrl } from "@std/path";
 
@@ -9,33 +8,33 @@ import { fromFileUrl } from "@std/path";
 const PROGRAM = new URL("../../", import.meta.url);
 const DEFAULT_REGISTRY = "https://registry.npmjs.org/";
 
-/** A registry, and how it knows its users. */
+/** A registry with its credentials. */
 export interface Registry {
   readonly url: URL;
-  /** The value of the `authorization` header; absent: none is sent. */
+  /** Value of the `authorization` header, if any. */
   readonly authorization?: string;
 }
 
-/** What decides. */
+/** Sources of configuration. */
 export interface RegistrySources {
   readonly env: (name: string) => string | undefined;
-  /** The text of a file; nothing where there is none. */
+  /** Text of a file, if it exists. */
   readonly read: (path: string) => string | undefined;
-  /** For tests; absent: where this program is. */
+  /** Overrides the program's location, for tests. */
   readonly program?: URL;
 }
 
-/** The configuration of npm does not name a registry; the message is for the operator. */
+/** npm's configuration has an invalid registry; the message is for the operator. */
 export class RegistryError extends Error {
   override readonly name = "RegistryError";
 }
 
 /**
- * The files that configure npm, the nearest first.
+ * Paths of npm's configuration files, highest precedence first.
  *
- * @param home The user's home, if it is known.
- * @param program Where this program is.
- * @returns Their paths, whether they are there or not.
+ * @param home The user's home, if known.
+ * @param program The program's location.
+ * @returns The paths, whether or not the files exist.
  */
 export function npmrcPaths(home: string | undefined, program = PROGRAM): string[] {
   return [
@@ -45,12 +44,12 @@ export function npmrcPaths(home: string | undefined, program = PROGRAM): string[
 }
 
 /**
- * The registry of a package.
+ * Registry of a package.
  *
- * @param sources What decides.
- * @param scope The package's; absent: it has none.
+ * @param sources Sources of configuration.
+ * @param scope Scope of the package, if any.
  * @returns The registry.
- * @throws {RegistryError} If what is configured is no URL.
+ * @throws {RegistryError} If the configured value is not a URL.
  */
 export function configuredRegistry(sources: RegistrySources, scope?: string): Registry {
   const { env, read, program } = sources;
@@ -69,7 +68,7 @@ export function configuredRegistry(sources: RegistrySources, scope?: string): Re
   return { url, ...(authorization === undefined ? {} : { authorization }) };
 }
 
-/** One `key = value` per line; `${NAME}` is replaced by the variable. */
+/** One `key = value` per line; `${NAME}` is expanded from the environment. */
 function readNpmrc(text: string, env: RegistrySources["env"]): Map<string, string> {
   const settings = new Map<string, string>();
   for (const line of text.split(/\r?\n/)) {
@@ -81,7 +80,7 @@ function readNpmrc(text: string, env: RegistrySources["env"]): Map<string, strin
   return settings;
 }
 
-/** Keys belong to a part of the registry's URL: `//host/path/:_authToken`; the longest such part counts. */
+/** Tokens belong to a URL prefix: `//host/path/:_authToken`; the longest match wins. */
 function authorizationFor(url: URL, setting: (key: string) => string | undefined): string | undefined {
   const segments = url.pathname.split("/").filter((segment) => segment !== "");
   for (let kept = segments.length; kept >= 0; kept--) {
@@ -99,11 +98,11 @@ function authorizationFor(url: URL, setting: (key: string) => string | undefined
 }
 
 /**
- * The folders that Deno keeps packages in: those of a registry, and those of the public one, which are the same.
+ * Deno's package folders for the configured and for the public registry, whose packages are the same.
  *
- * @param registry The registry that is configured.
- * @param machine Says where Deno's cache is.
- * @returns The folders, the registry's own first; none where no home is known.
+ * @param registry The configured registry.
+ * @param machine Locates Deno's cache.
+ * @returns The folders, the configured registry's first; empty if no home is known.
  */
 export function denoPackagesFolders(
   registry: URL,
@@ -114,7 +113,7 @@ export function denoPackagesFolders(
   return [...new Set([registry, new URL(DEFAULT_REGISTRY)].map((url) => `${root}/npm/${folderOf(url)}`))];
 }
 
-/** What Deno calls the folder of a registry: it has no name for a host that is only an address. */
+/** Deno's folder name of a registry; empty host for IP addresses. */
 function folderOf(registry: URL): string {
   const isName = !/^[\d.]+$/.test(registry.hostname) && !registry.hostname.startsWith("[");
   const host = [isName ? registry.hostname : "", registry.port].filter((part) => part !== "").join("_");

@@ -1,15 +1,15 @@
 /**
- * How many records one caller may cause at will: a token bucket for each. What is beyond it is counted, so that a caller
- * that is refused all the time cannot rotate everybody else's records away.
+ * Rate limit for log records by caller: one token bucket each. Excess records are only counted, so that a caller that
+ * is constantly rejected cannot rotate out everybody else's records.
  */
 
-/** Records that a caller may cause at once. */
+/** Burst size per caller. */
 export const BURST_RECORDS = 100;
-/** Records a second that a caller may cause all the time. */
+/** Sustained rate per caller, in records per second. */
 const RECORDS_PER_SEC = 10;
-/** After the first record that is dropped, the count is told within this time, in milliseconds. */
+/** Maximum delay of the report after the first dropped record, in milliseconds. */
 const TELL_MS = 10_000;
-/** Callers that are remembered; those that have caused nothing for longest are forgotten. */
+/** Maximum number of tracked callers; the least recently active are forgotten. */
 const MAX_CALLERS = 4096;
 
 interface Bucket {
@@ -18,19 +18,18 @@ interface Bucket {
   dropped: number;
 }
 
-/** What it is made of. */
 export interface CallerRateOptions {
-  /** Told how many records of a caller were dropped. */
+  /** Called with the number of dropped records of a caller. */
   readonly onDropped: (caller: string, records: number) => void;
-  /** Milliseconds of a clock that never goes back. Absent: the process's. */
+  /** Monotonic clock in milliseconds. Default: the process's. */
   readonly now?: () => number;
 }
 
-/** The buckets of all callers. Disposing of it tells what has not been told. */
+/** Buckets of all callers. Disposal reports pending counts. */
 export class CallerRate implements Disposable {
   readonly #options: CallerRateOptions;
   readonly #now: () => number;
-  /** Those that have caused nothing for longest first. */
+  /** Least recently active first. */
   readonly #buckets = new Map<string, Bucket>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -39,7 +38,7 @@ export class CallerRate implements Disposable {
     this.#now = options.now ?? ((): number => performance.now());
   }
 
-  /** Whether a caller may cause another record; if not, it is counted. */
+  /** Whether the caller may log another record; if not, it is counted. */
   take(caller: string): boolean {
     const now = this.#now();
     const bucket = this.#buckets.get(caller) ?? { tokens: BURST_RECORDS, at: now, dropped: 0 };

@@ -1,14 +1,14 @@
-/** What a terminal obeys in a text, spelt out. */
+/** Escapes control characters for terminals. */
 
-/** Every control character but line break and tab, and what changes the direction or the lines of text. */
+/** Control characters other than line breaks and tabs, and characters that affect text direction or line breaks. */
 // deno-lint-ignore no-control-regex
 const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /**
- * Text with its control characters spelt out.
+ * Escape control characters.
  *
- * @param text Text of strangers.
- * @returns With `\u001b`, as JSON has it, in the place of each; line breaks and tabs stay.
+ * @param text Untrusted text.
+ * @returns The text with JSON escapes such as `\u001b`; line breaks and tabs stay.
  */
 export function spellControls(text: string): string {
   return text.replace(CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);

@@ -1,27 +1,27 @@
-/** Logs downloads at boot: the beginning and the size, progress from time to time, and the end. */
+/** Logs downloads at boot: start and size, periodic progress, and the end. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { ActivityLog } from "./log.ts";
 
-/** Between two records of one download. */
+/** Minimum interval between records of one download. */
 const EVERY_MS = 5000;
 
-/** Makes records of phases. */
+/** Turns phases into log records. */
 export class DownloadLog {
   readonly #log: Pick<ActivityLog, "info">;
   readonly #now: () => number;
-  /** By source: when it was logged last, and how much had come. */
+  /** By source: time and progress of the last record. */
   readonly #told = new Map<string, { readonly at: number; readonly bytes: number }>();
 
   /**
-   * @param log Where records go.
-   * @param now Milliseconds, monotonic.
+   * @param log Receives records.
+   * @param now Monotonic clock in milliseconds.
    */
   constructor(log: Pick<ActivityLog, "info">, now: () => number = () => performance.now()) {
     this.#log = log;
     this.#now = now;
   }
 
-  /** Take a phase; only downloads are logged. */
+  /** Logs a phase if it is a download. */
   see(phase: LoadPhase): void {
     if (phase.phase !== "download") return;
     const { source_url: source, downloaded_bytes: bytes, total_bytes: total } = phase;

@@ -1,6 +1,6 @@
 /**
- * The activity log: NDJSON records with rotation, and what the operator sees on stderr.
- * Rooms that log take the `ActivityLog` interface, so that tests can record. The only room that meets `@std/log`.
+ * The activity log: NDJSON records with rotation, and a readable copy on stderr for the operator. Other rooms take the
+ * `ActivityLog` interface, so that tests can record. The only user of `@std/log`.
  */
 import { bold, dim, red, yellow } from "@std/fmt/colors";
 import { BaseHandler, type LevelName, Logger, type LogRecord } from "@std/log";
@@ -10,18 +10,18 @@ import { RotatingFile } from "./rotating_file.ts";
 import { LOG_FILE } from "./log_file.ts";
 import { spellControls } from "./controls.ts";
 
-/** How much is logged. */
+/** Minimum level that is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 const MOST_LOG_BYTES = 16 * 1024 * 1024;
-/** A record that would be longer, in UTF-16 units, loses its fields. */
+/** Longer records, in UTF-16 units, lose their fields. */
 const MOST_LINE_LENGTH = 256 * 1024;
-/** The least telling first. */
+/** In ascending order of severity. */
 const LEVELS: readonly LevelName[] = ["DEBUG", "INFO", "WARN", "ERROR"];
-/** Who speaks of the daemon's own life: the operator sees these from `info`, all others from `error`. */
+/** Components that report the daemon's own life cycle: shown to the operator from `info`, all others from `error`. */
 const LIFECYCLE_COMPONENTS: ReadonlySet<string> = new Set(["daemon", "engine", "http"]);
 
-/** Failures that the command line tells the operator in a line of its own. */
+/** Failures that the command line reports in a line of its own. */
 const TOLD_BY_COMMAND: ReadonlySet<string> = new Set(["start_failed", "failed"]);
 
 /** Fields of a record in addition to its message. */
@@ -33,43 +33,42 @@ export interface ActivityLog {
   info(msg: string, fields?: LogFields): void;
   warn(msg: string, fields?: LogFields): void;
   error(msg: string, fields?: LogFields): void;
-  /** The same log, speaking for another component. */
+  /** The same log for another component. */
   for(component: string): ActivityLog;
   /**
-   * The same log for what a caller causes at will, whether it is served or not: beyond a rate its records are counted
-   * instead, errors aside, and `records_dropped` says how many.
+   * The same log with a rate limit, for records that a caller can cause at will. Excess records are counted, except
+   * errors, and reported as `records_dropped`.
    */
   limited(caller: string): ActivityLog;
 }
 
-/** Where the log goes. */
 export interface ActivityLogOptions {
-  /** Made if it is not there. */
+  /** Created if it does not exist. */
   readonly dir: string;
   readonly level: LogLevel;
-  /** Also tell the operator on stderr. */
+  /** Also write to stderr for the operator. */
   readonly stderr?: boolean;
-  /** Called when the file cannot be written any more; stderr has been informed by then. */
+  /** Called when writing starts to fail, after stderr has been informed. */
   readonly onStopped?: (reason: string) => void;
-  /** Called when it can be written again; stderr has been informed by then. */
+  /** Called when writing works again, after stderr has been informed. */
   readonly onResumed?: () => void;
   /** Rotate before the file exceeds this many bytes. */
   readonly mostBytes?: number;
-  /** How long nothing is tried after the file could not be written, in milliseconds. */
+  /** Back-off after a failed write, in milliseconds. */
   readonly retryMs?: number;
 }
 
-/** The activity log that was opened. */
+/** An open activity log. */
 export interface OpenLog extends ActivityLog, AsyncDisposable {
-  /** Log as much from now on, whichever component speaks. */
+  /** Changes the level of all components. */
   setLevel(level: LogLevel): void;
 }
 
 /**
- * Open the activity log, speaking for the component `daemon`.
+ * Open the activity log, for the component `daemon`.
  *
- * @param options Where it goes.
- * @returns The log; disposing it writes what is still in memory.
+ * @param options Log options.
+ * @returns The log; disposal flushes it.
  */
 export function openActivityLog(options: ActivityLogOptions): OpenLog {
   const file = new RotatingFile({
@@ -110,7 +109,7 @@ export function openActivityLog(options: ActivityLogOptions): OpenLog {
   });
 }
 
-/** What all components share. */
+/** State shared by all components. */
 interface LogParts {
   readonly handlers: BaseHandler[];
   readonly rate: CallerRate;
@@ -122,7 +121,7 @@ class ComponentLog implements ActivityLog {
   readonly #component: string;
   readonly #parts: LogParts;
   readonly #logger: Logger;
-  /** Whose rate counts; absent: none. */
+  /** Caller whose rate limit applies, if any. */
   readonly #caller: string | undefined;
 
   constructor(component: string, parts: LogParts, caller?: string) {
@@ -157,14 +156,14 @@ class ComponentLog implements ActivityLog {
   }
 
   #mayLog(level: LevelName): boolean {
-    // Before the rate: what is not logged anyway counts for nothing.
+    // Check the level first: records that are not logged anyway do not count.
     if (LEVELS.indexOf(level) < LEVELS.indexOf(this.#parts.level)) return false;
     if (this.#caller === undefined) return true;
     return this.#parts.rate.take(this.#caller);
   }
 }
 
-/** Records for machines, on disk. */
+/** Writes records to disk. */
 class FileHandler extends BaseHandler {
   readonly #file: RotatingFile;
 
@@ -181,7 +180,7 @@ class FileHandler extends BaseHandler {
 
   override handle(record: LogRecord): void {
     super.handle(record);
-    // What went wrong is wanted most when the process does not live on.
+    // Errors are flushed at once, since the process may be about to end.
     if (record.levelName === "ERROR") void this.#file.flush();
   }
 
@@ -190,7 +189,7 @@ class FileHandler extends BaseHandler {
   }
 }
 
-/** Lines for a person, on stderr. */
+/** Writes readable lines to stderr. */
 class OperatorHandler extends BaseHandler {
   constructor() {
     super("DEBUG", { formatter: toText });
@@ -206,7 +205,7 @@ class OperatorHandler extends BaseHandler {
   }
 }
 
-/** Who says it, and when. */
+/** Fixed fields of a record. */
 interface Head {
   readonly time: Date;
   readonly level: string;
@@ -220,12 +219,12 @@ function toJson(
   const head = { t: time.toISOString(), level: level.toLowerCase(), component, msg };
   let unloggable: string;
   try {
-    // What a record is stays, whatever its fields are called.
+    // Fields cannot override the record's own.
     const line = redactedJson({ ...head, ...fields, ...head });
     if (line.length <= MOST_LINE_LENGTH) return line;
     unloggable = `${line.length} characters`;
   } catch (error) {
-    // A cycle, say: a bug of the caller's that must not cost more than the fields.
+    // A cyclic value, for example: a bug of the caller that must not cost more than the fields.
     unloggable = error instanceof Error ? error.message : "";
   }
   return redactedJson({ ...head, unloggable });
@@ -253,7 +252,7 @@ function redactedFields(record: LogRecord): LogFields {
   }
 }
 
-/** One line in which nothing moves a terminal's cursor, changes its colours or turns its writing round. */
+/** Escapes text to a single line without terminal control sequences. */
 function toLine(text: string): string {
   return spellControls(text).replaceAll("\n", "\\n").replaceAll("\t", "\\u0009");
 }

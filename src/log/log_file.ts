@@ -1,2 +1,2 @@
-/** The name of the log that is being written; full ones are numbered. */
+/** Name of the current log file; rotated ones are numbered. */
 export const LOG_FILE = "inferd.ndjson";

@@ -1,43 +1,45 @@
 /**
- * Takes secrets out of what is logged. Works on values before they become JSON, so a record stays valid JSON whatever
- * is replaced. Owns the patterns; who logs what is not its business.
+ * Removes secrets from log records. Works on values before serialisation, so that records stay valid JSON. Owns the
+ * patterns, not what is logged.
  *
- * What is searched is untrusted: no pattern rescans the same characters for every position where it could begin
- * at, so that a text costs what it weighs.
+ * The text is untrusted: no pattern rescans the same characters from every possible start, so the cost is linear.
  */
 
 const SECRET_NAMES = "password|passwd|pwd|api[_ -]?key|secret|token";
 
-/** A record's own key that names a secret, also as the end of a longer one: `client_secret`, `accessToken`. */
+/** Keys that name a secret, also as a suffix: `client_secret`, `accessToken`. */
 const SECRET_KEY = new RegExp(`(?:${SECRET_NAMES}|authorization)$`, "i");
 
-/** Longer texts are not searched and not logged, in UTF-16 units. */
+/** Longer texts are neither searched nor logged, in UTF-16 units. */
 const MOST_SEARCHED = 4 * 1024 * 1024;
-/** So much of a text is logged, in UTF-16 units. */
+/** Maximum logged length of a text, in UTF-16 units. */
 const MOST_SHOWN = 16 * 1024;
 
-/** Blanks, also escaped ones; the letter ends the backslashes, so there is one way to read them. */
+/** Whitespace, also escaped; the letter ends the backslashes, so that matching is unambiguous. */
 const BLANK = String.raw`(?:\s|\\+(?:[nrt]|u00(?:09|0[aAdD]|20)))*`;
 
-/** Keys that are shown as they are. */
+/** Keys that are shown unchanged. */
 const KNOWN_KEYS = new Map<string, string>();
-/** So many are remembered, none longer than this. */
+/** Cache size, and maximum length of a cached key. */
 const MOST_KNOWN_KEYS = 256;
 const MOST_KNOWN_LENGTH = 64;
 
-/** After a name: its closing quote, escaped once or more where JSON is nested in JSON, then `=` or `:`. */
+/** After a name: its closing quote, escaped once or more in nested JSON, then `=` or `:`. */
 const ASSIGNED = String.raw`(?:\\*["'])?${BLANK}[:=]${BLANK}`;
 
 /** A name and its value as two entries of a list. */
 const PAIRED = String.raw`\\*["']${BLANK},${BLANK}`;
 
 /**
- * A quoted value. It ends at a quote with as many backslashes as the one it began with: in JSON that is nested in JSON
- * those inside have more. One that never closes goes to the end.
+ * A quoted value. Ends at a quote with as many backslashes as the opening one, since inner quotes of nested JSON have
+ * more. An unclosed one extends to the end.
  */
 const QUOTED = String.raw`(?<escape>\\*)"(?:[^]*?(?<!\\)\k<escape>"|[^]*)|'[^']*'?`;
 
-/** Where a token can begin: not in the middle of a word, but right behind an escape, whose letter is no part of it. */
+/**
+ * Possible start of a token: not within a word, but directly after an escape sequence, whose letter does not belong to
+ * it.
+ */
 const START = String.raw`(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))`;
 
 interface Pattern {
@@ -45,7 +47,7 @@ interface Pattern {
   readonly find: RegExp;
 }
 
-/** Known shapes first, so that a token is named by what it is. The first group is kept. */
+/** Known formats first, so that a token is labelled by its kind. The first group is kept. */
 const PATTERNS: readonly Pattern[] = [
   {
     kind: "authorization",
@@ -53,7 +55,7 @@ const PATTERNS: readonly Pattern[] = [
   },
   { kind: "authorization", find: /(\bbearer\s+)[\w.~+/=-]{16,}/gi },
   { kind: "userinfo", find: /(:\/\/)[^\s/@:]*:[^\s/@]+(?=@)/g },
-  // From the beginning of a word of which it is known that dots follow: the search for `eyJ` in it is over once.
+  // Anchored at the start of a word that is followed by dots, so that each word is searched for `eyJ` only once.
   {
     kind: "jwt",
     find: new RegExp(
@@ -77,17 +79,17 @@ const PATTERNS: readonly Pattern[] = [
   },
 ];
 
-/** What every pattern needs somewhere: a text without any of it is left alone at the cost of one search. */
+/** Pre-filter: text without any of these cannot match and costs a single search. */
 const SUSPICIOUS = new RegExp(
   `authorization|bearer|://|eyJ|sk-|xox|gh[a-z]_|hf_|pat[-_]|AKIA|ASIA|${SECRET_NAMES}`,
   "i",
 );
 
 /**
- * Replace secrets in a text.
+ * Redact secrets in a text.
  *
  * @param text Any text.
- * @returns The text with `[REDACTED:kind]` where a secret was; of a very long one only how long it was.
+ * @returns The text with `[REDACTED:kind]` in place of secrets; only the length of a very long text.
  */
 export function redactText(text: string): string {
   if (text.length > MOST_SEARCHED) return `[${text.length} characters left out]`;
@@ -96,9 +98,9 @@ export function redactText(text: string): string {
 }
 
 /**
- * Serialise a record without its secrets. Texts are cut to a length a line can hold.
+ * Serialise a record without secrets. Long texts are truncated.
  *
- * @param record What `JSON.stringify` takes, or with big integers in it.
+ * @param record Any value for `JSON.stringify`; may contain big integers.
  * @returns One line of JSON.
  */
 export function redactedJson(record: object): string {
@@ -119,13 +121,13 @@ function redactEntry(key: string, value: unknown): unknown {
   }
 }
 
-/** The same object where no key has to be changed. */
+/** The same object if no key has to change. */
 function withoutSecretKeys(value: object): object {
   if (Object.keys(value).every((key) => shownKey(key) === key)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [shownKey(key), inner]));
 }
 
-/** Records have the same few keys again and again. */
+/** Cached, because records use the same few keys. */
 function shownKey(key: string): string {
   const known = KNOWN_KEYS.get(key);
   if (known !== undefined) return known;
@@ -134,7 +136,7 @@ function shownKey(key: string): string {
   return shown;
 }
 
-/** Cut after redaction: half a secret is none that a pattern knows. */
+/** Truncates after redaction: patterns do not match half a secret. */
 function shorten(text: string): string {
   if (text.length <= MOST_SHOWN) return text;
   return `${text.slice(0, MOST_SHOWN)}… [${text.length - MOST_SHOWN} more characters]`;

@@ -1,50 +1,48 @@
 /**
- * A log file of bounded size: written in batches in the background, and rotated before it is full. Owns what happens
- * when it cannot be written: lines are dropped and counted, and writing is tried again. What the lines say is up to
- * `log.ts`.
+ * A log file of bounded size: written in batches in the background, and rotated before it is full. If writing fails,
+ * lines are dropped and counted, and writing is retried. `log.ts` defines the lines.
  */
 import { delay } from "@std/async";
 import { join } from "@std/path";
 
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
-/** Rotated files; `.1` is the youngest. */
+/** Number of rotated files; `.1` is the newest. */
 const KEPT = 3;
-/** A line is on its way to the disk at most so much later. */
+/** Maximum delay before a line is written. */
 const FLUSH_MS = 200;
-/** So many characters are not kept waiting. */
+/** Number of buffered characters that triggers a write. */
 const FLUSH_CHARS = 64 * 1024;
-/** Lines beyond this many characters are dropped while the disk is slow. */
+/** Maximum number of buffered characters; further lines are dropped. */
 const MOST_WAITING_CHARS = 1024 * 1024;
-/** How long nothing is tried after a failure. */
+/** Back-off after a failed write. */
 const RETRY_MS = 5_000;
-/** How long the end waits for a disk that is slow. */
+/** Maximum wait for a slow disk on disposal. */
 const LAST_WRITE_MS = 2_000;
 const NEWLINE = 0x0a;
 
-/** Where the lines go and what happens when they cannot. */
 export interface RotatingFileOptions {
   readonly dir: string;
   readonly name: string;
-  /** The file never gets larger, in bytes. */
+  /** Maximum file size in bytes. */
   readonly mostBytes: number;
-  /** Called when writing fails; lines are dropped until it works again. */
+  /** Called when writing starts to fail; lines are dropped until it works again. */
   readonly onStopped: (reason: string) => void;
-  /** Called when it works again, with how many lines were dropped. */
+  /** Called when it works again, with the number of dropped lines. */
   readonly onResumed?: (lost: number) => void;
-  /** The line that replaces dropped lines. `stopped`: because writing failed, not because it was slow. */
+  /** Creates the line that replaces dropped lines. `stopped`: writing failed rather than being slow. */
   readonly gapLine?: (gap: { readonly lost: number; readonly stopped: boolean }) => string;
-  /** How long nothing is tried after a failure, in milliseconds. */
+  /** Back-off after a failed write, in milliseconds. */
   readonly retryMs?: number;
 }
 
 interface Entry {
   readonly line: string;
-  /** How many lines are missing where this one is. */
+  /** Number of lines missing at this position. */
   readonly count: number;
 }
 
-/** Lines on disk. Never throws, never waits: a log that cannot be written must not stop who writes it. */
+/** Writes lines to disk. Never throws and never blocks: a failing log must not stop its callers. */
 export class RotatingFile implements AsyncDisposable {
   readonly #options: RotatingFileOptions;
   readonly #path: string;
@@ -53,12 +51,12 @@ export class RotatingFile implements AsyncDisposable {
   #identity: Pick<Deno.FileInfo, "dev" | "ino"> | undefined;
   #size = 0;
   #entries: Entry[] = [];
-  /** Of all lines that are not on the disk. */
+  /** Total length of unwritten lines. */
   #chars = 0;
   #lost = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writing: Promise<void> | undefined;
-  /** Set while writing fails: not to be tried before this time. */
+  /** Set while writing fails: time of the next attempt. */
   #retryAt: number | undefined;
   #closed = false;
 
@@ -67,7 +65,7 @@ export class RotatingFile implements AsyncDisposable {
     this.#path = join(options.dir, options.name);
   }
 
-  /** Queue a line, given without its newline. */
+  /** Queue a line without its newline. */
   write(line: string): void {
     if (this.#closed) return;
     const waits = this.#retryAt !== undefined && (this.#writing !== undefined || performance.now() < this.#retryAt);
@@ -81,7 +79,7 @@ export class RotatingFile implements AsyncDisposable {
     else this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS);
   }
 
-  /** Write what is queued. Never rejects. */
+  /** Write queued lines. Never rejects. */
   flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -89,7 +87,7 @@ export class RotatingFile implements AsyncDisposable {
     return this.#writing ??= this.#drain();
   }
 
-  /** Write what is queued, unless the disk takes too long. */
+  /** Write queued lines, unless the disk takes too long. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     if (this.#retryAt === undefined) this.#noteGap();
@@ -145,7 +143,7 @@ export class RotatingFile implements AsyncDisposable {
   #resumed([first]: readonly Entry[]): void {
     if (this.#retryAt === undefined) return;
     this.#retryAt = undefined;
-    // The first line after a failure says how many there are not.
+    // The first line after a failure states the number of dropped lines.
     this.#options.onResumed?.(first?.count ?? 0);
   }
 
@@ -154,7 +152,7 @@ export class RotatingFile implements AsyncDisposable {
     this.#file = undefined;
   }
 
-  /** @param onWritten Told how many more of the lines are on the disk. */
+  /** @param onWritten Called with the number of further lines on disk. */
   async #write(entries: readonly Entry[], onWritten: (count: number) => void): Promise<void> {
     let file = await this.#current();
     let batch: Uint8Array[] = [];
@@ -184,7 +182,7 @@ export class RotatingFile implements AsyncDisposable {
     try {
       while (written < whole.length) written += await file.write(whole.subarray(written));
     } catch (error) {
-      // A full disk takes a part: what is left of the last line must not be the beginning of the next.
+      // A full disk may write partially: remove an incomplete last line.
       const kept = whole.subarray(0, written).lastIndexOf(NEWLINE) + 1;
       if (kept < written) await file.truncate(this.#size + kept).catch(() => {});
       onWritten(whole.subarray(0, kept).reduce((sum, byte) => byte === NEWLINE ? sum + 1 : sum, 0));
@@ -194,7 +192,7 @@ export class RotatingFile implements AsyncDisposable {
     onWritten(batch.length);
   }
 
-  /** Reopen the path if the file was removed or moved: otherwise nobody would see what is written. */
+  /** Reopens the path if the file was removed or moved, so that new lines are visible. */
   async #current(): Promise<Deno.FsFile> {
     const there = await look(this.#path);
     if (this.#file === undefined || there === undefined || !isSame(there, this.#identity)) return await this.#open();
@@ -232,7 +230,7 @@ export class RotatingFile implements AsyncDisposable {
       if (error instanceof Deno.errors.NotFound) {
         await Deno.mkdir(this.#options.dir, { recursive: true, mode: DIRECTORY_MODE });
       } else if (error instanceof Deno.errors.PermissionDenied) {
-        // Ours, perhaps, and only made unwritable.
+        // The file may be ours with its mode changed.
         await Deno.chmod(this.#path, FILE_MODE).catch(() => {
           throw error;
         });
@@ -243,7 +241,7 @@ export class RotatingFile implements AsyncDisposable {
     }
   }
 
-  /** A crash leaves a part of a line, which must not be the beginning of the next. */
+  /** Ends an incomplete line left by a crash. */
   async #endLine(file: Deno.FsFile): Promise<void> {
     if (this.#size === 0) return;
     const last = new Uint8Array(1);

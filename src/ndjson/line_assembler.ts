@@ -1,39 +1,39 @@
 /**
- * NDJSON as bytes: whole lines, the byte cap and strict UTF-8, for the daemon's sockets and both ends of an engine's
- * pipes. What a line means, and how bytes are read, is not known here.
+ * NDJSON framing: complete lines, the size limit and strict UTF-8, for the daemon's sockets and both ends of an
+ * engine's pipes. Independent of the lines' meaning and of I/O.
  */
 
-/** The first buffer, and all that an idle connection holds, in bytes. */
+/** Initial buffer size, and all that an idle connection holds, in bytes. */
 const SMALL_BUFFER_BYTES = 1024;
-/** The largest read buffer; a longer line is held in several. */
+/** Maximum buffer size; longer lines span several buffers. */
 const LARGE_BUFFER_BYTES = 64 * 1024;
-/** How fast buffers grow while a line goes on. */
+/** Growth factor of buffers within a line. */
 const GROWTH = 4;
 
 const NEWLINE = 0x0a;
 
-/** Why the bytes after the last good line are of no use. */
+/** Why bytes after the last valid line are rejected. */
 export type Violation = "too_large" | "not_utf8" | "too_many_values";
 
 /**
- * Buffers bytes and emits complete lines as text. Each byte is looked at once and moved at most once, so the work is
- * linear also for a long line that arrives byte by byte.
+ * Buffers bytes and emits complete lines as text. Each byte is scanned once and moved at most once, so the cost is
+ * linear even for a long line that arrives byte by byte.
  */
 export class LineAssembler {
-  /** The longest line, in bytes without its newline. Looked at again whenever bytes arrive. */
+  /** Maximum line length in bytes, without newline. May change; read whenever bytes arrive. */
   maxBytes: number;
   readonly #smallBytes: number;
   #violation: Violation | undefined;
   #lines = 0;
-  /** Full buffers of the line that is arriving; there is no newline in them. */
+  /** Full buffers of the current line; they contain no newline. */
   #full: Uint8Array<ArrayBuffer>[] = [];
   #fullBytes = 0;
   #buffer: Uint8Array<ArrayBuffer>;
   #used = 0;
 
   /**
-   * @param maxBytes The longest line, in bytes without its newline.
-   * @param smallBytes The first buffer, in bytes.
+   * @param maxBytes Maximum line length in bytes, without newline.
+   * @param smallBytes Initial buffer size in bytes.
    */
   constructor(maxBytes: number, smallBytes = SMALL_BUFFER_BYTES) {
     this.maxBytes = maxBytes;
@@ -41,22 +41,22 @@ export class LineAssembler {
     this.#buffer = new Uint8Array(smallBytes);
   }
 
-  /** Why nothing more will come out; undefined while something may. */
+  /** Set once input was rejected; nothing more is emitted then. */
   get violation(): Violation | undefined {
     return this.#violation;
   }
 
-  /** How many lines have come out. */
+  /** Number of lines emitted. */
   get lines(): number {
     return this.#lines;
   }
 
-  /** Bytes of the line that is still arriving. */
+  /** Bytes of the incomplete line. */
   get heldBytes(): number {
     return this.#fullBytes + this.#used;
   }
 
-  /** Where the next bytes are to be put, never empty; tell `commit` how many they were. */
+  /** Free space for the next bytes, never empty; report them with `commit`. */
   space(): Uint8Array<ArrayBuffer> {
     if (this.#used === this.#buffer.length) {
       this.#full.push(this.#buffer);
@@ -68,9 +68,9 @@ export class LineAssembler {
   }
 
   /**
-   * Take note of bytes that were put into `space`.
+   * Process bytes that were written to `space`.
    *
-   * @returns The lines that are complete now, each with its newline; `""` for none.
+   * @returns Complete lines, each with its newline; `""` for none.
    */
   commit(count: number): string {
     const arrived = this.#buffer.subarray(0, this.#used + count);
@@ -83,7 +83,7 @@ export class LineAssembler {
       newline = arrived.indexOf(NEWLINE, lineStart);
     }
     this.#used = arrived.length;
-    // What follows a newline is a buffer long at most, and its cap may be another one: it is looked at when it grows.
+    // Text after a newline is at most one buffer long, and its limit may differ: it is checked when it grows.
     const tooLarge = newline !== -1 || (lineStart <= 0 && arrived.length - lineStart > this.maxBytes);
     const text = lineStart > 0 ? this.#take(lineStart, lines) : "";
     if (tooLarge) this.refuse("too_large");
@@ -91,7 +91,7 @@ export class LineAssembler {
   }
 
   /**
-   * Take bytes that came some other way than through `space`.
+   * Process bytes from elsewhere.
    *
    * @returns As `commit`.
    */
@@ -107,20 +107,20 @@ export class LineAssembler {
     return text;
   }
 
-  /** The end has come: the last line, if it has no newline. */
+  /** Emits the last line at the end of input, if it lacks a newline. */
   finish(): string {
     if (this.heldBytes <= this.maxBytes) return this.#take(this.#used, this.heldBytes > 0 ? 1 : 0);
     this.refuse("too_large");
     return "";
   }
 
-  /** Emit nothing more. The first violation stands, and what was held is let go. */
+  /** Stop emitting. The first violation is kept; buffered bytes are released. */
   refuse(violation: Violation): void {
     this.#violation ??= violation;
     this.#hold(new Uint8Array());
   }
 
-  /** Decode what is held up to `end` of the buffer, so many lines, and keep the rest. */
+  /** Decodes the buffered bytes up to `end`, and keeps the rest. */
   #take(end: number, lines: number): string {
     const parts = [...this.#full, this.#buffer.subarray(0, end)];
     try {
@@ -136,7 +136,7 @@ export class LineAssembler {
     }
   }
 
-  /** Start over with a buffer that is as small as may be. */
+  /** Restarts with the smallest possible buffer. */
   #hold(rest: Uint8Array): void {
     this.#full = [];
     this.#fullBytes = 0;
@@ -147,11 +147,11 @@ export class LineAssembler {
   }
 }
 
-/** For what is in one piece, which needs no state. */
+/** Stateless decoder for input in one piece. */
 const strict = strictDecoder();
 
 function strictDecoder(): TextDecoder {
-  // A byte order mark is no part of JSON: it is kept, and refused as such.
+  // A byte order mark is not JSON: it is kept, so that the parser rejects it.
   return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 }
 
@@ -162,7 +162,10 @@ function decode(parts: readonly Uint8Array[]): string {
   return parts.map((part) => decoder.decode(part, { stream: true })).join("") + decoder.decode();
 }
 
-/** The lines before the first that is not UTF-8. No character holds a newline's byte, so lines stand for themselves. */
+/**
+ * Lines before the first that is not UTF-8. Newline bytes never occur within a character, so lines decode
+ * independently.
+ */
 function goodLines(parts: readonly Uint8Array[]): string[] {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
@@ -184,10 +187,10 @@ function goodLines(parts: readonly Uint8Array[]): string[] {
 }
 
 /**
- * Split what an assembler emits.
+ * Split emitted text into lines.
  *
  * @param text Lines, each with its newline.
- * @returns The lines without their newlines.
+ * @returns The lines without newlines.
  */
 export function splitLines(text: string): string[] {
   if (text === "") return [];

@@ -1,9 +1,9 @@
 /**
- * Tells systemd how the service is, as sd_notify(3) does: datagrams to the socket that `NOTIFY_SOCKET` names. Sent by
- * libc, which is opened at boot: Deno's own datagram sockets for paths are unstable, and have no abstract names.
+ * systemd notifications as in sd_notify(3): datagrams to the socket in `NOTIFY_SOCKET`. Sent through libc, opened at
+ * boot, because Deno's unix datagram sockets are unstable and do not support abstract names.
  */
 
-/** What it reads; both are set by systemd for a unit with `Type=notify` and `WatchdogSec`. */
+/** Variables it reads; systemd sets both for units with `Type=notify` and `WatchdogSec`. */
 export const NOTIFY_VARIABLES: readonly string[] = ["NOTIFY_SOCKET", "WATCHDOG_USEC"];
 
 const AF_UNIX = 1;
@@ -11,7 +11,7 @@ const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
-/** Of `sockaddr_un`: the family and a path. */
+/** Sizes in `sockaddr_un`: family and path. */
 const FAMILY_BYTES = 2;
 const MAX_PATH_BYTES = 108;
 
@@ -21,15 +21,14 @@ const SYMBOLS = {
   close: { parameters: ["i32"], result: "i32" },
 } as const;
 
-/** What it is made of. */
 export interface NotifierOptions {
-  /** Reads a variable of the environment. */
+  /** Reads an environment variable. */
   readonly env: (name: string) => string | undefined;
-  /** Where libc may be; the permission `ffi` is needed for one of them until `open` returns. */
+  /** Candidate paths of libc; needs `ffi` permission for one of them until `open` returns. */
   readonly libc: readonly string[];
 }
 
-/** A service manager that wants to be told. Disposing of it ends the watchdog's beats. */
+/** Connection to the service manager. Disposal ends the watchdog heartbeat. */
 export class Notifier implements Disposable {
   readonly #libc: Deno.DynamicLibrary<typeof SYMBOLS>;
   readonly #address: Uint8Array<ArrayBuffer>;
@@ -43,10 +42,10 @@ export class Notifier implements Disposable {
   }
 
   /**
-   * Begin: says that the daemon is loading, and beats for the watchdog, twice in its time, as long as the event loop
-   * turns.
+   * Report that the daemon is loading, and start the watchdog heartbeat at half its interval, for as long as the event
+   * loop runs.
    *
-   * @returns Undefined where no service manager wants to be told, or it cannot be.
+   * @returns Undefined without a service manager, or if it cannot be notified.
    */
   static open({ env, libc }: NotifierOptions): Notifier | undefined {
     if (Deno.build.os !== "linux" || !NOTIFY_VARIABLES.every(isReadable)) return undefined;
@@ -65,12 +64,12 @@ export class Notifier implements Disposable {
     return notifier;
   }
 
-  /** Clients can connect. */
+  /** Reports readiness. */
   ready(): void {
     this.#send("READY=1\nSTATUS=Ready");
   }
 
-  /** The daemon drains. */
+  /** Reports draining. */
   stopping(): void {
     this.#send("STOPPING=1\nSTATUS=Draining");
   }
@@ -81,7 +80,7 @@ export class Notifier implements Disposable {
     this.#libc.close();
   }
 
-  /** A manager that is gone or busy does not hold the daemon up. */
+  /** Never blocks: a manager that is gone or busy must not delay the daemon. */
   #send(text: string): void {
     const bytes = new TextEncoder().encode(text);
     const length = BigInt(bytes.length);
@@ -90,12 +89,12 @@ export class Notifier implements Disposable {
   }
 }
 
-/** `sockaddr_un` of a path, or of an abstract name, which begins with `@`; undefined for what is neither. */
+/** `sockaddr_un` of a path or an abstract name (prefix `@`); undefined for anything else. */
 function addressOf(name: string): Uint8Array<ArrayBuffer> | undefined {
   const bytes = new TextEncoder().encode(name);
   if (!/^[/@]./.test(name) || bytes.length >= MAX_PATH_BYTES) return undefined;
   const isAbstract = name.startsWith("@");
-  // An abstract name has no end but the address's length.
+  // An abstract name has no terminator; the address length delimits it.
   const address = new Uint8Array(FAMILY_BYTES + bytes.length + (isAbstract ? 0 : 1));
   new DataView(address.buffer).setUint16(0, AF_UNIX, true);
   address.set(bytes, FAMILY_BYTES);
@@ -103,7 +102,7 @@ function addressOf(name: string): Uint8Array<ArrayBuffer> | undefined {
   return address;
 }
 
-/** Asked first, because reading without the permission would prompt on a terminal. */
+/** Query first, because reading without permission would prompt on a terminal. */
 function isReadable(variable: string): boolean {
   return Deno.permissions.querySync({ name: "env", variable }).state === "granted";
 }

@@ -1,52 +1,49 @@
-/**
- * The daemon as a service of the user: the texts of a systemd unit and of a launchd agent. Pure; where they are put and
- * who is told is `cli/service.ts`'s.
- */
+/** Text of a systemd user unit and of a launchd agent for the daemon. Pure; `cli/service.ts` installs them. */
 import { dirname } from "@std/path";
 
-/** By this a file is known to be ours. */
+/** Identifies files written by this program. */
 export const MARKER = 'Written by "inferd service install"';
 
-/** What a service manager is to start. */
+/** The service to run. */
 export interface ServiceSpec {
-  /** The program and its arguments, all paths absolute. */
+  /** Program and arguments, with absolute paths. */
   readonly command: readonly string[];
-  /** Variables the daemon is to see; an empty value says "not set". No secrets: others can read the file. */
+  /** Environment of the daemon; an empty value means "not set". No secrets: others can read the file. */
   readonly environment: Readonly<Record<string, string>>;
-  /** A file of further variables, made by the operator; absent: none. */
+  /** File with further variables, maintained by the operator; absent: none. */
   readonly environmentFile?: string;
-  /** Folders the daemon writes to; they exist. */
+  /** Existing folders that the daemon writes to. */
   readonly writable: readonly string[];
-  /** The runtime directory is `inferd` in the manager's own (`XDG_RUNTIME_DIR`), which makes it. */
+  /** Whether the runtime directory is `inferd` in the manager's `XDG_RUNTIME_DIR`, and created by the manager. */
   readonly managedRuntimeDir: boolean;
-  /** Sockets are given to another group, which is not possible in a user namespace. */
+  /** Whether sockets are given to another group, which does not work in a user namespace. */
   readonly changesGroup: boolean;
-  /** Until running requests are cut. */
+  /** Drain timeout of running requests. */
   readonly drainTimeoutSecs: number;
-  /** Where stderr goes where there is no journal. */
+  /** File for stderr on systems without a journal. */
   readonly errorLog: string;
 }
 
-/** Beyond the drain timeout, for engines and files. */
+/** Additional stop timeout for engines and files. */
 const STOP_SECS = 15;
-/** A daemon whose event loop stands still for so long is killed and started again. */
+/** Watchdog timeout: a daemon with a blocked event loop is restarted. */
 const WATCHDOG_SECS = 60;
-/** Between two starts. */
+/** Delay between restarts. */
 const RESTART_SECS = 2;
-/** At most this many starts within this time, then the manager gives up. */
+/** The manager gives up after this many starts within this time. */
 const START_LIMIT = { burst: 5, secs: 300 } as const;
 
-/** A value cannot be written into the file; the message is for the operator. */
+/** A value cannot be written to the file; the message is for the operator. */
 export class UnitError extends Error {
   override readonly name = "UnitError";
 }
 
 /**
- * A unit for `systemd --user`.
+ * Unit file for `systemd --user`.
  *
- * @param spec What to start.
+ * @param spec The service.
  * @returns The unit file.
- * @throws {UnitError} If a path holds what systemd cannot read.
+ * @throws {UnitError} If a path cannot be expressed in a unit file.
  */
 export function systemdUnit(spec: ServiceSpec): string {
   const { command, environment, environmentFile, writable } = spec;
@@ -70,7 +67,7 @@ export function systemdUnit(spec: ServiceSpec): string {
     "# Ready when the models are loaded; a download may take long, and has limits of its own.",
     "TimeoutStartSec=infinity",
     `WatchdogSec=${WATCHDOG_SECS}`,
-    // With the colon, systemd leaves "$" alone.
+    // The colon prefix disables "$" expansion.
     `ExecStart=:${command.map(systemdWord).join(" ")}`,
     ...Object.entries(environment).map(([name, value]) => `Environment=${systemdWord(`${name}=${value}`)}`),
     ...environmentFile === undefined ? [] : [
@@ -125,13 +122,13 @@ export function systemdUnit(spec: ServiceSpec): string {
   ].join("\n");
 }
 
-/** A word as systemd reads it back. */
+/** Quotes a word for systemd. */
 function systemdWord(text: string): string {
   const escaped = specifiers(text).replace(/["\\]/g, (character) => `\\${character}`);
   return /^[\w%+,./:=@-]+$/.test(escaped) ? escaped : `"${escaped}"`;
 }
 
-/** A path in a list of paths, where systemd knows quotes but no escapes. */
+/** Quotes a path in a list of paths, where systemd supports quotes but no escapes. */
 function systemdPath(path: string): string {
   const text = specifiers(path);
   if (!/[\s"'\\]/.test(text)) return text;
@@ -140,7 +137,7 @@ function systemdPath(path: string): string {
   throw new UnitError(`Cannot write ${JSON.stringify(path)} into a unit file: it has quotes of both kinds`);
 }
 
-/** `%` begins a specifier everywhere in a unit file. */
+/** Escapes `%`, which starts a specifier anywhere in a unit file. */
 function specifiers(text: string): string {
   // deno-lint-ignore no-control-regex -- these are what is refused
   if (/[\u0000-\u001f\u007f]/.test(text)) {
@@ -150,12 +147,12 @@ function specifiers(text: string): string {
 }
 
 /**
- * An agent for launchd.
+ * Property list of a launchd agent.
  *
- * @param spec What to start.
- * @param label What launchd calls it.
+ * @param spec The service.
+ * @param label Its launchd label.
  * @returns The property list.
- * @throws {UnitError} If a value holds what XML cannot.
+ * @throws {UnitError} If a value cannot be expressed in XML.
  */
 export function launchdPlist(spec: ServiceSpec, label: string): string {
   const dict: PlistValue = {

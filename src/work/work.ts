@@ -1,40 +1,40 @@
 /**
- * Work that can be done in pieces, so that whoever has it done decides when. What a piece is, is decided where the work
- * is written: a few tenths of a millisecond, where its nature allows.
+ * Cooperative work: generators that do a slice per step, so that the caller decides when to run them. A slice should
+ * take a few tenths of a millisecond.
  */
 
 /**
- * Each `next()` does a piece. A promise that is yielded is for something that is computed beside this thread; the next
- * piece is for when it has settled.
+ * Each `next()` runs one slice. A yielded promise stands for off-thread work; the next slice must wait until it
+ * settles.
  */
 export type Work<T> = Generator<Promise<unknown> | void, T, void>;
 
 /**
- * Do all of it at once.
+ * Run to completion.
  *
- * @param work Work that computes nothing beside this thread.
- * @returns What it comes to.
+ * @param work Work without off-thread parts.
+ * @returns Its result.
  */
 export function finish<T>(work: Work<T>): T {
   for (;;) {
     const { done, value } = work.next();
     if (done) return value;
-    if (value !== undefined) throw new Error("Work that waits for a promise cannot be done at once");
+    if (value !== undefined) throw new Error("Work that awaits a promise cannot run synchronously");
   }
 }
 
-/** Wait for a promise as a part of work. */
+/** Awaits a promise within work. */
 export function* settled<T>(promise: Promise<T>): Work<T> {
   let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
   yield promise.then((value) => void (outcome = { value }), (error) => void (outcome = { error }));
-  if (outcome === undefined) throw new Error("Work went on before what it waits for had settled");
+  if (outcome === undefined) throw new Error("Work was resumed before its promise settled");
   if ("error" in outcome) throw outcome.error;
   return outcome.value;
 }
 
 /**
- * Work that several need. Whoever is next does the next piece, so that it goes on when one of them gives up. It may not
- * wait for promises.
+ * Work with several waiters. Whichever runs next does the next slice, so that it continues if one gives up. It may not
+ * await promises.
  */
 export class SharedWork<T> {
   readonly #work: Work<T>;
@@ -44,7 +44,7 @@ export class SharedWork<T> {
     this.#work = work;
   }
 
-  /** Take part. */
+  /** Run until the result is available. */
   *join(): Work<T> {
     while (this.#outcome === undefined) {
       this.#do();
@@ -58,7 +58,7 @@ export class SharedWork<T> {
     try {
       const piece = this.#work.next();
       if (piece.done) this.#outcome = { value: piece.value };
-      else if (piece.value !== undefined) throw new Error("Work that several need may not wait for a promise");
+      else if (piece.value !== undefined) throw new Error("Shared work may not await a promise");
     } catch (error) {
       this.#outcome = { error };
     }

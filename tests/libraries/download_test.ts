@@ -122,7 +122,7 @@ Deno.test("downloadPackage gives up with one error when the registry never answe
   const never = Promise.withResolvers<Response>();
   await using site = new Site({ metadata: () => never.promise });
   const error = await assertRejects(() => site.download(), DownloadError);
-  assertMatch(error.message, /: no answer came for 0\.3 s \(tried 3 times\)/);
+  assertMatch(error.message, /: no response for 0\.3 s \(tried 3 times\)/);
   never.resolve(new Response());
 });
 
@@ -151,7 +151,7 @@ wrong[HALF] = ~(wrong[HALF] as number);
 const outside = await gzip(tarOf([{ path: "elsewhere/libllama.so", content: LIBRARY }]));
 const bomb = await gzip(tarOf([{ path: "package/../../../x", content: LIBRARY }]));
 const REFUSED: readonly [string, Uint8Array<ArrayBuffer>, Partial<WantedPackage>, string][] = [
-  ["it hashes to something else", wrong, {}, "the SHA-512 of what came is "],
+  ["it hashes to something else", wrong, {}, "the SHA-512 of the download is "],
   ["it is shorter", ARCHIVE.slice(0, HALF), {}, `the server says that it is ${HALF} bytes long`],
   [
     "it has files outside of the package's folder",
@@ -252,7 +252,7 @@ Deno.test("probeRegistry says whether a registry answers", async () => {
   await assertRejects(
     () => probeRegistry("node-llama-cpp", silent.registry.registry, { stallMs: 50, backoffMs: 1 }),
     DownloadError,
-    "no answer came for 0.05 s (tried 3 times)",
+    "no response for 0.05 s (tried 3 times)",
   );
   never.resolve(new Response());
 });

@@ -1,6 +1,6 @@
 /**
- * Fetches a package of native libraries from an npm registry into this program's cache: resumes where an earlier try was
- * cut, compares the hash, and puts the package in place when it is whole.
+ * Downloads a package of native libraries from an npm registry into the cache: resumes interrupted downloads, verifies
+ * the hash, and moves the package in place once it is complete.
  */
 import { delay } from "@std/async";
 import { dirname, join } from "@std/path";
@@ -15,41 +15,40 @@ import type { Registry } from "../registry.ts";
 import { type AskOptions, checkRegistry, DownloadError, findArchive } from "./registry_client.ts";
 import { readTar, TarError } from "./tar.ts";
 
-/** What is to be fetched. */
+/** Package to download. */
 export interface WantedPackage extends PackageFile {
-  /** Without its scope. */
+  /** Without scope. */
   readonly name: string;
 }
 
-/** How to fetch. */
 export interface DownloadOptions {
   readonly cacheDir: string;
   readonly registry: Registry;
   readonly onPhase: (phase: LoadPhase) => void;
-  /** Told once if another process fetches the same. */
+  /** Called once if another process downloads the same package. */
   readonly onWait?: () => void;
-  /** Told before each further try. */
+  /** Called before each retry. */
   readonly onRetry?: (retry: { readonly reason: string; readonly delayMs: number }) => void;
-  /** A try ends when no byte comes for this long. Default: 20 000. */
+  /** An attempt ends when no data arrives for this long. Default: 20 000. */
   readonly stallMs?: number;
-  /** Before the second try; doubles each time. Default: 1000. */
+  /** Back-off before the first retry; doubles each time. Default: 1000. */
   readonly backoffMs?: number;
 }
 
-/** Tries in a row that bring nothing new, when something has come; and when nothing has. */
+/** Maximum consecutive attempts without progress, once the server has answered and if it never has. */
 const TRIES = { some: 6, none: 3 } as const;
 const STALL_MS = 20_000;
 const BACKOFF_MS = 1000;
 const MOST_BACKOFF_MS = 30_000;
 const PROGRESS_MS = 500;
-/** npm's archives have everything below this folder. */
+/** Root folder of npm archives. */
 const ARCHIVE_ROOT = "package/";
 
 /**
- * Have a package in the cache.
+ * Ensure that a package is in the cache.
  *
- * @param wanted Which.
- * @param options How.
+ * @param wanted The package.
+ * @param options Download options.
  * @throws {DownloadError} If it cannot be downloaded.
  */
 export async function downloadPackage(wanted: WantedPackage, options: DownloadOptions): Promise<void> {
@@ -69,9 +68,9 @@ export async function downloadPackage(wanted: WantedPackage, options: DownloadOp
         const actual = await sha512Of(partial.path);
         if (actual === wanted.sha512) break;
         await partial.restart();
-        // What an earlier run left may be of something else; what came in one go is what the registry has.
+        // A resumed download may mix versions and is retried; a fresh one is what the registry has.
         if (!mayBeMixed) {
-          throw new DownloadError(`${what}: the SHA-512 of what came is ${actual}, not ${wanted.sha512}`);
+          throw new DownloadError(`${what}: the SHA-512 of the download is ${actual}, not ${wanted.sha512}`);
         }
         mayBeMixed = false;
       }
@@ -86,11 +85,11 @@ export async function downloadPackage(wanted: WantedPackage, options: DownloadOp
 }
 
 /**
- * Make sure that the registry answers.
+ * Check that the registry answers.
  *
- * @param name A package that it has.
+ * @param name A package it has.
  * @param registry The registry.
- * @param options How long to wait; absent: as for a package.
+ * @param options Timeouts; default: as for a package.
  * @throws {DownloadError} If it does not.
  */
 export async function probeRegistry(
@@ -101,7 +100,7 @@ export async function probeRegistry(
   await checkRegistry(name, registry, { stallMs, backoffMs, tries: TRIES.none });
 }
 
-/** Fetch what is missing, as often as it takes. */
+/** Downloads the missing part, with retries. */
 async function fetchAll(
   partial: Partial,
   wanted: WantedPackage,
@@ -110,7 +109,7 @@ async function fetchAll(
   const { what, registry, stallMs = STALL_MS, backoffMs = BACKOFF_MS, onRetry } = options;
   using progress = new Progress(partial, wanted, options);
   let failures = 0;
-  /** The largest size so far: a server that restarts from zero each time makes no progress. */
+  /** Maximum size so far: a server that always restarts from zero makes no progress. */
   let most = partial.bytes;
   let hasAnswered = false;
   let url: URL | undefined;
@@ -120,7 +119,7 @@ async function fetchAll(
       await transfer(partial, {
         url,
         name: `${PACKAGE_SCOPE}/${wanted.name}`,
-        // Every registry has the same under this hash.
+        // The content behind this hash is the same in every registry.
         source: wanted.sha512,
         what,
         sizeBytes: wanted.bytes,
@@ -152,7 +151,7 @@ async function fetchAll(
   progress.tell();
 }
 
-/** Says how far it is, from time to time, also while nothing comes. */
+/** Reports progress periodically, even while no data arrives. */
 class Progress implements Disposable {
   readonly #partial: Partial;
   readonly #bytes: number;
@@ -189,7 +188,7 @@ class Progress implements Disposable {
 
 async function archiveUrl({ name, sha512 }: WantedPackage, options: AskOptions): Promise<URL> {
   const { url, integrity } = await findArchive(`${PACKAGE_SCOPE}/${name}`, options);
-  // Some registries only know an older hash.
+  // Some registries only state an older hash.
   if (integrity?.startsWith("sha512-") && integrity !== `sha512-${sha512}`) {
     throw new DownloadError(`${options.what}: the registry has another package under this name (${integrity})`);
   }
@@ -204,7 +203,7 @@ async function sha512Of(path: string): Promise<string> {
   return hash.digest("base64");
 }
 
-/** Unpack next to the target, and rename when all of it is on the disk. */
+/** Unpacks next to the target, and renames once everything is on disk. */
 async function unpack(archive: string, target: string): Promise<void> {
   const folder = await Deno.makeTempDir({ dir: dirname(target), prefix: ".unpacked-" });
   try {

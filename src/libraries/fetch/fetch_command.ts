@@ -1,23 +1,20 @@
-/**
- * The command lines of the processes that fetch. They do not compute, serve or read what clients send; each ends when
- * it is done.
- */
+/** Command lines of the fetch processes. They do not compute, serve or read client data, and exit when done. */
 import { type EngineCommand, WITHOUT_OPTIONAL_PACKAGES } from "../../engine/ipc/command.ts";
 import { npmrcPaths } from "../registry.ts";
 
-/** With this as its first argument, an executable made by `deno compile` fetches packages. */
+/** First argument that makes a compiled executable fetch packages. */
 export const FETCH_ARGUMENT = "fetch-libraries";
 
-/** Variables that say where the registry and its configuration are, and those that its configuration names for keys. */
+/** Variables that configure the registry, including those that npm's configuration references for tokens. */
 const ENVIRONMENT = ["HOME", "NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKEN"];
 
 /**
- * The process that fetches packages of native libraries. It may write to the cache folder alone, and start nothing. Where
- * a registry redirects to is not known beforehand, so every host is allowed: what comes is compared with a known hash.
+ * Command of the process that fetches native libraries. It may write only to the cache folder, and run nothing.
+ * Registries redirect to unknown hosts, so all hosts are allowed; content is verified by hash.
  *
  * @param cacheDir The cache folder.
- * @param home The user's home, where configuration of npm may be.
- * @returns How to start it.
+ * @param home The user's home, which may have an `.npmrc`.
+ * @returns The command.
  */
 export function fetchCommand(cacheDir: string, home: string | undefined): EngineCommand {
   if (Deno.build.standalone) return { command: Deno.execPath(), args: [FETCH_ARGUMENT] };
@@ -39,8 +36,8 @@ export function fetchCommand(cacheDir: string, home: string | undefined): Engine
 }
 
 /**
- * The process that has Deno fetch node-llama-cpp's chat wrappers into its own cache, without the packages of native
- * libraries that belong to them. It runs nothing of what it fetches.
+ * Command of the process that lets Deno cache node-llama-cpp's chat wrappers without their native packages. It runs
+ * none of the fetched code.
  */
 export function chatWrappersCommand(): EngineCommand {
   return {

@@ -1,4 +1,4 @@
-/** The process that fetches packages of native libraries: one order on stdin, reports on stdout. */
+/** Process that fetches native libraries: one order on stdin, reports on stdout. */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { downloadPackage, probeRegistry } from "./download.ts";
 import type { FetchOrder, FetchReport } from "./fetch_messages.ts";

@@ -1,6 +1,6 @@
 /**
- * The daemon's side of fetching: starts the process that has the permissions for it, forwards its reports, and ends
- * it. The daemon itself connects to no registry and writes no library.
+ * Daemon side of fetching: starts the process that has the permissions, forwards its reports, and ends it. The daemon
+ * itself contacts no registry and writes no library.
  */
 import type { Fetcher, FetchWatch } from "../../backend/llama/options.ts";
 import { type EngineExit, type EngineListener, EngineProcess } from "../../backend/llama/engine_process.ts";
@@ -12,30 +12,29 @@ import { chatWrappersCommand, fetchCommand } from "./fetch_command.ts";
 import type { FetchOrder, FetchReport } from "./fetch_messages.ts";
 import { type PackageFile, PACKAGES } from "../packages.ts";
 
-/** About what node-llama-cpp and its dependencies take, compressed. */
+/** Approximate compressed size of node-llama-cpp and its dependencies. */
 const CHAT_WRAPPERS_BYTES = 42_000_000;
-/** `deno cache` says nothing while it fetches, so that only its end can be waited for. */
+/** Timeout of `deno cache`, which reports no progress. */
 const CHAT_WRAPPERS_TIMEOUT_MS = 30 * 60_000;
 const CHAT_WRAPPERS_TRIES = 3;
 const ADVICE = "Check the network and the registry that npm is configured with (NPM_CONFIG_REGISTRY, .npmrc); " +
-  "docs/guides/offline.md tells how to do without";
+  "docs/guides/offline.md explains how to install without a network";
 
-/** How to fetch. */
 export interface FetcherOptions {
-  /** Where packages are put. */
+  /** Cache folder for packages. */
   readonly cacheDir: string;
-  /** The user's home, where configuration of npm may be. */
+  /** The user's home, which may have an `.npmrc`. */
   readonly home?: string;
-  /** For tests; absent: those of the release. */
+  /** Overrides the release's packages, for tests. */
   readonly packages?: Readonly<Record<string, PackageFile>>;
 }
 
-/** It cannot be fetched; the message is for the operator. */
+/** Fetching failed; the message is for the operator. */
 export class FetchError extends Error {
   override readonly name = "FetchError";
 }
 
-/** Gets what engines need. */
+/** Fetches what engines need. */
 export class LibraryFetcher implements Fetcher {
   readonly cacheDir: string;
   readonly #command: EngineCommand;
@@ -48,10 +47,10 @@ export class LibraryFetcher implements Fetcher {
   }
 
   /**
-   * Have what an engine needs. Several may ask for the same: one process fetches it, the others wait for that.
+   * Fetch what an engine needs. Concurrent requests for the same packages share one process.
    *
-   * @param need What it needs.
-   * @param watch Who is informed, and what aborts.
+   * @param need Packages or chat wrappers.
+   * @param watch Callbacks and abort signal.
    * @throws {FetchError} If it cannot be fetched.
    */
   async fetch(need: EngineNeed, watch: FetchWatch): Promise<void> {
@@ -96,7 +95,7 @@ export class LibraryFetcher implements Fetcher {
     throw new FetchError(`${ending.message}. ${ADVICE}`);
   }
 
-  /** Deno's own way, which cannot say how far it is; what it has fetched whole it does not fetch again. */
+  /** Uses `deno cache`, which reports no progress but keeps completed packages. */
   async #fetchChatWrappers(watch: FetchWatch): Promise<void> {
     const { onPhase, onNote, signal } = watch;
     const tell = (bytes: number): void =>
@@ -107,7 +106,7 @@ export class LibraryFetcher implements Fetcher {
         source_url: `npm:node-llama-cpp@${LIBRARY_VERSION}`,
       });
     tell(0);
-    // Deno waits forever for one that does not answer.
+    // Deno waits forever for a registry that does not answer, so check first.
     await this.#order({ packages: [], probe: "node-llama-cpp" }, watch);
     for (let tries = 1;; tries++) {
       const stderr: string[] = [];
@@ -139,7 +138,7 @@ function start<In, Out>(command: EngineCommand, listener: EngineListener<In>): E
   }
 }
 
-/** Wait for a process; end it with the signal. */
+/** Waits for the process to exit; kills it on abort. */
 async function ended<In, Out>(process: EngineProcess<In, Out>, signal: AbortSignal): Promise<EngineExit> {
   const abort = (): void => process.kill("Fetching was given up");
   signal.addEventListener("abort", abort);

@@ -1,4 +1,4 @@
-/** Asks an npm registry about a package: where the archive of this release is, and what it hashes to. */
+/** Queries an npm registry for the URL and hash of this release's archive. */
 import { delay } from "@std/async";
 import { LIBRARY_VERSION } from "../library_files.ts";
 import { shownUrl } from "../../models/transfer/reference.ts";
@@ -10,33 +10,32 @@ export class DownloadError extends Error {
   override readonly name = "DownloadError";
 }
 
-/** Whom to ask, and how. */
 export interface AskOptions {
   readonly registry: Registry;
-  /** What messages begin with. */
+  /** Start of error messages. */
   readonly what: string;
-  /** No answer takes longer than this, in milliseconds. */
+  /** Timeout in milliseconds. */
   readonly stallMs: number;
 }
 
 /** An archive of a package. */
 export interface Archive {
   readonly url: URL;
-  /** As npm writes it, with the name of the hash; absent: the registry does not say. */
+  /** In npm's format, with the hash's name; absent if the registry does not state one. */
   readonly integrity?: string;
 }
 
-/** No answer of a registry is longer: it has all releases. */
+/** Maximum size of package metadata, which covers all releases. */
 const MOST_METADATA_BYTES = 64 * 1024 * 1024;
 
 /**
- * Ask where the archive of a package is.
+ * Find the archive of a package.
  *
- * @param name The package, with its scope.
- * @param options Whom to ask.
+ * @param name The package with its scope.
+ * @param options Registry and timeout.
  * @returns The archive of this release.
- * @throws {BrokenTransferError} If it may work the next time.
- * @throws {DownloadError} If it will not.
+ * @throws {BrokenTransferError} If a retry may succeed.
+ * @throws {DownloadError} If it would not.
  */
 export async function findArchive(name: string, { registry, what, stallMs }: AskOptions): Promise<Archive> {
   const { authorization } = registry;
@@ -54,7 +53,7 @@ export async function findArchive(name: string, { registry, what, stallMs }: Ask
   } catch (error) {
     if (error instanceof BrokenTransferError || error instanceof DownloadError) throw error;
     if (error instanceof DOMException && error.name === "TimeoutError") {
-      throw new BrokenTransferError("stalled", `no answer came for ${stallMs / 1000} s`, { cause: error });
+      throw new BrokenTransferError("stalled", `no response for ${stallMs / 1000} s`, { cause: error });
     }
     throw new BrokenTransferError("connection", reasonOf(error), { cause: error });
   }
@@ -64,11 +63,11 @@ export async function findArchive(name: string, { registry, what, stallMs }: Ask
 }
 
 /**
- * Make sure that a registry answers, before it is asked by something that would wait forever.
+ * Check that a registry answers, before a tool is started that would wait forever.
  *
- * @param name A package that it has.
+ * @param name A package it has.
  * @param registry The registry.
- * @param options How long to wait, and before the second try.
+ * @param options Timeout and back-off.
  * @throws {DownloadError} If it does not.
  */
 export async function checkRegistry(
@@ -105,12 +104,12 @@ async function readText(response: Response, what: string): Promise<string> {
   for await (const bytes of response.body) {
     parts.push(decoder.decode(bytes, { stream: true }));
     length += bytes.length;
-    if (length > MOST_METADATA_BYTES) throw new DownloadError(`${what}: the registry's answer has no end`);
+    if (length > MOST_METADATA_BYTES) throw new DownloadError(`${what}: the registry's response is too long`);
   }
   return parts.join("");
 }
 
-/** What a registry's answer says of this release. */
+/** Archive of this release in the registry's metadata. */
 function archiveOf(metadata: unknown, base: URL): Archive | undefined {
   let value = metadata;
   for (const key of ["versions", LIBRARY_VERSION, "dist"]) {
@@ -123,7 +122,7 @@ function archiveOf(metadata: unknown, base: URL): Archive | undefined {
   return { url: new URL(tarball, base), ...(integrity === undefined ? {} : { integrity }) };
 }
 
-/** Why a request failed: the cause says it after the URL, which may contain secrets. */
+/** Reason of a failed request: the cause, because the message contains the URL, which may hold secrets. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { message } = error.cause instanceof Error ? error.cause : error;

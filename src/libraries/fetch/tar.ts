@@ -1,25 +1,25 @@
 /**
- * Reads a tar archive as npm packs it, a file at a time, from a stream. Of the format (POSIX.1-1988, `ustar`) only what
- * such archives have: regular files, whose names may be split in two.
+ * Streaming reader for tar archives as packed by npm. Of the format (POSIX.1-1988, `ustar`) it supports only what those
+ * use: regular files, and names split into prefix and name.
  */
 
 const BLOCK_BYTES = 512;
 const REGULAR_FILE = ["0", "\0"];
-/** Extended headers; what they say of names is not needed for names this short. */
+/** Extended headers; short names do not need them. */
 const EXTENDED = ["x", "g"];
 const DIRECTORY = "5";
 
-/** The archive is not one, or has what does not belong into a package. */
+/** The archive is invalid, or has an entry that does not belong in a package. */
 export class TarError extends Error {
   override readonly name = "TarError";
 }
 
 /** A file of an archive. */
 export interface TarFile {
-  /** With forward slashes, within the archive. */
+  /** Path within the archive, with forward slashes. */
   readonly path: string;
   readonly bytes: number;
-  /** Its content; to be read before the next file is asked for. */
+  /** Content; must be read before the next file is requested. */
   readonly content: AsyncIterable<Uint8Array>;
 }
 
@@ -28,7 +28,7 @@ export interface TarFile {
  *
  * @param stream Its bytes.
  * @returns Its files.
- * @throws {TarError} If it is damaged, cut short, or a name in it leads out of it.
+ * @throws {TarError} If it is damaged or truncated, or a path leaves the archive.
  */
 export async function* readTar(stream: ReadableStream<Uint8Array>): AsyncGenerator<TarFile> {
   const blocks = new ByteReader(stream);
@@ -63,7 +63,7 @@ function readHeader(header: Uint8Array): { readonly path: string; readonly bytes
     if (!/^[0-7]+$/.test(digits)) throw new TarError("a header is damaged");
     return parseInt(digits, 8);
   };
-  // The sum of all bytes, with the checksum field as spaces.
+  // Sum of all bytes, with the checksum field as spaces.
   const sum = header.reduce((sum, byte, at) => sum + (at >= 148 && at < 156 ? 0x20 : byte), 0);
   if (number(148, 8) !== sum) throw new TarError("a header is damaged");
   const [prefix, name] = [text(345, 155), text(0, 100)];
@@ -81,7 +81,7 @@ function checkedPath(path: string): string {
   return path;
 }
 
-/** Takes exact numbers of bytes from a stream. */
+/** Reads exact numbers of bytes from a stream. */
 class ByteReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #rest: Uint8Array = new Uint8Array(0);
@@ -100,14 +100,14 @@ class ByteReader {
     return bytes;
   }
 
-  /** So many bytes as they come. What one iteration leaves the next one takes. */
+  /** Yields this many bytes as they arrive. A further iteration continues where the last one stopped. */
   pieces(count: number): AsyncIterable<Uint8Array> & AsyncIterator<Uint8Array, undefined> {
     let left = count;
     const next = async (): Promise<IteratorResult<Uint8Array, undefined>> => {
       if (left === 0) return { done: true, value: undefined };
       if (this.#rest.length === 0) {
         const { done, value } = await this.#reader.read();
-        if (done) throw new TarError("it is cut short");
+        if (done) throw new TarError("it is truncated");
         this.#rest = value;
       }
       const piece = this.#rest.subarray(0, left);

@@ -60,8 +60,8 @@ const BAD: readonly [string, Uint8Array<ArrayBuffer>, string][] = [
   ["a name leads out of it", tarOf([{ path: "package/../../etc/passwd" }]), '"package/../../etc/passwd" leads out'],
   ["a name begins at the root", tarOf([{ path: "/etc/passwd" }]), '"/etc/passwd" leads out'],
   ["it has a link", tarOf([{ path: "package/l", type: "2" }]), '"package/l" is neither file nor folder'],
-  ["it is cut within a file", tarOf(FILES).slice(0, 1100), "it is cut short"],
-  ["it is cut between files", tarOf(FILES).slice(0, 1024), "it is cut short"],
+  ["it is cut within a file", tarOf(FILES).slice(0, 1100), "it is truncated"],
+  ["it is cut between files", tarOf(FILES).slice(0, 1024), "it is truncated"],
   ["it is something else", new TextEncoder().encode("<html>".repeat(200)), "a header is damaged"],
   ["a header is damaged", damaged, "a header is damaged"],
 ];

@@ -1,7 +1,7 @@
 /**
- * Restricts what a process may request from the kernel, through libc: no debugger, no new privileges, no outliving its
- * parent, and for an engine only computing. Cannot be undone. Fully supported on Linux x86_64 and aarch64; elsewhere
- * only the debugger's signal is ignored, which Deno may undo for some hundred milliseconds after start.
+ * Restricts a process through libc: no debugger, no new privileges, it ends with its parent, and an engine may only
+ * compute. Cannot be undone. Fully supported on Linux x86_64 and aarch64; elsewhere only the debugger's signal is
+ * ignored, which Deno may undo for some hundred milliseconds after start.
  */
 import { type Confinement, type FilterArch, filterProgram } from "./filter.ts";
 

@@ -166,7 +166,7 @@ export class Serving {
     const { admissions, board } = this.#options;
     const served = this.#servedConfig(members, options);
     for (const member of members) this.#tellServed(served, member);
-    // Hash what is needed before anybody is served.
+    // Hash model files before requests are routed to the new backends.
     await served.known();
     const before = this.#served;
     const gone = this.#members.filter((member) => !members.includes(member));

@@ -36,8 +36,8 @@ export interface ActivityLog {
   /** The same log for another component. */
   for(component: string): ActivityLog;
   /**
-   * The same log with a rate limit, for records that a caller can cause at will. Excess records are counted, except
-   * errors, and reported as `records_dropped`.
+   * The same log with a rate limit, for records that a caller can cause at will. Excess records other than
+   * errors are dropped, and their number is reported as `records_dropped`.
    */
   limited(caller: string): ActivityLog;
 }

@@ -211,7 +211,7 @@ export class Store {
       const manifest = readManifest(this.root, spelled);
       if (manifest === undefined) throw noSuchModel(name);
       if ("reason" in manifest) {
-        // Its blobs stay: nobody asked to remove those.
+        // Keep its blobs: removing them was not requested.
         await rememberFormerName(this.root, { name: spelled, blobs: referencedBlobs(this.root, spelled) });
         await removeFile(manifestPath(this.root, spelled));
         return { name: spelled, sha256: undefined, blob: "absent", freedBytes: 0 };

@@ -76,7 +76,7 @@ export class Chat {
   readonly #ends: AnswerEnds;
   readonly #controls: ReadonlyMap<number, string>;
   readonly #guarded: SpecialTokens;
-  /** What renders prompts: the model's own template or a substitute. */
+  /** Format of prompts: the model's own template or a substitute. */
   readonly format: ChatFormat;
   /** Why the model's own template is not used. */
   readonly fault: TemplateFault | undefined;

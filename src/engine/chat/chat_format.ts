@@ -35,7 +35,7 @@ export interface TemplateFault {
   readonly line: number;
 }
 
-/** What renders the conversations of a model. */
+/** Renderer of a model's conversations. */
 export type ChatFormat = "template" | "chatml" | "none" | `node-llama-cpp ${string}`;
 
 const TEMPLATE = "tokenizer.chat_template";

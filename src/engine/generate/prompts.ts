@@ -62,7 +62,7 @@ export class Prompts {
     this.#starting.push(slot);
   }
 
-  /** Removes the prompt of a cancelled or paused request. */
+  /** Removes the prompt of a request that leaves its slot. */
   drop(slot: Slot<Running>): void {
     const at = this.#starting.indexOf(slot);
     if (at >= 0) this.#starting.splice(at, 1);

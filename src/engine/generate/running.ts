@@ -40,7 +40,7 @@ export class Running {
   cached = 0;
   /** Position from which the slot's tokens were prefilled for the next turn. */
   readyFrom = Infinity;
-  /** Prompt tokens that were prefilled. */
+  /** Prompt tokens that were prefilled in idle time. */
   prepared = 0;
   completion = 0;
   paused: boolean;

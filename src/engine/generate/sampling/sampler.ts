@@ -23,7 +23,7 @@ export const NO_TOKEN = -1;
 /** The token mask is not known yet. */
 export const NOT_YET = -2;
 
-/** Draws before the full token mask is requested. Affects what is drawn. */
+/** Draws before the full token mask is requested. Affects which token is drawn. */
 const TRIES = 8;
 
 /** Samples for one request. */

@@ -81,7 +81,7 @@ function find(
   });
   if (!isPublished(accelerator, base)) {
     const { os, arch } = machine;
-    return { usable: false, reason: `there is no package of it for "${os} ${arch}"`, hasDriver: false };
+    return { usable: false, reason: `no package is published for "${os} ${arch}"`, hasDriver: false };
   }
   if (accelerator === "metal") return only(base);
   if (accelerator === "vulkan") {

@@ -67,7 +67,7 @@ export function findCuda(machine: Machine): Support<CudaFound> {
 export function findVulkan(machine: Machine, { anyDevice }: { readonly anyDevice: boolean }): Support {
   if (machine.os === "windows") {
     if (machine.exists(join(systemFolder(machine), "vulkan-1.dll"))) return { usable: true };
-    return missing("the graphics driver brings no Vulkan (vulkan-1.dll)");
+    return missing("the graphics driver does not support Vulkan (no vulkan-1.dll)");
   }
   const nodes = Array.from({ length: MOST_RENDER_NODES }, (_, i) => `/dev/dri/renderD${FIRST_RENDER_NODE + i}`);
   const hasDevice = [...nodes, ...NVIDIA_DEVICES, WSL_DEVICE].some(machine.exists);
@@ -128,7 +128,7 @@ function findRuntime(
     if (preload === undefined) continue;
     const least = LEAST_DRIVER[runtime];
     if (driver === undefined || driver >= least) return { usable: true, runtime, preload };
-    tooOld ??= `CUDA ${runtime} needs NVIDIA driver ${least} or newer, here is ${driver}`;
+    tooOld ??= `CUDA ${runtime} needs NVIDIA driver ${least} or newer, found ${driver}`;
   }
   const reason = tooOld ?? "CUDA's runtime is not installed (cudart and cublas of CUDA 13 or 12)";
   return { usable: false, reason, hasDriver: true };

@@ -62,7 +62,7 @@ export function systemdUnit(spec: ServiceSpec): string {
     "",
     "[Service]",
     "Type=notify",
-    "# The daemon tells systemd, and may be a child of what is started here.",
+    "# The daemon itself notifies systemd; it may be a child of the process started here.",
     "NotifyAccess=all",
     "# Ready when the models are loaded; a download may take long, and has limits of its own.",
     "TimeoutStartSec=infinity",
@@ -99,10 +99,10 @@ export function systemdUnit(spec: ServiceSpec): string {
     "MemoryDenyWriteExecute=no",
     ...spec.changesGroup
       ? [
-        "# The file system is not closed: that needs a user namespace, and in one the sockets' group cannot be set.",
+        "# No file system protection: it needs a user namespace, in which the sockets' group cannot be set.",
       ]
       : [
-        "# A user's service can close the file system only within a user namespace.",
+        "# In a user service, file system protection needs a user namespace.",
         "PrivateUsers=yes",
         "ProtectSystem=strict",
         ...writable.map((path) => `ReadWritePaths=-${systemdPath(path)}`),
@@ -113,7 +113,7 @@ export function systemdUnit(spec: ServiceSpec): string {
         "ProtectHostname=yes",
         ...usesTmp ? ["# The daemon uses a file in /tmp.", "PrivateTmp=no"] : ["PrivateTmp=yes"],
       ],
-    "# Devices stay visible: the accelerator is one.",
+    "# Devices stay visible for the accelerator.",
     "PrivateDevices=no",
     "",
     "[Install]",

@@ -307,8 +307,8 @@ function isHopeless(error: unknown): boolean {
 function tooLarge(what: string, bytes: number): ModelStoreError {
   return new ModelStoreError(
     "size",
-    `${what}: the server does not say how long it is, and its header claims ${bytes} bytes; without a length at most ` +
-      `${MAX_UNSTATED_BYTES} are taken. Give its size ("size_bytes") or download it otherwise and import it`,
+    `${what}: the server does not say how long it is, and its header claims ${bytes} bytes; without a length, at most ` +
+      `${MAX_UNSTATED_BYTES} are accepted. Set its size ("size_bytes"), or download it by other means and import it`,
   );
 }
 

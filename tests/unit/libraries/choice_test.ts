@@ -75,14 +75,14 @@ const REFUSED: readonly [string, Parameters<typeof chooseLibraries>[0], FakeMach
     "there is no package of it for the system",
     "metal",
     {},
-    'Accelerator "metal" cannot be used: there is no package of it for "linux x86_64". ' +
+    'Accelerator "metal" cannot be used: no package is published for "linux x86_64". ' +
     "Possible here: auto, cpu, vulkan",
   ],
   [
     "there is no package of it for the processor",
     "cuda",
     { arch: "aarch64" },
-    'Accelerator "cuda" cannot be used: there is no package of it for "linux aarch64". Possible here: auto, cpu',
+    'Accelerator "cuda" cannot be used: no package is published for "linux aarch64". Possible here: auto, cpu',
   ],
   ["there is no package at all", "auto", { os: "freebsd" }, 'No native library is published for "freebsd x86_64"'],
 ];

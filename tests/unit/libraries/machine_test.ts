@@ -53,7 +53,7 @@ Deno.test("findCuda takes the newest runtime that the driver runs, and says whic
   assertEquals(found("535.104.05", both), of(12, TOOLKIT));
   assertEquals(
     found("535.104.05", runtime(13, TOOLKIT)),
-    "CUDA 13 needs NVIDIA driver 580 or newer, here is 535",
+    "CUDA 13 needs NVIDIA driver 580 or newer, found 535",
   );
 });
 

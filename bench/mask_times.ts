@@ -79,16 +79,21 @@ function follow(
   { index, times }: { readonly index: VocabularyIndex; readonly times: Record<keyof MaskTimes, number[]> },
 ): void {
   let at: Position | undefined = grammar.start;
+  const bits = new Uint32Array((index.size + 31) >> 5);
   for (const token of tokens) {
     const start = performance.now();
     try {
-      const isKnown = grammar.known(at, index) !== undefined;
-      if (!isKnown) {
+      const known = grammar.known(at, index);
+      const isKnown = known !== undefined;
+      if (isKnown) known.bits(bits);
+      else {
         let longest = 0;
         const work = grammar.allowed(at, index);
         let last = start;
-        for (let done = false; !done;) {
-          done = work.next().done === true;
+        for (let isDone = false; !isDone;) {
+          const { done, value } = work.next();
+          if (done) value.bits(bits);
+          isDone = done === true;
           const now = performance.now();
           longest = Math.max(longest, now - last);
           last = now;

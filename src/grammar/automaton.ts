@@ -2,8 +2,12 @@
  * The automaton of a grammar, built while it is walked: a state is a set of stacks of what is still to come, and remembers
  * where each kind of character led. Equal stacks are one object, and so are equal states.
  */
-import { Chars, type Position, type Stack, State } from "./grammar_state.ts";
+import { type Alphabet, Alphabets, firstFrom } from "./alphabets.ts";
+import { Chars } from "./char_set.ts";
+import { type Position, type Stack, State } from "./grammar_state.ts";
+import { hashOf, HashTable } from "./hash_table.ts";
 import { type CharSet, GrammarError, type GrammarSymbol, isLazy, MAX_CODE_POINT, type Rules } from "./rules.ts";
+import type { WideChars } from "./vocabulary/wide_chars.ts";
 
 /** Stacks that one state may have, and that may be looked at to find them. */
 const MAX_STACKS = 20_000;
@@ -11,8 +15,9 @@ const MAX_STACKS = 20_000;
 const MAX_STATES = 10_000;
 const MAX_KNOWN_STACKS = 200_000;
 const MAX_STATE_BYTES = 16 * 2 ** 20;
+const FIRST_WIDE = 0x80;
 /** What a symbol, a stack, a state and a stack of a state take, in bytes. */
-const BYTES = { symbol: 40, stack: 120, state: 600, stackOfState: 16 };
+const BYTES = { symbol: 40, stack: 120, state: 400, stackOfState: 16 };
 
 /** The automaton of one grammar. */
 export class Automaton {
@@ -25,11 +30,23 @@ export class Automaton {
   /** Where the alternatives of each rule begin. */
   readonly #starts: (readonly number[] | undefined)[] = [];
   readonly #sets = new Map<CharSet, Chars>();
-  #stacks = new Map<string, Stack>();
-  #states = new Map<string, State>();
+  readonly #setsByContent = new Map<string, Chars>();
+  readonly #stacks = new HashTable<Stack>();
+  readonly #states = new HashTable<State>();
+  readonly #alphabets = new Alphabets();
+  readonly #readSets: Chars[] = [];
+  /** Counts what is done with stacks, so that each is come upon once. */
+  #turn = 0;
+  /** What is being closed: stacks come upon, those of them that are to be expanded, and that need not be. */
+  #seen = 0;
+  readonly #todo: Stack[] = [];
+  readonly #ready: Stack[] = [];
+  readonly #readyTokens: Stack[] = [];
+  #mayEnd = false;
   /** Stacks looked at so far. */
   #work = 0;
   #stateBytes = 0;
+  #vocabulary: WideChars | undefined;
 
   /**
    * @param rules The grammar's.
@@ -94,47 +111,54 @@ export class Automaton {
 
   #set(chars: CharSet): Chars {
     let known = this.#sets.get(chars);
-    if (known === undefined) this.#sets.set(chars, known = new Chars(chars));
+    if (known === undefined) {
+      const key = chars.join();
+      known = this.#setsByContent.get(key) ?? new Chars(chars);
+      this.#setsByContent.set(key, known);
+      this.#sets.set(chars, known);
+    }
     return known;
   }
 
-  advanceByte({ state, partial, lacking, least }: Position, byte: number): Position | undefined {
+  advanceByte(from: Position, byte: number): Position | undefined {
+    const { state, lacking } = from;
     if (lacking === 0) {
-      if (byte < 0x80) {
-        return this.step(state, byte) ?? undefined;
-      }
-      if ((byte & 0xe0) === 0xc0) return this.#begin({ state, partial: byte & 0x1f, lacking: 1, least: 0x80 });
-      if ((byte & 0xf0) === 0xe0) return this.#begin({ state, partial: byte & 0x0f, lacking: 2, least: 0x800 });
-      if ((byte & 0xf8) === 0xf0) return this.#begin({ state, partial: byte & 0x07, lacking: 3, least: 0x10000 });
+      if (byte < FIRST_WIDE) return this.step(state, byte) ?? undefined;
+      if ((byte & 0xe0) === 0xc0) return this.#begin(state, byte & 0x1f, 1, 0x80);
+      if ((byte & 0xf0) === 0xe0) return this.#begin(state, byte & 0x0f, 2, 0x800);
+      if ((byte & 0xf8) === 0xf0) return this.#begin(state, byte & 0x07, 3, 0x10000);
       return undefined;
     }
     if ((byte & 0xc0) !== 0x80) return undefined;
-    partial = (partial << 6) | (byte & 0x3f);
-    if (lacking > 1) return this.#begin({ state, partial, lacking: lacking - 1, least });
+    const partial = (from.partial << 6) | (byte & 0x3f);
+    if (lacking > 1) return this.#begin(state, partial, lacking - 1, from.least);
     // Written with more bytes than it needs, half of a pair, or too large: no character.
-    if (partial < least || (partial >= 0xd800 && partial <= 0xdfff) || partial > MAX_CODE_POINT) return undefined;
+    if (partial < from.least || (partial >= 0xd800 && partial <= 0xdfff) || partial > MAX_CODE_POINT) return undefined;
     return this.step(state, partial) ?? undefined;
   }
 
   /** A position within a character, if one that begins so could come. */
-  #begin(position: Position): Position | undefined {
-    const { state, partial, lacking, least } = position;
+  #begin(state: State, partial: number, lacking: number, least: number): Position | undefined {
     const low = partial << (6 * lacking);
     let high = Math.min(low | ((1 << (6 * lacking)) - 1), MAX_CODE_POINT);
     // Halves of pairs are no characters, and stand at the end of any range that has some.
     if (high >= 0xd800 && high <= 0xdfff) high = 0xd7ff;
     if (high < least || low > high) return undefined;
     const from = Math.max(low, least);
-    return state.stacks.some(({ place }) => (this.#chars[place] as Chars).hasWithin(from, high)) ? position : undefined;
+    for (const { place } of state.stacks) {
+      if ((this.#chars[place] as Chars).hasWithin(from, high)) return { state, partial, lacking, least };
+    }
+    return undefined;
   }
 
   step(state: State, char: number): State | null {
-    if (char < 0x80) {
-      let next = state.ascii[char];
-      if (next === undefined) state.ascii[char] = next = this.#lead(state, char);
-      return next;
+    if (char < FIRST_WIDE) {
+      const { rows, row } = state.alphabet ?? this.alphabetOf(state);
+      const kind = rows[row + char] as number;
+      return kind === 0 ? null : state.targets[kind] ?? this.lead(state, char, kind);
     }
-    const edges = state.edges ??= this.#edgesOf(state);
+    const alphabet = state.alphabet ?? this.alphabetOf(state);
+    const edges = alphabet.edges ?? this.#alphabets.addWide(alphabet);
     let low = 0;
     let high = edges.length - 1;
     while (low < high) {
@@ -142,81 +166,113 @@ export class Automaton {
       if ((edges[middle] as number) <= char) low = middle;
       else high = middle - 1;
     }
-    let next = state.wide[low];
-    if (next === undefined) state.wide[low] = next = this.#lead(state, char);
-    return next;
+    return this.#past(state, alphabet, low);
   }
 
-  /** Where all characters beyond ASCII lead; `null`: nowhere; `undefined`: not all to the same state. */
-  wideFrom(state: State): State | null | undefined {
-    const edges = state.edges ??= this.#edgesOf(state);
-    const first = this.step(state, 0x80);
-    for (const edge of edges) {
-      // Halves of pairs are no characters.
-      const char = edge >= 0xd800 && edge < 0xe000 ? 0xe000 : edge;
-      if (char <= MAX_CODE_POINT && this.step(state, char) !== first) return undefined;
-    }
-    return first;
+  /** Where the characters lead from an edge on. */
+  #past(state: State, { edges, wide }: Alphabet, edge: number): State | null {
+    const kind = wide[edge] as number;
+    if (kind === 0) return null;
+    return state.targets[kind] ?? this.lead(state, firstFrom((edges as Int32Array)[edge] as number), kind);
   }
 
-  /** Where the characters beyond ASCII come to be in other sets of the stacks. */
-  #edgesOf({ stacks }: State): Int32Array {
-    const edges = new Set([0x80]);
-    for (const { place } of stacks) {
-      const { ranges } = this.#chars[place] as Chars;
-      for (let i = ranges.length - 2; i >= 0 && (ranges[i + 1] as number) >= 0x80; i -= 2) {
-        edges.add(Math.max(ranges[i] as number, 0x80));
-        edges.add((ranges[i + 1] as number) + 1);
-      }
-    }
-    return Int32Array.from(edges).sort();
-  }
-
-  #lead(state: State, char: number): State | null {
+  /** What characters a state tells apart. */
+  alphabetOf(state: State): Alphabet {
     const { stacks } = state;
     this.#work += stacks.length;
-    const taking = stacks.filter(({ place }) => (this.#chars[place] as Chars).has(char));
-    if (taking.length === 0) return null;
-    const key = taking.length === stacks.length ? "" : taking.map(({ id }) => id).join();
-    const followers = state.followers ??= new Map<string, State>();
-    let next = followers.get(key);
-    if (next === undefined) {
-      next = this.close(taking.map(({ place, below }) => this.stack(place + 1, below)));
-      followers.set(key, next);
+    const sets = this.#readSets;
+    sets.length = 0;
+    for (const { place } of stacks) sets.push(this.#chars[place] as Chars);
+    const alphabet = this.#alphabets.of(sets);
+    state.targets = new Array(alphabet.count);
+    return state.alphabet = alphabet;
+  }
+
+  /** Where a character of a kind leads that some stack of a state takes. */
+  lead(state: State, char: number, kind: number): State {
+    const { stacks } = state;
+    this.#work += stacks.length;
+    this.#begun();
+    for (const { place, below } of stacks) {
+      if ((this.#chars[place] as Chars).has(char)) this.#visit(this.stack(place + 1, below));
     }
-    return next;
+    return state.targets[kind] = this.#closed();
+  }
+
+  /** Where all characters beyond ASCII lead that a vocabulary has; `null`: nowhere; "several": not all to the same state. */
+  wideFrom(state: State): State | null | "several" {
+    if (state.wideTo === undefined) {
+      const all = this.widesFrom(state);
+      const [first = null] = all;
+      state.wideTo = all.size > 1 ? "several" : first;
+    }
+    return state.wideTo;
+  }
+
+  /** All to which characters beyond ASCII lead that a vocabulary has; `null`: nowhere. */
+  widesFrom(state: State): Set<State | null> {
+    const alphabet = state.alphabet ?? this.alphabetOf(state);
+    const edges = alphabet.edges ?? this.#alphabets.addWide(alphabet);
+    const all = new Set<State | null>();
+    for (let i = 0; i < edges.length; i++) {
+      const next = this.#past(state, alphabet, i);
+      const end = edges[i + 1] ?? MAX_CODE_POINT + 1;
+      const matters = next !== null || this.#vocabulary === undefined ||
+        this.#vocabulary.tellsApart(firstFrom(edges[i] as number), end - 1);
+      if (matters) all.add(next);
+    }
+    return all;
+  }
+
+  /** The vocabulary whose tokens are looked for from now on. */
+  set vocabulary(vocabulary: WideChars) {
+    this.#vocabulary = vocabulary;
+    for (const state of this.#states.all) state.forget();
   }
 
   /** Expand rules until every stack has a character at its place. */
   close(stacks: readonly Stack[]): State {
-    const todo = [...stacks];
-    const seen = new Set<Stack>(todo);
-    const ready: Stack[] = [];
-    const tokens: Stack[] = [];
-    let canEnd = false;
-    const visit = (stack: Stack | undefined): void => {
-      if (stack === undefined) canEnd = true;
-      else if (!seen.has(stack)) {
-        seen.add(stack);
-        todo.push(stack);
-      }
-    };
-    for (let stack = todo.pop(); stack !== undefined; stack = todo.pop()) {
-      if (seen.size > MAX_STACKS) throw new GrammarError("The grammar is too ambiguous to be followed");
+    this.#begun();
+    for (const stack of stacks) this.#visit(stack);
+    return this.#closed();
+  }
+
+  #begun(): void {
+    this.#turn++;
+    this.#seen =
+      this.#todo.length =
+      this.#ready.length =
+      this.#readyTokens.length =
+        0;
+    this.#mayEnd = false;
+  }
+
+  #visit(stack: Stack | undefined): void {
+    if (stack === undefined) this.#mayEnd = true;
+    else if (stack.seen !== this.#turn) {
+      stack.seen = this.#turn;
+      this.#seen++;
+      this.#todo.push(stack);
+    }
+  }
+
+  #closed(): State {
+    for (let stack = this.#todo.pop(); stack !== undefined; stack = this.#todo.pop()) {
+      if (this.#seen > MAX_STACKS) throw new GrammarError("The grammar is too ambiguous to be followed");
       const rule = this.#rule[stack.place];
       if (rule !== undefined) {
         const after = stack.place + 1;
         // At the end of an alternative nothing is kept of it, so that a rule that ends with itself does not pile up.
         const below = this.#isEnd(after) ? stack.below : this.stack(after, stack.below);
-        for (const start of this.startsOf(rule)) visit(this.stack(start, below));
+        for (const start of this.startsOf(rule)) this.#visit(this.stack(start, below));
       } else if (this.#isEnd(stack.place)) {
-        visit(stack.below);
+        this.#visit(stack.below);
       } else {
-        (this.#token[stack.place] === undefined ? ready : tokens).push(stack);
+        (this.#token[stack.place] === undefined ? this.#ready : this.#readyTokens).push(stack);
       }
     }
-    this.#work += seen.size;
-    return this.#state(ready, tokens, canEnd);
+    this.#work += this.#seen;
+    return this.#state(this.#ready, this.#readyTokens, this.#mayEnd);
   }
 
   union(one: State, other: State): State {
@@ -234,41 +290,60 @@ export class Automaton {
 
   /** Equal stacks are the same object. */
   stack(place: number, below: Stack | undefined): Stack {
-    const key = `${place},${below?.id ?? ""}`;
-    let stack = this.#stacks.get(key);
-    if (stack === undefined) {
-      stack = { id: nextId++, place, below };
-      this.#stacks.set(key, stack);
+    const hash = hashOf(hashOf(0, place), below?.id ?? -1);
+    for (let at = this.#stacks.first(hash);; at = this.#stacks.next(at)) {
+      const stack = this.#stacks.at(at);
+      if (stack === undefined) return this.#stacks.add(at, hash, { id: nextId++, place, below, seen: 0 });
+      if (stack.place === place && stack.below === below) return stack;
     }
-    return stack;
   }
 
-  /** Equal states are the same object, as long as there are not too many. */
+  /** Equal states are the same object, as long as there are not too many. Sorts the stacks, and does not keep them. */
   #state(stacks: Stack[], tokenStacks: Stack[], canEnd: boolean): State {
-    stacks.sort((a, b) => a.id - b.id);
-    tokenStacks.sort((a, b) => a.id - b.id);
-    const key = `${canEnd} ${stacks.map(({ id }) => id).join()} ${tokenStacks.map(({ id }) => id).join()}`;
-    let state = this.#states.get(key);
-    if (state === undefined) {
-      const isFull = this.#states.size >= MAX_STATES || this.#stacks.size >= MAX_KNOWN_STACKS ||
-        this.#stateBytes >= MAX_STATE_BYTES;
-      if (isFull) this.#forget();
-      state = new State(stacks, tokenStacks, canEnd);
-      this.#stateBytes += BYTES.state + (stacks.length + tokenStacks.length) * BYTES.stackOfState;
-      this.#states.set(key, state);
+    stacks.sort(byId);
+    tokenStacks.sort(byId);
+    let hash = hashOf(canEnd ? 1 : 0, stacks.length);
+    for (const { id } of stacks) hash = hashOf(hash, id);
+    for (const { id } of tokenStacks) hash = hashOf(hash, id);
+    for (let at = this.#states.first(hash);; at = this.#states.next(at)) {
+      const state = this.#states.at(at);
+      if (state === undefined) return this.#addState(at, hash, new State(stacks.slice(), tokenStacks.slice(), canEnd));
+      if (
+        state.canEnd === canEnd && areSame(state.stacks, stacks) && areSame(state.tokenStacks, tokenStacks)
+      ) return state;
     }
-    return state;
+  }
+
+  #addState(at: number, hash: number, state: State): State {
+    const isFull = this.#states.size >= MAX_STATES || this.#stacks.size >= MAX_KNOWN_STACKS ||
+      this.#stateBytes >= MAX_STATE_BYTES;
+    if (isFull) {
+      this.#forget();
+      at = this.#states.first(hash);
+    }
+    this.#stateBytes += BYTES.state + (state.stacks.length + state.tokenStacks.length) * BYTES.stackOfState;
+    return this.#states.add(at, hash, state);
   }
 
   /** What is still held of the states goes on from there anew; what is not can go. */
   #forget(): void {
     this.#onForget();
-    for (const state of this.#states.values()) state.forget();
-    this.#states = new Map();
-    this.#stacks = new Map();
+    for (const state of this.#states.all) state.forget();
+    this.#states.clear();
+    this.#stacks.clear();
     this.#stateBytes = 0;
   }
 }
 
 /** Stacks outlive the table they were found in, so their numbers are never used again. */
 let nextId = 0;
+
+function byId(a: Stack, b: Stack): number {
+  return a.id - b.id;
+}
+
+function areSame(some: readonly Stack[], others: readonly Stack[]): boolean {
+  if (some.length !== others.length) return false;
+  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false;
+  return true;
+}

@@ -7,6 +7,7 @@ import type { Forced } from "./constraint.ts";
 import type { Only, Position, State } from "./grammar_state.ts";
 import type { Rules } from "./rules.ts";
 import { TokenMasks } from "./token_masks.ts";
+import type { TokenSet } from "./token_set.ts";
 import type { VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
 import type { Work } from "../work/work.ts";
 
@@ -101,9 +102,9 @@ export class Grammar {
    *
    * @param at Where the text is.
    * @param index The vocabulary; always the same one, or what is known is lost.
-   * @returns A bit for each token, not to be changed; `undefined` if it is not known.
+   * @returns `undefined` if it is not known.
    */
-  known(at: Position, index: VocabularyIndex): Uint32Array | undefined {
+  known(at: Position, index: VocabularyIndex): TokenSet | undefined {
     return this.#masks.known(at, index);
   }
 
@@ -112,10 +113,9 @@ export class Grammar {
    *
    * @param at Where the text is.
    * @param index As for `known`.
-   * @returns A bit for each token, not to be changed.
    * @throws {GrammarError} If the grammar is too ambiguous for that.
    */
-  allowed(at: Position, index: VocabularyIndex): Work<Uint32Array> {
+  allowed(at: Position, index: VocabularyIndex): Work<TokenSet> {
     return this.#masks.find(at, index);
   }
 

@@ -3,6 +3,7 @@ import type { Constraint, Forced } from "./constraint.ts";
 import { GrammarError, type Rules } from "./rules.ts";
 import { COSTLY, Grammar } from "./grammar.ts";
 import type { Position } from "./grammar_state.ts";
+import type { TokenSet } from "./token_set.ts";
 import { type TokenBytes, VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
 import type { Work } from "../work/work.ts";
 
@@ -16,8 +17,9 @@ export class GrammarConstraint implements Constraint {
   #at: Position;
   /** Stacks looked at since the last token. */
   #asked = 0;
-  /** What may come next, once it has been found out. */
+  /** What may come next, once it has been found out, and where that is written. */
   #allowed: Uint32Array | undefined;
+  #bits: Uint32Array | undefined;
   readonly find: (() => Work<void>) | undefined;
 
   /**
@@ -55,7 +57,8 @@ export class GrammarConstraint implements Constraint {
 
   allowed(): Uint32Array | undefined {
     if (!(this.#tokens instanceof VocabularyIndex)) return undefined;
-    return this.#allowed ??= this.#grammar.known(this.#at, this.#tokens);
+    if (this.#allowed === undefined) this.#write(this.#grammar.known(this.#at, this.#tokens));
+    return this.#allowed;
   }
 
   accept(token: number): void {
@@ -82,7 +85,11 @@ export class GrammarConstraint implements Constraint {
   *#find(index: VocabularyIndex): Work<void> {
     const at = this.#at;
     const allowed = yield* this.#grammar.allowed(at, index);
-    if (at === this.#at) this.#allowed = allowed;
+    if (at === this.#at) this.#write(allowed);
+  }
+
+  #write(allowed: TokenSet | undefined): void {
+    if (allowed !== undefined) this.#allowed = this.#bits = allowed.bits(this.#bits);
   }
 
   #moveTo(at: Position): void {

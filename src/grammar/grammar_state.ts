@@ -1,8 +1,7 @@
-/** What a grammar's automaton is made of: stacks of what is still to come, states of stacks, and sets of characters. */
-import type { CharSet } from "./rules.ts";
-import { contains, intersection, normalized } from "./language/chars.ts";
-import type { Loop } from "./vocabulary/string_tokens.ts";
-import { PLAIN } from "./vocabulary/vocabulary_index.ts";
+/** What a grammar's automaton is made of: stacks of what is still to come, and states of stacks. */
+import type { Alphabet } from "./alphabets.ts";
+import type { TokenSet } from "./token_set.ts";
+import type { TextChars } from "./vocabulary/string_tokens.ts";
 import type { SharedWork } from "../work/work.ts";
 
 /** What is still to come: a place in an alternative, then what follows the rule it stands in. */
@@ -10,6 +9,8 @@ export interface Stack {
   readonly id: number;
   readonly place: number;
   readonly below: Stack | undefined;
+  /** When it was last come upon, as its automaton counts. */
+  seen: number;
 }
 
 /** A position in a text that follows a grammar. */
@@ -24,25 +25,35 @@ export interface Position {
 /** What comes next where nothing else may. */
 export type Only = { readonly char: number } | { readonly token: number };
 
+/** What may come, whatever it is. */
+export interface FreeText {
+  readonly chars: TextChars;
+  /** How many of them at least; may be `Infinity`. */
+  readonly most: number;
+  /** Whether none of them may come then. */
+  readonly isExact: boolean;
+}
+
 /** Stacks that may be read on from a place in a text. Is also the position between two characters. */
 export class State implements Position {
   readonly state = this;
   readonly partial = 0;
   readonly lacking = 0;
   readonly least = 0;
-  /** Where an ASCII character leads; `null`: nowhere. */
-  ascii: (State | null)[] = [];
-  /** The first characters beyond of those that no set of the stacks tells apart, in order, and where they lead. */
-  edges: Int32Array | undefined;
-  wide: (State | null)[] = [];
-  /** Where the characters lead that some of the stacks take, by which of them. */
-  followers: Map<string, State> | undefined;
-  /** The tokens that may come next, a bit for each. */
-  allowed: Uint32Array | undefined;
+  /** The kinds of characters that it tells apart. */
+  alphabet: Alphabet | undefined;
+  /** Where the characters of each kind lead, once that was asked. */
+  targets: (State | undefined)[] = [];
+  /** Where all characters beyond ASCII lead; `null`: nowhere; "several": not all to the same state. */
+  wideTo: State | null | "several" | undefined;
+  /** The tokens that may come next. */
+  allowed: TokenSet | undefined;
   /** They are being found out. */
-  walk: SharedWork<Uint32Array> | undefined;
-  /** How it loops; `null`: it does not. */
-  loop: Loop | null | undefined;
+  walk: SharedWork<TokenSet> | undefined;
+  /** The characters that lead back to it; `null`: it is not like the inside of a string. */
+  loop: TextChars | null | undefined;
+  /** What may come whatever it is; `null`: nothing that is worth while. */
+  free: FreeText | null | undefined;
   /** The only character or token that may come next; `null`: there is a choice. */
   only: Only | null | undefined;
 
@@ -59,50 +70,12 @@ export class State implements Position {
 
   /** What has been found out about where it leads. */
   forget(): void {
-    this.ascii = [];
-    this.wide = [];
-    this.followers = undefined;
+    this.alphabet = undefined;
+    this.targets = [];
+    this.wideTo = undefined;
     this.loop = undefined;
+    this.free = undefined;
   }
-}
-
-/** A set of characters, made to be looked at often. */
-export class Chars {
-  /** Sorted, so that the ranges can be searched. */
-  readonly ranges: CharSet;
-  /** How many of the plain characters it has. */
-  readonly plain: "all" | "some" | "none";
-  readonly #ascii = new Uint32Array(4);
-
-  constructor(ranges: CharSet) {
-    this.ranges = normalized(ranges);
-    for (let char = 0; char < 0x80; char++) if (contains(this.ranges, char)) set(this.#ascii, char);
-    const common = intersection(this.ranges, PLAIN);
-    this.plain = common.length === 0 ? "none" : common.join() === PLAIN.join() ? "all" : "some";
-  }
-
-  has(char: number): boolean {
-    return char < 0x80 ? ((this.#ascii[char >> 5] as number) >>> (char & 31) & 1) === 1 : contains(this.ranges, char);
-  }
-
-  /** Its character, if it has just one. */
-  get single(): number | undefined {
-    const { ranges } = this;
-    return ranges.length === 2 && ranges[0] === ranges[1] ? ranges[0] : undefined;
-  }
-
-  /** Whether one of its characters is between two, both inclusive. */
-  hasWithin(low: number, high: number): boolean {
-    const { ranges } = this;
-    if (contains(ranges, low)) return true;
-    for (let i = 0; i < ranges.length; i += 2) if ((ranges[i] as number) > low) return (ranges[i] as number) <= high;
-    return false;
-  }
-}
-
-/** Clear a bit. */
-export function unset(bits: Uint32Array, at: number): void {
-  bits[at >> 5] = (bits[at >> 5] as number) & ~(1 << (at & 31));
 }
 
 /** Set a bit. */

@@ -1,22 +1,19 @@
 /**
- * All tokens that may come next at a place in a text, as a bit for each. Most places are within strings: a state that most
- * characters lead back to takes all tokens that are made of them, which is the same for every grammar, and of the others
- * only those are looked at that have a quote or a backslash. A place from where most characters lead to such a state
- * differs from it in a few tokens. Everywhere else the trie of the vocabulary is gone through.
+ * All tokens that may come next at a place in a text. Most places are within strings: a state that most characters lead
+ * back to takes all tokens that are made of them, which is the same for every grammar, and of the others only those are
+ * looked at that have a quote or a backslash. A place from where most characters lead to such a state differs from it in
+ * a few tokens. Where any characters of a set may come, at least for a while, the tokens made of them are taken as they
+ * are. Everywhere else the trie of the vocabulary is gone through.
  */
 import type { Automaton } from "./automaton.ts";
-import { type Position, set, type State, unset } from "./grammar_state.ts";
-import { GrammarError } from "./rules.ts";
-import type { Loop } from "./vocabulary/string_tokens.ts";
-import { A_PLAIN, type VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
-import { FIRST_TWIN, NO_TOKEN_HERE, type VocabularyTrie } from "./vocabulary/vocabulary_trie.ts";
+import { freeTextAt } from "./free_text.ts";
+import { type FreeText, type Position, set, type State } from "./grammar_state.ts";
+import { Draft, TokenSet } from "./token_set.ts";
+import { walkDifferences, walkFree, walkTrie } from "./token_walk.ts";
+import type { TextChars } from "./vocabulary/string_tokens.ts";
+import type { VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
 import { SharedWork, type Work } from "../work/work.ts";
 
-/** Stacks that may be looked at to find the tokens a state allows; some 0.3 s. */
-const MAX_WALK = 1_000_000;
-/** Stacks that are looked at, and nodes of the vocabulary, in a piece of that: some tenths of a millisecond. */
-const PIECE_STACKS = 500;
-const PIECE_NODES = 8192;
 /** Memory for the tokens that states allow, in bytes, before the oldest are forgotten. */
 const ALLOWED_BYTES = 8 * 2 ** 20;
 /** A state is taken for a loop where so many of the ASCII characters lead back to it. */
@@ -33,6 +30,7 @@ export class TokenMasks {
   readonly #automaton: Automaton;
   /** States whose allowed tokens are known, the oldest first, and of which vocabulary. */
   #walked: State[] = [];
+  #bytes = 0;
   #index: VocabularyIndex | undefined;
 
   constructor(automaton: Automaton) {
@@ -41,18 +39,21 @@ export class TokenMasks {
 
   /** Memory that it takes, in bytes, roughly. */
   get bytes(): number {
-    return this.#walked.reduce((sum, { allowed }) => sum + (allowed?.byteLength ?? 0), 0);
+    return this.#bytes;
   }
 
   /** As {@linkcode Grammar.known}. */
-  known({ state, lacking }: Position, index: VocabularyIndex): Uint32Array | undefined {
-    if (this.#index !== index) this.forget();
-    this.#index = index;
+  known({ state, lacking }: Position, index: VocabularyIndex): TokenSet | undefined {
+    if (this.#index !== index) {
+      this.forget();
+      this.#automaton.vocabulary = index.wideChars;
+      this.#index = index;
+    }
     return lacking > 0 ? undefined : state.allowed;
   }
 
   /** As {@linkcode Grammar.allowed}. */
-  *find(at: Position, index: VocabularyIndex): Work<Uint32Array> {
+  *find(at: Position, index: VocabularyIndex): Work<TokenSet> {
     const known = this.known(at, index);
     if (known !== undefined) return known;
     if (at.lacking > 0) return yield* this.#walk(at, index);
@@ -69,96 +70,59 @@ export class TokenMasks {
   forget(): void {
     for (const state of this.#walked) state.allowed = undefined;
     this.#walked = [];
+    this.#bytes = 0;
   }
 
-  #keep(state: State, allowed: Uint32Array): void {
+  #keep(state: State, allowed: TokenSet): void {
     state.allowed = allowed;
     this.#walked.push(state);
-    if (this.#walked.length * allowed.byteLength <= ALLOWED_BYTES) return;
-    const half = this.#walked.length >> 1;
-    for (const old of this.#walked.splice(0, half)) old.allowed = undefined;
+    this.#bytes += allowed.bytes;
+    if (this.#bytes <= ALLOWED_BYTES) return;
+    for (const old of this.#walked.splice(0, this.#walked.length >> 1)) {
+      this.#bytes -= old.allowed?.bytes ?? 0;
+      old.allowed = undefined;
+    }
   }
 
-  *#walk(at: Position, index: VocabularyIndex): Work<Uint32Array> {
-    const allowed = yield* this.#text(at, index);
-    if (at.lacking > 0) return allowed;
+  *#walk(at: Position, index: VocabularyIndex): Work<TokenSet> {
     const { state } = at;
+    const automaton = this.#automaton;
+    const isWithin = at.lacking > 0;
+    const loop = isWithin ? undefined : this.#loopOf(state);
+    const target = isWithin || loop !== undefined ? undefined : this.#mostLeadTo(state);
+    const free = isWithin || loop !== undefined || target !== undefined ? null : yield* freeTextAt(state, automaton);
+    const draft = new Draft(
+      target === undefined ? setOf(loop, free, index) : yield* this.find(target, index),
+      index.size,
+    );
+    const add = (token: number): void => draft.add(token);
+    if (loop !== undefined) {
+      // Those with a quote, a backslash or a control character whose characters before it lead back here.
+      yield* walkTrie(automaton, state, index.strings.suffixes, (suffix) => index.strings.ending(suffix, loop, add));
+    } else if (target !== undefined) {
+      for (const token of index.ending) draft.remove(token);
+      yield* walkDifferences(automaton, state, target, index, draft);
+    } else if (free !== null) {
+      yield* walkFree(automaton, state, free, index, draft);
+    } else {
+      yield* walkTrie(automaton, at, index.all, add);
+    }
+    if (isWithin) return draft.done();
     for (const { place } of state.tokenStacks) {
-      const token = this.#automaton.tokenAt(place) as number;
-      if (token < index.size) set(allowed, token);
+      const token = automaton.tokenAt(place) as number;
+      if (token < index.size) draft.add(token);
     }
-    if (state.canEnd) { for (const token of index.ending) set(allowed, token); }
-    return allowed;
+    if (state.canEnd) { for (const token of index.ending) draft.add(token); }
+    return draft.done();
   }
 
-  /** The tokens that are text. */
-  *#text(at: Position, index: VocabularyIndex): Work<Uint32Array> {
-    if (at.lacking === 0) {
-      const loop = this.#loopOf(at.state);
-      if (loop !== undefined) return yield* this.#inLoop(at.state, loop, index);
-      const target = this.#mostLeadTo(at.state);
-      if (target !== undefined) return yield* this.#exceptions(at.state, target, index);
-    }
-    const plain = this.#plainFrom(at, index.longestPlain);
-    const allowed = (plain === undefined ? undefined : index.plainUpTo(plain)?.slice()) ??
-      new Uint32Array((index.size + 31) >> 5);
-    yield* this.#follow(at, plain === undefined ? index.all : index.special, (token) => set(allowed, token));
-    return allowed;
-  }
-
-  /**
-   * Within a string: tokens of characters that lead back here, and those with a quote, a backslash or a control character
-   * whose characters before it do.
-   */
-  *#inLoop(state: State, loop: Loop, index: VocabularyIndex): Work<Uint32Array> {
-    const allowed = index.strings.within(loop).slice();
-    yield* this.#follow(state, index.strings.suffixes, (suffix) => {
-      for (const token of index.strings.ending(suffix, loop)) set(allowed, token);
-    });
-    return allowed;
-  }
-
-  /** Nearly as in a loop: what differs is found by going along the ways that do not lead into it. */
-  *#exceptions(from: State, target: State, index: VocabularyIndex): Work<Uint32Array> {
-    const base = yield* this.find(target, index);
-    const allowed = base.slice();
-    for (const token of index.ending) unset(allowed, token);
-    const loop = this.#loopOf(target) as Loop;
-    const { bytes, depths, ends } = index.all;
-    const pace = this.#pace();
-    const path: Position[] = [from];
-    /** Whether all bytes above a node lead from the loop back to it. */
-    const looping: boolean[] = [true];
-    for (let node = 0; node < bytes.length;) {
-      if (pace()) yield;
-      const depth = depths[node] as number;
-      const byte = bytes[node] as number;
-      const above = path[depth] as Position;
-      const loops = looping[depth] as boolean && (byte < FIRST_WIDE ? hasBit(loop.ascii, byte) : loop.wide);
-      const isIn = loops && above.lacking === 0 && byte >= FIRST_WIDE && this.#wideLeadsTo(above.state, target);
-      const next = isIn ? target : this.#automaton.advanceByte(above, byte);
-      if (loops && next === target) {
-        node = ends[node] as number;
-      } else if (next === undefined) {
-        const end = ends[node] as number;
-        for (; node < end; node++) forTokens(index.all, node, (token) => unset(allowed, token));
-      } else {
-        forTokens(index.all, node, (token) => set(allowed, token));
-        path[depth + 1] = next;
-        looping[depth + 1] = loops;
-        node++;
-      }
-    }
-    return allowed;
-  }
-
-  /** How a state loops; `undefined`: it does not, or not as a string does. */
-  #loopOf(state: State): Loop | undefined {
+  /** The characters that lead from a state back to it; `undefined`: it is not like the inside of a string. */
+  #loopOf(state: State): TextChars | undefined {
     if (state.loop === undefined) state.loop = this.#findLoop(state);
     return state.loop ?? undefined;
   }
 
-  #findLoop(state: State): Loop | null {
+  #findLoop(state: State): TextChars | null {
     // Most states do not.
     if (!PROBES.some((char) => this.#automaton.step(state, char) === state)) return null;
     const ascii = new Uint32Array(4);
@@ -172,7 +136,7 @@ export class TokenMasks {
       } else if (next !== null && isSafe) return null;
     }
     const wide = this.#automaton.wideFrom(state);
-    if (looping < LEAST_LOOPING || wide === undefined || wide !== null && wide !== state) return null;
+    if (looping < LEAST_LOOPING || wide !== null && wide !== state) return null;
     return { ascii, wide: wide === state, key: `${ascii.join()} ${wide === state}` };
   }
 
@@ -188,75 +152,10 @@ export class TokenMasks {
     }
     return undefined;
   }
-
-  #wideLeadsTo(state: State, target: State): boolean {
-    return this.#automaton.wideFrom(state) === target;
-  }
-
-  /**
-   * How many plain characters may come, whichever they are.
-   *
-   * @returns `undefined` if that depends on which they are.
-   */
-  #plainFrom(at: Position, most: number): number | undefined {
-    if (at.lacking > 0) return undefined;
-    let state = at.state;
-    for (let count = 0; count < most; count++) {
-      if (state.stacks.some(({ place }) => this.#automaton.charsAt(place)?.plain === "some")) return undefined;
-      const next = this.#automaton.step(state, A_PLAIN);
-      if (next === null) return count;
-      if (next === state) return most;
-      state = next;
-    }
-    return most;
-  }
-
-  /** Go through a trie; what is below bytes that are refused is skipped. */
-  *#follow(at: Position, trie: VocabularyTrie, found: (token: number) => void): Work<void> {
-    const { bytes, depths, ends, tokens } = trie;
-    const pace = this.#pace();
-    /** Where the bytes above a node lead. */
-    const path: Position[] = [at];
-    for (let node = 0; node < bytes.length;) {
-      if (pace()) yield;
-      const depth = depths[node] as number;
-      const next = this.#automaton.advanceByte(path[depth] as Position, bytes[node] as number);
-      if (next === undefined) {
-        node = ends[node] as number;
-        continue;
-      }
-      path[depth + 1] = next;
-      if (tokens[node] !== NO_TOKEN_HERE) forTokens(trie, node, found);
-      node++;
-    }
-  }
-
-  /**
-   * Asked at each node: whether a piece of work is done.
-   *
-   * @throws {GrammarError} By what it returns, if all pieces together are too much.
-   */
-  #pace(): () => boolean {
-    const mostWork = this.#automaton.work + MAX_WALK;
-    let pieceWork = this.#automaton.work + PIECE_STACKS;
-    let pieceNodes = PIECE_NODES;
-    return () => {
-      const { work } = this.#automaton;
-      if (work <= pieceWork && --pieceNodes > 0) return false;
-      if (work > mostWork) throw new GrammarError("The grammar is too ambiguous to be followed");
-      pieceWork = work + PIECE_STACKS;
-      pieceNodes = PIECE_NODES;
-      return true;
-    };
-  }
 }
 
-function hasBit(bits: Uint32Array, at: number): boolean {
-  return ((bits[at >> 5] as number) >>> (at & 31) & 1) === 1;
-}
-
-function forTokens({ tokens, twins }: VocabularyTrie, node: number, found: (token: number) => void): void {
-  const token = tokens[node] as number;
-  if (token > NO_TOKEN_HERE) found(token);
-  else if (token < NO_TOKEN_HERE) { for (const twin of twins[FIRST_TWIN - token] ?? []) found(twin); }
+/** The tokens of texts of which any may come. */
+function setOf(loop: TextChars | undefined, free: FreeText | null, { strings, size }: VocabularyIndex): TokenSet {
+  if (loop !== undefined) return new TokenSet(size, strings.within(loop));
+  return new TokenSet(size, free === null ? undefined : strings.within(free.chars, free.most));
 }

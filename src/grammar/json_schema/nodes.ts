@@ -11,7 +11,7 @@ import { FiniteItems } from "./finite_items.ts";
 import { Demands, type Problems } from "../keywords/meaning.ts";
 import { ObjectPlan } from "./object_plan.ts";
 import { type Path, SchemaError, show, UnenforceableError } from "../keywords/schema_path.ts";
-import { lookAhead, type Node, type Shape, type ShapeContext, shapesOf } from "./shapes.ts";
+import { type Node, type Shape, type ShapeContext, shapesOf } from "./shapes.ts";
 
 /** Schemas in schemas, where each is another. */
 const MAX_DEPTH = 64;
@@ -92,7 +92,14 @@ export class Nodes implements ShapeContext {
     }
     // From the parts to the whole; where a node contains itself, as often as something is found.
     const { languages } = this;
-    const canBe = (shape: Shape): boolean => isPossible(shape, languages);
+    // What is possible stays so.
+    const possible = new Set<Shape>();
+    const canBe = (shape: Shape): boolean => {
+      if (possible.has(shape)) return true;
+      const is = isPossible(shape, languages);
+      if (is) possible.add(shape);
+      return is;
+    };
     const open = [...all].reverse();
     let [left, before] = [open.length, Infinity];
     while (left < before) {
@@ -106,7 +113,10 @@ export class Nodes implements ShapeContext {
       }
     }
     if (!this.root.isPossible) throw this.#complaint();
-    for (const node of all) node.shapes = node.shapes?.filter(canBe);
+    for (const node of all) {
+      node.shapes = node.shapes?.filter(canBe);
+      yield;
+    }
     for (const node of all) {
       this.#refuseUnique(node);
       yield;
@@ -115,7 +125,7 @@ export class Nodes implements ShapeContext {
 
   /** What anything may be. */
   get anything(): readonly Shape[] {
-    return this.#anything ??= shapesOf(NOTHING, this, this.root.at);
+    return this.#anything ??= finish(shapesOf(NOTHING, this, this.root.at));
   }
 
   /** Equal items can be told only where there are finitely many. */
@@ -166,11 +176,10 @@ export class Nodes implements ShapeContext {
 
   *#shapesOf(demand: Demand, at: Path): Work<Shape[]> {
     try {
-      yield* lookAhead(demand, this);
-      return shapesOf(demand, this, at);
+      return yield* shapesOf(demand, this, at);
     } catch (error) {
       this.#problems.passOver(known(error, at));
-      return shapesOf(simplified(demand), this, at);
+      return yield* shapesOf(simplified(demand), this, at);
     }
   }
 
@@ -188,8 +197,10 @@ export class Nodes implements ShapeContext {
   }
 
   /** Whether some value may meet a demand; looks only so deep, and says yes where it does not know. */
-  #isPossible(demand: Demand, at: Path, depth: number): boolean {
-    return shapesOf(demand, this, at).some((shape) => !this.#isShapeVoid(shape, depth));
+  *#isPossible(demand: Demand, at: Path, depth: number): Work<boolean> {
+    const shapes = yield* shapesOf(demand, this, at);
+    yield;
+    return shapes.some((shape) => !this.#isShapeVoid(shape, depth));
   }
 
   #isShapeVoid(shape: Shape, depth: number): boolean {

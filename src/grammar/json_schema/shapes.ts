@@ -121,14 +121,18 @@ const WHOLE = "^-?\\d+(?:\\.0+)?$";
  * @returns None if no value is all of it.
  * @throws {SchemaError} If it cannot be followed.
  */
-export function shapesOf(demand: Demand, context: ShapeContext, at: Path): Shape[] {
+export function* shapesOf(demand: Demand, context: ShapeContext, at: Path): Work<Shape[]> {
   const { types, booleans } = demand;
   const shapes: Shape[] = [];
   const add = (bit: number, make: () => Shape | undefined): void => {
     const shape = (types & bit) === 0 ? undefined : make();
     if (shape !== undefined) shapes.push(shape);
   };
-  add(OBJECT, () => objectShape(demand.object, context, at));
+  yield* lookAhead(demand, context);
+  if ((types & OBJECT) !== 0) {
+    const object = yield* objectShape(demand.object, context, at);
+    if (object !== undefined) shapes.push(object);
+  }
   add(ARRAY, () => arrayShape(demand.array, context, at));
   add(STRING, () => stringShape(demand.string, context));
   add(NUMBER, () => numberShape(demand.number, context));
@@ -140,8 +144,8 @@ export function shapesOf(demand: Demand, context: ShapeContext, at: Path): Shape
   return shapes;
 }
 
-/** Look ahead at the texts that the shapes of a demand will ask for, in pieces. */
-export function* lookAhead({ types, string, number }: Demand, { languages }: ShapeContext): Work<void> {
+/** Look ahead at the texts that shapes will ask for, in pieces. */
+function* lookAhead({ types, string, number }: Demand, { languages }: ShapeContext): Work<void> {
   if ((types & STRING) !== 0 && string.texts.length > 0) {
     const language = textsOf(string, languages);
     const isBounded = string.least > 0 || string.most < Infinity;
@@ -206,7 +210,7 @@ function numbersOf(number: NumberDemand, l: Languages): Language {
   return l.and(all, ...excluded.map((each) => l.not(each)));
 }
 
-function objectShape(object: ObjectDemand, context: ShapeContext, at: Path): ObjectShape | undefined {
+function* objectShape(object: ObjectDemand, context: ShapeContext, at: Path): Work<ObjectShape | undefined> {
   const { properties, more, some, clauses, least, most } = object;
   const { languages: l } = context;
   const required = new Set(object.required);
@@ -235,7 +239,7 @@ function objectShape(object: ObjectDemand, context: ShapeContext, at: Path): Obj
     else if (required.has(name)) return undefined;
   }
   const left = (): Language => l.and(names, l.not(l.words([...told, ...forbidden])));
-  const others = kindsOf(left, properties, l, at).flatMap(({ names, literals }) =>
+  const others = (yield* kindsOf(left, properties, l, at)).flatMap(({ names, literals }) =>
     optionsOf(literals, some.map(({ literal }) => literal), context).flatMap(({ node, counts }): Others[] => {
       const own = l.and(names, ...counts.map((index) => some[index]?.names ?? l.none));
       return l.isEmpty(own) ? [] : [{ names: own, node, counts }];
@@ -297,12 +301,12 @@ function optionsOf(
 }
 
 /** Names that are not told, by which patterns they fit. */
-function kindsOf(
+function* kindsOf(
   left: () => Language,
   properties: readonly Properties[],
   l: Languages,
   at: Path,
-): { readonly names: Language; readonly literals: readonly Literal[] }[] {
+): Work<{ readonly names: Language; readonly literals: readonly Literal[] }[]> {
   const patterns = [...new Set(properties.flatMap(({ patterns }) => patterns.map(([language]) => language)))];
   const literalsWith = (matched: ReadonlySet<Language>): Literal[] =>
     properties.flatMap(({ patterns, others }) => {
@@ -315,17 +319,21 @@ function kindsOf(
       { names: left(), matched: new Set() },
     ];
     for (const pattern of patterns) {
-      kinds = kinds.flatMap(({ names, matched }) => [
+      const split = kinds.flatMap(({ names, matched }) => [
         { names: l.and(names, l.not(pattern)), matched },
         { names: l.and(names, pattern), matched: new Set([...matched, pattern]) },
-      ]).filter(({ names, matched }) => {
+      ]);
+      for (const { names, matched } of split) if (matched.size > 0) yield* l.lookFor(names);
+      kinds = split.filter(({ names, matched }) => {
         // What nothing may be does not have to be told apart, unless a pattern may still allow it.
         return names !== l.none && (matched.size === 0 || !l.isEmpty(names));
       });
       if (kinds.length > MAX_KINDS) throw new UnenforceableError(at, "has too many patterns of names that overlap");
     }
-    return kinds.map(({ names, matched }) => ({ names, literals: literalsWith(matched) }))
-      .filter(({ names, literals }) => !literals.includes(NEVER) && !l.isEmpty(names));
+    const allowed = kinds.map(({ names, matched }) => ({ names, literals: literalsWith(matched) }))
+      .filter(({ literals }) => !literals.includes(NEVER));
+    for (const { names } of allowed) yield* l.lookFor(names);
+    return allowed.filter(({ names }) => !l.isEmpty(names));
   } catch (error) {
     if (error instanceof SchemaError || !(error instanceof Error)) throw error;
     throw new UnenforceableError(at, `has patterns of names that are not supported: ${error.message}`);

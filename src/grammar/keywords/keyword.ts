@@ -5,6 +5,7 @@ import { ALWAYS, type Literal, NEVER, type Part, type SchemaDocument } from "./d
 import type { Around, Demand, Items, Properties } from "./demand.ts";
 
 import type { Path } from "./schema_path.ts";
+import type { Work } from "../../work/work.ts";
 
 /** One demand, several of which any may hold, or none that could. */
 export type Outcome = Demand | readonly Demand[] | undefined;
@@ -26,6 +27,8 @@ export interface Keyword {
   /** The types it is about; it says nothing of others. */
   readonly types: number;
   readonly assert: (use: Use, demand: Demand) => Outcome;
+  /** What `assert` asks for and takes long, ahead of it and in pieces. */
+  readonly ahead?: (use: Use, demand: Demand) => Work<void>;
   /** How it may not hold, for values of its types; absent where that cannot be said. */
   readonly deny?: (use: Use) => readonly ((demand: Demand) => Outcome)[];
 }
@@ -43,6 +46,8 @@ export interface Meaning {
   items(part: Part): Items;
   /** Whether two schemas surely have no value in common that is also demanded. */
   areApart(one: Part, other: Part, demand: Demand): boolean;
+  /** Find out what `areApart` then says at once. */
+  compare(one: Part, other: Part, demand: Demand): Work<void>;
 }
 
 /** The same demand, with a part to be read. */

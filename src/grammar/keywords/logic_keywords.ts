@@ -2,6 +2,7 @@
 import type { Demand } from "./demand.ts";
 import type { Part } from "./document.ts";
 import { type Keyword, negated, partOf, partsOf, type Use, withLiteral } from "./keyword.ts";
+import type { Work } from "../../work/work.ts";
 import { own, readSchemas, readText } from "./read.ts";
 
 function listed(use: Use): Part[] {
@@ -39,6 +40,12 @@ const anyOf: Keyword = {
 /** One, and none of the others; those that have nothing in common with it do not have to be excluded. */
 const oneOf: Keyword = {
   types: 0,
+  *ahead(use, demand): Work<void> {
+    const parts = listed(use);
+    for (const [index, part] of parts.entries()) {
+      for (const other of parts.slice(index + 1)) yield* use.meaning.compare(part, other, demand);
+    }
+  },
   assert: (use, demand) => {
     const { meaning } = use;
     const parts = listed(use);

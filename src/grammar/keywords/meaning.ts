@@ -55,7 +55,7 @@ export class Demands implements Meaning {
   readonly languages: Languages;
   readonly #problems: Problems;
   readonly #outlines: Outlines;
-  readonly #isPossible: (demand: Demand, at: Path) => boolean;
+  readonly #isPossible: (demand: Demand, at: Path) => Work<boolean>;
   readonly #stringsOf: (literal: Literal) => Language;
   readonly #literals = new Map<Part, Literal>();
   readonly #keys = new Map<Part, readonly string[]>();
@@ -64,6 +64,7 @@ export class Demands implements Meaning {
   readonly #apart = new WeakMap<Demand, Map<string, boolean>>();
   #steps = 0;
   #comparisons = 0;
+  #compared = 0;
   #isComparing = false;
   /** Where a demand was found to leave nothing. */
   conflict: Path | undefined;
@@ -74,7 +75,7 @@ export class Demands implements Meaning {
       readonly languages: Languages;
       readonly problems: Problems;
       /** Whether some value may meet a demand; also where that is not known. */
-      readonly isPossible: (demand: Demand, at: Path) => boolean;
+      readonly isPossible: (demand: Demand, at: Path) => Work<boolean>;
       readonly stringsOf: (literal: Literal) => Language;
     },
   ) {
@@ -127,24 +128,35 @@ export class Demands implements Meaning {
   }
 
   areApart(one: Part, other: Part, demand: Demand): boolean {
-    if (this.#outlines.areApart(one, other, demand)) return true;
+    return finish(this.#compare(one, other, demand));
+  }
+
+  *compare(one: Part, other: Part, demand: Demand): Work<void> {
+    yield* this.#compare(one, other, demand);
+    // Each takes some hundredths of a millisecond at least.
+    if (++this.#compared % PIECE_STEPS === 0) yield;
+  }
+
+  *#compare(one: Part, other: Part, demand: Demand): Work<boolean> {
     let known = this.#apart.get(demand);
     if (known === undefined) this.#apart.set(demand, known = new Map());
-    const key = [one.id, other.id].sort((a, b) => a - b).join();
+    const key = one.id < other.id ? `${one.id},${other.id}` : `${other.id},${one.id}`;
     let apart = known.get(key);
     if (apart === undefined) {
-      apart = !this.#isComparing && ++this.#comparisons <= MAX_COMPARISONS && this.#haveNothing(one, other, demand);
+      apart = this.#outlines.areApart(one, other, demand) ||
+        !this.#isComparing && ++this.#comparisons <= MAX_COMPARISONS && (yield* this.#haveNothing(one, other, demand));
       known.set(key, apart);
     }
     return apart;
   }
 
-  #haveNothing(one: Part, other: Part, demand: Demand): boolean {
+  *#haveNothing(one: Part, other: Part, demand: Demand): Work<boolean> {
     const { conflict } = this;
     this.#isComparing = true;
     try {
       const both = [one, other].reduce((all, part) => withPart(all, part, false, undefined), demand);
-      return finish(this.#read(both, one.at)).every((each) => !this.#isPossible(each, one.at));
+      for (const each of yield* this.#read(both, one.at)) if (yield* this.#isPossible(each, one.at)) return false;
+      return true;
     } catch (error) {
       // What cannot be compared is told where it is read.
       if (error instanceof SchemaError) return false;
@@ -168,7 +180,7 @@ export class Demands implements Meaning {
         found.push(demand);
         continue;
       }
-      const outcome = this.#step({ ...demand, todo: task.next }, task);
+      const outcome = yield* this.#step({ ...demand, todo: task.next }, task);
       if (outcome === undefined) this.conflict ??= task.part.at;
       else if ("types" in outcome) open.push(outcome);
       else open.push(...outcome.toReversed());
@@ -176,9 +188,9 @@ export class Demands implements Meaning {
     return found;
   }
 
-  #step(demand: Demand, task: Task): Outcome {
+  *#step(demand: Demand, task: Task): Work<Outcome> {
     const { part, isNegated } = task;
-    if (task.keys !== undefined) return this.#assert(demand, task, task.keys);
+    if (task.keys !== undefined) return yield* this.#assert(demand, task, task.keys);
     const literal = 2 * part.id + (isNegated ? 1 : 0);
     for (let seen = demand.seen; seen !== undefined; seen = seen.next) {
       if (seen.literal === literal) {
@@ -195,7 +207,7 @@ export class Demands implements Meaning {
     if (!isObject(part.value)) {
       throw new SchemaError(part.at, "must be a schema: an object, true or false");
     }
-    return isNegated ? this.#deny(demand, task) : this.#assert(demand, task, this.#keysOf(part));
+    return isNegated ? this.#deny(demand, task) : yield* this.#assert(demand, task, this.#keysOf(part));
   }
 
   #refuseCircle({ part, around }: Task): void {
@@ -204,7 +216,7 @@ export class Demands implements Meaning {
     }
   }
 
-  #assert(demand: Demand, task: Task, keys: readonly string[]): Outcome {
+  *#assert(demand: Demand, task: Task, keys: readonly string[]): Work<Outcome> {
     const before = task.before ?? { properties: demand.object.properties.length, items: demand.array.items.length };
     for (const [index, key] of keys.entries()) {
       const keyword = KEYWORDS.get(key) as Keyword;
@@ -215,6 +227,7 @@ export class Demands implements Meaning {
       if (isBranching && left.length > 0) demand = { ...demand, todo: { ...task, keys: left, before, next: todo } };
       let outcome: Outcome;
       try {
+        if (keyword.ahead !== undefined) yield* keyword.ahead(use, demand);
         outcome = keyword.assert(use, demand);
       } catch (error) {
         if (!(error instanceof SchemaError)) throw error;

@@ -20,6 +20,8 @@ export interface Language {
   /** Whether it has to be searched for a text. Others have one, as nothing is made of no text. */
   readonly open: boolean;
   readonly form: Form;
+  /** The language of all other texts, once it was asked for. */
+  negation?: Language;
 }
 
 /** Texts that a machine decides about, character by character. */
@@ -55,7 +57,7 @@ const MANY_WORDS = 20_000;
 export class Expressions {
   readonly #known = new Map<string, Language>();
   readonly #sets = new Map<string, number>();
-  readonly #tries = new Map<Trie, number>();
+  readonly #tries = new Map<Trie, Language>();
   readonly #machines = new Map<Machine, number>();
   readonly #made = new Map<string, Language>();
   #count = 0;
@@ -167,7 +169,7 @@ export class Expressions {
     if (part.form.op === "not") return part.form.part;
     if (part === this.none) return this.any;
     if (part === this.any) return this.none;
-    return this.#known.get(`!${part.id}`) ?? this.#make(`!${part.id}`, !part.nullable, { op: "not", part });
+    return part.negation ??= this.#make(`!${part.id}`, !part.nullable, { op: "not", part });
   }
 
   optional(part: Language): Language {
@@ -316,9 +318,12 @@ export class Expressions {
   #trie(node: Trie): Language {
     if (node.count === 0) return this.none;
     if (node.next.size === 0) return this.empty;
-    let id = this.#tries.get(node);
-    if (id === undefined) this.#tries.set(node, id = this.#tries.size);
-    return this.#known.get(`w${id}`) ?? this.#make(`w${id}`, node.ends, { op: "words", node });
+    let language = this.#tries.get(node);
+    if (language === undefined) {
+      language = this.#make(`w${this.#tries.size}`, node.ends, { op: "words", node });
+      this.#tries.set(node, language);
+    }
+    return language;
   }
 
   #machine(machine: Machine, state: unknown): Language {

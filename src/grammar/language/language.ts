@@ -20,8 +20,8 @@ export interface Move {
 const MAX_SEARCH = 2_000;
 /** States that are told apart to find which lengths texts may have. */
 const MAX_TABLE = 3_000;
-/** Derivatives that are looked at in a piece. */
-const PIECE_WORK = 1_000;
+/** Derivatives that are looked at in a piece; of numbers, one may take a hundredth of a millisecond. */
+const PIECE_WORK = 100;
 
 /** Languages that can be compared with each other. */
 export class Languages extends Expressions {
@@ -103,9 +103,27 @@ export class Languages extends Expressions {
     }
   }
 
-  /** Look for a text ahead of what will ask whether there is any, in pieces; as `walk`. */
+  /** Look for a text ahead of `isEmpty`, in pieces. */
   *lookFor(language: Language): Work<void> {
-    if (language.open && !language.nullable) yield* this.#search(language);
+    const { form, open, nullable } = language;
+    if (nullable || !open) return;
+    switch (form.op) {
+      case "concat":
+        yield* this.lookFor(form.first);
+        if (!this.isEmpty(form.first)) yield* this.lookFor(form.rest);
+        break;
+      case "or":
+        for (const part of form.parts) {
+          yield* this.lookFor(part);
+          if (!this.isEmpty(part)) break;
+        }
+        break;
+      case "repeat":
+        yield* this.lookFor(form.part);
+        break;
+      default:
+        yield* this.#search(language);
+    }
   }
 
   /**
@@ -170,13 +188,13 @@ export class Languages extends Expressions {
     const from = new Map<Language, Language | undefined>([[language, undefined]]);
     for (const state of from.keys()) {
       if (from.size > MAX_SEARCH) throw new LanguageError("it is too complex beside what else is demanded");
+      if (this.work > end) {
+        yield;
+        end = this.work + PIECE_WORK;
+      }
       for (const { to } of this.#allMoves(state)) {
         if (from.has(to)) continue;
         from.set(to, state);
-        if (this.work > end) {
-          yield;
-          end = this.work + PIECE_WORK;
-        }
         if (to.nullable || this.#isEmpty.get(to) === false || !to.open) {
           for (let at: Language | undefined = to; at !== undefined; at = from.get(at)) this.#isEmpty.set(at, false);
           return false;

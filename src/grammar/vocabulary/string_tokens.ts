@@ -4,23 +4,26 @@
  * comes before such a character and what from there on. The same for every grammar.
  */
 import { sortByBytes, trieOf, type VocabularyTrie } from "./vocabulary_trie.ts";
+import { readText } from "./wide_chars.ts";
 import type { Work } from "../../work/work.ts";
 
 /** Tokens that are read in a piece of work. */
 const PIECE = 256;
-/** Sets of characters whose tokens are remembered, before the oldest is forgotten. */
-const MOST_SETS = 32;
+/** Sets of characters, and lengths, whose tokens are remembered, before the oldest is forgotten. */
+const MOST_SETS = 128;
 const ASCII_WORDS = 4;
+/** Lengths are counted up to here. */
+const LONGEST = 255;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const FIRST_SAFE = 0x20;
 const FIRST_WIDE = 0x80;
 
-/** The characters that lead from a state back to it, where it is like the inside of a string. */
-export interface Loop {
-  /** Of ASCII, a bit for each; none of them is a quote, a backslash or a control character, and no other that is none leads anywhere. */
+/** Characters of which a text within a string may be made. */
+export interface TextChars {
+  /** Those of ASCII, a bit for each; none is a quote, a backslash or a control character. */
   readonly ascii: Uint32Array;
-  /** Whether all others do; otherwise none leads anywhere. */
+  /** Whether all others are among them, or none. */
   readonly wide: boolean;
   /** Equal for equal characters. */
   readonly key: string;
@@ -33,25 +36,29 @@ interface Text {
   readonly wide: boolean;
   /** Whether the last one lacks bytes. */
   readonly cut: boolean;
+  readonly length: number;
 }
 
 /** Texts, by number: which characters they have. */
 class Texts {
   readonly #ascii: Uint32Array;
   readonly #wide: Uint8Array;
+  readonly #lengths: Uint8Array;
 
   constructor(texts: readonly Text[]) {
     this.#ascii = new Uint32Array(texts.length * ASCII_WORDS);
     this.#wide = new Uint8Array(texts.length);
-    texts.forEach(({ ascii, wide }, at) => {
+    this.#lengths = new Uint8Array(texts.length);
+    texts.forEach(({ ascii, wide, length }, at) => {
       this.#ascii.set(ascii, at * ASCII_WORDS);
       this.#wide[at] = wide ? 1 : 0;
+      this.#lengths[at] = Math.min(length, LONGEST);
     });
   }
 
-  /** Whether all characters of one lead back. */
-  isWithin(at: number, { ascii, wide }: Loop): boolean {
-    if (!wide && this.#wide[at] === 1) return false;
+  /** Whether one is made of these characters, and has no more than so many. */
+  isWithin(at: number, { ascii, wide }: TextChars, most = LONGEST): boolean {
+    if (!wide && this.#wide[at] === 1 || (this.#lengths[at] as number) > most) return false;
     const from = at * ASCII_WORDS;
     for (let word = 0; word < ASCII_WORDS; word++) {
       if (((this.#ascii[from + word] as number) & ~(ascii[word] as number)) !== 0) return false;
@@ -137,26 +144,32 @@ export class StringTokens {
     });
   }
 
-  /** The tokens that go on with a string where these characters lead back; not to be changed. */
-  within(loop: Loop): Uint32Array {
-    const known = this.#within.get(loop.key);
+  /**
+   * The tokens that are made of these characters; not to be changed.
+   *
+   * @param most How many characters they have at most; counts up to 254.
+   */
+  within(chars: TextChars, most = Infinity): Uint32Array {
+    most = Math.min(most, LONGEST);
+    const key = `${chars.key} ${most}`;
+    const known = this.#within.get(key);
     if (known !== undefined) return known;
     const found = new Uint32Array((this.#size + 31) >> 5);
     const { tokens, texts } = this.#going;
     for (let at = 0; at < tokens.length; at++) {
       const token = tokens[at] as number;
-      if (texts.isWithin(at, loop)) found[token >> 5] = (found[token >> 5] as number) | (1 << (token & 31));
+      if (texts.isWithin(at, chars, most)) found[token >> 5] = (found[token >> 5] as number) | (1 << (token & 31));
     }
     const [oldest] = this.#within.keys();
     if (this.#within.size >= MOST_SETS && oldest !== undefined) this.#within.delete(oldest);
-    this.#within.set(loop.key, found);
+    this.#within.set(key, found);
     return found;
   }
 
-  /** The tokens with a suffix whose prefix goes on with a string. */
-  *ending(suffix: number, loop: Loop): Generator<number> {
+  /** The tokens with a suffix whose prefix is made of these characters. */
+  ending(suffix: number, chars: TextChars, found: (token: number) => void): void {
     const { tokens, prefixes } = this.#leaving;
-    for (const at of this.#bySuffix[suffix] ?? []) if (prefixes.isWithin(at, loop)) yield tokens[at] as number;
+    for (const at of this.#bySuffix[suffix] ?? []) if (prefixes.isWithin(at, chars)) found(tokens[at] as number);
   }
 }
 
@@ -168,40 +181,13 @@ function leaves(byte: number): boolean {
 function textOf(bytes: Uint8Array): Text | undefined {
   const ascii = new Uint32Array(ASCII_WORDS);
   let wide = false;
-  let end = bytes.length;
+  let length = 0;
   for (const byte of bytes) {
     if (byte < FIRST_WIDE) ascii[byte >> 5] = (ascii[byte >> 5] as number) | (1 << (byte & 31));
     else wide = true;
+    if ((byte & 0xc0) !== 0x80) length++;
   }
-  if (!wide) return { ascii, wide, cut: false };
-  // The last character may lack up to three bytes.
-  for (let lacking = 0; lacking <= 3; lacking++, end--) {
-    if (lacking > 0 && (bytes[end] ?? 0) < FIRST_WIDE) return undefined;
-    if (isText(bytes.subarray(0, end))) {
-      const cut = lacking > 0;
-      return !cut || mayBegin(bytes.subarray(end)) ? { ascii, wide, cut } : undefined;
-    }
-  }
-  return undefined;
-}
-
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-function isText(bytes: Uint8Array): boolean {
-  try {
-    strict.decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Whether some character begins with these bytes. */
-function mayBegin(bytes: Uint8Array): boolean {
-  const [first = 0] = bytes;
-  const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  for (const filling of [0x80, 0x90, 0xa0, 0xbf]) {
-    if (isText(Uint8Array.from({ length }, (_, at) => bytes[at] ?? filling))) return true;
-  }
-  return false;
+  if (!wide) return { ascii, wide, cut: false, length };
+  const read = readText(bytes);
+  return read === undefined ? undefined : { ascii, wide, cut: read < bytes.length, length };
 }

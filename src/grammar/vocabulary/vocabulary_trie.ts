@@ -26,6 +26,21 @@ export interface VocabularyTrie {
   readonly twins: readonly (readonly number[])[];
 }
 
+/** What tokens have below the nodes of a trie. */
+export interface Contents {
+  /** For each node, `SET_WORDS` words: a bit for each printed ASCII character, `CONTROLS` and `WIDE`. */
+  readonly sets: Uint32Array;
+  /** How many characters begin there at most. */
+  readonly lengths: Uint8Array;
+}
+
+/** Words of a set. The first has one bit for all control characters, and one for all beyond ASCII. */
+export const SET_WORDS = 4;
+export const CONTROLS = 1;
+export const WIDE = 2;
+const FIRST_PRINTED = 0x20;
+const FIRST_WIDE = 0x80;
+
 /** No token ends at a node. */
 export const NO_TOKEN_HERE = -1;
 /** Minus this and the place in `twins`. */
@@ -112,6 +127,43 @@ export function* trieOf(sorted: Int32Array, pieces: readonly Uint8Array[]): Work
   }
   for (const node of open) trie.ends[node] = at;
   return trie;
+}
+
+/** What is below each node of a trie. */
+export function* contentsOf({ bytes, depths }: VocabularyTrie): Work<Contents> {
+  const sets = new Uint32Array(bytes.length * SET_WORDS);
+  const lengths = new Uint8Array(bytes.length);
+  /** What is below the nodes above, by how deep they are, as far as it has been seen. */
+  const open = new Uint32Array(SET_WORDS * (2 ** 16 + 1));
+  const longest = new Uint16Array(2 ** 16 + 1);
+  for (let node = bytes.length - 1; node >= 0; node--) {
+    if (node % PIECE === 0) yield;
+    const depth = depths[node] as number;
+    const [above, below] = [depth * SET_WORDS, (depth + 1) * SET_WORDS];
+    for (let word = 0; word < SET_WORDS; word++) {
+      const set = open[below + word] as number;
+      sets[node * SET_WORDS + word] = set;
+      open[above + word] = (open[above + word] as number) | set;
+      open[below + word] = 0;
+    }
+    const byte = bytes[node] as number;
+    const [word, bit] = byte < FIRST_PRINTED
+      ? [0, CONTROLS]
+      : byte < FIRST_WIDE
+      ? [byte >> 5, 1 << (byte & 31)]
+      : [0, WIDE];
+    open[above + word] = (open[above + word] as number) | bit;
+    const length = longest[depth + 1] as number;
+    lengths[node] = Math.min(length, 255);
+    longest[depth] = Math.max(longest[depth] as number, length + startsCharacter(byte));
+    longest[depth + 1] = 0;
+  }
+  return { sets, lengths };
+}
+
+/** 1, or 0 for a byte that goes on with a character. */
+export function startsCharacter(byte: number): number {
+  return (byte & 0xc0) === 0x80 ? 0 : 1;
 }
 
 const NO_BYTES = new Uint8Array(0);

@@ -51,6 +51,11 @@ const TEXTS = [
     "null",
     "-12",
     "x".repeat(40),
+    "abababab",
+    "nameab7",
+    "éé😀é é",
+    "\u2028",
+    "a\u2029",
   ],
 ];
 const PIECES = [
@@ -77,6 +82,21 @@ const SCHEMAS: readonly (readonly [unknown, string])[] = [
   [{ type: "string", minLength: 2, maxLength: 5 }, '"ab😀7"'],
   [{ type: "string", pattern: "^[a-z]+$" }, '"abab"'],
   [{ type: "string", pattern: "^[^b]*$" }, '"aa é\'<"'],
+  // Anything, with something in it somewhere.
+  [{ type: "string", pattern: "name|Z7" }, '"ab nZname 😀"'],
+  [{ type: "string", pattern: "é" }, '"ab é😀"'],
+  // Not the ends of lines.
+  [{ type: "string", pattern: "^a.+$" }, '"ab 😀"'],
+  [{ type: "string", pattern: "^[\\p{L} ]+$" }, '"ab é"'],
+  // Bounded lengths, with and without ways around the bound.
+  [{ type: "string", minLength: 4, maxLength: 9 }, '"ab😀7 éab"'],
+  [{ type: "string", maxLength: 40 }, '"ab😀7 éab"'],
+  [{ type: "string", pattern: "^([a-mo-zA-Z]|n[a-zA-Z]{3}[0-9])*$" }, '"abnabb7aaaaaaa"'],
+  [{ type: "string", pattern: "^[^é]{3,8}(é|$)" }, '"ab 7Zé"'],
+  [{ type: "string", format: "email" }, '"ab.ab@name.ab"'],
+  [{ type: "string", format: "uri" }, '"ab:ab"'],
+  [{ type: "object", patternProperties: { "^n": { type: "string" }, b$: { const: "ab" } } }, '{"ab": "ab", "na": "Z"}'],
+  [{ type: "object", patternProperties: { a: true }, additionalProperties: false }, '{"Za": 7}'],
   [OBJECT, '{"name": "ab", "ab": "Zé", "other": [1, "a"]}'],
   [{ ...OBJECT, minProperties: 1 }, '{"b": "a", "name": "\ue000"}'],
   [{ type: "object", additionalProperties: { enum: ["name", "ab"] } }, '{"Z 7": "name"}'],
@@ -93,7 +113,7 @@ function check(grammar: Grammar, text: string): void {
     assert(at !== undefined, text);
   }
   for (const place of [...places, at]) {
-    const allowed = finish(grammar.allowed(place, index));
+    const allowed = finish(grammar.allowed(place, index)).bits();
     const told = Array.from(
       { length: index.size },
       (_, token) => ((allowed[token >> 5] ?? 0) >>> (token & 31) & 1) === 1,

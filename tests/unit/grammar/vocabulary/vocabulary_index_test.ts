@@ -1,6 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { VocabularyIndex } from "../../../../src/grammar/vocabulary/vocabulary_index.ts";
-import { FIRST_TWIN, NO_TOKEN_HERE, type VocabularyTrie } from "../../../../src/grammar/vocabulary/vocabulary_trie.ts";
+import {
+  CONTROLS,
+  FIRST_TWIN,
+  NO_TOKEN_HERE,
+  SET_WORDS,
+  type VocabularyTrie,
+  WIDE,
+} from "../../../../src/grammar/vocabulary/vocabulary_trie.ts";
 import { finish } from "../../../../src/work/work.ts";
 
 /** All tokens of a trie in its order, with the bytes that lead to them. */
@@ -44,23 +51,51 @@ Deno.test("VocabularyIndex orders tokens by their bytes when many begin alike, a
   assertEquals(index.ending, [0, 500, 1000, 1500, 2000, 2500]);
 });
 
-Deno.test("VocabularyIndex keeps plain tokens apart by how many characters they have", () => {
+Deno.test("VocabularyIndex keeps tokens of some characters apart by how many they have", () => {
   const encoder = new TextEncoder();
-  const texts = ["a", "the", " the", "日本", "日", "don't", 'say "', "a\\", "<b", "\n", "a\x7f", "x".repeat(40)];
+  const texts = ["a", "the", " the", "日本", "日", "don't", 'say "', "a\\", "<b", "\n", "a\x7f", "x".repeat(300)];
   const pieces = [...texts.map((text) => encoder.encode(text)), encoder.encode("日").slice(0, 2)];
   const index = finish(VocabularyIndex.of(pieces.length, {
     piece: (token) => pieces[token] ?? new Uint8Array(0),
     ends: () => false,
   }));
-  const plain = (most: number): string[] =>
-    texts.filter((_, token) => ((index.plainUpTo(most)?.[0] ?? 0) >>> token & 1) === 1);
-  assertEquals(plain(0), []);
-  assertEquals(plain(1), ["a", "日"]);
-  assertEquals(plain(2), ["a", "日本", "日"]);
-  assertEquals(plain(3), ["a", "the", "日本", "日"]);
-  assertEquals(plain(100), ["a", "the", " the", "日本", "日"]);
-  assertEquals(index.longestPlain, 4);
-  assertEquals(walk(index.special).map(([token]) => token).sort((a, b) => a - b), [5, 6, 7, 8, 9, 10, 11, 12]);
+  const letters = new Uint32Array([0, 1, 0, 0x7fffffe]);
+  const within = (wide: boolean, most?: number): number[] => {
+    const [bits = 0] = index.strings.within({ ascii: letters, wide, key: `letters ${wide}` }, most);
+    return [...pieces.keys()].filter((token) => (bits >>> token & 1) === 1);
+  };
+  assertEquals(within(false, 0), []);
+  assertEquals(within(true, 1), [0, 4, 12]);
+  assertEquals(within(true, 2), [0, 3, 4, 12]);
+  assertEquals(within(true, 4), [0, 1, 2, 3, 4, 12]);
+  assertEquals(within(true), [0, 1, 2, 3, 4, 11, 12]);
+  assertEquals(within(false, 254), [0, 1, 2]);
+});
+
+Deno.test("VocabularyIndex knows what is below each node", () => {
+  const texts = ["a", "ab", "abc1", "aé", "b\n ", "b~", "ba"];
+  const pieces = texts.map((text) => new TextEncoder().encode(text));
+  const { all, contents } = finish(VocabularyIndex.of(pieces.length, {
+    piece: (token) => pieces[token] ?? new Uint8Array(0),
+    ends: () => false,
+  }));
+  const { sets, lengths } = contents;
+  for (let node = 0; node < all.bytes.length; node++) {
+    const expected = new Uint32Array(SET_WORDS);
+    let longest = 0;
+    for (let below = node + 1; below < (all.ends[node] as number); below++) {
+      const byte = all.bytes[below] as number;
+      const [word, bit] = byte < 0x20 ? [0, CONTROLS] : byte < 0x80 ? [byte >> 5, 1 << (byte & 31)] : [0, WIDE];
+      expected[word] = (expected[word] as number) | bit;
+      const path: number[] = [];
+      for (let at = node + 1; at <= below; at++) path[all.depths[at] as number] = all.bytes[at] as number;
+      path.length = (all.depths[below] as number) + 1;
+      const starts = path.slice((all.depths[node] as number) + 1).filter((each) => each < 0x80 || each >= 0xc0);
+      longest = Math.max(longest, starts.length);
+    }
+    assertEquals(sets.slice(node * SET_WORDS, (node + 1) * SET_WORDS), expected);
+    assertEquals(lengths[node], longest);
+  }
 });
 
 Deno.test("VocabularyIndex is made in small pieces", () => {

@@ -1,0 +1,135 @@
+/**
+ * Whether a text may go on with any of some characters, at least for a while: as within a string whose length is bounded,
+ * or that has to have something in it somewhere.
+ */
+import type { Automaton } from "./automaton.ts";
+import { type FreeText, set, type State } from "./grammar_state.ts";
+import type { Work } from "../work/work.ts";
+
+/** Fewer characters, or so short texts, are not worth while. */
+const LEAST_CHARS = 24;
+const LEAST_LENGTH = 4;
+/** Lengths and states that are looked at, and stacks for that, in all and in a piece. */
+const MOST_LENGTH = 20;
+const MOST_STATES = 64;
+const MOST_STACKS = 3000;
+const PIECE_STACKS = 500;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const FIRST_SAFE = 0x20;
+const FIRST_WIDE = 0x80;
+
+/** What may come at a state, whatever it is; `null`: nothing that is worth while. Remembered at the state. */
+export function* freeTextAt(state: State, automaton: Automaton): Work<FreeText | null> {
+  if (state.free === undefined) state.free = yield* find(state, automaton);
+  return state.free;
+}
+
+function* find(state: State, automaton: Automaton): Work<FreeText | null> {
+  const { rows, row } = state.alphabet ?? automaton.alphabetOf(state);
+  const taken: number[] = [];
+  const counts = new Map<number, number>();
+  let commonest = 0;
+  for (let char = FIRST_SAFE; char < FIRST_WIDE; char++) {
+    const kind = rows[row + char] as number;
+    if (kind === 0 || char === QUOTE || char === BACKSLASH) continue;
+    taken.push(char);
+    const count = (counts.get(kind) ?? 0) + 1;
+    counts.set(kind, count);
+    if (count > (counts.get(commonest) ?? 0)) commonest = kind;
+  }
+  if (taken.length < LEAST_CHARS) return null;
+  const wides = automaton.widesFrom(state);
+  const all = yield* new Search(automaton, taken, !wides.has(null)).from(state);
+  if (all !== null) return all;
+  const target = automaton.step(state, taken.find((char) => rows[row + char] === commonest) as number);
+  const alike = taken.filter((char) => automaton.step(state, char) === target);
+  if (alike.length < LEAST_CHARS || alike.length === taken.length) return null;
+  return yield* new Search(automaton, alike, wides.size === 1 && wides.has(target)).from(state);
+}
+
+/** Looks for a state that does not take all of some characters. */
+class Search {
+  readonly #automaton: Automaton;
+  readonly #chars: readonly number[];
+  readonly #wide: boolean;
+  /** How many characters lead to each state. */
+  readonly #seen = new Map<State, number>();
+  readonly #end: number;
+  /** Whether more characters than those lead to some state, too. */
+  #hasDetours = false;
+
+  constructor(automaton: Automaton, chars: readonly number[], wide: boolean) {
+    this.#automaton = automaton;
+    this.#chars = chars;
+    this.#wide = wide;
+    this.#end = automaton.work + MOST_STACKS;
+  }
+
+  /** Breadth first. */
+  *from(state: State): Work<FreeText | null> {
+    const automaton = this.#automaton;
+    this.#seen.set(state, 0);
+    let layer = [state];
+    let most = 0;
+    let piece = automaton.work + PIECE_STACKS;
+    search: while (layer.length > 0 && most < MOST_LENGTH && this.#seen.size < MOST_STATES) {
+      const next: State[] = [];
+      for (const each of layer) {
+        if (!this.#visit(each, most + 1, next)) break search;
+        if (automaton.work <= piece) continue;
+        yield;
+        piece = automaton.work + PIECE_STACKS;
+      }
+      layer = next;
+      most++;
+    }
+    const isEndless = layer.length === 0;
+    if (!isEndless && most < LEAST_LENGTH) return null;
+    const ascii = new Uint32Array(4);
+    for (const char of this.#chars) set(ascii, char);
+    const chars = { ascii, wide: this.#wide, key: `${ascii.join()} ${this.#wide}` };
+    const isExact = !this.#hasDetours && layer.every((each) => this.#refusesAll(each));
+    const free = { chars, most: isEndless ? Infinity : most, isExact };
+    // The same is true of all that it leads to.
+    if (isEndless) { for (const each of this.#seen.keys()) each.free ??= free; }
+    return free;
+  }
+
+  /** Find where the characters lead. Whether the state takes all of them, and that has not taken too long. */
+  #visit(state: State, length: number, next: State[]): boolean {
+    const automaton = this.#automaton;
+    const chars = this.#chars;
+    const { rows, row } = state.alphabet ?? automaton.alphabetOf(state);
+    for (let i = 0; i < chars.length; i++) if (rows[row + (chars[i] as number)] === 0) return false;
+    const wides = this.#wide ? automaton.widesFrom(state) : [];
+    for (const to of wides) if (to === null) return false;
+    for (const to of wides) this.#come(to as State, length, next);
+    let before = 0;
+    for (let i = 0; i < chars.length; i++) {
+      const char = chars[i] as number;
+      const kind = rows[row + char] as number;
+      if (kind === before) continue;
+      if (automaton.work > this.#end) return false;
+      before = kind;
+      this.#come(state.targets[kind] ?? automaton.lead(state, char, kind), length, next);
+    }
+    return true;
+  }
+
+  #refusesAll(state: State): boolean {
+    const { rows, row } = state.alphabet ?? this.#automaton.alphabetOf(state);
+    if (this.#chars.some((char) => rows[row + char] !== 0)) return false;
+    return !this.#wide || this.#automaton.wideFrom(state) === null;
+  }
+
+  #come(state: State, length: number, next: State[]): void {
+    const known = this.#seen.get(state);
+    if (known !== undefined) {
+      if (known < length) this.#hasDetours = true;
+      return;
+    }
+    this.#seen.set(state, length);
+    next.push(state);
+  }
+}

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import("./src/cli/status.ts")).status,
   ps: async () => (await import("./src/cli/ps.ts")).ps,
   stop: async () => (await import("./src/cli/stop.ts")).stop,
+  reload: async () => (await import("./src/cli/reload.ts")).reload,
   logs: async () => (await import("./src/cli/logs.ts")).logs,
   watch: async () => (await import("./src/cli/watch.ts")).watch,
   run: async () => (await import("./src/cli/run.ts")).run,

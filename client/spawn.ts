@@ -13,7 +13,7 @@ import {
   readSync,
   rmSync,
   statSync,
-  writeFileSync,
+  writeSync,
 } from "node:fs";
 import process from "node:process";
 import { ConnectError, SpawnError } from "./errors/errors.ts";
@@ -66,7 +66,7 @@ export async function ensureDaemon(
   if (await isReady(endpoints, signal)) return nothing;
   prepareFolder(plan);
   const lock = new StartLock(plan.lockPath);
-  const deadline = Date.now() + plan.timeoutMs + WAITER_GRACE_MS;
+  const deadline = performance.now() + plan.timeoutMs + WAITER_GRACE_MS;
   for (;;) {
     if (lock.take(plan.timeoutMs + LOCK_GRACE_MS)) {
       try {
@@ -77,7 +77,7 @@ export async function ensureDaemon(
       }
     }
     if (await isReady(endpoints, signal)) return nothing;
-    if (Date.now() >= deadline) {
+    if (performance.now() >= deadline) {
       if (await isAlive(endpoints, signal)) return nothing;
       throw new SpawnError(
         `Another process is starting a daemon, which has given no sign of life for ${plan.timeoutMs} ms`,
@@ -96,10 +96,10 @@ async function start(
 ): Promise<StartedDaemon | undefined> {
   if (await isAlive(endpoints, signal)) return undefined;
   const daemon = new StartedDaemon(plan);
-  for (const deadline = Date.now() + plan.timeoutMs;;) {
+  for (const deadline = performance.now() + plan.timeoutMs;;) {
     await daemon.check(endpoints, signal);
     if (await isReady(endpoints, signal)) return daemon;
-    if (Date.now() >= deadline) break;
+    if (performance.now() >= deadline) break;
     await pause(POLL_MS, signal);
   }
   if (await isAlive(endpoints, signal)) return daemon;
@@ -227,7 +227,16 @@ export class StartLock {
 /** @returns Whether the file was made now. */
 function create(path: string, content: string): boolean {
   try {
-    writeFileSync(path, content, { flag: "wx", mode: FILE_MODE });
+    const file = openSync(path, "wx", FILE_MODE);
+    try {
+      writeSync(file, content);
+    } catch (error) {
+      // Empty, on a full disk, it would keep others from starting a daemon for a while.
+      rmSync(path, { force: true });
+      throw error;
+    } finally {
+      closeSync(file);
+    }
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
@@ -245,10 +254,13 @@ function read(path: string): { readonly pid: number; readonly id: unknown; reado
   }
 }
 
-/** How long ago a file was written, in milliseconds; -1 where there is none. */
+/**
+ * How long ago a file was written, in milliseconds; -1 where there is none. One from the future was written before the
+ * clock was set back.
+ */
 function age(path: string): number {
   try {
-    return Date.now() - statSync(path).mtimeMs;
+    return Math.abs(Date.now() - statSync(path).mtimeMs);
   } catch {
     return -1;
   }

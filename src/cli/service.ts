@@ -234,9 +234,14 @@ async function install(flags: ParsedFlags, machine: Machine): Promise<number> {
   makeFolder(dirname(path), 0o755);
   if (before !== text) {
     const temporary = `${path}.${Deno.pid}.tmp`;
-    Deno.writeTextFileSync(temporary, text, { mode: FILE_MODE, createNew: true });
-    Deno.chmodSync(temporary, FILE_MODE);
-    Deno.renameSync(temporary, path);
+    try {
+      Deno.writeTextFileSync(temporary, text, { mode: FILE_MODE, createNew: true });
+      Deno.chmodSync(temporary, FILE_MODE);
+      Deno.renameSync(temporary, path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) Deno.removeSync(temporary);
+      throw error;
+    }
   }
   print(before === text ? `"${path}" is up to date` : `Wrote "${path}"`);
   if (flags.values.apiKey !== undefined) {

@@ -82,7 +82,16 @@ function writePid(path: string, pid: number): void {
   try {
     // Replaces a file left by a crash; created anew so that no link is followed.
     if (look(path) !== undefined) Deno.removeSync(path);
-    Deno.writeTextFileSync(path, `${pid}\n`, { createNew: true, mode: FILE_MODE });
+    const file = Deno.openSync(path, { write: true, createNew: true, mode: FILE_MODE });
+    try {
+      file.writeSync(new TextEncoder().encode(`${pid}\n`));
+    } catch (error) {
+      // Empty, on a full disk.
+      Deno.removeSync(path);
+      throw error;
+    } finally {
+      file.close();
+    }
   } catch (error) {
     throw new LockError(`Cannot write "${path}": ${textOf(error)}`, { cause: error });
   }

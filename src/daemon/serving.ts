@@ -297,7 +297,9 @@ export class Serving {
 
   /** Binds each surface's sockets while a backend can serve it. */
   #bindingsOf(): Bindings {
-    const { board, onFailure } = this.#options;
+    const { board, onFailure, log } = this.#options;
+    let hasStood = false;
+    const told = new Set<string>();
     const surfaces = this.#servers.map((server): Binding => ({
       server,
       serves: () => this.#isOpen && this.#serves(server.service),
@@ -308,12 +310,22 @@ export class Serving {
     return new Bindings([...surfaces, dispatch], {
       onChange: (complete) => {
         if (!complete) return this.#tellLoss();
+        hasStood = true;
+        told.clear();
         board.ready();
         this.#firstBound.resolve();
       },
       onFailure: (error) => {
+        if (hasStood) {
+          // What is in the way may go again. It is told once.
+          const reason = error instanceof Error ? error.message : String(error);
+          if (!told.has(reason)) log.for("server").error("socket_not_restored", { reason });
+          told.add(reason);
+          return true;
+        }
         this.#firstBound.reject(error);
         onFailure(error);
+        return false;
       },
     });
   }

@@ -47,10 +47,13 @@ export async function superviseDaemon({ command, args, env }: DaemonCommand): Pr
     stdout: "inherit",
     stderr: "inherit",
   }).spawn();
+  /** What was passed on to end the daemon. */
+  const asked = new Set<string>();
   const hadTerminal = Deno.stdin.isTerminal();
   const relays = RELAYED.map((signal): [Deno.Signal, () => void] => [signal, () => {
     // A terminal that was closed: the daemon has none, and would take the signal for a wish to read its configuration.
     const isClosed = signal === "SIGHUP" && hadTerminal && !Deno.stdin.isTerminal();
+    if (isClosed || signal !== "SIGHUP") asked.add(isClosed ? "SIGTERM" : signal);
     tell(child, isClosed ? "SIGTERM" : signal);
   }]);
   for (const [signal, relay] of relays) Deno.addSignalListener(signal, relay);
@@ -59,6 +62,8 @@ export async function superviseDaemon({ command, args, env }: DaemonCommand): Pr
     const { code, signal } = await child.status;
     if (signal === null) return { code };
     const sent = SIGNAL_NUMBERS[signal];
+    // It was still starting and had no handler: there was nothing to drain.
+    if (asked.has(signal)) return { code: 0 };
     return { code: sent === undefined ? code : 128 + sent, failure: `The daemon was ended by ${signal}` };
   } finally {
     for (const [signal, relay] of relays) Deno.removeSignalListener(signal, relay);

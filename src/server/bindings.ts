@@ -22,9 +22,14 @@ export interface Binding {
 export interface BindingsOptions {
   /** The sockets have become complete: whoever hears it can connect. Or they are no longer. */
   readonly onChange: (complete: boolean) => void;
-  /** A socket cannot stand where it should. */
-  readonly onFailure: (error: unknown) => void;
+  /** A socket cannot stand where it should. Returns whether to try again after a while. */
+  readonly onFailure: (error: unknown) => boolean;
+  /** For tests; absent: {@linkcode RETRY_MS}. */
+  readonly retryMs?: number;
 }
+
+/** When binding that failed is tried again, in milliseconds. */
+const RETRY_MS = 2000;
 
 /** Makes the sockets follow what can be served. */
 export class Bindings {
@@ -35,6 +40,7 @@ export class Bindings {
   #isFollowing = false;
   #following: Promise<void> = Promise.resolve();
   #stopped = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(bindings: readonly Binding[], options: BindingsOptions) {
     this.#bindings = bindings;
@@ -61,39 +67,53 @@ export class Bindings {
   /** Follow no more; resolves when nothing is being bound. The sockets are left as they are. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearTimeout(this.#retry);
     await this.#following;
   }
 
   async #follow(): Promise<void> {
+    clearTimeout(this.#retry);
+    const failed = new Set<Binding>();
     try {
-      for (let wrong = this.#wrong(); wrong !== undefined && !this.#stopped; wrong = this.#wrong()) {
+      for (let wrong = this.#wrong(failed); wrong !== undefined && !this.#stopped; wrong = this.#wrong(failed)) {
         if (this.#bound.has(wrong)) {
           this.#bound.delete(wrong);
           wrong.server.unbind();
           this.#tell();
-        } else {
-          await wrong.server.bind();
+        } else if (await this.#bind(wrong)) {
           this.#bound.add(wrong);
+        } else {
+          failed.add(wrong);
         }
       }
       if (!this.#stopped) this.#tell();
-    } catch (error) {
-      this.#options.onFailure(error);
     } finally {
       // At once: a change right after this one must find nobody following.
       this.#isFollowing = false;
     }
   }
 
-  /** One that stands and should not, or does not and should. Those that go, go first. */
-  #wrong(): Binding | undefined {
+  async #bind({ server }: Binding): Promise<boolean> {
+    try {
+      await server.bind();
+      return true;
+    } catch (error) {
+      const { onFailure, retryMs = RETRY_MS } = this.#options;
+      clearTimeout(this.#retry);
+      if (onFailure(error) && !this.#stopped) this.#retry = setTimeout(() => this.follow(), retryMs);
+      return false;
+    }
+  }
+
+  /** One that stands and should not, or does not and should, unless it cannot. Those that go, go first. */
+  #wrong(failed: ReadonlySet<Binding>): Binding | undefined {
     return this.#bindings.find((binding) => this.#bound.has(binding) && !binding.serves()) ??
-      this.#bindings.find((binding) => !this.#bound.has(binding) && binding.serves());
+      this.#bindings.find((one) => !this.#bound.has(one) && !failed.has(one) && one.serves());
   }
 
   #tell(): void {
     const complete = this.#bound.size > 0 &&
-      this.#bindings.every((binding) => this.#bound.has(binding) || !binding.awaited());
+      this.#bindings.every((one) => this.#bound.has(one) || !(one.awaited() || one.serves()));
     if (complete === this.#complete) return;
     this.#complete = complete;
     this.#options.onChange(complete);

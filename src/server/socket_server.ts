@@ -44,6 +44,14 @@ export interface UnixSocket {
   readonly group?: string;
 }
 
+/**
+ * Before a listener is closed, in milliseconds, connections that the kernel has taken for it are accepted until none has
+ * come for so long: closing would cut them without a word, and their clients may have sent a request.
+ */
+const LAST_ACCEPTS_MS = 5;
+/** On a port no longer than this, in milliseconds: more may come for as long as it is open. */
+const MAX_LAST_ACCEPTS_MS = 200;
+
 /** How long a connection that is refused gets to take what it is told, in milliseconds. */
 const REFUSED_MS = 250;
 /** Connections that are refused at a time and told why; more are closed at once. */
@@ -65,6 +73,8 @@ export class SocketServer implements AsyncDisposable {
   #draining = false;
   /** Connections of which nothing is known. */
   #accepts = 0;
+  /** Accepted in all. */
+  #taken = 0;
   /** Accepted since the others had their turn. */
   #sinceTurn = 0;
   /** Connections that are being told why they are refused. */
@@ -157,7 +167,9 @@ export class SocketServer implements AsyncDisposable {
     return this.#bound !== undefined;
   }
 
-  /** Stop accepting and remove the socket file. Open connections live on. */
+  /**
+   * Remove the socket file and stop accepting, apart from what the kernel has taken already. Open connections live on.
+   */
   unbind(): void {
     this.#bound?.abort();
     this.#bound = undefined;
@@ -171,6 +183,7 @@ export class SocketServer implements AsyncDisposable {
   async drain(cut: AbortSignal): Promise<void> {
     this.#draining = true;
     this.unbind();
+    await Promise.all(this.#accepting);
     if (this.#busy.length === 0) return;
     this.#idle ??= Promise.withResolvers();
     const idle = this.#idle;
@@ -187,8 +200,9 @@ export class SocketServer implements AsyncDisposable {
   /** Close everything at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.unbind();
+    await Promise.all(this.#accepting);
     for (const connection of this.#connections.keys()) connection.close();
-    await Promise.all([...this.#accepting, ...this.#connections.values(), ...this.#refused.values()]);
+    await Promise.all([...this.#connections.values(), ...this.#refused.values()]);
   }
 
   get #busy(): [BaseConnection, Promise<void>][] {
@@ -205,7 +219,7 @@ export class SocketServer implements AsyncDisposable {
 
   /** Accept until `bound` fires; resolves when it has ended. */
   #listen(listener: Listener, bound: AbortSignal): Promise<void> {
-    bound.addEventListener("abort", () => close(listener), { once: true });
+    bound.addEventListener("abort", () => void this.#closeWhenTaken(listener), { once: true });
     const { name } = this.#options;
     if (name !== undefined) this.#log.info("listening", { surface: name, address: nameOf(listener.addr) });
     const accepting = this.#accept(listener, bound);
@@ -218,16 +232,42 @@ export class SocketServer implements AsyncDisposable {
     void accepting.finally(() => this.#accepting.delete(accepting));
   }
 
+  /** Remove a listener's file, and close it when whoever had connected before is accepted. */
+  async #closeWhenTaken(listener: Listener): Promise<void> {
+    const isUnix = "path" in listener.addr;
+    try {
+      if (isUnix) removeSocket(listener.addr.path);
+    } catch {
+      // Closing tries to remove it again.
+    }
+    const until = isUnix ? Infinity : performance.now() + MAX_LAST_ACCEPTS_MS;
+    for (let taken = -1; taken !== this.#taken && performance.now() < until;) {
+      taken = this.#taken;
+      await delay(LAST_ACCEPTS_MS);
+      // After a pause of the whole process the timer is due before the sockets are looked at.
+      await turn();
+    }
+    listener.close();
+  }
+
+  /** Accept until the listener is closed. */
   async #accept(listener: Listener, bound: AbortSignal): Promise<void> {
-    while (!bound.aborted) {
+    const address = nameOf(listener.addr);
+    let failures = 0;
+    for (;;) {
       try {
-        this.#accepted(await listener.accept());
+        const conn = await listener.accept();
+        if (failures > 0) this.#log.info("accept_resumed", { address, failures });
+        failures = 0;
+        this.#accepted(conn);
+        this.#taken++;
         if (++this.#sinceTurn < ACCEPTS_PER_TURN) continue;
         this.#sinceTurn = 0;
         await turn();
       } catch (error) {
         if (bound.aborted) return;
-        this.#log.error("accept_failed", { address: nameOf(listener.addr), cause: String(error) });
+        // Out of descriptors it may fail for hours: told once.
+        if (++failures === 1) this.#log.error("accept_failed", { address, cause: String(error) });
         await delay(ACCEPT_REST_MS, { signal: bound }).catch(() => {});
       }
     }

@@ -69,6 +69,7 @@ export function systemdUnit(spec: ServiceSpec): string {
     `WatchdogSec=${WATCHDOG_SECS}`,
     // The colon prefix disables "$" expansion.
     `ExecStart=:${command.map(systemdWord).join(" ")}`,
+    "ExecReload=/bin/kill -HUP $MAINPID",
     ...Object.entries(environment).map(([name, value]) => `Environment=${systemdWord(`${name}=${value}`)}`),
     ...environmentFile === undefined ? [] : [
       "# Keys, as lines NAME=value. Keep it private (mode 600).",

@@ -58,3 +58,40 @@ Deno.test("SIGHUP has the daemon serve what the configuration file says now, and
   daemon.kill("SIGTERM");
   assertEquals((await daemon.outcome).code, 0);
 });
+
+Deno.test("reload waits for the new configuration, and tells why one cannot be used, also after an earlier failure", async () => {
+  await using sandbox = new Sandbox();
+  configure(sandbox, { backends: backends("one") });
+  await using daemon = await sandbox.serve([], { permissions: await exactly(sandbox) });
+  await using client = await connect({ path: `${sandbox.runtimeDir}/infer.sock` });
+
+  configure(sandbox, { backends: backends("two"), http: "127.0.0.1:0" });
+  const { code, stdout, stderr } = await sandbox.run(["reload"]);
+  assertEquals([code, stdout], [0, "Reloaded\n"], stderr);
+  assertEquals(stderr, "Changed, but used only after a restart: http\n");
+  assertEquals(await client.generate("Who?").text(), "I am two");
+
+  // What the daemon finds out, not the command.
+  configure(sandbox, { backends: [{ kind: "llamacpp", name: "two", model: { path: "/nonexistent/model.gguf" } }] });
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const failed = await sandbox.run(["reload"]);
+    assertEquals([failed.code, failed.stdout], [1, ""]);
+    assertStringIncludes(failed.stderr, "inferd: Not reloaded: ");
+    assertEquals(await client.generate("Who?").text(), "I am two");
+  }
+  // The failure that is known already is not this one's outcome.
+  configure(sandbox, { backends: backends("three") });
+  assertEquals((await sandbox.run(["reload"])).code, 0);
+  assertEquals(await client.generate("Who?").text(), "I am three");
+
+  configure(sandbox, '{ "backends": [{ "kind": "moc" }] }');
+  const refused = await sandbox.run(["reload"]);
+  assertEquals(refused.code, 2);
+  assertStringIncludes(refused.stderr, "moc");
+  configure(sandbox, {});
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+  const none = await sandbox.run(["reload"]);
+  assertEquals(none.code, 2);
+  assertStringIncludes(none.stderr, '"inferd serve" starts a daemon');
+});

@@ -1,6 +1,8 @@
 /** `inferd service`: what it writes, what it tells the service manager, and what it leaves alone. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { dirname } from "@std/path";
 import { type Outcome, Sandbox } from "../support/program.ts";
+import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
 
 const LINUX = Deno.build.os === "linux";
 
@@ -190,6 +192,23 @@ Deno.test({
     assert(!unit.includes(canary));
     assertStringIncludes(unit, `EnvironmentFile=-${box.dir}/.inferd/environment\n`);
     assertMatch(execStart(unit), /--allow-env=\S*\bKEY_A\b/);
+  },
+});
+
+Deno.test({
+  name: "inferd service install says that the disk is full, and leaves nothing of the unit there",
+  ignore: !CAN_MOUNT,
+  fn: async () => {
+    await using box = new Services();
+    box.systemctl();
+    const folder = dirname(box.unit);
+    Deno.mkdirSync(folder, { recursive: true });
+    await using _disk = await mountSmallDisk(folder, "64k");
+    assertThrows(() => Deno.writeFileSync(`${folder}/fill`, new Uint8Array(128 * 1024)));
+    const { code, stderr } = await box.service(["install"]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "No space left on device");
+    assertEquals([[...Deno.readDirSync(folder)].map(({ name }) => name), box.calls], [["fill"], []]);
   },
 });
 

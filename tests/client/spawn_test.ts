@@ -1,9 +1,10 @@
 /** A daemon that is started because a client wants one: real processes, one daemon however many clients. */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { connect, ConnectError, type ConnectOptions, SpawnError, type SpawnOptions } from "@inferd/client";
 import { fromFileUrl, join } from "@std/path";
 import { StartLock } from "../../client/spawn.ts";
 import { DaemonUnderTest } from "../support/daemons.ts";
+import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
 import { nodeMajor, transpile } from "../support/node_client.ts";
 import { StagedBackend } from "../support/staged_backend.ts";
 import { Scratch } from "./support.ts";
@@ -125,6 +126,50 @@ Deno.test("clients started at once start one daemon when a starter died and left
   const answers = await Promise.all(Array.from({ length: 6 }, () => place.client(options)));
   assertEquals(answers, Array<string>(6).fill("This is a mock answer."));
   assertEquals([place.starts, await place.records("starting")], [1, 1]);
+});
+
+Deno.test("a client waits for the daemon that it starts when the clock is set forward meanwhile", async () => {
+  await using place = new Place();
+  const now = Date.now;
+  let days = 0;
+  Date.now = (): number => now() + ++days * 86_400_000;
+  try {
+    await using client = await connect(here(place, place.spawn));
+    assertEquals(await client.generate("hi").text(), "This is a mock answer.");
+  } finally {
+    Date.now = now;
+  }
+});
+
+Deno.test({
+  name: "a client says that the disk is full, and leaves no lock there that others wait for",
+  ignore: !CAN_MOUNT,
+  async fn(): Promise<void> {
+    await using place = new Place();
+    await Deno.mkdir(place.runtimeDir);
+    await using _disk = await mountSmallDisk(place.runtimeDir, "64k");
+    await assertRejects(() => Deno.writeFile(`${place.runtimeDir}/fill`, new Uint8Array(128 * 1024)));
+    const lock = new StartLock(place.lockPath);
+    assertMatch(
+      assertThrows(() => lock.take(1000), SpawnError).message,
+      /^Cannot make the lock .*(ENOSPC|No space left)/,
+    );
+    await Deno.remove(`${place.runtimeDir}/fill`);
+    assertEquals(lock.take(1000), true);
+    lock.release();
+  },
+});
+
+Deno.test("a lock from before the clock was set back, whose holder nobody knows, is nobody's", async () => {
+  await using place = new Place();
+  await Deno.mkdir(place.runtimeDir);
+  await Deno.writeTextFile(place.lockPath, "");
+  const lock = new StartLock(place.lockPath);
+  assertEquals(lock.take(1000), false);
+  const tomorrow = new Date(Date.now() + 86_400_000);
+  await Deno.utime(place.lockPath, tomorrow, tomorrow);
+  assertEquals(lock.take(1000), true);
+  lock.release();
 });
 
 Deno.test({

@@ -123,3 +123,34 @@ Deno.test("disposing of a server closes every connection and removes the socket"
   assertEquals([await idle.line(), await running.line()], [undefined, undefined]);
   await assertRejects(() => Deno.lstat(serving.socketPath), Deno.errors.NotFound);
 });
+
+Deno.test("connections that the kernel took before a server was unbound are served like those before", async () => {
+  await using serving = await Serving.start();
+  // Faster than they are accepted one by one.
+  const clients = await Promise.all(Array.from({ length: 100 }, () => serving.connect()));
+  serving.server.unbind();
+  await assertRejects(() => serving.connect(), Deno.errors.NotFound);
+  for (const [index, client] of clients.entries()) {
+    await client.send(ask({ id: `id ${index}`, stream: false }));
+    assertEquals((await client.frame()).id, `id ${index}`);
+  }
+  await serving.server.bind();
+  using after = await serving.connect();
+  await after.send(ask({ id: "after", stream: false }));
+  assertEquals((await after.frame()).id, "after");
+  for (const client of clients) client.close();
+});
+
+Deno.test("connections that the kernel took before a server is drained are told so, and none is left", async () => {
+  await using serving = await Serving.start();
+  const clients = await Promise.all(Array.from({ length: 100 }, () => serving.connect()));
+  const asked = clients.map((client, index) => client.send(ask({ id: `id ${index}`, stream: false })));
+  const drained = serving.server.drain(NEVER);
+  await Promise.all(asked);
+  const ends = await Promise.all(clients.map(async (client) => (await client.frame()).id));
+  assertEquals(ends, clients.map((_, index) => `id ${index}`));
+  await drained;
+  await serving.server[Symbol.asyncDispose]();
+  assertEquals(await Promise.all(clients.map((client) => client.line())), clients.map(() => undefined));
+  for (const client of clients) client.close();
+});

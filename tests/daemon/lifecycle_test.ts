@@ -318,15 +318,30 @@ Deno.test("the daemon says down and lives on when its only backend gives up", as
   assertEquals(test.log.of("backend_down").length, 1);
 });
 
-Deno.test("the daemon ends with the reason when its socket cannot be bound again", async () => {
+Deno.test("the daemon says why its socket cannot be bound again, and binds it when it can be", async () => {
   const [test, backend] = await serving();
   await using _ = test;
+  const path = test.options.listen.infer.socket;
+  using events = await test.admin();
+  await until(events, "ready");
   backend.die();
-  Deno.mkdirSync(test.options.listen.infer.socket);
+  await until(events, "restarting checking_local");
+  const places = [path, test.options.rpcSocket];
+  for (const place of places) Deno.mkdirSync(place);
   backend.becomeReady();
-  const error = await assertRejects(() => test.daemon.done, BindError);
-  assertEquals(error.message, `Cannot bind "${test.options.listen.infer.socket}": it is a directory`);
-  assertEquals(test.files(), ["infer.sock", "inferd.lock"]);
+  for (const place of places) {
+    const { fields } = await test.log.next("socket_not_restored");
+    assertEquals(fields.reason, `Cannot bind "${place}": it is a directory`);
+  }
+  using before = await test.admin();
+  await until(before, "restarting checking_local");
+  for (const place of places.toReversed()) Deno.removeSync(place);
+  await until(events, "ready");
+  assertEquals(test.log.of("socket_not_restored").length, places.length);
+  using client = await test.infer();
+  await client.send(ask({ stream: false }));
+  (await backend.next()).finish();
+  assertEquals((await client.frame()).type, "done");
 });
 
 Deno.test("drain lets a running answer finish, refuses new requests and ends the admin stream", async () => {
@@ -404,17 +419,21 @@ Deno.test("the daemon disposes of everything and tells every failure when dispos
 });
 
 Deno.test("the ready timeout counts the time in which backends load, not that in which they hash or fetch", async () => {
-  using time = new FakeTime();
   const [slow, late] = [new StagedBackend("slow"), new StagedBackend("late")];
+  const time = new FakeTime();
   await using test = await DaemonUnderTest.start({ readyTimeoutSecs: 60 }, { backends: [slow, late] });
   const failed = assertRejects(() => test.daemon.ready, ReadyTimeoutError);
-  await Promise.all([slow.started, late.started]);
-  slow.tell({ type: "preparing" });
-  late.tell({ type: "preparing" });
-  time.tick(61_000);
-  slow.tell({ type: "loading" });
-  slow.becomeReady();
-  late.tell({ type: "loading" });
-  time.tick(61_000);
+  try {
+    await Promise.all([slow.started, late.started]);
+    slow.tell({ type: "preparing" });
+    late.tell({ type: "preparing" });
+    time.tick(61_000);
+    slow.tell({ type: "loading" });
+    slow.becomeReady();
+    late.tell({ type: "loading" });
+    time.tick(61_000);
+  } finally {
+    time.restore();
+  }
   assertEquals((await failed).message.split(";")[0], 'Not ready within 60 s, still waiting for backend "late"');
 });

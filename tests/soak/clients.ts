@@ -109,9 +109,9 @@ async function converse(scene: Scene, kind: string, { isSlow }: { readonly isSlo
     for (;;) {
       const text = await client.line();
       if (text === undefined) {
-        // A listener that closes takes along connections that it has not accepted; only the log knows which those are.
-        if (index === 0 && frames.length === 0) ledger.suspect(id);
-        else ledger.fault(`${id}: the connection ended before its answer`);
+        ledger.fault(
+          `${id}: the connection ended before its answer, after ${index} others and ${frames.length} frames`,
+        );
         for (const left of ids.slice(index)) ledger.end(left, "unanswered");
         return;
       }
@@ -204,9 +204,13 @@ async function callDispatch({ random, ledger, runtimeDir }: Scene): Promise<void
     const { served_config_id } = await dispatch(path, request("status()"));
     // Not known while an engine restarts.
     if (served_config_id === null) return ledger.end(id, "not_served");
-    const { ok, error } = await dispatch(path, request("status(); models()", { config_id: served_config_id }));
-    if (!ok) ledger.fault(`${id}: dispatch refused: ${error ?? "another configuration"}`);
-    ledger.end(id, ok ? "done" : "refused");
+    const answer = await dispatch(path, request("status(); models()", { config_id: served_config_id }));
+    if (answer.ok) return ledger.end(id, "done");
+    // An engine has died since.
+    if (answer.config_mismatch && answer.served_config_id === null) return ledger.end(id, "not_served");
+    const other = `${answer.served_config_id} is served now, and ${served_config_id} was`;
+    ledger.fault(`${id}: dispatch refused: ${answer.error ?? other}`);
+    ledger.end(id, "refused");
   } catch (error) {
     ledger.end(id, "left");
     throw error;

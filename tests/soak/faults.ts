@@ -7,6 +7,8 @@ import { pick } from "./clients.ts";
 export interface Target {
   /** The process that was started. */
   readonly pid: number;
+  /** The daemon's own, below it. */
+  readonly daemonPid: number;
   readonly runtimeDir: string;
   readonly logDir: string;
   readonly random: () => number;
@@ -18,6 +20,9 @@ const UNFINISHED_BYTES = 2 ** 20;
 const UNFINISHED = 8;
 const BLANK_LINES = 20_000;
 const STORM = 100;
+const SILENT = 30;
+const SLOW = 100;
+const SLOW_BYTES = 20;
 
 /** Every process below another. */
 export function descendants(pid: number): number[] {
@@ -62,6 +67,9 @@ function signalEngine({ pid, random }: Target, signal: Deno.Signal): number | un
   Deno.kill(engine, signal);
   return engine;
 }
+
+/** Those that are the death of an engine. */
+export const LETHAL: ReadonlySet<string> = new Set(["engine killed", "engine crashes"]);
 
 /** Every fault, by name. */
 export const FAULTS: Readonly<Record<string, (target: Target) => Promise<void> | void>> = {
@@ -108,7 +116,51 @@ export const FAULTS: Readonly<Record<string, (target: Target) => Promise<void> |
     );
     for (const one of all) if (one.status === "fulfilled") one.value.close();
   },
+
+  "clients that never read": async ({ runtimeDir }): Promise<void> => {
+    const line = { messages: [{ role: "user", content: "Count." }], max_tokens: 900 };
+    await together(SILENT, `${runtimeDir}/infer.sock`, async (client) => {
+      await client.send(line);
+      await delay(STOPPED_MS);
+    });
+  },
+
+  "slow clients by the hundred": async ({ runtimeDir }): Promise<void> => {
+    await together(SLOW, `${runtimeDir}/infer.v2.sock`, async (client) => {
+      for (let sent = 0; sent < SLOW_BYTES; sent++) {
+        await client.write("[");
+        await delay(STOPPED_MS / SLOW_BYTES);
+      }
+    });
+  },
+
+  "no descriptors left": async ({ daemonPid }): Promise<void> => {
+    const { descriptors } = usage(daemonPid);
+    const before = /Max open files\s+(\d+)/.exec(readProc(daemonPid, "limits"))?.[1];
+    if (before === undefined) return;
+    await limitDescriptors(daemonPid, String(descriptors));
+    try {
+      await delay(STOPPED_MS);
+    } finally {
+      await limitDescriptors(daemonPid, before);
+    }
+  },
+
+  "configuration read again": ({ pid }): void => Deno.kill(pid, "SIGHUP"),
 };
+
+/** Connections that end together; what was refused is left out. */
+async function together(count: number, path: string, act: (client: WireClient) => Promise<void>): Promise<void> {
+  await Promise.all(Array.from({ length: count }, async () => {
+    using client = await WireClient.connect(path);
+    // A daemon that refuses or is ending closes.
+    await act(client).catch(() => {});
+  }));
+}
+
+async function limitDescriptors(pid: number, limit: string): Promise<void> {
+  await new Deno.Command("prlimit", { args: ["--pid", String(pid), `--nofile=${limit}:`] }).output();
+}
 
 function isInfer({ name }: Deno.DirEntry): boolean {
   return name.startsWith("infer.") && name.endsWith(".sock");

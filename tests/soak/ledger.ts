@@ -8,7 +8,6 @@ export class Ledger {
   readonly #open = new Map<string, string>();
   readonly #ended = new Map<string, number>();
   readonly #faults: string[] = [];
-  readonly #suspects: string[] = [];
   #next = 0;
 
   /** What went wrong so far; empty when the books are in order. */
@@ -43,18 +42,6 @@ export class Ledger {
     this.#open.delete(id);
     const key = `${kind} ${ending}`;
     this.#ended.set(key, (this.#ended.get(key) ?? 0) + 1);
-  }
-
-  /** A connection ended before this request had any answer: wrong if the daemon has accepted the request. */
-  suspect(id: string): void {
-    this.#suspects.push(id);
-  }
-
-  /** Compare with what the daemon's log says. */
-  judge(log: string): void {
-    for (const id of this.#suspects.splice(0)) {
-      if (log.includes(`"id":"${id}"`)) this.fault(`${id}: accepted, and the connection ended before its answer`);
-    }
   }
 
   /** Something is wrong that no request's end says. */

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { acquireLock, LockError, LockHeldError } from "../../../src/daemon/lock.ts";
 import { prepareRuntimeDir, RuntimeDirError } from "../../../src/daemon/runtime_dir.ts";
+import { CAN_MOUNT, mountSmallDisk } from "../../support/small_disk.ts";
 
 async function withDir(work: (dir: string) => Promise<void> | void): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "inferd-lock-" });
@@ -32,6 +33,21 @@ Deno.test("acquireLock gives every lock file of a folder a pid file of its own",
     const error = await assertRejects(() => acquireLock(`${dir}/one.lock`, 3), LockHeldError);
     assertEquals(error.message, `Another inferd daemon (pid 1) holds "${dir}/one.lock"`);
   }));
+
+Deno.test({
+  name: "acquireLock says that the disk is full, and leaves no empty pid file there",
+  ignore: !CAN_MOUNT,
+  fn: () =>
+    withDir(async (dir) => {
+      await using _disk = await mountSmallDisk(dir, "64k");
+      assertThrows(() => Deno.writeFileSync(`${dir}/fill`, new Uint8Array(128 * 1024)));
+      const error = await assertRejects(() => acquireLock(`${dir}/inferd.lock`, 1), LockError);
+      assertEquals(error.message.split(" (")[0], `Cannot write "${dir}/inferd.pid": No space left on device`);
+      assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), ["fill", "inferd.lock"]);
+      Deno.removeSync(`${dir}/fill`);
+      using _lock = await acquireLock(`${dir}/inferd.lock`, 1);
+    }),
+});
 
 Deno.test("acquireLock names the holder when the lock is held", () =>
   withDir(async (dir) => {

@@ -8,12 +8,18 @@ class Ground {
   /** Could be served, by somebody who cannot now. */
   readonly awaited = new Set<string>();
   readonly failing = new Set<string>();
+  /** Whether binding that failed is tried again. */
+  retries = false;
   readonly bindings: Bindings;
 
   constructor(...names: string[]) {
     this.bindings = new Bindings(names.map((name) => this.#binding(name)), {
       onChange: (complete) => this.notes.push(complete ? "complete" : "incomplete"),
-      onFailure: (error) => this.notes.push(String(error)),
+      onFailure: (error) => {
+        this.notes.push(String(error));
+        return this.retries;
+      },
+      retryMs: 0,
     });
   }
 
@@ -92,6 +98,28 @@ Deno.test("Bindings tells a socket that cannot stand, and goes on at the next ch
   assertEquals(await ground.become("a", "b"), ["+a", "Error: no b"]);
   ground.failing.clear();
   assertEquals(await ground.become("a", "b"), ["+b", "complete"]);
+});
+
+Deno.test("Bindings binds the others when a socket cannot stand, and tries that one again by itself", async () => {
+  const ground = new Ground("a", "b");
+  ground.retries = true;
+  ground.awaited.add("a").add("b");
+  ground.failing.add("a");
+  assertEquals((await ground.become("a", "b")).slice(0, 2), ["Error: no a", "+b"]);
+  assertEquals(ground.bindings.complete, false);
+  ground.failing.clear();
+  while (!ground.bindings.complete) await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(ground.notes.slice(-2), ["+a", "complete"]);
+});
+
+Deno.test("Bindings tries no more when it was stopped", async () => {
+  const ground = new Ground("a");
+  ground.retries = true;
+  ground.failing.add("a");
+  ground.change("a");
+  await ground.bindings.stop();
+  // With a timer left this test fails.
+  assertEquals(ground.notes, ["Error: no a"]);
 });
 
 Deno.test("Bindings follows no more when it was stopped", async () => {

@@ -1,0 +1,171 @@
+/**
+ * Lists the npm packages that the programs and the published packages load, each with its version and the licence its
+ * `package.json` names, and fails where one is not allowed. Packages for other systems, which npm leaves out here, are
+ * only counted.
+ *
+ * usage: deno task licences
+ */
+import { join } from "@std/path";
+import { read } from "./copy.ts";
+
+/** Licences that ask for no more than being named. */
+export const ALLOWED: ReadonlySet<string> = new Set([
+  "0BSD",
+  "Apache-2.0",
+  "BlueOak-1.0.0",
+  "BSD-2-Clause",
+  "BSD-3-Clause",
+  "ISC",
+  "MIT",
+]);
+
+/** What is started, and what others import; some of it is named by computed specifiers, which no graph shows. */
+const PROGRAMS = [
+  "main.ts",
+  "src/cli/daemon_main.ts",
+  "src/engine/main.ts",
+  "src/engine/chat/render/chat_wrappers.ts",
+  "src/libraries/fetch/fetch_main.ts",
+  "client/mod.ts",
+  "packages/ai-sdk/mod.ts",
+];
+
+/** A package that is loaded. */
+export interface LoadedPackage {
+  readonly name: string;
+  readonly version: string;
+  /** As `package.json` has it; absent: it names none. */
+  readonly licence?: string;
+}
+
+/** A program's packages, as `deno info --json` lists them. */
+export interface PackageGraph {
+  readonly npmPackages: Readonly<
+    Record<string, {
+      readonly name: string;
+      readonly version: string;
+      readonly localPath: string;
+      readonly dependencies: readonly string[];
+    }>
+  >;
+}
+
+/** What a graph's packages say of themselves. */
+export interface Licences {
+  /** By name and version. */
+  readonly loaded: readonly LoadedPackage[];
+  /** Names of those that are optional and not here: they are for other systems. */
+  readonly left: readonly string[];
+}
+
+/** A package that has to be here is not. */
+export class MissingPackageError extends Error {
+  override readonly name = "MissingPackageError";
+}
+
+interface Manifest {
+  readonly license?: unknown;
+  readonly licenses?: unknown;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Read what a graph's packages say of themselves.
+ *
+ * @param graph The packages of a program.
+ * @returns Their licences.
+ * @throws {MissingPackageError} If one is not here that is not optional.
+ */
+export function licencesOf({ npmPackages }: PackageGraph): Licences {
+  const all = Object.values(npmPackages).map((one) => ({ ...one, manifest: readManifest(one.localPath) }));
+  const optional = new Set(all.flatMap(({ manifest }) => Object.keys(manifest?.optionalDependencies ?? {})));
+  const loaded = new Map<string, LoadedPackage>();
+  const left = new Set<string>();
+  for (const { name, version, manifest } of all) {
+    if (manifest !== undefined) {
+      const licence = licenceOf(manifest);
+      loaded.set(`${name}@${version}`, { name, version, ...(licence === undefined ? {} : { licence }) });
+    } else if (optional.has(name)) {
+      left.add(name);
+    } else {
+      throw new MissingPackageError(`Cannot tell the licence of ${name}@${version}: it is not in Deno's cache`);
+    }
+  }
+  return { loaded: [...loaded.values()], left: [...left] };
+}
+
+/**
+ * Whether a licence expression can be satisfied with licences that are allowed: one of `OR`, all of `AND`.
+ *
+ * @param expression An SPDX expression.
+ * @param allowed The licences that are.
+ */
+export function isAllowed(expression: string, allowed: ReadonlySet<string> = ALLOWED): boolean {
+  const tokens = expression.match(/[()]|[^\s()]+/g) ?? [];
+  let at = 0;
+  const one = (): boolean => {
+    const token = tokens[at++];
+    if (token !== "(") return token !== undefined && allowed.has(token);
+    const inner = either();
+    return tokens[at++] === ")" && inner;
+  };
+  const both = (): boolean => {
+    let fits = one();
+    while (tokens[at] === "AND") {
+      at++;
+      fits = one() && fits;
+    }
+    return fits;
+  };
+  const either = (): boolean => {
+    let fits = both();
+    while (tokens[at] === "OR") {
+      at++;
+      fits = both() || fits;
+    }
+    return fits;
+  };
+  const fits = either();
+  // What is left over, `WITH` an exception say, is not understood.
+  return fits && at === tokens.length;
+}
+
+function readManifest(folder: string): Manifest | undefined {
+  try {
+    return JSON.parse(Deno.readTextFileSync(join(folder, "package.json")));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Old packages have an object, or a list of which any may be chosen. */
+function licenceOf({ license, licenses }: Manifest): string | undefined {
+  const named = [license, ...Array.isArray(licenses) ? licenses : [licenses]].flatMap((one) => {
+    if (typeof one === "string") return [one];
+    const { type } = (one ?? {}) as { type?: unknown };
+    return typeof type === "string" ? [type] : [];
+  });
+  return named.length === 0 ? undefined : named.join(" OR ");
+}
+
+async function graphOf(program: string): Promise<PackageGraph> {
+  return JSON.parse(await read(Deno.execPath(), ["info", "--json", program]));
+}
+
+if (import.meta.main) {
+  await read(Deno.execPath(), ["cache", "--quiet", ...PROGRAMS]);
+  const graphs = await Promise.all(PROGRAMS.map(graphOf));
+  const { loaded, left } = licencesOf({ npmPackages: Object.assign({}, ...graphs.map((one) => one.npmPackages)) });
+  const sorted = loaded.toSorted((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+  for (const { name, version, licence = "none" } of sorted) console.log(`${name} ${version} ${licence}`);
+  console.log(`${loaded.length} packages; ${left.length} for other systems are not here`);
+  const refused = sorted.filter(({ licence }) => licence === undefined || !isAllowed(licence));
+  for (const { name, version, licence } of refused) {
+    console.error(
+      `${name} ${version} has ${licence === undefined ? "no licence" : `the licence "${licence}"`}. ` +
+        `Allowed are ${[...ALLOWED].join(", ")}: use another package, or allow it in packaging/licences.ts`,
+    );
+  }
+  Deno.exitCode = refused.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,66 @@
+/** How a command signals the daemon that runs: by its pid file, and only if it answers on its admin socket. */
+import type { Admin } from "@inferd/client";
+import { loadConfig } from "../config/load.ts";
+import { pidPathOf } from "../config/pid_path.ts";
+import { type Machine, resolveOptions } from "../config/resolve.ts";
+import type { ParsedFlags } from "../config/flags.ts";
+import { adminOf, target, unreachable } from "./reach.ts";
+
+/** The daemon could not be signalled; the message is for the user. */
+export class SignalError extends Error {
+  override readonly name = "SignalError";
+}
+
+/** A daemon that answers. */
+export interface RunningDaemon {
+  readonly admin: Admin;
+  /**
+   * Signal it.
+   *
+   * @throws {SignalError} If this process may not, or the process has ended.
+   */
+  signal(name: Deno.Signal): void;
+}
+
+/**
+ * Find the daemon that runs.
+ *
+ * @param flags The parsed command line.
+ * @param machine Where this is.
+ * @returns The daemon.
+ * @throws {UnreachableError} If none answers: the number in the pid file may by now be another program's.
+ * @throws {SignalError} If its pid file cannot be used.
+ */
+export async function runningDaemon(flags: ParsedFlags, machine: Machine): Promise<RunningDaemon> {
+  const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+  const admin = adminOf(await target(flags, machine.env));
+  await admin.snapshot().catch((error: unknown) => {
+    throw unreachable(error);
+  });
+  const pid = readPid(pidPathOf(options.lockPath));
+  return {
+    admin,
+    signal: (name): void => {
+      try {
+        Deno.kill(pid, name);
+      } catch (error) {
+        throw new SignalError(`Cannot signal process ${pid}: ${textOf(error)}`);
+      }
+    },
+  };
+}
+
+function readPid(path: string): number {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path).trim();
+  } catch (error) {
+    throw new SignalError(`Cannot read "${path}": ${textOf(error)}`);
+  }
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new SignalError(`"${path}" does not hold the number of a process`);
+  return Number(text);
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

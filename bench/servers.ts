@@ -158,11 +158,13 @@ export class Inferd implements Server {
     return Number(await Deno.readTextFile(join(this.#home, "run", "inferd", "inferd.pid")));
   }
 
-  /** The daemon's own process: the only one that `inferd serve` starts. */
+  /** The daemon's own process, which `inferd serve` starts. */
   async pid(): Promise<number> {
-    const [, daemon] = await processTree(await this.monitorPid());
-    if (daemon === undefined) throw new Error("There is no daemon: inferd serve has started no process");
-    return daemon;
+    for (const pid of await processTree(await this.monitorPid())) {
+      const command = await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
+      if (command.includes("/src/cli/daemon_main.ts")) return pid;
+    }
+    throw new Error("There is no daemon: inferd serve has not started it");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

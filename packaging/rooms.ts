@@ -135,6 +135,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/engine/encode",
     ],
   },
+  "src/processes": { imports: ["src/engine/ipc", "src/log", "src/ndjson", "src/server"] },
   "src/backend": { imports: ["src/config", "src/grammar", "src/inference"] },
   "src/backend/llama": {
     folders: ["src/backend/llama/watch"],
@@ -146,7 +147,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/inference",
       "src/libraries",
       "src/models/file",
-      "src/ndjson",
+      "src/processes",
     ],
   },
   "src/backend/on_demand": { imports: ["src/inference", "src/backend/llama"] },
@@ -159,6 +160,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/libraries",
       "src/models/store",
       "src/models/transfer",
+      "src/processes",
     ],
   },
   "src/pipeline": { imports: ["client/protocol", "src/inference", "src/log"] },
@@ -181,7 +183,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/admin": { imports: ["client/protocol", "src/inference", "src/log", "src/pipeline", "src/server"] },
   "src/service": { imports: [] },
   "src/monitor": {
-    imports: ["src/config", "src/engine/ipc", "src/backend/openai", "src/log", "src/server", "src/service", ...MODELS],
+    imports: [
+      ...["src/config", "src/engine/ipc", "src/backend/openai", "src/libraries/fetch", "src/log", "src/ndjson"],
+      ...["src/processes", "src/server", "src/service", ...MODELS],
+    ],
   },
   "src/daemon": {
     imports: [
@@ -194,7 +199,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
         "src/libraries/fetch",
         "src/log",
       ],
-      ...["src/monitor", "src/pipeline", "src/server", "src/surfaces", ...BACKENDS, "src/models", "src/models/file"],
+      ...[
+        "src/monitor",
+        "src/pipeline",
+        "src/processes",
+        "src/server",
+        "src/surfaces",
+        ...BACKENDS,
+        "src/models",
+        "src/models/file",
+      ],
     ],
   },
   "src/http": {
@@ -223,7 +237,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
         "src/daemon",
         "src/http",
       ],
-      ...["src/engine/ipc", "src/libraries", "src/monitor", "src/server", "src/service", "src/cli/terminal", ...MODELS],
+      ...[
+        "src/engine/ipc",
+        "src/libraries",
+        "src/monitor",
+        "src/processes",
+        "src/server",
+        "src/service",
+        "src/cli/terminal",
+        ...MODELS,
+      ],
     ],
     folders: ["src/cli/doctor"],
     large: "one file for each command",

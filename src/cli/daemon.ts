@@ -1,7 +1,7 @@
 /**
  * The daemon's process: boot, serve, drain on a signal. `inferd serve` starts it with exact permissions
- * (`monitor/daemon_process.ts`) and holds its standard input open; it ends when that does. What happens in between is
- * `daemon/boot.ts`'s.
+ * (`monitor/daemon_process.ts`) and has its standard input and output: the daemon orders processes there, and ends when
+ * the monitor does. What happens in between is `daemon/boot.ts`'s.
  */
 import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
 import { absoluteValues } from "../config/merge.ts";
@@ -11,8 +11,9 @@ import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
 import { type Daemon, startDaemon } from "../daemon/boot.ts";
 import { httpCommand } from "../monitor/http_command.ts";
-import { HttpProcess } from "../monitor/http_process.ts";
+import { HttpProcess, monitoredBridges, ownBridges } from "../monitor/http_process.ts";
 import { missingPermissionFlags } from "../monitor/permissions.ts";
+import { MonitorLink } from "../processes/monitor_link.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
 import { Notifier } from "../service/notifier.ts";
 import { parseCommand } from "./command.ts";
@@ -77,7 +78,7 @@ export async function runDaemon(
 ): Promise<number> {
   checkPlatform(machine.platform);
   refuseDebugger();
-  rememberEngineEnvironment();
+  if (!supervised) rememberEngineEnvironment();
   const remembered = remember(machine);
   const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, remembered.env, 0);
   const values = absoluteValues(flags.values);
@@ -85,7 +86,7 @@ export async function runDaemon(
     resolveOptions(values, remembered, await loadConfig(values, remembered.env));
   const read = async (): Promise<DaemonOptions> => withKeys(await resolve(), remembered.env);
   const resolved = await resolve();
-  const context = permissionContext(flags.values, machine.env);
+  const context = { ...permissionContext(flags.values, machine.env), ...(supervised ? {} : { isAlone: true }) };
   if (supervised) {
     const missing = missingPermissionFlags(resolved, context);
     if (missing.length > 0) {
@@ -109,18 +110,21 @@ export async function runDaemon(
   }]);
   if (Deno.build.os !== "windows") handlers.push(["SIGHUP", onHangUp(() => daemon, read)]);
   for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
-  if (supervised) {
-    void untilEof().then(() => {
+  const link = supervised ? linkToMonitor() : undefined;
+  if (link !== undefined) {
+    void link.gone.then(() => {
       asked ??= { by: "SIGTERM", at: performance.now() };
       void daemon?.drain();
     });
   }
   try {
-    const command = httpCommand(options, flags.values, context);
+    const bridges = link === undefined
+      ? ownBridges(httpCommand(options, flags.values, context))
+      : monitoredBridges(link);
     daemon = await startDaemon(options, {
       dropPermissions: context,
-      ...(supervised ? { pid: Deno.ppid } : {}),
-      ...(options.http.enabled ? { startBeside: (log): HttpProcess => new HttpProcess(command, { log }) } : {}),
+      ...(link === undefined ? {} : { pid: Deno.ppid, link }),
+      ...(options.http.enabled ? { startBeside: (log): HttpProcess => new HttpProcess(bridges, { log }) } : {}),
     });
     // A signal that came while there was nothing to drain yet.
     if (asked !== undefined) void daemon.drain();
@@ -140,7 +144,7 @@ export async function runDaemon(
   }
 }
 
-/** Resolves when whoever started this process has ended. */
-async function untilEof(): Promise<void> {
-  await Deno.stdin.readable.pipeTo(new WritableStream()).catch(() => {});
+/** The monitor is on this process's stdin and stdout. */
+function linkToMonitor(): MonitorLink {
+  return new MonitorLink({ input: Deno.stdin.readable, write: (bytes) => Deno.stdout.writeSync(bytes) });
 }

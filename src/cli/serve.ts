@@ -1,11 +1,12 @@
 /**
  * `inferd serve`: the monitor. Computes the exact permissions of the daemon from flags, environment and file, starts it
- * with them and waits for its end; then it has no permission left itself. An executable made by `deno compile` has its
+ * with them, starts for it what it orders, and waits for its end. An executable made by `deno compile` has its
  * permissions baked in; there the daemon runs in this process.
  */
 import { loadConfig } from "../config/load.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
+import { childCommands } from "../monitor/child_commands.ts";
 import { daemonCommand } from "../monitor/daemon_command.ts";
 import { superviseDaemon } from "../monitor/daemon_process.ts";
 import { missingMonitorFlags } from "../monitor/permissions.ts";
@@ -35,26 +36,37 @@ export const serve: Command = {
   async run(args, { machine }): Promise<number> {
     checkPlatform(machine.platform);
     if (Deno.build.standalone) return await runHere(args, machine);
-    refuseDebugger();
-    const flags = parseCommand(this, args, machine.env, 0);
-    const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
-    const context = permissionContext(flags.values, machine.env);
-    const missing = missingMonitorFlags(options, context);
-    if (missing.length > 0) {
-      complain(
-        `inferd: Cannot start the daemon without ${missing.join(" ")}. "inferd permissions serve" prints all flags`,
-      );
-      return 1;
-    }
-    const { code, failure } = await superviseDaemon(daemonCommand(options, args, {
-      context,
-      env: machine.env,
-      program: import.meta.resolve("./daemon_main.ts"),
-    }));
-    if (failure !== undefined) complain(`inferd: ${failure}`);
-    return code;
+    return await runMonitor(args, machine, import.meta.resolve("./daemon_main.ts"));
   },
 };
+
+/**
+ * Run the monitor in this process.
+ *
+ * @param args The flags of `serve`.
+ * @param machine Where it runs.
+ * @param program The daemon's main module.
+ * @returns The exit code.
+ * @throws {UsageError} If flags, environment or configuration file are wrong.
+ */
+export async function runMonitor(args: readonly string[], machine: Machine, program: string): Promise<number> {
+  refuseDebugger();
+  const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, machine.env, 0);
+  const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+  const context = permissionContext(flags.values, machine.env);
+  const missing = missingMonitorFlags(options, context);
+  if (missing.length > 0) {
+    complain(
+      `inferd: Cannot start the daemon without ${missing.join(" ")}. "inferd permissions serve" prints all flags`,
+    );
+    return 1;
+  }
+  const command = daemonCommand(options, args, { context, env: machine.env, program });
+  const children = childCommands(options, flags.values, { context, env: command.env });
+  const { code, failure } = await superviseDaemon(command, children);
+  if (failure !== undefined) complain(`inferd: ${failure}`);
+  return code;
+}
 
 async function runHere(args: readonly string[], machine: Machine): Promise<number> {
   // Computed, so that the monitor of a program that is run from its sources never loads the daemon.

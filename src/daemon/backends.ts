@@ -11,6 +11,7 @@ import type { ActivityLog } from "../log/log.ts";
 import { builtInModelPath, isBuiltIn } from "../models/built_in.ts";
 import { type FileIdentity, hashModelFile } from "../models/file/model_file.ts";
 import type { ModelHashes } from "../models/file/model_hashes.ts";
+import type { StartProcess } from "../processes/process.ts";
 
 /** A backend whose model is on this machine. */
 export interface LocatedBackend {
@@ -86,6 +87,8 @@ export interface CreateOptions {
   readonly options: Pick<DaemonOptions, "parallel" | "readyTimeoutSecs">;
   readonly fetcher: LibraryFetcher;
   readonly hashes: ModelHashes;
+  /** Starts engines. Default: this process does. */
+  readonly start?: StartProcess;
   /** Tracks loaded models that share memory; absent: all models are loaded at boot and stay. */
   readonly loaded?: LoadedModels;
 }
@@ -106,7 +109,7 @@ export async function createBackend(
   create: CreateOptions,
   index = 0,
 ): Promise<Backend> {
-  const { options: { parallel, readyTimeoutSecs }, fetcher, hashes, loaded } = create;
+  const { options: { parallel, readyTimeoutSecs }, fetcher, hashes, loaded, start } = create;
   if (config.kind === "mock") return new MockBackend({ ...config, parallel });
   if (config.kind === "openai-compat") {
     // Imported on demand: most daemons do not need it and its dependencies.
@@ -121,6 +124,7 @@ export async function createBackend(
       loadTimeoutMs,
       fetcher,
       hashes,
+      ...(start === undefined ? {} : { spawn: (listener) => start("engine", listener) }),
       ...room,
       ...(verified === undefined ? {} : { verified }),
     });

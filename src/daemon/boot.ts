@@ -17,6 +17,11 @@ import { hashCachePath, keepsHashes } from "../models/file/hash_cache.ts";
 import { ModelHashes } from "../models/file/model_hashes.ts";
 import { dropBootPermissions, type PermissionContext } from "../monitor/permissions.ts";
 import { LiveRequests } from "../pipeline/live_requests.ts";
+import type { MonitorLink } from "../processes/monitor_link.ts";
+import { MonitoredProcess } from "../processes/monitored_process.ts";
+import { privateSocketPath } from "../processes/orders.ts";
+import { PrivateSocket } from "../processes/private_socket.ts";
+import type { StartProcess } from "../processes/process.ts";
 import { socketsBehindClosedFolders } from "../server/group.ts";
 import { ConnectionLimit } from "../server/connection_limit.ts";
 import { checkSocketPaths } from "../server/listener.ts";
@@ -70,6 +75,8 @@ export interface StartOptions {
   readonly downLimitMs?: number;
   /** If set, permissions needed only for booting are dropped when the daemon is ready. */
   readonly dropPermissions?: PermissionContext;
+  /** The monitor that starts processes. Default: the daemon starts them itself. */
+  readonly link?: MonitorLink;
   /** Process id for the pid file, the process to signal. Default: this one. */
   readonly pid?: number;
   /** Starts a companion process once the daemon is certain to start; stopped with the daemon. */
@@ -185,13 +192,16 @@ async function build(
   };
   const hashes = new ModelHashes({ cachePath: hashCachePath(options) });
   if (keepsHashes(options)) hashes.prepare();
+  const start = startProcesses(options, parts, ground);
   const fetcher = new LibraryFetcher({
+    ...(start === undefined ? {} : { start }),
     cacheDir: options.cacheDir ?? options.runtimeDir,
     ...(options.home === undefined ? {} : { home: options.home }),
     ...(parts.packages === undefined ? {} : { packages: parts.packages }),
   });
   const { create } = parts;
   const make = {
+    ...(start === undefined ? {} : { start }),
     log,
     onPhase,
     fetcher,
@@ -212,6 +222,18 @@ async function build(
     ...(parts.downLimitMs === undefined ? {} : { downLimitMs: parts.downLimitMs }),
   });
   return { serving, make };
+}
+
+/** How the monitor starts processes, where there is one. */
+function startProcesses(
+  options: DaemonOptions,
+  { link }: StartOptions,
+  { peers, log, built }: Ground,
+): StartProcess | undefined {
+  if (link === undefined) return undefined;
+  const path = privateSocketPath(options);
+  const socket = built.use(new PrivateSocket({ path, peers, uid: Deno.uid(), log: log.for("engine") }));
+  return (kind, listener) => new MonitoredProcess(kind, listener, { link, socket });
 }
 
 /** Wraps injected backends as if created from the configuration. */

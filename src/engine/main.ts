@@ -1,6 +1,6 @@
 /**
- * The engine process: loads a model, then serves what the daemon asks on stdin, until stdin ends. Between any two steps
- * it reads what has come in, so a request starts and a cancel counts at the next step.
+ * The engine process: loads a model, then serves what the daemon asks on a private socket or on stdin, until that ends.
+ * Between any two steps it reads what has come in, so a request starts and a cancel counts at the next step.
  *
  * 1 the first line says what to load · 2 libraries, fetched by the daemon where they are not here · 3 model, memory, chat
  * template · 4 a throw-away decode · 5 permissions given back · 6 `ready` · 7 serve
@@ -8,11 +8,12 @@
 import { setImmediate } from "node:timers";
 import { PromptError, PromptTooLongError } from "./chat/chat.ts";
 import { AttachmentError } from "./chat/render/messages.ts";
-import { ChannelError, Inbox, Outbox, send } from "./ipc/channel.ts";
+import { ChannelError, Inbox, type Input, Outbox, type Output, send, sendText, sendThrough } from "./ipc/channel.ts";
 import { obtainChatLibrary } from "./chat/render/chat_library.ts";
 import { engineEnvironment } from "./ipc/command.ts";
 import { TextError } from "./encode/encode_scheduler.ts";
 import { type Fetch, obtainLibraries } from "./native/libraries.ts";
+import { connectToDaemon } from "./native/daemon_socket.ts";
 import { openLibrary } from "./native/library.ts";
 import { stdinProbe } from "./native/stdin_probe.ts";
 import { LIBRARY_VERSION, LibraryError } from "../libraries/library_files.ts";
@@ -141,11 +142,31 @@ async function look(wish: Extract<ToEngine, { op: "inspect" }>, fetch: Fetch): P
   send(await inspect(openLibrary(source), wish, () => obtainChatLibrary(machine, fetch)));
 }
 
+/** Where the daemon speaks: on its private socket where the command line names one, and the number to say there first. */
+function openInput(): Input {
+  const [path, number] = Deno.build.standalone ? [] : Deno.args;
+  if (path === undefined) return { readSync: (buffer) => Deno.stdin.readSync(buffer), readable: stdinProbe() };
+  const daemon = connected(path);
+  sendThrough(daemon);
+  sendText(`${number}\n`);
+  return daemon;
+}
+
+/** Without a connection nobody can be told but whoever reads stderr. */
+function connected(path: string): Input & Output {
+  try {
+    return connectToDaemon(path);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    Deno.exit(1);
+  }
+}
+
 async function main(): Promise<void> {
   if (Deno.build.os !== "windows") confineEarly();
+  const input = openInput();
   send({ type: "started" });
-  const readable = stdinProbe();
-  const inbox = new Inbox({ readSync: (buffer) => Deno.stdin.readSync(buffer), readable });
+  const inbox = new Inbox(input);
   const early = inbox.wait();
   const fetch: Fetch = (need) => {
     send({ type: "needs", need });

@@ -1,7 +1,9 @@
 /**
  * The daemon as a child process: started once, told the signals this process gets, waited for. Whatever it ends with,
- * this process ends with; it restarts nothing. It reads nothing from a client, and has no permission once the child runs.
+ * this process ends with; it does not restart it. It reads nothing from a client, and once the child runs it has no
+ * permission but to start what the daemon orders.
  */
+import { type ChildCommands, Children, OrderError } from "./children.ts";
 import type { DaemonCommand } from "./daemon_command.ts";
 
 /** What is passed on. */
@@ -30,25 +32,36 @@ export interface DaemonEnd {
 }
 
 /**
- * Start the daemon and wait for its end.
+ * Start the daemon and wait for its end. What it had started is killed then.
  *
  * @param command How to start it.
+ * @param commands How to start what it orders.
  * @returns How it ended.
  */
-export async function superviseDaemon({ command, args, env }: DaemonCommand): Promise<DaemonEnd> {
+export async function superviseDaemon(
+  { command, args, env }: DaemonCommand,
+  commands: ChildCommands = {},
+): Promise<DaemonEnd> {
   const child = new Deno.Command(command, {
     args: [...args],
     env: { ...env },
     clearEnv: true,
     // A terminal's Ctrl-C goes to every process of its group: the daemon is to get it once, from here.
     detached: true,
-    // Held open and never written to: its end tells the daemon that this process is gone.
+    // Its end tells the daemon that this process is gone.
     stdin: "piped",
-    stdout: "inherit",
+    stdout: "piped",
     stderr: "inherit",
   }).spawn();
   /** What was passed on to end the daemon. */
   const asked = new Set<string>();
+  const reports = child.stdin.getWriter();
+  reports.closed.catch(() => {});
+  const encoder = new TextEncoder();
+  const children = new Children(commands, async (report) => {
+    // A broken pipe is the daemon's end, which is waited for.
+    await reports.write(encoder.encode(JSON.stringify(report) + "\n")).catch(() => {});
+  });
   const hadTerminal = Deno.stdin.isTerminal();
   const relays = RELAYED.map((signal): [Deno.Signal, () => void] => [signal, () => {
     // A terminal that was closed: the daemon has none, and would take the signal for a wish to read its configuration.
@@ -58,8 +71,15 @@ export async function superviseDaemon({ command, args, env }: DaemonCommand): Pr
   }]);
   for (const [signal, relay] of relays) Deno.addSignalListener(signal, relay);
   dropPermissions();
+  let failure: string | undefined;
+  const obeyed = children.obey(child.stdout).catch((error: unknown) => {
+    failure = error instanceof OrderError ? error.message : `The daemon cannot be listened to: ${error}`;
+    tell(child, "SIGKILL");
+  });
   try {
     const { code, signal } = await child.status;
+    await obeyed;
+    if (failure !== undefined) return { code: 1, failure };
     if (signal === null) return { code };
     const sent = SIGNAL_NUMBERS[signal];
     // It was still starting and had no handler: there was nothing to drain.
@@ -67,12 +87,14 @@ export async function superviseDaemon({ command, args, env }: DaemonCommand): Pr
     return { code: sent === undefined ? code : 128 + sent, failure: `The daemon was ended by ${signal}` };
   } finally {
     for (const [signal, relay] of relays) Deno.removeSignalListener(signal, relay);
-    await child.stdin.close().catch(() => {});
+    await children.killAll();
+    await reports.close().catch(() => {});
   }
 }
 
+/** All but `run`: a process that was given it for every program cannot give back a part. */
 function dropPermissions(): void {
-  for (const name of ["read", "write", "net", "run", "ffi", "sys", "env"] as const) {
+  for (const name of ["read", "write", "net", "ffi", "sys", "env"] as const) {
     Deno.permissions.revokeSync({ name });
   }
 }

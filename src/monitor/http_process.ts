@@ -1,10 +1,11 @@
 /**
  * The bridge to HTTP as a process of its own beside the daemon: started with the daemon, ended with it, and started
- * again when it ends by itself. It holds the read end of a pipe whose other end is the daemon's, so that it also ends
- * when the daemon is killed.
+ * again when it ends by itself. It holds the read end of a pipe whose other end is with whoever started it, the monitor or
+ * a daemon without one, so that it also ends when that is killed.
  */
 import { delay } from "@std/async";
 import type { ActivityLog } from "../log/log.ts";
+import type { MonitorLink } from "../processes/monitor_link.ts";
 import type { HttpCommand } from "./http_command.ts";
 
 /** When a bridge that ended is started again, in milliseconds: doubled each time, up to the limit. */
@@ -17,6 +18,63 @@ const SETTLED_MS = 60_000;
 /** How long a bridge may take to end, in milliseconds, before it is killed. */
 const END_MS = 12_000;
 
+/** A bridge that was started. */
+export interface Bridge {
+  readonly pid: Promise<number>;
+  readonly exited: Promise<{ readonly code: number; readonly notStarted?: Error }>;
+  /** Ask it to end. */
+  end(): void;
+  kill(): void;
+}
+
+/** How bridges are started. */
+export interface BridgeStarter {
+  start(): Bridge;
+  /** Whether that is still allowed. */
+  readonly mayStart: boolean;
+}
+
+/** Bridges that the monitor starts. */
+export function monitoredBridges(link: MonitorLink): BridgeStarter {
+  return {
+    mayStart: true,
+    start: () => {
+      // It prints where the monitor does.
+      const child = link.start("http", link.nextNumber(), () => {});
+      return { pid: child.started, exited: child.exited, end: () => child.end(), kill: () => child.kill() };
+    },
+  };
+}
+
+/** Bridges that this process starts. */
+export function ownBridges({ command, args, env }: HttpCommand): BridgeStarter {
+  return {
+    get mayStart(): boolean {
+      return Deno.permissions.querySync({ name: "run", command }).state === "granted";
+    },
+    start: () => {
+      const child = new Deno.Command(command, {
+        args: [...args],
+        env,
+        stdin: "piped",
+        stdout: "inherit",
+        stderr: "inherit",
+      }).spawn();
+      const closeInput = (): Promise<void> => child.stdin.close().catch(() => {});
+      return {
+        pid: Promise.resolve(child.pid),
+        exited: child.status.finally(closeInput),
+        end: () => {
+          // Windows has no signal that can be handled; there the end of its input is enough.
+          if (Deno.build.os !== "windows") signal(child, "SIGTERM");
+          void closeInput();
+        },
+        kill: () => signal(child, "SIGKILL"),
+      };
+    },
+  };
+}
+
 /** What may be put in from outside. */
 export interface HttpProcessOptions {
   readonly log: ActivityLog;
@@ -26,62 +84,52 @@ export interface HttpProcessOptions {
 
 /** Keeps a bridge running. Disposal ends it. */
 export class HttpProcess implements AsyncDisposable {
-  readonly #command: HttpCommand;
+  readonly #starter: BridgeStarter;
   readonly #log: ActivityLog;
   readonly #firstDelayMs: number;
   readonly #ending = new AbortController();
   readonly #ended: Promise<void>;
-  #child: Deno.ChildProcess | undefined;
+  #bridge: Bridge | undefined;
 
   /**
-   * @param command How to start it. Started at once: the permission may be given back a moment later.
+   * @param starter How to start it. Started at once: the permission may be given back a moment later.
    * @param options What may be put in from outside.
    */
-  constructor(command: HttpCommand, { log, firstDelayMs = FIRST_DELAY_MS }: HttpProcessOptions) {
-    this.#command = command;
+  constructor(starter: BridgeStarter, { log, firstDelayMs = FIRST_DELAY_MS }: HttpProcessOptions) {
+    this.#starter = starter;
     this.#log = log.for("http");
     this.#firstDelayMs = firstDelayMs;
-    this.#child = this.#spawn();
+    this.#bridge = this.#start();
     this.#ended = this.#keep();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
-    const child = this.#child;
-    if (child !== undefined) {
-      // Windows has no signal that can be handled; there the end of its input is enough.
-      if (Deno.build.os !== "windows") end(child, "SIGTERM");
-      await child.stdin.close().catch(() => {});
-      const late = setTimeout(() => end(child, "SIGKILL"), END_MS);
+    const bridge = this.#bridge;
+    if (bridge !== undefined) {
+      bridge.end();
+      const late = setTimeout(() => bridge.kill(), END_MS);
       await this.#ended;
       clearTimeout(late);
     }
     await this.#ended;
   }
 
-  #spawn(): Deno.ChildProcess {
-    const { command, args, env } = this.#command;
-    const child = new Deno.Command(command, {
-      args: [...args],
-      env,
-      stdin: "piped",
-      stdout: "inherit",
-      stderr: "inherit",
-    }).spawn();
-    this.#log.info("http_started", { pid: child.pid });
-    return child;
+  #start(): Bridge {
+    const bridge = this.#starter.start();
+    void bridge.pid.then((pid) => this.#log.info("http_started", { pid }));
+    return bridge;
   }
 
   async #keep(): Promise<void> {
     const { signal } = this.#ending;
     let pause = this.#firstDelayMs;
-    while (this.#child !== undefined) {
+    while (this.#bridge !== undefined) {
       const startedAt = performance.now();
-      const { code } = await this.#child.status;
-      await this.#child.stdin.close().catch(() => {});
-      this.#child = undefined;
+      const { code, notStarted } = await this.#bridge.exited;
+      this.#bridge = undefined;
       if (signal.aborted) return;
-      if (!mayStart(this.#command)) {
+      if (!this.#starter.mayStart) {
         this.#log.error("http_lost", {
           code,
           reason:
@@ -91,21 +139,18 @@ export class HttpProcess implements AsyncDisposable {
         return;
       }
       if (performance.now() - startedAt > SETTLED_MS) pause = this.#firstDelayMs;
-      this.#log.warn("http_restarting", { code, in_ms: pause });
+      const reason = notStarted === undefined ? {} : { reason: notStarted.message };
+      this.#log.warn("http_restarting", { code, ...reason, in_ms: pause });
       await delay(pause, { signal }).catch(() => {});
       pause = Math.min(pause * 2, LONGEST_DELAY_MS);
-      if (!signal.aborted) this.#child = this.#spawn();
+      if (!signal.aborted) this.#bridge = this.#start();
     }
   }
 }
 
-function mayStart({ command }: HttpCommand): boolean {
-  return Deno.permissions.querySync({ name: "run", command }).state === "granted";
-}
-
-function end(child: Deno.ChildProcess, signal: Deno.Signal): void {
+function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
   try {
-    child.kill(signal);
+    child.kill(name);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // It has ended already.
   }

@@ -10,6 +10,7 @@ import { linkTarget } from "./link_targets.ts";
 import { hostOf, proxyHost, pullHosts, remoteHost, tcpHosts } from "./hosts.ts";
 import { pidPathOf } from "../config/pid_path.ts";
 import { ENGINE_ENVIRONMENT } from "../engine/ipc/command.ts";
+import { privateSocketPath } from "../processes/orders.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
 import { NOTIFY_VARIABLES } from "../service/notifier.ts";
 import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
@@ -32,6 +33,8 @@ export interface PermissionContext {
   readonly env: readonly string[];
   /** The program that runs the engine. */
   readonly execPath: string;
+  /** No monitor starts what the daemon needs: it does so itself. */
+  readonly isAlone?: boolean;
   /** Given where a path of the configuration is relative to it. */
   readonly workingDirectory?: string;
   /** Where the configuration file is, or would be. */
@@ -80,8 +83,8 @@ export function daemonEnvironment(options: DaemonOptions, context: PermissionCon
 }
 
 /**
- * The Deno flags the process needs that starts such a daemon, `inferd serve`. It gives back all of them when the daemon
- * runs.
+ * The Deno flags the process needs that starts such a daemon, `inferd serve`. It gives back all of them but `run` when
+ * the daemon runs.
  *
  * @param options The daemon's options.
  * @param context As for `permissionFlags`.
@@ -117,7 +120,7 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
     // Takes away the debugger.
     ...list("ffi", LIBC_PATHS),
     ...list("sys", ["uid", ...options.autoselected ? ["systemMemoryInfo"] : []]),
-    ...list("env", daemonEnvironment(options, context)),
+    ...list("env", [...new Set([...daemonEnvironment(options, context), ...ENGINE_ENVIRONMENT])]),
     ...list("read", named(options, context).filter(isFile).map(({ value }) => linkTarget(value)?.followed)),
   ];
 }
@@ -298,8 +301,16 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
   // A group's name is looked up each time the socket is bound.
   if (group !== undefined && !/^\d+$/.test(group)) keep("read", "/etc/group");
 
-  // The bridge to HTTP is started at boot. Where an engine needs this too, it is kept and the bridge can be restarted.
-  if (options.http.enabled) boot("run", context.execPath);
+  if (context.isAlone) {
+    // The bridge to HTTP is started at boot. Where an engine needs this too, it is kept and the bridge can be restarted.
+    if (options.http.enabled) boot("run", context.execPath);
+  } else {
+    // What the monitor starts comes here, also for a configuration that is read again.
+    const path = privateSocketPath(options);
+    keep("read", path);
+    keep("write", path);
+    keep("net", `unix:${path}`);
+  }
 
   for (const backend of options.backends) {
     if (backend.kind === "openai-compat") {
@@ -310,7 +321,7 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
       if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
     }
     if (backend.kind !== "llamacpp") continue;
-    keep("run", context.execPath);
+    if (context.isAlone) keep("run", context.execPath);
     if (backend.chatTemplate !== undefined) boot("read", backend.chatTemplate);
     boot("read", ...(backend.lora ?? []).map(({ path }) => path));
     const { modelsHome } = options;
@@ -357,7 +368,7 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
   // Whether the runtime directory is ours.
   boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
   boot("env", ...context.env, ...NOTIFY_VARIABLES);
-  if (options.backends.some(({ kind }) => kind === "llamacpp")) boot("env", ...ENGINE_ENVIRONMENT);
+  if (context.isAlone && options.backends.some(({ kind }) => kind === "llamacpp")) boot("env", ...ENGINE_ENVIRONMENT);
   if (context.workingDirectory !== undefined) boot("read", context.workingDirectory);
   // Read again on SIGHUP.
   for (const path of [context.configPath, options.apiKeyFile]) if (path !== undefined) keep("read", path);

@@ -30,8 +30,8 @@ export interface Peer {
 /** Finds the peers of accepted sockets. One serves all sockets of a process. */
 export class Peers implements Disposable {
   readonly #kernel: Kernel;
-  /** What was last seen at a descriptor. */
-  readonly #seen: number[] = [];
+  /** The peer that was last found at a descriptor: it may be released before its socket is closed. */
+  readonly #found: number[] = [];
   /** Descriptors of peers that are not released. */
   readonly #held = new Set<number>();
 
@@ -106,9 +106,10 @@ export class Peers implements Disposable {
         continue;
       }
       misses = 0;
-      if (identity !== 0 && this.#seen[fd] === identity) continue;
-      this.#seen[fd] = identity;
-      if (this.#isOf(conn, fd)) return fd;
+      if (identity !== 0 && this.#found[fd] === identity) continue;
+      if (!this.#isOf(conn, fd)) continue;
+      this.#found[fd] = identity;
+      return fd;
     }
     return undefined;
   }

@@ -120,7 +120,7 @@ Deno.test("serve --http starts the bridge with the daemon, says where it is, and
   daemon.kill("SIGTERM");
   const ended = await daemon.outcome;
   assertEquals(ended.code, 0);
-  // The daemon may not start anything any more: the permission was for the start alone.
+  // The monitor starts it.
   const [, left = ""] = /permissions_left left=(\S+)/.exec(ended.stderr) ?? [];
   assertEquals(left.includes("run="), false);
   assertEquals(everyLog(box, ended).includes(SECRET), false);
@@ -148,10 +148,9 @@ Deno.test("serve --http: the key is asked for, and is not among the bridge's arg
   }
 });
 
-Deno.test("serve --http: a bridge that ended is started again where the daemon may start programs", async () => {
+Deno.test("serve --http: a bridge that ended is started again", async () => {
   await using box = new Sandbox();
-  // The engine needs the permission, too, so it is kept.
-  await using daemon = await serveHttp(box, []);
+  await using daemon = await serveHttp(box);
   await daemon.stderr.has("permissions_left");
   const [, pid = ""] = await daemon.stderr.match(/http_started pid=(\d+)/);
   await addressIn(daemon.stderr);
@@ -160,16 +159,4 @@ Deno.test("serve --http: a bridge that ended is started again where the daemon m
   const [, , url = ""] = await daemon.stderr.match(/Listening on (\S+)[^]*Listening on (\S+)/);
   assertEquals(second === pid, false);
   assertEquals((await fetch(`${url}/health`)).status, 200);
-});
-
-Deno.test("serve --http: where the daemon may start nothing any more, the log says what to do", async () => {
-  await using box = new Sandbox();
-  await using daemon = await serveHttp(box);
-  await daemon.stderr.has("permissions_left");
-  const [, pid = ""] = await daemon.stderr.match(/http_started pid=(\d+)/);
-  Deno.kill(Number(pid), "SIGKILL");
-  await daemon.stderr.has("http_lost");
-  await daemon.stderr.has("restart the daemon");
-  daemon.kill("SIGTERM");
-  assertEquals((await daemon.outcome).code, 0);
 });

@@ -205,8 +205,7 @@ Deno.test("serve answers and survives its engine when it has exactly the permiss
       if (status === "restarting") seen = status;
     }
   })();
-  const engine = await new Deno.Command("pgrep", { args: ["-P", String(daemon.daemonPid)] }).output();
-  Deno.kill(Number(new TextDecoder().decode(engine.stdout).trim()), "SIGKILL");
+  Deno.kill(daemon.enginePid, "SIGKILL");
   await restarted;
   assertEquals((await box.run(asked)).stdout, "Paris.\n");
 

@@ -4,7 +4,7 @@ import { FakeTime } from "@std/testing/time";
 import { BackendUnavailableError, InvalidRequestError } from "../../src/inference/errors.ts";
 import type { BackendEvent } from "../../src/inference/events.ts";
 import { type GenerationRequest, PLAIN } from "../../src/inference/request.ts";
-import { EngineProcess } from "../../src/backend/llama/engine_process.ts";
+import { PipedProcess } from "../../src/processes/piped_process.ts";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
 import type { LlamaConfig, LlamaOptions } from "../../src/backend/llama/options.ts";
 import { BUILT_IN_MODEL } from "../../src/config/options.ts";
@@ -300,10 +300,10 @@ Deno.test("LlamaBackend doubles the wait and gives up when the engine dies five 
 Deno.test("LlamaBackend tries on when the machine has no descriptors left to start an engine with, and counts no deaths", async () => {
   let [left, refused] = [1, 0];
   const [backend, notices] = await started({}, {
-    spawn: (command, listener) => {
+    spawn: (listener) => {
       if (left > 0) {
         left--;
-        return new EngineProcess(command, listener);
+        return new PipedProcess(fakeEngineCommand(), listener);
       }
       refused++;
       // Twice as often as an engine may die.

@@ -1,10 +1,11 @@
 /** Two models of which the memory holds one: real engines that are told how much memory there is. */
 import { assertEquals } from "@std/assert";
 import { LlamaBackend } from "../../src/backend/llama/llama.ts";
-import { EngineProcess } from "../../src/backend/llama/engine_process.ts";
+import { PipedProcess } from "../../src/processes/piped_process.ts";
 import { LoadedModels } from "../../src/backend/on_demand/loaded_models.ts";
 import { OnDemandBackend } from "../../src/backend/on_demand/on_demand.ts";
-import type { ToEngine } from "../../src/engine/ipc/messages.ts";
+import { engineCommand } from "../../src/engine/ipc/command.ts";
+import type { FromEngine, ToEngine } from "../../src/engine/ipc/messages.ts";
 import { PLAIN } from "../../src/inference/request.ts";
 import { MODEL_PATH } from "./engine_child.ts";
 
@@ -12,7 +13,7 @@ import { MODEL_PATH } from "./engine_child.ts";
 const MEMORY_BYTES = Deno.statSync(MODEL_PATH).size * 1.6;
 
 /** An engine that counts on that much memory. */
-class SmallEngine extends EngineProcess {
+class SmallEngine extends PipedProcess<FromEngine, ToEngine> {
   override send(message: ToEngine): void {
     super.send(
       message.op === "load" ? { ...message, config: { ...message.config, memoryBytes: MEMORY_BYTES } } : message,
@@ -37,7 +38,7 @@ function backendOf(name: string, loaded: LoadedModels): OnDemandBackend {
         accelerator: "cpu",
         // Otherwise the context would be lowered once nobody is left to make room.
         contextTokens: 256,
-      }, { ...room, spawn: (command, listener) => new SmallEngine(command, listener) }),
+      }, { ...room, spawn: (listener) => new SmallEngine(engineCommand(), listener) }),
   });
 }
 

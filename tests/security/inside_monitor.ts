@@ -2,7 +2,8 @@
 import { superviseDaemon } from "../../src/monitor/daemon_process.ts";
 import { attemptAll } from "./inside_attempts.ts";
 
-const ended = superviseDaemon({ command: "/bin/cat", args: [], env: {} });
+const waits = ["eval", "--quiet", "setInterval(() => {}, 1000)"];
+const ended = superviseDaemon({ command: Deno.execPath(), args: waits, env: {} });
 console.log(JSON.stringify(await attemptAll()));
 // Signals still reach the daemon.
 Deno.kill(Deno.pid, "SIGTERM");

@@ -1,7 +1,7 @@
 /** Threat: the permissions of the daemon depend on how inferd was started, or a process keeps more than it needs. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { admin } from "@inferd/client";
-import { Sandbox } from "../support/program.ts";
+import { type Outcome, Sandbox } from "../support/program.ts";
 import { ALL_REFUSED } from "./inside_attempts.ts";
 
 const LINUX = Deno.build.os === "linux";
@@ -91,7 +91,7 @@ for (const role of ["serve", "daemon"]) {
   Deno.test(`${role} says in one line which flag is missing when it has all others`, async () => {
     await using box = new Sandbox();
     const flags = (await flagsOf(box, role, [])).filter((flag) => flag.startsWith("--allow-"));
-    assert(flags.length >= (role === "serve" ? 5 : 7), flags.join(" "));
+    assert(flags.length >= (role === "serve" ? 5 : 6), flags.join(" "));
     for (const flag of flags) {
       const [name = ""] = flag.split("=");
       const { code, stderr } = await box.run(role === "serve" ? ["serve"] : [], {
@@ -107,19 +107,42 @@ for (const role of ["serve", "daemon"]) {
   });
 }
 
-Deno.test("code in the daemon and in the monitor is refused everything when they serve, however they were started", async () => {
+/** Run a program of this folder as the one that is to be tried from inside. */
+async function inside(
+  box: Sandbox,
+  file: string,
+  { flags, args = [] }: { readonly flags: readonly string[]; readonly args?: readonly string[] },
+): Promise<Outcome> {
+  return await box.run([...args], {
+    program: new URL(file, import.meta.url).pathname,
+    permissions: ["--quiet", "--no-prompt", ...flags],
+  });
+}
+
+Deno.test("code in a daemon without a monitor, and in a monitor, is refused everything but what starting takes", async () => {
   await using box = new Sandbox();
-  const inside = async (file: string, flags: readonly string[], args: readonly string[]): Promise<unknown> => {
-    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--no-check", "--no-prompt", ...flags, new URL(file, import.meta.url).pathname, ...args],
-      env: { ...box.env },
-    }).output();
-    const text = new TextDecoder();
-    return JSON.parse(text.decode(stdout).trim() || JSON.stringify(text.decode(stderr)));
-  };
-  assertEquals(await inside("./inside_daemon.ts", await flagsOf(box, "daemon"), MOCK), ALL_REFUSED);
-  assertEquals(await inside("./inside_monitor.ts", ["-A"], []), ALL_REFUSED);
+  const { stdout } = await inside(box, "./inside_daemon.ts", { flags: await flagsOf(box, "daemon"), args: MOCK });
+  assertEquals(JSON.parse(stdout), ALL_REFUSED);
+  const exact = await inside(box, "./inside_monitor.ts", { flags: await flagsOf(box, "serve") });
+  assertEquals(JSON.parse(exact.stdout), ALL_REFUSED);
+  // A permission that was given for every program cannot be narrowed.
+  const whole = await inside(box, "./inside_monitor.ts", { flags: ["-A"] });
+  assertEquals(JSON.parse(whole.stdout), { ...ALL_REFUSED, run: "allowed" });
 });
+
+for (const permissions of ["-A", "exact"]) {
+  Deno.test(`daemon: run refused after boot, and it cannot order anything of its own, when its monitor has ${permissions}`, async () => {
+    await using box = new Sandbox();
+    const flags = permissions === "-A" ? ["-A"] : await flagsOf(box, "serve", []);
+    // With a model, so that an engine runs.
+    const { code, stderr } = await inside(box, "./inside_monitored.ts", { flags });
+    assertStringIncludes(stderr, "engine_started");
+    const [, found = ""] = /^ATTEMPTS (.*)$/m.exec(stderr) ?? [];
+    assertEquals(JSON.parse(found), { ...ALL_REFUSED, deno: "refused" });
+    assertMatch(stderr, /\ninferd: The daemon said something that is no order\n$/);
+    assertEquals(code, 1);
+  });
+}
 
 Deno.test("the daemon ends when its monitor is killed, and the next one starts", async () => {
   await using box = new Sandbox();

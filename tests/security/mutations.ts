@@ -360,8 +360,8 @@ export const MITIGATIONS: readonly Mitigation[] = [
   },
   {
     threat: "the engine reads keys in the user's environment",
-    file: "src/backend/llama/engine_process.ts",
-    source: "clearEnv: command.clearEnv ?? false,",
+    file: "src/monitor/children.ts",
+    source: "clearEnv: true,",
     replacement: "clearEnv: false,",
     test: "tests/security/confinement_test.ts",
   },
@@ -373,11 +373,32 @@ export const MITIGATIONS: readonly Mitigation[] = [
     test: "tests/security/confinement_test.ts",
   },
   {
-    threat: "an engine goes on when its daemon was killed",
+    threat: "an engine goes on when its monitor was killed",
     file: "src/confinement/confinement.ts",
     source:
       'if (libc.prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n) !== 0) return "prctl(PR_SET_PDEATHSIG) failed";',
     replacement: "",
     test: "tests/security/confinement_test.ts",
+  },
+  {
+    threat: "code in the daemon starts programs",
+    file: "src/monitor/permissions.ts",
+    source: 'if (context.isAlone) keep("run", context.execPath);',
+    replacement: 'keep("run", context.execPath);',
+    test: "tests/security/monitor_test.ts",
+  },
+  {
+    threat: "code in the daemon tells the monitor something else than a word and a number",
+    file: "src/monitor/children.ts",
+    source: 'if (order === undefined) throw new OrderError("The daemon said something that is no order");',
+    replacement: "if (order === undefined) return;",
+    test: "tests/security/monitor_test.ts",
+  },
+  {
+    threat: "another process takes an engine's place",
+    file: "src/processes/private_socket.ts",
+    source: 'return credentials.pid === pid ? undefined : "it is another process than the one that was started";',
+    replacement: "return undefined;",
+    test: "tests/unit/processes/private_socket_test.ts",
   },
 ];

@@ -116,9 +116,18 @@ export class Program implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** The daemon's own process, which `serve` starts as its only child. */
+  /** The daemon's own process, which `serve` starts. */
   get daemonPid(): number {
-    const { stdout } = new Deno.Command("pgrep", { args: ["-P", String(this.pid)] }).outputSync();
+    return this.#childRunning("/src/cli/daemon_main.ts");
+  }
+
+  /** The process of the only engine, which `serve` starts for the daemon. */
+  get enginePid(): number {
+    return this.#childRunning("/src/engine/main.ts");
+  }
+
+  #childRunning(module: string): number {
+    const { stdout } = new Deno.Command("pgrep", { args: ["-P", String(this.pid), "-f", module] }).outputSync();
     return Number(new TextDecoder().decode(stdout).trim());
   }
 

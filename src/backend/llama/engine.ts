@@ -1,11 +1,12 @@
 /** One engine that is alive: how it is started and configured, and what is said of its death. */
-import type { EngineConfig, FromEngine } from "../../engine/ipc/messages.ts";
+import type { EngineConfig, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import { engineCommand } from "../../engine/ipc/command.ts";
 import { BackendUnavailableError, NotEnoughMemoryError } from "../../inference/errors.ts";
 import type { NativeSettings } from "../../inference/model_settings.ts";
 import type { Accelerator, AcceleratorSetting } from "../../libraries/accelerator.ts";
 import type { ModelFile } from "../../models/file/model_file.ts";
-import { type EngineExit, EngineProcess } from "./engine_process.ts";
+import { PipedProcess } from "../../processes/piped_process.ts";
+import type { JsonProcess, ProcessExit } from "../../processes/process.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 
 /** Until an engine says its first word: where the program is not on a disk, Deno fetches its modules before. */
@@ -15,7 +16,7 @@ const STDERR_TAIL_LINES = 12;
 
 /** An engine that is alive, with what is known of it. */
 export interface Engine {
-  readonly process: EngineProcess;
+  readonly process: JsonProcess<ToEngine>;
   readonly ready: PromiseWithResolvers<Extract<FromEngine, { type: "ready" }>>;
   readonly stderr: string[];
   /** Gives up loading it. */
@@ -51,7 +52,8 @@ export interface SpawnOptions extends Pick<LlamaOptions, "command" | "spawn"> {
  * @throws {BackendUnavailableError} If there can be none.
  */
 export function spawnEngine(options: SpawnOptions): Engine {
-  const { name, signal, command = engineCommand(), spawn = (...args) => new EngineProcess(...args) } = options;
+  const { name, signal } = options;
+  const spawn = options.spawn ?? ((listener) => new PipedProcess(options.command ?? engineCommand(), listener));
   const stderr: string[] = [];
   const listener = {
     onMessage: (message: FromEngine): void => options.onMessage(engine, message),
@@ -61,12 +63,11 @@ export function spawnEngine(options: SpawnOptions): Engine {
       options.onStderr(line);
     },
   };
-  let process: EngineProcess;
+  let process: JsonProcess<ToEngine>;
   try {
-    process = spawn(command, listener);
+    process = spawn(listener);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new BackendUnavailableError(`Cannot start the engine of backend "${name}": ${reason}`, { cause: error });
+    throw notStartedError(name, error);
   }
   const starting = new DisposableStack();
   starting.use(options.pauseLoading());
@@ -84,6 +85,11 @@ export function spawnEngine(options: SpawnOptions): Engine {
     accelerator: undefined,
   };
   return engine;
+}
+
+function notStartedError(name: string, error: unknown): BackendUnavailableError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new BackendUnavailableError(`Cannot start the engine of backend "${name}": ${reason}`, { cause: error });
 }
 
 /** What of a configuration is for the native library. */
@@ -147,7 +153,7 @@ export function engineConfig(
 }
 
 /** Why an engine ended, for the operator. */
-export function deathMessage(name: string, engine: Engine, exit: EngineExit): string {
+export function deathMessage(name: string, engine: Engine, exit: ProcessExit): string {
   if (engine.fatal !== undefined) return engine.fatal;
   const how = exit.killedFor !== undefined
     ? `was killed: ${exit.killedFor}`
@@ -160,12 +166,13 @@ export function deathMessage(name: string, engine: Engine, exit: EngineExit): st
 }
 
 /** The error of an engine that ended before it was ready. */
-export function deathError(name: string, engine: Engine, exit: EngineExit): BackendUnavailableError {
+export function deathError(name: string, engine: Engine, exit: ProcessExit): BackendUnavailableError {
+  if (exit.notStarted !== undefined) return notStartedError(name, exit.notStarted);
   const message = deathMessage(name, engine, exit);
   return engine.outOfMemory ? new NotEnoughMemoryError(message) : new EngineDeathError(message);
 }
 
 /** The same, for the record. */
-export function exitFields(engine: Engine, exit: EngineExit): Record<string, unknown> {
+export function exitFields(engine: Engine, exit: ProcessExit): Record<string, unknown> {
   return { pid: engine.process.pid, code: exit.code, signal: exit.signal, stderr: engine.stderr };
 }

@@ -2,10 +2,10 @@
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { LlamaBackendConfig } from "../../config/options.ts";
 import type { EngineCommand } from "../../engine/ipc/command.ts";
-import type { EngineNeed } from "../../engine/ipc/messages.ts";
+import type { EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import type { FileIdentity } from "../../models/file/model_file.ts";
 import type { ModelHashes } from "../../models/file/model_hashes.ts";
-import type { EngineListener, EngineProcess } from "./engine_process.ts";
+import type { JsonProcess, ProcessListener } from "../../processes/process.ts";
 
 /** What a llama backend needs; the model's path is known by now. */
 export type LlamaConfig = LlamaBackendConfig & { readonly parallel: number; readonly modelPath: string };
@@ -28,10 +28,10 @@ export interface Fetcher {
 
 /** For tests and for the daemon's timeouts. */
 export interface LlamaOptions {
-  /** Absent: the engine's own. */
+  /** Absent: the engine's own. For engines that this process starts itself. */
   readonly command?: EngineCommand;
-  /** Absent: a process of its own. */
-  readonly spawn?: (command: EngineCommand, listener: EngineListener) => EngineProcess;
+  /** Starts an engine. Absent: this process does. */
+  readonly spawn?: (listener: ProcessListener<FromEngine>) => JsonProcess<ToEngine>;
   /** Before the first restart, and the longest; it doubles in between. */
   readonly backoffMs?: { readonly first: number; readonly most: number };
   /** The same for a model whose files are missing or wrong, once fast tries have not helped. */

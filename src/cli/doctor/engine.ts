@@ -1,6 +1,6 @@
 /** Looks whether the engine can open its native library: in the engine's own process, with its permissions. */
 import { format as formatBytes } from "@std/fmt/bytes";
-import { EngineProcess } from "../../backend/llama/engine_process.ts";
+import { PipedProcess } from "../../processes/piped_process.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { type EngineCommand, engineCommand } from "../../engine/ipc/command.ts";
 import { LIBRARY_VERSION } from "../../libraries/library_files.ts";
@@ -168,9 +168,9 @@ export async function askEngine<Type extends FromEngine["type"]>(
   let missing: EngineNeed | undefined;
   const fatal: string[] = [];
   const stderr: string[] = [];
-  let engine: EngineProcess<FromEngine, ToEngine>;
+  let engine: PipedProcess<FromEngine, ToEngine>;
   try {
-    engine = new EngineProcess(command, {
+    engine = new PipedProcess(command, {
       onMessage: (message) => {
         if (isOf(message, type)) answer = message;
         else if (message.type === "fatal") fatal.push(message.message);

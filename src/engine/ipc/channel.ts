@@ -1,6 +1,7 @@
 /**
- * The two pipes to the daemon. Both are used synchronously, between two steps: a loop that rarely awaits would get
- * asynchronous reads late, because not every turn of the event loop polls them.
+ * The two directions to the daemon: a private socket where the monitor started both, pipes otherwise. Both are used
+ * synchronously, between two steps: a loop that rarely awaits would get asynchronous reads late, because not every turn
+ * of the event loop polls them.
  */
 import { LineAssembler, splitLines } from "../../ndjson/line_assembler.ts";
 import type { EngineEvent, FromEngine, ToEngine } from "./messages.ts";
@@ -13,9 +14,15 @@ export class ChannelError extends Error {
 /** Where lines come from. */
 export interface Input {
   /** Blocks until there is something; `null` at the end. */
-  readSync(buffer: Uint8Array): number | null;
+  readSync(buffer: Uint8Array<ArrayBuffer>): number | null;
   /** Whether `readSync` would return at once, now or within so many milliseconds. */
   readable(ms?: number): boolean;
+}
+
+/** Where lines go. */
+export interface Output {
+  /** Blocks until something is written, and says how many bytes. */
+  writeSync(bytes: Uint8Array<ArrayBuffer>): number;
 }
 
 const READ_BYTES = 64 * 1024;
@@ -162,8 +169,21 @@ function isLast(event: EngineEvent): boolean {
   return !("t" in event || "think" in event || "call" in event || "misread" in event);
 }
 
+/** What leads to the daemon. */
+let output: Output = Deno.stdout;
+
+/** From now on write to something else than stdout. */
+export function sendThrough(to: Output): void {
+  output = to;
+}
+
 /** Write a message; blocks while the daemon does not read. */
 export function send(message: FromEngine): void {
-  let bytes = encoder.encode(JSON.stringify(message) + "\n");
-  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+  sendText(JSON.stringify(message) + "\n");
+}
+
+/** Write something that is no message. */
+export function sendText(text: string): void {
+  let bytes = encoder.encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(output.writeSync(bytes));
 }

@@ -14,19 +14,21 @@ const ENVIRONMENT = ["HOME", "NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKE
  *
  * @param cacheDir The cache folder.
  * @param home The user's home, which may have an `.npmrc`.
+ * @param socket Private socket to meet the daemon on. Default: standard input and output.
  * @returns The command.
  */
-export function fetchCommand(cacheDir: string, home: string | undefined): EngineCommand {
+export function fetchCommand(cacheDir: string, home: string | undefined, socket?: string): EngineCommand {
   if (Deno.build.standalone) return { command: Deno.execPath(), args: [FETCH_ARGUMENT] };
-  const read = [cacheDir, ...npmrcPaths(home)].map((path) => path.replaceAll(",", ",,")).join();
+  const list = (paths: readonly string[]): string => paths.map((path) => path.replaceAll(",", ",,")).join();
+  const meeting = socket === undefined ? [] : [socket];
   return {
     command: Deno.execPath(),
     args: [
       "run",
       "--quiet",
       "--no-prompt",
-      `--allow-read=${read}`,
-      `--allow-write=${cacheDir.replaceAll(",", ",,")}`,
+      `--allow-read=${list([cacheDir, ...npmrcPaths(home), ...meeting])}`,
+      `--allow-write=${list([cacheDir, ...meeting])}`,
       "--allow-net",
       "--ignore-env",
       `--allow-env=${ENVIRONMENT.join()}`,

@@ -1,4 +1,4 @@
-/** Process that fetches native libraries: one order on stdin, reports on stdout. */
+/** Process that fetches native libraries: one order in, reports out, on pipes or on the private socket. */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { downloadPackage, probeRegistry } from "./download.ts";
 import type { FetchOrder, FetchReport } from "./fetch_messages.ts";
@@ -6,9 +6,33 @@ import { PACKAGE_SCOPE } from "../packages.ts";
 import { configuredRegistry, RegistryError } from "../registry.ts";
 import { DownloadError } from "./registry_client.ts";
 
+/** Where the daemon is. */
+interface Wire {
+  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+/** On the private socket where the command line names one, and the number to say there first. */
+async function openWire(): Promise<Wire> {
+  const [path, number] = Deno.build.standalone ? [] : Deno.args;
+  if (path === undefined) {
+    return { readable: Deno.stdin.readable, write: (bytes) => Promise.resolve(Deno.stdout.writeSync(bytes)) };
+  }
+  const conn = await Deno.connect({ transport: "unix", path });
+  await writeAll(conn, `${number}\n`);
+  return conn;
+}
+
+async function writeAll(wire: Pick<Wire, "write">, text: string): Promise<void> {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(await wire.write(bytes));
+}
+
+/** Resolves when everything is written that was reported. */
+let reported: Promise<void> = Promise.resolve();
+
 function report(message: FetchReport): void {
-  let bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
-  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+  reported = reported.then(() => writeAll(wire, `${JSON.stringify(message)}\n`));
 }
 
 async function fetchAll({ packages, cacheDir, probe }: FetchOrder): Promise<void> {
@@ -35,7 +59,8 @@ function readText(path: string): string | undefined {
   }
 }
 
-const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
+const wire = await openWire();
+const lines = wire.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
 const { value: first } = await lines.read();
 if (first === undefined) Deno.exit(0);
 // The daemon is gone.
@@ -43,9 +68,11 @@ void lines.read().then(() => Deno.exit(0));
 try {
   await fetchAll(JSON.parse(first) as FetchOrder);
   report({ type: "done" });
+  await reported;
   Deno.exit(0);
 } catch (error) {
   if (!(error instanceof DownloadError || error instanceof RegistryError)) console.error(error);
   report({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+  await reported;
   Deno.exit(1);
 }

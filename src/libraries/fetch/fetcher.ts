@@ -3,8 +3,8 @@
  * itself contacts no registry and writes no library.
  */
 import type { Fetcher, FetchWatch } from "../../backend/llama/options.ts";
-import { type EngineExit, type EngineListener, EngineProcess } from "../../backend/llama/engine_process.ts";
-import type { EngineCommand } from "../../engine/ipc/command.ts";
+import { PipedProcess } from "../../processes/piped_process.ts";
+import type { JsonProcess, ProcessExit, ProcessListener, StartProcess } from "../../processes/process.ts";
 import { LIBRARY_VERSION } from "../library_files.ts";
 import type { EngineNeed } from "../../engine/ipc/messages.ts";
 import type { WantedPackage } from "./download.ts";
@@ -27,6 +27,8 @@ export interface FetcherOptions {
   readonly home?: string;
   /** Overrides the release's packages, for tests. */
   readonly packages?: Readonly<Record<string, PackageFile>>;
+  /** Starts the processes that fetch. Absent: this one does. */
+  readonly start?: StartProcess;
 }
 
 /** Fetching failed; the message is for the operator. */
@@ -37,12 +39,14 @@ export class FetchError extends Error {
 /** Fetches what engines need. */
 export class LibraryFetcher implements Fetcher {
   readonly cacheDir: string;
-  readonly #command: EngineCommand;
+  readonly #start: StartProcess;
   readonly #packages: Readonly<Record<string, PackageFile>>;
 
-  constructor({ cacheDir, home, packages = PACKAGES }: FetcherOptions) {
+  constructor({ cacheDir, home, packages = PACKAGES, start }: FetcherOptions) {
     this.cacheDir = cacheDir;
-    this.#command = fetchCommand(cacheDir, home);
+    const command = fetchCommand(cacheDir, home);
+    this.#start = start ??
+      ((kind, listener) => new PipedProcess(kind === "libraries" ? command : chatWrappersCommand(), listener));
     this.#packages = packages;
   }
 
@@ -69,7 +73,7 @@ export class LibraryFetcher implements Fetcher {
   async #order(order: Omit<FetchOrder, "cacheDir">, { onPhase, onNote, signal }: FetchWatch): Promise<void> {
     let ending: Extract<FetchReport, { type: "done" | "failed" }> | undefined;
     const stderr: string[] = [];
-    const process = start<FetchReport, FetchOrder>(this.#command, {
+    const process = this.#begin<FetchReport, FetchOrder>("libraries", {
       onMessage(message): void {
         switch (message.type) {
           case "phase":
@@ -89,7 +93,8 @@ export class LibraryFetcher implements Fetcher {
       onStderr: (line) => stderr.push(line),
     });
     process.send({ ...order, cacheDir: this.cacheDir });
-    await ended(process, signal);
+    const { notStarted } = await ended(process, signal);
+    if (notStarted !== undefined) throw notStartedError(notStarted);
     if (ending?.type === "done") return;
     if (ending === undefined) throw new FetchError(`The process that fetches libraries failed: ${stderr.join(" ")}`);
     throw new FetchError(`${ending.message}. ${ADVICE}`);
@@ -110,12 +115,13 @@ export class LibraryFetcher implements Fetcher {
     await this.#order({ packages: [], probe: "node-llama-cpp" }, watch);
     for (let tries = 1;; tries++) {
       const stderr: string[] = [];
-      const process = start<unknown, never>(chatWrappersCommand(), {
+      const process = this.#begin<unknown, never>("chat_formats", {
         onMessage: () => {},
         onStderr: (line) => stderr.push(line),
       });
       const timer = setTimeout(() => process.kill("It took too long"), CHAT_WRAPPERS_TIMEOUT_MS);
-      const { code, killedFor } = await ended(process, signal).finally(() => clearTimeout(timer));
+      const { code, killedFor, notStarted } = await ended(process, signal).finally(() => clearTimeout(timer));
+      if (notStarted !== undefined) throw notStartedError(notStarted);
       if (code === 0) return tell(CHAT_WRAPPERS_BYTES);
       const reason = killedFor ?? (stderr.find((line) => line.trim() !== "") ?? `deno ended with ${code}`);
       if (tries === CHAT_WRAPPERS_TRIES || killedFor !== undefined) {
@@ -127,19 +133,23 @@ export class LibraryFetcher implements Fetcher {
       onNote("library_fetch_retried", { package: "node-llama-cpp", reason, delay_ms: 0 });
     }
   }
-}
 
-function start<In, Out>(command: EngineCommand, listener: EngineListener<In>): EngineProcess<In, Out> {
-  try {
-    return new EngineProcess<In, Out>(command, listener);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new FetchError(`Cannot start the process that fetches libraries: ${reason}`, { cause: error });
+  #begin<In, Out>(kind: Parameters<StartProcess>[0], listener: ProcessListener<In>): JsonProcess<Out> {
+    try {
+      return this.#start<In, Out>(kind, listener);
+    } catch (error) {
+      throw notStartedError(error);
+    }
   }
 }
 
+function notStartedError(error: unknown): FetchError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new FetchError(`Cannot start the process that fetches libraries: ${reason}`, { cause: error });
+}
+
 /** Waits for the process to exit; kills it on abort. */
-async function ended<In, Out>(process: EngineProcess<In, Out>, signal: AbortSignal): Promise<EngineExit> {
+async function ended<Out>(process: JsonProcess<Out>, signal: AbortSignal): Promise<ProcessExit> {
   const abort = (): void => process.kill("Fetching was given up");
   signal.addEventListener("abort", abort);
   if (signal.aborted) abort();

@@ -8,16 +8,17 @@ import {
   permissionFlags,
 } from "../../../src/monitor/permissions.ts";
 import { ENGINE_ENVIRONMENT } from "../../../src/engine/ipc/command.ts";
+import { privateSocketPath } from "../../../src/processes/orders.ts";
 import { LIBC_PATHS } from "../../../src/server/kernel.ts";
 import { daemonOptions } from "../../support/daemons.ts";
 
 const CONTEXT = { env: ["HOME", "INFERD_TCP"], execPath: "/bin/deno" };
 const LLAMA = { kind: "llamacpp", name: "llamacpp", modelName: "inferd-tiny" } as const;
 const SOCKETS = ["infer", "infer.v2", "infer.embed", "infer.rerank", "rpc"].map((name) => `/d/run/${name}.sock`).join();
+/** Where what the monitor starts meets the daemon. */
+const MEETING = privateSocketPath({ runtimeDir: "/d/run", lockPath: "/d/run/inferd.lock" });
 /** Where the hashes of models are kept that nobody has configured. */
 const HASHES = "/d/run/model-hashes.json,/d/run/model-hashes.json.tmp";
-/** What engines see of the environment, beside `HOME`. */
-const ENGINES = ENGINE_ENVIRONMENT.filter((name) => name !== "HOME");
 const linux = Deno.build.os === "linux" ? [`--allow-ffi=${LIBC_PATHS.join()}`] : [];
 
 Deno.test("permissionFlags names every path, socket and program when a model is configured", () => {
@@ -28,24 +29,24 @@ Deno.test("permissionFlags names every path, socket and program when a model is 
     lockPath: "/locks/x.lock",
   });
   const sockets = SOCKETS.replace("/d/run/infer.embed.sock", "/s/embed.sock");
+  const meeting = privateSocketPath(options);
   assertEquals(permissionFlags(options, CONTEXT), [
     "--no-prompt",
-    `--allow-read=/d/run,/locks/x.lock,/locks/x.pid,/d/run/admin.sock,${sockets},/d/logs,/etc/group,/models/a b.gguf,${HASHES}`,
-    `--allow-write=/d/run,/locks/x.lock,/d/run/admin.sock,${sockets},/locks/x.pid,/d/logs,${HASHES}`,
-    `--allow-net=unix:/d/run/admin.sock,unix:${sockets.replaceAll(",", ",unix:")},[::1]:4000`,
-    "--allow-run=/bin/deno",
+    `--allow-read=/d/run,/locks/x.lock,/locks/x.pid,/d/run/admin.sock,${sockets},/d/logs,/etc/group,${meeting},/models/a b.gguf,${HASHES}`,
+    `--allow-write=/d/run,/locks/x.lock,/d/run/admin.sock,${sockets},/locks/x.pid,/d/logs,${meeting},${HASHES}`,
+    `--allow-net=unix:/d/run/admin.sock,unix:${sockets.replaceAll(",", ",unix:")},[::1]:4000,unix:${meeting}`,
     ...linux,
     "--allow-sys=uid",
-    `--allow-env=HOME,INFERD_TCP,NOTIFY_SOCKET,WATCHDOG_USEC,${ENGINES.join()}`,
+    "--allow-env=HOME,INFERD_TCP,NOTIFY_SOCKET,WATCHDOG_USEC",
   ]);
 });
 
-Deno.test("permissionFlags gives neither run nor a model when nothing but a mock answers", () => {
+Deno.test("permissionFlags gives no model when nothing but a mock answers", () => {
   assertEquals(permissionFlags(daemonOptions("/d"), CONTEXT), [
     "--no-prompt",
-    `--allow-read=/d/run,/d/run/inferd.lock,/d/run/inferd.pid,/d/run/admin.sock,${SOCKETS},/d/logs`,
-    `--allow-write=/d/run,/d/run/inferd.lock,/d/run/admin.sock,${SOCKETS},/d/run/inferd.pid,/d/logs`,
-    `--allow-net=unix:/d/run/admin.sock,unix:${SOCKETS.replaceAll(",", ",unix:")}`,
+    `--allow-read=/d/run,/d/run/inferd.lock,/d/run/inferd.pid,/d/run/admin.sock,${SOCKETS},/d/logs,${MEETING}`,
+    `--allow-write=/d/run,/d/run/inferd.lock,/d/run/admin.sock,${SOCKETS},/d/run/inferd.pid,/d/logs,${MEETING}`,
+    `--allow-net=unix:/d/run/admin.sock,unix:${SOCKETS.replaceAll(",", ",unix:")},unix:${MEETING}`,
     ...linux,
     "--allow-sys=uid",
     "--allow-env=HOME,INFERD_TCP,NOTIFY_SOCKET,WATCHDOG_USEC",
@@ -135,7 +136,6 @@ Deno.test("permissionFlags names every file of a split model, and what looking a
     ...CONTEXT.env,
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
-    ...ENGINES,
   ]);
 });
 
@@ -155,10 +155,15 @@ Deno.test("httpPermissionFlags gives the sockets and one address, and nothing to
   ]);
 });
 
-Deno.test("permissionFlags gives run for the start of the bridge to HTTP, also where nothing else is started", () => {
+Deno.test("permissionFlags gives run only to a daemon that no monitor has started", () => {
   const { http } = daemonOptions("/d");
-  const flags = permissionFlags(daemonOptions("/d", { http: { ...http, enabled: true } }), CONTEXT);
-  assertEquals(flags.filter((flag) => flag.startsWith("--allow-run")), ["--allow-run=/bin/deno"]);
+  const model = { ...LLAMA, modelPath: "/models/a.gguf" };
+  for (const options of [{ http: { ...http, enabled: true } }, { backends: [model] }]) {
+    const run = (isAlone: boolean): string[] =>
+      permissionFlags(daemonOptions("/d", options), { ...CONTEXT, isAlone })
+        .filter((flag) => flag.startsWith("--allow-run"));
+    assertEquals([run(true), run(false)], [["--allow-run=/bin/deno"], []]);
+  }
 });
 
 Deno.test("permissionFlags refuses a path with a comma, which Deno's flags cannot name", () => {
@@ -182,6 +187,6 @@ Deno.test("monitorPermissionFlags gives what starting the daemon takes, and noth
     "--allow-run=/bin/deno",
     ...linux,
     "--allow-sys=uid",
-    `--allow-env=${daemonEnvironment(options, context).join()}`,
+    `--allow-env=${[...new Set([...daemonEnvironment(options, context), ...ENGINE_ENVIRONMENT])].join()}`,
   ]);
 });

@@ -127,6 +127,24 @@ Deno.test("a peer that was released is not found again while its socket is still
   });
 });
 
+Deno.test("a peer is found when one of another socket was looked for after it was accepted", asksKernel, async () => {
+  using peers = openPeers();
+  await withUnix(async (first) => {
+    await withUnix(async (second) => {
+      const accept = async (listener: Deno.UnixListener): Promise<[Deno.UnixConn, Deno.UnixConn]> => {
+        const { path } = listener.addr as Deno.UnixAddr;
+        return await Promise.all([listener.accept(), Deno.connect({ transport: "unix", path })]);
+      };
+      const [[early, one], [late, other]] = [await accept(first), await accept(second)];
+      using _connections = new DisposableStack();
+      for (const conn of [early, one, late, other]) _connections.use(conn);
+      const found = [late, early].map((conn) => peers.identify(conn));
+      assertEquals(found.map((peer) => peer?.credentials?.pid), [Deno.pid, Deno.pid]);
+      for (const peer of found) peer?.release();
+    });
+  });
+});
+
 Deno.test("peers are unknown, and the log says why once, when the permission is missing", async () => {
   const script = `
     import { Peers } from ${JSON.stringify(import.meta.resolve("../../../src/server/peer.ts"))};

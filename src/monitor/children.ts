@@ -1,0 +1,148 @@
+/**
+ * The processes that the monitor starts and kills for the daemon, on orders that are a word and a number. What they are
+ * and how they are started is fixed before the daemon runs.
+ */
+import { type ChildKind, MOST_ORDER_BYTES, parseOrder, type Report } from "../processes/orders.ts";
+import { readStderr } from "../processes/process.ts";
+import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
+
+/** How to start one. */
+export interface ChildCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** All of its environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Its number is its last argument. */
+  readonly isNumbered: boolean;
+  /** `daemon`: what it prints on stderr is told the daemon. `own`: it has this process's stdout and stderr. */
+  readonly prints: "daemon" | "own";
+}
+
+/** The fixed commands; without one there is no such process. */
+export type ChildCommands = Readonly<Partial<Record<ChildKind, ChildCommand>>>;
+
+/** A daemon that starts more at a time is no daemon of ours. */
+const MOST_CHILDREN = 256;
+
+/** The daemon said something that is no order. */
+export class OrderError extends Error {
+  override readonly name = "OrderError";
+}
+
+interface Running {
+  readonly child: Deno.ChildProcess;
+  readonly prints: ChildCommand["prints"];
+}
+
+/** Starts and kills them. */
+export class Children {
+  readonly #commands: ChildCommands;
+  readonly #tell: (report: Report) => Promise<void>;
+  readonly #running = new Map<number, Running>();
+  readonly #ends = new Set<Promise<void>>();
+
+  /**
+   * @param commands What can be started.
+   * @param tell Reports to the daemon; never rejects.
+   */
+  constructor(commands: ChildCommands, tell: (report: Report) => Promise<void>) {
+    this.#commands = commands;
+    this.#tell = tell;
+  }
+
+  /**
+   * Do what the daemon says, until it has no more to say.
+   *
+   * @param input Its stdout.
+   * @throws {OrderError} If it says anything else than orders.
+   */
+  async obey(input: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+    const assembler = new LineAssembler(MOST_ORDER_BYTES);
+    for await (const bytes of input) {
+      for (const line of splitLines(assembler.push(bytes))) this.#do(line);
+      if (assembler.violation !== undefined) throw new OrderError("The daemon said something that is no order");
+    }
+  }
+
+  /** Kill all, and wait for their ends. */
+  async killAll(): Promise<void> {
+    for (const { child } of this.#running.values()) signal(child, "SIGKILL");
+    await Promise.all(this.#ends);
+  }
+
+  #do(line: string): void {
+    const order = parseOrder(line);
+    if (order === undefined) throw new OrderError("The daemon said something that is no order");
+    const { word, number } = order;
+    const running = this.#running.get(number);
+    if (word === "kill" || word === "end") {
+      // It may have ended before the order came.
+      if (running === undefined) return;
+      signal(running.child, word === "kill" ? "SIGKILL" : "SIGTERM");
+      if (word === "end") void closeInput(running);
+      return;
+    }
+    if (running !== undefined || this.#running.size >= MOST_CHILDREN) {
+      throw new OrderError(`The daemon ordered ${word} ${number}, with ${this.#running.size} processes running`);
+    }
+    this.#start(word, number);
+  }
+
+  #start(kind: ChildKind, number: number): void {
+    const command = this.#commands[kind];
+    if (command === undefined) {
+      void this.#tell({ number, failure: `This daemon was started without "${kind}"` });
+      return;
+    }
+    const { args, env, isNumbered, prints } = command;
+    let child: Deno.ChildProcess;
+    try {
+      child = new Deno.Command(command.command, {
+        args: [...args, ...isNumbered ? [String(number)] : []],
+        env: { ...env },
+        clearEnv: true,
+        // A terminal's Ctrl-C goes to every process of its group; what runs is to finish while the daemon drains.
+        detached: true,
+        // Its end tells what is to end with it.
+        stdin: prints === "own" ? "piped" : "null",
+        stdout: prints === "own" ? "inherit" : "null",
+        stderr: prints === "own" ? "inherit" : "piped",
+      }).spawn();
+    } catch (error) {
+      const failure = error instanceof Error ? error.message : String(error);
+      const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+      void this.#tell({ number, failure, ...(code === undefined ? {} : { error: code }) });
+      return;
+    }
+    const running = { child, prints };
+    this.#running.set(number, running);
+    const ended = this.#watch(running, number).finally(() => this.#ends.delete(ended));
+    this.#ends.add(ended);
+  }
+
+  async #watch(running: Running, number: number): Promise<void> {
+    const { child, prints } = running;
+    void this.#tell({ number, pid: child.pid });
+    const printed = prints === "own"
+      ? undefined
+      : readStderr(child.stderr, (line) => this.#tell({ number, stderr: line }));
+    const { code, signal } = await child.status;
+    this.#running.delete(number);
+    await closeInput(running);
+    await printed;
+    void this.#tell({ number, code, signal });
+  }
+}
+
+async function closeInput({ child, prints }: Running): Promise<void> {
+  if (prints === "own") await child.stdin.close().catch(() => {});
+}
+
+function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
+  try {
+    child.kill(name);
+  } catch (error) {
+    // Gone in this very moment.
+    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

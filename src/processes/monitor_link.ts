@@ -1,0 +1,114 @@
+/** The daemon's side of the talk with its monitor, which starts and kills processes for it. */
+import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
+import type { ChildKind, Order, Report } from "./orders.ts";
+
+/** How a child of the monitor ended. */
+export interface ChildExit {
+  readonly code: number;
+  readonly signal: string | null;
+  /** Why it never ran; has the system's `code` where there is one. */
+  readonly notStarted?: Error;
+}
+
+/** A process that the monitor was told to start. */
+export interface Child {
+  readonly number: number;
+  /** Never resolves for one that cannot be started. */
+  readonly started: Promise<number>;
+  /** Never rejects. */
+  readonly exited: Promise<ChildExit>;
+  /** Close its stdin and send it SIGTERM. */
+  end(): void;
+  kill(): void;
+}
+
+/** Where lines come from and go to. */
+export interface LinkPipes {
+  readonly input: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** Orders are few bytes, and the monitor always reads. */
+  readonly write: (bytes: Uint8Array<ArrayBuffer>) => number;
+}
+
+interface Running {
+  readonly started: PromiseWithResolvers<number>;
+  readonly exited: PromiseWithResolvers<ChildExit>;
+  readonly onStderr: (line: string) => void;
+}
+
+/** Has the monitor start and kill processes. */
+export class MonitorLink {
+  /** Resolves when the monitor is gone. */
+  readonly gone: Promise<void>;
+  readonly #write: LinkPipes["write"];
+  readonly #running = new Map<number, Running>();
+  #lastNumber = 0;
+
+  constructor({ input, write }: LinkPipes) {
+    this.#write = write;
+    this.gone = this.#listen(input);
+  }
+
+  /** A number that no process has had. */
+  nextNumber(): number {
+    return ++this.#lastNumber;
+  }
+
+  /**
+   * Have a process started.
+   *
+   * @param kind Which.
+   * @param number From {@linkcode nextNumber}.
+   * @param onStderr Gets each line that it prints.
+   */
+  start(kind: ChildKind, number: number, onStderr: (line: string) => void): Child {
+    const running: Running = { started: Promise.withResolvers(), exited: Promise.withResolvers(), onStderr };
+    this.#running.set(number, running);
+    this.#tell({ word: kind, number });
+    return {
+      number,
+      started: running.started.promise,
+      exited: running.exited.promise,
+      end: () => this.#tellIfRunning("end", number),
+      kill: () => this.#tellIfRunning("kill", number),
+    };
+  }
+
+  #tellIfRunning(word: "end" | "kill", number: number): void {
+    if (this.#running.has(number)) this.#tell({ word, number });
+  }
+
+  #tell({ word, number }: Order): void {
+    let bytes = new TextEncoder().encode(`${word} ${number}\n`);
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(this.#write(bytes));
+    } catch (error) {
+      // The monitor is gone: `gone` tells.
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }
+  }
+
+  async #listen(input: LinkPipes["input"]): Promise<void> {
+    const assembler = new LineAssembler(Infinity);
+    try {
+      for await (const bytes of input) {
+        for (const line of splitLines(assembler.push(bytes))) this.#hear(JSON.parse(line) as Report);
+      }
+    } catch {
+      // A monitor that is no longer understood is as good as gone.
+    }
+    for (const { exited } of this.#running.values()) exited.resolve({ code: 1, signal: null });
+    this.#running.clear();
+  }
+
+  #hear(report: Report): void {
+    const running = this.#running.get(report.number);
+    if (running === undefined) return;
+    if ("pid" in report) return running.started.resolve(report.pid);
+    if ("stderr" in report) return running.onStderr(report.stderr);
+    this.#running.delete(report.number);
+    if ("code" in report) return running.exited.resolve({ code: report.code, signal: report.signal });
+    const { failure, error } = report;
+    const notStarted = Object.assign(new Error(failure), error === undefined ? {} : { code: error });
+    running.exited.resolve({ code: 1, signal: null, notStarted });
+  }
+}

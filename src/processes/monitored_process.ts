@@ -1,0 +1,131 @@
+/** A process that the monitor starts, and that meets the daemon on the private socket. */
+import type { Child, MonitorLink } from "./monitor_link.ts";
+import type { Met, PrivateSocket } from "./private_socket.ts";
+import {
+  type JsonProcess,
+  type ProcessExit,
+  type ProcessKind,
+  type ProcessListener,
+  readMessages,
+  toLine,
+} from "./process.ts";
+
+/** Who starts it, and where it comes. */
+export interface Meeting {
+  readonly link: MonitorLink;
+  readonly socket: PrivateSocket;
+}
+
+/** One life of it. */
+export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
+  readonly exited: Promise<ProcessExit>;
+  #pid: number | undefined;
+  #child: Child | undefined;
+  #conn: Deno.UnixConn | undefined;
+  /** What it has not been told yet. */
+  #unsent: Uint8Array<ArrayBuffer>[] = [];
+  #isSending = false;
+  #isClosing = false;
+  #killedFor: string | undefined;
+
+  /**
+   * Have it started.
+   *
+   * @param kind Which.
+   * @param listener Called for everything the process says.
+   * @param meeting Who starts it, and where it comes.
+   */
+  constructor(kind: ProcessKind, listener: ProcessListener<In>, meeting: Meeting) {
+    this.exited = this.#live(kind, listener, meeting).catch((error): ProcessExit => ({
+      code: 1,
+      signal: null,
+      killedFor: this.#killedFor,
+      notStarted: error instanceof Error ? error : new Error(String(error)),
+    }));
+  }
+
+  get pid(): number | undefined {
+    return this.#pid;
+  }
+
+  send(message: Out): void {
+    if (this.#isClosing) return;
+    this.#unsent.push(toLine(message));
+    void this.#sendAll();
+  }
+
+  kill(reason: string): void {
+    this.#killedFor ??= reason;
+    this.#child?.kill();
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.#isClosing = true;
+    void this.#sendAll();
+    const timer = setTimeout(() => this.kill("It did not stop when asked"), graceMs);
+    try {
+      await this.exited;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #live(kind: ProcessKind, listener: ProcessListener<In>, { link, socket }: Meeting): Promise<ProcessExit> {
+    const number = link.nextNumber();
+    const pid = Promise.withResolvers<number>();
+    using awaited = kind === "chat_formats" ? undefined : await socket.expect(number, pid.promise);
+    if (this.#killedFor !== undefined) return { code: 1, signal: null, killedFor: this.#killedFor };
+    const child = link.start(kind, number, (line) => listener.onStderr(line));
+    this.#child = child;
+    child.started.then((value) => {
+      this.#pid = value;
+      pid.resolve(value);
+    });
+    const gone = child.exited.then(() => undefined);
+    const met = await Promise.race([awaited?.met ?? gone, gone]);
+    awaited?.[Symbol.dispose]();
+    if (met !== undefined) await this.#talk(met, listener);
+    return { ...await child.exited, killedFor: this.#killedFor };
+  }
+
+  async #talk(met: Met, listener: ProcessListener<In>): Promise<void> {
+    using _ = met;
+    const { conn } = met;
+    let first: Uint8Array<ArrayBuffer> | undefined = met.first;
+    this.#conn = conn;
+    void this.#sendAll();
+    try {
+      await readMessages<In>(async (buffer) => {
+        const early = first;
+        first = undefined;
+        if (early !== undefined && early.length > 0) return early;
+        const count = await conn.read(buffer);
+        return count === null ? undefined : buffer.subarray(0, count);
+      }, (message) => listener.onMessage(message));
+    } catch {
+      // What it said is not repeated: it may be a piece of an answer.
+      this.kill("It said something that is no message");
+    }
+    this.#conn = undefined;
+    // A process that closed its connection and still runs is useless. On one that is exiting this has no effect.
+    this.#child?.kill();
+  }
+
+  /** One write at a time: what a write leaves is written before anything else. */
+  async #sendAll(): Promise<void> {
+    const conn = this.#conn;
+    if (conn === undefined || this.#isSending) return;
+    this.#isSending = true;
+    try {
+      for (let bytes = this.#unsent.shift(); bytes !== undefined; bytes = this.#unsent.shift()) {
+        while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
+      }
+      if (this.#isClosing) await conn.closeWrite();
+    } catch {
+      // A broken pipe is the process's death, which `exited` tells.
+      this.#unsent = [];
+    } finally {
+      this.#isSending = false;
+    }
+  }
+}

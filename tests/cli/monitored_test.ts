@@ -1,0 +1,91 @@
+/** What the monitor starts for a daemon with exactly its permissions: engines of a reload and on demand, and fetching. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async";
+import { Sandbox } from "../support/program.ts";
+import { DenoCacheWithout } from "../support/deno_cache.ts";
+import { recordsIn } from "../support/log_file.ts";
+
+const LINUX = Deno.build.os === "linux";
+
+function configure(box: Sandbox, config: unknown): void {
+  Deno.mkdirSync(`${box.dir}/.inferd`, { recursive: true });
+  Deno.writeTextFileSync(`${box.dir}/.inferd/config.json`, JSON.stringify(config));
+}
+
+async function exactly(box: Sandbox): Promise<string[]> {
+  return (await box.run(["permissions", "serve"])).stdout.trim().split(" ");
+}
+
+/** Processes of engines that the monitor has. */
+function engines(monitor: number): number[] {
+  const children = Deno.readTextFileSync(`/proc/${monitor}/task/${monitor}/children`).trim().split(" ").map(Number);
+  return children.filter((pid) => Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("/src/engine/main.ts"));
+}
+
+const ASKED = ["generate", "--temperature", "0", "What is the capital of France?"];
+
+Deno.test({
+  name: "a reload has the monitor start the new engine, and the old one ends, when the daemon may start nothing",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    const backend = { kind: "llamacpp", name: "local", model: { name: "inferd-tiny" } };
+    configure(box, { backends: [{ ...backend, n_ctx: 512 }] });
+    await using daemon = await box.serve([], { permissions: await exactly(box) });
+    await daemon.stderr.has("permissions_left");
+    const [before = 0] = engines(daemon.pid);
+    configure(box, { backends: [{ ...backend, n_ctx: 768 }] });
+    daemon.kill("SIGHUP");
+    await daemon.stderr.has("reloaded backends");
+    assertEquals((await box.run(ASKED)).stdout, "Paris.\n");
+    // The old one leaves when it has answered its last request, of which nothing tells.
+    while (engines(daemon.pid).length > 1) await delay(10);
+    daemon.kill("SIGTERM");
+    const { code, stderr } = await daemon.outcome;
+    assertEquals([code, stderr.match(/engine_started/g)?.length], [0, 2], stderr);
+    const pids = recordsIn(`${box.dir}/logs/inferd.ndjson`).filter(({ msg }) => msg === "engine_started").map((
+      { pid },
+    ) => pid);
+    assertEquals(pids[0], before);
+    assert(pids[1] !== before);
+  },
+});
+
+Deno.test({
+  name: "a model on demand is started by the monitor each time it is asked for",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    const backend = { kind: "llamacpp", load: "on_demand", idle_unload_secs: 1 };
+    configure(box, { backends: [{ ...backend, name: "local", model: { name: "inferd-tiny" } }] });
+    await using daemon = await box.serve([], { permissions: await exactly(box) });
+    await daemon.stderr.has("permissions_left");
+    for (let time = 0; time < 2; time++) {
+      assertEquals(engines(daemon.pid), []);
+      assertEquals((await box.run(ASKED)).stdout, "Paris.\n");
+      for await (const event of box.admin.watch()) {
+        if (event.status === "capabilities" && event.state === "asleep") break;
+      }
+      // The engine's own end comes right after it.
+      while (engines(daemon.pid).length > 0) await delay(10);
+    }
+    daemon.kill("SIGTERM");
+    assertEquals((await daemon.outcome).code, 0);
+  },
+});
+
+Deno.test("the monitor starts the process that fetches libraries, and what that says reaches the operator", async () => {
+  await using box = new Sandbox();
+  using cache = new DenoCacheWithout(/@node-llama-cpp/);
+  const asked = Promise.withResolvers<string>();
+  await using registry = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+    asked.resolve(new URL(request.url).pathname);
+    return new Response(null, { status: 404 });
+  });
+  Deno.writeTextFileSync(`${box.dir}/.npmrc`, `@node-llama-cpp:registry=http://127.0.0.1:${registry.addr.port}/\n`);
+  const env = { DENO_DIR: cache.dir };
+  const { code, stderr } = await box.run(["serve", "--accelerator", "cpu"], { env });
+  assertEquals(code, 1, stderr);
+  assertStringIncludes(await asked.promise, "node-llama-cpp");
+  assertStringIncludes(stderr, `from "http://127.0.0.1:${registry.addr.port}/": the registry answers 404`);
+});

@@ -1,0 +1,5 @@
+/** A monitor whose daemon tries everything, see `inside_monitored_daemon.ts`. */
+import { runMonitor } from "../../src/cli/serve.ts";
+import { thisMachine } from "../../src/cli/program.ts";
+
+Deno.exit(await runMonitor(Deno.args, thisMachine(), import.meta.resolve("./inside_monitored_daemon.ts")));

@@ -1,0 +1,39 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { type Bridge, HttpProcess } from "../../../src/monitor/http_process.ts";
+import { LogRecorder } from "../../support/log_recorder.ts";
+
+/** A bridge that ends when it is told to. */
+function fakeBridge(pid: number): Bridge & { readonly die: (code: number) => void } {
+  const { promise, resolve } = Promise.withResolvers<{ code: number }>();
+  return {
+    pid: Promise.resolve(pid),
+    exited: promise,
+    end: () => resolve({ code: 0 }),
+    kill: () => resolve({ code: 137 }),
+    die: (code) => resolve({ code }),
+  };
+}
+
+Deno.test("HttpProcess starts a bridge again that ended, until it is disposed of", async () => {
+  const log = new LogRecorder();
+  const bridges = [fakeBridge(1), fakeBridge(2)];
+  let started = 0;
+  {
+    await using _process = new HttpProcess({ mayStart: true, start: () => bridges[started++] ?? fakeBridge(3) }, {
+      log,
+      firstDelayMs: 1,
+    });
+    bridges[0]?.die(9);
+    assertEquals((await log.next("http_restarting")).fields.code, 9);
+    assertEquals([(await log.next("http_started")).fields.pid, (await log.next("http_started")).fields.pid], [1, 2]);
+  }
+  assertEquals(started, 2);
+});
+
+Deno.test("HttpProcess says what to do where no bridge may be started any more", async () => {
+  const log = new LogRecorder();
+  const bridge = fakeBridge(1);
+  await using _process = new HttpProcess({ mayStart: false, start: () => bridge }, { log });
+  bridge.die(1);
+  assertStringIncludes(String((await log.next("http_lost")).fields.reason), "restart the daemon");
+});

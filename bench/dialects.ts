@@ -77,8 +77,9 @@ function inferd(path: string, { maxTokens, sampling, grammar }: StreamJob): Dial
   };
 }
 
-function inferdV2(path: string, { maxTokens, sampling }: StreamJob): Dialect {
+function inferdV2(path: string, { maxTokens, sampling, schema }: StreamJob): Dialect {
   const { temperature, topP, topK, seed } = sampling;
+  const bound = schema === undefined ? {} : { response_format: { type: "json_schema" as const, schema } };
   return {
     connect: () => Deno.connect({ transport: "unix", path }),
     keepsConnections: true,
@@ -91,6 +92,7 @@ function inferdV2(path: string, { maxTokens, sampling }: StreamJob): Dialect {
         top_k: topK,
         seed,
         max_tokens: maxTokens,
+        ...bound,
       };
       return encoder.encode(JSON.stringify(request) + "\n");
     },
@@ -153,7 +155,10 @@ function post(path: string, fields: Readonly<Record<string, unknown>>): Uint8Arr
   );
 }
 
-function llamaServer(target: Target & { protocol: "llama-server" }, { maxTokens, sampling }: StreamJob): Dialect {
+function llamaServer(
+  target: Target & { protocol: "llama-server" },
+  { maxTokens, sampling, schema }: StreamJob,
+): Dialect {
   const chat = target.endpoint === "chat";
   const path = chat ? "/v1/chat/completions" : "/completion";
   const textPrefix = chat ? CHAT_TEXT : COMPLETION_TEXT;
@@ -166,6 +171,7 @@ function llamaServer(target: Target & { protocol: "llama-server" }, { maxTokens,
     seed: sampling.seed,
     n_predict: maxTokens,
     stream: true,
+    ...(schema === undefined ? {} : { response_format: { type: "json_schema", json_schema: { schema } } }),
   };
   let ending: Ending | undefined;
   return {

@@ -38,6 +38,8 @@ export interface StreamJob {
   readonly sampling: LoadSampling;
   /** GBNF the answers follow; inferd's v1 only. */
   readonly grammar?: string;
+  /** JSON Schema the answers follow; inferd's v2 and llama-server's chat endpoint only. */
+  readonly schema?: Readonly<Record<string, unknown>>;
 }
 
 /** A prompt that comes while another answer streams. */

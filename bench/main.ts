@@ -5,6 +5,8 @@ import { parseArgs } from "@std/cli/parse-args";
 import { join } from "@std/path";
 import { benchBeside } from "./beside.ts";
 import { benchBoot } from "./boot.ts";
+import { benchChat } from "./chat.ts";
+import { benchCopying } from "./copying.ts";
 import { benchEncode, type Encode } from "./encode.ts";
 import { benchEngine, type Model } from "./engine.ts";
 import { benchGrammar } from "./grammar.ts";
@@ -18,6 +20,7 @@ import { benchPipeline } from "./pipeline.ts";
 import { type Progress, stderrProgress } from "../src/cli/terminal/progress.ts";
 import { isStopping, stopAll } from "./processes.ts";
 import { benchSampling } from "./sampling.ts";
+import { benchSchema } from "./schema.ts";
 import { benchStore } from "./store.ts";
 import { benchSurfaces } from "./surfaces.ts";
 import { missedBy, ratio, type Row, table } from "./report.ts";
@@ -31,6 +34,9 @@ const SECTIONS = [
   "surfaces",
   "http",
   "grammar",
+  "schema",
+  "copying",
+  "chat",
   "beside",
   "sampling",
   "pipeline",
@@ -49,8 +55,8 @@ The first run builds llama-server (git, cmake and a C++ compiler are needed; som
 writes a model of 218 MB, both into bench/.cache.
 
   --only SECTION    random or built-in (that model's engine; engine means both), prompts (long ones),
-                    embed, rerank, surfaces (v2 beside v1), http, grammar, beside (a stream beside costly
-                    requests), sampling, pipeline, boot or store (the model store); may be given
+                    embed, rerank, surfaces (v2 beside v1), http, grammar, schema, copying (guesses and
+                    drafts), chat (first tokens of later turns), beside (a stream beside costly requests), sampling, pipeline, boot or store (the model store); may be given
                     several times (default: all)
   --rounds N        how often each thing is measured (default: 5)
   --quick           fewer rounds and shorter ones; rough figures
@@ -87,7 +93,8 @@ function isEncode(section: Section): section is Section & Encode {
 
 /** Whether llama-server has a counterpart. */
 function hasPeer(section: Section): boolean {
-  return isEngine(section) || isEncode(section) || section === "prompts" || section === "http";
+  return isEngine(section) || isEncode(section) || section === "prompts" || section === "http" ||
+    section === "schema" || section === "chat";
 }
 
 /** The command line is wrong; the message says how. */
@@ -164,12 +171,15 @@ async function measure(section: Section, { flags, cache, progress, peerFolder }:
   if (section === "boot") return await benchBoot(common);
   if (section === "store") return await benchStore({ ...common, cache });
   if (section === "grammar") return await benchGrammar({ ...common, cache });
+  if (section === "copying") return await benchCopying({ ...common, cache });
   if (section === "beside") return await benchBeside({ ...common, cache });
   if (section === "surfaces") return await benchSurfaces(common);
   const peer = peerFolder === undefined ? {} : { peerFolder };
   if (isEncode(section)) return await benchEncode(section, { ...common, ...peer, peerOnly });
   const against = { ...common, ...peer, cache, peerOnly, endpoint };
   if (section === "http") return await benchHttp(against);
+  if (section === "schema") return await benchSchema(against);
+  if (section === "chat") return await benchChat(against);
   return section === "prompts" ? await benchLongPrompts(against) : await benchEngine(section, against);
 }
 

@@ -34,7 +34,7 @@ const MOSTLY_Q8_0 = 7;
 const Q8_BLOCK_BYTES = 34;
 /** 2⁻¹² as a half float: the block scale that gives uniform bytes a standard deviation of 0.018. */
 const Q8_SCALE = 0x0c00;
-const CHUNK_BLOCKS = 32 * 1024;
+const CHUNK_BLOCKS = 64 * 1024;
 /** ChatML and nothing else, so that everybody renders the same prompt from it. */
 const CHAT_TEMPLATE = "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + " +
   "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
@@ -44,7 +44,9 @@ const CHAT_TEMPLATE = "{% for message in messages %}{{ '<|im_start|>' + message.
  *
  * @param path Where to; written to a file beside it first, so that a file of that name is always whole.
  * @param options Whose tokenizer it gets, its shape, where the weights' randomness starts, whom to tell how far it is;
- * `vocabulary`: so many tokens, filled up with words that no text is made of; `template`: instead of ChatML.
+ * `vocabulary`: so many tokens, filled up with words that no text is made of; `template`: instead of ChatML; `recites`: lists of tokens as the vocabulary
+ * writes them, in which each is what always comes after the one before it, whatever came before that. Layers then compute
+ * as ever and add nothing, so that a model of fewer layers with the same seed says the same.
  */
 export async function writeRandomModel(
   path: string,
@@ -54,6 +56,7 @@ export async function writeRandomModel(
     readonly seed: number;
     readonly vocabulary?: number;
     readonly template?: string;
+    readonly recites?: readonly (readonly string[])[];
     readonly onProgress?: (fraction: number) => void;
   },
 ): Promise<void> {
@@ -63,6 +66,7 @@ export async function writeRandomModel(
   const tensors = tensorsOf(options.shape, drawable.length);
   const total = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
   const random = new RandomBlocks(options.seed);
+  const recital = options.recites && new Recital(source, options.recites);
   const partial = `${path}.partial`;
   let written = 0;
   {
@@ -71,7 +75,8 @@ export async function writeRandomModel(
     for (const tensor of tensors) {
       const bytes = tensorBytes(tensor);
       const parts = tensor.type === "f32" ? [ones(bytes)] : random.tensor(tensor, drawable);
-      for (const part of parts) {
+      for (const plain of parts) {
+        const part = recital?.change(tensor, plain, bytes) ?? plain;
         await writeAll(file, part);
         written += part.length;
         options.onProgress?.(written / total);
@@ -93,6 +98,17 @@ function drawableTokens(metadata: GgufMetadata): boolean[] {
   if (!Array.isArray(tokens) || !Array.isArray(types)) throw new TypeError("The tokenizer's model lists no tokens");
   // Byte-level BPE writes a space as Ġ and a line feed as Ċ.
   return tokens.map((token, index) => types[index] === NORMAL_TOKEN && /^[\x21-\x7eĠĊ]+$/.test(String(token)));
+}
+
+/**
+ * Tokens that are a word with a space before it, of which any text becomes the same tokens again.
+ *
+ * @param metadata A file's, with a byte-level vocabulary.
+ * @returns They, as the vocabulary writes them.
+ */
+export function wordsOf(metadata: GgufMetadata): string[] {
+  const tokens = metadata.get("tokenizer.ggml.tokens")?.value;
+  return Array.isArray(tokens) ? tokens.map(String).filter((token) => /^Ġ[a-z]{3,}$/.test(token)) : [];
 }
 
 /** Words of syllables, with marks as JSON has them, as many as are lacking. */
@@ -167,6 +183,49 @@ function tensorsOf(shape: LlamaShape, vocabulary: number): TensorHead[] {
       matrix(`${block}.ffn_down`, width, feedForward),
     ]),
   ];
+}
+
+/** What a layer adds to its input. */
+const ADDED = /\.(attn_output|ffn_down)\.weight$/;
+
+/**
+ * Has a model say always the same after a token: the row of the one that follows in the output matrix is the token's own
+ * vector, which no other vector is near to.
+ */
+class Recital {
+  /** By token: the one that it follows. */
+  readonly #before = new Map<number, number>();
+  /** The matrix of tokens' vectors, as far as it was seen. */
+  readonly #vectors: Uint8Array[] = [];
+
+  constructor(metadata: GgufMetadata, lists: readonly (readonly string[])[]) {
+    const tokens = metadata.get("tokenizer.ggml.tokens")?.value;
+    if (!Array.isArray(tokens)) throw new TypeError("The tokenizer's model lists no tokens");
+    const index = new Map(tokens.map((token, index) => [String(token), index]));
+    const idOf = (token: string): number => {
+      const id = index.get(token);
+      if (id === undefined) throw new TypeError(`The tokenizer's model knows no token ${JSON.stringify(token)}`);
+      return id;
+    };
+    for (const list of lists) {
+      for (const [at, token] of list.slice(1).entries()) this.#before.set(idOf(token), idOf(list[at] as string));
+    }
+  }
+
+  /** The bytes to be written in the place of a tensor's; the output matrix has to be one part. */
+  change(head: TensorHead, part: Uint8Array<ArrayBuffer>, whole: number): Uint8Array<ArrayBuffer> | undefined {
+    if (head.name === "token_embd.weight") this.#vectors.push(part);
+    if (ADDED.test(head.name)) return new Uint8Array(part.length);
+    if (head.name !== "output.weight") return undefined;
+    if (part.length !== whole) throw new RangeError("A model with so many tokens cannot recite");
+    const [vectors] = this.#vectors;
+    const row = (head.dimensions[0] ?? 0) / 32 * Q8_BLOCK_BYTES;
+    const output = new Uint8Array(part.length);
+    for (const [token, before] of this.#before) {
+      output.set(vectors?.subarray(before * row, (before + 1) * row) ?? [], token * row);
+    }
+    return output;
+  }
 }
 
 function ones(bytes: number): Uint8Array<ArrayBuffer> {

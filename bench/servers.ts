@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly parallel: number;
   /** Tokens one request may use. */
   readonly contextTokens: number;
+  /** File with a chat template in place of the model's own; the daemon needs {@linkcode serveBackend} for it. */
+  readonly chatTemplate?: string;
 }
 
 /** A server that answers. */
@@ -57,6 +59,7 @@ export class LlamaServer implements Server {
         ...["--threads", `${options.threads}`, "--parallel", `${options.parallel}`],
         // Its context is shared out among the slots.
         ...["--ctx-size", `${options.contextTokens * options.parallel}`],
+        ...(options.chatTemplate === undefined ? [] : ["--jinja", "--chat-template-file", options.chatTemplate]),
       ],
     });
     try {
@@ -224,6 +227,29 @@ export function serveModel(options: ServerOptions): string[] {
     ...["--threads", `${options.threads}`, "--parallel", `${options.parallel}`],
     ...["--n-ctx", `${options.contextTokens}`],
   ];
+}
+
+/**
+ * The same, with settings that only a configuration file can say of a backend.
+ *
+ * @param path Where to write the file.
+ * @param options What to serve, and how.
+ * @param settings Keys of the backend.
+ * @returns What follows `deno`.
+ */
+export async function serveBackend(
+  path: string,
+  options: ServerOptions,
+  settings: Readonly<Record<string, unknown>>,
+): Promise<string[]> {
+  const { model, threads, parallel, contextTokens, chatTemplate } = options;
+  const backend = {
+    ...{ kind: "llamacpp", name: "bench", model: { path: model }, threads, parallel, n_ctx: contextTokens },
+    ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
+    ...settings,
+  };
+  await Deno.writeTextFile(path, JSON.stringify({ backends: [backend] }));
+  return ["run", "-A", "main.ts", "serve", "--config", path];
 }
 
 function absolute(path: string | undefined): string | undefined {

@@ -238,6 +238,8 @@ export interface Capabilities {
   readonly rerank?: boolean;
   /** The model's name. */
   readonly model?: string;
+  /** The model that guesses tokens for it to verify; absent: there is none. */
+  readonly draft?: string;
   /** Tokens one request may use, prompt and answer together. */
   readonly contextTokens?: number;
   /** Requests decoded together. */

@@ -107,6 +107,8 @@ export interface CapabilitiesFrame extends AdminFrameBase {
   rerank?: boolean;
   /** The model's name. */
   model?: string;
+  /** The model that guesses tokens for it to verify; absent: there is none. */
+  draft?: string;
   /** Tokens one request may use, prompt and answer together. */
   n_ctx?: number;
   /** Requests decoded together. */

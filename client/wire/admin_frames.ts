@@ -89,6 +89,7 @@ function capabilities(frame: Fields): CapabilitiesEvent {
     gpuLayers: number(frame, "gpu_layers"),
     ...(frame.rerank === undefined ? {} : { rerank: flag(frame, "rerank") }),
     ...(frame.model === undefined ? {} : { model: text(frame, "model") }),
+    ...(frame.draft === undefined ? {} : { draft: text(frame, "draft") }),
     ...(frame.n_ctx === undefined ? {} : { contextTokens: number(frame, "n_ctx") }),
     ...(frame.parallel === undefined ? {} : { parallel: number(frame, "parallel") }),
     ...(state === undefined ? {} : { state }),

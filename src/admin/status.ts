@@ -204,6 +204,7 @@ export class StatusBoard {
       gpu_layers: capabilities.gpuLayers,
       rerank: capabilities.rerank,
       model: capabilities.model,
+      ...(capabilities.draft === undefined ? {} : { draft: capabilities.draft }),
       n_ctx: capabilities.contextTokens,
       parallel: capabilities.parallel,
       state,

@@ -39,10 +39,12 @@ function table({ status: state, capabilities: backends, logStopped, reloadFailed
   const phase = "phase" in state ? ` (${phaseOf(state)})` : "";
   const rows: [string, string][] = [["state", paint(state.status) + phase]];
   for (const capabilities of backends) {
-    const { backend, model, accelerator, contextTokens, parallel, templateError, state = "ready" } = capabilities;
+    const { backend, model, draft, accelerator, contextTokens, parallel, templateError, state = "ready" } =
+      capabilities;
     const where = state === "ready" ? "" : ` (${yellow(state)})`;
     rows.push(["backend", `${backend} on ${accelerator}: ${servicesOf(capabilities)}${where}`]);
     if (model !== undefined) rows.push(["model", model]);
+    if (draft !== undefined) rows.push(["draft", draft]);
     if (templateError !== undefined) rows.push(["template", yellow(describeTemplateError(templateError))]);
     if (contextTokens !== undefined && contextTokens > 0) {
       rows.push(["context", `${contextTokens} tokens a request, ${parallel} requests together`]);

@@ -31,7 +31,8 @@
  * `rope_freq_scale`, `rope_scaling`, and the content of files: `chat_template` as `sha256:<hex>`, `lora` as a list of
  * `{ "sha256", "scale" }`. `n_ctx` is the context the model was loaded with, and `model` the hash of its file, whatever
  * its name; for split models see `modelHash` in `models/file/shards.ts`. `protocol` is the wire protocol's version.
- * Nothing else is included: no paths, sockets, namespace, keys, threads, accelerator, log or timeouts, so that the same
+ * Nothing else is included: no draft model, as answers
+ * do not depend on it, no paths, sockets, namespace, keys, threads, accelerator, log or timeouts, so that the same
  * configuration has the same `config_id` on every machine.
  */
 import canonicalize from "canonicalize";

@@ -74,6 +74,19 @@ const MODEL = (z.strictObject(keysOf(MODEL_SETTINGS)) as unknown as z.ZodType<Fi
   }
 });
 
+const DRAFT = (z.strictObject(keysOf({
+  path: MODEL_SETTINGS.path,
+  name: MODEL_SETTINGS.name,
+  sha256: MODEL_SETTINGS.sha256,
+})) as unknown as z.ZodType<FileDraft>).meta({
+  description: "A smaller model with the same vocabulary, which guesses tokens for the model to verify",
+  oneOf: [{ required: ["path"], properties: { name: false } }, { required: ["name"], properties: { path: false } }],
+}).superRefine((value, context) => {
+  if ((value.path === undefined) === (value.name === undefined)) {
+    context.addIssue('must have either "path" or "name"');
+  }
+});
+
 const AUTOSELECTED = z.strictObject({
   model: MODEL,
   min_memory_bytes: z.int().min(0).max(Number.MAX_SAFE_INTEGER)
@@ -86,13 +99,14 @@ export function configFileSchema({ settings, backends }: Tables = TABLES): z.Zod
     z.strictObject({
       kind: z.literal(kind).meta({ description: help }),
       name: textSchema(z).meta({ description: "What messages and clients call it; no two backends have the same" }),
-      ...(kind === "llamacpp" ? { model: MODEL } : {}),
+      ...(kind === "llamacpp" ? { model: MODEL, draft: DRAFT.optional() } : {}),
       ...keysOf(settings),
     })
   );
   return z.strictObject({
     $schema: z.string().meta({ description: "Where editors find this schema" }).optional(),
     model: MODEL.optional(),
+    draft: DRAFT.optional(),
     model_autoselect: z.array(AUTOSELECTED).min(1).meta({
       description: "Models of which the first that the machine has the memory for is taken",
     }).optional(),
@@ -108,12 +122,18 @@ export function configFileSchema({ settings, backends }: Tables = TABLES): z.Zod
         { required: ["model", "backends"] },
         { required: ["model", "model_autoselect"] },
         { required: ["backends", "model_autoselect"] },
+        { required: ["draft", "backends"] },
+        { required: ["draft", "model_autoselect"] },
       ],
     },
+    dependencies: { draft: ["model"] },
   }).superRefine((value, context) => {
     const given = (["backends", "model", "model_autoselect"] as const).filter((key) => value[key] !== undefined);
     for (const key of given.slice(1)) {
       context.addIssue({ code: "custom", path: [key], message: `does not go with "${given[0]}", give one of them` });
+    }
+    if (value.draft !== undefined && value.model === undefined) {
+      context.addIssue({ code: "custom", path: ["draft"], message: 'goes with "model" only, or inside of a backend' });
     }
   });
 }
@@ -133,17 +153,21 @@ export type FileModel = {
   readonly [Key in keyof typeof MODEL_SETTINGS]?: ValueOf<(typeof MODEL_SETTINGS)[Key]["type"]>;
 };
 
+/** A draft model as the file names it. */
+export type FileDraft = Pick<FileModel, "path" | "name" | "sha256">;
+
 /** A backend in the file; settings by key. */
 export type FileBackend =
   & { readonly name: string; readonly [key: string]: unknown }
   & (
-    | { readonly kind: "llamacpp"; readonly model: FileModel }
+    | { readonly kind: "llamacpp"; readonly model: FileModel; readonly draft?: FileDraft }
     | { readonly kind: Exclude<keyof typeof BACKENDS, "llamacpp"> }
   );
 
 /** The validated file; settings by key. */
 export interface ConfigFile {
   readonly model?: FileModel;
+  readonly draft?: FileDraft;
   readonly model_autoselect?: readonly { readonly model: FileModel; readonly min_memory_bytes?: number }[];
   readonly backends?: readonly FileBackend[];
   readonly [key: string]: unknown;

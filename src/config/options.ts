@@ -35,6 +35,12 @@ export interface ModelOrigin {
   readonly license?: string;
 }
 
+/** A second model with the same vocabulary, which guesses what comes next: in the words of `LlamaBackendConfig`. */
+export type DraftConfig = Pick<
+  LlamaBackendConfig,
+  "modelName" | "modelPath" | "parts" | "modelSha256" | "stored" | "missing"
+>;
+
 /** A local model in an engine process; `parallel` defaults to the daemon's. */
 export interface LlamaBackendConfig extends BackendValues<"llamacpp"> {
   readonly kind: "llamacpp";
@@ -60,6 +66,8 @@ export interface LlamaBackendConfig extends BackendValues<"llamacpp"> {
   readonly loraSha256?: readonly string[];
   /** Set if the model does not exist and cannot be fetched: the message for the operator. */
   readonly missing?: string;
+  /** Absent: there is none. */
+  readonly draft?: DraftConfig;
 }
 
 /** A remote server with an OpenAI-compatible API; its URL has no trailing slash. */

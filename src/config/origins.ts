@@ -135,6 +135,7 @@ function backendValues(backend: BackendConfig, context: BackendContext): Origina
     row("kind", backend.kind, kind),
     row("name", backend.name, from.file(own("name"))),
     ...backend.kind === "llamacpp" ? modelValues(backend, entry === "model" ? "model" : own("model"), context) : [],
+    ...backend.kind === "llamacpp" ? draftValues(backend, entry === "model" ? "draft" : own("draft"), context) : [],
     ...backendSettingValues(backend, own, context),
   ].map(({ key, ...value }) => ({ key: `${prefix}${key}`, ...value }));
 }
@@ -153,6 +154,21 @@ function modelValues(
     row("model.name", modelName, origin(isPath ? "path" : "name", "model")),
     row("model.path", modelPath ?? null, isPath ? origin("path", "model") : DEFAULT),
     row("model.sha256", modelSha256 ?? null, origin("sha256", "modelSha256")),
+  ];
+}
+
+function draftValues(
+  { draft }: LlamaBackendConfig,
+  inFile: string | undefined,
+  { from }: BackendContext,
+): OriginatedValue[] {
+  if (draft === undefined) return [];
+  const origin = (key: string): string => inFile === undefined ? from.setting("draft") : from.file(`${inFile}.${key}`);
+  const { modelName, modelPath, modelSha256 } = draft;
+  return [
+    row("draft.name", modelName, inFile === undefined ? origin("name") : from.file(`${inFile}.name`, `${inFile}.path`)),
+    row("draft.path", modelPath ?? null, origin("path")),
+    row("draft.sha256", modelSha256 ?? null, inFile === undefined ? DEFAULT : origin("sha256")),
   ];
 }
 

@@ -204,6 +204,13 @@ export const SETTINGS = {
       "when an answer has ended and nobody asks for a moment, decode the conversation with it, so that the next turn begins sooner",
     ofBackend: true,
   }),
+  draft: setting({
+    names: { flag: "draft", env: "INFERD_DRAFT" },
+    type: modelReference(),
+    otherwise: "none",
+    help: "smaller model with the same vocabulary that guesses tokens for the model to verify",
+    ofBackend: true,
+  }),
   speculation: setting({
     names: { key: "speculation" },
     type: boolean(),

@@ -4,6 +4,7 @@ import { LlamaBackend } from "../backend/llama/llama.ts";
 import type { LoadedModels } from "../backend/on_demand/loaded_models.ts";
 import { OnDemandBackend, type Room } from "../backend/on_demand/on_demand.ts";
 import { MockBackend } from "../backend/mock.ts";
+import { draftOf } from "../config/backends/draft.ts";
 import type { BackendConfig, DaemonOptions } from "../config/options.ts";
 import type { Backend } from "../inference/backend.ts";
 import type { LibraryFetcher } from "../libraries/fetch/fetcher.ts";
@@ -35,7 +36,18 @@ export interface LocateOptions {
  * @throws {Error} If it is missing and cannot be fetched; the message is for the operator.
  */
 export async function locateModel(config: BackendConfig, locate: LocateOptions): Promise<LocatedBackend> {
-  return await locateFile(await readBeside(config, locate.signal), locate);
+  return await locateDraft(await locateFile(await readBeside(config, locate.signal), locate), locate);
+}
+
+/** The same for the draft model that guesses for it. */
+async function locateDraft(located: LocatedBackend, locate: LocateOptions): Promise<LocatedBackend> {
+  const { config } = located;
+  const draft = config.kind === "llamacpp" ? draftOf(config) : undefined;
+  if (draft === undefined || config.kind !== "llamacpp") return located;
+  const { config: found } = await locateFile(draft, locate);
+  if (found.kind !== "llamacpp") return located;
+  const { kind: _, name: __, ...files } = found;
+  return { ...located, config: { ...config, draft: files } };
 }
 
 /** Reads the other files of a local model: chat template and adapter hashes. */

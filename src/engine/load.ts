@@ -14,6 +14,8 @@ import { availableBytes, contextBytes, fitContext, type MemoryBudget } from "./n
 import { DEFAULT_CONTEXT_TOKENS } from "../inference/backend.ts";
 import type { EngineConfig } from "./ipc/messages.ts";
 import { Model } from "./native/model.ts";
+import { loadDraftModel, openDraft } from "./draft_model.ts";
+import { ModelError } from "./native/first_look.ts";
 import { confine } from "./permissions.ts";
 import type { Pulse } from "./ipc/pulse.ts";
 import { Tokenizer } from "./chat/tokenizer.ts";
@@ -81,21 +83,31 @@ export async function load(
     },
   });
   const purpose = purposeOf(model, config);
+  if (config.draft !== undefined && purpose.purpose !== "generate") {
+    throw new ModelError(`A draft model guesses for a model that generates text, "${config.modelPath}" does not`);
+  }
   if (purpose.purpose !== "generate") return loadEncoder({ config, library, model, outbox, pulse, ...purpose });
+  const drafting = config.draft && loadDraftModel(library, config.draft, {
+    model,
+    modelPath: config.modelPath,
+    available,
+    ...(config.native === undefined ? {} : { settings: config.native }),
+  });
   // What an accelerator has, the native library looks after.
   const budget: MemoryBudget = {
     available: model.accelerator === "cpu" ? available : Infinity,
-    weightBytes: model.bytes,
-    bytesPerToken: model.bytesPerToken,
+    weightBytes: model.bytes + (drafting?.model.bytes ?? 0),
+    bytesPerToken: model.bytesPerToken + (drafting?.bytesPerToken ?? 0),
   };
   const contextTokens = contextTokensOf(model, config, budget);
   send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
   const { parallel } = config;
   const threads = config.threads ?? usableCores();
-  const memoryBytes = contextBytes(budget);
+  const draftBytes = contextTokens * (drafting?.bytesPerToken ?? 0);
+  const memoryBytes = contextBytes(budget) - draftBytes;
   const chat = await Chat.of(model, contextTokens, () => obtainChatLibrary(machine, fetch));
   const kept = keptPrompts(chat, model, { warm: config.warm ?? [], contextTokens });
-  const guesses = config.speculation === false || model.wholeSequencesOnly ? 0 : MOST_STREAMS * MOST_GUESSED;
+  const guesses = config.speculation === false || model.wholeSequencesOnly ? 0 : MOST_GUESSED;
   const context = new Context(library, model, {
     contextTokens,
     parallel,
@@ -106,6 +118,18 @@ export async function load(
     lookIn: () => pulse.beat(),
   });
   warmUp(context, parallel);
+  const opened = drafting && openDraft(library, drafting, {
+    contextTokens,
+    threads,
+    memoryBytes: draftBytes,
+    // Nobody's batch is given up for a guess.
+    lookIn: () => {
+      pulse.beat();
+      return false;
+    },
+    onFailure: (reason) => send({ type: "warning", msg: "draft_failed", fields: { reason } }),
+  });
+  if (opened !== undefined) warmUp(opened.context, MOST_STREAMS);
   library.endLoading();
   const residentBytes = Deno.memoryUsage().rss;
   tellUnconfined(confine(model.accelerator));
@@ -116,6 +140,7 @@ export async function load(
     wholeSequencesOnly: model.wholeSequencesOnly,
     kept,
     guesses: Math.min(guesses, contextTokens - parallel),
+    ...(opened === undefined ? {} : { draft: opened.draft }),
     ...(config.quietMs === undefined ? {} : { quietMs: config.quietMs }),
   });
   pulse.abandons = (ids) => scheduler.abandons(ids);

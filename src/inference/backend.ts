@@ -36,6 +36,8 @@ export interface BackendCapabilities extends Readonly<Record<Service, boolean>> 
   readonly contextTokens: number;
   /** Maximum number of requests decoded concurrently. */
   readonly parallel: number;
+  /** Name of its draft model, if it has one. */
+  readonly draft?: string;
   /** Resident memory of its engine when it became ready, in bytes; absent without engine. */
   readonly memoryBytes?: number;
   /** Set if the model's own chat template cannot be evaluated. */
@@ -88,6 +90,8 @@ export type BackendNotice =
     readonly capabilities: BackendCapabilities;
     /** Files of the loaded model, if it has any. */
     readonly files?: readonly ModelFile[];
+    /** Those of its draft model. */
+    readonly draftFiles?: readonly ModelFile[];
   }
   /** Its model is not loaded (any more); these are its capabilities once a request has loaded it. */
   | { readonly type: "asleep"; readonly capabilities: BackendCapabilities }

@@ -7,6 +7,7 @@ import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { HTTP_CLIENT_ENV, proxyFor } from "../backend/openai/http_client.ts";
 import { linkTarget } from "./link_targets.ts";
+import { draftOf } from "../config/backends/draft.ts";
 import { hostOf, proxyHost, pullHosts, remoteHost, tcpHosts } from "./hosts.ts";
 import { pidPathOf } from "../config/pid_path.ts";
 import { ENGINE_ENVIRONMENT } from "../engine/ipc/command.ts";
@@ -109,7 +110,9 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
   const { modelsHome, backends } = options;
   const list = (name: Need["name"], values: readonly (string | undefined)[]): Need[] =>
     values.filter((value) => value !== undefined).map((value) => ({ name, value, bootOnly: true }));
-  const looksUp = backends.some((backend) => backend.kind === "llamacpp" && isNamed(backend));
+  const looksUp = backends.some((backend) =>
+    backend.kind === "llamacpp" && (isNamed(backend) || (backend.draft !== undefined && isNamed(backend.draft)))
+  );
   return [
     ...list("read", [
       context.workingDirectory,
@@ -312,18 +315,8 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
     keep("net", `unix:${path}`);
   }
 
-  for (const backend of options.backends) {
-    if (backend.kind === "openai-compat") {
-      const proxy = proxyFor(backend);
-      // Deno asks for the server too where the proxy alone is connected to.
-      keep("net", ...proxy === undefined ? [] : [proxyHost(proxy)], remoteHost(backend.baseUrl));
-      boot("env", ...HTTP_CLIENT_ENV);
-      if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
-    }
-    if (backend.kind !== "llamacpp") continue;
-    if (context.isAlone) keep("run", context.execPath);
-    if (backend.chatTemplate !== undefined) boot("read", backend.chatTemplate);
-    boot("read", ...(backend.lora ?? []).map(({ path }) => path));
+  /** The files of a model, and where they come from. */
+  const files = (backend: LlamaBackendConfig): void => {
     const { modelsHome } = options;
     if (backend.source !== undefined && options.autoPull && modelsHome !== undefined) {
       boot("read", modelsHome);
@@ -338,15 +331,15 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
     if (backend.modelPath !== undefined) {
       // Of a split model the others are found by their names, or the store tells.
       keep("read", ...backend.parts?.map(({ path }) => path) ?? shardPaths(backend.modelPath));
-      continue;
+      return;
     }
     if (backend.source !== undefined) {
       // Which blobs it will have is known when it is there.
       if (modelsHome !== undefined) keep("read", blobsDir(modelsHome));
-      continue;
+      return;
     }
     const { modelName: name } = backend;
-    if (!isBuiltIn(name)) continue;
+    if (!isBuiltIn(name)) return;
     const cacheDir = options.cacheDir ?? runtimeDir;
     const url = context.builtInUrl ?? BUILT_INS[name].url;
     keep("read", builtInModelFile({ name, cacheDir, url }));
@@ -355,6 +348,22 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
       boot("write", cacheDir);
       boot("net", url.host);
     }
+  };
+  for (const backend of options.backends) {
+    if (backend.kind === "openai-compat") {
+      const proxy = proxyFor(backend);
+      // Deno asks for the server too where the proxy alone is connected to.
+      keep("net", ...proxy === undefined ? [] : [proxyHost(proxy)], remoteHost(backend.baseUrl));
+      boot("env", ...HTTP_CLIENT_ENV);
+      if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
+    }
+    if (backend.kind !== "llamacpp") continue;
+    if (context.isAlone) keep("run", context.execPath);
+    if (backend.chatTemplate !== undefined) boot("read", backend.chatTemplate);
+    boot("read", ...(backend.lora ?? []).map(({ path }) => path));
+    files(backend);
+    const draft = draftOf(backend);
+    if (draft !== undefined) files(draft);
   }
   if (keepsHashes(options)) {
     const cache = hashCachePath(options);
@@ -376,7 +385,7 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
 }
 
 /** Whether a model is looked up in the store by its name. */
-function isNamed({ stored, missing, source }: LlamaBackendConfig): boolean {
+function isNamed({ stored, missing, source }: Pick<LlamaBackendConfig, "stored" | "missing" | "source">): boolean {
   return stored !== undefined || missing !== undefined || source !== undefined;
 }
 

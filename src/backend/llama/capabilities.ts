@@ -14,7 +14,7 @@ const SERVICES = {
 /** Of a model that is loaded. */
 export function readyCapabilities(
   ready: Extract<FromEngine, { type: "ready" }>,
-  { modelName }: LlamaConfig,
+  { modelName, draft }: LlamaConfig,
 ): BackendCapabilities {
   const { templateError } = ready;
   return {
@@ -24,6 +24,7 @@ export function readyCapabilities(
     accelerator: ready.accelerator,
     gpuLayers: ready.gpuLayers,
     model: modelName,
+    ...(draft === undefined ? {} : { draft: draft.modelName }),
     contextTokens: ready.contextTokens,
     parallel: ready.parallel,
     memoryBytes: ready.residentBytes,
@@ -55,7 +56,7 @@ export function inspectMessage(
 /** Of a model that is loaded later. */
 export function inspectedCapabilities(
   found: Extract<FromEngine, { type: "inspected" }>,
-  { modelName, parallel, contextTokens }: LlamaConfig,
+  { modelName, draft, parallel, contextTokens }: LlamaConfig,
 ): BackendCapabilities {
   const { tools, thinking, templateError, trainedContextTokens: trained, purpose } = found;
   const usual = purpose === "generate" ? Math.min(trained, DEFAULT_CONTEXT_TOKENS) : trained;
@@ -66,6 +67,7 @@ export function inspectedCapabilities(
     accelerator: "none",
     gpuLayers: 0,
     model: modelName,
+    ...(draft === undefined ? {} : { draft: draft.modelName }),
     contextTokens: contextTokens ?? usual,
     parallel,
     ...(templateError === undefined ? {} : { templateError }),

@@ -115,7 +115,9 @@ function nativeSettings(config: LlamaConfig): NativeSettings {
 export function engineConfig(
   config: LlamaConfig,
   files: readonly ModelFile[],
-  { accelerator, cacheDir, reservedBytes, wholeContext }: {
+  { draft, accelerator, cacheDir, reservedBytes, wholeContext }: {
+    /** The files of the draft model; absent: there is none. */
+    readonly draft?: readonly ModelFile[] | undefined;
     readonly accelerator: AcceleratorSetting | undefined;
     readonly cacheDir: string | undefined;
     readonly reservedBytes?: number | undefined;
@@ -149,6 +151,12 @@ export function engineConfig(
     ...(fastForward === undefined ? {} : { fastForward }),
     ...(nextTurn === undefined ? {} : { nextTurn }),
     ...(speculation === undefined ? {} : { speculation }),
+    ...(draft?.[0] === undefined ? {} : {
+      draft: {
+        modelPath: draft[0].path,
+        ...(draft.length > 1 ? { partPaths: draft.map(({ path }) => path) } : {}),
+      },
+    }),
   };
 }
 

@@ -30,11 +30,17 @@ import { deathError, type Engine, engineConfig, EngineDeathError, spawnEngine } 
 import { Generations } from "./generations.ts";
 import { HangWatch } from "./watch/hang_watch.ts";
 import { LoadClock } from "./watch/load_clock.ts";
-import { ModelFiles } from "./model_files.ts";
+import { type FilesWatch, ModelFiles } from "./model_files.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 import { Revival } from "./watch/revival.ts";
 
 const CLOSE_GRACE_MS = 2_000;
+
+/** The files that an engine loads, as they were looked at. */
+interface LoadedFiles {
+  readonly model: readonly ModelFile[];
+  readonly draft: readonly ModelFile[] | undefined;
+}
 
 /** A local model in an engine process. */
 export class LlamaBackend implements Backend {
@@ -46,6 +52,7 @@ export class LlamaBackend implements Backend {
   readonly #generations: Generations;
   readonly #encodings: Encodings;
   readonly #files: ModelFiles;
+  readonly #draftFiles: ModelFiles | undefined;
   readonly #hangs: HangWatch;
   #notify: (notice: BackendNotice) => void = () => {};
   #state: BackendState = "loading";
@@ -104,10 +111,17 @@ export class LlamaBackend implements Backend {
       waiting: () => this.#generations.waiting || this.#encodings.waiting,
       onHang: () => this.#engine?.process.kill("It said nothing while work was waiting"),
     });
-    this.#files = new ModelFiles(config, options, {
+    const watch: FilesWatch = {
       onPhase: (phase) => this.#notify({ type: "phase", phase }),
       pauseLoading: () => this.#pauseLoading(),
-    });
+    };
+    this.#files = new ModelFiles(config, options, watch);
+    const { hashes } = options;
+    this.#draftFiles = config.draft && new ModelFiles(
+      { ...config.draft, modelPath: config.draft.modelPath ?? "" },
+      hashes === undefined ? {} : { hashes },
+      watch,
+    );
   }
 
   get state(): BackendState {
@@ -226,7 +240,10 @@ export class LlamaBackend implements Backend {
    * the accelerator that it fails with, the CPU takes its place.
    */
   async #launch(signal: AbortSignal): Promise<Engine> {
-    const files = await this.#files.check(signal);
+    const files = {
+      model: await this.#files.check(signal),
+      draft: await this.#draftFiles?.check(signal),
+    };
     const engine = this.#spawn(signal);
     try {
       return await this.#load(engine, files, signal);
@@ -242,7 +259,7 @@ export class LlamaBackend implements Backend {
     }
   }
 
-  async #load(engine: Engine, files: readonly ModelFile[], signal: AbortSignal): Promise<Engine> {
+  async #load(engine: Engine, files: LoadedFiles, signal: AbortSignal): Promise<Engine> {
     const abort = (): void => engine.process.kill("Loading was given up");
     signal.addEventListener("abort", abort);
     try {
@@ -250,12 +267,13 @@ export class LlamaBackend implements Backend {
       const accelerator = this.#onlyCpu ? "cpu" : this.#config.accelerator;
       const cacheDir = this.#options.fetcher?.cacheDir;
       const { reservedBytes, wholeContext } = this.#options;
-      const place = { accelerator, cacheDir, reservedBytes, wholeContext };
-      engine.process.send({ op: "load", config: engineConfig(this.#config, files, place) });
+      const place = { draft: files.draft, accelerator, cacheDir, reservedBytes, wholeContext };
+      engine.process.send({ op: "load", config: engineConfig(this.#config, files.model, place) });
       const ready = await Promise.race([engine.ready.promise, engine.process.exited]);
       signal.throwIfAborted();
       if (!("type" in ready)) throw deathError(this.name, engine, ready);
-      await this.#files.checkSwap(files);
+      await this.#files.checkSwap(files.model);
+      await this.#draftFiles?.checkSwap(files.draft ?? []);
       signal.throwIfAborted();
       this.#becomeReady(engine, ready, files);
       return engine;
@@ -294,7 +312,7 @@ export class LlamaBackend implements Backend {
   #becomeReady(
     engine: Engine,
     ready: Extract<FromEngine, { type: "ready" }>,
-    files: readonly ModelFile[],
+    { model: files, draft: draftFiles }: LoadedFiles,
   ): void {
     const { templateError } = ready;
     this.#longestPiece = ready.longestPiece;
@@ -302,7 +320,7 @@ export class LlamaBackend implements Backend {
     this.#engine = engine;
     this.#state = "ready";
     if (templateError !== undefined) this.#log("warn", "chat_template_unusable", { ...templateError });
-    this.#notify({ type: "ready", capabilities: this.#capabilities, files });
+    this.#notify({ type: "ready", capabilities: this.#capabilities, files, ...(draftFiles && { draftFiles }) });
   }
 
   #onMessage(engine: Engine, message: FromEngine): void {

@@ -26,14 +26,17 @@ export interface FilesWatch {
   readonly pauseLoading: () => Disposable;
 }
 
+/** Where a model is, and what it hashes to. */
+type LocatedModel = Pick<LlamaConfig, "modelPath" | "parts" | "modelSha256" | "stored">;
+
 /** Knows what was checked. */
 export class ModelFiles {
-  readonly #config: LlamaConfig;
+  readonly #config: LocatedModel;
   readonly #hashes: ModelHashes | undefined;
   readonly #watch: FilesWatch;
   #verified: readonly FileIdentity[] | undefined;
 
-  constructor(config: LlamaConfig, options: Pick<LlamaOptions, "hashes" | "verified">, watch: FilesWatch) {
+  constructor(config: LocatedModel, options: Pick<LlamaOptions, "hashes" | "verified">, watch: FilesWatch) {
     this.#config = config;
     this.#hashes = options.hashes;
     this.#verified = options.verified;

@@ -290,7 +290,10 @@ export class OnDemandBackend implements Backend, LoadedModel {
     if (this.#current !== backend && notice.type !== "log") return;
     if (notice.type === "ready") {
       this.#capabilities = notice.capabilities;
-      this.#weightBytes = (notice.files ?? []).reduce((sum, { identity }) => sum + identity.size, 0);
+      this.#weightBytes = [...notice.files ?? [], ...notice.draftFiles ?? []].reduce(
+        (sum, { identity }) => sum + identity.size,
+        0,
+      );
     }
     this.#notify(notice);
   }

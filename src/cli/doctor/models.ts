@@ -1,5 +1,6 @@
 /** Looks at the model files of the backends, and at the model store. */
 import { dirname, join } from "@std/path";
+import { draftOf } from "../../config/backends/draft.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { locate } from "../../daemon/models_at_boot.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../../models/built_in.ts";
@@ -56,7 +57,10 @@ export async function checkModels(
 ): Promise<readonly Finding[]> {
   const findings = new Findings("models");
   for (const backend of options.backends) {
-    if (backend.kind === "llamacpp") await checkBackend(backend, { options, places, working, findings });
+    if (backend.kind !== "llamacpp") continue;
+    await checkBackend(backend, { options, places, working, findings });
+    const draft = draftOf(backend);
+    if (draft !== undefined) await checkBackend(draft, { options, places, working, findings });
   }
   return findings.elseOk("No backend has a model file");
 }

@@ -37,13 +37,19 @@ export function resolveBackends(sources: BackendSources): BackendConfig[] {
   const content = config?.content;
   const model = content?.model ?? (given.model === undefined ? autoselected(sources, content) : undefined);
   const ofFile = content?.backends ?? (model === undefined ? undefined : [
-    { kind: "llamacpp" as const, name: "llamacpp", model },
+    {
+      kind: "llamacpp" as const,
+      name: "llamacpp",
+      model,
+      ...(content?.draft === undefined ? {} : { draft: content.draft }),
+    },
   ]);
   if (config === undefined || ofFile === undefined || given.backend !== undefined || given.model !== undefined) {
     return [givenBackend(sources)];
   }
   if (given.mockScript !== undefined) throw new UsageError("--mock-script goes with --backend mock only");
   if (given.modelSha256 !== undefined) throw new UsageError("--model-sha256 goes with --model only");
+  if (given.draft !== undefined) throw new UsageError("--draft goes with --model, in the file a backend has its own");
   return ofFile.map((entry) => fileBackend(entry, { ...sources, config }));
 }
 
@@ -65,7 +71,7 @@ function givenBackend(sources: BackendSources): BackendConfig {
   const { given, store } = sources;
   const kind = given.backend ?? SETTINGS.backend.default;
   if (kind === "mock") {
-    for (const name of ["model", "modelSha256"] as const) {
+    for (const name of ["model", "modelSha256", "draft"] as const) {
       if (given[name] !== undefined) {
         throw new UsageError(`--${SETTINGS[name].names.flag} does not go with --backend mock`);
       }
@@ -73,14 +79,19 @@ function givenBackend(sources: BackendSources): BackendConfig {
     return { kind, name: "mock", script: given.mockScript ?? BACKENDS.mock.settings.script.default };
   }
   if (given.mockScript !== undefined) throw new UsageError("--mock-script goes with --backend mock only");
+  const name = "llamacpp";
+  const settings = backendSettings("llamacpp", {}, sources);
+  const draft = given.draft === undefined ? {} : { draft: givenModel(given.draft, store) };
+  checkSettings(name, { ...settings, ...draft });
   return {
     kind,
-    name: "llamacpp",
+    name,
     ...pinned(
       given.model === undefined ? { modelName: BUILT_IN_MODEL } : givenModel(given.model, store),
       given.modelSha256,
     ),
-    ...backendSettings("llamacpp", {}, sources),
+    ...draft,
+    ...settings,
   };
 }
 
@@ -98,14 +109,19 @@ function fileBackend(
     }
     case "llamacpp": {
       const settings = backendSettings(kind, entry, sources);
-      checkSettings(name, settings);
-      return { kind, name, ...fileModel(entry.model, sources), ...settings };
+      const draft = entry.draft === undefined ? {} : { draft: fileModel(entry.draft, sources) };
+      checkSettings(name, { ...settings, ...draft });
+      return { kind, name, ...fileModel(entry.model, sources), ...draft, ...settings };
     }
   }
 }
 
 /** @throws {UsageError} If two settings of a local model exclude each other. */
-function checkSettings(name: string, settings: BackendValues<"llamacpp">): void {
+function checkSettings(
+  name: string,
+  settings: BackendValues<"llamacpp"> & Pick<LlamaBackendConfig, "draft">,
+): void {
+  const { draft, speculation, embed, pooling } = settings;
   const { cacheTypeV = "f16", flashAttention, mainGpu, tensorSplit, accelerator, ropeScaling, ropeFreqScale } =
     settings;
   const refuse = (reason: string): never => {
@@ -119,6 +135,12 @@ function checkSettings(name: string, settings: BackendValues<"llamacpp">): void 
   }
   for (const [key, value] of [["main_gpu", mainGpu], ["tensor_split", tensorSplit]] as const) {
     if (value !== undefined && accelerator === "cpu") refuse(`"${key}" does not go with "accelerator" cpu`);
+  }
+  if (draft !== undefined && speculation === false) {
+    refuse('"draft" does not go with "speculation" false: without it nothing is guessed');
+  }
+  if (draft !== undefined && (embed === true || pooling !== undefined)) {
+    refuse(`"draft" does not go with "${embed === true ? "embed" : "pooling"}": it guesses what a model writes`);
   }
   if (ropeScaling === "none" && ropeFreqScale !== undefined) {
     refuse('"rope_freq_scale" does not go with "rope_scaling" none');

@@ -3,7 +3,7 @@
  * computes efficiently.
  */
 import type { Decoder } from "../native/context.ts";
-import { MOST_STREAMS } from "./ahead/speculation.ts";
+import { type Guesses, NO_GUESS } from "./ahead/guesses.ts";
 import { BESIDE_MS, type Prompts } from "./prompts.ts";
 import type { Running } from "./running.ts";
 import type { Slot, Slots } from "./slots.ts";
@@ -23,8 +23,7 @@ export interface AnswerStepsOptions {
   readonly batch: StepBatch;
   readonly prompts: Prompts;
   readonly contextTokens: number;
-  /** Logits rows reserved for drafts. */
-  readonly guesses: number;
+  readonly guesses: Guesses;
 }
 
 export class AnswerSteps {
@@ -33,7 +32,7 @@ export class AnswerSteps {
   readonly #batch: StepBatch;
   readonly #prompts: Prompts;
   readonly #contextTokens: number;
-  readonly #guesses: number;
+  readonly #guesses: Guesses;
 
   constructor({ decoder, slots, batch, prompts, contextTokens, guesses }: AnswerStepsOptions) {
     this.#decoder = decoder;
@@ -65,6 +64,8 @@ export class AnswerSteps {
   put(going: readonly Slot<Running>[]): void {
     if (going.length === 0) return;
     let spare = Math.max(0, this.#prompts.tokensWithin(BESIDE_MS, going.length) - this.#batch.size);
+    // Beside prompts a step has work enough.
+    const guesses = this.#prompts.first === undefined ? this.#guesses.of(going) : [];
     for (const [index, slot] of going.entries()) {
       if (going.length >= BRIDGED_ANSWERS) this.#bridge(going[index - 1], slot);
       const running = slot.job as Running;
@@ -73,10 +74,12 @@ export class AnswerSteps {
       spare -= put - 1;
       const from = slot.tokens.length;
       for (let i = 0; i < put; i++) this.#batch.put(slot, chosen[i] as number, from + i, i === chosen.length - 1);
-      if (put === chosen.length && going.length <= MOST_STREAMS && this.#prompts.first === undefined) {
-        const guess = running.guess(Math.min(spare, Math.floor(this.#guesses / going.length)));
-        if (guess.length > 0) this.#batch.putGuess(slot, guess, from + put);
-      }
+      if (put < chosen.length) continue;
+      const { tokens, ...guess } = guesses[index] ?? NO_GUESS;
+      const guessed = tokens.slice(0, spare);
+      if (guessed.length === 0) continue;
+      this.#batch.putGuess(slot, { ...guess, tokens: guessed }, from + put);
+      spare -= guessed.length;
     }
   }
 

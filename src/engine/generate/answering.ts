@@ -44,21 +44,22 @@ export class Answering {
    */
   choose({ slot, guess, row }: Rows, steps: number): void {
     const running = slot.job as Running;
-    const before = slot.tokens.length - guess.length;
-    running.drafted += guess.length;
+    const { tokens: guessed, source } = guess;
+    const before = slot.tokens.length - guessed.length;
+    running.drafted += guessed.length;
     let right = 0;
     do {
       this.#sample(slot, this.#options.decoder.logits(row + right));
       // Drafted tokens are already in the KV cache.
-      while (right < guess.length && running.chosen[0] === guess[right]) {
+      while (right < guessed.length && running.chosen[0] === guessed[right]) {
         running.chosen.shift();
         running.accepted++;
         right++;
       }
     } while (slot.job === running && running.row === undefined && running.chosen.length === 0);
-    if (guess.length === 0) return;
+    if (guessed.length === 0) return;
     this.#options.truncate(slot, before + right);
-    running.speculation.learn(guess.length, right, steps);
+    source?.learn(guessed.length, right, steps);
   }
 
   /** Samples the next token from its row and reports it. */

@@ -48,7 +48,7 @@ export class Running {
   readonly chosen: number[] = [];
   /** Answer tokens that the grammar forced. */
   forced = 0;
-  /** Drafts tokens. */
+  /** Prompt lookup: drafts from earlier text. */
   readonly lookup: PromptLookup;
   readonly speculation = new Speculation();
   /** Tokens drafted and accepted. */
@@ -80,10 +80,9 @@ export class Running {
     return this.job.prompt.length + this.completion >= this.limit;
   }
 
-  /** Draft of the next tokens, within the token limit. */
-  guess(most: number): readonly number[] {
-    const left = this.limit - this.job.prompt.length - this.completion - 1;
-    return this.lookup.guess(Math.min(most, this.speculation.most(), left));
+  /** Tokens that may still come behind the next one. */
+  get room(): number {
+    return this.limit - this.job.prompt.length - this.completion - 1;
   }
 
   /** Statistics for the final event. */

@@ -9,7 +9,8 @@ import { AnswerSteps } from "./answer_steps.ts";
 import { Answering } from "./answering.ts";
 import { StepBatch } from "./step_batch.ts";
 import { SpareTime } from "./ahead/spare_time.ts";
-import { StepTimes } from "./ahead/speculation.ts";
+import type { Draft } from "./ahead/draft.ts";
+import { Guesses } from "./ahead/guesses.ts";
 import { Prompts } from "./prompts.ts";
 import { cellsOf, type Job, Running } from "./running.ts";
 import { type Slot, Slots } from "./slots.ts";
@@ -28,6 +29,8 @@ export interface SchedulerOptions {
   readonly kept?: readonly Int32Array[];
   /** Logits rows reserved for drafts; absent: no drafting. */
   readonly guesses?: number;
+  /** Guesses what comes next where nothing like it came before; absent: nobody does. */
+  readonly draft?: Draft;
   /** Idle time before speculative work starts. */
   readonly quietMs?: number;
   readonly now?: () => number;
@@ -57,7 +60,7 @@ export class Scheduler {
   readonly #prompts: Prompts;
   readonly #batch: StepBatch;
   readonly #answers: AnswerSteps;
-  readonly #times = new StepTimes();
+  readonly #guesses: Guesses;
   readonly #spare: SpareTime;
   /** Whether the current batch is speculative. */
   #isQuiet = false;
@@ -96,13 +99,17 @@ export class Scheduler {
       batch: this.#batch,
       truncate: (slot, length) => this.#truncate(slot, length),
     });
+    this.#guesses = new Guesses({
+      rows: this.#wholeSequencesOnly ? 0 : options.guesses ?? 0,
+      ...(options.draft === undefined ? {} : { draft: options.draft }),
+    });
     this.#answers = new AnswerSteps({
       decoder: options.decoder,
       slots: this.#slots,
       batch: this.#batch,
       prompts: this.#prompts,
       contextTokens: options.contextTokens,
-      guesses: this.#wholeSequencesOnly ? 0 : options.guesses ?? 0,
+      guesses: this.#guesses,
     });
     this.#spare = new SpareTime({
       slots: this.#slots,
@@ -270,13 +277,15 @@ export class Scheduler {
     }
     const took = this.#now() - started;
     this.#budget.earn(took);
-    if (batch.size === streams) this.#times.learn(streams, took);
+    if (batch.size === streams) this.#guesses.learn(streams, took);
     else if (streams === 0) this.#prompts.learn(batch.size, took);
     else if (prompts > 0) this.#prompts.learn(this.#decoder.apart ? prompts : batch.size, took);
     batch.note();
     this.#prompts.dropDecoded();
     this.#spare.dropDecoded();
-    for (const rows of batch.rows) this.#answering.choose(rows, this.#times.stepsIn(streams, took));
+    for (const rows of batch.rows) {
+      this.#answering.choose(rows, this.#guesses.stepsIn(streams, took + rows.guess.ms));
+    }
   }
 
   /** An aborted batch may be partly in the KV cache. */

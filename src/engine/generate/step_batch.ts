@@ -1,12 +1,13 @@
 /** One step's batch: tokens, their slots, and the logits rows to read. Does not know why tokens are in it. */
 import type { Decoder } from "../native/context.ts";
 import type { Running } from "./running.ts";
+import { type Guess, NO_GUESS } from "./ahead/guesses.ts";
 import type { Slot } from "./slots.ts";
 
 /** Logits rows of a slot: one for the chosen token, and one for each drafted token. */
 export interface Rows {
   readonly slot: Slot<Running>;
-  readonly guess: readonly number[];
+  readonly guess: Guess;
   /** Index of the first row. */
   readonly row: number;
 }
@@ -52,19 +53,19 @@ export class StepBatch {
     this.#decoder.put(token, position, slot.sequence, output);
     this.#tokens.push(token);
     this.#slots.push(slot);
-    if (output) this.#rows.push({ slot, guess: [], row: this.#rowCount++ });
+    if (output) this.#rows.push({ slot, guess: NO_GUESS, row: this.#rowCount++ });
   }
 
   /** Puts a draft after the last token, which must have a row. */
-  putGuess(slot: Slot<Running>, guess: readonly number[], position: number): void {
-    for (const [i, token] of guess.entries()) {
+  putGuess(slot: Slot<Running>, guess: Guess, position: number): void {
+    for (const [i, token] of guess.tokens.entries()) {
       this.#decoder.put(token, position + i, slot.sequence, true);
       this.#tokens.push(token);
       this.#slots.push(slot);
     }
     const { row } = this.#rows.pop() as Rows;
     this.#rows.push({ slot, guess, row });
-    this.#rowCount += guess.length;
+    this.#rowCount += guess.tokens.length;
   }
 
   /**

@@ -70,7 +70,12 @@ export interface EngineConfig {
   readonly quietMs?: number;
   /** What comes next is guessed from what came before, and verified; absent: it is so. */
   readonly speculation?: boolean;
+  /** A second model with the same vocabulary, which guesses what comes next; absent: there is none. */
+  readonly draft?: DraftFiles;
 }
+
+/** The GGUF file of a draft model, of a split one every file in order. */
+export type DraftFiles = Pick<EngineConfig, "modelPath" | "partPaths">;
 
 /** One request for the engine: as the backend got it. */
 export type EngineRequest = GenerationRequest;

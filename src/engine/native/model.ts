@@ -1,7 +1,7 @@
 /** A loaded model: file, metadata and vocabulary. Tokenizes and detokenizes; `context.ts` decodes. */
 import { checkWeights } from "./memory.ts";
 import { checkFile, headSizeOf, ModelError, peek } from "./first_look.ts";
-import { cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
+import { type Backends, cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
 import type { NativeSettings } from "../ipc/messages.ts";
 import { applyToModel, cacheBytes, loadAdapters, type LoadedAdapter } from "./settings.ts";
 import { LIBRARY_VERSION } from "../../libraries/library_files.ts";
@@ -53,6 +53,8 @@ export interface LoadOptions {
   readonly vocabularyOnly?: boolean;
   /** Called with the reason when falling back to the CPU. */
   readonly onFailure?: (reason: string) => void;
+  /** What computes, where another model was loaded before; absent: the library's code is loaded first. */
+  readonly beside?: Pick<Model, "accelerator">;
   /** Operator settings. */
   readonly settings?: NativeSettings;
   /** Overrides the file's chat template. */
@@ -191,7 +193,7 @@ export class Model {
     const { headSize, pools, ranks } = peek(library, paths);
     // Encoders multiply large matrices, where AVX-512 is faster.
     const narrow = headSize < NARROW_HEAD && !pools;
-    const { accelerator, failure } = library.loadBackends({ narrow });
+    const { accelerator, failure }: Backends = options.beside ?? library.loadBackends({ narrow });
     if (failure !== undefined) options.onFailure?.(failure);
     const bytes = paths.reduce((sum, one) => sum + Deno.statSync(one).size, 0);
     if (accelerator === "cpu" && !options.vocabularyOnly) checkWeights(path, bytes, options.available ?? Infinity);
@@ -312,6 +314,18 @@ export class Model {
   /** Text of a token, or the name of a control token. */
   describe(token: number): string {
     return decoder.decode(this.#renderPiece(token, true));
+  }
+
+  /**
+   * Whether a token is the same in another model: the same text, or the same control token.
+   *
+   * @param token The token, known to both.
+   * @param other The other model.
+   */
+  sharesToken(token: number, other: Model): boolean {
+    const own = this.#renderPiece(token, true);
+    const piece = other.#renderPiece(token, true);
+    return own.length === piece.length && own.every((byte, at) => byte === piece[at]);
   }
 
   /** Whether a token ends the answer. */

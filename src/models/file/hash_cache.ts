@@ -39,15 +39,22 @@ export function hashCachePath(
 
 /** Whether a daemon has a model whose hash should be cached: it is neither configured nor built in. */
 export function keepsHashes({ backends }: { readonly backends: readonly HashedBackend[] }): boolean {
-  return backends.some(({ kind, modelPath, source, modelSha256, stored }) =>
-    kind === "llamacpp" && (modelPath !== undefined || source !== undefined) &&
-    (modelSha256 === undefined || stored === "name")
+  const isKept = ({ modelPath, source, modelSha256, stored }: HashedModel): boolean =>
+    (modelPath !== undefined || source !== undefined) && (modelSha256 === undefined || stored === "name");
+  // Of a draft nobody asks what it hashes to, unless the store knows.
+  return backends.some((backend) =>
+    backend.kind === "llamacpp" && (isKept(backend) || backend.draft?.stored === "name")
   );
 }
 
-/** The backend options that decide whether its model is hashed. */
-interface HashedBackend {
+/** The backend options that decide whether its models are hashed. */
+interface HashedBackend extends HashedModel {
   readonly kind: string;
+  readonly draft?: HashedModel;
+}
+
+/** What says whether a model is hashed. */
+interface HashedModel {
   readonly modelPath?: string;
   readonly source?: unknown;
   readonly modelSha256?: string;

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { readMetadata } from "../../../bench/gguf.ts";
 import { type LlamaShape, writeRandomModel } from "../../../bench/random_gguf.ts";
@@ -46,6 +46,36 @@ Deno.test("writeRandomModel keeps the tokenizer when it takes them from another 
     assert(kept.length >= 8);
     assertEquals([...made].filter(([key]) => key.startsWith("tokenizer.ggml.")), kept);
     assertEquals(made.get("llama.attention.head_count_kv"), { type: "uint32", value: 2 });
+  }));
+
+Deno.test("writeRandomModel has a token's vector in the row of the one that it recites after it", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/recites.gguf`;
+    const recites = [["Ċ", "Ġthe", "Ġowl"]];
+    await writeRandomModel(path, { tokenizerFrom: BUILT_IN, shape: SMALL, seed: 1, recites });
+    const bytes = await Deno.readFile(path);
+    const tokens = readMetadata(bytes).get("tokenizer.ggml.tokens")?.value as string[];
+    const { width, feedForward } = SMALL;
+    const layer = [width * width * 2, width * (width / 2) * 2, width * feedForward * 3]
+      .reduce((sum, weights) => sum + weights / 32 * 34, 2 * width * 4);
+    const matrix = VOCABULARY * ROW_BYTES;
+    const output = bytes.subarray(bytes.length - layer - matrix, bytes.length - layer);
+    // Between the two matrices is a norm.
+    const end = bytes.length - layer - matrix - width * 4;
+    const vectors = bytes.subarray(end - matrix, end);
+    const rowOf = (rows: Uint8Array, token: string): Uint8Array => {
+      const index = tokens.indexOf(token);
+      return rows.slice(index * ROW_BYTES, (index + 1) * ROW_BYTES);
+    };
+    assertEquals(rowOf(output, "Ġthe"), rowOf(vectors, "Ċ"));
+    assertEquals(rowOf(output, "Ġowl"), rowOf(vectors, "Ġthe"));
+    assertEquals(rowOf(output, "Ġa"), new Uint8Array(ROW_BYTES));
+  }));
+
+Deno.test("writeRandomModel refuses a token to recite that the vocabulary does not have", () =>
+  inFolder(async (folder) => {
+    const options = { tokenizerFrom: BUILT_IN, shape: SMALL, seed: 1, recites: [["Ċ", "Ġzzzz"]] };
+    await assertRejects(() => writeRandomModel(`${folder}/x.gguf`, options), TypeError, 'knows no token "Ġzzzz"');
   }));
 
 Deno.test("writeRandomModel gives a token no chance when it is not plain text", () =>

@@ -70,7 +70,13 @@ Deno.test("a configuration without models is identified at once", async () => {
 
 Deno.test("a configuration is identified when its models are loaded, by hashes that are known", async () => {
   const two = { ...BUILT_IN, name: "two", modelName: "own", modelPath: "/nowhere", modelSha256: EMPTY };
-  await using scene = new Scene(() => [{ ...BUILT_IN, threads: 3, gpuLayers: 7, warm: ["x"] }, {
+  await using scene = new Scene(() => [{
+    ...BUILT_IN,
+    threads: 3,
+    gpuLayers: 7,
+    warm: ["x"],
+    draft: { modelName: "small", modelPath: "/nowhere" },
+  }, {
     ...two,
     parallel: 2,
     embed: true,

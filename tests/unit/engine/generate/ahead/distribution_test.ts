@@ -2,6 +2,7 @@
 import { assert } from "@std/assert";
 import { ModelAnswer } from "../../../../../src/engine/answer/answer.ts";
 import { Parser } from "../../../../../src/engine/answer/parser.ts";
+import { Draft } from "../../../../../src/engine/generate/ahead/draft.ts";
 import { ForcedTokens } from "../../../../../src/engine/generate/ahead/forced_tokens.ts";
 import type { Job } from "../../../../../src/engine/generate/running.ts";
 import { Scheduler } from "../../../../../src/engine/generate/scheduler.ts";
@@ -71,7 +72,7 @@ interface Drawn {
 }
 
 /** Many answers, with other seeds. */
-function draw(options: { readonly guesses: number; readonly gbnf?: string }): Drawn {
+function draw(options: { readonly guesses: number; readonly gbnf?: string; readonly drafts?: boolean }): Drawn {
   const counts = new Map<string, number>();
   const sums = { drafted: 0, accepted: 0, forced: 0 };
   for (let seed = 1; seed <= ANSWERS; seed++) {
@@ -81,6 +82,16 @@ function draw(options: { readonly guesses: number; readonly gbnf?: string }): Dr
       contextTokens: 1000,
       guesses: options.guesses,
       now: () => 0,
+      ...(options.drafts
+        ? {
+          draft: new Draft({
+            decoder: new FunctionDecoder(logitsAfter),
+            contextTokens: 1000,
+            vocabulary: VOCABULARY,
+            now: () => 0,
+          }),
+        }
+        : {}),
     });
     scheduler.submit(job(seed, options.gbnf));
     const events = run(scheduler);
@@ -110,6 +121,13 @@ Deno.test("Scheduler draws from the model's distribution when it guesses what co
   const { chiSquared, drafted, accepted } = draw({ guesses: 8 });
   // Enough of both kinds to show if either counted for more than it should.
   assert(accepted > 500 && drafted - accepted > 500, `${accepted} of ${drafted}`);
+  assert(chiSquared < UNLIKELY, `${chiSquared}`);
+});
+
+Deno.test("Scheduler draws from the model's distribution when a draft model guesses what comes next", () => {
+  const { chiSquared, drafted, accepted } = draw({ guesses: 8, drafts: true });
+  // More than what came before alone would tell.
+  assert(drafted > draw({ guesses: 8 }).drafted && accepted > 500, `${accepted} of ${drafted}`);
   assert(chiSquared < UNLIKELY, `${chiSquared}`);
 });
 

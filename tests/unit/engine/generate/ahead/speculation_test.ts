@@ -12,13 +12,17 @@ import { doneOf, END, FunctionDecoder, type Next, run, textOf, tokensOf, VOCABUL
 
 Deno.test("Speculation guesses more while guesses come true, and as many as did when they do not", () => {
   const speculation = new Speculation();
-  assertEquals(speculation.most(), 2);
-  speculation.learn(2, 2, 1);
-  speculation.learn(4, 4, 1);
-  speculation.learn(8, 8, 1);
+  assertEquals(speculation.most(), 3);
+  speculation.learn(3, 3, 1);
+  assertEquals(speculation.most(), 7);
+  speculation.learn(7, 7, 1);
   assertEquals(speculation.most(), MOST_GUESSED);
-  speculation.learn(8, 3, 1);
-  assertEquals(speculation.most(), 4);
+  speculation.learn(15, 15, 1);
+  assertEquals(speculation.most(), MOST_GUESSED);
+  speculation.learn(15, 4, 1);
+  assertEquals(speculation.most(), 7);
+  speculation.learn(7, 3, 1);
+  assertEquals(speculation.most(), 3);
 });
 
 Deno.test("Speculation rests longer each time that a step with guesses does not pay, and tries again", () => {
@@ -29,18 +33,28 @@ Deno.test("Speculation rests longer each time that a step with guesses does not 
     return steps;
   };
   const rests = Array.from({ length: 7 }, () => {
-    speculation.learn(2, 0, 1);
+    speculation.learn(3, 0, 1);
     return rest();
   });
   assertEquals(rests, [8, 16, 32, 64, 128, 256, 256]);
-  speculation.learn(2, 2, 1);
-  speculation.learn(4, 0, 1);
+  speculation.learn(3, 3, 1);
+  speculation.learn(7, 0, 1);
   assertEquals(rest(), 2);
 });
 
 Deno.test("Speculation does not pay when a step takes longer than what it brings", () => {
   const speculation = new Speculation();
-  speculation.learn(2, 2, 3);
+  speculation.learn(3, 2, 3);
+  assertEquals(speculation.most(), 0);
+});
+
+Deno.test("Speculation tries more guesses before it rests when all came true and did not pay", () => {
+  const speculation = new Speculation();
+  speculation.learn(3, 3, 4);
+  assertEquals(speculation.most(), 7);
+  speculation.learn(7, 7, 8);
+  assertEquals(speculation.most(), MOST_GUESSED);
+  speculation.learn(15, 15, 16);
   assertEquals(speculation.most(), 0);
 });
 
@@ -130,8 +144,8 @@ Deno.test("Scheduler says the same in fewer steps when it guesses what was said 
   const { ms: _, drafted = 0, accepted = 0, ...done } = doneOf(events);
   const { ms: __, ...asked } = doneOf(without.events);
   assertEquals(done, asked);
-  assert(accepted > 80 && accepted <= drafted, `${accepted} of ${drafted}`);
-  assert(decoder.batches.length <= 40, `${decoder.batches.length} steps`);
+  assert(accepted > 70 && accepted <= drafted, `${accepted} of ${drafted}`);
+  assert(decoder.batches.length <= 45, `${decoder.batches.length} steps`);
   // What is left in memory is what was said.
   assertEquals(decoder.tokensOf(0), without.decoder.tokensOf(0));
 });
@@ -161,7 +175,7 @@ for (const [what, asked, next] of SAME) {
 
 Deno.test("Scheduler guesses for two streams at a time, and not for three", () => {
   const two = play(16, copying, [job(1), job(2)]);
-  assert((doneOf(two.events, 1).accepted ?? 0) > 80 && (doneOf(two.events, 2).accepted ?? 0) > 80);
+  assert((doneOf(two.events, 1).accepted ?? 0) > 70 && (doneOf(two.events, 2).accepted ?? 0) > 70);
   const three = play(16, copying, [job(1), job(2), job(3)]);
   for (const id of [1, 2, 3]) {
     assertEquals([doneOf(three.events, id).drafted, textOf(three.events, id)], [undefined, textOf(two.events, 1)]);

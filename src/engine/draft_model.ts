@@ -1,0 +1,99 @@
+/** Loads the draft model beside the model it guesses for: checked first, as its guesses are tokens of the other. */
+import { purposeOf } from "./encode/purpose.ts";
+import { Draft } from "./generate/ahead/draft.ts";
+import { MOST_STREAMS } from "./generate/ahead/speculation.ts";
+import type { DraftFiles, NativeSettings } from "./ipc/messages.ts";
+import { Context } from "./native/context.ts";
+import { ModelError } from "./native/first_look.ts";
+import type { Library } from "./native/library.ts";
+import { Model } from "./native/model.ts";
+import type { LookIn } from "./native/step_watch.ts";
+
+/** So many tokens more or fewer a vocabulary has that is filled up to a round number. */
+const FILLED_UP_TOKENS = 128;
+
+/** What a draft model is loaded beside. */
+export interface DraftModelOptions {
+  /** The model it guesses for. */
+  readonly model: Model;
+  readonly modelPath: string;
+  /** Memory to be counted on, the other model's weights not taken off. */
+  readonly available: number;
+  readonly settings?: NativeSettings;
+}
+
+/** A draft model, and its share of the memory. */
+export interface DraftModel {
+  readonly model: Model;
+  /** Tokens that both models know. */
+  readonly vocabulary: number;
+  /** What a token of the other model's context takes here. */
+  readonly bytesPerToken: number;
+}
+
+/**
+ * Load a draft model.
+ *
+ * @param library Loads it.
+ * @param files Its files.
+ * @param options Beside what.
+ * @throws {ModelError} If it cannot be loaded, or cannot guess for the other model.
+ */
+export function loadDraftModel(library: Library, files: DraftFiles, options: DraftModelOptions): DraftModel {
+  const { model: target, modelPath, available, settings: { mmap, mlock, mainGpu, tensorSplit } = {} } = options;
+  const refuse = (reason: string): never => {
+    throw new ModelError(`Cannot use "${files.modelPath}" as the draft model of "${modelPath}": ${reason}`);
+  };
+  if (target.wholeSequencesOnly) refuse("the model cannot take back tokens, so nothing can be guessed for it");
+  const model = Model.load(library, files.partPaths ?? [files.modelPath], {
+    beside: target,
+    available: available - target.bytes,
+    settings: {
+      ...(mmap === undefined ? {} : { mmap }),
+      ...(mlock === undefined ? {} : { mlock }),
+      ...(mainGpu === undefined ? {} : { mainGpu }),
+      ...(tensorSplit === undefined ? {} : { tensorSplit }),
+    },
+  });
+  if (purposeOf(model, files).purpose !== "generate") refuse("it does not generate text token by token");
+  if (model.wholeSequencesOnly) refuse("it cannot take back tokens");
+  const vocabulary = Math.min(model.vocabularySize, target.vocabularySize);
+  if (Math.max(model.vocabularySize, target.vocabularySize) - vocabulary > FILLED_UP_TOKENS) {
+    const sizes = `${model.vocabularySize} tokens, the model's ${target.vocabularySize}`;
+    refuse(`its vocabulary has ${sizes}. Use a smaller model of the same family`);
+  }
+  for (let token = 0; token < vocabulary; token++) {
+    if (model.sharesToken(token, target)) continue;
+    const names = [model, target].map((one) => JSON.stringify(one.describe(token)));
+    refuse(
+      `its token ${token} is ${names[0]}, the model's is ${names[1]}. Use a smaller model of the same family`,
+    );
+  }
+  return { model, vocabulary, bytesPerToken: MOST_STREAMS * model.bytesPerToken };
+}
+
+/**
+ * Make the draft of a loaded draft model.
+ *
+ * @param library Has loaded it.
+ * @param draft The draft model.
+ * @param options Tokens of the other model's context, threads, memory for cells, and whom to tell of failure and life.
+ */
+export function openDraft(
+  library: Library,
+  { model, vocabulary }: DraftModel,
+  options: {
+    readonly contextTokens: number;
+    readonly threads: number;
+    readonly memoryBytes: number;
+    readonly lookIn: LookIn;
+    readonly onFailure: (reason: string) => void;
+  },
+): { readonly draft: Draft; readonly context: Context } {
+  const { trainedContextTokens } = model;
+  const contextTokens = trainedContextTokens > 0
+    ? Math.min(options.contextTokens, trainedContextTokens)
+    : options.contextTokens;
+  const context = new Context(library, model, { ...options, contextTokens, parallel: MOST_STREAMS, kept: [] });
+  return { context, draft: new Draft({ decoder: context, contextTokens, vocabulary, onFailure: options.onFailure }) };
+}

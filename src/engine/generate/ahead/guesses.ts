@@ -1,0 +1,97 @@
+/**
+ * Who guesses what comes next in the answers of a step, and how much: what came after the same tokens before, else the
+ * draft model, as long as that pays. Knows nothing of batches.
+ */
+import type { Running } from "../running.ts";
+import type { Slot } from "../slots.ts";
+import type { Draft } from "./draft.ts";
+import { MOST_STREAMS, Speculation, StepTimes } from "./speculation.ts";
+
+/** After so many steps with the draft there is one without, to know how long those take. */
+const DRAFTED_STEPS = 64;
+
+/** What may come next in an answer. */
+export interface Guess {
+  readonly tokens: readonly number[];
+  /** Learns how much of it came true. */
+  readonly source?: Speculation;
+  /** How long guessing took. */
+  readonly ms: number;
+}
+
+/** Nothing is known of what comes next. */
+export const NO_GUESS: Guess = { tokens: [], ms: 0 };
+
+/** What guessing needs. */
+export interface GuessesOptions {
+  /** Rows of logits that there are for guesses; 0: nothing is guessed. */
+  readonly rows: number;
+  /** Absent: there is no draft model. */
+  readonly draft?: Draft;
+}
+
+/** The guesses of an engine. */
+export class Guesses {
+  readonly #rows: number;
+  readonly #draft: Draft | undefined;
+  readonly #times = new StepTimes();
+  /** One for all answers: what the draft is worth, the two models decide. */
+  readonly #drafting = new Speculation();
+  #draftedSteps = 0;
+
+  constructor({ rows, draft }: GuessesOptions) {
+    this.#rows = rows;
+    this.#draft = draft;
+  }
+
+  /** A step with a token for each answer took so long. */
+  learn(streams: number, ms: number): void {
+    this.#times.learn(streams, ms);
+  }
+
+  /** How many steps without guesses a step took the time of. */
+  stepsIn(streams: number, ms: number): number {
+    return this.#times.stepsIn(streams, ms);
+  }
+
+  /**
+   * What may come next; asked once for each step.
+   *
+   * @param going The answers of the step.
+   * @returns One for each.
+   */
+  of(going: readonly Slot<Running>[]): readonly Guess[] {
+    if (this.#rows === 0 || going.length === 0 || going.length > MOST_STREAMS) return going.map(() => NO_GUESS);
+    const most = Math.floor(this.#rows / going.length);
+    const guesses = going.map((slot): Guess => {
+      const { lookup, speculation, room } = slot.job as Running;
+      const tokens = lookup.guess(Math.min(most, speculation.most(), room));
+      return tokens.length === 0 ? NO_GUESS : { tokens, source: speculation, ms: 0 };
+    });
+    const without = going.flatMap((slot, at) => guesses[at] === NO_GUESS ? [{ slot, at }] : []);
+    if (this.#draft === undefined || without.length === 0) return guesses;
+    const drafted = this.#drafted(this.#draft, without.map(({ slot }) => slot), { streams: going.length, most });
+    for (const [index, { at }] of without.entries()) guesses[at] = drafted[index] ?? NO_GUESS;
+    return guesses;
+  }
+
+  #drafted(
+    draft: Draft,
+    slots: readonly Slot<Running>[],
+    { streams, most }: { readonly streams: number; readonly most: number },
+  ): readonly Guess[] {
+    // Whether it pays can only be told beside steps without it.
+    if (!this.#times.knows(streams) || this.#draftedSteps >= DRAFTED_STEPS) {
+      this.#draftedSteps = 0;
+      return [];
+    }
+    const useful = Math.min(most, this.#drafting.most());
+    if (useful === 0) return [];
+    const { guesses, ms } = draft.propose(slots.map((slot) => {
+      const { chosen, room } = slot.job as Running;
+      return { slot, tokens: slot.tokens, chosen, most: Math.min(useful, room) };
+    }));
+    if (guesses.some(({ length }) => length > 0)) this.#draftedSteps++;
+    return guesses.map((tokens) => tokens.length === 0 ? NO_GUESS : { tokens, source: this.#drafting, ms });
+  }
+}

@@ -260,3 +260,25 @@ Deno.test("a daemon of which every backend is down for long ends with a failure 
   assertEquals(test.files(), ["inferd.lock"]);
   await Deno.remove(dir, { recursive: true });
 });
+
+Deno.test("a model that is cut while it serves fails what runs, and serves again when it is whole; one that is removed serves on", async () => {
+  const dir = await Deno.makeTempDir();
+  const { test, modelPath } = await removable(dir, { slowMs: 50, exitWhenDown: false });
+  await using _ = test;
+  using admin = await test.admin();
+  await until(admin, "ready");
+  using client = await test.infer();
+  const told = await story(client);
+  Deno.truncateSync(modelPath, 4096);
+  await client.send(endless("cut"));
+  const answer = await client.answer();
+  assertEquals(JSON.parse(answer.at(-1) ?? "{}").code, "backend_unavailable");
+  assertStringIncludes(String((await test.log.next("backend_down")).fields.reason), "it is cut");
+  Deno.copyFileSync(BUILT_IN.url, modelPath);
+  await until(admin, "ready");
+  using again = await test.infer();
+  assertEquals(await story(again), told);
+  Deno.removeSync(modelPath);
+  assertEquals(await story(again), told);
+  await Deno.remove(dir, { recursive: true });
+});

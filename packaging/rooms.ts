@@ -58,9 +58,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/grammar": {
     imports: ["src/inference", "src/work"],
     folders: [
+      "src/grammar/automaton",
       "src/grammar/json_schema",
       "src/grammar/keywords",
       "src/grammar/language",
+      "src/grammar/masks",
       "src/grammar/vocabulary",
     ],
   },

@@ -2,12 +2,12 @@
  * Follows a text through a grammar: which bytes or tokens may come next, and whether it may end. The automaton is
  * `automaton.ts`'s, how all tokens that may come are found `token_masks.ts`'s.
  */
-import { Automaton } from "./automaton.ts";
+import { Automaton } from "./automaton/automaton.ts";
 import type { Forced } from "./constraint.ts";
 import type { Only, Position, State } from "./grammar_state.ts";
 import type { Rules } from "./rules.ts";
-import { TokenMasks } from "./token_masks.ts";
-import type { TokenSet } from "./token_set.ts";
+import { TokenMasks } from "./masks/token_masks.ts";
+import type { TokenSet } from "./masks/token_set.ts";
 import type { VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
 import type { Work } from "../work/work.ts";
 

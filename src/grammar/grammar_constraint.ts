@@ -3,7 +3,7 @@ import type { Constraint, Forced } from "./constraint.ts";
 import { GrammarError, type Rules } from "./rules.ts";
 import { COSTLY, Grammar } from "./grammar.ts";
 import type { Position } from "./grammar_state.ts";
-import type { TokenSet } from "./token_set.ts";
+import type { TokenSet } from "./masks/token_set.ts";
 import { type TokenBytes, VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
 import type { Work } from "../work/work.ts";
 

@@ -1,6 +1,6 @@
 /** What a grammar's automaton is made of: stacks of what is still to come, and states of stacks. */
-import type { Alphabet } from "./alphabets.ts";
-import type { TokenSet } from "./token_set.ts";
+import type { Alphabet } from "./automaton/alphabets.ts";
+import type { TokenSet } from "./masks/token_set.ts";
 import type { TextChars } from "./vocabulary/string_tokens.ts";
 import type { SharedWork } from "../work/work.ts";
 

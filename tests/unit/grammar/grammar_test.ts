@@ -8,7 +8,7 @@ import { GrammarConstraint } from "../../../src/grammar/grammar_constraint.ts";
 import { finish, type Work } from "../../../src/work/work.ts";
 import { GrammarBuilder } from "../../../src/grammar/grammar_builder.ts";
 import { Grammars } from "../../../src/grammar/grammars.ts";
-import { TokenSet } from "../../../src/grammar/token_set.ts";
+import { TokenSet } from "../../../src/grammar/masks/token_set.ts";
 import { VocabularyIndex } from "../../../src/grammar/vocabulary/vocabulary_index.ts";
 
 const encoder = new TextEncoder();

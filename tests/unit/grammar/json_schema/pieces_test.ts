@@ -40,6 +40,18 @@ Deno.test("alternatives are read in pieces when there are many", () => {
   assert(pieces({ allOf: [either, either, either, either] }).count > 5);
 });
 
+Deno.test("alternatives that overlap are compared in pieces", () => {
+  // Each pair has to be looked into, and some have much to be looked at.
+  const oneOf = Array.from({ length: 3 }, (_, i) => ({
+    type: "string",
+    pattern: `^(?=.*a.{${3 + i % 4}}$)(?=.*b.{${2 + i % 3}}$)[ab]{${i},}$`,
+    maxLength: 40 + i,
+  }));
+  const { count, most } = pieces({ oneOf });
+  assert(count > 20, `${count}`);
+  assert(most < 5_000, `${most}`);
+});
+
 Deno.test("a schema that takes too much is refused with the path of what does", () => {
   const complex = { type: "string", pattern: "^(?=.*a.{16}$)(?=.*b.{15}$)[ab]*$" };
   const schema = { type: "object", properties: { fine: {}, odd: complex } };

@@ -5,14 +5,14 @@
  * a few tokens. Where any characters of a set may come, at least for a while, the tokens made of them are taken as they
  * are. Everywhere else the trie of the vocabulary is gone through.
  */
-import type { Automaton } from "./automaton.ts";
+import type { Automaton } from "../automaton/automaton.ts";
 import { freeTextAt } from "./free_text.ts";
-import { type FreeText, type Position, set, type State } from "./grammar_state.ts";
+import { type FreeText, type Position, set, type State } from "../grammar_state.ts";
 import { Draft, TokenSet } from "./token_set.ts";
-import { walkDifferences, walkFree, walkTrie } from "./token_walk.ts";
-import type { TextChars } from "./vocabulary/string_tokens.ts";
-import type { VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
-import { SharedWork, type Work } from "../work/work.ts";
+import { TokenWalk } from "./token_walk.ts";
+import type { TextChars } from "../vocabulary/string_tokens.ts";
+import type { VocabularyIndex } from "../vocabulary/vocabulary_index.ts";
+import { SharedWork, type Work } from "../../work/work.ts";
 
 /** Memory for the tokens that states allow, in bytes, before the oldest are forgotten. */
 const ALLOWED_BYTES = 8 * 2 ** 20;
@@ -96,16 +96,17 @@ export class TokenMasks {
       index.size,
     );
     const add = (token: number): void => draft.add(token);
+    const walk = new TokenWalk(automaton, index);
     if (loop !== undefined) {
       // Those with a quote, a backslash or a control character whose characters before it lead back here.
-      yield* walkTrie(automaton, state, index.strings.suffixes, (suffix) => index.strings.ending(suffix, loop, add));
+      yield* walk.along(state, index.strings.suffixes, (suffix) => index.strings.ending(suffix, loop, add));
     } else if (target !== undefined) {
       for (const token of index.ending) draft.remove(token);
-      yield* walkDifferences(automaton, state, target, index, draft);
+      yield* walk.differences(state, target, draft);
     } else if (free !== null) {
-      yield* walkFree(automaton, state, free, index, draft);
+      yield* walk.around(free, state, draft);
     } else {
-      yield* walkTrie(automaton, at, index.all, add);
+      yield* walk.along(at, index.all, add);
     }
     if (isWithin) return draft.done();
     for (const { place } of state.tokenStacks) {

@@ -1,12 +1,12 @@
 /** Masks against asking about each token: with tokens that begin, leave, escape and cut strings in all ways. */
 import { assert, assertEquals } from "@std/assert";
-import { Grammar } from "../../../src/grammar/grammar.ts";
-import { GrammarBuilder } from "../../../src/grammar/grammar_builder.ts";
-import type { Position } from "../../../src/grammar/grammar_state.ts";
-import { compileSchema } from "../../../src/grammar/json_schema/json_schema.ts";
-import { parseGbnf } from "../../../src/grammar/gbnf.ts";
-import { VocabularyIndex } from "../../../src/grammar/vocabulary/vocabulary_index.ts";
-import { finish } from "../../../src/work/work.ts";
+import { Grammar } from "../../../../src/grammar/grammar.ts";
+import { GrammarBuilder } from "../../../../src/grammar/grammar_builder.ts";
+import type { Position } from "../../../../src/grammar/grammar_state.ts";
+import { compileSchema } from "../../../../src/grammar/json_schema/json_schema.ts";
+import { parseGbnf } from "../../../../src/grammar/gbnf.ts";
+import { VocabularyIndex } from "../../../../src/grammar/vocabulary/vocabulary_index.ts";
+import { finish } from "../../../../src/work/work.ts";
 
 const encoder = new TextEncoder();
 const PARTS = [

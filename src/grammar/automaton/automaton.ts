@@ -4,10 +4,10 @@
  */
 import { type Alphabet, Alphabets, firstFrom } from "./alphabets.ts";
 import { Chars } from "./char_set.ts";
-import { type Position, type Stack, State } from "./grammar_state.ts";
+import { type Position, type Stack, State } from "../grammar_state.ts";
 import { hashOf, HashTable } from "./hash_table.ts";
-import { type CharSet, GrammarError, type GrammarSymbol, isLazy, MAX_CODE_POINT, type Rules } from "./rules.ts";
-import type { WideChars } from "./vocabulary/wide_chars.ts";
+import { type CharSet, GrammarError, type GrammarSymbol, isLazy, MAX_CODE_POINT, type Rules } from "../rules.ts";
+import type { WideChars } from "../vocabulary/wide_chars.ts";
 
 /** Stacks that one state may have, and that may be looked at to find them. */
 const MAX_STACKS = 20_000;

@@ -1,6 +1,6 @@
 /** Sets of characters, made to be looked at often. */
-import { contains, normalized } from "./language/chars.ts";
-import { type CharSet, MAX_CODE_POINT } from "./rules.ts";
+import { contains, normalized } from "../language/chars.ts";
+import { type CharSet, MAX_CODE_POINT } from "../rules.ts";
 
 /** The edges of sets without characters beyond ASCII. */
 export const NO_WIDE: Int32Array = Int32Array.of(0x80);

@@ -4,7 +4,7 @@
  */
 import { type Chars, NO_WIDE } from "./char_set.ts";
 import { hashOf, HashTable } from "./hash_table.ts";
-import { MAX_CODE_POINT } from "./rules.ts";
+import { MAX_CODE_POINT } from "../rules.ts";
 
 const ASCII = 0x80;
 /** Rows that are allocated at once. */

@@ -2,9 +2,9 @@
  * Whether a text may go on with any of some characters, at least for a while: as within a string whose length is bounded,
  * or that has to have something in it somewhere.
  */
-import type { Automaton } from "./automaton.ts";
-import { type FreeText, set, type State } from "./grammar_state.ts";
-import type { Work } from "../work/work.ts";
+import type { Automaton } from "../automaton/automaton.ts";
+import { type FreeText, set, type State } from "../grammar_state.ts";
+import type { Work } from "../../work/work.ts";
 
 /** Fewer characters, or so short texts, are not worth while. */
 const LEAST_CHARS = 24;

@@ -2,8 +2,8 @@
  * What a conversation of generation v2 is made of: blocks, attachments and tools, as callers write them.
  */
 import type { V1Role, V2MediaKind, V2ToolChoice } from "./protocol/mod.ts";
-import type { JsonFields, JsonSchema } from "./schema.ts";
-import type { InferSchema, StandardSchema } from "./standard_schema.ts";
+import type { JsonFields } from "./schema.ts";
+import type { AnySchema, InferSchema } from "./standard_schema.ts";
 
 /**
  * Text.
@@ -201,7 +201,7 @@ export interface Tool {
   /** What it does, for the model. */
   readonly description: string;
   /** Schema of its arguments, an object's: JSON Schema, or one of another library. */
-  readonly inputSchema: JsonSchema | StandardSchema;
+  readonly inputSchema: AnySchema;
 }
 
 /**

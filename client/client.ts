@@ -8,8 +8,7 @@ import type { GenerateV2Fields } from "./generation_v2.ts";
 import type { ObjectOptions, ObjectRequest } from "./object.ts";
 import type { RequestOptions, WaitOptions } from "./options.ts";
 import type { EmbedOptions, EmbedResult, RerankOptions, RerankResult } from "./retrieval.ts";
-import type { JsonSchema } from "./schema.ts";
-import type { InferSchema, StandardSchema } from "./standard_schema.ts";
+import type { AnySchema, InferSchema } from "./standard_schema.ts";
 import type { ClientStatus } from "./status.ts";
 import type { PromptRequest, TokenizeOptions, TokenizerOptions } from "./tokenizer.ts";
 import type { DefinedTools, RunToolsOptions, ToolDefinitions, ToolFunctions, ToolRun } from "./tools.ts";
@@ -97,7 +96,7 @@ export interface Client extends AsyncDisposable {
    * }
    * ```
    */
-  generateObject<const Schema extends JsonSchema | StandardSchema>(
+  generateObject<const Schema extends AnySchema>(
     request: string | ObjectRequest,
     options: ObjectOptions<Schema>,
   ): Promise<InferSchema<Schema>>;
@@ -171,7 +170,7 @@ export interface Client extends AsyncDisposable {
    * }
    * ```
    */
-  runTools<const Schemas extends Readonly<Record<string, JsonSchema | StandardSchema>>>(
+  runTools<const Schemas extends Readonly<Record<string, AnySchema>>>(
     request: string | (GenerateV2Fields<DefinedTools<Schemas>> & { readonly tools?: undefined }),
     tools: ToolDefinitions<Schemas>,
     options?: RunToolsOptions,

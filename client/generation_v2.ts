@@ -2,8 +2,7 @@
 import type { V1Role } from "./protocol/mod.ts";
 import type { Attachment, Block, Message, Tool, ToolChoice } from "./blocks.ts";
 import type { SamplingOptions } from "./generation.ts";
-import type { JsonSchema } from "./schema.ts";
-import type { StandardSchema } from "./standard_schema.ts";
+import type { AnySchema } from "./standard_schema.ts";
 
 /**
  * What a v2 request may say; which of it makes it one is {@linkcode V2Mark}'s.
@@ -33,7 +32,7 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
   /** Whether the model may, must or must not call a tool, or which one it must call. Default `auto`. */
   readonly toolChoice?: ToolChoice<Tools[number]["name"]> | undefined;
   /** Schema that the answer's text follows. Not together with a `toolChoice` that requires a call. */
-  readonly schema?: JsonSchema | StandardSchema | undefined;
+  readonly schema?: AnySchema | undefined;
   /** `true`: the answer's text is a JSON object, any one. Without `schema`, which says more. */
   readonly json?: boolean | undefined;
   /** 0 … 20: tell with each text how likely its tokens were, and so many of the likeliest in their places. */
@@ -65,7 +64,7 @@ export type V2Mark =
   | { readonly attachments: readonly Attachment[] }
   | { readonly tools: readonly Tool[] }
   | { readonly toolChoice: ToolChoice }
-  | { readonly schema: JsonSchema | StandardSchema }
+  | { readonly schema: AnySchema }
   | { readonly json: boolean }
   | { readonly logprobs: number }
   | { readonly thinking: boolean }

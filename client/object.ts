@@ -5,7 +5,7 @@ import type { SamplingOptions } from "./generation.ts";
 import type { GenerationResult } from "./generation_events.ts";
 import type { RequestOptions } from "./options.ts";
 import type { JsonSchema } from "./schema.ts";
-import type { StandardSchema } from "./standard_schema.ts";
+import type { AnySchema } from "./standard_schema.ts";
 
 /**
  * What to make a value from. What is left out is the daemon's default.
@@ -49,7 +49,7 @@ export interface ObjectRequest extends SamplingOptions {
  * }
  * ```
  */
-export interface ObjectOptions<Schema extends JsonSchema | StandardSchema = JsonSchema> extends RequestOptions {
+export interface ObjectOptions<Schema extends AnySchema = JsonSchema> extends RequestOptions {
   /** Schema of the value: JSON Schema, or one of zod 4, valibot, arktype or TypeBox. */
   readonly schema: Schema;
 }

@@ -21,6 +21,8 @@ export type { SocketName };
 /**
  * What {@linkcode runtimeDirectory} needs to know of the process.
  *
+ * @category Places
+ *
  * @example
  * ```ts
  * import { type RuntimeDirectoryOptions, runtimeDirectory } from "@inferd/client/paths";
@@ -41,6 +43,8 @@ export interface RuntimeDirectoryOptions {
 /**
  * A TCP endpoint.
  *
+ * @category Places
+ *
  * @example
  * ```ts
  * import { parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
@@ -59,6 +63,8 @@ export interface TcpAddress {
 /**
  * The TCP port of generation v1 when none is named.
  *
+ * @category Places
+ *
  * @example
  * ```ts
  * import { DEFAULT_INFER_PORT } from "@inferd/client/paths";
@@ -70,6 +76,8 @@ export const DEFAULT_INFER_PORT: number = SURFACES.infer.tcp.port;
 
 /**
  * The TCP port of generation v2 when none is named.
+ *
+ * @category Places
  *
  * @example
  * ```ts
@@ -83,6 +91,8 @@ export const DEFAULT_V2_PORT: number = SURFACES.v2.tcp.port;
 /**
  * The TCP port of embeddings when none is named.
  *
+ * @category Places
+ *
  * @example
  * ```ts
  * import { DEFAULT_EMBED_PORT } from "@inferd/client/paths";
@@ -94,6 +104,8 @@ export const DEFAULT_EMBED_PORT: number = SURFACES.embed.tcp.port;
 
 /**
  * The TCP port of rerank when none is named.
+ *
+ * @category Places
  *
  * @example
  * ```ts
@@ -107,6 +119,8 @@ export const DEFAULT_RERANK_PORT: number = SURFACES.rerank.tcp.port;
 /**
  * The TCP port of `inferd http` when none is named.
  *
+ * @category Places
+ *
  * @example
  * ```ts
  * import { DEFAULT_HTTP_PORT } from "@inferd/client/paths";
@@ -118,6 +132,8 @@ export const DEFAULT_HTTP_PORT: number = 47325;
 
 /**
  * The TCP host when none is named.
+ *
+ * @category Places
  *
  * @example
  * ```ts
@@ -138,6 +154,8 @@ export const DEFAULT_TCP_HOSTNAME: string = "127.0.0.1";
  * @returns The path, without a slash at its end. Nothing says that it exists.
  * @throws {Error} If no variable is set and there is no user id, so that every user would share one directory.
  * @throws {TypeError} If a variable is a relative path, which would name another directory wherever one stands.
+ *
+ * @category Places
  *
  * @example
  * ```ts
@@ -177,6 +195,8 @@ export function runtimeDirectory(options: RuntimeDirectoryOptions): string {
  * @param name Which socket.
  * @returns The path.
  *
+ * @category Places
+ *
  * @example
  * ```ts
  * import { socketPath } from "@inferd/client/paths";
@@ -193,6 +213,8 @@ export function socketPath(dir: string, name: SocketName): string {
  *
  * @param platform The operating system as Deno (`Deno.build.os`) or Node (`process.platform`) names it.
  * @returns Bytes, not characters.
+ *
+ * @category Places
  *
  * @example
  * ```ts
@@ -213,6 +235,8 @@ export function maxSocketPathBytes(platform: string): number {
  * @returns The endpoint; what the text leaves out is {@linkcode DEFAULT_TCP_HOSTNAME} and `defaultPort`.
  * @throws {TypeError} If the text is none of these.
  * @throws {RangeError} If the port is over 65535.
+ *
+ * @category Places
  *
  * @example
  * ```ts

@@ -46,8 +46,7 @@ import {
   type RerankOptions,
   type RerankResult,
 } from "./retrieval.ts";
-import type { JsonSchema } from "./schema.ts";
-import type { InferSchema, StandardSchema } from "./standard_schema.ts";
+import type { AnySchema, InferSchema } from "./standard_schema.ts";
 import { validateWith } from "./validation.ts";
 import type { ClientStatus, StatusHub } from "./status.ts";
 import {
@@ -117,7 +116,7 @@ export class PoolingClient implements Client {
     );
   }
 
-  async generateObject<const Schema extends JsonSchema | StandardSchema>(
+  async generateObject<const Schema extends AnySchema>(
     request: string | ObjectRequest,
     options: ObjectOptions<Schema>,
   ): Promise<InferSchema<Schema>> {

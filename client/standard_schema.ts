@@ -3,9 +3,10 @@
  * Schema. Typed here, so that no library is needed.
  */
 import type { FromSchema, JsonSchema } from "./schema.ts";
+import { valibotJsonSchema } from "./valibot.ts";
 
 /**
- * A schema of zod 4, valibot (through `toStandardJsonSchema`), arktype, or another library that follows Standard Schema.
+ * A schema of zod 4, valibot, arktype, or another library that follows Standard Schema.
  *
  * @category Schemas
  *
@@ -31,6 +32,39 @@ export interface StandardSchema<Output = unknown> {
     readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
   };
 }
+
+/**
+ * A schema of TypeBox, the package `typebox`. One of `@sinclair/typebox` is typed as a {@linkcode JsonSchema}.
+ *
+ * @category Schemas
+ *
+ * @example
+ * ```ts
+ * import type { TypeBoxSchema } from "@inferd/client";
+ *
+ * export const kindOf = (schema: TypeBoxSchema): string => schema["~kind"];
+ * ```
+ */
+export interface TypeBoxSchema {
+  /** What TypeBox calls it. */
+  readonly "~kind": string;
+}
+
+/**
+ * Whatever can say how a value must be.
+ *
+ * @category Schemas
+ *
+ * @example
+ * ```ts
+ * import type { AnySchema, Client, InferSchema } from "@inferd/client";
+ *
+ * export async function ask<const S extends AnySchema>(client: Client, schema: S): Promise<InferSchema<S>> {
+ *   return await client.generateObject("Make something up.", { schema });
+ * }
+ * ```
+ */
+export type AnySchema = JsonSchema | StandardSchema | TypeBoxSchema;
 
 /**
  * What a schema says of a value.
@@ -89,7 +123,7 @@ interface MaybeJson {
  * @returns The JSON Schema.
  * @throws {TypeError} If the library cannot say it.
  */
-export function jsonSchemaOf(schema: JsonSchema | StandardSchema): JsonSchema {
+export function jsonSchemaOf(schema: AnySchema): JsonSchema {
   const { "~standard": standard, toJsonSchema } = schema as MaybeJson;
   if (standard === undefined) return schema as JsonSchema;
   if (standard.jsonSchema !== undefined) {
@@ -97,8 +131,9 @@ export function jsonSchemaOf(schema: JsonSchema | StandardSchema): JsonSchema {
     return rest;
   }
   if (typeof toJsonSchema === "function") return toJsonSchema.call(schema);
-  const advice = standard.vendor === "valibot"
-    ? "pass toStandardJsonSchema(schema) of @valibot/to-json-schema"
-    : "use a version of it that follows Standard JSON Schema, or pass a JSON Schema";
-  throw new TypeError(`Cannot use a schema of "${standard.vendor}": it cannot be said in JSON Schema; ${advice}`);
+  if (standard.vendor === "valibot") return valibotJsonSchema(schema);
+  throw new TypeError(
+    `Cannot use a schema of "${standard.vendor}": it cannot be said in JSON Schema; use a version of it that follows ` +
+      "Standard JSON Schema, or pass a JSON Schema",
+  );
 }

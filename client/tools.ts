@@ -4,7 +4,7 @@ import type { Usage } from "./generation.ts";
 import type { StopReason, TextEvent, ThinkingEvent } from "./generation_events.ts";
 import type { RequestOptions } from "./options.ts";
 import type { JsonFields, JsonSchema } from "./schema.ts";
-import type { StandardSchema } from "./standard_schema.ts";
+import type { AnySchema } from "./standard_schema.ts";
 
 /**
  * What a tool's function gets in addition to its arguments.
@@ -137,7 +137,7 @@ export interface ToolDefinition<Schema = JsonSchema> {
  * }
  * ```
  */
-export function tool<const Schema extends JsonSchema | StandardSchema>(
+export function tool<const Schema extends AnySchema>(
   definition: ToolDefinition<Schema>,
 ): ToolDefinition<Schema> {
   return definition;
@@ -182,7 +182,7 @@ export type ToolDefinitions<Schemas> = {
  * }
  * ```
  */
-export type DefinedTools<Schemas extends Readonly<Record<string, JsonSchema | StandardSchema>>> = readonly {
+export type DefinedTools<Schemas extends Readonly<Record<string, AnySchema>>> = readonly {
   [Name in keyof Schemas]: {
     /** Unique in the request. */
     readonly name: Name & string;

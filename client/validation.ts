@@ -1,7 +1,6 @@
 /** Checking what a model wrote with the library that made the schema. */
 import { ObjectError } from "./errors/answer_errors.ts";
-import type { JsonSchema } from "./schema.ts";
-import type { StandardSchema } from "./standard_schema.ts";
+import type { AnySchema, StandardSchema } from "./standard_schema.ts";
 
 /**
  * Check a value with the library that made its schema.
@@ -11,7 +10,7 @@ import type { StandardSchema } from "./standard_schema.ts";
  * @returns The value, as the library returns it.
  * @throws {ObjectError} If the library refuses it.
  */
-export async function validateWith(schema: JsonSchema | StandardSchema, value: unknown): Promise<unknown> {
+export async function validateWith(schema: AnySchema, value: unknown): Promise<unknown> {
   const { "~standard": standard } = schema as Partial<StandardSchema>;
   if (standard === undefined) return value;
   const { issues, value: checked } = await standard.validate(value);

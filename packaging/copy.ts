@@ -8,7 +8,7 @@ import { dirname, fromFileUrl, join } from "@std/path";
 export const ROOT: string = fromFileUrl(new URL("../", import.meta.url));
 
 /** The packages' folders, in the order of their uploads: the others import the client. */
-export const PACKAGES: readonly string[] = ["client", "packages/ai-sdk", "."];
+export const PACKAGES: readonly string[] = ["client", "packages/ai-sdk", "packages/langchain", "."];
 
 /** `deno.json`, as far as it matters here. */
 export interface Config extends Readonly<Record<string, unknown>> {

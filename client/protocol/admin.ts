@@ -54,6 +54,8 @@ export interface DrainingFrame extends AdminFrameBase {
 /**
  * Why a model's own chat template is not used, and what is used instead.
  *
+ * @category Admin
+ *
  * @example
  * ```ts
  * import type { TemplateError } from "@inferd/client";
@@ -129,6 +131,8 @@ export interface CapabilitiesFrame extends AdminFrameBase {
 
 /**
  * The admission queue, seen once.
+ *
+ * @category Admin
  *
  * @example
  * ```ts

@@ -7,6 +7,8 @@
 /**
  * How one call's result is to be written: as JSON, or as text for a person.
  *
+ * @category Dispatch
+ *
  * @example
  * ```ts
  * import { dispatch, type Presentation } from "@inferd/client";
@@ -65,6 +67,8 @@ export interface DispatchResponse {
 
 /**
  * One entry of a dispatch result.
+ *
+ * @category Dispatch
  *
  * @example
  * ```ts

@@ -8,6 +8,8 @@ import type { V1ErrorCode } from "./v1.ts";
 /**
  * What a vector is for; the daemon puts the model family's words for it before the text.
  *
+ * @category Retrieval
+ *
  * @example
  * ```ts
  * import type { Client, EmbedTask } from "@inferd/client";

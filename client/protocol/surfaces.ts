@@ -80,6 +80,8 @@ export const UNIX_SURFACES = {
 /**
  * What a daemon can be asked for: generation v1 (`infer`) and v2, embeddings, rerank. Each has its own socket.
  *
+ * @category Client
+ *
  * @example
  * ```ts
  * import { type Client, connect, type SurfaceName } from "@inferd/client";
@@ -96,6 +98,8 @@ export type Service = (typeof SURFACES)[SurfaceName]["service"];
 
 /**
  * The sockets a daemon has, by name.
+ *
+ * @category Places
  *
  * @example
  * ```ts

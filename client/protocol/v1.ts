@@ -7,6 +7,8 @@
 /**
  * Who said a message.
  *
+ * @category Generation
+ *
  * @example
  * ```ts
  * import type { V1Role } from "@inferd/client";
@@ -18,6 +20,8 @@ export type V1Role = "system" | "user" | "assistant";
 
 /**
  * One turn of the conversation.
+ *
+ * @category Generation
  *
  * @example
  * ```ts
@@ -94,6 +98,8 @@ export interface V1Usage {
 
 /**
  * Why a v1 answer ended.
+ *
+ * @category Generation
  *
  * @example
  * ```ts

@@ -11,6 +11,8 @@ export type JsonObject = { [key: string]: unknown };
 /**
  * What an attachment is.
  *
+ * @category Generation
+ *
  * @example
  * ```ts
  * import type { V2MediaKind } from "@inferd/client";
@@ -103,6 +105,8 @@ export interface V2Tool {
 
 /**
  * Whether the model may, must or must not call a tool; with a name, it must call that one and no other.
+ *
+ * @category Tools
  *
  * @example
  * ```ts
@@ -264,6 +268,8 @@ export interface V2Timings {
 
 /**
  * Why a v2 answer ended.
+ *
+ * @category Generation
  *
  * @example
  * ```ts

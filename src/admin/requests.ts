@@ -1,16 +1,16 @@
 /**
- * What may be asked on the admin socket: which requests run and wait, and that one be cancelled. Lines are short; what
- * is no such question is ignored, as everything that is written there always was.
+ * Requests on the admin socket: list the running and waiting requests, cancel one. Lines are short; anything else that
+ * a client writes is ignored.
  */
 import type { CancelledFrame, QueueStatus, RequestsFrame } from "@inferd/client/protocol";
 import type { LiveRequests } from "../pipeline/live_requests.ts";
 import { isRecord } from "../pipeline/resolve.ts";
 
 const NEWLINE = 10;
-/** The longest question, in bytes. */
+/** The longest request, in bytes. */
 const MAX_LINE_BYTES = 1024;
 
-/** Bytes into lines; never holds more than one short line. */
+/** Splits bytes into lines; never buffers more than one short line. */
 export class QuestionReader {
   readonly #decoder = new TextDecoder();
   readonly #line = new Uint8Array(MAX_LINE_BYTES);
@@ -19,8 +19,8 @@ export class QuestionReader {
   /**
    * Take what has arrived.
    *
-   * @param bytes Any of it.
-   * @returns The lines that it ends, without those that are too long.
+   * @param bytes The next bytes.
+   * @returns The lines that they complete, without those that are too long.
    */
   push(bytes: Uint8Array): string[] {
     const lines: string[] = [];
@@ -39,7 +39,7 @@ export class QuestionReader {
   }
 }
 
-/** Answers what is asked on the admin socket. */
+/** Answers requests on the admin socket. */
 export class RequestDesk {
   readonly #live: LiveRequests;
   readonly #queue: () => QueueStatus;
@@ -53,7 +53,7 @@ export class RequestDesk {
    * Answer a line.
    *
    * @param line As it was written.
-   * @returns A frame with its newline; `undefined` if the line is no question.
+   * @returns A frame with its newline; `undefined` if the line is not a request.
    */
   answer(line: string): string | undefined {
     let asked: unknown;

@@ -1,6 +1,6 @@
 /**
- * The admin socket: everyone who may open it hears where the daemon is. What is said is `status.ts`'s, what may be asked
- * `requests.ts`'s; everything else that a client writes is read and thrown away.
+ * The admin socket: reports the daemon's state to everyone who may open it. The frames belong to `status.ts`, requests
+ * to `requests.ts`; everything else that a client writes is read and discarded.
  */
 import type { ActivityLog } from "../log/log.ts";
 import { BaseConnection, type BaseOptions } from "../server/base_connection.ts";
@@ -12,12 +12,12 @@ import type { StatusBoard, StatusReader } from "./status.ts";
 
 /** Permission bits of the socket file: its owner only. */
 const SOCKET_MODE = 0o600;
-/** How long readers get to take what is left when the daemon ends. */
+/** How long readers get to read what is left when the daemon ends. */
 const CLOSE_GRACE_MS = 1_000;
 const READ_BYTES = 4096;
-/** Readers at a time, apart from the connections of clients: neither can keep the other out. */
+/** Maximum number of readers, counted apart from clients' connections, so that neither can lock out the other. */
 const MAX_CONNECTIONS = 256;
-/** How often one who has only closed its writing side is looked after: it may have gone altogether since. */
+/** How often a reader that has closed its sending side is checked: it may have gone since. */
 const HANG_UP_POLL_MS = 1_000;
 
 /** What an admin server needs. */
@@ -27,7 +27,7 @@ export interface AdminServerOptions {
   /** As in `SocketServerOptions`. */
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
-  /** Answers what is asked; absent: nobody does. */
+  /** Answers requests; absent: they are ignored. */
   readonly desk?: RequestDesk;
   /** Absent: `HALF_CLOSED_MS`. */
   readonly halfClosedMs?: number;
@@ -65,7 +65,7 @@ export class AdminServer extends SocketServer {
   }
 }
 
-/** One reader. It is never made to wait for: one that falls too far behind is dropped by the board. */
+/** One reader. Nothing ever waits for it: one that falls too far behind is dropped by the board. */
 class AdminConnection extends BaseConnection {
   readonly #board: StatusBoard;
   readonly #desk: RequestDesk | undefined;
@@ -82,7 +82,7 @@ class AdminConnection extends BaseConnection {
     this.close();
   }
 
-  /** Only asked once nothing more is read. */
+  /** Only checked once reading has ended. */
   protected override get blind(): boolean {
     return true;
   }
@@ -104,7 +104,9 @@ class AdminConnection extends BaseConnection {
     await listening;
   }
 
-  /** Read what may be a question. One that has nothing more to say may still listen (`socat - UNIX:admin.sock < /dev/null`). */
+  /**
+   * Read requests. A reader that has closed its sending side may still listen (`socat - UNIX:admin.sock < /dev/null`).
+   */
   async #listen(reader: StatusReader): Promise<void> {
     const { conn } = this.base;
     const buffer = new Uint8Array(READ_BYTES);

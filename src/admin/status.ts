@@ -1,6 +1,6 @@
 /**
- * Where the daemon is, as the frames of the admin stream: the snapshot, the capabilities known so far, and every event
- * for those who listen. Owns which state may follow which; sockets are `server.ts`'s.
+ * The daemon's state as frames of the admin stream: the snapshot, the capabilities known so far, and every event for
+ * listeners. Owns which state may follow which; sockets belong to `server.ts`.
  */
 import {
   ADMIN_BACKLOG_EVENTS,
@@ -12,34 +12,34 @@ import {
 } from "@inferd/client/protocol";
 import type { BackendCapabilities } from "../inference/backend.ts";
 
-/** What is known of a backend that has been ready. */
+/** The capabilities of a backend that has been ready. */
 interface Known {
   readonly capabilities: BackendCapabilities;
   readonly state: BackendStatus;
-  /** What loading is at, where the state is `loading` beside a daemon that serves. */
+  /** The phase of loading, when the state is `loading` while the daemon serves. */
   readonly phase?: LoadPhase["phase"];
 }
 
 const HEAD = { id: "admin", type: "status" } as const;
 
-/** What has to be known to say where the daemon is. */
+/** What is needed to report the daemon's state. */
 export interface StatusBoardOptions {
   /** The admission queue, now. */
   readonly queue: () => QueueStatus;
-  /** The names of the backends in the order of their priority, in which they are told. */
+  /** The names of the backends in order of priority, in which they are reported. */
   readonly backends?: readonly string[];
 }
 
-/** Says where the daemon is. */
+/** Reports the daemon's state. */
 export class StatusBoard {
   readonly #queue: () => QueueStatus;
   readonly #readers = new Set<StatusReader>();
   /** By backend, in the order of their priority; absent: not known yet. */
   readonly #known = new Map<string, Known | undefined>();
-  /** The backends that requests are kept away from. */
+  /** The backends whose breaker is open. */
   readonly #open = new Set<string>();
   #snapshot: AdminFrame = { ...HEAD, status: "starting" };
-  /** What those who come later are told, too. */
+  /** Sent to later listeners, too. */
   #logStopped: string | undefined;
   #reloadFailed: string | undefined;
   #closed = false;
@@ -49,12 +49,12 @@ export class StatusBoard {
     for (const name of options.backends ?? []) this.#known.set(name, undefined);
   }
 
-  /** Where the daemon is. */
+  /** The daemon's state. */
   get state(): AdminFrame["status"] {
     return this.#snapshot.status;
   }
 
-  /** A model is on its way. Said only while nothing serves: a backend that comes back beside another is no news. */
+  /** A model is loading. Reported only while nothing serves: a backend that returns beside another is not news. */
   loading(phase: LoadPhase): void {
     if (this.state === "ready" || this.state === "draining") return;
     this.#become({ ...HEAD, status: "loading_model", ...phase });
@@ -70,10 +70,10 @@ export class StatusBoard {
     this.#know(backend, { capabilities, state: "asleep" });
   }
 
-  /** A known backend loads and has come to another phase. Never replaces the snapshot. */
+  /** A known backend is loading and has reached another phase. Never replaces the snapshot. */
   phase(backend: string, { phase }: LoadPhase): void {
     const known = this.#known.get(backend);
-    // Amounts change many times a second, phases a few times in all.
+    // Amounts change many times a second, phases only a few times.
     if (known?.state === "loading" && known.phase !== phase) this.#know(backend, { ...known, phase });
   }
 
@@ -85,12 +85,12 @@ export class StatusBoard {
     }
   }
 
-  /** Everything that backends can be asked for is served. */
+  /** Every surface of the backends is served. */
   ready(): void {
     if (this.state !== "draining") this.#become({ ...HEAD, status: "ready" });
   }
 
-  /** Something that was served is not, until a backend is loaded again; `phase` is what that begins with. */
+  /** A surface is not served until a backend is loaded again; `phase` is the first phase of that. */
   restarting(phase: LoadPhase): void {
     if (this.state !== "draining") this.#become({ ...HEAD, status: "restarting", ...phase });
   }
@@ -106,12 +106,12 @@ export class StatusBoard {
     this.#tell(this.#logStopped);
   }
 
-  /** The activity log can be written again, so that nobody else is told. */
+  /** The activity log can be written again; later listeners are not told that it had stopped. */
   logResumed(): void {
     this.#logStopped = undefined;
   }
 
-  /** Requests are kept away from a backend, or let through again. Never replaces the snapshot. */
+  /** A backend's breaker has opened or closed. Never replaces the snapshot. */
   breaker(backend: string, change: "opened" | "closed"): void {
     if (change === "opened") this.#open.add(backend);
     else this.#open.delete(backend);
@@ -119,14 +119,14 @@ export class StatusBoard {
     if (known !== undefined) this.#tell(this.#capabilitiesLine(backend, known));
   }
 
-  /** The configuration was read again, and nothing of it is used. Never replaces the snapshot. */
+  /** A reload failed, and the old configuration stays. Never replaces the snapshot. */
   reloadFailed(reason: string): void {
     this.#reloadFailed = toLine({ ...HEAD, status: "reload_failed", reason });
     this.#tell(this.#reloadFailed);
   }
 
   /**
-   * The configuration was read again, and is what is served now. Never replaces the snapshot.
+   * A reload succeeded, and the new configuration is served. Never replaces the snapshot.
    *
    * @param unchanged Settings that need a restart.
    */
@@ -135,23 +135,23 @@ export class StatusBoard {
     this.#tell(toLine({ ...HEAD, status: "reloaded", needs_restart: [...unchanged] }));
   }
 
-  /** There are other backends, in this order; what is known of those that stay holds. */
+  /** Replace the list of backends, in this order; what is known of those that stay is kept. */
   replace(backends: readonly string[]): void {
     const known = backends.map((name) => [name, this.#known.get(name)] as const);
     this.#known.clear();
     for (const [name, one] of known) this.#known.set(name, one);
   }
 
-  /** What is known of what each backend can do, without the head every frame has. */
+  /** The capabilities of each backend, without the fields that every frame has. */
   capabilities(): Omit<CapabilitiesFrame, keyof typeof HEAD | "status">[] {
     return this.#capabilities().map(([backend, known]) => this.#describe(backend, known));
   }
 
-  /** Listen: what is known, then what happens. */
+  /** Listen: the current state first, then events. */
   subscribe(): StatusReader {
     const reader = new StatusReader(() => this.#readers.delete(reader));
     for (const [backend, known] of this.#capabilities()) reader.push(this.#capabilitiesLine(backend, known));
-    // Before the snapshot, at which a reader that wants one look stops.
+    // Before the snapshot, where a reader that wants only the current state stops.
     if (this.#logStopped !== undefined) reader.push(this.#logStopped);
     if (this.#reloadFailed !== undefined) reader.push(this.#reloadFailed);
     reader.push(toLine(this.#snapshot));
@@ -160,7 +160,7 @@ export class StatusBoard {
     return reader;
   }
 
-  /** Nothing follows: every reader gets what it has not taken yet, and then the end. */
+  /** End the stream: every reader gets what it has not read yet, then the end. */
   close(): void {
     this.#closed = true;
     for (const reader of this.#readers) reader.end();
@@ -217,11 +217,11 @@ export class StatusBoard {
   }
 }
 
-/** One who listens, and what was not taken yet. */
+/** One listener, and the lines it has not read yet. */
 export class StatusReader implements Disposable {
   readonly #leave: () => void;
   #lines: string[] = [];
-  /** Lines that were taken and of which nobody has said yet that they arrived. */
+  /** Lines that were taken but are not confirmed yet. */
   #taken = 0;
   #ended = false;
   #overrun = new AbortController();
@@ -255,7 +255,7 @@ export class StatusReader implements Disposable {
   }
 
   /**
-   * Everything there is, at least one line; what was taken before has arrived.
+   * All lines there are, at least one; confirms those taken before.
    *
    * @returns The lines with their newlines, or `undefined` at the end.
    */
@@ -274,7 +274,7 @@ export class StatusReader implements Disposable {
     return lines.join("");
   }
 
-  /** Listen no more. */
+  /** Stop listening. */
   [Symbol.dispose](): void {
     this.end();
     this.#leave();

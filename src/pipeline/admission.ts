@@ -1,28 +1,28 @@
 /**
- * Who may run now, who waits, and who is turned away: a fair queue over callers, so that one who asks for much makes only
- * itself wait. Owns the count of active requests and the queue behind them; knows nothing of what a request is.
+ * Admission control: a queue that is fair between callers, so that a caller with many requests delays only itself. Owns
+ * the count of active requests and the queue behind them; knows nothing of what a request is.
  */
 import type { QueueStatus } from "@inferd/client/protocol";
 
-/** No place, neither to run nor to wait. */
+/** The queue is full. */
 export class QueueFullError extends Error {
   override readonly name = "QueueFullError";
 }
 
-/** The right to run one request. Given back by disposal, once; disposing again does nothing. */
+/** The right to run one request. Disposal gives it back; disposing again does nothing. */
 export type Permit = Disposable;
 
 interface Waiter {
-  /** It has had a place before, and is not turned away. */
+  /** It has had a permit before, and is never evicted. */
   readonly isBack: boolean;
   admit(): void;
   turnAway(): void;
 }
 
 /**
- * Admits `active` requests at a time and lets `depth` more wait. A free place goes to the caller that runs the fewest
- * requests, round robin among equals, and the requests of one caller are taken in the order they came. In a full queue a
- * caller with fewer requests takes a place of the one with the most.
+ * Admits `active` requests at a time and lets `depth` more wait. A free slot goes to the caller that runs the fewest
+ * requests, round robin among equals; the requests of one caller are taken in order of arrival. In a full queue a
+ * caller with fewer requests evicts one of the caller with the most.
  */
 export class Admission {
   #limit: number;
@@ -31,7 +31,7 @@ export class Admission {
   #active = 0;
   /** Of each caller that has any. */
   readonly #running = new Map<string, number>();
-  /** By caller, the next to be served first; each in order of arrival, a set so that one leaves without a search. */
+  /** Waiting requests by caller, in order of service; each set in order of arrival, so that removal needs no search. */
   readonly #queues = new Map<string, Set<Waiter>>();
 
   constructor(options: { readonly active: number; readonly depth: number }) {
@@ -42,10 +42,10 @@ export class Admission {
   /**
    * Wait for a permit.
    *
-   * @param signal Leaves the queue at once; the promise rejects with its reason.
-   * @param caller Whose request it is: those of one name share one place in the round.
-   * @param isBack Whether it had a place and gave it up for a while: it waits in any case.
-   * @throws {QueueFullError} At once, when as many wait as may; later, when the place goes to a caller with fewer requests.
+   * @param signal Removes the request from the queue at once; the promise rejects with its reason.
+   * @param caller Whose request it is: requests of one name share one turn.
+   * @param isBack Whether it had a permit and gave it up for a while: it is queued even when the queue is full.
+   * @throws {QueueFullError} At once when the queue is full; later when a caller with fewer requests evicts it.
    */
   acquire(signal: AbortSignal, caller = "", isBack = false): Promise<Permit> {
     if (signal.aborted) return Promise.reject(signal.reason);
@@ -78,7 +78,7 @@ export class Admission {
     });
   }
 
-  /** Have other limits from now on: nobody who runs or waits is turned away. */
+  /** Change the limits; running and waiting requests stay. */
   resize(options: { readonly active: number; readonly depth: number }): void {
     this.#limit = options.active;
     this.#depth = options.depth;
@@ -87,7 +87,7 @@ export class Admission {
     }
   }
 
-  /** The queue, seen once. */
+  /** A snapshot of the queue. */
   status(): QueueStatus {
     return { active: this.#active, waiting: this.#waiting, depth: this.#depth };
   }
@@ -96,7 +96,7 @@ export class Admission {
     return new QueueFullError(`The queue is full: ${this.#limit} running, ${this.#waiting} waiting`);
   }
 
-  /** Turn away the newest request of the caller with the most, if it has more than this one would have then. */
+  /** Evict the newest request of the caller with the most, if it has more than this caller would then have. */
   #makeRoomFor(caller: string): boolean {
     let largest: ReadonlySet<Waiter> = new Set();
     for (const queue of this.#queues.values()) if (queue.size > largest.size) largest = queue;
@@ -130,17 +130,17 @@ export class Admission {
     return this.#running.get(caller) ?? 0;
   }
 
-  /** The place goes from hand to hand: it is never free while somebody waits, so no newcomer overtakes. */
+  /** Hand the permit over directly: it is never free while a request waits, so that no newcomer overtakes. */
   #release(caller: string): void {
     this.#active--;
     const left = this.#runs(caller) - 1;
     if (left === 0) this.#running.delete(caller);
     else this.#running.set(caller, left);
-    // Fewer may run than did.
+    // The limit was lowered.
     if (this.#active < this.#limit) this.#admitNext();
   }
 
-  /** @returns Whether anybody waited. */
+  /** @returns Whether a request was waiting. */
   #admitNext(): boolean {
     let next: string | undefined;
     for (const waiting of this.#queues.keys()) {
@@ -150,7 +150,7 @@ export class Admission {
     const queue = this.#queues.get(next) ?? new Set();
     const [first] = queue;
     first?.admit();
-    // To the end of the round.
+    // Move to the end of the round.
     if (this.#queues.delete(next)) this.#queues.set(next, queue);
     return true;
   }

@@ -1,6 +1,6 @@
 /**
- * Keeps requests away from a backend that fails: closed (all pass), open (none), half-open (one trial). Owns the
- * window and the clockwork; what counts as a failure is the pipeline's business.
+ * Circuit breaker of a backend: closed (all pass), open (none), half-open (one trial). Owns the window and the timing;
+ * what counts as a failure is decided by the pipeline.
  */
 
 /** Failures within the window, with no success between them, that open the breaker. */
@@ -10,10 +10,10 @@ const WINDOW_MS = 60_000;
 /** How long it stays open before a trial, in milliseconds. */
 const OPEN_MS = 30_000;
 
-/** How a request ended, as far as the breaker cares. `neutral`: cancelled, or the caller's own fault. */
+/** How a request ended, for the breaker. `neutral`: cancelled, or the caller's own fault. */
 export type Outcome = "success" | "failure" | "neutral";
 
-/** Reports how a request that was let through ended; only the first report counts. */
+/** Reports the outcome of a request that passed; only the first report counts. */
 export type Report = (outcome: Outcome) => void;
 
 /** The breaker of one backend. */
@@ -25,7 +25,7 @@ export class Breaker {
   /** When it opened; undefined while closed. */
   #openedAt: number | undefined;
   #trialRuns = false;
-  /** Counts resets: reports from before one are about something that is gone. */
+  /** Counts resets: reports from before a reset are about a backend that is gone. */
   #epoch = 0;
 
   /**
@@ -54,12 +54,12 @@ export class Breaker {
       reported = true;
       if (trial) this.#trialEnded(outcome);
       else if (outcome === "failure") this.#failed();
-      // Of many requests a few may fail: a backend that answers between them is there.
+      // A few of many requests may fail: a backend that answers in between is alive.
       else if (outcome === "success") this.#failures = [];
     };
   }
 
-  /** Forget every failure: what failed is not what is there now. */
+  /** Forget all failures: they belong to a backend that has been replaced. */
   reset(): void {
     this.#epoch++;
     this.#failures = [];
@@ -69,7 +69,7 @@ export class Breaker {
     this.#onChange("closed");
   }
 
-  /** A trial that proved nothing frees its place, and the next request is the trial. */
+  /** A trial without a result is over, and the next request becomes the trial. */
   #trialEnded(outcome: Outcome): void {
     this.#trialRuns = false;
     if (outcome === "failure") this.#open();
@@ -80,7 +80,7 @@ export class Breaker {
   }
 
   #failed(): void {
-    // A request from before the breaker opened tells nothing new.
+    // A request from before the breaker opened says nothing new.
     if (this.#openedAt !== undefined) return;
     const now = this.#now();
     this.#failures = this.#failures.filter((at) => now - at < WINDOW_MS);

@@ -1,4 +1,4 @@
-/** The only place where an error becomes a code on the wire. */
+/** The only place where errors become codes on the wire. */
 import type { EmbedErrorCode, InvalidRequestReason, RerankErrorCode, V2ErrorCode } from "@inferd/client/protocol";
 import {
   AttachmentUnsupportedError,
@@ -17,7 +17,7 @@ export class FrameTooLargeError extends Error {
   override readonly name = "FrameTooLargeError";
 }
 
-/** The connection ended before the answer did: nobody is left to answer. */
+/** The connection ended before the answer did, so nobody is left to read it. */
 export class ClientGoneError extends Error {
   override readonly name = "ClientGoneError";
 }
@@ -33,7 +33,7 @@ export interface WireError {
   readonly reason?: InvalidRequestReason;
 }
 
-/** A request ended with what a client would be told; for those who ask without a socket. */
+/** A request failed with what a client would be told; for callers without a socket. */
 export class RequestFailedError extends Error {
   override readonly name = "RequestFailedError";
   readonly code: ErrorCode;
@@ -57,7 +57,7 @@ const KNOWN: readonly (readonly [new (message: string) => Error, ErrorCode, "cou
   [RerankUnsupportedError, "rerank_unsupported", "neutral"],
 ];
 
-/** What the client is told. An error of no known class is a bug of ours, and its text is not the client's business. */
+/** What the client is told. An error of an unknown class is our bug, and its text is not sent. */
 export function toWireError(error: unknown): WireError {
   for (const [known, code] of KNOWN) {
     if (!(error instanceof known)) continue;
@@ -75,7 +75,7 @@ export function blamesBackend(error: unknown): boolean {
   return KNOWN.find(([known]) => error instanceof known)?.[2] !== "neutral";
 }
 
-/** The error frame, which is the same on every surface; one line with its newline. */
+/** The error frame, the same on every surface: one line with its newline. */
 export function errorFrame(id: string, error: WireError): string {
   const { code, message, reason } = error;
   return `${JSON.stringify({ id, type: "error", code, message, reason })}\n`;

@@ -1,6 +1,6 @@
 /**
- * The requests that run and wait now, whoever asked, and what those that have ended add up to: for the admin socket,
- * which also cancels one. Knows nothing of what was asked or answered but its length.
+ * The requests that run and wait now, of all callers, and totals of those that have ended: for the admin socket, which
+ * can also cancel one. Knows nothing of prompts and answers but their lengths.
  */
 import type { RequestStatus, RequestTotals } from "@inferd/client/protocol";
 import type { Service } from "../inference/backend.ts";
@@ -11,7 +11,7 @@ export class RequestCancelledError extends Error {
   override readonly name = "RequestCancelledError";
 }
 
-/** How much of a caller's id is repeated, in UTF-16 units. */
+/** How much of a caller's id is shown, in UTF-16 units. */
 const ID_LENGTH = 128;
 
 /** A request that begins. */
@@ -61,12 +61,12 @@ export class LiveRequest implements Disposable {
     return this.#firstAt === undefined ? undefined : this.#firstAt - this.#startedAt;
   }
 
-  /** It no longer waits. */
+  /** It has left the queue. */
   running(backend: string): void {
     this.#backend = backend;
   }
 
-  /** A piece of its answer came. */
+  /** A piece of its answer has been produced. */
   stepped(): void {
     this.#pieces++;
     this.#firstAt ??= performance.now();
@@ -81,7 +81,7 @@ export class LiveRequest implements Disposable {
     this.#abort.abort(new RequestCancelledError("The operator cancelled the request"));
   }
 
-  /** As the admin socket tells it. */
+  /** As the admin socket reports it. */
   describe(number: number): RequestStatus {
     const { firstTokenMs } = this;
     return {
@@ -108,7 +108,7 @@ export class LiveRequests {
   readonly #totals = { done: 0, failed: 0, prompt_tokens: 0, completion_tokens: 0, first_tokens: 0, first_token_ms: 0 };
   #next = 1;
 
-  /** A request arrives. */
+  /** Register a request. */
   begin(request: BeginningRequest): LiveRequest {
     const number = this.#next++;
     const live = new LiveRequest(request, (ended) => {
@@ -118,12 +118,12 @@ export class LiveRequests {
     return live;
   }
 
-  /** Those under way, the oldest first. */
+  /** The requests in progress, oldest first. */
   list(): RequestStatus[] {
     return [...this.#live].map(([number, request]) => request.describe(number));
   }
 
-  /** What those that have ended add up to since the daemon started. */
+  /** Totals of the requests that have ended since the daemon started. */
   totals(): RequestTotals {
     return { ...this.#totals };
   }

@@ -1,33 +1,33 @@
 /**
- * How long one request may keep its place while its client does not read: after a moment it gives the place to those who
- * wait, and takes one again when it is read. Its pauses are added up, a client that takes a fair amount earns more time,
- * and one that has none left is cut. How that is done is not known here.
+ * How long a request may keep its slot while its client does not read: after a moment it gives the slot to waiting
+ * requests, and takes one again when the client reads. Pauses add up, a client that reads a fair amount earns more
+ * time, and one that has used up its time is cut. Giving up slots and cutting are done elsewhere.
  */
 
-/** What a request may be paused while others wait for its place before it gives the place up, in milliseconds. */
+/** How long a request may be paused while others wait for its slot before it gives it up, in milliseconds. */
 const MAX_CROWDED_MS = 500;
-/** What it may be paused in all before its client is cut. */
+/** How long it may be paused in total before its client is cut. */
 const MAX_TOTAL_MS = 30_000;
-/** A client that takes so much in a millisecond is never cut, in UTF-16 units: far more than an answer has. */
+/** A client that reads this much per millisecond is never cut, in UTF-16 units: far more than an answer has. */
 const FAIR_RATE = 128;
-/** How often a paused request is looked at, in milliseconds. */
+/** How often a paused request is checked, in milliseconds. */
 const LOOK_MS = 100;
 
-/** What is to be known of a request, and what is done about it. */
+/** What the accounting needs to know about a request, and the actions it can take. */
 export interface PausedTimeOptions {
-  /** Whether others wait for the place. */
+  /** Whether others wait for the slot. */
   isCrowded(): boolean;
-  /** Others may have the place. */
+  /** Give the slot to others. */
   leave(): void;
-  /** Take a place again after `leave`. */
+  /** Take a slot again after `leave`. */
   comeBack(): Promise<void>;
-  /** The client has had its time; `room` must settle then. */
+  /** The client has used up its time; `room` must then settle. */
   onExhausted(): void;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
 }
 
-/** Adds up the pauses of one request. */
+/** Accounts for the pauses of one request. */
 export class PausedTime {
   readonly #options: PausedTimeOptions;
   readonly #now: () => number;
@@ -35,7 +35,7 @@ export class PausedTime {
   #crowdedMs = 0;
   #isAway = false;
   #totalMs = 0;
-  /** What the client was sent since it was first waited for. */
+  /** How much the client was sent since the first pause. */
   #taken = 0;
 
   constructor(options: PausedTimeOptions) {

@@ -1,6 +1,7 @@
 /**
  * One request from its resolved form to its terminal frame: permit, backend, frames, outcome, record. Every surface
- * goes through here. Owns the only asynchronous loop of a request; owns none of the parts it calls, and never logs what was asked or answered.
+ * goes through here. Owns the only asynchronous loop of a request; owns none of the parts it calls, and never logs what
+ * was asked or answered.
  */
 import type { Service } from "../inference/backend.ts";
 import type { ActivityLog, LogFields } from "../log/log.ts";
@@ -21,11 +22,11 @@ import type { Answer, LastFrame, ResolvedRequest, Terminal } from "./resolve.ts"
 import type { Router } from "./router.ts";
 import { turn } from "./turn.ts";
 
-/** Whoever asked. */
+/** The caller of a request. */
 export interface Caller {
-  /** Fires when the answer must end; the reason is a `ClientGoneError` where nobody is left to read a frame. */
+  /** Fires when the answer must end; the reason is a `ClientGoneError` when nobody is left to read a frame. */
   readonly signal: AbortSignal;
-  /** The same for all requests of one program: they share its place in the queue. */
+  /** The same for all requests of one program, which share its turn in the queue. */
   readonly name: string;
   /**
    * Take a frame.
@@ -33,14 +34,14 @@ export interface Caller {
    * @returns A promise to wait for before the next frame, where too much is unsent.
    */
   send(frame: string): Promise<void> | undefined;
-  /** Give the caller up, who keeps a place without reading; fires `signal`. Absent: it always reads. */
+  /** Cut a caller that keeps a slot without reading; fires `signal`. Absent: it always reads. */
   drop?(why: string): void;
 }
 
-/** Whoever asks from within the daemon, and wants no frames. */
+/** A caller within the daemon that wants no frames. */
 export type Asker = Omit<Caller, "send" | "drop">;
 
-/** Errors whose text may repeat what the caller wrote, which no log may hold. */
+/** Errors whose text may repeat the caller's words, which must not be logged. */
 const REPEATING: ReadonlySet<ErrorCode> = new Set(["invalid_request", "attachment_unsupported"]);
 
 /** How much of a caller's id the log repeats, in UTF-16 units. */
@@ -50,11 +51,11 @@ const LOGGED_ID_LENGTH = 128;
 export interface PipelineOptions {
   /** What its requests ask of a backend. */
   readonly service: Service;
-  /** Where requests for a backend wait; `undefined`: none could take one now. Several may share one, of any pipeline. */
+  /** The queue for a backend; `undefined`: none can take a request now. Backends and pipelines may share one. */
   readonly admission: (backend: string | undefined) => Admission;
   readonly router: Router;
   readonly log: ActivityLog;
-  /** Knows the requests of all pipelines; absent: nobody looks. */
+  /** The requests of all pipelines; absent: they are not tracked. */
   readonly live?: LiveRequests;
 }
 
@@ -77,7 +78,7 @@ export class Pipeline {
   /**
    * Serve one request: exactly one terminal frame, unless nobody is left to read it. Never rejects.
    *
-   * @returns Whether it was answered with something else than an error.
+   * @returns Whether it was answered without an error.
    */
   async handle(request: ResolvedRequest, caller: Caller): Promise<boolean> {
     const end = await this.#run(request, caller);
@@ -87,7 +88,7 @@ export class Pipeline {
   }
 
   /**
-   * Serve one request for somebody within the daemon, who wants nothing but its last frame.
+   * Serve one request for a caller within the daemon that wants only its last frame.
    *
    * @throws {RequestFailedError} If it fails.
    * @throws The signal's reason, if nobody is left to answer.
@@ -109,7 +110,7 @@ export class Pipeline {
     caller.send(errorFrame(id, this.#failed(id, error, { caller: caller.name })));
   }
 
-  /** @returns What is still to be said; undefined if nobody is left to hear it. */
+  /** @returns The last frame, still to be sent; undefined if nobody is left to read it. */
   async #run<R>(request: ResolvedRequest<R>, asker: Caller): Promise<End<R> | undefined> {
     const times = new Times();
     using live = this.#live.begin({ id: request.id, service: this.#service, signal: asker.signal });
@@ -168,7 +169,7 @@ export class Pipeline {
     }
   }
 
-  /** A place where the backend of the request runs: another place where it has become another one's meanwhile. */
+  /** A permit for the request's backend; another one if the request has moved to another backend in the meantime. */
   async #admit(model: string | undefined, caller: Caller, isBack = false): Promise<Permit> {
     for (let admission = this.#admissionNow(model);;) {
       const permit = await admission.acquire(caller.signal, caller.name, isBack);
@@ -198,7 +199,7 @@ export class Pipeline {
   }
 }
 
-/** The place of a request, which it may leave for a while. */
+/** The slot of a request, which it may give up for a while. */
 class Place implements Disposable {
   #permit: Permit | undefined;
   readonly #isNeeded: boolean;
@@ -226,7 +227,7 @@ class Place implements Disposable {
 type End<R> = { readonly frame: R } | { readonly error: WireError };
 
 /**
- * The loop of a request: what the backend says is rendered, and sent as fast as the caller takes it.
+ * The loop of a request: renders the backend's events and sends them as fast as the caller reads.
  *
  * @param answer What the backend was asked.
  * @param options `onEvent`: called for everything the backend says. `paused`: adds up how long the caller is waited
@@ -260,12 +261,12 @@ export async function drive<R>(
   throw new Error("The backend ended an answer without its last event");
 }
 
-/** The last frame as it goes out. */
+/** The last frame as text. */
 export function toLine(frame: LastFrame): string {
   return typeof frame === "string" ? frame : `${JSON.stringify(frame)}\n`;
 }
 
-/** When what happened to one request, for its record. */
+/** The times of one request, for its log record. */
 class Times {
   readonly #start = performance.now();
   #admittedAt: number | undefined;
@@ -275,7 +276,7 @@ class Times {
     this.#admittedAt = performance.now();
   }
 
-  /** How long the request has waited for its place. */
+  /** How long the request has waited for its slot. */
   get queuedMs(): number {
     return this.#since(this.#admittedAt ?? performance.now());
   }

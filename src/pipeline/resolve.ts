@@ -1,12 +1,12 @@
 /**
- * What a surface hands to the pipeline, and the readers of fields that every surface shares. What the fields of one
- * surface are called, what they default to and how its frames look belongs to that surface.
+ * What a surface hands to the pipeline, and the field readers that all surfaces share. Field names, defaults and frames
+ * of a surface belong to that surface.
  */
 import type { Backend } from "../inference/backend.ts";
 import { InvalidRequestError } from "../inference/errors.ts";
 import type { BackendEvent, Usage } from "../inference/events.ts";
 
-/** What ends a request well: the last frame, and what the log wants to know about it. */
+/** The successful end of a request: the last frame, and facts for the log. */
 export interface Terminal<R = LastFrame> {
   readonly frame: R;
   /** As it stands in the frame; `end` where a frame of that kind has none. */
@@ -14,7 +14,7 @@ export interface Terminal<R = LastFrame> {
   readonly usage: Usage;
 }
 
-/** As text it is a line with its newline, and frames that were held back until then may stand before it. */
+/** As text: a line with its newline, preceded by any frames that were held back. */
 export type LastFrame = string | object;
 
 /** An answer that comes in events. */
@@ -48,7 +48,7 @@ export interface ResolvedRequest<R = LastFrame> {
   readonly id: string;
   /** The backend or model that has to answer; absent: whichever is first in the operator's order. */
   readonly model?: string;
-  /** It costs next to nothing, so it needs no place and waits for nobody. */
+  /** It is so cheap that it needs no slot and does not wait. */
   readonly isShort?: true;
   /**
    * Begin it on a backend.
@@ -59,10 +59,10 @@ export interface ResolvedRequest<R = LastFrame> {
   answer(backend: Backend, signal: AbortSignal, queuedMs?: number): Answer<R>;
 }
 
-/** How much of a caller's value a message repeats, in UTF-16 units. */
+/** How much of a caller's value a message quotes, in UTF-16 units. */
 const SHOWN_LENGTH = 40;
 
-/** A value as a message names it: quoted, at most so many characters of it, and cheap however large the value is. */
+/** A value as messages show it: quoted and truncated, at a cost that does not grow with the value. */
 export function shown(value: unknown, length = SHOWN_LENGTH): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
@@ -77,7 +77,7 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /**
- * What every surface wants of a request: that it is an object, and that its id can be echoed.
+ * What every surface requires of a request: it is an object, and its id can be echoed.
  *
  * @throws {InvalidRequestError} If not.
  */
@@ -90,7 +90,7 @@ export function readRequest(
   return { id, fields: value };
 }
 
-/** It is echoed on every frame, so a long one would cost a multiple of itself. */
+/** It is echoed on every frame, so a long one would be sent many times. */
 const MAX_ID_BYTES = 1024;
 
 function isEchoable(id: string): boolean {
@@ -149,7 +149,7 @@ export function readString(field: string, value: unknown): string {
   return value;
 }
 
-/** A string that says something. */
+/** A string that is not empty. */
 export function readNonEmptyString(field: string, value: unknown): string {
   if (typeof value !== "string" || value === "") refuse(field, "a non-empty string", value);
   return value;
@@ -179,13 +179,13 @@ export function readArray(
   return value;
 }
 
-/** An array with something in it. */
+/** An array that is not empty. */
 export function readNonEmptyArray(field: string, value: unknown): readonly unknown[] {
   if (!Array.isArray(value) || value.length === 0) refuse(field, "a non-empty array", value);
   return value;
 }
 
-/** An array with something in it, but no longer than `max`, of strings that say something. */
+/** An array of 1 to `max` strings, none of them empty. */
 export function readTexts(
   field: string,
   value: unknown,

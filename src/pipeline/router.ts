@@ -1,6 +1,6 @@
 /**
- * Names the backend for a request: the first in the operator's order that takes requests and whose breaker lets it through.
- * Never retries, never fails over in the middle of a stream.
+ * Names the backend for a request: the first in the operator's order that takes requests and whose breaker lets it
+ * through. Never retries, never fails over in the middle of a stream.
  */
 import { type Backend, type Service, takesRequests } from "../inference/backend.ts";
 import {
@@ -15,7 +15,7 @@ import { listed, shown } from "./resolve.ts";
 /** A backend for one request. */
 export interface Route {
   readonly backend: Backend;
-  /** To be called once, when the request has ended. */
+  /** Call once, when the request has ended. */
   readonly report: Report;
 }
 
@@ -42,7 +42,7 @@ export class Router {
   }
 
   /**
-   * Choose among other backends from now on. Those that stay keep their breakers.
+   * Replace the list of backends. Those that stay keep their breakers.
    *
    * @param backends In order of priority.
    * @returns For each backend that is gone, a promise that resolves when its last request has ended.
@@ -79,7 +79,7 @@ export class Router {
     return called(this.#able(service), model).find(isPassable)?.backend.name;
   }
 
-  /** A backend has been started anew: the failures of the one before it, whose death mended them, do not count. */
+  /** A backend was restarted: failures of its predecessor no longer count. */
   revived(name: string): void {
     this.#entries.find(({ backend }) => backend.name === name)?.breaker.reset();
   }
@@ -99,7 +99,7 @@ interface Entry {
   readonly breaker: Breaker;
   /** Requests that were dispatched to it and have not ended. */
   running: number;
-  /** Called when none is left; absent: nobody waits for that. */
+  /** Called when none is left; absent: nothing waits for that. */
   onIdle: (() => void) | undefined;
 }
 

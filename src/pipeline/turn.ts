@@ -1,6 +1,6 @@
-/** Giving way: how one connection or request lets all others run before it goes on. */
+/** Yielding: how one connection or request lets all others run before it continues. */
 
-/** Lets everybody else run first; by a timer, because the runtime hardly looks at sockets while immediates are due. */
+/** Yields with a timer, because the runtime hardly polls sockets while immediates are due. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -7,9 +7,9 @@ import { isRecord } from "../pipeline/resolve.ts";
 
 /** The longest authentication line, in bytes, where the key is not so long that it needs more. */
 const USUAL_AUTH_BYTES = 4 * 1024;
-/** What a byte of the key comes to at most: JSON may write any character as `\u` and four digits. */
+/** The most bytes that one byte of the key can take in JSON, which may write any character as `\u` and four digits. */
 const ESCAPED_BYTES = 6;
-/** What stands around the key in its line. */
+/** The authentication line without the key. */
 const AROUND_KEY_BYTES = 1024;
 
 const encoder = new TextEncoder();
@@ -19,10 +19,10 @@ export function isAuthFrame(value: unknown): value is AuthFrame {
   return isRecord(value) && value.type === "auth" && typeof value.key === "string";
 }
 
-/** Knows the key. */
+/** Checks authentication lines against the key. */
 export class Authenticator {
   readonly #expected: Promise<Uint8Array>;
-  /** The longest authentication line, in bytes: nobody unknown gets more memory than the right key may need. */
+  /** The longest authentication line, in bytes: no unauthenticated client gets more memory than the right key needs. */
   readonly maxLineBytes: number;
 
   constructor(apiKey: string) {
@@ -31,14 +31,16 @@ export class Authenticator {
     this.maxLineBytes = Math.max(USUAL_AUTH_BYTES, bytes * ESCAPED_BYTES + AROUND_KEY_BYTES);
   }
 
-  /** Whether a line is an authentication frame with the right key. Takes as long for any wrong key of a length. */
+  /**
+   * Whether a line is an authentication frame with the right key. Takes constant time for wrong keys of equal length.
+   */
   async accepts(line: string): Promise<boolean> {
     const value = parse(line);
     if (!isAuthFrame(value)) return false;
     const [given, expected] = await Promise.all([digest(value.key), this.#expected]);
-    // Loaded where there is a key: most daemons have none.
+    // Loaded only when there is a key: most daemons have none.
     const { timingSafeEqual } = await import("node:crypto");
-    // Digests have one length, so the time does not tell how long the key is either.
+    // Digests have a fixed length, so the time does not reveal the key's length either.
     return timingSafeEqual(given, expected);
   }
 }

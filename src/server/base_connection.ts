@@ -1,7 +1,7 @@
 /**
- * What the connections of every server have in common: the abort signal, which runs from the end of the socket to the
- * backend; how it is noticed that the client is gone or takes nothing; how a connection is cut and closed. What is said
- * on a connection belongs to its class.
+ * What the connections of all servers share: the abort signal, which runs from the end of the socket to the backend;
+ * noticing that the client is gone or does not read; cutting and closing a connection. The protocol spoken on a
+ * connection belongs to its class.
  */
 import { BackendUnavailableError } from "../inference/errors.ts";
 import type { ActivityLog } from "../log/log.ts";
@@ -9,22 +9,22 @@ import { ClientGoneError } from "../pipeline/errors.ts";
 import { FrameWriter } from "./frame_writer.ts";
 import type { Peer } from "./peer.ts";
 
-/** How often a connection that cannot see its end is asked for it, in milliseconds. */
+/** How often the kernel is asked whether the client hung up where reading does not show it, in milliseconds. */
 const HANG_UP_POLL_MS = 100;
-/** How long a connection that is cut by a drain gets to take its last frame, in milliseconds. */
+/** How long a client gets to read its last frame when a drain cuts its connection, in milliseconds. */
 const LAST_FRAME_MS = 250;
 
-/** A connection that was accepted, and what it has to know of its server. */
+/** An accepted connection, and what it needs from its server. */
 export interface Accepted {
   readonly conn: Deno.UnixConn | Deno.TcpConn;
   readonly peer: Peer | undefined;
-  /** What the log calls the other side. */
+  /** The client's name in the log. */
   readonly peerName: string;
   /** As `Caller.name`. */
   readonly callerName: string;
   /** Whether new requests are refused. */
   draining(): boolean;
-  /** To be called whenever the connection's `busy` has become false. */
+  /** Call whenever the connection's `busy` becomes false. */
   onIdle(): void;
 }
 
@@ -32,16 +32,16 @@ export interface Accepted {
 export interface BaseOptions extends Accepted {
   readonly log: ActivityLog;
   readonly times: {
-    /** How long the client may take nothing of what it is sent; absent: for ever. */
+    /** How long the client may go without reading what it is sent; absent: for ever. */
     readonly idleWriteTimeoutMs?: number;
-    /** For a client that has ended its side and of which nothing else is known. */
+    /** For a client that has closed its sending side where the kernel cannot say whether it is still there. */
     readonly halfClosedMs: number;
-    /** How long no request may come; absent: for ever. */
+    /** How long the connection may stay without a request; absent: for ever. */
     readonly idleMs?: number;
     /** Absent: `HANG_UP_POLL_MS`. */
     readonly hangUpPollMs?: number;
   };
-  /** A frame as it goes out; absent: as UTF-8. */
+  /** Encodes a frame; absent: as UTF-8. */
   readonly encode?: (frame: string) => Uint8Array;
 }
 
@@ -52,7 +52,7 @@ export abstract class BaseConnection {
   readonly #abort = new AbortController();
   #closed = false;
   #busy = false;
-  /** The client has ended its side, and the kernel cannot be asked whether it is there. */
+  /** The client has closed its sending side, and the kernel cannot say whether it is still there. */
   #halfClosed = false;
   #hangUpTimer: ReturnType<typeof setTimeout> | undefined;
   #cutTimer: ReturnType<typeof setTimeout> | undefined;
@@ -73,7 +73,7 @@ export abstract class BaseConnection {
     return this.#busy;
   }
 
-  /** Serve until the client has gone or has broken a rule. The connection is closed then. Never rejects. */
+  /** Serve until the client is gone or breaks a rule, then close the connection. Never rejects. */
   async run(): Promise<void> {
     this.#waitForRequest();
     try {
@@ -86,7 +86,7 @@ export abstract class BaseConnection {
     }
   }
 
-  /** Cancel what runs, give its last frame a moment to leave, and close. */
+  /** Cancel what runs, give the last frame a moment to be sent, and close. */
   cut(): void {
     if (!this.#busy) return this.closeNow();
     this.#abort.abort(new BackendUnavailableError("The daemon is shutting down"));
@@ -98,13 +98,13 @@ export abstract class BaseConnection {
     this.gone("The daemon closes the connection");
   }
 
-  /** Do what the connection is for; it is closed afterwards. */
+  /** Speak the protocol of the connection; it is closed afterwards. */
   protected abstract serve(): Promise<void>;
 
   /** Whether the end of the connection would go unnoticed now. */
   protected abstract get blind(): boolean;
 
-  /** Cancels what is done for the client; the reason is a `ClientGoneError` where nobody is left to read a frame. */
+  /** Cancels the client's work; the reason is a `ClientGoneError` when nobody is left to read a frame. */
   protected get signal(): AbortSignal {
     return this.#abort.signal;
   }
@@ -113,13 +113,13 @@ export abstract class BaseConnection {
     return this.#closed;
   }
 
-  /** Serving failed: tell the log. */
+  /** Log that serving failed. */
   protected failed(error: unknown): void {
     const cause = error instanceof Error ? error.stack ?? String(error) : String(error);
     this.base.log.error("connection_failed", { peer: this.base.peerName, cause });
   }
 
-  /** Send a frame; a client that is gone shows by it. */
+  /** Send a frame; a failure shows that the client is gone. */
   protected send(frame: string): Promise<void> | undefined {
     if (this.#halfClosed) this.#giveTime();
     return this.writer.send(frame);
@@ -143,14 +143,14 @@ export abstract class BaseConnection {
     }, idleMs);
   }
 
-  /** The client sends nothing more; it may be gone altogether. */
+  /** The client sends nothing more; it may be gone. */
   protected inputEnded(): void {
     this.#halfClosed = this.base.peer === undefined;
     if (this.#halfClosed) this.#giveTime();
     else this.lookForHangUp();
   }
 
-  /** Ask whether the client is there, and again while its end would not show by itself. */
+  /** Ask the kernel whether the client is there, repeatedly while reading would not show that it has gone. */
   protected lookForHangUp(): void {
     this.stopLooking();
     const { peer, times: { hangUpPollMs = HANG_UP_POLL_MS } } = this.base;
@@ -159,12 +159,12 @@ export abstract class BaseConnection {
     this.#hangUpTimer = setTimeout(() => this.lookForHangUp(), hangUpPollMs);
   }
 
-  /** Ask no more, and wait no more for one that has ended its side. */
+  /** Stop asking, and stop waiting for a client that has closed its sending side. */
   protected stopLooking(): void {
     clearTimeout(this.#hangUpTimer);
   }
 
-  /** Nobody is left to answer. */
+  /** The client is gone: cancel its work. */
   protected gone(why: string): void {
     this.#abort.abort(new ClientGoneError(why));
     this.closeNow();
@@ -182,7 +182,7 @@ export abstract class BaseConnection {
     this.base.conn.close();
   }
 
-  /** Nothing but a failed write can tell that the client is gone; without one it is, after a while. */
+  /** Only a failed write can show that the client is gone; without one it counts as gone after a while. */
   #giveTime(): void {
     this.stopLooking();
     if (this.#closed) return;

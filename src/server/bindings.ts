@@ -1,37 +1,37 @@
 /**
- * Which sockets stand: each exactly while somebody can answer on it. Owns the order in which servers are bound and
- * unbound; what they serve, and who can answer, is not known here.
+ * Which sockets are bound: each exactly while a backend can answer on it. Owns the order in which servers are bound and
+ * unbound; does not know what they serve or which backend answers.
  */
 
-/** A server whose sockets come and go. */
+/** A server whose sockets can be bound and unbound. */
 export interface Bindable {
   bind(): Promise<void>;
   unbind(): void;
 }
 
-/** One server, and when its sockets have to stand. */
+/** One server, and when its sockets have to be bound. */
 export interface Binding {
   readonly server: Bindable;
-  /** Whether somebody can answer on it now. */
+  /** Whether a backend can answer on it now. */
   serves(): boolean;
-  /** Whether somebody could who cannot now: as long as nobody does, the sockets are not complete. */
+  /** Whether a backend serves it that cannot answer now: until one can, the sockets are not complete. */
   awaited(): boolean;
 }
 
-/** What is told of the sockets as a whole. */
+/** Notifications about the sockets as a whole. */
 export interface BindingsOptions {
-  /** The sockets have become complete: whoever hears it can connect. Or they are no longer. */
+  /** The sockets have become complete, so that clients can connect, or are no longer complete. */
   readonly onChange: (complete: boolean) => void;
-  /** A socket cannot stand where it should. Returns whether to try again after a while. */
+  /** A socket cannot be bound. Returns whether to retry later. */
   readonly onFailure: (error: unknown) => boolean;
-  /** For tests; absent: {@linkcode RETRY_MS}. */
+  /** Default: {@linkcode RETRY_MS}; for tests. */
   readonly retryMs?: number;
 }
 
-/** When binding that failed is tried again, in milliseconds. */
+/** Delay before a failed bind is retried, in milliseconds. */
 const RETRY_MS = 2000;
 
-/** Makes the sockets follow what can be served. */
+/** Keeps the sockets in step with what can be served. */
 export class Bindings {
   readonly #bindings: readonly Binding[];
   readonly #options: BindingsOptions;
@@ -47,12 +47,12 @@ export class Bindings {
     this.#options = options;
   }
 
-  /** Whether all sockets stand that somebody could answer on, and there are some. */
+  /** Whether every socket that a backend serves is bound, and there is at least one. */
   get complete(): boolean {
     return this.#complete;
   }
 
-  /** To be called whenever what can be served may have changed. */
+  /** Call whenever what can be served may have changed. */
   follow(): void {
     if (this.#stopped || this.#isFollowing) return;
     this.#isFollowing = true;
@@ -64,7 +64,7 @@ export class Bindings {
     return this.#following;
   }
 
-  /** Follow no more; resolves when nothing is being bound. The sockets are left as they are. */
+  /** Stop following; resolves when no bind is in progress. The sockets stay as they are. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#retry);
@@ -88,7 +88,7 @@ export class Bindings {
       }
       if (!this.#stopped) this.#tell();
     } finally {
-      // At once: a change right after this one must find nobody following.
+      // Set at once, so that a change right after this one is not followed.
       this.#isFollowing = false;
     }
   }
@@ -105,7 +105,7 @@ export class Bindings {
     }
   }
 
-  /** One that stands and should not, or does not and should, unless it cannot. Those that go, go first. */
+  /** A server that is bound and should not be, or the reverse, unless binding it failed. Unbinding comes first. */
   #wrong(failed: ReadonlySet<Binding>): Binding | undefined {
     return this.#bindings.find((binding) => this.#bound.has(binding) && !binding.serves()) ??
       this.#bindings.find((one) => !this.#bound.has(one) && !failed.has(one) && one.serves());

@@ -15,22 +15,22 @@ import type { Account, MemoryBudget } from "./memory_budget.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
 import type { RefusalRate } from "./refusal_rate.ts";
 
-/** How much of further requests is read while one is served, in bytes. */
+/** How much of later requests is read ahead while one is served, in bytes. */
 const READ_AHEAD_BYTES = 256 * 1024;
-/** How long a client that broke a rule may go on sending before it is cut, in milliseconds. */
+/** How long a client that broke a rule may keep sending before it is cut, in milliseconds. */
 const LINGER_MS = 10_000;
-/** The times a connection keeps, in milliseconds. */
+/** A connection's timeouts, in milliseconds. */
 export interface ConnectionTimes {
   readonly idleWriteTimeoutMs: number;
   readonly authTimeoutMs: number;
   readonly lingerMs: number;
-  /** How long no request may come; absent: for ever. */
+  /** How long the connection may stay without a request; absent: for ever. */
   readonly idleMs?: number;
-  /** For a client that has ended its side and of which nothing else is known. */
+  /** For a client that has closed its sending side where the kernel cannot say whether it is still there. */
   readonly halfClosedMs: number;
 }
 
-/** The times outside of tests. */
+/** The timeouts in production. */
 export const DEFAULT_TIMES: ConnectionTimes = {
   idleWriteTimeoutMs: 30_000,
   authTimeoutMs: AUTH_TIMEOUT_MS,
@@ -42,12 +42,12 @@ export const DEFAULT_TIMES: ConnectionTimes = {
 export interface ConnectionOptions extends BaseOptions {
   readonly surface: Surface;
   readonly pipeline: Pipeline;
-  /** Absent: no authentication line is asked for. */
+  /** Absent: no authentication line is required. */
   readonly authenticator?: Authenticator;
   readonly times: ConnectionTimes;
-  /** Of all connections of the daemon. */
+  /** Shared by all connections of the daemon. */
   readonly memory: MemoryBudget;
-  /** Of all connections of the daemon. */
+  /** Shared by all connections of the daemon. */
   readonly refusals: RefusalRate;
 }
 
@@ -69,7 +69,7 @@ export class Connection extends BaseConnection {
       send: (frame) => this.send(frame),
       drop: (why) => this.gone(why),
     };
-    // Nobody unknown has anything read ahead.
+    // Nothing is read ahead for an unauthenticated client.
     const limits = options.authenticator === undefined
       ? { maxBytes: MAX_FRAME_BYTES, readAheadBytes: READ_AHEAD_BYTES }
       : { maxBytes: options.authenticator.maxLineBytes, readAheadBytes: 0 };
@@ -92,7 +92,7 @@ export class Connection extends BaseConnection {
     if (await this.#admitted()) await this.#serve();
   }
 
-  /** Whether the client may ask at all. Those who may not are told nothing. */
+  /** Whether the client is allowed to ask. One that is not gets no answer. */
   async #admitted(): Promise<boolean> {
     const { authenticator, times } = this.#options;
     if (authenticator === undefined) return true;
@@ -127,13 +127,13 @@ export class Connection extends BaseConnection {
     const { pipeline, log, peerName, callerName, memory } = this.#options;
     const { signal } = this;
     for (let first = true; !signal.aborted; first = false) {
-      // No line is kept in a variable here: it may be 64 MiB, and would live as long as its request runs.
+      // No variable here holds the line: it may be 64 MiB, and would stay alive while its request runs.
       const step = this.#resolve(await this.#reader.next(), first);
       if (signal.aborted || step === "end") break;
       if (step === "unreadable") return await this.#closeGently();
       const isRefused = step === "answered" || !await pipeline.handle(step, this.#caller);
       if (isRefused) await this.#rest();
-      // Requests that are refused at once would follow one another without a pause.
+      // Requests that are refused immediately would otherwise follow each other without a pause.
       if (!this.#reader.dry) await turn();
     }
     const { violation } = this.#reader;
@@ -151,13 +151,13 @@ export class Connection extends BaseConnection {
     await this.writer.flush();
   }
 
-  /** Who is refused too fast waits. */
+  /** Make a client that is refused too often wait. */
   async #rest(): Promise<void> {
     const waitMs = this.#options.refusals.take(this.#options.callerName);
     if (waitMs > 0) await delay(waitMs, { signal: this.signal }).catch(() => {});
   }
 
-  /** A line into a request; what cannot become one is answered here. */
+  /** Turn a line into a request; one that is not a request is answered here. */
   #resolve(line: string | undefined, first: boolean): ResolvedRequest | "end" | "unreadable" | "answered" {
     const { pipeline, surface, authenticator, draining } = this.#options;
     if (line === undefined) return "end";
@@ -169,7 +169,7 @@ export class Connection extends BaseConnection {
       pipeline.reject("", this.#caller, error);
       return "unreadable";
     }
-    // A client that was given a key sends it; a daemon without one has no use for it.
+    // A client that has a key sends it; a daemon without one ignores it.
     if (first && this.#isTcp && authenticator === undefined && isAuthFrame(value)) return "answered";
     try {
       if (draining()) throw new BackendUnavailableError("The daemon is shutting down");
@@ -186,15 +186,15 @@ export class Connection extends BaseConnection {
   }
 
   #readEnded(end: ReadEnd): void {
-    // A TCP client that has sent its end has closed; one on a unix socket may just have no more to ask.
+    // On TCP the end of the stream means that the client has closed; on a unix socket it may just have no more requests
     if (end === "broken" || (end === "eof" && this.#isTcp)) return this.gone("The client closed the connection");
     if (end === "eof") this.inputEnded();
     else this.lookForHangUp();
   }
 
   /**
-   * Close so that the last frame can be read: bytes of the client's left unread would turn the close into a reset,
-   * which overtakes the frame.
+   * Close so that the client can read the last frame: unread bytes from the client would turn the close into a reset,
+   * which would overtake the frame.
    */
   async #closeGently(): Promise<void> {
     await this.#allAnswered();
@@ -203,7 +203,7 @@ export class Connection extends BaseConnection {
       await this.#options.conn.closeWrite();
       await this.#reader.discard();
     } catch {
-      // Closed meanwhile.
+      // Closed in the meantime.
     } finally {
       clearTimeout(timer);
     }

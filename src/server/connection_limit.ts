@@ -1,12 +1,12 @@
 /**
- * How many connections a daemon keeps open, in all and of one caller, and how often the log hears that there were more.
- * What a connection is refused with is not known here.
+ * How many connections a daemon keeps open, in total and per caller, and how often refusals are logged. What a refused
+ * connection is sent is not decided here.
  */
 import type { ActivityLog } from "../log/log.ts";
 
-/** What one caller may have of all connections: nobody alone keeps everybody else out. */
+/** The share of all connections that one caller may have, so that no caller can lock out the others. */
 const CALLER_SHARE = 1 / 2;
-/** The log hears of refusals this often at most, in milliseconds. */
+/** Refusals are logged at most this often, in milliseconds. */
 const RECORD_MS = 1_000;
 
 /** Counts open connections. */
@@ -15,15 +15,15 @@ export class ConnectionLimit {
   readonly #log: ActivityLog;
   readonly #now: () => number;
   #open = 0;
-  /** Of each caller that has any. */
+  /** Open connections per caller. */
   readonly #callers = new Map<string, number>();
-  /** Refused since the last record. */
+  /** Refused since the last log record. */
   #unrecorded = 0;
   #recordedAt = -Infinity;
 
   /**
    * @param total How many may be open.
-   * @param log Told of refusals.
+   * @param log Where refusals are logged.
    * @param now Milliseconds of a clock that never goes back.
    */
   constructor(total: number, log: ActivityLog, now: () => number = (): number => performance.now()) {
@@ -32,7 +32,7 @@ export class ConnectionLimit {
     this.#now = now;
   }
 
-  /** Have another limit from now on: nobody who is connected is cut. */
+  /** Change the limit; connections that are open stay open. */
   resize(total: number): void {
     this.#total = total;
   }
@@ -41,7 +41,7 @@ export class ConnectionLimit {
    * Take a connection into account.
    *
    * @param caller As `Caller.name`.
-   * @returns To be disposed of when it is closed; or why it cannot be served.
+   * @returns A disposable to dispose of when the connection closes, or the reason why it is refused.
    */
   take(caller: string): Disposable | { readonly refused: string } {
     const has = this.#callers.get(caller) ?? 0;

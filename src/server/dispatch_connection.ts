@@ -1,6 +1,6 @@
 /**
- * One client of dispatch: a length and a frame in, the same out, close. Owns what a client may cost while it has not
- * asked yet; what is asked and answered is `surfaces/dispatch.ts`'s.
+ * One client of dispatch: reads a length and a frame, writes the same, closes. Owns the limits on a client that has not
+ * sent its request yet; requests and answers belong to `surfaces/dispatch.ts`.
  */
 import { MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
@@ -11,17 +11,17 @@ import { BadFrameError, encodeFrame, OversizedFrameError, readFrame } from "./le
 import type { Account, MemoryBudget } from "./memory_budget.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
 
-/** The times a connection keeps, in milliseconds. */
+/** A connection's timeouts, in milliseconds. */
 export interface DispatchTimes {
   /** From accepting to the last byte of the request. */
   readonly requestTimeoutMs: number;
-  /** How long the client may take nothing of its answer. */
+  /** How long the client may go without reading its answer. */
   readonly idleWriteTimeoutMs: number;
-  /** How long a client that has ended its side counts as there, where the kernel cannot be asked. */
+  /** How long a client that has closed its sending side counts as present where the kernel cannot be asked. */
   readonly halfClosedMs: number;
 }
 
-/** The times outside of tests. */
+/** The timeouts in production. */
 export const DEFAULT_DISPATCH_TIMES: DispatchTimes = {
   requestTimeoutMs: 30_000,
   idleWriteTimeoutMs: 30_000,
@@ -32,7 +32,7 @@ export const DEFAULT_DISPATCH_TIMES: DispatchTimes = {
 export interface DispatchConnectionOptions extends BaseOptions {
   readonly dispatch: Dispatch;
   readonly times: DispatchTimes;
-  /** Of all connections of the daemon. */
+  /** Shared by all connections of the daemon. */
   readonly memory: MemoryBudget;
 }
 
@@ -41,7 +41,7 @@ export class DispatchConnection extends BaseConnection {
   readonly #options: DispatchConnectionOptions;
   readonly #account: Account;
   #asking = false;
-  /** What was arriving was let go. */
+  /** The incoming frame was dropped. */
   #refused = false;
 
   constructor(options: DispatchConnectionOptions) {
@@ -61,9 +61,9 @@ export class DispatchConnection extends BaseConnection {
   protected override async serve(): Promise<void> {
     const { dispatch, peerName, callerName } = this.#options;
     using _account = this.#account;
-    // No frame is kept in a variable here: it may be 8 MiB, and would live as long as its calls run.
+    // No variable here holds the frame: it may be 8 MiB, and would stay alive while its calls run.
     const request = readRequest(await this.#read());
-    // Whoever is not answered helps itself.
+    // A client that gets no answer has its own fallback.
     if (this.#options.draining()) throw new BadFrameError("The daemon is shutting down");
     this.setBusy(true);
     const start = performance.now();
@@ -73,7 +73,7 @@ export class DispatchConnection extends BaseConnection {
     this.stopLooking();
     this.writer.send(JSON.stringify(response));
     await this.writer.flush();
-    // Not all of it has gone out.
+    // It was not sent completely.
     if (this.closed) throw this.signal.reason;
     const log = response.ok ? this.#options.log : this.#options.log.limited(callerName);
     log.info("dispatch_done", {
@@ -129,11 +129,11 @@ export class DispatchConnection extends BaseConnection {
     }
   }
 
-  /** Notice when the client is gone: its end shows as the end of what it sends, or only when it is asked for. */
+  /** Notice when the client is gone: reading shows it, or only asking the kernel does. */
   #watch(): void {
     this.#asking = true;
     this.#options.conn.read(new Uint8Array(1)).catch(() => null).then((count) => {
-      // More bytes than there should be mean nothing; after them an end would not show.
+      // Extra bytes are ignored; after them reading would not show the end.
       if (count === null && this.#asking) this.inputEnded();
     });
     this.lookForHangUp();
@@ -141,7 +141,7 @@ export class DispatchConnection extends BaseConnection {
 }
 
 function readRequest(parts: readonly Uint8Array[]): ReturnType<typeof readDispatchRequest> {
-  // A byte order mark is no part of JSON: it is kept, and refused as such.
+  // A byte order mark is not JSON: it is kept, so that parsing refuses it.
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   let text: string;
   try {

@@ -12,11 +12,11 @@ import { tooManyValues } from "./json_line.ts";
 import type { Account } from "./memory_budget.ts";
 import { ValueCounter } from "./value_counter.ts";
 
-/** How much is thrown away at a time, in bytes. */
+/** How much is discarded per read, in bytes. */
 const WASTE_BYTES = 64 * 1024;
-/** After so many bytes a connection that always has more gives way to the others. */
+/** After this many bytes a connection that always has more lets the others run. */
 const BYTES_PER_TURN = 512 * 1024;
-/** Texts up to this length are rid of blank lines at once; a longer one is hardly more than one line. */
+/** Texts up to this length lose their blank lines before splitting; a longer one is hardly more than one line. */
 const MAX_BATCH_LENGTH = 128 * 1024;
 /** More than so many characters of blank lines in one read are a flood. */
 const FLOOD_LENGTH = 1024;
@@ -24,10 +24,10 @@ const FLOOD_LENGTH = 1024;
 const FLOOD_REST_MS = 10;
 
 const BLANK = /^[ \t\r]*$/;
-/** Without the flag `m`, which takes a carriage return within a line for its end. */
+/** Without the flag `m`, which would end a line at a carriage return. */
 const BLANK_LINES = /(^|\n)(?:[ \t\r]*\n)+/g;
 
-/** Why the bytes after the last good line are of no use. */
+/** Why the bytes after the last valid line cannot be used. */
 export type Violation = FrameTooLargeError | InvalidRequestError;
 
 /** What a reader reads from. */
@@ -35,10 +35,10 @@ export interface ByteSource {
   read(into: Uint8Array): Promise<number | null>;
 }
 
-/** Why a reader stopped: the other side has said all, it broke a rule of framing, or the connection broke. */
+/** Why a reader stopped: the client ended the stream, broke a framing rule, or the connection broke. */
 export type ReadEnd = "eof" | "violation" | "broken";
 
-/** How far a reader goes. */
+/** A reader's limits. */
 export interface ReadLimits {
   /** The longest line, in bytes. */
   readonly maxBytes: number;
@@ -46,17 +46,17 @@ export interface ReadLimits {
   readonly readAheadBytes: number;
 }
 
-/** What a reader tells. */
+/** A reader's callbacks. */
 export interface ReadEvents {
-  /** Every line that was read has been taken and another one is asked for; that waits until this resolves. */
+  /** All lines have been taken and another is wanted; the request for it waits until this resolves. */
   onDry(): Promise<void>;
-  /** Enough was read ahead; an end of the connection will not be noticed for a while. */
+  /** The read-ahead limit is reached; the end of the connection will go unnoticed until lines are taken. */
   onPause(): void;
-  /** No more is read. Lines that were read before can still be taken. */
+  /** Reading has stopped. Lines read before can still be taken. */
   onEnd(end: ReadEnd): void;
 }
 
-/** Reads lines from a connection, ahead of whoever takes them, so that its end is noticed while one is served. */
+/** Reads lines ahead of their consumer, so that the end of the connection is noticed while a request is served. */
 export class FrameReader implements Disposable {
   readonly #source: ByteSource;
   readonly #events: ReadEvents;
@@ -68,27 +68,27 @@ export class FrameReader implements Disposable {
   #readAheadBytes: number;
   /** Lines taken from the splitter. */
   #taken = 0;
-  /** Blank lines that never got to the splitter. */
+  /** Blank lines removed before the splitter. */
   #blank = 0;
-  /** Bytes read since the others had their turn. */
+  /** Bytes read since the other connections last ran. */
   #sinceTurn = 0;
   readonly #values = new ValueCounter();
   #refused = false;
   #disposed = false;
-  /** Resolves when waiting for room has no use any more. */
+  /** Resolves when waiting for room is pointless. */
   readonly #hopeless = Promise.withResolvers<void>();
   #rest: { readonly timer: ReturnType<typeof setTimeout>; readonly wake: () => void } | undefined;
-  /** Size of the lines given since the last time none was left, in UTF-16 units. */
+  /** Size of the lines delivered since the buffer was last empty, in UTF-16 units. */
   #aheadSize = 0;
-  /** Somebody waits for a line. */
+  /** The consumer waits for a line. */
   #wanted = false;
   #discarding = false;
   #paused = false;
   #stopped = false;
-  /** Wakes the reading up from its pause. */
+  /** Ends the reading's pause. */
   #resume: (() => void) | undefined;
 
-  /** @param account Is told what is held; absent: nobody is. */
+  /** @param account Where held bytes are counted; absent: nowhere. */
   constructor(
     source: ByteSource,
     limits: ReadLimits,
@@ -106,7 +106,7 @@ export class FrameReader implements Disposable {
     this.#ended = this.#run();
   }
 
-  /** Why no more lines come, where that is the other side's fault. For when `next` has given the last one. */
+  /** The client's error that ended the lines, if there was one. Valid once `next` has returned the last line. */
   get violation(): Violation | undefined {
     const { violation, maxBytes } = this.#assembler;
     if (violation === undefined) return undefined;
@@ -132,7 +132,7 @@ export class FrameReader implements Disposable {
     this.#readAheadBytes = limits.readAheadBytes;
   }
 
-  /** Whether what was arriving was let go. */
+  /** Whether the incoming line was dropped. */
   get refused(): boolean {
     return this.#refused;
   }
@@ -142,7 +142,7 @@ export class FrameReader implements Disposable {
     return this.#assembler.lines - this.#blank === this.#taken;
   }
 
-  /** Let go of what is arriving: there is no room for it. Lines that were read before can still be taken. */
+  /** Drop the incoming line for lack of room. Lines read before can still be taken. */
   refuse(): void {
     if (this.#stopped) return;
     this.#refused = true;
@@ -151,7 +151,7 @@ export class FrameReader implements Disposable {
     this.#finish("violation");
   }
 
-  /** Stop resting; what is read from belongs to somebody else. */
+  /** Stop the pause timer; the source belongs to the caller. */
   [Symbol.dispose](): void {
     this.#disposed = true;
     this.#hopeless.resolve();
@@ -159,7 +159,7 @@ export class FrameReader implements Disposable {
     this.#rest?.wake();
   }
 
-  /** The next line that is not blank, without its newline; undefined when no more come. */
+  /** The next line that is not blank, without its newline; undefined at the end. */
   async next(): Promise<string | undefined> {
     while (true) {
       if (this.dry) {
@@ -177,7 +177,7 @@ export class FrameReader implements Disposable {
     }
   }
 
-  /** Throw away what comes from now on; resolves at the end of it, or when the connection breaks. */
+  /** Discard everything from now on; resolves at the end of the stream, or when the connection breaks. */
   async discard(): Promise<void> {
     this.#discarding = true;
     this.#resume?.();
@@ -188,12 +188,12 @@ export class FrameReader implements Disposable {
         await this.#giveWay(count);
       }
     } catch {
-      // Broken is as good as ended here.
+      // A broken connection counts as ended here.
     }
   }
 
   async #run(): Promise<ReadEnd> {
-    // Whoever listens to the events has no reader before the constructor has returned.
+    // The event handlers have no reader until the constructor has returned.
     await Promise.resolve();
     const end = await this.#read().catch((): ReadEnd => "broken");
     this.#finish(end);
@@ -203,7 +203,7 @@ export class FrameReader implements Disposable {
   #finish(end: ReadEnd): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    // Waits for lines nobody may ever take, so nothing waits for it.
+    // Not awaited: it may wait for lines that nobody ever takes.
     void this.#text.close();
     this.#events.onEnd(end);
   }
@@ -217,7 +217,7 @@ export class FrameReader implements Disposable {
       const count = await this.#source.read(space);
       if (this.#discarding) return count === null ? "eof" : "violation";
       if (this.#refused) return "violation";
-      // Before they are committed: what is kept of them moves then.
+      // Before they are committed, because committing moves what is kept of them.
       this.#values.add(space.subarray(0, count ?? 0));
       const flood = this.#give(count === null ? this.#assembler.finish() : this.#assembler.commit(count));
       if (this.#values.values > MAX_JSON_VALUES) this.#assembler.refuse("too_many_values");
@@ -240,12 +240,12 @@ export class FrameReader implements Disposable {
     }
   }
 
-  /** Tell what is held: what arrives, and what is served or waits behind it. */
+  /** Report the held bytes: those arriving, and those being served or waiting. */
   #tell(): void {
     this.#account?.hold(this.#assembler.heldBytes, this.#aheadSize);
   }
 
-  /** Reads that never have to wait would keep everybody else waiting. */
+  /** Let other connections run: reads that never wait would starve them. */
   async #giveWay(count: number): Promise<void> {
     this.#sinceTurn += count;
     if (this.#sinceTurn < BYTES_PER_TURN) return;

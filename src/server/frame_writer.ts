@@ -1,6 +1,6 @@
 /**
- * Frames into bytes: frames that come while a write is under way leave together in the next one, a producer waits while
- * too much is unsent, and a reader that takes nothing is noticed.
+ * Writes frames: frames that arrive during a write are sent together in the next one, the producer waits while too much
+ * is unsent, and a client that does not read is noticed.
  */
 
 /** What a writer writes to. */
@@ -17,11 +17,11 @@ function encodeText(frames: string): Uint8Array {
   return encoder.encode(frames);
 }
 
-/** How a writer gives up. */
+/** When and how a writer gives up. */
 export interface FrameWriterOptions {
-  /** How long the other side may take nothing while something waits to be sent; absent: for ever. */
+  /** How long the client may go without reading while data waits to be sent; absent: for ever. */
   readonly idleTimeoutMs?: number;
-  /** What frames that leave together are as bytes; absent: UTF-8. */
+  /** Encodes frames that are sent together; absent: as UTF-8. */
   readonly encode?: (frames: string) => Uint8Array;
   /** Called at most once, when that time is over or a write failed; the writer is closed then. */
   onFailure(why: "idle" | "broken"): void;
@@ -40,7 +40,7 @@ export class FrameWriter {
   #unsent = 0;
   #writing: Promise<void> | undefined;
   #closed = false;
-  /** When the other side last took something, or the first frame began to wait. */
+  /** When the client last read something, or the first frame began to wait. */
   #progressAt = 0;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
   #room: PromiseWithResolvers<void> | undefined;
@@ -67,12 +67,12 @@ export class FrameWriter {
     return this.#room.promise;
   }
 
-  /** Resolves when everything is sent, or when it is known that nothing more can be. */
+  /** Resolves when everything is sent, or nothing more can be. */
   async flush(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
   }
 
-  /** Forget what is unsent. Whoever closes the sink then ends a write that is under way. */
+  /** Discard what is unsent. Closing the sink afterwards ends a write that is in progress. */
   close(): void {
     this.#closed = true;
     this.#queued = "";
@@ -104,7 +104,7 @@ export class FrameWriter {
     }
   }
 
-  /** One timer for many writes: it looks when the last progress was, and waits for the rest of the time. */
+  /** One timer for many writes: it checks when the last progress was, and waits for the remaining time. */
   #watch(limitMs: number, afterMs: number): ReturnType<typeof setTimeout> {
     return setTimeout(() => {
       this.#idleTimer = undefined;

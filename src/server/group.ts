@@ -1,7 +1,7 @@
-/** The group that is given sockets: its number, and whether it can get to them. */
+/** The group that owns the sockets: its number, and whether it can reach them. */
 import { dirname } from "@std/path";
 
-/** A group cannot be given anything; the message says why, without saying what. */
+/** A group cannot be given a file; the message says why, not which file. */
 export class GroupError extends Error {
   override readonly name = "GroupError";
 }

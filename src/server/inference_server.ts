@@ -1,4 +1,4 @@
-/** One inference surface on its sockets. What is said on a connection belongs to `connection.ts`. */
+/** The sockets of one inference surface. The protocol on a connection belongs to `connection.ts`. */
 import type { Service } from "../inference/backend.ts";
 import type { TcpAddress } from "../config/options.ts";
 import type { ActivityLog } from "../log/log.ts";
@@ -15,7 +15,7 @@ import { SocketServer } from "./socket_server.ts";
 /** Permission bits of the socket file: its owner and its group may ask. */
 const SOCKET_MODE = 0o660;
 
-/** How long a connection of TCP may be without a request, in milliseconds: what is between may have forgotten it. */
+/** How long a TCP connection may stay idle, in milliseconds: devices on the way may have forgotten it. */
 const TCP_IDLE_MS = 3_600_000;
 
 /** What an inference server needs. */
@@ -27,7 +27,7 @@ export interface InferenceServerOptions extends Partial<Omit<ConnectionTimes, "i
   /** As in `SocketServerOptions`. */
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
-  /** How long a connection may be without a request; absent: an hour on TCP, for ever on unix sockets. */
+  /** How long a connection may stay without a request; absent: an hour on TCP, for ever on unix sockets. */
   readonly idleMs?: number;
 }
 
@@ -52,7 +52,7 @@ export class InferenceServer extends SocketServer {
       lingerMs: options.lingerMs ?? DEFAULT_TIMES.lingerMs,
       halfClosedMs: options.halfClosedMs ?? DEFAULT_TIMES.halfClosedMs,
     };
-    // Read for each connection that is accepted: they may change while it serves.
+    // Read for each accepted connection: they may change while the server runs.
     const settings: ServerSettings = {
       apiKey: tcp?.apiKey,
       authenticator: tcp?.apiKey === undefined ? undefined : new Authenticator(tcp.apiKey),

@@ -1,4 +1,4 @@
-/** One line into a JSON value, at a bounded price. */
+/** Parses one line of JSON at bounded cost. */
 import { InvalidRequestError } from "../inference/errors.ts";
 import { isBoundedJson, MAX_JSON_VALUES } from "../inference/json_bounds.ts";
 

@@ -1,6 +1,6 @@
 /**
- * What Linux and macOS tell of a socket, by libc: one class for each, with its numbers and its structs. Libc comes in
- * from outside, so that what is made of its answers can be tested anywhere.
+ * What Linux and macOS know about a socket, asked through libc: one class per system, with its constants and structs.
+ * Libc is passed in, so that reading its answers can be tested anywhere.
  */
 
 /** The process on the other side of a unix socket, as it was when it connected. */
@@ -22,15 +22,15 @@ export type SocketEnd = "local" | "remote";
 /** A kernel that can be asked about sockets. */
 export interface Kernel {
   /**
-   * Which socket a descriptor is: another number than every other socket that was ever there; 0 where the kernel counts
-   * none of its kind; undefined for what is no socket.
+   * A number that identifies the socket behind a descriptor, never used for another one; 0 where the kernel numbers
+   * none of its kind; undefined if it is not a socket.
    */
   identity(fd: number): number | undefined;
   /** Undefined where it has none. */
   address(fd: number, end: SocketEnd): SocketAddress | undefined;
-  /** Of a unix socket's other side. */
+  /** The process at the other end of a unix socket. */
   credentials(fd: number): Credentials | undefined;
-  /** Whether the other side is gone altogether: a unix peer has closed its socket, a TCP peer has sent its end. */
+  /** Whether the peer is gone: a unix peer has closed its socket, a TCP peer has closed its sending side. */
   isGone(fd: number, transport: "unix" | "tcp"): boolean;
   /** Ask the other side of a TCP socket whether it is there when it was silent for `KEEP_ALIVE.idleSecs`. */
   keepAlive(fd: number): void;
@@ -38,7 +38,7 @@ export interface Kernel {
   close(): void;
 }
 
-/** A peer that is gone is noticed after two minutes: asked after one, and three times more. */
+/** A peer that is gone is noticed after two minutes: the first probe is sent after one, then three more. */
 export const KEEP_ALIVE = { idleSecs: 60, intervalSecs: 15, probes: 4 } as const;
 
 /**
@@ -47,7 +47,7 @@ export const KEEP_ALIVE = { idleSecs: 60, intervalSecs: 15, probes: 4 } as const
  */
 export const LIBC_PATHS: readonly string[] = Deno.build.os === "linux"
   ? [`/lib/${Deno.build.arch}-linux-gnu/libc.so.6`, "/lib64/libc.so.6", "/usr/lib/libc.so.6"]
-  // Not on the disk: the loader has it.
+  // Not a file on disk: the loader provides it.
   : Deno.build.os === "darwin"
   ? ["/usr/lib/libSystem.B.dylib"]
   : [];
@@ -125,7 +125,7 @@ const S_IFSOCK = 0o140000;
 
 type Common = Pick<Libc<typeof COMMON_SYMBOLS>["symbols"], "getsockname" | "getpeername" | "setsockopt">;
 
-/** Options that an old kernel does not know are left out: `SO_KEEPALIVE` alone has the system's times. */
+/** Options that an old kernel does not know are skipped: `SO_KEEPALIVE` alone uses the system's times. */
 function setOptions(libc: Common, fd: number, options: readonly (readonly [number, number, number])[]): void {
   for (const [level, option, value] of options) {
     const int = new Int32Array([value]);
@@ -145,7 +145,7 @@ function addressOf(
   const failed = end === "local" ? libc.getsockname(fd, address, size) : libc.getpeername(fd, address, size);
   if (failed !== 0) return undefined;
   const view = new DataView(address.buffer);
-  // A port stands at the same place in an IPv4 and in an IPv6 address.
+  // The port is at the same offset in IPv4 and IPv6 addresses.
   if (family(view) !== AF_UNIX) return { port: view.getUint16(2) };
   const used = address.subarray(PATH_AT, Math.max(size[0] ?? 0, PATH_AT));
   const nul = used.indexOf(0);
@@ -192,7 +192,7 @@ export class LinuxKernel implements Kernel {
   }
 
   isGone(fd: number, transport: "unix" | "tcp"): boolean {
-    // A unix peer that has only ended its side shows as POLLRDHUP too, one that has closed as POLLHUP.
+    // A unix peer that has only closed its sending side also shows as POLLRDHUP; one that has closed shows as POLLHUP.
     const events = POLLHUP | POLLERR | (transport === "tcp" ? LINUX.POLLRDHUP : 0);
     return (pollOne((fds) => this.#libc.symbols.poll(fds, 1n, 0), fd, events) & events) !== 0;
   }
@@ -246,8 +246,8 @@ export class DarwinKernel implements Kernel {
   }
 
   /**
-   * POLLHUP means another thing for each direction that is asked about: for reading that the other side sends no more,
-   * for writing that it takes no more, which a unix peer that has only ended its side still does.
+   * POLLHUP depends on the direction that is polled: for reading, that the peer sends no more; for writing, that it
+   * reads no more, which a unix peer that has only closed its sending side still does.
    */
   isGone(fd: number, transport: "unix" | "tcp"): boolean {
     const direction = transport === "unix" ? DARWIN.POLLOUT : DARWIN.POLLIN;

@@ -1,12 +1,12 @@
-/** Frames with their length before them: four bytes, the most significant first. */
+/** Length-prefixed frames: four bytes, big-endian. */
 import type { ByteSource } from "./frame_reader.ts";
 
 /** Bytes of a frame's length. */
 const HEADER_BYTES = 4;
-/** How much is made room for at a time while a frame arrives, whatever length it claims, in bytes. */
+/** Buffer growth while a frame arrives, whatever length it claims, in bytes. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** What came is no frame; the message repeats nothing of it. */
+/** The bytes are not a frame; the message does not repeat them. */
 export class BadFrameError extends Error {
   override readonly name: string = "BadFrameError";
 }

@@ -1,6 +1,6 @@
 /**
- * Puts sockets where clients find them, and refuses to where that would be wrong or unsafe. Owns the checks on paths
- * and addresses; what is said on a socket is not its business.
+ * Binds sockets where clients find them, and refuses where that would be wrong or unsafe. Owns the checks on paths and
+ * addresses; knows nothing of the protocols.
  */
 import { dirname } from "@std/path";
 import type { TcpAddress } from "../config/options.ts";
@@ -8,16 +8,15 @@ import { isLoopback, isLoopbackAddress } from "@inferd/client/protocol";
 import { bytesOf, daemonSockets, shorterSocket, socketPathFault } from "../config/sockets.ts";
 import { GroupError, groupId } from "./group.ts";
 
-/** A socket cannot stand where it was asked to; the message is for the operator. */
+/** A socket cannot be bound where it was asked for; the message is for the operator. */
 export class BindError extends Error {
   override readonly name = "BindError";
 }
 
 /**
- * Refuse a daemon whose sockets cannot all stand where they should: before it loads anything, and whether they will all
- * be needed or not.
+ * Refuse a daemon whose sockets cannot all be bound: before it loads anything, and whether or not all will be needed.
  *
- * @param options Where they should.
+ * @param options Where they are to be bound.
  * @throws {BindError} If a path is too long.
  */
 export function checkSocketPaths(options: Parameters<typeof daemonSockets>[0] & { readonly runtimeDir: string }): void {
@@ -33,7 +32,7 @@ export function checkSocketPaths(options: Parameters<typeof daemonSockets>[0] & 
  * Listen on a unix socket. A stale socket file is removed; one that answers, and anything that is no socket, is not.
  *
  * @param options `mode`: permission bits of the socket file. `group`: its group, by name or number.
- * @throws {BindError} If it cannot stand there.
+ * @throws {BindError} If it cannot be bound there.
  */
 export async function bindUnix(
   path: string,
@@ -63,7 +62,7 @@ export async function bindUnix(
 /**
  * Listen on TCP. Without a key only loopback addresses are accepted.
  *
- * @throws {BindError} If it cannot stand there.
+ * @throws {BindError} If it cannot be bound there.
  */
 export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string }): Deno.TcpListener {
   const name = `${address.hostname}:${address.port}`;
@@ -86,7 +85,7 @@ export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string
 }
 
 /**
- * Which file is at a path: another one is another text. `undefined` where none is, or none that can be looked at.
+ * Identifies the file at a path: another file gives another text. `undefined` if there is none, or it cannot be read.
  *
  * @param path Of a socket.
  */
@@ -123,7 +122,7 @@ async function removeStale(path: string): Promise<void> {
   try {
     (await Deno.connect({ transport: "unix", path })).close();
   } catch (error) {
-    // Gone meanwhile, or nobody listens: only then it is nobody's.
+    // Gone in the meantime, or nothing listens: only then is it stale.
     if (error instanceof Deno.errors.NotFound) return;
     if (error instanceof Deno.errors.ConnectionRefused) return removeSocket(path);
     throw refusal(path, `the socket there cannot be checked: ${textOf(error)}`, error);

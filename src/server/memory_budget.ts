@@ -3,20 +3,19 @@
  * who is refused and who has to wait when it is spent; how bytes are read is not known here.
  */
 
-/** What every connection may hold beside the budget, in bytes: small requests are read also when it is spent. */
+/** What every connection may hold outside the budget, in bytes: small requests are read even when it is spent. */
 export const FREE_BYTES = 64 * 1024;
 
-/** A request that is served is there several times: as its line, as values, and as what the engine is sent. */
+/** Copies of a request that is being served: its line, its values, and what the engine is sent. */
 const SERVED_COPIES = 3;
 
-/** The least a daemon gets without being told, in bytes. */
+/** The smallest default budget, in bytes. */
 const LEAST_BYTES = 256 * 1024 * 1024;
 /** The part of what the process may use. */
 const SHARE = 1 / 4;
 
 /**
- * The budget of a daemon that is told none: lines become strings of the heap, and a process whose heap is full is ended
- * at once.
+ * The default budget: lines become strings on the heap, and a process whose heap is full is killed.
  *
  * @param heapBytes How large the heap may become.
  */
@@ -44,7 +43,7 @@ interface Entry {
   served: number;
 }
 
-/** Counts what connections hold. */
+/** Counts the bytes that connections hold. */
 export class MemoryBudget {
   limitBytes: number;
   readonly #entries = new Set<Entry>();

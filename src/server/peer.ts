@@ -1,36 +1,36 @@
 /**
- * Who is on the other side of an accepted socket, and whether they are still there: what the kernel knows and Deno does
- * not tell. Owns how the descriptor of a socket is found and for how long it may be asked about; how a kernel is asked
- * is `kernel.ts`'s. Where no kernel can be asked, peers are unknown.
+ * Who is at the other end of an accepted socket, and whether they are still there: what the kernel knows and Deno does
+ * not expose. Owns finding the descriptor of a socket and how long it may be used; asking the kernel belongs to
+ * `kernel.ts`. Where no kernel can be asked, peers are unknown.
  */
 import type { ActivityLog } from "../log/log.ts";
 import { type Credentials, type Kernel, LIBC_PATHS, openKernel } from "./kernel.ts";
 
-/** Descriptors are given lowest first, so a search that meets so many in a row that are no sockets is over. */
+/** Descriptors are allocated lowest first, so a search ends after this many in a row that are not sockets. */
 const MISSES_TO_GIVE_UP = 256;
 
 /**
- * How long a client that has ended its side counts as there, in milliseconds, where no kernel can be asked and no write
- * fails: it may be gone, or may only have nothing more to say.
+ * How long a client that has closed its sending side counts as present, in milliseconds, where no kernel can be asked
+ * and no write fails: it may be gone, or may just have no more requests.
  */
 export const HALF_CLOSED_MS = 30_000;
 
-/** The other side of one accepted socket. To be released before the socket is closed. */
+/** The peer of one accepted socket. Release it before the socket is closed. */
 export interface Peer {
   /** Known for unix sockets. */
   readonly credentials: Credentials | undefined;
-  /** Whether it is gone altogether: a unix peer has closed its socket, a TCP peer has sent its end. */
+  /** Whether it is gone: a unix peer has closed its socket, a TCP peer has closed its sending side. */
   hungUp(): boolean;
   /** Have the kernel ask a TCP peer that is silent whether it is still there. */
   keepAlive(): void;
-  /** The socket is about to be closed: its descriptor may be another's from now on. */
+  /** The socket is about to be closed: its descriptor may be reused from now on. */
   release(): void;
 }
 
 /** Finds the peers of accepted sockets. One serves all sockets of a process. */
 export class Peers implements Disposable {
   readonly #kernel: Kernel;
-  /** The peer that was last found at a descriptor: it may be released before its socket is closed. */
+  /** The peer last found at each descriptor; it may be released before its socket is closed. */
   readonly #found: number[] = [];
   /** Descriptors of peers that are not released. */
   readonly #held = new Set<number>();

@@ -1,6 +1,6 @@
 /**
- * How fast one caller is refused: a request that cannot be served costs the daemon nearly as much as one that can, and is
- * sent much faster. Beyond the rate a caller waits for its refusals, and is not read meanwhile, so that nobody else pays.
+ * Limits how fast one caller is refused: a request that cannot be served costs the daemon nearly as much as one that
+ * can, and is sent much faster. Beyond the rate the caller waits and is not read, so that others do not pay for it.
  */
 
 /** Refusals a second of one caller. */

@@ -1,4 +1,4 @@
-/** What the servers of one daemon share, so that no connection can take from all others what it needs itself. */
+/** What the servers of one daemon share: counts over all connections, so that no connection can starve the others. */
 import type { ConnectionLimit } from "./connection_limit.ts";
 import type { RefusalRate } from "./refusal_rate.ts";
 import { defaultBudgetBytes, MemoryBudget } from "./memory_budget.ts";
@@ -13,7 +13,7 @@ export interface Shared {
   readonly refusals?: RefusalRate;
 }
 
-/** For a server that shares with nobody. */
+/** For a server that shares with no other. */
 export function unsharedMemory(): MemoryBudget {
   return new MemoryBudget(defaultBudgetBytes(0));
 }

@@ -11,16 +11,16 @@ import type { ConnectionLimit } from "./connection_limit.ts";
 import { bindTcp, bindUnix, fileAt, removeSocket } from "./listener.ts";
 import type { Peer, Peers } from "./peer.ts";
 
-/** How long accepting rests after it failed (out of descriptors, say), in milliseconds. */
+/** How long accepting pauses after a failure (for example no free descriptors), in milliseconds. */
 const ACCEPT_REST_MS = 100;
 
 /**
- * How often the file of a unix socket is looked for, in milliseconds: programs that clean up folders remove it, and then
- * nobody can connect. Looking takes microseconds.
+ * How often the file of a unix socket is looked for, in milliseconds: programs that clean up folders remove it, and
+ * then nobody can connect. Looking takes microseconds.
  */
 const FILE_CHECK_MS = 2000;
 
-/** What a server of sockets needs. */
+/** What a socket server needs. */
 export interface SocketServerOptions {
   /** What the log calls the surface; absent: it says nothing of who listens and who connects. */
   readonly name?: string;
@@ -36,7 +36,7 @@ export interface SocketServerOptions {
   open(accepted: Accepted): BaseConnection;
 }
 
-/** A unix socket as it should be. */
+/** Path and mode of a unix socket. */
 export interface UnixSocket {
   readonly path: string;
   /** Permission bits of the socket file. */
@@ -56,7 +56,7 @@ const MAX_LAST_ACCEPTS_MS = 200;
 const REFUSED_MS = 250;
 /** Connections that are refused at a time and told why; more are closed at once. */
 const MAX_REFUSED = 64;
-/** So many connections are accepted before those that stand have their turn. */
+/** How many connections are accepted before open ones run again. */
 const ACCEPTS_PER_TURN = 8;
 
 type Listener = Deno.UnixListener | Deno.TcpListener;
@@ -73,9 +73,9 @@ export class SocketServer implements AsyncDisposable {
   #draining = false;
   /** Connections of which nothing is known. */
   #accepts = 0;
-  /** Accepted in all. */
+  /** Connections accepted in total. */
   #taken = 0;
-  /** Accepted since the others had their turn. */
+  /** Accepted since open connections last ran. */
   #sinceTurn = 0;
   /** Connections that are being told why they are refused. */
   readonly #refused = new Map<Deno.Conn, Promise<void>>();
@@ -87,10 +87,10 @@ export class SocketServer implements AsyncDisposable {
   }
 
   /**
-   * Accept connections. The unix socket comes last: where it stands, everything stands. May be called again after
+   * Accept connections. The unix socket is bound last: once it is there, everything is. May be called again after
    * `unbind`; does nothing while bound.
    *
-   * @throws {BindError} If a socket cannot stand where it should; none stands then.
+   * @throws {BindError} If a socket cannot be bound; none is bound then.
    */
   async bind(): Promise<void> {
     if (this.#bound !== undefined) return;
@@ -176,9 +176,9 @@ export class SocketServer implements AsyncDisposable {
   }
 
   /**
-   * Stop accepting, refuse what is new, let what runs or waits finish.
+   * Stop accepting, refuse new requests, let running and waiting ones finish.
    *
-   * @param cut Cancels what is left and closes its connections.
+   * @param cut Cancels the remaining requests and closes their connections.
    */
   async drain(cut: AbortSignal): Promise<void> {
     this.#draining = true;
@@ -321,7 +321,7 @@ function close(listener: Listener): void {
   if ("path" in listener.addr) removeSocket(listener.addr.path);
 }
 
-/** Send a last frame and close when it was read, or after a moment. */
+/** Send a last frame and close once it was read, or after a moment. */
 async function tell(conn: Deno.UnixConn | Deno.TcpConn, frame: string): Promise<void> {
   let open = true;
   const close = (): void => {
@@ -332,7 +332,7 @@ async function tell(conn: Deno.UnixConn | Deno.TcpConn, frame: string): Promise<
   try {
     await conn.write(new TextEncoder().encode(frame));
     await conn.closeWrite();
-    // Bytes left unread would turn the close into a reset, which overtakes the frame.
+    // Unread bytes would turn the close into a reset, which would overtake the frame.
     const waste = new Uint8Array(1024);
     while (await conn.read(waste) !== null) await turn();
   } catch {

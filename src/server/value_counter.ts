@@ -19,7 +19,7 @@ export class ValueCounter {
     return this.#values;
   }
 
-  /** Take note of bytes that have arrived. A line that ends among them is not looked at: it is complete. */
+  /** Count the values in bytes that have arrived. A line that ends among them is skipped: it is complete. */
   add(bytes: Uint8Array): void {
     const start = bytes.lastIndexOf(NEWLINE) + 1;
     if (start > 0) {

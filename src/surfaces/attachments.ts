@@ -1,6 +1,6 @@
 /**
- * The attachments of a v2 request: what one has to look like, and which blocks refer to it. Nothing but the beginning of
- * one that does not say what it is is decoded: a model that takes them does that.
+ * The attachments of a v2 request: their fields, and which blocks refer to them. Only the beginning of an attachment
+ * without a media type is decoded here; the rest is up to the model.
  */
 import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, type V2MediaKind } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
@@ -16,14 +16,14 @@ import {
 } from "../pipeline/resolve.ts";
 import { formatOf, HEAD_BYTES, KNOWN_FORMATS } from "./media_type.ts";
 
-/** What an attachment may be. */
+/** The kinds of attachments. */
 export const MEDIA_KINDS: readonly V2MediaKind[] = ["image", "audio", "video"];
 
-/** A media type's second half, as RFC 6838 has it. */
+/** The subtype of a media type, as in RFC 6838. */
 const SUBTYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i;
 const NOT_BASE64 = /[^A-Za-z0-9+/]/;
 
-/** Finds attachments by the names that blocks use, and knows which of them were used. */
+/** Finds attachments by id, and knows which of them were referred to. */
 export class Attachments {
   readonly #byId = new Map<string, { readonly attachment: Attachment; readonly index: number }>();
   readonly #unused: Set<string>;
@@ -51,7 +51,7 @@ export class Attachments {
     this.#unused = new Set(this.#byId.keys());
   }
 
-  /** What is referred to, of all kinds. */
+  /** The attachments that blocks refer to. */
   get kinds(): readonly V2MediaKind[] {
     const present = new Set([...this.#byId.values()].map(({ attachment }) => attachment.kind));
     return MEDIA_KINDS.filter((kind) => present.has(kind));
@@ -60,9 +60,9 @@ export class Attachments {
   /**
    * The attachment a block refers to.
    *
-   * @param field Where the reference stands.
+   * @param field The path of the reference.
    * @param id The reference.
-   * @param kind What the block says it is.
+   * @param kind The kind that the block states.
    * @throws {InvalidRequestError} If there is none of that kind.
    */
   refer(field: string, id: unknown, kind: V2MediaKind): Attachment {
@@ -98,7 +98,7 @@ function readMime(field: string, value: unknown, kind: V2MediaKind): string {
   return mime;
 }
 
-/** The media type that the bytes tell. */
+/** The media type according to the bytes. */
 function mimeOf(field: string, base64: string, kind: V2MediaKind): string {
   const format = formatOf(Uint8Array.fromBase64(base64.slice(0, HEAD_BYTES / 3 * 4)));
   if (format === undefined) {
@@ -114,7 +114,10 @@ function mimeOf(field: string, base64: string, kind: V2MediaKind): string {
   );
 }
 
-/** One search over the whole, because an expression that repeats a group keeps a place to go back to for each. */
+/**
+ * One search over the whole text, because a regular expression that repeats a group keeps a backtracking point for
+ * each.
+ */
 function readBase64(field: string, value: unknown): string {
   const base64 = readString(field, value);
   const end = base64.search(NOT_BASE64);

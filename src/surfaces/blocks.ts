@@ -1,6 +1,6 @@
 /**
- * The conversation of a v2 request: which blocks a turn may hold, and that calls, results and attachments that refer to
- * each other fit together.
+ * The conversation of a v2 request: which blocks a turn may hold, and that calls, results and attachments match each
+ * other.
  */
 import type { V2Block, V2MediaKind } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
@@ -20,7 +20,7 @@ import { ROLES } from "./generation.ts";
 import { readJsonObject } from "./json_limits.ts";
 import { readToolName } from "./tools.ts";
 
-/** Where blocks stand, as messages name it, and which may. */
+/** A place for blocks, as error messages name it, and the types allowed there. */
 const PLACES: Readonly<Record<Place, { readonly text: string; readonly allowed: readonly V2Block["type"][] }>> = {
   system: { text: "a system turn", allowed: ["text", ...MEDIA_KINDS] },
   user: { text: "a user turn", allowed: ["text", ...MEDIA_KINDS, "tool_result"] },
@@ -40,7 +40,7 @@ interface Call {
  * Read `messages`.
  *
  * @param value As it came.
- * @param attachments Are referred to by blocks, and told so.
+ * @param attachments Marked as used when a block refers to them.
  * @throws {InvalidRequestError} If a message breaks a rule.
  */
 export function readConversation(value: unknown, attachments: Attachments): ChatMessage[] {
@@ -59,7 +59,7 @@ class ConversationReader {
     const messages = readNonEmptyArray("messages", value).map((message, index) => this.#message(message, index));
     for (const [id, { field, answered }] of this.#calls) {
       if (answered) continue;
-      // No chat template knows what to do with it, and only the caller knows what the call came to.
+      // No chat template can render it, and only the caller knows the result.
       throw new InvalidRequestError(
         `"${field}" must be answered: no later message has a tool_result for ${shown(id)}. ` +
           "Add one, or leave the tool_use out",
@@ -78,7 +78,7 @@ class ConversationReader {
     return { role, content: texts.length === content.length ? texts.join("\n") : content };
   }
 
-  /** Never deeper than a result in a message: a result holds none. */
+  /** The nesting ends with a result in a message: a result holds no results. */
   #blocks(field: string, value: unknown, place: Place): ContentBlock[] {
     return readNonEmptyArray(field, value).map((block, index) => this.#block(`${field}[${index}]`, block, place));
   }
@@ -122,7 +122,7 @@ class ConversationReader {
     };
   }
 
-  /** Calls stand in other turns than results, so a call that is known stands in an earlier message. */
+  /** Calls are in assistant turns and results in user turns, so a known call is in an earlier message. */
   #answer(field: string, value: unknown): string {
     const id = readString(field, value);
     const call = this.#calls.get(id);

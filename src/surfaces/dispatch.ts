@@ -1,7 +1,7 @@
 /**
- * Dispatch: what a request has to look like, whom it is for, which verbs there are, and how their results are written.
- * What a verb asks of a model goes through the same surfaces and pipelines as everything else. Framing and sockets are
- * `server/dispatch_connection.ts`'s, the text of `ops` is `ops.ts`'s.
+ * Dispatch: the fields of a request, its addressee, the verbs, and how their results are written. What a verb asks of a
+ * model goes through the same surfaces and pipelines as everything else. Framing and sockets belong to
+ * `server/dispatch_connection.ts`, the text of `ops` to `ops.ts`.
  */
 import {
   type DispatchRequest,
@@ -28,35 +28,35 @@ export type DispatchService = "v1" | "v2" | "embed" | "rerank";
 
 /** The daemon, as far as dispatch sees it. */
 export interface DispatchHost {
-  /** What requests have to name. */
+  /** The namespace that requests have to name. */
   namespace(): string;
   backends(): readonly Pick<Backend, "name" | "state" | "capabilities">[];
   readonly pipelines: Readonly<Record<DispatchService, Pick<Pipeline, "ask">>>;
-  /** The fingerprint of the configuration; undefined while it is not known. */
+  /** The fingerprint of the configuration; undefined until it is known. */
   configId(): string | undefined;
-  /** As the admin stream says it. */
+  /** As in the admin stream. */
   state(): string;
   queue(): QueueStatus;
   /** The fields of the admin stream's `capabilities` frames, one entry per backend. */
   capabilities(): readonly Readonly<Record<string, unknown>>[];
-  /** What a backend's model file hashes to, where that is known. */
+  /** The hash of a backend's model file, where known. */
   modelSha256(backend: string): string | undefined;
 }
 
-/** What a verb found out, as JSON and as text for a person. */
+/** The result of a verb, as JSON and as text for a person. */
 interface Outcome {
   readonly value: unknown;
   text(): string;
 }
 
-/** A call that obeys every rule: it only has to be run. */
+/** A validated call, ready to run. */
 interface Job {
   readonly presentation: Presentation;
   /** @throws {CallError} If the call fails. */
   run(asker: Asker): Outcome | Promise<Outcome>;
 }
 
-/** One call failed; the others are not concerned. */
+/** One call failed; the others are not affected. */
 class CallError extends Error {
   override readonly name = "CallError";
 }
@@ -80,7 +80,7 @@ const GENERATE_FIELDS = [
 ];
 const CONVERSATION_FIELDS = ["messages", "tools", "tool_choice", "thinking"];
 
-/** What the verbs that ask the tokenizer take and need. */
+/** The arguments of the verbs that use the tokenizer. */
 const TOKENIZER_FIELDS = {
   tokenize: { takes: ["text", "add_special", "parse_special"], needs: "text" },
   detokenize: { takes: ["tokens"], needs: "tokens" },
@@ -88,7 +88,7 @@ const TOKENIZER_FIELDS = {
   apply_template: { takes: CONVERSATION_FIELDS, needs: "messages" },
 } as const;
 
-/** What may be said about a call whose result is too large, and room for it: nothing may make the frame too large. */
+/** Room for the error of a call whose result is too large: nothing may make the frame too large. */
 const TOO_LARGE = entryOf(false, `frame_too_large: The results do not fit into ${MAX_DISPATCH_BYTES} bytes`);
 const RESERVED_BYTES = MAX_DISPATCH_CALLS * (TOO_LARGE.length + 16) + 1024;
 
@@ -132,7 +132,7 @@ export class Dispatch {
   }
 
   /**
-   * Answer one request. The calls run one after the other; whatever is wrong with one is found before any runs.
+   * Answer one request. The calls run one after the other; all are validated before the first runs.
    *
    * @param request What was asked.
    * @param asker Who asks.
@@ -296,7 +296,7 @@ export class Dispatch {
     return async (asker) => {
       const { tokens, text, input_tokens, model, backend } = await this.#ask("v2", resolved, asker);
       return {
-        // What a type does not have is left out of the JSON.
+        // Fields that a type does not have are left out of the JSON.
         value: { tokens, text, input_tokens, model, backend },
         text: () => String(text ?? input_tokens ?? JSON.stringify(tokens)),
       };
@@ -314,13 +314,13 @@ export class Dispatch {
   }
 }
 
-/** Run everything, one after the other; the array they make as text, which fits into a response. */
+/** Run all calls, one after the other; returns the array of results as text that fits into a response. */
 async function run(jobs: readonly Job[], asker: Asker): Promise<string> {
   const entries: string[] = [];
   let leftBytes = MAX_DISPATCH_BYTES - RESERVED_BYTES;
   for (const job of jobs) {
     const entry = await runOne(job, asker);
-    // As it will stand in the response: a string within a string.
+    // As in the response: a string within a string.
     const bytes = encoder.encode(JSON.stringify(entry)).length;
     const fits = bytes <= leftBytes;
     if (fits) leftBytes -= bytes;
@@ -343,7 +343,7 @@ function entryOf(ok: boolean, content: unknown): string {
   return JSON.stringify(ok ? { ok, value: content } : { ok, error: content });
 }
 
-/** The arguments of a call, once it is clear that the verb takes each of them. */
+/** The arguments of a call, after checking that the verb takes each of them. */
 function allow(call: Call, names: readonly string[]): Readonly<Record<string, unknown>> {
   for (const name of call.args.keys()) {
     if (names.includes(name)) continue;
@@ -366,7 +366,7 @@ function readPresentation(field: string, value: string | null): Presentation | u
   throw new OpsError(`"${field}" must be "json" or "text", got ${shown(value)}`);
 }
 
-/** One line with tabs between the cells, whatever is in them. */
+/** One line of tab-separated cells, whatever they contain. */
 function toRow(cells: readonly unknown[]): string {
   return cells.map((cell) => String(cell).replace(/\s+/g, " ")).join("\t");
 }

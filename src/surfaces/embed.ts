@@ -1,6 +1,6 @@
 /**
- * Embeddings: which fields a request has, and how its frame looks. How texts become vectors, and which words a task
- * puts before them, is the backend's.
+ * Embeddings: the fields of a request, and its frame. Computing vectors, and the prefix for each task, belong to the
+ * backend.
  */
 import { type EmbeddingsFrame, type EmbedTask, MAX_EMBED_INPUTS, MAX_FRAME_BYTES } from "@inferd/client/protocol";
 import { EmbedUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
@@ -31,7 +31,7 @@ const TASKS: readonly EmbedTask[] = [
 
 const DIMENSIONS: Range = { min: 1, max: Number.MAX_SAFE_INTEGER, text: "an integer of at least 1" };
 
-/** How many numbers are written in one turn of the event loop; more would keep other requests waiting. */
+/** How many numbers are written per turn of the event loop; more would delay other requests. */
 const NUMBERS_PER_TURN = 1 << 17;
 
 const encoder = new TextEncoder();
@@ -44,7 +44,7 @@ export const embedSurface: Surface = {
 };
 
 /**
- * Read a request, of which the frame is wanted as an object.
+ * Read a request whose frame is wanted as an object.
  *
  * @throws {InvalidRequestError} If it breaks a rule.
  */
@@ -52,13 +52,13 @@ export function readEmbed(value: unknown): ResolvedRequest<EmbeddingsFrame> {
   return readWith(value, (about) => new FrameRendering(about));
 }
 
-/** What a frame says beside the answer. */
+/** The fields of a frame besides the answer. */
 interface About {
   readonly id: string;
   readonly backend: string;
 }
 
-/** Renders one answer in as many calls as it takes. */
+/** Renders one answer, over several calls if it is long. */
 interface Rendering<R> {
   render(answer: EmbedAnswer): R | undefined;
 }
@@ -117,7 +117,7 @@ class TextRendering implements Rendering<string> {
       this.#written.push(text);
     }
     if (this.#written.length < vectors.length) return undefined;
-    // No comma follows the last.
+    // No comma after the last one.
     checkFits(headBytes + this.#bytes - 1, vectors.length, dimensions);
     return `${head}${this.#written.join(",")}${tail}\n`;
   }
@@ -142,7 +142,7 @@ class FrameRendering implements Rendering<EmbeddingsFrame> {
   }
 }
 
-/** The vectors that are rendered in one turn, from the first that is not yet. */
+/** The vectors rendered in the next turn. */
 function nextOf(vectors: readonly Float32Array[], from: number): readonly Float32Array[] {
   const perTurn = Math.ceil(NUMBERS_PER_TURN / Math.max(1, vectors[0]?.length ?? 1));
   return vectors.slice(from, from + perTurn);

@@ -1,6 +1,6 @@
 /**
- * What both generation surfaces have under the same names: who speaks, how tokens are chosen, how many, and what ends
- * the answer. Defaults and bounds are the protocol's.
+ * The fields that both generation surfaces share: roles, sampling, length and stop strings. Defaults and bounds belong
+ * to the protocol.
  */
 import {
   DEFAULT_MAX_TOKENS,
@@ -22,7 +22,7 @@ import {
   shown,
 } from "../pipeline/resolve.ts";
 
-/** Who may speak in a conversation. */
+/** The roles in a conversation. */
 export const ROLES: readonly V1Role[] = ["system", "user", "assistant"];
 
 const DEFAULT_TOP_P = 0.95;
@@ -40,7 +40,7 @@ const PENALTY: Range = { min: -2, max: 2, text: "a number from -2 to 2" };
 const REPEAT_PENALTY: Range = { min: 0, max: 2, aboveMin: true, text: "a number above 0 and at most 2" };
 const BIAS: Range = { min: -100, max: 100, text: "a number from -100 to 100" };
 const MAX_TOKENS: Range = { min: 1, max: Number.MAX_VALUE, text: "an integer of at least 1" };
-/** What JSON numbers carry exactly: another seed would be taken for its neighbour. */
+/** The integers that JSON numbers carry exactly: a larger seed would be rounded to another one. */
 const SEED: Range = {
   min: Number.MIN_SAFE_INTEGER,
   max: Number.MAX_SAFE_INTEGER,
@@ -48,7 +48,7 @@ const SEED: Range = {
 };
 
 /**
- * Read what is said about sampling, length and end.
+ * Read the fields for sampling, length and stop strings.
  *
  * @param value The request.
  * @throws {InvalidRequestError} If one breaks its rule.
@@ -76,7 +76,7 @@ export function readSampling(
   };
 }
 
-/** What is off unless it is asked for. */
+/** Values of fields that are off by default. */
 function readAdjustments(value: Readonly<Record<string, unknown>>): Partial<Sampling> {
   const { min_p, presence_penalty, frequency_penalty, repeat_penalty, logit_bias } = value;
   return {

@@ -1,10 +1,10 @@
-/** How deep and how long the parts of a v2 request may be that are handed on as they are: schemas and arguments. */
+/** Limits on the depth and size of the parts of a v2 request that are passed on unchanged: schemas and arguments. */
 import { MAX_DEPTH, MAX_SCHEMA_LENGTH } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
 import type { JsonObject } from "../inference/request.ts";
 import { readRecord } from "../pipeline/resolve.ts";
 
-/** An object that nothing lies too deep in: whoever walks it later may recurse. */
+/** An object of limited depth, so that later code may recurse. */
 export function readJsonObject(field: string, value: unknown): JsonObject {
   const object = readRecord(field, value);
   if (isDeeper(object, MAX_DEPTH)) {
@@ -13,7 +13,7 @@ export function readJsonObject(field: string, value: unknown): JsonObject {
   return object;
 }
 
-/** A JSON Schema that is an object and of bearable size. Whether it can be compiled is the backend's to say. */
+/** A JSON Schema that is an object of limited size. Whether it can be compiled is up to the backend. */
 export function readSchema(field: string, value: unknown): JsonObject {
   const schema = readJsonObject(field, value);
   const { length } = JSON.stringify(schema);
@@ -25,7 +25,7 @@ export function readSchema(field: string, value: unknown): JsonObject {
   return schema;
 }
 
-/** An object or array in which there is nothing is one level deep. */
+/** An empty object or array is one level deep. */
 function isDeeper(value: unknown, levels: number): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (levels === 0) return true;

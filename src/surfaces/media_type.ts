@@ -1,21 +1,21 @@
-/** Which format the bytes of an attachment are of, as their beginning tells. Nothing is decoded. */
+/** The format of an attachment, detected from its first bytes. Nothing is decoded. */
 import type { V2MediaKind } from "@inferd/client/protocol";
 
-/** A format of pictures, sounds or films. */
+/** An image, audio or video format. */
 export interface MediaFormat {
-  /** What it may hold: for containers the bytes' beginning does not say which. */
+  /** The kinds it may hold: for containers the first bytes do not say which. */
   readonly kinds: readonly V2MediaKind[];
-  /** Its media type behind the kind and the slash. */
+  /** The subtype of its media type. */
   readonly subtype: string;
 }
 
-/** The formats, for messages. */
+/** The formats, for error messages. */
 export const KNOWN_FORMATS = "PNG, JPEG, GIF, WebP, AVIF, HEIC, WAV, MP3, FLAC, Ogg, MP4, QuickTime and WebM";
 
-/** Enough of the beginning for every format here. */
+/** Enough bytes to detect every format here. */
 export const HEAD_BYTES = 96;
 
-/** What a format's bytes have at one place, in characters of Latin-1; `?` is any byte. */
+/** The bytes of a format at one offset, as Latin-1 characters; `?` is any byte. */
 interface Signature extends MediaFormat {
   readonly at: number;
   readonly bytes: string;
@@ -53,11 +53,11 @@ const SIGNATURES: readonly Signature[] = [
 ];
 
 const EBML = "\x1a\x45\xdf\xa3";
-/** The element that says what kind of Matroska it is: its id, its length, its text. */
+/** The DocType element of Matroska: its id, length and text. */
 const WEBM = "\x42\x82\x84webm";
 
 /**
- * Tell the format.
+ * Detect the format.
  *
  * @param head The first {@linkcode HEAD_BYTES} bytes, or all there are.
  * @returns The format; `undefined` if it is none of those known here.
@@ -76,7 +76,9 @@ function matches(text: string, bytes: string): boolean {
   return true;
 }
 
-/** A frame of MPEG audio: eleven bits that are set, then version, layer, bit rate and frequency, none of them reserved. */
+/**
+ * A frame of MPEG audio: eleven bits that are set, then version, layer, bit rate and frequency, none of them reserved.
+ */
 function isMpegAudio([first = 0, second = 0, third = 0]: Uint8Array): boolean {
   const [version, layer, rate, frequency] = [second >> 3 & 3, second >> 1 & 3, third >> 4, third >> 2 & 3];
   return first === 0xff && second >> 5 === 7 && version !== 1 && layer !== 0 && rate !== 0 && rate !== 15 &&

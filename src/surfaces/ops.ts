@@ -1,18 +1,18 @@
 /**
- * The text of `ops` into calls: `verb(name=JSON, …)` with `;` between them. Knows the grammar, and what reading may
- * cost; which verbs there are and what they take is `dispatch.ts`'s.
+ * Parses the text of `ops` into calls: `verb(name=JSON, …)`, separated by `;`. Owns the grammar and the limits on
+ * parsing; the verbs and their arguments belong to `dispatch.ts`.
  */
 import { MAX_DEPTH, MAX_DISPATCH_CALLS } from "@inferd/client/protocol";
 import { shown } from "../pipeline/resolve.ts";
 
-/** One call as it was written. */
+/** One parsed call. */
 export interface Call {
   readonly verb: string;
   /** By name, in the order they were written. */
   readonly args: ReadonlyMap<string, unknown>;
-  /** Where it stands among the calls, from 1. */
+  /** Its position among the calls, from 1. */
   readonly number: number;
-  /** Where it begins in the text, in UTF-16 units, from 1. */
+  /** Its offset in the text, in UTF-16 units, from 1. */
   readonly at: number;
 }
 
@@ -26,9 +26,9 @@ const MAX_VALUES = 1 << 18;
 
 const SPACE = /[ \t\n\r]*/y;
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
-/** A number, `true`, `false`, `null`, or what is meant to be one: `JSON.parse` decides. */
+/** A number, `true`, `false`, `null`, or something like it: `JSON.parse` decides. */
 const WORD = /[^\s,;()]+/y;
-/** What does not matter while the end of an array or object is looked for. */
+/** Characters skipped while looking for the end of an array or object. */
 const FILLER = /[^"[\]{},]+/y;
 
 /**
@@ -109,7 +109,7 @@ class Parser {
     }
   }
 
-  /** To the end of an array or object, which need not be well-formed inside. */
+  /** Skip to the end of an array or object, which need not be well-formed inside. */
   #skipNested(name: string): void {
     const start = this.#at;
     let depth = 0;
@@ -132,7 +132,7 @@ class Parser {
     } while (depth > 0);
   }
 
-  /** To the end of a string; control characters and wrong escapes in it are `JSON.parse`'s to refuse. */
+  /** Skip to the end of a string; `JSON.parse` refuses control characters and wrong escapes in it. */
   #skipString(name: string): void {
     let end = this.#text.indexOf('"', this.#at + 1);
     while (end !== -1) {
@@ -151,7 +151,7 @@ class Parser {
     if (++this.#values > MAX_VALUES) this.#refuse(`"ops" may hold at most ${MAX_VALUES} values`);
   }
 
-  /** What a sticky expression finds here, which is passed over; undefined if it finds nothing. */
+  /** Match a sticky expression here and move past the match; undefined if there is none. */
   #match(expression: RegExp): string | undefined {
     expression.lastIndex = this.#at;
     const found = expression.exec(this.#text)?.[0];

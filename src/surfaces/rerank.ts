@@ -1,6 +1,5 @@
 /**
- * Rerank: which fields a request has, how documents are put in order, and how the frame looks. What a document is
- * worth is the backend's.
+ * Rerank: the fields of a request, the order of documents, and the frame. Scores belong to the backend.
  */
 import { MAX_RERANK_BYTES, MAX_RERANK_DOCUMENTS, type RerankFrame, type RerankResult } from "@inferd/client/protocol";
 import { InvalidRequestError, RerankUnsupportedError } from "../inference/errors.ts";
@@ -18,7 +17,7 @@ import {
 } from "../pipeline/resolve.ts";
 import type { Surface } from "./surface.ts";
 
-/** More than there are documents is all of them. */
+/** A number above the number of documents means all of them. */
 const TOP_N: Range = { min: 1, max: Number.MAX_SAFE_INTEGER, text: "an integer of at least 1" };
 
 const encoder = new TextEncoder();
@@ -31,7 +30,7 @@ export const rerankSurface: Surface = {
 };
 
 /**
- * Read a request, of which the frame is wanted as an object.
+ * Read a request whose frame is wanted as an object.
  *
  * @throws {InvalidRequestError} If it breaks a rule.
  */
@@ -57,7 +56,7 @@ export function readRerank(value: unknown): ResolvedRequest<RerankFrame> {
 }
 
 function checkBytes({ query, documents }: RerankRequest): void {
-  // A UTF-16 unit takes one to three bytes, so most texts need no encoding to be let through or refused.
+  // A UTF-16 unit takes one to three bytes, so most texts need no encoding to be accepted or refused.
   const units = documents.reduce((sum, { length }) => sum + length, query.length);
   if (units * 3 <= MAX_RERANK_BYTES) return;
   const bytes = units > MAX_RERANK_BYTES
@@ -90,7 +89,7 @@ function render(
   };
 }
 
-/** The best first; sorting keeps equal ones in their order. */
+/** Best first; the sort is stable. */
 function inOrder(scores: readonly number[]): RerankResult[] {
   return scores.map((score, index) => ({ index, score })).sort((a, b) => b.score - a.score);
 }

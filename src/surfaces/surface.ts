@@ -1,10 +1,10 @@
-/** What a surface is to the server: a name, and the rules that turn what a client sent into a request. */
+/** A surface, as the server sees it: a name, and the function that turns what a client sent into a request. */
 import type { Service } from "../inference/backend.ts";
 import type { ResolvedRequest } from "../pipeline/resolve.ts";
 
-/** One way of speaking with the daemon. All else (sockets, framing, admission, routing, logging) is shared. */
+/** One protocol of the daemon. Everything else (sockets, framing, admission, routing, logging) is shared. */
 export interface Surface {
-  /** As the log names it. */
+  /** Its name in the log. */
   readonly name: string;
   /** What it asks of a backend. */
   readonly service: Service;

@@ -1,4 +1,4 @@
-/** What is spoken on the sockets of inference, by their names. */
+/** The surfaces of the inference sockets, by name. */
 import type { SurfaceName } from "@inferd/client/protocol";
 import { embedSurface } from "./embed.ts";
 import { rerankSurface } from "./rerank.ts";

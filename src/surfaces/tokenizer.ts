@@ -1,6 +1,6 @@
 /**
- * What a v2 client may ask of a model beside an answer: tokens of a text, the text of tokens, how many tokens a
- * conversation has, and the prompt that the chat template makes of it. One frame back, of the request's own type.
+ * Tokenizer requests of generation v2: the tokens of a text, the text of tokens, the number of tokens of a
+ * conversation, and the prompt that the chat template renders. Each is answered with one frame of the request's type.
  */
 import {
   MAX_DETOKENIZE_TOKENS,
@@ -30,7 +30,7 @@ import { readTools } from "./tools.ts";
 const TYPES: readonly TokenizerType[] = ["tokenize", "detokenize", "count", "apply_template"];
 const TOKEN: Range = { min: 0, max: 2 ** 31 - 1, text: "an integer of at least 0" };
 
-/** The type of a request, if it is one of these; any other `type` says nothing. */
+/** The type of a tokenizer request; undefined for any other `type`. */
 export function tokenizerTypeOf(type: unknown): TokenizerType | undefined {
   return TYPES.find((known) => known === type);
 }
@@ -104,7 +104,7 @@ function readConversationOf(fields: Readonly<Record<string, unknown>>): Conversa
   return { messages, tools, toolChoice, thinking };
 }
 
-/** A string, as v1 has it, is one block of text. */
+/** A string, as in v1, is one block of text. */
 function withBlocks(messages: unknown): unknown {
   if (!Array.isArray(messages)) return messages;
   return messages.map((message: unknown) =>

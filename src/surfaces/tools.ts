@@ -1,4 +1,4 @@
-/** What a v2 request offers to be called, and what it wants the answer to be. */
+/** The tools of a v2 request, and the required form of the answer. */
 import { MAX_TOOL_NAME_LENGTH, MAX_TOOLS } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
 import {
@@ -12,7 +12,7 @@ import { mustCall } from "../inference/tool_choice.ts";
 import { isRecord, listed, readArray, readOneOf, readRecord, readString, refuse, shown } from "../pipeline/resolve.ts";
 import { readSchema } from "./json_limits.ts";
 
-/** What a tool may be called, and in words. */
+/** The allowed names of tools, as an expression and in words. */
 const NOT_IN_NAME = /[^A-Za-z0-9_\-./:]/u;
 const NAME = `1 to ${MAX_TOOL_NAME_LENGTH} of A-Z a-z 0-9 _ - . / :`;
 
@@ -20,7 +20,7 @@ const CHOICES = ["auto", "required", "none"] as const;
 const FORMATS = ["json_schema", "json_object"] as const;
 
 /**
- * Read `tools`, `tool_choice` and `response_format`, which have to fit each other.
+ * Read `tools`, `tool_choice` and `response_format`, which have to be consistent.
  *
  * @throws {InvalidRequestError} If they do not, or one breaks its rule.
  */
@@ -40,7 +40,7 @@ export function readTools(
   return { tools, toolChoice, responseSchema };
 }
 
-/** The name of a tool, offered or called. */
+/** The name of a tool, in a definition or a call. */
 export function readToolName(field: string, value: unknown): string {
   const name = readString(field, value);
   if (name === "") refuse(field, NAME, name);
@@ -54,12 +54,12 @@ export function readToolName(field: string, value: unknown): string {
   );
 }
 
-/** All of a name that is not too long. */
+/** The whole name, if it is not too long. */
 function shownName(name: string): string {
   return shown(name, MAX_TOOL_NAME_LENGTH);
 }
 
-/** What cannot be seen, or looks like something else, is told by its number. */
+/** Shows characters that are invisible, or look like others, by their code point. */
 function shownCharacter(text: string, at: number): string {
   const code = text.codePointAt(at) ?? 0;
   const number = code.toString(16).toUpperCase().padStart(4, "0");
@@ -104,7 +104,7 @@ function readOffer(value: unknown): Tool[] {
   });
 }
 
-/** Arguments come as an object. */
+/** Arguments are an object. */
 function readInputSchema(field: string, value: unknown): JsonObject {
   const schema = readSchema(field, value);
   if (schema.type !== undefined && schema.type !== "object") refuse(`${field}.type`, '"object"', schema.type);

@@ -1,6 +1,6 @@
 /**
- * Generation v1: which fields a request has, what they default to, and how its frames look. Nothing else of the
- * daemon knows v1's field names.
+ * Generation v1: the fields of a request, their defaults, and its frames. No other part of the daemon knows v1's field
+ * names.
  */
 import {
   IMAGE_TOKEN_BUDGETS,
@@ -37,7 +37,7 @@ export const v1Surface: Surface = {
 };
 
 /**
- * Read a request of v1, of which the last frame is wanted as an object.
+ * Read a request of v1 whose last frame is wanted as an object.
  *
  * @throws {InvalidRequestError} If it breaks a rule.
  */
@@ -56,7 +56,7 @@ export function readV1(value: unknown): ResolvedRequest<V1DoneFrame> {
 
 function readGeneration(value: Readonly<Record<string, unknown>>): GenerationRequest {
   const { image_token_budget, grammar } = value;
-  // Carried for models that take images; none does on this surface.
+  // For models that take images; none does on this surface.
   if (image_token_budget !== undefined) checkImageTokenBudget(image_token_budget);
   return {
     ...PLAIN,
@@ -78,7 +78,7 @@ function readMessages(value: unknown): ChatMessage[] {
 
 function readGrammar(value: unknown): string {
   const grammar = readString("grammar", value);
-  // UTF-8 takes at least one byte for each UTF-16 unit, so the long ones need no encoding to be refused.
+  // UTF-8 takes at least one byte per UTF-16 unit, so long ones can be refused without encoding them.
   const bytes = grammar.length > MAX_GRAMMAR_BYTES ? grammar.length : encoder.encode(grammar).length;
   if (bytes > MAX_GRAMMAR_BYTES) {
     throw new InvalidRequestError(`"grammar" must have at most ${MAX_GRAMMAR_BYTES} bytes, got ${bytes}`);
@@ -103,7 +103,7 @@ class Rendering {
   readonly #id: string;
   readonly #stream: boolean;
   readonly #backend: string;
-  /** What is the same in all frames but the last. */
+  /** The constant part of all frames but the last. */
   readonly #head: string;
   #content = "";
 
@@ -124,7 +124,7 @@ class Rendering {
         return undefined;
       case "thinking":
       case "tool_use":
-        // What a model thought is not part of a v1 answer, and tools were not offered.
+        // Thinking is not part of a v1 answer, and there are no tools.
         return undefined;
       case "done":
         return this.#end(event);
@@ -144,7 +144,7 @@ class Rendering {
   }
 }
 
-/** A stop string is an end the caller asked for. */
+/** A stop string counts as the end. */
 function stopReason(reason: FinishReason): V1StopReason {
   return reason === "length" ? "length" : "end";
 }

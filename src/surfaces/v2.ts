@@ -1,6 +1,6 @@
 /**
- * Generation v2: which fields a request has, what a backend must be able to do for it, and how its frames look. The
- * parts of a request are read in `blocks.ts`, `attachments.ts` and `tools.ts`.
+ * Generation v2: the fields of a request, the capabilities a backend needs for it, and its frames. The parts of a
+ * request are read in `blocks.ts`, `attachments.ts` and `tools.ts`.
  */
 import {
   MAX_LOGPROBS,
@@ -42,11 +42,11 @@ const STOP_REASONS: Readonly<Record<FinishReason, V2StopReason>> = {
   tool_use: "tool_use",
 };
 
-/** What frames say of the request and of who answers it. */
+/** The parts of frames that depend on the request and the backend. */
 interface Answered {
   readonly id: string;
   readonly backend: Backend;
-  /** Some models think though they were asked not to: who did not ask for it gets none of it. */
+  /** Some models think although they were asked not to: such thinking is dropped. */
   readonly thinking: boolean;
   readonly clock: Clock;
 }
@@ -82,14 +82,14 @@ export const v2Surface: Surface = {
   },
 };
 
-/** Refuse what the backend cannot do, before it is asked. */
+/** Refuse what the backend cannot do, before asking it. */
 function checkAble(
   { name, capabilities }: Backend,
   { request, kinds }: { readonly request: GenerationRequest; readonly kinds: readonly V2MediaKind[] },
 ): void {
   const { tools, toolChoice } = request;
   for (const kind of kinds) {
-    // No engine takes films.
+    // No engine takes video.
     const able = kind === "image" ? capabilities?.vision : kind === "audio" ? capabilities?.audio : false;
     if (!able) throw new AttachmentUnsupportedError(`Backend "${name}" takes no attachments of kind "${kind}"`);
   }
@@ -103,7 +103,7 @@ function checkAble(
 
 function rendering(answered: Answered): StreamedAnswer["render"] {
   const { id, thinking, clock } = answered;
-  // Most frames are one of these, so what is the same in all of them is written once.
+  // Most frames are of this kind, so their constant part is built once.
   const head = `{"id":${JSON.stringify(id)},"type":"frame","block":{"type":`;
   const textHead = `${head}"text","delta":`;
   const thinkingHead = `${head}"thinking","delta":`;
@@ -124,7 +124,7 @@ function rendering(answered: Answered): StreamedAnswer["render"] {
   };
 }
 
-/** The same with each kind of block in one piece, all with the last frame: the trace, the text, then the calls. */
+/** The same with each kind of block in one piece, all before the last frame: thinking, text, then calls. */
 function renderingAtOnce(answered: Answered): StreamedAnswer["render"] {
   const { id, clock } = answered;
   let text = "";
@@ -186,12 +186,12 @@ function toProbability({ token, id, bytes, logprob }: TokenProbability): V2Token
     token,
     ...(id === undefined ? {} : { token_id: id }),
     bytes: [...bytes],
-    // JSON has no infinity, and a token without a chance would be null.
+    // JSON has no infinity, so an impossible token would become null.
     logprob: Math.max(logprob, -Number.MAX_VALUE),
   };
 }
 
-/** When what happened to an answer, for backends that do not say it. */
+/** Times of an answer, for backends that do not report them. */
 class Clock {
   readonly #queuedMs: number;
   readonly #start = performance.now();
@@ -201,12 +201,12 @@ class Clock {
     this.#queuedMs = queuedMs;
   }
 
-  /** Something came. */
+  /** An event arrived. */
   tick(): void {
     this.#firstAt ??= performance.now();
   }
 
-  /** @param told What the backend says, of the time since it was asked. */
+  /** @param told The times that the backend reports. */
   timings(told: Timings | undefined): V2Timings {
     const now = performance.now();
     const firstAt = this.#firstAt ?? now;
@@ -220,7 +220,7 @@ class Clock {
   }
 }
 
-/** Microseconds are exact enough. */
+/** Rounded to microseconds. */
 function rounded(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }

@@ -1,9 +1,9 @@
 /**
- * Vectors of unit length as JSON. Written by hand because it takes half the time of `JSON.stringify`, and because the
- * digits it would write are more than a 32-bit float has: the frame is about half as long.
+ * Unit vectors as JSON. Written by hand because that takes half the time of `JSON.stringify`, which also writes more
+ * digits than a 32-bit float has: the frame is about half as long.
  */
 
-/** Digits behind the point: a vector of 4096 numbers is still of unit length to 1e-7. */
+/** Digits after the decimal point: a vector of 4096 numbers still has unit length to within 1e-7. */
 const DIGITS = 9;
 const SCALE = 10 ** DIGITS;
 
@@ -68,10 +68,10 @@ export function roundVector(vector: Float32Array): number[] {
   return Array.from(vector, (value) => Math.sign(value) * scaled(value) / SCALE);
 }
 
-/** What is written of a number, without its sign and its point. */
+/** The digits written for a number, without sign and decimal point. */
 function scaled(value: number): number {
   const digits = Math.round(Math.abs(value) * SCALE);
-  // Also false for what is not a number.
+  // Also false for NaN.
   if (!(digits < 2 * SCALE)) throw new Error(`A vector of unit length holds ${value}`);
   return digits;
 }

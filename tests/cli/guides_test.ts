@@ -1,7 +1,9 @@
 /** The guides: whoever does what they say, in order and to the letter, gets what they say. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { BUILT_INS } from "../../src/models/built_in.ts";
+import { freePort } from "../support/free_port.ts";
 import { type GuideOptions, GuideReader } from "../support/guide.ts";
+import { Hub } from "../support/hub.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { OpenAiServer, words } from "../support/openai_server.ts";
 
@@ -14,6 +16,16 @@ const FILE = { "~/Downloads/some-model.gguf": BUILT_INS["inferd-tiny-embed"].url
 
 /** The guides that have a test, to see that all have. */
 const tested: string[] = [];
+
+/** Whether this machine has a program. */
+function has(command: string, ...args: string[]): boolean {
+  try {
+    return new Deno.Command(command, { args, stdout: "null", stderr: "null" }).outputSync().success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
 
 function testGuide(
   name: string,
@@ -70,6 +82,92 @@ testGuide("from-my-app", async (guide) => {
   await reader.follow();
 });
 
+/** Ports that the guides name, and free ones in their place. */
+function elsewhere(...ports: readonly number[]): Record<string, string> {
+  return Object.fromEntries(ports.map((port) => [String(port), String(freePort())]));
+}
+
+testGuide("from-python", async (guide) => {
+  await using reader = guide({ substitutions: elsewhere(47321, 47322, 47325) });
+  await reader.follow();
+}, !has("python3", "--version"));
+
+testGuide("from-go", async (guide) => {
+  // What has been compiled before need not be compiled again in the new home.
+  const { stdout } = await new Deno.Command("go", { args: ["env", "GOCACHE"] }).output();
+  await using reader = guide({
+    substitutions: elsewhere(47321),
+    env: { GOCACHE: new TextDecoder().decode(stdout).trim(), GOFLAGS: "-mod=mod", GOTOOLCHAIN: "local" },
+  });
+  await reader.follow();
+}, !has("go", "version"));
+
+testGuide("tcp", async (guide) => {
+  await using reader = guide({
+    substitutions: {
+      ...elsewhere(47321, 47322, 47325),
+      "0.0.0.0": "127.0.0.1",
+      "192.168.1.10": "127.0.0.1",
+      "THE KEY": ({ box }) => Deno.readTextFileSync(`${box.dir}/.inferd/key`),
+    },
+  });
+  const imports = { "@inferd/client": `${CHECKOUT}/client/mod.ts` };
+  reader.place("the other machine").write("~/app/deno.json", JSON.stringify({ imports }));
+  await reader.follow();
+});
+
+testGuide("several-users", async (guide) => {
+  const folder = await Deno.makeTempDir({ prefix: "inferd-srv-" });
+  const { stdout } = await new Deno.Command("id", { args: ["-gn"] }).output();
+  const group = new TextDecoder().decode(stdout).trim();
+  try {
+    await Deno.chmod(folder, 0o750);
+    await using reader = guide({
+      substitutions: { '"group": "inferd"': `"group": "${group}"`, "/srv/inferd": folder },
+      standIns: { sudo: () => {} },
+    });
+    await reader.follow();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}, Deno.build.os === "windows");
+
+testGuide("from-ollama", async (guide) => {
+  await using hub = new Hub("Qwen/Qwen3-0.6B-GGUF", { "Qwen3-0.6B-Q8_0.gguf": 1 }, Deno.readFileSync(MODEL.url));
+  await using reader = guide({ substitutions: elsewhere(11434), env: { HF_ENDPOINT: hub.url } });
+  const place = reader.place();
+  const layers = [{ mediaType: "application/vnd.ollama.image.model", digest: `sha256:${MODEL.sha256}` }];
+  place.write("~/.ollama/models/manifests/registry.ollama.ai/library/qwen3/0.6b", JSON.stringify({ layers }));
+  place.write(`~/.ollama/models/blobs/sha256-${MODEL.sha256}`, Deno.readFileSync(MODEL.url));
+  await reader.follow();
+});
+
+testGuide("gpu", async (guide) => {
+  // One that this machine cannot have.
+  const impossible = Deno.build.os === "darwin" ? "cuda" : "metal";
+  await using reader = guide({
+    substitutions: { "--accelerator metal": `--accelerator ${impossible}`, '"metal"': `"${impossible}"` },
+  });
+  await reader.follow();
+});
+
+testGuide("troubleshooting", async (guide) => {
+  await using reader = guide();
+  await reader.follow();
+});
+
+testGuide("updating", async (guide) => {
+  await using reader = guide({ standIns: { systemctl: () => {} } });
+  const place = reader.place();
+  place.write("~/.inferd/cache/libraries/README", "");
+  place.write("~/.local/share/models/README", "");
+  await Deno.mkdir(`${place.box.dir}/.deno/bin`, { recursive: true });
+  await place.run(`cd '${CHECKOUT}' && npx --yes deno task install`);
+  await reader.follow();
+  assertEquals([...Deno.readDirSync(`${place.box.dir}/.deno/bin`)], []);
+  assertEquals([...Deno.readDirSync(place.box.dir)].map(({ name }) => name).filter((name) => name === ".inferd"), []);
+}, Deno.build.os !== "linux");
+
 testGuide("in-front-of-vllm", async (guide) => {
   await using server = new OpenAiServer((asked) => asked.stream(...words("Hello", "!")));
   await using reader = guide({ substitutions: { "http://127.0.0.1:8000": new URL(server.url).origin } });
@@ -106,7 +204,10 @@ const WRONG: readonly (readonly [string, string, string, GuideOptions?])[] = [
   ["a command is passed over", block("sh", "false && inferd --version || true"), 'A command "inferd" was not run'],
   ["another text is printed", block("sh", "inferd --version") + block("text", "inferd 99"), "but this was printed"],
   ["a text belongs to no command", block("text", "inferd 99"), "No command before"],
-  ["a block is of no known kind", block("console", "inferd --version"), 'A block is in "console"'],
+  ["a block that can be run fails", "<!-- needs: true -->\n" + block("sh", "false"), "false"],
+  ["a block is of no known kind", block("docs", "inferd --version"), 'A block is in "docs"'],
+  ["a session prints another text", block("console", "$ inferd --version\ninferd 99"), "but this was printed"],
+  ["a session is none", block("console", "inferd --version"), 'A session begins with "$ "'],
   ["a file has no name", block("json", "{}"), "No comment names the file"],
   [
     "a fence is indented",
@@ -114,6 +215,7 @@ const WRONG: readonly (readonly [string, string, string, GuideOptions?])[] = [
     "Not every fence",
   ],
   ["a sentence names a command that was not run", "Now `inferd --version`.\n", "in no block that was run"],
+  ["a table names a command that does not exist", "| `inferd fly` |\n", "no such command"],
   ["a substitution has no place", block("sh", "true"), 'No block says "https://x"', {
     substitutions: { "https://x": "http://y" },
   }],

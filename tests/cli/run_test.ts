@@ -1,36 +1,19 @@
 /** From the name of a model to an answer: `run`, and what a newcomer needs beside it. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { BUILT_INS } from "../../src/models/built_in.ts";
+import { Hub } from "../support/hub.ts";
 import { type ProgramOptions, Sandbox } from "../support/program.ts";
 
 const MODEL = Deno.readFileSync(BUILT_INS["inferd-tiny"].url);
 const HUGE = 2 ** 60;
 
-/** A server that behaves like the hub: lists of files, and files by ranges. */
 async function withHub(
   sizes: Readonly<Record<string, number>>,
-  work: (box: Sandbox, options: ProgramOptions, requests: Request[]) => Promise<void>,
+  work: (box: Sandbox, options: ProgramOptions, requests: readonly Request[]) => Promise<void>,
 ): Promise<void> {
-  const requests: Request[] = [];
-  const answer = (request: Request): Response => {
-    requests.push(request);
-    const { pathname } = new URL(request.url);
-    if (pathname === "/api/models/own/repo/tree/main") {
-      return Response.json(Object.entries(sizes).map(([path, size]) => ({ type: "file", path, size })));
-    }
-    if (!pathname.startsWith("/own/repo/resolve/main/")) return new Response(null, { status: 404 });
-    const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "") ?? [];
-    if (from === undefined) return new Response(MODEL, { headers: { "content-length": String(MODEL.length) } });
-    const end = Math.min(MODEL.length, to ? Number(to) + 1 : MODEL.length);
-    return new Response(MODEL.subarray(Number(from), end), {
-      status: 206,
-      headers: { "content-range": `bytes ${from}-${end - 1}/${MODEL.length}` },
-    });
-  };
   await using box = new Sandbox();
-  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
-  const env = { MODELS_HOME: `${box.dir}/models`, HF_ENDPOINT: `http://127.0.0.1:${server.addr.port}` };
-  await work(box, { env }, requests);
+  await using hub = new Hub("own/repo", sizes, MODEL);
+  await work(box, { env: { MODELS_HOME: `${box.dir}/models`, HF_ENDPOINT: hub.url } }, hub.requests);
 }
 
 const SIZES = {

@@ -68,6 +68,7 @@ function missing(name: string, { kind, def = {}, ...declaration }: Declaration):
   if (kind === "function") lookAtCall(name, declaration, def);
   else look(name, declaration);
   lookForExample(name, declaration);
+  if (tags(declaration, "category").length === 0) faults.push(`${name}: @category`);
   for (const property of def.properties ?? []) look(`${name}.${property.name}`, property);
   for (const each of def.constructors ?? []) {
     lookAtCall(`new ${name}`, each, { ...(each.params && { params: each.params }) });
@@ -94,5 +95,5 @@ Deno.test("every type of the wire is documented, with its fields", async () => {
   const symbols = Object.values(nodes).flatMap(({ symbols }) => symbols);
   assert(symbols.length > 50, `${symbols.length} symbols`);
   const faults = symbols.flatMap(({ name, declarations }) => declarations.flatMap((one) => missing(name, one)));
-  assertEquals(faults.filter((fault) => !fault.endsWith("@example")), []);
+  assertEquals(faults.filter((fault) => !/@(?:example|category)$/.test(fault)), []);
 });

@@ -1,6 +1,6 @@
 /** `deno task publish` against a registry: what is uploaded, and that nothing is before everything is in order. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { join } from "@std/path";
+import { basename, dirname, join } from "@std/path";
 import { ROOT } from "../../packaging/copy.ts";
 import { JsrRegistry, makeDenoDir } from "../support/jsr_registry.ts";
 
@@ -38,11 +38,31 @@ class Publishing implements AsyncDisposable {
     await Deno.writeTextFile(join(this.#folder, file), text);
   }
 
-  async deno(...args: string[]): Promise<Outcome> {
-    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  deno(...args: string[]): Promise<Outcome> {
+    return this.#run(Deno.execPath(), args);
+  }
+
+  /** A program that has been installed. */
+  run(file: string, ...args: string[]): Promise<Outcome> {
+    return this.#run(join(this.#folder, file), args);
+  }
+
+  has(file: string): boolean {
+    return Array.from(Deno.readDirSync(join(this.#folder, dirname(file)))).some(({ name }) => name === basename(file));
+  }
+
+  async #run(command: string, args: string[]): Promise<Outcome> {
+    const { success, stdout, stderr } = await new Deno.Command(command, {
       args,
       cwd: this.#folder,
-      env: { JSR_URL: this.registry.url, DENO_DIR: join(this.#folder, "deno"), NO_COLOR: "1" },
+      env: {
+        HOME: this.#folder,
+        // What is installed runs the Deno of the path.
+        PATH: `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`,
+        JSR_URL: this.registry.url,
+        DENO_DIR: join(this.#folder, "deno"),
+        NO_COLOR: "1",
+      },
     }).output();
     const decoder = new TextDecoder();
     return { success, output: decoder.decode(stdout) + decoder.decode(stderr) };
@@ -63,7 +83,12 @@ Deno.test("publish uploads the client, then what imports it, and client and daem
   const { registry } = publishing;
   const published = await publishing.publish("--token", "a-token");
   assertEquals(published.success, true, published.output);
-  assertEquals(registry.uploads, ["@inferd/client@0.1.0", "@inferd/ai-sdk@0.1.0", "@inferd/daemon@0.1.0"]);
+  assertEquals(registry.uploads, [
+    "@inferd/client@0.1.0",
+    "@inferd/ai-sdk@0.1.0",
+    "@inferd/langchain@0.1.0",
+    "@inferd/daemon@0.1.0",
+  ]);
 
   const files = [...registry.files("@inferd/daemon").keys()];
   const folders = new Set(files.map((file) => file.split("/").slice(1, -1)[0] ?? "."));
@@ -79,6 +104,19 @@ Deno.test("publish uploads the client, then what imports it, and client and daem
   const version = await publishing.deno("run", "-A", "jsr:@inferd/daemon", "--version");
   assertEquals(version.success, true, version.output);
   assertStringIncludes(version.output, "inferd 0.1.0");
+
+  // As README says; in a home that has nothing.
+  const installed = await publishing.deno("install", "-g", "-A", "-n", "inferd", "jsr:@inferd/daemon");
+  assertEquals(installed.success, true, installed.output);
+  const command = await publishing.run(".deno/bin/inferd", "--version");
+  assertEquals(command.success, true, command.output);
+  assertStringIncludes(command.output, "inferd 0.1.0");
+  const again = await publishing.deno("install", "-g", "-f", "-r", "-A", "-n", "inferd", "jsr:@inferd/daemon");
+  assertEquals(again.success, true, again.output);
+  const uninstalled = await publishing.deno("uninstall", "-g", "inferd");
+  assertEquals(uninstalled.success, true, uninstalled.output);
+  assertEquals(publishing.has(".deno/bin/inferd"), false);
+
   await publishing.write(
     "app.ts",
     `import { type Client, connect } from "jsr:@inferd/client";

@@ -1,20 +1,24 @@
 /**
- * A guide of docs/guides, done as its reader would do it: every file it shows is written, every command it shows is run
- * by bash in a home of its own, and what it says a command prints is compared with what the command printed.
+ * A guide of docs/guides, or README.md, done as its reader would do it: every file it shows is written, every command it
+ * shows is run by bash in a home of its own, and what it says a command prints is compared with what the command printed.
  *
- * A guide's fenced blocks are `sh` (run), `text` (what the `sh` block before it prints; `…` stands for anything) and
- * `json`, `ts`, `js` (a file, named by a comment before it: `<!-- file: ~/.inferd/config.json -->`). A block after
- * `<!-- on: NAME -->` belongs to another machine than the rest. A block that starts a daemon runs until the next one
- * does, or to the end.
+ * A guide's fenced blocks are `sh` (run), `text` (what the `sh` block before it prints; `…` stands for anything),
+ * `console` (lines that start with `$ ` are run, those after each are what it prints) and files (`json`, `ts`, `python`,
+ * …), each named by a comment before it: `<!-- file: ~/.inferd/config.json -->`. A block after `<!-- on: NAME -->`
+ * belongs to another machine than the rest; one after `<!-- not run: REASON -->` is only read, and one after
+ * `<!-- needs: COMMAND -->` is left out, and said to be, where that command fails. A block that starts a daemon runs
+ * until the next one does, or to the end.
  */
 import { assert, assertEquals } from "@std/assert";
 import { dirname } from "@std/path";
 import { type Outcome, Program, Sandbox } from "./program.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+/** Each command is a file of its name. */
+const COMMANDS = new URL("../../src/cli", import.meta.url).pathname;
 const FIRST_MACHINE = "this machine";
-const FILES = new Set(["json", "ts", "js"]);
-/** Comments, prose and a fence: what is before a block, what language it is in, and what it says. */
+const FILES = new Set(["json", "ts", "js", "python", "go", "modelfile"]);
+/** A fence: what language the block is in, and what it says. */
 const FENCE = /^```(\S*)[^\n]*\n([\s\S]*?)^```$/gm;
 const DAEMON = /^(?:.*\s)?(?:inferd serve|deno task start)\b(?!.*--help)[^|\n]*$/m;
 
@@ -23,13 +27,15 @@ export type StandIn = (args: string, reader: GuideReader) => Promise<void> | voi
 
 /** What is different in a test. */
 export interface GuideOptions {
-  /** What is written in the guide, and what takes its place. Each must be there. */
-  readonly substitutions?: Readonly<Record<string, string>>;
+  /** What is written in the guide, and what takes its place on the reader's machine. Each must be there. */
+  readonly substitutions?: Readonly<Record<string, string | ((place: Place) => string)>>;
   /** Files that the reader has already: below the home folder, and what is in them. The guide must name each. */
   readonly files?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   /** Programs that only write down what they are called with. Each must be called. */
   readonly standIns?: Readonly<Record<string, StandIn>>;
+  /** Where commands are run. Default: the home folder. */
+  readonly cwd?: string;
 }
 
 interface Block {
@@ -38,6 +44,10 @@ interface Block {
   readonly before: string;
   readonly file: string | undefined;
   readonly machine: string;
+  /** Why it is not run. */
+  readonly notRun: string | undefined;
+  /** A command that fails where it cannot be run. */
+  readonly needs: string | undefined;
 }
 
 /** One machine, and the daemon that runs there. */
@@ -45,9 +55,11 @@ class Place implements AsyncDisposable {
   readonly box: Sandbox = new Sandbox();
   readonly env: Readonly<Record<string, string>>;
   readonly #calls = `${this.box.dir}/calls`;
+  readonly #cwd: string;
   #daemon: Program | undefined;
 
   constructor(options: GuideOptions) {
+    this.#cwd = options.cwd ?? this.box.dir;
     const bin = `${this.box.dir}/bin`;
     Deno.mkdirSync(bin);
     Deno.writeTextFileSync(this.#calls, "");
@@ -67,7 +79,7 @@ class Place implements AsyncDisposable {
       MODELS_HOME: "",
       XDG_DATA_HOME: "",
       ...options.env,
-      PATH: `${this.box.dir}/.local/bin:${bin}:${Deno.env.get("PATH") ?? ""}`,
+      PATH: `${bin}:${this.box.dir}/.deno/bin:${Deno.env.get("PATH") ?? ""}`,
     };
   }
 
@@ -94,18 +106,19 @@ class Place implements AsyncDisposable {
     ended.catch(() => {});
   }
 
-  /** What Ctrl-C does. Without a daemon nothing. */
+  /** What Ctrl-C does. Without a daemon nothing; one that `inferd stop` has ended, or a signal, has ended well. */
   async stop(): Promise<void> {
     const daemon = this.#daemon;
-    if (daemon === undefined) return;
+    const pid = this.#pid();
     this.#daemon = undefined;
-    Deno.kill(Number(Deno.readTextFileSync(`${this.box.runtimeDir}/inferd.pid`)), "SIGINT");
+    if (pid !== undefined) Deno.kill(pid, "SIGINT");
+    if (daemon === undefined) return;
     const { code, stderr } = await daemon.outcome;
     assertEquals(code, 0, stderr);
   }
 
   get isServing(): boolean {
-    return this.#daemon !== undefined;
+    return this.#daemon !== undefined && this.#pid() !== undefined;
   }
 
   /** What the programs of `bin` were called with since the last time. */
@@ -136,10 +149,20 @@ class Place implements AsyncDisposable {
     }
   }
 
+  /** Of the daemon that runs here, also one that a command has started. */
+  #pid(): number | undefined {
+    try {
+      return Number(Deno.readTextFileSync(`${this.box.runtimeDir}/inferd.pid`));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
   #spawn(code: string): Program {
     const child = new Deno.Command("bash", {
       args: ["-euo", "pipefail", "-c", code],
-      cwd: this.box.dir,
+      cwd: this.#cwd,
       env: { ...this.env },
       stdin: "null",
       stdout: "piped",
@@ -177,9 +200,15 @@ export class GuideReader implements AsyncDisposable {
       this.place().write(path, Deno.readFileSync(source));
     }
     let printed: string | undefined;
+    let skipped: Block | undefined;
     for (const block of blocks) {
-      if (block.language === "sh") printed = await this.#run(block);
+      if (block.notRun !== undefined || await this.#lacks(block)) skipped = block;
+      else if (block.language === "sh") {
+        skipped = undefined;
+        printed = await this.#run(block);
+      } else if (block.language === "console") await this.#runSession(block);
       else if (block.language === "text") {
+        if (skipped !== undefined) continue;
         assert(printed !== undefined, `No command before this: ${block.code}`);
         assert(isLike(printed, block.code), `The guide says\n${block.code}but this was printed:\n${printed}`);
         printed = undefined;
@@ -233,6 +262,25 @@ export class GuideReader implements AsyncDisposable {
     return printed;
   }
 
+  /** Whether this machine cannot run a block. */
+  async #lacks({ needs, machine, code }: Block): Promise<boolean> {
+    if (needs === undefined || (await this.place(machine).run(needs)).code === 0) return false;
+    console.warn(`Skipped, because this machine lacks what "${needs}" needs: ${code.trim()}`);
+    return true;
+  }
+
+  /** A session as a terminal shows it. */
+  async #runSession(block: Block): Promise<void> {
+    const steps = block.code.split(/^\$ /m);
+    assertEquals(steps.shift(), "", `A session begins with "$ ": ${block.code}`);
+    for (const step of steps) {
+      const [command = "", ...lines] = step.trimEnd().split("\n");
+      const printed = await this.#run({ ...block, code: `${command}\n` });
+      const expected = lines.join("\n").trimEnd();
+      assert(isLike(printed ?? "", expected), `The guide says\n${expected}\nbut this was printed:\n${printed}`);
+    }
+  }
+
   /** Every command that bash could have passed over has been started. */
   #checkCalls(code: string, calls: readonly string[]): void {
     const names = ["inferd", "deno", "npx", ...Object.keys(this.#options.standIns ?? {})];
@@ -247,19 +295,35 @@ export class GuideReader implements AsyncDisposable {
     }
   }
 
-  /** A command that is told in a sentence is one of those that were run. */
+  /** A command that is told in a sentence is one of those that were run; one in a table exists. */
   #checkProse(): void {
-    const prose = this.#text.replaceAll(FENCE, "");
+    const lines = this.#text.replaceAll(FENCE, "").split("\n");
+    const prose = lines.filter((line) => !line.startsWith("|")).join("\n");
     for (const [, command = ""] of prose.matchAll(/`((?:inferd|systemctl|journalctl|loginctl) [^`]+)`/g)) {
       const known = this.#ran.some((code) => code.includes(command.replace(/\s+/g, " ")));
       assert(known, `"${command}" is in the text, but in no block that was run`);
+    }
+    const table = lines.filter((line) => line.startsWith("|")).join("\n");
+    for (const [, command = ""] of table.matchAll(/`inferd ([a-z]+)[^`]*`/g)) {
+      assert(isFile(`${COMMANDS}/${command}.ts`), `"inferd ${command}" is in a table, but there is no such command`);
     }
   }
 
   #substitute(code: string): string {
     let result = code;
-    for (const [from, to] of Object.entries(this.#options.substitutions ?? {})) result = result.replaceAll(from, to);
+    for (const [from, to] of Object.entries(this.#options.substitutions ?? {})) {
+      if (result.includes(from)) result = result.replaceAll(from, typeof to === "string" ? to : to(this.place()));
+    }
     return result;
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 
@@ -271,7 +335,15 @@ function readBlocks(text: string): Block[] {
     const before = text.slice(end, match.index);
     const comments = before.trimEnd().split("\n\n").at(-1) ?? "";
     const comment = (kind: string): string | undefined => new RegExp(`<!-- ${kind}: (.+?) -->`).exec(comments)?.[1];
-    blocks.push({ language, code, before, file: comment("file"), machine: comment("on") ?? FIRST_MACHINE });
+    blocks.push({
+      language,
+      code,
+      before,
+      file: comment("file"),
+      machine: comment("on") ?? FIRST_MACHINE,
+      notRun: comment("not run"),
+      needs: comment("needs"),
+    });
     end = match.index + all.length;
   }
   // A fence that is indented or never closed would be passed over.

@@ -1,0 +1,44 @@
+/**
+ * Writes the command `inferd`, which runs this checkout, where `deno install -g` would: that itself takes no
+ * `deno.json` with `links` along. `deno uninstall -g inferd` removes either.
+ *
+ * usage: deno task install [--force]
+ */
+import { fromFileUrl, join } from "@std/path";
+
+const MARK = '# Written by inferd\'s "deno task install"';
+
+const home = Deno.env.get("HOME");
+const root = Deno.env.get("DENO_INSTALL_ROOT") || (home ? join(home, ".deno") : undefined);
+if (root === undefined) fail("Cannot tell where to install: neither HOME nor DENO_INSTALL_ROOT is set");
+const bin = join(root, "bin");
+const file = join(bin, "inferd");
+
+const existing = await Deno.readTextFile(file).catch((error) => {
+  if (error instanceof Deno.errors.NotFound) return undefined;
+  throw error;
+});
+if (existing !== undefined && !existing.includes(MARK) && !Deno.args.includes("--force")) {
+  fail(`Cannot write "${file}": something else is there. Remove it, or pass --force`);
+}
+
+// npx keeps its Deno in a cache that may be emptied at any time.
+const deno = Deno.execPath().split("/").includes("_npx") ? "npx --yes deno" : quote(Deno.execPath());
+const main = fromFileUrl(new URL("../main.ts", import.meta.url));
+await Deno.mkdir(bin, { recursive: true });
+await Deno.writeTextFile(file, `#!/bin/sh\n${MARK}\nexec ${deno} run -A ${quote(main)} "$@"\n`);
+await Deno.chmod(file, 0o755);
+console.log(`Wrote "${file}"`);
+if (!(Deno.env.get("PATH") ?? "").split(":").includes(bin)) {
+  console.log(`Your PATH does not have it yet: export PATH="${bin}:$PATH"`);
+}
+
+/** For a shell. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function fail(message: string): never {
+  console.error(`inferd: ${message}`);
+  Deno.exit(1);
+}

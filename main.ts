@@ -5,49 +5,43 @@
  * @module
  */
 import { type Command, commandHelp, programHelp } from "./src/cli/command.ts";
+import { COMMANDS } from "./src/cli/commands.ts";
 import { didYouMean } from "./src/config/setting/closest.ts";
 import { UsageError } from "./src/config/setting/usage_error.ts";
 import { FETCH_ARGUMENT } from "./src/libraries/fetch/fetch_command.ts";
 import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/ipc/command.ts";
 import config from "./deno.json" with { type: "json" };
+import { EXACT_ARGUMENT, runExactly } from "./src/cli/exactly.ts";
 import { runProgram, thisMachine } from "./src/cli/program.ts";
 import { print } from "./src/cli/terminal/output.ts";
 
-/** Loaded when asked for, so that `status` does not pay for what `serve` imports. The first is the default. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  serve: async () => (await import("./src/cli/serve.ts")).serve,
-  status: async () => (await import("./src/cli/status.ts")).status,
-  ps: async () => (await import("./src/cli/ps.ts")).ps,
-  stop: async () => (await import("./src/cli/stop.ts")).stop,
-  reload: async () => (await import("./src/cli/reload.ts")).reload,
-  logs: async () => (await import("./src/cli/logs.ts")).logs,
-  watch: async () => (await import("./src/cli/watch.ts")).watch,
-  run: async () => (await import("./src/cli/run.ts")).run,
-  generate: async () => (await import("./src/cli/generate.ts")).generate,
-  chat: async () => (await import("./src/cli/chat.ts")).chat,
-  embed: async () => (await import("./src/cli/embed.ts")).embed,
-  rerank: async () => (await import("./src/cli/rerank.ts")).rerank,
-  http: async () => (await import("./src/cli/http.ts")).http,
-  pull: async () => (await import("./src/cli/pull.ts")).pull,
-  import: async () => (await import("./src/cli/import.ts")).importModel,
-  models: async () => (await import("./src/cli/models.ts")).models,
-  show: async () => (await import("./src/cli/show.ts")).show,
-  cp: async () => (await import("./src/cli/rename.ts")).cp,
-  rename: async () => (await import("./src/cli/rename.ts")).rename,
-  rm: async () => (await import("./src/cli/rm.ts")).rm,
-  gc: async () => (await import("./src/cli/gc.ts")).gc,
-  config: async () => (await import("./src/cli/config.ts")).config,
-  doctor: async () => (await import("./src/cli/doctor.ts")).doctor,
-  permissions: async () => (await import("./src/cli/permissions.ts")).permissions,
-  service: async () => (await import("./src/cli/service.ts")).service,
-  completions: async () => (await import("./src/cli/completions.ts")).completions,
+const VERSION: readonly string[] = ["--version", "-v", "-V", "version"];
+/** What such commands are called elsewhere. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  list: "models",
+  ls: "models",
+  start: "serve",
+  up: "serve",
+  download: "pull",
+  get: "pull",
+  delete: "rm",
+  remove: "rm",
+  info: "show",
+  ask: "generate",
+  complete: "generate",
+  log: "logs",
+  kill: "stop",
+  down: "stop",
+  check: "doctor",
 };
 
 async function main(args: readonly string[]): Promise<number> {
-  const [first, ...others] = args;
+  const isExact = args[0] === EXACT_ARGUMENT;
+  const [first, ...others] = isExact ? args.slice(1) : args;
   if (first === ENGINE_ARGUMENT && Deno.build.standalone) return await runEngine();
   if (first === FETCH_ARGUMENT && Deno.build.standalone) return await runFetch();
-  if (first === "--version") return show(`inferd ${config.version}\n`);
+  if (first !== undefined && VERSION.includes(first)) return show(`inferd ${config.version}\n`);
+  if (first === "help" && others[0] !== undefined) return await main([...others, "--help"]);
   if (first === "--help" || first === "-h" || first === "help") {
     return show(programHelp(await commands()));
   }
@@ -55,12 +49,14 @@ async function main(args: readonly string[]): Promise<number> {
   const name = named ? first : "serve";
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load === undefined) {
-    const meant = didYouMean(name, Object.keys(COMMANDS));
+    const other = Object.hasOwn(SYNONYMS, name) ? SYNONYMS[name] : undefined;
+    const meant = other === undefined ? didYouMean(name, Object.keys(COMMANDS)) : `; did you mean "${other}"?`;
     throw new UsageError(`Unknown command "${name}"${meant || `; allowed are ${Object.keys(COMMANDS).join(", ")}`}`);
   }
   const command = await load();
   const rest = named ? others : args;
   const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+  if (isExact) return await runExactly(command, rest, thisMachine());
   if (own.includes("--help") || own.includes("-h")) return show(commandHelp(command));
   return await command.run(rest, { machine: thisMachine(), commands });
 }

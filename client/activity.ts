@@ -66,6 +66,31 @@ export interface TotalsOfRequests {
 }
 
 /**
+ * What the requests add up to that one backend has answered.
+ *
+ * @category Admin
+ *
+ * @example
+ * ```ts
+ * import type { TotalsOfBackend } from "@inferd/client";
+ *
+ * export function tokensPerSecond({ laterTokens, generationMs }: TotalsOfBackend): number {
+ *   return laterTokens / generationMs * 1000;
+ * }
+ * ```
+ */
+export interface TotalsOfBackend {
+  /** The backend's name. */
+  readonly backend: string;
+  /** How many it answered. */
+  readonly done: number;
+  /** Tokens of their answers but for the first of each, which comes with the prompt. */
+  readonly laterTokens: number;
+  /** The sum of the milliseconds from each one's first piece to its end. */
+  readonly generationMs: number;
+}
+
+/**
  * What a daemon is working on, seen once.
  *
  * @category Admin
@@ -84,6 +109,10 @@ export interface DaemonActivity {
   readonly requests: readonly LiveRequestStatus[];
   /** Those that have ended. */
   readonly totals: TotalsOfRequests;
+  /** The same by backend; of those that have answered none there is nothing. */
+  readonly backends: readonly TotalsOfBackend[];
+  /** Milliseconds since the daemon's process started; absent where an older daemon does not tell. */
+  readonly uptimeMs?: number;
   /** The admission queue. */
   readonly queue: Readonly<QueueStatus>;
 }

@@ -5,15 +5,15 @@
 import type { DaemonActivity } from "./activity.ts";
 import type { AdminEvent, Capabilities, LogStoppedEvent, ReloadFailedEvent, StatusEvent } from "./admin_events.ts";
 import { readActivity, readCancelled } from "./wire/activity_frames.ts";
-import { ask, follow, type FollowOptions, sawReady } from "./wire/admin_stream.ts";
+import { ask, follow, type FollowOptions as StreamOptions, sawReady } from "./wire/admin_stream.ts";
 import { CancelledError, ClientClosedError, ConnectionClosedError, TimeoutError } from "./errors/errors.ts";
 import { interruptible } from "./interruptible.ts";
 import { adminEndpoint, endpointName, type UnixEndpoint } from "./endpoints.ts";
 import {
   type AdminOptions,
-  type CancelOptions,
   DEFAULT_READY_TIMEOUT_MS,
   DEFAULT_SNAPSHOT_TIMEOUT_MS,
+  type FollowOptions,
   timeoutOr,
   type WaitOptions,
 } from "./options.ts";
@@ -73,7 +73,7 @@ export interface Admin {
    * Each loop connects once; leaving it disconnects. A daemon that ends, or cuts off a reader that fell 256
    * events behind, ends the loop: start another to look again. So does closing the client it was asked of.
    *
-   * @param options `signal` ends the loop with its reason thrown.
+   * @param options `signal` ends the loop with its reason thrown; with `requests` requests are told of, too.
    * @returns The events. The loop throws a `ConnectError` if there is no daemon.
    * @throws {ClientClosedError} If the client it is asked of is closed.
    *
@@ -86,7 +86,7 @@ export interface Admin {
    * }
    * ```
    */
-  watch(options?: CancelOptions): AsyncIterable<AdminEvent>;
+  watch(options?: FollowOptions): AsyncIterable<AdminEvent>;
 
   /**
    * Wait until the daemon is ready, also for one that is not started yet or is being started again.
@@ -263,7 +263,7 @@ class SocketAdmin implements Admin {
     this.#closing = closing;
   }
 
-  watch(options: CancelOptions = {}): AsyncIterable<AdminEvent> {
+  watch(options: FollowOptions = {}): AsyncIterable<AdminEvent> {
     const call = new Error();
     const closing = this.#closing;
     if (closing?.aborted) throw new ClientClosedError("Cannot watch the daemon: the client is closed");
@@ -272,7 +272,10 @@ class SocketAdmin implements Admin {
       [Symbol.asyncIterator]: () => {
         const left = new AbortController();
         const signals = { signal: options.signal, closing, left };
-        const events = until(signals, () => follow(endpoint, { signal: left.signal, call }));
+        const events = until(
+          signals,
+          () => follow(endpoint, { signal: left.signal, call, requests: options.requests === true }),
+        );
         return interruptible(events, () => {
           left.abort(new CancelledError("The loop over the daemon's events was left"));
         });
@@ -342,7 +345,7 @@ class SocketAdmin implements Admin {
 }
 
 /** One look at the daemon. */
-async function look(endpoint: UnixEndpoint, options: FollowOptions): Promise<AdminSnapshot> {
+async function look(endpoint: UnixEndpoint, options: StreamOptions): Promise<AdminSnapshot> {
   const capabilities: Capabilities[] = [];
   let logStopped: AdminSnapshot["logStopped"];
   let reloadFailed: AdminSnapshot["reloadFailed"];
@@ -354,7 +357,7 @@ async function look(endpoint: UnixEndpoint, options: FollowOptions): Promise<Adm
       logStopped = { reason: event.reason };
     } else if (event.status === "reload_failed") {
       reloadFailed = { reason: event.reason };
-    } else if (event.status !== "reloaded") {
+    } else if (event.status !== "reloaded" && event.status !== "request") {
       return {
         status: event,
         capabilities,

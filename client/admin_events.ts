@@ -1,4 +1,5 @@
 /** The events of the admin stream. */
+import type { LiveRequestStatus } from "./activity.ts";
 import type { BackendStatus, BreakerStatus, QueueStatus, TemplateError } from "./protocol/mod.ts";
 
 /**
@@ -359,6 +360,35 @@ export interface ReloadedEvent {
 export type StatusEvent = StartingEvent | LoadingModelEvent | ReadyEvent | RestartingEvent | DrainingEvent;
 
 /**
+ * A request came, began to run or ended; only told where {@linkcode Admin.watch} is asked for requests.
+ *
+ * @category Admin
+ *
+ * @example
+ * ```ts
+ * import { admin } from "@inferd/client";
+ *
+ * export async function logRequests(signal: AbortSignal): Promise<void> {
+ *   for await (const event of admin().watch({ requests: true, signal })) {
+ *     if (event.status === "request") console.log(event.change, event.request.number, event.completionTokens);
+ *   }
+ * }
+ * ```
+ */
+export interface RequestEvent {
+  /** Discriminates the event. */
+  readonly status: "request";
+  /** `failed`: it failed, was refused or was cancelled. */
+  readonly change: "waiting" | "running" | "done" | "failed";
+  /** As it is after the change; when it has ended, as it last was. */
+  readonly request: LiveRequestStatus;
+  /** Tokens of the prompt, when it is done. */
+  readonly promptTokens?: number;
+  /** Tokens of the answer, when it is done. */
+  readonly completionTokens?: number;
+}
+
+/**
  * What the admin stream tells; tell them apart by `status`, and `loading_model` and `restarting` further
  * by `phase`.
  *
@@ -374,4 +404,10 @@ export type StatusEvent = StartingEvent | LoadingModelEvent | ReadyEvent | Resta
  * }
  * ```
  */
-export type AdminEvent = StatusEvent | CapabilitiesEvent | LogStoppedEvent | ReloadedEvent | ReloadFailedEvent;
+export type AdminEvent =
+  | StatusEvent
+  | CapabilitiesEvent
+  | LogStoppedEvent
+  | ReloadedEvent
+  | ReloadFailedEvent
+  | RequestEvent;

@@ -81,7 +81,7 @@ export type {
   RerankOptions,
   RerankResult,
 } from "./retrieval.ts";
-export type { DaemonActivity, LiveRequestStatus, TotalsOfRequests } from "./activity.ts";
+export type { DaemonActivity, LiveRequestStatus, TotalsOfBackend, TotalsOfRequests } from "./activity.ts";
 export { type Admin, admin, type AdminSnapshot } from "./admin.ts";
 export type {
   AdminEvent,
@@ -97,6 +97,7 @@ export type {
   ReadyEvent,
   ReloadedEvent,
   ReloadFailedEvent,
+  RequestEvent,
   RestartingEvent,
   StartingEvent,
   StatusEvent,
@@ -106,6 +107,7 @@ export type {
   ByteStream,
   CancelOptions,
   ConnectOptions,
+  FollowOptions,
   OpenTransport,
   RequestOptions,
   SpawnOptions,

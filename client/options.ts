@@ -186,6 +186,28 @@ export interface CancelOptions {
 }
 
 /**
+ * How to follow a daemon.
+ *
+ * @category Admin
+ *
+ * @example
+ * ```ts
+ * import { admin, type FollowOptions } from "@inferd/client";
+ *
+ * export async function first(options: FollowOptions): Promise<string | undefined> {
+ *   for await (const event of admin().watch(options)) {
+ *     if (event.status === "request") return event.request.id;
+ *   }
+ *   return undefined;
+ * }
+ * ```
+ */
+export interface FollowOptions extends CancelOptions {
+  /** Also tell of each request that comes, runs or ends. Default `false`. */
+  readonly requests?: boolean | undefined;
+}
+
+/**
  * How long one request may take, and how often it is tried.
  *
  * @category Client

@@ -226,7 +226,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
     large: "one file for each part of the page, and one for each thing that the APIs share",
   },
-  "src/cli/terminal": { imports: ["client", "src/log"] },
+  "src/cli/terminal": { imports: ["client", "client/protocol", "src/log"] },
   "src/cli": {
     imports: [
       ...[

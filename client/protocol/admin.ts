@@ -177,6 +177,31 @@ export interface ReloadedFrame extends AdminFrameBase {
 }
 
 /**
+ * A request came, began to run or ended: for connections that asked with `follow`. Never replaces the snapshot.
+ *
+ * @example
+ * ```ts
+ * import type { RequestFrame } from "@inferd/client/protocol";
+ *
+ * export function isOver({ change }: RequestFrame): boolean {
+ *   return change === "done" || change === "failed";
+ * }
+ * ```
+ */
+export interface RequestFrame extends AdminFrameBase {
+  /** Discriminates the frame. */
+  status: "request";
+  /** `failed`: it failed, was refused or was cancelled. */
+  change: "waiting" | "running" | "done" | "failed";
+  /** As it is after the change; when it has ended, as it last was. */
+  request: RequestStatus;
+  /** Tokens of the prompt, when it is done. */
+  prompt_tokens?: number;
+  /** Tokens of the answer, when it is done. */
+  completion_tokens?: number;
+}
+
+/**
  * Every frame of the admin stream; a client ignores states it does not know.
  *
  * @example
@@ -195,7 +220,8 @@ export type AdminFrame =
   | CapabilitiesFrame
   | LogStoppedFrame
   | ReloadedFrame
-  | ReloadFailedFrame;
+  | ReloadFailedFrame
+  | RequestFrame;
 
 /**
  * What may be asked on the admin socket: one JSON object a line, at most 1 KiB. Anything else that is written there is
@@ -212,6 +238,8 @@ export type AdminFrame =
 export type AdminRequest =
   /** Which requests run and wait; answered by a {@linkcode RequestsFrame}. */
   | { type: "requests" }
+  /** Tell on this connection, from now on, of each request that comes, runs or ends: {@linkcode RequestFrame}s. */
+  | { type: "follow" }
   /** Cancel one, whoever asked; answered by a {@linkcode CancelledFrame}. */
   | { type: "cancel"; number: number };
 
@@ -274,6 +302,29 @@ export interface RequestTotals {
 }
 
 /**
+ * What the requests add up to that one backend has ended.
+ *
+ * @example
+ * ```ts
+ * import type { BackendTotals } from "@inferd/client/protocol";
+ *
+ * export function tokensPerSecond({ later_tokens, generation_ms }: BackendTotals): number {
+ *   return later_tokens / generation_ms * 1000;
+ * }
+ * ```
+ */
+export interface BackendTotals {
+  /** The backend's name. */
+  backend: string;
+  /** How many it answered. */
+  done: number;
+  /** Tokens of their answers but for the first of each, which comes with the prompt. */
+  later_tokens: number;
+  /** The sum of the milliseconds from each one's first piece to its end. */
+  generation_ms: number;
+}
+
+/**
  * The answer to `requests`.
  *
  * @example
@@ -294,6 +345,10 @@ export interface RequestsFrame {
   requests: RequestStatus[];
   /** Those that have ended. */
   totals: RequestTotals;
+  /** The same by backend; of those that have answered none there is nothing. */
+  backends?: BackendTotals[];
+  /** Milliseconds since the daemon's process started. */
+  uptime_ms?: number;
   /** The admission queue. */
   queue: QueueStatus;
 }

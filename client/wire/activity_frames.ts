@@ -1,8 +1,8 @@
 /**
  * The answers of the admin socket to what is asked there, as they are on the wire.
  */
-import type { DaemonActivity } from "../activity.ts";
-import { isRecord, list, number, parse, record, text, wrong } from "./frames.ts";
+import type { DaemonActivity, LiveRequestStatus } from "../activity.ts";
+import { type Fields, isRecord, list, number, parse, record, text, wrong } from "./frames.ts";
 
 /**
  * Read the answer to `requests`.
@@ -19,16 +19,7 @@ export function readActivity(line: string): DaemonActivity | undefined {
   return {
     requests: list(frame, "requests").map((entry) => {
       if (!isRecord(entry)) throw wrong(frame, "requests", "a list of objects");
-      return {
-        number: number(entry, "number"),
-        id: text(entry, "id"),
-        service: text(entry, "service"),
-        state: text(entry, "state") === "waiting" ? "waiting" : "running",
-        ...(entry.backend === undefined ? {} : { backend: text(entry, "backend") }),
-        ageMs: number(entry, "age_ms"),
-        ...(entry.first_token_ms === undefined ? {} : { firstTokenMs: number(entry, "first_token_ms") }),
-        pieces: number(entry, "pieces"),
-      };
+      return readRequest(entry);
     }),
     totals: {
       done: number(totals, "done"),
@@ -38,7 +29,31 @@ export function readActivity(line: string): DaemonActivity | undefined {
       firstTokens: number(totals, "first_tokens"),
       firstTokenMs: number(totals, "first_token_ms"),
     },
+    backends: frame.backends === undefined ? [] : list(frame, "backends").map((entry) => {
+      if (!isRecord(entry)) throw wrong(frame, "backends", "a list of objects");
+      return {
+        backend: text(entry, "backend"),
+        done: number(entry, "done"),
+        laterTokens: number(entry, "later_tokens"),
+        generationMs: number(entry, "generation_ms"),
+      };
+    }),
+    ...(frame.uptime_ms === undefined ? {} : { uptimeMs: number(frame, "uptime_ms") }),
     queue: { active: number(queue, "active"), waiting: number(queue, "waiting"), depth: number(queue, "depth") },
+  };
+}
+
+/** Read what is told of one request. */
+export function readRequest(entry: Fields): LiveRequestStatus {
+  return {
+    number: number(entry, "number"),
+    id: text(entry, "id"),
+    service: text(entry, "service"),
+    state: text(entry, "state") === "waiting" ? "waiting" : "running",
+    ...(entry.backend === undefined ? {} : { backend: text(entry, "backend") }),
+    ageMs: number(entry, "age_ms"),
+    ...(entry.first_token_ms === undefined ? {} : { firstTokenMs: number(entry, "first_token_ms") }),
+    pieces: number(entry, "pieces"),
   };
 }
 

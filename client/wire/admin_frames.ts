@@ -1,6 +1,13 @@
 /** Parses lines of the admin stream into events. */
-import type { AdminEvent, CapabilitiesEvent, LoadingModelEvent, RestartingEvent } from "../admin_events.ts";
+import type {
+  AdminEvent,
+  CapabilitiesEvent,
+  LoadingModelEvent,
+  RequestEvent,
+  RestartingEvent,
+} from "../admin_events.ts";
 import type { BackendStatus, BreakerStatus } from "../protocol/mod.ts";
+import { readRequest } from "./activity_frames.ts";
 import { type Fields, number, parse, record, text, wrong } from "./frames.ts";
 
 /**
@@ -29,9 +36,25 @@ export function readAdminFrame(line: string): AdminEvent | undefined {
       return { status, reason: text(frame, "reason") };
     case "reloaded":
       return { status, needsRestart: names(frame, "needs_restart") };
+    case "request":
+      return request(frame);
     default:
       return undefined;
   }
+}
+
+const CHANGES: readonly RequestEvent["change"][] = ["waiting", "running", "done", "failed"];
+
+function request(frame: Fields): RequestEvent | undefined {
+  const change = CHANGES.find((known) => known === frame.change);
+  if (change === undefined) return undefined;
+  return {
+    status: "request",
+    change,
+    request: readRequest(record(frame, "request")),
+    ...(frame.prompt_tokens === undefined ? {} : { promptTokens: number(frame, "prompt_tokens") }),
+    ...(frame.completion_tokens === undefined ? {} : { completionTokens: number(frame, "completion_tokens") }),
+  };
 }
 
 function loading(

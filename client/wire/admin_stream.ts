@@ -44,16 +44,20 @@ export interface FollowOptions {
   readonly signal: AbortSignal;
   /** Made where the call came in, for the stacks of errors. */
   readonly call: Error;
+  /** Ask to be told of requests, too. */
+  readonly requests?: boolean;
 }
 
 /** What the admin socket tells, until it ends. */
 export async function* follow(endpoint: UnixEndpoint, options: FollowOptions): AsyncGenerator<AdminEvent, void, void> {
-  const { signal, call } = options;
+  const { signal, call, requests = false } = options;
   let connection: Connection | undefined;
   const close = (): void => connection?.close();
   signal.addEventListener("abort", close, { once: true });
   try {
     connection = await Connection.open(endpoint, signal);
+    const question: AdminRequest = { type: "follow" };
+    if (requests) connection.send(encodeFrame(question));
     for (;;) {
       signal.throwIfAborted();
       const line = connection.take();

@@ -1,6 +1,6 @@
 /**
- * Requests on the admin socket: list the running and waiting requests, cancel one. Lines are short; anything else that
- * a client writes is ignored.
+ * Requests on the admin socket: list the running and waiting requests, follow them, cancel one. Lines are short;
+ * anything else that a client writes is ignored.
  */
 import type { CancelledFrame, QueueStatus, RequestsFrame } from "@inferd/client/protocol";
 import type { LiveRequests } from "../pipeline/live_requests.ts";
@@ -50,25 +50,34 @@ export class RequestDesk {
   }
 
   /**
+   * Tell of requests, if that is what a line asks for.
+   *
+   * @param line As it was written.
+   * @param push Takes frames with their newlines.
+   * @returns Disposal ends it; `undefined` if the line asks for something else.
+   */
+  follow(line: string, push: (frame: string) => void): Disposable | undefined {
+    if (read(line)?.type !== "follow") return undefined;
+    return this.#live.follow((frame) => push(`${JSON.stringify(frame)}\n`));
+  }
+
+  /**
    * Answer a line.
    *
    * @param line As it was written.
    * @returns A frame with its newline; `undefined` if the line is not a request.
    */
   answer(line: string): string | undefined {
-    let asked: unknown;
-    try {
-      asked = JSON.parse(line);
-    } catch {
-      return undefined;
-    }
-    if (!isRecord(asked)) return undefined;
+    const asked = read(line);
+    if (asked === undefined) return undefined;
     if (asked.type === "requests") {
       const frame: RequestsFrame = {
         id: "admin",
         type: "requests",
         requests: this.#live.list(),
         totals: this.#live.totals(),
+        backends: this.#live.totalsByBackend(),
+        uptime_ms: Math.round(performance.now()),
         queue: this.#queue(),
       };
       return `${JSON.stringify(frame)}\n`;
@@ -78,6 +87,15 @@ export class RequestDesk {
       const frame: CancelledFrame = { id: "admin", type: "cancelled", number, found: this.#live.cancel(number) };
       return `${JSON.stringify(frame)}\n`;
     }
+    return undefined;
+  }
+}
+
+function read(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : undefined;
+  } catch {
     return undefined;
   }
 }

@@ -111,9 +111,15 @@ class AdminConnection extends BaseConnection {
     const { conn } = this.base;
     const buffer = new Uint8Array(READ_BYTES);
     const questions = new QuestionReader();
+    // Told until the reader ends: one that has nothing more to say may still listen.
+    let following: Disposable | undefined;
+    reader.ended.addEventListener("abort", () => following?.[Symbol.dispose](), { once: true });
     try {
       for (let count = await conn.read(buffer); count !== null; count = await conn.read(buffer)) {
         for (const line of questions.push(buffer.subarray(0, count))) {
+          if (following === undefined && !reader.ended.aborted) {
+            following = this.#desk?.follow(line, (frame) => reader.push(frame));
+          }
           const answer = this.#desk?.answer(line);
           if (answer !== undefined) reader.push(answer);
         }

@@ -224,11 +224,17 @@ export class StatusReader implements Disposable {
   /** Lines that were taken but are not confirmed yet. */
   #taken = 0;
   #ended = false;
-  #overrun = new AbortController();
+  readonly #overrun = new AbortController();
+  readonly #end = new AbortController();
   #wake: (() => void) | undefined;
 
   constructor(leave: () => void) {
     this.#leave = leave;
+  }
+
+  /** Fires when nothing follows. */
+  get ended(): AbortSignal {
+    return this.#end.signal;
   }
 
   /** Fires when the reader has fallen too far behind. */
@@ -251,6 +257,7 @@ export class StatusReader implements Disposable {
   /** Add the end; for the board. */
   end(): void {
     this.#ended = true;
+    this.#end.abort();
     this.#wake?.();
   }
 

@@ -1,72 +1,103 @@
 /** `inferd chat`: a conversation on the terminal. Ctrl-C stops the answer, not the program. */
-import { createInterface, type Interface } from "node:readline/promises";
-import { stderr, stdin } from "node:process";
+import { join } from "@std/path";
 import type { ParsedFlags } from "../config/flags.ts";
-import { CLIENT_SETTINGS } from "../config/schema.ts";
+import { homeDirectory } from "../config/home.ts";
+import { clientSettings } from "../config/schema.ts";
+import { typed } from "../config/setting/typed_command.ts";
+import { isBuiltIn } from "../models/built_in.ts";
 import { Conversation } from "./conversation.ts";
 import { obey } from "./chat_commands.ts";
-import { type Command, parseCommand } from "./command.ts";
-import { GENERATION_FLAGS, readGeneration } from "./generation_flags.ts";
+import { type Command, type CommandContext, parseCommand } from "./command.ts";
+import { GENERATION_FLAGS, MODEL_FLAG, readGeneration } from "./generation_flags.ts";
 import { adminOf, reach, type Target, target } from "./reach.ts";
-import { complain, isScreen, remark } from "./terminal/output.ts";
+import { HistoryFile } from "./terminal/history_file.ts";
+import { LineEditor } from "./terminal/line_editor.ts";
+import { complain, remark } from "./terminal/output.ts";
 
-const PROMPT = "> ";
-const MORE = ". ";
 const HELP = [
-  "A line that ends with \\ continues on the next one.",
-  "/clear forgets the conversation, /bye or Ctrl-D quits, Ctrl-C stops an answer or clears the line, /help lists more.",
+  "A line that ends with \\ continues on the next one; a pasted text is one message.",
+  "Ctrl-C stops an answer or clears the line, /bye or Ctrl-D quits, /clear forgets the conversation, /help lists more.",
 ].join("\n");
+/** The prompt has no more of a model's name than this. */
+const MOST_NAME = 24;
 
 export const chat: Command = {
   name: "chat",
   usage: "chat [FLAGS]",
   summary: "Chat on the terminal",
-  settings: CLIENT_SETTINGS,
-  flags: [...GENERATION_FLAGS, { flag: "--thinking", help: "let the model think first; thoughts are dimmed" }],
+  settings: clientSettings("v2"),
+  flags: [MODEL_FLAG, ...GENERATION_FLAGS],
   exits: ["0 done", "1 a message could not be answered (without a terminal)", "2 unreachable, or bad flags"],
 
-  async run(args, { machine }): Promise<number> {
-    const flags = parseCommand(this, args, machine.env, 0);
-    return await chatWith(flags, await target(flags, machine.env, "v2"));
+  async run(args, context): Promise<number> {
+    const { env } = context.machine;
+    const flags = parseCommand(this, args, env, 0);
+    return await chatWith({ flags, where: await target(flags, env, "v2"), env, model: flags.strings.model });
   },
 };
+
+/** Whom to talk to, and how. */
+export interface ChatOptions {
+  /** Those of `chat`. */
+  readonly flags: ParsedFlags;
+  readonly where: Target;
+  readonly env: CommandContext["machine"]["env"];
+  /** Which of the daemon's models; absent: its first. */
+  readonly model?: string | undefined;
+}
 
 /**
  * Hold a conversation on the terminal.
  *
- * @param flags Those of `chat`.
- * @param where The daemon.
- * @param model Which of its models; absent: its first.
+ * @param options With whom.
  * @returns The exit code.
  */
-export async function chatWith(flags: ParsedFlags, where: Target, model?: string): Promise<number> {
+export async function chatWith({ flags, where, env, model }: ChatOptions): Promise<number> {
   const { system, sampling } = readGeneration(flags);
   await using client = await reach(where, (line) => complain(line));
-  const name = model ?? await firstModel(where);
   const conversation = new Conversation(client, {
     system,
     sampling,
     model,
-    name,
+    name: model ?? await firstModel(where),
     thinking: flags.booleans.has("thinking"),
+    stats: flags.booleans.has("stats"),
     raw: flags.booleans.has("raw"),
   });
-  // Lines are edited where they are shown, which is stderr.
-  const isTerminal = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
-  if (isTerminal) remark(name === undefined ? HELP : `${name}\n${HELP}`);
-  // The prompt goes to stderr, so that stdout has the answers and nothing else.
-  const lines = createInterface({
-    input: stdin,
-    output: stderr,
-    terminal: isTerminal && isScreen(Deno.stderr),
-    prompt: "",
+  const history = historyPath(env);
+  using editor = new LineEditor({
+    prompt: () => `${[...conversation.name ?? ""].slice(0, MOST_NAME).join("")}>`,
+    history: history === undefined ? undefined : new HistoryFile(history),
+    interrupt: () => conversation.stop(),
   });
-  try {
-    await converse(conversation, lines, isTerminal);
-  } finally {
-    lines.close();
+  const { isTerminal } = editor;
+  if (isTerminal) remark(greetingOf(conversation.name));
+  for await (const text of editor.messages()) {
+    if (text === "/exit" || text === "/bye" || text === "/quit") break;
+    if (text.startsWith("/")) await obey(text, conversation);
+    else await conversation.say(text);
+    if (isTerminal) complain("");
   }
   return conversation.failed && !isTerminal ? 1 : 0;
+}
+
+function greetingOf(name: string | undefined): string {
+  const toy = name === undefined || !isBuiltIn(name)
+    ? []
+    : [`${name} is a toy to try things with; "${typed("run hf:OWNER/REPO")}" downloads a real model.`];
+  return [...name === undefined ? [] : [name], ...toy, HELP].join("\n");
+}
+
+/** Where what was said is kept, beside the user's other files of ours; without a home, nowhere. */
+function historyPath(env: ChatOptions["env"]): string | undefined {
+  const home = homeDirectory(env);
+  if (home === undefined) return undefined;
+  const path = join(home, ".inferd", "chat_history");
+  // Asked first, because using it without the permission would prompt on a terminal.
+  const may = (["read", "write"] as const).every((name) =>
+    Deno.permissions.querySync({ name, path }).state === "granted"
+  );
+  return may ? path : undefined;
 }
 
 /** The daemon's first model that generates; nothing where it does not say. */
@@ -76,46 +107,5 @@ async function firstModel(where: Target): Promise<string | undefined> {
     return (await adminOf(where).snapshot()).capabilities.find(({ v2 }) => v2)?.model;
   } catch {
     return undefined; // It is for the greeting alone.
-  }
-}
-
-async function converse(conversation: Conversation, lines: Interface, isTerminal: boolean): Promise<void> {
-  // While the terminal is in raw mode Ctrl-C is a key, elsewhere a signal.
-  const interrupt = (): void => {
-    if (conversation.stop() || !isTerminal) return;
-    if (lines.line !== "") {
-      // As the keys do it: to the end of the line, then back over all of it.
-      lines.write(null, { ctrl: true, name: "e" });
-      lines.write(null, { ctrl: true, name: "u" });
-      return;
-    }
-    remark("(Ctrl-D leaves)");
-    lines.prompt(true);
-  };
-  const ask = (prompt: string): void => {
-    if (!isTerminal) return;
-    lines.setPrompt(prompt);
-    lines.prompt();
-  };
-  lines.on("SIGINT", interrupt);
-  Deno.addSignalListener("SIGINT", interrupt);
-  try {
-    let said = "";
-    ask(PROMPT);
-    for await (const line of lines) {
-      if (line.endsWith("\\")) {
-        said += `${line.slice(0, -1)}\n`;
-        ask(MORE);
-        continue;
-      }
-      const text = (said + line).trim();
-      said = "";
-      if (text === "/exit" || text === "/bye") return;
-      if (text.startsWith("/")) await obey(text, conversation);
-      else if (text !== "") await conversation.say(text);
-      ask(PROMPT);
-    }
-  } finally {
-    Deno.removeSignalListener("SIGINT", interrupt);
   }
 }

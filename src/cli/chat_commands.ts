@@ -1,5 +1,5 @@
 /** The commands of a chat: lines that begin with a slash. */
-import type { Message } from "@inferd/client";
+import { InferdError, type Message } from "@inferd/client";
 import { didYouMean } from "../config/setting/closest.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { parseCommand } from "./command.ts";
@@ -33,7 +33,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
     help: "give the model other instructions, or none",
     run: (text, conversation) => {
       conversation.instruct(text === "" ? undefined : text);
-      remark(text === "" ? "(no instructions)" : "(from now on)");
+      remark(text === "" ? "(no instructions)" : "(set)");
     },
   },
   set: {
@@ -41,16 +41,29 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
     help: "sample otherwise, as the flags do: /set temperature 0.2",
     run: (text, conversation) => {
       const [name = "", ...value] = text.split(/\s+/);
+      if (name === "system") return conversation.instruct(value.join(" ") || undefined);
       if (value.length === 0) throw new UsageError("Use /set NAME VALUE, as in /set temperature 0.2");
       const flags = parseCommand({ flags: GENERATION_FLAGS, settings: [] }, [`--${name}=${value.join(" ")}`], noEnv, 0);
       conversation.sample(readGeneration(flags).sampling);
-      remark("(from now on)");
+      remark("(set)");
     },
   },
   model: {
-    usage: "/model",
-    help: "show the model's name",
-    run: (_, conversation) => remark(conversation.name ?? "(the daemon does not say)"),
+    usage: "/model [NAME]",
+    help: "list the models, or talk to another one",
+    run: async (name, conversation) => {
+      const models = await conversation.models();
+      if (name === "") {
+        return remark(models.map((one) => `${one === conversation.name ? "*" : " "} ${one}`).join("\n"));
+      }
+      if (!models.includes(name)) {
+        throw new UsageError(
+          `The daemon has no model "${name}"${didYouMean(name, models) || "; /model lists what it has"}`,
+        );
+      }
+      conversation.talkTo(name);
+      remark("(set)");
+    },
   },
   save: {
     usage: "/save FILE",
@@ -115,7 +128,7 @@ export async function obey(line: string, conversation: Conversation): Promise<vo
   } catch (error) {
     const isRefused = error instanceof Error && "code" in error && typeof error.code === "string";
     const isForbidden = error instanceof Deno.errors.NotCapable;
-    if (!(error instanceof UsageError) && !isRefused && !isForbidden) throw error;
+    if (!(error instanceof UsageError || error instanceof InferdError) && !isRefused && !isForbidden) throw error;
     complain(`inferd: ${error.message}`);
   }
 }

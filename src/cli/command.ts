@@ -5,6 +5,7 @@ import { type Env, type ParsedFlags, parseFlags } from "../config/flags.ts";
 import { type SettingName, SETTINGS } from "../config/schema.ts";
 import { helpOf, type Settings } from "../config/setting/setting.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
+import { typed, typedName } from "../config/setting/typed_command.ts";
 import type { Machine } from "../config/resolve.ts";
 
 /** There is no daemon to talk to; the program says so and exits with 2. */
@@ -28,6 +29,8 @@ export interface OwnFlag {
   readonly choices?: readonly string[];
   /** It may be given more than once. */
   readonly repeats?: boolean;
+  /** What it is about, where help has a heading of its own for that. */
+  readonly group?: string;
 }
 
 /** One command of `inferd`. */
@@ -41,6 +44,8 @@ export interface Command {
   /** Settings it takes, shown with their variables. */
   readonly settings: readonly SettingName[];
   readonly flags: readonly OwnFlag[];
+  /** What one does with it, for its help: command lines without `inferd`, or longer ones with {@linkcode typed}. */
+  readonly examples?: readonly string[];
   /** What else is to be known, for its help: lines. */
   readonly notes?: readonly string[];
   /** Its first argument may be a file. */
@@ -99,10 +104,13 @@ function takesValue(flag: string): boolean {
  *
  * @param action What was given.
  * @param actions What there is.
+ * @param what What they are called.
  */
-export function unknownAction(action: string | undefined, actions: readonly string[]): UsageError {
+export function unknownAction(action: string | undefined, actions: readonly string[], what = "action"): UsageError {
   const use = `Use ${actions.slice(0, -1).join(", ")} or ${actions.at(-1)}`;
-  return new UsageError(action === undefined ? `No action given. ${use}` : `Unknown action "${action}". ${use}`);
+  return new UsageError(
+    action === undefined ? `No ${what} given. ${use}` : `Unknown ${what} ${JSON.stringify(action)}. ${use}`,
+  );
 }
 
 /**
@@ -113,28 +121,45 @@ export function unknownAction(action: string | undefined, actions: readonly stri
  * @returns The text, with its last newline.
  */
 export function commandHelp(command: Command, settings: Settings = SETTINGS): string {
-  const rows: [string, string][] = [
-    ...command.flags.map(({ flag, help }): [string, string] => [flag, help]),
-    ...command.settings.flatMap((name): [string, string][] => {
-      const setting = settings[name];
-      if (setting === undefined) return [];
-      return [[`--${setting.names.flag} ${setting.type.metavar}`, `${helpOf(setting)} [${setting.names.env}]`]];
-    }),
-    ["--help", "show this help"],
-  ];
+  const groups = flagGroups(command, settings);
+  // One table, so that its columns are.
+  const lines = table([...groups.values()].flat());
+  const sections = [...groups].flatMap(([title, rows]) => [`${title}:`, ...lines.splice(0, rows.length), ""]);
   return [
-    `Usage: inferd ${command.usage}`,
+    `Usage: ${typed(command.usage)}`,
     "",
     `${command.summary}.`,
     "",
-    "Flags:",
-    ...table(rows),
-    "",
+    ...command.examples === undefined ? [] : ["Examples:", ...command.examples.map((line) => `  ${line}`), ""],
+    ...sections,
     ...command.notes === undefined ? [] : [...command.notes, ""],
     "Exit codes:",
     ...command.exits.map((line) => `  ${line}`),
     "",
   ].join("\n");
+}
+
+/** The flags by what they are about; those for where the daemon is come last. */
+function flagGroups(command: Command, settings: Settings): Map<string, [string, string][]> {
+  const groups = new Map<string, [string, string][]>([["Flags", []]]);
+  const add = (group: string, row: [string, string]): void => {
+    const rows = groups.get(group) ?? [];
+    groups.set(group, rows);
+    rows.push(row);
+  };
+  for (const { flag, help, group = "Flags" } of command.flags) add(group, [flag, help]);
+  const connection: [string, string][] = [];
+  for (const name of command.settings) {
+    const setting = settings[name];
+    if (setting === undefined) continue;
+    const { names, type, client = false } = setting;
+    const row: [string, string] = [`--${names.flag} ${type.metavar}`, `${helpOf(setting)} [${names.env}]`];
+    if (client && name !== "config") connection.push(row);
+    else add("Flags", row);
+  }
+  add("Flags", ["--help", "show this help"]);
+  if (connection.length > 0) groups.set("Connection flags", connection);
+  return groups;
 }
 
 /**
@@ -145,14 +170,14 @@ export function commandHelp(command: Command, settings: Settings = SETTINGS): st
  */
 export function programHelp(commands: readonly Command[]): string {
   return [
-    "Usage: inferd [COMMAND] [FLAGS]",
+    `Usage: ${typed("COMMAND [FLAGS]")}`,
     "",
     "A local inference daemon: keeps a language model loaded and serves every program on this machine.",
     "",
     "Commands:",
-    ...table(commands.map((command): [string, string] => [command.name, command.summary])),
+    ...table(commands.map((command): [string, string] => [typedName(command.name), command.summary])),
     "",
-    `"inferd COMMAND --help" lists a command's flags; the default command is "${commands[0]?.name}".`,
+    `"${typed("COMMAND --help")}" lists a command's flags.`,
     "",
     "Flags:",
     ...table([["--help", "show this help"], ["--version", "show the version"]]),

@@ -2,8 +2,7 @@
 import { parseFlags } from "../config/flags.ts";
 import { SETTINGS } from "../config/schema.ts";
 import { helpOf, type Settings } from "../config/setting/setting.ts";
-import { UsageError } from "../config/setting/usage_error.ts";
-import { type Command, nameOf } from "./command.ts";
+import { type Command, nameOf, unknownAction } from "./command.ts";
 import { print } from "./terminal/output.ts";
 
 const SHELLS = { bash, zsh, fish } as const;
@@ -18,10 +17,8 @@ export const completions: Command = {
   exits: ["0 done", "2 no such shell"],
 
   async run(args, { machine, commands }): Promise<number> {
-    const [shell = "", ...more] = parseFlags(args, machine.env, { settings: [], words: 1 }).rest;
-    if (!isShell(shell) || more.length > 0) {
-      throw new UsageError(`Cannot complete for ${JSON.stringify(shell)}: must be ${Object.keys(SHELLS).join(", ")}`);
-    }
+    const [shell] = parseFlags(args, machine.env, { settings: [], words: 1 }).rest;
+    if (shell === undefined || !isShell(shell)) throw unknownAction(shell, Object.keys(SHELLS), "shell");
     print(completionScript(shell, await commands()));
     return 0;
   },

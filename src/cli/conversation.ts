@@ -4,6 +4,7 @@ import type { SamplingFlags } from "./generation_flags.ts";
 import { describe } from "./run_request.ts";
 import { AnswerPrinter } from "./terminal/answer_printer.ts";
 import { complain, remark } from "./terminal/output.ts";
+import { AnswerClock, statsOf } from "./terminal/stats_line.ts";
 
 /** How a conversation is held. */
 export interface ConversationOptions {
@@ -14,13 +15,18 @@ export interface ConversationOptions {
   readonly model: string | undefined;
   /** What the model is called, for people. */
   readonly name: string | undefined;
+  /** Say after each answer how fast it was. */
+  readonly stats: boolean;
   /** As for `AnswerPrinter`. */
   readonly raw: boolean;
 }
 
 /** One conversation. */
 export class Conversation {
-  readonly name: string | undefined;
+  #name: string | undefined;
+  #model: string | undefined;
+  /** The last message, if it has no answer. */
+  #unanswered: string | undefined;
   readonly #client: Client;
   readonly #options: ConversationOptions;
   #system: string | undefined;
@@ -35,7 +41,24 @@ export class Conversation {
     this.#options = options;
     this.#system = options.system;
     this.#sampling = options.sampling;
-    this.name = options.name;
+    this.#name = options.name;
+    this.#model = options.model;
+  }
+
+  /** What the model is called, for people. */
+  get name(): string | undefined {
+    return this.#name;
+  }
+
+  /** The models that may be talked to. */
+  async models(): Promise<string[]> {
+    const served = await this.#client.models();
+    return served.flatMap(({ model, v2 }) => v2 && model !== undefined ? [model] : []);
+  }
+
+  /** Talk to another model from now on; what was said stays. */
+  talkTo(model: string): void {
+    [this.#name, this.#model] = [model, model];
   }
 
   /** Whether a message could not be answered. */
@@ -73,8 +96,11 @@ export class Conversation {
     this.#messages = messages.slice(system === undefined ? 0 : 1);
   }
 
-  /** Take back the last message and its answer; the message, or nothing where there is none. */
+  /** Take back the last message and its answer, if it has one; the message, or nothing where there is none. */
   undo(): string | undefined {
+    const unanswered = this.#unanswered;
+    this.#unanswered = undefined;
+    if (unanswered !== undefined) return unanswered;
     const at = this.#messages.findLastIndex(({ role }) => role === "user");
     const content = this.#messages[at]?.content;
     if (at < 0 || typeof content !== "string") return undefined;
@@ -94,19 +120,22 @@ export class Conversation {
    */
   async say(text: string): Promise<void> {
     const before = this.#messages;
+    this.#unanswered = undefined;
     const running = this.#running = new AbortController();
     this.#messages = [...before, { role: "user", content: text }];
     const printer = new AnswerPrinter({ raw: this.#options.raw });
     let answer = "";
+    let dropped = 0;
     try {
-      for (let dropped = 0;;) {
+      for (;;) {
         try {
           answer = await this.#answer(printer, running.signal, (piece) => answer += piece);
           break;
         } catch (error) {
           const tooLong = error instanceof InvalidRequestError && error.reason === "context_length";
-          if (!tooLong || answer !== "" || !this.#dropOldest()) throw error;
-          if (dropped++ === 0) remark("(the context is full: the oldest messages are left out from now on)");
+          const gone = tooLong && answer === "" ? this.#dropOldest() : 0;
+          if (gone === 0) throw error;
+          dropped += gone;
         }
       }
     } catch (error) {
@@ -116,15 +145,23 @@ export class Conversation {
         this.#failed = true;
         complain(`inferd: ${describe(error)}`);
       } else throw error;
-      if (answer === "") this.#messages = before;
+      if (answer === "") [this.#messages, this.#unanswered] = [before, text];
     } finally {
       this.#running = undefined;
+    }
+    if (dropped > 0 && answer !== "") {
+      remark(
+        `(the context is full: ${
+          dropped === 1 ? "the oldest message was" : `the ${dropped} oldest messages were`
+        } forgotten)`,
+      );
     }
     if (answer !== "") this.#messages.push({ role: "assistant", content: answer });
   }
 
   async #answer(printer: AnswerPrinter, signal: AbortSignal, onText: (text: string) => void): Promise<string> {
-    const { thinking, model } = this.#options;
+    const { thinking, stats } = this.#options;
+    const model = this.#model;
     const request = {
       messages: this.messages,
       thinking,
@@ -132,7 +169,9 @@ export class Conversation {
       ...model === undefined ? {} : { model },
     };
     let answer = "";
+    const clock = new AnswerClock();
     for await (const event of this.#client.generate(request, { signal })) {
+      clock.tick();
       if (event.type === "text") {
         answer += event.text;
         onText(event.text);
@@ -140,16 +179,17 @@ export class Conversation {
       } else if (event.type === "thinking") await printer.thinking(event.text);
       else if (event.type === "done") {
         await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+        if (stats) remark(`(${statsOf(event, clock)})`);
       }
     }
     return answer;
   }
 
-  /** Drop the first message and its answer, but not the last message. */
-  #dropOldest(): boolean {
+  /** Drop the first message and its answer, but not the last message; how many it were. */
+  #dropOldest(): number {
     const next = this.#messages.findIndex(({ role }, index) => index > 0 && role === "user");
-    if (next < 0) return false;
+    if (next < 0) return 0;
     this.#messages = this.#messages.slice(next);
-    return true;
+    return next;
   }
 }

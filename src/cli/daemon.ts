@@ -9,7 +9,8 @@ import type { DaemonOptions } from "../config/options.ts";
 import { loadConfig, withKeys } from "../config/load.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
-import { type Daemon, startDaemon } from "../daemon/boot.ts";
+import { type BootScreen, type Daemon, startDaemon } from "../daemon/boot.ts";
+import { LockHeldError } from "../daemon/lock.ts";
 import { httpCommand } from "../monitor/http_command.ts";
 import { HttpProcess, monitoredBridges, ownBridges } from "../monitor/http_process.ts";
 import { missingPermissionFlags } from "../monitor/permissions.ts";
@@ -20,12 +21,19 @@ import { parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { refuseDebugger } from "./process_guard.ts";
 import { checkPlatform } from "./platform.ts";
-import { complain } from "./terminal/output.ts";
+import { bannerOf } from "./banner.ts";
+import { showPhases } from "./terminal/phases.ts";
+import { complain, isScreen } from "./terminal/output.ts";
+import { stderrProgress } from "./terminal/progress.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 /** Exit codes of a process that a second signal ended, as shells count them. */
 const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "windows"
   ? [["SIGINT", 130]]
   : [["SIGINT", 130], ["SIGTERM", 143]];
+
+/** Who wants to read only what goes wrong is not greeted. */
+const LEVELS_WITH_BANNER: ReadonlySet<string> = new Set(["debug", "info"]);
 
 /** Within this time, in milliseconds, the same signal again is the first one handed on by another process. */
 const RELAY_MS = 150;
@@ -40,6 +48,12 @@ function onHangUp(daemon: () => Daemon | undefined, read: () => Promise<DaemonOp
     if (hadTerminal && !Deno.stdin.isTerminal()) void daemon()?.drain();
     else void daemon()?.reload(read);
   };
+}
+
+/** Shows on a terminal how far the boot is. */
+function bootScreen(): BootScreen {
+  const progress = stderrProgress();
+  return { show: showPhases(progress), clear: () => progress.clear() };
 }
 
 /** A machine whose variables are read once: later this process may not, and they cannot change. */
@@ -90,12 +104,13 @@ export async function runDaemon(
   if (supervised) {
     const missing = missingPermissionFlags(resolved, context);
     if (missing.length > 0) {
-      complain(`inferd: The daemon was started without ${missing.join(" ")}. Start it with "inferd serve"`);
+      complain(`inferd: The daemon was started without ${missing.join(" ")}. Start it with "${typed("serve")}"`);
       return 1;
     }
   }
   const options = withKeys(resolved, remembered.env);
   using notifier = Notifier.open({ env: machine.env, libc: LIBC_PATHS });
+  const screen = isScreen(Deno.stderr) ? bootScreen() : undefined;
   let daemon: Daemon | undefined;
   let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
   const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
@@ -124,12 +139,15 @@ export async function runDaemon(
     daemon = await startDaemon(options, {
       dropPermissions: context,
       ...(link === undefined ? {} : { pid: Deno.ppid, link }),
+      screen,
       ...(options.http.enabled ? { startBeside: (log): HttpProcess => new HttpProcess(bridges, { log }) } : {}),
     });
     // A signal that came while there was nothing to drain yet.
     if (asked !== undefined) void daemon.drain();
     await daemon.ready;
     notifier?.ready();
+    screen?.clear();
+    if (LEVELS_WITH_BANNER.has(options.logLevel)) complain(bannerOf(daemon.options, daemon.capabilities));
     await daemon.done;
     return 0;
   } catch (error) {
@@ -137,7 +155,11 @@ export async function runDaemon(
       await daemon.done;
       return 0;
     }
-    complain(`inferd: ${error instanceof Error ? error.message : String(error)}`);
+    screen?.clear();
+    const runs = error instanceof LockHeldError
+      ? `; "${typed("status")}" shows how it is, "${typed("stop")}" ends it`
+      : "";
+    complain(`inferd: ${error instanceof Error ? error.message : String(error)}${runs}`);
     return 1;
   } finally {
     for (const [signal, handler] of handlers) Deno.removeSignalListener(signal, handler);

@@ -10,7 +10,8 @@ import { type Command, parseCommand } from "./command.ts";
 import { checkPlatform } from "./platform.ts";
 import { checkEngine } from "./doctor/engine.ts";
 import { attempt, type Finding, Findings, type Level } from "./doctor/finding.ts";
-import { checkModels, checkStore, type ModelPlaces } from "./doctor/models.ts";
+import { checkContexts } from "./doctor/contexts.ts";
+import { checkModels, checkStore, expectedDownloads, type ModelPlaces } from "./doctor/models.ts";
 import { checkRemotes } from "./doctor/remotes.ts";
 import {
   checkAdmin,
@@ -18,6 +19,7 @@ import {
   checkLock,
   checkLogDir,
   checkPorts,
+  checkRoom,
   checkRuntimeDir,
   checkSockets,
   type Holder,
@@ -26,6 +28,7 @@ import { checkTemplates } from "./doctor/templates.ts";
 import { permissionContext } from "./permissions.ts";
 import { stderrProgress } from "./terminal/progress.ts";
 import { print } from "./terminal/output.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 const MARKS: Readonly<Record<Level, () => string>> = {
   ok: () => `[ ${green("ok")} ]`,
@@ -79,6 +82,7 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
     return found;
   });
   yield* await attempt("model store", () => checkStore(places));
+  yield* await attempt("context", () => checkContexts(options, places, machine.memoryBytes));
   const engine = await attempt("native library", () => checkEngine(options));
   yield* engine;
   yield* await attempt("chat template", () => {
@@ -100,6 +104,13 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   yield* await attempt("remote backends", () => checkRemotes(options));
   const folders = { ...(places.modelsHome === undefined ? {} : { models: places.modelsHome }), log: options.logDir };
   yield* await attempt("disk space", () => checkDisks(folders));
+  const { modelsHome } = places;
+  if (modelsHome !== undefined) {
+    yield* await attempt(
+      "room for downloads",
+      async () => checkRoom(modelsHome, await expectedDownloads(options, places)),
+    );
+  }
   yield* await attempt("log folder", () => checkLogDir(options));
   yield* await attempt("admin", () => checkAdmin(options, holder));
 }
@@ -121,7 +132,7 @@ async function resolveAll(values: SettingValues, machine: Machine): Promise<Reso
   } catch (error) {
     // A variable that a backend takes its key from may not be among what this process may read.
     if (!(error instanceof UsageError || error instanceof Deno.errors.NotCapable)) throw error;
-    findings.fail(error.message, 'Fix it; "inferd config schema" prints what the file may contain');
+    findings.fail(error.message, `Fix it; "${typed("config schema")}" prints what the file may contain`);
   }
   const path = findings.list.length === 0 ? configPath(values, machine.env)?.path : undefined;
   findings.elseOk(
@@ -146,7 +157,9 @@ function checkPermissions(
   if (missing.length > 0) {
     findings.fail(
       `Deno lacks the permissions ${missing.join(" ")}`,
-      'Start it with the flags that "inferd permissions" prints for the daemon, "inferd permissions doctor" for this',
+      `Start it with the flags that "${typed("permissions")}" prints for the daemon, "${
+        typed("permissions doctor")
+      }" for this`,
     );
   }
   return findings.elseOk("Deno has every permission that this configuration needs");

@@ -1,13 +1,14 @@
 /** `inferd embed`: embeds texts and prints the vectors as JSON. */
 import type { EmbedTask } from "@inferd/client";
 import { numberFlag } from "../config/flags.ts";
-import { CLIENT_SETTINGS } from "../config/schema.ts";
+import { clientSettings } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 /** Checked here so that a wrong one is a bad flag; the daemon would refuse it, too. */
 const TASKS: Readonly<Record<EmbedTask, true>> = {
@@ -25,7 +26,7 @@ export const embed: Command = {
   name: "embed",
   usage: "embed [TEXT...] [FLAGS]",
   summary: "Embed texts: one for each argument, or for each line on stdin",
-  settings: CLIENT_SETTINGS,
+  settings: clientSettings("embed"),
   flags: [
     {
       flag: "--task NAME",
@@ -43,9 +44,13 @@ export const embed: Command = {
     const where = await target(flags, machine.env, "embed");
     const fromStdin = flags.rest.length === 0 || (flags.rest.length === 1 && flags.rest[0] === "-");
     const texts = fromStdin ? await readLines("the texts, one a line,") : [...flags.rest];
-    if (texts.length === 0 || texts.includes("")) {
-      throw new UsageError('A text is empty: give texts as in "inferd embed one two", or one a line on stdin');
+    if (texts.length === 0) {
+      throw new UsageError(
+        `No texts were given: give them as in "${typed('embed "a text" "another"')}", or one per line on stdin`,
+      );
     }
+    const empty = texts.indexOf("");
+    if (empty >= 0) throw new UsageError(`Text ${empty + 1} is empty`);
     return await runRequest(where, async (client) => {
       const { embeddings, usage, ...answer } = await client.embed(texts, { dimensions, task });
       await writeText(

@@ -1,8 +1,10 @@
 /** `inferd gc`: clears away what no name refers to. */
 import type { GcItem, GcResult, LooseBlob } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
-import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { size } from "./terminal/amounts.ts";
 import { print } from "./terminal/output.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 export const gc: Command = {
   name: "gc",
@@ -52,7 +54,9 @@ function toText({ items, kept, freedBytes }: GcResult, dryRun: boolean): string 
   const lines = items.map((item) => `${item.kind}  ${size(item.sizeBytes)}  ${item.path}${was(item)}`);
   for (const blob of kept) lines.push(`kept  ${size(blob.sizeBytes)}  ${blob.path}${was(blob)}`);
   if (kept.length > 0) {
-    lines.push('Kept files lost their name to another model within the last week; "inferd gc --all" removes them now');
+    lines.push(
+      `Kept files lost their name to another model within the last week; "${typed("gc --all")}" removes them now`,
+    );
   }
   return [...lines, `${size(freedBytes)} ${dryRun ? "would be freed" : "freed"}`].join("\n");
 }

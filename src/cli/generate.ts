@@ -1,90 +1,161 @@
 /** `inferd generate`: streams an answer to the terminal. */
-import type { Client, GenerateRequest, GenerateV2Request } from "@inferd/client";
+import type { Attachment, Block, Client, GenerateRequest, GenerateV2Request } from "@inferd/client";
 import type { ParsedFlags } from "../config/flags.ts";
-import { CLIENT_SETTINGS } from "../config/schema.ts";
+import { clientSettings } from "../config/schema.ts";
+import { typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { AnswerPrinter } from "./terminal/answer_printer.ts";
-import { writeText } from "./terminal/output.ts";
+import { remark, writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readInput } from "./terminal/input.ts";
+import { AnswerClock, statsOf } from "./terminal/stats_line.ts";
 import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
-import { GENERATION_FLAGS, readGeneration } from "./generation_flags.ts";
+import { GENERATION_FLAGS, MODEL_FLAG, readGeneration } from "./generation_flags.ts";
+
+/** Larger than what any model reads. */
+const MOST_FILE_BYTES = 16 * 1024 * 1024;
 
 export const generate: Command = {
   name: "generate",
   usage: "generate [PROMPT] [FLAGS]",
-  summary: "Stream an answer to a prompt, from the command line, stdin or both",
-  settings: CLIENT_SETTINGS,
+  summary: "Stream an answer to a prompt, from the command line, stdin, files or all of them",
+  settings: clientSettings("v2"),
   flags: [
-    ...GENERATION_FLAGS,
-    { flag: "--thinking", help: "let the model think first; its thoughts go to stderr" },
+    { flag: "--file FILE", help: "a text file that is added to the prompt; may be repeated", repeats: true },
+    { flag: "--image FILE", help: "an image that goes with the prompt; may be repeated", repeats: true },
     { flag: "--schema FILE", help: "a file with a JSON Schema that the answer must follow" },
     { flag: "--json", help: "print the complete answer as one JSON object" },
+    MODEL_FLAG,
+    ...GENERATION_FLAGS,
   ],
+  examples: [
+    typed('generate "Tell me a story about a fox."'),
+    `cat report.txt | ${typed('generate "Summarize this in three sentences"')}`,
+    typed('generate --file main.ts "What does this program do?"'),
+    typed('generate --image photo.jpg "What is in this picture?"'),
+    `${typed("generate -")} < prompt.txt`,
+  ],
+  takesFile: true,
   exits: REQUEST_EXITS,
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env);
     const { system, sampling } = readGeneration(flags);
-    const extras = v2Extras(flags);
-    const where = await target(flags, machine.env, extras === undefined ? "infer" : "v2");
-    const prompt = await readPrompt(flags.rest);
-    const messages: GenerateRequest["messages"] = [
-      ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
-      { role: "user", content: prompt },
-    ];
+    const [extras, images] = [v2Extras(flags), readImages(flags.lists.image ?? [])];
+    const files = (flags.lists.file ?? []).map(readText);
+    const where = await target(flags, machine.env, extras === undefined && images.length === 0 ? "infer" : "v2");
+    const prompt = await readPrompt(flags.rest, files);
+    const before = system === undefined ? [] : [{ role: "system" as const, content: system }];
+    const output: Output = {
+      printer: new AnswerPrinter({ raw: flags.booleans.has("raw") }),
+      stats: flags.booleans.has("stats"),
+    };
     const json = flags.booleans.has("json");
-    const printer = new AnswerPrinter({ raw: flags.booleans.has("raw") });
-    return await runRequest(where, (client) => {
-      if (extras === undefined) return (json ? printJson : printAnswer)(client, { messages, ...sampling }, printer);
-      return (json ? printJsonV2 : printAnswerV2)(client, { messages, ...sampling, ...extras }, printer);
+    return await runRequest(where, async (client) => {
+      if (extras === undefined && images.length === 0) {
+        const request: GenerateRequest = { messages: [...before, { role: "user", content: prompt }], ...sampling };
+        return await (json ? printJson : printAnswer)(client, request, output);
+      }
+      const content: Block[] = [
+        ...images.map(({ id }): Block => ({ type: "image", attachmentId: id })),
+        { type: "text", text: prompt },
+      ];
+      const request: GenerateV2Request = {
+        messages: [...before, { role: "user", content: images.length === 0 ? prompt : content }],
+        ...sampling,
+        ...extras,
+        thinking: extras?.thinking ?? false,
+        ...images.length === 0 ? {} : { attachments: images },
+      };
+      await (json ? printJsonV2 : printAnswerV2)(client, request, output);
     });
   },
 };
 
-/** What only v2 can be asked for; `undefined`: nothing of it. */
-function v2Extras(flags: ParsedFlags): { thinking: boolean; schema?: Record<string, unknown> } | undefined {
-  const thinking = flags.booleans.has("thinking");
-  const path = flags.strings.schema;
-  if (path === undefined) return thinking ? { thinking } : undefined;
+/** Where an answer goes. */
+interface Output {
+  readonly printer: AnswerPrinter;
+  /** Say how fast it was. */
+  readonly stats: boolean;
+}
+
+/** What only v2 can be asked for. */
+type V2Extras = Pick<GenerateV2Request, "model" | "thinking"> & { readonly schema?: Record<string, unknown> };
+
+/** What of it is asked for; `undefined`: nothing. */
+function v2Extras(flags: ParsedFlags): V2Extras | undefined {
+  const { schema: path, model } = flags.strings;
+  const plain = { thinking: flags.booleans.has("thinking"), ...model === undefined ? {} : { model } };
+  if (path === undefined) return plain.thinking || model !== undefined ? plain : undefined;
   let schema: unknown;
   try {
-    schema = JSON.parse(Deno.readTextFileSync(path));
+    schema = JSON.parse(new TextDecoder().decode(readBytes(path)));
   } catch (error) {
-    const reason = error instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    throw new UsageError(`Cannot read the schema "${path}": ${reason}`);
+    throw new UsageError(`Cannot read the schema "${path}": ${reasonOf(error)}`);
   }
   if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
     throw new UsageError(`Cannot use the schema "${path}": it must be a JSON object`);
   }
-  return { thinking, schema: { ...schema } };
+  return { ...plain, schema: { ...schema } };
 }
 
-/** The words, then what is piped in: `cat report.txt | inferd generate "Summarize this"`. */
-async function readPrompt(words: readonly string[]): Promise<string> {
+function readImages(paths: readonly string[]): Attachment[] {
+  return paths.map((path, index) => {
+    try {
+      return { id: `image-${index + 1}`, kind: "image", bytes: readBytes(path) };
+    } catch (error) {
+      throw new UsageError(`Cannot read the image "${path}": ${reasonOf(error)}`);
+    }
+  });
+}
+
+function readText(path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(readBytes(path)).replace(/\n$/, "");
+  } catch (error) {
+    const reason = error instanceof TypeError ? "it is not a text in UTF-8; for an image use --image" : reasonOf(error);
+    throw new UsageError(`Cannot read the file "${path}": ${reason}`);
+  }
+}
+
+function readBytes(path: string): Uint8Array<ArrayBuffer> {
+  const { isDirectory, size } = Deno.statSync(path);
+  if (isDirectory) throw new Error("it is a folder");
+  if (size > MOST_FILE_BYTES) throw new Error(`it has ${size} bytes, at most ${MOST_FILE_BYTES} are allowed`);
+  return Deno.readFileSync(path);
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "there is no such file";
+  if (error instanceof Deno.errors.PermissionDenied) return "this user may not read it";
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The words, then the files, then what is piped in: `cat report.txt | inferd generate "Summarize this"`. */
+async function readPrompt(words: readonly string[], files: readonly string[]): Promise<string> {
   if (words.includes("-") && words.length > 1) {
     throw new UsageError('"-" reads the prompt from stdin, alone; next to a prompt, leave it out: stdin is added');
   }
   const said = words[0] === "-" ? "" : words.join(" ");
-  const piped = said !== "" && Deno.stdin.isTerminal() ? "" : (await readInput("the prompt")).replace(/\n$/, "");
-  const prompt = [said, piped].filter((text) => text !== "").join("\n\n");
+  const isSaid = (said !== "" || files.length > 0) && words[0] !== "-";
+  const piped = isSaid && Deno.stdin.isTerminal() ? "" : (await readInput("the prompt")).replace(/\n$/, "");
+  const prompt = [said, ...files, piped].filter((text) => text !== "").join("\n\n");
   if (prompt.trim() === "") {
-    throw new UsageError('The prompt is empty: give it as in "inferd generate hello", or on stdin');
+    throw new UsageError(`The prompt is empty: give it as in "${typed("generate hello")}", or on stdin`);
   }
   return prompt;
 }
 
-async function printAnswer(client: Client, request: GenerateRequest, printer: AnswerPrinter): Promise<void> {
+async function printAnswer(client: Client, request: GenerateRequest, { printer, stats }: Output): Promise<void> {
+  const clock = new AnswerClock();
   try {
     for await (const event of client.generate(request)) {
+      clock.tick();
       if (event.type === "text") await printer.text(event.text);
       else if (event.type === "done") {
         await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+        if (stats) remark(statsOf(event, clock));
       }
     }
   } catch (error) {
@@ -93,13 +164,16 @@ async function printAnswer(client: Client, request: GenerateRequest, printer: An
   }
 }
 
-async function printAnswerV2(client: Client, request: GenerateV2Request, printer: AnswerPrinter): Promise<void> {
+async function printAnswerV2(client: Client, request: GenerateV2Request, { printer, stats }: Output): Promise<void> {
+  const clock = new AnswerClock();
   try {
     for await (const event of client.generate(request)) {
+      clock.tick();
       if (event.type === "text") await printer.text(event.text);
       else if (event.type === "thinking") await printer.thinking(event.text);
       else if (event.type === "done") {
         await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
+        if (stats) remark(statsOf(event, clock));
       }
     }
   } catch (error) {
@@ -108,20 +182,24 @@ async function printAnswerV2(client: Client, request: GenerateV2Request, printer
   }
 }
 
-async function printJson(client: Client, request: GenerateRequest): Promise<void> {
-  const { text, usage, stopReason, backend } = await client.generate({ ...request, stream: false }).result();
+async function printJson(client: Client, request: GenerateRequest, { stats }: Output): Promise<void> {
+  const answer = await client.generate({ ...request, stream: false }).result();
+  const { text, usage, stopReason, backend } = answer;
   await writeText(
     Deno.stdout,
     JSON.stringify({ content: text, usage: usageFields(usage), stop_reason: stopReason, backend }) + "\n",
   );
+  if (stats) remark(statsOf(answer));
 }
 
-async function printJsonV2(client: Client, request: GenerateV2Request): Promise<void> {
-  const { text, thinking, usage, stopReason, backend } = await client.generate({ ...request, stream: false }).result();
+async function printJsonV2(client: Client, request: GenerateV2Request, { stats }: Output): Promise<void> {
+  const answer = await client.generate({ ...request, stream: false }).result();
+  const { text, thinking, usage, stopReason, backend } = answer;
   await writeText(
     Deno.stdout,
     JSON.stringify({ content: text, thinking, usage: usageFields(usage), stop_reason: stopReason, backend }) + "\n",
   );
+  if (stats) remark(statsOf(answer));
 }
 
 function usageFields(usage: { promptTokens: number; completionTokens: number }): Record<string, number> {

@@ -17,27 +17,52 @@ const LIMITS = {
   "repeat-penalty": { least: 0, most: 2, whole: false },
 } as const;
 
+/** Flags that few need. */
+const SAMPLING = "Sampling flags";
+
 /** What such a command takes. */
 export const GENERATION_FLAGS: readonly OwnFlag[] = [
   { flag: "--system TEXT", help: "instructions the model gets before the prompt" },
   { flag: "--max-tokens N", help: `maximum number of tokens to generate (default: ${DEFAULT_MAX_TOKENS})` },
+  { flag: "--thinking", help: "let the model think first; its thoughts go to stderr, dimmed on a terminal" },
+  { flag: "--stats", help: "print tokens per second and the time to the first token, to stderr" },
+  { flag: "--raw", help: "print control characters in the answer to a terminal, instead of escaping them" },
   {
     flag: "--temperature X",
     help: `0 to ${MAX_TEMPERATURE}; 0 always takes the most likely token (default: ${DEFAULT_TEMPERATURE})`,
+    group: SAMPLING,
   },
-  { flag: "--top-p X", help: "above 0, at most 1; keep the most likely tokens that have this probability together" },
-  { flag: "--top-k N", help: "keep the N most likely tokens (0: all)" },
+  { flag: "--seed N", help: "random seed, for repeatable answers", group: SAMPLING },
+  { flag: "--stop TEXT", help: "end the answer before this text; may be repeated", repeats: true, group: SAMPLING },
+  {
+    flag: "--top-p X",
+    help: "above 0, at most 1; keep the most likely tokens that have this probability together",
+    group: SAMPLING,
+  },
+  { flag: "--top-k N", help: "keep the N most likely tokens (0: all)", group: SAMPLING },
   {
     flag: "--min-p X",
     help: "0 to 1; leave out tokens below this share of the most likely token's probability (default: 0)",
+    group: SAMPLING,
   },
-  { flag: "--presence-penalty X", help: "-2 to 2; penalize the last 64 tokens (default: 0)" },
-  { flag: "--frequency-penalty X", help: "-2 to 2; penalize them once per occurrence (default: 0)" },
-  { flag: "--repeat-penalty X", help: "above 0, at most 2; divide the logits of the last 64 tokens (default: 1)" },
-  { flag: "--seed N", help: "sample repeatably (the same seed usually gives the same answer)" },
-  { flag: "--stop TEXT", help: "end the answer before this text; may be repeated", repeats: true },
-  { flag: "--raw", help: "print control characters in the answer to a terminal, instead of escaping them" },
+  { flag: "--presence-penalty X", help: "-2 to 2; penalize the last 64 tokens (default: 0)", group: SAMPLING },
+  {
+    flag: "--frequency-penalty X",
+    help: "-2 to 2; penalize them once per occurrence (default: 0)",
+    group: SAMPLING,
+  },
+  {
+    flag: "--repeat-penalty X",
+    help: "above 0, at most 2; divide the logits of the last 64 tokens (default: 1)",
+    group: SAMPLING,
+  },
 ];
+
+/** Which model answers; `run` is told otherwise. */
+export const MODEL_FLAG: OwnFlag = {
+  flag: "--model NAME",
+  help: "which of the daemon's models answers (default: its first)",
+};
 
 /** How to sample, as requests name it. */
 export interface SamplingFlags {

@@ -11,6 +11,7 @@ import { UNTIL_EOF_FLAG } from "../monitor/http_command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { type Target, target } from "./reach.ts";
 import { refuseDebugger } from "./process_guard.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
 
@@ -51,6 +52,7 @@ export const http: Command = {
       apiKey,
       origins: listen.origins,
       aliases: listen.aliases,
+      pullCommand: typed("pull"),
       onUnexpected: (error) => console.error(`inferd http: ${withoutMessage(error)}`),
     };
     giveBack();
@@ -58,7 +60,9 @@ export const http: Command = {
       const address = `${hostname}:${port}`;
       console.error(
         `inferd: Cannot listen on ${address}: this process was started without the permission. ` +
-          `Start it with the flags that "inferd permissions http --http ${address}" prints, or set INFERD_HTTP=${address}`,
+          `Start it with the flags that "${
+            typed(`permissions http --http ${address}`)
+          }" prints, or set INFERD_HTTP=${address}`,
       );
       return 1;
     }

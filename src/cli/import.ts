@@ -5,7 +5,9 @@ import { findForeignModels, type ForeignModel, type ForeignPlaces } from "../mod
 import { isBuiltIn } from "../models/built_in.ts";
 import { backendOfModelfile, ModelfileError } from "../models/modelfile.ts";
 import { type Command, parseCommand } from "./command.ts";
-import { askToReplace, openStore, showPhases, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { askToReplace, openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { size } from "./terminal/amounts.ts";
+import { showPhases } from "./terminal/phases.ts";
 import { print, remark } from "./terminal/output.ts";
 
 export const importModel: Command = {

@@ -3,8 +3,10 @@ import { bold, dim, stripAnsiCode, yellow } from "@std/fmt/colors";
 import type { StoreListing } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { was } from "./gc.ts";
-import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { size } from "./terminal/amounts.ts";
 import { print } from "./terminal/output.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 export const models: Command = {
   name: "models",
@@ -68,7 +70,7 @@ function toText(root: string, { models, loose, unfinished, broken }: StoreListin
     ].join(", "),
   ]);
   for (const blob of loose) {
-    const state = blob.inUse ? "in use" : "inferd gc";
+    const state = blob.inUse ? "in use" : `"${typed("gc")}" removes it`;
     rows.push([dim("(no name)"), size(blob.sizeBytes), `sha256:${blob.sha256.slice(0, 12)}`, `${state}${was(blob)}`]);
   }
   for (const { name, sizeBytes, totalBytes } of unfinished) {
@@ -77,8 +79,9 @@ function toText(root: string, { models, loose, unfinished, broken }: StoreListin
   }
   const notes = broken.map(({ path, reason }) => yellow(`Cannot use "${path}": ${reason}`));
   if (rows.length === 0) {
-    const next =
-      '"inferd pull hf:OWNER/REPO/FILE.gguf" downloads one, "inferd import FILE" takes one from this machine';
+    const next = `"${typed("pull hf:OWNER/REPO/FILE.gguf")}" downloads one, "${
+      typed("import FILE")
+    }" takes one from this machine`;
     return [`${bold(root)} has no models; ${next}`, ...notes].join("\n");
   }
   const length = (cell: string | undefined): number => stripAnsiCode(cell ?? "").length;

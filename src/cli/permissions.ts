@@ -7,6 +7,7 @@ import { configPath, loadConfig } from "../config/load.ts";
 import { hasRelativePath } from "../config/merge.ts";
 import { resolveOptions } from "../config/resolve.ts";
 import { environment, SERVE_SETTINGS, type SettingValues } from "../config/schema.ts";
+import { quoted } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import {
   clientPermissionFlags,
@@ -45,16 +46,21 @@ export const permissions: Command = {
     const context = permissionContext(flags.values, machine.env);
     const role = flags.rest[0];
     if (role === undefined) {
-      for (const [name, flagsOf] of Object.entries(ROLES)) print(`${name}: ${flagsOf(options, context).join(" ")}`);
+      for (const [name, flagsOf] of Object.entries(ROLES)) print(`${name}: ${line(flagsOf(options, context))}`);
       return 0;
     }
     if (!isRole(role)) {
       throw new UsageError(`Unknown role ${JSON.stringify(role)}. Use serve, daemon, engine, client, http or doctor`);
     }
-    print(ROLES[role](options, context).join(" "));
+    print(line(ROLES[role](options, context)));
     return 0;
   },
 };
+
+/** Flags that can be pasted. */
+function line(flags: readonly string[]): string {
+  return flags.map(quoted).join(" ");
+}
 
 function isRole(text: string): text is keyof typeof ROLES {
   return Object.hasOwn(ROLES, text);

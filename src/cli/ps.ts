@@ -1,14 +1,15 @@
 /** `inferd ps`: the models that the daemon has, what each takes, and what runs. */
-import { bold } from "@std/fmt/colors";
+import type { TotalsOfBackend } from "@inferd/client";
+import { bold, dim } from "@std/fmt/colors";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
-import { size } from "./store.ts";
+import { duration, size } from "./terminal/amounts.ts";
 import { print } from "./terminal/output.ts";
 
 export const ps: Command = {
   name: "ps",
   usage: "ps [--json] [FLAGS]",
-  summary: "List the daemon's models: state, memory, context, slots, and the requests that run",
+  summary: "List the daemon's models: state, memory, context, slots, speed, and for how long it runs",
   settings: ["config", "adminAddr"],
   flags: [{ flag: "--json", help: "print the list as one JSON array" }],
   exits: ["0 done", "2 unreachable, or bad flags"],
@@ -16,7 +17,10 @@ export const ps: Command = {
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
     const where = adminOf(await target(flags, machine.env));
-    const [{ capabilities }, { requests }] = await Promise.all([where.snapshot(), where.activity()]).catch(
+    const [{ capabilities }, { requests, backends: totals, uptimeMs }] = await Promise.all([
+      where.snapshot(),
+      where.activity(),
+    ]).catch(
       (error: unknown) => {
         throw unreachable(error);
       },
@@ -30,6 +34,8 @@ export const ps: Command = {
       context_tokens: one.contextTokens ?? null,
       slots: one.parallel ?? null,
       running: requests.filter(({ state, backend }) => state === "running" && backend === one.backend).length,
+      tokens_per_second: speedOf(totals.find(({ backend }) => backend === one.backend)),
+      uptime_seconds: uptimeMs === undefined ? null : Math.round(uptimeMs / 1000),
     }));
     if (flags.booleans.has("json")) {
       print(JSON.stringify(backends));
@@ -43,12 +49,20 @@ export const ps: Command = {
       one.memory_bytes === null ? "-" : size(one.memory_bytes),
       String(one.context_tokens ?? "-"),
       `${one.running} of ${one.slots ?? "-"}`,
+      one.tokens_per_second === null ? "-" : String(one.tokens_per_second),
     ]);
-    const head = ["MODEL", "BACKEND", "STATE", "ON", "MEMORY", "CONTEXT", "RUNNING"];
+    const head = ["MODEL", "BACKEND", "STATE", "ON", "MEMORY", "CONTEXT", "RUNNING", "TOKENS/S"];
     const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
     const line = (row: readonly string[]): string =>
       row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
-    print([bold(line(head)), ...rows.map(line)].join("\n"));
+    const up = uptimeMs === undefined ? [] : [dim(`The daemon has been running for ${duration(uptimeMs)}`)];
+    print([bold(line(head)), ...rows.map(line), ...up].join("\n"));
     return 0;
   },
 };
+
+/** How fast answers are written, one at a time, over all that were; `null`: none was. */
+function speedOf(totals: TotalsOfBackend | undefined): number | null {
+  if (totals === undefined || totals.generationMs <= 0 || totals.laterTokens === 0) return null;
+  return Math.round(totals.laterTokens / totals.generationMs * 10_000) / 10;
+}

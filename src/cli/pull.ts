@@ -1,23 +1,18 @@
 /** `inferd pull`: a model into the store, from a reference, a URL, or as the configuration names it. */
+import { statfsSync } from "node:fs";
 import type { DaemonOptions } from "../config/options.ts";
 import { SETTINGS } from "../config/schema.ts";
 import type { Machine } from "../config/resolve.ts";
+import { typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { type Access, parseHeader, readHuggingFaceToken } from "../models/transfer/access.ts";
 import { chooseFile, parseRepository } from "../models/transfer/hub.ts";
 import { parseReference, urlOfSource } from "../models/transfer/reference.ts";
 import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
-import {
-  askToReplace,
-  openStore,
-  PROGRESS_MS,
-  showPhases,
-  size,
-  STORE_EXITS,
-  STORE_SETTINGS,
-  withStore,
-} from "./store.ts";
+import { askToReplace, openStore, PROGRESS_MS, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { size } from "./terminal/amounts.ts";
+import { showPhases } from "./terminal/phases.ts";
 import { print, remark } from "./terminal/output.ts";
 
 export const pull: Command = {
@@ -63,6 +58,7 @@ export const pull: Command = {
           onTaken: askToReplace(progress, signal),
           progressMs: PROGRESS_MS,
           onPhase: showPhases(progress),
+          onLength: needRoom(options.modelsHome ?? "", spec.name),
           onWait: () => progress.note(`Another process is pulling ${spec.name}, waiting for it`),
           onRetry: ({ attempt, attempts, reason, delayMs }) =>
             progress.note(`${reason}; trying again in ${Math.round(delayMs / 1000)} s (${attempt} of ${attempts})`),
@@ -76,6 +72,37 @@ export const pull: Command = {
     }, "Interrupted; the next pull resumes it");
   },
 };
+
+/**
+ * Refuse a download that the disk has no room for.
+ *
+ * @param root The store.
+ * @param what What messages call the model.
+ * @returns Takes the length.
+ */
+function needRoom(root: string, what: string): (bytes: number) => void {
+  return (bytes) => {
+    const free = freeBytes(root);
+    if (free === undefined || bytes <= free) return;
+    throw new ModelStoreError(
+      "disk_full",
+      `Cannot pull "${what}": it takes ${size(bytes)}, and "${root}" has room for ${size(free)}. ` +
+        "Remove what is not needed, or set MODELS_HOME to a folder on a larger disk",
+    );
+  };
+}
+
+/** What is free for this user where the store is; `undefined`: not to be seen. */
+function freeBytes(root: string): number | undefined {
+  // Asked first, because looking without the permission would prompt on a terminal.
+  if (Deno.permissions.querySync({ name: "sys", kind: "statfs" }).state !== "granted") return undefined;
+  try {
+    const { bavail, bsize } = statfsSync(root);
+    return bavail * bsize;
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * The reference with the file that a repository's is taken to mean; `null`: there is none, and that was said.
@@ -146,7 +173,7 @@ async function read(
   if (found.length > 0) return found.map((spec) => ({ ...spec, name: name ?? spec.name }));
   if (word === undefined) {
     throw new UsageError(
-      "The configuration names no model to pull. Name one: inferd pull hf:owner/repo/file.gguf",
+      `The configuration names no model to pull. Name one, as in "${typed("pull hf:OWNER/REPO")}"`,
     );
   }
   return [await readKnown(word, store, env)];
@@ -165,7 +192,7 @@ async function readKnown(word: string, store: Store, env: (name: string) => stri
   throw new UsageError(
     known === undefined
       ? `Neither the configuration nor the store has a model "${word}"; give its address with --url, or pull a ` +
-        "reference as in inferd pull hf:owner/repo/file.gguf"
+        `reference, as in "${typed("pull hf:OWNER/REPO")}"`
       : `The store does not know an address of model "${known.name}"; give it with --url`,
   );
 }

@@ -21,6 +21,7 @@ import type { SettingValues } from "../config/schema.ts";
 import { settingName } from "../config/setting/surface_settings.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { UnreachableError } from "./command.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 /** Where the daemon is, as far as flags, environment and configuration file say. */
 export interface Target {
@@ -99,13 +100,15 @@ export function adminOf(where: Target): Admin {
  * @throws {UnreachableError} If there is no daemon.
  */
 export async function reach(where: Target, say: (line: string) => void): Promise<Client> {
+  const { path } = where.admin;
+  const connection: ConnectOptions = { ...where.infer, ...path === undefined ? {} : { adminPath: path } };
   try {
-    return await connect({ ...where.infer, timeoutMs: 0, maxRetries: 0 });
+    return await connect({ ...connection, timeoutMs: 0, maxRetries: 0 });
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw usage(error);
     if (!(error instanceof ConnectError)) throw error;
     const worthWaiting = error.retryable && where.infer.tcp === undefined && await loading(where, say);
-    if (!worthWaiting) throw unreachable(error);
+    if (!worthWaiting) throw unreachable(error, where);
   }
   try {
     await adminOf(where).ready({ timeoutMs: Infinity });
@@ -113,8 +116,14 @@ export async function reach(where: Target, say: (line: string) => void): Promise
     const { surface = "infer" } = where.infer;
     const [verb, serves] = SERVES[surface];
     // Else who is ready can be connected to.
-    if (!capabilities.some(serves)) throw new UnreachableError(`The daemon has no backend that ${verb}`);
-    return await connect({ ...where.infer, timeoutMs: 0, maxRetries: 0 });
+    if (!capabilities.some(serves)) {
+      const models = capabilities.map(({ backend, model }) => `"${model ?? backend}"`).join(", ");
+      throw new UnreachableError(
+        `The daemon has no backend that ${verb}, only ${models}. Add a model that does to "backends" in its ` +
+          `configuration file; "${typed("models")}" lists those that are here`,
+      );
+    }
+    return await connect({ ...connection, timeoutMs: 0, maxRetries: 0 });
   } catch (error) {
     throw unreachable(error);
   }
@@ -132,12 +141,17 @@ const SERVES: Readonly<Record<SurfaceName, readonly [string, (capabilities: Capa
  * What to throw for an error that says the daemon cannot be reached; others pass through.
  *
  * @param error What was caught.
+ * @param where What was connected to; absent: the admin socket.
  * @returns What to throw.
  */
-export function unreachable(error: unknown): unknown {
+export function unreachable(error: unknown, where?: Target): unknown {
   if (!(error instanceof ConnectError || error instanceof TimeoutError)) return error;
   // Where the way to it is wrong, another daemon would not help.
-  const advice = error instanceof ConnectError && !error.retryable ? "" : '; "inferd serve" starts a daemon';
+  const isElsewhere = error instanceof ConnectError && !error.retryable;
+  // Which port it is, is not what was written: each surface has its own.
+  const surface = where?.infer.tcp === undefined ? undefined : where.infer.surface;
+  const flag = surface === undefined || surface === "infer" ? "" : ` --${SURFACES[surface].tcp.flag}`;
+  const advice = isElsewhere ? "" : `; "${typed(`serve${flag}`)}" starts a daemon${flag === "" ? "" : " there"}`;
   return new UnreachableError(`${error.message}${advice}`, { cause: error });
 }
 

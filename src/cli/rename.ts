@@ -4,6 +4,7 @@ import { copyName } from "../models/store/copy_name.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { askToReplace, openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 import { print } from "./terminal/output.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 export const cp: Command = naming("cp", {
   summary: "Give a model of the store a second name; its files are not copied",
@@ -25,7 +26,9 @@ function naming(name: string, { summary, move }: { readonly summary: string; rea
       const flags = parseCommand(this, args, machine.env, 2);
       const [from, to] = flags.rest;
       if (from === undefined || to === undefined) {
-        throw new UsageError(`Give two names, as in "inferd ${name} NAME NEW_NAME"; "inferd models" lists them`);
+        throw new UsageError(
+          `Give two names, as in "${typed(`${name} NAME NEW_NAME`)}"; "${typed("models")}" lists them`,
+        );
       }
       const { store } = await openStore(flags, machine);
       return await withStore(async (signal, progress) => {

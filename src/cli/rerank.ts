@@ -1,18 +1,19 @@
 /** `inferd rerank`: a query and documents in, the order out, as JSON. */
 import { numberFlag } from "../config/flags.ts";
-import { CLIENT_SETTINGS } from "../config/schema.ts";
+import { clientSettings } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 export const rerank: Command = {
   name: "rerank",
   usage: "rerank QUERY [DOCUMENT...] [FLAGS]",
   summary: "Rank documents by relevance to a query; documents are arguments, or lines on stdin",
-  settings: CLIENT_SETTINGS,
+  settings: clientSettings("rerank"),
   flags: [{ flag: "--top-n N", help: "return only the N best documents (default: all)" }],
   exits: REQUEST_EXITS,
 
@@ -21,14 +22,16 @@ export const rerank: Command = {
     const topN = numberFlag(flags, "top-n", { least: 1, most: 1_000_000, whole: true });
     const [query, ...words] = flags.rest;
     if (query === undefined || query.trim() === "") {
-      throw new UsageError('The query is empty: give it as in "inferd rerank QUERY DOCUMENT..."');
+      throw new UsageError(`The query is empty: give it as in "${typed("rerank QUERY DOCUMENT...")}"`);
     }
     const where = await target(flags, machine.env, "rerank");
     const fromStdin = words.length === 0 || (words.length === 1 && words[0] === "-");
     const documents = fromStdin ? await readLines("the documents, one a line,") : words;
-    if (documents.length === 0 || documents.includes("")) {
-      throw new UsageError("A document is empty: give documents after the query, or one a line on stdin");
+    if (documents.length === 0) {
+      throw new UsageError("No documents were given: give them after the query, or one per line on stdin");
     }
+    const empty = documents.indexOf("");
+    if (empty >= 0) throw new UsageError(`Document ${empty + 1} is empty`);
     return await runRequest(where, async (client) => {
       const { results, usage, ...answer } = await client.rerank(query, documents, { topN });
       await writeText(

@@ -1,15 +1,19 @@
 /** `inferd rm`: takes a model out of the store. */
 import { UsageError } from "../config/setting/usage_error.ts";
-import type { BlobOutcome } from "../models/store.ts";
+import { isBuiltIn } from "../models/built_in.ts";
+import { type BlobOutcome, ModelStoreError, type Store } from "../models/store.ts";
+import { noSuchModel } from "./show.ts";
 import { type Command, parseCommand } from "./command.ts";
-import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { size } from "./terminal/amounts.ts";
 import { print } from "./terminal/output.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 /** What is said of blobs that stay. */
 const REST: Readonly<Record<BlobOutcome, string>> = {
   removed: "",
   referenced: "; another model has the same file, which stays",
-  in_use: '; a daemon began to serve it, so its file stays until "inferd gc"',
+  in_use: `; a daemon began to serve it, so its file stays until "${typed("gc")}"`,
   absent: "; its file was not there",
 };
 
@@ -24,12 +28,12 @@ export const rm: Command = {
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env);
     if (flags.rest.length === 0) {
-      throw new UsageError('Name a model, as in "inferd rm NAME"; "inferd models" lists them');
+      throw new UsageError(`Name a model, as in "${typed("rm NAME")}"; "${typed("models")}" lists them`);
     }
     const { store } = await openStore(flags, machine);
     return await withStore(async () => {
       for (const name of flags.rest) {
-        const { blob, freedBytes, ...removed } = await store.remove(name);
+        const { blob, freedBytes, ...removed } = await remove(store, name);
         const freed = freedBytes > 0 || blob === "removed" ? `, ${size(freedBytes)} freed` : "";
         print(`Removed ${removed.name}${freed}${REST[blob]}`);
       }
@@ -37,3 +41,15 @@ export const rm: Command = {
     });
   },
 };
+
+async function remove(store: Store, name: string): ReturnType<Store["remove"]> {
+  try {
+    return await store.remove(name);
+  } catch (error) {
+    if (!(error instanceof ModelStoreError) || error.code !== "not_found") throw error;
+    const why = isBuiltIn(name)
+      ? `Cannot remove "${name}": it comes with inferd, and is not in the store`
+      : (await noSuchModel(name, store)).message;
+    throw new ModelStoreError("not_found", why, { cause: error });
+  }
+}

@@ -22,6 +22,7 @@ import { adminOf, type Target, target, unreachable } from "./reach.ts";
 import { noSuchModel } from "./show.ts";
 import { openStore } from "./store.ts";
 import { complain, remark } from "./terminal/output.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 /** A model that has to be read from a slow disk takes a while. */
 const START_TIMEOUT_MS = 300_000;
@@ -31,9 +32,9 @@ export const run: Command = {
   usage: "run NAME|FILE|hf:OWNER/REPO[:QUANT]|hf:OWNER/REPO/FILE.gguf [FLAGS]",
   summary: "Chat with a model: download it if needed, start a daemon if none runs",
   settings: CLIENT_SETTINGS,
-  flags: [...GENERATION_FLAGS, { flag: "--thinking", help: "let the model think first; thoughts are dimmed" }],
+  flags: GENERATION_FLAGS,
   takesFile: true,
-  notes: ['A daemon that it starts keeps running; "inferd stop" ends it.'],
+  notes: [`A daemon that it starts keeps running; "${typed("stop")}" ends it.`],
   exits: ["0 done", "1 the model could not be had, or the daemon not be started", "2 unreachable, or bad flags"],
 
   async run(args, context): Promise<number> {
@@ -41,7 +42,9 @@ export const run: Command = {
     const flags = parseCommand(this, args, machine.env, 1);
     const [word] = flags.rest;
     if (word === undefined) {
-      throw new UsageError('Name a model, as in "inferd run inferd-tiny"; "inferd models" lists those of the store');
+      throw new UsageError(
+        `Name a model, as in "${typed("run inferd-tiny")}"; "${typed("models")}" lists those of the store`,
+      );
     }
     const { store } = await openStore(flags, machine);
     const model = await obtain(word, store, { context, flags });
@@ -50,13 +53,13 @@ export const run: Command = {
     const served = await servedModels(where);
     if (served === undefined) {
       if (!await startDaemon(model, where, { context, flags })) return 1;
-      return await chatWith(flags, where);
+      return await chatWith({ flags, where, env: machine.env });
     }
     const name = served.find((one) => one === model || one === word);
-    if (name !== undefined) return await chatWith(flags, where, name);
+    if (name !== undefined) return await chatWith({ flags, where, env: machine.env, model: name });
     complain(
       `inferd: A daemon runs, and does not serve "${word}" but ${served.map((one) => `"${one}"`).join(", ")}. ` +
-        'Stop it with "inferd stop", or add the model to its configuration file',
+        `Stop it with "${typed("stop")}", or add the model to its configuration file`,
     );
     return 1;
   },

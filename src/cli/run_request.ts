@@ -38,5 +38,7 @@ export async function runRequest(where: Target, request: (client: Client) => Pro
  * @returns Its code, where the daemon gave one, and its message.
  */
 export function describe(error: InferdError): string {
-  return error instanceof DaemonError ? `${error.code}: ${error.message}` : error.message;
+  // What the wire calls by another name than the flag.
+  const message = error.message.replaceAll("response_format.schema", "schema");
+  return error instanceof DaemonError ? `${error.code}: ${message}` : message;
 }

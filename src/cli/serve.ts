@@ -15,16 +15,17 @@ import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
 import { refuseDebugger } from "./process_guard.ts";
 import { complain } from "./terminal/output.ts";
+import { CALLED_AS_VARIABLE, calledAsWords, typed } from "../config/setting/typed_command.ts";
 
 export const serve: Command = {
   name: "serve",
-  usage: "[serve] [FLAGS]",
+  usage: "serve [FLAGS]",
   summary: "Run the daemon in the foreground until SIGTERM or SIGINT",
   settings: SERVE_SETTINGS,
   flags: [],
   notes: [
     "The daemon is a child process with exactly the permissions that its flags, environment and configuration file need,",
-    'whatever this command was given; "inferd permissions" prints them. Signals and the exit code are passed on.',
+    `whatever this command was given; "${typed("permissions")}" prints them. Signals and the exit code are passed on.`,
   ],
   exits: [
     "0 drained",
@@ -57,11 +58,15 @@ export async function runMonitor(args: readonly string[], machine: Machine, prog
   const missing = missingMonitorFlags(options, context);
   if (missing.length > 0) {
     complain(
-      `inferd: Cannot start the daemon without ${missing.join(" ")}. "inferd permissions serve" prints all flags`,
+      `inferd: Cannot start the daemon without ${missing.join(" ")}. "${typed("permissions serve")}" prints all flags`,
     );
     return 1;
   }
-  const command = daemonCommand(options, args, { context, env: machine.env, program });
+  const command = daemonCommand(options, args, {
+    context,
+    env: (name) => name === CALLED_AS_VARIABLE ? calledAsWords() : machine.env(name),
+    program,
+  });
   const children = childCommands(options, flags.values, { context, env: command.env });
   const { code, failure } = await superviseDaemon(command, children);
   if (failure !== undefined) complain(`inferd: ${failure}`);

@@ -217,7 +217,12 @@ function environmentFile(home: string): string {
   return join(home, ".inferd", "environment");
 }
 
-/** Where the service's file is. */
+/** Where the service's file is or would be; nothing where there are no services. */
+export function serviceFile(machine: Machine): string | undefined {
+  if (!machine.env("HOME") || !(machine.platform === "darwin" || machine.platform === "linux")) return undefined;
+  return unitPath(managerOf(machine), machine);
+}
+
 function unitPath(manager: Manager, machine: Machine): string {
   const home = homeOf(machine);
   if (manager === "launchd") return join(home, "Library", "LaunchAgents", `${LABEL}.plist`);

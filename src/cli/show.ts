@@ -15,8 +15,10 @@ import { parseReference } from "../models/transfer/reference.ts";
 import { remoteSource } from "../models/transfer/remote_source.ts";
 import { type Command, type CommandContext, parseCommand } from "./command.ts";
 import { readAccess, withFileChosen } from "./pull.ts";
-import { openStore, size, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { size } from "./terminal/amounts.ts";
 import { print } from "./terminal/output.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 export const show: Command = {
   name: "show",
@@ -34,7 +36,9 @@ export const show: Command = {
     const flags = parseCommand(this, args, machine.env, 1);
     const [given] = flags.rest;
     if (given === undefined) {
-      throw new UsageError('Name a model, as in "inferd show NAME"; "inferd models" lists those of the store');
+      throw new UsageError(
+        `Name a model, as in "${typed("show NAME")}"; "${typed("models")}" lists those of the store`,
+      );
     }
     const { store, options } = await openStore(flags, machine);
     const word = await withFileChosen(given, readAccess([], machine.env), machine);
@@ -77,7 +81,9 @@ async function findLocal(
 export async function noSuchModel(word: string, store: Store): Promise<UsageError> {
   const names = [...(await store.list()).models.map(({ name }) => name), ...Object.keys(BUILT_INS)];
   const meant = didYouMean(word, names);
-  return new UsageError(`There is no model "${word}" in the store${meant || '; "inferd models" lists what it has'}`);
+  return new UsageError(
+    `There is no model "${word}" in the store${meant || `; "${typed("models")}" lists what it has`}`,
+  );
 }
 
 async function localHeads(paths: readonly string[]): Promise<GgufHead[]> {

@@ -1,68 +1,99 @@
 /** `inferd status`: one look at the daemon. */
-import type { AdminSnapshot, Capabilities, StatusEvent } from "@inferd/client";
-import { format as formatBytes } from "@std/fmt/bytes";
+import { delay } from "@std/async";
+import type { Admin, AdminSnapshot, Capabilities, DaemonActivity, StatusEvent } from "@inferd/client";
 import { bold, green, yellow } from "@std/fmt/colors";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
+import { type Amounts, amounts, size, speed } from "./terminal/amounts.ts";
+import { describeRequest } from "./terminal/request_line.ts";
 import { describeTemplateError } from "./terminal/template_error.ts";
-import { adminFrame } from "./wire.ts";
+import { adminFrame, requestFields } from "./wire.ts";
 import { print } from "./terminal/output.ts";
+
+const ACTIVITY_MS = 1000;
+/** How long a download is looked at to tell its speed. */
+const SPEED_MS = 1000;
 
 export const status: Command = {
   name: "status",
   usage: "status [--json] [FLAGS]",
-  summary: "Show the daemon's state, backends, models and queue",
+  summary: "Show the daemon's state, backends, models, queue and running requests",
   settings: ["config", "adminAddr"],
-  flags: [{ flag: "--json", help: "print state and capabilities as one JSON object" }],
+  flags: [{ flag: "--json", help: "print state, capabilities and requests as one JSON object" }],
   exits: ["0 ready", "1 in any other state", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
     const where = adminOf(await target(flags, machine.env));
-    const seen = await where.snapshot().catch((error: unknown) => {
+    const [seen, activity] = await Promise.all([
+      where.snapshot(),
+      // One that cannot say what runs can still say how it is.
+      where.activity({ timeoutMs: ACTIVITY_MS }).catch(() => undefined),
+    ]).catch((error: unknown) => {
       throw unreachable(error);
     });
     if (flags.booleans.has("json")) {
       const capabilities = seen.capabilities.map((one) => adminFrame({ status: "capabilities", ...one }));
+      const requests = activity === undefined ? {} : { requests: activity.requests.map(requestFields) };
       const log = seen.logStopped === undefined ? {} : { log_stopped: seen.logStopped };
       const reload = seen.reloadFailed === undefined ? {} : { reload_failed: seen.reloadFailed };
-      print(JSON.stringify({ ...adminFrame(seen.status), capabilities, ...log, ...reload }));
+      print(JSON.stringify({ ...adminFrame(seen.status), capabilities, ...requests, ...log, ...reload }));
     } else {
-      print(table(seen));
+      print(table(seen, activity?.requests ?? [], await downloadOf(seen.status, where)));
     }
     return seen.status.status === "ready" ? 0 : 1;
   },
 };
 
-function table({ status: state, capabilities: backends, logStopped, reloadFailed }: AdminSnapshot): string {
+function table(seen: AdminSnapshot, requests: DaemonActivity["requests"], download: string | undefined): string {
+  const { status: state, capabilities: backends, logStopped, reloadFailed } = seen;
   const paint = state.status === "ready" ? green : yellow;
-  const phase = "phase" in state ? ` (${phaseOf(state)})` : "";
-  const rows: [string, string][] = [["state", paint(state.status) + phase]];
-  for (const capabilities of backends) {
-    const { backend, model, draft, accelerator, contextTokens, parallel, templateError, state = "ready" } =
-      capabilities;
-    const where = state === "ready" ? "" : ` (${yellow(state)})`;
-    rows.push(["backend", `${backend} on ${accelerator}: ${servicesOf(capabilities)}${where}`]);
-    if (model !== undefined) rows.push(["model", model]);
-    if (draft !== undefined) rows.push(["draft", draft]);
-    if (templateError !== undefined) rows.push(["template", yellow(describeTemplateError(templateError))]);
-    if (contextTokens !== undefined && contextTokens > 0) {
-      rows.push(["context", `${contextTokens} tokens a request, ${parallel} requests together`]);
-    }
-  }
+  const phase = download ?? ("phase" in state ? state.phase : "");
+  const rows: [string, string][] = [["state", paint(state.status) + (phase === "" ? "" : ` (${phase})`)]];
+  for (const backend of backends) rows.push(...rowsOf(backend, backends.length > 1 ? requests : []));
   const queue = backends[0]?.queue;
   if (queue !== undefined) rows.push(["queue", `${queue.active} active, ${queue.waiting} of ${queue.depth} waiting`]);
+  for (const request of requests) rows.push([request.state, describeRequest(request)]);
   if (logStopped !== undefined) rows.push(["log", yellow(`stopped: ${logStopped.reason}`)]);
   if (reloadFailed !== undefined) rows.push(["config", yellow(`not reloaded: ${reloadFailed.reason}`)]);
   return rows.map(([name, value]) => `${bold(name.padEnd(8))} ${value}`).join("\n");
 }
 
-/** What is done, and how far a download is. */
-function phaseOf(state: Extract<StatusEvent, { phase: unknown }>): string {
-  if (state.status !== "loading_model" || state.phase !== "download" || !state.totalBytes) return state.phase;
-  return `download, ${Math.floor(state.downloadedBytes / state.totalBytes * 100)} % of ${
-    formatBytes(state.totalBytes)
-  }`;
+/** What there is to say of one backend; who is busy matters where there are several. */
+function rowsOf(capabilities: Capabilities, requests: DaemonActivity["requests"]): [string, string][] {
+  const { backend, model, draft, accelerator, contextTokens = 0, parallel, memoryBytes, templateError } = capabilities;
+  const { state = "ready", breaker = "closed", phase } = capabilities;
+  const states = [
+    ...state === "ready" ? [] : [phase === undefined ? state : `${state}: ${phase}`],
+    ...breaker === "closed" ? [] : ["breaker open"],
+  ];
+  const where = states.length === 0 ? "" : ` (${yellow(states.join(", "))})`;
+  const rows: [string, string][] = [["backend", `${backend} on ${accelerator}: ${servicesOf(capabilities)}${where}`]];
+  if (model !== undefined) rows.push(["model", model]);
+  if (draft !== undefined) rows.push(["draft", draft]);
+  if (templateError !== undefined) rows.push(["template", yellow(describeTemplateError(templateError))]);
+  if (contextTokens > 0) rows.push(["context", `${contextTokens} tokens a request, ${parallel} requests together`]);
+  if (memoryBytes !== undefined) rows.push(["memory", size(memoryBytes)]);
+  const running = requests.filter((request) => request.state === "running" && request.backend === backend).length;
+  if (running > 0) rows.push(["running", `${running} of ${parallel ?? "?"}`]);
+  return rows;
+}
+
+/** How far a download is and how fast, which takes two looks; nothing where nothing is downloaded. */
+async function downloadOf(state: StatusEvent, where: Admin): Promise<string | undefined> {
+  const from = amountsOf(state);
+  if (from === undefined) return undefined;
+  const begun = performance.now();
+  await delay(SPEED_MS);
+  const later = await where.snapshot().then(({ status }) => status, () => undefined);
+  const to = later === undefined ? undefined : amountsOf(later);
+  const fast = to === undefined ? "" : speed(from, to, performance.now() - begun);
+  return ["download", ...amounts(to ?? from), fast].filter((text) => text !== "").join(", ");
+}
+
+function amountsOf(state: StatusEvent): Amounts | undefined {
+  if (!("phase" in state) || state.phase !== "download") return undefined;
+  return { done: state.downloadedBytes, total: state.totalBytes };
 }
 
 /** What a backend can be asked for. */

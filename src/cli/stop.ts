@@ -1,52 +1,127 @@
 /** `inferd stop`: ends the daemon as a signal does: running requests finish first. */
+import { dirname, join } from "@std/path";
+import { ConnectError } from "@inferd/client";
+import { homeDirectory } from "../config/home.ts";
 import { loadConfig } from "../config/load.ts";
+import type { DaemonOptions } from "../config/options.ts";
 import { pidPathOf } from "../config/pid_path.ts";
-import { resolveOptions } from "../config/resolve.ts";
+import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { complain, print } from "./terminal/output.ts";
 
 export const stop: Command = {
   name: "stop",
-  usage: "stop [FLAGS]",
+  usage: "stop [--all] [FLAGS]",
   summary: "Stop the daemon; running requests finish first",
   settings: ["config", "adminAddr", "lock"],
-  flags: [],
+  flags: [{ flag: "--all", help: "every daemon of this user, also those with another lock or runtime directory" }],
   exits: ["0 it has ended", "1 it could not be told to stop", "2 there is none, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
     const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+    if (flags.booleans.has("all")) return await stopAll(options, machine);
     const admin = adminOf(await target(flags, machine.env));
-    // Who does not answer is not signalled: the number may by now be another program's.
-    await admin.snapshot().catch((error: unknown) => {
-      throw unreachable(error);
-    });
-    const path = pidPathOf(options.lockPath);
-    let text: string;
     try {
-      text = Deno.readTextFileSync(path).trim();
+      // Who does not answer is not signalled: the number may by now be another program's.
+      await admin.snapshot();
     } catch (error) {
-      complain(`inferd: Cannot read "${path}": ${error instanceof Error ? error.message : error}`);
-      return 1;
+      if (!(error instanceof ConnectError && error.retryable)) throw unreachable(error);
+      complain("inferd: No daemon is running");
+      return 2;
     }
-    if (!/^[1-9]\d{0,9}$/.test(text)) {
-      complain(`inferd: "${path}" does not hold the number of a process`);
-      return 1;
-    }
+    const pid = readPid(pidPathOf(options.lockPath));
+    if (pid === undefined) return 1;
     // Begun before, so that the end is not missed.
     const ended = untilEnd(admin.watch());
-    try {
-      Deno.kill(Number(text), "SIGTERM");
-    } catch (error) {
-      complain(`inferd: Cannot stop process ${text}: ${error instanceof Error ? error.message : error}`);
-      return 1;
-    }
+    if (!signal(pid)) return 1;
     await ended;
     print("Stopped");
     return 0;
   },
 };
+
+/** Stop whoever holds a lock in a folder where a daemon of this user may have been started. */
+async function stopAll(options: DaemonOptions, machine: Machine): Promise<number> {
+  const home = homeDirectory(machine.env);
+  const folders = new Set([
+    options.runtimeDir,
+    dirname(options.lockPath),
+    ...home === undefined ? [] : [join(home, ".inferd", "run")],
+    // Where a login session has it, asked from outside of one.
+    ...machine.env("XDG_RUNTIME_DIR") || machine.uid === null ? [] : [`/run/user/${machine.uid}/inferd`],
+  ]);
+  const locks = new Set([options.lockPath, ...[...folders].flatMap(locksIn)]);
+  let [stopped, failed] = [0, false];
+  for (const lock of locks) {
+    const holder = await holderOf(lock);
+    if (holder === undefined) continue;
+    using file = holder;
+    const pid = readPid(pidPathOf(lock));
+    if (pid === undefined || !signal(pid)) {
+      failed = true;
+      continue;
+    }
+    // It is given back by the daemon's end.
+    await file.lock(false);
+    print(`Stopped process ${pid} ("${lock}")`);
+    stopped++;
+  }
+  if (failed) return 1;
+  if (stopped > 0) return 0;
+  complain("inferd: No daemon is running");
+  return 2;
+}
+
+function locksIn(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)]
+      .filter(({ name, isFile }) => isFile && name.endsWith(".lock") && exists(pidPathOf(join(folder, name))))
+      .map(({ name }) => join(folder, name));
+  } catch {
+    return []; // there is no such folder, or it is somebody else's
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/** The lock's file, where somebody holds it. */
+async function holderOf(lock: string): Promise<Deno.FsFile | undefined> {
+  if (!exists(lock)) return undefined;
+  const file = await Deno.open(lock, { read: true });
+  if (!await file.tryLock(false)) return file;
+  file.close();
+  return undefined;
+}
+
+/** What a pid file says; where it says nothing, that is told. */
+function readPid(path: string): number | undefined {
+  try {
+    const text = Deno.readTextFileSync(path).trim();
+    if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
+    complain(`inferd: "${path}" does not hold the number of a process`);
+  } catch (error) {
+    complain(`inferd: Cannot read "${path}": ${error instanceof Error ? error.message : error}`);
+  }
+  return undefined;
+}
+
+function signal(pid: number): boolean {
+  try {
+    Deno.kill(pid, "SIGTERM");
+    return true;
+  } catch (error) {
+    complain(`inferd: Cannot stop process ${pid}: ${error instanceof Error ? error.message : error}`);
+    return false;
+  }
+}
 
 async function untilEnd(events: AsyncIterable<unknown>): Promise<void> {
   try {

@@ -1,7 +1,5 @@
 /** What the commands that work on the model store have in common: which store, and what its errors mean to a shell. */
 import { abortable } from "@std/async";
-import { format as formatBytes } from "@std/fmt/bytes";
-import type { LoadPhase } from "@inferd/client/protocol";
 import type { ParsedFlags } from "../config/flags.ts";
 import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
@@ -90,78 +88,5 @@ export function askToReplace(
   };
 }
 
-/**
- * Show what takes time.
- *
- * @param progress Where to.
- * @returns Takes phases.
- */
-export function showPhases(progress: Progress): (phase: LoadPhase) => void {
-  let rate: Rate | undefined;
-  let file: string | undefined;
-  return (phase) => {
-    switch (phase.phase) {
-      case "download": {
-        const { downloaded_bytes: done, total_bytes: total, source_url: url } = phase;
-        if (file !== url) {
-          progress.step(`Downloading ${url}`);
-          [file, rate] = [url, new Rate(done)];
-        }
-        const speed = rate?.at(done, total) ?? "";
-        if (total === null) progress.at(undefined, [size(done), speed]);
-        else {progress.at(done / total, [
-            `${Math.floor(done / total * 100)} %`,
-            `${size(done)} of ${size(total)}`,
-            speed,
-          ]);}
-        break;
-      }
-      case "verify":
-        progress.step(`Verifying ${phase.path}`);
-        break;
-      case "checking_local":
-        progress.step(`Checking ${phase.path}`);
-        break;
-      case "quarantine":
-        progress.note(`Moved to ${phase.quarantine_path}`);
-        break;
-    }
-  };
-}
-
 /** How often people are shown how far a download is, in milliseconds. */
 export const PROGRESS_MS = 250;
-/** The speed is not shown before this much time. */
-const RATE_AFTER_MS = 1000;
-
-/** How fast bytes come. */
-class Rate {
-  readonly #first: number;
-  readonly #begun = performance.now();
-
-  constructor(first: number) {
-    this.#first = first;
-  }
-
-  /** Bytes a second and the time that is left, for people; empty while that is not known. */
-  at(done: number, total: number | null): string {
-    const ms = performance.now() - this.#begun;
-    const perSecond = (done - this.#first) / ms * 1000;
-    if (ms < RATE_AFTER_MS || perSecond <= 0) return "";
-    const left = total === null ? "" : `, ${clock((total - done) / perSecond)} left`;
-    return `${size(perSecond)}/s${left}`;
-  }
-}
-
-/** `1:05`, `2:03:00`. */
-function clock(seconds: number): string {
-  const whole = Math.ceil(seconds);
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  const two = (number: number): string => String(number).padStart(2, "0");
-  return `${hours > 0 ? `${hours}:${two(minutes)}` : minutes}:${two(whole % 60)}`;
-}
-
-/** Bytes, for people. */
-export function size(bytes: number): string {
-  return formatBytes(bytes, { binary: true });
-}

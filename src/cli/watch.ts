@@ -1,9 +1,13 @@
 /** `inferd watch`: follows what the daemon is doing. */
-import type { AdminEvent } from "@inferd/client";
-import { format as formatBytes } from "@std/fmt/bytes";
-import { bold, dim } from "@std/fmt/colors";
+import type { AdminEvent, Capabilities, RequestEvent } from "@inferd/client";
+import type { LoadPhase } from "@inferd/client/protocol";
+import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { type Command, parseCommand } from "./command.ts";
-import { stderrProgress } from "./terminal/progress.ts";
+import { amounts, size } from "./terminal/amounts.ts";
+import { describePhase, showPhases } from "./terminal/phases.ts";
+import { type Progress, stderrProgress } from "./terminal/progress.ts";
+import { describeRequest, speedOf } from "./terminal/request_line.ts";
+import { describeTemplateError } from "./terminal/template_error.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { adminFrame } from "./wire.ts";
 import { complain, isScreen, print } from "./terminal/output.ts";
@@ -11,21 +15,23 @@ import { complain, isScreen, print } from "./terminal/output.ts";
 export const watch: Command = {
   name: "watch",
   usage: "watch [--json] [FLAGS]",
-  summary: "Follow what the daemon is doing until Ctrl-C or until it ends",
+  summary: "Follow what the daemon is doing, and its requests, until Ctrl-C or until it ends",
   settings: ["config", "adminAddr"],
   flags: [{ flag: "--json", help: "print every event as a frame of the admin socket, one per line" }],
   exits: ["0 on Ctrl-C, or when the daemon ended", "2 unreachable, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
+    const progress = stderrProgress();
     const show = flags.booleans.has("json")
       ? (event: AdminEvent): void => print(JSON.stringify(adminFrame(event)))
-      : human();
+      : human(progress);
     const stop = new AbortController();
     const onInterrupt = (): void => stop.abort();
     Deno.addSignalListener("SIGINT", onInterrupt);
     try {
-      for await (const event of adminOf(await target(flags, machine.env)).watch({ signal: stop.signal })) show(event);
+      const events = adminOf(await target(flags, machine.env)).watch({ signal: stop.signal, requests: true });
+      for await (const event of events) show(event);
       complain("The daemon has ended");
     } catch (error) {
       if (!stop.signal.aborted) throw unreachable(error);
@@ -36,23 +42,107 @@ export const watch: Command = {
   },
 };
 
-/** A line for each event; on a terminal a bar for a download. */
-function human(): (event: AdminEvent) => void {
-  const bar = stderrProgress();
+/** Between two lines of one download, in milliseconds. */
+const EVERY_MS = 5000;
+
+/** A line for each event; on a terminal a bar for what takes long. */
+function human(progress: Progress): (event: AdminEvent) => void {
   const hasBar = isScreen(Deno.stderr);
+  const showPhase = showPhases(progress);
+  let told = -Infinity;
   return (event) => {
-    if (hasBar && event.status === "loading_model" && event.phase === "download") {
-      const { downloadedBytes, totalBytes, sourceUrl } = event;
-      const size = totalBytes === null ? "" : ` of ${formatBytes(totalBytes)}`;
-      bar.step(`download ${sourceUrl}`);
-      bar.at(totalBytes ? downloadedBytes / totalBytes : 0, `${formatBytes(downloadedBytes)}${size}`);
-      return;
+    const isLoading = "phase" in event && event.status === "loading_model";
+    if (hasBar && isLoading) return showPhase(phaseOf(event));
+    if (hasBar) progress.clear();
+    if (isLoading && event.phase === "download" && event.downloadedBytes !== event.totalBytes) {
+      if (performance.now() - told < EVERY_MS) return;
+      told = performance.now();
     }
-    if (hasBar) bar.clear();
-    const { status, ...rest } = event;
-    const details = Object.entries(rest).map(([name, value]) => {
-      return `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`;
-    });
-    print(`${dim(new Date().toTimeString().slice(0, 8))} ${bold(status)} ${details.join(" ")}`.trimEnd());
+    print(`${dim(new Date().toTimeString().slice(0, 8))} ${describe(event)}`);
   };
+}
+
+function describe(event: AdminEvent): string {
+  switch (event.status) {
+    case "starting":
+    case "draining":
+      return bold(event.status);
+    case "ready":
+      return bold(green(event.status));
+    case "loading_model":
+    case "restarting":
+      return `${bold(yellow(event.status))} ${describeLoading(phaseOf(event))}`;
+    case "capabilities":
+      return `${bold("backend")} ${describeBackend(event)}`;
+    case "request":
+      return describeChange(event);
+    case "log_stopped":
+    case "reload_failed":
+      return `${bold(red(event.status))} ${event.reason}`;
+    case "reloaded": {
+      const later = event.needsRestart.length === 0 ? "" : `, a restart changes ${event.needsRestart.join(", ")}`;
+      return `${bold(event.status)}${later}`;
+    }
+  }
+}
+
+function describeLoading(phase: LoadPhase): string {
+  if (phase.phase !== "download") return describePhase(phase);
+  const far = amounts({ done: phase.downloaded_bytes, total: phase.total_bytes });
+  return [...far, describePhase(phase)].join("  ");
+}
+
+/** The phase as the wire has it, which the rest of the program speaks. */
+function phaseOf(
+  event: Extract<AdminEvent, { phase: LoadPhase["phase"]; status: "loading_model" | "restarting" }>,
+): LoadPhase {
+  switch (event.phase) {
+    case "download":
+      return {
+        phase: "download",
+        downloaded_bytes: event.downloadedBytes,
+        total_bytes: event.totalBytes,
+        source_url: event.sourceUrl,
+      };
+    case "quarantine":
+      return {
+        phase: "quarantine",
+        path: event.path,
+        expected_sha256: event.expectedSha256,
+        actual_sha256: event.actualSha256,
+        quarantine_path: event.quarantinePath,
+      };
+    case "kv_cache":
+      return { phase: "kv_cache", n_ctx: event.contextTokens };
+    default:
+      return { phase: event.phase, path: event.path };
+  }
+}
+
+function describeBackend(capabilities: Capabilities): string {
+  const { backend, model, state = "ready", breaker, phase, memoryBytes, templateError, queue } = capabilities;
+  return [
+    `${backend}${model === undefined ? "" : ` (${model})`}: ${state}`,
+    ...phase === undefined ? [] : [phase],
+    ...breaker === "open" ? [yellow("breaker open")] : [],
+    ...memoryBytes === undefined ? [] : [size(memoryBytes)],
+    ...queue === undefined ? [] : [`${queue.active} active, ${queue.waiting} of ${queue.depth} waiting`],
+    ...templateError === undefined ? [] : [yellow(`template ${describeTemplateError(templateError)}`)],
+  ].join(", ");
+}
+
+const PAINT = { waiting: dim, running: bold, done: green, failed: red } as const;
+
+function describeChange({ change, request, promptTokens, completionTokens }: RequestEvent): string {
+  const { firstTokenMs, ageMs } = request;
+  if (promptTokens === undefined || completionTokens === undefined) {
+    return `${PAINT[change](change)} ${describeRequest(request)}`;
+  }
+  // What was counted is known better now than by pieces.
+  const { firstTokenMs: _, ...rest } = request;
+  return [
+    `${PAINT[change](change)} ${describeRequest({ ...rest, pieces: 0 })}`,
+    `${promptTokens} tokens read, ${completionTokens} written`,
+    ...firstTokenMs === undefined ? [] : speedOf(completionTokens, ageMs - firstTokenMs),
+  ].join(", ");
 }

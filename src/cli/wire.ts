@@ -1,7 +1,7 @@
 /**
  * The client's admin events as the wire's frames again, for `--json`: what scripts see is what the protocol documents.
  */
-import type { AdminEvent } from "@inferd/client";
+import type { AdminEvent, LiveRequestStatus } from "@inferd/client";
 
 const WIRE_NAMES: Readonly<Record<string, string>> = { contextTokens: "n_ctx" };
 
@@ -12,8 +12,19 @@ const WIRE_NAMES: Readonly<Record<string, string>> = { contextTokens: "n_ctx" };
  * @returns The frame, ready for `JSON.stringify`.
  */
 export function adminFrame(event: AdminEvent): Record<string, unknown> {
-  const fields = Object.entries(event).map(([name, value]) => [WIRE_NAMES[name] ?? snakeCase(name), value]);
-  return { id: "admin", type: "status", ...Object.fromEntries(fields) };
+  const own = event.status === "request" ? { ...event, request: requestFields(event.request) } : event;
+  return { id: "admin", type: "status", ...fieldsOf(own) };
+}
+
+/** A request as frames have it. */
+export function requestFields(request: LiveRequestStatus): Record<string, unknown> {
+  return fieldsOf(request);
+}
+
+function fieldsOf(value: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(value).map(([name, value]) => [WIRE_NAMES[name] ?? snakeCase(name), value]),
+  );
 }
 
 function snakeCase(name: string): string {

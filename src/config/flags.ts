@@ -61,7 +61,7 @@ export function parseFlags(
     return setting?.names.flag === undefined ? [] : [{ ...setting, name, ...setting.names, flag: setting.names.flag }];
   });
   const takesValue = [...settings.map(({ flag }) => flag), ...own, ...ownLists];
-  const parsed = parseArgs(args, {
+  const parsed = parseArgs(joinNegative(args, takesValue), {
     boolean: booleans,
     string: ["_", ...takesValue],
     collect: takesValue,
@@ -70,7 +70,7 @@ export function parseFlags(
     unknown: (arg, key) => {
       if (key === undefined || arg === "-") return true;
       const [given = ""] = arg.split("=", 1);
-      const meant = didYouMean(given.replace(/^-+/, ""), [...takesValue, ...booleans], "--");
+      const meant = meantFlag(given, [...takesValue, ...booleans]);
       throw new UsageError(`Unknown flag "${given}"${meant || '; "--help" lists what is allowed'}`);
     },
   });
@@ -126,6 +126,26 @@ export function parseFlags(
     booleans: new Set(booleans.filter((flag) => found[flag] === true)),
     rest,
   };
+}
+
+/** `--n-ctx -5` as `--n-ctx=-5`: a number is no flag. */
+function joinNegative(args: readonly string[], takesValue: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const [index, arg] of args.entries()) {
+    const before = joined.at(-1) ?? "";
+    const isValue = /^-\d/.test(arg) && takesValue.some((flag) => before === `--${flag}`) &&
+      !args.slice(0, index).includes("--");
+    if (isValue) joined[joined.length - 1] = `${before}=${arg}`;
+    else joined.push(arg);
+  }
+  return joined;
+}
+
+/** `; did you mean "--model"?`, or nothing; of a single letter, the first flag that begins with it. */
+function meantFlag(given: string, flags: readonly string[]): string {
+  const name = given.replace(/^-+/, "");
+  const first = name.length === 1 ? flags.find((flag) => flag.startsWith(name)) : undefined;
+  return first === undefined ? didYouMean(name, flags, "--") : `; did you mean "--${first}"?`;
 }
 
 function shorten(text: string): string {

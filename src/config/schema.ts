@@ -5,14 +5,21 @@
  */
 import { join } from "@std/path";
 import { DEFAULT_HTTP_PORT, DEFAULT_TCP_HOSTNAME } from "@inferd/client/paths";
-import { API_KEY_VARIABLE, DEFAULT_NAMESPACE, SURFACES, UNIX_SURFACES } from "@inferd/client/protocol";
+import {
+  API_KEY_VARIABLE,
+  DEFAULT_NAMESPACE,
+  type SurfaceName,
+  SURFACES,
+  UNIX_SURFACES,
+} from "@inferd/client/protocol";
 import { DEFAULT_CONTEXT_TOKENS } from "../inference/backend.ts";
 import { ACCELERATOR_SETTINGS } from "../libraries/accelerator.ts";
 import type { LogLevel } from "../log/log.ts";
 import { BUILT_IN_MODEL } from "../models/built_in.ts";
 import { mockScript } from "./backends/mock_script.ts";
 import { flagged, type Places, type Setting, setting, type Settings, type ValueOf } from "./setting/setting.ts";
-import { surfaceSettings, unixSettings } from "./setting/surface_settings.ts";
+import { CALLED_AS_VARIABLE, TASK_VARIABLE } from "./setting/typed_command.ts";
+import { settingName, surfaceSettings, unixSettings } from "./setting/surface_settings.ts";
 import {
   boolean,
   choice,
@@ -315,11 +322,31 @@ export const CLIENT_SETTINGS: readonly SettingName[] = SERVE_SETTINGS.filter((na
   (SETTINGS[name] as Setting).client
 );
 
+/** Client settings for some surfaces only; the first is the default one. */
+export function clientSettings(...surfaces: readonly SurfaceName[]): readonly SettingName[] {
+  const others = Object.entries(SURFACES).filter(([name]) => name !== "infer" && !surfaces.some((own) => own === name));
+  const left = [...others.flatMap(([, { flag, tcp }]) => [flag, tcp.flag]), UNIX_SURFACES.dispatch.flag];
+  return CLIENT_SETTINGS.filter((name) => !left.some((flag) => settingName(flag) === name));
+}
+
 /** Settings of the HTTP bridge: address, origins, aliases, and the client settings. */
 export const HTTP_SETTINGS: readonly SettingName[] = ["http", "httpOrigins", "aliases", ...CLIENT_SETTINGS];
 
-/** Every variable the program reads: those of the settings, and those for folders and the terminal. */
+/**
+ * Every variable the program reads: those of the settings, and those for folders, the terminal and how commands are
+ * typed.
+ */
 export function environment(table: Settings = SETTINGS): readonly string[] {
   const own = Object.values(table).flatMap(({ names }) => names.env ?? []);
-  return [...own, "HOME", "MODELS_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "TERM"];
+  return [
+    ...own,
+    "HOME",
+    "MODELS_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "TMPDIR",
+    "TERM",
+    CALLED_AS_VARIABLE,
+    TASK_VARIABLE,
+  ];
 }

@@ -43,6 +43,8 @@ import { Serving } from "./serving.ts";
 export interface Daemon extends AsyncDisposable {
   /** Current options; a reload changes them. */
   readonly options: DaemonOptions;
+  /** Capabilities of each backend, as far as known. */
+  readonly capabilities: ReturnType<StatusBoard["capabilities"]>;
   /** Resolves when clients can connect; rejects if the daemon could not start, or was drained before. */
   readonly ready: Promise<void>;
   /** Resolves when the daemon has cleaned up; rejects if it failed after it was ready. */
@@ -81,6 +83,15 @@ export interface StartOptions {
   readonly pid?: number;
   /** Starts a companion process once the daemon is certain to start; stopped with the daemon. */
   readonly startBeside?: (log: ActivityLog) => AsyncDisposable;
+  /** Given: shows how far the boot is. */
+  readonly screen?: BootScreen | undefined;
+}
+
+/** Where the operator sees how far the boot is. */
+export interface BootScreen {
+  show(phase: LoadPhase): void;
+  /** A line is about to be written there. */
+  clear(): void;
 }
 
 /** The daemon was drained before it was ready. */
@@ -137,6 +148,7 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
     dir: options.logDir,
     level: options.logLevel,
     stderr: true,
+    beforeLine: parts.screen === undefined ? undefined : () => parts.screen?.clear(),
     onStopped: (reason) => board.logStopped(reason),
     onResumed: () => board.logResumed(),
   }));
@@ -187,6 +199,7 @@ async function build(
   const { board, log } = ground;
   const downloads = new DownloadLog(log);
   const onPhase = (phase: LoadPhase): void => {
+    if (board.state !== "ready") parts.screen?.show(phase);
     board.loading(phase);
     downloads.see(phase);
   };
@@ -289,6 +302,10 @@ class RunningDaemon implements Daemon {
 
   get options(): DaemonOptions {
     return this.#options;
+  }
+
+  get capabilities(): ReturnType<StatusBoard["capabilities"]> {
+    return this.#ground.board.capabilities();
   }
 
   reload(read: () => Promise<DaemonOptions>): Promise<boolean> {

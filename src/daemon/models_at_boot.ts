@@ -5,6 +5,7 @@ import type { ActivityLog } from "../log/log.ts";
 import type { FileIdentity } from "../models/file/model_file.ts";
 import { modelHash } from "../models/file/shards.ts";
 import { ModelStoreError, Store, type StoredBlob } from "../models/store.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 /** Callbacks and abort signal. */
 export interface AtBootOptions {
@@ -101,8 +102,8 @@ function locatedBlobs(blobs: readonly ModelPart[], rest: Pick<Located, "modelSha
 
 function notThere({ modelName: name, stored }: LlamaBackendConfig, cause?: unknown): ModelStoreError {
   const reason = stored !== undefined
-    ? `Model "${name}" is in the store, but a file of it is missing; "inferd doctor" says which, and what to do`
-    : `Model "${name}" is not in the store, and auto_pull is off; "inferd pull ${name}" fetches it`;
+    ? `Model "${name}" is in the store, but a file of it is missing; "${typed("doctor")}" says which, and what to do`
+    : `Model "${name}" is not in the store, and auto_pull is off; "${typed(`pull ${name}`)}" fetches it`;
   return new ModelStoreError("not_found", reason, { cause });
 }
 

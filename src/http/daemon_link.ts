@@ -45,6 +45,8 @@ const SERVES: Readonly<Record<ModelService, (capabilities: Capabilities) => bool
 
 /** Lends clients and knows the backends. */
 export class DaemonLink implements AsyncDisposable {
+  /** What somebody on this machine types to download a model. */
+  readonly pullCommand: string;
   readonly #place: DaemonPlace;
   readonly #aliases: ReadonlyMap<string, string>;
   readonly #clients = new Map<SurfaceName, Promise<Client>>();
@@ -58,8 +60,10 @@ export class DaemonLink implements AsyncDisposable {
   /**
    * @param place Where the daemon is.
    * @param aliases Names that clients use for models, and what the daemon calls them.
+   * @param pullCommand What somebody on this machine types to download a model.
    */
-  constructor(place: DaemonPlace, aliases: Readonly<Record<string, string>> = {}) {
+  constructor(place: DaemonPlace, aliases: Readonly<Record<string, string>> = {}, pullCommand = "inferd pull") {
+    this.pullCommand = pullCommand;
     this.#place = place;
     this.#aliases = new Map(Object.entries(aliases));
     this.#watching = this.#watch();

@@ -21,6 +21,8 @@ export interface HttpOptions {
   readonly origins: readonly string[];
   /** Names that clients use for models, and what the daemon calls them. */
   readonly aliases: Readonly<Record<string, string>>;
+  /** What somebody on this machine types to download a model. */
+  readonly pullCommand?: string;
   /** Told of mistakes of this program's. */
   readonly onUnexpected?: (error: unknown) => void;
   /** For tests; absent: {@linkcode LIMITS}. */
@@ -65,7 +67,7 @@ const CHECK_MS = 1000;
  */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const limits = { ...LIMITS, ...options.limits };
-  const link = new DaemonLink(options.daemon, options.aliases);
+  const link = new DaemonLink(options.daemon, options.aliases, options.pullCommand);
   const draining = new AbortController();
   const app = createApp({
     draining: draining.signal,

@@ -32,10 +32,10 @@ export class DownloadLog {
     if (isWhole) this.#told.delete(source);
     else this.#told.set(source, { at: this.#now(), bytes });
     this.#log.info("download", {
-      source,
+      ...(total === null ? {} : { percent: Math.floor(bytes / total * 100) }),
       downloaded_bytes: bytes,
       total_bytes: total,
-      ...(total === null ? {} : { percent: Math.floor(bytes / total * 100) }),
+      source,
     });
   }
 }

@@ -21,8 +21,12 @@ const LEVELS: readonly LevelName[] = ["DEBUG", "INFO", "WARN", "ERROR"];
 /** Components that report the daemon's own life cycle: shown to the operator from `info`, all others from `error`. */
 const LIFECYCLE_COMPONENTS: ReadonlySet<string> = new Set(["daemon", "engine", "http"]);
 
-/** Failures that the command line reports in a line of its own. */
-const TOLD_BY_COMMAND: ReadonlySet<string> = new Set(["start_failed", "failed"]);
+/** Events that the command line reports to the operator in a line of its own. */
+const TOLD_BY_COMMAND: ReadonlySet<string> = new Set(["start_failed", "failed", "ready"]);
+/** Long lists and hashes, for the log file only. */
+const FILE_ONLY: ReadonlySet<string> = new Set(["permissions_left", "config_identified"]);
+/** Shown as a progress bar on a terminal. */
+const SHOWN_AS_BAR: ReadonlySet<string> = new Set(["download"]);
 
 /** Fields of a record in addition to its message. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -48,6 +52,8 @@ export interface ActivityLogOptions {
   readonly level: LogLevel;
   /** Also write to stderr for the operator. */
   readonly stderr?: boolean;
+  /** stderr is a terminal that shows download progress; called before each line, so that it makes room. */
+  readonly beforeLine?: (() => void) | undefined;
   /** Called when writing starts to fail, after stderr has been informed. */
   readonly onStopped?: (reason: string) => void;
   /** Called when writing works again, after stderr has been informed. */
@@ -92,7 +98,7 @@ export function openActivityLog(options: ActivityLogOptions): OpenLog {
   });
   const level = options.level.toUpperCase() as LevelName;
   const handlers: BaseHandler[] = [new FileHandler(file)];
-  if (options.stderr) handlers.push(new OperatorHandler());
+  if (options.stderr) handlers.push(new OperatorHandler(options.beforeLine));
   const rate: CallerRate = new CallerRate({
     onDropped: (caller, records) => log.for("log").warn("records_dropped", { caller, records }),
   });
@@ -191,16 +197,21 @@ class FileHandler extends BaseHandler {
 
 /** Writes readable lines to stderr. */
 class OperatorHandler extends BaseHandler {
-  constructor() {
+  readonly #beforeLine: (() => void) | undefined;
+
+  constructor(beforeLine: (() => void) | undefined) {
     super("DEBUG", { formatter: toText });
+    this.#beforeLine = beforeLine;
   }
 
   override handle(record: LogRecord): void {
-    if (TOLD_BY_COMMAND.has(record.msg)) return;
+    if (TOLD_BY_COMMAND.has(record.msg) || FILE_ONLY.has(record.msg)) return;
+    if (this.#beforeLine !== undefined && SHOWN_AS_BAR.has(record.msg)) return;
     if (LIFECYCLE_COMPONENTS.has(record.loggerName) || record.levelName === "ERROR") super.handle(record);
   }
 
   override log(line: string): void {
+    this.#beforeLine?.();
     print(line + "\n");
   }
 }

@@ -136,7 +136,7 @@ export class RotatingFile implements AsyncDisposable {
     this.#retryAt = performance.now() + (this.#options.retryMs ?? RETRY_MS);
     this.#close();
     if (!first) return;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     this.#options.onStopped(`Cannot write "${this.#path}": ${reason}`);
   }
 
@@ -276,4 +276,12 @@ async function look(path: string): Promise<Deno.FileInfo | undefined> {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
+}
+
+/** Why a file cannot be written, in words where those of the system say where it was noticed. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotADirectory) return "a part of its path is not a folder";
+  if (error instanceof Deno.errors.NotFound) return "its folder does not exist";
+  if (error instanceof Deno.errors.PermissionDenied) return "this user may not write there";
+  return error instanceof Error ? error.message : String(error);
 }

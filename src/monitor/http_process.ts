@@ -7,6 +7,7 @@ import { delay } from "@std/async";
 import type { ActivityLog } from "../log/log.ts";
 import type { MonitorLink } from "../processes/monitor_link.ts";
 import type { HttpCommand } from "./http_command.ts";
+import { typed } from "../config/setting/typed_command.ts";
 
 /** When a bridge that ended is started again, in milliseconds: doubled each time, up to the limit. */
 const FIRST_DELAY_MS = 1000;
@@ -134,7 +135,7 @@ export class HttpProcess implements AsyncDisposable {
           code,
           reason:
             "The HTTP bridge ended, and this daemon gave back the permission to start it: restart the daemon, or " +
-            'start "inferd http"',
+            `start "${typed("http")}"`,
         });
         return;
       }

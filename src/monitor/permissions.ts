@@ -184,6 +184,8 @@ export function doctorPermissionFlags(options: DaemonOptions, context: Permissio
     { name: "run", value: context.execPath, bootOnly: false },
     // How much space is left on a disk.
     { name: "sys", value: "statfs", bootOnly: false },
+    // How large contexts can be.
+    { name: "sys", value: "systemMemoryInfo", bootOnly: false },
   ];
   return [...flags([...list, ...own]), "--allow-read"];
 }

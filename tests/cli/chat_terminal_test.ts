@@ -1,48 +1,93 @@
 /** `inferd chat` and what others show on a terminal: a pseudo-terminal made by `script`, where there is one. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Output, Sandbox } from "../support/program.ts";
-import { hasTerminal } from "../support/terminal.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { ModelServer } from "../support/model_server.ts";
+import { OpenAiServer, words } from "../support/openai_server.ts";
+import { Sandbox } from "../support/program.ts";
+import { hasTerminal, Terminal } from "../support/terminal.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
 Deno.test({
-  name: "inferd chat stops the answer on Ctrl-C, keeps its history, and leaves on Ctrl-D when it is on a terminal",
+  name: "inferd chat stops the answer on Ctrl-C, keeps its history for the next chat, and leaves on Ctrl-D",
   ignore: !await hasTerminal(),
   async fn(): Promise<void> {
     await using box = new Sandbox();
     await using _daemon = await box.serve(["--backend", "mock", "--mock-script", '{"count":100000,"delayMs":5}']);
-    const command = `${Deno.execPath()} run --no-check -A ${MAIN} chat`;
-    const child = new Deno.Command("script", {
-      args: ["--quiet", "--return", "--command", command, "/dev/null"],
-      env: { ...box.env, TERM: "xterm" },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    const screen = new Output(child.stdout);
-    const keys = child.stdin.getWriter();
-    let ended = false;
-    const press = (text: string): Promise<void> => keys.write(new TextEncoder().encode(text));
-    try {
-      await screen.has("> ");
-      await press("first question\r");
-      await screen.has("3 4 5 6");
-      await press("\x03");
-      await screen.has("(stopped)");
-      await press("\x1b[A");
-      await screen.has("> first question");
+    {
+      await using chat = new Terminal(box, ["chat"]);
+      await chat.screen.has("mock> ");
+      await chat.press("first question\r");
+      await chat.screen.has("3 4 5 6");
+      await chat.press("\x03");
+      await chat.screen.has("(stopped)");
+      await chat.press("\x1b[A");
+      await chat.screen.has("mock> first question");
       // Nothing runs now: Ctrl-C clears the line, and of an empty one says how to leave.
-      await press("\x03\x03");
-      await screen.has("(Ctrl-D leaves)");
-      await press("\x04");
-      assertEquals((await child.status).code, 0);
-      ended = true;
-    } finally {
-      if (!ended) child.kill("SIGKILL");
-      await child.status;
-      await keys.close().catch(() => {});
-      await screen.all;
+      await chat.press("\x03\x03");
+      await chat.screen.has("(Ctrl-D leaves)");
+      await chat.press("\x04");
+      assertEquals(await chat.ended(), 0);
     }
+    const { mode = 0, size } = Deno.statSync(`${box.dir}/.inferd/chat_history`);
+    assertEquals([(mode ?? 0) & 0o777, size], [0o600, "first question\n".length]);
+    await using again = new Terminal(box, ["chat"]);
+    await again.screen.has("mock> ");
+    await again.press("\x1b[A");
+    await again.screen.has("mock> first question");
+  },
+});
+
+Deno.test({
+  name: "inferd chat takes a pasted text as one message, and Ctrl-C drops a message that goes on",
+  ignore: !await hasTerminal(),
+  async fn(): Promise<void> {
+    const asked: unknown[] = [];
+    await using server = new OpenAiServer(async (request) => {
+      asked.push((request.body.messages as { content: unknown }[]).at(-1)?.content);
+      await request.stream(...words(`answer ${asked.length}`));
+    });
+    await using box = new Sandbox();
+    const config = `${box.dir}/config.json`;
+    const remote = { kind: "openai-compat", name: "remote", base_url: server.url, model: "far" };
+    Deno.writeTextFileSync(config, JSON.stringify({ backends: [remote] }));
+    await using _daemon = await box.serve(["--config", config]);
+    await using chat = new Terminal(box, ["chat"]);
+    await chat.screen.has("far> ");
+    await chat.press("\x1b[200~one\r\ntwo\rthree\x1b[201~ four\r");
+    await chat.screen.has("answer 1");
+    await chat.press("half\\\r");
+    await chat.screen.has("... ");
+    await chat.press("\x03");
+    const long = Array.from({ length: 200 }, (_, line) => `line ${line} of a long text`).join("\n");
+    await chat.press(`\x1b[200~${long}\x1b[201~`);
+    await chat.screen.has("[paste 1: 200 lines]");
+    await chat.press("\r");
+    await chat.screen.has("answer 2");
+    assertEquals(asked, ["one\ntwo\nthree four", long]);
+    await chat.press("/bye\r");
+    assertEquals(await chat.ended(), 0);
+  },
+});
+
+Deno.test({
+  name: "inferd chat wraps answers at words, as wide as the terminal, and dims what the model thinks",
+  ignore: !await hasTerminal(),
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    const script = {
+      thinking: ["a thought that ", "is longer than a line"],
+      tokens: ["Point in", "ferd at a lar", "ger model"],
+    };
+    await using _daemon = await box.serve(["--backend", "mock", "--mock-script", JSON.stringify(script)]);
+    // deno-lint-ignore no-control-regex
+    const dimmed = /\x1b\[2ma thought that\x1b\[22m[^]*\nis longer than a/;
+    await using chat = new Terminal(box, ["chat", "--thinking"], { columns: 16, env: { NO_COLOR: "" } });
+    await chat.screen.has("mock> ");
+    await chat.press("hi\r");
+    await chat.screen.match(dimmed);
+    await chat.screen.has("Point inferd at\r\na larger model");
+    await chat.press("\x04");
+    assertEquals(await chat.ended(), 0);
   },
 });
 
@@ -89,5 +134,27 @@ Deno.test({
       assertStringIncludes(seen, said);
       assert(!seen.includes("\x1b"), JSON.stringify([command, seen]));
     }
+  },
+});
+
+Deno.test({
+  name: "inferd pull shows amounts before the address, and no more than a narrow terminal has room for",
+  ignore: !await hasTerminal(),
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    const bytes = Deno.readFileSync(new URL("../../models/inferd-tiny-embed.gguf", import.meta.url));
+    // What comes at once is not shown piece by piece; after the second request there was time.
+    const script = [{ cutAfter: bytes.length >> 1 }, { stallAfter: 10_000 }];
+    await using server = new ModelServer(bytes, script);
+    await using pull = new Terminal(box, ["pull", server.url], { columns: 40 });
+    await pull.screen.has(" of 1.96 MiB");
+    await pull.press("\x03");
+    assertEquals(await pull.ended(), 1);
+    // deno-lint-ignore no-control-regex
+    const drawn = (await pull.screen.all).split(/[\r\n]+\x1b\[2K/).filter((line) =>
+      line.includes("://") || line.includes("%")
+    );
+    assertMatch(drawn.at(-1) ?? "", /^50 % {2}\d+ kiB of 1\.96 MiB/);
+    for (const line of drawn) assert((line.split("^C")[0] ?? "").length < 40, line);
   },
 });

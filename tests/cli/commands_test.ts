@@ -55,7 +55,17 @@ Deno.test("inferd explains itself when asked for help or version", async () => {
     assertEquals([own.code, own.stderr], [0, ""]);
     assertStringIncludes(own.stdout, "Exit codes:");
   }
-  assertMatch((await box.run(["--version"])).stdout, /^inferd \d+\.\d+\.\d+\n$/);
+  for (const version of ["--version", "-v", "version"]) {
+    assertMatch((await box.run([version])).stdout, /^inferd \d+\.\d+\.\d+\n$/);
+  }
+  assertEquals((await box.run(["help", "generate"])).stdout, (await box.run(["generate", "--help"])).stdout);
+  const { stdout } = await box.run(["generate", "--help"], {
+    env: { INFERD_CALLED_AS: "", INIT_CWD: new URL("../..", import.meta.url).pathname.slice(0, -1) },
+  });
+  assertMatch(stdout, /^Usage: (npx --yes )?deno task generate /);
+  // What one needs comes first, and where the daemon is last.
+  const order = ["Examples:", "Flags:", "Sampling flags:", "Connection flags:"].map((title) => stdout.indexOf(title));
+  assertEquals(order, order.toSorted((one, other) => one - other));
 });
 
 const WRONG: readonly (readonly [string[], string])[] = [
@@ -73,10 +83,15 @@ const WRONG: readonly (readonly [string[], string])[] = [
   [["generate", "--uds", `/${"x".repeat(200)}`, "hi"], "as a socket path"],
   [["embed", "--task", "search", "hi"], "--task must be one of retrieval_query"],
   [["embed", "--dimensions", "0", "hi"], "--dimensions must be a whole number from 1"],
-  [["embed", "hi", ""], "A text is empty"],
+  [["embed", "hi", ""], "Text 2 is empty"],
   [["rerank"], "The query is empty"],
-  [["rerank", "hi", ""], "A document is empty"],
+  [["rerank", "hi", ""], "Document 1 is empty"],
   [["rerank", "--top-n", "0", "hi", "there"], "--top-n must be a whole number from 1"],
+  [["serve", "--n-ctx", "-5"], '--n-ctx must be a whole number from 16 to 10000000, got "-5"'],
+  [["serve", "-m", "x"], 'Unknown flag "-m"; did you mean "--model"?'],
+  [["list"], 'Unknown command "list"; did you mean "models"?'],
+  [["completions"], "No shell given. Use bash, zsh or fish"],
+  [["completions", "tcsh"], 'Unknown shell "tcsh". Use bash, zsh or fish'],
   [["chat", "hi"], 'Unexpected argument "hi"'],
   [["permissions", "root"], "Use serve, daemon, engine, client, http or doctor"],
 ];
@@ -161,6 +176,7 @@ Deno.test("inferd status and watch tell in one line that a chat template cannot 
   const capabilities = { ...head, status: "capabilities", ...known, template_error };
   await using _server = new ScriptedServer(async (peer) => {
     await peer.send(capabilities, { ...head, status: "ready" });
+    await peer.line();
   }, { path: `${box.runtimeDir}/admin.sock` });
   const { stdout } = await box.run(["status"]);
   assertEquals(stdout.split("\n").slice(1, 4), [
@@ -170,7 +186,7 @@ Deno.test("inferd status and watch tell in one line that a chat template cannot 
   ]);
   assertEquals(JSON.parse((await box.run(["status", "--json"])).stdout).capabilities, [capabilities]);
   const [line] = (await box.run(["watch"])).stdout.split("\n");
-  assertStringIncludes(line ?? "", ` templateError=${JSON.stringify(template_error)}`);
+  assertStringIncludes(line ?? "", `template cannot be used (line 12: Unknown filter "groupby" {{ x | groupby }})`);
 });
 
 Deno.test("inferd status and watch tell that the log has stopped when it has", async () => {
@@ -180,13 +196,14 @@ Deno.test("inferd status and watch tell that the log has stopped when it has", a
   const stopped = { ...head, status: "log_stopped", reason: "Cannot write: No space left" };
   await using _server = new ScriptedServer(async (peer) => {
     await peer.send(stopped, { ...head, status: "ready" });
+    await peer.line();
   }, { path: `${box.runtimeDir}/admin.sock` });
   const { code, stdout } = await box.run(["status"]);
   assertEquals([code, stdout], [0, "state    ready\nlog      stopped: Cannot write: No space left\n"]);
   const json = JSON.parse((await box.run(["status", "--json"])).stdout);
   assertEquals([json.status, json.log_stopped], ["ready", { reason: stopped.reason }]);
   const watched = (await box.run(["watch"])).stdout.split("\n");
-  assertMatch(watched[0] ?? "", / log_stopped reason=Cannot write: No space left$/);
+  assertMatch(watched[0] ?? "", / log_stopped Cannot write: No space left$/);
   const frames = (await box.run(["watch", "--json"])).stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
   assertEquals(frames, [stopped, { ...head, status: "ready" }]);
 });
@@ -233,6 +250,27 @@ Deno.test("inferd watch --json prints the admin frames when the daemon ends", as
   const frames = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
   assertEquals(frames.map(({ status }) => status), ["capabilities", "ready", "draining"]);
   assertEquals(stdout.split("\n")[1], '{"id":"admin","type":"status","status":"ready"}');
+});
+
+Deno.test("inferd status tells what runs and waits, and watch tells of requests as they come and go", async () => {
+  await using box = new Sandbox();
+  const script = JSON.stringify({ count: 100_000, delayMs: 5 });
+  await using _daemon = await box.serve([...MOCK, "--mock-script", script, "--parallel", "1"]);
+  await using watching = box.spawn(["watch"]);
+  await watching.stdout.has("ready");
+  await using first = box.spawn(["generate", "hi"]);
+  await first.stdout.has("3 4 5");
+  await using second = box.spawn(["generate", "hi"]);
+  await watching.stdout.has("waiting #2 generate");
+  const { stdout } = await box.run(["status"]);
+  assertMatch(stdout, /^running +#1 generate on mock, [\d.]+ m?s, \d+ tokens, [\d.]+ tokens\/s$/m);
+  assertMatch(stdout, /^waiting +#2 generate, /m);
+  assertEquals(JSON.parse((await box.run(["status", "--json"])).stdout).requests[1].state, "waiting");
+  first.kill("SIGKILL");
+  await watching.stdout.has("failed #1 generate on mock");
+  await watching.stdout.has("running #2 generate on mock");
+  second.kill("SIGKILL");
+  await watching.stdout.has("failed #2 generate on mock");
 });
 
 Deno.test("inferd watch exits with 0 when interrupted", async () => {

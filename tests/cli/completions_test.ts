@@ -92,6 +92,6 @@ Deno.test("inferd completions exits with 2 when it does not know the shell", asy
   for (const args of [[], ["tcsh"], ["toString"]]) {
     const { code, stdout, stderr } = await box.run(["completions", ...args]);
     assertEquals([code, stdout], [2, ""]);
-    assertStringIncludes(stderr, "must be bash, zsh, fish");
+    assertStringIncludes(stderr, "Use bash, zsh or fish");
   }
 });

@@ -2,7 +2,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { DaemonOptions } from "../../src/config/options.ts";
 import { checkEngine } from "../../src/cli/doctor/engine.ts";
-import { checkDisks, type DiskSpace } from "../../src/cli/doctor/places.ts";
+import { checkContexts } from "../../src/cli/doctor/contexts.ts";
+import { checkDisks, checkRoom, type DiskSpace } from "../../src/cli/doctor/places.ts";
+import { whyNotWritable } from "../../src/cli/doctor/writable.ts";
+import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { checkTemplates } from "../../src/cli/doctor/templates.ts";
 import { BUILT_INS } from "../../src/models/built_in.ts";
@@ -65,6 +68,7 @@ Deno.test("inferd doctor says ok of everything when nothing is wrong, and warns 
     "config",
     "models",
     "model store",
+    "context",
     "native library",
     "accelerator",
     "chat template",
@@ -107,7 +111,7 @@ Deno.test("inferd doctor names the configuration file when it cannot be read or 
   );
   const report = await examine(box, ["--config", path]);
   assertStringIncludes(problem(report, "config"), "NO_SUCH, which is not set");
-  assertEquals(failures(report), ["config"]);
+  assertEquals(failures(report), ["config", "remote backends"]);
 });
 
 Deno.test("inferd doctor names the model file when it is missing, no model, or has another hash", async () => {
@@ -375,6 +379,72 @@ Deno.test("inferd doctor names a log folder that cannot be written", async () =>
   await using box = new Sandbox();
   Deno.writeTextFileSync(`${box.dir}/logs`, "");
   assertStringIncludes(problem(await examine(box, MOCK), "log folder"), `"${box.dir}/logs" is not writable`);
+});
+
+Deno.test("inferd doctor says which context fits, and which is longer than the model was made for", async () => {
+  await using box = new Sandbox();
+  const report = await examine(box, ["--n-ctx", "10000000"]);
+  const [finding] = report.checks.filter(({ check }) => check === "context");
+  assertMatch(finding?.message ?? "", /^Backend "llamacpp": a context of 10000000 tokens (takes|is longer)/);
+  assertEquals(finding?.help, "Set n_ctx to 1024 or less");
+  const options = await examine(box, ["--n-ctx", "2048"]);
+  assertEquals(
+    problem(options, "context", "warn"),
+    'Backend "llamacpp": a context of 2048 tokens is longer than the 1024 that the model was made for',
+  );
+});
+
+Deno.test("checkContexts refuses what the machine's memory cannot hold", async () => {
+  const backend = { kind: "llamacpp", name: "a", modelName: "inferd-tiny", contextTokens: 100_000 } as const;
+  const options = { runtimeDir: "/nonexistent", backends: [backend] } as unknown as DaemonOptions;
+  const places = { autoPull: false };
+  const [finding] = await checkContexts(options, places, GiB / 8);
+  assertEquals(finding?.level, "fail");
+  assertMatch(finding?.message ?? "", /takes [\d.]+ MiB beside weights of [\d.]+ MiB, and this machine has 128 MiB$/);
+  assertEquals((await checkContexts(options, places, 64 * GiB))[0]?.level, "warn");
+});
+
+Deno.test({
+  name: "inferd doctor names folders that cannot be made or written to",
+  ignore: Deno.build.os === "windows",
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    Deno.writeTextFileSync(`${box.dir}/file`, "");
+    const env = {
+      XDG_RUNTIME_DIR: `${box.dir}/file`,
+      INFERD_LOG_DIR: `${box.dir}/file/logs`,
+      MODELS_HOME: `${box.dir}/file`,
+    };
+    const report = await examine(box, MOCK, { env });
+    assertStringIncludes(problem(report, "runtime directory"), "cannot be created: ");
+    assertStringIncludes(problem(report, "log folder"), `cannot be created: "${box.dir}/file" is not a folder`);
+  },
+});
+
+Deno.test({
+  name: "whyNotWritable sees a file system that is mounted read-only",
+  ignore: !CAN_MOUNT,
+  async fn(): Promise<void> {
+    const dir = await Deno.makeTempDir({ prefix: "inferd-" });
+    try {
+      await using _disk = await mountSmallDisk(dir, "64k");
+      assertEquals(whyNotWritable(`${dir}/a/b`), undefined);
+      await new Deno.Command("mount", { args: ["-o", "remount,ro", dir] }).output();
+      assertEquals(whyNotWritable(`${dir}/a/b`), `"${dir}" is on a file system that is mounted read-only`);
+    } finally {
+      await Deno.remove(dir);
+    }
+  },
+});
+
+Deno.test("checkRoom fails when downloads that are to come are larger than what is free", async () => {
+  const disk = (bytes: number) => (): Promise<DiskSpace> => Promise.resolve({ bsize: 1, blocks: 0, bavail: bytes });
+  const expected = [{ name: "a", bytes: 3 * GiB }, { name: "b", bytes: 2 * GiB }];
+  const [full] = await checkRoom("/nonexistent", expected, disk(4 * GiB));
+  assertEquals(full?.level, "fail");
+  assertEquals(full?.message, 'The download of "a", "b" takes 5.0 GiB, and "/nonexistent" has room for 4.0 GiB');
+  assertEquals((await checkRoom("/nonexistent", expected, disk(6 * GiB)))[0]?.level, "ok");
+  assertEquals(await checkRoom("/nonexistent", [], disk(0)), []);
 });
 
 Deno.test("inferd doctor fails when less than 1 GiB is left, and warns when it is less than 5 %", async () => {

@@ -18,17 +18,20 @@ Deno.test("terminal, status and watch say how far a first start is, and Ctrl-C e
   Deno.writeTextFileSync(`${box.dir}/.npmrc`, `@node-llama-cpp:registry=${registry.url}`);
   const env = { DENO_DIR: cache.dir };
   await using daemon = box.spawn(["serve", "--accelerator", "cpu"], { env });
-  await daemon.stderr.has(`@node-llama-cpp/${NAME} downloaded_bytes=0 total_bytes=${bytes} percent=0`);
+  await daemon.stderr.has(
+    `percent=0 downloaded_bytes=0 total_bytes=${bytes} source=${registry.url}@node-llama-cpp/${NAME}`,
+  );
   for await (const event of box.admin.watch()) {
     if (event.status === "loading_model" && event.phase === "download" && event.downloadedBytes >= HALF - 1) break;
   }
   const status = await box.run(["status"], { env });
   assertEquals(status.code, 1);
-  assertMatch(status.stdout, /^state {4}loading_model \(download, (49|50) % of [\d.]+ MB\)$/m);
+  assertMatch(status.stdout, /^state {4}loading_model \(download, (49|50) %, [\d.]+ MiB of [\d.]+ MiB\)$/m);
   await using watch = box.spawn(["watch"], { env });
-  await watch.stdout.has(`totalBytes=${bytes}`);
+  const [line] = await watch.stdout.match(/loading_model (49|50) % {2}[\d.]+ MiB of [\d.]+ MiB {2}Downloading .*/);
   watch.kill("SIGINT");
-  assertStringIncludes((await watch.outcome).stdout, `sourceUrl=${registry.url}@node-llama-cpp/${NAME}`);
+  assertEquals((await watch.outcome).code, 0);
+  assertStringIncludes(line, `${registry.url}@node-llama-cpp/${NAME}`);
   daemon.kill("SIGINT");
   assertEquals((await daemon.outcome).code, 0);
 });

@@ -116,13 +116,13 @@ Deno.test("serve --http starts the bridge with the daemon, says where it is, and
   await using daemon = await serveHttp(box);
   const url = await addressIn(daemon.stderr);
   assertEquals((await chat(url))[0], 200);
-  await daemon.stderr.has("permissions_left");
+  await daemon.stderr.has("inferd is ready");
   daemon.kill("SIGTERM");
   const ended = await daemon.outcome;
   assertEquals(ended.code, 0);
   // The monitor starts it.
-  const [, left = ""] = /permissions_left left=(\S+)/.exec(ended.stderr) ?? [];
-  assertEquals(left.includes("run="), false);
+  const [, left] = /"msg":"permissions_left","left":(\[[^\]]*\])/.exec(everyLog(box, ended)) ?? [];
+  assertEquals(left?.includes("run="), false);
   assertEquals(everyLog(box, ended).includes(SECRET), false);
 });
 
@@ -151,7 +151,7 @@ Deno.test("serve --http: the key is asked for, and is not among the bridge's arg
 Deno.test("serve --http: a bridge that ended is started again", async () => {
   await using box = new Sandbox();
   await using daemon = await serveHttp(box);
-  await daemon.stderr.has("permissions_left");
+  await daemon.stderr.has("inferd is ready");
   const [, pid = ""] = await daemon.stderr.match(/http_started pid=(\d+)/);
   await addressIn(daemon.stderr);
   Deno.kill(Number(pid), "SIGKILL");

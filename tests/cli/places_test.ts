@@ -81,7 +81,7 @@ Deno.test("a store that was named serves without a home, also a model by its nam
 /** A daemon that has to refuse to start; one that does start is a failure, and is ended. */
 async function refusedServe(box: Sandbox, flags: readonly string[], options: ProgramOptions = {}): Promise<Outcome> {
   await using daemon = box.spawn(["serve", ...flags], options);
-  const started = daemon.stderr.has("permissions_left").then(() => {
+  const started = daemon.stderr.has("inferd is ready").then(() => {
     throw new Error("It has started");
   });
   // What never happens is not waited for.
@@ -105,7 +105,7 @@ Deno.test("a home in which not every socket fits is refused before anything is l
   const env = { HOME: fits, XDG_RUNTIME_DIR: "" };
   {
     await using daemon = box.spawn(["serve", "--backend", "mock"], { env });
-    await daemon.stderr.has("permissions_left");
+    await daemon.stderr.has("inferd is ready");
     assertEquals((await box.run(["status"], { env })).code, 0);
     daemon.kill("SIGTERM");
     await daemon.outcome;

@@ -1,10 +1,12 @@
 /** The commands that ask beside plain `generate`: v2, embeddings, rerank and the conversation. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { OpenAiServer, words } from "../support/openai_server.ts";
 import { type Outcome, Sandbox } from "../support/program.ts";
 
 const MOCK = ["--backend", "mock"];
+/** A PNG of one pixel. */
+const DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 function assertUsage({ code, stdout, stderr }: Outcome, message: string): void {
   assertEquals([code, stdout], [2, ""], stderr);
@@ -51,6 +53,58 @@ Deno.test("inferd generate adds stdin to the prompt, and reads it alone where th
   assertEquals(asked, []);
 });
 
+Deno.test("inferd generate adds files to the prompt, sends images, and asks the model that is named", async () => {
+  const asked: { model: unknown; messages: unknown }[] = [];
+  await using server = new OpenAiServer(async (request) => {
+    asked.push({ model: request.body.model, messages: request.body.messages });
+    await request.stream(...words("yes"));
+  });
+  await using box = new Sandbox();
+  const file = (name: string, content: string | Uint8Array): string => {
+    const path = `${box.dir}/${name}`;
+    Deno.writeFileSync(path, typeof content === "string" ? new TextEncoder().encode(content) : content);
+    return path;
+  };
+  const backends = ["one", "two"].map((name) => ({
+    ...{ kind: "openai-compat", name, base_url: server.url, model: `model-${name}` },
+  }));
+  const config = file("config.json", JSON.stringify({ backends }));
+  await using _daemon = await box.serve(["--config", config]);
+  const [first, second] = [file("a.txt", "text of a\n"), file("b.txt", "text of b")];
+  const texts = await box.run(["generate", "--file", first, "--file", second, "Compare"], { stdin: "and this" });
+  assertEquals([texts.code, texts.stderr], [0, ""]);
+  const content = "Compare\n\ntext of a\n\ntext of b\n\nand this";
+  assertEquals(asked.pop(), { model: "model-one", messages: [{ role: "user", content }] });
+  const png = file("dot.png", Uint8Array.fromBase64(DOT));
+  const seen = await box.run(["generate", "--image", png, "--model", "model-two", "What is it?"], { stdin: "" });
+  assertEquals([seen.code, seen.stderr], [0, ""]);
+  assertEquals(asked.pop(), {
+    model: "model-two",
+    messages: [{
+      role: "user",
+      content: [
+        { type: "image_url", image_url: { url: `data:image/png;base64,${DOT}` } },
+        { type: "text", text: "What is it?" },
+      ],
+    }],
+  });
+  assertUsage(await box.run(["generate", "--file", png, "hi"]), "it is not a text in UTF-8; for an image use --image");
+  assertUsage(await box.run(["generate", "--file", box.dir, "hi"]), "it is a folder");
+  assertUsage(await box.run(["generate", "--image", `${box.dir}/none`, "hi"]), "there is no such file");
+});
+
+Deno.test("inferd generate --stats tells how fast the answer was, beside the answer", async () => {
+  await using box = new Sandbox();
+  await using _daemon = await box.serve([...MOCK, "--mock-script", '{"tokens":["one ","two"],"delayMs":1}']);
+  for (const more of [[], ["--thinking"]]) {
+    const { code, stderr } = await box.run(["generate", "--stats", ...more, "hi"]);
+    assertEquals(code, 0);
+    assertMatch(stderr, /^2 tokens, [\d.]+ tokens\/s, first token after [\d.]+ m?s, prompt of 1 token$/m);
+  }
+  const { stdout, stderr } = await box.run(["generate", "--stats", "--json", "hi"]);
+  assertEquals([JSON.parse(stdout).content, stderr], ["one two", "2 tokens, prompt of 1 token\n"]);
+});
+
 Deno.test("inferd generate --schema follows the schema, and says what is wrong with one", async () => {
   await using box = new Sandbox();
   const file = (name: string, text: string): string => {
@@ -89,7 +143,7 @@ Deno.test("inferd embed prints the vectors of its arguments, or of the lines on 
   assertEquals(JSON.parse((await box.run(["embed"], { stdin: "one\n\ntwo\n" })).stdout).embeddings, embeddings);
   const short = JSON.parse((await box.run(["embed", "--dimensions", "2", "--task", "similarity", "one"])).stdout);
   assertEquals([short.dimensions, short.embeddings[0].length], [2, 2]);
-  assertUsage(await box.run(["embed"], { stdin: "\n" }), "A text is empty");
+  assertUsage(await box.run(["embed"], { stdin: "\n" }), "No texts were given");
   assertUsage(await box.run(["embed", "--task", "x", "one"]), "--task must be one of retrieval_query, ");
   assertUsage(await box.run(["embed", "--dimensions", "0", "one"]), "--dimensions must be a whole number from 1");
 });
@@ -105,7 +159,7 @@ Deno.test("inferd rerank prints the order of its documents, with the documents",
   const best = await box.run(["rerank", "--top-n", "1", "red apples"], { stdin: documents.join("\n") });
   assertEquals(JSON.parse(best.stdout).results, results.slice(0, 1));
   assertUsage(await box.run(["rerank"]), "The query is empty");
-  assertUsage(await box.run(["rerank", "q"], { stdin: "" }), "A document is empty");
+  assertUsage(await box.run(["rerank", "q"], { stdin: "" }), "No documents were given");
 });
 
 Deno.test("inferd embed and rerank exit with 2 when the daemon has no model for them", async () => {
@@ -136,4 +190,46 @@ Deno.test("inferd chat tells an error and goes on", async () => {
   const chat = await box.run(["chat"], { stdin: "one\ntwo\n/exit\nthree\n" });
   assertEquals([chat.code, chat.stdout], [1, ""]);
   assertEquals(chat.stderr.match(/inferd: backend_unavailable: /g)?.length, 2);
+});
+
+Deno.test("inferd chat sets, switches and retries by its commands", async () => {
+  const asked: { model: unknown; messages: unknown; temperature: unknown }[] = [];
+  await using server = new OpenAiServer(async (request) => {
+    const { model, messages, temperature } = request.body;
+    asked.push({ model, messages, temperature });
+    await request.stream(...words(`answer ${asked.length}`));
+  });
+  await using box = new Sandbox();
+  const config = `${box.dir}/config.json`;
+  const backends = ["one", "two"].map((name) => ({
+    ...{ kind: "openai-compat", name, base_url: server.url, model: `model-${name}` },
+  }));
+  Deno.writeTextFileSync(config, JSON.stringify({ backends }));
+  await using _daemon = await box.serve(["--config", config]);
+  const saved = `${box.dir}/saved.json`;
+  const lines = [
+    ...["first", "/set temperature 0.5", "/set system Be brief.", "/model model-two", "/retry"],
+    ...["/undo", `/save ${saved}`, "/model nobody", "/set top-p 7", "/set", "/nonsense", "/system"],
+    ...["second", `/load ${saved}`, "/undo", "third", "/bye", "never"],
+  ];
+  const { code, stdout, stderr } = await box.run(["chat"], { stdin: lines.join("\n") });
+  assertEquals([code, stdout], [0, "answer 1\nanswer 2\nanswer 3\nanswer 4\n"], stderr);
+  const user = (content: string): object => ({ role: "user", content });
+  const brief = { role: "system", content: "Be brief." };
+  assertEquals(asked.map(({ model, messages }) => [model, messages]), [
+    ["model-one", [user("first")]],
+    ["model-two", [brief, user("first")]],
+    ["model-two", [user("second")]],
+    ["model-two", [brief, user("third")]],
+  ]);
+  assertEquals(asked.map(({ temperature }) => temperature), [1, 0.5, 0.5, 0.5]);
+  assertEquals(JSON.parse(Deno.readTextFileSync(saved)), [brief]);
+  for (
+    const said of [
+      'The daemon has no model "nobody"; /model lists what it has',
+      'Unknown command "/nonsense"; /help lists what there is',
+      "Use /set NAME VALUE",
+      "--top-p must be a number from 0 to 1",
+    ]
+  ) assertStringIncludes(stderr, said);
 });

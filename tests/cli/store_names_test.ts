@@ -57,7 +57,7 @@ Deno.test("inferd pull takes no name from another model unless told, and gc says
     assertEquals((await listed(box, options)).models.map(({ name, sha256 }) => [name, sha256]), [["Small-Q4", SECOND]]);
     assertMatch(
       (await box.run(["models"], options)).stdout,
-      /\(no name\).*inferd gc {2}\(was "Small-Q4" until .* UTC\)/,
+      /\(no name\).*"inferd gc" removes it {2}\(was "Small-Q4" until .* UTC\)/,
     );
     const kept = await box.run(["gc"], options);
     assertMatch(

@@ -1,6 +1,7 @@
 /** The model store as a user meets it: the commands, and a daemon that fetches what it was told to serve. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { BUILT_INS } from "../../src/models/built_in.ts";
+import { CAN_MOUNT, mountSmallDisk } from "../support/small_disk.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { Sandbox } from "../support/program.ts";
 
@@ -22,7 +23,7 @@ Deno.test("inferd serve fetches the model it is told to serve, says how far it i
   const options = configure(box, `${server.url}/tiny.gguf`);
   const flags = (await box.run(["permissions", "serve"], options)).stdout.trim().split(" ");
   await using daemon = box.spawn(["serve"], { ...options, permissions: flags });
-  await daemon.stderr.has("permissions_left");
+  await daemon.stderr.has("inferd is ready");
   const answer = await box.run(["embed", "a text"], options);
   assertEquals([answer.code, answer.stderr], [0, ""]);
   assertEquals(JSON.parse(answer.stdout).model, "tiny");
@@ -78,6 +79,26 @@ Deno.test("inferd pull takes a URL, refuses another hash, and exits with 1 when 
   const missing = await box.run(["pull", `${server.url}/missing.gguf`], { env });
   assertEquals(missing.code, 1);
   assertStringIncludes(missing.stderr, "404");
+});
+
+Deno.test({
+  name: "inferd pull says what is missing of room as soon as it knows how long a model is, and stores nothing",
+  ignore: !CAN_MOUNT,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    const store = `${box.dir}/models`;
+    Deno.mkdirSync(store);
+    await using _disk = await mountSmallDisk(store, "1m");
+    await using server = new ModelServer(MODEL);
+    const { code, stdout, stderr } = await box.run(["pull", `${server.url}/a/big.gguf`], {
+      env: { MODELS_HOME: store },
+    });
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(
+      stderr,
+      /inferd: Cannot pull "big": it takes 1\.96 MiB, and ".*" has room for [\d.]+ \w+\. Remove/,
+    );
+  },
 });
 
 Deno.test("inferd import --modelfile prints a backend, and on stderr what is left out", async () => {

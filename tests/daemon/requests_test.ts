@@ -100,3 +100,44 @@ Deno.test("questions to the admin socket are answered among what is ignored, als
     return;
   }
 });
+
+Deno.test("a watch that asks for requests is told of those under way, and of each that comes, runs and ends", async () => {
+  await using started = await Started.with(1);
+  const { client, backend } = started;
+  const first = client.generate({ messages: [{ role: "user", content: "secret" }], id: "a" }).result();
+  const run = await backend.next();
+  const stop = new AbortController();
+  const seen: unknown[] = [];
+  let wanted = 1;
+  let told = Promise.withResolvers<void>();
+  const watching = (async () => {
+    for await (const event of started.admin.watch({ requests: true, signal: stop.signal })) {
+      if (event.status !== "request") continue;
+      const { change, request: { id, pieces }, completionTokens } = event;
+      seen.push([id, change, pieces, completionTokens]);
+      if (seen.length === wanted) told.resolve();
+    }
+  })();
+  const until = async (count: number): Promise<void> => {
+    [wanted, told] = [count, Promise.withResolvers()];
+    if (seen.length < count) await told.promise;
+  };
+  await until(1);
+  const second = client.generate({ messages: [{ role: "user", content: "secret" }], id: "b" }).result();
+  await until(2);
+  run.say("a");
+  run.finish("end", { promptTokens: 3, completionTokens: 5, cachedTokens: 0 });
+  await first;
+  (await backend.next()).fail(new Error("broken"));
+  await assertRejects(() => second);
+  await until(5);
+  assertEquals(seen, [
+    ["a", "running", 0, undefined],
+    ["b", "waiting", 0, undefined],
+    ["a", "done", 2, 5],
+    ["b", "running", 0, undefined],
+    ["b", "failed", 0, undefined],
+  ]);
+  stop.abort();
+  await assertRejects(() => watching);
+});

@@ -10,7 +10,7 @@ Deno.test("the daemon keeps only what serving and restarting need when it is rea
   await using box = new Sandbox();
   const { stdout } = await box.run(["permissions", "serve"]);
   await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
-  await daemon.stderr.has("permissions_left");
+  await daemon.stderr.has("inferd is ready");
   // Who connects is still known, with the library's permission given back.
   const client = await Deno.connect({ transport: "unix", path: `${box.runtimeDir}/infer.sock` });
   await client.write(new TextEncoder().encode("{}\n"));
@@ -50,8 +50,7 @@ Deno.test("dispatch knows who connects when its socket is bound after the daemon
   Deno.truncateSync(model, 512 * 1024 * 1024);
   const { stdout } = await box.run(["permissions", "serve", "--model", model]);
   await using daemon = await box.serve(["--model", model], { permissions: stdout.trim().split(" ") });
-  await daemon.stderr.has("permissions_left");
-  await daemon.stderr.has("config_identified");
+  await daemon.stderr.has("inferd is ready");
   // Nothing tells from outside when the socket comes, right after it.
   const path = `${box.runtimeDir}/rpc.sock`;
   while (!Array.from(Deno.readDirSync(box.runtimeDir)).some(({ name }) => name === "rpc.sock")) await delay(5);
@@ -74,7 +73,7 @@ Deno.test("a call is validated, and the log says nothing of its schema, when the
   await using box = new Sandbox();
   const { stdout } = await box.run(["permissions", "serve"]);
   await using daemon = await box.serve([], { permissions: stdout.trim().split(" ") });
-  await daemon.stderr.has("permissions_left");
+  await daemon.stderr.has("inferd is ready");
   const secret = "CANARY";
   const inputSchema = {
     type: "object",

@@ -53,6 +53,8 @@ export class Sandbox implements AsyncDisposable {
       XDG_RUNTIME_DIR: this.dir,
       INFERD_LOG_DIR: `${this.dir}/logs`,
       NO_COLOR: "1",
+      // However the tests were started.
+      INFERD_CALLED_AS: "inferd",
     };
   }
 

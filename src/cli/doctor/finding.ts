@@ -1,4 +1,5 @@
 /** What `inferd doctor` says: one finding for each thing it looked at. */
+import { typed } from "../../config/setting/typed_command.ts";
 
 /** How bad it is. With warnings alone, the daemon would run. */
 export type Level = "ok" | "warn" | "fail";
@@ -62,7 +63,7 @@ export async function attempt(
     const findings = new Findings(check);
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     if (cause instanceof Deno.errors.NotCapable) {
-      findings.fail(`Skipped: ${cause.message}`, 'Run it with the flags of "inferd permissions doctor"');
+      findings.fail(`Skipped: ${cause.message}`, `Run it with the flags of "${typed("permissions doctor")}"`);
     } else if (cause instanceof Deno.errors.PermissionDenied) {
       findings.fail(`Skipped: ${textOf(error)}`, "Let this user read it");
     } else {

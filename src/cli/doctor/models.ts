@@ -23,6 +23,9 @@ import { checkModel, ModelFileError, verifyModel } from "../../models/file/model
 import { urlOfSource } from "../../models/transfer/reference.ts";
 import { ModelStoreError, Store } from "../../models/store.ts";
 import { type Finding, Findings, look } from "./finding.ts";
+import type { ExpectedDownload } from "./places.ts";
+import { whyNotWritable } from "./writable.ts";
+import { quoted, typed } from "../../config/setting/typed_command.ts";
 
 /** Where models may be. */
 export interface ModelPlaces {
@@ -134,7 +137,7 @@ async function checkFiles(backend: LlamaBackendConfig, located: Located, looking
 
 /** What to do about a file that cannot be used. */
 function mend(backend: LlamaBackendConfig, path: string, { places }: Looking): string {
-  if (isStored(path, places)) return `Remove "${path}", then ${again(backend, places)}`;
+  if (isStored(path, places)) return `"rm ${quoted(path)}" removes it, then ${again(backend, places)}`;
   return backend.modelPath === undefined
     ? "Install inferd again"
     : "Replace the file, or correct its path or hash in the configuration";
@@ -168,16 +171,36 @@ function sayMissing(backend: LlamaBackendConfig, path: string | undefined, { fin
 
 /** How to get a backend's model again. */
 function again({ modelName, source }: LlamaBackendConfig, { modelsHome }: ModelPlaces): string {
-  if (source !== undefined) return `"inferd pull ${modelName}" downloads it`;
+  if (source !== undefined) return `"${typed(`pull ${modelName}`)}" downloads it`;
   const manifest = modelsHome === undefined ? undefined : readManifest(modelsHome, modelName);
   return getAgain(modelName, manifest === undefined || "reason" in manifest ? null : manifest.source);
 }
 
 /** How to get a model again that is from there. */
 function getAgain(name: string, source: ModelSource | null): string {
-  if (urlOfSource(source, () => undefined) !== undefined) return `"inferd pull ${name}" downloads it again`;
+  if (urlOfSource(source, () => undefined) !== undefined) return `"${typed(`pull ${name}`)}" downloads it again`;
   const file = source?.filename ?? "FILE";
-  return `"inferd import ${file} --name ${name}" imports it again`;
+  return `"${typed(`import ${quoted(file)} --name ${quoted(name)}`)}" imports it again`;
+}
+
+/**
+ * The models that the next start would download, as far as their length is known.
+ *
+ * @param options The daemon's options.
+ * @param places Where models may be.
+ * @returns What is still to come of each.
+ */
+export async function expectedDownloads(options: DaemonOptions, places: ModelPlaces): Promise<ExpectedDownload[]> {
+  if (!places.autoPull) return [];
+  const expected: ExpectedDownload[] = [];
+  for (const backend of options.backends) {
+    if (backend.kind !== "llamacpp" || backend.source?.sizeBytes === undefined) continue;
+    const { modelPath } = await locateFiles(backend, { options, places }) ?? {};
+    if (modelPath !== undefined && look(modelPath) !== undefined) continue;
+    const here = modelPath === undefined ? 0 : partialBytes(places.modelsHome ?? "", modelPath) ?? 0;
+    expected.push({ name: backend.modelName, bytes: backend.source.sizeBytes - here });
+  }
+  return expected;
 }
 
 /** What an interrupted download left, in bytes. */
@@ -199,6 +222,13 @@ export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly 
     return findings.list;
   }
   const info = look(modelsHome);
+  const why = whyNotWritable(modelsHome);
+  if (why !== undefined) {
+    findings.warn(
+      `"${modelsHome}" cannot be written to, so no model can be downloaded or imported: ${why}`,
+      "Let this user write there, or set MODELS_HOME to another folder",
+    );
+  }
   if (info === undefined) return findings.elseOk(`"${modelsHome}" does not exist yet; the first download creates it`);
   if (!info.isDirectory && !info.isSymlink) {
     findings.fail(`"${modelsHome}" is not a folder`, "Move it elsewhere, or set models_home to another folder");
@@ -206,7 +236,7 @@ export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly 
   }
   const { good, broken } = await readManifests(modelsHome);
   for (const { name, path, reason } of broken) {
-    findings.fail(`Manifest "${path}" cannot be used: ${reason}`, `"inferd rm ${name}" removes it`);
+    findings.fail(`Manifest "${path}" cannot be used: ${reason}`, `"${typed(`rm ${name}`)}" removes it`);
   }
   let bytes = 0;
   for (const manifest of good) {
@@ -231,7 +261,7 @@ function checkBlob(
 ): number {
   const blob = blobPath(modelsHome, sha256);
   const size = look(blob)?.size;
-  const help = `"inferd rm ${name}" removes it, ${getAgain(name, source)}`;
+  const help = `"${typed(`rm ${name}`)}" removes it, ${getAgain(name, source)}`;
   if (size === undefined) {
     const manifest = manifestPath(modelsHome, name);
     findings.fail(`Model "${name}": its blob is missing: "${blob}", which "${manifest}" names`, help);

@@ -9,6 +9,8 @@ import { pidPathOf } from "../../config/pid_path.ts";
 import { socketsBehindClosedFolders } from "../../server/group.ts";
 import { BindError, bindTcp } from "../../server/listener.ts";
 import { type Finding, Findings, look, textOf } from "./finding.ts";
+import { nearestAbove, whyNotWritable } from "./writable.ts";
+import { quoted, typed } from "../../config/setting/typed_command.ts";
 
 const PRIVATE_MODE = 0o700;
 /** Less free space than this is a failure. */
@@ -27,7 +29,16 @@ export interface Holder {
 export function checkRuntimeDir({ runtimeDir }: DaemonOptions): readonly Finding[] {
   const findings = new Findings("runtime directory");
   const info = look(runtimeDir);
-  if (info === undefined) return findings.elseOk(`"${runtimeDir}" does not exist yet; the next start creates it`);
+  if (info === undefined) {
+    const why = whyNotWritable(runtimeDir);
+    if (why !== undefined) {
+      findings.fail(
+        `"${runtimeDir}" cannot be created: ${why}`,
+        "Set XDG_RUNTIME_DIR to a folder that this user can write to",
+      );
+    }
+    return findings.elseOk(`"${runtimeDir}" does not exist yet; the next start creates it`);
+  }
   const other = `Move it elsewhere, or set XDG_RUNTIME_DIR to a folder of this user`;
   const uid = Deno.uid();
   if (info.isSymlink) findings.fail(`"${runtimeDir}" is a symbolic link`, other);
@@ -36,8 +47,10 @@ export function checkRuntimeDir({ runtimeDir }: DaemonOptions): readonly Finding
     findings.fail(`"${runtimeDir}" belongs to user ${info.uid}, this is user ${uid}`, other);
   } else if (info.mode !== null && (info.mode & 0o777) !== PRIVATE_MODE) {
     const mode = (info.mode & 0o777).toString(8);
-    findings.warn(`"${runtimeDir}" has mode ${mode}: other users can read it`, `chmod 700 "${runtimeDir}"`);
+    findings.warn(`"${runtimeDir}" has mode ${mode}: other users can read it`, `chmod 700 ${quoted(runtimeDir)}`);
   }
+  const why = findings.list.length === 0 ? whyNotWritable(runtimeDir) : undefined;
+  if (why !== undefined) findings.fail(`"${runtimeDir}" cannot be written to: ${why}`, other);
   return findings.elseOk(`"${runtimeDir}" is this user's, mode 700`);
 }
 
@@ -179,7 +192,7 @@ export async function checkAdmin({ adminSocket }: DaemonOptions, holder: Holder)
   try {
     const { status } = (await admin({ path: adminSocket }).snapshot()).status;
     if (status !== "ready") {
-      findings.warn(`The daemon is not ready: ${status}`, '"inferd watch" shows what it is doing');
+      findings.warn(`The daemon is not ready: ${status}`, `"${typed("watch")}" shows what it is doing`);
     }
     return findings.elseOk("The daemon answers: ready");
   } catch (error) {
@@ -191,7 +204,7 @@ export async function checkAdmin({ adminSocket }: DaemonOptions, holder: Holder)
           .trim(),
       );
     } else {
-      findings.warn("No daemon is running", '"inferd serve" starts one');
+      findings.warn("No daemon is running", `"${typed("serve")}" starts one`);
     }
     return findings.list;
   }
@@ -202,7 +215,11 @@ export function checkLogDir({ logDir }: DaemonOptions): readonly Finding[] {
   const findings = new Findings("log folder");
   const help = "Let this user write there, or choose another folder with --log-dir";
   const info = look(logDir);
-  if (info === undefined) return findings.elseOk(`"${logDir}" does not exist yet; the next start creates it`);
+  if (info === undefined) {
+    const why = whyNotWritable(logDir);
+    if (why !== undefined) findings.fail(`"${logDir}" cannot be created: ${why}`, help);
+    return findings.elseOk(`"${logDir}" does not exist yet; the next start creates it`);
+  }
   try {
     Deno.removeSync(Deno.makeTempFileSync({ dir: logDir, prefix: ".doctor-" }));
   } catch (error) {
@@ -211,6 +228,40 @@ export function checkLogDir({ logDir }: DaemonOptions): readonly Finding[] {
     findings.fail(`"${logDir}" is not writable: ${why}`, help);
   }
   return findings.elseOk(`"${logDir}" is writable`);
+}
+
+/** A model that the next start downloads. */
+export interface ExpectedDownload {
+  readonly name: string;
+  /** What is still to come. */
+  readonly bytes: number;
+}
+
+/**
+ * Look whether downloads that are to come have room.
+ *
+ * @param modelsHome The store.
+ * @param expected What is to come.
+ * @param ask Asks a file system; passed in by tests.
+ * @returns The findings; none where nothing is to come.
+ */
+export async function checkRoom(
+  modelsHome: string,
+  expected: readonly ExpectedDownload[],
+  ask: (path: string) => Promise<DiskSpace> = statfs,
+): Promise<readonly Finding[]> {
+  const findings = new Findings("room for downloads");
+  if (expected.length === 0) return findings.list;
+  const { bsize, bavail } = await ask(nearestAbove(modelsHome));
+  const [free, wanted] = [bavail * bsize, expected.reduce((sum, { bytes }) => sum + bytes, 0)];
+  const names = expected.map(({ name }) => `"${name}"`).join(", ");
+  if (wanted > free) {
+    findings.fail(
+      `The download of ${names} takes ${formatGiB(wanted)}, and "${modelsHome}" has room for ${formatGiB(free)}`,
+      "Remove what is not needed, or set MODELS_HOME to a folder on a larger disk",
+    );
+  }
+  return findings.elseOk(`${names}: ${formatGiB(wanted)} of ${formatGiB(free)}`);
 }
 
 /** What a file system says of its space. */
@@ -235,7 +286,7 @@ export async function checkDisks(
   const findings = new Findings("disk space");
   const free: string[] = [];
   for (const [name, path] of Object.entries(places)) {
-    const { bsize, blocks, bavail } = await ask(nearest(path));
+    const { bsize, blocks, bavail } = await ask(nearestAbove(path));
     const bytes = bavail * bsize;
     const part = blocks === 0 ? 1 : bavail / blocks;
     const left = `${formatGiB(bytes)} (${Math.floor(part * 100)} %) left for the ${name} in "${path}"`;
@@ -245,13 +296,6 @@ export async function checkDisks(
     else free.push(left);
   }
   return findings.elseOk(free.join(", "));
-}
-
-/** The folder itself, or the nearest above it that exists. */
-function nearest(path: string): string {
-  let found = path;
-  while (look(found) === undefined && dirname(found) !== found) found = dirname(found);
-  return found;
 }
 
 function formatGiB(bytes: number): string {

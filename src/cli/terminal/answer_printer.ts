@@ -1,31 +1,38 @@
 /** How an answer gets to the terminal: its text on stdout, everything else on stderr. */
 import { dim } from "@std/fmt/colors";
 import { spellControls } from "../../log/controls.ts";
-import { complain, writeText } from "./output.ts";
+import { columnsOf, complain, isScreen, writeText } from "./output.ts";
+import { WordWrap } from "./word_wrap.ts";
 
-/** Prints one answer as it comes. */
+/** Prints one answer as it comes, wrapped at words where a terminal shows it. */
 export class AnswerPrinter {
   readonly #raw: boolean;
+  readonly #textWrap: WordWrap | undefined;
+  readonly #thoughtWrap: WordWrap | undefined;
   #last = "";
   #isThinking = false;
 
   /** @param options.raw A terminal gets what the model wrote as it is, control characters too. */
   constructor({ raw = false }: { readonly raw?: boolean } = {}) {
     this.#raw = raw;
+    // How wide raw text is shown is not known.
+    this.#textWrap = !raw && isScreen(Deno.stdout) ? new WordWrap(columnsOf) : undefined;
+    this.#thoughtWrap = !raw && isScreen(Deno.stderr) ? new WordWrap(columnsOf) : undefined;
   }
 
   /** A piece of the answer. */
   async text(text: string): Promise<void> {
     await this.#endThinking();
-    await writeText(Deno.stdout, text, this.#raw);
     this.#last = text;
+    await this.#write(this.#textWrap === undefined ? text : this.#textWrap.push(spellControls(text)));
   }
 
   /** A piece of what the model thinks before it answers. */
   async thinking(text: string): Promise<void> {
     this.#isThinking = true;
     if (!Deno.stderr.isTerminal()) return await writeText(Deno.stderr, text);
-    await writeText(Deno.stderr, dim(this.#raw ? text : spellControls(text)), true);
+    const shown = this.#raw ? text : spellControls(text);
+    await this.#writeThought(this.#thoughtWrap === undefined ? shown : this.#thoughtWrap.push(shown));
   }
 
   /**
@@ -35,6 +42,7 @@ export class AnswerPrinter {
    */
   async end(cutAfter?: number): Promise<void> {
     await this.#endThinking();
+    await this.#write(this.#textWrap?.flush() ?? "");
     if (!this.#last.endsWith("\n")) await writeText(Deno.stdout, "\n");
     if (cutAfter !== undefined && Deno.stderr.isTerminal()) complain(dim(`(cut off after ${cutAfter} tokens)`));
   }
@@ -42,12 +50,22 @@ export class AnswerPrinter {
   /** The answer broke off: what is said next starts on a line of its own. */
   async breakOff(): Promise<void> {
     await this.#endThinking();
+    await this.#write(this.#textWrap?.flush() ?? "");
     if (this.#last !== "" && !this.#last.endsWith("\n")) await writeText(Deno.stdout, "\n");
+  }
+
+  async #write(text: string): Promise<void> {
+    if (text !== "") await writeText(Deno.stdout, text, this.#raw);
+  }
+
+  async #writeThought(text: string): Promise<void> {
+    if (text !== "") await writeText(Deno.stderr, dim(text), true);
   }
 
   async #endThinking(): Promise<void> {
     if (!this.#isThinking) return;
     this.#isThinking = false;
+    await this.#writeThought(this.#thoughtWrap?.flush() ?? "");
     await writeText(Deno.stderr, "\n");
   }
 }

@@ -8,6 +8,7 @@ import { dim } from "@std/fmt/colors";
 import { spellControls } from "../../log/controls.ts";
 
 const encoder = new TextEncoder();
+const USUAL_COLUMNS = 80;
 
 /** The colours that this program uses. */
 // deno-lint-ignore no-control-regex
@@ -62,4 +63,13 @@ export interface Sink {
 export async function writeText(to: Sink, text: string, raw = false): Promise<void> {
   const bytes = encoder.encode(to.isTerminal() && !raw ? spellControls(text) : text);
   for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));
+}
+
+/** How many columns the terminal has; as many as usual where there is none. */
+export function columnsOf(): number {
+  try {
+    return Deno.consoleSize().columns || USUAL_COLUMNS;
+  } catch {
+    return USUAL_COLUMNS;
+  }
 }

@@ -1,11 +1,14 @@
 /**
- * Progress of long work: on a terminal one line on stderr that is overwritten, elsewhere a plain line
- * for each step elsewhere.
+ * Progress of long work: on a terminal one line on stderr that is overwritten, elsewhere a plain line for each step.
  */
-import { isScreen } from "./output.ts";
+import { spellControls } from "../../log/controls.ts";
+import { columnsOf, isScreen } from "./output.ts";
 
 const encoder = new TextEncoder();
-const WIDTH = 24;
+/** The widest bar. */
+const MOST_WIDTH = 24;
+/** A terminal with fewer columns has no room for one. */
+const LEAST_COLUMNS = 50;
 
 /** Tells people how far things are. */
 export interface Progress {
@@ -37,27 +40,22 @@ export function stderrProgress(): Progress {
     };
   }
   let current = "";
-  const columns = (): number => {
-    try {
-      return Deno.consoleSize().columns;
-    } catch {
-      return 80;
-    }
-  };
-  const draw = (text: string): void => print(`\r\x1b[2K${text.slice(0, columns() - 1)}`);
+  const draw = (text: string): void => print(`\r\x1b[2K${spellControls(text).slice(0, columnsOf() - 1)}`);
   return {
     step(text): void {
       current = text;
       draw(text);
     },
     at(fraction, notes = []): void {
-      const full = Math.round(Math.min(1, Math.max(0, fraction ?? 0)) * WIDTH);
-      const bar = fraction === undefined ? "" : `[${"#".repeat(full)}${"-".repeat(WIDTH - full)}] `;
+      const columns = columnsOf();
+      const width = columns < LEAST_COLUMNS ? 0 : Math.min(MOST_WIDTH, Math.floor(columns / 4));
+      const full = Math.round(Math.min(1, Math.max(0, fraction ?? 0)) * width);
+      const bar = fraction === undefined || width === 0 ? "" : `[${"#".repeat(full)}${"-".repeat(width - full)}] `;
       // What changes comes first, as a narrow terminal cuts the end.
       draw(`${bar}${[...[notes].flat().filter((note) => note !== ""), current].join("  ")}`);
     },
     note(text): void {
-      print(`\r\x1b[2K${text}\n`);
+      print(`\r\x1b[2K${spellControls(text)}\n`);
     },
     clear: () => print("\r\x1b[2K"),
   };

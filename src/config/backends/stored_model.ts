@@ -9,6 +9,7 @@ import { shownUrl, sourceOfUrl } from "../../models/transfer/reference.ts";
 import { shardPath } from "../../models/file/shards.ts";
 import { NO_STORE } from "../home.ts";
 import type { LlamaBackendConfig } from "../options.ts";
+import { typed } from "../setting/typed_command.ts";
 
 /** A resolved model name. */
 export type NamedModel = Pick<
@@ -113,8 +114,9 @@ export function missingModel(root: string | undefined, name: string, isFile: boo
     };`;
   return {
     modelName: name,
-    missing:
-      `${what} in the store "${root}": ${hint} "inferd models" lists them, "inferd pull" and "inferd import" add one`,
+    missing: `${what} in the store "${root}": ${hint} "${typed("models")}" lists them, "${typed("pull")}" and "${
+      typed("import")
+    }" add one`,
   };
 }
 

@@ -91,9 +91,10 @@ export function fitContext(
   if (wanted * bytesPerToken <= left) return wanted;
   const fitting = Math.floor(left / bytesPerToken / CONTEXT_STEP) * CONTEXT_STEP;
   if (!asked && fitting >= LEAST_CONTEXT_TOKENS) return fitting;
+  const most = fitting >= CONTEXT_STEP ? `. At most ${fitting} tokens fit` : "";
   throw new MemoryError(
     `There is not enough memory for a context of ${wanted} tokens: it takes ${mebibytes(wanted * bytesPerToken)} ` +
-      `besides weights of ${mebibytes(weightBytes)}, but only ${mebibytes(available)} is available`,
+      `besides weights of ${mebibytes(weightBytes)}, but only ${mebibytes(available)} is available${most}`,
   );
 }
 

@@ -50,14 +50,14 @@ async function* toText(lines: AsyncIterable<Line>): AsyncGenerator<string> {
 async function* progress(link: DaemonLink, name: string, signal: AbortSignal): AsyncGenerator<Line> {
   if (!await isServed(link, name)) {
     const { status } = await link.snapshot();
-    if (status.status !== "starting" && status.status !== "loading_model") throw notServed(name);
+    if (status.status !== "starting" && status.status !== "loading_model") throw notServed(name, link);
     yield { status: "pulling manifest" };
     for await (const event of link.watch(signal)) {
       if (event.status === "ready") break;
       const line = lineOf(event, name);
       if (line !== undefined) yield line;
     }
-    if (!await isServed(link, name)) throw notServed(name);
+    if (!await isServed(link, name)) throw notServed(name, link);
   } else {
     yield { status: "pulling manifest" };
   }
@@ -81,12 +81,12 @@ async function isServed(link: DaemonLink, name: string): Promise<boolean> {
   return models.some((model) => model.name === wanted || model.backends.some(({ backend }) => backend === wanted));
 }
 
-function notServed(name: string): ApiError {
+function notServed(name: string, { pullCommand }: DaemonLink): ApiError {
   return new ApiError(
     404,
     `model ${
       JSON.stringify(name)
-    } is not served, and HTTP may not write models: run "inferd pull" on this machine and ` +
+    } is not served, and HTTP may not write models: run "${pullCommand}" on this machine and ` +
       "name the model in the daemon's configuration",
     { code: "model_not_found" },
   );

@@ -184,7 +184,7 @@ export function refusalHelp(
   if ((status !== 401 && status !== 403) || hop.origin !== asked.origin) return undefined;
   if ((access?.headers ?? []).length > 0) return "it does not accept the given --header";
   if (!isHuggingFace(access ?? {}, asked)) {
-    return "it needs credentials; pass them with inferd pull --header 'Authorization: Bearer ...'";
+    return "it needs credentials; pass them with --header 'Authorization: Bearer ...'";
   }
   const repo = huggingFaceRepo(asked);
   const page = repo === undefined ? asked.origin : `${asked.origin}/${repo}`;

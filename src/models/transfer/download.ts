@@ -43,6 +43,8 @@ export interface DownloadOptions {
   readonly onRetry?: ((retry: PullRetry) => void) | undefined;
   /** Cancels; the partial is kept for the next attempt. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with the file's length before the download, if the server sends it. Throwing ends the download. */
+  readonly onLength?: ((bytes: number) => void) | undefined;
   /** Interval of progress reports. Default: 5000. */
   readonly progressMs?: number | undefined;
   /** Default: 60 000. */
@@ -215,6 +217,7 @@ class Fetching {
       onBytes: (bytes) => this.#onBytes(bytes),
       onHead: async (head) => {
         this.#named = head.sha256 ?? this.#named;
+        if (head.totalBytes !== undefined) this.#options.onLength?.(head.totalBytes);
         await onHead?.(head);
       },
     });

@@ -29,7 +29,7 @@ Deno.test("fitContext refuses with numbers when it was asked for, or too little 
   assertEquals(
     message(50 * MIB, true),
     "There is not enough memory for a context of 8192 tokens: it takes 8 MiB besides weights of 40 MiB, " +
-      "but only 50 MiB is available",
+      "but only 50 MiB is available. At most 5120 tokens fit",
   );
   assertEquals(message(44.9 * MIB, false), message(44.9 * MIB, true));
   assertEquals(message(10 * MIB, false), message(10 * MIB, true));

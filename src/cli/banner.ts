@@ -1,0 +1,80 @@
+/** What a daemon says of itself when it is ready: what it serves, where, and what to try. */
+import { basename, dirname, join } from "@std/path";
+import { bold } from "@std/fmt/colors";
+import type { TcpAddress } from "@inferd/client/paths";
+import { type SurfaceName, SURFACES } from "@inferd/client/protocol";
+import type { DaemonOptions } from "../config/options.ts";
+import { typed } from "../config/setting/typed_command.ts";
+import type { Daemon } from "../daemon/boot.ts";
+
+type Capabilities = Daemon["capabilities"][number];
+
+/** Who serves what: a backend that does nothing special answers with text. */
+const SERVES: Readonly<Record<SurfaceName, (backend: Capabilities) => boolean>> = {
+  infer: ({ v2, embed, rerank }) => v2 || !(embed || rerank),
+  v2: ({ v2 }) => v2,
+  embed: ({ embed }) => embed,
+  rerank: ({ rerank }) => rerank === true,
+};
+/** What to try first, the likeliest first. */
+const TRIALS: readonly (readonly [SurfaceName, string])[] = [
+  ["v2", "chat"],
+  ["infer", 'generate "Tell me a story about a fox."'],
+  ["embed", 'embed "a text" "another text"'],
+  ["rerank", 'rerank "a question" "a document" "another document"'],
+];
+
+/**
+ * The greeting of a daemon that is ready.
+ *
+ * @param options What it runs with.
+ * @param backends What its backends can do.
+ * @returns A few lines.
+ */
+export function bannerOf(
+  options: Pick<DaemonOptions, "listen" | "http">,
+  backends: readonly Capabilities[],
+): string {
+  const surfaces = (Object.keys(SURFACES) as SurfaceName[]).filter((name) => backends.some(SERVES[name]));
+  const rows: [string, string][] = [
+    ...backends.map((backend): [string, string] => ["model", describe(backend)]),
+    ...addresses(options, surfaces).map((address): [string, string] => ["listens", address]),
+  ];
+  if (options.http.enabled) rows.push(["http", `http://${addressText(options.http.address)}`]);
+  const trial = TRIALS.find(([surface]) => surfaces.includes(surface))?.[1];
+  if (trial !== undefined) rows.push(["try", typed(trial)]);
+  return [
+    "inferd is ready",
+    ...rows.map(([name, value], index) => {
+      const isRepeated = index > 0 && rows[index - 1]?.[0] === name;
+      return `  ${bold((isRepeated ? "" : name).padEnd(8))} ${value}`;
+    }),
+  ].join("\n");
+}
+
+function describe({ model, backend, accelerator, n_ctx: context = 0, parallel = 0, state }: Capabilities): string {
+  const facts = [
+    ...accelerator === "none" ? [] : [accelerator.toUpperCase()],
+    ...context > 0 ? [`context ${context} tokens`] : [],
+    ...parallel > 0 ? [`${parallel} parallel`] : [],
+    ...state === "asleep" ? ["loaded when it is needed"] : [],
+  ];
+  return `${model ?? backend}${facts.length === 0 ? "" : ` (${facts.join(", ")})`}`;
+}
+
+/** The sockets, those of one folder on a line, and the TCP addresses. */
+function addresses({ listen }: Pick<DaemonOptions, "listen">, surfaces: readonly SurfaceName[]): string[] {
+  const folders = Map.groupBy(surfaces.map((name) => listen[name].socket), dirname);
+  const sockets = [...folders].map(([folder, paths]) =>
+    paths.map((path, index) => index === 0 ? join(folder, basename(path)) : basename(path)).join(", ")
+  );
+  const ports = surfaces.flatMap((name) => {
+    const { tcp } = listen[name];
+    return tcp === undefined ? [] : [`${addressText(tcp)} (${SURFACES[name].title})`];
+  });
+  return [...sockets, ...ports];
+}
+
+function addressText({ hostname, port }: TcpAddress): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}

@@ -1,0 +1,73 @@
+/**
+ * How tasks start the commands that are clients: in a child with exactly the permissions that its arguments, environment
+ * and configuration file need. A shell's `$(…)` cannot hand such flags on where a path has a space.
+ */
+import { loadConfig } from "../config/load.ts";
+import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { UsageError } from "../config/setting/usage_error.ts";
+import { clientPermissionFlags, doctorPermissionFlags, httpPermissionFlags } from "../monitor/permissions.ts";
+import { type Command, parseCommand } from "./command.ts";
+import { permissionContext } from "./permissions.ts";
+
+/** Before the name of a command on the command line of `main.ts`. */
+export const EXACT_ARGUMENT = "--exact-permissions";
+
+/** What commands do with files whose names only their user knows. */
+const FILES: Readonly<Record<string, readonly string[]>> = {
+  generate: ["--allow-read"],
+  chat: ["--allow-read", "--allow-write"],
+};
+/** With these a command can show its help, and `doctor` say what is wrong with a configuration. */
+const LEAST = ["--no-prompt", "--allow-env", "--allow-read", "--allow-sys=uid,systemMemoryInfo", "--allow-run"];
+/** What is passed on. A terminal sends Ctrl-C to every process of its group. */
+const RELAYED: readonly Deno.Signal[] = Deno.stdin.isTerminal()
+  ? ["SIGTERM", "SIGHUP"]
+  : ["SIGTERM", "SIGHUP", "SIGINT"];
+
+/**
+ * Run a command in a child.
+ *
+ * @param command The command.
+ * @param args What follows its name.
+ * @param machine Where it runs.
+ * @returns The child's exit code.
+ * @throws {UsageError} If the command line is wrong.
+ */
+export async function runExactly(command: Command, args: readonly string[], machine: Machine): Promise<number> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      ...await flagsOf(command, args, machine),
+      import.meta.resolve("../../main.ts"),
+      command.name,
+      ...args,
+    ],
+    stdin: "inherit",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  const relays = RELAYED.map((signal): [Deno.Signal, () => void] => [signal, () => child.kill(signal)]);
+  if (Deno.stdin.isTerminal()) relays.push(["SIGINT", () => {}]);
+  for (const [signal, relay] of relays) Deno.addSignalListener(signal, relay);
+  const { code } = await child.status;
+  for (const [signal, relay] of relays) Deno.removeSignalListener(signal, relay);
+  return code;
+}
+
+async function flagsOf(command: Command, args: readonly string[], machine: Machine): Promise<readonly string[]> {
+  if (args.includes("--help") || args.includes("-h")) return LEAST;
+  const { values } = parseCommand(command, args, machine.env);
+  const context = permissionContext(values, machine.env);
+  try {
+    const options = resolveOptions(values, machine, await loadConfig(values, machine.env));
+    if (command.name === "doctor") return doctorPermissionFlags(options, context);
+    if (command.name === "http") return httpPermissionFlags(options, context);
+    const [exact, more] = [clientPermissionFlags(options, context), FILES[command.name] ?? []];
+    return [...exact.filter((flag) => !more.some((whole) => flag.startsWith(`${whole}=`))), ...more];
+  } catch (error) {
+    // Saying what is wrong is what it is for.
+    if (command.name === "doctor" && error instanceof UsageError) return LEAST;
+    throw error;
+  }
+}

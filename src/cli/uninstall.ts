@@ -1,0 +1,103 @@
+/** `inferd uninstall`: what of this program is where, and how to remove it. Removes nothing itself. */
+import { dirname, fromFileUrl, join } from "@std/path";
+import { bold, dim } from "@std/fmt/colors";
+import { homeDirectory } from "../config/home.ts";
+import { loadConfig } from "../config/load.ts";
+import type { DaemonOptions } from "../config/options.ts";
+import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { quoted, typed } from "../config/setting/typed_command.ts";
+import { type Command, parseCommand } from "./command.ts";
+import { serviceFile } from "./service.ts";
+import { size } from "./terminal/amounts.ts";
+import { print } from "./terminal/output.ts";
+
+export const uninstall: Command = {
+  name: "uninstall",
+  usage: "uninstall [--json] [FLAGS]",
+  summary: "Say what inferd has put on this machine, and how to remove it; removes nothing itself",
+  settings: ["config", "logDir"],
+  flags: [{ flag: "--json", help: "print the list as one JSON array" }],
+  exits: ["0 done", "2 bad flags, environment or configuration file"],
+
+  async run(args, { machine }): Promise<number> {
+    const flags = parseCommand(this, args, machine.env, 0);
+    const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+    const found = traces(options, machine).filter(({ path }) => path === undefined || exists(path));
+    if (flags.booleans.has("json")) {
+      print(JSON.stringify(found.map(({ what, path, bytes, remove }) => {
+        return { what, path: path ?? null, bytes: bytes ?? null, remove };
+      })));
+      return 0;
+    }
+    print("To remove inferd, run these, in this order:");
+    for (const { what, path, bytes, remove } of found) {
+      const amount = bytes === undefined ? "" : `, ${size(bytes)}`;
+      print(`\n${bold(what)}${path === undefined ? "" : dim(` ("${path}"${amount})`)}\n  ${remove}`);
+    }
+    return 0;
+  },
+};
+
+/** Something that is left on the machine. */
+interface Trace {
+  readonly what: string;
+  /** Absent: it is no file. */
+  readonly path?: string | undefined;
+  readonly bytes?: number | undefined;
+  /** A command line. */
+  readonly remove: string;
+}
+
+function traces(options: DaemonOptions, machine: Machine): Trace[] {
+  const home = homeDirectory(machine.env);
+  const unit = serviceFile(machine);
+  const own = home === undefined ? undefined : join(home, ".inferd");
+  const isInside = (path: string): boolean => own !== undefined && path.startsWith(`${own}/`);
+  const folder = (what: string, path: string | undefined): Trace[] =>
+    path === undefined || !exists(path) ? [] : [{ what, path, bytes: bytesIn(path), remove: `rm -r ${quoted(path)}` }];
+  return [
+    { what: "Daemons that run", remove: typed("stop --all") },
+    ...unit === undefined ? [] : [{ what: "The service", path: unit, remove: typed("service uninstall") }],
+    ...folder("Models; programs that use the same store lose them, too", options.modelsHome),
+    ...folder("Settings, logs, chat history and native libraries", own),
+    ...isInside(options.runtimeDir) ? [] : folder("Sockets and locks", options.runtimeDir),
+    ...isInside(options.logDir) ? [] : folder("Logs", options.logDir),
+    program(machine),
+  ];
+}
+
+/** The program itself. */
+function program({ env }: Machine): Trace {
+  if (Deno.build.standalone) {
+    const path = Deno.execPath();
+    return { what: "The program", path, remove: `rm ${quoted(path)}` };
+  }
+  const installed = (env("PATH") ?? "").split(":").map((folder) => join(folder, "inferd")).find(exists);
+  if (installed !== undefined) return { what: "The program", path: installed, remove: "deno uninstall -g inferd" };
+  const main = import.meta.resolve("../../main.ts");
+  if (!main.startsWith("file:")) {
+    return { what: "The downloaded code, with that of all other programs", remove: "deno clean" };
+  }
+  const checkout = dirname(fromFileUrl(main));
+  return { what: "The checkout", path: checkout, remove: `rm -r ${quoted(checkout)}` };
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false; // whatever it is, this user has nothing to remove there
+  }
+}
+
+/** All that is in a folder, as far as it may be looked at. */
+function bytesIn(path: string): number {
+  try {
+    const info = Deno.lstatSync(path);
+    if (!info.isDirectory) return info.size;
+    return [...Deno.readDirSync(path)].reduce((sum, { name }) => sum + bytesIn(join(path, name)), 0);
+  } catch {
+    return 0;
+  }
+}

@@ -22,15 +22,29 @@ if (existing !== undefined && !existing.includes(MARK) && !Deno.args.includes("-
   fail(`Cannot write "${file}": something else is there. Remove it, or pass --force`);
 }
 
-// npx keeps its Deno in a cache that may be emptied at any time.
-const deno = Deno.execPath().split("/").includes("_npx") ? "npx --yes deno" : quote(Deno.execPath());
+const path = (Deno.env.get("PATH") ?? "").split(":");
 const main = fromFileUrl(new URL("../main.ts", import.meta.url));
 await Deno.mkdir(bin, { recursive: true });
-await Deno.writeTextFile(file, `#!/bin/sh\n${MARK}\nexec ${deno} run -A ${quote(main)} "$@"\n`);
+await Deno.writeTextFile(file, `#!/bin/sh\n${MARK}\nexec ${denoCommand()} run -A ${quote(main)} "$@"\n`);
 await Deno.chmod(file, 0o755);
 console.log(`Wrote "${file}"`);
-if (!(Deno.env.get("PATH") ?? "").split(":").includes(bin)) {
+if (!path.includes(bin)) {
   console.log(`Your PATH does not have it yet: export PATH="${bin}:$PATH"`);
+}
+
+/** A Deno that is still there after the next update: neither npx's cache nor a version's own folder. */
+function denoCommand(): string {
+  const running = Deno.execPath();
+  if (running.split("/").includes("_npx")) return "npx --yes deno";
+  return path.some((folder) => exists(join(folder, "deno"))) ? "deno" : quote(running);
+}
+
+function exists(file: string): boolean {
+  try {
+    return Deno.statSync(file).isFile;
+  } catch {
+    return false; // Not there, or not ours to look at.
+  }
 }
 
 /** For a shell. */

@@ -29,7 +29,11 @@ interface Subject {
   readonly section: string;
   readonly options: ServerOptions;
   readonly loads: readonly Load[];
+  readonly rounds: number;
 }
+
+/** A round of the large model takes a minute, most of it llama-server's 32 clients. */
+const LARGE_MODEL_ROUNDS = 2;
 
 /**
  * Measure.
@@ -49,44 +53,48 @@ export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
       prompts,
       goal: 1,
     }));
-  const random = await randomModel(options);
-  const shared: Load = {
+  const shared = (answers: number): Load => ({
     figure: "8 clients that share 700 tokens",
     clients: 8,
-    answers: Math.round(scale * 32),
+    answers,
     maxTokens: 4,
     prompts: sharedPrompts(350, { own: 8, seed: 1 }),
     goal: 4,
-  };
-  const subjects: readonly Subject[] = [
-    {
-      section: "HTTP, built-in model, 2.8 M, F16",
-      options: { ...server, model: BUILT_IN_MODEL, contextTokens: 1024 },
-      loads: plain(storyPrompts(), 200, 10),
-    },
-    {
+  });
+  const subjects: Subject[] = [{
+    section: "HTTP, built-in model, 2.8 M, F16",
+    options: { ...server, model: BUILT_IN_MODEL, contextTokens: 1024 },
+    loads: [...plain(storyPrompts(), 200, 10), shared(32)],
+    rounds: options.rounds,
+  }];
+  if (!options.quick) {
+    subjects.push({
       section: "HTTP, random Llama, 203 M, Q8_0",
-      options: { ...server, model: random, contextTokens: 1024 },
-      loads: [...plain(wordPrompts(24), 64, 2), shared],
-    },
-  ];
+      options: { ...server, model: await randomModel(options), contextTokens: 1024 },
+      loads: [...plain(wordPrompts(24), 32, 1), shared(16)],
+      rounds: Math.min(options.rounds, LARGE_MODEL_ROUNDS),
+    });
+  }
   const rows: Row[] = [];
   for (const subject of subjects) rows.push(...await benchSubject(subject, options));
   return rows;
 }
 
-async function benchSubject({ section, options: server, loads }: Subject, options: EngineBenchOptions): Promise<Row[]> {
-  const { load, progress, rounds } = options;
+async function benchSubject(
+  { section, options: server, loads, rounds }: Subject,
+  options: EngineBenchOptions,
+): Promise<Row[]> {
+  const { load, progress } = options;
   progress.step(`${section}: starting`);
   await using servers = new AsyncDisposableStack();
   const targets = await startBoth(servers, server, options);
   const rows: Row[] = [];
   for (const { figure, clients, answers, maxTokens, prompts, goal } of loads) {
     const results: Results = { peer: [], ours: [] };
-    // The first round warms up.
+    // The first round warms up, with one answer for each client.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${section}: ${figure}, round ${round} of ${rounds}`);
-      const share = Array.from({ length: answers }, prompts);
+      const share = Array.from({ length: round === 0 ? clients : answers }, prompts);
       const each = Array.from(
         { length: clients },
         (_, client) => share.filter((_, index) => index % clients === client),

@@ -267,6 +267,29 @@ export interface Client extends AsyncDisposable {
   detokenize(tokens: readonly number[], options?: TokenizerOptions): Promise<string>;
 
   /**
+   * Turn each token into the bytes it stands for, in UTF-8. A character may lie across several tokens. Control tokens
+   * are their names.
+   *
+   * @param tokens The ids of the tokens; at most 262 144.
+   * @param options `model`, and `signal` to cancel.
+   * @returns For each token its bytes.
+   * @throws {InvalidRequestError} If there is no such token, or the backend does not know its model's tokens.
+   * @throws {ClientClosedError} If the client is closed or draining.
+   * @throws What {@linkcode Generation.result} throws.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from "@inferd/client";
+   *
+   * export async function longestToken(client: Client, text: string): Promise<number> {
+   *   const pieces = await client.tokenBytes(await client.tokenize(text));
+   *   return Math.max(...pieces.map(({ length }) => length));
+   * }
+   * ```
+   */
+  tokenBytes(tokens: readonly number[], options?: TokenizerOptions): Promise<readonly Uint8Array[]>;
+
+  /**
    * Count the tokens of the prompt that a conversation becomes, its tools included. Nothing is generated.
    *
    * @param request A prompt, or a conversation.

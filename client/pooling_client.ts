@@ -52,6 +52,7 @@ import type { ClientStatus, StatusHub } from "./status.ts";
 import {
   countCodec,
   detokenizeCodec,
+  piecesCodec,
   type PromptRequest,
   templateCodec,
   tokenizeCodec,
@@ -171,6 +172,11 @@ export class PoolingClient implements Client {
   async detokenize(tokens: readonly number[], options: TokenizerOptions = {}): Promise<string> {
     checkKeys("detokenize", options, TOKENIZER_KEYS);
     return await this.#ask("detokenize", detokenizeCodec(tokens, options), options);
+  }
+
+  async tokenBytes(tokens: readonly number[], options: TokenizerOptions = {}): Promise<readonly Uint8Array[]> {
+    checkKeys("detokenize", options, TOKENIZER_KEYS);
+    return await this.#ask("detokenize", piecesCodec(tokens, options), options);
   }
 
   async countTokens(request: string | PromptRequest, options: TokenizerOptions = {}): Promise<number> {

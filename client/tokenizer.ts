@@ -98,6 +98,25 @@ export function detokenizeCodec(tokens: readonly number[], { model }: TokenizerO
 }
 
 /**
+ * The bytes of tokens.
+ *
+ * @param tokens The tokens.
+ * @param options Whom.
+ * @returns The codec of this request.
+ */
+export function piecesCodec(
+  tokens: readonly number[],
+  { model }: TokenizerOptions,
+): Codec<readonly Uint8Array[], readonly Uint8Array[]> {
+  return codec("detokenize", { model, tokens, pieces: true }, (answer) =>
+    list(answer, "pieces").map((piece) => {
+      const isBytes = Array.isArray(piece) && piece.every((byte) => typeof byte === "number");
+      if (!isBytes) throw wrong(answer, "pieces", "lists of numbers");
+      return Uint8Array.from(piece);
+    }));
+}
+
+/**
  * The number of a prompt's tokens.
  *
  * @param request The conversation.

@@ -42,6 +42,8 @@ export interface TokenizerRequest {
   parse_special?: boolean;
   /** For `detokenize`: ids of tokens, at most 262 144. */
   tokens?: number[];
+  /** The same: each token's bytes are wanted in place of the text. Default `false`. */
+  pieces?: boolean;
   /** For `count` and `apply_template`: the conversation, as in a v2 request. */
   messages?: V2Message[];
   /** The same: what the model may call. */
@@ -60,8 +62,10 @@ export interface TokenizerFrame {
   type: TokenizerType;
   /** For `tokenize`: ids of tokens. */
   tokens?: number[];
-  /** For `detokenize` the text, for `apply_template` the prompt. */
+  /** For `detokenize` without `pieces` the text, for `apply_template` the prompt. */
   text?: string;
+  /** For `detokenize` with `pieces`: the bytes of each token, 0 to 255. */
+  pieces?: number[][];
   /** For `count`: tokens of the rendered conversation. */
   input_tokens?: number;
   /** The model's name. */

@@ -142,7 +142,9 @@ export class MockBackend implements Backend {
       case "tokenize":
         return { tokens: Array.from({ length: request.text.length }, (_, at) => request.text.charCodeAt(at)) };
       case "detokenize":
-        return { text: request.tokens.map((token) => String.fromCharCode(token)).join("") };
+        return request.pieces
+          ? { pieces: request.tokens.map((token) => [...new TextEncoder().encode(String.fromCharCode(token))]) }
+          : { text: request.tokens.map((token) => String.fromCharCode(token)).join("") };
       case "count":
         return { count: countWords(request.conversation) };
       case "apply_template":

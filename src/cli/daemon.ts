@@ -134,7 +134,7 @@ export async function runDaemon(
   }
   try {
     const bridges = link === undefined
-      ? ownBridges(httpCommand(options, flags.values, context))
+      ? ownBridges(httpCommand(options, flags.values, { context, env: remembered.env }))
       : monitoredBridges(link);
     daemon = await startDaemon(options, {
       dropPermissions: context,

@@ -67,7 +67,7 @@ export async function runMonitor(args: readonly string[], machine: Machine, prog
     env: (name) => name === CALLED_AS_VARIABLE ? calledAsWords() : machine.env(name),
     program,
   });
-  const children = childCommands(options, flags.values, { context, env: command.env });
+  const children = childCommands(options, flags.values, { context, env: command.env, own: machine.env });
   const { code, failure } = await superviseDaemon(command, children);
   if (failure !== undefined) complain(`inferd: ${failure}`);
   return code;

@@ -7,6 +7,9 @@ import { ApiError, type ErrorStatus, isUnexpected, toApiError } from "./api_erro
 import type { Bridge } from "./bridge.ts";
 import { guard, type GuardOptions } from "./guard.ts";
 import { health, metrics } from "./health.ts";
+import { completion } from "./llama_server/completion.ts";
+import { embedding } from "./llama_server/embedding.ts";
+import { refusing } from "./refused.ts";
 import { props, slots } from "./llama_server/state.ts";
 import { applyTemplate, detokenize, tokenize } from "./llama_server/tokenizer.ts";
 import { chat } from "./ollama/chat.ts";
@@ -19,6 +22,7 @@ import { chatCompletions } from "./openai/chat_completions.ts";
 import { completions } from "./openai/completions.ts";
 import { embeddings } from "./openai/embeddings.ts";
 import { openAiErrorBody } from "./openai/error.ts";
+import { chatInputTokens, responseInputTokens } from "./openai/input_tokens.ts";
 import { listModels, retrieveModel } from "./openai/models.ts";
 import { rerank } from "./openai/rerank.ts";
 import { responses } from "./openai/responses/responses.ts";
@@ -37,7 +41,10 @@ export interface AppOptions extends GuardOptions {
 /** Answers a request by asking the daemon. */
 type Handler = (context: Context, bridge: Bridge) => Promise<Response>;
 
-const ROUTES: readonly (readonly ["GET" | "POST", string, Handler])[] = [
+/** Why Ollama's paths that change models are refused. */
+const STORE = 'HTTP may not write models, use "inferd models", "cp", "rename", "rm" and "import" on this machine';
+
+const ROUTES: readonly (readonly ["GET" | "POST" | "DELETE", string, Handler])[] = [
   ["GET", "/health", health],
   ["GET", "/metrics", metrics],
   ["GET", "/v1/health", health],
@@ -46,6 +53,8 @@ const ROUTES: readonly (readonly ["GET" | "POST", string, Handler])[] = [
   ["POST", "/v1/chat/completions", chatCompletions],
   ["POST", "/v1/completions", completions],
   ["POST", "/v1/responses", responses],
+  ["POST", "/v1/responses/input_tokens", responseInputTokens],
+  ["POST", "/v1/chat/completions/input_tokens", chatInputTokens],
   ["POST", "/v1/embeddings", embeddings],
   // For clients whose base URL lacks /v1, as llama-server has them.
   ["GET", "/models", listModels],
@@ -53,6 +62,8 @@ const ROUTES: readonly (readonly ["GET" | "POST", string, Handler])[] = [
   ["POST", "/chat/completions", chatCompletions],
   ["POST", "/completions", completions],
   ["POST", "/responses", responses],
+  ["POST", "/responses/input_tokens", responseInputTokens],
+  ["POST", "/chat/completions/input_tokens", chatInputTokens],
   ["POST", "/embeddings", embeddings],
   ["POST", "/v1/rerank", rerank],
   ["POST", "/v1/reranking", rerank],
@@ -66,7 +77,17 @@ const ROUTES: readonly (readonly ["GET" | "POST", string, Handler])[] = [
   ["POST", "/apply-template", applyTemplate],
   ["GET", "/props", props],
   ["GET", "/slots", slots],
+  ["POST", "/completion", completion],
+  ["POST", "/embedding", embedding],
+  ["POST", "/infill", refusing("text is not filled in here")],
+  ["POST", "/slots/*", refusing("slots are not saved, restored or erased, the prefix cache is the daemon's own")],
+  ["GET", "/lora-adapters", refusing('adapters are set with "lora" of a backend in the configuration file')],
+  ["POST", "/lora-adapters", refusing('adapters are set with "lora" of a backend in the configuration file')],
   ["POST", "/api/pull", pull],
+  ["DELETE", "/api/delete", refusing(STORE)],
+  ["POST", "/api/copy", refusing(STORE)],
+  ["POST", "/api/create", refusing(STORE)],
+  ["POST", "/api/push", refusing(STORE)],
   ["POST", "/api/chat", chat],
   ["POST", "/api/generate", generate],
   ["POST", "/api/embed", embed],

@@ -9,6 +9,7 @@ import type {
   RerankOptions,
   RerankResult,
 } from "@inferd/client";
+import { unsupported } from "./api_error.ts";
 import { CallIds } from "./call_ids.ts";
 import type { DaemonLink, ServedModel } from "./daemon_link.ts";
 import type { Metrics } from "./metrics.ts";
@@ -115,6 +116,25 @@ export class Bridge {
       record.failed(error, options.signal);
       throw error;
     }
+  }
+
+  /**
+   * The tokens of a request's prompt, as the model's chat template renders it.
+   *
+   * @param model Whose tokens.
+   * @param request The conversation; the rest of it says nothing about the prompt.
+   * @param signal Cancels.
+   * @throws {ApiError} If the conversation has media.
+   * @throws The client's errors.
+   */
+  async countTokens(model: ServedModel, request: GenerationJob["request"], signal: AbortSignal): Promise<number> {
+    const { messages, attachments, tools, toolChoice, thinking } = request;
+    if (attachments !== undefined) throw unsupported("messages", "tokens of images are not known before they are read");
+    const client = await this.link.client("v2");
+    return await client.countTokens({ messages, tools, toolChoice, thinking: thinking ?? false }, {
+      model: model.name,
+      signal,
+    });
   }
 
   #begin(kind: RequestKind, parent = traceParent(), request?: GenerationJob["request"]): RequestRecord {

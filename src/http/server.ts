@@ -9,6 +9,7 @@ import type { TcpAddress } from "@inferd/client/paths";
 import { createApp } from "./app.ts";
 import { Bridge } from "./bridge.ts";
 import { DaemonLink, type DaemonPlace } from "./daemon_link.ts";
+import { isStream } from "./event_stream.ts";
 import { Metrics } from "./metrics.ts";
 
 /** Everything the bridge is told. */
@@ -84,7 +85,12 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       keepAliveTimeout: limits.idleMs,
       connectionsCheckingInterval: Math.min(CHECK_MS, limits.headerMs),
     },
-    getRequestListener((request) => app.fetch(request), { overrideGlobalObjects: false }),
+    getRequestListener(async (request, { incoming }) => {
+      const response = await app.fetch(request);
+      // Otherwise the listener keeps the first piece for a moment, to see whether it is all and has a length.
+      if (isStream(response) && incoming.httpVersion !== "1.0") response.headers.set("Transfer-Encoding", "chunked");
+      return response;
+    }, { overrideGlobalObjects: false }),
   );
   server.maxConnections = limits.connections;
   try {

@@ -150,14 +150,23 @@ export type TokenizerRequest =
     /** Whether to parse the names of control tokens. */
     readonly parseSpecial: boolean;
   }
-  | { readonly type: "detokenize"; readonly tokens: readonly number[] }
+  | {
+    readonly type: "detokenize";
+    readonly tokens: readonly number[];
+    /** Each token's bytes are wanted in place of the text. */
+    readonly pieces: boolean;
+  }
   | { readonly type: "count" | "apply_template"; readonly conversation: Conversation };
 
 /** The parts of a request that make up its prompt. */
 export type Conversation = Pick<GenerationRequest, "messages" | "tools" | "toolChoice" | "thinking">;
 
-/** Tokens for `tokenize`, text for `detokenize` and `apply_template`, a token count for `count`. */
+/**
+ * Tokens for `tokenize`, text for `detokenize` and `apply_template`, each token's bytes for `detokenize` with `pieces`,
+ * a token count for `count`.
+ */
 export type TokenizerAnswer =
   | { readonly tokens: readonly number[] }
   | { readonly text: string }
+  | { readonly pieces: readonly (readonly number[])[] }
   | { readonly count: number };

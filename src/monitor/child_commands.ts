@@ -1,4 +1,5 @@
 /** The commands of what the monitor starts for the daemon. They are computed once, before the daemon runs. */
+import type { Env } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import type { SettingValues } from "../config/schema.ts";
 import { engineCommand } from "../engine/ipc/command.ts";
@@ -13,18 +14,22 @@ import type { PermissionContext } from "./permissions.ts";
  *
  * @param options What the daemon finds.
  * @param values What was given on the command line and in the environment.
- * @param from What else decides on permissions, and the daemon's environment.
+ * @param from What else decides on permissions, the daemon's environment, and this process's own.
  * @returns The commands. No configuration that is read again changes them.
  */
 export function childCommands(
   options: DaemonOptions,
   values: SettingValues,
-  { context, env }: { readonly context: PermissionContext; readonly env: Readonly<Record<string, string>> },
+  { context, env, own }: {
+    readonly context: PermissionContext;
+    readonly env: Readonly<Record<string, string>>;
+    readonly own: Env;
+  },
 ): ChildCommands {
   const socket = privateSocketPath(options);
   const cacheDir = options.cacheDir ?? options.runtimeDir;
   const child = (
-    { command, args, env: own }: {
+    { command, args, env: further = {} }: {
       readonly command: string;
       readonly args: readonly string[];
       readonly env?: Readonly<Record<string, string>>;
@@ -34,13 +39,13 @@ export function childCommands(
     command,
     args: more.isNumbered ? [...args, socket] : args,
     // These make any program run any code, and only a process that may start anything can pass them on.
-    env: Object.fromEntries(Object.entries(own ?? {}).filter(([name]) => !name.startsWith("LD_"))),
+    env: Object.fromEntries(Object.entries(further).filter(([name]) => !name.startsWith("LD_"))),
     ...more,
   });
   const engine = engineCommand();
   const libraries = fetchCommand(cacheDir, options.home, socket);
   const chatFormats = chatWrappersCommand();
-  const http = httpCommand(options, values, context);
+  const http = httpCommand(options, values, { context, env: own });
   return {
     engine: child(engine, { isNumbered: true, prints: "daemon" }),
     libraries: child({ ...libraries, env: { ...env, ...libraries.env } }, { isNumbered: true, prints: "daemon" }),

@@ -4,9 +4,9 @@
  */
 import { dirname } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
-import { UsageError } from "../config/setting/usage_error.ts";
 import { HTTP_CLIENT_ENV, proxyFor } from "../backend/openai/http_client.ts";
 import { linkTarget } from "./link_targets.ts";
+import { descriptor, flags, isFile, isGranted, key, type Need } from "./need.ts";
 import { draftOf } from "../config/backends/draft.ts";
 import { hostOf, proxyHost, pullHosts, remoteHost, tcpHosts } from "./hosts.ts";
 import { pidPathOf } from "../config/pid_path.ts";
@@ -19,14 +19,7 @@ import { BUILT_INS, builtInModelFile, isBuiltIn } from "../models/built_in.ts";
 import { HashCache, hashCachePath, keepsHashes } from "../models/file/hash_cache.ts";
 import { blobsDir, manifestsDir } from "../models/store/layout.ts";
 import { shardPaths } from "../models/file/shards.ts";
-
-/** One permission. */
-interface Need {
-  readonly name: "read" | "write" | "net" | "run" | "ffi" | "sys" | "env";
-  readonly value: string;
-  /** Not needed any more when the inference sockets are bound. */
-  readonly bootOnly: boolean;
-}
+import { TELEMETRY_VARIABLES } from "./telemetry.ts";
 
 /** What `options` do not say. */
 export interface PermissionContext {
@@ -124,6 +117,7 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
     ...list("ffi", LIBC_PATHS),
     ...list("sys", ["uid", ...options.autoselected ? ["systemMemoryInfo"] : []]),
     ...list("env", [...new Set([...daemonEnvironment(options, context), ...ENGINE_ENVIRONMENT])]),
+    ...options.http.enabled ? list("env", TELEMETRY_VARIABLES) : [],
     ...list("read", named(options, context).filter(isFile).map(({ value }) => linkTarget(value)?.followed)),
   ];
 }
@@ -225,27 +219,6 @@ export function missingForBackends(
   return flags(own.filter((need) => !isGranted(descriptor(need)))).slice(1);
 }
 
-function flags(list: readonly Need[]): string[] {
-  const values = new Map<string, Set<string>>();
-  for (const { name, value } of list) {
-    if (value.includes(",")) {
-      throw new UsageError(
-        `Cannot run with exact permissions for ${
-          JSON.stringify(value)
-        }: Deno's --allow-${name} takes no comma in a path. ` +
-          "Use another path",
-      );
-    }
-    const found = values.get(name) ?? new Set();
-    values.set(name, found.add(value));
-  }
-  // Otherwise Deno would prompt on a terminal for a missing permission and block the daemon.
-  return [
-    "--no-prompt",
-    ...[...values].map(([name, set]) => `--allow-${name}=${[...set].join(",")}`),
-  ];
-}
-
 /**
  * Give back what was needed only for booting. A permission that is held for everything (`-A`, `--allow-read`) and that
  * serving needs a part of cannot be narrowed and stays.
@@ -277,10 +250,6 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
     const link = isFile(need) ? linkTarget(need.value) : undefined;
     return link === undefined ? [need] : [need, { ...need, value: link.target }];
   });
-}
-
-function isFile({ name }: Need): boolean {
-  return name === "read" || name === "write";
 }
 
 /** With the paths as they were given. */
@@ -393,29 +362,4 @@ function isNamed({ stored, missing, source }: Pick<LlamaBackendConfig, "stored" 
 
 function inferenceSockets({ listen }: DaemonOptions): string[] {
   return Object.values(listen).map(({ socket }) => socket);
-}
-
-function key(need: Need): string {
-  return `${need.name}=${need.value}`;
-}
-
-function isGranted(asked: Deno.PermissionDescriptor): boolean {
-  return Deno.permissions.querySync(asked).state === "granted";
-}
-
-function descriptor({ name, value }: Need): Deno.PermissionDescriptor {
-  switch (name) {
-    case "read":
-    case "write":
-    case "ffi":
-      return { name, path: value };
-    case "net":
-      return { name, host: value };
-    case "run":
-      return { name, command: value };
-    case "sys":
-      return { name, kind: value as "uid" | "systemMemoryInfo" };
-    case "env":
-      return { name, variable: value };
-  }
 }

@@ -84,6 +84,7 @@ function readRequest(type: TokenizerType, fields: Readonly<Record<string, unknow
         type,
         tokens: readArray("tokens", fields.tokens, { of: "tokens", max: MAX_DETOKENIZE_TOKENS })
           .map((token, index) => readInteger(`tokens[${index}]`, token, TOKEN)),
+        pieces: fields.pieces === undefined ? false : readBoolean("pieces", fields.pieces),
       };
     case "count":
     case "apply_template":
@@ -129,7 +130,8 @@ function render(
   return { frame, stopReason: "end", usage };
 }
 
-function toFields(answer: TokenizerAnswer): Pick<TokenizerFrame, "tokens" | "text" | "input_tokens"> {
+function toFields(answer: TokenizerAnswer): Pick<TokenizerFrame, "tokens" | "text" | "pieces" | "input_tokens"> {
   if ("tokens" in answer) return { tokens: [...answer.tokens] };
+  if ("pieces" in answer) return { pieces: answer.pieces.map((piece) => [...piece]) };
   return "text" in answer ? { text: answer.text } : { input_tokens: answer.count };
 }

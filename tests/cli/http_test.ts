@@ -1,5 +1,6 @@
 /** `inferd http` and `serve --http` as processes, with exactly the permissions they ask for. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { OtlpReceiver } from "../support/otlp_receiver.ts";
 import { type Output, type Program, Sandbox } from "../support/program.ts";
 
 const ANY_PORT = "127.0.0.1:0";
@@ -159,4 +160,20 @@ Deno.test("serve --http: a bridge that ended is started again", async () => {
   const [, , url = ""] = await daemon.stderr.match(/Listening on (\S+)[^]*Listening on (\S+)/);
   assertEquals(second === pid, false);
   assertEquals((await fetch(`${url}/health`)).status, 200);
+});
+
+Deno.test("serve --http hands OpenTelemetry's variables to the bridge alone", async () => {
+  await using receiver = new OtlpReceiver();
+  await using box = new Sandbox();
+  const args = ["--backend", "mock", "--http", ANY_PORT];
+  const flags = await permissions(box, ["serve", ...args]);
+  // The monitor is a Deno program with these variables too; what it prints is not for here.
+  const env = { ...receiver.env, OTEL_SERVICE_NAME: "bridge-under-test", OTEL_DENO_CONSOLE: "ignore" };
+  await using daemon = await box.serve(args, { env, permissions: flags });
+  assertEquals((await chat(await addressIn(daemon.stderr)))[0], 200);
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+  assertEquals(receiver.named("chat mock").length, 1);
+  const names = receiver.bodies.flatMap((body) => body.match(/"bridge-under-test"/g) ?? []);
+  assert(names.length > 0);
 });

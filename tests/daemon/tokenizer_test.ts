@@ -23,6 +23,8 @@ Deno.test("tokenizer requests are answered while every place is taken", async ()
 
   assertEquals(await client.tokenize("hi"), [104, 105]);
   assertEquals(await client.detokenize([104, 105]), "hi");
+  assertEquals(await client.tokenBytes([104, 233]), [new Uint8Array([104]), new Uint8Array([195, 169])]);
+  assertEquals(await client.tokenBytes([]), []);
   assertEquals(await client.countTokens({ messages: MESSAGES }), 3);
   assertEquals(await client.applyTemplate({ messages: MESSAGES }), "user: one two three\n");
   await events.return?.();

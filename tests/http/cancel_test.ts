@@ -12,6 +12,7 @@ const ENDPOINTS: readonly (readonly [string, Record<string, unknown>])[] = [
   ["/v1/messages", { model: "mock", max_tokens: 10, messages: MESSAGES }],
   ["/api/chat", { model: "mock", messages: MESSAGES }],
   ["/api/generate", { model: "mock", prompt: "hi" }],
+  ["/completion", { prompt: "hi" }],
 ];
 const BODIES = ENDPOINTS.flatMap(([path, body]) =>
   [false, true].map((stream): readonly [string, Record<string, unknown>] => [path, { ...body, stream }])
@@ -36,6 +37,18 @@ async function queued(bridge: BridgeUnderTest): Promise<void> {
     const { capabilities: [backend] } = await admin({ path: bridge.daemon.options.adminSocket }).snapshot();
     if (backend?.queue?.waiting === 1) return;
   }
+}
+
+for (const [path, body] of ENDPOINTS) {
+  Deno.test(`a stream of ${path} is cancelled when its client goes away in the middle`, async () => {
+    await using bridge = await BridgeUnderTest.start({ script: { hangAt: 2 } });
+    const cancelled = bridge.daemon.log.next("request_cancelled");
+    const connection = await ask(bridge.url, path, { ...body, stream: true });
+    await connection.read(new Uint8Array(4096));
+    connection.close();
+    await cancelled;
+    assertEquals(bridge.unexpected, []);
+  });
 }
 
 for (const [path, body] of BODIES) {

@@ -10,6 +10,7 @@ const REQUESTS: readonly (readonly [string, (model: string, text: string) => Rec
   ["/v1/completions", (model, prompt) => ({ model, prompt })],
   ["/v1/responses", (model, input) => ({ model, input })],
   ["/v1/messages", (model, text) => ({ model, max_tokens: 10, messages: [{ role: "user", content: text }] })],
+  ["/completion", (model, prompt) => ({ model, prompt })],
   ["/api/chat", (model, text) => ({ model, messages: [{ role: "user", content: text }], stream: false })],
   ["/api/generate", (model, prompt) => ({ model, prompt, stream: false })],
 ];

@@ -50,6 +50,22 @@ Deno.test("limits: an answer may take longer than a request may", async () => {
   assertEquals([status, (json.usage as { completion_tokens: number }).completion_tokens], [200, 20]);
 });
 
+Deno.test("limits: a stream is chunked, and for a client of HTTP 1.0 it ends with the connection", async () => {
+  await using bridge = await BridgeUnderTest.start();
+  const body = JSON.stringify({ prompt: "Hi", stream: true });
+  const ask = (version: string): Promise<string> =>
+    converse(
+      bridge.url,
+      `POST /v1/completions HTTP/${version}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+  const [head = "", rest = ""] = (await ask("1.1")).split(/\r\n\r\n(.*)/s);
+  assertMatch(head, /transfer-encoding: chunked/i);
+  assertMatch(rest, /^[0-9a-f]+\r\ndata: /);
+  const [older = "", plain = ""] = (await ask("1.0")).split(/\r\n\r\n(.*)/s);
+  assertEquals(/transfer-encoding/i.test(older), false);
+  assertMatch(plain, /^data: .*data: \[DONE\]\n\n$/s);
+});
+
 Deno.test("limits: connections over the limit are closed at once, the others are served", async () => {
   await using bridge = await BridgeUnderTest.start({ http: { limits: { connections: 2 } } });
   const { hostname, port } = new URL(bridge.url);

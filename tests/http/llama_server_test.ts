@@ -1,5 +1,12 @@
 /** llama-server's own endpoints, token counting, log-probabilities and rerank: real inference where it matters. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import Anthropic from "npm:@anthropic-ai/sdk@1.14.0";
 import OpenAI from "npm:openai@7.57.0";
 import { BridgeUnderTest, BUILT_IN_BACKEND } from "../support/bridges.ts";
@@ -12,6 +19,14 @@ Deno.test("llama-server: a text becomes tokens and a text again, and a conversat
   const { json: { tokens } } = await bridge.post("/tokenize", { content: "The capital of France" });
   assert(Array.isArray(tokens) && tokens.length > 1);
   assertEquals((await bridge.post("/detokenize", { tokens })).json.content, "The capital of France");
+  type Piece = { id: number; piece: string | number[] };
+  const { json: { tokens: given } } = await bridge.post("/tokenize", { content: "Oslo 🦊 is", with_pieces: true });
+  const pieces = given as Piece[];
+  const bytes = pieces.flatMap(({ piece }) => typeof piece === "string" ? [...new TextEncoder().encode(piece)] : piece);
+  assertEquals(new TextDecoder().decode(Uint8Array.from(bytes)), "Oslo 🦊 is");
+  // No token of this small model is a fox.
+  assert(pieces.some(({ piece }) => typeof piece !== "string"));
+  assertEquals((await bridge.post("/detokenize", { tokens: pieces.map(({ id }) => id) })).json.content, "Oslo 🦊 is");
   const { json: { prompt } } = await bridge.post("/apply-template", { messages: QUESTION });
   assertStringIncludes(String(prompt), "What is the capital of France?");
   const { json: { default_generation_settings: settings, total_slots } } = await bridge.get("/props");
@@ -120,6 +135,143 @@ Deno.test("rerank: documents come in Jina's and Cohere's form, the best first", 
     const [best, ...others] = json.results as { index: number; relevance_score: number; document: { text: string } }[];
     assertEquals([best?.index, best?.document.text, others], [1, documents[1], []]);
   }
+});
+
+Deno.test("rerank: texts are answered as TEI does, a plain list with scores from 0 to 1", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [RERANKER] } });
+  const request = { query: "capital of Norway", texts: ["Bread is made of flour.", "Oslo is the capital of Norway."] };
+  type Ranks = readonly { index: number; score: number; text?: string }[];
+  const rank = async (more: Record<string, unknown>): Promise<Ranks> =>
+    JSON.parse((await bridge.post("/rerank", { ...request, ...more })).text);
+  const [first, second] = await rank({ return_text: true });
+  assertEquals([first?.index, first?.text, second?.index], [1, request.texts[1], 0]);
+  const [raw] = await rank({ raw_scores: true, truncate: false });
+  assertAlmostEquals(first?.score ?? NaN, 1 / (1 + Math.exp(-(raw?.score ?? NaN))), 1e-3);
+  assertEquals([raw?.text, (await rank({ top_n: 1 })).length], [undefined, 1]);
+  for (
+    const [more, param] of [
+      [{ documents: ["a"] }, "texts"],
+      [{ return_documents: true }, "return_documents"],
+      [{ truncate: true }, "truncate"],
+    ] as const
+  ) {
+    const { status, json } = await bridge.post("/rerank", { ...request, ...more });
+    assertEquals([status, (json.error as { param: string }).param], [400, param]);
+  }
+  const { texts: documents, ...rest } = request;
+  const { status, json } = await bridge.post("/rerank", { ...rest, documents, raw_scores: true });
+  assertEquals([status, (json.error as { param: string }).param], [400, "raw_scores"]);
+  assertEquals((await bridge.post("/rerank", rest)).status, 400);
+});
+
+Deno.test("llama-server: /completion answers a prompt, whole, in a stream, and several", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const request = {
+    prompt: "Tell me a story about a fox.",
+    n_predict: 4,
+    temperature: 0,
+    n_probs: 2,
+    cache_prompt: true,
+  };
+  const { json: whole } = await bridge.post("/completion", request);
+  assertEquals([whole.stop, whole.stop_type, whole.tokens_predicted, whole.prompt], [true, "limit", 4, request.prompt]);
+  const probabilities = whole.completion_probabilities as { id: number; token: string; top_logprobs: unknown[] }[];
+  assertEquals(probabilities.map(({ token }) => token).join(""), whole.content);
+  assertEquals(
+    probabilities.map(({ id, top_logprobs }) => [typeof id, top_logprobs.length]),
+    Array(4).fill(["number", 2]),
+  );
+  const { predicted_n, predicted_ms } = whole.timings as Record<string, number>;
+  assertEquals([predicted_n, (predicted_ms ?? 0) > 0], [4, true]);
+
+  const { text } = await bridge.post("/completion", { ...request, stream: true });
+  const events = text.trim().split("\n\n").map((event) => JSON.parse(event.replace(/^data: /, "")));
+  assertEquals(events.map(({ content }) => content).join(""), whole.content);
+  assertEquals(events.map(({ stop }) => stop), [...Array(events.length - 1).fill(false), true]);
+
+  const stopped = await bridge.post("/completion", {
+    ...request,
+    n_predict: -1,
+    stop: ["a"],
+    seed: -1,
+    ignore_eos: false,
+  });
+  assertEquals([stopped.json.stop_type, stopped.json.stopping_word], ["word", "a"]);
+  const first = probabilities[0];
+  const never = await bridge.post("/completion", { ...request, n_predict: 1, logit_bias: [[first?.id, false]] });
+  assertNotEquals((never.json.completion_probabilities as typeof probabilities)[0]?.id, first?.id);
+  const prompt = ["Hello", { prompt_string: "Goodbye" }];
+  const several = await bridge.post("/completion", { ...request, prompt });
+  const answers = JSON.parse(several.text) as { index: number; prompt: string }[];
+  assertEquals(answers.map(({ index, prompt }) => [index, prompt]), [[0, "Hello"], [1, "Goodbye"]]);
+  const schema = { json_schema: { const: "42" }, n_predict: 20, n_probs: 0 };
+  assertEquals((await bridge.post("/completion", { ...request, ...schema })).json.content, '"42"');
+});
+
+Deno.test("llama-server: what /completion cannot honour is refused by name, and paths that are turned off with 501", async () => {
+  await using bridge = await BridgeUnderTest.start();
+  const refused = async (more: Record<string, unknown>): Promise<unknown> => {
+    const { status, json } = await bridge.post("/completion", { prompt: "a", ...more });
+    return [status, (json.error as { param: string }).param];
+  };
+  for (
+    const [more, param] of [
+      [{ grammar: "root ::= x" }, "grammar"],
+      [{ id_slot: 1 }, "id_slot"],
+      [{ ignore_eos: true }, "ignore_eos"],
+      [{ mirostat: 2 }, "mirostat"],
+      [{ n_predict: 0 }, "n_predict"],
+      [{ prompt: "" }, "prompt"],
+      [{ prompt: [[1, 2]] }, "prompt"],
+      [{ prompt: { prompt_string: "a", multimodal_data: [] } }, "prompt"],
+      [{ return_tokens: true }, "return_tokens"],
+    ] as const
+  ) assertEquals(await refused(more), [400, param]);
+  assertEquals(
+    (await bridge.post("/completion", { prompt: "a", mirostat: 0, typical_p: 1, dry_base: 1.75 })).status,
+    200,
+  );
+  for (const path of ["/infill", "/slots/0?action=save", "/lora-adapters"]) {
+    const { status, json } = await bridge.post(path, {});
+    assertEquals([status, (json.error as { code: string }).code], [501, "not_supported_error"], path);
+  }
+  const { text } = await bridge.post("/embedding", { content: ["one", "two"] });
+  const vectors = JSON.parse(text) as { index: number; embedding: number[][] }[];
+  assertEquals(vectors.map(({ index, embedding }) => [index, embedding.length]), [[0, 1], [1, 1]]);
+});
+
+Deno.test("input_tokens: a request's prompt is counted as the answer then counts it", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const client = new OpenAI({ baseURL: `${bridge.url}/v1`, apiKey: "none", maxRetries: 0 });
+  const model = "inferd-tiny";
+  const tools = [{
+    type: "function" as const,
+    name: "look",
+    parameters: { type: "object", properties: { at: { type: "string" } } },
+    strict: false,
+  }];
+  const response = { model, input: "What is this?", instructions: "Be brief.", tools };
+  const { input_tokens } = await client.responses.inputTokens.count(response);
+  const { usage } = await client.responses.create({ ...response, max_output_tokens: 1 });
+  assertEquals(input_tokens, usage?.input_tokens);
+  const { json } = await bridge.post("/v1/chat/completions/input_tokens", { model, messages: QUESTION });
+  const answer = await client.chat.completions.create({ model, messages: QUESTION, max_tokens: 1 });
+  assertEquals(json.input_tokens, answer.usage?.prompt_tokens);
+});
+
+Deno.test("openai: an answer has llama-server's timings and takes its json_schema", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const request = { messages: QUESTION, json_schema: { const: "42" } };
+  const { json } = await bridge.post("/v1/chat/completions", request);
+  const [choice] = json.choices as { message: { content: string } }[];
+  assertEquals(choice?.message.content, '"42"');
+  const { completion_tokens } = json.usage as { completion_tokens: number };
+  assertEquals((json.timings as { predicted_n: number }).predicted_n, completion_tokens);
+  const { text } = await bridge.post("/v1/chat/completions", { ...request, stream: true });
+  const last = text.trim().split("\n\n").at(-2) ?? "";
+  assertEquals(JSON.parse(last.slice("data: ".length)).timings.predicted_n, completion_tokens);
+  const both = { ...request, response_format: { type: "json_object" } };
+  assertEquals((await bridge.post("/v1/chat/completions", both)).status, 400);
 });
 
 Deno.test("llama-server: slots tell how many requests run", async () => {

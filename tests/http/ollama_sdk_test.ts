@@ -92,3 +92,60 @@ Deno.test("ollama: real inference follows a format and its options", async () =>
   assertEquals(typeof JSON.parse(response ?? "").age, "number");
   assertEquals(eval_count <= 60, true);
 });
+
+Deno.test("ollama: logprobs come with each piece and with the whole answer", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const request = { model: "inferd-tiny", prompt: "Tell me a story.", logprobs: true, top_logprobs: 2 };
+  const options = { num_predict: 5, temperature: 0 };
+  type Likely = readonly { token: string; logprob: number; top_logprobs: readonly { token: string }[] }[];
+  const { json } = await bridge.post("/api/generate", { ...request, options, stream: false, truncate: true });
+  const tokens = json.logprobs as Likely;
+  assertEquals(tokens.map(({ token }) => token).join(""), json.response);
+  assertEquals(
+    tokens.map(({ token, top_logprobs: [first, ...others] }) => [first?.token, others.length, token]),
+    tokens.map(({ token }) => [token, 1, token]),
+  );
+  const chat = { model: "inferd-tiny", messages: [{ role: "user", content: request.prompt }], options, logprobs: true };
+  const { text } = await bridge.post("/api/chat", chat);
+  const lines = text.trim().split("\n").map((line) => JSON.parse(line) as { logprobs?: Likely });
+  assertEquals(
+    lines.flatMap(({ logprobs = [] }) => logprobs.map(({ token }) => token)),
+    tokens.map(({ token }) => token),
+  );
+  assertEquals((await bridge.post("/api/chat", { ...chat, logprobs: false, top_logprobs: 2 })).status, 400);
+});
+
+Deno.test("ollama: requests of Go's client, which have every field, are taken", async () => {
+  await using bridge = await BridgeUnderTest.start();
+  const model = "mock";
+  const older = { name: "", username: "", password: "" };
+  const empty = { system: "", template: "", suffix: "", format: "", options: null };
+  for (
+    const [path, body] of [
+      ["/api/show", { model, system: "", template: "", options: null, name: "" }],
+      ["/api/show", { model: "", name: model }],
+      ["/api/pull", { model, ...older }],
+      ["/api/pull", { ...older, model: "", name: model, stream: false }],
+      ["/api/generate", { model, prompt: "hi", ...empty, keep_alive: "5m0s", context: null }],
+      ["/api/chat", { model, messages: [{ role: "user", content: "hi" }], format: "", options: null, keep_alive: -1 }],
+      ["/api/embed", { model, input: "hi", options: null, truncate: true }],
+      ["/api/embeddings", { model, prompt: "hi", options: null }],
+    ] as const
+  ) assertEquals((await bridge.post(path, body)).status, 200, path);
+  assertEquals((await fetch(bridge.url, { method: "HEAD" })).status, 200, "its heartbeat");
+  assertEquals((await bridge.post("/api/pull", { model: "", name: "" })).status, 400);
+  assertEquals((await bridge.post("/api/pull", { model, username: "me" })).status, 400);
+});
+
+Deno.test("ollama: what would change models is refused with what to do", async () => {
+  await using bridge = await BridgeUnderTest.start();
+  const client = new Ollama({ host: bridge.url });
+  for (
+    const ask of [
+      () => client.delete({ model: "mock" }),
+      () => client.copy({ source: "mock", destination: "other" }),
+      () => client.create({ model: "other", from: "mock" }),
+      () => client.push({ model: "mock" }),
+    ]
+  ) await assertRejects(ask, Error, "HTTP may not write models");
+});

@@ -176,7 +176,7 @@ browserTest("models, their abilities and events are shown, and how far a pull is
   await page.locator("#pulls").getByText("done", { exact: true }).waitFor();
   await name.fill("some-model");
   await page.keyboard.press("Enter");
-  await page.locator("#pulls").getByText('run "inferd pull"').waitFor();
+  await page.locator("#pulls").getByText('run "inferd pull').waitFor();
   await page.getByRole("link", { name: "Events" }).click();
   await page.locator("#events").getByText("ready", { exact: true }).waitFor();
   browser.assertClean();

@@ -17,7 +17,16 @@ Deno.test("ollama: pull of a served model is done at once, in a stream and witho
 Deno.test("ollama: pull of any other model says what to do", async () => {
   await using bridge = await BridgeUnderTest.start();
   const client = new Ollama({ host: bridge.url });
-  await assertRejects(() => client.pull({ model: "llama3" }), Error, 'run "inferd pull"');
+  for (
+    const [model, command] of [
+      ["llama3", "hf:OWNER/REPO:QUANTISATION"],
+      ["hf.co/owner/Some-GGUF:Q4_K_M", "hf:owner/Some-GGUF:Q4_K_M"],
+      ["huggingface.co/owner/Some-GGUF:latest", "hf:owner/Some-GGUF"],
+      ["hf:owner/Some-GGUF", "hf:owner/Some-GGUF"],
+      // Nobody is told to paste this.
+      ["hf.co/owner/$(reboot)", "hf:OWNER/REPO:QUANTISATION"],
+    ] as const
+  ) await assertRejects(() => client.pull({ model }), Error, `run "inferd pull ${command}"`);
 });
 
 Deno.test("ollama: pull of a model that the daemon is fetching follows the download to its end", async () => {

@@ -44,8 +44,10 @@ export class Tokenizer {
     switch (request.type) {
       case "tokenize":
         return { tokens: Array.from(yield* this.#tokenize(request)) };
-      case "detokenize":
-        return { text: yield* this.#detokenize(request.tokens) };
+      case "detokenize": {
+        const pieces = yield* this.#pieces(request.tokens);
+        return request.pieces ? { pieces: pieces.map((piece) => Array.from(piece)) } : { text: textOf(pieces) };
+      }
       case "count":
         return { count: yield* this.#chat.count(request.conversation) };
       case "apply_template":
@@ -60,8 +62,8 @@ export class Tokenizer {
     return addSpecial ? this.#model.tokenizeWhole(text, parseSpecial) : this.#model.tokenize(text, parseSpecial);
   }
 
-  /** Concatenates bytes before decoding, since a character may span tokens. Control tokens become their names. */
-  *#detokenize(tokens: readonly number[]): Work<string> {
+  /** Bytes of each token; a character may span tokens. Control tokens become their names. */
+  *#pieces(tokens: readonly number[]): Work<readonly Uint8Array[]> {
     const { vocabularySize } = this.#model;
     const pieces: Uint8Array[] = [];
     for (const [index, token] of tokens.entries()) {
@@ -72,12 +74,17 @@ export class Tokenizer {
       pieces.push(piece.length > 0 ? piece : encoder.encode(this.#model.describe(token)));
       if ((index + 1) % PIECE_TOKENS === 0) yield;
     }
-    const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const piece of pieces) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    return decoder.decode(bytes);
+    return pieces;
   }
+}
+
+/** Characters may be made of several tokens, so their bytes are joined first. */
+function textOf(pieces: readonly Uint8Array[]): string {
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return decoder.decode(bytes);
 }

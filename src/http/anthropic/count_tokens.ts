@@ -1,6 +1,5 @@
 /** Anthropic's token counting: `/v1/messages/count_tokens`. */
 import type { Context } from "hono";
-import { unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { body, toRequest } from "./request.ts";
@@ -13,15 +12,9 @@ const countBody = body.partial({ max_tokens: true });
  * @param context The request.
  * @param bridge Asks the daemon.
  */
-export async function countTokens(context: Context, { link }: Bridge): Promise<Response> {
+export async function countTokens(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, countBody);
-  const model = await link.model(asked.model, "generate");
-  const { messages, attachments, tools, toolChoice, thinking } = toRequest({ ...asked, max_tokens: 1 });
-  if (attachments !== undefined) throw unsupported("messages", "tokens of images are not known before they are read");
-  const client = await link.client("v2");
-  const tokens = await client.countTokens({ messages, tools, toolChoice, thinking }, {
-    model: model.name,
-    signal: context.req.raw.signal,
-  });
-  return context.json({ input_tokens: tokens });
+  const model = await bridge.link.model(asked.model, "generate");
+  const request = toRequest({ ...asked, max_tokens: 1 });
+  return context.json({ input_tokens: await bridge.countTokens(model, request, context.req.raw.signal) });
 }

@@ -15,7 +15,7 @@ const tokenizeBody = z.strictObject({
   content: z.string(),
   add_special: z.boolean().nullish(),
   parse_special: z.boolean().nullish(),
-  with_pieces: z.literal(false, "must be false: /detokenize tells what a token is").nullish(),
+  with_pieces: z.boolean().nullish(),
 });
 
 /**
@@ -28,13 +28,29 @@ export async function tokenize(context: Context, { link }: Bridge): Promise<Resp
   const asked = await readBody(context, tokenizeBody);
   const { name } = await link.model(asked.model ?? undefined, "generate");
   const client = await link.client("v2");
+  const { signal } = context.req.raw;
   const tokens = await client.tokenize(asked.content, {
     model: name,
     addSpecial: asked.add_special ?? false,
     parseSpecial: asked.parse_special ?? true,
-    signal: context.req.raw.signal,
+    signal,
   });
-  return context.json({ tokens });
+  if (!asked.with_pieces) return context.json({ tokens });
+  const pieces = await client.tokenBytes(tokens, { model: name, signal });
+  return context.json({
+    tokens: tokens.map((id, index) => ({ id, piece: pieceOf(pieces[index] ?? new Uint8Array()) })),
+  });
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Text, or the bytes of a part of a character. */
+function pieceOf(bytes: Uint8Array): string | number[] {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return [...bytes];
+  }
 }
 
 const detokenizeBody = z.strictObject({ model, tokens: z.array(z.int().min(0)) });

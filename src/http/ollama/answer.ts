@@ -1,7 +1,8 @@
 /** How Ollama's answers come: one JSON value a line, or one for all. */
 import type { Context } from "hono";
-import type { GenerationV2Event } from "@inferd/client";
+import type { GenerationV2Event, TokenLogprob } from "@inferd/client";
 import type { Bridge, GenerationJob } from "../bridge.ts";
+import { chatLogprobs } from "../openai/logprobs.ts";
 import { JSON_LINES, streamed } from "../event_stream.ts";
 import { doneReason, Durations } from "./options.ts";
 import { ollamaErrorBody } from "./error.ts";
@@ -41,7 +42,9 @@ export async function answerOllama(context: Context, bridge: Bridge, answer: Oll
   });
   if (!stream) {
     for await (const event of events) {
-      if (event.type === "done") return context.json({ ...head(), ...piece(event), ...last(event) });
+      if (event.type === "done") {
+        return context.json({ ...head(), ...piece(event), ...likely(event.logprobs), ...last(event) });
+      }
       times.piece();
     }
     throw new Error("An answer ended without its last event");
@@ -52,10 +55,15 @@ export async function answerOllama(context: Context, bridge: Bridge, answer: Oll
         if (event.type !== "done") times.piece();
         const line = event.type === "done"
           ? { ...head(), ...piece({ type: "text", text: "" }), ...last(event) }
-          : { ...head(), ...piece(event), done: false };
+          : { ...head(), ...piece(event), ...(event.type === "text" ? likely(event.logprobs) : {}), done: false };
         yield `${JSON.stringify(line)}\n`;
       }
     })(),
     { contentType: JSON_LINES, onError: (error) => `${JSON.stringify(ollamaErrorBody(error))}\n` },
   );
+}
+
+/** Ollama's form is the list of OpenAI's. */
+function likely(tokens: readonly TokenLogprob[] | undefined): Record<string, unknown> {
+  return tokens === undefined ? {} : { logprobs: chatLogprobs(tokens)?.content };
 }

@@ -8,7 +8,18 @@ import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { functionTool, toTool } from "../openai/fields.ts";
 import { answerOllama } from "./answer.ts";
-import { format, keepAlive, namedModel, options, readFormat, readOptions, readThink, think } from "./options.ts";
+import {
+  format,
+  generationFields,
+  keepAlive,
+  namedModel,
+  options,
+  readFormat,
+  readLogprobs,
+  readOptions,
+  readThink,
+  think,
+} from "./options.ts";
 
 const message = z.object({
   role: z.enum(["system", "user", "assistant", "tool"]),
@@ -32,6 +43,7 @@ const body = z.strictObject({
   think,
   stream: z.boolean().nullish(),
   keep_alive: keepAlive,
+  ...generationFields,
 });
 
 /**
@@ -52,6 +64,7 @@ export async function chat(context: Context, bridge: Bridge): Promise<Response> 
     attachments: media.attachments,
     tools: tools.length === 0 ? undefined : tools,
     ...readFormat(asked.format),
+    ...readLogprobs(asked),
     thinking: readThink(asked.think),
   };
   return await answerOllama(context, bridge, {

@@ -8,7 +8,18 @@ import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { answerOllama } from "./answer.ts";
 import { imageType } from "./chat.ts";
-import { format, keepAlive, namedModel, options, readFormat, readOptions, readThink, think } from "./options.ts";
+import {
+  format,
+  generationFields,
+  keepAlive,
+  namedModel,
+  options,
+  readFormat,
+  readLogprobs,
+  readOptions,
+  readThink,
+  think,
+} from "./options.ts";
 
 const body = z.strictObject({
   model: z.string().min(1),
@@ -20,6 +31,7 @@ const body = z.strictObject({
   think,
   stream: z.boolean().nullish(),
   keep_alive: keepAlive,
+  ...generationFields,
   suffix: z.string().nullish(),
   template: z.string().nullish(),
   context: z.array(z.int()).nullish(),
@@ -50,6 +62,7 @@ export async function generate(context: Context, bridge: Bridge): Promise<Respon
     }],
     attachments: media.attachments,
     ...readFormat(asked.format),
+    ...readLogprobs(asked),
     thinking: readThink(asked.think),
   };
   return await answerOllama(context, bridge, {

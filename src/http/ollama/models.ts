@@ -31,7 +31,8 @@ export async function ps(context: Context, { link }: Bridge): Promise<Response> 
   return context.json({ models: loaded });
 }
 
-const showBody = z.object({ model: z.string().min(1).nullish(), name: z.string().min(1).nullish() });
+/** Go's client sends every field, `name` empty beside `model`. */
+const showBody = z.object({ model: z.string().nullish(), name: z.string().nullish() });
 
 /**
  * What one model can do.
@@ -42,7 +43,7 @@ const showBody = z.object({ model: z.string().min(1).nullish(), name: z.string()
  */
 export async function show(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, showBody);
-  const name = (asked.model ?? asked.name ?? "").replace(/:latest$/, "");
+  const name = (asked.model || asked.name || "").replace(/:latest$/, "");
   const wanted = link.aliases.get(name) ?? name;
   const found = (await link.models()).find((model) =>
     model.name === wanted || model.backends.some(({ backend }) => backend === wanted)

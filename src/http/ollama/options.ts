@@ -52,6 +52,14 @@ export const format = z.union([z.literal("json"), z.literal(""), z.record(z.stri
 /** `think`. */
 export const think = z.union([z.boolean(), z.enum(["low", "medium", "high"])]).nullish();
 
+/** How likely the tokens were, and what happens when the context is full: then nothing is cut off. */
+export const generationFields = {
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+  truncate: z.boolean().nullish(),
+  shift: z.boolean().nullish(),
+};
+
 /** How long a model stays loaded is the daemon's configuration. */
 export const keepAlive = z.union([z.string(), z.number()]).nullish();
 
@@ -94,6 +102,20 @@ export function readOptions(given: z.output<typeof options>, model: ServedModel)
 export function readFormat(given: z.output<typeof format>): Pick<GenerateV2Fields, "json" | "schema"> {
   if (given === null || given === undefined || given === "") return {};
   return given === "json" ? { json: true } : { schema: given };
+}
+
+/**
+ * Reads what of {@linkcode generationFields} says something of the answer.
+ *
+ * @param given What was sent.
+ * @throws {ApiError} If likeliest tokens are wanted and no others.
+ */
+export function readLogprobs(
+  given: z.output<z.ZodObject<typeof generationFields>>,
+): Pick<GenerateV2Fields, "logprobs"> {
+  if (given.logprobs) return { logprobs: given.top_logprobs ?? 0 };
+  if (given.top_logprobs) throw invalid("top_logprobs", 'goes with "logprobs": true only');
+  return {};
 }
 
 /** Reads `think`. */

@@ -1,6 +1,7 @@
 /**
- * Ollama's `/api/pull`. The bridge may not write models: a model that is served is there already, one that the daemon is
- * fetching is followed, and any other is the operator's to pull.
+ * Ollama's `/api/pull`. No process that reads what clients send may write models or reach other hosts, and a daemon that
+ * is ready has given both up: a model that is served is there already, one that the daemon is fetching is followed, and
+ * any other is the operator's to pull.
  */
 import type { Context } from "hono";
 import { z } from "zod";
@@ -13,8 +14,11 @@ import { JSON_LINES, streamed } from "../event_stream.ts";
 import { ollamaErrorBody } from "./error.ts";
 
 const body = z.strictObject({
-  model: z.string().min(1).nullish(),
-  name: z.string().min(1).nullish(),
+  // Go's client sends every field, the older ones empty.
+  model: z.string().nullish(),
+  name: z.string().nullish(),
+  username: z.literal("", "must be empty: nobody logs in here").nullish(),
+  password: z.literal("", "must be empty: nobody logs in here").nullish(),
   stream: z.boolean().nullish(),
   insecure: z.literal(false, "must be false: models come over https alone").nullish(),
 });
@@ -29,8 +33,8 @@ type Line = Readonly<Record<string, unknown>>;
  */
 export async function pull(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
-  const name = asked.model ?? asked.name;
-  if (name === null || name === undefined) throw invalid("model", "must be the name of a model");
+  const name = asked.model || asked.name;
+  if (!name) throw invalid("model", "must be the name of a model");
   const lines = progress(link, name.replace(/:latest$/, ""), context.req.raw.signal);
   if (asked.stream ?? true) {
     return await streamed(toText(lines), {
@@ -81,13 +85,25 @@ async function isServed(link: DaemonLink, name: string): Promise<boolean> {
   return models.some((model) => model.name === wanted || model.backends.some(({ backend }) => backend === wanted));
 }
 
+/** Says exactly what to run, where the name says where the model is. */
 function notServed(name: string, { pullCommand }: DaemonLink): ApiError {
+  const reference = hubReference(name);
+  const run = reference === undefined
+    ? `run "${pullCommand} hf:OWNER/REPO:QUANTISATION", with a repository of GGUF files on Hugging Face; Ollama's ` +
+      "library is not known here"
+    : `run "${pullCommand} ${reference}"`;
   return new ApiError(
     404,
-    `model ${
-      JSON.stringify(name)
-    } is not served, and HTTP may not write models: run "${pullCommand}" on this machine and ` +
-      "name the model in the daemon's configuration",
+    `model ${JSON.stringify(name)} is not served, and HTTP may not write models: ${run}. Then name the ` +
+      'model in "backends" of the configuration file and send the daemon SIGHUP',
     { code: "model_not_found" },
   );
+}
+
+/** A Hugging Face repository as Ollama names it (`hf.co/OWNER/REPO:QUANT`), as `inferd pull` does. */
+function hubReference(name: string): string | undefined {
+  // Nothing that a shell would read: people paste it.
+  const [, repo, quantisation = ""] = /^(?:hf\.co\/|huggingface\.co\/|hf:)([\w.-]+\/[\w.-]+)(:[\w.-]+)?$/i.exec(name) ??
+    [];
+  return repo === undefined ? undefined : `hf:${repo}${quantisation}`;
 }

@@ -1,20 +1,15 @@
 /** OpenAI's Chat Completions: `/v1/chat/completions`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type {
-  GenerateV2Fields,
-  GenerationV2Event,
-  GenerationV2Result,
-  TokenLogprob,
-  Tool,
-  ToolChoice,
-} from "@inferd/client";
+import type { GenerateV2Fields, GenerationV2Result, Tool, ToolChoice } from "@inferd/client";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
+import { onlyTimings } from "../llama_server/timings.ts";
 import { answersTo, finishReason, MAX_CHOICES, nth, resultsOf, SYSTEM_FINGERPRINT, usageOf } from "./answers.ts";
+import { chunks, type Head } from "./chat_chunks.ts";
 import { openAiErrorBody } from "./error.ts";
 import {
   allowedTools,
@@ -47,7 +42,8 @@ const UNSUPPORTED = {
   web_search_options: "this server runs no tools of its own",
 };
 
-const body = z.strictObject({
+/** The body of a request. */
+export const body = z.strictObject({
   ...bookkeeping,
   ...sampling,
   model: z.string().min(1).nullish(),
@@ -84,6 +80,8 @@ const body = z.strictObject({
       }),
     }),
   ]).nullish(),
+  // llama-server's, besides.
+  json_schema: jsonObject.nullish(),
   reasoning_effort: reasoningEffort.nullish(),
   modalities: z.array(z.literal("text", 'must be "text": there is no other output')).nullish(),
   store: notStored,
@@ -97,15 +95,8 @@ const body = z.strictObject({
   web_search_options: z.unknown().optional(),
 });
 
-type Body = z.output<typeof body>;
-
-/** What every piece of one answer says of it. */
-interface Head {
-  readonly id: string;
-  readonly created: number;
-  readonly model: string;
-  readonly system_fingerprint: string;
-}
+/** A request that was read. */
+export type Body = z.output<typeof body>;
 
 /**
  * Answer a request.
@@ -131,7 +122,7 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
   );
   const events = answersTo(bridge, jobs);
   if (asked.stream) {
-    return await streamed(chunks(events, head, asked), {
+    return await streamed(chunks(events, { head, asked }), {
       contentType: SERVER_SENT_EVENTS,
       onError: (error) => serverSentEvent(openAiErrorBody(error)),
     });
@@ -147,11 +138,17 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
       finish_reason: finishReason(result),
     })),
     usage: usageOf(results),
+    ...onlyTimings(results),
   });
 }
 
-/** What the daemon is asked for. */
-function toRequest(asked: Body): GenerationJob["request"] {
+/**
+ * What the daemon is asked for.
+ *
+ * @param asked What was sent.
+ * @throws {ApiError} If something of it cannot be honoured.
+ */
+export function toRequest(asked: Body): GenerationJob["request"] {
   checkFields(asked);
   const media = new MediaCollector();
   const messages = toMessages(asked.messages, media);
@@ -183,7 +180,13 @@ function toolsOf({ tools: given, tool_choice: choice }: Body): {
   return { tools, choice: toToolChoice(mode, tools) };
 }
 
-function readFormat({ response_format: format }: Body): Pick<GenerateV2Fields, "json" | "schema"> {
+function readFormat(
+  { response_format: format, json_schema: short }: Body,
+): Pick<GenerateV2Fields, "json" | "schema"> {
+  if (short) {
+    if (format) throw invalid("json_schema", 'goes without "response_format"');
+    return { schema: toSchema(short) };
+  }
   const schema = format?.type === "json_schema"
     ? format.json_schema.schema
     : format?.type === "json_object"
@@ -224,58 +227,4 @@ function messageOf(result: GenerationV2Result, asked: Body): Record<string, unkn
       })),
     }),
   };
-}
-
-async function* chunks(
-  events: AsyncIterable<readonly [number, GenerationV2Event]>,
-  head: Head,
-  asked: Body,
-): AsyncGenerator<string> {
-  const withUsage = asked.stream_options?.include_usage ?? false;
-  const tail = withUsage ? { usage: null } : {};
-  const chunk = (
-    index: number,
-    delta: Record<string, unknown>,
-    { finish = null, logprobs }: { readonly finish?: string | null; readonly logprobs?: readonly TokenLogprob[] } = {},
-  ): string =>
-    serverSentEvent({
-      ...head,
-      object: "chat.completion.chunk",
-      choices: [{ index, delta, logprobs: chatLogprobs(logprobs), finish_reason: finish }],
-      ...tail,
-    });
-  const begun = new Set<number>();
-  const calls = new Map<number, number>();
-  const results: GenerationV2Result[] = [];
-  for await (const [index, event] of events) {
-    if (!begun.has(index)) {
-      begun.add(index);
-      yield chunk(index, { role: "assistant", content: event.type === "tool_use" ? null : "" });
-    }
-    switch (event.type) {
-      case "text":
-        yield chunk(index, { content: event.text }, event);
-        break;
-      case "thinking":
-        yield chunk(index, { reasoning_content: event.text });
-        break;
-      case "tool_use": {
-        const number = calls.get(index) ?? 0;
-        if (number > 0 && asked.parallel_tool_calls === false) break;
-        calls.set(index, number + 1);
-        const { toolCallId: id, name, input } = event;
-        const call = { index: number, id, type: "function", function: { name, arguments: JSON.stringify(input) } };
-        yield chunk(index, { tool_calls: [call] });
-        break;
-      }
-      case "done":
-        results.push(event);
-        yield chunk(index, {}, { finish: finishReason(event) });
-        break;
-    }
-  }
-  if (withUsage) {
-    yield serverSentEvent({ ...head, object: "chat.completion.chunk", choices: [], usage: usageOf(results) });
-  }
-  yield "data: [DONE]\n\n";
 }

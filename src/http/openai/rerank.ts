@@ -1,16 +1,34 @@
-/** Rerank, in the form that Jina's and Cohere's clients speak: `/v1/rerank` and `/rerank`. */
+/**
+ * Rerank: `/v1/rerank` and `/rerank`, in the form that Jina's and Cohere's clients speak and, with `texts`, in that of
+ * Hugging Face's Text Embeddings Inference (TEI).
+ */
 import type { Context } from "hono";
 import { z } from "zod";
+import type { RerankResult } from "@inferd/client";
+import { invalid } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 
+const MAX_DOCUMENTS = 256;
+const text = z.string().min(1, "must not be empty");
+
 const body = z.strictObject({
   model: z.string().min(1).nullish(),
-  query: z.string().min(1),
-  documents: z.array(z.union([z.string().min(1), z.object({ text: z.string().min(1) })])).min(1).max(256),
+  query: text,
   top_n: z.int().min(1).nullish(),
+  documents: z.array(z.union([text, z.object({ text })])).min(1).max(MAX_DOCUMENTS).nullish(),
   return_documents: z.boolean().nullish(),
+  // TEI's.
+  texts: z.array(text).min(1).max(MAX_DOCUMENTS).nullish(),
+  raw_scores: z.boolean().nullish(),
+  return_text: z.boolean().nullish(),
+  truncate: z.literal(false, "must be false: a text that is too long is refused").nullish(),
 });
+
+type Body = z.output<typeof body>;
+
+const ONLY_WITH_DOCUMENTS = ["return_documents"] as const;
+const ONLY_WITH_TEXTS = ["raw_scores", "return_text", "truncate"] as const;
 
 /**
  * Answer a request.
@@ -20,15 +38,16 @@ const body = z.strictObject({
  */
 export async function rerank(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
+  const documents = documentsOf(asked);
   const model = await bridge.link.model(asked.model ?? undefined, "rerank");
-  const documents = asked.documents.map((document) => typeof document === "string" ? document : document.text);
-  const { signal } = context.req.raw;
-  const { results, usage } = await bridge.rerank(asked.query, documents, {
+  const ranked = await bridge.rerank(asked.query, documents, {
     api: "openai",
     model,
     topN: asked.top_n ?? undefined,
-    signal,
+    signal: context.req.raw.signal,
   });
+  if (asked.texts) return context.json(teiRanks(ranked, asked));
+  const { results, usage } = ranked;
   return context.json({
     id: crypto.randomUUID(),
     object: "list",
@@ -41,4 +60,22 @@ export async function rerank(context: Context, bridge: Bridge): Promise<Response
     })),
     usage: { prompt_tokens: usage.promptTokens, total_tokens: usage.promptTokens },
   });
+}
+
+function documentsOf(asked: Body): string[] {
+  const { documents, texts } = asked;
+  if (texts && documents) throw invalid("texts", 'goes without "documents"');
+  if (!texts && !documents) throw invalid("documents", "must be a list of texts");
+  const stray = (texts ? ONLY_WITH_DOCUMENTS : ONLY_WITH_TEXTS).find((name) => typeof asked[name] === "boolean");
+  if (stray !== undefined) throw invalid(stray, `goes with "${texts ? "documents" : "texts"}" only`);
+  return texts ?? (documents ?? []).map((document) => typeof document === "string" ? document : document.text);
+}
+
+/** A list and nothing else; scores from 0 to 1 unless raw ones are wanted. */
+function teiRanks({ results }: RerankResult, asked: Body): Record<string, unknown>[] {
+  return results.map(({ index, score, document }) => ({
+    index,
+    score: asked.raw_scores ? score : 1 / (1 + Math.exp(-score)),
+    ...(asked.return_text ? { text: document } : {}),
+  }));
 }

@@ -44,8 +44,12 @@ Deno.test("tokenize, detokenize, count and apply_template are asked of the backe
     ],
   );
   assertEquals(await asked({ type: "detokenize", tokens: [3, 0] }, { text: "ab" }), [
-    [{ type: "detokenize", tokens: [3, 0] }],
+    [{ type: "detokenize", tokens: [3, 0], pieces: false }],
     { type: "detokenize", text: "ab" },
+  ]);
+  assertEquals(await asked({ type: "detokenize", tokens: [3], pieces: true }, { pieces: [[97, 98]] }), [
+    [{ type: "detokenize", tokens: [3], pieces: true }],
+    { type: "detokenize", pieces: [[97, 98]] },
   ]);
   const conversation = {
     messages: [{ role: "user", content: "hi" }],

@@ -1,0 +1,85 @@
+/**
+ * The stream of Chat Completions. A piece of text costs little: what all pieces of a stream have in common is written as
+ * JSON once.
+ */
+import type { GenerationV2Event, GenerationV2Result, TokenLogprob } from "@inferd/client";
+import { serverSentEvent } from "../event_stream.ts";
+import { onlyTimings } from "../llama_server/timings.ts";
+import { finishReason, usageOf } from "./answers.ts";
+import { chatLogprobs } from "./logprobs.ts";
+
+/** What every piece of one answer says of it. */
+export interface Head {
+  readonly id: string;
+  readonly created: number;
+  readonly model: string;
+  readonly system_fingerprint: string;
+}
+
+/** What the stream is for. */
+export interface ChunkOptions {
+  readonly head: Head;
+  readonly asked: {
+    readonly stream_options?: { readonly include_usage?: boolean | null | undefined } | null | undefined;
+    readonly parallel_tool_calls?: boolean | null | undefined;
+    readonly n?: number | null | undefined;
+  };
+}
+
+/**
+ * The pieces of a stream.
+ *
+ * @param events Of all answers, each with the number of its answer.
+ * @param options What is streamed.
+ */
+export async function* chunks(
+  events: AsyncIterable<readonly [number, GenerationV2Event]>,
+  { head, asked }: ChunkOptions,
+): AsyncGenerator<string> {
+  const withUsage = asked.stream_options?.include_usage ?? false;
+  const shared = { ...head, object: "chat.completion.chunk" };
+  const start = `data: ${JSON.stringify(shared).slice(0, -1)},"choices":[{"index":`;
+  const end = withUsage ? '}],"usage":null}\n\n' : "}]}\n\n";
+  const write = (index: number, delta: string, logprobs?: readonly TokenLogprob[]): string => {
+    const likely = logprobs === undefined ? "null" : JSON.stringify(chatLogprobs(logprobs));
+    return `${start}${index},"delta":${delta},"logprobs":${likely},"finish_reason":null${end}`;
+  };
+  const begun = new Set<number>();
+  const calls = new Map<number, number>();
+  const results: GenerationV2Result[] = [];
+  for await (const [index, event] of events) {
+    let head = "";
+    if (!begun.has(index)) {
+      begun.add(index);
+      head = write(index, `{"role":"assistant","content":${event.type === "tool_use" ? "null" : '""'}}`);
+    }
+    switch (event.type) {
+      case "text":
+        yield head + write(index, `{"content":${JSON.stringify(event.text)}}`, event.logprobs);
+        break;
+      case "thinking":
+        yield head + write(index, `{"reasoning_content":${JSON.stringify(event.text)}}`);
+        break;
+      case "tool_use": {
+        const number = calls.get(index) ?? 0;
+        if (number > 0 && asked.parallel_tool_calls === false) break;
+        calls.set(index, number + 1);
+        const { toolCallId: id, name, input } = event;
+        const call = { index: number, id, type: "function", function: { name, arguments: JSON.stringify(input) } };
+        yield head + write(index, JSON.stringify({ tool_calls: [call] }));
+        break;
+      }
+      case "done":
+        results.push(event);
+        yield head + serverSentEvent({
+          ...shared,
+          choices: [{ index, delta: {}, logprobs: null, finish_reason: finishReason(event) }],
+          ...(withUsage ? { usage: null } : {}),
+          ...((asked.n ?? 1) === 1 ? onlyTimings([event]) : {}),
+        });
+        break;
+    }
+  }
+  if (withUsage) yield serverSentEvent({ ...shared, choices: [], usage: usageOf(results) });
+  yield "data: [DONE]\n\n";
+}

@@ -1,0 +1,42 @@
+/** How many tokens a prompt has: `/v1/responses/input_tokens`, and llama-server's `/v1/chat/completions/input_tokens`. */
+import type { Context } from "hono";
+import type { z } from "zod";
+import { readBody } from "../body.ts";
+import type { Bridge, GenerationJob } from "../bridge.ts";
+import { body as chatBody, toRequest as toChatRequest } from "./chat_completions.ts";
+import { body as responseBody, toRequest as toResponseRequest } from "./responses/request.ts";
+
+/**
+ * Answer for the Responses API.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function responseInputTokens(context: Context, bridge: Bridge): Promise<Response> {
+  return await count(context, bridge, { body: responseBody, toRequest: toResponseRequest });
+}
+
+/**
+ * Answer for Chat Completions.
+ *
+ * @param context The request.
+ * @param bridge Asks the daemon.
+ */
+export async function chatInputTokens(context: Context, bridge: Bridge): Promise<Response> {
+  return await count(context, bridge, { body: chatBody, toRequest: toChatRequest });
+}
+
+async function count<Body extends z.ZodType<{ readonly model?: string | null | undefined }>>(
+  context: Context,
+  bridge: Bridge,
+  { body, toRequest }: {
+    readonly body: Body;
+    readonly toRequest: (asked: z.output<Body>) => GenerationJob["request"];
+  },
+): Promise<Response> {
+  const asked = await readBody(context, body);
+  const request = toRequest(asked);
+  const model = await bridge.link.model(asked.model ?? undefined, "generate");
+  const input_tokens = await bridge.countTokens(model, request, context.req.raw.signal);
+  return context.json({ object: "response.input_tokens", input_tokens });
+}

@@ -5,6 +5,7 @@
  */
 import {
   type Alternatives,
+  type Bound,
   type CharSet,
   GrammarError,
   type GrammarSymbol,
@@ -147,6 +148,9 @@ export class GrammarBuilder {
     const name = `${write.name} ${language.id} ${least} ${most}`;
     let rule = this.#made.get(name);
     if (rule !== undefined) return rule;
+    const bound = language !== l.any || most === Infinity
+      ? undefined
+      : { most, endless: () => this.#state(language, write, least, Infinity) };
     rule = this.lazy(() => {
       const alternatives: GrammarSymbol[][] = [];
       const [fewer, left] = [Math.max(0, least - 1), most - 1];
@@ -159,7 +163,7 @@ export class GrammarBuilder {
       }
       if (language.nullable && least === 0) alternatives.push([]);
       return alternatives;
-    });
+    }, bound);
     this.#made.set(name, rule);
     return rule;
   }
@@ -186,9 +190,10 @@ export class GrammarBuilder {
    * A rule that is written out when a text comes to it.
    *
    * @param expand Its alternatives; none may begin with the rule itself.
+   * @param bound Where it is for any text of a bounded length.
    */
-  lazy(expand: () => Alternatives): number {
-    return this.#rules.push({ expand }) - 1;
+  lazy(expand: () => Alternatives, bound?: Bound): number {
+    return this.#rules.push(bound === undefined ? { expand } : { expand, bound }) - 1;
   }
 
   /** A rule to refer to before it is known what it is. */

@@ -20,6 +20,14 @@ export type Alternatives = readonly (readonly GrammarSymbol[])[];
  */
 export interface LazyRule {
   readonly expand: () => Alternatives;
+  readonly bound?: Bound;
+}
+
+/** A rule for any text of some characters, of which there may be so many. */
+export interface Bound {
+  readonly most: number;
+  /** The same rule without that. */
+  readonly endless: () => number;
 }
 
 /** Rules by number. */

@@ -16,6 +16,10 @@ const MAX_STATES = 10_000;
 const MAX_KNOWN_STACKS = 200_000;
 const MAX_STATE_BYTES = 16 * 2 ** 20;
 const FIRST_WIDE = 0x80;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** ASCII characters that may come where a text is taken for one of any characters. */
+const LEAST_TEXT = 64;
 /** What a symbol, a stack, a state and a stack of a state take, in bytes. */
 const BYTES = { symbol: 40, stack: 120, state: 400, stackOfState: 16 };
 
@@ -29,6 +33,8 @@ export class Automaton {
   readonly #token: (number | undefined)[] = [];
   /** Where the alternatives of each rule begin. */
   readonly #starts: (readonly number[] | undefined)[] = [];
+  /** Where rules stand with nothing behind them. */
+  readonly #tails = new Map<number, number>();
   readonly #sets = new Map<CharSet, Chars>();
   readonly #setsByContent = new Map<string, Chars>();
   readonly #stacks = new HashTable<Stack>();
@@ -284,6 +290,57 @@ export class Automaton {
     );
   }
 
+  /**
+   * The state without the bound on the length of the text it is in.
+   *
+   * @returns That state, and how many more characters may come after the next one; `undefined` if it is in no such
+   * text, or other characters of it may come in other ways.
+   */
+  endless({ stacks, tokenStacks, canEnd }: State): { readonly state: State; readonly most: number } | undefined {
+    let bounded: { readonly stack: Stack; readonly most: number } | undefined;
+    const others: Stack[] = [];
+    for (const stack of stacks) {
+      const chars = this.#chars[stack.place] as Chars;
+      if (chars.single !== undefined && !isInText(chars.single)) {
+        others.push(stack);
+        continue;
+      }
+      if (bounded !== undefined || chars.ascii.length < LEAST_TEXT) return undefined;
+      bounded = this.#withoutBound(stack);
+      if (bounded === undefined) return undefined;
+    }
+    if (bounded === undefined) return undefined;
+    return { state: this.#state([...others, bounded.stack], [...tokenStacks], canEnd), most: bounded.most };
+  }
+
+  /** A stack on a rule with a bound, on the same rule without. */
+  #withoutBound({ place, below }: Stack): { readonly stack: Stack; readonly most: number } | undefined {
+    if (below === undefined) return undefined;
+    const rule = this.#rules[this.#rule[below.place] ?? -1];
+    if (rule === undefined || !isLazy(rule) || rule.bound === undefined || !this.#isEnd(below.place + 1)) {
+      return undefined;
+    }
+    const tail = this.#tailOf(rule.bound.endless());
+    return { stack: this.stack(place, this.stack(tail, below.below)), most: rule.bound.most };
+  }
+
+  /** Where a rule stands and nothing behind it; within itself, if it ends with itself. */
+  #tailOf(rule: number): number {
+    let tail = this.#tails.get(rule);
+    if (tail === undefined) this.#tails.set(rule, tail = this.#findTail(rule));
+    return tail;
+  }
+
+  #findTail(rule: number): number {
+    for (let place of this.startsOf(rule)) {
+      for (; !this.#isEnd(place); place++) if (this.#rule[place] === rule && this.#isEnd(place + 1)) return place;
+    }
+    const place = this.#chars.length;
+    this.#place({ rule });
+    this.#place(undefined);
+    return place;
+  }
+
   #isEnd(place: number): boolean {
     return this.#chars[place] === undefined && this.#rule[place] === undefined && this.#token[place] === undefined;
   }
@@ -337,6 +394,11 @@ export class Automaton {
 
 /** Stacks outlive the table they were found in, so their numbers are never used again. */
 let nextId = 0;
+
+/** Whether a character may be one of many in a string. */
+function isInText(char: number): boolean {
+  return char !== QUOTE && char !== BACKSLASH;
+}
 
 function byId(a: Stack, b: Stack): number {
   return a.id - b.id;

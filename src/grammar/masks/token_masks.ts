@@ -3,14 +3,14 @@
  * back to takes all tokens that are made of them, which is the same for every grammar, and of the others only those are
  * looked at that have a quote or a backslash. A place from where most characters lead to such a state differs from it in
  * a few tokens. Where any characters of a set may come, at least for a while, the tokens made of them are taken as they
- * are. Everywhere else the trie of the vocabulary is gone through.
+ * are; a string of a bounded length is as one without the bound, but for long tokens. Everywhere else the trie of the vocabulary is gone through.
  */
 import type { Automaton } from "../automaton/automaton.ts";
 import { freeTextAt } from "./free_text.ts";
 import { type FreeText, type Position, set, type State } from "../grammar_state.ts";
 import { Draft, TokenSet } from "./token_set.ts";
 import { TokenWalk } from "./token_walk.ts";
-import type { TextChars } from "../vocabulary/string_tokens.ts";
+import { LEAST_LONG, type TextChars } from "../vocabulary/string_tokens.ts";
 import type { VocabularyIndex } from "../vocabulary/vocabulary_index.ts";
 import { SharedWork, type Work } from "../../work/work.ts";
 
@@ -20,6 +20,8 @@ const ALLOWED_BYTES = 8 * 2 ** 20;
 const LEAST_LOOPING = 10;
 /** Characters of which one is likely to lead to the loop that most lead to. */
 const PROBES = [0x71, 0x5a, 0x37, 0x20];
+/** Tokens that are followed one by one in a piece of work. */
+const PIECE = 16;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const FIRST_SAFE = 0x20;
@@ -86,6 +88,8 @@ export class TokenMasks {
 
   *#walk(at: Position, index: VocabularyIndex): Work<TokenSet> {
     const { state } = at;
+    const endless = at.lacking > 0 ? undefined : this.#automaton.endless(state);
+    if (endless !== undefined && endless.most >= LEAST_LONG) return yield* this.#bounded(state, endless, index);
     const automaton = this.#automaton;
     const isWithin = at.lacking > 0;
     const loop = isWithin ? undefined : this.#loopOf(state);
@@ -114,6 +118,28 @@ export class TokenMasks {
       if (token < index.size) draft.add(token);
     }
     if (state.canEnd) { for (const token of index.ending) draft.add(token); }
+    return draft.done();
+  }
+
+  /** In a text of a bounded length: as without the bound, but for tokens of more characters. */
+  *#bounded(
+    state: State,
+    { state: endless, most }: { readonly state: State; readonly most: number },
+    index: VocabularyIndex,
+  ): Work<TokenSet> {
+    const draft = new Draft(yield* this.find(endless, index), index.size);
+    const loop = this.#loopOf(this.#mostLeadTo(endless) ?? endless);
+    const text = loop === undefined ? undefined : index.strings.within(loop);
+    const walk = new TokenWalk(this.#automaton, index);
+    let checked = 0;
+    for (const { token, length, isGoing } of index.strings.longerThan(most)) {
+      // The next character is not counted.
+      const isText = isGoing && text !== undefined && ((text[token >> 5] as number) >>> (token & 31) & 1) === 1;
+      const isAllowed = isText ? length <= most + 1 : walk.takes(state, index.piece(token));
+      if (isAllowed) draft.add(token);
+      else draft.remove(token);
+      if (!isText && ++checked % PIECE === 0) yield;
+    }
     return draft.done();
   }
 

@@ -63,6 +63,13 @@ export class TokenWalk {
     this.#index = index;
   }
 
+  /** Whether some bytes may come. */
+  takes(from: Position, bytes: Uint8Array): boolean {
+    let at: Position | undefined = from;
+    for (let i = 0; i < bytes.length && at !== undefined; i++) at = this.#automaton.advanceByte(at, bytes[i] as number);
+    return at !== undefined;
+  }
+
   /**
    * Find the tokens of a trie that may come.
    *

@@ -3,7 +3,7 @@
  * go on with it, if all their characters may; the others end it, or begin something in it, and are told apart by what
  * comes before such a character and what from there on. The same for every grammar.
  */
-import { sortByBytes, trieOf, type VocabularyTrie } from "./vocabulary_trie.ts";
+import { sortByBytes, startsCharacter, trieOf, type VocabularyTrie } from "./vocabulary_trie.ts";
 import { readText } from "./wide_chars.ts";
 import type { Work } from "../../work/work.ts";
 
@@ -11,6 +11,8 @@ import type { Work } from "../../work/work.ts";
 const PIECE = 256;
 /** Sets of characters, and lengths, whose tokens are remembered, before the oldest is forgotten. */
 const MOST_SETS = 128;
+/** Characters that long tokens have more of. */
+export const LEAST_LONG = 20;
 const ASCII_WORDS = 4;
 /** Lengths are counted up to here. */
 const LONGEST = 255;
@@ -27,6 +29,14 @@ export interface TextChars {
   readonly wide: boolean;
   /** Equal for equal characters. */
   readonly key: string;
+}
+
+/** A token of many characters. */
+export interface LongToken {
+  readonly token: number;
+  readonly length: number;
+  /** Whether it has no quote, backslash or control character. */
+  readonly isGoing: boolean;
 }
 
 /** What is known of the characters of some bytes. */
@@ -77,12 +87,15 @@ export class StringTokens {
   /** By suffix. */
   readonly #bySuffix: readonly (readonly number[])[];
   readonly #within = new Map<string, Uint32Array>();
+  /** Tokens of many characters, the longest first. */
+  readonly #long: readonly LongToken[];
   /** What tokens that leave a string have from that character on, by number. */
   readonly suffixes: VocabularyTrie;
 
   private constructor(
     size: number,
     found: Pick<StringTokens, "suffixes"> & {
+      readonly long: readonly LongToken[];
       readonly going: { readonly tokens: Int32Array; readonly texts: Texts };
       readonly leaving: { readonly tokens: Int32Array; readonly prefixes: Texts };
       readonly bySuffix: readonly (readonly number[])[];
@@ -93,6 +106,7 @@ export class StringTokens {
     this.#leaving = found.leaving;
     this.#bySuffix = found.bySuffix;
     this.suffixes = found.suffixes;
+    this.#long = found.long.toSorted((a, b) => b.length - a.length);
   }
 
   /**
@@ -108,10 +122,15 @@ export class StringTokens {
     const numbers = new Map<string, number>();
     const suffixPieces: Uint8Array[] = [];
     const bySuffix: number[][] = [];
+    const long: LongToken[] = [];
     for (const [i, token] of tokens.entries()) {
       if (i % PIECE === PIECE - 1) yield;
       const piece = pieces[token] as Uint8Array;
       const end = piece.findIndex(leaves);
+      if (piece.length > LEAST_LONG) {
+        const length = piece.reduce((count, byte) => count + startsCharacter(byte), 0);
+        if (length > LEAST_LONG) long.push({ token, length, isGoing: end < 0 });
+      }
       const text = textOf(end < 0 ? piece : piece.subarray(0, end));
       // No text begins with the end of a character.
       if (text === undefined || end >= 0 && text.cut) continue;
@@ -141,6 +160,7 @@ export class StringTokens {
       leaving: { tokens: numbersOf(leaving), prefixes: textsOf(leaving) },
       bySuffix,
       suffixes,
+      long,
     });
   }
 
@@ -166,6 +186,18 @@ export class StringTokens {
     return found;
   }
 
+  /**
+   * The tokens with more characters than this.
+   *
+   * @param most At least `LEAST_LONG`.
+   */
+  *longerThan(most: number): Generator<LongToken> {
+    for (const each of this.#long) {
+      if (each.length <= most) return;
+      yield each;
+    }
+  }
+
   /** The tokens with a suffix whose prefix is made of these characters. */
   ending(suffix: number, chars: TextChars, found: (token: number) => void): void {
     const { tokens, prefixes } = this.#leaving;
@@ -185,7 +217,7 @@ function textOf(bytes: Uint8Array): Text | undefined {
   for (const byte of bytes) {
     if (byte < FIRST_WIDE) ascii[byte >> 5] = (ascii[byte >> 5] as number) | (1 << (byte & 31));
     else wide = true;
-    if ((byte & 0xc0) !== 0x80) length++;
+    length += startsCharacter(byte);
   }
   if (!wide) return { ascii, wide, cut: false, length };
   const read = readText(bytes);

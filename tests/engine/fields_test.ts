@@ -44,6 +44,9 @@ Deno.test("engine takes sampling fields, tells log-probabilities and answers for
     for (const text of [ANSWER, "", "Füße 🦊\n\n  x", "<|im_end|>"]) {
       const tokens = await tokensOf(text);
       assertEquals(await asked({ type: "detokenize", tokens, pieces: false }), { text });
+      const answer = await asked({ type: "detokenize", tokens, pieces: true });
+      assert(typeof answer !== "string" && "pieces" in answer && answer.pieces.length === tokens.length);
+      assertEquals(new TextDecoder().decode(Uint8Array.from(answer.pieces.flat())), text);
     }
   });
 

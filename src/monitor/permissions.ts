@@ -175,7 +175,9 @@ export function httpPermissionFlags(options: DaemonOptions, context: PermissionC
 export function doctorPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
   const list = needs(options, context).filter(({ name }) => name !== "read");
   const own: Need[] = [
+    // It starts engines itself.
     { name: "run", value: context.execPath, bootOnly: false },
+    ...ENGINE_ENVIRONMENT.map((value): Need => ({ name: "env", value, bootOnly: false })),
     // How much space is left on a disk.
     { name: "sys", value: "statfs", bootOnly: false },
     // How large contexts can be.

@@ -20,6 +20,8 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 /** ASCII characters that may come where a text is taken for one of any characters. */
 const LEAST_TEXT = 64;
+/** Stacks that can be looked at while a rule is written out. */
+const EXPANSION = 30;
 /** What a symbol, a stack, a state and a stack of a state take, in bytes. */
 const BYTES = { symbol: 40, stack: 120, state: 400, stackOfState: 16 };
 
@@ -99,6 +101,7 @@ export class Automaton {
     const known = this.#starts[rule];
     if (known !== undefined) return known;
     const definition = this.#rules[rule] ?? [];
+    if (isLazy(definition)) this.#work += EXPANSION;
     const starts = (isLazy(definition) ? definition.expand() : definition).map((symbols) => {
       const start = this.#chars.length;
       for (const symbol of symbols) this.#place(symbol);

@@ -68,7 +68,10 @@ export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string
   const name = `${address.hostname}:${address.port}`;
   const guarded = options.apiKey !== undefined;
   if (!guarded && !isLoopback(address.hostname)) {
-    throw refusal(name, "without an API key only loopback addresses are allowed");
+    throw refusal(
+      name,
+      'without an API key only loopback addresses are allowed; INFERD_API_KEY or "api_key_file" sets one',
+    );
   }
   let listener: Deno.TcpListener;
   try {

@@ -1,5 +1,5 @@
 /** The commands that ask beside plain `generate`: v2, embeddings, rerank and the conversation. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { OpenAiServer, words } from "../support/openai_server.ts";
 import { type Outcome, Sandbox } from "../support/program.ts";
@@ -182,6 +182,17 @@ Deno.test("inferd chat remembers the conversation, takes lines that go on, and f
   assertEquals(answers.length, 4);
   assertEquals([answers[2], answers[3]], ["Your name is Tara.", answers[0]]);
   assertStringIncludes(chat.stderr, "forget what was said");
+});
+
+Deno.test("inferd chat forgets the oldest messages when the context is full, and says so", async () => {
+  await using box = new Sandbox();
+  await using _daemon = await box.serve(["--n-ctx", "200"]);
+  const lines = Array.from({ length: 6 }, (_, turn) => `Tell me a story about fox number ${turn}.`);
+  const args = ["chat", "--max-tokens", "40", "--temperature", "0"];
+  const { code, stdout, stderr } = await box.run(args, { stdin: lines.join("\n") });
+  assertEquals(code, 0, stderr);
+  assertMatch(stderr, /^\(the context is full: the \d+ oldest messages were forgotten\)$/m);
+  assert(stdout.trimEnd().split("\n").length >= lines.length, stdout);
 });
 
 Deno.test("inferd chat tells an error and goes on", async () => {

@@ -23,7 +23,7 @@ export class Asked {
       const colon = field.indexOf(":");
       return [field.slice(0, colon), field.slice(colon + 1).trim()];
     }));
-    this.body = JSON.parse(rest.body);
+    this.body = rest.body === "" ? {} : JSON.parse(rest.body);
     this.closed = rest.closed;
     this.#conn = conn;
   }

@@ -116,14 +116,30 @@ Deno.test("ActivityLog shows the operator the daemon's life and errors only, one
   withDir(async (dir) => {
     const shown = await captured(async () => {
       await using log = openActivityLog({ dir, level: "info", stderr: true });
-      log.info("ready", { port: 1, text: "two\nlines" });
+      log.info("draining", { port: 1, text: "two\nlines" });
+      // What the command says in words of its own, and what nobody reads there.
+      for (const msg of ["ready", "permissions_left", "config_identified"]) log.info(msg);
       log.debug("quiet");
       log.error("start_failed", { reason: "told by the command" });
       log.for("pipeline").info("request_done", {});
       log.for("pipeline").error("request_error", { code: "internal" });
     });
     const lines = shown.trimEnd().split("\n").map((line) => line.slice("hh:mm:ss ".length));
-    assertEquals(lines, ["info  ready port=1 text=two\\nlines", "error request_error code=internal"]);
+    assertEquals(lines, ["info  draining port=1 text=two\\nlines", "error request_error code=internal"]);
+  }));
+
+Deno.test("ActivityLog makes room for each line where a terminal shows downloads, and repeats none of those", () =>
+  withDir(async (dir) => {
+    let cleared = 0;
+    const shown = await captured(async () => {
+      await using log = openActivityLog({ dir, level: "info", stderr: true, beforeLine: () => cleared++ });
+      log.info("starting");
+      log.info("download", { percent: 1 });
+      log.for("pipeline").info("request_done");
+      log.error("broken");
+    });
+    assertEquals([shown.trimEnd().split("\n").length, cleared], [2, 2], shown);
+    assertEquals(records(`${dir}/inferd.ndjson`).some(({ msg }) => msg === "download"), true);
   }));
 
 Deno.test("ActivityLog goes on without a file and says so once when its folder cannot be made", () =>

@@ -152,7 +152,10 @@ Deno.test("bindTcp listens on loopback without a key, by number and by name", ()
 Deno.test("bindTcp refuses what is not loopback without a key, and takes it with one", () => {
   for (const hostname of ["0.0.0.0", "::", "192.0.2.1", "127.evil.example", "127.0.0.1.evil.example"]) {
     const error = assertThrows(() => bindTcp({ hostname, port: 0 }, {}), BindError);
-    assertEquals(error.message, `Cannot bind "${hostname}:0": without an API key only loopback addresses are allowed`);
+    assertEquals(
+      error.message,
+      `Cannot bind "${hostname}:0": without an API key only loopback addresses are allowed; INFERD_API_KEY or "api_key_file" sets one`,
+    );
   }
   bindTcp({ hostname: "0.0.0.0", port: 0 }, { apiKey: "k" }).close();
 });

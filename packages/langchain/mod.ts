@@ -37,7 +37,17 @@ import type {
 } from "@inferd/client";
 import { requestOf, toolOf } from "./request.ts";
 
-/** What is asked of every call of a {@linkcode ChatInferd}. */
+/**
+ * What a {@linkcode ChatInferd} is made of, and what holds for each of its calls.
+ *
+ * @example
+ * ```ts
+ * import type { Client } from "@inferd/client";
+ * import type { ChatInferdFields } from "@inferd/langchain";
+ *
+ * export const repeatable = (client: Client): ChatInferdFields => ({ client, temperature: 0, seed: 7 });
+ * ```
+ */
 export interface ChatInferdFields extends BaseChatModelParams, Omit<SamplingOptions, "stop"> {
   /** A connected client. Closing it is the caller's business. */
   readonly client: Client;
@@ -47,7 +57,16 @@ export interface ChatInferdFields extends BaseChatModelParams, Omit<SamplingOpti
   readonly thinking?: boolean | undefined;
 }
 
-/** What one call may say. */
+/**
+ * What one call may say.
+ *
+ * @example
+ * ```ts
+ * import type { ChatInferdCallOptions } from "@inferd/langchain";
+ *
+ * export const short: Partial<ChatInferdCallOptions> = { stop: ["\n"], timeout: 10_000 };
+ * ```
+ */
 export type ChatInferdCallOptions = BaseChatModelCallOptions & {
   /** What the model may call, as the client has it. */
   readonly tools?: GenerateV2Fields["tools"];

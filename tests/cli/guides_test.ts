@@ -1,5 +1,5 @@
 /** The guides: whoever does what they say, in order and to the letter, gets what they say. */
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { BUILT_INS } from "../../src/models/built_in.ts";
 import { freePort } from "../support/free_port.ts";
 import { type GuideOptions, GuideReader } from "../support/guide.ts";
@@ -192,6 +192,19 @@ testGuide("offline", async (guide) => {
   } finally {
     await Deno.remove(stick, { recursive: true });
   }
+});
+
+Deno.test("the messages that troubleshooting.md explains are those of the program", async () => {
+  const { stdout } = await new Deno.Command("git", { args: ["ls-files", "src", "client"], cwd: CHECKOUT }).output();
+  const files = new TextDecoder().decode(stdout).trim().split("\n").filter((file) => file.endsWith(".ts"));
+  const sources = files.map((file) => Deno.readTextFileSync(`${CHECKOUT}/${file}`)).join("\n");
+  const rows = Deno.readTextFileSync(new URL("troubleshooting.md", GUIDES)).matchAll(/^\| `([^`]+)` +\|/gm);
+  const parts = rows.flatMap(([, message = ""]) => message.split("…")).map((part) =>
+    part.replace(/^[" :)]+|[" :(]+$/g, "")
+  );
+  const known = parts.filter((part) => part.length > 3).toArray();
+  assert(known.length > 10, `${known.length} parts`);
+  assertEquals(known.filter((part) => !sources.includes(part)), []);
 });
 
 Deno.test("every guide is followed by a test", () => {

@@ -97,3 +97,15 @@ Deno.test("every type of the wire is documented, with its fields", async () => {
   const faults = symbols.flatMap(({ name, declarations }) => declarations.flatMap((one) => missing(name, one)));
   assertEquals(faults.filter((fault) => !/@(?:example|category)$/.test(fault)), []);
 });
+
+for (const name of ["ai-sdk", "langchain"]) {
+  Deno.test(`every public symbol of @inferd/${name} is documented, with an example`, async () => {
+    const { nodes } = await documentation(`../packages/${name}/mod.ts`);
+    const own = Object.values(nodes).flatMap(({ symbols }) => symbols);
+    const faults = own.flatMap(({ name, declarations }) =>
+      declarations.filter((one) => !one.jsDoc?.doc || tags(one, "example").length === 0).map(() => name)
+    );
+    assert(own.length > 1, `${own.length} symbols`);
+    assertEquals(faults, []);
+  });
+}

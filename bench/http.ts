@@ -7,6 +7,7 @@ import type { ContenderOptions, Results, Side } from "./contenders.ts";
 import { type EngineBenchOptions, GREEDY, PARALLEL, randomModel, THREADS } from "./engine.ts";
 import type { StreamResult, Target } from "./load_job.ts";
 import { type Prompts, sharedPrompts, storyPrompts, wordPrompts } from "./prompts.ts";
+import { cpuMs } from "./processes.ts";
 import { median, percentile, type Row } from "./report.ts";
 import { HttpInferd, LlamaServer, PROJECT, type ServerOptions } from "./servers.ts";
 
@@ -31,6 +32,12 @@ interface Subject {
   readonly loads: readonly Load[];
   readonly rounds: number;
 }
+
+/** What the bridge may cost a token, in microseconds. */
+const MOST_BRIDGE_US = 40;
+
+/** Answers to the shared prompt are short: it is about the prompt. */
+const FEW_TOKENS = 4;
 
 /** A round of the large model takes a minute, most of it llama-server's 32 clients. */
 const LARGE_MODEL_ROUNDS = 2;
@@ -57,7 +64,7 @@ export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
     figure: "8 clients that share 700 tokens",
     clients: 8,
     answers,
-    maxTokens: 4,
+    maxTokens: FEW_TOKENS,
     prompts: sharedPrompts(350, { own: 8, seed: 1 }),
     goal: 4,
   });
@@ -87,10 +94,11 @@ async function benchSubject(
   const { load, progress } = options;
   progress.step(`${section}: starting`);
   await using servers = new AsyncDisposableStack();
-  const targets = await startBoth(servers, server, options);
+  const { targets, bridgePid } = await startBoth(servers, server, options);
   const rows: Row[] = [];
   for (const { figure, clients, answers, maxTokens, prompts, goal } of loads) {
     const results: Results = { peer: [], ours: [] };
+    let bridgeMs = 0;
     // The first round warms up, with one answer for each client.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${section}: ${figure}, round ${round} of ${rounds}`);
@@ -100,11 +108,18 @@ async function benchSubject(
         (_, client) => share.filter((_, index) => index % clients === client),
       );
       for (const [side, target] of round % 2 === 0 ? targets : targets.toReversed()) {
+        const before = side === "ours" && bridgePid !== undefined ? await cpuMs(bridgePid) : 0;
         const result = await load.run({ kind: "stream", target, prompts: each, maxTokens, sampling: GREEDY });
-        if (round > 0) results[side].push(result);
+        if (round === 0) continue;
+        results[side].push(result);
+        if (side === "ours" && bridgePid !== undefined) bridgeMs += await cpuMs(bridgePid) - before;
       }
     }
     rows.push(...rowsOf({ section, figure, goal }, results));
+    // Of answers of a few tokens it would say what a request costs.
+    if (bridgePid !== undefined && maxTokens > FEW_TOKENS) {
+      rows.push(bridgeRow({ section, figure }, bridgeMs, results.ours));
+    }
   }
   return rows;
 }
@@ -113,13 +128,26 @@ async function startBoth(
   servers: AsyncDisposableStack,
   options: ServerOptions,
   { peerFolder, peerOnly }: ContenderOptions,
-): Promise<(readonly [Side, Target])[]> {
+): Promise<{ readonly targets: readonly (readonly [Side, Target])[]; readonly bridgePid?: number }> {
   const targets: (readonly [Side, Target])[] = [];
   if (peerFolder !== undefined) {
     targets.push(["peer", servers.use(await LlamaServer.start(peerFolder, options, "chat")).target]);
   }
-  if (!peerOnly) targets.push(["ours", servers.use(await HttpInferd.start(options)).target]);
-  return targets;
+  if (peerOnly) return { targets };
+  const { target, bridgePid } = servers.use(await HttpInferd.start(options));
+  return { targets: [...targets, ["ours", target]], bridgePid };
+}
+
+/** What the bridge itself costs, requests included. */
+function bridgeRow(head: Pick<Row, "section" | "figure">, ms: number, results: readonly StreamResult[]): Row {
+  const tokens = results.reduce((sum, { answers }) => sum + answers.reduce((all, { tokens }) => all + tokens, 0), 0);
+  return {
+    ...head,
+    figure: `${head.figure}: bridge CPU`,
+    unit: "µs/token",
+    ours: ms * 1000 / Math.max(1, tokens),
+    goal: { kind: "at-most", value: MOST_BRIDGE_US },
+  };
 }
 
 function rowsOf({ section, figure, goal }: Pick<Row, "section" | "figure"> & { goal: number }, sides: Results): Row[] {

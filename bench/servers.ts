@@ -179,10 +179,13 @@ export class Inferd implements Server {
 /** inferd with its bridge to HTTP, ready. */
 export class HttpInferd implements Server {
   readonly target: Target & { protocol: "inferd-http" };
+  /** The bridge's process. */
+  readonly bridgePid: number;
   readonly #daemon: Inferd;
 
-  private constructor(daemon: Inferd, port: number) {
+  private constructor(daemon: Inferd, port: number, bridgePid: number) {
     this.#daemon = daemon;
+    this.bridgePid = bridgePid;
     this.target = { protocol: "inferd-http", port };
   }
 
@@ -203,7 +206,7 @@ export class HttpInferd implements Server {
         await response.body?.cancel();
         return response.ok;
       });
-      return new HttpInferd(daemon, port);
+      return new HttpInferd(daemon, port, await bridgeIn(daemon.process.pid));
     } catch (error) {
       await daemon[Symbol.asyncDispose]();
       throw error;
@@ -250,6 +253,15 @@ export async function serveBackend(
   };
   await Deno.writeTextFile(path, JSON.stringify({ backends: [backend] }));
   return ["run", "-A", "main.ts", "serve", "--config", path];
+}
+
+/** Of a daemon's processes the one that was started as the bridge. */
+async function bridgeIn(pid: number): Promise<number> {
+  for (const one of await processTree(pid)) {
+    const args = (await Deno.readTextFile(`/proc/${one}/cmdline`)).split("\0");
+    if (args.includes("http")) return one;
+  }
+  throw new Error("The daemon runs no bridge");
 }
 
 function absolute(path: string | undefined): string | undefined {

@@ -123,7 +123,11 @@ export async function runDaemon(
     notifier?.stopping();
     void daemon?.drain();
   }]);
-  if (Deno.build.os !== "windows") handlers.push(["SIGHUP", onHangUp(() => daemon, read)]);
+  if (Deno.build.os !== "windows") {
+    handlers.push(["SIGHUP", onHangUp(() => daemon, read)]);
+    // A log that may not get longer (`ulimit -f`) cannot be written, which it tells itself; unheard, the signal kills.
+    handlers.push(["SIGXFSZ", () => {}]);
+  }
   for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
   const link = supervised ? linkToMonitor() : undefined;
   if (link !== undefined) {

@@ -46,6 +46,7 @@ export async function loadConfig(values: SettingValues, env: Env): Promise<Loade
   const { path, required } = found;
   let source: string;
   try {
+    regularFileSize(path);
     source = Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound && !required) return undefined;
@@ -99,7 +100,7 @@ function withToken(env: Env): Pick<HuggingFaceOptions, "token"> {
 export function readKey(path: string): string {
   let text: string;
   try {
-    const { size } = Deno.statSync(path);
+    const size = regularFileSize(path);
     if (size > MOST_KEY_BYTES) throw new Error(`it has ${size} bytes, at most ${MOST_KEY_BYTES} are allowed`);
     text = Deno.readTextFileSync(path).trim();
   } catch (error) {
@@ -107,6 +108,19 @@ export function readKey(path: string): string {
   }
   if (text === "") throw new UsageError(`Cannot read the API key from "${path}": it is empty`);
   return text;
+}
+
+/**
+ * Look at a file before it is opened: opening a FIFO waits for somebody who writes to it, and everybody waits with it.
+ *
+ * @param path The file, or a link to it.
+ * @returns Its length in bytes.
+ * @throws {Error} If it cannot be looked at, or is not a regular file.
+ */
+export function regularFileSize(path: string): number {
+  const { isFile, size } = Deno.statSync(path);
+  if (!isFile) throw new Error("it is not a regular file");
+  return size;
 }
 
 function reasonOf(error: unknown): string {

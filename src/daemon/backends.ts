@@ -6,6 +6,7 @@ import { OnDemandBackend, type Room } from "../backend/on_demand/on_demand.ts";
 import { MockBackend } from "../backend/mock.ts";
 import { draftOf } from "../config/backends/draft.ts";
 import type { BackendConfig, DaemonOptions } from "../config/options.ts";
+import { regularFileSize } from "../config/load.ts";
 import type { Backend } from "../inference/backend.ts";
 import type { LibraryFetcher } from "../libraries/fetch/fetcher.ts";
 import type { ActivityLog } from "../log/log.ts";
@@ -56,12 +57,17 @@ async function readBeside(config: BackendConfig, signal: AbortSignal): Promise<B
   const { name, chatTemplate, lora } = config;
   const template = chatTemplate === undefined
     ? {}
-    : { templateText: await reading(name, chatTemplate, () => Deno.readTextFile(chatTemplate, { signal })) };
+    : { templateText: await reading(name, chatTemplate, () => readRegular(chatTemplate, signal)) };
   const loraSha256: string[] = [];
   for (const { path } of lora ?? []) {
     loraSha256.push(await reading(name, path, async () => (await hashModelFile(path, signal)).sha256));
   }
   return { ...config, ...template, ...(lora === undefined ? {} : { loraSha256 }) };
+}
+
+async function readRegular(path: string, signal: AbortSignal): Promise<string> {
+  regularFileSize(path);
+  return await Deno.readTextFile(path, { signal });
 }
 
 async function reading(backend: string, path: string, read: () => Promise<string>): Promise<string> {

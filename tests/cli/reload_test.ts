@@ -1,5 +1,5 @@
 /** SIGHUP, as it comes to a daemon in a process of its own, with exactly its permissions. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { connect } from "@inferd/client";
 import { Sandbox } from "../support/program.ts";
 
@@ -94,4 +94,57 @@ Deno.test("reload waits for the new configuration, and tells why one cannot be u
   const none = await sandbox.run(["reload"]);
   assertEquals(none.code, 2);
   assertStringIncludes(none.stderr, '"inferd serve" starts a daemon');
+});
+
+Deno.test({
+  name: "a FIFO in the place of the configuration, a key or a template is refused, and nobody waits for a writer",
+  ignore: Deno.build.os === "windows",
+  async fn(): Promise<void> {
+    await using sandbox = new Sandbox();
+    const [fifo, key] = [`${sandbox.dir}/fifo`, `${sandbox.dir}/key`];
+    const config = `${sandbox.dir}/.inferd/config.json`;
+    const makeFifo = async (path: string): Promise<void> => {
+      assert((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
+    };
+    await makeFifo(fifo);
+    const local = { kind: "llamacpp", name: "one", model: { name: "inferd-tiny" }, chat_template: fifo };
+    configure(sandbox, { backends: [local] });
+    const { code, stderr } = await sandbox.run(["serve"]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `inferd: Cannot read "${fifo}" of backend "one": it is not a regular file\n`);
+
+    Deno.writeTextFileSync(key, "secret");
+    configure(sandbox, { backends: backends("one"), api_key_file: key });
+    await using daemon = await sandbox.serve([]);
+    await using client = await connect({ path: `${sandbox.runtimeDir}/infer.sock` });
+    const refused = async (): Promise<string> => {
+      const told = sandbox.admin.watch()[Symbol.asyncIterator]();
+      let isAsked = false;
+      for (;;) {
+        const { value, done } = await told.next();
+        if (done) throw new Error("The admin stream has ended");
+        if (isAsked && value.status === "reload_failed") {
+          await told.return?.();
+          return value.reason;
+        }
+        if (isAsked || value.status !== "ready") continue;
+        isAsked = true;
+        daemon.kill("SIGHUP");
+      }
+    };
+    for (
+      const [path, message] of [
+        [key, `Cannot read the API key from "${key}"`],
+        [config, `Cannot read "${config}"`],
+      ] as const
+    ) {
+      Deno.removeSync(path);
+      await makeFifo(path);
+      assertEquals(await refused(), `${message}: it is not a regular file`);
+      assertEquals(await client.generate("Who?").text(), "I am one");
+    }
+    assertEquals((await sandbox.run(["status"])).code, 2);
+    daemon.kill("SIGTERM");
+    assertEquals((await daemon.outcome).code, 0);
+  },
 });

@@ -1,9 +1,11 @@
-/** A daemon that is out of descriptors, in a process of its own with exactly its permissions. */
+/** A daemon whose process may not have what it wants: descriptors, long files. */
 import { assertEquals } from "@std/assert";
 import { recordsIn, untilLogged } from "../support/log_file.ts";
 import { Sandbox } from "../support/program.ts";
 import { ask } from "../support/serving.ts";
 import { WireClient } from "../support/wire_client.ts";
+
+const HAS_PRLIMIT = await hasPrlimit();
 
 /** What it has open already, and a few connections. */
 const MOST_DESCRIPTORS = 48;
@@ -17,8 +19,8 @@ async function hasPrlimit(): Promise<boolean> {
   }
 }
 
-async function limitDescriptors(pid: number, to: number): Promise<void> {
-  const args = ["--pid", String(pid), `--nofile=${to}:`];
+async function limit(pid: number, what: "nofile" | "fsize", to: number): Promise<void> {
+  const args = ["--pid", String(pid), `--${what}=${to}:`];
   const { success, stderr } = await new Deno.Command("prlimit", { args }).output();
   assertEquals([success, new TextDecoder().decode(stderr)], [true, ""]);
 }
@@ -26,7 +28,7 @@ async function limitDescriptors(pid: number, to: number): Promise<void> {
 Deno.test({
   name:
     "a daemon out of descriptors says so once, keeps who is connected, and serves who waits when there are some again",
-  ignore: !await hasPrlimit(),
+  ignore: !HAS_PRLIMIT,
   async fn(): Promise<void> {
     await using box = new Sandbox();
     await using daemon = await box.serve(["--backend", "mock"]);
@@ -35,7 +37,7 @@ Deno.test({
     using before = await WireClient.connect(socket);
     await before.send(ask({ stream: false }));
     assertEquals((await before.frame()).type, "done");
-    await limitDescriptors(daemon.daemonPid, MOST_DESCRIPTORS);
+    await limit(daemon.daemonPid, "nofile", MOST_DESCRIPTORS);
     // The kernel takes them, whether the daemon can accept them or not.
     const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => WireClient.connect(socket)));
     await untilLogged(log, "accept_failed");
@@ -51,5 +53,23 @@ Deno.test({
     assertEquals((await daemon.outcome).code, 0);
     const told = recordsIn(log).filter(({ msg }) => msg === "accept_failed" || msg === "accept_resumed");
     assertEquals(told.map(({ msg }) => msg).slice(0, 2), ["accept_failed", "accept_resumed"]);
+  },
+});
+
+Deno.test({
+  name: "a daemon that may not make its log longer (ulimit -f) says so and goes on",
+  ignore: !HAS_PRLIMIT,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using daemon = await box.serve(["--backend", "mock"]);
+    using client = await WireClient.connect(`${box.runtimeDir}/infer.sock`);
+    await limit(daemon.daemonPid, "fsize", 1);
+    await client.send(ask({ stream: false }));
+    assertEquals((await client.frame()).type, "done");
+    await daemon.stderr.has("the activity log has stopped");
+    await client.send(ask({ stream: false }));
+    assertEquals((await client.frame()).type, "done");
+    daemon.kill("SIGTERM");
+    assertEquals((await daemon.outcome).code, 0);
   },
 });

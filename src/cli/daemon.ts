@@ -6,6 +6,7 @@
 import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
 import { absoluteValues } from "../config/merge.ts";
 import type { DaemonOptions } from "../config/options.ts";
+import { requireKeys } from "../config/exposure.ts";
 import { loadConfig, withKeys } from "../config/load.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
@@ -108,6 +109,7 @@ export async function runDaemon(
       return 1;
     }
   }
+  requireKeys(resolved);
   const options = withKeys(resolved, remembered.env);
   using notifier = Notifier.open({ env: machine.env, libc: LIBC_PATHS });
   const screen = isScreen(Deno.stderr) ? bootScreen() : undefined;

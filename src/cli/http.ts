@@ -1,12 +1,12 @@
 /** `inferd http`: the bridge to HTTP in the foreground, until a signal ends it. */
 import type { SurfaceName } from "@inferd/client";
 import type { TcpAddress } from "@inferd/client/paths";
+import { requireKey } from "../config/exposure.ts";
 import { loadConfig, readKey } from "../config/load.ts";
 import { withFile } from "../config/merge.ts";
 import { httpListen } from "../config/resolve.ts";
 import { HTTP_SETTINGS, type SettingValues } from "../config/schema.ts";
-import { UsageError } from "../config/setting/usage_error.ts";
-import { type HttpOptions, type HttpServer, isLoopback, startHttp } from "../http/server.ts";
+import { type HttpOptions, type HttpServer, startHttp } from "../http/server.ts";
 import { UNTIL_EOF_FLAG } from "../monitor/http_command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { type Target, target } from "./reach.ts";
@@ -31,11 +31,7 @@ export const http: Command = {
     const listen = httpListen(values);
     const apiKey = keyOf(values);
     const { hostname, port } = listen.address;
-    if (!isLoopback(hostname) && apiKey === undefined) {
-      throw new UsageError(
-        `Cannot listen on "${hostname}" without a key: set INFERD_API_KEY or "api_key_file", or listen on 127.0.0.1`,
-      );
-    }
+    requireKey(hostname, apiKey !== undefined);
     const place = (surface: SurfaceName): Promise<Target> => target(flags, machine.env, surface);
     const [infer, v2, embed, rerank] = await Promise.all([
       place("infer"),

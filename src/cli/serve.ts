@@ -3,6 +3,7 @@
  * with them, starts for it what it orders, and waits for its end. An executable made by `deno compile` has its
  * permissions baked in; there the daemon runs in this process.
  */
+import { requireKeys } from "../config/exposure.ts";
 import { loadConfig } from "../config/load.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
@@ -54,6 +55,7 @@ export async function runMonitor(args: readonly string[], machine: Machine, prog
   refuseDebugger();
   const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, machine.env, 0);
   const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
+  requireKeys(options);
   const context = permissionContext(flags.values, machine.env);
   const missing = missingMonitorFlags(options, context);
   if (missing.length > 0) {

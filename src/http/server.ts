@@ -131,12 +131,3 @@ function urlOf(server: Server): string {
   if (address === null || typeof address === "string") throw new Error("The server listens on no TCP address");
   return `http://${address.address.includes(":") ? `[${address.address}]` : address.address}:${address.port}`;
 }
-
-/**
- * Whether an address can only be reached from this machine.
- *
- * @param hostname As configured.
- */
-export function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
-}

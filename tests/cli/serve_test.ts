@@ -1,5 +1,5 @@
 import { BackendUnavailableError, connect } from "@inferd/client";
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { Sandbox } from "../support/program.ts";
 
 const HANGING = ["--backend", "mock", "--mock-script", '{"count":3,"hangAt":1}'];
@@ -151,13 +151,22 @@ Deno.test("serve exits with 1 and names the holder when another daemon has the l
   assertEquals((await box.run(["status"])).code, 0);
 });
 
+for (const flag of ["--tcp", "--embed-tcp", "--http"]) {
+  Deno.test(`serve refuses ${flag} that is open to others without a key before it loads anything`, async () => {
+    await using box = new Sandbox();
+    const { code, stderr } = await box.run(["serve", flag, "0.0.0.0:47399"]);
+    assertEquals(code, 2, stderr);
+    assertMatch(stderr, /^inferd: Cannot listen on "0\.0\.0\.0" without a key: [^\n]+\n$/);
+    assertEquals(exists(box.runtimeDir), false);
+  });
+}
+
 const CANNOT: readonly (readonly [string, string[], string])[] = [
   ["the model is missing", ["--model", "/nonexistent/model.gguf"], "/nonexistent/model.gguf"],
   ["the model is a folder", ["--model", "/tmp"], '"/tmp"'],
   ["the model is no GGUF", ["--model", new URL("../../deno.json", import.meta.url).pathname], "deno.json"],
   ["the socket is a folder", ["--backend", "mock", "--uds", "/tmp"], '"/tmp"'],
   ["the socket path is too long", ["--backend", "mock", "--uds", `/tmp/${"x".repeat(120)}`], "xxx"],
-  ["TCP is open to others without a key", ["--backend", "mock", "--tcp", "0.0.0.0:47399"], "0.0.0.0"],
   ["it is never ready", ["--backend", "mock", "--mock-script", '{"neverReady":true}', "--ready-timeout", "1"], "1 s"],
 ];
 for (const [when, args, message] of CANNOT) {

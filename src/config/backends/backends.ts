@@ -111,7 +111,15 @@ function fileBackend(
       const settings = backendSettings(kind, entry, sources);
       const draft = entry.draft === undefined ? {} : { draft: fileModel(entry.draft, sources) };
       checkSettings(name, { ...settings, ...draft });
-      return { kind, name, ...fileModel(entry.model, sources), ...draft, ...settings };
+      const model = fileModel(entry.model, sources);
+      return {
+        kind,
+        name,
+        ...model,
+        ...(isBlobName(model.modelName) ? { modelName: name } : {}),
+        ...draft,
+        ...settings,
+      };
     }
   }
 }
@@ -236,4 +244,9 @@ function modelByName(store: string | undefined, name: string, sha256: string | u
 
 function nameOfFile(path: string): string {
   return path.split(/[/\\]/).at(-1)?.replace(/\.gguf$/i, "") || path;
+}
+
+/** Ollama names the files of its models by their hashes, which is no name to ask for. */
+function isBlobName(name: string): boolean {
+  return /^sha256-[0-9a-f]{64}$/.test(name);
 }

@@ -327,6 +327,12 @@ Deno.test("settings of a model are read, with paths that start at the file's fol
   });
 });
 
+Deno.test("a model in a file that Ollama named by its hash has the name of its backend", () => {
+  const entry = { kind: "llamacpp", name: "brief", model: { path: `/blobs/sha256-${"ab".repeat(32)}` } };
+  const [backend] = resolveOptions({}, MACHINE, loaded({ backends: [entry] })).backends;
+  assertEquals(backend?.kind === "llamacpp" ? backend.modelName : undefined, "brief");
+});
+
 for (
   const [sampling, message] of [
     [{ heat: 1 }, 'backends[0].sampling: has no key "heat"'],

@@ -34,6 +34,9 @@ export interface FreeText {
   readonly isExact: boolean;
 }
 
+/** Of states that have not been asked yet which characters they tell apart. */
+const NO_TARGETS: (State | undefined)[] = [];
+
 /** Stacks that may be read on from a place in a text. Is also the position between two characters. */
 export class State implements Position {
   readonly state = this;
@@ -43,7 +46,7 @@ export class State implements Position {
   /** The kinds of characters that it tells apart. */
   alphabet: Alphabet | undefined;
   /** Where the characters of each kind lead, once that was asked. */
-  targets: (State | undefined)[] = [];
+  targets: (State | undefined)[] = NO_TARGETS;
   /** Where all characters beyond ASCII lead; `null`: nowhere; "several": not all to the same state. */
   wideTo: State | null | "several" | undefined;
   /** The tokens that may come next. */
@@ -71,7 +74,7 @@ export class State implements Position {
   /** What has been found out about where it leads. */
   forget(): void {
     this.alphabet = undefined;
-    this.targets = [];
+    this.targets = NO_TARGETS;
     this.wideTo = undefined;
     this.loop = undefined;
     this.free = undefined;

@@ -5,6 +5,7 @@
 import { type Chars, NO_WIDE } from "./char_set.ts";
 import { hashOf, HashTable } from "./hash_table.ts";
 import { MAX_CODE_POINT } from "../rules.ts";
+import type { Scratch } from "./scratch.ts";
 
 const ASCII = 0x80;
 /** Rows that are allocated at once. */
@@ -40,19 +41,19 @@ export class Alphabets {
   #split = new Uint16Array(NUMBERS);
   #splitBy = new Int32Array(NUMBERS);
 
-  /** The alphabet of some sets. They may be changed then. */
-  of(sets: readonly Chars[]): Alphabet {
+  /** The alphabet of some sets. */
+  of(sets: Scratch<Chars>): Alphabet {
     let hash = 0;
-    for (const { id } of sets) hash = hashOf(hash, id);
+    for (let i = 0; i < sets.length; i++) hash = hashOf(hash, sets.at(i).id);
     for (let at = this.#known.first(hash);; at = this.#known.next(at)) {
       const known = this.#known.at(at);
-      if (known !== undefined && !areSame(known.sets, sets)) continue;
+      if (known !== undefined && !sets.equals(known.sets)) continue;
       if (known !== undefined) return known;
       if (this.#known.size >= MOST_KNOWN) {
         this.#known.clear();
         at = this.#known.first(hash);
       }
-      return this.#known.add(at, hash, this.#make(sets.slice()));
+      return this.#known.add(at, hash, this.#make(sets.all()));
     }
   }
 
@@ -140,10 +141,4 @@ const NO_KINDS = new Uint16Array(0);
 /** The first character from a number on: halves of pairs are none, and none is behind the last. */
 export function firstFrom(edge: number): number {
   return edge >= 0xd800 && edge < 0xe000 ? 0xe000 : Math.min(edge, MAX_CODE_POINT);
-}
-
-function areSame(some: readonly Chars[], others: readonly Chars[]): boolean {
-  if (some.length !== others.length) return false;
-  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false;
-  return true;
 }

@@ -6,6 +6,7 @@ import { type Alphabet, Alphabets, firstFrom } from "./alphabets.ts";
 import { Chars } from "./char_set.ts";
 import { type Position, type Stack, State } from "../grammar_state.ts";
 import { hashOf, HashTable } from "./hash_table.ts";
+import { Scratch } from "./scratch.ts";
 import { type CharSet, GrammarError, type GrammarSymbol, isLazy, MAX_CODE_POINT, type Rules } from "../rules.ts";
 import type { WideChars } from "../vocabulary/wide_chars.ts";
 
@@ -42,14 +43,14 @@ export class Automaton {
   readonly #stacks = new HashTable<Stack>();
   readonly #states = new HashTable<State>();
   readonly #alphabets = new Alphabets();
-  readonly #readSets: Chars[] = [];
+  readonly #readSets = new Scratch<Chars>();
   /** Counts what is done with stacks, so that each is come upon once. */
   #turn = 0;
   /** What is being closed: stacks come upon, those of them that are to be expanded, and that need not be. */
   #seen = 0;
-  readonly #todo: Stack[] = [];
-  readonly #ready: Stack[] = [];
-  readonly #readyTokens: Stack[] = [];
+  readonly #todo = new Scratch<Stack>();
+  readonly #ready = new Scratch<Stack>();
+  readonly #readyTokens = new Scratch<Stack>();
   #mayEnd = false;
   /** Stacks looked at so far. */
   #work = 0;
@@ -190,7 +191,7 @@ export class Automaton {
     const { stacks } = state;
     this.#work += stacks.length;
     const sets = this.#readSets;
-    sets.length = 0;
+    sets.clear();
     for (const { place } of stacks) sets.push(this.#chars[place] as Chars);
     const alphabet = this.#alphabets.of(sets);
     state.targets = new Array(alphabet.count);
@@ -248,11 +249,10 @@ export class Automaton {
 
   #begun(): void {
     this.#turn++;
-    this.#seen =
-      this.#todo.length =
-      this.#ready.length =
-      this.#readyTokens.length =
-        0;
+    this.#seen = 0;
+    this.#todo.clear();
+    this.#ready.clear();
+    this.#readyTokens.clear();
     this.#mayEnd = false;
   }
 
@@ -281,16 +281,23 @@ export class Automaton {
       }
     }
     this.#work += this.#seen;
-    return this.#state(this.#ready, this.#readyTokens, this.#mayEnd);
+    return this.#state(this.#mayEnd);
   }
 
   union(one: State, other: State): State {
-    const both = (a: readonly Stack[], b: readonly Stack[]): Stack[] => [...new Set([...a, ...b])];
-    return this.#state(
-      both(one.stacks, other.stacks),
-      both(one.tokenStacks, other.tokenStacks),
+    return this.#of(
+      [...one.stacks, ...other.stacks],
+      [...one.tokenStacks, ...other.tokenStacks],
       one.canEnd || other.canEnd,
     );
+  }
+
+  /** The state of stacks that are closed. */
+  #of(stacks: readonly Stack[], tokenStacks: readonly Stack[], canEnd: boolean): State {
+    this.#begun();
+    for (const stack of new Set(stacks)) this.#ready.push(stack);
+    for (const stack of new Set(tokenStacks)) this.#readyTokens.push(stack);
+    return this.#state(canEnd);
   }
 
   /**
@@ -313,7 +320,7 @@ export class Automaton {
       if (bounded === undefined) return undefined;
     }
     if (bounded === undefined) return undefined;
-    return { state: this.#state([...others, bounded.stack], [...tokenStacks], canEnd), most: bounded.most };
+    return { state: this.#of([...others, bounded.stack], tokenStacks, canEnd), most: bounded.most };
   }
 
   /** A stack on a rule with a bound, on the same rule without. */
@@ -358,19 +365,18 @@ export class Automaton {
     }
   }
 
-  /** Equal states are the same object, as long as there are not too many. Sorts the stacks, and does not keep them. */
-  #state(stacks: Stack[], tokenStacks: Stack[], canEnd: boolean): State {
+  /** The state of the stacks that are ready. Equal states are the same object, as long as there are not too many. */
+  #state(canEnd: boolean): State {
+    const [stacks, tokenStacks] = [this.#ready, this.#readyTokens];
     stacks.sort(byId);
     tokenStacks.sort(byId);
     let hash = hashOf(canEnd ? 1 : 0, stacks.length);
-    for (const { id } of stacks) hash = hashOf(hash, id);
-    for (const { id } of tokenStacks) hash = hashOf(hash, id);
+    for (let i = 0; i < stacks.length; i++) hash = hashOf(hash, stacks.at(i).id);
+    for (let i = 0; i < tokenStacks.length; i++) hash = hashOf(hash, tokenStacks.at(i).id);
     for (let at = this.#states.first(hash);; at = this.#states.next(at)) {
       const state = this.#states.at(at);
-      if (state === undefined) return this.#addState(at, hash, new State(stacks.slice(), tokenStacks.slice(), canEnd));
-      if (
-        state.canEnd === canEnd && areSame(state.stacks, stacks) && areSame(state.tokenStacks, tokenStacks)
-      ) return state;
+      if (state === undefined) return this.#addState(at, hash, new State(stacks.all(), tokenStacks.all(), canEnd));
+      if (state.canEnd === canEnd && stacks.equals(state.stacks) && tokenStacks.equals(state.tokenStacks)) return state;
     }
   }
 
@@ -405,10 +411,4 @@ function isInText(char: number): boolean {
 
 function byId(a: Stack, b: Stack): number {
   return a.id - b.id;
-}
-
-function areSame(some: readonly Stack[], others: readonly Stack[]): boolean {
-  if (some.length !== others.length) return false;
-  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false;
-  return true;
 }

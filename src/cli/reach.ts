@@ -21,6 +21,7 @@ import type { SettingValues } from "../config/schema.ts";
 import { settingName } from "../config/setting/surface_settings.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { UnreachableError } from "./command.ts";
+import { whileLoading } from "./loading.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
 /** Where the daemon is, as far as flags, environment and configuration file say. */
@@ -111,7 +112,7 @@ export async function reach(where: Target, say: (line: string) => void): Promise
     if (!worthWaiting) throw unreachable(error, where);
   }
   try {
-    await adminOf(where).ready({ timeoutMs: Infinity });
+    await whileLoading(where, () => adminOf(where).ready({ timeoutMs: Infinity }));
     const { capabilities } = await adminOf(where).snapshot();
     const { surface = "infer" } = where.infer;
     const [verb, serves] = SERVES[surface];

@@ -18,6 +18,7 @@ import { type Command, type CommandContext, parseCommand } from "./command.ts";
 import { GENERATION_FLAGS } from "./generation_flags.ts";
 import { permissionContext } from "./permissions.ts";
 import { pull } from "./pull.ts";
+import { whileLoading } from "./loading.ts";
 import { adminOf, type Target, target, unreachable } from "./reach.ts";
 import { noSuchModel } from "./show.ts";
 import { openStore } from "./store.ts";
@@ -118,7 +119,7 @@ async function servedModels(where: Target): Promise<readonly string[] | undefine
     // Asked first: waiting for readiness would also wait for a daemon to be started.
     if ((await adminOf(where).snapshot()).status.status !== "ready") {
       remark("A daemon runs and is not ready yet, waiting");
-      await adminOf(where).ready({ timeoutMs: START_TIMEOUT_MS });
+      await whileLoading(where, () => adminOf(where).ready({ timeoutMs: START_TIMEOUT_MS }));
     }
     const { capabilities } = await adminOf(where).snapshot();
     return capabilities.flatMap(({ model, v2 }) => v2 && model !== undefined ? [model] : []);
@@ -145,15 +146,17 @@ async function startDaemon(model: string, where: Target, { context: { machine },
   const main = import.meta.resolve("../../main.ts");
   remark(`Starting a daemon with ${model}`);
   try {
-    await using _client = await connect({
-      ...where.infer,
-      spawn: {
-        command: Deno.execPath(),
-        args: Deno.build.standalone ? args : ["run", "--quiet", "--no-prompt", ...permissions, main, ...args],
+    const client = await whileLoading(where, () =>
+      connect({
+        ...where.infer,
+        spawn: {
+          command: Deno.execPath(),
+          args: Deno.build.standalone ? args : ["run", "--quiet", "--no-prompt", ...permissions, main, ...args],
+          timeoutMs: START_TIMEOUT_MS,
+        },
         timeoutMs: START_TIMEOUT_MS,
-      },
-      timeoutMs: START_TIMEOUT_MS,
-    });
+      }));
+    await client.close();
     return true;
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;

@@ -9,7 +9,7 @@ import { type Progress, stderrProgress } from "./terminal/progress.ts";
 import { describeRequest, speedOf } from "./terminal/request_line.ts";
 import { describeTemplateError } from "./terminal/template_error.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
-import { adminFrame } from "./wire.ts";
+import { adminFrame, phaseOf } from "./wire.ts";
 import { complain, isScreen, print } from "./terminal/output.ts";
 
 export const watch: Command = {
@@ -90,33 +90,6 @@ function describeLoading(phase: LoadPhase): string {
   if (phase.phase !== "download") return describePhase(phase);
   const far = amounts({ done: phase.downloaded_bytes, total: phase.total_bytes });
   return [...far, describePhase(phase)].join("  ");
-}
-
-/** The phase as the wire has it, which the rest of the program speaks. */
-function phaseOf(
-  event: Extract<AdminEvent, { phase: LoadPhase["phase"]; status: "loading_model" | "restarting" }>,
-): LoadPhase {
-  switch (event.phase) {
-    case "download":
-      return {
-        phase: "download",
-        downloaded_bytes: event.downloadedBytes,
-        total_bytes: event.totalBytes,
-        source_url: event.sourceUrl,
-      };
-    case "quarantine":
-      return {
-        phase: "quarantine",
-        path: event.path,
-        expected_sha256: event.expectedSha256,
-        actual_sha256: event.actualSha256,
-        quarantine_path: event.quarantinePath,
-      };
-    case "kv_cache":
-      return { phase: "kv_cache", n_ctx: event.contextTokens };
-    default:
-      return { phase: event.phase, path: event.path };
-  }
 }
 
 function describeBackend(capabilities: Capabilities): string {

@@ -1,7 +1,8 @@
 /**
  * The client's admin events as the wire's frames again, for `--json`: what scripts see is what the protocol documents.
  */
-import type { AdminEvent, LiveRequestStatus } from "@inferd/client";
+import type { AdminEvent, LiveRequestStatus, LoadingModelEvent, RestartingEvent } from "@inferd/client";
+import type { LoadPhase } from "@inferd/client/protocol";
 
 const WIRE_NAMES: Readonly<Record<string, string>> = { contextTokens: "n_ctx" };
 
@@ -29,4 +30,29 @@ function fieldsOf(value: object): Record<string, unknown> {
 
 function snakeCase(name: string): string {
   return name.replace(/[A-Z]|\d+/g, (part) => /\d/.test(part) ? part : `_${part.toLowerCase()}`);
+}
+
+/** The phase as the wire has it, which the rest of the program speaks. */
+export function phaseOf(event: LoadingModelEvent | RestartingEvent): LoadPhase {
+  switch (event.phase) {
+    case "download":
+      return {
+        phase: "download",
+        downloaded_bytes: event.downloadedBytes,
+        total_bytes: event.totalBytes,
+        source_url: event.sourceUrl,
+      };
+    case "quarantine":
+      return {
+        phase: "quarantine",
+        path: event.path,
+        expected_sha256: event.expectedSha256,
+        actual_sha256: event.actualSha256,
+        quarantine_path: event.quarantinePath,
+      };
+    case "kv_cache":
+      return { phase: "kv_cache", n_ctx: event.contextTokens };
+    default:
+      return { phase: event.phase, path: event.path };
+  }
 }

@@ -70,6 +70,29 @@ Deno.test({
 });
 
 Deno.test({
+  name: "inferd chat keeps what is typed during an answer for the next message, and Ctrl-C drops it",
+  ignore: !await hasTerminal(),
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using _daemon = await box.serve(["--backend", "mock", "--mock-script", '{"count":60,"delayMs":10}']);
+    await using chat = new Terminal(box, ["chat"]);
+    await chat.screen.has("mock> ");
+    await chat.press("one\r");
+    await chat.screen.has("3 4 5 6");
+    await chat.press("typed ahead\r");
+    // The answer goes on in one piece, then the message is there.
+    await chat.screen.match(/3 4 5 6 7 8 9 10[^t]*59[^]*mock> [^]*typed ahead[^]*3 4 5 6/);
+    await chat.press("given up");
+    await chat.press("\x03");
+    await chat.screen.has("(stopped)");
+    await chat.press("\x04");
+    assertEquals(await chat.ended(), 0);
+    const all = await chat.screen.all;
+    assert(!all.includes("given up"), all);
+  },
+});
+
+Deno.test({
   name: "inferd chat wraps answers at words, as wide as the terminal, and dims what the model thinks",
   ignore: !await hasTerminal(),
   async fn(): Promise<void> {

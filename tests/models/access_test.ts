@@ -127,7 +127,7 @@ Deno.test("a refusal by Hugging Face says what to do about it", async () => {
 Deno.test("a refusal by another server says what to do about it", async () => {
   assertMatch(
     await refusal(401, {}, "/m.gguf"),
-    /answers 401 Unauthorized: it needs credentials; pass them with inferd pull --header 'Authorization: Bearer \.\.\.'$/,
+    /answers 401 Unauthorized: it needs credentials; pass them with --header 'Authorization: Bearer \.\.\.'$/,
   );
   const access = { headers: [["authorization", HEADER]] } as const;
   assertMatch(await refusal(403, { access }, "/m.gguf"), /403 Forbidden: it does not accept the given --header$/);

@@ -1,7 +1,9 @@
 /**
  * Answers that come in pieces. The status goes out with the first piece, so whatever is wrong before that has a status
- * of its own; what goes wrong later is a last piece. A consumer that goes away ends the producer.
+ * of its own; what goes wrong later is a last piece. A consumer that goes away ends the producer. When a piece is written
+ * is `gatherer.ts`'s.
  */
+import { Gatherer } from "./gatherer.ts";
 
 /** How a stream is written. */
 export interface StreamForm {
@@ -14,8 +16,6 @@ export interface StreamForm {
 export const SERVER_SENT_EVENTS = "text/event-stream; charset=utf-8";
 /** One JSON value a line. */
 export const JSON_LINES = "application/x-ndjson";
-
-const encoder = new TextEncoder();
 
 /**
  * One server-sent event.
@@ -37,7 +37,7 @@ export function serverSentEvent(data: unknown, event?: string): string {
  */
 export async function streamed(pieces: AsyncGenerator<string>, form: StreamForm): Promise<Response> {
   const first = await pieces.next();
-  return new Response(new ReadableStream(new Gatherer(pieces, first, form)), {
+  return new Response(new ReadableStream(new Gatherer(pieces, first, form.onError)), {
     headers: { "Content-Type": form.contentType, "Cache-Control": "no-store", "X-Accel-Buffering": "no" },
   });
 }
@@ -46,81 +46,6 @@ export async function streamed(pieces: AsyncGenerator<string>, form: StreamForm)
 export function isStream({ headers }: Response): boolean {
   const type = headers.get("content-type");
   return type === SERVER_SENT_EVENTS || type === JSON_LINES;
-}
-
-/**
- * A write costs more than all else that a token costs here, so what comes within this time after a write, in
- * milliseconds, goes out with one. Streams of less than 125 tokens a second are not gathered at all, and no answer waits
- * for its end.
- */
-const GATHER_MS = 8;
-/** More than this is not kept. */
-const GATHER_CHARACTERS = 16_384;
-
-/** Writes pieces as they come, those that come fast together, and takes none that the reader has no room for. */
-class Gatherer implements UnderlyingDefaultSource<Uint8Array> {
-  readonly #pieces: AsyncGenerator<string>;
-  readonly #first: IteratorResult<string>;
-  readonly #form: StreamForm;
-  #pending = "";
-  #writtenAt = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #roomy: (() => void) | undefined;
-  #left = false;
-
-  constructor(pieces: AsyncGenerator<string>, first: IteratorResult<string>, form: StreamForm) {
-    this.#pieces = pieces;
-    this.#first = first;
-    this.#form = form;
-  }
-
-  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    if (this.#first.done) return controller.close();
-    this.#pending = this.#first.value;
-    this.#write(controller);
-    void this.#pump(controller);
-  }
-
-  pull(): void {
-    this.#roomy?.();
-  }
-
-  async cancel(): Promise<void> {
-    this.#left = true;
-    clearTimeout(this.#timer);
-    this.#roomy?.();
-    await this.#pieces.return(undefined);
-  }
-
-  async #pump(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    try {
-      for (;;) {
-        if ((controller.desiredSize ?? 0) <= 0) await new Promise<void>((resolve) => this.#roomy = resolve);
-        const { done, value } = await this.#pieces.next();
-        if (this.#left) return;
-        if (done) break;
-        this.#pending += value;
-        const isMuch = this.#pending.length > GATHER_CHARACTERS;
-        if (this.#timer !== undefined && !isMuch) continue;
-        const waitMs = this.#writtenAt + GATHER_MS - performance.now();
-        if (waitMs <= 0 || isMuch) this.#write(controller);
-        else this.#timer = setTimeout(() => this.#write(controller), waitMs);
-      }
-    } catch (error) {
-      if (this.#left) return;
-      this.#pending += this.#form.onError(error);
-    }
-    this.#write(controller);
-    controller.close();
-  }
-
-  #write(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#writtenAt = performance.now();
-    if (this.#pending !== "") controller.enqueue(encoder.encode(this.#pending));
-    this.#pending = "";
-  }
 }
 
 /**

@@ -53,6 +53,8 @@ const MAX_MORE_DESCRIPTORS = 8;
 /** Longer than connections linger. */
 const SETTLE_MS = 12_000;
 const ENGINES = 3;
+/** How long clients ask before the daemon is told to end, in milliseconds. */
+const LAST_MS = 1000;
 
 /** Run one. */
 export async function soak({ seconds, seed, clients, report }: SoakOptions): Promise<SoakResult> {
@@ -69,7 +71,7 @@ export async function soak({ seconds, seed, clients, report }: SoakOptions): Pro
   const target: Target = { pid, daemonPid, runtimeDir: box.runtimeDir, logDir: `${box.dir}/logs`, random };
   const before = use(daemonPid);
   const until = Date.now() + seconds * 1000;
-  const isOver = (): boolean => Date.now() >= until;
+  let isOver = (): boolean => Date.now() >= until;
   const made: Record<string, number> = {};
 
   const client = async (own: () => number): Promise<void> => {
@@ -98,17 +100,23 @@ export async function soak({ seconds, seed, clients, report }: SoakOptions): Pro
       }
     }
   };
-  await Promise.all([
-    ...Array.from({ length: clients }, (_, index) => client(randomFrom(seed * 1000 + index))),
-    trouble(),
-  ]);
+  const ask = (): Promise<void>[] =>
+    Array.from({ length: clients }, (_, index) => client(randomFrom(seed * 1000 + index)));
+  await Promise.all([...ask(), trouble()]);
 
   await box.admin.ready();
   await delay(SETTLE_MS);
   const after = use(daemonPid);
   const running = engines(pid).length;
+  // It is told to end while they ask.
+  let ended = false;
+  isOver = () => ended;
+  const last = ask();
+  await delay(LAST_MS);
   daemon.kill("SIGTERM");
   const { code, stderr } = await daemon.outcome;
+  ended = true;
+  await Promise.all(last);
   const faults = [...ledger.faults];
   if (after.mib > before.mib + MAX_GROWTH_MIB) faults.push(`The daemon grew from ${before.mib} to ${after.mib} MiB`);
   if (after.descriptors > before.descriptors + MAX_MORE_DESCRIPTORS) {

@@ -1,4 +1,5 @@
 /** `inferd models`: what the store holds. */
+import { BUILT_INS } from "../models/built_in.ts";
 import { bold, dim, stripAnsiCode, yellow } from "@std/fmt/colors";
 import type { StoreListing } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
@@ -82,7 +83,8 @@ function toText(root: string, { models, loose, unfinished, broken }: StoreListin
     const next = `"${typed("pull hf:OWNER/REPO/FILE.gguf")}" downloads one, "${
       typed("import FILE")
     }" takes one from this machine`;
-    return [`${bold(root)} has no models; ${next}`, ...notes].join("\n");
+    const builtIn = Object.keys(BUILT_INS).map((name) => `"${name}"`).join(", ");
+    return [`${bold(root)} has no models; ${next}. Built in are ${builtIn}`, ...notes].join("\n");
   }
   const length = (cell: string | undefined): number => stripAnsiCode(cell ?? "").length;
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => length(row[column]))));

@@ -62,24 +62,30 @@ function traces(options: DaemonOptions, machine: Machine): Trace[] {
     ...folder("Settings, logs, chat history and native libraries", own),
     ...isInside(options.runtimeDir) ? [] : folder("Sockets and locks", options.runtimeDir),
     ...isInside(options.logDir) ? [] : folder("Logs", options.logDir),
-    program(machine),
+    ...program(machine),
   ];
 }
 
-/** The program itself. */
-function program({ env }: Machine): Trace {
+/** The program itself: the command, and where its code is. */
+function program({ env }: Machine): Trace[] {
   if (Deno.build.standalone) {
     const path = Deno.execPath();
-    return { what: "The program", path, remove: `rm ${quoted(path)}` };
+    return [{ what: "The program", path, remove: `rm ${quoted(path)}` }];
   }
   const installed = (env("PATH") ?? "").split(":").map((folder) => join(folder, "inferd")).find(exists);
-  if (installed !== undefined) return { what: "The program", path: installed, remove: "deno uninstall -g inferd" };
+  const byDeno = [env("DENO_INSTALL_ROOT") || join(env("HOME") ?? "", ".deno"), "bin"].join("/");
   const main = import.meta.resolve("../../main.ts");
-  if (!main.startsWith("file:")) {
-    return { what: "The downloaded code, with that of all other programs", remove: "deno clean" };
-  }
-  const checkout = dirname(fromFileUrl(main));
-  return { what: "The checkout", path: checkout, remove: `rm -r ${quoted(checkout)}` };
+  const checkout = main.startsWith("file:") ? dirname(fromFileUrl(main)) : undefined;
+  return [
+    ...installed === undefined ? [] : [{
+      what: "The command",
+      path: installed,
+      remove: dirname(installed) === byDeno ? "deno uninstall -g inferd" : `rm ${quoted(installed)}`,
+    }],
+    checkout === undefined
+      ? { what: "The downloaded code, with that of all other programs", remove: "deno clean" }
+      : { what: "The checkout", path: checkout, remove: `rm -r ${quoted(checkout)}` },
+  ];
 }
 
 function exists(path: string): boolean {

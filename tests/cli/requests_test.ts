@@ -184,6 +184,24 @@ Deno.test("inferd chat remembers the conversation, takes lines that go on, and f
   assertStringIncludes(chat.stderr, "forget what was said");
 });
 
+Deno.test("inferd chat answers a message that failed when it is told to retry", async () => {
+  let asked = 0;
+  await using server = new OpenAiServer(async (request) => {
+    if (asked++ === 0) await request.json(500, { error: { message: "not now" } });
+    else {await request.stream(
+        ...words(`answer to ${(request.body.messages as { content: string }[]).at(-1)?.content}`),
+      );}
+  });
+  await using box = new Sandbox();
+  const config = `${box.dir}/config.json`;
+  const backend = { kind: "openai-compat", name: "far", base_url: server.url, model: "m" };
+  Deno.writeTextFileSync(config, JSON.stringify({ backends: [backend] }));
+  await using _daemon = await box.serve(["--config", config]);
+  const { stdout, stderr } = await box.run(["chat"], { stdin: "hello\n/retry\n/undo\n/retry\n" });
+  assertEquals(stdout, "answer to hello\n", stderr);
+  assertStringIncludes(stderr, "There is no message to answer again");
+});
+
 Deno.test("inferd chat forgets the oldest messages when the context is full, and says so", async () => {
   await using box = new Sandbox();
   await using _daemon = await box.serve(["--n-ctx", "200"]);

@@ -1,5 +1,5 @@
 /** Stopping daemons, looking at them from outside, and what is left of the program. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { Sandbox } from "../support/program.ts";
 
 const MOCK = ["--backend", "mock"];
@@ -35,7 +35,11 @@ Deno.test("inferd ps tells how fast a backend answers and for how long the daemo
 Deno.test("inferd uninstall says what is left where, removes nothing, and its commands work", async () => {
   await using box = new Sandbox();
   const store = `${box.dir}/my models`;
-  const env = { MODELS_HOME: store, XDG_CONFIG_HOME: `${box.dir}/.config`, PATH: Deno.env.get("PATH") ?? "" };
+  const bin = `${box.dir}/bin`;
+  const PATH = `${bin}:${Deno.env.get("PATH")}`;
+  const env = { MODELS_HOME: store, XDG_CONFIG_HOME: `${box.dir}/.config`, PATH };
+  Deno.mkdirSync(bin);
+  Deno.writeTextFileSync(`${bin}/inferd`, "");
   const unit = `${box.dir}/.config/systemd/user/inferd.service`;
   Deno.mkdirSync(`${box.dir}/.config/systemd/user`, { recursive: true });
   Deno.writeTextFileSync(unit, "");
@@ -48,13 +52,19 @@ Deno.test("inferd uninstall says what is left where, removes nothing, and its co
   if (Deno.build.os === "linux") assertStringIncludes(stdout, `("${unit}")\n  inferd service uninstall\n`);
   assertStringIncludes(stdout, `("${box.dir}/.inferd", 2 kiB)\n  rm -r ${box.dir}/.inferd\n`);
   assertStringIncludes(stdout, `  rm -r '${store}'\n`);
-  assertEquals([...Deno.readDirSync(box.dir)].map(({ name }) => name).toSorted(), [".config", ".inferd", "my models"]);
+  assertStringIncludes(stdout, `  rm ${bin}/inferd\n`);
+  assertEquals([...Deno.readDirSync(box.dir)].map(({ name }) => name).toSorted(), [
+    ".config",
+    ".inferd",
+    "bin",
+    "my models",
+  ]);
   const list: { what: string; path: string | null; remove: string }[] = JSON.parse(
     (await box.run(["uninstall", "--json"], { env })).stdout,
   );
   // The checkout and the daemons of whoever runs the tests stay.
   for (const { path, remove } of list.filter(({ path }) => path?.startsWith(box.dir) && path !== unit)) {
     await new Deno.Command("sh", { args: ["-c", remove] }).output();
-    assertEquals([...Deno.readDirSync(box.dir)].some(({ name }) => path === `${box.dir}/${name}`), false, remove);
+    assertThrows(() => Deno.lstatSync(path ?? ""), Deno.errors.NotFound);
   }
 });

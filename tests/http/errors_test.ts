@@ -97,7 +97,6 @@ const REFUSED: readonly (readonly [string, Record<string, unknown>, string])[] =
   ["/v1/embeddings", { input: [1, 2] }, "input"],
   ["/v1/embeddings", { input: "" }, "input"],
   ["/v1/rerank", { query: "q", documents: ["a"], max_chunks_per_doc: 1 }, "max_chunks_per_doc"],
-  ["/tokenize", { content: "hi", with_pieces: true }, "with_pieces"],
 ];
 for (const [path, body, param] of REFUSED) {
   Deno.test(`errors: ${path} refuses ${JSON.stringify(body).slice(0, 80)} and names ${param}`, async () => {

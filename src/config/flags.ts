@@ -129,7 +129,7 @@ export function parseFlags(
 }
 
 /** `--n-ctx -5` as `--n-ctx=-5`: a number is no flag. */
-function joinNegative(args: readonly string[], takesValue: readonly string[]): string[] {
+function joinNegative(args: readonly string[], takesValue: readonly string[]): readonly string[] {
   const joined: string[] = [];
   for (const [index, arg] of args.entries()) {
     const before = joined.at(-1) ?? "";

@@ -31,7 +31,11 @@ interface Subject {
   readonly options: ServerOptions;
   readonly loads: readonly Load[];
   readonly rounds: number;
+  /** Answers before anything is measured, on either side: programs are compiled as they run. */
+  readonly warmUp: number;
 }
+
+const WARM_UP_CLIENTS = 8;
 
 /** What the bridge may cost a token, in microseconds. */
 const MOST_BRIDGE_US = 40;
@@ -73,6 +77,7 @@ export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
     options: { ...server, model: BUILT_IN_MODEL, contextTokens: 1024 },
     loads: [...plain(storyPrompts(), 200, 10), shared(32)],
     rounds: options.rounds,
+    warmUp: 160,
   }];
   if (!options.quick) {
     subjects.push({
@@ -80,6 +85,7 @@ export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
       options: { ...server, model: await randomModel(options), contextTokens: 1024 },
       loads: [...plain(wordPrompts(24), 32, 1), shared(16)],
       rounds: Math.min(options.rounds, LARGE_MODEL_ROUNDS),
+      warmUp: 16,
     });
   }
   const rows: Row[] = [];
@@ -88,7 +94,7 @@ export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
 }
 
 async function benchSubject(
-  { section, options: server, loads, rounds }: Subject,
+  { section, options: server, loads, rounds, warmUp }: Subject,
   options: EngineBenchOptions,
 ): Promise<Row[]> {
   const { load, progress } = options;
@@ -96,10 +102,11 @@ async function benchSubject(
   await using servers = new AsyncDisposableStack();
   const { targets, bridgePid } = await startBoth(servers, server, options);
   const rows: Row[] = [];
+  await warmUpAll(targets, { loads, warmUp }, options);
   for (const { figure, clients, answers, maxTokens, prompts, goal } of loads) {
     const results: Results = { peer: [], ours: [] };
     let bridgeMs = 0;
-    // The first round warms up, with one answer for each client.
+    // The first round fills caches, with one answer for each client.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${section}: ${figure}, round ${round} of ${rounds}`);
       const share = Array.from({ length: round === 0 ? clients : answers }, prompts);
@@ -122,6 +129,22 @@ async function benchSubject(
     }
   }
   return rows;
+}
+
+async function warmUpAll(
+  targets: readonly (readonly [Side, Target])[],
+  { loads: [first], warmUp }: Pick<Subject, "loads" | "warmUp">,
+  { load }: EngineBenchOptions,
+): Promise<void> {
+  if (first === undefined) return;
+  const { prompts: next, maxTokens } = first;
+  for (const [, target] of targets) {
+    const prompts = Array.from(
+      { length: WARM_UP_CLIENTS },
+      () => Array.from({ length: warmUp / WARM_UP_CLIENTS }, next),
+    );
+    await load.run({ kind: "stream", target, prompts, maxTokens, sampling: GREEDY });
+  }
 }
 
 async function startBoth(

@@ -115,6 +115,20 @@ Deno.test("ollama: logprobs come with each piece and with the whole answer", asy
   assertEquals((await bridge.post("/api/chat", { ...chat, logprobs: false, top_logprobs: 2 })).status, 400);
 });
 
+Deno.test("ollama: ps lists models that are loaded, and none that is asleep", async () => {
+  const vectors = { kind: "llamacpp", name: "vectors", modelName: "inferd-tiny-embed", load: "on_demand" } as const;
+  const mock = { kind: "mock", name: "mock", script: {} } as const;
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [mock, vectors] } });
+  const client = new Ollama({ host: bridge.url });
+  const loaded = async (): Promise<string[]> => (await client.ps()).models.map(({ name }) => name);
+  assertEquals((await client.list()).models.map(({ name }) => name), ["mock", "inferd-tiny-embed"]);
+  assertEquals(await loaded(), ["mock"]);
+  await client.embed({ model: "inferd-tiny-embed", input: "hi" });
+  // The bridge hears of it on the admin stream, which may come after the answer.
+  while ((await loaded()).length === 1);
+  assertEquals(await loaded(), ["mock", "inferd-tiny-embed"]);
+});
+
 Deno.test("ollama: requests of Go's client, which have every field, are taken", async () => {
   await using bridge = await BridgeUnderTest.start();
   const model = "mock";

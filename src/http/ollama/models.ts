@@ -21,13 +21,16 @@ export async function tags(context: Context, { link }: Bridge): Promise<Response
 }
 
 /**
- * The models that are loaded, which all are that can be asked.
+ * The models that are loaded: one that is asleep can be asked, and is not among them.
  *
  * @param context The request.
  * @param bridge Knows them.
  */
 export async function ps(context: Context, { link }: Bridge): Promise<Response> {
-  const loaded = (await link.models()).map((model) => ({ ...entry(model), expires_at: null, size_vram: 0 }));
+  const awake = (await link.models()).filter(({ backends }) =>
+    backends.some(({ state = "ready" }) => state === "ready")
+  );
+  const loaded = awake.map((model) => ({ ...entry(model), expires_at: null, size_vram: 0 }));
   return context.json({ models: loaded });
 }
 

@@ -8,6 +8,7 @@ import {
   permissionFlags,
 } from "../../../src/monitor/permissions.ts";
 import { ENGINE_ENVIRONMENT } from "../../../src/engine/ipc/command.ts";
+import { TELEMETRY_VARIABLES } from "../../../src/monitor/telemetry.ts";
 import { privateSocketPath } from "../../../src/processes/orders.ts";
 import { LIBC_PATHS } from "../../../src/server/kernel.ts";
 import { daemonOptions } from "../../support/daemons.ts";
@@ -189,4 +190,15 @@ Deno.test("monitorPermissionFlags gives what starting the daemon takes, and noth
     "--allow-sys=uid",
     `--allow-env=${[...new Set([...daemonEnvironment(options, context), ...ENGINE_ENVIRONMENT])].join()}`,
   ]);
+});
+
+Deno.test("monitorPermissionFlags lets it read OpenTelemetry's variables where it starts the bridge, and the daemon none of them", () => {
+  const off = daemonOptions("/d");
+  const on = daemonOptions("/d", { http: { ...off.http, enabled: true } });
+  const envOf = (flags: readonly string[]): readonly string[] =>
+    flags.find((flag) => flag.startsWith("--allow-env="))?.slice("--allow-env=".length).split(",") ?? [];
+  const isTelemetry = (name: string): boolean => name.startsWith("OTEL_");
+  assertEquals(envOf(monitorPermissionFlags(off, CONTEXT)).filter(isTelemetry), []);
+  assertEquals(envOf(monitorPermissionFlags(on, CONTEXT)).filter(isTelemetry), [...TELEMETRY_VARIABLES]);
+  assertEquals(envOf(permissionFlags(on, CONTEXT)).filter(isTelemetry), []);
 });

@@ -3,11 +3,12 @@
  * where each kind of character led. Equal stacks are one object, and so are equal states.
  */
 import { type Alphabet, Alphabets, firstFrom } from "./alphabets.ts";
-import { Chars } from "./char_set.ts";
+import type { Chars } from "./char_set.ts";
 import { type Position, type Stack, State } from "../grammar_state.ts";
 import { hashOf, HashTable } from "./hash_table.ts";
+import { Places } from "./places.ts";
 import { Scratch } from "./scratch.ts";
-import { type CharSet, GrammarError, type GrammarSymbol, isLazy, MAX_CODE_POINT, type Rules } from "../rules.ts";
+import { GrammarError, MAX_CODE_POINT, type Rules } from "../rules.ts";
 import type { WideChars } from "../vocabulary/wide_chars.ts";
 
 /** Stacks that one state may have, and that may be looked at to find them. */
@@ -28,18 +29,10 @@ const BYTES = { symbol: 40, stack: 120, state: 400, stackOfState: 16 };
 
 /** The automaton of one grammar. */
 export class Automaton {
-  #rules: Rules["rules"];
   readonly #onForget: () => void;
-  /** What stands at each place; nothing at the end of an alternative. */
-  readonly #chars: (Chars | undefined)[] = [];
-  readonly #rule: (number | undefined)[] = [];
-  readonly #token: (number | undefined)[] = [];
-  /** Where the alternatives of each rule begin. */
-  readonly #starts: (readonly number[] | undefined)[] = [];
-  /** Where rules stand with nothing behind them. */
-  readonly #tails = new Map<number, number>();
-  readonly #sets = new Map<CharSet, Chars>();
-  readonly #setsByContent = new Map<string, Chars>();
+  readonly #places: Places;
+  /** What characters stand at each place. */
+  readonly #chars: readonly (Chars | undefined)[];
   readonly #stacks = new HashTable<Stack>();
   readonly #states = new HashTable<State>();
   readonly #alphabets = new Alphabets();
@@ -62,19 +55,20 @@ export class Automaton {
    * @param onForget Called before all states are forgotten.
    */
   constructor({ rules }: Rules, onForget: () => void) {
-    this.#rules = rules;
+    this.#places = new Places(rules);
+    this.#chars = this.#places.chars;
     this.#onForget = onForget;
   }
 
   /** Where a text begins that follows other rules of the same builder. */
   startOf({ rules, root }: Rules): State {
-    this.#rules = rules;
-    return this.close(this.startsOf(root).map((place) => this.stack(place, undefined)));
+    this.#places.rules = rules;
+    return this.close(this.#places.startsOf(root).map((place) => this.stack(place, undefined)));
   }
 
   /** Stacks looked at so far: a measure of the work that was done. */
   get work(): number {
-    return this.#work;
+    return this.#work + this.#places.expanded * EXPANSION;
   }
 
   /** Memory that it takes, in bytes, roughly. */
@@ -89,45 +83,12 @@ export class Automaton {
 
   /** The token at a place; `undefined`: something else stands there. */
   tokenAt(place: number): number | undefined {
-    return this.#token[place];
+    return this.#places.token[place];
   }
 
   /** Past the tokens of some stacks. */
   pastTokens(stacks: readonly Stack[]): State {
     return this.close(stacks.map(({ place, below }) => this.stack(place + 1, below)));
-  }
-
-  /** Where the alternatives of a rule begin. */
-  startsOf(rule: number): readonly number[] {
-    const known = this.#starts[rule];
-    if (known !== undefined) return known;
-    const definition = this.#rules[rule] ?? [];
-    if (isLazy(definition)) this.#work += EXPANSION;
-    const starts = (isLazy(definition) ? definition.expand() : definition).map((symbols) => {
-      const start = this.#chars.length;
-      for (const symbol of symbols) this.#place(symbol);
-      this.#place(undefined);
-      return start;
-    });
-    this.#starts[rule] = starts;
-    return starts;
-  }
-
-  #place(symbol: GrammarSymbol | undefined): void {
-    this.#chars.push(symbol !== undefined && "chars" in symbol ? this.#set(symbol.chars) : undefined);
-    this.#rule.push(symbol !== undefined && "rule" in symbol ? symbol.rule : undefined);
-    this.#token.push(symbol !== undefined && "token" in symbol ? symbol.token : undefined);
-  }
-
-  #set(chars: CharSet): Chars {
-    let known = this.#sets.get(chars);
-    if (known === undefined) {
-      const key = chars.join();
-      known = this.#setsByContent.get(key) ?? new Chars(chars);
-      this.#setsByContent.set(key, known);
-      this.#sets.set(chars, known);
-    }
-    return known;
   }
 
   advanceByte(from: Position, byte: number): Position | undefined {
@@ -266,18 +227,19 @@ export class Automaton {
   }
 
   #closed(): State {
+    const places = this.#places;
     for (let stack = this.#todo.pop(); stack !== undefined; stack = this.#todo.pop()) {
       if (this.#seen > MAX_STACKS) throw new GrammarError("The grammar is too ambiguous to be followed");
-      const rule = this.#rule[stack.place];
+      const rule = places.rule[stack.place];
       if (rule !== undefined) {
         const after = stack.place + 1;
         // At the end of an alternative nothing is kept of it, so that a rule that ends with itself does not pile up.
-        const below = this.#isEnd(after) ? stack.below : this.stack(after, stack.below);
-        for (const start of this.startsOf(rule)) this.#visit(this.stack(start, below));
-      } else if (this.#isEnd(stack.place)) {
+        const below = places.isEnd(after) ? stack.below : this.stack(after, stack.below);
+        for (const start of places.startsOf(rule)) this.#visit(this.stack(start, below));
+      } else if (places.isEnd(stack.place)) {
         this.#visit(stack.below);
       } else {
-        (this.#token[stack.place] === undefined ? this.#ready : this.#readyTokens).push(stack);
+        (places.token[stack.place] === undefined ? this.#ready : this.#readyTokens).push(stack);
       }
     }
     this.#work += this.#seen;
@@ -326,33 +288,10 @@ export class Automaton {
   /** A stack on a rule with a bound, on the same rule without. */
   #withoutBound({ place, below }: Stack): { readonly stack: Stack; readonly most: number } | undefined {
     if (below === undefined) return undefined;
-    const rule = this.#rules[this.#rule[below.place] ?? -1];
-    if (rule === undefined || !isLazy(rule) || rule.bound === undefined || !this.#isEnd(below.place + 1)) {
-      return undefined;
-    }
-    const tail = this.#tailOf(rule.bound.endless());
-    return { stack: this.stack(place, this.stack(tail, below.below)), most: rule.bound.most };
-  }
-
-  /** Where a rule stands and nothing behind it; within itself, if it ends with itself. */
-  #tailOf(rule: number): number {
-    let tail = this.#tails.get(rule);
-    if (tail === undefined) this.#tails.set(rule, tail = this.#findTail(rule));
-    return tail;
-  }
-
-  #findTail(rule: number): number {
-    for (let place of this.startsOf(rule)) {
-      for (; !this.#isEnd(place); place++) if (this.#rule[place] === rule && this.#isEnd(place + 1)) return place;
-    }
-    const place = this.#chars.length;
-    this.#place({ rule });
-    this.#place(undefined);
-    return place;
-  }
-
-  #isEnd(place: number): boolean {
-    return this.#chars[place] === undefined && this.#rule[place] === undefined && this.#token[place] === undefined;
+    const bound = this.#places.boundAt(below.place);
+    if (bound === undefined) return undefined;
+    const tail = this.#places.tailOf(bound.endless());
+    return { stack: this.stack(place, this.stack(tail, below.below)), most: bound.most };
   }
 
   /** Equal stacks are the same object. */

@@ -20,6 +20,8 @@ export interface DraftModelOptions {
   /** Memory to be counted on, the other model's weights not taken off. */
   readonly available: number;
   readonly settings?: NativeSettings;
+  /** Of the other model; where it has none on an accelerator, the draft has none either. */
+  readonly gpuLayers?: number;
 }
 
 /** A draft model, and its share of the memory. */
@@ -40,7 +42,8 @@ export interface DraftModel {
  * @throws {ModelError} If it cannot be loaded, or cannot guess for the other model.
  */
 export function loadDraftModel(library: Library, files: DraftFiles, options: DraftModelOptions): DraftModel {
-  const { model: target, modelPath, available, settings: { mmap, mlock, mainGpu, tensorSplit } = {} } = options;
+  const { model: target, modelPath, available, gpuLayers, settings = {} } = options;
+  const { mmap, mlock, mainGpu, tensorSplit } = settings;
   const refuse = (reason: string): never => {
     throw new ModelError(`Cannot use "${files.modelPath}" as the draft model of "${modelPath}": ${reason}`);
   };
@@ -48,6 +51,7 @@ export function loadDraftModel(library: Library, files: DraftFiles, options: Dra
   const model = Model.load(library, files.partPaths ?? [files.modelPath], {
     beside: target,
     available: available - target.bytes,
+    ...(gpuLayers === 0 ? { gpuLayers } : {}),
     settings: {
       ...(mmap === undefined ? {} : { mmap }),
       ...(mlock === undefined ? {} : { mlock }),

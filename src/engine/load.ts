@@ -91,6 +91,7 @@ export async function load(
     model,
     modelPath: config.modelPath,
     available,
+    ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
     ...(config.native === undefined ? {} : { settings: config.native }),
   });
   // What an accelerator has, the native library looks after.

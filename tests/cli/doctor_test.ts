@@ -125,6 +125,12 @@ Deno.test("inferd doctor names the model file when it is missing, no model, or h
   assertStringIncludes(wrong, `the configured one is ${HASH}`);
 });
 
+Deno.test("inferd doctor names the file of a draft model when it is missing", async () => {
+  await using box = new Sandbox();
+  const path = `${box.dir}/draft.gguf`;
+  assertStringIncludes(problem(await examine(box, ["--draft", path]), "models"), `"${path}": no such file`);
+});
+
 Deno.test("inferd doctor names blobs that are missing or too short", async () => {
   await using box = new Sandbox();
   const store = `${box.dir}/models`;

@@ -216,3 +216,14 @@ Deno.test("a daemon says that there is no such model when a name is nowhere, or 
   );
   assert(sha256.length === 64);
 });
+
+Deno.test("a daemon takes its draft model from the store, answers as without it, and has the same config_id", async () => {
+  await using scene = new Scene();
+  const { parts, sha256 } = await scene.importFile(scene.paths[0] ?? "", { link: false });
+  const modelPath = WHOLE.url.pathname;
+  const plain = await scene.serve({ modelPath });
+  const draft = { modelName: "small", modelPath: parts[0]?.path ?? "", parts, stored: "name" } as const;
+  assertEquals(await scene.serve({ modelPath, draft }), plain);
+  await using test = await scene.start({ modelPath, draft: { ...draft, modelSha256: sha256.replace(/^./, "g") } });
+  await assertRejects(() => test.daemon.ready, BackendUnavailableError, `its SHA-256 is`);
+});

@@ -6,7 +6,7 @@
  * usage: deno task licences
  */
 import { join } from "@std/path";
-import { read } from "./copy.ts";
+import { PACKAGES, read, ROOT } from "./copy.ts";
 
 /** Licences that ask for no more than being named. */
 export const ALLOWED: ReadonlySet<string> = new Set([
@@ -19,15 +19,12 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "MIT",
 ]);
 
-/** What is started, and what others import; some of it is named by computed specifiers, which no graph shows. */
-const PROGRAMS = [
-  "main.ts",
+/** What is started by computed specifiers, which the graph of `main.ts` does not show. */
+const PROGRAMS: readonly string[] = [
   "src/cli/daemon_main.ts",
   "src/engine/main.ts",
   "src/engine/chat/render/chat_wrappers.ts",
   "src/libraries/fetch/fetch_main.ts",
-  "client/mod.ts",
-  "packages/ai-sdk/mod.ts",
 ];
 
 /** A package that is loaded. */
@@ -149,13 +146,20 @@ function licenceOf({ license, licenses }: Manifest): string | undefined {
   return named.length === 0 ? undefined : named.join(" OR ");
 }
 
+/** What others import of our packages, or run. */
+function entryPoints(folder: string): string[] {
+  const { exports } = JSON.parse(Deno.readTextFileSync(join(ROOT, folder, "deno.json")));
+  return (typeof exports === "string" ? [exports] : Object.values<string>(exports)).map((path) => join(folder, path));
+}
+
 async function graphOf(program: string): Promise<PackageGraph> {
   return JSON.parse(await read(Deno.execPath(), ["info", "--json", program]));
 }
 
 if (import.meta.main) {
-  await read(Deno.execPath(), ["cache", "--quiet", ...PROGRAMS]);
-  const graphs = await Promise.all(PROGRAMS.map(graphOf));
+  const programs = [...PROGRAMS, ...PACKAGES.flatMap(entryPoints)];
+  await read(Deno.execPath(), ["cache", "--quiet", ...programs]);
+  const graphs = await Promise.all(programs.map(graphOf));
   const { loaded, left } = licencesOf({ npmPackages: Object.assign({}, ...graphs.map((one) => one.npmPackages)) });
   const sorted = loaded.toSorted((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
   for (const { name, version, licence = "none" } of sorted) console.log(`${name} ${version} ${licence}`);

@@ -1,7 +1,7 @@
 /** How a command signals the daemon that runs: by its pid file, and only if it answers on its admin socket. */
 import type { Admin } from "@inferd/client";
 import { loadConfig } from "../config/load.ts";
-import { pidPathOf } from "../config/pid_path.ts";
+import { pidPathOf } from "../config/sockets.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import type { ParsedFlags } from "../config/flags.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
@@ -38,19 +38,17 @@ export async function runningDaemon(flags: ParsedFlags, machine: Machine): Promi
     throw unreachable(error);
   });
   const pid = readPid(pidPathOf(options.lockPath));
-  return {
-    admin,
-    signal: (name): void => {
-      try {
-        Deno.kill(pid, name);
-      } catch (error) {
-        throw new SignalError(`Cannot signal process ${pid}: ${textOf(error)}`);
-      }
-    },
-  };
+  return { admin, signal: (name) => signalProcess(pid, name) };
 }
 
-function readPid(path: string): number {
+/**
+ * Read a pid file.
+ *
+ * @param path The file.
+ * @returns The process it names.
+ * @throws {SignalError} If it names none.
+ */
+export function readPid(path: string): number {
   let text: string;
   try {
     text = Deno.readTextFileSync(path).trim();
@@ -59,6 +57,19 @@ function readPid(path: string): number {
   }
   if (!/^[1-9]\d{0,9}$/.test(text)) throw new SignalError(`"${path}" does not hold the number of a process`);
   return Number(text);
+}
+
+/**
+ * Signal a process.
+ *
+ * @throws {SignalError} If this process may not, or the other has ended.
+ */
+export function signalProcess(pid: number, name: Deno.Signal): void {
+  try {
+    Deno.kill(pid, name);
+  } catch (error) {
+    throw new SignalError(`Cannot signal process ${pid}: ${textOf(error)}`);
+  }
 }
 
 function textOf(error: unknown): string {

@@ -4,10 +4,11 @@ import { ConnectError } from "@inferd/client";
 import { homeDirectory } from "../config/home.ts";
 import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
-import { pidPathOf } from "../config/pid_path.ts";
+import { pidPathOf } from "../config/sockets.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
+import { readPid, SignalError, signalProcess } from "./signal_daemon.ts";
 import { complain, print } from "./terminal/output.ts";
 
 export const stop: Command = {
@@ -31,11 +32,9 @@ export const stop: Command = {
       complain("inferd: No daemon is running");
       return 2;
     }
-    const pid = readPid(pidPathOf(options.lockPath));
-    if (pid === undefined) return 1;
     // Begun before, so that the end is not missed.
     const ended = untilEnd(admin.watch());
-    if (!signal(pid)) return 1;
+    if (signal(pidPathOf(options.lockPath)) === undefined) return 1;
     await ended;
     print("Stopped");
     return 0;
@@ -58,8 +57,8 @@ async function stopAll(options: DaemonOptions, machine: Machine): Promise<number
     const holder = await holderOf(lock);
     if (holder === undefined) continue;
     using file = holder;
-    const pid = readPid(pidPathOf(lock));
-    if (pid === undefined || !signal(pid)) {
+    const pid = signal(pidPathOf(lock));
+    if (pid === undefined) {
       failed = true;
       continue;
     }
@@ -101,25 +100,16 @@ async function holderOf(lock: string): Promise<Deno.FsFile | undefined> {
   return undefined;
 }
 
-/** What a pid file says; where it says nothing, that is told. */
-function readPid(path: string): number | undefined {
+/** Tell the process of a pid file to end. Returns which that is; where that cannot be, why is told. */
+function signal(pidPath: string): number | undefined {
   try {
-    const text = Deno.readTextFileSync(path).trim();
-    if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
-    complain(`inferd: "${path}" does not hold the number of a process`);
+    const pid = readPid(pidPath);
+    signalProcess(pid, "SIGTERM");
+    return pid;
   } catch (error) {
-    complain(`inferd: Cannot read "${path}": ${error instanceof Error ? error.message : error}`);
-  }
-  return undefined;
-}
-
-function signal(pid: number): boolean {
-  try {
-    Deno.kill(pid, "SIGTERM");
-    return true;
-  } catch (error) {
-    complain(`inferd: Cannot stop process ${pid}: ${error instanceof Error ? error.message : error}`);
-    return false;
+    if (!(error instanceof SignalError)) throw error;
+    complain(`inferd: ${error.message}`);
+    return undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-/** All unix sockets of a daemon, with the flags that set them. Touches no files. */
+/** All unix sockets of a daemon, with the flags that set them, and its pid file. Touches no files. */
 import { dirname } from "@std/path";
 import { maxSocketPathBytes } from "@inferd/client/paths";
 import { SURFACES, type SurfaceTable, UNIX_SURFACES } from "@inferd/client/protocol";
@@ -51,4 +51,16 @@ export function shorterSocket({ path, flag }: DaemonSocket, runtimeDir: string):
   // The other inference sockets default to the folder of the generation socket.
   const follows = Object.values(others).some((surface) => flag === `--${surface.flag}`);
   return `set ${follows ? `--${infer.flag} or ` : ""}${flag} to a shorter path`;
+}
+
+const LOCK_ENDING = /\.lock$/;
+
+/**
+ * Pid file of the daemon that holds a lock: `inferd.pid` next to `inferd.lock`.
+ *
+ * @param lockPath The lock file.
+ * @returns The path.
+ */
+export function pidPathOf(lockPath: string): string {
+  return `${lockPath.replace(LOCK_ENDING, "")}.pid`;
 }

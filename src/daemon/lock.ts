@@ -1,5 +1,5 @@
 /** One daemon per lock file: the lock and the pid file next to it. Owns both files, not their folder. */
-import { pidPathOf } from "../config/pid_path.ts";
+import { pidPathOf } from "../config/sockets.ts";
 
 const FILE_MODE = 0o600;
 

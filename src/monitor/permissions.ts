@@ -9,7 +9,7 @@ import { linkTarget } from "./link_targets.ts";
 import { descriptor, flags, isFile, isGranted, key, type Need } from "./need.ts";
 import { draftOf } from "../config/backends/draft.ts";
 import { hostOf, proxyHost, pullHosts, remoteHost, tcpHosts } from "./hosts.ts";
-import { pidPathOf } from "../config/pid_path.ts";
+import { pidPathOf } from "../config/sockets.ts";
 import { ENGINE_ENVIRONMENT } from "../engine/ipc/command.ts";
 import { privateSocketPath } from "../processes/orders.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";

@@ -20,6 +20,24 @@ Deno.test("inferd stop --all ends every daemon of the user, and says where there
   }
 });
 
+Deno.test("inferd stop and reload say in one line what is wrong with the pid file", async () => {
+  await using box = new Sandbox();
+  await using _daemon = await box.serve(MOCK);
+  const path = `${box.runtimeDir}/inferd.pid`;
+  for (
+    const [content, message] of [
+      ["nonsense", `inferd: "${path}" does not hold the number of a process\n`],
+      ["999999999", "inferd: Cannot signal process 999999999: "],
+    ] as const
+  ) {
+    Deno.writeTextFileSync(path, content);
+    for (const command of ["stop", "reload"]) {
+      const { code, stderr } = await box.run([command]);
+      assertEquals([code, stderr.slice(0, message.length), stderr.split("\n").length], [1, message, 2]);
+    }
+  }
+});
+
 Deno.test("inferd ps tells how fast a backend answers and for how long the daemon runs", async () => {
   await using box = new Sandbox();
   await using _daemon = await box.serve([...MOCK, "--mock-script", '{"count":20,"delayMs":2}']);

@@ -1,7 +1,7 @@
 /**
- * What a stream keeps of its speed beside requests that are costly to prepare or to follow: many tools, a huge schema, an
- * ambiguous grammar, a prompt that cannot fit, a template that has much to do. Each request is another one, so that
- * nothing is known of it.
+ * How much throughput a stream keeps next to requests that are costly to prepare or constrain: many tools, a huge
+ * schema, an ambiguous grammar, a prompt that cannot fit, an expensive template. Every request is different, so that no
+ * cache helps.
  */
 import { join } from "@std/path";
 import type { Progress } from "../src/cli/terminal/progress.ts";
@@ -21,13 +21,13 @@ const ALONE_MS = 2000;
 const APART_MS = 2000;
 const MOST_MS = 12_000;
 const REQUESTS = 4;
-/** What a stream is promised. */
+/** Guaranteed share of a stream's throughput. */
 const SHARE = 0.8;
 const LONGEST_GAP_MS = 100;
 const GREEDY = { temperature: 0, topP: 1, topK: 0, seed: 1 };
 /**
- * Tools are shown by their names alone and turns of a dash not at all, so that prompts are short: how they are read is
- * measured elsewhere. Every turn looks through all others.
+ * Renders only the names of tools, and no turns that are a dash, to keep prompts short: prompt processing is measured
+ * elsewhere. Every turn scans all others.
  */
 const TEMPLATE = "{% for tool in tools %}{{ tool.function.name + '\\n' }}{% endfor %}{% for message in messages %}" +
   "{% for other in messages %}{% if other.role == 'none' %}{{ other.content }}{% endif %}{% endfor %}" +
@@ -36,13 +36,13 @@ const TEMPLATE = "{% for tool in tools %}{{ tool.function.name + '\\n' }}{% endf
   "'}\\n</tool_call>' }}{% endfor %}{{ '<|im_end|>\\n' }}{% endif %}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-/** One kind of request. */
+/** A kind of costly request. */
 interface Costly {
   readonly name: string;
   readonly socket: "infer.sock" | "infer.v2.sock";
-  /** Tokens of each answer; absent: one, for decoding is nobody's fault. */
+  /** Tokens per answer; default: one, because decoding is not what is measured. */
   readonly tokens?: number;
-  /** Fields of the request with this number. */
+  /** Fields of the n-th request. */
   request(number: number): Record<string, unknown>;
 }
 
@@ -130,7 +130,7 @@ function objectOf(
   };
 }
 
-/** What this section is given. */
+/** Options of this section. */
 export interface BesideBenchOptions {
   readonly rounds: number;
   readonly quick: boolean;
@@ -140,10 +140,10 @@ export interface BesideBenchOptions {
 }
 
 /**
- * Measure a stream beside costly requests.
+ * Measure a stream next to costly requests.
  *
- * @param options How long, and with what.
- * @returns The lines of the table; what a short question leaves of the stream stands in the peer's column.
+ * @param options Duration and tools.
+ * @returns The lines of the table; the peer's column has the stream next to a short question.
  */
 export async function benchBeside(options: BesideBenchOptions): Promise<Row[]> {
   const { load, progress, rounds, quick } = options;
@@ -215,7 +215,7 @@ function rowsOf(name: string, { peer, ours }: Results<NeighbourResult>): Row[] {
   ];
 }
 
-/** The model's file; written if it is not there yet. */
+/** Path of the model; written on first use. */
 async function wideModel({ cache, progress }: BesideBenchOptions): Promise<string> {
   const path = join(cache, "random-wide-q8_0.gguf");
   if (await Deno.stat(path).then(() => true, () => false)) return path;

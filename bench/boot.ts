@@ -1,6 +1,6 @@
 /**
- * What a person waits for and what stays behind: from `deno task start` to the first connection, one look at the
- * daemon, and the memory of daemon and engine together, and of the monitor.
+ * Start-up time and footprint: from `deno task start` to the first connection, one `status`, the memory of daemon and
+ * engine together, and that of the monitor.
  */
 import { join } from "@std/path";
 import type { LoadGenerator } from "./load_generator.ts";
@@ -15,7 +15,7 @@ const MIB = 1024 * 1024;
 const CLIENTS = 4;
 const LOOKS = 5;
 
-/** What a section of the benchmark is given. */
+/** Options of a section. */
 export interface BootBenchOptions {
   readonly rounds: number;
   readonly load: LoadGenerator;
@@ -23,9 +23,9 @@ export interface BootBenchOptions {
 }
 
 /**
- * Measure the boot.
+ * Measure booting.
  *
- * @param options How often, and with what.
+ * @param options Rounds and tools.
  * @returns The lines of the table.
  */
 export async function benchBoot({ rounds, load, progress }: BootBenchOptions): Promise<Row[]> {
@@ -85,7 +85,7 @@ export async function benchBoot({ rounds, load, progress }: BootBenchOptions): P
   ];
 }
 
-/** One `inferd status` as a shell runs it, in milliseconds. */
+/** Time of one `inferd status` run from a shell, in milliseconds. */
 async function timeStatus({ target }: Inferd): Promise<number> {
   const admin = target.path.replace(/infer\.sock$/, "admin.sock");
   const started = performance.now();

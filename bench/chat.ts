@@ -1,7 +1,7 @@
 /**
- * A chat of some turns with a pause between them, with and without thoughts, in the words of Qwen3's chat template: how
- * soon each later turn's first token comes, and how much of its prompt was in the cache. The model recites a thought and
- * an answer, the same ones each time; what the user says is another thing in each turn, of as many tokens.
+ * A chat of several turns with pauses, with and without thinking, in Qwen3's chat template: time to first token of each
+ * later turn, and the share of its prompt found in the prefix cache. The model recites the same thinking and answer
+ * every time; each user message is different but has the same number of tokens.
  */
 import { delay } from "@std/async/delay";
 import { join } from "@std/path";
@@ -20,10 +20,10 @@ const THOUGHT_WORDS = 30;
 const ANSWER_WORDS = 50;
 const QUESTION_WORDS = 16;
 const MOST_TOKENS = 200;
-/** From llama.cpp's source, which the peer is built from. */
+/** Path in llama.cpp's source, from which the peer is built. */
 const TEMPLATE = ["peer", "llama.cpp", "models", "templates", "Qwen-Qwen3-0.6B.jinja"];
 
-/** What this section is given. */
+/** Options of this section. */
 export interface ChatBenchOptions extends ContenderOptions {
   readonly rounds: number;
   readonly quick: boolean;
@@ -34,9 +34,9 @@ export interface ChatBenchOptions extends ContenderOptions {
 /**
  * Measure chats.
  *
- * @param options How long, and with what.
+ * @param options Duration and tools.
  * @returns The lines of the table.
- * @throws {Error} If llama.cpp's source is not there, which has the template.
+ * @throws {Error} If llama.cpp's source, which has the template, is missing.
  */
 export async function benchChat(options: ChatBenchOptions): Promise<Row[]> {
   const { progress, rounds, cache } = options;
@@ -71,7 +71,9 @@ export async function benchChat(options: ChatBenchOptions): Promise<Row[]> {
   }
 }
 
-/** With thinking off the prompt ends in a line feed behind an empty thought, which is another token than one alone. */
+/**
+ * Without thinking the prompt ends in a line feed after empty thinking, which is another token than a single line feed.
+ */
 function recitalOf(words: readonly string[]): string[][] {
   const thought = words.slice(0, THOUGHT_WORDS);
   const answer = words.slice(THOUGHT_WORDS, THOUGHT_WORDS + ANSWER_WORDS);
@@ -101,7 +103,7 @@ async function startBoth(
   return contenders;
 }
 
-/** One conversation. */
+/** Runs one conversation. */
 async function chat(
   target: Target,
   { thinking, asked, seed }: { readonly thinking: boolean; readonly asked: readonly string[]; readonly seed: number },
@@ -140,7 +142,7 @@ function rowsOf(thinking: boolean, { peer, ours }: Record<Side, readonly (readon
     row(
       "cached, of what the history allows",
       "%",
-      // The first prompt is one question and what asks for the answer: as much is new in every later one.
+      // The first prompt is one question plus the generation prompt, as much as is new in every later prompt.
       later(({ promptTokens, cachedTokens }, first) => cachedTokens / (promptTokens - first.promptTokens) * 100),
       { kind: "at-least", value: 95 },
     ),

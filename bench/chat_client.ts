@@ -1,4 +1,4 @@
-/** One request of a conversation, to either server: the whole answer, when its first token came, what was cached. */
+/** Sends one request of a conversation to either server: complete answer, time to first token, cached tokens. */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { V2Request, V2ServerFrame } from "@inferd/client/protocol";
 import type { Target } from "./load_job.ts";
@@ -9,28 +9,28 @@ export interface Message {
   readonly content: string;
 }
 
-/** What is asked. */
+/** A request of a turn. */
 export interface TurnRequest {
   readonly messages: readonly Message[];
   readonly thinking: boolean;
   readonly maxTokens: number;
 }
 
-/** An answer, seen from the client. */
+/** An answer as seen by the client. */
 export interface Turn {
-  /** Without its thought. */
+  /** Without thinking. */
   readonly text: string;
-  /** From the request to the first text or thought. */
+  /** From the request to the first text or thinking. */
   readonly firstMs: number;
   readonly promptTokens: number;
   readonly cachedTokens: number;
 }
 
 /**
- * Ask for the next turn, greedily.
+ * Request the next turn, with greedy sampling.
  *
  * @param target inferd's v2, or llama-server.
- * @param request What.
+ * @param request The request.
  * @returns The answer.
  */
 export async function askTurn(target: Target, request: TurnRequest): Promise<Turn> {
@@ -96,7 +96,7 @@ async function askPeer(port: number, { messages, thinking, maxTokens }: TurnRequ
   return turn;
 }
 
-/** What llama-server streams; the last chunk has `timings`. */
+/** A chunk streamed by llama-server; the last one has `timings`. */
 interface PeerChunk {
   readonly choices: readonly {
     readonly delta: { readonly content?: string | null; readonly reasoning_content?: string };

@@ -1,11 +1,11 @@
-/** The servers that are compared: the same model, threads, slots and context for both. */
+/** The servers under comparison, with the same model, threads, slots and context. */
 import type { PeerEndpoint, StreamResult } from "./load_job.ts";
 import { Inferd, LlamaServer, serveModel, type Server, type ServerOptions } from "./servers.ts";
 
 /** The two columns of the table. */
 export type Side = "peer" | "ours";
 
-/** Results of both sides, one for each round. */
+/** Results of both sides, one per round. */
 export type Results<R = StreamResult> = Readonly<Record<Side, R[]>>;
 
 /** A server under test. */
@@ -14,22 +14,22 @@ export interface Contender {
   readonly server: Server;
 }
 
-/** Which servers there are to be. */
+/** Which servers to start. */
 export interface ContenderOptions {
-  /** Where llama-server is; absent: there is no peer. */
+  /** Folder of llama-server; undefined: no peer. */
   readonly peerFolder?: string;
-  /** How the peer is asked. */
+  /** Endpoint used for the peer. */
   readonly endpoint: PeerEndpoint;
-  /** Leave inferd out, to look at the peer alone. */
+  /** Measure only the peer. */
   readonly peerOnly: boolean;
 }
 
 /**
- * Start them.
+ * Start the servers.
  *
- * @param servers Ends them.
- * @param serverOptions What to serve, and how.
- * @param options Which.
+ * @param servers Stops them.
+ * @param serverOptions The served model and its settings.
+ * @param options Which servers to start.
  * @returns The servers, the peer first.
  */
 export async function startContenders(
@@ -47,11 +47,11 @@ export async function startContenders(
 }
 
 /**
- * Who goes first in a round. Whoever goes second may find a warmer or a hotter machine, so both do, in turns.
+ * Order of the servers in a round. The second one may find a warmer or a hotter machine, so they alternate.
  *
  * @param contenders The servers.
- * @param round Counts from 0.
- * @returns The same in the order of that round.
+ * @param round The round, from 0.
+ * @returns The servers in the order of that round.
  */
 export function inTurns(contenders: readonly Contender[], round: number): readonly Contender[] {
   return round % 2 === 0 ? contenders : contenders.toReversed();

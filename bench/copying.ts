@@ -1,6 +1,6 @@
 /**
- * What guesses are worth, one client: a text to repeat with one word changed, from a model that recites it; text in which
- * nothing comes twice, with a draft model that is always right; and what is lost where nothing comes of guesses.
+ * Gain of speculative decoding for one client: a text repeated with one word changed, by a model that recites it; text
+ * without repetition, with a draft model that is always right; and the loss where no draft is accepted.
  */
 import { join } from "@std/path";
 import { GREEDY, randomModel } from "./engine.ts";
@@ -16,11 +16,11 @@ import { Inferd, serveBackend } from "./servers.ts";
 const SECTION = "Guessed tokens, 203 M, Q8_0, 1 client";
 const TOKENS = 160;
 const ANSWERS = 2;
-/** Nonsense that repeats nothing, as people talk. */
+/** Sampled nonsense without repetition. */
 const SAMPLED: LoadSampling = { temperature: 1, topP: 0.95, topK: 64, seed: 1 };
 const CONTEXT_TOKENS = 1024;
 
-/** What this section is given. */
+/** Options of this section. */
 export interface CopyingBenchOptions {
   readonly rounds: number;
   readonly quick: boolean;
@@ -29,22 +29,22 @@ export interface CopyingBenchOptions {
   readonly progress: Progress;
 }
 
-/** One thing measured. */
+/** A measurement. */
 interface Task {
   readonly figure: string;
   readonly model: string;
   readonly prompt: () => string;
   readonly sampling: LoadSampling;
-  /** Keys of the backend with guesses; without, there is `speculation: false`. */
+  /** Settings of the backend with speculation; the other side has `speculation: false`. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly goal?: number;
 }
 
 /**
- * Measure guesses.
+ * Measure speculative decoding.
  *
- * @param options How long, and with what.
- * @returns The lines of the table; without guesses stands in the peer's column.
+ * @param options Duration and tools.
+ * @returns The lines of the table; the peer's column is without speculation.
  */
 export async function benchCopying(options: CopyingBenchOptions): Promise<Row[]> {
   const rows: Row[] = [];
@@ -57,7 +57,7 @@ async function tasksOf(options: CopyingBenchOptions): Promise<Task[]> {
   const recites = [["Ċ", ...words]];
   const reciting = await recitingModel("reciting-203m-q8_0.gguf", recites, options);
   const right = await recitingModel("reciting-draft-q8_0.gguf", recites, options, { ...BENCH_SHAPE, layers: 1 });
-  // Starts with the same token, and goes the other way from there.
+  // Starts with the same token and diverges from there.
   const wrong = await recitingModel("misleading-draft-q8_0.gguf", [["Ċ", ...words.toReversed()]], options, {
     ...BENCH_SHAPE,
     layers: 1,
@@ -103,7 +103,7 @@ async function measure(task: Task, { load, progress, rounds, quick }: CopyingBen
       ours: await start("with", settings),
     };
     const speeds = { peer: [] as number[], ours: [] as number[] };
-    // The first round warms up.
+    // The first round is a warm-up.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${SECTION}: ${figure}, round ${round} of ${rounds}`);
       const share = Array.from({ length: quick ? 1 : ANSWERS }, prompt);
@@ -131,7 +131,7 @@ async function measure(task: Task, { load, progress, rounds, quick }: CopyingBen
   }
 }
 
-/** Of the answers alone: prompts are long beside them. */
+/** Speed of generation alone: prompts are comparatively long. */
 function speedOf({ answers }: StreamResult): number {
   const sum = (of: (answer: StreamResult["answers"][number]) => number): number =>
     answers.reduce((total, answer) => total + of(answer), 0);

@@ -1,21 +1,20 @@
 /**
- * The protocols the load generator speaks: how a request is written and what the lines of an answer mean. All are
- * made to cost the client next to nothing: a line that is plainly text is counted by how it begins, only the others are
- * parsed.
+ * The protocols of the load generator: how a request is written and how lines of the answer are read. All minimise
+ * client cost: a line that clearly holds text is recognised by its beginning; only others are parsed.
  */
 import type { V1Frame, V1Request, V2Request, V2ServerFrame } from "@inferd/client/protocol";
 import type { Ending, StreamJob, Target } from "./load_job.ts";
 
-/** One protocol, for one job. */
+/** A protocol, for one job. */
 export interface Dialect {
   connect(): Promise<Deno.Conn>;
-  /** Whether a connection serves one request after another. */
+  /** Whether a connection can be reused. */
   readonly keepsConnections: boolean;
-  /** The bytes of a request. */
+  /** Encode a request. */
   request(prompt: string): Uint8Array;
   /** Whether a line carries text. */
   isText(line: string): boolean;
-  /** Reads any other line; tells the ending once the answer is over. */
+  /** Parse any other line; returns the ending once the answer is complete. */
   other(line: string): Ending | undefined;
 }
 
@@ -28,10 +27,10 @@ const HTTP_TEXT = '"delta":{"content":"';
 const CHAT_TEXT = 'data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":"';
 
 /**
- * The protocol of a job's target.
+ * Create the protocol of a job's target.
  *
- * @param job What to ask for.
- * @returns The protocol; one for each connection.
+ * @param job The job.
+ * @returns The protocol, for one connection.
  */
 export function dialectOf(job: StreamJob): Dialect {
   const { target } = job;
@@ -48,9 +47,9 @@ export function dialectOf(job: StreamJob): Dialect {
 }
 
 /**
- * A v1 request as the load generator sends it.
+ * Build a v1 request.
  *
- * @param prompt What the user says.
+ * @param prompt The user message.
  * @param more Further fields.
  * @returns The line.
  */
@@ -146,7 +145,7 @@ function inferdHttp(port: number, { maxTokens, sampling }: StreamJob): Dialect {
   };
 }
 
-/** A request as bytes. */
+/** Encode an HTTP request. */
 function post(path: string, fields: Readonly<Record<string, unknown>>): Uint8Array {
   const body = JSON.stringify(fields);
   return encoder.encode(
@@ -180,7 +179,7 @@ function llamaServer(
       connection.setNoDelay(true);
       return connection;
     },
-    // It offers keep-alive, and closes the connection behind a streamed answer nevertheless.
+    // The server advertises keep-alive, but closes the connection after a streamed answer.
     keepsConnections: false,
     request(prompt): Uint8Array {
       ending = undefined;
@@ -190,7 +189,7 @@ function llamaServer(
       return post(path, { ...asked, ...options });
     },
     isText: (line) => line.startsWith(textPrefix) && line[textPrefix.length] !== '"',
-    // The server puts whole events into chunks, so the sizes of the chunks are lines of their own, to be passed over.
+    // The server sends whole events per HTTP chunk, so chunk sizes are lines of their own, to be skipped.
     other(line): Ending | undefined {
       if (line.startsWith("data: {")) {
         ending = peerEnding(JSON.parse(line.slice("data: ".length))) ?? ending;
@@ -205,7 +204,7 @@ function llamaServer(
   };
 }
 
-/** The last event of `/completion`, or the one of `/v1/chat/completions` that tells why it ended. */
+/** The last event of `/completion`, or the one of `/v1/chat/completions` with the finish reason. */
 interface PeerEvent {
   readonly stop?: boolean;
   readonly stop_type?: string;
@@ -216,7 +215,7 @@ interface PeerEvent {
 function peerEnding({ stop, stop_type, choices, timings }: PeerEvent): Ending | undefined {
   const finish = choices?.[0]?.finish_reason ?? undefined;
   if (timings === undefined || (stop !== true && finish === undefined)) return undefined;
-  // It counts the token that ends an answer, which is not part of it.
+  // The server counts the end-of-generation token, which is not part of the answer.
   const endToken = stop_type === "eos" || finish === "stop" ? 1 : 0;
   return { tokens: timings.predicted_n - endToken, promptTokens: timings.prompt_n + timings.cache_n };
 }

@@ -1,6 +1,6 @@
 /**
- * Vectors and scores through the daemon's sockets against llama-server's endpoints: the same model file, threads and
- * texts, one request at a time, in turns. All answers are read to the end and parsed.
+ * Embeddings and rerank through the daemon's sockets against llama-server's endpoints: same model file, threads and
+ * texts, one request at a time, alternating. All answers are read completely and parsed.
  */
 import { join } from "@std/path";
 import { Process } from "./processes.ts";
@@ -13,7 +13,7 @@ const WORDS_IN_TEXT = 30;
 const TEXTS = 256;
 const DOCUMENTS = 100;
 const SPEED_GOAL = 1;
-/** Requests of one text in a round; one alone is too quick to be timed. */
+/** Requests for one text per round; a single one is too short to time. */
 const SHORT_REQUESTS = 20;
 const WORDS = ("time year people way day man thing woman life child world school state family student group country " +
   "problem hand part place case week company system program question work number night point home water room mother " +
@@ -21,26 +21,26 @@ const WORDS = ("time year people way day man thing woman life child world school
   "father power hour game line end law car city name team minute idea body back parent face level office door health")
   .split(" ");
 
-/** What is measured. */
+/** What to measure. */
 export type Encode = "embed" | "rerank";
 
-/** What a section of the benchmark is given. */
+/** Options of a section. */
 export interface EncodeBenchOptions {
   readonly rounds: number;
   readonly progress: Progress;
-  /** Where llama-server is; absent: there is no peer. */
+  /** Folder of llama-server; undefined: no peer. */
   readonly peerFolder?: string;
-  /** Leave inferd out, to look at the peer alone. */
+  /** Measure only the peer. */
   readonly peerOnly: boolean;
 }
 
-/** Who answers: llama-server, inferd. */
+/** The sides: llama-server, inferd. */
 type Side = "peer" | "ours";
 
-/** A server that takes texts. */
+/** A server under test. */
 interface Contender extends AsyncDisposable {
   readonly side: Side;
-  /** Ask and wait for the parsed answer; gives the tokens it counted. */
+  /** Send a request and wait for the parsed answer; returns its token count. */
   ask(request: EncodeRequest): Promise<number>;
 }
 
@@ -51,10 +51,10 @@ interface EncodeRequest {
 }
 
 /**
- * Measure one of the two.
+ * Measure embeddings or rerank.
  *
- * @param what Which.
- * @param options How often, and with what.
+ * @param what What to measure.
+ * @param options Rounds and tools.
  * @returns The lines of the table.
  */
 export async function benchEncode(what: Encode, options: EncodeBenchOptions): Promise<Row[]> {
@@ -77,7 +77,7 @@ export async function benchEncode(what: Encode, options: EncodeBenchOptions): Pr
   const counts: number[] = [];
   for (const contender of contenders) counts.push(await contender.ask(first));
   if (new Set(counts).size > 1) {
-    // The rerank model's file does not say that it wants the separator that node-llama-cpp and inferd put there.
+    // The rerank model's file does not declare the separator that node-llama-cpp and inferd insert.
     progress.note(`${section}: tokens differ for the same request, ${counts.join(" and ")}`);
   }
 
@@ -108,10 +108,10 @@ export async function benchEncode(what: Encode, options: EncodeBenchOptions): Pr
   ];
 }
 
-/** Milliseconds of each round. */
+/** Milliseconds per round. */
 type Times = Readonly<Record<Side, number[]>>;
 
-/** Both sides of a row; a side that did not run is left out. */
+/** Figures of both sides of a row; a side that did not run is omitted. */
 function figures({ peer, ours }: Times, of: (ms: number) => number): Pick<Row, "peer" | "ours"> {
   return {
     ...(peer.length === 0 ? {} : { peer: of(median(peer)) }),
@@ -125,18 +125,18 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** Texts without sense, the same in every run, no two alike. */
+/** Random texts, deterministic and all different. */
 function drawTexts(): (words: number) => string {
   let state = 1;
   return (words) =>
     Array.from({ length: words }, () => {
-      // A linear congruential generator; its upper bits are the random ones.
+      // A linear congruential generator; only its upper bits are random enough.
       state = Math.imul(state, 1_664_525) + 1_013_904_223 >>> 0;
       return WORDS[Math.floor(state / 2 ** 32 * WORDS.length)] ?? "";
     }).join(" ");
 }
 
-/** llama-server, with a step of the size that suits it best. */
+/** Starts llama-server with the batch size that suits it best. */
 async function startPeer(
   what: Encode,
   { model, peerFolder }: { readonly model: string; readonly peerFolder: string },

@@ -1,6 +1,6 @@
 /**
- * The engine behind the daemon against llama-server: the same model file, threads, slots, context, prompts and clients,
- * in turns. Owns what is asked of both; knows nothing of how either is spoken to.
+ * The engine behind the daemon against llama-server: same model file, threads, slots, context, prompts and clients,
+ * alternating. Owns the workload; knows nothing of protocols.
  */
 import { join } from "@std/path";
 import { type ContenderOptions, inTurns, type Results, startContenders } from "./contenders.ts";
@@ -14,34 +14,34 @@ import { median, percentile, type Row } from "./report.ts";
 import { PROJECT, type ServerOptions } from "./servers.ts";
 
 export const BUILT_IN_MODEL: string = join(PROJECT, "models", "inferd-tiny.gguf");
-/** Compute threads of both servers, and requests they decode together. */
+/** Compute threads and parallel requests of both servers. */
 export const THREADS = 2;
 export const PARALLEL = 8;
 const CONTEXT_TOKENS = 1024;
 const CLIENTS = [1, 4, 8] as const;
-/** Always the likeliest token. */
+/** Greedy sampling. */
 export const GREEDY: LoadSampling = { temperature: 0, topP: 1, topK: 0, seed: 1 };
-/** What v1 does when a request says nothing, with a seed. */
+/** v1's defaults, with a seed. */
 const SAMPLED: LoadSampling = { temperature: 1, topP: 0.95, topK: 64, seed: 1 };
 
-/** The models there are. */
+/** Available models. */
 export type Model = "random" | "built-in";
 
-/** A model and what is asked of it. */
+/** A model and its workload. */
 interface Subject {
   readonly name: string;
   readonly model: string;
   readonly prompts: Prompts;
   readonly maxTokens: number;
-  /** Answers asked for in one round with so many clients; shared out among them. */
+  /** Answers per round for a number of clients, divided among them. */
   readonly answers: (clients: number) => number;
-  /** Times the peer's tokens per second. */
+  /** Goal for tokens per second, relative to the peer. */
   readonly speedGoal: number;
-  /** Times the peer's time to first token. */
+  /** Goal for time to first token, relative to the peer. */
   readonly firstGoal: number;
 }
 
-/** One thing measured: so many clients, sampled so. */
+/** A measurement: number of clients and sampling. */
 interface Load {
   readonly clients: number;
   readonly sampling: LoadSampling;
@@ -57,7 +57,7 @@ const LOADS: readonly Load[] = [
   { clients: 4, sampling: SAMPLED, name: "4 clients, sampled" },
 ];
 
-/** What a section of the benchmark is given. */
+/** Options of a section. */
 export interface EngineBenchOptions extends ContenderOptions {
   readonly rounds: number;
   readonly quick: boolean;
@@ -67,10 +67,10 @@ export interface EngineBenchOptions extends ContenderOptions {
 }
 
 /**
- * Measure one model.
+ * Measure a model.
  *
- * @param model Which.
- * @param options How long, and with what.
+ * @param model The model.
+ * @param options Duration and tools.
  * @returns The lines of the table.
  */
 export async function benchEngine(model: Model, options: EngineBenchOptions): Promise<Row[]> {
@@ -97,7 +97,7 @@ export async function benchEngine(model: Model, options: EngineBenchOptions): Pr
   return await benchSubject(subject, options);
 }
 
-/** The random model's file; written if it is not there yet. */
+/** Path of the random model; written on first use. */
 export async function randomModel(
   { cache, progress }: Pick<EngineBenchOptions, "cache" | "progress">,
 ): Promise<string> {
@@ -176,7 +176,7 @@ async function benchSubject(subject: Subject, options: EngineBenchOptions): Prom
   return rows;
 }
 
-/** Tokens per second of llama.cpp alone: one stream, no prompt, no server. */
+/** Tokens per second of llama.cpp itself: one stream, no prompt, no server. */
 async function llamaBench(folder: string, { model, rounds }: { model: string; rounds: number }): Promise<number> {
   const { stdout } = await spawn(join(folder, "llama-bench"), {
     args: ["-m", model, "-t", `${THREADS}`, "-p", "0", "-n", "64", "-r", `${rounds}`, "-o", "json"],
@@ -218,7 +218,7 @@ function speed({ wallMs, answers }: StreamResult): number {
   return sum(answers, ({ tokens }) => tokens) / wallMs * 1000;
 }
 
-/** The same requests, greedy and one at a time, have to be the same work for both. */
+/** Warns if the same greedy requests, one at a time, were different work for the two servers. */
 function warnIfUnequal(
   results: readonly StreamResult[],
   { subject, progress }: { subject: Subject; progress: Progress },

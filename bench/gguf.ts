@@ -1,13 +1,13 @@
 /**
- * The part of the GGUF file format the benchmark needs: reading the metadata of a file and writing a file of one's own.
- * Values keep their types, so what is read can be written again as it was. Knows nothing of what the keys mean.
+ * The part of the GGUF format the benchmark needs: reading metadata, and writing files. Values keep their types, so
+ * that they can be written back unchanged. Knows nothing of what the keys mean.
  */
 import { GGUF_TYPE, TENSOR_BLOCKS } from "../src/models/file/gguf_types.ts";
 
-/** A value's type. */
+/** Type of a value. */
 export type GgufType = keyof typeof GGUF_TYPE;
 
-/** What a value that is no array can be; 64-bit integers are bigints. */
+/** A scalar value; 64-bit integers are bigints. */
 export type GgufScalar = number | bigint | boolean | string;
 
 /** A metadata value with its type. */
@@ -15,21 +15,21 @@ export type GgufValue =
   | { readonly type: Exclude<GgufType, "array">; readonly value: GgufScalar }
   | { readonly type: "array"; readonly of: Exclude<GgufType, "array">; readonly value: readonly GgufScalar[] };
 
-/** A file's metadata, in its order. */
+/** Metadata in file order. */
 export type GgufMetadata = Map<string, GgufValue>;
 
-/** How a tensor's numbers are stored, by the number that stands in the file. */
+/** Tensor types by their code in the file. */
 export const TENSOR_TYPE = { f32: 0, f16: 1, q8_0: 8, i8: 24 } as const;
 
-/** A tensor as the head of a file names it. */
+/** A tensor's entry in the file header. */
 export interface TensorHead {
   readonly name: string;
-  /** The fastest-changing dimension first. */
+  /** Fastest-changing dimension first. */
   readonly dimensions: readonly number[];
   readonly type: keyof typeof TENSOR_TYPE;
 }
 
-const MAGIC = 0x46554747; // "GGUF", read little-endian
+const MAGIC = 0x46554747; // "GGUF", little-endian
 const VERSION = 3;
 const ALIGNMENT = 32;
 const TYPE_NAMES = new Map<number, GgufType>(
@@ -39,9 +39,9 @@ const TYPE_NAMES = new Map<number, GgufType>(
 /**
  * Read the metadata of a GGUF file.
  *
- * @param bytes The file, or as much of it as holds the metadata.
+ * @param bytes The file, or at least its metadata.
  * @returns The metadata.
- * @throws {TypeError} If this is no GGUF file of version 2 or 3.
+ * @throws {TypeError} If it is not a GGUF file of version 2 or 3.
  * @throws {RangeError} If the bytes end too early.
  */
 export function readMetadata(bytes: Uint8Array): GgufMetadata {
@@ -81,7 +81,7 @@ export function readMetadata(bytes: Uint8Array): GgufMetadata {
   if (bytes.length < 8 || view.getUint32(skip(4), true) !== MAGIC) throw new TypeError("Not a GGUF file");
   const version = view.getUint32(skip(4), true);
   if (version !== 2 && version !== 3) throw new TypeError(`GGUF version ${version} is not known`);
-  skip(8); // the number of tensors
+  skip(8); // number of tensors
   const metadata: GgufMetadata = new Map();
   for (let left = length(); left > 0; left--) {
     const key = readers.string() as string;
@@ -98,10 +98,10 @@ export function readMetadata(bytes: Uint8Array): GgufMetadata {
 }
 
 /**
- * How many bytes a tensor takes in the file, without padding.
+ * Size of a tensor in the file, without padding.
  *
  * @param tensor The tensor.
- * @returns Bytes.
+ * @returns The size in bytes.
  */
 export function tensorBytes(tensor: TensorHead): number {
   const { values, bytes } = TENSOR_BLOCKS.get(TENSOR_TYPE[tensor.type]) ?? { values: 1, bytes: NaN };
@@ -109,11 +109,11 @@ export function tensorBytes(tensor: TensorHead): number {
 }
 
 /**
- * The head of a GGUF file: everything before the tensors' data. The data follows at once, tensor by tensor in this
- * order, each padded with {@linkcode padding}.
+ * Build the header of a GGUF file. The tensors' data follows immediately, in this order, each padded with {@linkcode
+ * padding}.
  *
- * @param metadata What to write.
- * @param tensors What will follow.
+ * @param metadata The metadata.
+ * @param tensors The tensors that follow.
  * @returns The bytes, padded.
  */
 export function fileHead(metadata: GgufMetadata, tensors: readonly TensorHead[]): Uint8Array<ArrayBuffer> {
@@ -147,10 +147,10 @@ export function fileHead(metadata: GgufMetadata, tensors: readonly TensorHead[])
 }
 
 /**
- * The head of a file that holds nothing but one tensor; no engine can do anything with it.
+ * Build the header of a file with a single tensor and no usable model.
  *
- * @param bytes How long the whole file is, this head included.
- * @returns The head.
+ * @param bytes Size of the whole file, including this header.
+ * @returns The header.
  */
 export function headOfFile(bytes: number): Uint8Array<ArrayBuffer> {
   const keys: GgufMetadata = new Map([["general.architecture", { type: "string", value: "test" }]]);
@@ -160,16 +160,16 @@ export function headOfFile(bytes: number): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * How many zero bytes follow so many bytes.
+ * Number of zero bytes that follow data of a given size.
  *
- * @param bytes Bytes written.
- * @returns Bytes still to write.
+ * @param bytes The size of the data.
+ * @returns The size of the padding.
  */
 export function padding(bytes: number): number {
   return (ALIGNMENT - bytes % ALIGNMENT) % ALIGNMENT;
 }
 
-/** Grows as it is written to. */
+/** A growing buffer. */
 class Writer {
   #bytes = new Uint8Array(64 * 1024);
   #view = new DataView(this.#bytes.buffer);
@@ -241,7 +241,7 @@ class Writer {
     return this.#bytes.slice(0, this.#at + padding(this.#at));
   }
 
-  /** Makes room, and tells where writing goes on. */
+  /** Reserve space and return its offset. */
   #reserve(bytes: number): number {
     if (this.#at + bytes > this.#bytes.length) {
       const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#at + bytes));

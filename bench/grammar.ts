@@ -1,6 +1,6 @@
 /**
- * What a grammar costs: the same model, prompts and number of tokens, bound to JSON and not, in turns. With random
- * weights nearly every likely token is refused, so that it is the hardest case.
+ * Cost of a grammar: same model, prompts and number of tokens, constrained to JSON and not, alternating. With random
+ * weights nearly every likely token is rejected, the worst case.
  */
 import type { Progress } from "../src/cli/terminal/progress.ts";
 import { randomModel } from "./engine.ts";
@@ -13,7 +13,7 @@ import { Inferd, serveModel } from "./servers.ts";
 const SECTION = "JSON by a grammar, random Llama, 203 M, Q8_0";
 const TOKENS_PER_ANSWER = 128;
 const ANSWERS = 3;
-/** A list that no answer comes to the end of. */
+/** A list that no answer reaches the end of. */
 const GRAMMAR = String.raw`
 root    ::= "[" item (", " item){200,} "]"
 item    ::= "{\"id\": " integer ", \"name\": " string ", \"kind\": " kind ", \"tags\": " tags ", \"score\": " number "}"
@@ -28,7 +28,7 @@ const SAMPLINGS: readonly (readonly [name: string, sampling: LoadSampling])[] = 
   ["sampled", { temperature: 1, topP: 0.95, topK: 64, seed: 1 }],
 ];
 
-/** What this section is given. */
+/** Options of this section. */
 export interface GrammarBenchOptions {
   readonly rounds: number;
   readonly quick: boolean;
@@ -38,10 +38,10 @@ export interface GrammarBenchOptions {
 }
 
 /**
- * Measure answers that follow a grammar beside answers that follow none.
+ * Measure answers with and without a grammar.
  *
- * @param options How long, and with what.
- * @returns The lines of the table; unbound answers stand in the peer's column.
+ * @param options Duration and tools.
+ * @returns The lines of the table; the peer's column is without a grammar.
  */
 export async function benchGrammar(options: GrammarBenchOptions): Promise<Row[]> {
   const { load, progress, rounds, quick } = options;
@@ -52,7 +52,7 @@ export async function benchGrammar(options: GrammarBenchOptions): Promise<Row[]>
   const rows: Row[] = [];
   for (const [name, sampling] of SAMPLINGS) {
     const speeds = { peer: [] as number[], ours: [] as number[] };
-    // The first round warms up.
+    // The first round is a warm-up.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${SECTION}: ${name}, round ${round} of ${rounds}`);
       const share = Array.from({ length: quick ? 1 : ANSWERS }, prompts);

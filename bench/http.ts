@@ -1,6 +1,6 @@
 /**
- * The bridge to HTTP beside llama-server: the same model file, threads, slots, context, prompts and clients, both asked
- * at `/v1/chat/completions`, in turns.
+ * The HTTP bridge against llama-server: same model file, threads, slots, context, prompts and clients, both through
+ * `/v1/chat/completions`, alternating.
  */
 import { join } from "@std/path";
 import type { ContenderOptions, Results, Side } from "./contenders.ts";
@@ -13,19 +13,19 @@ import { HttpInferd, LlamaServer, PROJECT, type ServerOptions } from "./servers.
 
 const BUILT_IN_MODEL = join(PROJECT, "models", "inferd-tiny.gguf");
 
-/** One thing measured. */
+/** A measurement. */
 interface Load {
   readonly figure: string;
   readonly clients: number;
-  /** Answers in one round. */
+  /** Answers per round. */
   readonly answers: number;
   readonly maxTokens: number;
   readonly prompts: Prompts;
-  /** Times the peer's answers per second. */
+  /** Goal for answers per second, relative to the peer. */
   readonly goal: number;
 }
 
-/** A model and what is asked of it. */
+/** A model and its workload. */
 interface Subject {
   readonly section: string;
   readonly options: ServerOptions;
@@ -37,19 +37,19 @@ interface Subject {
 
 const WARM_UP_CLIENTS = 8;
 
-/** What the bridge may cost a token, in microseconds. */
+/** Allowed cost of the bridge per token, in microseconds. */
 const MOST_BRIDGE_US = 40;
 
-/** Answers to the shared prompt are short: it is about the prompt. */
+/** Answers to the shared prompt are short: the prompt is what is measured. */
 const FEW_TOKENS = 4;
 
-/** A round of the large model takes a minute, most of it llama-server's 32 clients. */
+/** A round of the large model takes a minute, mostly llama-server's 32 clients. */
 const LARGE_MODEL_ROUNDS = 2;
 
 /**
- * Measure.
+ * Measure the bridge.
  *
- * @param options How long, and with what.
+ * @param options Duration and tools.
  * @returns The lines of the table.
  */
 export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
@@ -106,7 +106,7 @@ async function benchSubject(
   for (const { figure, clients, answers, maxTokens, prompts, goal } of loads) {
     const results: Results = { peer: [], ours: [] };
     let bridgeMs = 0;
-    // The first round fills caches, with one answer for each client.
+    // The first round is a warm-up, with one answer per client.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${section}: ${figure}, round ${round} of ${rounds}`);
       const share = Array.from({ length: round === 0 ? clients : answers }, prompts);
@@ -123,7 +123,7 @@ async function benchSubject(
       }
     }
     rows.push(...rowsOf({ section, figure, goal }, results));
-    // Of answers of a few tokens it would say what a request costs.
+    // With answers of a few tokens it would measure the cost of a request.
     if (bridgePid !== undefined && maxTokens > FEW_TOKENS) {
       rows.push(bridgeRow({ section, figure }, bridgeMs, results.ours));
     }
@@ -161,7 +161,7 @@ async function startBoth(
   return { targets: [...targets, ["ours", target]], bridgePid };
 }
 
-/** What the bridge itself costs, requests included. */
+/** CPU cost of the bridge itself, requests included. */
 function bridgeRow(head: Pick<Row, "section" | "figure">, ms: number, results: readonly StreamResult[]): Row {
   const tokens = results.reduce((sum, { answers }) => sum + answers.reduce((all, { tokens }) => all + tokens, 0), 0);
   return {

@@ -1,6 +1,6 @@
 /**
- * llama.cpp's source as node-llama-cpp's package carries it, the very source the engine's library is built from, and how
- * something is built of it. What is built is the caller's.
+ * Builds programs from llama.cpp's source in node-llama-cpp's package, the same source as the engine's library. The
+ * caller chooses the targets.
  */
 import { fromFileUrl, join } from "@std/path";
 import { TextLineStream } from "@std/streams/text-line-stream";
@@ -10,36 +10,36 @@ import { denoFolders } from "../src/engine/native/libraries.ts";
 import { LIBRARY_VERSION } from "../src/libraries/library_files.ts";
 import { thisMachine } from "../src/engine/native/this_machine.ts";
 
-/** It cannot be built; the message says what is missing. */
+/** The build is not possible; the message says what is missing. */
 export class BuildError extends Error {
   override readonly name = "BuildError";
 }
 
-/** What is to be built, and where. */
+/** Options of a build. */
 export interface Build {
-  /** Where the source goes, and what is built. What was there is removed. */
+  /** Folder for source and build, replaced if it exists. */
   readonly folder: string;
   readonly targets: readonly string[];
-  /** Flags of cmake. `source`: where the source is. */
+  /** cmake flags. `source`: path of the source. */
   readonly flags: (source: string) => readonly string[];
   readonly progress: Progress;
 }
 
 /**
- * Where what is built comes to lie.
+ * Path of the built programs and libraries.
  *
  * @param folder {@linkcode Build.folder}.
- * @returns The folder of programs and libraries.
+ * @returns The folder.
  */
 export function builtFolder(folder: string): string {
   return join(folder, "llama.cpp-build", "bin");
 }
 
 /**
- * Unpack the source and build of it.
+ * Unpack the source and build it.
  *
- * @param build What.
- * @throws {BuildError} If something to build with is missing, or the build fails.
+ * @param build The options.
+ * @throws {BuildError} If a build tool is missing or the build fails.
  */
 export async function buildLlamaCpp({ folder, targets, flags, progress }: Build): Promise<void> {
   const source = join(folder, "llama.cpp");
@@ -65,9 +65,9 @@ export async function buildLlamaCpp({ folder, targets, flags, progress }: Build)
   });
 }
 
-/** The repository that node-llama-cpp's package carries. */
+/** The git bundle in node-llama-cpp's package. */
 async function sourceBundle(): Promise<string> {
-  // Fetches the package, if it is not there yet.
+  // Downloads the package if needed.
   await command(Deno.execPath(), [
     "cache",
     "--quiet",

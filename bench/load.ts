@@ -1,6 +1,6 @@
 /**
- * The load generator, a process of its own: a job a line on stdin, a reply a line on stdout. Raw sockets, and the same
- * code for every server; what differs between protocols is in `dialects.ts`. Owns no statistics.
+ * The load generator, a separate process: a job per line on stdin, a reply per line on stdout. Raw sockets and the same
+ * code for every server; protocol differences are in `dialects.ts`. Computes no statistics.
  */
 import { delay } from "@std/async/delay";
 import { TextLineStream } from "@std/streams/text-line-stream";
@@ -22,7 +22,7 @@ import type {
 
 const READ_BYTES = 64 * 1024;
 
-/** Hands out what arrives, line by line. */
+/** Reads a stream line by line. */
 class Lines {
   readonly #connection: Deno.Conn;
   readonly #bytes = new Uint8Array(READ_BYTES);
@@ -33,7 +33,7 @@ class Lines {
     this.#connection = connection;
   }
 
-  /** Gives lines to `take` until it says that it has enough. */
+  /** Pass lines to `take` until it returns true. */
   async until(take: (line: string) => boolean): Promise<void> {
     for (;;) {
       let start = 0;
@@ -53,7 +53,7 @@ class Lines {
   }
 }
 
-/** One request at a time, on one connection if the server keeps it. */
+/** Sends one request at a time, reusing the connection if the server keeps it. */
 class Client implements Disposable {
   readonly #dialect: Dialect;
   #connection: Deno.Conn;
@@ -72,8 +72,8 @@ class Client implements Disposable {
   }
 
   /**
-   * @param prompt What to ask.
-   * @param onText Told of every piece of text when it arrives.
+   * @param prompt The prompt.
+   * @param onText Called for every piece of text on arrival.
    */
   async ask(prompt: string, onText: (ms: number) => void = () => {}): Promise<Answer> {
     if (this.#used && !this.#dialect.keepsConnections) await this.#reconnect();
@@ -121,7 +121,7 @@ async function stream(job: StreamJob): Promise<StreamResult> {
   return { wallMs: performance.now() - start, answers: answers.flat() };
 }
 
-/** Pieces of a stream before the other prompt is sent: it runs by then. */
+/** Pieces of the stream before the other prompt is sent, so that the stream is running. */
 const PIECES_BEFORE = 8;
 
 async function beside(job: BesideJob): Promise<BesideResult> {
@@ -154,7 +154,7 @@ async function beside(job: BesideJob): Promise<BesideResult> {
       streamTokensPerSec: during.length / firstMs * 1000,
     };
   } finally {
-    // Whoever goes away cancels.
+    // Disconnecting cancels.
     streaming[Symbol.dispose]();
     await streamed;
   }
@@ -203,7 +203,7 @@ async function neighbour(job: NeighbourJob): Promise<NeighbourResult> {
   }
 }
 
-/** Send one request on a connection of its own, and tell how it ends. */
+/** Send one request on its own connection and return how it ended. */
 async function askOnce(path: string, line: string, mostMs: number): Promise<string> {
   using connection = await Deno.connect({ transport: "unix", path });
   let ending = "cancelled";

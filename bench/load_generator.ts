@@ -1,6 +1,4 @@
-/**
- * The benchmark's end of the load generator.
- */
+/** Client of the load generator process. */
 import { join } from "@std/path";
 import { Process } from "./processes.ts";
 import type {
@@ -16,7 +14,7 @@ import type {
   StreamResult,
 } from "./load_job.ts";
 
-/** A load generator process. One job at a time. */
+/** A load generator process. Runs one job at a time. */
 export class LoadGenerator implements AsyncDisposable {
   readonly #process: Process;
   readonly #jobs: WritableStreamDefaultWriter<Uint8Array>;

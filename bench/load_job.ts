@@ -1,127 +1,125 @@
-/**
- * What the benchmark and its load generator say to each other, one JSON object a line.
- */
+/** Messages between benchmark and load generator, one JSON object per line. */
 
-/** Where to send requests, and in which language. */
+/** Address and protocol of a server. */
 export type Target =
   | { readonly protocol: "inferd" | "inferd-v2"; readonly path: string }
   | { readonly protocol: "inferd-http"; readonly port: number }
   | {
     readonly protocol: "llama-server";
     readonly port: number;
-    /** Takes messages, as inferd does, or a prompt with the chat template already rendered around it. */
+    /** Accepts messages, as inferd does, or a prompt already rendered with the chat template. */
     readonly endpoint: PeerEndpoint;
-    /** The chat template, rendered, before and after the prompt; for `completion`. */
+    /** The rendered chat template before and after the prompt; for `completion`. */
     readonly before: string;
     readonly after: string;
   };
 
-/** The two ways to ask llama-server for text: `/v1/chat/completions` and `/completion`. */
+/** llama-server's endpoints for text: `/v1/chat/completions` and `/completion`. */
 export type PeerEndpoint = "chat" | "completion";
 
-/** How tokens are chosen. */
+/** Sampling parameters. */
 export interface LoadSampling {
-  /** 0 is greedy. */
+  /** 0 means greedy. */
   readonly temperature: number;
   readonly topP: number;
   readonly topK: number;
   readonly seed: number;
 }
 
-/** Clients that stream one answer after another, each on its own connection. */
+/** Clients that stream answers one after another, each on its own connection. */
 export interface StreamJob {
   readonly kind: "stream";
   readonly target: Target;
-  /** For each client the prompts it sends. */
+  /** Prompts of each client. */
   readonly prompts: readonly (readonly string[])[];
   readonly maxTokens: number;
   readonly sampling: LoadSampling;
-  /** GBNF the answers follow; inferd's v1 only. */
+  /** GBNF grammar for the answers; inferd's v1 only. */
   readonly grammar?: string;
-  /** JSON Schema the answers follow; inferd's v2 and llama-server's chat endpoint only. */
+  /** JSON Schema for the answers; inferd's v2 and llama-server's chat endpoint only. */
   readonly schema?: Readonly<Record<string, unknown>>;
 }
 
-/** A prompt that comes while another answer streams. */
+/** A prompt sent while another answer streams. */
 export interface BesideJob {
   readonly kind: "beside";
   readonly target: Target;
-  /** Prompt of the answer that streams. It has to last until the other prompt has its answer, and is cancelled then. */
+  /** Prompt of the streaming answer, which must last until the other prompt is answered and is then cancelled. */
   readonly stream: string;
   readonly streamTokens: number;
-  /** The prompt that comes once the stream has some tokens. */
+  /** The prompt sent once the stream has some tokens. */
   readonly prompt: string;
   readonly maxTokens: number;
   readonly sampling: LoadSampling;
 }
 
-/** Requests one after the other while another answer streams. */
+/** Sequential requests while another answer streams. */
 export interface NeighbourJob {
   readonly kind: "neighbour";
   readonly target: Target;
-  /** Prompt of the answer that streams. It has to last until the others are answered, and is cancelled then. */
+  /** Prompt of the streaming answer, which must last until the others are answered and is then cancelled. */
   readonly stream: string;
   readonly streamTokens: number;
   readonly sampling: LoadSampling;
-  /** How long it streams alone before. */
+  /** How long it streams alone first. */
   readonly aloneMs: number;
-  /** The requests, a line each, and the socket they go to. */
+  /** The requests, as lines, and their socket. */
   readonly path: string;
   readonly lines: readonly string[];
-  /** From one request to the next, at least: what a single one costs is to be measured. */
+  /** Minimum interval between requests, so that the cost of a single one is measured. */
   readonly apartMs: number;
-  /** After so long no further request is sent, and the one that is sent is cancelled. */
+  /** Time limit: then no further request is sent and the running one is cancelled. */
   readonly mostMs: number;
 }
 
-/** One client that is refused, time and again. */
+/** A client that is refused repeatedly. */
 export interface RefusalJob {
   readonly kind: "refusal";
   readonly path: string;
   readonly count: number;
-  /** Pause after each answer. */
+  /** Pause after each refusal. */
   readonly gapMs: number;
 }
 
-/** What the load generator can be told. */
+/** A job. */
 export type LoadJob = StreamJob | BesideJob | NeighbourJob | RefusalJob;
 
-/** The end of an answer, as its server tells it. */
+/** The end of an answer as reported by the server. */
 export interface Ending {
-  /** Tokens generated, without the one that ends an answer. */
+  /** Generated tokens, without the end-of-generation token. */
   readonly tokens: number;
   readonly promptTokens: number;
 }
 
-/** One answer, seen from the client. */
+/** An answer as seen by the client. */
 export interface Answer extends Ending {
   /** From the request to the first text. */
   readonly firstMs: number;
   readonly totalMs: number;
-  /** Pieces of text that arrived. */
+  /** Pieces of text received. */
   readonly pieces: number;
 }
 
-/** What came of a {@linkcode StreamJob}. */
+/** Result of a {@linkcode StreamJob}. */
 export interface StreamResult {
   /** From the first request to the end of the last answer. */
   readonly wallMs: number;
   readonly answers: readonly Answer[];
 }
 
-/** What came of a {@linkcode BesideJob}. */
+/** Result of a {@linkcode BesideJob}. */
 export interface BesideResult {
-  /** Of the prompt that came later. */
+  /** Time to first token of the later prompt. */
   readonly firstMs: number;
   readonly promptTokens: number;
-  /** The stream, from the moment that prompt was sent until its first token. */
+  /** The stream's longest gap from sending that prompt until its first token. */
   readonly longestGapMs: number;
   readonly streamTokensPerSec: number;
 }
 
-/** What came of a {@linkcode NeighbourJob}. */
+/** Result of a {@linkcode NeighbourJob}. */
 export interface NeighbourResult {
-  /** The stream, alone and beside the others. */
+  /** Throughput of the stream, alone and next to the others. */
   readonly aloneTokensPerSec: number;
   readonly besideTokensPerSec: number;
   readonly longestGapMs: number;
@@ -129,13 +127,13 @@ export interface NeighbourResult {
   readonly endings: readonly string[];
 }
 
-/** What came of a {@linkcode RefusalJob}. */
+/** Result of a {@linkcode RefusalJob}. */
 export interface RefusalResult {
-  /** From request to refusal, each. */
+  /** Time from each request to its refusal. */
   readonly latenciesMs: readonly number[];
 }
 
-/** What the load generator answers. */
+/** A reply of the load generator. */
 export type LoadReply =
   | { readonly result: StreamResult | BesideResult | NeighbourResult | RefusalResult }
   | { readonly failed: string };

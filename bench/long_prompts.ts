@@ -1,6 +1,6 @@
 /**
- * Long prompts, as retrieval and agents send them, to both servers: how fast they are read, when the first token comes,
- * and what becomes of a stream meanwhile. Answers are short. Owns what is asked; knows nothing of how.
+ * Long prompts as in retrieval and agents, on both servers: prompt throughput, time to first token, and the effect on a
+ * running stream. Answers are short. Owns the workload; knows nothing of protocols.
  */
 import { type Contender, inTurns, type Results, startContenders } from "./contenders.ts";
 import { type EngineBenchOptions, GREEDY, PARALLEL, randomModel, THREADS } from "./engine.ts";
@@ -13,21 +13,21 @@ const CONTEXT_TOKENS = 4096;
 const LENGTHS = [700, 3000] as const;
 const CLIENTS = [1, 4, 8] as const;
 const BEGINNINGS = ["different", "shared"] as const;
-/** Tokens at the end of a prompt that no other has, where beginnings are shared. */
+/** Tokens at the end of each prompt that are not shared, where prefixes are shared. */
 const OWN_TOKENS = 100;
 const MAX_TOKENS = 16;
-/** Prompts of the shorter length that a client sends in a round; of the longer, one. */
+/** Prompts per client and round of the shorter length; of the longer, one. */
 const PROMPTS_PER_CLIENT = 2;
-/** A stream that lasts until a long prompt beside it is read. */
+/** Length of a stream that lasts until a long prompt is processed. */
 const STREAM_TOKENS = 2000;
-/** What a stream is promised. */
+/** Guaranteed longest gap of a stream. */
 const LONGEST_GAP_MS = 400;
-/** With eight clients, a shared beginning is read once, not eight times. */
+/** With eight clients a shared prefix is processed once, not eight times. */
 const SHARED_SPEED_GOAL = 4.8;
-/** Words from which the tokens of a word are told. */
+/** Sample size for measuring tokens per word. */
 const SAMPLE_WORDS = 200;
 
-/** One thing measured. */
+/** A measurement. */
 interface Load {
   readonly tokens: number;
   readonly clients: number;
@@ -41,7 +41,7 @@ const LOADS: readonly Load[] = LENGTHS.flatMap((tokens) =>
 /**
  * Measure long prompts.
  *
- * @param options How long, and with what.
+ * @param options Duration and tools.
  * @returns The lines of the table.
  */
 export async function benchLongPrompts(options: EngineBenchOptions): Promise<Row[]> {
@@ -99,7 +99,7 @@ export async function benchLongPrompts(options: EngineBenchOptions): Promise<Row
   return [...results.flatMap(({ each, sides }) => rowsOf(each, sides)), ...besideRows(besides)];
 }
 
-/** Learns from an answer how many words have so many tokens. Both servers are warm then. */
+/** Measures tokens per word, and so the words for a number of tokens. Also warms up both servers. */
 async function wordCounter(
   contenders: readonly Contender[],
   { load }: EngineBenchOptions,
@@ -119,7 +119,7 @@ async function wordCounter(
   return (tokens) => Math.round(tokens * SAMPLE_WORDS / median(counts));
 }
 
-/** Prompts of a round that no round before had. */
+/** Prompts of a round, different from those of earlier rounds. */
 function prompts(
   { tokens, clients, beginnings }: Load,
   { round, wordsOf }: { readonly round: number; readonly wordsOf: (tokens: number) => number },

@@ -1,6 +1,4 @@
-/**
- * `deno task bench`: measures the daemon, beside llama-server where it has a counterpart, and prints a table.
- */
+/** `deno task bench`: measures the daemon, against llama-server where it has a counterpart, and prints a table. */
 import { parseArgs } from "@std/cli/parse-args";
 import { join } from "@std/path";
 import { benchBeside } from "./beside.ts";
@@ -44,7 +42,7 @@ const SECTIONS = [
   "store",
 ] as const;
 const ENDPOINTS = ["chat", "completion"] as const satisfies readonly PeerEndpoint[];
-/** Somebody else is at work on this machine above this load average. */
+/** Above this load average something else is running on the machine. */
 const IDLE_LOAD = 0.5;
 type Section = typeof SECTIONS[number];
 
@@ -91,13 +89,13 @@ function isEncode(section: Section): section is Section & Encode {
   return section === "embed" || section === "rerank";
 }
 
-/** Whether llama-server has a counterpart. */
+/** Whether llama-server has a counterpart of the section. */
 function hasPeer(section: Section): boolean {
   return isEngine(section) || isEncode(section) || section === "prompts" || section === "http" ||
     section === "schema" || section === "chat";
 }
 
-/** The command line is wrong; the message says how. */
+/** The command line is invalid. */
 class UsageError extends Error {}
 
 function readFlags(args: readonly string[]): Flags {
@@ -139,7 +137,7 @@ function readFlags(args: readonly string[]): Flags {
   };
 }
 
-/** What one section needs to know beside the flags. */
+/** Context of a section besides the flags. */
 interface Bench {
   readonly flags: Flags;
   readonly cache: string;
@@ -147,7 +145,7 @@ interface Bench {
   readonly peerFolder: string | undefined;
 }
 
-/** The peer's folder; nothing where it is not wanted or cannot be had. */
+/** Folder of the peer; undefined if it is not wanted or cannot be built. */
 async function findPeer(flags: Flags, cache: string, progress: Progress): Promise<string | undefined> {
   if (!flags.peer || !flags.sections.some(hasPeer)) return undefined;
   const given = Deno.env.get("INFERD_BENCH_PEER_DIR");
@@ -192,7 +190,9 @@ function print(rows: readonly Row[], { json, rounds }: Flags): void {
   }
 }
 
-/** Measures and prints. What failed is told, and the rest is measured nevertheless; an interruption prints what there is. */
+/**
+ * Measure and print. Failures are reported and the rest is still measured; an interruption prints the results so far.
+ */
 async function main(flags: Flags): Promise<boolean> {
   const cache = join(import.meta.dirname ?? ".", ".cache");
   await Deno.mkdir(cache, { recursive: true });

@@ -1,6 +1,6 @@
 /**
- * What it takes to find all tokens that may come next, along the valid values of a corpus of schemas, as a model with a
- * real vocabulary would write them.
+ * Time to compute token masks along the valid values of a corpus of schemas, as a model with a real vocabulary would
+ * write them.
  */
 import { Grammar } from "../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../src/grammar/grammar_builder.ts";
@@ -15,19 +15,19 @@ import { finish } from "../src/work/work.ts";
 import { VocabularyIndex } from "../src/grammar/vocabulary/vocabulary_index.ts";
 import { type CorpusSchema, spaced } from "./schema_corpus.ts";
 
-/** Times in order, in microseconds. */
+/** Sorted times in microseconds. */
 export interface MaskTimes {
-  /** Of every token, whatever had been found before. */
+  /** For every token, cached or not. */
   readonly us: readonly number[];
-  /** Of those that were known: all that a decode step waits for. */
+  /** For masks found in the cache: all that a decode step waits for. */
   readonly stepUs: readonly number[];
-  /** Of those that were found out anew, between steps. */
+  /** For masks computed anew, between steps. */
   readonly betweenUs: readonly number[];
-  /** The longest piece of each that was found out anew: nothing holds up a step longer. */
+  /** The longest slice of each computation: the longest delay of a step. */
   readonly pieceUs: readonly number[];
 }
 
-/** A model's vocabulary, of which no weights are needed. */
+/** A model's vocabulary; no weights are needed. */
 export interface Vocabulary {
   readonly index: VocabularyIndex;
   tokenize(text: string): Int32Array;

@@ -1,6 +1,6 @@
 /**
- * llama-server and llama-bench, built once, without CPU code of their own: they are given the very libraries that inferd
- * computes with. Owns what is built and where it is; runs no server.
+ * llama-server and llama-bench, built once without their own CPU backend: they use the same libraries as inferd. Owns
+ * the build and its location; runs no server.
  */
 import { join } from "@std/path";
 import { packagedFolder } from "../src/libraries/library_files.ts";
@@ -17,17 +17,17 @@ const CMAKE_FLAGS = [
   "-DLLAMA_BUILD_UI=OFF",
   "-DGGML_BACKEND_DL=ON",
   "-DGGML_CPU=OFF",
-  // CPU code that is not built with it is to find its libggml-base.so.
+  // A CPU backend built separately must find its libggml-base.so.
   "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
 ];
 
 /**
- * The folder with the peer's programs, with the CPU code that inferd has; builds them if they are not there yet.
+ * Folder of the peer's programs, with inferd's CPU backend; built if missing.
  *
- * @param cache Where the benchmark keeps its files.
- * @param progress Whom to tell how far the build is.
+ * @param cache Cache folder of the benchmark.
+ * @param progress Progress display.
  * @returns The folder.
- * @throws {BuildError} If something to build with is missing, or the build fails.
+ * @throws {BuildError} If a build tool is missing or the build fails.
  */
 export async function peerFolder(cache: string, progress: Progress): Promise<string> {
   const workplace = join(cache, "peer");
@@ -41,10 +41,10 @@ export async function peerFolder(cache: string, progress: Progress): Promise<str
 }
 
 /**
- * Have programs compute with the CPU code of a folder: they load what is beside them.
+ * Give programs the CPU backend of a folder; they load the libraries next to them.
  *
  * @param programs The programs' folder.
- * @param libraries Where the code is.
+ * @param libraries Folder of the CPU backend.
  */
 export async function giveCpuCode(programs: string, libraries: string): Promise<void> {
   for await (const { name } of Deno.readDir(programs)) if (isCpuCode(name)) await Deno.remove(join(programs, name));

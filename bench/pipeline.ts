@@ -1,6 +1,6 @@
 /**
- * The daemon alone, with a backend that answers at once: what a token costs on its way from the backend to the socket,
- * how fast a refusal comes while others are served, what an idle connection costs.
+ * The daemon alone, with a backend that answers immediately: cost of a token from backend to socket, latency of a
+ * refusal under load, cost of an idle connection.
  */
 import { delay } from "@std/async/delay";
 import type { MockScript } from "../src/config/options.ts";
@@ -17,12 +17,12 @@ const TOKENS_PER_ANSWER = 2000;
 const STREAMS_WHILE_REFUSING = 4;
 const IDLE_CONNECTIONS = 200;
 const MIB = 1024 * 1024;
-/** So many tokens that a stream lasts longer than what is measured beside it. */
+/** Enough tokens for a stream to outlast any measurement. */
 const ENDLESS_TOKENS = 10_000_000;
-/** Between two tokens of a stream that comes at the pace of a fast model. */
+/** Interval between tokens of a stream at the pace of a fast model. */
 const PACE_MS = 2;
 
-/** What a section of the benchmark is given. */
+/** Options of a section. */
 export interface PipelineBenchOptions {
   readonly rounds: number;
   readonly quick: boolean;
@@ -33,7 +33,7 @@ export interface PipelineBenchOptions {
 /**
  * Measure the pipeline.
  *
- * @param options How long, and with what.
+ * @param options Duration and tools.
  * @returns The lines of the table.
  */
 export async function benchPipeline(options: PipelineBenchOptions): Promise<Row[]> {
@@ -118,7 +118,7 @@ async function measureRefusals({ load, quick }: PipelineBenchOptions, delayMs: n
   const script = { count: ENDLESS_TOKENS, delayMs };
   await using daemon = await startMock(script, { parallel: STREAMS_WHILE_REFUSING, queueDepth: 0 });
   const job = streams(daemon, { clients: STREAMS_WHILE_REFUSING, answers: 1, maxTokens: ENDLESS_TOKENS });
-  // The streams are read by a process of their own, so that the latency measured is the daemon's.
+  // A separate process reads the streams, so that only the daemon's latency is measured.
   const background = new LoadGenerator();
   const streaming = background.run(job);
   streaming.catch(() => {});
@@ -144,7 +144,7 @@ async function measureIdleConnections(load: LoadGenerator): Promise<number> {
   for (let count = 0; count < IDLE_CONNECTIONS; count++) {
     connections.use(await Deno.connect({ transport: "unix", path: daemon.target.path }));
   }
-  // Connections are taken in order: once a later one is answered, all of them are.
+  // Connections are accepted in order: once a later one is answered, all are accepted.
   await load.run({ ...job, prompts: [["after"]] });
   return (await residentBytes(pid) - before) / MIB;
 }

@@ -1,22 +1,19 @@
-/**
- * The processes the benchmark starts, and what the system says of them. Whatever is started here is stopped here, and
- * nothing else is touched. Knows no protocol.
- */
+/** Processes started by the benchmark, and their resource usage. Stops exactly those it started. Knows no protocol. */
 import { deadline } from "@std/async/deadline";
 import { TextLineStream } from "@std/streams/text-line-stream";
 
 const STOP_TIMEOUT_MS = 20_000;
 const STDERR_TAIL = 4_000;
-/** What `/proc` counts processor time in: a hundredth of a second on every Linux. */
+/** Clock tick of `/proc`: a hundredth of a second on every Linux. */
 const CLOCK_TICK_MS = 10;
 
 const running = new Set<Deno.ChildProcess>();
 let stopping = false;
 
 /**
- * Start a program that {@linkcode stopAll} knows of.
+ * Start a program that {@linkcode stopAll} will stop.
  *
- * @param program What to start.
+ * @param program The program.
  * @param options As for `Deno.Command`.
  * @returns The process.
  */
@@ -28,7 +25,7 @@ export function spawn(program: string, options: Deno.CommandOptions): Deno.Child
   return child;
 }
 
-/** Ask everything that was started and still runs to end, and start nothing more. Whoever waits for it then goes the way of a failure. */
+/** Stop all started processes and start no more. Waiting for one of them then fails. */
 export function stopAll(): void {
   stopping = true;
   for (const child of running) terminate(child, "SIGTERM");
@@ -47,20 +44,20 @@ function terminate(child: Deno.ChildProcess, signal: Deno.Signal): void {
   try {
     child.kill(signal);
   } catch {
-    // It has ended in the meantime.
+    // It has exited meanwhile.
   }
 }
 
-/** A process of ours. */
+/** A started process. */
 export class Process implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #name: string;
   readonly #stderr: Promise<void>;
   #tail = "";
   #ended = false;
-  /** Rejects when the process ends by itself; never resolves. */
+  /** Rejects when the process exits by itself; never resolves. */
   readonly died: Promise<never>;
-  /** What it prints, line by line. */
+  /** Its stdout, line by line. */
   readonly lines: ReadableStream<string>;
 
   constructor(name: string, command: string, options: Omit<Deno.CommandOptions, "stdout" | "stderr">) {
@@ -73,7 +70,7 @@ export class Process implements AsyncDisposable {
       await this.#stderr;
       throw new Error(`${this.#name} ended with ${code}: ${this.#tail.trim() || "it said nothing"}`);
     });
-    // It may be stopped while nobody waits for it.
+    // It may be stopped while nobody awaits this.
     this.died.catch(() => {});
   }
 
@@ -102,7 +99,7 @@ export class Process implements AsyncDisposable {
 }
 
 /**
- * Processor time a process has used, all threads, user and system.
+ * CPU time of a process: all threads, user and system.
  *
  * @param pid The process.
  * @returns Milliseconds.
@@ -116,7 +113,7 @@ export async function cpuMs(pid: number): Promise<number> {
  * Resident memory of a process.
  *
  * @param pid The process.
- * @returns Bytes.
+ * @returns The size in bytes.
  */
 export async function residentBytes(pid: number): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
@@ -124,7 +121,7 @@ export async function residentBytes(pid: number): Promise<number> {
 }
 
 /**
- * A process and everything it has started that still runs.
+ * A process and its running descendants.
  *
  * @param pid The process.
  * @returns Process ids, the process itself first.
@@ -143,7 +140,7 @@ export async function processTree(pid: number): Promise<number[]> {
   return tree;
 }
 
-/** What follows the name in `/proc/PID/stat`, the state first. */
+/** The fields after the name in `/proc/PID/stat`, the state first. */
 async function statFields(pid: number): Promise<string[]> {
   const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
   return stat.slice(stat.lastIndexOf(")") + 2).split(" ");

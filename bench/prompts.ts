@@ -1,6 +1,6 @@
 /**
- * What the clients ask: the same sequence in every run, every prompt another one, so that no server has its answer or
- * the whole of its prompt from an earlier request.
+ * Prompts of the clients: the same sequence in every run, every prompt different, so that no server has a complete
+ * prompt in its cache.
  */
 const ANIMALS = "fox bear cat dog rabbit owl mouse duck frog wolf horse crow hen goat otter turtle hedgehog".split(" ");
 const MANNERS = "small brave quiet old young clever happy tired curious gentle proud lonely kind shy sleepy".split(" ");
@@ -8,11 +8,11 @@ const REQUESTS = ["Tell me a story about", "Write a short story about", "Tell a 
 const WORDS = "apple river stone cloud green table window garden paper silver orange music winter bridge candle forest"
   .split(" ");
 
-/** Gives the next prompt. */
+/** Returns the next prompt. */
 export type Prompts = () => string;
 
 /**
- * Requests for stories, which the built-in model answers with some eighty tokens.
+ * Requests for stories, which the built-in model answers with about eighty tokens.
  *
  * @returns The prompts.
  */
@@ -30,10 +30,10 @@ export function storyPrompts(): Prompts {
 }
 
 /**
- * Words without sense, for a model without sense.
+ * Random words, for a random model.
  *
- * @param length Words in each prompt.
- * @param seed Prompts of another seed are others, unless it is less than their number away.
+ * @param length Words per prompt.
+ * @param seed Seeds give different prompts if they differ by at least the number of prompts.
  * @returns The prompts.
  */
 export function wordPrompts(length: number, seed = 0): Prompts {
@@ -42,10 +42,10 @@ export function wordPrompts(length: number, seed = 0): Prompts {
 }
 
 /**
- * The same, with a beginning that all of them share.
+ * The same with a shared prefix.
  *
- * @param shared Words of the beginning.
- * @param options.own Words that follow.
+ * @param shared Words of the prefix.
+ * @param options.own Words after it.
  * @param options.seed As for {@linkcode wordPrompts}.
  * @returns The prompts.
  */
@@ -58,7 +58,7 @@ export function sharedPrompts(shared: number, { own, seed }: { readonly own: num
 function words(length: number, seed: number): string {
   let state = seed;
   return Array.from({ length }, () => {
-    // A linear congruential generator; its upper bits are the random ones.
+    // A linear congruential generator; only its upper bits are random enough.
     state = Math.imul(state, 1_664_525) + 1_013_904_223 >>> 0;
     return WORDS[state >>> 28] ?? "";
   }).join(" ");

@@ -1,6 +1,6 @@
 /**
- * A Llama of a given shape with random Q8_0 weights and another model's tokenizer: it talks nonsense at the speed of a
- * model of its size. Only for timing.
+ * Writes a Llama model of a given shape with random Q8_0 weights and another model's tokenizer, which talks nonsense at
+ * the speed of its size. Only for timing.
  */
 import {
   fileHead,
@@ -12,7 +12,7 @@ import {
   type TensorHead,
 } from "./gguf.ts";
 
-/** The shape of a Llama. */
+/** Shape of a Llama model. */
 export interface LlamaShape {
   readonly width: number;
   readonly layers: number;
@@ -24,7 +24,7 @@ export interface LlamaShape {
 /** 203 million parameters are read for each token. */
 export const BENCH_SHAPE: LlamaShape = { width: 1024, layers: 16, feedForward: 3072, heads: 16, kvHeads: 8 };
 
-/** With a vocabulary that is as large as those of the newer families, as most of its time goes into it. */
+/** With a vocabulary as large as in newer model families, which dominates its time. */
 export const WIDE_VOCABULARY_SHAPE: LlamaShape = { width: 512, layers: 4, feedForward: 1024, heads: 8, kvHeads: 4 };
 export const WIDE_VOCABULARY = 150_000;
 
@@ -35,18 +35,18 @@ const Q8_BLOCK_BYTES = 34;
 /** 2⁻¹² as a half float: the block scale that gives uniform bytes a standard deviation of 0.018. */
 const Q8_SCALE = 0x0c00;
 const CHUNK_BLOCKS = 64 * 1024;
-/** ChatML and nothing else, so that everybody renders the same prompt from it. */
+/** Plain ChatML, so that every server renders the same prompt. */
 const CHAT_TEMPLATE = "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + " +
   "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 /**
  * Write such a model.
  *
- * @param path Where to; written to a file beside it first, so that a file of that name is always whole.
- * @param options Whose tokenizer it gets, its shape, where the weights' randomness starts, whom to tell how far it is;
- * `vocabulary`: so many tokens, filled up with words that no text is made of; `template`: instead of ChatML; `recites`: lists of tokens as the vocabulary
- * writes them, in which each is what always comes after the one before it, whatever came before that. Layers then compute
- * as ever and add nothing, so that a model of fewer layers with the same seed says the same.
+ * @param path Path of the model; written under a temporary name first, so that the file is always complete.
+ * @param options Source of the tokenizer, shape, seed, progress; `vocabulary`: number of tokens, padded with words that
+ * occur in no text; `template`: replaces ChatML; `recites`: lists of vocabulary tokens in which each token always
+ * follows the one before, whatever the context. Layers then compute as usual but add nothing, so that a model with
+ * fewer layers and the same seed gives the same output.
  */
 export async function writeRandomModel(
   path: string,
@@ -88,9 +88,9 @@ export async function writeRandomModel(
 }
 
 /**
- * Which tokens the model may ever say: plain ASCII text. The others (control tokens, tokens that end an answer, halves
- * of characters) get a row of zeros in the output matrix, which no sampler prefers to the best of two thousand random
- * ones. So an answer never ends early, and every token is one piece of text.
+ * Tokens the model may generate: plain ASCII text. Others (control, end-of-generation and partial-character tokens) get
+ * a zero row in the output matrix, which never beats the best of two thousand random rows. So answers never end early,
+ * and every token is one piece of text.
  */
 function drawableTokens(metadata: GgufMetadata): boolean[] {
   const tokens = metadata.get("tokenizer.ggml.tokens")?.value;
@@ -101,17 +101,17 @@ function drawableTokens(metadata: GgufMetadata): boolean[] {
 }
 
 /**
- * Tokens that are a word with a space before it, of which any text becomes the same tokens again.
+ * Tokens that are a word with a leading space, so that any text of them tokenizes to the same tokens.
  *
- * @param metadata A file's, with a byte-level vocabulary.
- * @returns They, as the vocabulary writes them.
+ * @param metadata Metadata with a byte-level vocabulary.
+ * @returns The tokens as in the vocabulary.
  */
 export function wordsOf(metadata: GgufMetadata): string[] {
   const tokens = metadata.get("tokenizer.ggml.tokens")?.value;
   return Array.isArray(tokens) ? tokens.map(String).filter((token) => /^Ġ[a-z]{3,}$/.test(token)) : [];
 }
 
-/** Words of syllables, with marks as JSON has them, as many as are lacking. */
+/** Pads the vocabulary with words of syllables and JSON punctuation. */
 function fillUp(metadata: GgufMetadata, size: number): void {
   const tokens = metadata.get("tokenizer.ggml.tokens")?.value;
   const types = metadata.get("tokenizer.ggml.token_type")?.value;
@@ -185,17 +185,17 @@ function tensorsOf(shape: LlamaShape, vocabulary: number): TensorHead[] {
   ];
 }
 
-/** What a layer adds to its input. */
+/** Tensors whose output a layer adds to the residual stream. */
 const ADDED = /\.(attn_output|ffn_down)\.weight$/;
 
 /**
- * Has a model say always the same after a token: the row of the one that follows in the output matrix is the token's own
- * vector, which no other vector is near to.
+ * Makes a model always follow a token by the same one: in the output matrix, the successor's row is the token's own
+ * embedding, which no other embedding is close to.
  */
 class Recital {
-  /** By token: the one that it follows. */
+  /** Predecessor of each token. */
   readonly #before = new Map<number, number>();
-  /** The matrix of tokens' vectors, as far as it was seen. */
+  /** The embedding matrix, as far as it was written. */
   readonly #vectors: Uint8Array[] = [];
 
   constructor(metadata: GgufMetadata, lists: readonly (readonly string[])[]) {
@@ -212,7 +212,7 @@ class Recital {
     }
   }
 
-  /** The bytes to be written in the place of a tensor's; the output matrix has to be one part. */
+  /** The bytes to write instead of a tensor's; the output matrix must be one part. */
   change(head: TensorHead, part: Uint8Array<ArrayBuffer>, whole: number): Uint8Array<ArrayBuffer> | undefined {
     if (head.name === "token_embd.weight") this.#vectors.push(part);
     if (ADDED.test(head.name)) return new Uint8Array(part.length);
@@ -232,7 +232,7 @@ function ones(bytes: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new Float32Array(bytes / 4).fill(1).buffer);
 }
 
-/** Random Q8_0 data, the same for the same seed. */
+/** Random Q8_0 data, deterministic by seed. */
 class RandomBlocks {
   #state: number;
 

@@ -1,32 +1,32 @@
-/** Models that recite, in the cache of the benchmark: they compute as much as the random model, and it is known what. */
+/** Reciting models, in the benchmark's cache: as much computation as the random model, with known output. */
 import { join } from "@std/path";
 import { BUILT_IN_MODEL } from "./engine.ts";
 import { readMetadata } from "./gguf.ts";
 import { BENCH_SHAPE, type LlamaShape, wordsOf, writeRandomModel } from "./random_gguf.ts";
 import type { Progress } from "../src/cli/terminal/progress.ts";
 
-/** Where a model is written. */
+/** Options for writing a model. */
 export interface RecitalOptions {
   readonly cache: string;
   readonly progress: Progress;
 }
 
-/** The words that the built-in tokenizer has tokens for, each with a space before it, as the vocabulary writes it. */
+/** Words with a token of their own in the built-in tokenizer, with a leading space, as in the vocabulary. */
 export async function knownWords(): Promise<string[]> {
   return wordsOf(readMetadata(await Deno.readFile(BUILT_IN_MODEL)));
 }
 
-/** Such words as text. */
+/** Words as text. */
 export function asText(words: readonly string[]): string {
   return words.join("").replaceAll("Ġ", " ");
 }
 
 /**
- * A model that recites; written if it is not there yet.
+ * Path of a reciting model; written on first use.
  *
- * @param name Its file in the cache.
- * @param recites As `writeRandomModel` says.
- * @param options Where.
+ * @param name File name in the cache.
+ * @param recites As in `writeRandomModel`.
+ * @param options Cache and progress.
  * @param shape Its shape.
  * @returns Its path.
  */

@@ -1,36 +1,34 @@
-/**
- * Figures, what they are held against, and the table. Owns the statistics; measures nothing.
- */
+/** Figures, their goals, and the table. Owns the statistics; measures nothing. */
 import { bold, green, yellow } from "@std/fmt/colors";
 
-/** What a figure has to reach. */
+/** Goal of a figure. */
 export type Goal =
-  /** So many times the peer's figure, at least. */
+  /** At least this multiple of the peer's figure. */
   | { readonly kind: "ratio-at-least"; readonly value: number }
-  /** So many times the peer's figure, at most. */
+  /** At most this multiple of the peer's figure. */
   | { readonly kind: "ratio-at-most"; readonly value: number }
-  /** This much, at least, whatever the peer does. */
+  /** At least this value. */
   | { readonly kind: "at-least"; readonly value: number }
-  /** This much, at most, whatever the peer does. */
+  /** At most this value. */
   | { readonly kind: "at-most"; readonly value: number };
 
-/** One line of the table. */
+/** A row of the table. */
 export interface Row {
   readonly section: string;
   readonly figure: string;
   readonly unit: string;
-  /** Absent: there is no peer, or it has no such figure. */
+  /** Undefined if there is no peer, or it has no such figure. */
   readonly peer?: number;
   readonly ours?: number;
   readonly goal?: Goal;
 }
 
 /**
- * The value below which a part of the values lies.
+ * Percentile of values.
  *
  * @param values At least one.
  * @param part 0 … 1.
- * @returns The value, one of those given.
+ * @returns One of the values.
  */
 export function percentile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -40,7 +38,7 @@ export function percentile(values: readonly number[], part: number): number {
 }
 
 /**
- * The middle value, or what lies between the two middle ones.
+ * Median of values.
  *
  * @param values At least one.
  * @returns The median.
@@ -54,7 +52,7 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * How many times the peer's figure ours is.
+ * Ratio of our figure to the peer's.
  *
  * @param row The line.
  * @returns The ratio, if there are two figures.
@@ -64,10 +62,10 @@ export function ratio(row: Row): number | undefined {
 }
 
 /**
- * By how much a figure misses its goal.
+ * How far a figure misses its goal.
  *
  * @param row The line.
- * @returns A part of the goal, 0 or less when it is reached; nothing where there is no goal or nothing to hold it to.
+ * @returns As a share of the goal, 0 or less if reached; undefined without a goal or a figure to compare with.
  */
 export function missedBy(row: Row): number | undefined {
   const { goal } = row;
@@ -77,10 +75,10 @@ export function missedBy(row: Row): number | undefined {
 }
 
 /**
- * The table for people.
+ * Format the table.
  *
  * @param rows Its lines.
- * @param color Whether to paint the verdicts.
+ * @param color Whether to colour the verdicts.
  * @returns Text.
  */
 export function table(rows: readonly Row[], color: boolean): string {

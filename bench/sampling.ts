@@ -1,19 +1,18 @@
 /**
- * What the choice of a token costs with a large vocabulary: the sampler alone, on rows of logits as models have them,
- * most of them noise and a few that stand out.
+ * Cost of sampling from a large vocabulary: the sampler alone, on realistic logits, mostly noise with a few outliers.
  */
 import { oddsOf } from "../src/engine/generate/sampling/token_odds.ts";
 import { Sampler } from "../src/engine/generate/sampling/sampler.ts";
 import type { Sampling } from "../src/inference/request.ts";
 import { median, type Row } from "./report.ts";
 
-/** As Qwen's models have it. */
+/** Vocabulary size of Qwen models. */
 const VOCABULARY = 151_936;
 const SECTION = "Sampler, vocabulary of 151 936";
 const ROWS = 2;
 const CHOICES = 2_000;
 const QUICK_CHOICES = 400;
-/** So many are not measured: the code is compiled meanwhile. */
+/** Warm-up iterations, for the JIT compiler. */
 const WARM_UP = 500;
 
 const PLAIN: Sampling = { temperature: 1, topP: 1, topK: 0, seed: 1 };
@@ -21,7 +20,7 @@ const PLAIN: Sampling = { temperature: 1, topP: 1, topK: 0, seed: 1 };
 interface Kind {
   readonly name: string;
   readonly sampling: Sampling;
-  /** Most microseconds. */
+  /** Maximum in microseconds. */
   readonly goal?: number;
 }
 
@@ -67,7 +66,7 @@ export function benchSampling({ quick }: { readonly quick: boolean }): Row[] {
   return [...lines, { section: SECTION, figure: "Log-probabilities of a token, 20 alternatives", unit: "µs", ours }];
 }
 
-/** The median time of one, in microseconds. */
+/** Median time of one choice, in microseconds. */
 function measure(choices: number, rows: readonly Float32Array[], choose: (row: Float32Array) => void): number {
   const times: number[] = [];
   for (let i = 0; i < WARM_UP + choices; i++) {

@@ -1,6 +1,6 @@
 /**
- * Answers that follow a schema: an object with long keys and short values, from llama-server as from inferd; and beside
- * inferd's own free text. Each prompt is another one.
+ * Answers constrained by a schema: an object with long keys and short values, from llama-server and inferd, and next to
+ * inferd's own free text. Every prompt is different.
  */
 import { type Contender, type ContenderOptions, inTurns, type Results } from "./contenders.ts";
 import { GREEDY, randomModel } from "./engine.ts";
@@ -13,10 +13,10 @@ import { Inferd, LlamaServer, serveModel, type ServerOptions } from "./servers.t
 
 const SECTION = "Answers by a schema, random Llama, 203 M, Q8_0";
 const CLIENTS = [1, 4] as const;
-/** Answers of each client in one round. */
+/** Answers per client and round. */
 const ANSWERS = 3;
 const MOST_TOKENS = 400;
-/** About as many as an object has. */
+/** About the number of tokens in an object. */
 const FREE_TOKENS = 90;
 const SCHEMA = {
   type: "object",
@@ -43,7 +43,7 @@ const SCHEMA = {
   additionalProperties: false,
 };
 
-/** What this section is given. */
+/** Options of this section. */
 export interface SchemaBenchOptions extends ContenderOptions {
   readonly rounds: number;
   readonly quick: boolean;
@@ -52,13 +52,13 @@ export interface SchemaBenchOptions extends ContenderOptions {
   readonly progress: Progress;
 }
 
-/** Three kinds of answers. */
+/** Kinds of answers. */
 type Kind = "peer" | "ours" | "free";
 
 /**
- * Measure answers by a schema.
+ * Measure answers with a schema.
  *
- * @param options How long, and with what.
+ * @param options Duration and tools.
  * @returns The lines of the table.
  */
 export async function benchSchema(options: SchemaBenchOptions): Promise<Row[]> {
@@ -70,7 +70,7 @@ export async function benchSchema(options: SchemaBenchOptions): Promise<Row[]> {
   const rows: Row[] = [];
   for (const clients of CLIENTS) {
     const results: Record<Kind, StreamResult[]> = { peer: [], ours: [], free: [] };
-    // The first round warms up.
+    // The first round is a warm-up.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${SECTION}: ${clients} clients, round ${round} of ${rounds}`);
       const shares = Array.from({ length: clients }, () => Array.from({ length: quick ? 1 : ANSWERS }, prompts));

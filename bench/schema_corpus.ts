@@ -1,6 +1,6 @@
 /**
- * Schemas with values that are valid or not, one a line as `{"name","schema","tests":[{"valid","data"}]}`: how many are
- * compiled and followed as they should be, and how long that takes. The data is somebody else's and stays where it is.
+ * A corpus of schemas with valid and invalid values, one per line as `{"name","schema","tests":[{"valid","data"}]}`:
+ * how many compile and are enforced correctly, and how long that takes. The data is third-party and not included.
  */
 import { Ajv } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -9,29 +9,29 @@ import { Grammar } from "../src/grammar/grammar.ts";
 import { GrammarBuilder } from "../src/grammar/grammar_builder.ts";
 import { compileSchemaInPieces } from "../src/grammar/json_schema/json_schema.ts";
 
-/** A schema of the data. */
+/** A schema of the corpus. */
 export interface CorpusSchema {
   readonly name: string;
   readonly schema: unknown;
   readonly tests: readonly { readonly valid: boolean; readonly data: unknown }[];
 }
 
-/** What came of a corpus; schemas by their names. */
+/** Results; schemas by name. */
 export interface CorpusResult {
   readonly schemas: number;
-  /** Compiled, took every valid value, and no other. */
+  /** Compiled, accepted every valid value and rejected every invalid one. */
   readonly passing: number;
   readonly uncompiled: readonly string[];
   readonly invalidAccepted: readonly string[];
-  /** The same, but a validator takes the value too: it is called invalid by mistake. */
+  /** The same, except for values labelled invalid that a validator accepts, too. */
   readonly mislabelled: readonly string[];
   readonly validRefused: readonly string[];
-  /** Milliseconds of each compilation, and the longest piece of each, both in order. */
+  /** Milliseconds per compilation, and the longest slice of each, both sorted. */
   readonly compileMs: readonly number[];
   readonly pieceMs: readonly number[];
 }
 
-/** Read a file, gzip or not. */
+/** Read a file, compressed by gzip or not. */
 export async function* readCorpus(path: string): AsyncGenerator<CorpusSchema> {
   using file = await Deno.open(path);
   const bytes = path.endsWith(".gz") ? file.readable.pipeThrough(new DecompressionStream("gzip")) : file.readable;
@@ -44,7 +44,7 @@ export async function* readCorpus(path: string): AsyncGenerator<CorpusSchema> {
   if (rest.trim() !== "") yield JSON.parse(rest);
 }
 
-/** Try all schemas of a corpus. */
+/** Test all schemas of a corpus. */
 export async function measureCorpus(corpus: AsyncIterable<CorpusSchema>): Promise<CorpusResult> {
   const names = { uncompiled: [], invalidAccepted: [], mislabelled: [], validRefused: [] } as Record<
     "uncompiled" | "invalidAccepted" | "mislabelled" | "validRefused",
@@ -76,7 +76,7 @@ export async function measureCorpus(corpus: AsyncIterable<CorpusSchema>): Promis
   return { schemas, passing, ...names, compileMs: inOrder(compileMs), pieceMs: inOrder(pieceMs) };
 }
 
-/** A value of some rank of those that are in order. */
+/** Quantile of sorted values. */
 export function quantile(inOrder: readonly number[], rank: number): number {
   return inOrder[Math.min(inOrder.length - 1, Math.floor(rank * inOrder.length))] ?? NaN;
 }
@@ -103,26 +103,26 @@ function compile(schema: unknown): { readonly grammar?: Grammar; readonly ms: nu
 
 const encoder = new TextEncoder();
 
-/** Whether a grammar takes a value, written as models write it. */
+/** Whether a grammar accepts a value as models write it. */
 function takes(grammar: Grammar, value: unknown): boolean {
   try {
     const end = grammar.advance(grammar.start, encoder.encode(spaced(value)));
     return end !== undefined && grammar.canEnd(end);
   } catch (error) {
-    // Too ambiguous to be followed.
+    // Too ambiguous to follow.
     if (error instanceof GrammarError) return false;
     throw error;
   }
 }
 
-/** JSON with a space behind each comma and colon. */
+/** JSON with a space after each comma and colon. */
 export function spaced(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(spaced).join(", ")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   return `{${Object.entries(value).map(([key, each]) => `${JSON.stringify(key)}: ${spaced(each)}`).join(", ")}}`;
 }
 
-/** Whether a validator takes it. */
+/** Whether a validator accepts the value. */
 function isValid(schema: unknown, data: unknown): boolean {
   const { $schema, ...rest } = schema as Record<string, unknown>;
   const options = { strict: false, logger: false, validateFormats: false } as const;

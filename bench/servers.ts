@@ -1,6 +1,6 @@
 /**
- * The two servers under test, each started from its own program with the same model, threads and slots, in folders of
- * its own. Knows how they are told what to do and when they are ready.
+ * The two servers under test, each started from its own program with the same model, threads and slots, in its own
+ * folders. Knows their command lines and readiness checks.
  */
 import { delay } from "@std/async/delay";
 import { join, resolve } from "@std/path";
@@ -10,30 +10,30 @@ import type { PeerEndpoint, Target } from "./load_job.ts";
 /** The project's folder. */
 export const PROJECT: string = join(import.meta.dirname ?? ".", "..");
 
-/** The native libraries of both servers; absent: npm's. */
+/** Native libraries of both servers; undefined: npm's. */
 export const LIBRARY_DIR: string | undefined = absolute(Deno.env.get("INFERD_BENCH_LIBRARY_DIR"));
 
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 5;
 
-/** What both engines are told. */
+/** Settings common to both servers. */
 export interface ServerOptions {
   readonly model: string;
   readonly threads: number;
-  /** Requests decoded together. */
+  /** Requests decoded in parallel. */
   readonly parallel: number;
-  /** Tokens one request may use. */
+  /** Context tokens per request. */
   readonly contextTokens: number;
-  /** File with a chat template in place of the model's own; the daemon needs {@linkcode serveBackend} for it. */
+  /** File with a chat template that replaces the model's own; for the daemon it needs {@linkcode serveBackend}. */
   readonly chatTemplate?: string;
 }
 
-/** A server that answers. */
+/** A running server. */
 export interface Server extends AsyncDisposable {
   readonly target: Target;
 }
 
-/** llama-server, ready. */
+/** A ready llama-server. */
 export class LlamaServer implements Server {
   readonly target: Target & { protocol: "llama-server" };
   readonly #process: Process;
@@ -46,9 +46,9 @@ export class LlamaServer implements Server {
   /**
    * Start it and wait until it answers.
    *
-   * @param folder Where `llama-server` is.
-   * @param options What to serve, and how.
-   * @param endpoint How it will be asked.
+   * @param folder Folder of `llama-server`.
+   * @param options The served model and its settings.
+   * @param endpoint The endpoint to use.
    * @returns The server.
    */
   static async start(folder: string, options: ServerOptions, endpoint: PeerEndpoint): Promise<LlamaServer> {
@@ -57,7 +57,7 @@ export class LlamaServer implements Server {
       args: [
         ...["--model", options.model, "--host", "127.0.0.1", "--port", `${port}`],
         ...["--threads", `${options.threads}`, "--parallel", `${options.parallel}`],
-        // Its context is shared out among the slots.
+        // Its context is divided among the slots.
         ...["--ctx-size", `${options.contextTokens * options.parallel}`],
         ...(options.chatTemplate === undefined ? [] : ["--jinja", "--chat-template-file", options.chatTemplate]),
       ],
@@ -91,10 +91,10 @@ export class LlamaServer implements Server {
   }
 }
 
-/** inferd, ready, in folders of its own. */
+/** A ready inferd, in its own folders. */
 export class Inferd implements Server {
   readonly target: Target & { protocol: "inferd" };
-  /** From the command to the first connection that was taken. */
+  /** From the command to the first accepted connection. */
   readonly readyMs: number;
   readonly #process: Process;
   readonly #home: string;
@@ -107,11 +107,11 @@ export class Inferd implements Server {
   }
 
   /**
-   * Start the daemon and wait until it takes a connection.
+   * Start the daemon and wait until it accepts a connection.
    *
-   * @param args What follows `deno`.
-   * @param env Further variables.
-   * @param socket The one that is waited for and asked.
+   * @param args Arguments of `deno`.
+   * @param env Further environment variables.
+   * @param socket The socket to wait for and use.
    * @returns The daemon.
    */
   static async start(
@@ -151,17 +151,17 @@ export class Inferd implements Server {
     }
   }
 
-  /** What started it. */
+  /** The process that started it. */
   get process(): Process {
     return this.#process;
   }
 
-  /** `inferd serve`, whatever started it. */
+  /** Process id of `inferd serve`, whatever started it. */
   async monitorPid(): Promise<number> {
     return Number(await Deno.readTextFile(join(this.#home, "run", "inferd", "inferd.pid")));
   }
 
-  /** The daemon's own process, which `inferd serve` starts. */
+  /** Process id of the daemon, a child of `inferd serve`. */
   async pid(): Promise<number> {
     for (const pid of await processTree(await this.monitorPid())) {
       const command = await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
@@ -176,10 +176,10 @@ export class Inferd implements Server {
   }
 }
 
-/** inferd with its bridge to HTTP, ready. */
+/** A ready inferd with its HTTP bridge. */
 export class HttpInferd implements Server {
   readonly target: Target & { protocol: "inferd-http" };
-  /** The bridge's process. */
+  /** Process id of the bridge. */
   readonly bridgePid: number;
   readonly #daemon: Inferd;
 
@@ -192,12 +192,12 @@ export class HttpInferd implements Server {
   /**
    * Start both and wait until the bridge answers.
    *
-   * @param options What to serve, and how.
-   * @returns The two, as one server.
+   * @param options The served model and its settings.
+   * @returns Both as one server.
    */
   static async start(options: ServerOptions): Promise<HttpInferd> {
     const port = freePort();
-    // As many may wait as clients come; llama-server has no limit.
+    // A queue long enough for all clients; llama-server has no limit.
     const more = ["--queue-depth", "1000", "--http", `127.0.0.1:${port}`];
     const daemon = await Inferd.start([...serveModel(options), ...more]);
     try {
@@ -219,10 +219,10 @@ export class HttpInferd implements Server {
 }
 
 /**
- * The arguments that make the daemon serve a model as the peer is told to.
+ * Arguments that make the daemon serve a model with the same settings as the peer.
  *
- * @param options What to serve, and how.
- * @returns What follows `deno`.
+ * @param options The served model and its settings.
+ * @returns Arguments of `deno`.
  */
 export function serveModel(options: ServerOptions): string[] {
   return [
@@ -233,12 +233,12 @@ export function serveModel(options: ServerOptions): string[] {
 }
 
 /**
- * The same, with settings that only a configuration file can say of a backend.
+ * The same, with backend settings that require a configuration file.
  *
- * @param path Where to write the file.
- * @param options What to serve, and how.
- * @param settings Keys of the backend.
- * @returns What follows `deno`.
+ * @param path Path of the file.
+ * @param options The served model and its settings.
+ * @param settings Settings of the backend.
+ * @returns Arguments of `deno`.
  */
 export async function serveBackend(
   path: string,
@@ -255,7 +255,7 @@ export async function serveBackend(
   return ["run", "-A", "main.ts", "serve", "--config", path];
 }
 
-/** Of a daemon's processes the one that was started as the bridge. */
+/** The bridge among a daemon's processes. */
 async function bridgeIn(pid: number): Promise<number> {
   for (const one of await processTree(pid)) {
     const args = (await Deno.readTextFile(`/proc/${one}/cmdline`)).split("\0");
@@ -270,14 +270,14 @@ function absolute(path: string | undefined): string | undefined {
 
 let knownDenoDir: Promise<string> | undefined;
 
-/** Where Deno keeps what it has fetched and compiled: it must not move with `HOME`. */
+/** Deno's cache folder, which must not move with `HOME`. */
 function denoDir(): Promise<string> {
   knownDenoDir ??= new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output()
     .then(({ stdout }) => JSON.parse(new TextDecoder().decode(stdout)).denoDir);
   return knownDenoDir;
 }
 
-/** Wait until a server answers, or tell that it died. */
+/** Wait until a server answers; fails if it exits. */
 export async function answering(process: Process, ask: () => Promise<boolean>): Promise<void> {
   const tooLate = performance.now() + READY_TIMEOUT_MS;
   while (!(await Promise.race([process.died, ask().catch(() => false)]))) {
@@ -286,7 +286,7 @@ export async function answering(process: Process, ask: () => Promise<boolean>): 
   }
 }
 
-/** A port nobody listens on. */
+/** An unused port. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;

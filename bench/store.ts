@@ -1,6 +1,6 @@
 /**
- * The model store: hashing beside `sha256sum`, and a pull over loopback with everything it does: fetch, hash, write,
- * verify, onto the disk. Leaves nothing behind.
+ * The model store: hashing against `sha256sum`, and a pull over loopback with all its steps: download, hash, write,
+ * verify, sync. Cleans up after itself.
  */
 import { join } from "@std/path";
 import type { Progress } from "../src/cli/terminal/progress.ts";
@@ -13,11 +13,11 @@ const SECTION = "Model store";
 const MIB = 1024 * 1024;
 const JOB = join(import.meta.dirname ?? ".", "store_job.ts");
 
-/** What a section of the benchmark is given. */
+/** Options of a section. */
 export interface StoreBenchOptions {
   readonly rounds: number;
   readonly quick: boolean;
-  /** The folder for the files, on a disk. */
+  /** Folder for the files, on a disk. */
   readonly cache: string;
   readonly progress: Progress;
 }
@@ -25,7 +25,7 @@ export interface StoreBenchOptions {
 /**
  * Measure the store.
  *
- * @param options How often, and where.
+ * @param options Rounds and folder.
  * @returns The lines of the table.
  */
 export async function benchStore({ rounds, quick, cache, progress }: StoreBenchOptions): Promise<Row[]> {

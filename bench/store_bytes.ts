@@ -1,15 +1,17 @@
-/** The file of the store's benchmark: one piece, which begins with the head of the whole file, again and again. */
+/**
+ * Test data for the store: a file of repeated pieces, the first of which begins with a GGUF header for the whole file.
+ */
 import { headOfFile } from "./gguf.ts";
 
 const PIECE_BYTES = 1024 * 1024;
-/** What `getRandomValues` gives at a time. */
+/** Limit of `getRandomValues`. */
 const RANDOM_BYTES = 65_536;
 
 /**
- * Make a piece.
+ * Create a piece.
  *
- * @param bytes How long the file will be.
- * @returns Another one each time.
+ * @param bytes Size of the file.
+ * @returns A new random piece.
  */
 export function makePiece(bytes: number): Uint8Array<ArrayBuffer> {
   const piece = new Uint8Array(PIECE_BYTES);
@@ -19,10 +21,10 @@ export function makePiece(bytes: number): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * A piece again and again.
+ * Repeat a piece.
  *
  * @param piece The piece.
- * @param bytes How many bytes there are to be.
+ * @param bytes Total number of bytes.
  */
 export function* repeated(piece: Uint8Array<ArrayBuffer>, bytes: number): Generator<Uint8Array<ArrayBuffer>> {
   for (let left = bytes; left > 0; left -= piece.length) yield piece.subarray(0, left);

@@ -1,7 +1,7 @@
 /**
- * One piece of work of the store's benchmark in a process of its own, so that nothing else is in its memory: `serve`
- * answers every request with a piece again and again up to the given size, `hash` hashes a file, `pull` pulls from a URL into a store. Each
- * prints lines of JSON.
+ * A job of the store's benchmark in its own process, so that its memory can be measured: `serve` answers every request
+ * with a repeated piece up to the given size, `hash` hashes a file, `pull` pulls from a URL into a store. Each prints
+ * lines of JSON.
  */
 import { repeated } from "./store_bytes.ts";
 import { hashModelFile } from "../src/models/file/model_file.ts";
@@ -9,11 +9,11 @@ import { Store } from "../src/models/store.ts";
 
 const SAMPLE_MS = 20;
 
-/** What `hash` and `pull` print. */
+/** Output of `hash` and `pull`. */
 export interface StoreJobResult {
   readonly sha256: string;
   readonly ms: number;
-  /** How far resident memory rose above what it was before. */
+  /** Growth of resident memory. */
   readonly grownBytes: number;
 }
 

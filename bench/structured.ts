@@ -1,6 +1,6 @@
 /**
- * `deno run -A bench/structured.ts --data FILE`: JSON Schemas as the specification reads, on schemas and values of a
- * file. See `schema_corpus.ts` for what such a file has.
+ * `deno run -A bench/structured.ts --data FILE`: conformance to JSON Schema on a corpus of schemas and values. See
+ * `schema_corpus.ts` for the file format.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { type MaskTimes, measureMasks, readVocabulary } from "./mask_times.ts";
@@ -16,7 +16,7 @@ Compiles every schema of FILE and follows the values that come with it.
   --names      also print the names of the schemas that do not pass
   --json       print JSON`;
 
-/** The result as lines. */
+/** Format the result. */
 export function describe(result: CorpusResult): string[] {
   const { schemas, passing, uncompiled, invalidAccepted, mislabelled, validRefused, compileMs, pieceMs } = result;
   const ms = (inOrder: readonly number[], rank: number): string => quantile(inOrder, rank).toFixed(2);
@@ -32,7 +32,7 @@ export function describe(result: CorpusResult): string[] {
   ];
 }
 
-/** The times of masks as lines. */
+/** Format the mask times. */
 export function describeMasks({ us, stepUs, betweenUs, pieceUs }: MaskTimes): string[] {
   const line = (name: string, times: readonly number[]): string => {
     const average = times.reduce((sum, time) => sum + time, 0) / times.length;

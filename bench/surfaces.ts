@@ -1,6 +1,4 @@
-/**
- * What generation v2 costs beside v1: the same daemon, model and requests, in turns.
- */
+/** Cost of generation v2 relative to v1: same daemon, model and requests, alternating. */
 import { join } from "@std/path";
 import type { Progress } from "../src/cli/terminal/progress.ts";
 import type { LoadGenerator } from "./load_generator.ts";
@@ -11,14 +9,14 @@ import { Inferd, PROJECT, serveModel } from "./servers.ts";
 
 const SECTION = "Generation v2 beside v1, built-in model";
 const CLIENTS = [1, 4] as const;
-/** In one turn: half a second. */
+/** Answers per turn: half a second. */
 const ANSWERS = 20;
 type Side = "peer" | "ours";
 const SIDES = ["peer", "ours"] as const satisfies readonly Side[];
-/** Back and forth, and again: what makes the machine slower or faster for a while does so for both. */
+/** Alternating back and forth, so that temporary changes in the machine's speed affect both sides. */
 const TURNS = Array.from({ length: 2 }, () => [SIDES, SIDES.toReversed()]).flat();
 
-/** What this section is given. */
+/** Options of this section. */
 export interface SurfacesBenchOptions {
   readonly rounds: number;
   readonly quick: boolean;
@@ -27,10 +25,10 @@ export interface SurfacesBenchOptions {
 }
 
 /**
- * Measure v2 beside v1.
+ * Measure v2 against v1.
  *
- * @param options How long, and with what.
- * @returns The lines of the table; v1 stands in the peer's column.
+ * @param options Duration and tools.
+ * @returns The lines of the table; v1 is in the peer's column.
  */
 export async function benchSurfaces(options: SurfacesBenchOptions): Promise<Row[]> {
   const { load, progress, rounds, quick } = options;
@@ -46,7 +44,7 @@ export async function benchSurfaces(options: SurfacesBenchOptions): Promise<Row[
   const rows: Row[] = [];
   for (const clients of CLIENTS) {
     const speeds: Record<Side, number[]> = { peer: [], ours: [] };
-    // The first round warms up.
+    // The first round is a warm-up.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${SECTION}: ${clients} clients, round ${round} of ${rounds}`);
       const answers: Record<Side, StreamResult[]> = { peer: [], ours: [] };

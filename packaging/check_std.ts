@@ -1,16 +1,16 @@
 /**
- * Checks everything against the real `@std/*` packages, where their source is given: types, both packages, and tests.
- * This checkout has stand-ins in their place (`links/`), which cannot show what differs.
+ * Checks types, packages and tests against the real `@std/*` packages, given their source. This checkout has stand-ins
+ * (`links/`), which cannot reveal differences.
  *
  * usage: INFERD_STD_DIR=FOLDER deno task std [TESTS...], FOLDER with a checkout of denoland/std
  */
 import { dirname, join, resolve } from "@std/path";
 import { type Config, copyCheckout, deno, PACKAGES, read } from "./copy.ts";
 
-/** Those that use what the packages do. */
+/** Tests that use the packages' behaviour. */
 const TESTS = ["tests/unit", "tests/client"];
 
-/** `@std/log` is no longer developed, and no longer part of the repository. */
+/** `@std/log` is discontinued and was removed from the repository. */
 const LOG = "log";
 
 const given = Deno.env.get("INFERD_STD_DIR") ?? "";
@@ -41,7 +41,7 @@ try {
   await Deno.remove(log, { recursive: true });
 }
 
-/** The folders of the packages in a checkout, by name; none if there is no such folder. */
+/** Package folders in a checkout, by name; empty if there is no such folder. */
 async function packagesIn(checkout: string): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const root = resolve(checkout);
@@ -58,7 +58,7 @@ async function packagesIn(checkout: string): Promise<Map<string, string>> {
   return found;
 }
 
-/** `@std/log` as it was when it left the repository; nothing without the repository's history. */
+/** `@std/log` as of its removal; undefined without the repository's history. */
 async function lastLog(checkout: string, target: string): Promise<string | undefined> {
   try {
     const removed = (await read("git", ["rev-list", "-1", "HEAD", "--", LOG], checkout)).trim();
@@ -79,7 +79,9 @@ function standIn(): string {
   return "./links/std-log";
 }
 
-/** The packages in the place of the stand-ins. They are checked along, and one of our rules is not theirs. */
+/**
+ * Replaces the stand-ins by the packages. They are type-checked too, and do not satisfy one of our compiler options.
+ */
 function linked(config: Config, packages: ReadonlyMap<string, string>): object {
   return {
     ...config,

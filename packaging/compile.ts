@@ -1,8 +1,8 @@
 /**
- * Makes one executable for this platform: the program, the built-in models and the native library of the CPU's package,
- * which is unpacked on the first run. The package of a GPU is fetched by the machine that has one. Permissions are fixed
- * when it is made, so they are wider than those of `deno task start`; the engine and what fetches, the same executable
- * started by the daemon, give back at once what they do not need.
+ * Compiles one executable for this platform: the program, the built-in models and the CPU package's native library,
+ * which is unpacked on the first run. GPU packages are downloaded on machines with a GPU. Permissions are fixed at
+ * compile time, so they are wider than those of `deno task start`; child processes of the daemon, which are the same
+ * executable, immediately drop what they do not need.
  *
  * usage: deno task compile [--output FILE, or other flags of deno compile]
  */
@@ -15,15 +15,15 @@ import { ROOT } from "./copy.ts";
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"];
 
 /**
- * The command line of `deno` that makes the executable.
+ * Compute the command line of `deno compile`.
  *
- * @param platform Whose native library goes into it, as npm's packages are called.
+ * @param platform Platform of the native library, as in npm package names.
  * @param args Further flags of `deno compile`.
  * @returns The arguments; paths are relative to the checkout.
  */
 export function compileArguments(platform: string, args: readonly string[]): string[] {
   const models = Object.values(BUILT_INS).map(({ url }) => relative(ROOT, fromFileUrl(url)));
-  // What is loaded at run time only, Deno does not find by itself.
+  // Modules loaded only at run time, which Deno does not detect.
   const modules = [
     "src/cli/daemon.ts",
     "src/engine/main.ts",

@@ -1,16 +1,16 @@
 /**
- * The working tree in a temporary folder, with another `deno.json`: what is to be checked or published without the
- * `links` of this checkout, or with others, is a tree like that of whoever has it.
+ * A copy of the working tree in a temporary folder, with a modified `deno.json`: for checking or publishing with other
+ * `links` than this checkout, or without.
  */
 import { dirname, fromFileUrl, join } from "@std/path";
 
 /** The checkout. */
 export const ROOT: string = fromFileUrl(new URL("../", import.meta.url));
 
-/** The packages' folders, in the order of their uploads: the others import the client. */
+/** Package folders in publishing order: the others import the client. */
 export const PACKAGES: readonly string[] = ["client", "packages/ai-sdk", "packages/langchain", "."];
 
-/** `deno.json`, as far as it matters here. */
+/** The relevant part of `deno.json`. */
 export interface Config extends Readonly<Record<string, unknown>> {
   readonly compilerOptions: Readonly<Record<string, unknown>>;
   readonly publish: { readonly exclude: readonly string[] };
@@ -22,10 +22,10 @@ export interface Copy extends AsyncDisposable {
 }
 
 /**
- * Copy what belongs to the checkout: what git knows, and what is new and not ignored.
+ * Copy the checkout: files that git tracks, and new files that are not ignored.
  *
- * @param change Makes the copy's `deno.json` of this one's.
- * @returns The copy; its disposal removes it.
+ * @param change Converts `deno.json` for the copy.
+ * @returns The copy; disposal removes it.
  */
 export async function copyCheckout(change: (config: Config) => object): Promise<Copy> {
   const listed = await read("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
@@ -38,7 +38,7 @@ export async function copyCheckout(change: (config: Config) => object): Promise<
       try {
         await Deno.copyFile(join(ROOT, file), target);
       } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error; // Deleted, and git does not know yet.
+        if (!(error instanceof Deno.errors.NotFound)) throw error; // Deleted, but still in git's index.
       }
     }
     const config: Config = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
@@ -51,12 +51,12 @@ export async function copyCheckout(change: (config: Config) => object): Promise<
 }
 
 /**
- * Run a program in the checkout.
+ * Run a program and capture its output.
  *
  * @param program Its name.
  * @param args Its arguments.
- * @param cwd Where.
- * @returns What it printed.
+ * @param cwd The working directory.
+ * @returns Its stdout.
  * @throws {Error} If it fails.
  */
 export async function read(program: string, args: readonly string[], cwd = ROOT): Promise<string> {
@@ -67,10 +67,10 @@ export async function read(program: string, args: readonly string[], cwd = ROOT)
 }
 
 /**
- * Run Deno, seen by whoever runs this.
+ * Run Deno with inherited output.
  *
  * @param args Its arguments.
- * @param cwd Where.
+ * @param cwd The working directory.
  * @returns Whether it succeeded.
  */
 export async function deno(args: readonly string[], cwd: string): Promise<boolean> {

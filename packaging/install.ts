@@ -1,6 +1,6 @@
 /**
- * Writes the command `inferd`, which runs this checkout, where `deno install -g` would: that itself takes no
- * `deno.json` with `links` along. `deno uninstall -g inferd` removes either.
+ * Installs the command `inferd`, which runs this checkout, where `deno install -g` would, which does not support a
+ * `deno.json` with `links`. `deno uninstall -g inferd` removes either.
  *
  * usage: deno task install [--force]
  */
@@ -32,7 +32,7 @@ if (!path.includes(bin)) {
   console.log(`Your PATH does not have it yet: export PATH="${bin}:$PATH"`);
 }
 
-/** A Deno that is still there after the next update: neither npx's cache nor a version's own folder. */
+/** A Deno executable that survives updates: neither in npx's cache nor in a version-specific folder. */
 function denoCommand(): string {
   const running = Deno.execPath();
   if (running.split("/").includes("_npx")) return "npx --yes deno";
@@ -43,11 +43,11 @@ function exists(file: string): boolean {
   try {
     return Deno.statSync(file).isFile;
   } catch {
-    return false; // Not there, or not ours to look at.
+    return false; // It does not exist, or may not be read.
   }
 }
 
-/** For a shell. */
+/** Quote for a shell. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

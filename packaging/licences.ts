@@ -1,14 +1,13 @@
 /**
- * Lists the npm packages that the programs and the published packages load, each with its version and the licence its
- * `package.json` names, and fails where one is not allowed. Packages for other systems, which npm leaves out here, are
- * only counted.
+ * Lists the npm packages loaded by the programs and the published packages, with version and licence, and fails if a
+ * licence is not allowed. Optional packages for other platforms, which npm does not install here, are only counted.
  *
  * usage: deno task licences
  */
 import { join } from "@std/path";
 import { PACKAGES, read, ROOT } from "./copy.ts";
 
-/** Licences that ask for no more than being named. */
+/** Permissive licences, which require attribution only. */
 export const ALLOWED: ReadonlySet<string> = new Set([
   "0BSD",
   "Apache-2.0",
@@ -19,7 +18,7 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "MIT",
 ]);
 
-/** What is started by computed specifiers, which the graph of `main.ts` does not show. */
+/** Entry points loaded by computed specifiers, which do not appear in the graph of `main.ts`. */
 const PROGRAMS: readonly string[] = [
   "src/cli/daemon_main.ts",
   "src/engine/main.ts",
@@ -27,15 +26,15 @@ const PROGRAMS: readonly string[] = [
   "src/libraries/fetch/fetch_main.ts",
 ];
 
-/** A package that is loaded. */
+/** A loaded package. */
 export interface LoadedPackage {
   readonly name: string;
   readonly version: string;
-  /** As `package.json` has it; absent: it names none. */
+  /** As in `package.json`; undefined if missing. */
   readonly licence?: string;
 }
 
-/** A program's packages, as `deno info --json` lists them. */
+/** A program's packages, in the format of `deno info --json`. */
 export interface PackageGraph {
   readonly npmPackages: Readonly<
     Record<string, {
@@ -47,15 +46,15 @@ export interface PackageGraph {
   >;
 }
 
-/** What a graph's packages say of themselves. */
+/** The licences in a module graph. */
 export interface Licences {
-  /** By name and version. */
+  /** Ordered by name and version. */
   readonly loaded: readonly LoadedPackage[];
-  /** Names of those that are optional and not here: they are for other systems. */
+  /** Names of optional packages that are not installed: they are for other platforms. */
   readonly left: readonly string[];
 }
 
-/** A package that has to be here is not. */
+/** A required package is not installed. */
 export class MissingPackageError extends Error {
   override readonly name = "MissingPackageError";
 }
@@ -67,11 +66,11 @@ interface Manifest {
 }
 
 /**
- * Read what a graph's packages say of themselves.
+ * Read the licences of a graph's packages.
  *
  * @param graph The packages of a program.
  * @returns Their licences.
- * @throws {MissingPackageError} If one is not here that is not optional.
+ * @throws {MissingPackageError} If a required one is not installed.
  */
 export function licencesOf({ npmPackages }: PackageGraph): Licences {
   const all = Object.values(npmPackages).map((one) => ({ ...one, manifest: readManifest(one.localPath) }));
@@ -92,10 +91,10 @@ export function licencesOf({ npmPackages }: PackageGraph): Licences {
 }
 
 /**
- * Whether a licence expression can be satisfied with licences that are allowed: one of `OR`, all of `AND`.
+ * Whether a licence expression can be satisfied with allowed licences: one of `OR`, all of `AND`.
  *
  * @param expression An SPDX expression.
- * @param allowed The licences that are.
+ * @param allowed The allowed licences.
  */
 export function isAllowed(expression: string, allowed: ReadonlySet<string> = ALLOWED): boolean {
   const tokens = expression.match(/[()]|[^\s()]+/g) ?? [];
@@ -123,7 +122,7 @@ export function isAllowed(expression: string, allowed: ReadonlySet<string> = ALL
     return fits;
   };
   const fits = either();
-  // What is left over, `WITH` an exception say, is not understood.
+  // Remaining tokens, such as a `WITH` exception, are not supported.
   return fits && at === tokens.length;
 }
 
@@ -136,7 +135,7 @@ function readManifest(folder: string): Manifest | undefined {
   }
 }
 
-/** Old packages have an object, or a list of which any may be chosen. */
+/** Old packages have an object, or a list of alternatives. */
 function licenceOf({ license, licenses }: Manifest): string | undefined {
   const named = [license, ...Array.isArray(licenses) ? licenses : [licenses]].flatMap((one) => {
     if (typeof one === "string") return [one];

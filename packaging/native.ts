@@ -1,7 +1,7 @@
 /**
- * Builds the CPU code for this machine from the source that node-llama-cpp's package carries, with this machine's
- * compiler, and puts it with npm's other libraries into a folder that `--library-dir` takes. docs/operations.md says what
- * it brings. Needs Linux on x86_64 with AVX2, git, cmake and GCC 12 or later; takes some minutes.
+ * Builds the CPU backend for this machine from the source in node-llama-cpp's package, with the local compiler, and
+ * puts it together with npm's other libraries into a folder for `--library-dir`. See docs/operations.md for the gain.
+ * Needs Linux on x86_64 with AVX2, git, cmake and GCC 12 or later; takes a few minutes.
  *
  * usage: deno task native [FOLDER], by default ~/.inferd/native
  */
@@ -12,8 +12,8 @@ import { scoreOf } from "../src/engine/native/cpu/cpu_code.ts";
 import { findLibrary, packagedFolder } from "../src/libraries/library_files.ts";
 
 /**
- * The variants that are built, the best first, as ggml rates them. Not `sapphirerapids`, the one that computes with tiles
- * (AMX): GCC 12 leaves out most of what configures a tile, and such code ends in an illegal instruction.
+ * The variants to build, best first in ggml's rating. Not `sapphirerapids`, the one with AMX: GCC 12 omits most of the
+ * tile configuration, which leads to an illegal instruction.
  */
 export const VARIANTS: readonly string[] = [
   "zen4",
@@ -25,18 +25,18 @@ export const VARIANTS: readonly string[] = [
   "alderlake",
   "haswell",
 ];
-/** Those without AVX-512, which some models are faster with. */
+/** Variants without AVX-512, which are faster for some models. */
 const NARROW: readonly string[] = ["alderlake", "haswell"];
 
-/** A product's sums are set to zero again and again; `rep stos`, GCC's usual way, takes as long as many multiplications. */
+/** The accumulators are zeroed repeatedly; `rep stos`, GCC's default, takes as long as many multiplications. */
 const ZERO_BY_VECTORS = "-mmemset-strategy=vector_loop:1024:noalign,libcall:-1:noalign";
 const LEAST_GCC = 12;
 
 /**
- * Which variants a machine is to have: its best one, and its best one without AVX-512.
+ * Select the variants for a machine: the best one, and the best without AVX-512.
  *
- * @param runs Whether it can run a variant.
- * @returns The variants; empty if it can run none.
+ * @param runs Whether the machine can run a variant.
+ * @returns The variants; empty if there is none.
  */
 export function variantsFor(runs: (variant: string) => boolean): readonly string[] {
   const best = [VARIANTS, NARROW].flatMap((variants) => variants.find(runs) ?? []);
@@ -44,12 +44,12 @@ export function variantsFor(runs: (variant: string) => boolean): readonly string
 }
 
 /**
- * Put npm's libraries without their CPU code, and that CPU code instead, into a folder. A daemon may have what is there
- * mapped: each file is put in the place of the old one.
+ * Fill a folder with npm's libraries, their CPU code replaced by the new build. Files are replaced by renaming, because
+ * a daemon may have them mapped.
  *
- * @param folder Where. What is there of another release is removed.
- * @param from npm's libraries.
- * @param built The new code.
+ * @param folder The folder. Files of another release are removed.
+ * @param from Folder of npm's libraries.
+ * @param built Folder of the new CPU code.
  */
 export async function fillFolder(folder: string, from: string, built: readonly string[]): Promise<void> {
   const files = new Map<string, string>();
@@ -72,7 +72,7 @@ function isCpuCode(file: string): boolean {
   return /^libggml-cpu\b/.test(file);
 }
 
-/** The major version of the compiler that cmake would take, if it is GCC. */
+/** Major version of the compiler cmake would use, if it is GCC. */
 async function gccVersion(): Promise<number | undefined> {
   const compiler = Deno.env.get("CXX") || "c++";
   try {
@@ -116,13 +116,13 @@ async function build(folder: string): Promise<number> {
         "-DGGML_BACKEND_DL=ON",
         "-DGGML_CPU_ALL_VARIANTS=ON",
         "-DGGML_NATIVE=OFF",
-        // As npm's: threads of its own.
+        // As in npm's build: its own thread pool.
         "-DGGML_OPENMP=OFF",
         "-DLLAMA_BUILD_COMMON=OFF",
         "-DLLAMA_BUILD_TESTS=OFF",
         "-DLLAMA_BUILD_TOOLS=OFF",
         "-DLLAMA_BUILD_EXAMPLES=OFF",
-        // It is to find npm's libggml-base.so, which has this very name.
+        // It must find npm's libggml-base.so by this exact name.
         "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
         "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",
         "-DCMAKE_INSTALL_RPATH=$ORIGIN",
@@ -145,7 +145,7 @@ async function build(folder: string): Promise<number> {
   return 0;
 }
 
-/** The folder that the command line names. */
+/** The folder on the command line. */
 function folderFrom([given, ...more]: readonly string[]): string {
   if (more.length > 0 || given?.startsWith("-")) {
     throw new TypeError(`Unknown argument "${more[0] ?? given}"; the only one is the folder`);

@@ -1,7 +1,7 @@
 /**
- * Publishes all packages to JSR, the client first: the others import it. What is published cannot be changed any more,
- * so all are checked before the first is uploaded, as their users get them: from a copy of the checkout whose `@std/*`
- * are those of JSR, not the stand-ins that `links` in deno.json point at. It needs JSR.
+ * Publishes all packages to JSR, the client first because the others import it. A published version cannot be changed,
+ * so all packages are checked before the first upload, in a copy of the checkout with JSR's `@std/*` instead of the
+ * stand-ins under `links`. Requires access to JSR.
  *
  * usage: deno task publish [flags of deno publish]
  */
@@ -18,7 +18,7 @@ for (const { folder, flags } of steps) {
   break;
 }
 
-/** What is of use to a package of `deno.json`. While something is linked it cannot be excluded. */
+/** The parts of `deno.json` that matter to a package. `links` cannot be excluded while anything is linked. */
 function withoutLinks({ links: _links, tasks: _tasks, lint: _lint, fmt: _fmt, publish, ...config }: Config): object {
   return { ...config, publish: { exclude: [...publish.exclude, "links"] } };
 }

@@ -1,25 +1,25 @@
 /**
- * The rooms of the source and which rooms each may import: one table, checked against the module graph of Deno (types
- * included). Also checked: no circle of files, and that docs/architecture.md describes every folder.
+ * The rooms of the source and their allowed imports: one table, checked against Deno's module graph, types included.
+ * Also checks that there are no import cycles, and that docs/architecture.md describes every folder.
  *
  * usage: deno task rooms
  */
 import { dirname, fromFileUrl, relative } from "@std/path";
 import { ROOT } from "./copy.ts";
 
-/** A room: one or several folders, and the rooms that it may import. */
+/** A room: one or several folders, and the rooms it may import. */
 export interface Room {
   readonly imports: readonly string[];
-  /** Further folders of the same room; between them only circles of files are an error. */
+  /** Further folders of the room; between them only import cycles are an error. */
   readonly folders?: readonly string[];
-  /** Why a folder has more than {@linkcode MAX_FILES} files. */
+  /** Why the folder exceeds {@linkcode MAX_FILES} files. */
   readonly large?: string;
 }
 
-/** Files that a folder may have without a reason. */
+/** Maximum number of files in a folder without a reason. */
 const MAX_FILES = 13;
 
-/** What starts a process; what none of these reaches is dead. */
+/** Entry points of processes; a file that none of them reaches is dead. */
 const ROOTS = [
   "main.ts",
   "src/cli/daemon_main.ts",
@@ -33,7 +33,7 @@ const ROOTS = [
 const MODELS = ["src/models", "src/models/file", "src/models/store", "src/models/transfer"];
 const BACKENDS = ["src/backend", "src/backend/llama", "src/backend/on_demand", "src/backend/openai"];
 
-/** Every room, those that import the fewest first. A room may always import itself; `.` is `main.ts`. */
+/** All rooms, those with the fewest imports first. A room may always import itself; `.` is `main.ts`. */
 export const ROOMS: Readonly<Record<string, Room>> = {
   "client/protocol": { imports: [] },
   "client": {
@@ -258,15 +258,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
 };
 
-/** Files by path, each with the files that it imports. */
+/** Imports of each file, by path. */
 export type Graph = ReadonlyMap<string, readonly string[]>;
 
 /**
- * Find what breaks the rules.
+ * Find violations.
  *
  * @param graph The files.
  * @param rooms The table.
- * @returns A sentence for each fault; none where all is well.
+ * @returns A sentence per violation.
  */
 export function findFaults(graph: Graph, rooms: Readonly<Record<string, Room>> = ROOMS): string[] {
   const roomOfFolder = new Map(
@@ -301,11 +301,11 @@ export function findFaults(graph: Graph, rooms: Readonly<Record<string, Room>> =
 }
 
 /**
- * Find the folders that a document does not describe.
+ * Find folders that a document does not describe.
  *
  * @param folders The folders.
  * @param document Markdown, with a table whose first cells name folders: `` | `src/cli/` | ... ``.
- * @returns A sentence for each that is missing.
+ * @returns A sentence per missing folder.
  */
 export function findUndescribed(folders: Iterable<string>, document: string): string[] {
   const described = new Set([...document.matchAll(/^\| `([^`]+?)\/?` +\|/gm)].map(([, folder]) => folder));
@@ -313,7 +313,7 @@ export function findUndescribed(folders: Iterable<string>, document: string): st
     .map((folder) => `docs/architecture.md does not say what ${folder}/ is for: add a line to its table of rooms`);
 }
 
-/** Circles, each as the way round it; one for each group of nodes that reach each other. */
+/** Import cycles, one for each strongly connected component. */
 function findCircles(edges: ReadonlyMap<string, readonly string[]>): string[][] {
   const circles: string[][] = [];
   const done = new Set<string>();
@@ -334,7 +334,7 @@ function findCircles(edges: ReadonlyMap<string, readonly string[]>): string[][] 
   return circles;
 }
 
-/** What of `deno info --json` is used. */
+/** The used part of `deno info --json`. */
 interface ModuleInfo {
   readonly modules: readonly {
     readonly specifier: string;
@@ -342,7 +342,7 @@ interface ModuleInfo {
   }[];
 }
 
-/** The graph of everything that a root reaches, types included. */
+/** The module graph of all entry points, types included. */
 async function readGraph(): Promise<Graph> {
   const own = (specifier: string): string | undefined => {
     if (!specifier.startsWith("file:")) return undefined;
@@ -367,7 +367,7 @@ async function readGraph(): Promise<Graph> {
   return graph;
 }
 
-/** All files of the program, as paths from the checkout. */
+/** All source files, as paths relative to the checkout. */
 async function sourceFiles(folder: string): Promise<string[]> {
   const files: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(`${ROOT}${folder}`)) {

@@ -1,15 +1,15 @@
 /**
- * The pictures of the page in docs/images, taken in headless Chromium of a daemon with the built-in model, which really
- * answers: `deno task screenshots`.
+ * Takes the screenshots of the page in docs/images, in headless Chromium with a daemon that runs the built-in model:
+ * `deno task screenshots`.
  */
 import { BridgeUnderTest, BUILT_IN_BACKEND } from "../tests/support/bridges.ts";
 import { type BrowserOptions, BrowserUnderTest, CHROMIUM } from "../tests/support/browser.ts";
 
 const IMAGES = new URL("../docs/images/", import.meta.url);
-/** No picture is larger, in bytes. */
+/** Maximum size of a picture in bytes. */
 const MOST_BYTES = 150_000;
 const QUESTIONS = ["What is the capital of Norway?", "Tell me a short story."];
-/** How long the activity is watched before its picture is taken, in milliseconds, so that the charts have a past. */
+/** How long activity is recorded before its picture, in milliseconds, to fill the charts. */
 const WATCHED_MS = 25_000;
 
 if (CHROMIUM === undefined) {
@@ -46,7 +46,7 @@ async function talk(browser: BrowserUnderTest): Promise<void> {
   }
 }
 
-/** Take one once `prepare` has made the page worth it; what that returns is done afterwards. */
+/** Take a picture once `prepare` has set up the page; its result is called afterwards. */
 async function picture(
   name: string,
   options: BrowserOptions,
@@ -63,7 +63,7 @@ async function picture(
   console.log(`${path.pathname} ${bytes.length} bytes`);
 }
 
-/** Ask again and again, until the signal ends it. */
+/** Send requests until the signal fires. */
 async function ask(number: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await fetch(`${bridge.url}/v1/chat/completions`, {

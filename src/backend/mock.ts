@@ -1,7 +1,7 @@
 /**
- * A backend that computes nothing: it follows a script. For tests and for trying out clients; it counts words as
- * tokens, and each piece of its answer as one, and takes no notice of sampling, stop strings and grammars. Its tokens are
- * UTF-16 units where ids of them are asked for.
+ * A backend that follows a script instead of running a model, for tests and for trying out clients. Counts each word of
+ * input and each piece of output as a token; ignores sampling, stop strings and grammars. Its tokenizer's ids are
+ * UTF-16 units.
  */
 import { delay } from "@std/async";
 import type { MockBackendConfig } from "../config/options.ts";
@@ -31,7 +31,7 @@ import { mayCall, mustCall } from "../inference/tool_choice.ts";
 const DEFAULT_TOKENS: readonly string[] = ["This", " is", " a", " mock", " answer", "."];
 const DEFAULT_DIMENSIONS = 8;
 
-/** How many tokens without a delay come in one turn of the event loop; more would keep others waiting. */
+/** Tokens without delay per turn of the event loop; more would starve other tasks. */
 const TOKENS_PER_TURN = 32;
 
 /** Answers from a script. */
@@ -159,7 +159,7 @@ export class MockBackend implements Backend {
     return Promise.resolve();
   }
 
-  /** What the script says to happen before an answer that comes at once. */
+  /** Scripted delays and failures before an answer that is not streamed. */
   async #begin(signal: AbortSignal): Promise<void> {
     if (this.#config.script.hangAt === 0) await aborted(signal);
     this.#failAt(0);
@@ -188,7 +188,7 @@ export class MockBackend implements Backend {
     if (!required && blocksOf(messages.at(-1)?.content).some(({ type }) => type === "tool_result")) return [];
     const offered = (this.#config.script.calls ?? []).filter((call) => callable.some(({ name }) => name === call.name));
     const calls = required && offered.length === 0 ? [{ name: first.name, input: {} }] : offered;
-    // Calls of one conversation have names of their own.
+    // Call ids are unique within a conversation.
     const made = messages.flatMap(({ content }) => blocksOf(content)).filter(({ type }) => type === "tool_use").length;
     return calls.map(({ name, input }, index): ToolUse => ({
       type: "tool_use",
@@ -199,10 +199,7 @@ export class MockBackend implements Backend {
   }
 }
 
-/**
- * Refuse the schemas that an engine could not follow, in its words. What knows them is loaded when there is one: no
- * other daemon needs it.
- */
+/** Refuse schemas that an engine could not enforce, with its message. The compiler is imported on first use. */
 async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationRequest): Promise<void> {
   if (!tools.some((tool) => mayCall(tool, toolChoice)) && responseSchema === undefined) return;
   const [{ GrammarError }, { GrammarBuilder }, { compileSchema }] = await Promise.all([
@@ -215,7 +212,7 @@ async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationReq
     const response = responseSchema === undefined
       ? []
       : [compileSchema(responseSchema, { builder, path: "response_format.schema" })];
-    // What cannot be enforced of a tool's is left to whoever looks at the call.
+    // A tool schema that cannot be enforced is left to validation of the call.
     const onUnenforced = (): void => {};
     const inputs = tools.flatMap((tool, index) =>
       mayCall(tool, toolChoice)
@@ -234,7 +231,7 @@ async function checkSchemas({ tools, toolChoice, responseSchema }: GenerationReq
   }
 }
 
-/** The script is certain of each piece. */
+/** Scripted pieces have probability 1. */
 function textEvent(text: string, logprobs: number | undefined): BackendEvent {
   if (logprobs === undefined) return { type: "text", text };
   const piece = { token: text, bytes: [...new TextEncoder().encode(text)], logprob: 0 };
@@ -248,7 +245,7 @@ function textIn(content: string | readonly ContentBlock[]): string {
     : content.map((block) => block.type === "text" ? block.text : `[${block.type}]`).join("\n");
 }
 
-/** Rejects with the signal's reason when it fires, and never otherwise settles. */
+/** Rejects with the signal's reason when it fires; never settles otherwise. */
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) reject(signal.reason);
@@ -256,7 +253,7 @@ function aborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Lets everybody else run first; by a timer, because the runtime hardly looks at sockets while immediates are due. */
+/** Yield to other tasks; by a timer, because the runtime rarely polls sockets while immediates are due. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
@@ -269,7 +266,7 @@ function countWords(request: Pick<GenerationRequest, "messages">): number {
   return request.messages.reduce((sum, { content }) => sum + countWordsIn(content), 0);
 }
 
-/** An attachment or a call counts as one. */
+/** Attachments and calls count as one word. */
 function countWordsIn(content: string | readonly ContentBlock[]): number {
   if (typeof content === "string") return wordsOf(content).length;
   return content.reduce((sum, block) => {
@@ -282,7 +279,7 @@ function wordsOf(text: string): string[] {
   return text.toLowerCase().match(/\S+/g) ?? [];
 }
 
-/** The sum of a vector for each word, so that texts that share words are alike. */
+/** Sum of one vector per word, so that texts with common words are similar. */
 function vectorOf(text: string, dimensions: number): Float32Array {
   const vector = new Float32Array(dimensions);
   for (const word of wordsOf(text)) {
@@ -296,7 +293,7 @@ function vectorOf(text: string, dimensions: number): Float32Array {
   return vector;
 }
 
-/** One without a direction gets the first. */
+/** The zero vector becomes the first unit vector. */
 function toUnitLength(vector: Float32Array): Float32Array {
   const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
   return length === 0 ? vector.map((_, index) => index === 0 ? 1 : 0) : vector.map((value) => value / length);

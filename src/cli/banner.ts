@@ -1,4 +1,4 @@
-/** What a daemon says of itself when it is ready: what it serves, where, and what to try. */
+/** The banner of a ready daemon: surfaces, addresses, and commands to try. */
 import { basename, dirname, join } from "@std/path";
 import { bold } from "@std/fmt/colors";
 import type { TcpAddress } from "@inferd/client/paths";
@@ -9,14 +9,14 @@ import type { Daemon } from "../daemon/boot.ts";
 
 type Capabilities = Daemon["capabilities"][number];
 
-/** Who serves what: a backend that does nothing special answers with text. */
+/** Which backends serve a surface; one without special capabilities generates text. */
 const SERVES: Readonly<Record<SurfaceName, (backend: Capabilities) => boolean>> = {
   infer: ({ v2, embed, rerank }) => v2 || !(embed || rerank),
   v2: ({ v2 }) => v2,
   embed: ({ embed }) => embed,
   rerank: ({ rerank }) => rerank === true,
 };
-/** What to try first, the likeliest first. */
+/** Commands to try, best first. */
 const TRIALS: readonly (readonly [SurfaceName, string])[] = [
   ["v2", "chat"],
   ["infer", 'generate "Tell me a story about a fox."'],
@@ -25,10 +25,10 @@ const TRIALS: readonly (readonly [SurfaceName, string])[] = [
 ];
 
 /**
- * The greeting of a daemon that is ready.
+ * Format the banner.
  *
- * @param options What it runs with.
- * @param backends What its backends can do.
+ * @param options The daemon's options.
+ * @param backends Capabilities of the backends.
  * @returns A few lines.
  */
 export function bannerOf(
@@ -62,7 +62,7 @@ function describe({ model, backend, accelerator, n_ctx: context = 0, parallel = 
   return `${model ?? backend}${facts.length === 0 ? "" : ` (${facts.join(", ")})`}`;
 }
 
-/** The sockets, those of one folder on a line, and the TCP addresses. */
+/** The sockets, grouped by folder, and the TCP addresses. */
 function addresses({ listen }: Pick<DaemonOptions, "listen">, surfaces: readonly SurfaceName[]): string[] {
   const folders = Map.groupBy(surfaces.map((name) => listen[name].socket), dirname);
   const sockets = [...folders].map(([folder, paths]) =>

@@ -1,4 +1,4 @@
-/** `inferd chat`: a conversation on the terminal. Ctrl-C stops the answer, not the program. */
+/** `inferd chat`: a conversation in the terminal. Ctrl-C stops the answer, not the program. */
 import { join } from "@std/path";
 import type { ParsedFlags } from "../config/flags.ts";
 import { homeDirectory } from "../config/home.ts";
@@ -18,7 +18,7 @@ const HELP = [
   "A line that ends with \\ continues on the next one; a pasted text is one message.",
   "Ctrl-C stops an answer or clears the line, /bye or Ctrl-D quits, /clear forgets the conversation, /help lists more.",
 ].join("\n");
-/** The prompt has no more of a model's name than this. */
+/** Maximum length of the model's name in the prompt. */
 const MOST_NAME = 24;
 
 export const chat: Command = {
@@ -36,20 +36,20 @@ export const chat: Command = {
   },
 };
 
-/** Whom to talk to, and how. */
+/** Options of a chat. */
 export interface ChatOptions {
-  /** Those of `chat`. */
+  /** Flags of `chat`. */
   readonly flags: ParsedFlags;
   readonly where: Target;
   readonly env: CommandContext["machine"]["env"];
-  /** Which of the daemon's models; absent: its first. */
+  /** The model; default: the daemon's first. */
   readonly model?: string | undefined;
 }
 
 /**
- * Hold a conversation on the terminal.
+ * Run a conversation in the terminal.
  *
- * @param options With whom.
+ * @param options Daemon, model and flags.
  * @returns The exit code.
  */
 export async function chatWith({ flags, where, env, model }: ChatOptions): Promise<number> {
@@ -88,24 +88,24 @@ function greetingOf(name: string | undefined): string {
   return [...name === undefined ? [] : [name], ...toy, HELP].join("\n");
 }
 
-/** Where what was said is kept, beside the user's other files of ours; without a home, nowhere. */
+/** Path of the history file among the user's other inferd files; undefined without a home folder. */
 function historyPath(env: ChatOptions["env"]): string | undefined {
   const home = homeDirectory(env);
   if (home === undefined) return undefined;
   const path = join(home, ".inferd", "chat_history");
-  // Asked first, because using it without the permission would prompt on a terminal.
+  // Queried first, because using it without the permission would prompt on a terminal.
   const may = (["read", "write"] as const).every((name) =>
     Deno.permissions.querySync({ name, path }).state === "granted"
   );
   return may ? path : undefined;
 }
 
-/** The daemon's first model that generates; nothing where it does not say. */
+/** The daemon's first model that generates; undefined if not reported. */
 async function firstModel(where: Target): Promise<string | undefined> {
   if (where.infer.tcp !== undefined) return undefined;
   try {
     return (await adminOf(where).snapshot()).capabilities.find(({ v2 }) => v2)?.model;
   } catch {
-    return undefined; // It is for the greeting alone.
+    return undefined; // Only the greeting needs it.
   }
 }

@@ -1,4 +1,4 @@
-/** The commands of a chat: lines that begin with a slash. */
+/** Slash commands of a chat. */
 import { InferdError, type Message } from "@inferd/client";
 import { didYouMean } from "../config/setting/closest.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
@@ -8,10 +8,10 @@ import { GENERATION_FLAGS, readGeneration } from "./generation_flags.ts";
 import { complain, remark } from "./terminal/output.ts";
 
 const FILE_MODE = 0o600;
-/** Longer than any conversation. */
+/** Larger than any saved conversation. */
 const MOST_FILE_BYTES = 16 * 1024 * 1024;
 
-/** One of them. */
+/** A slash command. */
 interface ChatCommand {
   readonly usage: string;
   readonly help: string;
@@ -22,7 +22,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   help: { usage: "/help", help: "list these commands", run: () => remark(help()) },
   clear: {
     usage: "/clear",
-    help: "forget what was said",
+    help: "clear the conversation",
     run: (_, conversation) => {
       conversation.reset();
       remark("(cleared)");
@@ -30,7 +30,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   },
   system: {
     usage: "/system [TEXT]",
-    help: "give the model other instructions, or none",
+    help: "set or remove the system prompt",
     run: (text, conversation) => {
       conversation.instruct(text === "" ? undefined : text);
       remark(text === "" ? "(no instructions)" : "(set)");
@@ -38,7 +38,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   },
   set: {
     usage: "/set NAME VALUE",
-    help: "sample otherwise, as the flags do: /set temperature 0.2",
+    help: "change a sampling parameter: /set temperature 0.2",
     run: (text, conversation) => {
       const [name = "", ...value] = text.split(/\s+/);
       if (name === "system") return conversation.instruct(value.join(" ") || undefined);
@@ -50,7 +50,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   },
   model: {
     usage: "/model [NAME]",
-    help: "list the models, or talk to another one",
+    help: "list the models, or switch to another one",
     run: async (name, conversation) => {
       const models = await conversation.models();
       if (name === "") {
@@ -77,7 +77,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   },
   load: {
     usage: "/load FILE",
-    help: "go on with a conversation that was saved",
+    help: "load a saved conversation",
     run: async (path, conversation) => {
       if (path === "") throw new UsageError("Use /load FILE");
       const messages = readMessages(path, await readText(path));
@@ -87,32 +87,32 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   },
   retry: {
     usage: "/retry",
-    help: "have the last message answered again",
+    help: "regenerate the last answer",
     run: async (_, conversation) => {
       const text = conversation.undo();
-      if (text === undefined) throw new UsageError("There is no message to answer again");
+      if (text === undefined) throw new UsageError("There is no answer to regenerate");
       await conversation.say(text);
     },
   },
   undo: {
     usage: "/undo",
-    help: "take back the last message and its answer",
+    help: "remove the last message and its answer",
     run: (_, conversation) => {
       const text = conversation.undo();
-      remark(text === undefined ? "(nothing was said)" : "(taken back)");
+      remark(text === undefined ? "(the conversation is empty)" : "(taken back)");
     },
   },
   bye: { usage: "/bye", help: "quit, as Ctrl-D does", run: () => {} },
 };
 
-/** Older names. */
+/** Aliases of commands. */
 const ALIASES: Readonly<Record<string, string>> = { reset: "clear", exit: "bye", quit: "bye", "?": "help" };
 
 /**
- * Do what a line says.
+ * Execute a slash command.
  *
- * @param line It begins with a slash.
- * @param conversation What it is about. Mistakes are said, not thrown.
+ * @param line The line, beginning with a slash.
+ * @param conversation The conversation. Mistakes are printed, not thrown.
  */
 export async function obey(line: string, conversation: Conversation): Promise<void> {
   const [, given = "", rest = ""] = /^\/(\S*)\s*([\s\S]*)$/.exec(line) ?? [];
@@ -142,7 +142,7 @@ function help(): string {
 function noEnv(): undefined {}
 
 async function readText(path: string): Promise<string> {
-  // Opening a FIFO would wait for a writer.
+  // Opening a FIFO would block until there is a writer.
   const { isFile, size } = await Deno.stat(path);
   if (!isFile || size > MOST_FILE_BYTES) throw new UsageError(`Cannot load "${path}": it is not a saved conversation`);
   return await Deno.readTextFile(path);

@@ -1,6 +1,4 @@
-/**
- * What every command is, and the help text made from it.
- */
+/** The interface of commands, and the help text generated from it. */
 import { type Env, type ParsedFlags, parseFlags } from "../config/flags.ts";
 import { type SettingName, SETTINGS } from "../config/schema.ts";
 import { helpOf, type Settings } from "../config/setting/setting.ts";
@@ -8,55 +6,55 @@ import { UsageError } from "../config/setting/usage_error.ts";
 import { typed, typedName } from "../config/setting/typed_command.ts";
 import type { Machine } from "../config/resolve.ts";
 
-/** There is no daemon to talk to; the program says so and exits with 2. */
+/** No daemon is running; the program prints the message and exits with 2. */
 export class UnreachableError extends Error {
   override readonly name = "UnreachableError";
 }
 
-/** What a command gets from the process; nothing else reads arguments or environment. */
+/** Process state passed to a command; nothing else reads arguments or environment. */
 export interface CommandContext {
   readonly machine: Machine;
-  /** Every command there is, the default one first. */
+  /** All commands, the default one first. */
   commands(): Promise<readonly Command[]>;
 }
 
-/** A flag of a command's own, for its help. */
+/** A command-specific flag, for its help. */
 export interface OwnFlag {
-  /** With a placeholder for its value, e.g. `--max-tokens N`. */
+  /** With a placeholder for the value, e.g. `--max-tokens N`. */
   readonly flag: string;
   readonly help: string;
-  /** What its value may be, where that is a few words. */
+  /** Allowed values, if they are few words. */
   readonly choices?: readonly string[];
-  /** It may be given more than once. */
+  /** It may be repeated. */
   readonly repeats?: boolean;
-  /** What it is about, where help has a heading of its own for that. */
+  /** Its heading in the help text, if it has one. */
   readonly group?: string;
 }
 
-/** One command of `inferd`. */
+/** A command of `inferd`. */
 export interface Command {
   readonly name: string;
-  /** After `inferd`. */
+  /** Usage after `inferd`. */
   readonly usage: string;
   readonly summary: string;
-  /** What its first argument may be, where that is a few words. */
+  /** Allowed first arguments, if they are few words. */
   readonly words?: readonly string[];
-  /** Settings it takes, shown with their variables. */
+  /** Settings it accepts, shown with their environment variables. */
   readonly settings: readonly SettingName[];
   readonly flags: readonly OwnFlag[];
-  /** What one does with it, for its help: command lines without `inferd`, or longer ones with {@linkcode typed}. */
+  /** Examples for its help: command lines without `inferd`, or complete ones made with {@linkcode typed}. */
   readonly examples?: readonly string[];
-  /** What else is to be known, for its help: lines. */
+  /** Notes for its help, as lines. */
   readonly notes?: readonly string[];
-  /** Its first argument may be a file. */
+  /** The first argument may be a file. */
   readonly takesFile?: boolean;
   /** Exit codes, one line each. */
   readonly exits: readonly string[];
   /**
    * Run it.
    *
-   * @param args What follows the command's name.
-   * @param context The process.
+   * @param args Arguments after the command's name.
+   * @param context The process state.
    * @returns The exit code.
    * @throws {UsageError} If the command line is wrong.
    */
@@ -64,13 +62,13 @@ export interface Command {
 }
 
 /**
- * Parse a command's own flags, its settings and the environment behind them.
+ * Parse a command's flags, its settings and their environment variables.
  *
  * @param command The command.
- * @param args What follows its name.
+ * @param args Arguments after its name.
  * @param env The environment.
- * @param words How many words beside flags it takes at most; absent: any number.
- * @returns The values, parsed.
+ * @param words Maximum number of positional arguments; default: no limit.
+ * @returns The parsed values.
  * @throws {UsageError} If the command line is wrong.
  */
 export function parseCommand(
@@ -94,17 +92,17 @@ export function nameOf(flag: string): string {
   return flag.replace(/^--| .*$/g, "");
 }
 
-/** Whether there is more than a name. */
+/** Whether a flag has a value. */
 function takesValue(flag: string): boolean {
   return flag.includes(" ");
 }
 
 /**
- * The error for a command's first argument that is none of its actions.
+ * The error for an unknown action of a command.
  *
- * @param action What was given.
- * @param actions What there is.
- * @param what What they are called.
+ * @param action The first argument.
+ * @param actions The allowed actions.
+ * @param what What the message calls them.
  */
 export function unknownAction(action: string | undefined, actions: readonly string[], what = "action"): UsageError {
   const use = `Use ${actions.slice(0, -1).join(", ")} or ${actions.at(-1)}`;
@@ -114,15 +112,15 @@ export function unknownAction(action: string | undefined, actions: readonly stri
 }
 
 /**
- * The help text of one command.
+ * Format the help text of a command.
  *
  * @param command The command.
  * @param settings The settings.
- * @returns The text, with its last newline.
+ * @returns The text, with a final newline.
  */
 export function commandHelp(command: Command, settings: Settings = SETTINGS): string {
   const groups = flagGroups(command, settings);
-  // One table, so that its columns are.
+  // A single table, to align the columns of all groups.
   const lines = table([...groups.values()].flat());
   const sections = [...groups].flatMap(([title, rows]) => [`${title}:`, ...lines.splice(0, rows.length), ""]);
   return [
@@ -139,7 +137,7 @@ export function commandHelp(command: Command, settings: Settings = SETTINGS): st
   ].join("\n");
 }
 
-/** The flags by what they are about; those for where the daemon is come last. */
+/** Flags by heading; those for connecting come last. */
 function flagGroups(command: Command, settings: Settings): Map<string, [string, string][]> {
   const groups = new Map<string, [string, string][]>([["Flags", []]]);
   const add = (group: string, row: [string, string]): void => {
@@ -163,10 +161,10 @@ function flagGroups(command: Command, settings: Settings): Map<string, [string, 
 }
 
 /**
- * The help text of the program.
+ * Format the help text of the program.
  *
- * @param commands Every command, the default one first.
- * @returns The text, with its last newline.
+ * @param commands All commands, the default one first.
+ * @returns The text, with a final newline.
  */
 export function programHelp(commands: readonly Command[]): string {
   return [

@@ -1,7 +1,7 @@
-/** Every command there is. */
+/** The table of commands. */
 import type { Command } from "./command.ts";
 
-/** Loaded when asked for, so that `status` does not pay for what `serve` imports. The first is the default. */
+/** Imported on demand, so that `status` does not load what `serve` imports. The first is the default. */
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve.ts")).serve,
   status: async () => (await import("./status.ts")).status,

@@ -1,4 +1,4 @@
-/** `inferd completions`: what a shell needs to complete commands, flags and values; made from the commands themselves. */
+/** `inferd completions`: shell completion of commands, flags and values, generated from the commands. */
 import { parseFlags } from "../config/flags.ts";
 import { SETTINGS } from "../config/schema.ts";
 import { helpOf, type Settings } from "../config/setting/setting.ts";
@@ -10,7 +10,7 @@ const SHELLS = { bash, zsh, fish } as const;
 export const completions: Command = {
   name: "completions",
   usage: "completions bash|zsh|fish",
-  summary: "A script that lets a shell complete commands, flags and values",
+  summary: "Print a script for shell completion of commands, flags and values",
   words: Object.keys(SHELLS),
   settings: [],
   flags: [],
@@ -25,12 +25,12 @@ export const completions: Command = {
 };
 
 /**
- * The script that completes these commands.
+ * Generate a completion script.
  *
- * @param shell For which shell.
- * @param commands Every command, the default one first.
+ * @param shell The shell.
+ * @param commands All commands, the default one first.
  * @param table The settings.
- * @returns The script, without its last newline.
+ * @returns The script, without a final newline.
  */
 export function completionScript(
   shell: keyof typeof SHELLS,
@@ -44,24 +44,24 @@ function isShell(text: string): text is keyof typeof SHELLS {
   return Object.hasOwn(SHELLS, text);
 }
 
-/** A command, as far as shells complete it. */
+/** A command's completion data. */
 interface Completed {
   readonly name: string;
   readonly summary: string;
   readonly words: readonly string[];
-  /** What follows it may be a file. */
+  /** Arguments may be files. */
   readonly takesFile: boolean;
   readonly flags: readonly CompletedFlag[];
 }
 
 interface CompletedFlag {
-  /** Without dashes. */
+  /** The name without dashes. */
   readonly name: string;
   readonly help: string;
-  /** What follows it; `optional`: may be left out. */
+  /** Whether it has a value. */
   readonly value: "none" | "optional" | "needed";
   readonly choices: readonly string[];
-  /** Its value is a path. */
+  /** The value is a path. */
   readonly isPath: boolean;
 }
 
@@ -105,7 +105,7 @@ function isPath(metavar: string | undefined): boolean {
   return metavar !== undefined && /^(?:FILE|PATH|DIR)\b/.test(metavar);
 }
 
-/** Words of a shell's single-quoted string. */
+/** Quote for a single-quoted shell string. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,4 +1,4 @@
-/** `inferd config`: the configuration a daemon would run with, and the schema of its file. */
+/** `inferd config`: the effective configuration of a daemon, and the schema of its file. */
 import { bold, dim } from "@std/fmt/colors";
 import { parseFlags } from "../config/flags.ts";
 import { configPath, loadConfig } from "../config/load.ts";
@@ -39,7 +39,7 @@ export const config: Command = {
   },
 };
 
-/** Where the file is, or would be. */
+/** Path of the file, whether or not it exists. */
 interface FilePlace {
   readonly path: string | null;
   readonly exists: boolean;

@@ -1,4 +1,4 @@
-/** A conversation with a model: what was said, and the answer that is running. */
+/** A conversation with a model: its history, and the answer in progress. */
 import { type Client, InferdError, InvalidRequestError, type Message } from "@inferd/client";
 import type { SamplingFlags } from "./generation_flags.ts";
 import { describe } from "./run_request.ts";
@@ -6,32 +6,32 @@ import { AnswerPrinter } from "./terminal/answer_printer.ts";
 import { complain, remark } from "./terminal/output.ts";
 import { AnswerClock, statsOf } from "./terminal/stats_line.ts";
 
-/** How a conversation is held. */
+/** Options of a conversation. */
 export interface ConversationOptions {
   readonly system: string | undefined;
   readonly sampling: SamplingFlags;
   readonly thinking: boolean;
-  /** Asked for; absent: whichever the daemon serves first. */
+  /** The requested model; default: the daemon's first. */
   readonly model: string | undefined;
-  /** What the model is called, for people. */
+  /** The model's display name. */
   readonly name: string | undefined;
-  /** Say after each answer how fast it was. */
+  /** Print timings after each answer. */
   readonly stats: boolean;
-  /** As for `AnswerPrinter`. */
+  /** As in `AnswerPrinter`. */
   readonly raw: boolean;
 }
 
-/** One conversation. */
+/** A conversation. */
 export class Conversation {
   #name: string | undefined;
   #model: string | undefined;
-  /** The last message, if it has no answer. */
+  /** The last user message, if unanswered. */
   #unanswered: string | undefined;
   readonly #client: Client;
   readonly #options: ConversationOptions;
   #system: string | undefined;
   #sampling: SamplingFlags;
-  /** Without the system message. */
+  /** The history, without the system message. */
   #messages: Message[] = [];
   #running: AbortController | undefined;
   #failed = false;
@@ -45,18 +45,18 @@ export class Conversation {
     this.#model = options.model;
   }
 
-  /** What the model is called, for people. */
+  /** The model's display name. */
   get name(): string | undefined {
     return this.#name;
   }
 
-  /** The models that may be talked to. */
+  /** Models available for chat. */
   async models(): Promise<string[]> {
     const served = await this.#client.models();
     return served.flatMap(({ model, v2 }) => v2 && model !== undefined ? [model] : []);
   }
 
-  /** Talk to another model from now on; what was said stays. */
+  /** Switch to another model, keeping the history. */
   talkTo(model: string): void {
     [this.#name, this.#model] = [model, model];
   }
@@ -66,29 +66,29 @@ export class Conversation {
     return this.#failed;
   }
 
-  /** What was said so far. */
+  /** The history. */
   get messages(): readonly Message[] {
     const system: Message[] = this.#system === undefined ? [] : [{ role: "system", content: this.#system }];
     return [...system, ...this.#messages];
   }
 
-  /** Forget what was said. */
+  /** Clear the history. */
   reset(): void {
     this.#messages = [];
   }
 
-  /** Give the model other instructions; nothing takes them away. */
+  /** Set the system message; `undefined` removes it. */
   instruct(system: string | undefined): void {
     this.#system = system;
   }
 
-  /** Sample otherwise from now on; what is `undefined` stays. */
+  /** Change sampling parameters; `undefined` ones are kept. */
   sample(change: Partial<SamplingFlags>): void {
     const given = Object.entries(change).filter(([, value]) => value !== undefined);
     this.#sampling = { ...this.#sampling, ...Object.fromEntries(given) };
   }
 
-  /** Go on with what was said elsewhere. */
+  /** Replace the history, and the system message if the messages begin with one. */
   restore(messages: readonly Message[]): void {
     const [first] = messages;
     const system = first?.role === "system" && typeof first.content === "string" ? first.content : undefined;
@@ -96,7 +96,7 @@ export class Conversation {
     this.#messages = messages.slice(system === undefined ? 0 : 1);
   }
 
-  /** Take back the last message and its answer, if it has one; the message, or nothing where there is none. */
+  /** Remove the last user message and its answer; returns the message, if there was one. */
   undo(): string | undefined {
     const unanswered = this.#unanswered;
     this.#unanswered = undefined;
@@ -108,15 +108,15 @@ export class Conversation {
     return content;
   }
 
-  /** Stop the running answer; whether there was one. */
+  /** Stop the answer in progress; returns whether there was one. */
   stop(): boolean {
     this.#running?.abort();
     return this.#running !== undefined;
   }
 
   /**
-   * Say something and print the answer. What was said of a stopped answer stays in the conversation; where it has become
-   * longer than the context, the oldest messages are dropped.
+   * Send a message and print the answer. A stopped answer stays in the history; when the history exceeds the context,
+   * the oldest messages are dropped.
    */
   async say(text: string): Promise<void> {
     const before = this.#messages;
@@ -185,7 +185,7 @@ export class Conversation {
     return answer;
   }
 
-  /** Drop the first message and its answer, but not the last message; how many it were. */
+  /** Drop the oldest user message and its answer, but never the last message; returns how many were dropped. */
   #dropOldest(): number {
     const next = this.#messages.findIndex(({ role }, index) => index > 0 && role === "user");
     if (next < 0) return 0;

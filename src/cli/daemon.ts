@@ -1,7 +1,7 @@
 /**
  * The daemon's process: boot, serve, drain on a signal. `inferd serve` starts it with exact permissions
- * (`monitor/daemon_process.ts`) and has its standard input and output: the daemon orders processes there, and ends when
- * the monitor does. What happens in between is `daemon/boot.ts`'s.
+ * (`monitor/daemon_process.ts`) and owns its stdin and stdout: the daemon orders processes there, and exits when the
+ * monitor does. Booting belongs to `daemon/boot.ts`.
  */
 import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
 import { absoluteValues } from "../config/merge.ts";
@@ -28,21 +28,18 @@ import { complain, isScreen } from "./terminal/output.ts";
 import { stderrProgress } from "./terminal/progress.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
-/** Exit codes of a process that a second signal ended, as shells count them. */
+/** Shell-style exit codes after a second signal. */
 const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "windows"
   ? [["SIGINT", 130]]
   : [["SIGINT", 130], ["SIGTERM", 143]];
 
-/** Who wants to read only what goes wrong is not greeted. */
+/** Log levels that include the banner. */
 const LEVELS_WITH_BANNER: ReadonlySet<string> = new Set(["debug", "info"]);
 
-/** Within this time, in milliseconds, the same signal again is the first one handed on by another process. */
+/** The same signal within this many milliseconds is taken for the first one, relayed by another process. */
 const RELAY_MS = 150;
 
-/**
- * SIGHUP: read the configuration again. Where the daemon runs on a terminal that was closed, the same signal means that
- * it is to end with it.
- */
+/** Handles SIGHUP: reload the configuration. If the daemon's terminal was closed, the signal means to exit instead. */
 function onHangUp(daemon: () => Daemon | undefined, read: () => Promise<DaemonOptions>): () => void {
   const hadTerminal = Deno.stdin.isTerminal();
   return () => {
@@ -51,13 +48,13 @@ function onHangUp(daemon: () => Daemon | undefined, read: () => Promise<DaemonOp
   };
 }
 
-/** Shows on a terminal how far the boot is. */
+/** Shows the progress of booting in a terminal. */
 function bootScreen(): BootScreen {
   const progress = stderrProgress();
   return { show: showPhases(progress), clear: () => progress.clear() };
 }
 
-/** A machine whose variables are read once: later this process may not, and they cannot change. */
+/** Caches environment variables, which cannot change: later this process may not read them. */
 function remember(machine: Machine): Machine {
   const seen = new Map<string, string | undefined>();
   let uid: number | null | undefined;
@@ -66,7 +63,7 @@ function remember(machine: Machine): Machine {
     get memoryBytes(): number {
       return machine.memoryBytes;
     },
-    // Asked for only where it is needed: it costs a permission.
+    // Looked up lazily: it costs a permission.
     get uid(): number | null {
       return uid === undefined ? uid = machine.uid : uid;
     },
@@ -80,9 +77,9 @@ function remember(machine: Machine): Machine {
 /**
  * Run a daemon in this process.
  *
- * @param args The flags of `serve`.
- * @param machine Where it runs.
- * @param options `supervised`: `inferd serve` is the parent, computed the permissions, and is whom signals are for.
+ * @param args Flags of `serve`.
+ * @param machine The machine.
+ * @param options `supervised`: `inferd serve` is the parent, which computed the permissions and receives the signals.
  * @returns The exit code.
  * @throws {UsageError} If flags, environment or configuration file are wrong.
  */
@@ -117,8 +114,8 @@ export async function runDaemon(
   let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
   const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
     const now = performance.now();
-    // A Ctrl-C goes to the whole terminal group, and `npx` and `deno task` forward it; `timeout` sends its signal to
-    // the process and to the group.
+    // Ctrl-C reaches the whole foreground process group, and `npx` and `deno task` relay it; `timeout` signals both the
+    // process and the group.
     if (asked?.by === signal && now - asked.at < RELAY_MS) return;
     if (asked !== undefined) Deno.exit(code);
     asked = { by: signal, at: now };
@@ -127,7 +124,8 @@ export async function runDaemon(
   }]);
   if (Deno.build.os !== "windows") {
     handlers.push(["SIGHUP", onHangUp(() => daemon, read)]);
-    // A log that may not get longer (`ulimit -f`) cannot be written, which it tells itself; unheard, the signal kills.
+    // When the file size limit (`ulimit -f`) is reached, writing the log fails and reports it; without a handler the
+    // signal would kill.
     handlers.push(["SIGXFSZ", () => {}]);
   }
   for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
@@ -148,7 +146,7 @@ export async function runDaemon(
       screen,
       ...(options.http.enabled ? { startBeside: (log): HttpProcess => new HttpProcess(bridges, { log }) } : {}),
     });
-    // A signal that came while there was nothing to drain yet.
+    // The signal arrived before there was anything to drain.
     if (asked !== undefined) void daemon.drain();
     await daemon.ready;
     notifier?.ready();
@@ -163,7 +161,7 @@ export async function runDaemon(
     }
     screen?.clear();
     const runs = error instanceof LockHeldError
-      ? `; "${typed("status")}" shows how it is, "${typed("stop")}" ends it`
+      ? `; "${typed("status")}" shows its state, "${typed("stop")}" ends it`
       : "";
     complain(`inferd: ${error instanceof Error ? error.message : String(error)}${runs}`);
     return 1;
@@ -172,7 +170,7 @@ export async function runDaemon(
   }
 }
 
-/** The monitor is on this process's stdin and stdout. */
+/** Connects to the monitor through stdin and stdout. */
 function linkToMonitor(): MonitorLink {
   return new MonitorLink({ input: Deno.stdin.readable, write: (bytes) => Deno.stdout.writeSync(bytes) });
 }

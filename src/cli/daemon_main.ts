@@ -1,4 +1,4 @@
-/** The daemon's process, as `inferd serve` starts it; its arguments are the flags of `serve`. */
+/** Main module of the daemon's process, started by `inferd serve`; its arguments are the flags of `serve`. */
 import { runDaemon } from "./daemon.ts";
 import { dieWithParent } from "./process_guard.ts";
 import { runProgram, thisMachine } from "./program.ts";

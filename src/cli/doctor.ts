@@ -1,4 +1,4 @@
-/** `inferd doctor`: looks at everything a daemon needs, and says what is wrong and what to do about it. */
+/** `inferd doctor`: checks everything a daemon needs and reports problems with their remedies. */
 import { bold, green, red, yellow } from "@std/fmt/colors";
 import { configPath, loadConfig, type LoadedConfig, withKeys } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
@@ -115,7 +115,7 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   yield* await attempt("admin", () => checkAdmin(options, holder));
 }
 
-/** What a daemon would run with, and what there is to say about that. */
+/** The options a daemon would run with, and findings about them. */
 interface Resolved {
   readonly findings: readonly Finding[];
   readonly options?: DaemonOptions;
@@ -130,7 +130,7 @@ async function resolveAll(values: SettingValues, machine: Machine): Promise<Reso
     options = resolveOptions(values, machine, config);
     options = withKeys(options, machine.env);
   } catch (error) {
-    // A variable that a backend takes its key from may not be among what this process may read.
+    // This process may lack permission for the variable that holds a backend's key.
     if (!(error instanceof UsageError || error instanceof Deno.errors.NotCapable)) throw error;
     findings.fail(error.message, `Fix it; "${typed("config schema")}" prints what the file may contain`);
   }

@@ -10,7 +10,7 @@ import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
-/** Checked here so that a wrong one is a bad flag; the daemon would refuse it, too. */
+/** Validated here so that an invalid one is a usage error; the daemon would refuse it, too. */
 const TASKS: Readonly<Record<EmbedTask, true>> = {
   retrieval_query: true,
   retrieval_document: true,

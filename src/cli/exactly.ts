@@ -1,6 +1,6 @@
 /**
- * How tasks start the commands that are clients: in a child with exactly the permissions that its arguments, environment
- * and configuration file need. A shell's `$(…)` cannot hand such flags on where a path has a space.
+ * Runs client commands from tasks in a child process with exactly the permissions their arguments, environment and
+ * configuration file require. `$(…)` in a shell cannot pass such flags if a path contains a space.
  */
 import { loadConfig } from "../config/load.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
@@ -9,27 +9,27 @@ import { clientPermissionFlags, doctorPermissionFlags, httpPermissionFlags } fro
 import { type Command, parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 
-/** Before the name of a command on the command line of `main.ts`. */
+/** Precedes the command's name on the command line of `main.ts`. */
 export const EXACT_ARGUMENT = "--exact-permissions";
 
-/** What commands do with files whose names only their user knows. */
+/** Access to files given by the user, by command. */
 const FILES: Readonly<Record<string, readonly string[]>> = {
   generate: ["--allow-read"],
   chat: ["--allow-read", "--allow-write"],
 };
-/** With these a command can show its help, and `doctor` say what is wrong with a configuration. */
+/** Enough for a command to print its help, and for `doctor` to report an invalid configuration. */
 const LEAST = ["--no-prompt", "--allow-env", "--allow-read", "--allow-sys=uid,systemMemoryInfo", "--allow-run"];
-/** What is passed on. A terminal sends Ctrl-C to every process of its group. */
+/** Relayed signals. A terminal sends Ctrl-C to every process of the group. */
 const RELAYED: readonly Deno.Signal[] = Deno.stdin.isTerminal()
   ? ["SIGTERM", "SIGHUP"]
   : ["SIGTERM", "SIGHUP", "SIGINT"];
 
 /**
- * Run a command in a child.
+ * Run a command in a child process.
  *
  * @param command The command.
- * @param args What follows its name.
- * @param machine Where it runs.
+ * @param args Arguments after its name.
+ * @param machine The machine.
  * @returns The child's exit code.
  * @throws {UsageError} If the command line is wrong.
  */
@@ -66,7 +66,7 @@ async function flagsOf(command: Command, args: readonly string[], machine: Machi
     const [exact, more] = [clientPermissionFlags(options, context), FILES[command.name] ?? []];
     return [...exact.filter((flag) => !more.some((whole) => flag.startsWith(`${whole}=`))), ...more];
   } catch (error) {
-    // Saying what is wrong is what it is for.
+    // Reporting such errors is its purpose.
     if (command.name === "doctor" && error instanceof UsageError) return LEAST;
     throw error;
   }

@@ -1,4 +1,4 @@
-/** `inferd gc`: clears away what no name refers to. */
+/** `inferd gc`: removes what no name refers to. */
 import type { GcItem, GcResult, LooseBlob } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
@@ -61,7 +61,7 @@ function toText({ items, kept, freedBytes }: GcResult, dryRun: boolean): string 
   return [...lines, `${size(freedBytes)} ${dryRun ? "would be freed" : "freed"}`].join("\n");
 }
 
-/** The name that a blob had. */
+/** The former name of a blob. */
 export function was({ formerName }: Pick<GcItem | LooseBlob, "formerName">): string {
   if (formerName === undefined) return "";
   return `  (was "${formerName.name}" until ${

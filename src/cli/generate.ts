@@ -13,7 +13,7 @@ import { target } from "./reach.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 import { GENERATION_FLAGS, MODEL_FLAG, readGeneration } from "./generation_flags.ts";
 
-/** Larger than what any model reads. */
+/** Larger than any model can read. */
 const MOST_FILE_BYTES = 16 * 1024 * 1024;
 
 export const generate: Command = {
@@ -73,17 +73,17 @@ export const generate: Command = {
   },
 };
 
-/** Where an answer goes. */
+/** Destination and format of the answer. */
 interface Output {
   readonly printer: AnswerPrinter;
-  /** Say how fast it was. */
+  /** Print timings. */
   readonly stats: boolean;
 }
 
-/** What only v2 can be asked for. */
+/** Request fields that only v2 has. */
 type V2Extras = Pick<GenerateV2Request, "model" | "thinking"> & { readonly schema?: Record<string, unknown> };
 
-/** What of it is asked for; `undefined`: nothing. */
+/** The v2 fields in use; `undefined` if there are none. */
 function v2Extras(flags: ParsedFlags): V2Extras | undefined {
   const { schema: path, model } = flags.strings;
   const plain = { thinking: flags.booleans.has("thinking"), ...model === undefined ? {} : { model } };
@@ -132,7 +132,7 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The words, then the files, then what is piped in: `cat report.txt | inferd generate "Summarize this"`. */
+/** The prompt: arguments, then files, then stdin: `cat report.txt | inferd generate "Summarize this"`. */
 async function readPrompt(words: readonly string[], files: readonly string[]): Promise<string> {
   if (words.includes("-") && words.length > 1) {
     throw new UsageError('"-" reads the prompt from stdin, alone; next to a prompt, leave it out: stdin is added');

@@ -1,9 +1,9 @@
-/** The flags of the commands that generate: what the model is told first, and how it is sampled. */
+/** Flags of the commands that generate: system prompt and sampling. */
 import { DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, MAX_TEMPERATURE } from "@inferd/client/protocol";
 import { numberFlag, type ParsedFlags } from "../config/flags.ts";
 import type { OwnFlag } from "./command.ts";
 
-/** The flags with a number, and what each allows. */
+/** Numeric flags and their ranges. */
 const LIMITS = {
   "max-tokens": { least: 1, most: 2 ** 31 - 1, whole: true },
   temperature: { least: 0, most: MAX_TEMPERATURE, whole: false },
@@ -13,14 +13,14 @@ const LIMITS = {
   "min-p": { least: 0, most: 1, whole: false },
   "presence-penalty": { least: -2, most: 2, whole: false },
   "frequency-penalty": { least: -2, most: 2, whole: false },
-  // Above 0, which the daemon checks.
+  // The lower bound 0 is exclusive, which the daemon checks.
   "repeat-penalty": { least: 0, most: 2, whole: false },
 } as const;
 
-/** Flags that few need. */
+/** Heading of rarely used flags. */
 const SAMPLING = "Sampling flags";
 
-/** What such a command takes. */
+/** The shared flags. */
 export const GENERATION_FLAGS: readonly OwnFlag[] = [
   { flag: "--system TEXT", help: "instructions the model gets before the prompt" },
   { flag: "--max-tokens N", help: `maximum number of tokens to generate (default: ${DEFAULT_MAX_TOKENS})` },
@@ -58,13 +58,13 @@ export const GENERATION_FLAGS: readonly OwnFlag[] = [
   },
 ];
 
-/** Which model answers; `run` is told otherwise. */
+/** Selects the model; `run` has it as an argument. */
 export const MODEL_FLAG: OwnFlag = {
   flag: "--model NAME",
   help: "which of the daemon's models answers (default: its first)",
 };
 
-/** How to sample, as requests name it. */
+/** Sampling parameters under the names used in requests. */
 export interface SamplingFlags {
   readonly maxTokens: number | undefined;
   readonly temperature: number | undefined;
@@ -79,10 +79,10 @@ export interface SamplingFlags {
 }
 
 /**
- * Read these flags.
+ * Parse these flags.
  *
  * @param flags The parsed command line.
- * @returns What was given.
+ * @returns The given values.
  * @throws {UsageError} If a number is out of range.
  */
 export function readGeneration(flags: ParsedFlags): { system: string | undefined; sampling: SamplingFlags } {

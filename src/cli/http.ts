@@ -1,4 +1,4 @@
-/** `inferd http`: the bridge to HTTP in the foreground, until a signal ends it. */
+/** `inferd http`: runs the HTTP bridge in the foreground until a signal. */
 import type { SurfaceName } from "@inferd/client";
 import type { TcpAddress } from "@inferd/client/paths";
 import { requireKey } from "../config/exposure.ts";
@@ -69,7 +69,7 @@ export const http: Command = {
       console.error(`inferd: Cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
       return 1;
     }
-    // Whoever reads that it listens may end it at once.
+    // A reader of the ready message may stop it immediately.
     const end = ended(flags.booleans.has(UNTIL_EOF_FLAG));
     console.error(`Listening on ${server.url}`);
     await end;
@@ -84,23 +84,23 @@ function reasonOf(error: unknown): string {
   return "another program listens there. Stop it, or choose another port with --http HOST:PORT";
 }
 
-/** What clients must present. */
+/** The API key clients must send. */
 function keyOf({ apiKey, apiKeyFile }: SettingValues): string | undefined {
   return apiKey ?? (apiKeyFile === undefined ? undefined : readKey(apiKeyFile));
 }
 
-/** Asked before, as the server's own failure would come where nothing can catch it. */
+/** Checked in advance, because the server's own permission error could not be caught. */
 function mayListen({ hostname, port }: TcpAddress): boolean {
   const host = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   return Deno.permissions.querySync({ name: "net", host }).state === "granted";
 }
 
-/** What it never needs, where it was given more than its exact permissions. */
+/** Drops permissions it never needs, in case it was started with more than the exact ones. */
 function giveBack(): void {
   for (const name of ["run", "ffi", "import"] as const) Deno.permissions.revokeSync({ name });
 }
 
-/** Resolves at the first signal, or at the end of the input; a second signal ends the process as it always does. */
+/** Resolves at the first signal or at EOF on stdin; a second signal has its default effect. */
 async function ended(atEof: boolean): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   for (const signal of SIGNALS) Deno.addSignalListener(signal, resolve);
@@ -109,7 +109,7 @@ async function ended(atEof: boolean): Promise<void> {
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, resolve);
 }
 
-/** Where an error came from. What it says may repeat what was asked. */
+/** Stack of an error without its message, which may contain request text. */
 function withoutMessage(error: unknown): string {
   if (!(error instanceof Error)) return "an unexpected error";
   const frames = error.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];

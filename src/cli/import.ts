@@ -1,4 +1,4 @@
-/** `inferd import`: a model that is on this machine already, into the store, without a second copy where possible. */
+/** `inferd import`: adds a local model file to the store, without a second copy where possible. */
 import { basename, dirname, resolve } from "@std/path";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { findForeignModels, type ForeignModel, type ForeignPlaces } from "../models/foreign.ts";
@@ -26,7 +26,7 @@ export const importModel: Command = {
     { flag: "--json", help: "print what was imported, or the list, as JSON" },
   ],
   takesFile: true,
-  notes: ["Of a split model (NAME-00001-of-00003.gguf) any one file may be given; the others lie beside it."],
+  notes: ["Of a split model (NAME-00001-of-00003.gguf) any one file may be given; the others must be next to it."],
   exits: STORE_EXITS,
 
   async run(args, { machine }): Promise<number> {
@@ -36,7 +36,7 @@ export const importModel: Command = {
     const list = flags.booleans.has("list");
     const modelfile = flags.strings.modelfile;
     if (modelfile !== undefined) {
-      if (word !== undefined || list) throw new UsageError("--modelfile goes without a file, a title and --list");
+      if (word !== undefined || list) throw new UsageError("Cannot combine --modelfile with a file, a title or --list");
       return await printBackend(modelfile, flags.strings.name, machine.env);
     }
     if (list === (word !== undefined)) throw new UsageError("Give a file, a title, or --list");
@@ -67,7 +67,7 @@ export const importModel: Command = {
   },
 };
 
-/** Print what a Modelfile comes to: the configuration on stdout, what is left out on stderr. */
+/** Print the backend configuration equivalent to a Modelfile on stdout, and what was left out on stderr. */
 async function printBackend(
   path: string,
   name: string | undefined,
@@ -108,7 +108,7 @@ function exists(path: string): boolean {
     Deno.statSync(path);
     return true;
   } catch {
-    return false; // whatever it is, importing tells
+    return false; // the import will report it
   }
 }
 

@@ -1,4 +1,4 @@
-/** `inferd logs`: the end of the daemon's log, and with `-f` what is added to it. */
+/** `inferd logs`: prints the end of the daemon's log, and with `-f` follows it. */
 import { join } from "@std/path";
 import { loadConfig } from "../config/load.ts";
 import { numberFlag } from "../config/flags.ts";
@@ -9,7 +9,7 @@ import { type Command, parseCommand } from "./command.ts";
 import { writeText } from "./terminal/output.ts";
 
 const DEFAULT_LINES = 50;
-/** The end of the file that is looked at. */
+/** How much of the end of the file is read. */
 const TAIL_BYTES = 1024 * 1024;
 
 export const logs: Command = {
@@ -40,18 +40,18 @@ export const logs: Command = {
   },
 };
 
-/** Print the last lines; where the file ended. */
+/** Print the last lines; returns the size of the file. */
 async function showEnd(path: string, count: number): Promise<number> {
   using file = await Deno.open(path);
   const { size } = await file.stat();
   const text = await readFrom(file, Math.max(0, size - TAIL_BYTES), size);
   const lines = text.split("\n").slice(0, -1);
-  if (size > TAIL_BYTES) lines.shift(); // It is cut.
+  if (size > TAIL_BYTES) lines.shift(); // It is truncated.
   for (const line of count === 0 ? [] : lines.slice(-count)) await writeText(Deno.stdout, `${line}\n`);
   return size;
 }
 
-/** Print what is added. The file is renamed and begun anew when it is full. */
+/** Print appended lines. The file is rotated when full. */
 async function follow(path: string, from: number): Promise<void> {
   const stop = new AbortController();
   const watcher = Deno.watchFs(join(path, ".."));

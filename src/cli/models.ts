@@ -1,4 +1,4 @@
-/** `inferd models`: what the store holds. */
+/** `inferd models`: lists the models in the store. */
 import { BUILT_INS } from "../models/built_in.ts";
 import { bold, dim, stripAnsiCode, yellow } from "@std/fmt/colors";
 import type { StoreListing } from "../models/store.ts";

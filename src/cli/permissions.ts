@@ -1,6 +1,6 @@
 /**
- * `inferd permissions`: the Deno flags of every process that a configuration needs, or of one of them on one line for a
- * shell's `$(…)`.
+ * `inferd permissions`: prints the Deno flags of every process for a configuration, or those of one process on a single
+ * line for `$(…)` in a shell.
  */
 import type { Env } from "../config/flags.ts";
 import { configPath, loadConfig } from "../config/load.ts";
@@ -21,7 +21,7 @@ import { ENGINE_PERMISSIONS } from "../engine/ipc/command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { print } from "./terminal/output.ts";
 
-/** Who needs permissions. */
+/** Processes that need permissions. */
 const ROLES = {
   serve: monitorPermissionFlags,
   daemon: permissionFlags,
@@ -57,7 +57,7 @@ export const permissions: Command = {
   },
 };
 
-/** Flags that can be pasted. */
+/** Flags ready for pasting. */
 function line(flags: readonly string[]): string {
   return flags.map(quoted).join(" ");
 }
@@ -67,9 +67,9 @@ function isRole(text: string): text is keyof typeof ROLES {
 }
 
 /**
- * What decides on permissions in addition to the daemon's options.
+ * Collect the inputs for permissions besides the daemon's options.
  *
- * @param values What was given.
+ * @param values The given settings.
  * @param env The environment.
  * @returns The context of this process.
  */

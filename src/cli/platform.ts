@@ -1,10 +1,10 @@
-/** What inferd cannot do on some systems, said before anything is tried. */
+/** Checks for unsupported platforms, before anything else. */
 import { UsageError } from "../config/setting/usage_error.ts";
 
 /**
- * Refuse where there can be no daemon.
+ * Refuse platforms that cannot run a daemon.
  *
- * @param platform As `Deno.build.os` names it.
+ * @param platform The platform as in `Deno.build.os`.
  * @throws {UsageError} On Windows.
  */
 export function checkPlatform(platform: string): void {

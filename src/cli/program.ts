@@ -1,4 +1,4 @@
-/** What every program of ours that a user or the monitor starts does first and last. */
+/** Setup and error handling of every program started by a user or the monitor. */
 import { setColorEnabled } from "@std/fmt/colors";
 import type { Machine } from "../config/resolve.ts";
 import { CALLED_AS_VARIABLE, howCalled, setCalledAs, TASK_VARIABLE, typed } from "../config/setting/typed_command.ts";
@@ -6,12 +6,12 @@ import { UsageError } from "../config/setting/usage_error.ts";
 import { UnreachableError } from "./command.ts";
 import { complain, isScreen, setTerminalType } from "./terminal/output.ts";
 
-/** The machine that this process runs on. */
+/** The machine this process runs on. */
 export function thisMachine(): Machine {
   return {
     env: (name) => Deno.env.get(name),
     platform: Deno.build.os,
-    // Asked for only where no variable names the runtime directory: it costs a permission.
+    // Looked up only if no variable names the runtime directory: it costs a permission.
     get uid(): number | null {
       return Deno.uid();
     },
@@ -22,12 +22,12 @@ export function thisMachine(): Machine {
 }
 
 /**
- * Run a program and exit with its code. What is not a bug is one line on stderr.
+ * Run a program and exit with its code. Expected errors are printed as one line on stderr.
  *
- * @param main The program; resolves with its exit code.
+ * @param main The program; resolves with the exit code.
  */
 export async function runProgram(main: () => Promise<number>): Promise<void> {
-  // Where it is not allowed to be read, it is a terminal like any other.
+  // Without permission it is treated like any other terminal.
   setTerminalType(readable("TERM"));
   setColorEnabled(!Deno.noColor && isScreen(Deno.stdout));
   setCalledAs(howCalled({
@@ -40,13 +40,13 @@ export async function runProgram(main: () => Promise<number>): Promise<void> {
   try {
     Deno.exit(await main());
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0); // The reader has closed the pipe.
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0); // The reader closed the pipe.
     if (error instanceof Deno.errors.NotCapable) {
       complain(`inferd: ${error.message}; "${typed("permissions")}" prints the flags of every process`);
       Deno.exit(1);
     }
     const isWrong = error instanceof UsageError || error instanceof UnreachableError;
-    // What the system refuses where nobody counts on it: above all a stdout that takes no more.
+    // System errors nobody handles, above all a stdout that cannot be written.
     const isRefused = error instanceof Error && "code" in error && typeof error.code === "string";
     if (!isWrong && !isRefused) throw error;
     complain(`inferd: ${error.message}`);
@@ -54,12 +54,12 @@ export async function runProgram(main: () => Promise<number>): Promise<void> {
   }
 }
 
-/** A variable, where it may be read: asking for it otherwise would prompt on a terminal. */
+/** Reads a variable if permitted; reading it otherwise would prompt on a terminal. */
 function readable(variable: string): string | undefined {
   return Deno.permissions.querySync({ name: "env", variable }).state === "granted" ? Deno.env.get(variable) : undefined;
 }
 
-/** Whether a folder of the path has a program of our name; where that may not be looked at, it has none. */
+/** Whether PATH has a program of our name; folders that may not be read count as without it. */
 function isInstalled(): boolean {
   const path = readable("PATH");
   if (path === undefined || Deno.permissions.querySync({ name: "read" }).state !== "granted") return false;
@@ -68,7 +68,7 @@ function isInstalled(): boolean {
     try {
       return Deno.statSync(`${folder}/${name}`).isFile;
     } catch {
-      return false; // whatever it is, it cannot be started
+      return false; // cannot be started in any case
     }
   });
 }

@@ -1,4 +1,4 @@
-/** `inferd ps`: the models that the daemon has, what each takes, and what runs. */
+/** `inferd ps`: lists the daemon's models, their memory, and running requests. */
 import type { TotalsOfBackend } from "@inferd/client";
 import { bold, dim } from "@std/fmt/colors";
 import { type Command, parseCommand } from "./command.ts";
@@ -9,7 +9,7 @@ import { print } from "./terminal/output.ts";
 export const ps: Command = {
   name: "ps",
   usage: "ps [--json] [FLAGS]",
-  summary: "List the daemon's models: state, memory, context, slots, speed, and for how long it runs",
+  summary: "List the daemon's models: state, memory, context, slots, speed and uptime",
   settings: ["config", "adminAddr"],
   flags: [{ flag: "--json", help: "print the list as one JSON array" }],
   exits: ["0 done", "2 unreachable, or bad flags"],
@@ -61,7 +61,7 @@ export const ps: Command = {
   },
 };
 
-/** How fast answers are written, one at a time, over all that were; `null`: none was. */
+/** Average speed of single answers; `null` if there were none. */
 function speedOf(totals: TotalsOfBackend | undefined): number | null {
   if (totals === undefined || totals.generationMs <= 0 || totals.laterTokens === 0) return null;
   return Math.round(totals.laterTokens / totals.generationMs * 10_000) / 10;

@@ -1,4 +1,4 @@
-/** `inferd pull`: a model into the store, from a reference, a URL, or as the configuration names it. */
+/** `inferd pull`: downloads a model into the store, by reference, by URL, or by name from the configuration. */
 import { statfsSync } from "node:fs";
 import type { DaemonOptions } from "../config/options.ts";
 import { SETTINGS } from "../config/schema.ts";
@@ -74,11 +74,11 @@ export const pull: Command = {
 };
 
 /**
- * Refuse a download that the disk has no room for.
+ * Create a check that refuses a download larger than the free disk space.
  *
  * @param root The store.
- * @param what What messages call the model.
- * @returns Takes the length.
+ * @param what The model's name in messages.
+ * @returns The check, called with the size.
  */
 function needRoom(root: string, what: string): (bytes: number) => void {
   return (bytes) => {
@@ -92,9 +92,9 @@ function needRoom(root: string, what: string): (bytes: number) => void {
   };
 }
 
-/** What is free for this user where the store is; `undefined`: not to be seen. */
+/** Bytes free for this user on the store's disk; `undefined` if unknown. */
 function freeBytes(root: string): number | undefined {
-  // Asked first, because looking without the permission would prompt on a terminal.
+  // Queried first, because looking without the permission would prompt on a terminal.
   if (Deno.permissions.querySync({ name: "sys", kind: "statfs" }).state !== "granted") return undefined;
   try {
     const { bavail, bsize } = statfsSync(root);
@@ -105,11 +105,11 @@ function freeBytes(root: string): number | undefined {
 }
 
 /**
- * The reference with the file that a repository's is taken to mean; `null`: there is none, and that was said.
+ * Complete a reference to a repository with the file to use; `null` if there is none, which has been printed.
  *
- * @param word What was written.
+ * @param word The reference.
  * @param access The credentials.
- * @param machine How much memory there is.
+ * @param machine The machine, for its memory.
  */
 export async function withFileChosen(word: string, access: Access, machine: Machine): Promise<string | null> {
   const repository = parseRepository(word);
@@ -124,7 +124,7 @@ export async function withFileChosen(word: string, access: Access, machine: Mach
   return reference;
 }
 
-/** The credentials that flags and environment give. */
+/** Credentials from flags and environment. */
 export function readAccess(headers: readonly string[], env: (name: string) => string | undefined): Access {
   try {
     return {
@@ -137,7 +137,7 @@ export function readAccess(headers: readonly string[], env: (name: string) => st
   }
 }
 
-/** What to pull. */
+/** Resolve what to pull. */
 async function read(
   word: string | undefined,
   strings: Readonly<Record<string, string>>,
@@ -179,7 +179,7 @@ async function read(
   return [await readKnown(word, store, env)];
 }
 
-/** A model that the store knows, and where it is from. */
+/** A model the store knows, and its source. */
 async function readKnown(word: string, store: Store, env: (name: string) => string | undefined): Promise<PullSpec> {
   const known = await store.find(word).catch((error: unknown) => {
     if (error instanceof ModelStoreError) throw new UsageError(error.message);

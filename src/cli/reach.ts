@@ -1,6 +1,4 @@
-/**
- * How the commands that are clients find the daemon, and what they say when there is none.
- */
+/** How client commands find the daemon, and the errors when it does not run. */
 import {
   type Admin,
   admin,
@@ -24,24 +22,24 @@ import { UnreachableError } from "./command.ts";
 import { whileLoading } from "./loading.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
-/** Where the daemon is, as far as flags, environment and configuration file say. */
+/** Location of the daemon according to flags, environment and configuration file. */
 export interface Target {
   readonly infer: ConnectOptions;
   readonly admin: { readonly path?: string };
 }
 
-/** One way to a surface. */
+/** An address of a surface. */
 type Way = { readonly socket: string } | { readonly tcp: TcpAddress };
 
 /**
- * Decide where the daemon is: flags override variables, both override the file, and a unix socket is preferred to TCP. A
- * surface of which nothing is said is next to the generation socket, or on the same host.
+ * Determine the daemon's addresses: flags override variables, both override the file, and a unix socket is preferred to
+ * TCP. A surface without an address is expected next to the generation socket, or on the same host.
  *
  * @param flags The parsed command line.
  * @param env The environment.
- * @param surface What is to be asked there.
- * @returns Where to connect.
- * @throws {UsageError} If both a socket and a TCP address were given as flags, or the file cannot be used.
+ * @param surface The surface to connect to.
+ * @returns The addresses.
+ * @throws {UsageError} If both a socket and a TCP address were given as flags, or the file is invalid.
  */
 export async function target(flags: ParsedFlags, env: Env, surface: SurfaceName = "infer"): Promise<Target> {
   const values = withFile(flags.values, await loadConfig(flags.values, env));
@@ -78,11 +76,11 @@ function connectOptions(
 }
 
 /**
- * The daemon's admin socket.
+ * Get the daemon's admin socket.
  *
- * @param where Where the daemon is.
+ * @param where The daemon's addresses.
  * @returns The socket.
- * @throws {UsageError} If the path cannot be one.
+ * @throws {UsageError} If the path is not a valid socket path.
  */
 export function adminOf(where: Target): Admin {
   try {
@@ -93,10 +91,10 @@ export function adminOf(where: Target): Admin {
 }
 
 /**
- * Connect to the daemon. One that is still loading is waited for; where there is none, that is said at once.
+ * Connect to the daemon. Waits for one that is still loading; fails immediately if there is none.
  *
- * @param where Where the daemon is.
- * @param say Told what is waited for.
+ * @param where The daemon's addresses.
+ * @param say Prints what it waits for.
  * @returns The client.
  * @throws {UnreachableError} If there is no daemon.
  */
@@ -116,7 +114,7 @@ export async function reach(where: Target, say: (line: string) => void): Promise
     const { capabilities } = await adminOf(where).snapshot();
     const { surface = "infer" } = where.infer;
     const [verb, serves] = SERVES[surface];
-    // Else who is ready can be connected to.
+    // Otherwise another backend can serve once it is ready.
     if (!capabilities.some(serves)) {
       const models = capabilities.map(({ backend, model }) => `"${model ?? backend}"`).join(", ");
       throw new UnreachableError(
@@ -130,7 +128,7 @@ export async function reach(where: Target, say: (line: string) => void): Promise
   }
 }
 
-/** What a surface needs of a backend. */
+/** The capability a surface requires of a backend. */
 const SERVES: Readonly<Record<SurfaceName, readonly [string, (capabilities: Capabilities) => boolean]>> = {
   infer: ["generates", ({ v2, embed, rerank }) => v2 || !(embed || rerank)],
   v2: ["speaks generation v2", ({ v2 }) => v2],
@@ -139,17 +137,17 @@ const SERVES: Readonly<Record<SurfaceName, readonly [string, (capabilities: Capa
 };
 
 /**
- * What to throw for an error that says the daemon cannot be reached; others pass through.
+ * Convert an error that means the daemon is unreachable; others are returned unchanged.
  *
- * @param error What was caught.
- * @param where What was connected to; absent: the admin socket.
- * @returns What to throw.
+ * @param error The caught error.
+ * @param where The addresses; default: the admin socket.
+ * @returns The error to throw.
  */
 export function unreachable(error: unknown, where?: Target): unknown {
   if (!(error instanceof ConnectError || error instanceof TimeoutError)) return error;
-  // Where the way to it is wrong, another daemon would not help.
+  // A wrong address is not fixed by starting a daemon.
   const isElsewhere = error instanceof ConnectError && !error.retryable;
-  // Which port it is, is not what was written: each surface has its own.
+  // The port is derived, not as written: each surface has its own.
   const surface = where?.infer.tcp === undefined ? undefined : where.infer.surface;
   const flag = surface === undefined || surface === "infer" ? "" : ` --${SURFACES[surface].tcp.flag}`;
   const advice = isElsewhere ? "" : `; "${typed(`serve${flag}`)}" starts a daemon${flag === "" ? "" : " there"}`;

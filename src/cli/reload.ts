@@ -1,4 +1,4 @@
-/** `inferd reload`: has the daemon read its configuration again, as SIGHUP does, and tells what came of it. */
+/** `inferd reload`: makes the daemon reload its configuration, as SIGHUP does, and reports the result. */
 import type { AdminEvent, ReloadedEvent, ReloadFailedEvent } from "@inferd/client";
 import { type Command, parseCommand } from "./command.ts";
 import { unreachable } from "./reach.ts";
@@ -17,7 +17,7 @@ export const reload: Command = {
   ],
   exits: [
     "0 the configuration is served",
-    "1 it cannot be used, the reason is on stderr, or the daemon could not be told",
+    "1 it cannot be used, the reason is on stderr, or the daemon could not be signalled",
     "2 there is no daemon, or bad flags or configuration file",
   ],
 
@@ -42,12 +42,12 @@ export const reload: Command = {
   },
 };
 
-/** What came of it; `undefined`: the daemon ended meanwhile. */
+/** The result; `undefined` if the daemon exited meanwhile. */
 async function reloadAndWait(daemon: RunningDaemon): Promise<ReloadedEvent | ReloadFailedEvent | undefined> {
   let isAsked = false;
   for await (const event of daemon.admin.watch()) {
     if (isAsked && (event.status === "reloaded" || event.status === "reload_failed")) return event;
-    // What comes before the daemon's state is what was known already, also of an earlier reload.
+    // Events before the first state event are replayed, possibly from an earlier reload.
     if (isAsked || !isState(event)) continue;
     isAsked = true;
     daemon.signal("SIGHUP");

@@ -1,4 +1,4 @@
-/** `inferd cp` and `inferd rename`: another name for a model of the store. */
+/** `inferd cp` and `inferd rename`: give a model of the store another name. */
 import { UsageError } from "../config/setting/usage_error.ts";
 import { copyName } from "../models/store/copy_name.ts";
 import { type Command, parseCommand } from "./command.ts";

@@ -1,4 +1,4 @@
-/** `inferd rerank`: a query and documents in, the order out, as JSON. */
+/** `inferd rerank`: orders documents by relevance to a query and prints JSON. */
 import { numberFlag } from "../config/flags.ts";
 import { clientSettings } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";

@@ -1,4 +1,4 @@
-/** `inferd rm`: takes a model out of the store. */
+/** `inferd rm`: removes a model from the store. */
 import { UsageError } from "../config/setting/usage_error.ts";
 import { isBuiltIn } from "../models/built_in.ts";
 import { type BlobOutcome, ModelStoreError, type Store } from "../models/store.ts";
@@ -9,7 +9,7 @@ import { size } from "./terminal/amounts.ts";
 import { print } from "./terminal/output.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
-/** What is said of blobs that stay. */
+/** Messages about blobs that remain. */
 const REST: Readonly<Record<BlobOutcome, string>> = {
   removed: "",
   referenced: "; another model has the same file, which stays",

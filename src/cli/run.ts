@@ -1,4 +1,4 @@
-/** `inferd run`: everything from a name to a conversation: fetches the model, starts a daemon where none runs, chats. */
+/** `inferd run`: from a name to a conversation: downloads the model, starts a daemon if none runs, and chats. */
 import { resolve } from "@std/path";
 import { connect, ConnectError } from "@inferd/client";
 import { CLIENT_SETTINGS, SERVE_SETTINGS, type SettingName, SETTINGS } from "../config/schema.ts";
@@ -25,7 +25,7 @@ import { openStore } from "./store.ts";
 import { complain, remark } from "./terminal/output.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
-/** A model that has to be read from a slow disk takes a while. */
+/** Long enough for a large model on a slow disk. */
 const START_TIMEOUT_MS = 300_000;
 
 export const run: Command = {
@@ -36,7 +36,11 @@ export const run: Command = {
   flags: GENERATION_FLAGS,
   takesFile: true,
   notes: [`A daemon that it starts keeps running; "${typed("stop")}" ends it.`],
-  exits: ["0 done", "1 the model could not be had, or the daemon not be started", "2 unreachable, or bad flags"],
+  exits: [
+    "0 done",
+    "1 the model could not be obtained, or the daemon could not be started",
+    "2 unreachable, or bad flags",
+  ],
 
   async run(args, context): Promise<number> {
     const { machine } = context;
@@ -66,13 +70,13 @@ export const run: Command = {
   },
 };
 
-/** What the commands pass on. */
+/** Parameters shared by the steps. */
 interface Given {
   readonly context: CommandContext;
   readonly flags: ParsedFlags;
 }
 
-/** The model as `serve --model` takes it, pulled if needed; `null`: it could not be had, and that was said. */
+/** The model as an argument of `serve --model`, pulled if needed; `null` if that failed, which has been printed. */
 async function obtain(word: string, store: Store, { context, flags }: Given): Promise<string | null> {
   if (!word.startsWith("hf:")) {
     if (isBuiltIn(word)) return word;
@@ -99,7 +103,7 @@ async function obtain(word: string, store: Store, { context, flags }: Given): Pr
   return pulled ?? (await store.list()).models.find(({ name }) => !before.has(name))?.name ?? null;
 }
 
-/** The name of a model of the store that came from there. */
+/** Name of a store model from this source. */
 async function findPulled(word: string, store: Store, { machine }: CommandContext): Promise<string | undefined> {
   const repository = parseRepository(word);
   const source = repository === undefined ? parseReference(word, machine.env).source : undefined;
@@ -113,10 +117,10 @@ async function findPulled(word: string, store: Store, { machine }: CommandContex
   )?.name;
 }
 
-/** The models of the daemon that runs; nothing where none does. */
+/** Models of the running daemon; undefined if none runs. */
 async function servedModels(where: Target): Promise<readonly string[] | undefined> {
   try {
-    // Asked first: waiting for readiness would also wait for a daemon to be started.
+    // Checked first: waiting for readiness would also wait for a daemon to start.
     if ((await adminOf(where).snapshot()).status.status !== "ready") {
       remark("A daemon runs and is not ready yet, waiting");
       await whileLoading(where, () => adminOf(where).ready({ timeoutMs: START_TIMEOUT_MS }));
@@ -129,7 +133,7 @@ async function servedModels(where: Target): Promise<readonly string[] | undefine
   }
 }
 
-/** Start a daemon that outlives this program; `false`: it could not be, and that was said. */
+/** Start a daemon that outlives this program; `false` if that failed, which has been printed. */
 async function startDaemon(model: string, where: Target, { context: { machine }, flags }: Given): Promise<boolean> {
   if (where.infer.tcp !== undefined) {
     throw new UsageError("No daemon listens there, and only a local one can be started");

@@ -1,4 +1,4 @@
-/** What the commands that make one request have in common: reaching the daemon, and what its errors mean to a shell. */
+/** Shared by commands that make one request: connecting, and mapping errors to exit codes. */
 import { type Client, DaemonError, InferdError } from "@inferd/client";
 import { reach, type Target } from "./reach.ts";
 import { complain } from "./terminal/output.ts";
@@ -11,9 +11,9 @@ export const REQUEST_EXITS: readonly string[] = [
 ];
 
 /**
- * Connect, make a request, and say what went wrong.
+ * Connect, make a request and report errors.
  *
- * @param where Where the daemon is.
+ * @param where The daemon's addresses.
  * @param request Makes the request and prints the answer.
  * @returns The exit code.
  * @throws {UnreachableError} If there is no daemon.
@@ -24,7 +24,7 @@ export async function runRequest(where: Target, request: (client: Client) => Pro
     await request(client);
     return 0;
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) return 0; // The reader has closed the pipe.
+    if (error instanceof Deno.errors.BrokenPipe) return 0; // The reader closed the pipe.
     if (!(error instanceof InferdError)) throw error;
     complain(`inferd: ${describe(error)}`);
     return 1;
@@ -32,13 +32,13 @@ export async function runRequest(where: Target, request: (client: Client) => Pro
 }
 
 /**
- * An error of the client, for people.
+ * Format an error of the client library.
  *
  * @param error The error.
- * @returns Its code, where the daemon gave one, and its message.
+ * @returns Its code, if any, and its message.
  */
 export function describe(error: InferdError): string {
-  // What the wire calls by another name than the flag.
+  // Replace wire names by the names of flags.
   const message = error.message.replaceAll("response_format.schema", "schema");
   return error instanceof DaemonError ? `${error.code}: ${message}` : message;
 }

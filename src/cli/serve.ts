@@ -1,7 +1,7 @@
 /**
- * `inferd serve`: the monitor. Computes the exact permissions of the daemon from flags, environment and file, starts it
- * with them, starts for it what it orders, and waits for its end. An executable made by `deno compile` has its
- * permissions baked in; there the daemon runs in this process.
+ * `inferd serve`: the monitor. Computes the daemon's exact permissions from flags, environment and file, starts it with
+ * them, starts the processes it orders, and waits for it to exit. An executable made by `deno compile` has fixed
+ * permissions; there the daemon runs in this process.
  */
 import { requireKeys } from "../config/exposure.ts";
 import { loadConfig } from "../config/load.ts";
@@ -45,8 +45,8 @@ export const serve: Command = {
 /**
  * Run the monitor in this process.
  *
- * @param args The flags of `serve`.
- * @param machine Where it runs.
+ * @param args Flags of `serve`.
+ * @param machine The machine.
  * @param program The daemon's main module.
  * @returns The exit code.
  * @throws {UsageError} If flags, environment or configuration file are wrong.
@@ -76,7 +76,7 @@ export async function runMonitor(args: readonly string[], machine: Machine, prog
 }
 
 async function runHere(args: readonly string[], machine: Machine): Promise<number> {
-  // Computed, so that the monitor of a program that is run from its sources never loads the daemon.
+  // A computed specifier, so that a monitor run from sources never loads the daemon.
   const { runDaemon }: typeof import("./daemon.ts") = await import(import.meta.resolve("./daemon.ts"));
   return await runDaemon(args, machine, { supervised: false });
 }

@@ -1,4 +1,4 @@
-/** `inferd service`: the daemon as a service of this user, of systemd or launchd. */
+/** `inferd service`: runs the daemon as a systemd or launchd service of this user. */
 import { dirname, fromFileUrl, isAbsolute, join } from "@std/path";
 import { API_KEY_VARIABLE } from "@inferd/client/protocol";
 import type { ParsedFlags } from "../config/flags.ts";
@@ -21,7 +21,7 @@ const LABEL = "inferd.daemon";
 const FILE_MODE = 0o644;
 const FOLDER_MODE = 0o700;
 
-/** What starts services: systemd or launchd. */
+/** The service manager. */
 type Manager = "systemd" | "launchd";
 const MANAGERS: readonly Manager[] = ["systemd", "launchd"];
 
@@ -61,7 +61,7 @@ export const service: Command = {
   },
 };
 
-/** Installing or removing did not work; the message is for the operator. */
+/** Installing or removing failed; the message is for the operator. */
 class ServiceError extends Error {
   override readonly name = "ServiceError";
 }
@@ -80,7 +80,7 @@ function managerOf({ platform }: Machine): Manager {
   throw new UsageError(`There are no services for "${platform}" yet; allowed with --for are ${MANAGERS.join(", ")}`);
 }
 
-/** A service's file, and what has to be there before it starts. */
+/** A unit file, and the folders that must exist before it starts. */
 interface Unit {
   readonly text: string;
   readonly spec: ServiceSpec;
@@ -103,18 +103,18 @@ function serviceSpec(
   { flags, machine, isSaid }: {
     readonly flags: ParsedFlags;
     readonly machine: Machine;
-    /** The configuration file says whether to exit when nothing can be served. */
+    /** The configuration file sets whether to exit when no backend can serve. */
     readonly isSaid: boolean;
   },
 ): ServiceSpec {
   const { env } = machine;
   const home = homeOf(machine);
-  // A key does not belong into a file that others may read.
+  // Secrets do not belong in a file that others may read.
   const { apiKey: _, ...values } = flags.values;
-  // The manager starts the daemon again.
+  // The service manager restarts the daemon.
   const given = settingFlags({ ...isSaid ? {} : { exitWhenDown: true }, ...values });
   const execPath = Deno.build.standalone ? Deno.execPath() : lastingDeno(Deno.execPath(), env("PATH") ?? "");
-  // What it finds itself to be, where PATH has a link.
+  // The resolved path, in case PATH has a link.
   const context = { ...permissionContext(values, env), execPath: Deno.realPathSync(execPath) };
   const permissions = Deno.build.standalone ? [] : monitorPermissionFlags(options, context);
   const xdg = env("XDG_RUNTIME_DIR");
@@ -134,13 +134,13 @@ function serviceSpec(
     ...store === undefined ? [] : [store],
     ...Deno.build.standalone ? [] : [denoDir],
   ];
-  // A token for gated models is such a key.
+  // A token for gated models is a secret, too.
   const needsKeys = flags.values.apiKey !== undefined || options.huggingFace !== undefined ||
     options.backends.some((backend) => backend.kind === "openai-compat" && backend.apiKeyEnv !== undefined);
   return {
     command: [...programCommand(execPath, permissions), "serve", ...given],
     environment: {
-      // Empty where this shell has none: the folders must be the same as those the permissions are for.
+      // Empty if this shell has none: the folders must match those of the permissions.
       XDG_RUNTIME_DIR: xdg ?? "",
       ...Object.fromEntries(
         [
@@ -163,12 +163,12 @@ function serviceSpec(
   };
 }
 
-/** Such an address of a registry does not belong into a file that others may read. */
+/** Whether a registry URL has credentials, which do not belong in a file that others may read. */
 function hasPassword(text: string): boolean {
   return URL.canParse(text) && new URL(text).password !== "";
 }
 
-/** This program, as it was started. */
+/** The command line that started this program. */
 function programCommand(execPath: string, permissions: readonly string[]): string[] {
   if (Deno.build.standalone) return [execPath];
   const main = import.meta.resolve("../../main.ts");
@@ -176,11 +176,11 @@ function programCommand(execPath: string, permissions: readonly string[]): strin
 }
 
 /**
- * A Deno that is still there next month: npx keeps its own in a cache that is cleaned.
+ * Find a Deno executable that will persist: npx keeps its own in a cache that gets cleaned.
  *
- * @param running This process's.
- * @param path `PATH`, where another is looked for.
- * @throws {ServiceError} If there is none.
+ * @param running This process's executable.
+ * @param path `PATH`, searched for another one.
+ * @throws {ServiceError} If none is found.
  */
 function lastingDeno(running: string, path: string): string {
   if (!isOfNpx(running)) return running;
@@ -217,7 +217,7 @@ function environmentFile(home: string): string {
   return join(home, ".inferd", "environment");
 }
 
-/** Where the service's file is or would be; nothing where there are no services. */
+/** Path of the unit file, whether or not it exists; undefined on platforms without services. */
 export function serviceFile(machine: Machine): string | undefined {
   if (!machine.env("HOME") || !(machine.platform === "darwin" || machine.platform === "linux")) return undefined;
   return unitPath(managerOf(machine), machine);
@@ -234,7 +234,7 @@ async function install(flags: ParsedFlags, machine: Machine): Promise<number> {
   const { text, spec } = await unitText(manager, { flags, machine });
   const path = unitPath(manager, machine);
   const before = readOwn(path, flags.booleans.has("force"));
-  // What is not there cannot be opened for writing in a closed file system.
+  // A sandboxed service cannot create folders: they must exist before.
   for (const folder of spec.writable) makeFolder(folder, FOLDER_MODE);
   makeFolder(dirname(path), 0o755);
   if (before !== text) {
@@ -298,7 +298,7 @@ function ownManager(flags: ParsedFlags, machine: Machine): Manager {
   return managerOf(machine);
 }
 
-/** The file as it is, if it is ours; `undefined`: there is none. */
+/** The existing unit file, if it is ours; `undefined` if there is none. */
 function readOwn(path: string, force: boolean): string | undefined {
   let text: string;
   try {
@@ -321,10 +321,10 @@ function makeFolder(path: string, mode: number): void {
 }
 
 /**
- * Tell the service manager; where that is not possible, say what is to be run.
+ * Run service manager commands; if that fails, print them for the user.
  *
- * @param commands What to run, one after the other.
- * @param hints What to say when that has worked.
+ * @param commands The commands, run in order.
+ * @param hints Printed on success.
  * @returns The exit code.
  */
 async function tell(commands: readonly (readonly string[])[], hints: readonly string[]): Promise<number> {

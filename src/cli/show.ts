@@ -1,4 +1,4 @@
-/** `inferd show`: what a model is. Of a remote one only the header is read, by ranged requests. */
+/** `inferd show`: describes a model. For a remote one only the header is read, by range requests. */
 import { resolve } from "@std/path";
 import { bold, yellow } from "@std/fmt/colors";
 import { DEFAULT_CONTEXT_TOKENS } from "../config/options.ts";
@@ -23,12 +23,12 @@ import { typed } from "../config/setting/typed_command.ts";
 export const show: Command = {
   name: "show",
   usage: "show NAME|FILE|hf:OWNER/REPO[:QUANT]|hf:OWNER/REPO/FILE.gguf|URL [--json] [FLAGS]",
-  summary: "Show what a model is: architecture, size, quantisation, context, template, licence, memory it needs",
+  summary: "Describe a model: architecture, size, quantisation, context, template, licence, memory it needs",
   settings: STORE_SETTINGS,
   flags: [{ flag: "--json", help: "print it as one JSON object" }],
   takesFile: true,
   notes: [
-    "Of a remote model only the header is read. Whether it takes tools or thinks is what its chat template mentions.",
+    "Of a remote model only the header is read. Support for tools and thinking is inferred from its chat template.",
   ],
   exits: STORE_EXITS,
 
@@ -61,7 +61,7 @@ export const show: Command = {
   },
 };
 
-/** The files of a model of this machine; nothing where it is remote. */
+/** Files of a local model; undefined if it is remote. */
 async function findLocal(
   word: string,
   store: Store,
@@ -77,7 +77,7 @@ async function findLocal(
   return { paths: shardPaths(resolve(word)), license: null };
 }
 
-/** The error for a name that stands for nothing, with the name that may have been meant. */
+/** The error for an unknown name, with a suggestion. */
 export async function noSuchModel(word: string, store: Store): Promise<UsageError> {
   const names = [...(await store.list()).models.map(({ name }) => name), ...Object.keys(BUILT_INS)];
   const meant = didYouMean(word, names);

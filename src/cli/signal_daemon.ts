@@ -1,4 +1,4 @@
-/** How a command signals the daemon that runs: by its pid file, and only if it answers on its admin socket. */
+/** Signals the running daemon: by its pid file, and only if it answers on its admin socket. */
 import type { Admin } from "@inferd/client";
 import { loadConfig } from "../config/load.ts";
 import { pidPathOf } from "../config/sockets.ts";
@@ -11,25 +11,25 @@ export class SignalError extends Error {
   override readonly name = "SignalError";
 }
 
-/** A daemon that answers. */
+/** A daemon that answered. */
 export interface RunningDaemon {
   readonly admin: Admin;
   /**
    * Signal it.
    *
-   * @throws {SignalError} If this process may not, or the process has ended.
+   * @throws {SignalError} If this process lacks permission, or the daemon has exited.
    */
   signal(name: Deno.Signal): void;
 }
 
 /**
- * Find the daemon that runs.
+ * Find the running daemon.
  *
  * @param flags The parsed command line.
- * @param machine Where this is.
+ * @param machine The machine.
  * @returns The daemon.
- * @throws {UnreachableError} If none answers: the number in the pid file may by now be another program's.
- * @throws {SignalError} If its pid file cannot be used.
+ * @throws {UnreachableError} If none answers: the pid may have been reused by another program.
+ * @throws {SignalError} If its pid file is unusable.
  */
 export async function runningDaemon(flags: ParsedFlags, machine: Machine): Promise<RunningDaemon> {
   const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
@@ -55,7 +55,7 @@ export function readPid(path: string): number {
   } catch (error) {
     throw new SignalError(`Cannot read "${path}": ${textOf(error)}`);
   }
-  if (!/^[1-9]\d{0,9}$/.test(text)) throw new SignalError(`"${path}" does not hold the number of a process`);
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new SignalError(`"${path}" does not contain a process id`);
   return Number(text);
 }
 

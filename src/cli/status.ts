@@ -1,4 +1,4 @@
-/** `inferd status`: one look at the daemon. */
+/** `inferd status`: prints the daemon's state once. */
 import { delay } from "@std/async";
 import type { Admin, AdminSnapshot, Capabilities, DaemonActivity, StatusEvent } from "@inferd/client";
 import { bold, green, yellow } from "@std/fmt/colors";
@@ -11,7 +11,7 @@ import { adminFrame, requestFields } from "./wire.ts";
 import { print } from "./terminal/output.ts";
 
 const ACTIVITY_MS = 1000;
-/** How long a download is looked at to tell its speed. */
+/** How long a download is observed to measure its speed. */
 const SPEED_MS = 1000;
 
 export const status: Command = {
@@ -27,7 +27,7 @@ export const status: Command = {
     const where = adminOf(await target(flags, machine.env));
     const [seen, activity] = await Promise.all([
       where.snapshot(),
-      // One that cannot say what runs can still say how it is.
+      // A daemon that cannot report activity can still report its state.
       where.activity({ timeoutMs: ACTIVITY_MS }).catch(() => undefined),
     ]).catch((error: unknown) => {
       throw unreachable(error);
@@ -59,7 +59,7 @@ function table(seen: AdminSnapshot, requests: DaemonActivity["requests"], downlo
   return rows.map(([name, value]) => `${bold(name.padEnd(8))} ${value}`).join("\n");
 }
 
-/** What there is to say of one backend; who is busy matters where there are several. */
+/** Rows about a backend; its activity is shown if there are several backends. */
 function rowsOf(capabilities: Capabilities, requests: DaemonActivity["requests"]): [string, string][] {
   const { backend, model, draft, accelerator, contextTokens = 0, parallel, memoryBytes, templateError } = capabilities;
   const { state = "ready", breaker = "closed", phase } = capabilities;
@@ -79,7 +79,7 @@ function rowsOf(capabilities: Capabilities, requests: DaemonActivity["requests"]
   return rows;
 }
 
-/** How far a download is and how fast, which takes two looks; nothing where nothing is downloaded. */
+/** Progress and speed of a download, measured by two samples; undefined without a download. */
 async function downloadOf(state: StatusEvent, where: Admin): Promise<string | undefined> {
   const from = amountsOf(state);
   if (from === undefined) return undefined;
@@ -96,11 +96,11 @@ function amountsOf(state: StatusEvent): Amounts | undefined {
   return { done: state.downloadedBytes, total: state.totalBytes };
 }
 
-/** What a backend can be asked for. */
+/** Services of a backend. */
 function servicesOf({ v2, tools, thinking, vision, audio, embed, rerank }: Capabilities): string {
   const extras = Object.entries({ tools, thinking, images: vision, audio }).filter(([, has]) => v2 && has);
   return [
-    // A model that only makes vectors or scores speaks no v2; one that does neither answers with text.
+    // A model that only embeds or reranks has no v2; one that does neither generates text.
     ...v2 || !(embed || rerank) ? ["text", ...extras.map(([name]) => name)] : [],
     ...embed ? ["embeddings"] : [],
     ...rerank ? ["rerank"] : [],

@@ -1,4 +1,4 @@
-/** `inferd stop`: ends the daemon as a signal does: running requests finish first. */
+/** `inferd stop`: stops the daemon as a signal does: running requests finish first. */
 import { dirname, join } from "@std/path";
 import { ConnectError } from "@inferd/client";
 import { homeDirectory } from "../config/home.ts";
@@ -17,7 +17,7 @@ export const stop: Command = {
   summary: "Stop the daemon; running requests finish first",
   settings: ["config", "adminAddr", "lock"],
   flags: [{ flag: "--all", help: "every daemon of this user, also those with another lock or runtime directory" }],
-  exits: ["0 it has ended", "1 it could not be told to stop", "2 there is none, or bad flags"],
+  exits: ["0 it has ended", "1 it could not be signalled", "2 there is none, or bad flags"],
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
@@ -25,14 +25,14 @@ export const stop: Command = {
     if (flags.booleans.has("all")) return await stopAll(options, machine);
     const admin = adminOf(await target(flags, machine.env));
     try {
-      // Who does not answer is not signalled: the number may by now be another program's.
+      // A process that does not answer is not signalled: the pid may have been reused.
       await admin.snapshot();
     } catch (error) {
       if (!(error instanceof ConnectError && error.retryable)) throw unreachable(error);
       complain("inferd: No daemon is running");
       return 2;
     }
-    // Begun before, so that the end is not missed.
+    // Subscribed before the signal, so that the end is not missed.
     const ended = untilEnd(admin.watch());
     if (signal(pidPathOf(options.lockPath)) === undefined) return 1;
     await ended;
@@ -41,14 +41,14 @@ export const stop: Command = {
   },
 };
 
-/** Stop whoever holds a lock in a folder where a daemon of this user may have been started. */
+/** Stop every daemon that holds a lock in a folder where this user may have started one. */
 async function stopAll(options: DaemonOptions, machine: Machine): Promise<number> {
   const home = homeDirectory(machine.env);
   const folders = new Set([
     options.runtimeDir,
     dirname(options.lockPath),
     ...home === undefined ? [] : [join(home, ".inferd", "run")],
-    // Where a login session has it, asked from outside of one.
+    // The runtime directory of a login session, when called from outside of one.
     ...machine.env("XDG_RUNTIME_DIR") || machine.uid === null ? [] : [`/run/user/${machine.uid}/inferd`],
   ]);
   const locks = new Set([options.lockPath, ...[...folders].flatMap(locksIn)]);
@@ -62,7 +62,7 @@ async function stopAll(options: DaemonOptions, machine: Machine): Promise<number
       failed = true;
       continue;
     }
-    // It is given back by the daemon's end.
+    // Released when the daemon exits.
     await file.lock(false);
     print(`Stopped process ${pid} ("${lock}")`);
     stopped++;
@@ -79,7 +79,7 @@ function locksIn(folder: string): string[] {
       .filter(({ name, isFile }) => isFile && name.endsWith(".lock") && exists(pidPathOf(join(folder, name))))
       .map(({ name }) => join(folder, name));
   } catch {
-    return []; // there is no such folder, or it is somebody else's
+    return []; // the folder does not exist or belongs to another user
   }
 }
 
@@ -91,7 +91,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** The lock's file, where somebody holds it. */
+/** The lock file, if it is held. */
 async function holderOf(lock: string): Promise<Deno.FsFile | undefined> {
   if (!exists(lock)) return undefined;
   const file = await Deno.open(lock, { read: true });
@@ -100,7 +100,7 @@ async function holderOf(lock: string): Promise<Deno.FsFile | undefined> {
   return undefined;
 }
 
-/** Tell the process of a pid file to end. Returns which that is; where that cannot be, why is told. */
+/** Signals the process in a pid file to end. Returns its id; failures are reported. */
 function signal(pidPath: string): number | undefined {
   try {
     const pid = readPid(pidPath);
@@ -117,6 +117,6 @@ async function untilEnd(events: AsyncIterable<unknown>): Promise<void> {
   try {
     for await (const _ of events);
   } catch (error) {
-    if (unreachable(error) === error) throw error; // Else it has ended.
+    if (unreachable(error) === error) throw error; // It has exited otherwise.
   }
 }

@@ -1,4 +1,4 @@
-/** What the commands that work on the model store have in common: which store, and what its errors mean to a shell. */
+/** Shared by commands for the model store: opening it, and mapping errors to exit codes. */
 import { abortable } from "@std/async";
 import type { ParsedFlags } from "../config/flags.ts";
 import { loadConfig } from "../config/load.ts";
@@ -12,25 +12,25 @@ import { ModelStoreError, Store, type TakenName } from "../models/store.ts";
 import { type Progress, stderrProgress } from "./terminal/progress.ts";
 import { complain } from "./terminal/output.ts";
 
-/** Settings these commands take. */
+/** Settings of these commands. */
 export const STORE_SETTINGS = ["config"] as const satisfies readonly SettingName[];
 
 /** Exit codes of such a command. */
 export const STORE_EXITS: readonly string[] = ["0 done", "1 failed, the reason is on stderr", "2 bad flags"];
 
-/** A store, and the configuration it belongs to. */
+/** A store and the configuration it belongs to. */
 export interface OpenStore {
   readonly store: Store;
   readonly options: DaemonOptions;
 }
 
 /**
- * The store that the configuration names.
+ * Open the configured store.
  *
  * @param flags The parsed command line.
- * @param machine Where folders are.
+ * @param machine The machine.
  * @returns The store.
- * @throws {UsageError} If the configuration cannot be used.
+ * @throws {UsageError} If the configuration is invalid.
  */
 export async function openStore(flags: ParsedFlags, machine: Machine): Promise<OpenStore> {
   const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
@@ -39,10 +39,10 @@ export async function openStore(flags: ParsedFlags, machine: Machine): Promise<O
 }
 
 /**
- * Do something with the store; Ctrl-C gives it up.
+ * Run an operation on the store; Ctrl-C aborts it.
  *
- * @param work Does it.
- * @param interrupted What is said after Ctrl-C.
+ * @param work The operation.
+ * @param interrupted Printed after Ctrl-C.
  * @returns The exit code.
  */
 export async function withStore(
@@ -68,11 +68,11 @@ export async function withStore(
 }
 
 /**
- * Ask on a terminal whether a name may be given to another model.
+ * Create a prompt that asks whether a name may be moved to another model.
  *
- * @param progress Cleared before.
- * @param signal Gives up.
- * @returns Asks; `undefined` without a terminal.
+ * @param progress Cleared before asking.
+ * @param signal Aborts.
+ * @returns The prompt; `undefined` without a terminal.
  */
 export function askToReplace(
   progress: Progress,
@@ -88,5 +88,5 @@ export function askToReplace(
   };
 }
 
-/** How often people are shown how far a download is, in milliseconds. */
+/** Interval of progress updates, in milliseconds. */
 export const PROGRESS_MS = 250;

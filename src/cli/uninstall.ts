@@ -1,4 +1,7 @@
-/** `inferd uninstall`: what of this program is where, and how to remove it. Removes nothing itself. */
+/**
+ * `inferd uninstall`: lists everything this program has left on the machine and how to remove it. Removes nothing
+ * itself.
+ */
 import { dirname, fromFileUrl, join } from "@std/path";
 import { bold, dim } from "@std/fmt/colors";
 import { homeDirectory } from "../config/home.ts";
@@ -14,7 +17,7 @@ import { print } from "./terminal/output.ts";
 export const uninstall: Command = {
   name: "uninstall",
   usage: "uninstall [--json] [FLAGS]",
-  summary: "Say what inferd has put on this machine, and how to remove it; removes nothing itself",
+  summary: "List what inferd has put on this machine and how to remove it; removes nothing itself",
   settings: ["config", "logDir"],
   flags: [{ flag: "--json", help: "print the list as one JSON array" }],
   exits: ["0 done", "2 bad flags, environment or configuration file"],
@@ -38,13 +41,13 @@ export const uninstall: Command = {
   },
 };
 
-/** Something that is left on the machine. */
+/** Something left on the machine. */
 interface Trace {
   readonly what: string;
-  /** Absent: it is no file. */
+  /** Undefined if it is not a file. */
   readonly path?: string | undefined;
   readonly bytes?: number | undefined;
-  /** A command line. */
+  /** Command line that removes it. */
   readonly remove: string;
 }
 
@@ -93,11 +96,11 @@ function exists(path: string): boolean {
     Deno.lstatSync(path);
     return true;
   } catch {
-    return false; // whatever it is, this user has nothing to remove there
+    return false; // this user has nothing to remove there
   }
 }
 
-/** All that is in a folder, as far as it may be looked at. */
+/** Total size of a folder, as far as it is readable. */
 function bytesIn(path: string): number {
   try {
     const info = Deno.lstatSync(path);

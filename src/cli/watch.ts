@@ -42,10 +42,10 @@ export const watch: Command = {
   },
 };
 
-/** Between two lines of one download, in milliseconds. */
+/** Interval between lines about a download, in milliseconds. */
 const EVERY_MS = 5000;
 
-/** A line for each event; on a terminal a bar for what takes long. */
+/** A line per event; on a terminal a bar for slow phases. */
 function human(progress: Progress): (event: AdminEvent) => void {
   const hasBar = isScreen(Deno.stderr);
   const showPhase = showPhases(progress);
@@ -111,7 +111,7 @@ function describeChange({ change, request, promptTokens, completionTokens }: Req
   if (promptTokens === undefined || completionTokens === undefined) {
     return `${PAINT[change](change)} ${describeRequest(request)}`;
   }
-  // What was counted is known better now than by pieces.
+  // Final token counts supersede those of pieces.
   const { firstTokenMs: _, ...rest } = request;
   return [
     `${PAINT[change](change)} ${describeRequest({ ...rest, pieces: 0 })}`,

@@ -1,5 +1,5 @@
 /**
- * The client's admin events as the wire's frames again, for `--json`: what scripts see is what the protocol documents.
+ * Converts the client's admin events back to wire frames for `--json`, so that scripts see what the protocol documents.
  */
 import type { AdminEvent, LiveRequestStatus, LoadingModelEvent, RestartingEvent } from "@inferd/client";
 import type { LoadPhase } from "@inferd/client/protocol";
@@ -7,7 +7,7 @@ import type { LoadPhase } from "@inferd/client/protocol";
 const WIRE_NAMES: Readonly<Record<string, string>> = { contextTokens: "n_ctx" };
 
 /**
- * An event as its frame.
+ * Convert an event to its frame.
  *
  * @param event The event.
  * @returns The frame, ready for `JSON.stringify`.
@@ -17,7 +17,7 @@ export function adminFrame(event: AdminEvent): Record<string, unknown> {
   return { id: "admin", type: "status", ...fieldsOf(own) };
 }
 
-/** A request as frames have it. */
+/** Convert a request to its wire form. */
 export function requestFields(request: LiveRequestStatus): Record<string, unknown> {
   return fieldsOf(request);
 }

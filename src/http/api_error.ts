@@ -1,6 +1,6 @@
 /**
- * What can go wrong with an HTTP request, as one class, and the one place where the daemon's errors get their status.
- * How an error is written down belongs to each API.
+ * The class for all HTTP errors, and the only place that maps the daemon's errors to statuses. Error bodies belong to
+ * each API.
  */
 import {
   AttachmentUnsupportedError,
@@ -18,21 +18,21 @@ import {
   ToolCallMalformedError,
 } from "@inferd/client";
 
-/** The statuses this server answers with when something is wrong. */
+/** Error statuses of this server. */
 export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 413 | 415 | 429 | 500 | 501 | 503;
 
-/** What else an error says. */
+/** Further properties of an error. */
 export interface ApiErrorOptions {
-  /** A word that clients tell the error by, e.g. `model_not_found`. */
+  /** A machine-readable code, e.g. `model_not_found`. */
   readonly code?: string;
-  /** The field that is wrong, e.g. `messages[0].role`. */
+  /** The invalid field, e.g. `messages[0].role`. */
   readonly param?: string;
 }
 
-/** Seconds after which a full queue is worth another try. */
+/** `Retry-After` for a full queue, in seconds. */
 const RETRY_AFTER_SECS = 1;
 
-/** A request that is not answered as it was meant to be. The message is for the caller. */
+/** An HTTP error. The message is for the caller. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly status: ErrorStatus;
@@ -41,8 +41,8 @@ export class ApiError extends Error {
 
   /**
    * @param status The HTTP status.
-   * @param message One sentence: what was given, what is allowed.
-   * @param options What else it says.
+   * @param message One sentence: the given value and what is allowed.
+   * @param options Further properties.
    */
   constructor(status: ErrorStatus, message: string, options: ApiErrorOptions = {}) {
     super(message);
@@ -51,37 +51,37 @@ export class ApiError extends Error {
     this.param = options.param;
   }
 
-  /** Headers that belong to the status. */
+  /** Headers required by the status. */
   get headers(): Record<string, string> {
     return this.status === 429 ? { "Retry-After": String(RETRY_AFTER_SECS) } : {};
   }
 }
 
 /**
- * A parameter that the API has and this server cannot honour.
+ * Error for a parameter of the API that this server does not support.
  *
  * @param param Its path.
- * @param why What is not possible, and what to do.
+ * @param why Why, and what to do instead.
  */
 export function unsupported(param: string, why: string): ApiError {
   return new ApiError(400, `"${param}" is not supported: ${why}`, { code: "unsupported_parameter", param });
 }
 
 /**
- * A parameter with a wrong value.
+ * Error for an invalid parameter.
  *
  * @param param Its path.
- * @param rule What it must be, e.g. `must be a JSON object`.
+ * @param rule The rule it violates, e.g. `must be a JSON object`.
  */
 export function invalid(param: string, rule: string): ApiError {
   return new ApiError(400, `"${param}" ${rule}`, { code: "invalid_value", param });
 }
 
 /**
- * What to answer for an error, whatever threw it.
+ * Convert any thrown value to an API error.
  *
- * @param error What was caught.
- * @returns The error to answer with; what is not known becomes a 500 with a fixed message.
+ * @param error The thrown value.
+ * @returns The error to send; unknown errors become a 500 with a fixed message.
  */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
@@ -93,7 +93,7 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof EmbedUnsupportedError || error instanceof RerankUnsupportedError) {
     return new ApiError(404, error.message, { code: "model_not_found", param: "model" });
   }
-  // Not a status that clients try again on.
+  // A status on which clients do not retry.
   if (error instanceof RequestCancelledError) return new ApiError(403, error.message, { code: "cancelled" });
   if (error instanceof InvalidRequestError) {
     const code = error.reason === "context_length" ? "context_length_exceeded" : "invalid_request";
@@ -113,9 +113,9 @@ export function toApiError(error: unknown): ApiError {
 }
 
 /**
- * Whether nothing is known of an error, so that it belongs in the log.
+ * Whether an error is unknown and therefore must be logged.
  *
- * @param error What was caught.
+ * @param error The thrown value.
  */
 export function isUnexpected(error: unknown): boolean {
   return !(error instanceof ApiError) && toApiError(error).code === "internal" && !(error instanceof DaemonError);

@@ -1,4 +1,4 @@
-/** Which path leads where, what guards all of them, and in whose form errors are told. */
+/** Routes, guards for all routes, and the error format of each API. */
 import { type Context, Hono } from "hono";
 import { anthropicErrorBody } from "./anthropic/error.ts";
 import { countTokens } from "./anthropic/count_tokens.ts";
@@ -29,19 +29,19 @@ import { responses } from "./openai/responses/responses.ts";
 import { mountPage } from "./page/page.ts";
 import { tracing } from "./tracing.ts";
 
-/** What the server answers with. */
+/** Dependencies of the request handler. */
 export interface AppOptions extends GuardOptions {
   readonly bridge: Bridge;
-  /** Told of mistakes of this program's, without a word of what was asked. */
+  /** Receives unexpected errors, without any request content. */
   readonly onUnexpected: (error: unknown) => void;
-  /** Fires when the server takes no more requests. */
+  /** Fires when the server stops accepting requests. */
   readonly draining: AbortSignal;
 }
 
-/** Answers a request by asking the daemon. */
+/** Handles a request by calling the daemon. */
 type Handler = (context: Context, bridge: Bridge) => Promise<Response>;
 
-/** Why Ollama's paths that change models are refused. */
+/** Why Ollama's paths that modify models are refused. */
 const STORE = 'HTTP may not write models, use "inferd models", "cp", "rename", "rm" and "import" on this machine';
 
 const ROUTES: readonly (readonly ["GET" | "POST" | "DELETE", string, Handler])[] = [
@@ -56,7 +56,7 @@ const ROUTES: readonly (readonly ["GET" | "POST" | "DELETE", string, Handler])[]
   ["POST", "/v1/responses/input_tokens", responseInputTokens],
   ["POST", "/v1/chat/completions/input_tokens", chatInputTokens],
   ["POST", "/v1/embeddings", embeddings],
-  // For clients whose base URL lacks /v1, as llama-server has them.
+  // For clients whose base URL lacks /v1, as in llama-server.
   ["GET", "/models", listModels],
   ["GET", "/models/*", retrieveModel],
   ["POST", "/chat/completions", chatCompletions],
@@ -99,9 +99,9 @@ const ROUTES: readonly (readonly ["GET" | "POST" | "DELETE", string, Handler])[]
 ];
 
 /**
- * The server's handler.
+ * Create the request handler.
  *
- * @param options Whom it answers, and with what.
+ * @param options Access rules and dependencies.
  */
 export function createApp(options: AppOptions): Hono {
   const { bridge } = options;
@@ -112,7 +112,7 @@ export function createApp(options: AppOptions): Hono {
   mountPage(app, { bridge, draining: options.draining });
   app.notFound((context) => answerError(context, noRoute(context)));
   app.onError((error, context) => {
-    // Nobody is left to read it.
+    // The client has disconnected.
     if (!context.req.raw.signal.aborted && isUnexpected(error)) options.onUnexpected(error);
     return answerError(context, error);
   });
@@ -125,7 +125,7 @@ function answerError(context: Context, error: unknown): Response {
   return context.json(errorBody(context, error), status);
 }
 
-/** Whoever asks at one API's path reads that API's errors. */
+/** Errors have the format of the API that the path belongs to. */
 function errorBody({ req }: Context, error: unknown): Record<string, unknown> {
   if (req.path.startsWith("/api/")) return ollamaErrorBody(error);
   const isAnthropic = req.path.startsWith("/v1/messages") || req.header("anthropic-version") !== undefined;
@@ -139,6 +139,6 @@ function noRoute(context: Context): ApiError {
   );
   const status: ErrorStatus = route === undefined ? 404 : 405;
   if (route !== undefined) context.header("Allow", route[0] === "GET" ? "GET, HEAD" : route[0]);
-  const there = route === undefined ? "there is no such path here" : `this path takes ${route[0]}`;
+  const there = route === undefined ? "no such path" : `this path takes ${route[0]}`;
   return new ApiError(status, `Cannot ${req.method} ${req.path}: ${there}`, { code: "unknown_url" });
 }

@@ -1,22 +1,22 @@
-/** Collects the media of a conversation: blocks refer to them, the request carries them. */
+/** Collects a conversation's media: blocks refer to them, the request carries them. */
 import type { Attachment, MediaBlock } from "@inferd/client";
 
 /** The media of one request. */
 export class MediaCollector {
   readonly #attachments: Attachment[] = [];
 
-  /** What was collected; absent where there is none. */
+  /** The collected media; undefined if none. */
   get attachments(): readonly Attachment[] | undefined {
     return this.#attachments.length === 0 ? undefined : this.#attachments;
   }
 
   /**
-   * Keep one.
+   * Add an attachment.
    *
-   * @param kind What it is.
+   * @param kind The kind of media.
    * @param mime Its media type.
-   * @param base64 Its bytes.
-   * @returns The block that shows it.
+   * @param base64 The encoded bytes.
+   * @returns The block that refers to it.
    */
   add(kind: Attachment["kind"], mime: string, base64: string): MediaBlock {
     const id = `media-${this.#attachments.length + 1}`;

@@ -1,19 +1,19 @@
-/** Bodies of requests: read under a limit of bytes, parsed, and checked by a schema. Their time is the server's limit. */
+/** Reads request bodies: size limit, JSON, schema. The server limits the time. */
 import type { Context } from "hono";
 import type { z } from "zod";
 import { ApiError } from "./api_error.ts";
 import { isTooDeep, MAX_NESTING } from "./nesting.ts";
 
-/** The largest body, in bytes: what the daemon takes in one frame. */
+/** Largest body in bytes, equal to the daemon's frame limit. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 /**
  * Read a JSON body.
  *
  * @param context The request.
- * @param schema What it has to look like.
+ * @param schema Schema of the body.
  * @returns The body.
- * @throws {ApiError} If it is too large, not JSON, or does not fit the schema.
+ * @throws {ApiError} If it is too large, not JSON, or does not match the schema.
  */
 export async function readBody<Schema extends z.ZodType>(
   context: Context,
@@ -60,8 +60,8 @@ async function readText(request: Request): Promise<string> {
     void reader.cancel().catch(() => {});
     if (error instanceof ApiError) throw error;
     if (error instanceof TypeError) throw new ApiError(400, "The body is not UTF-8", { code: "invalid_json" });
-    // Whoever sent it is gone: no mistake of this program's.
-    throw new ApiError(400, "The body ended before it was whole", { code: "invalid_json" });
+    // The client has disconnected, which is not a bug of this program.
+    throw new ApiError(400, "The body is incomplete", { code: "invalid_json" });
   }
 }
 
@@ -69,10 +69,10 @@ function tooLarge(): ApiError {
   return new ApiError(413, `The body is larger than ${MAX_BODY_BYTES} bytes`, { code: "request_too_large" });
 }
 
-/** The first thing that is wrong; of alternatives, what is wrong with the one that comes closest. */
+/** The first problem; of a union, the first problem of the closest alternative. */
 function problem(issues: readonly z.core.$ZodIssue[], outer: readonly PropertyKey[] = []): ApiError {
   const [issue] = issues;
-  if (issue === undefined) return new ApiError(400, "The request does not have the form it must have");
+  if (issue === undefined) return new ApiError(400, "The request is malformed");
   const path = [...outer, ...issue.path];
   if (issue.code === "invalid_union") {
     const deepest = issue.errors.toSorted((one, other) => depth(other) - depth(one))[0];

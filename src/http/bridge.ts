@@ -1,5 +1,6 @@
 /**
- * What every API asks of the daemon: an answer, vectors, scores, each counted and traced. The APIs differ in how they say it.
+ * Requests to the daemon shared by all APIs (generation, embeddings, rerank), each counted and traced. The APIs only
+ * convert formats.
  */
 import type {
   EmbedOptions,
@@ -16,17 +17,16 @@ import type { Metrics } from "./metrics.ts";
 import { type RequestKind, type RequestRecord, together } from "./request_record.ts";
 import { beginSpan, type TraceParent, traceParent } from "./tracing.ts";
 
-/** What to generate, on which model. */
+/** A generation request and its model. */
 export interface GenerationJob {
-  /** Which API asked, for the metrics. */
+  /** The API it came from, for metrics. */
   readonly api: RequestKind["api"];
   readonly model: ServedModel;
   readonly request: Omit<GenerateV2Fields, "model">;
-  /** Cancels. */
   readonly signal: AbortSignal;
 }
 
-/** Asks the daemon. */
+/** Calls the daemon. */
 export class Bridge {
   readonly link: DaemonLink;
   readonly metrics: Metrics;
@@ -37,13 +37,13 @@ export class Bridge {
   }
 
   /**
-   * The events of an answer. Asked for when the first is taken; ending it early cancels.
+   * Generate an answer. The request is sent when the first event is pulled; ending the iteration early cancels it.
    *
-   * @param job What to generate.
-   * @throws The client's errors.
+   * @param job The request.
+   * @throws The errors of the client library.
    */
   generate(job: GenerationJob): AsyncGenerator<GenerationV2Event> {
-    // Whoever takes the first event may run outside of the handler, where the trace is not known.
+    // The first event may be pulled outside of the handler, where the trace context is lost.
     return this.#generate(job, traceParent());
   }
 
@@ -71,11 +71,11 @@ export class Bridge {
   }
 
   /**
-   * Vectors of texts.
+   * Embed texts.
    *
    * @param input The texts.
-   * @param options How, and on which model.
-   * @throws The client's errors.
+   * @param options Model and options.
+   * @throws The errors of the client library.
    */
   async embed(
     input: readonly string[],
@@ -94,12 +94,12 @@ export class Bridge {
   }
 
   /**
-   * Documents, ordered by a query.
+   * Order documents by relevance to a query.
    *
-   * @param query What is looked for.
-   * @param documents Where.
-   * @param options How, and on which model.
-   * @throws The client's errors.
+   * @param query The query.
+   * @param documents The documents.
+   * @param options Model and options.
+   * @throws The errors of the client library.
    */
   async rerank(
     query: string,
@@ -119,13 +119,13 @@ export class Bridge {
   }
 
   /**
-   * The tokens of a request's prompt, as the model's chat template renders it.
+   * Count the tokens of a prompt as rendered by the model's chat template.
    *
-   * @param model Whose tokens.
-   * @param request The conversation; the rest of it says nothing about the prompt.
-   * @param signal Cancels.
+   * @param model The model.
+   * @param request The conversation; other fields do not affect the prompt.
+   * @param signal Cancels the request.
    * @throws {ApiError} If the conversation has media.
-   * @throws The client's errors.
+   * @throws The errors of the client library.
    */
   async countTokens(model: ServedModel, request: GenerationJob["request"], signal: AbortSignal): Promise<number> {
     const { messages, attachments, tools, toolChoice, thinking } = request;
@@ -143,8 +143,8 @@ export class Bridge {
 }
 
 /**
- * These APIs let an answer be as long as the context where nothing is said; the daemon's own default is shorter. Of a
- * server elsewhere the context is not known.
+ * In these APIs an answer without a limit may fill the context, while the daemon has a lower default. A remote server's
+ * context size is unknown.
  */
 function longest({ backends: [{ contextTokens }] }: ServedModel): number | undefined {
   return contextTokens === undefined || contextTokens === 0 ? undefined : contextTokens;

@@ -1,11 +1,11 @@
 /**
- * Ids of tool calls as these APIs have them. The daemon's are unique in the conversation that it is sent (`tc-1`);
- * clients drop old turns and join conversations, so theirs have to be unique everywhere.
+ * Tool call ids in the format of each API. The daemon's ids (`tc-1`) are unique only within the conversation it is
+ * sent; clients drop old turns and merge conversations, so theirs must be globally unique.
  */
 import type { GenerationV2Event } from "@inferd/client";
 import type { RequestKind } from "./request_record.ts";
 
-/** What ids begin with; clients tell by it whose they are. */
+/** Id prefixes, by which clients recognise the API. */
 const PREFIXES: Readonly<Record<RequestKind["api"], string>> = {
   openai: "call_",
   anthropic: "toolu_",
@@ -13,21 +13,21 @@ const PREFIXES: Readonly<Record<RequestKind["api"], string>> = {
   llama_server: "call_",
 };
 
-/** OpenAI takes ids of at most 40 characters. */
+/** OpenAI allows at most 40 characters. */
 const RANDOM_CHARACTERS = 24;
 
-/** The ids of one answer. */
+/** The call ids of one answer. */
 export class CallIds {
   readonly #prefix: string;
   readonly #ids = new Map<string, string>();
 
-  /** @param api Whose form they have. */
+  /** @param api The API whose format they have. */
   constructor(api: RequestKind["api"]) {
     this.#prefix = PREFIXES[api];
   }
 
   /**
-   * An event with ids of this API; one call has the same id in all events.
+   * Replace the ids in an event; the same call gets the same id in all events.
    *
    * @param event The daemon's event.
    */

@@ -1,6 +1,6 @@
 /**
- * The bridge's end of the daemon's sockets: one client per surface, connected when first needed, and what the admin
- * stream says of the backends. A daemon that ends and comes back is followed; nothing here waits for one.
+ * The bridge's connection to the daemon: one client per surface, connected on first use, and the backends' state from
+ * the admin stream. Follows a daemon that restarts; never waits for one.
  */
 import {
   type Admin,
@@ -16,25 +16,25 @@ import {
 import { delay } from "@std/async";
 import { ApiError } from "./api_error.ts";
 
-/** Where the daemon is. */
+/** Sockets of the daemon. */
 export interface DaemonPlace {
   readonly surfaces: Readonly<Record<SurfaceName, ConnectOptions>>;
-  /** The admin socket's path; absent: where the environment says. */
+  /** Path of the admin socket; default: from the environment. */
   readonly admin: { readonly path?: string };
 }
 
-/** What a model is asked for. */
+/** Services a model can be used for. */
 export type ModelService = "generate" | "embed" | "rerank";
 
-/** A model that a request may name. */
+/** A model that requests can name. */
 export interface ServedModel {
-  /** What the daemon knows it as. */
+  /** Its name in the daemon. */
   readonly name: string;
-  /** The backends that serve it, in the operator's order; at least one. */
+  /** Backends that serve it, in configured order; at least one. */
   readonly backends: readonly [Capabilities, ...Capabilities[]];
 }
 
-/** How long to wait before the admin stream is looked for again, in milliseconds. */
+/** Delay before reconnecting to the admin stream, in milliseconds. */
 const RECONNECT_MS = 500;
 
 const SERVES: Readonly<Record<ModelService, (capabilities: Capabilities) => boolean>> = {
@@ -43,24 +43,24 @@ const SERVES: Readonly<Record<ModelService, (capabilities: Capabilities) => bool
   rerank: ({ rerank }) => rerank === true,
 };
 
-/** Lends clients and knows the backends. */
+/** Provides clients and knows the backends. */
 export class DaemonLink implements AsyncDisposable {
-  /** What somebody on this machine types to download a model. */
+  /** The command that downloads a model on this machine. */
   readonly pullCommand: string;
   readonly #place: DaemonPlace;
   readonly #aliases: ReadonlyMap<string, string>;
   readonly #clients = new Map<SurfaceName, Promise<Client>>();
   readonly #closing = new AbortController();
   readonly #watching: Promise<void>;
-  /** By backend; told by the admin stream, empty while there is none. */
+  /** By backend, from the admin stream; empty while disconnected. */
   readonly #capabilities = new Map<string, Capabilities>();
   #state: string | undefined;
   #restarts = 0;
 
   /**
-   * @param place Where the daemon is.
-   * @param aliases Names that clients use for models, and what the daemon calls them.
-   * @param pullCommand What somebody on this machine types to download a model.
+   * @param place Sockets of the daemon.
+   * @param aliases Model aliases for clients, mapped to the daemon's names.
+   * @param pullCommand The command that downloads a model on this machine.
    */
   constructor(place: DaemonPlace, aliases: Readonly<Record<string, string>> = {}, pullCommand = "inferd pull") {
     this.pullCommand = pullCommand;
@@ -69,30 +69,30 @@ export class DaemonLink implements AsyncDisposable {
     this.#watching = this.#watch();
   }
 
-  /** The daemon's state as the admin stream last told it; `undefined` where there is no daemon. */
+  /** The daemon's latest state on the admin stream; `undefined` while disconnected. */
   get state(): string | undefined {
     return this.#state;
   }
 
-  /** How often an engine was started again while the admin stream was followed. */
+  /** Number of engine restarts seen on the admin stream. */
   get restarts(): number {
     return this.#restarts;
   }
 
-  /** The daemon's admin socket, on which each call connects anew. */
+  /** The daemon's admin socket; each call opens a connection. */
   get admin(): Admin {
     return admin(this.#place.admin);
   }
 
-  /** Names that clients use for models, and what the daemon calls them. */
+  /** Model aliases for clients, mapped to the daemon's names. */
   get aliases(): ReadonlyMap<string, string> {
     return this.#aliases;
   }
 
   /**
-   * A client for a surface.
+   * The client of a surface.
    *
-   * @throws {ConnectError} If nothing listens there now.
+   * @throws {ConnectError} If nothing listens there.
    */
   client(surface: SurfaceName): Promise<Client> {
     let client = this.#clients.get(surface);
@@ -100,7 +100,7 @@ export class DaemonLink implements AsyncDisposable {
       client = connect({
         ...this.#place.surfaces[surface],
         timeoutMs: 0,
-        // Clients of the bridge wait and retry as they like; the daemon decides whom it admits.
+        // Clients of the bridge choose whether to retry; admission is up to the daemon.
         maxRetries: 0,
         maxConcurrent: Infinity,
       });
@@ -111,16 +111,16 @@ export class DaemonLink implements AsyncDisposable {
   }
 
   /**
-   * One look at the daemon.
+   * Take a snapshot of the daemon's state.
    *
-   * @throws {ConnectError | TimeoutError} If there is none.
+   * @throws {ConnectError | TimeoutError} If the daemon does not run.
    */
   snapshot(): Promise<AdminSnapshot> {
     return admin(this.#place.admin).snapshot({ signal: this.#closing.signal });
   }
 
   /**
-   * What the daemon does, from now on.
+   * Follow the daemon's events from now on.
    *
    * @param signal Ends it.
    */
@@ -128,16 +128,16 @@ export class DaemonLink implements AsyncDisposable {
     return admin(this.#place.admin).watch({ signal });
   }
 
-  /** What the backends can do, in the operator's order. */
+  /** The backends' capabilities, in configured order. */
   async capabilities(): Promise<readonly Capabilities[]> {
     if (this.#state !== undefined) return [...this.#capabilities.values()];
     return (await this.snapshot()).capabilities;
   }
 
   /**
-   * Every model the daemon serves.
+   * List all models the daemon serves.
    *
-   * @throws {ConnectError | TimeoutError} If there is no daemon.
+   * @throws {ConnectError | TimeoutError} If the daemon does not run.
    */
   async models(): Promise<readonly ServedModel[]> {
     const models = new Map<string, [Capabilities, ...Capabilities[]]>();
@@ -151,12 +151,12 @@ export class DaemonLink implements AsyncDisposable {
   }
 
   /**
-   * The model a request names.
+   * Resolve the model a request names.
    *
-   * @param asked The name of a model, of a backend, or an alias; `undefined`: the first in the operator's order.
-   * @param service What it is wanted for.
-   * @throws {ApiError} 404 if no backend that could answer has that name.
-   * @throws {ConnectError | TimeoutError} If there is no daemon.
+   * @param asked The name of a model, of a backend, or an alias; `undefined`: the first in configured order.
+   * @param service The service it must support.
+   * @throws {ApiError} 404 if no suitable backend has that name.
+   * @throws {ConnectError | TimeoutError} If the daemon does not run.
    */
   async model(asked: string | undefined, service: ModelService): Promise<ServedModel> {
     const all = await this.capabilities();
@@ -179,7 +179,7 @@ export class DaemonLink implements AsyncDisposable {
     await this.#watching;
   }
 
-  /** Follow the admin stream until this is disposed of. Whatever ends it, it is looked for again. */
+  /** Follow the admin stream, reconnecting whenever it ends, until disposed of. */
   async #watch(): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
@@ -195,7 +195,7 @@ export class DaemonLink implements AsyncDisposable {
           }
         }
       } catch {
-        // No daemon, or it went away: a request finds out by itself, and says so.
+        // No daemon, or it went away; a request will fail by itself with a proper error.
       }
       this.#state = undefined;
       this.#capabilities.clear();
@@ -208,13 +208,13 @@ function isCalled({ backend, model }: Capabilities, name: string): boolean {
   return backend === name || model === name;
 }
 
-/** What requests may say: the models, and the aliases that lead to one of them. */
+/** Names that requests can use: models, and aliases of them. */
 function namesOf(able: readonly Capabilities[], aliases: ReadonlyMap<string, string>): ReadonlySet<string> {
   const leading = [...aliases].filter(([, name]) => able.some((one) => isCalled(one, name)));
   return new Set([...able.map(({ backend, model }) => model ?? backend), ...leading.map(([alias]) => alias)]);
 }
 
-/** `isOther`: the model is there, for something else. */
+/** `isOther`: the model exists, for another service. */
 function notServed(asked: string | undefined, service: ModelService, { names, isOther }: {
   readonly names: ReadonlySet<string>;
   readonly isOther: boolean;

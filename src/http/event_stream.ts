@@ -1,39 +1,38 @@
 /**
- * Answers that come in pieces. The status goes out with the first piece, so whatever is wrong before that has a status
- * of its own; what goes wrong later is a last piece. A consumer that goes away ends the producer. When a piece is written
- * is `gatherer.ts`'s.
+ * Streamed responses. Headers are sent with the first piece, so that earlier errors get their own status; later ones
+ * become a final piece. When the consumer leaves, the producer is ended.
  */
 import { Gatherer } from "./gatherer.ts";
 
-/** How a stream is written. */
+/** Format of a stream. */
 export interface StreamForm {
   readonly contentType: string;
-  /** The last piece of a stream that failed. */
+  /** Final piece of a failed stream. */
   onError(error: unknown): string;
 }
 
 /** Server-sent events. */
 export const SERVER_SENT_EVENTS = "text/event-stream; charset=utf-8";
-/** One JSON value a line. */
+/** One JSON value per line. */
 export const JSON_LINES = "application/x-ndjson";
 
 /**
- * One server-sent event.
+ * Format a server-sent event.
  *
- * @param data What it says, as JSON.
- * @param event Its name; absent: none.
+ * @param data The data, serialised as JSON.
+ * @param event Its name, if any.
  */
 export function serverSentEvent(data: unknown, event?: string): string {
   return `${event === undefined ? "" : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`;
 }
 
 /**
- * Answer with a stream.
+ * Respond with a stream.
  *
- * @param pieces Its text, piece by piece; ended early when nobody reads it any more.
- * @param form How it is written.
- * @returns The response, once there is a first piece.
- * @throws Whatever is wrong before there is one.
+ * @param pieces Text pieces; ended early if the client disconnects.
+ * @param form The format.
+ * @returns The response, once the first piece has arrived.
+ * @throws Errors before the first piece.
  */
 export async function streamed(pieces: AsyncGenerator<string>, form: StreamForm): Promise<Response> {
   const first = await pieces.next();
@@ -42,7 +41,7 @@ export async function streamed(pieces: AsyncGenerator<string>, form: StreamForm)
   });
 }
 
-/** Whether a response is one of {@linkcode streamed}. */
+/** Whether a response came from {@linkcode streamed}. */
 export function isStream({ headers }: Response): boolean {
   const type = headers.get("content-type");
   return type === SERVER_SENT_EVENTS || type === JSON_LINES;
@@ -51,8 +50,8 @@ export function isStream({ headers }: Response): boolean {
 /**
  * What several iterables yield, as it comes, each with the number of the one it is of. Ending it early ends all.
  *
- * @param sources Where from.
- * @param width How many of them run at a time, by default all; the others start, in order, as these end.
+ * @param sources The iterables.
+ * @param width How many run concurrently, by default all; the others start in order as those end.
  */
 export async function* merged<T>(
   sources: readonly AsyncIterable<T>[],
@@ -64,7 +63,7 @@ export async function* merged<T>(
     const iterator = iterators[index];
     if (iterator === undefined) return;
     const promise = iterator.next().then((result) => [index, result] as const);
-    // The failure of one is told when its turn comes; meanwhile it is nobody's.
+    // The failure surfaces when its turn comes; until then it must not count as unhandled.
     promise.catch(() => {});
     waiting.set(index, promise);
   };

@@ -1,40 +1,36 @@
-/**
- * Who may ask at all: which `Host` and `Origin` a request may carry, and the API key. What a request may say is not
- * decided here.
- */
+/** Access control: `Host` and `Origin` headers and the API key. Does not look at request bodies. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { ApiError } from "./api_error.ts";
 
-/** Who may ask. */
+/** Access rules. */
 export interface GuardOptions {
-  /** The address that is listened on. */
+  /** The listening address. */
   readonly hostname: string;
-  /** What clients must present; absent: nothing. */
+  /** The required key; default: none. */
   readonly apiKey?: string | undefined;
-  /** Origins of web pages, besides the server's own, that may ask; `*` is all of them. */
+  /** Allowed origins of web pages besides the server's own; `*` allows all. */
   readonly origins: readonly string[];
 }
 
 /**
- * Paths that answer without a key: whether there is a server at all is no secret, and the page, which is the same for
- * everybody, asks its user for the key.
+ * Paths that need no key: the existence of the server is no secret, and the page, the same for everybody, prompts for
+ * the key.
  */
 const OPEN_PATHS: ReadonlySet<string> = new Set(["/health", "/v1/health", "/"]);
 
-/** Where the page's own files are. */
+/** Path of the page's files. */
 export const PAGE_FILES = "/page/";
 const ALLOWED_METHODS = "GET, POST, DELETE, HEAD, OPTIONS";
 const PREFLIGHT_SECS = "600";
 
 /**
- * Refuse what must not get any further.
+ * Create middleware that rejects unauthorised requests.
  *
- * Without a key, a request has to name this machine in `Host`: a web page whose name is made to resolve to this address
- * (DNS rebinding) names its own. A page of another origin is refused unless it is configured, also where the browser
- * would only send and not read.
+ * Without a key, `Host` must name this machine, which stops DNS rebinding: the attacking page sends its own host name.
+ * Other origins are rejected unless configured, even for requests whose response the browser would hide.
  *
- * @param options Who may ask.
+ * @param options The access rules.
  * @returns The middleware.
  */
 export function guard(options: GuardOptions): MiddlewareHandler {
@@ -61,7 +57,7 @@ export function guard(options: GuardOptions): MiddlewareHandler {
       ? !["cross-site", "same-site"].includes(req.header("sec-fetch-site") ?? "none")
       : origin === new URL(req.url).origin;
     const isConfigured = origin !== undefined && (everywhere || origins.has(origin));
-    // A link that somebody clicks on may lead to the page; it can be looked at and asks for nothing.
+    // Cross-site navigation to the page, such as a clicked link, is harmless: loading it triggers no action.
     const isVisit = req.method === "GET" && req.header("sec-fetch-mode") === "navigate";
     if (!isOwn && !isConfigured && !isVisit) {
       throw new ApiError(403, `Pages of ${JSON.stringify(origin ?? "another site")} may not use this server`, {
@@ -95,14 +91,14 @@ function isOpen(path: string): boolean {
   return OPEN_PATHS.has(path) || path.startsWith(PAGE_FILES);
 }
 
-/** Whether either header has the key: some clients send a stand-in in the one that they do not use. */
+/** Whether either header has the key: some clients send a placeholder in the other. */
 function presents({ req }: Context, key: Uint8Array): boolean {
   const bearer = /^Bearer +(.+)$/i.exec(req.header("authorization") ?? "")?.[1];
   const found = [bearer, req.header("x-api-key")].map((one) => timingSafeEqual(hashOf(one ?? ""), key));
   return found.includes(true);
 }
 
-/** Of one length whatever the key's, so that the time a comparison takes tells nothing of the key. */
+/** Hashing gives equal lengths, so that the comparison's time reveals nothing about the key. */
 function hashOf(key: string): Uint8Array {
   return createHash("sha256").update(key).digest();
 }

@@ -1,12 +1,12 @@
-/** Whether the daemon can be asked, `/health` as llama-server tells it, and how it fares, `/metrics`. */
+/** `/health` in llama-server's format, and `/metrics`. */
 import type { Context } from "hono";
 import type { Bridge } from "./bridge.ts";
 
 /**
- * 200 where the daemon is ready, else 503. Says nothing that needs a key.
+ * Respond 200 if the daemon is ready, else 503. Reveals nothing that needs a key.
  *
  * @param context The request.
- * @param bridge Knows the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function health(context: Context, { link }: Bridge): Promise<Response> {
   const state = link.state ?? await link.snapshot().then(({ status }) => status.status, () => "unreachable");
@@ -14,10 +14,10 @@ export async function health(context: Context, { link }: Bridge): Promise<Respon
 }
 
 /**
- * The bridge's and the daemon's figures for Prometheus.
+ * Respond with the bridge's and the daemon's metrics for Prometheus.
  *
  * @param context The request.
- * @param bridge Knows both.
+ * @param bridge The link to the daemon, and the metrics.
  */
 export async function metrics(context: Context, { link, metrics }: Bridge): Promise<Response> {
   const daemon = await link.snapshot().catch(() => undefined);

@@ -1,6 +1,6 @@
 /**
- * What is counted of the bridge's requests and asked of the daemon, told to Prometheus by prom-client. Nothing of what
- * was asked or answered is kept. docs/grafana.json draws these names.
+ * Prometheus metrics of the bridge's requests and the daemon's state. Nothing of requests or answers is kept.
+ * docs/grafana.json uses these names.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AdminSnapshot } from "@inferd/client";
@@ -13,7 +13,7 @@ const TOKENS_A_SECOND = [1, 2, 5, 10, 20, 40, 80, 160, 320, 640, 1280];
 
 type AheadTokens = "forcedTokens" | "preparedTokens" | "draftedTokens" | "acceptedTokens";
 
-/** What was done ahead of the model. */
+/** Phases before generation. */
 const AHEAD: readonly (readonly [tokens: AheadTokens, name: string, help: string])[] = [
   ["forcedTokens", "forced", "Those generated that a schema or grammar forced"],
   ["preparedTokens", "prepared", "Those cached that were prepared after an earlier answer"],
@@ -21,7 +21,7 @@ const AHEAD: readonly (readonly [tokens: AheadTokens, name: string, help: string
   ["acceptedTokens", "accepted", "Those guessed that the model chose"],
 ];
 
-/** Counts. */
+/** Collects metrics. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #requests: Counter<(typeof KIND)[number] | "outcome">;
@@ -37,7 +37,7 @@ export class Metrics {
   readonly #speed: Histogram<(typeof KIND)[number]>;
   readonly #gauges: ReturnType<typeof gaugesOf>;
 
-  /** @param link Knows how often engines were started again. */
+  /** @param link Counts engine restarts. */
   constructor(link: Pick<DaemonLink, "restarts">) {
     const registers = [this.#registry];
     const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> =>
@@ -57,7 +57,7 @@ export class Metrics {
     this.#promptTokens = counter("inferd_http_prompt_tokens_total", "Tokens of prompts", KIND);
     this.#cachedTokens = counter(
       "inferd_http_cached_tokens_total",
-      "Those of prompts that an earlier request had computed",
+      "Prompt tokens found in the prefix cache",
       KIND,
     );
     this.#ahead = AHEAD.map(([tokens, name, help]) => ({
@@ -87,10 +87,10 @@ export class Metrics {
   }
 
   /**
-   * A request begins.
+   * Record the start of a request.
    *
-   * @param kind What it is.
-   * @returns To be told how it goes.
+   * @param kind Labels of the request.
+   * @returns A record of its progress.
    */
   begin({ api, surface, model }: RequestKind): RequestRecord {
     const labels = { api, surface, model };
@@ -128,15 +128,15 @@ export class Metrics {
     };
   }
 
-  /** The media type of what {@linkcode text} returns. */
+  /** Media type of {@linkcode text}. */
   get contentType(): string {
     return this.#registry.contentType;
   }
 
   /**
-   * Everything, in Prometheus' text format.
+   * Format all metrics in Prometheus' text format.
    *
-   * @param daemon What the daemon says of itself now; absent: it is not there.
+   * @param daemon The daemon's state; undefined if it does not run.
    */
   text(daemon: AdminSnapshot | undefined): Promise<string> {
     const { up, state, breaker, engineMemory, slots, context, active, waiting, depth, memory } = this.#gauges;
@@ -150,7 +150,7 @@ export class Metrics {
       if (memoryBytes !== undefined) engineMemory.set({ backend }, memoryBytes);
       if (parallel !== undefined) slots.set({ backend }, parallel);
       if (contextTokens !== undefined) context.set({ backend }, contextTokens);
-      // All backends share one queue; it is told with each of them.
+      // All backends share one queue, repeated in each of them.
       if (queue === undefined) continue;
       active.set(queue.active);
       waiting.set(queue.waiting);

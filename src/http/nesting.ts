@@ -1,11 +1,11 @@
-/** How deep a JSON value may be nested: far more than any request needs, far less than what overflows the stack. */
+/** Maximum nesting of JSON: far above real requests, far below a stack overflow. */
 export const MAX_NESTING = 512;
 
 /**
- * Whether a value is nested deeper than {@linkcode MAX_NESTING}. Parsing takes any depth; whatever recurses later,
- * writing JSON among it, does not.
+ * Whether a value is nested deeper than {@linkcode MAX_NESTING}. `JSON.parse` accepts any depth, but recursive code
+ * such as `JSON.stringify` does not.
  *
- * @param value As JSON was parsed.
+ * @param value The parsed JSON.
  */
 export function isTooDeep(value: unknown): boolean {
   let level = [value];

@@ -1,11 +1,11 @@
-/** What other servers do and this one cannot: refused with 501, as llama-server does with what it was not started for. */
+/** Endpoints of other servers that this one does not support: 501, like llama-server for features that are off. */
 import type { Context } from "hono";
 import { ApiError } from "./api_error.ts";
 
 /**
- * Refuse a path.
+ * Create a handler that refuses a path.
  *
- * @param why What is not possible.
+ * @param why What is not supported.
  * @returns The handler.
  */
 export function refusing(why: string): (context: Context) => Promise<Response> {

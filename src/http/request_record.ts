@@ -1,38 +1,38 @@
-/** What the bridge tells of one request while it runs, to whoever counts or traces it. Nothing of what was asked. */
+/** Progress of a request as reported to metrics and tracing. Holds no request content. */
 import type { GenerationV2Result, Usage } from "@inferd/client";
 import { toApiError } from "./api_error.ts";
 
-/** How requests are told apart. */
+/** Labels of a request. */
 export interface RequestKind {
   readonly api: "openai" | "anthropic" | "ollama" | "llama_server";
   readonly surface: "v2" | "embed" | "rerank";
   readonly model: string;
 }
 
-/** How a request ended well. */
+/** Result of a successful request. */
 export interface RequestResult extends Partial<Pick<GenerationV2Result, "timings" | "stopReason">> {
   readonly usage: Usage;
 }
 
-/** One request under way. Disposal ends it; one that was neither done nor failed was left by its reader. */
+/** A request in progress. Disposal ends it; one that neither succeeded nor failed was abandoned by its client. */
 export interface RequestRecord extends Disposable {
-  /** Something of the answer came. */
+  /** A piece of the answer arrived. */
   event(): void;
   done(result: RequestResult): void;
   failed(error: unknown, signal: AbortSignal | undefined): void;
 }
 
 /**
- * How a request failed, in one word.
+ * Classify a failure in one word.
  *
- * @param error What ended it.
- * @param signal The client's; where it fired, the client had left.
+ * @param error The error.
+ * @param signal The client's signal; if it fired, the client disconnected.
  */
 export function outcomeOf(error: unknown, signal: AbortSignal | undefined): string {
   return signal?.aborted ? "cancelled" : toApiError(error).code ?? "internal";
 }
 
-/** One record that tells several. */
+/** A record that forwards to several. */
 export function together(...records: readonly RequestRecord[]): RequestRecord {
   return {
     event: (): void => records.forEach((record) => record.event()),

@@ -1,7 +1,6 @@
 /**
- * The bridge as a server: it listens, limits what one connection may cost, and ends. Node's HTTP server is used because
- * it has the limits that Deno's own lacks: on the time a header and a body may take, on idle connections and on their
- * number.
+ * The bridge's HTTP server: listening, connection limits and shutdown. Uses Node's HTTP server for limits that Deno's
+ * lacks: header and body timeouts, idle timeouts, and the number of connections.
  */
 import { createServer, type Server } from "node:http";
 import { getRequestListener } from "@hono/node-server";
@@ -12,59 +11,59 @@ import { DaemonLink, type DaemonPlace } from "./daemon_link.ts";
 import { isStream } from "./event_stream.ts";
 import { Metrics } from "./metrics.ts";
 
-/** Everything the bridge is told. */
+/** Options of the bridge. */
 export interface HttpOptions {
   readonly listen: TcpAddress;
   readonly daemon: DaemonPlace;
-  /** What clients must present; absent: nothing, and only loopback is listened on. */
+  /** The required key; without one the server listens on loopback only. */
   readonly apiKey?: string | undefined;
-  /** Origins of web pages that may ask, besides the server's own. */
+  /** Allowed origins of web pages besides the server's own. */
   readonly origins: readonly string[];
-  /** Names that clients use for models, and what the daemon calls them. */
+  /** Model aliases for clients, mapped to the daemon's names. */
   readonly aliases: Readonly<Record<string, string>>;
-  /** What somebody on this machine types to download a model. */
+  /** The command that downloads a model on this machine. */
   readonly pullCommand?: string;
-  /** Told of mistakes of this program's. */
+  /** Receives unexpected errors. */
   readonly onUnexpected?: (error: unknown) => void;
-  /** For tests; absent: {@linkcode LIMITS}. */
+  /** For tests; default: {@linkcode LIMITS}. */
   readonly limits?: Partial<ConnectionLimits>;
 }
 
-/** What one connection, and all of them, may cost. */
+/** Limits per connection and in total. */
 export interface ConnectionLimits {
-  /** Milliseconds from the connection, or the answer before, to the end of a request's header. */
+  /** From connecting, or the previous response, to the end of the request header, in milliseconds. */
   readonly headerMs: number;
-  /** Milliseconds to the end of a request's body. */
+  /** Until the end of the request body, in milliseconds. */
   readonly requestMs: number;
-  /** Milliseconds a connection stays open between two requests. */
+  /** Keep-alive timeout in milliseconds. */
   readonly idleMs: number;
-  /** Connections at a time; more are closed at once. */
+  /** Maximum number of connections; further ones are closed immediately. */
   readonly connections: number;
 }
 
-/** The limits where nothing else is said. */
+/** Default limits. */
 export const LIMITS: ConnectionLimits = { headerMs: 10_000, requestMs: 60_000, idleMs: 75_000, connections: 2048 };
 
-/** A server that runs. Disposal ends it at once. */
+/** A running server. Disposal stops it immediately. */
 export interface HttpServer extends AsyncDisposable {
-  /** Where it listens, e.g. `http://127.0.0.1:47325`. */
+  /** Its URL, e.g. `http://127.0.0.1:47325`. */
   readonly url: string;
-  /** Take no more requests, and resolve once those that run are answered. */
+  /** Stop accepting requests; resolves once running ones have finished. */
   drain(): Promise<void>;
 }
 
-/** How long answers get to finish on a drain, in milliseconds. */
+/** How long running requests may take during a drain, in milliseconds. */
 const DRAIN_MS = 10_000;
 
-/** How often connections are checked against their limits, in milliseconds, at most. */
+/** Longest interval between checks of connection limits, in milliseconds. */
 const CHECK_MS = 1000;
 
 /**
- * Listen.
+ * Start the server.
  *
- * @param options Where, and for whom.
+ * @param options Address, access rules and limits.
  * @returns The server.
- * @throws {Error} If the address cannot be listened on; `code` says why, e.g. `EADDRINUSE`.
+ * @throws {Error} If the address cannot be bound; `code` is the reason, e.g. `EADDRINUSE`.
  */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const limits = { ...LIMITS, ...options.limits };
@@ -87,7 +86,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     },
     getRequestListener(async (request, { incoming }) => {
       const response = await app.fetch(request);
-      // Otherwise the listener keeps the first piece for a moment, to see whether it is all and has a length.
+      // Otherwise the listener delays the first piece briefly, to send a Content-Length if it is the only one.
       if (isStream(response) && incoming.httpVersion !== "1.0") response.headers.set("Transfer-Encoding", "chunked");
       return response;
     }, { overrideGlobalObjects: false }),

@@ -1,17 +1,17 @@
 /**
- * OpenTelemetry spans: one per request to the daemon, with its phases as children, named after the conventions for
- * generative AI. Deno collects and exports them where `OTEL_DENO=true`; otherwise every call here does nothing. No span
- * has text of a request or an answer.
+ * OpenTelemetry spans: one per request to the daemon, with its phases as children, following the semantic conventions
+ * for generative AI. Deno exports them if `OTEL_DENO=true`; otherwise all calls are no-ops. Spans never hold request or
+ * answer text.
  */
 import { type Attributes, type Context, context, propagation, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { MiddlewareHandler } from "hono";
 import type { GenerateV2Fields } from "@inferd/client";
 import { outcomeOf, type RequestKind, type RequestRecord, type RequestResult } from "./request_record.ts";
 
-/** What a request belongs to: the caller's trace, or nothing. */
+/** A parent span: the caller's trace, or none. */
 export type TraceParent = Context;
 
-/** The sampling settings that the conventions have a name for. Stop strings are text of the request and stay out. */
+/** Sampling settings defined by the conventions. Stop strings are left out because they are request text. */
 const REQUEST_ATTRIBUTES = [
   ["maxTokens", "gen_ai.request.max_tokens"],
   ["temperature", "gen_ai.request.temperature"],
@@ -31,31 +31,31 @@ const OPERATIONS: Readonly<Record<RequestKind["surface"], string>> = {
 const PHASES = [["queue", "queueMs"], ["prompt", "promptMs"], ["generation", "generationMs"]] as const;
 
 /**
- * Continue the trace that a request's `traceparent` names.
+ * Create middleware that continues the trace in a request's `traceparent`.
  *
  * @returns The middleware.
  */
 export function tracing(): MiddlewareHandler {
   return async ({ req }, next) => {
-    // Deno's own span of the request, where there is one, belongs to the caller's trace already.
+    // Deno's own span of the request, if any, already belongs to the caller's trace.
     const outer = context.active();
     const parent = trace.getSpan(outer) === undefined ? propagation.extract(outer, req.header()) : outer;
     await context.with(parent, next);
   };
 }
 
-/** The trace that the running handler's request belongs to. */
+/** The trace context of the running handler. */
 export function traceParent(): TraceParent {
   return context.active();
 }
 
 /**
- * A request begins.
+ * Start a span for a request.
  *
- * @param kind What it is.
- * @param parent What it belongs to.
- * @param request Its settings, where it has any.
- * @returns To be told how it goes.
+ * @param kind Labels of the request.
+ * @param parent The parent.
+ * @param request Its sampling settings, if any.
+ * @returns A record of its progress.
  */
 export function beginSpan(
   { api, surface, model }: RequestKind,

@@ -1,4 +1,4 @@
-/** The commands of what the monitor starts for the daemon. They are computed once, before the daemon runs. */
+/** Commands of the child processes that the daemon may order. Computed once, before the daemon runs. */
 import type { Env } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import type { SettingValues } from "../config/schema.ts";
@@ -10,12 +10,12 @@ import { httpCommand } from "./http_command.ts";
 import type { PermissionContext } from "./permissions.ts";
 
 /**
- * How to start everything that a daemon may order.
+ * Compute the start command of every child process that the daemon may order.
  *
- * @param options What the daemon finds.
- * @param values What was given on the command line and in the environment.
- * @param from What else decides on permissions, the daemon's environment, and this process's own.
- * @returns The commands. No configuration that is read again changes them.
+ * @param options Options the daemon will resolve.
+ * @param values Values from the command line and the environment.
+ * @param from Further inputs for permissions, the daemon's environment and this process's environment.
+ * @returns The commands; reloading the configuration does not change them.
  */
 export function childCommands(
   options: DaemonOptions,
@@ -38,7 +38,7 @@ export function childCommands(
   ): ChildCommand => ({
     command,
     args: more.isNumbered ? [...args, socket] : args,
-    // These make any program run any code, and only a process that may start anything can pass them on.
+    // These variables make any program run arbitrary code; Deno passes them on only with unrestricted `--allow-run`.
     env: Object.fromEntries(Object.entries(further).filter(([name]) => !name.startsWith("LD_"))),
     ...more,
   });

@@ -1,30 +1,30 @@
 /**
- * The processes that the monitor starts and kills for the daemon, on orders that are a word and a number. What they are
- * and how they are started is fixed before the daemon runs.
+ * Starts and kills the daemon's child processes on orders of one word and one number. The commands are fixed before the
+ * daemon runs.
  */
 import { type ChildKind, MOST_ORDER_BYTES, parseOrder, type Report } from "../processes/orders.ts";
 import { readStderr } from "../processes/process.ts";
 import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
 
-/** How to start one. */
+/** Command of a child process. */
 export interface ChildCommand {
   readonly command: string;
   readonly args: readonly string[];
-  /** All of its environment. */
+  /** The complete environment. */
   readonly env: Readonly<Record<string, string>>;
-  /** Its number is its last argument. */
+  /** The process number is passed as the last argument. */
   readonly isNumbered: boolean;
-  /** `daemon`: what it prints on stderr is told the daemon. `own`: it has this process's stdout and stderr. */
+  /** Where output goes. `daemon`: stderr lines are reported to the daemon. `own`: stdout and stderr are inherited. */
   readonly prints: "daemon" | "own";
 }
 
-/** The fixed commands; without one there is no such process. */
+/** The fixed commands; a kind that is absent cannot be started. */
 export type ChildCommands = Readonly<Partial<Record<ChildKind, ChildCommand>>>;
 
-/** A daemon that starts more at a time is no daemon of ours. */
+/** A daemon that asks for more children at a time is compromised or broken. */
 const MOST_CHILDREN = 256;
 
-/** The daemon said something that is no order. */
+/** The daemon sent something other than an order. */
 export class OrderError extends Error {
   override readonly name = "OrderError";
 }
@@ -34,7 +34,6 @@ interface Running {
   readonly prints: ChildCommand["prints"];
 }
 
-/** Starts and kills them. */
 export class Children {
   readonly #commands: ChildCommands;
   readonly #tell: (report: Report) => Promise<void>;
@@ -42,8 +41,8 @@ export class Children {
   readonly #ends = new Set<Promise<void>>();
 
   /**
-   * @param commands What can be started.
-   * @param tell Reports to the daemon; never rejects.
+   * @param commands Commands that can be started.
+   * @param tell Sends a report to the daemon; never rejects.
    */
   constructor(commands: ChildCommands, tell: (report: Report) => Promise<void>) {
     this.#commands = commands;
@@ -51,20 +50,20 @@ export class Children {
   }
 
   /**
-   * Do what the daemon says, until it has no more to say.
+   * Execute the daemon's orders until its stdout ends.
    *
    * @param input Its stdout.
-   * @throws {OrderError} If it says anything else than orders.
+   * @throws {OrderError} If a line is not an order.
    */
   async obey(input: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     const assembler = new LineAssembler(MOST_ORDER_BYTES);
     for await (const bytes of input) {
       for (const line of splitLines(assembler.push(bytes))) this.#do(line);
-      if (assembler.violation !== undefined) throw new OrderError("The daemon said something that is no order");
+      if (assembler.violation !== undefined) throw new OrderError("The daemon sent something other than an order");
     }
   }
 
-  /** Kill all, and wait for their ends. */
+  /** Kill all children and wait for them to exit. */
   async killAll(): Promise<void> {
     for (const { child } of this.#running.values()) signal(child, "SIGKILL");
     await Promise.all(this.#ends);
@@ -72,11 +71,11 @@ export class Children {
 
   #do(line: string): void {
     const order = parseOrder(line);
-    if (order === undefined) throw new OrderError("The daemon said something that is no order");
+    if (order === undefined) throw new OrderError("The daemon sent something other than an order");
     const { word, number } = order;
     const running = this.#running.get(number);
     if (word === "kill" || word === "end") {
-      // It may have ended before the order came.
+      // It may have exited before the order arrived.
       if (running === undefined) return;
       signal(running.child, word === "kill" ? "SIGKILL" : "SIGTERM");
       if (word === "end") void closeInput(running);
@@ -101,9 +100,10 @@ export class Children {
         args: [...args, ...isNumbered ? [String(number)] : []],
         env: { ...env },
         clearEnv: true,
-        // A terminal's Ctrl-C goes to every process of its group; what runs is to finish while the daemon drains.
+        // A terminal's Ctrl-C goes to the whole process group, but running requests must finish while the daemon
+        // drains.
         detached: true,
-        // Its end tells what is to end with it.
+        // EOF on stdin tells the child that this process is gone.
         stdin: prints === "own" ? "piped" : "null",
         stdout: prints === "own" ? "inherit" : "null",
         stderr: prints === "own" ? "inherit" : "piped",
@@ -142,7 +142,7 @@ function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
   try {
     child.kill(name);
   } catch (error) {
-    // Gone in this very moment.
+    // It exited just now.
     if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

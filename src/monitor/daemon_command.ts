@@ -1,24 +1,24 @@
-/** The command line and the environment of the daemon, as `serve` starts it. */
+/** Command line and environment of the daemon, as `serve` starts it. */
 import type { Env } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { daemonEnvironment, type PermissionContext, permissionFlags } from "./permissions.ts";
 
-/** How to start the daemon. */
+/** Start command of the daemon. */
 export interface DaemonCommand {
   readonly command: string;
   readonly args: readonly string[];
-  /** All of its environment. */
+  /** The complete environment. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 /**
- * How to start a daemon.
+ * Compute the daemon's start command.
  *
- * @param options What it will find from the same flags, environment and file.
- * @param args The flags of `serve`, as they were given.
- * @param from What else decides on permissions, this process's environment, and the program.
+ * @param options Options the daemon will resolve from the same flags, environment and file.
+ * @param args Flags of `serve`, unchanged.
+ * @param from Further inputs for permissions, this process's environment, and the program.
  * @returns The command.
- * @throws {UsageError} If Deno's flags have no way to name what the daemon needs.
+ * @throws {UsageError} If Deno's flags cannot express a permission the daemon needs.
  */
 export function daemonCommand(
   options: DaemonOptions,
@@ -41,8 +41,8 @@ export function daemonCommand(
     ],
     env: Object.fromEntries(
       daemonEnvironment(options, context)
-        // Only a process that may start anything may pass these on, and the daemon could not: they make any program run
-        // any code.
+        // LD_* variables make any program run arbitrary code; passing them on takes unrestricted `--allow-run`, which
+        // the daemon lacks.
         .filter((name) => !name.startsWith("LD_"))
         .map((name) => [name, env(name)] as const)
         .filter((entry): entry is [string, string] => entry[1] !== undefined),

@@ -1,15 +1,15 @@
 /**
- * The daemon as a child process: started once, told the signals this process gets, waited for. Whatever it ends with,
- * this process ends with; it does not restart it. It reads nothing from a client, and once the child runs it has no
- * permission but to start what the daemon orders.
+ * Runs the daemon as a child process: starts it once, relays signals, waits for it and exits with its exit code; never
+ * restarts it. Reads nothing from clients, and once the daemon runs keeps only the permission to start what the daemon
+ * orders.
  */
 import { type ChildCommands, Children, OrderError } from "./children.ts";
 import type { DaemonCommand } from "./daemon_command.ts";
 
-/** What is passed on. */
+/** Signals relayed to the daemon. */
 const RELAYED: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/** Numbers of signals, for exit codes as shells count them: the same on Linux and macOS but for SIGBUS. */
+/** Signal numbers, for shell-style exit codes; identical on Linux and macOS except SIGBUS. */
 const SIGNAL_NUMBERS: Readonly<Partial<Record<Deno.Signal, number>>> = {
   SIGHUP: 1,
   SIGINT: 2,
@@ -23,19 +23,19 @@ const SIGNAL_NUMBERS: Readonly<Partial<Record<Deno.Signal, number>>> = {
   SIGTERM: 15,
 };
 
-/** How it ended. */
+/** How the daemon ended. */
 export interface DaemonEnd {
-  /** What this process is to exit with. */
+  /** Exit code for this process. */
   readonly code: number;
-  /** What the daemon could not say itself. */
+  /** Failure that the daemon could not report itself. */
   readonly failure?: string;
 }
 
 /**
- * Start the daemon and wait for its end. What it had started is killed then.
+ * Start the daemon, wait for it to exit, then kill its child processes.
  *
- * @param command How to start it.
- * @param commands How to start what it orders.
+ * @param command The daemon's start command.
+ * @param commands Start commands of the child processes it may order.
  * @returns How it ended.
  */
 export async function superviseDaemon(
@@ -46,25 +46,26 @@ export async function superviseDaemon(
     args: [...args],
     env: { ...env },
     clearEnv: true,
-    // A terminal's Ctrl-C goes to every process of its group: the daemon is to get it once, from here.
+    // A terminal's Ctrl-C goes to the whole process group; the daemon must get it once, relayed from here.
     detached: true,
-    // Its end tells the daemon that this process is gone.
+    // EOF on stdin tells the daemon that this process is gone.
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-  /** What was passed on to end the daemon. */
+  /** Signals relayed so far that end the daemon. */
   const asked = new Set<string>();
   const reports = child.stdin.getWriter();
   reports.closed.catch(() => {});
   const encoder = new TextEncoder();
   const children = new Children(commands, async (report) => {
-    // A broken pipe is the daemon's end, which is waited for.
+    // A broken pipe means that the daemon exited, which is awaited anyway.
     await reports.write(encoder.encode(JSON.stringify(report) + "\n")).catch(() => {});
   });
   const hadTerminal = Deno.stdin.isTerminal();
   const relays = RELAYED.map((signal): [Deno.Signal, () => void] => [signal, () => {
-    // A terminal that was closed: the daemon has none, and would take the signal for a wish to read its configuration.
+    // The terminal was closed. The daemon has no terminal and would take SIGHUP as a request to reload its
+    // configuration.
     const isClosed = signal === "SIGHUP" && hadTerminal && !Deno.stdin.isTerminal();
     if (isClosed || signal !== "SIGHUP") asked.add(isClosed ? "SIGTERM" : signal);
     tell(child, isClosed ? "SIGTERM" : signal);
@@ -73,7 +74,7 @@ export async function superviseDaemon(
   dropPermissions();
   let failure: string | undefined;
   const obeyed = children.obey(child.stdout).catch((error: unknown) => {
-    failure = error instanceof OrderError ? error.message : `The daemon cannot be listened to: ${error}`;
+    failure = error instanceof OrderError ? error.message : `Cannot read the daemon's orders: ${error}`;
     tell(child, "SIGKILL");
   });
   try {
@@ -82,7 +83,7 @@ export async function superviseDaemon(
     if (failure !== undefined) return { code: 1, failure };
     if (signal === null) return { code };
     const sent = SIGNAL_NUMBERS[signal];
-    // It was still starting and had no handler: there was nothing to drain.
+    // It was still starting and had no signal handler, so there was nothing to drain.
     if (asked.has(signal)) return { code: 0 };
     return { code: sent === undefined ? code : 128 + sent, failure: `The daemon was ended by ${signal}` };
   } finally {
@@ -92,7 +93,7 @@ export async function superviseDaemon(
   }
 }
 
-/** All but `run`: a process that was given it for every program cannot give back a part. */
+/** Drops everything but `run`: an unrestricted grant of `run` cannot be narrowed. */
 function dropPermissions(): void {
   for (const name of ["read", "write", "net", "ffi", "sys", "env"] as const) {
     Deno.permissions.revokeSync({ name });
@@ -103,6 +104,6 @@ function tell(child: Deno.ChildProcess, signal: Deno.Signal): void {
   try {
     child.kill(signal);
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // It has ended already.
+    if (!(error instanceof TypeError)) throw error; // It has exited already.
   }
 }

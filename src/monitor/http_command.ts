@@ -1,4 +1,4 @@
-/** The command line of the bridge to HTTP, as `serve` starts it. */
+/** Command line of the HTTP bridge, as `serve` starts it. */
 import type { Env } from "../config/flags.ts";
 import { settingFlags } from "../config/merge.ts";
 import type { DaemonOptions } from "../config/options.ts";
@@ -6,10 +6,10 @@ import { HTTP_SETTINGS, SETTINGS, type SettingValues } from "../config/schema.ts
 import { httpPermissionFlags, type PermissionContext } from "./permissions.ts";
 import { telemetry } from "./telemetry.ts";
 
-/** A flag of `inferd http`: it ends when its standard input does, and so with whoever started it. */
+/** Flag of `inferd http`: exit at EOF on stdin, and so together with the parent process. */
 export const UNTIL_EOF_FLAG = "until-eof";
 
-/** How to start the bridge. */
+/** Start command of the bridge. */
 export interface HttpCommand {
   readonly command: string;
   readonly args: readonly string[];
@@ -17,13 +17,13 @@ export interface HttpCommand {
 }
 
 /**
- * How to start the bridge for a daemon. The key is not among the arguments: any user of the machine can read those.
+ * Compute the bridge's start command. The API key is not an argument, because any local user can read those.
  *
- * @param options What the daemon is told.
- * @param values What was given on the command line and in the environment.
- * @param from What else decides on permissions, and this process's environment.
- * @returns The command. An executable made by `deno compile` has its permissions to begin with, and gives back those
- * that the bridge never needs.
+ * @param options The daemon's options.
+ * @param values Values from the command line and the environment.
+ * @param from Further inputs for permissions, and this process's environment.
+ * @returns The command. An executable made by `deno compile` starts with all of its permissions and drops those the
+ * bridge never needs.
  */
 export function httpCommand(options: DaemonOptions, values: SettingValues, { context, env }: {
   readonly context: PermissionContext;

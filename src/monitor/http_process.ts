@@ -1,7 +1,7 @@
 /**
- * The bridge to HTTP as a process of its own beside the daemon: started with the daemon, ended with it, and started
- * again when it ends by itself. It holds the read end of a pipe whose other end is with whoever started it, the monitor or
- * a daemon without one, so that it also ends when that is killed.
+ * Supervises the HTTP bridge, a process of its own: started and stopped with the daemon and restarted when it exits by
+ * itself. The bridge holds the read end of a pipe whose write end its parent holds (the monitor, or a daemon without
+ * one), so it also exits when the parent is killed.
  */
 import { delay } from "@std/async";
 import type { ActivityLog } from "../log/log.ts";
@@ -9,45 +9,45 @@ import type { MonitorLink } from "../processes/monitor_link.ts";
 import type { HttpCommand } from "./http_command.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
-/** When a bridge that ended is started again, in milliseconds: doubled each time, up to the limit. */
+/** Restart delay in milliseconds; doubles up to the limit. */
 const FIRST_DELAY_MS = 1000;
 const LONGEST_DELAY_MS = 60_000;
 
-/** A bridge that has run for so long, in milliseconds, has not failed in starting. */
+/** A bridge that ran at least this long, in milliseconds, counts as started successfully. */
 const SETTLED_MS = 60_000;
 
-/** How long a bridge may take to end, in milliseconds, before it is killed. */
+/** Grace period in milliseconds before the bridge is killed. */
 const END_MS = 12_000;
 
-/** A bridge that was started. */
+/** A running bridge. */
 export interface Bridge {
   readonly pid: Promise<number>;
   readonly exited: Promise<{ readonly code: number; readonly notStarted?: Error }>;
-  /** Ask it to end. */
+  /** Ask it to exit. */
   end(): void;
   kill(): void;
 }
 
-/** How bridges are started. */
+/** Starts bridges. */
 export interface BridgeStarter {
   start(): Bridge;
-  /** Whether that is still allowed. */
+  /** Whether starting is still permitted. */
   readonly mayStart: boolean;
 }
 
-/** Bridges that the monitor starts. */
+/** Bridges started by the monitor. */
 export function monitoredBridges(link: MonitorLink): BridgeStarter {
   return {
     mayStart: true,
     start: () => {
-      // It prints where the monitor does.
+      // Its output goes where the monitor's goes.
       const child = link.start("http", link.nextNumber(), () => {});
       return { pid: child.started, exited: child.exited, end: () => child.end(), kill: () => child.kill() };
     },
   };
 }
 
-/** Bridges that this process starts. */
+/** Bridges started by this process. */
 export function ownBridges({ command, args, env }: HttpCommand): BridgeStarter {
   return {
     get mayStart(): boolean {
@@ -66,7 +66,7 @@ export function ownBridges({ command, args, env }: HttpCommand): BridgeStarter {
         pid: Promise.resolve(child.pid),
         exited: child.status.finally(closeInput),
         end: () => {
-          // Windows has no signal that can be handled; there the end of its input is enough.
+          // Windows has no signal a process can handle; EOF on stdin is enough there.
           if (Deno.build.os !== "windows") signal(child, "SIGTERM");
           void closeInput();
         },
@@ -76,14 +76,14 @@ export function ownBridges({ command, args, env }: HttpCommand): BridgeStarter {
   };
 }
 
-/** What may be put in from outside. */
+/** Dependencies and overrides. */
 export interface HttpProcessOptions {
   readonly log: ActivityLog;
-  /** For tests; absent: {@linkcode FIRST_DELAY_MS}. */
+  /** For tests; default: {@linkcode FIRST_DELAY_MS}. */
   readonly firstDelayMs?: number;
 }
 
-/** Keeps a bridge running. Disposal ends it. */
+/** Keeps a bridge running. Disposal stops it. */
 export class HttpProcess implements AsyncDisposable {
   readonly #starter: BridgeStarter;
   readonly #log: ActivityLog;
@@ -93,8 +93,8 @@ export class HttpProcess implements AsyncDisposable {
   #bridge: Bridge | undefined;
 
   /**
-   * @param starter How to start it. Started at once: the permission may be given back a moment later.
-   * @param options What may be put in from outside.
+   * @param starter Starts it, immediately: the permission may be dropped right afterwards.
+   * @param options Dependencies and overrides.
    */
   constructor(starter: BridgeStarter, { log, firstDelayMs = FIRST_DELAY_MS }: HttpProcessOptions) {
     this.#starter = starter;
@@ -134,7 +134,7 @@ export class HttpProcess implements AsyncDisposable {
         this.#log.error("http_lost", {
           code,
           reason:
-            "The HTTP bridge ended, and this daemon gave back the permission to start it: restart the daemon, or " +
+            "The HTTP bridge exited, and this daemon has dropped the permission to start it: restart the daemon, or " +
             `start "${typed("http")}"`,
         });
         return;
@@ -153,6 +153,6 @@ function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
   try {
     child.kill(name);
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // It has ended already.
+    if (!(error instanceof TypeError)) throw error; // It has exited already.
   }
 }

@@ -1,22 +1,22 @@
 /**
- * Where paths lead that have symbolic links: Deno sometimes asks for what is opened, not only for the name that was
- * given (`Deno.open` does, `Deno.openSync` does not).
+ * Resolves symbolic links in paths: Deno sometimes checks the permission for the file that is opened, not only for the
+ * given name (`Deno.open` does, `Deno.openSync` does not).
  */
 import { basename, dirname, join } from "@std/path";
 
-/** A path that leads elsewhere. */
+/** A path that resolves elsewhere. */
 export interface LinkTarget {
-  /** What it leads to. */
+  /** The resolved path. */
   readonly target: string;
-  /** What exists of the path; only who may read it finds the target. */
+  /** The existing part of the path; read permission on it is needed to resolve the link. */
   readonly followed: string;
 }
 
 /**
- * Follow a path, also of a file that does not exist yet.
+ * Resolve a path, even if the file does not exist yet.
  *
- * @param path The path, absolute.
- * @returns Absent where it has no link, or where this process may not look.
+ * @param path An absolute path.
+ * @returns Undefined if the path has no link or may not be read.
  */
 export function linkTarget(path: string): LinkTarget | undefined {
   const missing: string[] = [];

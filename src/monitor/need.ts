@@ -1,20 +1,20 @@
-/** One permission as Deno knows it: its flag, its descriptor, whether this process has it. */
+/** One Deno permission: its flag, its descriptor, whether it is granted. */
 import { UsageError } from "../config/setting/usage_error.ts";
 
-/** One permission. */
+/** A required permission. */
 export interface Need {
   readonly name: "read" | "write" | "net" | "run" | "ffi" | "sys" | "env";
   readonly value: string;
-  /** Not needed any more when the inference sockets are bound. */
+  /** Not needed after the inference sockets are bound. */
   readonly bootOnly: boolean;
 }
 
 /**
- * The flags of `deno run` for a list of permissions.
+ * Format permissions as flags of `deno run`.
  *
  * @param list The permissions.
- * @returns The flags, each permission once, in order.
- * @throws {UsageError} If a path has a comma: Deno's flags have no way to name it.
+ * @returns The flags in order, without duplicates.
+ * @throws {UsageError} If a path contains a comma, which Deno's flags cannot express.
  */
 export function flags(list: readonly Need[]): string[] {
   const values = new Map<string, Set<string>>();
@@ -23,7 +23,7 @@ export function flags(list: readonly Need[]): string[] {
       throw new UsageError(
         `Cannot run with exact permissions for ${
           JSON.stringify(value)
-        }: Deno's --allow-${name} takes no comma in a path. ` +
+        }: Deno's --allow-${name} does not allow a comma in a path. ` +
           "Use another path",
       );
     }
@@ -37,22 +37,22 @@ export function flags(list: readonly Need[]): string[] {
   ];
 }
 
-/** What tells two permissions apart. */
+/** Identity of a permission. */
 export function key(need: Need): string {
   return `${need.name}=${need.value}`;
 }
 
-/** Whether it is the path of a file. */
+/** Whether it is a permission for a path. */
 export function isFile({ name }: Need): boolean {
   return name === "read" || name === "write";
 }
 
-/** Whether this process has it. */
+/** Whether this process has the permission. */
 export function isGranted(asked: Deno.PermissionDescriptor): boolean {
   return Deno.permissions.querySync(asked).state === "granted";
 }
 
-/** How Deno is asked for it. */
+/** Deno's descriptor of the permission. */
 export function descriptor({ name, value }: Need): Deno.PermissionDescriptor {
   switch (name) {
     case "read":

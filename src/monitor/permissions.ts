@@ -1,6 +1,6 @@
 /**
- * What the daemon asks of Deno: every permission, what it is for, and whether it is needed after boot. The flags are
- * made from the same list as what is given back.
+ * The Deno permissions of each command: what each one is for and whether it is needed after boot. The flags and the
+ * permissions dropped after boot come from the same list.
  */
 import { dirname } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
@@ -21,55 +21,57 @@ import { blobsDir, manifestsDir } from "../models/store/layout.ts";
 import { shardPaths } from "../models/file/shards.ts";
 import { TELEMETRY_VARIABLES } from "./telemetry.ts";
 
-/** What `options` do not say. */
+/** Inputs besides the options. */
 export interface PermissionContext {
-  /** Names of the environment variables that configuration reads. */
+  /** Environment variables that the configuration reads. */
   readonly env: readonly string[];
-  /** The program that runs the engine. */
+  /** The executable that runs the engine. */
   readonly execPath: string;
-  /** No monitor starts what the daemon needs: it does so itself. */
+  /** There is no monitor: the daemon starts its child processes itself. */
   readonly isAlone?: boolean;
-  /** Given where a path of the configuration is relative to it. */
+  /** Given if the configuration has relative paths. */
   readonly workingDirectory?: string;
-  /** Where the configuration file is, or would be. */
+  /** Path of the configuration file, whether or not it exists. */
   readonly configPath?: string;
-  /** For tests; absent: where the built-in model really is. */
+  /** For tests; default: the location of the built-in model. */
   readonly builtInUrl?: URL;
 }
 
-/** Which of the daemon's permissions are left. */
+/** The daemon's remaining permissions. */
 export interface LeftPermissions {
-  /** `name=value`, or `name` alone where it is held for everything. */
+  /** `name=value`, or just `name` if unrestricted. */
   readonly left: readonly string[];
 }
 
 /**
- * The Deno flags a daemon with these options needs, and no other.
+ * Compute exactly the Deno flags that a daemon with these options needs.
  *
  * @param options The daemon's options.
- * @param context What else decides.
+ * @param context Further inputs.
  * @returns The flags, in a fixed order.
- * @throws {UsageError} If a path has a comma: Deno's flags have no way to name it.
+ * @throws {UsageError} If a path contains a comma, which Deno's flags cannot express.
  */
 export function permissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
   return flags(needs(options, context));
 }
 
-/** What Deno itself and the processes that fetch read of the daemon's environment, without asking for a permission. */
+/**
+ * Variables that Deno itself, and the processes that download, read from the daemon's environment without a permission.
+ */
 const RUNTIME_ENVIRONMENT = [
   ...["DENO_DIR", "HOME", "PATH", "XDG_CACHE_HOME", "TMPDIR", "TZ", "NO_COLOR", "TERM", "DENO_NO_UPDATE_CHECK"],
-  // Whom Deno trusts in TLS. Where a company's proxy signs, downloads need it.
+  // TLS trust store. Needed for downloads behind a proxy that re-signs TLS.
   ...["DENO_CERT", "DENO_TLS_CA_STORE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"],
   ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"],
   ...["NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKEN", "JSR_URL", "DENO_AUTH_TOKENS"],
 ] as const;
 
 /**
- * The variables that a daemon with these options gets; it has no other.
+ * List the environment variables passed to a daemon with these options; it gets no others.
  *
  * @param options The daemon's options.
  * @param context As for `permissionFlags`.
- * @returns Their names.
+ * @returns The names.
  */
 export function daemonEnvironment(options: DaemonOptions, context: PermissionContext): readonly string[] {
   const read = needs(options, context).filter(({ name }) => name === "env").map(({ value }) => value);
@@ -77,8 +79,7 @@ export function daemonEnvironment(options: DaemonOptions, context: PermissionCon
 }
 
 /**
- * The Deno flags the process needs that starts such a daemon, `inferd serve`. It gives back all of them but `run` when
- * the daemon runs.
+ * Compute the Deno flags for `inferd serve`, which starts such a daemon and drops all of them but `run` once it runs.
  *
  * @param options The daemon's options.
  * @param context As for `permissionFlags`.
@@ -89,11 +90,11 @@ export function monitorPermissionFlags(options: DaemonOptions, context: Permissi
 }
 
 /**
- * The flags that `inferd serve` needs and this process was not given.
+ * The flags that `inferd serve` needs and this process lacks.
  *
  * @param options The daemon's options.
  * @param context As for `permissionFlags`.
- * @returns The flags; none where nothing is missing.
+ * @returns The flags; empty if nothing is missing.
  */
 export function missingMonitorFlags(options: DaemonOptions, context: PermissionContext): string[] {
   return missing(monitorNeeds(options, context));
@@ -113,7 +114,7 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
       looksUp && modelsHome !== undefined ? manifestsDir(modelsHome) : undefined,
     ]),
     ...list("run", [context.execPath]),
-    // Takes away the debugger.
+    // Used to refuse debuggers.
     ...list("ffi", LIBC_PATHS),
     ...list("sys", ["uid", ...options.autoselected ? ["systemMemoryInfo"] : []]),
     ...list("env", [...new Set([...daemonEnvironment(options, context), ...ENGINE_ENVIRONMENT])]),
@@ -123,7 +124,7 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
 }
 
 /**
- * The Deno flags a client of such a daemon needs, and no other.
+ * Compute exactly the Deno flags that a client of such a daemon needs.
  *
  * @param options The daemon's options.
  * @param context As for `permissionFlags`.
@@ -148,9 +149,9 @@ function clientNeeds(options: DaemonOptions, context: PermissionContext): Need[]
 }
 
 /**
- * The Deno flags that `inferd http` needs for such a daemon: those of a client, and one address to listen on.
+ * Compute the Deno flags for `inferd http` with such a daemon: those of a client, plus one listening address.
  *
- * @param options What the daemon is told.
+ * @param options The daemon's options.
  * @param context As for `permissionFlags`.
  * @returns The flags, in a fixed order.
  */
@@ -159,14 +160,14 @@ export function httpPermissionFlags(options: DaemonOptions, context: PermissionC
   return flags([
     ...clientNeeds(options, context),
     { name: "net", value: hostOf(address.hostname, address.port), bootOnly: false },
-    // To refuse a debugger; given back before it listens.
+    // Used to refuse debuggers; dropped before the bridge listens.
     ...LIBC_PATHS.map((path): Need => ({ name: "ffi", value: path, bootOnly: true })),
     ...options.apiKeyFile === undefined ? [] : [{ name: "read" as const, value: options.apiKeyFile, bootOnly: false }],
   ]);
 }
 
 /**
- * The Deno flags that `inferd doctor` needs for such a daemon: what the daemon may do, and to look everywhere.
+ * Compute the Deno flags for `inferd doctor` with such a daemon: the daemon's own, plus read access everywhere.
  *
  * @param options The daemon's options.
  * @param context As for `permissionFlags`.
@@ -178,20 +179,20 @@ export function doctorPermissionFlags(options: DaemonOptions, context: Permissio
     // It starts engines itself.
     { name: "run", value: context.execPath, bootOnly: false },
     ...ENGINE_ENVIRONMENT.map((value): Need => ({ name: "env", value, bootOnly: false })),
-    // How much space is left on a disk.
+    // Free disk space.
     { name: "sys", value: "statfs", bootOnly: false },
-    // How large contexts can be.
+    // Limit on context size.
     { name: "sys", value: "systemMemoryInfo", bootOnly: false },
   ];
   return [...flags([...list, ...own]), "--allow-read"];
 }
 
 /**
- * The flags a daemon with these options needs and this process was not given.
+ * The flags that a daemon with these options needs and this process lacks.
  *
  * @param options The daemon's options.
  * @param context As for `permissionFlags`.
- * @returns The flags; none where nothing is missing.
+ * @returns The flags; empty if nothing is missing.
  */
 export function missingPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
   return missing(needs(options, context));
@@ -202,12 +203,12 @@ function missing(list: readonly Need[]): string[] {
 }
 
 /**
- * What backends need that are added to a daemon, and this process does not have: also what was needed only for booting.
+ * The flags that newly added backends need, also for starting them, and this process lacks.
  *
  * @param options The daemon's options.
- * @param backends The backends that are new.
+ * @param backends The new backends.
  * @param context As for `permissionFlags`.
- * @returns The flags; none where nothing is missing.
+ * @returns The flags; empty if nothing is missing.
  */
 export function missingForBackends(
   options: DaemonOptions,
@@ -215,25 +216,25 @@ export function missingForBackends(
   context: PermissionContext,
 ): string[] {
   const others = new Set(needs({ ...options, backends: [] }, context).map(key));
-  // The engine's environment is remembered from the boot.
+  // The engine's environment was saved at boot.
   for (const value of ENGINE_ENVIRONMENT) others.add(key({ name: "env", value, bootOnly: true }));
   const own = needs({ ...options, backends }, context).filter((need) => !others.has(key(need)));
   return flags(own.filter((need) => !isGranted(descriptor(need)))).slice(1);
 }
 
 /**
- * Give back what was needed only for booting. A permission that is held for everything (`-A`, `--allow-read`) and that
- * serving needs a part of cannot be narrowed and stays.
+ * Drop the permissions needed only for boot. An unrestricted grant (`-A`, `--allow-read`) cannot be narrowed and stays
+ * if serving needs any part of it.
  *
  * @param options As for `permissionFlags`.
  * @param context As for `permissionFlags`.
- * @returns What is left, asked of Deno and not computed.
+ * @returns The remaining permissions, as queried from Deno.
  */
 export function dropBootPermissions(options: DaemonOptions, context: PermissionContext): LeftPermissions {
   const all = needs(options, context);
   const kept = new Set(all.filter(({ bootOnly }) => !bootOnly).map(key));
   const whole = new Set(NAMES.filter((name) => isGranted({ name })));
-  // What serving never needs goes as a whole, however it was given.
+  // A permission that serving never needs is dropped entirely, however it was granted.
   for (const name of [...whole].filter((name) => !all.some((need) => need.name === name && !need.bootOnly))) {
     Deno.permissions.revokeSync({ name });
     whole.delete(name);
@@ -254,7 +255,7 @@ function needs(options: DaemonOptions, context: PermissionContext): Need[] {
   });
 }
 
-/** With the paths as they were given. */
+/** The permissions with paths as configured, before links are resolved. */
 function named(options: DaemonOptions, context: PermissionContext): Need[] {
   const { runtimeDir, lockPath, adminSocket, group, logDir } = options;
   const sockets = [...inferenceSockets(options), options.rpcSocket];
@@ -269,26 +270,27 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
 
   boot("read", runtimeDir, lockPath, pidFile);
   boot("write", runtimeDir, lockPath);
-  // Removed at the end, and the inference sockets come and go with the engines.
+  // Sockets are removed at shutdown, and the inference sockets come and go with the engines.
   keep("read", adminSocket, ...sockets, logDir);
   keep("write", adminSocket, ...sockets, pidFile, logDir);
-  // Sockets whose files somebody removes are bound again.
+  // Sockets whose files were removed are bound again.
   keep("net", ...[adminSocket, ...sockets].map((path) => `unix:${path}`), ...tcpHosts(options));
-  // A group's name is looked up each time the socket is bound.
+  // The group name is looked up each time the socket is bound.
   if (group !== undefined && !/^\d+$/.test(group)) keep("read", "/etc/group");
 
   if (context.isAlone) {
-    // The bridge to HTTP is started at boot. Where an engine needs this too, it is kept and the bridge can be restarted.
+    // The HTTP bridge is started at boot. If an engine needs this permission too, it is kept and the bridge can be
+    // restarted.
     if (options.http.enabled) boot("run", context.execPath);
   } else {
-    // What the monitor starts comes here, also for a configuration that is read again.
+    // Processes started by the monitor connect here, also after a configuration reload.
     const path = privateSocketPath(options);
     keep("read", path);
     keep("write", path);
     keep("net", `unix:${path}`);
   }
 
-  /** The files of a model, and where they come from. */
+  /** A model's files and their download sources. */
   const files = (backend: LlamaBackendConfig): void => {
     const { modelsHome } = options;
     if (backend.source !== undefined && options.autoPull && modelsHome !== undefined) {
@@ -298,16 +300,16 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
       boot("env", ...HUGGING_FACE_VARIABLES);
       if (options.huggingFace?.tokenPath !== undefined) boot("read", options.huggingFace.tokenPath);
     } else if (modelsHome !== undefined && isNamed(backend)) {
-      // A configuration that is read again may name another model of the store.
+      // A reloaded configuration may name another model of the store.
       keep("read", manifestsDir(modelsHome), blobsDir(modelsHome));
     }
     if (backend.modelPath !== undefined) {
-      // Of a split model the others are found by their names, or the store tells.
+      // The other shards of a split model are found by file name or listed by the store.
       keep("read", ...backend.parts?.map(({ path }) => path) ?? shardPaths(backend.modelPath));
       return;
     }
     if (backend.source !== undefined) {
-      // Which blobs it will have is known when it is there.
+      // The names of its blobs are not known before the download.
       if (modelsHome !== undefined) keep("read", blobsDir(modelsHome));
       return;
     }
@@ -325,7 +327,7 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
   for (const backend of options.backends) {
     if (backend.kind === "openai-compat") {
       const proxy = proxyFor(backend);
-      // Deno asks for the server too where the proxy alone is connected to.
+      // Deno checks the server's address even if only the proxy is connected to.
       keep("net", ...proxy === undefined ? [] : [proxyHost(proxy)], remoteHost(backend.baseUrl));
       boot("env", ...HTTP_CLIENT_ENV);
       if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
@@ -347,17 +349,17 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
   }
   // Peer credentials.
   boot("ffi", ...LIBC_PATHS);
-  // Whether the runtime directory is ours.
+  // Ownership of the runtime directory.
   boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
   boot("env", ...context.env, ...NOTIFY_VARIABLES);
   if (context.isAlone && options.backends.some(({ kind }) => kind === "llamacpp")) boot("env", ...ENGINE_ENVIRONMENT);
   if (context.workingDirectory !== undefined) boot("read", context.workingDirectory);
-  // Read again on SIGHUP.
+  // Read again at SIGHUP.
   for (const path of [context.configPath, options.apiKeyFile]) if (path !== undefined) keep("read", path);
   return list;
 }
 
-/** Whether a model is looked up in the store by its name. */
+/** Whether the model is looked up in the store by name. */
 function isNamed({ stored, missing, source }: Pick<LlamaBackendConfig, "stored" | "missing" | "source">): boolean {
   return stored !== undefined || missing !== undefined || source !== undefined;
 }

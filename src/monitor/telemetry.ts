@@ -1,11 +1,11 @@
-/** OpenTelemetry's variables: the bridge to HTTP is the process that traces. */
+/** OpenTelemetry environment variables, passed to the HTTP bridge, the process that traces. */
 import type { Env } from "../config/flags.ts";
 
 const SIGNALS = ["", "TRACES_", "METRICS_", "LOGS_"].flatMap((signal) =>
   ["ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "COMPRESSION"].map((name) => `OTEL_EXPORTER_OTLP_${signal}${name}`)
 );
 
-/** The variables that Deno reads. */
+/** Variables that Deno reads. */
 export const TELEMETRY_VARIABLES: readonly string[] = [
   ...["OTEL_DENO", "OTEL_DENO_CONSOLE", "OTEL_DENO_METRICS", "OTEL_DENO_TRACING", "OTEL_SDK_DISABLED"],
   ...["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_PROPAGATORS"],
@@ -19,7 +19,7 @@ export const TELEMETRY_VARIABLES: readonly string[] = [
 ];
 
 /**
- * Environment of the bridge.
+ * Compute the bridge's telemetry environment.
  *
  * @param env This process's variables.
  * @returns The variables that are set.

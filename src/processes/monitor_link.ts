@@ -1,19 +1,19 @@
-/** The daemon's side of the talk with its monitor, which starts and kills processes for it. */
+/** The daemon's side of the link to its monitor, which starts and kills processes on its behalf. */
 import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
 import type { ChildKind, Order, Report } from "./orders.ts";
 
-/** How a child of the monitor ended. */
+/** How a child process of the monitor ended. */
 export interface ChildExit {
   readonly code: number;
   readonly signal: string | null;
-  /** Why it never ran; has the system's `code` where there is one. */
+  /** Set if it could not be started; has the system's error `code` if known. */
   readonly notStarted?: Error;
 }
 
-/** A process that the monitor was told to start. */
+/** A process the monitor was told to start. */
 export interface Child {
   readonly number: number;
-  /** Never resolves for one that cannot be started. */
+  /** Resolves with the process id; never resolves if the process cannot be started. */
   readonly started: Promise<number>;
   /** Never rejects. */
   readonly exited: Promise<ChildExit>;
@@ -22,10 +22,10 @@ export interface Child {
   kill(): void;
 }
 
-/** Where lines come from and go to. */
+/** The pipes to the monitor. */
 export interface LinkPipes {
   readonly input: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Orders are few bytes, and the monitor always reads. */
+  /** Synchronous: orders are a few bytes, and the monitor always reads. */
   readonly write: (bytes: Uint8Array<ArrayBuffer>) => number;
 }
 
@@ -48,17 +48,17 @@ export class MonitorLink {
     this.gone = this.#listen(input);
   }
 
-  /** A number that no process has had. */
+  /** An unused process number. */
   nextNumber(): number {
     return ++this.#lastNumber;
   }
 
   /**
-   * Have a process started.
+   * Start a process.
    *
-   * @param kind Which.
+   * @param kind Kind of process.
    * @param number From {@linkcode nextNumber}.
-   * @param onStderr Gets each line that it prints.
+   * @param onStderr Called with each line of its stderr.
    */
   start(kind: ChildKind, number: number, onStderr: (line: string) => void): Child {
     const running: Running = { started: Promise.withResolvers(), exited: Promise.withResolvers(), onStderr };
@@ -82,7 +82,7 @@ export class MonitorLink {
     try {
       while (bytes.length > 0) bytes = bytes.subarray(this.#write(bytes));
     } catch (error) {
-      // The monitor is gone: `gone` tells.
+      // The monitor is gone, which `gone` reports.
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     }
   }
@@ -94,7 +94,7 @@ export class MonitorLink {
         for (const line of splitLines(assembler.push(bytes))) this.#hear(JSON.parse(line) as Report);
       }
     } catch {
-      // A monitor that is no longer understood is as good as gone.
+      // A monitor whose reports cannot be parsed is treated as gone.
     }
     for (const { exited } of this.#running.values()) exited.resolve({ code: 1, signal: null });
     this.#running.clear();

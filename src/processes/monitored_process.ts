@@ -1,4 +1,4 @@
-/** A process that the monitor starts, and that meets the daemon on the private socket. */
+/** A process started by the monitor that connects to the daemon's private socket. */
 import type { Child, MonitorLink } from "./monitor_link.ts";
 import type { Met, PrivateSocket } from "./private_socket.ts";
 import {
@@ -10,30 +10,30 @@ import {
   toLine,
 } from "./process.ts";
 
-/** Who starts it, and where it comes. */
+/** The monitor link and the socket the process connects to. */
 export interface Meeting {
   readonly link: MonitorLink;
   readonly socket: PrivateSocket;
 }
 
-/** One life of it. */
+/** A single run of the process. */
 export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
   readonly exited: Promise<ProcessExit>;
   #pid: number | undefined;
   #child: Child | undefined;
   #conn: Deno.UnixConn | undefined;
-  /** What it has not been told yet. */
+  /** Messages not sent yet. */
   #unsent: Uint8Array<ArrayBuffer>[] = [];
   #isSending = false;
   #isClosing = false;
   #killedFor: string | undefined;
 
   /**
-   * Have it started.
+   * Start it.
    *
-   * @param kind Which.
-   * @param listener Called for everything the process says.
-   * @param meeting Who starts it, and where it comes.
+   * @param kind Kind of process.
+   * @param listener Receives the process's messages.
+   * @param meeting The monitor link and the socket.
    */
   constructor(kind: ProcessKind, listener: ProcessListener<In>, meeting: Meeting) {
     this.exited = this.#live(kind, listener, meeting).catch((error): ProcessExit => ({
@@ -103,15 +103,15 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
         return count === null ? undefined : buffer.subarray(0, count);
       }, (message) => listener.onMessage(message));
     } catch {
-      // What it said is not repeated: it may be a piece of an answer.
+      // The invalid line is not quoted: it may be part of an answer.
       this.kill("It said something that is no message");
     }
     this.#conn = undefined;
-    // A process that closed its connection and still runs is useless. On one that is exiting this has no effect.
+    // A process that closed its connection but still runs is useless. Killing one that is exiting has no effect.
     this.#child?.kill();
   }
 
-  /** One write at a time: what a write leaves is written before anything else. */
+  /** One write at a time; the remainder of a short write goes first. */
   async #sendAll(): Promise<void> {
     const conn = this.#conn;
     if (conn === undefined || this.#isSending) return;
@@ -122,7 +122,7 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
       }
       if (this.#isClosing) await conn.closeWrite();
     } catch {
-      // A broken pipe is the process's death, which `exited` tells.
+      // A broken pipe means the process died, which `exited` reports.
       this.#unsent = [];
     } finally {
       this.#isSending = false;

@@ -1,37 +1,37 @@
 /**
- * What daemon and monitor say to each other on the daemon's stdin and stdout. The daemon has a closed set of lines, a word
- * and a number each: it cannot say what is started, with which arguments or which environment.
+ * Messages between daemon and monitor on the daemon's stdin and stdout. The daemon can only send a word and a number:
+ * it has no say in the command, its arguments or its environment.
  */
 import type { ProcessKind } from "./process.ts";
 
-/** What the monitor can start: fixed commands, computed before the daemon runs. */
+/** Processes the monitor can start: fixed commands, computed before the daemon runs. */
 export type ChildKind = ProcessKind | "http";
 
-/** Daemon → monitor: start one of these, ask one to end, or kill one. */
+/** Daemon → monitor: start, end or kill a process. */
 export interface Order {
   readonly word: ChildKind | "end" | "kill";
-  /** Of the process; the daemon chooses another one for each. */
+  /** Process number; the daemon uses each one once. */
   readonly number: number;
 }
 
-/** Monitor → daemon, a line of JSON each. */
+/** Monitor → daemon, one line of JSON each. */
 export type Report =
   | { readonly number: number; readonly pid: number }
   | { readonly number: number; readonly stderr: string }
   | { readonly number: number; readonly code: number; readonly signal: string | null }
-  /** It could not be started. `error` is a code of the system, where it said one. */
+  /** It could not be started. `error` is the system's error code, if known. */
   | { readonly number: number; readonly failure: string; readonly error?: string };
 
-/** Longer lines are no orders. */
+/** Longer lines are not orders. */
 export const MOST_ORDER_BYTES = 32;
 
 const ORDER = /^(engine|libraries|chat_formats|http|end|kill) ([1-9][0-9]{0,14})$/;
 
 /**
- * Read an order.
+ * Parse an order.
  *
- * @param line Without its newline.
- * @returns Undefined if it is none.
+ * @param line The line without its newline.
+ * @returns Undefined if it is not an order.
  */
 export function parseOrder(line: string): Order | undefined {
   const [, word, number] = ORDER.exec(line) ?? [];
@@ -39,12 +39,12 @@ export function parseOrder(line: string): Order | undefined {
 }
 
 /**
- * Where processes that the monitor starts meet the daemon.
+ * Path of the socket on which processes started by the monitor connect to the daemon.
  *
- * @param places `runtimeDir`: nobody else can look into it. `lockPath`: tells daemons apart that share it.
+ * @param places `runtimeDir`: accessible to this user only. `lockPath`: distinguishes daemons that share it.
  */
 export function privateSocketPath(places: { readonly runtimeDir: string; readonly lockPath: string }): string {
-  // FNV-1a: a name that is short however long the path is.
+  // FNV-1a keeps the name short whatever the length of the path.
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(places.lockPath)) hash = Math.imul(hash ^ byte, 0x01000193);
   return `${places.runtimeDir}/engine-${(hash >>> 0).toString(16).padStart(8, "0")}.sock`;

@@ -1,4 +1,4 @@
-/** A process that this one starts itself and speaks with on pipes: where no monitor started the daemon, and in tools. */
+/** A child process of this process, connected by pipes: for a daemon without a monitor, and for tools. */
 import type { EngineCommand } from "../engine/ipc/command.ts";
 import {
   type JsonProcess,
@@ -9,7 +9,7 @@ import {
   toLine,
 } from "./process.ts";
 
-/** One life of it. */
+/** A single run of the process. */
 export class PipedProcess<In, Out> implements JsonProcess<Out> {
   readonly pid: number;
   readonly exited: Promise<ProcessExit>;
@@ -21,7 +21,7 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
    * Start it.
    *
    * @param command The command line.
-   * @param listener Called for everything the process says.
+   * @param listener Receives the process's messages.
    * @throws {Error} If the process cannot be started.
    */
   constructor(command: EngineCommand, listener: ProcessListener<In>) {
@@ -29,7 +29,7 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
       args: [...command.args],
       ...(command.env === undefined ? {} : { env: command.env }),
       clearEnv: command.clearEnv ?? false,
-      // A terminal's Ctrl-C goes to every process of its group; what runs is to finish while the daemon drains.
+      // A terminal's Ctrl-C goes to the whole process group, but running requests must finish while the daemon drains.
       detached: true,
       stdin: "piped",
       stdout: "piped",
@@ -37,7 +37,8 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
     }).spawn();
     this.pid = this.#child.pid;
     this.#stdin = this.#child.stdin.getWriter();
-    // A broken pipe is the process's death, which `exited` tells; every write and the close would reject with it.
+    // A broken pipe means the process died, which `exited` reports; without this every write and the close would
+    // reject.
     this.#stdin.closed.catch(() => {});
     this.exited = this.#watch(listener);
   }
@@ -65,7 +66,7 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
     try {
       this.#child.kill("SIGKILL");
     } catch (error) {
-      // Gone in this very moment.
+      // It exited just now.
       if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
@@ -80,7 +81,7 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
     return { code: status.code, signal: status.signal, killedFor: this.#killedFor };
   }
 
-  /** A BYOB reader allocates nothing for a read. */
+  /** A BYOB reader does not allocate per read. */
   async #readMessages(listener: ProcessListener<In>): Promise<void> {
     const reader = this.#child.stdout.getReader({ mode: "byob" });
     try {
@@ -89,10 +90,10 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
         return done ? undefined : value;
       }, (message) => listener.onMessage(message));
     } catch {
-      // What it said is not repeated: it may be a piece of an answer.
+      // The invalid line is not quoted: it may be part of an answer.
       this.kill("It said something that is no message");
     }
-    // A process that closed its stdout and still runs is useless. On one that is exiting this has no effect.
+    // A process that closed its stdout but still runs is useless. Killing one that is exiting has no effect.
     this.#kill();
     await reader.cancel().catch(() => {});
   }

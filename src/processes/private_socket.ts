@@ -1,6 +1,7 @@
 /**
- * The unix socket on which processes that the monitor started meet the daemon. It is there only while one is awaited, for
- * this user alone, and takes a process for what it says to be only if the kernel says so, too.
+ * The unix socket on which processes started by the monitor connect to the daemon. It exists only while a connection is
+ * expected, is accessible to this user only, and accepts a process only if its peer credentials match the process id
+ * the monitor reported.
  */
 import { abortable } from "@std/async";
 import type { ActivityLog } from "../log/log.ts";
@@ -8,18 +9,18 @@ import { bindUnix, removeSocket } from "../server/listener.ts";
 import type { Peer, Peers } from "../server/peer.ts";
 
 const SOCKET_MODE = 0o600;
-/** How long a process may take to say its number, in milliseconds. */
+/** Time limit for a process to send its number, in milliseconds. */
 const HELLO_MS = 10_000;
 const NEWLINE = 0x0a;
-/** A number and its newline. */
+/** A number and a newline. */
 const MOST_HELLO_BYTES = 17;
 
-/** What it is made with. */
+/** Dependencies. */
 export interface PrivateSocketOptions {
   readonly path: string;
-  /** Absent: nobody can ask the kernel, and the folder's mode alone keeps others out. */
+  /** Absent: no peer credentials; only the folder's mode keeps others out. */
   readonly peers: Peers | undefined;
-  /** This user. */
+  /** This process's user id. */
   readonly uid: number | null;
   readonly log: ActivityLog;
 }
@@ -27,11 +28,11 @@ export interface PrivateSocketOptions {
 /** A connection to a process. */
 export interface Met extends Disposable {
   readonly conn: Deno.UnixConn;
-  /** What came with its number. */
+  /** Bytes received along with the number. */
   readonly first: Uint8Array<ArrayBuffer>;
 }
 
-/** A process that is to connect. */
+/** A process expected to connect. */
 export interface Awaited extends Disposable {
   readonly met: Promise<Met>;
 }
@@ -42,7 +43,7 @@ interface Expected {
   readonly forgotten: PromiseWithResolvers<undefined>;
 }
 
-/** Meets processes. */
+/** Accepts connections of expected processes. */
 export class PrivateSocket implements Disposable {
   readonly #options: PrivateSocketOptions;
   readonly #expected = new Map<number, Expected>();
@@ -54,12 +55,12 @@ export class PrivateSocket implements Disposable {
   }
 
   /**
-   * Wait for a process. To be disposed of when it has connected, or will not.
+   * Expect a process. Dispose of the result once it has connected, or will not.
    *
-   * @param number What it will say.
-   * @param pid Which it is, once that is known.
-   * @returns When it can connect.
-   * @throws {BindError} If there is no socket.
+   * @param number The number it will send.
+   * @param pid Its process id, once known.
+   * @returns Resolves when the process can connect.
+   * @throws {BindError} If the socket cannot be bound.
    */
   async expect(number: number, pid: Promise<number>): Promise<Awaited> {
     const expected = { pid, met: Promise.withResolvers<Met>(), forgotten: Promise.withResolvers<undefined>() };
@@ -88,7 +89,7 @@ export class PrivateSocket implements Disposable {
   async #bind(): Promise<void> {
     this.#bound = await bindUnix(this.#options.path, { mode: SOCKET_MODE });
     void this.#accept(this.#bound);
-    // Meanwhile whoever waited may have given up.
+    // The caller may have given up meanwhile.
     if (this.#expected.size === 0) this.#close();
   }
 
@@ -104,7 +105,7 @@ export class PrivateSocket implements Disposable {
   async #accept(listener: Deno.UnixListener): Promise<void> {
     try {
       for await (const conn of listener) {
-        // At once: the kernel is asked about the connection that was accepted last.
+        // Immediately: peer credentials are looked up for the connection accepted last.
         const peer = this.#options.peers?.identify(conn);
         void this.#greet(conn, peer);
       }
@@ -133,20 +134,20 @@ export class PrivateSocket implements Disposable {
     close();
   }
 
-  /** Why it is not who it says it is. */
+  /** Why the peer is refused; undefined if it is the expected process. */
   async #fault(expected: Expected | undefined, peer: Peer | undefined): Promise<string | undefined> {
-    if (expected === undefined) return "nobody is awaited by that number";
+    if (expected === undefined) return "no process is expected under that number";
     const { peers, uid } = this.#options;
     if (peers === undefined) return undefined;
     const credentials = peer?.credentials;
-    if (credentials === undefined) return "the kernel does not say who it is";
-    if (uid !== null && credentials.uid !== uid) return "it is another user's";
+    if (credentials === undefined) return "its peer credentials are not available";
+    if (uid !== null && credentials.uid !== uid) return "it belongs to another user";
     const pid = await Promise.race([expected.pid, expected.forgotten.promise]);
-    return credentials.pid === pid ? undefined : "it is another process than the one that was started";
+    return credentials.pid === pid ? undefined : "it is not the process that was started";
   }
 }
 
-/** What a process says first: its number. */
+/** Read the number a process sends first. */
 async function hello(
   conn: Deno.UnixConn,
 ): Promise<{ readonly number: number; readonly rest: Uint8Array<ArrayBuffer> }> {
@@ -155,13 +156,13 @@ async function hello(
   const late = AbortSignal.timeout(HELLO_MS);
   for (;;) {
     const count = await abortable(conn.read(buffer.subarray(used)), late);
-    if (count === null) throw new Error("it said no number");
+    if (count === null) throw new Error("it sent no number");
     used += count;
     const end = buffer.subarray(0, Math.min(used, MOST_HELLO_BYTES)).indexOf(NEWLINE);
     if (end >= 0) {
       const number = Number(new TextDecoder().decode(buffer.subarray(0, end)));
       return { number, rest: buffer.slice(end + 1, used) };
     }
-    if (used >= MOST_HELLO_BYTES) throw new Error("it said no number");
+    if (used >= MOST_HELLO_BYTES) throw new Error("it sent no number");
   }
 }

@@ -1,21 +1,21 @@
 /**
- * A process that speaks with the daemon in lines of JSON, an engine above all, whoever starts it. What the messages mean
- * is not known here.
+ * A process, such as an engine, that exchanges lines of JSON with the daemon, whoever starts it. Knows nothing of what
+ * the messages mean.
  */
 import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
 
-/** A step for all slots fits many times; a longer read only means one more round. */
+/** Large enough for many steps of all slots; a longer message only takes another read. */
 export const READ_BYTES = 64 * 1024;
-/** A longer line of stderr is cut, in UTF-16 units. */
+/** Longer lines of stderr are truncated, in UTF-16 units. */
 const MOST_STDERR_CHARS = 2048;
 
-/** What the daemon has started for it. */
+/** Kinds of child processes. */
 export type ProcessKind = "engine" | "libraries" | "chat_formats";
 
-/** Who listens to a process. */
+/** Receives a process's output. */
 export interface ProcessListener<In> {
   onMessage(message: In): void;
-  /** A line of what native code and runtime print. */
+  /** A line printed by native code or the runtime. */
   onStderr(line: string): void;
 }
 
@@ -23,26 +23,26 @@ export interface ProcessListener<In> {
 export interface ProcessExit {
   readonly code: number;
   readonly signal: string | null;
-  /** Why it was killed, if this side did it. */
+  /** Why this side killed it, if it did. */
   readonly killedFor: string | undefined;
-  /** Why it never ran. */
+  /** Set if it could not be started. */
   readonly notStarted?: Error;
 }
 
-/** A process that was started. */
+/** A started process. */
 export interface JsonProcess<Out> {
   /** Undefined until it runs. */
   readonly pid: number | undefined;
-  /** Resolves when the process is gone and everything it said has been delivered. Never rejects. */
+  /** Resolves when the process has exited and all of its messages have been delivered. Never rejects. */
   readonly exited: Promise<ProcessExit>;
-  /** Say something; lost without notice when the process is gone. */
+  /** Send a message; dropped silently if the process has exited. */
   send(message: Out): void;
-  /** End it at once. */
+  /** Kill it immediately. */
   kill(reason: string): void;
   /**
-   * Ask it to leave, and kill it when it does not.
+   * Ask it to exit, and kill it after a grace period.
    *
-   * @param graceMs How long it may take.
+   * @param graceMs The grace period.
    */
   close(graceMs: number): Promise<void>;
 }
@@ -50,23 +50,23 @@ export interface JsonProcess<Out> {
 /**
  * Start a process.
  *
- * @throws {Error} If it cannot be started, where that is known at once.
+ * @throws {Error} If it is known at once that it cannot be started.
  */
 export type StartProcess = <In, Out>(kind: ProcessKind, listener: ProcessListener<In>) => JsonProcess<Out>;
 
 const encoder = new TextEncoder();
 
-/** A message as a line. */
+/** Encode a message as a line. */
 export function toLine(message: unknown): Uint8Array<ArrayBuffer> {
   return encoder.encode(JSON.stringify(message) + "\n");
 }
 
 /**
- * Deliver what comes in, to its end. The hot path: one read a step.
+ * Deliver messages until the end of the stream. Hot path: one read per step.
  *
- * @param read As much as there is, in the buffer that it is given; undefined at the end.
- * @param onMessage Gets each message.
- * @throws {Error} If something else comes in than a message: one lost message would leave a request waiting forever.
+ * @param read Reads what is available into the given buffer; undefined at the end.
+ * @param onMessage Called with each message.
+ * @throws {Error} If a line is not a message: a lost message would leave a request waiting forever.
  */
 export async function readMessages<In>(
   read: (buffer: Uint8Array<ArrayBuffer>) => Promise<Uint8Array<ArrayBuffer> | undefined>,
@@ -84,10 +84,10 @@ export async function readMessages<In>(
 }
 
 /**
- * Deliver what a process prints, line by line, to its end. Never rejects.
+ * Deliver a process's stderr line by line until its end. Never rejects.
  *
  * @param stream Its stderr.
- * @param onLine Gets each line, cut where it is very long; waited for.
+ * @param onLine Called with each line, truncated if very long; awaited.
  */
 export async function readStderr(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -105,7 +105,7 @@ export async function readStderr(
       for (const line of lines) await onLine(line.slice(0, MOST_STDERR_CHARS));
     }
   } catch {
-    // The pipe broke: nothing more will come.
+    // The pipe broke; nothing more will arrive.
   }
   if (rest !== "") await onLine(rest);
 }

@@ -28,7 +28,7 @@ export class Attachments {
   readonly #byId = new Map<string, { readonly attachment: Attachment; readonly index: number }>();
   readonly #unused: Set<string>;
 
-  /** @throws {InvalidRequestError} If one breaks a rule. */
+  /** @throws {InvalidRequestError} If one is invalid. */
   constructor(value: unknown) {
     let bytes = 0;
     for (const [index, entry] of readArray("attachments", value, { of: "entries", max: MAX_ATTACHMENTS }).entries()) {

@@ -39,9 +39,9 @@ interface Call {
 /**
  * Read `messages`.
  *
- * @param value As it came.
+ * @param value The unvalidated value.
  * @param attachments Marked as used when a block refers to them.
- * @throws {InvalidRequestError} If a message breaks a rule.
+ * @throws {InvalidRequestError} If a message is invalid.
  */
 export function readConversation(value: unknown, attachments: Attachments): ChatMessage[] {
   return new ConversationReader(attachments).read(value);

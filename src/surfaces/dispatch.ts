@@ -1,6 +1,6 @@
 /**
- * Dispatch: the fields of a request, its addressee, the verbs, and how their results are written. What a verb asks of a
- * model goes through the same surfaces and pipelines as everything else. Framing and sockets belong to
+ * Dispatch: the fields of a request, its addressee, the verbs, and how their results are written. Model requests of a
+ * verb go through the same surfaces and pipelines as any other request. Framing and sockets belong to
  * `server/dispatch_connection.ts`, the text of `ops` to `ops.ts`.
  */
 import {
@@ -23,18 +23,18 @@ import { readRerank } from "./rerank.ts";
 import { readTokenizer } from "./tokenizer.ts";
 import { readV1 } from "./v1.ts";
 
-/** What a verb can ask a model for. */
+/** Model services a verb can use. */
 export type DispatchService = "v1" | "v2" | "embed" | "rerank";
 
-/** The daemon, as far as dispatch sees it. */
+/** The daemon, as seen by dispatch. */
 export interface DispatchHost {
-  /** The namespace that requests have to name. */
+  /** The namespace that requests must name. */
   namespace(): string;
   backends(): readonly Pick<Backend, "name" | "state" | "capabilities">[];
   readonly pipelines: Readonly<Record<DispatchService, Pick<Pipeline, "ask">>>;
   /** The fingerprint of the configuration; undefined until it is known. */
   configId(): string | undefined;
-  /** As in the admin stream. */
+  /** The daemon's state, as in the admin stream. */
   state(): string;
   queue(): QueueStatus;
   /** The fields of the admin stream's `capabilities` frames, one entry per backend. */
@@ -88,7 +88,7 @@ const TOKENIZER_FIELDS = {
   apply_template: { takes: CONVERSATION_FIELDS, needs: "messages" },
 } as const;
 
-/** Room for the error of a call whose result is too large: nothing may make the frame too large. */
+/** Error entry for a call whose result is too large; room for one per call is reserved, so that the frame always fits. */
 const TOO_LARGE = entryOf(false, `frame_too_large: The results do not fit into ${MAX_DISPATCH_BYTES} bytes`);
 const RESERVED_BYTES = MAX_DISPATCH_CALLS * (TOO_LARGE.length + 16) + 1024;
 
@@ -97,8 +97,8 @@ const encoder = new TextEncoder();
 /**
  * Read a request.
  *
- * @param value What was sent, parsed.
- * @throws {InvalidRequestError} If it is none.
+ * @param value The parsed line.
+ * @throws {InvalidRequestError} If it is not a dispatch request.
  */
 export function readDispatchRequest(value: unknown): DispatchRequest {
   if (!isRecord(value)) throw new InvalidRequestError(`A request must be a JSON object, got ${shown(value)}`);
@@ -134,9 +134,9 @@ export class Dispatch {
   /**
    * Answer one request. The calls run one after the other; all are validated before the first runs.
    *
-   * @param request What was asked.
-   * @param asker Who asks.
-   * @throws The signal's reason, if nobody is left to answer.
+   * @param request The request.
+   * @param asker The caller.
+   * @throws The signal's reason, if the caller disconnected.
    */
   async answer(request: DispatchRequest, asker: Asker): Promise<DispatchResponse> {
     const configId = this.#host.configId();
@@ -320,7 +320,7 @@ async function run(jobs: readonly Job[], asker: Asker): Promise<string> {
   let leftBytes = MAX_DISPATCH_BYTES - RESERVED_BYTES;
   for (const job of jobs) {
     const entry = await runOne(job, asker);
-    // As in the response: a string within a string.
+    // Counted as in the response: a string within a string.
     const bytes = encoder.encode(JSON.stringify(entry)).length;
     const fits = bytes <= leftBytes;
     if (fits) leftBytes -= bytes;

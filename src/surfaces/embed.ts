@@ -44,15 +44,15 @@ export const embedSurface: Surface = {
 };
 
 /**
- * Read a request whose frame is wanted as an object.
+ * Read a request whose frame is returned as an object.
  *
- * @throws {InvalidRequestError} If it breaks a rule.
+ * @throws {InvalidRequestError} If it is invalid.
  */
 export function readEmbed(value: unknown): ResolvedRequest<EmbeddingsFrame> {
   return readWith(value, (about) => new FrameRendering(about));
 }
 
-/** The fields of a frame besides the answer. */
+/** Fields of a frame other than the answer. */
 interface About {
   readonly id: string;
   readonly backend: string;
@@ -142,7 +142,7 @@ class FrameRendering implements Rendering<EmbeddingsFrame> {
   }
 }
 
-/** The vectors rendered in the next turn. */
+/** The vectors to render in the next turn. */
 function nextOf(vectors: readonly Float32Array[], from: number): readonly Float32Array[] {
   const perTurn = Math.ceil(NUMBERS_PER_TURN / Math.max(1, vectors[0]?.length ?? 1));
   return vectors.slice(from, from + perTurn);

@@ -29,7 +29,7 @@ const DEFAULT_TOP_P = 0.95;
 const DEFAULT_TOP_K = 64;
 const DEFAULTED: readonly DefaultedField[] = ["temperature", "top_p", "top_k", "max_tokens"];
 
-/** The largest count the engine's native side can hold; nothing real comes near it. */
+/** The largest count the engine's native side can hold, far above any real one. */
 const MAX_INT32 = 2 ** 31 - 1;
 
 const TEMPERATURE: Range = { min: 0, max: MAX_TEMPERATURE, text: `a number from 0 to ${MAX_TEMPERATURE}` };
@@ -40,7 +40,7 @@ const PENALTY: Range = { min: -2, max: 2, text: "a number from -2 to 2" };
 const REPEAT_PENALTY: Range = { min: 0, max: 2, aboveMin: true, text: "a number above 0 and at most 2" };
 const BIAS: Range = { min: -100, max: 100, text: "a number from -100 to 100" };
 const MAX_TOKENS: Range = { min: 1, max: Number.MAX_VALUE, text: "an integer of at least 1" };
-/** The integers that JSON numbers carry exactly: a larger seed would be rounded to another one. */
+/** Integers that JSON numbers represent exactly: a larger seed would be rounded. */
 const SEED: Range = {
   min: Number.MIN_SAFE_INTEGER,
   max: Number.MAX_SAFE_INTEGER,
@@ -51,7 +51,7 @@ const SEED: Range = {
  * Read the fields for sampling, length and stop strings.
  *
  * @param value The request.
- * @throws {InvalidRequestError} If one breaks its rule.
+ * @throws {InvalidRequestError} If one is invalid.
  */
 export function readSampling(
   value: Readonly<Record<string, unknown>>,
@@ -94,7 +94,7 @@ function readAdjustments(value: Readonly<Record<string, unknown>>): Partial<Samp
   };
 }
 
-/** Keys of an object are strings, so ids are written as such. */
+/** Token ids are strings because they are object keys. */
 function readLogitBias(value: unknown): TokenBias[] {
   const entries = Object.entries(readRecord("logit_bias", value));
   if (entries.length > MAX_LOGIT_BIASES) {

@@ -1,10 +1,10 @@
-/** Limits on the depth and size of the parts of a v2 request that are passed on unchanged: schemas and arguments. */
+/** Limits on depth and size of schemas and arguments, the parts of a v2 request that are passed on unchanged. */
 import { MAX_DEPTH, MAX_SCHEMA_LENGTH } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
 import type { JsonObject } from "../inference/request.ts";
 import { readRecord } from "../pipeline/resolve.ts";
 
-/** An object of limited depth, so that later code may recurse. */
+/** Read an object of limited depth, so that later code may recurse. */
 export function readJsonObject(field: string, value: unknown): JsonObject {
   const object = readRecord(field, value);
   if (isDeeper(object, MAX_DEPTH)) {
@@ -13,7 +13,7 @@ export function readJsonObject(field: string, value: unknown): JsonObject {
   return object;
 }
 
-/** A JSON Schema that is an object of limited size. Whether it can be compiled is up to the backend. */
+/** Read a JSON Schema of limited size. Whether it compiles is decided by the backend. */
 export function readSchema(field: string, value: unknown): JsonObject {
   const schema = readJsonObject(field, value);
   const { length } = JSON.stringify(schema);

@@ -12,7 +12,7 @@ export interface MediaFormat {
 /** The formats, for error messages. */
 export const KNOWN_FORMATS = "PNG, JPEG, GIF, WebP, AVIF, HEIC, WAV, MP3, FLAC, Ogg, MP4, QuickTime and WebM";
 
-/** Enough bytes to detect every format here. */
+/** Bytes needed to detect every supported format. */
 export const HEAD_BYTES = 96;
 
 /** The bytes of a format at one offset, as Latin-1 characters; `?` is any byte. */
@@ -60,7 +60,7 @@ const WEBM = "\x42\x82\x84webm";
  * Detect the format.
  *
  * @param head The first {@linkcode HEAD_BYTES} bytes, or all there are.
- * @returns The format; `undefined` if it is none of those known here.
+ * @returns The format; `undefined` if unknown.
  */
 export function formatOf(head: Uint8Array): MediaFormat | undefined {
   const text = String.fromCharCode(...head.subarray(0, HEAD_BYTES));

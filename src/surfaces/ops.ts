@@ -21,12 +21,12 @@ export class OpsError extends Error {
   override readonly name = "OpsError";
 }
 
-/** The most values all arguments together may hold: each costs tens of bytes, however short it is written. */
+/** Maximum number of values in all arguments: each takes tens of bytes of memory, however short its text. */
 const MAX_VALUES = 1 << 18;
 
 const SPACE = /[ \t\n\r]*/y;
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
-/** A number, `true`, `false`, `null`, or something like it: `JSON.parse` decides. */
+/** A number, `true`, `false`, `null`, or an invalid word, which `JSON.parse` rejects. */
 const WORD = /[^\s,;()]+/y;
 /** Characters skipped while looking for the end of an array or object. */
 const FILLER = /[^"[\]{},]+/y;
@@ -36,7 +36,7 @@ const FILLER = /[^"[\]{},]+/y;
  *
  * @param ops The text.
  * @returns The calls, at least one.
- * @throws {OpsError} If it does not follow the grammar, or is too much.
+ * @throws {OpsError} If it violates the grammar or a limit.
  */
 export function parseOps(ops: string): Call[] {
   return new Parser(ops).calls();

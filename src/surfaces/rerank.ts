@@ -30,9 +30,9 @@ export const rerankSurface: Surface = {
 };
 
 /**
- * Read a request whose frame is wanted as an object.
+ * Read a request whose frame is returned as an object.
  *
- * @throws {InvalidRequestError} If it breaks a rule.
+ * @throws {InvalidRequestError} If it is invalid.
  */
 export function readRerank(value: unknown): ResolvedRequest<RerankFrame> {
   const { id, fields } = readRequest(value);

@@ -1,4 +1,4 @@
-/** A surface, as the server sees it: a name, and the function that turns what a client sent into a request. */
+/** A surface as seen by the server: a name, and the function that parses a client's request. */
 import type { Service } from "../inference/backend.ts";
 import type { ResolvedRequest } from "../pipeline/resolve.ts";
 
@@ -6,12 +6,12 @@ import type { ResolvedRequest } from "../pipeline/resolve.ts";
 export interface Surface {
   /** Its name in the log. */
   readonly name: string;
-  /** What it asks of a backend. */
+  /** The backend service it uses. */
   readonly service: Service;
   /**
    * Turn a parsed line into a request, with defaults and limits applied.
    *
-   * @throws {InvalidRequestError} If it breaks a rule.
+   * @throws {InvalidRequestError} If it is invalid.
    */
   read(value: unknown): ResolvedRequest;
 }

@@ -36,12 +36,12 @@ export function tokenizerTypeOf(type: unknown): TokenizerType | undefined {
 }
 
 /**
- * Read such a request.
+ * Read a tokenizer request.
  *
- * @param id What to echo.
+ * @param id Id to echo.
  * @param type Its type.
- * @param fields All of it.
- * @throws {InvalidRequestError} If it breaks a rule.
+ * @param fields The whole request.
+ * @throws {InvalidRequestError} If it is invalid.
  */
 export function readTokenizer(
   id: string,
@@ -105,7 +105,7 @@ function readConversationOf(fields: Readonly<Record<string, unknown>>): Conversa
   return { messages, tools, toolChoice, thinking };
 }
 
-/** A string, as in v1, is one block of text. */
+/** Like in v1, a string stands for one block of text. */
 function withBlocks(messages: unknown): unknown {
   if (!Array.isArray(messages)) return messages;
   return messages.map((message: unknown) =>

@@ -12,7 +12,7 @@ import { mustCall } from "../inference/tool_choice.ts";
 import { isRecord, listed, readArray, readOneOf, readRecord, readString, refuse, shown } from "../pipeline/resolve.ts";
 import { readSchema } from "./json_limits.ts";
 
-/** The allowed names of tools, as an expression and in words. */
+/** The characters not allowed in tool names. */
 const NOT_IN_NAME = /[^A-Za-z0-9_\-./:]/u;
 const NAME = `1 to ${MAX_TOOL_NAME_LENGTH} of A-Z a-z 0-9 _ - . / :`;
 
@@ -20,9 +20,9 @@ const CHOICES = ["auto", "required", "none"] as const;
 const FORMATS = ["json_schema", "json_object"] as const;
 
 /**
- * Read `tools`, `tool_choice` and `response_format`, which have to be consistent.
+ * Read `tools`, `tool_choice` and `response_format`, which must be consistent.
  *
- * @throws {InvalidRequestError} If they do not, or one breaks its rule.
+ * @throws {InvalidRequestError} If they are inconsistent or invalid.
  */
 export function readTools(
   value: Readonly<Record<string, unknown>>,
@@ -54,7 +54,7 @@ export function readToolName(field: string, value: unknown): string {
   );
 }
 
-/** The whole name, if it is not too long. */
+/** The name, unless it is too long to show. */
 function shownName(name: string): string {
   return shown(name, MAX_TOOL_NAME_LENGTH);
 }
@@ -104,7 +104,7 @@ function readOffer(value: unknown): Tool[] {
   });
 }
 
-/** Arguments are an object. */
+/** Read an input schema, which must describe an object. */
 function readInputSchema(field: string, value: unknown): JsonObject {
   const schema = readSchema(field, value);
   if (schema.type !== undefined && schema.type !== "object") refuse(`${field}.type`, '"object"', schema.type);

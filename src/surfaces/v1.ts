@@ -37,9 +37,9 @@ export const v1Surface: Surface = {
 };
 
 /**
- * Read a request of v1 whose last frame is wanted as an object.
+ * Read a v1 request whose final frame is returned as an object.
  *
- * @throws {InvalidRequestError} If it breaks a rule.
+ * @throws {InvalidRequestError} If it is invalid.
  */
 export function readV1(value: unknown): ResolvedRequest<V1DoneFrame> {
   const { id, fields } = readRequest(value);
@@ -56,7 +56,7 @@ export function readV1(value: unknown): ResolvedRequest<V1DoneFrame> {
 
 function readGeneration(value: Readonly<Record<string, unknown>>): GenerationRequest {
   const { image_token_budget, grammar } = value;
-  // For models that take images; none does on this surface.
+  // Validated, but unused: no v1 model takes images.
   if (image_token_budget !== undefined) checkImageTokenBudget(image_token_budget);
   return {
     ...PLAIN,

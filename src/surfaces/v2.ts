@@ -46,7 +46,7 @@ const STOP_REASONS: Readonly<Record<FinishReason, V2StopReason>> = {
 interface Answered {
   readonly id: string;
   readonly backend: Backend;
-  /** Some models think although they were asked not to: such thinking is dropped. */
+  /** Some models think despite being told not to; that thinking is dropped. */
   readonly thinking: boolean;
   readonly clock: Clock;
 }
@@ -124,7 +124,7 @@ function rendering(answered: Answered): StreamedAnswer["render"] {
   };
 }
 
-/** The same with each kind of block in one piece, all before the last frame: thinking, text, then calls. */
+/** As above, but with each kind of block in one piece before the final frame: thinking, text, then calls. */
 function renderingAtOnce(answered: Answered): StreamedAnswer["render"] {
   const { id, clock } = answered;
   let text = "";
@@ -191,7 +191,7 @@ function toProbability({ token, id, bytes, logprob }: TokenProbability): V2Token
   };
 }
 
-/** Times of an answer, for backends that do not report them. */
+/** Measures an answer's timings, for backends that do not report them. */
 class Clock {
   readonly #queuedMs: number;
   readonly #start = performance.now();
@@ -206,7 +206,7 @@ class Clock {
     this.#firstAt ??= performance.now();
   }
 
-  /** @param told The times that the backend reports. */
+  /** @param told Timings reported by the backend. */
   timings(told: Timings | undefined): V2Timings {
     const now = performance.now();
     const firstAt = this.#firstAt ?? now;

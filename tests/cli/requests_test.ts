@@ -181,7 +181,7 @@ Deno.test("inferd chat remembers the conversation, takes lines that go on, and f
   const answers = chat.stdout.trimEnd().split("\n");
   assertEquals(answers.length, 4);
   assertEquals([answers[2], answers[3]], ["Your name is Tara.", answers[0]]);
-  assertStringIncludes(chat.stderr, "forget what was said");
+  assertStringIncludes(chat.stderr, "clear the conversation");
 });
 
 Deno.test("inferd chat answers a message that failed when it is told to retry", async () => {

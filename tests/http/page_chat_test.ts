@@ -143,7 +143,7 @@ browserTest("thinking is folded away, and a tool's call is shown and answered", 
   const tools = page.getByLabel("Tools, a JSON list of functions");
   await tools.fill("{");
   await browser.send("How is the weather?");
-  await page.getByText("The tools are no JSON list").waitFor();
+  await page.getByText("The tools are not a JSON array").waitFor();
   await tools.fill('[{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}]');
   await page.getByRole("button", { name: "Edit" }).click();
   await page.keyboard.press("Enter");

@@ -139,7 +139,7 @@ for (const permissions of ["-A", "exact"]) {
     assertStringIncludes(stderr, "engine_started");
     const [, found = ""] = /^ATTEMPTS (.*)$/m.exec(stderr) ?? [];
     assertEquals(JSON.parse(found), { ...ALL_REFUSED, deno: "refused" });
-    assertMatch(stderr, /\ninferd: The daemon said something that is no order\n$/);
+    assertMatch(stderr, /\ninferd: The daemon sent something other than an order\n$/);
     assertEquals(code, 1);
   });
 }
@@ -189,5 +189,5 @@ Deno.test("serve says in one line that Deno's flags cannot name a path with a co
   await using box = new Sandbox();
   const { code, stderr } = await box.run(["serve", ...MOCK, "--uds", `${box.dir}/a,b.sock`]);
   assertEquals([code, stderr.trim().split("\n").length], [2, 1], stderr);
-  assertStringIncludes(stderr, `a,b.sock": Deno's --allow-read takes no comma in a path`);
+  assertStringIncludes(stderr, `a,b.sock": Deno's --allow-read does not allow a comma in a path`);
 });

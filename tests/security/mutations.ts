@@ -383,14 +383,14 @@ export const MITIGATIONS: readonly Mitigation[] = [
   {
     threat: "code in the daemon tells the monitor something else than a word and a number",
     file: "src/monitor/children.ts",
-    source: 'if (order === undefined) throw new OrderError("The daemon said something that is no order");',
+    source: 'if (order === undefined) throw new OrderError("The daemon sent something other than an order");',
     replacement: "if (order === undefined) return;",
     test: "tests/security/monitor_test.ts",
   },
   {
     threat: "another process takes an engine's place",
     file: "src/processes/private_socket.ts",
-    source: 'return credentials.pid === pid ? undefined : "it is another process than the one that was started";',
+    source: 'return credentials.pid === pid ? undefined : "it is not the process that was started";',
     replacement: "return undefined;",
     test: "tests/unit/processes/private_socket_test.ts",
   },

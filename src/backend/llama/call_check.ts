@@ -1,26 +1,26 @@
 /**
- * Looks at calls whose tool's schema could not be enforced while they were written. Loaded when there is one: no other
- * daemon needs a validator.
+ * Validates calls of tools whose schema could not be enforced during decoding. Imported on first use, so that daemons
+ * without such tools do not load a validator.
  */
 import { Ajv, type Options, type ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { type Matcher, matcherOf, widerMatcherOf } from "../../grammar/language/matcher.ts";
 import type { JsonObject, Tool } from "../../inference/request.ts";
 
-/** Schemas of the drafts before 2020-12 have other keywords for lists. */
+/** Drafts before 2020-12 use other keywords for arrays. */
 const OLDER = /draft-0[3-7]|2019-09/;
 
-/** What is taken for a match where a pattern cannot be matched in linear time: all that may be one, or nothing. */
+/** Assumed result where a pattern cannot be matched in linear time. */
 type Untold = "any" | "none";
 
 interface Compiled {
   readonly validate: ValidateFunction;
-  /** Whether all its patterns can be matched. */
+  /** Whether all of its patterns can be matched. */
   readonly isExact: boolean;
 }
 
 function optionsOf(untold: Untold, onUntold: () => void): Options {
-  /** A stranger's pattern must not hold the daemon. */
+  /** A caller's pattern must not block the daemon. */
   const matcher = (pattern: string): Matcher => {
     const exact = matcherOf(pattern);
     if (exact !== undefined) return exact;
@@ -30,7 +30,7 @@ function optionsOf(untold: Untold, onUntold: () => void): Options {
   const regExp = Object.assign(
     (pattern: string) => ({
       test: matcher(pattern),
-      // The validator tells patterns apart by this.
+      // The validator's cache key for patterns.
       toString: () => pattern,
     }),
     { code: "matcherOf" },
@@ -38,16 +38,16 @@ function optionsOf(untold: Untold, onUntold: () => void): Options {
   return { strict: false, logger: false, validateFormats: false, addUsedSchema: false, code: { regExp } };
 }
 
-/** Of tools that were called lately; `undefined` where a schema cannot be used for validation either. */
+/** Cache by tool; `unusable` where a schema cannot be used for validation either. */
 const known = new WeakMap<object, readonly ValidateFunction[] | "unusable">();
 
 /**
- * What is wrong with a call.
+ * Explain what is wrong with a call.
  *
- * @param tools Those of the request.
- * @param name The tool that is called.
+ * @param tools The request's tools.
+ * @param name The called tool.
  * @param input Its arguments.
- * @returns What to tell the caller; `undefined` if the arguments are valid, or nothing can be said of them.
+ * @returns A message for the caller; `undefined` if the arguments are valid or cannot be validated.
  */
 export function toolCallFault(tools: readonly Tool[], name: string, input: JsonObject): string | undefined {
   const tool = tools.find((tool) => tool.name === name);
@@ -55,11 +55,11 @@ export function toolCallFault(tools: readonly Tool[], name: string, input: JsonO
   const { inputSchema } = tool;
   let validators = known.get(inputSchema);
   if (validators === undefined) known.set(inputSchema, validators = compile(inputSchema));
-  // Where a pattern cannot be told, a call is refused if it is whether or not the pattern matches.
+  // Where a pattern cannot be matched, the call is refused only if it is invalid whether or not the pattern matches.
   if (validators === "unusable" || validators.some((validate) => validate(input))) return undefined;
-  // The log has this message, and may have nothing of what was sent or written.
+  // The log repeats this message and must not hold any request or answer text.
   const [fault] = validators[0]?.errors ?? [];
-  return `The model wrote a tool call that the tool's schema refuses: "${fault?.keyword ?? "schema"}" does not hold`;
+  return `The model's tool call does not match the tool's schema: "${fault?.keyword ?? "schema"}" is violated`;
 }
 
 function compile(schema: JsonObject): readonly ValidateFunction[] | "unusable" {
@@ -78,7 +78,7 @@ function compileWith({ $schema, ...rest }: JsonObject, untold: Untold): Compiled
     try {
       return { validate: draft().compile(rest), isExact };
     } catch {
-      // Perhaps it is of the other.
+      // The schema may be of the other draft.
     }
   }
   return undefined;

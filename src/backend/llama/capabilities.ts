@@ -1,17 +1,17 @@
-/** What a backend can do, as its engine says: of a model that is loaded, or of the header of its file alone. */
+/** Capabilities of a backend as its engine reports them, from a loaded model or from the file header alone. */
 import { type BackendCapabilities, DEFAULT_CONTEXT_TOKENS, ONLY_TEXT } from "../../inference/backend.ts";
 import type { FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import type { ModelFile } from "../../models/file/model_file.ts";
 import type { LlamaConfig } from "./options.ts";
 
-/** What a backend can do whose model was loaded for something. */
+/** Services by the purpose a model was loaded for. */
 const SERVICES = {
   generate: { ...ONLY_TEXT, v2: true },
   embed: { ...ONLY_TEXT, v1: false, embed: true },
   rerank: { ...ONLY_TEXT, v1: false, rerank: true },
 } as const;
 
-/** Of a model that is loaded. */
+/** Capabilities of a loaded model. */
 export function readyCapabilities(
   ready: Extract<FromEngine, { type: "ready" }>,
   { modelName, draft }: LlamaConfig,
@@ -32,7 +32,7 @@ export function readyCapabilities(
   };
 }
 
-/** Ask an engine what the header of a model's file tells. */
+/** Build the message that asks an engine to read a model file's header. */
 export function inspectMessage(
   config: LlamaConfig,
   files: readonly ModelFile[],
@@ -53,7 +53,7 @@ export function inspectMessage(
   };
 }
 
-/** Of a model that is loaded later. */
+/** Capabilities of a model that is loaded later. */
 export function inspectedCapabilities(
   found: Extract<FromEngine, { type: "inspected" }>,
   { modelName, draft, parallel, contextTokens }: LlamaConfig,

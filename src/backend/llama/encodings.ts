@@ -1,6 +1,6 @@
 /**
- * The embed, rerank and tokenizer requests that an engine is working on: each a promise, cancelled when its caller goes.
- * Which engine that is, and whether it lives, is up to `llama.ts`.
+ * The embed, rerank and tokenizer requests in progress on an engine: each a promise, cancelled when its client
+ * disconnects. The engine's lifecycle belongs to `llama.ts`.
  */
 import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
 import type {
@@ -13,9 +13,9 @@ import type {
 } from "../../inference/request.ts";
 import { type GenerationsOptions, toError } from "./generations.ts";
 
-/** How requests reach the engine. */
+/** Connection to the engine. */
 export interface EncodingsOptions extends GenerationsOptions {
-  /** Told in every answer. */
+  /** The model's name, part of every answer. */
   readonly model: string;
 }
 
@@ -27,13 +27,13 @@ type Ending = Extract<
 interface Pending {
   readonly settle: (event: Ending) => void;
   readonly fail: (error: unknown) => void;
-  /** Stops listening to the request's signal. */
+  /** Removes the listener from the request's signal. */
   readonly release: () => void;
 }
 
 const FLOAT_BYTES = 4;
 
-/** The requests of one backend. */
+/** The pending requests of one backend. */
 export class Encodings {
   readonly #options: EncodingsOptions;
   readonly #pending = new Map<number, Pending>();
@@ -42,13 +42,13 @@ export class Encodings {
     this.#options = options;
   }
 
-  /** Whether requests wait for the engine. */
+  /** Whether requests are pending. */
   get waiting(): boolean {
     return this.#pending.size > 0;
   }
 
   /**
-   * Ask for vectors.
+   * Compute embeddings.
    *
    * @throws {InvalidRequestError} If the model cannot encode these texts.
    */
@@ -65,9 +65,9 @@ export class Encodings {
   }
 
   /**
-   * Ask for scores.
+   * Score documents.
    *
-   * @throws {InvalidRequestError} If the model cannot read these texts.
+   * @throws {InvalidRequestError} If the model cannot score these texts.
    */
   rerank(request: RerankRequest, signal: AbortSignal): Promise<RerankAnswer> {
     return this.#ask({
@@ -81,9 +81,9 @@ export class Encodings {
   }
 
   /**
-   * Ask the tokenizer or the chat template.
+   * Run a tokenizer or chat template request.
    *
-   * @throws {InvalidRequestError} If the model cannot take it.
+   * @throws {InvalidRequestError} If the model cannot serve it.
    */
   tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
     return this.#ask({
@@ -93,14 +93,14 @@ export class Encodings {
     });
   }
 
-  /** Something happened to a request; what is said of one that is gone is ignored. */
+  /** Deliver an event to its request; events of finished requests are ignored. */
   deliver(event: EngineEvent): void {
     if ("vectors" in event || "scores" in event || "answer" in event || "error" in event) {
       this.#forget(event.id)?.settle(event);
     }
   }
 
-  /** The engine is gone. */
+  /** Fail all requests: the engine is gone. */
   failAll(error: Error): void {
     for (const id of [...this.#pending.keys()]) this.#forget(id)?.fail(error);
   }
@@ -123,7 +123,7 @@ export class Encodings {
       settle: (event) => {
         if ("error" in event) return reject(toError(event.error, event.message));
         const value = answer(event);
-        if (value === undefined) reject(new Error("Engine failed: it answered something else than was asked"));
+        if (value === undefined) reject(new Error("Engine failed: its answer does not match the request"));
         else resolve(value);
       },
       fail: reject,
@@ -146,8 +146,8 @@ export class Encodings {
 }
 
 /**
- * Vectors from how the engine sends them; they share their memory. Every platform with a native library stores floats
- * as they are sent.
+ * Decodes vectors into views of one buffer. The engine's float encoding is little-endian, as on every platform with a
+ * native library.
  */
 function toVectors(base64: string, dimensions: number): Float32Array[] {
   const bytes = Uint8Array.fromBase64(base64);

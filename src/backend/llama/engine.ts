@@ -1,4 +1,4 @@
-/** One engine that is alive: how it is started and configured, and what is said of its death. */
+/** A running engine: how it is spawned and configured, and how its death is reported. */
 import type { EngineConfig, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import { engineCommand } from "../../engine/ipc/command.ts";
 import { BackendUnavailableError, NotEnoughMemoryError } from "../../inference/errors.ts";
@@ -9,47 +9,47 @@ import { PipedProcess } from "../../processes/piped_process.ts";
 import type { JsonProcess, ProcessExit } from "../../processes/process.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 
-/** Until an engine says its first word: where the program is not on a disk, Deno fetches its modules before. */
+/** Time limit for an engine's first message. Without local modules, Deno downloads them first. */
 const START_TIMEOUT_MS = 10 * 60_000;
-/** What the engine printed last, kept for the record of its death. */
+/** Last lines of stderr, kept for the report of its death. */
 const STDERR_TAIL_LINES = 12;
 
-/** An engine that is alive, with what is known of it. */
+/** A running engine and its state. */
 export interface Engine {
   readonly process: JsonProcess<ToEngine>;
   readonly ready: PromiseWithResolvers<Extract<FromEngine, { type: "ready" }>>;
   readonly stderr: string[];
-  /** Gives up loading it. */
+  /** Aborts loading. */
   readonly signal: AbortSignal;
-  /** Disposed of when it has said its first word: until then the time of loading stands still. */
+  /** Disposed of at the first message; the load clock is paused until then. */
   readonly starting: DisposableStack;
   readonly inspected: PromiseWithResolvers<Extract<FromEngine, { type: "inspected" }>>;
   fatal: string | undefined;
-  /** It ended because there is not enough memory. */
+  /** It exited for lack of memory. */
   outOfMemory: boolean;
-  /** What it said that it computes with; absent: nothing yet, or no accelerator. */
+  /** The accelerator it reported; undefined: none, or not reported yet. */
   accelerator: Accelerator | undefined;
 }
 
-/** An engine that ended before it was ready. */
+/** An engine exited before it was ready. */
 export class EngineDeathError extends BackendUnavailableError {}
 
-/** What an engine is started with. */
+/** Options for spawning an engine. */
 export interface SpawnOptions extends Pick<LlamaOptions, "command" | "spawn"> {
   /** The backend's name, for messages. */
   readonly name: string;
-  /** Gives up loading it. */
+  /** Aborts loading. */
   readonly signal: AbortSignal;
-  /** Called before anything counts as loading; disposed of at the engine's first word. */
+  /** Pauses the load clock; the result is disposed of at the engine's first message. */
   readonly pauseLoading: () => Disposable;
   readonly onMessage: (engine: Engine, message: FromEngine) => void;
   readonly onStderr: (line: string) => void;
 }
 
 /**
- * Start an engine.
+ * Spawn an engine.
  *
- * @throws {BackendUnavailableError} If there can be none.
+ * @throws {BackendUnavailableError} If it cannot be spawned.
  */
 export function spawnEngine(options: SpawnOptions): Engine {
   const { name, signal } = options;
@@ -92,7 +92,7 @@ function notStartedError(name: string, error: unknown): BackendUnavailableError 
   return new BackendUnavailableError(`Cannot start the engine of backend "${name}": ${reason}`, { cause: error });
 }
 
-/** What of a configuration is for the native library. */
+/** The settings that the native library gets. */
 function nativeSettings(config: LlamaConfig): NativeSettings {
   const { cacheTypeK, cacheTypeV, flashAttention, lora, mmap, mlock, mainGpu, tensorSplit } = config;
   const { ropeFreqBase, ropeFreqScale, ropeScaling } = config;
@@ -111,12 +111,12 @@ function nativeSettings(config: LlamaConfig): NativeSettings {
   };
 }
 
-/** How an engine is to load a model. */
+/** The message that tells an engine which model to load and how. */
 export function engineConfig(
   config: LlamaConfig,
   files: readonly ModelFile[],
   { draft, accelerator, cacheDir, reservedBytes, wholeContext }: {
-    /** The files of the draft model; absent: there is none. */
+    /** Files of the draft model, if any. */
     readonly draft?: readonly ModelFile[] | undefined;
     readonly accelerator: AcceleratorSetting | undefined;
     readonly cacheDir: string | undefined;
@@ -160,7 +160,7 @@ export function engineConfig(
   };
 }
 
-/** Why an engine ended, for the operator. */
+/** Why an engine exited, for the operator. */
 export function deathMessage(name: string, engine: Engine, exit: ProcessExit): string {
   if (engine.fatal !== undefined) return engine.fatal;
   const how = exit.killedFor !== undefined
@@ -168,19 +168,19 @@ export function deathMessage(name: string, engine: Engine, exit: ProcessExit): s
     : exit.signal !== null
     ? `died of ${exit.signal}`
     : `exited with code ${exit.code}`;
-  // Of SIGKILL nobody can say a last word: what was printed before is about something else.
+  // After SIGKILL the last line of stderr cannot be the reason.
   const last = exit.signal === "SIGKILL" ? undefined : engine.stderr.findLast((line) => line.trim() !== "");
   return `The engine of backend "${name}" ${how}${last === undefined ? "" : ` (${last})`}`;
 }
 
-/** The error of an engine that ended before it was ready. */
+/** The error for an engine that exited before it was ready. */
 export function deathError(name: string, engine: Engine, exit: ProcessExit): BackendUnavailableError {
   if (exit.notStarted !== undefined) return notStartedError(name, exit.notStarted);
   const message = deathMessage(name, engine, exit);
   return engine.outOfMemory ? new NotEnoughMemoryError(message) : new EngineDeathError(message);
 }
 
-/** The same, for the record. */
+/** The same as log fields. */
 export function exitFields(engine: Engine, exit: ProcessExit): Record<string, unknown> {
   return { pid: engine.process.pid, code: exit.code, signal: exit.signal, stderr: engine.stderr };
 }

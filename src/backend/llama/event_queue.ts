@@ -1,17 +1,17 @@
 /**
- * A queue between a producer that cannot wait and one consumer that can: back-pressure tells the producer when to pause and when
- * to go on. Knows nothing of what is queued.
+ * A queue between a producer that cannot wait and a single consumer; back-pressure callbacks pause and resume the
+ * producer.
  */
 
-/** Where the producer is paused and resumed. */
+/** Limit and back-pressure callbacks. */
 export interface EventQueueOptions {
-  /** More untaken events than this: `onFull`. */
+  /** `onFull` is called above this many queued events. */
   readonly most: number;
-  /** Called once until `onDrained`. */
+  /** Called once per `onDrained`. */
   readonly onFull: () => void;
-  /** Called after `onFull`, when everything has been taken. */
+  /** Called after `onFull` once the queue is empty. */
   readonly onDrained: () => void;
-  /** Called when the consumer leaves before the end. */
+  /** Called when the consumer leaves early. */
   readonly onLeft: () => void;
 }
 
@@ -19,7 +19,7 @@ export interface EventQueueOptions {
 export class EventQueue<T> implements AsyncIterator<T, undefined> {
   readonly #options: EventQueueOptions;
   #events: T[] = [];
-  /** Index of the first untaken event: shifting an array would move what is behind it. */
+  /** Index of the first queued event; `Array.shift` would move all others. */
   #head = 0;
   #full = false;
   #ended = false;
@@ -30,7 +30,7 @@ export class EventQueue<T> implements AsyncIterator<T, undefined> {
     this.#options = options;
   }
 
-  /** Add an event; ignored after the end. */
+  /** Push an event; ignored after the end. */
   push(event: T): void {
     if (this.#ended) return;
     const waiting = this.#waiting;
@@ -46,21 +46,21 @@ export class EventQueue<T> implements AsyncIterator<T, undefined> {
     }
   }
 
-  /** No event follows; those already queued are still delivered. */
+  /** End the queue; queued events are still delivered. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#settle();
   }
 
-  /** No event follows; after those already queued the consumer gets `error`. */
+  /** Fail the queue: the consumer gets `error` after the queued events. */
   fail(error: unknown): void {
     if (this.#ended) return;
     this.#failure = { error };
     this.end();
   }
 
-  /** The consumer gets `error` at once, what is queued is dropped. */
+  /** Fail the queue immediately: queued events are dropped. */
   abort(error: unknown): void {
     this.#clear();
     if (this.#ended) this.#failure = { error };
@@ -81,7 +81,7 @@ export class EventQueue<T> implements AsyncIterator<T, undefined> {
       return Promise.resolve({ value, done: false });
     }
     if (this.#ended) return this.#last();
-    // Overlapping calls are legal for an iterator, though `for await` makes none: the later one waits its turn.
+    // Overlapping calls of `next` are legal, though `for await` makes none; they are served in order.
     if (this.#waiting !== undefined) return this.#waiting.promise.then(() => this.next());
     this.#waiting = Promise.withResolvers();
     return this.#waiting.promise;
@@ -102,7 +102,7 @@ export class EventQueue<T> implements AsyncIterator<T, undefined> {
     this.#head = 0;
   }
 
-  /** What an ended queue answers: the failure once, then nothing more. */
+  /** Result after the end: the failure once, then `done`. */
   #last(): Promise<IteratorResult<T, undefined>> {
     const failure = this.#failure;
     this.#failure = undefined;

@@ -1,6 +1,6 @@
 /**
- * The requests an engine is working on: each with its queue of events, paused while its reader is slow, cancelled when
- * its reader goes. Which engine that is, and whether it lives, is `llama.ts`'s.
+ * The generations in progress on an engine: each has an event queue, is paused while its reader is slow and cancelled
+ * when its reader leaves. The engine's lifecycle belongs to `llama.ts`.
  */
 import type { EngineEvent, ToEngine } from "../../engine/ipc/messages.ts";
 import { callId, countCalls } from "../../inference/call_ids.ts";
@@ -14,31 +14,31 @@ import type { BackendEvent } from "../../inference/events.ts";
 import type { GenerationRequest } from "../../inference/request.ts";
 import { EventQueue } from "./event_queue.ts";
 
-/** Events of one request that may wait for their reader before the engine pauses it. */
+/** Queued events per request above which the engine is told to pause it. */
 const MOST_UNTAKEN_EVENTS = 64;
 
-/** How requests reach the engine. */
+/** Connection to the engine. */
 export interface GenerationsOptions {
   readonly send: (message: ToEngine) => void;
-  /** Called when the first request comes, and when the last one has gone. */
+  /** Called when the first request starts and when the last one ends. */
   readonly onBusy: (busy: boolean) => void;
-  /** A number no other request of this engine has. */
+  /** A request id that is unique for this engine. */
   readonly nextId: () => number;
 }
 
 interface Running {
   readonly queue: EventQueue<BackendEvent>;
   paused: boolean;
-  /** Calls of tools that the conversation has so far: names for further ones are counted on from there. */
+  /** Tool calls in the conversation so far; ids of further calls continue this count. */
   calls: number;
   readonly request: GenerationRequest;
-  /** A call is being looked at, and what came behind it waits. */
+  /** Pending validation of a call; later events wait for it. */
   waiting: Promise<void> | undefined;
-  /** Stops listening to the request's signal. */
+  /** Removes the listener from the request's signal. */
   readonly release: () => void;
 }
 
-/** The requests of one backend. */
+/** The generations in progress on one backend. */
 export class Generations {
   readonly #options: GenerationsOptions;
   readonly #running = new Map<number, Running>();
@@ -47,7 +47,7 @@ export class Generations {
     this.#options = options;
   }
 
-  /** Whether there are any. */
+  /** Whether there are any requests. */
   get busy(): boolean {
     return this.#running.size > 0;
   }
@@ -58,7 +58,7 @@ export class Generations {
     return false;
   }
 
-  /** Hand a request to the engine. */
+  /** Send a request to the engine. */
   begin(request: GenerationRequest, signal: AbortSignal): AsyncIterator<BackendEvent, undefined> {
     const { send, onBusy, nextId } = this.#options;
     const id = nextId();
@@ -99,9 +99,9 @@ export class Generations {
   }
 
   /**
-   * Something happened to a request.
+   * Deliver an event.
    *
-   * @returns Whether it is one of these; nothing is done for another's, or for one that is gone.
+   * @returns Whether the request is a known generation; otherwise the event is ignored.
    */
   deliver(event: EngineEvent): boolean {
     const running = this.#running.get(event.id);
@@ -116,14 +116,14 @@ export class Generations {
     return true;
   }
 
-  /** Take an event, once a call that it is has been looked at. */
+  /** Deliver an event after validating it if it is a tool call. */
   async #check(running: Running, event: EngineEvent): Promise<void> {
     if ("call" in event && event.unchecked) {
       const { toolCallFault } = await import("./call_check.ts");
       const fault = toolCallFault(running.request.tools, event.call, event.input);
       if (fault !== undefined) throw new ToolCallMalformedError(fault);
     }
-    // It may have been cancelled or have failed meanwhile.
+    // The request may have been cancelled or failed meanwhile.
     if (this.#running.get(event.id) === running) this.#take(running, event);
   }
 
@@ -146,7 +146,7 @@ export class Generations {
     } else if ("done" in event || "error" in event) this.#end(event);
   }
 
-  /** The engine is gone. */
+  /** Fail all requests: the engine is gone. */
   failAll(error: Error): void {
     for (const id of [...this.#running.keys()]) this.#forget(id)?.queue.fail(error);
   }
@@ -192,7 +192,7 @@ export class Generations {
   }
 }
 
-/** What the engine says of a request that failed, as the error it is. */
+/** Map an engine's error code to an error class. */
 export function toError(code: Extract<EngineEvent, { error: unknown }>["error"], message: string): Error {
   switch (code) {
     case "invalid_request":

@@ -1,6 +1,6 @@
 /**
- * The parent side of the engine: loads it, tells what it can do, and starts one that dies or hangs again. Its requests
- * are `generations.ts`'s, one engine is `engine.ts`'s, the model's files are `model_files.ts`'s.
+ * The daemon's side of an engine: loads it, reports capabilities, and restarts it after a crash or hang. Requests
+ * belong to `generations.ts`, a running engine to `engine.ts`, model files to `model_files.ts`.
  */
 import type { EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
@@ -36,7 +36,7 @@ import { Revival } from "./watch/revival.ts";
 
 const CLOSE_GRACE_MS = 2_000;
 
-/** The files that an engine loads, as they were looked at. */
+/** The files an engine loads, with their identities when checked. */
 interface LoadedFiles {
   readonly model: readonly ModelFile[];
   readonly draft: readonly ModelFile[] | undefined;
@@ -57,16 +57,16 @@ export class LlamaBackend implements Backend {
   #notify: (notice: BackendNotice) => void = () => {};
   #state: BackendState = "loading";
   #capabilities: BackendCapabilities | undefined;
-  /** Bytes of the longest text that a token stands for. */
+  /** Length in bytes of the longest token. */
   #longestPiece: number | undefined;
   #engine: Engine | undefined;
-  /** The first launch, then the watch over what was launched. */
+  /** The first launch, then supervision. */
   #work: Promise<void> = Promise.resolve();
-  /** How much of what happens now does not count as loading. */
+  /** Number of active pauses of the load clock. */
   #pauses = 0;
-  /** Counts while an engine is started again. */
+  /** Runs while an engine restarts. */
   #clock: LoadClock | undefined;
-  /** The accelerator was left to us, and has failed. */
+  /** The accelerator was chosen automatically and has failed. */
   #onlyCpu = false;
   readonly #revival: Revival;
 
@@ -132,7 +132,7 @@ export class LlamaBackend implements Backend {
     return this.#capabilities;
   }
 
-  /** The engine's process id while one is ready. */
+  /** The engine's process id while it is ready. */
   get enginePid(): number | undefined {
     return this.#engine?.process.pid;
   }
@@ -147,10 +147,10 @@ export class LlamaBackend implements Backend {
   }
 
   /**
-   * Instead of `start`: learn from the header of the model's file what the backend could do. No weights are read.
+   * Read capabilities from the model file's header, without loading weights; an alternative to `start`.
    *
    * @param notify As in `start`.
-   * @param signal Gives up.
+   * @param signal Aborts.
    * @throws {BackendUnavailableError} If the model cannot be used.
    */
   async inspect(notify: (notice: BackendNotice) => void, signal: AbortSignal): Promise<BackendCapabilities> {
@@ -158,7 +158,7 @@ export class LlamaBackend implements Backend {
     const either = AbortSignal.any([signal, this.#stopping.signal]);
     const files = await this.#files.check(either);
     const engine = this.#spawn(either);
-    const abort = (): void => engine.process.kill("It was given up");
+    const abort = (): void => engine.process.kill("It was aborted");
     either.addEventListener("abort", abort);
     try {
       either.throwIfAborted();
@@ -168,7 +168,7 @@ export class LlamaBackend implements Backend {
       if (!("type" in found)) throw deathError(this.name, engine, found);
       return inspectedCapabilities(found, this.#config);
     } finally {
-      engine.process.kill("It has said what was asked");
+      engine.process.kill("It has answered");
       await engine.process.exited;
       engine.starting.dispose();
       either.removeEventListener("abort", abort);
@@ -191,7 +191,7 @@ export class LlamaBackend implements Backend {
 
   async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedAnswer> {
     this.#checkReady(signal);
-    if (!this.#capabilities?.embed) throw new EmbedUnsupportedError(`Backend "${this.name}" makes no vectors`);
+    if (!this.#capabilities?.embed) throw new EmbedUnsupportedError(`Backend "${this.name}" does not embed`);
     return await this.#encodings.embed(request, signal);
   }
 
@@ -222,7 +222,7 @@ export class LlamaBackend implements Backend {
     if (this.#engine === undefined) throw new BackendUnavailableError(`Backend "${this.name}" is ${this.#state}`);
   }
 
-  /** What cannot fit does not reach the engine, which answers others. */
+  /** Refuses a prompt that cannot fit in the context before it reaches the engine, which is shared. */
   #refuseHopeless(request: GenerationRequest): void {
     const { contextTokens } = this.#capabilities ?? {};
     if (contextTokens === undefined || this.#longestPiece === undefined) return;
@@ -236,8 +236,8 @@ export class LlamaBackend implements Backend {
   }
 
   /**
-   * Start an engine and wait until it is ready; no process is left when it does not become so. Where nobody asked for
-   * the accelerator that it fails with, the CPU takes its place.
+   * Start an engine and wait until it is ready; kills it if loading fails. If an automatically chosen accelerator
+   * fails, retries on the CPU.
    */
   async #launch(signal: AbortSignal): Promise<Engine> {
     const files = {
@@ -260,7 +260,7 @@ export class LlamaBackend implements Backend {
   }
 
   async #load(engine: Engine, files: LoadedFiles, signal: AbortSignal): Promise<Engine> {
-    const abort = (): void => engine.process.kill("Loading was given up");
+    const abort = (): void => engine.process.kill("Loading was aborted");
     signal.addEventListener("abort", abort);
     try {
       signal.throwIfAborted();
@@ -298,7 +298,7 @@ export class LlamaBackend implements Backend {
     });
   }
 
-  /** What is done until the answer is disposed of does not count as loading; several may hold it at a time. */
+  /** Pause the load clock until the result is disposed of; pauses may overlap. */
   #pauseLoading(): Disposable {
     const pause = new DisposableStack();
     pause.use(this.#clock?.pause());
@@ -359,18 +359,18 @@ export class LlamaBackend implements Backend {
       case "fatal":
         engine.fatal = message.message;
         engine.outOfMemory = message.outOfMemory === true;
-        engine.process.kill("It said that it cannot go on");
+        engine.process.kill("It reported a fatal error");
         break;
     }
   }
 
-  /** Have fetched what an engine needs, and tell it. Meanwhile the time of loading stands still. */
+  /** Fetch a library the engine needs and tell the engine. The load clock is paused meanwhile. */
   async #provide(engine: Engine, need: EngineNeed): Promise<void> {
     const { fetcher } = this.#options;
     using _paused = this.#pauseLoading();
     let failure: string | undefined;
     try {
-      if (fetcher === undefined) throw new Error("What is not on this machine is not fetched here");
+      if (fetcher === undefined) throw new Error("Downloads are not available here");
       const started = this.#now();
       await fetcher.fetch(need, {
         onPhase: (phase) => this.#notify({ type: "phase", phase }),

@@ -1,4 +1,4 @@
-/** The files of a backend's model: what they are before each load, and whether the engine has opened those. */
+/** A backend's model files: verifies them before each load, and checks that the engine opened the same files. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import { BackendUnavailableError } from "../../inference/errors.ts";
 import {
@@ -14,22 +14,22 @@ import {
 import type { ModelHashes } from "../../models/file/model_hashes.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 
-/** Whether loading failed because of the model's files, and not of an engine. */
+/** Whether loading failed because of the model files rather than the engine. */
 export function isModelFault(error: unknown): boolean {
   return error instanceof BackendUnavailableError && error.cause instanceof ModelFileError;
 }
 
-/** Who is told while files are looked at. */
+/** Callbacks while files are checked. */
 export interface FilesWatch {
   readonly onPhase: (phase: LoadPhase) => void;
-  /** Called before what does not count as loading; disposed of after it. */
+  /** Pauses the load clock; dispose of the result to resume. */
   readonly pauseLoading: () => Disposable;
 }
 
-/** Where a model is, and what it hashes to. */
+/** Location and expected SHA-256 of a model. */
 type LocatedModel = Pick<LlamaConfig, "modelPath" | "parts" | "modelSha256" | "stored">;
 
-/** Knows what was checked. */
+/** Verifies model files and remembers the result. */
 export class ModelFiles {
   readonly #config: LocatedModel;
   readonly #hashes: ModelHashes | undefined;
@@ -43,7 +43,7 @@ export class ModelFiles {
     this.#watch = watch;
   }
 
-  /** Look at the model's files, and compare their hashes where those are known. */
+  /** Check the files, including their SHA-256 where one is expected. */
   async check(signal: AbortSignal): Promise<readonly ModelFile[]> {
     const { modelPath: path, parts, modelSha256: sha256 } = this.#config;
     try {
@@ -67,7 +67,8 @@ export class ModelFiles {
     const { modelPath: path, parts, stored } = this.#config;
     const onWork = (): void => this.#watch.onPhase({ phase: "verify", path });
     const hashes = this.#hashes;
-    // What an operator has configured is read each time; the store's own names may be trusted as far as the file's times.
+    // Files configured by path are hashed every time; a file named by the store is trusted as long as its modification
+    // time is unchanged.
     const known = stored !== "name" || hashes === undefined
       ? undefined
       : (file: string): Promise<string> => hashes.file(file, { signal, onWork });
@@ -82,7 +83,7 @@ export class ModelFiles {
     this.#verified = files.map(({ identity }) => identity);
   }
 
-  /** The engine opened the files by their paths: they are what was looked at only if that never changed. */
+  /** The engine opens files by path, so their identities must be unchanged since the check. */
   async checkSwap(files: readonly ModelFile[]): Promise<void> {
     const isPinned = this.#config.modelSha256 !== undefined;
     const isSame = isPinned ? sameFile : sameBytes;

@@ -1,4 +1,4 @@
-/** What a llama backend is made with. */
+/** Options of a llama backend. */
 import type { LoadPhase } from "@inferd/client/protocol";
 import type { LlamaBackendConfig } from "../../config/options.ts";
 import type { EngineCommand } from "../../engine/ipc/command.ts";
@@ -7,51 +7,51 @@ import type { FileIdentity } from "../../models/file/model_file.ts";
 import type { ModelHashes } from "../../models/file/model_hashes.ts";
 import type { JsonProcess, ProcessListener } from "../../processes/process.ts";
 
-/** What a llama backend needs; the model's path is known by now. */
+/** Configuration with a resolved model path. */
 export type LlamaConfig = LlamaBackendConfig & { readonly parallel: number; readonly modelPath: string };
 
-/** Who is told while something is fetched, and what gives up. */
+/** Progress callbacks and cancellation of a fetch. */
 export interface FetchWatch {
   readonly onPhase: (phase: LoadPhase) => void;
-  /** For the operator's log. */
+  /** Writes to the operator's log. */
   readonly onNote: (msg: string, fields: Readonly<Record<string, unknown>>) => void;
   readonly signal: AbortSignal;
 }
 
-/** Gets what engines need and do not find. */
+/** Fetches libraries that engines need. */
 export interface Fetcher {
-  /** Where it puts what it gets. */
+  /** Cache directory. */
   readonly cacheDir: string;
-  /** @throws {Error} If it cannot be had; the message is for the operator. */
+  /** @throws {Error} If it cannot be fetched; the message is for the operator. */
   fetch(need: EngineNeed, watch: FetchWatch): Promise<void>;
 }
 
-/** For tests and for the daemon's timeouts. */
+/** Overrides for tests, and the daemon's timeouts. */
 export interface LlamaOptions {
-  /** Absent: the engine's own. For engines that this process starts itself. */
+  /** Command for engines spawned by this process; default: the built-in engine. */
   readonly command?: EngineCommand;
-  /** Starts an engine. Absent: this process does. */
+  /** Spawns an engine; default: as a child of this process. */
   readonly spawn?: (listener: ProcessListener<FromEngine>) => JsonProcess<ToEngine>;
-  /** Before the first restart, and the longest; it doubles in between. */
+  /** First and longest restart delay; doubles in between. */
   readonly backoffMs?: { readonly first: number; readonly most: number };
-  /** The same for a model whose files are missing or wrong, once fast tries have not helped. */
+  /** The same for missing or wrong model files, after quick retries failed. */
   readonly slowBackoffMs?: { readonly first: number; readonly most: number };
-  /** So many deaths within the window leave the backend down. */
+  /** This many deaths within the window mark the backend as down. */
   readonly maxDeaths?: number;
   readonly deathWindowMs?: number;
-  /** Silence while work is waiting. */
+  /** Longest silence while work is pending. */
   readonly hangTimeoutMs?: number;
-  /** How long a restarted engine may load, the time its files are hashed not counted; absent: without limit. */
+  /** Time limit for loading after a restart, without time for hashing; default: no limit. */
   readonly loadTimeoutMs?: number;
-  /** Gets what the engine lacks; absent: nobody does. */
+  /** Fetches libraries the engine lacks; default: nothing is fetched. */
   readonly fetcher?: Fetcher;
-  /** What the model's files were when somebody else had compared their hashes: as long as they are, they are not read. */
+  /** Identities of model files verified elsewhere; they are not hashed again while unchanged. */
   readonly verified?: readonly FileIdentity[];
-  /** Knows what files hash to that the store has by their name. Absent: they are read. */
+  /** Cached hashes of store files; default: the files are hashed. */
   readonly hashes?: ModelHashes;
   /** As in `EngineConfig`. */
   readonly reservedBytes?: number;
   readonly wholeContext?: boolean;
-  /** Milliseconds, monotonic. */
+  /** Monotonic clock in milliseconds. */
   readonly now?: () => number;
 }

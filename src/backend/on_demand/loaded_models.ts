@@ -1,43 +1,43 @@
 /**
- * Which models of the daemon are in memory. They are loaded one after another, and when one does not fit, the one that
- * has been idle longest leaves. Whether a model fits is the engine's to say, see `engine/native/memory.ts`.
+ * The daemon's models in memory. They load one at a time; when one does not fit, the least recently used idle model is
+ * unloaded. Whether a model fits is decided in `engine/native/memory.ts`.
  */
 
-/** A model that may be in memory. */
+/** A model that can be loaded and unloaded. */
 export interface LoadedModel {
-  /** Size of its weights; 0: it is not loaded. */
+  /** Size of its weights; 0 while not loaded. */
   readonly weightBytes: number;
-  /** When its last request began or ended; undefined: it cannot leave now, because it works or is to stay. */
+  /** When its last request started or ended; undefined if it cannot be unloaded now: busy, or pinned. */
   readonly idleSince: number | undefined;
-  /** Leave memory; resolves when the memory is free. */
+  /** Unload; resolves once the memory is free. */
   unload(reason: "memory"): Promise<void>;
 }
 
-/** The models that share a machine's memory. */
+/** The models that share the machine's memory. */
 export class LoadedModels {
   readonly #models = new Set<LoadedModel>();
   #turn: Promise<void> = Promise.resolve();
 
-  /** Know a model. */
+  /** Register a model. */
   add(model: LoadedModel): void {
     this.#models.add(model);
   }
 
-  /** What others have loaded, in bytes. */
+  /** Bytes loaded by other models. */
   bytesBeside(model: LoadedModel): number {
     return this.#beside(model).reduce((sum, { weightBytes }) => sum + weightBytes, 0);
   }
 
-  /** Whether another model could leave. */
+  /** Whether another model can be unloaded. */
   canFree(model: LoadedModel): boolean {
     return this.#oldest(model) !== undefined;
   }
 
   /**
-   * Have the model leave that has been idle longest.
+   * Unload the model that has been idle longest.
    *
-   * @param model It is not asked itself.
-   * @returns Whether there was one.
+   * @param model The model to make room for; never unloaded itself.
+   * @returns Whether a model was unloaded.
    */
   async free(model: LoadedModel): Promise<boolean> {
     const oldest = this.#oldest(model);
@@ -45,7 +45,7 @@ export class LoadedModels {
     return oldest !== undefined;
   }
 
-  /** Load while nobody else loads: two at a time would both count on the same memory. */
+  /** Serialise loads: two at a time would count on the same free memory. */
   async inTurn<T>(load: () => Promise<T>): Promise<T> {
     const before = this.#turn;
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,6 +1,6 @@
 /**
- * A backend whose model is in memory only while it is of use: the first request loads it, and it leaves after a time
- * without requests, or when another model needs the memory. Deaths of an engine are `llama.ts`'s business as ever.
+ * A backend whose model is loaded by the first request, and unloaded after an idle time or when another model needs the
+ * memory. Engine crashes are handled by `llama.ts`.
  */
 import { abortable } from "@std/async";
 import type { Backend, BackendCapabilities, BackendNotice, BackendState } from "../../inference/backend.ts";
@@ -23,38 +23,38 @@ import type {
 import { LoadClock } from "../llama/watch/load_clock.ts";
 import type { LoadedModel, LoadedModels } from "./loaded_models.ts";
 
-/** How a model is to share the memory. */
+/** Memory constraints for a load. */
 export interface Room {
-  /** What the other models use, in bytes. */
+  /** Bytes used by other models. */
   readonly reservedBytes: number;
-  /** Fail rather than load with a smaller context. */
+  /** Fail instead of shrinking the context. */
   readonly wholeContext: boolean;
 }
 
-/** A backend that can also say what it could do without loading its model. */
+/** A backend that can report capabilities without loading its model. */
 export interface LoadableBackend extends Backend {
-  /** Instead of `start`. */
+  /** An alternative to `start`. */
   inspect(notify: (notice: BackendNotice) => void, signal: AbortSignal): Promise<BackendCapabilities>;
 }
 
-/** What it is made with. */
+/** Options of an on-demand backend. */
 export interface OnDemandOptions {
   readonly name: string;
   readonly loaded: LoadedModels;
-  /** A new backend for each time the model is loaded. */
+  /** Creates a backend for each load. */
   readonly create: (room?: Room) => LoadableBackend;
   readonly isFirstLoadedBy: "boot" | "request";
-  /** Whether it leaves when another model needs the memory. */
+  /** Whether it may be unloaded when another model needs the memory. */
   readonly leaves: boolean;
-  /** Without a request for so long it leaves; absent: it does not for that. */
+  /** Idle time before it is unloaded; default: never. */
   readonly idleMs?: number;
-  /** How long it may load, the time of hashing and fetching not counted. */
+  /** Time limit for loading, excluding hashing and fetching. */
   readonly loadTimeoutMs: number;
-  /** Milliseconds, monotonic; for tests. */
+  /** Monotonic clock in milliseconds; for tests. */
   readonly now?: () => number;
 }
 
-/** Loads a backend when it is needed. */
+/** Loads and unloads a backend on demand. */
 export class OnDemandBackend implements Backend, LoadedModel {
   readonly name: string;
   readonly #options: OnDemandOptions;
@@ -65,7 +65,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
   #isStarted = false;
   /** The backend while its model is loaded. */
   #inner: Backend | undefined;
-  /** The one that is being loaded or has been: the others have nothing to say. */
+  /** The latest backend; notices from earlier ones are ignored. */
   #current: Backend | undefined;
   #starting: Promise<void> = Promise.resolve();
   #waking: Promise<Backend> | undefined;
@@ -129,7 +129,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
   async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedAnswer> {
     using _use = this.#use();
     const backend = await this.#awake(signal);
-    if (backend.embed === undefined) throw new EmbedUnsupportedError(`Backend "${this.name}" makes no vectors`);
+    if (backend.embed === undefined) throw new EmbedUnsupportedError(`Backend "${this.name}" does not embed`);
     return await backend.embed(request, signal);
   }
 
@@ -179,7 +179,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
     this.#weightBytes = 0;
   }
 
-  /** While it is used it does not leave. */
+  /** Keeps the model loaded until disposed of. */
   #use(): Disposable {
     clearTimeout(this.#timer);
     this.#active++;
@@ -199,13 +199,13 @@ export class OnDemandBackend implements Backend, LoadedModel {
     if (idleMs === undefined || this.#active > 0 || this.#inner === undefined) return;
     if (this.#stopping.signal.aborted) return;
     this.#timer = setTimeout(() => {
-      // An engine that is being restarted is looked at again later.
+      // An engine that is restarting is checked again later.
       if (this.idleSince === undefined) this.#awaitLeave();
       else void this.unload("idle");
     }, idleMs);
   }
 
-  /** @throws The signal's reason, without ending the load that others may wait for. */
+  /** @throws The signal's reason; the load continues for other callers. */
   async #awake(signal: AbortSignal): Promise<Backend> {
     signal.throwIfAborted();
     this.#stopping.signal.throwIfAborted();
@@ -213,7 +213,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
     if (this.#waking === undefined) {
       const waking = this.#wake();
       this.#waking = waking;
-      // It may be that nobody waits any more.
+      // There may be no caller left.
       waking.catch(() => {});
       this.#notify({ type: "waking" });
     }
@@ -239,7 +239,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
         this.#inner = inner;
         this.#waking = undefined;
         this.#log("model_loaded", { load_ms: Math.round(this.#now() - started) });
-        // All who asked for it may be gone.
+        // All callers may have left.
         this.#awaitLeave();
         return inner;
       });
@@ -261,7 +261,7 @@ export class OnDemandBackend implements Backend, LoadedModel {
     }
   }
 
-  /** Load the model; while it does not fit, those leave that have been idle longest. */
+  /** Load the model; while it does not fit, unload the models idle longest. */
   async #load(signal: AbortSignal, clock?: LoadClock): Promise<Backend> {
     const { create, loaded } = this.#options;
     for (;;) {

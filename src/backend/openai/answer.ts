@@ -1,7 +1,7 @@
 /**
- * An answer from the chunks a server sends: calls of tools put together, thoughts separated from text, the promises of the
- * request kept. How the chunks travel is not its business. No message here repeats what a model wrote: the log, which
- * holds no answers, repeats messages.
+ * Assembles an answer from a server's chunks: joins tool calls, separates thinking from text, checks the request's
+ * guarantees. Transport belongs to `exchange.ts`. Messages never quote model output, because the log repeats them and
+ * must not hold answers.
  */
 import { BackendUnavailableError, InvalidRequestError, ToolCallMalformedError } from "../../inference/errors.ts";
 import type { BackendEvent, TokenLogprob, Usage } from "../../inference/events.ts";
@@ -13,10 +13,10 @@ import { toFailure, UpstreamError } from "./errors.ts";
 import { parseJson } from "./values.ts";
 import { mustCall } from "../../inference/tool_choice.ts";
 
-/** The most an answer may come to, in UTF-16 units: beyond it a server has lost count of its tokens. */
+/** Longest answer in UTF-16 units; a server beyond it ignores its token limit. */
 const MAX_ANSWER_LENGTH = 16 * 1024 * 1024;
 
-/** What servers call an end, in lower case; any other word is the model's own end. */
+/** Finish reasons in lower case; any other counts as the model's own stop. */
 const ENDS: ReadonlyMap<string, "length" | "stop" | "broken" | "withheld"> = new Map([
   ...words("length", "length max_tokens max_new_tokens max_output_tokens max_completion_tokens model_length"),
   ...words("length", "context_length model_context_window_exceeded"),
@@ -29,10 +29,10 @@ function words<T extends string>(end: T, names: string): [string, T][] {
   return names.split(" ").map((name) => [name, end]);
 }
 
-/** One answer in the making. */
+/** An answer in progress. */
 export class Answer {
   readonly #request: GenerationRequest;
-  /** Who answers, for messages. */
+  /** The backend's name, for messages. */
   readonly #backend: string;
   readonly #calls: ToolCalls;
   readonly #marks = new LeadingThought();
@@ -40,14 +40,14 @@ export class Answer {
   #answered = false;
   #metStop = false;
   #usage: Partial<Usage> = {};
-  /** Stand for tokens where the server does not count them. */
+  /** Counts as tokens if the server reports no count. */
   #pieces = 0;
   #length = 0;
-  /** What was told of tokens whose text is held back. */
+  /** Logprobs of tokens whose text is held back. */
   #logprobs: TokenLogprob[] = [];
   #toldLogprobs = false;
   #saidText = false;
-  /** Kept where it has to be JSON. */
+  /** Buffered where the answer must be JSON. */
   #json: string[] = [];
 
   constructor(request: GenerationRequest, backend: string) {
@@ -56,12 +56,12 @@ export class Answer {
     this.#calls = new ToolCalls(request);
   }
 
-  /** How much has come, in UTF-16 units: text, thoughts and calls, also what the caller is not told. */
+  /** UTF-16 units received: text, thinking and calls, including what is not forwarded. */
   get length(): number {
     return this.#length;
   }
 
-  /** Whether there is something of it. */
+  /** Whether anything of the answer has arrived. */
   get begun(): boolean {
     return this.#pieces > 0;
   }
@@ -70,9 +70,9 @@ export class Answer {
    * Read a chunk.
    *
    * @param value Parsed JSON.
-   * @returns What it says.
-   * @throws {UpstreamError} If it says that something went wrong.
-   * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If it is wrong itself.
+   * @returns Its events.
+   * @throws {UpstreamError} If it reports a failure.
+   * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If the chunk itself is invalid.
    */
   take(value: unknown): BackendEvent[] {
     const { failure, answers, pieces, logprobs, finish, stops, usage } = this.#read(value);
@@ -85,17 +85,18 @@ export class Answer {
     this.#finish = finish ?? this.#finish;
     if (stops.some((stop) => this.#request.stop.includes(stop))) this.#metStop = true;
     if (this.#length > MAX_ANSWER_LENGTH) {
-      throw new BackendUnavailableError(`Backend "${this.#backend}" does not come to an end`);
+      throw new BackendUnavailableError(`Backend "${this.#backend}" does not end its answer`);
     }
     return events;
   }
 
   /**
-   * Nothing follows.
+   * Finish the answer.
    *
-   * @param options `complete`: the server says that this was all; where it does not, its last word has to.
+   * @param options `complete`: the server marked the end of the stream; otherwise the answer needs a finish reason.
    * @returns The last events.
-   * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If that cannot be all.
+   * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If the answer is incomplete or
+   * breaks a guarantee.
    */
   end({ complete }: { readonly complete: boolean }): BackendEvent[] {
     const { toolChoice, responseSchema, stop } = this.#request;
@@ -105,21 +106,23 @@ export class Answer {
       throw new BackendUnavailableError(`Backend "${this.#backend}" broke off its answer`);
     }
     if (end === "withheld") {
-      throw new InvalidRequestError(`Backend "${this.#backend}" withheld the answer: its content filter forbids it`);
+      throw new InvalidRequestError(`Backend "${this.#backend}" withheld the answer because of its content filter`);
     }
     const cut = end === "length";
     const events: BackendEvent[] = [];
     this.#tell(this.#marks.end(), events);
     events.push(...this.#calls.end({ cut }));
     if (this.#request.logprobs !== undefined && this.#saidText && !this.#toldLogprobs) {
-      throw new InvalidRequestError(`"logprobs" cannot be told by backend "${this.#backend}": its server does not`);
+      throw new InvalidRequestError(`"logprobs" are not supported by the server of backend "${this.#backend}"`);
     }
     const called = this.#calls.count > 0;
     const unsatisfied = mustCall(toolChoice) && !called;
-    // Some servers take no notice of the choice.
-    if (unsatisfied && !cut) throw new ToolCallMalformedError("The model had to call a tool and did not");
+    // Some servers ignore `tool_choice`.
+    if (unsatisfied && !cut) {
+      throw new ToolCallMalformedError("The model did not call a tool, although one was required");
+    }
     if (responseSchema !== undefined && !cut && !called && parseJson(this.#json.join("")) === undefined) {
-      throw new BackendUnavailableError(`Backend "${this.#backend}" did not answer as "response_format" demands`);
+      throw new BackendUnavailableError(`Backend "${this.#backend}" did not follow "response_format"`);
     }
     const stopped = this.#metStop || (end === "stop" && stop.length > 0);
     events.push({
@@ -147,12 +150,12 @@ export class Answer {
       case "text":
         return this.#tell(this.#marks.take(piece.text), events);
       case "thinking":
-        // Only a server that leaves thoughts in the text leaves the marks there.
+        // Only servers that leave thinking in the text leave its marks there.
         this.#tell(this.#marks.skip(), events);
         return this.#tell([{ type: "thinking", text: piece.text }], events);
       case "refusal":
         if (this.#request.responseSchema !== undefined) {
-          throw new InvalidRequestError("The model refused to answer this in the form that is asked for");
+          throw new InvalidRequestError("The model refused to answer in the requested format");
         }
         return this.#tell([...this.#marks.skip(), { type: "text", text: piece.text }], events);
       case "call":
@@ -167,7 +170,7 @@ export class Answer {
       if (type === "text") events.push({ type, text, ...this.#takeLogprobs() });
       else {
         this.#logprobs = [];
-        // Some models cannot be kept from thinking; the caller did not ask to see it.
+        // Some models cannot be kept from thinking; drop it unless the caller asked for it.
         if (this.#request.thinking) events.push({ type, text });
       }
     }
@@ -182,13 +185,13 @@ export class Answer {
     return { logprobs };
   }
 
-  /** What the server counted; a count of no tokens for an answer that has some is none. */
+  /** The server's token counts; a zero for a non-empty answer counts as missing. */
   #counts(): Usage {
     const { promptTokens = 0, completionTokens, cachedTokens = 0 } = this.#usage;
     return { promptTokens, completionTokens: completionTokens || this.#pieces, cachedTokens };
   }
 
   #unreadable(): BackendUnavailableError {
-    return new BackendUnavailableError(`Backend "${this.#backend}" sent something that is no chat completion`);
+    return new BackendUnavailableError(`Backend "${this.#backend}" sent an invalid chat completion`);
   }
 }

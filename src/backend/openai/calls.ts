@@ -1,13 +1,13 @@
 /**
- * Calls of tools put together from pieces. A call is emitted when the next one has begun and its arguments can be read, or
- * when nothing follows: nothing else says that they are complete, and pieces of several calls may come by turns.
+ * Assembles tool calls from streamed pieces. A call is emitted once the next one has begun and its arguments parse, or
+ * at the end of the stream: nothing else marks it complete, and pieces of several calls may interleave.
  *
- * A piece belongs to the call that has its id; else to the one that has its index; else to the one at its place in a
- * list of several; else to the last. What servers make of these:
- * - Ollama has given index 0 to every call, each with an id of its own and whole arguments.
- * - vLLM and LMDeploy have given every piece another id, and only the first a name; others repeat the name as well.
- * - Gateways begin a second call with the first one's index and go on with its own.
- * - Mistral, Ollama and LM Studio have sent no index, others none but -1; some send neither index nor id.
+ * A piece is matched to a call by id, else by index, else by position in a list of several, else it belongs to the last
+ * call. Observed in servers:
+ * - Ollama: index 0 for every call, each with its own id and complete arguments.
+ * - vLLM, LMDeploy: a new id for every piece, and a name only in the first; others repeat the name too.
+ * - Gateways: a second call begins with the first one's index and continues with its own.
+ * - Mistral, Ollama, LM Studio: no index; others always send -1, and some neither index nor id.
  */
 import { MAX_DEPTH } from "@inferd/client/protocol";
 import { ToolCallMalformedError } from "../../inference/errors.ts";
@@ -17,21 +17,21 @@ import { RemoteNames } from "./names.ts";
 import { mayCall } from "../../inference/tool_choice.ts";
 import { parseJson } from "./values.ts";
 
-/** The longest arguments, in UTF-16 units. */
+/** Longest arguments in UTF-16 units. */
 const MAX_ARGUMENTS_LENGTH = 1024 * 1024;
 
-/** The most calls that may have begun and not ended. */
+/** Maximum number of open calls. */
 const MAX_OPEN_CALLS = 256;
 
-/** A piece of a call as a server sends it. */
+/** A piece of a call as sent by a server. */
 export interface CallPiece {
-  /** Which of the answer's calls, where the server says so. */
+  /** Index of the call in the answer, if given. */
   readonly index: number | undefined;
-  /** Which of several that came together. */
+  /** Position among pieces sent together. */
   readonly position: number | undefined;
   readonly id: string | undefined;
   readonly name: string | undefined;
-  /** What is added to the arguments. */
+  /** Fragment to append to the arguments. */
   readonly written: string;
 }
 
@@ -39,7 +39,7 @@ interface OpenCall {
   readonly indexes: Set<number>;
   readonly position: number | undefined;
   id: string | undefined;
-  /** Every piece has brought another id. */
+  /** Every piece had a different id. */
   idsVary: boolean;
   name: string;
   written: string[];
@@ -47,17 +47,17 @@ interface OpenCall {
   end: ObjectEnd;
 }
 
-/** The calls of one answer. */
+/** The tool calls of one answer. */
 export class ToolCalls {
   readonly #names: RemoteNames;
   readonly #offered: ReadonlySet<string>;
-  /** Ids the conversation has used. */
+  /** Ids already used in the conversation. */
   readonly #used: Set<string>;
-  /** Not emitted yet, in the order in which they began. */
+  /** Calls not emitted yet, in order of their beginning. */
   readonly #open: OpenCall[] = [];
-  /** Indexes of calls that have been emitted. */
+  /** Indexes of emitted calls. */
   readonly #toldIndexes = new Set<number>();
-  /** The server's ids of calls that have been emitted, with their arguments. */
+  /** Server ids of emitted calls, with their arguments. */
   readonly #toldIds = new Map<string, string>();
   #count = 0;
 
@@ -68,7 +68,7 @@ export class ToolCalls {
     this.#used = new Set(usedIds(request));
   }
 
-  /** Complete calls so far. */
+  /** Number of complete calls so far. */
   get count(): number {
     return this.#count;
   }
@@ -76,8 +76,8 @@ export class ToolCalls {
   /**
    * Add a piece.
    *
-   * @returns The calls before, where this piece begins another.
-   * @throws {ToolCallMalformedError} If a call cannot be read, or is none of those that were offered.
+   * @returns Earlier calls completed because this piece begins another.
+   * @throws {ToolCallMalformedError} If a call cannot be parsed or names a tool that was not offered.
    */
   take(piece: CallPiece): ToolUse[] {
     if (this.#isAfterthought(piece)) return [];
@@ -86,7 +86,9 @@ export class ToolCalls {
     const complete: ToolUse[] = [];
     if (open === undefined) {
       complete.push(...this.#closeReadable());
-      if (this.#open.length === MAX_OPEN_CALLS) throw new ToolCallMalformedError("The model does not end its calls");
+      if (this.#open.length === MAX_OPEN_CALLS) {
+        throw new ToolCallMalformedError("The model has too many unfinished tool calls");
+      }
       open = begin(piece);
       this.#open.push(open);
     }
@@ -95,9 +97,9 @@ export class ToolCalls {
   }
 
   /**
-   * No piece follows.
+   * Finish all calls.
    *
-   * @param options `cut`: the tokens ran out, so that what cannot be read is a part of a call; it is dropped then.
+   * @param options `cut`: the token limit was reached; an unparsable call is a fragment and is dropped.
    * @throws As `take`.
    */
   end({ cut }: { readonly cut: boolean }): ToolUse[] {
@@ -112,11 +114,11 @@ export class ToolCalls {
     return calls;
   }
 
-  /** Whether it belongs to a call that has been emitted and cannot be extended. */
+  /** Whether it belongs to an emitted call and must be ignored. */
   #isAfterthought({ index, id, name, written }: CallPiece): boolean {
     const told = id === undefined || this.#open.some((call) => call.id === id) ? undefined : this.#toldIds.get(id);
     const isNewIndex = index !== undefined && !this.#toldIndexes.has(index);
-    // The whole call once more, as at the end of some streams; with other arguments it is another call.
+    // The complete call repeated, as at the end of some streams; different arguments mean another call.
     if (told !== undefined && !isNewIndex && written.trim() === told.trim()) return true;
     if (name !== undefined) return false;
     const isOpen = index !== undefined && this.#open.some((call) => call.indexes.has(index));
@@ -125,11 +127,11 @@ export class ToolCalls {
     return true;
   }
 
-  /** The call that a chunk continues; undefined if it begins one. */
+  /** The open call that a piece continues; undefined if it begins a new one. */
   #continued(piece: CallPiece): OpenCall | undefined {
     const { index, position, id, name } = piece;
     const sameId = id === undefined ? undefined : this.#open.findLast((call) => call.id === id);
-    // Some servers give all calls one id, and only their indexes differ.
+    // Some servers give all calls the same id and distinguish them by index.
     if (sameId !== undefined && (index === undefined || sameId.indexes.has(index) || name === undefined)) {
       return this.#begins(piece, sameId) ? undefined : sameId;
     }
@@ -142,26 +144,26 @@ export class ToolCalls {
     }
     const own = this.#open.findLast((call) => call.indexes.has(index));
     if (own !== undefined) return this.#begins(piece, own) ? undefined : own;
-    // Nothing begins without a name or an id: the last call continues under another number.
+    // A call begins with a name or an id, so this continues the last call under another index.
     return name === undefined && id === undefined && last?.end.ended === false ? last : undefined;
   }
 
-  /** Whether a piece begins a call although it could go on with this one. */
+  /** Whether a piece begins a new call although it could continue this one. */
   #begins(piece: CallPiece, open: OpenCall): boolean {
     const { index, id, name, written } = piece;
     const otherId = id !== undefined && open.id !== undefined && id !== open.id && !open.idsVary;
-    // A name may come behind the id and the first arguments.
+    // The name may follow the id and the first arguments.
     if (name === undefined) return otherId && index === undefined && open.end.ended;
     if (open.name === "") return otherId;
     if (name !== open.name) return otherId || !this.#isPartOfName(name, open);
-    // The same tool again, or its name with every piece.
+    // The same tool again, or a server that repeats the name with every piece.
     if (otherId && index === undefined) return true;
     const blank = written.trim() === "";
     if (open.end.ended) return otherId || !(blank || (id === open.id && id !== undefined && isRepetition(piece, open)));
     return otherId && blank && open.end.blank;
   }
 
-  /** Whether a name continues in this chunk. */
+  /** Whether the piece continues a partial name. */
   #isPartOfName(name: string, open: OpenCall): boolean {
     if (!open.end.blank || (this.#isOffered(open.name) && this.#isOffered(name))) return false;
     return [...this.#offered].some((offered) => this.#names.toRemote(offered).startsWith(open.name + name));
@@ -177,7 +179,7 @@ export class ToolCalls {
     open.id ??= id;
     // Some servers repeat the name with every piece.
     if (name !== undefined && name !== open.name) open.name += name;
-    // Gateways to Anthropic begin with `{}` and then write the object.
+    // Gateways to Anthropic send `{}` first and then the object.
     if (open.end.ended && name === undefined && written.trim() !== "" && isEmptyObject(open)) {
       open.written = [];
       open.end = new ObjectEnd();
@@ -186,11 +188,11 @@ export class ToolCalls {
     open.end.take(written);
     open.length += written.length;
     if (open.length > MAX_ARGUMENTS_LENGTH) {
-      throw new ToolCallMalformedError("The model does not end a tool's arguments");
+      throw new ToolCallMalformedError("The model's tool arguments are too long");
     }
   }
 
-  /** Those that wait no more: in their order, up to the first that lacks something. */
+  /** Completes calls in order, up to the first that is incomplete. */
   #closeReadable(): ToolUse[] {
     const calls: ToolUse[] = [];
     for (let [open] = this.#open; open?.end.ended; [open] = this.#open) {
@@ -203,7 +205,7 @@ export class ToolCalls {
   #close(open: OpenCall): ToolUse {
     const name = this.#names.toOwn(open.name);
     if (!this.#offered.has(name)) {
-      throw new ToolCallMalformedError("The model called a tool that it was not offered");
+      throw new ToolCallMalformedError("The model called a tool that was not offered");
     }
     const written = open.written.join("");
     const input = readInput(written);
@@ -213,7 +215,7 @@ export class ToolCalls {
     return { type: "tool_use", toolCallId: this.#idFor(open), name, input };
   }
 
-  /** The server's own, where it has one that no other call has: an id names one call in the whole conversation. */
+  /** The server's id if no other call has it: ids are unique within the conversation. */
   #idFor({ id }: OpenCall): string {
     let own = id;
     for (let number = this.#used.size + 1; own === undefined || this.#used.has(own); number++) own = `tc-${number}`;
@@ -235,24 +237,24 @@ function begin({ position, id }: CallPiece): OpenCall {
   };
 }
 
-/** Whether a piece says of a whole call what is known. */
+/** Whether a piece repeats a call that is already complete. */
 function isRepetition({ written }: CallPiece, open: OpenCall): boolean {
   return open.end.ended && written.trim() === open.written.join("").trim();
 }
 
 function isEmptyObject({ written, length }: OpenCall): boolean {
-  // Long ones are not joined for every chunk.
+  // Checked by length first, to avoid joining long arguments for every chunk.
   return length < 16 && written.join("").trim() === "{}";
 }
 
 function readInput(written: string): JsonObject {
   if (written.trim() === "") return {};
   let input = parseJson(written);
-  // Some servers write the object as a text in JSON, and `null` where there are no arguments.
+  // Some servers encode the object as a JSON string, and absent arguments as `null`.
   if (typeof input === "string") input = parseJson(input);
   if (input === null) return {};
   if (typeof input !== "object" || Array.isArray(input) || isDeeper(input, MAX_DEPTH)) {
-    throw new ToolCallMalformedError("The arguments the model wrote for a tool are no JSON object that can be read");
+    throw new ToolCallMalformedError("The model's tool arguments are not a valid JSON object");
   }
   return input as JsonObject;
 }

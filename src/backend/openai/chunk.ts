@@ -1,45 +1,45 @@
 /**
- * One chunk of a chat completion, or a whole one, as its pieces. Takes what servers really send: only what an answer
- * cannot do without has to be in a form that can be read.
+ * Parses a chunk of a chat completion, or a complete one, into pieces. Lenient: only what an answer cannot do without
+ * has to be well-formed.
  */
 import type { TokenLogprob, TokenProbability, Usage } from "../../inference/events.ts";
 import type { JsonObject } from "../../inference/request.ts";
 import type { CallPiece } from "./calls.ts";
 import { countOf, indexOf, isObject, saysSomething, textIn, wordOf } from "./values.ts";
 
-/** A piece of an answer, in the order in which it was said. */
+/** A piece of an answer, in order. */
 export type Piece =
   | { readonly type: "text" | "thinking" | "refusal"; readonly text: string }
   | { readonly type: "call"; readonly call: CallPiece };
 
-/** What a chunk says. */
+/** The contents of a chunk. */
 export interface Chunk {
-  /** What went wrong, as `toFailure` takes it. */
+  /** The failure it reports, as input for `toFailure`. */
   readonly failure?: unknown;
-  /** Whether it is about the answer that is read, the first. */
+  /** Whether it concerns the first choice, the only one that is read. */
   readonly answers: boolean;
   readonly pieces: readonly Piece[];
-  /** How likely the tokens of its text were; empty where the server does not tell. */
+  /** Logprobs of its tokens; empty if the server sends none. */
   readonly logprobs: readonly TokenLogprob[];
-  /** Why the answer ends. */
+  /** The finish reason. */
   readonly finish?: string;
-  /** What may be the stop string that was met. */
+  /** Candidates for the stop string that matched. */
   readonly stops: readonly string[];
-  /** What the server has counted. */
+  /** Token counts of the server. */
   readonly usage: Partial<Usage>;
 }
 
-/** A chunk cannot be interpreted. */
+/** A chunk that cannot be parsed. */
 export class UnreadableChunkError extends Error {
   override readonly name = "UnreadableChunkError";
 }
 
 /**
- * The names of what a model thinks. Servers send the same text under two of them.
+ * Fields for thinking. Some servers send the same text in two of them.
  *
  * - `reasoning_content`: DeepSeek, llama-server, SGLang, vLLM until 2025, LM Studio
  * - `reasoning`: vLLM, Ollama, Groq, OpenRouter, also as an object
- * - `thinking`, `thought`, `thinking_blocks`: gateways that pass on what others say
+ * - `thinking`, `thought`, `thinking_blocks`: gateways
  * - `reasoning_details`: OpenRouter
  */
 const THOUGHTS = [
@@ -67,10 +67,10 @@ const TEXT_PARTS: ReadonlySet<unknown> = new Set([undefined, null, "text", "outp
  * @throws {UnreadableChunkError} If it cannot be read.
  */
 export function readChunk(value: unknown): Chunk {
-  if (!isObject(value)) throw new UnreadableChunkError("A chunk is no object");
+  if (!isObject(value)) throw new UnreadableChunkError("A chunk is not an object");
   const choices = readList(value.choices);
   const choice = choices.filter(isObject).find(({ index }) => (indexOf(index) ?? 0) === 0);
-  if (choices.some((entry) => !isObject(entry))) throw new UnreadableChunkError("A choice is no object");
+  if (choices.some((entry) => !isObject(entry))) throw new UnreadableChunkError("A choice is not an object");
   const failure = failureIn(value, choice);
   return {
     ...(failure === undefined ? {} : { failure }),
@@ -94,7 +94,7 @@ function failureIn(value: JsonObject, choice: JsonObject | undefined): unknown {
 
 function readPieces(part: unknown): Piece[] {
   if (part === undefined || part === null) return [];
-  if (!isObject(part)) throw new UnreadableChunkError("A part of an answer is no object");
+  if (!isObject(part)) throw new UnreadableChunkError("A part of an answer is not an object");
   const pieces: Piece[] = [];
   const thought = THOUGHTS.map((name) => textIn(part[name])).find((text) => text !== "");
   if (thought !== undefined) pieces.push({ type: "thinking", text: thought });
@@ -111,25 +111,25 @@ function readPieces(part: unknown): Piece[] {
 function readContent(entry: unknown): Piece[] {
   if (entry === null) return [];
   if (typeof entry === "string") return entry === "" ? [] : [{ type: "text", text: entry }];
-  if (!isObject(entry)) throw new UnreadableChunkError("A content is no text");
+  if (!isObject(entry)) throw new UnreadableChunkError("A content is not text");
   const { type } = entry;
   const isThought = typeof type === "string" && THOUGHT_PART.test(type);
   const text = type === "refusal" ? textIn(entry.refusal) : textIn(entry);
   if (text === "") return [];
   if (isThought) return [{ type: "thinking", text }];
   if (type === "refusal") return [{ type, text }];
-  // What else there is (references, images) has no place in an answer.
+  // Other parts (references, images) have no place in an answer.
   return TEXT_PARTS.has(type) ? [{ type: "text", text }] : [];
 }
 
-/** The calls of a part; before there were several, there was `function_call`. */
+/** Reads the calls of a delta; `function_call` is the older form for a single call. */
 function readCalls({ tool_calls, function_call }: JsonObject): readonly unknown[] {
   const calls = readList(tool_calls);
   return calls.length === 0 && saysSomething(function_call) ? [{ function: function_call }] : calls;
 }
 
 function readCall(value: unknown, position: number | undefined): CallPiece {
-  if (!isObject(value)) throw new UnreadableChunkError("A call is no object");
+  if (!isObject(value)) throw new UnreadableChunkError("A call is not an object");
   const called = isObject(value.function) ? value.function : value;
   const written = called.arguments;
   return {
@@ -179,14 +179,14 @@ function readUsage(
   value: JsonObject,
   choice: JsonObject | undefined,
 ): Partial<Usage> {
-  // Groq's own place, and Moonshot's.
+  // Extensions of Groq and Moonshot.
   const groq = isObject(value.x_groq) ? value.x_groq.usage : undefined;
   const usage = [value.usage, groq, choice?.usage].find((usage) => isObject(usage));
   if (!isObject(usage)) return {};
   const details = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {};
   const promptTokens = countOf(usage.prompt_tokens) ?? countOf(usage.input_tokens);
   const completionTokens = countOf(usage.completion_tokens) ?? countOf(usage.output_tokens);
-  // DeepSeek's name, and Moonshot's.
+  // Names used by DeepSeek and Moonshot.
   const cachedTokens = countOf(details.cached_tokens) ?? countOf(usage.prompt_cache_hit_tokens) ??
     countOf(usage.cached_tokens);
   return {
@@ -196,7 +196,7 @@ function readUsage(
   };
 }
 
-/** A list, which may be missing or a single item. */
+/** A list, a single item, or nothing. */
 function readList(value: unknown): readonly unknown[] {
   if (value === undefined || value === null) return [];
   return Array.isArray(value) ? value : [value];

@@ -1,30 +1,31 @@
 /**
- * What a server says when it fails, and whose fault that is. Its words go to the caller where the caller is to blame,
- * cut short; they go nowhere else, because servers repeat what they were asked, which no log may hold.
+ * Parses a server's error and decides whose fault it is. Its text, truncated, is passed to the caller if the request is
+ * at fault, and goes nowhere else: servers quote the request, which no log may hold.
  *
- * Forms that occur, alone or one in another:
- * - `{"error": {"message", "type", "code", "param"}}`: OpenAI, vLLM, SGLang, llama-server, Groq; Gemini puts it in a list
- * - `{"object": "error", "message", …}`: older vLLM; Mistral, with FastAPI's list as the message, also as JSON in a text
+ * Known forms, possibly nested:
+ * - `{"error": {"message", "type", "code", "param"}}`: OpenAI, vLLM, SGLang, llama-server, Groq; Gemini puts it in a
+ *   list
+ * - `{"object": "error", "message", …}`: older vLLM; Mistral, with FastAPI's list as the message, also as a JSON string
  * - `{"detail": "…"}`, `{"detail": [{"loc", "msg"}]}`: FastAPI
  * - `{"error": "…", "error_type"}`: TGI, LM Studio; `{"code", "details"}` in an event named `error`
- * - `{"error": {…, "metadata": {"raw"}}}`: OpenRouter, with what the server behind it said
+ * - `{"error": {…, "metadata": {"raw"}}}`: OpenRouter, with the upstream server's error
  */
 import { BackendUnavailableError, ContextLengthError, InvalidRequestError } from "../../inference/errors.ts";
 import { isObject, parseJson } from "./values.ts";
 
-/** How much of a server's text is repeated, in UTF-16 units. */
+/** Maximum length of a server's text in messages, in UTF-16 units. */
 const SHOWN_LENGTH = 300;
 
-/** How deep forms lie in one another. */
+/** Maximum nesting of forms. */
 const MAX_NESTING = 5;
 
-/** A request that cannot be served as it is: too long, or with something this server does not take. */
+/** Statuses for a request at fault: too long, or with something the server does not support. */
 const CALLERS_FAULT: ReadonlySet<number> = new Set([400, 413, 422]);
 
-/** Say that it is the prompt's length. */
+/** Codes for a prompt that is too long. */
 const TOO_LONG_CODES: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
 
-/** Say the same where there is no status, in the middle of an answer. */
+/** Codes for a request at fault, for errors without a status in the middle of an answer. */
 const CALLERS_CODES: ReadonlySet<string> = new Set([
   "BadRequestError",
   "INVALID_ARGUMENT",
@@ -34,44 +35,44 @@ const CALLERS_CODES: ReadonlySet<string> = new Set([
   "validation",
 ]);
 
-/** Sent with one of those by some servers, and yet the configuration's fault. */
+/** Sent with such a status by some servers, yet due to configuration. */
 const OPERATORS_FAULT: ReadonlySet<string> = new Set(["invalid_api_key", "model_not_found"]);
 
-/** What may be repeated of a code: a word, not a text. */
+/** A code may be repeated if it is a single word. */
 const CODE = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 
-/** FastAPI's path where vLLM writes its list as Python does. */
+/** FastAPI's path where vLLM prints the list in Python syntax. */
 const PYTHON_LOC = /'loc': [([]([^)\]]*)/g;
 
-/** Keys that hold what went wrong, the most telling first. */
+/** Keys that hold an error message, most specific first. */
 const MESSAGES = ["message", "msg", "detail", "details", "error", "errors", "reason"] as const;
 
-/** A failure as a server reported it. */
+/** A failure reported by a server. */
 export interface UpstreamFailure {
   readonly status: number | undefined;
   /** A word such as `rate_limit_exceeded`. */
   readonly code: string | undefined;
   readonly message: string | undefined;
-  /** The fields of the request it is about, each as a path: `["stream_options", "include_usage"]`. */
+  /** Paths of the request's fields it concerns: `["stream_options", "include_usage"]`. */
   readonly fields: readonly (readonly string[])[];
 }
 
-/** A server's answer to a request is that it failed. */
+/** A server reported failure. */
 export class UpstreamError extends Error {
   override readonly name = "UpstreamError";
   readonly failure: UpstreamFailure;
 
   constructor(failure: UpstreamFailure) {
-    super("The server says that it failed");
+    super("The server reported a failure");
     this.failure = failure;
   }
 }
 
 /**
- * Read what a server said.
+ * Parse a server's failure.
  *
- * @param value Parsed JSON, or whatever else it was.
- * @param status Of the HTTP response; absent in the middle of an answer.
+ * @param value Parsed JSON, or any other value.
+ * @param status HTTP status; absent in the middle of an answer.
  */
 export function toFailure(value: unknown, status?: number): UpstreamFailure {
   const said = Array.isArray(value) ? value[0] : value;
@@ -90,7 +91,7 @@ export function toFailure(value: unknown, status?: number): UpstreamFailure {
   };
 }
 
-/** The words of a failure; the fields it names are added to `fields`. */
+/** Extracts the message; adds the fields it names to `fields`. */
 function readMessage(value: unknown, fields: string[][], depth: number): string {
   if (depth === 0) return "";
   if (typeof value === "string") {
@@ -117,7 +118,7 @@ function unquoted(text: string): string {
   return text.trim().replace(/^(['"])(.*)\1$/, "$2");
 }
 
-/** `tools[0].function.strict` as its parts. */
+/** Splits a path such as `tools[0].function.strict`. */
 function pathOf(param: unknown): string[] {
   return typeof param === "string" ? param.split(/[.[\]]+/).filter((part) => part !== "") : [];
 }
@@ -126,15 +127,15 @@ function wordOf(value: unknown): string | undefined {
   return typeof value === "string" && CODE.test(value) ? value : undefined;
 }
 
-/** Who failed. */
+/** The server that failed. */
 export interface Upstream {
   /** The backend's name. */
   readonly name: string;
-  /** The key it was asked with: some servers repeat it. */
+  /** The API key, redacted from messages: some servers quote it. */
   readonly secret: string | undefined;
 }
 
-/** The failure as the daemon knows it. */
+/** Convert a failure to the daemon's error class. */
 export function toBackendError({ status, code, message }: UpstreamFailure, { name, secret }: Upstream): Error {
   const hide = (text: string): string => secret === undefined ? text : text.replaceAll(secret, "[REDACTED]");
   const told = [...(status === undefined ? [] : [`HTTP ${status}`]), ...(code === undefined ? [] : [hide(code)])]
@@ -146,7 +147,7 @@ export function toBackendError({ status, code, message }: UpstreamFailure, { nam
   return new BackendUnavailableError(`Backend "${name}" failed${told === "" ? "" : ` (${told})`}`);
 }
 
-/** One line without control characters. */
+/** Truncates to one line without control characters. */
 function shorten(text: string): string {
   const line = text.slice(0, 4 * SHOWN_LENGTH).replace(/[\p{Cc}\s]+/gu, " ").trim();
   return line.length > SHOWN_LENGTH ? `${line.slice(0, SHOWN_LENGTH)}…` : line;

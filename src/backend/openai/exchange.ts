@@ -1,52 +1,51 @@
 /**
- * One request to a remote server and its answer, as bytes and messages: timeouts, limits of size, and an end that
- * always closes the connection. What is said in it is not its business.
+ * A request to a remote server and its response, as bytes and messages: timeouts, size limits, and a connection that is
+ * always closed at the end. Knows nothing of the content.
  */
 import { createParser } from "eventsource-parser";
 import { BackendUnavailableError } from "../../inference/errors.ts";
 
-/** The largest event, in UTF-16 units. */
+/** Largest event in UTF-16 units. */
 const MAX_EVENT_LENGTH = 8 * 1024 * 1024;
 
-/** The largest answer that comes as a whole, and the most of a stream without progress, in bytes. */
+/** Largest unstreamed answer, and most bytes of a stream without progress. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
-/** The most white space before an answer, in UTF-16 units. */
+/** Most white space before an answer, in UTF-16 units. */
 const MAX_BLANK_LENGTH = 64 * 1024;
 
-/** How long the end of an answer is waited for that has already said that nothing follows. */
+/** How long to wait for EOF after the last message. */
 const LAST_BYTES_MS = 100;
 
-/** What a server says at once. */
+/** A message from the server. */
 export interface ServerMessage {
-  /** `whole`: nothing follows; `error`: something went wrong. */
+  /** `whole`: the complete body; `error`: a failure. */
   readonly type: "event" | "error" | "whole";
   readonly data: string;
 }
 
-/** How an exchange goes. */
+/** Options of an exchange. */
 export interface ExchangeOptions {
-  /** Connects. */
   readonly client: Deno.HttpClient;
-  /** As messages name the server. */
+  /** The server's name in messages. */
   readonly backend: string;
-  /** For the response's head, for a body that comes as a whole, and between two pieces of an answer that make progress. */
+  /** Limit for the response headers, for an unstreamed body, and between two pieces that make progress. */
   readonly timeoutMs: number;
-  /** Told why the connection failed; the caller is not. */
+  /** Receives the cause of a connection failure, which the caller does not see. */
   readonly onBroken: (error: unknown) => void;
-  /** Called when it is over, however it ended. */
+  /** Called at the end, however it ended. */
   readonly onEnd: () => void;
 }
 
-/** One exchange. Must be disposed of when it is over. */
+/** A single exchange. Must be disposed of. */
 export class Exchange implements AsyncDisposable {
   readonly #caller: AbortSignal;
   readonly #options: ExchangeOptions;
-  /** Fires when the connection has to go; its reason is what the consumer gets. */
+  /** Aborts the connection; the consumer gets its reason. */
   readonly #cut = new AbortController();
   readonly #onAbort = (): void => this.cut(this.#caller.reason);
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  /** What the server has taken of the time and of the bytes that it has until the answer grows. */
+  /** Time and bytes spent since the answer last grew. */
   #spent = { ms: 0, bytes: 0 };
 
   constructor(caller: AbortSignal, options: ExchangeOptions) {
@@ -56,25 +55,25 @@ export class Exchange implements AsyncDisposable {
     else caller.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** Abort it; whoever awaits the server gets `reason`. */
+  /** Abort; pending reads reject with `reason`. */
   cut(reason: unknown): void {
     this.#cut.abort(reason);
   }
 
-  /** The answer has grown: the server has all of its time again. */
+  /** The answer grew: reset the time and byte budget. */
   progressed(): void {
     this.#spent = { ms: 0, bytes: 0 };
   }
 
   /**
-   * Ask. May be called again where the response before was refused.
+   * Send the request. May be repeated after a refusal.
    *
-   * @returns The response; its body is read by the methods below, and by nothing else.
-   * @throws {BackendUnavailableError} If there is none in time.
+   * @returns The response; read its body only by the methods below.
+   * @throws {BackendUnavailableError} If no response arrives in time.
    */
   async post(url: string, { headers, body }: { headers: Headers; body: string }): Promise<Response> {
     await this.#reader?.cancel().catch(() => {});
-    // A redirect may lead to a host that must not see the key and the conversation.
+    // A redirect could send the key and the conversation to another host.
     const init = {
       method: "POST",
       headers,
@@ -91,10 +90,10 @@ export class Exchange implements AsyncDisposable {
   }
 
   /**
-   * The beginning of the body as a text.
+   * Read the beginning of the body as text.
    *
-   * @param maxBytes Where to stop, at the end of a piece.
-   * @throws {BackendUnavailableError} If it breaks off.
+   * @param maxBytes Stops at the end of the piece that exceeds this.
+   * @throws {BackendUnavailableError} If the connection breaks.
    */
   async beginning(maxBytes: number): Promise<string> {
     const decoder = new TextDecoder();
@@ -109,10 +108,10 @@ export class Exchange implements AsyncDisposable {
   }
 
   /**
-   * What the server says, those messages of one piece together: server-sent events, or JSON as a whole from a server
-   * that does not stream, whatever type it gives. Reads no further than it is iterated.
+   * Iterate over the messages, grouped by the pieces received: server-sent events, or a complete JSON body from a
+   * server that does not stream, whatever its content type. Reads on demand only.
    *
-   * @throws {BackendUnavailableError} If it breaks off, or a message is too long.
+   * @throws {BackendUnavailableError} If the connection breaks or a message is too long.
    */
   async *messages(): AsyncGenerator<readonly ServerMessage[]> {
     const decoder = new TextDecoder();
@@ -126,7 +125,7 @@ export class Exchange implements AsyncDisposable {
       isBlank = text.trim() === "";
       if (isBlank && begun.length > MAX_BLANK_LENGTH) throw this.#tooLarge();
     } while (bytes !== undefined && isBlank);
-    // No line of an event begins like that.
+    // No line of an event starts like this.
     if (/^\s*[{[]/.test(begun)) yield [{ type: "whole", data: await this.#rest(begun, decoder) }];
     else yield* this.#events(begun, { decoder, ended: bytes === undefined });
   }
@@ -150,13 +149,13 @@ export class Exchange implements AsyncDisposable {
       onEvent: ({ event, data }) => messages.push({ type: event === "error" ? "error" : "event", data }),
       onError: ({ type, field, value }) => {
         tooLarge ||= type === "max-buffer-size-exceeded";
-        // llama-server has written its errors so.
+        // The form of llama-server's errors in older versions.
         if (type === "unknown-field" && field === "error") messages.push({ type: "error", data: value ?? "" });
       },
     });
     let { ended } = from;
     for (let text = begun;;) {
-      // Some servers leave out the blank line behind the last event.
+      // Some servers omit the blank line after the last event.
       parser.feed(ended ? `${text}\n\n` : text);
       const taken = messages.filter(({ data }) => data.trim() !== "");
       messages = [];
@@ -170,7 +169,7 @@ export class Exchange implements AsyncDisposable {
   }
 
   /**
-   * All that matters has come: wait a moment for the end. A server whose last bytes nobody takes believes that the
+   * Everything needed has arrived; wait briefly for EOF. A server whose last bytes are not read assumes that the
    * request was cancelled.
    */
   async finish(): Promise<void> {
@@ -178,7 +177,7 @@ export class Exchange implements AsyncDisposable {
     try {
       while (!(await this.#reader?.read())?.done);
     } catch {
-      // It can no longer be used, and that is all.
+      // A failure only means that the connection cannot be reused.
     } finally {
       clearTimeout(timer);
     }
@@ -200,7 +199,7 @@ export class Exchange implements AsyncDisposable {
     return value;
   }
 
-  /** What the server owes, or why it does not come. */
+  /** Wait for the server within the remaining time; a failure is reported and converted. */
   async #waitFor<T>(begin: () => Promise<T>, failure: string): Promise<T> {
     const { backend, timeoutMs, onBroken } = this.#options;
     const { signal } = this.#cut;

@@ -1,19 +1,19 @@
 /**
- * The fields of a request that the caller did not ask for, and which of them a server takes. A server that refuses one
- * gets the request without it; nothing was computed for the one before. What the caller asked for is never left out:
- * the refusal is the caller's to see.
+ * Optional request fields that the caller did not ask for, and which of them a server supports. After a refusal the
+ * request is repeated without the field; the refused one cost no computation. Fields the caller asked for are never
+ * dropped, so that the caller sees the refusal.
  *
- * Which field it is a server says in a path (`param`, FastAPI's `loc`), or in its words, or not at all; then they are
- * left out a group at a time, those first that fewer servers know.
+ * A server names the field in a path (`param`, FastAPI's `loc`), in its message, or not at all; then fields are dropped
+ * a group at a time, the least widely supported first.
  */
 import type { GenerationRequest, JsonObject } from "../../inference/request.ts";
 import type { UpstreamFailure } from "./errors.ts";
 import { isObject } from "./values.ts";
 
-/** A field this daemon sends of its own accord. */
+/** An optional field sent by the daemon itself. */
 type Field = keyof typeof FIELDS;
 
-/** What names each in a server's words, and when it is left out where nothing is named. */
+/** Names of each field in server messages, and the group in which it is dropped when no field is named. */
 const FIELDS = {
   top_k: { names: ["top_k"], group: 0 },
   chat_template_kwargs: { names: ["chat_template_kwargs", "enable_thinking"], group: 0 },
@@ -24,14 +24,14 @@ const FIELDS = {
   temperature: { names: ["temperature"], group: 2 },
   top_p: { names: ["top_p"], group: 2 },
   max_tokens: { names: ["max_tokens", "max_completion_tokens", "max_new_tokens"], group: 2 },
-  // Never by guessing: without it an answer comes only when it is whole.
+  // Never dropped by guessing: without it the answer arrives only when complete.
   stream: { names: [], group: undefined },
 } as const satisfies Record<string, { readonly names: readonly string[]; readonly group: number | undefined }>;
 
 const NAMES: readonly Field[] = Object.keys(FIELDS) as Field[];
 const GROUPS = [0, 1, 2] as const;
 
-/** Fields that are a caller's, and what is in them; `strict` and `reasoning_content` are in them as well. */
+/** Fields set by the caller, with their subfields; this includes `strict` and `reasoning_content`. */
 const CALLERS: ReadonlySet<string> = new Set([
   "seed",
   "response_format",
@@ -49,41 +49,41 @@ const CALLERS: ReadonlySet<string> = new Set([
 ]);
 const CALLERS_LISTS: ReadonlySet<string> = new Set(["messages", "tools", "response_format", "stop", "seed"]);
 
-/** Something like `top_k`, `"tools[0].function"` or an English word. */
+/** Matches `top_k`, `"tools[0].function"`, or an English word. */
 const PATH = /(?<quote>['"`]?)(?<path>[A-Za-z_]\w*(?:[.[\]]+\w+)*)/g;
 
 /** How much of a server's text is searched, in UTF-16 units. */
 const SEARCHED_LENGTH = 16 * 1024;
 
-/** What separates two names in a list. */
+/** Separator between names in a list. */
 const BETWEEN = /^[\s,'"`&]*(?:and)?[\s'"`]*$/;
 
-/** This prompt leaves no room for an answer this long; a shorter one may. */
+/** The prompt leaves too little room for the requested answer; a shorter one may fit. */
 const TOO_LONG = /context (?:length|window|size)|`inputs`|(?:input|prompt) tokens/i;
 const TOO_LONG_CODES: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
 
-/** Statuses that say "not so", and those that say it only where a field is named. */
+/** Statuses of a refusal, and those that are one only if a field is named. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 422, 501]);
 const NAMED_REFUSALS: ReadonlySet<number> = new Set([...REFUSALS, 500]);
 
-/** OpenAI's newer name, which its reasoning models insist on. */
+/** OpenAI's newer name, required by its reasoning models. */
 const NEWER_LIMIT = "max_completion_tokens";
 
-/** What is known of one server. */
+/** Facts learned about a server. */
 export class ServerFields {
   readonly #refused = new Set<Field>();
   #newerLimit = false;
 
-  /** Names of fields that it has refused, for the log. */
+  /** Names of refused fields, for the log. */
   get refused(): readonly string[] {
     return [...this.#refused, ...this.#newerLimit ? ["max_tokens"] : []];
   }
 
   /**
-   * Begin to ask.
+   * Start an attempt.
    *
-   * @param request What the caller asked for.
-   * @param body All there is to send for it.
+   * @param request The caller's request.
+   * @param body The complete body.
    */
   attempt(request: GenerationRequest, body: JsonObject): Attempt {
     const own = new Set(ownFields(request, body));
@@ -97,9 +97,9 @@ export class ServerFields {
   }
 
   /**
-   * Remember what an attempt has shown, once the server has begun to answer.
+   * Remember what an attempt learned, once the server has begun to answer.
    *
-   * @returns Whether that was new.
+   * @returns Whether it was new.
    */
   learn(attempt: Attempt): boolean {
     const { refused, newerLimit } = attempt.learned;
@@ -110,16 +110,16 @@ export class ServerFields {
   }
 }
 
-/** One request on its way to an answer. */
+/** A request in progress, with the fields dropped so far. */
 export class Attempt {
   readonly #whole: JsonObject;
   readonly #own: ReadonlySet<Field>;
   readonly #without: Set<Field>;
-  /** Left out because the server named them. */
+  /** Fields the server named in a refusal. */
   readonly #refused = new Set<Field>();
-  /** Left out by guessing, of several groups the last: it made the difference. */
+  /** The last group dropped by guessing, which made the difference. */
   #guessed: readonly Field[] = [];
-  /** The caller asks for what the server has refused before: where nothing is named, it is that. */
+  /** The caller asks for a field the server refused before, presumably the reason for an unspecific refusal. */
   readonly #hopeless: boolean;
   #newerLimit: boolean;
 
@@ -139,7 +139,7 @@ export class Attempt {
     this.#newerLimit = known.newerLimit;
   }
 
-  /** What to send. */
+  /** The body to send. */
   get body(): JsonObject {
     let body = this.#whole;
     for (const field of this.#without) body = withoutField(body, field);
@@ -148,16 +148,16 @@ export class Attempt {
     return { ...rest, [NEWER_LIMIT]: max_tokens };
   }
 
-  /** What it would say of the server if that answered now. */
+  /** What to remember about the server if this body is accepted. */
   get learned(): { readonly refused: readonly Field[]; readonly newerLimit: boolean } {
     return { refused: [...this.#refused, ...this.#guessed], newerLimit: this.#newerLimit };
   }
 
   /**
-   * Make less of it.
+   * Reduce the body after a refusal.
    *
-   * @param failure What the server said to `body`.
-   * @returns Whether there is now something else to send.
+   * @param failure The server's reply to `body`.
+   * @returns Whether there is a reduced body to try.
    */
   refused(failure: UpstreamFailure): boolean {
     const { status, message = "", code } = failure;
@@ -200,7 +200,7 @@ export class Attempt {
     return false;
   }
 
-  /** What a failure is about: by its paths, else by its words; empty where neither says it. */
+  /** The fields a failure names, by path or else in its message; empty if it names none. */
   #named({ fields, message = "" }: UpstreamFailure): readonly (Field | "caller's")[] {
     const { body } = this;
     const named = fields.flatMap((path) =>
@@ -209,14 +209,14 @@ export class Attempt {
     return named.length > 0 ? named : this.#namedByWords(message);
   }
 
-  /** The first list of names in a text: there may be another, of those that are known. */
+  /** The first list of known field names in a text; a later list may enumerate supported fields. */
   #namedByWords(text: string): readonly (Field | "caller's")[] {
     const { body } = this;
     const named: (Field | "caller's")[] = [];
     let end: number | undefined;
     for (const { 0: found, index, groups } of text.slice(0, SEARCHED_LENGTH).matchAll(PATH)) {
       const path = groups?.path?.split(/[.[\]]+/) ?? [];
-      // English words are names only in quotation marks.
+      // English words count as names only in quotation marks.
       const isQuoted = groups?.quote !== "";
       const field = NAMES.find((field) =>
         leadsTo(path, field) && isIn(body, field) && (isQuoted || field !== "stream")
@@ -237,7 +237,7 @@ function leadsTo(path: readonly string[], field: Field): boolean {
   return field === "strict" || field === "reasoning_content" || !CALLERS_LISTS.has(path[0] ?? "");
 }
 
-/** Those of a body that the caller did not ask for. */
+/** The body's fields that the caller did not ask for. */
 function ownFields(request: GenerationRequest, body: JsonObject): Field[] {
   const { defaulted = [], thinking, toolChoice } = request;
   const asked: Readonly<Partial<Record<Field, boolean>>> = {
@@ -246,7 +246,7 @@ function ownFields(request: GenerationRequest, body: JsonObject): Field[] {
     top_p: !defaulted.includes("top_p"),
     max_tokens: !defaulted.includes("max_tokens"),
     chat_template_kwargs: thinking,
-    // Servers do the same without it.
+    // `auto` is the default.
     tool_choice: toolChoice !== "auto",
   };
   return NAMES.filter((field) => isIn(body, field) && !asked[field]);

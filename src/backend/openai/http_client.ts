@@ -1,44 +1,43 @@
 /**
- * HTTP clients that connect where they are configured to and nowhere else. Deno's own client sends every request, also one to
- * this machine, through the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names, past what `--allow-net` lists.
+ * HTTP clients that connect only where configured. Deno's own client sends every request, even to this machine, through
+ * the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, regardless of `--allow-net`.
  */
 
-/** The variables that have to be readable and writable where a client is made. */
+/** Variables that must be readable and writable to create a client. */
 export const HTTP_CLIENT_ENV = ["NO_PROXY"] as const;
 
-/** Deno's rules for "no proxy at all": `*` matches names, the two networks match addresses. */
+/** Deno's syntax for "no proxy at all": `*` matches names, the two networks match addresses. */
 const EVERY_HOST = "*,0.0.0.0/0,::/0";
 
-/** How a client connects. */
+/** Options of a client. */
 export interface HttpClientOptions {
-  /** URL of a proxy for every request; absent: none. The environment's proxies are ignored. */
+  /** Proxy URL for all requests; default: none. Proxies from the environment are ignored. */
   readonly proxy?: string;
-  /** Use a connection for several requests. */
+  /** Reuse connections. */
   readonly keepAlive: boolean;
 }
 
 /**
- * Make a client for `fetch`.
+ * Create a client for `fetch`.
  *
- * Without `keepAlive` a request is sent once, whatever happens: Deno sends it again by itself, also a POST, when a
- * connection dies that has served a request before.
+ * Without `keepAlive` a request is sent at most once. Deno retries, even a POST, when a reused connection dies.
  *
- * @param options How it connects.
- * @returns The client; whoever made it closes it.
+ * @param options Options of the client.
+ * @returns The client; the caller closes it.
  * @throws {Deno.errors.NotCapable} If this process may not set NO_PROXY, or may not connect to the proxy.
  */
 export function createHttpClient({ proxy, keepAlive }: HttpClientOptions): Deno.HttpClient {
   return withNoProxy(proxy === undefined ? EVERY_HOST : "", () =>
     Deno.createHttpClient({
       ...(proxy === undefined ? {} : { proxy: toDenoProxy(proxy) }),
-      // HTTP/2 shares its connections, also those that are shutting down.
+      // HTTP/2 shares connections, including ones that are shutting down.
       ...(keepAlive ? {} : { poolMaxIdlePerHost: 0, http2: false }),
     }));
 }
 
 /**
- * Deno reads the environment's proxies when a client is made, and NO_PROXY overrides them, and also a proxy that
- * the client is given. Nothing else runs meanwhile.
+ * Deno reads proxies from the environment when a client is created, and NO_PROXY overrides them, but also an explicit
+ * proxy. Synchronous, so nothing else sees the changed variable.
  */
 function withNoProxy<T>(value: string, make: () => T): T {
   const before = Deno.env.get("NO_PROXY");
@@ -55,7 +54,7 @@ function toDenoProxy(proxy: string): Deno.Proxy {
   const url = new URL(proxy);
   const { username, password } = url;
   [url.username, url.password] = ["", ""];
-  // Without a port Deno asks for the permission to connect to all of them.
+  // Without a port Deno requests permission for all ports.
   url.port = String(proxyPort(url));
   if (username === "" && password === "") return { url: url.href };
   return { url: url.href, basicAuth: { username: decoded(username), password: decoded(password) } };
@@ -70,19 +69,19 @@ function decoded(text: string): string {
 }
 
 /**
- * The port a proxy is at.
+ * Port of a proxy.
  *
- * @param url The proxy's.
+ * @param url URL of the proxy.
  */
 export function proxyPort({ protocol, port }: URL): number {
   return Number(port) || (protocol === "https:" ? 443 : protocol === "http:" ? 80 : 1080);
 }
 
 /**
- * The proxy a server is asked through.
+ * Proxy for a server.
  *
- * @param server Where it is, and the proxy that is configured for it.
- * @returns The proxy's URL; undefined where the server is on this machine or in a private network, or none is
+ * @param server Its URL and its configured proxy.
+ * @returns The proxy's URL; undefined if the server is on this machine or in a private network, or no proxy is
  * configured.
  */
 export function proxyFor(server: { readonly baseUrl: string; readonly proxy?: string }): string | undefined {
@@ -90,17 +89,17 @@ export function proxyFor(server: { readonly baseUrl: string; readonly proxy?: st
 }
 
 /**
- * Whether a URL's host is an address of this machine or of a private network. A name other than `localhost` is none:
- * only whoever resolves it knows.
+ * Whether a URL's host is an address of this machine or of a private network. Of names only `localhost` counts: others
+ * would have to be resolved.
  *
- * @param hostname As `URL` has it.
+ * @param hostname As in `URL`.
  */
 export function isPrivateHost(hostname: string): boolean {
   const host = hostname.toLowerCase().replace(/\.$/, "");
   if (host === "localhost" || host.endsWith(".localhost")) return true;
   if (!host.startsWith("[")) return isPrivateIpv4(host);
   const address = host.slice(1, -1);
-  // `URL` writes an IPv4 address within IPv6 as two groups.
+  // `URL` prints the IPv4 address in a mapped IPv6 address as two groups.
   const [, high, low] = /^::(?:ffff:)?([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address) ?? [];
   if (high !== undefined && low !== undefined) {
     const [first, second] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];

@@ -1,11 +1,11 @@
 /**
- * Tells a thought from the answer behind it where a server leaves the model's own marks in the text. Only a text that
- * begins with such a mark is looked at: further back it is what the model wants to say. A model whose prompt ends in
- * an open mark writes the closing one alone, and nothing tells that apart from an answer until it comes; a server that
- * splits thoughts off (vLLM's `--reasoning-parser`, llama-server's `--reasoning-format`) is the remedy.
+ * Separates thinking from the answer where a server leaves the model's own marks in the text. Only marks at the
+ * beginning count: later ones are part of the answer. If the prompt ends in an opening mark, the model writes only the
+ * closing one, which cannot be recognised until it comes; the remedy is a server that separates thinking (vLLM's
+ * `--reasoning-parser`, llama-server's `--reasoning-format`).
  */
 
-/** Marks that open a thought, and those that close it. */
+/** Opening and closing marks of thinking. */
 const MARKS: readonly (readonly [open: string, close: string])[] = [
   ["<think>", "</think>"],
   ["<thinking>", "</thinking>"],
@@ -23,11 +23,11 @@ export interface ThoughtOrText {
 /** Splits one answer. */
 export class LeadingThought {
   #place: "start" | "thought" | "behind" | "text" = "start";
-  /** What cannot be decided yet. */
+  /** Text not decided yet. */
   #held = "";
   #close = "";
 
-  /** The thoughts come by themselves: marks in the text are text. */
+  /** The server sends thinking separately: treat marks as text. */
   skip(): ThoughtOrText[] {
     const rest = this.end();
     this.#place = "text";
@@ -37,7 +37,7 @@ export class LeadingThought {
   /**
    * Add a piece.
    *
-   * @returns What is known now.
+   * @returns The pieces decided so far.
    */
   take(text: string): ThoughtOrText[] {
     if (this.#place === "text") return [{ type: "text", text }];
@@ -54,9 +54,9 @@ export class LeadingThought {
   }
 
   /**
-   * Nothing follows.
+   * Finish.
    *
-   * @returns What was held back.
+   * @returns The held-back rest.
    */
   end(): ThoughtOrText[] {
     const pieces: ThoughtOrText[] = [];

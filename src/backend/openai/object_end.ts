@@ -1,4 +1,4 @@
-/** Where a JSON object that comes in pieces ends, each character looked at once. Whether it is valid is not checked. */
+/** Finds the end of a JSON object that arrives in pieces, in linear time. Does not validate it. */
 export class ObjectEnd {
   #depth = 0;
   #inString = false;
@@ -10,7 +10,7 @@ export class ObjectEnd {
     return this.#state === "ended";
   }
 
-  /** Whether nothing but blanks has come. */
+  /** Whether only white space has arrived. */
   get blank(): boolean {
     return this.#state === "before";
   }

@@ -1,11 +1,11 @@
 /**
- * A server elsewhere that speaks OpenAI's chat completions: vLLM, llama-server, Ollama, LM Studio and the hosted ones.
- * Ready at once: whether the server answers shows with the requests, and the breaker keeps them away while it does not.
- * Owns the course of a request; its words, the answer's and the connection have rooms of their own beside this one.
+ * A remote server with OpenAI's chat completions API: vLLM, llama-server, Ollama, LM Studio and hosted ones. Ready
+ * immediately: failures show with requests, and the circuit breaker holds requests back while the server is down. Owns
+ * the sequence of a request; its body, the answer and the connection belong to the other files of this folder.
  *
- * Example of a request: `toOpenAiRequest` writes the body → `ServerFields.attempt` leaves out what this server does not
- * take → `Exchange.post` sends it → `Exchange.messages` cuts the response into messages → `Answer.take` reads each →
- * `Answer.end` tells whether that was all. A refusal goes back to the attempt, which may have less to send.
+ * Example of a request: `toOpenAiRequest` writes the body → `ServerFields.attempt` drops unsupported fields →
+ * `Exchange.post` sends it → `Exchange.messages` splits the response into messages → `Answer.take` parses each →
+ * `Answer.end` checks completeness. After a refusal the attempt may offer a reduced body.
  */
 import type { OpenAiBackendConfig } from "../../config/options.ts";
 import { createHttpClient, proxyFor } from "./http_client.ts";
@@ -20,19 +20,19 @@ import { type Attempt, ServerFields } from "./fields.ts";
 import { toOpenAiRequest } from "./request.ts";
 import { isBounded, parseJson } from "./values.ts";
 
-/** How much of a failure's body is read, in bytes. */
+/** How much of an error body is read, in bytes. */
 const MAX_FAILURE_BYTES = 64 * 1024;
 
-/** The maximum number of chunks in one message, each on a line of its own. */
+/** Maximum number of chunks in a message, one per line. */
 const MAX_LINES = 4096;
 
-/** Chunks that are read before others get their turn. */
+/** Chunks processed before yielding to other tasks. */
 const CHUNKS_PER_TURN = 1024;
 
-/** What the end of a stream looks like. */
+/** The end-of-stream marker. */
 const DONE = /^\s*\[DONE\]\s*$/;
 
-/** Passes requests on. */
+/** Forwards requests to the server. */
 export class OpenAiBackend implements Backend {
   readonly name: string;
   readonly #config: OpenAiBackendConfig;
@@ -46,12 +46,12 @@ export class OpenAiBackend implements Backend {
   #client: Deno.HttpClient | undefined;
   #notify: (notice: BackendNotice) => void = () => {};
 
-  /** @param options `parallel`: reported in `capabilities`. */
+  /** @param options `parallel`: reported in capabilities. */
   constructor(config: OpenAiBackendConfig, options: { readonly parallel: number }) {
     this.name = config.name;
     this.#config = config;
     this.#parallel = options.parallel;
-    // What comes out of a file ends with a newline.
+    // A key read from a file ends with a newline.
     this.#key = config.apiKey?.trim();
     this.#endpoint = endpointOf(config.baseUrl);
   }
@@ -65,7 +65,7 @@ export class OpenAiBackend implements Backend {
     return {
       v1: true,
       v2: true,
-      // What the model behind it takes, the server alone knows; it refuses the rest.
+      // Only the server knows what its model supports; it refuses the rest.
       vision: true,
       audio: true,
       tools: true,
@@ -105,7 +105,7 @@ export class OpenAiBackend implements Backend {
         return;
       } catch (error) {
         if (!(error instanceof UpstreamError)) throw error;
-        // What has begun was computed, and is not asked for again.
+        // An answer that has begun was computed and is not requested again.
         if (answer.begun || !attempt.refused(error.failure)) {
           throw toBackendError(error.failure, { name: this.name, secret: this.#key });
         }
@@ -128,7 +128,7 @@ export class OpenAiBackend implements Backend {
     try {
       if (this.#key !== undefined) headers.set("authorization", `Bearer ${this.#key}`);
     } catch {
-      // The error repeats the key.
+      // The original error would contain the key.
       throw new BackendUnavailableError(`The key of backend "${this.name}" has characters that no header can hold`);
     }
     return headers;
@@ -148,9 +148,9 @@ export class OpenAiBackend implements Backend {
   }
 
   /**
-   * Send what is left of a request, and read its answer.
+   * Send the reduced request and read its answer.
    *
-   * @throws {UpstreamError} If the server says that it failed.
+   * @throws {UpstreamError} If the server reports a failure.
    */
   async *#ask(exchange: Exchange, attempt: Attempt, answer: Answer): AsyncGenerator<BackendEvent> {
     const body = JSON.stringify(attempt.body);
@@ -193,7 +193,9 @@ export class OpenAiBackend implements Backend {
     }
   }
 
-  /** What a message holds: a chunk; from some servers several, a line each, or in a list; or the end. */
+  /**
+   * The chunks in a message: usually one, from some servers several (one per line, or in a list), or the end marker.
+   */
   #chunks(data: string): { readonly chunks: readonly unknown[]; readonly isLast: boolean } {
     if (!isBounded(data)) throw this.#unreadable("JSON with too many values or levels");
     const whole = parseJson(data);
@@ -220,18 +222,18 @@ export class OpenAiBackend implements Backend {
   }
 }
 
-/** Lets everybody else run first; by a timer, because the runtime hardly looks at sockets while immediates are due. */
+/** Yield to other tasks; by a timer, because the runtime rarely polls sockets while immediates are due. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-/** Where to ask; what follows a `?` in the base stays behind the path. */
+/** Endpoint URL; a query in the base URL is kept after the path. */
 function endpointOf(baseUrl: string): string {
   const question = baseUrl.search(/[?#]|$/);
   return `${baseUrl.slice(0, question).replace(/\/+$/, "")}/chat/completions${baseUrl.slice(question)}`;
 }
 
-/** The reason is in the cause, which also repeats the whole URL: there may be a key in it. */
+/** The cause's message, without the URL, which may contain a key. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause ?? error : error;
   return String(cause).replace(/ for url \([^)]*\)/, "");

@@ -1,19 +1,18 @@
 /**
- * A request as OpenAI's chat completions take it. Knows the names of the fields and which of them not every server
- * knows; sending and answers are not its business.
+ * Converts a request to OpenAI's chat completions format. Knows the field names; sending and answers belong to other
+ * files.
  *
- * What servers disagree on:
- * - `max_tokens`, not `max_completion_tokens`: all but OpenAI's own reasoning models take it.
- * - `top_k` and `chat_template_kwargs` are not fields of OpenAI's. vLLM and llama-server obey them, Ollama and LM Studio
- *   ignore what they do not know, api.openai.com refuses it. What is left out for a server that refuses it is the
- *   business of `openai_fields.ts`.
- * - `min_p` and `repeat_penalty` are no fields of OpenAI's either, and the latter is `repetition_penalty` to vLLM: both
- *   names are sent. A caller who asks for them sees the refusal of a server that takes neither.
- * - `grammar` is obeyed by llama-server alone and ignored by the others, so a request with a grammar is refused.
- * - `reasoning_content` of a message is DeepSeek's, and what vLLM and llama-server hand to the chat template. It is a
- *   courtesy, too: without it the model only does not see what it thought.
- * - A film has no place in a message. What a tool brought besides text goes into the user's next message, because a
- *   tool's message holds text only.
+ * Differences between servers:
+ * - `max_tokens`, not `max_completion_tokens`: accepted by all but OpenAI's own reasoning models.
+ * - `top_k` and `chat_template_kwargs` are not in OpenAI's API. vLLM and llama-server support them, Ollama and LM Studio
+ *   ignore unknown fields, api.openai.com refuses them. Dropping refused fields is the job of `fields.ts`.
+ * - `min_p` and `repeat_penalty` are not either, and vLLM calls the latter `repetition_penalty`, so both names are sent.
+ *   A caller who sets them sees the refusal of a server that supports neither.
+ * - `grammar` is supported only by llama-server and ignored by others, so a request with a grammar is refused.
+ * - `reasoning_content` of a message is DeepSeek's, and passed to the chat template by vLLM and llama-server. It is
+ *   optional: without it the model only does not see its earlier thinking.
+ * - Messages cannot hold video. Attachments in a tool result go into the next user message, because a tool message holds
+ *   text only.
  */
 import { AttachmentUnsupportedError, InvalidRequestError } from "../../inference/errors.ts";
 import {
@@ -29,10 +28,10 @@ import {
 } from "../../inference/request.ts";
 import { RemoteNames } from "./names.ts";
 
-/** OpenAI wants one; nothing reads it. */
+/** Required by OpenAI, otherwise unused. */
 const SCHEMA_NAME = "answer";
 
-/** The formats a message can hold sound in. */
+/** Audio formats a message can hold. */
 const AUDIO_FORMATS: ReadonlyMap<string, "wav" | "mp3"> = new Map([
   ["audio/wav", "wav"],
   ["audio/wave", "wav"],
@@ -43,10 +42,10 @@ const AUDIO_FORMATS: ReadonlyMap<string, "wav" | "mp3"> = new Map([
 ]);
 
 /**
- * Write a request in OpenAI's terms.
+ * Convert a request to OpenAI's format.
  *
- * @returns All of it, also what the caller did not ask for.
- * @throws {InvalidRequestError | AttachmentUnsupportedError} If they have no words for it.
+ * @returns The complete body, including optional fields the caller did not ask for.
+ * @throws {InvalidRequestError | AttachmentUnsupportedError} If the format cannot express it.
  */
 export function toOpenAiRequest(request: GenerationRequest, model: string): JsonObject {
   if (request.grammar !== undefined) {
@@ -84,7 +83,7 @@ export function toOpenAiRequest(request: GenerationRequest, model: string): Json
   };
 }
 
-/** What the caller asked for beyond what every request has. */
+/** Optional sampling parameters set by the caller. */
 function toAdjustments(
   { minP, presencePenalty, frequencyPenalty, repeatPenalty, logitBias }: Sampling,
 ): JsonObject {
@@ -137,7 +136,7 @@ function toToolCall({ toolCallId, name, input }: ToolUse, names: RemoteNames): J
   };
 }
 
-/** A string where there is nothing but text: that is what every server takes. */
+/** A plain string if there is only text, the form every server accepts. */
 function toContent(blocks: readonly ContentBlock[]): string | JsonObject[] {
   if (blocks.every(({ type }) => type === "text")) return toText(blocks);
   return blocks.map((block) =>

@@ -1,23 +1,23 @@
-/** Reads single values as servers send them: numbers as texts, texts in parts, and what is not needed in any form. */
+/** Lenient readers for single values from servers: numbers as strings, text in parts, unneeded fields in any form. */
 import { MAX_DEPTH } from "@inferd/client/protocol";
 import { isBoundedJson } from "../../inference/json_bounds.ts";
 import type { JsonObject } from "../../inference/request.ts";
 
-/** How deep texts lie in parts of parts. */
+/** Maximum nesting of text parts. */
 const MAX_NESTING = 8;
 
-/** How deep a server's JSON may be: a call's arguments as deep as anyone's, and the message around them. */
+/** Maximum depth of a server's JSON: that of call arguments plus the surrounding message. */
 const MAX_MESSAGE_DEPTH = MAX_DEPTH + 16;
 
-/** Keys under which an object holds a text. */
+/** Keys that hold text. */
 const TEXTS = ["text", "value", "content", "thinking", "reasoning", "reasoning_content", "summary"] as const;
 
-/** Whether a text of a server's may be parsed at all: it has no more values and levels than a client's line may. */
+/** Whether a server's text may be parsed: it has no more values and levels than a client's line may have. */
 export function isBounded(text: string): boolean {
   return isBoundedJson(text, MAX_MESSAGE_DEPTH);
 }
 
-/** Parse JSON; `undefined` for anything else, and for what is not {@linkcode isBounded}. */
+/** Parse JSON; `undefined` if invalid or not {@linkcode isBounded}. */
 export function parseJson(text: string): unknown {
   if (!isBounded(text)) return undefined;
   try {
@@ -27,17 +27,17 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Whether a value is what JSON calls an object. */
+/** Whether a value is a JSON object. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether a value says something; `null`, `""`, `false` and `{}` do not. */
+/** Whether a value carries information; `null`, `""`, `false` and `{}` do not. */
 export function saysSomething(value: unknown): boolean {
   return typeof value === "object" && value !== null ? Object.keys(value).length > 0 : Boolean(value);
 }
 
-/** The text of a value, wherever in lists and objects it lies; empty where there is none. */
+/** The text in a value, wherever it is nested; empty if there is none. */
 export function textIn(value: unknown, depth: number = MAX_NESTING): string {
   if (typeof value === "string") return value;
   if (depth === 0) return "";
@@ -50,19 +50,19 @@ export function textIn(value: unknown, depth: number = MAX_NESTING): string {
   return "";
 }
 
-/** A count, which may come as a text or with a fraction; undefined where it is none. */
+/** A count, possibly as a string or with a fraction; undefined if it is none. */
 export function countOf(value: unknown): number | undefined {
   const number = numberOf(value);
   return number !== undefined && number >= 0 ? Math.min(Math.round(number), Number.MAX_SAFE_INTEGER) : undefined;
 }
 
-/** A place in a list, which may come as a text; undefined where it is none, as the -1 of some servers. */
+/** A list index, possibly as a string; undefined if it is none, such as the -1 of some servers. */
 export function indexOf(value: unknown): number | undefined {
   const number = numberOf(value);
   return Number.isSafeInteger(number) && number !== undefined && number >= 0 ? number : undefined;
 }
 
-/** A name that must not be empty; a number becomes its digits. */
+/** A non-empty name; a number is converted to digits. */
 export function wordOf(value: unknown): string | undefined {
   if (typeof value === "number") return String(value);
   return typeof value === "string" && value !== "" ? value : undefined;

@@ -1,4 +1,4 @@
-/** Looks whether the contexts that are configured can be: for the model, and in this machine's memory. */
+/** Checks whether configured context sizes fit the model and the machine's memory. */
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { describeModel, type ModelDescription } from "../../models/file/description.ts";
 import { GgufError, readGgufHead } from "../../models/file/gguf.ts";
@@ -8,17 +8,16 @@ import { size } from "../terminal/amounts.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { locateFiles, type ModelPlaces } from "./models.ts";
 
-/** Of the memory that a machine has, what an engine may take. */
+/** Share of the machine's memory that an engine may use. */
 const MEMORY_SHARE = 0.9;
 const CONTEXT_STEP = 256;
 
 /**
- * Look at the context of every local backend that says how long it is to be. What is missing or damaged, the check of
- * models tells.
+ * Check the context size of every local backend that sets it. Missing or damaged files are left to the check of models.
  *
  * @param options The daemon's options.
- * @param places Where models may be.
- * @param memoryBytes All the memory there is.
+ * @param places Model locations.
+ * @param memoryBytes Total memory.
  * @returns The findings.
  */
 export async function checkContexts(
@@ -47,7 +46,7 @@ function checkContext(
   },
 ): void {
   const { contextTokens, weightBytes } = model;
-  // Other types take at most half of it; how much, the engine knows.
+  // Other cache types take at most half of that; the exact size is known to the engine.
   const isSmall = (cacheTypeK ?? "f16") !== "f16" || (cacheTypeV ?? "f16") !== "f16";
   const bytesPerToken = (model.bytesPerToken ?? 0) * (isSmall ? 0.25 : 1);
   const left = memoryBytes * MEMORY_SHARE - weightBytes;

@@ -1,4 +1,4 @@
-/** Looks whether the engine can open its native library: in the engine's own process, with its permissions. */
+/** Checks whether the engine can load its native library, in the engine's own process and with its permissions. */
 import { format as formatBytes } from "@std/fmt/bytes";
 import { PipedProcess } from "../../processes/piped_process.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
@@ -9,7 +9,7 @@ import { fullName, PACKAGES } from "../../libraries/packages.ts";
 import { type Finding, Findings, textOf } from "./finding.ts";
 
 const TIMEOUT_MS = 60_000;
-/** What to do about what is missing. */
+/** Remedy for a missing library. */
 export const FETCH_HELP =
   "The next start downloads it from npm, which needs the network; docs/guides/offline.md explains how to copy it";
 const DAMAGED_HELP = "Remove its folder; the next start downloads it again";
@@ -17,15 +17,15 @@ const ACCELERATOR_HELP = 'Install or repair what is missing, or set "accelerator
 const OWN_BUILD_HELP =
   'Build it from the source that node-llama-cpp carries (docs/operations.md), or leave "library_dir" out';
 
-/** What backends may want of the libraries. */
+/** The backend settings that select a library. */
 export type Wish = Pick<EngineConfig, "accelerator" | "cacheDir" | "libraryDir">;
 
 /**
- * Start an engine that opens the library and ends; one for each library that backends use. Nothing is fetched.
+ * Start an engine that loads the library and exits, once for each library that backends use. Nothing is downloaded.
  *
  * @param options The daemon's options; `undefined` if they are not known.
- * @param command For tests; absent: the engine.
- * @returns The findings: of the library, and of what computes.
+ * @param command For tests; default: the engine.
+ * @returns Findings about the library and the accelerator.
  */
 export async function checkEngine(
   options: DaemonOptions | undefined,
@@ -51,11 +51,11 @@ export async function checkEngine(
 }
 
 /**
- * What a backend wants of the libraries.
+ * The library settings of a backend.
  *
  * @param backend The backend.
  * @param options The daemon's options; `undefined` if they are not known.
- * @returns The same for all backends that use one library.
+ * @returns Equal for backends that share a library.
  */
 export function wishOf(
   { accelerator = "auto", libraryDir }: Partial<LlamaBackendConfig>,
@@ -65,7 +65,7 @@ export function wishOf(
   return options === undefined ? { accelerator } : { accelerator, cacheDir: options.cacheDir ?? options.runtimeDir };
 }
 
-/** One library, and what it offers to the backends that use it. */
+/** Checks one library and what it offers to its backends. */
 async function checkLibrary(
   wish: Wish,
   users: readonly LlamaBackendConfig[],
@@ -92,7 +92,7 @@ async function checkLibrary(
   return [...findings.list, ...checkAccelerator(answer, { wish, users, missing })];
 }
 
-/** What computes, and why nothing better does. */
+/** Reports the accelerator in use, and why no better one is. */
 function checkAccelerator(
   { accelerator, unusable }: Extract<FromEngine, { type: "library" }>,
   { wish, users, missing }: {
@@ -129,10 +129,10 @@ function checkAccelerator(
 }
 
 /**
- * What has to be fetched, with the size of packages.
+ * Describe what must be downloaded, with package sizes.
  *
- * @param need What an engine asked for.
- * @returns A sentence without its period.
+ * @param need The engine's request.
+ * @returns A sentence without a period.
  */
 export function describeMissing(need: EngineNeed): string {
   if (!("packages" in need)) return `node-llama-cpp ${LIBRARY_VERSION}, for its chat formats, is not downloaded yet`;
@@ -142,22 +142,22 @@ export function describeMissing(need: EngineNeed): string {
   return `${list} ${need.packages.length > 1 ? "are" : "is"} not downloaded yet`;
 }
 
-/** What an engine that was asked something said. */
+/** An engine's answer to a question. */
 export interface EngineAnswer<Type> {
   readonly answer?: Extract<FromEngine, { type: Type }>;
-  /** What would have to be fetched first. */
+  /** What would have to be downloaded first. */
   readonly missing: EngineNeed | undefined;
-  /** Why there is none. */
+  /** Why there is no answer. */
   readonly complaints: readonly string[];
 }
 
 /**
- * Start an engine that answers one question and ends. Nothing is fetched for it.
+ * Start an engine that answers one question and exits. Nothing is downloaded for it.
  *
- * @param command How to start it.
- * @param question What to ask instead of `load`.
- * @param type The message that answers it.
- * @returns The answer, or why there is none.
+ * @param command The engine's command.
+ * @param question The message sent instead of `load`.
+ * @param type Type of the answer.
+ * @returns The answer, or why it is missing.
  */
 export async function askEngine<Type extends FromEngine["type"]>(
   command: EngineCommand,
@@ -175,7 +175,7 @@ export async function askEngine<Type extends FromEngine["type"]>(
         if (isOf(message, type)) answer = message;
         else if (message.type === "fatal") fatal.push(message.message);
         else if (message.type === "needs") {
-          // What is asked for next only takes its place.
+          // Later requests are only alternatives to the first.
           missing ??= message.need;
           engine.send({ op: "fetched", failure: "It is not downloaded yet" });
         }

@@ -1,20 +1,20 @@
-/** What `inferd doctor` says: one finding for each thing it looked at. */
+/** Findings of `inferd doctor`, one per check. */
 import { typed } from "../../config/setting/typed_command.ts";
 
-/** How bad it is. With warnings alone, the daemon would run. */
+/** Severity. A daemon would run despite warnings. */
 export type Level = "ok" | "warn" | "fail";
 
-/** What came of looking at one thing. */
+/** Result of a check. */
 export interface Finding {
   readonly level: Level;
-  /** What was looked at. */
+  /** Subject of the check. */
   readonly check: string;
   readonly message: string;
-  /** What to do about it; every failure has one. */
+  /** The remedy; every failure has one. */
   readonly help?: string;
 }
 
-/** Makes the findings of one check. */
+/** Collects the findings of one check. */
 export class Findings {
   readonly #check: string;
   readonly #list: Finding[] = [];
@@ -39,7 +39,7 @@ export class Findings {
     this.#list.push({ level: "fail", check: this.#check, message, help });
   }
 
-  /** Where nothing was found wrong. */
+  /** The findings, or a success message if there are none. */
   elseOk(message: string): readonly Finding[] {
     if (this.#list.length === 0) this.ok(message);
     return this.#list;
@@ -47,10 +47,10 @@ export class Findings {
 }
 
 /**
- * Run a check; what it cannot do is a finding, too.
+ * Run a check; an error becomes a finding.
  *
- * @param check What is looked at.
- * @param look Looks at it.
+ * @param check Subject of the check.
+ * @param look Runs the check.
  * @returns The findings.
  */
 export async function attempt(
@@ -73,12 +73,12 @@ export async function attempt(
   }
 }
 
-/** An error's words. */
+/** An error's message. */
 export function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What is at a path, not following it; `undefined`: nothing. */
+/** File information of a path, without following links; `undefined` if nothing exists there. */
 export function look(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);

@@ -1,4 +1,4 @@
-/** Looks at the model files of the backends, and at the model store. */
+/** Checks the backends' model files and the model store. */
 import { dirname, join } from "@std/path";
 import { draftOf } from "../../config/backends/draft.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
@@ -27,15 +27,15 @@ import type { ExpectedDownload } from "./places.ts";
 import { whyNotWritable } from "./writable.ts";
 import { quoted, typed } from "../../config/setting/typed_command.ts";
 
-/** Where models may be. */
+/** Model locations. */
 export interface ModelPlaces {
-  /** The store's root; absent: nothing says where it is. */
+  /** Root of the store; undefined if unknown. */
   readonly modelsHome?: string | undefined;
   /** Whether missing models are downloaded at boot. */
   readonly autoPull: boolean;
 }
 
-/** What looking at models is done with. */
+/** Context shared by the checks. */
 interface Looking {
   readonly options: DaemonOptions;
   readonly places: ModelPlaces;
@@ -43,15 +43,15 @@ interface Looking {
   readonly findings: Findings;
 }
 
-/** The files of a backend's model. */
+/** File locations of a backend's model. */
 type Located = Pick<LlamaBackendConfig, "modelPath" | "parts" | "modelSha256">;
 
 /**
- * Look at the model of every local backend: there, whole GGUF files, with the hash it should have.
+ * Check the model of every local backend: present, complete GGUF files, expected hash.
  *
  * @param options The daemon's options.
- * @param places Where models may be.
- * @param working Told what takes long.
+ * @param places Model locations.
+ * @param working Called before slow steps.
  * @returns The findings.
  */
 export async function checkModels(
@@ -83,9 +83,9 @@ async function checkBackend(backend: LlamaBackendConfig, looking: Looking): Prom
 }
 
 /**
- * Where the files of a backend's model are, whether they are there or not.
+ * Locate the files of a backend's model, whether or not they exist.
  *
- * @returns `undefined` if that is not known.
+ * @returns `undefined` if unknown.
  */
 export async function locateFiles(
   backend: LlamaBackendConfig,
@@ -101,7 +101,7 @@ export async function locateFiles(
   };
 }
 
-/** Where a model is, which of a split one only the store knows. */
+/** Locate a model; the shards of a split model may be known only to the store. */
 async function locateModel(backend: LlamaBackendConfig, { modelsHome }: ModelPlaces): Promise<Located | undefined> {
   if (backend.source === undefined && backend.stored === undefined) return backend;
   if (modelsHome === undefined) return undefined;
@@ -135,7 +135,7 @@ async function checkFiles(backend: LlamaBackendConfig, located: Located, looking
   }
 }
 
-/** What to do about a file that cannot be used. */
+/** The remedy for an unusable file. */
 function mend(backend: LlamaBackendConfig, path: string, { places }: Looking): string {
   if (isStored(path, places)) return `"rm ${quoted(path)}" removes it, then ${again(backend, places)}`;
   return backend.modelPath === undefined
@@ -147,7 +147,7 @@ function isStored(path: string, { modelsHome }: ModelPlaces): boolean {
   return modelsHome !== undefined && path.startsWith(join(blobsDir(modelsHome), "/"));
 }
 
-/** A missing file; without a path, its future place is not known yet. */
+/** Reports a missing file; without a path, its location is not known yet. */
 function sayMissing(backend: LlamaBackendConfig, path: string | undefined, { findings, places }: Looking): void {
   const { name, modelName, source } = backend;
   if (path !== undefined && !isStored(path, places)) {
@@ -169,14 +169,14 @@ function sayMissing(backend: LlamaBackendConfig, path: string | undefined, { fin
   findings.fail(`Backend "${name}": ${what}${begun}`, `${again(backend, places)}${start}`);
 }
 
-/** How to get a backend's model again. */
+/** How to download a backend's model again. */
 function again({ modelName, source }: LlamaBackendConfig, { modelsHome }: ModelPlaces): string {
   if (source !== undefined) return `"${typed(`pull ${modelName}`)}" downloads it`;
   const manifest = modelsHome === undefined ? undefined : readManifest(modelsHome, modelName);
   return getAgain(modelName, manifest === undefined || "reason" in manifest ? null : manifest.source);
 }
 
-/** How to get a model again that is from there. */
+/** How to download a model again from its source. */
 function getAgain(name: string, source: ModelSource | null): string {
   if (urlOfSource(source, () => undefined) !== undefined) return `"${typed(`pull ${name}`)}" downloads it again`;
   const file = source?.filename ?? "FILE";
@@ -184,11 +184,11 @@ function getAgain(name: string, source: ModelSource | null): string {
 }
 
 /**
- * The models that the next start would download, as far as their length is known.
+ * Models that the next start would download, if their size is known.
  *
  * @param options The daemon's options.
- * @param places Where models may be.
- * @returns What is still to come of each.
+ * @param places Model locations.
+ * @returns The remaining bytes of each.
  */
 export async function expectedDownloads(options: DaemonOptions, places: ModelPlaces): Promise<ExpectedDownload[]> {
   if (!places.autoPull) return [];
@@ -203,16 +203,16 @@ export async function expectedDownloads(options: DaemonOptions, places: ModelPla
   return expected;
 }
 
-/** What an interrupted download left, in bytes. */
+/** Size of an interrupted download in bytes. */
 function partialBytes(root: string, blob: string): number | undefined {
   const hash = dirname(blob).split(/[/\\]/).at(-1) ?? "";
   return look(partialDataPath(partialDir(root, hash)))?.size;
 }
 
 /**
- * Look at the model store: readable, and behind every manifest blobs of the right length.
+ * Check the model store: readable, and every manifest's blobs have the right size.
  *
- * @param places Where it is.
+ * @param places Location of the store.
  * @returns The findings.
  */
 export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly Finding[]> {
@@ -253,7 +253,7 @@ export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly 
   return findings.elseOk(`"${modelsHome}" has ${count(good.length, "model")}, ${bytes} bytes`);
 }
 
-/** The length of a blob of a model; 0 where something is wrong with it. */
+/** Size of a model's blob; 0 if there is a problem with it. */
 function checkBlob(
   { name, source }: Manifest,
   { sha256, sizeBytes }: ManifestPart,

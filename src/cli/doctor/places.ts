@@ -1,4 +1,4 @@
-/** Looks at what the daemon has on disks and in the network: folders, lock, sockets, ports, space. */
+/** Checks the daemon's folders, lock, sockets, ports and disk space. */
 import { statfs } from "node:fs/promises";
 import { dirname } from "@std/path";
 import { admin, ConnectError, type SurfaceName, TimeoutError } from "@inferd/client";
@@ -14,17 +14,17 @@ import { quoted, typed } from "../../config/setting/typed_command.ts";
 const PRIVATE_MODE = 0o700;
 /** Less free space than this is a failure. */
 const LEAST_FREE_BYTES = 1024 ** 3;
-/** Less free space than this part of a disk is worth a word. */
+/** A smaller free share of a disk is a warning. */
 const LEAST_FREE_PART = 0.05;
 
-/** Whether a daemon runs with this lock. */
+/** Who holds the lock. */
 export interface Holder {
   readonly held: boolean;
-  /** What the pid file says, where there is one. */
+  /** Content of the pid file, if there is one. */
   readonly pid: number | undefined;
 }
 
-/** Look at the folder of the sockets: ours, and closed to others. */
+/** Check the folder of the sockets: owned by this user, closed to others. */
 export function checkRuntimeDir({ runtimeDir }: DaemonOptions): readonly Finding[] {
   const findings = new Findings("runtime directory");
   const info = look(runtimeDir);
@@ -53,7 +53,7 @@ export function checkRuntimeDir({ runtimeDir }: DaemonOptions): readonly Finding
   return findings.elseOk(`"${runtimeDir}" is this user's, mode 700`);
 }
 
-/** Look who holds the lock. */
+/** Check who holds the lock. */
 export async function checkLock({ lockPath }: DaemonOptions): Promise<[readonly Finding[], Holder]> {
   const findings = new Findings("lock");
   const pidPath = pidPathOf(lockPath);
@@ -79,7 +79,7 @@ export async function checkLock({ lockPath }: DaemonOptions): Promise<[readonly 
 
 async function isHeld(path: string): Promise<boolean> {
   using file = await Deno.open(path, { read: true });
-  // Shared, and given back at once: a daemon that starts in this moment would be refused otherwise.
+  // A shared lock, released immediately: an exclusive one could make a daemon's start fail.
   return !await file.tryLock(false);
 }
 
@@ -89,7 +89,7 @@ function readPid(path: string): number | undefined {
   return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
-/** Check the unix sockets: the path is free or the daemon's own. */
+/** Check the unix sockets: each path is free or used by the daemon. */
 export async function checkSockets(options: DaemonOptions, holder: Holder): Promise<readonly Finding[]> {
   const findings = new Findings("sockets");
   const sockets = daemonSockets(options);
@@ -109,7 +109,7 @@ export async function checkSockets(options: DaemonOptions, holder: Holder): Prom
   );
 }
 
-/** Whether a program accepts connections there. */
+/** Whether a program accepts connections at a path. */
 async function checkSocket(
   socket: DaemonSocket,
   { options, holder, findings }: {
@@ -177,7 +177,7 @@ export function checkPorts(options: DaemonOptions, holder: Holder): readonly Fin
     } catch (error) {
       if (!(error instanceof BindError)) throw error;
       if (error.cause instanceof Deno.errors.NotCapable) throw error.cause;
-      // A daemon that runs has taken it itself.
+      // A running daemon holds it itself.
       if (error.cause instanceof Deno.errors.AddrInUse && holder.held) taken++;
       else findings.fail(error.message, `Stop the program that uses it, or choose another address with --${flag}`);
     }
@@ -185,7 +185,7 @@ export function checkPorts(options: DaemonOptions, holder: Holder): readonly Fin
   return findings.elseOk(taken > 0 ? `${taken} of ${asked} in use while the daemon runs` : `${asked} can be bound`);
 }
 
-/** Look whether the daemon answers, and how it is. */
+/** Check whether the daemon answers, and its state. */
 export async function checkAdmin({ adminSocket }: DaemonOptions, holder: Holder): Promise<readonly Finding[]> {
   const findings = new Findings("admin");
   try {
@@ -209,7 +209,7 @@ export async function checkAdmin({ adminSocket }: DaemonOptions, holder: Holder)
   }
 }
 
-/** Look whether the activity log can be written. */
+/** Check whether the activity log can be written. */
 export function checkLogDir({ logDir }: DaemonOptions): readonly Finding[] {
   const findings = new Findings("log folder");
   const help = "Let this user write there, or choose another folder with --log-dir";
@@ -229,20 +229,20 @@ export function checkLogDir({ logDir }: DaemonOptions): readonly Finding[] {
   return findings.elseOk(`"${logDir}" is writable`);
 }
 
-/** A model that the next start downloads. */
+/** A model that the next start will download. */
 export interface ExpectedDownload {
   readonly name: string;
-  /** What is still to come. */
+  /** The remaining bytes. */
   readonly bytes: number;
 }
 
 /**
- * Look whether downloads that are to come have room.
+ * Check whether there is room for expected downloads.
  *
  * @param modelsHome The store.
- * @param expected What is to come.
- * @param ask Asks a file system; passed in by tests.
- * @returns The findings; none where nothing is to come.
+ * @param expected The expected downloads.
+ * @param ask Queries a file system; replaced in tests.
+ * @returns The findings; none without expected downloads.
  */
 export async function checkRoom(
   modelsHome: string,
@@ -263,19 +263,19 @@ export async function checkRoom(
   return findings.elseOk(`${names}: ${formatGiB(wanted)} of ${formatGiB(free)}`);
 }
 
-/** What a file system says of its space. */
+/** Space of a file system. */
 export interface DiskSpace {
   readonly bsize: number;
   readonly blocks: number;
-  /** Free for this user. */
+  /** Blocks available to this user. */
   readonly bavail: number;
 }
 
 /**
- * Look how much space is left.
+ * Check the free disk space.
  *
- * @param places Folders by what they are for; they need not exist.
- * @param ask Asks a file system; passed in by tests.
+ * @param places Folders by purpose; they need not exist.
+ * @param ask Queries a file system; replaced in tests.
  * @returns The findings.
  */
 export async function checkDisks(

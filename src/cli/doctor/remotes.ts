@@ -1,6 +1,6 @@
 /**
- * Looks at servers elsewhere: through which proxy the daemon would connect, whether they answer, take the key and have
- * the model. They are asked for the list of their models alone, which costs nothing.
+ * Checks remote servers: the proxy used, whether they answer, accept the key and have the model. Requests only their
+ * model list, which is free.
  */
 import type { DaemonOptions, OpenAiBackendConfig } from "../../config/options.ts";
 import { createHttpClient, proxyFor } from "../../backend/openai/http_client.ts";
@@ -8,15 +8,15 @@ import { didYouMean } from "../../config/setting/closest.ts";
 import { type Finding, Findings, textOf } from "./finding.ts";
 
 const TIMEOUT_MS = 5000;
-/** A list of models has less. */
+/** Larger than any model list. */
 const MOST_BYTES = 4 * 1024 * 1024;
 const MOST_NAMES = 5;
 
 /**
- * Look at the remote backends.
+ * Check the remote backends.
  *
  * @param options The daemon's options.
- * @param ask Asks one; for tests.
+ * @param ask Queries a server; for tests.
  * @returns The findings.
  */
 export async function checkRemotes(
@@ -29,7 +29,7 @@ export async function checkRemotes(
   const answers = await Promise.all(remotes.map(async (backend) => [backend, await ask(backend)] as const));
   for (const [backend, answer] of answers) {
     checkProxy(backend, findings);
-    // Where nothing else can answer, nothing is served.
+    // A failure only if no other backend can serve.
     checkAnswer(backend, answer, isAlone ? findings.fail.bind(findings) : findings.warn.bind(findings));
   }
   return findings.list;
@@ -50,12 +50,12 @@ function checkProxy(backend: OpenAiBackendConfig, findings: Findings): void {
   }
 }
 
-/** What a server said. */
+/** A server's answer. */
 export type RemoteAnswer =
   | { readonly unreachable: string }
   | {
     readonly status: number;
-    /** Absent: it does not list them. */
+    /** Undefined if it does not list its models. */
     readonly models?: readonly string[];
   };
 
@@ -71,7 +71,7 @@ function checkAnswer(
     );
   } else if (answer.status === 401 || answer.status === 403) {
     const key = apiKeyEnv === undefined
-      ? "It wants a key: name its variable with"
+      ? "It requires a key: name its variable with"
       : `Correct the key in ${apiKeyEnv}, or`;
     report(`Backend "${name}" refuses to answer: status ${answer.status}`, `${key} "api_key_env"`);
   } else if (answer.models !== undefined && !answer.models.includes(model)) {
@@ -109,12 +109,12 @@ async function askForModels({ baseUrl, apiKey, ...backend }: OpenAiBackendConfig
   }
 }
 
-/** What `fetch` throws says only that it failed; its cause says why. */
+/** `fetch` reports only that it failed; the reason is in the cause. */
 function reasonOf(error: unknown): string {
   return textOf(error instanceof Error && error.cause instanceof Error ? error.cause : error);
 }
 
-/** The names of OpenAI's list of models. */
+/** Model names in OpenAI's list format. */
 function namesIn(value: unknown): readonly string[] | undefined {
   if (typeof value !== "object" || value === null || !("data" in value) || !Array.isArray(value.data)) return undefined;
   return value.data.flatMap((one: unknown) =>

@@ -1,4 +1,4 @@
-/** Looks whether the chat templates of the models can be used: in the engine's own process, with its permissions. */
+/** Checks whether the models' chat templates can be used, in the engine's own process and with its permissions. */
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { type EngineCommand, engineCommand } from "../../engine/ipc/command.ts";
 import type { EngineConfig, TemplateFacts } from "../../engine/ipc/messages.ts";
@@ -9,12 +9,12 @@ import { type Finding, Findings } from "./finding.ts";
 import { locateFiles, type ModelPlaces } from "./models.ts";
 
 /**
- * Start an engine for each model that reads its vocabulary and chat template and ends. Files that are not models are
- * passed over: the check of models tells of them.
+ * Start an engine for each model that reads its vocabulary and chat template and exits. Invalid model files are
+ * skipped; they are reported by the check of models.
  *
  * @param options The daemon's options.
- * @param places Where models may be.
- * @param command For tests; absent: the engine.
+ * @param places Model locations.
+ * @param command For tests; default: the engine.
  * @returns The findings.
  */
 export async function checkTemplates(

@@ -1,14 +1,14 @@
-/** Looks whether this user can write somewhere, without writing. */
+/** Checks write access without writing. */
 import { dirname } from "@std/path";
 import { look } from "./finding.ts";
 
 const WRITE_AND_ENTER = 0o3;
 
 /**
- * Why nothing can be made at a path.
+ * Why nothing can be created at a path.
  *
  * @param path A folder; it need not exist.
- * @returns The reason; nothing where none is seen.
+ * @returns The reason; undefined if none was found.
  */
 export function whyNotWritable(path: string): string | undefined {
   const folder = nearestAbove(path);
@@ -18,13 +18,13 @@ export function whyNotWritable(path: string): string | undefined {
   if (!info.isDirectory && !info.isSymlink) return `${what} is not a folder`;
   if (isReadOnly(folder)) return `${what} is on a file system that is mounted read-only`;
   const [uid, mode] = [Deno.uid(), info.mode];
-  // Groups are not looked at: who is in one may be allowed.
+  // Group permissions are not evaluated: they may grant access.
   if (uid === null || uid === 0 || mode === null || info.isSymlink || (mode & 0o030) === 0o030) return undefined;
   const own = info.uid === uid ? mode >> 6 : mode;
   return (own & WRITE_AND_ENTER) === WRITE_AND_ENTER ? undefined : `this user may not write to ${what}`;
 }
 
-/** The folder itself, or the nearest above it that exists. */
+/** The folder, or its nearest existing ancestor. */
 export function nearestAbove(path: string): string {
   let found = path;
   while (look(found) === undefined && dirname(found) !== found) found = dirname(found);
@@ -39,19 +39,19 @@ function isReadOnly(folder: string): boolean {
     text = Deno.readTextFileSync("/proc/self/mounts");
     real = Deno.realPathSync(folder);
   } catch {
-    return false; // not to be seen
+    return false; // not visible
   }
   const mounts = text.split("\n").map((line) => line.split(" ")).filter(([, at = ""]) => {
     const place = unescaped(at);
     return place === "/" || real === place || real.startsWith(`${place}/`);
   });
-  // Of those at one place the last is on top.
+  // Of mounts at the same place the last one is on top.
   const length = Math.max(...mounts.map(([, at = ""]) => unescaped(at).length));
   const [, , , options = ""] = mounts.findLast(([, at = ""]) => unescaped(at).length === length) ?? [];
   return options.split(",").includes("ro");
 }
 
-/** `\040` for a space, as the kernel writes it. */
+/** Decodes `\040` to a space, as the kernel escapes it. */
 function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
 }

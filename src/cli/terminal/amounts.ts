@@ -1,4 +1,4 @@
-/** Numbers for people: bytes, time, speed. */
+/** Formats bytes, durations and speeds. */
 import { format as formatBytes } from "@std/fmt/bytes";
 
 /** Bytes. */
@@ -20,24 +20,24 @@ export function duration(ms: number): string {
   return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : clock(Math.floor(ms / 1000));
 }
 
-/** How far a download is. */
+/** Progress of a download. */
 export interface Amounts {
   readonly done: number;
-  /** `null`: not known. */
+  /** `null` if unknown. */
   readonly total: number | null;
 }
 
-/** `42 %`, `1.2 GiB of 2.8 GiB`: the most important first. */
+/** Format as `42 %`, `1.2 GiB of 2.8 GiB`, most important first. */
 export function amounts({ done, total }: Amounts): string[] {
   if (total === null || total === 0) return [size(done)];
   return [`${Math.floor(done / total * 100)} %`, `${size(done)} of ${size(total)}`];
 }
 
 /**
- * How fast bytes come and how long they still will; nothing where that is not known.
+ * Format speed and remaining time, if known.
  *
- * @param from How far it was.
- * @param to How far it is.
+ * @param from The earlier progress.
+ * @param to The current progress.
  * @param ms The time between.
  */
 export function speed(from: Amounts, to: Amounts, ms: number): string {

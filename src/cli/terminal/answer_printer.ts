@@ -1,10 +1,10 @@
-/** How an answer gets to the terminal: its text on stdout, everything else on stderr. */
+/** Prints an answer: text to stdout, everything else to stderr. */
 import { dim } from "@std/fmt/colors";
 import { spellControls } from "../../log/controls.ts";
 import { columnsOf, complain, isScreen, writeText } from "./output.ts";
 import { WordWrap } from "./word_wrap.ts";
 
-/** Prints one answer as it comes, wrapped at words where a terminal shows it. */
+/** Prints an answer as it streams, word-wrapped on a terminal. */
 export class AnswerPrinter {
   readonly #raw: boolean;
   readonly #textWrap: WordWrap | undefined;
@@ -12,10 +12,10 @@ export class AnswerPrinter {
   #last = "";
   #isThinking = false;
 
-  /** @param options.raw A terminal gets what the model wrote as it is, control characters too. */
+  /** @param options.raw Send model output to a terminal unchanged, including control characters. */
   constructor({ raw = false }: { readonly raw?: boolean } = {}) {
     this.#raw = raw;
-    // How wide raw text is shown is not known.
+    // The displayed width of raw text is unknown.
     this.#textWrap = !raw && isScreen(Deno.stdout) ? new WordWrap(columnsOf) : undefined;
     this.#thoughtWrap = !raw && isScreen(Deno.stderr) ? new WordWrap(columnsOf) : undefined;
   }
@@ -27,7 +27,7 @@ export class AnswerPrinter {
     await this.#write(this.#textWrap === undefined ? text : this.#textWrap.push(spellControls(text)));
   }
 
-  /** A piece of what the model thinks before it answers. */
+  /** A piece of the model's thinking. */
   async thinking(text: string): Promise<void> {
     this.#isThinking = true;
     if (!Deno.stderr.isTerminal()) return await writeText(Deno.stderr, text);
@@ -36,9 +36,9 @@ export class AnswerPrinter {
   }
 
   /**
-   * The answer is over.
+   * Finish the answer.
    *
-   * @param cutAfter Set if the answer was cut off: after how many tokens.
+   * @param cutAfter Number of tokens, if the answer reached the limit.
    */
   async end(cutAfter?: number): Promise<void> {
     await this.#endThinking();
@@ -47,7 +47,7 @@ export class AnswerPrinter {
     if (cutAfter !== undefined && Deno.stderr.isTerminal()) complain(dim(`(cut off after ${cutAfter} tokens)`));
   }
 
-  /** The answer broke off: what is said next starts on a line of its own. */
+  /** The answer broke off: continue on a new line. */
   async breakOff(): Promise<void> {
     await this.#endThinking();
     await this.#write(this.#textWrap?.flush() ?? "");

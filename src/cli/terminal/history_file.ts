@@ -1,18 +1,18 @@
-/** What was said in chats before, for the line editor: in a file that only this user can read. */
+/** Input history of chats for the line editor, in a file only this user can read. */
 
 import { dirname } from "@std/path";
 
-/** How many lines are kept. */
+/** Maximum number of lines kept. */
 const MOST_LINES = 500;
-/** What is longer is not kept. */
+/** Longer lines are not kept. */
 const MOST_LENGTH = 4096;
 /** A larger file is not ours. */
 const MOST_BYTES = 4 * 1024 * 1024;
 const MODE = 0o600;
 
 /**
- * Keeps lines from one chat to the next. Where the file cannot be read or written, nothing is kept; that is no reason to
- * disturb a conversation.
+ * Persists lines across chats. If the file cannot be read or written, it silently keeps nothing: not worth disturbing a
+ * conversation.
  */
 export class HistoryFile {
   readonly #path: string;
@@ -21,7 +21,7 @@ export class HistoryFile {
     this.#path = path;
   }
 
-  /** The lines, the newest first, as the line editor takes them. */
+  /** The lines, newest first, as the line editor expects. */
   read(): string[] {
     try {
       const { isFile, size } = Deno.statSync(this.#path);
@@ -34,7 +34,7 @@ export class HistoryFile {
     }
   }
 
-  /** Add a line; of chats at the same time, each keeps its own. */
+  /** Append a line; concurrent chats do not overwrite each other's. */
   add(line: string): void {
     if (line.trim() === "" || line.length > MOST_LENGTH || line.includes("\n")) return;
     const write = (): void => Deno.writeTextFileSync(this.#path, `${line}\n`, { append: true, mode: MODE });
@@ -47,7 +47,7 @@ export class HistoryFile {
         write();
       }
     } catch {
-      // As the class says.
+      // See the class.
     }
   }
 

@@ -1,11 +1,11 @@
-/** What commands read from stdin when it is not on the command line. */
+/** Reads input from stdin when it is not on the command line. */
 import { toText } from "@std/streams/to-text";
 import { remark } from "./output.ts";
 
 /**
- * Everything on stdin. On a terminal it is said what is waited for.
+ * Read all of stdin, with a hint if it is a terminal.
  *
- * @param what What is read, e.g. `the prompt`.
+ * @param what Name of the input, e.g. `the prompt`.
  * @returns The text.
  */
 export async function readInput(what: string): Promise<string> {
@@ -14,9 +14,9 @@ export async function readInput(what: string): Promise<string> {
 }
 
 /**
- * The lines on stdin that are not blank.
+ * Read the non-blank lines of stdin.
  *
- * @param what What a line is, e.g. `the documents, one a line,`.
+ * @param what Name of the input, e.g. `the documents, one a line,`.
  * @returns The lines.
  */
 export async function readLines(what: string): Promise<string[]> {

@@ -1,4 +1,4 @@
-/** Takes messages from the terminal, or lines from what is piped in. */
+/** Reads messages from the terminal, or lines from a pipe. */
 import { createInterface, type Interface } from "node:readline";
 import { stderr, stdin } from "node:process";
 import type { HistoryFile } from "./history_file.ts";
@@ -9,25 +9,25 @@ const MORE = "... ";
 const MOST_HISTORY = 500;
 const encoder = new TextEncoder();
 
-/** How messages are taken. */
+/** Options of a line editor. */
 export interface LineEditorOptions {
-  /** Shown before a message, without the space behind it. */
+  /** The prompt, without trailing space. */
   readonly prompt: () => string;
-  /** What was said before; absent: nothing is kept. */
+  /** Input history; default: none. */
   readonly history?: HistoryFile | undefined;
-  /** Ctrl-C: stops what runs, and says whether anything did. */
+  /** Handles Ctrl-C: stops what is running; returns whether anything was. */
   readonly interrupt: () => boolean;
 }
 
-/** Edits lines on a terminal. Ctrl-C stops what runs or clears the line, Ctrl-D leaves. */
+/** A line editor for terminals. Ctrl-C stops what is running or clears the line, Ctrl-D exits. */
 export class LineEditor implements Disposable {
-  /** Whether somebody types; lines are edited where they are shown, which is stderr. */
+  /** Whether input is interactive; lines are edited on stderr. */
   readonly isTerminal: boolean = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
   readonly #options: LineEditorOptions;
   readonly #lines: Interface;
   readonly #input: PasteInput | undefined;
   readonly #onSignal = (): void => this.#interrupt();
-  /** The lines of a message that goes on. */
+  /** Earlier lines of a multi-line message. */
   #begun = "";
 
   constructor(options: LineEditorOptions) {
@@ -38,7 +38,7 @@ export class LineEditor implements Disposable {
       stdin.pipe(this.#input);
       write(PASTE_ON);
     }
-    // The prompt goes to stderr, so that stdout has the answers and nothing else.
+    // The prompt goes to stderr, so that stdout has only answers.
     this.#lines = createInterface({
       input: this.#input ?? stdin,
       output: stderr,
@@ -49,16 +49,16 @@ export class LineEditor implements Disposable {
       removeHistoryDuplicates: true,
     });
     this.#lines.on("SIGINT", this.#onSignal);
-    // While the terminal is in raw mode Ctrl-C is a key, elsewhere a signal.
+    // In raw mode Ctrl-C is a key, otherwise a signal.
     Deno.addSignalListener("SIGINT", this.#onSignal);
   }
 
-  /** The messages, until Ctrl-D or the end of the input. While one is dealt with, keys are kept for the next. */
+  /** The messages, until Ctrl-D or EOF. While one is processed, keys are buffered. */
   async *messages(): AsyncGenerator<string, void, void> {
     this.#ask();
     for await (const line of this.#lines) {
       const whole = this.#input?.restore(line) ?? line;
-      // What a long paste stands for is not known in another chat.
+      // A placeholder for a long paste is meaningless in another chat.
       if (this.isTerminal && !isShortened(line, whole)) this.#options.history?.add(line);
       if (whole.endsWith("\\")) {
         this.#begun += `${whole.slice(0, -1)}\n`;
@@ -74,7 +74,7 @@ export class LineEditor implements Disposable {
         this.#input?.release();
       } else this.#ask();
     }
-    // The shell's prompt starts on a line of its own.
+    // Let the shell's prompt start on a new line.
     if (this.isTerminal) write("\n");
   }
 
@@ -99,7 +99,7 @@ export class LineEditor implements Disposable {
     this.#begun = "";
     if (isEmpty) remark("(Ctrl-D leaves)");
     else {
-      // As the keys do it: to the end of the line, then back over all of it.
+      // As keys would: move to the end of the line, then delete it.
       this.#lines.write(null, { ctrl: true, name: "e" });
       this.#lines.write(null, { ctrl: true, name: "u" });
     }

@@ -1,7 +1,7 @@
 /**
- * The only way text gets to stdout and stderr. Names, paths, answers and errors come from strangers, and a terminal does
- * what control characters say: it sets the clipboard, moves the cursor, answers as if somebody had typed. So a terminal
- * gets them spelt out; a file or a pipe gets everything as it is.
+ * The only path to stdout and stderr. Names, paths, answers and errors are untrusted, and control characters can set a
+ * terminal's clipboard, move the cursor or inject input. So they are escaped on a terminal; files and pipes get text
+ * unchanged.
  */
 
 import { dim } from "@std/fmt/colors";
@@ -10,11 +10,11 @@ import { spellControls } from "../../log/controls.ts";
 const encoder = new TextEncoder();
 const USUAL_COLUMNS = 80;
 
-/** The colours that this program uses. */
+/** This program's own colour sequences. */
 // deno-lint-ignore no-control-regex
 const COLOURED = /(\x1b\[(?:[0-2]|22|3[0-79])m)/;
 
-/** The same, but for this program's own colours. */
+/** Escapes control characters, except this program's own colours. */
 function spellAllButColours(text: string): string {
   return text.split(COLOURED).map((part, i) => i % 2 === 1 ? part : spellControls(part)).join("");
 }
@@ -29,43 +29,43 @@ export function complain(line: string): void {
   console.error(Deno.stderr.isTerminal() ? spellAllButColours(line) : line);
 }
 
-/** Print a line to stderr that a terminal shows as less important. */
+/** Print a dimmed line to stderr. */
 export function remark(line: string): void {
   complain(Deno.stderr.isTerminal() ? dim(line) : line);
 }
 
-/** Whether the terminal obeys escape sequences; see `setTerminalType`. */
+/** Whether the terminal supports escape sequences; see `setTerminalType`. */
 let obeys = true;
 
-/** @param type As `TERM` names it; absent: not known. */
+/** @param type The value of `TERM`; undefined if unknown. */
 export function setTerminalType(type: string | undefined): void {
   obeys = type !== "dumb";
 }
 
-/** Whether something is a terminal that obeys escape sequences. */
+/** Whether a stream is a terminal that supports escape sequences. */
 export function isScreen(stream: Pick<Sink, "isTerminal">): boolean {
   return obeys && stream.isTerminal();
 }
 
-/** Where a text goes. */
+/** An output stream. */
 export interface Sink {
   isTerminal(): boolean;
   write(bytes: Uint8Array): Promise<number>;
 }
 
 /**
- * Write a piece of text, all of it.
+ * Write text completely.
  *
- * @param to Where.
- * @param text What a model wrote, or another stranger.
- * @param raw A terminal gets it as it is.
+ * @param to The stream.
+ * @param text Untrusted text.
+ * @param raw Do not escape on a terminal.
  */
 export async function writeText(to: Sink, text: string, raw = false): Promise<void> {
   const bytes = encoder.encode(to.isTerminal() && !raw ? spellControls(text) : text);
   for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));
 }
 
-/** How many columns the terminal has; as many as usual where there is none. */
+/** The terminal's width in columns; a default if there is none. */
 export function columnsOf(): number {
   try {
     return Deno.consoleSize().columns || USUAL_COLUMNS;

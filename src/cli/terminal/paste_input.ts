@@ -1,21 +1,21 @@
 /**
- * What a terminal sends, on its way to the line editor. A text that is pasted ("bracketed paste") becomes one line: its
- * line breaks are shown as `↵`, a long one as `[paste 1: 120 lines]`, and both are put back when the line is done. While
- * an answer is written, keys are kept for the next line, but for Ctrl-C.
+ * Preprocesses terminal input for the line editor. Pasted text ("bracketed paste") becomes one line: line breaks are
+ * shown as `↵`, a long paste as `[paste 1: 120 lines]`; both are restored when the line is complete. While an answer is
+ * printed, keys other than Ctrl-C are buffered.
  */
 import { Buffer } from "node:buffer";
 import { Transform, type TransformCallback } from "node:stream";
 
-/** Asks a terminal to mark what is pasted. */
+/** Enables bracketed paste. */
 export const PASTE_ON = "\x1b[?2004h";
-/** Asks it not to any more. */
+/** Disables bracketed paste. */
 export const PASTE_OFF = "\x1b[?2004l";
 
 const BEGIN = "\x1b[200~";
 const END = "\x1b[201~";
-/** Stands for a line break in a line. */
+/** Placeholder for a line break. */
 const BREAK = "↵";
-/** A longer paste is only named in the line: an editor that draws every character again and again would take long. */
+/** A longer paste is shown as a placeholder, because the editor redraws every character repeatedly. */
 const MOST_SHOWN = 2000;
 const INTERRUPT = "\x03";
 
@@ -24,20 +24,20 @@ interface Keyboard {
   setRawMode(raw: boolean): unknown;
 }
 
-/** Between a terminal and the line editor. */
+/** Sits between a terminal and the line editor. */
 export class PasteInput extends Transform {
-  /** The editor looks whether it may edit. */
+  /** The editor checks this for raw mode. */
   readonly isTTY = true;
   readonly #keyboard: Keyboard;
   readonly #decoder = new TextDecoder();
   readonly #pastes: string[] = [];
-  /** What is pasted and has not ended. */
+  /** An unfinished paste. */
   #pasting: string | undefined;
-  /** The beginning of a mark. */
+  /** Beginning of a marker, not complete yet. */
   #rest = "";
   #held: string | undefined;
 
-  /** @param keyboard The terminal that is piped into this. */
+  /** @param keyboard The terminal piped into this stream. */
   constructor(keyboard: Keyboard) {
     super();
     this.#keyboard = keyboard;
@@ -48,19 +48,19 @@ export class PasteInput extends Transform {
     return this;
   }
 
-  /** Keep keys until `release`. */
+  /** Buffer keys until `release`. */
   hold(): void {
     this.#held ??= "";
   }
 
-  /** Hand on the keys that were kept. */
+  /** Pass on buffered keys. */
   release(): void {
     const held = this.#held;
     this.#held = undefined;
     if (held) this.push(Buffer.from(held));
   }
 
-  /** A line that was edited, as it was meant. */
+  /** Restore line breaks and pastes in a line. */
   restore(line: string): string {
     return line
       .replace(/\[paste (\d+): \d+ lines?\]/g, (shown, number: string) => this.#pastes[Number(number) - 1] ?? shown)
@@ -86,7 +86,7 @@ export class PasteInput extends Transform {
       else out += this.#endPaste(this.#pasting);
     }
     if (this.#held !== undefined && out !== "") {
-      // What was typed before it is given up, too.
+      // Input typed before Ctrl-C is discarded, too.
       const isStopped = out.includes(INTERRUPT);
       this.#held = isStopped ? "" : this.#held + out;
       out = isStopped ? INTERRUPT : "";
@@ -103,7 +103,7 @@ export class PasteInput extends Transform {
   #endPaste(pasted: string): string {
     this.#pasting = undefined;
     const text = pasted.replace(/\r\n?/g, "\n").replace(/\n$/, "");
-    // Keys that a text has by chance are not pressed.
+    // Control characters in pasted text must not act as keys.
     // deno-lint-ignore no-control-regex
     const plain = text.replace(/[\0-\x08\x0b-\x1f\x7f]/g, "");
     if (plain.length <= MOST_SHOWN) return plain.replaceAll("\n", BREAK);
@@ -113,12 +113,12 @@ export class PasteInput extends Transform {
   }
 }
 
-/** Whether a line names a paste that it does not have. */
+/** Whether a line has a paste placeholder that could not be restored. */
 export function isShortened(line: string, restored: string): boolean {
   return line.replaceAll(BREAK, "\n") !== restored;
 }
 
-/** How many characters at the end of a text may begin the mark; Escape alone is a key. */
+/** Length of a partial marker at the end of a text; a lone Escape counts as a key. */
 function beginningOf(mark: string, text: string): number {
   for (let count = Math.min(mark.length - 1, text.length); count >= 3; count--) {
     if (text.endsWith(mark.slice(0, count))) return count;

@@ -1,18 +1,18 @@
-/** What loading a model is at, for people. */
+/** Describes the phases of loading a model. */
 import { basename } from "@std/path";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { type Amounts, amounts, speed } from "./amounts.ts";
 import type { Progress } from "./progress.ts";
 
-/** The speed is not shown before this much time. */
+/** Speed is shown only after this time. */
 const SPEED_AFTER_MS = 1000;
 
 /**
- * Show what takes time.
+ * Show slow phases.
  *
- * @param progress Where to.
- * @param now Milliseconds, monotonic.
- * @returns Takes phases.
+ * @param progress The progress display.
+ * @param now Monotonic clock in milliseconds.
+ * @returns A function to call with each phase.
  */
 export function showPhases(
   progress: Progress,
@@ -43,7 +43,7 @@ export function showPhases(
   };
 }
 
-/** A phase in a few words. */
+/** Describe a phase in a few words. */
 export function describePhase(phase: LoadPhase): string {
   switch (phase.phase) {
     case "download":

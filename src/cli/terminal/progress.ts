@@ -1,29 +1,27 @@
-/**
- * Progress of long work: on a terminal one line on stderr that is overwritten, elsewhere a plain line for each step.
- */
+/** Progress display: on a terminal one line on stderr that is overwritten, otherwise a plain line per step. */
 import { spellControls } from "../../log/controls.ts";
 import { columnsOf, isScreen } from "./output.ts";
 
 const encoder = new TextEncoder();
-/** The widest bar. */
+/** Maximum width of the bar. */
 const MOST_WIDTH = 24;
-/** A terminal with fewer columns has no room for one. */
+/** Narrower terminals have no room for a bar. */
 const LEAST_COLUMNS = 50;
 
-/** Tells people how far things are. */
+/** A progress display. */
 export interface Progress {
-  /** A step begins. */
+  /** Start a step. */
   step(text: string): void;
-  /** How far the step is, 0 … 1 or not known, and what there is to say of that, the most important first. */
+  /** Report the fraction done, 0 … 1 or unknown, with notes, most important first. */
   at(fraction: number | undefined, notes?: string | readonly string[]): void;
-  /** Something worth keeping on the screen. */
+  /** Print a permanent line. */
   note(text: string): void;
-  /** Take away what is written over. */
+  /** Erase the overwritten line. */
   clear(): void;
 }
 
 /**
- * Progress on stderr.
+ * Create a display on stderr.
  *
  * @returns A bar on a terminal, lines elsewhere.
  */
@@ -51,7 +49,7 @@ export function stderrProgress(): Progress {
       const width = columns < LEAST_COLUMNS ? 0 : Math.min(MOST_WIDTH, Math.floor(columns / 4));
       const full = Math.round(Math.min(1, Math.max(0, fraction ?? 0)) * width);
       const bar = fraction === undefined || width === 0 ? "" : `[${"#".repeat(full)}${"-".repeat(width - full)}] `;
-      // What changes comes first, as a narrow terminal cuts the end.
+      // Changing parts come first, because a narrow terminal truncates the end.
       draw(`${bar}${[...[notes].flat().filter((note) => note !== ""), current].join("  ")}`);
     },
     note(text): void {

@@ -1,15 +1,15 @@
-/** A request of the daemon in one line. */
+/** Describes a request in one line. */
 import type { LiveRequestStatus } from "@inferd/client";
 import { duration } from "./amounts.ts";
 
-/** What is asked for, in words. */
+/** Names of services. */
 const SERVICES: Readonly<Record<string, string>> = { v1: "generate", v2: "generate", embed: "embed", rerank: "rerank" };
 
 /**
- * A request that waits or runs.
+ * Describe a waiting or running request.
  *
- * @param request As the daemon tells it.
- * @returns Its number and what is known of it.
+ * @param request The request as reported by the daemon.
+ * @returns Its number and state.
  */
 export function describeRequest({ number, service, backend, ageMs, firstTokenMs, pieces }: LiveRequestStatus): string {
   return [
@@ -21,13 +21,13 @@ export function describeRequest({ number, service, backend, ageMs, firstTokenMs,
 }
 
 /**
- * How fast an answer is written.
+ * Format the speed of an answer.
  *
- * @param tokens How many came.
- * @param ms The time from the first to the last.
- * @returns One text; none where that is not known.
+ * @param tokens Tokens received.
+ * @param ms Time from first to last.
+ * @returns One text, or none if unknown.
  */
 export function speedOf(tokens: number, ms: number): string[] {
-  // The first one came with the prompt.
+  // The first token belongs to the prompt's processing.
   return tokens < 2 || ms <= 0 ? [] : [`${((tokens - 1) / ms * 1000).toFixed(1)} tokens/s`];
 }

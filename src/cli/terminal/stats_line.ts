@@ -1,19 +1,19 @@
-/** How fast an answer was, in one line. */
+/** Formats an answer's statistics in one line. */
 import type { GenerationResult } from "@inferd/client";
 import { duration } from "./amounts.ts";
 import { speedOf } from "./request_line.ts";
 
-/** Measures an answer where the daemon does not tell, as for servers elsewhere. */
+/** Measures timings that the daemon does not report, such as those of remote servers. */
 export class AnswerClock {
   readonly #begun = performance.now();
   #first: number | undefined;
 
-  /** A piece has come. */
+  /** A piece arrived. */
   tick(): void {
     this.#first ??= performance.now();
   }
 
-  /** What was measured until now; nothing where nothing came in pieces. */
+  /** Timings so far; undefined if nothing was streamed. */
   get timings(): GenerationResult["timings"] {
     if (this.#first === undefined) return undefined;
     return { queueMs: 0, promptMs: this.#first - this.#begun, generationMs: performance.now() - this.#first };
@@ -21,11 +21,11 @@ export class AnswerClock {
 }
 
 /**
- * The numbers of an answer.
+ * Format an answer's statistics.
  *
- * @param answer What was counted and measured.
- * @param clock Measured besides.
- * @returns What is known of tokens and time.
+ * @param answer Usage and timings of the answer.
+ * @param clock Timings measured here.
+ * @returns The known counts and times.
  */
 export function statsOf(answer: Pick<GenerationResult, "usage" | "timings">, clock?: AnswerClock): string {
   const { usage, timings = clock?.timings } = answer;

@@ -1,11 +1,11 @@
-/** What the commands say of a chat template that cannot be evaluated. */
+/** Describes a chat template that cannot be evaluated. */
 import type { TemplateError } from "@inferd/client";
 
 /**
- * An error of a chat template in one line, whatever is in its message.
+ * Describe a chat template's error in one line, whatever its message contains.
  *
  * @param error The error.
- * @returns What is wrong, and what is used instead.
+ * @returns The problem, and the fallback.
  */
 export function describeTemplateError({ message, line, format }: Readonly<TemplateError>): string {
   const wrong = message.replaceAll(/\s+/g, " ").trim();

@@ -1,50 +1,50 @@
-/** Wraps text that comes in pieces at words, as wide as a terminal shows it. */
+/** Word-wraps streamed text by its displayed width. */
 import { unicodeWidth } from "@std/cli/unicode-width";
 
-/** A piece that is not broken: a word, white space, or a character that may stand alone on a line, as in Chinese. */
+/** An unbreakable piece: a word, white space, or a character that allows breaks around it, as in Chinese. */
 const PIECES =
   /\n|[^\S\n]+|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]|[^\s\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]+/gu;
-/** Begins and ends what is shown as it is, such as code. */
+/** Opening or closing fence of a code block, which is not wrapped. */
 const FENCE = /^\s*(```|~~~)/;
 
-/** Wraps one text. */
+/** Wraps a text. */
 export class WordWrap {
   readonly #columns: () => number;
-  /** How far the line is filled. */
+  /** Current column. */
   #column = 0;
-  /** White space that is written when a word follows on the same line. */
+  /** White space, written only if a word follows on the same line. */
   #gap = "";
-  /** The end of what came, which may go on. */
+  /** The last word, which may continue. */
   #word = "";
-  /** The line as it came, for fences. */
+  /** The current line unwrapped, to detect fences. */
   #line = "";
   #isFenced = false;
-  /** A word longer than a line was begun: the terminal breaks it, so that it can be copied. */
+  /** A word longer than a line has started: the terminal breaks it, so that it can be copied. */
   #isLong = false;
 
-  /** @param columns How wide the terminal is, now. */
+  /** @param columns Returns the current width. */
   constructor(columns: () => number) {
     this.#columns = columns;
   }
 
   /**
-   * Take a piece of the text.
+   * Add a piece of text.
    *
-   * @param text As it came.
-   * @returns What to write now: all but the word that it ends with.
+   * @param text The piece.
+   * @returns The text to write now: all but the last word.
    */
   push(text: string): string {
     const pieces = (this.#word + text).match(PIECES) ?? [];
     this.#word = /\s$/.test(text) || pieces.length === 0 ? "" : pieces.pop() ?? "";
     const written = pieces.map((piece) => this.#take(piece)).join("");
-    // What fills a line is no word to wait for.
+    // A word that fills a line need not be held back.
     if (unicodeWidth(this.#word) < this.#columns()) return written;
     const begun = this.flush();
     this.#isLong = true;
     return written + begun;
   }
 
-  /** What was held back. */
+  /** The held-back rest. */
   flush(): string {
     const word = this.#word;
     this.#word = "";
@@ -68,7 +68,7 @@ export class WordWrap {
     const gap = this.#gap;
     this.#gap = "";
     const wanted = this.#column + unicodeWidth(gap) + width;
-    // The indentation of a line stays with its first word.
+    // A line's indentation stays with its first word.
     const columns = this.#columns();
     if (wanted <= columns || isFirst || this.#isFenced || this.#isLong) {
       this.#column = wanted > columns ? wanted % columns : wanted;

@@ -1,4 +1,4 @@
-/** A conversation of the Messages API: what it may hold, and how the daemon says the same. */
+/** Messages API conversations: their schema, and conversion to the daemon's messages. */
 import { z } from "zod";
 import type { Block, Message } from "@inferd/client";
 import { unsupported } from "../api_error.ts";
@@ -25,13 +25,13 @@ const toolResultBlock = z.object({
   is_error: z.boolean().nullish(),
 });
 const thinkingBlock = z.object({ type: z.literal("thinking"), thinking: z.string() });
-/** Only whoever wrote it can read it; this server writes none. */
+/** Readable only by the server that wrote it; this one never writes any. */
 const redactedBlock = z.object({ type: z.literal("redacted_thinking"), data: z.string() });
 
 const userBlock = z.discriminatedUnion("type", [textBlock, imageBlock, toolResultBlock]);
 const assistantBlock = z.discriminatedUnion("type", [textBlock, toolUseBlock, thinkingBlock, redactedBlock]);
 
-/** What stands before the conversation. */
+/** The system prompt. */
 export const system = z.union([z.string(), z.array(textBlock)]);
 
 /** One message. */
@@ -40,15 +40,15 @@ export const message = z.discriminatedUnion("role", [
   z.object({ role: z.literal("assistant"), content: z.union([z.string(), z.array(assistantBlock)]) }),
 ]);
 
-/** What marks a failed call in a result: the daemon's results have no flag for it. */
+/** Marks a failed tool call in its result; the daemon's results have no error flag. */
 const ERROR_PREFIX = "Error: ";
 
 /**
- * The conversation as the daemon takes it.
+ * Convert to the daemon's messages.
  *
  * @param asked The system prompt and the messages.
- * @param media Takes the images.
- * @throws {ApiError} If a block cannot be taken.
+ * @param media Collects the images.
+ * @throws {ApiError} If a block is not supported.
  */
 export function toMessages(
   asked: {
@@ -68,7 +68,7 @@ export function toMessages(
   return [{ role: "system", content: typeof said === "string" ? said : [...said] }, ...messages];
 }
 
-/** The daemon wants a block also where nothing that was sent is for the model. Where nothing was sent it refuses. */
+/** The daemon requires a block even if none of the sent ones is for the model; an empty message is refused. */
 function orEmpty(blocks: Block[], sent: readonly unknown[]): Block[] {
   return blocks.length === 0 && sent.length > 0 ? [{ type: "text", text: "" }] : blocks;
 }
@@ -110,5 +110,5 @@ function resultOf(
 
 function imageOf({ source }: z.output<typeof imageBlock>, param: string, media: MediaCollector): Block {
   if (source.type === "base64") return media.add("image", source.media_type, source.data);
-  throw unsupported(`${param}.source`, "this server fetches nothing, send the image itself in base64");
+  throw unsupported(`${param}.source`, "this server downloads nothing, send the image itself in base64");
 }

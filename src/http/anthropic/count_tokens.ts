@@ -7,10 +7,10 @@ import { body, toRequest } from "./request.ts";
 const countBody = body.partial({ max_tokens: true });
 
 /**
- * Answer a request: tokens of the prompt as the model's chat template renders it.
+ * Count the tokens of the prompt as rendered by the model's chat template.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function countTokens(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, countBody);

@@ -1,4 +1,4 @@
-/** How Anthropic's API writes an error. */
+/** Error bodies of Anthropic's API. */
 import { type ErrorStatus, toApiError } from "../api_error.ts";
 
 const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
@@ -13,9 +13,9 @@ const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
 };
 
 /**
- * An error's body.
+ * Format an error body.
  *
- * @param error What was caught.
+ * @param error The caught error.
  */
 export function anthropicErrorBody(error: unknown): Record<string, unknown> {
   const { status, message } = toApiError(error);

@@ -7,7 +7,7 @@ import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.t
 import { anthropicErrorBody } from "./error.ts";
 import { type Body, body, isSingle, toRequest } from "./request.ts";
 
-/** What every form of one answer says of it. */
+/** Fields common to all forms of an answer. */
 interface Head {
   readonly id: string;
   readonly type: "message";
@@ -19,7 +19,7 @@ interface Head {
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function messages(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -49,10 +49,10 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
       usage: usageOf(event),
     });
   }
-  throw new Error("An answer ended without its last event");
+  throw new Error("The answer ended without its final event");
 }
 
-/** Tokens of the prompt, which a stream says first of all; 0 where that is not known before the answer. */
+/** Prompt tokens, which a stream reports first; 0 if not known before the answer. */
 async function countOf(
   { link }: Bridge,
   { messages, attachments, tools, toolChoice, thinking }: ReturnType<typeof toRequest>,
@@ -63,7 +63,7 @@ async function countOf(
     const client = await link.client("v2");
     return await client.countTokens({ messages, tools, toolChoice, thinking }, options);
   } catch {
-    // A remote server does not tell; what is wrong with the request, its answer says.
+    // A remote server cannot count; errors in the request show up in its answer.
     return 0;
   }
 }
@@ -77,7 +77,7 @@ function contentOf({ thinking, text, toolCalls }: GenerationV2Result, asked: Bod
   ];
 }
 
-/** Which of several stop sequences came is not told by the daemon. */
+/** The daemon does not report which of several stop sequences matched. */
 function ending({ stopReason }: GenerationV2Result, { stop_sequences: stops }: Body): Record<string, unknown> {
   const stopped = stopReason === "stop_sequence" && stops?.length === 1 ? stops[0] : undefined;
   return { stop_reason: stopReason, stop_sequence: stopped ?? null };
@@ -86,7 +86,7 @@ function ending({ stopReason }: GenerationV2Result, { stop_sequences: stops }: B
 function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
   const cached = usage.cachedTokens ?? 0;
   return {
-    // The API counts what came from the cache apart.
+    // The API reports cached tokens separately.
     input_tokens: usage.promptTokens - cached,
     cache_creation_input_tokens: 0,
     cache_read_input_tokens: cached,
@@ -118,7 +118,7 @@ async function* pieces(
   const start = async (): Promise<string> => {
     if (begun) return "";
     begun = true;
-    // What of them came from the cache is known at the end.
+    // Cached tokens are known only at the end.
     const usage = { input_tokens: await inputTokens, output_tokens: 0 };
     return event("message_start", {
       message: { ...head, content: [], stop_reason: null, stop_sequence: null, usage },

@@ -1,4 +1,4 @@
-/** A request of the Messages API: what it may say, and what of it the daemon is asked. */
+/** Messages API requests: their schema, and conversion to the daemon's request. */
 import { z } from "zod";
 import type { ToolChoice } from "@inferd/client";
 import { invalid } from "../api_error.ts";
@@ -34,7 +34,7 @@ export const body = z.strictObject({
     z.object({ type: z.literal("none") }),
   ]).nullish(),
   thinking: z.discriminatedUnion("type", [
-    // Models here think as long as they like; the budget is an upper bound that max_tokens is, too.
+    // Thinking has no budget of its own here; max_tokens already bounds it.
     z.object({ type: z.literal("enabled"), budget_tokens: z.int().min(1).nullish() }),
     z.object({ type: z.literal("adaptive") }),
     z.object({ type: z.literal("disabled") }),
@@ -46,14 +46,14 @@ export const body = z.strictObject({
   service_tier: z.enum(["auto", "standard_only"]).nullish(),
 });
 
-/** A request that was read. */
+/** A parsed request. */
 export type Body = z.output<typeof body>;
 
 /**
- * What the daemon is asked.
+ * Convert to the daemon's request.
  *
- * @param asked What was sent.
- * @throws {ApiError} If something of it cannot be honoured.
+ * @param asked The parsed request.
+ * @throws {ApiError} If it uses an unsupported feature.
  */
 export function toRequest(asked: Body): GenerationJob["request"] {
   const media = new MediaCollector();
@@ -94,7 +94,7 @@ function choiceOf({ tool_choice: choice }: Body): ToolChoice | undefined {
   }
 }
 
-/** Whether only the first call is told. */
+/** Whether only the first call is returned. */
 export function isSingle({ tool_choice: choice }: Body): boolean {
   return choice !== null && choice !== undefined && choice.type !== "none" && choice.disable_parallel_tool_use === true;
 }

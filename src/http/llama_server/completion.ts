@@ -1,6 +1,6 @@
 /**
- * llama-server's own `/completion`. As with `/v1/completions`, a prompt is one message of the user's: models are asked
- * through their chat templates.
+ * llama-server's `/completion`. As in `/v1/completions`, a prompt becomes one user message, because models are only
+ * used through their chat templates.
  */
 import type { Context } from "hono";
 import { z } from "zod";
@@ -14,10 +14,10 @@ import { openAiErrorBody } from "../openai/error.ts";
 import { jsonObject, readSampling, sampling, toSchema } from "../openai/fields.ts";
 import { timingsOf } from "./timings.ts";
 
-/** How many prompts one request may hold. */
+/** Maximum number of prompts in a request. */
 const MAX_PROMPTS = 64;
 
-/** What leaves sampling as it is, of what cannot be set. */
+/** Neutral values of unsupported sampling parameters. */
 const NEUTRAL = {
   dynatemp_range: 0,
   dry_multiplier: 0,
@@ -41,9 +41,9 @@ const body = z.strictObject({
   prompt: z.union([z.string(), z.array(z.unknown()).min(1).max(MAX_PROMPTS), jsonObject]),
   n_predict: z.int().min(-1).nullish(),
   max_tokens: z.int().min(-1).nullish(),
-  // -1 is a random one.
+  // -1 means random.
   seed: z.int().min(-1).max(2 ** 32 - 1).nullish(),
-  // Pairs, as llama-server documents them, or as OpenAI has it.
+  // Pairs, as documented by llama-server, or OpenAI's object.
   logit_bias: z.union([
     z.array(z.tuple([z.int().min(0), z.union([z.number(), z.literal(false)])])),
     sampling.logit_bias,
@@ -54,7 +54,8 @@ const body = z.strictObject({
   json_schema: jsonObject.nullish(),
   cache_prompt: z.boolean().nullish(),
   id_slot: z.literal(-1, "must be -1: the daemon chooses slots").nullish(),
-  // They say how something works that is off, and what to keep of a prompt that is too long: such a prompt is refused.
+  // Parameters of samplers that are off, and the number of tokens to keep of a truncated prompt, where such prompts are
+  // refused.
   dynatemp_exponent: z.number().nullish(),
   dry_base: z.number().nullish(),
   dry_allowed_length: z.number().nullish(),
@@ -74,7 +75,7 @@ type Body = z.output<typeof body>;
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function completion(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -123,13 +124,13 @@ export async function completion(context: Context, bridge: Bridge): Promise<Resp
 
 function promptsOf(given: Body["prompt"]): string[] {
   return [given].flat().map((one) => {
-    // llama-server's form of a prompt with media, without any.
+    // llama-server's form of a multimodal prompt, but without media.
     const isText = typeof one === "object" && one !== null && !("multimodal_data" in one) && "prompt_string" in one;
     const prompt: unknown = isText ? one.prompt_string : one;
     if (typeof prompt !== "string") {
       throw unsupported(
         "prompt",
-        "numbers of tokens are another model's, and media go to /v1/chat/completions: send text",
+        "token ids are specific to a model, and media go to /v1/chat/completions: send text",
       );
     }
     if (prompt === "") throw invalid("prompt", "must not be empty");
@@ -156,7 +157,7 @@ function toRequest(asked: Body): Omit<GenerateV2Fields, "model" | "messages"> {
   };
 }
 
-/** `false` in a pair says: never. */
+/** `false` in a pair forbids the token. */
 function biasOf(given: Body["logit_bias"]): Record<string, number> | undefined {
   if (!Array.isArray(given)) return given ?? undefined;
   return Object.fromEntries(given.map(([token, bias]) => [token, bias === false ? -100 : bias]));
@@ -165,7 +166,7 @@ function biasOf(given: Body["logit_bias"]): Record<string, number> | undefined {
 function stopOf({ stopReason }: GenerationV2Result, { stop }: Body): Record<string, unknown> {
   if (stopReason === "max_tokens") return { stop_type: "limit", stopping_word: "" };
   if (stopReason !== "stop_sequence") return { stop_type: "eos", stopping_word: "" };
-  // The daemon does not tell which of several it was.
+  // The daemon does not report which of several matched.
   const [only = "", ...others] = [stop ?? []].flat();
   return { stop_type: "word", stopping_word: others.length === 0 ? only : "" };
 }

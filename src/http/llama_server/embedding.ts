@@ -1,4 +1,4 @@
-/** llama-server's own `/embedding`: one list of vectors for each text, where OpenAI's form has one object for all. */
+/** llama-server's `/embedding`: a list of vectors per text, where OpenAI has one object for all. */
 import type { Context } from "hono";
 import { z } from "zod";
 import { readBody } from "../body.ts";
@@ -16,7 +16,7 @@ const body = z.strictObject({
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function embedding(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);

@@ -1,19 +1,19 @@
-/** llama-server's view of itself, as far as the daemon has the same: `/props` and `/slots`. */
+/** llama-server's `/props` and `/slots`, as far as the daemon has equivalents. */
 import type { Context } from "hono";
 import type { Bridge } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
 import config from "../../../deno.json" with { type: "json" };
 
-/** The model of a query's `model`, or the first that generates. */
+/** The model in the query, or the first that generates. */
 function asked(context: Context, { link }: Bridge): Promise<ServedModel> {
   return link.model(context.req.query("model"), "generate");
 }
 
 /**
- * What the model can do, and the defaults of requests.
+ * Respond with the model's properties and the default request parameters.
  *
  * @param context The request.
- * @param bridge Knows the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function props(context: Context, bridge: Bridge): Promise<Response> {
   const { name, backends: [first] } = await asked(context, bridge);
@@ -31,11 +31,11 @@ export async function props(context: Context, bridge: Bridge): Promise<Response>
 }
 
 /**
- * Which of the model's slots are busy. The daemon's queue counts requests and does not say who runs where, so the first
- * slots are the busy ones.
+ * Respond with the model's slots and whether they are busy. The daemon's queue has counts only, so the first slots are
+ * reported as the busy ones.
  *
  * @param context The request.
- * @param bridge Knows the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function slots(context: Context, bridge: Bridge): Promise<Response> {
   const { backends: [first] } = await asked(context, bridge);

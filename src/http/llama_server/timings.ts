@@ -1,11 +1,11 @@
-/** How long an answer took, as llama-server tells it in `timings`. */
+/** llama-server's `timings`. */
 import type { GenerationV2Result } from "@inferd/client";
 
 /**
- * `timings` of an answer.
+ * Format `timings` of an answer.
  *
  * @param result The answer.
- * @returns The field; empty where the daemon did not measure.
+ * @returns The field; empty if the daemon reports no timings.
  */
 export function timingsOf({ usage, timings }: GenerationV2Result): Record<string, unknown> {
   if (timings === undefined) return {};
@@ -20,7 +20,7 @@ export function timingsOf({ usage, timings }: GenerationV2Result): Record<string
 }
 
 /**
- * `timings` of a request's answer; those of several at once would say nothing.
+ * Format `timings` of a request with a single answer; for several there are none.
  *
  * @param results Its answers.
  */

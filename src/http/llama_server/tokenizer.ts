@@ -1,4 +1,4 @@
-/** llama-server's view of a model's tokens: `/tokenize`, `/detokenize` and `/apply-template`. */
+/** llama-server's `/tokenize`, `/detokenize` and `/apply-template`. */
 import type { Context } from "hono";
 import { z } from "zod";
 import { unsupported } from "../api_error.ts";
@@ -19,10 +19,10 @@ const tokenizeBody = z.strictObject({
 });
 
 /**
- * Tokens of a text.
+ * Tokenize a text.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function tokenize(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, tokenizeBody);
@@ -44,7 +44,7 @@ export async function tokenize(context: Context, { link }: Bridge): Promise<Resp
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Text, or the bytes of a part of a character. */
+/** Text, or bytes if the token is part of a character. */
 function pieceOf(bytes: Uint8Array): string | number[] {
   try {
     return utf8.decode(bytes);
@@ -56,10 +56,10 @@ function pieceOf(bytes: Uint8Array): string | number[] {
 const detokenizeBody = z.strictObject({ model, tokens: z.array(z.int().min(0)) });
 
 /**
- * The text of tokens.
+ * Detokenize tokens.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function detokenize(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, detokenizeBody);
@@ -76,10 +76,10 @@ const templateBody = z.strictObject({
 });
 
 /**
- * The prompt that a conversation becomes.
+ * Render a conversation to a prompt.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function applyTemplate(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, templateBody);

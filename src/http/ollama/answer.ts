@@ -1,4 +1,4 @@
-/** How Ollama's answers come: one JSON value a line, or one for all. */
+/** Ollama's responses: one JSON value per line, or a single one. */
 import type { Context } from "hono";
 import type { GenerationV2Event, TokenLogprob } from "@inferd/client";
 import type { Bridge, GenerationJob } from "../bridge.ts";
@@ -7,23 +7,23 @@ import { JSON_LINES, streamed } from "../event_stream.ts";
 import { doneReason, Durations } from "./options.ts";
 import { ollamaErrorBody } from "./error.ts";
 
-/** What is answered. */
+/** An answer to send. */
 export interface OllamaAnswer {
-  /** What the request calls the model. */
+  /** The model's name in the request. */
   readonly name: string;
-  /** Absent: nothing is asked, only whether the model is there. */
+  /** Undefined: nothing is generated, only the model's presence is checked. */
   readonly job: Pick<GenerationJob, "model" | "request"> | undefined;
   readonly stream: boolean;
-  /** The fields that carry an event; of `done`, all of the answer. */
+  /** The fields for an event; for `done`, the whole answer. */
   piece(event: GenerationV2Event): Record<string, unknown>;
 }
 
 /**
- * Answer.
+ * Respond with an answer.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
- * @param answer What is answered, and how.
+ * @param bridge The link to the daemon.
+ * @param answer The request and its format.
  */
 export async function answerOllama(context: Context, bridge: Bridge, answer: OllamaAnswer): Promise<Response> {
   const { name: model, job, stream, piece } = answer;
@@ -47,7 +47,7 @@ export async function answerOllama(context: Context, bridge: Bridge, answer: Oll
       }
       times.piece();
     }
-    throw new Error("An answer ended without its last event");
+    throw new Error("The answer ended without its final event");
   }
   return await streamed(
     (async function* (): AsyncGenerator<string> {
@@ -63,7 +63,7 @@ export async function answerOllama(context: Context, bridge: Bridge, answer: Oll
   );
 }
 
-/** Ollama's form is the list of OpenAI's. */
+/** Ollama uses the list inside OpenAI's format. */
 function likely(tokens: readonly TokenLogprob[] | undefined): Record<string, unknown> {
   return tokens === undefined ? {} : { logprobs: chatLogprobs(tokens)?.content };
 }

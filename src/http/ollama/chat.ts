@@ -1,4 +1,4 @@
-/** Ollama's conversations: `/api/chat`. */
+/** Ollama's chat: `/api/chat`. */
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Block, GenerationV2Event, Message } from "@inferd/client";
@@ -50,7 +50,7 @@ const body = z.strictObject({
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function chat(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -75,7 +75,7 @@ export async function chat(context: Context, bridge: Bridge): Promise<Response> 
   });
 }
 
-/** Calls have no ids here: a result belongs to the first unanswered call of the tool that it names. */
+/** Ollama's calls have no ids: a result belongs to the first unanswered call of the named tool. */
 function toMessages(messages: readonly z.output<typeof message>[], media: MediaCollector): Message[] {
   const out: { role: Message["role"]; content: Block[] }[] = [];
   let open: { id: string; name: string }[] = [];
@@ -113,7 +113,7 @@ function toMessages(messages: readonly z.output<typeof message>[], media: MediaC
   return out;
 }
 
-/** Ollama's images say not what they are; their first bytes do. */
+/** Detects the type of an image from its first bytes, since Ollama sends none. */
 export function imageType(base64: string): string {
   const [, type] = IMAGE_HEADS.find(([head]) => base64.startsWith(head)) ?? [];
   return type ?? "image/png";

@@ -5,7 +5,7 @@ import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { Durations, keepAlive, namedModel } from "./options.ts";
 
-/** Options are for answers; of vectors they say nothing. */
+/** Options concern generation and do not affect embeddings. */
 const anyOptions = z.record(z.string(), z.unknown()).nullish();
 
 const body = z.strictObject({
@@ -25,11 +25,11 @@ const olderBody = z.strictObject({
 });
 
 /**
- * Answer `/api/embed`. A text over the model's context is refused, whatever `truncate` says: a vector of half a text
- * would pass for that of the whole. Clients send nothing to have the model loaded.
+ * Answer `/api/embed`. A text that exceeds the context is refused whatever `truncate` says: the vector of a truncated
+ * text would pass for that of the whole. Clients send an empty input to load the model.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function embed(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -50,7 +50,7 @@ export async function embed(context: Context, bridge: Bridge): Promise<Response>
  * Answer `/api/embeddings`.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function embeddings(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, olderBody);

@@ -1,10 +1,10 @@
-/** How Ollama's API writes an error. */
+/** Error bodies of Ollama's API. */
 import { toApiError } from "../api_error.ts";
 
 /**
- * An error's body.
+ * Format an error body.
  *
- * @param error What was caught.
+ * @param error The caught error.
  */
 export function ollamaErrorBody(error: unknown): Record<string, unknown> {
   return { error: toApiError(error).message };

@@ -1,4 +1,4 @@
-/** Ollama's prompts: `/api/generate`. */
+/** Ollama's completion: `/api/generate`. */
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Block, GenerationV2Event, Message } from "@inferd/client";
@@ -42,7 +42,7 @@ const body = z.strictObject({
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function generate(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);

@@ -1,4 +1,4 @@
-/** The models that there are, as Ollama tells it: `/api/tags`, `/api/ps`, `/api/show`, `/api/version`. */
+/** Ollama's model lists: `/api/tags`, `/api/ps`, `/api/show`, `/api/version`. */
 import type { Context } from "hono";
 import { z } from "zod";
 import { ApiError } from "../api_error.ts";
@@ -7,24 +7,24 @@ import type { Bridge } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
 import config from "../../../deno.json" with { type: "json" };
 
-/** What is not known of a model, in the form that clients read. */
+/** Placeholders for unknown properties, in the format that clients parse. */
 const UNKNOWN = { modified_at: new Date(0).toISOString(), size: 0, digest: "" } as const;
 
 /**
- * The models that can be asked.
+ * List available models.
  *
  * @param context The request.
- * @param bridge Knows them.
+ * @param bridge The link to the daemon.
  */
 export async function tags(context: Context, { link }: Bridge): Promise<Response> {
   return context.json({ models: (await link.models()).map(entry) });
 }
 
 /**
- * The models that are loaded: one that is asleep can be asked, and is not among them.
+ * List loaded models; every available model counts as loaded.
  *
  * @param context The request.
- * @param bridge Knows them.
+ * @param bridge The link to the daemon.
  */
 export async function ps(context: Context, { link }: Bridge): Promise<Response> {
   const awake = (await link.models()).filter(({ backends }) =>
@@ -34,15 +34,15 @@ export async function ps(context: Context, { link }: Bridge): Promise<Response> 
   return context.json({ models: loaded });
 }
 
-/** Go's client sends every field, `name` empty beside `model`. */
+/** Go's client sends every field, with `name` empty next to `model`. */
 const showBody = z.object({ model: z.string().nullish(), name: z.string().nullish() });
 
 /**
- * What one model can do.
+ * Describe a model.
  *
  * @param context The request.
- * @param bridge Knows it.
- * @throws {ApiError} 404 if there is none of that name.
+ * @param bridge The link to the daemon.
+ * @throws {ApiError} 404 if there is no such model.
  */
 export async function show(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, showBody);
@@ -75,7 +75,7 @@ export async function show(context: Context, { link }: Bridge): Promise<Response
   });
 }
 
-/** The program's version. */
+/** Respond with the program's version. */
 export function version(context: Context): Promise<Response> {
   return Promise.resolve(context.json({ version: config.version }));
 }

@@ -1,11 +1,13 @@
-/** What Ollama's `options` say of sampling, and the names and times its answers have. */
+/** Ollama's `options` for sampling, and the model names and durations in its answers. */
 import { z } from "zod";
 import type { GenerateV2Fields, GenerationTimings, GenerationV2Result, SamplingOptions, Usage } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import type { DaemonLink, ModelService, ServedModel } from "../daemon_link.ts";
 import { readSeed, readTopP, seed, topP } from "../openai/fields.ts";
 
-/** How a model is loaded is the daemon's configuration; clients send these with every request, and they are let be. */
+/**
+ * Load parameters are part of the daemon's configuration; clients send them with every request, so they are ignored.
+ */
 const LOADING = {
   num_thread: z.int().nullish(),
   num_gpu: z.int().nullish(),
@@ -31,28 +33,28 @@ export const options = z.strictObject({
   stop: z.array(z.string().min(1)).max(16).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   typical_p: z.number().nullish(),
-  repeat_last_n: z.literal(64, "must be 64: penalties look at so many tokens").nullish(),
+  repeat_last_n: z.literal(64, "must be 64, the number of tokens that penalties consider").nullish(),
   repeat_penalty: z.number().gt(0).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   mirostat: z.int().nullish(),
-  // They say how mirostat works, which is off.
+  // Parameters of mirostat, which is off.
   mirostat_tau: z.number().nullish(),
   mirostat_eta: z.number().nullish(),
   tfs_z: z.number().nullish(),
   penalize_newline: z.boolean().nullish(),
 }).nullish();
 
-/** What leaves sampling as it is, of what cannot be set. */
+/** Neutral values of unsupported sampling parameters. */
 const NEUTRAL = { typical_p: 1, tfs_z: 1, mirostat: 0, penalize_newline: true } as const;
 
-/** `format`: JSON of any kind, or by a schema. */
+/** `format`: any JSON, or a schema. */
 export const format = z.union([z.literal("json"), z.literal(""), z.record(z.string(), z.unknown())]).nullish();
 
 /** `think`. */
 export const think = z.union([z.boolean(), z.enum(["low", "medium", "high"])]).nullish();
 
-/** How likely the tokens were, and what happens when the context is full: then nothing is cut off. */
+/** Logprobs, and the policy for a full context, where nothing is ever truncated. */
 export const generationFields = {
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
@@ -60,15 +62,15 @@ export const generationFields = {
   shift: z.boolean().nullish(),
 };
 
-/** How long a model stays loaded is the daemon's configuration. */
+/** How long a model stays loaded is part of the daemon's configuration. */
 export const keepAlive = z.union([z.string(), z.number()]).nullish();
 
 /**
- * Reads `options`.
+ * Parse `options`.
  *
- * @param given What was sent.
- * @param model The model that is asked.
- * @throws {ApiError} If one cannot be honoured.
+ * @param given The field.
+ * @param model The requested model.
+ * @throws {ApiError} If one is not supported.
  */
 export function readOptions(given: z.output<typeof options>, model: ServedModel): SamplingOptions {
   if (given === null || given === undefined) return {};
@@ -93,22 +95,22 @@ export function readOptions(given: z.output<typeof options>, model: ServedModel)
     frequencyPenalty: given.frequency_penalty ?? undefined,
     seed: readSeed(given.seed),
     stop: given.stop ?? undefined,
-    // Negative numbers say: as long as there is room.
+    // Negative numbers mean no limit but the context.
     ...(most === null || most === undefined || most < 0 ? {} : { maxTokens: Math.max(1, most) }),
   };
 }
 
-/** Reads `format`. */
+/** Parse `format`. */
 export function readFormat(given: z.output<typeof format>): Pick<GenerateV2Fields, "json" | "schema"> {
   if (given === null || given === undefined || given === "") return {};
   return given === "json" ? { json: true } : { schema: given };
 }
 
 /**
- * Reads what of {@linkcode generationFields} says something of the answer.
+ * Parse the supported part of {@linkcode generationFields}.
  *
- * @param given What was sent.
- * @throws {ApiError} If likeliest tokens are wanted and no others.
+ * @param given The fields.
+ * @throws {ApiError} If top logprobs are requested without logprobs.
  */
 export function readLogprobs(
   given: z.output<z.ZodObject<typeof generationFields>>,
@@ -118,17 +120,17 @@ export function readLogprobs(
   return {};
 }
 
-/** Reads `think`. */
+/** Parse `think`. */
 export function readThink(given: z.output<typeof think>): boolean {
   return given === true || typeof given === "string";
 }
 
 /**
- * The model a request names; `:latest` is what Ollama calls a name without a tag.
+ * Resolve a requested model; Ollama appends `:latest` to a name without a tag.
  *
- * @param link Knows the models.
- * @param name What was sent.
- * @param service What it is wanted for.
+ * @param link The link to the daemon.
+ * @param name The requested name.
+ * @param service The service it must support.
  */
 export function namedModel(link: DaemonLink, name: string, service: ModelService): Promise<ServedModel> {
   return link.model(name.replace(/:latest$/, ""), service);
@@ -136,12 +138,12 @@ export function namedModel(link: DaemonLink, name: string, service: ModelService
 
 const NS_PER_MS = 1e6;
 
-/** When what happened to one answer, as Ollama tells it: in nanoseconds. */
+/** Measures an answer's durations, in nanoseconds as in Ollama. */
 export class Durations {
   readonly #start = performance.now();
   #first: number | undefined;
 
-  /** A piece of the answer came. */
+  /** A piece of the answer arrived. */
   piece(): void {
     this.#first ??= performance.now();
   }
@@ -149,8 +151,8 @@ export class Durations {
   /**
    * The fields of the last line.
    *
-   * @param usage Counts of tokens.
-   * @param timings What the daemon has measured; absent: what was seen here.
+   * @param usage Token counts.
+   * @param timings The daemon's timings; default: as measured here.
    */
   fields({ promptTokens, completionTokens }: Usage, timings?: GenerationTimings): Record<string, number> {
     const now = performance.now();
@@ -176,7 +178,7 @@ export class Durations {
   }
 }
 
-/** Why an answer ended, in Ollama's words. */
+/** The stop reason in Ollama's terms. */
 export function doneReason({ stopReason }: Pick<GenerationV2Result, "stopReason">): string {
   return stopReason === "max_tokens" ? "length" : "stop";
 }

@@ -1,7 +1,7 @@
 /**
- * Ollama's `/api/pull`. No process that reads what clients send may write models or reach other hosts, and a daemon that
- * is ready has given both up: a model that is served is there already, one that the daemon is fetching is followed, and
- * any other is the operator's to pull.
+ * Ollama's `/api/pull`. Processes that read client input may neither write models nor reach other hosts, and a ready
+ * daemon has dropped both permissions. So a served model is reported as present, a download by the daemon is followed,
+ * and any other pull is left to the operator.
  */
 import type { Context } from "hono";
 import { z } from "zod";
@@ -14,13 +14,13 @@ import { JSON_LINES, streamed } from "../event_stream.ts";
 import { ollamaErrorBody } from "./error.ts";
 
 const body = z.strictObject({
-  // Go's client sends every field, the older ones empty.
+  // Go's client sends every field, deprecated ones empty.
   model: z.string().nullish(),
   name: z.string().nullish(),
   username: z.literal("", "must be empty: nobody logs in here").nullish(),
   password: z.literal("", "must be empty: nobody logs in here").nullish(),
   stream: z.boolean().nullish(),
-  insecure: z.literal(false, "must be false: models come over https alone").nullish(),
+  insecure: z.literal(false, "must be false: models are downloaded over https only").nullish(),
 });
 
 type Line = Readonly<Record<string, unknown>>;
@@ -29,7 +29,7 @@ type Line = Readonly<Record<string, unknown>>;
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Knows the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function pull(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -85,7 +85,7 @@ async function isServed(link: DaemonLink, name: string): Promise<boolean> {
   return models.some((model) => model.name === wanted || model.backends.some(({ backend }) => backend === wanted));
 }
 
-/** Says exactly what to run, where the name says where the model is. */
+/** Gives the exact command to run if the name identifies the model's source. */
 function notServed(name: string, { pullCommand }: DaemonLink): ApiError {
   const reference = hubReference(name);
   const run = reference === undefined
@@ -100,9 +100,9 @@ function notServed(name: string, { pullCommand }: DaemonLink): ApiError {
   );
 }
 
-/** A Hugging Face repository as Ollama names it (`hf.co/OWNER/REPO:QUANT`), as `inferd pull` does. */
+/** Converts Ollama's name of a Hugging Face repository (`hf.co/OWNER/REPO:QUANT`) to that of `inferd pull`. */
 function hubReference(name: string): string | undefined {
-  // Nothing that a shell would read: people paste it.
+  // No shell metacharacters: people paste the command.
   const [, repo, quantisation = ""] = /^(?:hf\.co\/|huggingface\.co\/|hf:)([\w.-]+\/[\w.-]+)(:[\w.-]+)?$/i.exec(name) ??
     [];
   return repo === undefined ? undefined : `hf:${repo}${quantisation}`;

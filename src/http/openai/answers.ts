@@ -1,14 +1,14 @@
-/** What the endpoints of OpenAI's that generate share: several answers to one request, why they ended, what they cost. */
+/** Shared by OpenAI's generation endpoints: multiple choices, finish reasons and usage. */
 import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { merged } from "../event_stream.ts";
 import config from "../../../deno.json" with { type: "json" };
 import { usageDetails } from "./usage.ts";
 
-/** What answered: a request with a seed is answered the same only by the same program. */
+/** Identifies the program: a seed reproduces an answer only with the same version. */
 export const SYSTEM_FINGERPRINT = `inferd-${config.version}`;
 
-/** The most answers one request may ask for. */
+/** Maximum number of choices per request. */
 export const MAX_CHOICES = 16;
 
 const FINISH_REASONS: Readonly<Record<string, string>> = {
@@ -19,29 +19,29 @@ const FINISH_REASONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The request of the n-th answer: answers differ, also where the request has a seed.
+ * The request for the n-th choice: choices differ, even with a seed.
  *
- * @param request What is asked.
- * @param index Which answer it is.
+ * @param request The request.
+ * @param index The choice.
  */
 export function nth(request: GenerationJob["request"], index: number): GenerationJob["request"] {
   return request.seed === undefined || index === 0 ? request : { ...request, seed: request.seed + index };
 }
 
 /**
- * The events of several answers as they come, each with the number of its answer. As many run at a time as the model has
- * slots: more would fill the daemon's queue, and the request would be refused for its own sake. When one fails, those
- * that run or wait are cancelled.
+ * Generate several choices and merge their events in order of arrival, each with its index. At most as many run at a
+ * time as the model has slots: more would fill the daemon's queue and make the request fail because of itself. If one
+ * fails, the others are cancelled.
  *
- * @param bridge Asks the daemon.
- * @param jobs What is asked, of one model.
+ * @param bridge The link to the daemon.
+ * @param jobs The requests, all for one model.
  */
 export function answersTo(
   bridge: Bridge,
   jobs: readonly GenerationJob[],
 ): AsyncGenerator<readonly [number, GenerationV2Event]> {
   const [first, ...others] = jobs;
-  // Most requests want one answer, and merging costs processor time for each token.
+  // Most requests have one choice, and merging costs CPU time for each token.
   if (first !== undefined && others.length === 0) return alone(bridge.generate(first));
   const failed = new AbortController();
   const answers = jobs.map((job) => {
@@ -55,7 +55,7 @@ async function* alone(events: AsyncGenerator<GenerationV2Event>): AsyncGenerator
   for await (const event of events) yield [0, event];
 }
 
-/** Those that hang are cancelled at once: nothing else would end them before their next event. */
+/** Cancels the other choices immediately: otherwise they would run until their next event. */
 async function* failing(
   events: AsyncGenerator<GenerationV2Event>,
   failed: AbortController,
@@ -69,10 +69,10 @@ async function* failing(
 }
 
 /**
- * The whole answers.
+ * Collect the complete answers.
  *
- * @param events Of all of them, as {@linkcode answersTo} tells them.
- * @param count How many there are.
+ * @param events Merged events from {@linkcode answersTo}.
+ * @param count The number of choices.
  */
 export async function resultsOf(
   events: AsyncIterable<readonly [number, GenerationV2Event]>,
@@ -81,18 +81,18 @@ export async function resultsOf(
   const results: GenerationV2Result[] = [];
   for await (const [index, event] of events) if (event.type === "done") results[index] = event;
   for (let index = 0; index < count; index++) {
-    if (results[index] === undefined) throw new Error("An answer ended without its last event");
+    if (results[index] === undefined) throw new Error("The answer ended without its final event");
   }
   return results;
 }
 
-/** Why an answer ended, in OpenAI's words. */
+/** The finish reason in OpenAI's terms. */
 export function finishReason({ stopReason }: GenerationV2Result): string {
   return FINISH_REASONS[stopReason] ?? "stop";
 }
 
 /**
- * What answers to one prompt cost together; the prompt counts once.
+ * Usage of all choices of one prompt; the prompt counts once.
  *
  * @param results The answers.
  */
@@ -101,9 +101,9 @@ export function usageOf(results: readonly GenerationV2Result[]): Record<string, 
 }
 
 /**
- * What answers to several prompts cost together.
+ * Usage of several prompts.
  *
- * @param prompts For each prompt its answers.
+ * @param prompts The answers of each prompt.
  */
 export function totalUsage(prompts: readonly (readonly GenerationV2Result[])[]): Record<string, unknown> {
   let [prompt, completion, cachedTokens, reasoningTokens] = [0, 0, 0, 0];

@@ -1,14 +1,11 @@
-/**
- * The stream of Chat Completions. A piece of text costs little: what all pieces of a stream have in common is written as
- * JSON once.
- */
+/** The stream of Chat Completions. The constant part of all chunks is serialised only once, to make chunks cheap. */
 import type { GenerationV2Event, GenerationV2Result, TokenLogprob } from "@inferd/client";
 import { serverSentEvent } from "../event_stream.ts";
 import { onlyTimings } from "../llama_server/timings.ts";
 import { finishReason, usageOf } from "./answers.ts";
 import { chatLogprobs } from "./logprobs.ts";
 
-/** What every piece of one answer says of it. */
+/** Fields common to all chunks of a response. */
 export interface Head {
   readonly id: string;
   readonly created: number;
@@ -16,7 +13,7 @@ export interface Head {
   readonly system_fingerprint: string;
 }
 
-/** What the stream is for. */
+/** Options of a stream. */
 export interface ChunkOptions {
   readonly head: Head;
   readonly asked: {
@@ -27,10 +24,10 @@ export interface ChunkOptions {
 }
 
 /**
- * The pieces of a stream.
+ * Format the chunks of a stream.
  *
- * @param events Of all answers, each with the number of its answer.
- * @param options What is streamed.
+ * @param events Events of all choices, each with its index.
+ * @param options The stream's options.
  */
 export async function* chunks(
   events: AsyncIterable<readonly [number, GenerationV2Event]>,

@@ -33,12 +33,12 @@ import { message, toMessages } from "./messages.ts";
 
 const toolName = z.object({ name: z.string() });
 
-/** What the API has and this server cannot do. */
+/** Parameters of the API that this server does not support. */
 const UNSUPPORTED = {
-  audio: "there is no output but text",
+  audio: "only text output is supported",
   function_call: 'send "tool_choice"',
   functions: 'send "tools"',
-  prediction: "nothing is predicted here, leave it out",
+  prediction: "predicted outputs are not supported, leave it out",
   web_search_options: "this server runs no tools of its own",
 };
 
@@ -68,7 +68,7 @@ export const body = z.strictObject({
   parallel_tool_calls: z.boolean().nullish(),
   response_format: z.discriminatedUnion("type", [
     z.strictObject({ type: z.literal("text") }),
-    // The schema is llama-server's.
+    // The schema is an extension of llama-server.
     z.strictObject({ type: z.literal("json_object"), schema: jsonObject.nullish() }),
     z.strictObject({
       type: z.literal("json_schema"),
@@ -80,7 +80,7 @@ export const body = z.strictObject({
       }),
     }),
   ]).nullish(),
-  // llama-server's, besides.
+  // An extension of llama-server.
   json_schema: jsonObject.nullish(),
   reasoning_effort: reasoningEffort.nullish(),
   modalities: z.array(z.literal("text", 'must be "text": there is no other output')).nullish(),
@@ -95,14 +95,14 @@ export const body = z.strictObject({
   web_search_options: z.unknown().optional(),
 });
 
-/** A request that was read. */
+/** A parsed request. */
 export type Body = z.output<typeof body>;
 
 /**
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function chatCompletions(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -143,10 +143,10 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
 }
 
 /**
- * What the daemon is asked for.
+ * Convert to the daemon's request.
  *
- * @param asked What was sent.
- * @throws {ApiError} If something of it cannot be honoured.
+ * @param asked The parsed request.
+ * @throws {ApiError} If it uses an unsupported feature.
  */
 export function toRequest(asked: Body): GenerationJob["request"] {
   checkFields(asked);
@@ -167,7 +167,7 @@ export function toRequest(asked: Body): GenerationJob["request"] {
   };
 }
 
-/** The tools that may be called, and whether one has to be. */
+/** The allowed tools, and whether a call is required. */
 function toolsOf({ tools: given, tool_choice: choice }: Body): {
   readonly tools: readonly Tool[];
   readonly choice: ToolChoice | undefined;
@@ -207,7 +207,7 @@ function maxTokens(asked: Body): Pick<GenerateV2Fields, "maxTokens"> {
   return most === null || most === undefined ? {} : { maxTokens: most };
 }
 
-/** The calls that are told: where only one is wanted, the first. */
+/** The calls to return: without parallel calls only the first. */
 function callsOf({ toolCalls }: GenerationV2Result, asked: Body): GenerationV2Result["toolCalls"] {
   return asked.parallel_tool_calls === false ? toolCalls.slice(0, 1) : toolCalls;
 }

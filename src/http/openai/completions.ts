@@ -1,6 +1,6 @@
 /**
- * OpenAI's older completions: `/v1/completions`. The daemon's models are asked in the form of their chat templates alone,
- * so a prompt is one message of the user's.
+ * OpenAI's legacy completions: `/v1/completions`. The daemon's models are only used through their chat templates, so a
+ * prompt becomes one user message.
  */
 import type { Context } from "hono";
 import { z } from "zod";
@@ -14,7 +14,7 @@ import { openAiErrorBody } from "./error.ts";
 import { bookkeeping, checkStreamOptions, readSampling, sampling, streamOptions } from "./fields.ts";
 import { completionLogprobs } from "./logprobs.ts";
 
-/** How many prompts one request may hold. */
+/** Maximum number of prompts in a request. */
 const MAX_PROMPTS = 64;
 
 const body = z.strictObject({
@@ -41,7 +41,7 @@ type Body = z.output<typeof body>;
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function completions(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -83,7 +83,7 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
   });
 }
 
-/** The prompts, once it is sure that all of the request can be honoured. */
+/** The prompts, after checking that the whole request is supported. */
 function promptsOf(asked: Body): string[] {
   checkStreamOptions(asked);
   if (asked.suffix) throw unsupported("suffix", "text is not filled in here");
@@ -95,7 +95,7 @@ function promptsOf(asked: Body): string[] {
   }
   const prompts = [asked.prompt].flat();
   if (!prompts.every((prompt) => typeof prompt === "string")) {
-    throw unsupported("prompt", "numbers of tokens are another model's, send text");
+    throw unsupported("prompt", "token ids are specific to a model, send text");
   }
   if (prompts.some((prompt) => prompt === "")) throw invalid("prompt", "must not be empty");
   if (prompts.length * (asked.n ?? 1) > MAX_PROMPTS) {

@@ -21,7 +21,7 @@ const body = z.strictObject({
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function embeddings(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -45,10 +45,10 @@ export async function embeddings(context: Context, bridge: Bridge): Promise<Resp
 function readInput(input: z.output<typeof body>["input"]): string[] {
   const texts = [input].flat();
   if (texts.every((text) => typeof text === "string")) return texts;
-  throw unsupported("input", "numbers of tokens are another model's, send text");
+  throw unsupported("input", "token ids are specific to a model, send text");
 }
 
-/** 32-bit floats, little-endian. */
+/** 32-bit little-endian floats. */
 function toBase64(vector: readonly number[]): string {
   const bytes = new DataView(new ArrayBuffer(vector.length * 4));
   for (const [index, value] of vector.entries()) bytes.setFloat32(index * 4, value, true);

@@ -1,4 +1,4 @@
-/** How OpenAI's API writes an error. */
+/** Error bodies of OpenAI's API. */
 import { type ErrorStatus, toApiError } from "../api_error.ts";
 
 const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
@@ -11,9 +11,9 @@ const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
 };
 
 /**
- * An error's body.
+ * Format an error body.
  *
- * @param error What was caught.
+ * @param error The caught error.
  */
 export function openAiErrorBody(error: unknown): Record<string, unknown> {
   const { status, message, param, code } = toApiError(error);

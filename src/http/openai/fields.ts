@@ -1,13 +1,13 @@
-/** Fields that several of OpenAI's requests share, and what of them cannot be honoured. */
+/** Fields shared by several of OpenAI's requests, and which of their values are not supported. */
 import { z } from "zod";
 import type { JsonSchema, SamplingOptions, Tool, ToolChoice } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import { isTooDeep, MAX_NESTING } from "../nesting.ts";
 
-/** What a JSON object may hold. */
+/** A JSON object with any content. */
 export const jsonObject = z.record(z.string(), z.unknown());
 
-/** Fields that say nothing of the answer: for the provider's books, or hints to caches this server has anyway. */
+/** Fields that do not affect the answer: billing metadata, and hints for caching, which is always on here. */
 export const bookkeeping = {
   user: z.string().nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
@@ -18,13 +18,13 @@ export const bookkeeping = {
   service_tier: z.enum(["auto", "default"], 'must be "auto" or "default": there is one tier').nullish(),
 };
 
-/** How a stream is told. */
+/** Options of a stream. */
 export const streamOptions = z.strictObject({
   include_usage: z.boolean().nullish(),
   include_obfuscation: z.boolean().nullish(),
 }).nullish();
 
-/** @throws {ApiError} If {@linkcode streamOptions} come without a stream. */
+/** @throws {ApiError} If {@linkcode streamOptions} are given without a stream. */
 export function checkStreamOptions(asked: { readonly stream?: unknown; readonly stream_options?: unknown }): void {
   if (asked.stream_options && !asked.stream) {
     throw invalid("stream_options", 'is only allowed when "stream" is true');
@@ -34,30 +34,30 @@ export function checkStreamOptions(asked: { readonly stream?: unknown; readonly 
 /** Nothing is stored here. */
 export const notStored = z.literal(false, "must be false: nothing is stored").nullish();
 
-/** Both ends are allowed, and 0 leaves the likeliest token alone. */
+/** Both ends are allowed; 0 keeps only the most likely token. */
 export const topP = z.number().min(0).max(1).nullish();
 
-/** The daemon's lower end is open; this is less than the likeliest token of any vocabulary has. */
+/** The daemon excludes 0; this is below the probability of the most likely token in any vocabulary. */
 const LEAST_TOP_P = 1e-7;
 
-/** Reads {@linkcode topP}. */
+/** Parse {@linkcode topP}. */
 export function readTopP(value: z.output<typeof topP>): number | undefined {
   return value === null || value === undefined ? undefined : Math.max(LEAST_TOP_P, value);
 }
 
-/** 64 bits, as these APIs have it; more than 53 of them do not survive JSON. */
+/** 64 bits, as in these APIs; above 53 bits JSON numbers lose precision. */
 export const seed = z.number().min(-(2 ** 63)).max(2 ** 63).refine(Number.isInteger, "must be an integer").nullish();
 
-/** The largest seed that stays exact when the number of an answer is added. */
+/** Largest seed that stays exact after adding a choice's index. */
 const SEEDS = 2 ** 52;
 
-/** Reads {@linkcode seed}: what the daemon cannot have exactly becomes another seed, always the same one. */
+/** Parse {@linkcode seed}: a seed that cannot be represented is mapped deterministically to another. */
 export function readSeed(value: z.output<typeof seed>): number | undefined {
   if (value === null || value === undefined) return undefined;
   return Math.abs(value) < SEEDS ? value : value % SEEDS;
 }
 
-/** How tokens are chosen, and what ends an answer: OpenAI's fields, and those that local servers have besides. */
+/** Sampling parameters and stop conditions: OpenAI's fields, and extensions of local servers. */
 export const sampling = {
   temperature: z.number().min(0).max(2).nullish(),
   top_p: topP,
@@ -73,9 +73,9 @@ export const sampling = {
 };
 
 /**
- * Reads {@linkcode sampling}, or a part of it.
+ * Parse {@linkcode sampling}, or a part of it.
  *
- * @param body What was sent.
+ * @param body The fields.
  */
 export function readSampling(
   body: Partial<z.output<z.ZodObject<typeof sampling>>>,
@@ -95,11 +95,11 @@ export function readSampling(
 }
 
 /**
- * Refuse what the API has and this server cannot honour; null says nothing.
+ * Reject unsupported parameters; null counts as absent.
  *
  * @param asked The body.
- * @param reasons By field, why it is not possible and what to do.
- * @throws {ApiError} If one is given.
+ * @param reasons By field: why it is not supported and what to do instead.
+ * @throws {ApiError} If one is present.
  */
 export function refuseGiven(asked: Readonly<Record<string, unknown>>, reasons: Readonly<Record<string, string>>): void {
   for (const [name, why] of Object.entries(reasons)) {
@@ -107,15 +107,15 @@ export function refuseGiven(asked: Readonly<Record<string, unknown>>, reasons: R
   }
 }
 
-/** How much a model is to think. */
+/** Reasoning effort. */
 export const reasoningEffort = z.enum(["none", "minimal", "low", "medium", "high", "xhigh"]);
 
-/** Whether an effort asks for a reasoning trace; a local model thinks or does not. */
+/** Whether an effort enables thinking; a local model has no other levels. */
 export function thinks(effort: z.output<typeof reasoningEffort> | null | undefined): boolean {
   return effort !== undefined && effort !== null && effort !== "none" && effort !== "minimal";
 }
 
-/** A function a model may call. */
+/** A function tool. */
 export const functionTool = z.object({
   name: z.string().min(1),
   description: z.string().nullish(),
@@ -123,18 +123,18 @@ export const functionTool = z.object({
   strict: z.boolean().nullish(),
 });
 
-/** A function as the daemon takes it. Arguments always follow their schema, whether `strict` is set or not. */
+/** Convert a function tool. Arguments always follow the schema, whether or not `strict` is set. */
 export function toTool({ name, description, parameters }: z.output<typeof functionTool>): Tool {
   return { name, description: description ?? "", inputSchema: toSchema(parameters ?? { type: "object" }) };
 }
 
-/** A JSON Schema without what says which version of it is meant. */
+/** A JSON Schema without the keywords that only name its version. */
 export function toSchema(schema: z.output<typeof jsonObject>): JsonSchema {
   const { $schema: _, $id: _id, ...rest } = schema;
   return rest;
 }
 
-/** The forms `tool_choice` has: three words, or a function's name. */
+/** Convert `tool_choice`: three words, or the name of a function. */
 export function toToolChoice(
   choice: "auto" | "none" | "required" | { readonly name: string } | null | undefined,
   tools: readonly Tool[],
@@ -151,12 +151,12 @@ export function toToolChoice(
 }
 
 /**
- * The tools that `allowed_tools` leaves.
+ * Select the tools listed in `allowed_tools`.
  *
- * @param all Those of the request.
- * @param allowed The names of those that may be called.
- * @param param Where the names are.
- * @throws {ApiError} If one of the names is no tool's.
+ * @param all The request's tools.
+ * @param allowed The allowed names.
+ * @param param Path of the names.
+ * @throws {ApiError} If a name matches no tool.
  */
 export function allowedTools(all: readonly Tool[], allowed: readonly string[], param: string): Tool[] {
   for (const name of allowed) {
@@ -167,7 +167,7 @@ export function allowedTools(all: readonly Tool[], allowed: readonly string[], p
   return all.filter(({ name }) => allowed.includes(name));
 }
 
-/** Arguments of an earlier call, which OpenAI has as text. */
+/** Parse the arguments of an earlier call, a JSON string in OpenAI's API. */
 export function readArguments(text: string, param: string): Record<string, unknown> {
   let value: unknown;
   try {
@@ -182,9 +182,9 @@ export function readArguments(text: string, param: string): Record<string, unkno
   return value as Record<string, unknown>;
 }
 
-/** `image_url`, as OpenAI has it, to a media type and base64. */
+/** Split an `image_url` in OpenAI's format into media type and base64. */
 export function readDataUrl(url: string, param: string): { readonly mime: string; readonly base64: string } {
   const [, mime, base64] = /^data:([^;,]+)(?:;[^;,]+)*;base64,(.*)$/s.exec(url) ?? [];
   if (mime !== undefined && base64 !== undefined) return { mime, base64 };
-  throw unsupported(param, "this server fetches nothing, send the image itself as a data: URL in base64");
+  throw unsupported(param, "this server downloads nothing, send the image itself as a data: URL in base64");
 }

@@ -1,4 +1,4 @@
-/** How many tokens a prompt has: `/v1/responses/input_tokens`, and llama-server's `/v1/chat/completions/input_tokens`. */
+/** Counts prompt tokens: `/v1/responses/input_tokens`, and llama-server's `/v1/chat/completions/input_tokens`. */
 import type { Context } from "hono";
 import type { z } from "zod";
 import { readBody } from "../body.ts";
@@ -10,7 +10,7 @@ import { body as responseBody, toRequest as toResponseRequest } from "./response
  * Answer for the Responses API.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function responseInputTokens(context: Context, bridge: Bridge): Promise<Response> {
   return await count(context, bridge, { body: responseBody, toRequest: toResponseRequest });
@@ -20,7 +20,7 @@ export async function responseInputTokens(context: Context, bridge: Bridge): Pro
  * Answer for Chat Completions.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function chatInputTokens(context: Context, bridge: Bridge): Promise<Response> {
   return await count(context, bridge, { body: chatBody, toRequest: toChatRequest });

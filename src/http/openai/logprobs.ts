@@ -1,19 +1,19 @@
-/** How likely the tokens of an answer were, in the three forms that OpenAI's endpoints have for it. */
+/** Logprobs in the three formats of OpenAI's endpoints. */
 import type { TokenLogprob, TokenProbability } from "@inferd/client";
 
 /**
- * As Chat Completions has it.
+ * Format for Chat Completions.
  *
- * @param tokens What the daemon tells; absent: it was not asked.
+ * @param tokens The daemon's logprobs; undefined if not requested.
  */
 export function chatLogprobs(tokens: readonly TokenLogprob[] | undefined): Record<string, unknown> | null {
   return tokens === undefined ? null : { content: tokens.map((token) => entry(token)), refusal: null };
 }
 
 /**
- * As the Responses API has it.
+ * Format for the Responses API.
  *
- * @param tokens What the daemon tells; absent: it was not asked.
+ * @param tokens The daemon's logprobs; undefined if not requested.
  */
 export function responseLogprobs(tokens: readonly TokenLogprob[] | undefined): Record<string, unknown>[] {
   return (tokens ?? []).map((token) => entry(token));
@@ -28,10 +28,10 @@ function probability({ token, logprob, bytes }: TokenProbability): Record<string
 }
 
 /**
- * As the older completions have it.
+ * Format for legacy completions.
  *
- * @param tokens What the daemon tells; absent: it was not asked.
- * @param offset Where in the text the first of them begins.
+ * @param tokens The daemon's logprobs; undefined if not requested.
+ * @param offset Text offset of the first token.
  */
 export function completionLogprobs(
   tokens: readonly TokenLogprob[] | undefined,

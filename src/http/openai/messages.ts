@@ -1,4 +1,4 @@
-/** A conversation of Chat Completions: what it may hold, and how the daemon says the same. */
+/** Chat Completions conversations: their schema, and conversion to the daemon's messages. */
 import { z } from "zod";
 import type { Block, Message } from "@inferd/client";
 import type { MediaCollector } from "../attachments.ts";
@@ -21,7 +21,7 @@ const toolCall = z.object({
   function: z.object({ name: z.string(), arguments: z.string() }),
 });
 
-/** One message. What is echoed of an earlier answer beside these fields says nothing to the model. */
+/** One message. Other fields echoed from an earlier answer are ignored. */
 export const message = z.discriminatedUnion("role", [
   z.object({ role: z.enum(["system", "developer"]), content: texts }),
   z.object({
@@ -43,17 +43,17 @@ export const message = z.discriminatedUnion("role", [
 type ChatMessage = z.output<typeof message>;
 
 /**
- * The conversation as the daemon takes it.
+ * Convert to the daemon's messages.
  *
- * @param messages As they were sent.
- * @param media Takes the images and sounds.
- * @throws {ApiError} If a part cannot be taken.
+ * @param messages The parsed messages.
+ * @param media Collects images and audio.
+ * @throws {ApiError} If a part is not supported.
  */
 export function toMessages(messages: readonly ChatMessage[], media: MediaCollector): Message[] {
   const out: { role: Message["role"]; content: Block[] }[] = [];
   for (const [index, one] of messages.entries()) {
     const param = `messages[${index}]`;
-    // The results of one turn's calls are one message.
+    // Results of the calls of one turn form one message.
     const last = messages[index - 1]?.role === "tool" ? out.at(-1) : undefined;
     if (one.role === "tool") {
       const result: Block = {

@@ -1,17 +1,17 @@
-/** The models that there are: `/v1/models`, in the form that OpenAI's and Anthropic's clients read. */
+/** The model list: `/v1/models`, in a format for both OpenAI's and Anthropic's clients. */
 import type { Context } from "hono";
 import { ApiError, invalid } from "../api_error.ts";
 import type { Bridge } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
 
-/** When a model was made is not known; clients want a number. */
+/** The creation time is unknown, but clients expect a number. */
 const CREATED = 0;
 
 /**
- * Every model, and every alias.
+ * List all models and aliases.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function listModels(context: Context, bridge: Bridge): Promise<Response> {
   const all = (await namedModels(bridge)).map(entry);
@@ -25,7 +25,7 @@ export async function listModels(context: Context, bridge: Bridge): Promise<Resp
   });
 }
 
-/** Anthropic's lists come in pages; without its parameters there is one. */
+/** Anthropic's lists are paginated; without its parameters there is a single page. */
 function pageOf<Item extends { readonly id: string }>(
   all: readonly Item[],
   { req }: Context,
@@ -35,7 +35,7 @@ function pageOf<Item extends { readonly id: string }>(
   if (!Number.isInteger(count) || count < 0 || limit === "0") throw invalid("limit", "must be a positive integer");
   const at = (id: string, param: string): number => {
     const index = all.findIndex((item) => item.id === id);
-    if (index < 0) throw invalid(param, `names ${JSON.stringify(id)}, which is no model here`);
+    if (index < 0) throw invalid(param, `names ${JSON.stringify(id)}, which is not a model of this server`);
     return index;
   };
   const rest = all.slice(
@@ -47,11 +47,11 @@ function pageOf<Item extends { readonly id: string }>(
 }
 
 /**
- * One model.
+ * Retrieve a model.
  *
  * @param context The request; its path ends with the name.
- * @param bridge Asks the daemon.
- * @throws {ApiError} 404 if there is none of that name.
+ * @param bridge The link to the daemon.
+ * @throws {ApiError} 404 if there is no such model.
  */
 export async function retrieveModel(context: Context, bridge: Bridge): Promise<Response> {
   const id = decoded(context.req.path.replace(/^(\/v1)?\/models\//, ""));
@@ -60,12 +60,12 @@ export async function retrieveModel(context: Context, bridge: Bridge): Promise<R
   if (found !== undefined) return context.json(entry(found));
   throw new ApiError(
     404,
-    `The model ${JSON.stringify(id)} does not exist; those there are: ${models.map((model) => model.id).join(", ")}`,
+    `The model ${JSON.stringify(id)} does not exist; available models: ${models.map((model) => model.id).join(", ")}`,
     { code: "model_not_found", param: "model" },
   );
 }
 
-/** What cannot be decoded is no model's name, and is told as it came. */
+/** Decode a path segment; a malformed one matches no model and is reported as sent. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

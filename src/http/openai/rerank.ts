@@ -1,6 +1,6 @@
 /**
- * Rerank: `/v1/rerank` and `/rerank`, in the form that Jina's and Cohere's clients speak and, with `texts`, in that of
- * Hugging Face's Text Embeddings Inference (TEI).
+ * Rerank: `/v1/rerank` and `/rerank`, in the format of Jina's and Cohere's clients and, with `texts`, of Hugging Face's
+ * Text Embeddings Inference (TEI).
  */
 import type { Context } from "hono";
 import { z } from "zod";
@@ -18,7 +18,7 @@ const body = z.strictObject({
   top_n: z.int().min(1).nullish(),
   documents: z.array(z.union([text, z.object({ text })])).min(1).max(MAX_DOCUMENTS).nullish(),
   return_documents: z.boolean().nullish(),
-  // TEI's.
+  // TEI's field.
   texts: z.array(text).min(1).max(MAX_DOCUMENTS).nullish(),
   raw_scores: z.boolean().nullish(),
   return_text: z.boolean().nullish(),
@@ -34,7 +34,7 @@ const ONLY_WITH_TEXTS = ["raw_scores", "return_text", "truncate"] as const;
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function rerank(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -54,7 +54,7 @@ export async function rerank(context: Context, bridge: Bridge): Promise<Response
     model: asked.model ?? model.name,
     results: results.map(({ index, score, document }) => ({
       index,
-      // The model's raw output: it orders, and is no probability.
+      // The model's raw output: good for ordering, but not a probability.
       relevance_score: score,
       ...(asked.return_documents ? { document: { text: document } } : {}),
     })),
@@ -71,7 +71,7 @@ function documentsOf(asked: Body): string[] {
   return texts ?? (documents ?? []).map((document) => typeof document === "string" ? document : document.text);
 }
 
-/** A list and nothing else; scores from 0 to 1 unless raw ones are wanted. */
+/** TEI's response, a bare list; scores from 0 to 1 unless raw ones are requested. */
 function teiRanks({ results }: RerankResult, asked: Body): Record<string, unknown>[] {
   return results.map(({ index, score, document }) => ({
     index,

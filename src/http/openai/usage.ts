@@ -1,11 +1,11 @@
-/** What OpenAI's usage says beside the counts. */
+/** Details of OpenAI's usage object. */
 import type { Usage } from "@inferd/client";
 
 /**
- * Details of a usage.
+ * Build the usage details.
  *
  * @param usage The daemon's counts.
- * @returns Tokens of the prompt that were cached, and of the answer that were thought; the latter are not counted apart.
+ * @returns Cached prompt tokens and reasoning tokens; the latter are not counted separately.
  */
 export function usageDetails({ cachedTokens = 0 }: Usage): { readonly cached: number; readonly reasoning: number } {
   return { cached: cachedTokens, reasoning: 0 };

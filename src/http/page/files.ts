@@ -1,6 +1,6 @@
 /**
- * The files of the page, as text within the program: they need no permission to be read, and are there wherever the
- * program came from. marked and DOMPurify are the npm packages' own files.
+ * The page's files, embedded as text: they need no read permission and work however the program is distributed. marked
+ * and DOMPurify are the npm packages' own files.
  */
 import dompurify from "dompurify" with { type: "text" };
 import marked from "marked" with { type: "text" };
@@ -28,7 +28,7 @@ import status from "./browser/status.js" with { type: "text" };
 import streamingText from "./browser/streaming_text.js" with { type: "text" };
 import tabs from "./browser/tabs.js" with { type: "text" };
 
-/** One file as it is served. */
+/** A served file. */
 export interface PageFile {
   readonly text: string;
   readonly contentType: string;
@@ -37,7 +37,7 @@ export interface PageFile {
 /** The page itself. */
 export const PAGE: PageFile = { text: index, contentType: "text/html; charset=utf-8" };
 
-/** What it loads, by name. */
+/** Files loaded by the page, by name. */
 export const PAGE_PARTS: Readonly<Record<string, PageFile>> = {
   "page.css": { text: style, contentType: "text/css; charset=utf-8" },
   ...modules({

@@ -1,26 +1,26 @@
-/** What the page follows: the events of the admin stream as they come, and once a second what the daemon works on. */
+/** The page's live stream: admin events as they arrive, and the daemon's activity once a second. */
 import { delay } from "@std/async";
 import type { AdminEvent, DaemonActivity } from "@inferd/client";
 import type { DaemonLink } from "../daemon_link.ts";
 import { merged } from "../event_stream.ts";
 
-/** How often the daemon is asked what it works on, in milliseconds. */
+/** Polling interval for activity, in milliseconds. */
 const LOOK_MS = 1000;
-/** How long to wait before the daemon is looked for again, in milliseconds. */
+/** Delay before reconnecting to the daemon, in milliseconds. */
 const RECONNECT_MS = 500;
 
-/** One line of the stream. */
+/** A line of the stream. */
 type Line =
   | { readonly type: "event"; readonly event: AdminEvent }
-  /** There is no daemon. */
+  /** The daemon does not run. */
   | { readonly type: "unreachable" }
-  /** Sent once a second, `null` where there is no daemon, so that a stream that is cut shows. */
+  /** Sent every second, so that a broken stream is noticed; `null` if the daemon does not run. */
   | { readonly type: "activity"; readonly activity: DaemonActivity | null };
 
 /**
- * The lines, as JSON, until the signal ends them.
+ * Stream the lines as JSON until the signal fires.
  *
- * @param link Knows the daemon.
+ * @param link The link to the daemon.
  * @param signal Ends them.
  */
 export async function* live(link: Pick<DaemonLink, "admin">, signal: AbortSignal): AsyncGenerator<string> {
@@ -38,7 +38,7 @@ async function* events({ admin }: Pick<DaemonLink, "admin">, signal: AbortSignal
         yield { type: "event", event };
       }
     } catch {
-      // There is none, or it went away.
+      // The daemon does not run, or went away.
     }
     if (signal.aborted) return;
     if (isThere) yield { type: "unreachable" };

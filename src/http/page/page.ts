@@ -1,6 +1,6 @@
 /**
- * The page at `/`: its files, what it follows, and cancelling a request. Everything else that it asks is one of the
- * APIs. Its files are the same for everybody and need no key; what they ask does.
+ * The page at `/`: its files, its live stream, and cancelling requests. Everything else it uses is one of the APIs. The
+ * files are the same for everybody and need no key; requests do.
  */
 import type { Context, Hono } from "hono";
 import { ApiError } from "../api_error.ts";
@@ -11,8 +11,8 @@ import { PAGE, PAGE_PARTS, type PageFile } from "./files.ts";
 import { live } from "./live.ts";
 
 /**
- * Nothing from elsewhere, nothing inline, and no text becomes markup but through the sanitizer. Images may be data,
- * which is how the user's own are shown.
+ * No external or inline content, and text becomes markup only through the sanitiser. Images may be data URLs, which
+ * show the user's own.
  */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -34,29 +34,29 @@ const HEADERS = {
   "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
   "Referrer-Policy": "no-referrer",
   "X-Frame-Options": "DENY",
-  // A newer inferd has newer files under the same names.
+  // File names do not change between versions.
   "Cache-Control": "no-cache",
 } as const;
 
-/** How the page is served. */
+/** Dependencies of the page. */
 export interface PageOptions {
   readonly bridge: Bridge;
-  /** Fires when the server takes no more requests: what is followed ends. */
+  /** Fires when the server stops accepting requests; live streams end. */
   readonly draining: AbortSignal;
 }
 
 /**
- * Add the page to the server.
+ * Mount the page.
  *
- * @param app The server's handler.
- * @param options What it asks.
+ * @param app The application.
+ * @param options The dependencies.
  */
 export function mountPage(app: Hono, { bridge, draining }: PageOptions): void {
   app.get("/", () => answer(PAGE));
   for (const [name, file] of Object.entries(PAGE_PARTS)) app.get(`${PAGE_FILES}${name}`, () => answer(file));
   app.get("/inferd/live", (context) => {
     const signal = AbortSignal.any([context.req.raw.signal, draining]);
-    // What fails is told in the stream, and the stream goes on.
+    // Errors are reported in the stream, which continues.
     return streamed(live(bridge.link, signal), { contentType: JSON_LINES, onError: () => "" });
   });
   app.post("/inferd/requests/:number/cancel", (context) => cancel(context, bridge));
@@ -66,7 +66,7 @@ function answer({ text, contentType }: PageFile): Response {
   return new Response(text, { headers: { ...HEADERS, "Content-Type": contentType } });
 }
 
-/** Cancel a request of the daemon's, whoever asked. */
+/** Cancel any request of the daemon, whoever sent it. */
 async function cancel(context: Context, { link }: Bridge): Promise<Response> {
   const number = Number(context.req.param("number"));
   if (!Number.isSafeInteger(number) || number < 1) {

@@ -56,14 +56,14 @@ Deno.test("PrivateSocket hands over the process it awaits, with what came early,
 Deno.test("PrivateSocket refuses a process that is not the one that was started", async () => {
   await using meeting = new Meeting();
   using _awaited = await meeting.socket.expect(12, Promise.resolve(Deno.ppid));
-  assertEquals(await meeting.refused("12\n"), "it is another process than the one that was started");
+  assertEquals(await meeting.refused("12\n"), "it is not the process that was started");
 });
 
 Deno.test("PrivateSocket refuses who is not awaited, and who says no number", async () => {
   await using meeting = new Meeting();
   using _awaited = await meeting.socket.expect(12, OWN);
-  assertEquals(await meeting.refused("11\n"), "nobody is awaited by that number");
-  assertEquals(await meeting.refused("x".repeat(100)), "it said no number");
+  assertEquals(await meeting.refused("11\n"), "no process is expected under that number");
+  assertEquals(await meeting.refused("x".repeat(100)), "it sent no number");
   assert(meeting.isThere);
 });
 

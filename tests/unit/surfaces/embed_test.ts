@@ -65,7 +65,7 @@ Deno.test("a large answer lets others run, and stops when nobody waits for it", 
   await assertRejects(() => collected, TypeError, "gone");
 });
 
-Deno.test("a backend that makes no vectors is refused, and so is what is no object", async () => {
+Deno.test("a backend that does not embed is refused, and so is what is no object", async () => {
   await assertRejects(() => steps({ input: ["a"] }, new ControlledBackend("b")), EmbedUnsupportedError);
   assertThrows(
     () => embedSurface.read([]),

@@ -1,19 +1,19 @@
-/** Notices an engine that says nothing though work is waiting. */
+/** Detects an engine that is silent while work is pending. */
 
 const HANG_TIMEOUT_MS = 30_000;
-/** A hang is this many looks in a row without a word, so that one late look of a busy daemon counts once. */
+/** A hang is this many silent checks in a row, so that a late check by a busy daemon counts only once. */
 const HANG_LOOKS = 10;
 
-/** What a watch is made with. */
+/** Options of a watch. */
 export interface HangWatchOptions {
-  /** Absent: `HANG_TIMEOUT_MS`. */
+  /** Default: `HANG_TIMEOUT_MS`. */
   readonly timeoutMs: number | undefined;
-  /** Whether the engine owes somebody something. */
+  /** Whether the engine owes an answer. */
   readonly waiting: () => boolean;
   readonly onHang: () => void;
 }
 
-/** Looks while there is work. */
+/** Checks periodically while there is work. */
 export class HangWatch {
   readonly #options: HangWatchOptions;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -23,7 +23,7 @@ export class HangWatch {
     this.#options = options;
   }
 
-  /** Work has come, or has gone. */
+  /** Start or stop checking. */
   watch(busy: boolean): void {
     clearInterval(this.#timer);
     this.#silentLooks = 0;
@@ -31,7 +31,7 @@ export class HangWatch {
     this.#timer = setInterval(() => this.#look(), (this.#options.timeoutMs ?? HANG_TIMEOUT_MS) / HANG_LOOKS);
   }
 
-  /** The engine has said something. */
+  /** The engine sent a message. */
   heard(): void {
     this.#silentLooks = 0;
   }

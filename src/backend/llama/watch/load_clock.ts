@@ -1,6 +1,6 @@
-/** Measures how long a backend loads, without the time in which the clock is paused. */
+/** Measures a backend's load time, excluding pauses. */
 
-/** Counts down unless it is paused. */
+/** A countdown that can be paused. */
 export class LoadClock implements Disposable {
   readonly #onEnd: () => void;
   readonly #now: () => number;
@@ -11,11 +11,11 @@ export class LoadClock implements Disposable {
   #ended = false;
 
   /**
-   * Start counting.
+   * Start the countdown.
    *
-   * @param limitMs For so long.
-   * @param onEnd Called when the time is over.
-   * @param now Milliseconds, monotonic; for tests.
+   * @param limitMs The time limit.
+   * @param onEnd Called at expiry.
+   * @param now Monotonic clock in milliseconds; for tests.
    */
   constructor(limitMs: number, onEnd: () => void, now: () => number = () => performance.now()) {
     this.#leftMs = limitMs;
@@ -24,7 +24,7 @@ export class LoadClock implements Disposable {
     this.#run();
   }
 
-  /** Stand still until what is returned is disposed of; several may hold it at a time. */
+  /** Pause until the result is disposed of; pauses may overlap. */
   pause(): Disposable {
     if (this.#pauses++ === 0) this.#stop();
     let held = true;

@@ -1,6 +1,6 @@
 /**
- * What becomes of a backend whose engine dies: it is started again, later after each death, until it has died too often;
- * where the model's files are at fault, slowly and without end. How one is launched is the backend's.
+ * Restarts a backend's engine after it dies, with exponential back-off, until it has died too often; if the model files
+ * are at fault, retries slowly without limit. Launching belongs to the backend.
  */
 import { delay } from "@std/async";
 import { BACKOFF_MS, type Deaths, SLOW_BACKOFF_MS } from "./deaths.ts";
@@ -9,27 +9,27 @@ import { isModelFault } from "../model_files.ts";
 import type { LlamaOptions } from "../options.ts";
 import { isShortage } from "./shortage.ts";
 
-/** What this needs of a backend. */
+/** Callbacks into the backend. */
 export interface RevivalOptions extends Pick<LlamaOptions, "backoffMs" | "slowBackoffMs"> {
   readonly name: string;
   readonly deaths: Deaths;
-  /** The backend is stopped. */
+  /** Fires when the backend is stopped. */
   readonly signal: AbortSignal;
   readonly now: () => number;
-  /** Start an engine, within its time. */
+  /** Launches an engine, within its load time limit. */
   readonly launch: () => Promise<Engine>;
-  /** An engine has ended, whatever for. */
+  /** An engine exited, for whatever reason. */
   readonly onExit: () => void;
-  /** It died, and another is about to be started. */
+  /** An engine died and a restart is pending. */
   readonly onDeath: () => void;
-  /** One is started. */
+  /** A restart begins. */
   readonly onRestart: (reason: string) => void;
-  /** None is, or not soon. */
+  /** No restart will happen, or not soon. */
   readonly onDown: (reason: string) => void;
   readonly log: (level: "info" | "warn" | "error", msg: string, fields: Record<string, unknown>) => void;
 }
 
-/** Watches over the engines of one backend. */
+/** Supervises the engines of one backend. */
 export class Revival {
   readonly #options: RevivalOptions;
 
@@ -37,7 +37,7 @@ export class Revival {
     this.#options = options;
   }
 
-  /** Wait for deaths and mend them, until the backend is stopped or down. */
+  /** Restart the engine after each death, until the backend is stopped or down. */
   async supervise(first: Engine): Promise<void> {
     const signal = this.#options.signal;
     for (let engine = first;;) {
@@ -50,7 +50,7 @@ export class Revival {
     }
   }
 
-  /** After a death: try until one lives, or give up. */
+  /** Retry after a death until an engine is ready or the limit is reached. */
   async #restart(reason: string, fields: Record<string, unknown>): Promise<Engine | undefined> {
     const signal = this.#options.signal;
     const died = this.#options.now();
@@ -60,9 +60,9 @@ export class Revival {
     this.#options.log("error", "engine_exited", { ...fields, reason, deaths });
     for (let attempt = 1; !signal.aborted; attempt++) {
       if (this.#options.deaths.tooMany) {
-        // No engine died of it, and it can be mended.
+        // No engine died of it, and the files can be repaired.
         if (isFault) return await this.#restartSlowly(reason, died);
-        this.#options.onDown(`${reason}; it died ${deaths} times and is not started again`);
+        this.#options.onDown(`${reason}; it died ${deaths} times and will not be restarted`);
         return undefined;
       }
       this.#options.onRestart(reason);
@@ -73,7 +73,7 @@ export class Revival {
       } catch (error) {
         reason = error instanceof Error ? error.message : String(error);
         if (signal.aborted) break;
-        // The machine is out of something, and no engine has died of it.
+        // The machine ran out of a resource; no engine died of it.
         if (isShortage(error)) {
           this.#options.log("warn", "engine_not_started", { reason, attempt });
           continue;
@@ -86,7 +86,7 @@ export class Revival {
     return undefined;
   }
 
-  /** The model's files are not what they should be: the backend is down until they are. */
+  /** The model files are missing or wrong; the backend is down until they are repaired. */
   async #restartSlowly(reason: string, died: number): Promise<Engine | undefined> {
     const signal = this.#options.signal;
     const { first, most } = this.#options.slowBackoffMs ?? SLOW_BACKOFF_MS;

@@ -1,12 +1,9 @@
-/**
- * The machine has temporarily run out of descriptors, processes or memory. Whoever needed some did nothing wrong and may
- * try again.
- */
+/** Detects temporary exhaustion of descriptors, processes or memory: not the caller's fault, and worth a retry. */
 
-/** What the system says then. */
+/** Error codes of exhaustion. */
 const CODES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"]);
 
-/** Whether something failed, or what caused it did, because the machine was out of something. */
+/** Whether an error, or its cause, is due to resource exhaustion. */
 export function isShortage(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
     if ("code" in at && CODES.has(at.code)) return true;

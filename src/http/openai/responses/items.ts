@@ -1,4 +1,4 @@
-/** The items of a Responses conversation: what they may hold, and how the daemon says the same. */
+/** Responses API items: their schema, and conversion to the daemon's messages. */
 import { z } from "zod";
 import { Buffer } from "node:buffer";
 import type { Block, Message } from "@inferd/client";
@@ -44,7 +44,7 @@ const reasoningItem = z.object({
   encrypted_content: z.string().nullish(),
 });
 
-/** One item of the input; without a type it is a message. */
+/** An input item; without a type it is a message. */
 export const item = z.preprocess(
   (value) => isUntyped(value) ? { ...value, type: "message" } : value,
   z.discriminatedUnion("type", [messageItem, callItem, outputItem, reasoningItem]),
@@ -57,11 +57,11 @@ function isUntyped(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * The conversation as the daemon takes it.
+ * Convert to the daemon's messages.
  *
  * @param asked The instructions and the input.
- * @param media Takes the images and sounds.
- * @throws {ApiError} If an item cannot be taken.
+ * @param media Collects images and audio.
+ * @throws {ApiError} If an item is not supported.
  */
 export function toMessages(
   { instructions, input }: {
@@ -73,7 +73,7 @@ export function toMessages(
   const out: { role: Message["role"]; content: Block[] }[] = [];
   if (instructions) out.push({ role: "system", content: [{ type: "text", text: instructions }] });
   if (typeof input === "string") return [...out, { role: "user", content: [{ type: "text", text: input }] }];
-  /** Add to the last message where it is of the same side; an answer's items are one message of the daemon's. */
+  /** Append to the last message if it has the same role; the items of an answer form one message. */
   const add = (role: Message["role"], blocks: readonly Block[], joins: boolean): void => {
     const last = out.at(-1);
     if (joins && last?.role === role) last.content.push(...blocks);
@@ -135,7 +135,7 @@ function toBlocks(content: string | readonly Part[], param: string, media: Media
   });
 }
 
-/** What was thought, from whichever field a client has kept. */
+/** The thinking, from whichever field the client kept. */
 function textOf({ summary, content, encrypted_content: packed }: z.output<typeof reasoningItem>): string {
   if (content?.length) return content.map(({ text }) => text).join("");
   if (packed) return unpackReasoning(packed);
@@ -143,10 +143,10 @@ function textOf({ summary, content, encrypted_content: packed }: z.output<typeof
 }
 
 /**
- * `encrypted_content` of a trace, which clients only carry back and forth. Nothing here is secret from them, so it is
- * packed and not encrypted.
+ * Encode `encrypted_content` of a reasoning item, which clients only carry back and forth. It is not secret from them,
+ * so it is encoded rather than encrypted.
  *
- * @param text The trace.
+ * @param text The thinking.
  */
 export function packReasoning(text: string): string {
   return Buffer.from(text).toString("base64");

@@ -1,4 +1,4 @@
-/** A request of the Responses API: what it may say, and what of it the daemon is asked. */
+/** Responses API requests: their schema, and conversion to the daemon's request. */
 import { z } from "zod";
 import type { ToolChoice } from "@inferd/client";
 import { invalid, unsupported } from "../../api_error.ts";
@@ -77,14 +77,14 @@ export const body = z.strictObject({
   max_tool_calls: z.int().nullish(),
 });
 
-/** A request that was read. */
+/** A parsed request. */
 export type Body = z.output<typeof body>;
 
 /**
- * What the daemon is asked.
+ * Convert to the daemon's request.
  *
- * @param asked What was sent.
- * @throws {ApiError} If something of it cannot be honoured.
+ * @param asked The parsed request.
+ * @throws {ApiError} If it uses an unsupported feature.
  */
 export function toRequest(asked: Body): GenerationJob["request"] {
   refuseUnsupported(asked);
@@ -107,12 +107,12 @@ export function toRequest(asked: Body): GenerationJob["request"] {
   };
 }
 
-/** Whether the trace is to come as a summary, which is the whole of it: nothing shortens it. */
+/** Whether thinking is returned as a summary, which is the complete text. */
 export function wantsSummary({ reasoning }: Body): boolean {
   return Boolean(reasoning?.summary ?? reasoning?.generate_summary);
 }
 
-/** `allowed_tools` narrows the list; the rest of the choice is as in Chat Completions. */
+/** `allowed_tools` restricts the tools; otherwise the choice is as in Chat Completions. */
 function toolsOf(asked: Body): {
   readonly tools: ReturnType<typeof toTool>[];
   readonly choice: ToolChoice | undefined;

@@ -1,30 +1,30 @@
-/** An answer in the Responses API's form: the response object and the items it is made of. */
+/** The response object of the Responses API and its items. */
 import type { GenerationV2Result } from "@inferd/client";
 import { usageDetails } from "../usage.ts";
 import { packReasoning } from "./items.ts";
 import { type Body, wantsSummary } from "./request.ts";
 
-/** An item of the output. */
+/** An output item. */
 export type OutputItem = Readonly<Record<string, unknown>> & { readonly id: string; readonly type: string };
 
-/** What all forms of one response say of it. */
+/** Fields common to all versions of a response. */
 export interface Head {
   readonly id: string;
   readonly createdAt: number;
   readonly model: string;
 }
 
-/** A new id of an object, with the prefix of its kind. */
+/** Create an object id with the prefix of its type. */
 export function newId(prefix: "resp" | "msg" | "rs" | "fc"): string {
   return `${prefix}_${crypto.randomUUID().replaceAll("-", "")}`;
 }
 
 /**
- * The response object.
+ * Build the response object.
  *
- * @param head What is the same in all its forms.
- * @param asked The request, which is repeated.
- * @param state How far it is.
+ * @param head The common fields.
+ * @param asked The request, which is echoed.
+ * @param state Status and results so far.
  */
 export function responseObject(head: Head, asked: Body, state: {
   readonly status: "in_progress" | "completed" | "incomplete" | "failed";
@@ -77,11 +77,11 @@ function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
 }
 
 /**
- * A reasoning item.
+ * Build a reasoning item.
  *
  * @param id Its id.
- * @param text The trace, as far as it has come.
- * @param asked Says in which fields it is told.
+ * @param text The thinking so far.
+ * @param asked The request, which selects the fields.
  */
 export function reasoningItem(id: string, text: string, asked: Body): OutputItem {
   const asSummary = wantsSummary(asked);
@@ -95,11 +95,11 @@ export function reasoningItem(id: string, text: string, asked: Body): OutputItem
 }
 
 /**
- * A message item.
+ * Build a message item.
  *
  * @param id Its id.
- * @param part Its text, and the tokens behind it; absent: it has just begun.
- * @param status How far it is.
+ * @param part Its text and logprobs; undefined at the start.
+ * @param status Its status.
  */
 export function messageItem(
   id: string,
@@ -113,11 +113,11 @@ export function messageItem(
 }
 
 /**
- * A call item.
+ * Build a function call item.
  *
  * @param id Its id.
- * @param call What is called.
- * @param status How far it is.
+ * @param call The call.
+ * @param status Its status.
  */
 export function callItem(
   id: string,

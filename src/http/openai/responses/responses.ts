@@ -12,7 +12,7 @@ import { ResponseBuilder, statusOf } from "./stream.ts";
  * Answer a request.
  *
  * @param context The request.
- * @param bridge Asks the daemon.
+ * @param bridge The link to the daemon.
  */
 export async function responses(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -40,13 +40,13 @@ export async function responses(context: Context, bridge: Bridge): Promise<Respo
     const { output } = builder;
     return context.json(responseObject(head, asked, { status: statusOf(event), output, result: event }));
   }
-  throw new Error("An answer ended without its last event");
+  throw new Error("The answer ended without its final event");
 }
 
 async function* pieces(events: AsyncIterable<GenerationV2Event>, builder: ResponseBuilder): AsyncGenerator<string> {
   let begun = false;
   for await (const event of events) {
-    // Not before there is an answer: until then an error has a status of its own.
+    // Sent with the first event, so that earlier errors get their own status.
     const head = begun ? "" : builder.begin();
     begun = true;
     const piece = event.type === "done" ? builder.end(event) : builder.take(event);

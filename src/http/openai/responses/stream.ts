@@ -1,4 +1,4 @@
-/** The events of a streamed response, in the order that clients count on. */
+/** The events of a streamed response, in the order clients expect. */
 import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
 import { toApiError } from "../../api_error.ts";
 import { serverSentEvent } from "../../event_stream.ts";
@@ -7,16 +7,16 @@ import type { Body } from "./request.ts";
 import { wantsSummary } from "./request.ts";
 import { callItem, type Head, messageItem, newId, type OutputItem, reasoningItem, responseObject } from "./response.ts";
 
-/** An item that text still comes for. */
+/** An item still being streamed. */
 interface OpenItem {
   readonly type: "text" | "thinking";
   readonly id: string;
   text: string;
-  /** The tokens behind it, where they were asked for. */
+  /** Its logprobs, if requested. */
   readonly logprobs: unknown[];
 }
 
-/** Builds the items of one response, and the events that tell of them. */
+/** Builds the items of a response and the corresponding events. */
 export class ResponseBuilder {
   readonly #head: Head;
   readonly #asked: Body;
@@ -26,7 +26,7 @@ export class ResponseBuilder {
   #sequence = 0;
 
   /**
-   * @param head What is the same in all its forms.
+   * @param head The common fields.
    * @param asked The request.
    */
   constructor(head: Head, asked: Body) {
@@ -46,9 +46,9 @@ export class ResponseBuilder {
   }
 
   /**
-   * The events of a piece.
+   * Events for a piece of the answer.
    *
-   * @param event What came.
+   * @param event The daemon's event.
    */
   take(event: Exclude<GenerationV2Event, { type: "done" }>): string {
     if (event.type === "thinking") return this.#text(event.type, event.text, []);
@@ -74,7 +74,7 @@ export class ResponseBuilder {
   /**
    * The last events.
    *
-   * @param result The whole answer.
+   * @param result The complete answer.
    */
   end(result: GenerationV2Result): string {
     const status = statusOf(result);
@@ -84,9 +84,9 @@ export class ResponseBuilder {
   }
 
   /**
-   * The last event of a response that failed after it began.
+   * The final event of a response that failed after it began.
    *
-   * @param error What went wrong.
+   * @param error The failure.
    */
   fail(error: unknown): string {
     const { message, code, param } = toApiError(error);
@@ -166,7 +166,7 @@ export class ResponseBuilder {
   }
 }
 
-/** Whether an answer came to its end. */
+/** Whether an answer is complete. */
 export function statusOf({ stopReason }: GenerationV2Result): "completed" | "incomplete" {
   return stopReason === "max_tokens" ? "incomplete" : "completed";
 }

@@ -1,11 +1,11 @@
-/** What runs and waits, each with a button that cancels it, and the three charts. */
+/** Running and queued requests, each with a cancel button, and the three charts. */
 import { ask } from "./api.js";
 import { Chart } from "./chart.js";
 import { announce, button, byId, element } from "./dom.js";
 
 /** @typedef {{ at: number, tokens: number, firstTokens: number, firstTokenMs: number }} Sample */
 
-/** The part of the page that shows activity. */
+/** The activity tab. */
 export class ActivityView {
   #rows = byId("requests", HTMLTableSectionElement);
   #none = byId("no-requests", HTMLElement);
@@ -16,7 +16,7 @@ export class ActivityView {
   #last = /** @type {Sample | undefined} */ (undefined);
   #byNumber = /** @type {Map<number, HTMLTableRowElement>} */ (new Map());
 
-  /** @param {import("./live.js").Activity | null} activity `null`: there is no daemon. */
+  /** @param {import("./live.js").Activity | null} activity `null`: the daemon does not run. */
   take(activity) {
     this.#chart(activity);
     const requests = activity?.requests ?? [];

@@ -1,13 +1,13 @@
-/** Asks the server, with the key where one is needed, and reads what comes in pieces. */
+/** Calls the server, with an API key if needed, and reads streamed responses. */
 
 const KEY = "inferd-api-key";
 
-/** The server refused, or could not be reached. */
+/** The server refused or is unreachable. */
 export class RequestError extends Error {
   /**
    * @param {string} message For a person.
-   * @param {number} status The HTTP status; 0 where there was no answer.
-   * @param {string} [code] The word that the error is told by.
+   * @param {number} status The HTTP status; 0 without a response.
+   * @param {string} [code] The error code.
    */
   constructor(message, status, code) {
     super(message);
@@ -17,18 +17,18 @@ export class RequestError extends Error {
   }
 }
 
-/** @param {string} key What the server asks for; kept until the tab is closed. */
+/** @param {string} key The API key; kept until the tab is closed. */
 export function setKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
 /**
- * Ask.
+ * Send a request.
  *
- * @param {string} path Where.
- * @param {{ body?: unknown, signal?: AbortSignal, method?: string }} [options] A body is sent as JSON.
- * @returns {Promise<Response>} An answer that is no error.
- * @throws {RequestError} If it is one; the signal's reason if it was aborted.
+ * @param {string} path The path.
+ * @param {{ body?: unknown, signal?: AbortSignal, method?: string }} [options] The body is sent as JSON.
+ * @returns {Promise<Response>} A successful response.
+ * @throws {RequestError} If it failed; the signal's reason if it was aborted.
  */
 export async function ask(path, { body, signal, method = body === undefined ? "GET" : "POST" } = {}) {
   const key = sessionStorage.getItem(KEY);
@@ -54,10 +54,10 @@ export async function ask(path, { body, signal, method = body === undefined ? "G
 }
 
 /**
- * What an error says, in any of the forms that the APIs have.
+ * Extract the message of an error in the format of any API.
  *
- * @param {any} body A body, or a piece of a stream.
- * @returns {{ message: string, code?: string } | undefined} `undefined` if it is no error.
+ * @param {any} body A body or an event of a stream.
+ * @returns {{ message: string, code?: string } | undefined} `undefined` if it is not an error.
  */
 export function readError(body) {
   const error = body?.error;
@@ -67,10 +67,10 @@ export function readError(body) {
 }
 
 /**
- * The lines of an answer as they come.
+ * Iterate over the lines of a response as they arrive.
  *
- * @param {Response} response The answer.
- * @returns {AsyncGenerator<string, void, void>} Lines that are not empty.
+ * @param {Response} response The response.
+ * @returns {AsyncGenerator<string, void, void>} Non-empty lines.
  */
 export async function* linesOf(response) {
   if (response.body === null) return;

@@ -1,11 +1,11 @@
-/** A figure over the last two minutes, as a line. What it shows is also said as text. */
+/** A line chart of the last two minutes, also described as text. */
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const POINTS = 120;
 const WIDTH = 240;
 const HEIGHT = 60;
 
-/** One chart; a point is added a second. */
+/** A chart; gets a point every second. */
 export class Chart {
   #values = /** @type {number[]} */ ([]);
   #figure;
@@ -16,8 +16,8 @@ export class Chart {
   #format;
 
   /**
-   * @param {HTMLElement} figure Where it goes; its `data-label` names it.
-   * @param {(value: number) => string} format How a value is said.
+   * @param {HTMLElement} figure Its container; `data-label` is its name.
+   * @param {(value: number) => string} format Formats a value.
    */
   constructor(figure, format) {
     this.#figure = figure;
@@ -38,7 +38,7 @@ export class Chart {
     this.#draw();
   }
 
-  /** @param {number | undefined} value What it is now; `undefined`: not known, the line goes on as it was. */
+  /** @param {number | undefined} value The current value; `undefined`: unknown, the last one is repeated. */
   add(value) {
     const last = this.#values.at(-1);
     const point = value ?? last ?? 0;

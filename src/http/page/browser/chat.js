@@ -1,4 +1,4 @@
-/** The conversation that is shown: what is sent, the answer as it comes, stopping, editing and asking again. */
+/** The open conversation: sending, streaming the answer, stopping, editing and retrying. */
 import { RequestError } from "./api.js";
 import { complete } from "./completion.js";
 import { Composer } from "./composer.js";
@@ -18,7 +18,7 @@ import { Settings } from "./settings.js";
 
 const TITLE_LENGTH = 60;
 
-/** The part of the page that talks with a model. */
+/** The chat tab. */
 export class ChatView {
   #log = byId("messages", HTMLElement);
   #toEnd = keepEndInSight(this.#log);
@@ -30,13 +30,13 @@ export class ChatView {
   });
   #composer = new Composer({ onSend: (text, images) => this.#send(text, images), onStop: () => this.#stop() });
   #conversation = empty();
-  /** What is on the page already. */
+  /** Messages already rendered. */
   #views = /** @type {WeakMap<Message, MessageView>} */ (new WeakMap());
   #answering = /** @type {AbortController | undefined} */ (undefined);
   #models = /** @type {readonly import("./models.js").Capabilities[]} */ ([]);
 
   constructor() {
-    // On a phone the room is the conversation's.
+    // On a phone the space belongs to the conversation.
     byId("history-box", HTMLDetailsElement).open = matchMedia("(min-width: 44rem)").matches;
     byId("new-chat", HTMLButtonElement).addEventListener("click", () => {
       this.#open(empty());
@@ -49,7 +49,7 @@ export class ChatView {
     this.#show();
   }
 
-  /** @param {readonly import("./models.js").Capabilities[]} models Those that can chat. */
+  /** @param {readonly import("./models.js").Capabilities[]} models Models that can chat. */
   offer(models) {
     this.#models = models;
     this.#settings.offer(models);
@@ -80,7 +80,7 @@ export class ChatView {
     this.#answering?.abort();
   }
 
-  /** Ask the model for what comes after the last message. */
+  /** Generate the answer to the last message. */
   async #answer() {
     const fields = this.#settings.read();
     this.#show();
@@ -139,7 +139,7 @@ export class ChatView {
     }
   }
 
-  /** @param {number} index Which message. @returns {import("./message.js").Actions} */
+  /** @param {number} index Index of the message. @returns {import("./message.js").Actions} */
   #actions(index) {
     const { messages } = this.#conversation;
     const message = messages[index];
@@ -164,7 +164,7 @@ export class ChatView {
     };
   }
 
-  /** @param {number} index Which message is written again; what followed it is dropped. */
+  /** @param {number} index Index of the message to edit; later ones are dropped. */
   #edit(index) {
     const { messages } = this.#conversation;
     const message = messages[index];
@@ -237,7 +237,7 @@ function show(view, piece) {
 
 /** @returns {Conversation} */
 function empty() {
-  // `randomUUID` is missing where the page comes from another machine without HTTPS.
+  // `randomUUID` exists only in secure contexts, not on a page from another machine without HTTPS.
   const id = [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
   return { id, title: "New chat", updatedAt: Date.now(), messages: [] };
 }
@@ -254,7 +254,7 @@ function titleOf(text) {
  */
 function figures({ promptTokens, completionTokens }, { start, first }) {
   const seconds = (performance.now() - first) / 1000;
-  // A few tokens come in one piece, and say nothing of the speed.
+  // A few tokens may arrive in one piece, which would distort the speed.
   const isLong = completionTokens >= 10 && seconds > 0.02;
   const speed = isLong ? `${((completionTokens - 1) / seconds).toFixed(1)} tokens/s` : "";
   const parts = [`${promptTokens} + ${completionTokens} tokens`, `first after ${Math.round(first - start)} ms`, speed];

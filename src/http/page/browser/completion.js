@@ -1,4 +1,4 @@
-/** One answer of a model: the conversation as the API takes it, and the answer's pieces as they come. */
+/** Generates an answer: converts the conversation for the API and reads the streamed pieces. */
 import { ask, linesOf, readError, RequestError } from "./api.js";
 
 /**
@@ -15,13 +15,13 @@ import { ask, linesOf, readError, RequestError } from "./api.js";
  */
 
 /**
- * The pieces of an answer.
+ * Stream the pieces of an answer.
  *
  * @param {readonly Message[]} messages The conversation.
- * @param {{ system: string, fields: Record<string, unknown> }} settings How.
- * @param {AbortSignal} signal Stops.
+ * @param {{ system: string, fields: Record<string, unknown> }} settings System prompt and request fields.
+ * @param {AbortSignal} signal Stops it.
  * @returns {AsyncGenerator<Piece, void, void>}
- * @throws {RequestError} If it is refused, or fails on the way.
+ * @throws {RequestError} If it is refused or fails midway.
  */
 export async function* complete(messages, { system, fields }, signal) {
   const body = {

@@ -1,7 +1,7 @@
-/** Where a message is written: Enter sends, Shift+Enter breaks the line, Escape stops the answer. */
+/** The message input: Enter sends, Shift+Enter inserts a line break, Escape stops the answer. */
 import { button, byId, element } from "./dom.js";
 
-/** The largest image that is taken, in bytes. */
+/** Largest accepted image, in bytes. */
 const MOST_BYTES = 20 * 1024 * 1024;
 
 /** The form below the conversation. */
@@ -27,7 +27,7 @@ export class Composer {
       onSend(text, images);
     });
     this.#field.addEventListener("keydown", (event) => {
-      // Enter also ends the choice of an input method.
+      // Enter also confirms a selection of an input method.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.#form.requestSubmit();
@@ -49,13 +49,13 @@ export class Composer {
     });
   }
 
-  /** @param {boolean} takes Whether the model takes images. */
+  /** @param {boolean} takes Whether the model accepts images. */
   set takesImages(takes) {
     this.#takesImages = takes;
     this.#attachLabel.hidden = !takes;
   }
 
-  /** @param {boolean} busy Whether an answer is on its way. */
+  /** @param {boolean} busy Whether an answer is being generated. */
   set busy(busy) {
     const hadFocus = document.activeElement === this.#stop || document.activeElement === this.#send;
     this.#send.hidden = busy;
@@ -64,7 +64,7 @@ export class Composer {
   }
 
   /**
-   * Put something into the form, to be changed and sent.
+   * Fill the form, to edit and send.
    *
    * @param {string} text The text.
    * @param {readonly string[]} images The images.
@@ -103,7 +103,7 @@ export class Composer {
     );
   }
 
-  /** As high as its text, up to the limit that the style sets. */
+  /** Grows with its text, up to the limit in the style sheet. */
   #fit() {
     this.#field.rows = Math.min(10, Math.max(2, this.#field.value.split("\n").length));
   }

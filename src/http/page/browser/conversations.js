@@ -1,4 +1,4 @@
-/** The conversations, kept in this browser's database and nowhere else. */
+/** Conversations, stored in this browser's database only. */
 
 /**
  * @typedef {{ id: string, title: string, updatedAt: number, messages: import("./completion.js").Message[] }} Conversation
@@ -6,12 +6,12 @@
 
 const STORE = "conversations";
 
-/** Keeps conversations. Where the browser refuses to keep anything, they last as long as the page. */
+/** Stores conversations. If the browser's storage is unavailable, they last as long as the page. */
 export class Conversations {
   #database = openDatabase().catch(() => undefined);
   #memory = /** @type {Map<string, Conversation>} */ (new Map());
 
-  /** All of them, the newest first. @returns {Promise<Conversation[]>} */
+  /** All conversations, newest first. @returns {Promise<Conversation[]>} */
   async list() {
     const database = await this.#database;
     const all = database === undefined
@@ -20,14 +20,14 @@ export class Conversations {
     return all.toSorted((one, other) => other.updatedAt - one.updatedAt);
   }
 
-  /** @param {Conversation} conversation Kept in place of what has its id. */
+  /** @param {Conversation} conversation Replaces the one with the same id. */
   async put(conversation) {
     const database = await this.#database;
     if (database === undefined) this.#memory.set(conversation.id, structuredClone(conversation));
     else await done(database.transaction(STORE, "readwrite").objectStore(STORE).put(conversation));
   }
 
-  /** @param {string} id Which is forgotten. */
+  /** @param {string} id Id of the conversation to delete. */
   async remove(id) {
     const database = await this.#database;
     if (database === undefined) this.#memory.delete(id);

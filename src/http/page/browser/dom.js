@@ -1,4 +1,4 @@
-/** Elements of the page. Text only ever becomes text here, never markup. */
+/** DOM helpers. Text is never parsed as markup. */
 
 /**
  * @typedef {Node | string | undefined} Child
@@ -6,13 +6,13 @@
  */
 
 /**
- * Make an element.
+ * Create an element.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag Which.
- * @param {Attributes} [attributes] `onclick` and the like listen; `true` sets an empty attribute; `false` and
+ * @param {Tag} tag Tag name.
+ * @param {Attributes} [attributes] `onclick` etc. add listeners; `true` sets an empty attribute; `false` and
  * `undefined` set none.
- * @param {...Child} children What is in it.
+ * @param {...Child} children The content.
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, attributes = {}, ...children) {
@@ -27,22 +27,22 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /**
- * A button that does not submit.
+ * Create a button that does not submit.
  *
- * @param {string} label What it says.
- * @param {(event: MouseEvent) => void} onclick What it does.
- * @param {Attributes} [attributes] Others.
+ * @param {string} label The label.
+ * @param {(event: MouseEvent) => void} onclick The click handler.
+ * @param {Attributes} [attributes] Further attributes.
  */
 export function button(label, onclick, attributes = {}) {
   return element("button", { type: "button", onclick, ...attributes }, label);
 }
 
 /**
- * The element of an id.
+ * Get an element by id.
  *
  * @template {HTMLElement} Kind
- * @param {string} id As in the page.
- * @param {new () => Kind} kind What it is.
+ * @param {string} id The id.
+ * @param {new () => Kind} kind Its class.
  * @returns {Kind}
  */
 export function byId(id, kind) {
@@ -52,9 +52,9 @@ export function byId(id, kind) {
 }
 
 /**
- * Say something to screen readers.
+ * Announce a text to screen readers.
  *
- * @param {string} text What.
+ * @param {string} text The text.
  */
 export function announce(text) {
   byId("announcer", HTMLElement).textContent = text;

@@ -1,19 +1,19 @@
-/** The end of a list that grows stays in sight, for whoever looks at its end. */
+/** Keeps the end of a growing list in view while the reader is at the end. */
 
-/** How far from the end one may be and still look at it, in pixels. */
+/** Distance from the end, in pixels, that still counts as being at the end. */
 const NEAR = 40;
 
 /**
- * Scroll along with what grows, until the reader scrolls up.
+ * Scroll along with a growing list until the reader scrolls up.
  *
- * @param {HTMLElement} list What scrolls.
- * @returns {() => void} Goes to the end, wherever the reader is.
+ * @param {HTMLElement} list The scrolling element.
+ * @returns {() => void} Scrolls to the end unconditionally.
  */
 export function keepEndInSight(list) {
   let isAtEnd = true;
   let shown = 0;
   list.addEventListener("scroll", () => {
-    // Growing moves nothing; only who scrolls up leaves the end.
+    // Growth does not change scrollTop; only the reader scrolling up does.
     const isUp = list.scrollTop < shown;
     shown = list.scrollTop;
     const isNear = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR;
@@ -26,7 +26,7 @@ export function keepEndInSight(list) {
   new MutationObserver(() => {
     requestAnimationFrame(() => {
       follow();
-      // What came into sight by that may turn out higher than it was taken for.
+      // Content that came into view may be taller than estimated.
       requestAnimationFrame(follow);
     });
   }).observe(list, { childList: true, characterData: true, subtree: true });

@@ -1,10 +1,10 @@
-/** What the daemon said, newest first. */
+/** Daemon events, newest first. */
 import { byId, element } from "./dom.js";
 
-/** How many are kept. */
+/** Maximum number of events kept. */
 const MOST = 200;
 
-/** The part of the page that shows events. */
+/** The events tab. */
 export class EventsView {
   #list = byId("events", HTMLElement);
 

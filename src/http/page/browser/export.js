@@ -1,4 +1,4 @@
-/** A conversation as a file. */
+/** Exports a conversation as a file. */
 import { element } from "./dom.js";
 
 /** @typedef {import("./conversations.js").Conversation} Conversation */
@@ -6,8 +6,8 @@ import { element } from "./dom.js";
 /**
  * Offer a conversation for download.
  *
- * @param {Conversation} conversation Which.
- * @param {"json" | "md"} format How.
+ * @param {Conversation} conversation The conversation.
+ * @param {"json" | "md"} format The file format.
  */
 export function download(conversation, format) {
   const text = format === "json" ? JSON.stringify(conversation, null, 2) : toMarkdown(conversation);

@@ -1,9 +1,9 @@
-/** The list of conversations beside the one that is shown. */
+/** The list of conversations next to the open one. */
 import { button, byId, element } from "./dom.js";
 
 /** @typedef {import("./conversations.js").Conversation} Conversation */
 
-/** Shows which there are. */
+/** Lists the conversations. */
 export class HistoryView {
   #list = byId("history", HTMLElement);
   #handlers;
@@ -14,8 +14,8 @@ export class HistoryView {
   }
 
   /**
-   * @param {readonly Conversation[]} conversations All of them.
-   * @param {string} current The one that is shown.
+   * @param {readonly Conversation[]} conversations All conversations.
+   * @param {string} current Id of the open one.
    */
   show(conversations, current) {
     const { onOpen, onRemove } = this.#handlers;

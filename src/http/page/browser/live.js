@@ -1,4 +1,4 @@
-/** Follows the daemon: one stream of lines, looked for again whenever it ends or falls silent. */
+/** Follows the daemon through a stream of lines, reconnecting when it ends or falls silent. */
 import { ask, linesOf, RequestError } from "./api.js";
 
 /**
@@ -16,14 +16,14 @@ import { ask, linesOf, RequestError } from "./api.js";
  *   | { type: "no_key" } | { type: "activity", activity: Activity | null }} Line
  */
 
-/** The server sends a line a second; a stream that says nothing for so long, in milliseconds, is cut. */
+/** The server sends a line every second; a stream silent for this many milliseconds is aborted. */
 const SILENCE_MS = 5000;
 const RECONNECT_MS = 1000;
 
 /**
- * Follow, for as long as the page is open.
+ * Follow the daemon for as long as the page is open.
  *
- * @param {(line: Line) => void} onLine Told everything.
+ * @param {(line: Line) => void} onLine Called with each line.
  */
 export async function follow(onLine) {
   for (;;) {

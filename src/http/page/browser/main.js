@@ -1,4 +1,4 @@
-/** The page: its parts, and the stream that they all follow. */
+/** Entry point of the page: its parts, and the stream they all follow. */
 import { ActivityView } from "./activity.js";
 import { ChatView } from "./chat.js";
 import { EventsView } from "./events.js";

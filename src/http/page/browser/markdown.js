@@ -1,6 +1,6 @@
 /**
- * Markdown into elements. Whoever wrote it is not trusted: markup in it is shown as text, images become links, and what
- * marked makes of the rest goes through DOMPurify, which lets a short list of elements through.
+ * Renders untrusted Markdown: markup in it is shown as text, images become links, and the output of marked is sanitised
+ * by DOMPurify with a short list of allowed elements.
  */
 import DOMPurify from "./dompurify.js";
 import { Marked } from "./marked.js";
@@ -49,7 +49,7 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
 });
 
 /**
- * Markdown as elements.
+ * Render Markdown.
  *
  * @param {string} text The Markdown.
  * @returns {DocumentFragment}
@@ -61,7 +61,7 @@ export function renderMarkdown(text) {
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_ARIA_ATTR: false,
     ALLOW_DATA_ATTR: false,
-    // To other programs nothing is opened but mail; a relative address would be the page's own.
+    // Other URL schemes would open other programs (mail is fine); a relative URL would belong to the page.
     ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
     RETURN_DOM_FRAGMENT: true,
   });

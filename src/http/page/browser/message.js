@@ -1,4 +1,4 @@
-/** One message as it is shown: its text, its thinking folded away, its calls, and what can be done with it. */
+/** A message in the conversation: text, collapsed thinking, tool calls and actions. */
 import { button, element } from "./dom.js";
 import { StreamingText } from "./streaming_text.js";
 
@@ -9,7 +9,7 @@ import { StreamingText } from "./streaming_text.js";
 
 const NAMES = { user: "You", assistant: "Model", tool: "Tool result" };
 
-/** Shows a message, which may still be growing. */
+/** Shows a message, possibly still streaming. */
 export class MessageView {
   element;
   #text;
@@ -19,7 +19,7 @@ export class MessageView {
   #calls = element("div", { class: "calls" });
   #foot = element("footer");
 
-  /** @param {Message["role"]} role Whose it is. */
+  /** @param {Message["role"]} role The message's role. */
   constructor(role) {
     this.#textHost = element("div", { class: role === "assistant" ? "text" : "text plain" });
     this.#text = role === "assistant" ? new StreamingText(this.#textHost) : undefined;
@@ -34,10 +34,10 @@ export class MessageView {
   }
 
   /**
-   * A message that is whole.
+   * Show a complete message.
    *
    * @param {Message} message The message.
-   * @param {Actions} actions What can be done with it.
+   * @param {Actions} actions Available actions.
    */
   static of(message, actions) {
     const view = new MessageView(message.role);
@@ -51,13 +51,13 @@ export class MessageView {
     return view;
   }
 
-  /** @param {string} text What comes next. */
+  /** @param {string} text Text to append. */
   append(text) {
     if (this.#text === undefined) this.#textHost.append(text);
     else if (text !== "") this.#text.append(text);
   }
 
-  /** @param {string} text What comes next of its thinking. */
+  /** @param {string} text Thinking to append. */
   think(text) {
     if (this.#thinking === undefined) {
       const host = element("div", { class: "text" });
@@ -68,7 +68,7 @@ export class MessageView {
     this.#thinking.append(text);
   }
 
-  /** @param {import("./completion.js").ToolCall} call A call that the model makes. */
+  /** @param {import("./completion.js").ToolCall} call A tool call of the model. */
   call({ id, name, arguments: input }) {
     this.#calls.append(
       element(
@@ -81,10 +81,10 @@ export class MessageView {
   }
 
   /**
-   * It is whole. May be told again, when something else can be done with it.
+   * Mark the message as complete. May be repeated when the available actions change.
    *
-   * @param {Message} message As it is kept.
-   * @param {Actions} actions What can be done with it.
+   * @param {Message} message The stored message.
+   * @param {Actions} actions Available actions.
    */
   finish(message, { onEdit, onRetry, onResult }) {
     this.#text?.finish();
@@ -97,7 +97,7 @@ export class MessageView {
       if (note !== "") foot.push(element("small", {}, note));
       if (onResult !== undefined) { for (const { id, name } of message.calls) this.#askResult(id, name, onResult); }
     }
-    // There only where the page comes from this machine, or by HTTPS.
+    // Exists only in secure contexts: localhost or HTTPS.
     if (message.text !== "" && navigator.clipboard !== undefined) {
       foot.push(button("Copy", () => navigator.clipboard.writeText(message.text)));
     }

@@ -1,4 +1,4 @@
-/** Which models there are, what each can do, and fetching one. */
+/** The models, their capabilities, and downloading one. */
 import { ask, linesOf, readError, RequestError } from "./api.js";
 import { announce, byId, element } from "./dom.js";
 
@@ -16,14 +16,14 @@ const ABILITIES = /** @type {const} */ ([
   ["rerank", "rerank"],
 ]);
 
-/** The part of the page that shows models. */
+/** The models tab. */
 export class ModelsView {
   #list = byId("models", HTMLElement);
   #none = byId("no-models", HTMLElement);
   #onChange;
   #byBackend = /** @type {Map<string, Capabilities>} */ (new Map());
 
-  /** @param {(models: readonly Capabilities[]) => void} onChange Told which can chat. */
+  /** @param {(models: readonly Capabilities[]) => void} onChange Called with the models that can chat. */
   constructor(onChange) {
     this.#onChange = onChange;
     const form = byId("pull-form", HTMLFormElement);

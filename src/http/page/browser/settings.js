@@ -1,4 +1,4 @@
-/** How the model is asked: kept in this browser, sent only where something is set. */
+/** Request settings, stored in this browser and sent only if set. */
 import { byId, element } from "./dom.js";
 
 const KEPT = "inferd-settings";
@@ -14,7 +14,7 @@ const NUMBERS = [
   "max_tokens",
 ];
 
-/** The settings' form. */
+/** The settings form. */
 export class Settings {
   #form = byId("settings-form", HTMLFormElement);
   #model = byId("model", HTMLSelectElement);
@@ -37,9 +37,9 @@ export class Settings {
   }
 
   /**
-   * Which models there are.
+   * Set the available models.
    *
-   * @param {readonly import("./models.js").Capabilities[]} models Those that can chat.
+   * @param {readonly import("./models.js").Capabilities[]} models Models that can chat.
    */
   offer(models) {
     const chosen = this.#model.value;
@@ -51,20 +51,20 @@ export class Settings {
     this.#model.value = names.includes(chosen) ? chosen : "";
   }
 
-  /** The model that is asked; `""`: the first. */
+  /** The selected model; `""`: the first. */
   get model() {
     return this.#model.value;
   }
 
-  /** What goes before the conversation. */
+  /** The system prompt. */
   get system() {
     return byId("system", HTMLTextAreaElement).value.trim();
   }
 
   /**
-   * The fields of a request.
+   * Read the request fields.
    *
-   * @returns {Record<string, unknown> | undefined} `undefined` if the tools cannot be read, which is shown.
+   * @returns {Record<string, unknown> | undefined} `undefined` if the tools are invalid, which the form reports.
    */
   read() {
     const fields = /** @type {Record<string, unknown>} */ ({});
@@ -82,11 +82,13 @@ export class Settings {
     try {
       const tools = JSON.parse(this.#tools.value);
       if (!Array.isArray(tools)) throw new SyntaxError("a list is expected");
-      // A function alone is what most people paste.
+      // People usually paste a bare function.
       fields.tools = tools.map((tool) => "function" in tool ? tool : { type: "function", function: tool });
       return fields;
     } catch (error) {
-      this.#toolsError.textContent = `The tools are no JSON list: ${error instanceof Error ? error.message : error}`;
+      this.#toolsError.textContent = `The tools are not a JSON array: ${
+        error instanceof Error ? error.message : error
+      }`;
       this.#tools.setAttribute("aria-invalid", "true");
       byId("settings", HTMLDetailsElement).open = true;
       this.#tools.focus();

@@ -1,4 +1,4 @@
-/** The daemon's state, in the page's head, and the key where the server asks for one. */
+/** The daemon's state in the page header, and the prompt for an API key. */
 import { setKey } from "./api.js";
 import { announce, byId, element } from "./dom.js";
 
@@ -9,7 +9,7 @@ const TEXTS = {
   loading_model: "loading",
 };
 
-/** Shows where the daemon is. */
+/** Shows the daemon's state. */
 export class StatusLine {
   #state = byId("state", HTMLElement);
   #progress = byId("load-progress", HTMLElement);

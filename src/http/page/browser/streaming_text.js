@@ -1,48 +1,48 @@
 /**
- * A text that grows, shown as Markdown. What is finished is rendered once; only the last block is rendered again as it
- * grows, and no more often than leaves the page most of its time, so that an answer may have any length.
+ * Streaming Markdown. Finished blocks are rendered once; only the last block is rendered repeatedly, throttled to leave
+ * the page most of the CPU time, so that answers can be of any length.
  */
 import { element } from "./dom.js";
 import { renderMarkdown } from "./markdown.js";
 
-/** A last block that is longer, in UTF-16 units, is shown as plain text until it is finished. */
+/** A longer unfinished block, in UTF-16 units, is shown as plain text. */
 const LIVE_MARKDOWN = 4000;
-/** A block that is longer stays plain text: Markdown of that size takes too long. */
+/** A longer block stays plain text, because rendering takes too long. */
 const MOST_MARKDOWN = 64 * 1024;
-/** Finished blocks are rendered together up to about so much. */
+/** Finished blocks are rendered together up to about this size. */
 const GROUP = 8 * 1024;
-/** Milliseconds between two renderings: at least this, and so many times as long as one takes. */
+/** Pause between renderings: at least this many milliseconds, and this many times the duration of the last one. */
 const LEAST_PAUSE_MS = 60;
 const PAUSE_FACTOR = 4;
 
-/** Shows a text in an element. */
+/** Renders streaming text into an element. */
 export class StreamingText {
   #host;
   #tail = element("div", { class: "block" });
-  /** The text of the last block, from where nothing is finished. */
+  /** Text of the unfinished last block. */
   #open = "";
-  /** Up to where `#open` was looked through for the end of a block; always the start of a line. */
+  /** How far `#open` was scanned for the end of a block; always the start of a line. */
   #scanned = 0;
-  /** What ends the code block that a line is in. */
+  /** Closing fence of the current code block. */
   #fence = "";
   #blank = false;
-  /** How much of `#open` the plain text node holds; 0: the tail is Markdown. */
+  /** How much of `#open` is in the plain text node; 0: it is rendered as Markdown. */
   #plain = 0;
   #timer = /** @type {number | undefined} */ (undefined);
 
-  /** @param {HTMLElement} host Where it is shown. */
+  /** @param {HTMLElement} host The container. */
   constructor(host) {
     this.#host = host;
     host.append(this.#tail);
   }
 
-  /** @param {string} text What comes next. */
+  /** @param {string} text Text to append. */
   append(text) {
     this.#open += text;
     this.#timer ??= setTimeout(() => this.#update(), 0);
   }
 
-  /** Nothing more comes. */
+  /** End of the text. */
   finish() {
     clearTimeout(this.#timer);
     this.#closeFinished();
@@ -55,7 +55,7 @@ export class StreamingText {
     const start = performance.now();
     this.#closeFinished();
     this.#showTail();
-    // Layout is part of what it costs.
+    // Include layout in the measured time.
     void this.#host.offsetHeight;
     const pause = Math.max(LEAST_PAUSE_MS, (performance.now() - start) * PAUSE_FACTOR);
     const shown = this.#open.length;
@@ -65,7 +65,7 @@ export class StreamingText {
     }, pause);
   }
 
-  /** A block ends at a blank line outside of code, where the next line is not indented. */
+  /** A block ends at a blank line outside of code if the next line is not indented. */
   #closeFinished() {
     let closed = 0;
     let cut = 0;
@@ -74,7 +74,7 @@ export class StreamingText {
       if (end === -1) break;
       const line = this.#open.slice(this.#scanned, end);
       if (this.#blank && this.#fence === "" && /^\S/.test(line)) {
-        // Before it grows too large, also where this block alone is.
+        // Flush before the group gets too large, even if it is a single block.
         if (cut > closed && this.#scanned - closed > GROUP) {
           this.#close(this.#open.slice(closed, cut));
           closed = cut;
@@ -96,7 +96,7 @@ export class StreamingText {
     this.#tail.classList.remove("plain");
   }
 
-  /** @param {string} text Markdown that is finished. */
+  /** @param {string} text Finished Markdown. */
   #close(text) {
     const block = element("div", { class: "block" });
     if (text.length > MOST_MARKDOWN) {

@@ -1,15 +1,15 @@
-/** Which part of the page is shown: the address says it, so that it can be linked to and gone back from. */
+/** Tabs of the page; the URL holds the current one, so that links and the back button work. */
 import { byId } from "./dom.js";
 
 const DEFAULT = "chat";
 
-/** Show what the address names, now and whenever it changes. */
+/** Show the tab in the URL, now and whenever it changes. */
 export function startTabs() {
   globalThis.addEventListener("hashchange", () => show(true));
   show(false);
 }
 
-/** @param {boolean} moveFocus Whether the reader follows. */
+/** @param {boolean} moveFocus Whether to move the focus. */
 function show(moveFocus) {
   const links = [...document.querySelectorAll("nav a")].filter((link) => link instanceof HTMLAnchorElement);
   const names = links.map((link) => link.hash.slice(1));

@@ -13,9 +13,9 @@ const UNIQUE = {
 
 Deno.test("a call is found valid or not when a validator can tell", () => {
   assertEquals(faultOf(UNIQUE, { tags: ["a", "b"] }), undefined);
-  const refused = "The model wrote a tool call that the tool's schema refuses";
-  assertEquals(faultOf(UNIQUE, { tags: ["secret", "secret"] }), `${refused}: "uniqueItems" does not hold`);
-  assertEquals(faultOf({ type: "object", required: ["a"] }, {}), `${refused}: "required" does not hold`);
+  const refused = "The model's tool call does not match the tool's schema";
+  assertEquals(faultOf(UNIQUE, { tags: ["secret", "secret"] }), `${refused}: "uniqueItems" is violated`);
+  assertEquals(faultOf({ type: "object", required: ["a"] }, {}), `${refused}: "required" is violated`);
 });
 
 Deno.test("a call is looked at under the draft that its schema names, or that can be meant", () => {

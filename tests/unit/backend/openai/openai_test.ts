@@ -213,7 +213,7 @@ Deno.test("a server that takes no notice of logprobs is told, not left out", asy
   await assertRejects(
     () => read(words("Hello"), { logprobs: 0 }),
     InvalidRequestError,
-    '"logprobs" cannot be told by backend "far": its server does not',
+    '"logprobs" are not supported by the server of backend "far"',
   );
 });
 
@@ -866,7 +866,7 @@ Deno.test("an answer without end is given up", async () => {
       for await (const _ of started.generate()) { /* taken */ }
     },
     BackendUnavailableError,
-    "does not come to an end",
+    "does not end its answer",
   );
 });
 

@@ -32,7 +32,7 @@ Deno.test({
     const backend = { kind: "llamacpp", name: "local", model: { name: "inferd-tiny" } };
     configure(box, { backends: [{ ...backend, n_ctx: 512 }] });
     await using daemon = await box.serve([], { permissions: await exactly(box) });
-    await daemon.stderr.has("permissions_left");
+    await daemon.stderr.has("inferd is ready");
     const [before = 0] = engines(daemon.pid);
     configure(box, { backends: [{ ...backend, n_ctx: 768 }] });
     daemon.kill("SIGHUP");
@@ -59,7 +59,7 @@ Deno.test({
     const backend = { kind: "llamacpp", load: "on_demand", idle_unload_secs: 1 };
     configure(box, { backends: [{ ...backend, name: "local", model: { name: "inferd-tiny" } }] });
     await using daemon = await box.serve([], { permissions: await exactly(box) });
-    await daemon.stderr.has("permissions_left");
+    await daemon.stderr.has("inferd is ready");
     for (let time = 0; time < 2; time++) {
       assertEquals(engines(daemon.pid), []);
       assertEquals((await box.run(ASKED)).stdout, "Paris.\n");

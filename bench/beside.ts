@@ -14,7 +14,7 @@ import { WIDE_VOCABULARY, WIDE_VOCABULARY_SHAPE, writeRandomModel } from "./rand
 import { median, type Row } from "./report.ts";
 import { Inferd, serveModel } from "./servers.ts";
 
-const SECTION = "A stream beside costly requests, random Llama, 150 000 tokens known";
+const SECTION = "A stream next to costly requests, random Llama, vocabulary of 150 000";
 const CONTEXT_TOKENS = 8192;
 const STREAM_TOKENS = 7000;
 const ALONE_MS = 2000;
@@ -198,7 +198,7 @@ function rowsOf(name: string, { peer, ours }: Results<NeighbourResult>): Row[] {
   return [
     {
       section: SECTION,
-      figure: figure("the stream's share of its speed"),
+      figure: figure("the share of its speed that the stream keeps"),
       unit: "",
       peer: share(peer),
       ours: share(ours),

@@ -13,7 +13,7 @@ import { asText, knownWords, recitingModel } from "./recital.ts";
 import { median, type Row } from "./report.ts";
 import { Inferd, serveBackend } from "./servers.ts";
 
-const SECTION = "Guessed tokens, 203 M, Q8_0, 1 client";
+const SECTION = "Speculative decoding, 203 M, Q8_0, 1 client";
 const TOKENS = 160;
 const ANSWERS = 2;
 /** Sampled nonsense without repetition. */
@@ -75,7 +75,7 @@ async function tasksOf(options: CopyingBenchOptions): Promise<Task[]> {
       ...{ model: reciting, prompt: copied, sampling: GREEDY, settings: {}, goal: 1.5 },
     },
     {
-      figure: "free text, sampled, with guesses left on: speed",
+      figure: "free text, sampled, with speculation left on: speed",
       ...{ model: random, prompt: prompts, sampling: SAMPLED, settings: {}, goal: 0.98 },
     },
     {

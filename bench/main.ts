@@ -48,26 +48,27 @@ type Section = typeof SECTIONS[number];
 
 const HELP = `Usage: deno task bench [FLAGS]
 
-Measures inferd, beside llama-server where it has a counterpart, and prints a table of medians.
-The first run builds llama-server (git, cmake and a C++ compiler are needed; some minutes) and
+Measures inferd, against llama-server where it has a counterpart, and prints a table of medians.
+The first run builds llama-server (requires git, cmake and a C++ compiler, takes a few minutes) and
 writes a model of 218 MB, both into bench/.cache.
 
   --only SECTION    random or built-in (that model's engine; engine means both), prompts (long ones),
-                    embed, rerank, surfaces (v2 beside v1), http, grammar, schema, copying (guesses and
-                    drafts), chat (first tokens of later turns), beside (a stream beside costly requests), sampling, pipeline, boot or store (the model store); may be given
-                    several times (default: all)
-  --rounds N        how often each thing is measured (default: 5)
+                    embed, rerank, surfaces (v2 against v1), http, grammar, schema, copying
+                    (speculative decoding), chat (first tokens of later turns), beside (a stream next to
+                    costly requests), sampling, pipeline, boot or store (the model store); may be
+                    repeated (default: all)
+  --rounds N        number of rounds (default: 5)
   --quick           fewer rounds and shorter ones; rough figures
   --no-peer         leave llama-server out
   --peer-only       leave inferd out
-  --peer-endpoint E chat (messages, as inferd takes them) or completion (the chat template already
-                    rendered, so less work for llama-server; default: chat)
+  --peer-endpoint E chat (messages, as for inferd) or completion (with the chat template already
+                    rendered, which is less work for llama-server; default: chat)
   --json            print JSON instead of the table
   -h, --help        this text
 
-Both servers compute with the same CPU code: npm's, or that in the folder INFERD_BENCH_LIBRARY_DIR, as
-deno task native builds it.
-INFERD_BENCH_PEER_DIR names a folder with llama-server and llama-bench to use as they are.
+Both servers use the same CPU backend: npm's, or the one built by deno task native in the folder
+INFERD_BENCH_LIBRARY_DIR.
+INFERD_BENCH_PEER_DIR names a folder with prebuilt llama-server and llama-bench.
 `;
 
 interface Flags {

@@ -56,7 +56,7 @@ export async function benchPipeline(options: PipelineBenchOptions): Promise<Row[
   return [
     {
       section: SECTION,
-      figure: `Daemon's processor time per token frame, ${CLIENTS} clients`,
+      figure: `Daemon's CPU time per token frame, ${CLIENTS} clients`,
       unit: "µs",
       ours: median(perToken),
       goal: { kind: "at-most", value: 30 },

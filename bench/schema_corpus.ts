@@ -23,7 +23,7 @@ export interface CorpusResult {
   readonly passing: number;
   readonly uncompiled: readonly string[];
   readonly invalidAccepted: readonly string[];
-  /** The same, except for values labelled invalid that a validator accepts, too. */
+  /** Accepted an invalid value that a validator accepts, too: the label is wrong. */
   readonly mislabelled: readonly string[];
   readonly validRefused: readonly string[];
   /** Milliseconds per compilation, and the longest slice of each, both sorted. */

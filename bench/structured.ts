@@ -25,7 +25,7 @@ export function describe(result: CorpusResult): string[] {
     `passing             ${passing} (${(100 * passing / schemas).toFixed(1)} %)`,
     `do not compile      ${uncompiled.length}`,
     `invalid accepted    ${invalidAccepted.length}`,
-    `called invalid only ${mislabelled.length} (a validator takes the value too)`,
+    `mislabelled         ${mislabelled.length} (a validator accepts the value, too)`,
     `valid refused       ${validRefused.length}`,
     `compile, ms         p50 ${ms(compileMs, 0.5)}, p95 ${ms(compileMs, 0.95)}, max ${ms(compileMs, 1)}`,
     `longest piece, ms   p50 ${ms(pieceMs, 0.5)}, p95 ${ms(pieceMs, 0.95)}, max ${ms(pieceMs, 1)}`,
@@ -41,7 +41,7 @@ export function describeMasks({ us, stepUs, betweenUs, pieceUs }: MaskTimes): st
   };
   return [
     line("masks, us          ", us),
-    line("known in a step, us", stepUs),
+    line("cached in step, us ", stepUs),
     line("between steps, us  ", betweenUs),
     line("longest pieces, us ", pieceUs),
   ];

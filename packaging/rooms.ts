@@ -286,11 +286,11 @@ export function findFaults(graph: Graph, rooms: Readonly<Record<string, Room>> =
       faults.push(`${file} imports ${imported}: room ${room} may not import room ${other}`);
     }
   }
-  for (const circle of findCircles(graph)) faults.push(`A circle of imports: ${circle.join(" → ")}`);
+  for (const circle of findCircles(graph)) faults.push(`Import cycle: ${circle.join(" → ")}`);
   const allowed = new Map(
     Object.entries(rooms).map(([name, { imports }]) => [name, imports.filter((to) => to !== name)]),
   );
-  for (const circle of findCircles(allowed)) faults.push(`A circle of rooms in the table: ${circle.join(" → ")}`);
+  for (const circle of findCircles(allowed)) faults.push(`Cycle of rooms in the table: ${circle.join(" → ")}`);
   const sizes = Map.groupBy(graph.keys(), dirname);
   for (const [folder, files] of sizes) {
     const room = roomOfFolder.get(folder);

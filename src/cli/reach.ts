@@ -114,7 +114,7 @@ export async function reach(where: Target, say: (line: string) => void): Promise
     const { capabilities } = await adminOf(where).snapshot();
     const { surface = "infer" } = where.infer;
     const [verb, serves] = SERVES[surface];
-    // Otherwise another backend can serve once it is ready.
+    // Otherwise the daemon is ready, and connecting is worth another try.
     if (!capabilities.some(serves)) {
       const models = capabilities.map(({ backend, model }) => `"${model ?? backend}"`).join(", ");
       throw new UnreachableError(

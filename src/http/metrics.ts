@@ -13,12 +13,12 @@ const TOKENS_A_SECOND = [1, 2, 5, 10, 20, 40, 80, 160, 320, 640, 1280];
 
 type AheadTokens = "forcedTokens" | "preparedTokens" | "draftedTokens" | "acceptedTokens";
 
-/** Phases before generation. */
+/** Work done ahead of the model: forced, prepared and speculative tokens. */
 const AHEAD: readonly (readonly [tokens: AheadTokens, name: string, help: string])[] = [
-  ["forcedTokens", "forced", "Those generated that a schema or grammar forced"],
-  ["preparedTokens", "prepared", "Those cached that were prepared after an earlier answer"],
-  ["draftedTokens", "drafted", "Tokens that were guessed ahead of the model"],
-  ["acceptedTokens", "accepted", "Those guessed that the model chose"],
+  ["forcedTokens", "forced", "Generated tokens that a schema or grammar forced"],
+  ["preparedTokens", "prepared", "Cached tokens that were prepared after an earlier answer"],
+  ["draftedTokens", "drafted", "Tokens drafted by speculative decoding"],
+  ["acceptedTokens", "accepted", "Drafted tokens that the model accepted"],
 ];
 
 /** Collects metrics. */
@@ -50,11 +50,11 @@ export class Metrics {
     ]);
     this.#active = new Gauge({
       name: "inferd_http_active_requests",
-      help: "Requests that run or wait",
+      help: "Requests running or waiting",
       labelNames: KIND,
       registers,
     });
-    this.#promptTokens = counter("inferd_http_prompt_tokens_total", "Tokens of prompts", KIND);
+    this.#promptTokens = counter("inferd_http_prompt_tokens_total", "Prompt tokens", KIND);
     this.#cachedTokens = counter(
       "inferd_http_cached_tokens_total",
       "Prompt tokens found in the prefix cache",
@@ -64,11 +64,11 @@ export class Metrics {
       tokens,
       counter: counter(`inferd_http_${name}_tokens_total`, help, KIND),
     }));
-    this.#queue = histogram("inferd_http_queue_seconds", "Until the daemon began with a request", SECONDS);
-    this.#prompt = histogram("inferd_http_prompt_seconds", "Until a prompt was processed, once begun", SECONDS);
-    this.#completionTokens = counter("inferd_http_completion_tokens_total", "Tokens generated", KIND);
-    this.#firstToken = histogram("inferd_http_first_token_seconds", "Until the first piece of an answer", SECONDS);
-    this.#duration = histogram("inferd_http_request_seconds", "Until the end of an answer", SECONDS);
+    this.#queue = histogram("inferd_http_queue_seconds", "Time until the daemon started a request", SECONDS);
+    this.#prompt = histogram("inferd_http_prompt_seconds", "Time to process a prompt, once started", SECONDS);
+    this.#completionTokens = counter("inferd_http_completion_tokens_total", "Generated tokens", KIND);
+    this.#firstToken = histogram("inferd_http_first_token_seconds", "Time to the first piece of an answer", SECONDS);
+    this.#duration = histogram("inferd_http_request_seconds", "Time to the end of an answer", SECONDS);
     this.#speed = histogram(
       "inferd_http_tokens_per_second",
       "Tokens of an answer a second after its first",
@@ -168,12 +168,16 @@ function gaugesOf(registry: Registry): Readonly<Record<GaugeName, Gauge<"backend
     memory: gauge("inferd_http_memory_bytes", "Resident memory of the bridge"),
     up: gauge("inferd_up", "1 while the daemon is ready"),
     state: gauge("inferd_backend_state", "1 for the state a backend is in", "backend", "state"),
-    breaker: gauge("inferd_backend_breaker_open", "1 while requests are kept away from a failing backend", "backend"),
+    breaker: gauge(
+      "inferd_backend_breaker_open",
+      "1 while the circuit breaker holds requests back from a failing backend",
+      "backend",
+    ),
     engineMemory: gauge("inferd_backend_memory_bytes", "Resident memory of a backend's engine at its start", "backend"),
-    slots: gauge("inferd_backend_slots", "Requests a backend decodes together", "backend"),
+    slots: gauge("inferd_backend_slots", "Requests a backend decodes in parallel", "backend"),
     context: gauge("inferd_backend_context_tokens", "Tokens one request may use", "backend"),
-    active: gauge("inferd_queue_active", "Requests that run in the daemon, whoever asked"),
-    waiting: gauge("inferd_queue_waiting", "Requests that wait in the daemon, whoever asked"),
+    active: gauge("inferd_queue_active", "Requests running in the daemon, from all clients"),
+    waiting: gauge("inferd_queue_waiting", "Requests waiting in the daemon, from all clients"),
     depth: gauge("inferd_queue_depth", "Requests that may wait in each queue"),
   };
 }

@@ -158,7 +158,7 @@ browserTest("what runs and waits is listed with its figures, and cancelled", asy
     param: null,
     code: "cancelled",
   });
-  await page.getByText("Nothing runs or waits.").waitFor();
+  await page.getByText("No requests.").waitFor();
   await page.getByText("2 failed or cancelled since").waitFor();
   browser.assertClean();
 });
@@ -223,7 +223,7 @@ browserTest("the page asks for the key where the server has one", async () => {
   await using browser = await BrowserUnderTest.open(bridge.url);
   const { page } = browser;
   await browser.state("key needed");
-  const field = page.getByLabel("This server asks for its API key");
+  const field = page.getByLabel("This server requires an API key");
   await field.fill("wrong");
   await page.keyboard.press("Enter");
   await field.waitFor();

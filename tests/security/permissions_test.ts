@@ -94,7 +94,7 @@ Deno.test("a call is validated, and the log says nothing of its schema, when the
     });
     const end = JSON.parse((await client.answer()).at(-1) ?? "{}");
     assertEquals([end.type, end.code], ["error", "tool_call_malformed"], end.message);
-    assertStringIncludes(end.message, '"uniqueItems" does not hold');
+    assertStringIncludes(end.message, '"uniqueItems" is violated');
   }
   daemon.kill("SIGTERM");
   assertEquals((await daemon.outcome).code, 0);

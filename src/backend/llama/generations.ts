@@ -52,7 +52,7 @@ export class Generations {
     return this.#running.size > 0;
   }
 
-  /** Whether requests wait for the engine. */
+  /** Whether a request that is not paused waits for the engine. */
   get waiting(): boolean {
     for (const { paused } of this.#running.values()) if (!paused) return true;
     return false;

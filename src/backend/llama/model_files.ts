@@ -67,8 +67,8 @@ export class ModelFiles {
     const { modelPath: path, parts, stored } = this.#config;
     const onWork = (): void => this.#watch.onPhase({ phase: "verify", path });
     const hashes = this.#hashes;
-    // Files configured by path are hashed every time; a file named by the store is trusted as long as its modification
-    // time is unchanged.
+    // Files configured by path are hashed every time; a file named by the store is trusted while its timestamps are
+    // unchanged.
     const known = stored !== "name" || hashes === undefined
       ? undefined
       : (file: string): Promise<string> => hashes.file(file, { signal, onWork });

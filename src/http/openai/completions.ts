@@ -99,7 +99,7 @@ function promptsOf(asked: Body): string[] {
   }
   if (prompts.some((prompt) => prompt === "")) throw invalid("prompt", "must not be empty");
   if (prompts.length * (asked.n ?? 1) > MAX_PROMPTS) {
-    throw invalid("n", `must not make more than ${MAX_PROMPTS} answers of all prompts together`);
+    throw invalid("n", `must not request more than ${MAX_PROMPTS} answers for all prompts together`);
   }
   return prompts;
 }

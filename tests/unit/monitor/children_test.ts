@@ -69,11 +69,11 @@ Deno.test("Children says why a process cannot be started", async () => {
   assertEquals(await told.reports.take(), { number: 2, failure: 'This daemon was started without "http"' });
 });
 
-for (const [what, text] of [["is no order", "engine 1 --allow-all\n"], ["never ends", "e".repeat(100)]] as const) {
+for (const [what, text] of [["is not an order", "engine 1 --allow-all\n"], ["never ends", "e".repeat(100)]] as const) {
   Deno.test(`Children starts nothing more when it is told something that ${what}`, async () => {
     await using told = new Told({ engine: says("waits") });
     await told.say(text);
-    await assertRejects(() => told.obeyed, OrderError, "no order");
+    await assertRejects(() => told.obeyed, OrderError, "other than an order");
   });
 }
 

@@ -25,18 +25,18 @@ Deno.test("an import of a room above is named with both files and both rooms", (
   ]);
 });
 
-Deno.test("a circle of files is a fault also within one room", () => {
+Deno.test("an import cycle is a fault even within one room", () => {
   const graph = graphOf({
     "src/low/a.ts": ["src/low/b.ts"],
     "src/low/b.ts": ["src/low/c.ts"],
     "src/low/c.ts": ["src/low/b.ts"],
   });
-  assertEquals(findFaults(graph, ROOMS), ["A circle of imports: src/low/b.ts → src/low/c.ts → src/low/b.ts"]);
+  assertEquals(findFaults(graph, ROOMS), ["Import cycle: src/low/b.ts → src/low/c.ts → src/low/b.ts"]);
 });
 
 Deno.test("a table that lets two rooms import each other is a fault", () => {
   const rooms = { "src/low": { imports: ["src/high"] }, "src/high": { imports: ["src/low"] } };
-  assertEquals(findFaults(graphOf({}), rooms), ["A circle of rooms in the table: src/low → src/high → src/low"]);
+  assertEquals(findFaults(graphOf({}), rooms), ["Cycle of rooms in the table: src/low → src/high → src/low"]);
 });
 
 Deno.test("a file in a folder that the table does not have is a fault", () => {

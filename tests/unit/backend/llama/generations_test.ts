@@ -78,7 +78,7 @@ Deno.test("Generations fails and cancels a request when a call that was not enfo
   const events = generations.begin(UNIQUE, new AbortController().signal);
   generations.deliver({ id: 1, call: "tag", input: { tags: [1, 1] }, unchecked: true });
   generations.deliver(DONE);
-  await assertRejects(() => events.next(), ToolCallMalformedError, '"uniqueItems" does not hold');
+  await assertRejects(() => events.next(), ToolCallMalformedError, '"uniqueItems" is violated');
   assertEquals(sent.map(({ op }) => op), ["generate", "cancel"]);
   assertEquals(busy, [true, false]);
 });

@@ -199,7 +199,7 @@ Deno.test("inferd chat answers a message that failed when it is told to retry", 
   await using _daemon = await box.serve(["--config", config]);
   const { stdout, stderr } = await box.run(["chat"], { stdin: "hello\n/retry\n/undo\n/retry\n" });
   assertEquals(stdout, "answer to hello\n", stderr);
-  assertStringIncludes(stderr, "There is no message to answer again");
+  assertStringIncludes(stderr, "There is no answer to regenerate");
 });
 
 Deno.test("inferd chat forgets the oldest messages when the context is full, and says so", async () => {

@@ -26,7 +26,7 @@ Deno.test("inferd stop and reload say in one line what is wrong with the pid fil
   const path = `${box.runtimeDir}/inferd.pid`;
   for (
     const [content, message] of [
-      ["nonsense", `inferd: "${path}" does not hold the number of a process\n`],
+      ["nonsense", `inferd: "${path}" does not contain a process id\n`],
       ["999999999", "inferd: Cannot signal process 999999999: "],
     ] as const
   ) {

@@ -273,7 +273,7 @@ Deno.test("a model that is cut while it serves fails what runs, and serves again
   await client.send(endless("cut"));
   const answer = await client.answer();
   assertEquals(JSON.parse(answer.at(-1) ?? "{}").code, "backend_unavailable");
-  assertStringIncludes(String((await test.log.next("backend_down")).fields.reason), "it is cut");
+  assertStringIncludes(String((await test.log.next("backend_down")).fields.reason), "it is truncated");
   Deno.copyFileSync(BUILT_IN.url, modelPath);
   await until(admin, "ready");
   using again = await test.infer();

@@ -37,6 +37,8 @@ Deno.test({
     using before = await WireClient.connect(socket);
     await before.send(ask({ stream: false }));
     assertEquals((await before.frame()).type, "done");
+    // The log has its descriptor then.
+    await untilLogged(log, "ready");
     await limit(daemon.daemonPid, "nofile", MOST_DESCRIPTORS);
     // The kernel takes them, whether the daemon can accept them or not.
     const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => WireClient.connect(socket)));

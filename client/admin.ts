@@ -3,7 +3,8 @@
  * Every call has its own connection.
  */
 import type { DaemonActivity } from "./activity.ts";
-import type { AdminEvent, Capabilities, LogStoppedEvent, ReloadFailedEvent, StatusEvent } from "./admin_events.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { AdminEvent, LogStoppedEvent, ReloadFailedEvent, StatusEvent } from "./admin_events.ts";
 import { readActivity, readCancelled } from "./wire/activity_frames.ts";
 import { ask, follow, type FollowOptions as StreamOptions, sawReady } from "./wire/admin_stream.ts";
 import { CancelledError, ClientClosedError, ConnectionClosedError, TimeoutError } from "./errors/errors.ts";

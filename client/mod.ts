@@ -13,7 +13,9 @@
  *
  * @module
  */
+export type { Capabilities } from "./capabilities.ts";
 export type { Client } from "./client.ts";
+export type { ModelTokenizer } from "./model_tokenizer.ts";
 export { connect } from "./connect.ts";
 export type { GenerateRequest, SamplingOptions, Usage } from "./generation.ts";
 export type {
@@ -85,7 +87,6 @@ export type { DaemonActivity, LiveRequestStatus, TotalsOfBackend, TotalsOfReques
 export { type Admin, admin, type AdminSnapshot } from "./admin.ts";
 export type {
   AdminEvent,
-  Capabilities,
   CapabilitiesEvent,
   DownloadingEvent,
   DrainingEvent,

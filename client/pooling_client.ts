@@ -10,7 +10,7 @@ import { type Codec, Exchange, type ExchangeContext } from "./wire/exchange.ts";
 import { v1Codec } from "./wire/frames.ts";
 import { V2Codec } from "./wire/frames_v2.ts";
 import { ActiveGeneration } from "./active_generation.ts";
-import type { Capabilities } from "./admin_events.ts";
+import type { Capabilities } from "./capabilities.ts";
 import type { Gate } from "./gate.ts";
 import type { GenerateRequest } from "./generation.ts";
 import type { Generation } from "./generation_events.ts";

@@ -22,7 +22,6 @@ import { MonitoredProcess } from "../processes/monitored_process.ts";
 import { privateSocketPath } from "../processes/orders.ts";
 import { PrivateSocket } from "../processes/private_socket.ts";
 import type { StartProcess } from "../processes/process.ts";
-import { socketsBehindClosedFolders } from "../server/group.ts";
 import { ConnectionLimit } from "../server/connection_limit.ts";
 import { checkSocketPaths } from "../server/listener.ts";
 import { defaultBudgetBytes, MemoryBudget } from "../server/memory_budget.ts";
@@ -34,9 +33,9 @@ import { LoadedModels } from "../backend/on_demand/loaded_models.ts";
 import type { createBackend } from "./backends.ts";
 import { disposeAll, endDaemon, textOf } from "./drain.ts";
 import { acquireLock } from "./lock.ts";
-import { makeMembers, type MakeOptions, Member, memberKey } from "./member.ts";
+import { makeMembers, type MakeOptions, type Member, membersOf } from "./member.ts";
 import { NothingServedError, reload } from "./reload.ts";
-import { prepareRuntimeDir } from "./runtime_dir.ts";
+import { prepareRuntimeDir, warnOfClosedFolders } from "./runtime_dir.ts";
 import { Serving } from "./serving.ts";
 
 /** A daemon that has its admin socket and is becoming ready. */
@@ -172,18 +171,6 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
   return { admissions, live, board, peers, log, setLogLevel, shared, built };
 }
 
-/** Warns if the group cannot enter the folder of a socket it is given. */
-function warnOfClosedFolders({ group, listen }: DaemonOptions, log: ActivityLog): void {
-  for (const [folder, sockets] of socketsBehindClosedFolders(group, Object.values(listen))) {
-    log.warn("group_shut_out", {
-      group,
-      folder,
-      sockets,
-      reason: "The group may not enter the folder: put the sockets where it may, with --uds PATH",
-    });
-  }
-}
-
 /** The parts that answer requests, and what is needed to create further backends. */
 interface Built {
   readonly serving: Serving;
@@ -247,17 +234,6 @@ function startProcesses(
   const path = privateSocketPath(options);
   const socket = built.use(new PrivateSocket({ path, peers, uid: Deno.uid(), log: log.for("engine") }));
   return (kind, listener) => new MonitoredProcess(kind, listener, { link, socket });
-}
-
-/** Wraps injected backends as if created from the configuration. */
-function membersOf(backends: readonly Backend[], options: DaemonOptions): Member[] {
-  return backends.map((backend, index) => {
-    const config = options.backends[index];
-    return new Member(
-      backend,
-      config === undefined ? { key: backend.name } : { key: memberKey(config, options), config },
-    );
-  });
 }
 
 function budgetBytes({ memoryBudgetMib }: DaemonOptions, heapBytes: number): number {

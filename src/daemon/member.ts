@@ -4,6 +4,7 @@
 import type { BackendConfig, DaemonOptions } from "../config/options.ts";
 import type { Backend, BackendNotice } from "../inference/backend.ts";
 import { lookAtModelFile, sameBytes } from "../models/file/model_file.ts";
+import type { ServedConfig } from "./served_config.ts";
 import { createBackend, type CreateOptions, loadsOnDemand, locateModel, type LocateOptions } from "./backends.ts";
 
 /** Options for creating backends. */
@@ -48,6 +49,13 @@ export class Member implements AsyncDisposable {
     return true;
   }
 
+  /** Tells the context and the files it is ready with, if it is. */
+  tellServed(served: ServedConfig): void {
+    if (this.ready !== undefined) {
+      served.ready(this.backend.name, this.ready.capabilities.contextTokens, this.ready.files);
+    }
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#disposed ??= this.#dispose();
   }
@@ -84,4 +92,21 @@ export async function makeMembers(configs: readonly BackendConfig[], make: MakeO
   }));
   made.move();
   return members;
+}
+
+/** Wraps injected backends as if created from the configuration. */
+export function membersOf(backends: readonly Backend[], options: DaemonOptions): Member[] {
+  return backends.map((backend, index) => {
+    const config = options.backends[index];
+    return new Member(
+      backend,
+      config === undefined ? { key: backend.name } : { key: memberKey(config, options), config },
+    );
+  });
+}
+
+/** Disposes of backends, continuing past failures. */
+export async function disposeMembers(members: Iterable<Member>): Promise<void> {
+  await using all = new AsyncDisposableStack();
+  for (const member of members) all.use(member);
 }

@@ -1,4 +1,8 @@
 /** Folder for sockets, lock and pid file: owned by this user and closed to others. Does not own the files in it. */
+import type { DaemonOptions } from "../config/options.ts";
+import type { ActivityLog } from "../log/log.ts";
+import { socketsBehindClosedFolders } from "../server/group.ts";
+
 const MODE = 0o700;
 
 /** The folder cannot be used; the message is for the operator. */
@@ -39,4 +43,16 @@ function reason(error: unknown): string {
 
 function refusal(path: string, why: string, cause?: unknown): RuntimeDirError {
   return new RuntimeDirError(`Cannot use runtime directory "${path}": ${why}`, { cause });
+}
+
+/** Warns if the group cannot enter the folder of a socket it is given. */
+export function warnOfClosedFolders({ group, listen }: DaemonOptions, log: ActivityLog): void {
+  for (const [folder, sockets] of socketsBehindClosedFolders(group, Object.values(listen))) {
+    log.warn("group_shut_out", {
+      group,
+      folder,
+      sockets,
+      reason: "The group may not enter the folder: put the sockets where it may, with --uds PATH",
+    });
+  }
 }

@@ -18,7 +18,8 @@ import { Dispatch } from "../surfaces/dispatch.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { SURFACES } from "../surfaces/surfaces.ts";
 import type { Admissions } from "./admissions.ts";
-import type { Member } from "./member.ts";
+import { textOf } from "./drain.ts";
+import { disposeMembers, type Member } from "./member.ts";
 import { DownLimit, timeoutError } from "./not_served.ts";
 import { ReadyClock } from "./ready_clock.ts";
 import { ServedConfig } from "./served_config.ts";
@@ -74,10 +75,7 @@ export class Serving {
     this.#members = members;
     this.#engineLog = log.for("engine");
     for (const member of members) this.#alive.add(member);
-    built.defer(async () => {
-      await using all = new AsyncDisposableStack();
-      for (const member of this.#alive) all.use(member);
-    });
+    built.defer(() => disposeMembers(this.#alive));
     this.#router = new Router(members.map(({ backend }) => backend), {
       ...(options.now === undefined ? {} : { now: options.now }),
       onBreaker: (backend, change) => {
@@ -123,10 +121,8 @@ export class Serving {
     });
     const either = AbortSignal.any([signal, late.signal]);
     for (const member of members) this.#alive.add(member);
-    const starts = members.map((member) =>
-      member.backend.start((notice) => this.#onNotice(member, notice, clock), either)
-    );
-    await abortable(Promise.all(starts), either);
+    const start = (one: Member): Promise<void> => one.backend.start((what) => this.#onNotice(one, what, clock), either);
+    await abortable(Promise.all(members.map(start)), either);
   }
 
   /** Active backends. */
@@ -165,7 +161,7 @@ export class Serving {
   ): Promise<{ retired: Promise<void> }> {
     const { admissions, board } = this.#options;
     const served = this.#servedConfig(members, options);
-    for (const member of members) this.#tellServed(served, member);
+    for (const member of members) member.tellServed(served);
     // Hash model files before requests are routed to the new backends.
     await served.known();
     const before = this.#served;
@@ -209,10 +205,6 @@ export class Serving {
     return served;
   }
 
-  #tellServed(served: ServedConfig, { backend, ready }: Member): void {
-    if (ready !== undefined) served.ready(backend.name, ready.capabilities.contextTokens, ready.files);
-  }
-
   /** Disposes of backends once they are idle, or `cut` fires. */
   async #dispose(
     gone: readonly Member[],
@@ -224,8 +216,7 @@ export class Serving {
       try {
         await member[Symbol.asyncDispose]();
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        this.#engineLog.error("backend_not_disposed", { backend: member.backend.name, reason });
+        this.#engineLog.error("backend_not_disposed", { backend: member.backend.name, reason: textOf(error) });
       } finally {
         this.#alive.delete(member);
       }
@@ -357,7 +348,7 @@ export class Serving {
         clock.done(backend.name);
         this.#router.revived(backend.name);
         board.capable(backend.name, notice.capabilities);
-        this.#tellServed(this.#served, member);
+        member.tellServed(this.#served);
         this.#bindings.follow();
         break;
       case "asleep":

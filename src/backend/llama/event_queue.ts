@@ -117,3 +117,8 @@ export class EventQueue<T> implements AsyncIterator<T, undefined> {
     this.#last().then(waiting.resolve, waiting.reject);
   }
 }
+
+/** Events of a request that failed before it began. */
+export function failing<T>(error: unknown): AsyncIterator<T, undefined> {
+  return { next: () => Promise.reject(error) };
+}

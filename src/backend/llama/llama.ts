@@ -27,20 +27,15 @@ import { inspectedCapabilities, inspectMessage, readyCapabilities } from "./capa
 import { Encodings } from "./encodings.ts";
 import { Deaths } from "./watch/deaths.ts";
 import { deathError, type Engine, engineConfig, EngineDeathError, spawnEngine } from "./engine.ts";
+import { failing } from "./event_queue.ts";
 import { Generations } from "./generations.ts";
 import { HangWatch } from "./watch/hang_watch.ts";
 import { LoadClock } from "./watch/load_clock.ts";
-import { type FilesWatch, ModelFiles } from "./model_files.ts";
+import { type FilesWatch, type LoadedFiles, ModelFiles } from "./model_files.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 import { Revival } from "./watch/revival.ts";
 
 const CLOSE_GRACE_MS = 2_000;
-
-/** The files an engine loads, with their identities when checked. */
-interface LoadedFiles {
-  readonly model: readonly ModelFile[];
-  readonly draft: readonly ModelFile[] | undefined;
-}
 
 /** A local model in an engine process. */
 export class LlamaBackend implements Backend {
@@ -398,8 +393,4 @@ export class LlamaBackend implements Backend {
   #log(level: "debug" | "info" | "warn" | "error", msg: string, fields: Record<string, unknown>): void {
     this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
   }
-}
-
-function failing(error: unknown): AsyncIterator<BackendEvent, undefined> {
-  return { next: () => Promise.reject(error) };
 }

@@ -96,3 +96,9 @@ export class ModelFiles {
     }
   }
 }
+
+/** The files an engine loads, with their identities when checked. */
+export interface LoadedFiles {
+  readonly model: readonly ModelFile[];
+  readonly draft: readonly ModelFile[] | undefined;
+}

@@ -1,5 +1,4 @@
 /** The model's tokenizer and chat template, as a client asks for them. */
-import type { Generation } from "./generation_events.ts";
 import type { PromptRequest, TokenizeOptions, TokenizerOptions } from "./tokenizer.ts";
 
 /**

@@ -33,7 +33,7 @@ import { LoadedModels } from "../backend/on_demand/loaded_models.ts";
 import type { createBackend } from "./backends.ts";
 import { disposeAll, endDaemon, textOf } from "./drain.ts";
 import { acquireLock } from "./lock.ts";
-import { makeMembers, type MakeOptions, type Member, membersOf } from "./member.ts";
+import { makeMembers, type MakeOptions, membersOf } from "./member.ts";
 import { NothingServedError, reload } from "./reload.ts";
 import { prepareRuntimeDir, warnOfClosedFolders } from "./runtime_dir.ts";
 import { Serving } from "./serving.ts";

@@ -22,7 +22,6 @@ import type {
   TokenizerAnswer,
   TokenizerRequest,
 } from "../../inference/request.ts";
-import type { ModelFile } from "../../models/file/model_file.ts";
 import { inspectedCapabilities, inspectMessage, readyCapabilities } from "./capabilities.ts";
 import { Encodings } from "./encodings.ts";
 import { Deaths } from "./watch/deaths.ts";

@@ -52,7 +52,7 @@ const required: Keyword = {
   types: OBJECT,
   assert: ({ value, at }, demand) => {
     const names = readNames(value, at);
-    return names.length === 0 ? demand : withObject(demand, require(names));
+    return names.length === 0 ? demand : withObject(demand, requiring(names));
   },
   deny: ({ value, at }) => {
     const names = readNames(value, at);
@@ -70,7 +70,7 @@ function forbid(names: readonly string[]): Denial {
   return (demand) => withObject(demand, (object) => ({ forbidden: [...object.forbidden, ...names] }));
 }
 
-function require(names: readonly string[]): (object: ObjectDemand) => Partial<ObjectDemand> {
+function requiring(names: readonly string[]): (object: ObjectDemand) => Partial<ObjectDemand> {
   return ({ required, lists }) => ({ required: [...required, ...names], lists: lists + 1 });
 }
 
@@ -119,7 +119,7 @@ const dependencies: Keyword = {
         const without = withObject(each, (object) => ({ forbidden: [...object.forbidden, name] }));
         const fitting = (each.types & OBJECT) === 0
           ? undefined
-          : withLiteral(withObject({ ...each, types: OBJECT }, require([name])), needed as Literal, use);
+          : withLiteral(withObject({ ...each, types: OBJECT }, requiring([name])), needed as Literal, use);
         return fitting === undefined ? [without] : [without, fitting];
       });
       if (all.length > MAX_WAYS) throw new UnenforceableError(use.at, "has too many schemas that depend");
@@ -138,7 +138,7 @@ const dependencies: Keyword = {
         );
       }
       if (needed === ALWAYS) return [];
-      return [(demand) => withLiteral(withObject(demand, require([name])), negated(needed as Literal), use)];
+      return [(demand) => withLiteral(withObject(demand, requiring([name])), negated(needed as Literal), use)];
     }),
 };
 

@@ -25,7 +25,12 @@ if (existing !== undefined && !existing.includes(MARK) && !Deno.args.includes("-
 const path = (Deno.env.get("PATH") ?? "").split(":");
 const main = fromFileUrl(new URL("../main.ts", import.meta.url));
 await Deno.mkdir(bin, { recursive: true });
-await Deno.writeTextFile(file, `#!/bin/sh\n${MARK}\nexec ${denoCommand()} run -A ${quote(main)} "$@"\n`);
+// npx says where it was started as a task does, so the command says itself how it is typed.
+const calledAs = "export INFERD_CALLED_AS=inferd";
+await Deno.writeTextFile(
+  file,
+  `#!/bin/sh\n${MARK}\n${calledAs}\nexec ${denoCommand()} run -A ${quote(main)} "$@"\n`,
+);
 await Deno.chmod(file, 0o755);
 console.log(`Wrote "${file}"`);
 if (!path.includes(bin)) {

@@ -246,6 +246,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
         "src/processes",
         "src/server",
         "src/service",
+        "src/surfaces",
         "src/cli/terminal",
         ...MODELS,
       ],

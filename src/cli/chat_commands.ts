@@ -2,7 +2,7 @@
 import { InferdError, type Message } from "@inferd/client";
 import { didYouMean } from "../config/setting/closest.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
-import { parseCommand } from "./command.ts";
+import { nameOf, parseCommand } from "./command.ts";
 import type { Conversation } from "./conversation.ts";
 import { GENERATION_FLAGS, readGeneration } from "./generation_flags.ts";
 import { complain, remark } from "./terminal/output.ts";
@@ -10,6 +10,9 @@ import { complain, remark } from "./terminal/output.ts";
 const FILE_MODE = 0o600;
 /** Larger than any saved conversation. */
 const MOST_FILE_BYTES = 16 * 1024 * 1024;
+
+/** What `/set` takes: the flags with a value. */
+const SETTABLE = GENERATION_FLAGS.filter(({ flag }) => flag.includes(" ")).map(({ flag }) => nameOf(flag));
 
 /** A slash command. */
 interface ChatCommand {
@@ -43,7 +46,12 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
       const [name = "", ...value] = text.split(/\s+/);
       if (name === "system") return conversation.instruct(value.join(" ") || undefined);
       if (value.length === 0) throw new UsageError("Use /set NAME VALUE, as in /set temperature 0.2");
-      const flags = parseCommand({ flags: GENERATION_FLAGS, settings: [] }, [`--${name}=${value.join(" ")}`], noEnv, 0);
+      const flag = name.replaceAll("_", "-");
+      if (!SETTABLE.includes(flag)) {
+        const meant = didYouMean(flag, SETTABLE) || `; there are ${SETTABLE.join(", ")}`;
+        throw new UsageError(`Cannot set "${name}"${meant}`);
+      }
+      const flags = parseCommand({ flags: GENERATION_FLAGS, settings: [] }, [`--${flag}=${value.join(" ")}`], noEnv, 0);
       conversation.sample(readGeneration(flags).sampling);
       remark("(set)");
     },
@@ -71,7 +79,11 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
     run: async (path, conversation) => {
       if (path === "") throw new UsageError("Use /save FILE");
       const text = `${JSON.stringify(conversation.messages, null, 2)}\n`;
-      await Deno.writeTextFile(path, text, { mode: FILE_MODE });
+      try {
+        await Deno.writeTextFile(path, text, { mode: FILE_MODE });
+      } catch (error) {
+        throw new UsageError(`Cannot save "${path}": ${reasonOf(error)}`);
+      }
       remark(`(saved to "${path}")`);
     },
   },
@@ -141,11 +153,23 @@ function help(): string {
 
 function noEnv(): undefined {}
 
+/** Why a file could not be read or written, without the system's words where ours are clearer. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "there is no such file or folder";
+  if (error instanceof Deno.errors.PermissionDenied) return "this user may not";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a folder";
+  return error instanceof Error ? error.message : String(error);
+}
+
 async function readText(path: string): Promise<string> {
   // Opening a FIFO would block until there is a writer.
-  const { isFile, size } = await Deno.stat(path);
-  if (!isFile || size > MOST_FILE_BYTES) throw new UsageError(`Cannot load "${path}": it is not a saved conversation`);
-  return await Deno.readTextFile(path);
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    if (isFile && size <= MOST_FILE_BYTES) return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new UsageError(`Cannot load "${path}": ${reasonOf(error)}`);
+  }
+  throw new UsageError(`Cannot load "${path}": it is not a saved conversation`);
 }
 
 function readMessages(path: string, text: string): Message[] {

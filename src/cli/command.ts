@@ -175,7 +175,9 @@ export function programHelp(commands: readonly Command[]): string {
     "Commands:",
     ...table(commands.map((command): [string, string] => [typedName(command.name), command.summary])),
     "",
-    `"${typed("COMMAND --help")}" lists a command's flags.`,
+    `"${typed("COMMAND --help")}" lists a command's flags. Without a command it is "${
+      typedName(commands[0]?.name ?? "")
+    }".`,
     "",
     "Flags:",
     ...table([["--help", "show this help"], ["--version", "show the version"]]),

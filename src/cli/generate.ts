@@ -4,6 +4,7 @@ import type { ParsedFlags } from "../config/flags.ts";
 import { clientSettings } from "../config/schema.ts";
 import { typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
+import { formatOf, HEAD_BYTES } from "../surfaces/media_type.ts";
 import { AnswerPrinter } from "./terminal/answer_printer.ts";
 import { remark, writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
@@ -102,12 +103,20 @@ function v2Extras(flags: ParsedFlags): V2Extras | undefined {
 
 function readImages(paths: readonly string[]): Attachment[] {
   return paths.map((path, index) => {
-    try {
-      return { id: `image-${index + 1}`, kind: "image", bytes: readBytes(path) };
-    } catch (error) {
-      throw new UsageError(`Cannot read the image "${path}": ${reasonOf(error)}`);
+    const bytes = readImage(path);
+    if (!formatOf(bytes.subarray(0, HEAD_BYTES))?.kinds.includes("image")) {
+      throw new UsageError(`Cannot use "${path}": it is not an image of a known format, such as PNG, JPEG or WebP`);
     }
+    return { id: `image-${index + 1}`, kind: "image", bytes };
   });
+}
+
+function readImage(path: string): Uint8Array<ArrayBuffer> {
+  try {
+    return readBytes(path);
+  } catch (error) {
+    throw new UsageError(`Cannot read the image "${path}": ${reasonOf(error)}`);
+  }
 }
 
 function readText(path: string): string {

@@ -8,13 +8,12 @@ const LIMITS = {
   "max-tokens": { least: 1, most: 2 ** 31 - 1, whole: true },
   temperature: { least: 0, most: MAX_TEMPERATURE, whole: false },
   seed: { least: 0, most: 2 ** 32 - 2, whole: true },
-  "top-p": { least: 0, most: 1, whole: false },
+  "top-p": { least: 0, most: 1, whole: false, above: true },
   "top-k": { least: 0, most: 2 ** 31 - 1, whole: true },
   "min-p": { least: 0, most: 1, whole: false },
   "presence-penalty": { least: -2, most: 2, whole: false },
   "frequency-penalty": { least: -2, most: 2, whole: false },
-  // The lower bound 0 is exclusive, which the daemon checks.
-  "repeat-penalty": { least: 0, most: 2, whole: false },
+  "repeat-penalty": { least: 0, most: 2, whole: false, above: true },
 } as const;
 
 /** Heading of rarely used flags. */

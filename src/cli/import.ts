@@ -1,5 +1,6 @@
 /** `inferd import`: adds a local model file to the store, without a second copy where possible. */
 import { basename, dirname, resolve } from "@std/path";
+import { quoted, typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { findForeignModels, type ForeignModel, type ForeignPlaces } from "../models/foreign.ts";
 import { isBuiltIn } from "../models/built_in.ts";
@@ -40,6 +41,13 @@ export const importModel: Command = {
       return await printBackend(modelfile, flags.strings.name, machine.env);
     }
     if (list === (word !== undefined)) throw new UsageError("Give a file, a title, or --list");
+    if (isModelfile(word)) {
+      throw new UsageError(
+        `Cannot import "${word}": it is a Modelfile. See what it comes to: "${
+          typed(`import --modelfile ${quoted(word)}`)
+        }"`,
+      );
+    }
     const { store } = await openStore(flags, machine);
     return await withStore(async (signal, progress) => {
       const foreign = list || !exists(word ?? "") ? await findForeignModels(places(machine.env)) : [];
@@ -66,6 +74,11 @@ export const importModel: Command = {
     });
   },
 };
+
+/** Whether a word names a file that is called as Ollama calls them. */
+function isModelfile(word: string | undefined): word is string {
+  return word !== undefined && /(^|[./])modelfile$/i.test(word) && exists(word);
+}
 
 /** Print the backend configuration equivalent to a Modelfile on stdout, and what was left out on stderr. */
 async function printBackend(

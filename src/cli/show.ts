@@ -9,6 +9,7 @@ import { BUILT_INS, builtInModelFile, isBuiltIn } from "../models/built_in.ts";
 import { describeModel, type ModelDescription } from "../models/file/description.ts";
 import { GgufError, type GgufHead, readGgufHead } from "../models/file/gguf.ts";
 import { fileSource } from "../models/file/gguf_cursor.ts";
+import { checkModel, ModelFileError } from "../models/file/model_file.ts";
 import { shardPaths } from "../models/file/shards.ts";
 import { isModelName, ModelStoreError, type Store } from "../models/store.ts";
 import { parseReference } from "../models/transfer/reference.ts";
@@ -17,7 +18,7 @@ import { type Command, type CommandContext, parseCommand } from "./command.ts";
 import { readAccess, withFileChosen } from "./pull.ts";
 import { openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 import { size } from "./terminal/amounts.ts";
-import { print } from "./terminal/output.ts";
+import { complain, print } from "./terminal/output.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
 export const show: Command = {
@@ -48,6 +49,7 @@ export const show: Command = {
       try {
         const heads = local === undefined ? [await remoteHead(word, machine, signal)] : await localHeads(local.paths);
         const about = describeModel(heads);
+        if (local !== undefined) await checkComplete(local.paths);
         const parts = local === undefined ? heads[0]?.split?.count ?? 1 : 1;
         const license = about.license ?? local?.license ?? undefined;
         const described = { ...about, ...license === undefined ? {} : { license } };
@@ -84,6 +86,16 @@ export async function noSuchModel(word: string, store: Store): Promise<UsageErro
   return new UsageError(
     `There is no model "${word}" in the store${meant || `; "${typed("models")}" lists what it has`}`,
   );
+}
+
+/** Say what will keep a daemon from loading the files, whatever their headers promise. */
+async function checkComplete(paths: readonly string[]): Promise<void> {
+  try {
+    await checkModel(paths[0] ?? "", paths);
+  } catch (error) {
+    if (!(error instanceof ModelFileError)) throw error;
+    complain(`inferd: "${error.path}" cannot be loaded: ${error.reason}`);
+  }
 }
 
 async function localHeads(paths: readonly string[]): Promise<GgufHead[]> {

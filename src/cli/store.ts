@@ -59,9 +59,12 @@ export async function withStore(
     progress.clear();
     if (stop.signal.aborted) {
       complain(`inferd: ${interrupted}`);
-    } else if (error instanceof ModelStoreError) complain(`inferd: ${error.message}`);
-    else throw error;
-    return 1;
+      return 1;
+    }
+    if (!(error instanceof ModelStoreError)) throw error;
+    complain(`inferd: ${error.message}`);
+    // What was typed cannot be meant, like a bad flag.
+    return error.code === "bad_reference" ? 2 : 1;
   } finally {
     Deno.removeSignalListener("SIGINT", interrupt);
   }

@@ -8,7 +8,7 @@ import { homeDirectory } from "../config/home.ts";
 import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
-import { quoted, typed } from "../config/setting/typed_command.ts";
+import { denoWords, quoted, typed } from "../config/setting/typed_command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { serviceFile } from "./service.ts";
 import { size } from "./terminal/amounts.ts";
@@ -83,7 +83,9 @@ function program({ env }: Machine): Trace[] {
     ...installed === undefined ? [] : [{
       what: "The command",
       path: installed,
-      remove: dirname(installed) === byDeno ? "deno uninstall -g inferd" : `rm ${quoted(installed)}`,
+      remove: dirname(installed) === byDeno
+        ? `${denoWords(Deno.execPath())} uninstall -g inferd`
+        : `rm ${quoted(installed)}`,
     }],
     checkout === undefined
       ? { what: "The downloaded code, with that of all other programs", remove: "deno clean" }

@@ -157,24 +157,26 @@ function shorten(text: string): string {
  *
  * @param flags The parsed command line.
  * @param flag Its name, without dashes.
- * @param range Allowed values; `whole` for integers.
+ * @param range Allowed values; `whole` for integers, `above`: without the least one itself.
  * @returns The number, or `undefined` if the flag was not given.
  * @throws {UsageError} If it is not a number or out of range.
  */
 export function numberFlag(
   flags: ParsedFlags,
   flag: string,
-  range: { least: number; most: number; whole: boolean },
+  range: { least: number; most: number; whole: boolean; above?: boolean },
 ): number | undefined {
   const text = flags.strings[flag];
   if (text === undefined) return undefined;
   const value = Number(text);
   // Rejects other JavaScript number syntax: "0x10", "1e2", " 3".
-  const fits = /^-?\d+(\.\d+)?$/.test(text) && value >= range.least && value <= range.most &&
+  const fits = /^-?\d+(\.\d+)?$/.test(text) && (range.above ? value > range.least : value >= range.least) &&
+    value <= range.most &&
     (!range.whole || Number.isSafeInteger(value));
   if (!fits) {
     const kind = range.whole ? "a whole number" : "a number";
-    throw new UsageError(`--${flag} must be ${kind} from ${range.least} to ${range.most}, got ${JSON.stringify(text)}`);
+    const within = range.above ? `above ${range.least}, at most ${range.most}` : `from ${range.least} to ${range.most}`;
+    throw new UsageError(`--${flag} must be ${kind} ${within}, got ${JSON.stringify(text)}`);
   }
   return value;
 }

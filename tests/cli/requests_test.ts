@@ -91,6 +91,11 @@ Deno.test("inferd generate adds files to the prompt, sends images, and asks the 
   assertUsage(await box.run(["generate", "--file", png, "hi"]), "it is not a text in UTF-8; for an image use --image");
   assertUsage(await box.run(["generate", "--file", box.dir, "hi"]), "it is a folder");
   assertUsage(await box.run(["generate", "--image", `${box.dir}/none`, "hi"]), "there is no such file");
+  assertUsage(await box.run(["generate", "--image", first, "hi"]), `Cannot use "${first}": it is not an image`);
+  assertUsage(
+    await box.run(["chat", "--model", "model-tow"], { stdin: "" }),
+    'The daemon has no model "model-tow"; did you mean "model-two"?',
+  );
 });
 
 Deno.test("inferd generate --stats tells how fast the answer was, beside the answer", async () => {
@@ -239,6 +244,7 @@ Deno.test("inferd chat sets, switches and retries by its commands", async () => 
   const lines = [
     ...["first", "/set temperature 0.5", "/set system Be brief.", "/model model-two", "/retry"],
     ...["/undo", `/save ${saved}`, "/model nobody", "/set top-p 7", "/set", "/nonsense", "/system"],
+    ...["/set temprature 1", "/set colour 1", "/set max_tokens 9", "/load /nowhere", `/save ${box.dir}`],
     ...["second", `/load ${saved}`, "/undo", "third", "/bye", "never"],
   ];
   const { code, stdout, stderr } = await box.run(["chat"], { stdin: lines.join("\n") });
@@ -258,7 +264,11 @@ Deno.test("inferd chat sets, switches and retries by its commands", async () => 
       'The daemon has no model "nobody"; /model lists what it has',
       'Unknown command "/nonsense"; /help lists what there is',
       "Use /set NAME VALUE",
-      "--top-p must be a number from 0 to 1",
+      "--top-p must be a number above 0, at most 1",
+      'Cannot set "temprature"; did you mean "temperature"?',
+      'Cannot set "colour"; there are system, max-tokens, temperature,',
+      'Cannot load "/nowhere": there is no such file or folder',
+      `Cannot save "${box.dir}": it is a folder`,
     ]
   ) assertStringIncludes(stderr, said);
 });

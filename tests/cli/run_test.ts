@@ -100,6 +100,34 @@ Deno.test("inferd cp and rename give names to a model, and take none from anothe
     assertStringIncludes((await box.run(["show", "our"], options)).stderr, 'did you mean "ours"?');
   }));
 
+Deno.test("inferd show says that a file is truncated, and inferd import what to do with a Modelfile", async () => {
+  await using box = new Sandbox();
+  const whole = Deno.readFileSync(new URL("../../models/inferd-tiny.gguf", import.meta.url));
+  const cut = `${box.dir}/cut.gguf`;
+  Deno.writeFileSync(cut, whole.subarray(0, 3_000_000));
+  const { code, stdout, stderr } = await box.run(["show", cut]);
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stdout, "qwen2");
+  assertStringIncludes(stderr, `"${cut}" cannot be loaded: it is truncated: 3000000 of its `);
+
+  const modelfile = `${box.dir}/Modelfile`;
+  Deno.writeTextFileSync(modelfile, `FROM ${cut}\n`);
+  const imported = await box.run(["import", modelfile]);
+  assertEquals(imported.code, 2);
+  assertStringIncludes(imported.stderr, `import --modelfile ${modelfile}"`);
+});
+
+Deno.test("inferd show, pull and run say which references there are", async () => {
+  await using box = new Sandbox();
+  for (const command of ["show", "pull", "run"]) {
+    const { code, stderr } = await box.run([command, "hf:owner"]);
+    assertEquals([code, stderr], [
+      2,
+      'inferd: Unknown reference "hf:owner": use hf:OWNER/REPO[:QUANT] or hf:OWNER/REPO/FILE.gguf[@REVISION]\n',
+    ]);
+  }
+});
+
 Deno.test("inferd suggests the command, the flag and the name that was meant", async () => {
   await using box = new Sandbox();
   assertStringIncludes((await box.run(["gen"])).stderr, 'Unknown command "gen"; did you mean "generate"?');

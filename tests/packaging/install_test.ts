@@ -18,11 +18,13 @@ Deno.test("deno task install writes a command that runs in any folder, and deno 
   assertEquals((await install(box)).code, 0); // Again, after an update.
 
   const run = async (command: string, ...args: string[]): Promise<string> => {
-    const { stdout } = await new Deno.Command(command, { args, env: { ...box.env }, cwd: "/", stderr: "null" })
-      .output();
+    // As npx says where it was started, in the checkout.
+    const env = { ...box.env, INIT_CWD: fromFileUrl(new URL("../../", import.meta.url)) };
+    const { stdout } = await new Deno.Command(command, { args, env, cwd: "/", stderr: "null" }).output();
     return new TextDecoder().decode(stdout);
   };
   assertMatch(await run(`${box.dir}/.deno/bin/inferd`, "--version"), /^inferd \d/);
+  assertStringIncludes(await run(`${box.dir}/.deno/bin/inferd`, "--help"), "Usage: inferd COMMAND");
   await run(Deno.execPath(), "uninstall", "-g", "inferd");
   assertEquals([...Deno.readDirSync(`${box.dir}/.deno/bin`)], []);
 });

@@ -36,8 +36,7 @@ export function howCalled({ env, isStandalone, execPath, mainModule, isInstalled
   const told = env(CALLED_AS_VARIABLE);
   if (told) return told;
   if (isStandalone) return execPath.split(/[/\\]/).at(-1) ?? INSTALLED;
-  // Deno from npm's cache is on nobody's path.
-  const deno = /[/\\]_npx[/\\]/.test(execPath) ? "npx --yes deno" : "deno";
+  const deno = denoWords(execPath);
   const main = mainModule.startsWith("file:") ? decodeURIComponent(new URL(mainModule).pathname) : undefined;
   // A task of another folder is another program's.
   if (main !== undefined && `${env(TASK_VARIABLE) ?? ""}/`.startsWith(main.slice(0, main.lastIndexOf("/") + 1))) {
@@ -45,6 +44,16 @@ export function howCalled({ env, isStandalone, execPath, mainModule, isInstalled
   }
   if (isInstalled()) return INSTALLED;
   return `${deno} run -A ${main === undefined ? PACKAGE : quoted(main)}`;
+}
+
+/**
+ * How to type Deno itself.
+ *
+ * @param execPath The Deno that runs.
+ */
+export function denoWords(execPath: string): string {
+  // In npm's cache it is on nobody's path.
+  return /[/\\]_npx[/\\]/.test(execPath) ? "npx --yes deno" : "deno";
 }
 
 /** @param words As {@linkcode howCalled} finds them. */

@@ -6,6 +6,8 @@ import { readShardName } from "../file/shards.ts";
 import { ModelStoreError } from "../store/store_error.ts";
 
 const HF_PREFIX = "hf:";
+/** For messages. */
+const HF_FORMS = "hf:OWNER/REPO[:QUANT] or hf:OWNER/REPO/FILE.gguf[@REVISION]";
 /** Default endpoint of Hugging Face. */
 export const HF_ENDPOINT = "https://huggingface.co";
 const DEFAULT_REVISION = "main";
@@ -31,7 +33,7 @@ export function parseReference(text: string, env: (name: string) => string | und
   if (!URL.canParse(text)) {
     throw new ModelStoreError(
       "bad_reference",
-      `Cannot pull "${text}": it must be an https URL or hf:owner/repo/file.gguf[@revision]`,
+      `Unknown reference "${text}": use an https URL, ${HF_FORMS}`,
     );
   }
   const url = new URL(text);
@@ -138,10 +140,10 @@ function huggingFace(text: string, endpoint: string): ModelReference {
     part === undefined || part === "" || part === "." || part === ".."
   );
   if (owner === undefined || repo === undefined || file === undefined || wrong) {
-    throw new ModelStoreError("bad_reference", `Cannot pull "${text}": it must be hf:owner/repo/file.gguf[@revision]`);
+    throw new ModelStoreError("bad_reference", `Unknown reference "${text}": use ${HF_FORMS}`);
   }
   if (!/\.gguf$/i.test(file)) {
-    throw new ModelStoreError("bad_reference", `Cannot pull "${text}": the file must be a .gguf file`);
+    throw new ModelStoreError("bad_reference", `Unknown reference "${text}": the file must be a .gguf file`);
   }
   if (!URL.canParse(endpoint)) {
     throw new ModelStoreError("bad_reference", `HF_ENDPOINT must be a URL, got "${endpoint}"`);

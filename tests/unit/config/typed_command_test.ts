@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import {
   type CallFacts,
+  denoWords,
   howCalled,
   quoted,
   setCalledAs,
@@ -39,6 +40,13 @@ Deno.test("messages name commands as the process was started", () => {
   assertEquals(called({ mainModule: PUBLISHED, env: { INIT_CWD: "/x" } }), "deno run -A jsr:@inferd/daemon");
   assertEquals(called({ isStandalone: true, execPath: "/opt/inferd-linux" }), "inferd-linux");
   assertEquals(called({ env: { INFERD_CALLED_AS: "mine", INIT_CWD: "/x" }, isStandalone: true }), "mine");
+});
+
+Deno.test("Deno is typed as this user has it", () => {
+  assertEquals([denoWords(DENO), denoWords("/home/x/.npm/_npx/05b6/node_modules/deno/deno")], [
+    "deno",
+    "npx --yes deno",
+  ]);
 });
 
 Deno.test("a command is typed with its words, and as a task by the task's name", () => {

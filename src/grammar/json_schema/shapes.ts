@@ -2,7 +2,8 @@
  * What values of one type look like, with all that is demanded of them put together: what a node of a schema consists
  * of, and what rules are made of.
  */
-import type { Language, Languages } from "../language/language.ts";
+import { ALL_CHARS } from "../language/chars.ts";
+import { type Language, LanguageError, type Languages } from "../language/language.ts";
 import { languageOf } from "../language/pattern.ts";
 import type { Work } from "../../work/work.ts";
 import {
@@ -23,6 +24,9 @@ import {
 import { type Literal, NEVER } from "../keywords/document.ts";
 import { anyNumber, isWithin, numbersWithin, spellingsOf } from "./json_numbers.ts";
 import { child, type Path, SchemaError, UnenforceableError } from "../keywords/schema_path.ts";
+
+/** Texts of at least so many characters are not looked for from each state. */
+const LEAST_FOLLOWED = 64;
 
 /** What a value has to be: the same demands are the same node. */
 export interface Node {
@@ -164,14 +168,34 @@ function stringShape(string: StringDemand, { languages }: ShapeContext): ScalarS
   const { texts, least, most } = string;
   if (least > most) return undefined;
   try {
-    const language = textsOf(string, languages);
-    if (!languages.hasLength(language, least, most)) return undefined;
-    if (!isSimple(language)) languages.explore(language);
-    return { type: "string", language, least, most };
+    const bounded = boundedTexts(textsOf(string, languages), { least, most }, languages);
+    if (bounded !== undefined && !isSimple(bounded.language)) languages.explore(bounded.language);
+    return bounded && { type: "string", ...bounded };
   } catch (error) {
     const last = texts.at(-1);
     if (!(error instanceof Error) || last === undefined) throw error;
     throw new UnenforceableError(last.at, `is not supported: ${error.message}`);
+  }
+}
+
+/**
+ * Texts of a language that are of some length.
+ *
+ * @returns `undefined` if there are none.
+ */
+function boundedTexts(
+  language: Language,
+  { least, most }: { readonly least: number; readonly most: number },
+  languages: Languages,
+): { readonly language: Language; readonly least: number; readonly most: number } | undefined {
+  try {
+    return languages.hasLength(language, least, most) ? { language, least, most } : undefined;
+  } catch (error) {
+    if (!(error instanceof LanguageError) || least > LEAST_FOLLOWED) throw error;
+    // Too many states to find the lengths from each; the length is followed as one more language then.
+    const texts = languages.and(language, languages.repeat(languages.chars(ALL_CHARS), least, most));
+    if (!isSimple(texts)) throw error;
+    return languages.isEmpty(texts) ? undefined : { language: texts, least: 0, most: Infinity };
   }
 }
 

@@ -52,6 +52,8 @@ const MAX_LANGUAGES = 50_000;
 const MAX_WORK = 1_000_000;
 /** Words that are compared with another language one by one. */
 const MANY_WORDS = 20_000;
+/** Words with more nodes are not compared with other words, so that no time is spent on large enumerations. */
+const MOST_NODES = 1024;
 
 /** Makes expressions, and knows what is left of one. */
 export class Expressions {
@@ -320,7 +322,9 @@ export class Expressions {
     if (node.next.size === 0) return this.empty;
     let language = this.#tries.get(node);
     if (language === undefined) {
-      language = this.#make(`w${this.#tries.size}`, node.ends, { op: "words", node });
+      // Equal words come from different tries: without this, an expression could have new derivatives without end.
+      const key = node.size > MOST_NODES ? `w${this.#tries.size}` : `w${JSON.stringify([...node.words()].sort())}`;
+      language = this.#known.get(key) ?? this.#make(key, node.ends, { op: "words", node });
       this.#tries.set(node, language);
     }
     return language;

@@ -8,6 +8,8 @@ export class Trie {
   ends = false;
   /** Words from here on. */
   count = 0;
+  /** Nodes below this one. */
+  size = 0;
 
   /** The words from here on. */
   *words(before = ""): Generator<string> {
@@ -29,17 +31,24 @@ export class Trie {
   /** Add a word. */
   add(word: string): void {
     const path: Trie[] = [this];
+    /** Nodes of the path that were there before. */
+    let known = 1;
     for (const char of word) {
       const code = char.codePointAt(0) as number;
       const { next } = path.at(-1) as Trie;
-      const node = next.get(code) ?? new Trie();
-      next.set(code, node);
+      const before = next.get(code);
+      const node = before ?? new Trie();
+      if (before !== undefined) known++;
+      else next.set(code, node);
       path.push(node);
     }
     const last = path.at(-1) as Trie;
     if (last.ends) return;
     last.ends = true;
-    for (const node of path) node.count++;
+    for (const [depth, node] of path.entries()) {
+      node.count++;
+      node.size += path.length - Math.max(depth + 1, known);
+    }
   }
 }
 

@@ -57,6 +57,12 @@ const ZOD: Readonly<Record<string, readonly [schema: z.ZodType, fit: unknown, un
   array: [z.array(z.int()).min(1).max(2), [1], []],
   tuple: [z.tuple([z.string(), z.int()]), ["a", 1], ["a", "b"]],
   "tuple with a rest": [z.tuple([z.string()], z.int()), ["a", 1, 2], ["a", "b"]],
+  hostname: [z.hostname(), `${"a".repeat(63)}.example.com`, "a..b"],
+  "several patterns and a length": [
+    z.string().startsWith("a.b").endsWith("(c)").includes("x y").max(12),
+    "a.b-x y-(c)",
+    "a.b--x y--(c)",
+  ],
   union: [z.union([z.string(), z.int()]), 1, 1.5],
   "discriminated union": [
     z.discriminatedUnion("t", [z.object({ t: z.literal("a"), x: z.int() }), z.object({ t: z.literal("b") })]),

@@ -10,6 +10,15 @@ Deno.test("equal languages are one object when they are made in different ways",
   assertStrictEquals(l.not(l.not(word)), word);
   assertStrictEquals(l.and(word, l.not(word)), l.none);
   assertStrictEquals(l.repeat(l.chars([0, 0x10ffff]), 0, Infinity), l.any);
+  assertStrictEquals(l.or(l.text("ab"), l.text("c")), l.words(["c", "ab"]));
+});
+
+Deno.test("what may be left of a pattern repeats itself when it begins with anything", () => {
+  const l = new Languages();
+  // Texts of each length, so that all that may be left is looked at.
+  const parts = [".*\\(c\\)$", "x y", "^.*aa.*ab"].map((pattern) => languageOf(pattern, l));
+  assertEquals([10, 11, 40].map((length) => l.hasLength(l.and(...parts), length, length)), [true, true, true]);
+  assertEquals(l.hasLength(l.and(...parts), 0, 9), false);
 });
 
 Deno.test("a language is known to be empty when nothing is in it", () => {

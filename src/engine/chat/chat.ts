@@ -178,9 +178,10 @@ export class Chat {
   }
 
   /**
-   * Prompt text, with the ranges that came from the request.
+   * Prompt text, with the ranges that came from the request: what the template makes of it, also where it ignores tools
+   * and no answer would be generated for that reason.
    *
-   * @throws As {@linkcode Chat.count}.
+   * @throws {PromptError} If the template rejects the conversation.
    */
   text(conversation: Conversation): Rendered {
     return finish(this.textInPieces(conversation));
@@ -189,14 +190,14 @@ export class Chat {
   /**
    * Time-sliced {@linkcode Chat.text}.
    *
-   * @throws As {@linkcode Chat.count}.
+   * @throws As {@linkcode Chat.text}.
    */
   *textInPieces(conversation: Conversation): Work<Rendered> {
-    return (yield* this.#rendered(conversation, this.#offered(conversation))).rendered;
+    return (yield* this.#rendered(conversation, toolsOf(conversation))).rendered;
   }
 
-  #offered({ tools, toolChoice }: Conversation): readonly Tool[] {
-    const offered = toolChoice === "none" ? [] : tools;
+  #offered(conversation: Conversation): readonly Tool[] {
+    const offered = toolsOf(conversation);
     if (offered.length > 0 && !this.tools) throw new PromptError("This model's chat template does not support tools");
     return offered;
   }
@@ -362,4 +363,8 @@ function inMood(turns: Turn[], { system }: Mood): Turn[] {
 /** Cuts the prompt after the partial answer. */
 function cutAfterInput({ text, input }: Rendered): Rendered {
   return { text: text.slice(0, input.at(-1) ?? text.length), input };
+}
+
+function toolsOf({ tools, toolChoice }: Conversation): readonly Tool[] {
+  return toolChoice === "none" ? [] : tools;
 }

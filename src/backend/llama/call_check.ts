@@ -4,6 +4,7 @@
  */
 import { Ajv, type Options, type ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
+import { isWithin } from "../../grammar/json_schema/json_numbers.ts";
 import { type Matcher, matcherOf, widerMatcherOf } from "../../grammar/language/matcher.ts";
 import type { JsonObject, Tool } from "../../inference/request.ts";
 
@@ -36,6 +37,18 @@ function optionsOf(untold: Untold, onUntold: () => void): Options {
     { code: "matcherOf" },
   );
   return { strict: false, logger: false, validateFormats: false, addUsedSchema: false, code: { regExp } };
+}
+
+/** Numbers are multiples as they are written: the validator divides binary fractions, to which 4.1 is none of 0.01. */
+function withDecimals(ajv: Ajv | Ajv2020): Ajv | Ajv2020 {
+  return ajv.removeKeyword("multipleOf").addKeyword({
+    keyword: "multipleOf",
+    type: "number",
+    schemaType: "number",
+    metaSchema: { exclusiveMinimum: 0 },
+    errors: false,
+    validate: (step: number, value: number) => isWithin(value, { multipleOf: [step] }),
+  });
 }
 
 /** Cache by tool; `unusable` where a schema cannot be used for validation either. */
@@ -72,7 +85,7 @@ function compile(schema: JsonObject): readonly ValidateFunction[] | "unusable" {
 function compileWith({ $schema, ...rest }: JsonObject, untold: Untold): Compiled | undefined {
   let isExact = true;
   const options = optionsOf(untold, () => isExact = false);
-  const drafts = [() => new Ajv2020(options), () => new Ajv(options)];
+  const drafts = [() => withDecimals(new Ajv2020(options)), () => withDecimals(new Ajv(options))];
   if (typeof $schema === "string" && OLDER.test($schema)) drafts.reverse();
   for (const draft of drafts) {
     try {

@@ -12,20 +12,34 @@ export class Trie {
   size = 0;
 
   /** The words from here on. */
-  *words(before = ""): Generator<string> {
-    if (this.ends) yield before;
-    for (const [char, node] of this.next) yield* node.words(before + String.fromCodePoint(char));
+  *words(): Generator<string> {
+    for (const { node, before } of this.#below()) if (node.ends) yield before.map(toText).join("");
   }
 
   /** How long they are. */
   lengths(): readonly Interval[] | undefined {
     const lengths = new Set<number>();
-    const collect = (node: Trie, depth: number): void => {
-      if (node.ends) lengths.add(depth);
-      for (const next of node.next.values()) collect(next, depth + 1);
-    };
-    collect(this, 0);
+    for (const { node, before } of this.#below()) if (node.ends) lengths.add(before.length);
     return joined([...lengths].map((length) => [length, length]));
+  }
+
+  /** This node and all below, each with the characters before it, which change. Words are too long to call for each. */
+  *#below(): Generator<{ readonly node: Trie; readonly before: readonly number[] }> {
+    const before: number[] = [];
+    yield { node: this, before };
+    const path = [this.next.entries()];
+    for (let next = path.at(-1); next !== undefined; next = path.at(-1)) {
+      const { value, done } = next.next();
+      if (done === true) {
+        path.pop();
+        before.pop();
+        continue;
+      }
+      const [char, node] = value;
+      before.push(char);
+      yield { node, before };
+      path.push(node.next.entries());
+    }
   }
 
   /** Add a word. */
@@ -57,4 +71,8 @@ export function trieOf(words: Iterable<string>): Trie {
   const root = new Trie();
   for (const word of words) root.add(word);
   return root;
+}
+
+function toText(char: number): string {
+  return String.fromCodePoint(char);
 }

@@ -18,6 +18,16 @@ Deno.test("a call is found valid or not when a validator can tell", () => {
   assertEquals(faultOf({ type: "object", required: ["a"] }, {}), `${refused}: "required" is violated`);
 });
 
+Deno.test("a call with a decimal number is valid when the number is a multiple as it is written", () => {
+  const price = (multipleOf: number): JsonObject => ({ properties: { price: { type: "number", multipleOf } } });
+  for (const value of [4.1, 0.07, -1.16, 123456789.01, 3]) {
+    assertEquals(faultOf(price(0.01), { price: value }), undefined, `${value}`);
+  }
+  const refused = "The model's tool call does not match the tool's schema";
+  assertEquals(faultOf(price(0.01), { price: 4.105 }), `${refused}: "multipleOf" is violated`);
+  assertEquals(faultOf(price(7), { price: 8 }), `${refused}: "multipleOf" is violated`);
+});
+
 Deno.test("a call is looked at under the draft that its schema names, or that can be meant", () => {
   const list = (keyword: string): JsonObject => ({ [keyword]: [{ type: "string" }, { type: "integer" }] });
   const older = { $schema: "http://json-schema.org/draft-07/schema#", properties: { a: list("items") } };

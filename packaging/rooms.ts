@@ -53,6 +53,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/config": {
     imports: ["client", "client/protocol", "src/inference", "src/libraries", "src/log", ...MODELS],
     folders: ["src/config/backends", "src/config/setting"],
+    large: "one file for each step from flags, variables and the file to the options",
   },
   "src/work": { imports: [] },
   "src/grammar": {

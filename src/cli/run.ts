@@ -10,9 +10,9 @@ import { UsageError } from "../config/setting/usage_error.ts";
 import { isModelFile } from "../config/setting/value_types.ts";
 import { monitorPermissionFlags } from "../monitor/permissions.ts";
 import { isBuiltIn } from "../models/built_in.ts";
-import type { Store } from "../models/store.ts";
+import { ModelStoreError, type Store } from "../models/store.ts";
 import { parseRepository, quantisationOf } from "../models/transfer/hub.ts";
-import { parseReference } from "../models/transfer/reference.ts";
+import { type ModelReference, parseReference } from "../models/transfer/reference.ts";
 import { chatWith } from "./chat.ts";
 import { type Command, type CommandContext, parseCommand } from "./command.ts";
 import { GENERATION_FLAGS } from "./generation_flags.ts";
@@ -53,7 +53,7 @@ export const run: Command = {
     }
     const { store } = await openStore(flags, machine);
     const model = await obtain(word, store, { context, flags });
-    if (model === null) return 1;
+    if (typeof model === "number") return model;
     const where = await target(flags, machine.env, "v2");
     const served = await servedModels(where);
     if (served === undefined) {
@@ -76,8 +76,8 @@ interface Given {
   readonly flags: ParsedFlags;
 }
 
-/** The model as an argument of `serve --model`, pulled if needed; `null` if that failed, which has been printed. */
-async function obtain(word: string, store: Store, { context, flags }: Given): Promise<string | null> {
+/** The model as an argument of `serve --model`, pulled if needed; an exit code if that failed, which has been printed. */
+async function obtain(word: string, store: Store, { context, flags }: Given): Promise<string | number> {
   if (!word.startsWith("hf:")) {
     if (isBuiltIn(word)) return word;
     if (!isModelFile(word)) {
@@ -98,15 +98,15 @@ async function obtain(word: string, store: Store, { context, flags }: Given): Pr
   const config = flags.values.config;
   const before = new Set((await store.list()).models.map(({ name }) => name));
   const code = await pull.run([word, ...config === undefined ? [] : [`--config=${config}`]], context);
-  if (code !== 0) return null;
+  if (code !== 0) return code;
   const pulled = await findPulled(word, store, context);
-  return pulled ?? (await store.list()).models.find(({ name }) => !before.has(name))?.name ?? null;
+  return pulled ?? (await store.list()).models.find(({ name }) => !before.has(name))?.name ?? 1;
 }
 
 /** Name of a store model from this source. */
 async function findPulled(word: string, store: Store, { machine }: CommandContext): Promise<string | undefined> {
   const repository = parseRepository(word);
-  const source = repository === undefined ? parseReference(word, machine.env).source : undefined;
+  const source = repository === undefined ? readReference(word, machine.env).source : undefined;
   const repo = repository?.repo ?? source?.repo;
   const quantisation = repository?.quantisation?.toUpperCase();
   const { models } = await store.list();
@@ -115,6 +115,15 @@ async function findPulled(word: string, store: Store, { machine }: CommandContex
     (source === undefined || from.filename === source.filename) &&
     (quantisation === undefined || quantisationOf(from.filename ?? "") === quantisation)
   )?.name;
+}
+
+/** @throws {UsageError} If it cannot be one. */
+function readReference(word: string, env: CommandContext["machine"]["env"]): ModelReference {
+  try {
+    return parseReference(word, env);
+  } catch (error) {
+    throw error instanceof ModelStoreError ? new UsageError(error.message) : error;
+  }
 }
 
 /** Models of the running daemon; undefined if none runs. */

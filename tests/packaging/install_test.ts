@@ -19,7 +19,8 @@ Deno.test("deno task install writes a command that runs in any folder, and deno 
 
   const run = async (command: string, ...args: string[]): Promise<string> => {
     // As npx says where it was started, in the checkout.
-    const env = { ...box.env, INIT_CWD: fromFileUrl(new URL("../../", import.meta.url)) };
+    const INIT_CWD = fromFileUrl(new URL("../../", import.meta.url));
+    const env = { ...box.env, INIT_CWD, INFERD_CALLED_AS: "" };
     const { stdout } = await new Deno.Command(command, { args, env, cwd: "/", stderr: "null" }).output();
     return new TextDecoder().decode(stdout);
   };

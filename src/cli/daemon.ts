@@ -40,12 +40,9 @@ const LEVELS_WITH_BANNER: ReadonlySet<string> = new Set(["debug", "info"]);
 const RELAY_MS = 150;
 
 /** Handles SIGHUP: reload the configuration. If the daemon's terminal was closed, the signal means to exit instead. */
-function onHangUp(daemon: () => Daemon | undefined, read: () => Promise<DaemonOptions>): () => void {
+function onHangUp({ reload, drain }: { readonly reload: () => void; readonly drain: () => void }): () => void {
   const hadTerminal = Deno.stdin.isTerminal();
-  return () => {
-    if (hadTerminal && !Deno.stdin.isTerminal()) void daemon()?.drain();
-    else void daemon()?.reload(read);
-  };
+  return () => hadTerminal && !Deno.stdin.isTerminal() ? drain() : reload();
 }
 
 /** Shows the progress of booting in a terminal. */
@@ -111,6 +108,8 @@ export async function runDaemon(
   using notifier = Notifier.open({ env: machine.env, libc: LIBC_PATHS });
   const screen = isScreen(Deno.stderr) ? bootScreen() : undefined;
   let daemon: Daemon | undefined;
+  /** SIGHUP arrived before there was anything to reload. */
+  let hungUp = false;
   let asked: { readonly by: Deno.Signal; readonly at: number } | undefined;
   const handlers = SIGNALS.map(([signal, code]): [Deno.Signal, () => void] => [signal, () => {
     const now = performance.now();
@@ -123,7 +122,11 @@ export async function runDaemon(
     void daemon?.drain();
   }]);
   if (Deno.build.os !== "windows") {
-    handlers.push(["SIGHUP", onHangUp(() => daemon, read)]);
+    const reload = (): void => {
+      if (daemon === undefined) hungUp = true;
+      else void daemon.reload(read);
+    };
+    handlers.push(["SIGHUP", onHangUp({ reload, drain: () => void daemon?.drain() })]);
     // When the file size limit (`ulimit -f`) is reached, writing the log fails and reports it; without a handler the
     // signal would kill.
     handlers.push(["SIGXFSZ", () => {}]);
@@ -148,6 +151,7 @@ export async function runDaemon(
     });
     // The signal arrived before there was anything to drain.
     if (asked !== undefined) void daemon.drain();
+    else if (hungUp) void daemon.reload(read);
     await daemon.ready;
     notifier?.ready();
     screen?.clear();

@@ -10,7 +10,8 @@ import { type HttpOptions, type HttpServer, startHttp } from "../http/server.ts"
 import { UNTIL_EOF_FLAG } from "../monitor/http_command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { type Target, target } from "./reach.ts";
-import { refuseDebugger } from "./process_guard.ts";
+import { dieWithParent, refuseDebugger } from "./process_guard.ts";
+import { complain } from "./terminal/output.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -26,6 +27,8 @@ export const http: Command = {
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env, 0);
     refuseDebugger();
+    // A stopped process notices EOF only when it resumes.
+    if (flags.booleans.has(UNTIL_EOF_FLAG)) dieWithParent();
     const config = await loadConfig(flags.values, machine.env);
     const values = withFile(flags.values, config);
     const listen = httpListen(values);
@@ -49,12 +52,12 @@ export const http: Command = {
       origins: listen.origins,
       aliases: listen.aliases,
       pullCommand: typed("pull"),
-      onUnexpected: (error) => console.error(`inferd http: ${withoutMessage(error)}`),
+      onUnexpected: (error) => complain(`inferd http: ${withoutMessage(error)}`),
     };
     giveBack();
     if (!mayListen(listen.address)) {
       const address = `${hostname}:${port}`;
-      console.error(
+      complain(
         `inferd: Cannot listen on ${address}: this process was started without the permission. ` +
           `Start it with the flags that "${
             typed(`permissions http --http ${address}`)
@@ -66,12 +69,12 @@ export const http: Command = {
     try {
       server = await startHttp(options);
     } catch (error) {
-      console.error(`inferd: Cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
+      complain(`inferd: Cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
       return 1;
     }
     // A reader of the ready message may stop it immediately.
     const end = ended(flags.booleans.has(UNTIL_EOF_FLAG));
-    console.error(`Listening on ${server.url}`);
+    complain(`Listening on ${server.url}`);
     await end;
     await server.drain();
     return 0;

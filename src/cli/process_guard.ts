@@ -10,6 +10,16 @@ export function refuseDebugger(): void {
   withLibc((confiner) => confiner.refuseDebugger());
 }
 
+/** Learn how child processes end, also if the process that started this one ignored SIGCHLD. */
+export function awaitChildren(): void {
+  withLibc((confiner) => confiner.awaitChildren());
+}
+
+/** Ignore SIGHUP until a listener is added, here and in processes started from now on. */
+export function ignoreHangUp(): void {
+  withLibc((confiner) => confiner.ignoreHangUp());
+}
+
 /** Die when the parent process is killed. Where the kernel does not support it, EOF on a pipe serves instead. */
 export function dieWithParent(): void {
   withLibc((confiner) => confiner.dieWithParent());

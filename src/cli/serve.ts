@@ -14,7 +14,7 @@ import { missingMonitorFlags } from "../monitor/permissions.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
-import { refuseDebugger } from "./process_guard.ts";
+import { awaitChildren, ignoreHangUp, refuseDebugger } from "./process_guard.ts";
 import { complain } from "./terminal/output.ts";
 import { CALLED_AS_VARIABLE, calledAsWords, typed } from "../config/setting/typed_command.ts";
 
@@ -53,6 +53,7 @@ export const serve: Command = {
  */
 export async function runMonitor(args: readonly string[], machine: Machine, program: string): Promise<number> {
   refuseDebugger();
+  awaitChildren();
   const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, machine.env, 0);
   const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
   requireKeys(options);
@@ -70,6 +71,8 @@ export async function runMonitor(args: readonly string[], machine: Machine, prog
     program,
   });
   const children = childCommands(options, flags.values, { context, env: command.env, own: machine.env });
+  // A request to reload must not kill a daemon that does not take signals yet.
+  ignoreHangUp();
   const { code, failure } = await superviseDaemon(command, children);
   if (failure !== undefined) complain(`inferd: ${failure}`);
   return code;

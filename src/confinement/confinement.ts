@@ -5,8 +5,11 @@
  */
 import { type Confinement, type FilterArch, filterProgram } from "./filter.ts";
 
-const SIGUSR1 = Deno.build.os === "darwin" ? 30 : 10;
+const SIGHUP = 1;
 const SIGKILL = 9;
+const SIGUSR1 = Deno.build.os === "darwin" ? 30 : 10;
+const SIGCHLD = Deno.build.os === "darwin" ? 20 : 17;
+const SIG_DFL = 0n;
 const SIG_IGN = 1n;
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -58,6 +61,19 @@ export class Confiner {
       Deno.unrefTimer(setTimeout(() => clearInterval(again), LATE_LISTENER_MS));
     }
     return reason;
+  }
+
+  /**
+   * Learn how child processes end, whatever was inherited: with SIGCHLD ignored, the kernel discards their exit status
+   * and waiting for them fails.
+   */
+  awaitChildren(): void {
+    if (Deno.build.os !== "windows") Deno.dlopen(this.#path, COMMON).symbols.signal(SIGCHLD, SIG_DFL);
+  }
+
+  /** Ignore SIGHUP until a listener is added. Child processes inherit this, and keep it until they add theirs. */
+  ignoreHangUp(): void {
+    if (Deno.build.os !== "windows") Deno.dlopen(this.#path, COMMON).symbols.signal(SIGHUP, SIG_IGN);
   }
 
   /**

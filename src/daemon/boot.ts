@@ -110,7 +110,7 @@ export async function startDaemon(options: DaemonOptions, parts: StartOptions = 
   const built = new AsyncDisposableStack();
   try {
     // 2 runtime directory, and socket path lengths
-    checkSocketPaths(options);
+    checkSocketPaths(options, parts.link === undefined ? undefined : privateSocketPath(options));
     prepareRuntimeDir(options.runtimeDir);
     // 3 lock
     built.use(await acquireLock(options.lockPath, parts.pid ?? Deno.pid));

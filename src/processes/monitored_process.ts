@@ -85,6 +85,8 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
     const met = await Promise.race([awaited?.met ?? gone, gone]);
     awaited?.[Symbol.dispose]();
     if (met !== undefined) await this.#talk(met, listener);
+    // It exited while it was being identified.
+    else awaited?.met.then((late) => late[Symbol.dispose]());
     return { ...await child.exited, killedFor: this.#killedFor };
   }
 

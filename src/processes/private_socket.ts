@@ -3,7 +3,7 @@
  * expected, is accessible to this user only, and accepts a process only if its peer credentials match the process id
  * the monitor reported.
  */
-import { abortable } from "@std/async";
+import { abortable, delay } from "@std/async";
 import type { ActivityLog } from "../log/log.ts";
 import { bindUnix, removeSocket } from "../server/listener.ts";
 import type { Peer, Peers } from "../server/peer.ts";
@@ -11,6 +11,8 @@ import type { Peer, Peers } from "../server/peer.ts";
 const SOCKET_MODE = 0o600;
 /** Time limit for a process to send its number, in milliseconds. */
 const HELLO_MS = 10_000;
+/** Pause after a failed accept, in milliseconds. */
+const ACCEPT_REST_MS = 100;
 const NEWLINE = 0x0a;
 /** A number and a newline. */
 const MOST_HELLO_BYTES = 17;
@@ -103,14 +105,19 @@ export class PrivateSocket implements Disposable {
   }
 
   async #accept(listener: Deno.UnixListener): Promise<void> {
-    try {
-      for await (const conn of listener) {
+    for (let failures = 0;;) {
+      try {
+        const conn = await listener.accept();
+        failures = 0;
         // Immediately: peer credentials are looked up for the connection accepted last.
         const peer = this.#options.peers?.identify(conn);
         void this.#greet(conn, peer);
+      } catch (error) {
+        if (this.#bound !== listener) return;
+        // Out of descriptors; the process that waits is accepted when there are some again.
+        if (++failures === 1) this.#options.log.warn("private_socket_failed", { reason: String(error) });
+        await delay(ACCEPT_REST_MS);
       }
-    } catch (error) {
-      this.#options.log.warn("private_socket_failed", { reason: String(error) });
     }
   }
 

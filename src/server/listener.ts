@@ -17,14 +17,22 @@ export class BindError extends Error {
  * Refuse a daemon whose sockets cannot all be bound: before it loads anything, and whether or not all will be needed.
  *
  * @param options Where they are to be bound.
+ * @param privatePath The socket for processes that a monitor starts, if there is one.
  * @throws {BindError} If a path is too long.
  */
-export function checkSocketPaths(options: Parameters<typeof daemonSockets>[0] & { readonly runtimeDir: string }): void {
+export function checkSocketPaths(
+  options: Parameters<typeof daemonSockets>[0] & { readonly runtimeDir: string },
+  privatePath?: string,
+): void {
   // The longest: where that fits, all do.
   const [socket] = daemonSockets(options).toSorted((one, other) => bytesOf(other.path) - bytesOf(one.path));
   const fault = socket === undefined ? undefined : socketPathFault(socket.path);
   if (socket !== undefined && fault !== undefined) {
     throw refusal(socket.path, `${fault}; ${shorterSocket(socket, options.runtimeDir)}`);
+  }
+  const privateFault = privatePath === undefined ? undefined : socketPathFault(privatePath);
+  if (privatePath !== undefined && privateFault !== undefined) {
+    throw refusal(privatePath, `${privateFault}; set XDG_RUNTIME_DIR to a shorter folder`);
   }
 }
 

@@ -1,5 +1,12 @@
 /** `backend/llama/llama.ts` over a fake engine: deaths, hangs and slow readers on command. */
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { BackendUnavailableError, InvalidRequestError } from "../../src/inference/errors.ts";
 import type { BackendEvent } from "../../src/inference/events.ts";
@@ -494,6 +501,22 @@ Deno.test("LlamaBackend fails with the reason, and once, when what the engine ne
   const error = await assertRejects(() => starting, BackendUnavailableError);
   assertEquals(error.message, "Cannot fetch it: nobody answers");
   assertEquals(notices.types.includes("restarting"), false);
+});
+
+Deno.test("LlamaBackend kills an engine that asks again before it is answered, and starts no further process", async () => {
+  let asked = 0;
+  const answer = Promise.withResolvers<void>();
+  const backend = create({ needs: { packages: ["linux-x64"] }, asks: 300 }, {
+    fetcher: {
+      cacheDir: "/cache",
+      fetch: () => ++asked === 1 ? answer.promise : Promise.reject(new Error("It was asked again")),
+    },
+  });
+  await using _ = backend;
+  const error = await assertRejects(() => backend.start(() => {}, NEVER), BackendUnavailableError);
+  assertStringIncludes(error.message, "It asked for libraries again before it was answered");
+  assertEquals(asked, 1);
+  answer.resolve();
 });
 
 Deno.test("LlamaBackend gives up fetching when starting is given up", async () => {

@@ -5,6 +5,8 @@ import { Sandbox } from "../support/program.ts";
 
 const LINUX = Deno.build.os === "linux";
 const SIGUSR1_BIT = 1n << 9n;
+/** The kernel needs no time to kill a stopped process; a busy machine does. */
+const STOPPED_MS = 10_000;
 /** Deno listens to SIGUSR1 half a second after it starts. */
 const LISTENING_MS = 1500;
 
@@ -134,6 +136,28 @@ for (const role of ["monitor", "daemon"]) {
     },
   });
 }
+
+Deno.test({
+  name: "the HTTP bridge ends when the monitor is killed while the bridge is stopped",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using daemon = await box.serve(["--backend", "mock", "--http", "127.0.0.1:0"]);
+    const [, bridge] = await daemon.stderr.match(/http_started pid=(\d+)/);
+    await daemon.stderr.has("Listening on");
+    Deno.kill(Number(bridge), "SIGSTOP");
+    try {
+      Deno.kill(daemon.pid, "SIGKILL");
+      const deadline = performance.now() + STOPPED_MS;
+      while (isRunning(Number(bridge))) {
+        assert(performance.now() < deadline, "The bridge still runs");
+        await delay(10);
+      }
+    } finally {
+      if (isRunning(Number(bridge))) Deno.kill(Number(bridge), "SIGKILL");
+    }
+  },
+});
 
 function isRunning(pid: number): boolean {
   try {

@@ -45,6 +45,8 @@ export interface FakeLoad {
   readonly onceWell?: string;
   /** Ask for this first, and fail with what is answered if it does not come. */
   readonly needs?: EngineNeed;
+  /** How often it asks without waiting for the answer; absent: once. */
+  readonly asks?: number;
   /** Say that this accelerator computes, unless it is told to do without; with it, loading goes as the rest says. */
   readonly accelerator?: Accelerator;
   /** Never say a word. */
@@ -83,7 +85,7 @@ class FakeEngine {
       case "load":
         this.#config = message.config;
         if (this.#load.needs === undefined) this.#onLoad(message.config);
-        else say({ type: "needs", need: this.#load.needs });
+        else for (let i = 0; i < (this.#load.asks ?? 1); i++) say({ type: "needs", need: this.#load.needs });
         break;
       case "fetched":
         if (message.failure === undefined && this.#config !== undefined) return this.#onLoad(this.#config);

@@ -33,6 +33,8 @@ export interface ProgramOptions {
   readonly bare?: boolean;
   /** Default: that of the tests. */
   readonly cwd?: string;
+  /** Run by a shell that becomes the program with `exec "$@"`, such as `exec "$@" 2> /dev/full`. */
+  readonly shell?: string;
 }
 
 /** A folder with everything the program writes, and the program in it. */
@@ -65,9 +67,10 @@ export class Sandbox implements AsyncDisposable {
 
   /** Start the program. */
   spawn(args: readonly string[], options: ProgramOptions = {}): Program {
-    const { permissions = ["-A"], env = {}, stdin, bare = false, cwd, program = MAIN } = options;
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-check", ...permissions, program, ...args],
+    const { permissions = ["-A"], env = {}, stdin, bare = false, cwd, program = MAIN, shell } = options;
+    const words = [Deno.execPath(), "run", "--no-check", ...permissions, program, ...args];
+    const child = new Deno.Command(shell === undefined ? Deno.execPath() : "sh", {
+      args: shell === undefined ? words.slice(1) : ["-c", shell, "sh", ...words],
       env: bare ? { DENO_DIR: denoDir(), NO_COLOR: "1", ...env } : { ...this.env, ...env },
       clearEnv: bare,
       ...(cwd === undefined ? {} : { cwd }),

@@ -24,6 +24,8 @@ export interface Engine {
   /** Disposed of at the first message; the load clock is paused until then. */
   readonly starting: DisposableStack;
   readonly inspected: PromiseWithResolvers<Extract<FromEngine, { type: "inspected" }>>;
+  /** It has asked for libraries and not been answered. */
+  isAsking: boolean;
   fatal: string | undefined;
   /** It exited for lack of memory. */
   outOfMemory: boolean;
@@ -80,6 +82,7 @@ export function spawnEngine(options: SpawnOptions): Engine {
     stderr,
     signal,
     starting,
+    isAsking: false,
     fatal: undefined,
     outOfMemory: false,
     accelerator: undefined,

@@ -339,7 +339,9 @@ export class LlamaBackend implements Backend {
         this.#log("warn", message.msg, message.fields);
         break;
       case "needs":
-        void this.#provide(engine, message.need);
+        // Each request starts a process, and engines wait for the answer.
+        if (engine.isAsking) engine.process.kill("It asked for libraries again before it was answered");
+        else void this.#provide(engine, message.need);
         break;
       case "accelerator":
         engine.accelerator = message.accelerator;
@@ -361,6 +363,7 @@ export class LlamaBackend implements Backend {
   /** Fetch a library the engine needs and tell the engine. The load clock is paused meanwhile. */
   async #provide(engine: Engine, need: EngineNeed): Promise<void> {
     const { fetcher } = this.#options;
+    engine.isAsking = true;
     using _paused = this.#pauseLoading();
     let failure: string | undefined;
     try {
@@ -375,6 +378,7 @@ export class LlamaBackend implements Backend {
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error);
     }
+    engine.isAsking = false;
     engine.process.send({ op: "fetched", ...(failure === undefined ? {} : { failure }) });
   }
 

@@ -26,7 +26,21 @@ export function print(line: string): void {
 
 /** Print a line to stderr. */
 export function complain(line: string): void {
-  console.error(Deno.stderr.isTerminal() ? spellAllButColours(line) : line);
+  writeToStderr(`${Deno.stderr.isTerminal() ? spellAllButColours(line) : line}\n`);
+}
+
+/**
+ * Write to stderr. Failures are ignored, because there is no other place to report them: a daemon survives a full disk,
+ * and drains when its terminal is closed.
+ *
+ * @param text Text that is safe for a terminal.
+ */
+export function writeToStderr(text: string): void {
+  try {
+    for (let rest = encoder.encode(text); rest.length > 0;) rest = rest.subarray(Deno.stderr.writeSync(rest));
+  } catch {
+    // Closed or full.
+  }
 }
 
 /** Print a dimmed line to stderr. */

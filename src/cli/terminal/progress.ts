@@ -1,8 +1,7 @@
 /** Progress display: on a terminal one line on stderr that is overwritten, otherwise a plain line per step. */
 import { spellControls } from "../../log/controls.ts";
-import { columnsOf, isScreen } from "./output.ts";
+import { columnsOf, isScreen, writeToStderr as print } from "./output.ts";
 
-const encoder = new TextEncoder();
 /** Maximum width of the bar. */
 const MOST_WIDTH = 24;
 /** Narrower terminals have no room for a bar. */
@@ -26,9 +25,6 @@ export interface Progress {
  * @returns A bar on a terminal, lines elsewhere.
  */
 export function stderrProgress(): Progress {
-  const print = (text: string): void => {
-    Deno.stderr.writeSync(encoder.encode(text));
-  };
   if (!isScreen(Deno.stderr)) {
     return {
       step: (text) => print(`${text}\n`),

@@ -67,6 +67,27 @@ Deno.test("PrivateSocket refuses who is not awaited, and who says no number", as
   assert(meeting.isThere);
 });
 
+Deno.test("PrivateSocket meets a process when accepting has failed before, as it does without descriptors", async () => {
+  await using meeting = new Meeting();
+  const listen = Deno.listen;
+  const failingOnce = (options: Deno.UnixListenOptions & { transport: "unix" }): Deno.UnixListener => {
+    const listener = listen(options);
+    const accept = listener.accept;
+    listener.accept = () => {
+      listener.accept = accept;
+      return Promise.reject(new Error("Too many open files"));
+    };
+    return listener;
+  };
+  using undo = new DisposableStack();
+  undo.defer(() => Deno.listen = listen);
+  Deno.listen = failingOnce as typeof Deno.listen;
+  using awaited = await meeting.socket.expect(12, OWN);
+  using _conn = await meeting.connect("12\n");
+  using _met = await awaited.met;
+  assertEquals((await meeting.log.next("private_socket_failed")).fields.reason, "Error: Too many open files");
+});
+
 Deno.test("PrivateSocket meets several at a time, and stays until the last", async () => {
   await using meeting = new Meeting();
   using first = await meeting.socket.expect(1, OWN);

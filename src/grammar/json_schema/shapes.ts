@@ -3,7 +3,7 @@
  * of, and what rules are made of.
  */
 import { ALL_CHARS } from "../language/chars.ts";
-import { type Language, LanguageError, type Languages } from "../language/language.ts";
+import { isSimple, type Language, LanguageError, type Languages } from "../language/language.ts";
 import { languageOf } from "../language/pattern.ts";
 import type { Work } from "../../work/work.ts";
 import {
@@ -197,13 +197,6 @@ function boundedTexts(
     if (!isSimple(texts)) throw error;
     return languages.isEmpty(texts) ? undefined : { language: texts, least: 0, most: Infinity };
   }
-}
-
-/** Whether it is found out quickly, all along a text, whether more may come: only words are left out. */
-function isSimple({ open, form }: Language): boolean {
-  const leavesOutWords = (part: Language): boolean => part.form.op === "not" && part.form.part.form.op === "words";
-  return !open || form.op === "not" && form.part.form.op === "words" ||
-    form.op === "and" && form.parts.every((part) => !part.open || leavesOutWords(part));
 }
 
 function numberShape(number: NumberDemand, { languages: l }: ShapeContext): ScalarShape | undefined {

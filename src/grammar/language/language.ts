@@ -226,3 +226,10 @@ export class Languages extends Expressions {
       .filter(({ chars }) => chars.length > 0);
   }
 }
+
+/** Whether it is found out quickly, all along a text, whether more may come: only words are left out. */
+export function isSimple({ open, form }: Language): boolean {
+  const leavesOutWords = (part: Language): boolean => part.form.op === "not" && part.form.part.form.op === "words";
+  return !open || form.op === "not" && form.part.form.op === "words" ||
+    form.op === "and" && form.parts.every((part) => !part.open || leavesOutWords(part));
+}

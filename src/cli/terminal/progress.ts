@@ -45,12 +45,23 @@ export function stderrProgress(): Progress {
       const width = columns < LEAST_COLUMNS ? 0 : Math.min(MOST_WIDTH, Math.floor(columns / 4));
       const full = Math.round(Math.min(1, Math.max(0, fraction ?? 0)) * width);
       const bar = fraction === undefined || width === 0 ? "" : `[${"#".repeat(full)}${"-".repeat(width - full)}] `;
-      // Changing parts come first, because a narrow terminal truncates the end.
-      draw(`${bar}${[...[notes].flat().filter((note) => note !== ""), current].join("  ")}`);
+      // Changing parts come first, because a narrow terminal has room for the beginning only.
+      draw(bar + partsThatFit([...[notes].flat().filter((note) => note !== ""), current], columns - 1 - bar.length));
     },
     note(text): void {
       print(`\r\x1b[2K${spellControls(text)}\n`);
     },
     clear: () => print("\r\x1b[2K"),
   };
+}
+
+/** Half a number would be a wrong one, so only the last part is truncated. */
+export function partsThatFit(parts: readonly string[], columns: number): string {
+  let line = "";
+  for (const [index, part] of parts.entries()) {
+    const longer = index === 0 ? part : `${line}  ${part}`;
+    if (longer.length > columns && index > 0 && index < parts.length - 1) break;
+    line = longer;
+  }
+  return line;
 }

@@ -172,7 +172,7 @@ Deno.test("permissionFlags refuses a path with a comma, which Deno's flags canno
   assertThrows(
     () => permissionFlags(options, CONTEXT),
     UsageError,
-    '"/models/a,b.gguf": Deno\'s --allow-read takes no',
+    '"/models/a,b.gguf": Deno\'s --allow-read does not allow a comma',
   );
 });
 

@@ -44,8 +44,9 @@ export function parseOrder(line: string): Order | undefined {
  * @param places `runtimeDir`: accessible to this user only. `lockPath`: distinguishes daemons that share it.
  */
 export function privateSocketPath(places: { readonly runtimeDir: string; readonly lockPath: string }): string {
-  // FNV-1a keeps the name short whatever the length of the path.
+  // FNV-1a keeps the name short whatever the length of the path: no longer than infer.rerank.sock, so that a folder has
+  // room for this socket where it has for the others.
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(places.lockPath)) hash = Math.imul(hash ^ byte, 0x01000193);
-  return `${places.runtimeDir}/engine-${(hash >>> 0).toString(16).padStart(8, "0")}.sock`;
+  return `${places.runtimeDir}/eng-${(hash >>> 0).toString(16).padStart(8, "0")}.sock`;
 }

@@ -88,10 +88,12 @@ Deno.test({
   async fn(): Promise<void> {
     await using box = new Sandbox();
     // The sockets that clients use fit, the private one does not.
-    const room = 107 - "/inferd/engine-00000000.sock".length + 1;
+    const room = 107 - "/inferd/eng-00000000.sock".length + 1;
     const folder = `${box.dir}/${"x".repeat(room - box.dir.length - 1)}`;
     await Deno.mkdir(folder);
-    const { code, stderr } = await box.run(["serve"], { env: { XDG_RUNTIME_DIR: folder } });
+    const { code, stderr } = await box.run(["serve", "--rerank-addr", `${box.dir}/r.sock`], {
+      env: { XDG_RUNTIME_DIR: folder },
+    });
     assertEquals(code, 1, stderr);
     assertStringIncludes(stderr, "this one has 108; set XDG_RUNTIME_DIR to a shorter folder");
     assertEquals(stderr.trim().split("\n").length, 1, stderr);

@@ -18,7 +18,7 @@ Deno.test("parseOrder takes nothing else for an order", () => {
 
 Deno.test("privateSocketPath is another one for another daemon of the same folder, and short", () => {
   const of = (lockPath: string): string => privateSocketPath({ runtimeDir: "/run/user/1000/inferd", lockPath });
-  assertMatch(of(`/very/long/${"x".repeat(200)}`), /^\/run\/user\/1000\/inferd\/engine-[0-9a-f]{8}\.sock$/);
+  assertMatch(of(`/very/long/${"x".repeat(200)}`), /^\/run\/user\/1000\/inferd\/eng-[0-9a-f]{8}\.sock$/);
   assertEquals(of("/a.lock"), of("/a.lock"));
   assertNotEquals(of("/a.lock"), of("/b.lock"));
 });

@@ -70,7 +70,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries", "src/ndjson"] },
   "src/engine/native": {
     imports: ["src/libraries", "src/engine/ipc"],
-    folders: ["src/engine/native/cpu", "src/engine/native/threads"],
+    folders: ["src/engine/native/cpu", "src/engine/native/libc", "src/engine/native/threads"],
   },
   "src/engine/jinja": {
     imports: ["src/work"],

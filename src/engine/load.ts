@@ -131,7 +131,7 @@ export async function load(
     onFailure: (reason) => send({ type: "warning", msg: "draft_failed", fields: { reason } }),
   });
   if (opened !== undefined) warmUp(opened.context, MOST_STREAMS);
-  library.endLoading();
+  library.endLoading({ alone: true });
   const residentBytes = Deno.memoryUsage().rss;
   tellUnconfined(confine(model.accelerator));
   const scheduler = new Scheduler({

@@ -4,7 +4,7 @@
  * JavaScript; native code is confined by the kernel.
  */
 import { Confiner, type Unconfined } from "../confinement/confinement.ts";
-import { LIBC } from "./native/library.ts";
+import { LIBC } from "./native/libc/c_library.ts";
 
 /** From the start: this process does not outlive the daemon, and nobody opens a debugger in it. */
 export function confineEarly(): void {

@@ -1,6 +1,6 @@
 /** Confines itself as its argument says, then tries what an attacker would, by handles of libc opened before. */
 import { Confiner } from "../../src/confinement/confinement.ts";
-import { LIBC } from "../../src/engine/native/library.ts";
+import { LIBC } from "../../src/engine/native/libc/c_library.ts";
 
 const [left = "", dir = ""] = Deno.args;
 const { open, creat, system, socket, fork, kill, getppid, getpid, rename } = Deno.dlopen(LIBC, {

@@ -7,6 +7,7 @@ import type { Accelerator } from "../../libraries/accelerator.ts";
 import { loadNarrowCode } from "./cpu/cpu_code.ts";
 import { loadPackagedCode } from "./cpu/packaged_code.ts";
 import { findLibrary, LIBRARY_VERSION, LibraryError } from "../../libraries/library_files.ts";
+import { memoryCopy, nativePrint } from "./libc/c_library.ts";
 
 /** Versions the libraries must report; custom builds must match too. */
 const LLAMA_VERSION = "0.4.0";
@@ -74,6 +75,7 @@ const GGML_SYMBOLS = {
 
 const GGML_BASE_SYMBOLS = {
   ggml_version: { parameters: [], result: "pointer" },
+  ggml_log_set: { parameters: ["function", "pointer"], result: "void" },
   gguf_init_from_file: { parameters: ["buffer", GGUF_PARAMS], result: "pointer" },
   gguf_free: { parameters: ["pointer"], result: "void" },
   gguf_find_key: { parameters: ["pointer", "buffer"], result: "i64" },
@@ -201,8 +203,14 @@ export interface Library {
   copy(target: Float32Array<ArrayBuffer>, source: NonNullable<Deno.PointerValue>): void;
   /** First error logged by native code since the last call, without its function's name. */
   takeError(): string | undefined;
-  /** Ends loading: from now on native code logs to stderr, which is rare. */
-  endLoading(): void;
+  /**
+   * Ends loading: from now on native code logs to stderr.
+   *
+   * @param options.alone Whether only this thread calls the library from now on. llama.cpp's information is left out
+   * then: it has a line for every change of the thread count, several in an answer, and two processes would read them.
+   * On another thread the filter could not be called.
+   */
+  endLoading(options?: { readonly alone: boolean }): void;
 }
 
 /** NUL-terminated string for C. */
@@ -222,10 +230,12 @@ export function openLibrary({ folder, own, accelerator }: LibrarySource): Librar
   const llama = open(folder, "llama", LLAMA_SYMBOLS);
   checkVersion(folder, base, llama);
   let firstError: string | undefined;
+  let print: ((text: Deno.PointerObject) => void) | undefined;
   const log = new Deno.UnsafeCallback(
     { parameters: ["i32", "pointer", "pointer"], result: "void" } as const,
     (level, text) => {
       if (level < LOG_LEVEL_WARN || level > LOG_LEVEL_ERROR || text === null) return;
+      if (print !== undefined) return print(text);
       const line = Deno.UnsafePointerView.getCString(text);
       console.error(line.trimEnd());
       if (level === LOG_LEVEL_ERROR) firstError ??= line.trim().replace(/^\w+: (error loading model: )?/, "");
@@ -262,7 +272,13 @@ export function openLibrary({ folder, own, accelerator }: LibrarySource): Librar
       copyBytes(target, source, BigInt(target.byteLength));
     },
     takeError,
-    endLoading(): void {
+    endLoading({ alone } = { alone: false }): void {
+      print = alone ? nativePrint() : undefined;
+      if (print !== undefined) {
+        // Threads that compute log here.
+        base.ggml_log_set(null, null);
+        return;
+      }
       llama.llama_log_set(null, null);
       log.close();
     },
@@ -328,18 +344,6 @@ function findGpu(ggml: Library["ggml"], base: Library["base"]): string | undefin
     }
   }
   return undefined;
-}
-
-/** The C library, by its loader name. */
-export const LIBC: string = Deno.build.os === "darwin" ? "libSystem.dylib" : "libc.so.6";
-
-/** The C library's memory copy. */
-function memoryCopy(): (target: Float32Array<ArrayBuffer>, source: Deno.PointerValue, bytes: bigint) => unknown {
-  const copy = { parameters: ["buffer", "pointer", "usize"], result: "pointer" } as const;
-  const move = { parameters: ["buffer", "pointer", "usize"], result: "void" } as const;
-  return Deno.build.os === "windows"
-    ? Deno.dlopen("kernel32.dll", { RtlMoveMemory: move }).symbols.RtlMoveMemory
-    : Deno.dlopen(LIBC, { memcpy: copy }).symbols.memcpy;
 }
 
 /** Compares known default parameters, to detect a different struct layout. */

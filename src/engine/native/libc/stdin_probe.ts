@@ -1,6 +1,7 @@
 /** Polls stdin for messages from the daemon; Deno can only read. */
-import { LibraryError } from "../../libraries/library_files.ts";
-import { dataView, LIBC } from "./library.ts";
+import { LibraryError } from "../../../libraries/library_files.ts";
+import { dataView } from "../library.ts";
+import { LIBC } from "./c_library.ts";
 
 /**
  * Create a function that tells whether a read from stdin would return at once. Uses the system's poll, which Deno does

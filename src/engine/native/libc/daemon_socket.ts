@@ -2,9 +2,10 @@
  * The private unix socket on which an engine meets its daemon, where the monitor started both. It is read and written
  * synchronously, as pipes are, which Deno has no way to do: so the system is asked. Linux and macOS.
  */
-import { LibraryError } from "../../libraries/library_files.ts";
-import type { Input, Output } from "../ipc/channel.ts";
-import { dataView, LIBC } from "./library.ts";
+import { LibraryError } from "../../../libraries/library_files.ts";
+import type { Input, Output } from "../../ipc/channel.ts";
+import { dataView } from "../library.ts";
+import { LIBC } from "./c_library.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;

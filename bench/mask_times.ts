@@ -63,7 +63,8 @@ export async function measureMasks(
   return times;
 }
 
-function compiled(schema: unknown): Grammar | undefined {
+/** The grammar of a schema; undefined if it is refused. */
+export function compiled(schema: unknown): Grammar | undefined {
   const builder = new GrammarBuilder();
   try {
     return new Grammar(builder.build(compileSchema(schema, { builder, path: "schema" })));

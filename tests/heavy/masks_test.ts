@@ -3,14 +3,12 @@
  * NDJSON file as `bench/schema_corpus.ts` describes it, and `INFERD_LLAMA_CPP_DIR`, llama.cpp's source with its
  * vocabularies; skipped without.
  */
+import { compiled } from "../../bench/mask_times.ts";
 import { assert, assertEquals } from "@std/assert";
 import { readVocabulary, type Vocabulary } from "../../bench/mask_times.ts";
 import { readCorpus, spaced } from "../../bench/schema_corpus.ts";
-import { Grammar } from "../../src/grammar/grammar.ts";
-import { GrammarBuilder } from "../../src/grammar/grammar_builder.ts";
+import type { Grammar } from "../../src/grammar/grammar.ts";
 import type { Position } from "../../src/grammar/grammar_state.ts";
-import { compileSchema } from "../../src/grammar/json_schema/json_schema.ts";
-import { GrammarError } from "../../src/grammar/rules.ts";
 import type { VocabularyIndex } from "../../src/grammar/vocabulary/vocabulary_index.ts";
 import { finish } from "../../src/work/work.ts";
 
@@ -36,16 +34,6 @@ Deno.test({
     assert(checked > 100, `${checked} masks`);
   },
 });
-
-function compiled(schema: unknown): Grammar | undefined {
-  const builder = new GrammarBuilder();
-  try {
-    return new Grammar(builder.build(compileSchema(schema, { builder, path: "schema" })));
-  } catch (error) {
-    if (error instanceof GrammarError) return undefined;
-    throw error;
-  }
-}
 
 /** @returns How many masks were looked at. */
 function check(

@@ -2,66 +2,24 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { embedMany, generateText, isStepCount, Output, rerank, streamText, tool } from "ai";
 import { z } from "zod";
-import { connect } from "@inferd/client";
 import { createInferd, type InferdProvider } from "../../packages/ai-sdk/mod.ts";
-import { callPart, doneV2, Scratch, type Script, ScriptedServer, textPart } from "../client/support.ts";
+import { callPart, doneV2, textPart } from "../client/support.ts";
+import { type Answer, type Asked, withScriptedDaemon } from "./scripted_daemon.ts";
 
-type Asked = Record<string, unknown>[];
+const answer: Answer = async (peer, { id, messages, tools, response_format: format, thinking }) => {
+  const last = messages.at(-1).content[0];
+  if (format !== undefined) await peer.send(textPart(id, '{"name":"Ada","age":36}'), doneV2(id));
+  else if (last.type === "tool_result") await peer.send(textPart(id, last.content[0].text), doneV2(id));
+  else if (tools !== undefined) {
+    await peer.send(callPart(id, ["1", "add", { a: 1, b: 2 }]), doneV2(id, { stop_reason: "tool_use" }));
+  } else {
+    const thought = { id, type: "frame", block: { type: "thinking", delta: "Hm." } };
+    await peer.send(...(thinking ? [thought] : []), textPart(id, "Hel"), textPart(id, "lo"), doneV2(id));
+  }
+};
 
-/** Answers as what was asked needs it, and keeps every request. */
-function answering(asked: Asked): Script {
-  return async (peer) => {
-    for (let line = await peer.line(); line !== null; line = await peer.line()) {
-      const request = JSON.parse(line);
-      asked.push(request);
-      const { id, messages, tools, response_format: format, thinking } = request;
-      const last = messages.at(-1).content[0];
-      if (format !== undefined) await peer.send(textPart(id, '{"name":"Ada","age":36}'), doneV2(id));
-      else if (last.type === "tool_result") await peer.send(textPart(id, last.content[0].text), doneV2(id));
-      else if (tools !== undefined) {
-        await peer.send(callPart(id, ["1", "add", { a: 1, b: 2 }]), doneV2(id, { stop_reason: "tool_use" }));
-      } else {
-        const thought = { id, type: "frame", block: { type: "thinking", delta: "Hm." } };
-        await peer.send(...(thinking ? [thought] : []), textPart(id, "Hel"), textPart(id, "lo"), doneV2(id));
-      }
-    }
-  };
-}
-
-const about = { model: "tiny", usage: { input_tokens: 2 }, backend: "scripted" };
-
-async function withProvider(test: (provider: InferdProvider, asked: Asked) => Promise<void>): Promise<void> {
-  await using scratch = new Scratch();
-  const asked: Asked = [];
-  const retrieving = (frame: (request: { id: string; input?: string[] }) => unknown): Script => async (peer) => {
-    for (let line = await peer.line(); line !== null; line = await peer.line()) {
-      const request = JSON.parse(line);
-      asked.push(request);
-      await peer.send(frame(request));
-    }
-  };
-  const embeddings = retrieving(({ id, input = [] }) => ({
-    type: "embeddings",
-    id,
-    embeddings: input.map((text) => [text.length, 0]),
-    dimensions: 2,
-    ...about,
-  }));
-  const ranking = retrieving(({ id }) => ({
-    type: "rerank",
-    id,
-    results: [{ index: 1, score: 2 }, { index: 0, score: -1 }],
-    ...about,
-  }));
-  await using _v2 = new ScriptedServer(answering(asked), { path: scratch.path("infer.v2.sock") });
-  await using _embed = new ScriptedServer(embeddings, { path: scratch.path("infer.embed.sock") });
-  await using _rerank = new ScriptedServer(ranking, { path: scratch.path("infer.rerank.sock") });
-  await using client = await connect({
-    path: scratch.path("infer.sock"),
-    paths: { v2: scratch.path("infer.v2.sock") },
-    surface: "v2",
-  });
-  await test(createInferd(client), asked);
+function withProvider(test: (provider: InferdProvider, asked: Asked) => Promise<void>): Promise<void> {
+  return withScriptedDaemon(answer, (client, asked) => test(createInferd(client), asked));
 }
 
 Deno.test("ai: generateText gets text, reasoning, finish reason and usage", async () => {

@@ -4,58 +4,26 @@ import { Document } from "npm:@langchain/core@1.4.0/documents";
 import { HumanMessage, SystemMessage, ToolMessage } from "npm:@langchain/core@1.4.0/messages";
 import { tool } from "npm:@langchain/core@1.4.0/tools";
 import { z } from "zod";
-import { type Client, connect } from "@inferd/client";
+import type { Client } from "@inferd/client";
 import { ChatInferd, InferdEmbeddings, InferdReranker } from "../../packages/langchain/mod.ts";
-import { callPart, doneV2, Scratch, type Script, ScriptedServer, textPart } from "../client/support.ts";
+import { callPart, doneV2, textPart } from "../client/support.ts";
+import { type Answer, type Asked, withScriptedDaemon } from "./scripted_daemon.ts";
 
-type Asked = Record<string, unknown>[];
+const answer: Answer = async (peer, { id, messages, tools, thinking }) => {
+  const last = messages.at(-1).content.at(-1);
+  const calls = (name: string, input: object): Promise<unknown> =>
+    peer.send(callPart(id, ["1", name, input]), doneV2(id, { stop_reason: "tool_use" }));
+  if (last.type === "tool_result") await peer.send(textPart(id, last.content[0].text), doneV2(id));
+  else if (tools?.[0].name === "add") await calls("add", { a: 1, b: 2 });
+  else if (tools?.[0].name === "extract") await calls("extract", { name: "Ada", age: 36 });
+  else {
+    const thought = { id, type: "frame", block: { type: "thinking", delta: "Hm." } };
+    await peer.send(...(thinking ? [thought] : []), textPart(id, "Hel"), textPart(id, "lo"), doneV2(id));
+  }
+};
 
-/** Answers as what was asked needs it, and keeps every request. */
-function answering(asked: Asked): Script {
-  return async (peer) => {
-    for (let line = await peer.line(); line !== null; line = await peer.line()) {
-      const request = JSON.parse(line);
-      asked.push(request);
-      const { id, messages, tools, thinking } = request;
-      const last = messages.at(-1).content.at(-1);
-      const calls = (name: string, input: object): Promise<unknown> =>
-        peer.send(callPart(id, ["1", name, input]), doneV2(id, { stop_reason: "tool_use" }));
-      if (last.type === "tool_result") await peer.send(textPart(id, last.content[0].text), doneV2(id));
-      else if (tools?.[0].name === "add") await calls("add", { a: 1, b: 2 });
-      else if (tools?.[0].name === "extract") await calls("extract", { name: "Ada", age: 36 });
-      else {
-        const thought = { id, type: "frame", block: { type: "thinking", delta: "Hm." } };
-        await peer.send(...(thinking ? [thought] : []), textPart(id, "Hel"), textPart(id, "lo"), doneV2(id));
-      }
-    }
-  };
-}
-
-async function withClient(test: (client: Client, asked: Asked) => Promise<void>): Promise<void> {
-  await using scratch = new Scratch();
-  const asked: Asked = [];
-  const about = { model: "tiny", usage: { input_tokens: 2 }, backend: "scripted" };
-  const retrieving = (frame: (request: { id: string; input?: string[] }) => unknown): Script => async (peer) => {
-    for (let line = await peer.line(); line !== null; line = await peer.line()) {
-      const request = JSON.parse(line);
-      asked.push(request);
-      await peer.send(frame(request));
-    }
-  };
-  const embeddings = retrieving(({ id, input = [] }) => ({
-    type: "embeddings",
-    id,
-    embeddings: input.map((text) => [text.length, 0]),
-    dimensions: 2,
-    ...about,
-  }));
-  const results = [{ index: 1, score: 2 }, { index: 0, score: -1 }];
-  const ranking = retrieving(({ id }) => ({ type: "rerank", id, results, ...about }));
-  await using _v2 = new ScriptedServer(answering(asked), { path: scratch.path("infer.v2.sock") });
-  await using _embed = new ScriptedServer(embeddings, { path: scratch.path("infer.embed.sock") });
-  await using _rerank = new ScriptedServer(ranking, { path: scratch.path("infer.rerank.sock") });
-  await using client = await connect({ path: scratch.path("infer.sock"), surface: "v2" });
-  await test(client, asked);
+function withClient(test: (client: Client, asked: Asked) => Promise<void>): Promise<void> {
+  return withScriptedDaemon(answer, test);
 }
 
 const add = tool(({ a, b }) => String(a + b), {

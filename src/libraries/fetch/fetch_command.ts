@@ -1,5 +1,6 @@
 /** Command lines of the fetch processes. They do not compute, serve or read client data, and exit when done. */
 import { type EngineCommand, WITHOUT_OPTIONAL_PACKAGES } from "../../engine/ipc/command.ts";
+import { LibraryError } from "../library_files.ts";
 import { npmrcPaths } from "../registry.ts";
 
 /** First argument that makes a compiled executable fetch packages. */
@@ -19,7 +20,13 @@ const ENVIRONMENT = ["HOME", "NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKE
  */
 export function fetchCommand(cacheDir: string, home: string | undefined, socket?: string): EngineCommand {
   if (Deno.build.standalone) return { command: Deno.execPath(), args: [FETCH_ARGUMENT] };
-  const list = (paths: readonly string[]): string => paths.map((path) => path.replaceAll(",", ",,")).join();
+  const list = (paths: readonly string[]): string => {
+    const unfit = paths.find((path) => path.includes(","));
+    if (unfit === undefined) return paths.join();
+    throw new LibraryError(
+      `Cannot fetch into "${unfit}": Deno's flags do not allow a comma in a path. Use another path`,
+    );
+  };
   const meeting = socket === undefined ? [] : [socket];
   return {
     command: Deno.execPath(),

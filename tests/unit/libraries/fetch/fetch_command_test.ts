@@ -1,20 +1,25 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { chatWrappersCommand, fetchCommand } from "../../../../src/libraries/fetch/fetch_command.ts";
+import { LibraryError } from "../../../../src/libraries/library_files.ts";
 import { npmrcPaths } from "../../../../src/libraries/registry.ts";
 
 Deno.test("fetchCommand runs this deno with the network, its folder, and nothing to start or call", () => {
-  const { command, args, env } = fetchCommand("/home/u,v/.inferd/cache", "/home/u,v");
+  const { command, args, env } = fetchCommand("/home/u v/.inferd/cache", "/home/u v");
   assertEquals([command, env], [Deno.execPath(), undefined]);
   assertEquals(args.at(-1), new URL("../../../../src/libraries/fetch/fetch_main.ts", import.meta.url).href);
-  const read = ["/home/u,v/.inferd/cache", ...npmrcPaths("/home/u,v")].map((path) => path.replaceAll(",", ",,")).join();
+  const read = ["/home/u v/.inferd/cache", ...npmrcPaths("/home/u v")].join();
   assertEquals(args.filter((arg) => arg.startsWith("--") && arg !== "--quiet"), [
     "--no-prompt",
     `--allow-read=${read}`,
-    "--allow-write=/home/u,,v/.inferd/cache",
+    "--allow-write=/home/u v/.inferd/cache",
     "--allow-net",
     "--ignore-env",
     "--allow-env=HOME,NPM_CONFIG_REGISTRY,NPM_TOKEN,NODE_AUTH_TOKEN",
   ]);
+});
+
+Deno.test("fetchCommand refuses a path with a comma, which Deno's flags cannot name", () => {
+  assertThrows(() => fetchCommand("/home/u,v/.inferd/cache", "/home/w"), LibraryError, '"/home/u,v/.inferd/cache"');
 });
 
 Deno.test("chatWrappersCommand has Deno fetch the wrappers without packages of libraries, and run nothing", () => {

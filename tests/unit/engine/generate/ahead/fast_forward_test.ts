@@ -1,23 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { ModelAnswer } from "../../../../../src/engine/answer/answer.ts";
 import { Parser } from "../../../../../src/engine/answer/parser.ts";
-import { ForcedTokens } from "../../../../../src/engine/generate/ahead/forced_tokens.ts";
 import type { Job } from "../../../../../src/engine/generate/running.ts";
 import { Scheduler } from "../../../../../src/engine/generate/scheduler.ts";
 import { parseGbnf } from "../../../../../src/grammar/gbnf.ts";
 import { GrammarConstraint } from "../../../../../src/grammar/grammar_constraint.ts";
-import { doneOf, END, FunctionDecoder, run, textOf, tokensOf, VOCABULARY } from "./support.ts";
-
-const encoder = new TextEncoder();
-const vocabulary = {
-  vocabularySize: VOCABULARY,
-  spacePrefix: false,
-  tokenize: tokensOf,
-  piece: (token: number): Uint8Array => token === END ? new Uint8Array(0) : encoder.encode(String.fromCharCode(token)),
-  pieceText: (token: number): string => String.fromCharCode(token),
-  endsAnswer: (token: number): boolean => token === END,
-};
-const forced = new ForcedTokens(vocabulary);
+import { doneOf, END, forced, FunctionDecoder, run, textOf, tokensOf, VOCABULARY, vocabulary } from "./support.ts";
 
 interface JobOptions {
   readonly forward?: boolean;

@@ -1,14 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { ModelAnswer } from "../../../../../src/engine/answer/answer.ts";
 import { Parser } from "../../../../../src/engine/answer/parser.ts";
-import { ForcedTokens } from "../../../../../src/engine/generate/ahead/forced_tokens.ts";
 import { MOST_GUESSED, Speculation, StepTimes } from "../../../../../src/engine/generate/ahead/speculation.ts";
 import type { Job } from "../../../../../src/engine/generate/running.ts";
 import { Scheduler } from "../../../../../src/engine/generate/scheduler.ts";
 import { parseGbnf } from "../../../../../src/grammar/gbnf.ts";
 import { GrammarConstraint } from "../../../../../src/grammar/grammar_constraint.ts";
 import type { EngineEvent } from "../../../../../src/engine/ipc/messages.ts";
-import { doneOf, END, FunctionDecoder, type Next, run, textOf, tokensOf, VOCABULARY } from "./support.ts";
+import { doneOf, forced, FunctionDecoder, type Next, run, textOf, tokensOf, vocabulary } from "./support.ts";
 
 Deno.test("Speculation guesses more while guesses come true, and as many as did when they do not", () => {
   const speculation = new Speculation();
@@ -66,16 +65,6 @@ Deno.test("StepTimes tells how many steps without guesses a step took the time o
   assertEquals([times.stepsIn(1, 25), times.stepsIn(2, 30), times.stepsIn(1, 5)], [2.5, 2, 1]);
 });
 
-const encoder = new TextEncoder();
-const vocabulary = {
-  vocabularySize: VOCABULARY,
-  spacePrefix: false,
-  tokenize: tokensOf,
-  piece: (token: number): Uint8Array => token === END ? new Uint8Array(0) : encoder.encode(String.fromCharCode(token)),
-  pieceText: (token: number): string => String.fromCharCode(token),
-  endsAnswer: (token: number): boolean => token === END,
-};
-const forced = new ForcedTokens(vocabulary);
 const TEXT = "the owl found a bell under the old bridge and the owl rang it. ";
 
 /** Says the text with a word changed, over and over; which letter comes depends on all that came before. */

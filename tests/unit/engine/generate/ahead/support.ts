@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { DecodeOutcome, Decoder } from "../../../../../src/engine/native/context.ts";
 import type { EngineEvent } from "../../../../../src/engine/ipc/messages.ts";
+import { ForcedTokens } from "../../../../../src/engine/generate/ahead/forced_tokens.ts";
 import type { Scheduler } from "../../../../../src/engine/generate/scheduler.ts";
 
 export const VOCABULARY = 128;
@@ -112,3 +113,15 @@ export function doneOf(events: readonly EngineEvent[], id = 1): Extract<EngineEv
   assert(done !== undefined && "done" in done);
   return done;
 }
+
+const encoder = new TextEncoder();
+/** Each token is a character. */
+export const vocabulary = {
+  vocabularySize: VOCABULARY,
+  spacePrefix: false,
+  tokenize: tokensOf,
+  piece: (token: number): Uint8Array => token === END ? new Uint8Array(0) : encoder.encode(String.fromCharCode(token)),
+  pieceText: (token: number): string => String.fromCharCode(token),
+  endsAnswer: (token: number): boolean => token === END,
+};
+export const forced = new ForcedTokens(vocabulary);

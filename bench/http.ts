@@ -20,7 +20,8 @@ interface Load {
   /** Answers per round. */
   readonly answers: number;
   readonly maxTokens: number;
-  readonly prompts: Prompts;
+  /** The prompts of a round. */
+  readonly prompts: (round: number) => Prompts;
   /** Goal for answers per second, relative to the peer. */
   readonly goal: number;
 }
@@ -61,21 +62,22 @@ export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
       clients,
       answers: Math.max(clients, Math.round(scale * each * Math.min(clients, PARALLEL))),
       maxTokens,
-      prompts,
+      prompts: () => prompts,
       goal: 1,
     }));
-  const shared = (answers: number): Load => ({
+  const shared = (answers: number, words: number): Load => ({
     figure: "8 clients that share 700 tokens",
     clients: 8,
     answers,
     maxTokens: FEW_TOKENS,
-    prompts: sharedPrompts(350, { own: 8, seed: 1 }),
+    // A beginning of its own for each round: it is computed for the first answers and reused for the others.
+    prompts: (round) => sharedPrompts(words, { own: 8, seed: (round + 1) * 1000 }),
     goal: 4,
   });
   const subjects: Subject[] = [{
     section: "HTTP, built-in model, 2.8 M, F16",
     options: { ...server, model: BUILT_IN_MODEL, contextTokens: 1024 },
-    loads: [...plain(storyPrompts(), 200, 10), shared(32)],
+    loads: [...plain(storyPrompts(), 200, 10), shared(32, 690)],
     rounds: options.rounds,
     warmUp: 160,
   }];
@@ -83,7 +85,7 @@ export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
     subjects.push({
       section: "HTTP, random Llama, 203 M, Q8_0",
       options: { ...server, model: await randomModel(options), contextTokens: 1024 },
-      loads: [...plain(wordPrompts(24), 32, 1), shared(16)],
+      loads: [...plain(wordPrompts(24), 32, 1), shared(16, 350)],
       rounds: Math.min(options.rounds, LARGE_MODEL_ROUNDS),
       warmUp: 16,
     });
@@ -109,7 +111,7 @@ async function benchSubject(
     // The first round is a warm-up, with one answer per client.
     for (let round = 0; round <= rounds; round++) {
       progress.at(round / (rounds + 1), `${section}: ${figure}, round ${round} of ${rounds}`);
-      const share = Array.from({ length: round === 0 ? clients : answers }, prompts);
+      const share = Array.from({ length: round === 0 ? clients : answers }, prompts(round));
       const each = Array.from(
         { length: clients },
         (_, client) => share.filter((_, index) => index % clients === client),
@@ -137,7 +139,8 @@ async function warmUpAll(
   { load }: EngineBenchOptions,
 ): Promise<void> {
   if (first === undefined) return;
-  const { prompts: next, maxTokens } = first;
+  const { prompts, maxTokens } = first;
+  const next = prompts(0);
   for (const [, target] of targets) {
     const prompts = Array.from(
       { length: WARM_UP_CLIENTS },

@@ -85,7 +85,7 @@ export async function benchHttp(options: EngineBenchOptions): Promise<Row[]> {
     subjects.push({
       section: "HTTP, random Llama, 203 M, Q8_0",
       options: { ...server, model: await randomModel(options), contextTokens: 1024 },
-      loads: [...plain(wordPrompts(24), 32, 1), shared(16, 350)],
+      loads: [...plain(wordPrompts(24), 32, 1), shared(16, 690)],
       rounds: Math.min(options.rounds, LARGE_MODEL_ROUNDS),
       warmUp: 16,
     });

@@ -204,6 +204,25 @@ Deno.test("engine answers", async (t) => {
     assertEquals(cached.filter((count) => count > 100).length, 3);
   });
 
+  await t.step("answers are the same whether their beginning was decoded or copied from another slot", async () => {
+    const system = { role: "system", content: "A boat waits at the pier. ".repeat(20) } as const;
+    const user = { role: "user", content: "Tell me a story about a small fox." } as const;
+    const asked = ["Once upon a time", "One day", "The little fox", "A small fox"].map((begun): ChatMessage[] => [
+      system,
+      user,
+      { role: "assistant", content: begun },
+    ]);
+    const limit = { maxTokens: 40 };
+    const oneByOne: string[] = [];
+    for (const messages of asked) oneByOne.push((await engine.answer(messages, limit)).text);
+    const ids: number[] = [];
+    for (const messages of asked) ids.push(await engine.ask(messages, limit));
+    const atOnce: string[] = [];
+    for (const id of ids) atOnce.push((await engine.answerTo(id)).text);
+    assertEquals(atOnce, oneByOne);
+    assert(new Set(atOnce).size > 2);
+  });
+
   await t.step("prompt is refused with the numbers when it does not fit", async () => {
     const { error, done } = await engine.answer("word ".repeat(3000));
     assertEquals(error?.error, "context_length");

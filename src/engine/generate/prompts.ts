@@ -3,7 +3,7 @@
  * sharing. `scheduler.ts` decides when a step runs and what else is in it.
  */
 import { BATCH_TOKENS, type Decoder } from "../native/context.ts";
-import { inTiles, PromptPace } from "./prompt_pace.ts";
+import { AnswerTimes, inTiles, PromptPace, TILE } from "./prompt_pace.ts";
 import type { Running } from "./running.ts";
 import { commonPrefix, type Slot, type Slots } from "./slots.ts";
 import type { StepBatch } from "./step_batch.ts";
@@ -17,7 +17,7 @@ const ALONE_MS = 5000;
  * Time budget of a step while a stream waits. Streams are promised a token every 400 ms; the rest is margin and
  * delivery.
  */
-export const BESIDE_MS = 320;
+export const BESIDE_MS = 350;
 /** Minimum progress of a prompt per step, whatever it costs. */
 const PROMPT_TOKENS_LEAST = 16;
 /** A prompt waits for one that is being decoded if sharing saves at least this many tokens. */
@@ -40,6 +40,7 @@ export class Prompts {
   readonly #truncate: PromptsOptions["truncate"];
   readonly #starting: Slot<Running>[] = [];
   readonly #pace = new PromptPace();
+  readonly #answerTimes = new AnswerTimes();
 
   constructor({ decoder, slots, batch, truncate }: PromptsOptions) {
     this.#decoder = decoder;
@@ -76,9 +77,16 @@ export class Prompts {
     }
   }
 
-  /** Records the duration of a step with this many prompt tokens. */
-  learn(tokens: number, ms: number): void {
-    this.#pace.learn(tokens, ms);
+  /**
+   * Records the duration of a step. With separate cells, the answers in it were computed in a pass of their own.
+   *
+   * @param prompts Prompt tokens in the step.
+   * @param answers Tokens of answers in it.
+   */
+  learn(prompts: number, answers: number, ms: number): void {
+    if (prompts === 0) this.#answerTimes.learn(answers, ms);
+    else if (this.#decoder.apart) this.#pace.learn(prompts, Math.max(ms - this.#answerTimes.of(answers), ms / 2));
+    else this.#pace.learn(prompts + answers, ms);
   }
 
   /**
@@ -92,7 +100,9 @@ export class Prompts {
   put(others: number, isWaitedFor = others > 0): number {
     if (this.#starting.length === 0) return 0;
     const shared = this.tokensWithin(BESIDE_MS, others);
+    const { apart } = this.#decoder;
     let put = 0;
+    let last = 0;
     for (const slot of this.#starting) {
       const running = slot.job as Running;
       if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
@@ -104,11 +114,13 @@ export class Prompts {
       const isAlone = put === 0 && others === 0 && !isWaitedFor;
       const budget = isAlone ? this.tokensWithin(ALONE_MS, others) : shared - put;
       if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) break;
-      const end = from + Math.min(left, budget);
+      const tokens = put > 0 && apart ? inOnePass(left, budget, last) : Math.min(left, budget);
+      const end = from + tokens;
       for (let at = from; at < end; at++) {
         this.#batch.put(slot, prompt[at] as number, at, isAsked && at === prompt.length - 1);
       }
-      put += end - from;
+      put += tokens;
+      last = tokens;
     }
     return put;
   }
@@ -117,7 +129,7 @@ export class Prompts {
   tokensWithin(ms: number, others: number): number {
     const room = BATCH_TOKENS - others;
     const { apart } = this.#decoder;
-    const tokens = this.#pace.tokensWithin(ms) - (apart ? 0 : others);
+    const tokens = this.#pace.tokensWithin(apart ? ms - this.#answerTimes.of(others) : ms) - (apart ? 0 : others);
     // Prompts always make progress.
     return Math.min(Math.max(tokens, PROMPT_TOKENS_LEAST), apart ? inTiles(room) : room);
   }
@@ -133,10 +145,11 @@ export class Prompts {
     const best = this.#slots.prefix(prompt);
     if (best !== undefined) {
       if (this.#willHoldMore(slot, prompt, best.length)) return false;
-      if (best.length - slot.tokens.length >= this.#decoder.worthCopying) {
+      const held = best.slot.tokens.length;
+      if (best.length - slot.tokens.length >= this.#decoder.worthCopying(held)) {
         running.readyFrom = Infinity;
         this.#truncate(slot, 0);
-        this.#decoder.copy(best.slot.sequence, slot.sequence, best.length);
+        this.#decoder.copy(best.slot.sequence, slot.sequence, { length: best.length, held });
         for (let i = 0; i < best.length; i++) slot.tokens.push(prompt[i] as number);
       }
     }
@@ -155,4 +168,13 @@ export class Prompts {
       Math.min(commonPrefix(other.job.prefix, prompt), prompt.length - 1) - shared >= WORTH_WAITING_TOKENS
     );
   }
+}
+
+/**
+ * Tokens of a prompt that shares a step with another one. With separate cells, llama.cpp computes equally many tokens of
+ * each in one pass and what is left of one in another, which is worth it for whole tiles, and for the end of a prompt.
+ */
+function inOnePass(left: number, budget: number, other: number): number {
+  if (left <= Math.min(budget, other + TILE / 2)) return left;
+  return Math.min(left, budget, other + Math.max(0, Math.floor((budget - other) / TILE) * TILE));
 }

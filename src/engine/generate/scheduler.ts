@@ -278,8 +278,8 @@ export class Scheduler {
     const took = this.#now() - started;
     this.#budget.earn(took);
     if (batch.size === streams) this.#guesses.learn(streams, took);
-    else if (streams === 0) this.#prompts.learn(batch.size, took);
-    else if (prompts > 0) this.#prompts.learn(this.#decoder.apart ? prompts : batch.size, took);
+    if (streams === 0) this.#prompts.learn(batch.size, 0, took);
+    else if (prompts > 0 || batch.size === streams) this.#prompts.learn(prompts, batch.size - prompts, took);
     batch.note();
     this.#prompts.dropDecoded();
     this.#spare.dropDecoded();

@@ -27,8 +27,8 @@ export interface Decoder {
   readonly cells: number;
   /** Whether each sequence has separate cells; its tokens in a batch are then computed separately. */
   readonly apart: boolean;
-  /** Sharing fewer tokens than this takes longer than decoding them again. */
-  readonly worthCopying: number;
+  /** Sharing fewer tokens than this of a sequence with `held` tokens takes longer than decoding them again. */
+  worthCopying(held: number): number;
   /** Put a token into the next batch. Tokens with `output` get a row of logits, in the order they were put. */
   put(token: number, position: number, sequence: number, output: boolean): void;
   /** Notifies the thread governor of a new request. */
@@ -39,8 +39,8 @@ export interface Decoder {
   logits(row: number): Float32Array;
   /** Keep only the first `length` tokens of a sequence. False: it had to be cleared. */
   truncate(sequence: number, length: number): boolean;
-  /** Share the first `length` tokens of a sequence with an empty one. */
-  copy(from: number, to: number, length: number): void;
+  /** Share the first `length` tokens of a sequence, which has `held`, with an empty one. */
+  copy(from: number, to: number, tokens: { readonly length: number; readonly held: number }): void;
 }
 
 export interface ContextOptions {
@@ -67,10 +67,12 @@ export interface ContextOptions {
  */
 const LARGE_STEP_BYTES = 0x4000000;
 
-/** With shared cells: minimum tokens worth sharing. */
+/** Minimum tokens worth sharing; with shared cells that costs nothing. */
 const WORTH_COPYING = 16;
-/** Separate cells are copied whole: about 256 in the time it takes to decode one token. */
+/** Separate cells are copied: about this many in the time it takes to decode one token. */
 const COPIED_PER_TOKEN = 256;
+/** Cells that hold tokens are copied through a buffer of at most this size. */
+const COPY_BYTES = 0x20000000;
 
 /** Return values of `llama_decode`. */
 const STATUS = { done: 0, full: 1, aborted: 2 } as const;
@@ -89,7 +91,11 @@ export class Context implements Decoder {
 
   readonly cells: number;
   readonly apart: boolean;
-  readonly worthCopying: number;
+  readonly #contextTokens: number;
+  /** Whether the tokens that a sequence holds can be copied without its empty cells. */
+  readonly #copiesHeld: boolean;
+  /** What {@linkcode copy} copied last; until the next decode. */
+  #copied: { readonly from: number; readonly held: number; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
 
   /** @throws {ModelError} If it cannot be created, or the model does not generate token by token. */
   constructor(library: Library, model: Model, options: ContextOptions) {
@@ -98,8 +104,9 @@ export class Context implements Decoder {
     const { handle, apart } = createContext(library, model, options);
     this.#handle = handle;
     this.apart = apart;
-    const copied = apart ? options.contextTokens / COPIED_PER_TOKEN : 0;
-    this.worthCopying = Math.max(WORTH_COPYING, Math.ceil(copied));
+    this.#contextTokens = options.contextTokens;
+    // With sliding-window attention, llama.cpp leaves out tokens that only the end of the sequence does not see.
+    this.#copiesHeld = llama.llama_model_n_swa(model.handle) === 0;
     const memory = llama.llama_get_memory(this.#handle);
     if (memory === null) throw new ModelError("The model does not generate text token by token");
     this.#memory = memory;
@@ -135,6 +142,7 @@ export class Context implements Decoder {
 
   decode(): DecodeOutcome {
     const { llama } = this.#library;
+    this.#copied = undefined;
     const tokens = this.#batch.seal();
     this.#threads.use(this.#governor.choose(tokens));
     const timer = new StepTimer({ cores: !this.#accelerated && this.#governor.asksForCores });
@@ -162,10 +170,37 @@ export class Context implements Decoder {
     return false;
   }
 
-  copy(from: number, to: number, length: number): void {
-    // Separate KV caches can only be copied whole; the rest is truncated.
-    this.#library.llama.llama_memory_seq_cp(this.#memory, from, to, -1, -1);
-    this.#library.llama.llama_memory_seq_rm(this.#memory, to, length, -1);
+  worthCopying(held: number): number {
+    if (!this.apart) return WORTH_COPYING;
+    return Math.max(WORTH_COPYING, Math.ceil(this.#cellsToCopy(held) / COPIED_PER_TOKEN));
+  }
+
+  copy(from: number, to: number, { length, held }: { readonly length: number; readonly held: number }): void {
+    const { llama } = this.#library;
+    if (!this.apart || !this.#copyHeld(from, to, held)) llama.llama_memory_seq_cp(this.#memory, from, to, -1, -1);
+    llama.llama_memory_seq_rm(this.#memory, to, length, -1);
+  }
+
+  /** Separate cells are copied all, or those that hold tokens are read and written. */
+  #cellsToCopy(held: number): number {
+    return this.#copiesHeld ? Math.min(2 * held, this.#contextTokens) : this.#contextTokens;
+  }
+
+  /** @returns Whether it was copied. */
+  #copyHeld(from: number, to: number, held: number): boolean {
+    if (this.#cellsToCopy(held) === this.#contextTokens) return false;
+    const { llama } = this.#library;
+    if (this.#copied?.from !== from || this.#copied.held !== held) {
+      const size = Number(llama.llama_state_seq_get_size(this.#handle, from));
+      if (size > COPY_BYTES) return false;
+      const bytes = new Uint8Array(size);
+      if (Number(llama.llama_state_seq_get_data(this.#handle, bytes, BigInt(size), from)) !== size) return false;
+      this.#copied = { from, held, bytes };
+    }
+    const { bytes } = this.#copied;
+    if (llama.llama_state_seq_set_data(this.#handle, bytes, BigInt(bytes.length), to) > 0n) return true;
+    llama.llama_memory_seq_rm(this.#memory, to, -1, -1);
+    return false;
   }
 
   /** Clears all sequences. */

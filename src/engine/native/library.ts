@@ -109,6 +109,7 @@ const LLAMA_SYMBOLS = {
   llama_set_abort_callback: { parameters: ["pointer", "function", "pointer"], result: "void" },
   llama_model_get_vocab: { parameters: ["pointer"], result: "pointer" },
   llama_model_n_ctx_train: { parameters: ["pointer"], result: "i32" },
+  llama_model_n_swa: { parameters: ["pointer"], result: "i32" },
   llama_model_n_layer: { parameters: ["pointer"], result: "i32" },
   llama_model_n_embd_out: { parameters: ["pointer"], result: "i32" },
   llama_model_size: { parameters: ["pointer"], result: "u64" },
@@ -150,6 +151,9 @@ const LLAMA_SYMBOLS = {
   llama_get_logits: { parameters: ["pointer"], result: "pointer" },
   llama_memory_clear: { parameters: ["pointer", "bool"], result: "void" },
   llama_memory_seq_rm: { parameters: ["pointer", "i32", "i32", "i32"], result: "bool" },
+  llama_state_seq_get_size: { parameters: ["pointer", "i32"], result: "usize" },
+  llama_state_seq_get_data: { parameters: ["pointer", "buffer", "usize", "i32"], result: "usize" },
+  llama_state_seq_set_data: { parameters: ["pointer", "buffer", "usize", "i32"], result: "usize" },
   llama_memory_seq_cp: { parameters: ["pointer", "i32", "i32", "i32", "i32"], result: "void" },
 } as const;
 

@@ -23,7 +23,7 @@ class FakeDecoder implements Decoder {
   readonly batches: [sequence: number, token: number][][] = [];
   readonly copies: [from: number, to: number, length: number][] = [];
   apart = false;
-  worthCopying = 16;
+  leastCopied = 16;
   failNext: "full" | "aborted" | "broken" | undefined;
   requests = 0;
   /** Called after each batch with its tokens. */
@@ -83,9 +83,14 @@ class FakeDecoder implements Decoder {
     return !this.cutsNothing;
   }
 
-  copy(from: number, to: number, length: number): void {
+  worthCopying(): number {
+    return this.leastCopied;
+  }
+
+  copy(from: number, to: number, { length, held }: { readonly length: number; readonly held: number }): void {
     assertEquals(this.#sequence(to), []);
-    assert(this.#sequence(from).length >= length);
+    assertEquals(this.#sequence(from).length, held);
+    assert(held >= length);
     this.copies.push([from, to, length]);
     this.#sequence(to).push(...this.#sequence(from).slice(0, length));
   }
@@ -293,7 +298,7 @@ Deno.test("Scheduler copies a long beginning from a slot that runs", () => {
 
 Deno.test("Scheduler decodes a beginning again when to copy it takes longer", () => {
   const { scheduler, decoder } = setUp();
-  decoder.worthCopying = 31;
+  decoder.leastCopied = 31;
   const system = "s".repeat(30);
   scheduler.submit(job(1, `${system}a`));
   scheduler.step();

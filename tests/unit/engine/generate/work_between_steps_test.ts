@@ -28,7 +28,9 @@ class RoundDecoder implements Decoder {
   readonly cells = 10_000;
   /** What a step takes longer for each token of many. */
   tokenMs = 0;
-  readonly worthCopying = 1;
+  worthCopying(): number {
+    return 1;
+  }
   /** When each batch was decoded, and how many tokens it had. */
   readonly steps: { readonly at: number; readonly tokens: number }[] = [];
   #batch: number[] = [];

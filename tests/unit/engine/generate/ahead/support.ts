@@ -15,7 +15,9 @@ export type Next = (tokens: readonly number[]) => number | Float32Array;
 export class FunctionDecoder implements Decoder {
   readonly cells = 10_000;
   readonly apart = false;
-  readonly worthCopying = 16;
+  worthCopying(): number {
+    return 16;
+  }
   readonly sequences: number[][];
   /** How many tokens each batch had. */
   readonly batches: number[] = [];
@@ -72,7 +74,7 @@ export class FunctionDecoder implements Decoder {
     return true;
   }
 
-  copy(from: number, to: number, length: number): void {
+  copy(from: number, to: number, { length }: { readonly length: number }): void {
     this.sequences[to] = this.tokensOf(from).slice(0, length);
   }
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { PromptPace } from "../../../../src/engine/generate/prompt_pace.ts";
+import { AnswerTimes, PromptPace } from "../../../../src/engine/generate/prompt_pace.ts";
 
 /** Take steps as large as the time allows; returns their tokens. */
 function steps(
@@ -83,4 +83,13 @@ Deno.test("PromptPace comes back to steps of 64 tokens where smaller ones take l
   assertEquals(pace.tokensWithin(320), 16);
   const sizes = steps(pace, 320, { count: 60, takes: deep });
   assertEquals(sizes.slice(50).filter((tokens) => tokens < 64 || deep(tokens) > 400), []);
+});
+
+Deno.test("AnswerTimes knows steps by their number of answers, and takes the next smaller one for an unknown", () => {
+  const times = new AnswerTimes();
+  assertEquals(times.of(3), 0);
+  times.learn(2, 20);
+  times.learn(4, 40);
+  times.learn(4, 80);
+  assertEquals([1, 2, 3, 4, 8].map((answers) => times.of(answers)), [0, 20, 20, 50, 50]);
 });

@@ -730,6 +730,21 @@ Deno.test("Scheduler fills what the end of a long prompt leaves of a piece with 
   assertEquals(new Set(second).size, 2);
 });
 
+Deno.test("Scheduler gives prompts that share a step with separate cells what one pass computes, and whole tiles", () => {
+  const { scheduler, decoder } = setUpTimed(4, true);
+  scheduler.submit(job(1, "!", { maxTokens: 60 }));
+  scheduler.step();
+  const before = decoder.batches.length;
+  // Ends of similar length are read whole; a longer prompt has as many tokens as its neighbour, or whole tiles more.
+  for (const [id, prompt] of [["p", 30], ["q", 40], ["r", 300]].entries()) {
+    scheduler.submit(job(id + 2, String(prompt[0]).repeat(Number(prompt[1])), { maxTokens: 1 }));
+  }
+  run(scheduler);
+  const [first] = decoder.batches.slice(before);
+  const counts = [..."pqr"].map((letter) => first?.filter(([, token]) => token === letter.charCodeAt(0)).length ?? NaN);
+  assertEquals([counts[0], counts[1], (Number(counts[2]) - 40) % 64], [30, 40, 0]);
+});
+
 Deno.test("Scheduler decodes again what was aborted, without what was cancelled meanwhile", () => {
   const { scheduler, decoder } = setUpTimed(3);
   scheduler.submit(job(1, "w"));

@@ -29,6 +29,7 @@ export function compileArguments(platform: string, args: readonly string[]): str
     "src/engine/main.ts",
     "src/engine/chat/render/chat_wrappers.ts",
     "src/libraries/fetch/fetch_main.ts",
+    "src/pulls/worker.ts",
   ];
   const included = [...models, ...modules, `npm:@node-llama-cpp/${platform}@${LIBRARY_VERSION}`];
   return [

@@ -28,6 +28,7 @@ const ROOTS = [
   "client/protocol/mod.ts",
   "src/engine/main.ts",
   "src/libraries/fetch/fetch_main.ts",
+  "src/pulls/worker.ts",
 ];
 
 const MODELS = ["src/models", "src/models/file", "src/models/store", "src/models/transfer"];
@@ -227,6 +228,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
     large: "one file for each part of the page, and one for each thing that the APIs share",
   },
+  "src/pulls": { imports: ["src/http", ...MODELS] },
   "src/cli/terminal": { imports: ["client", "client/protocol", "src/log"] },
   "src/cli": {
     imports: [
@@ -245,6 +247,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
         "src/libraries",
         "src/monitor",
         "src/processes",
+        "src/pulls",
         "src/server",
         "src/service",
         "src/surfaces",

@@ -16,6 +16,7 @@ import { checkRemotes } from "./doctor/remotes.ts";
 import {
   checkAdmin,
   checkDisks,
+  checkHttpPull,
   checkLock,
   checkLogDir,
   checkPorts,
@@ -101,6 +102,10 @@ async function* examine(values: SettingValues, machine: Machine): AsyncGenerator
   });
   yield* await attempt("sockets", () => checkSockets(options, holder));
   yield* await attempt("TCP ports", () => checkPorts(options, holder));
+  const { pullInto } = options.http;
+  if (pullInto !== undefined) {
+    yield* await attempt("downloads over HTTP", () => checkHttpPull(pullInto, options.apiKey !== undefined));
+  }
   yield* await attempt("remote backends", () => checkRemotes(options));
   const folders = { ...(places.modelsHome === undefined ? {} : { models: places.modelsHome }), log: options.logDir };
   yield* await attempt("disk space", () => checkDisks(folders));

@@ -3,11 +3,11 @@ import type { SurfaceName } from "@inferd/client";
 import type { TcpAddress } from "@inferd/client/paths";
 import { requireKey } from "../config/exposure.ts";
 import { loadConfig, readKey } from "../config/load.ts";
-import { withFile } from "../config/merge.ts";
-import { httpListen } from "../config/resolve.ts";
-import { HTTP_SETTINGS, type SettingValues } from "../config/schema.ts";
+import { httpListen, settle } from "../config/resolve.ts";
+import { HTTP_SETTINGS, type SettledValues } from "../config/schema.ts";
 import { type HttpOptions, type HttpServer, startHttp } from "../http/server.ts";
 import { UNTIL_EOF_FLAG } from "../monitor/http_command.ts";
+import { openPullStore } from "./pull_store.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { type Target, target } from "./reach.ts";
 import { dieWithParent, refuseDebugger } from "./process_guard.ts";
@@ -30,7 +30,7 @@ export const http: Command = {
     // A stopped process notices EOF only when it resumes.
     if (flags.booleans.has(UNTIL_EOF_FLAG)) dieWithParent();
     const config = await loadConfig(flags.values, machine.env);
-    const values = withFile(flags.values, config);
+    const { values } = settle(flags.values, machine, config);
     const listen = httpListen(values);
     const apiKey = keyOf(values);
     const { hostname, port } = listen.address;
@@ -51,6 +51,7 @@ export const http: Command = {
       apiKey,
       origins: listen.origins,
       aliases: listen.aliases,
+      store: listen.pullInto === undefined ? undefined : await openPullStore(listen.pullInto, machine),
       pullCommand: typed("pull"),
       onUnexpected: (error) => complain(`inferd http: ${withoutMessage(error)}`),
     };
@@ -88,7 +89,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** The API key clients must send. */
-function keyOf({ apiKey, apiKeyFile }: SettingValues): string | undefined {
+function keyOf({ apiKey, apiKeyFile }: Pick<SettledValues, "apiKey" | "apiKeyFile">): string | undefined {
   return apiKey ?? (apiKeyFile === undefined ? undefined : readKey(apiKeyFile));
 }
 

@@ -5,7 +5,7 @@
 import type { Env } from "../config/flags.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { hasRelativePath } from "../config/merge.ts";
-import { resolveOptions } from "../config/resolve.ts";
+import { huggingFace, resolveOptions } from "../config/resolve.ts";
 import { environment, SERVE_SETTINGS, type SettingValues } from "../config/schema.ts";
 import { quoted } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
@@ -78,6 +78,7 @@ export function permissionContext(values: SettingValues, env: Env): PermissionCo
   return {
     env: environment(),
     execPath: Deno.execPath(),
+    huggingFace: () => huggingFace(env),
     ...(hasRelativePath(values) ? { workingDirectory: Deno.cwd() } : {}),
     ...(config === undefined ? {} : { configPath: config.path }),
   };

@@ -1,5 +1,4 @@
 /** `inferd pull`: downloads a model into the store, by reference, by URL, or by name from the configuration. */
-import { statfsSync } from "node:fs";
 import type { DaemonOptions } from "../config/options.ts";
 import { SETTINGS } from "../config/schema.ts";
 import type { Machine } from "../config/resolve.ts";
@@ -8,6 +7,7 @@ import { UsageError } from "../config/setting/usage_error.ts";
 import { type Access, parseHeader, readHuggingFaceToken } from "../models/transfer/access.ts";
 import { chooseFile, parseRepository } from "../models/transfer/hub.ts";
 import { parseReference, urlOfSource } from "../models/transfer/reference.ts";
+import { needRoom } from "../models/transfer/room.ts";
 import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { askToReplace, openStore, PROGRESS_MS, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
@@ -72,37 +72,6 @@ export const pull: Command = {
     }, "Interrupted; the next pull resumes it");
   },
 };
-
-/**
- * Create a check that refuses a download larger than the free disk space.
- *
- * @param root The store.
- * @param what The model's name in messages.
- * @returns The check, called with the size.
- */
-function needRoom(root: string, what: string): (bytes: number) => void {
-  return (bytes) => {
-    const free = freeBytes(root);
-    if (free === undefined || bytes <= free) return;
-    throw new ModelStoreError(
-      "disk_full",
-      `Cannot pull "${what}": it takes ${size(bytes)}, and "${root}" has room for ${size(free)}. ` +
-        "Remove what is not needed, or set MODELS_HOME to a folder on a larger disk",
-    );
-  };
-}
-
-/** Bytes free for this user on the store's disk; `undefined` if unknown. */
-function freeBytes(root: string): number | undefined {
-  // Queried first, because looking without the permission would prompt on a terminal.
-  if (Deno.permissions.querySync({ name: "sys", kind: "statfs" }).state !== "granted") return undefined;
-  try {
-    const { bavail, bsize } = statfsSync(root);
-    return bavail * bsize;
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * Complete a reference to a repository with the file to use; `null` if there is none, which has been printed.

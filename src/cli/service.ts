@@ -134,8 +134,9 @@ function serviceSpec(
     ...store === undefined ? [] : [store],
     ...Deno.build.standalone ? [] : [denoDir],
   ];
+  const mayDownload = options.huggingFace !== undefined || options.http.pullInto !== undefined;
   // A token for gated models is a secret, too.
-  const needsKeys = flags.values.apiKey !== undefined || options.huggingFace !== undefined ||
+  const needsKeys = flags.values.apiKey !== undefined || mayDownload ||
     options.backends.some((backend) => backend.kind === "openai-compat" && backend.apiKeyEnv !== undefined);
   return {
     command: [...programCommand(execPath, permissions), "serve", ...given],
@@ -147,7 +148,7 @@ function serviceSpec(
           "MODELS_HOME",
           "XDG_DATA_HOME",
           "NPM_CONFIG_REGISTRY",
-          ...options.huggingFace === undefined ? [] : ["HF_ENDPOINT", "HF_HOME", "HF_TOKEN_PATH", "XDG_CACHE_HOME"],
+          ...mayDownload ? ["HF_ENDPOINT", "HF_HOME", "HF_TOKEN_PATH", "XDG_CACHE_HOME"] : [],
           ...Deno.build.standalone ? [] : ["DENO_DIR"],
         ]
           .map((name) => [name, env(name)] as const)

@@ -11,6 +11,15 @@ import { UsageError } from "./setting/usage_error.ts";
 /** Reads an environment variable. */
 export type Env = (name: string) => string | undefined;
 
+/** The variables among these that are set, for another process. */
+export function givenVariables(env: Env, names: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    names.map((name) => [name, env(name)] as const).filter((entry): entry is [string, string] =>
+      entry[1] !== undefined
+    ),
+  );
+}
+
 /** Flags of a command. */
 export interface CommandFlags {
   /** Settings it accepts. */

@@ -98,6 +98,8 @@ export interface HttpListen {
   readonly origins: readonly string[];
   /** Model names of clients, and the daemon's names for them. */
   readonly aliases: Readonly<Record<string, string>>;
+  /** Model store that clients may download into; absent: none. */
+  readonly pullInto?: string;
 }
 
 /** Endpoint and credentials of Hugging Face. */

@@ -6,7 +6,7 @@ import { huggingFaceTokenPath } from "../models/transfer/access.ts";
 import { modelsHome } from "../models/store/layout.ts";
 import { resolveBackends } from "./backends/backends.ts";
 import type { Env } from "./flags.ts";
-import { checkFolders, homeDirectory } from "./home.ts";
+import { checkFolders, homeDirectory, NO_STORE } from "./home.ts";
 import type { LoadedConfig } from "./load.ts";
 import { withDefaults, withFile } from "./merge.ts";
 import type { BackendConfig, DaemonOptions, HttpListen, Listen, SurfaceName } from "./options.ts";
@@ -105,18 +105,20 @@ function listen(values: SettledValues): DaemonOptions["listen"] {
 /**
  * Configuration of the HTTP bridge.
  *
- * @param values Merged values.
- * @returns Its address, origins and aliases.
- * @throws {UsageError} If the host is a name other than `localhost`.
+ * @param values Settled values.
+ * @returns Its address, origins and aliases, and the store it may download into.
+ * @throws {UsageError} If the host is a name other than `localhost`, or there is no store to download into.
  */
 export function httpListen(
-  { http, httpOrigins, aliases }: { readonly [Name in HttpSetting]?: SettingValues[Name] | undefined },
+  { http, httpOrigins, httpPull, aliases, modelsHome }: Pick<SettledValues, HttpSetting>,
 ): HttpListen {
+  if (httpPull && modelsHome === undefined) throw new UsageError(NO_STORE);
   return {
     enabled: http !== undefined,
     address: http === undefined ? { hostname: DEFAULT_TCP_HOSTNAME, port: DEFAULT_HTTP_PORT } : numbered(http),
     origins: httpOrigins ?? [],
     aliases: aliases ?? {},
+    ...(httpPull && modelsHome !== undefined ? { pullInto: modelsHome } : {}),
   };
 }
 
@@ -131,7 +133,7 @@ function numbered({ hostname, port }: TcpAddress): TcpAddress {
   );
 }
 
-type HttpSetting = "http" | "httpOrigins" | "aliases";
+type HttpSetting = "http" | "httpOrigins" | "httpPull" | "aliases" | "modelsHome";
 
 /** Whether a backend's model may have to be downloaded. */
 function isFetched(backend: BackendConfig): boolean {
@@ -139,7 +141,7 @@ function isFetched(backend: BackendConfig): boolean {
 }
 
 /** Endpoint of Hugging Face and path of the token file; the token itself is added by `withKeys`. */
-function huggingFace(env: Env): NonNullable<DaemonOptions["huggingFace"]> {
+export function huggingFace(env: Env): NonNullable<DaemonOptions["huggingFace"]> {
   const [endpoint, tokenPath] = [env("HF_ENDPOINT"), huggingFaceTokenPath(env)];
   return { ...(endpoint ? { endpoint } : {}), ...(tokenPath === undefined ? {} : { tokenPath }) };
 }

@@ -88,6 +88,13 @@ export const SETTINGS = {
     otherwise: "only its own page",
     help: "origins of web pages that may use HTTP, or * for all",
   }),
+  httpPull: setting({
+    names: { key: "http_pull", flag: "http-pull", env: "INFERD_HTTP_PULL" },
+    type: boolean(),
+    bare: "true",
+    default: false,
+    help: "let HTTP clients download models from Hugging Face into the model store",
+  }),
   aliases: setting({
     names: { key: "aliases", flag: "aliases", env: "INFERD_ALIASES" },
     type: textMap("NAME=MODEL,..."),
@@ -329,8 +336,8 @@ export function clientSettings(...surfaces: readonly SurfaceName[]): readonly Se
   return CLIENT_SETTINGS.filter((name) => !left.some((flag) => settingName(flag) === name));
 }
 
-/** Settings of the HTTP bridge: address, origins, aliases, and the client settings. */
-export const HTTP_SETTINGS: readonly SettingName[] = ["http", "httpOrigins", "aliases", ...CLIENT_SETTINGS];
+/** Settings of the HTTP bridge: address, origins, pulls, aliases, and the client settings. */
+export const HTTP_SETTINGS: readonly SettingName[] = ["http", "httpOrigins", "httpPull", "aliases", ...CLIENT_SETTINGS];
 
 /**
  * Every variable the program reads: those of the settings, and those for folders, the terminal and how commands are

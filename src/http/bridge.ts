@@ -14,6 +14,7 @@ import { unsupported } from "./api_error.ts";
 import { CallIds } from "./call_ids.ts";
 import type { DaemonLink, ServedModel } from "./daemon_link.ts";
 import type { Metrics } from "./metrics.ts";
+import type { ModelStore } from "./model_store.ts";
 import { type RequestKind, type RequestRecord, together } from "./request_record.ts";
 import { beginSpan, type TraceParent, traceParent } from "./tracing.ts";
 
@@ -30,10 +31,13 @@ export interface GenerationJob {
 export class Bridge {
   readonly link: DaemonLink;
   readonly metrics: Metrics;
+  /** Absent: clients may not download. */
+  readonly store: ModelStore | undefined;
 
-  constructor(link: DaemonLink, metrics: Metrics) {
+  constructor(link: DaemonLink, metrics: Metrics, store?: ModelStore) {
     this.link = link;
     this.metrics = metrics;
+    this.store = store;
   }
 
   /**

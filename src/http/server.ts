@@ -10,6 +10,7 @@ import { Bridge } from "./bridge.ts";
 import { DaemonLink, type DaemonPlace } from "./daemon_link.ts";
 import { isStream } from "./event_stream.ts";
 import { Metrics } from "./metrics.ts";
+import type { ModelStore } from "./model_store.ts";
 
 /** Options of the bridge. */
 export interface HttpOptions {
@@ -21,6 +22,8 @@ export interface HttpOptions {
   readonly origins: readonly string[];
   /** Model aliases for clients, mapped to the daemon's names. */
   readonly aliases: Readonly<Record<string, string>>;
+  /** Store that clients may download into, closed with the server; absent: they may not. */
+  readonly store?: ModelStore | undefined;
   /** The command that downloads a model on this machine. */
   readonly pullCommand?: string;
   /** Receives unexpected errors. */
@@ -74,7 +77,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     hostname: options.listen.hostname,
     apiKey: options.apiKey,
     origins: options.origins,
-    bridge: new Bridge(link, new Metrics(link)),
+    bridge: new Bridge(link, new Metrics(link), options.store),
     onUnexpected: options.onUnexpected ?? ((): void => {}),
   });
   const server = createServer(
@@ -103,6 +106,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const end = async (graceMs: number): Promise<void> => {
     server.close();
     draining.abort();
+    options.store?.[Symbol.dispose]();
     server.closeIdleConnections();
     const late = setTimeout(() => server.closeAllConnections(), graceMs);
     await closed.promise;

@@ -1,10 +1,11 @@
 /** Command line of the HTTP bridge, as `serve` starts it. */
-import type { Env } from "../config/flags.ts";
+import { type Env, givenVariables } from "../config/flags.ts";
 import { settingFlags } from "../config/merge.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { HTTP_SETTINGS, SETTINGS, type SettingValues } from "../config/schema.ts";
+import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
 import { httpPermissionFlags, type PermissionContext } from "./permissions.ts";
-import { telemetry } from "./telemetry.ts";
+import { TELEMETRY_VARIABLES } from "./telemetry.ts";
 
 /** Flag of `inferd http`: exit at EOF on stdin, and so together with the parent process. */
 export const UNTIL_EOF_FLAG = "until-eof";
@@ -43,7 +44,8 @@ export function httpCommand(options: DaemonOptions, values: SettingValues, { con
       ...own,
     ],
     env: {
-      ...(options.http.enabled ? telemetry(env) : {}),
+      ...(options.http.enabled ? givenVariables(env, TELEMETRY_VARIABLES) : {}),
+      ...(options.http.pullInto === undefined ? {} : givenVariables(env, HUGGING_FACE_VARIABLES)),
       ...(apiKey === undefined ? {} : { [SETTINGS.apiKey.names.env]: apiKey }),
     },
   };

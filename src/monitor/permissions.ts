@@ -3,10 +3,11 @@
  * permissions dropped after boot come from the same list.
  */
 import { dirname } from "@std/path";
-import type { DaemonOptions, LlamaBackendConfig } from "../config/options.ts";
+import type { DaemonOptions, HuggingFaceOptions, LlamaBackendConfig } from "../config/options.ts";
 import { HTTP_CLIENT_ENV, proxyFor } from "../backend/openai/http_client.ts";
 import { linkTarget } from "./link_targets.ts";
 import { descriptor, flags, isFile, isGranted, key, type Need } from "./need.ts";
+import { pullNeeds, WORKER_PERMISSIONS_FLAG, workerPermissions } from "./pull_needs.ts";
 import { draftOf } from "../config/backends/draft.ts";
 import { hostOf, proxyHost, pullHosts, remoteHost, tcpHosts } from "./hosts.ts";
 import { pidPathOf } from "../config/sockets.ts";
@@ -33,6 +34,8 @@ export interface PermissionContext {
   readonly workingDirectory?: string;
   /** Path of the configuration file, whether or not it exists. */
   readonly configPath?: string;
+  /** Endpoint and token file of Hugging Face; asked for only if HTTP clients may download. */
+  readonly huggingFace?: () => HuggingFaceOptions;
   /** For tests; default: the location of the built-in model. */
   readonly builtInUrl?: URL;
 }
@@ -104,6 +107,7 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
   const { modelsHome, backends } = options;
   const list = (name: Need["name"], values: readonly (string | undefined)[]): Need[] =>
     values.filter((value) => value !== undefined).map((value) => ({ name, value, bootOnly: true }));
+  const pullInto = options.http.enabled ? options.http.pullInto : undefined;
   const looksUp = backends.some((backend) =>
     backend.kind === "llamacpp" && (isNamed(backend) || (backend.draft !== undefined && isNamed(backend.draft)))
   );
@@ -119,6 +123,9 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
     ...list("sys", ["uid", ...options.autoselected ? ["systemMemoryInfo"] : []]),
     ...list("env", [...new Set([...daemonEnvironment(options, context), ...ENGINE_ENVIRONMENT])]),
     ...options.http.enabled ? list("env", TELEMETRY_VARIABLES) : [],
+    ...pullInto === undefined
+      ? []
+      : [...list("env", HUGGING_FACE_VARIABLES), ...list("read", [linkTarget(pullInto)?.followed])],
     ...list("read", named(options, context).filter(isFile).map(({ value }) => linkTarget(value)?.followed)),
   ];
 }
@@ -149,21 +156,25 @@ function clientNeeds(options: DaemonOptions, context: PermissionContext): Need[]
 }
 
 /**
- * Compute the Deno flags for `inferd http` with such a daemon: those of a client, plus one listening address.
+ * Compute the Deno flags for `inferd http` with such a daemon: those of a client, plus one listening address, plus
+ * those for downloads if clients may ask for them.
  *
  * @param options The daemon's options.
  * @param context As for `permissionFlags`.
  * @returns The flags, in a fixed order.
  */
 export function httpPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  const { address } = options.http;
-  return flags([
+  const { address, pullInto } = options.http;
+  const pull = pullInto === undefined ? undefined : workerPermissions(pullInto, context.huggingFace?.() ?? {});
+  const list = flags([
     ...clientNeeds(options, context),
     { name: "net", value: hostOf(address.hostname, address.port), bootOnly: false },
     // Used to refuse debuggers; dropped before the bridge listens.
     ...LIBC_PATHS.map((path): Need => ({ name: "ffi", value: path, bootOnly: true })),
     ...options.apiKeyFile === undefined ? [] : [{ name: "read" as const, value: options.apiKeyFile, bootOnly: false }],
+    ...pull === undefined ? [] : pullNeeds(pull),
   ]);
+  return pull === undefined ? list : [WORKER_PERMISSIONS_FLAG, ...list];
 }
 
 /**

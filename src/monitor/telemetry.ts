@@ -1,6 +1,4 @@
 /** OpenTelemetry environment variables, passed to the HTTP bridge, the process that traces. */
-import type { Env } from "../config/flags.ts";
-
 const SIGNALS = ["", "TRACES_", "METRICS_", "LOGS_"].flatMap((signal) =>
   ["ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "COMPRESSION"].map((name) => `OTEL_EXPORTER_OTLP_${signal}${name}`)
 );
@@ -17,16 +15,3 @@ export const TELEMETRY_VARIABLES: readonly string[] = [
   ...["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BLRP_SCHEDULE_DELAY"],
   ...["OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "OTEL_BLRP_EXPORT_TIMEOUT"],
 ];
-
-/**
- * Compute the bridge's telemetry environment.
- *
- * @param env This process's variables.
- * @returns The variables that are set.
- */
-export function telemetry(env: Env): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    TELEMETRY_VARIABLES.map((name) => [name, env(name)] as const)
-      .filter((entry): entry is [string, string] => entry[1] !== undefined),
-  );
-}

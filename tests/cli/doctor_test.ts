@@ -473,3 +473,12 @@ Deno.test("inferd doctor exits with 2 when a flag is wrong", async () => {
   assertEquals([code, stdout], [2, ""]);
   assertStringIncludes(stderr, "--parallel must be a whole number");
 });
+
+Deno.test("inferd doctor says who may download models over HTTP where clients may", async () => {
+  await using box = new Sandbox();
+  const args = [...MOCK, "--http-pull"];
+  const open = problem(await examine(box, args), "downloads over HTTP", "warn");
+  assertStringIncludes(open, "Without an API key every program on this machine may download models into");
+  const { checks } = await examine(box, [...args, "--api-key", "sesame"]);
+  assertEquals(checks.find(({ check }) => check === "downloads over HTTP")?.level, "ok");
+});

@@ -1,7 +1,9 @@
 /** `inferd http` and `serve --http` as processes, with exactly the permissions they ask for. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { modelBytes } from "../support/model_store.ts";
 import { OtlpReceiver } from "../support/otlp_receiver.ts";
 import { type Output, type Program, Sandbox } from "../support/program.ts";
+import { hubOf } from "../support/pull_stores.ts";
 
 const ANY_PORT = "127.0.0.1:0";
 const SECRET = "the-prompt-that-no-log-may-have";
@@ -176,4 +178,34 @@ Deno.test("serve --http hands OpenTelemetry's variables to the bridge alone", as
   assertEquals(receiver.named("chat mock").length, 1);
   const names = receiver.bodies.flatMap((body) => body.match(/"bridge-under-test"/g) ?? []);
   assert(names.length > 0);
+});
+
+Deno.test("serve --http-pull: with exactly its permissions the bridge downloads what clients ask for", async () => {
+  const content = modelBytes(5000);
+  await using hub = hubOf("Some-Q4_K_M.gguf", content);
+  await using box = new Sandbox();
+  const args = ["--backend", "mock", "--http", ANY_PORT, "--http-pull"];
+  const env = { HF_ENDPOINT: new URL(hub.url).origin, HF_TOKEN: "hf_secret", MODELS_HOME: `${box.dir}/models` };
+  const { stdout } = await box.run(["permissions", "serve", ...args], { env });
+  await using daemon = await box.serve(args, { env, permissions: stdout.trim().split(" ") });
+  const url = await addressIn(daemon.stderr);
+  const pull = async (model: string): Promise<[number, string]> => {
+    const response = await fetch(`${url}/api/pull`, { method: "POST", body: JSON.stringify({ model, stream: false }) });
+    return [response.status, await response.text()];
+  };
+  assertEquals(await pull("hf.co/owner/Some-GGUF"), [200, '{"status":"success","model":"Some-Q4_K_M"}']);
+  assertEquals(Deno.statSync(`${box.dir}/models/manifests/Some-Q4_K_M.json`).isFile, true);
+  assertEquals(hub.requests.map(({ headers }) => headers.get("authorization")), [
+    "Bearer hf_secret",
+    "Bearer hf_secret",
+  ]);
+  assertStringIncludes((await pull("hf.co/owner/Some-GGUF/other.gguf"))[1], "answers 404");
+  const [, pid = ""] = await daemon.stderr.match(/http_started pid=(\d+)/);
+  if (Deno.build.os === "linux") {
+    assertEquals(Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("hf_secret"), false);
+  }
+  daemon.kill("SIGTERM");
+  const ended = await daemon.outcome;
+  assertEquals(ended.code, 0);
+  assertEquals(everyLog(box, ended).includes("hf_secret"), false);
 });

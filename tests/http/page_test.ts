@@ -16,9 +16,11 @@ import {
   pageWidth,
   watchPauses,
 } from "../support/in_page.js";
+import { modelBytes, TempStore } from "../support/model_store.ts";
 import { LogRecorder } from "../support/log_recorder.ts";
 import { ControlledBridge } from "../support/page_backend.ts";
 import { Sandbox } from "../support/program.ts";
+import { hubOf, pullStore } from "../support/pull_stores.ts";
 
 const WORDS = 50_000;
 
@@ -163,22 +165,50 @@ browserTest("what runs and waits is listed with its figures, and cancelled", asy
   browser.assertClean();
 });
 
-browserTest("models, their abilities and events are shown, and how far a pull is", async () => {
+browserTest("models, their abilities and events are shown, and no form where clients may not download", async () => {
   await using bridge = await BridgeUnderTest.start({ script: { vision: true } });
   await using browser = await BrowserUnderTest.open(`${bridge.url}/#models`);
   const { page } = browser;
+  const asked = page.waitForResponse("**/inferd/store");
   const card = page.locator("#models li");
   await card.getByText("images").waitFor();
   assert((await card.innerText()).includes("8192 tokens"));
-  const name = page.getByLabel("Name or address");
-  await name.fill("mock");
-  await page.keyboard.press("Enter");
-  await page.locator("#pulls").getByText("done", { exact: true }).waitFor();
-  await name.fill("some-model");
-  await page.keyboard.press("Enter");
-  await page.locator("#pulls").getByText('run "inferd pull').waitFor();
+  assertEquals(await (await asked).json(), { pull: false, models: [] });
+  assertEquals(await page.getByLabel("Repository on Hugging Face").isVisible(), false);
   await page.getByRole("link", { name: "Events" }).click();
   await page.locator("#events").getByText("ready", { exact: true }).waitFor();
+  browser.assertClean();
+});
+
+browserTest("a model is downloaded with the keyboard: progress, cancel, resume, and then it is listed", async () => {
+  await using store = new TempStore();
+  const content = modelBytes(100_000);
+  await using hub = hubOf("Some-Q4_K_M.gguf", content, [{}, { stallAfter: 75_000 }]);
+  await using bridge = await BridgeUnderTest.start({ http: { store: await pullStore(store, hub) } });
+  await using browser = await BrowserUnderTest.open(`${bridge.url}/#models`);
+  const { page } = browser;
+  await page.getByText("The store is empty.").waitFor();
+  const name = page.getByLabel("Repository on Hugging Face");
+  await name.fill("hf.co/owner/Some-GGUF");
+  await page.keyboard.press("Enter");
+  const pulls = page.locator("#pulls li");
+  await pulls.getByText("pulling Some-Q4_K_M 75 %").waitFor();
+  const bar = page.getByRole("progressbar", { name: "Download of hf.co/owner/Some-GGUF" });
+  assertEquals([await bar.getAttribute("value"), await bar.getAttribute("max")], ["75000", "100000"]);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  assertEquals((await page.evaluate(focusedElement)).name, "Cancel the download of hf.co/owner/Some-GGUF");
+  await page.keyboard.press("Enter");
+  await page.getByRole("status").getByText("cancelled; the next download resumes it").waitFor();
+  // Whoever pressed the button that is gone goes on in the form.
+  await page.keyboard.press("Enter");
+  await page.getByRole("status").getByText("done, as Some-Q4_K_M").waitFor();
+  await page.locator("#stored").getByText("Some-Q4_K_M").waitFor();
+  assertEquals(hub.ranges.at(-1), "bytes=75000-");
+  await name.fill("llama3");
+  await page.keyboard.press("Enter");
+  await pulls.getByText("Ollama's library is not known here").waitFor();
+  assertEquals((await page.evaluate(accessibility)).unnamed, []);
   browser.assertClean();
 });
 
@@ -204,10 +234,6 @@ browserTest("the page shows how far a download is while the daemon loads", async
     await browser.state("loading: download 6 MB of 8 MB");
     const bar = browser.page.getByRole("progressbar", { name: "Download", exact: true });
     assertEquals([await bar.getAttribute("value"), await bar.getAttribute("max")], ["6000000", "8000000"]);
-    await browser.page.getByRole("link", { name: "Models" }).click();
-    await browser.page.getByLabel("Name or address").fill("a");
-    await browser.page.keyboard.press("Enter");
-    await browser.page.locator("#pulls").getByText("pulling a 75 %").waitFor();
     board.ready();
     await browser.state("ready");
     assertEquals(await bar.count(), 0);

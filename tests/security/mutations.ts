@@ -106,6 +106,13 @@ export const MITIGATIONS: readonly Mitigation[] = [
     test: "tests/http/guard_test.ts",
   },
   {
+    threat: "the thread that reads clients writes to the model store",
+    file: "src/cli/pull_store.ts",
+    source: "dropPullNeeds(permissions);",
+    replacement: "",
+    test: "tests/security/pull_worker_test.ts",
+  },
+  {
     threat: "HTTP connections in great numbers",
     file: "src/http/server.ts",
     source: "server.maxConnections = limits.connections;",

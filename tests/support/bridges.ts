@@ -52,6 +52,11 @@ export class BridgeUnderTest implements AsyncDisposable {
     return this.#server.url;
   }
 
+  /** Stop accepting requests and let those that run end. */
+  async drain(): Promise<void> {
+    await this.#server.drain();
+  }
+
   /** Ask; the body is JSON. */
   async post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
     const response = await fetch(`${this.url}${path}`, {

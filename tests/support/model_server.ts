@@ -19,6 +19,8 @@ export interface Answer {
   readonly cutAfter?: number;
   /** Send nothing any more after so many bytes of the body. */
   readonly stallAfter?: number;
+  /** Send nothing after so many bytes of the body, until this resolves. */
+  readonly pause?: { readonly after: number; readonly until: Promise<void> };
   /** Close before anything is said. */
   readonly hangUp?: boolean;
   /** Without a length: chunked. */
@@ -157,6 +159,10 @@ export class ModelServer implements AsyncDisposable {
       await send(connection, new TextEncoder().encode(`${part.length.toString(16)}\r\n`));
       await send(connection, part);
       if (answer.stallAfter === undefined) await send(connection, new TextEncoder().encode("\r\n0\r\n\r\n"));
+    } else if (answer.pause !== undefined) {
+      await send(connection, part.subarray(0, answer.pause.after));
+      await answer.pause.until;
+      await send(connection, part.subarray(answer.pause.after));
     } else {
       await send(connection, part);
     }

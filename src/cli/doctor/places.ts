@@ -185,6 +185,18 @@ export function checkPorts(options: DaemonOptions, holder: Holder): readonly Fin
   return findings.elseOk(taken > 0 ? `${taken} of ${asked} in use while the daemon runs` : `${asked} can be bound`);
 }
 
+/** Say who may download models into the store over HTTP. */
+export function checkHttpPull(store: string, hasKey: boolean): readonly Finding[] {
+  const findings = new Findings("downloads over HTTP");
+  if (!hasKey) {
+    findings.warn(
+      `Without an API key every program on this machine may download models into "${store}"`,
+      "Set a key with --api-key or api_key_file, or turn http_pull off",
+    );
+  }
+  return findings.elseOk(`HTTP clients with the API key may download models into "${store}"`);
+}
+
 /** Check whether the daemon answers, and its state. */
 export async function checkAdmin({ adminSocket }: DaemonOptions, holder: Holder): Promise<readonly Finding[]> {
   const findings = new Findings("admin");

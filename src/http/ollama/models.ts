@@ -5,19 +5,31 @@ import { ApiError } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
+import type { ListedModel } from "../model_store.ts";
 import config from "../../../deno.json" with { type: "json" };
 
 /** Placeholders for unknown properties, in the format that clients parse. */
 const UNKNOWN = { modified_at: new Date(0).toISOString(), size: 0, digest: "" } as const;
+const DETAILS = {
+  parent_model: "",
+  format: "gguf",
+  family: "",
+  families: [],
+  parameter_size: "",
+  quantization_level: "",
+} as const;
 
 /**
- * List available models.
+ * List available models: those that are served, and those of the store if clients may download into it.
  *
  * @param context The request.
- * @param bridge The link to the daemon.
+ * @param bridge The link to the daemon, and the store.
  */
-export async function tags(context: Context, { link }: Bridge): Promise<Response> {
-  return context.json({ models: (await link.models()).map(entry) });
+export async function tags(context: Context, bridge: Bridge): Promise<Response> {
+  const served = await servedModels(bridge);
+  const stored = await bridge.store?.list() ?? [];
+  const others = stored.filter(({ name }) => !served.some((model) => model.name === name));
+  return context.json({ models: [...served.map(entry), ...others.map(storedEntry)] });
 }
 
 /**
@@ -44,14 +56,18 @@ const showBody = z.object({ model: z.string().nullish(), name: z.string().nullis
  * @param bridge The link to the daemon.
  * @throws {ApiError} 404 if there is no such model.
  */
-export async function show(context: Context, { link }: Bridge): Promise<Response> {
+export async function show(context: Context, bridge: Bridge): Promise<Response> {
+  const { link, store } = bridge;
   const asked = await readBody(context, showBody);
   const name = (asked.model || asked.name || "").replace(/:latest$/, "");
   const wanted = link.aliases.get(name) ?? name;
-  const found = (await link.models()).find((model) =>
+  const found = (await servedModels(bridge)).find((model) =>
     model.name === wanted || model.backends.some(({ backend }) => backend === wanted)
   );
   if (found === undefined) {
+    const stored = (await store?.list())?.find((model) => model.name === name);
+    // It can do nothing before it is served.
+    if (stored !== undefined) return context.json({ ...storedEntry(stored), model_info: {}, capabilities: [] });
     throw new ApiError(404, `model ${JSON.stringify(name)} not found`, { code: "model_not_found" });
   }
   const [first] = found.backends;
@@ -64,7 +80,7 @@ export async function show(context: Context, { link }: Bridge): Promise<Response
     ["embedding", first.embed],
   ];
   return context.json({
-    details: detailsOf(found),
+    details: DETAILS,
     model_info: {
       "general.architecture": "inferd",
       "general.basename": found.name,
@@ -80,10 +96,25 @@ export function version(context: Context): Promise<Response> {
   return Promise.resolve(context.json({ version: config.version }));
 }
 
-function entry(model: ServedModel): Record<string, unknown> {
-  return { name: model.name, model: model.name, ...UNKNOWN, details: detailsOf(model) };
+/** Models of the store can be listed without a daemon. */
+async function servedModels({ link, store }: Bridge): Promise<readonly ServedModel[]> {
+  return await link.models().catch((error) => {
+    if (store === undefined) throw error;
+    return [];
+  });
 }
 
-function detailsOf(_model: ServedModel): Record<string, unknown> {
-  return { parent_model: "", format: "gguf", family: "", families: [], parameter_size: "", quantization_level: "" };
+function entry(model: ServedModel): Record<string, unknown> {
+  return { name: model.name, model: model.name, ...UNKNOWN, details: DETAILS };
+}
+
+function storedEntry({ name, sha256, sizeBytes, modifiedAt, quantisation }: ListedModel): Record<string, unknown> {
+  return {
+    name,
+    model: name,
+    modified_at: modifiedAt ?? UNKNOWN.modified_at,
+    size: sizeBytes,
+    digest: sha256,
+    details: { ...DETAILS, quantization_level: quantisation },
+  };
 }

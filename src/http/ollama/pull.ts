@@ -1,7 +1,7 @@
 /**
- * Ollama's `/api/pull`. Processes that read client input may neither write models nor reach other hosts, and a ready
- * daemon has dropped both permissions. So a served model is reported as present, a download by the daemon is followed,
- * and any other pull is left to the operator.
+ * Ollama's `/api/pull`. A served model is reported as present, and a download by the daemon is followed. Any other
+ * model is downloaded if the operator has allowed it, by a worker: what reads client input may neither write models nor
+ * reach other hosts.
  */
 import type { Context } from "hono";
 import { z } from "zod";
@@ -11,6 +11,7 @@ import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import type { DaemonLink } from "../daemon_link.ts";
 import { JSON_LINES, streamed } from "../event_stream.ts";
+import type { PullLine } from "../model_store.ts";
 import { ollamaErrorBody } from "./error.ts";
 
 const body = z.strictObject({
@@ -23,52 +24,64 @@ const body = z.strictObject({
   insecure: z.literal(false, "must be false: models are downloaded over https only").nullish(),
 });
 
-type Line = Readonly<Record<string, unknown>>;
-
 /**
  * Answer a request.
  *
  * @param context The request.
- * @param bridge The link to the daemon.
+ * @param bridge The link to the daemon, and the store.
  */
-export async function pull(context: Context, { link }: Bridge): Promise<Response> {
+export async function pull(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const name = asked.model || asked.name;
   if (!name) throw invalid("model", "must be the name of a model");
-  const lines = progress(link, name.replace(/:latest$/, ""), context.req.raw.signal);
+  const lines = progress(bridge, name.replace(/:latest$/, ""), context.req.raw.signal);
   if (asked.stream ?? true) {
     return await streamed(toText(lines), {
       contentType: JSON_LINES,
       onError: (error) => `${JSON.stringify(ollamaErrorBody(error))}\n`,
     });
   }
-  let last: Line = {};
+  let last: PullLine | undefined;
   for await (const line of lines) last = line;
   return context.json(last);
 }
 
-async function* toText(lines: AsyncIterable<Line>): AsyncGenerator<string> {
+async function* toText(lines: AsyncIterable<PullLine>): AsyncGenerator<string> {
   for await (const line of lines) yield `${JSON.stringify(line)}\n`;
 }
 
-async function* progress(link: DaemonLink, name: string, signal: AbortSignal): AsyncGenerator<Line> {
-  if (!await isServed(link, name)) {
-    const { status } = await link.snapshot();
-    if (status.status !== "starting" && status.status !== "loading_model") throw notServed(name, link);
-    yield { status: "pulling manifest" };
+async function* progress({ link, store }: Bridge, name: string, signal: AbortSignal): AsyncGenerator<PullLine> {
+  const reference = hubReference(name);
+  // Downloading needs no daemon.
+  const found = await look(link, name).catch((error) => {
+    if (store === undefined) throw error;
+    return "absent" as const;
+  });
+  if (found === "absent" || (found === "loading" && reference !== undefined)) {
+    if (store === undefined) throw notServed(name, link);
+    yield* store.pull(reference ?? name, signal);
+    return;
+  }
+  yield { status: "pulling manifest" };
+  if (found === "loading") {
     for await (const event of link.watch(signal)) {
       if (event.status === "ready") break;
       const line = lineOf(event, name);
       if (line !== undefined) yield line;
     }
     if (!await isServed(link, name)) throw notServed(name, link);
-  } else {
-    yield { status: "pulling manifest" };
   }
   yield { status: "success" };
 }
 
-function lineOf(event: AdminEvent, name: string): Line | undefined {
+/** Whether the daemon serves the model; a daemon that loads may be about to. */
+async function look(link: DaemonLink, name: string): Promise<"served" | "loading" | "absent"> {
+  if (await isServed(link, name)) return "served";
+  const { status } = await link.snapshot();
+  return status.status === "starting" || status.status === "loading_model" ? "loading" : "absent";
+}
+
+function lineOf(event: AdminEvent, name: string): PullLine | undefined {
   if (event.status !== "loading_model") return undefined;
   if (event.phase === "verify") return { status: "verifying sha256 digest" };
   if (event.phase !== "download") return undefined;
@@ -94,8 +107,10 @@ function notServed(name: string, { pullCommand }: DaemonLink): ApiError {
     : `run "${pullCommand} ${reference}"`;
   return new ApiError(
     404,
-    `model ${JSON.stringify(name)} is not served, and HTTP may not write models: ${run}. Then name the ` +
-      'model in "backends" of the configuration file and send the daemon SIGHUP',
+    `model ${
+      JSON.stringify(name)
+    } is not served, and HTTP clients may not download models ("http_pull"): ${run}. Then ` +
+      'name the model in "backends" of the configuration file and send the daemon SIGHUP',
     { code: "model_not_found" },
   );
 }
@@ -103,7 +118,7 @@ function notServed(name: string, { pullCommand }: DaemonLink): ApiError {
 /** Converts Ollama's name of a Hugging Face repository (`hf.co/OWNER/REPO:QUANT`) to that of `inferd pull`. */
 function hubReference(name: string): string | undefined {
   // No shell metacharacters: people paste the command.
-  const [, repo, quantisation = ""] = /^(?:hf\.co\/|huggingface\.co\/|hf:)([\w.-]+\/[\w.-]+)(:[\w.-]+)?$/i.exec(name) ??
-    [];
-  return repo === undefined ? undefined : `hf:${repo}${quantisation}`;
+  const [, path] =
+    /^(?:hf\.co\/|huggingface\.co\/|hf:)([\w.-]+\/[\w.-]+(?::[\w.-]+|(?:\/[\w.-]+)+\.gguf)?)$/i.exec(name) ?? [];
+  return path === undefined ? undefined : `hf:${path}`;
 }

@@ -59,6 +59,9 @@ export function mountPage(app: Hono, { bridge, draining }: PageOptions): void {
     // Errors are reported in the stream, which continues.
     return streamed(live(bridge.link, signal), { contentType: JSON_LINES, onError: () => "" });
   });
+  app.get("/inferd/store", async (context) => {
+    return context.json({ pull: bridge.store !== undefined, models: await bridge.store?.list() ?? [] });
+  });
   app.post("/inferd/requests/:number/cancel", (context) => cancel(context, bridge));
 }
 

@@ -29,7 +29,7 @@ const SLACK_BYTES = 64 * 1024;
 /** Maximum size if only the file's own header states it, because a header can claim anything. */
 const MAX_UNSTATED_BYTES = 256 * 1024 ** 3;
 
-/** Stages at which tests can interrupt a pull: first chunk written, before verification, … */
+/** Stages of a pull: first chunk written, before verification, … */
 export type PullStage = "partial" | "verify" | "verified" | "renamed" | "manifest";
 
 export interface DownloadOptions {
@@ -51,7 +51,7 @@ export interface DownloadOptions {
   readonly stallMs?: number | undefined;
   /** Back-off before the first retry; doubles each time. Default: 1000. */
   readonly backoffMs?: number | undefined;
-  /** For tests. */
+  /** Called at each stage; tests interrupt there. */
   readonly onStage?: ((stage: PullStage) => unknown) | undefined;
 }
 

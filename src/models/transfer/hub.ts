@@ -3,6 +3,7 @@
  * `pull.ts` downloads files.
  */
 import { format as formatBytes } from "@std/fmt/bytes";
+import { isSha256 } from "../file/sha256.ts";
 import { readShardName } from "../file/shards.ts";
 import { ModelStoreError } from "../store/store_error.ts";
 import { type Access, accessHeaders, refusalHelp } from "./access.ts";
@@ -35,6 +36,8 @@ export interface HubFile {
   readonly quantisation: string | undefined;
   /** Total of all files. */
   readonly sizeBytes: number;
+  /** Hash, lower-case hex; absent if split, or not stated. */
+  readonly sha256?: string | undefined;
 }
 
 export interface HubOptions {
@@ -129,7 +132,7 @@ export async function listFiles(
   }
   const path = `api/models/${repo}/tree/${encodeURIComponent(revision)}?recursive=true`;
   let next: URL | undefined = new URL(`${endpoint.replace(/\/+$/, "")}/${path}`);
-  const files: { readonly path: string; readonly sizeBytes: number }[] = [];
+  const files: ListedFile[] = [];
   for (let page = 0; next !== undefined && page < MAX_PAGES; page++) {
     const { response } = await askHub(next, { access, signal, what });
     let entries: unknown;
@@ -150,25 +153,40 @@ export async function listFiles(
   return models;
 }
 
-function readEntries(entries: unknown): { path: string; sizeBytes: number }[] {
+type ListedFile = Pick<HubFile, "path" | "sizeBytes" | "sha256">;
+
+interface ListedEntry {
+  readonly path?: unknown;
+  readonly size?: unknown;
+  readonly lfs?: { readonly oid?: unknown } | null;
+}
+
+function readEntries(entries: unknown): ListedFile[] {
   if (!Array.isArray(entries)) return [];
-  return entries.flatMap((entry: { readonly path?: unknown; readonly size?: unknown } | null) => {
-    const { path, size } = entry ?? {};
+  return entries.flatMap((entry: ListedEntry | null) => {
+    const { path, size, lfs } = entry ?? {};
     if (typeof path !== "string" || typeof size !== "number" || !/\.gguf$/i.test(path)) return [];
     // Projectors and importance matrices are not models.
-    return /(?:^|[/._-])(?:mmproj|imatrix)/i.test(path) ? [] : [{ path, sizeBytes: size }];
+    return /(?:^|[/._-])(?:mmproj|imatrix)/i.test(path)
+      ? []
+      : [{ path, sizeBytes: size, sha256: readSha256(lfs?.oid) }];
   });
 }
 
-function groupShards(files: readonly { readonly path: string; readonly sizeBytes: number }[]): HubFile[] {
+function readSha256(text: unknown): string | undefined {
+  return typeof text === "string" && isSha256(text) ? text : undefined;
+}
+
+function groupShards(files: readonly ListedFile[]): HubFile[] {
   const models = new Map<string, HubFile>();
-  for (const { path, sizeBytes } of files.toSorted((one, other) => one.path < other.path ? -1 : 1)) {
+  for (const { path, sizeBytes, sha256 } of files.toSorted((one, other) => one.path < other.path ? -1 : 1)) {
     const stem = readShardName(path)?.prefix ?? path.replace(/\.gguf$/i, "");
     const known = models.get(stem);
     models.set(stem, {
       path: known?.path ?? path,
       quantisation: quantisationOf(stem),
       sizeBytes: (known?.sizeBytes ?? 0) + sizeBytes,
+      sha256: known === undefined ? sha256 : undefined,
     });
   }
   return [...models.values()];

@@ -159,6 +159,7 @@ Deno.test("without a place for the store a name says what to set, and a file nee
   assert(missing?.backends[0]?.kind === "llamacpp" && file?.backends[0]?.kind === "llamacpp");
   assert(missing.backends[0].missing?.includes("neither HOME nor MODELS_HOME is set"), missing.backends[0].missing);
   assertEquals([file.modelsHome, file.backends[0].missing, file.runtimeDir], [undefined, undefined, "/tmp/inferd-1"]);
+  assertThrows(() => resolveOptions({ httpPull: true }, machine), UsageError, "neither HOME nor MODELS_HOME is set");
 });
 
 Deno.test("folders that depend on the working directory are refused", () => {

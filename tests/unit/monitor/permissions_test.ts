@@ -1,4 +1,5 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import type { DaemonOptions, LlamaBackendConfig } from "../../../src/config/options.ts";
 import { UsageError } from "../../../src/config/setting/usage_error.ts";
 import {
@@ -7,6 +8,7 @@ import {
   monitorPermissionFlags,
   permissionFlags,
 } from "../../../src/monitor/permissions.ts";
+import { HUGGING_FACE_VARIABLES } from "../../../src/models/transfer/access.ts";
 import { ENGINE_ENVIRONMENT } from "../../../src/engine/ipc/command.ts";
 import { TELEMETRY_VARIABLES } from "../../../src/monitor/telemetry.ts";
 import { privateSocketPath } from "../../../src/processes/orders.ts";
@@ -154,6 +156,32 @@ Deno.test("httpPermissionFlags gives the sockets and one address, and nothing to
     // To refuse a debugger; given back before it listens.
     ...linux,
   ]);
+});
+
+Deno.test("httpPermissionFlags gives the store and the hub where clients may download, and the daemon neither", () => {
+  const http = { ...daemonOptions("/d").http, enabled: true, pullInto: "/models" };
+  const options = daemonOptions("/d", { http });
+  const valuesOf = (flags: readonly string[], name: string): readonly string[] =>
+    flags.find((flag) => flag.startsWith(`--allow-${name}=`))?.split("=")[1]?.split(",") ?? [];
+  const context = { ...CONTEXT, huggingFace: () => ({ endpoint: "https://hub.example", tokenPath: "/token" }) };
+  const flags = httpPermissionFlags(options, context);
+  const without = httpPermissionFlags(
+    daemonOptions("/d", { http: { ...daemonOptions("/d").http, enabled: true } }),
+    context,
+  );
+  const more = (name: string): readonly string[] =>
+    valuesOf(flags, name).filter((value) => !valuesOf(without, name).includes(value));
+  assertEquals(flags.filter((flag) => !flag.startsWith("--allow-")), ["--unstable-worker-options", "--no-prompt"]);
+  assertEquals(more("read"), ["/models", "/token", fromFileUrl(new URL("../../../", import.meta.url))]);
+  assertEquals(more("write"), ["/models"]);
+  assertEquals(more("net"), ["hub.example:443"]);
+  assertEquals(more("sys"), ["statfs", "systemMemoryInfo"]);
+  assertEquals(more("env"), HUGGING_FACE_VARIABLES);
+  assertEquals(permissionFlags(options, context), permissionFlags(daemonOptions("/d"), context));
+  const hub = httpPermissionFlags(options, CONTEXT);
+  assert(valuesOf(hub, "net").includes("huggingface.co:443"));
+  // The monitor hands the token to the bridge.
+  assert(valuesOf(monitorPermissionFlags(options, context), "env").includes("HF_TOKEN"));
 });
 
 Deno.test("permissionFlags gives run only to a daemon that no monitor has started", () => {

@@ -16,6 +16,7 @@ Deno.test("the executable carries every built-in model, what is loaded at run ti
     "src/engine/main.ts",
     "src/engine/chat/render/chat_wrappers.ts",
     "src/libraries/fetch/fetch_main.ts",
+    "src/pulls/worker.ts",
   ]
     .map((path) => join(ROOT, path));
   assertEquals(

@@ -8,9 +8,8 @@ import { type Command, commandHelp, programHelp } from "./src/cli/command.ts";
 import { COMMANDS } from "./src/cli/commands.ts";
 import { didYouMean } from "./src/config/setting/closest.ts";
 import { UsageError } from "./src/config/setting/usage_error.ts";
-import { FETCH_ARGUMENT } from "./src/libraries/fetch/fetch_command.ts";
-import { closeEnvironment, ENGINE_ARGUMENT } from "./src/engine/ipc/command.ts";
 import config from "./deno.json" with { type: "json" };
+import { CONFINED_ARGUMENT, runConfined } from "./src/confinement/confined.ts";
 import { EXACT_ARGUMENT, runExactly } from "./src/cli/exactly.ts";
 import { runProgram, thisMachine } from "./src/cli/program.ts";
 import { print } from "./src/cli/terminal/output.ts";
@@ -38,8 +37,7 @@ const SYNONYMS: Readonly<Record<string, string>> = {
 async function main(args: readonly string[]): Promise<number> {
   const isExact = args[0] === EXACT_ARGUMENT;
   const [first, ...others] = isExact ? args.slice(1) : args;
-  if (first === ENGINE_ARGUMENT && Deno.build.standalone) return await runEngine();
-  if (first === FETCH_ARGUMENT && Deno.build.standalone) return await runFetch();
+  if (first === CONFINED_ARGUMENT && Deno.build.standalone) return await runConfined(others);
   if (first !== undefined && VERSION.includes(first)) return show(`inferd ${config.version}\n`);
   if (first === "help" && others[0] !== undefined) return await main([...others, "--help"]);
   if (first === "--help" || first === "-h" || first === "help") {
@@ -65,25 +63,9 @@ function commands(): Promise<readonly Command[]> {
   return Promise.all(Object.values(COMMANDS).map((load) => load()));
 }
 
-/** In an executable made by `deno compile` the engine is the same program, and has its permissions to begin with. */
-async function runEngine(): Promise<number> {
-  for (const name of ["net", "write", "run"] as const) Deno.permissions.revokeSync({ name });
-  closeEnvironment();
-  // Computed, so that a program that is run from its sources never loads the engine.
-  await import(import.meta.resolve("./src/engine/main.ts"));
-  return 0;
-}
-
-/** The same for the process that fetches native libraries. */
-async function runFetch(): Promise<number> {
-  for (const name of ["run", "ffi", "sys"] as const) Deno.permissions.revokeSync({ name });
-  await import(import.meta.resolve("./src/libraries/fetch/fetch_main.ts"));
-  return 0;
-}
-
 function show(text: string): number {
   print(text.trimEnd());
   return 0;
 }
 
-if (import.meta.main) await runProgram(() => main(Deno.args));
+if (import.meta.main) await runProgram(main);

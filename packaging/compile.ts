@@ -1,8 +1,8 @@
 /**
  * Compiles one executable for this platform: the program, the built-in models and the CPU package's native library,
  * which is unpacked on the first run. GPU packages are downloaded on machines with a GPU. Permissions are fixed at
- * compile time, so they are wider than those of `deno task start`; child processes of the daemon, which are the same
- * executable, immediately drop what they do not need.
+ * compile time: its child processes are the same executable, and run in a worker with exact permissions or drop at once
+ * what they do not need.
  *
  * usage: deno task compile [--output FILE, or other flags of deno compile]
  */
@@ -25,7 +25,7 @@ export function compileArguments(platform: string, args: readonly string[]): str
   const models = Object.values(BUILT_INS).map(({ url }) => relative(ROOT, fromFileUrl(url)));
   // Modules loaded only at run time, which Deno does not detect.
   const modules = [
-    "src/cli/daemon.ts",
+    "src/cli/daemon_main.ts",
     "src/engine/main.ts",
     "src/engine/chat/render/chat_wrappers.ts",
     "src/libraries/fetch/fetch_main.ts",
@@ -36,6 +36,7 @@ export function compileArguments(platform: string, args: readonly string[]): str
     "compile",
     "--self-extracting",
     "--no-prompt",
+    "--unstable-worker-options",
     ...PERMISSIONS.map((name) => `--allow-${name}`),
     ...included.map((one) => `--include=${one}`),
     ...(args.some((arg) => /^(-o|--output)/.test(arg)) ? [] : ["--output=inferd"]),

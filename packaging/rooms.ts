@@ -68,9 +68,9 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "src/grammar/vocabulary",
     ],
   },
-  "src/engine/ipc": { imports: ["client/protocol", "src/inference", "src/libraries", "src/ndjson"] },
+  "src/engine/ipc": { imports: ["client/protocol", "src/confinement", "src/inference", "src/libraries", "src/ndjson"] },
   "src/engine/native": {
-    imports: ["src/libraries", "src/engine/ipc"],
+    imports: ["src/confinement", "src/libraries", "src/engine/ipc"],
     folders: ["src/engine/native/cpu", "src/engine/native/libc", "src/engine/native/threads"],
   },
   "src/engine/jinja": {
@@ -160,6 +160,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     imports: [
       "client/protocol",
       "src/backend/llama",
+      "src/confinement",
       "src/engine/ipc",
       "src/libraries",
       "src/models/store",
@@ -188,7 +189,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/service": { imports: [] },
   "src/monitor": {
     imports: [
-      ...["src/config", "src/engine/ipc", "src/backend/openai", "src/libraries/fetch", "src/log", "src/ndjson"],
+      ...[
+        "src/config",
+        "src/confinement",
+        "src/engine/ipc",
+        "src/backend/openai",
+        "src/libraries/fetch",
+        "src/log",
+        "src/ndjson",
+      ],
       ...["src/processes", "src/server", "src/service", ...MODELS],
     ],
   },
@@ -259,7 +268,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     large: "one file for each command",
   },
   ".": {
-    imports: ["src/cli", "src/cli/terminal", "src/config", "src/engine/ipc", "src/libraries/fetch"],
+    imports: ["src/cli", "src/cli/terminal", "src/config", "src/confinement"],
   },
 };
 

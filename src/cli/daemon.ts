@@ -3,7 +3,6 @@
  * (`monitor/daemon_process.ts`) and owns its stdin and stdout: the daemon orders processes there, and exits when the
  * monitor does. Booting belongs to `daemon/boot.ts`.
  */
-import { rememberEngineEnvironment } from "../engine/ipc/command.ts";
 import { absoluteValues } from "../config/merge.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { requireKeys } from "../config/exposure.ts";
@@ -12,13 +11,13 @@ import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
 import { type BootScreen, type Daemon, startDaemon } from "../daemon/boot.ts";
 import { LockHeldError } from "../daemon/lock.ts";
-import { httpCommand } from "../monitor/http_command.ts";
-import { HttpProcess, monitoredBridges, ownBridges } from "../monitor/http_process.ts";
+import { HttpProcess, monitoredBridges } from "../monitor/http_process.ts";
 import { missingPermissionFlags } from "../monitor/permissions.ts";
 import { MonitorLink } from "../processes/monitor_link.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
 import { Notifier } from "../service/notifier.ts";
 import { parseCommand } from "./command.ts";
+import { exit } from "../confinement/confined.ts";
 import { permissionContext } from "./permissions.ts";
 import { refuseDebugger } from "./process_guard.ts";
 import { checkPlatform } from "./platform.ts";
@@ -76,18 +75,12 @@ function remember(machine: Machine): Machine {
  *
  * @param args Flags of `serve`.
  * @param machine The machine.
- * @param options `supervised`: `inferd serve` is the parent, which computed the permissions and receives the signals.
  * @returns The exit code.
  * @throws {UsageError} If flags, environment or configuration file are wrong.
  */
-export async function runDaemon(
-  args: readonly string[],
-  machine: Machine,
-  { supervised }: { readonly supervised: boolean },
-): Promise<number> {
+export async function runDaemon(args: readonly string[], machine: Machine): Promise<number> {
   checkPlatform(machine.platform);
   refuseDebugger();
-  if (!supervised) rememberEngineEnvironment();
   const remembered = remember(machine);
   const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, remembered.env, 0);
   const values = absoluteValues(flags.values);
@@ -95,13 +88,11 @@ export async function runDaemon(
     resolveOptions(values, remembered, await loadConfig(values, remembered.env));
   const read = async (): Promise<DaemonOptions> => withKeys(await resolve(), remembered.env);
   const resolved = await resolve();
-  const context = { ...permissionContext(flags.values, machine.env), ...(supervised ? {} : { isAlone: true }) };
-  if (supervised) {
-    const missing = missingPermissionFlags(resolved, context);
-    if (missing.length > 0) {
-      complain(`inferd: The daemon was started without ${missing.join(" ")}. Start it with "${typed("serve")}"`);
-      return 1;
-    }
+  const context = permissionContext(flags.values, machine.env);
+  const missing = missingPermissionFlags(resolved, context);
+  if (missing.length > 0) {
+    complain(`inferd: The daemon was started without ${missing.join(" ")}. Start it with "${typed("serve")}"`);
+    return 1;
   }
   requireKeys(resolved);
   const options = withKeys(resolved, remembered.env);
@@ -116,7 +107,7 @@ export async function runDaemon(
     // Ctrl-C reaches the whole foreground process group, and `npx` and `deno task` relay it; `timeout` signals both the
     // process and the group.
     if (asked?.by === signal && now - asked.at < RELAY_MS) return;
-    if (asked !== undefined) Deno.exit(code);
+    if (asked !== undefined) exit(code);
     asked = { by: signal, at: now };
     notifier?.stopping();
     void daemon?.drain();
@@ -132,22 +123,20 @@ export async function runDaemon(
     handlers.push(["SIGXFSZ", () => {}]);
   }
   for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
-  const link = supervised ? linkToMonitor() : undefined;
-  if (link !== undefined) {
-    void link.gone.then(() => {
-      asked ??= { by: "SIGTERM", at: performance.now() };
-      void daemon?.drain();
-    });
-  }
+  const link = linkToMonitor();
+  void link.gone.then(() => {
+    asked ??= { by: "SIGTERM", at: performance.now() };
+    void daemon?.drain();
+  });
   try {
-    const bridges = link === undefined
-      ? ownBridges(httpCommand(options, flags.values, { context, env: remembered.env }))
-      : monitoredBridges(link);
     daemon = await startDaemon(options, {
       dropPermissions: context,
-      ...(link === undefined ? {} : { pid: Deno.ppid, link }),
+      pid: Deno.ppid,
+      link,
       screen,
-      ...(options.http.enabled ? { startBeside: (log): HttpProcess => new HttpProcess(bridges, { log }) } : {}),
+      ...(options.http.enabled
+        ? { startBeside: (log): HttpProcess => new HttpProcess(monitoredBridges(link), { log }) }
+        : {}),
     });
     // The signal arrived before there was anything to drain.
     if (asked !== undefined) void daemon.drain();

@@ -4,8 +4,8 @@ import { dieWithParent } from "./process_guard.ts";
 import { runProgram, thisMachine } from "./program.ts";
 
 if (import.meta.main) {
-  await runProgram(() => {
+  await runProgram((args) => {
     dieWithParent();
-    return runDaemon(Deno.args, thisMachine(), { supervised: true });
+    return runDaemon(args, thisMachine());
   });
 }

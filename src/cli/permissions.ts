@@ -79,6 +79,7 @@ export function permissionContext(values: SettingValues, env: Env): PermissionCo
     env: environment(),
     execPath: Deno.execPath(),
     huggingFace: () => huggingFace(env),
+    ...(Deno.build.standalone ? { self: [] } : {}),
     ...(hasRelativePath(values) ? { workingDirectory: Deno.cwd() } : {}),
     ...(config === undefined ? {} : { configPath: config.path }),
   };

@@ -4,6 +4,7 @@ import type { Machine } from "../config/resolve.ts";
 import { CALLED_AS_VARIABLE, howCalled, setCalledAs, TASK_VARIABLE, typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { UnreachableError } from "./command.ts";
+import { exit, ownArguments } from "../confinement/confined.ts";
 import { complain, isScreen, setTerminalType } from "./terminal/output.ts";
 
 /** The machine this process runs on. */
@@ -24,9 +25,10 @@ export function thisMachine(): Machine {
 /**
  * Run a program and exit with its code. Expected errors are printed as one line on stderr.
  *
- * @param main The program; resolves with the exit code.
+ * @param main The program, called with its arguments; resolves with the exit code.
  */
-export async function runProgram(main: () => Promise<number>): Promise<void> {
+export async function runProgram(main: (args: readonly string[]) => Promise<number>): Promise<void> {
+  const args = await ownArguments();
   // Without permission it is treated like any other terminal.
   setTerminalType(readable("TERM"));
   setColorEnabled(!Deno.noColor && isScreen(Deno.stdout));
@@ -38,19 +40,19 @@ export async function runProgram(main: () => Promise<number>): Promise<void> {
     isInstalled,
   }));
   try {
-    Deno.exit(await main());
+    exit(await main(args));
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0); // The reader closed the pipe.
+    if (error instanceof Deno.errors.BrokenPipe) exit(0); // The reader closed the pipe.
     if (error instanceof Deno.errors.NotCapable) {
       complain(`inferd: ${error.message}; "${typed("permissions")}" prints the flags of every process`);
-      Deno.exit(1);
+      exit(1);
     }
     const isWrong = error instanceof UsageError || error instanceof UnreachableError;
     // System errors nobody handles, above all a stdout that cannot be written.
     const isRefused = error instanceof Error && "code" in error && typeof error.code === "string";
     if (!isWrong && !isRefused) throw error;
     complain(`inferd: ${error.message}`);
-    Deno.exit(isWrong ? 2 : 1);
+    exit(isWrong ? 2 : 1);
   }
 }
 

@@ -1,7 +1,6 @@
 /**
  * `inferd serve`: the monitor. Computes the daemon's exact permissions from flags, environment and file, starts it with
- * them, starts the processes it orders, and waits for it to exit. An executable made by `deno compile` has fixed
- * permissions; there the daemon runs in this process.
+ * them, starts the processes it orders, and waits for it to exit.
  */
 import { requireKeys } from "../config/exposure.ts";
 import { loadConfig } from "../config/load.ts";
@@ -37,8 +36,7 @@ export const serve: Command = {
 
   async run(args, { machine }): Promise<number> {
     checkPlatform(machine.platform);
-    if (Deno.build.standalone) return await runHere(args, machine);
-    return await runMonitor(args, machine, import.meta.resolve("./daemon_main.ts"));
+    return await runMonitor(args, machine, { program: import.meta.resolve("./daemon_main.ts") });
   },
 };
 
@@ -47,17 +45,20 @@ export const serve: Command = {
  *
  * @param args Flags of `serve`.
  * @param machine The machine.
- * @param program The daemon's main module.
+ * @param how The daemon's main module, and in tests `PermissionContext.self`.
  * @returns The exit code.
  * @throws {UsageError} If flags, environment or configuration file are wrong.
  */
-export async function runMonitor(args: readonly string[], machine: Machine, program: string): Promise<number> {
+export async function runMonitor(args: readonly string[], machine: Machine, { program, ...how }: {
+  readonly program: string;
+  readonly self?: readonly string[];
+}): Promise<number> {
   refuseDebugger();
   awaitChildren();
   const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, machine.env, 0);
   const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
   requireKeys(options);
-  const context = permissionContext(flags.values, machine.env);
+  const context = { ...permissionContext(flags.values, machine.env), ...how };
   const missing = missingMonitorFlags(options, context);
   if (missing.length > 0) {
     complain(
@@ -76,10 +77,4 @@ export async function runMonitor(args: readonly string[], machine: Machine, prog
   const { code, failure } = await superviseDaemon(command, children);
   if (failure !== undefined) complain(`inferd: ${failure}`);
   return code;
-}
-
-async function runHere(args: readonly string[], machine: Machine): Promise<number> {
-  // A computed specifier, so that a monitor run from sources never loads the daemon.
-  const { runDaemon }: typeof import("./daemon.ts") = await import(import.meta.resolve("./daemon.ts"));
-  return await runDaemon(args, machine, { supervised: false });
 }

@@ -3,6 +3,7 @@
  * compute. Cannot be undone. Fully supported on Linux x86_64 and aarch64; elsewhere only the debugger's signal is
  * ignored, which Deno may undo for some hundred milliseconds after start.
  */
+import { exit } from "./confined.ts";
 import { type Confinement, type FilterArch, filterProgram } from "./filter.ts";
 
 const SIGHUP = 1;
@@ -87,7 +88,7 @@ export class Confiner {
     const libc = Deno.dlopen(this.#path, LINUX).symbols;
     if (libc.prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n) !== 0) return "prctl(PR_SET_PDEATHSIG) failed";
     // The parent may have terminated in the meantime.
-    if (Deno.ppid !== parent) Deno.exit(1);
+    if (Deno.ppid !== parent) exit(1);
     return undefined;
   }
 

@@ -6,6 +6,7 @@
  * template · 4 a throw-away decode · 5 permissions given back · 6 `ready` · 7 serve
  */
 import { setImmediate } from "node:timers";
+import { exit, ownArguments } from "../confinement/confined.ts";
 import { PromptError, PromptTooLongError } from "./chat/chat.ts";
 import { AttachmentError } from "./chat/render/messages.ts";
 import { ChannelError, Inbox, type Input, Outbox, type Output, send, sendText, sendThrough } from "./ipc/channel.ts";
@@ -143,8 +144,8 @@ async function look(wish: Extract<ToEngine, { op: "inspect" }>, fetch: Fetch): P
 }
 
 /** Where the daemon speaks: on its private socket where the command line names one, and the number to say there first. */
-function openInput(): Input {
-  const [path, number] = Deno.build.standalone ? [] : Deno.args;
+async function openInput(): Promise<Input> {
+  const [path, number] = await ownArguments();
   if (path === undefined) return { readSync: (buffer) => Deno.stdin.readSync(buffer), readable: stdinProbe() };
   const daemon = connected(path);
   sendThrough(daemon);
@@ -158,13 +159,13 @@ function connected(path: string): Input & Output {
     return connectToDaemon(path);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
-    Deno.exit(1);
+    exit(1);
   }
 }
 
 async function main(): Promise<void> {
   if (Deno.build.os !== "windows") confineEarly();
-  const input = openInput();
+  const input = await openInput();
   send({ type: "started" });
   const inbox = new Inbox(input);
   const early = inbox.wait();
@@ -173,7 +174,7 @@ async function main(): Promise<void> {
     if (early.length === 0) early.push(...inbox.wait());
     const answer = early.shift();
     // The daemon is gone, and with it all requests.
-    if (answer === undefined) Deno.exit(0);
+    if (answer === undefined) exit(0);
     if (answer.op !== "fetched") {
       throw new ChannelError("The line after `needs` on the engine's stdin is not `fetched`");
     }
@@ -218,7 +219,7 @@ if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => {});
 
 try {
   await main();
-  Deno.exit(0);
+  exit(0);
 } catch (error) {
   if (
     error instanceof LibraryError || error instanceof RegistryError || error instanceof ModelError ||
@@ -229,5 +230,5 @@ try {
     console.error(error);
     send({ type: "fatal", message: `The engine failed: ${error instanceof Error ? error.message : error}` });
   }
-  Deno.exit(1);
+  exit(1);
 }

@@ -42,8 +42,8 @@ export function childCommands(
     env: Object.fromEntries(Object.entries(further).filter(([name]) => !name.startsWith("LD_"))),
     ...more,
   });
-  const engine = engineCommand();
-  const libraries = fetchCommand(cacheDir, options.home, socket);
+  const engine = engineCommand(context.self);
+  const libraries = fetchCommand(cacheDir, options.home, { socket, self: context.self });
   const chatFormats = chatWrappersCommand();
   const http = httpCommand(options, values, { context, env: own });
   return {

@@ -1,10 +1,11 @@
 /** Command line and environment of the daemon, as `serve` starts it. */
 import type { Env } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
-import { daemonEnvironment, type PermissionContext, permissionFlags } from "./permissions.ts";
+import { moduleArguments } from "./module_arguments.ts";
+import { daemonEnvironment, daemonNeeds, type PermissionContext } from "./permissions.ts";
 
-/** Start command of the daemon. */
-export interface DaemonCommand {
+/** Start command of a process. */
+export interface ProcessCommand {
   readonly command: string;
   readonly args: readonly string[];
   /** The complete environment. */
@@ -29,16 +30,10 @@ export function daemonCommand(
     /** The daemon's main module. */
     readonly program: string;
   },
-): DaemonCommand {
+): ProcessCommand {
   return {
     command: context.execPath,
-    args: [
-      "run",
-      "--quiet",
-      ...permissionFlags(options, context),
-      program,
-      ...args,
-    ],
+    args: moduleArguments(program, args, { needs: daemonNeeds(options, context), self: context.self }),
     env: Object.fromEntries(
       daemonEnvironment(options, context)
         // LD_* variables make any program run arbitrary code; passing them on takes unrestricted `--allow-run`, which

@@ -4,7 +4,7 @@
  * orders.
  */
 import { type ChildCommands, Children, OrderError } from "./children.ts";
-import type { DaemonCommand } from "./daemon_command.ts";
+import type { ProcessCommand } from "./daemon_command.ts";
 
 /** Signals relayed to the daemon. */
 const RELAYED: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -39,7 +39,7 @@ export interface DaemonEnd {
  * @returns How it ended.
  */
 export async function superviseDaemon(
-  { command, args, env }: DaemonCommand,
+  { command, args, env }: ProcessCommand,
   commands: ChildCommands = {},
 ): Promise<DaemonEnd> {
   const child = new Deno.Command(command, {

@@ -4,18 +4,13 @@ import { settingFlags } from "../config/merge.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { HTTP_SETTINGS, SETTINGS, type SettingValues } from "../config/schema.ts";
 import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
-import { httpPermissionFlags, type PermissionContext } from "./permissions.ts";
+import type { ProcessCommand } from "./daemon_command.ts";
+import { moduleArguments } from "./module_arguments.ts";
+import { httpDenoFlags, httpNeeds, type PermissionContext } from "./permissions.ts";
 import { TELEMETRY_VARIABLES } from "./telemetry.ts";
 
 /** Flag of `inferd http`: exit at EOF on stdin, and so together with the parent process. */
 export const UNTIL_EOF_FLAG = "until-eof";
-
-/** Start command of the bridge. */
-export interface HttpCommand {
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-}
 
 /**
  * Compute the bridge's start command. The API key is not an argument, because any local user can read those.
@@ -23,26 +18,23 @@ export interface HttpCommand {
  * @param options The daemon's options.
  * @param values Values from the command line and the environment.
  * @param from Further inputs for permissions, and this process's environment.
- * @returns The command. An executable made by `deno compile` starts with all of its permissions and drops those the
- * bridge never needs.
+ * @returns The command.
  */
 export function httpCommand(options: DaemonOptions, values: SettingValues, { context, env }: {
   readonly context: PermissionContext;
   readonly env: Env;
-}): HttpCommand {
+}): ProcessCommand {
   const { apiKey, ...open } = values;
   const known: readonly string[] = HTTP_SETTINGS;
   const given = Object.fromEntries(Object.entries(open).filter(([name]) => known.includes(name)));
   const own = ["http", `--${UNTIL_EOF_FLAG}`, ...settingFlags(given)];
   return {
     command: context.execPath,
-    args: Deno.build.standalone ? own : [
-      "run",
-      "--quiet",
-      ...httpPermissionFlags(options, context),
-      import.meta.resolve("../../main.ts"),
-      ...own,
-    ],
+    args: moduleArguments(import.meta.resolve("../../main.ts"), own, {
+      needs: httpNeeds(options, context),
+      self: context.self,
+      deno: httpDenoFlags(options),
+    }),
     env: {
       ...(options.http.enabled ? givenVariables(env, TELEMETRY_VARIABLES) : {}),
       ...(options.http.pullInto === undefined ? {} : givenVariables(env, HUGGING_FACE_VARIABLES)),

@@ -17,7 +17,6 @@ export interface Need {
  * @throws {UsageError} If a path contains a comma, which Deno's flags cannot express.
  */
 export function flags(list: readonly Need[]): string[] {
-  const values = new Map<string, Set<string>>();
   for (const { name, value } of list) {
     if (value.includes(",")) {
       throw new UsageError(
@@ -27,14 +26,22 @@ export function flags(list: readonly Need[]): string[] {
           "Use another path",
       );
     }
-    const found = values.get(name) ?? new Set();
-    values.set(name, found.add(value));
   }
   // Otherwise Deno would prompt on a terminal for a missing permission and block the daemon.
   return [
     "--no-prompt",
-    ...[...values].map(([name, set]) => `--allow-${name}=${[...set].join(",")}`),
+    ...Object.entries(lists(list)).map(([name, values]) => `--allow-${name}=${values.join(",")}`),
   ];
+}
+
+/** Values by permission name, in order and without duplicates: the permissions of a worker. */
+export function lists(list: readonly Need[]): Readonly<Partial<Record<Need["name"], string[]>>> {
+  const found: Partial<Record<Need["name"], string[]>> = {};
+  for (const { name, value } of list) {
+    const values = found[name] ??= [];
+    if (!values.includes(value)) values.push(value);
+  }
+  return found;
 }
 
 /** Identity of a permission. */

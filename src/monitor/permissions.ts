@@ -28,8 +28,8 @@ export interface PermissionContext {
   readonly env: readonly string[];
   /** The executable that runs the engine. */
   readonly execPath: string;
-  /** There is no monitor: the daemon starts its child processes itself. */
-  readonly isAlone?: boolean;
+  /** In an executable whose own permissions are fixed: the arguments that make `execPath` run this program. */
+  readonly self?: readonly string[];
   /** Given if the configuration has relative paths. */
   readonly workingDirectory?: string;
   /** Path of the configuration file, whether or not it exists. */
@@ -55,14 +55,25 @@ export interface LeftPermissions {
  * @throws {UsageError} If a path contains a comma, which Deno's flags cannot express.
  */
 export function permissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  return flags(needs(options, context));
+  return flags(daemonNeeds(options, context));
 }
 
 /**
  * Variables that Deno itself, and the processes that download, read from the daemon's environment without a permission.
  */
 const RUNTIME_ENVIRONMENT = [
-  ...["DENO_DIR", "HOME", "PATH", "XDG_CACHE_HOME", "TMPDIR", "TZ", "NO_COLOR", "TERM", "DENO_NO_UPDATE_CHECK"],
+  ...[
+    "DENO_DIR",
+    "HOME",
+    "PATH",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "TMPDIR",
+    "TZ",
+    "NO_COLOR",
+    "TERM",
+    "DENO_NO_UPDATE_CHECK",
+  ],
   // TLS trust store. Needed for downloads behind a proxy that re-signs TLS.
   ...["DENO_CERT", "DENO_TLS_CA_STORE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"],
   ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"],
@@ -77,7 +88,7 @@ const RUNTIME_ENVIRONMENT = [
  * @returns The names.
  */
 export function daemonEnvironment(options: DaemonOptions, context: PermissionContext): readonly string[] {
-  const read = needs(options, context).filter(({ name }) => name === "env").map(({ value }) => value);
+  const read = daemonNeeds(options, context).filter(({ name }) => name === "env").map(({ value }) => value);
   return [...new Set([...read, ...RUNTIME_ENVIRONMENT])];
 }
 
@@ -164,17 +175,25 @@ function clientNeeds(options: DaemonOptions, context: PermissionContext): Need[]
  * @returns The flags, in a fixed order.
  */
 export function httpPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
+  return [...httpDenoFlags(options), ...flags(httpNeeds(options, context))];
+}
+
+/** Flags of `deno run` besides permissions. */
+export function httpDenoFlags({ http: { pullInto } }: DaemonOptions): string[] {
+  return pullInto === undefined ? [] : [WORKER_PERMISSIONS_FLAG];
+}
+
+/** What those flags permit. */
+export function httpNeeds(options: DaemonOptions, context: PermissionContext): Need[] {
   const { address, pullInto } = options.http;
-  const pull = pullInto === undefined ? undefined : workerPermissions(pullInto, context.huggingFace?.() ?? {});
-  const list = flags([
+  return [
     ...clientNeeds(options, context),
     { name: "net", value: hostOf(address.hostname, address.port), bootOnly: false },
     // Used to refuse debuggers; dropped before the bridge listens.
     ...LIBC_PATHS.map((path): Need => ({ name: "ffi", value: path, bootOnly: true })),
     ...options.apiKeyFile === undefined ? [] : [{ name: "read" as const, value: options.apiKeyFile, bootOnly: false }],
-    ...pull === undefined ? [] : pullNeeds(pull),
-  ]);
-  return pull === undefined ? list : [WORKER_PERMISSIONS_FLAG, ...list];
+    ...pullInto === undefined ? [] : pullNeeds(workerPermissions(pullInto, context.huggingFace?.() ?? {})),
+  ];
 }
 
 /**
@@ -185,7 +204,7 @@ export function httpPermissionFlags(options: DaemonOptions, context: PermissionC
  * @returns The flags, in a fixed order.
  */
 export function doctorPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  const list = needs(options, context).filter(({ name }) => name !== "read");
+  const list = daemonNeeds(options, context).filter(({ name }) => name !== "read");
   const own: Need[] = [
     // It starts engines itself.
     { name: "run", value: context.execPath, bootOnly: false },
@@ -206,7 +225,7 @@ export function doctorPermissionFlags(options: DaemonOptions, context: Permissio
  * @returns The flags; empty if nothing is missing.
  */
 export function missingPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  return missing(needs(options, context));
+  return missing(daemonNeeds(options, context));
 }
 
 function missing(list: readonly Need[]): string[] {
@@ -226,10 +245,10 @@ export function missingForBackends(
   backends: DaemonOptions["backends"],
   context: PermissionContext,
 ): string[] {
-  const others = new Set(needs({ ...options, backends: [] }, context).map(key));
+  const others = new Set(daemonNeeds({ ...options, backends: [] }, context).map(key));
   // The engine's environment was saved at boot.
   for (const value of ENGINE_ENVIRONMENT) others.add(key({ name: "env", value, bootOnly: true }));
-  const own = needs({ ...options, backends }, context).filter((need) => !others.has(key(need)));
+  const own = daemonNeeds({ ...options, backends }, context).filter((need) => !others.has(key(need)));
   return flags(own.filter((need) => !isGranted(descriptor(need)))).slice(1);
 }
 
@@ -242,7 +261,7 @@ export function missingForBackends(
  * @returns The remaining permissions, as queried from Deno.
  */
 export function dropBootPermissions(options: DaemonOptions, context: PermissionContext): LeftPermissions {
-  const all = needs(options, context);
+  const all = daemonNeeds(options, context);
   const kept = new Set(all.filter(({ bootOnly }) => !bootOnly).map(key));
   const whole = new Set(NAMES.filter((name) => isGranted({ name })));
   // A permission that serving never needs is dropped entirely, however it was granted.
@@ -259,7 +278,8 @@ export function dropBootPermissions(options: DaemonOptions, context: PermissionC
 
 const NAMES = ["read", "write", "net", "run", "ffi", "sys", "env"] as const;
 
-function needs(options: DaemonOptions, context: PermissionContext): Need[] {
+/** What `permissionFlags` permits. */
+export function daemonNeeds(options: DaemonOptions, context: PermissionContext): Need[] {
   return named(options, context).flatMap((need) => {
     const link = isFile(need) ? linkTarget(need.value) : undefined;
     return link === undefined ? [need] : [need, { ...need, value: link.target }];
@@ -289,17 +309,11 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
   // The group name is looked up each time the socket is bound.
   if (group !== undefined && !/^\d+$/.test(group)) keep("read", "/etc/group");
 
-  if (context.isAlone) {
-    // The HTTP bridge is started at boot. If an engine needs this permission too, it is kept and the bridge can be
-    // restarted.
-    if (options.http.enabled) boot("run", context.execPath);
-  } else {
-    // Processes started by the monitor connect here, also after a configuration reload.
-    const path = privateSocketPath(options);
-    keep("read", path);
-    keep("write", path);
-    keep("net", `unix:${path}`);
-  }
+  // Processes started by the monitor connect here, also after a configuration reload.
+  const privateSocket = privateSocketPath(options);
+  keep("read", privateSocket);
+  keep("write", privateSocket);
+  keep("net", `unix:${privateSocket}`);
 
   /** A model's files and their download sources. */
   const files = (backend: LlamaBackendConfig): void => {
@@ -344,7 +358,6 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
       if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
     }
     if (backend.kind !== "llamacpp") continue;
-    if (context.isAlone) keep("run", context.execPath);
     if (backend.chatTemplate !== undefined) boot("read", backend.chatTemplate);
     boot("read", ...(backend.lora ?? []).map(({ path }) => path));
     files(backend);
@@ -363,7 +376,6 @@ function named(options: DaemonOptions, context: PermissionContext): Need[] {
   // Ownership of the runtime directory.
   boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
   boot("env", ...context.env, ...NOTIFY_VARIABLES);
-  if (context.isAlone && options.backends.some(({ kind }) => kind === "llamacpp")) boot("env", ...ENGINE_ENVIRONMENT);
   if (context.workingDirectory !== undefined) boot("read", context.workingDirectory);
   // Read again at SIGHUP.
   for (const path of [context.configPath, options.apiKeyFile]) if (path !== undefined) keep("read", path);

@@ -2,4 +2,5 @@
 import { runMonitor } from "../../src/cli/serve.ts";
 import { thisMachine } from "../../src/cli/program.ts";
 
-Deno.exit(await runMonitor(Deno.args, thisMachine(), import.meta.resolve("./inside_monitored_daemon.ts")));
+const program = import.meta.resolve("./inside_monitored_daemon.ts");
+Deno.exit(await runMonitor(Deno.args, thisMachine(), { program }));

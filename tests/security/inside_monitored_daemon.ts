@@ -1,10 +1,11 @@
 /** A daemon of a monitor that tries everything when it has given back what only booting needed, and prints that on stderr. */
+import { ownArguments } from "../../src/confinement/confined.ts";
 import { runDaemon } from "../../src/cli/daemon.ts";
 import { thisMachine } from "../../src/cli/program.ts";
 import { LIBC_PATHS } from "../../src/server/kernel.ts";
 import { attemptAll } from "./inside_attempts.ts";
 
-void runDaemon(Deno.args, thisMachine(), { supervised: true });
+void runDaemon(await ownArguments(), thisMachine());
 const path = LIBC_PATHS[0] ?? "";
 // Deno tells nobody that a permission is gone.
 const look = setInterval(async () => {

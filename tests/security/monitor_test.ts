@@ -119,10 +119,8 @@ async function inside(
   });
 }
 
-Deno.test("code in a daemon without a monitor, and in a monitor, is refused everything but what starting takes", async () => {
+Deno.test("code in a monitor is refused everything but what starting takes", async () => {
   await using box = new Sandbox();
-  const { stdout } = await inside(box, "./inside_daemon.ts", { flags: await flagsOf(box, "daemon"), args: MOCK });
-  assertEquals(JSON.parse(stdout), ALL_REFUSED);
   const exact = await inside(box, "./inside_monitor.ts", { flags: await flagsOf(box, "serve") });
   assertEquals(JSON.parse(exact.stdout), ALL_REFUSED);
   // A permission that was given for every program cannot be narrowed.
@@ -143,6 +141,21 @@ for (const permissions of ["-A", "exact"]) {
     assertEquals(code, 1);
   });
 }
+
+Deno.test("daemon of an executable: everything refused after boot, in the worker and beside it", async () => {
+  await using box = new Sandbox();
+  const { code, stderr } = await inside(box, "./inside_compiled.ts", {
+    flags: ["-A", "--unstable-worker-options"],
+    args: ["serve"],
+  });
+  assertStringIncludes(stderr, "engine_started");
+  const [, found = ""] = /^ATTEMPTS (.*)$/m.exec(stderr) ?? [];
+  assertEquals(JSON.parse(found), { ...ALL_REFUSED, deno: "refused" });
+  const [, beside = ""] = /^MAIN THREAD (.*)$/m.exec(stderr) ?? [];
+  assertEquals(JSON.parse(beside), ALL_REFUSED);
+  assertMatch(stderr, /\ninferd: The daemon sent something other than an order\n$/);
+  assertEquals(code, 1);
+});
 
 Deno.test("the daemon ends when its monitor is killed, and the next one starts", async () => {
   await using box = new Sandbox();

@@ -383,8 +383,22 @@ export const MITIGATIONS: readonly Mitigation[] = [
   {
     threat: "code in the daemon starts programs",
     file: "src/monitor/permissions.ts",
-    source: 'if (context.isAlone) keep("run", context.execPath);',
-    replacement: 'keep("run", context.execPath);',
+    source: 'keep("net", `unix:${privateSocket}`);',
+    replacement: 'keep("net", `unix:${privateSocket}`);\n  keep("run", context.execPath);',
+    test: "tests/security/monitor_test.ts",
+  },
+  {
+    threat: "code in an executable's daemon has all permissions of the executable",
+    file: "src/confinement/confined.ts",
+    source: "deno: { permissions: JSON.parse(permissions) }",
+    replacement: 'deno: { permissions: permissions === "" ? {} : "inherit" }',
+    test: "tests/security/monitor_test.ts",
+  },
+  {
+    threat: "the thread beside an executable's daemon keeps all permissions of the executable",
+    file: "src/confinement/confined.ts",
+    source: "Deno.permissions.revokeSync({ name });",
+    replacement: "void name;",
     test: "tests/security/monitor_test.ts",
   },
   {

@@ -123,15 +123,16 @@ export class Program implements AsyncDisposable {
 
   /** The daemon's own process, which `serve` starts. */
   get daemonPid(): number {
-    return this.#childRunning("/src/cli/daemon_main.ts");
+    return this.childRunning("/src/cli/daemon_main.ts");
   }
 
   /** The process of the only engine, which `serve` starts for the daemon. */
   get enginePid(): number {
-    return this.#childRunning("/src/engine/main.ts");
+    return this.childRunning("/src/engine/main.ts");
   }
 
-  #childRunning(module: string): number {
+  /** A process that `serve` has started, by its module. */
+  childRunning(module: string): number {
     const { stdout } = new Deno.Command("pgrep", { args: ["-P", String(this.pid), "-f", module] }).outputSync();
     return Number(new TextDecoder().decode(stdout).trim());
   }

@@ -1,13 +1,11 @@
 /** Command lines of the fetch processes. They do not compute, serve or read client data, and exit when done. */
 import { type EngineCommand, WITHOUT_OPTIONAL_PACKAGES } from "../../engine/ipc/command.ts";
+import { confinedArguments } from "../../confinement/confined.ts";
 import { LibraryError } from "../library_files.ts";
 import { npmrcPaths } from "../registry.ts";
 
-/** First argument that makes a compiled executable fetch packages. */
-export const FETCH_ARGUMENT = "fetch-libraries";
-
 /** Variables that configure the registry, including those that npm's configuration references for tokens. */
-const ENVIRONMENT = ["HOME", "NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKEN"];
+export const ENVIRONMENT: readonly string[] = ["HOME", "NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKEN"];
 
 /**
  * Command of the process that fetches native libraries. It may write only to the cache folder, and run nothing.
@@ -15,11 +13,23 @@ const ENVIRONMENT = ["HOME", "NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKE
  *
  * @param cacheDir The cache folder.
  * @param home The user's home, which may have an `.npmrc`.
- * @param socket Private socket to meet the daemon on. Default: standard input and output.
+ * @param meeting `socket`: private socket to meet the daemon on; default: standard input and output. `self`: see
+ * `confinedArguments`; given where this program's permissions are fixed.
  * @returns The command.
  */
-export function fetchCommand(cacheDir: string, home: string | undefined, socket?: string): EngineCommand {
-  if (Deno.build.standalone) return { command: Deno.execPath(), args: [FETCH_ARGUMENT] };
+export function fetchCommand(cacheDir: string, home: string | undefined, { socket, self }: {
+  readonly socket?: string;
+  readonly self?: readonly string[] | undefined;
+} = {}): EngineCommand {
+  const module = import.meta.resolve("./fetch_main.ts");
+  const meeting = socket === undefined ? [] : [socket];
+  const read = [cacheDir, ...npmrcPaths(home), ...meeting];
+  const write = [cacheDir, ...meeting];
+  const command = Deno.execPath();
+  if (self !== undefined) {
+    const permissions = { read, write, net: true, env: [...ENVIRONMENT] };
+    return { command, args: confinedArguments(module, [], { permissions, self }) };
+  }
   const list = (paths: readonly string[]): string => {
     const unfit = paths.find((path) => path.includes(","));
     if (unfit === undefined) return paths.join();
@@ -27,19 +37,18 @@ export function fetchCommand(cacheDir: string, home: string | undefined, socket?
       `Cannot fetch into "${unfit}": Deno's flags do not allow a comma in a path. Use another path`,
     );
   };
-  const meeting = socket === undefined ? [] : [socket];
   return {
-    command: Deno.execPath(),
+    command,
     args: [
       "run",
       "--quiet",
       "--no-prompt",
-      `--allow-read=${list([cacheDir, ...npmrcPaths(home), ...meeting])}`,
-      `--allow-write=${list([cacheDir, ...meeting])}`,
+      `--allow-read=${list(read)}`,
+      `--allow-write=${list(write)}`,
       "--allow-net",
       "--ignore-env",
       `--allow-env=${ENVIRONMENT.join()}`,
-      import.meta.resolve("./fetch_main.ts"),
+      module,
     ],
   };
 }

@@ -1,7 +1,9 @@
 /** Process that fetches native libraries: one order in, reports out, on pipes or on the private socket. */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { downloadPackage, probeRegistry } from "./download.ts";
+import { ENVIRONMENT } from "./fetch_command.ts";
 import type { FetchOrder, FetchReport } from "./fetch_messages.ts";
+import { exit, ownArguments } from "../../confinement/confined.ts";
 import { PACKAGE_SCOPE } from "../packages.ts";
 import { configuredRegistry, RegistryError } from "../registry.ts";
 import { DownloadError } from "./registry_client.ts";
@@ -14,7 +16,7 @@ interface Wire {
 
 /** On the private socket where the command line names one, and the number to say there first. */
 async function openWire(): Promise<Wire> {
-  const [path, number] = Deno.build.standalone ? [] : Deno.args;
+  const [path, number] = await ownArguments();
   if (path === undefined) {
     return { readable: Deno.stdin.readable, write: (bytes) => Promise.resolve(Deno.stdout.writeSync(bytes)) };
   }
@@ -36,7 +38,10 @@ function report(message: FetchReport): void {
 }
 
 async function fetchAll({ packages, cacheDir, probe }: FetchOrder): Promise<void> {
-  const sources = { env: (name: string) => Deno.env.get(name), read: readText };
+  const sources = {
+    env: (name: string) => ENVIRONMENT.includes(name) ? Deno.env.get(name) : undefined,
+    read: readText,
+  };
   if (probe !== undefined) await probeRegistry(probe, configuredRegistry(sources));
   const registry = configuredRegistry(sources, PACKAGE_SCOPE);
   for (const wanted of packages) {
@@ -62,17 +67,17 @@ function readText(path: string): string | undefined {
 const wire = await openWire();
 const lines = wire.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
 const { value: first } = await lines.read();
-if (first === undefined) Deno.exit(0);
+if (first === undefined) exit(0);
 // The daemon is gone.
-void lines.read().then(() => Deno.exit(0));
+void lines.read().then(() => exit(0));
 try {
   await fetchAll(JSON.parse(first) as FetchOrder);
   report({ type: "done" });
   await reported;
-  Deno.exit(0);
+  exit(0);
 } catch (error) {
   if (!(error instanceof DownloadError || error instanceof RegistryError)) console.error(error);
   report({ type: "failed", message: error instanceof Error ? error.message : String(error) });
   await reported;
-  Deno.exit(1);
+  exit(1);
 }

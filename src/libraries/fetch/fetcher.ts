@@ -44,9 +44,9 @@ export class LibraryFetcher implements Fetcher {
 
   constructor({ cacheDir, home, packages = PACKAGES, start }: FetcherOptions) {
     this.cacheDir = cacheDir;
-    const command = fetchCommand(cacheDir, home);
     this.#start = start ??
-      ((kind, listener) => new PipedProcess(kind === "libraries" ? command : chatWrappersCommand(), listener));
+      ((kind, listener) =>
+        new PipedProcess(kind === "libraries" ? fetchCommand(cacheDir, home) : chatWrappersCommand(), listener));
     this.#packages = packages;
   }
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { type Bridge, HttpProcess } from "../../../src/monitor/http_process.ts";
 import { LogRecorder } from "../../support/log_recorder.ts";
 
@@ -19,7 +19,7 @@ Deno.test("HttpProcess starts a bridge again that ended, until it is disposed of
   const bridges = [fakeBridge(1), fakeBridge(2)];
   let started = 0;
   {
-    await using _process = new HttpProcess({ mayStart: true, start: () => bridges[started++] ?? fakeBridge(3) }, {
+    await using _process = new HttpProcess(() => bridges[started++] ?? fakeBridge(3), {
       log,
       firstDelayMs: 1,
     });
@@ -28,12 +28,4 @@ Deno.test("HttpProcess starts a bridge again that ended, until it is disposed of
     assertEquals([(await log.next("http_started")).fields.pid, (await log.next("http_started")).fields.pid], [1, 2]);
   }
   assertEquals(started, 2);
-});
-
-Deno.test("HttpProcess says what to do where no bridge may be started any more", async () => {
-  const log = new LogRecorder();
-  const bridge = fakeBridge(1);
-  await using _process = new HttpProcess({ mayStart: false, start: () => bridge }, { log });
-  bridge.die(1);
-  assertStringIncludes(String((await log.next("http_lost")).fields.reason), "restart the daemon");
 });

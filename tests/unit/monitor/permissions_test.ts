@@ -184,15 +184,10 @@ Deno.test("httpPermissionFlags gives the store and the hub where clients may dow
   assert(valuesOf(monitorPermissionFlags(options, context), "env").includes("HF_TOKEN"));
 });
 
-Deno.test("permissionFlags gives run only to a daemon that no monitor has started", () => {
+Deno.test("permissionFlags gives run to no daemon", () => {
   const { http } = daemonOptions("/d");
-  const model = { ...LLAMA, modelPath: "/models/a.gguf" };
-  for (const options of [{ http: { ...http, enabled: true } }, { backends: [model] }]) {
-    const run = (isAlone: boolean): string[] =>
-      permissionFlags(daemonOptions("/d", options), { ...CONTEXT, isAlone })
-        .filter((flag) => flag.startsWith("--allow-run"));
-    assertEquals([run(true), run(false)], [["--allow-run=/bin/deno"], []]);
-  }
+  const options = daemonOptions("/d", { http: { ...http, enabled: true }, backends: [{ ...LLAMA, modelPath: "/m" }] });
+  assertEquals(permissionFlags(options, CONTEXT).filter((flag) => flag.startsWith("--allow-run")), []);
 });
 
 Deno.test("permissionFlags refuses a path with a comma, which Deno's flags cannot name", () => {

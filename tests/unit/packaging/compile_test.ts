@@ -12,7 +12,7 @@ Deno.test("the executable carries every built-in model, what is loaded at run ti
   const files = included(compileArguments("linux-x64", []));
   const models = Object.values(BUILT_INS).map(({ url }) => fromFileUrl(url));
   const modules = [
-    "src/cli/daemon.ts",
+    "src/cli/daemon_main.ts",
     "src/engine/main.ts",
     "src/engine/chat/render/chat_wrappers.ts",
     "src/libraries/fetch/fetch_main.ts",
@@ -24,6 +24,8 @@ Deno.test("the executable carries every built-in model, what is loaded at run ti
     [...models, ...modules, `npm:@node-llama-cpp/linux-x64@${LIBRARY_VERSION}`],
   );
   for (const file of [...models, ...modules]) assertEquals(Deno.statSync(file).isFile, true);
+  // Its processes are confined in workers.
+  assertEquals(compileArguments("linux-x64", []).includes("--unstable-worker-options"), true);
 });
 
 Deno.test("the executable is called inferd unless the command line says otherwise", () => {

@@ -2,6 +2,7 @@
  * The private unix socket on which an engine meets its daemon, where the monitor started both. It is read and written
  * synchronously, as pipes are, which Deno has no way to do: so the system is asked. Linux and macOS.
  */
+import { exit } from "../../../confinement/confined.ts";
 import { LibraryError } from "../../../libraries/library_files.ts";
 import type { Input, Output } from "../../ipc/channel.ts";
 import { dataView } from "../library.ts";
@@ -62,7 +63,7 @@ export function connectToDaemon(path: string): Input & Output {
       for (;;) {
         const count = libc.write(fd, bytes, BigInt(Math.min(bytes.length, MOST_BYTES)));
         if (count >= 0) return count;
-        if (errno() !== EINTR) Deno.exit(0);
+        if (errno() !== EINTR) exit(0);
       }
     },
   };

@@ -40,6 +40,8 @@ export interface LoadingFileEvent {
   readonly phase: "checking_local" | "verify" | "mmap";
   /** The file. */
   readonly path: string;
+  /** Share of the weights that is loaded, 0 … 1; only in the phase `mmap`, once it is known. */
+  readonly progress?: number;
 }
 
 /**

@@ -50,8 +50,12 @@ export interface Capabilities {
   readonly breaker?: BreakerStatus;
   /** Resident memory of its engine when it became ready, in bytes; absent: it has none. */
   readonly memoryBytes?: number;
+  /** Milliseconds since it became ready; absent: it is not. */
+  readonly uptimeMs?: number;
   /** What loading is at, while a request loads its model: `mmap`, `kv_cache` and others. */
   readonly phase?: string;
+  /** Share of the weights that is loaded then, 0 … 1; absent: not known yet, or another phase. */
+  readonly progress?: number;
   /** The model's own chat template cannot be evaluated: what is wrong with it, and what is used instead. */
   readonly templateError?: Readonly<TemplateError>;
   /** The admission queue at that time. */

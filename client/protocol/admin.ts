@@ -24,7 +24,8 @@ export type LoadPhase =
     actual_sha256: string;
     quarantine_path: string;
   }
-  | { phase: "mmap"; path: string }
+  /** `progress`: share of the weights that is loaded, 0 … 1; absent: not known yet. */
+  | { phase: "mmap"; path: string; progress?: number }
   | { phase: "kv_cache"; n_ctx: number };
 
 /** The daemon has started and has done nothing yet. */
@@ -119,10 +120,14 @@ export interface CapabilitiesFrame extends AdminFrameBase {
   state?: BackendStatus;
   /** Whether requests are kept away from it because it failed again and again. */
   breaker?: BreakerStatus;
-  /** Resident memory of its engine when it became ready, in bytes; absent: it has none. */
+  /** Resident memory of its engine when it became ready, in bytes; absent: there is none. */
   memory_bytes?: number;
+  /** Milliseconds since it became ready; absent: it is not. */
+  uptime_ms?: number;
   /** What loading is at, while a request loads its model. */
   phase?: LoadPhase["phase"];
+  /** Share of the weights that is loaded then, 0 … 1; absent: not known yet, or another phase. */
+  progress?: number;
   /** The model's own chat template cannot be evaluated. */
   template_error?: TemplateError;
   /** The admission queue at the time of sending. */

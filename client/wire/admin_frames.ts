@@ -66,7 +66,12 @@ function loading(
     case "checking_local":
     case "verify":
     case "mmap":
-      return { status, phase, path: text(frame, "path") };
+      return {
+        status,
+        phase,
+        path: text(frame, "path"),
+        ...(frame.progress === undefined ? {} : { progress: number(frame, "progress") }),
+      };
     case "download":
       return {
         status,
@@ -118,7 +123,9 @@ function capabilities(frame: Fields): CapabilitiesEvent {
     ...(state === undefined ? {} : { state }),
     ...(breaker === undefined ? {} : { breaker }),
     ...(frame.memory_bytes === undefined ? {} : { memoryBytes: number(frame, "memory_bytes") }),
+    ...(frame.uptime_ms === undefined ? {} : { uptimeMs: number(frame, "uptime_ms") }),
     ...(frame.phase === undefined ? {} : { phase: text(frame, "phase") }),
+    ...(frame.progress === undefined ? {} : { progress: number(frame, "progress") }),
     ...(wrong === undefined ? {} : {
       templateError: { message: text(wrong, "message"), line: number(wrong, "line"), format: text(wrong, "format") },
     }),

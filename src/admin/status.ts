@@ -16,8 +16,10 @@ import type { BackendCapabilities } from "../inference/backend.ts";
 interface Known {
   readonly capabilities: BackendCapabilities;
   readonly state: BackendStatus;
+  /** When it came into this state. */
+  readonly since: number;
   /** The phase of loading, when the state is `loading` while the daemon serves. */
-  readonly phase?: LoadPhase["phase"];
+  readonly phase?: LoadPhase;
 }
 
 const HEAD = { id: "admin", type: "status" } as const;
@@ -28,11 +30,14 @@ export interface StatusBoardOptions {
   readonly queue: () => QueueStatus;
   /** The names of the backends in order of priority, in which they are reported. */
   readonly backends?: readonly string[];
+  /** Monotonic clock in milliseconds. */
+  readonly now?: () => number;
 }
 
 /** Reports the daemon's state. */
 export class StatusBoard {
   readonly #queue: () => QueueStatus;
+  readonly #now: () => number;
   readonly #readers = new Set<StatusReader>();
   /** By backend, in the order of their priority; absent: not known yet. */
   readonly #known = new Map<string, Known | undefined>();
@@ -46,6 +51,7 @@ export class StatusBoard {
 
   constructor(options: StatusBoardOptions) {
     this.#queue = options.queue;
+    this.#now = options.now ?? ((): number => performance.now());
     for (const name of options.backends ?? []) this.#known.set(name, undefined);
   }
 
@@ -62,26 +68,28 @@ export class StatusBoard {
 
   /** A backend is ready. Never replaces the snapshot. */
   capable(backend: string, capabilities: BackendCapabilities): void {
-    this.#know(backend, { capabilities, state: "ready" });
+    const known = this.#known.get(backend);
+    this.#know(backend, { capabilities, state: "ready", since: known?.state === "ready" ? known.since : this.#now() });
   }
 
   /** The model of a backend is not loaded, and the next request loads it. Never replaces the snapshot. */
   asleep(backend: string, capabilities: BackendCapabilities): void {
-    this.#know(backend, { capabilities, state: "asleep" });
+    this.#know(backend, { capabilities, state: "asleep", since: this.#now() });
   }
 
-  /** A known backend is loading and has reached another phase. Never replaces the snapshot. */
-  phase(backend: string, { phase }: LoadPhase): void {
+  /** A known backend is loading and has reached another phase, or come further. Never replaces the snapshot. */
+  phase(backend: string, phase: LoadPhase): void {
     const known = this.#known.get(backend);
-    // Amounts change many times a second, phases only a few times.
-    if (known?.state === "loading" && known.phase !== phase) this.#know(backend, { ...known, phase });
+    // Amounts of downloads change many times a second and are told by nobody.
+    const isNews = known?.phase?.phase !== phase.phase || progressOf(phase) !== undefined;
+    if (known?.state === "loading" && isNews) this.#know(backend, { ...known, phase });
   }
 
   /** A backend that has been ready is in another state. Never replaces the snapshot. */
   changed(backend: string, state: BackendStatus): void {
     const known = this.#known.get(backend);
     if (known !== undefined && known.state !== state) {
-      this.#know(backend, { capabilities: known.capabilities, state });
+      this.#know(backend, { capabilities: known.capabilities, state, since: this.#now() });
     }
   }
 
@@ -190,8 +198,10 @@ export class StatusBoard {
     return toLine(frame);
   }
 
-  #describe(backend: string, { capabilities, state, phase }: Known): ReturnType<StatusBoard["capabilities"]>[number] {
-    const { templateError } = capabilities;
+  #describe(backend: string, known: Known): ReturnType<StatusBoard["capabilities"]>[number] {
+    const { capabilities, state, phase, since } = known;
+    const { templateError, memoryBytes } = capabilities;
+    const progress = progressOf(phase);
     return {
       backend,
       v2: capabilities.v2,
@@ -209,8 +219,11 @@ export class StatusBoard {
       parallel: capabilities.parallel,
       state,
       breaker: this.#open.has(backend) ? "open" : "closed",
-      ...(capabilities.memoryBytes === undefined ? {} : { memory_bytes: capabilities.memoryBytes }),
-      ...(phase === undefined ? {} : { phase }),
+      // Without an engine it takes no memory.
+      ...(memoryBytes === undefined || state !== "ready" ? {} : { memory_bytes: memoryBytes }),
+      ...(state === "ready" ? { uptime_ms: Math.round(this.#now() - since) } : {}),
+      ...(phase === undefined ? {} : { phase: phase.phase }),
+      ...(progress === undefined ? {} : { progress }),
       ...(templateError === undefined ? {} : { template_error: templateError }),
       queue: this.#queue(),
     };
@@ -286,6 +299,11 @@ export class StatusReader implements Disposable {
     this.end();
     this.#leave();
   }
+}
+
+/** How far weights are loaded, if that is known. */
+function progressOf(phase: LoadPhase | undefined): number | undefined {
+  return phase?.phase === "mmap" ? phase.progress : undefined;
 }
 
 function toLine(frame: AdminFrame): string {

@@ -40,7 +40,7 @@ export function bannerOf(
     ...backends.map((backend): [string, string] => ["model", describe(backend)]),
     ...addresses(options, surfaces).map((address): [string, string] => ["listens", address]),
   ];
-  if (options.http.enabled) rows.push(["http", `http://${addressText(options.http.address)}`]);
+  if (options.http.enabled) rows.push(["http", httpText(options.http.address)]);
   const trial = TRIALS.find(([surface]) => surfaces.includes(surface))?.[1];
   if (trial !== undefined) rows.push(["try", typed(trial)]);
   return [
@@ -73,6 +73,13 @@ function addresses({ listen }: Pick<DaemonOptions, "listen">, surfaces: readonly
     return tcp === undefined ? [] : [`${addressText(tcp)} (${SURFACES[name].title})`];
   });
   return [...sockets, ...ports];
+}
+
+/** The bridge is another process, which says itself where it listens. */
+function httpText(address: TcpAddress): string {
+  return address.port === 0
+    ? `a free port of ${address.hostname}, in a line of its own`
+    : `http://${addressText(address)}`;
 }
 
 function addressText({ hostname, port }: TcpAddress): string {

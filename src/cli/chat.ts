@@ -1,18 +1,15 @@
 /** `inferd chat`: a conversation in the terminal. Ctrl-C stops the answer, not the program. */
 import { join } from "@std/path";
-import { type Client, InferdError } from "@inferd/client";
 import type { ParsedFlags } from "../config/flags.ts";
 import { homeDirectory } from "../config/home.ts";
 import { clientSettings } from "../config/schema.ts";
-import { didYouMean } from "../config/setting/closest.ts";
 import { typed } from "../config/setting/typed_command.ts";
-import { UsageError } from "../config/setting/usage_error.ts";
 import { isBuiltIn } from "../models/built_in.ts";
 import { Conversation } from "./conversation.ts";
 import { obey } from "./chat_commands.ts";
 import { type Command, type CommandContext, parseCommand } from "./command.ts";
 import { GENERATION_FLAGS, MODEL_FLAG, readGeneration } from "./generation_flags.ts";
-import { adminOf, reach, type Target, target } from "./reach.ts";
+import { adminOf, mustServe, reach, type Target, target } from "./reach.ts";
 import { HistoryFile } from "./terminal/history_file.ts";
 import { LineEditor } from "./terminal/line_editor.ts";
 import { complain, remark } from "./terminal/output.ts";
@@ -30,7 +27,11 @@ export const chat: Command = {
   summary: "Chat on the terminal",
   settings: clientSettings("v2"),
   flags: [MODEL_FLAG, ...GENERATION_FLAGS],
-  exits: ["0 done", "1 a message could not be answered (without a terminal)", "2 unreachable, or bad flags"],
+  exits: [
+    "0 done",
+    "1 a message could not be answered (without a terminal)",
+    "2 unreachable, no such model, or bad flags",
+  ],
 
   async run(args, context): Promise<number> {
     const { env } = context.machine;
@@ -58,7 +59,7 @@ export interface ChatOptions {
 export async function chatWith({ flags, where, env, model }: ChatOptions): Promise<number> {
   const { system, sampling } = readGeneration(flags);
   await using client = await reach(where, (line) => complain(line));
-  if (model !== undefined) await mustServe(client, model);
+  if (model !== undefined) await mustServe(client, model, "v2");
   const conversation = new Conversation(client, {
     system,
     sampling,
@@ -90,21 +91,6 @@ function greetingOf(name: string | undefined): string {
     ? []
     : [`${name} is a toy to try things with; "${typed("run hf:OWNER/REPO")}" downloads a real model.`];
   return [...name === undefined ? [] : [name], ...toy, HELP].join("\n");
-}
-
-/** Refuse a model that the daemon does not have, before the first message is typed. */
-async function mustServe(client: Client, name: string): Promise<void> {
-  let served;
-  try {
-    served = await client.models();
-  } catch (error) {
-    if (error instanceof InferdError) return; // Over TCP nobody lists them; the first request will tell.
-    throw error;
-  }
-  const models = served.flatMap(({ v2, model }) => v2 && model !== undefined ? [model] : []);
-  if (models.includes(name) || served.some(({ backend }) => backend === name)) return;
-  const meant = didYouMean(name, models) || `; it has ${models.map((one) => `"${one}"`).join(", ")}`;
-  throw new UsageError(`The daemon has no model "${name}"${meant}`);
 }
 
 /** Path of the history file among the user's other inferd files; undefined without a home folder. */

@@ -144,7 +144,9 @@ export async function runDaemon(args: readonly string[], machine: Machine): Prom
     await daemon.ready;
     notifier?.ready();
     screen?.clear();
-    if (LEVELS_WITH_BANNER.has(options.logLevel)) complain(bannerOf(daemon.options, daemon.capabilities));
+    if (LEVELS_WITH_BANNER.has(options.logLevel)) {
+      complain(bannerOf({ ...daemon.options, listen: daemon.listen }, daemon.capabilities));
+    }
     await daemon.done;
     return 0;
   } catch (error) {

@@ -7,6 +7,7 @@ import { writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
+import { MODEL_FLAG } from "./generation_flags.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
@@ -33,6 +34,7 @@ export const embed: Command = {
       help: `what the embeddings are for: ${Object.keys(TASKS).join(", ")}`,
       choices: Object.keys(TASKS),
     },
+    MODEL_FLAG,
     { flag: "--dimensions N", help: "truncate vectors to this many dimensions (default: the model's)" },
   ],
   exits: REQUEST_EXITS,
@@ -51,8 +53,9 @@ export const embed: Command = {
     }
     const empty = texts.indexOf("");
     if (empty >= 0) throw new UsageError(`Text ${empty + 1} is empty`);
-    return await runRequest(where, async (client) => {
-      const { embeddings, usage, ...answer } = await client.embed(texts, { dimensions, task });
+    const { model } = flags.strings;
+    return await runRequest({ ...where, model }, async (client) => {
+      const { embeddings, usage, ...answer } = await client.embed(texts, { dimensions, task, model });
       await writeText(
         Deno.stdout,
         JSON.stringify({ embeddings, ...answer, usage: { input_tokens: usage.promptTokens } }) + "\n",

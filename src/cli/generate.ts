@@ -53,7 +53,7 @@ export const generate: Command = {
       stats: flags.booleans.has("stats"),
     };
     const json = flags.booleans.has("json");
-    return await runRequest(where, async (client) => {
+    return await runRequest({ ...where, model: extras?.model }, async (client) => {
       if (extras === undefined && images.length === 0) {
         const request: GenerateRequest = { messages: [...before, { role: "user", content: prompt }], ...sampling };
         return await (json ? printJson : printAnswer)(client, request, output);

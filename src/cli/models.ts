@@ -80,7 +80,7 @@ function toText(root: string, { models, loose, unfinished, broken }: StoreListin
   }
   const notes = broken.map(({ path, reason }) => yellow(`Cannot use "${path}": ${reason}`));
   if (rows.length === 0) {
-    const next = `"${typed("pull hf:OWNER/REPO/FILE.gguf")}" downloads one, "${
+    const next = `"${typed("pull hf:OWNER/REPO")}" downloads one, "${
       typed("import FILE")
     }" takes one from this machine`;
     const builtIn = Object.keys(BUILT_INS).map((name) => `"${name}"`).join(", ");

@@ -4,7 +4,7 @@ import { bold, dim } from "@std/fmt/colors";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { duration, size } from "./terminal/amounts.ts";
-import { print } from "./terminal/output.ts";
+import { columnsOf, print } from "./terminal/output.ts";
 
 export const ps: Command = {
   name: "ps",
@@ -35,31 +35,49 @@ export const ps: Command = {
       slots: one.parallel ?? null,
       running: requests.filter(({ state, backend }) => state === "running" && backend === one.backend).length,
       tokens_per_second: speedOf(totals.find(({ backend }) => backend === one.backend)),
-      uptime_seconds: uptimeMs === undefined ? null : Math.round(uptimeMs / 1000),
+      uptime_seconds: one.uptimeMs === undefined ? null : Math.round(one.uptimeMs / 1000),
     }));
     if (flags.booleans.has("json")) {
       print(JSON.stringify(backends));
       return 0;
     }
-    const rows = backends.map((one) => [
+    const since = capabilities.map(({ uptimeMs }) => uptimeMs === undefined ? "-" : duration(uptimeMs));
+    const rows = backends.map((one, index) => [
       one.model,
       one.backend,
       one.state,
-      one.accelerator,
+      one.accelerator === "none" ? "-" : one.accelerator,
       one.memory_bytes === null ? "-" : size(one.memory_bytes),
       String(one.context_tokens ?? "-"),
       `${one.running} of ${one.slots ?? "-"}`,
       one.tokens_per_second === null ? "-" : String(one.tokens_per_second),
+      since[index] ?? "-",
     ]);
-    const head = ["MODEL", "BACKEND", "STATE", "ON", "MEMORY", "CONTEXT", "RUNNING", "TOKENS/S"];
-    const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
-    const line = (row: readonly string[]): string =>
-      row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
     const up = uptimeMs === undefined ? [] : [dim(`The daemon has been running for ${duration(uptimeMs)}`)];
-    print([bold(line(head)), ...rows.map(line), ...up].join("\n"));
+    print([...listOf(rows, Deno.stdout.isTerminal() ? columnsOf() : Infinity), ...up].join("\n"));
     return 0;
   },
 };
+
+const HEAD = ["MODEL", "BACKEND", "STATE", "ON", "MEMORY", "CONTEXT", "RUNNING", "TOKENS/S", "UPTIME"];
+
+/**
+ * Lay out models.
+ *
+ * @param rows The cells of each.
+ * @param columns The width there is.
+ * @returns Lines: a table, or where it would be too wide one line per cell.
+ */
+export function listOf(rows: readonly (readonly string[])[], columns: number): string[] {
+  const widths = HEAD.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string =>
+    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
+  const lines = [HEAD, ...rows].map(line);
+  if (Math.max(...lines.map(({ length }) => length)) <= columns) {
+    return lines.map((one, row) => row > 0 ? one : bold(one));
+  }
+  return rows.flatMap((row) => row.map((cell, column) => `${bold((HEAD[column] ?? "").padEnd(8))}  ${cell}`));
+}
 
 /** Average speed of single answers; `null` if there were none. */
 function speedOf(totals: TotalsOfBackend | undefined): number | null {

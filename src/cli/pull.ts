@@ -46,7 +46,7 @@ export const pull: Command = {
     const given = flags.rest[0];
     const access = readAccess(flags.lists.header ?? [], machine.env);
     const word = given === undefined ? undefined : await withFileChosen(given, access, machine);
-    if (word === null) return 1;
+    if (typeof word === "number") return word;
     const specs = await read(word, flags.strings, { options, store, env: machine.env });
     return await withStore(async (signal, progress) => {
       const pulled = [];
@@ -74,23 +74,23 @@ export const pull: Command = {
 };
 
 /**
- * Complete a reference to a repository with the file to use; `null` if there is none, which has been printed.
+ * Complete a reference to a repository with the file to use; an exit code if there is none, which has been printed.
  *
  * @param word The reference.
  * @param access The credentials.
  * @param machine The machine, for its memory.
  */
-export async function withFileChosen(word: string, access: Access, machine: Machine): Promise<string | null> {
+export async function withFileChosen(word: string, access: Access, machine: Machine): Promise<string | number> {
   const repository = parseRepository(word);
   if (repository === undefined) return word;
-  let reference: string | null = null;
-  await withStore(async (signal) => {
+  let reference: string | undefined;
+  const code = await withStore(async (signal) => {
     const chosen = await chooseFile(repository, machine.memoryBytes, { access, signal });
     remark(`${chosen.path}: ${chosen.quantisation ?? "the only file"}, ${size(chosen.sizeBytes)}`);
     reference = chosen.reference;
     return 0;
   });
-  return reference;
+  return reference ?? code;
 }
 
 /** Credentials from flags and environment. */

@@ -7,6 +7,7 @@ import {
   connect,
   ConnectError,
   type ConnectOptions,
+  InferdError,
   type SurfaceName,
   TimeoutError,
 } from "@inferd/client";
@@ -16,6 +17,7 @@ import type { Env, ParsedFlags } from "../config/flags.ts";
 import { loadConfig } from "../config/load.ts";
 import { withFile } from "../config/merge.ts";
 import type { SettingValues } from "../config/schema.ts";
+import { didYouMean } from "../config/setting/closest.ts";
 import { settingName } from "../config/setting/surface_settings.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { UnreachableError } from "./command.ts";
@@ -135,6 +137,28 @@ const SERVES: Readonly<Record<SurfaceName, readonly [string, (capabilities: Capa
   embed: ["embeds", ({ embed }) => embed],
   rerank: ["reranks", ({ rerank }) => rerank === true],
 };
+
+/**
+ * Refuse a model that the daemon does not have, before anything is asked of it.
+ *
+ * @param client A connection to it.
+ * @param name The model, or a backend.
+ * @param surface What it is for.
+ * @throws {UsageError} If there is none of that name.
+ */
+export async function mustServe(client: Client, name: string, surface: SurfaceName): Promise<void> {
+  let served;
+  try {
+    served = (await client.models()).filter(SERVES[surface][1]);
+  } catch (error) {
+    if (error instanceof InferdError) return; // Over TCP nobody lists them; the request will tell.
+    throw error;
+  }
+  const models = served.flatMap(({ model }) => model === undefined ? [] : [model]);
+  if (models.includes(name) || served.some(({ backend }) => backend === name)) return;
+  const meant = didYouMean(name, models) || `; it has ${models.map((one) => `"${one}"`).join(", ")}`;
+  throw new UsageError(`The daemon has no model "${name}"${meant}`);
+}
 
 /**
  * Convert an error that means the daemon is unreachable; others are returned unchanged.

@@ -2,7 +2,7 @@
 import { UsageError } from "../config/setting/usage_error.ts";
 import { copyName } from "../models/store/copy_name.ts";
 import { type Command, parseCommand } from "./command.ts";
-import { askToReplace, openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { askToReplace, openStore, STORE_EXITS, STORE_SETTINGS, withModel, withStore } from "./store.ts";
 import { print } from "./terminal/output.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
@@ -32,11 +32,13 @@ function naming(name: string, { summary, move }: { readonly summary: string; rea
       }
       const { store } = await openStore(flags, machine);
       return await withStore(async (signal, progress) => {
-        const made = await copyName(store, { from, to, move }, {
-          signal,
-          replace: flags.booleans.has("replace"),
-          onTaken: askToReplace(progress, signal),
-        });
+        const replace = flags.booleans.has("replace");
+        const onTaken = askToReplace(progress, signal);
+        const made = await withModel(
+          from,
+          store,
+          () => copyName(store, { from, to, move }, { signal, replace, onTaken }),
+        );
         print(move ? `Renamed ${from} to ${made}` : `${made} is the same model as ${from}`);
         return 0;
       });

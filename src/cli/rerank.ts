@@ -6,6 +6,7 @@ import { writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
+import { MODEL_FLAG } from "./generation_flags.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
@@ -14,7 +15,7 @@ export const rerank: Command = {
   usage: "rerank QUERY [DOCUMENT...] [FLAGS]",
   summary: "Rank documents by relevance to a query; documents are arguments, or lines on stdin",
   settings: clientSettings("rerank"),
-  flags: [{ flag: "--top-n N", help: "return only the N best documents (default: all)" }],
+  flags: [MODEL_FLAG, { flag: "--top-n N", help: "return only the N best documents (default: all)" }],
   exits: REQUEST_EXITS,
 
   async run(args, { machine }): Promise<number> {
@@ -32,8 +33,9 @@ export const rerank: Command = {
     }
     const empty = documents.indexOf("");
     if (empty >= 0) throw new UsageError(`Document ${empty + 1} is empty`);
-    return await runRequest(where, async (client) => {
-      const { results, usage, ...answer } = await client.rerank(query, documents, { topN });
+    const { model } = flags.strings;
+    return await runRequest({ ...where, model }, async (client) => {
+      const { results, usage, ...answer } = await client.rerank(query, documents, { topN, model });
       await writeText(
         Deno.stdout,
         JSON.stringify({ results, ...answer, usage: { input_tokens: usage.promptTokens } }) + "\n",

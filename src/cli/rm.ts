@@ -1,10 +1,8 @@
 /** `inferd rm`: removes a model from the store. */
 import { UsageError } from "../config/setting/usage_error.ts";
-import { isBuiltIn } from "../models/built_in.ts";
-import { type BlobOutcome, ModelStoreError, type Store } from "../models/store.ts";
-import { noSuchModel } from "./show.ts";
+import type { BlobOutcome } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
-import { openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { openStore, STORE_EXITS, STORE_SETTINGS, withModel, withStore } from "./store.ts";
 import { size } from "./terminal/amounts.ts";
 import { print } from "./terminal/output.ts";
 import { typed } from "../config/setting/typed_command.ts";
@@ -33,7 +31,7 @@ export const rm: Command = {
     const { store } = await openStore(flags, machine);
     return await withStore(async () => {
       for (const name of flags.rest) {
-        const { blob, freedBytes, ...removed } = await remove(store, name);
+        const { blob, freedBytes, ...removed } = await withModel(name, store, () => store.remove(name));
         const freed = freedBytes > 0 || blob === "removed" ? `, ${size(freedBytes)} freed` : "";
         print(`Removed ${removed.name}${freed}${REST[blob]}`);
       }
@@ -41,15 +39,3 @@ export const rm: Command = {
     });
   },
 };
-
-async function remove(store: Store, name: string): ReturnType<Store["remove"]> {
-  try {
-    return await store.remove(name);
-  } catch (error) {
-    if (!(error instanceof ModelStoreError) || error.code !== "not_found") throw error;
-    const why = isBuiltIn(name)
-      ? `Cannot remove "${name}": it comes with inferd, and is not in the store`
-      : (await noSuchModel(name, store)).message;
-    throw new ModelStoreError("not_found", why, { cause: error });
-  }
-}

@@ -1,6 +1,6 @@
 /** `inferd run`: from a name to a conversation: downloads the model, starts a daemon if none runs, and chats. */
 import { resolve } from "@std/path";
-import { connect, ConnectError } from "@inferd/client";
+import { connect, ConnectError, InferdError, SpawnError } from "@inferd/client";
 import { CLIENT_SETTINGS, SERVE_SETTINGS, type SettingName, SETTINGS } from "../config/schema.ts";
 import type { ParsedFlags } from "../config/flags.ts";
 import type { Setting } from "../config/setting/setting.ts";
@@ -20,8 +20,7 @@ import { permissionContext } from "./permissions.ts";
 import { pull } from "./pull.ts";
 import { whileLoading } from "./loading.ts";
 import { adminOf, type Target, target, unreachable } from "./reach.ts";
-import { noSuchModel } from "./show.ts";
-import { openStore } from "./store.ts";
+import { noSuchModel, openStore } from "./store.ts";
 import { complain, remark } from "./terminal/output.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
@@ -39,7 +38,7 @@ export const run: Command = {
   exits: [
     "0 done",
     "1 the model could not be obtained, or the daemon could not be started",
-    "2 unreachable, or bad flags",
+    "2 unreachable, no such model or file, or bad flags",
   ],
 
   async run(args, context): Promise<number> {
@@ -172,8 +171,12 @@ async function startDaemon(model: string, where: Target, { context: { machine },
     await client.close();
     return true;
   } catch (error) {
-    if (!(error instanceof ConnectError)) throw error;
-    complain(`inferd: ${error.message}`);
+    if (!(error instanceof InferdError)) throw error;
+    // The last that a daemon prints says why it ended, with our name before it.
+    const reason = error instanceof SpawnError && error.exitCode !== null
+      ? error.output.trimEnd().split("\n").at(-1)
+      : "";
+    complain(reason || `inferd: ${error.message}`);
     return false;
   }
 }

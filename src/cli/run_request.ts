@@ -1,25 +1,30 @@
 /** Shared by commands that make one request: connecting, and mapping errors to exit codes. */
 import { type Client, DaemonError, InferdError } from "@inferd/client";
-import { reach, type Target } from "./reach.ts";
+import { mustServe, reach, type Target } from "./reach.ts";
 import { complain } from "./terminal/output.ts";
 
 /** Exit codes of such a command. */
 export const REQUEST_EXITS: readonly string[] = [
   "0 answered",
   "1 the daemon answered with an error",
-  "2 unreachable, or bad flags",
+  "2 unreachable, no such model, or bad flags",
 ];
 
 /**
  * Connect, make a request and report errors.
  *
- * @param where The daemon's addresses.
+ * @param where The daemon's addresses, and the model that is asked for.
  * @param request Makes the request and prints the answer.
  * @returns The exit code.
  * @throws {UnreachableError} If there is no daemon.
+ * @throws {UsageError} If it does not have the model.
  */
-export async function runRequest(where: Target, request: (client: Client) => Promise<void>): Promise<number> {
+export async function runRequest(
+  { model, ...where }: Target & { readonly model: string | undefined },
+  request: (client: Client) => Promise<void>,
+): Promise<number> {
   await using client = await reach(where, (line) => complain(line));
+  if (model !== undefined) await mustServe(client, model, where.infer.surface ?? "infer");
   try {
     await request(client);
     return 0;

@@ -2,10 +2,9 @@
 import { resolve } from "@std/path";
 import { bold, yellow } from "@std/fmt/colors";
 import { DEFAULT_CONTEXT_TOKENS } from "../config/options.ts";
-import { didYouMean } from "../config/setting/closest.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { isModelFile } from "../config/setting/value_types.ts";
-import { BUILT_INS, builtInModelFile, isBuiltIn } from "../models/built_in.ts";
+import { builtInModelFile, isBuiltIn } from "../models/built_in.ts";
 import { describeModel, type ModelDescription } from "../models/file/description.ts";
 import { GgufError, type GgufHead, readGgufHead } from "../models/file/gguf.ts";
 import { fileSource } from "../models/file/gguf_cursor.ts";
@@ -16,7 +15,7 @@ import { parseReference } from "../models/transfer/reference.ts";
 import { remoteSource } from "../models/transfer/remote_source.ts";
 import { type Command, type CommandContext, parseCommand } from "./command.ts";
 import { readAccess, withFileChosen } from "./pull.ts";
-import { openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
+import { noSuchModel, openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 import { size } from "./terminal/amounts.ts";
 import { complain, print } from "./terminal/output.ts";
 import { typed } from "../config/setting/typed_command.ts";
@@ -43,7 +42,7 @@ export const show: Command = {
     }
     const { store, options } = await openStore(flags, machine);
     const word = await withFileChosen(given, readAccess([], machine.env), machine);
-    if (word === null) return 1;
+    if (typeof word === "number") return word;
     return await withStore(async (signal) => {
       const local = await findLocal(word, store, options.cacheDir ?? options.runtimeDir);
       try {
@@ -77,15 +76,6 @@ async function findLocal(
   }
   if (word.startsWith("hf:") || /^https?:\/\//.test(word)) return undefined;
   return { paths: shardPaths(resolve(word)), license: null };
-}
-
-/** The error for an unknown name, with a suggestion. */
-export async function noSuchModel(word: string, store: Store): Promise<UsageError> {
-  const names = [...(await store.list()).models.map(({ name }) => name), ...Object.keys(BUILT_INS)];
-  const meant = didYouMean(word, names);
-  return new UsageError(
-    `There is no model "${word}" in the store${meant || `; "${typed("models")}" lists what it has`}`,
-  );
 }
 
 /** Say what will keep a daemon from loading the files, whatever their headers promise. */

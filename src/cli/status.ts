@@ -4,9 +4,9 @@ import type { Admin, AdminSnapshot, Capabilities, DaemonActivity, StatusEvent } 
 import { bold, green, yellow } from "@std/fmt/colors";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
-import { type Amounts, amounts, size, speed } from "./terminal/amounts.ts";
+import { type Amounts, amounts, duration, size, speed } from "./terminal/amounts.ts";
 import { describeRequest } from "./terminal/request_line.ts";
-import { describeTemplateError } from "./terminal/template_error.ts";
+import { describeTemplateError, namePhase } from "./terminal/phases.ts";
 import { adminFrame, requestFields } from "./wire.ts";
 import { print } from "./terminal/output.ts";
 
@@ -39,17 +39,16 @@ export const status: Command = {
       const reload = seen.reloadFailed === undefined ? {} : { reload_failed: seen.reloadFailed };
       print(JSON.stringify({ ...adminFrame(seen.status), capabilities, ...requests, ...log, ...reload }));
     } else {
-      print(table(seen, activity?.requests ?? [], await downloadOf(seen.status, where)));
+      print(table(seen, activity?.requests ?? [], await progressOf(seen.status, where)));
     }
     return seen.status.status === "ready" ? 0 : 1;
   },
 };
 
-function table(seen: AdminSnapshot, requests: DaemonActivity["requests"], download: string | undefined): string {
+function table(seen: AdminSnapshot, requests: DaemonActivity["requests"], progress: string): string {
   const { status: state, capabilities: backends, logStopped, reloadFailed } = seen;
   const paint = state.status === "ready" ? green : yellow;
-  const phase = download ?? ("phase" in state ? state.phase : "");
-  const rows: [string, string][] = [["state", paint(state.status) + (phase === "" ? "" : ` (${phase})`)]];
+  const rows: [string, string][] = [["state", paint(state.status) + (progress === "" ? "" : ` (${progress})`)]];
   for (const backend of backends) rows.push(...rowsOf(backend, backends.length > 1 ? requests : []));
   const queue = backends[0]?.queue;
   if (queue !== undefined) rows.push(["queue", `${queue.active} active, ${queue.waiting} of ${queue.depth} waiting`]);
@@ -62,27 +61,32 @@ function table(seen: AdminSnapshot, requests: DaemonActivity["requests"], downlo
 /** Rows about a backend; its activity is shown if there are several backends. */
 function rowsOf(capabilities: Capabilities, requests: DaemonActivity["requests"]): [string, string][] {
   const { backend, model, draft, accelerator, contextTokens = 0, parallel, memoryBytes, templateError } = capabilities;
-  const { state = "ready", breaker = "closed", phase } = capabilities;
+  const { state = "ready", breaker = "closed", phase, progress, uptimeMs } = capabilities;
   const states = [
-    ...state === "ready" ? [] : [phase === undefined ? state : `${state}: ${phase}`],
+    ...state === "ready" ? [] : [phase === undefined ? state : `${state}: ${namePhase(phase, progress)}`],
     ...breaker === "closed" ? [] : ["breaker open"],
   ];
   const where = states.length === 0 ? "" : ` (${yellow(states.join(", "))})`;
-  const rows: [string, string][] = [["backend", `${backend} on ${accelerator}: ${servicesOf(capabilities)}${where}`]];
+  const rows: [string, string][] = [[
+    "backend",
+    `${backend}${accelerator === "none" ? "" : ` on ${accelerator}`}: ${servicesOf(capabilities)}${where}`,
+  ]];
   if (model !== undefined) rows.push(["model", model]);
   if (draft !== undefined) rows.push(["draft", draft]);
   if (templateError !== undefined) rows.push(["template", yellow(describeTemplateError(templateError))]);
   if (contextTokens > 0) rows.push(["context", `${contextTokens} tokens a request, ${parallel} requests together`]);
   if (memoryBytes !== undefined) rows.push(["memory", size(memoryBytes)]);
+  if (uptimeMs !== undefined) rows.push(["uptime", duration(uptimeMs)]);
   const running = requests.filter((request) => request.state === "running" && request.backend === backend).length;
   if (running > 0) rows.push(["running", `${running} of ${parallel ?? "?"}`]);
   return rows;
 }
 
-/** Progress and speed of a download, measured by two samples; undefined without a download. */
-async function downloadOf(state: StatusEvent, where: Admin): Promise<string | undefined> {
+/** The phase of loading and its progress; a download's speed is measured by two samples. */
+async function progressOf(state: StatusEvent, where: Admin): Promise<string> {
+  if (!("phase" in state)) return "";
   const from = amountsOf(state);
-  if (from === undefined) return undefined;
+  if (from === undefined) return namePhase(state.phase, "progress" in state ? state.progress : undefined);
   const begun = performance.now();
   await delay(SPEED_MS);
   const later = await where.snapshot().then(({ status }) => status, () => undefined);

@@ -6,9 +6,12 @@ import type { DaemonOptions } from "../config/options.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { NO_STORE } from "../config/home.ts";
 import type { SettingName } from "../config/schema.ts";
+import { didYouMean } from "../config/setting/closest.ts";
+import { typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
+import { BUILT_INS, isBuiltIn } from "../models/built_in.ts";
 import { describeTaken } from "../models/store/name_claim.ts";
-import { ModelStoreError, Store, type TakenName } from "../models/store.ts";
+import { ModelStoreError, type ModelStoreErrorCode, Store, type TakenName } from "../models/store.ts";
 import { type Progress, stderrProgress } from "./terminal/progress.ts";
 import { complain } from "./terminal/output.ts";
 
@@ -16,7 +19,14 @@ import { complain } from "./terminal/output.ts";
 export const STORE_SETTINGS = ["config"] as const satisfies readonly SettingName[];
 
 /** Exit codes of such a command. */
-export const STORE_EXITS: readonly string[] = ["0 done", "1 failed, the reason is on stderr", "2 bad flags"];
+export const STORE_EXITS: readonly string[] = [
+  "0 done",
+  "1 failed, the reason is on stderr",
+  "2 bad flags, or no such model or file",
+];
+
+/** What was typed cannot be meant, like a bad flag. */
+const IS_MISTYPED: ReadonlySet<ModelStoreErrorCode> = new Set(["bad_name", "bad_reference", "not_found"]);
 
 /** A store and the configuration it belongs to. */
 export interface OpenStore {
@@ -63,10 +73,37 @@ export async function withStore(
     }
     if (!(error instanceof ModelStoreError)) throw error;
     complain(`inferd: ${error.message}`);
-    // What was typed cannot be meant, like a bad flag.
-    return error.code === "bad_reference" ? 2 : 1;
+    return IS_MISTYPED.has(error.code) ? 2 : 1;
   } finally {
     Deno.removeSignalListener("SIGINT", interrupt);
+  }
+}
+
+/** The error for a name that the store does not have, with a suggestion. */
+export async function noSuchModel(name: string, store: Store): Promise<UsageError> {
+  if (isBuiltIn(name)) return new UsageError(`"${name}" comes with inferd, and is not in the store`);
+  const names = [...(await store.list()).models.map(({ name }) => name), ...Object.keys(BUILT_INS)];
+  const meant = didYouMean(name, names);
+  return new UsageError(
+    `There is no model "${name}" in the store${meant || `; "${typed("models")}" lists what it has`}`,
+  );
+}
+
+/**
+ * Do something with a model of the store.
+ *
+ * @param name Its name.
+ * @param store The store.
+ * @param work Does it.
+ * @throws {UsageError} If there is no such model.
+ */
+export async function withModel<T>(name: string, store: Store, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const isMissing = error instanceof ModelStoreError && error.code === "not_found";
+    if (!isMissing || await store.find(name) !== undefined) throw error;
+    throw await noSuchModel(name, store);
   }
 }
 

@@ -3,11 +3,10 @@ import type { AdminEvent, Capabilities, RequestEvent } from "@inferd/client";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { type Command, parseCommand } from "./command.ts";
-import { amounts, size } from "./terminal/amounts.ts";
-import { describePhase, showPhases } from "./terminal/phases.ts";
+import { amounts, percent, size } from "./terminal/amounts.ts";
+import { describePhase, describeTemplateError, namePhase, showPhases } from "./terminal/phases.ts";
 import { type Progress, stderrProgress } from "./terminal/progress.ts";
 import { describeRequest, speedOf } from "./terminal/request_line.ts";
-import { describeTemplateError } from "./terminal/template_error.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { adminFrame, phaseOf } from "./wire.ts";
 import { complain, isScreen, print } from "./terminal/output.ts";
@@ -44,22 +43,40 @@ export const watch: Command = {
 
 /** Interval between lines about a download, in milliseconds. */
 const EVERY_MS = 5000;
+/** A request that runs sooner, in milliseconds, has not waited. */
+const WAITS_MS = 100;
 
 /** A line per event; on a terminal a bar for slow phases. */
 function human(progress: Progress): (event: AdminEvent) => void {
   const hasBar = isScreen(Deno.stderr);
   const showPhase = showPhases(progress);
   let told = -Infinity;
+  /** Requests that have come, until they are told to wait. */
+  const coming = new Map<number, ReturnType<typeof setTimeout>>();
+  const say = (event: AdminEvent): void => print(`${dim(new Date().toTimeString().slice(0, 8))} ${describe(event)}`);
   return (event) => {
+    if (event.status === "request") {
+      const { number } = event.request;
+      clearTimeout(coming.get(number));
+      coming.delete(number);
+      if (event.change === "waiting") return void coming.set(number, setTimeout(() => say(event), WAITS_MS));
+    }
     const isLoading = "phase" in event && event.status === "loading_model";
     if (hasBar && isLoading) return showPhase(phaseOf(event));
     if (hasBar) progress.clear();
-    if (isLoading && event.phase === "download" && event.downloadedBytes !== event.totalBytes) {
+    if (isUnderWay(event)) {
       if (performance.now() - told < EVERY_MS) return;
       told = performance.now();
     }
-    print(`${dim(new Date().toTimeString().slice(0, 8))} ${describe(event)}`);
+    say(event);
   };
+}
+
+/** It goes on with the same phase, of which some lines are enough. */
+function isUnderWay(event: AdminEvent): boolean {
+  if (!("phase" in event)) return false;
+  if ("downloadedBytes" in event) return event.downloadedBytes !== event.totalBytes;
+  return "progress" in event;
 }
 
 function describe(event: AdminEvent): string {
@@ -87,16 +104,19 @@ function describe(event: AdminEvent): string {
 }
 
 function describeLoading(phase: LoadPhase): string {
-  if (phase.phase !== "download") return describePhase(phase);
-  const far = amounts({ done: phase.downloaded_bytes, total: phase.total_bytes });
+  const far = phase.phase === "download"
+    ? amounts({ done: phase.downloaded_bytes, total: phase.total_bytes })
+    : phase.phase === "mmap" && phase.progress !== undefined
+    ? [percent(phase.progress)]
+    : [];
   return [...far, describePhase(phase)].join("  ");
 }
 
 function describeBackend(capabilities: Capabilities): string {
-  const { backend, model, state = "ready", breaker, phase, memoryBytes, templateError, queue } = capabilities;
+  const { backend, model, state = "ready", breaker, phase, progress, memoryBytes, templateError, queue } = capabilities;
   return [
     `${backend}${model === undefined ? "" : ` (${model})`}: ${state}`,
-    ...phase === undefined ? [] : [phase],
+    ...phase === undefined ? [] : [namePhase(phase, progress)],
     ...breaker === "open" ? [yellow("breaker open")] : [],
     ...memoryBytes === undefined ? [] : [size(memoryBytes)],
     ...queue === undefined ? [] : [`${queue.active} active, ${queue.waiting} of ${queue.depth} waiting`],

@@ -52,7 +52,9 @@ export function phaseOf(event: LoadingModelEvent | RestartingEvent): LoadPhase {
       };
     case "kv_cache":
       return { phase: "kv_cache", n_ctx: event.contextTokens };
-    default:
-      return { phase: event.phase, path: event.path };
+    default: {
+      const { phase, path, progress } = event;
+      return phase === "mmap" && progress !== undefined ? { phase, path, progress } : { phase, path };
+    }
   }
 }

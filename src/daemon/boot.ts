@@ -42,6 +42,8 @@ import { Serving } from "./serving.ts";
 export interface Daemon extends AsyncDisposable {
   /** Current options; a reload changes them. */
   readonly options: DaemonOptions;
+  /** Where it listens once it is ready: with the ports that the system chose. */
+  readonly listen: DaemonOptions["listen"];
   /** Capabilities of each backend, as far as known. */
   readonly capabilities: ReturnType<StatusBoard["capabilities"]>;
   /** Resolves when clients can connect; rejects if the daemon could not start, or was drained before. */
@@ -249,6 +251,7 @@ class RunningDaemon implements Daemon {
   readonly #booting = new AbortController();
   readonly #building: Promise<Built>;
   readonly #ended = Promise.withResolvers<void>();
+  #serving: Serving | undefined;
   #isReady = false;
   #ending: Promise<void> | undefined;
   readonly #stopReload = new AbortController();
@@ -280,6 +283,10 @@ class RunningDaemon implements Daemon {
     return this.#options;
   }
 
+  get listen(): DaemonOptions["listen"] {
+    return this.#serving?.listen ?? this.#options.listen;
+  }
+
   get capabilities(): ReturnType<StatusBoard["capabilities"]> {
     return this.#ground.board.capabilities();
   }
@@ -308,6 +315,7 @@ class RunningDaemon implements Daemon {
     try {
       // 5 models: where they are
       const { serving } = await this.#building;
+      this.#serving = serving;
       signal.throwIfAborted();
       // 6 engines: load, `capabilities`; 7 every backend ready
       await Promise.all([serving.load(signal), this.#sizeMemory()]);

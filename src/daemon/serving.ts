@@ -125,6 +125,17 @@ export class Serving {
     await abortable(Promise.all(members.map(start)), either);
   }
 
+  /** Where surfaces listen, with the ports that the system chose. */
+  get listen(): DaemonOptions["listen"] {
+    const found: Record<SurfaceName, Listen> = { ...this.#options.options.listen };
+    for (const [index, name] of (Object.keys(SURFACES) as SurfaceName[]).entries()) {
+      const port = this.#servers[index]?.port;
+      const { tcp, ...rest } = found[name];
+      if (tcp !== undefined && port !== undefined) found[name] = { ...rest, tcp: { ...tcp, port } };
+    }
+    return found;
+  }
+
   /** Active backends. */
   get members(): readonly Member[] {
     return this.#members;

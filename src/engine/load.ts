@@ -77,6 +77,8 @@ export async function load(
     ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
     ...(config.native === undefined ? {} : { settings: config.native }),
     ...(config.chatTemplate === undefined ? {} : { chatTemplate: config.chatTemplate }),
+    onProgress: (share) =>
+      send({ type: "phase", phase: "mmap", path: config.modelPath, progress: Math.round(share * 100) / 100 }),
     onFailure: (reason) => {
       send({ type: "accelerator", accelerator: "cpu" });
       tellUnusable(source.accelerator?.name ?? "cpu", reason);

@@ -2,13 +2,12 @@
  * The activity log: NDJSON records with rotation, and a readable copy on stderr for the operator. Other rooms take the
  * `ActivityLog` interface, so that tests can record. The only user of `@std/log`.
  */
-import { bold, dim, red, yellow } from "@std/fmt/colors";
 import { BaseHandler, type LevelName, Logger, type LogRecord } from "@std/log";
 import { CallerRate } from "./caller_rate.ts";
 import { redactedJson } from "./redact.ts";
 import { RotatingFile } from "./rotating_file.ts";
 import { LOG_FILE } from "./log_file.ts";
-import { spellControls } from "./controls.ts";
+import { toLine, toText } from "./text.ts";
 
 /** Minimum level that is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -200,7 +199,7 @@ class OperatorHandler extends BaseHandler {
   readonly #beforeLine: (() => void) | undefined;
 
   constructor(beforeLine: (() => void) | undefined) {
-    super("DEBUG", { formatter: toText });
+    super("DEBUG", { formatter: operatorLine });
     this.#beforeLine = beforeLine;
   }
 
@@ -241,18 +240,14 @@ function toJson(
   return redactedJson({ ...head, unloggable });
 }
 
-function toText(record: LogRecord): string {
-  const fields = Object.entries(redactedFields(record))
-    .filter(([, value]) => value !== null)
-    .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
-    .join(" ");
-  const colours = !Deno.noColor && Deno.stderr.isTerminal();
-  const paint = (style: (text: string) => string, text: string): string => colours ? style(text) : text;
-  const level = record.levelName.toLowerCase().padEnd(5);
-  const time = record.datetime.toISOString().slice(11, 19);
-  const levelStyle = record.levelName === "ERROR" ? red : record.levelName === "WARN" ? yellow : dim;
-  return [paint(dim, time), paint(levelStyle, level), paint(bold, toLine(record.msg)), toLine(fields)].join(" ")
-    .trimEnd();
+/** The line for the operator. */
+function operatorLine(record: LogRecord): string {
+  return toText({
+    time: record.datetime.toISOString().slice(11, 19),
+    level: record.levelName.toLowerCase(),
+    msg: record.msg,
+    fields: redactedFields(record),
+  }, !Deno.noColor && Deno.stderr.isTerminal());
 }
 
 function redactedFields(record: LogRecord): LogFields {
@@ -261,11 +256,6 @@ function redactedFields(record: LogRecord): LogFields {
   } catch (error) {
     return { unloggable: error instanceof Error ? error.message : "" };
   }
-}
-
-/** Escapes text to a single line without terminal control sequences. */
-function toLine(text: string): string {
-  return spellControls(text).replaceAll("\n", "\\n").replaceAll("\t", "\\u0009");
 }
 
 function fieldsOf(record: LogRecord): LogFields {

@@ -80,6 +80,7 @@ export class SocketServer implements AsyncDisposable {
   /** Connections that are being told why they are refused. */
   readonly #refused = new Map<Deno.Conn, Promise<void>>();
   #idle: PromiseWithResolvers<void> | undefined;
+  #port: number | undefined;
 
   constructor(options: SocketServerOptions) {
     this.#options = options;
@@ -162,6 +163,11 @@ export class SocketServer implements AsyncDisposable {
     return undefined;
   }
 
+  /** The TCP port that was bound last. */
+  get port(): number | undefined {
+    return this.#port;
+  }
+
   /** Whether it accepts connections, or is about to. */
   protected get bound(): boolean {
     return this.#bound !== undefined;
@@ -213,6 +219,7 @@ export class SocketServer implements AsyncDisposable {
     const { address } = tcp;
     const apiKey = tcp.apiKey();
     const listener = bindTcp(address, apiKey === undefined ? {} : { apiKey });
+    this.#port = listener.addr.port;
     if (apiKey === undefined) this.#log.warn("tcp_without_key", { address: nameOf(listener.addr) });
     return listener;
   }

@@ -159,7 +159,7 @@ Deno.test("inferd status tells state, model and queue when the daemon is ready",
   await using _daemon = await box.serve([...MOCK, "--parallel", "3", "--queue-depth", "7"]);
   const plain = await box.run(["status"]);
   assertEquals([plain.code, plain.stderr], [0, ""]);
-  assertMatch(plain.stdout, /^state +ready\nbackend +mock on none: text, tools, thinking, embeddings, rerank\n/);
+  assertMatch(plain.stdout, /^state +ready\nbackend +mock: text, tools, thinking, embeddings, rerank\n/);
   assertStringIncludes(plain.stdout, "3 requests together");
   assertStringIncludes(plain.stdout, "0 active, 0 of 7 waiting");
   const json = JSON.parse((await box.run(["status", "--json"])).stdout);
@@ -223,8 +223,12 @@ Deno.test("inferd status says which backend is down, and agrees with the daemon 
     gpu_layers: 0,
     state: "down",
   };
-  const states = [{ status: "ready" }, { status: "restarting", phase: "mmap", path: "/m" }] as const;
-  for (const state of states) {
+  const states = [
+    [{ status: "ready" }, "ready"],
+    [{ status: "restarting", phase: "mmap", path: "/m" }, "restarting (mmap)"],
+    [{ status: "loading_model", phase: "mmap", path: "/m", progress: 0.43 }, "loading_model (loading weights, 43 %)"],
+  ] as const;
+  for (const [state, shown] of states) {
     await using _server = new ScriptedServer(async (peer) => {
       await peer.send(lost, { ...head, ...state });
     }, { path: `${box.runtimeDir}/admin.sock` });
@@ -232,7 +236,7 @@ Deno.test("inferd status says which backend is down, and agrees with the daemon 
     const ready = await box.admin.ready({ timeoutMs: 0 }).then(() => 0, () => 1);
     assertEquals(code, ready);
     assertEquals(stdout.split("\n").slice(0, 2), [
-      state.status === "ready" ? "state    ready" : "state    restarting (mmap)",
+      `state    ${shown}`,
       "backend  far on cpu: text (down)",
     ]);
     const json = JSON.parse((await box.run(["status", "--json"])).stdout);
@@ -251,6 +255,24 @@ Deno.test("inferd watch --json prints the admin frames when the daemon ends", as
   const frames = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
   assertEquals(frames.map(({ status }) => status), ["capabilities", "ready", "draining"]);
   assertEquals(stdout.split("\n")[1], '{"id":"admin","type":"status","status":"ready"}');
+});
+
+Deno.test("inferd watch says how far weights are loaded, a few times only", async () => {
+  await using box = new Sandbox();
+  const head = { id: "admin", type: "status" } as const;
+  Deno.mkdirSync(box.runtimeDir, { mode: 0o700 });
+  const loading = { ...head, status: "loading_model", phase: "mmap", path: "/models/m.gguf" } as const;
+  await using _server = new ScriptedServer(async (peer) => {
+    await peer.send(loading);
+    for (const progress of [0.434, 0.5, 0.6]) await peer.send({ ...loading, progress });
+    await peer.send({ ...head, status: "ready" });
+  }, { path: `${box.runtimeDir}/admin.sock` });
+  const { stdout } = await box.run(["watch"]);
+  assertEquals(stdout.trimEnd().split("\n").map((line) => line.slice(9)), [
+    "loading_model Loading weights of m.gguf",
+    "loading_model 43 %  Loading weights of m.gguf",
+    "ready",
+  ]);
 });
 
 Deno.test("inferd status tells what runs and waits, and watch tells of requests as they come and go", async () => {
@@ -272,6 +294,15 @@ Deno.test("inferd status tells what runs and waits, and watch tells of requests 
   await watching.stdout.has("running #2 generate on mock");
   second.kill("SIGKILL");
   await watching.stdout.has("failed #2 generate on mock");
+  watching.kill("SIGINT");
+  // The first one did not wait.
+  assertEquals((await watching.outcome).stdout.match(/(?:waiting|running|failed) #\d/g), [
+    "running #1",
+    "waiting #2",
+    "failed #1",
+    "running #2",
+    "failed #2",
+  ]);
 });
 
 Deno.test("inferd watch exits with 0 when interrupted", async () => {

@@ -47,7 +47,7 @@ Deno.test("inferd pull of a repository says what there is when nothing fits or a
     const unknown = await box.run(["pull", "hf:own/repo:Q3_K_L"], options);
     assertEquals(
       [unknown.code, unknown.stderr],
-      [1, 'inferd: "own/repo" has no quantisation "Q3_K_L"; it has F16, Q4_K_M\n'],
+      [2, 'inferd: "own/repo" has no quantisation "Q3_K_L"; it has F16, Q4_K_M\n'],
     );
     const missing = await box.run(["pull", "hf:own/other"], options);
     assertEquals(missing.code, 1);
@@ -80,7 +80,7 @@ Deno.test("inferd run pulls a model, starts a daemon, chats, and inferd stop end
     const other = await box.run(["run", "inferd-tiny"], { ...options, stdin: "Hello\n" });
     assertEquals(other.code, 1);
     assertStringIncludes(other.stderr, 'does not serve "inferd-tiny" but "Small-Q4_K_M"');
-    assertMatch((await box.run(["logs", "--lines", "1"], options)).stdout, /^\{.*\}\n$/);
+    assertMatch((await box.run(["logs", "-n", "1"], options)).stdout, /^[\d-]{10} [\d:]{8} \w+ +\w+ \w+.*\n$/);
     assertEquals(await box.run(["stop"], options), { code: 0, stdout: "Stopped\n", stderr: "" });
     assertEquals((await box.run(["stop"], options)).code, 2);
   }));
@@ -96,7 +96,7 @@ Deno.test("inferd cp and rename give names to a model, and take none from anothe
     assertEquals(await names(), ["Small-Q4_K_M", "mine"]);
     assertEquals((await box.run(["rename", "mine", "ours"], options)).stdout, "Renamed mine to ours\n");
     assertEquals(await names(), ["Small-Q4_K_M", "ours"]);
-    assertEquals((await box.run(["rename", "nothing", "ours"], options)).code, 1);
+    assertEquals((await box.run(["rename", "nothing", "ours"], options)).code, 2);
     assertStringIncludes((await box.run(["show", "our"], options)).stderr, 'did you mean "ours"?');
   }));
 
@@ -115,6 +115,15 @@ Deno.test("inferd show says that a file is truncated, and inferd import what to 
   const imported = await box.run(["import", modelfile]);
   assertEquals(imported.code, 2);
   assertStringIncludes(imported.stderr, `import --modelfile ${modelfile}"`);
+});
+
+Deno.test("inferd run says in one line why its daemon cannot start", async () => {
+  await using box = new Sandbox();
+  const file = `${box.dir}/text.gguf`;
+  Deno.writeTextFileSync(file, "This is no model.");
+  const { code, stdout, stderr } = await box.run(["run", file], { stdin: "" });
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(stderr, `Starting a daemon with ${file}\ninferd: Cannot load model "${file}": it is not a GGUF file\n`);
 });
 
 Deno.test("inferd show, pull and run say which references there are", async () => {

@@ -142,6 +142,18 @@ Deno.test("serve starts again after the process that users signal was killed", a
   assertEquals(Deno.readTextFileSync(`${box.runtimeDir}/inferd.pid`).trim(), String(second.pid));
 });
 
+Deno.test("serve says on which ports it listens when it chose them itself", async () => {
+  await using box = new Sandbox();
+  await using daemon = await box.serve(["--backend", "mock", "--tcp", ":0", "--v2-tcp", "127.0.0.1:0"]);
+  const [, one, two] = await daemon.stderr.match(/127\.0\.0\.1:(\d+) \(generation\)\n +127\.0\.0\.1:(\d+) \(/);
+  await using client = await connect({
+    tcp: { hostname: "127.0.0.1", port: Number(one), ports: { v2: Number(two) } },
+  });
+  const messages = [{ role: "user" as const, content: "hi" }];
+  assertEquals((await client.generate({ messages }).text()).length > 0, true);
+  assertEquals((await client.generate({ messages, thinking: false }).text()).length > 0, true);
+});
+
 Deno.test("serve exits with 1 and names the holder when another daemon has the lock", async () => {
   await using box = new Sandbox();
   await using daemon = await box.serve(["--backend", "mock"]);

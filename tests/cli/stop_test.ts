@@ -38,11 +38,15 @@ Deno.test("inferd stop and reload say in one line what is wrong with the pid fil
   }
 });
 
-Deno.test("inferd ps tells how fast a backend answers and for how long the daemon runs", async () => {
+Deno.test("inferd ps tells how fast a backend answers, and since when it and the daemon run", async () => {
   await using box = new Sandbox();
   await using _daemon = await box.serve([...MOCK, "--mock-script", '{"count":20,"delayMs":2}']);
   const idle = await box.run(["ps"]);
-  assertMatch(idle.stdout, /^MODEL +BACKEND +STATE +ON +MEMORY +CONTEXT +RUNNING +TOKENS\/S\n.* 0 of 4 +-\n/);
+  assertMatch(
+    idle.stdout,
+    /^MODEL +BACKEND +STATE +ON +MEMORY +CONTEXT +RUNNING +TOKENS\/S +UPTIME\n.* 0 of 4 +- +[\d.]+ m?s\n/,
+  );
+  assertMatch((await box.run(["status"])).stdout, /^uptime +[\d.]+ m?s$/m);
   assertMatch(idle.stdout, /^The daemon has been running for [\d.]+ m?s$/m);
   assertEquals((await box.run(["generate", "hi"])).code, 0);
   const [{ tokens_per_second: speed, uptime_seconds: up }] = JSON.parse((await box.run(["ps", "--json"])).stdout);

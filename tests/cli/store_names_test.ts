@@ -273,7 +273,7 @@ Deno.test("inferd models says what to do where there is none, and what is unfini
   withHub(ONE, async (box, server, options) => {
     assertStringIncludes(
       (await box.run(["models"], options)).stdout,
-      'has no models; "inferd pull hf:OWNER/REPO/FILE.gguf"',
+      'has no models; "inferd pull hf:OWNER/REPO"',
     );
     server.next({ stallAfter: 100_000 });
     await using pulling = box.spawn(["pull", "hf:o/r/m.gguf"], options);
@@ -292,3 +292,48 @@ Deno.test("inferd models says what to do where there is none, and what is unfini
     await box.run(["pull", "hf:o/r/none.gguf"], options);
     assert(!(await box.run(["models"], options)).stdout.includes("none"));
   }));
+
+Deno.test("every command that is given a model or a file there is not says so in one line, with exit code 2", () =>
+  withHub(ONE, async (box, _server, options) => {
+    await using _daemon = await box.serve(["--backend", "mock"]);
+    await box.run(["pull", "hf:owner/repo/Small-Q4.gguf"], options);
+    const file = `${box.dir}/nope.gguf`;
+    const inStore = 'There is no model "Smal-Q4" in the store; did you mean "Small-Q4"?';
+    const missing: readonly (readonly [string, readonly string[], string])[] = [
+      ["show", ["Smal-Q4"], inStore],
+      ["show", [file], `There is no file "${file}"`],
+      ["run", ["Smal-Q4"], inStore],
+      ["run", [file], `There is no model file "${file}"`],
+      ["rm", ["Smal-Q4"], inStore],
+      ["rm", ["inferd-tiny"], '"inferd-tiny" comes with inferd, and is not in the store'],
+      ["cp", ["Smal-Q4", "new"], inStore],
+      ["rename", ["Smal-Q4", "new"], inStore],
+      ["import", [file], `Cannot import "${file}": no such file`],
+      ["pull", ["Smal-Q4"], 'Neither the configuration nor the store has a model "Smal-Q4"'],
+      ["generate", ["--model", "mokc", "hi"], 'The daemon has no model "mokc"; did you mean "mock"?'],
+      ["chat", ["--model", "mokc"], 'The daemon has no model "mokc"; did you mean "mock"?'],
+    ];
+    for (const [command, args, message] of missing) {
+      const { code, stdout, stderr } = await box.run([command, ...args], options);
+      assertEquals([code, stdout], [2, ""], `${command} ${args.join(" ")}: ${stderr}`);
+      assertStringIncludes(stderr, `inferd: ${message}`);
+      assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
+      assertMatch((await box.run([command, "--help"])).stdout, /^ {2}2 .*no such (?:model|file)/m);
+    }
+  }));
+
+Deno.test("inferd embed and rerank take the name of a model", async () => {
+  await using box = new Sandbox();
+  const names = ["inferd-tiny-embed", "inferd-tiny-rerank"];
+  const backends = names.map((name) => ({ kind: "llamacpp", name, model: { name } }));
+  Deno.writeTextFileSync(`${box.dir}/config.json`, JSON.stringify({ backends }));
+  await using _daemon = await box.serve(["--config", `${box.dir}/config.json`]);
+  for (const [index, args] of [["embed", "a"], ["rerank", "a", "b"]].entries()) {
+    const { code, stdout, stderr } = await box.run([...args, "--model", names[index] ?? ""]);
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(JSON.parse(stdout).model, names[index]);
+    const wrong = await box.run([...args, "--model", names[1 - index] ?? ""]);
+    assertEquals(wrong.code, 2);
+    assertStringIncludes(wrong.stderr, `The daemon has no model "${names[1 - index]}"`);
+  }
+});

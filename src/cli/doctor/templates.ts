@@ -3,7 +3,7 @@ import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts"
 import { type EngineCommand, engineCommand } from "../../engine/ipc/command.ts";
 import type { EngineConfig, TemplateFacts } from "../../engine/ipc/messages.ts";
 import { checkModel, ModelFileError } from "../../models/file/model_file.ts";
-import { describeTemplateError } from "../terminal/template_error.ts";
+import { describeTemplateError } from "../terminal/phases.ts";
 import { askEngine, describeMissing, FETCH_HELP, type Wish, wishOf } from "./engine.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { locateFiles, type ModelPlaces } from "./models.ts";

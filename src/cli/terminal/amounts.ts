@@ -20,6 +20,11 @@ export function duration(ms: number): string {
   return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : clock(Math.floor(ms / 1000));
 }
 
+/** `42 %`. */
+export function percent(share: number): string {
+  return `${Math.floor(share * 100)} %`;
+}
+
 /** Progress of a download. */
 export interface Amounts {
   readonly done: number;
@@ -30,7 +35,7 @@ export interface Amounts {
 /** Format as `42 %`, `1.2 GiB of 2.8 GiB`, most important first. */
 export function amounts({ done, total }: Amounts): string[] {
   if (total === null || total === 0) return [size(done)];
-  return [`${Math.floor(done / total * 100)} %`, `${size(done)} of ${size(total)}`];
+  return [percent(done / total), `${size(done)} of ${size(total)}`];
 }
 
 /**

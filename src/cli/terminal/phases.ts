@@ -1,7 +1,8 @@
-/** Describes the phases of loading a model. */
+/** Describes the phases of loading a model, and what is wrong with its chat template. */
 import { basename } from "@std/path";
+import type { TemplateError } from "@inferd/client";
 import type { LoadPhase } from "@inferd/client/protocol";
-import { type Amounts, amounts, speed } from "./amounts.ts";
+import { type Amounts, amounts, percent, speed } from "./amounts.ts";
 import type { Progress } from "./progress.ts";
 
 /** Speed is shown only after this time. */
@@ -18,6 +19,7 @@ export function showPhases(
   progress: Progress,
   now: () => number = () => performance.now(),
 ): (phase: LoadPhase) => void {
+  let loading: string | undefined;
   let begun: { readonly url: string; readonly at: number; readonly first: Amounts } | undefined;
   return (phase) => {
     switch (phase.phase) {
@@ -33,14 +35,24 @@ export function showPhases(
         progress.at(far.total === null ? undefined : far.done / far.total, [...amounts(far), fast]);
         break;
       }
+      case "mmap":
+        if (loading !== phase.path) progress.step(describePhase(phase));
+        loading = phase.path;
+        if (phase.progress !== undefined) progress.at(phase.progress, percent(phase.progress));
+        break;
       case "quarantine":
         progress.note(describePhase(phase));
         break;
       default:
-        begun = undefined;
+        begun = loading = undefined;
         progress.step(describePhase(phase));
     }
   };
+}
+
+/** Name a phase that there are few words for: `mmap`, or with its progress `loading weights, 43 %`. */
+export function namePhase(phase: string, progress: number | undefined): string {
+  return progress === undefined ? phase : `loading weights, ${percent(progress)}`;
 }
 
 /** Describe a phase in a few words. */
@@ -55,8 +67,19 @@ export function describePhase(phase: LoadPhase): string {
     case "quarantine":
       return `Its hash is wrong: moved to ${phase.quarantine_path}`;
     case "mmap":
-      return `Loading ${basename(phase.path)}`;
+      return `Loading weights of ${basename(phase.path)}`;
     case "kv_cache":
       return `Preparing a context of ${phase.n_ctx} tokens`;
   }
+}
+
+/**
+ * Describe a chat template's error in one line, whatever its message contains.
+ *
+ * @param error The error.
+ * @returns The problem, and the fallback.
+ */
+export function describeTemplateError({ message, line, format }: Readonly<TemplateError>): string {
+  const wrong = message.replaceAll(/\s+/g, " ").trim();
+  return `cannot be used (line ${line}: ${wrong}); conversations are written as ${format}`;
 }

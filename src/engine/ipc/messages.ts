@@ -178,7 +178,7 @@ export type FromEngine =
   | { readonly type: "needs"; readonly need: EngineNeed }
   /** What it is about to compute with; said again if it is something else after all. */
   | { readonly type: "accelerator"; readonly accelerator: Accelerator }
-  | { readonly type: "phase"; readonly phase: "mmap"; readonly path: string }
+  | { readonly type: "phase"; readonly phase: "mmap"; readonly path: string; readonly progress?: number }
   | { readonly type: "phase"; readonly phase: "kv_cache"; readonly n_ctx: number }
   | TemplateFacts & {
     readonly type: "ready";

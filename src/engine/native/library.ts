@@ -28,6 +28,7 @@ export const MODEL_PARAM = {
   loadMode: 24,
   mainGpu: 32,
   tensorSplit: 40,
+  progressCallback: 48,
   vocabOnly: 72,
 } as const;
 

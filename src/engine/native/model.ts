@@ -2,6 +2,7 @@
 import { checkWeights } from "./memory.ts";
 import { checkFile, headSizeOf, ModelError, peek } from "./first_look.ts";
 import { type Backends, cString, dataView, type Library, MODEL_PARAM } from "./library.ts";
+import { LoadProgress } from "./load_progress.ts";
 import type { NativeSettings } from "../ipc/messages.ts";
 import { applyToModel, cacheBytes, loadAdapters, type LoadedAdapter } from "./settings.ts";
 import { LIBRARY_VERSION } from "../../libraries/library_files.ts";
@@ -53,6 +54,8 @@ export interface LoadOptions {
   readonly vocabularyOnly?: boolean;
   /** Called with the reason when falling back to the CPU. */
   readonly onFailure?: (reason: string) => void;
+  /** Called a few times a second with the share of the weights that is loaded. */
+  readonly onProgress?: (share: number) => void;
   /** What computes, where another model was loaded before; absent: the library's code is loaded first. */
   readonly beside?: Pick<Model, "accelerator">;
   /** Operator settings. */
@@ -204,6 +207,10 @@ export class Model {
     if (options.vocabularyOnly) dataView(params).setUint8(MODEL_PARAM.vocabOnly, 1);
     const { settings = {} } = options;
     const pointed = applyToModel(params, settings);
+    using progress = options.onProgress && new LoadProgress(options.onProgress);
+    // More than fits into memory would be read twice.
+    if (settings.mmap !== false && bytes < (options.available ?? Infinity)) progress?.read(paths);
+    progress?.watch(params);
     const handle = loadFiles(library, paths, params);
     // Keeps the memory that the struct points to alive until here.
     pointed.fill(0);

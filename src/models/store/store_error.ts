@@ -14,6 +14,8 @@ export type ModelStoreErrorCode =
   | "taken"
   /** No such model or file. */
   | "not_found"
+  /** No file fits into the memory of this machine. */
+  | "too_large"
   /** The manifest of this name is invalid. */
   | "broken_manifest"
   /** A daemon serves it. */

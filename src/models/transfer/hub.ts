@@ -98,7 +98,7 @@ function fitting(files: readonly HubFile[], { memoryBytes, repo }: { memoryBytes
   const memory = formatBytes(memoryBytes, { binary: true });
   const size = formatBytes(least?.sizeBytes ?? 0, { binary: true });
   throw new ModelStoreError(
-    "not_found",
+    "too_large",
     `No file of "${repo}" fits this machine: it has ${memory} of memory, and the smallest file ` +
       `(${least?.quantisation ?? least?.path}) has ${size}. Choose a smaller model, or name the file`,
   );

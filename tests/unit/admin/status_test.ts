@@ -22,7 +22,7 @@ const RESTARTING = '{"id":"admin","type":"status","status":"restarting","phase":
 const QUEUE = { active: 1, waiting: 2, depth: 10 };
 
 function create(queue = { ...QUEUE }): StatusBoard {
-  return new StatusBoard({ queue: () => queue });
+  return new StatusBoard({ queue: () => queue, now: () => 0 });
 }
 
 /** What is said until the board closes. */
@@ -39,6 +39,7 @@ Deno.test("StatusBoard says every frame in the documented order of keys", async 
   board.loading({ phase: "download", downloaded_bytes: 0, total_bytes: null, source_url: "https://x" });
   board.loading({ phase: "verify", path: "/m" });
   board.loading({ phase: "mmap", path: "/m" });
+  board.loading({ phase: "mmap", path: "/m", progress: 0.5 });
   board.loading({ phase: "kv_cache", n_ctx: 512 });
   board.capable("llamacpp", CAPABILITIES);
   board.ready();
@@ -53,10 +54,11 @@ Deno.test("StatusBoard says every frame in the documented order of keys", async 
     `${head}"loading_model","phase":"download","downloaded_bytes":0,"total_bytes":null,"source_url":"https://x"}`,
     `${head}"loading_model","phase":"verify","path":"/m"}`,
     `${head}"loading_model","phase":"mmap","path":"/m"}`,
+    `${head}"loading_model","phase":"mmap","path":"/m","progress":0.5}`,
     `${head}"loading_model","phase":"kv_cache","n_ctx":512}`,
     `${head}"capabilities","backend":"llamacpp","v2":false,"vision":false,"audio":false,"tools":false,` +
     '"thinking":false,"embed":false,"accelerator":"cpu","gpu_layers":0,"rerank":false,"model":"inferd-tiny",' +
-    '"n_ctx":512,"parallel":4,"state":"ready","breaker":"closed","queue":{"active":1,"waiting":2,"depth":10}}',
+    '"n_ctx":512,"parallel":4,"state":"ready","breaker":"closed","uptime_ms":0,"queue":{"active":1,"waiting":2,"depth":10}}',
     `${head}"ready"}`,
     `${head}"restarting","phase":"mmap","path":"/m"}`,
     `${head}"log_stopped","reason":"disk full"}`,
@@ -189,4 +191,44 @@ Deno.test("StatusBoard tells capabilities in the order of priority when backends
   const lines = (await reader.take() ?? "").trim().split("\n").map((line) => JSON.parse(line).backend);
   assertEquals(lines.slice(0, 2), ["first", "second"]);
   assertEquals(board.capabilities().map(({ backend }) => backend), ["first", "second"]);
+});
+
+Deno.test("StatusBoard tells for how long a backend has been ready, from anew when it was loaded again", () => {
+  let now = 0;
+  const board = new StatusBoard({ queue: () => QUEUE, now: () => now });
+  const uptimes = (): (number | undefined)[] => board.capabilities().map(({ uptime_ms: uptime }) => uptime);
+  board.capable("one", CAPABILITIES);
+  now = 1000;
+  board.capable("two", CAPABILITIES);
+  board.capable("one", { ...CAPABILITIES, contextTokens: 1024 });
+  now = 1500;
+  assertEquals(uptimes(), [1500, 500]);
+  board.changed("one", "loading");
+  assertEquals(uptimes(), [undefined, 500]);
+  board.capable("one", CAPABILITIES);
+  board.asleep("two", CAPABILITIES);
+  now = 1700;
+  assertEquals(uptimes(), [200, undefined]);
+});
+
+Deno.test("StatusBoard tells how far a backend's weights are loaded, and of no memory until they are", async () => {
+  const board = create();
+  board.capable("one", { ...CAPABILITIES, memoryBytes: 1000 });
+  board.asleep("one", { ...CAPABILITIES, memoryBytes: 1000 });
+  board.changed("one", "loading");
+  using reader = board.subscribe();
+  await reader.take();
+  board.phase("one", MMAP);
+  board.phase("one", MMAP);
+  for (const progress of [0.25, 0.5]) board.phase("one", { ...MMAP, progress });
+  board.phase("one", { phase: "kv_cache", n_ctx: 512 });
+  board.capable("one", { ...CAPABILITIES, memoryBytes: 1000 });
+  const told = (await reader.take() ?? "").trim().split("\n").map((line) => JSON.parse(line));
+  assertEquals(told.map((one) => [one.state, one.phase, one.progress, one.memory_bytes]), [
+    ["loading", "mmap", undefined, undefined],
+    ["loading", "mmap", 0.25, undefined],
+    ["loading", "mmap", 0.5, undefined],
+    ["loading", "kv_cache", undefined, undefined],
+    ["ready", undefined, undefined, 1000],
+  ]);
 });

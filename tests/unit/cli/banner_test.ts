@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { bannerOf } from "../../../src/cli/banner.ts";
 import { setColorEnabled } from "@std/fmt/colors";
 
@@ -30,6 +30,15 @@ Deno.test("the banner says what is served, where, and what to try", () => {
            127.0.0.1:47321 (generation)
   http     http://[::1]:80
   try      inferd chat`,
+  );
+});
+
+Deno.test("the banner leaves it to the bridge to say which port it has found", () => {
+  setColorEnabled(false);
+  const http = { ...HTTP, enabled: true, address: { hostname: "127.0.0.1", port: 0 } };
+  assertStringIncludes(
+    bannerOf({ listen: LISTEN, http }, [CHAT]),
+    "http     a free port of 127.0.0.1, in a line of its own",
   );
 });
 

@@ -22,7 +22,7 @@ const CLIENTS = [1, 4, 8] as const;
 /** Greedy sampling. */
 export const GREEDY: LoadSampling = { temperature: 0, topP: 1, topK: 0, seed: 1 };
 /** v1's defaults, with a seed. */
-const SAMPLED: LoadSampling = { temperature: 1, topP: 0.95, topK: 64, seed: 1 };
+export const SAMPLED: LoadSampling = { temperature: 1, topP: 0.95, topK: 64, seed: 1 };
 
 /** Available models. */
 export type Model = "random" | "built-in";

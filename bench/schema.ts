@@ -1,17 +1,22 @@
 /**
  * Answers constrained by a schema: an object with long keys and short values, from llama-server and inferd, and next to
- * inferd's own free text. Every prompt is different.
+ * inferd's own free text; of a model with a small vocabulary and one with a large one. Every prompt is different.
  */
+import { join } from "@std/path";
 import { type Contender, type ContenderOptions, inTurns, type Results } from "./contenders.ts";
-import { GREEDY, randomModel } from "./engine.ts";
+import { GREEDY, randomModel, SAMPLED } from "./engine.ts";
 import type { LoadGenerator } from "./load_generator.ts";
 import type { StreamResult, Target } from "./load_job.ts";
 import { wordPrompts } from "./prompts.ts";
+import { WIDE_VOCABULARY_SHAPE, writeRandomModel } from "./random_gguf.ts";
 import type { Progress } from "../src/cli/terminal/progress.ts";
 import { median, type Row } from "./report.ts";
 import { Inferd, LlamaServer, serveModel, type ServerOptions } from "./servers.ts";
 
-const SECTION = "Answers by a schema, random Llama, 203 M, Q8_0";
+/** Section for a model. */
+const sectionOf = (model: string): string => `Answers by a schema, random Llama, ${model}, Q8_0`;
+/** Path in llama.cpp's source, from which the peer is built. */
+const WIDE_TOKENIZER = ["peer", "llama.cpp", "models", "ggml-vocab-qwen2.gguf"];
 const CLIENTS = [1, 4] as const;
 /** Answers per client and round. */
 const ANSWERS = 3;
@@ -62,17 +67,50 @@ type Kind = "peer" | "ours" | "free";
  * @returns The lines of the table.
  */
 export async function benchSchema(options: SchemaBenchOptions): Promise<Row[]> {
+  const rows = await benchModel({ name: sectionOf("203 M"), path: await randomModel(options) }, options);
+  const wide = await wideModel(options);
+  if (wide === undefined) {
+    options.progress.note("llama.cpp's source, which has a large vocabulary, is missing; going on without that model");
+    return rows;
+  }
+  return [...rows, ...await benchModel({ name: sectionOf("vocabulary of 152 000"), path: wide }, options)];
+}
+
+/** Path of a small model with a vocabulary as large as in newer families; written on first use. */
+async function wideModel({ cache, progress }: SchemaBenchOptions): Promise<string | undefined> {
+  const tokenizerFrom = join(cache, ...WIDE_TOKENIZER);
+  const path = join(cache, "random-152k-q8_0.gguf");
+  if (await exists(path)) return path;
+  if (!await exists(tokenizerFrom)) return undefined;
+  progress.step("writing a model with a large vocabulary");
+  await writeRandomModel(path, {
+    tokenizerFrom,
+    shape: WIDE_VOCABULARY_SHAPE,
+    seed: 1,
+    onProgress: (fraction) => progress.at(fraction),
+  });
+  return path;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+async function benchModel(
+  { name, path }: { readonly name: string; readonly path: string },
+  options: SchemaBenchOptions,
+): Promise<Row[]> {
   const { load, progress, rounds, quick } = options;
-  progress.step(`${SECTION}: starting`);
+  progress.step(`${name}: starting`);
   await using servers = new AsyncDisposableStack();
-  const contenders = await startBoth(servers, options);
+  const contenders = await startBoth(servers, path, options);
   const prompts = wordPrompts(12);
   const rows: Row[] = [];
   for (const clients of CLIENTS) {
     const results: Record<Kind, StreamResult[]> = { peer: [], ours: [], free: [] };
     // The first round is a warm-up.
     for (let round = 0; round <= rounds; round++) {
-      progress.at(round / (rounds + 1), `${SECTION}: ${clients} clients, round ${round} of ${rounds}`);
+      progress.at(round / (rounds + 1), `${name}: ${clients} clients, round ${round} of ${rounds}`);
       const shares = Array.from({ length: clients }, () => Array.from({ length: quick ? 1 : ANSWERS }, prompts));
       const run = (target: Target, isFree: boolean): Promise<StreamResult> =>
         load.run({
@@ -80,7 +118,8 @@ export async function benchSchema(options: SchemaBenchOptions): Promise<Row[]> {
           target,
           prompts: shares,
           maxTokens: isFree ? FREE_TOKENS : MOST_TOKENS,
-          sampling: GREEDY,
+          // Greedy free text of random weights repeats itself, and speculation makes that fast.
+          sampling: isFree ? SAMPLED : GREEDY,
           ...(isFree ? {} : { schema: SCHEMA }),
         });
       for (const { side, server } of inTurns(contenders, round)) {
@@ -91,22 +130,17 @@ export async function benchSchema(options: SchemaBenchOptions): Promise<Row[]> {
         if (round > 0) results.free.push(free);
       }
     }
-    rows.push(...rowsOf(clients, results));
+    rows.push(...rowsOf(name, clients, results));
   }
   return rows;
 }
 
 async function startBoth(
   servers: AsyncDisposableStack,
-  options: SchemaBenchOptions,
+  model: string,
+  { peerFolder, peerOnly }: SchemaBenchOptions,
 ): Promise<Contender[]> {
-  const { peerFolder, peerOnly } = options;
-  const serverOptions: ServerOptions = {
-    model: await randomModel(options),
-    threads: 2,
-    parallel: 4,
-    contextTokens: 1024,
-  };
+  const serverOptions: ServerOptions = { model, threads: 2, parallel: 4, contextTokens: 1024 };
   const contenders: Contender[] = [];
   if (peerFolder !== undefined) {
     const server = servers.use(await LlamaServer.start(peerFolder, serverOptions, "chat"));
@@ -119,7 +153,11 @@ async function startBoth(
   return contenders;
 }
 
-function rowsOf(clients: number, { peer, ours, free }: Record<Kind, readonly StreamResult[]>): Row[] {
+function rowsOf(
+  section: string,
+  clients: number,
+  { peer, ours, free }: Record<Kind, readonly StreamResult[]>,
+): Row[] {
   const name = clients === 1 ? "1 client" : `${clients} clients`;
   const row = (
     figure: string,
@@ -130,7 +168,7 @@ function rowsOf(clients: number, { peer, ours, free }: Record<Kind, readonly Str
       readonly goal?: number;
     },
   ): Row => ({
-    section: SECTION,
+    section,
     figure: `${name}: ${figure}`,
     unit,
     ...(sides.peer.length > 0 && { peer: median(sides.peer.map(of)) }),

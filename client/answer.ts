@@ -38,7 +38,6 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failure: { readonly error: unknown } | undefined;
 
-  /** @param context What it needs to know of its caller. */
   constructor(context: AnswerContext) {
     this.#context = context;
     this.#outcome = new Promise((resolve, reject) => {
@@ -78,14 +77,9 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
    */
   protected abstract events(): AsyncGenerator<Event, void, void>;
 
-  /**
-   * Make what `events` waits for settle, because the answer is no longer wanted.
-   *
-   * @param reason What consumers get.
-   */
+  /** Make what `events` waits for settle, because the answer is no longer wanted. */
   protected abstract stop(reason: unknown): void;
 
-  /** @param result What the answer came to. */
   protected succeed(result: Result): void {
     if (this.#over) return;
     this.#settle();
@@ -100,7 +94,6 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
   /**
    * End the answer if it is not over yet.
    *
-   * @param error What consumers get.
    * @returns What consumers get: this error, or an earlier one.
    */
   cancel(error: unknown): unknown {

@@ -53,11 +53,7 @@ export function endpointName(endpoint: Endpoint): string {
 /**
  * Decide where a surface is.
  *
- * @param surface Which.
- * @param options What the caller said.
  * @param facts The process; read only where the caller has not decided.
- * @param surfaces Every surface there is.
- * @returns The endpoint.
  * @throws {TypeError} If options contradict each other or cannot be an endpoint.
  * @throws {RangeError} If a port or the length of a path is out of range.
  */
@@ -217,8 +213,6 @@ const LONGEST_SOCKET = SOCKET_NAMES.reduce((one, other) => other.length > one.le
  * Why no daemon can have put a socket where one is missing: a daemon with its sockets in this folder would refuse to
  * start, as not all of their paths fit.
  *
- * @param path The socket that is not there.
- * @param facts The process.
  * @returns The reason; nothing where a daemon may still come.
  */
 export function whyNoDaemon(path: string, facts: Pick<ProcessFacts, "platform"> = thisProcess()): string | undefined {

@@ -10,7 +10,6 @@ export class Gate {
   readonly #running = new Map<object, boolean>();
   readonly #waiting = new Set<() => void>();
 
-  /** @param limit How many requests may run. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -25,8 +24,6 @@ export class Gate {
   /**
    * Wait for a place, first come first served.
    *
-   * @param request Whose answer is being read.
-   * @param signal Gives up.
    * @throws The signal's reason, if it was aborted.
    */
   async enter(request: object, signal: AbortSignal): Promise<void> {
@@ -54,7 +51,6 @@ export class Gate {
     });
   }
 
-  /** @param request One that is over. */
   leave(request: object): void {
     this.#running.delete(request);
     for (const go of this.#waiting) {

@@ -4,8 +4,6 @@
  * Check the names of what the caller said.
  *
  * @param what For the message, e.g. `embed`.
- * @param given What the caller said.
- * @param known Every name there is.
  * @param elsewhere Names that belong somewhere else, and where.
  * @throws {TypeError} If a name is not known.
  */

@@ -57,8 +57,6 @@ export interface ObjectOptions<Schema extends AnySchema = JsonSchema> extends Re
 /**
  * Read the value out of an answer.
  *
- * @param answer The answer.
- * @returns The value.
  * @throws {ObjectError} If the answer was cut off or is not JSON.
  */
 export function parseObject({ text, stopReason }: GenerationResult): unknown {

@@ -24,7 +24,6 @@ export interface PatienceOptions {
  * Do something that may be given up or run out of time.
  *
  * @param act What to do; it has to settle soon after its signal is aborted.
- * @param options How long, and for what.
  * @returns What `act` returned.
  * @throws {TimeoutError} If time runs out.
  * @throws {ClientClosedError} If the client is closed, or was.
@@ -91,7 +90,6 @@ export async function persist<T>(
  * Wait.
  *
  * @param waitMs How long, in milliseconds.
- * @param signal Gives up.
  * @throws The signal's reason, if it was aborted.
  */
 export function pause(waitMs: number, signal: AbortSignal): Promise<void> {

@@ -87,10 +87,6 @@ export class PoolingClient implements Client {
   #state: "open" | "draining" | "closed" = "open";
   #resolveClosed!: () => void;
 
-  /**
-   * @param endpoint Where it was connected to first.
-   * @param parts What it is made of.
-   */
   constructor(endpoint: string, parts: ClientParts) {
     this.endpoint = endpoint;
     this.admin = adminAt(parts.locateAdmin, this.#closing.signal);

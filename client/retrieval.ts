@@ -151,13 +151,7 @@ export interface RerankResult {
   readonly backend: string;
 }
 
-/**
- * An embeddings request and its answer.
- *
- * @param input The texts.
- * @param options How.
- * @returns The codec of this request.
- */
+/** An embeddings request and its answer. */
 export function embedCodec(input: readonly string[], options: EmbedOptions): Codec<EmbedResult, EmbedResult> {
   const { model, dimensions, task } = options;
   const frame: { [Key in keyof Required<EmbedRequest>]: unknown } = {
@@ -178,14 +172,7 @@ export function embedCodec(input: readonly string[], options: EmbedOptions): Cod
   });
 }
 
-/**
- * A rerank request and its answer.
- *
- * @param query What is looked for.
- * @param documents Where.
- * @param options How.
- * @returns The codec of this request.
- */
+/** A rerank request and its answer. */
 export function rerankCodec(
   query: string,
   documents: readonly string[],

@@ -48,8 +48,6 @@ export interface SpawnEndpoints {
 /**
  * Make sure that a daemon runs. Where one answers nothing is done.
  *
- * @param plan How one is started.
- * @param endpoints Where it shows.
  * @param signal Gives up; a daemon that was started keeps running.
  * @returns As soon as it is ready, or at the end of `plan.timeoutMs` if it lives and loads: looks whether the one that
  * was started has ended since.

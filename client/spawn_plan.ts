@@ -28,9 +28,6 @@ export interface SpawnPlan {
 /**
  * Decide how a daemon is started.
  *
- * @param options What the caller said.
- * @param facts The process.
- * @returns The plan.
  * @throws {TypeError} If the command is empty.
  * @throws {RangeError} If the timeout is negative or not a number.
  */

@@ -90,12 +90,10 @@ export class StatusHub {
   /** Whether an endpoint answered when it was last tried. */
   readonly #connected = new Map<string, boolean>();
 
-  /** @param debug The caller's hook. */
   constructor(debug?: (event: DebugEvent) => void) {
     this.#debug = debug;
   }
 
-  /** @param event What happened. */
   tell(event: DebugEvent): void {
     this.#debug?.(event);
     if (event.type === "sent" || event.type === "settled") return;
@@ -105,7 +103,6 @@ export class StatusHub {
   /**
    * Tell of a change of a connection.
    *
-   * @param endpoint Where it leads.
    * @param connected Whether it stands.
    */
   connection(endpoint: string, connected: boolean): void {

@@ -69,13 +69,7 @@ export interface PromptRequest {
   readonly thinking?: boolean | undefined;
 }
 
-/**
- * The tokens of a text.
- *
- * @param request The text.
- * @param options How, and whom.
- * @returns The codec of this request.
- */
+/** The tokens of a text. */
 export function tokenizeCodec(request: string, options: TokenizeOptions): Codec<readonly number[], readonly number[]> {
   const { model, addSpecial, parseSpecial } = options;
   const fields = { model, text: request, add_special: addSpecial, parse_special: parseSpecial };
@@ -86,24 +80,12 @@ export function tokenizeCodec(request: string, options: TokenizeOptions): Codec<
   });
 }
 
-/**
- * The text of tokens.
- *
- * @param tokens The tokens.
- * @param options Whom.
- * @returns The codec of this request.
- */
+/** The text of tokens. */
 export function detokenizeCodec(tokens: readonly number[], { model }: TokenizerOptions): Codec<string, string> {
   return codec("detokenize", { model, tokens }, (answer) => text(answer, "text"));
 }
 
-/**
- * The bytes of tokens.
- *
- * @param tokens The tokens.
- * @param options Whom.
- * @returns The codec of this request.
- */
+/** The bytes of tokens. */
 export function piecesCodec(
   tokens: readonly number[],
   { model }: TokenizerOptions,
@@ -116,24 +98,12 @@ export function piecesCodec(
     }));
 }
 
-/**
- * The number of a prompt's tokens.
- *
- * @param request The conversation.
- * @param options Whom.
- * @returns The codec of this request.
- */
+/** The number of a prompt's tokens. */
 export function countCodec(request: PromptRequest, { model }: TokenizerOptions): Codec<number, number> {
   return codec("count", { model, ...conversationFields(request) }, (answer) => number(answer, "input_tokens"));
 }
 
-/**
- * The text of a prompt.
- *
- * @param request The conversation.
- * @param options Whom.
- * @returns The codec of this request.
- */
+/** The text of a prompt. */
 export function templateCodec(request: PromptRequest, { model }: TokenizerOptions): Codec<string, string> {
   return codec("apply_template", { model, ...conversationFields(request) }, (answer) => text(answer, "text"));
 }

@@ -42,9 +42,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
   /**
    * Send the first request.
    *
-   * @param request The conversation, and how to answer.
    * @param tools What to run; definitions are added to the request's tools.
-   * @param context What it needs.
    * @throws {RangeError} If `maxSteps` is less than 1.
    * @throws {TypeError} If a function belongs to no tool, or the request cannot be said in JSON.
    */

@@ -6,7 +6,6 @@ import type { AnySchema, StandardSchema } from "./standard_schema.ts";
  * Check a value with the library that made its schema.
  *
  * @param schema The schema; a JSON Schema allows everything, because the daemon holds the model to it.
- * @param value The value.
  * @returns The value, as the library returns it.
  * @throws {ObjectError} If the library refuses it.
  */

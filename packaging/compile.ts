@@ -26,6 +26,8 @@ export function compileArguments(platform: string, args: readonly string[]): str
   // Modules loaded only at run time, which Deno does not detect.
   const modules = [
     "src/cli/daemon_main.ts",
+    "src/cli/http_main.ts",
+    "src/http/server.ts",
     "src/engine/main.ts",
     "src/engine/chat/render/chat_wrappers.ts",
     "src/libraries/fetch/fetch_main.ts",

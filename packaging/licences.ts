@@ -21,6 +21,7 @@ export const ALLOWED: ReadonlySet<string> = new Set([
 /** Entry points loaded by computed specifiers, which do not appear in the graph of `main.ts`. */
 const PROGRAMS: readonly string[] = [
   "src/cli/daemon_main.ts",
+  "src/cli/http_main.ts",
   "src/engine/main.ts",
   "src/engine/chat/render/chat_wrappers.ts",
   "src/libraries/fetch/fetch_main.ts",

@@ -23,6 +23,7 @@ const MAX_FILES = 13;
 const ROOTS = [
   "main.ts",
   "src/cli/daemon_main.ts",
+  "src/cli/http_main.ts",
   "client/mod.ts",
   "client/paths.ts",
   "client/protocol/mod.ts",
@@ -188,6 +189,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/admin": { imports: ["client/protocol", "src/inference", "src/log", "src/pipeline", "src/server"] },
   "src/service": { imports: [] },
   "src/monitor": {
+    folders: ["src/monitor/permissions"],
     imports: [
       ...[
         "src/config",

@@ -7,7 +7,6 @@ import { type Fields, isRecord, list, number, parse, record, text, wrong } from 
 /**
  * Read the answer to `requests`.
  *
- * @param line A line of the admin socket.
  * @returns What it says; `undefined` if it is another frame.
  * @throws {ProtocolError} If it is no frame.
  */
@@ -60,7 +59,6 @@ export function readRequest(entry: Fields): LiveRequestStatus {
 /**
  * Read the answer to `cancel`.
  *
- * @param line A line of the admin socket.
  * @returns Whether the request was under way; `undefined` if it is another frame.
  * @throws {ProtocolError} If it is no frame.
  */

@@ -13,7 +13,6 @@ import { type Fields, number, parse, record, text, wrong } from "./frames.ts";
 /**
  * Read one line of the admin stream.
  *
- * @param line The line.
  * @returns The event, or `undefined` for a state or phase that is not known.
  * @throws {ProtocolError} If it is no admin frame.
  */

@@ -132,10 +132,7 @@ export class Connection {
   /**
    * Connect, once, and present the API key where there is one.
    *
-   * @param endpoint Where to.
-   * @param signal Gives up.
    * @param open Makes the stream; absent: `node:net` does.
-   * @returns The connection.
    * @throws {ConnectError} If none can be made.
    */
   static async open(endpoint: Endpoint, signal: AbortSignal, open?: OpenTransport): Promise<Connection> {
@@ -201,7 +198,6 @@ export class Connection {
   /**
    * Read a line that was taken.
    *
-   * @param parse Reads it.
    * @returns What `parse` returned.
    * @throws {ConnectionClosedError} If it makes no sense because the connection ended within it.
    * @throws What `parse` threw.
@@ -215,7 +211,6 @@ export class Connection {
     }
   }
 
-  /** @returns The error for a connection that ended too early. */
   closedError(): ConnectionClosedError {
     const hint = this.name.startsWith("tcp:") && this.#received === 0 ? "; a missing or wrong API key does that" : "";
     return new ConnectionClosedError(
@@ -251,7 +246,6 @@ function targetOf(endpoint: Endpoint): TransportTarget {
 /**
  * One frame as it goes over the wire.
  *
- * @param frame Anything JSON can say.
  * @returns One line with its newline, as UTF-8.
  */
 export function encodeFrame(frame: unknown): Uint8Array {

@@ -63,13 +63,7 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
   #sent: Promise<Lease> | undefined;
   #connection: Connection | undefined;
 
-  /**
-   * Send a request.
-   *
-   * @param codec The request, and how to read its answer.
-   * @param context What it needs.
-   * @throws {TypeError} If the request cannot be said in JSON.
-   */
+  /** @throws {TypeError} If the request cannot be said in JSON. */
   constructor(codec: Codec<Event, Result>, context: ExchangeContext) {
     super(context);
     this.id = codec.id;

@@ -13,12 +13,7 @@ import { ProtocolError } from "../errors/errors.ts";
 /** A JSON object, not looked into yet. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/**
- * Generation v1 on the wire.
- *
- * @param request What the caller said.
- * @returns The codec of this request.
- */
+/** Generation v1 on the wire. */
 export function v1Codec(request: GenerateRequest): Codec<GenerationEvent, GenerationResult> {
   const { id = crypto.randomUUID() } = request;
   return { id, frame: v1Request(request, id), read: (line) => readV1(line, id) };
@@ -40,12 +35,7 @@ function v1Request(request: GenerateRequest, id: string): V1Request {
 /** The fields of v1 and v2 about sampling. */
 type SamplingField = Exclude<keyof V1Request, "id" | "messages" | "stream" | "image_token_budget" | "grammar">;
 
-/**
- * What v1 and v2 have under the same names.
- *
- * @param options What the caller said.
- * @returns The fields.
- */
+/** What v1 and v2 have under the same names. */
 export function wireSampling(
   options: SamplingOptions,
 ): Pick<{ [Key in keyof Required<V1Request>]: unknown }, SamplingField> {
@@ -100,8 +90,6 @@ function stopReason(reason: string): string {
 /**
  * Read what every surface may answer.
  *
- * @param frame The frame.
- * @param id The request's id.
  * @returns The failure, or `undefined` for a frame type that is not known.
  * @throws {ProtocolError} If it is no frame, or belongs to another request.
  */
@@ -117,13 +105,7 @@ export function readFailure(frame: Fields, id: string): Failure | undefined {
   return undefined;
 }
 
-/**
- * Read one line.
- *
- * @param line The line.
- * @returns The frame.
- * @throws {ProtocolError} If it is no JSON object.
- */
+/** @throws {ProtocolError} If it is no JSON object. */
 export function parse(line: string): Fields {
   let value: unknown;
   try {
@@ -138,7 +120,6 @@ export function parse(line: string): Fields {
 /**
  * Tell JSON objects from the rest.
  *
- * @param value Anything JSON can say.
  * @returns Whether it is an object.
  */
 export function isRecord(value: unknown): value is Fields {
@@ -148,8 +129,6 @@ export function isRecord(value: unknown): value is Fields {
 /**
  * Check that a frame is of this request.
  *
- * @param frame The frame.
- * @param id The request's id.
  * @throws {ProtocolError} If it is another's.
  */
 export function expectId(frame: Fields, id: string): void {
@@ -158,70 +137,35 @@ export function expectId(frame: Fields, id: string): void {
   }
 }
 
-/**
- * A field that is a string.
- *
- * @param frame The frame.
- * @param key The field.
- * @returns Its value.
- * @throws {ProtocolError} If it is something else.
- */
+/** @throws {ProtocolError} If it is something else. */
 export function text(frame: Fields, key: string): string {
   const value = frame[key];
   if (typeof value !== "string") throw wrong(frame, key, "a string");
   return value;
 }
 
-/**
- * A field that is a number.
- *
- * @param frame The frame.
- * @param key The field.
- * @returns Its value.
- * @throws {ProtocolError} If it is something else.
- */
+/** @throws {ProtocolError} If it is something else. */
 export function number(frame: Fields, key: string): number {
   const value = frame[key];
   if (typeof value !== "number") throw wrong(frame, key, "a number");
   return value;
 }
 
-/**
- * A field that is an object.
- *
- * @param frame The frame.
- * @param key The field.
- * @returns Its value.
- * @throws {ProtocolError} If it is something else.
- */
+/** @throws {ProtocolError} If it is something else. */
 export function record(frame: Fields, key: string): Fields {
   const value = frame[key];
   if (!isRecord(value)) throw wrong(frame, key, "an object");
   return value;
 }
 
-/**
- * A field that is a list.
- *
- * @param frame The frame.
- * @param key The field.
- * @returns Its value.
- * @throws {ProtocolError} If it is something else.
- */
+/** @throws {ProtocolError} If it is something else. */
 export function list(frame: Fields, key: string): readonly unknown[] {
   const value = frame[key];
   if (!Array.isArray(value)) throw wrong(frame, key, "a list");
   return value;
 }
 
-/**
- * The error for a field that is not what it has to be.
- *
- * @param frame The frame.
- * @param key The field.
- * @param expected What it has to be.
- * @returns The error.
- */
+/** The error for a field that is not what it has to be. */
 export function wrong(frame: Fields, key: string, expected: string): ProtocolError {
   return new ProtocolError(`The daemon sent a frame whose "${key}" is ${shown(frame[key])} and must be ${expected}`);
 }

@@ -37,10 +37,7 @@ export class V2Codec<Tools extends readonly Tool[]> implements Codec<GenerationE
   readonly #toolCalls: ToolUse<Tools>[] = [];
   #logprobs: TokenLogprob[] | undefined;
 
-  /**
-   * @param request What the caller said.
-   * @throws {TypeError} If it asks for what v2 does not have.
-   */
+  /** @throws {TypeError} If it asks for what v2 does not have. */
   constructor(request: GenerateV2Fields<Tools>) {
     // Callers without types may try; to leave it out silently would be an answer that breaks their grammar.
     if (request.grammar !== undefined) {
@@ -167,12 +164,7 @@ function v2Request(request: GenerateV2Fields, id: string): V2Request {
   return frame as V2Request;
 }
 
-/**
- * Tools on the wire.
- *
- * @param tools As callers write them.
- * @returns The fields.
- */
+/** Tools on the wire. */
 export function wireTools(tools: readonly Tool[] | undefined): V2Tool[] | undefined {
   return tools?.map(({ name, description, inputSchema }) => ({
     name,
@@ -181,12 +173,7 @@ export function wireTools(tools: readonly Tool[] | undefined): V2Tool[] | undefi
   }));
 }
 
-/**
- * What was said, on the wire.
- *
- * @param content As callers write it.
- * @returns The blocks.
- */
+/** What was said, on the wire. */
 export function wireContent(content: string | readonly Block[]): V2Block[] {
   return typeof content === "string" ? [{ type: "text", text: content }] : content.map(wireBlock);
 }

@@ -32,10 +32,6 @@ export class Pool {
   readonly #transport: OpenTransport | undefined;
   #closed = false;
 
-  /**
-   * @param endpoint Where connections lead.
-   * @param parts What it is made of.
-   */
   constructor(endpoint: Endpoint, { first, hub, transport }: PoolParts) {
     this.#endpoint = endpoint;
     this.#hub = hub;
@@ -54,7 +50,6 @@ export class Pool {
   /**
    * Lend the connection that was idle for the shortest time, or a new one.
    *
-   * @param signal Gives up connecting.
    * @returns The connection; give it back with `release`, or close it.
    * @throws {ConnectError} If no connection can be made. One attempt is made.
    */
@@ -69,7 +64,6 @@ export class Pool {
   /**
    * Lend a new connection.
    *
-   * @param signal Gives up connecting.
    * @returns The connection; give it back with `release`, or close it.
    * @throws {ConnectError} If no connection can be made. One attempt is made.
    */

@@ -36,9 +36,6 @@ export class Transport {
   /**
    * Connect, once.
    *
-   * @param endpoint Where to.
-   * @param signal Gives up.
-   * @returns The stream.
    * @throws {ConnectError} If no connection can be made; says whether to try again.
    * @throws The signal's reason, if it was aborted.
    */
@@ -87,7 +84,6 @@ export class Transport {
   /**
    * Write all of it.
    *
-   * @param bytes What to write.
    * @returns Resolves when it is handed to the system.
    */
   write(bytes: Uint8Array): Promise<void> {

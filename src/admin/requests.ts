@@ -4,10 +4,9 @@
  */
 import type { CancelledFrame, QueueStatus, RequestsFrame } from "@inferd/client/protocol";
 import type { LiveRequests } from "../pipeline/live_requests.ts";
-import { isRecord } from "../pipeline/resolve.ts";
+import { isObject } from "../inference/objects.ts";
 
 const NEWLINE = 10;
-/** The longest request, in bytes. */
 const MAX_LINE_BYTES = 1024;
 
 /** Splits bytes into lines; never buffers more than one short line. */
@@ -19,7 +18,6 @@ export class QuestionReader {
   /**
    * Take what has arrived.
    *
-   * @param bytes The next bytes.
    * @returns The lines that they complete, without those that are too long.
    */
   push(bytes: Uint8Array): string[] {
@@ -52,7 +50,6 @@ export class RequestDesk {
   /**
    * Tell of requests, if that is what a line asks for.
    *
-   * @param line As it was written.
    * @param push Takes frames with their newlines.
    * @returns Disposal ends it; `undefined` if the line asks for something else.
    */
@@ -61,12 +58,7 @@ export class RequestDesk {
     return this.#live.follow((frame) => push(`${JSON.stringify(frame)}\n`));
   }
 
-  /**
-   * Answer a line.
-   *
-   * @param line As it was written.
-   * @returns A frame with its newline; `undefined` if the line is not a request.
-   */
+  /** @returns A frame with its newline; `undefined` if the line is not a request. */
   answer(line: string): string | undefined {
     const asked = read(line);
     if (asked === undefined) return undefined;
@@ -94,7 +86,7 @@ export class RequestDesk {
 function read(line: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return isRecord(value) ? value : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -20,7 +20,6 @@ const MAX_CONNECTIONS = 256;
 /** How often a reader that has closed its sending side is checked: it may have gone since. */
 const HANG_UP_POLL_MS = 1_000;
 
-/** What an admin server needs. */
 export interface AdminServerOptions {
   readonly path: string;
   readonly board: StatusBoard;
@@ -35,7 +34,6 @@ export interface AdminServerOptions {
   readonly maxConnections?: number;
 }
 
-/** Serves the admin stream. */
 export class AdminServer extends SocketServer {
   readonly #board: StatusBoard;
 

@@ -11,6 +11,7 @@ import {
   type QueueStatus,
 } from "@inferd/client/protocol";
 import type { BackendCapabilities } from "../inference/backend.ts";
+import { defined } from "../inference/objects.ts";
 
 /** The capabilities of a backend that has been ready. */
 interface Known {
@@ -24,7 +25,6 @@ interface Known {
 
 const HEAD = { id: "admin", type: "status" } as const;
 
-/** What is needed to report the daemon's state. */
 export interface StatusBoardOptions {
   /** The admission queue, now. */
   readonly queue: () => QueueStatus;
@@ -34,7 +34,6 @@ export interface StatusBoardOptions {
   readonly now?: () => number;
 }
 
-/** Reports the daemon's state. */
 export class StatusBoard {
   readonly #queue: () => QueueStatus;
   readonly #now: () => number;
@@ -55,7 +54,6 @@ export class StatusBoard {
     for (const name of options.backends ?? []) this.#known.set(name, undefined);
   }
 
-  /** The daemon's state. */
   get state(): AdminFrame["status"] {
     return this.#snapshot.status;
   }
@@ -103,7 +101,6 @@ export class StatusBoard {
     if (this.state !== "draining") this.#become({ ...HEAD, status: "restarting", ...phase });
   }
 
-  /** The daemon is about to end. */
   draining(): void {
     if (this.state !== "draining") this.#become({ ...HEAD, status: "draining" });
   }
@@ -219,12 +216,14 @@ export class StatusBoard {
       parallel: capabilities.parallel,
       state,
       breaker: this.#open.has(backend) ? "open" : "closed",
-      // Without an engine it takes no memory.
-      ...(memoryBytes === undefined || state !== "ready" ? {} : { memory_bytes: memoryBytes }),
-      ...(state === "ready" ? { uptime_ms: Math.round(this.#now() - since) } : {}),
-      ...(phase === undefined ? {} : { phase: phase.phase }),
-      ...(progress === undefined ? {} : { progress }),
-      ...(templateError === undefined ? {} : { template_error: templateError }),
+      ...defined({
+        // Without an engine it takes no memory.
+        memory_bytes: state === "ready" ? memoryBytes : undefined,
+        uptime_ms: state === "ready" ? Math.round(this.#now() - since) : undefined,
+        phase: phase?.phase,
+        progress,
+        template_error: templateError,
+      }),
       queue: this.#queue(),
     };
   }
@@ -294,7 +293,6 @@ export class StatusReader implements Disposable {
     return lines.join("");
   }
 
-  /** Stop listening. */
   [Symbol.dispose](): void {
     this.end();
     this.#leave();

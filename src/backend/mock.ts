@@ -27,6 +27,7 @@ import type {
   ToolUse,
 } from "../inference/request.ts";
 import { mayCall, mustCall } from "../inference/tool_choice.ts";
+import { turn } from "../inference/turn.ts";
 
 const DEFAULT_TOKENS: readonly string[] = ["This", " is", " a", " mock", " answer", "."];
 const DEFAULT_DIMENSIONS = 8;
@@ -34,7 +35,6 @@ const DEFAULT_DIMENSIONS = 8;
 /** Tokens without delay per turn of the event loop; more would starve other tasks. */
 const TOKENS_PER_TURN = 32;
 
-/** Answers from a script. */
 export class MockBackend implements Backend {
   readonly name: string;
   readonly #config: MockBackendConfig;
@@ -251,11 +251,6 @@ function aborted(signal: AbortSignal): Promise<never> {
     if (signal.aborted) reject(signal.reason);
     else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
-}
-
-/** Yield to other tasks; by a timer, because the runtime rarely polls sockets while immediates are due. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 function blocksOf(content: string | readonly ContentBlock[] = []): readonly ContentBlock[] {

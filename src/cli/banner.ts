@@ -1,10 +1,11 @@
 /** The banner of a ready daemon: surfaces, addresses, and commands to try. */
-import { basename, dirname, join } from "@std/path";
+import { basename, dirname, join } from "node:path";
 import { bold } from "@std/fmt/colors";
 import type { TcpAddress } from "@inferd/client/paths";
 import { type SurfaceName, SURFACES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "../config/options.ts";
 import { typed } from "../config/setting/typed_command.ts";
+import { tcpText } from "../config/setting/value_types.ts";
 import type { Daemon } from "../daemon/boot.ts";
 
 type Capabilities = Daemon["capabilities"][number];
@@ -24,13 +25,6 @@ const TRIALS: readonly (readonly [SurfaceName, string])[] = [
   ["rerank", 'rerank "a question" "a document" "another document"'],
 ];
 
-/**
- * Format the banner.
- *
- * @param options The daemon's options.
- * @param backends Capabilities of the backends.
- * @returns A few lines.
- */
 export function bannerOf(
   options: Pick<DaemonOptions, "listen" | "http">,
   backends: readonly Capabilities[],
@@ -70,18 +64,12 @@ function addresses({ listen }: Pick<DaemonOptions, "listen">, surfaces: readonly
   );
   const ports = surfaces.flatMap((name) => {
     const { tcp } = listen[name];
-    return tcp === undefined ? [] : [`${addressText(tcp)} (${SURFACES[name].title})`];
+    return tcp === undefined ? [] : [`${tcpText(tcp)} (${SURFACES[name].title})`];
   });
   return [...sockets, ...ports];
 }
 
 /** The bridge is another process, which says itself where it listens. */
 function httpText(address: TcpAddress): string {
-  return address.port === 0
-    ? `a free port of ${address.hostname}, in a line of its own`
-    : `http://${addressText(address)}`;
-}
-
-function addressText({ hostname, port }: TcpAddress): string {
-  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  return address.port === 0 ? `a free port of ${address.hostname}, in a line of its own` : `http://${tcpText(address)}`;
 }

@@ -1,5 +1,5 @@
 /** `inferd chat`: a conversation in the terminal. Ctrl-C stops the answer, not the program. */
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { ParsedFlags } from "../config/flags.ts";
 import { homeDirectory } from "../config/home.ts";
 import { clientSettings } from "../config/schema.ts";
@@ -40,9 +40,7 @@ export const chat: Command = {
   },
 };
 
-/** Options of a chat. */
 export interface ChatOptions {
-  /** Flags of `chat`. */
   readonly flags: ParsedFlags;
   readonly where: Target;
   readonly env: CommandContext["machine"]["env"];
@@ -50,12 +48,6 @@ export interface ChatOptions {
   readonly model?: string | undefined;
 }
 
-/**
- * Run a conversation in the terminal.
- *
- * @param options Daemon, model and flags.
- * @returns The exit code.
- */
 export async function chatWith({ flags, where, env, model }: ChatOptions): Promise<number> {
   const { system, sampling } = readGeneration(flags);
   await using client = await reach(where, (line) => complain(line));

@@ -14,7 +14,6 @@ const MOST_FILE_BYTES = 16 * 1024 * 1024;
 /** What `/set` takes: the flags with a value. */
 const SETTABLE = GENERATION_FLAGS.filter(({ flag }) => flag.includes(" ")).map(({ flag }) => nameOf(flag));
 
-/** A slash command. */
 interface ChatCommand {
   readonly usage: string;
   readonly help: string;
@@ -117,13 +116,11 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   bye: { usage: "/bye", help: "quit, as Ctrl-D does", run: () => {} },
 };
 
-/** Aliases of commands. */
 const ALIASES: Readonly<Record<string, string>> = { reset: "clear", exit: "bye", quit: "bye", "?": "help" };
 
 /**
  * Execute a slash command.
  *
- * @param line The line, beginning with a slash.
  * @param conversation The conversation. Mistakes are printed, not thrown.
  */
 export async function obey(line: string, conversation: Conversation): Promise<void> {

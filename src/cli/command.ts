@@ -18,7 +18,6 @@ export interface CommandContext {
   commands(): Promise<readonly Command[]>;
 }
 
-/** A command-specific flag, for its help. */
 export interface OwnFlag {
   /** With a placeholder for the value, e.g. `--max-tokens N`. */
   readonly flag: string;
@@ -31,7 +30,6 @@ export interface OwnFlag {
   readonly group?: string;
 }
 
-/** A command of `inferd`. */
 export interface Command {
   readonly name: string;
   /** Usage after `inferd`. */
@@ -50,25 +48,14 @@ export interface Command {
   readonly takesFile?: boolean;
   /** Exit codes, one line each. */
   readonly exits: readonly string[];
-  /**
-   * Run it.
-   *
-   * @param args Arguments after the command's name.
-   * @param context The process state.
-   * @returns The exit code.
-   * @throws {UsageError} If the command line is wrong.
-   */
+  /** @throws {UsageError} If the command line is wrong. */
   run(args: readonly string[], context: CommandContext): Promise<number>;
 }
 
 /**
  * Parse a command's flags, its settings and their environment variables.
  *
- * @param command The command.
- * @param args Arguments after its name.
- * @param env The environment.
  * @param words Maximum number of positional arguments; default: no limit.
- * @returns The parsed values.
  * @throws {UsageError} If the command line is wrong.
  */
 export function parseCommand(
@@ -92,7 +79,6 @@ export function nameOf(flag: string): string {
   return flag.replace(/^--| .*$/g, "");
 }
 
-/** Whether a flag has a value. */
 function takesValue(flag: string): boolean {
   return flag.includes(" ");
 }
@@ -101,8 +87,6 @@ function takesValue(flag: string): boolean {
  * The error for an unknown action of a command.
  *
  * @param action The first argument.
- * @param actions The allowed actions.
- * @param what What the message calls them.
  */
 export function unknownAction(action: string | undefined, actions: readonly string[], what = "action"): UsageError {
   const use = `Use ${actions.slice(0, -1).join(", ")} or ${actions.at(-1)}`;
@@ -111,13 +95,6 @@ export function unknownAction(action: string | undefined, actions: readonly stri
   );
 }
 
-/**
- * Format the help text of a command.
- *
- * @param command The command.
- * @param settings The settings.
- * @returns The text, with a final newline.
- */
 export function commandHelp(command: Command, settings: Settings = SETTINGS): string {
   const groups = flagGroups(command, settings);
   // A single table, to align the columns of all groups.
@@ -160,12 +137,6 @@ function flagGroups(command: Command, settings: Settings): Map<string, [string, 
   return groups;
 }
 
-/**
- * Format the help text of the program.
- *
- * @param commands All commands, the default one first.
- * @returns The text, with a final newline.
- */
 export function programHelp(commands: readonly Command[]): string {
   return [
     `Usage: ${typed("COMMAND [FLAGS]")}`,

@@ -24,14 +24,6 @@ export const completions: Command = {
   },
 };
 
-/**
- * Generate a completion script.
- *
- * @param shell The shell.
- * @param commands All commands, the default one first.
- * @param table The settings.
- * @returns The script, without a final newline.
- */
 export function completionScript(
   shell: keyof typeof SHELLS,
   commands: readonly Command[],
@@ -44,12 +36,10 @@ function isShell(text: string): text is keyof typeof SHELLS {
   return Object.hasOwn(SHELLS, text);
 }
 
-/** A command's completion data. */
 interface Completed {
   readonly name: string;
   readonly summary: string;
   readonly words: readonly string[];
-  /** Arguments may be files. */
   readonly takesFile: boolean;
   readonly flags: readonly CompletedFlag[];
 }
@@ -58,10 +48,8 @@ interface CompletedFlag {
   /** The name without dashes. */
   readonly name: string;
   readonly help: string;
-  /** Whether it has a value. */
   readonly value: "none" | "optional" | "needed";
   readonly choices: readonly string[];
-  /** The value is a path. */
   readonly isPath: boolean;
 }
 

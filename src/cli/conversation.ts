@@ -6,7 +6,6 @@ import { AnswerPrinter } from "./terminal/answer_printer.ts";
 import { complain, remark } from "./terminal/output.ts";
 import { AnswerClock, statsOf } from "./terminal/stats_line.ts";
 
-/** Options of a conversation. */
 export interface ConversationOptions {
   readonly system: string | undefined;
   readonly sampling: SamplingFlags;
@@ -21,7 +20,6 @@ export interface ConversationOptions {
   readonly raw: boolean;
 }
 
-/** A conversation. */
 export class Conversation {
   #name: string | undefined;
   #model: string | undefined;
@@ -45,18 +43,15 @@ export class Conversation {
     this.#model = options.model;
   }
 
-  /** The model's display name. */
   get name(): string | undefined {
     return this.#name;
   }
 
-  /** Models available for chat. */
   async models(): Promise<string[]> {
     const served = await this.#client.models();
     return served.flatMap(({ model, v2 }) => v2 && model !== undefined ? [model] : []);
   }
 
-  /** Switch to another model, keeping the history. */
   talkTo(model: string): void {
     [this.#name, this.#model] = [model, model];
   }
@@ -66,13 +61,11 @@ export class Conversation {
     return this.#failed;
   }
 
-  /** The history. */
   get messages(): readonly Message[] {
     const system: Message[] = this.#system === undefined ? [] : [{ role: "system", content: this.#system }];
     return [...system, ...this.#messages];
   }
 
-  /** Clear the history. */
   reset(): void {
     this.#messages = [];
   }

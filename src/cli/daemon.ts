@@ -12,7 +12,7 @@ import { SERVE_SETTINGS } from "../config/schema.ts";
 import { type BootScreen, type Daemon, startDaemon } from "../daemon/boot.ts";
 import { LockHeldError } from "../daemon/lock.ts";
 import { HttpProcess, monitoredBridges } from "../monitor/http_process.ts";
-import { missingPermissionFlags } from "../monitor/permissions.ts";
+import { missingPermissionFlags } from "../monitor/permissions/permissions.ts";
 import { MonitorLink } from "../processes/monitor_link.ts";
 import { LIBC_PATHS } from "../server/kernel.ts";
 import { Notifier } from "../service/notifier.ts";
@@ -32,7 +32,6 @@ const SIGNALS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "
   ? [["SIGINT", 130]]
   : [["SIGINT", 130], ["SIGTERM", 143]];
 
-/** Log levels that include the banner. */
 const LEVELS_WITH_BANNER: ReadonlySet<string> = new Set(["debug", "info"]);
 
 /** The same signal within this many milliseconds is taken for the first one, relayed by another process. */
@@ -44,7 +43,6 @@ function onHangUp({ reload, drain }: { readonly reload: () => void; readonly dra
   return () => hadTerminal && !Deno.stdin.isTerminal() ? drain() : reload();
 }
 
-/** Shows the progress of booting in a terminal. */
 function bootScreen(): BootScreen {
   const progress = stderrProgress();
   return { show: showPhases(progress), clear: () => progress.clear() };

@@ -5,7 +5,7 @@ import type { DaemonOptions } from "../config/options.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS, type SettingValues } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
-import { missingPermissionFlags } from "../monitor/permissions.ts";
+import { missingPermissionFlags } from "../monitor/permissions/permissions.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { checkPlatform } from "./platform.ts";
 import { checkEngine } from "./doctor/engine.ts";

@@ -3,6 +3,7 @@ import type { EmbedTask } from "@inferd/client";
 import { numberFlag } from "../config/flags.ts";
 import { clientSettings } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
+import { EMBED_TASKS } from "../surfaces/embed.ts";
 import { writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
@@ -10,18 +11,6 @@ import { target } from "./reach.ts";
 import { MODEL_FLAG } from "./generation_flags.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 import { typed } from "../config/setting/typed_command.ts";
-
-/** Validated here so that an invalid one is a usage error; the daemon would refuse it, too. */
-const TASKS: Readonly<Record<EmbedTask, true>> = {
-  retrieval_query: true,
-  retrieval_document: true,
-  similarity: true,
-  classification: true,
-  clustering: true,
-  question_answering: true,
-  fact_verification: true,
-  code_retrieval_query: true,
-};
 
 export const embed: Command = {
   name: "embed",
@@ -31,8 +20,8 @@ export const embed: Command = {
   flags: [
     {
       flag: "--task NAME",
-      help: `what the embeddings are for: ${Object.keys(TASKS).join(", ")}`,
-      choices: Object.keys(TASKS),
+      help: `what the embeddings are for: ${EMBED_TASKS.join(", ")}`,
+      choices: EMBED_TASKS,
     },
     MODEL_FLAG,
     { flag: "--dimensions N", help: "truncate vectors to this many dimensions (default: the model's)" },
@@ -65,9 +54,10 @@ export const embed: Command = {
 };
 
 function readTask(text: string | undefined): EmbedTask | undefined {
-  if (text === undefined) return undefined;
-  if (!Object.hasOwn(TASKS, text)) {
-    throw new UsageError(`--task must be one of ${Object.keys(TASKS).join(", ")}, got ${JSON.stringify(text)}`);
+  const task = EMBED_TASKS.find((known) => known === text);
+  // Validated here so that an invalid one is a usage error; the daemon would refuse it, too.
+  if (text !== undefined && task === undefined) {
+    throw new UsageError(`--task must be one of ${EMBED_TASKS.join(", ")}, got ${JSON.stringify(text)}`);
   }
-  return text as EmbedTask;
+  return task;
 }

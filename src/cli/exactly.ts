@@ -5,7 +5,12 @@
 import { loadConfig } from "../config/load.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
-import { clientPermissionFlags, doctorPermissionFlags, httpPermissionFlags } from "../monitor/permissions.ts";
+import { passPermissionSet } from "../monitor/permissions/permission_set.ts";
+import {
+  clientPermissionFlags,
+  doctorPermissionFlags,
+  httpPermissionFlags,
+} from "../monitor/permissions/permissions.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 
@@ -27,10 +32,6 @@ const RELAYED: readonly Deno.Signal[] = Deno.stdin.isTerminal()
 /**
  * Run a command in a child process.
  *
- * @param command The command.
- * @param args Arguments after its name.
- * @param machine The machine.
- * @returns The child's exit code.
  * @throws {UsageError} If the command line is wrong.
  */
 export async function runExactly(command: Command, args: readonly string[], machine: Machine): Promise<number> {
@@ -39,8 +40,7 @@ export async function runExactly(command: Command, args: readonly string[], mach
       "run",
       "--quiet",
       ...await flagsOf(command, args, machine),
-      import.meta.resolve("../../main.ts"),
-      command.name,
+      ...program(command, args),
       ...args,
     ],
     stdin: "inherit",
@@ -56,9 +56,9 @@ export async function runExactly(command: Command, args: readonly string[], mach
 }
 
 async function flagsOf(command: Command, args: readonly string[], machine: Machine): Promise<readonly string[]> {
-  if (args.includes("--help") || args.includes("-h")) return LEAST;
+  if (asksForHelp(args)) return LEAST;
   const { values } = parseCommand(command, args, machine.env);
-  const context = permissionContext(values, machine.env);
+  const context = { ...permissionContext(values, machine.env), passSet: passPermissionSet };
   try {
     const options = resolveOptions(values, machine, await loadConfig(values, machine.env));
     if (command.name === "doctor") return doctorPermissionFlags(options, context);
@@ -70,4 +70,14 @@ async function flagsOf(command: Command, args: readonly string[], machine: Machi
     if (command.name === "doctor" && error instanceof UsageError) return LEAST;
     throw error;
   }
+}
+
+/** The bridge's own module can be loaded without reading files. */
+function program(command: Command, args: readonly string[]): readonly string[] {
+  if (command.name === "http" && !asksForHelp(args)) return [import.meta.resolve("./http_main.ts")];
+  return [import.meta.resolve("../../main.ts"), command.name];
+}
+
+function asksForHelp(args: readonly string[]): boolean {
+  return args.includes("--help") || args.includes("-h");
 }

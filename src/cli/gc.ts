@@ -61,7 +61,6 @@ function toText({ items, kept, freedBytes }: GcResult, dryRun: boolean): string 
   return [...lines, `${size(freedBytes)} ${dryRun ? "would be freed" : "freed"}`].join("\n");
 }
 
-/** The former name of a blob. */
 export function was({ formerName }: Pick<GcItem | LooseBlob, "formerName">): string {
   if (formerName === undefined) return "";
   return `  (was "${formerName.name}" until ${

@@ -1,5 +1,5 @@
 /** `inferd generate`: streams an answer to the terminal. */
-import type { Attachment, Block, Client, GenerateRequest, GenerateV2Request } from "@inferd/client";
+import type { Attachment, Block, Client, GenerateV2Fields } from "@inferd/client";
 import type { ParsedFlags } from "../config/flags.ts";
 import { clientSettings } from "../config/schema.ts";
 import { typed } from "../config/setting/typed_command.ts";
@@ -52,37 +52,29 @@ export const generate: Command = {
       printer: new AnswerPrinter({ raw: flags.booleans.has("raw") }),
       stats: flags.booleans.has("stats"),
     };
-    const json = flags.booleans.has("json");
-    return await runRequest({ ...where, model: extras?.model }, async (client) => {
-      if (extras === undefined && images.length === 0) {
-        const request: GenerateRequest = { messages: [...before, { role: "user", content: prompt }], ...sampling };
-        return await (json ? printJson : printAnswer)(client, request, output);
-      }
-      const content: Block[] = [
-        ...images.map(({ id }): Block => ({ type: "image", attachmentId: id })),
-        { type: "text", text: prompt },
-      ];
-      const request: GenerateV2Request = {
-        messages: [...before, { role: "user", content: images.length === 0 ? prompt : content }],
-        ...sampling,
-        ...extras,
-        thinking: extras?.thinking ?? false,
-        ...images.length === 0 ? {} : { attachments: images },
-      };
-      await (json ? printJsonV2 : printAnswerV2)(client, request, output);
-    });
+    const isPlain = extras === undefined && images.length === 0;
+    const content: Block[] = [
+      ...images.map(({ id }): Block => ({ type: "image", attachmentId: id })),
+      { type: "text", text: prompt },
+    ];
+    const request: GenerateV2Fields = {
+      messages: [...before, { role: "user", content: images.length === 0 ? prompt : content }],
+      ...sampling,
+      ...isPlain ? {} : { thinking: false, ...extras },
+      ...images.length === 0 ? {} : { attachments: images },
+    };
+    const print = flags.booleans.has("json") ? printJson : printAnswer;
+    return await runRequest({ ...where, model: extras?.model }, (client) => print(client, request, output));
   },
 };
 
-/** Destination and format of the answer. */
 interface Output {
   readonly printer: AnswerPrinter;
-  /** Print timings. */
   readonly stats: boolean;
 }
 
 /** Request fields that only v2 has. */
-type V2Extras = Pick<GenerateV2Request, "model" | "thinking"> & { readonly schema?: Record<string, unknown> };
+type V2Extras = Pick<GenerateV2Fields, "model" | "thinking"> & { readonly schema?: Record<string, unknown> };
 
 /** The v2 fields in use; `undefined` if there are none. */
 function v2Extras(flags: ParsedFlags): V2Extras | undefined {
@@ -156,24 +148,7 @@ async function readPrompt(words: readonly string[], files: readonly string[]): P
   return prompt;
 }
 
-async function printAnswer(client: Client, request: GenerateRequest, { printer, stats }: Output): Promise<void> {
-  const clock = new AnswerClock();
-  try {
-    for await (const event of client.generate(request)) {
-      clock.tick();
-      if (event.type === "text") await printer.text(event.text);
-      else if (event.type === "done") {
-        await printer.end(event.stopReason === "max_tokens" ? event.usage.completionTokens : undefined);
-        if (stats) remark(statsOf(event, clock));
-      }
-    }
-  } catch (error) {
-    await printer.breakOff();
-    throw error;
-  }
-}
-
-async function printAnswerV2(client: Client, request: GenerateV2Request, { printer, stats }: Output): Promise<void> {
+async function printAnswer(client: Client, request: GenerateV2Fields, { printer, stats }: Output): Promise<void> {
   const clock = new AnswerClock();
   try {
     for await (const event of client.generate(request)) {
@@ -191,26 +166,17 @@ async function printAnswerV2(client: Client, request: GenerateV2Request, { print
   }
 }
 
-async function printJson(client: Client, request: GenerateRequest, { stats }: Output): Promise<void> {
-  const answer = await client.generate({ ...request, stream: false }).result();
-  const { text, usage, stopReason, backend } = answer;
-  await writeText(
-    Deno.stdout,
-    JSON.stringify({ content: text, usage: usageFields(usage), stop_reason: stopReason, backend }) + "\n",
-  );
-  if (stats) remark(statsOf(answer));
-}
-
-async function printJsonV2(client: Client, request: GenerateV2Request, { stats }: Output): Promise<void> {
+async function printJson(client: Client, request: GenerateV2Fields, { stats }: Output): Promise<void> {
   const answer = await client.generate({ ...request, stream: false }).result();
   const { text, thinking, usage, stopReason, backend } = answer;
-  await writeText(
-    Deno.stdout,
-    JSON.stringify({ content: text, thinking, usage: usageFields(usage), stop_reason: stopReason, backend }) + "\n",
-  );
+  const whole = {
+    content: text,
+    // v1 has none.
+    ...request.thinking === undefined ? {} : { thinking },
+    usage: { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens },
+    stop_reason: stopReason,
+    backend,
+  };
+  await writeText(Deno.stdout, `${JSON.stringify(whole)}\n`);
   if (stats) remark(statsOf(answer));
-}
-
-function usageFields(usage: { promptTokens: number; completionTokens: number }): Record<string, number> {
-  return { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens };
 }

@@ -3,7 +3,6 @@ import { DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, MAX_TEMPERATURE } from "@infer
 import { numberFlag, type ParsedFlags } from "../config/flags.ts";
 import type { OwnFlag } from "./command.ts";
 
-/** Numeric flags and their ranges. */
 const LIMITS = {
   "max-tokens": { least: 1, most: 2 ** 31 - 1, whole: true },
   temperature: { least: 0, most: MAX_TEMPERATURE, whole: false },
@@ -16,10 +15,8 @@ const LIMITS = {
   "repeat-penalty": { least: 0, most: 2, whole: false, above: true },
 } as const;
 
-/** Heading of rarely used flags. */
 const SAMPLING = "Sampling flags";
 
-/** The shared flags. */
 export const GENERATION_FLAGS: readonly OwnFlag[] = [
   { flag: "--system TEXT", help: "instructions the model gets before the prompt" },
   { flag: "--max-tokens N", help: `maximum number of tokens to generate (default: ${DEFAULT_MAX_TOKENS})` },
@@ -77,13 +74,7 @@ export interface SamplingFlags {
   readonly repeatPenalty: number | undefined;
 }
 
-/**
- * Parse these flags.
- *
- * @param flags The parsed command line.
- * @returns The given values.
- * @throws {UsageError} If a number is out of range.
- */
+/** @throws {UsageError} If a number is out of range. */
 export function readGeneration(flags: ParsedFlags): { system: string | undefined; sampling: SamplingFlags } {
   const read = (flag: keyof typeof LIMITS): number | undefined => numberFlag(flags, flag, LIMITS[flag]);
   return {

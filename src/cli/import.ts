@@ -1,5 +1,5 @@
 /** `inferd import`: adds a local model file to the store, without a second copy where possible. */
-import { basename, dirname, resolve } from "@std/path";
+import { basename, dirname, resolve } from "node:path";
 import { quoted, typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { findForeignModels, type ForeignModel, type ForeignPlaces } from "../models/foreign.ts";

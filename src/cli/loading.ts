@@ -6,7 +6,6 @@ import { showPhases } from "./terminal/phases.ts";
 import { stderrProgress } from "./terminal/progress.ts";
 import { phaseOf } from "./wire.ts";
 
-/** Where the daemon's admin socket is. */
 interface Place {
   readonly admin: { readonly path?: string };
 }
@@ -18,8 +17,6 @@ const RETRY_MS = 200;
  * Wait for a daemon, and show what it is doing meanwhile.
  *
  * @param where Where it is, or will be.
- * @param wait Waits.
- * @returns What came of it.
  */
 export async function whileLoading<T>(where: Place, wait: () => Promise<T>): Promise<T> {
   if (!isScreen(Deno.stderr)) return await wait();

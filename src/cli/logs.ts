@@ -1,5 +1,5 @@
 /** `inferd logs`: prints the end of the daemon's log, and with `-f` follows it. */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { loadConfig } from "../config/load.ts";
 import { numberFlag } from "../config/flags.ts";
 import { LOG_FILE } from "../config/options.ts";

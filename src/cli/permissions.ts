@@ -12,20 +12,21 @@ import { UsageError } from "../config/setting/usage_error.ts";
 import {
   clientPermissionFlags,
   doctorPermissionFlags,
+  fetcherPermissionFlags,
   httpPermissionFlags,
   monitorPermissionFlags,
   type PermissionContext,
   permissionFlags,
-} from "../monitor/permissions.ts";
+} from "../monitor/permissions/permissions.ts";
 import { ENGINE_PERMISSIONS } from "../engine/ipc/command.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { print } from "./terminal/output.ts";
 
-/** Processes that need permissions. */
 const ROLES = {
   serve: monitorPermissionFlags,
   daemon: permissionFlags,
   engine: () => [...ENGINE_PERMISSIONS],
+  fetcher: fetcherPermissionFlags,
   client: clientPermissionFlags,
   http: httpPermissionFlags,
   doctor: doctorPermissionFlags,
@@ -33,7 +34,7 @@ const ROLES = {
 
 export const permissions: Command = {
   name: "permissions",
-  usage: "permissions [serve|daemon|engine|client|http|doctor] [FLAGS OF serve]",
+  usage: "permissions [serve|daemon|engine|fetcher|client|http|doctor] [FLAGS OF serve]",
   summary: "Print the exact Deno flags that each process of this configuration gets",
   words: Object.keys(ROLES),
   settings: SERVE_SETTINGS,
@@ -46,16 +47,30 @@ export const permissions: Command = {
     const context = permissionContext(flags.values, machine.env);
     const role = flags.rest[0];
     if (role === undefined) {
-      for (const [name, flagsOf] of Object.entries(ROLES)) print(`${name}: ${line(flagsOf(options, context))}`);
+      for (const [name, flagsOf] of Object.entries(ROLES)) {
+        print(`${name}: ${described(() => line(flagsOf(options, context)))}`);
+      }
       return 0;
     }
     if (!isRole(role)) {
-      throw new UsageError(`Unknown role ${JSON.stringify(role)}. Use serve, daemon, engine, client, http or doctor`);
+      throw new UsageError(
+        `Unknown role ${JSON.stringify(role)}. Use serve, daemon, engine, fetcher, client, http or doctor`,
+      );
     }
     print(line(ROLES[role](options, context)));
     return 0;
   },
 };
+
+/** The flags, or why there are none. */
+function described(flags: () => string): string {
+  try {
+    return flags();
+  } catch (error) {
+    if (error instanceof UsageError) return error.message;
+    throw error;
+  }
+}
 
 /** Flags ready for pasting. */
 function line(flags: readonly string[]): string {
@@ -66,13 +81,7 @@ function isRole(text: string): text is keyof typeof ROLES {
   return Object.hasOwn(ROLES, text);
 }
 
-/**
- * Collect the inputs for permissions besides the daemon's options.
- *
- * @param values The given settings.
- * @param env The environment.
- * @returns The context of this process.
- */
+/** Collect the inputs for permissions besides the daemon's options. */
 export function permissionContext(values: SettingValues, env: Env): PermissionContext {
   const config = configPath(values, env);
   return {

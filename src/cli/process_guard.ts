@@ -10,9 +10,9 @@ export function refuseDebugger(): void {
   withLibc((confiner) => confiner.refuseDebugger());
 }
 
-/** Learn how child processes end, also if the process that started this one ignored SIGCHLD. */
-export function awaitChildren(): void {
-  withLibc((confiner) => confiner.awaitChildren());
+/** Receive signals, and learn how child processes end, also if whoever started this process blocked or ignored that. */
+export function resetSignals(): void {
+  withLibc((confiner) => confiner.resetSignals());
 }
 
 /** Ignore SIGHUP until a listener is added, here and in processes started from now on. */

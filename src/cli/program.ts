@@ -7,7 +7,6 @@ import { UnreachableError } from "./command.ts";
 import { exit, ownArguments } from "../confinement/confined.ts";
 import { complain, isScreen, setTerminalType } from "./terminal/output.ts";
 
-/** The machine this process runs on. */
 export function thisMachine(): Machine {
   return {
     env: (name) => Deno.env.get(name),

@@ -1,4 +1,5 @@
 /** `inferd pull`: downloads a model into the store, by reference, by URL, or by name from the configuration. */
+import { localModels } from "../config/backends/draft.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { SETTINGS } from "../config/schema.ts";
 import type { Machine } from "../config/resolve.ts";
@@ -6,7 +7,7 @@ import { typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { type Access, parseHeader, readHuggingFaceToken } from "../models/transfer/access.ts";
 import { chooseFile, parseRepository } from "../models/transfer/hub.ts";
-import { parseReference, urlOfSource } from "../models/transfer/reference.ts";
+import { type ModelReference, parseReference, urlOfSource } from "../models/transfer/reference.ts";
 import { needRoom } from "../models/transfer/room.ts";
 import { isModelName, ModelStoreError, type PullSpec, type Store } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
@@ -106,7 +107,15 @@ export function readAccess(headers: readonly string[], env: (name: string) => st
   }
 }
 
-/** Resolve what to pull. */
+/** @throws {UsageError} If it cannot be one. */
+export function readReference(word: string, env: (name: string) => string | undefined): ModelReference {
+  try {
+    return parseReference(word, env);
+  } catch (error) {
+    throw error instanceof ModelStoreError ? new UsageError(error.message) : error;
+  }
+}
+
 async function read(
   word: string | undefined,
   strings: Readonly<Record<string, string>>,
@@ -118,24 +127,20 @@ async function read(
 ): Promise<PullSpec[]> {
   const { url, name } = strings;
   const sha256 = strings.sha256 === undefined ? undefined : readSha256(strings.sha256);
-  try {
-    if (url !== undefined) {
-      if (name !== undefined) throw new UsageError("Cannot combine --name with --url: write NAME before the flags");
-      const reference = parseReference(url, env);
-      return [{ name: word ?? reference.name, url: reference.url, source: reference.source, sha256 }];
-    }
-    if (word !== undefined && !isModelName(word)) {
-      const reference = parseReference(word, env);
-      return [{ name: name ?? reference.name, url: reference.url, source: reference.source, sha256 }];
-    }
-  } catch (error) {
-    throw error instanceof ModelStoreError ? new UsageError(error.message) : error;
+  if (url !== undefined) {
+    if (name !== undefined) throw new UsageError("Cannot combine --name with --url: write NAME before the flags");
+    const reference = readReference(url, env);
+    return [{ name: word ?? reference.name, url: reference.url, source: reference.source, sha256 }];
+  }
+  if (word !== undefined && !isModelName(word)) {
+    const reference = readReference(word, env);
+    return [{ name: name ?? reference.name, url: reference.url, source: reference.source, sha256 }];
   }
   if (sha256 !== undefined) throw new UsageError("Cannot use --sha256 without a URL or reference");
-  const configured = options.backends.flatMap((backend): PullSpec[] => {
-    if (backend.kind !== "llamacpp" || backend.source === undefined) return [];
-    const { url, sizeBytes, license } = backend.source;
-    return [{ name: backend.modelName, url, sha256: backend.modelSha256, sizeBytes, license }];
+  const configured = localModels(options.backends).flatMap(({ modelName, modelSha256, source }): PullSpec[] => {
+    if (source === undefined) return [];
+    const { url, sizeBytes, license } = source;
+    return [{ name: modelName, url, sha256: modelSha256, sizeBytes, license }];
   });
   const found = word === undefined ? configured : configured.filter(({ name }) => name === word);
   if (name !== undefined && found.length !== 1) throw new UsageError("Cannot use --name with more than one model");

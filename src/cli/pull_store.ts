@@ -4,7 +4,7 @@ import { huggingFace, type Machine } from "../config/resolve.ts";
 import { typed } from "../config/setting/typed_command.ts";
 import type { ModelStore } from "../http/model_store.ts";
 import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
-import { dropPullNeeds, PULL_WORKER, workerPermissions } from "../monitor/pull_needs.ts";
+import { dropPullNeeds, PULL_WORKER, workerPermissions } from "../monitor/permissions/pull_needs.ts";
 import { startPullWorker } from "../pulls/pull_worker.ts";
 
 /**

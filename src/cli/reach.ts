@@ -30,17 +30,12 @@ export interface Target {
   readonly admin: { readonly path?: string };
 }
 
-/** An address of a surface. */
 type Way = { readonly socket: string } | { readonly tcp: TcpAddress };
 
 /**
  * Determine the daemon's addresses: flags override variables, both override the file, and a unix socket is preferred to
  * TCP. A surface without an address is expected next to the generation socket, or on the same host.
  *
- * @param flags The parsed command line.
- * @param env The environment.
- * @param surface The surface to connect to.
- * @returns The addresses.
  * @throws {UsageError} If both a socket and a TCP address were given as flags, or the file is invalid.
  */
 export async function target(flags: ParsedFlags, env: Env, surface: SurfaceName = "infer"): Promise<Target> {
@@ -77,13 +72,7 @@ function connectOptions(
   return { tcp: { hostname: own.tcp.hostname, ports: { [surface]: own.tcp.port }, ...key } };
 }
 
-/**
- * Get the daemon's admin socket.
- *
- * @param where The daemon's addresses.
- * @returns The socket.
- * @throws {UsageError} If the path is not a valid socket path.
- */
+/** @throws {UsageError} If the path is not a valid socket path. */
 export function adminOf(where: Target): Admin {
   try {
     return admin(where.admin);
@@ -95,9 +84,6 @@ export function adminOf(where: Target): Admin {
 /**
  * Connect to the daemon. Waits for one that is still loading; fails immediately if there is none.
  *
- * @param where The daemon's addresses.
- * @param say Prints what it waits for.
- * @returns The client.
  * @throws {UnreachableError} If there is no daemon.
  */
 export async function reach(where: Target, say: (line: string) => void): Promise<Client> {
@@ -163,9 +149,7 @@ export async function mustServe(client: Client, name: string, surface: SurfaceNa
 /**
  * Convert an error that means the daemon is unreachable; others are returned unchanged.
  *
- * @param error The caught error.
  * @param where The addresses; default: the admin socket.
- * @returns The error to throw.
  */
 export function unreachable(error: unknown, where?: Target): unknown {
   if (!(error instanceof ConnectError || error instanceof TimeoutError)) return error;

@@ -1,5 +1,5 @@
 /** `inferd run`: from a name to a conversation: downloads the model, starts a daemon if none runs, and chats. */
-import { resolve } from "@std/path";
+import { resolve } from "node:path";
 import { connect, ConnectError, InferdError, SpawnError } from "@inferd/client";
 import { CLIENT_SETTINGS, SERVE_SETTINGS, type SettingName, SETTINGS } from "../config/schema.ts";
 import type { ParsedFlags } from "../config/flags.ts";
@@ -8,16 +8,15 @@ import { loadConfig } from "../config/load.ts";
 import { resolveOptions } from "../config/resolve.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { isModelFile } from "../config/setting/value_types.ts";
-import { monitorPermissionFlags } from "../monitor/permissions.ts";
+import { monitorPermissionFlags } from "../monitor/permissions/permissions.ts";
 import { isBuiltIn } from "../models/built_in.ts";
-import { ModelStoreError, type Store } from "../models/store.ts";
+import type { Store } from "../models/store.ts";
 import { parseRepository, quantisationOf } from "../models/transfer/hub.ts";
-import { type ModelReference, parseReference } from "../models/transfer/reference.ts";
 import { chatWith } from "./chat.ts";
 import { type Command, type CommandContext, parseCommand } from "./command.ts";
 import { GENERATION_FLAGS } from "./generation_flags.ts";
 import { permissionContext } from "./permissions.ts";
-import { pull } from "./pull.ts";
+import { pull, readReference } from "./pull.ts";
 import { whileLoading } from "./loading.ts";
 import { adminOf, type Target, target, unreachable } from "./reach.ts";
 import { noSuchModel, openStore } from "./store.ts";
@@ -69,7 +68,6 @@ export const run: Command = {
   },
 };
 
-/** Parameters shared by the steps. */
 interface Given {
   readonly context: CommandContext;
   readonly flags: ParsedFlags;
@@ -114,15 +112,6 @@ async function findPulled(word: string, store: Store, { machine }: CommandContex
     (source === undefined || from.filename === source.filename) &&
     (quantisation === undefined || quantisationOf(from.filename ?? "") === quantisation)
   )?.name;
-}
-
-/** @throws {UsageError} If it cannot be one. */
-function readReference(word: string, env: CommandContext["machine"]["env"]): ModelReference {
-  try {
-    return parseReference(word, env);
-  } catch (error) {
-    throw error instanceof ModelStoreError ? new UsageError(error.message) : error;
-  }
 }
 
 /** Models of the running daemon; undefined if none runs. */

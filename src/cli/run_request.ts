@@ -3,7 +3,6 @@ import { type Client, DaemonError, InferdError } from "@inferd/client";
 import { mustServe, reach, type Target } from "./reach.ts";
 import { complain } from "./terminal/output.ts";
 
-/** Exit codes of such a command. */
 export const REQUEST_EXITS: readonly string[] = [
   "0 answered",
   "1 the daemon answered with an error",
@@ -36,12 +35,7 @@ export async function runRequest(
   }
 }
 
-/**
- * Format an error of the client library.
- *
- * @param error The error.
- * @returns Its code, if any, and its message.
- */
+/** @returns Its code, if any, and its message. */
 export function describe(error: InferdError): string {
   // Replace wire names by the names of flags.
   const message = error.message.replaceAll("response_format.schema", "schema");

@@ -9,11 +9,12 @@ import { SERVE_SETTINGS } from "../config/schema.ts";
 import { childCommands } from "../monitor/child_commands.ts";
 import { daemonCommand } from "../monitor/daemon_command.ts";
 import { superviseDaemon } from "../monitor/daemon_process.ts";
-import { missingMonitorFlags } from "../monitor/permissions.ts";
+import { passPermissionSet } from "../monitor/permissions/permission_set.ts";
+import { missingMonitorFlags } from "../monitor/permissions/permissions.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
 import { checkPlatform } from "./platform.ts";
-import { awaitChildren, ignoreHangUp, refuseDebugger } from "./process_guard.ts";
+import { ignoreHangUp, refuseDebugger, resetSignals } from "./process_guard.ts";
 import { complain } from "./terminal/output.ts";
 import { CALLED_AS_VARIABLE, calledAsWords, typed } from "../config/setting/typed_command.ts";
 
@@ -36,6 +37,7 @@ export const serve: Command = {
 
   async run(args, { machine }): Promise<number> {
     checkPlatform(machine.platform);
+    resetSignals();
     return await runMonitor(args, machine, { program: import.meta.resolve("./daemon_main.ts") });
   },
 };
@@ -54,11 +56,10 @@ export async function runMonitor(args: readonly string[], machine: Machine, { pr
   readonly self?: readonly string[];
 }): Promise<number> {
   refuseDebugger();
-  awaitChildren();
   const flags = parseCommand({ flags: [], settings: SERVE_SETTINGS }, args, machine.env, 0);
   const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
   requireKeys(options);
-  const context = { ...permissionContext(flags.values, machine.env), ...how };
+  const context = { ...permissionContext(flags.values, machine.env), passSet: passPermissionSet, ...how };
   const missing = missingMonitorFlags(options, context);
   if (missing.length > 0) {
     complain(

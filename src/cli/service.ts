@@ -1,5 +1,6 @@
 /** `inferd service`: runs the daemon as a systemd or launchd service of this user. */
-import { dirname, fromFileUrl, isAbsolute, join } from "@std/path";
+import { dirname, isAbsolute, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { API_KEY_VARIABLE } from "@inferd/client/protocol";
 import type { ParsedFlags } from "../config/flags.ts";
 import { loadConfig } from "../config/load.ts";
@@ -8,7 +9,7 @@ import { settingFlags, valueAt } from "../config/merge.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS, SETTINGS } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
-import { monitorPermissionFlags } from "../monitor/permissions.ts";
+import { monitorPermissionFlags } from "../monitor/permissions/permissions.ts";
 import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
 import { type Command, parseCommand, unknownAction } from "./command.ts";
 import { permissionContext } from "./permissions.ts";
@@ -21,7 +22,6 @@ const LABEL = "inferd.daemon";
 const FILE_MODE = 0o644;
 const FOLDER_MODE = 0o700;
 
-/** The service manager. */
 type Manager = "systemd" | "launchd";
 const MANAGERS: readonly Manager[] = ["systemd", "launchd"];
 
@@ -173,13 +173,12 @@ function hasPassword(text: string): boolean {
 function programCommand(execPath: string, permissions: readonly string[]): string[] {
   if (Deno.build.standalone) return [execPath];
   const main = import.meta.resolve("../../main.ts");
-  return [execPath, "run", "--quiet", ...permissions, main.startsWith("file:") ? fromFileUrl(main) : main];
+  return [execPath, "run", "--quiet", ...permissions, main.startsWith("file:") ? fileURLToPath(main) : main];
 }
 
 /**
  * Find a Deno executable that will persist: npx keeps its own in a cache that gets cleaned.
  *
- * @param running This process's executable.
  * @param path `PATH`, searched for another one.
  * @throws {ServiceError} If none is found.
  */
@@ -321,13 +320,7 @@ function makeFolder(path: string, mode: number): void {
   }
 }
 
-/**
- * Run service manager commands; if that fails, print them for the user.
- *
- * @param commands The commands, run in order.
- * @param hints Printed on success.
- * @returns The exit code.
- */
+/** Run service manager commands; if that fails, print them for the user. */
 async function tell(commands: readonly (readonly string[])[], hints: readonly string[]): Promise<number> {
   for (const [at, [program = "", ...args]] of commands.entries()) {
     const failure = await runQuietly(program, args);

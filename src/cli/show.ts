@@ -1,5 +1,5 @@
 /** `inferd show`: describes a model. For a remote one only the header is read, by range requests. */
-import { resolve } from "@std/path";
+import { resolve } from "node:path";
 import { bold, yellow } from "@std/fmt/colors";
 import { DEFAULT_CONTEXT_TOKENS } from "../config/options.ts";
 import { UsageError } from "../config/setting/usage_error.ts";

@@ -5,6 +5,7 @@ import { pidPathOf } from "../config/sockets.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import type { ParsedFlags } from "../config/flags.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
+import { textOf } from "./doctor/finding.ts";
 
 /** The daemon could not be signalled; the message is for the user. */
 export class SignalError extends Error {
@@ -14,20 +15,13 @@ export class SignalError extends Error {
 /** A daemon that answered. */
 export interface RunningDaemon {
   readonly admin: Admin;
-  /**
-   * Signal it.
-   *
-   * @throws {SignalError} If this process lacks permission, or the daemon has exited.
-   */
+  /** @throws {SignalError} If this process lacks permission, or the daemon has exited. */
   signal(name: Deno.Signal): void;
 }
 
 /**
  * Find the running daemon.
  *
- * @param flags The parsed command line.
- * @param machine The machine.
- * @returns The daemon.
  * @throws {UnreachableError} If none answers: the pid may have been reused by another program.
  * @throws {SignalError} If its pid file is unusable.
  */
@@ -41,13 +35,7 @@ export async function runningDaemon(flags: ParsedFlags, machine: Machine): Promi
   return { admin, signal: (name) => signalProcess(pid, name) };
 }
 
-/**
- * Read a pid file.
- *
- * @param path The file.
- * @returns The process it names.
- * @throws {SignalError} If it names none.
- */
+/** @throws {SignalError} If it names none. */
 export function readPid(path: string): number {
   let text: string;
   try {
@@ -59,19 +47,11 @@ export function readPid(path: string): number {
   return Number(text);
 }
 
-/**
- * Signal a process.
- *
- * @throws {SignalError} If this process may not, or the other has ended.
- */
+/** @throws {SignalError} If this process may not, or the other has ended. */
 export function signalProcess(pid: number, name: Deno.Signal): void {
   try {
     Deno.kill(pid, name);
   } catch (error) {
     throw new SignalError(`Cannot signal process ${pid}: ${textOf(error)}`);
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

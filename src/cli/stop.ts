@@ -1,5 +1,5 @@
 /** `inferd stop`: stops the daemon as a signal does: running requests finish first. */
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import { ConnectError } from "@inferd/client";
 import { homeDirectory } from "../config/home.ts";
 import { loadConfig } from "../config/load.ts";

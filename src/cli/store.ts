@@ -15,7 +15,6 @@ import { ModelStoreError, type ModelStoreErrorCode, Store, type TakenName } from
 import { type Progress, stderrProgress } from "./terminal/progress.ts";
 import { complain } from "./terminal/output.ts";
 
-/** Settings of these commands. */
 export const STORE_SETTINGS = ["config"] as const satisfies readonly SettingName[];
 
 /** Exit codes of such a command. */
@@ -34,14 +33,7 @@ export interface OpenStore {
   readonly options: DaemonOptions;
 }
 
-/**
- * Open the configured store.
- *
- * @param flags The parsed command line.
- * @param machine The machine.
- * @returns The store.
- * @throws {UsageError} If the configuration is invalid.
- */
+/** @throws {UsageError} If the configuration is invalid. */
 export async function openStore(flags: ParsedFlags, machine: Machine): Promise<OpenStore> {
   const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
   if (options.modelsHome === undefined) throw new UsageError(NO_STORE);
@@ -51,9 +43,7 @@ export async function openStore(flags: ParsedFlags, machine: Machine): Promise<O
 /**
  * Run an operation on the store; Ctrl-C aborts it.
  *
- * @param work The operation.
  * @param interrupted Printed after Ctrl-C.
- * @returns The exit code.
  */
 export async function withStore(
   work: (signal: AbortSignal, progress: Progress) => Promise<number>,
@@ -111,7 +101,6 @@ export async function withModel<T>(name: string, store: Store, work: () => Promi
  * Create a prompt that asks whether a name may be moved to another model.
  *
  * @param progress Cleared before asking.
- * @param signal Aborts.
  * @returns The prompt; `undefined` without a terminal.
  */
 export function askToReplace(
@@ -128,5 +117,4 @@ export function askToReplace(
   };
 }
 
-/** Interval of progress updates, in milliseconds. */
 export const PROGRESS_MS = 250;

@@ -2,7 +2,8 @@
  * `inferd uninstall`: lists everything this program has left on the machine and how to remove it. Removes nothing
  * itself.
  */
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { bold, dim } from "@std/fmt/colors";
 import { homeDirectory } from "../config/home.ts";
 import { loadConfig } from "../config/load.ts";
@@ -78,7 +79,7 @@ function program({ env }: Machine): Trace[] {
   const installed = (env("PATH") ?? "").split(":").map((folder) => join(folder, "inferd")).find(exists);
   const byDeno = [env("DENO_INSTALL_ROOT") || join(env("HOME") ?? "", ".deno"), "bin"].join("/");
   const main = import.meta.resolve("../../main.ts");
-  const checkout = main.startsWith("file:") ? dirname(fromFileUrl(main)) : undefined;
+  const checkout = main.startsWith("file:") ? dirname(fileURLToPath(main)) : undefined;
   return [
     ...installed === undefined ? [] : [{
       what: "The command",

@@ -6,18 +6,12 @@ import type { LoadPhase } from "@inferd/client/protocol";
 
 const WIRE_NAMES: Readonly<Record<string, string>> = { contextTokens: "n_ctx" };
 
-/**
- * Convert an event to its frame.
- *
- * @param event The event.
- * @returns The frame, ready for `JSON.stringify`.
- */
+/** @returns The frame, ready for `JSON.stringify`. */
 export function adminFrame(event: AdminEvent): Record<string, unknown> {
   const own = event.status === "request" ? { ...event, request: requestFields(event.request) } : event;
   return { id: "admin", type: "status", ...fieldsOf(own) };
 }
 
-/** Convert a request to its wire form. */
 export function requestFields(request: LiveRequestStatus): Record<string, unknown> {
   return fieldsOf(request);
 }

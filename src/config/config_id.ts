@@ -38,9 +38,7 @@
 import canonicalize from "canonicalize";
 import type { MockScript, Pooling } from "./options.ts";
 
-/** Version of the rules above. */
 const RULES_VERSION = 1;
-/** Version of the wire protocol. */
 const PROTOCOL_VERSION = 1;
 
 /** The properties of a backend that affect answers. */
@@ -70,12 +68,7 @@ export interface IdentifiedConfig {
   readonly queueDepth: number;
 }
 
-/**
- * Fingerprint a configuration.
- *
- * @param config The relevant properties.
- * @returns The `config_id`.
- */
+/** @returns The `config_id`. */
 export async function configId(config: IdentifiedConfig): Promise<string> {
   const text = canonicalize({
     protocol: PROTOCOL_VERSION,

@@ -6,7 +6,6 @@ import { UsageError } from "./setting/usage_error.ts";
 /**
  * Refuse an address that other machines can reach if there is no key.
  *
- * @param hostname The address to listen on.
  * @param hasKey Whether clients must present a key.
  * @throws {UsageError} If it is open to anybody.
  */

@@ -21,7 +21,6 @@ import { textSchema } from "./setting/value_types.ts";
 
 const { names: CONFIG } = SETTINGS.config;
 
-/** Schema of a setting. */
 function settingSchema(setting: Setting): z.ZodType {
   const standard = setting.otherwise === undefined ? plainDefault(setting) : undefined;
   const schema = setting.type.schema(z).meta({
@@ -45,47 +44,39 @@ function keysOf(table: Settings): Record<string, z.ZodType> {
   return Object.fromEntries(keys);
 }
 
-const MODEL = (z.strictObject(keysOf(MODEL_SETTINGS)) as unknown as z.ZodType<FileModel>).meta({
-  description: 'A local model: "path" of a file, or "name" of a model in the store or a built-in one',
-  // Written by hand: the schema library's union has error messages without keys.
-  oneOf: [
-    { required: ["path"], properties: { name: false, source_url: false, size_bytes: false, license: false } },
-    {
-      required: ["name"],
-      properties: { path: false },
-      dependencies: { size_bytes: ["source_url"], license: ["source_url"] },
-    },
-  ],
-}).superRefine((value, context) => {
-  if ((value.path === undefined) === (value.name === undefined)) {
-    context.addIssue('must have either "path" or "name"');
-  } else if (value.path !== undefined) {
-    for (const key of ["source_url", "size_bytes", "license"] as const) {
-      if (value[key] !== undefined) {
-        context.addIssue({ code: "custom", path: [key], message: 'does not go with "path"' });
+function modelSchema(description: string): z.ZodType<FileModel> {
+  return (z.strictObject(keysOf(MODEL_SETTINGS)) as unknown as z.ZodType<FileModel>).meta({
+    description,
+    // Written by hand: the schema library's union has error messages without keys.
+    oneOf: [
+      { required: ["path"], properties: { name: false, source_url: false, size_bytes: false, license: false } },
+      {
+        required: ["name"],
+        properties: { path: false },
+        dependencies: { size_bytes: ["source_url"], license: ["source_url"] },
+      },
+    ],
+  }).superRefine((value, context) => {
+    if ((value.path === undefined) === (value.name === undefined)) {
+      context.addIssue('must have either "path" or "name"');
+    } else if (value.path !== undefined) {
+      for (const key of ["source_url", "size_bytes", "license"] as const) {
+        if (value[key] !== undefined) {
+          context.addIssue({ code: "custom", path: [key], message: 'does not go with "path"' });
+        }
+      }
+    } else if (value.source_url === undefined) {
+      for (const key of ["size_bytes", "license"] as const) {
+        if (value[key] !== undefined) {
+          context.addIssue({ code: "custom", path: [key], message: 'goes with "source_url" only' });
+        }
       }
     }
-  } else if (value.source_url === undefined) {
-    for (const key of ["size_bytes", "license"] as const) {
-      if (value[key] !== undefined) {
-        context.addIssue({ code: "custom", path: [key], message: 'goes with "source_url" only' });
-      }
-    }
-  }
-});
+  });
+}
 
-const DRAFT = (z.strictObject(keysOf({
-  path: MODEL_SETTINGS.path,
-  name: MODEL_SETTINGS.name,
-  sha256: MODEL_SETTINGS.sha256,
-})) as unknown as z.ZodType<FileDraft>).meta({
-  description: "A smaller model with the same vocabulary, which guesses tokens for the model to verify",
-  oneOf: [{ required: ["path"], properties: { name: false } }, { required: ["name"], properties: { path: false } }],
-}).superRefine((value, context) => {
-  if ((value.path === undefined) === (value.name === undefined)) {
-    context.addIssue('must have either "path" or "name"');
-  }
-});
+const MODEL = modelSchema('A local model: "path" of a file, or "name" of a model in the store or a built-in one');
+const DRAFT = modelSchema("A smaller model with the same vocabulary, which guesses tokens for the model to verify");
 
 const AUTOSELECTED = z.strictObject({
   model: MODEL,
@@ -93,7 +84,6 @@ const AUTOSELECTED = z.strictObject({
     .meta({ description: "Memory the machine must have; by default any" }).optional(),
 });
 
-/** Schema of the whole file. */
 export function configFileSchema({ settings, backends }: Tables = TABLES): z.ZodType {
   const kinds = Object.entries(backends).map(([kind, { help, settings }]) =>
     z.strictObject({
@@ -148,40 +138,28 @@ function checkNames(list: readonly { readonly name: string }[], context: z.Refin
   }
 }
 
-/** A model in the file. */
 export type FileModel = {
   readonly [Key in keyof typeof MODEL_SETTINGS]?: ValueOf<(typeof MODEL_SETTINGS)[Key]["type"]>;
 };
-
-/** A draft model as the file names it. */
-export type FileDraft = Pick<FileModel, "path" | "name" | "sha256">;
 
 /** A backend in the file; settings by key. */
 export type FileBackend =
   & { readonly name: string; readonly [key: string]: unknown }
   & (
-    | { readonly kind: "llamacpp"; readonly model: FileModel; readonly draft?: FileDraft }
+    | { readonly kind: "llamacpp"; readonly model: FileModel; readonly draft?: FileModel }
     | { readonly kind: Exclude<keyof typeof BACKENDS, "llamacpp"> }
   );
 
 /** The validated file; settings by key. */
 export interface ConfigFile {
   readonly model?: FileModel;
-  readonly draft?: FileDraft;
+  readonly draft?: FileModel;
   readonly model_autoselect?: readonly { readonly model: FileModel; readonly min_memory_bytes?: number }[];
   readonly backends?: readonly FileBackend[];
   readonly [key: string]: unknown;
 }
 
-/**
- * Parse and validate a configuration file.
- *
- * @param source The file's text.
- * @param path Its path, for messages.
- * @param tables The setting tables.
- * @returns Its content.
- * @throws {UsageError} If it is not JSON, or a key or value is not allowed.
- */
+/** @throws {UsageError} If it is not JSON, or a key or value is not allowed. */
 export function parseConfigFile(source: string, path: string, tables: Tables = TABLES): ConfigFile {
   let value: unknown;
   try {

@@ -8,7 +8,6 @@ import type { Settings } from "./setting/setting.ts";
 import { didYouMean } from "./setting/closest.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
-/** Reads an environment variable. */
 export type Env = (name: string) => string | undefined;
 
 /** The variables among these that are set, for another process. */
@@ -22,9 +21,7 @@ export function givenVariables(env: Env, names: readonly string[]): Readonly<Rec
 
 /** Flags of a command. */
 export interface CommandFlags {
-  /** Settings it accepts. */
   readonly settings: readonly SettingName[];
-  /** Its own flags with a value. */
   readonly strings?: readonly string[];
   /** Its own flags with a value that may be repeated. */
   readonly lists?: readonly string[];
@@ -34,7 +31,6 @@ export interface CommandFlags {
   readonly words?: number;
 }
 
-/** A parsed command line. */
 export interface ParsedFlags {
   readonly values: SettingValues;
   /** Settings given by flag rather than by environment variable. */
@@ -42,18 +38,13 @@ export interface ParsedFlags {
   readonly strings: Readonly<Record<string, string>>;
   readonly lists: Readonly<Record<string, readonly string[]>>;
   readonly booleans: ReadonlySet<string>;
-  /** Positional arguments. */
   readonly rest: readonly string[];
 }
 
 /**
  * Parse a command's flags and the environment.
  *
- * @param args The command line after the command's name.
- * @param env The environment.
  * @param command Flags that the command accepts.
- * @param table The settings.
- * @returns The parsed values.
  * @throws {UsageError} If a flag is unknown, lacks its value, is given twice, or a value is out of range.
  */
 export function parseFlags(
@@ -164,10 +155,8 @@ function shorten(text: string): string {
 /**
  * A number flag of a command's own.
  *
- * @param flags The parsed command line.
  * @param flag Its name, without dashes.
  * @param range Allowed values; `whole` for integers, `above`: without the least one itself.
- * @returns The number, or `undefined` if the flag was not given.
  * @throws {UsageError} If it is not a number or out of range.
  */
 export function numberFlag(

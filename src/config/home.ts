@@ -1,18 +1,12 @@
 /** Folders of the user. Reads no files. */
-import { isAbsolute } from "@std/path";
+import { isAbsolute } from "node:path";
 import type { Env } from "./flags.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
 /** Variables that must be absolute paths, as relative ones depend on the working directory. */
 const FOLDERS = ["HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"] as const;
 
-/**
- * The user's home folder.
- *
- * @param env The environment.
- * @returns The path, if set.
- * @throws {UsageError} If it is not an absolute path.
- */
+/** @throws {UsageError} If it is not an absolute path. */
 export function homeDirectory(env: Env): string | undefined {
   return absolute("HOME", env) || undefined;
 }
@@ -20,7 +14,6 @@ export function homeDirectory(env: Env): string | undefined {
 /**
  * Reject relative paths in the environment's folder variables.
  *
- * @param env The environment.
  * @throws {UsageError} If one is relative.
  */
 export function checkFolders(env: Env): void {
@@ -33,7 +26,6 @@ function absolute(name: string, env: Env): string | undefined {
   throw new UsageError(`${name} must be an absolute path, got ${JSON.stringify(path)}`);
 }
 
-/** Error message for a missing store folder. */
 export const NO_STORE =
   "There is no folder for the model store: neither HOME nor MODELS_HOME is set; set one of them, or " +
   '"models_home" in the configuration file';

@@ -4,12 +4,7 @@ import { configFileSchema } from "./file.ts";
 import { TABLES } from "./backends/backend_schema.ts";
 import type { Tables } from "./setting/setting.ts";
 
-/**
- * Generate the JSON Schema. Draft 7, which every editor supports.
- *
- * @param tables The setting tables.
- * @returns The schema as JSON, with a trailing newline.
- */
+/** Generate the JSON Schema. Draft 7, which every editor supports. */
 export function configSchemaText(tables: Tables = TABLES): string {
   return `${JSON.stringify(z.toJSONSchema(configFileSchema(tables), { io: "input", target: "draft-7" }), null, 2)}\n`;
 }

@@ -1,5 +1,5 @@
 /** Reads configuration from disk: the configuration file, and API keys, which are never in it. */
-import { dirname, join, resolve } from "@std/path";
+import { dirname, join, resolve } from "node:path";
 import { readHuggingFaceToken } from "../models/transfer/access.ts";
 import type { Env } from "./flags.ts";
 import { homeDirectory } from "./home.ts";
@@ -8,7 +8,6 @@ import type { DaemonOptions, HuggingFaceOptions } from "./options.ts";
 import type { SettingValues } from "./schema.ts";
 import { UsageError } from "./setting/usage_error.ts";
 
-/** A loaded configuration file. */
 export interface LoadedConfig {
   readonly path: string;
   readonly content: ConfigFile;
@@ -16,14 +15,11 @@ export interface LoadedConfig {
   place(path: string): string;
 }
 
-/** Maximum size of a key file. */
 const MOST_KEY_BYTES = 64 * 1024;
 
 /**
  * Path of the configuration file, whether or not it exists.
  *
- * @param values Values of flags and environment.
- * @param env The environment.
  * @returns The path, and whether the file is required; `undefined` if no path is known.
  */
 export function configPath(values: SettingValues, env: Env): { path: string; required: boolean } | undefined {
@@ -35,8 +31,6 @@ export function configPath(values: SettingValues, env: Env): { path: string; req
 /**
  * Load the configuration file, if there is one.
  *
- * @param values Values of flags and environment.
- * @param env The environment.
  * @returns Its content; `undefined` if there is none and none was named.
  * @throws {UsageError} If it cannot be read, or is invalid.
  */
@@ -65,9 +59,6 @@ export async function loadConfig(values: SettingValues, env: Env): Promise<Loade
 /**
  * Add the keys, which are kept in files or in variables that the operator names.
  *
- * @param options The daemon's options.
- * @param env The environment.
- * @returns The options with keys.
  * @throws {UsageError} If a key is missing.
  */
 export function withKeys(options: DaemonOptions, env: Env): DaemonOptions {
@@ -91,10 +82,7 @@ function withToken(env: Env): Pick<HuggingFaceOptions, "token"> {
 }
 
 /**
- * Read an API key.
- *
  * @param path File that holds only the key.
- * @returns The key.
  * @throws {UsageError} If there is none.
  */
 export function readKey(path: string): string {

@@ -1,5 +1,5 @@
 /** Merges values: flags and environment over the file over defaults. `resolve.ts` checks for conflicts. */
-import { isAbsolute, resolve } from "@std/path";
+import { isAbsolute, resolve } from "node:path";
 import type { LoadedConfig } from "./load.ts";
 import { SETTINGS, type SettingValues, type SettledValues } from "./schema.ts";
 import type { Places, Setting, Settings } from "./setting/setting.ts";
@@ -7,9 +7,6 @@ import type { Places, Setting, Settings } from "./setting/setting.ts";
 /**
  * Merge values with those of the configuration file.
  *
- * @param given Values of flags and environment.
- * @param config The configuration file.
- * @param table The settings.
  * @returns The merged values, without the file's models and backends.
  */
 export function withFile(
@@ -64,13 +61,7 @@ export function absolute({ type }: Setting, value: unknown): unknown {
   return typeof value === "string" && type.isPath?.(value) ? resolve(value) : value;
 }
 
-/**
- * Whether a value is a relative path.
- *
- * @param values Values of flags and environment.
- * @param table The settings.
- * @returns Whether there is one. Resolving it takes the permission to read the working directory.
- */
+/** @returns Whether there is one. Resolving it takes the permission to read the working directory. */
 export function hasRelativePath(values: SettingValues, table: Settings = SETTINGS): boolean {
   return Object.entries(values).some(([name, value]) =>
     typeof value === "string" && table[name]?.type.isPath?.(value) && !isAbsolute(value)
@@ -80,8 +71,6 @@ export function hasRelativePath(values: SettingValues, table: Settings = SETTING
 /**
  * Convert values back to flags, for a process with another working directory.
  *
- * @param values Values of flags and environment.
- * @param table The settings.
  * @returns `--flag=value`, with absolute paths.
  */
 export function settingFlags(values: SettingValues, table: Settings = SETTINGS): string[] {

@@ -14,7 +14,6 @@ export { LOG_FILE } from "../log/log_file.ts";
 export { BUILT_IN_MODEL } from "../models/built_in.ts";
 export type { LogLevel, MockScript, Pooling, SurfaceName, TcpAddress };
 
-/** A mock backend. */
 export interface MockBackendConfig extends BackendValues<"mock"> {
   readonly kind: "mock";
   readonly name: string;
@@ -28,7 +27,6 @@ export interface ModelPart {
   readonly sha256: string;
 }
 
-/** Where to download a model from. */
 export interface ModelOrigin {
   readonly url: string;
   readonly sizeBytes?: number;
@@ -38,7 +36,7 @@ export interface ModelOrigin {
 /** A second model with the same vocabulary, which guesses what comes next: in the words of `LlamaBackendConfig`. */
 export type DraftConfig = Pick<
   LlamaBackendConfig,
-  "modelName" | "modelPath" | "parts" | "modelSha256" | "stored" | "missing"
+  "modelName" | "modelPath" | "parts" | "modelSha256" | "source" | "stored" | "missing"
 >;
 
 /** A local model in an engine process; `parallel` defaults to the daemon's. */
@@ -81,15 +79,12 @@ export interface OpenAiBackendConfig extends BackendValues<"openai-compat"> {
 /** Any backend; lists are in order of priority. */
 export type BackendConfig = MockBackendConfig | LlamaBackendConfig | OpenAiBackendConfig;
 
-/** Addresses of a surface. */
 export interface Listen {
-  /** Path of the unix socket. */
   readonly socket: string;
   /** Absent: no TCP. */
   readonly tcp?: TcpAddress;
 }
 
-/** Configuration of the HTTP bridge. */
 export interface HttpListen {
   /** Whether `serve` also starts it. */
   readonly enabled: boolean;
@@ -102,7 +97,6 @@ export interface HttpListen {
   readonly pullInto?: string;
 }
 
-/** Endpoint and credentials of Hugging Face. */
 export interface HuggingFaceOptions {
   /** Replaces the default endpoint. */
   readonly endpoint?: string;
@@ -119,11 +113,8 @@ export interface DaemonOptions extends PlainValues {
   /** Folder of the sockets, the lock and the pid file; created with mode 0700. */
   readonly runtimeDir: string;
   readonly listen: Readonly<Record<SurfaceName, Listen>>;
-  /** The HTTP bridge. */
   readonly http: HttpListen;
-  /** Dispatch unix socket. */
   readonly rpcSocket: string;
-  /** Admin unix socket. */
   readonly adminSocket: string;
   /** Group that owns the inference sockets; absent: unchanged. */
   readonly group?: string;
@@ -136,14 +127,12 @@ export interface DaemonOptions extends PlainValues {
   readonly memoryBudgetMib?: number;
   /** Idle timeout of connections; default: see `InferenceServerOptions`. */
   readonly idleTimeoutSecs?: number;
-  /** The user's home, if known. */
   readonly home?: string;
   /**
    * Cache for downloaded native libraries, and for the built-in model if the program is not on a local disk; absent:
    * the runtime directory.
    */
   readonly cacheDir?: string;
-  /** Folder of the model store, if known. */
   readonly modelsHome?: string;
   /** Options of downloads from Hugging Face; absent: no downloads. */
   readonly huggingFace?: HuggingFaceOptions;

@@ -12,9 +12,7 @@ import { type Machine, settle } from "./resolve.ts";
 import { TABLES } from "./backends/backend_schema.ts";
 import { plainDefault, type Setting, type Tables } from "./setting/setting.ts";
 
-/** One resolved value. */
 export interface OriginatedValue {
-  /** Its key in the configuration file. */
   readonly key: string;
   /** `null` if not set and without default. */
   readonly value: unknown;
@@ -22,7 +20,6 @@ export interface OriginatedValue {
   readonly origin: string;
 }
 
-/** Inputs of the resolution. */
 export interface OriginSources {
   readonly flags: ParsedFlags;
   readonly machine: Machine;
@@ -33,13 +30,7 @@ export interface OriginSources {
 
 const DEFAULT = "default";
 
-/**
- * List all values with their origins.
- *
- * @param sources Inputs and result of the resolution.
- * @param tables The setting tables.
- * @returns The values, backends last.
- */
+/** @returns The values, backends last. */
 export function configValues(sources: OriginSources, tables: Tables = TABLES): OriginatedValue[] {
   const { flags, machine, config, options } = sources;
   const { settings } = tables;
@@ -79,7 +70,6 @@ function shown(setting: Setting, value: unknown): unknown {
   return setting.type.shown === undefined ? value : setting.type.shown(value);
 }
 
-/** Finds the origin of values. */
 class Origins {
   readonly #sources: OriginSources;
   readonly #tables: Tables;
@@ -114,7 +104,6 @@ class Origins {
   }
 }
 
-/** Inputs for the values of one backend. */
 interface BackendContext {
   readonly sources: OriginSources;
   readonly tables: Tables;

@@ -1,5 +1,5 @@
 /** Turns values into `DaemonOptions`: folders, backends, and conflicts between settings. */
-import { dirname, join, resolve } from "@std/path";
+import { dirname, join, resolve } from "node:path";
 import { DEFAULT_HTTP_PORT, DEFAULT_TCP_HOSTNAME, runtimeDirectory, type TcpAddress } from "@inferd/client/paths";
 import { SURFACES } from "@inferd/client/protocol";
 import { huggingFaceTokenPath } from "../models/transfer/access.ts";
@@ -14,6 +14,7 @@ import { plainValues, SETTINGS, type SettingValues, type SettledValues } from ".
 import { settingName } from "./setting/surface_settings.ts";
 import type { Places, Settings } from "./setting/setting.ts";
 import { UsageError } from "./setting/usage_error.ts";
+import { defined } from "../inference/objects.ts";
 
 /** Facts about the machine, injectable for tests. */
 export interface Machine {
@@ -22,16 +23,12 @@ export interface Machine {
   readonly uid: number | null;
   /** `Deno.build.os`. */
   readonly platform: string;
-  /** Total memory. */
   readonly memoryBytes: number;
 }
 
 /**
  * Resolve all options. Flags override environment variables, both override the file.
  *
- * @param given Values of flags and environment.
- * @param machine The machine.
- * @param config The configuration file.
  * @returns All options except keys, see `withKeys`.
  * @throws {UsageError} If two settings contradict each other.
  */
@@ -49,13 +46,9 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
     http: httpListen(values),
     rpcSocket: values.rpcAddr,
     adminSocket: values.adminAddr,
-    ...(group === undefined ? {} : { group }),
-    ...(apiKey === undefined ? {} : { apiKey }),
-    ...(apiKeyFile === undefined ? {} : { apiKeyFile }),
+    ...defined({ group, apiKey, apiKeyFile }),
     lockPath: values.lock,
-    ...(memoryBudgetMib === undefined ? {} : { memoryBudgetMib }),
-    ...(idleTimeoutSecs === undefined ? {} : { idleTimeoutSecs }),
-    ...(store === undefined ? {} : { modelsHome: store }),
+    ...defined({ memoryBudgetMib, idleTimeoutSecs, modelsHome: store }),
     ...(values.autoPull && backends.some(isFetched) ? { huggingFace: huggingFace(machine.env) } : {}),
     ...(config?.content.model_autoselect === undefined ? {} : { autoselected: true }),
     ...(home ? { home } : {}),
@@ -63,15 +56,7 @@ export function resolveOptions(given: SettingValues, machine: Machine, config?: 
   };
 }
 
-/**
- * Merge all values, and determine the default folders.
- *
- * @param given Values of flags and environment.
- * @param machine The machine.
- * @param config The configuration file.
- * @param table The settings.
- * @returns Values and folders.
- */
+/** Merge all values, and determine the default folders. */
 export function settle(
   given: SettingValues,
   machine: Machine,
@@ -93,7 +78,6 @@ export function settle(
   return { values: withDefaults(values, places, table), places };
 }
 
-/** Addresses of each surface. */
 function listen(values: SettledValues): DaemonOptions["listen"] {
   const entries = Object.entries(SURFACES).map(([name, { flag, tcp }]): [string, Listen] => {
     const [socket, address] = [values[settingName(flag)], values[settingName(tcp.flag)]];

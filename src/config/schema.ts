@@ -3,7 +3,7 @@
  * merge, origins, help, completions and `inferd config` are derived from these tables. A new setting is a row here,
  * plus the code that uses it.
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { DEFAULT_HTTP_PORT, DEFAULT_TCP_HOSTNAME } from "@inferd/client/paths";
 import {
   API_KEY_VARIABLE,
@@ -17,7 +17,7 @@ import { ACCELERATOR_SETTINGS } from "../libraries/accelerator.ts";
 import type { LogLevel } from "../log/log.ts";
 import { BUILT_IN_MODEL } from "../models/built_in.ts";
 import { mockScript } from "./backends/mock_script.ts";
-import { flagged, type Places, type Setting, setting, type Settings, type ValueOf } from "./setting/setting.ts";
+import { flagged, inFile, type Places, type Setting, setting, type Settings, type ValueOf } from "./setting/setting.ts";
 import { CALLED_AS_VARIABLE, TASK_VARIABLE } from "./setting/typed_command.ts";
 import { settingName, surfaceSettings, unixSettings } from "./setting/surface_settings.ts";
 import {
@@ -123,8 +123,7 @@ export const SETTINGS = {
     keptIn: "apiKeyFile",
     client: true,
   }),
-  apiKeyFile: setting({
-    names: { key: "api_key_file" },
+  apiKeyFile: inFile("api_key_file", {
     type: path("FILE"),
     help: "file with the key that TCP and HTTP clients must present; the key itself is never in the configuration file",
   }),
@@ -203,15 +202,13 @@ export const SETTINGS = {
     help: "folder with native libraries of your own build",
     ofBackend: true,
   }),
-  fastForward: setting({
-    names: { key: "fast_forward" },
+  fastForward: inFile("fast_forward", {
     type: boolean(),
     default: true,
     help: "decode text that a schema or grammar forces in one batch, without sampling it",
     ofBackend: true,
   }),
-  nextTurn: setting({
-    names: { key: "next_turn" },
+  nextTurn: inFile("next_turn", {
     type: boolean(),
     default: true,
     help:
@@ -225,8 +222,7 @@ export const SETTINGS = {
     help: "smaller model with the same vocabulary that guesses tokens for the model to verify",
     ofBackend: true,
   }),
-  speculation: setting({
-    names: { key: "speculation" },
+  speculation: inFile("speculation", {
     type: boolean(),
     default: true,
     help: "guess tokens from what came before where that pays, and verify them in one batch; answers stay the same",
@@ -269,16 +265,14 @@ export const SETTINGS = {
     help: "lowest level that is logged",
     plain: true,
   }),
-  modelsHome: setting({
-    names: { key: "models_home" },
+  modelsHome: inFile("models_home", {
     type: path("DIR"),
     default: ({ modelsHome }: Places) => modelsHome,
     otherwise: "the folder for this user's data",
     help: "folder of the model store",
     variables: (platform: string) => platform === "darwin" ? ["MODELS_HOME"] : ["MODELS_HOME", "XDG_DATA_HOME"],
   }),
-  autoPull: setting({
-    names: { key: "auto_pull" },
+  autoPull: inFile("auto_pull", {
     type: boolean(),
     default: true,
     help: "download missing models at boot",
@@ -295,7 +289,6 @@ export const SETTINGS = {
 /** Objects in the file that group settings, with descriptions for editors. */
 export const GROUPS: Readonly<Record<string, string>> = { listen: "Where the surfaces are" };
 
-/** Name of a setting. */
 export type SettingName = keyof typeof SETTINGS;
 
 /** Parsed values of flags and environment; unset ones are absent. */
@@ -307,7 +300,6 @@ type Settled<Row extends Setting> = Row extends { readonly ofBackend: true } ? V
     ? ValueOf<Row["type"]> | (Default extends (places: never) => infer Computed ? Extract<Computed, undefined> : never)
   : ValueOf<Row["type"]> | undefined;
 
-/** Resolved values. */
 export type SettledValues = { readonly [Name in SettingName]: Settled<(typeof SETTINGS)[Name]> };
 
 /** Values that the daemon uses as they are. */
@@ -321,7 +313,6 @@ export function plainValues(values: SettledValues, table: Settings = SETTINGS): 
   return Object.fromEntries(Object.entries(values).filter(([name]) => table[name]?.plain)) as PlainValues;
 }
 
-/** Settings that `serve` accepts. */
 export const SERVE_SETTINGS: readonly SettingName[] = flagged(SETTINGS);
 
 /** Settings that clients of the daemon accept. */

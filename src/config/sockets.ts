@@ -1,5 +1,5 @@
 /** All unix sockets of a daemon, with the flags that set them, and its pid file. Touches no files. */
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import { maxSocketPathBytes } from "@inferd/client/paths";
 import { SURFACES, type SurfaceTable, UNIX_SURFACES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "./options.ts";
@@ -25,7 +25,6 @@ export function daemonSockets(
 /**
  * Check the length of a socket path.
  *
- * @param path The path.
  * @returns The reason if it is too long.
  */
 export function socketPathFault(path: string): string | undefined {
@@ -34,7 +33,6 @@ export function socketPathFault(path: string): string | undefined {
   return bytes <= most ? undefined : `a unix socket's path may have ${most} bytes, this one has ${bytes}`;
 }
 
-/** Length in bytes. */
 export function bytesOf(path: string): number {
   return new TextEncoder().encode(path).length;
 }
@@ -42,7 +40,6 @@ export function bytesOf(path: string): number {
 /**
  * Advice for a socket path that is too long.
  *
- * @param socket The socket.
  * @param runtimeDir Default folder of sockets.
  */
 export function shorterSocket({ path, flag }: DaemonSocket, runtimeDir: string): string {
@@ -55,12 +52,7 @@ export function shorterSocket({ path, flag }: DaemonSocket, runtimeDir: string):
 
 const LOCK_ENDING = /\.lock$/;
 
-/**
- * Pid file of the daemon that holds a lock: `inferd.pid` next to `inferd.lock`.
- *
- * @param lockPath The lock file.
- * @returns The path.
- */
+/** Pid file of the daemon that holds a lock: `inferd.pid` next to `inferd.lock`. */
 export function pidPathOf(lockPath: string): string {
   return `${lockPath.replace(LOCK_ENDING, "")}.pid`;
 }

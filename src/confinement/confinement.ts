@@ -12,6 +12,9 @@ const SIGUSR1 = Deno.build.os === "darwin" ? 30 : 10;
 const SIGCHLD = Deno.build.os === "darwin" ? 20 : 17;
 const SIG_DFL = 0n;
 const SIG_IGN = 1n;
+const SIG_SETMASK = Deno.build.os === "darwin" ? 3 : 2;
+/** As large as `sigset_t` is anywhere. */
+const SIGNAL_SET_BYTES = 128;
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP = { x86_64: 317n, aarch64: 277n } as const;
@@ -23,6 +26,7 @@ const LATE_LISTENER_MS = 3000;
 const AGAIN_MS = 50;
 
 const COMMON = { signal: { parameters: ["i32", "u64"], result: "u64" } } as const;
+const MASK = { ...COMMON, sigprocmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" } } as const;
 const LINUX = {
   ...COMMON,
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
@@ -65,11 +69,15 @@ export class Confiner {
   }
 
   /**
-   * Learn how child processes end, whatever was inherited: with SIGCHLD ignored, the kernel discards their exit status
-   * and waiting for them fails.
+   * Undo what may have been inherited: with SIGCHLD ignored, the kernel discards the exit status of child processes and
+   * waiting for them fails; blocked signals never arrive.
    */
-  awaitChildren(): void {
-    if (Deno.build.os !== "windows") Deno.dlopen(this.#path, COMMON).symbols.signal(SIGCHLD, SIG_DFL);
+  resetSignals(): void {
+    if (Deno.build.os === "windows") return;
+    const { signal, sigprocmask } = Deno.dlopen(this.#path, MASK).symbols;
+    signal(SIGCHLD, SIG_DFL);
+    // Of this thread, which is enough: a signal to the process goes to any thread that does not block it.
+    sigprocmask(SIG_SETMASK, new Uint8Array(SIGNAL_SET_BYTES), null);
   }
 
   /** Ignore SIGHUP until a listener is added. Child processes inherit this, and keep it until they add theirs. */

@@ -10,7 +10,6 @@ import { Admission } from "../pipeline/admission.ts";
 /** Options that determine the queues. */
 type AdmissionOptions = Pick<DaemonOptions, "parallel" | "queueDepth" | "backends">;
 
-/** Admission queues of all services. */
 export class Admissions {
   readonly #generation: Admission;
   readonly #embed: Admission;
@@ -37,11 +36,7 @@ export class Admissions {
     this.#remotes = new Map(remotes.map(({ name }) => [name, this.#remotes.get(name) ?? new Admission(places)]));
   }
 
-  /**
-   * Queue for a service.
-   *
-   * @param backend The backend that will serve the request, if known.
-   */
+  /** @param backend The backend that will serve the request, if known. */
   of(service: Service, backend?: string): Admission {
     const remote = backend === undefined ? undefined : this.#remotes.get(backend);
     if (remote !== undefined) return remote;

@@ -15,7 +15,7 @@ import { DownloadLog } from "../log/download_log.ts";
 import { type ActivityLog, openActivityLog, type OpenLog } from "../log/log.ts";
 import { hashCachePath, keepsHashes } from "../models/file/hash_cache.ts";
 import { ModelHashes } from "../models/file/model_hashes.ts";
-import { dropBootPermissions, type PermissionContext } from "../monitor/permissions.ts";
+import { dropBootPermissions, type PermissionContext } from "../monitor/permissions/permissions.ts";
 import { LiveRequests } from "../pipeline/live_requests.ts";
 import type { MonitorLink } from "../processes/monitor_link.ts";
 import { MonitoredProcess } from "../processes/monitored_process.ts";

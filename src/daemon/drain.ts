@@ -5,7 +5,6 @@ import type { ActivityLog } from "../log/log.ts";
 export interface EndOptions {
   readonly board: StatusBoard;
   readonly log: ActivityLog;
-  /** Everything to dispose of. */
   readonly built: AsyncDisposableStack;
   /** Stops accepting, and lets running requests finish until `cut` fires. */
   readonly drain: (cut: AbortSignal) => Promise<void>;
@@ -14,11 +13,7 @@ export interface EndOptions {
   readonly failure?: unknown;
 }
 
-/**
- * Shut the daemon down.
- *
- * @throws The given failure, or that of a step; several as an `AggregateError`.
- */
+/** @throws The given failure, or that of a step; several as an `AggregateError`. */
 export async function endDaemon({ board, log, built, drain, drainTimeoutSecs, ...end }: EndOptions): Promise<void> {
   let { failure } = end;
   // 10 `draining`: no new request, running ones finish in time or are cut
@@ -55,7 +50,6 @@ export async function disposeAll(built: AsyncDisposableStack, failure?: unknown)
   }
 }
 
-/** Error message without stack. */
 export function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 /** One daemon per lock file: the lock and the pid file next to it. Owns both files, not their folder. */
 import { pidPathOf } from "../config/sockets.ts";
+import { textOf } from "./drain.ts";
 
 const FILE_MODE = 0o600;
 
@@ -8,7 +9,6 @@ export class LockError extends Error {
   override readonly name: string = "LockError";
 }
 
-/** Another daemon holds it. */
 export class LockHeldError extends LockError {
   override readonly name = "LockHeldError";
 }
@@ -18,7 +18,6 @@ export class LockHeldError extends LockError {
  * remains and has no meaning.
  *
  * @param path The lock file, created if missing.
- * @param pid Process id for the pid file.
  * @returns Releases the lock and removes the pid file on disposal.
  * @throws {LockHeldError} If another process holds it.
  * @throws {LockError} If the file is a symlink, not a regular file, or cannot be created.
@@ -104,8 +103,4 @@ function look(path: string): Deno.FileInfo | undefined {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -7,7 +7,6 @@ import { lookAtModelFile, sameBytes } from "../models/file/model_file.ts";
 import type { ServedConfig } from "./served_config.ts";
 import { createBackend, type CreateOptions, loadsOnDemand, locateModel, type LocateOptions } from "./backends.ts";
 
-/** Options for creating backends. */
 export interface MakeOptions extends Omit<LocateOptions, "built">, Omit<CreateOptions, "options"> {
   readonly options: DaemonOptions;
   /** Default: by their configuration. */
@@ -66,7 +65,6 @@ export class Member implements AsyncDisposable {
   }
 }
 
-/** Key that identifies a backend's configuration. */
 export function memberKey(config: BackendConfig, { parallel }: Pick<DaemonOptions, "parallel">): string {
   return JSON.stringify({ parallel, ...config });
 }
@@ -74,8 +72,6 @@ export function memberKey(config: BackendConfig, { parallel }: Pick<DaemonOption
 /**
  * Locate models and create their backends, without starting them.
  *
- * @param configs The backends' configuration.
- * @param make Options for creating them.
  * @returns One per configuration, in order; all are disposed of if one cannot be created.
  * @throws {Error} If a model is missing and cannot be fetched; the message is for the operator.
  */

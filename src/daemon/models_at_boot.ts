@@ -7,21 +7,18 @@ import { modelHash } from "../models/file/shards.ts";
 import { ModelStoreError, Store, type StoredBlob } from "../models/store.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
-/** Callbacks and abort signal. */
 export interface AtBootOptions {
   readonly onPhase: (phase: LoadPhase) => void;
   readonly log: ActivityLog;
   readonly signal: AbortSignal;
 }
 
-/** Files and hash of a model. */
 type Located =
   & Required<Pick<LlamaBackendConfig, "modelPath" | "modelSha256" | "stored">>
   & Pick<LlamaBackendConfig, "parts">;
 
 /** A model in the store, locked against removal until disposal. */
 export interface HeldModel extends Disposable {
-  /** Its files and hash. */
   readonly located: Located;
   /** Identities of the files if this call hashed them. */
   readonly verified: readonly FileIdentity[] | undefined;
@@ -32,8 +29,6 @@ export interface HeldModel extends Disposable {
  * are loaded.
  *
  * @param config The backend; its model is in the store, or has a source.
- * @param options Store options.
- * @param boot Callbacks and abort signal.
  * @returns Releases the lock on disposal.
  * @throws {ModelStoreError} If it is missing and cannot be fetched.
  */
@@ -66,9 +61,6 @@ export async function holdModel(
 /**
  * Locate a model that must be in the store; does not check that its files exist.
  *
- * @param store The store.
- * @param config The backend.
- * @returns Its files.
  * @throws {ModelStoreError} `not_found`: the store has no such name.
  */
 export async function locate(store: Store, config: LlamaBackendConfig): Promise<Located> {

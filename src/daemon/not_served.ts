@@ -8,7 +8,6 @@ export class AllDownError extends Error {
   override readonly name = "AllDownError";
 }
 
-/** A backend was not ready in time. */
 export class ReadyTimeoutError extends Error {
   override readonly name = "ReadyTimeoutError";
 }

@@ -8,7 +8,6 @@ import { LoadClock } from "../backend/llama/watch/load_clock.ts";
 export interface ReadyClockOptions {
   /** Time limit per backend, in milliseconds. */
   readonly limitMs: number;
-  /** Backends that must become ready. */
   readonly backends: readonly string[];
   /** Called once, when the first backend exceeds the limit. */
   readonly onLate: () => void;
@@ -16,7 +15,6 @@ export interface ReadyClockOptions {
   readonly now?: () => number;
 }
 
-/** A backend's clock. */
 interface Lap {
   readonly clock: LoadClock;
   /** Set while the clock is paused. */
@@ -35,13 +33,11 @@ export class ReadyClock implements Disposable {
     this.#laps = new Map(backends.map((name) => [name, { clock: new LoadClock(limitMs, end, now) }]));
   }
 
-  /** Pauses a backend's clock. */
   pause(backend: string): void {
     const lap = this.#laps.get(backend);
     if (lap !== undefined) lap.pause ??= lap.clock.pause();
   }
 
-  /** Resumes a backend's clock. */
   resume(backend: string): void {
     const lap = this.#laps.get(backend);
     lap?.pause?.[Symbol.dispose]();
@@ -54,7 +50,6 @@ export class ReadyClock implements Disposable {
     this.#laps.delete(backend);
   }
 
-  /** Stops all clocks. */
   [Symbol.dispose](): void {
     for (const name of [...this.#laps.keys()]) this.done(name);
   }

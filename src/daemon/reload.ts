@@ -7,7 +7,7 @@ import type { DaemonOptions } from "../config/options.ts";
 import { toStatus } from "../inference/backend.ts";
 import { NotEnoughMemoryError } from "../inference/errors.ts";
 import type { ActivityLog } from "../log/log.ts";
-import { missingForBackends, type PermissionContext } from "../monitor/permissions.ts";
+import { missingForBackends, type PermissionContext } from "../monitor/permissions/permissions.ts";
 import { textOf } from "./drain.ts";
 import { makeMembers, type MakeOptions, type Member, memberKey } from "./member.ts";
 import type { Serving } from "./serving.ts";
@@ -40,13 +40,11 @@ export interface ReloadOptions {
   readonly serving: Serving;
   readonly make: Omit<MakeOptions, "options" | "signal">;
   readonly log: ActivityLog;
-  /** Cancels the reload. */
   readonly signal: AbortSignal;
   /** If set, a configuration that needs missing permissions is rejected before anything is loaded. */
   readonly permissions?: PermissionContext;
 }
 
-/** Result of a reload. */
 export interface Reloaded {
   readonly options: DaemonOptions;
   /** Changed options that take effect only after a restart. */
@@ -58,9 +56,6 @@ export interface Reloaded {
 /**
  * Switch to another configuration.
  *
- * @param current The configuration in effect.
- * @param next The new configuration.
- * @returns The configuration now in effect.
  * @throws {NothingServedError} If nothing can be served any more.
  * @throws {Error} If it is unusable; the current one then stays in effect.
  */

@@ -13,7 +13,6 @@ export class RuntimeDirError extends Error {
 /**
  * Create the runtime directory, or check that the existing one belongs to this user.
  *
- * @param path The folder.
  * @throws {RuntimeDirError} If it is a symlink, not a folder, owned by another user, or cannot be created.
  */
 export function prepareRuntimeDir(path: string): void {

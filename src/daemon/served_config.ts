@@ -62,13 +62,7 @@ export class ServedConfig implements AsyncDisposable {
     return this.#sha256.get(backend);
   }
 
-  /**
-   * Record that a backend is ready.
-   *
-   * @param backend Name of the backend.
-   * @param contextTokens Context size it was loaded with.
-   * @param files Its loaded model files, if known.
-   */
+  /** @param files Its loaded model files, if known. */
   ready(backend: string, contextTokens: number, files?: readonly FileToHash[]): void {
     const config = this.#options.backends.find(({ name }) => name === backend);
     // Contexts of other backends are not known here.
@@ -98,7 +92,6 @@ export class ServedConfig implements AsyncDisposable {
     return this.#identifying;
   }
 
-  /** Stop hashing. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#identifying;

@@ -11,7 +11,7 @@ import { Pipeline } from "../pipeline/pipeline.ts";
 import { Router } from "../pipeline/router.ts";
 import { type Binding, Bindings } from "../server/bindings.ts";
 import { DispatchServer } from "../server/dispatch_server.ts";
-import { InferenceServer } from "../server/inference_server.ts";
+import { InferenceServer, withPorts } from "../server/inference_server.ts";
 import type { Peers } from "../server/peer.ts";
 import type { Shared } from "../server/shared.ts";
 import { Dispatch } from "../surfaces/dispatch.ts";
@@ -47,7 +47,6 @@ export interface ServingOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Serves requests. */
 export class Serving {
   readonly #options: ServingOptions;
   readonly #engineLog: ActivityLog;
@@ -96,11 +95,7 @@ export class Serving {
     this.#firstBound.promise.catch(() => {});
   }
 
-  /**
-   * Steps 6 and 7: start every backend, and wait until all are ready.
-   *
-   * @throws {ReadyTimeoutError} If one takes too long.
-   */
+  /** Steps 6 and 7: {@linkcode start} every backend. */
   load(signal: AbortSignal): Promise<void> {
     return this.start(this.#members, this.#settings, signal);
   }
@@ -127,16 +122,9 @@ export class Serving {
 
   /** Where surfaces listen, with the ports that the system chose. */
   get listen(): DaemonOptions["listen"] {
-    const found: Record<SurfaceName, Listen> = { ...this.#options.options.listen };
-    for (const [index, name] of (Object.keys(SURFACES) as SurfaceName[]).entries()) {
-      const port = this.#servers[index]?.port;
-      const { tcp, ...rest } = found[name];
-      if (tcp !== undefined && port !== undefined) found[name] = { ...rest, tcp: { ...tcp, port } };
-    }
-    return found;
+    return withPorts(this.#options.options.listen, Object.keys(SURFACES) as SurfaceName[], this.#servers);
   }
 
-  /** Active backends. */
   get members(): readonly Member[] {
     return this.#members;
   }

@@ -8,6 +8,7 @@ import { ModelError } from "./native/first_look.ts";
 import type { Library } from "./native/library.ts";
 import { Model } from "./native/model.ts";
 import type { LookIn } from "./native/step_watch.ts";
+import { defined } from "../inference/objects.ts";
 
 /** So many tokens more or fewer a vocabulary has that is filled up to a round number. */
 const FILLED_UP_TOKENS = 128;
@@ -33,14 +34,7 @@ export interface DraftModel {
   readonly bytesPerToken: number;
 }
 
-/**
- * Load a draft model.
- *
- * @param library Loads it.
- * @param files Its files.
- * @param options Beside what.
- * @throws {ModelError} If it cannot be loaded, or cannot guess for the other model.
- */
+/** @throws {ModelError} If it cannot be loaded, or cannot guess for the other model. */
 export function loadDraftModel(library: Library, files: DraftFiles, options: DraftModelOptions): DraftModel {
   const { model: target, modelPath, available, gpuLayers, settings = {} } = options;
   const { mmap, mlock, mainGpu, tensorSplit } = settings;
@@ -53,10 +47,7 @@ export function loadDraftModel(library: Library, files: DraftFiles, options: Dra
     available: available - target.bytes,
     ...(gpuLayers === 0 ? { gpuLayers } : {}),
     settings: {
-      ...(mmap === undefined ? {} : { mmap }),
-      ...(mlock === undefined ? {} : { mlock }),
-      ...(mainGpu === undefined ? {} : { mainGpu }),
-      ...(tensorSplit === undefined ? {} : { tensorSplit }),
+      ...defined({ mmap, mlock, mainGpu, tensorSplit }),
     },
   });
   if (purposeOf(model, files).purpose !== "generate") refuse("it does not generate text token by token");
@@ -79,8 +70,6 @@ export function loadDraftModel(library: Library, files: DraftFiles, options: Dra
 /**
  * Make the draft of a loaded draft model.
  *
- * @param library Has loaded it.
- * @param draft The draft model.
  * @param options Tokens of the other model's context, threads, memory for cells, and whom to tell of failure and life.
  */
 export function openDraft(

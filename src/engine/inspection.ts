@@ -9,10 +9,7 @@ import { purposeOf } from "./encode/purpose.ts";
 /**
  * Read a model's vocabulary and chat template.
  *
- * @param library The native library.
- * @param config Which model, and what it is configured for.
  * @param loadLibrary Loads node-llama-cpp, which a model without a chat template needs.
- * @returns What there is to say of it.
  * @throws {ModelError} If it cannot be loaded, or not for that.
  */
 export async function inspect(

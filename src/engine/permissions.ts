@@ -16,7 +16,6 @@ export function confineEarly(): void {
 /**
  * Give back every permission, for good, those of native code too.
  *
- * @param accelerator What computes.
  * @returns Why native code is not bound.
  */
 export function confine(accelerator: string): Unconfined {

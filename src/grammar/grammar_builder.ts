@@ -148,9 +148,11 @@ export class GrammarBuilder {
     const name = `${write.name} ${language.id} ${least} ${most}`;
     let rule = this.#made.get(name);
     if (rule !== undefined) return rule;
-    const bound = language !== l.any || most === Infinity
+    const isAny = language === l.any;
+    const left = most === Infinity || least > 0 && !isAny ? undefined : l.ends(language)?.left;
+    const bound = left === undefined
       ? undefined
-      : { most, endless: () => this.#state(language, write, least, Infinity) };
+      : { most: most - left, isAny, endless: () => this.#state(language, write, least, Infinity) };
     rule = this.lazy(() => {
       const alternatives: GrammarSymbol[][] = [];
       const [fewer, left] = [Math.max(0, least - 1), most - 1];
@@ -172,11 +174,8 @@ export class GrammarBuilder {
   #forced(language: Language, write: CharacterWriter): GrammarSymbol[] {
     const symbols: GrammarSymbol[] = [];
     while (language !== this.languages.empty) {
-      const [only, other] = language.nullable ? [] : this.languages.moves(language);
-      const [from, to] = only?.chars ?? [];
-      const written = only === undefined || other !== undefined || from !== to || only.chars.length > 2
-        ? []
-        : write.write(this, only.chars);
+      const only = this.languages.onlyMove(language);
+      const written = only === undefined ? [] : write.write(this, [only.char, only.char]);
       if (only === undefined || written.length !== 1) {
         return [...symbols, { rule: this.#state(language, write, 0, Infinity) }];
       }
@@ -225,7 +224,7 @@ export class GrammarBuilder {
     this.#isBuilt = true;
     this.languages.release();
     refuseLeftRecursion(this.#rules.map((rule) => isLazy(rule) ? [] : rule), this.#loops);
-    return { root: start, rules: this.#rules };
+    return { root: start, rules: this.#rules, writing: this.languages };
   }
 
   /** Sorted texts that are equal up to a place: their common beginning, then a choice of how they go on. */

@@ -23,10 +23,13 @@ export interface LazyRule {
   readonly bound?: Bound;
 }
 
-/** A rule for any text of some characters, of which there may be so many. */
+/** A rule for texts of a bounded length. */
 export interface Bound {
+  /** As long as no more characters than this have come, the bound makes no difference. */
   readonly most: number;
-  /** The same rule without that. */
+  /** Whether the texts are all of that length and shorter. */
+  readonly isAny: boolean;
+  /** The same rule without the bound. */
   readonly endless: () => number;
 }
 
@@ -35,6 +38,8 @@ export interface Rules {
   readonly root: number;
   /** Grows when lazy rules are written out. */
   readonly rules: readonly (Alternatives | LazyRule)[];
+  /** Counts what is done to write lazy rules out. */
+  readonly writing?: { readonly work: number };
 }
 
 /** Whether a rule has to be written out. */

@@ -18,10 +18,8 @@ import {
   ToolCallMalformedError,
 } from "@inferd/client";
 
-/** Error statuses of this server. */
 export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 413 | 415 | 429 | 500 | 501 | 503;
 
-/** Further properties of an error. */
 export interface ApiErrorOptions {
   /** A machine-readable code, e.g. `model_not_found`. */
   readonly code?: string;
@@ -39,11 +37,7 @@ export class ApiError extends Error {
   readonly code: string | undefined;
   readonly param: string | undefined;
 
-  /**
-   * @param status The HTTP status.
-   * @param message One sentence: the given value and what is allowed.
-   * @param options Further properties.
-   */
+  /** @param message One sentence: the given value and what is allowed. */
   constructor(status: ErrorStatus, message: string, options: ApiErrorOptions = {}) {
     super(message);
     this.status = status;
@@ -57,22 +51,12 @@ export class ApiError extends Error {
   }
 }
 
-/**
- * Error for a parameter of the API that this server does not support.
- *
- * @param param Its path.
- * @param why Why, and what to do instead.
- */
+/** Error for a parameter of the API that this server does not support. */
 export function unsupported(param: string, why: string): ApiError {
   return new ApiError(400, `"${param}" is not supported: ${why}`, { code: "unsupported_parameter", param });
 }
 
-/**
- * Error for an invalid parameter.
- *
- * @param param Its path.
- * @param rule The rule it violates, e.g. `must be a JSON object`.
- */
+/** @param rule The rule it violates, e.g. `must be a JSON object`. */
 export function invalid(param: string, rule: string): ApiError {
   return new ApiError(400, `"${param}" ${rule}`, { code: "invalid_value", param });
 }
@@ -80,7 +64,6 @@ export function invalid(param: string, rule: string): ApiError {
 /**
  * Convert any thrown value to an API error.
  *
- * @param error The thrown value.
  * @returns The error to send; unknown errors become a 500 with a fixed message.
  */
 export function toApiError(error: unknown): ApiError {
@@ -112,11 +95,7 @@ export function toApiError(error: unknown): ApiError {
   return new ApiError(500, "The server failed to answer; its log says more", { code: "internal" });
 }
 
-/**
- * Whether an error is unknown and therefore must be logged.
- *
- * @param error The thrown value.
- */
+/** Whether an error is unknown and therefore must be logged. */
 export function isUnexpected(error: unknown): boolean {
   return !(error instanceof ApiError) && toApiError(error).code === "internal" && !(error instanceof DaemonError);
 }

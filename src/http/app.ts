@@ -29,7 +29,6 @@ import { responses } from "./openai/responses/responses.ts";
 import { mountPage } from "./page/page.ts";
 import { tracing } from "./tracing.ts";
 
-/** Dependencies of the request handler. */
 export interface AppOptions extends GuardOptions {
   readonly bridge: Bridge;
   /** Receives unexpected errors, without any request content. */
@@ -56,15 +55,13 @@ const ROUTES: readonly (readonly ["GET" | "POST" | "DELETE", string, Handler])[]
   ["POST", "/v1/responses/input_tokens", responseInputTokens],
   ["POST", "/v1/chat/completions/input_tokens", chatInputTokens],
   ["POST", "/v1/embeddings", embeddings],
-  // For clients whose base URL lacks /v1, as in llama-server.
+  // For clients whose base URL lacks /v1, as in llama-server. Completions and embeddings without /v1 are its own.
   ["GET", "/models", listModels],
   ["GET", "/models/*", retrieveModel],
   ["POST", "/chat/completions", chatCompletions],
-  ["POST", "/completions", completions],
   ["POST", "/responses", responses],
   ["POST", "/responses/input_tokens", responseInputTokens],
   ["POST", "/chat/completions/input_tokens", chatInputTokens],
-  ["POST", "/embeddings", embeddings],
   ["POST", "/v1/rerank", rerank],
   ["POST", "/v1/reranking", rerank],
   ["POST", "/rerank", rerank],
@@ -78,7 +75,9 @@ const ROUTES: readonly (readonly ["GET" | "POST" | "DELETE", string, Handler])[]
   ["GET", "/props", props],
   ["GET", "/slots", slots],
   ["POST", "/completion", completion],
+  ["POST", "/completions", completion],
   ["POST", "/embedding", embedding],
+  ["POST", "/embeddings", embedding],
   ["POST", "/infill", refusing("text is not filled in here")],
   ["POST", "/slots/*", refusing("slots are not saved, restored or erased, the prefix cache is the daemon's own")],
   ["GET", "/lora-adapters", refusing('adapters are set with "lora" of a backend in the configuration file')],
@@ -98,11 +97,6 @@ const ROUTES: readonly (readonly ["GET" | "POST" | "DELETE", string, Handler])[]
   ["GET", "/api/version", version],
 ];
 
-/**
- * Create the request handler.
- *
- * @param options Access rules and dependencies.
- */
 export function createApp(options: AppOptions): Hono {
   const { bridge } = options;
   const app = new Hono();

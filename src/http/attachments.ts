@@ -1,7 +1,6 @@
 /** Collects a conversation's media: blocks refer to them, the request carries them. */
 import type { Attachment, MediaBlock } from "@inferd/client";
 
-/** The media of one request. */
 export class MediaCollector {
   readonly #attachments: Attachment[] = [];
 
@@ -10,14 +9,7 @@ export class MediaCollector {
     return this.#attachments.length === 0 ? undefined : this.#attachments;
   }
 
-  /**
-   * Add an attachment.
-   *
-   * @param kind The kind of media.
-   * @param mime Its media type.
-   * @param base64 The encoded bytes.
-   * @returns The block that refers to it.
-   */
+  /** @param base64 The encoded bytes. */
   add(kind: Attachment["kind"], mime: string, base64: string): MediaBlock {
     const id = `media-${this.#attachments.length + 1}`;
     this.#attachments.push({ id, kind, mime, bytes: base64 });

@@ -7,14 +7,7 @@ import { isTooDeep, MAX_NESTING } from "./nesting.ts";
 /** Largest body in bytes, equal to the daemon's frame limit. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
-/**
- * Read a JSON body.
- *
- * @param context The request.
- * @param schema Schema of the body.
- * @returns The body.
- * @throws {ApiError} If it is too large, not JSON, or does not match the schema.
- */
+/** @throws {ApiError} If it is too large, not JSON, or does not match the schema. */
 export async function readBody<Schema extends z.ZodType>(
   context: Context,
   schema: Schema,
@@ -29,9 +22,15 @@ export async function readBody<Schema extends z.ZodType>(
   if (isTooDeep(value)) {
     throw new ApiError(400, `The body is nested more than ${MAX_NESTING} levels deep`, { code: "invalid_json" });
   }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(withoutNulls(value));
   if (parsed.success) return parsed.data;
   throw problem(parsed.error.issues);
+}
+
+/** Some clients send null for each field that they leave out, also for those that are unknown here. */
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
 }
 
 async function readText(request: Request): Promise<string> {

@@ -3,6 +3,7 @@
  * convert formats.
  */
 import type {
+  Client,
   EmbedOptions,
   EmbedResult,
   GenerateV2Fields,
@@ -18,7 +19,6 @@ import type { ModelStore } from "./model_store.ts";
 import { type RequestKind, type RequestRecord, together } from "./request_record.ts";
 import { beginSpan, type TraceParent, traceParent } from "./tracing.ts";
 
-/** A generation request and its model. */
 export interface GenerationJob {
   /** The API it came from, for metrics. */
   readonly api: RequestKind["api"];
@@ -27,7 +27,6 @@ export interface GenerationJob {
   readonly signal: AbortSignal;
 }
 
-/** Calls the daemon. */
 export class Bridge {
   readonly link: DaemonLink;
   readonly metrics: Metrics;
@@ -43,7 +42,6 @@ export class Bridge {
   /**
    * Generate an answer. The request is sent when the first event is pulled; ending the iteration early cancels it.
    *
-   * @param job The request.
    * @throws The errors of the client library.
    */
   generate(job: GenerationJob): AsyncGenerator<GenerationV2Event> {
@@ -74,35 +72,22 @@ export class Bridge {
     }
   }
 
-  /**
-   * Embed texts.
-   *
-   * @param input The texts.
-   * @param options Model and options.
-   * @throws The errors of the client library.
-   */
+  /** @throws The errors of the client library. */
   async embed(
     input: readonly string[],
     { api, model, ...options }: Omit<EmbedOptions, "model"> & Pick<GenerationJob, "api" | "model">,
   ): Promise<EmbedResult> {
-    using record = this.#begin({ api, surface: "embed", model: model.name });
-    try {
-      const client = await this.link.client("embed");
-      const result = await client.embed(input, { ...options, model: model.name });
-      record.done({ usage: { ...result.usage, completionTokens: 0 } });
-      return result;
-    } catch (error) {
-      record.failed(error, options.signal);
-      throw error;
-    }
+    const kind = { api, surface: "embed", model: model.name } as const;
+    return await this.#retrieve(
+      kind,
+      options.signal,
+      (client) => client.embed(input, { ...options, model: model.name }),
+    );
   }
 
   /**
    * Order documents by relevance to a query.
    *
-   * @param query The query.
-   * @param documents The documents.
-   * @param options Model and options.
    * @throws The errors of the client library.
    */
   async rerank(
@@ -110,14 +95,26 @@ export class Bridge {
     documents: readonly string[],
     { api, model, ...options }: Omit<RerankOptions, "model"> & Pick<GenerationJob, "api" | "model">,
   ): Promise<RerankResult> {
-    using record = this.#begin({ api, surface: "rerank", model: model.name });
+    const kind = { api, surface: "rerank", model: model.name } as const;
+    return await this.#retrieve(
+      kind,
+      options.signal,
+      (client) => client.rerank(query, documents, { ...options, model: model.name }),
+    );
+  }
+
+  async #retrieve<Result extends EmbedResult | RerankResult>(
+    kind: RequestKind,
+    signal: AbortSignal | undefined,
+    ask: (client: Client) => Promise<Result>,
+  ): Promise<Result> {
+    using record = this.#begin(kind);
     try {
-      const client = await this.link.client("rerank");
-      const result = await client.rerank(query, documents, { ...options, model: model.name });
+      const result = await ask(await this.link.client(kind.surface));
       record.done({ usage: { ...result.usage, completionTokens: 0 } });
       return result;
     } catch (error) {
-      record.failed(error, options.signal);
+      record.failed(error, signal);
       throw error;
     }
   }
@@ -125,9 +122,7 @@ export class Bridge {
   /**
    * Count the tokens of a prompt as rendered by the model's chat template.
    *
-   * @param model The model.
    * @param request The conversation; other fields do not affect the prompt.
-   * @param signal Cancels the request.
    * @throws {ApiError} If the conversation has media.
    * @throws The errors of the client library.
    */

@@ -16,7 +16,6 @@ const PREFIXES: Readonly<Record<RequestKind["api"], string>> = {
 /** OpenAI allows at most 40 characters. */
 const RANDOM_CHARACTERS = 24;
 
-/** The call ids of one answer. */
 export class CallIds {
   readonly #prefix: string;
   readonly #ids = new Map<string, string>();
@@ -26,11 +25,7 @@ export class CallIds {
     this.#prefix = PREFIXES[api];
   }
 
-  /**
-   * Replace the ids in an event; the same call gets the same id in all events.
-   *
-   * @param event The daemon's event.
-   */
+  /** Replace the ids in an event; the same call gets the same id in all events. */
   rename<Event extends GenerationV2Event>(event: Event): Event {
     if (event.type === "tool_use") return { ...event, toolCallId: this.#idOf(event.toolCallId) };
     if (event.type !== "done" || event.toolCalls.length === 0) return event;

@@ -23,12 +23,10 @@ export interface DaemonPlace {
   readonly admin: { readonly path?: string };
 }
 
-/** Services a model can be used for. */
 export type ModelService = "generate" | "embed" | "rerank";
 
 /** A model that requests can name. */
 export interface ServedModel {
-  /** Its name in the daemon. */
   readonly name: string;
   /** Backends that serve it, in configured order; at least one. */
   readonly backends: readonly [Capabilities, ...Capabilities[]];
@@ -43,7 +41,6 @@ const SERVES: Readonly<Record<ModelService, (capabilities: Capabilities) => bool
   rerank: ({ rerank }) => rerank === true,
 };
 
-/** Provides clients and knows the backends. */
 export class DaemonLink implements AsyncDisposable {
   /** The command that downloads a model on this machine. */
   readonly pullCommand: string;
@@ -57,11 +54,7 @@ export class DaemonLink implements AsyncDisposable {
   #state: string | undefined;
   #restarts = 0;
 
-  /**
-   * @param place Sockets of the daemon.
-   * @param aliases Model aliases for clients, mapped to the daemon's names.
-   * @param pullCommand The command that downloads a model on this machine.
-   */
+  /** @param aliases Model aliases for clients, mapped to the daemon's names. */
   constructor(place: DaemonPlace, aliases: Readonly<Record<string, string>> = {}, pullCommand = "inferd pull") {
     this.pullCommand = pullCommand;
     this.#place = place;
@@ -74,7 +67,6 @@ export class DaemonLink implements AsyncDisposable {
     return this.#state;
   }
 
-  /** Number of engine restarts seen on the admin stream. */
   get restarts(): number {
     return this.#restarts;
   }
@@ -89,11 +81,7 @@ export class DaemonLink implements AsyncDisposable {
     return this.#aliases;
   }
 
-  /**
-   * The client of a surface.
-   *
-   * @throws {ConnectError} If nothing listens there.
-   */
+  /** @throws {ConnectError} If nothing listens there. */
   client(surface: SurfaceName): Promise<Client> {
     let client = this.#clients.get(surface);
     if (client === undefined) {
@@ -110,20 +98,12 @@ export class DaemonLink implements AsyncDisposable {
     return client;
   }
 
-  /**
-   * Take a snapshot of the daemon's state.
-   *
-   * @throws {ConnectError | TimeoutError} If the daemon does not run.
-   */
+  /** @throws {ConnectError | TimeoutError} If the daemon does not run. */
   snapshot(): Promise<AdminSnapshot> {
     return admin(this.#place.admin).snapshot({ signal: this.#closing.signal });
   }
 
-  /**
-   * Follow the daemon's events from now on.
-   *
-   * @param signal Ends it.
-   */
+  /** Follow the daemon's events from now on. */
   watch(signal: AbortSignal): AsyncIterable<AdminEvent> {
     return admin(this.#place.admin).watch({ signal });
   }
@@ -134,11 +114,7 @@ export class DaemonLink implements AsyncDisposable {
     return (await this.snapshot()).capabilities;
   }
 
-  /**
-   * List all models the daemon serves.
-   *
-   * @throws {ConnectError | TimeoutError} If the daemon does not run.
-   */
+  /** @throws {ConnectError | TimeoutError} If the daemon does not run. */
   async models(): Promise<readonly ServedModel[]> {
     const models = new Map<string, [Capabilities, ...Capabilities[]]>();
     for (const backend of await this.capabilities()) {

@@ -4,33 +4,22 @@
  */
 import { Gatherer } from "./gatherer.ts";
 
-/** Format of a stream. */
 export interface StreamForm {
   readonly contentType: string;
   /** Final piece of a failed stream. */
   onError(error: unknown): string;
 }
 
-/** Server-sent events. */
 export const SERVER_SENT_EVENTS = "text/event-stream; charset=utf-8";
-/** One JSON value per line. */
 export const JSON_LINES = "application/x-ndjson";
 
-/**
- * Format a server-sent event.
- *
- * @param data The data, serialised as JSON.
- * @param event Its name, if any.
- */
+/** @param event Its name, if any. */
 export function serverSentEvent(data: unknown, event?: string): string {
   return `${event === undefined ? "" : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`;
 }
 
 /**
- * Respond with a stream.
- *
  * @param pieces Text pieces; ended early if the client disconnects.
- * @param form The format.
  * @returns The response, once the first piece has arrived.
  * @throws Errors before the first piece.
  */
@@ -39,6 +28,14 @@ export async function streamed(pieces: AsyncGenerator<string>, form: StreamForm)
   return new Response(new ReadableStream(new Gatherer(pieces, first, form.onError)), {
     headers: { "Content-Type": form.contentType, "Cache-Control": "no-store", "X-Accel-Buffering": "no" },
   });
+}
+
+/** Respond with a stream of server-sent events, in which an error after the first piece becomes the last one. */
+export function streamedEvents(
+  pieces: AsyncGenerator<string>,
+  onError: StreamForm["onError"],
+): Promise<Response> {
+  return streamed(pieces, { contentType: SERVER_SENT_EVENTS, onError });
 }
 
 /** Whether a response came from {@linkcode streamed}. */
@@ -50,7 +47,6 @@ export function isStream({ headers }: Response): boolean {
 /**
  * What several iterables yield, as it comes, each with the number of the one it is of. Ending it early ends all.
  *
- * @param sources The iterables.
  * @param width How many run concurrently, by default all; the others start in order as those end.
  */
 export async function* merged<T>(

@@ -3,9 +3,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { ApiError } from "./api_error.ts";
 
-/** Access rules. */
 export interface GuardOptions {
-  /** The listening address. */
   readonly hostname: string;
   /** The required key; default: none. */
   readonly apiKey?: string | undefined;
@@ -19,7 +17,6 @@ export interface GuardOptions {
  */
 const OPEN_PATHS: ReadonlySet<string> = new Set(["/health", "/v1/health", "/"]);
 
-/** Path of the page's files. */
 export const PAGE_FILES = "/page/";
 const ALLOWED_METHODS = "GET, POST, DELETE, HEAD, OPTIONS";
 const PREFLIGHT_SECS = "600";
@@ -29,9 +26,6 @@ const PREFLIGHT_SECS = "600";
  *
  * Without a key, `Host` must name this machine, which stops DNS rebinding: the attacking page sends its own host name.
  * Other origins are rejected unless configured, even for requests whose response the browser would hide.
- *
- * @param options The access rules.
- * @returns The middleware.
  */
 export function guard(options: GuardOptions): MiddlewareHandler {
   const hosts = new Set(["localhost", "127.0.0.1", "[::1]", bracketed(options.hostname)]);

@@ -21,7 +21,6 @@ const AHEAD: readonly (readonly [tokens: AheadTokens, name: string, help: string
   ["acceptedTokens", "accepted", "Drafted tokens that the model accepted"],
 ];
 
-/** Collects metrics. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #requests: Counter<(typeof KIND)[number] | "outcome">;
@@ -37,7 +36,6 @@ export class Metrics {
   readonly #speed: Histogram<(typeof KIND)[number]>;
   readonly #gauges: ReturnType<typeof gaugesOf>;
 
-  /** @param link Counts engine restarts. */
   constructor(link: Pick<DaemonLink, "restarts">) {
     const registers = [this.#registry];
     const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> =>
@@ -86,12 +84,6 @@ export class Metrics {
     });
   }
 
-  /**
-   * Record the start of a request.
-   *
-   * @param kind Labels of the request.
-   * @returns A record of its progress.
-   */
   begin({ api, surface, model }: RequestKind): RequestRecord {
     const labels = { api, surface, model };
     const start = performance.now();
@@ -128,7 +120,6 @@ export class Metrics {
     };
   }
 
-  /** Media type of {@linkcode text}. */
   get contentType(): string {
     return this.#registry.contentType;
   }

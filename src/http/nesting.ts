@@ -4,8 +4,6 @@ export const MAX_NESTING = 512;
 /**
  * Whether a value is nested deeper than {@linkcode MAX_NESTING}. `JSON.parse` accepts any depth, but recursive code
  * such as `JSON.stringify` does not.
- *
- * @param value The parsed JSON.
  */
 export function isTooDeep(value: unknown): boolean {
   let level = [value];

@@ -2,12 +2,6 @@
 import type { Context } from "hono";
 import { ApiError } from "./api_error.ts";
 
-/**
- * Create a handler that refuses a path.
- *
- * @param why What is not supported.
- * @returns The handler.
- */
 export function refusing(why: string): (context: Context) => Promise<Response> {
   return ({ req }) =>
     Promise.reject(new ApiError(501, `Cannot ${req.method} ${req.path}: ${why}`, { code: "not_supported_error" }));

@@ -2,14 +2,12 @@
 import type { GenerationV2Result, Usage } from "@inferd/client";
 import { toApiError } from "./api_error.ts";
 
-/** Labels of a request. */
 export interface RequestKind {
   readonly api: "openai" | "anthropic" | "ollama" | "llama_server";
   readonly surface: "v2" | "embed" | "rerank";
   readonly model: string;
 }
 
-/** Result of a successful request. */
 export interface RequestResult extends Partial<Pick<GenerationV2Result, "timings" | "stopReason">> {
   readonly usage: Usage;
 }
@@ -25,7 +23,6 @@ export interface RequestRecord extends Disposable {
 /**
  * Classify a failure in one word.
  *
- * @param error The error.
  * @param signal The client's signal; if it fired, the client disconnected.
  */
 export function outcomeOf(error: unknown, signal: AbortSignal | undefined): string {

@@ -12,7 +12,6 @@ import { isStream } from "./event_stream.ts";
 import { Metrics } from "./metrics.ts";
 import type { ModelStore } from "./model_store.ts";
 
-/** Options of the bridge. */
 export interface HttpOptions {
   readonly listen: TcpAddress;
   readonly daemon: DaemonPlace;
@@ -26,25 +25,21 @@ export interface HttpOptions {
   readonly store?: ModelStore | undefined;
   /** The command that downloads a model on this machine. */
   readonly pullCommand?: string;
-  /** Receives unexpected errors. */
   readonly onUnexpected?: (error: unknown) => void;
   /** For tests; default: {@linkcode LIMITS}. */
   readonly limits?: Partial<ConnectionLimits>;
 }
 
-/** Limits per connection and in total. */
 export interface ConnectionLimits {
   /** From connecting, or the previous response, to the end of the request header, in milliseconds. */
   readonly headerMs: number;
   /** Until the end of the request body, in milliseconds. */
   readonly requestMs: number;
-  /** Keep-alive timeout in milliseconds. */
   readonly idleMs: number;
   /** Maximum number of connections; further ones are closed immediately. */
   readonly connections: number;
 }
 
-/** Default limits. */
 export const LIMITS: ConnectionLimits = { headerMs: 10_000, requestMs: 60_000, idleMs: 75_000, connections: 2048 };
 
 /** A running server. Disposal stops it immediately. */
@@ -61,13 +56,7 @@ const DRAIN_MS = 10_000;
 /** Longest interval between checks of connection limits, in milliseconds. */
 const CHECK_MS = 1000;
 
-/**
- * Start the server.
- *
- * @param options Address, access rules and limits.
- * @returns The server.
- * @throws {Error} If the address cannot be bound; `code` is the reason, e.g. `EADDRINUSE`.
- */
+/** @throws {Error} If the address cannot be bound; `code` is the reason, e.g. `EADDRINUSE`. */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const limits = { ...LIMITS, ...options.limits };
   const link = new DaemonLink(options.daemon, options.aliases, options.pullCommand);

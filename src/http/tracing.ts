@@ -30,11 +30,7 @@ const OPERATIONS: Readonly<Record<RequestKind["surface"], string>> = {
 
 const PHASES = [["queue", "queueMs"], ["prompt", "promptMs"], ["generation", "generationMs"]] as const;
 
-/**
- * Create middleware that continues the trace in a request's `traceparent`.
- *
- * @returns The middleware.
- */
+/** Create middleware that continues the trace in a request's `traceparent`. */
 export function tracing(): MiddlewareHandler {
   return async ({ req }, next) => {
     // Deno's own span of the request, if any, already belongs to the caller's trace.
@@ -44,19 +40,11 @@ export function tracing(): MiddlewareHandler {
   };
 }
 
-/** The trace context of the running handler. */
 export function traceParent(): TraceParent {
   return context.active();
 }
 
-/**
- * Start a span for a request.
- *
- * @param kind Labels of the request.
- * @param parent The parent.
- * @param request Its sampling settings, if any.
- * @returns A record of its progress.
- */
+/** @param request Its sampling settings, if any. */
 export function beginSpan(
   { api, surface, model }: RequestKind,
   parent: TraceParent,

@@ -71,13 +71,11 @@ export function takesRequests(state: BackendState): boolean {
   return state === "ready" || state === "asleep" || state === "waking";
 }
 
-/** The state as reported to clients. */
 export function toStatus(state: BackendState): BackendStatus {
   if (state === "ready" || state === "asleep") return state;
   return state === "down" || state === "stopped" ? "down" : "loading";
 }
 
-/** Notifications of a backend to the daemon. */
 export type BackendNotice =
   | { readonly type: "phase"; readonly phase: LoadPhase }
   /**
@@ -107,7 +105,6 @@ export type BackendNotice =
     readonly fields: Record<string, unknown>;
   };
 
-/** Answers requests. */
 export interface Backend extends AsyncDisposable {
   /** Unique among the daemon's backends. */
   readonly name: string;
@@ -119,7 +116,6 @@ export interface Backend extends AsyncDisposable {
    * Load until ready. Called once. The backend recovers from later failures by itself, and reports them as notices.
    *
    * @param notify Called for every notice, even after the promise has settled.
-   * @param signal Cancels loading.
    * @throws {BackendUnavailableError} If it cannot become ready, permanently.
    */
   start(notify: (notice: BackendNotice) => void, signal: AbortSignal): Promise<void>;
@@ -127,7 +123,6 @@ export interface Backend extends AsyncDisposable {
   /**
    * Answer one request. Back-pressure applies: unconsumed events are not produced without bound.
    *
-   * @param request What to generate.
    * @param signal Cancels; the iterator then throws the signal's reason.
    * @throws {InvalidRequestError} If this model cannot serve the request (bad grammar, prompt too long).
    * @throws {BackendUnavailableError} If the backend fails before or during the answer.

@@ -1,7 +1,6 @@
 /** Events that a backend yields during generation. */
 import type { ToolUse } from "./request.ts";
 
-/** Token counts of one generation. */
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
@@ -18,7 +17,6 @@ export interface Usage {
 
 /** Durations of a generation's phases, in milliseconds. */
 export interface Timings {
-  /** Time in the queue. */
   readonly queueMs: number;
   /** Prompt processing, up to the first token. */
   readonly promptMs: number;
@@ -26,7 +24,6 @@ export interface Timings {
   readonly generationMs: number;
 }
 
-/** Log probability of a token. */
 export interface TokenProbability {
   /** Its text; incomplete characters as U+FFFD. */
   readonly token: string;
@@ -36,7 +33,6 @@ export interface TokenProbability {
   readonly logprob: number;
 }
 
-/** A token of the answer. */
 export interface TokenLogprob extends TokenProbability {
   /** Most likely tokens at this position, in descending order. */
   readonly top: readonly TokenProbability[];

@@ -17,7 +17,6 @@ const BRACE_END = 0x7d;
 /**
  * Whether a text is within limits. Does not validate the JSON.
  *
- * @param text The text to be parsed.
  * @param maxDepth Maximum nesting depth. Default: the maximum number of values.
  */
 export function isBoundedJson(text: string, maxDepth: number = MAX_JSON_VALUES): boolean {
@@ -56,4 +55,10 @@ function endOfString(text: string, start: number): number {
     end = text.indexOf('"', end + 1);
   }
   return -1;
+}
+
+/** Whether a value has more levels than these; an empty object or array is one level deep. */
+export function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((part) => isDeeper(part, levels - 1));
 }

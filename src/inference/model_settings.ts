@@ -1,18 +1,14 @@
 /** The operator's settings for loading and prompting a model. */
 
-/** Element types of a KV cache. */
 export const CACHE_TYPES = ["f16", "q8_0", "q4_0"] as const;
 
-/** Element type of a KV cache. */
 export type CacheType = (typeof CACHE_TYPES)[number];
 
-/** Whether to use flash attention. */
 export type FlashAttention = "auto" | "on" | "off";
 
 /** RoPE scaling for positions beyond the trained context. */
 export type RopeScaling = "none" | "linear" | "yarn" | "longrope";
 
-/** A LoRA adapter and its scale. */
 export interface LoraAdapter {
   readonly path: string;
   readonly scale: number;

@@ -5,7 +5,6 @@ import type { ContentBlock, GenerationRequest } from "./request.ts";
  * Minimum token count of a conversation: one per message, plus text bytes divided by the longest token's length.
  * Ignores thoughts, which a template may omit.
  *
- * @param conversation The conversation.
  * @param longestPiece Bytes of the vocabulary's longest token.
  */
 export function leastTokens(
@@ -28,12 +27,7 @@ export function leastTokens(
   return tokens;
 }
 
-/**
- * Error message for a prompt that does not fit.
- *
- * @param tokens Its token count.
- * @param contextTokens Context size, prompt and answer.
- */
 export function tooLongMessage(tokens: number | `more than ${number}`, contextTokens: number): string {
-  return `The prompt has ${tokens} tokens; prompt and answer together may have ${contextTokens}`;
+  // Agents look for "exceeds the available context size", as llama-server has it, and shorten the conversation.
+  return `The prompt has ${tokens} tokens; that exceeds the available context size, prompt and answer together may have ${contextTokens}`;
 }

@@ -1,13 +1,10 @@
 /** Requests as backends receive them, after defaults and limits. */
 import type { EmbedTask } from "@inferd/client/protocol";
 
-/** A JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** JSON types. */
 export type JsonType = "string" | "integer" | "number" | "boolean" | "null" | "array" | "object";
 
-/** A part of a message's content. */
 export type ContentBlock =
   | { readonly type: "text"; readonly text: string }
   /** An assistant's thought of an earlier turn; not empty. */
@@ -16,7 +13,6 @@ export type ContentBlock =
   | ToolUse
   | { readonly type: "tool_result"; readonly toolCallId: string; readonly content: readonly ContentBlock[] };
 
-/** A tool call made by the model. */
 export interface ToolUse {
   readonly type: "tool_use";
   readonly toolCallId: string;
@@ -38,7 +34,6 @@ export interface ChatMessage {
   readonly content: string | readonly ContentBlock[];
 }
 
-/** A tool the model may call. */
 export interface Tool {
   readonly name: string;
   readonly description: string;
@@ -49,7 +44,6 @@ export interface Tool {
 /** Whether the model may, must or must not call a tool; with a name, it must call that one. */
 export type ToolChoice = "auto" | "required" | "none" | { readonly name: string };
 
-/** Sampling settings. */
 export interface Sampling {
   /** 0 is greedy. */
   readonly temperature: number;
@@ -70,7 +64,6 @@ export interface Sampling {
   readonly logitBias?: readonly TokenBias[];
 }
 
-/** Bias added to a token's logit. */
 export type TokenBias = readonly [token: number, bias: number];
 
 /** Fields with defaults, by their names on the wire. */
@@ -96,23 +89,18 @@ export interface GenerationRequest {
   readonly responseSchema?: JsonObject;
   /** Report log probabilities with this many top tokens. Absent: none. */
   readonly logprobs?: number;
-  /** Whether the model should think first. */
   readonly thinking: boolean;
 }
 
 /** Schema of an arbitrary JSON object; recognised by identity. */
 export const ANY_OBJECT: JsonObject = { type: "object" };
 
-/** Fields of a request for plain text. */
 export const PLAIN = { tools: [], toolChoice: "auto", thinking: false } as const;
 
-/** Task of an embedding. */
 export type { EmbedTask };
 
-/** Pooling of a text's token vectors. */
 export type Pooling = "mean" | "cls" | "last" | "rank";
 
-/** Texts to embed. */
 export interface EmbedRequest {
   readonly input: readonly string[];
   readonly dimensions?: number;
@@ -127,7 +115,6 @@ export interface EmbedAnswer {
   readonly inputTokens: number;
 }
 
-/** Documents to score against a query. */
 export interface RerankRequest {
   readonly query: string;
   readonly documents: readonly string[];

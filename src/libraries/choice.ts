@@ -4,7 +4,6 @@ import { LibraryError, platformPackage } from "./library_files.ts";
 import { findCuda, findVulkan, type Machine, type Support } from "./machine.ts";
 import type { PackageName } from "./packages.ts";
 
-/** A usable accelerator. */
 export interface Candidate {
   readonly accelerator: Accelerator;
   /** The first package has llama.cpp, the last the accelerator's library. */
@@ -21,7 +20,6 @@ export interface Unusable {
   readonly hasDriver: boolean;
 }
 
-/** Result of the choice. */
 export interface Choice {
   /** Best first; later ones are fallbacks. */
   readonly candidates: readonly [Candidate, ...Candidate[]];
@@ -31,14 +29,7 @@ export interface Choice {
 /** GPU accelerators, best first. */
 const GPUS = ["cuda", "vulkan", "metal"] as const;
 
-/**
- * Choose the accelerator.
- *
- * @param setting The configured accelerator.
- * @param machine The machine.
- * @returns What to try.
- * @throws {LibraryError} If the configured accelerator is unusable; the message lists the alternatives.
- */
+/** @throws {LibraryError} If the configured accelerator is unusable; the message lists the alternatives. */
 export function chooseLibraries(setting: AcceleratorSetting, machine: Machine): Choice {
   const { os, arch } = machine;
   const base = platformPackage(os, arch) as PackageName | undefined;

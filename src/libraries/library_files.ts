@@ -40,7 +40,6 @@ export function isLibrary(file: string, library: string): boolean {
   return new RegExp(`^(lib)?${library}(\\.[a-z]+)?(\\.v[\\d.]+)?\\.(so|dylib|dll)$`).test(file);
 }
 
-/** Path of a library in a folder. */
 export function findLibrary(folder: string, library: string): string | undefined {
   for (const { name } of Deno.readDirSync(folder)) if (isLibrary(name, library)) return `${folder}/${name}`;
   return undefined;

@@ -11,9 +11,6 @@ const COUNT_AT = 20;
 const FLAGS: Readonly<Record<string, number>> = { x86_64: 0x0303, aarch64: 0x0a03 };
 
 /**
- * Parse the cache.
- *
- * @param bytes Its content.
  * @param arch Architecture, in Deno's naming.
  * @returns Paths by library name; empty if the format is unknown.
  */

@@ -3,7 +3,6 @@ import { LIBRARY_VERSION } from "./library_files.ts";
 import type { Candidate } from "./choice.ts";
 import { fullName, librariesIn, type PackageName, packagesFolder } from "./packages.ts";
 
-/** Folders to search. */
 export interface PackagePlaces {
   /** Deno's npm cache, one folder per registry. */
   readonly denoFolders: readonly string[];
@@ -14,7 +13,6 @@ export interface PackagePlaces {
   readonly exists: (path: string) => boolean;
 }
 
-/** Library folders of an accelerator. */
 export interface LocatedLibraries {
   /** Folder with llama.cpp and the CPU backends. */
   readonly folder: string;
@@ -22,13 +20,7 @@ export interface LocatedLibraries {
   readonly acceleratorFolder: string;
 }
 
-/**
- * Locate the packages of a candidate.
- *
- * @param candidate The accelerator and its packages.
- * @param places Folders to search.
- * @returns Its folders, or the missing packages.
- */
+/** @returns Its folders, or the missing packages. */
 export function locatePackages(
   { packages }: Candidate,
   places: PackagePlaces,

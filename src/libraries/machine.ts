@@ -4,13 +4,11 @@
  */
 import { parseLoaderCache } from "./loader_cache.ts";
 
-/** Access to the machine. */
 export interface Machine {
   /** `Deno.build.os` and `Deno.build.arch`. */
   readonly os: string;
   readonly arch: string;
   readonly env: (name: string) => string | undefined;
-  /** Whether a file, folder or device exists. */
   readonly exists: (path: string) => boolean;
   /** Names in a folder; empty if it does not exist. */
   readonly list: (folder: string) => readonly string[];
@@ -18,7 +16,6 @@ export interface Machine {
   readonly read: (path: string) => Uint8Array | undefined;
 }
 
-/** Whether an accelerator can be used. */
 export type Support<Found = unknown> =
   | ({ readonly usable: true } & Found)
   | {
@@ -29,7 +26,6 @@ export type Support<Found = unknown> =
     readonly hasDriver: boolean;
   };
 
-/** The CUDA installation. */
 export interface CudaFound {
   /** Major version of the installed CUDA runtime. */
   readonly runtime: 12 | 13;
@@ -48,22 +44,12 @@ const MOST_RENDER_NODES = 16;
 /** Mesa's software renderer. */
 const SOFTWARE_DRIVER = /^lvp_/;
 
-/**
- * Detect CUDA.
- *
- * @param machine The machine.
- * @returns The runtime to use, or what is missing.
- */
+/** @returns The runtime to use, or what is missing. */
 export function findCuda(machine: Machine): Support<CudaFound> {
   return machine.os === "windows" ? findCudaOnWindows(machine) : findCudaOnLinux(machine);
 }
 
-/**
- * Detect Vulkan.
- *
- * @param machine The machine.
- * @param options.anyDevice Accept software renderers.
- */
+/** @param options.anyDevice Accept software renderers. */
 export function findVulkan(machine: Machine, { anyDevice }: { readonly anyDevice: boolean }): Support {
   if (machine.os === "windows") {
     if (machine.exists(join(systemFolder(machine), "vulkan-1.dll"))) return { usable: true };
@@ -145,7 +131,6 @@ function driverVersion({ read }: Machine): number | undefined {
   return version ? Number(version) : undefined;
 }
 
-/** Names of Vulkan driver manifests. */
 function vulkanDrivers({ env, list }: Machine): string[] {
   const named = env("VK_DRIVER_FILES") || env("VK_ICD_FILENAMES");
   if (named) return named.split(":").filter((path) => path !== "").map((path) => path.split("/").at(-1) ?? path);
@@ -157,7 +142,6 @@ function vulkanDrivers({ env, list }: Machine): string[] {
 /**
  * Find a shared library on Linux: in the loader's cache and folders, and in further folders.
  *
- * @param machine The machine.
  * @param name File name, such as `libcuda.so.1`.
  * @param others Folders that the loader may not know.
  * @returns Its path, if found.
@@ -182,7 +166,6 @@ function loaderCache(machine: Machine): ReadonlyMap<string, string> {
   return cache;
 }
 
-/** Default loader folders of common distributions. */
 function systemFolders({ arch }: Machine): string[] {
   const triple = arch === "aarch64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
   return [`/usr/lib/${triple}`, `/lib/${triple}`, "/usr/lib64", "/lib64", "/usr/lib", "/lib", "/usr/lib/wsl/lib"]

@@ -3,7 +3,6 @@
  */
 import { LIBRARY_VERSION } from "./library_files.ts";
 
-/** A package in the registry. */
 export interface PackageFile {
   /** Size of the compressed archive. */
   readonly bytes: number;
@@ -63,13 +62,10 @@ export const PACKAGES = {
   },
 } as const satisfies Readonly<Record<string, PackageFile>>;
 
-/** Package name without scope. */
 export type PackageName = keyof typeof PACKAGES;
 
-/** Scope of all packages. */
 export const PACKAGE_SCOPE = "@node-llama-cpp";
 
-/** Package name with scope. */
 export function fullName(name: PackageName): string {
   return `${PACKAGE_SCOPE}/${name}`;
 }
@@ -79,7 +75,6 @@ export function packagesFolder(cacheDir: string): string {
   return `${cacheDir}/libraries/${LIBRARY_VERSION}`;
 }
 
-/** Library folder of an unpacked package. */
 export function librariesIn(folder: string, name: PackageName): string {
   // An `-ext` package has a library for the package it extends.
   return name.endsWith("-ext") ? `${folder}/bins/${name.slice(0, -"-ext".length)}/fallback` : `${folder}/bins/${name}`;

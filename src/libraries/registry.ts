@@ -2,20 +2,18 @@
  * Determines the npm registry as Deno does: `NPM_CONFIG_REGISTRY`, else `.npmrc` in the program's folder, else the
  * user's; a line for the scope overrides all of them. Also locates Deno's npm cache.
  */
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 
 /** The folder of `deno.json`. */
 const PROGRAM = new URL("../../", import.meta.url);
 const DEFAULT_REGISTRY = "https://registry.npmjs.org/";
 
-/** A registry with its credentials. */
 export interface Registry {
   readonly url: URL;
   /** Value of the `authorization` header, if any. */
   readonly authorization?: string;
 }
 
-/** Sources of configuration. */
 export interface RegistrySources {
   readonly env: (name: string) => string | undefined;
   /** Text of a file, if it exists. */
@@ -33,12 +31,11 @@ export class RegistryError extends Error {
  * Paths of npm's configuration files, highest precedence first.
  *
  * @param home The user's home, if known.
- * @param program The program's location.
  * @returns The paths, whether or not the files exist.
  */
 export function npmrcPaths(home: string | undefined, program = PROGRAM): string[] {
   return [
-    ...program.protocol === "file:" ? [fromFileUrl(new URL(".npmrc", program))] : [],
+    ...program.protocol === "file:" ? [fileURLToPath(new URL(".npmrc", program))] : [],
     ...home ? [`${home}/.npmrc`] : [],
   ];
 }
@@ -46,9 +43,7 @@ export function npmrcPaths(home: string | undefined, program = PROGRAM): string[
 /**
  * Registry of a package.
  *
- * @param sources Sources of configuration.
  * @param scope Scope of the package, if any.
- * @returns The registry.
  * @throws {RegistryError} If the configured value is not a URL.
  */
 export function configuredRegistry(sources: RegistrySources, scope?: string): Registry {
@@ -100,8 +95,6 @@ function authorizationFor(url: URL, setting: (key: string) => string | undefined
 /**
  * Deno's package folders for the configured and for the public registry, whose packages are the same.
  *
- * @param registry The configured registry.
- * @param machine Locates Deno's cache.
  * @returns The folders, the configured registry's first; empty if no home is known.
  */
 export function denoPackagesFolders(

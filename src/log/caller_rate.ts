@@ -3,7 +3,6 @@
  * is constantly rejected cannot rotate out everybody else's records.
  */
 
-/** Burst size per caller. */
 export const BURST_RECORDS = 100;
 /** Sustained rate per caller, in records per second. */
 const RECORDS_PER_SEC = 10;

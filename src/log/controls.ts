@@ -4,12 +4,7 @@
 // deno-lint-ignore no-control-regex
 const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/**
- * Escape control characters.
- *
- * @param text Untrusted text.
- * @returns The text with JSON escapes such as `\u001b`; line breaks and tabs stay.
- */
+/** @returns The text with JSON escapes such as `\u001b`; line breaks and tabs stay. */
 export function spellControls(text: string): string {
   return text.replace(CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

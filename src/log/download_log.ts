@@ -5,17 +5,13 @@ import type { ActivityLog } from "./log.ts";
 /** Minimum interval between records of one download. */
 const EVERY_MS = 5000;
 
-/** Turns phases into log records. */
 export class DownloadLog {
   readonly #log: Pick<ActivityLog, "info">;
   readonly #now: () => number;
   /** By source: time and progress of the last record. */
   readonly #told = new Map<string, { readonly at: number; readonly bytes: number }>();
 
-  /**
-   * @param log Receives records.
-   * @param now Monotonic clock in milliseconds.
-   */
+  /** @param now Monotonic clock in milliseconds. */
   constructor(log: Pick<ActivityLog, "info">, now: () => number = () => performance.now()) {
     this.#log = log;
     this.#now = now;

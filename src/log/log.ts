@@ -9,7 +9,6 @@ import { RotatingFile } from "./rotating_file.ts";
 import { LOG_FILE } from "./log_file.ts";
 import { toLine, toText } from "./text.ts";
 
-/** Minimum level that is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 const MOST_LOG_BYTES = 16 * 1024 * 1024;
@@ -30,7 +29,6 @@ const SHOWN_AS_BAR: ReadonlySet<string> = new Set(["download"]);
 /** Fields of a record in addition to its message. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** A log for one component. */
 export interface ActivityLog {
   debug(msg: string, fields?: LogFields): void;
   info(msg: string, fields?: LogFields): void;
@@ -57,29 +55,24 @@ export interface ActivityLogOptions {
   readonly onStopped?: (reason: string) => void;
   /** Called when writing works again, after stderr has been informed. */
   readonly onResumed?: () => void;
-  /** Rotate before the file exceeds this many bytes. */
-  readonly mostBytes?: number;
   /** Back-off after a failed write, in milliseconds. */
   readonly retryMs?: number;
 }
 
-/** An open activity log. */
 export interface OpenLog extends ActivityLog, AsyncDisposable {
-  /** Changes the level of all components. */
   setLevel(level: LogLevel): void;
 }
 
 /**
  * Open the activity log, for the component `daemon`.
  *
- * @param options Log options.
  * @returns The log; disposal flushes it.
  */
 export function openActivityLog(options: ActivityLogOptions): OpenLog {
   const file = new RotatingFile({
     dir: options.dir,
     name: LOG_FILE,
-    mostBytes: options.mostBytes ?? MOST_LOG_BYTES,
+    mostBytes: MOST_LOG_BYTES,
     ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
     onStopped: (reason) => {
       print(`inferd: the activity log has stopped: ${toLine(reason)}\n`);
@@ -114,7 +107,6 @@ export function openActivityLog(options: ActivityLogOptions): OpenLog {
   });
 }
 
-/** State shared by all components. */
 interface LogParts {
   readonly handlers: BaseHandler[];
   readonly rate: CallerRate;
@@ -168,7 +160,6 @@ class ComponentLog implements ActivityLog {
   }
 }
 
-/** Writes records to disk. */
 class FileHandler extends BaseHandler {
   readonly #file: RotatingFile;
 
@@ -194,7 +185,6 @@ class FileHandler extends BaseHandler {
   }
 }
 
-/** Writes readable lines to stderr. */
 class OperatorHandler extends BaseHandler {
   readonly #beforeLine: (() => void) | undefined;
 
@@ -215,7 +205,6 @@ class OperatorHandler extends BaseHandler {
   }
 }
 
-/** Fixed fields of a record. */
 interface Head {
   readonly time: Date;
   readonly level: string;

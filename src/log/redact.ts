@@ -85,12 +85,7 @@ const SUSPICIOUS = new RegExp(
   "i",
 );
 
-/**
- * Redact secrets in a text.
- *
- * @param text Any text.
- * @returns The text with `[REDACTED:kind]` in place of secrets; only the length of a very long text.
- */
+/** @returns The text with `[REDACTED:kind]` in place of secrets; only the length of a very long text. */
 export function redactText(text: string): string {
   if (text.length > MOST_SEARCHED) return `[${text.length} characters left out]`;
   if (!SUSPICIOUS.test(text)) return text;
@@ -101,7 +96,6 @@ export function redactText(text: string): string {
  * Serialise a record without secrets. Long texts are truncated.
  *
  * @param record Any value for `JSON.stringify`; may contain big integers.
- * @returns One line of JSON.
  */
 export function redactedJson(record: object): string {
   return JSON.stringify(record, redactEntry);

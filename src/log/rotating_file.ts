@@ -3,7 +3,7 @@
  * lines are dropped and counted, and writing is retried. `log.ts` defines the lines.
  */
 import { delay } from "@std/async";
-import { join } from "@std/path";
+import { join } from "node:path";
 
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
@@ -15,7 +15,6 @@ const FLUSH_MS = 200;
 const FLUSH_CHARS = 64 * 1024;
 /** Maximum number of buffered characters; further lines are dropped. */
 const MOST_WAITING_CHARS = 1024 * 1024;
-/** Back-off after a failed write. */
 const RETRY_MS = 5_000;
 /** Maximum wait for a slow disk on disposal. */
 const LAST_WRITE_MS = 2_000;
@@ -24,7 +23,6 @@ const NEWLINE = 0x0a;
 export interface RotatingFileOptions {
   readonly dir: string;
   readonly name: string;
-  /** Maximum file size in bytes. */
   readonly mostBytes: number;
   /** Called when writing starts to fail; lines are dropped until it works again. */
   readonly onStopped: (reason: string) => void;

@@ -2,7 +2,8 @@
  * Locates the built-in models: next to the program, or, when the program was loaded from a registry, in a cache folder
  * into which they are downloaded once.
  */
-import { fromFileUrl, join } from "@std/path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { checkModel, ModelFileError, verifyModel } from "./file/model_file.ts";
 import { createSha256 } from "./file/sha256.ts";
@@ -10,7 +11,6 @@ import { createSha256 } from "./file/sha256.ts";
 /** The built-in generative model. */
 export const BUILT_IN_MODEL = "inferd-tiny" as const;
 
-/** A model that ships with the program. */
 export interface BuiltIn {
   /** URL in the program's sources. */
   readonly url: URL;
@@ -19,7 +19,6 @@ export interface BuiltIn {
   readonly bytes: number;
 }
 
-/** Built-in models by name. */
 export const BUILT_INS = {
   [BUILT_IN_MODEL]: {
     url: new URL("../../models/inferd-tiny.gguf", import.meta.url),
@@ -38,15 +37,12 @@ export const BUILT_INS = {
   },
 } as const satisfies Readonly<Record<string, BuiltIn>>;
 
-/** Name of a built-in model. */
 export type BuiltInName = keyof typeof BUILT_INS;
 
-/** A built-in model cannot be fetched. */
 export class BuiltInError extends Error {
   override readonly name = "BuiltInError";
 }
 
-/** Whether this is the name of a built-in model. */
 export function isBuiltIn(name: string): name is BuiltInName {
   return Object.hasOwn(BUILT_INS, name);
 }
@@ -56,7 +52,6 @@ const DIRECTORY_MODE = 0o700;
 export interface BuiltInOptions {
   /** Default: the generative model. */
   readonly name?: BuiltInName;
-  /** Folder for downloaded models. */
   readonly cacheDir: string;
   /** Overrides the URL, for tests. */
   readonly url?: URL;
@@ -65,24 +60,17 @@ export interface BuiltInOptions {
   readonly signal?: AbortSignal;
 }
 
-/**
- * Path of a built-in model, whether or not it is downloaded yet.
- *
- * @param options The model and the cache folder.
- * @returns The path.
- */
+/** Path of a built-in model, whether or not it is downloaded yet. */
 export function builtInModelFile(options: Pick<BuiltInOptions, "name" | "cacheDir" | "url">): string {
   const { name = BUILT_IN_MODEL, cacheDir } = options;
   const { sha256, url: ownUrl } = BUILT_INS[name];
   const { url = ownUrl } = options;
-  return url.protocol === "file:" ? fromFileUrl(url) : join(cacheDir, `${name}-${sha256.slice(0, 12)}.gguf`);
+  return url.protocol === "file:" ? fileURLToPath(url) : join(cacheDir, `${name}-${sha256.slice(0, 12)}.gguf`);
 }
 
 /**
  * Locate a built-in model; download it if necessary.
  *
- * @param options The model and the cache folder.
- * @returns The path of the file.
  * @throws {BuiltInError} If it cannot be fetched, or the download is something else.
  */
 export async function builtInModelPath(options: BuiltInOptions): Promise<string> {

@@ -2,7 +2,7 @@
  * Finds models of Ollama and LM Studio on this machine. Reads names, sizes and Ollama's manifests; unreadable ones are
  * skipped.
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { isSha256 } from "./file/sha256.ts";
 import type { ModelSource } from "./store/manifest.ts";
 import { asModelName, nameOfModelFile } from "./transfer/reference.ts";
@@ -13,9 +13,7 @@ const OLLAMA_MODEL = "application/vnd.ollama.image.model";
 const MAX_MANIFEST_BYTES = 1024 * 1024;
 const OLLAMA_REGISTRY = "registry.ollama.ai";
 
-/** Locations of other programs' models. */
 export interface ForeignPlaces {
-  /** The user's home folder, if known. */
   readonly home?: string | undefined;
   /** For `OLLAMA_MODELS`. */
   readonly env: (name: string) => string | undefined;
@@ -35,7 +33,6 @@ export interface ForeignModel {
   readonly source: ModelSource;
 }
 
-/** Folders to search. */
 function foreignFolders({ home, env }: ForeignPlaces): { readonly ollama?: string; readonly lmstudio?: string } {
   const own = env("OLLAMA_MODELS");
   const below = home ? { ollama: join(home, ".ollama", "models"), lmstudio: join(home, ".lmstudio", "models") } : {};
@@ -45,7 +42,6 @@ function foreignFolders({ home, env }: ForeignPlaces): { readonly ollama?: strin
 /**
  * Find other programs' models.
  *
- * @param places Where to look.
  * @returns Ollama's, then LM Studio's, each sorted by title.
  */
 export async function findForeignModels(places: ForeignPlaces): Promise<ForeignModel[]> {

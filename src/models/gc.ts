@@ -1,5 +1,5 @@
 /** Garbage collection: removes unreferenced blobs. Those that lost their name recently are kept for a while. */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { dropBlob, entries, type Entry, isHeld, look, type LooseBlob, looseBlob, namesIn } from "./store/blobs.ts";
 import { forgetFormerNames, type LastName, readFormerNames } from "./store/former_names.ts";
 import { manifestsDir, partialDataPath, quarantineDir } from "./store/layout.ts";
@@ -28,7 +28,6 @@ export interface GcItem {
   readonly formerName?: LastName;
 }
 
-/** Result of `gc`. */
 export interface GcResult {
   readonly items: readonly GcItem[];
   /** Unreferenced blobs that are kept because their name was reassigned recently. */
@@ -38,13 +37,7 @@ export interface GcResult {
   readonly inUse: readonly string[];
 }
 
-/**
- * Remove unreferenced blobs, abandoned partials and quarantined files.
- *
- * @param root The store.
- * @param options What to remove.
- * @returns What was removed.
- */
+/** Remove unreferenced blobs, abandoned partials and quarantined files. */
 export async function clearAway(root: string, options: GcOptions): Promise<GcResult> {
   return await new Clearing(root, options).run();
 }

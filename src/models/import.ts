@@ -2,7 +2,7 @@
  * Imports a local model into the store: checks and hashes it, then hard-links it if the file system allows, otherwise
  * copies it (as a reflink if possible) and hashes the copy.
  */
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { checkModelName, checkSha256, partialDir } from "./store/layout.ts";
 import type { ModelSource } from "./store/manifest.ts";
@@ -36,13 +36,11 @@ export interface ImportOptions extends ClaimOptions {
 /** How the file got into the store: already present, hard-linked or copied. */
 export type ImportedHow = "present" | "linked" | "copied";
 
-/** Result of an import. */
 export interface ImportedBlob extends StoredBlob {
   /** For split models, the last of these values that applies to any file. */
   readonly how: ImportedHow;
 }
 
-/** A file to import. */
 interface Job {
   readonly root: string;
   readonly what: string;
@@ -60,8 +58,6 @@ type ImportedFile = PlacedBlob & { readonly how: ImportedHow };
  *
  * @param store As for `pull`.
  * @param path The file; for a split model any of its files, next to the others.
- * @param options Import options.
- * @returns The stored model.
  * @throws {ModelStoreError} If it cannot be imported, or is not a model.
  * @throws The signal's reason.
  */

@@ -25,9 +25,6 @@ const WORDS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Parse a Modelfile.
- *
- * @param text Its content.
  * @returns Its instructions, in order.
  * @throws {ModelfileError} If a line is not an instruction, or a quoted text is not closed.
  */
@@ -69,7 +66,6 @@ export interface ModelfilePlaces {
   place(path: string): string;
 }
 
-/** Result of the conversion. */
 export interface ModelfileBackend {
   /** A backend in the form of the configuration file. */
   readonly backend: Readonly<Record<string, unknown>>;
@@ -108,8 +104,6 @@ const SETTINGS: Readonly<Record<string, readonly [key: string, read: Read]>> = {
 /**
  * Convert a Modelfile to a backend.
  *
- * @param text Its content.
- * @param name Name of the backend.
  * @param places Resolves its files.
  * @throws {ModelfileError} If it is invalid, or the model does not exist.
  */

@@ -35,7 +35,6 @@ export type { PullOptions, PullRetry, PullSpec, PullStage, StoredBlob, StoredPar
 export type { ImportedBlob, ImportOptions } from "./import.ts";
 export { ModelStoreError, type ModelStoreErrorCode } from "./store/store_error.ts";
 
-/** One blob of a model. */
 export interface ModelBlob {
   readonly sha256: string;
   /** Size of the file, else as in the manifest; `null` if unknown. */
@@ -65,7 +64,6 @@ export interface StoredModel {
   readonly present: boolean;
 }
 
-/** Contents of a store. */
 export interface StoreListing {
   /** Sorted by name. `inUse`: some process holds its blobs. */
   readonly models: readonly (StoredModel & { readonly inUse: boolean })[];
@@ -75,7 +73,6 @@ export interface StoreListing {
   readonly broken: readonly BrokenManifest[];
 }
 
-/** Result of `remove`. */
 export interface Removal {
   readonly name: string;
   /** Absent if the manifest did not state it. */
@@ -98,10 +95,7 @@ export class Store {
   readonly root: string;
   readonly producedBy: string;
 
-  /**
-   * @param root Absolute path of its folder.
-   * @param options Store options.
-   */
+  /** @param root Absolute path of its folder. */
   constructor(root: string, options: StoreOptions = {}) {
     this.root = root;
     this.producedBy = options.producedBy ?? "inferd";
@@ -111,7 +105,6 @@ export class Store {
    * Path of a blob, whether or not it exists.
    *
    * @param sha256 Lower-case hex.
-   * @returns The path.
    * @throws {ModelStoreError} If it is not a SHA-256.
    */
   blobPath(sha256: string): string {
@@ -122,8 +115,6 @@ export class Store {
   /**
    * Look up a model.
    *
-   * @param name Its name.
-   * @returns The model, if there is one.
    * @throws {ModelStoreError} If the name is invalid, or its manifest is.
    */
   async find(name: string): Promise<StoredModel | undefined> {
@@ -141,7 +132,6 @@ export class Store {
   /**
    * List the store's contents. Locks each blob briefly to see whether it is in use.
    *
-   * @returns Everything; empty if there is no store yet.
    * @throws {ModelStoreError} If it cannot be read.
    */
   async list(): Promise<StoreListing> {
@@ -198,8 +188,6 @@ export class Store {
   /**
    * Remove a model: its manifest, and its blobs unless another manifest refers to them or a process holds them.
    *
-   * @param name The model.
-   * @returns What was removed.
    * @throws {ModelStoreError} `not_found`, `in_use` (nothing was removed), `busy` (it is being pulled).
    */
   async remove(name: string): Promise<Removal> {
@@ -253,8 +241,6 @@ export class Store {
    * Remove unreferenced blobs, abandoned partials and quarantined files. A blob whose name was reassigned stays for a
    * while.
    *
-   * @param options What to remove.
-   * @returns What was removed.
    * @throws {ModelStoreError} If a manifest cannot be read, as it may refer to any blob.
    */
   async gc(options: GcOptions = {}): Promise<GcResult> {
@@ -268,9 +254,6 @@ export class Store {
   /**
    * Download a model, unless it is present.
    *
-   * @param spec The model.
-   * @param options Download options.
-   * @returns The stored model.
    * @throws {ModelStoreError} If it cannot be fetched.
    * @throws The signal's reason.
    */
@@ -279,11 +262,6 @@ export class Store {
   }
 
   /**
-   * Import a local file.
-   *
-   * @param path The file.
-   * @param options Import options.
-   * @returns The stored model.
    * @throws {ModelStoreError} If it cannot be imported, or is not a model.
    * @throws The signal's reason.
    */

@@ -7,7 +7,8 @@ import { chatWrappersCommand, fetchCommand } from "../libraries/fetch/fetch_comm
 import { privateSocketPath } from "../processes/orders.ts";
 import type { ChildCommand, ChildCommands } from "./children.ts";
 import { httpCommand } from "./http_command.ts";
-import type { PermissionContext } from "./permissions.ts";
+import { passPermissionSet } from "./permissions/permission_set.ts";
+import type { PermissionContext } from "./permissions/permissions.ts";
 
 /**
  * Compute the start command of every child process that the daemon may order.
@@ -42,8 +43,9 @@ export function childCommands(
     env: Object.fromEntries(Object.entries(further).filter(([name]) => !name.startsWith("LD_"))),
     ...more,
   });
-  const engine = engineCommand(context.self);
-  const libraries = fetchCommand(cacheDir, options.home, { socket, self: context.self });
+  const { self } = context;
+  const engine = engineCommand(self);
+  const libraries = fetchCommand(cacheDir, options.home, { socket, passSet: passPermissionSet, self });
   const chatFormats = chatWrappersCommand();
   const http = httpCommand(options, values, { context, env: own });
   return {

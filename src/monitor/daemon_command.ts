@@ -2,7 +2,8 @@
 import type { Env } from "../config/flags.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { moduleArguments } from "./module_arguments.ts";
-import { daemonEnvironment, daemonNeeds, type PermissionContext } from "./permissions.ts";
+import { daemonNeeds } from "./permissions/daemon_needs.ts";
+import { daemonEnvironment, type PermissionContext } from "./permissions/permissions.ts";
 
 /** Start command of a process. */
 export interface ProcessCommand {
@@ -19,7 +20,7 @@ export interface ProcessCommand {
  * @param args Flags of `serve`, unchanged.
  * @param from Further inputs for permissions, this process's environment, and the program.
  * @returns The command.
- * @throws {UsageError} If Deno's flags cannot express a permission the daemon needs.
+ * @throws {UsageError} If a permission that the daemon needs cannot be passed to it.
  */
 export function daemonCommand(
   options: DaemonOptions,
@@ -33,7 +34,7 @@ export function daemonCommand(
 ): ProcessCommand {
   return {
     command: context.execPath,
-    args: moduleArguments(program, args, { needs: daemonNeeds(options, context), self: context.self }),
+    args: moduleArguments(program, args, { needs: daemonNeeds(options, context), context }),
     env: Object.fromEntries(
       daemonEnvironment(options, context)
         // LD_* variables make any program run arbitrary code; passing them on takes unrestricted `--allow-run`, which

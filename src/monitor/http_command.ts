@@ -6,7 +6,7 @@ import { HTTP_SETTINGS, SETTINGS, type SettingValues } from "../config/schema.ts
 import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
 import type { ProcessCommand } from "./daemon_command.ts";
 import { moduleArguments } from "./module_arguments.ts";
-import { httpDenoFlags, httpNeeds, type PermissionContext } from "./permissions.ts";
+import { httpDenoFlags, httpNeeds, type PermissionContext } from "./permissions/permissions.ts";
 import { TELEMETRY_VARIABLES } from "./telemetry.ts";
 
 /** Flag of `inferd http`: exit at EOF on stdin, and so together with the parent process. */
@@ -27,12 +27,12 @@ export function httpCommand(options: DaemonOptions, values: SettingValues, { con
   const { apiKey, ...open } = values;
   const known: readonly string[] = HTTP_SETTINGS;
   const given = Object.fromEntries(Object.entries(open).filter(([name]) => known.includes(name)));
-  const own = ["http", `--${UNTIL_EOF_FLAG}`, ...settingFlags(given)];
+  const own = [`--${UNTIL_EOF_FLAG}`, ...settingFlags(given)];
   return {
     command: context.execPath,
-    args: moduleArguments(import.meta.resolve("../../main.ts"), own, {
+    args: moduleArguments(import.meta.resolve("../cli/http_main.ts"), own, {
       needs: httpNeeds(options, context),
-      self: context.self,
+      context,
       deno: httpDenoFlags(options),
     }),
     env: {

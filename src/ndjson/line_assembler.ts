@@ -7,7 +7,6 @@
 const SMALL_BUFFER_BYTES = 1024;
 /** Maximum buffer size; longer lines span several buffers. */
 const LARGE_BUFFER_BYTES = 64 * 1024;
-/** Growth factor of buffers within a line. */
 const GROWTH = 4;
 
 const NEWLINE = 0x0a;
@@ -46,7 +45,6 @@ export class LineAssembler {
     return this.#violation;
   }
 
-  /** Number of lines emitted. */
   get lines(): number {
     return this.#lines;
   }
@@ -187,8 +185,6 @@ function goodLines(parts: readonly Uint8Array[]): string[] {
 }
 
 /**
- * Split emitted text into lines.
- *
  * @param text Lines, each with its newline.
  * @returns The lines without newlines.
  */

@@ -4,7 +4,6 @@
  */
 import type { QueueStatus } from "@inferd/client/protocol";
 
-/** The queue is full. */
 export class QueueFullError extends Error {
   override readonly name = "QueueFullError";
 }
@@ -87,7 +86,6 @@ export class Admission {
     }
   }
 
-  /** A snapshot of the queue. */
   status(): QueueStatus {
     return { active: this.#active, waiting: this.#waiting, depth: this.#depth };
   }

@@ -16,7 +16,6 @@ export type Outcome = "success" | "failure" | "neutral";
 /** Reports the outcome of a request that passed; only the first report counts. */
 export type Report = (outcome: Outcome) => void;
 
-/** The breaker of one backend. */
 export class Breaker {
   readonly #now: () => number;
   readonly #onChange: (change: "opened" | "closed") => void;

@@ -16,7 +16,6 @@ const HEAD = { id: "admin", type: "status", status: "request" } as const;
 /** How much of a caller's id is shown, in UTF-16 units. */
 const ID_LENGTH = 128;
 
-/** A request that begins. */
 export interface BeginningRequest {
   /** The caller's name for it. */
   readonly id: string;
@@ -126,7 +125,6 @@ export class LiveRequests {
   readonly #byBackend = new Map<string, BackendTotals>();
   #next = 1;
 
-  /** Register a request. */
   begin(request: BeginningRequest): LiveRequest {
     const number = this.#next++;
     const live: LiveRequest = new LiveRequest(request, (change) => {

@@ -20,9 +20,9 @@ import { LiveRequests } from "./live_requests.ts";
 import { PausedTime } from "./paused_time.ts";
 import type { Answer, LastFrame, ResolvedRequest, Terminal } from "./resolve.ts";
 import type { Router } from "./router.ts";
-import { turn } from "./turn.ts";
+import { turn } from "../inference/turn.ts";
+import { defined } from "../inference/objects.ts";
 
-/** The caller of a request. */
 export interface Caller {
   /** Fires when the answer must end; the reason is a `ClientGoneError` when nobody is left to read a frame. */
   readonly signal: AbortSignal;
@@ -47,7 +47,6 @@ const REPEATING: ReadonlySet<ErrorCode> = new Set(["invalid_request", "attachmen
 /** How much of a caller's id the log repeats, in UTF-16 units. */
 const LOGGED_ID_LENGTH = 128;
 
-/** What a pipeline is made of. */
 export interface PipelineOptions {
   /** What its requests ask of a backend. */
   readonly service: Service;
@@ -100,12 +99,7 @@ export class Pipeline {
     return end.frame;
   }
 
-  /**
-   * Answer with an error frame instead of serving.
-   *
-   * @param id What to echo.
-   * @param error Why.
-   */
+  /** Answer with an error frame instead of serving. */
   reject(id: string, caller: Caller, error: unknown): void {
     caller.send(errorFrame(id, this.#failed(id, error, { caller: caller.name })));
   }
@@ -146,10 +140,8 @@ export class Pipeline {
           tokens_in: usage.promptTokens,
           tokens_out: usage.completionTokens,
           cached_tokens: usage.cachedTokens,
-          ...(usage.forcedTokens === undefined ? {} : { forced_tokens: usage.forcedTokens }),
-          ...(usage.preparedTokens === undefined ? {} : { prepared_tokens: usage.preparedTokens }),
-          ...(usage.draftedTokens === undefined ? {} : { drafted_tokens: usage.draftedTokens }),
-          ...(usage.acceptedTokens === undefined ? {} : { accepted_tokens: usage.acceptedTokens }),
+          ...defined({ forced_tokens: usage.forcedTokens, prepared_tokens: usage.preparedTokens }),
+          ...defined({ drafted_tokens: usage.draftedTokens, accepted_tokens: usage.acceptedTokens }),
           ...times.fields(),
           stop_reason: stopReason,
         });
@@ -229,7 +221,6 @@ type End<R> = { readonly frame: R } | { readonly error: WireError };
 /**
  * The loop of a request: renders the backend's events and sends them as fast as the caller reads.
  *
- * @param answer What the backend was asked.
  * @param options `onEvent`: called for everything the backend says. `paused`: adds up how long the caller is waited
  * for; absent: nobody does.
  * @throws What the backend throws, or the signal's reason.
@@ -261,7 +252,6 @@ export async function drive<R>(
   throw new Error("The backend ended an answer without its last event");
 }
 
-/** The last frame as text. */
 export function toLine(frame: LastFrame): string {
   return typeof frame === "string" ? frame : `${JSON.stringify(frame)}\n`;
 }

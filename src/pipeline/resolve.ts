@@ -5,6 +5,7 @@
 import type { Backend } from "../inference/backend.ts";
 import { InvalidRequestError } from "../inference/errors.ts";
 import type { BackendEvent, Usage } from "../inference/events.ts";
+import { isObject } from "../inference/objects.ts";
 
 /** The successful end of a request: the last frame, and facts for the log. */
 export interface Terminal<R = LastFrame> {
@@ -71,11 +72,6 @@ export function shown(value: unknown, length = SHOWN_LENGTH): string {
   return JSON.stringify(value.length > length ? `${value.slice(0, length)}…` : value);
 }
 
-/** What JSON calls an object: neither null nor an array. */
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /**
  * What every surface requires of a request: it is an object, and its id can be echoed.
  *
@@ -84,7 +80,7 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 export function readRequest(
   value: unknown,
 ): { readonly id: string; readonly fields: Readonly<Record<string, unknown>> } {
-  if (!isRecord(value)) throw new InvalidRequestError(`A request must be a JSON object, got ${shown(value)}`);
+  if (!isObject(value)) throw new InvalidRequestError(`A request must be a JSON object, got ${shown(value)}`);
   const id = value.id === undefined ? "" : readString("id", value.id);
   if (!isEchoable(id)) refuse("id", `at most ${MAX_ID_BYTES} bytes of UTF-8`, id);
   return { id, fields: value };
@@ -105,7 +101,7 @@ export function readModel(fields: Readonly<Record<string, unknown>>): Pick<Resol
 
 /** The id to echo for a value that may break every rule: `""` where there is none that could be echoed. */
 export function idOf(value: unknown): string {
-  return isRecord(value) && typeof value.id === "string" && isEchoable(value.id) ? value.id : "";
+  return isObject(value) && typeof value.id === "string" && isEchoable(value.id) ? value.id : "";
 }
 
 /**
@@ -113,7 +109,6 @@ export function idOf(value: unknown): string {
  *
  * @param field Its path, e.g. `messages[3].role`.
  * @param allowed What it must be.
- * @param value What it is.
  */
 export function refuse(field: string, allowed: string, value: unknown): never {
   throw new InvalidRequestError(`"${field}" must be ${allowed}, got ${shown(value)}`);
@@ -135,7 +130,6 @@ export function readNumber(field: string, value: unknown, range: Range): number 
   return value;
 }
 
-/** An integer within bounds. */
 export function readInteger(field: string, value: unknown, range: Range): number {
   if (typeof value !== "number" || !Number.isInteger(value) || !within(value, range)) {
     refuse(field, range.text, value);
@@ -143,28 +137,24 @@ export function readInteger(field: string, value: unknown, range: Range): number
   return value;
 }
 
-/** A string. */
 export function readString(field: string, value: unknown): string {
   if (typeof value !== "string") refuse(field, "a string", value);
   return value;
 }
 
-/** A string that is not empty. */
 export function readNonEmptyString(field: string, value: unknown): string {
   if (typeof value !== "string" || value === "") refuse(field, "a non-empty string", value);
   return value;
 }
 
-/** One of a few strings. */
 export function readOneOf<T extends string>(field: string, value: unknown, allowed: readonly T[]): T {
   const found = allowed.find((choice) => choice === value);
   if (found === undefined) refuse(field, listed(allowed), value);
   return found;
 }
 
-/** An object. */
 export function readRecord(field: string, value: unknown): Readonly<Record<string, unknown>> {
-  if (!isRecord(value)) refuse(field, "an object", value);
+  if (!isObject(value)) refuse(field, "an object", value);
   return value;
 }
 
@@ -179,7 +169,6 @@ export function readArray(
   return value;
 }
 
-/** An array that is not empty. */
 export function readNonEmptyArray(field: string, value: unknown): readonly unknown[] {
   if (!Array.isArray(value) || value.length === 0) refuse(field, "a non-empty array", value);
   return value;
@@ -196,7 +185,6 @@ export function readTexts(
   return texts.map((text, index) => readNonEmptyString(`${field}[${index}]`, text));
 }
 
-/** A boolean. */
 export function readBoolean(field: string, value: unknown): boolean {
   if (typeof value !== "boolean") refuse(field, "true or false", value);
   return value;

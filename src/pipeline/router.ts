@@ -12,14 +12,12 @@ import {
 import { Breaker, type Report } from "./breaker.ts";
 import { listed, shown } from "./resolve.ts";
 
-/** A backend for one request. */
 export interface Route {
   readonly backend: Backend;
   /** Call once, when the request has ended. */
   readonly report: Report;
 }
 
-/** Chooses among the daemon's backends. */
 export class Router {
   readonly #now: () => number;
   readonly #onBreaker: ((backend: string, change: "opened" | "closed") => void) | undefined;
@@ -57,7 +55,6 @@ export class Router {
   /**
    * Choose a backend for one request.
    *
-   * @param service What the request asks for.
    * @param model The name of a backend or of its model; absent: any.
    * @throws {InvalidRequestError} If none that could has that name.
    * @throws {EmbedUnsupportedError | RerankUnsupportedError} If none could, whatever its state.

@@ -22,7 +22,6 @@ export interface Child {
   kill(): void;
 }
 
-/** The pipes to the monitor. */
 export interface LinkPipes {
   readonly input: ReadableStream<Uint8Array<ArrayBuffer>>;
   /** Synchronous: orders are a few bytes, and the monitor always reads. */
@@ -35,7 +34,6 @@ interface Running {
   readonly onStderr: (line: string) => void;
 }
 
-/** Has the monitor start and kill processes. */
 export class MonitorLink {
   /** Resolves when the monitor is gone. */
   readonly gone: Promise<void>;
@@ -48,7 +46,6 @@ export class MonitorLink {
     this.gone = this.#listen(input);
   }
 
-  /** An unused process number. */
   nextNumber(): number {
     return ++this.#lastNumber;
   }
@@ -56,7 +53,6 @@ export class MonitorLink {
   /**
    * Start a process.
    *
-   * @param kind Kind of process.
    * @param number From {@linkcode nextNumber}.
    * @param onStderr Called with each line of its stderr.
    */

@@ -16,7 +16,6 @@ export interface Meeting {
   readonly socket: PrivateSocket;
 }
 
-/** A single run of the process. */
 export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
   readonly exited: Promise<ProcessExit>;
   #pid: number | undefined;
@@ -28,13 +27,6 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
   #isClosing = false;
   #killedFor: string | undefined;
 
-  /**
-   * Start it.
-   *
-   * @param kind Kind of process.
-   * @param listener Receives the process's messages.
-   * @param meeting The monitor link and the socket.
-   */
   constructor(kind: ProcessKind, listener: ProcessListener<In>, meeting: Meeting) {
     this.exited = this.#live(kind, listener, meeting).catch((error): ProcessExit => ({
       code: 1,

@@ -9,7 +9,6 @@ import {
   toLine,
 } from "./process.ts";
 
-/** A single run of the process. */
 export class PipedProcess<In, Out> implements JsonProcess<Out> {
   readonly pid: number;
   readonly exited: Promise<ProcessExit>;
@@ -20,8 +19,6 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
   /**
    * Start it.
    *
-   * @param command The command line.
-   * @param listener Receives the process's messages.
    * @throws {Error} If the process cannot be started.
    */
   constructor(command: EngineCommand, listener: ProcessListener<In>) {

@@ -17,7 +17,6 @@ const NEWLINE = 0x0a;
 /** A number and a newline. */
 const MOST_HELLO_BYTES = 17;
 
-/** Dependencies. */
 export interface PrivateSocketOptions {
   readonly path: string;
   /** Absent: no peer credentials; only the folder's mode keeps others out. */
@@ -59,7 +58,6 @@ export class PrivateSocket implements Disposable {
   /**
    * Expect a process. Dispose of the result once it has connected, or will not.
    *
-   * @param number The number it will send.
    * @param pid Its process id, once known.
    * @returns Resolves when the process can connect.
    * @throws {BindError} If the socket cannot be bound.

@@ -6,13 +6,13 @@ import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
 
 /** Large enough for many steps of all slots; a longer message only takes another read. */
 export const READ_BYTES = 64 * 1024;
-/** Longer lines of stderr are truncated, in UTF-16 units. */
+/** Far more than the answer to the largest request takes, in bytes: its vectors, or its tokens. */
+const MOST_MESSAGE_BYTES = 256 * 1024 * 1024;
+/** Longer lines of stderr are truncated and end with "…", in UTF-16 units. */
 const MOST_STDERR_CHARS = 2048;
 
-/** Kinds of child processes. */
 export type ProcessKind = "engine" | "libraries" | "chat_formats";
 
-/** Receives a process's output. */
 export interface ProcessListener<In> {
   onMessage(message: In): void;
   /** A line printed by native code or the runtime. */
@@ -29,7 +29,6 @@ export interface ProcessExit {
   readonly notStarted?: Error;
 }
 
-/** A started process. */
 export interface JsonProcess<Out> {
   /** Undefined until it runs. */
   readonly pid: number | undefined;
@@ -37,26 +36,16 @@ export interface JsonProcess<Out> {
   readonly exited: Promise<ProcessExit>;
   /** Send a message; dropped silently if the process has exited. */
   send(message: Out): void;
-  /** Kill it immediately. */
   kill(reason: string): void;
-  /**
-   * Ask it to exit, and kill it after a grace period.
-   *
-   * @param graceMs The grace period.
-   */
+  /** Ask it to exit, and kill it after a grace period. */
   close(graceMs: number): Promise<void>;
 }
 
-/**
- * Start a process.
- *
- * @throws {Error} If it is known at once that it cannot be started.
- */
+/** @throws {Error} If it is known at once that it cannot be started. */
 export type StartProcess = <In, Out>(kind: ProcessKind, listener: ProcessListener<In>) => JsonProcess<Out>;
 
 const encoder = new TextEncoder();
 
-/** Encode a message as a line. */
 export function toLine(message: unknown): Uint8Array<ArrayBuffer> {
   return encoder.encode(JSON.stringify(message) + "\n");
 }
@@ -66,19 +55,21 @@ export function toLine(message: unknown): Uint8Array<ArrayBuffer> {
  *
  * @param read Reads what is available into the given buffer; undefined at the end.
  * @param onMessage Called with each message.
+ * @param maxBytes Maximum length of a message in bytes; default: {@linkcode MOST_MESSAGE_BYTES}.
  * @throws {Error} If a line is not a message: a lost message would leave a request waiting forever.
  */
 export async function readMessages<In>(
   read: (buffer: Uint8Array<ArrayBuffer>) => Promise<Uint8Array<ArrayBuffer> | undefined>,
   onMessage: (message: In) => void,
+  maxBytes: number = MOST_MESSAGE_BYTES,
 ): Promise<void> {
-  const assembler = new LineAssembler(Infinity, READ_BYTES);
+  const assembler = new LineAssembler(maxBytes, READ_BYTES);
   let buffer = new Uint8Array(READ_BYTES);
   for (;;) {
     const bytes = await read(buffer);
     if (bytes === undefined) return;
     for (const line of splitLines(assembler.push(bytes))) onMessage(JSON.parse(line) as In);
-    if (assembler.violation !== undefined) throw new TypeError("Not UTF-8");
+    if (assembler.violation !== undefined) throw new TypeError(`Not a message: ${assembler.violation}`);
     buffer = new Uint8Array(bytes.buffer);
   }
 }
@@ -86,7 +77,6 @@ export async function readMessages<In>(
 /**
  * Deliver a process's stderr line by line until its end. Never rejects.
  *
- * @param stream Its stderr.
  * @param onLine Called with each line, truncated if very long; awaited.
  */
 export async function readStderr(
@@ -101,11 +91,16 @@ export async function readStderr(
       const { value, done } = await reader.read();
       if (done) break;
       const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
-      rest = (lines.pop() ?? "").slice(0, MOST_STDERR_CHARS);
-      for (const line of lines) await onLine(line.slice(0, MOST_STDERR_CHARS));
+      rest = truncated(lines.pop() ?? "");
+      for (const line of lines) await onLine(truncated(line));
     }
   } catch {
     // The pipe broke; nothing more will arrive.
   }
   if (rest !== "") await onLine(rest);
+}
+
+/** A truncated line that grows is truncated at the same place. */
+function truncated(line: string): string {
+  return line.length > MOST_STDERR_CHARS ? `${line.slice(0, MOST_STDERR_CHARS - 1)}…` : line;
 }

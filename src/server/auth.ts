@@ -3,7 +3,7 @@
  * to the connection.
  */
 import type { AuthFrame } from "@inferd/client/protocol";
-import { isRecord } from "../pipeline/resolve.ts";
+import { isObject } from "../inference/objects.ts";
 
 /** The longest authentication line, in bytes, where the key is not so long that it needs more. */
 const USUAL_AUTH_BYTES = 4 * 1024;
@@ -16,10 +16,9 @@ const encoder = new TextEncoder();
 
 /** Whether a parsed line is an authentication frame. */
 export function isAuthFrame(value: unknown): value is AuthFrame {
-  return isRecord(value) && value.type === "auth" && typeof value.key === "string";
+  return isObject(value) && value.type === "auth" && typeof value.key === "string";
 }
 
-/** Checks authentication lines against the key. */
 export class Authenticator {
   readonly #expected: Promise<Uint8Array>;
   /** The longest authentication line, in bytes: no unauthenticated client gets more memory than the right key needs. */

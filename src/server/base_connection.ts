@@ -22,13 +22,11 @@ export interface Accepted {
   readonly peerName: string;
   /** As `Caller.name`. */
   readonly callerName: string;
-  /** Whether new requests are refused. */
   draining(): boolean;
   /** Call whenever the connection's `busy` becomes false. */
   onIdle(): void;
 }
 
-/** What every connection needs. */
 export interface BaseOptions extends Accepted {
   readonly log: ActivityLog;
   readonly times: {
@@ -45,7 +43,6 @@ export interface BaseOptions extends Accepted {
   readonly encode?: (frame: string) => Uint8Array;
 }
 
-/** Serves one connection. */
 export abstract class BaseConnection {
   protected readonly base: BaseOptions;
   protected readonly writer: FrameWriter;
@@ -93,7 +90,6 @@ export abstract class BaseConnection {
     this.#cutTimer ??= setTimeout(() => this.closeNow(), LAST_FRAME_MS);
   }
 
-  /** Close at once. */
   close(): void {
     this.gone("The daemon closes the connection");
   }
@@ -113,7 +109,6 @@ export abstract class BaseConnection {
     return this.#closed;
   }
 
-  /** Log that serving failed. */
   protected failed(error: unknown): void {
     const cause = error instanceof Error ? error.stack ?? String(error) : String(error);
     this.base.log.error("connection_failed", { peer: this.base.peerName, cause });

@@ -18,7 +18,6 @@ export interface Binding {
   awaited(): boolean;
 }
 
-/** Notifications about the sockets as a whole. */
 export interface BindingsOptions {
   /** The sockets have become complete, so that clients can connect, or are no longer complete. */
   readonly onChange: (complete: boolean) => void;

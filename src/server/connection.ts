@@ -5,7 +5,7 @@ import { BackendUnavailableError } from "../inference/errors.ts";
 import { FrameTooLargeError } from "../pipeline/errors.ts";
 import type { Caller, Pipeline } from "../pipeline/pipeline.ts";
 import { idOf, type ResolvedRequest } from "../pipeline/resolve.ts";
-import { turn } from "../pipeline/turn.ts";
+import { turn } from "../inference/turn.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { type Authenticator, isAuthFrame } from "./auth.ts";
 import { BaseConnection, type BaseOptions } from "./base_connection.ts";
@@ -38,7 +38,6 @@ export const DEFAULT_TIMES: ConnectionTimes = {
   halfClosedMs: HALF_CLOSED_MS,
 };
 
-/** What a connection needs. */
 export interface ConnectionOptions extends BaseOptions {
   readonly surface: Surface;
   readonly pipeline: Pipeline;
@@ -51,7 +50,6 @@ export interface ConnectionOptions extends BaseOptions {
   readonly refusals: RefusalRate;
 }
 
-/** Serves one connection. */
 export class Connection extends BaseConnection {
   readonly #options: ConnectionOptions;
   readonly #isTcp: boolean;

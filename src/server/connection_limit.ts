@@ -9,27 +9,19 @@ const CALLER_SHARE = 1 / 2;
 /** Refusals are logged at most this often, in milliseconds. */
 const RECORD_MS = 1_000;
 
-/** Counts open connections. */
 export class ConnectionLimit {
   #total: number;
   readonly #log: ActivityLog;
-  readonly #now: () => number;
   #open = 0;
-  /** Open connections per caller. */
   readonly #callers = new Map<string, number>();
   /** Refused since the last log record. */
   #unrecorded = 0;
   #recordedAt = -Infinity;
 
-  /**
-   * @param total How many may be open.
-   * @param log Where refusals are logged.
-   * @param now Milliseconds of a clock that never goes back.
-   */
-  constructor(total: number, log: ActivityLog, now: () => number = (): number => performance.now()) {
+  /** @param total How many may be open. */
+  constructor(total: number, log: ActivityLog) {
     this.#total = total;
     this.#log = log;
-    this.#now = now;
   }
 
   /** Change the limit; connections that are open stay open. */
@@ -61,7 +53,7 @@ export class ConnectionLimit {
 
   #refuse(caller: string, what: string): { readonly refused: string } {
     this.#unrecorded++;
-    const now = this.#now();
+    const now = performance.now();
     if (now - this.#recordedAt >= RECORD_MS) {
       this.#log.warn("connections_refused", { caller, count: this.#unrecorded, open: this.#open });
       this.#recordedAt = now;

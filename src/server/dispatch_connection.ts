@@ -28,7 +28,6 @@ export const DEFAULT_DISPATCH_TIMES: DispatchTimes = {
   halfClosedMs: HALF_CLOSED_MS,
 };
 
-/** What a connection needs. */
 export interface DispatchConnectionOptions extends BaseOptions {
   readonly dispatch: Dispatch;
   readonly times: DispatchTimes;
@@ -36,7 +35,6 @@ export interface DispatchConnectionOptions extends BaseOptions {
   readonly memory: MemoryBudget;
 }
 
-/** Serves one connection. */
 export class DispatchConnection extends BaseConnection {
   readonly #options: DispatchConnectionOptions;
   readonly #account: Account;

@@ -9,7 +9,6 @@ import { SocketServer } from "./socket_server.ts";
 /** Permission bits of the socket file: its owner only. */
 const SOCKET_MODE = 0o600;
 
-/** What a dispatch server needs. */
 export interface DispatchServerOptions extends Partial<DispatchTimes>, Shared {
   readonly path: string;
   readonly dispatch: Dispatch;
@@ -18,17 +17,11 @@ export interface DispatchServerOptions extends Partial<DispatchTimes>, Shared {
   readonly log: ActivityLog;
 }
 
-/** Serves dispatch. */
 export class DispatchServer extends SocketServer {
   constructor(options: DispatchServerOptions) {
-    const { path, dispatch, peers, log } = options;
-    const times: DispatchTimes = {
-      requestTimeoutMs: options.requestTimeoutMs ?? DEFAULT_DISPATCH_TIMES.requestTimeoutMs,
-      idleWriteTimeoutMs: options.idleWriteTimeoutMs ?? DEFAULT_DISPATCH_TIMES.idleWriteTimeoutMs,
-      halfClosedMs: options.halfClosedMs ?? DEFAULT_DISPATCH_TIMES.halfClosedMs,
-    };
+    const { path, dispatch, peers, log, memory = unsharedMemory(), limit, refusals: _, ...given } = options;
+    const times: DispatchTimes = { ...DEFAULT_DISPATCH_TIMES, ...given };
     const serverLog = log.for("server");
-    const { memory = unsharedMemory(), limit } = options;
     super({
       name: "dispatch",
       unix: { path, mode: SOCKET_MODE },

@@ -6,7 +6,7 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 import { InvalidRequestError } from "../inference/errors.ts";
 import { LineAssembler } from "../ndjson/line_assembler.ts";
 import { FrameTooLargeError } from "../pipeline/errors.ts";
-import { turn } from "../pipeline/turn.ts";
+import { turn } from "../inference/turn.ts";
 import { MAX_JSON_VALUES } from "../inference/json_bounds.ts";
 import { tooManyValues } from "./json_line.ts";
 import type { Account } from "./memory_budget.ts";
@@ -30,7 +30,6 @@ const BLANK_LINES = /(^|\n)(?:[ \t\r]*\n)+/g;
 /** Why the bytes after the last valid line cannot be used. */
 export type Violation = FrameTooLargeError | InvalidRequestError;
 
-/** What a reader reads from. */
 export interface ByteSource {
   read(into: Uint8Array): Promise<number | null>;
 }
@@ -38,7 +37,6 @@ export interface ByteSource {
 /** Why a reader stopped: the client ended the stream, broke a framing rule, or the connection broke. */
 export type ReadEnd = "eof" | "violation" | "broken";
 
-/** A reader's limits. */
 export interface ReadLimits {
   /** The longest line, in bytes. */
   readonly maxBytes: number;
@@ -46,7 +44,6 @@ export interface ReadLimits {
   readonly readAheadBytes: number;
 }
 
-/** A reader's callbacks. */
 export interface ReadEvents {
   /** All lines have been taken and another is wanted; the request for it waits until this resolves. */
   onDry(): Promise<void>;
@@ -66,7 +63,6 @@ export class FrameReader implements Disposable {
   readonly #account: Pick<Account, "hold" | "room"> | undefined;
   readonly #ended: Promise<ReadEnd>;
   #readAheadBytes: number;
-  /** Lines taken from the splitter. */
   #taken = 0;
   /** Blank lines removed before the splitter. */
   #blank = 0;

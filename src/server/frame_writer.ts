@@ -3,7 +3,6 @@
  * is unsent, and a client that does not read is noticed.
  */
 
-/** What a writer writes to. */
 export interface ByteSink {
   write(bytes: Uint8Array): Promise<number>;
 }
@@ -17,7 +16,6 @@ function encodeText(frames: string): Uint8Array {
   return encoder.encode(frames);
 }
 
-/** When and how a writer gives up. */
 export interface FrameWriterOptions {
   /** How long the client may go without reading while data waits to be sent; absent: for ever. */
   readonly idleTimeoutMs?: number;
@@ -29,7 +27,6 @@ export interface FrameWriterOptions {
   readonly now?: () => number;
 }
 
-/** Sends frames in order. */
 export class FrameWriter {
   readonly #sink: ByteSink;
   readonly #options: FrameWriterOptions;

@@ -1,5 +1,5 @@
 /** The group that owns the sockets: its number, and whether it can reach them. */
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 
 /** A group cannot be given a file; the message says why, not which file. */
 export class GroupError extends Error {
@@ -7,8 +7,6 @@ export class GroupError extends Error {
 }
 
 /**
- * The number of a group.
- *
  * @param group Its number or its name.
  * @throws {GroupError} If there is no such group, or names cannot be looked up.
  */
@@ -31,7 +29,6 @@ export function groupId(group: string): number {
  * the file's own mode is. Folders that this process may not look at are passed over.
  *
  * @param path The file; it need not be there.
- * @param gid The group.
  * @returns The nearest such folder; undefined if there is none.
  */
 export function closedFolder(path: string, gid: number): string | undefined {
@@ -45,7 +42,6 @@ export function closedFolder(path: string, gid: number): string | undefined {
  * Sockets that a group is given and cannot get to.
  *
  * @param group The group; absent: none is given anything.
- * @param listen Where the sockets are.
  * @returns The sockets, by the folder that is closed to it.
  */
 export function socketsBehindClosedFolders(

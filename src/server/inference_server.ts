@@ -1,6 +1,6 @@
 /** The sockets of one inference surface. The protocol on a connection belongs to `connection.ts`. */
 import type { Service } from "../inference/backend.ts";
-import type { TcpAddress } from "../config/options.ts";
+import type { Listen, SurfaceName, TcpAddress } from "../config/options.ts";
 import type { ActivityLog } from "../log/log.ts";
 import { errorFrame } from "../pipeline/errors.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
@@ -18,7 +18,6 @@ const SOCKET_MODE = 0o660;
 /** How long a TCP connection may stay idle, in milliseconds: devices on the way may have forgotten it. */
 const TCP_IDLE_MS = 3_600_000;
 
-/** What an inference server needs. */
 export interface InferenceServerOptions extends Partial<Omit<ConnectionTimes, "idleMs">>, Shared {
   readonly surface: Surface;
   readonly pipeline: Pipeline;
@@ -38,28 +37,22 @@ interface ServerSettings {
   idleMs: number | undefined;
 }
 
-/** Serves one surface. */
 export class InferenceServer extends SocketServer {
   readonly #settings: ServerSettings;
   /** What its requests ask of a backend. */
   readonly service: Service;
 
   constructor(options: InferenceServerOptions) {
-    const { surface, pipeline, unix, tcp, peers, log } = options;
-    const times: ConnectionTimes = {
-      idleWriteTimeoutMs: options.idleWriteTimeoutMs ?? DEFAULT_TIMES.idleWriteTimeoutMs,
-      authTimeoutMs: options.authTimeoutMs ?? DEFAULT_TIMES.authTimeoutMs,
-      lingerMs: options.lingerMs ?? DEFAULT_TIMES.lingerMs,
-      halfClosedMs: options.halfClosedMs ?? DEFAULT_TIMES.halfClosedMs,
-    };
+    const { surface, pipeline, unix, tcp, peers, log, ...rest } = options;
+    const { memory = unsharedMemory(), refusals = new RefusalRate(), limit, idleMs: unixIdleMs, ...given } = rest;
+    const times: ConnectionTimes = { ...DEFAULT_TIMES, ...given };
     // Read for each accepted connection: they may change while the server runs.
     const settings: ServerSettings = {
       apiKey: tcp?.apiKey,
       authenticator: tcp?.apiKey === undefined ? undefined : new Authenticator(tcp.apiKey),
-      idleMs: options.idleMs,
+      idleMs: unixIdleMs,
     };
     const serverLog = log.for("server");
-    const { memory = unsharedMemory(), refusals = new RefusalRate(), limit } = options;
     const idleMs = (isTcp: boolean): number | undefined => settings.idleMs ?? (isTcp ? TCP_IDLE_MS : undefined);
     super({
       name: surface.name,
@@ -103,4 +96,24 @@ export class InferenceServer extends SocketServer {
     }
     settings.idleMs = idleMs;
   }
+}
+
+/**
+ * Where surfaces listen, with the ports that the system chose.
+ *
+ * @param listen Where they were to listen.
+ * @param servers Their servers, in the order of `names`.
+ */
+export function withPorts(
+  listen: Readonly<Record<SurfaceName, Listen>>,
+  names: readonly SurfaceName[],
+  servers: readonly InferenceServer[],
+): Record<SurfaceName, Listen> {
+  const found = { ...listen };
+  for (const [index, name] of names.entries()) {
+    const port = servers[index]?.port;
+    const { tcp, ...rest } = found[name];
+    if (tcp !== undefined && port !== undefined) found[name] = { ...rest, tcp: { ...tcp, port } };
+  }
+  return found;
 }

@@ -2,16 +2,11 @@
 import { InvalidRequestError } from "../inference/errors.ts";
 import { isBoundedJson, MAX_JSON_VALUES } from "../inference/json_bounds.ts";
 
-/** A line holds too many values. */
 export function tooManyValues(): InvalidRequestError {
   return new InvalidRequestError(`The line holds more than ${MAX_JSON_VALUES} JSON values`);
 }
 
-/**
- * Parse a line.
- *
- * @throws {InvalidRequestError} If it is not JSON, or holds too many values.
- */
+/** @throws {InvalidRequestError} If it is not JSON, or holds too many values. */
 export function parseLine(line: string): unknown {
   if (!isBoundedJson(line)) {
     throw tooManyValues();

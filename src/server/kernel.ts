@@ -16,10 +16,8 @@ export interface SocketAddress {
   readonly port?: number;
 }
 
-/** Which end of a socket. */
 export type SocketEnd = "local" | "remote";
 
-/** A kernel that can be asked about sockets. */
 export interface Kernel {
   /**
    * A number that identifies the socket behind a descriptor, never used for another one; 0 where the kernel numbers
@@ -34,7 +32,6 @@ export interface Kernel {
   isGone(fd: number, transport: "unix" | "tcp"): boolean;
   /** Ask the other side of a TCP socket whether it is there when it was silent for `KEEP_ALIVE.idleSecs`. */
   keepAlive(fd: number): void;
-  /** Close libc. */
   close(): void;
 }
 
@@ -161,7 +158,6 @@ function pollOne(poll: (fds: Uint8Array<ArrayBuffer>) => number, fd: number, eve
   return poll(entry) > 0 ? view.getInt16(6, true) : 0;
 }
 
-/** Linux. */
 export class LinuxKernel implements Kernel {
   readonly #libc: Libc<typeof LINUX_SYMBOLS>;
 
@@ -211,7 +207,6 @@ export class LinuxKernel implements Kernel {
   }
 }
 
-/** macOS. */
 export class DarwinKernel implements Kernel {
   readonly #libc: Libc<typeof DARWIN_SYMBOLS>;
 

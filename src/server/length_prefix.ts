@@ -1,7 +1,6 @@
 /** Length-prefixed frames: four bytes, big-endian. */
 import type { ByteSource } from "./frame_reader.ts";
 
-/** Bytes of a frame's length. */
 const HEADER_BYTES = 4;
 /** Buffer growth while a frame arrives, whatever length it claims, in bytes. */
 const CHUNK_BYTES = 64 * 1024;
@@ -19,7 +18,6 @@ export class OversizedFrameError extends BadFrameError {
 /**
  * Read one frame; what comes after it is not read.
  *
- * @param source Where it comes from.
  * @param maxBytes How long it may be.
  * @param onBytes Told how many bytes are held, after each part; what it returns is waited for before more is read.
  * @returns Its bytes, in order.
@@ -48,7 +46,6 @@ export async function readFrame(
   return parts;
 }
 
-/** A text as a frame. */
 export function encodeFrame(text: string): Uint8Array {
   const body = new TextEncoder().encode(text);
   const frame = new Uint8Array(HEADER_BYTES + body.length);
@@ -57,7 +54,6 @@ export function encodeFrame(text: string): Uint8Array {
   return frame;
 }
 
-/** Fill the whole of a buffer. */
 async function fill(source: ByteSource, buffer: Uint8Array, where: string): Promise<void> {
   for (let filled = 0; filled < buffer.length;) {
     let count: number | null;

@@ -2,7 +2,7 @@
  * Binds sockets where clients find them, and refuses where that would be wrong or unsafe. Owns the checks on paths and
  * addresses; knows nothing of the protocols.
  */
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import type { TcpAddress } from "../config/options.ts";
 import { isLoopback, isLoopbackAddress } from "@inferd/client/protocol";
 import { bytesOf, daemonSockets, shorterSocket, socketPathFault } from "../config/sockets.ts";
@@ -16,7 +16,6 @@ export class BindError extends Error {
 /**
  * Refuse a daemon whose sockets cannot all be bound: before it loads anything, and whether or not all will be needed.
  *
- * @param options Where they are to be bound.
  * @param privatePath The socket for processes that a monitor starts, if there is one.
  * @throws {BindError} If a path is too long.
  */
@@ -97,8 +96,6 @@ export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string
 
 /**
  * Identifies the file at a path: another file gives another text. `undefined` if there is none, or it cannot be read.
- *
- * @param path Of a socket.
  */
 export function fileAt(path: string): string | undefined {
   try {

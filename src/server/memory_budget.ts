@@ -23,7 +23,6 @@ export function defaultBudgetBytes(heapBytes: number): number {
   return Math.max(LEAST_BYTES, Math.floor(heapBytes * SHARE));
 }
 
-/** What one connection holds. */
 export interface Account extends Disposable {
   /**
    * Say what is held now.
@@ -43,7 +42,6 @@ interface Entry {
   served: number;
 }
 
-/** Counts the bytes that connections hold. */
 export class MemoryBudget {
   limitBytes: number;
   readonly #entries = new Set<Entry>();

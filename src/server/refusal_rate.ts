@@ -3,16 +3,13 @@
  * can, and is sent much faster. Beyond the rate the caller waits and is not read, so that others do not pay for it.
  */
 
-/** Refusals a second of one caller. */
 const PER_SECOND = 1_000;
-/** Refusals at once. */
 const BURST = 500;
 /** Shorter waits are not worth a timer, in milliseconds. */
 const LEAST_WAIT_MS = 5;
 /** Callers that are remembered before those are forgotten who have been quiet. */
 const MAX_CALLERS = 1_024;
 
-/** Counts refusals. */
 export class RefusalRate {
   readonly #now: () => number;
   /** By caller, when all its refusals have been paid for. */

@@ -5,7 +5,7 @@
 import { delay } from "@std/async";
 import type { TcpAddress } from "../config/options.ts";
 import type { ActivityLog } from "../log/log.ts";
-import { turn } from "../pipeline/turn.ts";
+import { turn } from "../inference/turn.ts";
 import type { Accepted, BaseConnection } from "./base_connection.ts";
 import type { ConnectionLimit } from "./connection_limit.ts";
 import { bindTcp, bindUnix, fileAt, removeSocket } from "./listener.ts";
@@ -20,7 +20,6 @@ const ACCEPT_REST_MS = 100;
  */
 const FILE_CHECK_MS = 2000;
 
-/** What a socket server needs. */
 export interface SocketServerOptions {
   /** What the log calls the surface; absent: it says nothing of who listens and who connects. */
   readonly name?: string;
@@ -36,10 +35,8 @@ export interface SocketServerOptions {
   open(accepted: Accepted): BaseConnection;
 }
 
-/** Path and mode of a unix socket. */
 export interface UnixSocket {
   readonly path: string;
-  /** Permission bits of the socket file. */
   readonly mode: number;
   readonly group?: string;
 }
@@ -61,7 +58,6 @@ const ACCEPTS_PER_TURN = 8;
 
 type Listener = Deno.UnixListener | Deno.TcpListener;
 
-/** Serves connections. */
 export class SocketServer implements AsyncDisposable {
   readonly #options: SocketServerOptions;
   readonly #log: ActivityLog;
@@ -203,7 +199,6 @@ export class SocketServer implements AsyncDisposable {
     }));
   }
 
-  /** Close everything at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.unbind();
     await Promise.all(this.#accepting);

@@ -22,7 +22,6 @@ const SYMBOLS = {
 } as const;
 
 export interface NotifierOptions {
-  /** Reads an environment variable. */
   readonly env: (name: string) => string | undefined;
   /** Candidate paths of libc; needs `ffi` permission for one of them until `open` returns. */
   readonly libc: readonly string[];
@@ -64,12 +63,10 @@ export class Notifier implements Disposable {
     return notifier;
   }
 
-  /** Reports readiness. */
   ready(): void {
     this.#send("READY=1\nSTATUS=Ready");
   }
 
-  /** Reports draining. */
   stopping(): void {
     this.#send("STOPPING=1\nSTATUS=Draining");
   }

@@ -1,10 +1,9 @@
 /** Text of a systemd user unit and of a launchd agent for the daemon. Pure; `cli/service.ts` installs them. */
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 
 /** Identifies files written by this program. */
 export const MARKER = 'Written by "inferd service install"';
 
-/** The service to run. */
 export interface ServiceSpec {
   /** Program and arguments, with absolute paths. */
   readonly command: readonly string[];
@@ -41,8 +40,6 @@ export class UnitError extends Error {
 /**
  * Unit file for `systemd --user`.
  *
- * @param spec The service.
- * @returns The unit file.
  * @throws {UnitError} If a path cannot be expressed in a unit file.
  */
 export function systemdUnit(spec: ServiceSpec): string {
@@ -150,9 +147,6 @@ function specifiers(text: string): string {
 /**
  * Property list of a launchd agent.
  *
- * @param spec The service.
- * @param label Its launchd label.
- * @returns The property list.
  * @throws {UnitError} If a value cannot be expressed in XML.
  */
 export function launchdPlist(spec: ServiceSpec, label: string): string {

@@ -16,7 +16,6 @@ import {
 } from "../pipeline/resolve.ts";
 import { formatOf, HEAD_BYTES, KNOWN_FORMATS } from "./media_type.ts";
 
-/** The kinds of attachments. */
 export const MEDIA_KINDS: readonly V2MediaKind[] = ["image", "audio", "video"];
 
 /** The subtype of a media type, as in RFC 6838. */
@@ -60,9 +59,6 @@ export class Attachments {
   /**
    * The attachment a block refers to.
    *
-   * @param field The path of the reference.
-   * @param id The reference.
-   * @param kind The kind that the block states.
    * @throws {InvalidRequestError} If there is none of that kind.
    */
   refer(field: string, id: unknown, kind: V2MediaKind): Attachment {

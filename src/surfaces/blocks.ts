@@ -39,7 +39,6 @@ interface Call {
 /**
  * Read `messages`.
  *
- * @param value The unvalidated value.
  * @param attachments Marked as used when a block refers to them.
  * @throws {InvalidRequestError} If a message is invalid.
  */

@@ -16,12 +16,13 @@ import { type Backend, toStatus } from "../inference/backend.ts";
 import { InvalidRequestError } from "../inference/errors.ts";
 import { RequestFailedError } from "../pipeline/errors.ts";
 import type { Asker, Pipeline } from "../pipeline/pipeline.ts";
-import { isRecord, readString, refuse, type ResolvedRequest, shown } from "../pipeline/resolve.ts";
+import { readString, refuse, type ResolvedRequest, shown } from "../pipeline/resolve.ts";
 import { readEmbed } from "./embed.ts";
 import { type Call, OpsError, parseOps } from "./ops.ts";
 import { readRerank } from "./rerank.ts";
 import { readTokenizer } from "./tokenizer.ts";
 import { readV1 } from "./v1.ts";
+import { isObject } from "../inference/objects.ts";
 
 /** Model services a verb can use. */
 export type DispatchService = "v1" | "v2" | "embed" | "rerank";
@@ -94,14 +95,9 @@ const RESERVED_BYTES = MAX_DISPATCH_CALLS * (TOO_LARGE.length + 16) + 1024;
 
 const encoder = new TextEncoder();
 
-/**
- * Read a request.
- *
- * @param value The parsed line.
- * @throws {InvalidRequestError} If it is not a dispatch request.
- */
+/** @throws {InvalidRequestError} If it is not a dispatch request. */
 export function readDispatchRequest(value: unknown): DispatchRequest {
-  if (!isRecord(value)) throw new InvalidRequestError(`A request must be a JSON object, got ${shown(value)}`);
+  if (!isObject(value)) throw new InvalidRequestError(`A request must be a JSON object, got ${shown(value)}`);
   const { presentation = null, presentation_per_op = null, config_id = "" } = value;
   return {
     ops: readString("ops", value.ops),
@@ -123,7 +119,6 @@ function readNullables(field: string, value: unknown): (string | null)[] | null 
   return value.map((entry: unknown, index) => readNullable(`${field}[${index}]`, entry));
 }
 
-/** Answers dispatch requests. */
 export class Dispatch {
   readonly #host: DispatchHost;
 
@@ -134,8 +129,6 @@ export class Dispatch {
   /**
    * Answer one request. The calls run one after the other; all are validated before the first runs.
    *
-   * @param request The request.
-   * @param asker The caller.
    * @throws The signal's reason, if the caller disconnected.
    */
   async answer(request: DispatchRequest, asker: Asker): Promise<DispatchResponse> {

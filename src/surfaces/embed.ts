@@ -18,7 +18,7 @@ import {
 import type { Surface } from "./surface.ts";
 import { MIN_BYTES_PER_NUMBER, roundVector, VectorWriter } from "./vector_json.ts";
 
-const TASKS: readonly EmbedTask[] = [
+export const EMBED_TASKS: readonly EmbedTask[] = [
   "retrieval_query",
   "retrieval_document",
   "similarity",
@@ -36,7 +36,6 @@ const NUMBERS_PER_TURN = 1 << 17;
 
 const encoder = new TextEncoder();
 
-/** The embeddings surface. */
 export const embedSurface: Surface = {
   name: "embed",
   service: "embed",
@@ -69,7 +68,7 @@ function readWith<R>(value: unknown, begin: (about: About) => Rendering<R>): Res
   const request: EmbedRequest = {
     input: readTexts("input", input, { of: "strings", max: MAX_EMBED_INPUTS }),
     ...(dimensions === undefined ? {} : { dimensions: readInteger("dimensions", dimensions, DIMENSIONS) }),
-    ...(task === undefined ? {} : { task: readOneOf("task", task, TASKS) }),
+    ...(task === undefined ? {} : { task: readOneOf("task", task, EMBED_TASKS) }),
   };
   return {
     id,

@@ -11,7 +11,8 @@ import {
   type V1Role,
 } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
-import type { DefaultedField, GenerationRequest, Sampling, TokenBias } from "../inference/request.ts";
+import { defined } from "../inference/objects.ts";
+import type { DefaultedField, GenerationRequest, TokenBias } from "../inference/request.ts";
 import {
   type Range,
   readArray,
@@ -22,7 +23,6 @@ import {
   shown,
 } from "../pipeline/resolve.ts";
 
-/** The roles in a conversation. */
 export const ROLES: readonly V1Role[] = ["system", "user", "assistant"];
 
 const DEFAULT_TOP_P = 0.95;
@@ -50,51 +50,37 @@ const SEED: Range = {
 /**
  * Read the fields for sampling, length and stop strings.
  *
- * @param value The request.
  * @throws {InvalidRequestError} If one is invalid.
  */
 export function readSampling(
   value: Readonly<Record<string, unknown>>,
 ): Pick<GenerationRequest, "sampling" | "maxTokens" | "defaulted" | "stop"> {
-  const { temperature, top_p, top_k, max_tokens, seed, stop } = value;
+  const { logit_bias, stop } = value;
+  const number = (field: string, range: Range): number | undefined =>
+    value[field] === undefined ? undefined : readNumber(field, value[field], range);
+  const integer = (field: string, range: Range): number | undefined =>
+    value[field] === undefined ? undefined : readInteger(field, value[field], range);
   const defaulted = DEFAULTED.filter((name) => value[name] === undefined);
   return {
     ...(defaulted.length === 0 ? {} : { defaulted }),
     sampling: {
-      temperature: temperature === undefined
-        ? DEFAULT_TEMPERATURE
-        : readNumber("temperature", temperature, TEMPERATURE),
-      topP: top_p === undefined ? DEFAULT_TOP_P : readNumber("top_p", top_p, TOP_P),
-      topK: top_k === undefined ? DEFAULT_TOP_K : readInteger("top_k", top_k, TOP_K),
-      ...(seed === undefined ? {} : { seed: readInteger("seed", seed, SEED) }),
-      ...readAdjustments(value),
+      temperature: number("temperature", TEMPERATURE) ?? DEFAULT_TEMPERATURE,
+      topP: number("top_p", TOP_P) ?? DEFAULT_TOP_P,
+      topK: integer("top_k", TOP_K) ?? DEFAULT_TOP_K,
+      ...defined({
+        seed: integer("seed", SEED),
+        minP: number("min_p", MIN_P),
+        presencePenalty: number("presence_penalty", PENALTY),
+        frequencyPenalty: number("frequency_penalty", PENALTY),
+        repeatPenalty: number("repeat_penalty", REPEAT_PENALTY),
+        logitBias: logit_bias === undefined ? undefined : readLogitBias(logit_bias),
+      }),
     },
-    maxTokens: max_tokens === undefined
-      ? DEFAULT_MAX_TOKENS
-      : Math.min(readInteger("max_tokens", max_tokens, MAX_TOKENS), MAX_INT32),
+    maxTokens: Math.min(integer("max_tokens", MAX_TOKENS) ?? DEFAULT_MAX_TOKENS, MAX_INT32),
     stop: stop === undefined ? [] : readStop(stop),
   };
 }
 
-/** Values of fields that are off by default. */
-function readAdjustments(value: Readonly<Record<string, unknown>>): Partial<Sampling> {
-  const { min_p, presence_penalty, frequency_penalty, repeat_penalty, logit_bias } = value;
-  return {
-    ...(min_p === undefined ? {} : { minP: readNumber("min_p", min_p, MIN_P) }),
-    ...(presence_penalty === undefined
-      ? {}
-      : { presencePenalty: readNumber("presence_penalty", presence_penalty, PENALTY) }),
-    ...(frequency_penalty === undefined
-      ? {}
-      : { frequencyPenalty: readNumber("frequency_penalty", frequency_penalty, PENALTY) }),
-    ...(repeat_penalty === undefined
-      ? {}
-      : { repeatPenalty: readNumber("repeat_penalty", repeat_penalty, REPEAT_PENALTY) }),
-    ...(logit_bias === undefined ? {} : { logitBias: readLogitBias(logit_bias) }),
-  };
-}
-
-/** Token ids are strings because they are object keys. */
 function readLogitBias(value: unknown): TokenBias[] {
   const entries = Object.entries(readRecord("logit_bias", value));
   if (entries.length > MAX_LOGIT_BIASES) {

@@ -3,6 +3,7 @@ import { MAX_DEPTH, MAX_SCHEMA_LENGTH } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
 import type { JsonObject } from "../inference/request.ts";
 import { readRecord } from "../pipeline/resolve.ts";
+import { isDeeper } from "../inference/json_bounds.ts";
 
 /** Read an object of limited depth, so that later code may recurse. */
 export function readJsonObject(field: string, value: unknown): JsonObject {
@@ -23,12 +24,4 @@ export function readSchema(field: string, value: unknown): JsonObject {
     );
   }
   return schema;
-}
-
-/** An empty object or array is one level deep. */
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  if (levels === 0) return true;
-  const parts: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
-  return parts.some((part) => isDeeper(part, levels - 1));
 }

@@ -1,7 +1,6 @@
 /** The format of an attachment, detected from its first bytes. Nothing is decoded. */
 import type { V2MediaKind } from "@inferd/client/protocol";
 
-/** An image, audio or video format. */
 export interface MediaFormat {
   /** The kinds it may hold: for containers the first bytes do not say which. */
   readonly kinds: readonly V2MediaKind[];

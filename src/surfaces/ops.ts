@@ -5,7 +5,6 @@
 import { MAX_DEPTH, MAX_DISPATCH_CALLS } from "@inferd/client/protocol";
 import { shown } from "../pipeline/resolve.ts";
 
-/** One parsed call. */
 export interface Call {
   readonly verb: string;
   /** By name, in the order they were written. */
@@ -34,7 +33,6 @@ const FILLER = /[^"[\]{},]+/y;
 /**
  * Read `ops`.
  *
- * @param ops The text.
  * @returns The calls, at least one.
  * @throws {OpsError} If it violates the grammar or a limit.
  */

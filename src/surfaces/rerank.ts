@@ -22,7 +22,6 @@ const TOP_N: Range = { min: 1, max: Number.MAX_SAFE_INTEGER, text: "an integer o
 
 const encoder = new TextEncoder();
 
-/** The rerank surface. */
 export const rerankSurface: Surface = {
   name: "rerank",
   service: "rerank",

@@ -6,7 +6,6 @@ import type { ResolvedRequest } from "../pipeline/resolve.ts";
 export interface Surface {
   /** Its name in the log. */
   readonly name: string;
-  /** The backend service it uses. */
   readonly service: Service;
   /**
    * Turn a parsed line into a request, with defaults and limits applied.

@@ -6,7 +6,6 @@ import type { Surface } from "./surface.ts";
 import { v1Surface } from "./v1.ts";
 import { v2Surface } from "./v2.ts";
 
-/** Each surface. */
 export const SURFACES: Readonly<Record<SurfaceName, Surface>> = {
   infer: v1Surface,
   v2: v2Surface,

@@ -12,7 +12,6 @@ import type { Backend } from "../inference/backend.ts";
 import { AttachmentUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
 import type { Conversation, TokenizerAnswer, TokenizerRequest } from "../inference/request.ts";
 import {
-  isRecord,
   type Range,
   readArray,
   readBoolean,
@@ -23,6 +22,7 @@ import {
   type Terminal,
   type WholeAnswer,
 } from "../pipeline/resolve.ts";
+import { isObject } from "../inference/objects.ts";
 import { Attachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";
 import { readTools } from "./tools.ts";
@@ -35,14 +35,7 @@ export function tokenizerTypeOf(type: unknown): TokenizerType | undefined {
   return TYPES.find((known) => known === type);
 }
 
-/**
- * Read a tokenizer request.
- *
- * @param id Id to echo.
- * @param type Its type.
- * @param fields The whole request.
- * @throws {InvalidRequestError} If it is invalid.
- */
+/** @throws {InvalidRequestError} If it is invalid. */
 export function readTokenizer(
   id: string,
   type: TokenizerType,
@@ -109,7 +102,7 @@ function readConversationOf(fields: Readonly<Record<string, unknown>>): Conversa
 function withBlocks(messages: unknown): unknown {
   if (!Array.isArray(messages)) return messages;
   return messages.map((message: unknown) =>
-    isRecord(message) && typeof message.content === "string"
+    isObject(message) && typeof message.content === "string"
       ? { ...message, content: [{ type: "text", text: message.content }] }
       : message
   );

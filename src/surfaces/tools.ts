@@ -9,8 +9,9 @@ import {
   type ToolChoice,
 } from "../inference/request.ts";
 import { mustCall } from "../inference/tool_choice.ts";
-import { isRecord, listed, readArray, readOneOf, readRecord, readString, refuse, shown } from "../pipeline/resolve.ts";
+import { listed, readArray, readOneOf, readRecord, readString, refuse, shown } from "../pipeline/resolve.ts";
 import { readSchema } from "./json_limits.ts";
+import { isObject } from "../inference/objects.ts";
 
 /** The characters not allowed in tool names. */
 const NOT_IN_NAME = /[^A-Za-z0-9_\-./:]/u;
@@ -40,7 +41,6 @@ export function readTools(
   return { tools, toolChoice, responseSchema };
 }
 
-/** The name of a tool, in a definition or a call. */
 export function readToolName(field: string, value: unknown): string {
   const name = readString(field, value);
   if (name === "") refuse(field, NAME, name);
@@ -67,7 +67,7 @@ function shownCharacter(text: string, at: number): string {
 }
 
 function readToolChoice(value: unknown, tools: readonly Tool[]): ToolChoice {
-  if (!isRecord(value)) {
+  if (!isObject(value)) {
     const mode = CHOICES.find((choice) => choice === value);
     if (mode === undefined) {
       refuse("tool_choice", '"auto", "required", "none" or an object with the name of a tool', value);

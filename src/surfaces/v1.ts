@@ -29,7 +29,6 @@ import type { Surface } from "./surface.ts";
 
 const encoder = new TextEncoder();
 
-/** The v1 surface. */
 export const v1Surface: Surface = {
   name: "v1",
   service: "v1",
@@ -98,7 +97,6 @@ function checkImageTokenBudget(value: unknown): void {
   }
 }
 
-/** One answer. */
 class Rendering {
   readonly #id: string;
   readonly #stream: boolean;

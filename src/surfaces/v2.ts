@@ -32,6 +32,7 @@ import { readSampling } from "./generation.ts";
 import type { Surface } from "./surface.ts";
 import { readTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
 import { readTools } from "./tools.ts";
+import { defined } from "../inference/objects.ts";
 
 const LOGPROBS: Range = { min: 0, max: MAX_LOGPROBS, text: `an integer from 0 to ${MAX_LOGPROBS}` };
 
@@ -51,7 +52,6 @@ interface Answered {
   readonly clock: Clock;
 }
 
-/** The v2 surface. */
 export const v2Surface: Surface = {
   name: "v2",
   service: "v2",
@@ -236,10 +236,8 @@ function terminal(
       input_tokens: usage.promptTokens,
       output_tokens: usage.completionTokens,
       cached_tokens: usage.cachedTokens,
-      ...(usage.forcedTokens === undefined ? {} : { forced_tokens: usage.forcedTokens }),
-      ...(usage.preparedTokens === undefined ? {} : { prepared_tokens: usage.preparedTokens }),
-      ...(usage.draftedTokens === undefined ? {} : { drafted_tokens: usage.draftedTokens }),
-      ...(usage.acceptedTokens === undefined ? {} : { accepted_tokens: usage.acceptedTokens }),
+      ...defined({ forced_tokens: usage.forcedTokens, prepared_tokens: usage.preparedTokens }),
+      ...defined({ drafted_tokens: usage.draftedTokens, accepted_tokens: usage.acceptedTokens }),
     },
     stop_reason: STOP_REASONS[reason],
     backend: backend.name,

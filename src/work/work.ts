@@ -13,7 +13,6 @@ export type Work<T> = Generator<Promise<unknown> | void, T, void>;
  * Run to completion.
  *
  * @param work Work without off-thread parts.
- * @returns Its result.
  */
 export function finish<T>(work: Work<T>): T {
   for (;;) {

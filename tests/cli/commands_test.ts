@@ -94,7 +94,7 @@ const WRONG: readonly (readonly [string[], string])[] = [
   [["completions"], "No shell given. Use bash, zsh or fish"],
   [["completions", "tcsh"], 'Unknown shell "tcsh". Use bash, zsh or fish'],
   [["chat", "hi"], 'Unexpected argument "hi"'],
-  [["permissions", "root"], "Use serve, daemon, engine, client, http or doctor"],
+  [["permissions", "root"], "Use serve, daemon, engine, fetcher, client, http or doctor"],
 ];
 for (const [args, message] of WRONG) {
   Deno.test(`inferd exits with 2 and one line when called with ${args.join(" ").slice(0, 60)}`, async () => {

@@ -2,6 +2,7 @@
 import { connect } from "@inferd/client";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { MODEL_PATH } from "../engine/engine_child.ts";
+import { ModelServer } from "../support/model_server.ts";
 import { Sandbox } from "../support/program.ts";
 
 Deno.test("serve guesses with the draft model of --draft, and says so", async () => {
@@ -23,6 +24,29 @@ Deno.test("serve guesses with the draft model of --draft, and says so", async ()
   assert(drafted > 0);
   daemon.kill("SIGTERM");
   assertEquals((await daemon.outcome).code, 0);
+});
+
+Deno.test("serve fetches a draft model with a source, under exact permissions", async () => {
+  await using box = new Sandbox();
+  await using server = new ModelServer(Deno.readFileSync(MODEL_PATH));
+  const path = `${box.dir}/config.json`;
+  const draft = { name: "small", source_url: `${server.url}/small.gguf` };
+  const backends = [{ kind: "llamacpp", name: "a", n_ctx: 256, model: { name: "inferd-tiny" }, draft }];
+  Deno.writeTextFileSync(path, JSON.stringify({ models_home: "models", backends }));
+  const options = { env: { INFERD_CONFIG: path } };
+  const permissions = (await box.run(["permissions", "serve"], options)).stdout.trim().split(" ");
+  await using daemon = await box.serve([], { ...options, permissions });
+  const { capabilities } = await box.admin.snapshot();
+  assertEquals(capabilities.map(({ model, draft }) => [model, draft]), [["inferd-tiny", "small"]]);
+  const { models } = JSON.parse((await box.run(["models", "--json"], options)).stdout);
+  assertEquals(models.map(({ name, in_use }: Record<string, unknown>) => [name, in_use]), [["small", true]]);
+  daemon.kill("SIGTERM");
+  assertEquals((await daemon.outcome).code, 0);
+  // "inferd pull" knows it, too, and what the store has is not fetched again.
+  const requests = server.requests.length;
+  const { stdout } = await box.run(["pull"], options);
+  assertStringIncludes(stdout, "small");
+  assertEquals(server.requests.length, requests);
 });
 
 Deno.test("inferd config print names the draft model, and where it is from", async () => {

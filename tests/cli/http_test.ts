@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { modelBytes } from "../support/model_store.ts";
 import { OtlpReceiver } from "../support/otlp_receiver.ts";
-import { type Output, type Program, Sandbox } from "../support/program.ts";
+import { HTTP_MAIN, type Output, type Program, Sandbox } from "../support/program.ts";
 import { hubOf } from "../support/pull_stores.ts";
 
 const ANY_PORT = "127.0.0.1:0";
@@ -39,7 +39,7 @@ Deno.test("inferd http serves with exactly its permissions, ends on SIGTERM, and
   await using box = new Sandbox();
   await using daemon = await box.serve(["--backend", "mock"]);
   const flags = await permissions(box, ["http", "--http", ANY_PORT]);
-  await using bridge = box.spawn(["http", "--http", ANY_PORT], { permissions: flags });
+  await using bridge = box.spawn(["--http", ANY_PORT], { permissions: flags, program: HTTP_MAIN });
   const url = await addressIn(bridge.stderr);
   const [status, text] = await chat(url);
   assertEquals(status, 200);
@@ -87,7 +87,8 @@ Deno.test("inferd http refuses to listen for other machines without a key, and s
 Deno.test("inferd http says which permissions it needs when it may not listen where it is told to", async () => {
   await using box = new Sandbox();
   const flags = await permissions(box, ["http"]);
-  const { code, stderr } = await box.spawn(["http", "--http", "127.0.0.1:47999"], { permissions: flags }).outcome;
+  const { code, stderr } = await box.spawn(["--http", "127.0.0.1:47999"], { permissions: flags, program: HTTP_MAIN })
+    .outcome;
   assertEquals(code, 1);
   assertMatch(
     stderr,
@@ -95,10 +96,19 @@ Deno.test("inferd http says which permissions it needs when it may not listen wh
   );
 });
 
+Deno.test("inferd http names the bridge's own module when it may not read the program's files", async () => {
+  await using box = new Sandbox();
+  const { code, stderr } = await box.spawn(["http"], { permissions: await permissions(box, ["http"]) }).outcome;
+  assertEquals([code, stderr], [
+    2,
+    `inferd: Cannot load the HTTP bridge: this process may not read the program's files. Run "${HTTP_MAIN}" instead of main.ts\n`,
+  ]);
+});
+
 Deno.test("inferd http may listen on localhost with exactly its permissions, and on no other name", async () => {
   await using box = new Sandbox();
   const flags = await permissions(box, ["http", "--http", "localhost:0"]);
-  await using bridge = box.spawn(["http", "--http", "localhost:0"], { permissions: flags });
+  await using bridge = box.spawn(["--http", "localhost:0"], { permissions: flags, program: HTTP_MAIN });
   const url = await addressIn(bridge.stderr);
   assertEquals(new URL(url).hostname, "127.0.0.1");
   bridge.kill("SIGTERM");

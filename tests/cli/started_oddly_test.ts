@@ -65,6 +65,17 @@ Deno.test({
 });
 
 Deno.test({
+  name: "serve drains on SIGTERM when it was started with that blocked",
+  ignore: !LINUX,
+  async fn(): Promise<void> {
+    await using box = new Sandbox();
+    await using daemon = await box.serve(MOCK, { shell: 'exec env --block-signal=TERM "$@"' });
+    daemon.kill("SIGTERM");
+    assertEquals([(await daemon.outcome).code, filesOf(box)], [0, ["inferd.lock"]]);
+  },
+});
+
+Deno.test({
   name: "serve becomes ready when SIGHUP comes before its daemon takes signals",
   ignore: !LINUX,
   async fn(): Promise<void> {

@@ -186,7 +186,10 @@ Deno.test("LlamaBackend refuses a prompt that cannot fit, without asking the eng
     messages: [{ role: "user", content: JSON.stringify({ count: 1 }) + " ".repeat(length) }],
   });
   const { message } = await assertRejects(() => collect(backend.generate(asked(6000), NEVER)), InvalidRequestError);
-  assertEquals(message, "The prompt has more than 602 tokens; prompt and answer together may have 512");
+  assertEquals(
+    message,
+    "The prompt has more than 602 tokens; that exceeds the available context size, prompt and answer together may have 512",
+  );
   await collect(backend.generate(asked(4000), NEVER));
   const lines = notices.all.flatMap((notice) => notice.type === "log" ? [String(notice.fields.line)] : []);
   assertEquals(lines.filter((line) => line.startsWith("got generate")).length, 1);

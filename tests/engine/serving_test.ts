@@ -226,7 +226,10 @@ Deno.test("engine answers", async (t) => {
   await t.step("prompt is refused with the numbers when it does not fit", async () => {
     const { error, done } = await engine.answer("word ".repeat(3000));
     assertEquals(error?.error, "context_length");
-    assertEquals(error?.message, "The prompt has 3015 tokens; prompt and answer together may have 1024");
+    assertEquals(
+      error?.message,
+      "The prompt has 3015 tokens; that exceeds the available context size, prompt and answer together may have 1024",
+    );
     assertEquals(done, undefined);
   });
 

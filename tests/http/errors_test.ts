@@ -79,6 +79,8 @@ Deno.test("errors: a prompt over the context is 400 with the code that clients l
       [400, expected(path, "context_length_exceeded", "invalid_request_error")],
       path,
     );
+    // What agents look for.
+    assertMatch(answer.text, path === "/v1/messages" ? /prompt is too long/ : /exceeds the available context size/);
   }
 });
 

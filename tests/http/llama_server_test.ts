@@ -29,6 +29,10 @@ Deno.test("llama-server: a text becomes tokens and a text again, and a conversat
   assertEquals((await bridge.post("/detokenize", { tokens: pieces.map(({ id }) => id) })).json.content, "Oslo 🦊 is");
   const { json: { prompt } } = await bridge.post("/apply-template", { messages: QUESTION });
   assertStringIncludes(String(prompt), "What is the capital of France?");
+  const render = async (more: Record<string, unknown>): Promise<unknown> =>
+    (await bridge.post("/apply-template", { messages: QUESTION, add_generation_prompt: true, ...more })).json.prompt;
+  assertEquals(await render({ chat_template_kwargs: { enable_thinking: false } }), prompt);
+  assertNotEquals(await render({ chat_template_kwargs: { enable_thinking: true } }), prompt);
   const { json: { default_generation_settings: settings, total_slots } } = await bridge.get("/props");
   assertEquals([(settings as { n_ctx: number }).n_ctx, total_slots], [1024, 4]);
 });
@@ -181,8 +185,10 @@ Deno.test("llama-server: /completion answers a prompt, whole, in a stream, and s
     probabilities.map(({ id, top_logprobs }) => [typeof id, top_logprobs.length]),
     Array(4).fill(["number", 2]),
   );
-  const { predicted_n, predicted_ms } = whole.timings as Record<string, number>;
-  assertEquals([predicted_n, (predicted_ms ?? 0) > 0], [4, true]);
+  const { predicted_n, predicted_ms = 0, predicted_per_second = 0 } = whole.timings as Record<string, number>;
+  assertEquals([predicted_n, predicted_ms > 0], [4, true]);
+  // The first token comes with the prompt.
+  assertAlmostEquals(predicted_per_second, 3 / predicted_ms * 1000, 1e-6);
 
   const { text } = await bridge.post("/completion", { ...request, stream: true });
   const events = text.trim().split("\n\n").map((event) => JSON.parse(event.replace(/^data: /, "")));
@@ -208,6 +214,33 @@ Deno.test("llama-server: /completion answers a prompt, whole, in a stream, and s
   assertEquals((await bridge.post("/completion", { ...request, ...schema })).json.content, '"42"');
 });
 
+Deno.test("llama-server: /completion tells its settings and tokens, and only the fields that are asked for", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const request = { prompt: "Tell me a story about a fox.", n_predict: 5, temperature: 0, return_tokens: true };
+  const { json } = await bridge.post("/completions", { ...request, response_fields: [] });
+  const settings = json.generation_settings as Record<string, unknown>;
+  assertEquals([settings.n_predict, settings.temperature, settings.mirostat, settings.logit_bias], [5, 0, 0, []]);
+  assertEquals((json.tokens as number[]).length, 5);
+  assertEquals((await bridge.post("/detokenize", { tokens: json.tokens })).json.content, json.content);
+  assertEquals(json.completion_probabilities, undefined);
+  const { text } = await bridge.post("/completion", { ...request, stream: true });
+  const events = text.trim().split("\n\n").map((event) => JSON.parse(event.replace(/^data: /, "")));
+  assertEquals(events.flatMap(({ tokens }) => tokens), json.tokens);
+
+  const { json: banned } = await bridge.post("/tokenize", { content: String(json.content) });
+  const response_fields = ["content", "generation_settings/logit_bias", "generation_settings/nothing"];
+  for (const logit_bias of [[[json.content, false]], { [String(json.content)]: -100 }]) {
+    const { json: fields } = await bridge.post("/completion", { ...request, logit_bias, response_fields });
+    assertEquals(Object.keys(fields), response_fields.slice(0, 2));
+    const biases = fields["generation_settings/logit_bias"] as { token: number; bias: number }[];
+    const biased = (banned.tokens as number[]).toSorted((a, b) => a - b);
+    assertEquals(biases, [...new Set(biased)].map((token) => ({ token, bias: -100 })));
+    assertNotEquals(fields.content, json.content);
+  }
+  const { json: { default_generation_settings: defaults } } = await bridge.get("/props");
+  assertEquals((defaults as { params: Record<string, unknown> }).params.n_predict, -1);
+});
+
 Deno.test("llama-server: what /completion cannot honour is refused by name, and paths that are turned off with 501", async () => {
   await using bridge = await BridgeUnderTest.start();
   const refused = async (more: Record<string, unknown>): Promise<unknown> => {
@@ -221,10 +254,11 @@ Deno.test("llama-server: what /completion cannot honour is refused by name, and 
       [{ ignore_eos: true }, "ignore_eos"],
       [{ mirostat: 2 }, "mirostat"],
       [{ n_predict: 0 }, "n_predict"],
+      [{ logit_bias: Array.from({ length: 257 }, (_, number) => [`text ${number}`, -1]) }, "logit_bias"],
       [{ prompt: "" }, "prompt"],
       [{ prompt: [[1, 2]] }, "prompt"],
       [{ prompt: { prompt_string: "a", multimodal_data: [] } }, "prompt"],
-      [{ return_tokens: true }, "return_tokens"],
+      [{ timings_per_token: true }, "timings_per_token"],
     ] as const
   ) assertEquals(await refused(more), [400, param]);
   assertEquals(
@@ -236,6 +270,7 @@ Deno.test("llama-server: what /completion cannot honour is refused by name, and 
     assertEquals([status, (json.error as { code: string }).code], [501, "not_supported_error"], path);
   }
   const { text } = await bridge.post("/embedding", { content: ["one", "two"] });
+  assertEquals((await bridge.post("/embeddings", { input: ["one", "two"], encoding_format: "float" })).text, text);
   const vectors = JSON.parse(text) as { index: number; embedding: number[][] }[];
   assertEquals(vectors.map(({ index, embedding }) => [index, embedding.length]), [[0, 1], [1, 1]]);
 });
@@ -270,6 +305,21 @@ Deno.test("openai: an answer has llama-server's timings and takes its json_schem
   const { text } = await bridge.post("/v1/chat/completions", { ...request, stream: true });
   const last = text.trim().split("\n\n").at(-2) ?? "";
   assertEquals(JSON.parse(last.slice("data: ".length)).timings.predicted_n, completion_tokens);
+  const streamed = { stream: true, stream_options: { include_usage: true } };
+  const older = { prompt: "Hello.", max_tokens: 3, seed: 1 };
+  assertEquals(((await bridge.post("/v1/completions", older)).json.timings as { predicted_n: number }).predicted_n, 3);
+  for (
+    const [path, asked, places] of [
+      ["/v1/chat/completions", { ...request, ...streamed }, 1],
+      ["/v1/completions", { ...older, ...streamed }, 1],
+      ["/v1/completions", { ...older, stream: true }, 1],
+      ["/v1/chat/completions", { ...request, ...streamed, n: 2 }, 0],
+    ] as const
+  ) {
+    const { text } = await bridge.post(path, asked);
+    assertEquals(text.match(/"timings"/g)?.length ?? 0, places, text);
+    assertEquals(text.trim().split("\n\n").at(-2)?.includes('"timings"'), places === 1, text);
+  }
   const both = { ...request, response_format: { type: "json_object" } };
   assertEquals((await bridge.post("/v1/chat/completions", both)).status, 400);
 });
@@ -290,6 +340,16 @@ Deno.test("llama-server: slots tell how many requests run", async () => {
   }).catch(() => {});
   await accepted;
   assertEquals(await busy(), [true, false]);
+  assertEquals((await bridge.get("/slots?fail_on_no_slot=1")).status, 200);
+  const last = bridge.daemon.log.next("request_accepted");
+  const other = fetch(`${bridge.url}/completion`, {
+    method: "POST",
+    body: JSON.stringify({ prompt: "hi" }),
+    signal: leave.signal,
+  }).catch(() => {});
+  await last;
+  assertEquals((await bridge.get("/slots?fail_on_no_slot=1")).status, 503);
   leave.abort();
+  await other;
   await running;
 });

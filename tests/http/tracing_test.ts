@@ -1,7 +1,7 @@
 /** OpenTelemetry, as Deno exports it: one span per request with its phases, in the caller's trace, without any text. */
 import { assert, assertEquals } from "@std/assert";
 import { OtlpReceiver } from "../support/otlp_receiver.ts";
-import { Sandbox } from "../support/program.ts";
+import { HTTP_MAIN, Sandbox } from "../support/program.ts";
 
 const ANY_PORT = "127.0.0.1:0";
 const SECRET = "the-prompt-that-no-span-may-have";
@@ -20,7 +20,7 @@ async function traced({ env }: Pick<OtlpReceiver, "env">, use: (url: string) => 
   await using _daemon = await box.serve(["--backend", "mock"]);
   const { stdout } = await box.run(["permissions", "http", "--http", ANY_PORT]);
   const permissions = stdout.trim().split(" ");
-  await using bridge = box.spawn(["http", "--http", ANY_PORT], { permissions, env });
+  await using bridge = box.spawn(["--http", ANY_PORT], { permissions, env, program: HTTP_MAIN });
   const [, url = ""] = await bridge.stderr.match(/Listening on (http:\/\/\S+)/);
   await use(url);
   bridge.kill("SIGTERM");

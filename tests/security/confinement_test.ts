@@ -1,7 +1,7 @@
 /** Threats: native code of an engine that was taken over, a debugger in any of the processes, engines that outlive all. */
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
-import { Sandbox } from "../support/program.ts";
+import { HTTP_MAIN, Sandbox } from "../support/program.ts";
 
 const LINUX = Deno.build.os === "linux";
 const SIGUSR1_BIT = 1n << 9n;
@@ -95,7 +95,10 @@ Deno.test({
   async fn(): Promise<void> {
     await using box = new Sandbox();
     const { stdout } = await box.run(["permissions", "http", "--http", "127.0.0.1:0"]);
-    await using bridge = box.spawn(["http", "--http", "127.0.0.1:0"], { permissions: stdout.trim().split(" ") });
+    await using bridge = box.spawn(["--http", "127.0.0.1:0"], {
+      permissions: stdout.trim().split(" "),
+      program: HTTP_MAIN,
+    });
     await bridge.stderr.has("Listening on");
     await delay(LISTENING_MS);
     Deno.kill(bridge.pid, "SIGUSR1");

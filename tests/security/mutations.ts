@@ -382,7 +382,7 @@ export const MITIGATIONS: readonly Mitigation[] = [
   },
   {
     threat: "code in the daemon starts programs",
-    file: "src/monitor/permissions.ts",
+    file: "src/monitor/permissions/daemon_needs.ts",
     source: 'keep("net", `unix:${privateSocket}`);',
     replacement: 'keep("net", `unix:${privateSocket}`);\n  keep("run", context.execPath);',
     test: "tests/security/monitor_test.ts",

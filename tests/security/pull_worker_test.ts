@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { huggingFace } from "../../src/config/resolve.ts";
-import { httpPermissionFlags } from "../../src/monitor/permissions.ts";
+import { httpPermissionFlags } from "../../src/monitor/permissions/permissions.ts";
 import { daemonOptions } from "../support/daemons.ts";
 import { denoDir } from "../support/program.ts";
 import { Hub } from "../support/hub.ts";

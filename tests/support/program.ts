@@ -2,6 +2,8 @@
 import { type Admin, admin } from "@inferd/client";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+/** Runs the HTTP bridge, which may not read the program's files. */
+export const HTTP_MAIN = new URL("../../src/cli/http_main.ts", import.meta.url).pathname;
 
 let knownDenoDir: string | undefined;
 

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { ModelStore } from "../../src/http/model_store.ts";
 import type { Store } from "../../src/models/store.ts";
-import { PULL_WORKER } from "../../src/monitor/pull_needs.ts";
+import { PULL_WORKER } from "../../src/monitor/permissions/pull_needs.ts";
 import { startPullWorker } from "../../src/pulls/pull_worker.ts";
 import { type Answer, ModelServer } from "./model_server.ts";
 

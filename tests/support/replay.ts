@@ -169,7 +169,9 @@ function afterPrompt(
   const units = unitsOf(model, whole);
   let begin = 0;
   while (begin < asked.length && asked[begin] === units[begin]) begin++;
-  const complete = begin === asked.length;
+  const spaced = begin < asked.length ? spacedOtherwise(asked, units) : begin;
+  const complete = spaced !== undefined;
+  begin = spaced ?? begin;
   if (!complete) {
     const open = units.findLastIndex((unit, at) =>
       at < begin && (unit >= FIRST_SPECIAL || unit === LESS || unit === MORE)
@@ -189,6 +191,21 @@ function afterPrompt(
   return { tokens: [], complete };
 }
 
+/** Where all that the prompt has after the question has come, spaced and introduced in another way. */
+function spacedOtherwise(asked: readonly number[], units: readonly number[]): number | undefined {
+  const question = encoder.encode(QUESTION.content as string);
+  const after = (all: readonly number[]): number =>
+    all.findLastIndex((_, at) => question.every((byte, index) => all[at + index] === byte)) + question.length;
+  let at = after(units);
+  for (const unit of asked.slice(after(asked))) {
+    if (unit <= SPACE) continue;
+    while ((units[at] ?? Infinity) <= SPACE) at++;
+    if (units[at++] !== unit) return undefined;
+  }
+  return at;
+}
+
+const SPACE = 0x20;
 const LESS = 0x3c;
 const MORE = 0x3e;
 const FIRST_SPECIAL = 256;

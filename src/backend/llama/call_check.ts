@@ -57,9 +57,6 @@ const known = new WeakMap<object, readonly ValidateFunction[] | "unusable">();
 /**
  * Explain what is wrong with a call.
  *
- * @param tools The request's tools.
- * @param name The called tool.
- * @param input Its arguments.
  * @returns A message for the caller; `undefined` if the arguments are valid or cannot be validated.
  */
 export function toolCallFault(tools: readonly Tool[], name: string, input: JsonObject): string | undefined {

@@ -3,6 +3,7 @@ import { type BackendCapabilities, DEFAULT_CONTEXT_TOKENS, ONLY_TEXT } from "../
 import type { FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import type { ModelFile } from "../../models/file/model_file.ts";
 import type { LlamaConfig } from "./options.ts";
+import { defined } from "../../inference/objects.ts";
 
 /** Services by the purpose a model was loaded for. */
 const SERVICES = {
@@ -11,7 +12,6 @@ const SERVICES = {
   rerank: { ...ONLY_TEXT, v1: false, rerank: true },
 } as const;
 
-/** Capabilities of a loaded model. */
 export function readyCapabilities(
   ready: Extract<FromEngine, { type: "ready" }>,
   { modelName, draft }: LlamaConfig,
@@ -44,12 +44,7 @@ export function inspectMessage(
     op: "inspect",
     modelPath: first?.path ?? modelPath,
     ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
-    ...(accelerator === undefined ? {} : { accelerator }),
-    ...(cacheDir === undefined ? {} : { cacheDir }),
-    ...(libraryDir === undefined ? {} : { libraryDir }),
-    ...(embed === undefined ? {} : { embed }),
-    ...(pooling === undefined ? {} : { pooling }),
-    ...(templateText === undefined ? {} : { chatTemplate: templateText }),
+    ...defined({ accelerator, cacheDir, libraryDir, embed, pooling, chatTemplate: templateText }),
   };
 }
 

@@ -13,7 +13,6 @@ import type {
 } from "../../inference/request.ts";
 import { type GenerationsOptions, toError } from "./generations.ts";
 
-/** Connection to the engine. */
 export interface EncodingsOptions extends GenerationsOptions {
   /** The model's name, part of every answer. */
   readonly model: string;
@@ -33,7 +32,6 @@ interface Pending {
 
 const FLOAT_BYTES = 4;
 
-/** The pending requests of one backend. */
 export class Encodings {
   readonly #options: EncodingsOptions;
   readonly #pending = new Map<number, Pending>();
@@ -42,16 +40,11 @@ export class Encodings {
     this.#options = options;
   }
 
-  /** Whether requests are pending. */
   get waiting(): boolean {
     return this.#pending.size > 0;
   }
 
-  /**
-   * Compute embeddings.
-   *
-   * @throws {InvalidRequestError} If the model cannot encode these texts.
-   */
+  /** @throws {InvalidRequestError} If the model cannot encode these texts. */
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedAnswer> {
     return this.#ask({
       message: (id) => ({ op: "embed", id, request }),
@@ -64,11 +57,7 @@ export class Encodings {
     });
   }
 
-  /**
-   * Score documents.
-   *
-   * @throws {InvalidRequestError} If the model cannot score these texts.
-   */
+  /** @throws {InvalidRequestError} If the model cannot score these texts. */
   rerank(request: RerankRequest, signal: AbortSignal): Promise<RerankAnswer> {
     return this.#ask({
       message: (id) => ({ op: "rerank", id, request }),
@@ -80,11 +69,7 @@ export class Encodings {
     });
   }
 
-  /**
-   * Run a tokenizer or chat template request.
-   *
-   * @throws {InvalidRequestError} If the model cannot serve it.
-   */
+  /** @throws {InvalidRequestError} If the model cannot serve it. */
   tokenizer(request: TokenizerRequest, signal: AbortSignal): Promise<TokenizerAnswer> {
     return this.#ask({
       message: (id) => ({ op: "tokenizer", id, request }),

@@ -8,13 +8,13 @@ import type { ModelFile } from "../../models/file/model_file.ts";
 import { PipedProcess } from "../../processes/piped_process.ts";
 import type { JsonProcess, ProcessExit } from "../../processes/process.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
+import { defined } from "../../inference/objects.ts";
 
 /** Time limit for an engine's first message. Without local modules, Deno downloads them first. */
 const START_TIMEOUT_MS = 10 * 60_000;
 /** Last lines of stderr, kept for the report of its death. */
 const STDERR_TAIL_LINES = 12;
 
-/** A running engine and its state. */
 export interface Engine {
   readonly process: JsonProcess<ToEngine>;
   readonly ready: PromiseWithResolvers<Extract<FromEngine, { type: "ready" }>>;
@@ -36,7 +36,6 @@ export interface Engine {
 /** An engine exited before it was ready. */
 export class EngineDeathError extends BackendUnavailableError {}
 
-/** Options for spawning an engine. */
 export interface SpawnOptions extends Pick<LlamaOptions, "command" | "spawn"> {
   /** The backend's name, for messages. */
   readonly name: string;
@@ -48,11 +47,7 @@ export interface SpawnOptions extends Pick<LlamaOptions, "command" | "spawn"> {
   readonly onStderr: (line: string) => void;
 }
 
-/**
- * Spawn an engine.
- *
- * @throws {BackendUnavailableError} If it cannot be spawned.
- */
+/** @throws {BackendUnavailableError} If it cannot be spawned. */
 export function spawnEngine(options: SpawnOptions): Engine {
   const { name, signal } = options;
   const spawn = options.spawn ?? ((listener) => new PipedProcess(options.command ?? engineCommand(), listener));
@@ -95,22 +90,12 @@ function notStartedError(name: string, error: unknown): BackendUnavailableError 
   return new BackendUnavailableError(`Cannot start the engine of backend "${name}": ${reason}`, { cause: error });
 }
 
-/** The settings that the native library gets. */
 function nativeSettings(config: LlamaConfig): NativeSettings {
   const { cacheTypeK, cacheTypeV, flashAttention, lora, mmap, mlock, mainGpu, tensorSplit } = config;
   const { ropeFreqBase, ropeFreqScale, ropeScaling } = config;
   return {
-    ...(cacheTypeK === undefined ? {} : { cacheTypeK }),
-    ...(cacheTypeV === undefined ? {} : { cacheTypeV }),
-    ...(flashAttention === undefined ? {} : { flashAttention }),
-    ...(lora === undefined ? {} : { lora }),
-    ...(mmap === undefined ? {} : { mmap }),
-    ...(mlock === undefined ? {} : { mlock }),
-    ...(mainGpu === undefined ? {} : { mainGpu }),
-    ...(tensorSplit === undefined ? {} : { tensorSplit }),
-    ...(ropeFreqBase === undefined ? {} : { ropeFreqBase }),
-    ...(ropeFreqScale === undefined ? {} : { ropeFreqScale }),
-    ...(ropeScaling === undefined ? {} : { ropeScaling }),
+    ...defined({ cacheTypeK, cacheTypeV, flashAttention, lora, mmap, mlock, mainGpu, tensorSplit, ropeFreqBase }),
+    ...defined({ ropeFreqScale, ropeScaling }),
   };
 }
 
@@ -136,24 +121,10 @@ export function engineConfig(
     ...(files.length > 1 ? { partPaths: files.map(({ path }) => path) } : {}),
     modelName,
     parallel,
-    ...(accelerator === undefined ? {} : { accelerator }),
-    ...(cacheDir === undefined ? {} : { cacheDir }),
+    ...defined({ accelerator, cacheDir }),
     ...(Object.keys(native).length === 0 ? {} : { native }),
-    ...(sampling === undefined ? {} : { sampling }),
-    ...(system === undefined ? {} : { system }),
-    ...(templateText === undefined ? {} : { chatTemplate: templateText }),
-    ...(reservedBytes === undefined ? {} : { reservedBytes }),
-    ...(wholeContext === undefined ? {} : { wholeContext }),
-    ...(contextTokens === undefined ? {} : { contextTokens }),
-    ...(threads === undefined ? {} : { threads }),
-    ...(libraryDir === undefined ? {} : { libraryDir }),
-    ...(gpuLayers === undefined ? {} : { gpuLayers }),
-    ...(embed === undefined ? {} : { embed }),
-    ...(pooling === undefined ? {} : { pooling }),
-    ...(warm === undefined ? {} : { warm }),
-    ...(fastForward === undefined ? {} : { fastForward }),
-    ...(nextTurn === undefined ? {} : { nextTurn }),
-    ...(speculation === undefined ? {} : { speculation }),
+    ...defined({ sampling, system, chatTemplate: templateText, reservedBytes, wholeContext, contextTokens, threads }),
+    ...defined({ libraryDir, gpuLayers, embed, pooling, warm, fastForward, nextTurn, speculation }),
     ...(draft?.[0] === undefined ? {} : {
       draft: {
         modelPath: draft[0].path,

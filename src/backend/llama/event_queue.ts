@@ -3,7 +3,6 @@
  * producer.
  */
 
-/** Limit and back-pressure callbacks. */
 export interface EventQueueOptions {
   /** `onFull` is called above this many queued events. */
   readonly most: number;

@@ -13,11 +13,11 @@ import {
 import type { BackendEvent } from "../../inference/events.ts";
 import type { GenerationRequest } from "../../inference/request.ts";
 import { EventQueue } from "./event_queue.ts";
+import { defined } from "../../inference/objects.ts";
 
 /** Queued events per request above which the engine is told to pause it. */
 const MOST_UNTAKEN_EVENTS = 64;
 
-/** Connection to the engine. */
 export interface GenerationsOptions {
   readonly send: (message: ToEngine) => void;
   /** Called when the first request starts and when the last one ends. */
@@ -38,7 +38,6 @@ interface Running {
   readonly release: () => void;
 }
 
-/** The generations in progress on one backend. */
 export class Generations {
   readonly #options: GenerationsOptions;
   readonly #running = new Map<number, Running>();
@@ -47,7 +46,6 @@ export class Generations {
     this.#options = options;
   }
 
-  /** Whether there are any requests. */
   get busy(): boolean {
     return this.#running.size > 0;
   }
@@ -58,7 +56,6 @@ export class Generations {
     return false;
   }
 
-  /** Send a request to the engine. */
   begin(request: GenerationRequest, signal: AbortSignal): AsyncIterator<BackendEvent, undefined> {
     const { send, onBusy, nextId } = this.#options;
     const id = nextId();
@@ -98,11 +95,7 @@ export class Generations {
     return queue;
   }
 
-  /**
-   * Deliver an event.
-   *
-   * @returns Whether the request is a known generation; otherwise the event is ignored.
-   */
+  /** @returns Whether the request is a known generation; otherwise the event is ignored. */
   deliver(event: EngineEvent): boolean {
     const running = this.#running.get(event.id);
     if (running === undefined) return false;
@@ -167,10 +160,8 @@ export class Generations {
         promptTokens: event.prompt,
         completionTokens: event.completion,
         cachedTokens: event.cached,
-        ...(event.forced === undefined ? {} : { forcedTokens: event.forced }),
-        ...(event.prepared === undefined ? {} : { preparedTokens: event.prepared }),
-        ...(event.drafted === undefined ? {} : { draftedTokens: event.drafted }),
-        ...(event.accepted === undefined ? {} : { acceptedTokens: event.accepted }),
+        ...defined({ forcedTokens: event.forced, preparedTokens: event.prepared, draftedTokens: event.drafted }),
+        ...defined({ acceptedTokens: event.accepted }),
       },
       timings: { queueMs, promptMs, generationMs },
       ...(event.unsatisfied ? { toolChoiceUnsatisfied: true } : {}),
@@ -192,7 +183,6 @@ export class Generations {
   }
 }
 
-/** Map an engine's error code to an error class. */
 export function toError(code: Extract<EngineEvent, { error: unknown }>["error"], message: string): Error {
   switch (code) {
     case "invalid_request":

@@ -36,7 +36,6 @@ import { Revival } from "./watch/revival.ts";
 
 const CLOSE_GRACE_MS = 2_000;
 
-/** A local model in an engine process. */
 export class LlamaBackend implements Backend {
   readonly name: string;
   readonly #config: LlamaConfig;
@@ -144,7 +143,6 @@ export class LlamaBackend implements Backend {
    * Read capabilities from the model file's header, without loading weights; an alternative to `start`.
    *
    * @param notify As in `start`.
-   * @param signal Aborts.
    * @throws {BackendUnavailableError} If the model cannot be used.
    */
   async inspect(notify: (notice: BackendNotice) => void, signal: AbortSignal): Promise<BackendCapabilities> {

@@ -19,7 +19,6 @@ export function isModelFault(error: unknown): boolean {
   return error instanceof BackendUnavailableError && error.cause instanceof ModelFileError;
 }
 
-/** Callbacks while files are checked. */
 export interface FilesWatch {
   readonly onPhase: (phase: LoadPhase) => void;
   /** Pauses the load clock; dispose of the result to resume. */

@@ -10,7 +10,6 @@ import type { JsonProcess, ProcessListener } from "../../processes/process.ts";
 /** Configuration with a resolved model path. */
 export type LlamaConfig = LlamaBackendConfig & { readonly parallel: number; readonly modelPath: string };
 
-/** Progress callbacks and cancellation of a fetch. */
 export interface FetchWatch {
   readonly onPhase: (phase: LoadPhase) => void;
   /** Writes to the operator's log. */
@@ -18,9 +17,7 @@ export interface FetchWatch {
   readonly signal: AbortSignal;
 }
 
-/** Fetches libraries that engines need. */
 export interface Fetcher {
-  /** Cache directory. */
   readonly cacheDir: string;
   /** @throws {Error} If it cannot be fetched; the message is for the operator. */
   fetch(need: EngineNeed, watch: FetchWatch): Promise<void>;

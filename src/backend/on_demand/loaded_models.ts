@@ -18,7 +18,6 @@ export class LoadedModels {
   readonly #models = new Set<LoadedModel>();
   #turn: Promise<void> = Promise.resolve();
 
-  /** Register a model. */
   add(model: LoadedModel): void {
     this.#models.add(model);
   }
@@ -28,7 +27,6 @@ export class LoadedModels {
     return this.#beside(model).reduce((sum, { weightBytes }) => sum + weightBytes, 0);
   }
 
-  /** Whether another model can be unloaded. */
   canFree(model: LoadedModel): boolean {
     return this.#oldest(model) !== undefined;
   }

@@ -37,7 +37,6 @@ export interface LoadableBackend extends Backend {
   inspect(notify: (notice: BackendNotice) => void, signal: AbortSignal): Promise<BackendCapabilities>;
 }
 
-/** Options of an on-demand backend. */
 export interface OnDemandOptions {
   readonly name: string;
   readonly loaded: LoadedModels;
@@ -54,7 +53,6 @@ export interface OnDemandOptions {
   readonly now?: () => number;
 }
 
-/** Loads and unloads a backend on demand. */
 export class OnDemandBackend implements Backend, LoadedModel {
   readonly name: string;
   readonly #options: OnDemandOptions;

@@ -29,7 +29,6 @@ function words<T extends string>(end: T, names: string): [string, T][] {
   return names.split(" ").map((name) => [name, end]);
 }
 
-/** An answer in progress. */
 export class Answer {
   readonly #request: GenerationRequest;
   /** The backend's name, for messages. */
@@ -61,7 +60,6 @@ export class Answer {
     return this.#length;
   }
 
-  /** Whether anything of the answer has arrived. */
   get begun(): boolean {
     return this.#pieces > 0;
   }
@@ -69,8 +67,6 @@ export class Answer {
   /**
    * Read a chunk.
    *
-   * @param value Parsed JSON.
-   * @returns Its events.
    * @throws {UpstreamError} If it reports a failure.
    * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If the chunk itself is invalid.
    */
@@ -94,7 +90,6 @@ export class Answer {
    * Finish the answer.
    *
    * @param options `complete`: the server marked the end of the stream; otherwise the answer needs a finish reason.
-   * @returns The last events.
    * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If the answer is incomplete or
    * breaks a guarantee.
    */

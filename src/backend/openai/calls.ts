@@ -16,6 +16,7 @@ import { ObjectEnd } from "./object_end.ts";
 import { RemoteNames } from "./names.ts";
 import { mayCall } from "../../inference/tool_choice.ts";
 import { parseJson } from "./values.ts";
+import { isDeeper } from "../../inference/json_bounds.ts";
 
 /** Longest arguments in UTF-16 units. */
 const MAX_ARGUMENTS_LENGTH = 1024 * 1024;
@@ -47,7 +48,6 @@ interface OpenCall {
   end: ObjectEnd;
 }
 
-/** The tool calls of one answer. */
 export class ToolCalls {
   readonly #names: RemoteNames;
   readonly #offered: ReadonlySet<string>;
@@ -68,7 +68,6 @@ export class ToolCalls {
     this.#used = new Set(usedIds(request));
   }
 
-  /** Number of complete calls so far. */
   get count(): number {
     return this.#count;
   }
@@ -257,11 +256,6 @@ function readInput(written: string): JsonObject {
     throw new ToolCallMalformedError("The model's tool arguments are not a valid JSON object");
   }
   return input as JsonObject;
-}
-
-function isDeeper(value: unknown, most: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return most === 0 || Object.values(value).some((inner) => isDeeper(inner, most - 1));
 }
 
 function usedIds({ messages }: GenerationRequest): string[] {

@@ -5,14 +5,14 @@
 import type { TokenLogprob, TokenProbability, Usage } from "../../inference/events.ts";
 import type { JsonObject } from "../../inference/request.ts";
 import type { CallPiece } from "./calls.ts";
-import { countOf, indexOf, isObject, saysSomething, textIn, wordOf } from "./values.ts";
+import { countOf, indexOf, saysSomething, textIn, wordOf } from "./values.ts";
+import { defined, isObject } from "../../inference/objects.ts";
 
 /** A piece of an answer, in order. */
 export type Piece =
   | { readonly type: "text" | "thinking" | "refusal"; readonly text: string }
   | { readonly type: "call"; readonly call: CallPiece };
 
-/** The contents of a chunk. */
 export interface Chunk {
   /** The failure it reports, as input for `toFailure`. */
   readonly failure?: unknown;
@@ -21,7 +21,6 @@ export interface Chunk {
   readonly pieces: readonly Piece[];
   /** Logprobs of its tokens; empty if the server sends none. */
   readonly logprobs: readonly TokenLogprob[];
-  /** The finish reason. */
   readonly finish?: string;
   /** Candidates for the stop string that matched. */
   readonly stops: readonly string[];
@@ -60,12 +59,7 @@ const THOUGHT_PART = /^(?:redacted_)?(?:thinking|thought|reasoning)/i;
 /** Types of content parts that hold text; a part without a type holds text, too. */
 const TEXT_PARTS: ReadonlySet<unknown> = new Set([undefined, null, "text", "output_text"]);
 
-/**
- * Read a chunk.
- *
- * @param value Parsed JSON.
- * @throws {UnreadableChunkError} If it cannot be read.
- */
+/** @throws {UnreadableChunkError} If it cannot be read. */
 export function readChunk(value: unknown): Chunk {
   if (!isObject(value)) throw new UnreadableChunkError("A chunk is not an object");
   const choices = readList(value.choices);
@@ -190,9 +184,7 @@ function readUsage(
   const cachedTokens = countOf(details.cached_tokens) ?? countOf(usage.prompt_cache_hit_tokens) ??
     countOf(usage.cached_tokens);
   return {
-    ...(promptTokens === undefined ? {} : { promptTokens }),
-    ...(completionTokens === undefined ? {} : { completionTokens }),
-    ...(cachedTokens === undefined ? {} : { cachedTokens }),
+    ...defined({ promptTokens, completionTokens, cachedTokens }),
   };
 }
 

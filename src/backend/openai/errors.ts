@@ -11,7 +11,8 @@
  * - `{"error": {…, "metadata": {"raw"}}}`: OpenRouter, with the upstream server's error
  */
 import { BackendUnavailableError, ContextLengthError, InvalidRequestError } from "../../inference/errors.ts";
-import { isObject, parseJson } from "./values.ts";
+import { isObject } from "../../inference/objects.ts";
+import { parseJson } from "./values.ts";
 
 /** Maximum length of a server's text in messages, in UTF-16 units. */
 const SHOWN_LENGTH = 300;
@@ -47,7 +48,6 @@ const PYTHON_LOC = /'loc': [([]([^)\]]*)/g;
 /** Keys that hold an error message, most specific first. */
 const MESSAGES = ["message", "msg", "detail", "details", "error", "errors", "reason"] as const;
 
-/** A failure reported by a server. */
 export interface UpstreamFailure {
   readonly status: number | undefined;
   /** A word such as `rate_limit_exceeded`. */
@@ -57,7 +57,6 @@ export interface UpstreamFailure {
   readonly fields: readonly (readonly string[])[];
 }
 
-/** A server reported failure. */
 export class UpstreamError extends Error {
   override readonly name = "UpstreamError";
   readonly failure: UpstreamFailure;
@@ -129,7 +128,6 @@ function wordOf(value: unknown): string | undefined {
 
 /** The server that failed. */
 export interface Upstream {
-  /** The backend's name. */
   readonly name: string;
   /** The API key, redacted from messages: some servers quote it. */
   readonly secret: string | undefined;

@@ -17,14 +17,12 @@ const MAX_BLANK_LENGTH = 64 * 1024;
 /** How long to wait for EOF after the last message. */
 const LAST_BYTES_MS = 100;
 
-/** A message from the server. */
 export interface ServerMessage {
   /** `whole`: the complete body; `error`: a failure. */
   readonly type: "event" | "error" | "whole";
   readonly data: string;
 }
 
-/** Options of an exchange. */
 export interface ExchangeOptions {
   readonly client: Deno.HttpClient;
   /** The server's name in messages. */

@@ -8,7 +8,7 @@
  */
 import type { GenerationRequest, JsonObject } from "../../inference/request.ts";
 import type { UpstreamFailure } from "./errors.ts";
-import { isObject } from "./values.ts";
+import { isObject } from "../../inference/objects.ts";
 
 /** An optional field sent by the daemon itself. */
 type Field = keyof typeof FIELDS;
@@ -79,12 +79,6 @@ export class ServerFields {
     return [...this.#refused, ...this.#newerLimit ? ["max_tokens"] : []];
   }
 
-  /**
-   * Start an attempt.
-   *
-   * @param request The caller's request.
-   * @param body The complete body.
-   */
   attempt(request: GenerationRequest, body: JsonObject): Attempt {
     const own = new Set(ownFields(request, body));
     const refused = [...this.#refused].filter((field) => isIn(body, field));
@@ -139,7 +133,6 @@ export class Attempt {
     this.#newerLimit = known.newerLimit;
   }
 
-  /** The body to send. */
   get body(): JsonObject {
     let body = this.#whole;
     for (const field of this.#without) body = withoutField(body, field);

@@ -9,11 +9,9 @@ export const HTTP_CLIENT_ENV = ["NO_PROXY"] as const;
 /** Deno's syntax for "no proxy at all": `*` matches names, the two networks match addresses. */
 const EVERY_HOST = "*,0.0.0.0/0,::/0";
 
-/** Options of a client. */
 export interface HttpClientOptions {
   /** Proxy URL for all requests; default: none. Proxies from the environment are ignored. */
   readonly proxy?: string;
-  /** Reuse connections. */
   readonly keepAlive: boolean;
 }
 
@@ -22,7 +20,6 @@ export interface HttpClientOptions {
  *
  * Without `keepAlive` a request is sent at most once. Deno retries, even a POST, when a reused connection dies.
  *
- * @param options Options of the client.
  * @returns The client; the caller closes it.
  * @throws {Deno.errors.NotCapable} If this process may not set NO_PROXY, or may not connect to the proxy.
  */
@@ -68,11 +65,6 @@ function decoded(text: string): string {
   }
 }
 
-/**
- * Port of a proxy.
- *
- * @param url URL of the proxy.
- */
 export function proxyPort({ protocol, port }: URL): number {
   return Number(port) || (protocol === "https:" ? 443 : protocol === "http:" ? 80 : 1080);
 }
@@ -80,7 +72,6 @@ export function proxyPort({ protocol, port }: URL): number {
 /**
  * Proxy for a server.
  *
- * @param server Its URL and its configured proxy.
  * @returns The proxy's URL; undefined if the server is on this machine or in a private network, or no proxy is
  * configured.
  */

@@ -14,7 +14,6 @@ const MARKS: readonly (readonly [open: string, close: string])[] = [
   ["[THINK]", "[/THINK]"],
 ];
 
-/** A piece of an answer. */
 export interface ThoughtOrText {
   readonly type: "thinking" | "text";
   readonly text: string;
@@ -34,11 +33,7 @@ export class LeadingThought {
     return rest;
   }
 
-  /**
-   * Add a piece.
-   *
-   * @returns The pieces decided so far.
-   */
+  /** @returns The pieces decided so far. */
   take(text: string): ThoughtOrText[] {
     if (this.#place === "text") return [{ type: "text", text }];
     this.#held += text;
@@ -53,11 +48,7 @@ export class LeadingThought {
     return pieces;
   }
 
-  /**
-   * Finish.
-   *
-   * @returns The held-back rest.
-   */
+  /** @returns The held-back rest. */
   end(): ThoughtOrText[] {
     const pieces: ThoughtOrText[] = [];
     this.#give(this.#place === "thought" ? "thinking" : "text", pieces);

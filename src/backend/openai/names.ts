@@ -25,7 +25,6 @@ export class RemoteNames {
     for (const name of changed) this.#add(name, this.#freeNameFor(name));
   }
 
-  /** The name sent to the server. */
   toRemote(name: string): string {
     return this.#remote.get(name) ?? name;
   }

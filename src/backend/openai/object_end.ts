@@ -5,7 +5,6 @@ export class ObjectEnd {
   #escaped = false;
   #state: "before" | "inside" | "ended" | "no object" = "before";
 
-  /** Whether the object has ended. */
   get ended(): boolean {
     return this.#state === "ended";
   }
@@ -15,7 +14,6 @@ export class ObjectEnd {
     return this.#state === "before";
   }
 
-  /** Add a piece. */
   take(text: string): void {
     for (const character of text) {
       if (this.#state === "ended" || this.#state === "no object") return;

@@ -19,6 +19,7 @@ import { Exchange } from "./exchange.ts";
 import { type Attempt, ServerFields } from "./fields.ts";
 import { toOpenAiRequest } from "./request.ts";
 import { isBounded, parseJson } from "./values.ts";
+import { turn } from "../../inference/turn.ts";
 
 /** How much of an error body is read, in bytes. */
 const MAX_FAILURE_BYTES = 64 * 1024;
@@ -29,10 +30,8 @@ const MAX_LINES = 4096;
 /** Chunks processed before yielding to other tasks. */
 const CHUNKS_PER_TURN = 1024;
 
-/** The end-of-stream marker. */
 const DONE = /^\s*\[DONE\]\s*$/;
 
-/** Forwards requests to the server. */
 export class OpenAiBackend implements Backend {
   readonly name: string;
   readonly #config: OpenAiBackendConfig;
@@ -220,11 +219,6 @@ export class OpenAiBackend implements Backend {
   #log(msg: string, fields: Record<string, unknown>, level: "info" | "warn" = "warn"): void {
     this.#notify({ type: "log", level, msg, fields: { backend: this.name, ...fields } });
   }
-}
-
-/** Yield to other tasks; by a timer, because the runtime rarely polls sockets while immediates are due. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** Endpoint URL; a query in the base URL is kept after the path. */

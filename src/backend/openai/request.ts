@@ -27,11 +27,11 @@ import {
   type ToolUse,
 } from "../../inference/request.ts";
 import { RemoteNames } from "./names.ts";
+import { defined } from "../../inference/objects.ts";
 
 /** Required by OpenAI, otherwise unused. */
 const SCHEMA_NAME = "answer";
 
-/** Audio formats a message can hold. */
 const AUDIO_FORMATS: ReadonlyMap<string, "wav" | "mp3"> = new Map([
   ["audio/wav", "wav"],
   ["audio/wave", "wav"],
@@ -88,9 +88,7 @@ function toAdjustments(
   { minP, presencePenalty, frequencyPenalty, repeatPenalty, logitBias }: Sampling,
 ): JsonObject {
   return {
-    ...(minP === undefined ? {} : { min_p: minP }),
-    ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
-    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
+    ...defined({ min_p: minP, presence_penalty: presencePenalty, frequency_penalty: frequencyPenalty }),
     ...(repeatPenalty === undefined ? {} : { repeat_penalty: repeatPenalty, repetition_penalty: repeatPenalty }),
     ...(logitBias === undefined ? {} : { logit_bias: Object.fromEntries(logitBias) }),
   };

@@ -1,7 +1,7 @@
 /** Lenient readers for single values from servers: numbers as strings, text in parts, unneeded fields in any form. */
 import { MAX_DEPTH } from "@inferd/client/protocol";
 import { isBoundedJson } from "../../inference/json_bounds.ts";
-import type { JsonObject } from "../../inference/request.ts";
+import { isObject } from "../../inference/objects.ts";
 
 /** Maximum nesting of text parts. */
 const MAX_NESTING = 8;
@@ -25,11 +25,6 @@ export function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Whether a value is a JSON object. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Whether a value carries information; `null`, `""`, `false` and `{}` do not. */

@@ -14,11 +14,6 @@ const CONTEXT_STEP = 256;
 
 /**
  * Check the context size of every local backend that sets it. Missing or damaged files are left to the check of models.
- *
- * @param options The daemon's options.
- * @param places Model locations.
- * @param memoryBytes Total memory.
- * @returns The findings.
  */
 export async function checkContexts(
   options: DaemonOptions,

@@ -9,7 +9,6 @@ import { fullName, PACKAGES } from "../../libraries/packages.ts";
 import { type Finding, Findings, textOf } from "./finding.ts";
 
 const TIMEOUT_MS = 60_000;
-/** Remedy for a missing library. */
 export const FETCH_HELP =
   "The next start downloads it from npm, which needs the network; docs/guides/offline.md explains how to copy it";
 const DAMAGED_HELP = "Remove its folder; the next start downloads it again";
@@ -25,7 +24,6 @@ export type Wish = Pick<EngineConfig, "accelerator" | "cacheDir" | "libraryDir">
  *
  * @param options The daemon's options; `undefined` if they are not known.
  * @param command For tests; default: the engine.
- * @returns Findings about the library and the accelerator.
  */
 export async function checkEngine(
   options: DaemonOptions | undefined,
@@ -53,7 +51,6 @@ export async function checkEngine(
 /**
  * The library settings of a backend.
  *
- * @param backend The backend.
  * @param options The daemon's options; `undefined` if they are not known.
  * @returns Equal for backends that share a library.
  */
@@ -131,7 +128,6 @@ function checkAccelerator(
 /**
  * Describe what must be downloaded, with package sizes.
  *
- * @param need The engine's request.
  * @returns A sentence without a period.
  */
 export function describeMissing(need: EngineNeed): string {
@@ -142,7 +138,6 @@ export function describeMissing(need: EngineNeed): string {
   return `${list} ${need.packages.length > 1 ? "are" : "is"} not downloaded yet`;
 }
 
-/** An engine's answer to a question. */
 export interface EngineAnswer<Type> {
   readonly answer?: Extract<FromEngine, { type: Type }>;
   /** What would have to be downloaded first. */
@@ -154,9 +149,7 @@ export interface EngineAnswer<Type> {
 /**
  * Start an engine that answers one question and exits. Nothing is downloaded for it.
  *
- * @param command The engine's command.
  * @param question The message sent instead of `load`.
- * @param type Type of the answer.
  * @returns The answer, or why it is missing.
  */
 export async function askEngine<Type extends FromEngine["type"]>(

@@ -4,10 +4,8 @@ import { typed } from "../../config/setting/typed_command.ts";
 /** Severity. A daemon would run despite warnings. */
 export type Level = "ok" | "warn" | "fail";
 
-/** Result of a check. */
 export interface Finding {
   readonly level: Level;
-  /** Subject of the check. */
   readonly check: string;
   readonly message: string;
   /** The remedy; every failure has one. */
@@ -46,13 +44,7 @@ export class Findings {
   }
 }
 
-/**
- * Run a check; an error becomes a finding.
- *
- * @param check Subject of the check.
- * @param look Runs the check.
- * @returns The findings.
- */
+/** Run a check; an error becomes a finding. */
 export async function attempt(
   check: string,
   look: () => Promise<readonly Finding[]> | readonly Finding[],
@@ -73,7 +65,6 @@ export async function attempt(
   }
 }
 
-/** An error's message. */
 export function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

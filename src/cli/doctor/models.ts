@@ -1,6 +1,6 @@
 /** Checks the backends' model files and the model store. */
-import { dirname, join } from "@std/path";
-import { draftOf } from "../../config/backends/draft.ts";
+import { dirname, join } from "node:path";
+import { localModels } from "../../config/backends/draft.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { locate } from "../../daemon/models_at_boot.ts";
 import { BUILT_INS, builtInModelFile, isBuiltIn } from "../../models/built_in.ts";
@@ -27,15 +27,12 @@ import type { ExpectedDownload } from "./places.ts";
 import { whyNotWritable } from "./writable.ts";
 import { quoted, typed } from "../../config/setting/typed_command.ts";
 
-/** Model locations. */
 export interface ModelPlaces {
   /** Root of the store; undefined if unknown. */
   readonly modelsHome?: string | undefined;
-  /** Whether missing models are downloaded at boot. */
   readonly autoPull: boolean;
 }
 
-/** Context shared by the checks. */
 interface Looking {
   readonly options: DaemonOptions;
   readonly places: ModelPlaces;
@@ -43,27 +40,20 @@ interface Looking {
   readonly findings: Findings;
 }
 
-/** File locations of a backend's model. */
 type Located = Pick<LlamaBackendConfig, "modelPath" | "parts" | "modelSha256">;
 
 /**
  * Check the model of every local backend: present, complete GGUF files, expected hash.
  *
- * @param options The daemon's options.
- * @param places Model locations.
  * @param working Called before slow steps.
- * @returns The findings.
  */
 export async function checkModels(
   options: DaemonOptions,
   { places, working }: { readonly places: ModelPlaces; readonly working: (what: string) => void },
 ): Promise<readonly Finding[]> {
   const findings = new Findings("models");
-  for (const backend of options.backends) {
-    if (backend.kind !== "llamacpp") continue;
+  for (const backend of localModels(options.backends)) {
     await checkBackend(backend, { options, places, working, findings });
-    const draft = draftOf(backend);
-    if (draft !== undefined) await checkBackend(draft, { options, places, working, findings });
   }
   return findings.elseOk("No backend has a model file");
 }
@@ -186,15 +176,13 @@ function getAgain(name: string, source: ModelSource | null): string {
 /**
  * Models that the next start would download, if their size is known.
  *
- * @param options The daemon's options.
- * @param places Model locations.
  * @returns The remaining bytes of each.
  */
 export async function expectedDownloads(options: DaemonOptions, places: ModelPlaces): Promise<ExpectedDownload[]> {
   if (!places.autoPull) return [];
   const expected: ExpectedDownload[] = [];
-  for (const backend of options.backends) {
-    if (backend.kind !== "llamacpp" || backend.source?.sizeBytes === undefined) continue;
+  for (const backend of localModels(options.backends)) {
+    if (backend.source?.sizeBytes === undefined) continue;
     const { modelPath } = await locateFiles(backend, { options, places }) ?? {};
     if (modelPath !== undefined && look(modelPath) !== undefined) continue;
     const here = modelPath === undefined ? 0 : partialBytes(places.modelsHome ?? "", modelPath) ?? 0;
@@ -209,12 +197,7 @@ function partialBytes(root: string, blob: string): number | undefined {
   return look(partialDataPath(partialDir(root, hash)))?.size;
 }
 
-/**
- * Check the model store: readable, and every manifest's blobs have the right size.
- *
- * @param places Location of the store.
- * @returns The findings.
- */
+/** Check the model store: readable, and every manifest's blobs have the right size. */
 export async function checkStore({ modelsHome }: ModelPlaces): Promise<readonly Finding[]> {
   const findings = new Findings("model store");
   if (modelsHome === undefined) {

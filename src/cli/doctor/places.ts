@@ -1,6 +1,6 @@
 /** Checks the daemon's folders, lock, sockets, ports and disk space. */
 import { statfs } from "node:fs/promises";
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import { admin, ConnectError, type SurfaceName, TimeoutError } from "@inferd/client";
 import { SURFACES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "../../config/options.ts";
@@ -17,7 +17,6 @@ const LEAST_FREE_BYTES = 1024 ** 3;
 /** A smaller free share of a disk is a warning. */
 const LEAST_FREE_PART = 0.05;
 
-/** Who holds the lock. */
 export interface Holder {
   readonly held: boolean;
   /** Content of the pid file, if there is one. */
@@ -53,7 +52,6 @@ export function checkRuntimeDir({ runtimeDir }: DaemonOptions): readonly Finding
   return findings.elseOk(`"${runtimeDir}" is this user's, mode 700`);
 }
 
-/** Check who holds the lock. */
 export async function checkLock({ lockPath }: DaemonOptions): Promise<[readonly Finding[], Holder]> {
   const findings = new Findings("lock");
   const pidPath = pidPathOf(lockPath);
@@ -163,7 +161,6 @@ async function checkSocket(
   return true;
 }
 
-/** Check that the TCP ports can be bound. */
 export function checkPorts(options: DaemonOptions, holder: Holder): readonly Finding[] {
   const findings = new Findings("TCP ports");
   const asked = Object.values(options.listen).filter(({ tcp }) => tcp !== undefined).length;
@@ -221,7 +218,6 @@ export async function checkAdmin({ adminSocket }: DaemonOptions, holder: Holder)
   }
 }
 
-/** Check whether the activity log can be written. */
 export function checkLogDir({ logDir }: DaemonOptions): readonly Finding[] {
   const findings = new Findings("log folder");
   const help = "Let this user write there, or choose another folder with --log-dir";
@@ -241,7 +237,6 @@ export function checkLogDir({ logDir }: DaemonOptions): readonly Finding[] {
   return findings.elseOk(`"${logDir}" is writable`);
 }
 
-/** A model that the next start will download. */
 export interface ExpectedDownload {
   readonly name: string;
   /** The remaining bytes. */
@@ -251,8 +246,6 @@ export interface ExpectedDownload {
 /**
  * Check whether there is room for expected downloads.
  *
- * @param modelsHome The store.
- * @param expected The expected downloads.
  * @param ask Queries a file system; replaced in tests.
  * @returns The findings; none without expected downloads.
  */
@@ -275,7 +268,6 @@ export async function checkRoom(
   return findings.elseOk(`${names}: ${formatGiB(wanted)} of ${formatGiB(free)}`);
 }
 
-/** Space of a file system. */
 export interface DiskSpace {
   readonly bsize: number;
   readonly blocks: number;
@@ -288,7 +280,6 @@ export interface DiskSpace {
  *
  * @param places Folders by purpose; they need not exist.
  * @param ask Queries a file system; replaced in tests.
- * @returns The findings.
  */
 export async function checkDisks(
   places: Readonly<Record<string, string>>,

@@ -12,13 +12,7 @@ const TIMEOUT_MS = 5000;
 const MOST_BYTES = 4 * 1024 * 1024;
 const MOST_NAMES = 5;
 
-/**
- * Check the remote backends.
- *
- * @param options The daemon's options.
- * @param ask Queries a server; for tests.
- * @returns The findings.
- */
+/** @param ask Queries a server; for tests. */
 export async function checkRemotes(
   { backends }: DaemonOptions,
   ask: (backend: OpenAiBackendConfig) => Promise<RemoteAnswer> = askForModels,
@@ -50,7 +44,6 @@ function checkProxy(backend: OpenAiBackendConfig, findings: Findings): void {
   }
 }
 
-/** A server's answer. */
 export type RemoteAnswer =
   | { readonly unreachable: string }
   | {

@@ -12,10 +12,7 @@ import { locateFiles, type ModelPlaces } from "./models.ts";
  * Start an engine for each model that reads its vocabulary and chat template and exits. Invalid model files are
  * skipped; they are reported by the check of models.
  *
- * @param options The daemon's options.
- * @param places Model locations.
  * @param command For tests; default: the engine.
- * @returns The findings.
  */
 export async function checkTemplates(
   options: DaemonOptions,

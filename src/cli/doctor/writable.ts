@@ -1,5 +1,5 @@
 /** Checks write access without writing. */
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import { look } from "./finding.ts";
 
 const WRITE_AND_ENTER = 0o3;

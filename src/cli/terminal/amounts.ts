@@ -1,7 +1,6 @@
 /** Formats bytes, durations and speeds. */
 import { format as formatBytes } from "@std/fmt/bytes";
 
-/** Bytes. */
 export function size(bytes: number): string {
   return formatBytes(bytes, { binary: true });
 }
@@ -38,13 +37,7 @@ export function amounts({ done, total }: Amounts): string[] {
   return [percent(done / total), `${size(done)} of ${size(total)}`];
 }
 
-/**
- * Format speed and remaining time, if known.
- *
- * @param from The earlier progress.
- * @param to The current progress.
- * @param ms The time between.
- */
+/** Format speed and remaining time, if known. */
 export function speed(from: Amounts, to: Amounts, ms: number): string {
   const perSecond = (to.done - from.done) / ms * 1000;
   if (!(perSecond > 0)) return "";

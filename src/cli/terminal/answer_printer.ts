@@ -20,14 +20,12 @@ export class AnswerPrinter {
     this.#thoughtWrap = !raw && isScreen(Deno.stderr) ? new WordWrap(columnsOf) : undefined;
   }
 
-  /** A piece of the answer. */
   async text(text: string): Promise<void> {
     await this.#endThinking();
     this.#last = text;
     await this.#write(this.#textWrap === undefined ? text : this.#textWrap.push(spellControls(text)));
   }
 
-  /** A piece of the model's thinking. */
   async thinking(text: string): Promise<void> {
     this.#isThinking = true;
     if (!Deno.stderr.isTerminal()) return await writeText(Deno.stderr, text);
@@ -35,11 +33,7 @@ export class AnswerPrinter {
     await this.#writeThought(this.#thoughtWrap === undefined ? shown : this.#thoughtWrap.push(shown));
   }
 
-  /**
-   * Finish the answer.
-   *
-   * @param cutAfter Number of tokens, if the answer reached the limit.
-   */
+  /** @param cutAfter Number of tokens, if the answer reached the limit. */
   async end(cutAfter?: number): Promise<void> {
     await this.#endThinking();
     await this.#write(this.#textWrap?.flush() ?? "");

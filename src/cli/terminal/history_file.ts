@@ -1,8 +1,7 @@
 /** Input history of chats for the line editor, in a file only this user can read. */
 
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 
-/** Maximum number of lines kept. */
 const MOST_LINES = 500;
 /** Longer lines are not kept. */
 const MOST_LENGTH = 4096;

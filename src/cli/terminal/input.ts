@@ -6,7 +6,6 @@ import { remark } from "./output.ts";
  * Read all of stdin, with a hint if it is a terminal.
  *
  * @param what Name of the input, e.g. `the prompt`.
- * @returns The text.
  */
 export async function readInput(what: string): Promise<string> {
   if (Deno.stdin.isTerminal()) remark(`Reading ${what} from the terminal, end with Ctrl-D`);
@@ -17,7 +16,6 @@ export async function readInput(what: string): Promise<string> {
  * Read the non-blank lines of stdin.
  *
  * @param what Name of the input, e.g. `the documents, one a line,`.
- * @returns The lines.
  */
 export async function readLines(what: string): Promise<string[]> {
   return (await readInput(what)).split(/\r?\n/).filter((line) => line.trim() !== "");

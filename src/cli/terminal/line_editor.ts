@@ -9,7 +9,6 @@ const MORE = "... ";
 const MOST_HISTORY = 500;
 const encoder = new TextEncoder();
 
-/** Options of a line editor. */
 export interface LineEditorOptions {
   /** The prompt, without trailing space. */
   readonly prompt: () => string;

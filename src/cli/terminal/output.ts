@@ -19,12 +19,10 @@ function spellAllButColours(text: string): string {
   return text.split(COLOURED).map((part, i) => i % 2 === 1 ? part : spellControls(part)).join("");
 }
 
-/** Print a line to stdout. */
 export function print(line: string): void {
   console.log(Deno.stdout.isTerminal() ? spellAllButColours(line) : line);
 }
 
-/** Print a line to stderr. */
 export function complain(line: string): void {
   writeToStderr(`${Deno.stderr.isTerminal() ? spellAllButColours(line) : line}\n`);
 }
@@ -61,7 +59,6 @@ export function isScreen(stream: Pick<Sink, "isTerminal">): boolean {
   return obeys && stream.isTerminal();
 }
 
-/** An output stream. */
 export interface Sink {
   isTerminal(): boolean;
   write(bytes: Uint8Array): Promise<number>;
@@ -70,8 +67,6 @@ export interface Sink {
 /**
  * Write text completely.
  *
- * @param to The stream.
- * @param text Untrusted text.
  * @param raw Do not escape on a terminal.
  */
 export async function writeText(to: Sink, text: string, raw = false): Promise<void> {

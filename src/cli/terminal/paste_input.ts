@@ -6,9 +6,7 @@
 import { Buffer } from "node:buffer";
 import { Transform, type TransformCallback } from "node:stream";
 
-/** Enables bracketed paste. */
 export const PASTE_ON = "\x1b[?2004h";
-/** Disables bracketed paste. */
 export const PASTE_OFF = "\x1b[?2004l";
 
 const BEGIN = "\x1b[200~";
@@ -31,13 +29,11 @@ export class PasteInput extends Transform {
   readonly #keyboard: Keyboard;
   readonly #decoder = new TextDecoder();
   readonly #pastes: string[] = [];
-  /** An unfinished paste. */
   #pasting: string | undefined;
   /** Beginning of a marker, not complete yet. */
   #rest = "";
   #held: string | undefined;
 
-  /** @param keyboard The terminal piped into this stream. */
   constructor(keyboard: Keyboard) {
     super();
     this.#keyboard = keyboard;

@@ -1,5 +1,5 @@
 /** Describes the phases of loading a model, and what is wrong with its chat template. */
-import { basename } from "@std/path";
+import { basename } from "node:path";
 import type { TemplateError } from "@inferd/client";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { type Amounts, amounts, percent, speed } from "./amounts.ts";
@@ -8,16 +8,8 @@ import type { Progress } from "./progress.ts";
 /** Speed is shown only after this time. */
 const SPEED_AFTER_MS = 1000;
 
-/**
- * Show slow phases.
- *
- * @param progress The progress display.
- * @param now Monotonic clock in milliseconds.
- * @returns A function to call with each phase.
- */
 export function showPhases(
   progress: Progress,
-  now: () => number = () => performance.now(),
 ): (phase: LoadPhase) => void {
   let loading: string | undefined;
   let begun: { readonly url: string; readonly at: number; readonly first: Amounts } | undefined;
@@ -28,9 +20,9 @@ export function showPhases(
         const far: Amounts = { done: phase.downloaded_bytes, total: phase.total_bytes };
         if (begun?.url !== url) {
           progress.step(describePhase(phase));
-          begun = { url, at: now(), first: far };
+          begun = { url, at: performance.now(), first: far };
         }
-        const ms = now() - begun.at;
+        const ms = performance.now() - begun.at;
         const fast = ms < SPEED_AFTER_MS ? "" : speed(begun.first, far, ms);
         progress.at(far.total === null ? undefined : far.done / far.total, [...amounts(far), fast]);
         break;

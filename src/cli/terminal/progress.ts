@@ -2,14 +2,11 @@
 import { spellControls } from "../../log/controls.ts";
 import { columnsOf, isScreen, writeToStderr as print } from "./output.ts";
 
-/** Maximum width of the bar. */
 const MOST_WIDTH = 24;
 /** Narrower terminals have no room for a bar. */
 const LEAST_COLUMNS = 50;
 
-/** A progress display. */
 export interface Progress {
-  /** Start a step. */
   step(text: string): void;
   /** Report the fraction done, 0 … 1 or unknown, with notes, most important first. */
   at(fraction: number | undefined, notes?: string | readonly string[]): void;
@@ -19,11 +16,7 @@ export interface Progress {
   clear(): void;
 }
 
-/**
- * Create a display on stderr.
- *
- * @returns A bar on a terminal, lines elsewhere.
- */
+/** @returns A bar on a terminal, lines elsewhere. */
 export function stderrProgress(): Progress {
   if (!isScreen(Deno.stderr)) {
     return {

@@ -2,15 +2,8 @@
 import type { LiveRequestStatus } from "@inferd/client";
 import { duration } from "./amounts.ts";
 
-/** Names of services. */
 const SERVICES: Readonly<Record<string, string>> = { v1: "generate", v2: "generate", embed: "embed", rerank: "rerank" };
 
-/**
- * Describe a waiting or running request.
- *
- * @param request The request as reported by the daemon.
- * @returns Its number and state.
- */
 export function describeRequest({ number, service, backend, ageMs, firstTokenMs, pieces }: LiveRequestStatus): string {
   return [
     `#${number} ${SERVICES[service] ?? service}${backend === undefined ? "" : ` on ${backend}`}`,
@@ -23,7 +16,6 @@ export function describeRequest({ number, service, backend, ageMs, firstTokenMs,
 /**
  * Format the speed of an answer.
  *
- * @param tokens Tokens received.
  * @param ms Time from first to last.
  * @returns One text, or none if unknown.
  */

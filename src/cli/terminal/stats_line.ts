@@ -20,13 +20,7 @@ export class AnswerClock {
   }
 }
 
-/**
- * Format an answer's statistics.
- *
- * @param answer Usage and timings of the answer.
- * @param clock Timings measured here.
- * @returns The known counts and times.
- */
+/** @param clock Timings measured here. */
 export function statsOf(answer: Pick<GenerationResult, "usage" | "timings">, clock?: AnswerClock): string {
   const { usage, timings = clock?.timings } = answer;
   const { promptTokens, completionTokens, cachedTokens = 0 } = usage;

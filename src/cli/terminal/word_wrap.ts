@@ -7,10 +7,8 @@ const PIECES =
 /** Opening or closing fence of a code block, which is not wrapped. */
 const FENCE = /^\s*(```|~~~)/;
 
-/** Wraps a text. */
 export class WordWrap {
   readonly #columns: () => number;
-  /** Current column. */
   #column = 0;
   /** White space, written only if a word follows on the same line. */
   #gap = "";
@@ -22,17 +20,11 @@ export class WordWrap {
   /** A word longer than a line has started: the terminal breaks it, so that it can be copied. */
   #isLong = false;
 
-  /** @param columns Returns the current width. */
   constructor(columns: () => number) {
     this.#columns = columns;
   }
 
-  /**
-   * Add a piece of text.
-   *
-   * @param text The piece.
-   * @returns The text to write now: all but the last word.
-   */
+  /** @returns The text to write now: all but the last word. */
   push(text: string): string {
     const pieces = (this.#word + text).match(PIECES) ?? [];
     this.#word = /\s$/.test(text) || pieces.length === 0 ? "" : pieces.pop() ?? "";

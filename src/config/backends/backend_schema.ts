@@ -5,7 +5,7 @@ import type { Pooling } from "../../inference/request.ts";
 import { BUILT_INS } from "../../models/built_in.ts";
 import { SETTINGS } from "../schema.ts";
 import { SAMPLING_KEYS, samplingDefaults } from "./sampling_defaults.ts";
-import { setting, type Tables, type ValueOf } from "../setting/setting.ts";
+import { inFile, type Tables, type ValueOf } from "../setting/setting.ts";
 import {
   boolean,
   choice,
@@ -44,122 +44,102 @@ export const BACKENDS = {
       fastForward: SETTINGS.fastForward,
       nextTurn: SETTINGS.nextTurn,
       speculation: SETTINGS.speculation,
-      parallel: setting({
-        names: { key: "parallel" },
+      parallel: inFile("parallel", {
         type: SETTINGS.parallel.type,
         sameAs: "parallel",
         otherwise: '"parallel" of the daemon',
         help: "requests decoded together",
       }),
-      embed: setting({
-        names: { key: "embed" },
+      embed: inFile("embed", {
         type: boolean(),
         help: "embed texts, also with a model that could generate",
       }),
-      pooling: setting({
-        names: { key: "pooling" },
+      pooling: inFile("pooling", {
         type: choice<Pooling>("mean", "cls", "last", "rank"),
         otherwise: "as the model says",
         help: "how the vectors of a text's tokens are pooled",
       }),
-      load: setting({
-        names: { key: "load" },
+      load: inFile("load", {
         type: choice<"at_boot" | "on_demand">("at_boot", "on_demand"),
         otherwise: "at_boot",
         help: "when the model is loaded: before the daemon is ready, or by the first request for it",
       }),
-      idleUnloadSecs: setting({
-        names: { key: "idle_unload_secs" },
+      idleUnloadSecs: inFile("idle_unload_secs", {
         type: whole(0, SECONDS_OF_A_DAY, "SECONDS"),
         otherwise: "300 for models that are loaded on demand, never for the first backend",
         help: "after how many seconds without a request the model leaves memory; 0 is never",
       }),
-      sampling: setting({
-        names: { key: "sampling" },
+      sampling: inFile("sampling", {
         type: jsonObject(samplingDefaults),
         otherwise: "as the model's file says",
         help: `what requests get that do not say it: ${SAMPLING_KEYS.join(", ")}`,
       }),
-      system: setting({
-        names: { key: "system" },
+      system: inFile("system", {
         type: text("TEXT", "a text"),
         help: "system prompt of conversations that have none",
         // Prompts are private.
         shown: (prompt: string | undefined) => prompt === undefined ? undefined : `${prompt.length} characters`,
       }),
-      chatTemplate: setting({
-        names: { key: "chat_template" },
+      chatTemplate: inFile("chat_template", {
         type: path("FILE"),
         otherwise: "the one in the model's file",
         help: "file with a Jinja chat template",
       }),
-      cacheTypeK: setting({
-        names: { key: "cache_type_k" },
+      cacheTypeK: inFile("cache_type_k", {
         type: choice(...CACHE_TYPES),
         otherwise: "f16",
         help: "type of the numbers in the K cache",
       }),
-      cacheTypeV: setting({
-        names: { key: "cache_type_v" },
+      cacheTypeV: inFile("cache_type_v", {
         type: choice(...CACHE_TYPES),
         otherwise: "f16",
         help: "type of the numbers in the V cache; others than f16 need flash attention",
       }),
-      flashAttention: setting({
-        names: { key: "flash_attn" },
+      flashAttention: inFile("flash_attn", {
         type: choice<FlashAttention>("auto", "on", "off"),
         otherwise: "auto",
         help: "whether attention is computed in one fused step",
       }),
-      lora: setting({
-        names: { key: "lora" },
+      lora: inFile("lora", {
         type: loraAdapters(16),
         help: "LoRA adapters to apply to the model",
       }),
-      mmap: setting({
-        names: { key: "mmap" },
+      mmap: inFile("mmap", {
         type: boolean(),
         otherwise: "where the device can use it",
         help: "map the model's file into memory instead of reading it",
       }),
-      mlock: setting({
-        names: { key: "mlock" },
+      mlock: inFile("mlock", {
         type: boolean(),
         otherwise: "false",
         help: "keep the weights from being swapped out",
       }),
-      mainGpu: setting({
-        names: { key: "main_gpu" },
+      mainGpu: inFile("main_gpu", {
         type: whole(0, 15),
         otherwise: "the model is split among all GPUs",
         help: "the one GPU to use, counted from 0",
       }),
-      tensorSplit: setting({
-        names: { key: "tensor_split" },
+      tensorSplit: inFile("tensor_split", {
         type: numbers(16),
         otherwise: "by the memory of each",
         help: "share of the model for each GPU",
       }),
-      ropeFreqBase: setting({
-        names: { key: "rope_freq_base" },
+      ropeFreqBase: inFile("rope_freq_base", {
         type: number(0, 1e12),
         otherwise: "as the model says",
         help: "base frequency of the rotary position embedding",
       }),
-      ropeFreqScale: setting({
-        names: { key: "rope_freq_scale" },
+      ropeFreqScale: inFile("rope_freq_scale", {
         type: number(0, 1e6),
         otherwise: "as the model says",
         help: "factor of the frequencies of the rotary position embedding",
       }),
-      ropeScaling: setting({
-        names: { key: "rope_scaling" },
+      ropeScaling: inFile("rope_scaling", {
         type: choice<RopeScaling>("none", "linear", "yarn", "longrope"),
         otherwise: "as the model says",
         help: "how positions beyond the trained context are scaled",
       }),
-      warm: setting({
-        names: { key: "warm" },
+      warm: inFile("warm", {
         type: texts("TEXT,...", 64),
         help: "prompts whose beginnings are kept decoded",
         // Prompts are private.
@@ -170,32 +150,27 @@ export const BACKENDS = {
   "openai-compat": {
     help: "A server elsewhere that speaks OpenAI's protocol",
     settings: {
-      baseUrl: setting({
-        names: { key: "base_url" },
+      baseUrl: inFile("base_url", {
         type: url("an http or https URL", { pattern: "^https?://", fits: isWebUrl }),
         help: 'address of the server, up to and with "/v1"',
         required: true,
       }),
-      model: setting({
-        names: { key: "model" },
+      model: inFile("model", {
         type: text("NAME", "a name"),
         help: "what the server calls the model",
         required: true,
       }),
-      apiKeyEnv: setting({
-        names: { key: "api_key_env" },
+      apiKeyEnv: inFile("api_key_env", {
         type: variableName(),
         otherwise: "no key is sent",
         help: "environment variable that holds the key",
       }),
-      timeoutSecs: setting({
-        names: { key: "timeout_secs" },
+      timeoutSecs: inFile("timeout_secs", {
         type: number(0, SECONDS_OF_A_DAY),
         default: 300,
         help: "how many seconds connecting may take, and an answer may make no progress",
       }),
-      proxy: setting({
-        names: { key: "proxy" },
+      proxy: inFile("proxy", {
         type: url("an http, https, socks5 or socks5h URL", {
           pattern: "^(https?|socks5h?)://",
           fits: ({ protocol, hostname }) => PROXY_PROTOCOLS.has(protocol) && hostname !== "",
@@ -209,8 +184,7 @@ export const BACKENDS = {
   mock: {
     help: "Computes nothing and follows a script, for tests",
     settings: {
-      script: setting({
-        names: { key: "script" },
+      script: inFile("script", {
         type: SETTINGS.mockScript.type,
         sameAs: "mockScript",
         default: {},
@@ -222,32 +196,27 @@ export const BACKENDS = {
 
 /** Keys of a local model in the file. `file.ts` checks their combinations. */
 export const MODEL_SETTINGS = {
-  path: setting({ names: { key: "path" }, type: path("FILE"), help: "GGUF file" }),
-  name: setting({
-    names: { key: "name" },
+  path: inFile("path", { type: path("FILE"), help: "GGUF file" }),
+  name: inFile("name", {
     type: modelName(Object.keys(BUILT_INS)),
     help: "model of the store, or a built-in one",
   }),
-  sha256: setting({
-    names: { key: "sha256" },
+  sha256: inFile("sha256", {
     type: sha256(),
     help: "SHA-256 the model must have, as inferd pull and inferd import print it",
   }),
-  source_url: setting({
-    names: { key: "source_url" },
+  source_url: inFile("source_url", {
     type: url("an https URL", {
       pattern: "^https?://",
       fits: (url) => url.protocol === "https:" || (isWebUrl(url) && isLoopback(url.hostname)),
     }),
     help: "where the model is downloaded from if the store does not have it: https, or http from this machine",
   }),
-  size_bytes: setting({
-    names: { key: "size_bytes" },
+  size_bytes: inFile("size_bytes", {
     type: whole(1, Number.MAX_SAFE_INTEGER),
     help: "length of the file",
   }),
-  license: setting({
-    names: { key: "license" },
+  license: inFile("license", {
     type: text("NAME", "a license"),
     help: "the model's license, kept with it",
   }),
@@ -256,7 +225,6 @@ export const MODEL_SETTINGS = {
 /** All tables that the rest is derived from. */
 export const TABLES: Tables = { settings: SETTINGS, backends: BACKENDS };
 
-/** Kind of a backend. */
 export type BackendKind = keyof typeof BACKENDS;
 
 type Rows<Kind extends BackendKind> = (typeof BACKENDS)[Kind]["settings"];
@@ -268,7 +236,6 @@ type Certain<Row> = Row extends { readonly ofBackend: true } ? never
 
 type ValueOfRow<Row> = Row extends { readonly type: infer Type } ? ValueOf<Type> : never;
 
-/** Settings of a backend. */
 export type BackendValues<Kind extends BackendKind> =
   & {
     readonly [Name in keyof Rows<Kind> as Rows<Kind>[Name] extends Certain<Rows<Kind>[Name]> ? Name : never]:

@@ -1,5 +1,5 @@
 /** Resolves backends from flags, environment and the configuration file: their settings, and where their models are. */
-import { resolve } from "@std/path";
+import { resolve } from "node:path";
 import { BUILT_IN_MODEL, isBuiltIn } from "../../models/built_in.ts";
 import { readShardName } from "../../models/file/shards.ts";
 import { blobPath } from "../../models/store/layout.ts";
@@ -17,18 +17,14 @@ import { isModelFile } from "../setting/value_types.ts";
 export interface BackendSources {
   /** Values of flags and environment. */
   readonly given: SettingValues;
-  /** The configuration file. */
   readonly config: LoadedConfig | undefined;
-  /** Folder of the model store. */
   readonly store: string | undefined;
-  /** Memory of the machine. */
   readonly memoryBytes: () => number;
 }
 
 /**
  * Resolve the list of backends. Flags and environment override everything the file says about backends.
  *
- * @param sources Flags, environment, file and machine.
  * @returns The backends, by priority.
  * @throws {UsageError} If two settings contradict each other, or no model fits.
  */
@@ -159,10 +155,6 @@ function checkSettings(
  * Settings of one backend. Those that are also the daemon's may be set for all backends: flags override the file's
  * value for the backend, which overrides the file's value for all.
  *
- * @param kind Kind of the backend.
- * @param entry Its entry in the file.
- * @param sources Flags, environment and file.
- * @param tables The setting tables.
  * @returns The values; settings without value and default are absent.
  */
 export function backendSettings<Kind extends BackendKind>(

@@ -1,5 +1,6 @@
 /** Configuration of a mock backend's behaviour. */
 import { type Service, SERVICES } from "@inferd/client/protocol";
+import { isObject } from "../../inference/objects.ts";
 
 /** Behaviour of a mock backend, for tests and for trying out clients; all fields are optional. */
 export interface MockScript {
@@ -28,9 +29,7 @@ export interface MockScript {
   readonly calls?: readonly { readonly name: string; readonly input: Readonly<Record<string, unknown>> }[];
   /** Services it supports. Default: all. */
   readonly services?: readonly Service[];
-  /** Whether it accepts images. */
   readonly vision?: boolean;
-  /** Whether it accepts audio. */
   readonly audio?: boolean;
   /** Dimensions of its embeddings. Default: 8. */
   readonly dimensions?: number;
@@ -62,10 +61,6 @@ function isCall(value: unknown): boolean {
     isObject(value.input);
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function isCount(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) >= 0;
 }
@@ -74,7 +69,6 @@ function isBoolean(value: unknown): boolean {
   return typeof value === "boolean";
 }
 
-/** Parses a mock script from JSON. */
 export function mockScript(text: string): MockScript {
   const allowed = `must be a JSON object with any of ${Object.keys(FIELDS).join(", ")}`;
   let value: unknown;

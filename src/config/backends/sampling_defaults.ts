@@ -41,15 +41,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
 };
 
-/** Valid keys. */
 export const SAMPLING_KEYS: readonly string[] = Object.keys(RULES);
 
-/**
- * Parse the sampling defaults of a backend.
- *
- * @param text JSON.
- * @throws {Error} If a field is unknown or its value is invalid.
- */
+/** @throws {Error} If a field is unknown or its value is invalid. */
 export function samplingDefaults(text: string): SamplingDefaults {
   const given: Readonly<Record<string, unknown>> = JSON.parse(text);
   return Object.fromEntries(

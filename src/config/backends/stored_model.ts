@@ -11,7 +11,6 @@ import { NO_STORE } from "../home.ts";
 import type { LlamaBackendConfig } from "../options.ts";
 import { typed } from "../setting/typed_command.ts";
 
-/** A resolved model name. */
 export type NamedModel = Pick<
   LlamaBackendConfig,
   "modelName" | "modelPath" | "parts" | "modelSha256" | "stored" | "missing"
@@ -24,14 +23,12 @@ const MOST_DISTANCE_PART = 1 / 3;
 const LEAST_SHARED = 3;
 /** Registries of models that were imported from this machine. */
 const LOCAL_REGISTRIES: ReadonlySet<string> = new Set(["file", "ollama", "lmstudio"]);
-/** Maximum number of names listed. */
 const MOST_NAMES = 5;
 
 /**
  * Look up a name in the store.
  *
  * @param root The store, if known.
- * @param name The model.
  * @returns Its files; nothing if the store lacks the name or cannot be read.
  */
 export function storedModel(root: string | undefined, name: string): NamedModel | undefined {
@@ -60,9 +57,6 @@ export function storedModel(root: string | undefined, name: string): NamedModel 
 /**
  * Look up a name in the store that must come from a given URL.
  *
- * @param root The store.
- * @param name The model.
- * @param url The configured URL.
  * @returns Its files, or why it is a different model; nothing if the store lacks it or cannot use it.
  */
 export function storedModelFrom(root: string, name: string, url: string): NamedModel | undefined {
@@ -96,9 +90,7 @@ function isFrom(source: ModelSource | null, url: URL): boolean {
  * A model that was not found.
  *
  * @param root The store, if known.
- * @param name The name as written.
  * @param isFile Whether it could have been a file path.
- * @returns The backend's model, with the error message.
  */
 export function missingModel(root: string | undefined, name: string, isFile: boolean): NamedModel {
   const what = isFile ? `There is no file "${name}", and no model of that name` : `There is no model "${name}"`;
@@ -138,7 +130,6 @@ function shares(one: string, other: string): boolean {
   return short.length >= LEAST_SHARED && long.includes(short);
 }
 
-/** Levenshtein distance. */
 function distance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (let at = 1; at <= one.length; at++) {

@@ -1,12 +1,6 @@
 /** Suggestions for misspelt words. */
 
-/**
- * Find the most similar word.
- *
- * @param given The word as written.
- * @param words The candidates.
- * @returns The nearest, if it is near enough to be what was meant.
- */
+/** @returns The nearest, if it is near enough to be what was meant. */
 export function closest(given: string, words: readonly string[]): string | undefined {
   const most = Math.max(1, Math.floor(given.length / 3));
   const near = words.map((word) => ({ word, edits: editDistance(given, word) })).filter(({ edits }) => edits <= most);

@@ -1,31 +1,26 @@
 /** Type of a setting, and its help text. The settings are in `schema.ts`. */
 import type { ValueType } from "./value_types.ts";
 
-/** Default folders. */
 export interface Places {
   readonly runtimeDir: string;
   /** Folder of the generation socket. */
   readonly socketDir: string;
   /** `~/.inferd`, or the runtime directory without a home. */
   readonly userDir: string;
-  /** The user's model store, if known. */
   readonly modelsHome: string | undefined;
 }
 
-/** One setting. */
 export interface Setting<T = unknown> {
   readonly names: {
     /** Key in the configuration file; a dot denotes a nested object. Absent: not in the file. */
     readonly key?: string;
     /** Flag without dashes; absent: only in the file. */
     readonly flag?: string;
-    /** Environment variable. */
     readonly env?: string;
   };
   readonly type: ValueType<T>;
   /** A few lower-case words, without the default. */
   readonly help: string;
-  /** Default value. */
   readonly default?: T | ((places: Places) => T | undefined);
   /** Describes a default that is not a plain value. */
   readonly otherwise?: string;
@@ -41,7 +36,6 @@ export interface Setting<T = unknown> {
   readonly plain?: boolean;
   /** Also accepted by commands that talk to a daemon. */
   readonly client?: boolean;
-  /** Required in the file. */
   readonly required?: boolean;
   /** Variables that determine the default, by precedence. */
   readonly variables?: (platform: string) => readonly string[];
@@ -51,7 +45,6 @@ export interface Setting<T = unknown> {
   shown?(value: T | undefined): unknown;
 }
 
-/** A table of settings. */
 export type Settings = Readonly<Record<string, Setting>>;
 
 /** All setting tables; tests pass tables with additional rows. */
@@ -61,7 +54,6 @@ export interface Tables {
   readonly backends: Readonly<Record<string, { readonly help: string; readonly settings: Settings }>>;
 }
 
-/** TypeScript type of a value type. */
 export type ValueOf<Type> = Type extends ValueType<infer T> ? T : never;
 
 /** Type-checks a row and preserves its literal type. */
@@ -69,7 +61,14 @@ export function setting<const Row extends Setting>(row: Row & Setting<ValueOf<Ro
   return row;
 }
 
-/** Help text of a setting. */
+/** A row of a setting that has a key in the file, but neither flag nor variable. */
+export function inFile<const Key extends string, const Row extends Omit<Setting, "names">>(
+  key: Key,
+  row: Row & Omit<Setting<ValueOf<Row["type"]>>, "names">,
+): Row & { readonly names: { readonly key: Key } } {
+  return { names: { key }, ...row };
+}
+
 export function helpOf(setting: Setting): string {
   const otherwise = defaultText(setting);
   if (otherwise === undefined) return setting.help;
@@ -77,7 +76,6 @@ export function helpOf(setting: Setting): string {
   return `${setting.help} (default: ${otherwise}${bare})`;
 }
 
-/** Description of a setting of the file, for editors. */
 export function descriptionOf({ help, otherwise, type }: Setting): string {
   const text = help.charAt(0).toUpperCase() + help.slice(1);
   return [

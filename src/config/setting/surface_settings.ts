@@ -1,5 +1,5 @@
 /** Settings of surfaces, derived from the table of surfaces: socket paths and TCP addresses. */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { DEFAULT_TCP_HOSTNAME, type TcpAddress } from "@inferd/client/paths";
 import type { SocketTable, SurfaceTable } from "@inferd/client/protocol";
 import type { Places, Setting } from "./setting.ts";
@@ -21,7 +21,6 @@ type TcpSettings<Table extends SurfaceTable> = {
   readonly [Name in keyof Table as CamelCase<Table[Name]["tcp"]["flag"]>]: Setting<TcpAddress>;
 };
 
-/** Name of the setting with this flag. */
 export function settingName<Flag extends string>(flag: Flag): CamelCase<Flag> {
   return flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()) as CamelCase<Flag>;
 }

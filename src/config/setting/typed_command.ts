@@ -15,7 +15,6 @@ export const TASKS: Readonly<Record<string, string>> = { serve: "start" };
 
 let calledAs = INSTALLED;
 
-/** What is to be known of this process. */
 export interface CallFacts {
   readonly env: (name: string) => string | undefined;
   readonly isStandalone: boolean;
@@ -46,11 +45,7 @@ export function howCalled({ env, isStandalone, execPath, mainModule, isInstalled
   return `${deno} run -A ${main === undefined ? PACKAGE : quoted(main)}`;
 }
 
-/**
- * How to type Deno itself.
- *
- * @param execPath The Deno that runs.
- */
+/** How to type Deno itself. */
 export function denoWords(execPath: string): string {
   // In npm's cache it is on nobody's path.
   return /[/\\]_npx[/\\]/.test(execPath) ? "npx --yes deno" : "deno";
@@ -70,7 +65,6 @@ export function calledAsWords(): string {
  * A command as this reader types it.
  *
  * @param words The command and what follows it, e.g. `pull NAME`.
- * @returns A line that can be pasted.
  */
 export function typed(words: string): string {
   const [command = "", ...rest] = words.split(" ");
@@ -85,7 +79,6 @@ export function typedName(command: string): string {
 /**
  * A word for a shell.
  *
- * @param word Any.
  * @returns As it is, or in quotes.
  */
 export function quoted(word: string): string {

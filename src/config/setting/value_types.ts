@@ -7,19 +7,13 @@ import type { LoraAdapter } from "../../inference/model_settings.ts";
 import { DEFAULT_TCP_HOSTNAME, parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
 import { isModelName, NAME, NAME_MAX_BYTES } from "../../models/store/layout.ts";
 
-/** Rule for texts. */
 export interface TextRule {
   readonly what: string;
   readonly fits: (text: string) => boolean;
 }
 
-/** Type of a setting's value. */
 export interface ValueType<T> {
-  /**
-   * Parse the value of a flag or variable.
-   *
-   * @throws {Error} If it is invalid; the message says what is allowed.
-   */
+  /** @throws {Error} If it is invalid; the message says what is allowed. */
   readonly parse: (text: string) => T;
   /** Inverse of `parse`; default `String`. */
   print?(value: T): string;
@@ -29,7 +23,6 @@ export interface ValueType<T> {
   readonly metavar: string;
   /** Schema in the file; `meta` is for editors. */
   readonly schema: (zod: typeof z) => z.ZodType;
-  /** All values of an enumeration. */
   readonly choices?: readonly string[];
   /** Resolves paths inside the value, if it contains any. */
   placed?(value: T, place: (path: string) => string): T;
@@ -40,7 +33,6 @@ export interface ValueType<T> {
 /** Maximum of settings in seconds. */
 export const SECONDS_OF_A_DAY = 86_400;
 
-/** An integer. */
 export function whole(least: number, most: number, metavar = "N"): ValueType<number> {
   return {
     metavar,
@@ -66,14 +58,12 @@ export function number(above: number, most: number): ValueType<number> {
   };
 }
 
-/** A boolean. */
 export function boolean(): ValueType<boolean> {
   const choices = ["true", "false"] as const;
   const { metavar, parse } = choice(...choices);
   return { metavar, choices, schema: (zod) => zod.boolean(), parse: (text) => parse(text) === "true" };
 }
 
-/** An enumeration. */
 export function choice<const T extends string>(...choices: readonly T[]): ValueType<T> {
   return {
     metavar: choices.join("|"),
@@ -87,7 +77,6 @@ export function choice<const T extends string>(...choices: readonly T[]): ValueT
   };
 }
 
-/** Any text. */
 export function text(metavar: string, what: string): ValueType<string> {
   return {
     metavar,
@@ -109,7 +98,6 @@ export function modelReference(): ValueType<string> {
   return { ...text("FILE|NAME", "a path or a name"), isPath: isModelFile };
 }
 
-/** A model name. */
 export function modelName(examples: readonly string[]): ValueType<string> {
   const what = "letters, digits, dots, dashes and underscores, without a leading dot";
   return {
@@ -186,7 +174,8 @@ export function tcpAddress(port: number): ValueType<TcpAddress> {
   };
 }
 
-function tcpText({ hostname, port }: TcpAddress): string {
+/** An address as it is typed. */
+export function tcpText({ hostname, port }: TcpAddress): string {
   return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
@@ -234,14 +223,12 @@ export function sha256(): ValueType<string> {
   return { metavar: "HEX", parse, schema: (zod) => parsedBy(zod, zod.string(), parse).meta({ pattern }) };
 }
 
-/** Name of an environment variable. */
 export function variableName(): ValueType<string> {
   const pattern = "^[A-Za-z_][A-Za-z0-9_]*$";
   const fits = (text: string): boolean => new RegExp(pattern).test(text);
   return checked({ what: "the name of an environment variable", fits }, { metavar: "NAME", pattern });
 }
 
-/** Whether a URL is http or https. */
 export function isWebUrl({ protocol }: URL): boolean {
   return protocol === "https:" || protocol === "http:";
 }
@@ -259,7 +246,6 @@ export function url(
   return { ...checked(rule, { metavar: "URL", format: "uri", ...words }), shown: withoutPassword };
 }
 
-/** A URL for display, without password and query. */
 function withoutPassword(url: string): string {
   const parsed = new URL(url);
   if (parsed.username === "" && parsed.password === "" && parsed.search === "") return url;
@@ -294,7 +280,6 @@ export function numbers(most: number): ValueType<readonly number[]> {
   };
 }
 
-/** LoRA adapters. */
 export function loraAdapters(most: number): ValueType<readonly LoraAdapter[]> {
   return {
     metavar: "JSON",

@@ -13,20 +13,17 @@ import { withoutControls } from "../chat/dialect/control_text.ts";
 import { Characters } from "./text.ts";
 import { TextLogprobs, type TokenOdds } from "./text_logprobs.ts";
 
-/** The parts of a model that an answer uses. */
 export interface Vocabulary {
   readonly vocabularySize: number;
   /** Bytes of a token in the answer. */
   piece(token: number): Uint8Array;
   /** Text of a token; `undefined` unless it is whole characters. */
   pieceText(token: number): string | undefined;
-  /** Whether a token ends the answer. */
   endsAnswer(token: number): boolean;
 }
 
 /** Constraints of an answer. Each is created when first needed. */
 export interface Binding {
-  /** Constraint from the start of the answer. */
   readonly whole?: () => Constraint | undefined;
   /** Constraint after a thought; absent if the model may not think. */
   readonly afterThought?: () => Constraint | undefined;
@@ -34,7 +31,6 @@ export interface Binding {
   readonly thoughtOpen?: string;
   /** Constraint after the beginning of a call; `undefined` if that call is not allowed. */
   readonly restOf?: (begun: CallBeginning) => Constraint | undefined;
-  /** Calls are not allowed. */
   readonly noCalls?: boolean;
 }
 
@@ -57,7 +53,6 @@ export interface AnswerOptions {
   readonly forward?: (forced: Forced, before: number | undefined) => readonly number[];
 }
 
-/** Content of an answer. */
 export interface Said {
   readonly thinking: string;
   readonly text: string;
@@ -68,7 +63,6 @@ export interface Said {
 export interface Answer {
   /** Constraint on the next token; absent: any token. */
   readonly constraint: Allowed | undefined;
-  /** Whether a token ends the answer. */
   ends(token: number): boolean;
   /** Tokens that the grammar forces next; often none. */
   forced?(): readonly number[];
@@ -80,11 +74,8 @@ export interface Answer {
    * @returns Whether the answer ended by itself.
    */
   accept(token: number, events: EngineEvent[], odds?: TokenOdds): boolean;
-  /** Content of the answer so far. */
   readonly said?: Said;
   /**
-   * Finish the answer.
-   *
    * @param cut Whether it was cut at the token limit.
    * @param events Receives text that was held back.
    * @returns How it ended; `undefined` if it failed, which is reported as an event.
@@ -92,7 +83,6 @@ export interface Answer {
   finish(cut: boolean, events: EngineEvent[]): { done: FinishReason; unsatisfied?: true } | undefined;
 }
 
-/** One answer. */
 export class ModelAnswer implements Answer {
   readonly #id: number;
   readonly #vocabulary: Vocabulary;
@@ -102,7 +92,6 @@ export class ModelAnswer implements Answer {
   readonly #binding: Binding;
   readonly #required: boolean;
   readonly #forward: AnswerOptions["forward"];
-  /** Last token of the answer. */
   #last: number | undefined;
   readonly #characters = new Characters();
   readonly #meaning: Sink;
@@ -321,7 +310,6 @@ function isSet(bits: Uint32Array, at: number): boolean {
 }
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Turns parsed content into events. */
 class Sink implements Meaning {
   readonly #id: number;
   /** Only calls are allowed: text is the remains of a truncated one. */
@@ -341,7 +329,6 @@ class Sink implements Meaning {
     this.#unenforced = unenforced;
   }
 
-  /** Number of calls. */
   get calls(): number {
     return this.#calls.length;
   }

@@ -3,12 +3,12 @@
  * answer.
  */
 import { beginsWithControl } from "../chat/dialect/control_text.ts";
+import type { CallForm } from "../chat/dialect/dialect.ts";
 import { textOf } from "../chat/dialect/marker.ts";
-import { innerMarker } from "./call_parser.ts";
+import { type CallableTools, innerMarker } from "./call_parser.ts";
 import type { ParserOptions } from "./parser_options.ts";
-import { Watch } from "./text.ts";
+import { compact, Watch } from "./text.ts";
 
-/** Meaning of a marker. */
 export type Kind =
   | "stop"
   | "end"
@@ -27,31 +27,31 @@ export interface AnswerMarks {
   readonly calls: ParserOptions["calls"];
   /** Whether calls are parsed and have a marker to search for. */
   readonly reads: boolean;
-  /** Begins a call; empty if calls are bare JSON, which begins with one of the leads. */
+  /** Begins a call; empty if calls are bare, beginning with one of the leads. */
   readonly marker: string;
   /** Identifies a call whose marker the model omitted; empty if nothing does. */
   readonly unmarked: string;
   /** Begins each call of a section, even if the section's marker is missing; empty if nothing does. */
   readonly inner: string;
-  readonly leads: readonly string[];
+  readonly leads: readonly Lead[];
   /** Searched at the start of a message, before any text. */
   readonly begin: Watch<Kind>;
-  /** Searched within a message. */
   readonly text: Watch<Kind>;
-  /** Searched within a thought. */
   readonly inThought: Watch<Kind>;
   /** Searched in text after an empty thought; a match means that the text is the thought. */
   readonly suspect: Watch<Kind>;
 }
 
+/** Beginning of a call that nothing marks, without whitespace. */
+export interface Lead {
+  readonly text: string;
+  /** Length of what comes before the name. */
+  readonly length: number;
+}
+
 /** Matches markers that close only thoughts. */
 const THOUGHT = /think|thought|reason|channel|inner/i;
 
-/**
- * Collect the markers of an answer.
- *
- * @param options How the answer is parsed.
- */
 export function marksOf({ dialect, calls: wanted, tools, stop, ends }: ParserOptions): AnswerMarks {
   const { thought, text: frames, call, channels } = dialect;
   const calls = call === undefined ? "ignore" : wanted;
@@ -59,9 +59,7 @@ export function marksOf({ dialect, calls: wanted, tools, stop, ends }: ParserOpt
   const unmarked = calls === "read" ? call?.unmarked ?? "" : "";
   const begins = marker !== "" || call?.recipient === true;
   const reads = begins && (calls === "read" || calls === "first");
-  const object = call?.object;
-  const key = `"${object === undefined || object === "keyed" ? "name" : object.name}":"`;
-  const leads = [`{${key}`, `{"type":"function",${key}`];
+  const leads = call === undefined || begins ? [] : leadsOf(call, tools);
   const watches = (kind: Kind, texts: readonly string[]): [string, Kind][] => texts.map((text) => [text, kind]);
   // The template's markers win over the caller's: they may contain a stop string.
   const always = [
@@ -125,4 +123,20 @@ export function marksOf({ dialect, calls: wanted, tools, stop, ends }: ParserOpt
     ...watches("message", channels === undefined ? [] : [channels.start]),
   ]);
   return { calls, reads, marker, unmarked, inner, leads, begin, text, inThought, suspect };
+}
+
+/** Beginnings of bare calls: JSON up to the name, or a tool's name in a Python list. */
+function leadsOf({ sectionOpen, head, arguments: form, object }: CallForm, tools: CallableTools): Lead[] {
+  const nameAt = head.findIndex(({ type }) => type === "name");
+  const parts = head.slice(0, nameAt).flatMap((part) => part.type === "text" ? part.text : []);
+  const opening = compact(textOf([...sectionOpen, ...parts]));
+  if (form.type === "python") {
+    return Array.from(tools.keys(), (name) => ({ text: `${opening}${name}(`, length: opening.length }));
+  }
+  const before = opening.slice(0, opening.indexOf("{"));
+  const key = `"${object === undefined || object === "keyed" ? "name" : object.name}":"`;
+  return [`{${key}`, `{"type":"function",${key}`].map((text) => ({
+    text: before + text,
+    length: before.length + text.length,
+  }));
 }

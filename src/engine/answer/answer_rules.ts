@@ -38,11 +38,7 @@ export class AnswerRules {
     this.#dialect = dialect;
   }
 
-  /**
-   * Compile the grammars of a request.
-   *
-   * @throws {GrammarError} If a schema cannot be compiled; the message names the path.
-   */
+  /** @throws {GrammarError} If a schema cannot be compiled; the message names the path. */
   static *of(
     request: BindingRequest,
     dialect: Dialect,
@@ -78,11 +74,7 @@ export class AnswerRules {
     return this.#required;
   }
 
-  /**
-   * Grammar of the whole answer.
-   *
-   * @param after What came before: nothing, a message header or a thought.
-   */
+  /** @param after What came before: nothing, a message header or a thought. */
   whole(after: "nothing" | "header" | "thought"): Rules {
     const builder = this.#builder;
     const { channels, text } = this.#dialect;

@@ -54,7 +54,6 @@ export class AnswerText {
     meaning.thinking(body);
   }
 
-  /** Ends a thought. */
   endThought(closed: boolean): void {
     if (closed && this.#untouched && this.fresh) this.#suspected = "";
     this.#untouched = false;
@@ -66,7 +65,6 @@ export class AnswerText {
     this.#space = "";
   }
 
-  /** Holds back whitespace. */
   keepSpace(space: string): void {
     this.#space += space;
   }

@@ -21,7 +21,6 @@ const SHORT_ID = 9;
 
 const PYTHON_WORDS = { true: ["True", "true"], false: ["False", "false"], null: ["None", "null"] } as const;
 
-/** Grammar symbols of a marker. */
 export function markerSymbols(marker: Marker, b: GrammarBuilder): GrammarSymbol[] {
   return marker.flatMap((part) => typeof part === "string" ? b.text(part) : b.token(part.token));
 }
@@ -48,12 +47,7 @@ export function partSymbols(
   });
 }
 
-/**
- * Notation of arguments.
- *
- * @param form Argument syntax of the family.
- * @param after Text after the last argument.
- */
+/** @param after Text after the last argument. */
 export function notationOf(form: ArgumentsForm, after: string, b: GrammarBuilder): Notation {
   switch (form.type) {
     case "json":
@@ -164,7 +158,7 @@ function keywords(quote: string, b: GrammarBuilder): Notation {
   const spelling: Spelling = {
     name: "python arguments",
     words: PYTHON_WORDS,
-    texts: [rawText(quotes, quotes, stops)],
+    texts: [rawText(quotes, quotes, stops), ...(quote === '"' ? [jsonStyle(b)] : [])],
     told: [jsonStyle(b)],
     names: rawNames(WORD),
   };

@@ -12,24 +12,15 @@ import { withControlNames } from "../chat/dialect/control_text.ts";
 /** Parsed arguments and their end; `waits` if more text is needed. */
 export type ArgumentsRead = { readonly input: JsonObject; readonly end: number } | "waits" | "unreadable";
 
-/** Parses the arguments of one call. */
 export interface ArgumentsReader {
   /**
-   * Continue parsing.
-   *
    * @param text All text since the arguments began; only ever grows.
    * @param final Whether the text is complete.
    */
   read(text: string, final: boolean): ArgumentsRead;
 }
 
-/**
- * Create the parser for a notation.
- *
- * @param form Argument syntax.
- * @param options.schema Schema of the tool's arguments.
- * @param options.after Literals that may follow the last argument, trimmed.
- */
+/** @param options.after Literals that may follow the last argument, trimmed. */
 export function argumentsReader(
   form: ArgumentsForm,
   options: { readonly schema: JsonObject; readonly after: readonly string[] },
@@ -190,7 +181,6 @@ interface Key {
   readonly line: boolean;
 }
 
-/** Maximum length of an argument name. */
 const MAX_KEY = 1000;
 
 /** Converts a raw value to a type that the schema allows. */
@@ -239,7 +229,7 @@ class KeywordReader implements ArgumentsReader {
       const name = named ?? positions[entries.length];
       if (name === undefined) return "unreadable";
       if (named !== undefined) at = afterSpace(text, text.indexOf("=", at) + 1);
-      const value = this.#value(text, at);
+      const value = this.#value(text, at, { types: typesOf(this.#schema, name), named: named !== undefined });
       if (value === "waits") return final ? "unreadable" : "waits";
       if (value === undefined) return "unreadable";
       entries.push([withControlNames(name), value.value]);
@@ -252,10 +242,20 @@ class KeywordReader implements ArgumentsReader {
     return typeof properties === "object" && properties !== null ? properties as JsonObject : {};
   }
 
-  #value(text: string, at: number): { readonly value: unknown; readonly end: number } | "waits" | undefined {
+  /** Some templates quote every value and others none, and models follow them: the schema says what it is. */
+  #value(
+    text: string,
+    at: number,
+    { types, named }: { readonly types: ReadonlySet<JsonType> | undefined; readonly named: boolean },
+  ): { readonly value: unknown; readonly end: number } | "waits" | undefined {
     const quote = text[at];
     if (quote === undefined) return "waits";
-    if (quote === "'" || quote === '"') return stringAt(text, at, quote);
+    if (quote === "'" || quote === '"') {
+      const string = stringAt(text, at, { quote, named });
+      return string === "waits" || types?.has("string") !== false
+        ? string
+        : { ...string, value: typedValue(string.value, types) };
+    }
     let depth = 0;
     let within = "";
     for (let i = at; i < text.length; i++) {
@@ -266,7 +266,9 @@ class KeywordReader implements ArgumentsReader {
       } else if (char === "'" || char === '"') within = char;
       else if ("([{".includes(char)) depth++;
       else if (depth === 0 && (char === "," || char === ")")) {
-        const value = readValue(text.slice(at, i));
+        const written = text.slice(at, i).trim();
+        const isWord = written !== "" && !/['"()[\]{}]/.test(written);
+        const value = isWord ? typedValue(withControlNames(written), types) : readValue(written);
         return value === undefined ? undefined : { value, end: i };
       } else if (")]}".includes(char)) depth--;
     }
@@ -276,13 +278,18 @@ class KeywordReader implements ArgumentsReader {
 
 /**
  * Parses a string of a keyword argument. Templates do not escape quotes, so it ends at the first quote followed by text
- * that may follow an argument; models do escape what Python requires.
+ * that may follow an argument, which after a named one is another name; models do escape what Python requires.
  */
-function stringAt(text: string, at: number, quote: string): { readonly value: string; readonly end: number } | "waits" {
+function stringAt(
+  text: string,
+  at: number,
+  { quote, named }: { readonly quote: string; readonly named: boolean },
+): { readonly value: string; readonly end: number } | "waits" {
+  const follows = named ? /^(\)|,\s*(\)|[^\s=()[\]{},'"]+\s*=))/ : /^(\)|,\s*(\)|[^\s=()[\]{},'"]+\s*=|['"\d[{]))/;
   for (let end = text.indexOf(quote, at + 1); end >= 0; end = text.indexOf(quote, end + 1)) {
     const rest = text.slice(end + 1).trimStart();
     if (rest === "" || /^,\s*[^\s=()[\]{},'"]*\s*$/.test(rest)) return "waits";
-    if (!/^(\)|,\s*(\)|[^\s=()[\]{},'"]+\s*=|['"\d[{]))/.test(rest)) continue;
+    if (!follows.test(rest)) continue;
     const written = withControlNames(text.slice(at + 1, end));
     const literal = quote === '"' ? readJson(`"${written}"`) : undefined;
     return {

@@ -4,7 +4,6 @@
 import type { JsonObject } from "../../inference/request.ts";
 import { withControlNames } from "../chat/dialect/control_text.ts";
 
-/** Maximum nesting depth. */
 const MAX_NESTING = 100;
 
 const WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
@@ -21,18 +20,13 @@ export class BraceScan {
   #depth = 0;
   #quote = "";
 
-  /**
-   * @param at Position of the opening brace.
-   * @param ownQuote Additional string quote of the family.
-   */
+  /** @param at Position of the opening brace. */
   constructor(at: number, ownQuote = "") {
     this.#at = at;
     this.#ownQuote = ownQuote;
   }
 
   /**
-   * Continue scanning.
-   *
    * @param text The whole text so far; only ever grows.
    * @returns Position after the closing brace; `undefined` if it has not come.
    */
@@ -78,7 +72,6 @@ export function readBraced(text: string, ownQuote: string): JsonObject | undefin
   return (inner.startsWith("{") ? json(inner) : undefined) ?? json(text) ?? asObject(readValue(text, ownQuote));
 }
 
-/** The value if it is a plain object. */
 export function asObject(value: unknown): JsonObject | undefined {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value as JsonObject : undefined;
 }
@@ -95,7 +88,6 @@ export function readJson(text: string): unknown {
 /**
  * Parse a value written as JSON or as a Python literal.
  *
- * @param text The complete text.
  * @param ownQuote Additional string quote of the family; if set, bare words are strings too.
  * @returns `undefined` if it cannot be parsed.
  */
@@ -197,7 +189,6 @@ class LiteralReader {
   }
 }
 
-/** Unescapes a Python string. */
 function unescaped(text: string): string {
   return text.replace(/\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)/gs, (_, escape: string) => {
     if (/^[xuU]./.test(escape)) {

@@ -10,7 +10,6 @@ import { textOf } from "../chat/dialect/marker.ts";
 import { beginsWithControl, withControlNames, withoutControls } from "../chat/dialect/control_text.ts";
 import { compact } from "./text.ts";
 
-/** Receives parsed calls. */
 export type TakeCall = (name: string, input: JsonObject) => void;
 
 /** Parser status: more text is needed, more may be parsed, calls are over, or this is not a call. */
@@ -23,12 +22,10 @@ type Step =
   | { readonly type: "literal"; readonly text: string }
   | { readonly type: "name" | "id" | "index" | "arguments" | "object" | "end" };
 
-/** Maximum length of a tool name. */
 const MAX_NAME = 1000;
 /** Keys that models write instead of the family's key for arguments. */
 const INPUT_KEYS = ["arguments", "parameters", "input", "args"];
 
-/** Parses the calls of one answer. */
 export class CallParser {
   readonly #form: CallForm;
   readonly #tools: CallableTools;
@@ -47,7 +44,6 @@ export class CallParser {
   #sent = false;
   /** Whether a call of a section has just ended. */
   #isBetween = false;
-  /** Unparsed text. */
   rest = "";
 
   constructor(form: CallForm, tools: CallableTools) {
@@ -64,7 +60,8 @@ export class CallParser {
     this.#first = without(before, marker);
     const nameAt = steps.findIndex(({ type }) => type === "name");
     this.#named = nameAt < 0 ? steps : steps.slice(nameAt);
-    this.#section = section.trim() !== "";
+    const bare = form.marker.length === 0 && form.recipient !== true;
+    this.#section = section.trim() !== "" || bare && form.several;
     this.#sectionClose = textOf(form.sectionClose).trim();
     this.#between = textOf(form.between).trim();
   }
@@ -108,7 +105,6 @@ export class CallParser {
   /**
    * Advance by one step.
    *
-   * @param take Receives calls.
    * @param final Whether the text is complete.
    */
   advance(take: TakeCall, final = false): CallProgress {
@@ -297,6 +293,13 @@ export class CallParser {
       return "goes on";
     }
     const first = this.#further[0];
+    if (first?.type === "name" && this.#between === "") {
+      if (/^[\w.]+\(/.test(this.rest)) {
+        this.#start(this.#further, this.rest);
+        return "goes on";
+      }
+      return !final && /^[\w.]+$/.test(this.rest) ? "waits" : "over";
+    }
     const begin = first?.type === "literal" ? first.text.trim() : first?.type === "object" ? "{" : "";
     if (begin !== "") {
       const end = skipTo(this.rest, 0, begin, final);

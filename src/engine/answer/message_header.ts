@@ -1,7 +1,7 @@
 /** Parses message headers (gpt-oss), which announce a thought, a call or text. Models reorder or omit their parts. */
 import type { ChannelForm } from "../chat/dialect/dialect.ts";
+import { endOf } from "./text.ts";
 
-/** Parsed header. */
 export type Header =
   /** Incomplete; `addressed`: a call will follow. */
   | { readonly kind: "waits"; readonly addressed: boolean }
@@ -18,58 +18,44 @@ export interface HeaderOptions {
   readonly marker: string;
   /** Whether calls are parsed; otherwise they are text. */
   readonly calls: boolean;
-  /** Callable tools. */
   readonly tools: Pick<ReadonlySet<string>, "has">;
 }
 
 const ROLE = "assistant";
 
-/** Parses headers. */
 export class HeaderReader {
-  readonly #channels: ChannelForm;
-  readonly #marker: string;
-  readonly #calls: boolean;
-  readonly #tools: HeaderOptions["tools"];
+  readonly #options: HeaderOptions;
   /** Precedes the recipient's name. */
   readonly #recipient: string;
   /** Markers that a header may begin with. */
   readonly #begins: readonly string[];
 
-  constructor({ channels, marker, calls, tools }: HeaderOptions) {
-    this.#channels = channels;
-    this.#marker = marker;
-    this.#calls = calls;
-    this.#tools = tools;
+  constructor(options: HeaderOptions) {
+    const { channels, marker } = options;
+    this.#options = options;
     this.#recipient = marker.slice(0, marker.indexOf("=") + 1);
     const { start, channel, body, close } = channels;
     this.#begins = [start, channel, body, close, this.#recipient || ROLE, ROLE];
   }
 
-  /** Parse the text so far. */
   read(text: string): Header {
-    const { channel, body, close, thought } = this.#channels;
+    const { channels: { channel, body, close, thought }, marker, calls, tools } = this.#options;
     const header = text.trimStart();
     if (header.startsWith(close)) return { kind: "closed", rest: header.slice(close.length) };
     if (!this.#begins.some((begin) => begin.startsWith(header) || header.startsWith(begin))) return { kind: "none" };
     const end = header.indexOf(body);
     const head = end < 0 ? header : header.slice(0, end);
-    const called = this.#calls ? endOf(head, this.#marker) : -1;
+    const called = calls && marker !== "" ? endOf(head, marker) : -1;
     if (end < 0) return { kind: "waits", addressed: called >= 0 };
     const rest = header.slice(end + body.length);
     if (called >= 0) return { kind: "call", name: nameAt(head, called), body: rest };
     // Models often omit the tools' namespace.
-    const name = nameAt(head, endOf(head, this.#recipient));
-    if (this.#calls && this.#tools.has(name)) return { kind: "call", name, body: rest };
+    const name = nameAt(head, this.#recipient === "" ? -1 : endOf(head, this.#recipient));
+    if (calls && tools.has(name)) return { kind: "call", name, body: rest };
     const at = head.lastIndexOf(channel);
     const isThought = at >= 0 && head.slice(at + channel.length).trimStart().startsWith(thought);
     return { kind: isThought ? "thought" : "text", body: rest };
   }
-}
-
-/** Position after the first occurrence; negative if empty or not found. */
-function endOf(text: string, wanted: string): number {
-  const at = wanted === "" ? -1 : text.indexOf(wanted);
-  return at < 0 ? -1 : at + wanted.length;
 }
 
 function nameAt(text: string, at: number): string {

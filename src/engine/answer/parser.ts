@@ -17,7 +17,6 @@ import { beginsWithControl, withoutControls } from "../chat/dialect/control_text
 
 type State = "text" | "thought" | "header" | "call" | "over";
 
-/** Parses one answer. */
 export class Parser {
   readonly #dialect: Dialect;
   readonly #marks: AnswerMarks;
@@ -25,10 +24,11 @@ export class Parser {
   readonly #headers: HeaderReader | undefined;
   readonly #out: AnswerText;
   #state: State;
-  /** Unparsed text. */
   #rest = "";
   /** How the current call was recognised. */
   #begun: CallBeginning | undefined;
+  /** Text since a bare call began, until the first call is complete. */
+  #bare: string | undefined;
   /** Whether the message header announced a call. */
   #addressed = false;
   /** Whether leading whitespace belongs to the template. */
@@ -50,7 +50,6 @@ export class Parser {
     this.#dropSpace = start === "thought";
   }
 
-  /** Whether the model is thinking. */
   get thinking(): boolean {
     return this.#state === "thought";
   }
@@ -65,7 +64,6 @@ export class Parser {
     return this.#ended;
   }
 
-  /** Parses more text. */
   push(text: string, meaning: Meaning): void {
     if (text === "") return;
     if (
@@ -78,17 +76,13 @@ export class Parser {
     this.#out.releaseLong(meaning);
   }
 
-  /**
-   * Finish parsing.
-   *
-   * @param cut Whether the answer was cut off: an incomplete call is dropped.
-   */
+  /** @param cut Whether the answer was cut off: an incomplete call is dropped. */
   finish(cut: boolean, meaning: Meaning): void {
     while (this.#advance(meaning, !cut || this.#state !== "call"));
     // An object that turned out not to be a call is text; a truncated call is dropped.
     const isText = this.#marks.marker === "" && (!cut || this.#marks.calls === "first");
     if (this.#state === "call" && this.#caller?.whole === false && isText) {
-      this.#leaveCall(this.#caller.rest);
+      this.#leaveCall(this.#bare ?? this.#caller.rest);
       while (this.#advance(meaning, true));
     }
     const state = this.#state;
@@ -130,7 +124,7 @@ export class Parser {
     if (this.#marks.marker === "") {
       if (!this.#out.fresh) return undefined;
       const found = compact(withoutControls(joined));
-      const lead = this.#marks.leads.find((lead) => found.startsWith(lead));
+      const lead = this.#marks.leads.find(({ text }) => found.startsWith(text));
       return lead === undefined ? undefined : { ...BY_MARKER, rest: afterCompact(joined, lead.length) };
     }
     const end = this.#marks.calls !== "first" || this.#out.fresh ? endOf(joined, this.#marks.marker) : -1;
@@ -167,12 +161,13 @@ export class Parser {
       (this.#marks.calls === "read" || this.#marks.calls === "first")
     ) {
       const found = compact(withoutControls(this.#rest));
-      if (this.#marks.leads.some((lead) => found.startsWith(lead))) {
-        const at = this.#rest.indexOf("{");
+      const lead = this.#marks.leads.find(({ text }) => found.startsWith(text));
+      if (lead !== undefined) {
+        const at = this.#rest.indexOf(lead.text.charAt(0));
         this.#out.keepSpace(withoutControls(this.#rest.slice(0, at)));
         return this.#beginCall(this.#rest.slice(at));
       }
-      if (found !== "" && !final && this.#marks.leads.some((lead) => lead.startsWith(found))) return false;
+      if (found !== "" && !final && this.#marks.leads.some(({ text }) => text.startsWith(found))) return false;
     }
     let found = this.#atStart(this.#rest, final);
     if (this.#out.suspects && !this.#out.fresh) {
@@ -325,8 +320,10 @@ export class Parser {
   #call(meaning: Meaning, final: boolean): boolean {
     const caller = this.#caller as CallParser;
     caller.rest += this.#rest;
+    if (this.#bare !== undefined) this.#bare += this.#rest;
     this.#rest = "";
     const take = (name: string, input: JsonObject): void => {
+      this.#bare = undefined;
       this.#out.release(meaning);
       meaning.call(name, input);
     };
@@ -345,7 +342,7 @@ export class Parser {
           meaning.malformed();
           return false;
         }
-        this.#leaveCall(caller.rest);
+        this.#leaveCall(this.#bare ?? caller.rest);
         return true;
     }
   }
@@ -359,6 +356,7 @@ export class Parser {
 
   #beginCall(rest: string, begun: CallBeginning = BY_MARKER): boolean {
     if (this.#marks.marker !== "") this.#out.dropSpace();
+    else this.#bare = rest;
     this.#caller?.begin(rest);
     this.#enterCall(begun);
     return true;

@@ -3,7 +3,6 @@ import type { JsonObject } from "../../inference/request.ts";
 import type { Dialect, ParserStart } from "../chat/dialect/dialect.ts";
 import type { CallableTools } from "./call_parser.ts";
 
-/** Receives parsed content. */
 export interface Meaning {
   text(text: string): void;
   thinking(text: string): void;
@@ -21,7 +20,6 @@ export interface CallBeginning {
    * the name.
    */
   readonly with: "marker" | "call" | "name" | "arguments";
-  /** The tool's name, if known. */
   readonly tool?: string;
 }
 
@@ -29,13 +27,11 @@ export const BY_MARKER: CallBeginning = { with: "marker" };
 export const BY_CALL: CallBeginning = { with: "call" };
 export const BY_NAME: CallBeginning = { with: "name" };
 
-/** A text that would begin a call. */
 export interface TextBeginsCall extends CallBeginning {
   /** The text after the beginning. */
   readonly rest: string;
 }
 
-/** How to parse an answer. */
 export interface ParserOptions {
   readonly dialect: Dialect;
   readonly start: ParserStart;
@@ -44,7 +40,6 @@ export interface ParserOptions {
    * `ignore`: treat calls as text.
    */
   readonly calls: "read" | "first" | "hold" | "ignore";
-  /** Callable tools. */
   readonly tools: CallableTools;
   /** Stop strings of the caller; they count only in text. */
   readonly stop: readonly string[];

@@ -67,17 +67,11 @@ export class Watch<K> {
     this.#first = new RegExp(`[${codes.join("")}]`, "g");
   }
 
-  /** Whether a match may begin in the text. */
   mayBegin(text: string): boolean {
     return this.#next(text, 0) >= 0;
   }
 
-  /**
-   * Find the first match.
-   *
-   * @param text The text so far.
-   * @param final Whether the text is complete.
-   */
+  /** @param final Whether the text is complete. */
   find(text: string, final = false): Found<K> | undefined {
     for (let at = this.#next(text, 0); at >= 0; at = this.#next(text, at + 1)) {
       for (const [wanted, kind] of this.#texts) {

@@ -18,18 +18,11 @@ interface Waiting {
   readonly to: number;
 }
 
-/** Assigns tokens to pieces of text. */
 export class TextLogprobs {
-  /** Unsent text. */
   #text = "";
   #waiting: Waiting[] = [];
 
-  /**
-   * Add a token.
-   *
-   * @param entry Its log probabilities.
-   * @param text The characters completed by it; may be empty.
-   */
+  /** @param text The characters completed by it; may be empty. */
   add(entry: TokenLogprob, text: string): void {
     const from = this.#text.length;
     this.#text += text;
@@ -39,7 +32,6 @@ export class TextLogprobs {
   /**
    * Take the tokens of a sent text.
    *
-   * @param text The text.
    * @returns Tokens that begin in it. Earlier tokens are dropped, later ones stay.
    */
   take(text: string): TokenLogprob[] {

@@ -40,7 +40,6 @@ export interface AnswerEnds {
   readonly endTexts: readonly string[];
 }
 
-/** A tokenized conversation. */
 export interface Prompt extends AnswerEnds {
   readonly tokens: Int32Array;
   /** Section of the answer that the prompt leaves open. */
@@ -66,7 +65,6 @@ const PORTION_CHARACTERS = 2048;
 const IDENTIFIER = /[^A-Za-z0-9_.]/g;
 const TYPE_NAME = /[^A-Za-z0-9_-]/g;
 
-/** Renders conversations for one model. */
 export class Chat {
   readonly #model: ChatModel;
   readonly #contextTokens: number;
@@ -107,7 +105,6 @@ export class Chat {
   /**
    * Choose the renderer for a model's conversations.
    *
-   * @param model The model.
    * @param contextTokens Context size shared by prompt and answer.
    * @param loadLibrary Loads node-llama-cpp; called only for a model without a chat template.
    */

@@ -11,7 +11,6 @@ import { Prober } from "./probe/prober.ts";
 import { type Traits, traitsOf } from "./probe/traits.ts";
 import { WrapperRenderer } from "./render/wrapper.ts";
 
-/** The parts of a model that a chat uses. */
 export type ChatModel =
   & Pick<TokenizingModel, "tokenizeBeside">
   & Pick<
@@ -35,7 +34,6 @@ export interface TemplateFault {
   readonly line: number;
 }
 
-/** Renderer of a model's conversations. */
 export type ChatFormat = "template" | "chatml" | "none" | `node-llama-cpp ${string}`;
 
 const TEMPLATE = "tokenizer.chat_template";
@@ -100,7 +98,6 @@ export function allSources({ metadata }: ChatModel): string {
   return [...metadata].flatMap(([key, value]) => key.startsWith(TEMPLATE) ? [value] : []).join("\n");
 }
 
-/** Prober for a model's renderer. */
 export function proberOf(model: ChatModel, renderer: Renderer, specials: SpecialTokens): Prober {
   return new Prober(renderer, specials, (name) => {
     const special = specials.get(name);

@@ -4,7 +4,6 @@ import { settled, type Work } from "../../work/work.ts";
 import type { Model } from "../native/model.ts";
 import type { Chat } from "./chat.ts";
 
-/** The parts of a model that this uses. */
 export type TokenizerModel = Pick<
   Model,
   "tokenize" | "tokenizeWhole" | "tokenizeBeside" | "piece" | "describe" | "vocabularySize"
@@ -23,7 +22,6 @@ export class TokenizerError extends Error {
   override readonly name = "TokenizerError";
 }
 
-/** Answers tokenizer requests for one model. */
 export class Tokenizer {
   readonly #model: TokenizerModel;
   readonly #chat: Chat;
@@ -34,8 +32,6 @@ export class Tokenizer {
   }
 
   /**
-   * Answer a request.
-   *
    * @throws {TokenizerError} If a token is out of range.
    * @throws {PromptError} If the model cannot take the conversation.
    * @throws {AttachmentError} If there is an attachment.

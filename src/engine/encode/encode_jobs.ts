@@ -7,7 +7,6 @@ import type { EngineEvent, EnginePurpose } from "../ipc/messages.ts";
 import type { Model } from "../native/model.ts";
 import { type RerankModel, RerankPrompt } from "./rerank_prompt.ts";
 
-/** The parts of a model that this uses. */
 export type EncodeModel = RerankModel & Pick<Model, "tokenizeWhole">;
 
 /** Longer texts are tokenized in chunks of this size first, so that a text that cannot fit is rejected early. */
@@ -15,19 +14,13 @@ const MEASURE_CHARACTERS = 16_384;
 /** Maximum number of extra tokens caused by a cut. */
 const CUT_TOKENS = 16;
 
-/** Creates jobs for one model. */
 export class EncodeJobs {
   readonly #model: EncodeModel;
   readonly #encoder: Encoder;
   readonly #names: readonly string[];
   readonly #prompt: RerankPrompt | undefined;
 
-  /**
-   * @param model The model.
-   * @param encoder Encodes its texts.
-   * @param options.purpose What the model is loaded for.
-   * @param options.modelName Its name, to recognise the family if the metadata do not.
-   */
+  /** @param options.modelName Its name, to recognise the family if the metadata do not. */
   constructor(
     model: EncodeModel,
     encoder: Encoder,
@@ -45,11 +38,7 @@ export class EncodeJobs {
     this.#prompt = purpose === "rerank" ? new RerankPrompt(model) : undefined;
   }
 
-  /**
-   * Create an embedding job.
-   *
-   * @throws {TextError} If the model does not produce embeddings, or has fewer dimensions.
-   */
+  /** @throws {TextError} If the model does not produce embeddings, or has fewer dimensions. */
   embed(id: number, request: EmbedRequest): EncodeJob {
     if (this.#prompt !== undefined) throw new TextError("This model does not produce embeddings");
     const { input, task } = request;
@@ -75,11 +64,7 @@ export class EncodeJobs {
     };
   }
 
-  /**
-   * Create a rerank job.
-   *
-   * @throws {TextError} If the model does not rerank, or the query leaves no room for any document.
-   */
+  /** @throws {TextError} If the model does not rerank, or the query leaves no room for any document. */
   rerank(id: number, request: RerankRequest): EncodeJob {
     if (this.#prompt === undefined) throw new TextError("This model does not rerank");
     const { query, documents } = request;

@@ -80,19 +80,16 @@ export class EncodeScheduler {
     this.#now = options.now ?? ((): number => performance.now());
   }
 
-  /** Whether there is work to do. */
   get busy(): boolean {
     return this.#live.size > 0 || this.#running.size > 0 || this.#events.length > 0;
   }
 
-  /** Enqueue a request. */
   submit(job: EncodeJob): void {
     const entry = { job, texts: [], tokens: 0, begun: 0, done: 0 };
     this.#live.add(entry);
     this.#reading.push(entry);
   }
 
-  /** Cancel a request. */
   cancel(id: number): void {
     for (const entry of this.#live) if (entry.job.id === id) this.#forget(entry);
   }
@@ -156,7 +153,6 @@ export class EncodeScheduler {
     }
   }
 
-  /** The next text in turn. */
   #next(): Int32Array | undefined {
     const [entry] = this.#ready;
     return entry?.texts[entry.begun];

@@ -82,7 +82,6 @@ const LANES_PER_THREAD = 2;
 /** Each lane has its own memory. */
 const MOST_LANES = 64;
 
-/** Encodes texts in llama.cpp contexts. */
 export class ModelEncoder implements Encoder {
   readonly #model: Model;
   readonly #whole: TextContext;

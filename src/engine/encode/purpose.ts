@@ -21,7 +21,6 @@ const ENCODERS: ReadonlySet<string> = new Set([
 /** The parts of a model that this uses. */
 export type PurposeModel = Pick<Model, "metadata" | "generates" | "encoderOnly" | "encoderDecoder" | "ranks">;
 
-/** Purpose of a loaded model. */
 export type Purpose =
   | { readonly purpose: Extract<EnginePurpose, "generate"> }
   | { readonly purpose: Exclude<EnginePurpose, "generate">; readonly pooling: PoolingType };
@@ -29,8 +28,6 @@ export type Purpose =
 /**
  * Decide what to load a model for.
  *
- * @param model The model.
- * @param config The configured purpose and pooling.
  * @returns The purpose, with the pooling type if it has one.
  * @throws {ModelError} If the model cannot serve the configured purpose, or any purpose.
  */

@@ -14,7 +14,6 @@ const TEMPLATE = "tokenizer.chat_template.rerank";
 const ADDS_SEPARATOR = "tokenizer.ggml.add_sep_token";
 const PLACEHOLDER = /\{query\}|\{document\}/g;
 
-/** Builds rerank prompts for one model. */
 export class RerankPrompt {
   readonly #model: RerankModel;
   /** The template as control tokens and text with placeholders. */
@@ -36,12 +35,6 @@ export class RerankPrompt {
     this.#between = [...this.#after, ...(separates && SEP >= 0 ? [SEP] : [])];
   }
 
-  /**
-   * Prepare a query.
-   *
-   * @param query The query.
-   * @returns Tokenizes the query with a document.
-   */
   of(query: string): (document: string) => Int32Array {
     const template = this.#template;
     if (template !== undefined) {

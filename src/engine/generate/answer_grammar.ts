@@ -13,7 +13,6 @@ import type { CallBeginning } from "../answer/parser_options.ts";
 /** What precedes a constrained answer. */
 export type Before = Parameters<AnswerRules["whole"]>[0];
 
-/** A grammar with several start states. */
 export class AnswerGrammar implements Compiled {
   readonly #rules: AnswerRules;
   readonly #starts = new Map<string, Position>();

@@ -16,7 +16,6 @@ import type { StepBatch } from "./step_batch.ts";
 const BRIDGED_ANSWERS = 4;
 const WIDEST_GAP = 3;
 
-/** Dependencies on the scheduler. */
 export interface AnswerStepsOptions {
   readonly decoder: Pick<Decoder, "apart">;
   readonly slots: Slots<Running>;
@@ -27,27 +26,17 @@ export interface AnswerStepsOptions {
 }
 
 export class AnswerSteps {
-  readonly #decoder: Pick<Decoder, "apart">;
-  readonly #slots: Slots<Running>;
-  readonly #batch: StepBatch;
-  readonly #prompts: Prompts;
-  readonly #contextTokens: number;
-  readonly #guesses: Guesses;
+  readonly #options: AnswerStepsOptions;
 
-  constructor({ decoder, slots, batch, prompts, contextTokens, guesses }: AnswerStepsOptions) {
-    this.#decoder = decoder;
-    this.#slots = slots;
-    this.#batch = batch;
-    this.#prompts = prompts;
-    this.#contextTokens = contextTokens;
-    this.#guesses = guesses;
+  constructor(options: AnswerStepsOptions) {
+    this.#options = options;
   }
 
   /** Slots whose answer advances in this step. */
   going(): Slot<Running>[] {
-    return this.#slots.all.filter((slot) => {
+    return this.#options.slots.all.filter((slot) => {
       const { job } = slot;
-      return job !== undefined && !job.paused && job.chosen.length > 0 && !this.#prompts.has(slot);
+      return job !== undefined && !job.paused && job.chosen.length > 0 && !this.#options.prompts.has(slot);
     });
   }
 
@@ -57,15 +46,16 @@ export class AnswerSteps {
    */
   wouldJoin(answers: readonly Slot<Running>[]): boolean {
     const last = answers.at(-1);
-    return this.#decoder.apart && last !== undefined && this.#prompts.first?.sequence === last.sequence + 1;
+    return this.#options.decoder.apart && last !== undefined &&
+      this.#options.prompts.first?.sequence === last.sequence + 1;
   }
 
   /** Put each answer's chosen token and as many forced ones as time allows. */
   put(going: readonly Slot<Running>[]): void {
     if (going.length === 0) return;
-    let spare = Math.max(0, this.#prompts.tokensWithin(BESIDE_MS, going.length) - this.#batch.size);
+    let spare = Math.max(0, this.#options.prompts.tokensWithin(BESIDE_MS, going.length) - this.#options.batch.size);
     // Beside prompts a step has work enough.
-    const guesses = this.#prompts.first === undefined ? this.#guesses.of(going) : [];
+    const guesses = this.#options.prompts.first === undefined ? this.#options.guesses.of(going) : [];
     for (const [index, slot] of going.entries()) {
       if (going.length >= BRIDGED_ANSWERS) this.#bridge(going[index - 1], slot);
       const running = slot.job as Running;
@@ -73,22 +63,24 @@ export class AnswerSteps {
       const put = Math.min(chosen.length, 1 + spare);
       spare -= put - 1;
       const from = slot.tokens.length;
-      for (let i = 0; i < put; i++) this.#batch.put(slot, chosen[i] as number, from + i, i === chosen.length - 1);
+      for (let i = 0; i < put; i++) {
+        this.#options.batch.put(slot, chosen[i] as number, from + i, i === chosen.length - 1);
+      }
       if (put < chosen.length) continue;
       const { tokens, ...guess } = guesses[index] ?? NO_GUESS;
       const guessed = tokens.slice(0, spare);
       if (guessed.length === 0) continue;
-      this.#batch.putGuess(slot, { ...guess, tokens: guessed }, from + put);
+      this.#options.batch.putGuess(slot, { ...guess, tokens: guessed }, from + put);
       spare -= guessed.length;
     }
   }
 
   /** Fill the gap between two answers, so that they are computed in one pass. */
   #bridge(from: Slot<Running> | undefined, to: Slot<Running>): void {
-    if (from === undefined || !this.#decoder.apart || to.sequence - from.sequence > WIDEST_GAP + 1) return;
-    const between = this.#slots.all.slice(from.sequence + 1, to.sequence);
+    if (from === undefined || !this.#options.decoder.apart || to.sequence - from.sequence > WIDEST_GAP + 1) return;
+    const between = this.#options.slots.all.slice(from.sequence + 1, to.sequence);
     const mayTake = (slot: Slot<Running>): boolean =>
-      slot.tokens.length < this.#contextTokens && !this.#prompts.has(slot);
-    if (between.every(mayTake)) { for (const slot of between) this.#batch.bridge(slot); }
+      slot.tokens.length < this.#options.contextTokens && !this.#options.prompts.has(slot);
+    if (between.every(mayTake)) { for (const slot of between) this.#options.batch.bridge(slot); }
   }
 }

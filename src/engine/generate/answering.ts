@@ -13,12 +13,10 @@ import type { Rows } from "./step_batch.ts";
 import { oddsOf } from "./sampling/token_odds.ts";
 import type { Workbench } from "./work/workbench.ts";
 
-/** Dependencies on the scheduler. */
 export interface AnsweringOptions {
   readonly decoder: Pick<Decoder, "logits">;
   readonly bench: Workbench;
   readonly now: () => number;
-  /** Emits events. */
   readonly tell: (events: readonly EngineEvent[]) => void;
   /** Truncates a slot to this many tokens. */
   readonly truncate: (slot: Slot<Running>, length: number) => void;
@@ -28,7 +26,6 @@ export interface AnsweringOptions {
   readonly ended: (slot: Slot<Running>, job: Job) => void;
 }
 
-/** Advances an engine's answers. */
 export class Answering {
   readonly #options: AnsweringOptions;
 
@@ -39,7 +36,6 @@ export class Answering {
   /**
    * Sample from the first row, and from each following row while the draft matches the sampled tokens.
    *
-   * @param rows The slot's rows of this step.
    * @param steps Duration of the step in plain steps.
    */
   choose({ slot, guess, row }: Rows, steps: number): void {

@@ -28,7 +28,6 @@ import { SharedWork, type Work } from "../../work/work.ts";
 
 export type { Unenforced } from "../answer/answer_rules.ts";
 
-/** The parts of a model that an answer uses. */
 export type AnswerModel = Pick<
   Model,
   "piece" | "pieceText" | "endsAnswer" | "vocabularySize" | "tokenize" | "spacePrefix"
@@ -43,7 +42,6 @@ export interface AnswersOptions {
   readonly onUnenforced?: (what: Unenforced) => void;
 }
 
-/** Creates jobs for one model. */
 export class Answers {
   readonly #model: AnswerModel;
   readonly #chat: Chat;

@@ -9,8 +9,6 @@ export class LimitError extends Error {
 /**
  * Check a request against the model's limits. Defaulted values are clamped elsewhere.
  *
- * @param request The request.
- * @param vocabularySize Size of the vocabulary.
  * @throws {LimitError} If a value exceeds a limit.
  */
 export function checkLimits(

@@ -21,7 +21,6 @@ const OVER = 1.1;
 /** Each smaller step lowers the estimated cost of tiles by this factor, until they are tried. */
 const TRUST = 0.98;
 
-/** Learns the duration of steps with prompt tokens. */
 export class PromptPace {
   /** Moving average of milliseconds per token by size class; 0 if unknown. */
   readonly #costs: number[] = SIZES.map(() => 0);

@@ -23,7 +23,6 @@ const PROMPT_TOKENS_LEAST = 16;
 /** A prompt waits for one that is being decoded if sharing saves at least this many tokens. */
 const WORTH_WAITING_TOKENS = 32;
 
-/** Dependencies on the scheduler. */
 export interface PromptsOptions {
   readonly decoder: Decoder;
   readonly slots: Slots<Running>;
@@ -32,24 +31,16 @@ export interface PromptsOptions {
   readonly truncate: (slot: Slot<Running>, length: number) => void;
 }
 
-/** Prefill of an engine's requests. */
 export class Prompts {
-  readonly #decoder: Decoder;
-  readonly #slots: Slots<Running>;
-  readonly #batch: StepBatch;
-  readonly #truncate: PromptsOptions["truncate"];
+  readonly #options: PromptsOptions;
   readonly #starting: Slot<Running>[] = [];
   readonly #pace = new PromptPace();
   readonly #answerTimes = new AnswerTimes();
 
-  constructor({ decoder, slots, batch, truncate }: PromptsOptions) {
-    this.#decoder = decoder;
-    this.#slots = slots;
-    this.#batch = batch;
-    this.#truncate = truncate;
+  constructor(options: PromptsOptions) {
+    this.#options = options;
   }
 
-  /** The first prompt in the queue. */
   get first(): Slot<Running> | undefined {
     return this.#starting[0];
   }
@@ -69,7 +60,6 @@ export class Prompts {
     if (at >= 0) this.#starting.splice(at, 1);
   }
 
-  /** Removes prompts that are fully decoded. */
   dropDecoded(): void {
     for (let i = this.#starting.length - 1; i >= 0; i--) {
       const { tokens, job } = this.#starting[i] as Slot<Running>;
@@ -85,8 +75,9 @@ export class Prompts {
    */
   learn(prompts: number, answers: number, ms: number): void {
     if (prompts === 0) this.#answerTimes.learn(answers, ms);
-    else if (this.#decoder.apart) this.#pace.learn(prompts, Math.max(ms - this.#answerTimes.of(answers), ms / 2));
-    else this.#pace.learn(prompts + answers, ms);
+    else if (this.#options.decoder.apart) {
+      this.#pace.learn(prompts, Math.max(ms - this.#answerTimes.of(answers), ms / 2));
+    } else this.#pace.learn(prompts + answers, ms);
   }
 
   /**
@@ -100,7 +91,7 @@ export class Prompts {
   put(others: number, isWaitedFor = others > 0): number {
     if (this.#starting.length === 0) return 0;
     const shared = this.tokensWithin(BESIDE_MS, others);
-    const { apart } = this.#decoder;
+    const { apart } = this.#options.decoder;
     let put = 0;
     let last = 0;
     for (const slot of this.#starting) {
@@ -117,7 +108,7 @@ export class Prompts {
       const tokens = put > 0 && apart ? inOnePass(left, budget, last) : Math.min(left, budget);
       const end = from + tokens;
       for (let at = from; at < end; at++) {
-        this.#batch.put(slot, prompt[at] as number, at, isAsked && at === prompt.length - 1);
+        this.#options.batch.put(slot, prompt[at] as number, at, isAsked && at === prompt.length - 1);
       }
       put += tokens;
       last = tokens;
@@ -128,7 +119,7 @@ export class Prompts {
   /** Prompt tokens that fit into this time and into the batch. */
   tokensWithin(ms: number, others: number): number {
     const room = BATCH_TOKENS - others;
-    const { apart } = this.#decoder;
+    const { apart } = this.#options.decoder;
     const tokens = this.#pace.tokensWithin(apart ? ms - this.#answerTimes.of(others) : ms) - (apart ? 0 : others);
     // Prompts always make progress.
     return Math.min(Math.max(tokens, PROMPT_TOKENS_LEAST), apart ? inTiles(room) : room);
@@ -142,14 +133,14 @@ export class Prompts {
    */
   #begin(slot: Slot<Running>, running: Running): boolean {
     const { prefix: prompt } = running;
-    const best = this.#slots.prefix(prompt);
+    const best = this.#options.slots.prefix(prompt);
     if (best !== undefined) {
       if (this.#willHoldMore(slot, prompt, best.length)) return false;
       const held = best.slot.tokens.length;
-      if (best.length - slot.tokens.length >= this.#decoder.worthCopying(held)) {
+      if (best.length - slot.tokens.length >= this.#options.decoder.worthCopying(held)) {
         running.readyFrom = Infinity;
-        this.#truncate(slot, 0);
-        this.#decoder.copy(best.slot.sequence, slot.sequence, { length: best.length, held });
+        this.#options.truncate(slot, 0);
+        this.#options.decoder.copy(best.slot.sequence, slot.sequence, { length: best.length, held });
         for (let i = 0; i < best.length; i++) slot.tokens.push(prompt[i] as number);
       }
     }
@@ -162,7 +153,7 @@ export class Prompts {
 
   /** Whether another request is decoding a longer common prefix that is worth waiting for. */
   #willHoldMore(slot: Slot<Running>, prompt: Int32Array, shared: number): boolean {
-    return this.#slots.all.some((other) =>
+    return this.#options.slots.all.some((other) =>
       other !== slot && other.job !== undefined && other.job.begun && !other.job.paused &&
       other.tokens.length < other.job.prefix.length &&
       Math.min(commonPrefix(other.job.prefix, prompt), prompt.length - 1) - shared >= WORTH_WAITING_TOKENS

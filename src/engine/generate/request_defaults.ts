@@ -2,7 +2,6 @@
 import type { SamplingDefaults } from "../../inference/model_settings.ts";
 import type { ChatMessage, DefaultedField, GenerationRequest } from "../../inference/request.ts";
 
-/** Values for what a request leaves out. */
 export interface RequestDefaults {
   readonly sampling: SamplingDefaults;
   readonly system?: string;
@@ -26,7 +25,6 @@ export function samplingOf(metadata: ReadonlyMap<string, string>): SamplingDefau
   return Object.fromEntries(found);
 }
 
-/** Fills in what a request leaves out. */
 export function withDefaults(request: GenerationRequest, { sampling, system }: RequestDefaults): GenerationRequest {
   const { temperature, topP, topK, maxTokens, stop, ...others } = sampling;
   const { defaulted = [] } = request;

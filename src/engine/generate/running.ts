@@ -7,7 +7,6 @@ import { PromptLookup } from "./ahead/prompt_lookup.ts";
 import { Speculation } from "./ahead/speculation.ts";
 import { Sampler } from "./sampling/sampler.ts";
 
-/** A tokenized request. */
 export interface Job {
   readonly id: number;
   readonly prompt: Int32Array;
@@ -26,7 +25,6 @@ interface Times {
   readonly startedAt: number;
 }
 
-/** A request in a slot. */
 export class Running {
   readonly sampler: Sampler;
   /** Maximum tokens of prompt and answer. */
@@ -46,7 +44,6 @@ export class Running {
   paused: boolean;
   /** Chosen tokens that are not decoded yet, in order; empty during prefill and while a token mask is computed. */
   readonly chosen: number[] = [];
-  /** Answer tokens that the grammar forced. */
   forced = 0;
   /** Prompt lookup: drafts from earlier text. */
   readonly lookup: PromptLookup;
@@ -56,7 +53,6 @@ export class Running {
   accepted = 0;
   /** Logits row to sample from once the token mask is known. */
   row: Float32Array | undefined;
-  /** Time of the first token. */
   firstAt: number | undefined;
 
   constructor(readonly job: Job, contextTokens: number, paused: boolean, readonly times: Times) {
@@ -85,7 +81,6 @@ export class Running {
     return this.limit - this.job.prompt.length - this.completion - 1;
   }
 
-  /** Statistics for the final event. */
   counts(now: number): Counts {
     const {
       completion,

@@ -38,7 +38,6 @@ export interface SchedulerOptions {
 
 /** Duration of a work slice while nothing is decoded; the engine checks for requests in between. */
 const ALONE_WORK_MS = 5;
-/** A request without a slot. */
 interface Waiting {
   readonly job: Job;
   /** State of a request that was preempted because its reader was slow. */
@@ -47,7 +46,6 @@ interface Waiting {
   readonly submittedAt: number;
 }
 
-/** Schedules an engine's requests. */
 export class Scheduler {
   readonly #decoder: Decoder;
   readonly #contextTokens: number;
@@ -55,7 +53,6 @@ export class Scheduler {
   readonly #now: () => number;
   readonly #slots: Slots<Running>;
   readonly #waiting: Waiting[] = [];
-  /** Preempted requests by id. */
   readonly #resting = new Map<number, Running>();
   readonly #prompts: Prompts;
   readonly #batch: StepBatch;
@@ -145,13 +142,7 @@ export class Scheduler {
     this.#waiting.push({ job, paused, submittedAt });
   }
 
-  /**
-   * Prepare a request between steps, then enqueue it.
-   *
-   * @param id The request.
-   * @param work Creates the job.
-   * @param refuse Turns a failure into an event.
-   */
+  /** Prepare a request between steps, then enqueue it. */
   prepare(id: number, work: Work<Job>, refuse: (error: unknown) => EngineEvent): void {
     const preparing = { paused: false, submittedAt: this.#now() };
     this.#preparing.set(id, preparing);
@@ -167,13 +158,7 @@ export class Scheduler {
     });
   }
 
-  /**
-   * Answer a query that needs no decoding, between steps.
-   *
-   * @param id The query.
-   * @param work Computes the answer.
-   * @param refuse Turns a failure into an event.
-   */
+  /** Answer a query that needs no decoding, between steps. */
   answer(id: number, work: Work<EngineEvent>, refuse: (error: unknown) => EngineEvent): void {
     this.#bench.add(id, work, {
       done: (event) => this.#events.push(event),
@@ -192,12 +177,10 @@ export class Scheduler {
     if (slot !== undefined) this.#release(slot);
   }
 
-  /** Stops decoding for a request. */
   pause(id: number): void {
     this.#setPaused(id, true);
   }
 
-  /** Continues a paused request. */
   resume(id: number): void {
     const rested = this.#resting.get(id);
     if (rested === undefined) return this.#setPaused(id, false);
@@ -369,7 +352,6 @@ export class Scheduler {
     }
   }
 
-  /** Schedules preparation of the next turn. */
   #ended(slot: Slot<Running>, { nextTurn, answer: { said } }: Job): void {
     if (nextTurn === undefined || said === undefined || this.#wholeSequencesOnly) return;
     this.#spare.prepare(slot, nextTurn(said));

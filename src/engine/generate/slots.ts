@@ -22,7 +22,6 @@ export class Slot<J> {
   }
 }
 
-/** A cached prefix of a prompt. */
 export interface Prefix<J> {
   readonly slot: Slot<J>;
   readonly length: number;
@@ -36,7 +35,6 @@ export class Slots<J> {
   #clock = 0;
 
   /**
-   * @param count Sequences for requests.
    * @param options.cells KV cells, shared by all sequences.
    * @param options.wholeSequencesOnly Sequences can be extended, but neither truncated nor shared.
    * @param options.apart Each slot has separate cells, and adjacent slots are computed in one pass.
@@ -106,11 +104,7 @@ export class Slots<J> {
     return this.#wholeSequencesOnly ? undefined : this.#longest(this.#slots, prompt);
   }
 
-  /**
-   * Free slots to clear so that running jobs get their reserved cells, least recently used first.
-   *
-   * @param spare A slot to clear last.
-   */
+  /** Free slots to clear so that running jobs get their reserved cells, least recently used first. */
   toEmpty(spare?: Slot<J>): Slot<J>[] {
     const free = this.#slots
       .filter((slot) => isFree(slot) && slot.tokens.length > 0)
@@ -131,7 +125,6 @@ export class Slots<J> {
       this.#reserved();
   }
 
-  /** Free slot to evict. */
   #toReplace(free: readonly Slot<J>[]): Slot<J> {
     const oldest = free.toSorted((a, b) => age(a) - age(b)).slice(0, this.#apart ? Math.ceil(free.length / 2) : 1);
     return oldest.reduce((best, slot) => this.#neighbours(slot) > this.#neighbours(best) ? slot : best);
@@ -155,7 +148,6 @@ export class Slots<J> {
   }
 }
 
-/** Length of the common prefix. */
 export function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const end = Math.min(a.length, b.length);
   let length = 0;

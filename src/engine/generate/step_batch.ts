@@ -8,7 +8,6 @@ import type { Slot } from "./slots.ts";
 export interface Rows {
   readonly slot: Slot<Running>;
   readonly guess: Guess;
-  /** Index of the first row. */
   readonly row: number;
 }
 
@@ -25,12 +24,10 @@ export class StepBatch {
     this.#decoder = decoder;
   }
 
-  /** Number of tokens. */
   get size(): number {
     return this.#tokens.length;
   }
 
-  /** Slot of each token. */
   get slots(): readonly Slot<Running>[] {
     return this.#slots;
   }
@@ -48,7 +45,6 @@ export class StepBatch {
     this.#bridges.length = 0;
   }
 
-  /** Puts a chosen or prompt token. */
   put(slot: Slot<Running>, token: number, position: number, output: boolean): void {
     this.#decoder.put(token, position, slot.sequence, output);
     this.#tokens.push(token);

@@ -37,7 +37,6 @@ export const HOLD_MS = 4;
 const BEAT_MS = 1000;
 const encoder = new TextEncoder();
 
-/** Messages from the daemon. */
 export class Inbox {
   readonly #input: Input;
   readonly #assembler = new LineAssembler(Infinity, READ_BYTES);
@@ -110,7 +109,6 @@ function toMessage(line: string): ToEngine {
   return message as ToEngine;
 }
 
-/** Events on their way to the daemon. */
 export class Outbox {
   readonly #send: (message: FromEngine) => void;
   readonly #now: () => number;

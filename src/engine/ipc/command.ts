@@ -8,7 +8,6 @@
  */
 import { confinedArguments } from "../../confinement/confined.ts";
 
-/** How to start an engine. */
 export interface EngineCommand {
   readonly command: string;
   readonly args: readonly string[];

@@ -19,20 +19,17 @@ import { TextBuilder } from "./values/text.ts";
 export { TemplateError } from "./values/error.ts";
 export { asInput } from "./values/convert.ts";
 
-/** What a template made of its variables. */
 export interface Rendered {
   readonly text: string;
   /** Which characters came from a request: sorted, disjoint `[from, to)` pairs, flat, in UTF-16 units. */
   readonly input: readonly number[];
 }
 
-/** A chat template, read once. */
 export class Template {
   readonly #body: Execute;
   readonly #now: () => Date;
 
   /**
-   * @param source The template's text.
    * @param now The clock of `strftime_now`.
    * @throws {TemplateError} If it cannot be read, or uses an unknown filter or test.
    */
@@ -42,8 +39,6 @@ export class Template {
   }
 
   /**
-   * Renders the template.
-   *
    * @param variables What it may read: JSON values, `Map`s for objects whose keys must keep their order, and what
    * {@linkcode asInput} made, anywhere within. Nothing of it is changed.
    * @returns The text, and which characters of it came from what `asInput` made.

@@ -13,10 +13,6 @@ export class Batch {
   readonly #output: Int8Array;
   #count = 0;
 
-  /**
-   * @param library Allocates the batch.
-   * @param capacity Maximum number of tokens.
-   */
   constructor(library: Library, capacity: number) {
     this.struct = library.llama.llama_batch_init(capacity, 0, 1) as Uint8Array<ArrayBuffer>;
     this.#view = dataView(this.struct);

@@ -54,7 +54,6 @@ export interface ContextOptions {
   readonly guesses?: number;
   /** Maximum number of compute threads. */
   readonly threads: number;
-  /** Memory budget of the KV cache. */
   readonly memoryBytes: number;
   /** Called periodically during long steps. */
   readonly lookIn: LookIn;
@@ -77,7 +76,6 @@ const COPY_BYTES = 0x20000000;
 /** Return values of `llama_decode`. */
 const STATUS = { done: 0, full: 1, aborted: 2 } as const;
 
-/** A context of a model. */
 export class Context implements Decoder {
   readonly #library: Library;
   readonly #handle: NonNullable<Deno.PointerValue>;

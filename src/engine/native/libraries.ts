@@ -17,7 +17,6 @@ export type LibraryWish = Pick<EngineConfig, "accelerator" | "cacheDir" | "libra
 /** Fetches packages; returns the reason if that fails. */
 export type Fetch = (need: EngineNeed) => string | undefined;
 
-/** The libraries found. */
 export interface Obtained {
   readonly source: LibrarySource;
   /** Better accelerators that cannot be used, with reasons. */
@@ -27,10 +26,6 @@ export interface Obtained {
 /**
  * Locate the native libraries, fetching missing packages.
  *
- * @param wish The configured accelerator and folders.
- * @param machine Capabilities of the machine.
- * @param fetch Fetches packages.
- * @returns The libraries' location.
  * @throws {LibraryError} If the configured accelerator is unusable or cannot be fetched.
  */
 export async function obtainLibraries(wish: LibraryWish, machine: Machine, fetch: Fetch): Promise<Obtained> {
@@ -61,7 +56,6 @@ export async function obtainLibraries(wish: LibraryWish, machine: Machine, fetch
   throw new LibraryError(failure ?? "There is no native library");
 }
 
-/** Folders to search for packages. */
 async function packagePlaces({ cacheDir }: LibraryWish, machine: Machine): Promise<PackagePlaces> {
   const base = platformPackage(machine.os, machine.arch) as PackageName | undefined;
   const embedded = Deno.build.standalone && base !== undefined ? { [base]: await packagedFolder() } : undefined;
@@ -71,7 +65,6 @@ async function packagePlaces({ cacheDir }: LibraryWish, machine: Machine): Promi
 /**
  * Package folders of Deno's npm cache.
  *
- * @param machine Environment and files.
  * @param scope npm scope of the packages, if any.
  */
 export function denoFolders(machine: Machine, scope?: string): string[] {

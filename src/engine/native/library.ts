@@ -160,7 +160,6 @@ const LLAMA_SYMBOLS = {
 
 type Symbols<S extends Deno.ForeignLibraryInterface> = Deno.DynamicLibrary<S>["symbols"];
 
-/** Location of the native libraries. */
 export interface LibrarySource {
   /** Holds `libllama`, `libggml`, `libggml-base` and the CPU backends. */
   readonly folder: string;
@@ -173,7 +172,6 @@ export interface LibrarySource {
 /** An accelerator's library. */
 export interface AcceleratorSource {
   readonly name: Exclude<Accelerator, "cpu">;
-  /** Folder of the library. */
   readonly folder: string;
   /** System libraries to open first. */
   readonly preload: readonly string[];
@@ -181,7 +179,6 @@ export interface AcceleratorSource {
   readonly optional: boolean;
 }
 
-/** Loaded backends. */
 export interface Backends {
   /** `cuda`, `metal` or `vulkan`; `cpu` without an accelerator. */
   readonly accelerator: string;
@@ -189,7 +186,6 @@ export interface Backends {
   readonly failure?: string;
 }
 
-/** Symbols of the opened libraries. */
 export interface Library {
   readonly llama: Symbols<typeof LLAMA_SYMBOLS>;
   readonly ggml: Symbols<typeof GGML_SYMBOLS>;
@@ -223,12 +219,7 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text + "\0");
 }
 
-/**
- * Open the native libraries.
- *
- * @param source Their location.
- * @throws {LibraryError} If they are missing, or not of the pinned release.
- */
+/** @throws {LibraryError} If they are missing, or not of the pinned release. */
 export function openLibrary({ folder, own, accelerator }: LibrarySource): Library {
   const base = open(folder, "ggml-base", GGML_BASE_SYMBOLS);
   const ggml = open(folder, "ggml", GGML_SYMBOLS);

@@ -24,7 +24,6 @@ export interface MemoryBudget {
 /**
  * Memory left for the context, in bytes.
  *
- * @param budget Memory needed and available.
  * @returns Bytes; negative if the weights alone exceed the budget.
  */
 export function contextBytes({ available, weightBytes }: MemoryBudget): number {
@@ -61,8 +60,6 @@ function groupBytes(): number | undefined {
 /**
  * Check that the weights fit.
  *
- * @param path Model path, for the message.
- * @param weightBytes Size of the weights.
  * @param available Available memory in bytes.
  * @throws {MemoryError} If they do not fit.
  */
@@ -102,7 +99,6 @@ function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 0x100000)} MiB`;
 }
 
-/** Layout of a context's KV cells. */
 export interface MemoryLayout {
   /** Number of cells over all sequences. */
   readonly cells: number;

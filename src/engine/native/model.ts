@@ -7,7 +7,6 @@ import type { NativeSettings } from "../ipc/messages.ts";
 import { applyToModel, cacheBytes, loadAdapters, type LoadedAdapter } from "./settings.ts";
 import { LIBRARY_VERSION } from "../../libraries/library_files.ts";
 
-/** A special token. */
 export interface SpecialToken {
   readonly token: number;
   readonly name: string;
@@ -64,7 +63,6 @@ export interface LoadOptions {
   readonly chatTemplate?: string;
 }
 
-/** A GGUF model and its vocabulary. */
 export class Model {
   readonly #library: Library;
   readonly #vocabulary: NonNullable<Deno.PointerValue>;
@@ -98,7 +96,6 @@ export class Model {
   readonly generates: boolean;
   /** Encoder-only architecture. */
   readonly encoderOnly: boolean;
-  /** Encoder-decoder architecture. */
   readonly encoderDecoder: boolean;
   /** Whether it has a ranking head. */
   readonly ranks: boolean;
@@ -181,9 +178,7 @@ export class Model {
   /**
    * Load a model.
    *
-   * @param library The native library.
    * @param paths Its file, or the files of a split model in order.
-   * @param options Load options.
    * @throws {ModelError} If it is missing, truncated, not GGUF, not supported, or does not fit into memory.
    */
   static load(
@@ -235,12 +230,7 @@ export class Model {
     }
   }
 
-  /**
-   * Tokenize a text.
-   *
-   * @param text Any text.
-   * @param special Whether to parse the names of control tokens. Never true for user text.
-   */
+  /** @param special Whether to parse the names of control tokens. Never true for user text. */
   tokenize(text: string, special: boolean): Int32Array {
     return text === "" ? new Int32Array(0) : this.#tokenize(text, { special, ends: false });
   }
@@ -248,7 +238,6 @@ export class Model {
   /**
    * Tokenize on another thread.
    *
-   * @param text Any text.
    * @param special As in `tokenize`.
    * @param ends Whether to add BOS and EOS as the model does.
    */
@@ -270,7 +259,6 @@ export class Model {
   /**
    * Tokenize a complete text, adding BOS and EOS as the model does.
    *
-   * @param text Any text.
    * @param special As in `tokenize`; default false.
    */
   tokenizeWhole(text: string, special = false): Int32Array {
@@ -327,7 +315,6 @@ export class Model {
    * Whether a token is the same in another model: the same text, or the same control token.
    *
    * @param token The token, known to both.
-   * @param other The other model.
    */
   sharesToken(token: number, other: Model): boolean {
     const own = this.#renderPiece(token, true);
@@ -335,12 +322,10 @@ export class Model {
     return own.length === piece.length && own.every((byte, at) => byte === piece[at]);
   }
 
-  /** Whether a token ends the answer. */
   endsAnswer(token: number): boolean {
     return this.#ending.has(token);
   }
 
-  /** Whether it is a control token. */
   isControl(token: number): boolean {
     return this.#library.llama.llama_vocab_is_control(this.#vocabulary, token);
   }

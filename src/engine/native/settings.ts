@@ -16,10 +16,8 @@ const ONE_GPU = 0;
 const LOAD_MODES = { plain: 0, mapped: 1, locked: 2, both: 3 } as const;
 /** Entries of `tensor_split` that the library reads: `llama_max_devices()`. */
 const MOST_DEVICES = 16;
-/** Size of a pointer. */
 const POINTER_BYTES = 8;
 
-/** A loaded LoRA adapter and its scale. */
 export interface LoadedAdapter {
   readonly handle: NonNullable<Deno.PointerValue>;
   readonly scale: number;
@@ -49,7 +47,6 @@ export function applyToModel(params: Uint8Array<ArrayBuffer>, settings: NativeSe
   return split;
 }
 
-/** Applies settings for creating a context. */
 export function applyToContext(params: Uint8Array<ArrayBuffer>, settings: NativeSettings): void {
   const view = dataView(params);
   const { cacheTypeK, cacheTypeV, flashAttention, ropeFreqBase, ropeFreqScale, ropeScaling } = settings;

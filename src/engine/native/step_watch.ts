@@ -33,7 +33,6 @@ export interface StepWatchOptions {
   readonly now?: () => number;
 }
 
-/** Watches the steps of one context. */
 export class StepWatch {
   readonly #options: StepWatchOptions;
   readonly #possible: boolean;
@@ -59,10 +58,7 @@ export class StepWatch {
   /**
    * Run a step, watched if it may take long.
    *
-   * @param library Native library.
-   * @param context The context it runs on.
    * @param step Number of tokens, and the computation.
-   * @returns The result of `compute`.
    * @throws Any error of the check, which aborts the step.
    */
   run<T>(

@@ -13,7 +13,6 @@ import { ThreadPools } from "./threads/pools.ts";
 /** `llama_pooling_type`. */
 export const POOLING = { mean: 1, cls: 2, last: 3, rank: 4 } as const;
 
-/** Pooling of token vectors. */
 export type PoolingType = typeof POOLING[keyof typeof POOLING];
 
 /** The computation was aborted because nobody needs the result. */
@@ -102,7 +101,6 @@ export class TextContext {
   /**
    * Compute the batch on this many threads.
    *
-   * @param watch Watches the step.
    * @throws {GivenUpError} If it was aborted.
    */
   compute(threads: number, watch?: StepWatch): void {

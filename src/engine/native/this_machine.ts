@@ -4,12 +4,7 @@ import type { Machine } from "../../libraries/machine.ts";
 /** Maximum bytes read from a device or kernel file. */
 const MOST_KERNEL_BYTES = 4096;
 
-/**
- * Inspect this machine.
- *
- * @param env Reads environment variables.
- * @returns Its capabilities. Needs `read` for everything, and `ffi`.
- */
+/** @returns Its capabilities. Needs `read` for everything, and `ffi`. */
 export function thisMachine(env: (name: string) => string | undefined): Machine {
   const kernel = Deno.build.os === "linux" ? kernelFiles() : undefined;
   return {

@@ -8,7 +8,7 @@ import { type Position, type Stack, State } from "../grammar_state.ts";
 import { hashOf, HashTable } from "./hash_table.ts";
 import { Places } from "./places.ts";
 import { Scratch } from "./scratch.ts";
-import { GrammarError, MAX_CODE_POINT, type Rules } from "../rules.ts";
+import { type Bound, GrammarError, MAX_CODE_POINT, type Rules } from "../rules.ts";
 import type { WideChars } from "../vocabulary/wide_chars.ts";
 
 /** Stacks that one state may have, and that may be looked at to find them. */
@@ -20,17 +20,28 @@ const MAX_STATE_BYTES = 16 * 2 ** 20;
 const FIRST_WIDE = 0x80;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** ASCII characters that may come where a text is taken for one of any characters. */
-const LEAST_TEXT = 64;
-/** Stacks that can be looked at while a rule is written out. */
+/** Rules between a place and the one with a bound that it is in, as for the ways to write a character. */
+const MOST_NESTED = 3;
+/** Stacks that can be looked at while a rule is written out, and for each language that is looked at for that. */
 const EXPANSION = 30;
+const WRITING = 1;
 /** What a symbol, a stack, a state and a stack of a state take, in bytes. */
 const BYTES = { symbol: 40, stack: 120, state: 400, stackOfState: 16 };
+
+/** A state without bounds on the lengths of texts. */
+export interface EndlessState {
+  readonly state: State;
+  /** Tokens that have no more characters than this and one are allowed as in the state with the bounds. */
+  readonly most: number;
+  /** Whether tokens that go on with the text are allowed just up to there. */
+  readonly isAny: boolean;
+}
 
 /** The automaton of one grammar. */
 export class Automaton {
   readonly #onForget: () => void;
   readonly #places: Places;
+  readonly #writing: Rules["writing"];
   /** What characters stand at each place. */
   readonly #chars: readonly (Chars | undefined)[];
   readonly #stacks = new HashTable<Stack>();
@@ -54,8 +65,9 @@ export class Automaton {
    * @param rules The grammar's.
    * @param onForget Called before all states are forgotten.
    */
-  constructor({ rules }: Rules, onForget: () => void) {
+  constructor({ rules, writing }: Rules, onForget: () => void) {
     this.#places = new Places(rules);
+    this.#writing = writing;
     this.#chars = this.#places.chars;
     this.#onForget = onForget;
   }
@@ -68,7 +80,7 @@ export class Automaton {
 
   /** Stacks looked at so far: a measure of the work that was done. */
   get work(): number {
-    return this.#work + this.#places.expanded * EXPANSION;
+    return this.#work + this.#places.expanded * EXPANSION + (this.#writing?.work ?? 0) * WRITING;
   }
 
   /** Memory that it takes, in bytes, roughly. */
@@ -263,35 +275,40 @@ export class Automaton {
   }
 
   /**
-   * The state without the bound on the length of the text it is in.
+   * The state without the bounds on the lengths of the texts it is in.
    *
-   * @returns That state, and how many more characters may come after the next one; `undefined` if it is in no such
-   * text, or other characters of it may come in other ways.
+   * @returns `undefined` if it is in no such text.
    */
-  endless({ stacks, tokenStacks, canEnd }: State): { readonly state: State; readonly most: number } | undefined {
-    let bounded: { readonly stack: Stack; readonly most: number } | undefined;
-    const others: Stack[] = [];
-    for (const stack of stacks) {
-      const chars = this.#chars[stack.place] as Chars;
-      if (chars.single !== undefined && !isInText(chars.single)) {
-        others.push(stack);
-        continue;
+  endless({ stacks, tokenStacks, canEnd }: State): EndlessState | undefined {
+    const bounds: Bound[] = [];
+    let hasOthers = false;
+    const all = stacks.map((stack) => {
+      const bounded = this.#withoutBound(stack, MOST_NESTED);
+      if (bounded === undefined) {
+        const { single } = this.#chars[stack.place] as Chars;
+        hasOthers ||= single === undefined || isInText(single);
+        return stack;
       }
-      if (bounded !== undefined || chars.ascii.length < LEAST_TEXT) return undefined;
-      bounded = this.#withoutBound(stack);
-      if (bounded === undefined) return undefined;
-    }
-    if (bounded === undefined) return undefined;
-    return { state: this.#of([...others, bounded.stack], tokenStacks, canEnd), most: bounded.most };
+      if (!bounds.includes(bounded.bound)) bounds.push(bounded.bound);
+      return bounded.stack;
+    });
+    if (bounds.length === 0) return undefined;
+    return {
+      state: this.#of(all, tokenStacks, canEnd),
+      most: Math.min(...bounds.map(({ most }) => most)),
+      isAny: bounds.length === 1 && bounds[0]?.isAny === true && !hasOthers,
+    };
   }
 
-  /** A stack on a rule with a bound, on the same rule without. */
-  #withoutBound({ place, below }: Stack): { readonly stack: Stack; readonly most: number } | undefined {
-    if (below === undefined) return undefined;
-    const bound = this.#places.boundAt(below.place);
-    if (bound === undefined) return undefined;
-    const tail = this.#places.tailOf(bound.endless());
-    return { stack: this.stack(place, this.stack(tail, below.below)), most: bound.most };
+  /** A stack in a rule with a bound, in the same rule without. */
+  #withoutBound(
+    { place, below }: Stack,
+    depth: number,
+  ): { readonly stack: Stack; readonly bound: Bound } | undefined {
+    const bound = this.#places.boundAt(place);
+    if (bound !== undefined) return { stack: this.stack(this.#places.endlessAt(place, bound), below), bound };
+    const found = below === undefined || depth === 0 ? undefined : this.#withoutBound(below, depth - 1);
+    return found && { stack: this.stack(place, found.stack), bound: found.bound };
   }
 
   /** Equal stacks are the same object. */

@@ -11,8 +11,10 @@ export class Places {
   readonly token: (number | undefined)[] = [];
   /** Where the alternatives of each rule begin. */
   readonly #starts: (readonly number[] | undefined)[] = [];
-  /** Where rules stand with nothing behind them. */
-  readonly #tails = new Map<number, number>();
+  /** For places before a rule with a bound, where the same stands without. */
+  readonly #endless = new Map<number, number>();
+  /** The latter, by what stands from there on. */
+  readonly #byText = new Map<string, number>();
   readonly #sets = new Map<CharSet, Chars>();
   readonly #setsByContent = new Map<string, Chars>();
   /** Lazy rules that were written out. */
@@ -43,37 +45,53 @@ export class Places {
     return starts;
   }
 
-  /** Where a rule stands and nothing behind it; within itself, if it ends with itself. */
-  tailOf(rule: number): number {
-    let tail = this.#tails.get(rule);
-    if (tail === undefined) this.#tails.set(rule, tail = this.#findTail(rule));
-    return tail;
+  /** The bound of the rule that ends the alternative at a place, if it has one. */
+  boundAt(place: number): Bound | undefined {
+    const rule = this.#rules[this.rule[this.#lastOf(place)] ?? -1];
+    return rule !== undefined && isLazy(rule) ? rule.bound : undefined;
   }
 
-  /** The bound of the rule at a place, if it has one and nothing stands behind it. */
-  boundAt(place: number): Bound | undefined {
-    const rule = this.#rules[this.rule[place] ?? -1];
-    return rule !== undefined && isLazy(rule) && this.isEnd(place + 1) ? rule.bound : undefined;
+  /** What stands from a place to the end of its alternative, with a rule without a bound at its end. */
+  endlessAt(place: number, { endless }: Bound): number {
+    let found = this.#endless.get(place);
+    if (found === undefined) this.#endless.set(place, found = this.#findEndless(place, endless()));
+    return found;
   }
 
   isEnd(place: number): boolean {
     return this.chars[place] === undefined && this.rule[place] === undefined && this.token[place] === undefined;
   }
 
-  #findTail(rule: number): number {
-    for (let place of this.startsOf(rule)) {
-      for (; !this.isEnd(place); place++) if (this.rule[place] === rule && this.isEnd(place + 1)) return place;
-    }
-    const place = this.chars.length;
+  #findEndless(from: number, rule: number): number {
+    const last = this.#lastOf(from);
+    let key = `${rule}`;
+    for (let at = from; at < last; at++) key += ` ${this.rule[at] ?? `${this.chars[at]?.id}c${this.token[at]}`}`;
+    let place = this.#byText.get(key);
+    if (place !== undefined) return place;
+    this.#byText.set(key, place = this.chars.length);
+    for (let at = from; at < last; at++) this.#add(this.chars[at], this.rule[at], this.token[at]);
     this.#place({ rule });
     this.#place(undefined);
     return place;
   }
 
+  #lastOf(place: number): number {
+    while (!this.isEnd(place + 1)) place++;
+    return place;
+  }
+
   #place(symbol: GrammarSymbol | undefined): void {
-    this.chars.push(symbol !== undefined && "chars" in symbol ? this.#set(symbol.chars) : undefined);
-    this.rule.push(symbol !== undefined && "rule" in symbol ? symbol.rule : undefined);
-    this.token.push(symbol !== undefined && "token" in symbol ? symbol.token : undefined);
+    this.#add(
+      symbol !== undefined && "chars" in symbol ? this.#set(symbol.chars) : undefined,
+      symbol !== undefined && "rule" in symbol ? symbol.rule : undefined,
+      symbol !== undefined && "token" in symbol ? symbol.token : undefined,
+    );
+  }
+
+  #add(chars: Chars | undefined, rule: number | undefined, token: number | undefined): void {
+    this.chars.push(chars);
+    this.rule.push(rule);
+    this.token.push(token);
   }
 
   /** Equal sets are the same object. */

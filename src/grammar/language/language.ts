@@ -16,6 +16,14 @@ export interface Move {
   readonly to: Language;
 }
 
+/** How texts end. */
+interface Ends {
+  /** Characters of the shortest one. */
+  readonly shortest: number;
+  /** Characters that are enough to end one, wherever behind its first. */
+  readonly left: number;
+}
+
 /** Expressions that are looked at to find whether one allows any text. */
 const MAX_SEARCH = 2_000;
 /** States that are told apart to find which lengths texts may have. */
@@ -29,6 +37,7 @@ export class Languages extends Expressions {
   readonly #liveMoves = new Map<Language, readonly Move[]>();
   readonly #isEmpty = new Map<Language, boolean>();
   readonly #lengths = new Map<Language, readonly Interval[] | undefined>();
+  readonly #ends = new Map<Language, Ends | undefined>();
   readonly #tables = new Map<Language, LengthTable>();
 
   /**
@@ -42,6 +51,22 @@ export class Languages extends Expressions {
     let live = this.#liveMoves.get(language);
     if (live === undefined) this.#liveMoves.set(language, live = moves.filter(({ to }) => !this.isEmpty(to)));
     return live;
+  }
+
+  /** The one character that texts begin with, and what is left then; `undefined` if there are several, or none may come. */
+  onlyMove(language: Language): { readonly char: number; readonly to: Language } | undefined {
+    if (language.nullable) return undefined;
+    if (!language.open) {
+      // Told by the expression: what is left after each of many characters takes long to find out.
+      const sets = new Set<CharSet>();
+      this.firsts(language, sets);
+      const [only] = sets;
+      if (only === undefined || sets.size > 1 || !isSingle(only)) return undefined;
+    }
+    const [only, other] = this.moves(language);
+    return only === undefined || other !== undefined || !isSingle(only.chars)
+      ? undefined
+      : { char: only.chars[0] as number, to: only.to };
   }
 
   /**
@@ -73,6 +98,8 @@ export class Languages extends Expressions {
   hasLength(language: Language, least: number, most: number): boolean {
     if (least > most || this.isEmpty(language)) return false;
     if (least === 0 && most === Infinity) return true;
+    const ends = this.ends(language);
+    if (ends !== undefined && least <= ends.shortest) return ends.shortest <= most;
     const { form } = language;
     if (form.op === "or") return form.parts.some((part) => this.hasLength(part, least, most));
     const lengths = this.lengths(language);
@@ -88,6 +115,13 @@ export class Languages extends Expressions {
       this.#lengths.set(language, lengths);
     }
     return lengths;
+  }
+
+  /** How its texts end, where that can be told by the expression. */
+  ends(language: Language): Ends | undefined {
+    let ends = this.#ends.get(language);
+    if (ends === undefined && !this.#ends.has(language)) this.#ends.set(language, ends = this.#endsOf(language));
+    return ends;
   }
 
   /**
@@ -163,6 +197,43 @@ export class Languages extends Expressions {
     }
   }
 
+  #endsOf(language: Language): Ends | undefined {
+    const { form } = language;
+    switch (form.op) {
+      case "chars":
+      case "empty":
+      case "words": {
+        const [[shortest] = [], ...more] = this.lengths(language) ?? [];
+        const longest = (more.at(-1) ?? this.lengths(language)?.[0])?.[1] ?? 0;
+        return shortest === undefined ? undefined : { shortest, left: Math.max(0, longest - 1) };
+      }
+      case "concat": {
+        const [first, rest] = [this.ends(form.first), this.ends(form.rest)];
+        if (first === undefined || rest === undefined) return undefined;
+        return { shortest: first.shortest + rest.shortest, left: Math.max(first.left + rest.shortest, rest.left) };
+      }
+      case "or": {
+        const parts = form.parts.map((part) => this.ends(part));
+        return parts.reduce((one, other) =>
+          one === undefined || other === undefined ? undefined : {
+            shortest: Math.min(one.shortest, other.shortest),
+            left: Math.max(one.left, other.left),
+          }
+        );
+      }
+      case "repeat": {
+        const part = this.ends(form.part);
+        if (part === undefined) return undefined;
+        return {
+          shortest: form.least * part.shortest,
+          left: part.left + Math.max(0, form.least - 1) * part.shortest,
+        };
+      }
+      default:
+        return undefined;
+    }
+  }
+
   #table(language: Language): LengthTable {
     const known = this.#tables.get(language);
     if (known !== undefined) return known;
@@ -225,6 +296,10 @@ export class Languages extends Expressions {
     return [...targets].map(([to, ranges]) => ({ to, chars: intersection(normalized(ranges), ALL_CHARS) }))
       .filter(({ chars }) => chars.length > 0);
   }
+}
+
+function isSingle(set: CharSet): boolean {
+  return set.length === 2 && set[0] === set[1];
 }
 
 /** Whether it is found out quickly, all along a text, whether more may come: only words are left out. */

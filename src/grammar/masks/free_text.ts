@@ -4,16 +4,16 @@
  */
 import type { Automaton } from "../automaton/automaton.ts";
 import { type FreeText, set, type State } from "../grammar_state.ts";
+import { Pace } from "./pace.ts";
 import type { Work } from "../../work/work.ts";
 
 /** Fewer characters, or so short texts, are not worth while. */
 const LEAST_CHARS = 24;
 const LEAST_LENGTH = 4;
-/** Lengths and states that are looked at, and stacks for that, in all and in a piece. */
+/** Lengths and states that are looked at, and stacks for that. */
 const MOST_LENGTH = 20;
 const MOST_STATES = 64;
 const MOST_STACKS = 3000;
-const PIECE_STACKS = 500;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const FIRST_SAFE = 0x20;
@@ -43,7 +43,12 @@ function* find(state: State, automaton: Automaton): Work<FreeText | null> {
   const all = yield* new Search(automaton, taken, !wides.has(null)).from(state);
   if (all !== null) return all;
   const target = automaton.step(state, taken.find((char) => rows[row + char] === commonest) as number);
-  const alike = taken.filter((char) => automaton.step(state, char) === target);
+  const alike: number[] = [];
+  const pace = new Pace(automaton);
+  for (const char of taken) {
+    if (automaton.step(state, char) === target) alike.push(char);
+    if (pace.isOver()) yield;
+  }
   if (alike.length < LEAST_CHARS || alike.length === taken.length) return null;
   return yield* new Search(automaton, alike, wides.size === 1 && wides.has(target)).from(state);
 }
@@ -55,6 +60,7 @@ class Search {
   readonly #wide: boolean;
   /** How many characters lead to each state. */
   readonly #seen = new Map<State, number>();
+  readonly #pace: Pace;
   readonly #end: number;
   /** Whether more characters than those lead to some state, too. */
   #hasDetours = false;
@@ -63,23 +69,19 @@ class Search {
     this.#automaton = automaton;
     this.#chars = chars;
     this.#wide = wide;
+    this.#pace = new Pace(automaton);
     this.#end = automaton.work + MOST_STACKS;
   }
 
   /** Breadth first. */
   *from(state: State): Work<FreeText | null> {
-    const automaton = this.#automaton;
     this.#seen.set(state, 0);
     let layer = [state];
     let most = 0;
-    let piece = automaton.work + PIECE_STACKS;
     search: while (layer.length > 0 && most < MOST_LENGTH && this.#seen.size < MOST_STATES) {
       const next: State[] = [];
       for (const each of layer) {
-        if (!this.#visit(each, most + 1, next)) break search;
-        if (automaton.work <= piece) continue;
-        yield;
-        piece = automaton.work + PIECE_STACKS;
+        if (!(yield* this.#visit(each, most + 1, next))) break search;
       }
       layer = next;
       most++;
@@ -97,7 +99,7 @@ class Search {
   }
 
   /** Find where the characters lead. Whether the state takes all of them, and that has not taken too long. */
-  #visit(state: State, length: number, next: State[]): boolean {
+  *#visit(state: State, length: number, next: State[]): Work<boolean> {
     const automaton = this.#automaton;
     const chars = this.#chars;
     const { rows, row } = state.alphabet ?? automaton.alphabetOf(state);
@@ -113,6 +115,7 @@ class Search {
       if (automaton.work > this.#end) return false;
       before = kind;
       this.#come(state.targets[kind] ?? automaton.lead(state, char, kind), length, next);
+      if (this.#pace.isOver()) yield;
     }
     return true;
   }

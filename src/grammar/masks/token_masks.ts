@@ -3,11 +3,12 @@
  * back to takes all tokens that are made of them, which is the same for every grammar, and of the others only those are
  * looked at that have a quote or a backslash. A place from where most characters lead to such a state differs from it in
  * a few tokens. Where any characters of a set may come, at least for a while, the tokens made of them are taken as they
- * are; a string of a bounded length is as one without the bound, but for long tokens. Everywhere else the trie of the vocabulary is gone through.
+ * are; a text of a bounded length is as one without the bound, but for long tokens. Everywhere else the trie of the vocabulary is gone through.
  */
-import type { Automaton } from "../automaton/automaton.ts";
+import type { Automaton, EndlessState } from "../automaton/automaton.ts";
 import { freeTextAt } from "./free_text.ts";
 import { type FreeText, type Position, set, type State } from "../grammar_state.ts";
+import { Pace } from "./pace.ts";
 import { Draft, TokenSet } from "./token_set.ts";
 import { TokenWalk } from "./token_walk.ts";
 import { LEAST_LONG, type TextChars } from "../vocabulary/string_tokens.ts";
@@ -92,11 +93,12 @@ export class TokenMasks {
     if (endless !== undefined && endless.most >= LEAST_LONG) return yield* this.#bounded(state, endless, index);
     const automaton = this.#automaton;
     const isWithin = at.lacking > 0;
-    const loop = isWithin ? undefined : this.#loopOf(state);
-    const target = isWithin || loop !== undefined ? undefined : this.#mostLeadTo(state);
+    const pace = new Pace(automaton);
+    const loop = isWithin ? undefined : yield* this.#loopOf(state, pace);
+    const target = isWithin || loop !== undefined ? undefined : yield* this.#mostLeadTo(state, pace);
     const free = isWithin || loop !== undefined || target !== undefined ? null : yield* freeTextAt(state, automaton);
     const draft = new Draft(
-      target === undefined ? setOf(loop, free, index) : yield* this.find(target, index),
+      target === undefined ? yield* setOf(loop, free, index) : yield* this.find(target, index),
       index.size,
     );
     const add = (token: number): void => draft.add(token);
@@ -124,12 +126,13 @@ export class TokenMasks {
   /** In a text of a bounded length: as without the bound, but for tokens of more characters. */
   *#bounded(
     state: State,
-    { state: endless, most }: { readonly state: State; readonly most: number },
+    { state: endless, most, isAny }: EndlessState,
     index: VocabularyIndex,
   ): Work<TokenSet> {
     const draft = new Draft(yield* this.find(endless, index), index.size);
-    const loop = this.#loopOf(this.#mostLeadTo(endless) ?? endless);
-    const text = loop === undefined ? undefined : index.strings.within(loop);
+    const pace = new Pace(this.#automaton);
+    const loop = isAny ? yield* this.#loopOf((yield* this.#mostLeadTo(endless, pace)) ?? endless, pace) : undefined;
+    const text = loop === undefined ? undefined : yield* index.strings.within(loop);
     const walk = new TokenWalk(this.#automaton, index);
     let checked = 0;
     for (const { token, length, isGoing } of index.strings.longerThan(most)) {
@@ -144,14 +147,19 @@ export class TokenMasks {
   }
 
   /** The characters that lead from a state back to it; `undefined`: it is not like the inside of a string. */
-  #loopOf(state: State): TextChars | undefined {
-    if (state.loop === undefined) state.loop = this.#findLoop(state);
+  *#loopOf(state: State, pace: Pace): Work<TextChars | undefined> {
+    if (state.loop === undefined) state.loop = yield* this.#findLoop(state, pace);
     return state.loop ?? undefined;
   }
 
-  #findLoop(state: State): TextChars | null {
+  *#findLoop(state: State, pace: Pace): Work<TextChars | null> {
     // Most states do not.
-    if (!PROBES.some((char) => this.#automaton.step(state, char) === state)) return null;
+    let probed = 0;
+    while (probed < PROBES.length && this.#automaton.step(state, PROBES[probed] as number) !== state) {
+      if (pace.isOver()) yield;
+      probed++;
+    }
+    if (probed === PROBES.length) return null;
     const ascii = new Uint32Array(4);
     let looping = 0;
     for (let char = 0; char < FIRST_WIDE; char++) {
@@ -168,11 +176,12 @@ export class TokenMasks {
   }
 
   /** The loop that most characters lead to. */
-  #mostLeadTo(state: State): State | undefined {
+  *#mostLeadTo(state: State, pace: Pace): Work<State | undefined> {
     const reached = new Map<State, number>();
     for (const char of PROBES) {
       const next = this.#automaton.step(state, char);
-      if (next === null || next.tokenStacks.length > 0 || this.#loopOf(next) === undefined) continue;
+      if (pace.isOver()) yield;
+      if (next === null || next.tokenStacks.length > 0 || (yield* this.#loopOf(next, pace)) === undefined) continue;
       const count = (reached.get(next) ?? 0) + 1;
       if (count > 1) return next;
       reached.set(next, count);
@@ -182,7 +191,11 @@ export class TokenMasks {
 }
 
 /** The tokens of texts of which any may come. */
-function setOf(loop: TextChars | undefined, free: FreeText | null, { strings, size }: VocabularyIndex): TokenSet {
-  if (loop !== undefined) return new TokenSet(size, strings.within(loop));
-  return new TokenSet(size, free === null ? undefined : strings.within(free.chars, free.most));
+function* setOf(
+  loop: TextChars | undefined,
+  free: FreeText | null,
+  { strings, size }: VocabularyIndex,
+): Work<TokenSet> {
+  if (loop !== undefined) return new TokenSet(size, yield* strings.within(loop));
+  return new TokenSet(size, free === null ? undefined : yield* strings.within(free.chars, free.most));
 }

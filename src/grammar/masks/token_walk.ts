@@ -4,7 +4,7 @@
  */
 import type { Automaton } from "../automaton/automaton.ts";
 import type { FreeText, Position, State } from "../grammar_state.ts";
-import { GrammarError } from "../rules.ts";
+import { Pace } from "./pace.ts";
 import type { Draft } from "./token_set.ts";
 import type { TextChars } from "../vocabulary/string_tokens.ts";
 import type { VocabularyIndex } from "../vocabulary/vocabulary_index.ts";
@@ -18,40 +18,7 @@ import {
 } from "../vocabulary/vocabulary_trie.ts";
 import type { Work } from "../../work/work.ts";
 
-/** Stacks that may be looked at to find the tokens a state allows; some 0.3 s. */
-const MAX_WALK = 1_000_000;
-/** Stacks that are looked at, and nodes of the vocabulary, in a piece of that: some tenths of a millisecond. */
-const PIECE_STACKS = 500;
-const PIECE_NODES = 8192;
 const FIRST_WIDE = 0x80;
-
-/** Says when a piece of work is done. */
-class Pace {
-  readonly #automaton: Automaton;
-  readonly #mostWork: number;
-  #pieceWork: number;
-  #pieceNodes = PIECE_NODES;
-
-  constructor(automaton: Automaton) {
-    this.#automaton = automaton;
-    this.#mostWork = automaton.work + MAX_WALK;
-    this.#pieceWork = automaton.work + PIECE_STACKS;
-  }
-
-  /**
-   * Asked at each node: whether a piece of work is done.
-   *
-   * @throws {GrammarError} If all pieces together are too much.
-   */
-  isOver(): boolean {
-    const { work } = this.#automaton;
-    if (work <= this.#pieceWork && --this.#pieceNodes > 0) return false;
-    if (work > this.#mostWork) throw new GrammarError("The grammar is too ambiguous to be followed");
-    this.#pieceWork = work + PIECE_STACKS;
-    this.#pieceNodes = PIECE_NODES;
-    return true;
-  }
-}
 
 /** Walks for the tokens of one vocabulary. */
 export class TokenWalk {
@@ -80,7 +47,7 @@ export class TokenWalk {
   *along(from: Position, trie: VocabularyTrie, found: (token: number) => void): Work<void> {
     const automaton = this.#automaton;
     const { bytes, depths, ends, tokens } = trie;
-    const pace = new Pace(automaton);
+    const pace = new Pace(automaton, bytes.length);
     /** Where the bytes above a node lead. */
     const path: Position[] = [from];
     for (let node = 0; node < bytes.length;) {
@@ -111,7 +78,7 @@ export class TokenWalk {
     const { chars, most, isExact } = free;
     const add = (token: number): void => draft.add(token);
     const isMadeOf = madeOf(chars, this.#index);
-    const pace = new Pace(automaton);
+    const pace = new Pace(automaton, bytes.length);
     const path: Position[] = [from];
     /** How many bytes above a node are of such characters, and how many characters they are. */
     let pure = 0;
@@ -155,7 +122,7 @@ export class TokenWalk {
     const { bytes, depths, ends, tokens } = all;
     const add = (token: number): void => draft.add(token);
     const remove = (token: number): void => draft.remove(token);
-    const pace = new Pace(automaton);
+    const pace = new Pace(automaton, bytes.length);
     const path: Position[] = [from];
     const others: (Position | undefined)[] = [other];
     for (let node = 0; node < bytes.length;) {

@@ -7,8 +7,9 @@ import { sortByBytes, startsCharacter, trieOf, type VocabularyTrie } from "./voc
 import { readText } from "./wide_chars.ts";
 import type { Work } from "../../work/work.ts";
 
-/** Tokens that are read in a piece of work. */
+/** Tokens that are read in a piece of work, and that are compared with a set of characters. */
 const PIECE = 256;
+const PIECE_WITHIN = 32_768;
 /** Sets of characters, and lengths, whose tokens are remembered, before the oldest is forgotten. */
 const MOST_SETS = 128;
 /** Characters that long tokens have more of. */
@@ -39,31 +40,67 @@ export interface LongToken {
   readonly isGoing: boolean;
 }
 
-/** What is known of the characters of some bytes. */
-interface Text {
-  readonly ascii: Uint32Array;
-  /** Whether some are beyond ASCII. */
-  readonly wide: boolean;
-  /** Whether the last one lacks bytes. */
-  readonly cut: boolean;
-  readonly length: number;
-}
-
-/** Texts, by number: which characters they have. */
+/** Tokens, and what characters a part of each has. */
 class Texts {
-  readonly #ascii: Uint32Array;
-  readonly #wide: Uint8Array;
-  readonly #lengths: Uint8Array;
+  #tokens: Int32Array;
+  #ascii: Uint32Array;
+  #wide: Uint8Array;
+  #lengths: Uint8Array;
+  #count = 0;
 
-  constructor(texts: readonly Text[]) {
-    this.#ascii = new Uint32Array(texts.length * ASCII_WORDS);
-    this.#wide = new Uint8Array(texts.length);
-    this.#lengths = new Uint8Array(texts.length);
-    texts.forEach(({ ascii, wide, length }, at) => {
-      this.#ascii.set(ascii, at * ASCII_WORDS);
-      this.#wide[at] = wide ? 1 : 0;
-      this.#lengths[at] = Math.min(length, LONGEST);
-    });
+  /** @param most Tokens that may be added. */
+  constructor(most: number) {
+    this.#tokens = new Int32Array(most);
+    this.#ascii = new Uint32Array(most * ASCII_WORDS);
+    this.#wide = new Uint8Array(most);
+    this.#lengths = new Uint8Array(most);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  token(at: number): number {
+    return this.#tokens[at] as number;
+  }
+
+  /**
+   * Add a token.
+   *
+   * @param part Its bytes, or some of them.
+   * @param isWhole Whether the last character may lack no bytes.
+   * @returns Whether the bytes are text, and so it was added.
+   */
+  add(token: number, part: Uint8Array, isWhole: boolean): boolean {
+    const at = this.#count;
+    let wide = 0;
+    let length = 0;
+    for (let i = 0; i < part.length; i++) {
+      const byte = part[i] as number;
+      if (byte >= FIRST_WIDE) wide = 1;
+      length += startsCharacter(byte);
+    }
+    const read = wide === 0 ? part.length : readText(part);
+    // No text begins with the end of a character.
+    if (read === undefined || isWhole && read < part.length) return false;
+    for (let i = 0; i < part.length; i++) {
+      const byte = part[i] as number;
+      const word = at * ASCII_WORDS + (byte >> 5);
+      if (byte < FIRST_WIDE) this.#ascii[word] = (this.#ascii[word] as number) | (1 << (byte & 31));
+    }
+    this.#tokens[at] = token;
+    this.#wide[at] = wide;
+    this.#lengths[at] = Math.min(length, LONGEST);
+    this.#count++;
+    return true;
+  }
+
+  /** Give back the memory of those that were not added. */
+  trim(): void {
+    this.#tokens = this.#tokens.slice(0, this.#count);
+    this.#ascii = this.#ascii.slice(0, this.#count * ASCII_WORDS);
+    this.#wide = this.#wide.slice(0, this.#count);
+    this.#lengths = this.#lengths.slice(0, this.#count);
   }
 
   /** Whether one is made of these characters, and has no more than so many. */
@@ -81,9 +118,9 @@ class Texts {
 export class StringTokens {
   readonly #size: number;
   /** Those that can go on with a string, and what they are made of. */
-  readonly #going: { readonly tokens: Int32Array; readonly texts: Texts };
+  readonly #going: Texts;
   /** Those that have a quote, a backslash or a control character, and what comes before it. */
-  readonly #leaving: { readonly tokens: Int32Array; readonly prefixes: Texts };
+  readonly #leaving: Texts;
   /** By suffix. */
   readonly #bySuffix: readonly (readonly number[])[];
   readonly #within = new Map<string, Uint32Array>();
@@ -96,8 +133,8 @@ export class StringTokens {
     size: number,
     found: Pick<StringTokens, "suffixes"> & {
       readonly long: readonly LongToken[];
-      readonly going: { readonly tokens: Int32Array; readonly texts: Texts };
-      readonly leaving: { readonly tokens: Int32Array; readonly prefixes: Texts };
+      readonly going: Texts;
+      readonly leaving: Texts;
       readonly bySuffix: readonly (readonly number[])[];
     },
   ) {
@@ -117,8 +154,8 @@ export class StringTokens {
    * @param pieces The bytes of every token.
    */
   static *of(size: number, tokens: Int32Array, pieces: readonly Uint8Array[]): Work<StringTokens> {
-    const going: { readonly token: number; readonly text: Text }[] = [];
-    const leaving: { readonly token: number; readonly text: Text }[] = [];
+    const going = new Texts(tokens.length);
+    const leaving = new Texts(tokens.length);
     const numbers = new Map<string, number>();
     const suffixPieces: Uint8Array[] = [];
     const bySuffix: number[][] = [];
@@ -131,13 +168,11 @@ export class StringTokens {
         const length = piece.reduce((count, byte) => count + startsCharacter(byte), 0);
         if (length > LEAST_LONG) long.push({ token, length, isGoing: end < 0 });
       }
-      const text = textOf(end < 0 ? piece : piece.subarray(0, end));
-      // No text begins with the end of a character.
-      if (text === undefined || end >= 0 && text.cut) continue;
       if (end < 0) {
-        going.push({ token, text });
+        going.add(token, piece, false);
         continue;
       }
+      if (!leaving.add(token, piece.subarray(0, end), true)) continue;
       const suffix = piece.subarray(end);
       const key = suffix.join();
       let number = numbers.get(key);
@@ -146,22 +181,15 @@ export class StringTokens {
         suffixPieces.push(suffix);
         bySuffix.push([]);
       }
-      bySuffix[number]?.push(leaving.length);
-      leaving.push({ token, text });
+      bySuffix[number]?.push(leaving.count - 1);
     }
     const sorted = Int32Array.from(suffixPieces.keys());
     yield* sortByBytes(sorted, suffixPieces);
     const suffixes = yield* trieOf(sorted, suffixPieces);
-    const numbersOf = (all: readonly { readonly token: number }[]): Int32Array =>
-      Int32Array.from(all, ({ token }) => token);
-    const textsOf = (all: readonly { readonly text: Text }[]): Texts => new Texts(all.map(({ text }) => text));
-    return new StringTokens(size, {
-      going: { tokens: numbersOf(going), texts: textsOf(going) },
-      leaving: { tokens: numbersOf(leaving), prefixes: textsOf(leaving) },
-      bySuffix,
-      suffixes,
-      long,
-    });
+    yield;
+    going.trim();
+    leaving.trim();
+    return new StringTokens(size, { going, leaving, bySuffix, suffixes, long });
   }
 
   /**
@@ -169,16 +197,21 @@ export class StringTokens {
    *
    * @param most How many characters they have at most; counts up to 254.
    */
-  within(chars: TextChars, most = Infinity): Uint32Array {
+  *within(chars: TextChars, most = Infinity): Work<Uint32Array> {
     most = Math.min(most, LONGEST);
     const key = `${chars.key} ${most}`;
     const known = this.#within.get(key);
     if (known !== undefined) return known;
     const found = new Uint32Array((this.#size + 31) >> 5);
-    const { tokens, texts } = this.#going;
-    for (let at = 0; at < tokens.length; at++) {
-      const token = tokens[at] as number;
-      if (texts.isWithin(at, chars, most)) found[token >> 5] = (found[token >> 5] as number) | (1 << (token & 31));
+    const going = this.#going;
+    for (let from = 0; from < going.count; from += PIECE_WITHIN) {
+      if (from > 0) yield;
+      const end = Math.min(from + PIECE_WITHIN, going.count);
+      for (let at = from; at < end; at++) {
+        if (!going.isWithin(at, chars, most)) continue;
+        const token = going.token(at);
+        found[token >> 5] = (found[token >> 5] as number) | (1 << (token & 31));
+      }
     }
     const [oldest] = this.#within.keys();
     if (this.#within.size >= MOST_SETS && oldest !== undefined) this.#within.delete(oldest);
@@ -200,26 +233,12 @@ export class StringTokens {
 
   /** The tokens with a suffix whose prefix is made of these characters. */
   ending(suffix: number, chars: TextChars, found: (token: number) => void): void {
-    const { tokens, prefixes } = this.#leaving;
-    for (const at of this.#bySuffix[suffix] ?? []) if (prefixes.isWithin(at, chars)) found(tokens[at] as number);
+    for (const at of this.#bySuffix[suffix] ?? []) {
+      if (this.#leaving.isWithin(at, chars)) found(this.#leaving.token(at));
+    }
   }
 }
 
 function leaves(byte: number): boolean {
   return byte < FIRST_SAFE || byte === QUOTE || byte === BACKSLASH;
-}
-
-/** `undefined`: it is not UTF-8, or begins within a character. */
-function textOf(bytes: Uint8Array): Text | undefined {
-  const ascii = new Uint32Array(ASCII_WORDS);
-  let wide = false;
-  let length = 0;
-  for (const byte of bytes) {
-    if (byte < FIRST_WIDE) ascii[byte >> 5] = (ascii[byte >> 5] as number) | (1 << (byte & 31));
-    else wide = true;
-    length += startsCharacter(byte);
-  }
-  if (!wide) return { ascii, wide, cut: false, length };
-  const read = readText(bytes);
-  return read === undefined ? undefined : { ascii, wide, cut: read < bytes.length, length };
 }

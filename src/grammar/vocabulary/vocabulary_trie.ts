@@ -59,7 +59,10 @@ export function* sortByBytes(tokens: Int32Array, pieces: readonly Uint8Array[]):
   };
   // By two bytes first, so that what is sorted at once is small.
   const starts = new Uint32Array(256 * DIGITS + 1);
-  for (const token of tokens) (starts[keyOf(token) + 1] as number)++;
+  for (const [i, token] of tokens.entries()) {
+    if (i % PIECE === PIECE - 1) yield;
+    (starts[keyOf(token) + 1] as number)++;
+  }
   for (let key = 1; key < starts.length; key++) starts[key] = (starts[key] as number) + (starts[key - 1] as number);
   yield;
   const next = starts.slice();
@@ -102,11 +105,13 @@ export function* trieOf(sorted: Int32Array, pieces: readonly Uint8Array[]): Work
     nodes += piece.length - same;
     before = piece;
   }
+  const tokens = new Int32Array(nodes).fill(NO_TOKEN_HERE);
+  yield;
   const trie = {
     bytes: new Uint8Array(nodes),
     depths: new Uint16Array(nodes),
     ends: new Uint32Array(nodes),
-    tokens: new Int32Array(nodes).fill(NO_TOKEN_HERE),
+    tokens,
     twins: [] as number[][],
   };
   /** The nodes that lead to the one before. */

@@ -34,7 +34,6 @@ const assistantBlock = z.discriminatedUnion("type", [textBlock, toolUseBlock, th
 /** The system prompt. */
 export const system = z.union([z.string(), z.array(textBlock)]);
 
-/** One message. */
 export const message = z.discriminatedUnion("role", [
   z.object({ role: z.literal("user"), content: z.union([z.string(), z.array(userBlock)]) }),
   z.object({ role: z.literal("assistant"), content: z.union([z.string(), z.array(assistantBlock)]) }),
@@ -43,13 +42,7 @@ export const message = z.discriminatedUnion("role", [
 /** Marks a failed tool call in its result; the daemon's results have no error flag. */
 const ERROR_PREFIX = "Error: ";
 
-/**
- * Convert to the daemon's messages.
- *
- * @param asked The system prompt and the messages.
- * @param media Collects the images.
- * @throws {ApiError} If a block is not supported.
- */
+/** @throws {ApiError} If a block is not supported. */
 export function toMessages(
   asked: {
     readonly system?: z.output<typeof system> | null | undefined;

@@ -6,12 +6,7 @@ import { body, toRequest } from "./request.ts";
 
 const countBody = body.partial({ max_tokens: true });
 
-/**
- * Count the tokens of the prompt as rendered by the model's chat template.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
+/** Count the tokens of the prompt as rendered by the model's chat template. */
 export async function countTokens(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, countBody);
   const model = await bridge.link.model(asked.model, "generate");

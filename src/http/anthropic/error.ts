@@ -12,12 +12,9 @@ const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
   503: "overloaded_error",
 };
 
-/**
- * Format an error body.
- *
- * @param error The caught error.
- */
 export function anthropicErrorBody(error: unknown): Record<string, unknown> {
-  const { status, message } = toApiError(error);
+  const { status, code, message: plain } = toApiError(error);
+  // Agents look for these words and shorten the conversation.
+  const message = code === "context_length_exceeded" ? `prompt is too long: ${plain}` : plain;
   return { type: "error", error: { type: TYPES[status] ?? "invalid_request_error", message }, request_id: null };
 }

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
-import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
+import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { anthropicErrorBody } from "./error.ts";
 import { type Body, body, isSingle, toRequest } from "./request.ts";
 
@@ -15,12 +15,6 @@ interface Head {
   readonly model: string;
 }
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function messages(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const model = await bridge.link.model(asked.model, "generate");
@@ -34,11 +28,12 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
   const { signal } = context.req.raw;
   const events = bridge.generate({ api: "anthropic", model, request, signal });
   if (asked.stream) {
-    const inputTokens = countOf(bridge, request, { model: model.name, signal });
-    return await streamed(pieces(events, { head, asked, inputTokens }), {
-      contentType: SERVER_SENT_EVENTS,
-      onError: (error) => serverSentEvent(anthropicErrorBody(error), "error"),
-    });
+    // A stream reports them first. A remote server cannot count; errors in the request show up in its answer.
+    const inputTokens = bridge.countTokens(model, request, signal).catch(() => 0);
+    return await streamedEvents(
+      pieces(events, { head, asked, inputTokens }),
+      (error) => serverSentEvent(anthropicErrorBody(error), "error"),
+    );
   }
   for await (const event of events) {
     if (event.type !== "done") continue;
@@ -50,22 +45,6 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
     });
   }
   throw new Error("The answer ended without its final event");
-}
-
-/** Prompt tokens, which a stream reports first; 0 if not known before the answer. */
-async function countOf(
-  { link }: Bridge,
-  { messages, attachments, tools, toolChoice, thinking }: ReturnType<typeof toRequest>,
-  options: { readonly model: string; readonly signal: AbortSignal },
-): Promise<number> {
-  if (attachments !== undefined) return 0;
-  try {
-    const client = await link.client("v2");
-    return await client.countTokens({ messages, tools, toolChoice, thinking }, options);
-  } catch {
-    // A remote server cannot count; errors in the request show up in its answer.
-    return 0;
-  }
 }
 
 function contentOf({ thinking, text, toolCalls }: GenerationV2Result, asked: Body): Record<string, unknown>[] {

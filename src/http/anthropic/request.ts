@@ -10,7 +10,6 @@ import { message, system, toMessages } from "./conversation.ts";
 const effort = z.enum(["low", "medium", "high", "xhigh", "max"]);
 const format = z.object({ type: z.literal("json_schema"), schema: jsonObject });
 
-/** The body of a request. */
 export const body = z.strictObject({
   model: z.string().min(1),
   max_tokens: z.int().min(1),
@@ -41,20 +40,21 @@ export const body = z.strictObject({
   ]).nullish(),
   output_config: z.strictObject({ effort: effort.nullish(), format: format.nullish() }).nullish(),
   output_format: format.nullish(),
+  // Nothing is cleared here, which is what Claude Code asks for.
+  context_management: z.strictObject({
+    edits: z.array(z.strictObject({
+      type: z.literal("clear_thinking_20251015", "is not supported: nothing is cleared here"),
+      keep: z.literal("all", 'must be "all": nothing is cleared here'),
+    })).nullish(),
+  }).nullish(),
   metadata: z.object({ user_id: z.string().nullish() }).nullish(),
   cache_control: z.object({ type: z.literal("ephemeral") }).nullish(),
   service_tier: z.enum(["auto", "standard_only"]).nullish(),
 });
 
-/** A parsed request. */
 export type Body = z.output<typeof body>;
 
-/**
- * Convert to the daemon's request.
- *
- * @param asked The parsed request.
- * @throws {ApiError} If it uses an unsupported feature.
- */
+/** @throws {ApiError} If it uses an unsupported feature. */
 export function toRequest(asked: Body): GenerationJob["request"] {
   const media = new MediaCollector();
   const messages = toMessages(asked, media);

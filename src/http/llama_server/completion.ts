@@ -4,85 +4,54 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { GenerateV2Fields, GenerationV2Event, GenerationV2Result, TokenLogprob } from "@inferd/client";
+import type { GenerateV2Fields, GenerationV2Event, GenerationV2Result, TokenLogprob, Usage } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
-import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
+import type { ServedModel } from "../daemon_link.ts";
+import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, resultsOf } from "../openai/answers.ts";
-import { openAiErrorBody } from "../openai/error.ts";
-import { jsonObject, readSampling, sampling, toSchema } from "../openai/fields.ts";
+import { MAX_PROMPTS } from "../openai/completions.ts";
+import { openAiErrorEvent } from "../openai/error.ts";
+import { jsonObject, readLimit, readSampling, sampling, tokenLimit, toSchema } from "../openai/fields.ts";
+import { extensions, settingsOf } from "./settings.ts";
 import { timingsOf } from "./timings.ts";
 
-/** Maximum number of prompts in a request. */
-const MAX_PROMPTS = 64;
-
-/** Neutral values of unsupported sampling parameters. */
-const NEUTRAL = {
-  dynatemp_range: 0,
-  dry_multiplier: 0,
-  ignore_eos: false,
-  min_keep: 0,
-  mirostat: 0,
-  n_indent: 0,
-  post_sampling_probs: false,
-  repeat_last_n: 64,
-  return_tokens: false,
-  t_max_predict_ms: 0,
-  timings_per_token: false,
-  top_n_sigma: -1,
-  typical_p: 1,
-  xtc_probability: 0,
-} as const;
+/** Maximum number of texts in `logit_bias`: each is tokenized by a request of its own. */
+const MAX_BIASED_TEXTS = 256;
 
 const body = z.strictObject({
   ...sampling,
+  ...extensions,
   model: z.string().min(1).nullish(),
   prompt: z.union([z.string(), z.array(z.unknown()).min(1).max(MAX_PROMPTS), jsonObject]),
-  n_predict: z.int().min(-1).nullish(),
-  max_tokens: z.int().min(-1).nullish(),
+  n_predict: tokenLimit,
+  max_tokens: tokenLimit,
   // -1 means random.
   seed: z.int().min(-1).max(2 ** 32 - 1).nullish(),
-  // Pairs, as documented by llama-server, or OpenAI's object.
+  // Pairs, as documented by llama-server, or OpenAI's object; texts stand for their tokens.
   logit_bias: z.union([
-    z.array(z.tuple([z.int().min(0), z.union([z.number(), z.literal(false)])])),
-    sampling.logit_bias,
+    z.array(z.tuple([z.union([z.int().min(0), z.string()]), z.union([z.number(), z.literal(false)])])),
+    z.record(z.string(), z.number()),
   ])
     .nullish(),
   n_probs: z.int().min(0).max(20).nullish(),
   stream: z.boolean().nullish(),
   json_schema: jsonObject.nullish(),
   cache_prompt: z.boolean().nullish(),
-  id_slot: z.literal(-1, "must be -1: the daemon chooses slots").nullish(),
-  // Parameters of samplers that are off, and the number of tokens to keep of a truncated prompt, where such prompts are
-  // refused.
-  dynatemp_exponent: z.number().nullish(),
-  dry_base: z.number().nullish(),
-  dry_allowed_length: z.number().nullish(),
-  dry_penalty_last_n: z.number().nullish(),
-  dry_sequence_breakers: z.array(z.string()).nullish(),
-  mirostat_tau: z.number().nullish(),
-  mirostat_eta: z.number().nullish(),
-  xtc_threshold: z.number().nullish(),
-  n_keep: z.int().nullish(),
-  n_discard: z.int().nullish(),
-  ...Object.fromEntries(Object.keys(NEUTRAL).map((name) => [name, z.unknown().optional()])),
+  return_tokens: z.boolean().nullish(),
+  response_fields: z.array(z.string()).nullish(),
 });
 
 type Body = z.output<typeof body>;
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function completion(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const prompts = promptsOf(asked.prompt);
-  const request = toRequest(asked);
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
   const { signal } = context.req.raw;
+  const bias = await biasOf(asked.logit_bias, bridge, { model: model.name, signal });
+  const request = { ...toRequest(asked), logitBias: bias };
   const events = answersTo(
     bridge,
     prompts.map((prompt): GenerationJob => ({
@@ -92,9 +61,14 @@ export async function completion(context: Context, bridge: Bridge): Promise<Resp
       signal,
     })),
   );
+  const settings = {
+    ...settingsOf({ ...asked, n_predict: request.maxTokens, max_tokens: request.maxTokens }),
+    logit_bias: Object.entries(bias ?? {}).map(([token, bias]) => ({ token: Number(token), bias })),
+  };
   const whole = (index: number, result: GenerationV2Result): Record<string, unknown> => ({
     index,
     tokens: [],
+    generation_settings: settings,
     id_slot: -1,
     stop: true,
     model: model.name,
@@ -103,22 +77,15 @@ export async function completion(context: Context, bridge: Bridge): Promise<Resp
     tokens_cached: result.usage.cachedTokens ?? 0,
     prompt: prompts[index],
     has_new_line: result.text.includes("\n"),
-    truncated: false,
+    truncated: isFull(result.usage, model),
     ...stopOf(result, asked),
     ...timingsOf(result),
   });
-  if (asked.stream) {
-    return await streamed(chunks(events, whole), {
-      contentType: SERVER_SENT_EVENTS,
-      onError: (error) => serverSentEvent(openAiErrorBody(error)),
-    });
-  }
+  if (asked.stream) return await streamedEvents(chunks(events, asked, whole), openAiErrorEvent);
   const results = await resultsOf(events, prompts.length);
-  const answers = results.map((result, index) => ({
-    ...whole(index, result),
-    content: result.text,
-    ...probabilities(result.logprobs),
-  }));
+  const answers = results.map((result, index) =>
+    picked({ ...whole(index, result), content: result.text, ...tokensOf(result, asked) }, asked)
+  );
   return context.json(typeof asked.prompt === "string" ? answers[0] : answers);
 }
 
@@ -139,28 +106,55 @@ function promptsOf(given: Body["prompt"]): string[] {
 }
 
 function toRequest(asked: Body): Omit<GenerateV2Fields, "model" | "messages"> {
-  for (const [name, neutral] of Object.entries(NEUTRAL)) {
-    const value = (asked as Record<string, unknown>)[name];
-    if (value !== null && value !== undefined && value !== neutral) {
-      throw unsupported(name, `leave it out, or send ${neutral}`);
-    }
-  }
-  const { logit_bias: bias, seed, ...rest } = asked;
-  const most = asked.n_predict ?? asked.max_tokens ?? -1;
-  if (most === 0) throw invalid("n_predict", "must be at least 1, or -1 for as many as the context holds");
+  const { logit_bias: _, seed, ...rest } = asked;
   return {
-    ...readSampling({ ...rest, seed: seed === -1 ? undefined : seed, logit_bias: biasOf(bias) }),
-    ...(most === -1 ? {} : { maxTokens: most }),
-    ...(asked.n_probs ? { logprobs: asked.n_probs } : {}),
+    ...readSampling({ ...rest, seed: seed === -1 ? undefined : seed }),
+    ...readLimit(asked.n_predict, asked.max_tokens),
+    // Ids of tokens come with their probabilities.
+    ...(asked.n_probs || asked.return_tokens ? { logprobs: asked.n_probs ?? 0 } : {}),
     ...(asked.json_schema ? { schema: toSchema(asked.json_schema) } : {}),
     stream: asked.stream ?? false,
   };
 }
 
 /** `false` in a pair forbids the token. */
-function biasOf(given: Body["logit_bias"]): Record<string, number> | undefined {
-  if (!Array.isArray(given)) return given ?? undefined;
-  return Object.fromEntries(given.map(([token, bias]) => [token, bias === false ? -100 : bias]));
+async function biasOf(
+  given: Body["logit_bias"],
+  { link }: Bridge,
+  options: { readonly model: string; readonly signal: AbortSignal },
+): Promise<Record<string, number> | undefined> {
+  if (given === null || given === undefined) return undefined;
+  const entries = Array.isArray(given) ? given : Object.entries(given);
+  const isText = (of: string | number): of is string =>
+    typeof of === "string" && (Array.isArray(given) || !/^\d+$/.test(of));
+  if (entries.filter(([of]) => isText(of)).length > MAX_BIASED_TEXTS) {
+    throw invalid("logit_bias", `must not have more than ${MAX_BIASED_TEXTS} texts`);
+  }
+  const client = await link.client("v2");
+  const biases = new Map<string | number, number>();
+  for (const [of, bias] of entries) {
+    const tokens = isText(of) ? await client.tokenize(of, { ...options, addSpecial: false }) : [of];
+    for (const token of tokens) biases.set(token, bias === false ? -100 : bias);
+  }
+  return Object.fromEntries(biases);
+}
+
+/** Only the fields that are asked for, where any are: `a/b` is `b` of `a`. */
+function picked(answer: Record<string, unknown>, { response_fields: fields }: Body): Record<string, unknown> {
+  if (!fields || fields.length === 0) return answer;
+  const at = (value: unknown, key: string): unknown => Object.entries(value ?? {}).find(([name]) => name === key)?.[1];
+  return Object.fromEntries(fields.flatMap((field) => {
+    const value = field.split("/").reduce<unknown>(at, answer);
+    return value === undefined ? [] : [[field, value]];
+  }));
+}
+
+/** Whether an answer ended with the context, whose size is 0 where it is unknown. */
+function isFull(
+  { promptTokens, completionTokens }: Usage,
+  { backends: [{ contextTokens = 0 }] }: ServedModel,
+): boolean {
+  return contextTokens > 0 && promptTokens + completionTokens >= contextTokens;
 }
 
 function stopOf({ stopReason }: GenerationV2Result, { stop }: Body): Record<string, unknown> {
@@ -171,7 +165,10 @@ function stopOf({ stopReason }: GenerationV2Result, { stop }: Body): Record<stri
   return { stop_type: "word", stopping_word: others.length === 0 ? only : "" };
 }
 
-function probabilities(tokens: readonly TokenLogprob[] | undefined): Record<string, unknown> {
+function tokensOf(
+  { logprobs: tokens }: { readonly logprobs?: readonly TokenLogprob[] },
+  { n_probs: count, return_tokens: withIds }: Body,
+): Record<string, unknown> {
   if (tokens === undefined) return {};
   const one = ({ token, tokenId, logprob, bytes }: Omit<TokenLogprob, "top">): Record<string, unknown> => ({
     ...(tokenId === undefined ? {} : { id: tokenId }),
@@ -180,12 +177,16 @@ function probabilities(tokens: readonly TokenLogprob[] | undefined): Record<stri
     logprob,
   });
   return {
-    completion_probabilities: tokens.map(({ top, ...token }) => ({ ...one(token), top_logprobs: top.map(one) })),
+    ...(withIds ? { tokens: tokens.flatMap(({ tokenId }) => tokenId ?? []) } : {}),
+    ...(count
+      ? { completion_probabilities: tokens.map(({ top, ...token }) => ({ ...one(token), top_logprobs: top.map(one) })) }
+      : {}),
   };
 }
 
 async function* chunks(
   events: AsyncIterable<readonly [number, GenerationV2Event]>,
+  asked: Body,
   whole: (index: number, result: GenerationV2Result) => Record<string, unknown>,
 ): AsyncGenerator<string> {
   for await (const [index, event] of events) {
@@ -196,10 +197,10 @@ async function* chunks(
         tokens: [],
         stop: false,
         id_slot: -1,
-        ...probabilities(event.logprobs),
+        ...tokensOf(event, asked),
       });
     } else if (event.type === "done") {
-      yield serverSentEvent({ ...whole(index, event), content: "" });
+      yield serverSentEvent(picked({ ...whole(index, event), content: "" }, asked));
     }
   }
 }

@@ -1,7 +1,9 @@
 /** llama-server's `/props` and `/slots`, as far as the daemon has equivalents. */
 import type { Context } from "hono";
+import { ApiError } from "../api_error.ts";
 import type { Bridge } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
+import { settingsOf } from "./settings.ts";
 import config from "../../../deno.json" with { type: "json" };
 
 /** The model in the query, or the first that generates. */
@@ -9,18 +11,13 @@ function asked(context: Context, { link }: Bridge): Promise<ServedModel> {
   return link.model(context.req.query("model"), "generate");
 }
 
-/**
- * Respond with the model's properties and the default request parameters.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
+/** Respond with the model's properties and the default request parameters. */
 export async function props(context: Context, bridge: Bridge): Promise<Response> {
   const { name, backends: [first] } = await asked(context, bridge);
   return context.json({
     default_generation_settings: {
       n_ctx: first.contextTokens ?? 0,
-      params: { temperature: 1, top_p: 0.95, top_k: 64, min_p: 0, repeat_penalty: 1 },
+      params: settingsOf(),
     },
     total_slots: first.parallel ?? 1,
     model_alias: name,
@@ -33,9 +30,6 @@ export async function props(context: Context, bridge: Bridge): Promise<Response>
 /**
  * Respond with the model's slots and whether they are busy. The daemon's queue has counts only, so the first slots are
  * reported as the busy ones.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
  */
 export async function slots(context: Context, bridge: Bridge): Promise<Response> {
   const { backends: [first] } = await asked(context, bridge);
@@ -43,6 +37,9 @@ export async function slots(context: Context, bridge: Bridge): Promise<Response>
   const { parallel = 1, contextTokens = 0, queue } = capabilities.find(({ backend }) => backend === first.backend) ??
     first;
   const busy = queue?.active ?? 0;
+  if (context.req.query("fail_on_no_slot") && busy >= parallel) {
+    throw new ApiError(503, "All slots are busy", { code: "no_slot_available" });
+  }
   return context.json(Array.from({ length: parallel }, (_, id) => ({
     id,
     n_ctx: contextTokens,

@@ -2,11 +2,9 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { unsupported } from "../api_error.ts";
-import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
-import { functionTool, toTool } from "../openai/fields.ts";
-import { message, toMessages } from "../openai/messages.ts";
+import { body, toRequest } from "../openai/chat_completions.ts";
 
 const model = z.string().min(1).nullish();
 
@@ -18,12 +16,6 @@ const tokenizeBody = z.strictObject({
   with_pieces: z.boolean().nullish(),
 });
 
-/**
- * Tokenize a text.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function tokenize(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, tokenizeBody);
   const { name } = await link.model(asked.model ?? undefined, "generate");
@@ -55,12 +47,6 @@ function pieceOf(bytes: Uint8Array): string | number[] {
 
 const detokenizeBody = z.strictObject({ model, tokens: z.array(z.int().min(0)) });
 
-/**
- * Detokenize tokens.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function detokenize(context: Context, { link }: Bridge): Promise<Response> {
   const asked = await readBody(context, detokenizeBody);
   const { name } = await link.model(asked.model ?? undefined, "generate");
@@ -69,12 +55,6 @@ export async function detokenize(context: Context, { link }: Bridge): Promise<Re
   return context.json({ content });
 }
 
-const templateBody = z.strictObject({
-  model,
-  messages: z.array(message).min(1),
-  tools: z.array(z.object({ type: z.literal("function"), function: functionTool })).max(128).nullish(),
-});
-
 /**
  * Render a conversation to a prompt.
  *
@@ -82,14 +62,12 @@ const templateBody = z.strictObject({
  * @param bridge The link to the daemon.
  */
 export async function applyTemplate(context: Context, { link }: Bridge): Promise<Response> {
-  const asked = await readBody(context, templateBody);
+  const asked = await readBody(context, body);
   const { name } = await link.model(asked.model ?? undefined, "generate");
-  const media = new MediaCollector();
-  const messages = toMessages(asked.messages, media);
-  if (media.attachments !== undefined) throw unsupported("messages", "a prompt with media is no text");
-  const tools = (asked.tools ?? []).map((tool) => toTool(tool.function));
+  const { messages, tools, toolChoice, thinking = false, attachments } = toRequest(asked);
+  if (attachments !== undefined) throw unsupported("messages", "a prompt with media is no text");
   const client = await link.client("v2");
-  const prompt = await client.applyTemplate({ messages, tools: tools.length === 0 ? undefined : tools }, {
+  const prompt = await client.applyTemplate({ messages, tools, toolChoice, thinking }, {
     model: name,
     signal: context.req.raw.signal,
   });

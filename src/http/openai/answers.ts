@@ -5,10 +5,6 @@ import { merged } from "../event_stream.ts";
 import config from "../../../deno.json" with { type: "json" };
 import { usageDetails } from "./usage.ts";
 
-/** Identifies the program: a seed reproduces an answer only with the same version. */
-export const SYSTEM_FINGERPRINT = `inferd-${config.version}`;
-
-/** Maximum number of choices per request. */
 export const MAX_CHOICES = 16;
 
 const FINISH_REASONS: Readonly<Record<string, string>> = {
@@ -18,23 +14,37 @@ const FINISH_REASONS: Readonly<Record<string, string>> = {
   tool_use: "tool_calls",
 };
 
-/**
- * The request for the n-th choice: choices differ, even with a seed.
- *
- * @param request The request.
- * @param index The choice.
- */
-export function nth(request: GenerationJob["request"], index: number): GenerationJob["request"] {
-  return request.seed === undefined || index === 0 ? request : { ...request, seed: request.seed + index };
+/** Fields common to an answer and all its chunks. */
+export interface Head {
+  readonly id: string;
+  readonly created: number;
+  readonly model: string;
+  /** Identifies the program: a seed reproduces an answer only with the same version. */
+  readonly system_fingerprint: string;
+}
+
+export function headOf(prefix: "cmpl" | "chatcmpl", model: string): Head {
+  return {
+    id: `${prefix}-${crypto.randomUUID().replaceAll("-", "")}`,
+    created: Math.floor(Date.now() / 1000),
+    model,
+    system_fingerprint: `inferd-${config.version}`,
+  };
+}
+
+/** One job per choice: choices differ, even with a seed. */
+export function choices(job: GenerationJob, count: number): GenerationJob[] {
+  const { request } = job;
+  return Array.from(
+    { length: count },
+    (_, index) => request.seed === undefined ? job : { ...job, request: { ...request, seed: request.seed + index } },
+  );
 }
 
 /**
  * Generate several choices and merge their events in order of arrival, each with its index. At most as many run at a
  * time as the model has slots: more would fill the daemon's queue and make the request fail because of itself. If one
  * fails, the others are cancelled.
- *
- * @param bridge The link to the daemon.
- * @param jobs The requests, all for one model.
  */
 export function answersTo(
   bridge: Bridge,
@@ -68,12 +78,7 @@ async function* failing(
   }
 }
 
-/**
- * Collect the complete answers.
- *
- * @param events Merged events from {@linkcode answersTo}.
- * @param count The number of choices.
- */
+/** @param events Merged events from {@linkcode answersTo}. */
 export async function resultsOf(
   events: AsyncIterable<readonly [number, GenerationV2Event]>,
   count: number,
@@ -86,25 +91,15 @@ export async function resultsOf(
   return results;
 }
 
-/** The finish reason in OpenAI's terms. */
 export function finishReason({ stopReason }: GenerationV2Result): string {
   return FINISH_REASONS[stopReason] ?? "stop";
 }
 
-/**
- * Usage of all choices of one prompt; the prompt counts once.
- *
- * @param results The answers.
- */
+/** Usage of all choices of one prompt; the prompt counts once. */
 export function usageOf(results: readonly GenerationV2Result[]): Record<string, unknown> {
   return totalUsage([results]);
 }
 
-/**
- * Usage of several prompts.
- *
- * @param prompts The answers of each prompt.
- */
 export function totalUsage(prompts: readonly (readonly GenerationV2Result[])[]): Record<string, unknown> {
   let [prompt, completion, cachedTokens, reasoningTokens] = [0, 0, 0, 0];
   for (const results of prompts) {

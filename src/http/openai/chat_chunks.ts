@@ -1,19 +1,10 @@
 /** The stream of Chat Completions. The constant part of all chunks is serialised only once, to make chunks cheap. */
 import type { GenerationV2Event, GenerationV2Result, TokenLogprob } from "@inferd/client";
 import { serverSentEvent } from "../event_stream.ts";
-import { onlyTimings } from "../llama_server/timings.ts";
-import { finishReason, usageOf } from "./answers.ts";
+import { onlyTimings, timingsOf } from "../llama_server/timings.ts";
+import { finishReason, type Head, usageOf } from "./answers.ts";
 import { chatLogprobs } from "./logprobs.ts";
 
-/** Fields common to all chunks of a response. */
-export interface Head {
-  readonly id: string;
-  readonly created: number;
-  readonly model: string;
-  readonly system_fingerprint: string;
-}
-
-/** Options of a stream. */
 export interface ChunkOptions {
   readonly head: Head;
   readonly asked: {
@@ -23,12 +14,7 @@ export interface ChunkOptions {
   };
 }
 
-/**
- * Format the chunks of a stream.
- *
- * @param events Events of all choices, each with its index.
- * @param options The stream's options.
- */
+/** @param events Events of all choices, each with its index. */
 export async function* chunks(
   events: AsyncIterable<readonly [number, GenerationV2Event]>,
   { head, asked }: ChunkOptions,
@@ -71,12 +57,13 @@ export async function* chunks(
         yield head + serverSentEvent({
           ...shared,
           choices: [{ index, delta: {}, logprobs: null, finish_reason: finishReason(event) }],
-          ...(withUsage ? { usage: null } : {}),
-          ...((asked.n ?? 1) === 1 ? onlyTimings([event]) : {}),
+          ...(withUsage ? { usage: null } : (asked.n ?? 1) === 1 ? timingsOf(event) : {}),
         });
         break;
     }
   }
-  if (withUsage) yield serverSentEvent({ ...shared, choices: [], usage: usageOf(results) });
+  if (withUsage) {
+    yield serverSentEvent({ ...shared, choices: [], usage: usageOf(results), ...onlyTimings(results) });
+  }
   yield "data: [DONE]\n\n";
 }

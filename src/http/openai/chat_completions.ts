@@ -6,11 +6,12 @@ import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
-import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
+import { streamedEvents } from "../event_stream.ts";
+import { extensions } from "../llama_server/settings.ts";
 import { onlyTimings } from "../llama_server/timings.ts";
-import { answersTo, finishReason, MAX_CHOICES, nth, resultsOf, SYSTEM_FINGERPRINT, usageOf } from "./answers.ts";
-import { chunks, type Head } from "./chat_chunks.ts";
-import { openAiErrorBody } from "./error.ts";
+import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, usageOf } from "./answers.ts";
+import { chunks } from "./chat_chunks.ts";
+import { openAiErrorEvent } from "./error.ts";
 import {
   allowedTools,
   bookkeeping,
@@ -18,12 +19,14 @@ import {
   functionTool,
   jsonObject,
   notStored,
+  readLimit,
   readSampling,
   reasoningEffort,
   refuseGiven,
   sampling,
   streamOptions,
   thinks,
+  tokenLimit,
   toSchema,
   toTool,
   toToolChoice,
@@ -42,7 +45,6 @@ const UNSUPPORTED = {
   web_search_options: "this server runs no tools of its own",
 };
 
-/** The body of a request. */
 export const body = z.strictObject({
   ...bookkeeping,
   ...sampling,
@@ -50,7 +52,7 @@ export const body = z.strictObject({
   messages: z.array(message).min(1),
   stream: z.boolean().nullish(),
   stream_options: streamOptions,
-  max_tokens: z.int().min(1).nullish(),
+  max_tokens: tokenLimit,
   max_completion_tokens: z.int().min(1).nullish(),
   n: z.int().min(1).max(MAX_CHOICES).nullish(),
   tools: z.array(z.object({ type: z.literal("function"), function: functionTool })).max(128).nullish(),
@@ -80,8 +82,14 @@ export const body = z.strictObject({
       }),
     }),
   ]).nullish(),
-  // An extension of llama-server.
+  // Extensions of llama-server.
+  ...extensions,
+  n_predict: tokenLimit,
   json_schema: jsonObject.nullish(),
+  add_generation_prompt: z.boolean().nullish(),
+  continue_final_message: z.boolean().nullish(),
+  chat_template_kwargs: z.strictObject({ enable_thinking: z.boolean().nullish() }).nullish(),
+  reasoning_format: z.enum(["auto", "deepseek"], "must be auto: thoughts come as reasoning_content").nullish(),
   reasoning_effort: reasoningEffort.nullish(),
   modalities: z.array(z.literal("text", 'must be "text": there is no other output')).nullish(),
   store: notStored,
@@ -95,38 +103,17 @@ export const body = z.strictObject({
   web_search_options: z.unknown().optional(),
 });
 
-/** A parsed request. */
 export type Body = z.output<typeof body>;
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function chatCompletions(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
   const request = toRequest(asked);
-  const head: Head = {
-    id: `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`,
-    created: Math.floor(Date.now() / 1000),
-    model: asked.model ?? model.name,
-    system_fingerprint: SYSTEM_FINGERPRINT,
-  };
+  const head = headOf("chatcmpl", asked.model ?? model.name);
   const { signal } = context.req.raw;
   const count = asked.n ?? 1;
-  const jobs = Array.from(
-    { length: count },
-    (_, index): GenerationJob => ({ api: "openai", model, request: nth(request, index), signal }),
-  );
-  const events = answersTo(bridge, jobs);
-  if (asked.stream) {
-    return await streamed(chunks(events, { head, asked }), {
-      contentType: SERVER_SENT_EVENTS,
-      onError: (error) => serverSentEvent(openAiErrorBody(error)),
-    });
-  }
+  const events = answersTo(bridge, choices({ api: "openai", model, request, signal }, count));
+  if (asked.stream) return await streamedEvents(chunks(events, { head, asked }), openAiErrorEvent);
   const results = await resultsOf(events, count);
   return context.json({
     ...head,
@@ -142,12 +129,7 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
   });
 }
 
-/**
- * Convert to the daemon's request.
- *
- * @param asked The parsed request.
- * @throws {ApiError} If it uses an unsupported feature.
- */
+/** @throws {ApiError} If it uses an unsupported feature. */
 export function toRequest(asked: Body): GenerationJob["request"] {
   checkFields(asked);
   const media = new MediaCollector();
@@ -155,14 +137,14 @@ export function toRequest(asked: Body): GenerationJob["request"] {
   const { tools, choice } = toolsOf(asked);
   return {
     ...readSampling(asked),
-    ...maxTokens(asked),
+    ...readLimit(asked.max_completion_tokens, asked.max_tokens, asked.n_predict),
     messages,
     attachments: media.attachments,
     tools: tools.length === 0 ? undefined : tools,
     toolChoice: choice,
     ...readFormat(asked),
     ...(asked.logprobs ? { logprobs: asked.top_logprobs ?? 0 } : {}),
-    thinking: thinks(asked.reasoning_effort),
+    thinking: asked.chat_template_kwargs?.enable_thinking ?? thinks(asked.reasoning_effort),
     stream: asked.stream ?? false,
   };
 }
@@ -199,12 +181,17 @@ function readFormat(
 function checkFields(asked: Body): void {
   refuseGiven(asked, UNSUPPORTED);
   checkStreamOptions(asked);
+  checkContinuation(asked);
   if (asked.top_logprobs && !asked.logprobs) throw invalid("top_logprobs", 'goes with "logprobs": true only');
 }
 
-function maxTokens(asked: Body): Pick<GenerateV2Fields, "maxTokens"> {
-  const most = asked.max_completion_tokens ?? asked.max_tokens;
-  return most === null || most === undefined ? {} : { maxTokens: most };
+/** An assistant's last message is always continued. */
+function checkContinuation({ messages, add_generation_prompt: begins, continue_final_message: continues }: Body): void {
+  if (begins && continues) throw invalid("continue_final_message", 'goes without "add_generation_prompt": true');
+  if ((begins === false || continues) && messages.at(-1)?.role !== "assistant") {
+    const name = continues ? "continue_final_message" : "add_generation_prompt";
+    throw invalid(name, "needs a message of the assistant's at the end, which is continued");
+  }
 }
 
 /** The calls to return: without parallel calls only the first. */

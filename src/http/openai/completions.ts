@@ -8,14 +8,23 @@ import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
 import { invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
-import { SERVER_SENT_EVENTS, serverSentEvent, streamed } from "../event_stream.ts";
-import { answersTo, finishReason, MAX_CHOICES, nth, resultsOf, SYSTEM_FINGERPRINT, totalUsage } from "./answers.ts";
-import { openAiErrorBody } from "./error.ts";
-import { bookkeeping, checkStreamOptions, readSampling, sampling, streamOptions } from "./fields.ts";
+import { serverSentEvent, streamedEvents } from "../event_stream.ts";
+import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, totalUsage } from "./answers.ts";
+import { extensions } from "../llama_server/settings.ts";
+import { onlyTimings, timingsOf } from "../llama_server/timings.ts";
+import { openAiErrorEvent } from "./error.ts";
+import {
+  bookkeeping,
+  checkStreamOptions,
+  readLimit,
+  readSampling,
+  sampling,
+  streamOptions,
+  tokenLimit,
+} from "./fields.ts";
 import { completionLogprobs } from "./logprobs.ts";
 
-/** Maximum number of prompts in a request. */
-const MAX_PROMPTS = 64;
+export const MAX_PROMPTS = 64;
 
 const body = z.strictObject({
   ...bookkeeping,
@@ -27,7 +36,10 @@ const body = z.strictObject({
   ]),
   stream: z.boolean().nullish(),
   stream_options: streamOptions,
-  max_tokens: z.int().min(1).nullish(),
+  // Extensions of llama-server.
+  ...extensions,
+  n_predict: tokenLimit,
+  max_tokens: tokenLimit,
   n: z.int().min(1).max(MAX_CHOICES).nullish(),
   best_of: z.int().min(1).nullish(),
   echo: z.boolean().nullish(),
@@ -37,39 +49,18 @@ const body = z.strictObject({
 
 type Body = z.output<typeof body>;
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function completions(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const prompts = promptsOf(asked);
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
-  const head = {
-    id: `cmpl-${crypto.randomUUID().replaceAll("-", "")}`,
-    object: "text_completion",
-    created: Math.floor(Date.now() / 1000),
-    model: asked.model ?? model.name,
-    system_fingerprint: SYSTEM_FINGERPRINT,
-  };
+  const head = { ...headOf("cmpl", asked.model ?? model.name), object: "text_completion" };
   const { signal } = context.req.raw;
   const count = asked.n ?? 1;
-  const jobs = prompts.flatMap((prompt) => {
-    const request = toRequest(asked, prompt);
-    return Array.from(
-      { length: count },
-      (_, index): GenerationJob => ({ api: "openai", model, request: nth(request, index), signal }),
-    );
-  });
+  const jobs = prompts.flatMap((prompt) =>
+    choices({ api: "openai", model, request: toRequest(asked, prompt), signal }, count)
+  );
   const events = answersTo(bridge, jobs);
-  if (asked.stream) {
-    return await streamed(chunks(events, head, { asked, prompts }), {
-      contentType: SERVER_SENT_EVENTS,
-      onError: (error) => serverSentEvent(openAiErrorBody(error)),
-    });
-  }
+  if (asked.stream) return await streamedEvents(chunks(events, head, { asked, prompts }), openAiErrorEvent);
   const results = await resultsOf(events, jobs.length);
   return context.json({
     ...head,
@@ -80,6 +71,7 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
       finish_reason: finishReason(result),
     })),
     usage: totalUsage(prompts.map((_, index) => results.slice(index * count, (index + 1) * count))),
+    ...onlyTimings(results),
   });
 }
 
@@ -107,7 +99,7 @@ function promptsOf(asked: Body): string[] {
 function toRequest(asked: Body, prompt: string): GenerationJob["request"] {
   return {
     ...readSampling(asked),
-    ...(asked.max_tokens ? { maxTokens: asked.max_tokens } : {}),
+    ...readLimit(asked.max_tokens, asked.n_predict),
     messages: [{ role: "user", content: [{ type: "text", text: prompt }] }],
     ...(asked.logprobs === null || asked.logprobs === undefined ? {} : { logprobs: asked.logprobs }),
     stream: asked.stream ?? false,
@@ -126,11 +118,18 @@ async function* chunks(
   const count = asked.n ?? 1;
   const withUsage = asked.stream_options?.include_usage ?? false;
   const tail = withUsage ? { usage: null } : {};
+  const isOnly = prompts.length * count === 1;
   const chunk = (
     index: number,
     text: string,
-    { finish = null, logprobs = null }: { readonly finish?: string | null; readonly logprobs?: unknown } = {},
-  ): string => serverSentEvent({ ...head, choices: [{ index, text, logprobs, finish_reason: finish }], ...tail });
+    { logprobs = null, done }: { readonly logprobs?: unknown; readonly done?: GenerationV2Result } = {},
+  ): string =>
+    serverSentEvent({
+      ...head,
+      choices: [{ index, text, logprobs, finish_reason: done === undefined ? null : finishReason(done) }],
+      ...tail,
+      ...(done !== undefined && isOnly && !withUsage ? timingsOf(done) : {}),
+    });
   const begun = new Set<number>();
   const lengths = new Map<number, number>();
   const results = prompts.map((): GenerationV2Result[] => []);
@@ -149,8 +148,10 @@ async function* chunks(
     }
     if (event.type !== "done") continue;
     results[prompt]?.push(event);
-    yield chunk(index, "", { finish: finishReason(event) });
+    yield chunk(index, "", { done: event });
   }
-  if (withUsage) yield serverSentEvent({ ...head, choices: [], usage: totalUsage(results) });
+  if (withUsage) {
+    yield serverSentEvent({ ...head, choices: [], usage: totalUsage(results), ...onlyTimings(results.flat()) });
+  }
   yield "data: [DONE]\n\n";
 }

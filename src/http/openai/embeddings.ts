@@ -17,12 +17,6 @@ const body = z.strictObject({
   user: z.string().nullish(),
 });
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function embeddings(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const input = readInput(asked.input);

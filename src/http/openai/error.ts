@@ -1,5 +1,6 @@
 /** Error bodies of OpenAI's API. */
 import { type ErrorStatus, toApiError } from "../api_error.ts";
+import { serverSentEvent } from "../event_stream.ts";
 
 const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
   401: "authentication_error",
@@ -10,14 +11,14 @@ const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
   503: "server_error",
 };
 
-/**
- * Format an error body.
- *
- * @param error The caught error.
- */
 export function openAiErrorBody(error: unknown): Record<string, unknown> {
   const { status, message, param, code } = toApiError(error);
   return {
     error: { message, type: TYPES[status] ?? "invalid_request_error", param: param ?? null, code: code ?? null },
   };
+}
+
+/** The last event of a stream that failed. */
+export function openAiErrorEvent(error: unknown): string {
+  return serverSentEvent(openAiErrorBody(error));
 }

@@ -4,7 +4,6 @@ import type { JsonSchema, SamplingOptions, Tool, ToolChoice } from "@inferd/clie
 import { invalid, unsupported } from "../api_error.ts";
 import { isTooDeep, MAX_NESTING } from "../nesting.ts";
 
-/** A JSON object with any content. */
 export const jsonObject = z.record(z.string(), z.unknown());
 
 /** Fields that do not affect the answer: billing metadata, and hints for caching, which is always on here. */
@@ -18,7 +17,6 @@ export const bookkeeping = {
   service_tier: z.enum(["auto", "default"], 'must be "auto" or "default": there is one tier').nullish(),
 };
 
-/** Options of a stream. */
 export const streamOptions = z.strictObject({
   include_usage: z.boolean().nullish(),
   include_obfuscation: z.boolean().nullish(),
@@ -31,6 +29,16 @@ export function checkStreamOptions(asked: { readonly stream?: unknown; readonly 
   }
 }
 
+/** The maximum number of tokens to generate; -1, as in llama-server, is as many as the context holds. */
+export const tokenLimit = z.int().min(-1).refine((most) => most !== 0, "must be at least 1, or -1 for no limit")
+  .nullish();
+
+/** The first limit that is given. */
+export function readLimit(...limits: readonly z.output<typeof tokenLimit>[]): { readonly maxTokens?: number } {
+  const most = limits.find((limit) => limit !== null && limit !== undefined) ?? -1;
+  return most === -1 ? {} : { maxTokens: most };
+}
+
 /** Nothing is stored here. */
 export const notStored = z.literal(false, "must be false: nothing is stored").nullish();
 
@@ -40,7 +48,6 @@ export const topP = z.number().min(0).max(1).nullish();
 /** The daemon excludes 0; this is below the probability of the most likely token in any vocabulary. */
 const LEAST_TOP_P = 1e-7;
 
-/** Parse {@linkcode topP}. */
 export function readTopP(value: z.output<typeof topP>): number | undefined {
   return value === null || value === undefined ? undefined : Math.max(LEAST_TOP_P, value);
 }
@@ -61,7 +68,8 @@ export function readSeed(value: z.output<typeof seed>): number | undefined {
 export const sampling = {
   temperature: z.number().min(0).max(2).nullish(),
   top_p: topP,
-  top_k: z.int().min(0).nullish(),
+  // 0, and -1 as in vLLM and llama-server, keep all tokens.
+  top_k: z.int().min(-1).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
@@ -72,18 +80,13 @@ export const sampling = {
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]).nullish(),
 };
 
-/**
- * Parse {@linkcode sampling}, or a part of it.
- *
- * @param body The fields.
- */
 export function readSampling(
   body: Partial<z.output<z.ZodObject<typeof sampling>>>,
 ): SamplingOptions {
   return {
     temperature: body.temperature ?? undefined,
     topP: readTopP(body.top_p),
-    topK: body.top_k ?? undefined,
+    topK: body.top_k === -1 ? 0 : body.top_k ?? undefined,
     minP: body.min_p ?? undefined,
     presencePenalty: body.presence_penalty ?? undefined,
     frequencyPenalty: body.frequency_penalty ?? undefined,
@@ -97,7 +100,6 @@ export function readSampling(
 /**
  * Reject unsupported parameters; null counts as absent.
  *
- * @param asked The body.
  * @param reasons By field: why it is not supported and what to do instead.
  * @throws {ApiError} If one is present.
  */
@@ -107,7 +109,6 @@ export function refuseGiven(asked: Readonly<Record<string, unknown>>, reasons: R
   }
 }
 
-/** Reasoning effort. */
 export const reasoningEffort = z.enum(["none", "minimal", "low", "medium", "high", "xhigh"]);
 
 /** Whether an effort enables thinking; a local model has no other levels. */
@@ -115,7 +116,6 @@ export function thinks(effort: z.output<typeof reasoningEffort> | null | undefin
   return effort !== undefined && effort !== null && effort !== "none" && effort !== "minimal";
 }
 
-/** A function tool. */
 export const functionTool = z.object({
   name: z.string().min(1),
   description: z.string().nullish(),
@@ -128,10 +128,10 @@ export function toTool({ name, description, parameters }: z.output<typeof functi
   return { name, description: description ?? "", inputSchema: toSchema(parameters ?? { type: "object" }) };
 }
 
-/** A JSON Schema without the keywords that only name its version. */
+/** A JSON Schema without the keywords that only name its version, and without Go's null for an empty list. */
 export function toSchema(schema: z.output<typeof jsonObject>): JsonSchema {
-  const { $schema: _, $id: _id, ...rest } = schema;
-  return rest;
+  const { $schema: _, $id: _id, required, ...rest } = schema;
+  return required === null || required === undefined ? rest : { ...rest, required };
 }
 
 /** Convert `tool_choice`: three words, or the name of a function. */
@@ -150,14 +150,7 @@ export function toToolChoice(
   return choice;
 }
 
-/**
- * Select the tools listed in `allowed_tools`.
- *
- * @param all The request's tools.
- * @param allowed The allowed names.
- * @param param Path of the names.
- * @throws {ApiError} If a name matches no tool.
- */
+/** @throws {ApiError} If a name matches no tool. */
 export function allowedTools(all: readonly Tool[], allowed: readonly string[], param: string): Tool[] {
   for (const name of allowed) {
     if (!all.some((tool) => tool.name === name)) {

@@ -6,22 +6,10 @@ import type { Bridge, GenerationJob } from "../bridge.ts";
 import { body as chatBody, toRequest as toChatRequest } from "./chat_completions.ts";
 import { body as responseBody, toRequest as toResponseRequest } from "./responses/request.ts";
 
-/**
- * Answer for the Responses API.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function responseInputTokens(context: Context, bridge: Bridge): Promise<Response> {
   return await count(context, bridge, { body: responseBody, toRequest: toResponseRequest });
 }
 
-/**
- * Answer for Chat Completions.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function chatInputTokens(context: Context, bridge: Bridge): Promise<Response> {
   return await count(context, bridge, { body: chatBody, toRequest: toChatRequest });
 }

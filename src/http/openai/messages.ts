@@ -42,13 +42,7 @@ export const message = z.discriminatedUnion("role", [
 
 type ChatMessage = z.output<typeof message>;
 
-/**
- * Convert to the daemon's messages.
- *
- * @param messages The parsed messages.
- * @param media Collects images and audio.
- * @throws {ApiError} If a part is not supported.
- */
+/** @throws {ApiError} If a part is not supported. */
 export function toMessages(messages: readonly ChatMessage[], media: MediaCollector): Message[] {
   const out: { role: Message["role"]; content: Block[] }[] = [];
   for (const [index, one] of messages.entries()) {

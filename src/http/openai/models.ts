@@ -7,18 +7,18 @@ import type { ServedModel } from "../daemon_link.ts";
 /** The creation time is unknown, but clients expect a number. */
 const CREATED = 0;
 
-/**
- * List all models and aliases.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function listModels(context: Context, bridge: Bridge): Promise<Response> {
   const all = (await namedModels(bridge)).map(entry);
   const { data, more } = pageOf(all, context);
   return context.json({
     object: "list",
     data,
+    // llama-server's list of the same.
+    models: data.map(({ id, capabilities: { vision, audio } }) => ({
+      name: id,
+      model: id,
+      capabilities: vision || audio ? ["completion", "multimodal"] : ["completion"],
+    })),
     has_more: more,
     first_id: data[0]?.id ?? null,
     last_id: data.at(-1)?.id ?? null,
@@ -46,13 +46,7 @@ function pageOf<Item extends { readonly id: string }>(
   return { data, more: data.length < rest.length };
 }
 
-/**
- * Retrieve a model.
- *
- * @param context The request; its path ends with the name.
- * @param bridge The link to the daemon.
- * @throws {ApiError} 404 if there is no such model.
- */
+/** @throws {ApiError} 404 if there is no such model. */
 export async function retrieveModel(context: Context, bridge: Bridge): Promise<Response> {
   const id = decoded(context.req.path.replace(/^(\/v1)?\/models\//, ""));
   const models = await namedModels(bridge);
@@ -90,7 +84,12 @@ async function namedModels({ link }: Bridge): Promise<NamedModel[]> {
   return [...models.map((model) => ({ id: model.name, model })), ...aliases];
 }
 
-function entry({ id, model: { backends: [first] } }: NamedModel): Record<string, unknown> & { readonly id: string } {
+interface Entry extends Record<string, unknown> {
+  readonly id: string;
+  readonly capabilities: Readonly<Record<string, boolean>>;
+}
+
+function entry({ id, model: { backends: [first] } }: NamedModel): Entry {
   return {
     id,
     object: "model",
@@ -99,7 +98,7 @@ function entry({ id, model: { backends: [first] } }: NamedModel): Record<string,
     type: "model",
     display_name: id,
     created_at: new Date(CREATED).toISOString(),
-    ...(first.contextTokens ? { context_window: first.contextTokens } : {}),
+    ...(first.contextTokens ? { context_window: first.contextTokens, meta: { n_ctx: first.contextTokens } } : {}),
     capabilities: {
       generate: first.v2,
       vision: first.vision,

@@ -18,7 +18,6 @@ const body = z.strictObject({
   top_n: z.int().min(1).nullish(),
   documents: z.array(z.union([text, z.object({ text })])).min(1).max(MAX_DOCUMENTS).nullish(),
   return_documents: z.boolean().nullish(),
-  // TEI's field.
   texts: z.array(text).min(1).max(MAX_DOCUMENTS).nullish(),
   raw_scores: z.boolean().nullish(),
   return_text: z.boolean().nullish(),
@@ -30,12 +29,6 @@ type Body = z.output<typeof body>;
 const ONLY_WITH_DOCUMENTS = ["return_documents"] as const;
 const ONLY_WITH_TEXTS = ["raw_scores", "return_text", "truncate"] as const;
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function rerank(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const documents = documentsOf(asked);

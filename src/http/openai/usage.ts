@@ -1,12 +1,7 @@
 /** Details of OpenAI's usage object. */
 import type { Usage } from "@inferd/client";
 
-/**
- * Build the usage details.
- *
- * @param usage The daemon's counts.
- * @returns Cached prompt tokens and reasoning tokens; the latter are not counted separately.
- */
+/** @returns Cached prompt tokens and reasoning tokens; the latter are not counted separately. */
 export function usageDetails({ cachedTokens = 0 }: Usage): { readonly cached: number; readonly reasoning: number } {
   return { cached: cachedTokens, reasoning: 0 };
 }

@@ -3,7 +3,7 @@
  * the hash, and moves the package in place once it is complete.
  */
 import { delay } from "@std/async";
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { LIBRARY_VERSION } from "../library_files.ts";
 import { Partial } from "../../models/transfer/partial.ts";

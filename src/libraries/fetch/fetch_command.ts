@@ -7,50 +7,67 @@ import { npmrcPaths } from "../registry.ts";
 /** Variables that configure the registry, including those that npm's configuration references for tokens. */
 export const ENVIRONMENT: readonly string[] = ["HOME", "NPM_CONFIG_REGISTRY", "NPM_TOKEN", "NODE_AUTH_TOKEN"];
 
+/** The monitor's private socket to meet the daemon on, and how to pass paths that Deno's flags cannot express. */
+export interface UnderMonitor {
+  readonly socket: string;
+  readonly passSet: (set: { readonly read: readonly string[]; readonly write: readonly string[] }) => readonly string[];
+  /** As `confinedArguments` has it; given where this program's permissions are fixed. */
+  readonly self?: readonly string[] | undefined;
+}
+
 /**
- * Command of the process that fetches native libraries. It may write only to the cache folder, and run nothing.
+ * The Deno flags of the process that fetches native libraries. It may write only to the cache folder, and run nothing.
  * Registries redirect to unknown hosts, so all hosts are allowed; content is verified by hash.
  *
  * @param cacheDir The cache folder.
  * @param home The user's home, which may have an `.npmrc`.
- * @param meeting `socket`: private socket to meet the daemon on; default: standard input and output. `self`: see
- * `confinedArguments`; given where this program's permissions are fixed.
- * @returns The command.
+ * @param under Default: it talks through standard input and output, and all paths can be expressed.
+ * @throws {LibraryError} If a path cannot be expressed.
  */
-export function fetchCommand(cacheDir: string, home: string | undefined, { socket, self }: {
-  readonly socket?: string;
-  readonly self?: readonly string[] | undefined;
-} = {}): EngineCommand {
-  const module = import.meta.resolve("./fetch_main.ts");
-  const meeting = socket === undefined ? [] : [socket];
-  const read = [cacheDir, ...npmrcPaths(home), ...meeting];
-  const write = [cacheDir, ...meeting];
-  const command = Deno.execPath();
-  if (self !== undefined) {
-    const permissions = { read, write, net: true, env: [...ENVIRONMENT] };
-    return { command, args: confinedArguments(module, [], { permissions, self }) };
-  }
-  const list = (paths: readonly string[]): string => {
-    const unfit = paths.find((path) => path.includes(","));
-    if (unfit === undefined) return paths.join();
+export function fetchPermissions(cacheDir: string, home: string | undefined, under?: UnderMonitor): string[] {
+  const { read, write } = fetchPaths(cacheDir, home, under);
+  const unfit = read.find((path) => path.includes(","));
+  if (unfit !== undefined && under === undefined) {
     throw new LibraryError(
       `Cannot fetch into "${unfit}": Deno's flags do not allow a comma in a path. Use another path`,
     );
-  };
-  return {
-    command,
-    args: [
-      "run",
-      "--quiet",
-      "--no-prompt",
-      `--allow-read=${list(read)}`,
-      `--allow-write=${list(write)}`,
-      "--allow-net",
-      "--ignore-env",
-      `--allow-env=${ENVIRONMENT.join()}`,
-      module,
-    ],
-  };
+  }
+  return [
+    "--no-prompt",
+    ...unfit !== undefined && under !== undefined
+      ? under.passSet({ read, write })
+      : [`--allow-read=${read.join()}`, `--allow-write=${write.join()}`],
+    "--allow-net",
+    "--ignore-env",
+    `--allow-env=${ENVIRONMENT.join()}`,
+  ];
+}
+
+/**
+ * Command of the process that fetches native libraries.
+ *
+ * @param cacheDir The cache folder.
+ * @param home The user's home, which may have an `.npmrc`.
+ * @param under As for `fetchPermissions`.
+ * @throws {LibraryError} If a path cannot be expressed.
+ */
+export function fetchCommand(cacheDir: string, home: string | undefined, under?: UnderMonitor): EngineCommand {
+  const module = import.meta.resolve("./fetch_main.ts");
+  const command = Deno.execPath();
+  if (under?.self !== undefined) {
+    const permissions = { ...fetchPaths(cacheDir, home, under), net: true, env: [...ENVIRONMENT] };
+    return { command, args: confinedArguments(module, [], { permissions, self: under.self }) };
+  }
+  return { command, args: ["run", "--quiet", ...fetchPermissions(cacheDir, home, under), module] };
+}
+
+function fetchPaths(
+  cacheDir: string,
+  home: string | undefined,
+  under?: Pick<UnderMonitor, "socket">,
+): { readonly read: string[]; readonly write: string[] } {
+  const write = [cacheDir, ...under === undefined ? [] : [under.socket]];
+  return { read: [...write, ...npmrcPaths(home)], write };
 }
 
 /**

@@ -8,6 +8,7 @@ import type { JsonProcess, ProcessExit, ProcessListener, StartProcess } from "..
 import { LIBRARY_VERSION } from "../library_files.ts";
 import type { EngineNeed } from "../../engine/ipc/messages.ts";
 import type { WantedPackage } from "./download.ts";
+import type { EngineCommand } from "../../engine/ipc/command.ts";
 import { chatWrappersCommand, fetchCommand } from "./fetch_command.ts";
 import type { FetchOrder, FetchReport } from "./fetch_messages.ts";
 import { type PackageFile, PACKAGES } from "../packages.ts";
@@ -36,6 +37,11 @@ export class FetchError extends Error {
   override readonly name = "FetchError";
 }
 
+/** Processes started by this one. */
+function ownProcesses(libraries: EngineCommand): StartProcess {
+  return (kind, listener) => new PipedProcess(kind === "libraries" ? libraries : chatWrappersCommand(), listener);
+}
+
 /** Fetches what engines need. */
 export class LibraryFetcher implements Fetcher {
   readonly cacheDir: string;
@@ -44,9 +50,7 @@ export class LibraryFetcher implements Fetcher {
 
   constructor({ cacheDir, home, packages = PACKAGES, start }: FetcherOptions) {
     this.cacheDir = cacheDir;
-    this.#start = start ??
-      ((kind, listener) =>
-        new PipedProcess(kind === "libraries" ? fetchCommand(cacheDir, home) : chatWrappersCommand(), listener));
+    this.#start = start ?? ownProcesses(fetchCommand(cacheDir, home));
     this.#packages = packages;
   }
 

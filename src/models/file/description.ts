@@ -57,18 +57,12 @@ export interface ModelDescription {
   /** Whether the template mentions tools, or thoughts. */
   readonly tools: boolean;
   readonly thinking: boolean;
-  /** Memory for the weights. */
   readonly weightBytes: number;
   /** KV cache memory per token of context. */
   readonly bytesPerToken?: number;
 }
 
-/**
- * Describe a model.
- *
- * @param heads The headers of all its files, first file first.
- * @returns The description.
- */
+/** @param heads The headers of all its files, first file first. */
 export function describeModel(heads: readonly GgufHead[]): ModelDescription {
   const facts = heads[0]?.facts ?? new Map<string, string | number>();
   const architecture = heads[0]?.architecture;

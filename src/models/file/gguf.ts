@@ -11,7 +11,6 @@ const REMOVED_TYPES: ReadonlySet<number> = new Set([4, 5, 31, 32, 33, 36, 37, 38
 /** Upper bound of plausible tensor types. */
 const MAX_TYPE = 255;
 
-/** Magic bytes of a GGUF file. */
 export const GGUF_MAGIC = "GGUF";
 
 const VERSIONS = [2, 3];
@@ -61,7 +60,6 @@ export class GgufError extends Error {
   }
 }
 
-/** A tensor entry of the header. */
 export interface GgufTensor {
   readonly name: string;
   /** `ggml_type`. */
@@ -84,7 +82,6 @@ export interface GgufSplit {
   readonly tensors?: number;
 }
 
-/** The header of a GGUF file. */
 export interface GgufHead {
   readonly version: number;
   /** `general.architecture`, if present. */
@@ -94,7 +91,6 @@ export interface GgufHead {
   /** Strings and integers that describe the model, by key. */
   readonly facts: ReadonlyMap<string, string | number>;
   readonly tensors: readonly GgufTensor[];
-  /** Offset of the tensor data. */
   readonly dataOffset: number;
   /** Minimum size of the file. */
   readonly requiredBytes: number;
@@ -105,8 +101,6 @@ export interface GgufHead {
 /**
  * Read the header of a file. Whether the tensor data is complete is checked by {@linkcode checkGgufSize}.
  *
- * @param source The file.
- * @returns The header.
  * @throws {GgufError} If it is not a GGUF file, ends within its header, or is invalid.
  */
 export async function readGgufHead(source: ByteSource): Promise<GgufHead> {
@@ -121,7 +115,6 @@ export async function readGgufHead(source: ByteSource): Promise<GgufHead> {
 /**
  * Check that a file is long enough for its tensors.
  *
- * @param head Its header.
  * @param size Its size in bytes.
  * @throws {GgufError} If it is too short.
  */
@@ -130,7 +123,6 @@ export function checkGgufSize({ requiredBytes }: GgufHead, size: number): void {
   throw new GgufError("cut", `it is truncated: ${size} of its ${requiredBytes} bytes are there`);
 }
 
-/** Reads one header. */
 class HeadReader {
   readonly #cursor: Cursor;
   readonly #size: number;

@@ -7,9 +7,7 @@
 const BUFFER_BYTES = 256 * 1024;
 const U32 = 2 ** 32;
 
-/** Random access to bytes. */
 export interface ByteSource {
-  /** Total size in bytes. */
   readonly size: number;
   /**
    * Read from a position.
@@ -21,7 +19,6 @@ export interface ByteSource {
   read(position: number, buffer: Uint8Array): Promise<number>;
 }
 
-/** Premature end of the source. */
 export class EndOfSource extends Error {
   override readonly name = "EndOfSource";
 }
@@ -53,12 +50,10 @@ export class Cursor {
     this.#source = source;
   }
 
-  /** Offset of the next byte. */
   get position(): number {
     return this.#start + this.#at;
   }
 
-  /** Unsigned 32-bit integer. */
   async u32(): Promise<number> {
     await this.#need(4);
     return this.#view.getUint32(this.#take(4), true);
@@ -97,7 +92,6 @@ export class Cursor {
   /**
    * Skip length-prefixed strings.
    *
-   * @param count Number of strings.
    * @param most Limits: no string may be longer, and the cursor may not pass `until`.
    * @returns Whether all were within the limits.
    */

@@ -1,6 +1,5 @@
 /** Type numbers of the GGUF format. */
 
-/** Metadata value types by their number. */
 export const GGUF_TYPE = {
   uint8: 0,
   int8: 1,

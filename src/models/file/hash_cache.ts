@@ -2,7 +2,7 @@
  * Cache of model hashes across starts: a file with the same inode, size and times is the same file. A small JSON file,
  * ignored if it cannot be read or written.
  */
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import type { FileIdentity } from "./model_file.ts";
 import { isSha256 } from "./sha256.ts";
 
@@ -25,12 +25,6 @@ interface Entry {
   readonly sha256: string;
 }
 
-/**
- * Path of a daemon's hash cache.
- *
- * @param options The daemon's options.
- * @returns The path.
- */
 export function hashCachePath(
   { cacheDir, runtimeDir }: { readonly cacheDir?: string; readonly runtimeDir: string },
 ): string {
@@ -42,8 +36,10 @@ export function keepsHashes({ backends }: { readonly backends: readonly HashedBa
   const isKept = ({ modelPath, source, modelSha256, stored }: HashedModel): boolean =>
     (modelPath !== undefined || source !== undefined) && (modelSha256 === undefined || stored === "name");
   // Of a draft nobody asks what it hashes to, unless the store knows.
+  const isDraftKept = ({ source, modelSha256, stored }: HashedModel): boolean =>
+    stored === "name" || source !== undefined && modelSha256 === undefined;
   return backends.some((backend) =>
-    backend.kind === "llamacpp" && (isKept(backend) || backend.draft?.stored === "name")
+    backend.kind === "llamacpp" && (isKept(backend) || backend.draft !== undefined && isDraftKept(backend.draft))
   );
 }
 
@@ -53,7 +49,6 @@ interface HashedBackend extends HashedModel {
   readonly draft?: HashedModel;
 }
 
-/** What says whether a model is hashed. */
 interface HashedModel {
   readonly modelPath?: string;
   readonly source?: unknown;
@@ -61,12 +56,10 @@ interface HashedModel {
   readonly stored?: "name" | "hash";
 }
 
-/** Persistent cache of model hashes. */
 export class HashCache {
   readonly #path: string;
   #entries: Entry[] | undefined;
 
-  /** @param path Path of the cache file. */
   constructor(path: string) {
     this.#path = path;
   }
@@ -85,12 +78,7 @@ export class HashCache {
     }
   }
 
-  /**
-   * Look up a file.
-   *
-   * @param identity The file.
-   * @returns Lower-case hex, if cached.
-   */
+  /** @returns Lower-case hex, if cached. */
   get(identity: FileIdentity): string | undefined {
     return this.#load().find((entry) => isOf(entry, identity))?.sha256;
   }

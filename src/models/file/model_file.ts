@@ -36,7 +36,6 @@ export interface FileIdentity {
   readonly ctimeMs: number;
 }
 
-/** A checked model file. */
 export interface ModelFile {
   readonly path: string;
   readonly identity: FileIdentity;
@@ -130,7 +129,6 @@ export interface VerifyOptions {
   readonly sha256: string;
   /** Expected hashes of the single files, if known. */
   readonly parts?: readonly string[] | undefined;
-  /** Cancels the work. */
   readonly signal?: AbortSignal | undefined;
   /** Returns the hash of a file; default: read it. */
   readonly known?: (path: string) => Promise<string>;
@@ -139,8 +137,6 @@ export interface VerifyOptions {
 /**
  * Verify the hash of a model's files.
  *
- * @param files The checked files.
- * @param options The expected hash.
  * @throws {ModelFileError} If the hash differs, or a file cannot be read or changes meanwhile.
  */
 export async function verifyModel(
@@ -174,7 +170,6 @@ function wrongHash(path: string, actual: string, expected: string): ModelFileErr
   return new ModelFileError(path, "hash", `its SHA-256 is ${actual}, the configured one is ${expected}`);
 }
 
-/** Hash of a file. */
 export interface HashedFile {
   /** Lower-case hex. */
   readonly sha256: string;
@@ -184,14 +179,7 @@ export interface HashedFile {
   readonly changed: boolean;
 }
 
-/**
- * Hash a model file.
- *
- * @param path The file.
- * @param signal Cancels the work.
- * @returns The hash.
- * @throws {ModelFileError} If the file cannot be read.
- */
+/** @throws {ModelFileError} If the file cannot be read. */
 export async function hashModelFile(path: string, signal?: AbortSignal): Promise<HashedFile> {
   using file = await openModel(path);
   const identity = identify(await file.stat());
@@ -201,7 +189,6 @@ export async function hashModelFile(path: string, signal?: AbortSignal): Promise
   return { sha256: hash.digest("hex"), identity, changed };
 }
 
-/** Current identity of a model file. */
 export async function lookAtModelFile(path: string): Promise<FileIdentity> {
   using file = await openModel(path);
   return identify(await file.stat());
@@ -239,7 +226,6 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Identity of a file. */
 export function identify(info: Deno.FileInfo): FileIdentity {
   return {
     dev: info.dev,

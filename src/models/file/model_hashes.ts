@@ -17,7 +17,6 @@ export interface ModelHashesOptions {
   readonly hash?: (path: string, signal: AbortSignal) => Promise<HashedFile>;
 }
 
-/** A file to hash. */
 export interface FileToHash {
   readonly path: string;
   /** Required identity; absent: any. */
@@ -63,7 +62,6 @@ export class ModelHashes {
   /**
    * Hash of a single file, cached if possible.
    *
-   * @param path The file.
    * @param options As for `sha256`, and the required identity.
    * @returns Lower-case hex.
    * @throws As `sha256`.

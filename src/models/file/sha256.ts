@@ -15,8 +15,6 @@ export async function createSha256(): Promise<Hash> {
  * Hash the rest of an open file. Reads the next chunk while hashing the current one.
  *
  * @param file Read from its current position to its end.
- * @param hash Receives the bytes.
- * @param signal Cancels the work.
  * @returns The number of bytes.
  * @throws The signal's reason.
  */

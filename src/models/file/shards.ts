@@ -7,7 +7,6 @@ import { createSha256 } from "./sha256.ts";
 
 const SHARD = /^(.+)-(\d{5})-of-(\d{5})(\.gguf)$/i;
 
-/** Parsed name of a shard. */
 export interface ShardName {
   /** Path before the numbers, including folders. */
   readonly prefix: string;
@@ -34,20 +33,13 @@ export function readShardName(path: string): ShardName | undefined {
  *
  * @param prefix Text before the numbers.
  * @param index One-based.
- * @param count Number of shards.
  * @returns `prefix-00001-of-00003.gguf`.
  */
 export function shardFileName(prefix: string, index: number, count: number): string {
   return `${prefix}-${digits(index)}-of-${digits(count)}.gguf`;
 }
 
-/**
- * Path of another shard of the same model.
- *
- * @param path Path of one shard.
- * @param index One-based.
- * @returns The path.
- */
+/** @param index One-based. */
 export function shardPath(path: string, index: number): string {
   return path.replace(SHARD, (_, prefix, __, count, suffix) => `${prefix}-${digits(index)}-of-${count}${suffix}`);
 }
@@ -59,7 +51,6 @@ function digits(number: number): string {
 /**
  * Paths of all shards of a model, in order.
  *
- * @param path Path of one of them.
  * @returns The paths; only the given one if its name is not a shard's.
  */
 export function shardPaths(path: string): string[] {
@@ -68,7 +59,6 @@ export function shardPaths(path: string): string[] {
   return Array.from({ length: name.count }, (_, index) => shardPath(path, index + 1));
 }
 
-/** Expected position of a shard. */
 export interface ExpectedPart {
   /** Zero-based. */
   readonly index: number;
@@ -80,7 +70,6 @@ export interface ExpectedPart {
 /**
  * Check that a file is the expected shard.
  *
- * @param head Its header.
  * @param expected The expected position.
  * @returns The reason if it is not.
  */

@@ -1,5 +1,5 @@
 /** The `blobs/` folder: lists blobs and partials, tells which are in use, and removes them. */
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import type { LastName } from "./former_names.ts";
 import { blobPath, blobsDir } from "./layout.ts";
 import { isSha256 } from "../file/sha256.ts";
@@ -8,7 +8,6 @@ import { removeEmptyDir, removeFile, tryOpenAlone, unlessMissing } from "./store
 
 const PARTIAL_PREFIX = ".partial-";
 
-/** An entry of the blobs folder. */
 export type Entry =
   | { readonly kind: "blob"; readonly sha256: string }
   | { readonly kind: "partial"; readonly key: string; readonly dir: string };
@@ -22,13 +21,11 @@ export interface LooseBlob {
   readonly formerName?: LastName;
 }
 
-/** Outcome of removing a blob. */
 export type BlobOutcome = "in_use" | "referenced" | "removed" | "absent";
 
 /**
  * List the blobs folder, ignoring unknown files.
  *
- * @param root The store.
  * @returns Entries, sorted; empty if there is no store.
  */
 export async function entries(root: string): Promise<Entry[]> {
@@ -48,8 +45,6 @@ export async function entries(root: string): Promise<Entry[]> {
 /**
  * Describe an unreferenced blob.
  *
- * @param root The store.
- * @param sha256 Its hash.
  * @param former Names that blobs have lost.
  * @returns The blob; nothing if its file does not exist.
  */
@@ -65,13 +60,7 @@ export async function looseBlob(
   return { sha256, sizeBytes, path, ...(formerName === undefined ? {} : { formerName }) };
 }
 
-/**
- * Remove a blob unless it is in use or referenced at that moment.
- *
- * @param root The store.
- * @param sha256 Its hash.
- * @returns The outcome and the bytes freed.
- */
+/** Remove a blob unless it is in use or referenced at that moment. */
 export async function dropBlob(
   root: string,
   sha256: string,

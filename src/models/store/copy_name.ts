@@ -6,7 +6,6 @@ import { type ClaimOptions, NameClaim } from "./name_claim.ts";
 import { ModelStoreError, storeError } from "./store_error.ts";
 import { lockNameNow, openShared, removeFile } from "./store_files.ts";
 
-/** Old and new name. */
 export interface NamePair {
   readonly from: string;
   readonly to: string;

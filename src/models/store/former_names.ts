@@ -2,16 +2,15 @@
  * Journal of reassigned names, one JSON object per line, next to the manifests. Written before a name is reassigned, so
  * that garbage collection can report a blob's last name and keep it for a while.
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { isModelName, manifestsDir } from "./layout.ts";
 import { isSha256 } from "../file/sha256.ts";
-import { openLocked } from "./store_files.ts";
+import { openLocked, writeAll } from "./store_files.ts";
 
 const JOURNAL = ".former-names.ndjson";
 /** Longer files were not written here and are ignored. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
-/** A former meaning of a name. */
 export interface FormerName {
   readonly name: string;
   /** Blobs it referred to, in lower-case hex. */
@@ -20,18 +19,12 @@ export interface FormerName {
   readonly endedAt: number;
 }
 
-/** A blob's last name. */
 export interface LastName {
   readonly name: string;
   readonly endedAt: number;
 }
 
-/**
- * Record that a name is about to be reassigned. The caller holds its lock.
- *
- * @param root The store.
- * @param former What it referred to.
- */
+/** Record that a name is about to be reassigned. The caller holds its lock. */
 export async function rememberFormerName(root: string, former: Omit<FormerName, "endedAt">): Promise<void> {
   if (former.blobs.length === 0) return;
   const { name, blobs } = former;
@@ -50,7 +43,6 @@ export async function rememberFormerName(root: string, former: Omit<FormerName, 
 /**
  * Last names of all blobs that lost one.
  *
- * @param root The store.
  * @returns By blob.
  */
 export async function readFormerNames(root: string): Promise<ReadonlyMap<string, LastName>> {
@@ -66,7 +58,6 @@ export async function readFormerNames(root: string): Promise<ReadonlyMap<string,
 /**
  * Drop entries of blobs that no longer exist.
  *
- * @param root The store.
  * @param isThere Whether a blob exists.
  */
 export async function forgetFormerNames(root: string, isThere: (sha256: string) => boolean): Promise<void> {
@@ -83,11 +74,6 @@ export async function forgetFormerNames(root: string, isThere: (sha256: string) 
   await journal.truncate(0);
   await journal.seek(0, Deno.SeekMode.Start);
   await writeAll(journal, `${text.join("\n")}\n`);
-}
-
-async function writeAll(file: Deno.FsFile, text: string): Promise<void> {
-  const bytes = new TextEncoder().encode(text);
-  for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
 }
 
 async function readText(path: string): Promise<string> {

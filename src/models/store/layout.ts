@@ -1,11 +1,10 @@
 /** Paths of the shared model store. Other tools use the same layout, so it must not change. Touches no files. */
 import { isSha256 } from "../file/sha256.ts";
-import { join, resolve } from "@std/path";
+import { join, resolve } from "node:path";
 import { ModelStoreError } from "./store_error.ts";
 
 /** Maximum length of a model name, in ASCII characters. */
 export const NAME_MAX_BYTES = 128;
-/** Valid model names. */
 export const NAME = /^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]+$/;
 
 /** Environment and platform, injectable for tests. */
@@ -55,23 +54,15 @@ export function checkSha256(text: string): void {
   throw new ModelStoreError("bad_name", `"${text}" is not a SHA-256: that is 64 lower-case hex digits`);
 }
 
-/** Folder of all blobs. */
 export function blobsDir(root: string): string {
   return join(root, "blobs", "sha256");
 }
 
-/** Folder of one blob. */
 export function blobDir(root: string, sha256: string): string {
   return join(blobsDir(root), sha256.slice(0, 2), sha256);
 }
 
-/**
- * Path of a blob.
- *
- * @param root The store.
- * @param sha256 Lower-case hex.
- * @returns The path, whether or not the file exists.
- */
+/** @param sha256 Lower-case hex. */
 export function blobPath(root: string, sha256: string): string {
   return join(blobDir(root, sha256), "data");
 }
@@ -86,12 +77,10 @@ export function partialDataPath(dir: string): string {
   return join(dir, "data.tmp");
 }
 
-/** Folder of all manifests. */
 export function manifestsDir(root: string): string {
   return join(root, "manifests");
 }
 
-/** Manifest of a name. */
 export function manifestPath(root: string, name: string): string {
   return join(manifestsDir(root), `${name}.json`);
 }

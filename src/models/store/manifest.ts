@@ -2,10 +2,10 @@
  * Manifests map names to blobs. Other tools write them too, with more or fewer fields, so only the blob is required,
  * and manifests of others are left as they are.
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { isModelName, manifestPath, manifestsDir } from "./layout.ts";
 import { isSha256 } from "../file/sha256.ts";
-import { ensureDir, FILE_MODE, unlessMissing } from "./store_files.ts";
+import { ensureDir, FILE_MODE, unlessMissing, writeAll } from "./store_files.ts";
 import { storeError } from "./store_error.ts";
 
 const SUFFIX = ".json";
@@ -63,7 +63,6 @@ export interface Manifest {
   readonly producedAt: string | null;
 }
 
-/** A manifest that cannot be used. */
 export interface BrokenManifest {
   readonly name: string;
   readonly path: string;
@@ -71,7 +70,6 @@ export interface BrokenManifest {
   readonly reason: string;
 }
 
-/** All manifests of a store. */
 export interface Manifests {
   readonly good: readonly Manifest[];
   readonly broken: readonly BrokenManifest[];
@@ -79,13 +77,7 @@ export interface Manifests {
   readonly referenced: ReadonlySet<string>;
 }
 
-/**
- * Parse a manifest.
- *
- * @param name Its name, from the file name.
- * @param text Its content.
- * @returns The manifest, or why it is invalid.
- */
+/** @returns The manifest, or why it is invalid. */
 export function parseManifest(name: string, text: string): Manifest | { readonly reason: string } {
   let value: unknown;
   try {
@@ -111,13 +103,7 @@ export function parseManifest(name: string, text: string): Manifest | { readonly
   };
 }
 
-/**
- * Read the manifest of a name.
- *
- * @param root The store.
- * @param name The model.
- * @returns The manifest, why it is invalid, or nothing if there is none.
- */
+/** @returns The manifest, why it is invalid, or nothing if there is none. */
 export function readManifest(root: string, name: string): Manifest | { readonly reason: string } | undefined {
   const text = readText(manifestPath(root, name));
   return typeof text === "string" ? parseManifest(name, text) : text;
@@ -126,8 +112,6 @@ export function readManifest(root: string, name: string): Manifest | { readonly 
 /**
  * Every SHA-256 that occurs in the manifest of a name, valid or not.
  *
- * @param root The store.
- * @param name The model.
  * @returns Lower-case hex.
  */
 export function referencedBlobs(root: string, name: string): string[] {
@@ -142,7 +126,6 @@ function hashesIn(text: string): Set<string> {
 /**
  * List the names in a store.
  *
- * @param root The store.
  * @returns Sorted; empty if there is no store.
  */
 export function manifestNames(root: string): string[] {
@@ -159,8 +142,6 @@ export function manifestNames(root: string): string[] {
 /**
  * The store's spelling of a name. Since some file systems ignore case, no two names differ only in case.
  *
- * @param root The store.
- * @param name The name as written.
  * @returns The name itself if it exists, else one that differs only in case, else the name as written.
  */
 export function spelledName(root: string, name: string): string {
@@ -172,7 +153,6 @@ export function spelledName(root: string, name: string): string {
 /**
  * Read all manifests.
  *
- * @param root The store.
  * @returns Sorted by name.
  * @throws {ModelStoreError} If one cannot be read at all, since its references are then unknown.
  */
@@ -202,8 +182,6 @@ export async function readManifests(root: string): Promise<Manifests> {
 /**
  * Write a manifest atomically. The caller holds the lock of the name.
  *
- * @param root The store.
- * @param manifest The manifest.
  * @param beforeRename Called after the temporary file is written.
  */
 export async function writeManifest(
@@ -218,8 +196,7 @@ export async function writeManifest(
   const temporary = join(dir, `.${manifest.name}.tmp`);
   {
     using file = await Deno.open(temporary, { write: true, create: true, truncate: true, mode: FILE_MODE });
-    const bytes = new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`);
-    for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+    await writeAll(file, `${JSON.stringify(manifest, null, 2)}\n`);
     await file.sync();
   }
   await beforeRename();

@@ -25,7 +25,6 @@ export interface TakenName {
   readonly from: string | undefined;
 }
 
-/** Whether a name may be reassigned. */
 export interface ClaimOptions extends WaitOptions {
   /** Reassign the name without asking. */
   readonly replace?: boolean | undefined;
@@ -72,7 +71,6 @@ export class NameClaim implements Disposable {
   /**
    * Lock a name.
    *
-   * @param given The store, the name as written, and the start of error messages.
    * @param options How to wait for the lock, and whether the name may be reassigned.
    */
   static async take(

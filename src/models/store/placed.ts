@@ -3,6 +3,7 @@ import type { LoadPhase } from "@inferd/client/protocol";
 import { blobPath } from "./layout.ts";
 import { createSha256, hashRest } from "../file/sha256.ts";
 import { ModelStoreError } from "./store_error.ts";
+import { look } from "./blobs.ts";
 import { openShared, quarantine } from "./store_files.ts";
 
 export interface FindOptions {
@@ -27,9 +28,6 @@ export interface PlacedBlob extends Disposable {
 /**
  * Find and lock a blob. A wrong one is quarantined.
  *
- * @param root The store.
- * @param sha256 Its hash.
- * @param options How to check it.
  * @returns The blob, if present and correct.
  * @throws {ModelStoreError} If the hash is correct but the size is not the expected one.
  */
@@ -63,14 +61,7 @@ export async function findPlaced(root: string, sha256: string, options: FindOpti
   return undefined;
 }
 
-/**
- * Quarantine a file with the wrong hash.
- *
- * @param root The store.
- * @param file The file and both hashes.
- * @param onPhase Notified.
- * @returns Its new path.
- */
+/** Quarantine a file with the wrong hash. */
 export async function putAside(
   root: string,
   { path, expected, actual }: { readonly path: string; readonly expected: string; readonly actual: string },
@@ -89,10 +80,5 @@ export async function putAside(
 
 /** Whether a blob exists, correct or not. */
 export async function isPlaced(root: string, sha256: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(blobPath(root, sha256))).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  return (await look(blobPath(root, sha256)))?.isFile ?? false;
 }

@@ -1,10 +1,8 @@
 /** Error class of the model store, downloads and imports; conditions are distinguished by code. */
 
-/** Error condition. */
 export type ModelStoreErrorCode =
   /** Invalid name or hash. */
   | "bad_name"
-  /** Invalid reference or URL. */
   | "bad_reference"
   /** Plain http to another machine, or a redirect to it. */
   | "insecure"
@@ -12,7 +10,6 @@ export type ModelStoreErrorCode =
   | "split"
   /** The name refers to another model. */
   | "taken"
-  /** No such model or file. */
   | "not_found"
   /** No file fits into the memory of this machine. */
   | "too_large"
@@ -22,15 +19,12 @@ export type ModelStoreErrorCode =
   | "in_use"
   /** Another process pulls or imports this name. */
   | "busy"
-  /** The file is not GGUF. */
   | "not_gguf"
   /** The GGUF file is truncated. */
   | "cut"
-  /** The GGUF file is invalid. */
   | "damaged"
   /** The SHA-256 does not match. */
   | "mismatch"
-  /** The size does not match. */
   | "size"
   /** The server returned an error; see `status`. */
   | "http"
@@ -40,7 +34,6 @@ export type ModelStoreErrorCode =
   | "connection"
   /** The connection stalled repeatedly. */
   | "stalled"
-  /** The disk is full. */
   | "disk_full"
   /** The file system or Deno's permissions refused. */
   | "io";
@@ -48,7 +41,6 @@ export type ModelStoreErrorCode =
 /** A store operation failed; the message is one line for the operator. */
 export class ModelStoreError extends Error {
   override readonly name = "ModelStoreError";
-  /** Error condition. */
   readonly code: ModelStoreErrorCode;
   /** HTTP status returned by the server, if any. */
   readonly status: number | undefined;
@@ -69,7 +61,6 @@ export class ModelStoreError extends Error {
  *
  * @param what The failed operation: `Cannot pull "x"`.
  * @param error The error; store errors are returned unchanged.
- * @returns The error to throw.
  */
 export function storeError(what: string, error: unknown): ModelStoreError {
   if (error instanceof ModelStoreError) return error;

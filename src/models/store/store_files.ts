@@ -3,7 +3,7 @@
  * and removed under locks, so a lock counts only if the locked file is still at its path.
  */
 import { delay } from "@std/async";
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import { locksDir, quarantineDir } from "./layout.ts";
 import { ModelStoreError } from "./store_error.ts";
 
@@ -14,7 +14,6 @@ const QUARANTINE_MODE = 0o700;
 /** Poll interval for a lock that another process holds, in milliseconds. */
 const LOCK_POLL_MS = 100;
 
-/** Creates a folder of the store. */
 export async function ensureDir(path: string): Promise<void> {
   await Deno.mkdir(path, { recursive: true, mode: DIR_MODE });
 }
@@ -29,7 +28,12 @@ export async function removeFile(path: string): Promise<void> {
   await Deno.remove(path).catch(unlessMissing);
 }
 
-/** Removes a folder if it is empty. */
+/** Writes the whole text where the file is. */
+export async function writeAll(file: Deno.FsFile, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+}
+
 export async function removeEmptyDir(path: string): Promise<void> {
   // Without `recursive` only an empty folder is removed. Other errors are harmless.
   await Deno.remove(path).catch(() => {});
@@ -56,8 +60,6 @@ export interface WaitOptions {
 /**
  * Open a file with an exclusive lock, creating it and its folder if necessary.
  *
- * @param path The file.
- * @param options How to wait.
  * @returns The locked file. Closing it releases the lock.
  */
 export async function openLocked(path: string, options: WaitOptions = {}): Promise<Deno.FsFile> {
@@ -88,13 +90,7 @@ export async function openLocked(path: string, options: WaitOptions = {}): Promi
   }
 }
 
-/**
- * Open an existing file with a shared lock.
- *
- * @param path The file.
- * @param options How to wait for an exclusive lock.
- * @returns The locked file, if it exists.
- */
+/** Open an existing file with a shared lock. */
 export async function openShared(path: string, options: WaitOptions = {}): Promise<Deno.FsFile | undefined> {
   while (true) {
     options.signal?.throwIfAborted();
@@ -114,7 +110,6 @@ export async function openShared(path: string, options: WaitOptions = {}): Promi
 /**
  * Lock an existing file exclusively without waiting.
  *
- * @param path The file.
  * @returns The locked file, nothing if it does not exist, `"held"` if another process holds a lock.
  */
 export async function tryOpenAlone(path: string): Promise<Deno.FsFile | "held" | undefined> {
@@ -147,7 +142,6 @@ function signalOf({ signal }: WaitOptions): { signal?: AbortSignal } {
   return signal === undefined ? {} : { signal };
 }
 
-/** Lock file of a name. */
 export function nameLockPath(root: string, name: string): string {
   return join(locksDir(root), `${name}.lock`);
 }
@@ -156,11 +150,7 @@ export function nameLockPath(root: string, name: string): string {
  * Lock a name regardless of case: first its lower-case form, which all spellings share, then the store's spelling,
  * which other tools lock.
  *
- * @param root The store.
- * @param name The name as written.
  * @param spell Returns the store's spelling; called once it can no longer change.
- * @param options How to wait.
- * @returns The lock and the spelling.
  */
 export async function lockName(
   root: string,
@@ -215,13 +205,7 @@ async function lockSpellings(
   }
 }
 
-/**
- * Move a file to quarantine, where it is not mistaken for a model.
- *
- * @param root The store.
- * @param path The file.
- * @returns Its new path.
- */
+/** Move a file to quarantine, where it is not mistaken for a model. */
 export async function quarantine(root: string, path: string): Promise<string> {
   const dir = quarantineDir(root);
   await ensureDir(locksDir(root));

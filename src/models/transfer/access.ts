@@ -2,7 +2,7 @@
  * Download credentials: Hugging Face tokens, headers for any server, and advice when a server rejects them. A secret
  * goes only to the host it is meant for and never follows a redirect; it never appears in errors, logs or the store.
  */
-import { isAbsolute, join } from "@std/path";
+import { isAbsolute, join } from "node:path";
 import { HF_ENDPOINT, huggingFaceRepo, isSecure } from "./reference.ts";
 import { ModelStoreError } from "../store/store_error.ts";
 
@@ -36,13 +36,10 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
-/** Maximum size of a token file. */
 const MOST_TOKEN_BYTES = 64 * 1024;
 
-/** A request header. */
 export type Header = readonly [name: string, value: string];
 
-/** A Hugging Face token. */
 export interface HuggingFaceToken {
   readonly token: string;
   /** The variable or file it comes from, for messages. */
@@ -125,10 +122,7 @@ function checkToken(found: HuggingFaceToken): HuggingFaceToken {
 }
 
 /**
- * Parse a header.
- *
  * @param text `Name: value`.
- * @returns The header.
  * @throws {ModelStoreError} If it is invalid; the message does not repeat the value.
  */
 export function parseHeader(text: string): Header {
@@ -146,8 +140,6 @@ export function parseHeader(text: string): Header {
 /**
  * Credential headers for one request.
  *
- * @param access The credentials.
- * @param asked The original URL.
  * @param hop The URL of this request: the same, or a redirect target.
  * @returns Headers; none for another origin.
  * @throws {ModelStoreError} If it goes to Hugging Face and the token cannot be used.
@@ -171,10 +163,6 @@ function isHuggingFace({ endpoint }: Access, { origin }: URL): boolean {
 /**
  * Advice for a 401 or 403 response.
  *
- * @param access The credentials.
- * @param asked The original URL.
- * @param hop The URL that refused.
- * @param status Its status.
  * @returns A sentence, if there is advice.
  */
 export function refusalHelp(

@@ -20,7 +20,6 @@ const MAX_WAIT_MS = 60_000;
 const STALL_MS = 60_000;
 /** A failure after this many new bytes resets the retry count. */
 const GAIN_BYTES = 32 * 1024 * 1024;
-/** Interval of progress reports, in milliseconds. */
 const PROGRESS_MS = 5000;
 /** Without a Content-Length, try to parse the GGUF header after this many bytes, then after twice as many. */
 const LOOK_BYTES = 1024 * 1024;
@@ -33,13 +32,11 @@ const MAX_UNSTATED_BYTES = 256 * 1024 ** 3;
 export type PullStage = "partial" | "verify" | "verified" | "renamed" | "manifest";
 
 export interface DownloadOptions {
-  /** Credentials. */
   readonly access?: Access | undefined;
   /** Called when a phase that takes time begins: `checking_local`, `download`, `verify`, `quarantine`. */
   readonly onPhase?: ((phase: LoadPhase) => void) | undefined;
   /** Called once if another process pulls the same file. */
   readonly onWait?: (() => void) | undefined;
-  /** Called before each retry. */
   readonly onRetry?: ((retry: PullRetry) => void) | undefined;
   /** Cancels; the partial is kept for the next attempt. */
   readonly signal?: AbortSignal | undefined;
@@ -65,7 +62,6 @@ export interface PullRetry {
   readonly delayMs: number;
 }
 
-/** File to download. */
 export interface DownloadSpec {
   readonly root: string;
   readonly url: URL;
@@ -100,8 +96,6 @@ export async function hashOfUrl(url: URL): Promise<string> {
 /**
  * Download a file, or resume the download.
  *
- * @param spec The file.
- * @param options Download options.
  * @param isNeeded Called once its partial is locked; `false` if another process has finished it meanwhile.
  * @returns The download; nothing if it is no longer needed.
  * @throws {ModelStoreError} If it cannot be fetched.
@@ -288,7 +282,6 @@ class Fetching {
     });
   }
 
-  /** Reports progress. */
   #tell(): void {
     const { url, sizeBytes } = this.#spec;
     const { bytes, state } = this.#partial;
@@ -319,13 +312,7 @@ function notGguf(what: string): ModelStoreError {
   return new ModelStoreError("not_gguf", `${what}: the server does not send a GGUF file`);
 }
 
-/**
- * Convert a GGUF error to a store error.
- *
- * @param what The failed operation.
- * @param error The defect.
- * @returns The error to throw.
- */
+/** Convert a GGUF error to a store error. */
 export function structureError(what: string, error: GgufError): ModelStoreError {
   return new ModelStoreError(error.fault, `${what}: ${error.message}`, { cause: error });
 }

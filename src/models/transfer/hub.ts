@@ -45,12 +45,7 @@ export interface HubOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * Parse a reference to a repository.
- *
- * @param text The reference.
- * @returns The repository; nothing if it is another kind of reference.
- */
+/** @returns The repository; nothing if it is another kind of reference. */
 export function parseRepository(text: string): RepositoryReference | undefined {
   const [, owner, repo, quantisation, revision = "main"] =
     /^hf:([\w.-]+)\/([\w.-]+)(?::([\w.-]+))?(?:@([^@]+))?$/.exec(text) ?? [];
@@ -62,10 +57,6 @@ export function parseRepository(text: string): RepositoryReference | undefined {
 /**
  * Choose a file: the requested quantisation, or the one that suits the machine.
  *
- * @param reference The repository.
- * @param memoryBytes Memory of the machine.
- * @param options Hub options.
- * @returns The file, and a reference that names it.
  * @throws {ModelStoreError} If the repository cannot be listed, or nothing in it fits.
  */
 export async function chooseFile(
@@ -116,8 +107,6 @@ function listed(files: readonly HubFile[]): string {
 /**
  * List the models of a repository.
  *
- * @param reference The repository.
- * @param options Hub options.
  * @returns At least one file.
  * @throws {ModelStoreError} If there are none, or they cannot be listed.
  */
@@ -200,7 +189,6 @@ export function quantisationOf(name: string): string | undefined {
 /**
  * Send a small request to a hub. Credentials go only to the original host.
  *
- * @param asked The URL.
  * @param options Credentials, further headers, and the start of error messages.
  * @returns The response, with status 200 or 206, and its final URL.
  * @throws {ModelStoreError} If the request fails.

@@ -3,7 +3,7 @@
  * a time; the lock is on the data file and moves with it when it becomes the blob.
  */
 import type { Hash } from "node:crypto";
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import { GGUF_MAGIC, type GgufHead, readGgufHead } from "../file/gguf.ts";
 import { fileSource } from "../file/gguf_cursor.ts";
 import { blobPath, partialDataPath, partialDir } from "../store/layout.ts";
@@ -26,7 +26,6 @@ const STATE = "state.json";
 export interface PartialState {
   /** Hash of the URL, which may contain secrets, or of the expected content. */
   readonly source: string;
-  /** Model name. */
   readonly name: string;
   /** Strong ETag or Last-Modified, for `If-Range`. */
   readonly validator: string | null;
@@ -57,7 +56,6 @@ export class Partial implements Disposable {
   /**
    * Open and lock a partial, creating it if necessary.
    *
-   * @param dir Its folder.
    * @param options How to wait while another process holds it.
    */
   static async open(dir: string, options: WaitOptions): Promise<Partial> {
@@ -89,7 +87,6 @@ export class Partial implements Disposable {
    * Hash what an earlier run left, so that this one can resume; start over if its origin is unknown.
    *
    * @param source Expected `PartialState.source`.
-   * @param signal Cancels.
    * @param immutable Whether the content behind `source` never changes.
    */
   async recover(source: string, signal: AbortSignal | undefined, immutable = false): Promise<void> {
@@ -153,28 +150,17 @@ export class Partial implements Disposable {
     return begin.every((byte, index) => byte === magic[index]);
   }
 
-  /**
-   * Parse the GGUF header from the data so far.
-   *
-   * @throws {GgufError} If it is not GGUF, damaged, or incomplete.
-   */
+  /** @throws {GgufError} If it is not GGUF, damaged, or incomplete. */
   async readHead(): Promise<GgufHead> {
     return await readGgufHead(fileSource(this.#syncer, this.#bytes));
   }
 
-  /** Flushes to disk. */
   async sync(): Promise<void> {
     await this.#syncing;
     await this.#file.sync();
   }
 
-  /**
-   * Move to the blob's path. The lock stays, so the blob cannot be removed before disposal.
-   *
-   * @param root The store.
-   * @param sha256 Its computed hash.
-   * @returns The file's info.
-   */
+  /** Move to the blob's path. The lock stays, so the blob cannot be removed before disposal. */
   async moveToBlob(root: string, sha256: string): Promise<Deno.FileInfo> {
     await moveToBlob(this.path, root, sha256);
     return await this.#file.stat();
@@ -196,7 +182,6 @@ export class Partial implements Disposable {
   }
 }
 
-/** Reads the recorded version. */
 async function readState(dir: string): Promise<PartialState | undefined> {
   try {
     const value: unknown = JSON.parse(await Deno.readTextFile(join(dir, STATE)));
@@ -225,12 +210,7 @@ export interface UnfinishedBlob {
   readonly totalBytes?: number;
 }
 
-/**
- * Inspect a partial without locking it.
- *
- * @param dir Its folder.
- * @returns Its state, if it exists.
- */
+/** Inspect a partial without locking it. */
 export async function lookAtPartial(dir: string): Promise<UnfinishedBlob | undefined> {
   const path = partialDataPath(dir);
   try {
@@ -248,13 +228,7 @@ export async function lookAtPartial(dir: string): Promise<UnfinishedBlob | undef
   }
 }
 
-/**
- * Move a verified file to the blob's path.
- *
- * @param path The file.
- * @param root The store.
- * @param sha256 Its hash.
- */
+/** Move a verified file to the blob's path. */
 export async function moveToBlob(path: string, root: string, sha256: string): Promise<void> {
   const target = blobPath(root, sha256);
   for (let attempt = 0;; attempt++) {
@@ -280,13 +254,7 @@ async function syncDir(path: string): Promise<void> {
   }
 }
 
-/**
- * Remove the partial of a blob unless it is in use.
- *
- * @param root The store.
- * @param key Key of the partial.
- * @returns Whether it is gone.
- */
+/** Remove the partial of a blob unless it is in use. */
 export async function dropPartial(root: string, key: string): Promise<boolean> {
   const dir = partialDir(root, key);
   const file = await tryOpenAlone(partialDataPath(dir));

@@ -19,7 +19,6 @@ import { ModelStoreError, storeError } from "../store/store_error.ts";
 
 export type { PullRetry, PullStage } from "./download.ts";
 
-/** Model to pull. */
 export interface PullSpec {
   /** Name in the store. */
   readonly name: string;
@@ -84,9 +83,6 @@ interface Job {
  * Pull a model.
  *
  * @param store Root of the store, and `produced_by` of new manifests.
- * @param spec The model.
- * @param options Download options.
- * @returns The stored model.
  * @throws {ModelStoreError} If it cannot be fetched.
  * @throws The signal's reason.
  */
@@ -136,7 +132,6 @@ export function manifestParts(blobs: readonly PlacedBlob[]): {
   return { ...first, ...(shards.length > 1 ? { shards } : {}) };
 }
 
-/** Result for a stored model. */
 export async function storedBlob(
   root: string,
   name: string,
@@ -158,7 +153,6 @@ export async function storedBlob(
   };
 }
 
-/** URL of the first file of a split model. */
 function firstShard(url: URL): URL {
   return readShardName(url.pathname) === undefined ? url : shardUrl(url, 1);
 }
@@ -203,7 +197,6 @@ async function findKnown({ root, what, spec, options, claim }: Job): Promise<Pla
 /**
  * Fetch all files, and put them in place once all are verified.
  *
- * @param job The pull.
  * @param always Fetch even if the blob seems to be present.
  */
 async function obtain(job: Job, always = false): Promise<PlacedModel> {

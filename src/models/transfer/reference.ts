@@ -6,9 +6,7 @@ import { readShardName } from "../file/shards.ts";
 import { ModelStoreError } from "../store/store_error.ts";
 
 const HF_PREFIX = "hf:";
-/** For messages. */
 const HF_FORMS = "hf:OWNER/REPO[:QUANT] or hf:OWNER/REPO/FILE.gguf[@REVISION]";
-/** Default endpoint of Hugging Face. */
 export const HF_ENDPOINT = "https://huggingface.co";
 const DEFAULT_REVISION = "main";
 
@@ -23,9 +21,7 @@ export interface ModelReference {
 /**
  * Parse a reference: `hf:owner/repo/file.gguf[@revision]` (default `main`), or a URL.
  *
- * @param text The reference.
  * @param env For `HF_ENDPOINT`, which replaces `https://huggingface.co`.
- * @returns The location.
  * @throws {ModelStoreError} If it is invalid or insecure.
  */
 export function parseReference(text: string, env: (name: string) => string | undefined): ModelReference {
@@ -45,7 +41,6 @@ export function parseReference(text: string, env: (name: string) => string | und
  * Check that a URL may be pulled: https, or plain http on this machine, and no password, because URLs are shown and
  * recorded.
  *
- * @param url The URL.
  * @throws {ModelStoreError} If it may not.
  */
 export function checkModelUrl(url: URL): void {
@@ -96,7 +91,6 @@ export function sourceOfUrl(url: URL): ModelSource {
 /**
  * URL to fetch a model again.
  *
- * @param source Origin from the manifest.
  * @param env For `HF_ENDPOINT`.
  * @returns The URL; nothing if it was a local file, or is unknown.
  */

@@ -10,8 +10,6 @@ const CHUNK_BYTES = 1024 * 1024;
 /**
  * Open a remote file.
  *
- * @param url The URL.
- * @param options Hub options.
  * @returns The source; it caches only the last chunk.
  * @throws {ModelStoreError} If it cannot be read, or the server does not support ranges.
  */

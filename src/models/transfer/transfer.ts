@@ -9,7 +9,6 @@ import type { Partial } from "./partial.ts";
 import { isSecure, shownUrl } from "./reference.ts";
 import { ModelStoreError, type ModelStoreErrorCode } from "../store/store_error.ts";
 
-/** Read buffer in bytes. */
 const BUFFER_BYTES = 512 * 1024;
 const MAX_REDIRECTS = 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -74,7 +73,6 @@ export interface FileHead {
  * Fetch the missing part of a partial.
  *
  * @param partial Appended to; complete on return, unless its length is unknown.
- * @param options Transfer options.
  * @returns Whether its length is known.
  * @throws {BrokenTransferError} If a retry may succeed.
  * @throws {ModelStoreError} If it would not.

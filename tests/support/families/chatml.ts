@@ -161,6 +161,40 @@ export const PYTHON: Family = {
   markersAre: TOKENS,
 };
 
+/** A line for each call, with strings as JSON has them (OLMo 3, MiniCPM 3). */
+export const PYTHON_LINES: Family = {
+  name: "Python lines",
+  template: template({
+    ...TURNS,
+    assistant: assistant(
+      CONTENT + section(
+        "<|tool_call_start|>\n```python\n",
+        eachCall(`${NAME}(${eachArgument("{{ key }}={{ value | tojson }}", ",")})${write("\n")}`),
+        "```\n<|tool_call_end|>",
+      ),
+    ),
+  }),
+  ...TOKENS_OF_TURNS,
+  markers: LFM_MARKERS,
+  markersAre: TOKENS,
+};
+
+/** Every call begins a line, also the first after an empty thought (Qwen 3 Thinking). */
+export const LED: Family = {
+  name: "led by line breaks",
+  template: template({
+    ...TURNS,
+    assistant: assistant(
+      `<think>\n{{ message.reasoning_content }}\n</think>\n\n${CONTENT}` +
+        eachCall(`${write("\n")}<tool_call>\n{"name": "${NAME}", "arguments": ${ARGUMENTS}}\n</tool_call>`),
+    ),
+    prompt: `${TURNS.prompt}<think>\n`,
+  }),
+  ...TOKENS_OF_TURNS,
+  markers: [...THINK, ...TOOL_CALL],
+  markersAre: TOKENS,
+};
+
 /** Renders no calls, although the family makes them (LFM2). */
 export const PYTHON_UNSEEN: Family = {
   name: "LFM2",
@@ -172,6 +206,18 @@ export const PYTHON_UNSEEN: Family = {
   ...TOKENS_OF_TURNS,
   markers: LFM_MARKERS,
   markersAre: ["control"],
+};
+
+/** The same, although it asks for tags (Falcon-H1). */
+export const ASKED: Family = {
+  ...CHATML,
+  name: "Falcon-H1",
+  template: template({
+    ...TURNS,
+    tools:
+      `<|im_start|>system\nTo call, give <args-dict> in an object in <tool_call></tool_call>.\n${TOOL_LINES}<|im_end|>\n`,
+    assistant: assistant(CONTENT),
+  }),
 };
 
 /** The same (SmolLM3); words in the system message switch thinking. */

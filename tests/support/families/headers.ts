@@ -1,6 +1,17 @@
 /** Families whose messages begin with a header (Llama 3 and what was made of it). */
 import { EVERY, type Family } from "./family.ts";
-import { ARGUMENTS, CONTENT, eachCall, NAME, refuse, template, TOOL_LINES, when } from "./parts.ts";
+import {
+  ARGUMENTS,
+  CONTENT,
+  eachArgument,
+  eachCall,
+  NAME,
+  refuse,
+  template,
+  TOOL_LINES,
+  when,
+  write,
+} from "./parts.ts";
 
 function header(role: string): string {
   return `<|start_header_id|>${role}<|end_header_id|>\n\n`;
@@ -37,6 +48,60 @@ export const LLAMA: Family = {
   markers: [],
   markersAre: EVERY,
   // JSON in a text is text.
+  textBeforeCalls: false,
+};
+
+/** Several calls that are nothing but JSON, of arguments that come as text; past answers begin otherwise than new ones (Llama 4, Phi-4-mini). */
+export const BARE: Family = {
+  name: "bare objects",
+  template: template({
+    ...TURNS,
+    assistant: when(
+      "message.tool_calls",
+      write("\n") + header("assistant") +
+        eachCall(`{"name": "${NAME}", "arguments": {{ call.function.arguments }}}`, ",") + "<|eot_id|>",
+      `${header("assistant")}${CONTENT}<|eot_id|>`,
+    ),
+  }),
+  ...TOKENS_OF_TURNS,
+  markers: [],
+  markersAre: EVERY,
+  textBeforeCalls: false,
+};
+
+/** A list of calls without a marker (xLAM). */
+export const BARE_LIST: Family = {
+  name: "bare list",
+  template: template({
+    ...TURNS,
+    assistant: header("assistant") +
+      when(
+        "message.tool_calls",
+        `[${eachCall(`{"name": "${NAME}", "arguments": ${ARGUMENTS}}`, ", ")}]`,
+        CONTENT,
+      ) + "<|eot_id|>",
+  }),
+  ...TOKENS_OF_TURNS,
+  markers: [],
+  markersAre: EVERY,
+  textBeforeCalls: false,
+};
+
+/** A list of Python calls without a marker (Llama 4, ToolACE). */
+export const BARE_PYTHON: Family = {
+  name: "bare Python list",
+  template: template({
+    ...TURNS,
+    assistant: header("assistant") +
+      when(
+        "message.tool_calls",
+        `[${eachCall(`${NAME}(${eachArgument("{{ key }}={{ value | tojson }}", ", ")})`, ", ")}]`,
+        CONTENT,
+      ) + "<|eot_id|>",
+  }),
+  ...TOKENS_OF_TURNS,
+  markers: [],
+  markersAre: EVERY,
   textBeforeCalls: false,
 };
 

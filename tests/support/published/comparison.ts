@@ -4,6 +4,7 @@ import { Chat } from "../../../src/engine/chat/chat.ts";
 import { guardedTokens } from "../../../src/engine/chat/render/guarded.ts";
 import { Prober } from "../../../src/engine/chat/probe/prober.ts";
 import { TemplateRenderer } from "../../../src/engine/chat/render/renderer.ts";
+import { strftime } from "../../../src/engine/jinja/library/strftime.ts";
 import type { Mood } from "../../../src/engine/chat/probe/thinking_switch.ts";
 import { type Traits, traitsOf } from "../../../src/engine/chat/probe/traits.ts";
 import type { TestModel } from "../chat_model.ts";
@@ -121,6 +122,7 @@ function variablesFor(
     messages: given === "found" ? inMood(messages, mood) : messages,
     tools: toolsOf(conversation) ?? as.noTools,
     ...(asText ? textsOf(conversation) : {}),
+    date_string: strftime(new Date(), "%d %b %Y"),
     bos_token: bos,
     eos_token: eos,
     add_generation_prompt: conversation.begun !== true,
@@ -128,12 +130,12 @@ function variablesFor(
   };
 }
 
-/** Tools and the time as text. */
+/** Tools and the date as text. */
 function textsOf(conversation: Conversation): JsonObject {
   const functions = toolsOf(conversation)?.map((tool) => tool.function) ?? [];
   return {
     functions: functions.length === 0 ? "" : JSON.stringify(functions, undefined, 2),
-    datetime: new Date().toUTCString().slice(5),
+    datetime: strftime(new Date(), "%b %d %Y"),
   };
 }
 

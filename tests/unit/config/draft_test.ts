@@ -7,8 +7,9 @@ import type { DraftConfig, LlamaBackendConfig } from "../../../src/config/option
 import { resolveOptions } from "../../../src/config/resolve.ts";
 import type { SettingValues } from "../../../src/config/schema.ts";
 import { UsageError } from "../../../src/config/setting/usage_error.ts";
+import { blobPath } from "../../../src/models/store/layout.ts";
 import { keepsHashes } from "../../../src/models/file/hash_cache.ts";
-import { permissionFlags } from "../../../src/monitor/permissions.ts";
+import { permissionFlags } from "../../../src/monitor/permissions/permissions.ts";
 import { daemonOptions } from "../../support/daemons.ts";
 
 const MACHINE = { env: (name: string) => ({ HOME: "/h" })[name], uid: 1000, platform: "linux", memoryBytes: 8e9 };
@@ -40,6 +41,13 @@ Deno.test("resolveOptions finds a draft model by path and by name, in a backend,
   });
   assertEquals(draft({ draft: "inferd-tiny" }), { modelName: "inferd-tiny" });
   assertEquals(draft({}, loaded(local({}))), undefined);
+  const url = "https://a.example/x.gguf";
+  assertEquals(draft({}, loaded(local({ draft: { name: "x", sha256: HASH, source_url: url, size_bytes: 9 } }))), {
+    modelName: "x",
+    modelPath: blobPath("/h/.local/share/models", HASH),
+    modelSha256: HASH,
+    source: { url, sizeBytes: 9 },
+  });
   assert(draft({ draft: "no-such-model" })?.missing?.includes("no model of that name"));
 });
 
@@ -47,8 +55,8 @@ const WRONG: readonly (readonly [unknown, string])[] = [
   [local({ draft: {} }), 'backends[0].draft: must have either "path" or "name"'],
   [local({ draft: { path: "x", name: "y" } }), 'backends[0].draft: must have either "path" or "name"'],
   [
-    local({ draft: { name: "x", source_url: "https://a.example/x" } }),
-    "backends[0].draft.source_url: there is no such key",
+    local({ draft: { path: "x", source_url: "https://a.example/x" } }),
+    'backends[0].draft.source_url: does not go with "path"',
   ],
   [{ draft: { path: "x" } }, 'draft: goes with "model" only, or inside of a backend'],
 ];
@@ -83,14 +91,19 @@ Deno.test("resolveOptions refuses a draft model where nothing can be guessed wit
 const LLAMA: LlamaBackendConfig = { kind: "llamacpp", name: "a", modelName: "big", modelPath: "/m/big.gguf" };
 
 Deno.test("permissionFlags lets the daemon read the files of a draft model", () => {
-  const reads = (draft: DraftConfig): string[] =>
+  const flagsOf = (draft: DraftConfig): string[] =>
     permissionFlags(daemonOptions("/d", { backends: [{ ...LLAMA, draft }], modelsHome: "/s" }), {
       env: [],
       execPath: "/bin/deno",
-    }).find((flag) => flag.startsWith("--allow-read="))?.split("=")[1]?.split(",") ?? [];
+    });
+  const reads = (draft: DraftConfig): string[] =>
+    flagsOf(draft).find((flag) => flag.startsWith("--allow-read="))?.split("=")[1]?.split(",") ?? [];
   assert(reads({ modelName: "small", modelPath: "/m/small.gguf" }).includes("/m/small.gguf"));
   const stored = reads({ modelName: "small", modelPath: "/s/blobs/x", modelSha256: HASH, stored: "name" });
   assert(["/s/manifests", "/s/blobs/x"].every((path) => stored.some((one) => one.startsWith(path))), `${stored}`);
+  const source = { url: "https://models.example/x.gguf" };
+  assert(reads({ modelName: "small", source }).includes("/s"));
+  assert(flagsOf({ modelName: "small", source }).some((flag) => /^--allow-net=.*models\.example/.test(flag)));
   assert(reads({ modelName: "inferd-tiny" }).some((path) => path.endsWith("/models/inferd-tiny.gguf")));
 });
 
@@ -99,6 +112,9 @@ Deno.test("keepsHashes keeps what the store's names of draft models hash to", ()
   const named = { modelName: "small", modelPath: "/s/x", modelSha256: HASH, stored: "name" } as const;
   assertEquals(keepsHashes({ backends: [pinned] }), false);
   assertEquals(keepsHashes({ backends: [{ ...pinned, draft: named }] }), true);
+  // Once it has been fetched.
+  const fetched = { modelName: "small", source: { url: "https://models.example/x.gguf" } };
+  assertEquals(keepsHashes({ backends: [{ ...pinned, draft: fetched }] }), true);
 });
 
 Deno.test("draftOf is a backend of the same name with the draft as its model", () => {

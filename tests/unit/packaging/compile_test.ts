@@ -13,6 +13,8 @@ Deno.test("the executable carries every built-in model, what is loaded at run ti
   const models = Object.values(BUILT_INS).map(({ url }) => fromFileUrl(url));
   const modules = [
     "src/cli/daemon_main.ts",
+    "src/cli/http_main.ts",
+    "src/http/server.ts",
     "src/engine/main.ts",
     "src/engine/chat/render/chat_wrappers.ts",
     "src/libraries/fetch/fetch_main.ts",

@@ -9,7 +9,6 @@ export const SLOW_BACKOFF_MS = { first: 30_000, most: 600_000 } as const;
 const MOST_DEATHS = 5;
 const WINDOW_MS = 5 * 60_000;
 
-/** Deaths of one backend's engines. */
 export class Deaths {
   readonly #most: number;
   readonly #windowMs: number;
@@ -28,11 +27,7 @@ export class Deaths {
     return this.#times.length >= this.#most;
   }
 
-  /**
-   * Record a death.
-   *
-   * @returns The number of deaths within the window, including this one.
-   */
+  /** @returns The number of deaths within the window, including this one. */
   count(): number {
     const now = this.#now();
     this.#times = [...this.#times.filter((at) => at > now - this.#windowMs), now];

@@ -4,7 +4,6 @@ const HANG_TIMEOUT_MS = 30_000;
 /** A hang is this many silent checks in a row, so that a late check by a busy daemon counts only once. */
 const HANG_LOOKS = 10;
 
-/** Options of a watch. */
 export interface HangWatchOptions {
   /** Default: `HANG_TIMEOUT_MS`. */
   readonly timeoutMs: number | undefined;

@@ -13,8 +13,6 @@ export class LoadClock implements Disposable {
   /**
    * Start the countdown.
    *
-   * @param limitMs The time limit.
-   * @param onEnd Called at expiry.
    * @param now Monotonic clock in milliseconds; for tests.
    */
   constructor(limitMs: number, onEnd: () => void, now: () => number = () => performance.now()) {

@@ -9,7 +9,6 @@ import { isModelFault } from "../model_files.ts";
 import type { LlamaOptions } from "../options.ts";
 import { isShortage } from "./shortage.ts";
 
-/** Callbacks into the backend. */
 export interface RevivalOptions extends Pick<LlamaOptions, "backoffMs" | "slowBackoffMs"> {
   readonly name: string;
   readonly deaths: Deaths;

@@ -20,7 +20,6 @@ export function tagText(name: string): string {
   return `${TAG_BEGIN}${name}${TAG_END}`;
 }
 
-/** Whether a text begins with a control token. */
 export function beginsWithControl(text: string): boolean {
   return text.startsWith(CONTROL_BEGIN) || text.startsWith(TAG_BEGIN);
 }

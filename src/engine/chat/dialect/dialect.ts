@@ -7,7 +7,6 @@ import type { Marker } from "./marker.ts";
 
 export type { JsonType };
 
-/** Delimiters of a reasoning trace. */
 export interface ThoughtForm {
   /** Absent if only the prompt opens a trace. */
   readonly open?: Marker;
@@ -38,9 +37,7 @@ export interface AfterKey {
   readonly text: Marker;
 }
 
-/** Syntax of a call's arguments. */
 export type ArgumentsForm =
-  /** A JSON object. */
   | { readonly type: "json" }
   /** One element per argument; strings are raw, other values JSON or Python literals. */
   | {
@@ -58,13 +55,11 @@ export type ArgumentsForm =
   /** One element named after each argument, with nested elements for nested values (MiniMax M3). */
   | { readonly type: "nested"; readonly open: Marker; readonly close: Marker };
 
-/** Syntax of tool calls. */
 export interface CallForm {
-  /** Begins the first call or the call section; empty if a call is a bare JSON object. */
+  /** Begins the first call or the call section; empty if calls are bare: JSON, or a Python list. */
   readonly marker: Marker;
   /** Text after the marker that identifies a call by itself; models sometimes omit the marker. */
   readonly unmarked?: string;
-  /** Before the first call. */
   readonly sectionOpen: Marker;
   /** From the start of a call to its arguments. */
   readonly head: readonly CallPart[];
@@ -72,7 +67,6 @@ export interface CallForm {
   /** From the arguments to the end of the call. */
   readonly tail: readonly CallPart[];
   readonly between: Marker;
-  /** After the last call. */
   readonly sectionClose: Marker;
   /** Whether an answer may hold several calls. */
   readonly several: boolean;
@@ -80,11 +74,9 @@ export interface CallForm {
   readonly object?: { readonly name: string; readonly input: string } | "keyed";
   /** The name is a line of its own, preceded by the separator (Functionary). */
   readonly recipient?: boolean;
-  /** Whether arguments are sorted by name. */
   readonly sorted?: boolean;
   /** Optional key of a call object that holds the call's id. */
   readonly optionalId?: string;
-  /** Format of call ids. */
   readonly ids: IdForm;
 }
 
@@ -96,13 +88,10 @@ export type IdForm = "any" | "short" | "numbered" | "renumbered";
 
 /** Messages with a header that names their channel (gpt-oss). */
 export interface ChannelForm {
-  /** Begins a message. */
   readonly start: string;
   /** Precedes the channel's name. */
   readonly channel: string;
-  /** Ends the header. */
   readonly body: string;
-  /** Ends the message. */
   readonly close: string;
   /** Name of the channel for thoughts. */
   readonly thought: string;

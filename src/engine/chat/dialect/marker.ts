@@ -27,7 +27,6 @@ export function seenAs({ name, control }: SpecialToken): string {
 const TAG = /<\/?[^\s<>"'=]{1,60}>|\[\/?[A-Z][A-Z_]{1,30}\]/y;
 const DIGITS = /\d+/y;
 
-/** Special tokens, indexed by name. */
 export class SpecialTokens {
   readonly #byName = new Map<string, SpecialToken>();
   /** Name lengths by first character, longest first. */
@@ -74,7 +73,6 @@ export class SpecialTokens {
     }
   }
 
-  /** Parses template text into a marker. */
   marker(text: string): Marker {
     const parts: MarkerPart[] = [];
     let begun = 0;

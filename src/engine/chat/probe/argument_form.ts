@@ -1,6 +1,5 @@
 /** Detects how a model family writes call arguments, by rendering its chat template. */
 import type { AfterKey, ArgumentsForm, JsonType, ValueStyle } from "../dialect/dialect.ts";
-import type { Marker } from "../dialect/marker.ts";
 import { type CallProbe, ONE_CALL } from "./call_probe.ts";
 import { spacedJson } from "../render/messages.ts";
 import { PROBE } from "./prober.ts";
@@ -14,7 +13,10 @@ export interface ArgumentsFound {
 }
 
 const KEY_IN_JSON = /^"\s*:\s*"$/;
-const KEY_IN_PYTHON = /^=(['"])$/;
+/** Some templates leave the quotes out, although models write them. */
+const KEY_IN_PYTHON = /^=(['"]?)$/;
+/** A mapping printed as Python does: the template expects JSON text. */
+const PRINTED = /\{'$/;
 
 /** One sample value per JSON type. */
 const SAMPLES: Readonly<Record<JsonType, unknown>> = {
@@ -31,7 +33,6 @@ const SAMPLES: Readonly<Record<JsonType, unknown>> = {
  * Locate the arguments in a rendered call that has exactly one.
  *
  * @param probe Renders further calls.
- * @param one The call.
  * @returns `undefined` if they cannot be distinguished from the rest.
  */
 export function argumentsOf(probe: CallProbe, one: readonly Unit[]): ArgumentsFound | undefined {
@@ -49,7 +50,8 @@ export function argumentsOf(probe: CallProbe, one: readonly Unit[]): ArgumentsFo
   };
   if (KEY_IN_JSON.test(between)) return within("{", "}", { type: "json" });
   const quote = KEY_IN_PYTHON.exec(between)?.[1];
-  if (quote !== undefined && before.endsWith("(")) return within("(", ")", { type: "python", quote });
+  if (quote !== undefined && before.endsWith("(")) return within("(", ")", { type: "python", quote: quote || '"' });
+  if (PRINTED.test(before)) return undefined;
   if (between.startsWith(":") && between.length > 1 && before.endsWith("{")) {
     return within("{", "}", { type: "gemma", quote: probe.prober.specials.marker(between.slice(1).trim()) });
   }
@@ -59,8 +61,8 @@ export function argumentsOf(probe: CallProbe, one: readonly Unit[]): ArgumentsFo
     const open = bracketBefore(one.slice(nameAt + 1, keyAt));
     const form: ArgumentsForm = {
       type: "nested",
-      open: literal(probe, open),
-      close: literal(probe, after.slice(0, closingKey)),
+      open: probe.literal(open),
+      close: probe.literal(after.slice(0, closingKey)),
     };
     return { form, begin: keyAt - open.length, end: valueAt + 1 + closingKey + 2 };
   }
@@ -99,9 +101,9 @@ function elementsOf(
   if (close.length === 0 || open.length === 0) return undefined;
   const form: ArgumentsForm = {
     type: "elements",
-    open: literal(probe, open),
-    close: literal(probe, close),
-    between: literal(probe, further.slice(0, further.length - open.length)),
+    open: probe.literal(open),
+    close: probe.literal(close),
+    between: probe.literal(further.slice(0, further.length - open.length)),
     ...valuesOf(probe, textUnits(close)),
   };
   return { form, begin: keyAt - open.length, end: valueAt + 1 + close.length };
@@ -139,8 +141,4 @@ function pythonText(value: unknown): string {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
   return spacedJson(value).replaceAll('"', "'");
-}
-
-function literal(probe: CallProbe, units: readonly Unit[]): Marker {
-  return probe.prober.specials.marker(textUnits(units));
 }

@@ -11,7 +11,6 @@ import { PROBE, type Prober } from "./prober.ts";
 import type { Traits } from "./traits.ts";
 import { isHole, isNumber, sharedPrefix, sharedSuffix, textUnits, trimmedStart, type Unit } from "./units.ts";
 
-/** What is known about a template's calls. */
 export interface CallTraits {
   readonly form: MessageForm;
   /** Absent if the template renders no calls, or none that can be told apart. */
@@ -20,11 +19,7 @@ export interface CallTraits {
   readonly ends: readonly string[];
 }
 
-/**
- * Detect the syntax of calls.
- *
- * @param traits Traits of the template that are already known.
- */
+/** @param traits Traits of the template that are already known. */
 export function callTraitsOf(prober: Prober, traits: Traits): CallTraits {
   let usable: MessageForm | undefined;
   for (const form of formsOf(traits.form)) {
@@ -57,13 +52,15 @@ function callFormOf(probe: CallProbe): CallForm | undefined {
   const named = one.slice(from, begin);
   const rest = withoutEnd(probe, one.slice(end));
   const parts = separate(probe.turn([ONE_CALL, OTHER_CALL])?.slice(end) ?? [], { lead, rest });
-  const { sectionOpen, between, tail } = parts;
-  const start = trimmedStart([...sectionOpen, ...parts.lead]);
+  const { between, tail } = parts;
+  const sectionOpen = trimmedStart(parts.sectionOpen);
+  const start = sectionOpen.length === 0 ? trimmedStart(parts.lead) : [...sectionOpen, ...parts.lead];
   // The message names its recipient: the tool's name is the first line, and a separator precedes further ones.
   const recipient = start.length === 0 && textUnits(named).trim() === "" && between.length > 0;
   if (start.length === 0 && !recipient) return undefined;
   const object = objectOf({ lead: textUnits(parts.lead), named: textUnits(named), tail: textUnits(tail), form });
-  const bare = recipient || object !== undefined && textUnits(start).startsWith("{");
+  const bare = recipient || object !== undefined && /^\{|^\[\s*\{/.test(textUnits(start)) ||
+    form.type === "python" && textUnits(start).trim() === "[";
   const marker = bare ? [] : markerOf(probe, start);
   const own = trimmedStart(parts.lead);
   // Whitespace before a call separates it from the preceding text.
@@ -72,12 +69,12 @@ function callFormOf(probe: CallProbe): CallForm | undefined {
   return {
     marker,
     ...unmarkedOf(marker, start),
-    sectionOpen: literal(probe, trimmedStart(sectionOpen)),
+    sectionOpen: probe.literal(sectionOpen),
     head: partsOf(probe, [...head, ...named]),
     arguments: form,
     tail: partsOf(probe, tail),
-    between: literal(probe, sectionOpen.length === 0 ? [...between, ...space] : between),
-    sectionClose: literal(probe, parts.sectionClose),
+    between: probe.literal(sectionOpen.length === 0 ? [...between, ...space] : between),
+    sectionClose: probe.literal(parts.sectionClose),
     several: parts.several,
     ...(object === undefined ? {} : { object }),
     ...(recipient ? { recipient } : {}),
@@ -99,7 +96,6 @@ function withoutEnd({ prober: { specials }, traits }: CallProbe, units: Unit[]):
 
 interface Separated {
   readonly sectionOpen: readonly Unit[];
-  /** Text before each call's name. */
   readonly lead: readonly Unit[];
   readonly tail: readonly Unit[];
   readonly between: readonly Unit[];
@@ -182,7 +178,6 @@ function objectOf(
   return name === undefined || input === undefined ? undefined : { name, input };
 }
 
-/** Whether the template sorts arguments by name. */
 function sortsArguments(probe: CallProbe): boolean {
   const input = { [PROBE.secondKey]: PROBE.secondValue, [PROBE.key]: PROBE.value };
   const units = probe.turn([{ ...ONE_CALL, input }]) ?? [];
@@ -222,15 +217,11 @@ function endsOf(probe: CallProbe): string[] {
   return next === undefined || specials.get(next) === undefined ? [] : [next];
 }
 
-function literal({ prober }: CallProbe, units: readonly Unit[]): Marker {
-  return prober.specials.marker(textUnits(units));
-}
-
 function partsOf(probe: CallProbe, units: readonly Unit[]): CallPart[] {
   const parts: CallPart[] = [];
   let text: Unit[] = [];
   const flush = (): void => {
-    if (text.length > 0) parts.push({ type: "text", text: literal(probe, text) });
+    if (text.length > 0) parts.push({ type: "text", text: probe.literal(text) });
     text = [];
   };
   for (const unit of units) {

@@ -1,18 +1,14 @@
 /** Renders calls with a template and extracts the part that the model would write. */
+import { withControlNames } from "../dialect/control_text.ts";
 import { type Marker, textOf } from "../dialect/marker.ts";
 import type { Call, MessageForm, Turn } from "../render/messages.ts";
-import { commonPrefix, PROBE, PROBE_TOOLS, type Prober } from "./prober.ts";
+import { commonPrefix, PROBE, PROBE_TOOLS, type Prober, USER } from "./prober.ts";
 import type { Traits } from "./traits.ts";
-import { type Unit, unitsBefore, withHoles } from "./units.ts";
+import { lengthOfSpaced, textUnits, type Unit, unitsBefore, withHoles } from "./units.ts";
 
-const USER: Turn = { role: "user", text: PROBE.user };
-
-/** A call with one argument. */
 export const ONE_CALL: Call = { name: PROBE.name, id: PROBE.id, input: { [PROBE.key]: PROBE.value } };
-/** A second call. */
 export const OTHER_CALL: Call = { name: PROBE.other, id: PROBE.otherId, input: { [PROBE.key]: PROBE.value } };
 
-/** Renders calls in one message form. */
 export class CallProbe {
   readonly prober: Prober;
   readonly traits: Traits;
@@ -27,7 +23,6 @@ export class CallProbe {
   /**
    * Render these calls and return the text after the question.
    *
-   * @param rounds The calls of each message.
    * @param options.answered Whether results follow; `prompt`: whether to add the generation prompt.
    * @returns `undefined` if the template rejects it.
    */
@@ -51,17 +46,27 @@ export class CallProbe {
     const prompt = this.#render([], true);
     if (text === undefined || prompt === undefined) return undefined;
     const called = specials.units(text);
-    const spoken = this.#render([{ role: "assistant", text: PROBE.said }], false)?.split(PROBE.said, 1)[0] ?? prompt;
-    let begin = Math.min(
-      commonPrefix(called, specials.units(prompt)),
-      commonPrefix(called, specials.units(spoken)),
-    );
-    const shared = called.slice(0, begin).join("");
-    const open = shared.lastIndexOf("<");
-    if (open > shared.lastIndexOf(">")) begin = unitsBefore(called, open);
+    const asked = specials.units(prompt);
+    const said = this.#render([{ role: "assistant", text: PROBE.said }], false)?.split(PROBE.said, 1)[0];
+    const spoken = specials.units(said ?? prompt);
+    const shared = commonPrefix(called, asked);
+    // Some templates space past answers and calls differently from the beginning of an answer.
+    const whole = lengthOfSpaced(spoken, asked) === 0
+      ? 0
+      : shared === asked.length
+      ? shared
+      : lengthOfSpaced(called, asked);
+    let begin = whole > 0 ? whole : Math.min(shared, commonPrefix(called, spoken));
+    const before = called.slice(0, begin).join("");
+    const open = before.lastIndexOf("<");
+    if (open > before.lastIndexOf(">")) begin = unitsBefore(called, open);
     const units = this.#withoutFrames(withHoles(called.slice(begin).join(""), specials));
     const end = units.findIndex((unit) => typeof unit === "string" && isEnd(unit));
     return end < 0 ? units : units.slice(0, end);
+  }
+
+  literal(units: readonly Unit[]): Marker {
+    return this.prober.specials.marker(textUnits(units));
   }
 
   #render(turns: readonly Turn[], prompt: boolean): string | undefined {
@@ -79,7 +84,7 @@ export class CallProbe {
       ...(thought === undefined ? [] : [thought.close]),
       ...text.closes,
     ]
-      .map((marker: Marker) => specials.units(textOf(marker).replace(/[\uFFFE\uFFFF\uFDD0\uFDD1]/g, "")));
+      .map((marker: Marker) => specials.units(withControlNames(textOf(marker))));
     let rest = units;
     for (let found = true; found;) {
       found = false;

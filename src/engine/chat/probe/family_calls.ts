@@ -56,7 +56,9 @@ const FAMILIES: readonly Family[] = [
   },
   {
     // SmolLM3: the template of many conversions omits the tools that the family was trained with.
-    fits: (source, specials) => specials.get("<tool_call>") !== undefined && source.includes("named SmolLM"),
+    // Falcon-H1: the template asks for these tags, but does not render past calls.
+    fits: (source, specials) =>
+      specials.get("<tool_call>") !== undefined && source.includes("named SmolLM") || source.includes("<args-dict>"),
     call: (specials) => ({
       marker: specials.marker("<tool_call>"),
       sectionOpen: [],

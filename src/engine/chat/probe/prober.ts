@@ -22,7 +22,6 @@ export const PROBE = {
   otherId: "zqcall002",
 } as const;
 
-/** Tools offered in probes. */
 export const PROBE_TOOLS: readonly Tool[] = [PROBE.name, PROBE.other].map((name) => ({
   name,
   description: "A probe",
@@ -35,7 +34,6 @@ export const PROBE_TOOLS: readonly Tool[] = [PROBE.name, PROBE.other].map((name)
 
 export const USER: Turn = { role: "user", text: PROBE.user };
 
-/** Renders probe conversations. */
 export class Prober {
   readonly renderer: Renderer;
   readonly specials: SpecialTokens;
@@ -70,7 +68,6 @@ export class Prober {
   }
 }
 
-/** Length of the common prefix. */
 export function commonPrefix<T>(a: ArrayLike<T>, b: ArrayLike<T>): number {
   let length = 0;
   while (length < a.length && length < b.length && a[length] === b[length]) length++;

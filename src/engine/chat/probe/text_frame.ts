@@ -68,7 +68,6 @@ function leadOf(
   return shared < prompt.length ? [] : withoutThought(trimmed(before.slice(shared)), thought, specials);
 }
 
-/** Drops thought markers at the beginning. */
 function withoutThought(
   units: readonly string[],
   thought: ThoughtForm | undefined,

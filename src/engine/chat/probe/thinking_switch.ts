@@ -87,10 +87,7 @@ function wordSwitch(
   { source, ask, usual }: SwitchProbe & { readonly source: string },
 ): Switches | undefined {
   const written = (word: string): boolean => isWritten(source, word);
-  const effective = (word: string): boolean => {
-    const asked = ask({ [name]: word });
-    return asked !== undefined;
-  };
+  const effective = (word: string): boolean => ask({ [name]: word }) !== undefined;
   const off = OFF_WORDS.find((word) => written(word) && effective(word)) ??
     (name === EFFORT.name && effective(EFFORT.off) ? EFFORT.off : undefined);
   const mood = (value: string | undefined): Mood => ({ variables: value === undefined ? {} : { [name]: value } });

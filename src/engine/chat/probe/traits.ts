@@ -11,7 +11,6 @@ import { spokenThought, thoughtFieldOf, thoughtOf } from "./thought_form.ts";
 
 export interface Traits {
   readonly form: MessageForm;
-  /** Settings for thinking on and off. */
   readonly switches: Switches;
   readonly thought: ThoughtForm | undefined;
   readonly text: TextFrame;
@@ -21,11 +20,7 @@ export interface Traits {
   readonly afterText: string;
 }
 
-/**
- * Detect the traits of a template.
- *
- * @returns `undefined` if it cannot render a simple question.
- */
+/** @returns `undefined` if it cannot render a simple question. */
 export function traitsOf(prober: Prober): Traits | undefined {
   const base = baseForm(prober);
   if (base === undefined) return undefined;
@@ -41,7 +36,6 @@ export function traitsOf(prober: Prober): Traits | undefined {
   return { form, switches, thought, text: { ...text, opens }, ends, afterText };
 }
 
-/** Form of messages without calls. */
 function baseForm(prober: Prober): MessageForm | undefined {
   for (const noTools of [null, []] as const) {
     for (const content of ["string", "parts"] as const) {

@@ -2,7 +2,6 @@
 import type { SpecialTokens } from "../dialect/marker.ts";
 import { PROBE } from "./prober.ts";
 
-/** A unit of text, or a hole. */
 export type Unit = string | Hole;
 
 /** Placeholder for a probe word. */
@@ -61,6 +60,17 @@ export function unitsBefore(units: readonly string[], at: number): number {
     length += (units[i] as string).length;
   }
   return units.length;
+}
+
+/** Number of units that spell a whole prefix, ignoring whitespace; 0 if they begin differently. */
+export function lengthOfSpaced(units: readonly string[], prefix: readonly string[]): number {
+  let at = 0;
+  for (const unit of prefix) {
+    if (unit.trim() === "") continue;
+    while (units[at]?.trim() === "") at++;
+    if (units[at++] !== unit) return 0;
+  }
+  return at;
 }
 
 /** Length of the common prefix in units. Call numbers count as equal, and a tag is never split. */

@@ -3,18 +3,13 @@ import type { Machine } from "../../../libraries/machine.ts";
 import { denoFolders, type Fetch } from "../../native/libraries.ts";
 import { LIBRARY_VERSION, LibraryError } from "../../../libraries/library_files.ts";
 
-/** The imported module. */
 export type ChatLibrary = typeof import("node-llama-cpp");
 
-/** Imports it. */
 export type LoadChatLibrary = () => Promise<ChatLibrary>;
 
 /**
  * Import the chat wrappers, fetching them first if Deno's cache lacks them.
  *
- * @param machine Locates Deno's cache.
- * @param fetch Fetches the package.
- * @returns The wrappers.
  * @throws {LibraryError} If they cannot be loaded.
  */
 export async function obtainChatLibrary(machine: Machine, fetch: Fetch): Promise<ChatLibrary> {
@@ -25,7 +20,6 @@ export async function obtainChatLibrary(machine: Machine, fetch: Fetch): Promise
   return await importChatLibrary();
 }
 
-/** Import the wrappers. */
 export async function importChatLibrary(): Promise<ChatLibrary> {
   // A computed specifier: Deno prefetches static ones with the program.
   return await import(import.meta.resolve("./chat_wrappers.ts"));

@@ -7,9 +7,6 @@ const MARKER = /think|tool|turn|role|user|assistant|system|channel|message|arg_|
 /**
  * All control tokens, plus user-defined tokens that act as markers: those in the template, or with a telling name.
  * Other user-defined tokens (whitespace runs, Gemma's HTML tags, …) are ordinary text.
- *
- * @param all Special tokens of the vocabulary.
- * @param source The model's chat templates.
  */
 export function guardedTokens(all: readonly SpecialToken[], source: string): SpecialTokens {
   return new SpecialTokens(

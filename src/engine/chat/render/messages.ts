@@ -29,7 +29,6 @@ export interface MessageForm {
 /** Fields that templates read a reasoning trace from; `parts`: a part of the content. */
 export type ThoughtField = "reasoning_content" | "reasoning" | "thinking" | "parts";
 
-/** The form that is tried first. */
 export const USUAL_FORM: MessageForm = {
   content: "string",
   arguments: "mapping",
@@ -49,7 +48,6 @@ export interface Turn {
   readonly call?: Call;
 }
 
-/** A call in the history. */
 export interface Call {
   readonly id: string;
   readonly name: string;
@@ -123,7 +121,6 @@ function blockTexts(block: ContentBlock): string[] {
   }
 }
 
-/** Converts turns to a template's messages. */
 export function messagesFor(turns: readonly Turn[], form: MessageForm): Record<string, unknown>[] {
   const ids = idsOf(turns, form.ids);
   return turns.map(({ role, text, thinking, calls, call }) => {
@@ -162,7 +159,6 @@ function contentFor(text: string, thinking: string | undefined, { content }: Mes
   ];
 }
 
-/** Converts tools to a template's form. */
 export function toolsFor(tools: readonly Tool[], form: MessageForm, rename: NameMap = (name) => name): unknown {
   if (tools.length === 0) return form.noTools;
   return tools.map(({ name, description, inputSchema }) => {

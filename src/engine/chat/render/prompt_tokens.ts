@@ -6,7 +6,6 @@ import type { Rendered } from "../../jinja/template.ts";
 import type { SpecialTokens } from "../dialect/marker.ts";
 import { settled, type Work } from "../../../work/work.ts";
 
-/** The parts of a model that this uses. */
 export interface TokenizingModel {
   readonly named: { readonly BOS: number };
   readonly addsBos: boolean;
@@ -21,12 +20,7 @@ const LONG_CHARACTERS = 4096;
 /** Characters of short texts tokenized per time slice. */
 const PIECE_CHARACTERS = 1024;
 
-/**
- * Tokenize a prompt.
- *
- * @param rendered The prompt, with the ranges that came from the request.
- * @param options.guarded Tokens that request text must not produce.
- */
+/** @param options.guarded Tokens that request text must not produce. */
 export function* promptTokens(
   { text, input }: Rendered,
   { model, guarded }: { readonly model: TokenizingModel; readonly guarded: SpecialTokens },

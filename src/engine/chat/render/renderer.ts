@@ -4,13 +4,13 @@
  */
 import { finish, type Work } from "../../../work/work.ts";
 import type { Tool } from "../../../inference/request.ts";
+import { strftime } from "../../jinja/library/strftime.ts";
 import { asInput, type Rendered, Template, TemplateError } from "../../jinja/template.ts";
 import { type MessageForm, messagesFor, type NameMap, toolsFor, type Turn } from "./messages.ts";
 
 /** Template variables in addition to the conversation. */
 export type Variables = Readonly<Record<string, unknown>>;
 
-/** Input of a renderer. */
 export interface Rendering {
   readonly turns: readonly Turn[];
   readonly tools?: readonly Tool[];
@@ -21,13 +21,8 @@ export interface Rendering {
   readonly rename?: NameMap;
 }
 
-/** Renders conversations. */
 export interface Renderer {
-  /**
-   * Render a conversation.
-   *
-   * @throws {TemplateError} If the template rejects it, or cannot be evaluated.
-   */
+  /** @throws {TemplateError} If the template rejects it, or cannot be evaluated. */
   render(rendering: Rendering): Rendered;
   /** Time-sliced {@linkcode Renderer.render}, for renderers that may take long. */
   renderInPieces?(rendering: Rendering): Work<Rendered>;
@@ -35,7 +30,6 @@ export interface Renderer {
   readonly source: string;
 }
 
-/** Special token names that templates use. */
 export interface TokenNames {
   readonly bos_token: string;
   readonly eos_token: string;
@@ -49,11 +43,7 @@ export class TemplateRenderer implements Renderer {
   readonly #names: TokenNames;
   readonly source: string;
 
-  /**
-   * @param sources The template, and its variant for tool use.
-   * @param names Special tokens.
-   * @throws {TemplateError} If a template cannot be parsed.
-   */
+  /** @throws {TemplateError} If a template cannot be parsed. */
   constructor(sources: { readonly plain: string; readonly tools?: string | undefined }, names: TokenNames) {
     this.#plain = new Template(sources.plain);
     this.#tools = sources.tools === undefined ? this.#plain : new Template(sources.tools);
@@ -73,18 +63,20 @@ export class TemplateRenderer implements Renderer {
       messages: messagesFor(turns, form),
       tools: offered,
       add_generation_prompt: prompt,
+      ...(this.source.includes("date_string") ? { date_string: strftime(new Date(), "%d %b %Y") } : {}),
       ...(this.source.includes("functions") ? legacyVariables(tools) : {}),
       ...variables,
     });
   }
 }
 
-/** Firefunction's template takes tools and time as text. */
+/** Firefunction's template takes tools and the date as text. */
 function legacyVariables(tools: readonly Tool[]): Variables {
   const functions = tools.map(({ name, description, inputSchema }) => ({ name, description, parameters: inputSchema }));
   return {
     functions: asInput(tools.length === 0 ? "" : JSON.stringify(functions, undefined, 2)),
-    datetime: new Date().toUTCString().slice(5),
+    // Without the time, which would change the prompt's prefix with each request.
+    datetime: strftime(new Date(), "%b %d %Y"),
   };
 }
 

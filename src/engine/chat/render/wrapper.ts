@@ -15,7 +15,6 @@ import type { Rendered } from "../../jinja/template.ts";
 import type { Renderer, Rendering } from "./renderer.ts";
 import type { Turn } from "./messages.ts";
 
-/** Model facts that select a wrapper. */
 export interface WrappedModel {
   readonly metadata: ReadonlyMap<string, string>;
   readonly bos: string;

@@ -17,7 +17,6 @@ const SURE = 0.5;
 /** Logits further below the best one add next to nothing to the sum of probabilities. */
 const NEGLIGIBLE = 10;
 
-/** What the draft is made of. */
 export interface DraftOptions {
   /** Has a sequence for each of {@linkcode MOST_STREAMS} answers. */
   readonly decoder: Decoder;
@@ -42,7 +41,6 @@ export interface Asked {
   readonly most: number;
 }
 
-/** What may come next. */
 export interface Proposal {
   /** For each of those that asked, in order; none where the draft has not read so far yet. */
   readonly guesses: readonly (readonly number[])[];
@@ -50,7 +48,6 @@ export interface Proposal {
   readonly ms: number;
 }
 
-/** A sequence of the draft's memory. */
 interface Sequence {
   readonly index: number;
   readonly tokens: number[];
@@ -65,7 +62,6 @@ interface Reading {
   readonly guess: number[];
 }
 
-/** The draft model of an engine. */
 export class Draft {
   readonly #decoder: Decoder;
   readonly #contextTokens: number;

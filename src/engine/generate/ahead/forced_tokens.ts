@@ -6,7 +6,6 @@
 import type { Forced } from "../../../grammar/constraint.ts";
 import type { Model } from "../../native/model.ts";
 
-/** The parts of a model that this uses. */
 export type ForcedModel = Pick<Model, "tokenize" | "piece" | "pieceText" | "spacePrefix">;
 
 /** Sample continuations of forced text with an open end; only tokens that none of them changes are kept. */
@@ -29,7 +28,6 @@ export class ForcedTokens {
   /**
    * Tokens that must come next.
    *
-   * @param forced Forced parts of the answer.
    * @param before Last token of the answer; absent at its start.
    * @returns Empty if the choice is left to the model.
    */

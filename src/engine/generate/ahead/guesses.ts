@@ -10,7 +10,6 @@ import { MOST_STREAMS, Speculation, StepTimes } from "./speculation.ts";
 /** After so many steps with the draft there is one without, to know how long those take. */
 const DRAFTED_STEPS = 64;
 
-/** What may come next in an answer. */
 export interface Guess {
   readonly tokens: readonly number[];
   /** Learns how much of it came true. */
@@ -19,18 +18,14 @@ export interface Guess {
   readonly ms: number;
 }
 
-/** Nothing is known of what comes next. */
 export const NO_GUESS: Guess = { tokens: [], ms: 0 };
 
-/** What guessing needs. */
 export interface GuessesOptions {
   /** Rows of logits that there are for guesses; 0: nothing is guessed. */
   readonly rows: number;
-  /** Absent: there is no draft model. */
   readonly draft?: Draft;
 }
 
-/** The guesses of an engine. */
 export class Guesses {
   readonly #rows: number;
   readonly #draft: Draft | undefined;
@@ -54,12 +49,7 @@ export class Guesses {
     return this.#times.stepsIn(streams, ms);
   }
 
-  /**
-   * What may come next; asked once for each step.
-   *
-   * @param going The answers of the step.
-   * @returns One for each.
-   */
+  /** What may come next; asked once for each step. */
   of(going: readonly Slot<Running>[]): readonly Guess[] {
     if (this.#rows === 0 || going.length === 0 || going.length > MOST_STREAMS) return going.map(() => NO_GUESS);
     const most = Math.floor(this.#rows / going.length);

@@ -15,9 +15,6 @@ const REPLIES = ["0", "A"] as const;
 /**
  * Tokens that the next prompt will begin with.
  *
- * @param chat Renders the prompt.
- * @param conversation The request's conversation.
- * @param said The answer.
  * @throws As {@linkcode Chat.prompt}.
  */
 export function* nextTurn(

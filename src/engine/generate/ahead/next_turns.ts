@@ -13,7 +13,6 @@ export interface NextTurn<J> {
   readonly tokens: Int32Array;
 }
 
-/** Prefills the next turns of a context's slots. */
 export class NextTurns<J> {
   readonly #bench: Workbench;
   /** Rendered turns waiting to be decoded, in order of completion. */
@@ -25,7 +24,6 @@ export class NextTurns<J> {
     this.#bench = new Workbench(now);
   }
 
-  /** Whether there is work to do. */
   get busy(): boolean {
     return this.#bench.busy || this.#found.length > 0;
   }
@@ -38,7 +36,6 @@ export class NextTurns<J> {
   /**
    * Prepare the next turn of a finished answer.
    *
-   * @param slot The answer's slot.
    * @param work Renders the next turn. Failures are ignored: nobody asked for it.
    */
   add(slot: Slot<J>, work: Work<Int32Array>): void {
@@ -66,7 +63,6 @@ export class NextTurns<J> {
     if (!this.#from.has(slot)) this.#from.set(slot, slot.tokens.length);
   }
 
-  /** Removes turns that are fully decoded. */
   dropDecoded(): void {
     const [first] = this.#found;
     // Before it has begun, its slot holds something else.

@@ -21,7 +21,6 @@ export class PromptLookup {
     this.#prompt = prompt;
   }
 
-  /** Appends a token of the answer. */
   push(token: number): void {
     this.#answer.push(token);
   }
@@ -29,7 +28,6 @@ export class PromptLookup {
   /**
    * Draft the next tokens.
    *
-   * @param most Maximum draft length.
    * @returns Empty if the last n-gram is new.
    */
   guess(most: number): readonly number[] {

@@ -18,7 +18,6 @@ const QUIET_AFTER_MS = 25;
 const QUIET_WORK_MS = 1;
 const QUIET_MS = 20;
 
-/** Dependencies on the scheduler. */
 export interface SpareTimeOptions {
   readonly slots: Slots<Running>;
   readonly batch: StepBatch;
@@ -30,14 +29,12 @@ export interface SpareTimeOptions {
   readonly now: () => number;
 }
 
-/** Uses idle time. */
 export class SpareTime {
   readonly #options: SpareTimeOptions;
   readonly #quietMs: number;
   readonly #turns: NextTurns<Running>;
   /** Prompt prefixes that are not fully decoded yet. */
   readonly #keeping: { readonly slot: Slot<Running>; readonly tokens: Int32Array }[] = [];
-  /** Time of the last activity. */
   #activeAt = -Infinity;
 
   constructor(options: SpareTimeOptions) {
@@ -67,7 +64,6 @@ export class SpareTime {
     this.#keeping.push({ slot, tokens });
   }
 
-  /** Prepares the next turn after an answer. */
   prepare(slot: Slot<Running>, nextTurn: Work<Int32Array>): void {
     this.#turns.add(slot, nextTurn);
   }
@@ -95,7 +91,6 @@ export class SpareTime {
     return this.busyIn === 0 && this.#putNextTurn();
   }
 
-  /** Removes what is fully decoded. */
   dropDecoded(): void {
     const [first] = this.#keeping;
     if (first !== undefined && first.slot.tokens.length === first.tokens.length) this.#keeping.shift();

@@ -7,7 +7,6 @@ import type { Sampling } from "../../../inference/request.ts";
 /** Penalty window including the prompt; llama.cpp's default. */
 export const PENALTY_LAST_TOKENS = 64;
 
-/** Adjusts the logits of one request. */
 export class Adjustments {
   readonly #bias: Sampling["logitBias"];
   readonly #presence: number;
@@ -34,7 +33,6 @@ export class Adjustments {
   /**
    * Adjustments for a request.
    *
-   * @param sampling Its sampling settings.
    * @param prompt Its prompt, whose end is in the penalty window.
    * @returns `undefined` if there are none.
    */
@@ -47,7 +45,6 @@ export class Adjustments {
     return this.#presence !== 0 || this.#frequency !== 0 || this.#repeat !== 1;
   }
 
-  /** Records a sampled token. */
   accept(token: number): void {
     if (!this.#penalises) return;
     this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
@@ -63,7 +60,6 @@ export class Adjustments {
     this.#oldest = (this.#oldest + 1) % PENALTY_LAST_TOKENS;
   }
 
-  /** Modifies a row. */
   apply(logits: Float32Array): void {
     for (const [token, bias] of this.#bias ?? []) this.#set(logits, token, (logits[token] as number) + bias);
     for (const [token, count] of this.#counts) {

@@ -98,7 +98,6 @@ export function massOf(count: number): number {
   return mass;
 }
 
-/** Log-sum-exp of all logits. */
 export function logOfSum(logits: Float32Array): number {
   const least = logits.length > SAMPLED * SPARE ? guess(logits, COLLECTED) : -Infinity;
   const { count, below } = selectWithMass(logits, least);

@@ -18,7 +18,6 @@ import {
   selectMass,
 } from "./candidates.ts";
 
-/** No token is allowed. */
 export const NO_TOKEN = -1;
 /** The token mask is not known yet. */
 export const NOT_YET = -2;
@@ -26,7 +25,6 @@ export const NOT_YET = -2;
 /** Draws before the full token mask is requested. Affects which token is drawn. */
 const TRIES = 8;
 
-/** Samples for one request. */
 export class Sampler {
   readonly #temperature: number;
   readonly #topP: number;
@@ -65,7 +63,6 @@ export class Sampler {
     }
   }
 
-  /** Records a token of the answer. */
   accept(token: number): void {
     this.#adjustments?.accept(token);
   }
@@ -117,7 +114,6 @@ export class Sampler {
     return count;
   }
 
-  /** Draws a candidate index by weight. */
   #draw(count: number): number {
     let mass = 0;
     for (let i = 0; i < count; i++) mass += candidateWeight[i] as number;

@@ -2,13 +2,7 @@
 import type { TokenOdds } from "../../answer/text_logprobs.ts";
 import { candidateToken, candidateWeight, logOfSum, selectLargest } from "./candidates.ts";
 
-/**
- * Log probabilities of a row.
- *
- * @param logits The row.
- * @param token The chosen token.
- * @param top Number of top tokens to report.
- */
+/** @param top Number of top tokens to report. */
 export function oddsOf(logits: Float32Array, token: number, top: number): TokenOdds {
   const all = logOfSum(logits);
   const count = top === 0 ? 0 : selectLargest(logits, Math.min(top, logits.length));

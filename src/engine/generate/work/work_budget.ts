@@ -11,12 +11,10 @@ const MOST_MS = 25;
 export class WorkBudget {
   #ms = 0;
 
-  /** Whether a slice may run. */
   get hasTime(): boolean {
     return this.#ms >= 0;
   }
 
-  /** Budget in milliseconds. */
   get ms(): number {
     return Math.max(this.#ms, 0);
   }
@@ -26,7 +24,6 @@ export class WorkBudget {
     this.#ms = Math.min(this.#ms + stepMs * SHARE, MOST_MS);
   }
 
-  /** Deducts time worked. */
   spend(ms: number): void {
     this.#ms -= ms;
   }

@@ -4,23 +4,17 @@
  */
 import type { Work } from "../../../work/work.ts";
 
-/** Callbacks for finished work. */
 export interface Outcome<T> {
-  /** It returned. */
   done(value: T): void;
-  /** It threw. */
   failed(error: unknown): void;
 }
 
 interface Task {
   readonly id: number;
-  /** Run one slice. */
   next(): { readonly over: boolean; readonly beside?: Promise<unknown> };
-  /** Called when the work is dropped. */
   drop(): void;
 }
 
-/** Runs pending work. */
 export class Workbench {
   readonly #now: () => number;
   /** Runnable tasks, next first. */
@@ -32,7 +26,6 @@ export class Workbench {
     this.#now = now;
   }
 
-  /** Whether a task is runnable. */
   get busy(): boolean {
     return this.#ready.length > 0;
   }
@@ -45,7 +38,6 @@ export class Workbench {
   /**
    * Add a task.
    *
-   * @param id The request it belongs to.
    * @param work The work, not started yet.
    * @param outcome Called when it ends, unless it is dropped.
    */
@@ -68,7 +60,6 @@ export class Workbench {
     });
   }
 
-  /** Drops the tasks of a request. */
   drop(id: number): void {
     for (let at = this.#ready.length - 1; at >= 0; at--) {
       if (this.#ready[at]?.id === id) this.#ready.splice(at, 1)[0]?.drop();

@@ -3,6 +3,7 @@ import { TemplateError } from "../values/error.ts";
 import { attributeOf, methodOf } from "../library/attributes.ts";
 import { pairsOf } from "../library/collection_methods.ts";
 import { FILTERS } from "../library/filters.ts";
+import type { Apply } from "../library/signature.ts";
 import { TESTS } from "../library/tests.ts";
 import type { Arguments, Comparison, Expression } from "../syntax/ast.ts";
 import { compareValues, isEqual, isIn } from "../values/compare.ts";
@@ -65,7 +66,6 @@ const COMPARE: Readonly<Record<Comparison["operator"], (left: Value, right: Valu
   "not in": (left, right, meter) => !isIn(left, right, meter),
 };
 
-/** A function that computes an expression. */
 export function compileExpression(expression: Expression, place: Place): Evaluate {
   const compile = (inner: Expression): Evaluate => compileExpression(inner, place);
   const { line } = expression;
@@ -126,32 +126,19 @@ export function compileExpression(expression: Expression, place: Place): Evaluat
       return compileSlice(compile(expression.object), expression.bounds.map((bound) => bound && compile(bound)), line);
     case "call":
       return compileCall(expression.callee, expression.args, line, place);
-    case "filter": {
-      const { name } = expression;
-      const filter = known(FILTERS.get(name), "filter", name, line, place);
-      const value = compile(expression.value);
-      const pass = compileArguments(expression.args, place);
-      return (scope) => {
-        const subject = value(scope);
-        const { args, named } = pass(scope);
-        scope.run.line = line;
-        return filter === undefined
-          ? scope.run.filter(name, subject, args, named)
-          : scope.run.apply(filter, subject, args, named);
-      };
-    }
+    case "filter":
     case "test": {
-      const { name } = expression;
-      const test = known(TESTS.get(name), "test", name, line, place);
+      const { name, kind } = expression;
+      const apply = known<Apply>((kind === "filter" ? FILTERS : TESTS).get(name), kind, name, line, place);
       const value = compile(expression.value);
       const pass = compileArguments(expression.args, place);
       return (scope) => {
         const subject = value(scope);
         const { args, named } = pass(scope);
         scope.run.line = line;
-        return test === undefined
-          ? scope.run.test(name, subject, args, named)
-          : scope.run.apply(test, subject, args, named);
+        return apply === undefined
+          ? scope.run[kind](name, subject, args, named)
+          : scope.run.apply(apply, subject, args, named);
       };
     }
     case "unary": {
@@ -270,7 +257,6 @@ function compileComparison(
   };
 }
 
-/** The arguments of a call. */
 interface Passed {
   readonly args: readonly Value[];
   readonly named: Named;
@@ -278,7 +264,6 @@ interface Passed {
 
 const NOTHING: Passed = { args: [], named: NONE_NAMED };
 
-/** A function that computes what a call passes. */
 export function compileArguments(given: Arguments, place: Place): (scope: Scope) => Passed {
   const positional = given.positional.map((item) => compileExpression(item, place));
   const named = given.named.map(([name, value]) => [name, compileExpression(value, place)] as const);

@@ -49,7 +49,6 @@ export class Loop extends Callable {
     this.#items = items;
   }
 
-  /** The next item, or `undefined` at the end. */
   next(): Value | undefined {
     const item = this.#peek();
     this.#after = undefined;

@@ -4,7 +4,6 @@ import { Callable, Dict, type Named, orElse, Tuple, Undefined, type Value } from
 import { TextBuilder } from "../values/text.ts";
 import type { Evaluate, Execute, Scope } from "./rendering.ts";
 
-/** A macro's definition. */
 export interface Definition {
   readonly name: string;
   readonly parameters: readonly { readonly name: string; readonly fallback: Evaluate | undefined }[];

@@ -31,7 +31,6 @@ const PIECE_STEPS = 200;
 /** Macros and recursive loops within each other. */
 const MAX_CALLS = 200;
 
-/** The state of one rendering. */
 export class Rendering implements Run {
   /** Line of the operation that runs. */
   line = 1;
@@ -140,19 +139,15 @@ export class Scope {
     this.#values[at < 0 ? this.#names.push(name) - 1 : at] = value;
   }
 
-  /** A scope inside this one. */
   inner(): Scope {
     return new Scope(this.run, this);
   }
 }
 
-/** Computes an expression. */
 export type Evaluate = (scope: Scope) => Value;
 
-/** How a statement ended. */
 export type Outcome = "done" | "break" | "continue";
 
-/** Runs a statement. */
 export interface Execute {
   (scope: Scope, out: TextBuilder): Outcome;
   /** The same as work in pieces; only where there is a loop in it that is no macro's. */

@@ -12,7 +12,6 @@ import type { Evaluate, Execute, Outcome, Scope } from "./rendering.ts";
 
 type For = Extract<Statement, { kind: "for" }>;
 
-/** Compiles the statements of one template. */
 export class Compiler {
   /** For each macro and loop around: which names its body reads. */
   readonly #readers: Set<string>[] = [];
@@ -283,7 +282,6 @@ export class Compiler {
   }
 }
 
-/** The rounds of a loop. */
 interface Rounds {
   /** Where the loop stands. */
   readonly scope: Scope;

@@ -15,7 +15,6 @@ function methodsOf(value: Value): ReadonlyMap<string, Apply> {
   return value instanceof Tuple ? TUPLE_METHODS : NO_METHODS;
 }
 
-/** A method of a value. */
 export function methodOf(value: Value, name: string): Apply | undefined {
   return methodsOf(value).get(name);
 }

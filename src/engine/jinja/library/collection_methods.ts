@@ -14,135 +14,98 @@ import {
 } from "../values/values.ts";
 import { repr } from "../values/print.ts";
 import { rawOf } from "../values/text.ts";
-import { type Apply, type Bound, define, intArgument } from "./signature.ts";
+import { type Apply, type Bound, definer, intArgument } from "./signature.ts";
 import { sorted } from "./sorting.ts";
 
-/** The methods of lists by their names. */
-export const LIST_METHODS: ReadonlyMap<string, Apply> = new Map<string, Apply>([
-  [
-    "append",
-    define<Value[], Value>("append()", "item", (list, [item]) => {
-      checkItems(list.length + 1);
-      list.push(item as Value);
-      return null;
-    }),
-  ],
-  [
-    "extend",
-    define<Value[], Value>("extend()", "items", (list, [items]) => {
-      const added = [...itemsOf(items as Value)];
-      checkItems(list.length + added.length);
-      for (const item of added) list.push(item);
-      return null;
-    }),
-  ],
-  [
-    "insert",
-    define<Value[], Value>("insert()", "index item", (list, [index, item]) => {
-      checkItems(list.length + 1);
-      list.splice(intArgument(index, 0), 0, item as Value);
-      return null;
-    }),
-  ],
-  [
-    "pop",
-    define<Value[], Value>("pop()", "/ index", (list, [index]) => {
-      if (list.length === 0) throw new Problem("pop from empty list");
-      const at = intArgument(index, -1);
-      const [item] = list.splice(at < -list.length ? list.length : at, 1);
-      if (item === undefined) throw new Problem("pop index out of range");
-      return item;
-    }),
-  ],
-  [
-    "remove",
-    define<Value[], Value>("remove()", "item", (list, [item], run) => {
-      list.splice(positionOf(list, item as Value, 0, list.length, run), 1);
-      return null;
-    }),
-  ],
-  [
-    "clear",
-    define<Value[], Value>("clear()", "", (list) => {
-      list.length = 0;
-      return null;
-    }),
-  ],
-  [
-    "reverse",
-    define<Value[], Value>("reverse()", "", (list) => {
-      list.reverse();
-      return null;
-    }),
-  ],
-  [
-    "sort",
-    define<Value[], Value>("sort()", "/ key reverse", (list, [key, reverse], run) => {
-      const by = key === undefined || key === null ? undefined : (item: Value): Value => run.call(key, [item]);
-      sorted(list, run, by, reverse === true).forEach((item, i) => list[i] = item);
-      return null;
-    }),
-  ],
-  ["copy", define<Value[], Value>("copy()", "", (list) => [...list])],
-  ["count", define<Value[], Value>("count()", "item", countOf)],
-  ["index", define<Value[], Value>("index()", "item / start end", indexOf)],
-]);
+const listMethods = new Map<string, Apply>();
+const addListMethod = definer<Value[]>(listMethods, "()");
 
-/** The methods of tuples by their names. */
-export const TUPLE_METHODS: ReadonlyMap<string, Apply> = new Map<string, Apply>([
-  ["count", define<Tuple, Value>("count()", "item", (tuple, args, run) => countOf(tuple.items, args, run))],
-  ["index", define<Tuple, Value>("index()", "item / start end", (tuple, args, run) => indexOf(tuple.items, args, run))],
-]);
+addListMethod("append", "item", (list, [item]) => {
+  checkItems(list.length + 1);
+  list.push(item as Value);
+  return null;
+});
+addListMethod("extend", "items", (list, [items]) => {
+  const added = [...itemsOf(items as Value)];
+  checkItems(list.length + added.length);
+  for (const item of added) list.push(item);
+  return null;
+});
+addListMethod("insert", "index item", (list, [index, item]) => {
+  checkItems(list.length + 1);
+  list.splice(intArgument(index, 0), 0, item as Value);
+  return null;
+});
+addListMethod("pop", "/ index", (list, [index]) => {
+  if (list.length === 0) throw new Problem("pop from empty list");
+  const at = intArgument(index, -1);
+  const [item] = list.splice(at < -list.length ? list.length : at, 1);
+  if (item === undefined) throw new Problem("pop index out of range");
+  return item;
+});
+addListMethod("remove", "item", (list, [item], run) => {
+  list.splice(positionOf(list, item as Value, 0, list.length, run), 1);
+  return null;
+});
+addListMethod("clear", "", (list) => {
+  list.length = 0;
+  return null;
+});
+addListMethod("reverse", "", (list) => {
+  list.reverse();
+  return null;
+});
+addListMethod("sort", "/ key reverse", (list, [key, reverse], run) => {
+  const by = key === undefined || key === null ? undefined : (item: Value): Value => run.call(key, [item]);
+  sorted(list, run, by, reverse === true).forEach((item, i) => list[i] = item);
+  return null;
+});
+addListMethod("copy", "", (list) => [...list]);
+addListMethod("count", "item", countOf);
+addListMethod("index", "item / start end", indexOf);
 
-/** The methods of dicts by their names. */
-export const DICT_METHODS: ReadonlyMap<string, Apply> = new Map<string, Apply>([
-  [
-    "get",
-    define<Dict, Value>(
-      "get()",
-      "key / default",
-      (dict, [key, fallback = null]) => orElse(dict.get(key as Value), () => fallback),
-    ),
-  ],
-  ["keys", define<Dict, Value>("keys()", "", (dict) => new View("keys", dict))],
-  ["values", define<Dict, Value>("values()", "", (dict) => new View("values", dict))],
-  ["items", define<Dict, Value>("items()", "", (dict) => new View("items", dict))],
-  ["copy", define<Dict, Value>("copy()", "", (dict) => new Dict(dict.pairs()))],
-  [
-    "setdefault",
-    define<Dict, Value>("setdefault()", "key / default", (dict, [key, fallback = null]) => {
-      const found = dict.get(key as Value);
-      if (found === undefined) dict.set(key as Value, fallback);
-      return orElse(found, () => fallback);
-    }),
-  ],
-  [
-    "pop",
-    define<Dict, Value>("pop()", "key / default", (dict, [key, fallback], run) => {
-      const found = dict.has(key as Value) ? dict.get(key as Value) : fallback;
-      if (found === undefined) throw new Problem(`There is no key ${rawOf(repr(key as Value, run))}`);
-      dict.delete(key as Value);
-      return found;
-    }),
-  ],
-  [
-    "popitem",
-    define<Dict, Value>("popitem()", "", (dict) => {
-      const item = dict.items().at(-1);
-      if (item === undefined) throw new Problem("popitem(): dictionary is empty");
-      dict.delete(item.items[0] as Value);
-      return item;
-    }),
-  ],
-  [
-    "clear",
-    define<Dict, Value>("clear()", "", (dict) => {
-      dict.clear();
-      return null;
-    }),
-  ],
-  ["update", update],
-]);
+export const LIST_METHODS: ReadonlyMap<string, Apply> = listMethods;
+
+const tupleMethods = new Map<string, Apply>();
+const addTupleMethod = definer<Tuple>(tupleMethods, "()");
+
+addTupleMethod("count", "item", (tuple, args, run) => countOf(tuple.items, args, run));
+addTupleMethod("index", "item / start end", (tuple, args, run) => indexOf(tuple.items, args, run));
+
+export const TUPLE_METHODS: ReadonlyMap<string, Apply> = tupleMethods;
+
+const dictMethods = new Map<string, Apply>();
+const addDictMethod = definer<Dict>(dictMethods, "()");
+
+addDictMethod("get", "key / default", (dict, [key, fallback = null]) => orElse(dict.get(key as Value), () => fallback));
+addDictMethod("keys", "", (dict) => new View("keys", dict));
+addDictMethod("values", "", (dict) => new View("values", dict));
+addDictMethod("items", "", (dict) => new View("items", dict));
+addDictMethod("copy", "", (dict) => new Dict(dict.pairs()));
+addDictMethod("setdefault", "key / default", (dict, [key, fallback = null]) => {
+  const found = dict.get(key as Value);
+  if (found === undefined) dict.set(key as Value, fallback);
+  return orElse(found, () => fallback);
+});
+addDictMethod("pop", "key / default", (dict, [key, fallback], run) => {
+  const found = dict.has(key as Value) ? dict.get(key as Value) : fallback;
+  if (found === undefined) throw new Problem(`There is no key ${rawOf(repr(key as Value, run))}`);
+  dict.delete(key as Value);
+  return found;
+});
+addDictMethod("popitem", "", (dict) => {
+  const item = dict.items().at(-1);
+  if (item === undefined) throw new Problem("popitem(): dictionary is empty");
+  dict.delete(item.items[0] as Value);
+  return item;
+});
+addDictMethod("clear", "", (dict) => {
+  dict.clear();
+  return null;
+});
+dictMethods.set("update", update);
+
+export const DICT_METHODS: ReadonlyMap<string, Apply> = dictMethods;
 
 function update(_run: Run, dict: Value, args: readonly Value[], named: Named): Value {
   if (args.length > 1) throw new Problem(`update() takes at most 1 argument, got ${args.length}`);

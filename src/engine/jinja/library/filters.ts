@@ -3,5 +3,4 @@ import { LIST_FILTERS } from "./list_filters.ts";
 import type { Apply } from "./signature.ts";
 import { TEXT_FILTERS } from "./text_filters.ts";
 
-/** The filters by their names. */
 export const FILTERS: ReadonlyMap<string, Apply> = new Map([...TEXT_FILTERS, ...LIST_FILTERS]);

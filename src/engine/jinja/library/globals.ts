@@ -32,7 +32,6 @@ export class Namespace extends Thing {
   }
 }
 
-/** Goes round some values. */
 class Cycler extends Thing {
   override readonly type = "Cycler";
   #at = 0;
@@ -91,7 +90,6 @@ function named(
   return new Callable(name, (run, args, given) => apply(run, null, args, given));
 }
 
-/** The functions by their names. */
 export const GLOBALS: ReadonlyMap<string, Value> = new Map<string, Value>([
   ["range", new Callable("range", (_run, args) => range(args))],
   ["dict", new Callable("dict", (_run, args, given) => makeDict(args, given))],

@@ -25,7 +25,7 @@ import {
   type Value,
 } from "../values/values.ts";
 import { ownAttribute } from "./attributes.ts";
-import { type Apply, type Bound, define, intArgument, textArgument } from "./signature.ts";
+import { type Apply, type Bound, define, definer, intArgument, textArgument } from "./signature.ts";
 import { attributeGetter, ignoreCase, sorted } from "./sorting.ts";
 
 const length = define("length", "", (value) => {
@@ -40,139 +40,105 @@ const fallBack = define(
     value instanceof Undefined || (isTrue(boolean) && !isTrue(value)) ? fallback : value,
 );
 
-/** The filters by their names. */
-export const LIST_FILTERS: ReadonlyMap<string, Apply> = new Map<string, Apply>([
-  ["length", length],
-  ["count", length],
-  ["default", fallBack],
-  ["d", fallBack],
-  ["list", define("list", "", (value) => [...itemsOf(value)])],
-  [
-    "first",
-    define("first", "", (value) => {
-      const item = value instanceof Lazy ? value.next() : isStr(value) ? elementOf(value, 0) : itemsOf(value)[0];
-      return orElse(item, () => new Undefined("first", undefined, "No first item, sequence was empty."));
-    }),
-  ],
-  [
-    "last",
-    define("last", "", (value) => {
-      if (value instanceof Lazy) throw new Problem("'generator' object is not reversible");
-      const item = isStr(value) ? elementOf(value, -1) : itemsOf(value).at(-1);
-      return orElse(item, () => new Undefined("last", undefined, "No last item, sequence was empty."));
-    }),
-  ],
-  [
-    "items",
-    define("items", "", (value) => {
-      if (value instanceof Undefined) return new Lazy(() => []);
-      if (!(value instanceof Dict)) throw new Problem("Can only get item pairs from a mapping.");
-      return new Lazy(() => value.items());
-    }),
-  ],
-  [
-    "reverse",
-    define("reverse", "", (value) => {
-      if (isStr(value)) return sliceOf(value, null, null, -1);
-      const items = [...itemsOf(value)].reverse();
-      return value instanceof Lazy ? items : new Lazy(() => items);
-    }),
-  ],
-  [
-    "attr",
-    define("attr", "name", (value, [name]) => {
-      if (value instanceof Undefined) value.fail();
-      return orElse(ownAttribute(value, rawOf(textArgument(name))), () => new Undefined(name as Value, value));
-    }),
-  ],
-  [
-    "batch",
-    define("batch", "linecount / fill_with", (value, [count, fill = null]) => {
-      const size = intArgument(count, 0);
-      return new Lazy(() => batch(itemsOf(value), size, fill));
-    }),
-  ],
-  [
-    "slice",
-    define("slice", "slices / fill_with", (value, [count, fill = null]) => {
-      const slices = intArgument(count, 0);
-      return new Lazy(() => inSlices([...itemsOf(value)], slices, fill));
-    }),
-  ],
-  [
-    "sort",
-    define(
-      "sort",
-      "/ reverse case_sensitive attribute",
-      (value, [reverse = false, sensitive = false, attribute], run) =>
-        sorted(itemsOf(value), run, keysOf(run, attribute, isTrue(sensitive)), isTrue(reverse)),
-    ),
-  ],
-  ["dictsort", define("dictsort", "/ case_sensitive by reverse", dictsort)],
-  [
-    "unique",
-    define("unique", "/ case_sensitive attribute", (value, [sensitive = false, attribute], run) => {
-      const keyOf = keyOfOne(run, attribute, isTrue(sensitive));
-      return new Lazy(() => {
-        const seen = new Dict();
-        return itemsOf(value).filter((item) => {
-          const key = keyOf(item);
-          const isNew = !seen.has(key);
-          seen.set(key, true);
-          return isNew;
-        });
-      });
-    }),
-  ],
-  ["groupby", define("groupby", "attribute / default case_sensitive", groupby)],
-  ["min", define("min", "/ case_sensitive attribute", (value, args, run) => extreme(value, args, run, -1))],
-  ["max", define("max", "/ case_sensitive attribute", (value, args, run) => extreme(value, args, run, 1))],
-  [
-    "sum",
-    define("sum", "/ attribute start", (value, [attribute, start = 0], run) => {
-      if (isStr(start)) throw new Problem("sum() can't sum strings");
-      const get = attributeGetter(run, attribute);
-      return itemsOf(value).reduce((total: Value, item) => {
-        run.spend(costOf(total));
-        return add(total, get(item));
-      }, start);
-    }),
-  ],
-  ["map", (run, value, args, named) => new Lazy(() => isTrue(value) ? map(run, value, args, named) : [])],
-  ["select", (run, value, args, named) => filter(run, value, args, named, { wanted: true, ofAttribute: false })],
-  ["reject", (run, value, args, named) => filter(run, value, args, named, { wanted: false, ofAttribute: false })],
-  ["selectattr", (run, value, args, named) => filter(run, value, args, named, { wanted: true, ofAttribute: true })],
-  ["rejectattr", (run, value, args, named) => filter(run, value, args, named, { wanted: false, ofAttribute: true })],
-  [
-    "abs",
-    define("abs", "", (value) => {
-      const number = numberOf(value);
-      if (value instanceof Undefined) value.fail();
-      if (number === undefined) throw new Problem(`bad operand type for abs(): '${typeName(value)}'`);
-      return isInt(value) ? Math.abs(number) : float(Math.abs(number));
-    }),
-  ],
-  [
-    "round",
-    define(
-      "round",
-      "/ precision method",
-      (value, [precision, method = "common"]) => round(value, intArgument(precision, 0), rawOf(textArgument(method))),
-    ),
-  ],
-  [
-    "int",
-    define("int", "/ default base", (value, [fallback = 0, base]) => toInt(value, intArgument(base, 10)) ?? fallback),
-  ],
-  [
-    "float",
-    define("float", "/ default", (value, [fallback = float(0)]) => {
-      if (value instanceof Undefined) value.fail();
-      const number = toFloat(value);
-      return number === undefined ? fallback : float(number);
-    }),
-  ],
-]);
+const filters = new Map<string, Apply>();
+const addFilter = definer<Value>(filters, "");
+
+filters.set("length", length);
+filters.set("count", length);
+filters.set("default", fallBack);
+filters.set("d", fallBack);
+addFilter("list", "", (value) => [...itemsOf(value)]);
+addFilter("first", "", (value) => {
+  const item = value instanceof Lazy ? value.next() : isStr(value) ? elementOf(value, 0) : itemsOf(value)[0];
+  return orElse(item, () => new Undefined("first", undefined, "No first item, sequence was empty."));
+});
+addFilter("last", "", (value) => {
+  if (value instanceof Lazy) throw new Problem("'generator' object is not reversible");
+  const item = isStr(value) ? elementOf(value, -1) : itemsOf(value).at(-1);
+  return orElse(item, () => new Undefined("last", undefined, "No last item, sequence was empty."));
+});
+addFilter("items", "", (value) => {
+  if (value instanceof Undefined) return new Lazy(() => []);
+  if (!(value instanceof Dict)) throw new Problem("Can only get item pairs from a mapping.");
+  return new Lazy(() => value.items());
+});
+addFilter("reverse", "", (value) => {
+  if (isStr(value)) return sliceOf(value, null, null, -1);
+  const items = [...itemsOf(value)].reverse();
+  return value instanceof Lazy ? items : new Lazy(() => items);
+});
+addFilter("attr", "name", (value, [name]) => {
+  if (value instanceof Undefined) value.fail();
+  return orElse(ownAttribute(value, rawOf(textArgument(name))), () => new Undefined(name as Value, value));
+});
+addFilter("batch", "linecount / fill_with", (value, [count, fill = null]) => {
+  const size = intArgument(count, 0);
+  return new Lazy(() => batch(itemsOf(value), size, fill));
+});
+addFilter("slice", "slices / fill_with", (value, [count, fill = null]) => {
+  const slices = intArgument(count, 0);
+  return new Lazy(() => inSlices([...itemsOf(value)], slices, fill));
+});
+addFilter(
+  "sort",
+  "/ reverse case_sensitive attribute",
+  (value, [reverse = false, sensitive = false, attribute], run) =>
+    sorted(itemsOf(value), run, keysOf(run, attribute, isTrue(sensitive)), isTrue(reverse)),
+);
+addFilter("dictsort", "/ case_sensitive by reverse", dictsort);
+addFilter("unique", "/ case_sensitive attribute", (value, [sensitive = false, attribute], run) => {
+  const keyOf = keyOfOne(run, attribute, isTrue(sensitive));
+  return new Lazy(() => {
+    const seen = new Dict();
+    return itemsOf(value).filter((item) => {
+      const key = keyOf(item);
+      const isNew = !seen.has(key);
+      seen.set(key, true);
+      return isNew;
+    });
+  });
+});
+addFilter("groupby", "attribute / default case_sensitive", groupby);
+addFilter("min", "/ case_sensitive attribute", (value, args, run) => extreme(value, args, run, -1));
+addFilter("max", "/ case_sensitive attribute", (value, args, run) => extreme(value, args, run, 1));
+addFilter("sum", "/ attribute start", (value, [attribute, start = 0], run) => {
+  if (isStr(start)) throw new Problem("sum() can't sum strings");
+  const get = attributeGetter(run, attribute);
+  return itemsOf(value).reduce((total: Value, item) => {
+    run.spend(costOf(total));
+    return add(total, get(item));
+  }, start);
+});
+filters.set("map", (run, value, args, named) => new Lazy(() => isTrue(value) ? map(run, value, args, named) : []));
+for (
+  const [name, wanted, ofAttribute] of [
+    ["select", true, false],
+    ["reject", false, false],
+    ["selectattr", true, true],
+    ["rejectattr", false, true],
+  ] as const
+) {
+  filters.set(name, (run, value, args, named) => filter(run, value, args, named, { wanted, ofAttribute }));
+}
+addFilter("abs", "", (value) => {
+  const number = numberOf(value);
+  if (value instanceof Undefined) value.fail();
+  if (number === undefined) throw new Problem(`bad operand type for abs(): '${typeName(value)}'`);
+  return isInt(value) ? Math.abs(number) : float(Math.abs(number));
+});
+addFilter(
+  "round",
+  "/ precision method",
+  (value, [precision, method = "common"]) => round(value, intArgument(precision, 0), rawOf(textArgument(method))),
+);
+addFilter("int", "/ default base", (value, [fallback = 0, base]) => toInt(value, intArgument(base, 10)) ?? fallback);
+addFilter("float", "/ default", (value, [fallback = float(0)]) => {
+  if (value instanceof Undefined) value.fail();
+  const number = toFloat(value);
+  return number === undefined ? fallback : float(number);
+});
+
+export const LIST_FILTERS: ReadonlyMap<string, Apply> = filters;
 
 function batch(items: readonly Value[], size: number, fill: Value): Value[] {
   const rows: Value[][] = [];

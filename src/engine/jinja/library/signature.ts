@@ -12,9 +12,7 @@ export type Apply<Result = Value> = (run: Run, subject: Value, args: readonly Va
 /**
  * Gives a function its parameters.
  *
- * @param name How messages call it.
  * @param parameters The parameters' names, with spaces between; those after `/` may be left out.
- * @param body The function.
  */
 export function define<Subject extends Value, Result>(
   name: string,
@@ -26,6 +24,14 @@ export function define<Subject extends Value, Result>(
     ? parameters.split("/", 1).join().split(" ").filter(Boolean).length
     : names.length;
   return (run, subject, args, named) => body(subject as Subject, bind(name, names, required, args, named), run);
+}
+
+/** Adds to a table of methods or filters; `mark` follows their names in errors. */
+export function definer<Subject extends Value>(
+  table: Map<string, Apply>,
+  mark: "()" | "",
+): (name: string, parameters: string, body: (subject: Subject, args: Bound, run: Run) => Value) => void {
+  return (name, parameters, body) => table.set(name, define<Subject, Value>(name + mark, parameters, body));
 }
 
 function bind(what: string, names: readonly string[], required: number, args: readonly Value[], named: Named): Bound {
@@ -49,14 +55,12 @@ function bind(what: string, names: readonly string[], required: number, args: re
   return bound;
 }
 
-/** An argument that must be an integer. */
 export function intArgument(value: Value | undefined, fallback: number): number {
   if (value === undefined) return fallback;
   if (!isInt(value)) throw mismatch("an integer", value);
   return Number(value);
 }
 
-/** An argument that must be a string. */
 export function textArgument(value: Value | undefined, fallback: Str = ""): Str {
   if (value === undefined) return fallback;
   if (!isStr(value)) throw mismatch("a string", value);

@@ -19,15 +19,12 @@ import {
   withMarkup,
 } from "../values/text.ts";
 import { Dict, itemsOf, Tuple, typeName, type Value } from "../values/values.ts";
-import { type Apply, type Bound, define, intArgument, textArgument } from "./signature.ts";
+import { type Apply, definer, intArgument, textArgument } from "./signature.ts";
 import { capitalize, KINDS, swapCase, titleCase } from "./text_case.ts";
 import { count, find, replace, split, splitLines, strip, window } from "./text_search.ts";
 
 const methods = new Map<string, Apply>();
-
-function method(name: string, parameters: string, body: (text: Str, args: Bound) => Value): void {
-  methods.set(name, define<Str, Value>(`${name}()`, parameters, body));
-}
+const addMethod = definer<Str>(methods, "()");
 
 /** An argument that may be None or left out. */
 function optional<T>(value: Value | undefined, read: (value: Value) => T): T | undefined {
@@ -39,22 +36,22 @@ function index(value: Value | undefined): number | undefined {
 }
 
 for (const [name, left, right] of [["strip", true, true], ["lstrip", true, false], ["rstrip", false, true]] as const) {
-  method(name, "/ chars", (text, [chars]) => strip(text, optional(chars, textArgument), left, right));
+  addMethod(name, "/ chars", (text, [chars]) => strip(text, optional(chars, textArgument), left, right));
 }
 for (const name of ["split", "rsplit"]) {
-  method(
+  addMethod(
     name,
     "/ sep maxsplit",
     (text, [separator, most]) =>
       split(text, optional(separator, textArgument), intArgument(most, -1), name === "rsplit"),
   );
 }
-method("splitlines", "/ keepends", (text, [keep]) => splitLines(text, keep === true));
-method("partition", "sep", (text, [separator]) => {
+addMethod("splitlines", "/ keepends", (text, [keep]) => splitLines(text, keep === true));
+addMethod("partition", "sep", (text, [separator]) => {
   const parts = split(text, separatorOf(separator), 1);
   return new Tuple(parts.length === 2 ? [parts[0] as Str, separator as Str, parts[1] as Str] : [text, "", ""]);
 });
-method("rpartition", "sep", (text, [separator]) => {
+addMethod("rpartition", "sep", (text, [separator]) => {
   const parts = split(text, separatorOf(separator), 1, true);
   return new Tuple(parts.length === 2 ? [parts[0] as Str, separator as Str, parts[1] as Str] : ["", "", text]);
 });
@@ -69,7 +66,7 @@ for (
     ["endswith", (raw: string, part: string) => raw.endsWith(part)],
   ] as const
 ) {
-  method(name, "affix / start end", (text, [affix, start, end]) => {
+  addMethod(name, "affix / start end", (text, [affix, start, end]) => {
     const { part, from } = window(text, index(start), index(end));
     const affixes = affix instanceof Tuple ? affix.items : [affix];
     return affixes.some((one) => matches(rawOf(part), rawOf(textArgument(one))) && from >= 0);
@@ -83,33 +80,33 @@ for (
     ["rindex", true, true],
   ] as const
 ) {
-  method(name, "sub / start end", (text, [part, start, end]) => {
+  addMethod(name, "sub / start end", (text, [part, start, end]) => {
     const at = find(text, textArgument(part), index(start), index(end), last);
     if (at < 0 && mustExist) throw new Problem("substring not found");
     return at;
   });
 }
-method(
+addMethod(
   "count",
   "sub / start end",
   (text, [part, start, end]) => count(text, textArgument(part), index(start), index(end)),
 );
-method("replace", "old new / count", (text, [old, replacement, most]) => {
+addMethod("replace", "old new / count", (text, [old, replacement, most]) => {
   const safe = (given: Value | undefined): Str => {
     const argument = textArgument(given);
     return isMarkup(text) ? escapeHtml(argument) : argument;
   };
   return replace(text, safe(old), safe(replacement), intArgument(most, -1));
 });
-method("removeprefix", "prefix", (text, [prefix]) => {
+addMethod("removeprefix", "prefix", (text, [prefix]) => {
   const [raw, part] = [rawOf(text), rawOf(textArgument(prefix))];
   return raw.startsWith(part) ? slice(text, part.length, raw.length) : text;
 });
-method("removesuffix", "suffix", (text, [suffix]) => {
+addMethod("removesuffix", "suffix", (text, [suffix]) => {
   const [raw, part] = [rawOf(text), rawOf(textArgument(suffix))];
   return raw.endsWith(part) ? slice(text, 0, raw.length - part.length) : text;
 });
-method("join", "iterable", (text, [iterable]) => {
+addMethod("join", "iterable", (text, [iterable]) => {
   const parts = itemsOf(iterable as Value).map((item, i) => {
     if (!isStr(item)) throw new Problem(`sequence item ${i}: expected str instance, ${typeName(item)} found`);
     return isMarkup(text) ? escapeHtml(item) : item;
@@ -117,29 +114,29 @@ method("join", "iterable", (text, [iterable]) => {
   return withMarkup(join(text, parts), isMarkup(text));
 });
 
-method("upper", "", (text) => changed(text, (raw) => raw.toUpperCase()));
-method("lower", "", (text) => changed(text, (raw) => raw.toLowerCase()));
-method("casefold", "", (text) => changed(text, (raw) => raw.toUpperCase().toLowerCase()));
-method("title", "", titleCase);
-method("capitalize", "", capitalize);
-method("swapcase", "", swapCase);
-for (const [name, test] of Object.entries(KINDS)) method(name, "", (text) => test(rawOf(text)));
+addMethod("upper", "", (text) => changed(text, (raw) => raw.toUpperCase()));
+addMethod("lower", "", (text) => changed(text, (raw) => raw.toLowerCase()));
+addMethod("casefold", "", (text) => changed(text, (raw) => raw.toUpperCase().toLowerCase()));
+addMethod("title", "", titleCase);
+addMethod("capitalize", "", capitalize);
+addMethod("swapcase", "", swapCase);
+for (const [name, test] of Object.entries(KINDS)) addMethod(name, "", (text) => test(rawOf(text)));
 
 for (const [name, align] of [["ljust", "<"], ["rjust", ">"]] as const) {
-  method(
+  addMethod(
     name,
     "width / fillchar",
     (text, [width, fill]) => pad(text, { align, width: intArgument(width, 0), fill: fillOf(fill) }, align),
   );
 }
-method("center", "width / fillchar", (text, [width, fill]) => center(text, intArgument(width, 0), fillOf(fill)));
-method("zfill", "width", (text, [width]) => {
+addMethod("center", "width / fillchar", (text, [width, fill]) => center(text, intArgument(width, 0), fillOf(fill)));
+addMethod("zfill", "width", (text, [width]) => {
   const raw = rawOf(text);
   const sign = raw.startsWith("+") || raw.startsWith("-") ? 1 : 0;
   const zeros = repeat("0", intArgument(width, 0) - lengthOf(text));
   return concat(concat(slice(text, 0, sign), zeros), slice(text, sign, raw.length));
 });
-method("expandtabs", "/ tabsize", (text, [size]) => {
+addMethod("expandtabs", "/ tabsize", (text, [size]) => {
   const width = intArgument(size, 8);
   let column = 0;
   const builder = new TextBuilder();
@@ -177,5 +174,4 @@ export function center(text: Str, width: number, fill: Str = " "): Str {
   return concat(concat(repeat(fill, left), text), repeat(fill, missing - left));
 }
 
-/** The methods of strings by their names. */
 export const STR_METHODS: ReadonlyMap<string, Apply> = methods;

@@ -94,7 +94,6 @@ const DIRECTIVES: Readonly<Record<string, (date: Date) => string>> = {
  *
  * @param date What to print, in local time.
  * @param format Text with directives such as `%d %B %Y`; a `-` as in `%-d` leaves leading zeros out.
- * @returns The text.
  * @throws {Problem} If a directive is unknown.
  */
 export function strftime(date: Date, format: string): string {

@@ -81,5 +81,4 @@ function isSame(value: Value, other: Value): boolean {
   return Object.is(value, other);
 }
 
-/** The tests by their names. */
 export const TESTS: ReadonlyMap<string, Apply<boolean>> = tests;

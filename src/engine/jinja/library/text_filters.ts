@@ -36,7 +36,7 @@ import {
   type Value,
 } from "../values/values.ts";
 import { pairsOf } from "./collection_methods.ts";
-import { type Apply, type Bound, define, intArgument, textArgument } from "./signature.ts";
+import { type Apply, type Bound, definer, intArgument, textArgument } from "./signature.ts";
 import { attributeGetter } from "./sorting.ts";
 import { center } from "./str_methods.ts";
 import { capitalize, capitalizeWords } from "./text_case.ts";
@@ -48,96 +48,72 @@ function soft(value: Value, meter: Meter): Str {
 }
 
 /** A filter without arguments that takes anything as a string. */
-function ofText(name: string, change: (text: Str) => Value): [string, Apply] {
-  return [name, define(name, "", (value, _, run) => change(soft(value, run)))];
+function ofText(name: string, change: (text: Str) => Value): void {
+  addFilter(name, "", (value, _, run) => change(soft(value, run)));
 }
 
-/** The filters by their names. */
-export const TEXT_FILTERS: ReadonlyMap<string, Apply> = new Map<string, Apply>([
-  ofText("upper", (text) => changed(text, (raw) => raw.toUpperCase())),
-  ofText("lower", (text) => changed(text, (raw) => raw.toLowerCase())),
-  ofText("capitalize", capitalize),
-  ofText("title", capitalizeWords),
-  [
-    "trim",
-    define(
-      "trim",
-      "/ chars",
-      (value, [chars], run) =>
-        strip(soft(value, run), chars === undefined || chars === null ? undefined : textArgument(chars)),
-    ),
-  ],
-  ofText("string", (text) => text),
-  ofText("safe", (text) => withMarkup(text, true)),
-  ofText("escape", escapeHtml),
-  ofText("e", escapeHtml),
-  ofText("forceescape", (text) => escapeHtml(withMarkup(text, false))),
-  ofText("striptags", (text) => stripTags(withMarkup(text, false))),
-  ["center", define("center", "/ width", (value, [width], run) => center(soft(value, run), intArgument(width, 80)))],
-  [
-    "replace",
-    define(
-      "replace",
-      "old new / count",
-      (value, [old, replacement, count], run) =>
-        replace(
-          str(value, run),
-          str(old as Value, run),
-          str(replacement as Value, run),
-          count === null ? -1 : intArgument(count, -1),
-        ),
-    ),
-  ],
-  [
-    "join",
-    define("join", "/ d attribute", (value, [separator = "", attribute], run) => {
-      const get = attributeGetter(run, attribute);
-      const between = str(separator, run);
-      const builder = new TextBuilder();
-      itemsOf(value).forEach((item, i) => {
-        if (i > 0) builder.push(between);
-        builder.push(str(get(item), run));
-      });
-      return builder.text();
-    }),
-  ],
-  [
-    "indent",
-    define(
-      "indent",
-      "/ width first blank",
-      (value, [width = 4, first = false, blank = false]) => indent(value, width, isTrue(first), isTrue(blank)),
-    ),
-  ],
-  [
-    "truncate",
-    define(
-      "truncate",
-      "/ length killwords end leeway",
-      (value, [length, kill = false, end, leeway], run) =>
-        truncate(
-          value,
-          intArgument(length, 255),
-          isTrue(kill),
-          textArgument(end, "..."),
-          intArgument(leeway ?? 5, 5),
-          run,
-        ),
-    ),
-  ],
-  ofText("wordcount", (text) => rawOf(text).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0),
-  ["urlencode", define("urlencode", "", urlencode)],
-  [
-    "filesizeformat",
-    define(
-      "filesizeformat",
-      "/ binary",
-      (value, [binary = false], run) => fileSize(numberOf(run.filter("float", value, [])) ?? 0, isTrue(binary)),
-    ),
-  ],
-  ["tojson", define("tojson", "/ ensure_ascii indent separators sort_keys", tojson)],
-  ["format", format],
-]);
+const filters = new Map<string, Apply>();
+const addFilter = definer<Value>(filters, "");
+
+ofText("upper", (text) => changed(text, (raw) => raw.toUpperCase()));
+ofText("lower", (text) => changed(text, (raw) => raw.toLowerCase()));
+ofText("capitalize", capitalize);
+ofText("title", capitalizeWords);
+addFilter(
+  "trim",
+  "/ chars",
+  (value, [chars], run) =>
+    strip(soft(value, run), chars === undefined || chars === null ? undefined : textArgument(chars)),
+);
+ofText("string", (text) => text);
+ofText("safe", (text) => withMarkup(text, true));
+ofText("escape", escapeHtml);
+ofText("e", escapeHtml);
+ofText("forceescape", (text) => escapeHtml(withMarkup(text, false)));
+ofText("striptags", (text) => stripTags(withMarkup(text, false)));
+addFilter("center", "/ width", (value, [width], run) => center(soft(value, run), intArgument(width, 80)));
+addFilter("replace", "old new / count", (value, [old, replacement, count], run) =>
+  replace(
+    str(value, run),
+    str(old as Value, run),
+    str(replacement as Value, run),
+    count === null ? -1 : intArgument(count, -1),
+  ));
+addFilter("join", "/ d attribute", (value, [separator = "", attribute], run) => {
+  const get = attributeGetter(run, attribute);
+  const between = str(separator, run);
+  const builder = new TextBuilder();
+  itemsOf(value).forEach((item, i) => {
+    if (i > 0) builder.push(between);
+    builder.push(str(get(item), run));
+  });
+  return builder.text();
+});
+addFilter(
+  "indent",
+  "/ width first blank",
+  (value, [width = 4, first = false, blank = false]) => indent(value, width, isTrue(first), isTrue(blank)),
+);
+addFilter("truncate", "/ length killwords end leeway", (value, [length, kill = false, end, leeway], run) =>
+  truncate(
+    value,
+    intArgument(length, 255),
+    isTrue(kill),
+    textArgument(end, "..."),
+    intArgument(leeway ?? 5, 5),
+    run,
+  ));
+ofText("wordcount", (text) => rawOf(text).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0);
+addFilter("urlencode", "", urlencode);
+addFilter(
+  "filesizeformat",
+  "/ binary",
+  (value, [binary = false], run) => fileSize(numberOf(run.filter("float", value, [])) ?? 0, isTrue(binary)),
+);
+addFilter("tojson", "/ ensure_ascii indent separators sort_keys", tojson);
+filters.set("format", format);
+
+export const TEXT_FILTERS: ReadonlyMap<string, Apply> = filters;
 
 function format(run: Run, value: Value, args: readonly Value[], named: Named): Value {
   if (args.length > 0 && named.size > 0) {

@@ -85,7 +85,6 @@ function splitAtSpaces(text: Str, most: number, fromRight: boolean): Str[] {
 // deno-lint-ignore no-control-regex
 const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g;
 
-/** The lines of a string. */
 export function splitLines(text: Str, keepEnds = false): Str[] {
   const raw = rawOf(text);
   const lines: Str[] = [];

@@ -1,6 +1,5 @@
 /** The tree of a template. Every node knows its line. */
 
-/** An expression. */
 export type Expression =
   & { readonly line: number }
   & (
@@ -39,7 +38,6 @@ export interface Comparison {
   readonly operand: Expression;
 }
 
-/** What a call passes. */
 export interface Arguments {
   readonly positional: readonly Expression[];
   readonly named: readonly (readonly [name: string, value: Expression])[];
@@ -57,13 +55,11 @@ export type Target =
     | { readonly kind: "tuple"; readonly items: readonly Target[] }
   );
 
-/** A macro's or a call block's parameter. */
 export interface Parameter {
   readonly name: string;
   readonly fallback: Expression | undefined;
 }
 
-/** A statement. */
 export type Statement =
   & { readonly line: number }
   & (
@@ -98,5 +94,4 @@ export type Statement =
     }
   );
 
-/** Statements, one after the other. */
 export type Body = readonly Statement[];

@@ -23,7 +23,6 @@ export function readTuple(
   stream: TokenStream,
   { withCondition = true, end = [], mayBeEmpty = false }: {
     readonly withCondition?: boolean;
-    /** Names that end the tuple. */
     readonly end?: readonly string[];
     readonly mayBeEmpty?: boolean;
   } = {},
@@ -55,22 +54,28 @@ function readCondition(stream: TokenStream): Expression {
   return value;
 }
 
-function readOr(stream: TokenStream): Expression {
-  let left = readAnd(stream);
-  while (stream.isName("or")) {
-    const { line } = stream.next();
-    left = { kind: "binary", operator: "or", left, right: readAnd(stream), line };
+/** Operators of one level, the leftmost first. */
+function readBinary(
+  stream: TokenStream,
+  operators: readonly Extract<Expression, { kind: "binary" }>["operator"][],
+  readOperand: (stream: TokenStream) => Expression,
+): Expression {
+  let left = readOperand(stream);
+  for (;;) {
+    const { kind, value, line } = stream.current;
+    const operator = operators.find((one) => one === (kind === "name" ? value : kind));
+    if (operator === undefined) return left;
+    stream.next();
+    left = { kind: "binary", operator, left, right: readOperand(stream), line };
   }
-  return left;
+}
+
+function readOr(stream: TokenStream): Expression {
+  return readBinary(stream, ["or"], readAnd);
 }
 
 function readAnd(stream: TokenStream): Expression {
-  let left = readNot(stream);
-  while (stream.isName("and")) {
-    const { line } = stream.next();
-    left = { kind: "binary", operator: "and", left, right: readNot(stream), line };
-  }
-  return left;
+  return readBinary(stream, ["and"], readNot);
 }
 
 function readNot(stream: TokenStream): Expression {
@@ -101,12 +106,7 @@ function readComparison(stream: TokenStream): Expression {
 }
 
 function readSum(stream: TokenStream): Expression {
-  let left = readConcat(stream);
-  while (stream.is("+") || stream.is("-")) {
-    const { kind, line } = stream.next();
-    left = { kind: "binary", operator: kind as "+" | "-", left, right: readConcat(stream), line };
-  }
-  return left;
+  return readBinary(stream, ["+", "-"], readConcat);
 }
 
 function readConcat(stream: TokenStream): Expression {
@@ -117,21 +117,11 @@ function readConcat(stream: TokenStream): Expression {
 }
 
 function readProduct(stream: TokenStream): Expression {
-  let left = readPower(stream);
-  while (["*", "/", "//", "%"].includes(stream.current.kind)) {
-    const { kind, line } = stream.next();
-    left = { kind: "binary", operator: kind as "*" | "/" | "//" | "%", left, right: readPower(stream), line };
-  }
-  return left;
+  return readBinary(stream, ["*", "/", "//", "%"], readPower);
 }
 
 function readPower(stream: TokenStream): Expression {
-  let left = readUnary(stream);
-  while (stream.is("**")) {
-    const { line } = stream.next();
-    left = { kind: "binary", operator: "**", left, right: readUnary(stream), line };
-  }
-  return left;
+  return readBinary(stream, ["**"], readUnary);
 }
 
 function readUnary(stream: TokenStream, withFilter = true): Expression {
@@ -303,7 +293,6 @@ function readDottedName(stream: TokenStream): string {
   return name;
 }
 
-/** A filter after `|`. */
 function readFilter(stream: TokenStream, value: Expression): Expression {
   stream.expect("|");
   return readFilterCall(stream, value);

@@ -32,9 +32,6 @@ const OPERATOR = /\/\/|\*\*|[=!<>]=|[-+/*%~[\](){}<>=.:|,;]/y;
 const PARTNERS: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
 
 /**
- * Cuts a template into tokens.
- *
- * @param template The template's text.
  * @returns Its tokens; the last is `eof`.
  * @throws {TemplateError} If a tag, a comment, a string or a bracket is not closed, or a character means nothing.
  */
@@ -61,7 +58,6 @@ export function tokenize(template: string): Token[] {
     tokens.push({ kind, value, line });
     skip(text);
   };
-  /** Adds the text before a tag. */
   const addText = (text: string, sign: string, isOutput: boolean): void => {
     let kept = text;
     if (sign === "-") {

@@ -7,13 +7,7 @@ import { TokenStream } from "./tokens.ts";
 
 type Reader = (line: number) => Statement;
 
-/**
- * Reads a template.
- *
- * @param source The template's text.
- * @returns Its statements.
- * @throws {TemplateError} If it is not a template that can be evaluated by itself.
- */
+/** @throws {TemplateError} If it is not a template that can be evaluated by itself. */
 export function parse(source: string): Body {
   return new Parser(new TokenStream(tokenize(source))).read();
 }

@@ -2,7 +2,6 @@
 import { TemplateError } from "../values/error.ts";
 import type { Token } from "./lexer.ts";
 
-/** Deepest nesting of expressions and statements. */
 const MAX_DEPTH = 150;
 
 /** Reads tokens and complains about those that do not fit. */
@@ -16,7 +15,6 @@ export class TokenStream {
     return this.tokens[this.#at] as Token;
   }
 
-  /** The token after the current one. */
   get following(): Token {
     return this.tokens[Math.min(this.#at + 1, this.tokens.length - 1)] as Token;
   }
@@ -27,12 +25,10 @@ export class TokenStream {
     return token;
   }
 
-  /** Whether the current token is of a kind. */
   is(kind: string): boolean {
     return this.current.kind === kind;
   }
 
-  /** Whether the current token is one of these names. */
   isName(...names: readonly string[]): boolean {
     return this.is("name") && names.includes(this.current.value);
   }

@@ -19,7 +19,6 @@ import {
 
 const MAX_DEPTH = 500;
 
-/** `left == right`. */
 export function isEqual(left: Value, right: Value, meter: Meter, depth = 0): boolean {
   meter.spend(costOf(left) + depth);
   if (left === right) return typeof left !== "number" || !Number.isNaN(left);

@@ -3,7 +3,6 @@ import { Problem } from "./error.ts";
 import { inputText } from "./text.ts";
 import { Dict, type Value } from "./values.ts";
 
-/** Deepest nesting of lists and dicts. */
 const MAX_DEPTH = 500;
 
 /** A JSON value whose strings all came from a request. */

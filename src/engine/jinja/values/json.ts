@@ -7,7 +7,6 @@ import { Dict, Float, type Meter, Tuple, typeName, type Value } from "./values.t
 
 const MAX_DEPTH = 500;
 
-/** How JSON is written. */
 export interface JsonStyle {
   readonly ascii: boolean;
   /** One level of indentation; absent for a single line. */
@@ -17,7 +16,6 @@ export interface JsonStyle {
   readonly sortKeys: boolean;
 }
 
-/** A value as JSON. */
 export function toJson(value: Value, style: JsonStyle, meter: Meter): Str {
   const builder = new TextBuilder();
   const newline = (depth: number): void => {

@@ -10,14 +10,12 @@ export interface Spec {
   readonly align: "" | "<" | ">" | "=" | "^";
   readonly sign: "" | "+" | "-" | " ";
   readonly alternate: boolean;
-  /** What separates groups of digits. */
   readonly group: "" | "," | "_";
   readonly width: number;
   readonly precision: number | undefined;
   readonly kind: string;
 }
 
-/** Most digits a format may ask for. */
 const MAX_PRECISION = 100;
 const RADIX: Readonly<Record<string, number>> = { b: 2, o: 8, x: 16, X: 16 };
 

@@ -30,10 +30,8 @@ import {
   type Value,
 } from "./values.ts";
 
-/** An arithmetic operation of two operands. */
 export type Operate = (left: Value, right: Value, meter: Meter) => Value;
 
-/** `left + right`. */
 export function add(left: Value, right: Value): Value {
   if (typeof left === "string" && typeof right === "string") return concat(left, right);
   if (isStr(left) && isStr(right)) {
@@ -54,12 +52,10 @@ export function add(left: Value, right: Value): Value {
   return calculate("+", left, right, (a, b) => a + b);
 }
 
-/** `left - right`. */
 export function subtract(left: Value, right: Value): Value {
   return calculate("-", left, right, (a, b) => a - b);
 }
 
-/** `left * right`. */
 export function multiply(left: Value, right: Value): Value {
   if (isInt(left) && numberOf(right) === undefined) return multiply(right, left);
   if (isInt(right)) {
@@ -81,7 +77,6 @@ export function divide(left: Value, right: Value): Value {
   return calculate("/", left, right, (a, b) => a / notZero(b, "division by zero"), true);
 }
 
-/** `left // right`. */
 export function floorDivide(left: Value, right: Value): Value {
   return calculate("//", left, right, (a, b) => Math.floor(a / notZero(b, "integer division or modulo by zero")));
 }
@@ -95,18 +90,15 @@ export function modulo(left: Value, right: Value, meter: Meter): Value {
   });
 }
 
-/** `left ** right`. */
 export function power(left: Value, right: Value): Value {
   const toFloat = isInt(left) && isInt(right) && Number(right) < 0;
   return calculate("** or pow()", left, right, (a, b) => a ** b, toFloat);
 }
 
-/** `-value`. */
 export function negate(value: Value): Value {
   return withSign(value, "unary -", (number) => -number);
 }
 
-/** `+value`. */
 export function plus(value: Value): Value {
   return withSign(value, "unary +", (number) => number);
 }

@@ -4,7 +4,6 @@
  */
 import { Problem } from "./error.ts";
 
-/** Longest string a template can make. */
 export const MAX_LENGTH = 32 * 1024 * 1024;
 /** Longest string that is taken apart into its characters. */
 const MAX_CHARS = 1_000_000;
@@ -24,15 +23,12 @@ export class Text {
   ) {}
 }
 
-/** A string of the template language. */
 export type Str = string | Text;
 
-/** Whether a value is a string. */
 export function isStr(value: unknown): value is Str {
   return typeof value === "string" || value instanceof Text;
 }
 
-/** The characters alone. */
 export function rawOf(text: Str): string {
   return typeof text === "string" ? text : text.raw;
 }
@@ -100,7 +96,6 @@ export class TextBuilder {
   #raw = "";
   #marks: number[] = [];
 
-  /** Adds a string at the end. */
   push(text: Str): void {
     if (typeof text === "string") {
       this.#raw += text;
@@ -111,7 +106,6 @@ export class TextBuilder {
     if (this.#raw.length > MAX_LENGTH) checkLength(this.#raw.length);
   }
 
-  /** Adds a part of a string. */
   pushSlice(text: Str, from: number, to: number): void {
     const raw = rawOf(text);
     if (typeof text !== "string") addMarks(this.#marks, text, this.#raw.length, from, to);
@@ -119,7 +113,6 @@ export class TextBuilder {
     if (this.#raw.length > MAX_LENGTH) checkLength(this.#raw.length);
   }
 
-  /** The characters so far. */
   get raw(): string {
     return this.#raw;
   }
@@ -129,7 +122,6 @@ export class TextBuilder {
     return joined(this.#marks);
   }
 
-  /** The string so far. */
   text(markup = false): Str {
     return textOf(this.#raw, [...this.#marks], markup);
   }
@@ -170,7 +162,6 @@ export function join(separator: Str, parts: readonly Str[]): Str {
   return builder.text();
 }
 
-/** A string, repeated. */
 export function repeat(text: Str, count: number): Str {
   const raw = rawOf(text);
   if (count <= 0 || raw === "") return "";

@@ -21,10 +21,8 @@ export type Value =
   | Undefined
   | Thing;
 
-/** Arguments given by name. */
 export type Named = ReadonlyMap<string, Value>;
 
-/** No arguments given by name. */
 export const NONE_NAMED: Named = new Map();
 
 /** Counts the work of a rendering. */
@@ -47,7 +45,6 @@ export interface Run extends Meter {
   filter(name: string, value: Value, args: readonly Value[], named?: Named): Value;
   /** Applies a test; throws if there is none of this name. */
   test(name: string, value: Value, args: readonly Value[], named?: Named): boolean;
-  /** The time now. */
   now(): Date;
 }
 
@@ -75,12 +72,10 @@ export class Group extends Tuple {
 export class Range {
   constructor(readonly start: number, readonly stop: number, readonly step: number) {}
 
-  /** How many numbers there are. */
   get length(): number {
     return Math.max(0, Math.ceil((this.stop - this.start) / this.step));
   }
 
-  /** The number at an index. */
   at(index: number): number {
     return this.start + index * this.step;
   }
@@ -271,7 +266,6 @@ export class Dict {
   }
 }
 
-/** The name of a value's Python type. */
 export function typeName(value: Value): string {
   if (value === null) return "NoneType";
   if (typeof value === "boolean") return "bool";
@@ -287,7 +281,6 @@ export function typeName(value: Value): string {
   return value instanceof Undefined ? "Undefined" : value.type;
 }
 
-/** Whether a value counts as true. */
 export function isTrue(value: Value): boolean {
   if (typeof value === "boolean") return value;
   if (value === null || value instanceof Undefined) return false;
@@ -309,7 +302,6 @@ export function sizeOf(value: Value): number | undefined {
   return value instanceof Undefined ? 0 : undefined;
 }
 
-/** Whether a value can be iterated. */
 export function isIterable(value: Value): boolean {
   return sizeOf(value) !== undefined || value instanceof Lazy;
 }

@@ -10,7 +10,6 @@ const NARROW_VARIANTS: readonly string[] = ["alderlake", "haswell"];
 /**
  * Load the best supported CPU variant without AVX-512.
  *
- * @param folder Folder of the native libraries.
  * @param load Loads a library into ggml and returns whether that worked.
  * @returns Whether one was loaded.
  */
@@ -24,7 +23,6 @@ export function loadNarrowCode(folder: string, load: (path: string) => boolean):
 /**
  * ggml's score of a CPU variant on this machine, without loading it into ggml.
  *
- * @param file The library.
  * @returns 0 if this machine does not support it.
  */
 export function scoreOf(file: string): number {

@@ -5,7 +5,6 @@ import { isLibrary } from "../../../libraries/library_files.ts";
 /**
  * Load the best supported CPU variant, and BLAS if the package has it (macOS).
  *
- * @param folder Library folder of a package.
  * @param load Loads a library into ggml and returns whether that worked.
  */
 export function loadPackagedCode(folder: string, load: (file: string) => boolean): void {

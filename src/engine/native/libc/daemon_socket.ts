@@ -31,7 +31,6 @@ const MOST_BYTES = 64 * 1024;
 /**
  * Connect to the daemon.
  *
- * @param path Of its socket.
  * @returns Both directions. When the daemon is gone, reading says so, and writing ends this process: with the daemon all
  * requests are gone.
  * @throws {LibraryError} If there is no connection.

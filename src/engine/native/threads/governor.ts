@@ -47,14 +47,12 @@ const NEWEST = 1 / 8;
 const LONG_STEP_MS = 10;
 const ASKED_OF = 8;
 
-/** Duration of a step. */
 export interface StepTime {
   readonly ms: number;
   /** CPU time of the whole process during the step; absent if not measured. */
   readonly cpuMs?: number;
 }
 
-/** Measures a step. */
 export class StepTimer {
   readonly #startMs = performance.now();
   readonly #startCpuMs: number | undefined;

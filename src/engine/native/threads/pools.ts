@@ -15,11 +15,7 @@ export class ThreadPools {
   readonly #all: Deno.PointerValue;
   #count: number;
 
-  /**
-   * @param library Native library.
-   * @param context The context.
-   * @param most Maximum and initial number of threads.
-   */
+  /** @param most Maximum and initial number of threads. */
   constructor(library: Library, context: NonNullable<Deno.PointerValue>, most: number) {
     this.#library = library;
     this.#context = context;

@@ -56,13 +56,7 @@ function isUntyped(value: unknown): value is Record<string, unknown> {
     ((value as { type?: unknown }).type ?? undefined) === undefined;
 }
 
-/**
- * Convert to the daemon's messages.
- *
- * @param asked The instructions and the input.
- * @param media Collects images and audio.
- * @throws {ApiError} If an item is not supported.
- */
+/** @throws {ApiError} If an item is not supported. */
 export function toMessages(
   { instructions, input }: {
     readonly instructions?: string | null | undefined;
@@ -145,8 +139,6 @@ function textOf({ summary, content, encrypted_content: packed }: z.output<typeof
 /**
  * Encode `encrypted_content` of a reasoning item, which clients only carry back and forth. It is not secret from them,
  * so it is encoded rather than encrypted.
- *
- * @param text The thinking.
  */
 export function packReasoning(text: string): string {
   return Buffer.from(text).toString("base64");

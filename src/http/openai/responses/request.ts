@@ -29,7 +29,6 @@ const tool = z.object({
 
 const toolName = z.object({ type: z.literal("function"), name: z.string() });
 
-/** The body of a request. */
 export const body = z.strictObject({
   ...bookkeeping,
   temperature: sampling.temperature,
@@ -77,15 +76,9 @@ export const body = z.strictObject({
   max_tool_calls: z.int().nullish(),
 });
 
-/** A parsed request. */
 export type Body = z.output<typeof body>;
 
-/**
- * Convert to the daemon's request.
- *
- * @param asked The parsed request.
- * @throws {ApiError} If it uses an unsupported feature.
- */
+/** @throws {ApiError} If it uses an unsupported feature. */
 export function toRequest(asked: Body): GenerationJob["request"] {
   refuseUnsupported(asked);
   const media = new MediaCollector();

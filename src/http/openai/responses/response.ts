@@ -4,7 +4,6 @@ import { usageDetails } from "../usage.ts";
 import { packReasoning } from "./items.ts";
 import { type Body, wantsSummary } from "./request.ts";
 
-/** An output item. */
 export type OutputItem = Readonly<Record<string, unknown>> & { readonly id: string; readonly type: string };
 
 /** Fields common to all versions of a response. */
@@ -14,18 +13,10 @@ export interface Head {
   readonly model: string;
 }
 
-/** Create an object id with the prefix of its type. */
 export function newId(prefix: "resp" | "msg" | "rs" | "fc"): string {
   return `${prefix}_${crypto.randomUUID().replaceAll("-", "")}`;
 }
 
-/**
- * Build the response object.
- *
- * @param head The common fields.
- * @param asked The request, which is echoed.
- * @param state Status and results so far.
- */
 export function responseObject(head: Head, asked: Body, state: {
   readonly status: "in_progress" | "completed" | "incomplete" | "failed";
   readonly output: readonly OutputItem[];
@@ -76,13 +67,6 @@ function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
   };
 }
 
-/**
- * Build a reasoning item.
- *
- * @param id Its id.
- * @param text The thinking so far.
- * @param asked The request, which selects the fields.
- */
 export function reasoningItem(id: string, text: string, asked: Body): OutputItem {
   const asSummary = wantsSummary(asked);
   return {
@@ -94,13 +78,7 @@ export function reasoningItem(id: string, text: string, asked: Body): OutputItem
   };
 }
 
-/**
- * Build a message item.
- *
- * @param id Its id.
- * @param part Its text and logprobs; undefined at the start.
- * @param status Its status.
- */
+/** @param part Its text and logprobs; undefined at the start. */
 export function messageItem(
   id: string,
   part: { readonly text: string; readonly logprobs: readonly unknown[] } | undefined,
@@ -112,13 +90,6 @@ export function messageItem(
   return { id, type: "message", status, role: "assistant", content };
 }
 
-/**
- * Build a function call item.
- *
- * @param id Its id.
- * @param call The call.
- * @param status Its status.
- */
 export function callItem(
   id: string,
   call: { readonly callId: string; readonly name: string; readonly text: string },

@@ -3,17 +3,11 @@ import type { Context } from "hono";
 import type { GenerationV2Event } from "@inferd/client";
 import { readBody } from "../../body.ts";
 import type { Bridge } from "../../bridge.ts";
-import { SERVER_SENT_EVENTS, streamed } from "../../event_stream.ts";
+import { streamedEvents } from "../../event_stream.ts";
 import { body, toRequest } from "./request.ts";
 import { type Head, newId, responseObject } from "./response.ts";
 import { ResponseBuilder, statusOf } from "./stream.ts";
 
-/**
- * Answer a request.
- *
- * @param context The request.
- * @param bridge The link to the daemon.
- */
 export async function responses(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const request = toRequest(asked);
@@ -25,12 +19,7 @@ export async function responses(context: Context, bridge: Bridge): Promise<Respo
   };
   const events = bridge.generate({ api: "openai", model, request, signal: context.req.raw.signal });
   const builder = new ResponseBuilder(head, asked);
-  if (asked.stream) {
-    return await streamed(pieces(events, builder), {
-      contentType: SERVER_SENT_EVENTS,
-      onError: (error) => builder.fail(error),
-    });
-  }
+  if (asked.stream) return await streamedEvents(pieces(events, builder), (error) => builder.fail(error));
   for await (const event of events) {
     if (event.type !== "done") {
       builder.take(event);

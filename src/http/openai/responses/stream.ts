@@ -7,7 +7,6 @@ import type { Body } from "./request.ts";
 import { wantsSummary } from "./request.ts";
 import { callItem, type Head, messageItem, newId, type OutputItem, reasoningItem, responseObject } from "./response.ts";
 
-/** An item still being streamed. */
 interface OpenItem {
   readonly type: "text" | "thinking";
   readonly id: string;
@@ -16,7 +15,6 @@ interface OpenItem {
   readonly logprobs: unknown[];
 }
 
-/** Builds the items of a response and the corresponding events. */
 export class ResponseBuilder {
   readonly #head: Head;
   readonly #asked: Body;
@@ -25,16 +23,11 @@ export class ResponseBuilder {
   #calls = 0;
   #sequence = 0;
 
-  /**
-   * @param head The common fields.
-   * @param asked The request.
-   */
   constructor(head: Head, asked: Body) {
     this.#head = head;
     this.#asked = asked;
   }
 
-  /** The finished items. */
   get output(): readonly OutputItem[] {
     return this.#output;
   }
@@ -45,11 +38,7 @@ export class ResponseBuilder {
     return this.#event("response.created", { response }) + this.#event("response.in_progress", { response });
   }
 
-  /**
-   * Events for a piece of the answer.
-   *
-   * @param event The daemon's event.
-   */
+  /** Events for a piece of the answer. */
   take(event: Exclude<GenerationV2Event, { type: "done" }>): string {
     if (event.type === "thinking") return this.#text(event.type, event.text, []);
     if (event.type === "text") return this.#text(event.type, event.text, responseLogprobs(event.logprobs));
@@ -71,11 +60,6 @@ export class ResponseBuilder {
     return closed + events;
   }
 
-  /**
-   * The last events.
-   *
-   * @param result The complete answer.
-   */
   end(result: GenerationV2Result): string {
     const status = statusOf(result);
     const closed = this.#close(status);
@@ -83,11 +67,7 @@ export class ResponseBuilder {
     return closed + this.#event(`response.${status}`, { response });
   }
 
-  /**
-   * The final event of a response that failed after it began.
-   *
-   * @param error The failure.
-   */
+  /** The final event of a response that failed after it began. */
   fail(error: unknown): string {
     const { message, code, param } = toApiError(error);
     return this.#event("error", { code: code ?? null, message, param: param ?? null });
@@ -166,7 +146,6 @@ export class ResponseBuilder {
   }
 }
 
-/** Whether an answer is complete. */
 export function statusOf({ stopReason }: GenerationV2Result): "completed" | "incomplete" {
   return stopReason === "max_tokens" ? "incomplete" : "completed";
 }

@@ -16,8 +16,10 @@ import {
   QWEN,
   QWEN_35,
   type Reading,
+  readingOf,
   withKinds,
 } from "../../../support/parsing.ts";
+import { BARE, BARE_LIST, BARE_PYTHON } from "../../../support/families/mod.ts";
 
 const encoder = new TextEncoder();
 
@@ -73,6 +75,33 @@ Deno.test("Parser reads Llama 3.2's calls, which are nothing but JSON, however t
       'So: {"name": "get_time", "parameters": {}}',
     ]
   ) check(text, LLAMA_32, [{ text }]);
+});
+
+Deno.test("Parser reads lists and several objects that nothing marks, however the text is cut", async () => {
+  const list = await readingOf(BARE_LIST);
+  check('[{"name": "get_time", "arguments": {}}, {"arguments":{"city":"Zürich 🌦"},"name":"get_weather"}]', list, [
+    TIME,
+    ZURICH,
+  ]);
+  for (
+    const text of [
+      '[{"name": "Ana", "age": 31}]',
+      '[{"name": "Ana"',
+      "[1, 2]",
+      'So: [{"name": "get_time", "arguments": {}}]',
+    ]
+  ) check(text, list, [{ text }]);
+  const python = await readingOf(BARE_PYTHON);
+  check('[get_time(), get_weather(city="Zürich 🌦")]', python, [TIME, ZURICH]);
+  for (
+    const text of ["[1] says so", "See [1].", "[get_weather] is a tool", "[get_weather(city", "[get_time(] or [2]"]
+  ) check(text, python, [{ text }]);
+  const bare = await readingOf(BARE);
+  check('{"name": "get_time", "arguments": {}},{"name": "get_weather", "arguments": {"city": "Zürich 🌦"}}', bare, [
+    TIME,
+    ZURICH,
+  ]);
+  check('{"name": "get_time", "arguments": {}} is what I call', bare, [TIME, { text: "is what I call" }]);
 });
 
 Deno.test("Parser reads Mistral's calls, which come in a list, however the text is cut", () => {

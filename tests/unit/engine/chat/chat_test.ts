@@ -59,7 +59,7 @@ Deno.test("Chat refuses a conversation when it leaves no room for an answer, and
     chat.render({ ...PLAIN, messages: [{ role: "user", content }] });
   const { length } = ask("x").tokens;
   ask("x".repeat(100 - length));
-  const full = "has 100 tokens; prompt and answer together may have 100";
+  const full = "has 100 tokens; that exceeds the available context size, prompt and answer together may have 100";
   assertThrows(() => ask("x".repeat(101 - length)), PromptError, full);
   assertThrows(() => ask([{ type: "text", text: "x".repeat(101 - length) }]), PromptError, full);
   assertThrows(() => ask("x".repeat(100_000)), PromptError, "more than");

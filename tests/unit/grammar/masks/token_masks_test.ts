@@ -62,6 +62,12 @@ const TEXTS = [
     '"' + "x".repeat(40),
     '"' + "x".repeat(41),
     "abababab",
+    "ab".repeat(11),
+    "ab".repeat(15) + 'a"',
+    "ab".repeat(20),
+    "ab".repeat(20) + '"',
+    "[ab]".repeat(6) + "[",
+    "\\\\a".repeat(8),
     "nameab7",
     "éé😀é é",
     "\u2028",
@@ -106,6 +112,13 @@ const SCHEMAS: readonly (readonly [unknown, string])[] = [
   [{ type: "string", minLength: 3, maxLength: 30 }, '"abab"'],
   [{ anyOf: [{ type: "string", maxLength: 25 }, { type: "string", minLength: 30, maxLength: 40 }] }, '"abab"'],
   [{ anyOf: [{ type: "string", maxLength: 30 }, { enum: ["x", "y".repeat(40)] }] }, '"xab"'],
+  [{ type: "string", pattern: "^[a-z]*$", maxLength: 40 }, '"abab"'],
+  [{ type: "string", pattern: "^[a-z\\n]{2,}$", maxLength: 40 }, '"ab\\nab"'],
+  [{ type: "string", pattern: "^(ab)*$", maxLength: 31 }, '"abab"'],
+  [{ type: "string", pattern: "^(ab){3,}7?$", maxLength: 41 }, '"abababab7"'],
+  [{ type: "string", pattern: "^a.*bab$", minLength: 1, maxLength: 45 }, '"ab Zbab"'],
+  [{ anyOf: [{ pattern: "^(ab)*$", maxLength: 31 }, { maxLength: 25 }], type: "string" }, '"abab"'],
+  [{ type: "string", format: "regex", maxLength: 31 }, '"a[b7]+\\\\n|(Z)"'],
   [{ type: "array", items: { type: "string", maxLength: 30 }, maxItems: 3 }, '["ab", "b"]'],
   [
     { type: "object", propertyNames: { maxLength: 30 }, additionalProperties: { maxLength: 40 } },
@@ -168,5 +181,29 @@ Deno.test("keys that are not declared may have any characters", () => {
   for (const key of ["é", "\ud7ff", "\ue000", "😀", "\u{10ffff}"]) {
     const end = grammar.advance(grammar.start, encoder.encode(JSON.stringify({ [key]: 1 }).replace(":", ": ")));
     assert(end !== undefined && grammar.canEnd(end), key);
+  }
+});
+
+Deno.test("masks of a pattern of many states are found in small pieces, with a bound and without, whatever the vocabulary", () => {
+  const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-";
+  let random = 1;
+  const next = (): string => letters[(random = (random * 1103515245 + 12345) % 2 ** 31) % letters.length] as string;
+  const words = Array.from({ length: 30_000 }, () => encoder.encode(Array.from({ length: 10 }, next).join("")));
+  const index = finish(VocabularyIndex.of(words.length, {
+    piece: (token) => words[token] ?? new Uint8Array(0),
+    ends: () => false,
+  }));
+  for (const bound of [{}, { maxLength: 200 }]) {
+    const builder = new GrammarBuilder();
+    const schema = { type: "string", format: "regex", ...bound };
+    const grammar = new Grammar(builder.build(compileSchema(schema, { builder, path: "schema" })));
+    const place = grammar.advance(grammar.start, encoder.encode('"[0'));
+    assert(place !== undefined);
+    const before = grammar.work;
+    const work = grammar.allowed(place, index);
+    let longest = 0;
+    for (let from = before; !work.next().done; from = grammar.work) longest = Math.max(longest, grammar.work - from);
+    assert(longest < 40_000, `${longest} stacks in a piece`);
+    assert(grammar.work - before < 1_500_000, `${grammar.work - before} stacks`);
   }
 });

@@ -61,7 +61,9 @@ Deno.test("VocabularyIndex keeps tokens of some characters apart by how many the
   }));
   const letters = new Uint32Array([0, 1, 0, 0x7fffffe]);
   const within = (wide: boolean, most?: number): number[] => {
-    const [bits = 0] = index.strings.within({ ascii: letters, wide, key: `letters ${wide}` }, most);
+    const [bits = 0] = finish(
+      index.strings.within({ ascii: letters, wide, key: `letters ${wide}` }, most),
+    );
     return [...pieces.keys()].filter((token) => (bits >>> token & 1) === 1);
   };
   assertEquals(within(false, 0), []);

@@ -18,8 +18,18 @@ Deno.test("fetchCommand runs this deno with the network, its folder, and nothing
   ]);
 });
 
-Deno.test("fetchCommand refuses a path with a comma, which Deno's flags cannot name", () => {
-  assertThrows(() => fetchCommand("/home/u,v/.inferd/cache", "/home/w"), LibraryError, '"/home/u,v/.inferd/cache"');
+Deno.test("fetchCommand passes paths with a comma as a set where it is told how, and refuses them elsewhere", () => {
+  const folder = "/home/u,v/.inferd/cache";
+  assertThrows(() => fetchCommand(folder, "/home/w"), LibraryError, `"${folder}"`);
+  const passSet = (set: unknown): string[] => [JSON.stringify(set)];
+  const { args } = fetchCommand(folder, undefined, { socket: "/run/s", passSet });
+  const read = [folder, "/run/s", ...npmrcPaths(undefined)];
+  assertEquals(args.slice(2, 6), [
+    "--no-prompt",
+    JSON.stringify({ read, write: read.slice(0, 2) }),
+    "--allow-net",
+    "--ignore-env",
+  ]);
 });
 
 Deno.test("chatWrappersCommand has Deno fetch the wrappers without packages of libraries, and run nothing", () => {

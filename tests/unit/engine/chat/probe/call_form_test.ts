@@ -153,6 +153,16 @@ const FORMS: readonly (readonly [family: families.Family, written: string, marke
     "«<|close|>»argument«<|sep|>»«<|close|>»call«<|sep|>»[ …]«<|close|>»tools«<|sep|>»«<|close|>»message«<|sep|>»",
     "«<|open|>»tools«<|sep|>»",
   ],
+  // A line break before the first call is none of its own.
+  [families.LED, `«<tool_call>»\n${JSON_CALL}\n«</tool_call>»[\n …]`, "«<tool_call>»"],
+  [
+    families.PYTHON_LINES,
+    '«<|tool_call_start|>»\n```python\nNAME(KEY="VALUE")\n[ …]```\n«<|tool_call_end|>»',
+    "«<|tool_call_start|>»",
+  ],
+  [families.BARE, `${JSON_CALL}[, …]`, ""],
+  [families.BARE_LIST, `[${JSON_CALL}[,  …]]`, ""],
+  [families.BARE_PYTHON, '[NAME(KEY="VALUE")[,  …]]', ""],
   // Their templates render none.
   [
     families.PYTHON_UNSEEN,
@@ -160,6 +170,7 @@ const FORMS: readonly (readonly [family: families.Family, written: string, marke
     "«<|tool_call_start|>»",
   ],
   [families.HERMES_UNSEEN, `«<tool_call>»\n${JSON_CALL}\n«</tool_call>»[\n …]`, "«<tool_call>»"],
+  [families.ASKED, `<tool_call>\n${JSON_CALL}\n</tool_call>[\n …]`, "<tool_call>"],
   [families.TOLD, `«<|tool_call|>»[${JSON_CALL}[,  …]]`, "«<|tool_call|>»"],
 ];
 
@@ -226,6 +237,13 @@ Deno.test("tools are given to the template without their wrapping when it takes 
     thinking: true,
   });
   assertEquals([chat.tools, text.includes("You may call:\n- get_time\n")], [true, true]);
+});
+
+Deno.test("form of Python calls is read off a template that leaves out their quotes", async () => {
+  const { template, ...others } = families.BARE_PYTHON;
+  const unquoted = { ...others, template: template.replace("{{ value | tojson }}", "{{ value }}") };
+  const { dialect: { call } } = await Chat.of(families.familyModel(unquoted), 100_000);
+  assertEquals(call && described(call), '[NAME(KEY="VALUE")[,  …]]');
 });
 
 Deno.test("template that renders no calls and is of no family known to make them offers no tools", async () => {

@@ -200,7 +200,17 @@ Deno.test("thoughts of the history are shown where the template has a place for 
     const chat = await Chat.of(model, 4096);
     const prompt = shown(model, chat.render({ ...PLAIN, messages: THOUGHTFUL, thinking: true }).tokens);
     const shows = ![
-      ...[families.LINES, families.LLAMA, families.FUNCTION_TAG, families.RECIPIENT, families.MISTRAL],
+      ...[
+        families.LINES,
+        families.PYTHON_LINES,
+        families.LLAMA,
+        families.BARE,
+        families.BARE_LIST,
+        families.BARE_PYTHON,
+        families.FUNCTION_TAG,
+        families.RECIPIENT,
+        families.MISTRAL,
+      ],
       ...[families.MISTRAL_IDS, families.DEEPSEEK_R1, families.ONE_CALL, families.HEADED_CALL, families.WORD],
     ].includes(family);
     assertEquals(prompt.includes("THOUGHT"), shows, prompt);

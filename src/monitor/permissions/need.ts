@@ -1,5 +1,5 @@
 /** One Deno permission: its flag, its descriptor, whether it is granted. */
-import { UsageError } from "../config/setting/usage_error.ts";
+import { hasComma, type PermissionSet } from "./permission_set.ts";
 
 /** A required permission. */
 export interface Need {
@@ -10,33 +10,26 @@ export interface Need {
 }
 
 /**
- * Format permissions as flags of `deno run`.
+ * Format permissions as arguments of `deno run`.
  *
  * @param list The permissions.
- * @returns The flags in order, without duplicates.
- * @throws {UsageError} If a path contains a comma, which Deno's flags cannot express.
+ * @param passSet Formats those that flags cannot express, as `passPermissionSet`.
+ * @returns The arguments in order, without duplicates.
  */
-export function flags(list: readonly Need[]): string[] {
-  for (const { name, value } of list) {
-    if (value.includes(",")) {
-      throw new UsageError(
-        `Cannot run with exact permissions for ${
-          JSON.stringify(value)
-        }: Deno's --allow-${name} does not allow a comma in a path. ` +
-          "Use another path",
-      );
-    }
-  }
+export function flags(list: readonly Need[], passSet: (set: PermissionSet) => readonly string[]): string[] {
+  const set = lists(list);
   // Otherwise Deno would prompt on a terminal for a missing permission and block the daemon.
-  return [
-    "--no-prompt",
-    ...Object.entries(lists(list)).map(([name, values]) => `--allow-${name}=${values.join(",")}`),
-  ];
+  return ["--no-prompt", ...Object.values(set).flat().some(hasComma) ? passSet(set) : asFlags(set)];
+}
+
+/** Format permissions as flags, for Deno or, whatever they contain, for people. */
+export function asFlags(set: PermissionSet): string[] {
+  return Object.entries(set).map(([name, values]) => `--allow-${name}=${values.join()}`);
 }
 
 /** Values by permission name, in order and without duplicates: the permissions of a worker. */
-export function lists(list: readonly Need[]): Readonly<Partial<Record<Need["name"], string[]>>> {
-  const found: Partial<Record<Need["name"], string[]>> = {};
+export function lists(list: readonly Need[]): Readonly<Record<string, string[]>> {
+  const found: Record<string, string[]> = {};
   for (const { name, value } of list) {
     const values = found[name] ??= [];
     if (!values.includes(value)) values.push(value);

@@ -2,42 +2,32 @@
  * The Deno permissions of each command: what each one is for and whether it is needed after boot. The flags and the
  * permissions dropped after boot come from the same list.
  */
-import { dirname } from "@std/path";
-import type { DaemonOptions, HuggingFaceOptions, LlamaBackendConfig } from "../config/options.ts";
-import { HTTP_CLIENT_ENV, proxyFor } from "../backend/openai/http_client.ts";
+import type { DaemonOptions, HuggingFaceOptions } from "../../config/options.ts";
+import { type DaemonContext, daemonNeeds, inferenceSockets, isNamed, named } from "./daemon_needs.ts";
 import { linkTarget } from "./link_targets.ts";
-import { descriptor, flags, isFile, isGranted, key, type Need } from "./need.ts";
+import { asFlags, descriptor, flags, isFile, isGranted, key, type Need } from "./need.ts";
+import { hasComma, type PermissionSet, refusePermissionSet } from "./permission_set.ts";
 import { pullNeeds, WORKER_PERMISSIONS_FLAG, workerPermissions } from "./pull_needs.ts";
-import { draftOf } from "../config/backends/draft.ts";
-import { hostOf, proxyHost, pullHosts, remoteHost, tcpHosts } from "./hosts.ts";
-import { pidPathOf } from "../config/sockets.ts";
-import { ENGINE_ENVIRONMENT } from "../engine/ipc/command.ts";
-import { privateSocketPath } from "../processes/orders.ts";
-import { LIBC_PATHS } from "../server/kernel.ts";
-import { NOTIFY_VARIABLES } from "../service/notifier.ts";
-import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
-import { BUILT_INS, builtInModelFile, isBuiltIn } from "../models/built_in.ts";
-import { HashCache, hashCachePath, keepsHashes } from "../models/file/hash_cache.ts";
-import { blobsDir, manifestsDir } from "../models/store/layout.ts";
-import { shardPaths } from "../models/file/shards.ts";
-import { TELEMETRY_VARIABLES } from "./telemetry.ts";
+import { localModels } from "../../config/backends/draft.ts";
+import { hostOf, tcpHosts } from "./hosts.ts";
+import { ENGINE_ENVIRONMENT } from "../../engine/ipc/command.ts";
+import { privateSocketPath } from "../../processes/orders.ts";
+import { LIBC_PATHS } from "../../server/kernel.ts";
+import { HUGGING_FACE_VARIABLES } from "../../models/transfer/access.ts";
+import { manifestsDir } from "../../models/store/layout.ts";
+import { fetchPermissions } from "../../libraries/fetch/fetch_command.ts";
+import { TELEMETRY_VARIABLES } from "../telemetry.ts";
 
 /** Inputs besides the options. */
-export interface PermissionContext {
-  /** Environment variables that the configuration reads. */
-  readonly env: readonly string[];
+export interface PermissionContext extends DaemonContext {
   /** The executable that runs the engine. */
   readonly execPath: string;
   /** In an executable whose own permissions are fixed: the arguments that make `execPath` run this program. */
   readonly self?: readonly string[];
-  /** Given if the configuration has relative paths. */
-  readonly workingDirectory?: string;
-  /** Path of the configuration file, whether or not it exists. */
-  readonly configPath?: string;
   /** Endpoint and token file of Hugging Face; asked for only if HTTP clients may download. */
   readonly huggingFace?: () => HuggingFaceOptions;
-  /** For tests; default: the location of the built-in model. */
-  readonly builtInUrl?: URL;
+  /** Formats permissions that flags cannot express; default: refuses them. */
+  readonly passSet?: (set: PermissionSet) => readonly string[];
 }
 
 /** The daemon's remaining permissions. */
@@ -52,10 +42,10 @@ export interface LeftPermissions {
  * @param options The daemon's options.
  * @param context Further inputs.
  * @returns The flags, in a fixed order.
- * @throws {UsageError} If a path contains a comma, which Deno's flags cannot express.
+ * @throws {UsageError} If Deno's flags cannot express a path, and `passSet` is not given.
  */
 export function permissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  return flags(daemonNeeds(options, context));
+  return express(daemonNeeds(options, context), context);
 }
 
 /**
@@ -100,7 +90,14 @@ export function daemonEnvironment(options: DaemonOptions, context: PermissionCon
  * @returns The flags, in a fixed order.
  */
 export function monitorPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  return flags(monitorNeeds(options, context));
+  return flags(
+    monitorNeeds(options, context),
+    // Unrestricted where flags cannot express a path, as with `deno task start`: it keeps nothing but `run`.
+    (set) =>
+      Object.entries(set).flatMap(([name, values]) =>
+        values.some(hasComma) ? [`--allow-${name}`] : asFlags({ [name]: values })
+      ),
+  );
 }
 
 /**
@@ -119,9 +116,7 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
   const list = (name: Need["name"], values: readonly (string | undefined)[]): Need[] =>
     values.filter((value) => value !== undefined).map((value) => ({ name, value, bootOnly: true }));
   const pullInto = options.http.enabled ? options.http.pullInto : undefined;
-  const looksUp = backends.some((backend) =>
-    backend.kind === "llamacpp" && (isNamed(backend) || (backend.draft !== undefined && isNamed(backend.draft)))
-  );
+  const looksUp = localModels(backends).some(isNamed);
   return [
     ...list("read", [
       context.workingDirectory,
@@ -149,7 +144,7 @@ function monitorNeeds(options: DaemonOptions, context: PermissionContext): Need[
  * @returns The flags, in a fixed order.
  */
 export function clientPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  return flags(clientNeeds(options, context));
+  return express(clientNeeds(options, context), context);
 }
 
 function clientNeeds(options: DaemonOptions, context: PermissionContext): Need[] {
@@ -175,7 +170,7 @@ function clientNeeds(options: DaemonOptions, context: PermissionContext): Need[]
  * @returns The flags, in a fixed order.
  */
 export function httpPermissionFlags(options: DaemonOptions, context: PermissionContext): string[] {
-  return [...httpDenoFlags(options), ...flags(httpNeeds(options, context))];
+  return [...httpDenoFlags(options), ...express(httpNeeds(options, context), context)];
 }
 
 /** Flags of `deno run` besides permissions. */
@@ -214,7 +209,22 @@ export function doctorPermissionFlags(options: DaemonOptions, context: Permissio
     // Limit on context size.
     { name: "sys", value: "systemMemoryInfo", bootOnly: false },
   ];
-  return [...flags([...list, ...own]), "--allow-read"];
+  return [...express([...list, ...own], context), "--allow-read"];
+}
+
+/**
+ * Compute the Deno flags of the process that fetches native libraries for such a daemon.
+ *
+ * @param options The daemon's options.
+ * @param context As for `permissionFlags`.
+ * @returns The flags, in a fixed order.
+ */
+export function fetcherPermissionFlags(
+  options: DaemonOptions,
+  { passSet = refusePermissionSet }: PermissionContext,
+): string[] {
+  const { cacheDir = options.runtimeDir, home } = options;
+  return fetchPermissions(cacheDir, home, { socket: privateSocketPath(options), passSet });
 }
 
 /**
@@ -228,8 +238,16 @@ export function missingPermissionFlags(options: DaemonOptions, context: Permissi
   return missing(daemonNeeds(options, context));
 }
 
+/** Format permissions as arguments of `deno run`. */
+export function express(
+  list: readonly Need[],
+  { passSet = refusePermissionSet }: Pick<PermissionContext, "passSet">,
+): string[] {
+  return flags(list, passSet);
+}
+
 function missing(list: readonly Need[]): string[] {
-  return flags(list.filter((need) => !isGranted(descriptor(need)))).slice(1);
+  return flags(list.filter((need) => !isGranted(descriptor(need))), asFlags).slice(1);
 }
 
 /**
@@ -249,7 +267,7 @@ export function missingForBackends(
   // The engine's environment was saved at boot.
   for (const value of ENGINE_ENVIRONMENT) others.add(key({ name: "env", value, bootOnly: true }));
   const own = daemonNeeds({ ...options, backends }, context).filter((need) => !others.has(key(need)));
-  return flags(own.filter((need) => !isGranted(descriptor(need)))).slice(1);
+  return missing(own);
 }
 
 /**
@@ -277,116 +295,3 @@ export function dropBootPermissions(options: DaemonOptions, context: PermissionC
 }
 
 const NAMES = ["read", "write", "net", "run", "ffi", "sys", "env"] as const;
-
-/** What `permissionFlags` permits. */
-export function daemonNeeds(options: DaemonOptions, context: PermissionContext): Need[] {
-  return named(options, context).flatMap((need) => {
-    const link = isFile(need) ? linkTarget(need.value) : undefined;
-    return link === undefined ? [need] : [need, { ...need, value: link.target }];
-  });
-}
-
-/** The permissions with paths as configured, before links are resolved. */
-function named(options: DaemonOptions, context: PermissionContext): Need[] {
-  const { runtimeDir, lockPath, adminSocket, group, logDir } = options;
-  const sockets = [...inferenceSockets(options), options.rpcSocket];
-  const pidFile = pidPathOf(lockPath);
-  const list: Need[] = [];
-  const boot = (name: Need["name"], ...values: string[]): void => {
-    for (const value of values) list.push({ name, value, bootOnly: true });
-  };
-  const keep = (name: Need["name"], ...values: string[]): void => {
-    for (const value of values) list.push({ name, value, bootOnly: false });
-  };
-
-  boot("read", runtimeDir, lockPath, pidFile);
-  boot("write", runtimeDir, lockPath);
-  // Sockets are removed at shutdown, and the inference sockets come and go with the engines.
-  keep("read", adminSocket, ...sockets, logDir);
-  keep("write", adminSocket, ...sockets, pidFile, logDir);
-  // Sockets whose files were removed are bound again.
-  keep("net", ...[adminSocket, ...sockets].map((path) => `unix:${path}`), ...tcpHosts(options));
-  // The group name is looked up each time the socket is bound.
-  if (group !== undefined && !/^\d+$/.test(group)) keep("read", "/etc/group");
-
-  // Processes started by the monitor connect here, also after a configuration reload.
-  const privateSocket = privateSocketPath(options);
-  keep("read", privateSocket);
-  keep("write", privateSocket);
-  keep("net", `unix:${privateSocket}`);
-
-  /** A model's files and their download sources. */
-  const files = (backend: LlamaBackendConfig): void => {
-    const { modelsHome } = options;
-    if (backend.source !== undefined && options.autoPull && modelsHome !== undefined) {
-      boot("read", modelsHome);
-      boot("write", modelsHome);
-      boot("net", ...pullHosts(backend.source.url));
-      boot("env", ...HUGGING_FACE_VARIABLES);
-      if (options.huggingFace?.tokenPath !== undefined) boot("read", options.huggingFace.tokenPath);
-    } else if (modelsHome !== undefined && isNamed(backend)) {
-      // A reloaded configuration may name another model of the store.
-      keep("read", manifestsDir(modelsHome), blobsDir(modelsHome));
-    }
-    if (backend.modelPath !== undefined) {
-      // The other shards of a split model are found by file name or listed by the store.
-      keep("read", ...backend.parts?.map(({ path }) => path) ?? shardPaths(backend.modelPath));
-      return;
-    }
-    if (backend.source !== undefined) {
-      // The names of its blobs are not known before the download.
-      if (modelsHome !== undefined) keep("read", blobsDir(modelsHome));
-      return;
-    }
-    const { modelName: name } = backend;
-    if (!isBuiltIn(name)) return;
-    const cacheDir = options.cacheDir ?? runtimeDir;
-    const url = context.builtInUrl ?? BUILT_INS[name].url;
-    keep("read", builtInModelFile({ name, cacheDir, url }));
-    if (url.protocol !== "file:") {
-      boot("read", cacheDir);
-      boot("write", cacheDir);
-      boot("net", url.host);
-    }
-  };
-  for (const backend of options.backends) {
-    if (backend.kind === "openai-compat") {
-      const proxy = proxyFor(backend);
-      // Deno checks the server's address even if only the proxy is connected to.
-      keep("net", ...proxy === undefined ? [] : [proxyHost(proxy)], remoteHost(backend.baseUrl));
-      boot("env", ...HTTP_CLIENT_ENV);
-      if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
-    }
-    if (backend.kind !== "llamacpp") continue;
-    if (backend.chatTemplate !== undefined) boot("read", backend.chatTemplate);
-    boot("read", ...(backend.lora ?? []).map(({ path }) => path));
-    files(backend);
-    const draft = draftOf(backend);
-    if (draft !== undefined) files(draft);
-  }
-  if (keepsHashes(options)) {
-    const cache = hashCachePath(options);
-    boot("read", dirname(cache));
-    boot("write", dirname(cache));
-    keep("read", ...HashCache.files(cache));
-    keep("write", ...HashCache.files(cache));
-  }
-  // Peer credentials.
-  boot("ffi", ...LIBC_PATHS);
-  // Ownership of the runtime directory.
-  boot("sys", "uid", ...options.autoselected ? ["systemMemoryInfo"] : []);
-  boot("env", ...context.env, ...NOTIFY_VARIABLES);
-  if (context.workingDirectory !== undefined) boot("read", context.workingDirectory);
-  // Read again at SIGHUP.
-  for (const path of [context.configPath, options.apiKeyFile]) if (path !== undefined) keep("read", path);
-  return list;
-}
-
-/** Whether the model is looked up in the store by name. */
-function isNamed({ stored, missing, source }: Pick<LlamaBackendConfig, "stored" | "missing" | "source">): boolean {
-  return stored !== undefined || missing !== undefined || source !== undefined;
-}
-
-function inferenceSockets({ listen }: DaemonOptions): string[] {
-  return Object.values(listen).map(({ socket }) => socket);
-}

@@ -1,6 +1,6 @@
 /** Hosts with ports, in the form `--allow-net` takes. */
-import { proxyPort } from "../backend/openai/http_client.ts";
-import type { DaemonOptions } from "../config/options.ts";
+import { proxyPort } from "../../backend/openai/http_client.ts";
+import type { DaemonOptions } from "../../config/options.ts";
 
 /** Addresses the inference surfaces listen on. */
 export function tcpHosts({ listen }: DaemonOptions): string[] {

@@ -1,19 +1,20 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import type { DaemonOptions, LlamaBackendConfig } from "../../../src/config/options.ts";
-import { UsageError } from "../../../src/config/setting/usage_error.ts";
+import type { DaemonOptions, LlamaBackendConfig } from "../../../../src/config/options.ts";
+import { UsageError } from "../../../../src/config/setting/usage_error.ts";
 import {
   daemonEnvironment,
   httpPermissionFlags,
   monitorPermissionFlags,
   permissionFlags,
-} from "../../../src/monitor/permissions.ts";
-import { HUGGING_FACE_VARIABLES } from "../../../src/models/transfer/access.ts";
-import { ENGINE_ENVIRONMENT } from "../../../src/engine/ipc/command.ts";
-import { TELEMETRY_VARIABLES } from "../../../src/monitor/telemetry.ts";
-import { privateSocketPath } from "../../../src/processes/orders.ts";
-import { LIBC_PATHS } from "../../../src/server/kernel.ts";
-import { daemonOptions } from "../../support/daemons.ts";
+} from "../../../../src/monitor/permissions/permissions.ts";
+import { HUGGING_FACE_VARIABLES } from "../../../../src/models/transfer/access.ts";
+import { ENGINE_ENVIRONMENT } from "../../../../src/engine/ipc/command.ts";
+import type { PermissionSet } from "../../../../src/monitor/permissions/permission_set.ts";
+import { TELEMETRY_VARIABLES } from "../../../../src/monitor/telemetry.ts";
+import { privateSocketPath } from "../../../../src/processes/orders.ts";
+import { LIBC_PATHS } from "../../../../src/server/kernel.ts";
+import { daemonOptions } from "../../../support/daemons.ts";
 
 const CONTEXT = { env: ["HOME", "INFERD_TCP"], execPath: "/bin/deno" };
 const LLAMA = { kind: "llamacpp", name: "llamacpp", modelName: "inferd-tiny" } as const;
@@ -172,7 +173,7 @@ Deno.test("httpPermissionFlags gives the store and the hub where clients may dow
   const more = (name: string): readonly string[] =>
     valuesOf(flags, name).filter((value) => !valuesOf(without, name).includes(value));
   assertEquals(flags.filter((flag) => !flag.startsWith("--allow-")), ["--unstable-worker-options", "--no-prompt"]);
-  assertEquals(more("read"), ["/models", "/token", fromFileUrl(new URL("../../../", import.meta.url))]);
+  assertEquals(more("read"), ["/models", "/token", fromFileUrl(new URL("../../../../", import.meta.url))]);
   assertEquals(more("write"), ["/models"]);
   assertEquals(more("net"), ["hub.example:443"]);
   assertEquals(more("sys"), ["statfs", "systemMemoryInfo"]);
@@ -190,13 +191,27 @@ Deno.test("permissionFlags gives run to no daemon", () => {
   assertEquals(permissionFlags(options, CONTEXT).filter((flag) => flag.startsWith("--allow-run")), []);
 });
 
-Deno.test("permissionFlags refuses a path with a comma, which Deno's flags cannot name", () => {
+Deno.test("permissionFlags refuses a path with a comma, or passes all permissions as a set", () => {
   const options = daemonOptions("/d", { backends: [{ ...LLAMA, modelPath: "/models/a,b.gguf" }] });
   assertThrows(
     () => permissionFlags(options, CONTEXT),
     UsageError,
-    '"/models/a,b.gguf": Deno\'s --allow-read does not allow a comma',
+    'Cannot express "/models/a,b.gguf" as a flag of Deno: it has a comma. Put {"permissions":{"default":{"read":[',
   );
+  let passed: PermissionSet = {};
+  const passSet = (set: PermissionSet): string[] => {
+    passed = set;
+    return ["-P"];
+  };
+  assertEquals(permissionFlags(options, { ...CONTEXT, passSet }), ["--no-prompt", "-P"]);
+  assertEquals([passed.read?.includes("/models/a,b.gguf"), passed.sys], [true, ["uid"]]);
+});
+
+Deno.test("monitorPermissionFlags allows to read anything where a path has a comma, and no more", () => {
+  const [named, whole] = ["/c/config.json", "/c,d/config.json"].map((configPath) =>
+    monitorPermissionFlags(daemonOptions("/d"), { ...CONTEXT, configPath })
+  );
+  assertEquals(whole, named?.map((flag) => flag.startsWith("--allow-read=") ? "--allow-read" : flag));
 });
 
 Deno.test("monitorPermissionFlags gives what starting the daemon takes, and nothing to write or connect to", () => {

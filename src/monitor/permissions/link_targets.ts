@@ -2,7 +2,7 @@
  * Resolves symbolic links in paths: Deno sometimes checks the permission for the file that is opened, not only for the
  * given name (`Deno.open` does, `Deno.openSync` does not).
  */
-import { basename, dirname, join } from "@std/path";
+import { basename, dirname, join } from "node:path";
 
 /** A path that resolves elsewhere. */
 export interface LinkTarget {

@@ -3,9 +3,9 @@
  * own and gives them up before it listens.
  */
 import { fromFileUrl } from "@std/path";
-import type { HuggingFaceOptions } from "../config/options.ts";
-import { HUGGING_FACE_VARIABLES } from "../models/transfer/access.ts";
-import { HF_ENDPOINT } from "../models/transfer/reference.ts";
+import type { HuggingFaceOptions } from "../../config/options.ts";
+import { HUGGING_FACE_VARIABLES } from "../../models/transfer/access.ts";
+import { HF_ENDPOINT } from "../../models/transfer/reference.ts";
 import { pullHosts } from "./hosts.ts";
 import { linkTarget } from "./link_targets.ts";
 import { descriptor, type Need } from "./need.ts";
@@ -14,10 +14,10 @@ import { descriptor, type Need } from "./need.ts";
 export const WORKER_PERMISSIONS_FLAG = "--unstable-worker-options";
 
 /** The module that downloads. */
-export const PULL_WORKER = new URL("../pulls/worker.ts", import.meta.url);
+export const PULL_WORKER = new URL("../../pulls/worker.ts", import.meta.url);
 
 /** The program's own files; the parts of a worker are read with the permissions of who starts it. */
-const PROGRAM = new URL("../../", import.meta.url);
+const PROGRAM = new URL("../../../", import.meta.url);
 
 /** What the worker may do; in everything else it has no permission. */
 export interface WorkerPermissions {

@@ -1,0 +1,77 @@
+/** llama-server's generation fields beyond OpenAI's, taken by all of its generation endpoints, and their defaults. */
+import { z } from "zod";
+
+/** The only value of each option that the daemon does not have: the one that turns it off. */
+const OFF = {
+  adaptive_target: -1,
+  backend_sampling: false,
+  dry_multiplier: 0,
+  dynatemp_range: 0,
+  id_slot: -1,
+  ignore_eos: false,
+  min_keep: 0,
+  mirostat: 0,
+  n_indent: 0,
+  post_sampling_probs: false,
+  repeat_last_n: 64,
+  return_progress: false,
+  t_max_predict_ms: 0,
+  timings_per_token: false,
+  top_n_sigma: -1,
+  typical_p: 1,
+  verbose: false,
+  xtc_probability: 0,
+} as const;
+
+type Off = { [Name in keyof typeof OFF]: z.ZodOptional<z.ZodNullable<z.ZodLiteral<(typeof OFF)[Name]>>> };
+
+/** Schema of the fields. */
+export const extensions = {
+  ...Object.fromEntries(
+    Object.entries(OFF).map(([name, off]) => [
+      name,
+      z.literal(off, `must be ${off}: it is not supported, or the daemon decides it`).nullish(),
+    ]),
+  ) as Off,
+  // Parameters of samplers that are off, and the number of tokens to keep of a truncated prompt, where such prompts are
+  // refused.
+  adaptive_decay: z.number().nullish(),
+  dry_allowed_length: z.number().nullish(),
+  dry_base: z.number().nullish(),
+  dry_penalty_last_n: z.number().nullish(),
+  dry_sequence_breakers: z.array(z.string()).nullish(),
+  dynatemp_exponent: z.number().nullish(),
+  mirostat_eta: z.number().nullish(),
+  mirostat_tau: z.number().nullish(),
+  n_discard: z.int().nullish(),
+  n_keep: z.int().nullish(),
+  xtc_threshold: z.number().nullish(),
+};
+
+const DEFAULTS: Readonly<Record<string, unknown>> = {
+  // llama-server's number for a random seed.
+  seed: 2 ** 32 - 1,
+  temperature: 1,
+  top_k: 64,
+  top_p: 0.95,
+  min_p: 0,
+  repeat_penalty: 1,
+  presence_penalty: 0,
+  frequency_penalty: 0,
+  n_predict: -1,
+  max_tokens: -1,
+  n_probs: 0,
+  stop: [],
+  stream: false,
+  ...OFF,
+};
+
+/**
+ * Format `generation_settings`.
+ *
+ * @param asked The request's fields; without any, these are the defaults.
+ */
+export function settingsOf(asked: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  const given = (name: string): unknown => asked[name] ?? DEFAULTS[name];
+  return Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, given(name)]));
+}

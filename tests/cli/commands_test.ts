@@ -263,6 +263,8 @@ Deno.test("inferd watch says how far weights are loaded, a few times only", asyn
   Deno.mkdirSync(box.runtimeDir, { mode: 0o700 });
   const loading = { ...head, status: "loading_model", phase: "mmap", path: "/models/m.gguf" } as const;
   await using _server = new ScriptedServer(async (peer) => {
+    // What is unread when it closes would take the frames with it.
+    await peer.line();
     await peer.send(loading);
     for (const progress of [0.434, 0.5, 0.6]) await peer.send({ ...loading, progress });
     await peer.send({ ...head, status: "ready" });

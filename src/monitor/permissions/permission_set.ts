@@ -64,12 +64,16 @@ function configuration(set: PermissionSet): unknown {
   const permissions = { default: set };
   const root = new URL("../../../", import.meta.url);
   if (root.protocol !== "file:") return { lock: false, permissions };
+  const { imports: mapped, links = [] }: {
+    readonly imports: Readonly<Record<string, string>>;
+    readonly links?: readonly string[];
+  } = config;
   const absolute = (path: string): string => path.startsWith("./") ? new URL(path, root).href : path;
   const client = ["@inferd/client", "@inferd/client/paths", "@inferd/client/protocol"];
-  const imports = Object.entries(config.imports).map(([name, target]) => [name, absolute(target)]);
+  const imports = Object.entries(mapped).map(([name, target]) => [name, absolute(target)]);
   return {
     lock: false,
-    links: config.links.map(absolute),
+    links: links.map(absolute),
     imports: Object.fromEntries([...imports, ...client.map((name) => [name, import.meta.resolve(name)])]),
     permissions,
   };

@@ -5,7 +5,6 @@
  * 1 the first line says what to load · 2 libraries, fetched by the daemon where they are not here · 3 model, memory, chat
  * template · 4 a throw-away decode · 5 permissions given back · 6 `ready` · 7 serve
  */
-import { setImmediate } from "node:timers";
 import { exit, ownArguments } from "../confinement/confined.ts";
 import { PromptError, PromptTooLongError } from "./chat/chat.ts";
 import { AttachmentError } from "./chat/render/messages.ts";
@@ -208,7 +207,8 @@ async function main(): Promise<void> {
 
 /** Let promises settle: those of what is computed beside this thread. With nothing else to do, wait for one a while. */
 async function lookAround(beside: Promise<void>, idle: boolean): Promise<void> {
-  if (!idle) return await new Promise((resolve) => void setImmediate(resolve));
+  // With `setImmediate` some results of other threads are not there after many steps.
+  if (!idle) return await new Promise((resolve) => void setTimeout(resolve, 0));
   let timer: ReturnType<typeof setTimeout> | undefined;
   await Promise.race([beside, new Promise<void>((resolve) => timer = setTimeout(resolve, LOOK_MS))]);
   clearTimeout(timer);

@@ -25,10 +25,10 @@ export class PromptPace {
   /** Moving average of milliseconds per token by size class; 0 if unknown. */
   readonly #costs: number[] = SIZES.map(() => 0);
 
-  /** Size of the largest step expected to take at most `ms`; whole tiles, if any. */
-  tokensWithin(ms: number): number {
+  /** Size of the largest step expected to take at most `ms`; whole tiles, if any; at least `least`. */
+  tokensWithin(ms: number, least: number = SIZES[0]): number {
     let cost = 0;
-    let tokens: number = SIZES[0];
+    let tokens = least;
     for (const [i, size] of SIZES.entries()) {
       cost = this.#costs[i] || cost;
       if (cost === 0) continue;
@@ -40,8 +40,21 @@ export class PromptPace {
     return cost === 0 ? FIRST_TOKENS : tokens;
   }
 
-  learn(tokens: number, ms: number): void {
+  /** Expected duration of this many tokens; 0 if nothing is known. */
+  msOf(tokens: number): number {
     const size = SIZES.findIndex((largest) => tokens <= largest);
+    // Of the next smaller size that is known, else of a larger one.
+    const known = this.#costs.slice(0, size + 1).findLast((cost) => cost > 0) ?? this.#costs.find((cost) => cost > 0);
+    return tokens * (known ?? 0);
+  }
+
+  /**
+   * Record the duration of a step.
+   *
+   * @param piece Its most tokens of one sequence, if each was computed on its own.
+   */
+  learn(tokens: number, ms: number, piece = tokens): void {
+    const size = SIZES.findIndex((largest) => piece <= largest);
     if (size < 0) return;
     const newest = Math.max(ms, 0.001) / tokens;
     const before = this.#costs[size] || newest;

@@ -36,6 +36,8 @@ export class Prompts {
   readonly #starting: Slot<Running>[] = [];
   readonly #pace = new PromptPace();
   readonly #answerTimes = new AnswerTimes();
+  /** The most tokens of one prompt in the current step. */
+  #piece = 0;
 
   constructor(options: PromptsOptions) {
     this.#options = options;
@@ -76,7 +78,7 @@ export class Prompts {
   learn(prompts: number, answers: number, ms: number): void {
     if (prompts === 0) this.#answerTimes.learn(answers, ms);
     else if (this.#options.decoder.apart) {
-      this.#pace.learn(prompts, Math.max(ms - this.#answerTimes.of(answers), ms / 2));
+      this.#pace.learn(prompts, Math.max(ms - this.#answerTimes.of(answers), ms / 2), this.#piece || prompts);
     } else this.#pace.learn(prompts + answers, ms);
   }
 
@@ -89,11 +91,10 @@ export class Prompts {
    * @returns The number of tokens put.
    */
   put(others: number, isWaitedFor = others > 0): number {
-    if (this.#starting.length === 0) return 0;
-    const shared = this.tokensWithin(BESIDE_MS, others);
-    const { apart } = this.#options.decoder;
+    this.#piece = 0;
     let put = 0;
     let last = 0;
+    let spent = 0;
     for (const slot of this.#starting) {
       const running = slot.job as Running;
       if (running.paused || !running.begun && !this.#begin(slot, running)) continue;
@@ -103,17 +104,30 @@ export class Prompts {
       const from = slot.tokens.length;
       const left = prompt.length - from;
       const isAlone = put === 0 && others === 0 && !isWaitedFor;
-      const budget = isAlone ? this.tokensWithin(ALONE_MS, others) : shared - put;
+      const budget = this.#left(isAlone ? ALONE_MS : BESIDE_MS, { others, put, spent });
       if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) break;
-      const tokens = put > 0 && apart ? inOnePass(left, budget, last) : Math.min(left, budget);
+      const tokens = put > 0 && this.#options.decoder.apart ? inOnePass(left, budget, last) : Math.min(left, budget);
       const end = from + tokens;
       for (let at = from; at < end; at++) {
         this.#options.batch.put(slot, prompt[at] as number, at, isAsked && at === prompt.length - 1);
       }
       put += tokens;
       last = tokens;
+      spent += this.#pace.msOf(tokens);
+      this.#piece = Math.max(this.#piece, tokens);
     }
     return put;
+  }
+
+  /** Tokens that another prompt may have in the step. With separate cells its cost per token is that of its own size. */
+  #left(
+    ms: number,
+    { others, put, spent }: { readonly others: number; readonly put: number; readonly spent: number },
+  ): number {
+    if (put === 0) return this.tokensWithin(ms, others);
+    if (!this.#options.decoder.apart) return this.tokensWithin(ms, others) - put;
+    const left = ms - this.#answerTimes.of(others) - spent;
+    return Math.min(this.#pace.tokensWithin(left, 0), inTiles(BATCH_TOKENS - others) - put);
   }
 
   /** Prompt tokens that fit into this time and into the batch. */

@@ -15,8 +15,11 @@ export interface TokenizingModel {
   readonly tokenizeBeside?: (text: string, special: boolean) => Promise<Int32Array>;
 }
 
-/** Longer texts take several milliseconds and are tokenized off the decoding thread. */
-const LONG_CHARACTERS = 4096;
+/**
+ * Longer texts take tens of milliseconds and are tokenized off the decoding thread. What that thread has done is known
+ * only when a step has ended.
+ */
+const LONG_CHARACTERS = 16_384;
 /** Characters of short texts tokenized per time slice. */
 const PIECE_CHARACTERS = 1024;
 

@@ -37,6 +37,8 @@ interface Subject {
 }
 
 const WARM_UP_CLIENTS = 8;
+/** After so many answers the bridge's code is compiled. */
+const COMPILED_AFTER = 100;
 
 /** Allowed cost of the bridge per token, in microseconds. */
 const MOST_BRIDGE_US = 40;
@@ -125,8 +127,8 @@ async function benchSubject(
       }
     }
     rows.push(...rowsOf({ section, figure, goal }, results));
-    // With answers of a few tokens it would measure the cost of a request.
-    if (bridgePid !== undefined && maxTokens > FEW_TOKENS) {
+    // With answers of a few tokens it would measure the cost of a request, and after few answers that of compilation.
+    if (bridgePid !== undefined && maxTokens > FEW_TOKENS && warmUp >= COMPILED_AFTER) {
       rows.push(bridgeRow({ section, figure }, bridgeMs, results.ours));
     }
   }

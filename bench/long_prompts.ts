@@ -13,8 +13,8 @@ const CONTEXT_TOKENS = 4096;
 const LENGTHS = [700, 3000] as const;
 const CLIENTS = [1, 4, 8] as const;
 const BEGINNINGS = ["different", "shared"] as const;
-/** Tokens at the end of each prompt that are not shared, where prefixes are shared. */
-const OWN_TOKENS = 30;
+/** Tokens at the end of each prompt that are not shared, where prefixes are shared: a question. */
+const OWN_TOKENS = 16;
 const MAX_TOKENS = 16;
 /** Prompts per client and round of the shorter length; of the longer, one. */
 const PROMPTS_PER_CLIENT = 2;

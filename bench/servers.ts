@@ -259,7 +259,7 @@ export async function serveBackend(
 async function bridgeIn(pid: number): Promise<number> {
   for (const one of await processTree(pid)) {
     const args = (await Deno.readTextFile(`/proc/${one}/cmdline`)).split("\0");
-    if (args.includes("http")) return one;
+    if (args.some((arg) => arg.endsWith("/src/cli/http_main.ts"))) return one;
   }
   throw new Error("The daemon runs no bridge");
 }

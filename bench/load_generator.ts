@@ -1,6 +1,7 @@
 /** Client of the load generator process. */
+import { delay } from "@std/async/delay";
 import { join } from "@std/path";
-import { Process } from "./processes.ts";
+import { idleMs, Process } from "./processes.ts";
 import type {
   BesideJob,
   BesideResult,
@@ -14,7 +15,13 @@ import type {
   StreamResult,
 } from "./load_job.ts";
 
-/** A load generator process. Runs one job at a time. */
+/** The machine is idle when its processors were, for this share of so many milliseconds. */
+const IDLE_SHARE = 0.9;
+const LOOK_MS = 200;
+/** Then it is measured anyway. */
+const MOST_LOOKS = 40;
+
+/** A load generator process. Runs one job at a time, once the machine is idle. */
 export class LoadGenerator implements AsyncDisposable {
   readonly #process: Process;
   readonly #jobs: WritableStreamDefaultWriter<Uint8Array>;
@@ -34,6 +41,7 @@ export class LoadGenerator implements AsyncDisposable {
   run(job: NeighbourJob): Promise<NeighbourResult>;
   run(job: RefusalJob): Promise<RefusalResult>;
   async run(job: LoadJob): Promise<StreamResult | BesideResult | NeighbourResult | RefusalResult> {
+    await idle();
     await this.#jobs.write(new TextEncoder().encode(JSON.stringify(job) + "\n"));
     const { value } = await Promise.race([this.#replies.read(), this.#process.died]);
     const reply: LoadReply = JSON.parse(value ?? '{"failed":"The load generator ended"}');
@@ -45,5 +53,15 @@ export class LoadGenerator implements AsyncDisposable {
     await this.#jobs.close().catch(() => {});
     await this.#replies.cancel();
     await this.#process[Symbol.asyncDispose]();
+  }
+}
+
+/** Wait for servers that go on after their last answer, e.g. with the next turn: the other one would be slowed down. */
+async function idle(): Promise<void> {
+  for (let looks = 0; looks < MOST_LOOKS; looks++) {
+    const before = idleMs();
+    if (before === undefined) return;
+    await delay(LOOK_MS);
+    if ((idleMs() ?? 0) - before >= IDLE_SHARE * LOOK_MS * navigator.hardwareConcurrency) return;
   }
 }

@@ -110,6 +110,15 @@ export async function cpuMs(pid: number): Promise<number> {
 }
 
 /**
+ * Idle time of all processors together, in milliseconds; `undefined` where the system does not tell.
+ */
+export function idleMs(): number | undefined {
+  if (Deno.build.os !== "linux") return undefined;
+  const [total = ""] = Deno.readTextFileSync("/proc/stat").split("\n");
+  return Number(total.trim().split(/\s+/)[4]) * CLOCK_TICK_MS;
+}
+
+/**
  * Resident memory of a process.
  *
  * @param pid The process.

@@ -122,7 +122,6 @@ function variablesFor(
     messages: given === "found" ? inMood(messages, mood) : messages,
     tools: toolsOf(conversation) ?? as.noTools,
     ...(asText ? textsOf(conversation) : {}),
-    date_string: strftime(new Date(), "%d %b %Y"),
     bos_token: bos,
     eos_token: eos,
     add_generation_prompt: conversation.begun !== true,

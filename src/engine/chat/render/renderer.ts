@@ -63,7 +63,6 @@ export class TemplateRenderer implements Renderer {
       messages: messagesFor(turns, form),
       tools: offered,
       add_generation_prompt: prompt,
-      ...(this.source.includes("date_string") ? { date_string: strftime(new Date(), "%d %b %Y") } : {}),
       ...(this.source.includes("functions") ? legacyVariables(tools) : {}),
       ...variables,
     });

@@ -143,7 +143,7 @@ export async function runDaemon(args: readonly string[], machine: Machine): Prom
     notifier?.ready();
     screen?.clear();
     if (LEVELS_WITH_BANNER.has(options.logLevel)) {
-      complain(bannerOf({ ...daemon.options, listen: daemon.listen }, daemon.capabilities));
+      complain(bannerOf({ ...daemon.options, listen: await daemon.listen() }, daemon.capabilities));
     }
     await daemon.done;
     return 0;

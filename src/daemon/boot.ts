@@ -43,7 +43,7 @@ export interface Daemon extends AsyncDisposable {
   /** Current options; a reload changes them. */
   readonly options: DaemonOptions;
   /** Where it listens once it is ready: with the ports that the system chose. */
-  readonly listen: DaemonOptions["listen"];
+  listen(): Promise<DaemonOptions["listen"]>;
   /** Capabilities of each backend, as far as known. */
   readonly capabilities: ReturnType<StatusBoard["capabilities"]>;
   /** Resolves when clients can connect; rejects if the daemon could not start, or was drained before. */
@@ -251,7 +251,6 @@ class RunningDaemon implements Daemon {
   readonly #booting = new AbortController();
   readonly #building: Promise<Built>;
   readonly #ended = Promise.withResolvers<void>();
-  #serving: Serving | undefined;
   #isReady = false;
   #ending: Promise<void> | undefined;
   readonly #stopReload = new AbortController();
@@ -283,8 +282,8 @@ class RunningDaemon implements Daemon {
     return this.#options;
   }
 
-  get listen(): DaemonOptions["listen"] {
-    return this.#serving?.listen ?? this.#options.listen;
+  async listen(): Promise<DaemonOptions["listen"]> {
+    return (await this.#building).serving.listen;
   }
 
   get capabilities(): ReturnType<StatusBoard["capabilities"]> {
@@ -315,7 +314,6 @@ class RunningDaemon implements Daemon {
     try {
       // 5 models: where they are
       const { serving } = await this.#building;
-      this.#serving = serving;
       signal.throwIfAborted();
       // 6 engines: load, `capabilities`; 7 every backend ready
       await Promise.all([serving.load(signal), this.#sizeMemory()]);

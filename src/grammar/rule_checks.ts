@@ -45,17 +45,6 @@ export function refuseLeftRecursion(
   }
 }
 
-/**
- * Which rules can come to an end.
- *
- * @param rules The rules; one that is not defined yet is taken to.
- * @returns For each rule, whether there is a text that matches it.
- */
-export function finiteRules(rules: readonly (readonly (readonly GrammarSymbol[])[] | undefined)[]): boolean[] {
-  const parts = (symbols: readonly GrammarSymbol[]): GrammarSymbol[] => symbols.filter((symbol) => "rule" in symbol);
-  return nullableRules(rules.map((alternatives) => alternatives?.map(parts) ?? [[]]));
-}
-
 /** Rules that match nothing at all, among other things. */
 function nullableRules(rules: readonly (readonly (readonly GrammarSymbol[])[])[]): boolean[] {
   const nullable = rules.map(() => false);

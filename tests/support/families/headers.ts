@@ -69,41 +69,27 @@ export const BARE: Family = {
   textBeforeCalls: false,
 };
 
-/** A list of calls without a marker (xLAM). */
-export const BARE_LIST: Family = {
-  name: "bare list",
+/** A list of calls without a marker. */
+const bareList = (name: string, call: string): Family => ({
+  name,
   template: template({
     ...TURNS,
-    assistant: header("assistant") +
-      when(
-        "message.tool_calls",
-        `[${eachCall(`{"name": "${NAME}", "arguments": ${ARGUMENTS}}`, ", ")}]`,
-        CONTENT,
-      ) + "<|eot_id|>",
+    assistant: `${header("assistant")}${when("message.tool_calls", `[${eachCall(call, ", ")}]`, CONTENT)}<|eot_id|>`,
   }),
   ...TOKENS_OF_TURNS,
   markers: [],
   markersAre: EVERY,
   textBeforeCalls: false,
-};
+});
 
-/** A list of Python calls without a marker (Llama 4, ToolACE). */
-export const BARE_PYTHON: Family = {
-  name: "bare Python list",
-  template: template({
-    ...TURNS,
-    assistant: header("assistant") +
-      when(
-        "message.tool_calls",
-        `[${eachCall(`${NAME}(${eachArgument("{{ key }}={{ value | tojson }}", ", ")})`, ", ")}]`,
-        CONTENT,
-      ) + "<|eot_id|>",
-  }),
-  ...TOKENS_OF_TURNS,
-  markers: [],
-  markersAre: EVERY,
-  textBeforeCalls: false,
-};
+/** A list of objects (xLAM). */
+export const BARE_LIST: Family = bareList("bare list", `{"name": "${NAME}", "arguments": ${ARGUMENTS}}`);
+
+/** A list of Python calls (Llama 4, ToolACE). */
+export const BARE_PYTHON: Family = bareList(
+  "bare Python list",
+  `${NAME}(${eachArgument("{{ key }}={{ value | tojson }}", ", ")})`,
+);
 
 /** A tag has the name, and JSON stands in it (Functionary 3.1, Llama 3.1 with tools of its user's). */
 export const FUNCTION_TAG: Family = {

@@ -9,7 +9,8 @@ import { ModelError } from "./first_look.ts";
 import type { Model } from "./model.ts";
 import { type LookIn, StepWatch, type WatchLimits } from "./step_watch.ts";
 import { ThreadPools } from "./threads/pools.ts";
-import { StepTimer, ThreadGovernor } from "./threads/governor.ts";
+import { cpuMs, StepTimer, ThreadGovernor } from "./threads/governor.ts";
+import { openOtherLoad } from "./threads/other_load.ts";
 import { applyToContext, useAdapters } from "./settings.ts";
 
 /** Maximum tokens of a step. */
@@ -124,6 +125,7 @@ export class Context implements Decoder {
     this.#governor = new ThreadGovernor(
       options.threads,
       (tokens) => model.bytes * tokens < LARGE_STEP_BYTES ? 1 : options.threads,
+      { others: openOtherLoad(cpuMs) },
     );
     this.#threads = new ThreadPools(library, this.#handle, options.threads);
     const { lookIn, limits = {} } = options;

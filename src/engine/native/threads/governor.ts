@@ -3,6 +3,7 @@
  * every operation, so with a small model or on a busy machine more threads may be several times slower.
  */
 import process from "node:process";
+import type { OtherLoad } from "./other_load.ts";
 
 /** Cores that this process may use: physical ones, within affinity and quota. */
 export function usableCores(): number {
@@ -33,6 +34,11 @@ const CLEARLY_BETTER = 0.9;
 const CLEARLY_WORSE = 1.3;
 /** Below this share of its cores, the process is considered disturbed by others. */
 const UNDISTURBED = 0.85;
+/** With this share of them free, threads that were given up because of others are taken again. */
+const CALM = 0.9;
+/** Milliseconds until it is looked whether others rest, first and at most: doubles each time that they soon work again. */
+const FIRST_LOOK_MS = 500;
+const LAST_LOOK_MS = 60_000;
 /** Steps per trial. */
 const TRIAL_STEPS = 4;
 /** Compute time between trials, initial and maximum: doubles as long as trials change nothing. */
@@ -70,7 +76,7 @@ export class StepTimer {
 }
 
 /** CPU time of this process, all threads. */
-function cpuMs(): number {
+export function cpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }
@@ -91,6 +97,14 @@ interface Experience {
   waste: number;
   untilTrialMs: number;
   intervalMs: number;
+  /** The choice that was given up because others used the cores. */
+  calm: number | undefined;
+}
+
+export interface GovernorOptions {
+  /** What other processes use; absent: it cannot be told. */
+  readonly others?: Pick<OtherLoad, "cores"> | undefined;
+  readonly now?: () => number;
 }
 
 /**
@@ -100,6 +114,9 @@ interface Experience {
  * idle machine; more are tried from time to time. A step is used for a trial only if its possible cost is at most
  * {@linkcode TRIAL_SHARE} of the compute time since the last trial and since the newest request began, so that no
  * request pays more than that share.
+ *
+ * Short requests never earn a trial of more threads. So those given up because of other processes are taken again
+ * without one, once the others rest.
  */
 export class ThreadGovernor {
   readonly #choices: readonly number[];
@@ -110,12 +127,20 @@ export class ThreadGovernor {
   #trying = false;
   #steps = 0;
   #asks = true;
+  readonly #others: Pick<OtherLoad, "cores"> | undefined;
+  readonly #now: () => number;
+  /** When to look whether others rest; `undefined` while no threads are given up. */
+  #lookAt: number | undefined;
+  #lookMs = FIRST_LOOK_MS;
+  #calmAt = -Infinity;
 
   /**
    * @param most Maximum number of threads.
    * @param first Initial number of threads for steps of at least this many tokens.
    */
-  constructor(most: number, first: (tokens: number) => number) {
+  constructor(most: number, first: (tokens: number) => number, options: GovernorOptions = {}) {
+    this.#others = options.others;
+    this.#now = options.now ?? ((): number => performance.now());
     const choices: number[] = [];
     for (let threads = 1; threads < most; threads *= 2) choices.push(threads);
     this.#choices = [...choices, most];
@@ -129,6 +154,7 @@ export class ThreadGovernor {
       waste: 0,
       untilTrialMs: FIRST_INTERVAL_MS,
       intervalMs: FIRST_INTERVAL_MS,
+      calm: undefined,
     }));
   }
 
@@ -139,6 +165,7 @@ export class ThreadGovernor {
 
   /** Thread count for a step of this many tokens. */
   choose(tokens: number): number {
+    if (this.#lookAt !== undefined && this.#now() >= this.#lookAt) this.#look();
     const kind = this.#kind(tokens);
     kind.trial ??= this.#nextTrial(kind);
     this.#trying = kind.trial !== undefined &&
@@ -203,6 +230,7 @@ export class ThreadGovernor {
 
   #endTrial(kind: Experience, trial: number): void {
     if (kind.trialCost < kind.cost * CLEARLY_BETTER) {
+      if (trial < kind.current) this.#giveUp();
       this.#move(kind, trial);
       kind.intervalMs = FIRST_INTERVAL_MS;
     } else {
@@ -222,9 +250,43 @@ export class ThreadGovernor {
     const upwards = to > kind.current;
     for (const [i, other] of this.#kinds.entries()) {
       if (i !== at && (upwards ? i < at || other.current >= to : i > at || other.current <= to)) continue;
+      if (!upwards) other.calm ??= other.current;
+      else if (to >= (other.calm ?? 0)) other.calm = undefined;
       other.current = to;
       other.cost = 0;
       other.trial = undefined;
+    }
+  }
+
+  /** Threads are given up: from now on it is looked what others use. */
+  #giveUp(): void {
+    if (this.#others === undefined) return;
+    const now = this.#now();
+    this.#lookMs = now - this.#calmAt < this.#lookMs * 2 ? Math.min(this.#lookMs * 2, LAST_LOOK_MS) : FIRST_LOOK_MS;
+    this.#others.cores();
+    this.#lookAt = now + this.#lookMs;
+  }
+
+  /** Takes the threads again that were given up, if others have left enough cores since the last look. */
+  #look(): void {
+    this.#lookAt = undefined;
+    const given = this.#kinds.filter(({ calm }) => calm !== undefined);
+    if (given.length === 0) return;
+    const now = this.#now();
+    const free = navigator.hardwareConcurrency - (this.#others?.cores() ?? Infinity);
+    const threads = Math.max(...given.map(({ calm }) => this.#choices[calm as number] as number));
+    if (free < threads * CALM) {
+      this.#lookAt = now + this.#lookMs;
+      return;
+    }
+    this.#calmAt = now;
+    for (const kind of given) {
+      kind.current = kind.calm as number;
+      kind.calm = undefined;
+      kind.cost = 0;
+      kind.cores = 0;
+      kind.trial = undefined;
+      kind.untilTrialMs = kind.intervalMs = FIRST_INTERVAL_MS;
     }
   }
 }

@@ -159,3 +159,54 @@ Deno.test("ThreadGovernor has no choice when there is one core", () => {
   const governor = new ThreadGovernor(1, () => 1);
   assertEquals([...work(governor, { forMs: 1000, ms: () => 1, cores: () => 0.2 }).keys()], [1]);
 });
+
+/** A governor of as many threads as the machine has cores, which others use or not; and a clock. */
+function beside(): { readonly governor: ThreadGovernor; readonly world: { now: number; others: number } } {
+  const world = { now: 0, others: 0 };
+  const governor = new ThreadGovernor(navigator.hardwareConcurrency, () => navigator.hardwareConcurrency, {
+    others: { cores: () => world.others },
+    now: () => world.now,
+  });
+  return { governor, world };
+}
+
+const ALL = navigator.hardwareConcurrency;
+const crowded = (threads: number): number => threads === 1 ? 50 : 500;
+
+/** Requests that are too short to earn a trial of more threads. */
+function shortRequests(governor: ThreadGovernor): void {
+  for (let request = 0; request < 200; request++) {
+    governor.beginRequest();
+    work(governor, { forMs: 400, ms: (threads) => 50 / threads });
+  }
+}
+
+Deno.test("ThreadGovernor takes threads again for short requests when others rest", { ignore: ALL < 2 }, () => {
+  const { governor, world } = beside();
+  work(governor, { forMs: 20_000, ms: crowded, cores: () => 0.5 });
+  assertEquals(governor.choose(1), 1);
+  shortRequests(governor);
+  assertEquals(governor.choose(1), 1);
+  world.now = 600;
+  shortRequests(governor);
+  assertEquals(governor.choose(1), ALL);
+});
+
+Deno.test("ThreadGovernor looks less and less often whether others rest that do not", { ignore: ALL < 2 }, () => {
+  const { governor, world } = beside();
+  // It seems that cores are free, but they are not.
+  let moves = 0;
+  let before = ALL;
+  for (; world.now < 600_000; world.now += 100) {
+    work(governor, { forMs: 100, ms: crowded, cores: () => 0.5 });
+    const threads = governor.choose(1);
+    if (threads !== before) moves++;
+    before = threads;
+  }
+  assert(moves <= 30, `${moves} changes`);
+  world.others = ALL;
+  world.now += 70_000;
+  work(governor, { forMs: 100, ms: crowded, cores: () => 0.5 });
+  world.now += 600_000;
+  assertEquals(governor.choose(1), 1);
+});

@@ -106,7 +106,8 @@ export class Prompts {
       const isAlone = put === 0 && others === 0 && !isWaitedFor;
       const budget = this.#left(isAlone ? ALONE_MS : BESIDE_MS, { others, put, spent });
       if (put > 0 && budget < Math.min(left, PROMPT_TOKENS_LEAST)) break;
-      const tokens = put > 0 && this.#options.decoder.apart ? inOnePass(left, budget, last) : Math.min(left, budget);
+      const tokens = this.#options.decoder.apart ? inPasses(left, budget, last) : Math.min(left, budget);
+      if (tokens === 0) break;
       const end = from + tokens;
       for (let at = from; at < end; at++) {
         this.#options.batch.put(slot, prompt[at] as number, at, isAsked && at === prompt.length - 1);
@@ -176,10 +177,23 @@ export class Prompts {
 }
 
 /**
- * Tokens of a prompt that shares a step with another one. With separate cells, llama.cpp computes equally many tokens of
- * each in one pass and what is left of one in another, which is worth it for whole tiles, and for the end of a prompt.
+ * Tokens of a prompt for a step, with separate cells. llama.cpp then computes equally many tokens of each prompt in the
+ * step in one pass, and what is left of one in another. Less than a tile costs twice as much per token.
+ *
+ * @param left Tokens of the prompt that are not decoded.
+ * @param budget The most tokens.
+ * @param other Tokens of the prompt before it in the step; 0 if there is none.
+ * @returns 0 if it is better decoded in a later step.
  */
-function inOnePass(left: number, budget: number, other: number): number {
-  if (left <= Math.min(budget, other + TILE / 2)) return left;
-  return Math.min(left, budget, other + Math.max(0, Math.floor((budget - other) / TILE) * TILE));
+function inPasses(left: number, budget: number, other: number): number {
+  if (other === 0) {
+    // A whole tile remains for the last step.
+    const rest = left - budget;
+    return rest > 0 && rest < TILE && budget >= 2 * TILE ? left - TILE : Math.min(left, budget);
+  }
+  if (left <= Math.min(budget, other + TILE / 2)) {
+    // The other prompt's tokens beyond this one's should still fill a tile.
+    return left >= other || other < TILE || left >= TILE || other - left >= TILE ? left : 0;
+  }
+  return budget < other ? 0 : Math.min(left, budget, other + Math.floor((budget - other) / TILE) * TILE);
 }

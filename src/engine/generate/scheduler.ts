@@ -323,7 +323,10 @@ export class Scheduler {
       const running = rested ?? new Running(job, this.#contextTokens, paused, times);
       running.paused = paused;
       const { prefix } = running;
-      const slot = this.#slots.assign(running, prefix, running.limit);
+      const slot = this.#slots.assign(running, prefix, {
+        cells: running.limit,
+        needed: this.#waiting.length + 1,
+      });
       const readyFrom = this.#spare.drop(slot) ?? Infinity;
       if (rested === undefined) running.readyFrom = readyFrom;
       this.#truncate(slot, this.#slots.usable(slot, prefix));

@@ -72,14 +72,21 @@ export class Slots<J> {
   /**
    * Assign a free slot. Prefers the longest cached prefix if it covers the whole prompt or at least half of the slot's
    * tokens, i.e. the same conversation. Otherwise LRU; with separate cells, the slot with the most running neighbours
-   * among the less recently used half.
+   * among the less recently used half, or among twice as many as are needed now.
+   *
+   * @param options.cells Cells to reserve.
+   * @param options.needed Requests that wait for a slot, this one included.
    */
-  assign(job: J, prompt: ArrayLike<number>, cells: number): Slot<J> {
+  assign(
+    job: J,
+    prompt: ArrayLike<number>,
+    { cells, needed = 1 }: { readonly cells: number; readonly needed?: number },
+  ): Slot<J> {
     const free = this.#slots.filter(isFree);
     const best = this.#longest(free, prompt);
     const same = best !== undefined && best.length > 0 &&
       (best.length === prompt.length - 1 || best.length * 2 >= best.slot.tokens.length);
-    const slot = same ? best.slot : this.#toReplace(free);
+    const slot = same ? best.slot : this.#toReplace(free, needed);
     slot.job = job;
     slot.reserved = cells;
     slot.used = ++this.#clock;
@@ -125,8 +132,9 @@ export class Slots<J> {
       this.#reserved();
   }
 
-  #toReplace(free: readonly Slot<J>[]): Slot<J> {
-    const oldest = free.toSorted((a, b) => age(a) - age(b)).slice(0, this.#apart ? Math.ceil(free.length / 2) : 1);
+  #toReplace(free: readonly Slot<J>[], needed: number): Slot<J> {
+    const count = this.#apart ? Math.max(Math.ceil(free.length / 2), needed * 2) : 1;
+    const oldest = free.toSorted((a, b) => age(a) - age(b)).slice(0, count);
     return oldest.reduce((best, slot) => this.#neighbours(slot) > this.#neighbours(best) ? slot : best);
   }
 

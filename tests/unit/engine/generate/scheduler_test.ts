@@ -675,7 +675,9 @@ Deno.test("Scheduler reads whole tiles of a prompt beside a stream, before it wh
     const isPrompt = ([, token]: readonly [number, number]): boolean => token === "p".charCodeAt(0);
     const both = decoder.batches.slice(before).filter((batch) => batch.some(isPrompt) && !batch.every(isPrompt));
     const prompts = both.map((batch) => batch.filter(isPrompt).length);
-    assert(prompts.length > 3 && prompts.slice(0, -1).every((tokens) => tokens % 64 === 0), `${prompts}`);
+    // The last step has a whole tile, too.
+    assert(prompts.length > 3 && prompts.slice(0, -2).every((tokens) => tokens % 64 === 0), `${prompts}`);
+    assert(prompts.slice(-2).every((tokens) => tokens >= 64), `${prompts}`);
     const [stream, prompt] = [false, true].map((of) => both[0]?.find((entry) => isPrompt(entry) === of)?.[0] ?? NaN);
     const [first] = both[0] ?? [];
     assertEquals(first !== undefined && isPrompt(first), prompt === Number(stream) + 1);
@@ -743,6 +745,24 @@ Deno.test("Scheduler gives prompts that share a step with separate cells what on
   const [first] = decoder.batches.slice(before);
   const counts = [..."pqr"].map((letter) => first?.filter(([, token]) => token === letter.charCodeAt(0)).length ?? NaN);
   assertEquals([counts[0], counts[1], (Number(counts[2]) - 40) % 64], [30, 40, 0]);
+});
+
+Deno.test("Scheduler lets a short prompt share a step with separate cells if the other one keeps a whole tile", () => {
+  for (const [length, together] of [[70, false], [80, true]] as const) {
+    const { scheduler, decoder } = setUpTimed(4, true);
+    scheduler.submit(job(1, "!", { maxTokens: 60 }));
+    // Until it is known how long prompts take.
+    scheduler.submit(job(9, "x".repeat(600), { maxTokens: 1 }));
+    while (!scheduler.step().some(({ id }) => id === 9));
+    const before = decoder.batches.length;
+    scheduler.submit(job(2, "p".repeat(length), { maxTokens: 1 }));
+    scheduler.submit(job(3, "q".repeat(10), { maxTokens: 1 }));
+    run(scheduler);
+    const counts = decoder.batches.slice(before).slice(0, 2).map((batch) =>
+      [..."pq"].map((letter) => batch.filter(([, token]) => token === letter.charCodeAt(0)).length)
+    );
+    assertEquals(counts, together ? [[length, 10], [0, 0]] : [[length, 0], [0, 10]]);
+  }
 });
 
 Deno.test("Scheduler decodes again what was aborted, without what was cancelled meanwhile", () => {

@@ -20,7 +20,7 @@ export interface Room {
 const MAX_FILES = 13;
 
 /** Entry points of processes; a file that none of them reaches is dead. */
-const ROOTS = [
+export const ROOTS: readonly string[] = [
   "main.ts",
   "src/cli/daemon_main.ts",
   "src/cli/http_main.ts",

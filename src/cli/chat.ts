@@ -53,6 +53,7 @@ export async function chatWith({ flags, where, env, model }: ChatOptions): Promi
   await using client = await reach(where, (line) => complain(line));
   if (model !== undefined) await mustServe(client, model, "v2");
   const conversation = new Conversation(client, {
+    where,
     system,
     sampling,
     model,

@@ -1,12 +1,16 @@
 /** A conversation with a model: its history, and the answer in progress. */
 import { type Client, InferdError, InvalidRequestError, type Message } from "@inferd/client";
 import type { SamplingFlags } from "./generation_flags.ts";
+import { whileAnswering } from "./loading.ts";
+import type { Target } from "./reach.ts";
 import { describe } from "./run_request.ts";
 import { AnswerPrinter } from "./terminal/answer_printer.ts";
 import { complain, remark } from "./terminal/output.ts";
 import { AnswerClock, statsOf } from "./terminal/stats_line.ts";
 
 export interface ConversationOptions {
+  /** Where the daemon is. */
+  readonly where: Target;
   readonly system: string | undefined;
   readonly sampling: SamplingFlags;
   readonly thinking: boolean;
@@ -153,7 +157,7 @@ export class Conversation {
   }
 
   async #answer(printer: AnswerPrinter, signal: AbortSignal, onText: (text: string) => void): Promise<string> {
-    const { thinking, stats } = this.#options;
+    const { thinking, stats, where } = this.#options;
     const model = this.#model;
     const request = {
       messages: this.messages,
@@ -163,7 +167,7 @@ export class Conversation {
     };
     let answer = "";
     const clock = new AnswerClock();
-    for await (const event of this.#client.generate(request, { signal })) {
+    for await (const event of whileAnswering(where, this.#client.generate(request, { signal }))) {
       clock.tick();
       if (event.type === "text") {
         answer += event.text;

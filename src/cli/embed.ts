@@ -9,6 +9,7 @@ import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
 import { MODEL_FLAG } from "./generation_flags.ts";
+import { whileLoading } from "./loading.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
@@ -44,7 +45,10 @@ export const embed: Command = {
     if (empty >= 0) throw new UsageError(`Text ${empty + 1} is empty`);
     const { model } = flags.strings;
     return await runRequest({ ...where, model }, async (client) => {
-      const { embeddings, usage, ...answer } = await client.embed(texts, { dimensions, task, model });
+      const { embeddings, usage, ...answer } = await whileLoading(
+        where,
+        () => client.embed(texts, { dimensions, task, model }),
+      );
       await writeText(
         Deno.stdout,
         JSON.stringify({ embeddings, ...answer, usage: { input_tokens: usage.promptTokens } }) + "\n",

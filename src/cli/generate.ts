@@ -10,7 +10,8 @@ import { remark, writeText } from "./terminal/output.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { readInput } from "./terminal/input.ts";
 import { AnswerClock, statsOf } from "./terminal/stats_line.ts";
-import { target } from "./reach.ts";
+import { type Target, target } from "./reach.ts";
+import { whileAnswering, whileLoading } from "./loading.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 import { GENERATION_FLAGS, MODEL_FLAG, readGeneration } from "./generation_flags.ts";
 
@@ -49,6 +50,7 @@ export const generate: Command = {
     const prompt = await readPrompt(flags.rest, files);
     const before = system === undefined ? [] : [{ role: "system" as const, content: system }];
     const output: Output = {
+      where,
       printer: new AnswerPrinter({ raw: flags.booleans.has("raw") }),
       stats: flags.booleans.has("stats"),
     };
@@ -69,6 +71,7 @@ export const generate: Command = {
 };
 
 interface Output {
+  readonly where: Target;
   readonly printer: AnswerPrinter;
   readonly stats: boolean;
 }
@@ -148,10 +151,14 @@ async function readPrompt(words: readonly string[], files: readonly string[]): P
   return prompt;
 }
 
-async function printAnswer(client: Client, request: GenerateV2Fields, { printer, stats }: Output): Promise<void> {
+async function printAnswer(
+  client: Client,
+  request: GenerateV2Fields,
+  { where, printer, stats }: Output,
+): Promise<void> {
   const clock = new AnswerClock();
   try {
-    for await (const event of client.generate(request)) {
+    for await (const event of whileAnswering(where, client.generate(request))) {
       clock.tick();
       if (event.type === "text") await printer.text(event.text);
       else if (event.type === "thinking") await printer.thinking(event.text);
@@ -166,8 +173,8 @@ async function printAnswer(client: Client, request: GenerateV2Fields, { printer,
   }
 }
 
-async function printJson(client: Client, request: GenerateV2Fields, { stats }: Output): Promise<void> {
-  const answer = await client.generate({ ...request, stream: false }).result();
+async function printJson(client: Client, request: GenerateV2Fields, { where, stats }: Output): Promise<void> {
+  const answer = await whileLoading(where, () => client.generate({ ...request, stream: false }).result());
   const { text, thinking, usage, stopReason, backend } = answer;
   const whole = {
     content: text,

@@ -1,25 +1,28 @@
-/** What is shown of a daemon that is waited for: on a terminal, how far its downloads and its loading are. */
+/** Shows, on a terminal, how far downloads and loading are of a daemon, or of a model, that is waited for. */
 import { delay } from "@std/async";
-import { admin } from "@inferd/client";
+import { admin, type AdminEvent, type ConnectOptions } from "@inferd/client";
+import type { LoadPhase } from "@inferd/client/protocol";
 import { isScreen } from "./terminal/output.ts";
 import { showPhases } from "./terminal/phases.ts";
 import { stderrProgress } from "./terminal/progress.ts";
-import { phaseOf } from "./wire.ts";
+import { phaseOf, phaseOfBackend } from "./wire.ts";
 
 interface Place {
   readonly admin: { readonly path?: string };
+  /** A daemon behind TCP has no admin socket here. */
+  readonly infer?: Pick<ConnectOptions, "tcp">;
 }
 
 /** How often a daemon that is not there yet is looked for. */
 const RETRY_MS = 200;
 
 /**
- * Wait for a daemon, and show what it is doing meanwhile.
+ * Wait for a daemon or its answer, and show what is loaded meanwhile.
  *
  * @param where Where it is, or will be.
  */
 export async function whileLoading<T>(where: Place, wait: () => Promise<T>): Promise<T> {
-  if (!isScreen(Deno.stderr)) return await wait();
+  if (!isScreen(Deno.stderr) || where.infer?.tcp !== undefined) return await wait();
   const progress = stderrProgress();
   const over = new AbortController();
   const showing = follow(where, showPhases(progress), over.signal);
@@ -32,6 +35,25 @@ export async function whileLoading<T>(where: Place, wait: () => Promise<T>): Pro
   }
 }
 
+/**
+ * Iterate over an answer, and until it begins, show what is loaded.
+ *
+ * @param where The daemon.
+ * @param answer Its events.
+ */
+export async function* whileAnswering<T>(where: Place, answer: AsyncIterable<T>): AsyncGenerator<T> {
+  const events = answer[Symbol.asyncIterator]();
+  try {
+    let next = await whileLoading(where, () => events.next());
+    while (next.done !== true) {
+      yield next.value;
+      next = await events.next();
+    }
+  } finally {
+    await events.return?.();
+  }
+}
+
 async function follow(
   where: Place,
   show: ReturnType<typeof showPhases>,
@@ -40,11 +62,17 @@ async function follow(
   while (!signal.aborted) {
     try {
       for await (const event of admin(where.admin).watch({ signal })) {
-        if ("phase" in event && event.status === "loading_model") show(phaseOf(event));
+        const phase = loadingIn(event);
+        if (phase !== undefined && !signal.aborted) show(phase);
       }
     } catch {
       // Not there yet, or not waited for any more; whoever waits says what is wrong.
     }
     await delay(RETRY_MS, { signal }).catch(() => {});
   }
+}
+
+function loadingIn(event: AdminEvent): LoadPhase | undefined {
+  if (event.status === "loading_model") return phaseOf(event);
+  return event.status === "capabilities" && event.state === "loading" ? phaseOfBackend(event) : undefined;
 }

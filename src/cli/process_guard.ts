@@ -1,6 +1,6 @@
 /** Hardening of processes through libc, before they serve: refusing debuggers, and dying with the parent. */
 import { Confiner } from "../confinement/confinement.ts";
-import { LIBC_PATHS } from "../server/kernel.ts";
+import { permittedLibcPaths } from "../server/kernel.ts";
 
 /**
  * Disable V8's debugger, through which any process of this user could run code in this one. Has no effect without
@@ -26,9 +26,7 @@ export function dieWithParent(): void {
 }
 
 function withLibc(act: (confiner: Confiner) => void): void {
-  for (const path of LIBC_PATHS) {
-    // Queried first, because opening without the permission would prompt on a terminal.
-    if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
+  for (const path of permittedLibcPaths()) {
     try {
       act(new Confiner(path));
       return;

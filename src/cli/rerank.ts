@@ -7,6 +7,7 @@ import { type Command, parseCommand } from "./command.ts";
 import { readLines } from "./terminal/input.ts";
 import { target } from "./reach.ts";
 import { MODEL_FLAG } from "./generation_flags.ts";
+import { whileLoading } from "./loading.ts";
 import { REQUEST_EXITS, runRequest } from "./run_request.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
@@ -35,7 +36,10 @@ export const rerank: Command = {
     if (empty >= 0) throw new UsageError(`Document ${empty + 1} is empty`);
     const { model } = flags.strings;
     return await runRequest({ ...where, model }, async (client) => {
-      const { results, usage, ...answer } = await client.rerank(query, documents, { topN, model });
+      const { results, usage, ...answer } = await whileLoading(
+        where,
+        () => client.rerank(query, documents, { topN, model }),
+      );
       await writeText(
         Deno.stdout,
         JSON.stringify({ results, ...answer, usage: { input_tokens: usage.promptTokens } }) + "\n",

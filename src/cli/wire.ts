@@ -1,7 +1,7 @@
 /**
  * Converts the client's admin events back to wire frames for `--json`, so that scripts see what the protocol documents.
  */
-import type { AdminEvent, LiveRequestStatus, LoadingModelEvent, RestartingEvent } from "@inferd/client";
+import type { AdminEvent, Capabilities, LiveRequestStatus, LoadingModelEvent, RestartingEvent } from "@inferd/client";
 import type { LoadPhase } from "@inferd/client/protocol";
 
 const WIRE_NAMES: Readonly<Record<string, string>> = { contextTokens: "n_ctx" };
@@ -50,5 +50,22 @@ export function phaseOf(event: LoadingModelEvent | RestartingEvent): LoadPhase {
       const { phase, path, progress } = event;
       return phase === "mmap" && progress !== undefined ? { phase, path, progress } : { phase, path };
     }
+  }
+}
+
+/** What loading a backend on demand is at, of which less is told; undefined where that is too little to show. */
+export function phaseOfBackend(
+  { phase, progress, backend, model = backend, contextTokens }: Capabilities,
+): LoadPhase | undefined {
+  switch (phase) {
+    case "checking_local":
+    case "verify":
+      return { phase, path: model };
+    case "mmap":
+      return { phase, path: model, ...progress === undefined ? {} : { progress } };
+    case "kv_cache":
+      return contextTokens === undefined ? undefined : { phase, n_ctx: contextTokens };
+    default:
+      return undefined;
   }
 }

@@ -5,6 +5,7 @@
  */
 import { type ChildCommands, Children, OrderError } from "./children.ts";
 import type { ProcessCommand } from "./daemon_command.ts";
+import { IdleMemory } from "./idle_memory.ts";
 
 /** Signals relayed to the daemon. */
 const RELAYED: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -58,7 +59,9 @@ export async function superviseDaemon(
   const reports = child.stdin.getWriter();
   reports.closed.catch(() => {});
   const encoder = new TextEncoder();
+  using memory = new IdleMemory();
   const children = new Children(commands, async (report) => {
+    memory.giveBackSoon();
     // A broken pipe means that the daemon exited, which is awaited anyway.
     await reports.write(encoder.encode(JSON.stringify(report) + "\n")).catch(() => {});
   });
@@ -72,7 +75,7 @@ export async function superviseDaemon(
   }]);
   for (const [signal, relay] of relays) Deno.addSignalListener(signal, relay);
   dropPermissions();
-  void collectGarbage();
+  memory.giveBackSoon();
   let failure: string | undefined;
   const obeyed = children.obey(child.stdout).catch((error: unknown) => {
     failure = error instanceof OrderError ? error.message : `Cannot read the daemon's orders: ${error}`;
@@ -99,14 +102,6 @@ function dropPermissions(): void {
   for (const name of ["read", "write", "net", "ffi", "sys", "env"] as const) {
     Deno.permissions.revokeSync({ name });
   }
-}
-
-/** Gives back the memory that starting took: a process that idles from now on would never collect it by itself. */
-async function collectGarbage(): Promise<void> {
-  const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([import("node:v8"), import("node:vm")]);
-  setFlagsFromString("--expose-gc");
-  const collect: () => void = runInNewContext("gc");
-  collect();
 }
 
 function tell(child: Deno.ChildProcess, signal: Deno.Signal): void {

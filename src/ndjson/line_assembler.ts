@@ -8,6 +8,8 @@ const SMALL_BUFFER_BYTES = 1024;
 /** Maximum buffer size; longer lines span several buffers. */
 const LARGE_BUFFER_BYTES = 64 * 1024;
 const GROWTH = 4;
+/** Full buffers that are decoded ahead at a time: a few milliseconds. */
+const BUFFERS_AHEAD = 64;
 
 const NEWLINE = 0x0a;
 
@@ -29,6 +31,8 @@ export class LineAssembler {
   #fullBytes = 0;
   #buffer: Uint8Array<ArrayBuffer>;
   #used = 0;
+  /** The beginning of the current line, decoded before its end is. */
+  #ahead: { readonly decoder: TextDecoder; readonly texts: string[] } | undefined;
 
   /**
    * @param maxBytes Maximum line length in bytes, without newline.
@@ -105,6 +109,21 @@ export class LineAssembler {
     return text;
   }
 
+  /**
+   * Decode more of the current line before its end is committed, which would decode all of it at once.
+   *
+   * @returns Whether there is more to decode.
+   */
+  decodeAhead(): boolean {
+    const { decoder, texts } = this.#ahead ??= { decoder: strictDecoder(), texts: [] };
+    try {
+      for (const part of this.#full.splice(0, BUFFERS_AHEAD)) texts.push(decoder.decode(part, { stream: true }));
+    } catch {
+      this.refuse("not_utf8");
+    }
+    return this.#full.length > 0;
+  }
+
   /** Emits the last line at the end of input, if it lacks a newline. */
   finish(): string {
     if (this.heldBytes <= this.maxBytes) return this.#take(this.#used, this.heldBytes > 0 ? 1 : 0);
@@ -120,17 +139,32 @@ export class LineAssembler {
 
   /** Decodes the buffered bytes up to `end`, and keeps the rest. */
   #take(end: number, lines: number): string {
-    const parts = [...this.#full, this.#buffer.subarray(0, end)];
+    const ahead = this.#ahead;
+    let start = 0;
+    let first = "";
+    if (ahead !== undefined) {
+      const newline = this.#buffer.subarray(0, end).indexOf(NEWLINE);
+      start = newline === -1 ? end : newline + 1;
+      try {
+        const last = [...this.#full.splice(0), this.#buffer.subarray(0, start)];
+        first = [...ahead.texts, ...last.map((part) => ahead.decoder.decode(part, { stream: true }))].join("") +
+          ahead.decoder.decode();
+      } catch {
+        this.refuse("not_utf8");
+        return "";
+      }
+    }
+    const parts = [...this.#full, this.#buffer.subarray(start, end)];
     try {
-      const text = decode(parts);
+      const text = first + decode(parts);
       this.#hold(this.#buffer.subarray(end, this.#used));
       this.#lines += lines;
       return text;
     } catch {
       const good = goodLines(parts);
-      this.#lines += good.length;
+      this.#lines += good.length + (ahead === undefined ? 0 : 1);
       this.refuse("not_utf8");
-      return good.join("");
+      return first + good.join("");
     }
   }
 
@@ -138,6 +172,7 @@ export class LineAssembler {
   #hold(rest: Uint8Array): void {
     this.#full = [];
     this.#fullBytes = 0;
+    this.#ahead = undefined;
     const size = Math.max(this.#smallBytes, Math.min(rest.length * 2, LARGE_BUFFER_BYTES));
     if (size !== this.#buffer.length) this.#buffer = new Uint8Array(size);
     this.#buffer.set(rest);

@@ -23,6 +23,13 @@ const FLOOD_LENGTH = 1024;
 /** How long a connection that floods is not read after each read, in milliseconds. */
 const FLOOD_REST_MS = 10;
 
+/** Lines of at least so many bytes are decoded in slices, and one after the other over all connections. */
+const LARGE_LINE_BYTES = 1024 * 1024;
+const NEWLINE = 0x0a;
+
+/** The large line that came last has been decoded, and other connections have run since. */
+let largeLine: Promise<void> = Promise.resolve();
+
 const BLANK = /^[ \t\r]*$/;
 /** Without the flag `m`, which would end a line at a carriage return. */
 const BLANK_LINES = /(^|\n)(?:[ \t\r]*\n)+/g;
@@ -169,6 +176,8 @@ export class FrameReader implements Disposable {
       this.#wanted = false;
       if (value === undefined) return undefined;
       this.#taken++;
+      // It was joined just now, and is parsed next.
+      if (value.length >= LARGE_LINE_BYTES) await turn();
       if (!BLANK.test(value)) return value;
     }
   }
@@ -213,6 +222,10 @@ export class FrameReader implements Disposable {
       const count = await this.#source.read(space);
       if (this.#discarding) return count === null ? "eof" : "violation";
       if (this.#refused) return "violation";
+      if (count === null || space.subarray(0, count).includes(NEWLINE)) {
+        await this.#decodeAhead();
+        if (this.#refused || this.#discarding) return "violation";
+      }
       // Before they are committed, because committing moves what is kept of them.
       this.#values.add(space.subarray(0, count ?? 0));
       const flood = this.#give(count === null ? this.#assembler.finish() : this.#assembler.commit(count));
@@ -224,6 +237,17 @@ export class FrameReader implements Disposable {
       if (flood) await this.#relax();
       else await this.#giveWay(count);
     }
+  }
+
+  /** Before the end of a large line: lets other connections run in between, however many have such lines. */
+  async #decodeAhead(): Promise<void> {
+    if (this.#assembler.heldBytes < LARGE_LINE_BYTES) return;
+    const decoded = largeLine.then(async () => {
+      while (!this.#refused && !this.#disposed && this.#assembler.decodeAhead()) await turn();
+    });
+    // It is joined, and then parsed.
+    largeLine = decoded.then(turn).then(turn);
+    await decoded;
   }
 
   async #waitForRoom(): Promise<void> {

@@ -49,6 +49,11 @@ export const LIBC_PATHS: readonly string[] = Deno.build.os === "linux"
   ? ["/usr/lib/libSystem.B.dylib"]
   : [];
 
+/** Those that this process may open. Opening another one would prompt on a terminal. */
+export function permittedLibcPaths(): readonly string[] {
+  return LIBC_PATHS.filter((path) => Deno.permissions.querySync({ name: "ffi", path }).state === "granted");
+}
+
 /** Ask the kernel of this system through a libc. */
 export function openKernel(libc: string): Kernel {
   return Deno.build.os === "darwin"

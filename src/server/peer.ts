@@ -4,7 +4,7 @@
  * `kernel.ts`. Where no kernel can be asked, peers are unknown.
  */
 import type { ActivityLog } from "../log/log.ts";
-import { type Credentials, type Kernel, LIBC_PATHS, openKernel } from "./kernel.ts";
+import { type Credentials, type Kernel, LIBC_PATHS, openKernel, permittedLibcPaths } from "./kernel.ts";
 
 /** Descriptors are allocated lowest first, so a search ends after this many in a row that are not sockets. */
 const MISSES_TO_GIVE_UP = 256;
@@ -51,10 +51,8 @@ export class Peers implements Disposable {
       log.info("peers_unknown", { reason: `Not known how to ask on ${Deno.build.os}` });
       return undefined;
     }
-    // Asked first, because opening without the permission would prompt on a terminal.
-    const allowed = LIBC_PATHS.filter((path) => Deno.permissions.querySync({ name: "ffi", path }).state === "granted");
     let reason = `No permission --allow-ffi=${LIBC_PATHS.join()}`;
-    for (const path of allowed) {
+    for (const path of permittedLibcPaths()) {
       try {
         return new Peers(openKernel(path));
       } catch (error) {

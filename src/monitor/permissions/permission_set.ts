@@ -4,7 +4,7 @@
  */
 import config from "../../../deno.json" with { type: "json" };
 import { UsageError } from "../../config/setting/usage_error.ts";
-import { LIBC_PATHS } from "../../server/kernel.ts";
+import { permittedLibcPaths } from "../../server/kernel.ts";
 
 /** Values by permission: `{ read: ["/a,b"] }`. */
 export type PermissionSet = Readonly<Record<string, readonly string[]>>;
@@ -24,8 +24,7 @@ const MEMORY_FILE = {
  */
 export function passPermissionSet(set: PermissionSet): string[] {
   const bytes = new TextEncoder().encode(JSON.stringify(configuration(set)));
-  for (const path of Deno.build.os === "linux" ? LIBC_PATHS : []) {
-    if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
+  for (const path of Deno.build.os === "linux" ? permittedLibcPaths() : []) {
     let libc: Deno.DynamicLibrary<typeof MEMORY_FILE>;
     try {
       libc = Deno.dlopen(path, MEMORY_FILE);

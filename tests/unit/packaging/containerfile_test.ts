@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { ROOT } from "../../../packaging/copy.ts";
+import { ROOTS } from "../../../packaging/rooms.ts";
 import { serve } from "../../../src/cli/serve.ts";
 import { status } from "../../../src/cli/status.ts";
 import { SETTINGS } from "../../../src/config/schema.ts";
@@ -22,6 +23,8 @@ Deno.test("the container copies files that are there, and runs files that it cop
     assert(copied.some((from) => path === from || path.startsWith(`${from}/`)), path);
     assert(Deno.statSync(join(ROOT, path)).isFile, path);
   }
+  // Otherwise a process downloads its modules when it starts, as a user who may not write where they are kept.
+  assertEquals(ROOTS.filter((path) => !path.startsWith("client/") && !run.includes(path)), []);
 });
 
 Deno.test("the container serves, and asks the daemon for its status, with flags that there are", () => {

@@ -176,3 +176,30 @@ Deno.test("a reader that is refused lets go at once, also while it waits for mor
   source.put(null);
   await reader.discard();
 });
+
+Deno.test("large lines of several connections that end at once are handed on one after the other, and others run between", async () => {
+  const line = "x".repeat(2 * 1024 * 1024);
+  const seen: string[] = [];
+  const tests = [0, 1, 2].map(() => new ReaderUnderTest(4 * line.length, 2 * line.length));
+  const lines = tests.map(async ({ reader }) => {
+    assertEquals(await reader.next(), line);
+    seen.push("line");
+  });
+  for (const { source } of tests) {
+    for (let at = 0; at < line.length; at += 1024) source.put(line.slice(at, at + 1024));
+    source.put("\n");
+  }
+  let over = false;
+  const others = (): void => {
+    seen.push("others");
+    if (!over) setTimeout(others, 0);
+  };
+  others();
+  await Promise.all(lines);
+  over = true;
+  // The timer that is left.
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(seen.filter((one, index) => one === "line" && seen[index - 1] === "line"), []);
+  assertEquals(seen.filter((one) => one === "line").length, 3);
+  for (const { source } of tests) source.put(null);
+});

@@ -1,0 +1,107 @@
+/**
+ * Gives back memory that a process which now idles would keep: garbage, what malloc holds free, and the pages of Deno's
+ * executable that only starting needed. The kernel reads such a page again when it is used.
+ */
+import { permittedLibcPaths } from "../server/kernel.ts";
+
+/** Idle time in milliseconds before memory is given back. */
+const IDLE_MS = 1000;
+const MADV_DONTNEED = 4;
+/** Entries of the auxiliary vector: address, entry size and number of the executable's program headers. */
+const AT_PHDR = 3n;
+const AT_PHENT = 4n;
+const AT_PHNUM = 5n;
+const PT_LOAD = 1;
+const PT_PHDR = 6;
+const PF_W = 2;
+/** As large as a page is anywhere. */
+const PAGE_BYTES = 65_536n;
+
+/** Of glibc. */
+const SYMBOLS = {
+  malloc_trim: { parameters: ["usize"], result: "i32" },
+  getauxval: { parameters: ["u64"], result: "u64" },
+  madvise: { parameters: ["u64", "u64", "i32"], result: "i32" },
+  // Reads memory at an address; Deno's own function requires full permissions.
+  memcpy: { parameters: ["buffer", "u64", "u64"], result: "u64" },
+} as const;
+
+/** A range of addresses. */
+interface Pages {
+  readonly from: bigint;
+  readonly bytes: bigint;
+}
+
+/** The memory of this process. */
+export class IdleMemory {
+  readonly #libc: Deno.StaticForeignLibraryInterface<typeof SYMBOLS> | undefined;
+  readonly #text: readonly Pages[];
+  #collect: (() => void) | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Opens libc where that is permitted; the permission is not needed later. */
+  constructor() {
+    this.#libc = openLibc();
+    this.#text = this.#libc === undefined ? [] : readOnlyPages(this.#libc);
+  }
+
+  /** Give memory back once this has not been called for a second. Keeps no process alive. */
+  giveBackSoon(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#giveBack(), IDLE_MS);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  async #giveBack(): Promise<void> {
+    (this.#collect ??= await collector())();
+    this.#libc?.malloc_trim(0n);
+    for (const { from, bytes } of this.#text) this.#libc?.madvise(from, bytes, MADV_DONTNEED);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Loaded late: starting must not wait for it. */
+async function collector(): Promise<() => void> {
+  const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([import("node:v8"), import("node:vm")]);
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc");
+}
+
+function openLibc(): Deno.StaticForeignLibraryInterface<typeof SYMBOLS> | undefined {
+  if (Deno.build.os !== "linux") return undefined;
+  for (const path of permittedLibcPaths()) {
+    try {
+      return Deno.dlopen(path, SYMBOLS).symbols;
+    } catch {
+      // elsewhere on this system, or another libc
+    }
+  }
+  return undefined;
+}
+
+/** The parts of the executable that nothing has written to: only those can be read again. */
+function readOnlyPages({ getauxval, memcpy }: Deno.StaticForeignLibraryInterface<typeof SYMBOLS>): Pages[] {
+  const [at, entry, count] = [getauxval(AT_PHDR), Number(getauxval(AT_PHENT)), Number(getauxval(AT_PHNUM))];
+  const table = new Uint8Array(entry * count);
+  memcpy(table, at, BigInt(table.length));
+  const segments = Array.from({ length: count }, (_, index) => {
+    const header = new DataView(table.buffer, index * entry, entry);
+    return {
+      type: header.getUint32(0, true),
+      flags: header.getUint32(4, true),
+      address: header.getBigUint64(16, true),
+      bytes: header.getBigUint64(40, true),
+    };
+  });
+  const headers = segments.find(({ type }) => type === PT_PHDR);
+  if (headers === undefined) return [];
+  const base = at - headers.address;
+  return segments.filter(({ type, flags }) => type === PT_LOAD && (flags & PF_W) === 0).map(({ address, bytes }) => {
+    const from = (base + address + PAGE_BYTES - 1n) / PAGE_BYTES * PAGE_BYTES;
+    const end = (base + address + bytes) / PAGE_BYTES * PAGE_BYTES;
+    return { from, bytes: end > from ? end - from : 0n };
+  });
+}

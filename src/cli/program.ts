@@ -1,5 +1,6 @@
 /** Setup and error handling of every program started by a user or the monitor. */
 import { setColorEnabled } from "@std/fmt/colors";
+import { bypassProxiesNearby } from "../backend/openai/http_client.ts";
 import type { Machine } from "../config/resolve.ts";
 import { CALLED_AS_VARIABLE, howCalled, setCalledAs, TASK_VARIABLE, typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
@@ -38,6 +39,7 @@ export async function runProgram(main: (args: readonly string[]) => Promise<numb
     mainModule: import.meta.resolve("../../main.ts"),
     isInstalled,
   }));
+  if (isReadable("NO_PROXY")) bypassProxiesNearby();
   try {
     exit(await main(args));
   } catch (error) {
@@ -57,7 +59,11 @@ export async function runProgram(main: (args: readonly string[]) => Promise<numb
 
 /** Reads a variable if permitted; reading it otherwise would prompt on a terminal. */
 function readable(variable: string): string | undefined {
-  return Deno.permissions.querySync({ name: "env", variable }).state === "granted" ? Deno.env.get(variable) : undefined;
+  return isReadable(variable) ? Deno.env.get(variable) : undefined;
+}
+
+function isReadable(variable: string): boolean {
+  return Deno.permissions.querySync({ name: "env", variable }).state === "granted";
 }
 
 /** Whether PATH has a program of our name; folders that may not be read count as without it. */

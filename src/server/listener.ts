@@ -17,10 +17,10 @@ export class BindError extends Error {
  * Refuse a daemon whose sockets cannot all be bound: before it loads anything, and whether or not all will be needed.
  *
  * @param privatePath The socket for processes that a monitor starts, if there is one.
- * @throws {BindError} If a path is too long.
+ * @throws {BindError} If a path is too long, or there is no such group.
  */
 export function checkSocketPaths(
-  options: Parameters<typeof daemonSockets>[0] & { readonly runtimeDir: string },
+  options: Parameters<typeof daemonSockets>[0] & { readonly runtimeDir: string; readonly group?: string },
   privatePath?: string,
 ): void {
   // The longest: where that fits, all do.
@@ -33,6 +33,7 @@ export function checkSocketPaths(
   if (privatePath !== undefined && privateFault !== undefined) {
     throw refusal(privatePath, `${privateFault}; set XDG_RUNTIME_DIR to a shorter folder`);
   }
+  if (options.group !== undefined) groupOf(options.listen.infer.socket, options.group);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** SIGHUP, as it comes to a daemon in a process of its own, with exactly its permissions. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { connect } from "@inferd/client";
+import { BUILT_INS } from "../../src/models/built_in.ts";
 import { Sandbox } from "../support/program.ts";
 
 /** The configuration file of a sandbox. */
@@ -94,6 +95,24 @@ Deno.test("reload waits for the new configuration, and tells why one cannot be u
   const none = await sandbox.run(["reload"]);
   assertEquals(none.code, 2);
   assertStringIncludes(none.stderr, '"inferd serve" starts a daemon');
+});
+
+Deno.test("reload changes a model that is a file, its template and a remote server with exactly the permissions", async () => {
+  await using sandbox = new Sandbox();
+  await Deno.copyFile(BUILT_INS["inferd-tiny"].url, `${sandbox.dir}/own.gguf`);
+  await Deno.writeTextFile(`${sandbox.dir}/own.jinja`, "{% for m in messages %}{{ m.content }}{% endfor %}");
+  const own = { kind: "llamacpp", name: "own", model: { path: "../own.gguf" }, chat_template: "../own.jinja" };
+  const far = { kind: "openai-compat", name: "far", base_url: "http://127.0.0.1:9/v1", model: "m", api_key_env: "FAR" };
+  configure(sandbox, { backends: [{ ...own, n_ctx: 512 }, far] });
+  const options = { env: { FAR: "sk-1" } };
+  const flags = (await sandbox.run(["permissions", "serve"], options)).stdout.trim().split(" ");
+  await using daemon = await sandbox.serve([], { ...options, permissions: flags });
+  configure(sandbox, { backends: [{ ...own, n_ctx: 256 }, { ...far, timeout_secs: 9 }] });
+  const { code, stderr } = await sandbox.run(["reload"], options);
+  assertEquals([code, stderr], [0, ""]);
+  assertStringIncludes((await sandbox.run(["status"], options)).stdout, "256 tokens");
+  daemon.kill("SIGTERM");
+  await daemon.outcome;
 });
 
 Deno.test({

@@ -67,6 +67,19 @@ Deno.test("inferd pull fetches what the configuration names, once, and inferd rm
   assertEquals((await box.run(["rm", "tiny"], options)).code, 2);
 });
 
+Deno.test("inferd pull goes through no proxy of the environment to this machine", async () => {
+  await using box = new Sandbox();
+  await using server = new ModelServer(MODEL);
+  await using proxy = new ModelServer(MODEL);
+  for (const name of ["HTTP_PROXY", "ALL_PROXY"]) {
+    for (const excepted of [{}, { NO_PROXY: "example.org" }]) {
+      const env = { MODELS_HOME: `${box.dir}/models`, [name]: new URL(proxy.url).origin, ...excepted };
+      const pulled = await box.run(["pull", `${server.url}/tiny.gguf`, "--header", "X-Key: secret"], { env });
+      assertEquals([pulled.code, proxy.requests.length], [0, 0], pulled.stderr);
+    }
+  }
+});
+
 Deno.test("inferd pull takes a URL, refuses another hash, and exits with 1 when the server refuses", async () => {
   await using box = new Sandbox();
   await using server = new ModelServer(MODEL, [{}, {}, { status: 404 }]);

@@ -166,6 +166,13 @@ Deno.test("startDaemon refuses when the runtime directory or a socket path is of
   assertEquals(await refused(`${dir}/real`), `Cannot bind "${dir}/real": it is a directory`);
   const long = `${dir}/${"x".repeat(120)}`;
   assert((await refused(long)).startsWith(`Cannot bind "${long}": a unix socket's path may have`));
+  const ofNobody = { ...options, group: "no-such-group" };
+  const error = await assertRejects(
+    () => startDaemon(ofNobody, { log }),
+    BindError,
+    'there is no group "no-such-group"',
+  );
+  assert(error.message.startsWith(`Cannot bind "${options.listen.infer.socket}": `));
   await Deno.remove(dir, { recursive: true });
 });
 

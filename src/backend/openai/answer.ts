@@ -36,6 +36,9 @@ export class Answer {
   readonly #calls: ToolCalls;
   readonly #marks = new LeadingThought();
   #finish: string | undefined;
+  #complaint: unknown;
+  /** Types of the pieces that came as deltas. */
+  readonly #streamed = new Set<Piece["type"]>();
   #answered = false;
   #metStop = false;
   #usage: Partial<Usage> = {};
@@ -60,6 +63,11 @@ export class Answer {
     return this.#length;
   }
 
+  /** The server has given the reason for the end. */
+  get ended(): boolean {
+    return this.#finish !== undefined;
+  }
+
   get begun(): boolean {
     return this.#pieces > 0;
   }
@@ -71,13 +79,18 @@ export class Answer {
    * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If the chunk itself is invalid.
    */
   take(value: unknown): BackendEvent[] {
-    const { failure, answers, pieces, logprobs, finish, stops, usage } = this.#read(value);
+    const { failure, complaint, answers, pieces, isWhole, logprobs, finish, stops, usage } = this.#read(value);
     if (failure !== undefined) throw new UpstreamError(toFailure(failure));
+    this.#complaint ??= complaint;
     this.#answered ||= answers;
     this.#usage = { ...this.#usage, ...usage };
     const events: BackendEvent[] = [];
     this.#logprobs.push(...logprobs);
-    for (const piece of pieces) this.#piece(piece, events);
+    for (const piece of pieces) {
+      if (!isWhole) this.#streamed.add(piece.type);
+      // Some servers repeat the whole message at the end.
+      if (!isWhole || !this.#streamed.has(piece.type)) this.#piece(piece, events);
+    }
     this.#finish = finish ?? this.#finish;
     if (stops.some((stop) => this.#request.stop.includes(stop))) this.#metStop = true;
     if (this.#length > MAX_ANSWER_LENGTH) {
@@ -90,11 +103,15 @@ export class Answer {
    * Finish the answer.
    *
    * @param options `complete`: the server marked the end of the stream; otherwise the answer needs a finish reason.
+   * @throws {UpstreamError} If the server reported a failure in place of an end.
    * @throws {BackendUnavailableError | InvalidRequestError | ToolCallMalformedError} If the answer is incomplete or
    * breaks a guarantee.
    */
   end({ complete }: { readonly complete: boolean }): BackendEvent[] {
     const { toolChoice, responseSchema, stop } = this.#request;
+    if (this.#finish === undefined && this.#complaint !== undefined) {
+      throw new UpstreamError(toFailure(this.#complaint));
+    }
     if (!this.#answered) throw this.#unreadable();
     const end = this.#finish === undefined ? undefined : ENDS.get(this.#finish.toLowerCase());
     if (end === "broken" || (this.#finish === undefined && !complete)) {

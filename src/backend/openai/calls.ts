@@ -104,6 +104,8 @@ export class ToolCalls {
   end({ cut }: { readonly cut: boolean }): ToolUse[] {
     const calls: ToolUse[] = [];
     for (let open = this.#open.shift(); open !== undefined; open = this.#open.shift()) {
+      // Begun, and nothing said of it.
+      if (open.name === "" && open.end.blank) continue;
       try {
         calls.push(this.#close(open));
       } catch (error) {

@@ -16,8 +16,12 @@ export type Piece =
 export interface Chunk {
   /** The failure it reports, as input for `toFailure`. */
   readonly failure?: unknown;
+  /** A failure only if the answer does not end with a reason. */
+  readonly complaint?: unknown;
   /** Whether it concerns the first choice, the only one that is read. */
   readonly answers: boolean;
+  /** Its pieces are a whole message: the answer, or after deltas the same once more. */
+  readonly isWhole: boolean;
   readonly pieces: readonly Piece[];
   /** Logprobs of its tokens; empty if the server sends none. */
   readonly logprobs: readonly TokenLogprob[];
@@ -38,18 +42,10 @@ export class UnreadableChunkError extends Error {
  *
  * - `reasoning_content`: DeepSeek, llama-server, SGLang, vLLM until 2025, LM Studio
  * - `reasoning`: vLLM, Ollama, Groq, OpenRouter, also as an object
- * - `thinking`, `thought`, `thinking_blocks`: gateways
  * - `reasoning_details`: OpenRouter
+ * - `thinking`, `thought`, `thoughts`, `thinking_blocks`, `reasoning_summary`: gateways
  */
-const THOUGHTS = [
-  "reasoning_content",
-  "reasoning",
-  "thinking",
-  "thought",
-  "reasoning_text",
-  "reasoning_details",
-  "thinking_blocks",
-] as const;
+const THOUGHTS = /^(?:internal_)?(?:reasoning|thinking|thoughts?)(?:_(?:content|text|details|blocks|summary))?$/;
 
 const encoder = new TextEncoder();
 
@@ -58,6 +54,12 @@ const THOUGHT_PART = /^(?:redacted_)?(?:thinking|thought|reasoning)/i;
 
 /** Types of content parts that hold text; a part without a type holds text, too. */
 const TEXT_PARTS: ReadonlySet<unknown> = new Set([undefined, null, "text", "output_text"]);
+
+/** What some servers write of an answer that goes on. */
+const NO_FINISH: ReadonlySet<string> = new Set(["null", "none"]);
+
+/** What a chunk without choices has if it reports a failure; status reports may have it, too. */
+const COMPLAINTS = ["errors", "message", "msg", "error_code", "error_message", "error_msg"] as const;
 
 /** @throws {UnreadableChunkError} If it cannot be read. */
 export function readChunk(value: unknown): Chunk {
@@ -68,8 +70,9 @@ export function readChunk(value: unknown): Chunk {
   const failure = failureIn(value, choice);
   return {
     ...(failure === undefined ? {} : { failure }),
+    ...(isComplaint(value) ? { complaint: value } : {}),
     answers: isObject(choice?.delta) || isObject(choice?.message) || saysSomething(choice?.finish_reason),
-    pieces: choice === undefined ? [] : readPieces(choice.delta ?? choice.message),
+    ...piecesIn(choice),
     logprobs: readLogprobs(choice?.logprobs),
     ...finishIn(choice),
     stops: [choice?.stop_reason, choice?.matched_stop, choice?.stop_sequence].filter((stop) =>
@@ -81,16 +84,34 @@ export function readChunk(value: unknown): Chunk {
 
 function failureIn(value: JsonObject, choice: JsonObject | undefined): unknown {
   if (saysSomething(value.error)) return value;
-  if (choice !== undefined) return saysSomething(choice.error) ? { error: choice.error } : undefined;
+  if (choice !== undefined) {
+    const own = [choice, choice.delta, choice.message].find((part) => isObject(part) && saysSomething(part.error));
+    return isObject(own) ? { error: own.error } : undefined;
+  }
   const isFailure = value.object === "error" || value.type === "error" || saysSomething(value.detail);
   return isFailure ? value : undefined;
+}
+
+function isComplaint(value: JsonObject): boolean {
+  return value.choices === undefined && COMPLAINTS.some((key) => saysSomething(value[key]));
+}
+
+/** Some servers send an empty delta beside a message, or a completion's text. */
+function piecesIn(choice: JsonObject | undefined): Pick<Chunk, "pieces" | "isWhole"> {
+  const delta = readPieces(choice?.delta);
+  if (delta.length > 0) return { pieces: delta, isWhole: false };
+  return {
+    pieces: [...readPieces(choice?.message), ...readContent(choice?.text ?? null)],
+    isWhole: isObject(choice?.message),
+  };
 }
 
 function readPieces(part: unknown): Piece[] {
   if (part === undefined || part === null) return [];
   if (!isObject(part)) throw new UnreadableChunkError("A part of an answer is not an object");
   const pieces: Piece[] = [];
-  const thought = THOUGHTS.map((name) => textIn(part[name])).find((text) => text !== "");
+  const thought = Object.keys(part).map((name) => THOUGHTS.test(name) ? textIn(part[name]) : "")
+    .find((text) => text !== "");
   if (thought !== undefined) pieces.push({ type: "thinking", text: thought });
   for (const entry of readList(part.content)) pieces.push(...readContent(entry));
   const refusal = textIn(part.refusal);
@@ -107,7 +128,7 @@ function readContent(entry: unknown): Piece[] {
   if (typeof entry === "string") return entry === "" ? [] : [{ type: "text", text: entry }];
   if (!isObject(entry)) throw new UnreadableChunkError("A content is not text");
   const { type } = entry;
-  const isThought = typeof type === "string" && THOUGHT_PART.test(type);
+  const isThought = entry.thought === true || (typeof type === "string" && THOUGHT_PART.test(type));
   const text = type === "refusal" ? textIn(entry.refusal) : textIn(entry);
   if (text === "") return [];
   if (isThought) return [{ type: "thinking", text }];
@@ -118,8 +139,15 @@ function readContent(entry: unknown): Piece[] {
 
 /** Reads the calls of a delta; `function_call` is the older form for a single call. */
 function readCalls({ tool_calls, function_call }: JsonObject): readonly unknown[] {
-  const calls = readList(tool_calls);
+  const calls = readList(tool_calls).filter(isPieceOfCall);
   return calls.length === 0 && saysSomething(function_call) ? [{ function: function_call }] : calls;
+}
+
+/** Whether it says anything of a call: some servers send empty ones with every text. */
+function isPieceOfCall(value: unknown): boolean {
+  if (!isObject(value)) return saysSomething(value);
+  const { function: called = value } = value;
+  return wordOf(value.id) !== undefined || saysSomething(called);
 }
 
 function readCall(value: unknown, position: number | undefined): CallPiece {
@@ -166,7 +194,7 @@ function finishIn(choice: JsonObject | undefined): Pick<Chunk, "finish"> {
   const { finish_reason: reason, stop_reason: stop } = choice ?? {};
   const finish = wordOf(isObject(reason) ? reason.type : reason) ??
     (typeof stop === "string" ? wordOf(stop) : undefined);
-  return finish === undefined ? {} : { finish };
+  return finish === undefined || NO_FINISH.has(finish.toLowerCase()) ? {} : { finish };
 }
 
 function readUsage(

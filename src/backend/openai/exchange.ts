@@ -14,12 +14,15 @@ const MAX_BODY_BYTES = 16 * 1024 * 1024;
 /** Most white space before an answer, in UTF-16 units. */
 const MAX_BLANK_LENGTH = 64 * 1024;
 
+/** How long to wait for counts or EOF after the answer's end, where the server sends no end marker. */
+const LAST_CHUNKS_MS = 10_000;
+
 /** How long to wait for EOF after the last message. */
 const LAST_BYTES_MS = 100;
 
 export interface ServerMessage {
-  /** `whole`: the complete body; `error`: a failure. */
-  readonly type: "event" | "error" | "whole";
+  /** `whole`: the complete body; `error`: a failure; `other`: an event of another name. */
+  readonly type: "event" | "error" | "other" | "whole";
   readonly data: string;
 }
 
@@ -42,6 +45,8 @@ export class Exchange implements AsyncDisposable {
   /** Aborts the connection; the consumer gets its reason. */
   readonly #cut = new AbortController();
   readonly #onAbort = (): void => this.cut(this.#caller.reason);
+  /** The answer has ended: a connection that breaks or stalls from now on is an end like EOF. */
+  mayEnd = false;
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   /** Time and bytes spent since the answer last grew. */
   #spent = { ms: 0, bytes: 0 };
@@ -81,6 +86,7 @@ export class Exchange implements AsyncDisposable {
       client: this.#options.client,
     } as const;
     this.progressed();
+    this.mayEnd = false;
     const response = await this.#waitFor(() => fetch(url, init), "cannot be reached");
     this.progressed();
     this.#reader = response.body?.getReader();
@@ -144,9 +150,12 @@ export class Exchange implements AsyncDisposable {
     let tooLarge = false;
     const parser = createParser({
       maxBufferSize: MAX_EVENT_LENGTH,
-      onEvent: ({ event, data }) => messages.push({ type: event === "error" ? "error" : "event", data }),
-      onError: ({ type, field, value }) => {
+      onEvent: ({ event = "message", data }) =>
+        messages.push({ type: event === "error" ? event : event === "message" ? "event" : "other", data }),
+      onError: ({ type, field, value, line = "" }) => {
         tooLarge ||= type === "max-buffer-size-exceeded";
+        // Some servers write an error as bare JSON.
+        if (type === "unknown-field" && line.startsWith("{")) messages.push({ type: "event", data: line });
         // The form of llama-server's errors in older versions.
         if (type === "unknown-field" && field === "error") messages.push({ type: "error", data: value ?? "" });
       },
@@ -155,7 +164,7 @@ export class Exchange implements AsyncDisposable {
     for (let text = begun;;) {
       // Some servers omit the blank line after the last event.
       parser.feed(ended ? `${text}\n\n` : text);
-      const taken = messages.filter(({ data }) => data.trim() !== "");
+      const taken = messages.filter(({ type, data }) => type === "error" || data.trim() !== "");
       messages = [];
       if (taken.length > 0) yield taken;
       if (tooLarge) throw this.#tooLarge();
@@ -191,7 +200,10 @@ export class Exchange implements AsyncDisposable {
   async #read(): Promise<Uint8Array | undefined> {
     const reader = this.#reader;
     if (reader === undefined) return undefined;
-    const { value } = await this.#waitFor(() => reader.read(), "broke off its answer");
+    const { value } = await this.#waitFor(() => reader.read(), "broke off its answer").catch((error) => {
+      if (this.mayEnd && !this.#caller.aborted) return { value: undefined };
+      throw error;
+    });
     this.#spent.bytes += value?.length ?? 0;
     if (this.#spent.bytes > MAX_BODY_BYTES) throw this.#tooLarge();
     return value;
@@ -206,7 +218,7 @@ export class Exchange implements AsyncDisposable {
     const what = bytes === 0 ? "sent nothing" : "made no progress";
     const timer = setTimeout(
       () => this.cut(new BackendUnavailableError(`Backend "${backend}" ${what} for ${timeoutMs / 1000} s`)),
-      timeoutMs - ms,
+      Math.min(timeoutMs - ms, this.mayEnd ? LAST_CHUNKS_MS : Infinity),
     );
     const began = performance.now();
     try {

@@ -24,9 +24,18 @@ const FIELDS = {
   temperature: { names: ["temperature"], group: 2 },
   top_p: { names: ["top_p"], group: 2 },
   max_tokens: { names: ["max_tokens", "max_completion_tokens", "max_new_tokens"], group: 2 },
+  // Two names for one thing: the caller asked for one of them.
+  repeat_penalty: { names: ["repeat_penalty"], group: undefined },
+  repetition_penalty: { names: ["repetition_penalty"], group: undefined },
   // Never dropped by guessing: without it the answer arrives only when complete.
   stream: { names: [], group: undefined },
 } as const satisfies Record<string, { readonly names: readonly string[]; readonly group: number | undefined }>;
+
+/** Of these one has to be left. */
+const TWINS: Readonly<Partial<Record<Field, Field>>> = {
+  repeat_penalty: "repetition_penalty",
+  repetition_penalty: "repeat_penalty",
+};
 
 const NAMES: readonly Field[] = Object.keys(FIELDS) as Field[];
 const GROUPS = [0, 1, 2] as const;
@@ -41,13 +50,14 @@ const CALLERS: ReadonlySet<string> = new Set([
   "min_p",
   "presence_penalty",
   "frequency_penalty",
-  "repeat_penalty",
-  "repetition_penalty",
   "logit_bias",
   "logprobs",
   "top_logprobs",
 ]);
 const CALLERS_LISTS: ReadonlySet<string> = new Set(["messages", "tools", "response_format", "stop", "seed"]);
+
+/** Fields of ours in those. */
+const INSIDE_LISTS: readonly Field[] = ["strict", "reasoning_content"];
 
 /** Matches `top_k`, `"tools[0].function"`, or an English word. */
 const PATH = /(?<quote>['"`]?)(?<path>[A-Za-z_]\w*(?:[.[\]]+\w+)*)/g;
@@ -62,9 +72,9 @@ const BETWEEN = /^[\s,'"`&]*(?:and)?[\s'"`]*$/;
 const TOO_LONG = /context (?:length|window|size)|`inputs`|(?:input|prompt) tokens/i;
 const TOO_LONG_CODES: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
 
-/** Statuses of a refusal, and those that are one only if a field is named. */
+/** Statuses of a refusal, and those that are one only if a field is named; 404: OpenRouter finds no server for it. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 422, 501]);
-const NAMED_REFUSALS: ReadonlySet<number> = new Set([...REFUSALS, 500]);
+const NAMED_REFUSALS: ReadonlySet<number> = new Set([...REFUSALS, 403, 404, 405, 500]);
 
 /** OpenAI's newer name, required by its reasoning models. */
 const NEWER_LIMIT = "max_completion_tokens";
@@ -157,11 +167,16 @@ export class Attempt {
     if (status === undefined || !NAMED_REFUSALS.has(status)) return false;
     const tooLong = TOO_LONG.test(message) || TOO_LONG_CODES.has(code ?? "");
     const named = this.#named(failure);
-    if (!tooLong && named.includes("max_tokens") && "max_tokens" in this.body && message.includes(NEWER_LIMIT)) {
+    if (
+      !tooLong && named.includes("max_tokens") && "max_tokens" in this.body &&
+      inSnakeCase(message).includes(NEWER_LIMIT)
+    ) {
       this.#newerLimit = true;
       return true;
     }
-    const own = named.filter((name) => name !== "caller's").filter((field) => this.#isLeft(field));
+    const own = named.filter((name) => name !== "caller's").filter((field) =>
+      this.#isLeft(field) && !named.some((other) => other === TWINS[field])
+    );
     for (const field of own) {
       this.#without.add(field);
       if (!(tooLong && field === "max_tokens")) this.#refused.add(field);
@@ -173,7 +188,9 @@ export class Attempt {
   }
 
   #isLeft(field: Field): boolean {
-    return this.#own.has(field) && !this.#without.has(field);
+    if (!this.#own.has(field) || this.#without.has(field)) return false;
+    const twin = TWINS[field];
+    return twin === undefined || !this.#without.has(twin);
   }
 
   #leave(field: Field): boolean {
@@ -208,14 +225,14 @@ export class Attempt {
     const named: (Field | "caller's")[] = [];
     let end: number | undefined;
     for (const { 0: found, index, groups } of text.slice(0, SEARCHED_LENGTH).matchAll(PATH)) {
-      const path = groups?.path?.split(/[.[\]]+/) ?? [];
+      const path = groups?.path?.split(/[.[\]]+/).map(inSnakeCase) ?? [];
       // English words count as names only in quotation marks.
       const isQuoted = groups?.quote !== "";
       const field = NAMES.find((field) =>
         leadsTo(path, field) && isIn(body, field) && (isQuoted || field !== "stream")
       );
       const isCallers = path.some((part) => CALLERS.has(part)) || (isQuoted && (path[0] ?? "") in body);
-      if (field === undefined && !isCallers) continue;
+      if (field === undefined && (!isCallers || isPlace(path, { body, text }))) continue;
       if (end !== undefined && !BETWEEN.test(text.slice(end, index))) break;
       named.push(field ?? "caller's");
       end = index + found.length;
@@ -224,10 +241,21 @@ export class Attempt {
   }
 }
 
+/** Whether a path is only the place of a field of ours that the text names later. */
+function isPlace([list = ""]: readonly string[], { body, text }: { body: JsonObject; text: string }): boolean {
+  return CALLERS_LISTS.has(list) &&
+    INSIDE_LISTS.some((field) => isIn(body, field) && new RegExp(`\\b${field}\\b`).test(text));
+}
+
+/** Some servers name fields as their own language does: `MaxTokens`. */
+function inSnakeCase(text: string): string {
+  return text.replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase();
+}
+
 function leadsTo(path: readonly string[], field: Field): boolean {
   const names: readonly string[] = FIELDS[field].names;
   if (!path.some((part) => part === field || names.includes(part))) return false;
-  return field === "strict" || field === "reasoning_content" || !CALLERS_LISTS.has(path[0] ?? "");
+  return INSIDE_LISTS.includes(field) || !CALLERS_LISTS.has(path[0] ?? "");
 }
 
 /** The body's fields that the caller did not ask for. */

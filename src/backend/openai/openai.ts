@@ -30,7 +30,7 @@ const MAX_LINES = 4096;
 /** Chunks processed before yielding to other tasks. */
 const CHUNKS_PER_TURN = 1024;
 
-const DONE = /^\s*\[DONE\]\s*$/;
+const DONE = /^\s*\[?DONE\]?\s*$/i;
 
 export class OpenAiBackend implements Backend {
   readonly name: string;
@@ -165,6 +165,8 @@ export class OpenAiBackend implements Backend {
     reading: for await (const messages of exchange.messages()) {
       for (const { type, data } of messages) {
         if (type === "error") throw new UpstreamError(toFailure(parseJson(data) ?? data));
+        // A ping.
+        if (type === "other" && !/[{[]/.test(data)) continue;
         const { chunks, isLast } = this.#chunks(data);
         for (const [index, chunk] of chunks.entries()) {
           if (index % CHUNKS_PER_TURN === CHUNKS_PER_TURN - 1) await turn();
@@ -175,6 +177,7 @@ export class OpenAiBackend implements Backend {
           known ||= answer.begun;
           yield* events;
         }
+        exchange.mayEnd = answer.ended;
         complete ||= isLast || type === "whole";
         if (!isLast) continue;
         await exchange.finish();

@@ -27,9 +27,9 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Whether a value carries information; `null`, `""`, `false` and `{}` do not. */
+/** Whether a value carries information; `null`, `""`, `false`, `0` and objects of nothing else do not. */
 export function saysSomething(value: unknown): boolean {
-  return typeof value === "object" && value !== null ? Object.keys(value).length > 0 : Boolean(value);
+  return typeof value === "object" && value !== null ? Object.values(value).some(saysSomething) : Boolean(value);
 }
 
 /** The text in a value, wherever it is nested; empty if there is none. */

@@ -104,12 +104,14 @@ export function named(options: DaemonOptions, context: DaemonContext): Need[] {
       const proxy = proxyFor(backend);
       // Deno checks the server's address even if only the proxy is connected to.
       keep("net", ...proxy === undefined ? [] : [proxyHost(proxy)], remoteHost(backend.baseUrl));
-      boot("env", ...HTTP_CLIENT_ENV);
+      // Every reload may create another client.
+      keep("env", ...HTTP_CLIENT_ENV);
       if (backend.apiKeyEnv !== undefined) boot("env", backend.apiKeyEnv);
     }
     if (backend.kind !== "llamacpp") continue;
-    if (backend.chatTemplate !== undefined) boot("read", backend.chatTemplate);
-    boot("read", ...(backend.lora ?? []).map(({ path }) => path));
+    // Read again at SIGHUP.
+    if (backend.chatTemplate !== undefined) keep("read", backend.chatTemplate);
+    keep("read", ...(backend.lora ?? []).map(({ path }) => path));
   }
   for (const model of localModels(options.backends)) files(model);
   if (keepsHashes(options)) {

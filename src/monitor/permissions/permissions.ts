@@ -2,6 +2,7 @@
  * The Deno permissions of each command: what each one is for and whether it is needed after boot. The flags and the
  * permissions dropped after boot come from the same list.
  */
+import { dirname } from "node:path";
 import type { DaemonOptions, HuggingFaceOptions } from "../../config/options.ts";
 import { type DaemonContext, daemonNeeds, inferenceSockets, isNamed, named } from "./daemon_needs.ts";
 import { linkTarget } from "./link_targets.ts";
@@ -14,6 +15,7 @@ import { ENGINE_ENVIRONMENT } from "../../engine/ipc/command.ts";
 import { privateSocketPath } from "../../processes/orders.ts";
 import { LIBC_PATHS } from "../../server/kernel.ts";
 import { HUGGING_FACE_VARIABLES } from "../../models/transfer/access.ts";
+import { hashCachePath } from "../../models/file/hash_cache.ts";
 import { manifestsDir } from "../../models/store/layout.ts";
 import { fetchPermissions } from "../../libraries/fetch/fetch_command.ts";
 import { TELEMETRY_VARIABLES } from "../telemetry.ts";
@@ -264,9 +266,12 @@ export function missingForBackends(
   context: PermissionContext,
 ): string[] {
   const others = new Set(daemonNeeds({ ...options, backends: [] }, context).map(key));
-  // The engine's environment was saved at boot.
-  for (const value of ENGINE_ENVIRONMENT) others.add(key({ name: "env", value, bootOnly: true }));
-  const own = daemonNeeds({ ...options, backends }, context).filter((need) => !others.has(key(need)));
+  const hashes = dirname(hashCachePath(options));
+  const own = daemonNeeds({ ...options, backends }, context).filter((need) =>
+    !others.has(key(need)) &&
+    // The environment was saved at boot, and the folder of the hashes created if there are any.
+    !(need.bootOnly && (need.name === "env" || need.value === hashes))
+  );
   return missing(own);
 }
 

@@ -84,6 +84,7 @@ Deno.test("fields that are not needed are read only where they can be", async ()
     { error: "" },
     { error: false },
     { error: {} },
+    { error: { message: "", code: 0 } },
     { service_tier: "x", prompt_filter_results: [{}] },
   ];
   for (const oddity of oddities) {
@@ -105,6 +106,15 @@ Deno.test("the first choice is read, however it is numbered", async () => {
   assertEquals(await read([one, "[DONE]"]), HELLO);
 });
 
+Deno.test("a message is read where the delta is empty, and once where it repeats the deltas", async () => {
+  const whole = { index: 0, message: { role: "assistant", content: "Hello" }, finish_reason: "stop" };
+  for (const delta of [undefined, null, {}, { content: "" }, { role: "assistant" }]) {
+    assertEquals(await read([{ choices: [{ ...whole, delta }] }, "[DONE]"]), HELLO, JSON.stringify(delta));
+  }
+  assertEquals(await read([chunk({ content: "Hello" }), { choices: [whole] }, "[DONE]"]), HELLO);
+  assertEquals(await read([{ choices: [{ index: 0, text: "Hello", finish_reason: "stop" }] }]), HELLO);
+});
+
 // Thoughts
 
 Deno.test("thoughts are told under every name they go by, and to nobody who did not ask for them", async () => {
@@ -113,6 +123,10 @@ Deno.test("thoughts are told under every name they go by, and to nobody who did 
     { reasoning: "plan" },
     { thinking: "plan" },
     { thought: "plan" },
+    { thoughts: "plan" },
+    { thinking_content: "plan" },
+    { reasoning_summary: "plan" },
+    { content: [{ text: "plan", thought: true }] },
     { reasoning_text: "plan" },
     { reasoning: { content: "plan" } },
     { reasoning: { text: "plan", effort: "high" } },
@@ -192,6 +206,8 @@ Deno.test("an answer is complete at [DONE] though no chunk says why it ends", as
     [{ choices: [{ index: 0, delta: {} }] }, "[DONE]"],
     [{ choices: [] }, "[DONE]"],
     ['"[DONE]"'],
+    ["[done]"],
+    ["DONE"],
   ];
   for (const end of ends) assertEquals(await read([chunk({ content: "Hello" }), ...end]), HELLO, JSON.stringify(end));
   const call = callPiece({ index: 0, id: "c", name: "get_time", input: "{}" });
@@ -201,9 +217,25 @@ Deno.test("an answer is complete at [DONE] though no chunk says why it ends", as
 });
 
 Deno.test("an answer is broken off where neither a chunk nor [DONE] says that it ends", async () => {
-  for (const end of [[], [chunk({}, "")], [{ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } }]]) {
+  for (
+    const end of [[], [chunk({}, "")], [chunk({}, "null")], [chunk({}, "None")], [{
+      choices: [],
+      usage: { prompt_tokens: 1, completion_tokens: 1 },
+    }]]
+  ) {
     const failed = read([chunk({ content: "Hello" }), ...end]);
     await assertRejects(() => failed, BackendUnavailableError, "broke off", JSON.stringify(end));
+  }
+});
+
+Deno.test("an answer that has said why it ends is complete though its connection breaks or stalls", async () => {
+  for (const stalls of [false, true]) {
+    await using started = await Remote.start(async (asked) => {
+      await asked.head();
+      await asked.say(chunk({ content: "Hello" }), chunk({}, "stop"));
+      if (!stalls) asked.cut();
+    }, { timeoutSecs: 0.5 });
+    assertEquals(await started.events(), HELLO, String(stalls));
   }
 });
 
@@ -287,6 +319,7 @@ Deno.test("an error in a stream is one in every form, also behind the end of the
       "backend",
     ],
     [{ choices: [{ index: 0, delta: {}, error: { code: 502, message: "oh" } }] }, "backend"],
+    [{ choices: [{ index: 0, delta: { error: { code: 502, message: "oh" } } }] }, "backend"],
     [{ error: "oh", error_type: "overloaded" }, "backend"],
     [{ error: true }, "backend"],
     [{ detail: "oh" }, "backend"],
@@ -303,11 +336,33 @@ Deno.test("an error in a stream is one in every form, also behind the end of the
   }
 });
 
+Deno.test("an error without any mark of one is one where the answer has no other end", async () => {
+  const status = { type: "status", message: "Loading" };
+  assertEquals(await read([status, ...words("Hello")]), HELLO);
+  for (const value of [{ code: 500, message: "oh" }, { errors: ["oh"] }, { error_code: 7, error_msg: "oh" }]) {
+    for (const before of [[], [chunk({ content: "a" })]]) {
+      const failed = read([...before, value, "[DONE]"]);
+      await assertRejects(() => failed, BackendUnavailableError, "failed", JSON.stringify(value));
+    }
+  }
+});
+
+Deno.test("a line of JSON between events is an error like that of an event, and an event of another name is none", async () => {
+  const begun = `data: ${JSON.stringify(chunk({ content: "Hello" }))}\n\n`;
+  const ended = `data: ${JSON.stringify(chunk({}, "stop"))}\n\n`;
+  for (const before of [begun, begun + ended]) {
+    const failed = readBody(`${before}{"error":{"code":500,"message":"oh"}}\n\ndata: [DONE]\n\n`);
+    await assertRejects(() => failed, BackendUnavailableError, "failed (HTTP 500)");
+  }
+  assertEquals(await readBody(`event: ping\ndata: ping\n\n${begun}event: end\ndata: bye\n\n${ended}`), HELLO);
+});
+
 Deno.test("an event that is called error is one, whatever it holds", async () => {
   const bodies: [string, new (message: string) => Error][] = [
     ['event: error\ndata: {"code":400,"details":"too long"}\n\n', InvalidRequestError],
     ['event: error\ndata: {"message":"oh"}\n\n', BackendUnavailableError],
     ["event: error\ndata: out of memory\n\n", BackendUnavailableError],
+    ["event: error\ndata:\n\n", BackendUnavailableError],
     ['error: {"code":500,"message":"oh","type":"server_error"}\n\n', BackendUnavailableError],
     ['error: {"code":400,"message":"too long","type":"exceed_context_size_error"}\n\n', InvalidRequestError],
   ];

@@ -3,7 +3,7 @@ import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { ToolCallMalformedError } from "../../../../src/inference/errors.ts";
 import type { BackendEvent } from "../../../../src/inference/events.ts";
 import { chunk } from "../../../support/openai_server.ts";
-import { CALLED, callPiece, callPieces, read, TIME, TOOLS } from "../../../support/remote.ts";
+import { CALLED, callPiece, callPieces, last, read, textOf, TIME, TOOLS } from "../../../support/remote.ts";
 
 /** The calls in an answer, each as `name {"input"}`. */
 function callsOf(events: readonly BackendEvent[]): string[] {
@@ -167,6 +167,10 @@ const WAYS: readonly [way: string, chunks: unknown[], calls: string[]][] = [
     callPiece({ id: "a" }),
     callPiece({ index: 1, input: null }),
   ], [OSLO, NOON]],
+  ["one, and one that is only begun", [
+    callPiece({ index: 0, id: "a", ...weather }),
+    callPiece({ index: 1, id: "b", name: "", input: "" }),
+  ], [OSLO]],
   ["without a function around them", [
     chunk({ tool_calls: [{ id: "a", name: "get_weather", arguments: { city: "Oslo" } }] }),
   ], [
@@ -182,6 +186,15 @@ Deno.test("calls are told apart by index, id, name or place, whichever a server 
     assertEquals(callsOf(await read([...chunks, ...CALLED], TOOLS)), calls, way);
     // The same where the server does not say why the answer ends.
     assertEquals(callsOf(await read([...chunks, "[DONE]"], TOOLS)), calls, way);
+  }
+});
+
+Deno.test("a call of which nothing is said is none", async () => {
+  const empty: unknown[] = [{}, "", false, [{}], [null], [{ index: 0, function: { name: null, arguments: "" } }]];
+  const deltas = [...empty.map((tool_calls) => ({ tool_calls })), { function_call: { name: "", arguments: "" } }];
+  for (const delta of deltas) {
+    const events = await read([chunk({ content: "a", ...delta }), chunk({ content: "b", ...delta }, "stop"), "[DONE]"]);
+    assertEquals([textOf(events), last(events).reason], ["ab", "end"], JSON.stringify(delta));
   }
 });
 

@@ -9,6 +9,12 @@ type Body = Record<string, unknown>;
 
 const SCHEMA = { responseSchema: { type: "object" } };
 
+const THOUGHT: GenerationRequest["messages"] = [
+  { role: "user", content: "a" },
+  { role: "assistant", content: [{ type: "thinking", text: "b" }, { type: "text", text: "c" }] },
+  { role: "user", content: "d" },
+];
+
 /** Every field of ours, with a request that has it, how it is seen in a body, and FastAPI's path to it. */
 const FIELDS: readonly [name: string, request: Partial<GenerationRequest>, isIn: (body: Body) => boolean, string[]][] =
   [
@@ -25,10 +31,24 @@ const FIELDS: readonly [name: string, request: Partial<GenerationRequest>, isIn:
       "strict",
     ]],
     ["stream", {}, has("stream"), ["stream"]],
+    [
+      "reasoning_content",
+      { messages: THOUGHT },
+      (body) => JSON.stringify(body.messages).includes("reasoning_content"),
+      [
+        "messages",
+        "1",
+        "reasoning_content",
+      ],
+    ],
   ];
 
 function has(name: string): (body: Body) => boolean {
   return (body) => name in body;
+}
+
+function camelCase(name: string): string {
+  return name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
 }
 
 /** Answers where `refuses` finds nothing, and else with a status and what goes with it. */
@@ -59,6 +79,11 @@ Deno.test("a request is sent without the field that is refused, and the next is 
         type: "BadRequestError",
         code: 400,
       }],
+      ["Groq's, with a place", 400, {
+        error: { message: `'${path[0]}.1' : must be satisfied[('${path[0]}.1' : '${path.at(-1)}' is unsupported)]` },
+      }],
+      ["OpenRouter's", 404, { error: { message: `No endpoints support the provided '${path.at(-1)}'`, code: 404 } }],
+      ["in camel case", 400, { error: `The model does not support parameter '${camelCase(path.at(-1) ?? "")}'` }],
       ["Fireworks'", 400, { error: { message: `Extra inputs are not permitted, field: '${path.join(".")}'` } }],
       ["Gemini's", 400, [{ error: { code: 400, message: `Unknown name "${path.join(".")}": Cannot find field.` } }]],
       ["a router's", 400, {
@@ -82,7 +107,11 @@ Deno.test("a request is sent without the field that is refused, and the next is 
       assertEquals(textOf(await started.events(request)), "{}", what);
       assertEquals(started.server.asked.map(({ body }) => isIn(body)), [true, false], what);
       const [first, second] = started.server.asked.map(({ body }) => Object.keys(body));
-      const gone = name === "strict" ? [] : name === "stream" ? ["stream", "stream_options"] : [name];
+      const gone = name === "strict" || name === "reasoning_content"
+        ? []
+        : name === "stream"
+        ? ["stream", "stream_options"]
+        : [name];
       assertEquals(second, first?.filter((key) => !gone.includes(key)), what);
       await started.events(request);
       assertEquals(started.server.asked.map(({ body }) => isIn(body)), [true, false, false], what);
@@ -179,6 +208,28 @@ Deno.test("what the caller asks for is sent once, and its refusal names the fiel
       assertEquals(started.server.asked.length, 1, `${name} ${JSON.stringify(value)}`);
     }
   }
+});
+
+Deno.test("a penalty is sent under the one of its names that is not refused", async () => {
+  const request = { sampling: { temperature: 1, topP: 1, topK: 64, repeatPenalty: 1.1 } };
+  const names = ["repeat_penalty", "repetition_penalty"];
+  const sentTo = (...refused: string[]) =>
+    Remote.start((asked) => {
+      const param = refused.find((name) => name in asked.body);
+      return param === undefined
+        ? answer(asked)
+        : asked.json(400, { error: { message: `Unknown parameter: '${param}'.`, param } });
+    });
+  for (const [refused = "", other = ""] of [names, names.toReversed()]) {
+    await using started = await sentTo(refused);
+    for (const count of [2, 3]) {
+      const sent = await started.sent(request);
+      assertEquals([sent[refused], sent[other]], [undefined, 1.1], refused);
+      assertEquals(started.server.asked.length, count, refused);
+    }
+  }
+  await using neither = await sentTo(...names);
+  await assertRejects(() => neither.events(request), InvalidRequestError, "repetition_penalty");
 });
 
 Deno.test("a property of a tool that is called like a field of ours is the caller's", async () => {

@@ -80,6 +80,10 @@ export interface GenerateRequest extends SamplingOptions {
   readonly json?: undefined;
   /** With this it is a `GenerateV2Request`. */
   readonly logprobs?: undefined;
+  /** With this it is a `GenerateV2Request`. */
+  readonly prompt?: undefined;
+  /** With this it is a `GenerateV2Request`. */
+  readonly ignoreEos?: undefined;
   /** With a word on thinking it is a `GenerateV2Request`. */
   readonly thinking?: undefined;
   /** A request that names a model is a `GenerateV2Request`. */

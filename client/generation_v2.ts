@@ -23,8 +23,13 @@ import type { AnySchema } from "./standard_schema.ts";
 export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[]> extends SamplingOptions {
   /** Name of a backend or of a model it serves; no other backend answers. Default: any, in the operator's order. */
   readonly model?: string | undefined;
-  /** The conversation, not empty. */
+  /** The conversation; empty only with `prompt`. */
   readonly messages: readonly Message[];
+  /**
+   * In place of `messages`: a text that the model continues as it is, without a chat template, or texts and token ids in
+   * a row. Names of control tokens stand for these.
+   */
+  readonly prompt?: string | readonly (string | number)[] | undefined;
   /** What the conversation's media blocks refer to; at most 32. */
   readonly attachments?: readonly Attachment[] | undefined;
   /** What the model may call; at most 128. */
@@ -41,8 +46,10 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
   readonly thinking?: boolean | undefined;
   /** `false`: text and thinking come as one event each, before `done`. Default `true`. */
   readonly stream?: boolean | undefined;
-  /** Only v1 takes grammars; here it is `schema`. */
-  readonly grammar?: undefined;
+  /** A GBNF grammar that the answer follows. Not together with tools, a schema or thinking. */
+  readonly grammar?: string | undefined;
+  /** `true`: the model does not end the answer, which goes on up to `maxTokens` or a stop string. Default `false`. */
+  readonly ignoreEos?: boolean | undefined;
 }
 
 /**
@@ -67,6 +74,8 @@ export type V2Mark =
   | { readonly schema: AnySchema }
   | { readonly json: boolean }
   | { readonly logprobs: number }
+  | { readonly prompt: string | readonly (string | number)[] }
+  | { readonly ignoreEos: boolean }
   | { readonly thinking: boolean }
   | { readonly model: string };
 
@@ -96,7 +105,8 @@ export type GenerateV2Request<Tools extends readonly Tool[] = readonly Tool[]> =
 export function isV2(request: GenerateV2Fields | { readonly messages: readonly Message[] }): boolean {
   const { attachments, tools, toolChoice, schema, json, logprobs, thinking, model }: Partial<GenerateV2Fields> =
     request;
-  return [attachments, tools, toolChoice, schema, json, logprobs, thinking, model].some((field) =>
+  const { prompt, ignoreEos }: Partial<GenerateV2Fields> = request;
+  return [attachments, tools, toolChoice, schema, json, logprobs, thinking, model, prompt, ignoreEos].some((field) =>
     field !== undefined
   ) ||
     request.messages.some(({ content }) => Array.isArray(content));

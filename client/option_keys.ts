@@ -46,6 +46,8 @@ export const GENERATE_KEYS: Known<GenerateRequest & GenerateV2Fields> = {
   logprobs: true,
   stream: true,
   grammar: true,
+  prompt: true,
+  ignoreEos: true,
   imageTokenBudget: true,
 };
 

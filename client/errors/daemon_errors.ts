@@ -133,16 +133,29 @@ export class InvalidRequestError extends DaemonError {
   override readonly name: string = "InvalidRequestError";
   /** Which case it is, where programs treat them differently: `context_length`, the prompt does not fit the context. */
   readonly reason: string | undefined;
+  /** With `context_length`: tokens of the prompt, so many at least; absent: not known. */
+  readonly promptTokens: number | undefined;
+  /** With `context_length`: tokens that prompt and answer together may have; absent: not known. */
+  readonly contextTokens: number | undefined;
 
   /**
    * Make one.
    *
    * @param message The daemon's sentence.
-   * @param options `reason`: which case it is, where the daemon says so.
+   * @param options `reason`: which case it is, where the daemon says so; the sizes of a prompt that is too long.
    */
-  constructor(message: string, options: { readonly reason?: string | undefined } = {}) {
+  constructor(
+    message: string,
+    options: {
+      readonly reason?: string | undefined;
+      readonly promptTokens?: number | undefined;
+      readonly contextTokens?: number | undefined;
+    } = {},
+  ) {
     super("invalid_request", message);
     this.reason = options.reason;
+    this.promptTokens = options.promptTokens;
+    this.contextTokens = options.contextTokens;
   }
 }
 
@@ -380,11 +393,15 @@ const CLASSES: Readonly<Record<ErrorCode, new (message: string) => DaemonError>>
  *
  * @param code The frame's code, known or not.
  * @param message The frame's message.
- * @param reason The frame's reason, known or not.
+ * @param details The frame's other fields, known or not.
  * @returns The error.
  */
-export function daemonError(code: string, message: string, reason?: string): DaemonError {
-  if (code === "invalid_request") return new InvalidRequestError(message, { reason });
+export function daemonError(
+  code: string,
+  message: string,
+  details?: ConstructorParameters<typeof InvalidRequestError>[1],
+): DaemonError {
+  if (code === "invalid_request") return new InvalidRequestError(message, details);
   if (!Object.hasOwn(CLASSES, code)) return new DaemonError(code, message);
   return new CLASSES[code as ErrorCode](message);
 }

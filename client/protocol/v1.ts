@@ -182,6 +182,10 @@ export interface V1ErrorFrame {
   message: string;
   /** Which case of `invalid_request` it is; absent on others. */
   reason?: InvalidRequestReason;
+  /** With `context_length`, if it is known: tokens of the prompt, so many at least. */
+  prompt_tokens?: number;
+  /** With `context_length`, if it is known: tokens that prompt and answer together may have. */
+  context_tokens?: number;
 }
 
 /**

@@ -152,8 +152,13 @@ export interface V2Request {
   id?: string;
   /** Name of a backend or of a model it serves; no other backend answers. Absent: any, in the operator's order. */
   model?: string;
-  /** The conversation, not empty. */
+  /** The conversation; empty, or absent, only with `prompt`. */
   messages: V2Message[];
+  /**
+   * In place of `messages`: a text that the model continues as it is, without a chat template, or texts and token ids in
+   * a row. Names of control tokens stand for these.
+   */
+  prompt?: string | (string | number)[];
   /** At most 32. */
   attachments?: V2Attachment[];
   /** At most 128. */
@@ -162,6 +167,10 @@ export interface V2Request {
   tool_choice?: V2ToolChoice;
   /** Absent: any text. */
   response_format?: V2ResponseFormat;
+  /** A GBNF grammar the answer has to follow; not with `tools`, `response_format` or `thinking`. */
+  grammar?: string;
+  /** `true`: the model does not end the answer, which goes on up to `max_tokens` or a stop string. Default `false`. */
+  ignore_eos?: boolean;
   /** Asks for a reasoning trace. Default `false`: the model is asked not to think. */
   thinking?: boolean;
   /** 0 … 2; 0 is greedy. Default 1. */
@@ -320,6 +329,10 @@ export interface V2ErrorFrame {
   message: string;
   /** Which case of `invalid_request` it is; absent on others. */
   reason?: InvalidRequestReason;
+  /** With `context_length`, if it is known: tokens of the prompt, so many at least. */
+  prompt_tokens?: number;
+  /** With `context_length`, if it is known: tokens that prompt and answer together may have. */
+  context_tokens?: number;
 }
 
 /**

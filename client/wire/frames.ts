@@ -98,8 +98,12 @@ export function readFailure(frame: Fields, id: string): Failure | undefined {
   if (type === "error") {
     const ours = frame.id !== "";
     if (ours) expectId(frame, id);
-    const reason = frame.reason === undefined ? undefined : text(frame, "reason");
-    return { type, error: daemonError(text(frame, "code"), text(frame, "message"), reason), ours };
+    const details = {
+      reason: frame.reason === undefined ? undefined : text(frame, "reason"),
+      promptTokens: frame.prompt_tokens === undefined ? undefined : number(frame, "prompt_tokens"),
+      contextTokens: frame.context_tokens === undefined ? undefined : number(frame, "context_tokens"),
+    };
+    return { type, error: daemonError(text(frame, "code"), text(frame, "message"), details), ours };
   }
   if (typeof type !== "string") throw wrong(frame, "type", "a string");
   return undefined;

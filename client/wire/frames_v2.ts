@@ -39,10 +39,6 @@ export class V2Codec<Tools extends readonly Tool[]> implements Codec<GenerationE
 
   /** @throws {TypeError} If it asks for what v2 does not have. */
   constructor(request: GenerateV2Fields<Tools>) {
-    // Callers without types may try; to leave it out silently would be an answer that breaks their grammar.
-    if (request.grammar !== undefined) {
-      throw new TypeError('Cannot generate: "grammar" is for plain text alone, "schema" does that here');
-    }
     if (request.json === true && request.schema !== undefined) {
       throw new TypeError('Cannot generate: "schema" says already that the answer is JSON, "json" goes without it');
     }
@@ -143,11 +139,12 @@ function readProbability(frame: Fields, entry: unknown): TokenProbability {
 
 function v2Request(request: GenerateV2Fields, id: string): V2Request {
   const { model, messages, attachments, tools, toolChoice, schema, thinking } = request;
-  const { stream, json, logprobs } = request;
+  const { stream, json, logprobs, prompt, grammar, ignoreEos } = request;
   const frame: { [Key in keyof Required<V2Request>]: unknown } = {
     id,
     model,
     messages: messages.map(({ role, content }) => ({ role, content: wireContent(content) })),
+    prompt,
     attachments: attachments?.map(wireAttachment),
     tools: wireTools(tools),
     tool_choice: toolChoice,
@@ -156,6 +153,8 @@ function v2Request(request: GenerateV2Fields, id: string): V2Request {
       : json === true
       ? { type: "json_object" }
       : undefined,
+    grammar,
+    ignore_eos: ignoreEos,
     thinking,
     stream,
     logprobs,

@@ -257,8 +257,9 @@ function blocksOf(content: string | readonly ContentBlock[] = []): readonly Cont
   return typeof content === "string" ? [] : content;
 }
 
-function countWords(request: Pick<GenerationRequest, "messages">): number {
-  return request.messages.reduce((sum, { content }) => sum + countWordsIn(content), 0);
+function countWords({ messages, prompt = [] }: Pick<GenerationRequest, "messages" | "prompt">): number {
+  const said = messages.reduce((sum, { content }) => sum + countWordsIn(content), 0);
+  return prompt.reduce<number>((sum, part) => sum + (typeof part === "string" ? wordsOf(part).length : 1), said);
 }
 
 /** Attachments and calls count as one word. */

@@ -50,7 +50,9 @@ function refusalOf(id: number, error: unknown): EngineEvent {
       error instanceof TokenizerError
     ? error.message
     : `The model's chat template refuses this conversation: ${error instanceof Error ? error.message : error}`;
-  return { id, error: error instanceof PromptTooLongError ? "context_length" : "invalid_request", message };
+  return error instanceof PromptTooLongError
+    ? { id, error: "context_length", message, size: error.size }
+    : { id, error: "invalid_request", message };
 }
 
 /** Hand a request for vectors or scores to the scheduler; or say what is wrong with it. */

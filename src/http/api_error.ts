@@ -25,6 +25,14 @@ export interface ApiErrorOptions {
   readonly code?: string;
   /** The invalid field, e.g. `messages[0].role`. */
   readonly param?: string;
+  /** Of a prompt that does not fit the context, if they are known. */
+  readonly size?: PromptSize | undefined;
+}
+
+/** Tokens of a prompt, so many at least, and what prompt and answer together may have. */
+export interface PromptSize {
+  readonly promptTokens: number;
+  readonly contextTokens: number;
 }
 
 /** `Retry-After` for a full queue, in seconds. */
@@ -36,6 +44,7 @@ export class ApiError extends Error {
   readonly status: ErrorStatus;
   readonly code: string | undefined;
   readonly param: string | undefined;
+  readonly size: PromptSize | undefined;
 
   /** @param message One sentence: the given value and what is allowed. */
   constructor(status: ErrorStatus, message: string, options: ApiErrorOptions = {}) {
@@ -43,6 +52,7 @@ export class ApiError extends Error {
     this.status = status;
     this.code = options.code;
     this.param = options.param;
+    this.size = options.size;
   }
 
   /** Headers required by the status. */
@@ -79,8 +89,12 @@ export function toApiError(error: unknown): ApiError {
   // A status on which clients do not retry.
   if (error instanceof RequestCancelledError) return new ApiError(403, error.message, { code: "cancelled" });
   if (error instanceof InvalidRequestError) {
+    const { promptTokens, contextTokens } = error;
+    const size = promptTokens === undefined || contextTokens === undefined
+      ? undefined
+      : { promptTokens, contextTokens };
     const code = error.reason === "context_length" ? "context_length_exceeded" : "invalid_request";
-    return new ApiError(400, error.message, { code });
+    return new ApiError(400, error.message, { code, size });
   }
   if (error instanceof ToolCallMalformedError) return new ApiError(500, error.message, { code: "tool_call_malformed" });
   if (

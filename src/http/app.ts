@@ -9,6 +9,7 @@ import { guard, type GuardOptions } from "./guard.ts";
 import { health, metrics } from "./health.ts";
 import { completion } from "./llama_server/completion.ts";
 import { embedding } from "./llama_server/embedding.ts";
+import { llamaServerErrorBody } from "./llama_server/error.ts";
 import { refusing } from "./refused.ts";
 import { props, slots } from "./llama_server/state.ts";
 import { applyTemplate, detokenize, tokenize } from "./llama_server/tokenizer.ts";
@@ -43,7 +44,27 @@ type Handler = (context: Context, bridge: Bridge) => Promise<Response>;
 /** Why Ollama's paths that modify models are refused. */
 const STORE = 'HTTP may not write models, use "inferd models", "cp", "rename", "rm" and "import" on this machine';
 
-const ROUTES: readonly (readonly ["GET" | "POST" | "DELETE", string, Handler])[] = [
+type Route = readonly ["GET" | "POST" | "DELETE", string, Handler];
+
+/** llama-server's own, whose errors have its form. */
+const LLAMA_SERVER: readonly Route[] = [
+  ["POST", "/tokenize", tokenize],
+  ["POST", "/detokenize", detokenize],
+  ["POST", "/apply-template", applyTemplate],
+  ["GET", "/props", props],
+  ["GET", "/slots", slots],
+  ["POST", "/completion", completion],
+  ["POST", "/completions", completion],
+  ["POST", "/embedding", embedding],
+  ["POST", "/embeddings", embedding],
+  ["POST", "/infill", refusing("text is not filled in here")],
+  ["POST", "/slots/*", refusing("slots are not saved, restored or erased, the prefix cache is the daemon's own")],
+  ["GET", "/lora-adapters", refusing('adapters are set with "lora" of a backend in the configuration file')],
+  ["POST", "/lora-adapters", refusing('adapters are set with "lora" of a backend in the configuration file')],
+];
+
+const ROUTES: readonly Route[] = [
+  ...LLAMA_SERVER,
   ["GET", "/health", health],
   ["GET", "/metrics", metrics],
   ["GET", "/v1/health", health],
@@ -69,19 +90,6 @@ const ROUTES: readonly (readonly ["GET" | "POST" | "DELETE", string, Handler])[]
   ["POST", "/v2/rerank", rerank],
   ["POST", "/v1/messages", messages],
   ["POST", "/v1/messages/count_tokens", countTokens],
-  ["POST", "/tokenize", tokenize],
-  ["POST", "/detokenize", detokenize],
-  ["POST", "/apply-template", applyTemplate],
-  ["GET", "/props", props],
-  ["GET", "/slots", slots],
-  ["POST", "/completion", completion],
-  ["POST", "/completions", completion],
-  ["POST", "/embedding", embedding],
-  ["POST", "/embeddings", embedding],
-  ["POST", "/infill", refusing("text is not filled in here")],
-  ["POST", "/slots/*", refusing("slots are not saved, restored or erased, the prefix cache is the daemon's own")],
-  ["GET", "/lora-adapters", refusing('adapters are set with "lora" of a backend in the configuration file')],
-  ["POST", "/lora-adapters", refusing('adapters are set with "lora" of a backend in the configuration file')],
   ["POST", "/api/pull", pull],
   ["DELETE", "/api/delete", refusing(STORE)],
   ["POST", "/api/copy", refusing(STORE)],
@@ -123,14 +131,17 @@ function answerError(context: Context, error: unknown): Response {
 function errorBody({ req }: Context, error: unknown): Record<string, unknown> {
   if (req.path.startsWith("/api/")) return ollamaErrorBody(error);
   const isAnthropic = req.path.startsWith("/v1/messages") || req.header("anthropic-version") !== undefined;
-  return isAnthropic ? anthropicErrorBody(error) : openAiErrorBody(error);
+  if (isAnthropic) return anthropicErrorBody(error);
+  return LLAMA_SERVER.some((route) => leadsTo(route, req.path)) ? llamaServerErrorBody(error) : openAiErrorBody(error);
+}
+
+function leadsTo([, path]: Route, asked: string): boolean {
+  return path.endsWith("/*") ? asked.startsWith(path.slice(0, -1)) : path === asked;
 }
 
 function noRoute(context: Context): ApiError {
   const { req } = context;
-  const route = ROUTES.find(([, path]) =>
-    path.endsWith("/*") ? req.path.startsWith(path.slice(0, -1)) : path === req.path
-  );
+  const route = ROUTES.find((route) => leadsTo(route, req.path));
   const status: ErrorStatus = route === undefined ? 404 : 405;
   if (route !== undefined) context.header("Allow", route[0] === "GET" ? "GET, HEAD" : route[0]);
   const there = route === undefined ? "no such path" : `this path takes ${route[0]}`;

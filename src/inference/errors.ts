@@ -1,4 +1,5 @@
 /** Errors of requests: one class per kind, which the pipeline maps to wire codes. */
+import type { PromptSize } from "./prompt_size.ts";
 
 /** The caller's fault; the message is for the caller. Not counted by the circuit breaker. */
 export class InvalidRequestError extends Error {
@@ -8,6 +9,13 @@ export class InvalidRequestError extends Error {
 /** The prompt does not fit the context; a shorter one would. Not counted by the circuit breaker. */
 export class ContextLengthError extends InvalidRequestError {
   override readonly name = "ContextLengthError";
+  /** Absent: not known. */
+  readonly size: PromptSize | undefined;
+
+  constructor(message: string, size?: PromptSize) {
+    super(message);
+    this.size = size;
+  }
 }
 
 /** The backend's fault; the message is for the caller. Counted by the circuit breaker. */

@@ -8,7 +8,7 @@ import type { ContentBlock, GenerationRequest } from "./request.ts";
  * @param longestPiece Bytes of the vocabulary's longest token.
  */
 export function leastTokens(
-  { messages, tools, toolChoice }: Pick<GenerationRequest, "messages" | "tools" | "toolChoice">,
+  { messages, prompt = [], tools, toolChoice }: Pick<GenerationRequest, "messages" | "prompt" | "tools" | "toolChoice">,
   longestPiece: number,
 ): number {
   let tokens = messages.length;
@@ -23,11 +23,24 @@ export function leastTokens(
     if (typeof content === "string") count(content);
     else countAll(content);
   }
+  for (const part of prompt) {
+    if (typeof part === "string") count(part);
+    else tokens++;
+  }
   if (toolChoice !== "none") { for (const { description } of tools) count(description); }
   return tokens;
 }
 
-export function tooLongMessage(tokens: number | `more than ${number}`, contextTokens: number): string {
+/** A prompt, and the context that it does not fit. */
+export interface PromptSize {
+  /** So many at least. */
+  readonly promptTokens: number;
+  readonly contextTokens: number;
+}
+
+/** @param isLeast Whether the prompt was not counted to its end. */
+export function tooLongMessage({ promptTokens, contextTokens }: PromptSize, isLeast = false): string {
+  const tokens = isLeast ? `more than ${promptTokens}` : promptTokens;
   // Agents look for "exceeds the available context size", as llama-server has it, and shorten the conversation.
   return `The prompt has ${tokens} tokens; that exceeds the available context size, prompt and answer together may have ${contextTokens}`;
 }

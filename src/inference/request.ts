@@ -71,7 +71,10 @@ export type DefaultedField = "temperature" | "top_p" | "top_k" | "max_tokens";
 
 /** A request after defaults and limits; only fields without default are optional. */
 export interface GenerationRequest {
+  /** Empty only with a prompt. */
   readonly messages: readonly ChatMessage[];
+  /** In place of messages: texts, in which names of control tokens stand for these, and token ids; not empty. */
+  readonly prompt?: readonly (string | number)[];
   readonly sampling: Sampling;
   readonly maxTokens: number;
   /**
@@ -82,6 +85,8 @@ export interface GenerationRequest {
   readonly stop: readonly string[];
   /** GBNF grammar for the whole answer; never together with tools, a schema or thinking. */
   readonly grammar?: string;
+  /** The model does not end the answer; never with anything that the answer has to follow. */
+  readonly ignoreEos?: true;
   readonly tools: readonly Tool[];
   /** `required` only with tools, a name only of one of them. */
   readonly toolChoice: ToolChoice;

@@ -9,6 +9,8 @@ import {
   RerankUnsupportedError,
   ToolCallMalformedError,
 } from "../inference/errors.ts";
+import { defined } from "../inference/objects.ts";
+import type { PromptSize } from "../inference/prompt_size.ts";
 import { QueueFullError } from "./admission.ts";
 import { RequestCancelledError } from "./live_requests.ts";
 
@@ -31,6 +33,8 @@ export interface WireError {
   readonly message: string;
   /** Which of the cases of its code it is, where programs treat them differently. */
   readonly reason?: InvalidRequestReason;
+  /** Of a prompt that does not fit the context. */
+  readonly size?: PromptSize;
 }
 
 /** A request failed with what a client would be told; for callers without a socket. */
@@ -64,7 +68,7 @@ export function toWireError(error: unknown): WireError {
     return {
       code,
       message: error.message,
-      ...(error instanceof ContextLengthError ? { reason: "context_length" } : {}),
+      ...(error instanceof ContextLengthError ? { reason: "context_length", ...defined({ size: error.size }) } : {}),
     };
   }
   return { code: "internal", message: "Internal error; the daemon's log has the details" };
@@ -77,6 +81,7 @@ export function blamesBackend(error: unknown): boolean {
 
 /** The error frame, the same on every surface: one line with its newline. */
 export function errorFrame(id: string, error: WireError): string {
-  const { code, message, reason } = error;
-  return `${JSON.stringify({ id, type: "error", code, message, reason })}\n`;
+  const { code, message, reason, size } = error;
+  const sizes = { prompt_tokens: size?.promptTokens, context_tokens: size?.contextTokens };
+  return `${JSON.stringify({ id, type: "error", code, message, reason, ...sizes })}\n`;
 }

@@ -1,10 +1,12 @@
 /**
- * The fields that both generation surfaces share: roles, sampling, length and stop strings. Defaults and bounds belong
+ * The fields that both generation surfaces share: roles, sampling, length, stop strings and grammars. Defaults and bounds belong
  * to the protocol.
  */
 import {
   DEFAULT_MAX_TOKENS,
   DEFAULT_TEMPERATURE,
+  MAX_GRAMMAR_ALTERNATIVES,
+  MAX_GRAMMAR_BYTES,
   MAX_LOGIT_BIASES,
   MAX_STOP_STRINGS,
   MAX_TEMPERATURE,
@@ -20,6 +22,7 @@ import {
   readNonEmptyString,
   readNumber,
   readRecord,
+  readString,
   shown,
 } from "../pipeline/resolve.ts";
 
@@ -46,6 +49,25 @@ const SEED: Range = {
   max: Number.MAX_SAFE_INTEGER,
   text: `an integer from ${Number.MIN_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`,
 };
+
+const encoder = new TextEncoder();
+
+/** @throws {InvalidRequestError} If it is too large. */
+export function readGrammar(value: unknown): string {
+  const grammar = readString("grammar", value);
+  // UTF-8 takes at least one byte per UTF-16 unit, so long ones can be refused without encoding them.
+  const bytes = grammar.length > MAX_GRAMMAR_BYTES ? grammar.length : encoder.encode(grammar).length;
+  if (bytes > MAX_GRAMMAR_BYTES) {
+    throw new InvalidRequestError(`"grammar" must have at most ${MAX_GRAMMAR_BYTES} bytes, got ${bytes}`);
+  }
+  const alternatives = grammar.split("|").length - 1;
+  if (alternatives > MAX_GRAMMAR_ALTERNATIVES) {
+    throw new InvalidRequestError(
+      `"grammar" must have at most ${MAX_GRAMMAR_ALTERNATIVES} "|", got ${alternatives}`,
+    );
+  }
+  return grammar;
+}
 
 /**
  * Read the fields for sampling, length and stop strings.

@@ -2,14 +2,7 @@
  * Generation v1: the fields of a request, their defaults, and its frames. No other part of the daemon knows v1's field
  * names.
  */
-import {
-  IMAGE_TOKEN_BUDGETS,
-  MAX_GRAMMAR_ALTERNATIVES,
-  MAX_GRAMMAR_BYTES,
-  type V1DoneFrame,
-  type V1StopReason,
-} from "@inferd/client/protocol";
-import { InvalidRequestError } from "../inference/errors.ts";
+import { IMAGE_TOKEN_BUDGETS, type V1DoneFrame, type V1StopReason } from "@inferd/client/protocol";
 import type { BackendEvent, FinishReason } from "../inference/events.ts";
 import { type ChatMessage, type GenerationRequest, PLAIN } from "../inference/request.ts";
 import {
@@ -24,10 +17,8 @@ import {
   type StreamedAnswer,
   type Terminal,
 } from "../pipeline/resolve.ts";
-import { readSampling, ROLES } from "./generation.ts";
+import { readGrammar, readSampling, ROLES } from "./generation.ts";
 import type { Surface } from "./surface.ts";
-
-const encoder = new TextEncoder();
 
 export const v1Surface: Surface = {
   name: "v1",
@@ -73,22 +64,6 @@ function readMessages(value: unknown): ChatMessage[] {
       content: readString(`messages[${index}].content`, content),
     };
   });
-}
-
-function readGrammar(value: unknown): string {
-  const grammar = readString("grammar", value);
-  // UTF-8 takes at least one byte per UTF-16 unit, so long ones can be refused without encoding them.
-  const bytes = grammar.length > MAX_GRAMMAR_BYTES ? grammar.length : encoder.encode(grammar).length;
-  if (bytes > MAX_GRAMMAR_BYTES) {
-    throw new InvalidRequestError(`"grammar" must have at most ${MAX_GRAMMAR_BYTES} bytes, got ${bytes}`);
-  }
-  const alternatives = grammar.split("|").length - 1;
-  if (alternatives > MAX_GRAMMAR_ALTERNATIVES) {
-    throw new InvalidRequestError(
-      `"grammar" must have at most ${MAX_GRAMMAR_ALTERNATIVES} "|", got ${alternatives}`,
-    );
-  }
-  return grammar;
 }
 
 function checkImageTokenBudget(value: unknown): void {

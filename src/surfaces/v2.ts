@@ -21,6 +21,7 @@ import {
   readBoolean,
   readInteger,
   readModel,
+  readNonEmptyArray,
   readRequest,
   type ResolvedRequest,
   type StreamedAnswer,
@@ -28,11 +29,14 @@ import {
 } from "../pipeline/resolve.ts";
 import { Attachments } from "./attachments.ts";
 import { readConversation } from "./blocks.ts";
-import { readSampling } from "./generation.ts";
+import { readGrammar, readSampling } from "./generation.ts";
 import type { Surface } from "./surface.ts";
 import { readTokenizer, tokenizerTypeOf } from "./tokenizer.ts";
 import { readTools } from "./tools.ts";
 import { defined } from "../inference/objects.ts";
+
+/** The vocabulary's size is the engine's to check. */
+const TOKEN: Range = { min: 0, max: 2 ** 31 - 1, text: "a text or the id of a token" };
 
 const LOGPROBS: Range = { min: 0, max: MAX_LOGPROBS, text: `an integer from 0 to ${MAX_LOGPROBS}` };
 
@@ -62,13 +66,16 @@ export const v2Surface: Surface = {
     const stream = fields.stream === undefined ? true : readBoolean("stream", fields.stream);
     const attachments = new Attachments(fields.attachments === undefined ? [] : fields.attachments);
     const request: GenerationRequest = {
-      messages: readConversation(fields.messages, attachments),
+      ...readPrompt(fields, attachments),
       ...readTools(fields),
       thinking: fields.thinking === undefined ? false : readBoolean("thinking", fields.thinking),
+      ...(fields.grammar === undefined ? {} : { grammar: readGrammar(fields.grammar) }),
+      ...(fields.ignore_eos !== undefined && readBoolean("ignore_eos", fields.ignore_eos) ? { ignoreEos: true } : {}),
       ...(fields.logprobs === undefined ? {} : { logprobs: readInteger("logprobs", fields.logprobs, LOGPROBS) }),
       ...readSampling(fields),
     };
     attachments.checkAllUsed();
+    checkTogether(request);
     return {
       id,
       ...readModel(fields),
@@ -81,6 +88,34 @@ export const v2Surface: Surface = {
     };
   },
 };
+
+/** Read the conversation, or the prompt in its place. */
+function readPrompt(
+  { messages, prompt }: Readonly<Record<string, unknown>>,
+  attachments: Attachments,
+): Pick<GenerationRequest, "messages" | "prompt"> {
+  if (prompt === undefined) return { messages: readConversation(messages, attachments) };
+  if (messages !== undefined && !(Array.isArray(messages) && messages.length === 0)) {
+    throw new InvalidRequestError('"prompt" goes without "messages"');
+  }
+  const parts = (typeof prompt === "string" ? [prompt] : readNonEmptyArray("prompt", prompt)).map((part, index) =>
+    typeof part === "string" ? part : readInteger(`prompt[${index}]`, part, TOKEN)
+  );
+  if (parts.every((part) => part === "")) throw new InvalidRequestError('"prompt" must not be empty');
+  return { messages: [], prompt: parts };
+}
+
+/** Refuse fields that exclude each other. */
+function checkTogether({ prompt, grammar, ignoreEos, tools, responseSchema, thinking }: GenerationRequest): void {
+  const form = tools.length > 0 ? "tools" : responseSchema !== undefined ? "response_format" : undefined;
+  const shaped = form ?? (thinking ? "thinking" : undefined);
+  const refuse = (field: string, other: string | undefined): void => {
+    if (other !== undefined) throw new InvalidRequestError(`"${field}" cannot go together with "${other}"`);
+  };
+  if (prompt !== undefined) refuse("prompt", tools.length > 0 ? "tools" : thinking ? "thinking" : undefined);
+  if (grammar !== undefined) refuse("grammar", shaped);
+  if (ignoreEos) refuse("ignore_eos", grammar !== undefined ? "grammar" : form);
+}
 
 /** Refuse what the backend cannot do, before asking it. */
 function checkAble(

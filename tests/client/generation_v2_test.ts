@@ -329,12 +329,14 @@ Deno.test("every way to ask throws TypeError that says so when there is no conve
   });
 });
 
-Deno.test("generate throws TypeError when a v2 request has a grammar", async () => {
-  await withV2(answering(), (client) => {
-    const request = { ...ASK, grammar: "root ::= x" } as unknown as GenerateV2Request;
-    assertThrows(() => client.generate(request), TypeError, '"grammar"');
-    return Promise.resolve();
+Deno.test("generate sends a prompt in place of messages, and a grammar", async () => {
+  const { script, asked } = answeringV2((id) => [doneV2(id)]);
+  await withV2(script, async (client) => {
+    const prompt = ["Once upon", 7];
+    await client.generate({ messages: [], prompt, grammar: "root ::= x", ignoreEos: true }).result();
   });
+  const { messages, prompt, grammar, ignore_eos } = asked[0] ?? { messages: undefined };
+  assertEquals([messages, prompt, grammar, ignore_eos], [[], ["Once upon", 7], "root ::= x", true]);
 });
 
 for (

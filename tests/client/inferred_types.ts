@@ -186,8 +186,7 @@ export function surfaces(client: Client, some: {
   const conversation = client.generate({ messages: some.messages });
   holds<Same<typeof conversation, Generation>>();
 
-  // @ts-expect-error A grammar is v1's.
-  client.generate({ messages: MESSAGES, thinking: true, grammar: "root ::= x" });
+  client.generate({ messages: MESSAGES, logprobs: 1, grammar: "root ::= x" });
   // @ts-expect-error There is no such field.
   client.generate({ messages: MESSAGES, temprature: 1 });
   // @ts-expect-error A call belongs to an object schema with these names.

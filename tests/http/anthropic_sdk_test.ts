@@ -91,6 +91,52 @@ Deno.test("anthropic: a call's result is handed back, with what was thought befo
   assertEquals(second.usage.input_tokens, 6 + 1 + 3 + 1 + 2);
 });
 
+Deno.test("anthropic: a thought that is not to be shown comes back by its signature", async () => {
+  await using bridge = await BridgeUnderTest.start({ script: { ...CALLING, thinking: ["One", " two."] } });
+  const client = sdk(bridge);
+  const request = { ...BASE, tools: [WEATHER], thinking: { type: "adaptive" as const, display: "omitted" as const } };
+  const whole = await client.messages.create(request);
+  const streamed = await client.messages.stream(request).finalMessage();
+  const count = async (content: Anthropic.ContentBlockParam[]): Promise<number> => {
+    const messages: Anthropic.MessageParam[] = [...MESSAGES, { role: "assistant", content }, ...MESSAGES];
+    return (await client.messages.countTokens({ ...BASE, max_tokens: undefined, messages } as never)).input_tokens;
+  };
+  const text = { type: "text" as const, text: "Yes" };
+  const without = await count([text]);
+  for (const { content: [thought] } of [whole, streamed]) {
+    assert(thought?.type === "thinking");
+    assertEquals(thought.thinking, "");
+    assertEquals(await count([thought, text]), without + 2);
+    // What another server wrote is not for this model.
+    assertEquals(await count([{ ...thought, signature: btoa("One two.") }, text]), without);
+  }
+});
+
+Deno.test("anthropic: documents that are text are read, others are refused", async () => {
+  await using bridge = await BridgeUnderTest.start({ script: { tokens: ["Yes"] } });
+  const ask = (document: Record<string, unknown>): ReturnType<typeof bridge.post> =>
+    bridge.post("/v1/messages", {
+      ...BASE,
+      messages: [{ role: "user", content: [{ type: "document", cache_control: { type: "ephemeral" }, ...document }] }],
+    });
+  const data = "It is blue.";
+  const tokens = async (document: Record<string, unknown>): Promise<unknown> => {
+    const { usage } = (await ask(document)).json;
+    return (usage as { input_tokens: number } | undefined)?.input_tokens;
+  };
+  assertEquals(await tokens({ source: { type: "text", media_type: "text/plain", data } }), 3);
+  assertEquals(await tokens({ source: { type: "text", media_type: "text/plain", data }, title: "Sky" }), 4);
+  assertEquals(await tokens({ source: { type: "content", content: [{ type: "text", text: data }] } }), 3);
+  const source = { type: "text", media_type: "text/plain", data };
+  for (
+    const refused of [
+      { source: { type: "base64", media_type: "application/pdf", data: "JVBERg==" } },
+      { source: { type: "url", url: "https://example.com/a.pdf" } },
+      { source, citations: { enabled: true } },
+    ]
+  ) assertEquals((await ask(refused)).status, 400);
+});
+
 Deno.test("anthropic: tool_choice is honoured in its four forms", async () => {
   await using bridge = await BridgeUnderTest.start({
     script: { calls: [...CALLING.calls, { name: "get_weather", input: { city: "Bern" } }] },

@@ -19,10 +19,19 @@ const REQUESTS: readonly (readonly [string, (model: string, text: string) => Rec
 function codeOf(path: string, { json }: Answer): unknown {
   if (path.startsWith("/api/")) return typeof json.error;
   const error = json.error as Record<string, unknown>;
-  return path === "/v1/messages" ? error.type : error.code;
+  return path === "/v1/messages" || path === "/completion" ? error.type : error.code;
 }
 
-function expected(path: string, openai: string, anthropic: string): string {
+/** llama-server's types, by OpenAI's codes. */
+const LLAMA_SERVER: Readonly<Record<string, string>> = {
+  model_not_found: "not_found_error",
+  queue_full: "rate_limit_error",
+  backend_unavailable: "unavailable_error",
+  context_length_exceeded: "exceed_context_size_error",
+};
+
+function expected(path: string, openai: string, anthropic: string): string | undefined {
+  if (path === "/completion") return LLAMA_SERVER[openai];
   return path.startsWith("/api/") ? "string" : path === "/v1/messages" ? anthropic : openai;
 }
 
@@ -86,16 +95,15 @@ Deno.test("errors: a prompt over the context is 400 with the code that clients l
 
 /** Of each API parameters that it has and that cannot be honoured here. */
 const REFUSED: readonly (readonly [string, Record<string, unknown>, string])[] = [
-  ["/v1/chat/completions", { messages: MESSAGES, store: true }, "store"],
   ["/v1/chat/completions", { messages: MESSAGES, modalities: ["audio"] }, "modalities[0]"],
   ["/v1/chat/completions", { messages: MESSAGES, top_logprobs: 2 }, "top_logprobs"],
-  ["/v1/chat/completions", { messages: MESSAGES, service_tier: "flex" }, "service_tier"],
   ["/v1/chat/completions", { messages: MESSAGES, functions: [] }, "functions"],
   ["/v1/chat/completions", { messages: MESSAGES, web_search_options: {} }, "web_search_options"],
   ["/v1/chat/completions", { messages: MESSAGES, logit_bias: { a: 1 } }, "logit_bias.a"],
   ["/v1/completions", { prompt: "hi", suffix: "there" }, "suffix"],
   ["/v1/completions", { prompt: "hi", best_of: 3 }, "best_of"],
-  ["/v1/completions", { prompt: [1, 2] }, "prompt"],
+  ["/v1/completions", { prompt: [1, [2]] }, "prompt"],
+  ["/v1/completions", { prompt: [-1] }, "prompt[0]"],
   ["/v1/embeddings", { input: [1, 2] }, "input"],
   ["/v1/embeddings", { input: "" }, "input"],
   ["/v1/rerank", { query: "q", documents: ["a"], max_chunks_per_doc: 1 }, "max_chunks_per_doc"],
@@ -112,7 +120,7 @@ const REFUSED_BY_TEXT: readonly (readonly [string, Record<string, unknown>, RegE
   ["/v1/messages", { max_tokens: 5, messages: MESSAGES, tools: [{ type: "web_search_20250305", name: "w" }] }, /tools/],
   ["/v1/messages", { max_tokens: 5, messages: MESSAGES, mcp_servers: [] }, /mcp_servers/],
   ["/v1/messages", { max_tokens: 5, messages: MESSAGES, container: "c" }, /container/],
-  ["/api/chat", { messages: MESSAGES, options: { mirostat: 1 } }, /mirostat/],
+  ["/api/chat", { messages: MESSAGES, options: { repeat_last_n: 8, repeat_penalty: 1.1 } }, /repeat_last_n/],
   ["/api/chat", { messages: MESSAGES, options: { typical_p: 0.5 } }, /typical_p/],
   ["/api/generate", { prompt: "hi", context: [1] }, /context/],
   ["/api/generate", { prompt: "hi", template: "{{ .Prompt }}" }, /template/],

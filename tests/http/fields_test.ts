@@ -98,6 +98,29 @@ const TAKEN: readonly (readonly [string, Record<string, unknown>])[] = [
       { role: "tool", tool_call_id: "call_1", content: [] },
     ],
   }],
+  ["/v1/chat/completions", {
+    messages: [HELLO],
+    store: true,
+    service_tier: "flex",
+    reasoning_effort: "max",
+    prompt_cache_options: { mode: "implicit", ttl: "30m" },
+  }],
+  ["/v1/responses", {
+    input: [HELLO],
+    store: true,
+    service_tier: "priority",
+    max_tool_calls: 3,
+    reasoning: { effort: "max", context: "auto", mode: "standard" },
+    include: ["web_search_call.action.sources", "file_search_call.results"],
+    client_metadata: { session_id: "1" },
+  }],
+  ["/v1/messages", {
+    model: "mock",
+    max_tokens: 5,
+    speed: "standard",
+    diagnostics: { previous_message_id: null },
+    messages: [HELLO],
+  }],
   ["/v1/messages", { model: "mock", max_tokens: 5, top_p: 0, messages: [HELLO] }],
   ["/v1/messages", {
     model: "mock",
@@ -113,6 +136,16 @@ const TAKEN: readonly (readonly [string, Record<string, unknown>])[] = [
     messages: [HELLO],
     options: { top_p: 0, mirostat: 0, mirostat_tau: 5, mirostat_eta: 0.1, tfs_z: 1, f16_kv: true, seed: 2 ** 60 },
   }],
+  ["/api/chat", {
+    model: "mock",
+    stream: false,
+    messages: [{ ...HELLO, role: "User" }],
+    think: "max",
+    options: { top_k: -1, num_predict: 20.7, seed: -1, stop: ["", "x"], repeat_last_n: -1, num_ctx: 2 ** 20 },
+  }],
+  ["/api/chat", { model: "mock", messages: [HELLO], options: { repeat_last_n: 0, repeat_penalty: 1.5 } }],
+  ["/api/embed", { model: "mock" }],
+  ["/api/embeddings", { model: "mock", width: 5 }],
 ];
 
 for (const [path, body] of TAKEN) {
@@ -164,6 +197,51 @@ Deno.test("fields: top_p 0 leaves the likeliest token alone", async () => {
   const greedy = await ask({ temperature: 0 });
   assert(greedy.length > 0);
   for (const seed of [1, 2, 3]) assertEquals(await ask({ temperature: 2, top_k: 0, top_p: 0, seed }), greedy);
+});
+
+Deno.test("fields: what Ollama ignores is taken and named, and what it honours is refused", async () => {
+  await using bridge = await BridgeUnderTest.start({ script: { tokens: ["Hi."] } });
+  const ask = (path: string, fields: Record<string, unknown>): ReturnType<typeof bridge.post> =>
+    bridge.post(path, {
+      model: "mock",
+      ...(path === "/api/chat" ? { messages: [HELLO] } : { prompt: "Hello." }),
+      stream: false,
+      ...fields,
+    });
+  for (const path of ["/api/chat", "/api/generate"]) {
+    const options = { vocab_only: false, logits_all: true, mirostat: 2, num_ctx: 2 ** 20, "a\nb": 1, num_gpu: 9 };
+    const { status, headers } = await ask(path, { width: 512, options });
+    assertEquals(status, 200);
+    assertMatch(
+      headers.get("warning") ?? "",
+      /width, options\.vocab_only, options\.logits_all, options\.mirostat, options\.num_ctx"$/,
+    );
+    assertEquals((await ask(path, { options: { num_gpu: 9 } })).headers.get("warning"), null);
+    for (
+      const fields of [
+        { options: { typical_p: 0.5 } },
+        { options: { repeat_last_n: -1, repeat_penalty: 1.1 } },
+        { options: { temperature: "hot" } },
+        { _debug_render_only: true },
+      ]
+    ) assertEquals((await ask(path, fields)).status, 400, JSON.stringify(fields));
+    const nothing = path === "/api/chat" ? { messages: [] } : { prompt: "" };
+    const unload = await ask(path, { ...nothing, keep_alive: "0s" });
+    assertEquals([unload.status, unload.json.error], [
+      501,
+      'HTTP may not unload models: "idle_unload_secs" of a backend decides how long one stays',
+    ]);
+    assertEquals((await ask(path, { ...nothing, keep_alive: -1 })).json.done_reason, "load");
+  }
+});
+
+Deno.test("fields: Ollama's think needs a model that thinks", async () => {
+  const plain = { ...BUILT_IN_BACKEND, name: "x", templateText: "{{ messages[0].content }}" };
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [plain] } });
+  const ask = (think: unknown): ReturnType<typeof bridge.post> =>
+    bridge.post("/api/chat", { model: "x", messages: [HELLO], stream: false, think, options: { num_predict: 2 } });
+  assertEquals((await ask(true)).json.error, '"x" does not support thinking');
+  assertEquals((await ask(false)).status, 200);
 });
 
 Deno.test("fields: Ollama's embeddings of nothing are none", async () => {

@@ -214,6 +214,86 @@ Deno.test("llama-server: /completion answers a prompt, whole, in a stream, and s
   assertEquals((await bridge.post("/completion", { ...request, ...schema })).json.content, '"42"');
 });
 
+Deno.test("llama-server: a prompt is continued as it is, whether text, token ids or both", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const fixed = { temperature: 0, n_predict: 30 };
+  const chat = await bridge.post("/v1/chat/completions", { ...fixed, messages: QUESTION });
+  const [{ message: { content } }] = chat.json.choices as [{ message: { content: string } }];
+  const { json: { prompt } } = await bridge.post("/apply-template", { messages: QUESTION });
+  const { json } = await bridge.post("/tokenize", { content: prompt });
+  const tokens = json.tokens as number[];
+  const middle = (await bridge.post("/detokenize", { tokens: tokens.slice(3, 8) })).json.content;
+  const mixed = [...tokens.slice(0, 3), middle, ...tokens.slice(8)];
+  for (const one of [prompt, tokens, mixed]) {
+    const { json } = await bridge.post("/completion", { ...fixed, prompt: one });
+    assertEquals([json.content, json.prompt, json.tokens_evaluated], [content, prompt, tokens.length]);
+    const older = await bridge.post("/v1/completions", { ...fixed, prompt: one, echo: true });
+    assertEquals((older.json.choices as [{ text: string }])[0].text, `${prompt}${content}`);
+  }
+  const several = await bridge.post("/completion", { ...fixed, prompt: [tokens, prompt, mixed] });
+  assertEquals((JSON.parse(several.text) as { content: string }[]).map((one) => one.content), Array(3).fill(content));
+  // A chat template would have made a question of it.
+  const { json: { tokens_evaluated } } = await bridge.post("/completion", { ...fixed, prompt: "Paris is" });
+  assertEquals(tokens_evaluated, ((await bridge.post("/tokenize", { content: "Paris is" })).json.tokens as []).length);
+  const raw = { model: "inferd-tiny", prompt, raw: true, stream: false, options: { temperature: 0 } };
+  assertEquals((await bridge.post("/api/generate", raw)).json.response, content);
+  assertEquals((await bridge.post("/v1/completions", { prompt: [1_000_000] })).status, 400);
+  assertEquals((await bridge.post("/v1/completions", { prompt: Array(5000).fill(5) })).status, 400);
+});
+
+Deno.test("llama-server: errors of its own paths have its form, and say by how much a prompt is too long", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const prompt = "Paris is the capital of France. ".repeat(250);
+  const { json: { tokens } } = await bridge.post("/tokenize", { content: prompt });
+  const { length } = tokens as number[];
+  const own = await bridge.post("/completion", { prompt });
+  const { message, ...error } = own.json.error as Record<string, unknown>;
+  assertMatch(String(message), /exceeds the available context size/);
+  const sizes = { n_prompt_tokens: length, n_ctx: 1024 };
+  assertEquals([own.status, error], [400, { code: 400, type: "exceed_context_size_error", ...sizes }]);
+  const streamed = await bridge.post("/completion", { prompt, stream: true });
+  assertEquals([streamed.status, streamed.json], [400, own.json]);
+  const { json } = await bridge.post("/v1/chat/completions", { messages: [{ role: "user", content: prompt }] });
+  const { code, n_ctx, n_prompt_tokens } = json.error as Record<string, unknown>;
+  assertEquals([code, n_ctx], ["context_length_exceeded", 1024]);
+  assert(Number(n_prompt_tokens) > 1024);
+  // So much of a prompt is not counted to its end.
+  const hopeless = await bridge.post("/completion", { prompt: prompt.repeat(1000) });
+  assert(Number((hopeless.json.error as typeof sizes).n_prompt_tokens) > 1024);
+  const { json: { error: unknown } } = await bridge.post("/completion", { prompt, model: "other" });
+  assertEquals([(unknown as { code: number }).code, (unknown as { type: string }).type], [404, "not_found_error"]);
+});
+
+Deno.test("llama-server: grammar and ignore_eos are honoured in every endpoint that has them", async () => {
+  await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
+  const { json: { prompt } } = await bridge.post("/apply-template", { messages: QUESTION });
+  const ask = async (fields: Record<string, unknown>): Promise<(readonly [string, number])[]> => {
+    const whole = await bridge.post("/completion", { prompt, ...fields });
+    const older = await bridge.post("/v1/completions", { prompt, ...fields });
+    const chat = await bridge.post("/v1/chat/completions", { messages: QUESTION, ...fields });
+    const count = ({ json }: typeof older): number => (json.usage as { completion_tokens: number }).completion_tokens;
+    return [
+      [String(whole.json.content), Number(whole.json.tokens_predicted)],
+      [(older.json.choices as [{ text: string }])[0].text, count(older)],
+      [(chat.json.choices as [{ message: { content: string } }])[0].message.content, count(chat)],
+    ];
+  };
+  const grammar = 'root ::= "a"{5,5}';
+  assertEquals((await ask({ grammar, n_predict: 20 })).map(([text]) => text), Array(3).fill("aaaaa"));
+  const counts = async (fields: Record<string, unknown>): Promise<number[]> =>
+    (await ask({ temperature: 0, n_predict: 40, ...fields })).map(([, count]) => count);
+  assertEquals(await counts({ ignore_eos: true }), [40, 40, 40]);
+  assert((await counts({ ignore_eos: false, grammar: "" })).every((count) => count < 40));
+  for (
+    const [path, fields] of [
+      ["/completion", { prompt, grammar: "root ::= (" }],
+      ["/completion", { prompt, grammar, json_schema: {} }],
+      ["/completion", { prompt, grammar, ignore_eos: true }],
+      ["/v1/chat/completions", { messages: QUESTION, grammar, tools: [{ type: "function", function: { name: "f" } }] }],
+    ] as const
+  ) assertEquals((await bridge.post(path, fields)).status, 400, JSON.stringify(fields));
+});
+
 Deno.test("llama-server: /completion tells its settings and tokens, and only the fields that are asked for", async () => {
   await using bridge = await BridgeUnderTest.start({ daemon: { backends: [BUILT_IN_BACKEND] } });
   const request = { prompt: "Tell me a story about a fox.", n_predict: 5, temperature: 0, return_tokens: true };
@@ -249,14 +329,12 @@ Deno.test("llama-server: what /completion cannot honour is refused by name, and 
   };
   for (
     const [more, param] of [
-      [{ grammar: "root ::= x" }, "grammar"],
       [{ id_slot: 1 }, "id_slot"],
-      [{ ignore_eos: true }, "ignore_eos"],
       [{ mirostat: 2 }, "mirostat"],
       [{ n_predict: 0 }, "n_predict"],
       [{ logit_bias: Array.from({ length: 257 }, (_, number) => [`text ${number}`, -1]) }, "logit_bias"],
       [{ prompt: "" }, "prompt"],
-      [{ prompt: [[1, 2]] }, "prompt"],
+      [{ prompt: [1, [2]] }, "prompt"],
       [{ prompt: { prompt_string: "a", multimodal_data: [] } }, "prompt"],
       [{ timings_per_token: true }, "timings_per_token"],
     ] as const
@@ -267,7 +345,8 @@ Deno.test("llama-server: what /completion cannot honour is refused by name, and 
   );
   for (const path of ["/infill", "/slots/0?action=save", "/lora-adapters"]) {
     const { status, json } = await bridge.post(path, {});
-    assertEquals([status, (json.error as { code: string }).code], [501, "not_supported_error"], path);
+    const { code, type } = json.error as { code: number; type: string };
+    assertEquals([status, code, type], [501, 501, "not_supported_error"], path);
   }
   const { text } = await bridge.post("/embedding", { content: ["one", "two"] });
   assertEquals((await bridge.post("/embeddings", { input: ["one", "two"], encoding_format: "float" })).text, text);

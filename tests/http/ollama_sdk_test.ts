@@ -56,7 +56,10 @@ Deno.test("ollama: generate answers a prompt, and what cannot be honoured is ref
   await using bridge = await BridgeUnderTest.start({ script: { tokens: ["Yes"] } });
   const answer = await sdk(bridge).generate({ model: "mock", prompt: "Is it?", system: "Be brief." });
   assertEquals([answer.response, answer.prompt_eval_count], ["Yes", 4]);
-  await assertRejects(() => sdk(bridge).generate({ model: "mock", prompt: "x", raw: true }), Error, "raw");
+  const raw = { model: "mock", prompt: "x", raw: true };
+  assertEquals((await sdk(bridge).generate(raw)).prompt_eval_count, 1);
+  await assertRejects(() => sdk(bridge).generate({ ...raw, system: "Be brief." }), Error, '"raw"');
+  await assertRejects(() => sdk(bridge).generate({ ...raw, images: ["iVBORw0KGgo="] }), Error, "raw prompt");
   await assertRejects(() => sdk(bridge).generate({ model: "other", prompt: "x" }), Error, '"other" does not exist');
   const loaded = await sdk(bridge).generate({ model: "mock", prompt: "" });
   assertEquals([loaded.done, loaded.done_reason], [true, "load"]);
@@ -69,10 +72,17 @@ Deno.test("ollama: embed, list, ps, show and version tell what there is", async 
   assertEquals(embeddings.map(({ length }) => length), [4, 4]);
   assertEquals((await client.embeddings({ model: "mock", prompt: "a text" })).embedding.length, 8);
   assertEquals((await client.list()).models.map(({ name }) => name), ["mock"]);
-  assertEquals((await client.ps()).models.map(({ name }) => name), ["mock"]);
+  const { models: [loaded] } = await client.ps();
+  assertEquals(loaded?.name, "mock");
+  // Clients of strictly typed languages read a date, and texts.
+  assertEquals(new Date(loaded?.expires_at ?? "").getFullYear(), 2318);
+  const shown = (await bridge.post("/api/show", { model: "mock" })).json;
+  assertEquals(shown.modelfile, "FROM mock\n");
+  for (const name of ["license", "parameters", "template"]) assertEquals(shown[name], "");
   const { capabilities } = await client.show({ model: "mock" });
   assertEquals(capabilities, ["completion", "tools", "thinking", "embedding"]);
-  assertEquals((await client.version()).version, "0.1.0");
+  // Editors refuse versions of Ollama that are older than what they need.
+  assertEquals((await bridge.get("/api/version")).json, { version: "0.12.11", inferd: "0.1.0" });
 });
 
 Deno.test("ollama: real inference follows a format and its options", async () => {

@@ -106,7 +106,7 @@ export class Encodings {
     };
     this.#pending.set(id, {
       settle: (event) => {
-        if ("error" in event) return reject(toError(event.error, event.message));
+        if ("error" in event) return reject(toError(event));
         const value = answer(event);
         if (value === undefined) reject(new Error("Engine failed: its answer does not match the request"));
         else resolve(value);

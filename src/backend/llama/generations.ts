@@ -148,8 +148,7 @@ export class Generations {
     const queue = this.#forget(event.id)?.queue;
     if (queue === undefined) return;
     if ("error" in event) {
-      const { error, message } = event;
-      queue.fail(toError(error, message));
+      queue.fail(toError(event));
       return;
     }
     const [queueMs, promptMs, generationMs] = event.ms;
@@ -183,12 +182,12 @@ export class Generations {
   }
 }
 
-export function toError(code: Extract<EngineEvent, { error: unknown }>["error"], message: string): Error {
-  switch (code) {
+export function toError({ error, message, size }: Extract<EngineEvent, { error: unknown }>): Error {
+  switch (error) {
     case "invalid_request":
       return new InvalidRequestError(message);
     case "context_length":
-      return new ContextLengthError(message);
+      return new ContextLengthError(message, size);
     case "tool_call_malformed":
       return new ToolCallMalformedError(message);
     case "attachment_unsupported":

@@ -219,7 +219,9 @@ export class LlamaBackend implements Backend {
     const { contextTokens } = this.#capabilities ?? {};
     if (contextTokens === undefined || this.#longestPiece === undefined) return;
     const least = leastTokens(request, this.#longestPiece);
-    if (least >= contextTokens) throw new ContextLengthError(tooLongMessage(`more than ${least}`, contextTokens));
+    if (least < contextTokens) return;
+    const size = { promptTokens: least, contextTokens };
+    throw new ContextLengthError(tooLongMessage(size, true), size);
   }
 
   #failAll(error: Error): void {

@@ -11,6 +11,7 @@
  * - `grammar` is supported only by llama-server and ignored by others, so a request with a grammar is refused.
  * - `reasoning_content` of a message is DeepSeek's, and passed to the chat template by vLLM and llama-server. It is
  *   optional: without it the model only does not see its earlier thinking.
+ * - `ignore_eos` is vLLM's and llama-server's. A caller who sets it sees the refusal of others.
  * - Messages cannot hold video. Attachments in a tool result go into the next user message, because a tool message holds
  *   text only.
  */
@@ -55,7 +56,7 @@ export function toOpenAiRequest(request: GenerationRequest, model: string): Json
   const names = new RemoteNames(request);
   return {
     model,
-    messages: request.messages.flatMap((message) => toMessages(message, names)),
+    messages: messagesOf(request).flatMap((message) => toMessages(message, names)),
     stream: true,
     stream_options: { include_usage: true },
     temperature: sampling.temperature,
@@ -79,8 +80,17 @@ export function toOpenAiRequest(request: GenerationRequest, model: string): Json
         json_schema: { name: SCHEMA_NAME, schema: responseSchema, strict: true },
       },
     }),
+    ...(request.ignoreEos ? { ignore_eos: true } : {}),
     chat_template_kwargs: { enable_thinking: thinking },
   };
+}
+
+/** A prompt becomes one user message. */
+function messagesOf({ messages, prompt }: GenerationRequest): readonly ChatMessage[] {
+  if (prompt === undefined) return messages;
+  const [text, ...others] = prompt;
+  if (typeof text === "string" && others.length === 0) return [{ role: "user", content: text }];
+  throw new InvalidRequestError('"prompt" must be a text for a remote backend: the ids of its tokens are not known');
 }
 
 /** Optional sampling parameters set by the caller. */

@@ -13,8 +13,8 @@ import { familyCalls } from "./probe/family_calls.ts";
 import { guardedTokens } from "./render/guarded.ts";
 import { seenAs, type SpecialTokens, textOf } from "./dialect/marker.ts";
 import { type MessageForm, textsOf, type Turn, turnsOf, USUAL_FORM } from "./render/messages.ts";
-import { tooLongMessage } from "../../inference/prompt_size.ts";
-import { promptTokens, type TokenizingModel } from "./render/prompt_tokens.ts";
+import { type PromptSize, tooLongMessage } from "../../inference/prompt_size.ts";
+import { promptTokens, type TokenizingModel, verbatimTokens } from "./render/prompt_tokens.ts";
 import { finish, type Work } from "../../work/work.ts";
 import { type Renderer, renderJoined } from "./render/renderer.ts";
 import { commonPrefix, type Prober } from "./probe/prober.ts";
@@ -56,6 +56,12 @@ export class PromptError extends Error {
 /** The prompt leaves no room for an answer. */
 export class PromptTooLongError extends PromptError {
   override readonly name = "PromptTooLongError";
+  readonly size: PromptSize;
+
+  constructor(size: PromptSize, isLeast: boolean) {
+    super(tooLongMessage(size, isLeast));
+    this.size = size;
+  }
 }
 
 /** Longer texts are tokenized in chunks first, so that a prompt that cannot fit is rejected early. */
@@ -135,6 +141,19 @@ export class Chat {
    */
   prompt(conversation: Conversation): Work<Prompt> {
     return this.#prompt(conversation, this.#model);
+  }
+
+  /**
+   * Prompt that the model continues as it is, with plain text.
+   *
+   * @throws {PromptError} If it leaves no room for an answer.
+   */
+  *verbatim(parts: readonly (string | number)[]): Work<Prompt> {
+    const texts = parts.filter((part) => typeof part === "string" && part !== "") as string[];
+    yield* this.#refuseHopeless(texts.map((content) => ({ role: "user", content })), []);
+    const tokens = yield* verbatimTokens(parts, { model: this.#model, guarded: this.#guarded });
+    if (tokens.length >= this.#contextTokens) throw this.#tooLong(tokens.length);
+    return { tokens, start: "text", controls: this.#controls, endTokens: this.#ends.endTokens, endTexts: [] };
   }
 
   /**
@@ -320,21 +339,21 @@ export class Chat {
       yield;
     }
     for (const text of texts) tokens += Math.floor(text.length / this.#model.longestPiece);
-    if (tokens >= this.#contextTokens) throw this.#tooLong(`more than ${tokens}`);
+    if (tokens >= this.#contextTokens) throw this.#tooLong(tokens, true);
     tokens = 0;
     for (const text of texts) {
       if (text.length <= MEASURED_CHARACTERS) continue;
       for (let at = 0; at < text.length; at += PORTION_CHARACTERS) {
         // A cut adds at most one token.
         tokens += this.#model.tokenize(text.slice(at, at + PORTION_CHARACTERS), false).length - 1;
-        if (tokens >= this.#contextTokens) throw this.#tooLong(`more than ${tokens}`);
+        if (tokens >= this.#contextTokens) throw this.#tooLong(tokens, true);
         yield;
       }
     }
   }
 
-  #tooLong(tokens: Parameters<typeof tooLongMessage>[0]): PromptTooLongError {
-    return new PromptTooLongError(tooLongMessage(tokens, this.#contextTokens));
+  #tooLong(promptTokens: number, isLeast = false): PromptTooLongError {
+    return new PromptTooLongError({ promptTokens, contextTokens: this.#contextTokens }, isLeast);
   }
 }
 

@@ -3,7 +3,7 @@
  * grammar and what the parser looks for. All of it is time-sliced, because it runs before the request has a slot, while
  * other streams continue.
  */
-import type { GenerationRequest } from "../../inference/request.ts";
+import type { GenerationRequest, Sampling, TokenBias } from "../../inference/request.ts";
 import { mayCall } from "../../inference/tool_choice.ts";
 import { type AnswerOptions, type Binding, ModelAnswer } from "../answer/answer.ts";
 import { ForcedTokens } from "./ahead/forced_tokens.ts";
@@ -12,7 +12,7 @@ import { AnswerGrammar } from "./answer_grammar.ts";
 import { AnswerRules, type Unenforced } from "../answer/answer_rules.ts";
 import { Parser } from "../answer/parser.ts";
 import type { ParserOptions } from "../answer/parser_options.ts";
-import type { Chat, Prompt } from "../chat/chat.ts";
+import { type Chat, type Prompt, PromptError } from "../chat/chat.ts";
 import type { Dialect } from "../chat/dialect/dialect.ts";
 import { textOf } from "../chat/dialect/marker.ts";
 import type { Constraint } from "../../grammar/constraint.ts";
@@ -53,6 +53,8 @@ export class Answers {
   readonly #fastForward: boolean;
   readonly #nextTurn: boolean;
   #forced: ForcedTokens | undefined;
+  /** The same for all prompts. */
+  #endings: readonly TokenBias[] | undefined;
 
   constructor(model: AnswerModel, chat: Chat, options: AnswersOptions = {}) {
     const { fastForward = true, nextTurn = true, onUnenforced = () => {} } = options;
@@ -71,8 +73,11 @@ export class Answers {
    * @throws {GrammarError} If the grammar or a schema cannot be used.
    */
   *job(id: number, request: GenerationRequest): Work<Job> {
-    const { sampling, maxTokens, logprobs } = request;
-    const prompt = yield* this.#chat.prompt(request);
+    const { maxTokens, logprobs } = request;
+    const prompt =
+      yield* (request.prompt === undefined
+        ? this.#chat.prompt(request)
+        : this.#chat.verbatim(this.#known(request.prompt)));
     const answer =
       yield* (request.grammar === undefined
         ? this.#answer(id, request, prompt)
@@ -80,17 +85,36 @@ export class Answers {
     return {
       id,
       prompt: prompt.tokens,
-      sampling,
+      sampling: request.ignoreEos ? this.#endless(request.sampling, prompt) : request.sampling,
       maxTokens,
       ...(logprobs === undefined ? {} : { logprobs }),
-      ...(this.#nextTurn ? { nextTurn: (said) => nextTurn(this.#chat, request, said) } : {}),
+      ...(this.#nextTurn && request.prompt === undefined
+        ? { nextTurn: (said) => nextTurn(this.#chat, request, said) }
+        : {}),
       answer,
     };
   }
 
-  /** An answer in the family's own syntax. */
+  /** @throws {PromptError} If the model does not have a token. */
+  #known(parts: readonly (string | number)[]): readonly (string | number)[] {
+    const { vocabularySize } = this.#model;
+    const unknown = parts.find((part) => typeof part === "number" && part >= vocabularySize);
+    if (unknown === undefined) return parts;
+    throw new PromptError(`"prompt" must have ids of tokens from 0 to ${vocabularySize - 1}, got ${unknown}`);
+  }
+
+  /** Sampling that never chooses a token that ends the answer. */
+  #endless(sampling: Sampling, { endTokens }: Pick<Prompt, "endTokens">): Sampling {
+    const model = this.#model;
+    this.#endings ??= Array.from({ length: model.vocabularySize }, (_, token) => token)
+      .filter((token) => model.endsAnswer(token) || endTokens.has(token))
+      .map((token): TokenBias => [token, -Infinity]);
+    return { ...sampling, logitBias: [...sampling.logitBias ?? [], ...this.#endings] };
+  }
+
+  /** An answer in the family's own syntax, or after a prompt that is used as it is, plain text. */
   *#answer(id: number, request: GenerationRequest, prompt: Prompt): Work<ModelAnswer> {
-    const { dialect } = this.#chat;
+    const dialect = request.prompt === undefined ? this.#chat.dialect : PLAIN_TEXT;
     const names = this.#chat.names(request);
     const rename = (name: string): string => names.get(name) ?? name;
     const grammar = yield* this.#asked.of(
@@ -134,7 +158,7 @@ export class Answers {
     return new ModelAnswer({
       id,
       vocabulary: this.#model,
-      parser: this.#parser(request, prompt, { dialect: {}, start: "text", calls: "ignore", tools: new Map() }),
+      parser: this.#parser(request, prompt, { dialect: PLAIN_TEXT, start: "text", calls: "ignore", tools: new Map() }),
       endTokens: prompt.endTokens,
       controls: prompt.controls,
       ...this.#forward(request, prompt),
@@ -181,8 +205,8 @@ export class Answers {
 }
 
 /** Cache key: the parts of a request that its grammar depends on. */
-function* keyOf({ tools, toolChoice, responseSchema }: GenerationRequest): Work<string> {
-  const parts = [JSON.stringify(toolChoice)];
+function* keyOf({ tools, toolChoice, responseSchema, prompt }: GenerationRequest): Work<string> {
+  const parts = [JSON.stringify(toolChoice), prompt === undefined ? "" : "prompt"];
   for (const tool of tools) {
     // Disallowed tools count too: messages refer to tools by index.
     parts.push(mayCall(tool, toolChoice) ? JSON.stringify([tool.name, tool.inputSchema]) : "");
@@ -193,6 +217,8 @@ function* keyOf({ tools, toolChoice, responseSchema }: GenerationRequest): Work<
 }
 
 const NO_BYTES = new Uint8Array(0);
+/** Without thoughts, calls and channels. */
+const PLAIN_TEXT: Dialect = {};
 
 function callsOf({ toolChoice, responseSchema }: GenerationRequest, grammar: AnswerGrammar): ParserOptions["calls"] {
   if (toolChoice === "none") return "hold";

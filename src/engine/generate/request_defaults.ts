@@ -32,7 +32,7 @@ export function withDefaults(request: GenerationRequest, { sampling, system }: R
     standard !== undefined && defaulted.includes(field) ? standard : given;
   return {
     ...request,
-    messages: withSystem(request.messages, system),
+    messages: request.prompt === undefined ? withSystem(request.messages, system) : [],
     sampling: {
       ...others,
       ...request.sampling,

@@ -13,6 +13,7 @@ import type {
   TokenizerAnswer,
   TokenizerRequest,
 } from "../../inference/request.ts";
+import type { PromptSize } from "../../inference/prompt_size.ts";
 import type { NativeSettings, SamplingDefaults } from "../../inference/model_settings.ts";
 import type { Accelerator, AcceleratorSetting } from "../../libraries/accelerator.ts";
 import type { Unusable } from "../../libraries/choice.ts";
@@ -152,6 +153,8 @@ export type EngineEvent =
       | "tool_call_malformed"
       | "attachment_unsupported";
     readonly message: string;
+    /** With `context_length`, of a prompt. */
+    readonly size?: PromptSize;
   };
 
 /** What a model was loaded for. */

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Block, Message } from "@inferd/client";
 import { unsupported } from "../api_error.ts";
 import type { MediaCollector } from "../attachments.ts";
+import { unpackReasoning } from "../openai/responses/items.ts";
 
 const textBlock = z.object({ type: z.literal("text"), text: z.string() });
 const imageBlock = z.object({
@@ -11,6 +12,17 @@ const imageBlock = z.object({
     z.object({ type: z.literal("base64"), media_type: z.string(), data: z.string() }),
     z.object({ type: z.literal("url"), url: z.string() }),
   ]),
+});
+/** Documents that are text. */
+const documentBlock = z.object({
+  type: z.literal("document"),
+  source: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("text"), data: z.string() }),
+    z.object({ type: z.literal("content"), content: z.union([z.string(), z.array(textBlock)]) }),
+  ], "must be text: this server reads no other documents"),
+  title: z.string().nullish(),
+  context: z.string().nullish(),
+  citations: z.object({ enabled: z.literal(false, "must be false: nothing is cited here").nullish() }).nullish(),
 });
 const toolUseBlock = z.object({
   type: z.literal("tool_use"),
@@ -21,14 +33,19 @@ const toolUseBlock = z.object({
 const toolResultBlock = z.object({
   type: z.literal("tool_result"),
   tool_use_id: z.string().min(1),
-  content: z.union([z.string(), z.array(z.discriminatedUnion("type", [textBlock, imageBlock]))]).nullish(),
+  content: z.union([z.string(), z.array(z.discriminatedUnion("type", [textBlock, imageBlock, documentBlock]))])
+    .nullish(),
   is_error: z.boolean().nullish(),
 });
-const thinkingBlock = z.object({ type: z.literal("thinking"), thinking: z.string() });
+const thinkingBlock = z.object({
+  type: z.literal("thinking"),
+  thinking: z.string(),
+  signature: z.string().nullish(),
+});
 /** Readable only by the server that wrote it; this one never writes any. */
 const redactedBlock = z.object({ type: z.literal("redacted_thinking"), data: z.string() });
 
-const userBlock = z.discriminatedUnion("type", [textBlock, imageBlock, toolResultBlock]);
+const userBlock = z.discriminatedUnion("type", [textBlock, imageBlock, documentBlock, toolResultBlock]);
 const assistantBlock = z.discriminatedUnion("type", [textBlock, toolUseBlock, thinkingBlock, redactedBlock]);
 
 /** The system prompt. */
@@ -76,8 +93,11 @@ function toBlocks(
       return [{ type: "text", text: block.text }];
     case "image":
       return [imageOf(block, param, media)];
+    case "document":
+      return [{ type: "text", text: textIn(block) }];
     case "thinking":
-      return [{ type: "thinking", text: block.thinking }];
+      // Of a thought that was omitted the signature has the text.
+      return [{ type: "thinking", text: block.thinking || unpackReasoning(block.signature ?? "") }];
     case "redacted_thinking":
       return [];
     case "tool_use":
@@ -96,9 +116,19 @@ function resultOf(
     ? content
     : [{ type: "text" as const, text: typeof content === "string" ? content : "" }];
   const blocks = parts.map((part, index): Block =>
-    part.type === "text" ? part : imageOf(part, `${param}.content[${index}]`, media)
+    part.type === "text"
+      ? part
+      : part.type === "document"
+      ? { type: "text", text: textIn(part) }
+      : imageOf(part, `${param}.content[${index}]`, media)
   );
   return is_error ? [{ type: "text", text: ERROR_PREFIX }, ...blocks] : blocks;
+}
+
+function textIn({ source, title, context }: z.output<typeof documentBlock>): string {
+  const content = source.type === "text" ? source.data : source.content;
+  const text = typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
+  return [title, context, text].filter((part) => part).join("\n");
 }
 
 function imageOf({ source }: z.output<typeof imageBlock>, param: string, media: MediaCollector): Block {

@@ -4,8 +4,9 @@ import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
+import { packReasoning } from "../openai/responses/items.ts";
 import { anthropicErrorBody } from "./error.ts";
-import { type Body, body, isSingle, toRequest } from "./request.ts";
+import { type Body, body, isSingle, omitsThoughts, toRequest } from "./request.ts";
 
 /** Fields common to all forms of an answer. */
 interface Head {
@@ -50,10 +51,19 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
 function contentOf({ thinking, text, toolCalls }: GenerationV2Result, asked: Body): Record<string, unknown>[] {
   const calls = isSingle(asked) ? toolCalls.slice(0, 1) : toolCalls;
   return [
-    ...thinking === "" ? [] : [{ type: "thinking", thinking, signature: "" }],
+    ...thinking === "" ? [] : [{
+      type: "thinking",
+      thinking: omitsThoughts(asked) ? "" : thinking,
+      signature: signatureOf(thinking, asked),
+    }],
     ...text === "" ? [] : [{ type: "text", text, citations: null }],
     ...calls.map(({ toolCallId, name, input }) => ({ type: "tool_use", id: toolCallId, name, input })),
   ];
+}
+
+/** It has no use but to bring back a thought that is not shown. */
+function signatureOf(thinking: string, asked: Body): string {
+  return omitsThoughts(asked) ? packReasoning(thinking) : "";
 }
 
 /** The daemon does not report which of several stop sequences matched. */
@@ -86,10 +96,15 @@ async function* pieces(
   let open: "text" | "thinking" | undefined;
   let calls = 0;
   let begun = false;
+  let thought = "";
   const close = (): string => {
     const signature = open === "thinking"
-      ? event("content_block_delta", { index, delta: { type: "signature_delta", signature: "" } })
+      ? event("content_block_delta", {
+        index,
+        delta: { type: "signature_delta", signature: signatureOf(thought, asked) },
+      })
       : "";
+    thought = "";
     const text = open === undefined ? "" : signature + event("content_block_stop", { index });
     open = undefined;
     return text;
@@ -116,6 +131,8 @@ async function* pieces(
             : { type: "thinking", thinking: "", signature: "" };
           text += event("content_block_start", { index: ++index, content_block: block });
         }
+        if (one.type === "thinking") thought += one.text;
+        if (one.type === "thinking" && omitsThoughts(asked)) break;
         text += event("content_block_delta", {
           index,
           delta: one.type === "text"
@@ -141,6 +158,6 @@ async function* pieces(
         text += event("message_stop", {});
         break;
     }
-    yield text;
+    if (text !== "") yield text;
   }
 }

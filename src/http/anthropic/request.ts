@@ -7,6 +7,8 @@ import type { GenerationJob } from "../bridge.ts";
 import { jsonObject, readTopP, topP, toSchema, toToolChoice } from "../openai/fields.ts";
 import { message, system, toMessages } from "./conversation.ts";
 
+/** `omitted`: only the signature is sent. */
+const display = z.enum(["summarized", "omitted"]).nullish();
 const effort = z.enum(["low", "medium", "high", "xhigh", "max"]);
 const format = z.object({ type: z.literal("json_schema"), schema: jsonObject });
 
@@ -34,8 +36,8 @@ export const body = z.strictObject({
   ]).nullish(),
   thinking: z.discriminatedUnion("type", [
     // Thinking has no budget of its own here; max_tokens already bounds it.
-    z.object({ type: z.literal("enabled"), budget_tokens: z.int().min(1).nullish() }),
-    z.object({ type: z.literal("adaptive") }),
+    z.object({ type: z.literal("enabled"), budget_tokens: z.int().min(1).nullish(), display }),
+    z.object({ type: z.literal("adaptive"), display }),
     z.object({ type: z.literal("disabled") }),
   ]).nullish(),
   output_config: z.strictObject({ effort: effort.nullish(), format: format.nullish() }).nullish(),
@@ -50,6 +52,9 @@ export const body = z.strictObject({
   metadata: z.object({ user_id: z.string().nullish() }).nullish(),
   cache_control: z.object({ type: z.literal("ephemeral") }).nullish(),
   service_tier: z.enum(["auto", "standard_only"]).nullish(),
+  speed: z.literal("standard", 'must be "standard": there is no other').nullish(),
+  // Asks why a prompt was not cached, if it is known.
+  diagnostics: jsonObject.nullish(),
 });
 
 export type Body = z.output<typeof body>;
@@ -92,6 +97,11 @@ function choiceOf({ tool_choice: choice }: Body): ToolChoice | undefined {
     default:
       return choice.type;
   }
+}
+
+/** Whether thoughts are not shown. */
+export function omitsThoughts({ thinking }: Body): boolean {
+  return thinking !== null && thinking !== undefined && thinking.type !== "disabled" && thinking.display === "omitted";
 }
 
 /** Whether only the first call is returned. */

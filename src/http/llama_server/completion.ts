@@ -1,7 +1,4 @@
-/**
- * llama-server's `/completion`. As in `/v1/completions`, a prompt becomes one user message, because models are only
- * used through their chat templates.
- */
+/** llama-server's `/completion`, which continues a prompt as it is. */
 import type { Context } from "hono";
 import { z } from "zod";
 import type { GenerateV2Fields, GenerationV2Event, GenerationV2Result, TokenLogprob, Usage } from "@inferd/client";
@@ -11,10 +8,10 @@ import type { Bridge, GenerationJob } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, resultsOf } from "../openai/answers.ts";
-import { MAX_PROMPTS } from "../openai/completions.ts";
-import { openAiErrorEvent } from "../openai/error.ts";
 import { jsonObject, readLimit, readSampling, sampling, tokenLimit, toSchema } from "../openai/fields.ts";
-import { extensions, settingsOf } from "./settings.ts";
+import { llamaServerErrorEvent } from "./error.ts";
+import { promptField, readPrompts, textsOf } from "./prompts.ts";
+import { extensions, readExtensions, settingsOf } from "./settings.ts";
 import { timingsOf } from "./timings.ts";
 
 /** Maximum number of texts in `logit_bias`: each is tokenized by a request of its own. */
@@ -24,7 +21,7 @@ const body = z.strictObject({
   ...sampling,
   ...extensions,
   model: z.string().min(1).nullish(),
-  prompt: z.union([z.string(), z.array(z.unknown()).min(1).max(MAX_PROMPTS), jsonObject]),
+  prompt: z.preprocess(withoutObjects, promptField),
   n_predict: tokenLimit,
   max_tokens: tokenLimit,
   // -1 means random.
@@ -47,17 +44,18 @@ type Body = z.output<typeof body>;
 
 export async function completion(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
-  const prompts = promptsOf(asked.prompt);
+  const prompts = readPrompts(asked.prompt);
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
   const { signal } = context.req.raw;
   const bias = await biasOf(asked.logit_bias, bridge, { model: model.name, signal });
   const request = { ...toRequest(asked), logitBias: bias };
+  const texts = await textsOf(prompts, bridge.link, { model: model.name, signal });
   const events = answersTo(
     bridge,
     prompts.map((prompt): GenerationJob => ({
       api: "llama_server",
       model,
-      request: { ...request, messages: [{ role: "user", content: [{ type: "text", text: prompt }] }] },
+      request: { ...request, messages: [], prompt },
       signal,
     })),
   );
@@ -75,34 +73,26 @@ export async function completion(context: Context, bridge: Bridge): Promise<Resp
     tokens_predicted: result.usage.completionTokens,
     tokens_evaluated: result.usage.promptTokens,
     tokens_cached: result.usage.cachedTokens ?? 0,
-    prompt: prompts[index],
+    prompt: texts[index],
     has_new_line: result.text.includes("\n"),
     truncated: isFull(result.usage, model),
     ...stopOf(result, asked),
     ...timingsOf(result),
   });
-  if (asked.stream) return await streamedEvents(chunks(events, asked, whole), openAiErrorEvent);
+  if (asked.stream) return await streamedEvents(chunks(events, asked, whole), llamaServerErrorEvent);
   const results = await resultsOf(events, prompts.length);
   const answers = results.map((result, index) =>
     picked({ ...whole(index, result), content: result.text, ...tokensOf(result, asked) }, asked)
   );
-  return context.json(typeof asked.prompt === "string" ? answers[0] : answers);
+  return context.json(answers.length === 1 ? answers[0] : answers);
 }
 
-function promptsOf(given: Body["prompt"]): string[] {
-  return [given].flat().map((one) => {
-    // llama-server's form of a multimodal prompt, but without media.
-    const isText = typeof one === "object" && one !== null && !("multimodal_data" in one) && "prompt_string" in one;
-    const prompt: unknown = isText ? one.prompt_string : one;
-    if (typeof prompt !== "string") {
-      throw unsupported(
-        "prompt",
-        "token ids are specific to a model, and media go to /v1/chat/completions: send text",
-      );
-    }
-    if (prompt === "") throw invalid("prompt", "must not be empty");
-    return prompt;
-  });
+/** Texts in place of llama-server's form of a multimodal prompt without media. */
+function withoutObjects(given: unknown): unknown {
+  if (Array.isArray(given)) return given.map(withoutObjects);
+  if (typeof given !== "object" || given === null || !("prompt_string" in given)) return given;
+  if ("multimodal_data" in given) throw unsupported("prompt", "media go to /v1/chat/completions: send text");
+  return given.prompt_string;
 }
 
 function toRequest(asked: Body): Omit<GenerateV2Fields, "model" | "messages"> {
@@ -113,6 +103,7 @@ function toRequest(asked: Body): Omit<GenerateV2Fields, "model" | "messages"> {
     // Ids of tokens come with their probabilities.
     ...(asked.n_probs || asked.return_tokens ? { logprobs: asked.n_probs ?? 0 } : {}),
     ...(asked.json_schema ? { schema: toSchema(asked.json_schema) } : {}),
+    ...readExtensions(asked),
     stream: asked.stream ?? false,
   };
 }

@@ -1,5 +1,6 @@
 /** llama-server's generation fields beyond OpenAI's, taken by all of its generation endpoints, and their defaults. */
 import { z } from "zod";
+import type { GenerateV2Fields } from "@inferd/client";
 
 /** The only value of each option that the daemon does not have: the one that turns it off. */
 const OFF = {
@@ -8,7 +9,6 @@ const OFF = {
   dry_multiplier: 0,
   dynatemp_range: 0,
   id_slot: -1,
-  ignore_eos: false,
   min_keep: 0,
   mirostat: 0,
   n_indent: 0,
@@ -25,6 +25,13 @@ const OFF = {
 
 type Off = { [Name in keyof typeof OFF]: z.ZodOptional<z.ZodNullable<z.ZodLiteral<(typeof OFF)[Name]>>> };
 
+/** Parse the fields that are honoured. */
+export function readExtensions(
+  { ignore_eos, grammar }: Partial<z.output<z.ZodObject<typeof extensions>>>,
+): Pick<GenerateV2Fields, "ignoreEos" | "grammar"> {
+  return { ...(ignore_eos ? { ignoreEos: true } : {}), ...(grammar ? { grammar } : {}) };
+}
+
 /** Schema of the fields. */
 export const extensions = {
   ...Object.fromEntries(
@@ -33,6 +40,9 @@ export const extensions = {
       z.literal(off, `must be ${off}: it is not supported, or the daemon decides it`).nullish(),
     ]),
   ) as Off,
+  ignore_eos: z.boolean().nullish(),
+  // An empty one is none.
+  grammar: z.string().nullish(),
   // Parameters of samplers that are off, and the number of tokens to keep of a truncated prompt, where such prompts are
   // refused.
   adaptive_decay: z.number().nullish(),
@@ -63,6 +73,8 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   n_probs: 0,
   stop: [],
   stream: false,
+  ignore_eos: false,
+  grammar: "",
   ...OFF,
 };
 

@@ -12,6 +12,7 @@ import {
   format,
   generationFields,
   keepAlive,
+  loading,
   namedModel,
   options,
   readFormat,
@@ -19,10 +20,12 @@ import {
   readOptions,
   readThink,
   think,
+  warnOfIgnored,
 } from "./options.ts";
 
 const message = z.object({
-  role: z.enum(["system", "user", "assistant", "tool"]),
+  // As in Ollama, case does not matter.
+  role: z.string().toLowerCase().pipe(z.enum(["system", "user", "assistant", "tool"])),
   content: z.string().nullish(),
   thinking: z.string().nullish(),
   images: z.array(z.string()).nullish(),
@@ -34,7 +37,7 @@ const message = z.object({
   tool_call_id: z.string().nullish(),
 });
 
-const body = z.strictObject({
+const body = z.looseObject({
   model: z.string().min(1),
   messages: z.array(message).nullish(),
   tools: z.array(z.object({ type: z.literal("function").nullish(), function: functionTool })).max(128).nullish(),
@@ -55,21 +58,22 @@ const body = z.strictObject({
 export async function chat(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
   const model = await namedModel(bridge.link, asked.model, "generate");
+  warnOfIgnored(context, body, asked, model);
   const messages = asked.messages ?? [];
   const tools = (asked.tools ?? []).map((tool) => toTool(tool.function));
   const media = new MediaCollector();
   const request = {
-    ...readOptions(asked.options, model),
+    ...readOptions(asked.options),
     messages: toMessages(messages, media),
     attachments: media.attachments,
     tools: tools.length === 0 ? undefined : tools,
     ...readFormat(asked.format),
     ...readLogprobs(asked),
-    thinking: readThink(asked.think),
+    thinking: readThink(asked.think, model),
   };
   return await answerOllama(context, bridge, {
     name: asked.model,
-    job: messages.length === 0 ? undefined : { model, request },
+    job: messages.length === 0 ? loading(asked.keep_alive) : { model, request },
     stream: asked.stream ?? true,
     piece: (event) => ({ message: pieceOf(event) }),
   });

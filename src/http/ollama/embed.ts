@@ -8,18 +8,18 @@ import { Durations, keepAlive, namedModel } from "./options.ts";
 /** Options concern generation and do not affect embeddings. */
 const anyOptions = z.record(z.string(), z.unknown()).nullish();
 
-const body = z.strictObject({
+const body = z.looseObject({
   model: z.string().min(1),
-  input: z.union([z.string(), z.array(z.string().min(1)).max(2048)]),
+  input: z.union([z.string(), z.array(z.string().min(1)).max(2048)]).default(""),
   dimensions: z.int().min(1).nullish(),
   truncate: z.boolean().nullish(),
   options: anyOptions,
   keep_alive: keepAlive,
 });
 
-const olderBody = z.strictObject({
+const olderBody = z.looseObject({
   model: z.string().min(1),
-  prompt: z.string(),
+  prompt: z.string().default(""),
   options: anyOptions,
   keep_alive: keepAlive,
 });

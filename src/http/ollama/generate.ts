@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Block, GenerationV2Event, Message } from "@inferd/client";
-import { unsupported } from "../api_error.ts";
+import { invalid, unsupported } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
@@ -12,6 +12,7 @@ import {
   format,
   generationFields,
   keepAlive,
+  loading,
   namedModel,
   options,
   readFormat,
@@ -19,9 +20,10 @@ import {
   readOptions,
   readThink,
   think,
+  warnOfIgnored,
 } from "./options.ts";
 
-const body = z.strictObject({
+const body = z.looseObject({
   model: z.string().min(1),
   prompt: z.string().nullish(),
   system: z.string().nullish(),
@@ -48,14 +50,16 @@ export async function generate(context: Context, bridge: Bridge): Promise<Respon
   const asked = await readBody(context, body);
   if (asked.suffix) throw unsupported("suffix", "text is not filled in here");
   if (asked.template) throw unsupported("template", "the model's own chat template is used");
-  if (asked.raw) throw unsupported("raw", "the model's own chat template is used");
+  if (asked.raw && asked.system) throw invalid("system", 'goes without "raw"');
+  if (asked.raw && asked.images?.length) throw unsupported("images", "a raw prompt is text only");
   if (asked.context?.length) throw unsupported("context", "nothing is kept, send the conversation to /api/chat");
   const model = await namedModel(bridge.link, asked.model, "generate");
+  warnOfIgnored(context, body, asked, model);
   const media = new MediaCollector();
   const images = (asked.images ?? []).map((base64): Block => media.add("image", imageType(base64), base64));
   const system: Message[] = asked.system ? [{ role: "system", content: asked.system }] : [];
   const request = {
-    ...readOptions(asked.options, model),
+    ...readOptions(asked.options),
     messages: [...system, {
       role: "user" as const,
       content: [...images, { type: "text" as const, text: asked.prompt ?? "" }],
@@ -63,11 +67,12 @@ export async function generate(context: Context, bridge: Bridge): Promise<Respon
     attachments: media.attachments,
     ...readFormat(asked.format),
     ...readLogprobs(asked),
-    thinking: readThink(asked.think),
+    thinking: readThink(asked.think, model),
   };
+  const raw = { ...request, messages: [], prompt: asked.prompt ?? "", thinking: false };
   return await answerOllama(context, bridge, {
     name: asked.model,
-    job: asked.prompt || images.length > 0 ? { model, request } : undefined,
+    job: asked.prompt || images.length > 0 ? { model, request: asked.raw ? raw : request } : loading(asked.keep_alive),
     stream: asked.stream ?? true,
     piece: pieceOf,
   });

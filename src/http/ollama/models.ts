@@ -8,6 +8,10 @@ import type { ServedModel } from "../daemon_link.ts";
 import type { ListedModel } from "../model_store.ts";
 import config from "../../../deno.json" with { type: "json" };
 
+/** Ollama's way to say that a model stays: a date that strictly typed clients can read. */
+const NEVER = "2318-01-01T00:00:00Z";
+/** The Ollama whose API this is; some clients refuse older ones. */
+const OLLAMA_VERSION = "0.12.11";
 /** Placeholders for unknown properties, in the format that clients parse. */
 const UNKNOWN = { modified_at: new Date(0).toISOString(), size: 0, digest: "" } as const;
 const DETAILS = {
@@ -42,7 +46,12 @@ export async function ps(context: Context, { link }: Bridge): Promise<Response> 
   const awake = (await link.models()).filter(({ backends }) =>
     backends.some(({ state = "ready" }) => state === "ready")
   );
-  const loaded = awake.map((model) => ({ ...entry(model), expires_at: null, size_vram: 0 }));
+  const loaded = awake.map((model) => ({
+    ...entry(model),
+    expires_at: NEVER,
+    size_vram: 0,
+    context_length: model.backends[0].contextTokens ?? 0,
+  }));
   return context.json({ models: loaded });
 }
 
@@ -80,6 +89,10 @@ export async function show(context: Context, bridge: Bridge): Promise<Response> 
     ["embedding", first.embed],
   ];
   return context.json({
+    license: "",
+    modelfile: `FROM ${found.name}\n`,
+    parameters: "",
+    template: "",
     details: DETAILS,
     model_info: {
       "general.architecture": "inferd",
@@ -91,9 +104,9 @@ export async function show(context: Context, bridge: Bridge): Promise<Response> 
   });
 }
 
-/** Respond with the program's version. */
+/** Respond with the version of the API, and the program's own. */
 export function version(context: Context): Promise<Response> {
-  return Promise.resolve(context.json({ version: config.version }));
+  return Promise.resolve(context.json({ version: OLLAMA_VERSION, inferd: config.version }));
 }
 
 /** Models of the store can be listed without a daemon. */

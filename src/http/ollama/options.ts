@@ -1,58 +1,52 @@
 /** Ollama's `options` for sampling, and the model names and durations in its answers. */
+import type { Context } from "hono";
 import { z } from "zod";
 import type { GenerateV2Fields, GenerationTimings, GenerationV2Result, SamplingOptions, Usage } from "@inferd/client";
-import { invalid, unsupported } from "../api_error.ts";
+import { ApiError, invalid, unsupported } from "../api_error.ts";
 import type { DaemonLink, ModelService, ServedModel } from "../daemon_link.ts";
 import { readSeed, readTopP, seed, topP } from "../openai/fields.ts";
 
+/** Ollama truncates numbers where it expects integers. */
+const int = z.number().transform(Math.trunc);
+
 /**
- * Load parameters are part of the daemon's configuration; clients send them with every request, so they are ignored.
+ * Load parameters are part of the daemon's configuration; clients send them with every request, so they have no effect.
  */
 const LOADING = {
-  num_thread: z.int().nullish(),
-  num_gpu: z.int().nullish(),
-  main_gpu: z.int().nullish(),
-  num_batch: z.int().nullish(),
-  num_keep: z.int().nullish(),
-  numa: z.boolean().nullish(),
+  num_thread: int.nullish(),
+  num_gpu: int.nullish(),
+  main_gpu: int.nullish(),
+  num_batch: int.nullish(),
+  num_keep: int.nullish(),
+  draft_num_predict: int.nullish(),
   use_mmap: z.boolean().nullish(),
-  use_mlock: z.boolean().nullish(),
-  low_vram: z.boolean().nullish(),
-  f16_kv: z.boolean().nullish(),
 };
 
-/** `options`. */
-export const options = z.strictObject({
+const knownOptions = z.looseObject({
   ...LOADING,
-  num_ctx: z.int().min(1).nullish(),
-  num_predict: z.int().nullish(),
+  num_ctx: int.pipe(z.int().min(1)).nullish(),
+  num_predict: int.nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: topP,
-  top_k: z.int().min(0).nullish(),
+  top_k: int.nullish(),
   seed,
-  stop: z.array(z.string().min(1)).max(16).nullish(),
+  stop: z.array(z.string()).max(16).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
-  typical_p: z.number().nullish(),
-  repeat_last_n: z.literal(64, "must be 64, the number of tokens that penalties consider").nullish(),
+  typical_p: z.literal(1, "must be 1: this sampler is not supported").nullish(),
+  repeat_last_n: int.nullish(),
   repeat_penalty: z.number().gt(0).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
-  mirostat: z.int().nullish(),
-  // Parameters of mirostat, which is off.
-  mirostat_tau: z.number().nullish(),
-  mirostat_eta: z.number().nullish(),
-  tfs_z: z.number().nullish(),
-  penalize_newline: z.boolean().nullish(),
-}).nullish();
+});
 
-/** Neutral values of unsupported sampling parameters. */
-const NEUTRAL = { typical_p: 1, tfs_z: 1, mirostat: 0, penalize_newline: true } as const;
+/** `options`. Unknown ones are ignored, as Ollama does, see {@linkcode warnOfIgnored}. */
+export const options = knownOptions.nullish();
 
 /** `format`: any JSON, or a schema. */
 export const format = z.union([z.literal("json"), z.literal(""), z.record(z.string(), z.unknown())]).nullish();
 
 /** `think`. */
-export const think = z.union([z.boolean(), z.enum(["low", "medium", "high"])]).nullish();
+export const think = z.union([z.boolean(), z.enum(["low", "medium", "high", "max"])]).nullish();
 
 /** Logprobs, and the policy for a full context, where nothing is ever truncated. */
 export const generationFields = {
@@ -60,44 +54,83 @@ export const generationFields = {
   top_logprobs: z.int().min(0).max(20).nullish(),
   truncate: z.boolean().nullish(),
   shift: z.boolean().nullish(),
+  _debug_render_only: z.literal(false, "must be false: /apply-template renders a prompt").nullish(),
 };
 
 /** How long a model stays loaded is part of the daemon's configuration. */
 export const keepAlive = z.union([z.string(), z.number()]).nullish();
 
 /**
- * Parse `options`.
+ * Parse `options`. `num_ctx` needs nothing: a prompt over the daemon's context is refused whatever it says.
  *
  * @param given The field.
- * @param model The requested model.
  * @throws {ApiError} If one is not supported.
  */
-export function readOptions(given: z.output<typeof options>, model: ServedModel): SamplingOptions {
+export function readOptions(given: z.output<typeof options>): SamplingOptions {
   if (given === null || given === undefined) return {};
-  for (const name of Object.keys(NEUTRAL) as (keyof typeof NEUTRAL)[]) {
-    const value = given[name];
-    if (value !== null && value !== undefined && value !== NEUTRAL[name]) {
-      throw unsupported(`options.${name}`, `leave it out, or send ${NEUTRAL[name]}`);
-    }
-  }
-  const { contextTokens } = model.backends[0];
-  if (given.num_ctx && contextTokens && given.num_ctx > contextTokens) {
-    throw invalid("options.num_ctx", `must be at most ${contextTokens}: the daemon's "n_ctx" decides`);
-  }
-  const { num_predict: most } = given;
+  const { num_predict: most, top_k: topK } = given;
+  const stop = (given.stop ?? []).filter((text) => text !== "");
   return {
     temperature: given.temperature ?? undefined,
     topP: readTopP(given.top_p),
-    topK: given.top_k ?? undefined,
+    topK: topK === null || topK === undefined ? undefined : Math.max(0, topK),
     minP: given.min_p ?? undefined,
-    repeatPenalty: given.repeat_penalty ?? undefined,
-    presencePenalty: given.presence_penalty ?? undefined,
-    frequencyPenalty: given.frequency_penalty ?? undefined,
-    seed: readSeed(given.seed),
-    stop: given.stop ?? undefined,
+    ...readPenalties(given),
+    // -1 means random.
+    seed: given.seed === -1 ? undefined : readSeed(given.seed),
+    stop: stop.length === 0 ? undefined : stop,
     // Negative numbers mean no limit but the context.
     ...(most === null || most === undefined || most < 0 ? {} : { maxTokens: Math.max(1, most) }),
   };
+}
+
+/** The daemon's penalties consider 64 tokens; without penalties, `repeat_last_n` has no effect. */
+function readPenalties(
+  { repeat_last_n: window, repeat_penalty, presence_penalty, frequency_penalty }: z.output<typeof knownOptions>,
+): Pick<SamplingOptions, "repeatPenalty" | "presencePenalty" | "frequencyPenalty"> {
+  const penalties = {
+    repeatPenalty: repeat_penalty ?? undefined,
+    presencePenalty: presence_penalty ?? undefined,
+    frequencyPenalty: frequency_penalty ?? undefined,
+  };
+  // No tokens are considered, whatever the backend's configuration says.
+  if (window === 0) return { repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
+  const isNeutral = (repeat_penalty ?? 1) === 1 && !presence_penalty && !frequency_penalty;
+  if (window !== null && window !== undefined && window !== 64 && !isNeutral) {
+    throw unsupported("options.repeat_last_n", "penalties consider the last 64 tokens, or none with 0");
+  }
+  return penalties;
+}
+
+/** Maximum number of ignored fields that are named. */
+const MAX_NAMED = 20;
+
+/**
+ * Name what is ignored, as Ollama does in its log: unknown fields and options, and a context larger than there is.
+ *
+ * @param context The request, whose response gets a `Warning` header.
+ * @param body The schema of the request.
+ * @param asked The request.
+ * @param model The requested model.
+ */
+export function warnOfIgnored(
+  context: Context,
+  body: z.ZodObject,
+  asked: Readonly<Record<string, unknown>> & { readonly options?: z.output<typeof options> },
+  { backends: [{ contextTokens = 0 }] }: ServedModel,
+): void {
+  const unknown = (given: Readonly<Record<string, unknown>>, known: z.ZodObject, path = ""): string[] =>
+    Object.keys(given).filter((name) => !(name in known.shape)).map((name) => `${path}${name}`);
+  const isTooLarge = contextTokens > 0 && (asked.options?.num_ctx ?? 0) > contextTokens;
+  const ignored = [
+    ...unknown(asked, body),
+    ...unknown(asked.options ?? {}, knownOptions, "options."),
+    ...isTooLarge ? ["options.num_ctx"] : [],
+  ]
+    // What is no name cannot be in a header.
+    .filter((name) => /^[\w.-]{1,64}$/.test(name))
+    .slice(0, MAX_NAMED);
+  if (ignored.length > 0) context.header("Warning", `299 inferd "ignored, as Ollama does: ${ignored.join(", ")}"`);
 }
 
 /** Parse `format`. */
@@ -120,9 +153,35 @@ export function readLogprobs(
   return {};
 }
 
-/** Parse `think`. */
-export function readThink(given: z.output<typeof think>): boolean {
-  return given === true || typeof given === "string";
+/**
+ * Parse `think`.
+ *
+ * @param given The field.
+ * @param model The requested model.
+ * @throws {ApiError} If the model cannot think; its name is in the message that Ollama has.
+ */
+export function readThink(given: z.output<typeof think>, model: ServedModel): boolean {
+  const thinks = given === true || typeof given === "string";
+  if (thinks && !model.backends[0].thinking) {
+    throw new ApiError(400, `${JSON.stringify(model.name)} does not support thinking`, {
+      code: "unsupported_parameter",
+      param: "think",
+    });
+  }
+  return thinks;
+}
+
+/**
+ * Check a request without a prompt, which loads the model, or unloads it if it is to be kept for no time at all.
+ *
+ * @throws {ApiError} If it unloads.
+ */
+export function loading(kept: z.output<typeof keepAlive>): undefined {
+  if (kept === null || kept === undefined || Number.parseFloat(String(kept)) !== 0) return undefined;
+  throw new ApiError(501, 'HTTP may not unload models: "idle_unload_secs" of a backend decides how long one stays', {
+    code: "not_supported_error",
+    param: "keep_alive",
+  });
 }
 
 /**

@@ -7,7 +7,7 @@ import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { streamedEvents } from "../event_stream.ts";
-import { extensions } from "../llama_server/settings.ts";
+import { extensions, readExtensions } from "../llama_server/settings.ts";
 import { onlyTimings } from "../llama_server/timings.ts";
 import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, usageOf } from "./answers.ts";
 import { chunks } from "./chat_chunks.ts";
@@ -18,7 +18,6 @@ import {
   checkStreamOptions,
   functionTool,
   jsonObject,
-  notStored,
   readLimit,
   readSampling,
   reasoningEffort,
@@ -92,7 +91,6 @@ export const body = z.strictObject({
   reasoning_format: z.enum(["auto", "deepseek"], "must be auto: thoughts come as reasoning_content").nullish(),
   reasoning_effort: reasoningEffort.nullish(),
   modalities: z.array(z.literal("text", 'must be "text": there is no other output')).nullish(),
-  store: notStored,
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
   verbosity: z.literal("medium", 'must be "medium": models here have no such setting').nullish(),
@@ -109,7 +107,10 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
   const asked = await readBody(context, body);
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
   const request = toRequest(asked);
-  const head = headOf("chatcmpl", asked.model ?? model.name);
+  const head = {
+    ...headOf("chatcmpl", asked.model ?? model.name),
+    ...(asked.service_tier ? { service_tier: "default" } : {}),
+  };
   const { signal } = context.req.raw;
   const count = asked.n ?? 1;
   const events = answersTo(bridge, choices({ api: "openai", model, request, signal }, count));
@@ -143,6 +144,7 @@ export function toRequest(asked: Body): GenerationJob["request"] {
     tools: tools.length === 0 ? undefined : tools,
     toolChoice: choice,
     ...readFormat(asked),
+    ...readExtensions(asked),
     ...(asked.logprobs ? { logprobs: asked.top_logprobs ?? 0 } : {}),
     thinking: asked.chat_template_kwargs?.enable_thinking ?? thinks(asked.reasoning_effort),
     stream: asked.stream ?? false,

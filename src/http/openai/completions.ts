@@ -1,7 +1,4 @@
-/**
- * OpenAI's legacy completions: `/v1/completions`. The daemon's models are only used through their chat templates, so a
- * prompt becomes one user message.
- */
+/** OpenAI's legacy completions: `/v1/completions`. A prompt is continued as it is. */
 import type { Context } from "hono";
 import { z } from "zod";
 import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
@@ -10,7 +7,8 @@ import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, totalUsage } from "./answers.ts";
-import { extensions } from "../llama_server/settings.ts";
+import { MAX_PROMPTS, promptField, type RawPrompt, readPrompts, textsOf } from "../llama_server/prompts.ts";
+import { extensions, readExtensions } from "../llama_server/settings.ts";
 import { onlyTimings, timingsOf } from "../llama_server/timings.ts";
 import { openAiErrorEvent } from "./error.ts";
 import {
@@ -24,16 +22,11 @@ import {
 } from "./fields.ts";
 import { completionLogprobs } from "./logprobs.ts";
 
-export const MAX_PROMPTS = 64;
-
 const body = z.strictObject({
   ...bookkeeping,
   ...sampling,
   model: z.string().min(1).nullish(),
-  prompt: z.union([
-    z.string(),
-    z.array(z.union([z.string(), z.int(), z.array(z.int())])).min(1).max(MAX_PROMPTS),
-  ]),
+  prompt: promptField,
   stream: z.boolean().nullish(),
   stream_options: streamOptions,
   // Extensions of llama-server.
@@ -55,19 +48,22 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
   const model = await bridge.link.model(asked.model ?? undefined, "generate");
   const head = { ...headOf("cmpl", asked.model ?? model.name), object: "text_completion" };
   const { signal } = context.req.raw;
+  const echoes = asked.echo
+    ? await textsOf(prompts, bridge.link, { model: model.name, signal })
+    : prompts.map(() => "");
   const count = asked.n ?? 1;
   const jobs = prompts.flatMap((prompt) =>
     choices({ api: "openai", model, request: toRequest(asked, prompt), signal }, count)
   );
   const events = answersTo(bridge, jobs);
-  if (asked.stream) return await streamedEvents(chunks(events, head, { asked, prompts }), openAiErrorEvent);
+  if (asked.stream) return await streamedEvents(chunks(events, head, { asked, echoes }), openAiErrorEvent);
   const results = await resultsOf(events, jobs.length);
   return context.json({
     ...head,
     choices: results.map((result, index) => ({
       index,
-      text: echoed(asked, prompts[Math.floor(index / count)] ?? "") + result.text,
-      logprobs: completionLogprobs(result.logprobs, echoed(asked, prompts[Math.floor(index / count)] ?? "").length),
+      text: (echoes[Math.floor(index / count)] ?? "") + result.text,
+      logprobs: completionLogprobs(result.logprobs, (echoes[Math.floor(index / count)] ?? "").length),
       finish_reason: finishReason(result),
     })),
     usage: totalUsage(prompts.map((_, index) => results.slice(index * count, (index + 1) * count))),
@@ -76,7 +72,7 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
 }
 
 /** The prompts, after checking that the whole request is supported. */
-function promptsOf(asked: Body): string[] {
+function promptsOf(asked: Body): RawPrompt[] {
   checkStreamOptions(asked);
   if (asked.suffix) throw unsupported("suffix", "text is not filled in here");
   if (asked.best_of && asked.best_of !== (asked.n ?? 1)) {
@@ -85,40 +81,34 @@ function promptsOf(asked: Body): string[] {
   if (asked.echo && asked.logprobs !== null && asked.logprobs !== undefined) {
     throw unsupported("echo", 'the tokens of prompts have no logprobs here, leave out one of "echo" and "logprobs"');
   }
-  const prompts = [asked.prompt].flat();
-  if (!prompts.every((prompt) => typeof prompt === "string")) {
-    throw unsupported("prompt", "token ids are specific to a model, send text");
-  }
-  if (prompts.some((prompt) => prompt === "")) throw invalid("prompt", "must not be empty");
+  const prompts = readPrompts(asked.prompt);
   if (prompts.length * (asked.n ?? 1) > MAX_PROMPTS) {
     throw invalid("n", `must not request more than ${MAX_PROMPTS} answers for all prompts together`);
   }
   return prompts;
 }
 
-function toRequest(asked: Body, prompt: string): GenerationJob["request"] {
+function toRequest(asked: Body, prompt: RawPrompt): GenerationJob["request"] {
   return {
     ...readSampling(asked),
     ...readLimit(asked.max_tokens, asked.n_predict),
-    messages: [{ role: "user", content: [{ type: "text", text: prompt }] }],
+    ...readExtensions(asked),
+    messages: [],
+    prompt,
     ...(asked.logprobs === null || asked.logprobs === undefined ? {} : { logprobs: asked.logprobs }),
     stream: asked.stream ?? false,
   };
 }
 
-function echoed({ echo }: Body, prompt: string): string {
-  return echo ? prompt : "";
-}
-
 async function* chunks(
   events: AsyncIterable<readonly [number, GenerationV2Event]>,
   head: Record<string, unknown>,
-  { asked, prompts }: { readonly asked: Body; readonly prompts: readonly string[] },
+  { asked, echoes }: { readonly asked: Body; readonly echoes: readonly string[] },
 ): AsyncGenerator<string> {
   const count = asked.n ?? 1;
   const withUsage = asked.stream_options?.include_usage ?? false;
   const tail = withUsage ? { usage: null } : {};
-  const isOnly = prompts.length * count === 1;
+  const isOnly = echoes.length * count === 1;
   const chunk = (
     index: number,
     text: string,
@@ -132,12 +122,12 @@ async function* chunks(
     });
   const begun = new Set<number>();
   const lengths = new Map<number, number>();
-  const results = prompts.map((): GenerationV2Result[] => []);
+  const results = echoes.map((): GenerationV2Result[] => []);
   for await (const [index, event] of events) {
     const prompt = Math.floor(index / count);
     if (!begun.has(index)) {
       begun.add(index);
-      const echo = echoed(asked, prompts[prompt] ?? "");
+      const echo = echoes[prompt] ?? "";
       lengths.set(index, echo.length);
       if (echo !== "") yield chunk(index, echo);
     }

@@ -1,5 +1,5 @@
 /** Error bodies of OpenAI's API. */
-import { type ErrorStatus, toApiError } from "../api_error.ts";
+import { type ErrorStatus, type PromptSize, toApiError } from "../api_error.ts";
 import { serverSentEvent } from "../event_stream.ts";
 
 const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
@@ -12,10 +12,14 @@ const TYPES: Readonly<Partial<Record<ErrorStatus, string>>> = {
 };
 
 export function openAiErrorBody(error: unknown): Record<string, unknown> {
-  const { status, message, param, code } = toApiError(error);
-  return {
-    error: { message, type: TYPES[status] ?? "invalid_request_error", param: param ?? null, code: code ?? null },
-  };
+  const { status, message, param, code, size } = toApiError(error);
+  const type = TYPES[status] ?? "invalid_request_error";
+  return { error: { message, type, param: param ?? null, code: code ?? null, ...sizesOf(size) } };
+}
+
+/** llama-server's fields for a prompt that is too long. */
+export function sizesOf(size: PromptSize | undefined): Record<string, number> {
+  return size === undefined ? {} : { n_prompt_tokens: size.promptTokens, n_ctx: size.contextTokens };
 }
 
 /** The last event of a stream that failed. */

@@ -6,15 +6,21 @@ import { isTooDeep, MAX_NESTING } from "../nesting.ts";
 
 export const jsonObject = z.record(z.string(), z.unknown());
 
-/** Fields that do not affect the answer: billing metadata, and hints for caching, which is always on here. */
+/**
+ * Fields that do not affect the answer: billing metadata, hints for caching, which is always on here, and storage, where
+ * nothing is stored and later references to an answer are refused.
+ */
 export const bookkeeping = {
   user: z.string().nullish(),
+  store: z.boolean().nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
   safety_identifier: z.string().nullish(),
   prompt_cache_key: z.string().nullish(),
   prompt_cache_retention: z.string().nullish(),
+  prompt_cache_options: jsonObject.nullish(),
   cache_prompt: z.boolean().nullish(),
-  service_tier: z.enum(["auto", "default"], 'must be "auto" or "default": there is one tier').nullish(),
+  // The answer says "default", the only one.
+  service_tier: z.string().nullish(),
 };
 
 export const streamOptions = z.strictObject({
@@ -38,9 +44,6 @@ export function readLimit(...limits: readonly z.output<typeof tokenLimit>[]): { 
   const most = limits.find((limit) => limit !== null && limit !== undefined) ?? -1;
   return most === -1 ? {} : { maxTokens: most };
 }
-
-/** Nothing is stored here. */
-export const notStored = z.literal(false, "must be false: nothing is stored").nullish();
 
 /** Both ends are allowed; 0 keeps only the most likely token. */
 export const topP = z.number().min(0).max(1).nullish();
@@ -109,7 +112,7 @@ export function refuseGiven(asked: Readonly<Record<string, unknown>>, reasons: R
   }
 }
 
-export const reasoningEffort = z.enum(["none", "minimal", "low", "medium", "high", "xhigh"]);
+export const reasoningEffort = z.enum(["none", "minimal", "low", "medium", "high", "xhigh", "max"]);
 
 /** Whether an effort enables thinking; a local model has no other levels. */
 export function thinks(effort: z.output<typeof reasoningEffort> | null | undefined): boolean {
@@ -128,10 +131,12 @@ export function toTool({ name, description, parameters }: z.output<typeof functi
   return { name, description: description ?? "", inputSchema: toSchema(parameters ?? { type: "object" }) };
 }
 
-/** A JSON Schema without the keywords that only name its version, and without Go's null for an empty list. */
+/** A JSON Schema without the keywords that only name its version, and without Go's null for an empty list or map. */
 export function toSchema(schema: z.output<typeof jsonObject>): JsonSchema {
-  const { $schema: _, $id: _id, required, ...rest } = schema;
-  return required === null || required === undefined ? rest : { ...rest, required };
+  const { $schema: _, $id: _id, ...rest } = schema;
+  return Object.fromEntries(
+    Object.entries(rest).filter(([keyword, value]) => value !== null || keyword === "const" || keyword === "default"),
+  );
 }
 
 /** Convert `tool_choice`: three words, or the name of a function. */

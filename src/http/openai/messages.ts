@@ -8,7 +8,7 @@ const textPart = z.object({ type: z.literal("text"), text: z.string() });
 const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
 const imagePart = z.object({
   type: z.literal("image_url"),
-  image_url: z.object({ url: z.string(), detail: z.enum(["auto", "low", "high"]).nullish() }),
+  image_url: z.object({ url: z.string(), detail: z.string().nullish() }),
 });
 const audioPart = z.object({
   type: z.literal("input_audio"),

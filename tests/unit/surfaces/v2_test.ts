@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { BackendCapabilities } from "../../../src/inference/backend.ts";
 import { InvalidRequestError } from "../../../src/inference/errors.ts";
 import type { BackendEvent, TokenLogprob } from "../../../src/inference/events.ts";
@@ -84,7 +84,7 @@ Deno.test("resolve takes every field of v2 as it is given", async () => {
     max_tokens: 5,
     seed: -1,
     stop: ["END"],
-    grammar: "root ::= v1",
+    ignore_eos: false,
     min_p: 0.1,
     presence_penalty: -2,
     frequency_penalty: 2,
@@ -113,6 +113,36 @@ Deno.test("resolve takes every field of v2 as it is given", async () => {
     maxTokens: 5,
     stop: ["END"],
   });
+});
+
+Deno.test("resolve takes a prompt in place of messages, and a grammar", async () => {
+  const request = await resolved({ messages: undefined, prompt: "hi", grammar: "root ::= x" });
+  assertEquals([request?.messages, request?.prompt, request?.grammar], [[], ["hi"], "root ::= x"]);
+  const endless = await resolved({ messages: [], prompt: [5, "hi", 0], ignore_eos: true });
+  assertEquals([endless?.prompt, endless?.ignoreEos], [[5, "hi", 0], true]);
+});
+
+Deno.test("resolve refuses what a prompt, a grammar and ignore_eos exclude", async () => {
+  const response_format = { type: "json_object" };
+  const refused: readonly (readonly [Record<string, unknown>, string])[] = [
+    [{ prompt: "hi" }, '"prompt" goes without "messages"'],
+    [{ messages: undefined, prompt: "" }, '"prompt" must not be empty'],
+    [{ messages: undefined, prompt: [] }, '"prompt"'],
+    [{ messages: undefined, prompt: ["a", 1.5] }, '"prompt[1]"'],
+    [{ messages: undefined, prompt: [-1] }, '"prompt[0]"'],
+    [{ messages: undefined, prompt: "a", tools: [TOOL] }, '"tools"'],
+    [{ messages: undefined, prompt: "a", thinking: true }, '"thinking"'],
+    [{ grammar: 5 }, '"grammar"'],
+    [{ grammar: "root ::= x", tools: [TOOL] }, '"tools"'],
+    [{ grammar: "root ::= x", response_format }, '"response_format"'],
+    [{ grammar: "root ::= x", thinking: true }, '"thinking"'],
+    [{ ignore_eos: true, grammar: "root ::= x" }, '"grammar"'],
+    [{ ignore_eos: true, response_format }, '"response_format"'],
+    [{ ignore_eos: 1 }, '"ignore_eos"'],
+  ];
+  for (const [fields, message] of refused) {
+    await assertRejects(() => resolved(fields), InvalidRequestError, message);
+  }
 });
 
 Deno.test("resolve makes a message of nothing but text a string, and leaves other blocks as they are", async () => {

@@ -47,6 +47,27 @@ export function* promptTokens(
   return Int32Array.from(tokens);
 }
 
+/** Tokens of a prompt that is used as it is: of texts like template text, and token ids. */
+export function* verbatimTokens(
+  parts: readonly (string | number)[],
+  options: { readonly model: TokenizingModel; readonly guarded: SpecialTokens },
+): Work<Int32Array> {
+  const tokens: number[] = [];
+  for (const [index, part] of parts.entries()) {
+    if (typeof part === "number") {
+      tokens.push(part);
+      continue;
+    }
+    // As in llama-server, only a prompt that begins with a text begins with BOS.
+    const found = index === 0
+      ? yield* promptTokens({ text: part, input: [] }, options)
+      : yield* tokensOf(options.model, part);
+    for (const token of found) tokens.push(token);
+    yield;
+  }
+  return Int32Array.from(tokens);
+}
+
 /** Offsets that split the names of guarded tokens: after their first character. */
 function cutsOf(text: string, input: readonly number[], guarded: SpecialTokens): number[] {
   if (input.length === 0) return [];

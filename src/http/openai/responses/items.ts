@@ -12,7 +12,7 @@ const imagePart = z.object({
   type: z.literal("input_image"),
   image_url: z.string().nullish(),
   file_id: z.string().nullish(),
-  detail: z.enum(["auto", "low", "high"]).nullish(),
+  detail: z.string().nullish(),
 });
 const audioPart = z.object({
   type: z.literal("input_audio"),
@@ -129,21 +129,25 @@ function toBlocks(content: string | readonly Part[], param: string, media: Media
   });
 }
 
+/** Tells packed text from what other servers encrypt. */
+const PACKED = "inferd.";
+
 /** The thinking, from whichever field the client kept. */
 function textOf({ summary, content, encrypted_content: packed }: z.output<typeof reasoningItem>): string {
   if (content?.length) return content.map(({ text }) => text).join("");
-  if (packed) return unpackReasoning(packed);
-  return (summary ?? []).map(({ text }) => text).join("");
+  return unpackReasoning(packed ?? "") || (summary ?? []).map(({ text }) => text).join("");
 }
 
 /**
- * Encode `encrypted_content` of a reasoning item, which clients only carry back and forth. It is not secret from them,
+ * Encode `encrypted_content` of a reasoning item, or Anthropic's signature of an omitted thought, which clients only
+ * carry back and forth. It is not secret from them,
  * so it is encoded rather than encrypted.
  */
 export function packReasoning(text: string): string {
-  return Buffer.from(text).toString("base64");
+  return PACKED + Buffer.from(text).toString("base64");
 }
 
-function unpackReasoning(packed: string): string {
-  return Buffer.from(packed, "base64").toString();
+/** @returns The text; empty for what another server encrypted. */
+export function unpackReasoning(packed: string): string {
+  return packed.startsWith(PACKED) ? Buffer.from(packed.slice(PACKED.length), "base64").toString() : "";
 }

@@ -8,7 +8,6 @@ import {
   allowedTools,
   bookkeeping,
   jsonObject,
-  notStored,
   readSampling,
   reasoningEffort,
   sampling,
@@ -64,16 +63,30 @@ export const body = z.strictObject({
     effort: reasoningEffort.nullish(),
     summary: z.enum(["auto", "concise", "detailed"]).nullish(),
     generate_summary: z.enum(["auto", "concise", "detailed"]).nullish(),
+    context: z.literal("auto", 'must be "auto": the chat template decides').nullish(),
+    mode: z.literal("standard", 'must be "standard": models here have no other').nullish(),
   }).nullish(),
-  include: z.array(z.enum(["reasoning.encrypted_content", "message.output_text.logprobs"])).nullish(),
+  include: z.array(z.enum([
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+    "message.input_image.image_url",
+    // Of tools that a server runs, which are refused.
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "web_search_call.action.sources",
+    "web_search_call.results",
+  ])).nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
   truncation: z.enum(["auto", "disabled"]).nullish(),
-  store: notStored,
   background: z.boolean().nullish(),
   previous_response_id: z.string().nullish(),
   conversation: z.unknown().optional(),
   prompt: z.unknown().optional(),
+  // Limits calls of tools that a server runs.
   max_tool_calls: z.int().nullish(),
+  // Codex's own bookkeeping.
+  client_metadata: jsonObject.nullish(),
 });
 
 export type Body = z.output<typeof body>;
@@ -128,5 +141,4 @@ function refuseUnsupported(asked: Body): void {
   if (asked.top_logprobs && !asked.include?.includes("message.output_text.logprobs")) {
     throw invalid("top_logprobs", 'goes with "include": ["message.output_text.logprobs"] only');
   }
-  if (asked.max_tool_calls) throw unsupported("max_tool_calls", "this server runs no tools of its own");
 }

@@ -35,7 +35,7 @@ export function responseObject(head: Head, asked: Body, state: {
     incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
     instructions: asked.instructions ?? null,
     max_output_tokens: asked.max_output_tokens ?? null,
-    max_tool_calls: null,
+    max_tool_calls: asked.max_tool_calls ?? null,
     metadata: asked.metadata ?? {},
     model: head.model,
     output,

@@ -117,6 +117,12 @@ Deno.test("a request goes to the path below the base when that has a query", asy
   }
 });
 
+Deno.test("a prompt is sent as a user's message, and ignore_eos as servers call it", async () => {
+  await using started = await Remote.start((asked) => asked.stream(...words("x")));
+  const { messages, ignore_eos } = await started.sent({ messages: [], prompt: ["Once upon"], ignoreEos: true });
+  assertEquals([messages, ignore_eos], [[{ role: "user", content: "Once upon" }], true]);
+});
+
 Deno.test("a request is sent without a key when there is none", async () => {
   await using started = await Remote.start((asked) => asked.stream(...words("x")));
   await started.events();
@@ -378,6 +384,7 @@ Deno.test("a request is refused and the server is not asked when OpenAI has no w
     messages: [{ role: "user", content: [{ type: "media", attachment: { kind, mime, base64: "" } }] }],
   });
   await assertRejects(() => started.events({ grammar: 'root ::= "x"' }), InvalidRequestError, "grammar");
+  await assertRejects(() => started.events({ messages: [], prompt: ["a", 1] }), InvalidRequestError, '"prompt"');
   await assertRejects(() => started.events(media("video", "video/mp4")), AttachmentUnsupportedError, "no video");
   await assertRejects(() => started.events(media("audio", "audio/ogg")), AttachmentUnsupportedError, '"audio/ogg"');
   const { attachment } = { attachment: { kind: "image", mime: "image/png", base64: "" } } as const;

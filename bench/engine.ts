@@ -3,22 +3,23 @@
  * alternating. Owns the workload; knows nothing of protocols.
  */
 import { join } from "@std/path";
+import { IS_ACCELERATED } from "./accelerator.ts";
 import { type ContenderOptions, inTurns, type Results, startContenders } from "./contenders.ts";
 import type { LoadGenerator } from "./load_generator.ts";
 import type { Answer, LoadSampling, StreamResult, Target } from "./load_job.ts";
 import { spawn } from "./processes.ts";
 import type { Progress } from "../src/cli/terminal/progress.ts";
 import { type Prompts, storyPrompts, wordPrompts } from "./prompts.ts";
-import { BENCH_SHAPE, writeRandomModel } from "./random_gguf.ts";
+import { BENCH_SHAPE, LARGE_SHAPE, LARGE_VOCABULARY, writeRandomModel } from "./random_gguf.ts";
 import { median, percentile, type Row } from "./report.ts";
 import { PROJECT, type ServerOptions } from "./servers.ts";
 
 export const BUILT_IN_MODEL: string = join(PROJECT, "models", "inferd-tiny.gguf");
 /** Compute threads and parallel requests of both servers. */
 export const THREADS = 2;
-export const PARALLEL = 8;
+export const PARALLEL: number = IS_ACCELERATED ? 32 : 8;
 const CONTEXT_TOKENS = 1024;
-const CLIENTS = [1, 4, 8] as const;
+const CLIENTS: readonly number[] = IS_ACCELERATED ? [1, 4, 8, 32] : [1, 4, 8];
 /** Greedy sampling. */
 export const GREEDY: LoadSampling = { temperature: 0, topP: 1, topK: 0, seed: 1 };
 /** v1's defaults, with a seed. */
@@ -77,7 +78,7 @@ export async function benchEngine(model: Model, options: EngineBenchOptions): Pr
   const scale = options.quick ? 0.5 : 1;
   const subject: Subject = model === "random"
     ? {
-      name: "Random Llama, 203 M, Q8_0",
+      name: `${RANDOM_MODEL}, Q8_0`,
       model: await randomModel(options),
       prompts: wordPrompts(24),
       maxTokens: 64,
@@ -97,16 +98,21 @@ export async function benchEngine(model: Model, options: EngineBenchOptions): Pr
   return await benchSubject(subject, options);
 }
 
+/** The random model: on a GPU a larger one, with a vocabulary of today's models. */
+export const RANDOM_MODEL: string = IS_ACCELERATED ? "Random Llama, 8 B" : "Random Llama, 203 M";
+
 /** Path of the random model; written on first use. */
 export async function randomModel(
   { cache, progress }: Pick<EngineBenchOptions, "cache" | "progress">,
 ): Promise<string> {
-  const path = join(cache, "random-203m-q8_0.gguf");
+  const path = join(cache, IS_ACCELERATED ? "random-8b-q8_0.gguf" : "random-203m-q8_0.gguf");
   if (await Deno.stat(path).then(() => true, () => false)) return path;
   progress.step("writing a random model");
   await writeRandomModel(path, {
     tokenizerFrom: BUILT_IN_MODEL,
-    shape: BENCH_SHAPE,
+    ...(IS_ACCELERATED
+      ? { shape: LARGE_SHAPE, vocabulary: LARGE_VOCABULARY, sameLayers: true }
+      : { shape: BENCH_SHAPE }),
     seed: 1,
     onProgress: (fraction) => progress.at(fraction),
   });

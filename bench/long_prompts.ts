@@ -3,12 +3,12 @@
  * running stream. Answers are short. Owns the workload; knows nothing of protocols.
  */
 import { type Contender, inTurns, type Results, startContenders } from "./contenders.ts";
-import { type EngineBenchOptions, GREEDY, PARALLEL, randomModel, THREADS } from "./engine.ts";
+import { type EngineBenchOptions, GREEDY, PARALLEL, RANDOM_MODEL, randomModel, THREADS } from "./engine.ts";
 import type { BesideResult, StreamResult } from "./load_job.ts";
 import { type Prompts, sharedPrompts, wordPrompts } from "./prompts.ts";
 import { type Goal, median, percentile, type Row } from "./report.ts";
 
-const SECTION = "Long prompts, random Llama, 203 M";
+const SECTION = `Long prompts, ${RANDOM_MODEL}`;
 const CONTEXT_TOKENS = 4096;
 const LENGTHS = [700, 3000] as const;
 const CLIENTS = [1, 4, 8] as const;

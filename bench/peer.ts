@@ -3,6 +3,7 @@
  * the build and its location; runs no server.
  */
 import { join } from "@std/path";
+import { acceleratorLibraries } from "./accelerator.ts";
 import { packagedFolder } from "../src/libraries/library_files.ts";
 import type { Progress } from "../src/cli/terminal/progress.ts";
 import { buildLlamaCpp, builtFolder } from "./llama_cpp.ts";
@@ -37,6 +38,7 @@ export async function peerFolder(cache: string, progress: Progress): Promise<str
     await buildLlamaCpp({ folder: workplace, targets: PROGRAMS, flags: () => CMAKE_FLAGS, progress });
   }
   await giveCpuCode(folder, LIBRARY_DIR ?? await packagedFolder());
+  await giveBackend(folder, (await acceleratorLibraries())?.folder);
   return folder;
 }
 
@@ -51,6 +53,24 @@ export async function giveCpuCode(programs: string, libraries: string): Promise<
   for await (const { name } of Deno.readDir(libraries)) {
     if (isCpuCode(name)) await Deno.symlink(join(libraries, name), join(programs, name));
   }
+}
+
+/**
+ * Give programs the accelerator's backend of a folder, and take away that of another run.
+ *
+ * @param programs The programs' folder.
+ * @param libraries Folder of the backend; undefined: none.
+ */
+export async function giveBackend(programs: string, libraries: string | undefined): Promise<void> {
+  for await (const { name } of Deno.readDir(programs)) if (isBackend(name)) await Deno.remove(join(programs, name));
+  if (libraries === undefined) return;
+  for await (const { name } of Deno.readDir(libraries)) {
+    if (isBackend(name)) await Deno.symlink(join(libraries, name), join(programs, name));
+  }
+}
+
+function isBackend(file: string): boolean {
+  return /^libggml-(cuda|vulkan|metal)\./.test(file);
 }
 
 function isCpuCode(file: string): boolean {

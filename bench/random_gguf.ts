@@ -24,6 +24,10 @@ export interface LlamaShape {
 /** 203 million parameters are read for each token. */
 export const BENCH_SHAPE: LlamaShape = { width: 1024, layers: 16, feedForward: 3072, heads: 16, kvHeads: 8 };
 
+/** 8 thousand million parameters with this vocabulary, as in Llama 3. */
+export const LARGE_SHAPE: LlamaShape = { width: 4096, layers: 32, feedForward: 14_336, heads: 32, kvHeads: 8 };
+export const LARGE_VOCABULARY = 128_256;
+
 /** With a vocabulary as large as in newer model families, which dominates its time. */
 export const WIDE_VOCABULARY_SHAPE: LlamaShape = { width: 512, layers: 4, feedForward: 1024, heads: 8, kvHeads: 4 };
 export const WIDE_VOCABULARY = 150_000;
@@ -44,7 +48,8 @@ const CHAT_TEMPLATE = "{% for message in messages %}{{ '<|im_start|>' + message.
  *
  * @param path Path of the model; written under a temporary name first, so that the file is always complete.
  * @param options Source of the tokenizer, shape, seed, progress; `vocabulary`: number of tokens, padded with words that
- * occur in no text; `template`: replaces ChatML; `recites`: lists of vocabulary tokens in which each token always
+ * occur in no text; `template`: replaces ChatML; `sameLayers`: every layer has the first one's weights, which takes a
+ * large model's writing from minutes to seconds; `recites`: lists of vocabulary tokens in which each token always
  * follows the one before, whatever the context. Layers then compute as usual but add nothing, so that a model with
  * fewer layers and the same seed gives the same output.
  */
@@ -56,6 +61,7 @@ export async function writeRandomModel(
     readonly seed: number;
     readonly vocabulary?: number;
     readonly template?: string;
+    readonly sameLayers?: boolean;
     readonly recites?: readonly (readonly string[])[];
     readonly onProgress?: (fraction: number) => void;
   },
@@ -65,7 +71,7 @@ export async function writeRandomModel(
   const drawable = drawableTokens(source);
   const tensors = tensorsOf(options.shape, drawable.length);
   const total = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
-  const random = new RandomBlocks(options.seed);
+  const random = new RandomBlocks(options.seed, options.sameLayers);
   const recital = options.recites && new Recital(source, options.recites);
   const partial = `${path}.partial`;
   let written = 0;
@@ -235,12 +241,23 @@ function ones(bytes: number): Uint8Array<ArrayBuffer> {
 /** Random Q8_0 data, deterministic by seed. */
 class RandomBlocks {
   #state: number;
+  /** Parts of the first layer's tensors by name, if the others are the same. */
+  readonly #first: Map<string, Uint8Array<ArrayBuffer>[]> | undefined;
 
-  constructor(seed: number) {
+  constructor(seed: number, sameLayers = false) {
     this.#state = (seed ^ 0x9e3779b9) >>> 0 || 1;
+    this.#first = sameLayers ? new Map() : undefined;
   }
 
-  *tensor(head: TensorHead, drawable: readonly boolean[]): Generator<Uint8Array<ArrayBuffer>> {
+  tensor(head: TensorHead, drawable: readonly boolean[]): Iterable<Uint8Array<ArrayBuffer>> {
+    const [, name] = /^blk\.\d+\.(.*)$/.exec(head.name) ?? [];
+    if (this.#first === undefined || name === undefined) return this.#drawn(head, drawable);
+    const parts = this.#first.get(name) ?? [...this.#drawn(head, drawable)];
+    this.#first.set(name, parts);
+    return parts;
+  }
+
+  *#drawn(head: TensorHead, drawable: readonly boolean[]): Generator<Uint8Array<ArrayBuffer>> {
     const rowBlocks = (head.dimensions[0] ?? 0) / 32;
     const blocks = tensorBytes(head) / Q8_BLOCK_BYTES;
     for (let first = 0; first < blocks; first += CHUNK_BLOCKS) {

@@ -4,6 +4,7 @@
  */
 import { delay } from "@std/async/delay";
 import { join, resolve } from "@std/path";
+import { ACCELERATOR, acceleratorLibraries, IS_ACCELERATED } from "./accelerator.ts";
 import { Process, processTree } from "./processes.ts";
 import type { PeerEndpoint, Target } from "./load_job.ts";
 
@@ -53,7 +54,9 @@ export class LlamaServer implements Server {
    */
   static async start(folder: string, options: ServerOptions, endpoint: PeerEndpoint): Promise<LlamaServer> {
     const port = freePort();
+    const { needs = [] } = await acceleratorLibraries() ?? {};
     const process = new Process("llama-server", join(folder, "llama-server"), {
+      ...(needs.length === 0 ? {} : { env: { LD_LIBRARY_PATH: needs.join(":") } }),
       args: [
         ...["--model", options.model, "--host", "127.0.0.1", "--port", `${port}`],
         ...["--threads", `${options.threads}`, "--parallel", `${options.parallel}`],
@@ -122,6 +125,7 @@ export class Inferd implements Server {
     const home = await Deno.makeTempDir({ prefix: "inferd-bench-" });
     const path = join(home, "run", "inferd", socket);
     await Deno.mkdir(join(home, "run"));
+    if (IS_ACCELERATED) await keepCompiledCode(home);
     const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("INFERD_"));
     const start = performance.now();
     const process = new Process("inferd", Deno.execPath(), {
@@ -133,6 +137,7 @@ export class Inferd implements Server {
         DENO_DIR: await denoDir(),
         HOME: home,
         XDG_RUNTIME_DIR: join(home, "run"),
+        INFERD_ACCELERATOR: ACCELERATOR,
         ...(LIBRARY_DIR === undefined ? {} : { INFERD_LIBRARY_DIR: LIBRARY_DIR }),
         ...env,
       },
@@ -266,6 +271,13 @@ async function bridgeIn(pid: number): Promise<number> {
 
 function absolute(path: string | undefined): string | undefined {
   return path ? resolve(path) : undefined;
+}
+
+/** NVIDIA's driver keeps the code it compiles for the card at home, which takes minutes when it is not there. */
+async function keepCompiledCode(home: string): Promise<void> {
+  const kept = join(Deno.env.get("HOME") ?? "/", ".nv");
+  await Deno.mkdir(kept, { recursive: true });
+  await Deno.symlink(kept, join(home, ".nv"));
 }
 
 let knownDenoDir: Promise<string> | undefined;

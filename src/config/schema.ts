@@ -177,7 +177,7 @@ export const SETTINGS = {
   gpuLayers: setting({
     names: { key: "n_gpu_layers", flag: "n-gpu-layers", env: "INFERD_N_GPU_LAYERS" },
     type: whole(0, 10_000),
-    otherwise: "as many as fit",
+    otherwise: "all",
     help: "layers to run on the accelerator",
     ofBackend: true,
   }),

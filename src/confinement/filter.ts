@@ -31,6 +31,8 @@ const AT_EMPTY_PATH = 0x1000;
 /** Names threads and memory mappings. */
 const PR_SET_NAME = 15;
 const PR_SET_VMA = 0x53564d41;
+/** ARCH_REQ_XCOMP_PERM: code for AMX asks for its registers, again and again. */
+const USE_REGISTERS = 0x1023;
 /** FIONBIO, FIONCLEX, FIOCLEX, TCGETS and FIONREAD. */
 const IOCTLS = [0x5421, 0x5450, 0x5451, 0x5401, 0x541b];
 
@@ -42,7 +44,8 @@ export type Confinement =
   /** Everything except V8's debugger. */
   | { readonly left: "all" }
   /**
-   * Everything except the debugger and what no engine needs: accelerator drivers open files and devices at any time.
+   * Everything except the debugger and what no engine needs: accelerator drivers open files and devices at any time, and
+   * NVIDIA's keeps the code it compiles, in folders that it makes.
    */
   | { readonly left: "accelerator" }
   /** Only what computing on the CPU needs. */
@@ -69,6 +72,7 @@ export function filterProgram(confinement: Confinement, arch: FilterArch): Uint8
     program.callWith("prctl", 0, { allow: [PR_SET_NAME, PR_SET_VMA] });
     program.callWith("ioctl", 1, { allow: IOCTLS });
     program.callWith("tgkill", 0, { allow: [confinement.pid] });
+    program.callWith("arch_prctl", 0, { allow: [USE_REGISTERS] });
     // Reading its own limits is allowed; lowering them gains nothing.
     program.callWith("prlimit64", 0, { allow: [0, confinement.pid] });
   }
@@ -147,8 +151,10 @@ class Program {
 
   /** Instructions for one call, with its argument loaded; every path returns. */
   #block(call: keyof typeof BY_ARGUMENT, argument: number, decide: readonly Instruction[]): void {
+    const number = this.#numberOf(BY_ARGUMENT[call]);
+    if (number < 0) return;
     this.#instructions.push(
-      [JUMP_EQUAL, 0, decide.length + 1, this.#numberOf(BY_ARGUMENT[call])],
+      [JUMP_EQUAL, 0, decide.length + 1, number],
       [LOAD, 0, 0, DATA.arguments + 8 * argument],
       ...decide,
     );

@@ -114,6 +114,7 @@ export const BY_ARGUMENT = {
   newfstatat: [262, 79],
   statx: [332, 291],
   prlimit64: [302, 261],
+  arch_prctl: [158, -1],
 } as const satisfies Record<string, Numbers>;
 
 /** Not needed by any engine: starting programs, accepting connections, changing files or permissions. */
@@ -183,8 +184,6 @@ export const NEVER = {
   linkat: [265, 37],
   symlink: [88, -1],
   symlinkat: [266, 36],
-  mkdir: [83, -1],
-  mkdirat: [258, 34],
   rmdir: [84, -1],
   mknod: [133, -1],
   mknodat: [259, 33],

@@ -4,7 +4,7 @@ import { Chat, PromptError } from "./chat/chat.ts";
 import { type Outbox, send } from "./ipc/channel.ts";
 import { obtainChatLibrary } from "./chat/render/chat_library.ts";
 import { engineEnvironment } from "./ipc/command.ts";
-import { Context } from "./native/context.ts";
+import { BATCH_TOKENS, Context } from "./native/context.ts";
 import { EncodeJobs } from "./encode/encode_jobs.ts";
 import { EncodeScheduler } from "./encode/encode_scheduler.ts";
 import { ModelEncoder } from "./encode/encoder.ts";
@@ -105,7 +105,7 @@ export async function load(
   const contextTokens = contextTokensOf(model, config, budget);
   send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
   const { parallel } = config;
-  const threads = config.threads ?? usableCores();
+  const threads = config.threads ?? (isOffloaded(model, config) ? 1 : usableCores());
   const draftBytes = contextTokens * (drafting?.bytesPerToken ?? 0);
   const memoryBytes = contextBytes(budget) - draftBytes;
   const chat = await Chat.of(model, contextTokens, () => obtainChatLibrary(machine, fetch));
@@ -120,7 +120,9 @@ export async function load(
     memoryBytes,
     lookIn: () => pulse.beat(),
   });
+  if (model.accelerator !== "cpu") send({ type: "compiles" });
   warmUp(context, parallel);
+  if (model.accelerator !== "cpu") warmUpPrompts(context, Math.min(BATCH_TOKENS, contextTokens));
   const opened = drafting && openDraft(library, drafting, {
     contextTokens,
     threads,
@@ -133,7 +135,7 @@ export async function load(
     onFailure: (reason) => send({ type: "warning", msg: "draft_failed", fields: { reason } }),
   });
   if (opened !== undefined) warmUp(opened.context, MOST_STREAMS);
-  library.endLoading({ alone: true });
+  library.endLoading({ alone: true, accelerator: model.accelerator });
   const residentBytes = Deno.memoryUsage().rss;
   tellUnconfined(confine(model.accelerator));
   const scheduler = new Scheduler({
@@ -243,7 +245,7 @@ function loadEncoder({ config, library, model, outbox, pulse, purpose, pooling }
   readonly purpose: Encoding["purpose"];
   readonly pooling: PoolingType;
 }): Encoding {
-  const threads = config.threads ?? usableCores();
+  const threads = config.threads ?? (isOffloaded(model, config) ? 1 : usableCores());
   const encoder = new ModelEncoder(library, model, {
     ...(config.contextTokens === undefined ? {} : { contextTokens: config.contextTokens }),
     threads,
@@ -252,6 +254,7 @@ function loadEncoder({ config, library, model, outbox, pulse, purpose, pooling }
   });
   const contextTokens = encoder.textTokens;
   send({ type: "phase", phase: "kv_cache", n_ctx: contextTokens });
+  if (model.accelerator !== "cpu") send({ type: "compiles" });
   const until = performance.now() + WARM_UP_MS;
   for (const tokens of [1, Math.min(contextTokens, WARM_UP_TOKENS)]) {
     do encoder.warmUp(tokens); while (performance.now() < until);
@@ -283,6 +286,11 @@ function loadEncoder({ config, library, model, outbox, pulse, purpose, pooling }
   };
 }
 
+/** Whether the accelerator computes everything but the lookup of tokens; the output layer counts as one more. */
+function isOffloaded(model: Model, { gpuLayers = Infinity }: EngineConfig): boolean {
+  return model.accelerator !== "cpu" && gpuLayers > model.layers;
+}
+
 function gpuLayersOf(model: Model, { gpuLayers = Infinity }: EngineConfig): number {
   return model.accelerator === "cpu" ? 0 : Math.min(gpuLayers, model.layers);
 }
@@ -297,4 +305,18 @@ function warmUp(context: Context, parallel: number): void {
       context.clear();
     }
   } while (performance.now() < until);
+}
+
+/**
+ * Decode prompts of all sizes and throw them away: a GPU has code of its own for each size, which its driver loads, or
+ * even compiles, at first use.
+ *
+ * @param most Tokens of the longest.
+ */
+function warmUpPrompts(context: Context, most: number): void {
+  for (let tokens = 2; tokens <= most; tokens *= 2) {
+    for (let at = 0; at < tokens; at++) context.put(0, at, 0, at === tokens - 1);
+    context.decode();
+    context.clear();
+  }
 }

@@ -1,7 +1,8 @@
 /**
- * Detects accelerators: drivers, their libraries, device files. Only looks at files, through functions that tests can
- * replace; starts nothing.
+ * Detects accelerators: drivers, their libraries, device files. Looks at files and asks NVIDIA's driver for its cards,
+ * through functions that tests can replace; starts nothing.
  */
+import { codeRefusal, type CudaDriver } from "./cuda_code.ts";
 import { parseLoaderCache } from "./loader_cache.ts";
 
 export interface Machine {
@@ -14,6 +15,8 @@ export interface Machine {
   readonly list: (folder: string) => readonly string[];
   /** Content of a file, if it exists. */
   readonly read: (path: string) => Uint8Array | undefined;
+  /** Asks NVIDIA's driver, given its library; absent, or `undefined`: it does not tell. */
+  readonly cudaDriver?: (libcuda: string) => CudaDriver | undefined;
 }
 
 export type Support<Found = unknown> =
@@ -70,7 +73,8 @@ export function findVulkan(machine: Machine, { anyDevice }: { readonly anyDevice
 function findCudaOnLinux(machine: Machine): Support<CudaFound> {
   const hasDevice = [...NVIDIA_DEVICES, WSL_DEVICE].some(machine.exists);
   if (!hasDevice) return missing("there is no NVIDIA driver (no /proc/driver/nvidia/version)");
-  if (findLibraryFile(machine, "libcuda.so.1") === undefined) {
+  const libcuda = findLibraryFile(machine, "libcuda.so.1");
+  if (libcuda === undefined) {
     // WSL has this device for GPUs of every vendor.
     return {
       usable: false,
@@ -80,7 +84,7 @@ function findCudaOnLinux(machine: Machine): Support<CudaFound> {
   }
   const libraries = (runtime: number): string[] =>
     ["libcudart", "libcublasLt", "libcublas"].map((name) => `${name}.so.${runtime}`);
-  return findRuntime(driverVersion(machine), (runtime) => {
+  return findRuntime({ version: driverVersion(machine), ...machine.cudaDriver?.(libcuda) }, (runtime) => {
     const found = libraries(runtime).map((name) => findLibraryFile(machine, name, toolkitFolders(machine)));
     return found.every((path) => path !== undefined) ? found : undefined;
   });
@@ -95,7 +99,7 @@ function findCudaOnWindows(machine: Machine): Support<CudaFound> {
     return missing("there is no NVIDIA driver (nvcuda.dll)");
   }
   const folders = windowsToolkitFolders(machine);
-  return findRuntime(undefined, (runtime) => {
+  return findRuntime({ version: undefined }, (runtime) => {
     const found = ["cudart64", "cublasLt64", "cublas64"].map((name) =>
       folders.map((folder) => join(folder, `${name}_${runtime}.dll`)).find(machine.exists)
     );
@@ -103,20 +107,26 @@ function findCudaOnWindows(machine: Machine): Support<CudaFound> {
   });
 }
 
-/** Newest complete runtime that the driver supports. */
+/** Newest complete runtime that the driver supports, with code for the cards. */
 function findRuntime(
-  driver: number | undefined,
+  { version, release, capabilities = [] }: { readonly version: number | undefined } & Partial<CudaDriver>,
   preloadOf: (runtime: 12 | 13) => readonly string[] | undefined,
 ): Support<CudaFound> {
-  let tooOld: string | undefined;
+  let refusal: string | undefined;
   for (const runtime of [13, 12] as const) {
     const preload = preloadOf(runtime);
     if (preload === undefined) continue;
     const least = LEAST_DRIVER[runtime];
-    if (driver === undefined || driver >= least) return { usable: true, runtime, preload };
-    tooOld ??= `CUDA ${runtime} needs NVIDIA driver ${least} or newer, found ${driver}`;
+    const found = version === undefined ? "" : `, found ${version}`;
+    const why = version !== undefined && version < least
+      ? `CUDA ${runtime} needs NVIDIA driver ${least} or newer${found}`
+      : release !== undefined && capabilities.length > 0
+      ? codeRefusal(runtime, { release, capabilities })
+      : undefined;
+    if (why === undefined) return { usable: true, runtime, preload };
+    refusal ??= why;
   }
-  const reason = tooOld ?? "CUDA's runtime is not installed (cudart and cublas of CUDA 13 or 12)";
+  const reason = refusal ?? "CUDA's runtime is not installed (cudart and cublas of CUDA 13 or 12)";
   return { usable: false, reason, hasDriver: true };
 }
 

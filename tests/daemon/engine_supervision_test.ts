@@ -273,7 +273,7 @@ Deno.test("LlamaBackend fails every running request and comes back when the engi
   assertEquals(restarted.fields.pid, backend.enginePid);
 });
 
-Deno.test("LlamaBackend logs what the engine said last when it aborts", async () => {
+Deno.test("LlamaBackend logs what the engine said before the stack when it aborts", async () => {
   const [backend, notices] = await started();
   await using _ = backend;
   await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
@@ -598,6 +598,15 @@ Deno.test("LlamaBackend gives a restarted engine up when it does not load in tim
     JSON.stringify(down),
   );
   await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("LlamaBackend does not count the time in which an accelerator's code is compiled", async () => {
+  const [backend, notices] = await started({ compilesMs: 600 }, { loadTimeoutMs: 500, maxDeaths: 2 });
+  await using _ = backend;
+  const from = notices.all.length;
+  await assertRejects(() => collect(backend.generate(scripted({ then: "die" }), NEVER)), BackendUnavailableError);
+  const end = await notices.find(({ type }) => type === "ready" || type === "down", from);
+  assertEquals(end.type, "ready", JSON.stringify(end));
 });
 
 Deno.test("LlamaBackend ends the engine and running requests when it is disposed of", async () => {

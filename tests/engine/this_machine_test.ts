@@ -50,3 +50,17 @@ Deno.test("thisMachine sees files and folders, and of the variables only those t
     null,
   ]);
 });
+
+Deno.test({
+  name: "thisMachine knows nothing of a driver whose library is missing or is another one",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    assertEquals(
+      await ask('["/no/such/libcuda.so.1", "libc.so.6"].map((path) => machine.cudaDriver?.(path) ?? null)'),
+      [
+        null,
+        null,
+      ],
+    );
+  },
+});

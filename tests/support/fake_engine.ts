@@ -41,6 +41,8 @@ export interface FakeLoad {
   readonly exit?: number;
   /** Never get ready. */
   readonly hang?: boolean;
+  /** Say that the accelerator's code is compiled, which takes so many milliseconds, before it is ready. */
+  readonly compilesMs?: number;
   /** Load well once, then as the rest says; needs a path for a marker file. */
   readonly onceWell?: string;
   /** Ask for this first, and fail with what is answered if it does not come. */
@@ -135,6 +137,12 @@ class FakeEngine {
       Deno.exit(this.#load.exit ?? 1);
     }
     say({ type: "phase", phase: "kv_cache", n_ctx: 512 });
+    if (this.#load.compilesMs === undefined) return this.#becomeReady(parallel);
+    say({ type: "compiles" });
+    setTimeout(() => this.#becomeReady(parallel), this.#load.compilesMs);
+  }
+
+  #becomeReady(parallel: number): void {
     say({
       type: "ready",
       purpose: this.#load.purpose ?? "generate",
@@ -225,6 +233,7 @@ class FakeEngine {
         break;
       case "die":
         console.error("GGML_ASSERT(false) failed");
+        for (let at = 0; at < 20; at++) console.error(`libggml.so(ggml_abort+0x${at})[0x7fcaa21b8f42]`);
         Deno.exit(134);
         break;
       case "nonsense":

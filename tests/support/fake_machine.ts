@@ -1,4 +1,5 @@
 /** A machine of which a test says what files it has. */
+import type { CudaDriver } from "../../src/libraries/cuda_code.ts";
 import type { Machine } from "../../src/libraries/machine.ts";
 
 /** What is not said: Linux on x86_64, no variables. */
@@ -6,6 +7,7 @@ export interface FakeMachineOptions {
   readonly os?: string;
   readonly arch?: string;
   readonly env?: Readonly<Record<string, string>>;
+  readonly cuda?: CudaDriver;
 }
 
 /** The machine. */
@@ -13,6 +15,7 @@ export class FakeMachine implements Machine {
   readonly os: string;
   readonly arch: string;
   readonly env: Machine["env"];
+  readonly cudaDriver: () => CudaDriver | undefined;
   readonly #files: ReadonlyMap<string, string | Uint8Array>;
 
   /**
@@ -20,10 +23,11 @@ export class FakeMachine implements Machine {
    * @param options What else there is to say.
    */
   constructor(files: Readonly<Record<string, string | Uint8Array>>, options: FakeMachineOptions = {}) {
-    const { os = "linux", arch = "x86_64", env = {} } = options;
+    const { os = "linux", arch = "x86_64", env = {}, cuda } = options;
     this.os = os;
     this.arch = arch;
     this.env = (name) => env[name];
+    this.cudaDriver = (): CudaDriver | undefined => cuda;
     this.#files = new Map(Object.entries(files));
   }
 

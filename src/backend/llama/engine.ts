@@ -10,10 +10,12 @@ import type { JsonProcess, ProcessExit } from "../../processes/process.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 import { defined } from "../../inference/objects.ts";
 
-/** Time limit for an engine's first message. Without local modules, Deno downloads them first. */
+/** Time limit for an engine's first message, and for code to be compiled. Without local modules, Deno downloads them first. */
 const START_TIMEOUT_MS = 10 * 60_000;
 /** Last lines of stderr, kept for the report of its death. */
 const STDERR_TAIL_LINES = 12;
+/** A frame of the stack that native code prints when it aborts, after the reason. */
+const STACK_FRAME = /\[0x[0-9a-f]+\]$/;
 
 export interface Engine {
   readonly process: JsonProcess<ToEngine>;
@@ -23,6 +25,8 @@ export interface Engine {
   readonly signal: AbortSignal;
   /** Disposed of at the first message; the load clock is paused until then. */
   readonly starting: DisposableStack;
+  /** Disposed of when the engine is ready; the load clock is paused until then. Absent: nothing is compiled. */
+  compiling: DisposableStack | undefined;
   readonly inspected: PromiseWithResolvers<Extract<FromEngine, { type: "inspected" }>>;
   /** It has asked for libraries and not been answered. */
   isAsking: boolean;
@@ -55,7 +59,7 @@ export function spawnEngine(options: SpawnOptions): Engine {
   const listener = {
     onMessage: (message: FromEngine): void => options.onMessage(engine, message),
     onStderr: (line: string): void => {
-      stderr.push(line);
+      if (!STACK_FRAME.test(line)) stderr.push(line);
       if (stderr.length > STDERR_TAIL_LINES) stderr.shift();
       options.onStderr(line);
     },
@@ -66,10 +70,7 @@ export function spawnEngine(options: SpawnOptions): Engine {
   } catch (error) {
     throw notStartedError(name, error);
   }
-  const starting = new DisposableStack();
-  starting.use(options.pauseLoading());
-  const timer = setTimeout(() => process.kill(`It did not start within ${START_TIMEOUT_MS} ms`), START_TIMEOUT_MS);
-  starting.defer(() => clearTimeout(timer));
+  const starting = pauseLoading(process, options.pauseLoading, "start");
   const engine: Engine = {
     process,
     ready: Promise.withResolvers(),
@@ -77,12 +78,32 @@ export function spawnEngine(options: SpawnOptions): Engine {
     stderr,
     signal,
     starting,
+    compiling: undefined,
     isAsking: false,
     fatal: undefined,
     outOfMemory: false,
     accelerator: undefined,
   };
   return engine;
+}
+
+/**
+ * Pause the load clock while an engine does what depends on the machine's state: starts without local modules, or has its
+ * code compiled.
+ *
+ * @param pause Pauses the clock.
+ * @param what What it kills the engine for if it takes too long.
+ */
+export function pauseLoading(
+  process: JsonProcess<ToEngine>,
+  pause: () => Disposable,
+  what: "start" | "compile",
+): DisposableStack {
+  const stack = new DisposableStack();
+  stack.use(pause());
+  const timer = setTimeout(() => process.kill(`It did not ${what} within ${START_TIMEOUT_MS} ms`), START_TIMEOUT_MS);
+  stack.defer(() => clearTimeout(timer));
+  return stack;
 }
 
 function notStartedError(name: string, error: unknown): BackendUnavailableError {

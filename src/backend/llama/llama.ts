@@ -25,7 +25,7 @@ import type {
 import { inspectedCapabilities, inspectMessage, readyCapabilities } from "./capabilities.ts";
 import { Encodings } from "./encodings.ts";
 import { Deaths } from "./watch/deaths.ts";
-import { deathError, type Engine, engineConfig, EngineDeathError, spawnEngine } from "./engine.ts";
+import { deathError, type Engine, engineConfig, EngineDeathError, pauseLoading, spawnEngine } from "./engine.ts";
 import { failing } from "./event_queue.ts";
 import { Generations } from "./generations.ts";
 import { HangWatch } from "./watch/hang_watch.ts";
@@ -277,6 +277,7 @@ export class LlamaBackend implements Backend {
       throw error;
     } finally {
       engine.starting.dispose();
+      engine.compiling?.dispose();
       signal.removeEventListener("abort", abort);
     }
   }
@@ -330,6 +331,9 @@ export class LlamaBackend implements Backend {
         break;
       case "beat":
         break;
+      case "compiles":
+        engine.compiling ??= pauseLoading(engine.process, () => this.#pauseLoading(), "compile");
+        break;
       case "phase": {
         const { type: _, ...phase } = message;
         this.#notify({ type: "phase", phase });
@@ -347,6 +351,7 @@ export class LlamaBackend implements Backend {
         engine.accelerator = message.accelerator;
         break;
       case "ready":
+        engine.compiling?.dispose();
         engine.ready.resolve(message);
         break;
       case "inspected":

@@ -19,7 +19,7 @@ export interface EngineCommand {
 /** A step allocates little; a larger young generation would only make the process larger. */
 const V8_FLAGS = "--max-semi-space-size=1";
 
-/** The variables the engine sees: where Deno's cache is, of which registry, and where the system keeps its drivers. */
+/** The variables the engine sees: where Deno's cache is, of which registry, where the system keeps its drivers, and cards. */
 export const ENGINE_ENVIRONMENT = [
   "DENO_DIR",
   "HOME",
@@ -28,6 +28,9 @@ export const ENGINE_ENVIRONMENT = [
   "NPM_CONFIG_REGISTRY",
   "LD_LIBRARY_PATH",
   "CUDA_PATH",
+  "CUDA_VISIBLE_DEVICES",
+  "CUDA_DEVICE_ORDER",
+  "CUDA_CACHE_PATH",
   "VK_DRIVER_FILES",
   "VK_ICD_FILENAMES",
   "XDG_DATA_DIRS",

@@ -210,8 +210,9 @@ export interface Library {
    * @param options.alone Whether only this thread calls the library from now on. llama.cpp's information is left out
    * then: it has a line for every change of the thread count, several in an answer, and two processes would read them.
    * On another thread the filter could not be called.
+   * @param options.accelerator What computes. CUDA's library has a line for every step; it logs on the calling thread.
    */
-  endLoading(options?: { readonly alone: boolean }): void;
+  endLoading(options?: { readonly alone: boolean; readonly accelerator?: string }): void;
 }
 
 /** NUL-terminated string for C. */
@@ -268,11 +269,11 @@ export function openLibrary({ folder, own, accelerator }: LibrarySource): Librar
       copyBytes(target, source, BigInt(target.byteLength));
     },
     takeError,
-    endLoading({ alone } = { alone: false }): void {
+    endLoading({ alone, accelerator: computes }: { alone: boolean; accelerator?: string } = { alone: false }): void {
       print = alone ? nativePrint() : undefined;
       if (print !== undefined) {
         // Threads that compute log here.
-        base.ggml_log_set(null, null);
+        if (computes !== "cuda") base.ggml_log_set(null, null);
         return;
       }
       llama.llama_log_set(null, null);

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { giveCpuCode } from "../../../bench/peer.ts";
+import { giveBackend, giveCpuCode } from "../../../bench/peer.ts";
 
 Deno.test("the peer computes with the code of the folder it was given last", async () => {
   const scratch = await Deno.makeTempDir();
@@ -21,6 +21,24 @@ Deno.test("the peer computes with the code of the folder it was given last", asy
       Object.fromEntries(names.map((name) => [name, Deno.readTextFileSync(join(programs, name))])),
       { "libggml-base.so": "programs's", "libggml-cpu-zen4.so": "own's", "llama-server": "programs's" },
     );
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+});
+
+Deno.test("the peer has the accelerator's library when it was given one last, and none otherwise", async () => {
+  const scratch = await Deno.makeTempDir();
+  try {
+    for (const folder of ["programs", "cuda"]) await Deno.mkdir(join(scratch, folder));
+    for (const file of ["libggml-cuda.so", "libggml-cpu-zen4.so"]) {
+      await Deno.writeTextFile(join(scratch, "cuda", file), "");
+    }
+    const names = (): string[] => [...Deno.readDirSync(join(scratch, "programs"))].map(({ name }) => name);
+    await giveBackend(join(scratch, "programs"), join(scratch, "cuda"));
+    await giveBackend(join(scratch, "programs"), join(scratch, "cuda"));
+    assertEquals(names(), ["libggml-cuda.so"]);
+    await giveBackend(join(scratch, "programs"), undefined);
+    assertEquals(names(), []);
   } finally {
     await Deno.remove(scratch, { recursive: true });
   }

@@ -39,6 +39,24 @@ Deno.test("writeRandomModel writes the same file when the seed is the same, and 
     assertNotEquals(await write(folder, 2), first);
   }));
 
+Deno.test("writeRandomModel gives every layer the first one's weights when they are to be the same", () =>
+  inFolder(async (folder) => {
+    const layers = async (sameLayers: boolean): Promise<Uint8Array[]> => {
+      const path = `${folder}/${sameLayers}.gguf`;
+      await writeRandomModel(path, { tokenizerFrom: BUILT_IN, shape: { ...SMALL, layers: 2 }, seed: 1, sameLayers });
+      const bytes = await Deno.readFile(path);
+      const { width, feedForward } = SMALL;
+      const layer = [width * width * 2, width * (width / 2) * 2, width * feedForward * 3]
+        .reduce((sum, weights) => sum + weights / 32 * 34, 2 * width * 4);
+      return [bytes.slice(-2 * layer, -layer), bytes.slice(-layer)];
+    };
+    const [first, second] = await layers(true);
+    assertEquals(second, first);
+    const [one, other] = await layers(false);
+    assertEquals(one, first);
+    assertNotEquals(other, one);
+  }));
+
 Deno.test("writeRandomModel keeps the tokenizer when it takes them from another model", () =>
   inFolder(async (folder) => {
     const [made, source] = [readMetadata(await write(folder, 1)), readMetadata(await Deno.readFile(BUILT_IN))];

@@ -57,6 +57,23 @@ Deno.test("findCuda takes the newest runtime that the driver runs, and says whic
   );
 });
 
+Deno.test("findCuda takes the runtime whose code the driver can compile for the card, and says which driver it lacks", () => {
+  const both = { ...nvidia("580.65.06"), ...runtime(13, "/usr/lib/x86_64-linux-gnu"), ...runtime(12, TOOLKIT) };
+  const only = { ...nvidia("580.65.06"), ...runtime(13, "/usr/lib/x86_64-linux-gnu") };
+  const found = (files: Record<string, string>, release: number, ...capabilities: number[]): unknown => {
+    const cuda = findCuda(new FakeMachine(files, { cuda: { release, capabilities } }));
+    return cuda.usable ? cuda.runtime : [cuda.reason, cuda.hasDriver];
+  };
+  assertEquals(found(both, 13_000, 89), 13);
+  assertEquals(found(both, 13_000, 90), 12);
+  assertEquals(found(both, 13_010, 90), 13);
+  assertEquals(found(both, 13_000), 13);
+  assertEquals(found(only, 13_000, 89, 90), [
+    "npm's code for CUDA 13 needs NVIDIA driver 590 or newer on a card of compute capability 9.0",
+    true,
+  ]);
+});
+
 Deno.test("findCuda finds the toolkit where the loader does not look, the newest first", () => {
   const files = {
     ...nvidia("580.1.2"),

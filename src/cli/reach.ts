@@ -24,6 +24,9 @@ import { UnreachableError } from "./command.ts";
 import { whileLoading } from "./loading.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
+/** How often to look for backends that are down while waiting, in milliseconds. */
+const LOOK_MS = 2000;
+
 /** Location of the daemon according to flags, environment and configuration file. */
 export interface Target {
   readonly infer: ConnectOptions;
@@ -98,10 +101,9 @@ export async function reach(where: Target, say: (line: string) => void): Promise
     if (!worthWaiting) throw unreachable(error, where);
   }
   try {
-    await whileLoading(where, () => adminOf(where).ready({ timeoutMs: Infinity }));
+    await whileLoading(where, () => ready(where));
     const { capabilities } = await adminOf(where).snapshot();
-    const { surface = "infer" } = where.infer;
-    const [verb, serves] = SERVES[surface];
+    const [verb, serves] = SERVES[where.infer.surface ?? "infer"];
     // Otherwise the daemon is ready, and connecting is worth another try.
     if (!capabilities.some(serves)) {
       const models = capabilities.map(({ backend, model }) => `"${model ?? backend}"`).join(", ");
@@ -114,6 +116,27 @@ export async function reach(where: Target, say: (line: string) => void): Promise
   } catch (error) {
     throw unreachable(error);
   }
+}
+
+/** Waits while the backends for the request may still come. */
+async function ready(where: Target): Promise<void> {
+  for (;;) {
+    mustRun(where, await adminOf(where).snapshot());
+    try {
+      return await adminOf(where).ready({ timeoutMs: LOOK_MS });
+    } catch (error) {
+      if (!(error instanceof TimeoutError)) throw error;
+    }
+  }
+}
+
+/** @throws {UnreachableError} If all that could serve the request are down. */
+function mustRun(where: Target, { capabilities }: { readonly capabilities: readonly Capabilities[] }): void {
+  const [verb, serves] = SERVES[where.infer.surface ?? "infer"];
+  const able = capabilities.some(serves) ? capabilities.filter(serves) : capabilities;
+  if (able.length === 0 || able.some(({ state }) => state !== "down")) return;
+  const names = able.map(({ backend }) => `"${backend}"`).join(", ");
+  throw new UnreachableError(`No backend that ${verb} is running: ${names} is down; "${typed("logs")}" says why`);
 }
 
 /** The capability a surface requires of a backend. */
@@ -164,8 +187,10 @@ export function unreachable(error: unknown, where?: Target): unknown {
 
 async function loading(where: Target, say: (line: string) => void): Promise<boolean> {
   try {
-    const { status } = (await adminOf(where).snapshot()).status;
+    const snapshot = await adminOf(where).snapshot();
+    const { status } = snapshot.status;
     if (status === "draining") return false;
+    mustRun(where, snapshot);
     if (status !== "ready") say(`The daemon is not ready yet (${status}), waiting`);
     return true;
   } catch (error) {

@@ -43,8 +43,10 @@ export async function holdModel(
   if (source === undefined || !options.autoPull) {
     const located = await locate(store, config);
     const hashes = located.parts?.map(({ sha256 }) => sha256) ?? [located.modelSha256];
-    const held = await store.hold(...hashes).catch((error) => {
-      throw error instanceof ModelStoreError && error.code === "not_found" ? notThere(config, error) : error;
+    const held = await store.hold(...hashes).catch(async (error) => {
+      if (!(error instanceof ModelStoreError) || error.code !== "not_found") throw error;
+      const found = (await store.find(name))?.sha256;
+      throw found === located.modelSha256 ? notThere(config, error) : anotherHash(name, located.modelSha256, found);
     });
     return { located, verified: undefined, [Symbol.dispose]: () => held[Symbol.dispose]() };
   }
@@ -97,6 +99,14 @@ function notThere({ modelName: name, stored }: LlamaBackendConfig, cause?: unkno
     ? `Model "${name}" is in the store, but a file of it is missing; "${typed("doctor")}" says which, and what to do`
     : `Model "${name}" is not in the store, and auto_pull is off; "${typed(`pull ${name}`)}" fetches it`;
   return new ModelStoreError("not_found", reason, { cause });
+}
+
+function anotherHash(name: string, wanted: string, found: string | undefined): ModelStoreError {
+  const what = found === undefined ? `has no model "${name}"` : `has "${name}" with the SHA-256 ${found}`;
+  return new ModelStoreError(
+    "not_found",
+    `The store ${what}, and none with the configured SHA-256 ${wanted}; correct "sha256", or pull or import the model`,
+  );
 }
 
 async function pullModel(

@@ -8,15 +8,13 @@ import { checkModelName, checkSha256, partialDir } from "./store/layout.ts";
 import type { ModelSource } from "./store/manifest.ts";
 import { checkModel, type FileIdentity, hashModelFile, identify, ModelFileError, sameFile } from "./file/model_file.ts";
 import { type ClaimOptions, NameClaim } from "./store/name_claim.ts";
-import { moveToBlob, Partial } from "./transfer/partial.ts";
+import { LINK, moveToBlob, Partial } from "./transfer/partial.ts";
 import { findPlaced, type PlacedBlob } from "./store/placed.ts";
 import { manifestParts, type StoredBlob, storedBlob } from "./transfer/pull.ts";
 import { nameOfModelFile } from "./transfer/reference.ts";
 import { modelHash } from "./file/shards.ts";
 import { isDiskFull, ModelStoreError, type ModelStoreErrorCode, storeError } from "./store/store_error.ts";
 import { FILE_MODE } from "./store/store_files.ts";
-
-const LINK = "data.link";
 
 export interface ImportOptions extends ClaimOptions {
   /** Name in the store; default: derived from the file's name. */

@@ -2,6 +2,8 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { admin } from "@inferd/client";
+import { UnreachableError } from "../../src/cli/command.ts";
+import { reach } from "../../src/cli/reach.ts";
 import { BackendUnavailableError } from "../../src/inference/errors.ts";
 import { DrainedError, startDaemon } from "../../src/daemon/boot.ts";
 import { ReadyTimeoutError } from "../../src/daemon/not_served.ts";
@@ -309,6 +311,15 @@ Deno.test("the daemon is ready again without the surfaces of a backend that has 
   const { status, capabilities } = await admin({ path: test.options.adminSocket }).snapshot();
   assertEquals(status.status, "ready");
   assertEquals(capabilities.map(({ backend, state }) => [backend, state]), [["chat", "ready"], ["vectors", "down"]]);
+  // The commands say so, and neither wait nor start another daemon.
+  const { adminSocket, listen: { embed } } = test.options;
+  const at = { infer: { surface: "embed", paths: { embed: embed.socket } }, admin: { path: adminSocket } } as const;
+  const message = 'No backend that embeds is running: "vectors" is down; ';
+  await assertRejects(() => reach(at, () => {}), UnreachableError, message);
+  chat.die();
+  const lines: string[] = [];
+  await assertRejects(() => reach(at, (line) => lines.push(line)), UnreachableError, message);
+  assertEquals(lines, []);
 });
 
 Deno.test("the daemon says down and lives on when its only backend gives up", async () => {

@@ -206,6 +206,18 @@ Deno.test("a daemon says that there is no such model when a name is nowhere, or 
     assertEquals((await assertRejects(() => test.daemon.ready, Error)).message, "There is no model");
   }
   const { path, sha256 } = await scene.importFile(scene.paths[0] ?? "", { link: false });
+  const other = "0".repeat(64);
+  for (
+    const [modelName, has] of [["tiny", `"tiny" with the SHA-256 ${sha256}`], ["none", 'no model "none"']] as const
+  ) {
+    const model = { modelName, modelPath: scene.blobPath(other), modelSha256: other, stored: "hash" } as const;
+    await using test = await scene.start(model);
+    const { message } = await assertRejects(() => test.daemon.ready, ModelStoreError);
+    assertStringIncludes(
+      message,
+      `The store has ${has}, and none with the configured SHA-256 ${other}; correct "sha256"`,
+    );
+  }
   Deno.removeSync(path);
   const found = await scene.find("tiny");
   await using test = await scene.start({ modelPath: path, parts: found?.parts ?? [], stored: "name" });

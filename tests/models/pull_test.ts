@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import type { LoadPhase } from "@inferd/client/protocol";
 import { isSafeRedirect } from "../../src/models/transfer/transfer.ts";
+import { ensureDir, removeEmptyDir } from "../../src/models/store/store_files.ts";
 import { ModelStoreError, type PullOptions, type PullRetry, type PullSpec } from "../../src/models/store.ts";
 import { type Answer, ModelServer } from "../support/model_server.ts";
 import { blobFile, modelBytes, partialFile, sha256Of, TempStore } from "../support/model_store.ts";
@@ -405,6 +406,46 @@ Deno.test("pulls of the same model under several names end with one blob and one
     assertEquals(store.files(), [blobFile(SHA256), ...names.map((name) => `manifests/${name}.json`)]);
     assertEquals(server.requests.length, 1);
   }));
+
+Deno.test("a pull that is done removes nothing of one that has begun in its place", () =>
+  withSite([], async ({ store, pull }) => {
+    // Without a hash the partial is that of the URL, which the first leaves when it has moved its blob.
+    const begun = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<void>();
+    let second: Promise<unknown> = Promise.resolve();
+    await pull({ sha256: undefined }, {
+      onStage: async (stage) => {
+        if (stage !== "renamed") return;
+        second = pull({ name: "other", sha256: undefined }, {
+          onStage: async (stage) => {
+            if (stage !== "partial") return;
+            begun.resolve();
+            await done.promise;
+          },
+        });
+        await begun.promise;
+      },
+    });
+    const isLeft = store.files().some((file) => file.endsWith("/data.tmp"));
+    done.resolve();
+    await second;
+    assert(isLeft);
+    assertEquals(store.files(), [blobFile(SHA256), "manifests/other.json", `manifests/${NAME}.json`]);
+  }));
+
+Deno.test("a folder is there though it is removed again and again while it is made", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/a/b/c`;
+  let ended = false;
+  const remove = async (): Promise<void> => {
+    while (!ended) for (const one of [path, `${dir}/a/b`, `${dir}/a`]) await removeEmptyDir(one);
+  };
+  const removing = [remove(), remove()];
+  for (let count = 0; count < 2000; count++) await ensureDir(path);
+  ended = true;
+  await Promise.all(removing);
+  await Deno.remove(dir, { recursive: true });
+});
 
 Deno.test("pull leaves a manifest of another program as it is when it names the same blob", () =>
   withSite([], async ({ store, pull }) => {

@@ -18,6 +18,8 @@ const FIELDS = {
   top_k: { names: ["top_k"], group: 0 },
   chat_template_kwargs: { names: ["chat_template_kwargs", "enable_thinking"], group: 0 },
   reasoning_content: { names: ["reasoning_content"], group: 0 },
+  // The `null` beside calls, which becomes an empty text.
+  content: { names: ["content"], group: 0 },
   stream_options: { names: ["stream_options", "include_usage"], group: 1 },
   strict: { names: ["strict"], group: 1 },
   tool_choice: { names: ["tool_choice"], group: 1 },
@@ -57,7 +59,7 @@ const CALLERS: ReadonlySet<string> = new Set([
 const CALLERS_LISTS: ReadonlySet<string> = new Set(["messages", "tools", "response_format", "stop", "seed"]);
 
 /** Fields of ours in those. */
-const INSIDE_LISTS: readonly Field[] = ["strict", "reasoning_content"];
+const INSIDE_LISTS: readonly Field[] = ["strict", "reasoning_content", "content"];
 
 /** Matches `top_k`, `"tools[0].function"`, or an English word. */
 const PATH = /(?<quote>['"`]?)(?<path>[A-Za-z_]\w*(?:[.[\]]+\w+)*)/g;
@@ -276,6 +278,7 @@ function ownFields(request: GenerationRequest, body: JsonObject): Field[] {
 function isIn(body: JsonObject, field: Field): boolean {
   if (field === "strict") return "strict" in schemaOf(body);
   if (field === "reasoning_content") return messagesOf(body).some((message) => field in message);
+  if (field === "content") return messagesOf(body).some((message) => message.content === null);
   return field in body || (field === "max_tokens" && NEWER_LIMIT in body);
 }
 
@@ -292,6 +295,8 @@ function withoutField(body: JsonObject, field: Field): JsonObject {
     }
     case "reasoning_content":
       return { ...body, messages: messagesOf(body).map(({ reasoning_content: _, ...message }) => message) };
+    case "content":
+      return { ...body, messages: messagesOf(body).map((message) => ({ ...message, content: message.content ?? "" })) };
     default:
       return rest;
   }

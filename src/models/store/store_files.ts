@@ -15,7 +15,15 @@ const QUARANTINE_MODE = 0o700;
 const LOCK_POLL_MS = 100;
 
 export async function ensureDir(path: string): Promise<void> {
-  await Deno.mkdir(path, { recursive: true, mode: DIR_MODE });
+  for (let attempt = 0;; attempt++) {
+    try {
+      return await Deno.mkdir(path, { recursive: true, mode: DIR_MODE });
+    } catch (error) {
+      // A folder on the way was removed in between.
+      const isPassing = error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotFound;
+      if (attempt > 9 || !isPassing) throw error;
+    }
+  }
 }
 
 /** Rethrows anything but NotFound. */

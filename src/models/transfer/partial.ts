@@ -11,8 +11,10 @@ import { createSha256, hashRest } from "../file/sha256.ts";
 import {
   ensureDir,
   FILE_MODE,
+  isStillAt,
   openLocked,
   removeEmptyDir,
+  removeFile,
   tryOpenAlone,
   unlessMissing,
   type WaitOptions,
@@ -21,6 +23,8 @@ import {
 /** fsync interval in bytes, so that little is left to flush at the end. */
 const SYNC_BYTES = 64 * 1024 * 1024;
 const STATE = "state.json";
+/** What an import links or copies before it moves it to the blob's path. */
+export const LINK = "data.link";
 
 /** Identifies the version that the partial belongs to. */
 export interface PartialState {
@@ -168,8 +172,7 @@ export class Partial implements Disposable {
 
   /** Removes the folder of the partial. */
   async remove(): Promise<void> {
-    await Deno.remove(this.#dir, { recursive: true }).catch(unlessMissing);
-    await removeEmptyDir(dirname(this.#dir));
+    await clear(this.#dir, this.#file);
   }
 
   [Symbol.dispose](): void {
@@ -254,14 +257,25 @@ async function syncDir(path: string): Promise<void> {
   }
 }
 
+/**
+ * Removes the files and the folder of a partial, but not the data of another process: once `file` has become the blob,
+ * others may begin anew.
+ */
+async function clear(dir: string, file: Deno.FsFile | undefined): Promise<void> {
+  for (const name of [STATE, LINK]) await removeFile(join(dir, name));
+  const data = partialDataPath(dir);
+  if (file !== undefined && await isStillAt(file, data)) await removeFile(data);
+  await removeEmptyDir(dir);
+  await removeEmptyDir(dirname(dir));
+}
+
 /** Remove the partial of a blob unless it is in use. */
 export async function dropPartial(root: string, key: string): Promise<boolean> {
   const dir = partialDir(root, key);
   const file = await tryOpenAlone(partialDataPath(dir));
   if (file === "held") return false;
   try {
-    await Deno.remove(dir, { recursive: true }).catch(unlessMissing);
-    await removeEmptyDir(dirname(dir));
+    await clear(dir, file);
     return true;
   } finally {
     file?.close();

@@ -15,6 +15,12 @@ const THOUGHT: GenerationRequest["messages"] = [
   { role: "user", content: "d" },
 ];
 
+const CALL: GenerationRequest["messages"] = [
+  { role: "user", content: "a" },
+  { role: "assistant", content: [{ type: "tool_use", toolCallId: "c", name: "get_time", input: {} }] },
+  { role: "user", content: [{ type: "tool_result", toolCallId: "c", content: [{ type: "text", text: "noon" }] }] },
+];
+
 /** Every field of ours, with a request that has it, how it is seen in a body, and FastAPI's path to it. */
 const FIELDS: readonly [name: string, request: Partial<GenerationRequest>, isIn: (body: Body) => boolean, string[]][] =
   [
@@ -40,6 +46,12 @@ const FIELDS: readonly [name: string, request: Partial<GenerationRequest>, isIn:
         "1",
         "reasoning_content",
       ],
+    ],
+    [
+      "content",
+      { messages: CALL, ...TOOLS },
+      (body) => JSON.stringify(body.messages).includes('"content":null'),
+      ["messages", "1", "content"],
     ],
   ];
 
@@ -107,7 +119,7 @@ Deno.test("a request is sent without the field that is refused, and the next is 
       assertEquals(textOf(await started.events(request)), "{}", what);
       assertEquals(started.server.asked.map(({ body }) => isIn(body)), [true, false], what);
       const [first, second] = started.server.asked.map(({ body }) => Object.keys(body));
-      const gone = name === "strict" || name === "reasoning_content"
+      const gone = ["strict", "reasoning_content", "content"].includes(name)
         ? []
         : name === "stream"
         ? ["stream", "stream_options"]

@@ -2,6 +2,7 @@
  * Streamed responses. Headers are sent with the first piece, so that earlier errors get their own status; later ones
  * become a final piece. When the consumer leaves, the producer is ended.
  */
+import type { Context } from "hono";
 import { Gatherer } from "./gatherer.ts";
 
 export interface StreamForm {
@@ -19,23 +20,31 @@ export function serverSentEvent(data: unknown, event?: string): string {
 }
 
 /**
+ * @param context The request; its response has the headers that were set before.
  * @param pieces Text pieces; ended early if the client disconnects.
  * @returns The response, once the first piece has arrived.
  * @throws Errors before the first piece.
  */
-export async function streamed(pieces: AsyncGenerator<string>, form: StreamForm): Promise<Response> {
+export async function streamed(
+  context: Context,
+  pieces: AsyncGenerator<string>,
+  form: StreamForm,
+): Promise<Response> {
   const first = await pieces.next();
-  return new Response(new ReadableStream(new Gatherer(pieces, first, form.onError)), {
-    headers: { "Content-Type": form.contentType, "Cache-Control": "no-store", "X-Accel-Buffering": "no" },
+  return context.body(new ReadableStream(new Gatherer(pieces, first, form.onError)), 200, {
+    "Content-Type": form.contentType,
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
   });
 }
 
 /** Respond with a stream of server-sent events, in which an error after the first piece becomes the last one. */
 export function streamedEvents(
+  context: Context,
   pieces: AsyncGenerator<string>,
   onError: StreamForm["onError"],
 ): Promise<Response> {
-  return streamed(pieces, { contentType: SERVER_SENT_EVENTS, onError });
+  return streamed(context, pieces, { contentType: SERVER_SENT_EVENTS, onError });
 }
 
 /** Whether a response came from {@linkcode streamed}. */

@@ -60,7 +60,7 @@ export function guard(options: GuardOptions): MiddlewareHandler {
     }
     if (isConfigured) {
       context.header("Access-Control-Allow-Origin", origin);
-      context.header("Access-Control-Expose-Headers", "Retry-After");
+      context.header("Access-Control-Expose-Headers", "Retry-After, Warning");
       context.header("Vary", "Origin");
       if (req.method === "OPTIONS") return preflight(context);
     }

@@ -217,6 +217,7 @@ Deno.test("fields: what Ollama ignores is taken and named, and what it honours i
       /width, options\.vocab_only, options\.logits_all, options\.mirostat, options\.num_ctx"$/,
     );
     assertEquals((await ask(path, { options: { num_gpu: 9 } })).headers.get("warning"), null);
+    assertMatch((await ask(path, { stream: true, width: 512 })).headers.get("warning") ?? "", /: width"$/);
     for (
       const fields of [
         { options: { typical_p: 0.5 } },

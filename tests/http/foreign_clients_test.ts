@@ -58,7 +58,16 @@ const REQUESTS: readonly (readonly [string, string, Record<string, unknown>])[] 
       { type: "function_call", name: "shell", arguments: "{}", call_id: "c1" },
       { type: "function_call_output", call_id: "c1", output: "ok" },
     ],
-    tools: [{ type: "function", name: "shell", description: "", strict: false, parameters: schema }],
+    tools: [
+      { type: "function", name: "shell", description: "", strict: false, parameters: schema },
+      { type: "web_search", external_web_access: false },
+      {
+        type: "namespace",
+        name: "mcp__files__",
+        description: "",
+        tools: [{ type: "function", name: "read", description: "", strict: false, parameters: schema }],
+      },
+    ],
     tool_choice: "auto",
     parallel_tool_calls: false,
     reasoning: { effort: "medium", summary: "auto" },

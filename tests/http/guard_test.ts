@@ -66,6 +66,26 @@ Deno.test("guard: there are no CORS headers unless an origin is configured, and 
   assertEquals([wrong.status, wrong.headers.get("access-control-allow-origin")], [404, app]);
 });
 
+Deno.test("guard: streams and the page's files have the headers of every answer", async () => {
+  const app = "https://app.example";
+  await using bridge = await BridgeUnderTest.start({ http: { origins: [app] } });
+  const messages = [{ role: "user", content: "hi" }];
+  const whole = (await bridge.post(PATH, CHAT, { Origin: app })).headers;
+  for (
+    const { headers } of [
+      await bridge.post("/v1/chat/completions", { messages, stream: true }, { Origin: app }),
+      await bridge.post("/v1/messages", { model: "mock", max_tokens: 5, messages, stream: true }, { Origin: app }),
+      await bridge.post("/completion", { prompt: "hi", stream: true }, { Origin: app }),
+      await bridge.post("/api/chat", { model: "mock", messages }, { Origin: app }),
+      await bridge.get("/", { Origin: app }),
+    ]
+  ) {
+    for (const name of ["access-control-allow-origin", "vary", "x-content-type-options"]) {
+      assertEquals(headers.get(name), whole.get(name), name);
+    }
+  }
+});
+
 Deno.test("guard: with a key nothing but health and the page answers without it, in each API's own form", async () => {
   await using bridge = await BridgeUnderTest.start({ http: { apiKey: "correct horse" } });
   for (const path of ["/v1/models", "/metrics", "/api/tags", "/props", "/nothing"]) {

@@ -149,6 +149,33 @@ Deno.test("openai responses: tool_choice is honoured in its forms", async () => 
   assertEquals(await called({ ...allowed, mode: "required" }), ["get_weather"]);
 });
 
+Deno.test("openai responses: functions of a namespace are called by both names, and a server's tools are left out", async () => {
+  const search = { name: "mcp__files__search", input: { city: "x" } };
+  await using bridge = await BridgeUnderTest.start({ script: { tokens: ["Ok"], calls: [search] } });
+  const own = { type: "function", name: "search", description: "", parameters: { type: "object" }, strict: false };
+  for (const [namespace, stream] of [["mcp__files__", false], ["mcp__files", true]] as const) {
+    const tools = [{ type: "web_search" }, { type: "namespace", name: namespace, description: "", tools: [own] }];
+    const request = { model: "mock", input: "Find it.", tools, stream };
+    const { status, text, headers } = await bridge.post("/v1/responses", request);
+    assertEquals([status, headers.get("warning")], [200, '299 inferd "not offered to the model: web_search"'], text);
+    const json = stream
+      ? JSON.parse(text.trim().split("\n\n").at(-1)?.split("\ndata: ")[1] ?? "").response
+      : JSON.parse(text);
+    const call = (json.output as { type: string }[]).find(({ type }) => type === "function_call");
+    assertEquals(call, { ...call, name: "search", namespace } as typeof call);
+    assertEquals(json.tools, [{ ...tools[1] }]);
+    const { call_id } = call as unknown as { call_id: string };
+    const input = [{ role: "user", content: "Find it." }, call, {
+      type: "function_call_output",
+      call_id,
+      output: "found",
+    }];
+    assertEquals((await bridge.post("/v1/responses", { ...request, input })).status, 200);
+    const choice = { type: "function", namespace, name: "search" };
+    assertEquals((await bridge.post("/v1/responses", { ...request, tool_choice: choice })).status, 200);
+  }
+});
+
 Deno.test("openai responses: what cannot be honoured is refused with its name", async () => {
   await using bridge = await BridgeUnderTest.start();
   const refused: readonly (readonly [Record<string, unknown>, string])[] = [

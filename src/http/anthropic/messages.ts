@@ -32,6 +32,7 @@ export async function messages(context: Context, bridge: Bridge): Promise<Respon
     // A stream reports them first. A remote server cannot count; errors in the request show up in its answer.
     const inputTokens = bridge.countTokens(model, request, signal).catch(() => 0);
     return await streamedEvents(
+      context,
       pieces(events, { head, asked, inputTokens }),
       (error) => serverSentEvent(anthropicErrorBody(error), "error"),
     );

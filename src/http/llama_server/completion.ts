@@ -79,7 +79,7 @@ export async function completion(context: Context, bridge: Bridge): Promise<Resp
     ...stopOf(result, asked),
     ...timingsOf(result),
   });
-  if (asked.stream) return await streamedEvents(chunks(events, asked, whole), llamaServerErrorEvent);
+  if (asked.stream) return await streamedEvents(context, chunks(events, asked, whole), llamaServerErrorEvent);
   const results = await resultsOf(events, prompts.length);
   const answers = results.map((result, index) =>
     picked({ ...whole(index, result), content: result.text, ...tokensOf(result, asked) }, asked)

@@ -50,6 +50,7 @@ export async function answerOllama(context: Context, bridge: Bridge, answer: Oll
     throw new Error("The answer ended without its final event");
   }
   return await streamed(
+    context,
     (async function* (): AsyncGenerator<string> {
       for await (const event of events) {
         if (event.type !== "done") times.piece();

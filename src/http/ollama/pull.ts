@@ -36,7 +36,7 @@ export async function pull(context: Context, bridge: Bridge): Promise<Response> 
   if (!name) throw invalid("model", "must be the name of a model");
   const lines = progress(bridge, name.replace(/:latest$/, ""), context.req.raw.signal);
   if (asked.stream ?? true) {
-    return await streamed(toText(lines), {
+    return await streamed(context, toText(lines), {
       contentType: JSON_LINES,
       onError: (error) => `${JSON.stringify(ollamaErrorBody(error))}\n`,
     });

@@ -114,7 +114,7 @@ export async function chatCompletions(context: Context, bridge: Bridge): Promise
   const { signal } = context.req.raw;
   const count = asked.n ?? 1;
   const events = answersTo(bridge, choices({ api: "openai", model, request, signal }, count));
-  if (asked.stream) return await streamedEvents(chunks(events, { head, asked }), openAiErrorEvent);
+  if (asked.stream) return await streamedEvents(context, chunks(events, { head, asked }), openAiErrorEvent);
   const results = await resultsOf(events, count);
   return context.json({
     ...head,

@@ -56,7 +56,7 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
     choices({ api: "openai", model, request: toRequest(asked, prompt), signal }, count)
   );
   const events = answersTo(bridge, jobs);
-  if (asked.stream) return await streamedEvents(chunks(events, head, { asked, echoes }), openAiErrorEvent);
+  if (asked.stream) return await streamedEvents(context, chunks(events, head, { asked, echoes }), openAiErrorEvent);
   const results = await resultsOf(events, jobs.length);
   return context.json({
     ...head,

@@ -52,12 +52,14 @@ export interface PageOptions {
  * @param options The dependencies.
  */
 export function mountPage(app: Hono, { bridge, draining }: PageOptions): void {
-  app.get("/", () => answer(PAGE));
-  for (const [name, file] of Object.entries(PAGE_PARTS)) app.get(`${PAGE_FILES}${name}`, () => answer(file));
+  app.get("/", (context) => answer(context, PAGE));
+  for (const [name, file] of Object.entries(PAGE_PARTS)) {
+    app.get(`${PAGE_FILES}${name}`, (context) => answer(context, file));
+  }
   app.get("/inferd/live", (context) => {
     const signal = AbortSignal.any([context.req.raw.signal, draining]);
     // Errors are reported in the stream, which continues.
-    return streamed(live(bridge.link, signal), { contentType: JSON_LINES, onError: () => "" });
+    return streamed(context, live(bridge.link, signal), { contentType: JSON_LINES, onError: () => "" });
   });
   app.get("/inferd/store", async (context) => {
     return context.json({ pull: bridge.store !== undefined, models: await bridge.store?.list() ?? [] });
@@ -65,8 +67,8 @@ export function mountPage(app: Hono, { bridge, draining }: PageOptions): void {
   app.post("/inferd/requests/:number/cancel", (context) => cancel(context, bridge));
 }
 
-function answer({ text, contentType }: PageFile): Response {
-  return new Response(text, { headers: { ...HEADERS, "Content-Type": contentType } });
+function answer(context: Context, { text, contentType }: PageFile): Response {
+  return context.body(text, 200, { ...HEADERS, "Content-Type": contentType });
 }
 
 /** Cancel any request of the daemon, whoever sent it. */

@@ -1,6 +1,11 @@
 /** Streams of answers: when a piece goes out, and who ends whom. */
+import { Context } from "hono";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { JSON_LINES, streamed } from "../../../src/http/event_stream.ts";
+
+function context(): Context {
+  return new Context(new Request("http://localhost/"));
+}
 
 const FORM = { contentType: JSON_LINES, onError: (error: unknown): string => `error: ${(error as Error).message}` };
 
@@ -12,6 +17,7 @@ async function* writes(response: Response): AsyncGenerator<string> {
 Deno.test("a stream gathers pieces that come together into few writes, and loses none", async () => {
   const pieces = Array.from({ length: 1000 }, (_, index) => `${index} `);
   const response = await streamed(
+    context(),
     (async function* (): AsyncGenerator<string> {
       yield* pieces;
     })(),
@@ -27,6 +33,7 @@ Deno.test("a stream writes a piece that nothing follows", async () => {
   const left = Promise.withResolvers<void>();
   const never = Promise.withResolvers<void>();
   const response = await streamed(
+    context(),
     (async function* (): AsyncGenerator<string> {
       try {
         yield "first ";
@@ -49,6 +56,7 @@ Deno.test("a stream writes a piece that nothing follows", async () => {
 
 Deno.test("a stream ends with what was gathered and what went wrong", async () => {
   const response = await streamed(
+    context(),
     (async function* (): AsyncGenerator<string> {
       yield "first ";
       yield "second ";
@@ -62,6 +70,7 @@ Deno.test("a stream ends with what was gathered and what went wrong", async () =
 Deno.test("a stream takes no more than its reader does", async () => {
   let taken = 0;
   const response = await streamed(
+    context(),
     (async function* (): AsyncGenerator<string> {
       for (; taken < 1000; taken++) yield "x".repeat(100_000);
     })(),
@@ -78,5 +87,5 @@ Deno.test("a stream that is wrong before its first piece is no stream", async ()
   const pieces = (async function* (): AsyncGenerator<string> {
     throw new Error("broken");
   })();
-  await assertRejects(() => streamed(pieces, FORM), Error, "broken");
+  await assertRejects(() => streamed(context(), pieces, FORM), Error, "broken");
 });

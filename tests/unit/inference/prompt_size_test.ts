@@ -17,6 +17,10 @@ Deno.test("leastTokens counts a token for each message and each longest piece of
   assertEquals(leastTokens({ ...PLAIN, messages: [blocks] }, 10), 6);
 });
 
+Deno.test("leastTokens counts each token id and each longest piece of text of a prompt", () => {
+  assertEquals(leastTokens({ ...PLAIN, messages: [], prompt: [5, "x".repeat(25), 7] }, 10), 4);
+});
+
 Deno.test("leastTokens counts what is said of tools when they may be called", () => {
   const tools = [{ name: "t", description: "x".repeat(50), inputSchema: {} }];
   assertEquals(leastTokens({ ...PLAIN, messages: [], tools }, 10), 5);

@@ -5,6 +5,7 @@ import type { Block, Message } from "@inferd/client";
 import { invalid, unsupported } from "../../api_error.ts";
 import type { MediaCollector } from "../../attachments.ts";
 import { readArguments, readDataUrl } from "../fields.ts";
+import { flatName } from "./tools.ts";
 
 const textPart = z.object({ type: z.enum(["input_text", "output_text", "text"]), text: z.string() });
 const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
@@ -30,6 +31,7 @@ const callItem = z.object({
   type: z.literal("function_call"),
   call_id: z.string().min(1),
   name: z.string().min(1),
+  namespace: z.string().nullish(),
   arguments: z.string(),
 });
 const outputItem = z.object({
@@ -82,7 +84,7 @@ export function toMessages(
         add("assistant", [{
           type: "tool_use",
           toolCallId: one.call_id,
-          name: one.name,
+          name: flatName(one),
           input: readArguments(one.arguments, `${param}.arguments`),
         }], true);
         break;

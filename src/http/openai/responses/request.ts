@@ -17,16 +17,9 @@ import {
   toToolChoice,
 } from "../fields.ts";
 import { item, toMessages } from "./items.ts";
+import { flatName, functionsIn, tools } from "./tools.ts";
 
-const tool = z.object({
-  type: z.literal("function", 'must be "function": this server runs no tools of its own'),
-  name: z.string().min(1),
-  description: z.string().nullish(),
-  parameters: jsonObject.nullish(),
-  strict: z.boolean().nullish(),
-});
-
-const toolName = z.object({ type: z.literal("function"), name: z.string() });
+const toolName = z.object({ type: z.literal("function"), name: z.string(), namespace: z.string().nullish() });
 
 export const body = z.strictObject({
   ...bookkeeping,
@@ -38,7 +31,7 @@ export const body = z.strictObject({
   max_output_tokens: z.int().min(1).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.strictObject({ include_obfuscation: z.boolean().nullish() }).nullish(),
-  tools: z.array(tool).max(128).nullish(),
+  tools: tools.nullish(),
   tool_choice: z.union([
     z.enum(["auto", "none", "required"]),
     toolName,
@@ -123,11 +116,11 @@ function toolsOf(asked: Body): {
   readonly tools: ReturnType<typeof toTool>[];
   readonly choice: ToolChoice | undefined;
 } {
-  const all = (asked.tools ?? []).map(toTool);
+  const all = functionsIn(asked.tools).map(toTool);
   const { tool_choice: choice } = asked;
   if (typeof choice !== "object" || choice === null) return { tools: all, choice: toToolChoice(choice, all) };
-  if (choice.type === "function") return { tools: all, choice: toToolChoice(choice, all) };
-  const tools = allowedTools(all, choice.tools.map(({ name }) => name), "tool_choice.tools");
+  if (choice.type === "function") return { tools: all, choice: toToolChoice({ name: flatName(choice) }, all) };
+  const tools = allowedTools(all, choice.tools.map(flatName), "tool_choice.tools");
   return { tools, choice: toToolChoice(choice.mode, tools) };
 }
 

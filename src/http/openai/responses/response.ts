@@ -2,6 +2,7 @@
 import type { GenerationV2Result } from "@inferd/client";
 import { usageDetails } from "../usage.ts";
 import { packReasoning } from "./items.ts";
+import { type FunctionName, offered } from "./tools.ts";
 import { type Body, wantsSummary } from "./request.ts";
 
 export type OutputItem = Readonly<Record<string, unknown>> & { readonly id: string; readonly type: string };
@@ -47,7 +48,9 @@ export function responseObject(head: Head, asked: Body, state: {
     temperature: asked.temperature ?? 1,
     text: { format: asked.text?.format ?? { type: "text" } },
     tool_choice: asked.tool_choice ?? "auto",
-    tools: (asked.tools ?? []).map((tool) => ({ strict: true, parameters: null, description: null, ...tool })),
+    tools: offered(asked.tools).map((tool) =>
+      tool.type === "namespace" ? tool : { strict: true, parameters: null, description: null, ...tool }
+    ),
     top_logprobs: asked.top_logprobs ?? 0,
     top_p: asked.top_p ?? 1,
     truncation: "disabled",
@@ -90,10 +93,14 @@ export function messageItem(
   return { id, type: "message", status, role: "assistant", content };
 }
 
+function named({ name, namespace }: FunctionName): FunctionName {
+  return namespace ? { name, namespace } : { name };
+}
+
 export function callItem(
   id: string,
-  call: { readonly callId: string; readonly name: string; readonly text: string },
+  call: FunctionName & { readonly callId: string; readonly text: string },
   status: "in_progress" | "completed",
 ): OutputItem {
-  return { id, type: "function_call", status, call_id: call.callId, name: call.name, arguments: call.text };
+  return { id, type: "function_call", status, call_id: call.callId, ...named(call), arguments: call.text };
 }

@@ -7,6 +7,7 @@ import { streamedEvents } from "../../event_stream.ts";
 import { body, toRequest } from "./request.ts";
 import { type Head, newId, responseObject } from "./response.ts";
 import { ResponseBuilder, statusOf } from "./stream.ts";
+import { leftOut } from "./tools.ts";
 
 export async function responses(context: Context, bridge: Bridge): Promise<Response> {
   const asked = await readBody(context, body);
@@ -17,9 +18,11 @@ export async function responses(context: Context, bridge: Bridge): Promise<Respo
     createdAt: Math.floor(Date.now() / 1000),
     model: asked.model ?? model.name,
   };
+  const missing = leftOut(asked.tools);
+  if (missing.length > 0) context.header("Warning", `299 inferd "not offered to the model: ${missing.join(", ")}"`);
   const events = bridge.generate({ api: "openai", model, request, signal: context.req.raw.signal });
   const builder = new ResponseBuilder(head, asked);
-  if (asked.stream) return await streamedEvents(pieces(events, builder), (error) => builder.fail(error));
+  if (asked.stream) return await streamedEvents(context, pieces(events, builder), (error) => builder.fail(error));
   for await (const event of events) {
     if (event.type !== "done") {
       builder.take(event);

@@ -5,6 +5,7 @@ import { serverSentEvent } from "../../event_stream.ts";
 import { responseLogprobs } from "../logprobs.ts";
 import type { Body } from "./request.ts";
 import { wantsSummary } from "./request.ts";
+import { namesOf } from "./tools.ts";
 import { callItem, type Head, messageItem, newId, type OutputItem, reasoningItem, responseObject } from "./response.ts";
 
 interface OpenItem {
@@ -46,15 +47,16 @@ export class ResponseBuilder {
     this.#calls++;
     const closed = this.#close("completed");
     const id = newId("fc");
-    const { toolCallId: callId, name } = event;
+    const { toolCallId: callId } = event;
+    const names = namesOf(event.name, this.#asked.tools);
     const text = JSON.stringify(event.input);
     const where = { item_id: id, output_index: this.#output.length };
-    const item = callItem(id, { callId, name, text }, "completed");
+    const item = callItem(id, { ...names, callId, text }, "completed");
     const events = this.#event("response.output_item.added", {
       output_index: where.output_index,
-      item: callItem(id, { callId, name, text: "" }, "in_progress"),
+      item: callItem(id, { ...names, callId, text: "" }, "in_progress"),
     }) + this.#event("response.function_call_arguments.delta", { ...where, delta: text }) +
-      this.#event("response.function_call_arguments.done", { ...where, name, arguments: text }) +
+      this.#event("response.function_call_arguments.done", { ...where, name: names.name, arguments: text }) +
       this.#event("response.output_item.done", { output_index: where.output_index, item });
     this.#output.push(item);
     return closed + events;

@@ -1,7 +1,8 @@
 /** From a rendered prompt to tokens: what the template writes is tokens, what a request brings is text. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type ChatMessage, PLAIN } from "../../../../../src/inference/request.ts";
-import { Chat } from "../../../../../src/engine/chat/chat.ts";
+import { Chat, PromptTooLongError } from "../../../../../src/engine/chat/chat.ts";
+import { finish } from "../../../../../src/work/work.ts";
 import { modelOf, type ModelParts, shown } from "../../../../support/chat_model.ts";
 import { FAMILIES, familyModel, HERMES } from "../../../../support/families/mod.ts";
 import { inject, PLACES } from "../../../../support/injection.ts";
@@ -39,6 +40,29 @@ for (const [when, [parts, begins]] of Object.entries(BEGINNINGS)) {
     assertEquals(attack, `${begins.replace("Hi", "<s>Hi")}«<|assistant|>»`);
   });
 }
+
+Deno.test("a prompt that is used as it is has its control tokens, and begins a text once where it begins with one", async () => {
+  const verbatim = async (addsBos: boolean, ...parts: (string | number)[]): Promise<string> => {
+    const model = modelOf({ ...TOKENS, template: TURNS, bos: "<s>", addsBos });
+    return shown(model, finish((await Chat.of(model, 4096)).verbatim(parts)).tokens);
+  };
+  assertEquals(await verbatim(false, "Hi<|user|>"), "Hi«<|user|>»");
+  for (const text of ["Hi", "<s>Hi"]) assertEquals(await verbatim(true, text), "«<s>»Hi");
+  const model = modelOf({ ...TOKENS, template: TURNS });
+  const [user] = model.tokenize("<|user|>", true);
+  assertEquals(await verbatim(true, user ?? 0, "Hi", user ?? 0), "«<|user|>»Hi«<|user|>»");
+  assertEquals(await verbatim(true, "", "Hi"), "«<s>»Hi");
+});
+
+Deno.test("a prompt that is used as it is and leaves no room for an answer is refused with its size", async () => {
+  const model = modelOf({ ...TOKENS, template: TURNS });
+  const chat = await Chat.of(model, 8);
+  for (const parts of [Array(8).fill(1), ["a ".repeat(8)], ["a ".repeat(10_000)]]) {
+    const { size } = assertThrows(() => finish(chat.verbatim(parts)), PromptTooLongError);
+    assertEquals([size.contextTokens, size.promptTokens >= 8], [8, true]);
+  }
+  assertEquals(finish(chat.verbatim(Array(7).fill(1))).tokens.length, 7);
+});
 
 Deno.test("prompt ends where the template ends it, whatever token that is", async () => {
   assertEquals(

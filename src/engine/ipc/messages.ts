@@ -223,8 +223,6 @@ export type FromEngine =
   | { readonly type: "beat" }
   /** The accelerator's driver may compile code from here until the engine is ready, for minutes at the first start. */
   | { readonly type: "compiles" }
-  /** The accelerator's driver may compile code from here until the engine is ready, for minutes at the first start. */
-  | { readonly type: "compiles" }
   /** Loading failed; the engine exits after it. The message is for the operator. */
   | {
     readonly type: "fatal";

@@ -56,6 +56,8 @@ export class Connection extends BaseConnection {
   readonly #account: Account;
   readonly #reader: FrameReader;
   readonly #caller: Caller;
+  /** When the request that came last began to be read. */
+  #resolvedAt = 0;
 
   constructor(options: ConnectionOptions) {
     super(options);
@@ -125,12 +127,14 @@ export class Connection extends BaseConnection {
     const { pipeline, log, peerName, callerName, memory } = this.#options;
     const { signal } = this;
     for (let first = true; !signal.aborted; first = false) {
+      await this.#rest();
       // No variable here holds the line: it may be 64 MiB, and would stay alive while its request runs.
       const step = this.#resolve(await this.#reader.next(), first);
+      const tookMs = performance.now() - this.#resolvedAt;
       if (signal.aborted || step === "end") break;
+      const isRefused = typeof step === "string" || !await pipeline.handle(step, this.#caller);
+      if (isRefused) this.#options.refusals.charge(callerName, tookMs);
       if (step === "unreadable") return await this.#closeGently();
-      const isRefused = step === "answered" || !await pipeline.handle(step, this.#caller);
-      if (isRefused) await this.#rest();
       // Requests that are refused immediately would otherwise follow each other without a pause.
       if (!this.#reader.dry) await turn();
     }
@@ -149,16 +153,20 @@ export class Connection extends BaseConnection {
     await this.writer.flush();
   }
 
-  /** Make a client that is refused too often wait. */
+  /** Make a caller that is refused too often wait, also on its new connections. */
   async #rest(): Promise<void> {
-    const waitMs = this.#options.refusals.take(this.#options.callerName);
-    if (waitMs > 0) await delay(waitMs, { signal: this.signal }).catch(() => {});
+    const { refusals, callerName } = this.#options;
+    for (let waitMs = refusals.waitMs(callerName); waitMs > 0; waitMs = refusals.waitMs(callerName)) {
+      if (this.signal.aborted) return;
+      await delay(waitMs, { signal: this.signal }).catch(() => {});
+    }
   }
 
   /** Turn a line into a request; one that is not a request is answered here. */
   #resolve(line: string | undefined, first: boolean): ResolvedRequest | "end" | "unreadable" | "answered" {
     const { pipeline, surface, authenticator, draining } = this.#options;
     if (line === undefined) return "end";
+    this.#resolvedAt = performance.now();
     this.setBusy(true);
     let value: unknown;
     try {

@@ -1,10 +1,15 @@
 /**
  * Limits how fast one caller is refused: a request that cannot be served costs the daemon nearly as much as one that
- * can, and is sent much faster. Beyond the rate the caller waits and is not read, so that others do not pay for it.
+ * can, and is sent much faster. Beyond the rate the caller waits and is not read, on whatever connection, so that others
+ * do not pay for it.
  */
 
-const PER_SECOND = 1_000;
-const BURST = 500;
+/** What a refusal costs its caller at least, in milliseconds. */
+const LEAST_COST_MS = 1;
+/** What it costs for each millisecond that it took: the caller gets a fourth of the daemon's time at most. */
+const COST_FACTOR = 4;
+/** What a caller may owe without waiting, in milliseconds. */
+const CREDIT_MS = 500;
 /** Shorter waits are not worth a timer, in milliseconds. */
 const LEAST_WAIT_MS = 5;
 /** Callers that are remembered before those are forgotten who have been quiet. */
@@ -24,14 +29,18 @@ export class RefusalRate {
    * A caller was refused.
    *
    * @param caller As `Caller.name`.
-   * @returns For how many milliseconds nothing more of the caller's connection should be taken.
+   * @param tookMs How long reading the request took, during which nobody else was served.
    */
-  take(caller: string): number {
+  charge(caller: string, tookMs: number): void {
     const now = this.#now();
-    const paidAt = Math.max(now, this.#paidAt.get(caller) ?? 0) + 1_000 / PER_SECOND;
-    this.#paidAt.set(caller, paidAt);
+    const owed = Math.max(now, this.#paidAt.get(caller) ?? 0) + Math.max(LEAST_COST_MS, tookMs * COST_FACTOR);
+    this.#paidAt.set(caller, owed);
     if (this.#paidAt.size > MAX_CALLERS) this.#forget(now);
-    const waitMs = paidAt - now - BURST * 1_000 / PER_SECOND;
+  }
+
+  /** For how many milliseconds nothing more of a caller should be taken. */
+  waitMs(caller: string): number {
+    const waitMs = (this.#paidAt.get(caller) ?? 0) - this.#now() - CREDIT_MS;
     return waitMs < LEAST_WAIT_MS ? 0 : waitMs;
   }
 

@@ -1,5 +1,6 @@
 /** What all connections share, and who is refused when it is spent. */
 import { assert, assertEquals } from "@std/assert";
+import { RefusalRate } from "../../src/server/refusal_rate.ts";
 import { ControlledBackend } from "../support/controlled_backend.ts";
 import { ask, Serving } from "../support/serving.ts";
 
@@ -119,6 +120,42 @@ Deno.test("a client whose requests are refused at once, one after the other, let
   assertEquals((await neighbour.frame()).id, "neighbour");
   assert(serving.log.of("request_error").length < 1000);
   await flood;
+});
+
+Deno.test("a caller that was refused too often waits on its next connection, too", async () => {
+  const callers: string[] = [];
+  const refusals = new class extends RefusalRate {
+    override charge(caller: string, tookMs: number): void {
+      callers.push(caller);
+      super.charge(caller, tookMs);
+    }
+  }();
+  await using serving = await Serving.start({ refusals });
+  const refused = async (): Promise<void> => {
+    using client = await serving.connect();
+    await client.write("[]\n");
+    assertEquals((await client.frame()).code, "invalid_request");
+  };
+  await refused();
+  // As if reading it had taken long.
+  refusals.charge(callers[0] ?? "", 200);
+  const started = performance.now();
+  await refused();
+  assert(performance.now() - started >= 200);
+});
+
+Deno.test("a line that is not JSON counts as a refusal", async () => {
+  let count = 0;
+  const refusals = new class extends RefusalRate {
+    override charge(): void {
+      count++;
+    }
+  }();
+  await using serving = await Serving.start({ refusals });
+  using client = await serving.connect();
+  await client.write("junk\n");
+  assertEquals((await client.frame()).code, "invalid_request");
+  assertEquals(count, 1);
 });
 
 Deno.test("a line with too many values is refused while it arrives", async () => {

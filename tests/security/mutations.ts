@@ -415,4 +415,25 @@ export const MITIGATIONS: readonly Mitigation[] = [
     replacement: "return undefined;",
     test: "tests/unit/processes/private_socket_test.ts",
   },
+  {
+    threat: "refused requests on ever new connections",
+    file: "src/server/connection.ts",
+    source: "await this.#rest();",
+    replacement: "",
+    test: "tests/daemon/budgets_test.ts",
+  },
+  {
+    threat: "lines that are no JSON, as fast as they can be sent",
+    file: "src/server/connection.ts",
+    source: 'const isRefused = typeof step === "string" || ',
+    replacement: 'const isRefused = step === "answered" || step !== "unreadable" && ',
+    test: "tests/daemon/budgets_test.ts",
+  },
+  {
+    threat: "large lines that end at once",
+    file: "src/server/frame_reader.ts",
+    source: "if (this.#assembler.heldBytes < LARGE_LINE_BYTES) return;",
+    replacement: "if (this.#assembler.heldBytes < Infinity) return;",
+    test: "tests/unit/server/frame_reader_test.ts",
+  },
 ];

@@ -6,6 +6,7 @@ import { Admission } from "../../src/pipeline/admission.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { Router } from "../../src/pipeline/router.ts";
 import { ConnectionLimit } from "../../src/server/connection_limit.ts";
+import type { RefusalRate } from "../../src/server/refusal_rate.ts";
 import { InferenceServer } from "../../src/server/inference_server.ts";
 import { MemoryBudget } from "../../src/server/memory_budget.ts";
 import { Peers } from "../../src/server/peer.ts";
@@ -30,6 +31,7 @@ export interface ServingOptions {
   readonly maxConnections?: number;
   /** Bytes of requests that may be held. */
   readonly memoryBytes?: number;
+  readonly refusals?: RefusalRate;
   /** Whether the kernel can be asked who connects and who is gone. Default: where this system can. */
   readonly asksKernel?: boolean;
 }

@@ -46,7 +46,9 @@ export async function holdModel(
     const held = await store.hold(...hashes).catch(async (error) => {
       if (!(error instanceof ModelStoreError) || error.code !== "not_found") throw error;
       const found = (await store.find(name))?.sha256;
-      throw found === located.modelSha256 ? notThere(config, error) : anotherHash(name, located.modelSha256, found);
+      throw source === undefined && found !== located.modelSha256
+        ? anotherHash(name, located.modelSha256, found)
+        : notThere(config, error);
     });
     return { located, verified: undefined, [Symbol.dispose]: () => held[Symbol.dispose]() };
   }

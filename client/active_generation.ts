@@ -1,14 +1,14 @@
-/** The one implementation of a generation: its text as an iterable, and its listeners. */
+/** The implementation of a running generation: its text as an iterable, and its listeners. */
 import type { AnswerText } from "./generation_events.ts";
 import { Exchange } from "./wire/exchange.ts";
 
-/** What every event has, and those of text besides. */
+/** The fields of every event, and those of text events. */
 interface AnyEvent {
   readonly type: string;
   readonly text?: unknown;
 }
 
-/** A generation under way. */
+/** A running generation. */
 export class ActiveGeneration<Event extends AnyEvent, Result extends { readonly text: string }>
   extends Exchange<Event, Result> {
   readonly #listeners: { readonly type: string; readonly listener: (event: never) => void }[] = [];

@@ -1,10 +1,8 @@
-/**
- * The requests that run and wait in a daemon, as the admin socket tells them.
- */
+/** The running and waiting requests of a daemon, as the admin socket reports them. */
 import type { QueueStatus } from "./protocol/mod.ts";
 
 /**
- * A request that runs or waits, seen once.
+ * Snapshot of a running or waiting request.
  *
  * @category Admin
  *
@@ -18,26 +16,26 @@ import type { QueueStatus } from "./protocol/mod.ts";
  * ```
  */
 export interface LiveRequestStatus {
-  /** The daemon's number for it, which {@linkcode Admin.cancel} takes. */
+  /** The daemon's number for it, for {@linkcode Admin.cancel}. */
   readonly number: number;
-  /** The caller's id for it, at most 128 characters of it. */
+  /** The caller's id for it, truncated to 128 characters. */
   readonly id: string;
-  /** What is asked for: `v1`, `v2`, `embed`, `rerank`. */
+  /** The kind of request: `v1`, `v2`, `embed`, `rerank`. */
   readonly service: string;
-  /** Whether it holds a place. */
+  /** `running`: it has a slot. */
   readonly state: "waiting" | "running";
-  /** Who answers; absent while it waits. */
+  /** The backend that answers; absent while it waits. */
   readonly backend?: string;
-  /** Milliseconds since it came. */
+  /** Milliseconds since it arrived. */
   readonly ageMs: number;
-  /** Milliseconds to the first piece of the answer; absent while there is none. */
+  /** Milliseconds to the first piece of the answer; absent before that. */
   readonly firstTokenMs?: number;
   /** Pieces of the answer so far; most are one token. */
   readonly pieces: number;
 }
 
 /**
- * What the requests that have ended since the daemon started add up to.
+ * Totals of the requests that have ended since the daemon started.
  *
  * @category Admin
  *
@@ -51,22 +49,22 @@ export interface LiveRequestStatus {
  * ```
  */
 export interface TotalsOfRequests {
-  /** How many were answered. */
+  /** Number of answered requests. */
   readonly done: number;
-  /** How many failed, were refused or were cancelled. */
+  /** Number of failed, refused or cancelled requests. */
   readonly failed: number;
-  /** Tokens of the prompts of those answered. */
+  /** Prompt tokens of the answered requests. */
   readonly promptTokens: number;
-  /** Tokens of their answers. */
+  /** Answer tokens of the answered requests. */
   readonly completionTokens: number;
-  /** How many had at least one piece of an answer. */
+  /** Number of requests with at least one piece of an answer. */
   readonly firstTokens: number;
-  /** The sum of the milliseconds to each one's first piece. */
+  /** Sum of the times to the first piece, in milliseconds. */
   readonly firstTokenMs: number;
 }
 
 /**
- * What the requests add up to that one backend has answered.
+ * Totals of the requests answered by one backend.
  *
  * @category Admin
  *
@@ -82,16 +80,16 @@ export interface TotalsOfRequests {
 export interface TotalsOfBackend {
   /** The backend's name. */
   readonly backend: string;
-  /** How many it answered. */
+  /** Number of requests it answered. */
   readonly done: number;
-  /** Tokens of their answers but for the first of each, which comes with the prompt. */
+  /** Tokens of their answers without the first of each, which is computed with the prompt. */
   readonly laterTokens: number;
-  /** The sum of the milliseconds from each one's first piece to its end. */
+  /** Sum of the times from the first piece to the end, in milliseconds. */
   readonly generationMs: number;
 }
 
 /**
- * What a daemon is working on, seen once.
+ * Snapshot of the activity of a daemon.
  *
  * @category Admin
  *
@@ -105,13 +103,13 @@ export interface TotalsOfBackend {
  * ```
  */
 export interface DaemonActivity {
-  /** Requests under way, the oldest first. */
+  /** Running and waiting requests, the oldest first. */
   readonly requests: readonly LiveRequestStatus[];
-  /** Those that have ended. */
+  /** Totals of ended requests. */
   readonly totals: TotalsOfRequests;
-  /** The same by backend; of those that have answered none there is nothing. */
+  /** The same by backend; without those that have answered none. */
   readonly backends: readonly TotalsOfBackend[];
-  /** Milliseconds since the daemon's process started; absent where an older daemon does not tell. */
+  /** Milliseconds since the daemon's process started; absent from older daemons. */
   readonly uptimeMs?: number;
   /** The admission queue. */
   readonly queue: Readonly<QueueStatus>;

@@ -1,6 +1,6 @@
 /**
- * The admin socket: what the daemon is doing, as a stream of events or as a snapshot, and cancelling a request.
- * Every call has its own connection.
+ * The admin socket: the activity of the daemon, as a stream of events or as a snapshot, and cancelling a request. Every
+ * call uses its own connection.
  */
 import type { DaemonActivity } from "./activity.ts";
 import type { Capabilities } from "./capabilities.ts";
@@ -38,13 +38,13 @@ import { onAbort } from "./signals.ts";
  * ```
  */
 export interface AdminSnapshot {
-  /** The state it was in. */
+  /** The state of the daemon. */
   readonly status: StatusEvent;
-  /** What its backends can do, as far as it was known, in the operator's order. */
+  /** Capabilities of its backends, as far as known, in the operator's order. */
   readonly capabilities: readonly Capabilities[];
-  /** The daemon could not write its activity log then, and why. */
+  /** Set if the daemon cannot write its activity log. */
   readonly logStopped?: Pick<LogStoppedEvent, "reason">;
-  /** The configuration was read again and could not be used, and why. */
+  /** Set if the reloaded configuration is not usable. */
   readonly reloadFailed?: Pick<ReloadFailedEvent, "reason">;
 }
 
@@ -113,10 +113,10 @@ export interface Admin {
   ready(options?: WaitOptions): Promise<void>;
 
   /**
-   * One look: the state of the daemon and what its backends can do.
+   * Take a snapshot: the state of the daemon and the capabilities of its backends.
    *
    * @param options `timeoutMs` (default 5 000) and `signal`.
-   * @returns What was seen.
+   * @returns The snapshot.
    * @throws {ConnectError} If there is no daemon. One attempt is made.
    * @throws {TimeoutError} If it says nothing within `timeoutMs`.
    * @throws {ConnectionClosedError} If it ended before it said anything.
@@ -135,7 +135,7 @@ export interface Admin {
   snapshot(options?: WaitOptions): Promise<AdminSnapshot>;
 
   /**
-   * What the backends can do, as far as it is known by now.
+   * The capabilities of the backends, as far as known by now.
    *
    * @param options As for {@linkcode Admin.snapshot}.
    * @returns One entry for each backend, in the operator's order.
@@ -153,10 +153,10 @@ export interface Admin {
   capabilities(options?: WaitOptions): Promise<readonly Capabilities[]>;
 
   /**
-   * Which requests run and wait, whoever asked, and what those that have ended add up to.
+   * The running and waiting requests of all clients, and the totals of ended ones.
    *
    * @param options As for {@linkcode Admin.snapshot}.
-   * @returns What was seen.
+   * @returns The snapshot.
    * @throws What {@linkcode Admin.snapshot} throws.
    *
    * @example
@@ -171,7 +171,7 @@ export interface Admin {
   activity(options?: WaitOptions): Promise<DaemonActivity>;
 
   /**
-   * Cancel a request, whoever asked. Its client gets a `RequestCancelledError`.
+   * Cancel a request of any client. That client gets a `RequestCancelledError`.
    *
    * @param number As {@linkcode Admin.activity} tells it.
    * @param options As for {@linkcode Admin.snapshot}.
@@ -226,17 +226,17 @@ export function adminAt(locate: () => UnixEndpoint, closing?: AbortSignal): Admi
   return new SocketAdmin(locate, closing);
 }
 
-/** How one loop over the daemon's events may end. (`AbortSignal.any` is younger than Node 20.) */
+/** The ways to end a loop over the daemon's events. (`AbortSignal.any` is newer than Node 20.) */
 interface LoopSignals {
-  /** The caller's: its reason is thrown. */
+  /** The caller's signal: its reason is thrown. */
   readonly signal: AbortSignal | undefined;
-  /** The client's: the loop just ends. */
+  /** The client's signal: the loop just ends. */
   readonly closing: AbortSignal | undefined;
-  /** Aborted with either. */
+  /** Aborted with either of them. */
   readonly left: AbortController;
 }
 
-/** What `make` yields, until a signal ends it. */
+/** Yields the events of `make` until a signal ends it. */
 async function* until<T>(
   { signal, closing, left }: LoopSignals,
   make: () => AsyncGenerator<T, void, void>,
@@ -328,7 +328,7 @@ class SocketAdmin implements Admin {
     return this.#ask({ type: "cancel", number }, readCancelled, { ...options, call: new Error() });
   }
 
-  /** Ask one thing, on a connection of its own. */
+  /** Ask one question, on its own connection. */
   async #ask<T>(
     request: AdminRequest,
     read: (line: string) => T | undefined,
@@ -345,7 +345,7 @@ class SocketAdmin implements Admin {
   }
 }
 
-/** One look at the daemon. */
+/** Snapshot of the state of the daemon. */
 async function look(endpoint: UnixEndpoint, options: StreamOptions): Promise<AdminSnapshot> {
   const capabilities: Capabilities[] = [];
   let logStopped: AdminSnapshot["logStopped"];

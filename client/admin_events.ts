@@ -3,7 +3,7 @@ import type { Capabilities } from "./capabilities.ts";
 import type { LiveRequestStatus } from "./activity.ts";
 
 /**
- * The daemon has started and has done nothing yet.
+ * The daemon has started.
  *
  * @category Admin
  *
@@ -20,7 +20,7 @@ export interface StartingEvent {
 }
 
 /**
- * A file is being looked at, checked or mapped into memory.
+ * A file is being searched for, verified or mapped into memory.
  *
  * @category Admin
  *
@@ -40,12 +40,12 @@ export interface LoadingFileEvent {
   readonly phase: "checking_local" | "verify" | "mmap";
   /** The file. */
   readonly path: string;
-  /** Share of the weights that is loaded, 0 … 1; only in the phase `mmap`, once it is known. */
+  /** Share of the weights loaded so far, 0 … 1; only in phase `mmap`, once known. */
   readonly progress?: number;
 }
 
 /**
- * A model is being fetched.
+ * A model is being downloaded.
  *
  * @category Admin
  *
@@ -63,16 +63,16 @@ export interface DownloadingEvent {
   readonly status: "loading_model" | "restarting";
   /** Discriminates the phase. */
   readonly phase: "download";
-  /** Bytes that are here. */
+  /** Bytes downloaded so far. */
   readonly downloadedBytes: number;
-  /** Bytes there are, `null` where the source does not say. */
+  /** Total bytes; `null` if the source does not report them. */
   readonly totalBytes: number | null;
-  /** Where from. */
+  /** The URL of the download. */
   readonly sourceUrl: string;
 }
 
 /**
- * A file was not what it should be and was put aside.
+ * A file with the wrong hash was moved aside.
  *
  * @category Admin
  *
@@ -92,16 +92,16 @@ export interface QuarantineEvent {
   readonly phase: "quarantine";
   /** The file. */
   readonly path: string;
-  /** What it should hash to. */
+  /** The expected hash. */
   readonly expectedSha256: string;
-  /** What it does hash to. */
+  /** The actual hash. */
   readonly actualSha256: string;
-  /** Where it is now. */
+  /** Where the file was moved. */
   readonly quarantinePath: string;
 }
 
 /**
- * The context is being made.
+ * The context is being created.
  *
  * @category Admin
  *
@@ -119,12 +119,12 @@ export interface KvCacheEvent {
   readonly status: "loading_model" | "restarting";
   /** Discriminates the phase. */
   readonly phase: "kv_cache";
-  /** Tokens it holds. */
+  /** Its size in tokens. */
   readonly contextTokens: number;
 }
 
 /**
- * A model is being fetched, checked or loaded.
+ * A model is being downloaded, verified or loaded.
  *
  * @category Admin
  *
@@ -149,7 +149,7 @@ export type LoadingModelEvent =
   & { readonly status: "loading_model" };
 
 /**
- * Everything that the backends can be asked for is served.
+ * All surfaces of the backends are served.
  *
  * @category Admin
  *
@@ -186,7 +186,7 @@ export type RestartingEvent =
   & { readonly status: "restarting" };
 
 /**
- * The daemon finishes what runs and then ends.
+ * The daemon finishes its running requests and then exits.
  *
  * @category Admin
  *
@@ -241,7 +241,7 @@ export interface CapabilitiesEvent extends Capabilities {
 export interface LogStoppedEvent {
   /** Discriminates the event. */
   readonly status: "log_stopped";
-  /** What went wrong. */
+  /** The reason. */
   readonly reason: string;
 }
 
@@ -263,7 +263,7 @@ export interface LogStoppedEvent {
 export interface ReloadFailedEvent {
   /** Discriminates the event. */
   readonly status: "reload_failed";
-  /** What is wrong with the configuration. */
+  /** The fault in the configuration. */
   readonly reason: string;
 }
 
@@ -284,7 +284,7 @@ export interface ReloadFailedEvent {
 export interface ReloadedEvent {
   /** Discriminates the event. */
   readonly status: "reloaded";
-  /** Settings that differ now and are used only after a restart. */
+  /** Changed settings that take effect only after a restart. */
   readonly needsRestart: readonly string[];
 }
 
@@ -325,11 +325,11 @@ export interface RequestEvent {
   readonly status: "request";
   /** `failed`: it failed, was refused or was cancelled. */
   readonly change: "waiting" | "running" | "done" | "failed";
-  /** As it is after the change; when it has ended, as it last was. */
+  /** The request after the change; if it has ended, its last state. */
   readonly request: LiveRequestStatus;
-  /** Tokens of the prompt, when it is done. */
+  /** Tokens of the prompt; only for `done`. */
   readonly promptTokens?: number;
-  /** Tokens of the answer, when it is done. */
+  /** Tokens of the answer; only for `done`. */
   readonly completionTokens?: number;
 }
 

@@ -1,32 +1,32 @@
 /**
- * The base of everything that is in progress and yields events: who takes the events, its result, and cancelling it.
- * Subclasses say where the events come from.
+ * Base class of answers in progress: who consumes the events, the result, and cancellation. Subclasses supply the
+ * events.
  */
 import { CancelledError, TimeoutError, withCallerStack } from "./errors/errors.ts";
 import { interruptible } from "./interruptible.ts";
 import type { RequestOptions } from "./options.ts";
 import { onAbort } from "./signals.ts";
 
-/** What can be ended from outside. */
+/** Something that can be cancelled. */
 export interface Cancellable {
   /** Whether it is answered, failed or cancelled. */
   readonly over: boolean;
-  /** End it if it is not over yet; its consumers get the error. */
+  /** Cancel it if it is not over; its consumers get the error. */
   cancel(error: unknown): unknown;
 }
 
-/** What an answer needs to know of its caller. */
+/** The context of the call. */
 export interface AnswerContext extends RequestOptions {
-  /** Made where the call came in, for the stacks of errors. */
+  /** Created in the call, for the stack traces of errors. */
   readonly call: Error;
   /** Called once, when the answer is over. */
   readonly onSettled: (answer: Cancellable, error?: unknown) => void;
 }
 
-/** The longest time a timer can be set to, in milliseconds; a longer wait is one without end. */
+/** Maximum delay of a timer, in milliseconds; longer waits have no timeout. */
 const MOST_TIMER_MS = 2 ** 31 - 1;
 
-/** An answer under way. */
+/** An answer in progress. */
 export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Cancellable {
   readonly #context: AnswerContext;
   readonly #outcome: Promise<Result>;
@@ -44,7 +44,7 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // Whoever takes events or asks for the result gets the failure; that nobody does is not a crash.
+    // Consumers of events or the result get the failure; without any, it must not crash the process.
     this.#outcome.catch(() => {});
   }
 
@@ -54,9 +54,9 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
   }
 
   /**
-   * Heed the signal from now on. Heirs call it when they are ready to be stopped.
+   * Obey the signal from now on. Subclasses call it when they can be stopped.
    *
-   * @returns Whether it may go on.
+   * @returns Whether to continue.
    */
   protected begin(): boolean {
     const { signal, timeoutMs = Infinity } = this.#context;
@@ -71,13 +71,13 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
   }
 
   /**
-   * The events. Taken by one consumer; whatever it throws has to go through `cancel`.
+   * The events, for one consumer; everything it throws has to go through `cancel`.
    *
    * @returns The generator, not started.
    */
   protected abstract events(): AsyncGenerator<Event, void, void>;
 
-  /** Make what `events` waits for settle, because the answer is no longer wanted. */
+  /** Stop `events`: settle what it waits for. */
   protected abstract stop(reason: unknown): void;
 
   protected succeed(result: Result): void {
@@ -86,15 +86,15 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
     this.#resolve(result);
   }
 
-  /** @throws What it was cancelled with, if it was. */
+  /** @throws The error it was cancelled with, if it was. */
   protected throwIfCancelled(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   /**
-   * End the answer if it is not over yet.
+   * Cancel the answer if it is not over.
    *
-   * @returns What consumers get: this error, or an earlier one.
+   * @returns The error that consumers get: this one, or an earlier one.
    */
   cancel(error: unknown): unknown {
     if (!this.#over) {
@@ -133,7 +133,7 @@ export abstract class Answer<Event, Result> implements AsyncIterable<Event>, Can
     try {
       for await (const _event of this.events());
     } catch {
-      // Told by the outcome.
+      // Reported by the outcome.
     }
   }
 

@@ -1,6 +1,4 @@
-/**
- * What a conversation of generation v2 is made of: blocks, attachments and tools, as callers write them.
- */
+/** The content of a conversation in generation v2: blocks, attachments and tools, as callers write them. */
 import type { V1Role, V2MediaKind, V2ToolChoice } from "./protocol/mod.ts";
 import type { JsonFields } from "./schema.ts";
 import type { AnySchema, InferSchema } from "./standard_schema.ts";
@@ -25,7 +23,7 @@ export interface TextBlock {
 }
 
 /**
- * A place where an attachment is shown to the model.
+ * The position of an attachment.
  *
  * @category Generation
  *
@@ -40,7 +38,7 @@ export interface TextBlock {
 export interface MediaBlock {
   /** Discriminates the block; the attachment is of the same kind. */
   readonly type: V2MediaKind;
-  /** Which attachment. */
+  /** The attachment's id. */
   readonly attachmentId: string;
 }
 
@@ -59,16 +57,16 @@ export interface MediaBlock {
 export interface ToolUseBlock {
   /** Discriminates the block. */
   readonly type: "tool_use";
-  /** The call's id, as it came. */
+  /** The call's id. */
   readonly toolCallId: string;
-  /** Which tool. */
+  /** The tool's name. */
   readonly name: string;
   /** Its arguments. */
   readonly input: Readonly<JsonFields>;
 }
 
 /**
- * What a call came to; stands in a user's message.
+ * The result of a call, in a user's message.
  *
  * @category Generation
  *
@@ -110,7 +108,7 @@ export interface ToolResultBlock {
 export interface ThinkingBlock {
   /** Discriminates the block. */
   readonly type: "thinking";
-  /** The reasoning trace. Empty text says nothing. */
+  /** The reasoning trace; ignored if empty. */
   readonly text: string;
 }
 
@@ -131,7 +129,7 @@ export interface ThinkingBlock {
 export type Block = TextBlock | MediaBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock;
 
 /**
- * One turn of a conversation. A string is short for one `text` block.
+ * One turn of a conversation. A string stands for one `text` block.
  *
  * @category Generation
  *
@@ -146,14 +144,14 @@ export type Block = TextBlock | MediaBlock | ThinkingBlock | ToolUseBlock | Tool
  * ```
  */
 export interface Message {
-  /** Who said it. */
+  /** The role of its author. */
   readonly role: V1Role;
-  /** What was said. */
+  /** The content. */
   readonly content: string | readonly Block[];
 }
 
 /**
- * Bytes that blocks refer to.
+ * Media that blocks refer to.
  *
  * @category Generation
  *
@@ -169,18 +167,18 @@ export interface Message {
  * ```
  */
 export interface Attachment {
-  /** What blocks call it; unique in the request. */
+  /** The id that blocks refer to; unique in the request. */
   readonly id: string;
-  /** What it is. */
+  /** The kind of media. */
   readonly kind: V2MediaKind;
   /** Its media type, e.g. `image/png`. May be left out where the bytes tell: PNG, JPEG, GIF, WebP, MP3, WAV, MP4 and others. */
   readonly mime?: string | undefined;
-  /** The bytes, or their base64. */
+  /** The bytes, or their base64 encoding. */
   readonly bytes: Uint8Array | string;
 }
 
 /**
- * Something the model may call.
+ * A tool that the model may call.
  *
  * @category Generation
  *
@@ -198,7 +196,7 @@ export interface Attachment {
 export interface Tool {
   /** Unique in the request: 1 to 128 of the letters A-Z and a-z, digits and `_ - . / :`. */
   readonly name: string;
-  /** What it does, for the model. */
+  /** The description for the model. */
   readonly description: string;
   /** Schema of its arguments, an object's: JSON Schema, or one of another library. */
   readonly inputSchema: AnySchema;
@@ -233,7 +231,7 @@ export type ToolChoice<Name extends string = string> = Extract<V2ToolChoice, str
 };
 
 /**
- * The arguments a tool's schema allows.
+ * The type of a tool's arguments, from its schema.
  *
  * @category Generation
  *
@@ -282,7 +280,7 @@ type ToolUseOf<One extends Tool> = One extends Tool ? {
     readonly type: "tool_use";
     /** The call's id; its result refers to it. */
     readonly toolCallId: string;
-    /** Which tool. */
+    /** The tool's name. */
     readonly name: One["name"];
     /** Its arguments. */
     readonly input: ToolInput<One["inputSchema"]>;

@@ -2,7 +2,7 @@
 import type { BackendStatus, BreakerStatus, QueueStatus, TemplateError } from "./protocol/mod.ts";
 
 /**
- * What one backend can do.
+ * The capabilities of a backend.
  *
  * @category Admin
  *
@@ -18,43 +18,43 @@ import type { BackendStatus, BreakerStatus, QueueStatus, TemplateError } from ".
 export interface Capabilities {
   /** The backend's name. */
   readonly backend: string;
-  /** Speaks generation v2. */
+  /** Supports generation v2. */
   readonly v2: boolean;
-  /** Takes images. */
+  /** Supports images. */
   readonly vision: boolean;
-  /** Takes audio. */
+  /** Supports audio. */
   readonly audio: boolean;
-  /** Calls tools. */
+  /** Supports tool calls. */
   readonly tools: boolean;
-  /** Can show its reasoning. */
+  /** Supports reasoning traces. */
   readonly thinking: boolean;
-  /** Serves embeddings. */
+  /** Supports embeddings. */
   readonly embed: boolean;
-  /** What computes: `cpu`, `cuda`, `vulkan`, `metal`, `none`. */
+  /** The accelerator: `cpu`, `cuda`, `vulkan`, `metal`, `none`. */
   readonly accelerator: string;
   /** Layers offloaded to the accelerator. */
   readonly gpuLayers: number;
-  /** Serves rerank. */
+  /** Supports rerank. */
   readonly rerank?: boolean;
   /** The model's name. */
   readonly model?: string;
-  /** The model that guesses tokens for it to verify; absent: there is none. */
+  /** The draft model for speculative decoding, if there is one. */
   readonly draft?: string;
-  /** Tokens one request may use, prompt and answer together. */
+  /** Maximum tokens of a request, prompt and answer together. */
   readonly contextTokens?: number;
-  /** Requests decoded together. */
+  /** Number of requests decoded at the same time. */
   readonly parallel?: number;
   /** Where it is: it answers, is being loaded, was put to rest until it is asked, or has failed for good. */
   readonly state?: BackendStatus;
-  /** `open`: requests are kept away from it because it failed again and again. */
+  /** The circuit breaker; `open`: it gets no requests because it failed repeatedly. */
   readonly breaker?: BreakerStatus;
-  /** Resident memory of its engine when it became ready, in bytes; absent: it has none. */
+  /** Resident memory of its engine when it became ready, in bytes; absent without an engine. */
   readonly memoryBytes?: number;
-  /** Milliseconds since it became ready; absent: it is not. */
+  /** Milliseconds since it became ready; absent if it is not. */
   readonly uptimeMs?: number;
-  /** What loading is at, while a request loads its model: `mmap`, `kv_cache` and others. */
+  /** Phase of loading while a request loads its model: `mmap`, `kv_cache` and others. */
   readonly phase?: string;
-  /** Share of the weights that is loaded then, 0 … 1; absent: not known yet, or another phase. */
+  /** Share of the weights loaded so far, 0 … 1; absent in other phases or if not known yet. */
   readonly progress?: number;
   /** The model's own chat template cannot be evaluated: what is wrong with it, and what is used instead. */
   readonly templateError?: Readonly<TemplateError>;

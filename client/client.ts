@@ -1,4 +1,4 @@
-/** A client as callers see it; `pooling_client.ts` implements it. */
+/** The public interface of a client; `pooling_client.ts` implements it. */
 import type { Admin } from "./admin.ts";
 import type { Tool } from "./blocks.ts";
 import type { Capabilities } from "./capabilities.ts";
@@ -29,7 +29,7 @@ import type { DefinedTools, RunToolsOptions, ToolDefinitions, ToolFunctions, Too
  * ```
  */
 export interface Client extends ModelTokenizer, AsyncDisposable {
-  /** Where it was connected to first: `unix:<path>` or `tcp:<host>:<port>`. */
+  /** The endpoint it connected to first: `unix:<path>` or `tcp:<host>:<port>`. */
   readonly endpoint: string;
   /** The same daemon's admin socket. Unless `adminPath` was given it is where the environment says. */
   readonly admin: Admin;

@@ -1,4 +1,4 @@
-/** Finding a daemon, starting one where that is wanted, and waiting until it is ready. */
+/** Finds a daemon, starts one if requested, and waits until it is ready. */
 import { Connection } from "./wire/connection.ts";
 import { adminEndpoint, checkSurfaces, type Endpoint, endpointName, surfaceEndpoint } from "./endpoints.ts";
 import {

@@ -16,11 +16,11 @@ import {
 } from "./protocol/mod.ts";
 import { Transport } from "./wire/transport.ts";
 
-/** Bytes of a frame's length. */
+/** Size of a frame's length field, in bytes. */
 const HEADER_BYTES = 4;
 
 /**
- * What a dispatch request has in addition to its calls. By default there is no timeout.
+ * Options of a dispatch request. By default there is no timeout.
  *
  * @category Dispatch
  *
@@ -36,20 +36,20 @@ const HEADER_BYTES = 4;
  * ```
  */
 export interface DispatchOptions extends WaitOptions {
-  /** Has to be the daemon's. Default `default`. */
+  /** The expected namespace of the daemon. Default `default`. */
   readonly namespace?: string | undefined;
   /** Has to be the daemon's. Default `""`, which no daemon has: its answer then tells which one it has. */
   readonly configId?: string | undefined;
-  /** How results are written. Default `json`. */
+  /** The format of results. Default `json`. */
   readonly presentation?: Presentation | undefined;
-  /** The same for each call, by position; `null`: as `presentation` says. */
+  /** The format for each call, by position; `null`: as `presentation`. */
   readonly presentationPerOp?: readonly (Presentation | null)[] | undefined;
   /** The path of the dispatch socket. Default: `INFERD_RPC_ADDR`, else `rpc.sock` in the default runtime directory. */
   readonly path?: string | undefined;
 }
 
 /**
- * What a daemon answered to a dispatch request.
+ * A daemon's answer to a dispatch request.
  *
  * @category Dispatch
  *
@@ -67,13 +67,13 @@ export interface DispatchAnswer {
   readonly ok: boolean;
   /** One entry for each call; `null` if nothing was run. */
   readonly results: readonly DispatchResult[] | null;
-  /** Why the calls cannot be read; `null` if that is not what stood in the way. */
+  /** The syntax error in the calls, if there is one; else `null`. */
   readonly error: string | null;
-  /** The daemon's namespace is another one; nothing was run. */
+  /** The daemon has a different namespace; nothing was run. */
   readonly namespaceMismatch: boolean;
-  /** The daemon's configuration is another one; nothing was run. */
+  /** The daemon has a different configuration; nothing was run. */
   readonly configMismatch: boolean;
-  /** The fingerprint of the daemon's configuration; `null` if it does not say. */
+  /** The fingerprint of the daemon's configuration; `null` if it does not report one. */
   readonly servedConfigId: string | null;
 }
 
@@ -134,21 +134,21 @@ export async function dispatch(ops: string, options: DispatchOptions = {}): Prom
  * ```
  */
 export type LocalReason =
-  /** No connection could be made. */
+  /** Connecting failed. */
   | "no_daemon"
-  /** The daemon closed the connection without an answer that makes sense. */
+  /** The daemon closed the connection without a valid answer. */
   | "no_answer"
-  /** The daemon's namespace is another one. */
+  /** The daemon has a different namespace. */
   | "namespace_mismatch"
-  /** The daemon says that its configuration is another one. */
+  /** The daemon refused because its configuration differs. */
   | "config_mismatch"
-  /** The daemon does not say which configuration it has. */
+  /** The daemon does not report its configuration. */
   | "config_missing"
-  /** The daemon does not mind the configuration, and has another one. */
+  /** The daemon ran the calls with a different configuration. */
   | "config_other";
 
 /**
- * What {@linkcode forwardOrLocal} came to: the daemon's results, or what the local function returned.
+ * The outcome of {@linkcode forwardOrLocal}: the daemon's results, or the local function's.
  *
  * @category Dispatch
  *
@@ -166,7 +166,7 @@ export type Forwarded<Local> =
   | { readonly source: "local"; readonly value: Local; readonly reason: LocalReason };
 
 /**
- * What {@linkcode forwardOrLocal} needs.
+ * Options of {@linkcode forwardOrLocal}.
  *
  * @category Dispatch
  *
@@ -178,9 +178,9 @@ export type Forwarded<Local> =
  * ```
  */
 export interface ForwardOptions<Local> extends DispatchOptions {
-  /** The configuration that has to answer. */
+  /** The required configuration. */
   readonly configId: string;
-  /** Does the same without a daemon. */
+  /** Runs the calls without a daemon. */
   readonly local: (ops: string) => Local | Promise<Local>;
 }
 
@@ -249,7 +249,7 @@ async function exchange(endpoint: UnixEndpoint, frame: Uint8Array, signal: Abort
   const giveUp = (): void => transport.close();
   signal.addEventListener("abort", giveUp, { once: true });
   try {
-    // What was written shows in what comes back: a daemon that closes early may have said why.
+    // Errors of the write are ignored: a daemon that closes early may have sent its reason.
     transport.write(frame).catch(() => {});
     return decode(await read(transport, endpointName(endpoint)));
   } finally {
@@ -269,7 +269,7 @@ function encode(request: DispatchRequest): Uint8Array {
   return frame;
 }
 
-/** The body of the one frame that comes. */
+/** Read the body of the one response frame. */
 async function read(transport: Transport, name: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let bytes = 0;

@@ -1,6 +1,6 @@
 /**
- * Where a daemon is: merges what the caller said with the environment, and refuses what contradicts itself. The only
- * room that reads the process's environment.
+ * Resolves the address of a daemon from options and environment, and rejects contradictory ones. The only file that
+ * reads the environment of the process.
  */
 import type { ConnectOptions, SurfaceName } from "./options.ts";
 import {
@@ -21,29 +21,29 @@ type Surfaces = Readonly<Record<SurfaceName, SurfaceRow>>;
 /** A unix socket. */
 export interface UnixEndpoint {
   readonly path: string;
-  /** The folder it is in lies where anybody may make one of that name: it has to be this user's. */
+  /** Set if anybody could have created its folder: it must belong to this user. */
   readonly folder?: SharedPlace;
 }
 
-/** A folder that somebody else may have made. */
+/** A folder that another user may have created. */
 export interface SharedPlace {
   readonly path: string;
-  /** Whose it has to be. */
+  /** The required owner. */
   readonly uid: number;
 }
 
-/** A TCP endpoint with what it takes to be let in. */
+/** A TCP endpoint and its API key. */
 export interface TcpEndpoint extends TcpAddress {
   readonly apiKey?: string;
 }
 
-/** Where to connect to. */
+/** An address to connect to. */
 export type Endpoint = UnixEndpoint | TcpEndpoint;
 
-/** What is known of the process this runs in. */
+/** Facts about this process. */
 export type ProcessFacts = RuntimeDirectoryOptions;
 
-/** An endpoint as messages name it, `unix:<path>` or `tcp:<host>:<port>`; the API key stays out of it. */
+/** The name of an endpoint in messages: `unix:<path>` or `tcp:<host>:<port>`, without the API key. */
 export function endpointName(endpoint: Endpoint): string {
   if ("path" in endpoint) return `unix:${endpoint.path}`;
   const { hostname, port } = endpoint;
@@ -51,7 +51,7 @@ export function endpointName(endpoint: Endpoint): string {
 }
 
 /**
- * Decide where a surface is.
+ * Resolve the endpoint of a surface.
  *
  * @param facts The process; read only where the caller has not decided.
  * @throws {TypeError} If options contradict each other or cannot be an endpoint.
@@ -83,7 +83,7 @@ export function surfaceEndpoint(
 }
 
 /**
- * Check what the caller said of surfaces that may be used only later.
+ * Check the options of surfaces that may be used only later.
  *
  * @throws {TypeError | RangeError} If a path or a port cannot be one.
  */
@@ -104,7 +104,7 @@ function environmentEndpoint(surface: SurfaceName, facts: ProcessFacts, surfaces
   if (own) return unixEndpoint(own, facts, shorter(row.variable));
   const uds = others ? facts.env(surfaces.infer.variable) : undefined;
   if (uds) return unixEndpoint(beside(uds, row), facts, shorter(row.variable, surfaces.infer.variable));
-  // An empty variable is how shells and service files say "not set".
+  // Shells and service files express "not set" as an empty variable.
   const apiKey = (): string | undefined => facts.env(API_KEY_VARIABLE) || undefined;
   const address = facts.env(row.tcp.variable);
   if (address) return tcpEndpoint(parseTcpAddress(address, port), apiKey());
@@ -113,18 +113,18 @@ function environmentEndpoint(surface: SurfaceName, facts: ProcessFacts, surfaces
   return defaultEndpoint(row, facts);
 }
 
-/** What to do about a path that is too long and came from variables. */
+/** Advice for a path from variables that is too long. */
 function shorter(...variables: readonly string[]): string {
   return `set ${variables.join(" or ")} to a shorter path`;
 }
 
-/** Another surface's socket in the folder of generation's. */
+/** Another surface's socket in the folder of the generation socket. */
 function beside(path: string, { socket }: SurfaceRow): string {
   return socketPath(/^(.*)\/[^/]*$/s.exec(path)?.[1] ?? ".", socket as SocketName);
 }
 
 /**
- * Decide where the admin socket is.
+ * Resolve the endpoint of the admin socket.
  *
  * @throws {TypeError | RangeError} If the path cannot be one of a socket.
  */
@@ -133,7 +133,7 @@ export function adminEndpoint(path: string | undefined, facts: ProcessFacts = th
 }
 
 /**
- * Decide where dispatch is.
+ * Resolve the endpoint of dispatch.
  *
  * @throws {TypeError | RangeError} If the path cannot be one of a socket.
  */
@@ -168,7 +168,7 @@ function defaultEndpoint(
   return uid === undefined ? endpoint : { ...endpoint, folder: { path: dir, uid: Number(uid) } };
 }
 
-/** Node's "unix sockets" are another thing there, and Deno has none. */
+/** Node's "unix sockets" differ there, and Deno has none. */
 function checkPlatform({ platform }: ProcessFacts): void {
   if (platform !== "win32" && platform !== "windows") return;
   throw new TypeError(
@@ -189,7 +189,7 @@ function unixEndpoint(path: string, facts: ProcessFacts, advice?: string): UnixE
   return { path };
 }
 
-/** What to do about a path that is too long, where nothing says where it came from. */
+/** Advice for a default path that is too long. */
 const SHORTER_FOLDER = "set XDG_RUNTIME_DIR to a shorter folder";
 
 function tooLong(
@@ -206,7 +206,7 @@ function tooLong(
 /** Every socket of a daemon. */
 const SOCKET_NAMES: readonly SocketName[] = [...Object.values(SURFACES), ...Object.values(UNIX_SURFACES)]
   .map(({ socket }) => socket);
-/** The one with the longest name: where that fits, all do. */
+/** The longest name: if it fits, all do. */
 const LONGEST_SOCKET = SOCKET_NAMES.reduce((one, other) => other.length > one.length ? other : one);
 
 /**
@@ -217,7 +217,7 @@ const LONGEST_SOCKET = SOCKET_NAMES.reduce((one, other) => other.length > one.le
  */
 export function whyNoDaemon(path: string, facts: Pick<ProcessFacts, "platform"> = thisProcess()): string | undefined {
   const [, folder = "", file = ""] = /^(.*)\/([^/]*)$/s.exec(path) ?? [];
-  // A socket of another name was chosen by somebody, and says nothing about where the others are.
+  // A socket of another name was configured explicitly, and tells nothing about the others.
   if (!SOCKET_NAMES.some((name) => `${name}.sock` === file)) return undefined;
   const longest = socketPath(folder, LONGEST_SOCKET);
   const why = tooLong(longest, facts);
@@ -237,14 +237,14 @@ function tcpEndpoint(address: TcpAddress, apiKey: string | undefined): TcpEndpoi
   return { hostname, port, apiKey };
 }
 
-/** What Node, and Deno after it, tell of the process; typed here so that callers need neither's types. */
+/** The `process` object of Node and Deno; typed here so that callers need neither's types. */
 interface ProcessGlobal {
   readonly platform: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   getuid?(): number;
 }
 
-/** What is known of this process. */
+/** Facts about this process. */
 export function thisProcess(): ProcessFacts {
   const { process } = globalThis as unknown as { readonly process: ProcessGlobal };
   return {

@@ -1,12 +1,12 @@
 /**
- * The queue in front of a daemon: how many requests of one client are sent at the same time. Only requests whose answer
- * is being read make others wait; one that nobody reads could keep its place for ever.
+ * Limits how many requests of one client are sent at the same time. Only requests whose answer is being read make
+ * others wait; one that nobody reads could keep its place forever.
  */
 
-/** Lets requests through. */
+/** Admits requests. */
 export class Gate {
   readonly #limit: number;
-  /** Those under way, and whether somebody reads the answer. */
+  /** Sent requests, and whether their answer is being read. */
   readonly #running = new Map<object, boolean>();
   readonly #waiting = new Set<() => void>();
 
@@ -14,7 +14,7 @@ export class Gate {
     this.#limit = limit;
   }
 
-  /** @returns Whether the request may be sent now, before anybody reads its answer. */
+  /** @returns Whether the request may be sent now, before its answer is read. */
   tryEnter(request: object): boolean {
     if (this.#running.size >= this.#limit || this.#waiting.size > 0) return false;
     this.#running.set(request, false);
@@ -22,7 +22,7 @@ export class Gate {
   }
 
   /**
-   * Wait for a place, first come first served.
+   * Wait for a slot, first come first served.
    *
    * @throws The signal's reason, if it was aborted.
    */

@@ -1,10 +1,8 @@
-/**
- * Generation v1 as callers see it: a request of plain text, and the events of its answer.
- */
+/** Generation v1: a request of plain text, and the events of its answer. */
 import type { V1Message } from "./protocol/mod.ts";
 
 /**
- * How to answer, in v1 and v2. What is left out is the daemon's default.
+ * Sampling options of v1 and v2. Omitted ones have the daemon's defaults.
  *
  * @category Generation
  *
@@ -17,7 +15,7 @@ import type { V1Message } from "./protocol/mod.ts";
  * ```
  */
 export interface SamplingOptions {
-  /** What the request is called in the daemon's log. Default: a random UUID. */
+  /** The request's id in the daemon's log. Default: a random UUID. */
   readonly id?: string | undefined;
   /** 0 … 2; 0 is greedy. Default 1. */
   readonly temperature?: number | undefined;
@@ -27,7 +25,7 @@ export interface SamplingOptions {
   readonly topK?: number | undefined;
   /** At least 1. Default 1000. */
   readonly maxTokens?: number | undefined;
-  /** Makes the drawing of tokens repeatable; the text as far as the model computes the same probabilities again. */
+  /** Makes sampling repeatable; the text only if the model computes the same probabilities again. */
   readonly seed?: number | undefined;
   /** At most 16 strings that end the answer; none of them is ever part of it. */
   readonly stop?: readonly string[] | undefined;
@@ -44,7 +42,7 @@ export interface SamplingOptions {
 }
 
 /**
- * What to generate from plain text. What is left out is the daemon's default.
+ * A request of plain text. Omitted options have the daemon's defaults.
  *
  * @category Generation
  *
@@ -72,7 +70,7 @@ export interface GenerateRequest extends SamplingOptions {
   readonly attachments?: undefined;
   /** With tools it is a `GenerateV2Request`. */
   readonly tools?: undefined;
-  /** With a choice of tools it is a `GenerateV2Request`. */
+  /** With `toolChoice` it is a `GenerateV2Request`. */
   readonly toolChoice?: undefined;
   /** With a schema it is a `GenerateV2Request`. */
   readonly schema?: undefined;
@@ -84,7 +82,7 @@ export interface GenerateRequest extends SamplingOptions {
   readonly prompt?: undefined;
   /** With this it is a `GenerateV2Request`. */
   readonly ignoreEos?: undefined;
-  /** With a word on thinking it is a `GenerateV2Request`. */
+  /** With `thinking` it is a `GenerateV2Request`. */
   readonly thinking?: undefined;
   /** A request that names a model is a `GenerateV2Request`. */
   readonly model?: undefined;
@@ -109,14 +107,14 @@ export interface Usage {
   readonly promptTokens: number;
   /** Tokens generated. */
   readonly completionTokens: number;
-  /** Those of `promptTokens` that an earlier request had computed. Only v2 tells. */
+  /** How many of `promptTokens` were reused from an earlier request. Only v2. */
   readonly cachedTokens?: number;
-  /** Those of `completionTokens` that a schema or grammar forced. Only v2 tells. */
+  /** How many of `completionTokens` were forced by a schema or grammar. Only v2. */
   readonly forcedTokens?: number;
-  /** Those of `cachedTokens` that were prepared after an earlier answer, in a quiet moment. Only v2 tells. */
+  /** How many of `cachedTokens` were prepared while idle after an earlier answer. Only v2. */
   readonly preparedTokens?: number;
-  /** Tokens that were guessed ahead of the model. Only v2 tells. */
+  /** Tokens drafted for speculative decoding. Only v2. */
   readonly draftedTokens?: number;
-  /** How many of `draftedTokens` were what the model chose. Only v2 tells. */
+  /** How many of `draftedTokens` the model accepted. Only v2. */
   readonly acceptedTokens?: number;
 }

@@ -1,4 +1,4 @@
-/** An answer as callers see it: its events, its result, and the running request. */
+/** An answer in the public interface: its events, its result, and the running request. */
 import type { V2StopReason } from "./protocol/mod.ts";
 import type { Tool, ToolUse } from "./blocks.ts";
 import type { Usage } from "./generation.ts";
@@ -22,12 +22,12 @@ export interface TextEvent {
   readonly type: "text";
   /** The piece; whole characters. */
   readonly text: string;
-  /** The tokens that begin in it, where the request asks for them. */
+  /** The tokens that begin in it, if requested. */
   readonly logprobs?: readonly TokenLogprob[];
 }
 
 /**
- * How likely the model found a token.
+ * The probability of a token.
  *
  * @category Generation
  *
@@ -41,18 +41,18 @@ export interface TextEvent {
  * ```
  */
 export interface TokenProbability {
-  /** The token's text; bytes that are no whole character as U+FFFD. */
+  /** The token's text; incomplete characters as U+FFFD. */
   readonly token: string;
-  /** Its id; absent where a remote server does not tell it. */
+  /** Its id; absent if a remote server does not report it. */
   readonly tokenId?: number;
   /** The bytes of its text. */
   readonly bytes: readonly number[];
-  /** Natural logarithm of its probability, as the model has it before sampling. */
+  /** Natural logarithm of its probability before sampling. */
   readonly logprob: number;
 }
 
 /**
- * A token of the answer's text, and what might have stood in its place.
+ * A token of the answer's text, and its alternatives.
  *
  * @category Generation
  *
@@ -66,7 +66,7 @@ export interface TokenProbability {
  * ```
  */
 export interface TokenLogprob extends TokenProbability {
-  /** The likeliest tokens in its place, the likeliest first; as many as were asked for. */
+  /** The most likely tokens at its position, the most likely first; as many as requested. */
   readonly top: readonly TokenProbability[];
 }
 
@@ -111,7 +111,7 @@ export interface ThinkingEvent {
 export type StopReason = V2StopReason | (string & Record<never, never>);
 
 /**
- * How long the parts of an answer took, in milliseconds.
+ * Durations of the parts of an answer, in milliseconds.
  *
  * @category Generation
  *
@@ -125,9 +125,9 @@ export type StopReason = V2StopReason | (string & Record<never, never>);
  * ```
  */
 export interface GenerationTimings {
-  /** It waited for its turn. */
+  /** Waiting for a slot. */
   readonly queueMs: number;
-  /** Its prompt was processed, up to the first token. */
+  /** Processing the prompt, up to the first token. */
   readonly promptMs: number;
   /** From the first token to the end. */
   readonly generationMs: number;
@@ -150,19 +150,19 @@ export interface GenerationTimings {
 export interface GenerationResult<Tools extends readonly Tool[] = readonly Tool[]> {
   /** The whole text. */
   readonly text: string;
-  /** The whole reasoning trace, empty where none was asked for. */
+  /** The whole reasoning trace; empty if none was requested. */
   readonly thinking: string;
-  /** The calls, in the order they came. */
+  /** The calls, in order. */
   readonly toolCalls: readonly ToolUse<Tools>[];
   /** Token counts. */
   readonly usage: Usage;
-  /** How long it took; absent where an older daemon does not tell. */
+  /** Durations; absent from older daemons. */
   readonly timings?: GenerationTimings;
-  /** Every token of the text, where the request asks for them. */
+  /** Every token of the text, if requested. */
   readonly logprobs?: readonly TokenLogprob[];
   /** Why it ended. */
   readonly stopReason: StopReason;
-  /** Which backend answered; for diagnosis only. */
+  /** The backend that answered; for diagnosis only. */
   readonly backend: string;
   /** A call was required and did not come before the tokens ran out. */
   readonly toolChoiceUnsatisfied: boolean;
@@ -216,7 +216,7 @@ export type GenerationEvent<Tools extends readonly Tool[] = readonly Tool[]> =
   | DoneEvent<Tools>;
 
 /**
- * Takes the events of one type, see {@linkcode Generation.on}.
+ * A listener for events of one type, see {@linkcode Generation.on}.
  *
  * @category Generation
  *

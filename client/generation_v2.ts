@@ -1,11 +1,11 @@
-/** What generation v2 may be asked: a request of blocks, tools or a schema. */
+/** Requests of generation v2: blocks, tools or a schema. */
 import type { V1Role } from "./protocol/mod.ts";
 import type { Attachment, Block, Message, Tool, ToolChoice } from "./blocks.ts";
 import type { SamplingOptions } from "./generation.ts";
 import type { AnySchema } from "./standard_schema.ts";
 
 /**
- * What a v2 request may say; which of it makes it one is {@linkcode V2Mark}'s.
+ * The fields of a v2 request; {@linkcode V2Mark} are those that make it one.
  *
  * @category Generation
  *
@@ -30,9 +30,9 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
    * a row. Names of control tokens stand for these.
    */
   readonly prompt?: string | readonly (string | number)[] | undefined;
-  /** What the conversation's media blocks refer to; at most 32. */
+  /** The media of the conversation's blocks; at most 32. */
   readonly attachments?: readonly Attachment[] | undefined;
-  /** What the model may call; at most 128. */
+  /** The tools that the model may call; at most 128. */
   readonly tools?: Tools | undefined;
   /** Whether the model may, must or must not call a tool, or which one it must call. Default `auto`. */
   readonly toolChoice?: ToolChoice<Tools[number]["name"]> | undefined;
@@ -40,9 +40,9 @@ export interface GenerateV2Fields<Tools extends readonly Tool[] = readonly Tool[
   readonly schema?: AnySchema | undefined;
   /** `true`: the answer's text is a JSON object, any one. Without `schema`, which says more. */
   readonly json?: boolean | undefined;
-  /** 0 … 20: tell with each text how likely its tokens were, and so many of the likeliest in their places. */
+  /** 0 … 20: report the probabilities of the tokens, and of so many alternatives for each. */
   readonly logprobs?: number | undefined;
-  /** Asks for a reasoning trace. Default `false`: the model is asked not to think. */
+  /** Requests a reasoning trace. Default `false`: the model is told not to think. */
   readonly thinking?: boolean | undefined;
   /** `false`: text and thinking come as one event each, before `done`. Default `true`. */
   readonly stream?: boolean | undefined;
@@ -80,7 +80,7 @@ export type V2Mark =
   | { readonly model: string };
 
 /**
- * What to generate, with blocks, tools, a schema or thinking. What is left out is the daemon's default.
+ * A request with blocks, tools, a schema or thinking. Omitted options have the daemon's defaults.
  *
  * @category Generation
  *
@@ -97,10 +97,10 @@ export type V2Mark =
 export type GenerateV2Request<Tools extends readonly Tool[] = readonly Tool[]> = GenerateV2Fields<Tools> & V2Mark;
 
 /**
- * Decide which surface a request is for.
+ * Choose the surface of a request.
  *
- * @param request What the caller said.
- * @returns Whether only v2 can answer it.
+ * @param request The caller's request.
+ * @returns Whether it needs v2.
  */
 export function isV2(request: GenerateV2Fields | { readonly messages: readonly Message[] }): boolean {
   const { attachments, tools, toolChoice, schema, json, logprobs, thinking, model }: Partial<GenerateV2Fields> =

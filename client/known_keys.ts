@@ -1,10 +1,10 @@
-/** Options that nobody knows are refused: TypeScript finds them, plain JavaScript does not. */
+/** Rejects unknown options: TypeScript reports them, plain JavaScript does not. */
 
 /**
- * Check the names of what the caller said.
+ * Check the names of options.
  *
  * @param what For the message, e.g. `embed`.
- * @param elsewhere Names that belong somewhere else, and where.
+ * @param elsewhere Names that belong in another argument, and which one.
  * @throws {TypeError} If a name is not known.
  */
 export function checkKeys<Options extends object>(

@@ -1,4 +1,4 @@
-/** The model's tokenizer and chat template, as a client asks for them. */
+/** Client of the model's tokenizer and chat template. */
 import type { PromptRequest, TokenizeOptions, TokenizerOptions } from "./tokenizer.ts";
 
 /**

@@ -1,4 +1,4 @@
-/** Answers that are values: generation v2 under a schema, parsed. */
+/** Answers parsed into values: generation v2 with a schema. */
 import type { Attachment, Message } from "./blocks.ts";
 import { ObjectError } from "./errors/answer_errors.ts";
 import type { SamplingOptions } from "./generation.ts";
@@ -8,7 +8,7 @@ import type { JsonSchema } from "./schema.ts";
 import type { AnySchema } from "./standard_schema.ts";
 
 /**
- * What to make a value from. What is left out is the daemon's default.
+ * A request for a value. Omitted options have the daemon's defaults.
  *
  * @category Schemas
  *
@@ -26,14 +26,14 @@ import type { AnySchema } from "./standard_schema.ts";
 export interface ObjectRequest extends SamplingOptions {
   /** The conversation, not empty. */
   readonly messages: readonly Message[];
-  /** What the conversation's media blocks refer to; at most 32. */
+  /** The media of the conversation's blocks; at most 32. */
   readonly attachments?: readonly Attachment[] | undefined;
-  /** Lets the model think first, apart from the value. Default `false`. */
+  /** Lets the model think before it writes the value. Default `false`. */
   readonly thinking?: boolean | undefined;
 }
 
 /**
- * Which value.
+ * The value to generate.
  *
  * @category Schemas
  *
@@ -55,7 +55,7 @@ export interface ObjectOptions<Schema extends AnySchema = JsonSchema> extends Re
 }
 
 /**
- * Read the value out of an answer.
+ * Parse the value of an answer.
  *
  * @throws {ObjectError} If the answer was cut off or is not JSON.
  */

@@ -1,4 +1,4 @@
-/** The names of all options of every call, so that others can be refused; the compiler checks that none is missing. */
+/** The names of all options of every call, to reject unknown ones; the compiler checks that none is missing. */
 import type { GenerateRequest } from "./generation.ts";
 import type { GenerateV2Fields } from "./generation_v2.ts";
 import type { ObjectOptions, ObjectRequest } from "./object.ts";

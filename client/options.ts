@@ -1,4 +1,4 @@
-/** What callers may say, and every default. What comes of it is decided in `endpoints.ts` and `spawn_plan.ts`. */
+/** The options of callers, and their defaults. `endpoints.ts` and `spawn_plan.ts` resolve them. */
 import type { DebugEvent } from "./status.ts";
 import type { SurfaceName } from "./protocol/surfaces.ts";
 
@@ -34,7 +34,7 @@ export type SurfacePaths = { readonly [Name in Exclude<SurfaceName, "infer">]?: 
 export type SurfacePorts = { readonly [Name in Exclude<SurfaceName, "infer">]?: number | undefined };
 
 /**
- * A daemon's TCP endpoint, as a caller names it.
+ * A daemon's TCP endpoint.
  *
  * @category Client
  *
@@ -53,7 +53,7 @@ export interface TcpOptions {
   readonly port?: number | undefined;
   /** The ports of the other surfaces. */
   readonly ports?: SurfacePorts | undefined;
-  /** What the daemon was given as its API key; absent: none is sent. The environment is not asked. */
+  /** The daemon's API key; absent: none is sent. The environment is not read. */
   readonly apiKey?: string | undefined;
 }
 
@@ -95,20 +95,20 @@ export interface ConnectOptions {
    * Default 30 000.
    */
   readonly timeoutMs?: number | undefined;
-  /** Gives up waiting. Once connected it has no effect. */
+  /** Cancels waiting. Has no effect once connected. */
   readonly signal?: AbortSignal | undefined;
   /**
    * How often a request is sent again that failed before its first event, with an error that is `retryable`. The waits
    * double from 250 ms, with jitter. Default 2.
    */
   readonly maxRetries?: number | undefined;
-  /** How long one request may take unless it says otherwise, in milliseconds. Default: for ever. */
+  /** Default timeout of a request, in milliseconds. Default: none. */
   readonly requestTimeoutMs?: number | undefined;
-  /** How many requests of this client are sent at the same time; the others wait in the client. Default 8. */
+  /** Maximum requests of this client sent at the same time; the others wait in the client. Default 8. */
   readonly maxConcurrent?: number | undefined;
   /** Called with everything that happens: requests, retries, connections. It must not throw. */
   readonly debug?: ((event: DebugEvent) => void) | undefined;
-  /** Makes connections in place of `node:net`; not those to the admin socket. */
+  /** Opens connections instead of `node:net`; not those to the admin socket. */
   readonly transport?: OpenTransport | undefined;
 }
 
@@ -134,7 +134,7 @@ export interface SpawnOptions {
   readonly command?: string | undefined;
   /** Its arguments. Default: `serve`. */
   readonly args?: readonly string[] | undefined;
-  /** Variables on top of the environment. */
+  /** Additional environment variables. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /**
    * The file that what it prints is appended to. Default: `inferd.spawn.log` in the default runtime directory, made
@@ -146,7 +146,7 @@ export interface SpawnOptions {
 }
 
 /**
- * Where a daemon's admin socket is.
+ * The location of a daemon's admin socket.
  *
  * @category Client
  *
@@ -167,7 +167,7 @@ export interface AdminOptions {
 }
 
 /**
- * How one call can be given up.
+ * Cancellation of a call.
  *
  * @category Client
  *
@@ -181,12 +181,12 @@ export interface AdminOptions {
  * ```
  */
 export interface CancelOptions {
-  /** Gives up; the call then rejects with the signal's reason. */
+  /** Cancels the call, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * How to follow a daemon.
+ * Options for following a daemon.
  *
  * @category Admin
  *
@@ -203,12 +203,12 @@ export interface CancelOptions {
  * ```
  */
 export interface FollowOptions extends CancelOptions {
-  /** Also tell of each request that comes, runs or ends. Default `false`. */
+  /** Also report each request that arrives, runs or ends. Default `false`. */
   readonly requests?: boolean | undefined;
 }
 
 /**
- * How long one request may take, and how often it is tried.
+ * Timeout and retries of a request.
  *
  * @category Client
  *
@@ -222,9 +222,9 @@ export interface FollowOptions extends CancelOptions {
  * ```
  */
 export interface RequestOptions extends CancelOptions {
-  /** How long the whole answer may take, in milliseconds; then a `TimeoutError` is thrown. Default: the client's. */
+  /** Timeout of the whole answer, in milliseconds; then a `TimeoutError` is thrown. Default: the client's. */
   readonly timeoutMs?: number | undefined;
-  /** How often a request is sent again that failed before its first event. Default: the client's. */
+  /** Maximum retries of a request that failed before its first event. Default: the client's. */
   readonly maxRetries?: number | undefined;
 }
 
@@ -293,7 +293,7 @@ export interface ByteStream {
 }
 
 /**
- * Where a custom transport has to lead.
+ * The target of a custom transport.
  *
  * @category Client
  *
@@ -307,14 +307,14 @@ export interface ByteStream {
 export interface TransportTarget {
   /** The path of a unix socket. */
   readonly path?: string;
-  /** The host, where it is TCP. */
+  /** The host, for TCP. */
   readonly hostname?: string;
-  /** The port, where it is TCP. */
+  /** The port, for TCP. */
   readonly port?: number;
 }
 
 /**
- * Makes a connection in place of `node:net`: through a tunnel, say, or to a test.
+ * Opens a connection instead of `node:net`, for example through a tunnel or to a test.
  *
  * @category Client
  *
@@ -328,7 +328,7 @@ export interface TransportTarget {
 export type OpenTransport = (target: TransportTarget, signal: AbortSignal) => Promise<ByteStream>;
 
 /**
- * How one call that takes its time can be given up.
+ * Timeout and cancellation of a call.
  *
  * @category Client
  *
@@ -342,36 +342,36 @@ export type OpenTransport = (target: TransportTarget, signal: AbortSignal) => Pr
  * ```
  */
 export interface WaitOptions extends CancelOptions {
-  /** How long to wait, in milliseconds; `Infinity` waits for ever. */
+  /** Timeout in milliseconds; `Infinity`: none. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** How long `connect()` and `admin.ready()` wait unless told otherwise, in milliseconds. */
+/** Default timeout of `connect()` and `admin.ready()`, in milliseconds. */
 export const DEFAULT_READY_TIMEOUT_MS = 30_000;
-/** How long one look at the admin socket may take unless told otherwise, in milliseconds. */
+/** Default timeout of a snapshot, in milliseconds. */
 export const DEFAULT_SNAPSHOT_TIMEOUT_MS = 5_000;
-/** How long a daemon that is started may take to give a sign of life unless told otherwise, in milliseconds. */
+/** Default time for a started daemon to show a sign of life, in milliseconds. */
 export const DEFAULT_SPAWN_TIMEOUT_MS = 5_000;
-/** The wait after the first failed attempt, doubled after each further one, in milliseconds. */
+/** Delay after the first failed attempt, doubled after each further one, in milliseconds. */
 export const FIRST_BACKOFF_MS = 100;
-/** The longest wait between two attempts, in milliseconds. */
+/** Maximum delay between two attempts, in milliseconds. */
 export const MOST_BACKOFF_MS = 5_000;
-/** How many connections are kept for later requests; what is over is closed. */
+/** Maximum idle connections kept for later requests. */
 export const MOST_IDLE_CONNECTIONS = 8;
 
-/** How often a request is sent again unless told otherwise. */
+/** Default number of retries. */
 export const DEFAULT_MAX_RETRIES = 2;
-/** How many requests of one client run together unless told otherwise: fewer than a daemon admits. */
+/** Default of concurrent requests of a client: fewer than a daemon admits. */
 export const DEFAULT_MAX_CONCURRENT = 8;
-/** The wait before a request is sent again, doubled for each further time, in milliseconds. */
+/** Delay before the first retry, doubled for each further one, in milliseconds. */
 export const FIRST_RETRY_MS = 250;
 
 /**
  * Check a count.
  *
  * @param name The option.
- * @param value What the caller said.
- * @param least The least it may be.
+ * @param value Its value.
+ * @param least Its minimum.
  * @throws {RangeError} If it is less, or not a whole number; `Infinity` is allowed.
  */
 export function checkCount(name: string, value: number, least: number): void {
@@ -382,7 +382,7 @@ export function checkCount(name: string, value: number, least: number): void {
 /**
  * Check a timeout.
  *
- * @param timeoutMs What the caller said.
+ * @param timeoutMs The caller's value.
  * @param standard The default.
  * @returns The timeout, in milliseconds.
  * @throws {RangeError} If it is negative or not a number.

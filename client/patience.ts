@@ -1,27 +1,27 @@
-/** Retrying with back-off until a daemon is there, up to a timeout. */
+/** Retries with back-off until a daemon is available, up to a timeout. */
 import { ClientClosedError, InferdError, TimeoutError, withCallerStack } from "./errors/errors.ts";
 import { FIRST_BACKOFF_MS, MOST_BACKOFF_MS } from "./options.ts";
 import { onAbort } from "./signals.ts";
 
-/** The longest time a timer can be set to, in milliseconds; a longer wait is one without end. */
+/** Maximum delay of a timer, in milliseconds; longer waits have no timeout. */
 const MOST_TIMER_MS = 2 ** 31 - 1;
 
-/** How long to wait, and for what. */
+/** Options of a wait. */
 export interface PatienceOptions {
-  /** What is waited for, for the message. */
+  /** The awaited thing, for the message. */
   readonly what: string;
   /** In milliseconds. */
   readonly timeoutMs: number;
-  /** Gives up. */
+  /** Cancels the wait. */
   readonly signal?: AbortSignal | undefined;
-  /** The client is closed that waits; absent: there is none. */
+  /** Aborted when the waiting client is closed; absent without a client. */
   readonly closing?: AbortSignal | undefined;
-  /** Made where the call came in, for the stacks of errors. */
+  /** Created in the call, for the stack traces of errors. */
   readonly call: Error;
 }
 
 /**
- * Do something that may be given up or run out of time.
+ * Run something with a timeout and cancellation.
  *
  * @param act What to do; it has to settle soon after its signal is aborted.
  * @returns What `act` returned.
@@ -52,7 +52,7 @@ export async function within<T>(act: (signal: AbortSignal) => Promise<T>, option
 }
 
 /**
- * Try until it works, with growing waits in between. Only failures that are `retryable` are tried again.
+ * Retry with back-off until it succeeds. Only `retryable` failures are retried.
  *
  * @param attempt What to try; it has to settle soon after its signal is aborted.
  * @param options How long, and for what; with 0 ms there is one attempt, and its failure is thrown as it is.

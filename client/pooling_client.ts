@@ -1,5 +1,6 @@
 /**
- * The one implementation of a client: which surface a request goes to, and the lifetime of what was started through it.
+ * The implementation of a client: chooses the surface of a request, and owns the lifetime of everything started through
+ * it.
  */
 import { type Admin, adminAt } from "./admin.ts";
 import type { Cancellable } from "./answer.ts";
@@ -62,20 +63,20 @@ import {
 import { ActiveToolRun, type ToolTable } from "./tool_run.ts";
 import type { RunToolsOptions, ToolRun } from "./tools.ts";
 
-/** What a client is made of. */
+/** The parts of a client. */
 export interface ClientParts {
-  /** The pools that stand already. */
+  /** Existing pools. */
   readonly pools: Map<SurfaceName, Pool>;
   readonly endpointOf: (surface: SurfaceName) => Endpoint;
   readonly locateAdmin: () => UnixEndpoint;
   readonly hub: StatusHub;
   readonly gate: Gate;
-  /** What a request has that does not say otherwise. */
+  /** Defaults of requests. */
   readonly defaults: { readonly maxRetries: number; readonly timeoutMs: number };
   readonly transport: OpenTransport | undefined;
 }
 
-/** Lends connections to whatever it starts, and keeps track of that. */
+/** Lends connections to the requests it starts, and keeps track of them. */
 export class PoolingClient implements Client {
   readonly endpoint: string;
   readonly admin: Admin;
@@ -283,14 +284,14 @@ export class PoolingClient implements Client {
   }
 }
 
-/** Where options of a call are looked for by mistake. */
+/** Options of a call that are passed in the wrong argument by mistake. */
 const ELSEWHERE = { names: REQUEST_KEYS, place: "the second argument" } as const;
 
 function conversation<Request extends { readonly messages: readonly unknown[] }>(
   request: string | Request,
 ): Request | { readonly messages: readonly [{ readonly role: "user"; readonly content: string }] } {
   if (typeof request === "string") return { messages: [{ role: "user", content: request }] };
-  // Callers without types may try; a later error would not say what is wrong.
+  // Callers without types may omit it; a later error would be unclear.
   if (!Array.isArray(request?.messages)) {
     throw new TypeError('Cannot ask: the request must be a prompt, or an object whose "messages" is an array');
   }

@@ -1,6 +1,4 @@
-/**
- * Embeddings and rerank as callers see them, and on the wire: one request, one frame back.
- */
+/** Embeddings and rerank, in the public interface and on the wire: one request, one response frame. */
 import type { EmbedRequest, EmbedTask, RerankRequest } from "./protocol/mod.ts";
 import type { Codec, Step } from "./wire/exchange.ts";
 import {
@@ -18,7 +16,7 @@ import {
 import type { RequestOptions } from "./options.ts";
 
 /**
- * How to embed.
+ * Options of embeddings.
  *
  * @category Retrieval
  *
@@ -34,12 +32,12 @@ export interface EmbedOptions extends RequestOptions {
   readonly model?: string | undefined;
   /** Truncate every vector to this many dimensions, and normalize it again. Default: the model's. */
   readonly dimensions?: number | undefined;
-  /** What the vectors are for; the daemon puts the model family's words for it before the texts. */
+  /** The purpose of the vectors; the daemon adds the model family's prefix for it to the texts. */
   readonly task?: EmbedTask | undefined;
 }
 
 /**
- * Token counts of a request whose answer has no tokens.
+ * Token counts of a request without generated tokens.
  *
  * @category Retrieval
  *
@@ -53,7 +51,7 @@ export interface EmbedOptions extends RequestOptions {
  * ```
  */
 export interface PromptUsage {
-  /** Tokens of everything that was read. */
+  /** Tokens of the input. */
   readonly promptTokens: number;
 }
 
@@ -80,12 +78,12 @@ export interface EmbedResult {
   readonly model: string;
   /** Token counts. */
   readonly usage: PromptUsage;
-  /** Which backend answered; for diagnosis only. */
+  /** The backend that answered; for diagnosis only. */
   readonly backend: string;
 }
 
 /**
- * How to rerank.
+ * Options of rerank.
  *
  * @category Retrieval
  *
@@ -104,7 +102,7 @@ export interface RerankOptions extends RequestOptions {
 }
 
 /**
- * How well one document fits.
+ * The score of a document.
  *
  * @category Retrieval
  *
@@ -118,7 +116,7 @@ export interface RerankOptions extends RequestOptions {
  * ```
  */
 export interface RankedDocument {
-  /** Which of the request's documents. */
+  /** Its index in the request's documents. */
   readonly index: number;
   /** The model's raw output; higher fits better. Not a probability. */
   readonly score: number;
@@ -127,7 +125,7 @@ export interface RankedDocument {
 }
 
 /**
- * Documents in the order in which they fit a query.
+ * Documents ordered by relevance.
  *
  * @category Retrieval
  *
@@ -147,7 +145,7 @@ export interface RerankResult {
   readonly model: string;
   /** Token counts. */
   readonly usage: PromptUsage;
-  /** Which backend answered; for diagnosis only. */
+  /** The backend that answered; for diagnosis only. */
   readonly backend: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The TypeScript type of what a JSON Schema describes, worked out by the compiler. Nothing is checked at run time: the
- * daemon writes nothing else than the schema allows.
+ * The TypeScript type described by a JSON Schema, computed by the compiler. Nothing is checked at run time: the
+ * daemon's output always matches the schema.
  */
 
 /**

@@ -1,6 +1,5 @@
 /**
- * Listening to signals that many requests share. Node warns of a leak when a signal has more than ten listeners, so each
- * signal gets one from here, which calls the others.
+ * Shares one listener among many requests with the same signal: Node warns of a leak when a signal has more than ten.
  */
 
 const LISTENERS = new WeakMap<AbortSignal, Set<() => void>>();
@@ -10,7 +9,7 @@ const LISTENERS = new WeakMap<AbortSignal, Set<() => void>>();
  *
  * @param signal The signal; absent: nothing is ever called.
  * @param listener Called once; not for a signal that is aborted already.
- * @returns Takes the listener away again.
+ * @returns Removes the listener.
  */
 export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
   if (signal === undefined || signal.aborted) return () => {};
@@ -33,5 +32,5 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
   };
 }
 
-/** The one listener that each signal has. */
+/** The shared listener of each signal. */
 const CALLS = new WeakMap<AbortSignal, () => void>();

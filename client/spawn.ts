@@ -1,6 +1,6 @@
 /**
- * Starting a daemon where none answers: one starter at a time, whatever the number of processes that want one. What
- * keeps two daemons apart is the daemon's own lock; the one here only keeps many clients from starting many of them.
+ * Starts a daemon if none answers. Only one process at a time starts one: a lock here keeps many clients from starting
+ * many daemons; that two never run is ensured by the daemon's own lock.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import {
@@ -22,26 +22,26 @@ import type { SpawnPlan } from "./spawn_plan.ts";
 import { pause } from "./patience.ts";
 import { Transport } from "./wire/transport.ts";
 
-/** How often it is looked whether a daemon answers, in milliseconds. */
+/** Interval of checks whether a daemon answers, in milliseconds. */
 const POLL_MS = 100;
-/** How much later than those who wait for it whoever starts a daemon may have begun, in milliseconds. */
+/** How much later than the waiting processes the starting one may have begun, in milliseconds. */
 const WAITER_GRACE_MS = 1_000;
-/** How long whoever starts a daemon may hold the lock beyond the time that takes, in milliseconds. */
+/** How long the starting process may hold the lock beyond the timeout of the start, in milliseconds. */
 const LOCK_GRACE_MS = 25_000;
-/** How old a lock file may get that does not say whose it is, in milliseconds. */
+/** Maximum age of a lock file without an owner in it, in milliseconds. */
 const UNREADABLE_LOCK_MS = 30_000;
-/** How much of a daemon's output an error repeats: lines, and bytes of them. */
+/** How much of a daemon's output an error quotes: lines, and bytes of them. */
 const OUTPUT_LINES = 20;
 const OUTPUT_BYTES = 8 * 1024;
 
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
-/** Where a daemon shows that it lives. */
+/** The sockets by which a started daemon is recognized. */
 export interface SpawnEndpoints {
-  /** The socket that is to be connected to. */
+  /** The socket to connect to. */
   readonly ready: UnixEndpoint;
-  /** The socket that stands from the first moment on. */
+  /** The socket that exists from the start. */
   readonly admin: UnixEndpoint;
 }
 
@@ -108,7 +108,7 @@ async function start(
 class StartedDaemon {
   readonly #plan: SpawnPlan;
   readonly #child: ChildProcess;
-  /** Where its output begins in the log. */
+  /** The offset of its output in the log. */
   readonly #logStart: number;
   #end: string | undefined;
   /** `null` where it was ended by a signal, still runs, or never ran: Node's own `exitCode` is negative then. */
@@ -140,7 +140,7 @@ class StartedDaemon {
       this.#exitCode = code;
       this.#end ??= signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
     });
-    // In Deno one that never ran cannot be let go.
+    // In Deno a process that never ran cannot be unreferenced.
     if (this.#child.pid !== undefined) this.#child.unref();
   }
 
@@ -170,7 +170,7 @@ class StartedDaemon {
   }
 }
 
-/** A lock file: who made it holds it. One whose holder is gone, or is late, is nobody's. */
+/** A lock file, held by the process that created it. Stale if that process is gone or late. */
 export class StartLock {
   readonly #path: string;
   readonly #id = crypto.randomUUID();
@@ -181,7 +181,7 @@ export class StartLock {
   }
 
   /**
-   * Try to take it.
+   * Try to acquire it.
    *
    * @param forMs For how long at most, in milliseconds.
    * @returns Whether it is ours.
@@ -195,7 +195,7 @@ export class StartLock {
     return create(this.#path, content);
   }
 
-  /** Give it back, if it is still ours. */
+  /** Release it, if it is still ours. */
   release(): void {
     if (read(this.#path)?.id === this.#id) rmSync(this.#path, { force: true });
   }
@@ -242,7 +242,7 @@ function create(path: string, content: string): boolean {
   }
 }
 
-/** Whose a lock is; undefined where it is gone, or not written yet. */
+/** The holder of a lock; undefined if it is gone, or not written yet. */
 function read(path: string): { readonly pid: number; readonly id: unknown; readonly until: number } | undefined {
   try {
     const { pid, id, until } = JSON.parse(readFileSync(path, "utf8"));
@@ -327,7 +327,7 @@ async function isAlive({ ready, admin }: SpawnEndpoints, signal: AbortSignal): P
 }
 
 /**
- * Look whether something listens.
+ * Check whether something listens.
  *
  * @throws {ConnectError} If there is something that no waiting mends.
  */

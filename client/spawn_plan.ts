@@ -1,32 +1,32 @@
-/** How a daemon is started: merges what the caller said with the environment. Starting it is `spawn.ts`'s. */
+/** Resolves how to start a daemon from options and environment. `spawn.ts` starts it. */
 import { type ProcessFacts, thisProcess } from "./endpoints.ts";
 import { type ConnectOptions, DEFAULT_SPAWN_TIMEOUT_MS, type SurfacePaths, timeoutOr } from "./options.ts";
 import { runtimeDirectory } from "./paths.ts";
 import { SURFACES, UNIX_SURFACES } from "./protocol/surfaces.ts";
 
-/** How a daemon is started, decided. */
+/** How to start a daemon. */
 export interface SpawnPlan {
   /** The program. */
   readonly command: string;
   /** Its arguments. */
   readonly args: readonly string[];
-  /** Variables on top of the environment. */
+  /** Additional environment variables. */
   readonly env: Readonly<Record<string, string>>;
-  /** Where what it prints goes. */
+  /** The file for its output. */
   readonly logPath: string;
-  /** Whether the log is ours, and made anew. */
+  /** Whether the log is the default one, and truncated. */
   readonly ownLog: boolean;
-  /** Held by whoever starts a daemon. */
+  /** The lock held while a daemon is started. */
   readonly lockPath: string;
-  /** The folder of the lock, and whose it has to be; `null` where there are no user ids. */
+  /** The folder of the lock, and its required owner; `null` without user ids. */
   readonly runtimeDir: string;
   readonly uid: number | null;
-  /** How long a sign of life may take, in milliseconds. */
+  /** Time for a sign of life, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 /**
- * Decide how a daemon is started.
+ * Resolve how to start a daemon.
  *
  * @throws {TypeError} If the command is empty.
  * @throws {RangeError} If the timeout is negative or not a number.
@@ -49,7 +49,7 @@ export function spawnPlan(options: ConnectOptions, facts: ProcessFacts = thisPro
   };
 }
 
-/** Where a daemon has to put its sockets so that they are where the caller looks for them. */
+/** Variables for a daemon so that its sockets are where the caller expects them. */
 function socketVariables({ path, paths, adminPath }: ConnectOptions): Record<string, string> {
   const variables: Record<string, string> = {};
   const say = (variable: string, place: string | undefined): void => {

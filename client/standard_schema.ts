@@ -1,5 +1,5 @@
 /**
- * Schemas of other libraries: whatever follows Standard Schema (https://standardschema.dev) and can say itself in JSON
+ * Schemas of other libraries that follow Standard Schema (https://standardschema.dev) and can be converted to JSON
  * Schema. Typed here, so that no library is needed.
  */
 import type { FromSchema, JsonSchema } from "./schema.ts";
@@ -24,7 +24,7 @@ export interface StandardSchema<Output = unknown> {
   readonly "~standard": {
     /** The version of Standard Schema. */
     readonly version: 1;
-    /** Which library made it. */
+    /** The library that made it. */
     readonly vendor: string;
     /** Checks a value, and may change it. */
     readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>;
@@ -46,12 +46,12 @@ export interface StandardSchema<Output = unknown> {
  * ```
  */
 export interface TypeBoxSchema {
-  /** What TypeBox calls it. */
+  /** TypeBox's name of its kind. */
   readonly "~kind": string;
 }
 
 /**
- * Whatever can say how a value must be.
+ * Any supported schema.
  *
  * @category Schemas
  *
@@ -67,7 +67,7 @@ export interface TypeBoxSchema {
 export type AnySchema = JsonSchema | StandardSchema | TypeBoxSchema;
 
 /**
- * What a schema says of a value.
+ * The result of a validation.
  *
  * @category Schemas
  *
@@ -81,9 +81,9 @@ export type AnySchema = JsonSchema | StandardSchema | TypeBoxSchema;
  * ```
  */
 export interface StandardResult<Output = unknown> {
-  /** The value, where there are no issues. */
+  /** The value, if there are no issues. */
   readonly value?: Output;
-  /** What is wrong with it. */
+  /** The violations. */
   readonly issues?: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[] | undefined;
 }
 
@@ -106,7 +106,7 @@ export type InferSchema<Schema> = Schema extends {
   : Schema extends { readonly static: infer Static; readonly params: unknown[] } ? Static
   : FromSchema<Schema>;
 
-/** What libraries offer beyond Standard Schema. */
+/** Methods of libraries beyond Standard Schema. */
 interface MaybeJson {
   readonly "~standard"?: {
     readonly vendor: string;
@@ -117,11 +117,11 @@ interface MaybeJson {
 }
 
 /**
- * A schema as JSON Schema.
+ * Convert a schema to JSON Schema.
  *
  * @param schema A JSON Schema, or one of another library.
  * @returns The JSON Schema.
- * @throws {TypeError} If the library cannot say it.
+ * @throws {TypeError} If the library cannot express it.
  */
 export function jsonSchemaOf(schema: AnySchema): JsonSchema {
   const { "~standard": standard, toJsonSchema } = schema as MaybeJson;

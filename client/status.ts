@@ -1,8 +1,8 @@
-/** What a client tells about its connections and requests, to `status()` and to the `debug` hook. */
+/** The state of a client's connections and requests, for `status()` and for the `debug` hook. */
 import { interruptible } from "./interruptible.ts";
 
 /**
- * What happens to a client's connections.
+ * An event of a client's connections.
  *
  * @category Client
  *
@@ -17,13 +17,13 @@ import { interruptible } from "./interruptible.ts";
  */
 export type ClientStatus =
   | {
-    /** A connection was made where there was none. */
+    /** The first connection to an endpoint was made. */
     readonly type: "connected";
     /** Where: `unix:<path>` or `tcp:<host>:<port>`. */
     readonly endpoint: string;
   }
   | {
-    /** The daemon ended a connection, or none could be made. */
+    /** The daemon closed a connection, or connecting failed. */
     readonly type: "disconnected";
     /** Where. */
     readonly endpoint: string;
@@ -33,11 +33,11 @@ export type ClientStatus =
     readonly type: "retrying";
     /** The request. */
     readonly id: string;
-    /** How often it was sent. */
+    /** Number of attempts so far. */
     readonly attempt: number;
-    /** How long it waits, in milliseconds. */
+    /** Delay before the next attempt, in milliseconds. */
     readonly delayMs: number;
-    /** What it failed with. */
+    /** The error. */
     readonly error: Error;
   }
   | {
@@ -76,14 +76,14 @@ export type DebugEvent =
     readonly id: string;
     /** How long it took, in milliseconds. */
     readonly ms: number;
-    /** What it failed with, if it did. */
+    /** The error, if it failed. */
     readonly error?: unknown;
   };
 
-/** At most so many are kept for a loop that does not take them; the oldest go. */
+/** Maximum events kept for a slow loop; the oldest are dropped. */
 const MOST_KEPT = 256;
 
-/** Tells whoever follows. */
+/** Distributes status events to followers. */
 export class StatusHub {
   readonly #debug: ((event: DebugEvent) => void) | undefined;
   readonly #followers = new Set<(status: ClientStatus) => void>();
@@ -101,9 +101,9 @@ export class StatusHub {
   }
 
   /**
-   * Tell of a change of a connection.
+   * Report a change of a connection.
    *
-   * @param connected Whether it stands.
+   * @param connected Whether it is connected.
    */
   connection(endpoint: string, connected: boolean): void {
     if (this.#connected.get(endpoint) === connected) return;
@@ -111,7 +111,7 @@ export class StatusHub {
     this.tell({ type: connected ? "connected" : "disconnected", endpoint });
   }
 
-  /** @returns What happens from now on; ends with the client. */
+  /** @returns The events from now on; ends with the client. */
   follow(): AsyncIterator<ClientStatus, void> {
     const kept: ClientStatus[] = [];
     let wake: (() => void) | undefined;

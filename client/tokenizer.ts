@@ -1,6 +1,6 @@
 /**
- * What may be asked of a model's tokenizer and chat template, as callers see it, and on the wire: one request, one frame
- * back, over the socket of generation v2.
+ * Requests to a model's tokenizer and chat template, in the public interface and on the wire: one request, one response
+ * frame, over the socket of generation v2.
  */
 import type { TokenizerRequest, TokenizerType, V2Message } from "./protocol/mod.ts";
 import type { Message, Tool, ToolChoice } from "./blocks.ts";
@@ -10,7 +10,7 @@ import { wireContent, wireTools } from "./wire/frames_v2.ts";
 import type { RequestOptions } from "./options.ts";
 
 /**
- * Whom to ask.
+ * Options of tokenizer requests.
  *
  * @category Tokens
  *
@@ -27,7 +27,7 @@ export interface TokenizerOptions extends RequestOptions {
 }
 
 /**
- * How to make a text tokens.
+ * Options of tokenizing.
  *
  * @category Tokens
  *
@@ -40,14 +40,14 @@ export interface TokenizerOptions extends RequestOptions {
  * ```
  */
 export interface TokenizeOptions extends TokenizerOptions {
-  /** With the tokens that the model wants before and after a text. Default `false`. */
+  /** Add the special tokens that the model expects around a text. Default `false`. */
   readonly addSpecial?: boolean | undefined;
-  /** Names of control tokens in the text stand for these tokens. Default `false`. */
+  /** Parse names of control tokens in the text as these tokens. Default `false`. */
   readonly parseSpecial?: boolean | undefined;
 }
 
 /**
- * A conversation as a prompt is made of it.
+ * A conversation to render as a prompt.
  *
  * @category Tokens
  *
@@ -61,15 +61,15 @@ export interface TokenizeOptions extends TokenizerOptions {
 export interface PromptRequest {
   /** The conversation, not empty. */
   readonly messages: readonly Message[];
-  /** What the model may call; at most 128. */
+  /** The tools that the model may call; at most 128. */
   readonly tools?: readonly Tool[] | undefined;
   /** `none` leaves the tools out of the prompt. Default `auto`. */
   readonly toolChoice?: ToolChoice | undefined;
-  /** Asks for a reasoning trace. Default `false`. */
+  /** Requests a reasoning trace. Default `false`. */
   readonly thinking?: boolean | undefined;
 }
 
-/** The tokens of a text. */
+/** Codec of tokenizing. */
 export function tokenizeCodec(request: string, options: TokenizeOptions): Codec<readonly number[], readonly number[]> {
   const { model, addSpecial, parseSpecial } = options;
   const fields = { model, text: request, add_special: addSpecial, parse_special: parseSpecial };
@@ -80,12 +80,12 @@ export function tokenizeCodec(request: string, options: TokenizeOptions): Codec<
   });
 }
 
-/** The text of tokens. */
+/** Codec of detokenizing. */
 export function detokenizeCodec(tokens: readonly number[], { model }: TokenizerOptions): Codec<string, string> {
   return codec("detokenize", { model, tokens }, (answer) => text(answer, "text"));
 }
 
-/** The bytes of tokens. */
+/** Codec of token bytes. */
 export function piecesCodec(
   tokens: readonly number[],
   { model }: TokenizerOptions,
@@ -98,12 +98,12 @@ export function piecesCodec(
     }));
 }
 
-/** The number of a prompt's tokens. */
+/** Codec of counting a prompt's tokens. */
 export function countCodec(request: PromptRequest, { model }: TokenizerOptions): Codec<number, number> {
   return codec("count", { model, ...conversationFields(request) }, (answer) => number(answer, "input_tokens"));
 }
 
-/** The text of a prompt. */
+/** Codec of rendering a prompt. */
 export function templateCodec(request: PromptRequest, { model }: TokenizerOptions): Codec<string, string> {
   return codec("apply_template", { model, ...conversationFields(request) }, (answer) => text(answer, "text"));
 }

@@ -1,5 +1,5 @@
 /**
- * The tool loop: requests and calls in turn until an answer calls no tool. Every request is a generation of its own;
+ * The tool loop: alternates requests and calls until an answer calls no tool. Every request is a separate generation;
  * the conversation is kept here.
  */
 import type { Block, Message, Tool, ToolResultBlock, ToolUse } from "./blocks.ts";
@@ -20,7 +20,7 @@ import type {
 
 const DEFAULT_MAX_STEPS = 8;
 
-/** What a run needs: its caller, its options, and a way to ask. */
+/** The context of a run: its caller, its options, and how to generate. */
 export interface ToolRunContext extends AnswerContext, RunToolsOptions {
   readonly generate: (request: GenerateV2Fields, signal: AbortSignal) => Generation;
 }
@@ -28,7 +28,7 @@ export interface ToolRunContext extends AnswerContext, RunToolsOptions {
 /** The functions of a run and the definitions that came with them, by name. */
 export type ToolTable = Readonly<Record<string, ToolFunction | ToolDefinition>>;
 
-/** The one implementation of {@linkcode ToolRun}. */
+/** The implementation of {@linkcode ToolRun}. */
 export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implements ToolRun {
   readonly #context: ToolRunContext;
   readonly #maxSteps: number;
@@ -95,7 +95,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
     }
   }
 
-  /** The tools of the request, the definitions among them, and their functions put aside. */
+  /** Collect the tools of the request and of the definitions, and their functions. */
   #offer(declared: readonly Tool[], table: ToolTable): readonly Tool[] {
     const tools = [...declared];
     for (const [name, tool] of Object.entries(table)) {
@@ -122,7 +122,7 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
     return this.#context.generate({ ...this.#request, toolChoice, messages: this.#messages }, this.#cut.signal);
   }
 
-  /** Pass an answer's events on, and add it to the conversation. */
+  /** Forward an answer's events, and append it to the conversation. */
   async *#answer(generation: Generation): AsyncGenerator<ToolRunEvent, DoneEvent, void> {
     const content: Block[] = [];
     for await (const event of generation) {
@@ -143,10 +143,10 @@ export class ActiveToolRun extends Answer<ToolRunEvent, ToolRunResult> implement
     throw new TypeError("Cannot go on: the answer has no end");
   }
 
-  /** Run the functions of one answer's calls together, and add what they say to the conversation. */
+  /** Run the functions of an answer's calls concurrently, and append their results to the conversation. */
   async *#run(calls: readonly ToolUse[]): AsyncGenerator<ToolRunEvent, void, void> {
     const running = calls.map((call) => this.#call(call));
-    // Those after one that ends the run are not waited for.
+    // Later results are not awaited if one ends the run.
     for (const result of running) result.catch(() => {});
     const content: ToolResultBlock[] = [];
     for (const pending of running) {

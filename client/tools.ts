@@ -7,7 +7,7 @@ import type { JsonFields, JsonSchema } from "./schema.ts";
 import type { AnySchema } from "./standard_schema.ts";
 
 /**
- * What a tool's function gets in addition to its arguments.
+ * The context of a tool's function.
  *
  * @category Tools
  *
@@ -86,7 +86,7 @@ type InputOf<One extends Tool, Name> = One extends Tool
  * ```
  */
 export interface ToolDefinition<Schema = JsonSchema> {
-  /** What it does, for the model. */
+  /** The description for the model. */
   readonly description: string;
   /** Schema of its arguments, an object's: JSON Schema, or one of another library. */
   readonly inputSchema: Schema;
@@ -186,7 +186,7 @@ export type DefinedTools<Schemas extends Readonly<Record<string, AnySchema>>> = 
   [Name in keyof Schemas]: {
     /** Unique in the request. */
     readonly name: Name & string;
-    /** What it does, for the model. */
+    /** The description for the model. */
     readonly description: string;
     /** JSON Schema of its arguments. */
     readonly inputSchema: Schemas[Name];
@@ -194,7 +194,7 @@ export type DefinedTools<Schemas extends Readonly<Record<string, AnySchema>>> = 
 }[keyof Schemas][];
 
 /**
- * How to run tools.
+ * Options of a tool loop.
  *
  * @category Tools
  *
@@ -206,9 +206,9 @@ export type DefinedTools<Schemas extends Readonly<Record<string, AnySchema>>> = 
  * ```
  */
 export interface RunToolsOptions extends RequestOptions {
-  /** How many answers there may be, at least 1. Default 8. */
+  /** Maximum number of answers, at least 1. Default 8. */
   readonly maxSteps?: number | undefined;
-  /** What a function throws ends the run, instead of going to the model. Default `false`. */
+  /** Errors of functions end the run instead of going to the model. Default `false`. */
   readonly rethrow?: boolean | undefined;
 }
 
@@ -235,12 +235,12 @@ export interface ToolResultEvent<Tools extends readonly Tool[] = readonly Tool[]
   readonly name: Tools[number]["name"];
   /** The result for the model. */
   readonly text: string;
-  /** What the function threw, if it did. */
+  /** The error thrown by the function, if any. */
   readonly error?: unknown;
 }
 
 /**
- * What a run came to.
+ * The result of a tool loop.
  *
  * @category Tools
  *
@@ -259,13 +259,13 @@ export interface ToolRunResult {
   readonly text: string;
   /** The whole conversation, the last answer and all thoughts included: what the next request continues. */
   readonly messages: readonly Message[];
-  /** How many answers there were. */
+  /** Number of answers. */
   readonly steps: number;
   /** Token counts of all answers together. */
   readonly usage: Usage;
   /** Why the last answer ended. */
   readonly stopReason: StopReason;
-  /** Which backend gave it; for diagnosis only. */
+  /** The backend that gave it; for diagnosis only. */
   readonly backend: string;
 }
 

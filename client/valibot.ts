@@ -1,10 +1,10 @@
 /**
- * Schemas of valibot in JSON Schema. The library itself says them only through a package of its own; what a schema is
- * made of can be read from it without either. Whatever is left out here, `validate` of the schema still checks.
+ * Converts valibot schemas to JSON Schema. The library does so only in a separate package, but its schemas can be
+ * inspected without either. Constraints omitted here are still checked by the schema's `validate`.
  */
 import type { JsonSchema } from "./schema.ts";
 
-/** A schema, or an action of a pipe, as valibot keeps them. */
+/** valibot's representation of a schema or an action of a pipe. */
 interface Node {
   readonly kind: "schema" | "validation" | "transformation" | "metadata";
   readonly type: string;
@@ -13,7 +13,7 @@ interface Node {
 
 type Fields = Record<string, unknown>;
 
-/** Transformations after which a rule still holds for what came in. */
+/** Transformations after which a rule still holds for the input. */
 const NEUTRAL: ReadonlySet<string> = new Set(["readonly", "brand", "flavor", "trim", "trim_start", "trim_end"]);
 
 /** Rules whose requirement is the value of a keyword. */
@@ -27,7 +27,7 @@ const KEYWORDS: Readonly<Record<string, string>> = {
   max_entries: "maxProperties",
 };
 
-/** Rules about how long a text or a list is, and whether they bound it below and above. */
+/** Rules of the length of a text or list, and whether they are lower and upper bounds. */
 const LENGTHS: Readonly<Record<string, readonly [least: boolean, most: boolean]>> = {
   min_length: [true, false],
   max_length: [false, true],
@@ -45,12 +45,12 @@ const FORMATS: Readonly<Record<string, string>> = {
   iso_timestamp: "date-time",
 };
 
-/** Wrappers whose property may be left out, and those that take `null`. */
+/** Wrappers that make a property optional, and those that allow `null`. */
 const OPTIONAL: ReadonlySet<string> = new Set(["optional", "exact_optional", "undefinedable", "nullish"]);
 const NULLABLE: ReadonlySet<string> = new Set(["nullable", "nullish"]);
 
 /**
- * A schema of valibot as JSON Schema: what it takes, not what its transformations make of that.
+ * Convert a schema of valibot to JSON Schema: its input, without transformations.
  *
  * @param schema The schema.
  * @returns The JSON Schema.
@@ -125,7 +125,7 @@ class Reading {
     return (nodes as readonly Node[]).map((node) => this.schema(node));
   }
 
-  /** The rules for the names of a record's properties, where there are any beyond being text. */
+  /** The rules for the names of a record's properties, if there are any. */
   #names(key: Node): Fields {
     const names = this.schema(key);
     return names.type === "string" && Object.keys(names).length === 1 ? {} : { propertyNames: names };
@@ -160,7 +160,7 @@ class Reading {
   }
 }
 
-/** Put what an action says into a schema; what has no counterpart is left to `validate`. */
+/** Add the rule of an action to a schema; rules without a counterpart are left to `validate`. */
 function apply({ type, requirement, ...action }: Node, fields: Fields): void {
   const [least, most] = LENGTHS[type] ?? (type === "non_empty" ? [true, false] : []);
   const keyword = KEYWORDS[type];

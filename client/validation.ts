@@ -1,4 +1,4 @@
-/** Checking what a model wrote with the library that made the schema. */
+/** Validates a model's output with the library that made the schema. */
 import { ObjectError } from "./errors/answer_errors.ts";
 import type { AnySchema, StandardSchema } from "./standard_schema.ts";
 
@@ -7,7 +7,7 @@ import type { AnySchema, StandardSchema } from "./standard_schema.ts";
  *
  * @param schema The schema; a JSON Schema allows everything, because the daemon holds the model to it.
  * @returns The value, as the library returns it.
- * @throws {ObjectError} If the library refuses it.
+ * @throws {ObjectError} If the library rejects it.
  */
 export async function validateWith(schema: AnySchema, value: unknown): Promise<unknown> {
   const { "~standard": standard } = schema as Partial<StandardSchema>;

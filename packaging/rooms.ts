@@ -113,6 +113,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "src/engine/generate": {
     imports: [
+      "client/protocol",
       "src/inference",
       "src/work",
       "src/grammar",
@@ -186,7 +187,9 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
     large: "one connection, from its socket to its frames",
   },
-  "src/admin": { imports: ["client/protocol", "src/inference", "src/log", "src/pipeline", "src/server"] },
+  "src/admin": {
+    imports: ["client/protocol", "src/inference", "src/log", "src/ndjson", "src/pipeline", "src/server"],
+  },
   "src/service": { imports: [] },
   "src/monitor": {
     folders: ["src/monitor/permissions"],
@@ -256,6 +259,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       ...[
         "src/engine/ipc",
         "src/libraries",
+        "src/log",
         "src/monitor",
         "src/processes",
         "src/pulls",

@@ -1,4 +1,4 @@
-/** Answers and runs of tools that came to nothing usable, although the daemon did its part. */
+/** Errors for answers and tool runs that are not usable although the daemon worked. */
 import type { Message } from "../blocks.ts";
 import { InferdError } from "./errors.ts";
 
@@ -24,16 +24,16 @@ import { InferdError } from "./errors.ts";
 export class ObjectError extends InferdError {
   /** Names the class. */
   override readonly name: string = "ObjectError";
-  /** What the model wrote. */
+  /** The text of the model. */
   readonly text: string;
-  /** Why it stopped, e.g. `max_tokens`. */
+  /** The stop reason, e.g. `max_tokens`. */
   readonly stopReason: string;
 
   /**
    * Make one.
    *
    * @param message One sentence for a person.
-   * @param options What the model wrote, why it stopped, and the cause.
+   * @param options The model's text, the stop reason, and the cause.
    */
   constructor(
     message: string,
@@ -46,7 +46,7 @@ export class ObjectError extends InferdError {
 }
 
 /**
- * Why a run of tools cannot go on, with the conversation as far as it came.
+ * A tool loop cannot continue; has the conversation so far.
  *
  * @category Errors
  *
@@ -82,7 +82,7 @@ export abstract class ToolRunError extends InferdError {
 }
 
 /**
- * The model called a tool that there is no function for.
+ * The model called a tool without a function.
  *
  * @category Errors
  *
@@ -98,13 +98,13 @@ export abstract class ToolRunError extends InferdError {
 export class UnknownToolError extends ToolRunError {
   /** Names the class. */
   override readonly name: string = "UnknownToolError";
-  /** What it called. */
+  /** The name of the tool. */
   readonly tool: string;
 
   /**
    * Make one.
    *
-   * @param tool What the model called.
+   * @param tool The name of the tool.
    * @param messages The conversation.
    */
   constructor(tool: string, messages: readonly Message[]) {
@@ -114,7 +114,7 @@ export class UnknownToolError extends ToolRunError {
 }
 
 /**
- * The model still called tools in the last answer it was allowed.
+ * The model still called tools in the last allowed answer.
  *
  * @category Errors
  *
@@ -130,13 +130,13 @@ export class UnknownToolError extends ToolRunError {
 export class StepLimitError extends ToolRunError {
   /** Names the class. */
   override readonly name: string = "StepLimitError";
-  /** How many answers there were. */
+  /** Number of answers. */
   readonly steps: number;
 
   /**
    * Make one.
    *
-   * @param steps How many answers there were.
+   * @param steps Number of answers.
    * @param messages The conversation.
    */
   constructor(steps: number, messages: readonly Message[]) {

@@ -1,6 +1,6 @@
 /**
- * Error frames as classes, and the one place that turns a wire code into a class. Tell them apart by class, or by `code`
- * where a daemon is newer than this client; never by text.
+ * Error frames as classes, and the mapping from wire codes to classes. Distinguish errors by class, or by `code` if a
+ * daemon is newer than this client; never by text.
  */
 import type { EmbedErrorCode, RerankErrorCode, V2ErrorCode } from "../protocol/mod.ts";
 import { InferdError } from "./errors.ts";
@@ -142,7 +142,7 @@ export class InvalidRequestError extends DaemonError {
    * Make one.
    *
    * @param message The daemon's sentence.
-   * @param options `reason`: which case it is, where the daemon says so; the sizes of a prompt that is too long.
+   * @param options `reason`: the specific case, if the daemon reports one; the sizes of a prompt that is too long.
    */
   constructor(
     message: string,
@@ -191,7 +191,7 @@ export class FrameTooLargeError extends DaemonError {
 }
 
 /**
- * `internal`: a bug of the daemon's; its log says more.
+ * `internal`: a bug of the daemon; its log has details.
  *
  * @category Errors
  *
@@ -389,7 +389,7 @@ const CLASSES: Readonly<Record<ErrorCode, new (message: string) => DaemonError>>
 };
 
 /**
- * The error an error frame stands for.
+ * The error of an error frame.
  *
  * @param code The frame's code, known or not.
  * @param message The frame's message.

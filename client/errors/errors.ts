@@ -1,6 +1,6 @@
 /**
- * What the client throws about connections and its own state, one class per condition. Tell errors apart by class, never
- * by text. Error frames are in `daemon_errors.ts`, answers that came to nothing in `answer_errors.ts`.
+ * Errors of connections and of the client's own state, one class per condition. Distinguish errors by class, never by
+ * text. Error frames are in `daemon_errors.ts`, unusable answers in `answer_errors.ts`.
  */
 
 /**
@@ -26,7 +26,7 @@
 export class InferdError extends Error {
   /** Names the class. */
   override readonly name: string = "InferdError";
-  /** Whether the same call may succeed later without being changed. Back off before. */
+  /** Whether the same call may succeed later, unchanged. Back off before retrying. */
   readonly retryable: boolean;
 
   /**
@@ -65,9 +65,9 @@ export class InferdError extends Error {
 export class ConnectError extends InferdError {
   /** Names the class. */
   override readonly name: string = "ConnectError";
-  /** What was tried: `unix:<path>` or `tcp:<host>:<port>`. */
+  /** The endpoint: `unix:<path>` or `tcp:<host>:<port>`. */
   readonly endpoint: string;
-  /** The system's error code, e.g. `ENOENT`, where there is one. */
+  /** The system's error code, e.g. `ENOENT`, if there is one. */
   readonly code: string | undefined;
 
   /**
@@ -126,7 +126,7 @@ export class ConnectionClosedError extends InferdError {
 }
 
 /**
- * What came is not the protocol: another program listens there, or one side has a bug.
+ * The data received violates the protocol: another program listens there, or one side has a bug.
  *
  * @category Errors
  *
@@ -179,7 +179,7 @@ export class TimeoutError extends InferdError {
 }
 
 /**
- * The consumer left the loop before the answer was complete, so there is no result.
+ * The consumer left the loop before the answer was complete.
  *
  * @category Errors
  *
@@ -203,7 +203,7 @@ export class CancelledError extends InferdError {
 }
 
 /**
- * The client was closed, or is draining and takes nothing new.
+ * The client was closed, or is draining.
  *
  * @category Errors
  *
@@ -249,7 +249,7 @@ export class DispatchError extends InferdError {
 }
 
 /**
- * A daemon was to be started and none answers.
+ * Starting a daemon failed.
  *
  * @category Errors
  *
@@ -272,14 +272,14 @@ export class SpawnError extends InferdError {
   override readonly name: string = "SpawnError";
   /** What the daemon's process exited with; `null` where it has not ended, was ended by a signal, or never ran. */
   readonly exitCode: number | null;
-  /** The last lines the daemon printed; `""` where there are none. */
+  /** The last lines of the daemon's output; may be empty. */
   readonly output: string;
 
   /**
    * Make one.
    *
    * @param message One sentence for a person.
-   * @param options What the process exited with, what it printed, and the cause.
+   * @param options The process's exit code, its output, and the cause.
    */
   constructor(
     message: string,
@@ -292,10 +292,10 @@ export class SpawnError extends InferdError {
 }
 
 /**
- * Give an error that was made far from the caller's code the stack of the call.
+ * Give an error created elsewhere the stack trace of the call.
  *
  * @param error Anything; only errors of this client are changed.
- * @param call An error made where the call came in.
+ * @param call An error created in the call.
  * @returns The same error.
  */
 export function withCallerStack<T>(error: T, call: Error): T {

@@ -1,5 +1,5 @@
 /**
- * The admin stream as it stands on the wire.
+ * Wire format of the admin stream.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Dispatch as it stands on the wire: a length, a JSON object, one answer, close.
+ * Wire format of dispatch: a length, a JSON object, one response, close.
  *
  * @module
  */

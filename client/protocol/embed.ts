@@ -1,5 +1,5 @@
 /**
- * Embeddings as they stand on the wire: one request, one frame back.
+ * Wire format of embeddings: one request, one response frame.
  *
  * @module
  */

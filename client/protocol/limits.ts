@@ -1,5 +1,5 @@
 /**
- * The numbers both sides of the wire agree on.
+ * Limits and defaults shared by daemon and client.
  *
  * @module
  */
@@ -37,8 +37,86 @@ export const DEFAULT_MAX_TOKENS: number = 1000;
 /** The temperature where a request does not say. */
 export const DEFAULT_TEMPERATURE: number = 1.0;
 
+/** `top_p` where a request does not say. */
+export const DEFAULT_TOP_P: number = 0.95;
+
+/** `top_k` where a request does not say. */
+export const DEFAULT_TOP_K: number = 64;
+
+/** How many of the last tokens of prompt and answer the penalties look at; llama.cpp's default. */
+export const PENALTY_TOKENS: number = 64;
+
 /** The highest temperature. */
 export const MAX_TEMPERATURE: number = 2;
+
+/** What a number may be. */
+export interface NumberLimits {
+  /** The least. */
+  readonly min: number;
+  /** The most; absent: none is named, and what is more than possible counts as the most that is possible. */
+  readonly max?: number;
+  /** `min` itself is not allowed. */
+  readonly aboveMin?: boolean;
+  /** An integer. */
+  readonly whole?: boolean;
+}
+
+/**
+ * Check a number.
+ *
+ * @param value Any value.
+ * @param limits What it may be.
+ * @returns Whether it is a number within the limits; Infinity never is.
+ */
+export function isWithin(value: unknown, limits: NumberLimits): value is number {
+  const { min, max = Infinity, aboveMin, whole } = limits;
+  return (whole ? Number.isInteger(value) : Number.isFinite(value)) && Number(value) <= max &&
+    (aboveMin ? Number(value) > min : Number(value) >= min);
+}
+
+/**
+ * Say what a number may be.
+ *
+ * @param limits The limits.
+ * @returns For a message, such as `a number from 0 to 2` or `an integer of at least 1`.
+ */
+export function numberText(limits: NumberLimits): string {
+  const { min, max, aboveMin, whole } = limits;
+  const kind = whole ? "an integer" : "a number";
+  if (max === undefined) return `${kind} of at least ${min}`;
+  return aboveMin ? `${kind} above ${min} and at most ${max}` : `${kind} from ${min} to ${max}`;
+}
+
+/** The largest count that native code holds, far above any real one. */
+const MAX_INT32 = 2 ** 31 - 1;
+
+/** What the sampling fields of a request may be. A larger seed than these would be rounded by JSON. */
+export const SAMPLING_LIMITS: Readonly<
+  Record<
+    | "temperature"
+    | "top_p"
+    | "top_k"
+    | "min_p"
+    | "presence_penalty"
+    | "frequency_penalty"
+    | "repeat_penalty"
+    | "logit_bias"
+    | "seed"
+    | "max_tokens",
+    NumberLimits
+  >
+> = {
+  temperature: { min: 0, max: MAX_TEMPERATURE },
+  top_p: { min: 0, max: 1, aboveMin: true },
+  top_k: { min: 0, max: MAX_INT32, whole: true },
+  min_p: { min: 0, max: 1 },
+  presence_penalty: { min: -2, max: 2 },
+  frequency_penalty: { min: -2, max: 2 },
+  repeat_penalty: { min: 0, max: 2, aboveMin: true },
+  logit_bias: { min: -100, max: 100 },
+  seed: { min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER, whole: true },
+  max_tokens: { min: 1, whole: true },
+};
 
 /** The values `image_token_budget` may take. */
 export const IMAGE_TOKEN_BUDGETS: readonly number[] = [70, 140, 280, 560, 1120];

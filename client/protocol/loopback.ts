@@ -1,5 +1,5 @@
 /**
- * What counts as this machine. Resolves nothing.
+ * Whether a host name is this machine. Resolves nothing.
  *
  * @module
  */

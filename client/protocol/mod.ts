@@ -1,5 +1,5 @@
 /**
- * The wire, as types: what daemon and client put on the sockets, each thing once.
+ * The wire format as types, shared by daemon and client.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Rerank as it stands on the wire: one request, one frame back.
+ * Wire format of rerank: one request, one response frame.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The surfaces of a daemon: what each is called, where it is, and which flags and variables move it. Nothing else knows
- * these; daemon, client and command line derive theirs from here.
+ * The surfaces of a daemon: name, location, and the flags and variables that change it. Daemon, client and command line
+ * derive theirs from here.
  *
  * @module
  */
@@ -17,10 +17,22 @@ export interface SocketRow {
   readonly variable: string;
 }
 
+/** What decides which surfaces a backend serves. */
+export interface Abilities {
+  /** It answers generation v2. */
+  readonly v2: boolean;
+  /** It embeds texts. */
+  readonly embed: boolean;
+  /** It ranks documents; older daemons do not say. */
+  readonly rerank?: boolean;
+}
+
 /** A surface for inference: a unix socket and, where it is asked for, a TCP port. */
 export interface SurfaceRow extends SocketRow {
   /** What a backend must be able to do. */
   readonly service: string;
+  /** Whether a backend with these capabilities can. */
+  readonly serves: (backend: Abilities) => boolean;
   /** Where it is on TCP. */
   readonly tcp: {
     /** The port when none is named. */
@@ -37,6 +49,7 @@ export const SURFACES = {
   infer: {
     title: "generation",
     service: "v1",
+    serves: ({ v2, embed, rerank }: Abilities): boolean => v2 || !(embed || rerank),
     socket: "infer",
     flag: "uds",
     variable: "INFERD_UDS",
@@ -45,6 +58,7 @@ export const SURFACES = {
   v2: {
     title: "generation v2",
     service: "v2",
+    serves: ({ v2 }: Abilities): boolean => v2,
     socket: "infer.v2",
     flag: "v2-addr",
     variable: "INFERD_V2_ADDR",
@@ -53,6 +67,7 @@ export const SURFACES = {
   embed: {
     title: "embeddings",
     service: "embed",
+    serves: ({ embed }: Abilities): boolean => embed,
     socket: "infer.embed",
     flag: "embed-addr",
     variable: "INFERD_EMBED_ADDR",
@@ -61,6 +76,7 @@ export const SURFACES = {
   rerank: {
     title: "rerank",
     service: "rerank",
+    serves: ({ rerank = false }: Abilities): boolean => rerank,
     socket: "infer.rerank",
     flag: "rerank-addr",
     variable: "INFERD_RERANK_ADDR",

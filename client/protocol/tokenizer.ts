@@ -1,5 +1,5 @@
 /**
- * What may be asked of a model's tokenizer and chat template, on the socket of generation v2.
+ * Wire format of requests to a model's tokenizer and chat template, on the socket of generation v2.
  *
  * @module
  */

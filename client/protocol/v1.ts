@@ -1,5 +1,5 @@
 /**
- * Generation v1 as it stands on the wire: snake_case, one JSON object a line.
+ * Wire format of generation v1: snake_case, one JSON object per line.
  *
  * @module
  */
@@ -41,23 +41,10 @@ export interface V1Message {
   content: string;
 }
 
-/**
- * A v1 request as a client sends it; the daemon fills in what is left out.
- *
- * @example
- * ```ts
- * import type { V1Request } from "@inferd/client/protocol";
- *
- * const request: V1Request = { id: "1", messages: [{ role: "user", content: "Hi" }], max_tokens: 20 };
- * const line = JSON.stringify(request) + "\n";
- * console.assert(JSON.parse(line).id === "1");
- * ```
- */
-export interface V1Request {
+/** What a request may say on either generation surface besides its messages; the daemon fills in what is left out. */
+export interface GenerationFields {
   /** Echoed on every frame of the answer; `""` when absent. */
   id?: string;
-  /** The conversation, not empty. */
-  messages: V1Message[];
   /** 0 … 2; 0 is greedy. Default 1. */
   temperature?: number;
   /** 0 < x ≤ 1. Default 0.95. */
@@ -66,12 +53,6 @@ export interface V1Request {
   top_k?: number;
   /** At least 1. Default 1000. */
   max_tokens?: number;
-  /** `false`: no `token` frames, the whole text comes in `done`. Default `true`. */
-  stream?: boolean;
-  /** One of 70, 140, 280, 560, 1120; carried, not used. */
-  image_token_budget?: number;
-  /** A GBNF grammar the answer has to follow. */
-  grammar?: string;
   /** Makes the drawing of tokens repeatable; the text as far as the model computes the same probabilities again. */
   seed?: number;
   /** At most 16 strings that end the answer; none of them is ever part of it. */
@@ -86,6 +67,29 @@ export interface V1Request {
   repeat_penalty?: number;
   /** By the id of a token, -100 … 100: added to its logit. At most 1024. */
   logit_bias?: Record<string, number>;
+}
+
+/**
+ * A v1 request as a client sends it; the daemon fills in what is left out.
+ *
+ * @example
+ * ```ts
+ * import type { V1Request } from "@inferd/client/protocol";
+ *
+ * const request: V1Request = { id: "1", messages: [{ role: "user", content: "Hi" }], max_tokens: 20 };
+ * const line = JSON.stringify(request) + "\n";
+ * console.assert(JSON.parse(line).id === "1");
+ * ```
+ */
+export interface V1Request extends GenerationFields {
+  /** The conversation, not empty. */
+  messages: V1Message[];
+  /** `false`: no `token` frames, the whole text comes in `done`. Default `true`. */
+  stream?: boolean;
+  /** One of 70, 140, 280, 560, 1120; carried, not used. */
+  image_token_budget?: number;
+  /** A GBNF grammar the answer has to follow. */
+  grammar?: string;
 }
 
 /** Token counts of one answer. */

@@ -1,9 +1,9 @@
 /**
- * Generation v2 as it stands on the wire: typed blocks, attachments, tools, a reasoning trace, structured output.
+ * Wire format of generation v2: typed blocks, attachments, tools, a reasoning trace, structured output.
  *
  * @module
  */
-import type { InvalidRequestReason, V1ErrorCode, V1Role } from "./v1.ts";
+import type { GenerationFields, InvalidRequestReason, V1ErrorCode, V1Role } from "./v1.ts";
 
 /** Anything a JSON object can hold. */
 export type JsonObject = { [key: string]: unknown };
@@ -147,9 +147,7 @@ export type V2ResponseFormat = {
  * };
  * ```
  */
-export interface V2Request {
-  /** Echoed on every frame of the answer; `""` when absent. */
-  id?: string;
+export interface V2Request extends GenerationFields {
   /** Name of a backend or of a model it serves; no other backend answers. Absent: any, in the operator's order. */
   model?: string;
   /** The conversation; empty, or absent, only with `prompt`. */
@@ -173,30 +171,8 @@ export interface V2Request {
   ignore_eos?: boolean;
   /** Asks for a reasoning trace. Default `false`: the model is asked not to think. */
   thinking?: boolean;
-  /** 0 … 2; 0 is greedy. Default 1. */
-  temperature?: number;
-  /** 0 < x ≤ 1. Default 0.95. */
-  top_p?: number;
-  /** 0 (off) … vocabulary size. Default 64. */
-  top_k?: number;
-  /** At least 1. Default 1000. */
-  max_tokens?: number;
   /** `false`: text and thinking come as one frame each, before `done`. Default `true`. */
   stream?: boolean;
-  /** Makes the drawing of tokens repeatable; the text as far as the model computes the same probabilities again. */
-  seed?: number;
-  /** At most 16 strings that end the answer; none of them is ever part of it. */
-  stop?: string[];
-  /** 0 … 1: tokens less likely than this share of the likeliest one's probability are left out. Default 0, off. */
-  min_p?: number;
-  /** -2 … 2: taken off the logit of every token among the last 64 of prompt and answer. Default 0. */
-  presence_penalty?: number;
-  /** -2 … 2: taken off once for each time the token is there. Default 0. */
-  frequency_penalty?: number;
-  /** 0 < x ≤ 2: divides the logit of every such token; a negative one is multiplied. Default 1, off. */
-  repeat_penalty?: number;
-  /** By the id of a token, -100 … 100: added to its logit. At most 1024. */
-  logit_bias?: Record<string, number>;
   /** 0 … 20: tell with each text how likely its tokens were, and so many of the likeliest in their places. */
   logprobs?: number;
 }

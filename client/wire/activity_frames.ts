@@ -1,20 +1,17 @@
-/**
- * The answers of the admin socket to what is asked there, as they are on the wire.
- */
+/** Parses the admin socket's response frames. */
 import type { DaemonActivity, LiveRequestStatus } from "../activity.ts";
-import { type Fields, isRecord, list, number, parse, record, text, wrong } from "./frames.ts";
+import { type Fields, isRecord, list, number, parse, readQueue, record, text, wrong } from "./frames.ts";
 
 /**
  * Read the answer to `requests`.
  *
- * @returns What it says; `undefined` if it is another frame.
+ * @returns The activity; `undefined` if it is another frame.
  * @throws {ProtocolError} If it is no frame.
  */
 export function readActivity(line: string): DaemonActivity | undefined {
   const frame = parse(line);
   if (frame.type !== "requests") return undefined;
   const totals = record(frame, "totals");
-  const queue = record(frame, "queue");
   return {
     requests: list(frame, "requests").map((entry) => {
       if (!isRecord(entry)) throw wrong(frame, "requests", "a list of objects");
@@ -38,11 +35,11 @@ export function readActivity(line: string): DaemonActivity | undefined {
       };
     }),
     ...(frame.uptime_ms === undefined ? {} : { uptimeMs: number(frame, "uptime_ms") }),
-    queue: { active: number(queue, "active"), waiting: number(queue, "waiting"), depth: number(queue, "depth") },
+    queue: readQueue(record(frame, "queue")),
   };
 }
 
-/** Read what is told of one request. */
+/** Read the status of one request. */
 export function readRequest(entry: Fields): LiveRequestStatus {
   return {
     number: number(entry, "number"),

@@ -8,7 +8,7 @@ import type {
 } from "../admin_events.ts";
 import type { BackendStatus, BreakerStatus } from "../protocol/mod.ts";
 import { readRequest } from "./activity_frames.ts";
-import { type Fields, number, parse, record, text, wrong } from "./frames.ts";
+import { type Fields, number, parse, readQueue, record, text, wrong } from "./frames.ts";
 
 /**
  * Read one line of the admin stream.
@@ -99,7 +99,6 @@ const BREAKER_STATES: readonly BreakerStatus[] = ["closed", "open"];
 const BACKEND_STATES: readonly BackendStatus[] = ["ready", "loading", "asleep", "down"];
 
 function capabilities(frame: Fields): CapabilitiesEvent {
-  const queue = frame.queue === undefined ? undefined : record(frame, "queue");
   const wrong = frame.template_error === undefined ? undefined : record(frame, "template_error");
   const state = BACKEND_STATES.find((known) => known === frame.state);
   const breaker = BREAKER_STATES.find((known) => known === frame.breaker);
@@ -128,9 +127,7 @@ function capabilities(frame: Fields): CapabilitiesEvent {
     ...(wrong === undefined ? {} : {
       templateError: { message: text(wrong, "message"), line: number(wrong, "line"), format: text(wrong, "format") },
     }),
-    ...(queue === undefined ? {} : {
-      queue: { active: number(queue, "active"), waiting: number(queue, "waiting"), depth: number(queue, "depth") },
-    }),
+    ...(frame.queue === undefined ? {} : { queue: readQueue(record(frame, "queue")) }),
   };
 }
 

@@ -1,6 +1,4 @@
-/**
- * One connection to the admin socket: a question and its answer, or what it tells.
- */
+/** One connection to the admin socket: a question and its response, or the stream of events. */
 import type { AdminEvent } from "../admin_events.ts";
 import { endpointName, type UnixEndpoint } from "../endpoints.ts";
 import { ConnectionClosedError, withCallerStack } from "../errors/errors.ts";
@@ -8,7 +6,7 @@ import type { AdminRequest } from "../protocol/mod.ts";
 import { readAdminFrame } from "./admin_frames.ts";
 import { Connection, encodeFrame } from "./connection.ts";
 
-/** What is asked, and how its answer is read. */
+/** A question, and the parser of its answer. */
 export interface Question<T> {
   readonly request: AdminRequest;
   /** `undefined` for a frame that is not the answer. */
@@ -16,7 +14,7 @@ export interface Question<T> {
   readonly signal: AbortSignal;
 }
 
-/** Ask the admin socket something. */
+/** Ask the admin socket a question. */
 export async function ask<T>(endpoint: UnixEndpoint, { request, read, signal }: Question<T>): Promise<T> {
   const connection = await Connection.open(endpoint, signal);
   const close = (): void => connection.close();
@@ -39,16 +37,16 @@ export async function ask<T>(endpoint: UnixEndpoint, { request, read, signal }: 
   }
 }
 
-/** How one connection to the admin socket can be given up, and where its errors come from. */
+/** Cancellation of a connection to the admin socket, and the origin of its errors. */
 export interface FollowOptions {
   readonly signal: AbortSignal;
-  /** Made where the call came in, for the stacks of errors. */
+  /** Created in the call, for the stack traces of errors. */
   readonly call: Error;
-  /** Ask to be told of requests, too. */
+  /** Also follow requests. */
   readonly requests?: boolean;
 }
 
-/** What the admin socket tells, until it ends. */
+/** The frames of the admin socket, until it ends. */
 export async function* follow(endpoint: UnixEndpoint, options: FollowOptions): AsyncGenerator<AdminEvent, void, void> {
   const { signal, call, requests = false } = options;
   let connection: Connection | undefined;

@@ -1,6 +1,6 @@
 /**
- * One connection to a daemon: lines out, lines in. Knows the framing (newline, UTF-8, the frame limit) and nothing of
- * what is in a frame.
+ * One connection to a daemon: lines out, lines in. Handles framing (newline, UTF-8, the frame limit) only; frames are
+ * opaque.
  */
 import { type AuthFrame, MAX_FRAME_BYTES } from "../protocol/mod.ts";
 import { ConnectionClosedError, ProtocolError } from "../errors/errors.ts";
@@ -17,25 +17,25 @@ const NEWLINE = 10;
 export class LineBuffer {
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   readonly #limit: number;
-  /** Whole lines, decoded together; those before `#at` are taken. */
+  /** Complete lines, decoded together; those before `#at` are consumed. */
   #text = "";
   #at = 0;
-  /** The start of a line whose end has not come. */
+  /** The start of an incomplete line. */
   #rest: Uint8Array[] = [];
   #restBytes = 0;
 
-  /** @param limit The most bytes of one line, its newline not counted. */
+  /** @param limit Maximum bytes of one line, without its newline. */
   constructor(limit: number = MAX_FRAME_BYTES) {
     this.#limit = limit;
   }
 
-  /** Whether every byte that came was taken. */
+  /** Whether all received bytes were consumed. */
   get empty(): boolean {
     return this.#restBytes === 0 && this.#at === this.#text.length;
   }
 
   /**
-   * Add what has arrived. The bytes are not kept.
+   * Add received bytes. The chunk is not kept.
    *
    * @param chunk Any bytes, no more of them than the limit.
    * @throws {ProtocolError} If a line is over the limit, or not UTF-8.
@@ -54,7 +54,7 @@ export class LineBuffer {
     if (last + 1 < chunk.length) this.#keep(chunk.slice(last + 1));
   }
 
-  /** The end has come: what is left counts as a line, unless it was cut within a character. */
+  /** End of the stream: the rest counts as a line, unless it was cut within a character. */
   end(): void {
     if (this.#restBytes === 0) return;
     try {
@@ -112,7 +112,7 @@ export class LineBuffer {
   }
 }
 
-/** One connection. Who holds it closes it. */
+/** One connection; its holder closes it. */
 export class Connection {
   /** For messages. */
   readonly name: string;
@@ -144,12 +144,12 @@ export class Connection {
     return connection;
   }
 
-  /** How many bytes have come so far. */
+  /** Number of bytes received so far. */
   get received(): number {
     return this.#received;
   }
 
-  /** Whether everything sent has gone out and everything that came was taken, so that it may serve another request. */
+  /** Whether all data is sent and consumed, so that it can serve another request. */
   get quiet(): boolean {
     return !this.#ended && !this.#closed && this.#unwritten === 0 && this.#lines.empty;
   }
@@ -165,7 +165,7 @@ export class Connection {
     this.#transport.write(bytes).then(() => this.#unwritten--, (error: unknown) => this.#cause ??= error);
   }
 
-  /** @returns The next line, if it is there already. */
+  /** @returns The next line, if it has arrived already. */
   take(): string | undefined {
     return this.#lines.take();
   }
@@ -206,7 +206,7 @@ export class Connection {
     try {
       return parse();
     } catch (error) {
-      // Whole lines are taken before the end is noticed: what is left after it is a line without its newline.
+      // Complete lines are consumed before the end is noticed: the rest is a line without its newline.
       throw this.#ended && error instanceof ProtocolError ? this.closedError() : error;
     }
   }
@@ -229,7 +229,7 @@ export class Connection {
     if (this.#transport instanceof Transport) this.#transport.onEnd = listener;
   }
 
-  /** Close at once; the daemon takes it as a cancel of what it is doing for this connection. */
+  /** Close immediately; the daemon then cancels the request of this connection. */
   close(): void {
     this.#closed = true;
     this.#transport.close();
@@ -244,7 +244,7 @@ function targetOf(endpoint: Endpoint): TransportTarget {
 }
 
 /**
- * One frame as it goes over the wire.
+ * Encode a frame.
  *
  * @returns One line with its newline, as UTF-8.
  */

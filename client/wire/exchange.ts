@@ -1,6 +1,6 @@
 /**
- * One request and its answer over a connection, for every surface. Decides when a connection may be used again and when
- * a request may be sent a second time; what is in a frame is its codec's.
+ * One request and its answer over a connection, for every surface. Decides when a connection may be reused and when a
+ * request may be sent again; its codec handles the frames.
  */
 import { MAX_FRAME_BYTES } from "../protocol/mod.ts";
 import { Answer, type AnswerContext } from "../answer.ts";
@@ -13,57 +13,57 @@ import { pause } from "../patience.ts";
 import type { StatusHub } from "../status.ts";
 import type { Lease, Pool } from "./pool.ts";
 
-/** An error frame, read. `ours` is false where the daemon could not tell which request it answers. */
+/** A parsed error frame. `ours` is false if the daemon could not identify the request. */
 export interface Failure {
   readonly type: "error";
   readonly error: DaemonError;
   readonly ours: boolean;
 }
 
-/** What a frame of an answer means: one event more, the last event and the result, or a failure. */
+/** The meaning of a frame: an event, the last event and the result, or a failure. */
 export type Step<Event, Result> =
   | { readonly type: "event"; readonly event: Event }
   | { readonly type: "end"; readonly event: Event; readonly result: Result }
   | Failure;
 
-/** What a surface makes of one request and the lines of its answer. */
+/** A surface's encoding of one request and parser of its answer. */
 export interface Codec<Event, Result> {
-  /** Under which name the request is answered. */
+  /** The id of the request. */
   readonly id: string;
   /** The request, as JSON. */
   readonly frame: unknown;
   /**
    * Read one line of the answer, in order.
    *
-   * @returns What it means, or `undefined` for a frame that is not known.
+   * @returns Its meaning, or `undefined` for an unknown frame.
    * @throws {ProtocolError} If it is no frame of the surface, or belongs to another request.
    */
   read(line: string): Step<Event, Result> | undefined;
 }
 
-/** What a running request needs. */
+/** The context of a running request. */
 export interface ExchangeContext extends AnswerContext {
   readonly pool: Pool;
-  /** Lets it through. */
+  /** Limits concurrent requests. */
   readonly gate: Gate;
-  /** Is told what happens. */
+  /** Distributes status events. */
   readonly hub: StatusHub;
 }
 
-/** A request under way. It was sent when this was made. */
+/** A running request; sent by the constructor. */
 export class Exchange<Event, Result> extends Answer<Event, Result> {
   readonly id: string;
   readonly #codec: Codec<Event, Result>;
   readonly #pool: Pool;
   readonly #frame: Uint8Array;
-  /** Gives up connecting. */
+  /** Cancels connecting. */
   readonly #cut = new AbortController();
   readonly #context: ExchangeContext;
-  /** Absent while it waits for others of this client. */
+  /** Absent while it waits for other requests of this client. */
   #sent: Promise<Lease> | undefined;
   #connection: Connection | undefined;
 
-  /** @throws {TypeError} If the request cannot be said in JSON. */
+  /** @throws {TypeError} If the request cannot be encoded in JSON. */
   constructor(codec: Codec<Event, Result>, context: ExchangeContext) {
     super(context);
     this.id = codec.id;
@@ -85,7 +85,7 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
     return sent;
   }
 
-  /** Called for every event that is taken. */
+  /** Called for every event that is consumed. */
   protected notify(_event: Event): void {}
 
   protected override stop(): void {
@@ -128,7 +128,7 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
           const step = connection.read(() => this.#codec.read(line));
           if (step === undefined) continue;
           if (step.type === "error") {
-            // Whatever the daemon could not read, it may answer once more.
+            // The daemon may answer once more for data it could not parse.
             if (step.ours && !(step.error instanceof FrameTooLargeError)) this.#giveBack(connection);
             throw step.error;
           }
@@ -161,15 +161,15 @@ export class Exchange<Event, Result> extends Answer<Event, Result> {
     }
   }
 
-  /** Wait, and forget what was sent. */
+  /** Wait before the next attempt, and discard the lease. */
   async #backOff(attempt: number, error: Error): Promise<void> {
     this.#connection?.close();
     this.#connection = undefined;
     this.#sent = undefined;
-    // Jitter: those that failed together do not come together again.
+    // Jitter: requests that failed together are not retried together.
     const delayMs = Math.round(FIRST_RETRY_MS * 2 ** (attempt - 1) * (0.5 + Math.random()));
     this.#context.hub.tell({ type: "retrying", id: this.id, attempt, delayMs, error });
-    // Whoever cancels it meanwhile is heard by the next attempt.
+    // The next attempt checks for a cancellation meanwhile.
     await pause(delayMs, this.#cut.signal).catch(() => {});
   }
 

@@ -1,16 +1,16 @@
 /**
- * Requests as frames and frames as events: the one place where raw JSON is `unknown`, and where the wire's snake_case
- * becomes camelCase. What a newer daemon may add (fields, frame types, states) is ignored; what contradicts the
- * protocol is a `ProtocolError`.
+ * Requests as frames and frames as events: the one place where raw JSON is `unknown`, and where snake_case becomes
+ * camelCase. Additions of a newer daemon (fields, frame types, states) are ignored; violations of the protocol are a
+ * `ProtocolError`.
  */
-import type { V1Request } from "../protocol/mod.ts";
+import type { QueueStatus, V1Request } from "../protocol/mod.ts";
 import type { Codec, Failure, Step } from "./exchange.ts";
 import type { GenerateRequest, SamplingOptions } from "../generation.ts";
 import type { GenerationEvent, GenerationResult } from "../generation_events.ts";
 import { daemonError } from "../errors/daemon_errors.ts";
 import { ProtocolError } from "../errors/errors.ts";
 
-/** A JSON object, not looked into yet. */
+/** A JSON object, not validated yet. */
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** Generation v1 on the wire. */
@@ -32,10 +32,10 @@ function v1Request(request: GenerateRequest, id: string): V1Request {
   return frame as V1Request;
 }
 
-/** The fields of v1 and v2 about sampling. */
+/** The sampling fields of v1 and v2. */
 type SamplingField = Exclude<keyof V1Request, "id" | "messages" | "stream" | "image_token_budget" | "grammar">;
 
-/** What v1 and v2 have under the same names. */
+/** The fields with the same names in v1 and v2. */
 export function wireSampling(
   options: SamplingOptions,
 ): Pick<{ [Key in keyof Required<V1Request>]: unknown }, SamplingField> {
@@ -81,14 +81,14 @@ function readV1(line: string, id: string): Step<GenerationEvent, GenerationResul
   return readFailure(frame, id);
 }
 
-/** Generation v1's reasons in the words of v2. */
+/** Map v1's stop reasons to v2's. */
 function stopReason(reason: string): string {
   if (reason === "end") return "end_turn";
   return reason === "length" ? "max_tokens" : reason;
 }
 
 /**
- * Read what every surface may answer.
+ * Read a frame that every surface may send.
  *
  * @returns The failure, or `undefined` for a frame type that is not known.
  * @throws {ProtocolError} If it is no frame, or belongs to another request.
@@ -121,19 +121,20 @@ export function parse(line: string): Fields {
   return value;
 }
 
-/**
- * Tell JSON objects from the rest.
- *
- * @returns Whether it is an object.
- */
+/** @throws {ProtocolError} If it is no queue. */
+export function readQueue(queue: Fields): QueueStatus {
+  return { active: number(queue, "active"), waiting: number(queue, "waiting"), depth: number(queue, "depth") };
+}
+
+/** Whether it is a JSON object. */
 export function isRecord(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**
- * Check that a frame is of this request.
+ * Check that a frame belongs to this request.
  *
- * @throws {ProtocolError} If it is another's.
+ * @throws {ProtocolError} If it belongs to another request.
  */
 export function expectId(frame: Fields, id: string): void {
   if (frame.id !== id) {
@@ -169,7 +170,7 @@ export function list(frame: Fields, key: string): readonly unknown[] {
   return value;
 }
 
-/** The error for a field that is not what it has to be. */
+/** The error for a field of the wrong type. */
 export function wrong(frame: Fields, key: string, expected: string): ProtocolError {
   return new ProtocolError(`The daemon sent a frame whose "${key}" is ${shown(frame[key])} and must be ${expected}`);
 }

@@ -28,7 +28,7 @@ import type { GenerateV2Fields } from "../generation_v2.ts";
 
 type V2Step<Tools extends readonly Tool[]> = Step<GenerationEvent<Tools>, GenerationResult<Tools>>;
 
-/** One v2 request, and what of its answer has come. */
+/** A v2 request, and its answer so far. */
 export class V2Codec<Tools extends readonly Tool[]> implements Codec<GenerationEvent<Tools>, GenerationResult<Tools>> {
   readonly id: string;
   readonly frame: V2Request;
@@ -37,7 +37,7 @@ export class V2Codec<Tools extends readonly Tool[]> implements Codec<GenerationE
   readonly #toolCalls: ToolUse<Tools>[] = [];
   #logprobs: TokenLogprob[] | undefined;
 
-  /** @throws {TypeError} If it asks for what v2 does not have. */
+  /** @throws {TypeError} If it uses options that v2 does not have. */
   constructor(request: GenerateV2Fields<Tools>) {
     if (request.json === true && request.schema !== undefined) {
       throw new TypeError('Cannot generate: "schema" says already that the answer is JSON, "json" goes without it');
@@ -163,7 +163,7 @@ function v2Request(request: GenerateV2Fields, id: string): V2Request {
   return frame as V2Request;
 }
 
-/** Tools on the wire. */
+/** Encode tools. */
 export function wireTools(tools: readonly Tool[] | undefined): V2Tool[] | undefined {
   return tools?.map(({ name, description, inputSchema }) => ({
     name,
@@ -172,7 +172,7 @@ export function wireTools(tools: readonly Tool[] | undefined): V2Tool[] | undefi
   }));
 }
 
-/** What was said, on the wire. */
+/** Encode the content of a message. */
 export function wireContent(content: string | readonly Block[]): V2Block[] {
   return typeof content === "string" ? [{ type: "text", text: content }] : content.map(wireBlock);
 }

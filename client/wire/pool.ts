@@ -1,26 +1,26 @@
 /**
- * The connection pool of one client: a request has a connection to itself; a few are kept between requests, because a
- * new one costs a round trip and an accept.
+ * The connection pool of a client: a request has a connection to itself; a few are kept for reuse, because a new one
+ * costs a round trip and an accept.
  */
 import { Connection } from "./connection.ts";
 import { type Endpoint, endpointName } from "../endpoints.ts";
 import { MOST_IDLE_CONNECTIONS, type OpenTransport } from "../options.ts";
 import type { StatusHub } from "../status.ts";
 
-/** A connection on loan. */
+/** A leased connection. */
 export interface Lease {
   readonly connection: Connection;
-  /** It lay idle before, so it may have died unnoticed. */
+  /** Whether it was idle before, so it may have died unnoticed. */
   readonly reused: boolean;
 }
 
-/** What a pool is made of. */
+/** The parts of a pool. */
 export interface PoolParts {
-  /** Is told of connections. */
+  /** Distributes events of connections. */
   readonly hub: StatusHub;
-  /** Makes connections; absent: `node:net` does. */
+  /** Opens connections; absent: `node:net`. */
   readonly transport?: OpenTransport | undefined;
-  /** A connection that stands already. */
+  /** An open connection. */
   readonly first?: Connection;
 }
 
@@ -85,7 +85,7 @@ export class Pool {
     this.#lay(connection);
   }
 
-  /** Close those that are idle now and every one that is given back later. */
+  /** Close idle connections now, and the others when they are released. */
   close(): void {
     this.#closed = true;
     for (const connection of this.#idle.splice(0)) {

@@ -1,12 +1,12 @@
 /**
- * A byte stream to a daemon: the only room of the client that touches a socket. `node:net` serves Deno and Node alike;
- * in Deno it costs a command 5 ms at its start and nothing per token against Deno's own sockets.
+ * A byte stream to a daemon: the only file of the client that uses sockets. `node:net` works in Deno and Node; in Deno
+ * it costs 5 ms at the start of a command and nothing per token compared to Deno's own sockets.
  */
 import { connect, type Socket } from "node:net";
 import { type Endpoint, endpointName, type UnixEndpoint, whyNoDaemon } from "../endpoints.ts";
 import { ConnectError } from "../errors/errors.ts";
 
-/** What a daemon that is still starting, or is starting again, looks like. */
+/** Errors of a daemon that is still starting, or restarting. */
 const TRANSIENT: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "ECONNRESET", "EAGAIN"]);
 
 /** A connected stream of bytes. */
@@ -26,7 +26,7 @@ export class Transport {
       wake();
       this.onEnd?.();
     };
-    // "readable" without "data": what is over the stream's high-water mark (64 KiB at most) is left to the kernel.
+    // "readable" without "data": data beyond the stream's high-water mark (at most 64 KiB) stays in the kernel.
     socket.on("readable", wake).on("end", end).on("close", end).on("error", (error) => {
       this.#error = error;
       wake();
@@ -52,7 +52,7 @@ export class Transport {
         : connect({ host: endpoint.hostname, port: endpoint.port, noDelay: true });
       const transport = new Transport(socket);
       await new Promise<void>((resolve, reject) => socket?.once("connect", resolve).once("error", reject));
-      // It may have been made between the first look and the connection.
+      // It may have been created between the first check and the connection.
       await checkFolder(endpoint);
       signal.throwIfAborted();
       return transport;
@@ -67,7 +67,7 @@ export class Transport {
   }
 
   /**
-   * Take what has arrived. One call at a time.
+   * Read received bytes. One call at a time.
    *
    * @returns At least one byte; `null` at the end.
    */

@@ -5,15 +5,15 @@
 import type { CancelledFrame, QueueStatus, RequestsFrame } from "@inferd/client/protocol";
 import type { LiveRequests } from "../pipeline/live_requests.ts";
 import { isObject } from "../inference/objects.ts";
+import { LineAssembler, splitLines } from "../ndjson/line_assembler.ts";
 
-const NEWLINE = 10;
 const MAX_LINE_BYTES = 1024;
 
-/** Splits bytes into lines; never buffers more than one short line. */
+/** Splits bytes into lines; never buffers more than one short line and one read. */
 export class QuestionReader {
-  readonly #decoder = new TextDecoder();
-  readonly #line = new Uint8Array(MAX_LINE_BYTES);
-  #length = 0;
+  #assembler = new LineAssembler(Infinity);
+  /** The line that is arriving is too long. */
+  #skips = false;
 
   /**
    * Take what has arrived.
@@ -21,19 +21,13 @@ export class QuestionReader {
    * @returns The lines that they complete, without those that are too long.
    */
   push(bytes: Uint8Array): string[] {
-    const lines: string[] = [];
-    for (let at = 0; at < bytes.length;) {
-      const found = bytes.indexOf(NEWLINE, at);
-      const end = found === -1 ? bytes.length : found;
-      const part = bytes.subarray(at, end);
-      if (this.#length + part.length <= MAX_LINE_BYTES) this.#line.set(part, this.#length);
-      this.#length = Math.min(this.#length + part.length, MAX_LINE_BYTES + 1);
-      at = end + 1;
-      if (found === -1) break;
-      if (this.#length <= MAX_LINE_BYTES) lines.push(this.#decoder.decode(this.#line.subarray(0, this.#length)));
-      this.#length = 0;
+    const lines = splitLines(this.#assembler.push(bytes));
+    if (this.#skips && lines.shift() !== undefined) this.#skips = false;
+    if (this.#assembler.violation !== undefined || this.#assembler.heldBytes > MAX_LINE_BYTES) {
+      this.#assembler = new LineAssembler(Infinity);
+      this.#skips = true;
     }
-    return lines;
+    return lines.filter(({ length }) => length <= MAX_LINE_BYTES);
   }
 }
 

@@ -12,7 +12,7 @@ import type { StatusBoard, StatusReader } from "./status.ts";
 
 /** Permission bits of the socket file: its owner only. */
 const SOCKET_MODE = 0o600;
-/** How long readers get to read what is left when the daemon ends. */
+/** Time for readers to read the remaining lines when the daemon exits. */
 const CLOSE_GRACE_MS = 1_000;
 const READ_BYTES = 4096;
 /** Maximum number of readers, counted apart from clients' connections, so that neither can lock out the other. */
@@ -109,7 +109,7 @@ class AdminConnection extends BaseConnection {
     const { conn } = this.base;
     const buffer = new Uint8Array(READ_BYTES);
     const questions = new QuestionReader();
-    // Told until the reader ends: one that has nothing more to say may still listen.
+    // The stream continues: a reader that has closed its sending side may still listen.
     let following: Disposable | undefined;
     reader.ended.addEventListener("abort", () => following?.[Symbol.dispose](), { once: true });
     try {

@@ -17,7 +17,7 @@ import { defined } from "../inference/objects.ts";
 interface Known {
   readonly capabilities: BackendCapabilities;
   readonly state: BackendStatus;
-  /** When it came into this state. */
+  /** When it entered this state. */
   readonly since: number;
   /** The phase of loading, when the state is `loading` while the daemon serves. */
   readonly phase?: LoadPhase;
@@ -75,10 +75,10 @@ export class StatusBoard {
     this.#know(backend, { capabilities, state: "asleep", since: this.#now() });
   }
 
-  /** A known backend is loading and has reached another phase, or come further. Never replaces the snapshot. */
+  /** The loading phase or progress of a known backend changed. Never replaces the snapshot. */
   phase(backend: string, phase: LoadPhase): void {
     const known = this.#known.get(backend);
-    // Amounts of downloads change many times a second and are told by nobody.
+    // Download progress changes many times a second, and is not reported.
     const isNews = known?.phase?.phase !== phase.phase || progressOf(phase) !== undefined;
     if (known?.state === "loading" && isNews) this.#know(backend, { ...known, phase });
   }
@@ -140,7 +140,7 @@ export class StatusBoard {
     this.#tell(toLine({ ...HEAD, status: "reloaded", needs_restart: [...unchanged] }));
   }
 
-  /** Replace the list of backends, in this order; what is known of those that stay is kept. */
+  /** Replace the list of backends, in this order; the state of those that stay is kept. */
   replace(backends: readonly string[]): void {
     const known = backends.map((name) => [name, this.#known.get(name)] as const);
     this.#known.clear();
@@ -244,7 +244,7 @@ export class StatusReader implements Disposable {
     this.#leave = leave;
   }
 
-  /** Fires when nothing follows. */
+  /** Aborted after the last line. */
   get ended(): AbortSignal {
     return this.#end.signal;
   }
@@ -274,7 +274,7 @@ export class StatusReader implements Disposable {
   }
 
   /**
-   * All lines there are, at least one; confirms those taken before.
+   * All pending lines, at least one; confirms those taken before.
    *
    * @returns The lines with their newlines, or `undefined` at the end.
    */
@@ -299,7 +299,7 @@ export class StatusReader implements Disposable {
   }
 }
 
-/** How far weights are loaded, if that is known. */
+/** Progress of loading weights, if known. */
 function progressOf(phase: LoadPhase | undefined): number | undefined {
   return phase?.phase === "mmap" ? phase.progress : undefined;
 }

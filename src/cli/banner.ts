@@ -10,13 +10,6 @@ import type { Daemon } from "../daemon/boot.ts";
 
 type Capabilities = Daemon["capabilities"][number];
 
-/** Which backends serve a surface; one without special capabilities generates text. */
-const SERVES: Readonly<Record<SurfaceName, (backend: Capabilities) => boolean>> = {
-  infer: ({ v2, embed, rerank }) => v2 || !(embed || rerank),
-  v2: ({ v2 }) => v2,
-  embed: ({ embed }) => embed,
-  rerank: ({ rerank }) => rerank === true,
-};
 /** Commands to try, best first. */
 const TRIALS: readonly (readonly [SurfaceName, string])[] = [
   ["v2", "chat"],
@@ -29,7 +22,7 @@ export function bannerOf(
   options: Pick<DaemonOptions, "listen" | "http">,
   backends: readonly Capabilities[],
 ): string {
-  const surfaces = (Object.keys(SURFACES) as SurfaceName[]).filter((name) => backends.some(SERVES[name]));
+  const surfaces = (Object.keys(SURFACES) as SurfaceName[]).filter((name) => backends.some(SURFACES[name].serves));
   const rows: [string, string][] = [
     ...backends.map((backend): [string, string] => ["model", describe(backend)]),
     ...addresses(options, surfaces).map((address): [string, string] => ["listens", address]),

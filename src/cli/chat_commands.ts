@@ -2,10 +2,11 @@
 import { InferdError, type Message } from "@inferd/client";
 import { didYouMean } from "../config/setting/closest.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
+import { errorText } from "../log/error_text.ts";
 import { nameOf, parseCommand } from "./command.ts";
 import type { Conversation } from "./conversation.ts";
 import { GENERATION_FLAGS, readGeneration } from "./generation_flags.ts";
-import { complain, remark } from "./terminal/output.ts";
+import { aligned, complain, remark } from "./terminal/output.ts";
 
 const FILE_MODE = 0o600;
 /** Larger than any saved conversation. */
@@ -143,9 +144,7 @@ export async function obey(line: string, conversation: Conversation): Promise<vo
 }
 
 function help(): string {
-  const rows = Object.values(COMMANDS);
-  const width = Math.max(...rows.map(({ usage }) => usage.length));
-  return rows.map(({ usage, help }) => `${usage.padEnd(width)}  ${help}`).join("\n");
+  return aligned(Object.values(COMMANDS).map(({ usage, help }) => [usage, help])).join("\n");
 }
 
 function noEnv(): undefined {}
@@ -155,7 +154,7 @@ function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file or folder";
   if (error instanceof Deno.errors.PermissionDenied) return "this user may not";
   if (error instanceof Deno.errors.IsADirectory) return "it is a folder";
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }
 
 async function readText(path: string): Promise<string> {

@@ -5,6 +5,7 @@ import { helpOf, type Settings } from "../config/setting/setting.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
 import { typed, typedName } from "../config/setting/typed_command.ts";
 import type { Machine } from "../config/resolve.ts";
+import { aligned } from "./terminal/output.ts";
 
 /** No daemon is running; the program prints the message and exits with 2. */
 export class UnreachableError extends Error {
@@ -157,6 +158,5 @@ export function programHelp(commands: readonly Command[]): string {
 }
 
 function table(rows: readonly (readonly [string, string])[]): string[] {
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+  return aligned(rows).map((line) => `  ${line}`);
 }

@@ -6,7 +6,7 @@ import { configValues, type OriginatedValue } from "../config/origins.ts";
 import { resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
 import { type Command, parseCommand, unknownAction } from "./command.ts";
-import { print } from "./terminal/output.ts";
+import { aligned, print } from "./terminal/output.ts";
 
 const ACTIONS = ["print", "schema"] as const;
 
@@ -51,15 +51,11 @@ function json(config_file: FilePlace, list: readonly OriginatedValue[]): string 
 }
 
 function table({ path, exists }: FilePlace, list: readonly OriginatedValue[]): string {
-  const rows = list.map(({ key, value, origin }) => [key, shown(value), origin] as const);
-  const widths = ([0, 1] as const).map((column) => Math.max(...rows.map((row) => row[column].length)));
   const file = path === null ? "none" : `${path}${exists ? "" : " (there is none)"}`;
   return [
     `${bold("config file")}  ${file}`,
     "",
-    ...rows.map(([key, value, origin]) =>
-      `${bold(key.padEnd(widths[0] ?? 0))}  ${value.padEnd(widths[1] ?? 0)}  ${dim(origin)}`
-    ),
+    ...aligned(list.map(({ key, value, origin }) => [bold(key), shown(value), dim(origin)])),
   ].join("\n");
 }
 

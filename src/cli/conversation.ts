@@ -1,6 +1,5 @@
 /** A conversation with a model: its history, and the answer in progress. */
-import { type Client, InferdError, InvalidRequestError, type Message } from "@inferd/client";
-import type { SamplingFlags } from "./generation_flags.ts";
+import { type Client, InferdError, InvalidRequestError, type Message, type SamplingOptions } from "@inferd/client";
 import { whileAnswering } from "./loading.ts";
 import type { Target } from "./reach.ts";
 import { describe } from "./run_request.ts";
@@ -12,7 +11,7 @@ export interface ConversationOptions {
   /** Where the daemon is. */
   readonly where: Target;
   readonly system: string | undefined;
-  readonly sampling: SamplingFlags;
+  readonly sampling: SamplingOptions;
   readonly thinking: boolean;
   /** The requested model; default: the daemon's first. */
   readonly model: string | undefined;
@@ -32,7 +31,7 @@ export class Conversation {
   readonly #client: Client;
   readonly #options: ConversationOptions;
   #system: string | undefined;
-  #sampling: SamplingFlags;
+  #sampling: SamplingOptions;
   /** The history, without the system message. */
   #messages: Message[] = [];
   #running: AbortController | undefined;
@@ -80,7 +79,7 @@ export class Conversation {
   }
 
   /** Change sampling parameters; `undefined` ones are kept. */
-  sample(change: Partial<SamplingFlags>): void {
+  sample(change: Partial<SamplingOptions>): void {
     const given = Object.entries(change).filter(([, value]) => value !== undefined);
     this.#sampling = { ...this.#sampling, ...Object.fromEntries(given) };
   }

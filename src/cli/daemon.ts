@@ -11,6 +11,7 @@ import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS } from "../config/schema.ts";
 import { type BootScreen, type Daemon, startDaemon } from "../daemon/boot.ts";
 import { LockHeldError } from "../daemon/lock.ts";
+import { errorText } from "../log/error_text.ts";
 import { HttpProcess, monitoredBridges } from "../monitor/http_process.ts";
 import { missingPermissionFlags } from "../monitor/permissions/permissions.ts";
 import { MonitorLink } from "../processes/monitor_link.ts";
@@ -156,7 +157,7 @@ export async function runDaemon(args: readonly string[], machine: Machine): Prom
     const runs = error instanceof LockHeldError
       ? `; "${typed("status")}" shows its state, "${typed("stop")}" ends it`
       : "";
-    complain(`inferd: ${error instanceof Error ? error.message : String(error)}${runs}`);
+    complain(`inferd: ${errorText(error)}${runs}`);
     return 1;
   } finally {
     for (const [signal, handler] of handlers) Deno.removeSignalListener(signal, handler);

@@ -31,7 +31,7 @@ export const embed: Command = {
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env);
-    const dimensions = numberFlag(flags, "dimensions", { least: 1, most: 1_000_000, whole: true });
+    const dimensions = numberFlag(flags, "dimensions", { min: 1, max: 1_000_000, whole: true });
     const task = readTask(flags.strings.task);
     const where = await target(flags, machine.env, "embed");
     const fromStdin = flags.rest.length === 0 || (flags.rest.length === 1 && flags.rest[0] === "-");

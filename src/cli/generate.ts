@@ -4,6 +4,7 @@ import type { ParsedFlags } from "../config/flags.ts";
 import { clientSettings } from "../config/schema.ts";
 import { typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
+import { errorText } from "../log/error_text.ts";
 import { formatOf, HEAD_BYTES } from "../surfaces/media_type.ts";
 import { AnswerPrinter } from "./terminal/answer_printer.ts";
 import { remark, writeText } from "./terminal/output.ts";
@@ -133,7 +134,7 @@ function readBytes(path: string): Uint8Array<ArrayBuffer> {
 function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
   if (error instanceof Deno.errors.PermissionDenied) return "this user may not read it";
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }
 
 /** The prompt: arguments, then files, then stdin: `cat report.txt | inferd generate "Summarize this"`. */

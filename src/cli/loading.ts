@@ -66,7 +66,7 @@ async function follow(
         if (phase !== undefined && !signal.aborted) show(phase);
       }
     } catch {
-      // Not there yet, or not waited for any more; whoever waits says what is wrong.
+      // Not there yet, or no longer waited for; the caller reports errors.
     }
     await delay(RETRY_MS, { signal }).catch(() => {});
   }

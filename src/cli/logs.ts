@@ -32,7 +32,7 @@ export const logs: Command = {
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args.flatMap(longFlags), machine.env, 0);
-    const lines = numberFlag(flags, "lines", { least: 0, most: 1_000_000, whole: true }) ?? DEFAULT_LINES;
+    const lines = numberFlag(flags, "lines", { min: 0, max: 1_000_000, whole: true }) ?? DEFAULT_LINES;
     const options = resolveOptions(flags.values, machine, await loadConfig(flags.values, machine.env));
     const path = join(options.logDir, LOG_FILE);
     const isJson = flags.booleans.has("json");

@@ -1,12 +1,12 @@
 /** `inferd models`: lists the models in the store. */
 import { BUILT_INS } from "../models/built_in.ts";
-import { bold, dim, stripAnsiCode, yellow } from "@std/fmt/colors";
+import { bold, dim, yellow } from "@std/fmt/colors";
 import type { StoreListing } from "../models/store.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { was } from "./gc.ts";
 import { openStore, STORE_EXITS, STORE_SETTINGS, withStore } from "./store.ts";
 import { size } from "./terminal/amounts.ts";
-import { print } from "./terminal/output.ts";
+import { aligned, print } from "./terminal/output.ts";
 import { typed } from "../config/setting/typed_command.ts";
 
 export const models: Command = {
@@ -86,10 +86,5 @@ function toText(root: string, { models, loose, unfinished, broken }: StoreListin
     const builtIn = Object.keys(BUILT_INS).map((name) => `"${name}"`).join(", ");
     return [`${bold(root)} has no models; ${next}. Built in are ${builtIn}`, ...notes].join("\n");
   }
-  const length = (cell: string | undefined): number => stripAnsiCode(cell ?? "").length;
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => length(row[column]))));
-  const lines = rows.map((row) =>
-    row.map((cell, column) => cell + " ".repeat(Math.max(0, (widths[column] ?? 0) - length(cell)))).join("  ").trimEnd()
-  );
-  return [...lines, ...notes].join("\n");
+  return [...aligned(rows), ...notes].join("\n");
 }

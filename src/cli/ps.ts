@@ -4,7 +4,7 @@ import { bold, dim } from "@std/fmt/colors";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { duration, size } from "./terminal/amounts.ts";
-import { columnsOf, print } from "./terminal/output.ts";
+import { aligned, columnsOf, print } from "./terminal/output.ts";
 
 export const ps: Command = {
   name: "ps",
@@ -69,10 +69,7 @@ const HEAD = ["MODEL", "BACKEND", "STATE", "ON", "MEMORY", "CONTEXT", "RUNNING",
  * @returns Lines: a table, or where it would be too wide one line per cell.
  */
 export function listOf(rows: readonly (readonly string[])[], columns: number): string[] {
-  const widths = HEAD.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
-  const lines = [HEAD, ...rows].map(line);
+  const lines = aligned([HEAD, ...rows]);
   if (Math.max(...lines.map(({ length }) => length)) <= columns) {
     return lines.map((one, row) => row > 0 ? one : bold(one));
   }

@@ -5,6 +5,7 @@ import { SETTINGS } from "../config/schema.ts";
 import type { Machine } from "../config/resolve.ts";
 import { typed } from "../config/setting/typed_command.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
+import { errorText } from "../log/error_text.ts";
 import { type Access, parseHeader, readHuggingFaceToken } from "../models/transfer/access.ts";
 import { chooseFile, parseRepository } from "../models/transfer/hub.ts";
 import { type ModelReference, parseReference, urlOfSource } from "../models/transfer/reference.ts";
@@ -175,6 +176,6 @@ function readSha256(text: string): string {
   try {
     return SETTINGS.modelSha256.type.parse(text);
   } catch (error) {
-    throw new UsageError(`--sha256 ${error instanceof Error ? error.message : error}, got ${JSON.stringify(text)}`);
+    throw new UsageError(`--sha256 ${errorText(error)}, got ${JSON.stringify(text)}`);
   }
 }

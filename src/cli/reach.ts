@@ -103,12 +103,14 @@ export async function reach(where: Target, say: (line: string) => void): Promise
   try {
     await whileLoading(where, () => ready(where));
     const { capabilities } = await adminOf(where).snapshot();
-    const [verb, serves] = SERVES[where.infer.surface ?? "infer"];
+    const { surface = "infer" } = where.infer;
     // Otherwise the daemon is ready, and connecting is worth another try.
-    if (!capabilities.some(serves)) {
+    if (!capabilities.some(SURFACES[surface].serves)) {
       const models = capabilities.map(({ backend, model }) => `"${model ?? backend}"`).join(", ");
       throw new UnreachableError(
-        `The daemon has no backend that ${verb}, only ${models}. Add a model that does to "backends" in its ` +
+        `The daemon has no backend that ${
+          VERBS[surface]
+        }, only ${models}. Add a model that does to "backends" in its ` +
           `configuration file; "${typed("models")}" lists those that are here`,
       );
     }
@@ -132,19 +134,22 @@ async function ready(where: Target): Promise<void> {
 
 /** @throws {UnreachableError} If all that could serve the request are down. */
 function mustRun(where: Target, { capabilities }: { readonly capabilities: readonly Capabilities[] }): void {
-  const [verb, serves] = SERVES[where.infer.surface ?? "infer"];
+  const { surface = "infer" } = where.infer;
+  const { serves } = SURFACES[surface];
   const able = capabilities.some(serves) ? capabilities.filter(serves) : capabilities;
   if (able.length === 0 || able.some(({ state }) => state !== "down")) return;
   const names = able.map(({ backend }) => `"${backend}"`).join(", ");
-  throw new UnreachableError(`No backend that ${verb} is running: ${names} is down; "${typed("logs")}" says why`);
+  throw new UnreachableError(
+    `No backend that ${VERBS[surface]} is running: ${names} is down; "${typed("logs")}" says why`,
+  );
 }
 
-/** The capability a surface requires of a backend. */
-const SERVES: Readonly<Record<SurfaceName, readonly [string, (capabilities: Capabilities) => boolean]>> = {
-  infer: ["generates", ({ v2, embed, rerank }) => v2 || !(embed || rerank)],
-  v2: ["speaks generation v2", ({ v2 }) => v2],
-  embed: ["embeds", ({ embed }) => embed],
-  rerank: ["reranks", ({ rerank }) => rerank === true],
+/** What a backend does that serves a surface. */
+const VERBS: Readonly<Record<SurfaceName, string>> = {
+  infer: "generates",
+  v2: "speaks generation v2",
+  embed: "embeds",
+  rerank: "reranks",
 };
 
 /**
@@ -158,7 +163,7 @@ const SERVES: Readonly<Record<SurfaceName, readonly [string, (capabilities: Capa
 export async function mustServe(client: Client, name: string, surface: SurfaceName): Promise<void> {
   let served;
   try {
-    served = (await client.models()).filter(SERVES[surface][1]);
+    served = (await client.models()).filter(SURFACES[surface].serves);
   } catch (error) {
     if (error instanceof InferdError) return; // Over TCP nobody lists them; the request will tell.
     throw error;

@@ -21,7 +21,7 @@ export const rerank: Command = {
 
   async run(args, { machine }): Promise<number> {
     const flags = parseCommand(this, args, machine.env);
-    const topN = numberFlag(flags, "top-n", { least: 1, most: 1_000_000, whole: true });
+    const topN = numberFlag(flags, "top-n", { min: 1, max: 1_000_000, whole: true });
     const [query, ...words] = flags.rest;
     if (query === undefined || query.trim() === "") {
       throw new UsageError(`The query is empty: give it as in "${typed("rerank QUERY DOCUMENT...")}"`);

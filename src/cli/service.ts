@@ -9,6 +9,7 @@ import { settingFlags, valueAt } from "../config/merge.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import { SERVE_SETTINGS, SETTINGS } from "../config/schema.ts";
 import { UsageError } from "../config/setting/usage_error.ts";
+import { errorText } from "../log/error_text.ts";
 import { monitorPermissionFlags } from "../monitor/permissions/permissions.ts";
 import { launchdPlist, MARKER, type ServiceSpec, systemdUnit, UnitError } from "../service/units.ts";
 import { type Command, parseCommand, unknownAction } from "./command.ts";
@@ -305,7 +306,7 @@ function readOwn(path: string, force: boolean): string | undefined {
     text = Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new ServiceError(`Cannot read "${path}": ${error instanceof Error ? error.message : error}`);
+    throw new ServiceError(`Cannot read "${path}": ${errorText(error)}`);
   }
   if (force || text.includes(MARKER)) return text;
   throw new ServiceError(`"${path}" was not written by this program; use --force to do it anyway`);
@@ -316,7 +317,7 @@ function makeFolder(path: string, mode: number): void {
     Deno.mkdirSync(path, { recursive: true, mode });
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    throw new ServiceError(`Cannot make "${path}": ${error instanceof Error ? error.message : error}`);
+    throw new ServiceError(`Cannot make "${path}": ${errorText(error)}`);
   }
 }
 

@@ -4,8 +4,8 @@ import { loadConfig } from "../config/load.ts";
 import { pidPathOf } from "../config/sockets.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
 import type { ParsedFlags } from "../config/flags.ts";
+import { errorText } from "../log/error_text.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
-import { textOf } from "./doctor/finding.ts";
 
 /** The daemon could not be signalled; the message is for the user. */
 export class SignalError extends Error {
@@ -41,7 +41,7 @@ export function readPid(path: string): number {
   try {
     text = Deno.readTextFileSync(path).trim();
   } catch (error) {
-    throw new SignalError(`Cannot read "${path}": ${textOf(error)}`);
+    throw new SignalError(`Cannot read "${path}": ${errorText(error)}`);
   }
   if (!/^[1-9]\d{0,9}$/.test(text)) throw new SignalError(`"${path}" does not contain a process id`);
   return Number(text);
@@ -52,6 +52,6 @@ export function signalProcess(pid: number, name: Deno.Signal): void {
   try {
     Deno.kill(pid, name);
   } catch (error) {
-    throw new SignalError(`Cannot signal process ${pid}: ${textOf(error)}`);
+    throw new SignalError(`Cannot signal process ${pid}: ${errorText(error)}`);
   }
 }

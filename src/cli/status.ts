@@ -1,6 +1,7 @@
 /** `inferd status`: prints the daemon's state once. */
 import { delay } from "@std/async";
 import type { Admin, AdminSnapshot, Capabilities, DaemonActivity, StatusEvent } from "@inferd/client";
+import { SURFACES } from "@inferd/client/protocol";
 import { bold, green, yellow } from "@std/fmt/colors";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
@@ -101,11 +102,12 @@ function amountsOf(state: StatusEvent): Amounts | undefined {
 }
 
 /** Services of a backend. */
-function servicesOf({ v2, tools, thinking, vision, audio, embed, rerank }: Capabilities): string {
+function servicesOf(capabilities: Capabilities): string {
+  const { v2, tools, thinking, vision, audio, embed, rerank } = capabilities;
   const extras = Object.entries({ tools, thinking, images: vision, audio }).filter(([, has]) => v2 && has);
   return [
     // A model that only embeds or reranks has no v2; one that does neither generates text.
-    ...v2 || !(embed || rerank) ? ["text", ...extras.map(([name]) => name)] : [],
+    ...SURFACES.infer.serves(capabilities) ? ["text", ...extras.map(([name]) => name)] : [],
     ...embed ? ["embeddings"] : [],
     ...rerank ? ["rerank"] : [],
   ].join(", ");

@@ -6,6 +6,7 @@ import { loadConfig } from "../config/load.ts";
 import type { DaemonOptions } from "../config/options.ts";
 import { pidPathOf } from "../config/sockets.ts";
 import { type Machine, resolveOptions } from "../config/resolve.ts";
+import { openHeld } from "../daemon/lock.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { adminOf, target, unreachable } from "./reach.ts";
 import { readPid, SignalError, signalProcess } from "./signal_daemon.ts";
@@ -54,7 +55,7 @@ async function stopAll(options: DaemonOptions, machine: Machine): Promise<number
   const locks = new Set([options.lockPath, ...[...folders].flatMap(locksIn)]);
   let [stopped, failed] = [0, false];
   for (const lock of locks) {
-    const holder = await holderOf(lock);
+    const holder = exists(lock) ? await openHeld(lock) : undefined;
     if (holder === undefined) continue;
     using file = holder;
     const pid = signal(pidPathOf(lock));
@@ -89,15 +90,6 @@ function exists(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** The lock file, if it is held. */
-async function holderOf(lock: string): Promise<Deno.FsFile | undefined> {
-  if (!exists(lock)) return undefined;
-  const file = await Deno.open(lock, { read: true });
-  if (!await file.tryLock(false)) return file;
-  file.close();
-  return undefined;
 }
 
 /** Signals the process in a pid file to end. Returns its id; failures are reported. */

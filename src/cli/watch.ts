@@ -51,7 +51,7 @@ function human(progress: Progress): (event: AdminEvent) => void {
   const hasBar = isScreen(Deno.stderr);
   const showPhase = showPhases(progress);
   let told = -Infinity;
-  /** Requests that have come, until they are told to wait. */
+  /** Requests that have arrived and are not reported as waiting yet. */
   const coming = new Map<number, ReturnType<typeof setTimeout>>();
   const say = (event: AdminEvent): void => print(`${dim(new Date().toTimeString().slice(0, 8))} ${describe(event)}`);
   return (event) => {
@@ -72,7 +72,7 @@ function human(progress: Progress): (event: AdminEvent) => void {
   };
 }
 
-/** It goes on with the same phase, of which some lines are enough. */
+/** Progress of the same phase, of which a few lines are enough. */
 function isUnderWay(event: AdminEvent): boolean {
   if (!("phase" in event)) return false;
   if ("downloadedBytes" in event) return event.downloadedBytes !== event.totalBytes;

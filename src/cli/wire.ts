@@ -27,30 +27,8 @@ function snakeCase(name: string): string {
 }
 
 /** The phase as the wire has it, which the rest of the program speaks. */
-export function phaseOf(event: LoadingModelEvent | RestartingEvent): LoadPhase {
-  switch (event.phase) {
-    case "download":
-      return {
-        phase: "download",
-        downloaded_bytes: event.downloadedBytes,
-        total_bytes: event.totalBytes,
-        source_url: event.sourceUrl,
-      };
-    case "quarantine":
-      return {
-        phase: "quarantine",
-        path: event.path,
-        expected_sha256: event.expectedSha256,
-        actual_sha256: event.actualSha256,
-        quarantine_path: event.quarantinePath,
-      };
-    case "kv_cache":
-      return { phase: "kv_cache", n_ctx: event.contextTokens };
-    default: {
-      const { phase, path, progress } = event;
-      return phase === "mmap" && progress !== undefined ? { phase, path, progress } : { phase, path };
-    }
-  }
+export function phaseOf({ status: _, ...phase }: LoadingModelEvent | RestartingEvent): LoadPhase {
+  return fieldsOf(phase) as unknown as LoadPhase;
 }
 
 /** What loading a backend on demand is at, of which less is told; undefined where that is too little to show. */

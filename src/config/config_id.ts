@@ -36,7 +36,7 @@
  * configuration has the same `config_id` on every machine.
  */
 import canonicalize from "canonicalize";
-import type { MockScript, Pooling } from "./options.ts";
+import type { MockBackendConfig, OpenAiBackendConfig, Pooling } from "./options.ts";
 
 const RULES_VERSION = 1;
 const PROTOCOL_VERSION = 1;
@@ -53,12 +53,12 @@ export type IdentifiedBackend =
     readonly parallel: number;
     readonly embed: boolean;
     /** Absent: the model's default. */
-    readonly pooling?: Pooling;
+    readonly pooling?: Pooling | undefined;
     /** Settings that change answers, if set, by key. */
     readonly settings?: Readonly<Record<string, unknown>>;
   }
-  | { readonly kind: "openai-compat"; readonly name: string; readonly baseUrl: string; readonly model: string }
-  | { readonly kind: "mock"; readonly name: string; readonly script: MockScript };
+  | Pick<OpenAiBackendConfig, "kind" | "name" | "baseUrl" | "model">
+  | Pick<MockBackendConfig, "kind" | "name" | "script">;
 
 /** The properties of a configuration that affect answers. */
 export interface IdentifiedConfig {

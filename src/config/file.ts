@@ -6,6 +6,7 @@
  * `meta` is for editors: descriptions, and JSON Schema keywords for rules that are checked in code.
  */
 import { z } from "zod";
+import { errorText } from "../log/error_text.ts";
 import { BACKENDS, MODEL_SETTINGS, TABLES } from "./backends/backend_schema.ts";
 import { GROUPS, SETTINGS } from "./schema.ts";
 import {
@@ -165,7 +166,7 @@ export function parseConfigFile(source: string, path: string, tables: Tables = T
   try {
     value = JSON.parse(source);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new UsageError(`Cannot use "${path}": it is not JSON (${reason.replace(/\s+/g, " ")})`);
   }
   const result = configFileSchema(tables).safeParse(value, { error: (issue) => messageOf(issue) });

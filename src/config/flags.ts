@@ -2,7 +2,9 @@
  * Parses command line and environment: flags override environment variables, and an invalid value is reported on one
  * line with what was given and what is allowed.
  */
+import { isWithin, type NumberLimits } from "@inferd/client/protocol";
 import { parseArgs } from "@std/cli/parse-args";
+import { errorText } from "../log/error_text.ts";
 import { type SettingName, SETTINGS, type SettingValues } from "./schema.ts";
 import type { Settings } from "./setting/setting.ts";
 import { didYouMean } from "./setting/closest.ts";
@@ -100,7 +102,7 @@ export function parseFlags(
       values[name] = type.parse(text);
     } catch (error) {
       const shown = secret ? "" : `, got ${JSON.stringify(shorten(text))}`;
-      throw new UsageError(`${source} ${error instanceof Error ? error.message : String(error)}${shown}`);
+      throw new UsageError(`${source} ${errorText(error)}${shown}`);
     }
   }
   const rest = [...parsed._.map(String), ...parsed["--"] ?? []];
@@ -162,19 +164,21 @@ function shorten(text: string): string {
 export function numberFlag(
   flags: ParsedFlags,
   flag: string,
-  range: { least: number; most: number; whole: boolean; above?: boolean },
+  limits: NumberLimits,
 ): number | undefined {
   const text = flags.strings[flag];
   if (text === undefined) return undefined;
   const value = Number(text);
   // Rejects other JavaScript number syntax: "0x10", "1e2", " 3".
-  const fits = /^-?\d+(\.\d+)?$/.test(text) && (range.above ? value > range.least : value >= range.least) &&
-    value <= range.most &&
-    (!range.whole || Number.isSafeInteger(value));
-  if (!fits) {
-    const kind = range.whole ? "a whole number" : "a number";
-    const within = range.above ? `above ${range.least}, at most ${range.most}` : `from ${range.least} to ${range.most}`;
+  if (!/^-?\d+(\.\d+)?$/.test(text) || !isWithin(value, limits)) {
+    const kind = limits.whole ? "a whole number" : "a number";
+    const within = `${limits.aboveMin ? "" : "from "}${limitsText(limits)}`;
     throw new UsageError(`--${flag} must be ${kind} ${within}, got ${JSON.stringify(text)}`);
   }
   return value;
+}
+
+/** For help: `0 to 2`, or `above 0, at most 1`. */
+export function limitsText({ min, max, aboveMin }: NumberLimits): string {
+  return aboveMin ? `above ${min}, at most ${max}` : `${min} to ${max}`;
 }

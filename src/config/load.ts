@@ -1,5 +1,6 @@
 /** Reads configuration from disk: the configuration file, and API keys, which are never in it. */
 import { dirname, join, resolve } from "node:path";
+import { errorText } from "../log/error_text.ts";
 import { readHuggingFaceToken } from "../models/transfer/access.ts";
 import type { Env } from "./flags.ts";
 import { homeDirectory } from "./home.ts";
@@ -115,5 +116,5 @@ function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
   if (error instanceof Deno.errors.NotCapable) return "this process was not given the permission, --allow-read";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }

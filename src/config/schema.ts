@@ -16,6 +16,7 @@ import { DEFAULT_CONTEXT_TOKENS } from "../inference/backend.ts";
 import { ACCELERATOR_SETTINGS } from "../libraries/accelerator.ts";
 import type { LogLevel } from "../log/log.ts";
 import { BUILT_IN_MODEL } from "../models/built_in.ts";
+import { DOWN_LIMIT_MINUTES, LEAST_MEMORY_BUDGET_MIB, TCP_IDLE_SECS } from "./defaults.ts";
 import { mockScript } from "./backends/mock_script.ts";
 import { flagged, inFile, type Places, type Setting, setting, type Settings, type ValueOf } from "./setting/setting.ts";
 import { CALLED_AS_VARIABLE, TASK_VARIABLE } from "./setting/typed_command.ts";
@@ -151,7 +152,7 @@ export const SETTINGS = {
   memoryBudgetMib: setting({
     names: { key: "memory_budget_mib", flag: "memory-budget", env: "INFERD_MEMORY_BUDGET_MIB" },
     type: whole(64, 1_048_576, "MIB"),
-    otherwise: "a quarter of what the daemon may use, at least 256",
+    otherwise: `a quarter of what the daemon may use, at least ${LEAST_MEMORY_BUDGET_MIB}`,
     help: "MiB of requests, unfinished or waiting, that the daemon holds",
   }),
   maxConnections: setting({
@@ -164,7 +165,7 @@ export const SETTINGS = {
   idleTimeoutSecs: setting({
     names: { key: "idle_timeout_secs", flag: "idle-timeout", env: "INFERD_IDLE_TIMEOUT_SECS" },
     type: whole(1, SECONDS_OF_A_DAY, "SECONDS"),
-    otherwise: "3600 on TCP, none on unix sockets",
+    otherwise: `${TCP_IDLE_SECS} on TCP, none on unix sockets`,
     help: "how many seconds a connection may be open without a request",
   }),
   contextTokens: setting({
@@ -247,7 +248,7 @@ export const SETTINGS = {
     type: boolean(),
     bare: "true",
     default: false,
-    help: "end with exit code 1 when nothing can be served for five minutes, for service managers",
+    help: `end with exit code 1 when nothing can be served for ${DOWN_LIMIT_MINUTES} minutes, for service managers`,
     plain: true,
   }),
   logDir: setting({

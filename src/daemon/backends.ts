@@ -5,6 +5,7 @@ import type { LoadedModels } from "../backend/on_demand/loaded_models.ts";
 import { OnDemandBackend, type Room } from "../backend/on_demand/on_demand.ts";
 import { MockBackend } from "../backend/mock.ts";
 import { draftOf } from "../config/backends/draft.ts";
+import { IDLE_UNLOAD_SECS } from "../config/defaults.ts";
 import type { BackendConfig, DaemonOptions } from "../config/options.ts";
 import { regularFileSize } from "../config/load.ts";
 import type { Backend } from "../inference/backend.ts";
@@ -110,9 +111,6 @@ export interface CreateOptions {
   /** Tracks loaded models that share memory; absent: all models are loaded at boot and stay. */
   readonly loaded?: LoadedModels;
 }
-
-/** Default idle time after which a model loaded on demand is unloaded. */
-const IDLE_UNLOAD_SECS = 300;
 
 /** Whether any model may be unloaded, so that loaded models must be tracked. */
 export function loadsOnDemand(configs: readonly BackendConfig[]): boolean {

@@ -12,6 +12,7 @@ import type { Backend } from "../inference/backend.ts";
 import { LibraryFetcher } from "../libraries/fetch/fetcher.ts";
 import type { PackageFile } from "../libraries/packages.ts";
 import { DownloadLog } from "../log/download_log.ts";
+import { errorText } from "../log/error_text.ts";
 import { type ActivityLog, openActivityLog, type OpenLog } from "../log/log.ts";
 import { hashCachePath, keepsHashes } from "../models/file/hash_cache.ts";
 import { ModelHashes } from "../models/file/model_hashes.ts";
@@ -31,7 +32,7 @@ import type { Shared } from "../server/shared.ts";
 import { Admissions } from "./admissions.ts";
 import { LoadedModels } from "../backend/on_demand/loaded_models.ts";
 import type { createBackend } from "./backends.ts";
-import { disposeAll, endDaemon, textOf } from "./drain.ts";
+import { disposeAll, endDaemon } from "./drain.ts";
 import { acquireLock } from "./lock.ts";
 import { makeMembers, type MakeOptions, membersOf } from "./member.ts";
 import { NothingServedError, reload } from "./reload.ts";
@@ -324,7 +325,7 @@ class RunningDaemon implements Daemon {
       log.info("ready", { since_process_start_ms: Math.round(performance.now()) });
       this.#dropPermissions();
     } catch (error) {
-      if (!(error instanceof DrainedError)) log.error("start_failed", { reason: textOf(error) });
+      if (!(error instanceof DrainedError)) log.error("start_failed", { reason: errorText(error) });
       // Do not wait for backends that are still loading.
       this.#booting.abort(error);
       await this.#end();
@@ -372,7 +373,7 @@ class RunningDaemon implements Daemon {
       return true;
     } catch (error) {
       if (signal.aborted) return false;
-      const reason = textOf(error);
+      const reason = errorText(error);
       log.error("reload_failed", { reason });
       board.reloadFailed(reason);
       if (error instanceof NothingServedError) void this.#end(error);

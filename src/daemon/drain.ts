@@ -1,5 +1,6 @@
 /** Shutdown of the daemon, whatever the cause; numbers refer to "Boot and drain" in docs/operations.md. */
 import type { StatusBoard } from "../admin/status.ts";
+import { errorText } from "../log/error_text.ts";
 import type { ActivityLog } from "../log/log.ts";
 
 export interface EndOptions {
@@ -18,7 +19,7 @@ export async function endDaemon({ board, log, built, drain, drainTimeoutSecs, ..
   let { failure } = end;
   // 10 `draining`: no new request, running ones finish in time or are cut
   board.draining();
-  if (failure !== undefined) log.error("failed", { reason: textOf(failure) });
+  if (failure !== undefined) log.error("failed", { reason: errorText(failure) });
   const cut = new AbortController();
   const timer = setTimeout(() => cut.abort(), drainTimeoutSecs * 1000);
   try {
@@ -46,12 +47,8 @@ export async function disposeAll(built: AsyncDisposableStack, failure?: unknown)
   } catch (error) {
     const errors = errorsOf(error);
     if (failure !== undefined) errors.unshift(failure);
-    throw new AggregateError(errors, `Could not clean up: ${errors.map(textOf).join("; ")}`);
+    throw new AggregateError(errors, `Could not clean up: ${errors.map(errorText).join("; ")}`);
   }
-}
-
-export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** In the order in which they were thrown. */

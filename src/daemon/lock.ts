@@ -1,6 +1,6 @@
 /** One daemon per lock file: the lock and the pid file next to it. Owns both files, not their folder. */
 import { pidPathOf } from "../config/sockets.ts";
-import { textOf } from "./drain.ts";
+import { errorText } from "../log/error_text.ts";
 
 const FILE_MODE = 0o600;
 
@@ -63,18 +63,33 @@ function openLock(path: string): Deno.FsFile {
     return file;
   } catch (error) {
     if (error instanceof LockError) throw error;
-    throw new LockError(`Cannot lock "${path}": ${textOf(error)}`, { cause: error });
+    throw new LockError(`Cannot lock "${path}": ${errorText(error)}`, { cause: error });
   }
 }
 
 /** For the message only: the file may be stale, missing or anything else. */
 function holder(pidPath: string): string {
   try {
-    const pid = look(pidPath)?.isFile ? Deno.readTextFileSync(pidPath).trim() : "";
-    return /^\d{1,10}$/.test(pid) ? ` (pid ${pid})` : "";
+    const pid = readPid(pidPath);
+    return pid === undefined ? "" : ` (pid ${pid})`;
   } catch {
     return "";
   }
+}
+
+/** The process id in a pid file, if it contains one. */
+export function readPid(path: string): number | undefined {
+  const text = look(path)?.isFile ? Deno.readTextFileSync(path).trim() : "";
+  return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
+}
+
+/** Open a lock file that another process has locked; undefined if none has. */
+export async function openHeld(path: string): Promise<Deno.FsFile | undefined> {
+  const file = await Deno.open(path, { read: true });
+  // A shared lock, released immediately: an exclusive one could make a daemon's start fail.
+  if (!await file.tryLock(false)) return file;
+  file.close();
+  return undefined;
 }
 
 function writePid(path: string, pid: number): void {
@@ -92,7 +107,7 @@ function writePid(path: string, pid: number): void {
       file.close();
     }
   } catch (error) {
-    throw new LockError(`Cannot write "${path}": ${textOf(error)}`, { cause: error });
+    throw new LockError(`Cannot write "${path}": ${errorText(error)}`, { cause: error });
   }
 }
 
@@ -100,7 +115,7 @@ function look(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** Errors of a daemon that exits because it cannot serve. */
 import type { BackendStatus } from "@inferd/client/protocol";
+import { DOWN_LIMIT_MINUTES } from "../config/defaults.ts";
 import { takesRequests } from "../inference/backend.ts";
 import type { Member } from "./member.ts";
 
@@ -20,9 +21,6 @@ export function timeoutError(members: readonly Member[], secs: number): ReadyTim
   );
 }
 
-/** Default time for which all backends may be down, in milliseconds. */
-const DOWN_LIMIT_MS = 5 * 60_000;
-
 /** Ends the daemon when every backend has been down for a while, so that a service manager restarts it. */
 export class DownLimit implements Disposable {
   readonly #onFailure: (error: unknown) => void;
@@ -30,7 +28,7 @@ export class DownLimit implements Disposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param options `limitMs`: allowed time; default five minutes. */
-  constructor({ onFailure, limitMs = DOWN_LIMIT_MS }: {
+  constructor({ onFailure, limitMs = DOWN_LIMIT_MINUTES * 60_000 }: {
     readonly onFailure: (error: unknown) => void;
     readonly limitMs: number | undefined;
   }) {

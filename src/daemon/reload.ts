@@ -6,9 +6,9 @@
 import type { DaemonOptions } from "../config/options.ts";
 import { toStatus } from "../inference/backend.ts";
 import { NotEnoughMemoryError } from "../inference/errors.ts";
+import { errorText } from "../log/error_text.ts";
 import type { ActivityLog } from "../log/log.ts";
 import { missingForBackends, type PermissionContext } from "../monitor/permissions/permissions.ts";
-import { textOf } from "./drain.ts";
 import { makeMembers, type MakeOptions, type Member, memberKey } from "./member.ts";
 import type { Serving } from "./serving.ts";
 
@@ -172,7 +172,9 @@ async function loadInstead(
     try {
       back = await load(configs, current, reload);
     } catch (again) {
-      throw new NothingServedError(`${textOf(error)}; and the previous backends cannot be reloaded: ${textOf(again)}`);
+      throw new NothingServedError(
+        `${errorText(error)}; and the previous backends cannot be reloaded: ${errorText(again)}`,
+      );
     }
     const members = before.map((member) =>
       gone.includes(member) ? back.find(({ key }) => key === member.key) ?? member : member

@@ -1,5 +1,6 @@
 /** Folder for sockets, lock and pid file: owned by this user and closed to others. Does not own the files in it. */
 import type { DaemonOptions } from "../config/options.ts";
+import { errorText } from "../log/error_text.ts";
 import type { ActivityLog } from "../log/log.ts";
 import { socketsBehindClosedFolders } from "../server/group.ts";
 
@@ -37,7 +38,7 @@ function reason(error: unknown): string {
   }
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (error instanceof Deno.errors.NotCapable) return `Deno was not given the permission: ${error.message}`;
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }
 
 function refusal(path: string, why: string, cause?: unknown): RuntimeDirError {

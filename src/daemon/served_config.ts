@@ -4,6 +4,8 @@
  */
 import { configId, type IdentifiedBackend } from "../config/config_id.ts";
 import type { BackendConfig, LlamaBackendConfig } from "../config/options.ts";
+import { defined } from "../inference/objects.ts";
+import { errorText } from "../log/error_text.ts";
 import type { ActivityLog } from "../log/log.ts";
 import { BUILT_INS, isBuiltIn } from "../models/built_in.ts";
 import { type FileToHash, ModelHashes } from "../models/file/model_hashes.ts";
@@ -127,28 +129,18 @@ export class ServedConfig implements AsyncDisposable {
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#become(false);
-      log.error("config_not_identified", { reason: error instanceof Error ? error.message : String(error) });
+      log.error("config_not_identified", { reason: errorText(error) });
     }
   }
 
   /** Undefined while the model is not loaded. */
   async #describe(backend: BackendConfig): Promise<IdentifiedBackend | undefined> {
-    const { name } = backend;
-    switch (backend.kind) {
-      case "mock":
-        return { kind: "mock", name, script: backend.script };
-      case "openai-compat":
-        return { kind: "openai-compat", name, baseUrl: backend.baseUrl, model: backend.model };
-      case "llamacpp": {
-        const contextTokens = this.#contexts.get(name);
-        if (contextTokens === undefined) return undefined;
-        const { parallel = this.#options.parallel, embed = false, pooling } = backend;
-        const base = { kind: "llamacpp", name, contextTokens, parallel, embed } as const;
-        const modelSha256 = await this.#modelSha256(backend);
-        const settings = await settingsOf(backend);
-        return { ...base, modelSha256, settings, ...(pooling === undefined ? {} : { pooling }) };
-      }
-    }
+    if (backend.kind !== "llamacpp") return backend;
+    const { kind, name, parallel = this.#options.parallel, embed = false, pooling } = backend;
+    const contextTokens = this.#contexts.get(name);
+    if (contextTokens === undefined) return undefined;
+    const modelSha256 = await this.#modelSha256(backend);
+    return { kind, name, contextTokens, parallel, embed, pooling, modelSha256, settings: await settingsOf(backend) };
   }
 
   async #modelSha256(backend: LlamaBackendConfig): Promise<string> {
@@ -168,7 +160,7 @@ export class ServedConfig implements AsyncDisposable {
 /** Settings of a local model that change its answers, if set. */
 async function settingsOf(backend: LlamaBackendConfig): Promise<Record<string, unknown>> {
   const { templateText, lora = [], loraSha256 = [] } = backend;
-  const given = Object.entries({
+  return defined({
     sampling: backend.sampling,
     system: backend.system,
     cache_type_k: backend.cacheTypeK,
@@ -179,7 +171,6 @@ async function settingsOf(backend: LlamaBackendConfig): Promise<Record<string, u
     chat_template: templateText === undefined ? undefined : `sha256:${await sha256Of(templateText)}`,
     lora: lora.length === 0 ? undefined : lora.map(({ scale }, index) => ({ sha256: loraSha256[index], scale })),
   });
-  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
 async function sha256Of(text: string): Promise<string> {

@@ -4,6 +4,7 @@ import type { LoadPhase } from "@inferd/client/protocol";
 import type { StatusBoard } from "../admin/status.ts";
 import type { DaemonOptions, Listen, SurfaceName } from "../config/options.ts";
 import { type Backend, type BackendNotice, type Service, takesRequests, toStatus } from "../inference/backend.ts";
+import { errorText } from "../log/error_text.ts";
 import type { ActivityLog } from "../log/log.ts";
 import type { ModelHashes } from "../models/file/model_hashes.ts";
 import type { LiveRequests } from "../pipeline/live_requests.ts";
@@ -18,7 +19,6 @@ import { Dispatch } from "../surfaces/dispatch.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { SURFACES } from "../surfaces/surfaces.ts";
 import type { Admissions } from "./admissions.ts";
-import { textOf } from "./drain.ts";
 import { disposeMembers, type Member } from "./member.ts";
 import { DownLimit, timeoutError } from "./not_served.ts";
 import { ReadyClock } from "./ready_clock.ts";
@@ -215,7 +215,7 @@ export class Serving {
       try {
         await member[Symbol.asyncDispose]();
       } catch (error) {
-        this.#engineLog.error("backend_not_disposed", { backend: member.backend.name, reason: textOf(error) });
+        this.#engineLog.error("backend_not_disposed", { backend: member.backend.name, reason: errorText(error) });
       } finally {
         this.#alive.delete(member);
       }
@@ -308,7 +308,7 @@ export class Serving {
       onFailure: (error) => {
         if (hasStood) {
           // What is in the way may go again. It is told once.
-          const reason = error instanceof Error ? error.message : String(error);
+          const reason = errorText(error);
           if (!told.has(reason)) log.for("server").error("socket_not_restored", { reason });
           told.add(reason);
           return true;

@@ -1,4 +1,4 @@
-/** Loads the draft model beside the model it guesses for: checked first, as its guesses are tokens of the other. */
+/** Loads the draft model for speculative decoding, after checking that its vocabulary matches the target model. */
 import { purposeOf } from "./encode/purpose.ts";
 import { Draft } from "./generate/ahead/draft.ts";
 import { MOST_STREAMS } from "./generate/ahead/speculation.ts";
@@ -10,12 +10,12 @@ import { Model } from "./native/model.ts";
 import type { LookIn } from "./native/step_watch.ts";
 import { defined } from "../inference/objects.ts";
 
-/** So many tokens more or fewer a vocabulary has that is filled up to a round number. */
+/** Maximum difference in vocabulary size caused by padding to a round number. */
 const FILLED_UP_TOKENS = 128;
 
-/** What a draft model is loaded beside. */
+/** The context of loading a draft model. */
 export interface DraftModelOptions {
-  /** The model it guesses for. */
+  /** The target model. */
   readonly model: Model;
   readonly modelPath: string;
   /** Memory to be counted on, the other model's weights not taken off. */
@@ -68,9 +68,9 @@ export function loadDraftModel(library: Library, files: DraftFiles, options: Dra
 }
 
 /**
- * Make the draft of a loaded draft model.
+ * Open the context of a loaded draft model.
  *
- * @param options Tokens of the other model's context, threads, memory for cells, and whom to tell of failure and life.
+ * @param options Context size of the target model, threads, KV cache memory, and callbacks.
  */
 export function openDraft(
   library: Library,

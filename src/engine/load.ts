@@ -27,18 +27,18 @@ import { Scheduler } from "./generate/scheduler.ts";
 import { thisMachine } from "./native/this_machine.ts";
 import { usableCores } from "./native/threads/governor.ts";
 
-/** Time for throw-away decodes before `ready`, at least one of each kind. */
+/** Time for warm-up decodes before `ready`, at least one of each kind. */
 const WARM_UP_MS = 30;
-/** Tokens of a throw-away text. */
+/** Tokens of a warm-up text. */
 const WARM_UP_TOKENS = 128;
 
-/** The talk with the daemon. */
+/** Communication with the daemon. */
 export interface Talk {
   readonly outbox: Outbox;
   readonly pulse: Pulse;
 }
 
-/** An engine that writes. */
+/** A generating engine. */
 export interface Generating {
   readonly purpose: "generate";
   readonly outbox: Outbox;
@@ -49,7 +49,7 @@ export interface Generating {
   readonly defaults: RequestDefaults;
 }
 
-/** An engine that makes vectors, or scores. */
+/** An embedding or rerank engine. */
 export interface Encoding {
   readonly purpose: "embed" | "rerank";
   readonly outbox: Outbox;
@@ -96,7 +96,7 @@ export async function load(
     ...(config.gpuLayers === undefined ? {} : { gpuLayers: config.gpuLayers }),
     ...(config.native === undefined ? {} : { settings: config.native }),
   });
-  // What an accelerator has, the native library looks after.
+  // An accelerator's memory is managed by the native library.
   const budget: MemoryBudget = {
     available: model.accelerator === "cpu" ? available : Infinity,
     weightBytes: model.bytes + (drafting?.model.bytes ?? 0),
@@ -127,7 +127,7 @@ export async function load(
     contextTokens,
     threads,
     memoryBytes: draftBytes,
-    // Nobody's batch is given up for a guess.
+    // No batch is aborted for a draft.
     lookIn: () => {
       pulse.beat();
       return false;
@@ -179,17 +179,17 @@ export async function load(
   };
 }
 
-/** Different things that are said of tools' schemas before it is enough. */
+/** Maximum distinct warnings about tool schemas. */
 const MOST_TOLD = 1000;
 
-/** Says what of tools' schemas is not enforced: each of it once. */
+/** Warns about parts of tool schemas that are not enforced, once each. */
 function tellUnenforced(): (what: Unenforced) => void {
   const told = new Set<string>();
   return (what) => {
     const key = JSON.stringify(what);
     if (told.has(key) || told.size >= MOST_TOLD) return;
     told.add(key);
-    // Nothing else of the request may be in the log.
+    // Nothing else from the request may be logged.
     send({ type: "warning", msg: "tool_schema_not_enforced", fields: { tool: what.place, keywords: what.keywords } });
   };
 }
@@ -204,7 +204,7 @@ function tellUnusable(accelerator: string, reason: string): void {
   send({ type: "warning", msg: "accelerator_unusable", fields: { accelerator, reason } });
 }
 
-/** The beginnings of prompts that are worth keeping; what cannot be kept is reported. */
+/** Prompt prefixes to keep; reports those that cannot be kept. */
 function keptPrompts(
   chat: Chat,
   model: Model,
@@ -225,7 +225,7 @@ function keptPrompts(
   });
 }
 
-/** Tokens one request may use: what was asked for, or as many as are of use and fit. */
+/** Context size of a request: as configured, or as much as is useful and fits. */
 function contextTokensOf(model: Model, config: EngineConfig, budget: MemoryBudget): number {
   const asked = config.contextTokens !== undefined || config.wholeContext === true;
   const wanted = config.contextTokens ?? Math.min(model.trainedContextTokens, DEFAULT_CONTEXT_TOKENS);
@@ -295,7 +295,7 @@ function gpuLayersOf(model: Model, { gpuLayers = Infinity }: EngineConfig): numb
   return model.accelerator === "cpu" ? 0 : Math.min(gpuLayers, model.layers);
 }
 
-/** Decode something and throw it away: pages come in, and what runs often is compiled. */
+/** Warm-up decode: loads pages and compiles hot code. */
 function warmUp(context: Context, parallel: number): void {
   const until = performance.now() + WARM_UP_MS;
   do {

@@ -1,9 +1,9 @@
 /**
- * The engine process: loads a model, then serves what the daemon asks on a private socket or on stdin, until that ends.
- * Between any two steps it reads what has come in, so a request starts and a cancel counts at the next step.
+ * The engine process: loads a model, then serves the daemon's requests on a private socket or stdin until it is closed.
+ * Messages are read between steps, so requests start and cancellations take effect at the next step.
  *
- * 1 the first line says what to load · 2 libraries, fetched by the daemon where they are not here · 3 model, memory, chat
- * template · 4 a throw-away decode · 5 permissions given back · 6 `ready` · 7 serve
+ * 1 the first line is the configuration · 2 libraries, downloaded by the daemon if missing · 3 model, memory, chat
+ * template · 4 warm-up decode · 5 drop permissions · 6 `ready` · 7 serve
  */
 import { exit, ownArguments } from "../confinement/confined.ts";
 import { PromptError, PromptTooLongError } from "./chat/chat.ts";
@@ -33,17 +33,17 @@ import type { Work } from "../work/work.ts";
 import { thisMachine } from "./native/this_machine.ts";
 import { type Encoding, type Engine, type Generating, load } from "./load.ts";
 
-/** How often it is looked for messages while nothing else is done than what is computed beside this thread. */
+/** Poll interval for messages while only other threads compute. */
 const LOOK_MS = 2;
 
-/** Make a request tokens, and what binds its answer; what is wrong with it is found first. */
+/** Tokenize a request and compile its constraints; validates it first. */
 function* prepare({ answers, model, defaults }: Generating, id: number, asked: EngineRequest): Work<Job> {
   const request = withDefaults(asked, defaults);
   checkLimits(request, model.vocabularySize);
   return yield* answers.job(id, request);
 }
 
-/** What is told of a request that was not taken. */
+/** The error event of a rejected request. */
 function refusalOf(id: number, error: unknown): EngineEvent {
   if (error instanceof AttachmentError) return { id, error: "attachment_unsupported", message: error.message };
   const message = error instanceof PromptError || error instanceof GrammarError || error instanceof LimitError ||
@@ -55,7 +55,7 @@ function refusalOf(id: number, error: unknown): EngineEvent {
     : { id, error: "invalid_request", message };
 }
 
-/** Hand a request for vectors or scores to the scheduler; or say what is wrong with it. */
+/** Submit an embed or rerank request, or report what is wrong with it. */
 function acceptTexts(
   { jobs, scheduler, outbox }: Encoding,
   message: Extract<ToEngine, { op: "embed" | "rerank" }>,
@@ -91,7 +91,7 @@ function handle(engine: Engine, message: ToEngine): void {
       return scheduler.cancel(message.id);
     case "pause":
     case "resume":
-      // One answer in one piece: there is nothing to hold back.
+      // Answers come in one piece; there is nothing to pause.
       if (engine.purpose !== "generate") return;
       return message.op === "pause" ? engine.scheduler.pause(message.id) : engine.scheduler.resume(message.id);
     case "load":
@@ -102,7 +102,7 @@ function handle(engine: Engine, message: ToEngine): void {
   }
 }
 
-/** Ask the tokenizer or the chat template. */
+/** Answer a tokenizer request. */
 function* answer(
   { tokenizer, defaults }: Generating,
   { id, request }: Extract<ToEngine, { op: "tokenizer" }>,
@@ -116,12 +116,12 @@ function* answer(
   return { id, answer: yield* tokenizer.answer(told) };
 }
 
-/** The daemon asks each engine only for what it said it is for. */
+/** The daemon sends only requests that match the purpose; anything else is an error. */
 function refuse({ outbox, purpose }: Engine, id: number, what: string): void {
   outbox.add([{ id, error: "invalid_request", message: `A model loaded to ${purpose} does not ${what}` }]);
 }
 
-/** Say whether the libraries can be used, and what computes. */
+/** Report whether the libraries are usable, and the accelerator. */
 async function check(wish: Extract<ToEngine, { op: "check" }>, fetch: Fetch): Promise<void> {
   const { source, unusable } = await obtainLibraries(wish, thisMachine(engineEnvironment), fetch);
   const { failure, ...backends } = openLibrary(source).loadBackends({ narrow: false });
@@ -137,14 +137,14 @@ async function check(wish: Extract<ToEngine, { op: "check" }>, fetch: Fetch): Pr
   });
 }
 
-/** Say what a model is for, and what its chat template is good for. */
+/** Report a model's purpose, and the capabilities of its chat template. */
 async function look(wish: Extract<ToEngine, { op: "inspect" }>, fetch: Fetch): Promise<void> {
   const machine = thisMachine(engineEnvironment);
   const { source } = await obtainLibraries(wish, machine, fetch);
   send(await inspect(openLibrary(source), wish, () => obtainChatLibrary(machine, fetch)));
 }
 
-/** Where the daemon speaks: on its private socket where the command line names one, and the number to say there first. */
+/** Open the input: the private socket named on the command line, with the number to send first, or stdin. */
 async function openInput(): Promise<Input> {
   const [path, number] = await ownArguments();
   if (path === undefined) return { readSync: (buffer) => Deno.stdin.readSync(buffer), readable: stdinProbe() };
@@ -154,7 +154,7 @@ async function openInput(): Promise<Input> {
   return daemon;
 }
 
-/** Without a connection nobody can be told but whoever reads stderr. */
+/** Without a connection, errors can only be written to stderr. */
 function connected(path: string): Input & Output {
   try {
     return connectToDaemon(path);
@@ -174,7 +174,7 @@ async function main(): Promise<void> {
     send({ type: "needs", need });
     if (early.length === 0) early.push(...inbox.wait());
     const answer = early.shift();
-    // The daemon is gone, and with it all requests.
+    // The daemon has exited, and all requests with it.
     if (answer === undefined) exit(0);
     if (answer.op !== "fetched") {
       throw new ChannelError("The line after `needs` on the engine's stdin is not `fetched`");
@@ -202,21 +202,21 @@ async function main(): Promise<void> {
     for (const message of idle && beside === undefined ? pulse.wait(busyIn) : pulse.take()) handle(engine, message);
     outbox.add(await scheduler.step());
   }
-  // What other threads compute must not run while the process exits.
+  // Other threads must not compute while the process exits.
   if (engine.purpose !== "generate") return await engine.scheduler.settled();
   while (engine.scheduler.beside !== undefined) await engine.scheduler.beside;
 }
 
-/** Let promises settle: those of what is computed beside this thread. With nothing else to do, wait for one a while. */
+/** Let promises of other threads settle; if idle, wait for one briefly. */
 async function lookAround(beside: Promise<void>, idle: boolean): Promise<void> {
-  // With `setImmediate` some results of other threads are not there after many steps.
+  // With `setImmediate`, some results of other threads are not delivered for many steps.
   if (!idle) return await new Promise((resolve) => void setTimeout(resolve, 0));
   let timer: ReturnType<typeof setTimeout> | undefined;
   await Promise.race([beside, new Promise<void>((resolve) => timer = setTimeout(resolve, LOOK_MS))]);
   clearTimeout(timer);
 }
 
-// A service manager tells every process of a service to end; this one ends when the daemon has drained and lets go of it.
+// Service managers send SIGTERM to all processes of a service; this one exits after the daemon has drained.
 if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => {});
 
 try {

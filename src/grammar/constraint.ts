@@ -1,34 +1,34 @@
-/** What binds an answer, as whoever chooses its tokens sees it. */
+/** What restricts an answer, as the sampler sees it. */
 import type { Work } from "../work/work.ts";
 
-/** Says which tokens may come next. */
+/** Which tokens are allowed next. */
 export interface Allowed {
-  /** `undefined`: that takes too long to say before all that may come next have been found. */
+  /** `undefined`: too costly to decide for one token; compute the mask first. */
   allows(token: number): boolean | undefined;
-  /** All of them, a bit for each; `undefined`: they have to be found first. Not to be changed. */
+  /** The token mask, read-only; `undefined`: not computed yet. */
   allowed?(): Uint32Array | undefined;
-  /** Find all of them; absent: they can only be asked for one by one. */
+  /** Compute the mask; absent: tokens can only be checked individually. */
   readonly find?: (() => Work<void>) | undefined;
 }
 
-/** What has to come next, because the grammar allows nothing else. */
+/** A continuation that the grammar forces. */
 export interface Forced {
-  /** Texts, and tokens that the grammar names, in order; neighbouring texts are one. */
+  /** Texts and named tokens, in order; adjacent texts are merged. */
   readonly parts: readonly (string | number)[];
   /** Nothing can follow but the end. */
   readonly complete: boolean;
 }
 
-/** Says what a grammar allows, token by token. */
+/** A grammar that restricts an answer token by token. */
 export interface Constraint extends Allowed {
-  /** The token was chosen; `allows` said yes to it. */
+  /** Advance by a token that `allows` accepted. */
   accept(token: number): void;
-  /** Whether it allows a text that ends within a token. */
+  /** Whether a text is allowed that ends within a token. */
   allowsText?(text: string): boolean;
-  /** The text came; `allowsText` said yes to it. */
+  /** Advance by a text that `allowsText` accepted. */
   acceptText?(text: string): void;
   /** Nothing can follow but the end. */
   readonly complete: boolean;
-  /** What has to come next; `undefined` where there is a choice. */
+  /** The forced continuation; `undefined` if there is a choice. */
   forced?(): Forced | undefined;
 }

@@ -1,14 +1,14 @@
 /**
- * Reads GBNF, llama.cpp's grammar notation, into rules over characters. In TypeScript, because the native reader can be
- * made to overflow its stack or to grow without end by grammars a client may send, which would take the engine and
- * everybody's requests with it. What characters do to a grammar is `grammar.ts`'s.
+ * Parses GBNF, llama.cpp's grammar notation, into rules over characters. Written in TypeScript because a client's
+ * grammar can make the native parser overflow its stack or allocate without bound, which would take down the engine.
+ * Matching is in `grammar.ts`.
  */
 import { refuseLeftRecursion } from "./rule_checks.ts";
 import { type CharSet, GrammarError, type GrammarSymbol, MAX_CODE_POINT, MAX_SYMBOLS, type Rules } from "./rules.ts";
 
 const ROOT = "root";
 const ANY: CharSet = [0, MAX_CODE_POINT];
-/** Groups in groups. */
+/** Maximum nesting of groups. */
 const MAX_NESTING = 200;
 const MAX_REPETITIONS = 2000;
 
@@ -35,7 +35,7 @@ class Parser {
   #symbols = 0;
   readonly #names = new Map<string, number>();
   readonly #rules: (readonly (readonly GrammarSymbol[])[] | undefined)[] = [];
-  /** Rules made for repetitions without end. They end with themselves, which does no harm where nothing is repeated. */
+  /** Rules of unbounded repetitions. They are right-recursive, which is harmless for an empty item. */
   readonly #loops = new Set<number>();
 
   constructor(text: string) {
@@ -81,7 +81,7 @@ class Parser {
 
   #sequence(): GrammarSymbol[] {
     const symbols: GrammarSymbol[] = [];
-    /** Where the item begins that a repetition would repeat. */
+    /** Start of the item that a repetition applies to. */
     let last = -1;
     for (;;) {
       const next = this.#peek();
@@ -90,7 +90,7 @@ class Parser {
         const [least, most] = this.#repetition(next);
         symbols.push(...this.#repeated(symbols.splice(last), least, most));
         this.#count(symbols.length - last);
-        // What is repeated is repeated once.
+        // A repetition is not repeated again.
         last = -1;
       } else {
         const item = this.#item(next);
@@ -103,7 +103,7 @@ class Parser {
     }
   }
 
-  /** A literal, a set, a rule or a group; `undefined` where none begins. */
+  /** A literal, a set, a rule or a group; `undefined` if there is none. */
   #item(next: string): GrammarSymbol[] | undefined {
     if (next === '"') return this.#literal();
     if (next === "[") return [{ chars: this.#set() }];

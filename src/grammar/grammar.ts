@@ -1,6 +1,6 @@
 /**
- * Follows a text through a grammar: which bytes or tokens may come next, and whether it may end. The automaton is
- * `automaton.ts`'s, how all tokens that may come are found `token_masks.ts`'s.
+ * Matches a text against a grammar: the allowed bytes or tokens, and whether it may end. The automaton is in
+ * `automaton.ts`, the computation of token masks in `token_masks.ts`.
  */
 import { Automaton } from "./automaton/automaton.ts";
 import type { Forced } from "./constraint.ts";
@@ -11,15 +11,15 @@ import type { TokenSet } from "./masks/token_set.ts";
 import type { VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
 import type { Work } from "../work/work.ts";
 
-/** Characters and named tokens that are looked ahead where there is no choice. */
+/** Maximum lookahead for forced text, in characters and named tokens. */
 const MOST_FORCED = 256;
-/** A place with more stacks is not asked whether it leaves a choice. */
+/** States with more stacks are not checked for forced text. */
 const MOST_STACKS_FORCED = 64;
 
-/** What is found out about a position when more work is needed than was allowed. */
+/** Returned if the work limit was reached. */
 export const COSTLY = "costly";
 
-/** A grammar, and what has been found out about it. Several answers may follow it. */
+/** A grammar with its caches, shared by several answers. */
 export class Grammar {
   readonly #automaton: Automaton;
   readonly #masks: TokenMasks;
@@ -32,7 +32,7 @@ export class Grammar {
   }
 
   /**
-   * Where a text begins that follows other rules of the same builder. What has been found out is shared.
+   * Start position for other rules of the same builder; caches are shared.
    *
    * @param rules Made later, so that they have all rules that this has, and more.
    */
@@ -40,23 +40,23 @@ export class Grammar {
     return this.#automaton.startOf(rules);
   }
 
-  /** Stacks looked at so far: a measure of the work that was done. */
+  /** Stacks visited so far, a measure of work done. */
   get work(): number {
     return this.#automaton.work;
   }
 
-  /** Memory that it takes, in bytes, roughly: its rules, and what has been found out. */
+  /** Approximate memory in bytes: rules and caches. */
   get bytes(): number {
     return this.#automaton.bytes + this.#masks.bytes;
   }
 
   /**
-   * Where bytes lead.
+   * Advance by bytes.
    *
    * @param from Where the text is.
    * @param bytes What would come next, UTF-8; may end within a character.
-   * @param most Stacks that may be looked at.
-   * @returns The new position, `undefined` if the grammar does not allow them, or `COSTLY`.
+   * @param most Work limit, in stacks.
+   * @returns The new position, `undefined` if they are not allowed, or `COSTLY`.
    * @throws {GrammarError} If the grammar is too ambiguous to be followed.
    */
   advance(from: Position, bytes: Uint8Array): Position | undefined;
@@ -73,11 +73,11 @@ export class Grammar {
   }
 
   /**
-   * Where a token leads: by the grammar naming it, by its bytes, or both.
+   * Advance by a token: by its name in the grammar, by its bytes, or both.
    *
    * @param from Where the text is.
    * @param token The token.
-   * @param bytes What it stands for; none if it is not text.
+   * @param bytes Its text; empty if it is not text.
    * @param most As for `advance`.
    * @returns As of `advance`.
    * @throws {GrammarError} If the grammar is too ambiguous to be followed.
@@ -93,15 +93,15 @@ export class Grammar {
       : from.state.tokenStacks.filter(({ place }) => automaton.tokenAt(place) === token);
     if (stacks.length === 0) return byBytes;
     const state = automaton.pastTokens(stacks);
-    // A token that is named and ends within a character is what it is named for.
+    // A named token that ends within a character counts as named.
     return byBytes === undefined || byBytes.lacking > 0 ? state : automaton.union(byBytes.state, state);
   }
 
   /**
-   * All tokens that may come next, if that has been found out.
+   * The allowed tokens, if they are cached.
    *
    * @param at Where the text is.
-   * @param index The vocabulary; always the same one, or what is known is lost.
+   * @param index The vocabulary; changing it clears the cache.
    * @returns `undefined` if it is not known.
    */
   known(at: Position, index: VocabularyIndex): TokenSet | undefined {
@@ -109,7 +109,7 @@ export class Grammar {
   }
 
   /**
-   * Find out all tokens that may come next.
+   * Compute the allowed tokens.
    *
    * @param at Where the text is.
    * @param index As for `known`.
@@ -130,7 +130,7 @@ export class Grammar {
   }
 
   /**
-   * What has to come next.
+   * The forced continuation.
    *
    * @param at Where the text is.
    * @returns Some of it, if it is long; `undefined` where there is a choice, or only the end may come.

@@ -1,7 +1,6 @@
 /**
- * Puts rules together that are not written down anywhere: texts, tokens, choices and repetitions. What `gbnf.ts`
- * reads from a client's text, this makes for the daemon's own forms. A part is a list of symbols, to be joined to others
- * by spreading; it may be used in several places.
+ * Builds rules from parts: texts, tokens, choices and repetitions. The counterpart of `gbnf.ts` for the daemon's own
+ * grammars. A part is a list of symbols; parts are concatenated by spreading and may be reused.
  */
 import {
   type Alternatives,
@@ -17,29 +16,29 @@ import {
 import { refuseLeftRecursion } from "./rule_checks.ts";
 import { type Language, Languages } from "./language/language.ts";
 
-/** How the characters of texts are written. */
+/** How characters are escaped. */
 export interface CharacterWriter {
-  /** Tells ways of writing apart. */
+  /** Unique name. */
   readonly name: string;
-  /** One character of a set; each alternative stands for some of them. */
+  /** The spellings of the characters of a set. */
   readonly write: (builder: GrammarBuilder, chars: CharSet) => Alternatives;
 }
 
-/** Each as itself. */
+/** Unescaped. */
 export const PLAIN_CHARACTERS: CharacterWriter = { name: "plain", write: (_, chars) => [[{ chars }]] };
 
 /** Builds the rules of one grammar. */
 export class GrammarBuilder {
   readonly #rules: (Alternatives | LazyRule)[] = [];
-  /** Declared and not yet defined. */
+  /** Declared rules without definition. */
   readonly #undefined = new Set<number>();
-  /** The rules of what is left of languages, so that equal ones are made once. */
+  /** Rules of derivatives, created once. */
   readonly #made = new Map<string, number>();
-  /** The symbols of single characters. */
+  /** Symbols of single characters. */
   readonly #characters = new Map<number, GrammarSymbol>();
-  /** The languages of its texts. */
+  /** Languages of its strings. */
   readonly languages: Languages = new Languages();
-  /** Rules made for repetitions without end; they end with themselves. */
+  /** Rules of unbounded repetitions; they are right-recursive. */
   readonly #loops = new Set<number>();
   #symbols = 0;
   #isBuilt = false;
@@ -75,7 +74,7 @@ export class GrammarBuilder {
     return [{ chars: set }];
   }
 
-  /** One of these; an empty one matches nothing at all. */
+  /** One of these; an empty one matches the empty text. */
   choice(alternatives: Alternatives): GrammarSymbol[] {
     const rule = this.declare();
     this.define(rule, alternatives);
@@ -83,7 +82,7 @@ export class GrammarBuilder {
   }
 
   /**
-   * One of these texts. Texts that begin alike share their beginning, so that thousands of them can be followed.
+   * One of these texts. Common prefixes are shared, so that thousands can be matched.
    *
    * @param literals At least one; equal ones count once.
    */
@@ -100,7 +99,7 @@ export class GrammarBuilder {
   }
 
   /**
-   * This, several times.
+   * A repetition.
    *
    * @param symbols What is repeated.
    * @param least How often at least.
@@ -124,11 +123,11 @@ export class GrammarBuilder {
   }
 
   /**
-   * A text of a language. It is followed state by state; none is written out before a text comes to it.
+   * A text of a language. Its states become lazy rules.
    *
    * @param language Not empty.
-   * @param write How the characters of a set are written, and a name for that.
-   * @param lengths How many characters the text has.
+   * @param write How characters are escaped.
+   * @param lengths Length bounds of the text.
    */
   language(
     language: Language,
@@ -170,7 +169,7 @@ export class GrammarBuilder {
     return rule;
   }
 
-  /** What is left of a language, with the characters that have to come as they are. */
+  /** A derivative, with the characters that are forced. */
   #forced(language: Language, write: CharacterWriter): GrammarSymbol[] {
     const symbols: GrammarSymbol[] = [];
     while (language !== this.languages.empty) {
@@ -186,23 +185,23 @@ export class GrammarBuilder {
   }
 
   /**
-   * A rule that is written out when a text comes to it.
+   * A lazy rule.
    *
-   * @param expand Its alternatives; none may begin with the rule itself.
-   * @param bound Where it is for any text of a bounded length.
+   * @param expand Creates its alternatives; must not be left-recursive.
+   * @param bound Set for texts of bounded length.
    */
   lazy(expand: () => Alternatives, bound?: Bound): number {
     return this.#rules.push(bound === undefined ? { expand } : { expand, bound }) - 1;
   }
 
-  /** A rule to refer to before it is known what it is. */
+  /** Declare a rule, to be defined later. */
   declare(): number {
     const rule = this.#rules.push([]) - 1;
     this.#undefined.add(rule);
     return rule;
   }
 
-  /** Say what a declared rule is. */
+  /** Define a declared rule. */
   define(rule: number, alternatives: Alternatives): void {
     for (const symbols of alternatives) this.#symbols += symbols.length + 1;
     this.#refuseOver(this.#symbols);
@@ -211,11 +210,11 @@ export class GrammarBuilder {
   }
 
   /**
-   * The grammar.
+   * Finish the grammar.
    *
-   * @param root What the whole text is.
+   * @param root Symbols of the whole text.
    * @returns Its rules.
-   * @throws {GrammarError} If it is too large, or a rule begins with itself.
+   * @throws {GrammarError} If it is too large or left-recursive.
    */
   build(root: readonly GrammarSymbol[]): Rules {
     const start = this.declare();
@@ -227,7 +226,7 @@ export class GrammarBuilder {
     return { root: start, rules: this.#rules, writing: this.languages };
   }
 
-  /** Sorted texts that are equal up to a place: their common beginning, then a choice of how they go on. */
+  /** Sorted texts with a common prefix: the prefix, then a choice of continuations. */
   #branch(texts: readonly (readonly string[])[], from: number): GrammarSymbol[] {
     const first = texts[0] ?? [];
     const last = texts.at(-1) ?? [];

@@ -1,4 +1,4 @@
-/** A grammar over tokens, for one answer: where it is, what may come next, and whether that is known yet. */
+/** A grammar as a constraint on one answer: its position, and the allowed tokens once they are known. */
 import type { Constraint, Forced } from "./constraint.ts";
 import { GrammarError, type Rules } from "./rules.ts";
 import { COSTLY, Grammar } from "./grammar.ts";
@@ -7,17 +7,17 @@ import type { TokenSet } from "./masks/token_set.ts";
 import { type TokenBytes, VocabularyIndex } from "./vocabulary/vocabulary_index.ts";
 import type { Work } from "../work/work.ts";
 
-/** Stacks that may be looked at for the tokens that are asked about one by one; all together take about 2 ms. */
+/** Work limit, in stacks, for tokens checked individually: about 2 ms in total. */
 const ASKING = 5000;
 
-/** Follows a grammar. */
+/** Tracks an answer through a grammar. */
 export class GrammarConstraint implements Constraint {
   readonly #grammar: Grammar;
   readonly #tokens: TokenBytes;
   #at: Position;
-  /** Stacks looked at since the last token. */
+  /** Stacks visited since the last token. */
   #asked = 0;
-  /** What may come next, once it has been found out, and where that is written. */
+  /** The token mask, once computed, and its buffer. */
   #allowed: Uint32Array | undefined;
   #bits: Uint32Array | undefined;
   readonly find: (() => Work<void>) | undefined;

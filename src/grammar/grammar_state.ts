@@ -1,69 +1,69 @@
-/** What a grammar's automaton is made of: stacks of what is still to come, and states of stacks. */
+/** The parts of a grammar's automaton: stacks of pending symbols, and states, which are sets of stacks. */
 import type { Alphabet } from "./automaton/alphabets.ts";
 import type { TokenSet } from "./masks/token_set.ts";
 import type { TextChars } from "./vocabulary/string_tokens.ts";
 import type { SharedWork } from "../work/work.ts";
 
-/** What is still to come: a place in an alternative, then what follows the rule it stands in. */
+/** Pending symbols: a place in an alternative, then the continuation of the enclosing rule. */
 export interface Stack {
   readonly id: number;
   readonly place: number;
   readonly below: Stack | undefined;
-  /** When it was last come upon, as its automaton counts. */
+  /** Last visit, in its automaton's count. */
   seen: number;
 }
 
-/** A position in a text that follows a grammar. */
+/** A position in a matched text. */
 export interface Position {
   readonly state: State;
-  /** Of a character whose last bytes have not come: its bits so far, how many bytes lack, and the least it may be. */
+  /** An incomplete character: its bits so far, the missing bytes, and its minimum value. */
   readonly partial: number;
   readonly lacking: number;
   readonly least: number;
 }
 
-/** What comes next where nothing else may. */
+/** The only possible continuation. */
 export type Only = { readonly char: number } | { readonly token: number };
 
-/** What may come, whatever it is. */
+/** Characters that are allowed in any order. */
 export interface FreeText {
   readonly chars: TextChars;
-  /** How many of them at least; may be `Infinity`. */
+  /** Minimum number of them; may be `Infinity`. */
   readonly most: number;
-  /** Whether none of them may come then. */
+  /** Whether none is allowed after that. */
   readonly isExact: boolean;
 }
 
-/** Of states that have not been asked yet which characters they tell apart. */
+/** Placeholder for states whose classes are not computed. */
 const NO_TARGETS: (State | undefined)[] = [];
 
-/** Stacks that may be read on from a place in a text. Is also the position between two characters. */
+/** A set of stacks: the position between two characters. */
 export class State implements Position {
   readonly state = this;
   readonly partial = 0;
   readonly lacking = 0;
   readonly least = 0;
-  /** The kinds of characters that it tells apart. */
+  /** Its character classes. */
   alphabet: Alphabet | undefined;
-  /** Where the characters of each kind lead, once that was asked. */
+  /** Transition of each class; computed on demand. */
   targets: (State | undefined)[] = NO_TARGETS;
-  /** Where all characters beyond ASCII lead; `null`: nowhere; "several": not all to the same state. */
+  /** Common transition of all non-ASCII characters; `null`: none is allowed; "several": they differ. */
   wideTo: State | null | "several" | undefined;
-  /** The tokens that may come next. */
+  /** The allowed tokens. */
   allowed: TokenSet | undefined;
-  /** They are being found out. */
+  /** The computation in progress. */
   walk: SharedWork<TokenSet> | undefined;
-  /** The characters that lead back to it; `null`: it is not like the inside of a string. */
+  /** Characters that lead back to it; `null`: it is not a loop, as within strings. */
   loop: TextChars | null | undefined;
-  /** What may come whatever it is; `null`: nothing that is worth while. */
+  /** Freely allowed characters; `null`: not worth using. */
   free: FreeText | null | undefined;
-  /** The only character or token that may come next; `null`: there is a choice. */
+  /** The only allowed character or token; `null`: there is a choice. */
   only: Only | null | undefined;
 
   /**
-   * @param stacks Each with a character at its place.
-   * @param tokenStacks Each with a token at its place.
-   * @param canEnd Whether nothing has to come.
+   * @param stacks Stacks with a character on top.
+   * @param tokenStacks Stacks with a token on top.
+   * @param canEnd Whether the text may end here.
    */
   constructor(
     readonly stacks: readonly Stack[],
@@ -71,7 +71,7 @@ export class State implements Position {
     readonly canEnd: boolean,
   ) {}
 
-  /** What has been found out about where it leads. */
+  /** Forget cached transitions. */
   forget(): void {
     this.alphabet = undefined;
     this.targets = NO_TARGETS;

@@ -1,32 +1,32 @@
 /**
- * What was compiled for answers of late, with what has been found out while they were followed, so that the next answer
- * that asks for the same goes on from there. Told apart by what a request says, not by what comes of it.
+ * LRU cache of compiled grammars, with their automata, so that the next request with the same grammar starts warm. The
+ * key is the request, not the compiled result.
  */
 import { SharedWork, type Work } from "../work/work.ts";
 
-/** What is kept: so many, and so much memory. One that is in use is not forgotten before its answer ends. */
+/** Cache limits: entries and bytes. A grammar in use stays alive until its answer ends. */
 const KEPT = 32;
 const KEPT_BYTES = 64 * 2 ** 20;
-/** Of a character of a key. */
+/** Bytes per character of a key. */
 const CHARACTER_BYTES = 2;
 
-/** What may be kept. */
+/** A cacheable object. */
 export interface Compiled {
-  /** Memory it takes by now, in bytes, roughly. */
+  /** Approximate memory in bytes, which grows with use. */
   readonly bytes: number;
 }
 
 /** The grammars of one engine. */
 export class Grammars<T extends Compiled> {
-  /** By what was asked; those used last are last. */
+  /** By key, most recently used last. */
   readonly #kept = new Map<string, T>();
-  /** What is being compiled; who asks for the same meanwhile takes part. */
+  /** Compilations in progress, shared by concurrent requests. */
   readonly #compiling = new Map<string, { readonly work: SharedWork<T>; users: number }>();
 
   /**
-   * What was compiled for this key; compiled now, if it was not.
+   * Get the object of a key; compiled if it is not cached.
    *
-   * @param key All that the result depends on, as text.
+   * @param key Everything the result depends on, as text.
    * @param compile Compiles it.
    */
   *of(key: string, compile: () => Work<T>): Work<T> {
@@ -44,7 +44,7 @@ export class Grammars<T extends Compiled> {
     try {
       return yield* going.work.join();
     } finally {
-      // Done, failed, or given up by all.
+      // Done, failed, or abandoned by all.
       if (--going.users === 0) this.#compiling.delete(key);
     }
   }

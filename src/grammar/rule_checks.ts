@@ -1,11 +1,11 @@
-/** What is found out about the rules of a grammar as a whole: whether they can be expanded, and whether they end. */
+/** Checks the rules of a grammar as a whole: left recursion and nullability. */
 import { GrammarError, type GrammarSymbol } from "./rules.ts";
 
 /**
- * A rule that comes back to itself before any character would be expanded without end.
+ * Reject left recursion, which would be expanded without end.
  *
  * @param rules The rules.
- * @param loops Those made for repetitions without end.
+ * @param loops Rules of unbounded repetitions.
  * @throws {GrammarError} If there is such a rule.
  */
 export function refuseLeftRecursion(
@@ -13,7 +13,7 @@ export function refuseLeftRecursion(
   loops: ReadonlySet<number>,
 ): void {
   const nullable = nullableRules(rules);
-  /** Rules that may be reached from each before a character. */
+  /** For each rule, the rules reachable before a character. */
   const first = rules.map((alternatives, rule) => {
     const reached = new Set<number>();
     for (const symbols of alternatives) {
@@ -26,7 +26,7 @@ export function refuseLeftRecursion(
     if (loops.has(rule)) reached.delete(rule);
     return reached;
   });
-  // Take away what depends on nothing that is left; a rule that cannot be taken away is on a circle, or leads to one.
+  // Topological removal: a rule that cannot be removed is on a cycle or leads to one.
   const users = rules.map((): number[] => []);
   const open = first.map((reached, rule) => {
     for (const other of reached) users[other]?.push(rule);
@@ -45,10 +45,10 @@ export function refuseLeftRecursion(
   }
 }
 
-/** Rules that match nothing at all, among other things. */
+/** Nullable rules. */
 function nullableRules(rules: readonly (readonly (readonly GrammarSymbol[])[])[]): boolean[] {
   const nullable = rules.map(() => false);
-  /** Alternatives that wait for a rule to be found nullable. */
+  /** Alternatives that wait for a rule to become nullable. */
   const waiting = new Map<number, { rule: number; left: number }[]>();
   const found: number[] = [];
   rules.forEach((alternatives, rule) => {

@@ -1,6 +1,6 @@
-/** The rules of a grammar, as every reader makes them and `grammar.ts` follows them. */
+/** The rules of a grammar: what all builders produce and `grammar.ts` matches. */
 
-/** The grammar cannot be used; the message is for the caller. */
+/** An unusable grammar; the message is meant for the caller. */
 export class GrammarError extends Error {
   override readonly name = "GrammarError";
 }
@@ -11,7 +11,7 @@ export type CharSet = readonly number[];
 /** A character, a rule by its number, or exactly this token, which need not be text. */
 export type GrammarSymbol = { readonly chars: CharSet } | { readonly rule: number } | { readonly token: number };
 
-/** What a rule may be: each alternative is its symbols. */
+/** The alternatives of a rule: lists of symbols. */
 export type Alternatives = readonly (readonly GrammarSymbol[])[];
 
 /**
@@ -23,11 +23,11 @@ export interface LazyRule {
   readonly bound?: Bound;
 }
 
-/** A rule for texts of a bounded length. */
+/** A rule for texts of bounded length. */
 export interface Bound {
-  /** As long as no more characters than this have come, the bound makes no difference. */
+  /** Up to this many characters, the bound has no effect. */
   readonly most: number;
-  /** Whether the texts are all of that length and shorter. */
+  /** Whether it allows all lengths up to the bound. */
   readonly isAny: boolean;
   /** The same rule without the bound. */
   readonly endless: () => number;
@@ -36,18 +36,18 @@ export interface Bound {
 /** Rules by number. */
 export interface Rules {
   readonly root: number;
-  /** Grows when lazy rules are written out. */
+  /** Grows as lazy rules are expanded. */
   readonly rules: readonly (Alternatives | LazyRule)[];
-  /** Counts what is done to write lazy rules out. */
+  /** Work done to expand lazy rules. */
   readonly writing?: { readonly work: number };
 }
 
-/** Whether a rule has to be written out. */
+/** Whether a rule is lazy. */
 export function isLazy(rule: Alternatives | LazyRule): rule is LazyRule {
   return "expand" in rule;
 }
 
-/** The last character there is. */
+/** The largest code point. */
 export const MAX_CODE_POINT = 0x10ffff;
-/** Symbols of all rules, with repetitions written out. */
+/** Maximum symbols of all rules, with repetitions expanded. */
 export const MAX_SYMBOLS = 100_000;

@@ -13,6 +13,7 @@ import {
   type ConnectOptions,
   type SurfaceName,
 } from "@inferd/client";
+import { SURFACES } from "@inferd/client/protocol";
 import { delay } from "@std/async";
 import { ApiError } from "./api_error.ts";
 
@@ -23,7 +24,7 @@ export interface DaemonPlace {
   readonly admin: { readonly path?: string };
 }
 
-export type ModelService = "generate" | "embed" | "rerank";
+export type ModelService = keyof typeof ASKED_ON;
 
 /** A model that requests can name. */
 export interface ServedModel {
@@ -35,11 +36,8 @@ export interface ServedModel {
 /** Delay before reconnecting to the admin stream, in milliseconds. */
 const RECONNECT_MS = 500;
 
-const SERVES: Readonly<Record<ModelService, (capabilities: Capabilities) => boolean>> = {
-  generate: ({ v2 }) => v2,
-  embed: ({ embed }) => embed,
-  rerank: ({ rerank }) => rerank === true,
-};
+/** The surface of each service. */
+const ASKED_ON = { generate: "v2", embed: "embed", rerank: "rerank" } as const;
 
 export class DaemonLink implements AsyncDisposable {
   /** The command that downloads a model on this machine. */
@@ -136,7 +134,7 @@ export class DaemonLink implements AsyncDisposable {
    */
   async model(asked: string | undefined, service: ModelService): Promise<ServedModel> {
     const all = await this.capabilities();
-    const able = all.filter(SERVES[service]);
+    const able = all.filter(SURFACES[ASKED_ON[service]].serves);
     const wanted = asked === undefined ? undefined : this.#aliases.get(asked) ?? asked;
     const [first, ...others] = wanted === undefined ? able.slice(0, 1) : able.filter((one) => isCalled(one, wanted));
     if (first !== undefined) return { name: wanted ?? first.model ?? first.backend, backends: [first, ...others] };

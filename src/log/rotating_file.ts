@@ -4,6 +4,7 @@
  */
 import { delay } from "@std/async";
 import { join } from "node:path";
+import { errorText } from "./error_text.ts";
 
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
@@ -281,5 +282,5 @@ function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotADirectory) return "a part of its path is not a folder";
   if (error instanceof Deno.errors.NotFound) return "its folder does not exist";
   if (error instanceof Deno.errors.PermissionDenied) return "this user may not write there";
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }

@@ -12,7 +12,7 @@ export class QueueFullError extends Error {
 export type Permit = Disposable;
 
 interface Waiter {
-  /** It has had a permit before, and is never evicted. */
+  /** Whether it had a permit before; then it is never evicted. */
   readonly isBack: boolean;
   admit(): void;
   turnAway(): void;
@@ -28,7 +28,7 @@ export class Admission {
   #depth: number;
   #waiting = 0;
   #active = 0;
-  /** Of each caller that has any. */
+  /** Active requests by caller. */
   readonly #running = new Map<string, number>();
   /** Waiting requests by caller, in order of service; each set in order of arrival, so that removal needs no search. */
   readonly #queues = new Map<string, Set<Waiter>>();

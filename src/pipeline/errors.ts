@@ -14,30 +14,30 @@ import type { PromptSize } from "../inference/prompt_size.ts";
 import { QueueFullError } from "./admission.ts";
 import { RequestCancelledError } from "./live_requests.ts";
 
-/** A line went over the byte cap. */
+/** A line exceeds the limit in bytes. */
 export class FrameTooLargeError extends Error {
   override readonly name = "FrameTooLargeError";
 }
 
-/** The connection ended before the answer did, so nobody is left to read it. */
+/** The connection ended before the answer was complete. */
 export class ClientGoneError extends Error {
   override readonly name = "ClientGoneError";
 }
 
-/** Every code there is. */
+/** All error codes. */
 export type ErrorCode = V2ErrorCode | EmbedErrorCode | RerankErrorCode;
 
-/** A failure as a client sees it. */
+/** A failure as reported to clients. */
 export interface WireError {
   readonly code: ErrorCode;
   readonly message: string;
-  /** Which of the cases of its code it is, where programs treat them differently. */
+  /** The specific case of its code, if programs need to distinguish them. */
   readonly reason?: InvalidRequestReason;
   /** Of a prompt that does not fit the context. */
   readonly size?: PromptSize;
 }
 
-/** A request failed with what a client would be told; for callers without a socket. */
+/** A failed request, with the failure reported to clients; for callers without a socket. */
 export class RequestFailedError extends Error {
   override readonly name = "RequestFailedError";
   readonly code: ErrorCode;
@@ -61,7 +61,7 @@ const KNOWN: readonly (readonly [new (message: string) => Error, ErrorCode, "cou
   [RerankUnsupportedError, "rerank_unsupported", "neutral"],
 ];
 
-/** What the client is told. An error of an unknown class is our bug, and its text is not sent. */
+/** The failure to report to the client. An error of an unknown class is a bug, and its text is not sent. */
 export function toWireError(error: unknown): WireError {
   for (const [known, code] of KNOWN) {
     if (!(error instanceof known)) continue;
@@ -74,7 +74,7 @@ export function toWireError(error: unknown): WireError {
   return { code: "internal", message: "Internal error; the daemon's log has the details" };
 }
 
-/** Whether an error says that the backend fails, so that the breaker counts it. */
+/** Whether an error is a failure of the backend, which the breaker counts. */
 export function blamesBackend(error: unknown): boolean {
   return KNOWN.find(([known]) => error instanceof known)?.[2] !== "neutral";
 }

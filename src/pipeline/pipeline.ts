@@ -4,6 +4,7 @@
  * was asked or answered.
  */
 import type { Service } from "../inference/backend.ts";
+import { errorText } from "../log/error_text.ts";
 import type { ActivityLog, LogFields } from "../log/log.ts";
 import type { Admission, Permit } from "./admission.ts";
 import type { Outcome } from "./breaker.ts";
@@ -44,11 +45,11 @@ export type Asker = Omit<Caller, "send" | "drop">;
 /** Errors whose text may repeat the caller's words, which must not be logged. */
 const REPEATING: ReadonlySet<ErrorCode> = new Set(["invalid_request", "attachment_unsupported"]);
 
-/** How much of a caller's id the log repeats, in UTF-16 units. */
+/** Maximum length of a caller's id in the log, in UTF-16 units. */
 const LOGGED_ID_LENGTH = 128;
 
 export interface PipelineOptions {
-  /** What its requests ask of a backend. */
+  /** The service its requests need. */
   readonly service: Service;
   /** The queue for a backend; `undefined`: none can take a request now. Backends and pipelines may share one. */
   readonly admission: (backend: string | undefined) => Admission;
@@ -156,7 +157,7 @@ export class Pipeline {
       const fields = { ...(backend === undefined ? {} : { backend }), ...times.fields() };
       if (!caller.signal.aborted) return { error: this.#failed(request.id, error, { caller: caller.name, fields }) };
       const reason: unknown = caller.signal.reason;
-      this.#log.info("request_cancelled", { id: loggedId(request.id), ...fields, reason: toText(reason) });
+      this.#log.info("request_cancelled", { id: loggedId(request.id), ...fields, reason: errorText(reason) });
       return reason instanceof ClientGoneError ? undefined : { error: toWireError(reason) };
     }
   }
@@ -291,10 +292,6 @@ class Times {
 
 function loggedId(id: string): string {
   return id.length > LOGGED_ID_LENGTH ? `${id.slice(0, LOGGED_ID_LENGTH)}…` : id;
-}
-
-function toText(reason: unknown): string {
-  return reason instanceof Error ? reason.message : String(reason);
 }
 
 function causeOf(error: unknown): string {

@@ -1,7 +1,8 @@
 /**
- * What a surface hands to the pipeline, and the field readers that all surfaces share. Field names, defaults and frames
- * of a surface belong to that surface.
+ * The resolved request that a surface passes to the pipeline, and the field readers shared by all surfaces. Field
+ * names, defaults and frames of a surface belong to that surface.
  */
+import { isWithin, type NumberLimits, numberText } from "@inferd/client/protocol";
 import type { Backend } from "../inference/backend.ts";
 import { InvalidRequestError } from "../inference/errors.ts";
 import type { BackendEvent, Usage } from "../inference/events.ts";
@@ -10,7 +11,7 @@ import { isObject } from "../inference/objects.ts";
 /** The successful end of a request: the last frame, and facts for the log. */
 export interface Terminal<R = LastFrame> {
   readonly frame: R;
-  /** As it stands in the frame; `end` where a frame of that kind has none. */
+  /** As in the frame; `end` if such frames have none. */
   readonly stopReason: string;
   readonly usage: Usage;
 }
@@ -18,7 +19,7 @@ export interface Terminal<R = LastFrame> {
 /** As text: a line with its newline, preceded by any frames that were held back. */
 export type LastFrame = string | object;
 
-/** An answer that comes in events. */
+/** An answer as a stream of events. */
 export interface StreamedAnswer<R = LastFrame> {
   readonly events: AsyncIterable<BackendEvent>;
   /**
@@ -29,7 +30,7 @@ export interface StreamedAnswer<R = LastFrame> {
   readonly render: (event: BackendEvent) => string | Terminal<R> | undefined;
 }
 
-/** An answer that comes at once. */
+/** An answer that is complete at once. */
 export interface WholeAnswer<R = LastFrame, A = unknown> {
   readonly answer: Promise<A>;
   /**
@@ -40,19 +41,19 @@ export interface WholeAnswer<R = LastFrame, A = unknown> {
   render(answer: A): Terminal<R> | undefined;
 }
 
-/** What a backend was asked, and how what it says is rendered. */
+/** A running backend request, and the renderer of its result. */
 export type Answer<R = LastFrame> = StreamedAnswer<R> | WholeAnswer<R>;
 
 /** A request that obeys every rule of its surface. */
 export interface ResolvedRequest<R = LastFrame> {
-  /** The caller's name for it, echoed on every frame. */
+  /** The caller's id of it, echoed in every frame. */
   readonly id: string;
-  /** The backend or model that has to answer; absent: whichever is first in the operator's order. */
+  /** The required backend or model; absent: the first in the operator's order. */
   readonly model?: string;
-  /** It is so cheap that it needs no slot and does not wait. */
+  /** Whether it is so cheap that it needs no slot. */
   readonly isShort?: true;
   /**
-   * Begin it on a backend.
+   * Start it on a backend.
    *
    * @param queuedMs How long it waited for its place; absent: not at all.
    * @throws {InvalidRequestError | AttachmentUnsupportedError} If the backend cannot do it.
@@ -60,7 +61,7 @@ export interface ResolvedRequest<R = LastFrame> {
   answer(backend: Backend, signal: AbortSignal, queuedMs?: number): Answer<R>;
 }
 
-/** How much of a caller's value a message quotes, in UTF-16 units. */
+/** Maximum length of a quoted value in a message, in UTF-16 units. */
 const SHOWN_LENGTH = 40;
 
 /** A value as messages show it: quoted and truncated, at a cost that does not grow with the value. */
@@ -73,7 +74,7 @@ export function shown(value: unknown, length = SHOWN_LENGTH): string {
 }
 
 /**
- * What every surface requires of a request: it is an object, and its id can be echoed.
+ * Check the common rules of all surfaces: a request is an object with a valid id.
  *
  * @throws {InvalidRequestError} If not.
  */
@@ -86,54 +87,37 @@ export function readRequest(
   return { id, fields: value };
 }
 
-/** It is echoed on every frame, so a long one would be sent many times. */
+/** It is echoed in every frame, so a long one would be sent many times. */
 const MAX_ID_BYTES = 1024;
 
 function isEchoable(id: string): boolean {
-  // No UTF-16 unit takes less than a byte.
+  // A UTF-16 unit takes at least one byte.
   return id.length <= MAX_ID_BYTES && new TextEncoder().encode(id).length <= MAX_ID_BYTES;
 }
 
-/** Which backend or model a request names: `{}` where it names none. */
+/** The backend or model named in a request; `{}` if none. */
 export function readModel(fields: Readonly<Record<string, unknown>>): Pick<ResolvedRequest, "model"> {
   return fields.model === undefined ? {} : { model: readNonEmptyString("model", fields.model) };
 }
 
-/** The id to echo for a value that may break every rule: `""` where there is none that could be echoed. */
+/** The id of a possibly invalid request; `""` if it has no valid one. */
 export function idOf(value: unknown): string {
   return isObject(value) && typeof value.id === "string" && isEchoable(value.id) ? value.id : "";
 }
 
 /**
- * Refuse a field.
+ * Reject a field.
  *
  * @param field Its path, e.g. `messages[3].role`.
- * @param allowed What it must be.
+ * @param allowed The allowed values.
  */
 export function refuse(field: string, allowed: string, value: unknown): never {
   throw new InvalidRequestError(`"${field}" must be ${allowed}, got ${shown(value)}`);
 }
 
-/** Bounds of a number; `text` names them in messages. */
-export interface Range {
-  readonly min: number;
-  readonly max: number;
-  /** Whether `min` itself is too small. */
-  readonly aboveMin?: boolean;
-  /** E.g. `a number from 0 to 2`. */
-  readonly text: string;
-}
-
-/** A number within bounds. JSON has no NaN, but a literal like 1e999 parses to Infinity. */
-export function readNumber(field: string, value: unknown, range: Range): number {
-  if (typeof value !== "number" || !within(value, range)) refuse(field, range.text, value);
-  return value;
-}
-
-export function readInteger(field: string, value: unknown, range: Range): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || !within(value, range)) {
-    refuse(field, range.text, value);
-  }
+/** A number within limits. JSON has no NaN, but a literal like 1e999 parses to Infinity. */
+export function readNumber(field: string, value: unknown, limits: NumberLimits): number {
+  if (!isWithin(value, limits)) refuse(field, numberText(limits), value);
   return value;
 }
 
@@ -158,7 +142,7 @@ export function readRecord(field: string, value: unknown): Readonly<Record<strin
   return value;
 }
 
-/** An array that may be empty, but no longer than `max`; `of` names in the plural what is in it. */
+/** An array of at most `max` elements; `of` is the plural name of its elements. */
 export function readArray(
   field: string,
   value: unknown,
@@ -200,13 +184,9 @@ function checkCount(
   }
 }
 
-/** What is allowed, in words: `"a", "b" or "c"`. */
+/** Formats the allowed values: `"a", "b" or "c"`. */
 export function listed(choices: readonly string[]): string {
   const quoted = choices.map((choice) => JSON.stringify(choice));
   const last = quoted.pop() ?? "";
   return quoted.length === 0 ? last : `${quoted.join(", ")} or ${last}`;
-}
-
-function within(value: number, range: Range): boolean {
-  return Number.isFinite(value) && value <= range.max && (range.aboveMin ? value > range.min : value >= range.min);
 }

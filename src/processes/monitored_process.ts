@@ -2,6 +2,7 @@
 import type { Child, MonitorLink } from "./monitor_link.ts";
 import type { Met, PrivateSocket } from "./private_socket.ts";
 import {
+  exitWithin,
   type JsonProcess,
   type ProcessExit,
   type ProcessKind,
@@ -54,12 +55,7 @@ export class MonitoredProcess<In, Out> implements JsonProcess<Out> {
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true;
     void this.#sendAll();
-    const timer = setTimeout(() => this.kill("It did not stop when asked"), graceMs);
-    try {
-      await this.exited;
-    } finally {
-      clearTimeout(timer);
-    }
+    await exitWithin(this, graceMs);
   }
 
   async #live(kind: ProcessKind, listener: ProcessListener<In>, { link, socket }: Meeting): Promise<ProcessExit> {

@@ -1,6 +1,7 @@
 /** A child process of this process, connected by pipes: for a daemon without a monitor, and for tools. */
 import type { EngineCommand } from "../engine/ipc/command.ts";
 import {
+  exitWithin,
   type JsonProcess,
   type ProcessExit,
   type ProcessListener,
@@ -51,12 +52,7 @@ export class PipedProcess<In, Out> implements JsonProcess<Out> {
 
   async close(graceMs: number): Promise<void> {
     this.#stdin.close().catch(() => {});
-    const timer = setTimeout(() => this.kill("It did not stop when asked"), graceMs);
-    try {
-      await this.exited;
-    } finally {
-      clearTimeout(timer);
-    }
+    await exitWithin(this, graceMs);
   }
 
   #kill(): void {

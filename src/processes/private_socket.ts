@@ -3,16 +3,15 @@
  * expected, is accessible to this user only, and accepts a process only if its peer credentials match the process id
  * the monitor reported.
  */
-import { abortable, delay } from "@std/async";
+import { abortable } from "@std/async";
+import { errorText } from "../log/error_text.ts";
 import type { ActivityLog } from "../log/log.ts";
-import { bindUnix, removeSocket } from "../server/listener.ts";
+import { acceptAll, bindUnix, removeSocket } from "../server/listener.ts";
 import type { Peer, Peers } from "../server/peer.ts";
 
 const SOCKET_MODE = 0o600;
 /** Time limit for a process to send its number, in milliseconds. */
 const HELLO_MS = 10_000;
-/** Pause after a failed accept, in milliseconds. */
-const ACCEPT_REST_MS = 100;
 const NEWLINE = 0x0a;
 /** A number and a newline. */
 const MOST_HELLO_BYTES = 17;
@@ -49,7 +48,7 @@ export class PrivateSocket implements Disposable {
   readonly #options: PrivateSocketOptions;
   readonly #expected = new Map<number, Expected>();
   #binding: Promise<void> | undefined;
-  #bound: Deno.UnixListener | undefined;
+  #bound: { readonly listener: Deno.UnixListener; readonly over: AbortController } | undefined;
 
   constructor(options: PrivateSocketOptions) {
     this.#options = options;
@@ -87,8 +86,15 @@ export class PrivateSocket implements Disposable {
   }
 
   async #bind(): Promise<void> {
-    this.#bound = await bindUnix(this.#options.path, { mode: SOCKET_MODE });
-    void this.#accept(this.#bound);
+    const { path, peers, log } = this.#options;
+    const listener = await bindUnix(path, { mode: SOCKET_MODE });
+    const over = new AbortController();
+    this.#bound = { listener, over };
+    void acceptAll(listener, over.signal, {
+      // Immediately: peer credentials are looked up for the connection accepted last.
+      accepted: (conn) => void this.#greet(conn, peers?.identify(conn)),
+      failed: (error) => log.warn("private_socket_failed", { reason: String(error) }),
+    });
     // The caller may have given up meanwhile.
     if (this.#expected.size === 0) this.#close();
   }
@@ -98,25 +104,9 @@ export class PrivateSocket implements Disposable {
     if (bound === undefined) return;
     this.#bound = undefined;
     this.#binding = undefined;
-    bound.close();
+    bound.over.abort();
+    bound.listener.close();
     removeSocket(this.#options.path);
-  }
-
-  async #accept(listener: Deno.UnixListener): Promise<void> {
-    for (let failures = 0;;) {
-      try {
-        const conn = await listener.accept();
-        failures = 0;
-        // Immediately: peer credentials are looked up for the connection accepted last.
-        const peer = this.#options.peers?.identify(conn);
-        void this.#greet(conn, peer);
-      } catch (error) {
-        if (this.#bound !== listener) return;
-        // Out of descriptors; the process that waits is accepted when there are some again.
-        if (++failures === 1) this.#options.log.warn("private_socket_failed", { reason: String(error) });
-        await delay(ACCEPT_REST_MS);
-      }
-    }
   }
 
   async #greet(conn: Deno.UnixConn, peer: Peer | undefined): Promise<void> {
@@ -133,7 +123,7 @@ export class PrivateSocket implements Disposable {
         return expected.met.resolve({ conn, first: rest, [Symbol.dispose]: close });
       }
     } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
+      reason = errorText(error);
     }
     this.#options.log.warn("connection_refused", { ...peer?.credentials, reason });
     close();

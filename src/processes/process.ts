@@ -44,6 +44,16 @@ export interface JsonProcess<Out> {
 /** @throws {Error} If it is known at once that it cannot be started. */
 export type StartProcess = <In, Out>(kind: ProcessKind, listener: ProcessListener<In>) => JsonProcess<Out>;
 
+/** Wait until a process that was asked to exit has done so; kill it after a grace period. */
+export async function exitWithin(process: Pick<JsonProcess<never>, "exited" | "kill">, graceMs: number): Promise<void> {
+  const timer = setTimeout(() => process.kill("It did not stop when asked"), graceMs);
+  try {
+    await process.exited;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 const encoder = new TextEncoder();
 
 export function toLine(message: unknown): Uint8Array<ArrayBuffer> {

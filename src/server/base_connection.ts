@@ -9,12 +9,12 @@ import { ClientGoneError } from "../pipeline/errors.ts";
 import { FrameWriter } from "./frame_writer.ts";
 import type { Peer } from "./peer.ts";
 
-/** How often the kernel is asked whether the client hung up where reading does not show it, in milliseconds. */
+/** Poll interval for a hang-up that reading does not reveal, in milliseconds. */
 const HANG_UP_POLL_MS = 100;
 /** How long a client gets to read its last frame when a drain cuts its connection, in milliseconds. */
 const LAST_FRAME_MS = 250;
 
-/** An accepted connection, and what it needs from its server. */
+/** An accepted connection, and its context. */
 export interface Accepted {
   readonly conn: Deno.UnixConn | Deno.TcpConn;
   readonly peer: Peer | undefined;
@@ -30,11 +30,11 @@ export interface Accepted {
 export interface BaseOptions extends Accepted {
   readonly log: ActivityLog;
   readonly times: {
-    /** How long the client may go without reading what it is sent; absent: for ever. */
+    /** Maximum time without the client reading; absent: unlimited. */
     readonly idleWriteTimeoutMs?: number;
     /** For a client that has closed its sending side where the kernel cannot say whether it is still there. */
     readonly halfClosedMs: number;
-    /** How long the connection may stay without a request; absent: for ever. */
+    /** Maximum idle time of the connection; absent: unlimited. */
     readonly idleMs?: number;
     /** Absent: `HANG_UP_POLL_MS`. */
     readonly hangUpPollMs?: number;
@@ -83,7 +83,7 @@ export abstract class BaseConnection {
     }
   }
 
-  /** Cancel what runs, give the last frame a moment to be sent, and close. */
+  /** Cancel the running request, allow a moment for the last frame, and close. */
   cut(): void {
     if (!this.#busy) return this.closeNow();
     this.#abort.abort(new BackendUnavailableError("The daemon is shutting down"));
@@ -154,7 +154,7 @@ export abstract class BaseConnection {
     this.#hangUpTimer = setTimeout(() => this.lookForHangUp(), hangUpPollMs);
   }
 
-  /** Stop asking, and stop waiting for a client that has closed its sending side. */
+  /** Stop polling, and stop waiting for a client that has closed its sending side. */
   protected stopLooking(): void {
     clearTimeout(this.#hangUpTimer);
   }
@@ -165,7 +165,7 @@ export abstract class BaseConnection {
     this.closeNow();
   }
 
-  /** Close without cancelling what runs. */
+  /** Close without cancelling the running request. */
   protected closeNow(): void {
     if (this.#closed) return;
     this.#closed = true;

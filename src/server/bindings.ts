@@ -30,7 +30,7 @@ export interface BindingsOptions {
 /** Delay before a failed bind is retried, in milliseconds. */
 const RETRY_MS = 2000;
 
-/** Keeps the sockets in step with what can be served. */
+/** Binds and unbinds the sockets as backends come and go. */
 export class Bindings {
   readonly #bindings: readonly Binding[];
   readonly #options: BindingsOptions;
@@ -51,14 +51,14 @@ export class Bindings {
     return this.#complete;
   }
 
-  /** Call whenever what can be served may have changed. */
+  /** Call whenever the available backends may have changed. */
   follow(): void {
     if (this.#stopped || this.#isFollowing) return;
     this.#isFollowing = true;
     this.#following = this.#follow();
   }
 
-  /** Resolves when the sockets are as the last call of `follow` wanted them. */
+  /** Resolves when the sockets match the last call of `follow`. */
   settled(): Promise<void> {
     return this.#following;
   }

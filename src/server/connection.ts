@@ -15,7 +15,7 @@ import type { Account, MemoryBudget } from "./memory_budget.ts";
 import { HALF_CLOSED_MS } from "./peer.ts";
 import type { RefusalRate } from "./refusal_rate.ts";
 
-/** How much of later requests is read ahead while one is served, in bytes. */
+/** Maximum bytes of later requests read ahead while one is served. */
 const READ_AHEAD_BYTES = 256 * 1024;
 /** How long a client that broke a rule may keep sending before it is cut, in milliseconds. */
 const LINGER_MS = 10_000;
@@ -24,7 +24,7 @@ export interface ConnectionTimes {
   readonly idleWriteTimeoutMs: number;
   readonly authTimeoutMs: number;
   readonly lingerMs: number;
-  /** How long the connection may stay without a request; absent: for ever. */
+  /** Maximum idle time of the connection; absent: unlimited. */
   readonly idleMs?: number;
   /** For a client that has closed its sending side where the kernel cannot say whether it is still there. */
   readonly halfClosedMs: number;
@@ -92,7 +92,7 @@ export class Connection extends BaseConnection {
     if (await this.#admitted()) await this.#serve();
   }
 
-  /** Whether the client is allowed to ask. One that is not gets no answer. */
+  /** Whether the client is authorized. Others get no answer. */
   async #admitted(): Promise<boolean> {
     const { authenticator, times } = this.#options;
     if (authenticator === undefined) return true;

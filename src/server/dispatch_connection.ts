@@ -4,6 +4,7 @@
  */
 import { MAX_DISPATCH_BYTES } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
+import { errorText } from "../log/error_text.ts";
 import { type Dispatch, readDispatchRequest } from "../surfaces/dispatch.ts";
 import { BaseConnection, type BaseOptions } from "./base_connection.ts";
 import { parseLine } from "./json_line.ts";
@@ -91,7 +92,7 @@ export class DispatchConnection extends BaseConnection {
       const { reason } = this.signal;
       log.info("dispatch_cancelled", {
         peer: peerName,
-        reason: reason instanceof Error ? reason.message : String(reason),
+        reason: errorText(reason),
       });
     } else {
       super.failed(error);

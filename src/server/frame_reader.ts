@@ -18,7 +18,7 @@ const WASTE_BYTES = 64 * 1024;
 const BYTES_PER_TURN = 512 * 1024;
 /** Texts up to this length lose their blank lines before splitting; a longer one is hardly more than one line. */
 const MAX_BATCH_LENGTH = 128 * 1024;
-/** More than so many characters of blank lines in one read are a flood. */
+/** More blank characters than this in one read count as a flood. */
 const FLOOD_LENGTH = 1024;
 /** How long a connection that floods is not read after each read, in milliseconds. */
 const FLOOD_REST_MS = 10;
@@ -208,7 +208,7 @@ export class FrameReader implements Disposable {
   #finish(end: ReadEnd): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    // Not awaited: it may wait for lines that nobody ever takes.
+    // Not awaited: it may wait for lines that are never read.
     void this.#text.close();
     this.#events.onEnd(end);
   }

@@ -1,7 +1,8 @@
 /** The group that owns the sockets: its number, and whether it can reach them. */
 import { dirname } from "node:path";
+import { errorText } from "../log/error_text.ts";
 
-/** A group cannot be given a file; the message says why, not which file. */
+/** A group cannot own a file; the message has the reason, not the file. */
 export class GroupError extends Error {
   override readonly name = "GroupError";
 }
@@ -16,7 +17,7 @@ export function groupId(group: string): number {
   try {
     text = Deno.readTextFileSync("/etc/group");
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new GroupError(`the group "${group}" cannot be looked up: ${reason}`, { cause: error });
   }
   const gid = text.split("\n").map((line) => line.split(":")).find(([name]) => name === group)?.[2];
@@ -39,10 +40,10 @@ export function closedFolder(path: string, gid: number): string | undefined {
 }
 
 /**
- * Sockets that a group is given and cannot get to.
+ * Sockets that belong to a group but are not reachable for it.
  *
- * @param group The group; absent: none is given anything.
- * @returns The sockets, by the folder that is closed to it.
+ * @param group The group; absent: no sockets have one.
+ * @returns The sockets, by the folder that is not accessible to it.
  */
 export function socketsBehindClosedFolders(
   group: string | undefined,
@@ -55,7 +56,7 @@ export function socketsBehindClosedFolders(
     gid = groupId(group);
   } catch (error) {
     if (!(error instanceof GroupError)) throw error;
-    // Nothing is bound for it.
+    // It has no sockets.
     return found;
   }
   for (const { socket } of listen) {
@@ -73,7 +74,7 @@ function mayEnter(folder: string, gid: number): boolean {
     if (mode === null) return true;
     return (mode & 0o001) !== 0 || (owner === gid && (mode & 0o010) !== 0);
   } catch {
-    // What is not there, or cannot be looked at, is told when the socket is bound.
+    // A missing or inaccessible folder is reported when the socket is bound.
     return true;
   }
 }

@@ -1,5 +1,6 @@
 /** The sockets of one inference surface. The protocol on a connection belongs to `connection.ts`. */
 import type { Service } from "../inference/backend.ts";
+import { TCP_IDLE_SECS } from "../config/defaults.ts";
 import type { Listen, SurfaceName, TcpAddress } from "../config/options.ts";
 import type { ActivityLog } from "../log/log.ts";
 import { errorFrame } from "../pipeline/errors.ts";
@@ -14,9 +15,6 @@ import { SocketServer } from "./socket_server.ts";
 
 /** Permission bits of the socket file: its owner and its group may ask. */
 const SOCKET_MODE = 0o660;
-
-/** How long a TCP connection may stay idle, in milliseconds: devices on the way may have forgotten it. */
-const TCP_IDLE_MS = 3_600_000;
 
 export interface InferenceServerOptions extends Partial<Omit<ConnectionTimes, "idleMs">>, Shared {
   readonly surface: Surface;
@@ -53,7 +51,8 @@ export class InferenceServer extends SocketServer {
       idleMs: unixIdleMs,
     };
     const serverLog = log.for("server");
-    const idleMs = (isTcp: boolean): number | undefined => settings.idleMs ?? (isTcp ? TCP_IDLE_MS : undefined);
+    const idleMs = (isTcp: boolean): number | undefined =>
+      settings.idleMs ?? (isTcp ? TCP_IDLE_SECS * 1000 : undefined);
     super({
       name: surface.name,
       ...(unix === undefined ? {} : { unix: { ...unix, mode: SOCKET_MODE } }),

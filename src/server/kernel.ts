@@ -1,6 +1,6 @@
 /**
- * What Linux and macOS know about a socket, asked through libc: one class per system, with its constants and structs.
- * Libc is passed in, so that reading its answers can be tested anywhere.
+ * What Linux and macOS know about a socket, queried through libc: one class per system, with its constants and structs.
+ * Libc is injected, so that parsing its results can be tested anywhere.
  */
 
 /** The process on the other side of a unix socket, as it was when it connected. */
@@ -24,23 +24,23 @@ export interface Kernel {
    * none of its kind; undefined if it is not a socket.
    */
   identity(fd: number): number | undefined;
-  /** Undefined where it has none. */
+  /** Undefined if it has none. */
   address(fd: number, end: SocketEnd): SocketAddress | undefined;
   /** The process at the other end of a unix socket. */
   credentials(fd: number): Credentials | undefined;
   /** Whether the peer is gone: a unix peer has closed its socket, a TCP peer has closed its sending side. */
   isGone(fd: number, transport: "unix" | "tcp"): boolean;
-  /** Ask the other side of a TCP socket whether it is there when it was silent for `KEEP_ALIVE.idleSecs`. */
+  /** Enable keep-alive probes on a TCP socket after `KEEP_ALIVE.idleSecs` of silence. */
   keepAlive(fd: number): void;
   close(): void;
 }
 
-/** A peer that is gone is noticed after two minutes: the first probe is sent after one, then three more. */
+/** A lost peer is detected after two minutes: the first probe is sent after one, then three more. */
 export const KEEP_ALIVE = { idleSecs: 60, intervalSecs: 15, probes: 4 } as const;
 
 /**
- * Where the system has libc; none where it is not known how to ask. Absolute, because a permission for a bare name is
- * taken for a file in the working directory.
+ * The paths of libc; none on unsupported systems. Absolute, because a permission for a bare name applies to a file in
+ * the working directory.
  */
 export const LIBC_PATHS: readonly string[] = Deno.build.os === "linux"
   ? [`/lib/${Deno.build.arch}-linux-gnu/libc.so.6`, "/lib64/libc.so.6", "/usr/lib/libc.so.6"]
@@ -54,7 +54,7 @@ export function permittedLibcPaths(): readonly string[] {
   return LIBC_PATHS.filter((path) => Deno.permissions.querySync({ name: "ffi", path }).state === "granted");
 }
 
-/** Ask the kernel of this system through a libc. */
+/** Create the kernel interface of this system. */
 export function openKernel(libc: string): Kernel {
   return Deno.build.os === "darwin"
     ? new DarwinKernel(Deno.dlopen(libc, DARWIN_SYMBOLS))
@@ -112,7 +112,8 @@ const LINUX = {
 const DARWIN = {
   SOL_SOCKET: 0xffff,
   SO_KEEPALIVE: 8,
-  TCP_KEEPALIVE: 0x10,
+  /** Its name there is `TCP_KEEPALIVE`. */
+  TCP_KEEPIDLE: 0x10,
   TCP_KEEPINTVL: 0x101,
   TCP_KEEPCNT: 0x102,
   SOL_LOCAL: 0,
@@ -127,15 +128,23 @@ const S_IFSOCK = 0o140000;
 
 type Common = Pick<Libc<typeof COMMON_SYMBOLS>["symbols"], "getsockname" | "getpeername" | "setsockopt">;
 
-/** Options that an old kernel does not know are skipped: `SO_KEEPALIVE` alone uses the system's times. */
-function setOptions(libc: Common, fd: number, options: readonly (readonly [number, number, number])[]): void {
+/** Enables keep-alive. Options unknown to an old kernel are skipped: `SO_KEEPALIVE` alone uses the system's times. */
+function keepAlive(libc: Common, fd: number, system: Readonly<Record<KeepAliveOption, number>>): void {
+  const options = [
+    [system.SOL_SOCKET, system.SO_KEEPALIVE, 1],
+    [IPPROTO_TCP, system.TCP_KEEPIDLE, KEEP_ALIVE.idleSecs],
+    [IPPROTO_TCP, system.TCP_KEEPINTVL, KEEP_ALIVE.intervalSecs],
+    [IPPROTO_TCP, system.TCP_KEEPCNT, KEEP_ALIVE.probes],
+  ] as const;
   for (const [level, option, value] of options) {
     const int = new Int32Array([value]);
     libc.setsockopt(fd, level, option, int, int.byteLength);
   }
 }
 
-/** @param family Where a `sockaddr` has its family. */
+type KeepAliveOption = "SOL_SOCKET" | "SO_KEEPALIVE" | "TCP_KEEPIDLE" | "TCP_KEEPINTVL" | "TCP_KEEPCNT";
+
+/** @param family Offset of the family in a `sockaddr`. */
 function addressOf(
   libc: Common,
   fd: number,
@@ -154,7 +163,7 @@ function addressOf(
   return { path: new TextDecoder().decode(nul === -1 ? used : used.subarray(0, nul)) };
 }
 
-/** `struct pollfd`: what happened to a descriptor of what was asked for, or of what is always told. */
+/** Poll a descriptor: the requested events that occurred, and those that are always reported. */
 function pollOne(poll: (fds: Uint8Array<ArrayBuffer>) => number, fd: number, events: number): number {
   const entry = new Uint8Array(8);
   const view = new DataView(entry.buffer);
@@ -199,12 +208,7 @@ export class LinuxKernel implements Kernel {
   }
 
   keepAlive(fd: number): void {
-    setOptions(this.#libc.symbols, fd, [
-      [LINUX.SOL_SOCKET, LINUX.SO_KEEPALIVE, 1],
-      [IPPROTO_TCP, LINUX.TCP_KEEPIDLE, KEEP_ALIVE.idleSecs],
-      [IPPROTO_TCP, LINUX.TCP_KEEPINTVL, KEEP_ALIVE.intervalSecs],
-      [IPPROTO_TCP, LINUX.TCP_KEEPCNT, KEEP_ALIVE.probes],
-    ]);
+    keepAlive(this.#libc.symbols, fd, LINUX);
   }
 
   close(): void {
@@ -219,7 +223,7 @@ export class DarwinKernel implements Kernel {
     this.#libc = libc;
   }
 
-  /** The kernel counts unix sockets, as if they were files. TCP sockets are told apart by their ports. */
+  /** The kernel numbers unix sockets as inodes. TCP sockets are distinguished by their ports. */
   identity(fd: number): number | undefined {
     const { bytes, mode, inode } = STAT;
     const stat = new Uint8Array(bytes);
@@ -256,12 +260,7 @@ export class DarwinKernel implements Kernel {
   }
 
   keepAlive(fd: number): void {
-    setOptions(this.#libc.symbols, fd, [
-      [DARWIN.SOL_SOCKET, DARWIN.SO_KEEPALIVE, 1],
-      [IPPROTO_TCP, DARWIN.TCP_KEEPALIVE, KEEP_ALIVE.idleSecs],
-      [IPPROTO_TCP, DARWIN.TCP_KEEPINTVL, KEEP_ALIVE.intervalSecs],
-      [IPPROTO_TCP, DARWIN.TCP_KEEPCNT, KEEP_ALIVE.probes],
-    ]);
+    keepAlive(this.#libc.symbols, fd, DARWIN);
   }
 
   close(): void {

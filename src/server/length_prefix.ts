@@ -10,7 +10,7 @@ export class BadFrameError extends Error {
   override readonly name: string = "BadFrameError";
 }
 
-/** The frame claims to be longer than it may be. */
+/** The declared length exceeds the limit. */
 export class OversizedFrameError extends BadFrameError {
   override readonly name = "OversizedFrameError";
 }
@@ -18,7 +18,7 @@ export class OversizedFrameError extends BadFrameError {
 /**
  * Read one frame; what comes after it is not read.
  *
- * @param maxBytes How long it may be.
+ * @param maxBytes Maximum length.
  * @param onBytes Told how many bytes are held, after each part; what it returns is waited for before more is read.
  * @returns Its bytes, in order.
  * @throws {BadFrameError} If there is none.

@@ -1,14 +1,19 @@
 /**
- * Binds sockets where clients find them, and refuses where that would be wrong or unsafe. Owns the checks on paths and
- * addresses; knows nothing of the protocols.
+ * Binds sockets where clients find them, refuses where that would be wrong or unsafe, and accepts on them. Owns the
+ * checks on paths and addresses; knows nothing of the protocols.
  */
+import { delay } from "@std/async";
 import { dirname } from "node:path";
 import type { TcpAddress } from "../config/options.ts";
 import { isLoopback, isLoopbackAddress } from "@inferd/client/protocol";
 import { bytesOf, daemonSockets, shorterSocket, socketPathFault } from "../config/sockets.ts";
+import { errorText } from "../log/error_text.ts";
 import { GroupError, groupId } from "./group.ts";
 
-/** A socket cannot be bound where it was asked for; the message is for the operator. */
+/** How long accepting pauses after a failure (for example no free descriptors), in milliseconds. */
+const ACCEPT_REST_MS = 100;
+
+/** A socket cannot be bound at its configured place; the message is for the operator. */
 export class BindError extends Error {
   override readonly name = "BindError";
 }
@@ -23,7 +28,7 @@ export function checkSocketPaths(
   options: Parameters<typeof daemonSockets>[0] & { readonly runtimeDir: string; readonly group?: string },
   privatePath?: string,
 ): void {
-  // The longest: where that fits, all do.
+  // The longest: if it fits, all do.
   const [socket] = daemonSockets(options).toSorted((one, other) => bytesOf(other.path) - bytesOf(one.path));
   const fault = socket === undefined ? undefined : socketPathFault(socket.path);
   if (socket !== undefined && fault !== undefined) {
@@ -62,7 +67,7 @@ export async function bindUnix(
   } catch (error) {
     listener.close();
     removeSocket(path);
-    throw refusal(path, `its group or mode cannot be set: ${textOf(error)}`, error);
+    throw refusal(path, `its group or mode cannot be set: ${errorText(error)}`, error);
   }
   return listener;
 }
@@ -87,12 +92,40 @@ export function bindTcp(address: TcpAddress, options: { readonly apiKey?: string
   } catch (error) {
     throw refusal(name, addressReason(error), error);
   }
-  // "localhost" is whatever the resolver says it is.
+  // "localhost" is resolved by the system.
   if (!guarded && !isLoopbackAddress(listener.addr.hostname)) {
     listener.close();
     throw refusal(name, `it resolves to ${listener.addr.hostname}, and without an API key only loopback is allowed`);
   }
   return listener;
+}
+
+/**
+ * Accept connections until `over` is aborted, which must precede closing the listener.
+ *
+ * @param on.failed Called once for failures in a row: out of descriptors, accepting may fail for hours.
+ */
+export async function acceptAll<Conn>(
+  listener: { accept(): Promise<Conn> },
+  over: AbortSignal,
+  on: {
+    accepted(conn: Conn): void | Promise<void>;
+    failed(error: unknown): void;
+    resumed?(failures: number): void;
+  },
+): Promise<void> {
+  for (let failures = 0;;) {
+    try {
+      const conn = await listener.accept();
+      if (failures > 0) on.resumed?.(failures);
+      failures = 0;
+      await on.accepted(conn);
+    } catch (error) {
+      if (over.aborted) return;
+      if (++failures === 1) on.failed(error);
+      await delay(ACCEPT_REST_MS, { signal: over }).catch(() => {});
+    }
+  }
 }
 
 /**
@@ -108,7 +141,7 @@ export function fileAt(path: string): string | undefined {
   }
 }
 
-/** Remove a socket file; what is no socket stays. */
+/** Remove a socket file; other files stay. */
 export function removeSocket(path: string): void {
   try {
     if (Deno.lstatSync(path).isSocket) Deno.removeSync(path);
@@ -134,7 +167,7 @@ async function removeStale(path: string): Promise<void> {
     // Gone in the meantime, or nothing listens: only then is it stale.
     if (error instanceof Deno.errors.NotFound) return;
     if (error instanceof Deno.errors.ConnectionRefused) return removeSocket(path);
-    throw refusal(path, `the socket there cannot be checked: ${textOf(error)}`, error);
+    throw refusal(path, `the socket there cannot be checked: ${errorText(error)}`, error);
   }
   throw refusal(path, "it is in use by a running process");
 }
@@ -157,16 +190,12 @@ function pathReason(path: string, error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return `the folder "${folder}" does not exist`;
   if (error instanceof Deno.errors.NotADirectory) return `"${folder}" is not a folder`;
   if (error instanceof Deno.errors.PermissionDenied) return `the folder "${folder}" is not writable`;
-  return textOf(error);
+  return errorText(error);
 }
 
 function addressReason(error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) return "the port is taken";
   if (error instanceof Deno.errors.AddrNotAvailable) return "this machine has no such address";
   if (error instanceof Deno.errors.PermissionDenied) return "the system does not allow this port";
-  return textOf(error);
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }

@@ -2,36 +2,35 @@
  * One budget for the bytes of requests that are unfinished or being served, over all connections of the daemon. Owns
  * who is refused and who has to wait when it is spent; how bytes are read is not known here.
  */
+import { LEAST_MEMORY_BUDGET_MIB } from "../config/defaults.ts";
 
-/** What every connection may hold outside the budget, in bytes: small requests are read even when it is spent. */
+/** Bytes every connection may hold outside the budget: small requests are read even when it is exhausted. */
 export const FREE_BYTES = 64 * 1024;
 
-/** Copies of a request that is being served: its line, its values, and what the engine is sent. */
+/** Copies of a served request: its line, its values, and the message to the engine. */
 const SERVED_COPIES = 3;
 
-/** The smallest default budget, in bytes. */
-const LEAST_BYTES = 256 * 1024 * 1024;
-/** The part of what the process may use. */
+/** Its share of the process's memory limit. */
 const SHARE = 1 / 4;
 
 /**
  * The default budget: lines become strings on the heap, and a process whose heap is full is killed.
  *
- * @param heapBytes How large the heap may become.
+ * @param heapBytes Maximum size of the heap.
  */
 export function defaultBudgetBytes(heapBytes: number): number {
-  return Math.max(LEAST_BYTES, Math.floor(heapBytes * SHARE));
+  return Math.max(LEAST_MEMORY_BUDGET_MIB * 1024 * 1024, Math.floor(heapBytes * SHARE));
 }
 
 export interface Account extends Disposable {
   /**
-   * Say what is held now.
+   * Report the bytes held now.
    *
    * @param arriving Bytes of what is incomplete; they are given up when the account is refused.
    * @param served Bytes of what is complete, until it is answered.
    */
   hold(arriving: number, served: number): void;
-  /** A promise to wait for before more is read; undefined where more may be read. */
+  /** A promise to await before reading more; undefined if reading may continue. */
   room(): Promise<void> | undefined;
 }
 
@@ -53,7 +52,7 @@ export class MemoryBudget {
     this.limitBytes = limitBytes;
   }
 
-  /** Bytes that count: what connections hold beyond the free part of each. */
+  /** Counted bytes: those of connections beyond each one's free part. */
   get heldBytes(): number {
     return this.#held;
   }
@@ -102,7 +101,7 @@ export class MemoryBudget {
     this.#room = undefined;
   }
 
-  /** Of the caller that holds the most the connection with the most that is arriving; none if all of it is served. */
+  /** The connection with the most arriving bytes, of the caller that holds the most; none if nothing of it arrives. */
   #largest(): Entry | undefined {
     const callers = new Map<string, number>();
     for (const entry of this.#entries) callers.set(entry.caller, (callers.get(entry.caller) ?? 0) + counted(entry));

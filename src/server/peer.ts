@@ -17,11 +17,11 @@ export const HALF_CLOSED_MS = 30_000;
 
 /** The peer of one accepted socket. Release it before the socket is closed. */
 export interface Peer {
-  /** Known for unix sockets. */
+  /** Only for unix sockets. */
   readonly credentials: Credentials | undefined;
   /** Whether it is gone: a unix peer has closed its socket, a TCP peer has closed its sending side. */
   hungUp(): boolean;
-  /** Have the kernel ask a TCP peer that is silent whether it is still there. */
+  /** Have the kernel probe a silent TCP peer. */
   keepAlive(): void;
   /** The socket is about to be closed: its descriptor may be reused from now on. */
   release(): void;
@@ -32,10 +32,10 @@ export class Peers implements Disposable {
   readonly #kernel: Kernel;
   /** The peer last found at each descriptor; it may be released before its socket is closed. */
   readonly #found: number[] = [];
-  /** Descriptors of peers that are not released. */
+  /** Descriptors of peers that are in use. */
   readonly #held = new Set<number>();
 
-  /** @param kernel Is asked; closed when this is disposed of. */
+  /** @param kernel Closed on disposal. */
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
   }
@@ -43,8 +43,8 @@ export class Peers implements Disposable {
   /**
    * Ready to find peers. Takes the permission `ffi`, which is given back after boot: open it before.
    *
-   * @param log Told where that cannot be.
-   * @returns Undefined where it cannot be.
+   * @param log Informed if that fails.
+   * @returns Undefined if it fails.
    */
   static open(log: ActivityLog): Peers | undefined {
     if (LIBC_PATHS.length === 0) {
@@ -66,7 +66,7 @@ export class Peers implements Disposable {
   /**
    * Find the peer of a connection that was accepted just now, before another is accepted on the same address.
    *
-   * @returns Undefined where it cannot be found.
+   * @returns Undefined if it cannot be found.
    */
   identify(conn: Deno.UnixConn | Deno.TcpConn): Peer | undefined {
     const fd = this.#find(conn);

@@ -1,18 +1,16 @@
 /**
  * The sockets of one surface: binds, accepts, and keeps the open connections so that it can drain and close them. What
- * is said on a connection belongs to whoever opens it.
+ * happens on a connection is up to its creator.
  */
 import { delay } from "@std/async";
 import type { TcpAddress } from "../config/options.ts";
+import { errorText } from "../log/error_text.ts";
 import type { ActivityLog } from "../log/log.ts";
 import { turn } from "../inference/turn.ts";
 import type { Accepted, BaseConnection } from "./base_connection.ts";
 import type { ConnectionLimit } from "./connection_limit.ts";
-import { bindTcp, bindUnix, fileAt, removeSocket } from "./listener.ts";
+import { acceptAll, bindTcp, bindUnix, fileAt, removeSocket } from "./listener.ts";
 import type { Peer, Peers } from "./peer.ts";
-
-/** How long accepting pauses after a failure (for example no free descriptors), in milliseconds. */
-const ACCEPT_REST_MS = 100;
 
 /**
  * How often the file of a unix socket is looked for, in milliseconds: programs that clean up folders remove it, and
@@ -21,16 +19,16 @@ const ACCEPT_REST_MS = 100;
 const FILE_CHECK_MS = 2000;
 
 export interface SocketServerOptions {
-  /** What the log calls the surface; absent: it says nothing of who listens and who connects. */
+  /** Name in the log; absent: listening and connections are not logged. */
   readonly name?: string;
   readonly unix?: UnixSocket;
   readonly tcp?: { readonly address: TcpAddress; apiKey(): string | undefined };
-  /** Finds who connects; undefined where that cannot be. The server does not dispose of it. */
+  /** Identifies clients; undefined if that is not possible. Not disposed of here. */
   readonly peers: Peers | undefined;
   readonly log: ActivityLog;
-  /** Absent: as many connections as there are descriptors. */
+  /** Absent: limited by descriptors only. */
   readonly limit?: ConnectionLimit;
-  /** What a connection on a unix socket, or without a key, is told that is one too many; absent: nothing. */
+  /** The last frame for a refused connection, unless it lacks a required key; absent: none. */
   readonly refusal?: (message: string) => string;
   open(accepted: Accepted): BaseConnection;
 }
@@ -42,16 +40,16 @@ export interface UnixSocket {
 }
 
 /**
- * Before a listener is closed, in milliseconds, connections that the kernel has taken for it are accepted until none has
- * come for so long: closing would cut them without a word, and their clients may have sent a request.
+ * A listener is closed when no connection has arrived for this long, in milliseconds: closing resets connections in the
+ * kernel's backlog, whose clients may already have sent a request.
  */
 const LAST_ACCEPTS_MS = 5;
-/** On a port no longer than this, in milliseconds: more may come for as long as it is open. */
+/** The same for a port: total limit in milliseconds, because clients may keep connecting. */
 const MAX_LAST_ACCEPTS_MS = 200;
 
-/** How long a connection that is refused gets to take what it is told, in milliseconds. */
+/** How long a refused connection gets to read its last frame, in milliseconds. */
 const REFUSED_MS = 250;
-/** Connections that are refused at a time and told why; more are closed at once. */
+/** Maximum refused connections that get a reason at a time; more are closed immediately. */
 const MAX_REFUSED = 64;
 /** How many connections are accepted before open ones run again. */
 const ACCEPTS_PER_TURN = 8;
@@ -67,13 +65,13 @@ export class SocketServer implements AsyncDisposable {
   /** The time between `bind` and `unbind`. */
   #bound: AbortController | undefined;
   #draining = false;
-  /** Connections of which nothing is known. */
+  /** Connections whose peer is unknown. */
   #accepts = 0;
   /** Connections accepted in total. */
   #taken = 0;
   /** Accepted since open connections last ran. */
   #sinceTurn = 0;
-  /** Connections that are being told why they are refused. */
+  /** Refused connections that are still receiving their last frame. */
   readonly #refused = new Map<Deno.Conn, Promise<void>>();
   #idle: PromiseWithResolvers<void> | undefined;
   #port: number | undefined;
@@ -95,7 +93,7 @@ export class SocketServer implements AsyncDisposable {
     const { unix, tcp } = this.#options;
     let tcpListener: Deno.TcpListener | undefined;
     let unixListener: Deno.UnixListener | undefined;
-    // What was bound before removes the file at its path when nothing is being accepted on it any more.
+    // The previous listener removes the file at its path once it stops accepting.
     await Promise.all(this.#accepting);
     try {
       if (tcp !== undefined) tcpListener = this.#bindTcp(tcp);
@@ -105,7 +103,7 @@ export class SocketServer implements AsyncDisposable {
       tcpListener?.close();
       throw error;
     }
-    // Unbound while it was being bound.
+    // `unbind` was called meanwhile.
     if (bound.signal.aborted) {
       tcpListener?.close();
       if (unixListener !== undefined) close(unixListener);
@@ -117,7 +115,7 @@ export class SocketServer implements AsyncDisposable {
     }
   }
 
-  /** Listen until it is unbound, on a new socket where the file of the one before is gone. */
+  /** Listen until `unbind`, on a new socket whenever the file of the current one is lost. */
   async #keepUnix(unix: UnixSocket, first: Deno.UnixListener, bound: AbortSignal): Promise<void> {
     const { path } = unix;
     for (let listener: Deno.UnixListener | undefined = first; listener !== undefined;) {
@@ -128,7 +126,7 @@ export class SocketServer implements AsyncDisposable {
       if (bound.aborted) return;
       this.#log.warn("socket_file_lost", { path });
       if (fileAt(path) !== undefined) this.#log.error("socket_not_restored", { path, reason: "Another file is there" });
-      // Closing removes whatever is at the path, and does so when nothing is being accepted any more.
+      // Closing removes any file at the path, once accepting has stopped.
       await this.#whileFile(path, bound, (now) => now !== undefined);
       lost.abort();
       await ended;
@@ -137,12 +135,12 @@ export class SocketServer implements AsyncDisposable {
     }
   }
 
-  /** Wait while the file at a path is as it should be, or until it is unbound. */
+  /** Wait while the file at a path satisfies a condition, at most until `unbind`. */
   async #whileFile(path: string, bound: AbortSignal, isRight: (file: string | undefined) => boolean): Promise<void> {
     while (!bound.aborted && isRight(fileAt(path))) await delay(FILE_CHECK_MS, { signal: bound }).catch(() => {});
   }
 
-  /** Bind again, as soon as that can be; `undefined` when it is unbound. */
+  /** Bind again as soon as possible; `undefined` after `unbind`. */
   async #rebind(unix: UnixSocket, bound: AbortSignal): Promise<Deno.UnixListener | undefined> {
     for (let told: string | undefined; !bound.aborted;) {
       try {
@@ -150,7 +148,7 @@ export class SocketServer implements AsyncDisposable {
         if (!bound.aborted) return listener;
         close(listener);
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = errorText(error);
         if (reason !== told) this.#log.error("socket_not_restored", { path: unix.path, reason });
         told = reason;
         await delay(FILE_CHECK_MS, { signal: bound }).catch(() => {});
@@ -234,7 +232,7 @@ export class SocketServer implements AsyncDisposable {
     void accepting.finally(() => this.#accepting.delete(accepting));
   }
 
-  /** Remove a listener's file, and close it when whoever had connected before is accepted. */
+  /** Remove a listener's file, and close it once all pending connections are accepted. */
   async #closeWhenTaken(listener: Listener): Promise<void> {
     const isUnix = "path" in listener.addr;
     try {
@@ -253,26 +251,19 @@ export class SocketServer implements AsyncDisposable {
   }
 
   /** Accept until the listener is closed. */
-  async #accept(listener: Listener, bound: AbortSignal): Promise<void> {
+  #accept(listener: Listener, bound: AbortSignal): Promise<void> {
     const address = nameOf(listener.addr);
-    let failures = 0;
-    for (;;) {
-      try {
-        const conn = await listener.accept();
-        if (failures > 0) this.#log.info("accept_resumed", { address, failures });
-        failures = 0;
+    return acceptAll(listener, bound, {
+      accepted: (conn: Deno.UnixConn | Deno.TcpConn) => {
         this.#accepted(conn);
         this.#taken++;
-        if (++this.#sinceTurn < ACCEPTS_PER_TURN) continue;
+        if (++this.#sinceTurn < ACCEPTS_PER_TURN) return;
         this.#sinceTurn = 0;
-        await turn();
-      } catch (error) {
-        if (bound.aborted) return;
-        // Out of descriptors it may fail for hours: told once.
-        if (++failures === 1) this.#log.error("accept_failed", { address, cause: String(error) });
-        await delay(ACCEPT_REST_MS, { signal: bound }).catch(() => {});
-      }
-    }
+        return turn();
+      },
+      failed: (error) => this.#log.error("accept_failed", { address, cause: String(error) }),
+      resumed: (failures) => this.#log.info("accept_resumed", { address, failures }),
+    });
   }
 
   #accepted(conn: Deno.UnixConn | Deno.TcpConn): void {
@@ -351,7 +342,7 @@ function prepare(conn: Deno.TcpConn): void {
     conn.setNoDelay(true);
     conn.setKeepAlive(true);
   } catch {
-    // Reset already, which the first read will tell.
+    // Reset already; the first read will report it.
   }
 }
 
@@ -365,7 +356,7 @@ function nameOfPeer(conn: Deno.UnixConn | Deno.TcpConn, peer: Peer | undefined):
   return peer?.credentials === undefined ? "unknown" : `pid ${peer.credentials.pid}`;
 }
 
-/** The program of one user on a unix socket, the host on TCP; undefined where the kernel does not tell. */
+/** The program of a user on a unix socket, the host on TCP; undefined if the kernel does not report it. */
 function callerOf(conn: Deno.UnixConn | Deno.TcpConn, peer: Peer | undefined): string | undefined {
   if ("setNoDelay" in conn) return conn.remoteAddr.hostname;
   return peer?.credentials && `uid ${peer.credentials.uid} pid ${peer.credentials.pid}`;

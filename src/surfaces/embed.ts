@@ -2,13 +2,18 @@
  * Embeddings: the fields of a request, and its frame. Computing vectors, and the prefix for each task, belong to the
  * backend.
  */
-import { type EmbeddingsFrame, type EmbedTask, MAX_EMBED_INPUTS, MAX_FRAME_BYTES } from "@inferd/client/protocol";
+import {
+  type EmbeddingsFrame,
+  type EmbedTask,
+  MAX_EMBED_INPUTS,
+  MAX_FRAME_BYTES,
+  type NumberLimits,
+} from "@inferd/client/protocol";
 import { EmbedUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
 import type { EmbedAnswer, EmbedRequest } from "../inference/request.ts";
 import {
-  type Range,
-  readInteger,
   readModel,
+  readNumber,
   readOneOf,
   readRequest,
   readTexts,
@@ -29,7 +34,7 @@ export const EMBED_TASKS: readonly EmbedTask[] = [
   "code_retrieval_query",
 ];
 
-const DIMENSIONS: Range = { min: 1, max: Number.MAX_SAFE_INTEGER, text: "an integer of at least 1" };
+const DIMENSIONS: NumberLimits = { min: 1, whole: true };
 
 /** How many numbers are written per turn of the event loop; more would delay other requests. */
 const NUMBERS_PER_TURN = 1 << 17;
@@ -67,7 +72,7 @@ function readWith<R>(value: unknown, begin: (about: About) => Rendering<R>): Res
   const { input, dimensions, task } = fields;
   const request: EmbedRequest = {
     input: readTexts("input", input, { of: "strings", max: MAX_EMBED_INPUTS }),
-    ...(dimensions === undefined ? {} : { dimensions: readInteger("dimensions", dimensions, DIMENSIONS) }),
+    ...(dimensions === undefined ? {} : { dimensions: readNumber("dimensions", dimensions, DIMENSIONS) }),
     ...(task === undefined ? {} : { task: readOneOf("task", task, EMBED_TASKS) }),
   };
   return {

@@ -5,50 +5,26 @@
 import {
   DEFAULT_MAX_TOKENS,
   DEFAULT_TEMPERATURE,
+  DEFAULT_TOP_K,
+  DEFAULT_TOP_P,
   MAX_GRAMMAR_ALTERNATIVES,
   MAX_GRAMMAR_BYTES,
   MAX_LOGIT_BIASES,
   MAX_STOP_STRINGS,
-  MAX_TEMPERATURE,
+  SAMPLING_LIMITS,
   type V1Role,
 } from "@inferd/client/protocol";
 import { InvalidRequestError } from "../inference/errors.ts";
 import { defined } from "../inference/objects.ts";
 import type { DefaultedField, GenerationRequest, TokenBias } from "../inference/request.ts";
-import {
-  type Range,
-  readArray,
-  readInteger,
-  readNonEmptyString,
-  readNumber,
-  readRecord,
-  readString,
-  shown,
-} from "../pipeline/resolve.ts";
+import { readArray, readNonEmptyString, readNumber, readRecord, readString, shown } from "../pipeline/resolve.ts";
 
 export const ROLES: readonly V1Role[] = ["system", "user", "assistant"];
 
-const DEFAULT_TOP_P = 0.95;
-const DEFAULT_TOP_K = 64;
 const DEFAULTED: readonly DefaultedField[] = ["temperature", "top_p", "top_k", "max_tokens"];
 
 /** The largest count the engine's native side can hold, far above any real one. */
 const MAX_INT32 = 2 ** 31 - 1;
-
-const TEMPERATURE: Range = { min: 0, max: MAX_TEMPERATURE, text: `a number from 0 to ${MAX_TEMPERATURE}` };
-const TOP_P: Range = { min: 0, max: 1, aboveMin: true, text: "a number above 0 and at most 1" };
-const TOP_K: Range = { min: 0, max: MAX_INT32, text: `an integer from 0 to ${MAX_INT32}` };
-const MIN_P: Range = { min: 0, max: 1, text: "a number from 0 to 1" };
-const PENALTY: Range = { min: -2, max: 2, text: "a number from -2 to 2" };
-const REPEAT_PENALTY: Range = { min: 0, max: 2, aboveMin: true, text: "a number above 0 and at most 2" };
-const BIAS: Range = { min: -100, max: 100, text: "a number from -100 to 100" };
-const MAX_TOKENS: Range = { min: 1, max: Number.MAX_VALUE, text: "an integer of at least 1" };
-/** Integers that JSON numbers represent exactly: a larger seed would be rounded. */
-const SEED: Range = {
-  min: Number.MIN_SAFE_INTEGER,
-  max: Number.MAX_SAFE_INTEGER,
-  text: `an integer from ${Number.MIN_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`,
-};
 
 const encoder = new TextEncoder();
 
@@ -78,27 +54,25 @@ export function readSampling(
   value: Readonly<Record<string, unknown>>,
 ): Pick<GenerationRequest, "sampling" | "maxTokens" | "defaulted" | "stop"> {
   const { logit_bias, stop } = value;
-  const number = (field: string, range: Range): number | undefined =>
-    value[field] === undefined ? undefined : readNumber(field, value[field], range);
-  const integer = (field: string, range: Range): number | undefined =>
-    value[field] === undefined ? undefined : readInteger(field, value[field], range);
+  const number = (field: keyof typeof SAMPLING_LIMITS): number | undefined =>
+    value[field] === undefined ? undefined : readNumber(field, value[field], SAMPLING_LIMITS[field]);
   const defaulted = DEFAULTED.filter((name) => value[name] === undefined);
   return {
     ...(defaulted.length === 0 ? {} : { defaulted }),
     sampling: {
-      temperature: number("temperature", TEMPERATURE) ?? DEFAULT_TEMPERATURE,
-      topP: number("top_p", TOP_P) ?? DEFAULT_TOP_P,
-      topK: integer("top_k", TOP_K) ?? DEFAULT_TOP_K,
+      temperature: number("temperature") ?? DEFAULT_TEMPERATURE,
+      topP: number("top_p") ?? DEFAULT_TOP_P,
+      topK: number("top_k") ?? DEFAULT_TOP_K,
       ...defined({
-        seed: integer("seed", SEED),
-        minP: number("min_p", MIN_P),
-        presencePenalty: number("presence_penalty", PENALTY),
-        frequencyPenalty: number("frequency_penalty", PENALTY),
-        repeatPenalty: number("repeat_penalty", REPEAT_PENALTY),
+        seed: number("seed"),
+        minP: number("min_p"),
+        presencePenalty: number("presence_penalty"),
+        frequencyPenalty: number("frequency_penalty"),
+        repeatPenalty: number("repeat_penalty"),
         logitBias: logit_bias === undefined ? undefined : readLogitBias(logit_bias),
       }),
     },
-    maxTokens: Math.min(integer("max_tokens", MAX_TOKENS) ?? DEFAULT_MAX_TOKENS, MAX_INT32),
+    maxTokens: Math.min(number("max_tokens") ?? DEFAULT_MAX_TOKENS, MAX_INT32),
     stop: stop === undefined ? [] : readStop(stop),
   };
 }
@@ -115,7 +89,7 @@ function readLogitBias(value: unknown): TokenBias[] {
     if (!/^\d+$/.test(key) || token > MAX_INT32) {
       throw new InvalidRequestError(`"logit_bias" must have ids of tokens as keys, got ${shown(key)}`);
     }
-    return [token, readNumber(`logit_bias.${key}`, bias, BIAS)];
+    return [token, readNumber(`logit_bias.${key}`, bias, SAMPLING_LIMITS.logit_bias)];
   });
 }
 

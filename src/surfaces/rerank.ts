@@ -1,14 +1,19 @@
 /**
  * Rerank: the fields of a request, the order of documents, and the frame. Scores belong to the backend.
  */
-import { MAX_RERANK_BYTES, MAX_RERANK_DOCUMENTS, type RerankFrame, type RerankResult } from "@inferd/client/protocol";
+import {
+  MAX_RERANK_BYTES,
+  MAX_RERANK_DOCUMENTS,
+  type NumberLimits,
+  type RerankFrame,
+  type RerankResult,
+} from "@inferd/client/protocol";
 import { InvalidRequestError, RerankUnsupportedError } from "../inference/errors.ts";
 import type { RerankAnswer, RerankRequest } from "../inference/request.ts";
 import {
-  type Range,
-  readInteger,
   readModel,
   readNonEmptyString,
+  readNumber,
   readRequest,
   readTexts,
   type ResolvedRequest,
@@ -18,7 +23,7 @@ import {
 import type { Surface } from "./surface.ts";
 
 /** A number above the number of documents means all of them. */
-const TOP_N: Range = { min: 1, max: Number.MAX_SAFE_INTEGER, text: "an integer of at least 1" };
+const TOP_N: NumberLimits = { min: 1, whole: true };
 
 const encoder = new TextEncoder();
 
@@ -40,7 +45,7 @@ export function readRerank(value: unknown): ResolvedRequest<RerankFrame> {
     documents: readTexts("documents", fields.documents, { of: "strings", max: MAX_RERANK_DOCUMENTS }),
   };
   checkBytes(request);
-  const topN = fields.top_n === undefined ? Infinity : readInteger("top_n", fields.top_n, TOP_N);
+  const topN = fields.top_n === undefined ? Infinity : readNumber("top_n", fields.top_n, TOP_N);
   return {
     id,
     ...readModel(fields),

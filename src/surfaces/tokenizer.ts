@@ -5,6 +5,7 @@
 import {
   MAX_DETOKENIZE_TOKENS,
   MAX_TOKENIZE_LENGTH,
+  type NumberLimits,
   type TokenizerFrame,
   type TokenizerType,
 } from "@inferd/client/protocol";
@@ -12,11 +13,10 @@ import type { Backend } from "../inference/backend.ts";
 import { AttachmentUnsupportedError, InvalidRequestError } from "../inference/errors.ts";
 import type { Conversation, TokenizerAnswer, TokenizerRequest } from "../inference/request.ts";
 import {
-  type Range,
   readArray,
   readBoolean,
-  readInteger,
   readModel,
+  readNumber,
   readString,
   type ResolvedRequest,
   type Terminal,
@@ -28,7 +28,7 @@ import { readConversation } from "./blocks.ts";
 import { readTools } from "./tools.ts";
 
 const TYPES: readonly TokenizerType[] = ["tokenize", "detokenize", "count", "apply_template"];
-const TOKEN: Range = { min: 0, max: 2 ** 31 - 1, text: "an integer of at least 0" };
+const TOKEN: NumberLimits = { min: 0, whole: true };
 
 /** The type of a tokenizer request; undefined for any other `type`. */
 export function tokenizerTypeOf(type: unknown): TokenizerType | undefined {
@@ -76,7 +76,7 @@ function readRequest(type: TokenizerType, fields: Readonly<Record<string, unknow
       return {
         type,
         tokens: readArray("tokens", fields.tokens, { of: "tokens", max: MAX_DETOKENIZE_TOKENS })
-          .map((token, index) => readInteger(`tokens[${index}]`, token, TOKEN)),
+          .map((token, index) => readNumber(`tokens[${index}]`, token, TOKEN)),
         pieces: fields.pieces === undefined ? false : readBoolean("pieces", fields.pieces),
       };
     case "count":

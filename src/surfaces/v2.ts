@@ -3,7 +3,9 @@
  * request are read in `blocks.ts`, `attachments.ts` and `tools.ts`.
  */
 import {
+  isWithin,
   MAX_LOGPROBS,
+  type NumberLimits,
   type V2DoneFrame,
   type V2Frame,
   type V2Logprob,
@@ -17,12 +19,12 @@ import { AttachmentUnsupportedError, InvalidRequestError } from "../inference/er
 import type { BackendEvent, FinishReason, Timings, TokenLogprob, TokenProbability } from "../inference/events.ts";
 import type { GenerationRequest, ToolUse } from "../inference/request.ts";
 import {
-  type Range,
   readBoolean,
-  readInteger,
   readModel,
   readNonEmptyArray,
+  readNumber,
   readRequest,
+  refuse,
   type ResolvedRequest,
   type StreamedAnswer,
   type Terminal,
@@ -36,9 +38,9 @@ import { readTools } from "./tools.ts";
 import { defined } from "../inference/objects.ts";
 
 /** The vocabulary's size is the engine's to check. */
-const TOKEN: Range = { min: 0, max: 2 ** 31 - 1, text: "a text or the id of a token" };
+const TOKEN: NumberLimits = { min: 0, max: 2 ** 31 - 1, whole: true };
 
-const LOGPROBS: Range = { min: 0, max: MAX_LOGPROBS, text: `an integer from 0 to ${MAX_LOGPROBS}` };
+const LOGPROBS: NumberLimits = { min: 0, max: MAX_LOGPROBS, whole: true };
 
 const STOP_REASONS: Readonly<Record<FinishReason, V2StopReason>> = {
   end: "end_turn",
@@ -71,7 +73,7 @@ export const v2Surface: Surface = {
       thinking: fields.thinking === undefined ? false : readBoolean("thinking", fields.thinking),
       ...(fields.grammar === undefined ? {} : { grammar: readGrammar(fields.grammar) }),
       ...(fields.ignore_eos !== undefined && readBoolean("ignore_eos", fields.ignore_eos) ? { ignoreEos: true } : {}),
-      ...(fields.logprobs === undefined ? {} : { logprobs: readInteger("logprobs", fields.logprobs, LOGPROBS) }),
+      ...(fields.logprobs === undefined ? {} : { logprobs: readNumber("logprobs", fields.logprobs, LOGPROBS) }),
       ...readSampling(fields),
     };
     attachments.checkAllUsed();
@@ -99,7 +101,9 @@ function readPrompt(
     throw new InvalidRequestError('"prompt" goes without "messages"');
   }
   const parts = (typeof prompt === "string" ? [prompt] : readNonEmptyArray("prompt", prompt)).map((part, index) =>
-    typeof part === "string" ? part : readInteger(`prompt[${index}]`, part, TOKEN)
+    typeof part === "string" || isWithin(part, TOKEN)
+      ? part
+      : refuse(`prompt[${index}]`, "a text or the id of a token", part)
   );
   if (parts.every((part) => part === "")) throw new InvalidRequestError('"prompt" must not be empty');
   return { messages: [], prompt: parts };

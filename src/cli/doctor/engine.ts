@@ -1,12 +1,13 @@
 /** Checks whether the engine can load its native library, in the engine's own process and with its permissions. */
 import { format as formatBytes } from "@std/fmt/bytes";
+import { errorText } from "../../log/error_text.ts";
 import { PipedProcess } from "../../processes/piped_process.ts";
 import type { DaemonOptions, LlamaBackendConfig } from "../../config/options.ts";
 import { type EngineCommand, engineCommand } from "../../engine/ipc/command.ts";
 import { LIBRARY_VERSION } from "../../libraries/library_files.ts";
 import type { EngineConfig, EngineNeed, FromEngine, ToEngine } from "../../engine/ipc/messages.ts";
 import { fullName, PACKAGES } from "../../libraries/packages.ts";
-import { type Finding, Findings, textOf } from "./finding.ts";
+import { type Finding, Findings } from "./finding.ts";
 
 const TIMEOUT_MS = 60_000;
 export const FETCH_HELP =
@@ -177,7 +178,7 @@ export async function askEngine<Type extends FromEngine["type"]>(
     });
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    return { missing, complaints: [textOf(error)] };
+    return { missing, complaints: [errorText(error)] };
   }
   const timer = setTimeout(() => engine.kill(`It sent nothing for ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
   engine.send(question);

@@ -1,5 +1,6 @@
 /** Findings of `inferd doctor`, one per check. */
 import { typed } from "../../config/setting/typed_command.ts";
+import { errorText } from "../../log/error_text.ts";
 
 /** Severity. A daemon would run despite warnings. */
 export type Level = "ok" | "warn" | "fail";
@@ -57,16 +58,12 @@ export async function attempt(
     if (cause instanceof Deno.errors.NotCapable) {
       findings.fail(`Skipped: ${cause.message}`, `Run it with the flags of "${typed("permissions doctor")}"`);
     } else if (cause instanceof Deno.errors.PermissionDenied) {
-      findings.fail(`Skipped: ${textOf(error)}`, "Let this user read it");
+      findings.fail(`Skipped: ${errorText(error)}`, "Let this user read it");
     } else {
-      findings.fail(textOf(error), "See what the message says");
+      findings.fail(errorText(error), "See what the message says");
     }
     return findings.list;
   }
-}
-
-export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** File information of a path, without following links; `undefined` if nothing exists there. */

@@ -5,9 +5,11 @@ import { admin, ConnectError, type SurfaceName, TimeoutError } from "@inferd/cli
 import { SURFACES } from "@inferd/client/protocol";
 import type { DaemonOptions } from "../../config/options.ts";
 import { type DaemonSocket, daemonSockets, pidPathOf, shorterSocket, socketPathFault } from "../../config/sockets.ts";
+import { openHeld, readPid } from "../../daemon/lock.ts";
+import { errorText } from "../../log/error_text.ts";
 import { socketsBehindClosedFolders } from "../../server/group.ts";
 import { BindError, bindTcp } from "../../server/listener.ts";
-import { type Finding, Findings, look, textOf } from "./finding.ts";
+import { type Finding, Findings, look } from "./finding.ts";
 import { nearestAbove, whyNotWritable } from "./writable.ts";
 import { quoted, typed } from "../../config/setting/typed_command.ts";
 
@@ -62,7 +64,8 @@ export async function checkLock({ lockPath }: DaemonOptions): Promise<[readonly 
     findings.fail(`"${lockPath}" is ${what}, so no daemon can start`, `Remove it, or choose another path with --lock`);
     return [findings.list, { held: false, pid }];
   }
-  const held = info !== undefined && await isHeld(lockPath);
+  using file = info === undefined ? undefined : await openHeld(lockPath);
+  const held = file !== undefined;
   if (held) {
     return [findings.elseOk(`"${lockPath}" is held by a running daemon, pid ${pid ?? "unknown"}`), { held, pid }];
   }
@@ -73,18 +76,6 @@ export async function checkLock({ lockPath }: DaemonOptions): Promise<[readonly 
     );
   }
   return [findings.elseOk(`"${lockPath}" is free`), { held, pid }];
-}
-
-async function isHeld(path: string): Promise<boolean> {
-  using file = await Deno.open(path, { read: true });
-  // A shared lock, released immediately: an exclusive one could make a daemon's start fail.
-  return !await file.tryLock(false);
-}
-
-function readPid(path: string): number | undefined {
-  if (!look(path)?.isFile) return undefined;
-  const text = Deno.readTextFileSync(path).trim();
-  return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
 /** Check the unix sockets: each path is free or used by the daemon. */
@@ -149,7 +140,7 @@ async function checkSocket(
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     if (!(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound)) {
-      findings.fail(`"${path}" cannot be checked: ${textOf(error)}`, `Remove it, or ${elsewhere}`);
+      findings.fail(`"${path}" cannot be checked: ${errorText(error)}`, `Remove it, or ${elsewhere}`);
     } else if (!holder.held) {
       findings.warn(`"${path}" is left over from a daemon that is gone`, "The next start removes it");
     }
@@ -231,7 +222,7 @@ export function checkLogDir({ logDir }: DaemonOptions): readonly Finding[] {
     Deno.removeSync(Deno.makeTempFileSync({ dir: logDir, prefix: ".doctor-" }));
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    const why = error instanceof Deno.errors.NotADirectory ? "it is not a folder" : textOf(error);
+    const why = error instanceof Deno.errors.NotADirectory ? "it is not a folder" : errorText(error);
     findings.fail(`"${logDir}" is not writable: ${why}`, help);
   }
   return findings.elseOk(`"${logDir}" is writable`);

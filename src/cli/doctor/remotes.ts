@@ -5,7 +5,8 @@
 import type { DaemonOptions, OpenAiBackendConfig } from "../../config/options.ts";
 import { createHttpClient, proxyFor } from "../../backend/openai/http_client.ts";
 import { didYouMean } from "../../config/setting/closest.ts";
-import { type Finding, Findings, textOf } from "./finding.ts";
+import { errorText } from "../../log/error_text.ts";
+import { type Finding, Findings } from "./finding.ts";
 
 const TIMEOUT_MS = 5000;
 /** Larger than any model list. */
@@ -104,7 +105,7 @@ async function askForModels({ baseUrl, apiKey, ...backend }: OpenAiBackendConfig
 
 /** `fetch` reports only that it failed; the reason is in the cause. */
 function reasonOf(error: unknown): string {
-  return textOf(error instanceof Error && error.cause instanceof Error ? error.cause : error);
+  return errorText(error instanceof Error && error.cause instanceof Error ? error.cause : error);
 }
 
 /** Model names in OpenAI's list format. */

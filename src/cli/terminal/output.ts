@@ -4,7 +4,7 @@
  * unchanged.
  */
 
-import { dim } from "@std/fmt/colors";
+import { dim, stripAnsiCode } from "@std/fmt/colors";
 import { spellControls } from "../../log/controls.ts";
 
 const encoder = new TextEncoder();
@@ -81,4 +81,14 @@ export function columnsOf(): number {
   } catch {
     return USUAL_COLUMNS;
   }
+}
+
+/** @returns The lines of a table: one per row, its columns aligned and two spaces apart. */
+export function aligned(rows: readonly (readonly string[])[]): string[] {
+  const width = (cell = ""): number => stripAnsiCode(cell).length;
+  const columns = Math.max(0, ...rows.map(({ length }) => length));
+  const widths = Array.from({ length: columns }, (_, column) => Math.max(...rows.map((row) => width(row[column]))));
+  return rows.map((row) =>
+    row.map((cell, column) => cell + " ".repeat((widths[column] ?? 0) - width(cell))).join("  ").trimEnd()
+  );
 }

@@ -3,6 +3,7 @@ import { isLoopback } from "@inferd/client/protocol";
 import { CACHE_TYPES, type FlashAttention, type RopeScaling } from "../../inference/model_settings.ts";
 import type { Pooling } from "../../inference/request.ts";
 import { BUILT_INS } from "../../models/built_in.ts";
+import { IDLE_UNLOAD_SECS } from "../defaults.ts";
 import { SETTINGS } from "../schema.ts";
 import { SAMPLING_KEYS, samplingDefaults } from "./sampling_defaults.ts";
 import { inFile, type Tables, type ValueOf } from "../setting/setting.ts";
@@ -66,7 +67,7 @@ export const BACKENDS = {
       }),
       idleUnloadSecs: inFile("idle_unload_secs", {
         type: whole(0, SECONDS_OF_A_DAY, "SECONDS"),
-        otherwise: "300 for models that are loaded on demand, never for the first backend",
+        otherwise: `${IDLE_UNLOAD_SECS} for models that are loaded on demand, never for the first backend`,
         help: "after how many seconds without a request the model leaves memory; 0 is never",
       }),
       sampling: inFile("sampling", {

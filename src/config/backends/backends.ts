@@ -6,7 +6,7 @@ import { blobPath } from "../../models/store/layout.ts";
 import type { ConfigFile, FileBackend, FileModel } from "../file.ts";
 import type { LoadedConfig } from "../load.ts";
 import { absolute, fileValue } from "../merge.ts";
-import type { BackendConfig, LlamaBackendConfig } from "../options.ts";
+import type { BackendConfig, DraftConfig, LlamaBackendConfig } from "../options.ts";
 import { type BackendKind, BACKENDS, type BackendValues, TABLES } from "./backend_schema.ts";
 import { SETTINGS, type SettingValues } from "../schema.ts";
 import type { Setting, Settings, Tables } from "../setting/setting.ts";
@@ -200,7 +200,7 @@ function pinned(model: NamedModel, sha256: string | undefined): NamedModel {
 function fileModel(
   model: FileModel,
   { config, store }: BackendSources & { readonly config: LoadedConfig },
-): NamedModel & Pick<LlamaBackendConfig, "source"> {
+): DraftConfig {
   const sha256 = model.sha256 === undefined ? {} : { modelSha256: model.sha256 };
   if (model.path !== undefined) {
     const modelPath = config.place(model.path);

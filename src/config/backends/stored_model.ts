@@ -2,19 +2,18 @@
  * Resolves model names: from the store's manifests, with suggestions for unknown names. Reads no blobs. Synchronous,
  * like the rest of the configuration.
  */
+import { errorText } from "../../log/error_text.ts";
 import { BUILT_INS } from "../../models/built_in.ts";
 import { blobPath, isModelName, manifestPath } from "../../models/store/layout.ts";
 import { manifestNames, type ModelSource, readManifest, spelledName } from "../../models/store/manifest.ts";
 import { shownUrl, sourceOfUrl } from "../../models/transfer/reference.ts";
 import { shardPath } from "../../models/file/shards.ts";
 import { NO_STORE } from "../home.ts";
-import type { LlamaBackendConfig } from "../options.ts";
+import type { DraftConfig } from "../options.ts";
+import { editDistance } from "../setting/closest.ts";
 import { typed } from "../setting/typed_command.ts";
 
-export type NamedModel = Pick<
-  LlamaBackendConfig,
-  "modelName" | "modelPath" | "parts" | "modelSha256" | "stored" | "missing"
->;
+export type NamedModel = Omit<DraftConfig, "source">;
 
 /** Maximum edit distance of a suggestion, absolute and relative to the name's length. */
 const MOST_DISTANCE = 3;
@@ -50,7 +49,7 @@ export function storedModel(root: string | undefined, name: string): NamedModel 
     const cause = error instanceof Error ? error.cause ?? error : error;
     // Not permitted to look: left for another process to report.
     if (cause instanceof Deno.errors.NotCapable) return undefined;
-    return { modelName: name, missing: error instanceof Error ? error.message : String(error) };
+    return { modelName: name, missing: errorText(error) };
   }
 }
 
@@ -96,7 +95,7 @@ export function missingModel(root: string | undefined, name: string, isFile: boo
   const what = isFile ? `There is no file "${name}", and no model of that name` : `There is no model "${name}"`;
   if (root === undefined) return { modelName: name, missing: `${what}. ${NO_STORE}` };
   const names = [...namesIn(root), ...Object.keys(BUILT_INS)];
-  const near = names.map((one) => ({ one, far: distance(name.toLowerCase(), one.toLowerCase()) }))
+  const near = names.map((one) => ({ one, far: editDistance(name.toLowerCase(), one.toLowerCase()) }))
     .filter(({ one, far }) => isNear(name, far) || shares(name, one))
     .sort((one, other) => one.far - other.far).map(({ one }) => `"${one}"`).slice(0, MOST_NAMES);
   const hint = near.length > 0
@@ -128,17 +127,4 @@ function isNear(name: string, far: number): boolean {
 function shares(one: string, other: string): boolean {
   const [short = "", long = ""] = [one.toLowerCase(), other.toLowerCase()].sort((a, b) => a.length - b.length);
   return short.length >= LEAST_SHARED && long.includes(short);
-}
-
-function distance(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (let at = 1; at <= one.length; at++) {
-    const next = [at];
-    for (let index = 1; index <= other.length; index++) {
-      const change = (row[index - 1] ?? 0) + (one[at - 1] === other[index - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[index] ?? 0) + 1, (next[index - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[other.length] ?? 0;
 }

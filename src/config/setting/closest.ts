@@ -15,7 +15,7 @@ export function didYouMean(given: string, words: readonly string[], prefix = "")
 }
 
 /** Damerau–Levenshtein distance: insertions, deletions, replacements, and swaps of neighbours. */
-function editDistance(one: string, other: string): number {
+export function editDistance(one: string, other: string): number {
   const rows: number[][] = [Array.from({ length: other.length + 1 }, (_, index) => index)];
   const at = (row: number, column: number): number => rows[row]?.[column] ?? Infinity;
   for (let i = 1; i <= one.length; i++) {

@@ -1,16 +1,16 @@
 /**
- * How this reader types a command of ours: messages name no command that the reader does not have. What the process was
- * started as decides, once, before anything is said.
+ * How the user types an inferd command: messages must only name commands that exist for the user. Determined once at
+ * start, from how the process was started.
  */
 
-/** Says how to type `inferd`, e.g. `deno task`; handed on to the processes that we start. */
+/** Holds how to type `inferd`, e.g. `deno task`; passed on to child processes. */
 export const CALLED_AS_VARIABLE = "INFERD_CALLED_AS";
-/** The folder in which a task was started; what runs tasks, Deno or npm, sets it. */
+/** The folder in which a task was started; set by the task runner, Deno or npm. */
 export const TASK_VARIABLE = "INIT_CWD";
 
 const PACKAGE = "jsr:@inferd/daemon";
 const INSTALLED = "inferd";
-/** The tasks of commands that have other names. */
+/** Tasks whose names differ from their commands. */
 export const TASKS: Readonly<Record<string, string>> = { serve: "start" };
 
 let calledAs = INSTALLED;
@@ -21,14 +21,14 @@ export interface CallFacts {
   readonly execPath: string;
   /** The URL of the program. */
   readonly mainModule: string;
-  /** Whether the shell finds a program called `inferd`. */
+  /** Whether `inferd` is on the `PATH`. */
   readonly isInstalled: () => boolean;
 }
 
 /**
- * How somebody types `inferd` who started this process.
+ * Determine how the user of this process types `inferd`.
  *
- * @param facts What is known of it.
+ * @param facts Facts about the process.
  * @returns The words before the command's name.
  */
 export function howCalled({ env, isStandalone, execPath, mainModule, isInstalled }: CallFacts): string {
@@ -37,7 +37,7 @@ export function howCalled({ env, isStandalone, execPath, mainModule, isInstalled
   if (isStandalone) return execPath.split(/[/\\]/).at(-1) ?? INSTALLED;
   const deno = denoWords(execPath);
   const main = mainModule.startsWith("file:") ? decodeURIComponent(new URL(mainModule).pathname) : undefined;
-  // A task of another folder is another program's.
+  // A task of another folder belongs to another program.
   if (main !== undefined && `${env(TASK_VARIABLE) ?? ""}/`.startsWith(main.slice(0, main.lastIndexOf("/") + 1))) {
     return `${deno} task`;
   }
@@ -47,7 +47,7 @@ export function howCalled({ env, isStandalone, execPath, mainModule, isInstalled
 
 /** How to type Deno itself. */
 export function denoWords(execPath: string): string {
-  // In npm's cache it is on nobody's path.
+  // npm's cache is not on the `PATH`.
   return /[/\\]_npx[/\\]/.test(execPath) ? "npx --yes deno" : "deno";
 }
 
@@ -62,7 +62,7 @@ export function calledAsWords(): string {
 }
 
 /**
- * A command as this reader types it.
+ * Format a command as the user types it.
  *
  * @param words The command and what follows it, e.g. `pull NAME`.
  */
@@ -71,15 +71,15 @@ export function typed(words: string): string {
   return [calledAs, typedName(command), ...rest].join(" ");
 }
 
-/** The name of a command as this reader types it. */
+/** Format the name of a command as the user types it. */
 export function typedName(command: string): string {
   return calledAs.endsWith(" task") ? TASKS[command] ?? command : command;
 }
 
 /**
- * A word for a shell.
+ * Quote a word for a shell if necessary.
  *
- * @returns As it is, or in quotes.
+ * @returns The word, quoted if necessary.
  */
 export function quoted(word: string): string {
   return /^[\w./:@%+=,~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -5,6 +5,7 @@
 import type { z } from "zod";
 import type { LoraAdapter } from "../../inference/model_settings.ts";
 import { DEFAULT_TCP_HOSTNAME, parseTcpAddress, type TcpAddress } from "@inferd/client/paths";
+import { errorText } from "../../log/error_text.ts";
 import { isModelName, NAME, NAME_MAX_BYTES } from "../../models/store/layout.ts";
 
 export interface TextRule {
@@ -185,7 +186,7 @@ function parsedBy<T>(zod: typeof z, schema: z.ZodType<T>, parse: (value: T) => u
     try {
       return parse(value);
     } catch (error) {
-      context.addIssue(error instanceof Error ? error.message : String(error));
+      context.addIssue(errorText(error));
       return zod.NEVER;
     }
   });

@@ -11,22 +11,22 @@ export class ChannelError extends Error {
   override readonly name = "ChannelError";
 }
 
-/** Where lines come from. */
+/** Source of lines. */
 export interface Input {
-  /** Blocks until there is something; `null` at the end. */
+  /** Blocks until there is input; `null` at the end. */
   readSync(buffer: Uint8Array<ArrayBuffer>): number | null;
-  /** Whether `readSync` would return at once, now or within so many milliseconds. */
+  /** Whether `readSync` would return without blocking, now or within this many milliseconds. */
   readable(ms?: number): boolean;
 }
 
-/** Where lines go. */
+/** Destination of lines. */
 export interface Output {
-  /** Blocks until something is written, and says how many bytes. */
+  /** Blocks until something is written; returns the number of bytes. */
   writeSync(bytes: Uint8Array<ArrayBuffer>): number;
 }
 
 const READ_BYTES = 64 * 1024;
-/** What is read in one go while the engine is busy; the rest comes after the next step. */
+/** Bytes read between two steps; the rest is read after the next step. */
 const READS_PER_TURN = 16;
 /**
  * Events of steps that are quicker than this, in milliseconds, travel together: with a message for each, daemon and

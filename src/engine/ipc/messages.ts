@@ -21,72 +21,72 @@ import type { PackageName } from "../../libraries/packages.ts";
 
 export type { NativeSettings };
 
-/** How the engine is to load its model. First line on its stdin. */
+/** How to load the model. First line on the engine's stdin. */
 export interface EngineConfig {
-  /** Absolute path of the GGUF file, of a split model the first. */
+  /** Absolute path of the GGUF file; for a split model, the first part. */
   readonly modelPath: string;
-  /** Every file of a split model, in order; absent: it is one file. */
+  /** All files of a split model, in order; absent: a single file. */
   readonly partPaths?: readonly string[];
-  /** Told in `capabilities`. */
+  /** Reported in `capabilities`. */
   readonly modelName: string;
-  /** Tokens one request may use; absent: the model's own up to 8192. */
+  /** Context size of a request; absent: the model's own, up to 8192. */
   readonly contextTokens?: number;
   /** Requests decoded together. */
   readonly parallel: number;
-  /** At most; absent: the cores this process may really use. */
+  /** Maximum compute threads; absent: the cores this process may use. */
   readonly threads?: number;
-  /** What may compute; absent: `auto`. */
+  /** Accelerator; absent: `auto`. */
   readonly accelerator?: AcceleratorSetting;
-  /** Where the daemon keeps what it fetches; absent: there is only Deno's cache. */
+  /** The daemon's cache of libraries; absent: only Deno's cache. */
   readonly cacheDir?: string;
-  /** Folder of native libraries; absent: npm's, as `accelerator` says. */
+  /** Folder of native libraries; absent: npm's, according to `accelerator`. */
   readonly libraryDir?: string;
   /** Absent: as many as the accelerator takes. */
   readonly gpuLayers?: number;
   /** Embed, even if the model could generate. */
   readonly embed?: boolean;
-  /** How token vectors are pooled; absent: as the model says. */
+  /** Pooling type; absent: the model's. */
   readonly pooling?: Pooling;
-  /** Memory to be counted on, in bytes; absent: what there is. */
+  /** Available memory in bytes; absent: measured. */
   readonly memoryBytes?: number;
-  /** Of the memory there is, what the other models of the daemon use: weights in mapped files seem to be available. */
+  /** Memory used by other models of the daemon: mapped weights count as available in the measurement. */
   readonly reservedBytes?: number;
-  /** Do not lower the context where memory is short: fail, so that the daemon can make room. */
+  /** Fail rather than reduce the context when memory is short, so that the daemon can make room. */
   readonly wholeContext?: boolean;
-  /** How the native library loads it. */
+  /** Settings of the native library. */
   readonly native?: NativeSettings;
-  /** What requests get that do not say it; what is absent here is as the model's file says. */
+  /** Default sampling settings; absent ones are the model file's. */
   readonly sampling?: SamplingDefaults;
-  /** A system prompt for conversations that have none. */
+  /** System prompt of conversations without one. */
   readonly system?: string;
-  /** A chat template in place of the file's own. */
+  /** Replaces the file's chat template. */
   readonly chatTemplate?: string;
   /** System prompts whose KV cache is kept. */
   readonly warm?: readonly string[];
-  /** Text that a grammar forces is not sampled; absent: it is so. */
+  /** Decode forced text without sampling; default: true. */
   readonly fastForward?: boolean;
-  /** In quiet moments the next turn of a conversation is prepared; absent: it is so. */
+  /** Prefill the next turn of a conversation in idle time; default: true. */
   readonly nextTurn?: boolean;
-  /** Milliseconds that make a moment quiet; for tests. */
+  /** Idle time in milliseconds before that; for tests. */
   readonly quietMs?: number;
-  /** What comes next is guessed from what came before, and verified; absent: it is so. */
+  /** Speculative decoding by prompt lookup; default: true. */
   readonly speculation?: boolean;
-  /** A second model with the same vocabulary, which guesses what comes next; absent: there is none. */
+  /** Draft model with the same vocabulary; absent: none. */
   readonly draft?: DraftFiles;
 }
 
-/** The GGUF file of a draft model, of a split one every file in order. */
+/** Files of a draft model. */
 export type DraftFiles = Pick<EngineConfig, "modelPath" | "partPaths">;
 
-/** One request for the engine: as the backend got it. */
+/** A request, as the backend received it. */
 export type EngineRequest = GenerationRequest;
 
 /** Daemon → engine. */
 export type ToEngine =
   | { readonly op: "load"; readonly config: EngineConfig }
-  /** Instead of `load`: say whether the native library can be used, and end. */
+  /** Instead of `load`: report whether the native library is usable, and exit. */
   | ({ readonly op: "check" } & Pick<EngineConfig, "accelerator" | "cacheDir" | "libraryDir">)
-  /** Instead of `load`: read the model's vocabulary and chat template, say what they are good for, and end. */
+  /** Instead of `load`: report the capabilities of the model's vocabulary and chat template, and exit. */
   | (
     & { readonly op: "inspect" }
     & Pick<
@@ -94,31 +94,31 @@ export type ToEngine =
       "modelPath" | "partPaths" | "accelerator" | "cacheDir" | "libraryDir" | "embed" | "pooling" | "chatTemplate"
     >
   )
-  /** The answer to `needs`: it is here now, or this is why not. */
+  /** Answers `needs`: it is available now, or the reason why not. */
   | { readonly op: "fetched"; readonly failure?: string }
   | { readonly op: "generate"; readonly id: number; readonly request: EngineRequest }
   | { readonly op: "embed"; readonly id: number; readonly request: EmbedRequest }
   | { readonly op: "rerank"; readonly id: number; readonly request: RerankRequest }
   | { readonly op: "tokenizer"; readonly id: number; readonly request: TokenizerRequest }
-  /** Forget the request; no further event of it is sent once this is read. */
+  /** Cancel the request; no event of it is sent after this is read. */
   | { readonly op: "cancel"; readonly id: number }
-  /** Back-pressure, the reader is slow: keep the slot, decode nothing for it. */
+  /** Back-pressure: the request keeps its slot, but is not decoded. */
   | { readonly op: "pause"; readonly id: number }
   | { readonly op: "resume"; readonly id: number };
 
-/** What happened to one request in one step. */
+/** An event of a request. */
 export type EngineEvent =
   | {
     readonly id: number;
     readonly t: string;
-    /** The tokens behind it, where they were asked for. */
+    /** Its tokens, if requested. */
     readonly lp?: readonly TokenLogprob[];
   }
   /** A piece of the reasoning trace. */
   | { readonly id: number; readonly think: string }
-  /** What was sent as text so far was a thought. */
+  /** All text so far was a thought. */
   | { readonly id: number; readonly misread: true }
-  /** A whole call; the daemon names it. `unchecked`: the tool's schema was not enforced in full while it was written. */
+  /** A complete call; the daemon assigns its id. `unchecked`: the tool's schema was not fully enforced. */
   | { readonly id: number; readonly call: string; readonly input: JsonObject; readonly unchecked?: true }
   | {
     readonly id: number;
@@ -126,23 +126,23 @@ export type EngineEvent =
     readonly prompt: number;
     readonly completion: number;
     readonly cached: number;
-    /** Tokens of the answer that a grammar forced, where there are any. */
+    /** Forced tokens; absent: none. */
     readonly forced?: number;
-    /** Cached tokens that were prepared when an earlier answer had ended, where there are any. */
+    /** Cached tokens that were prefilled in idle time; absent: none. */
     readonly prepared?: number;
-    /** Tokens that were guessed, and how many of them came true, where there are any. */
+    /** Drafted and accepted tokens; absent: none. */
     readonly drafted?: number;
     readonly accepted?: number;
-    /** Milliseconds for waiting for a slot, for the prompt up to the first token, and for what came after it. */
+    /** Milliseconds in the queue, for the prompt, and for generation after the first token. */
     readonly ms: readonly [queue: number, prompt: number, generation: number];
-    /** A required call did not come. */
+    /** A required call is missing. */
     readonly unsatisfied?: true;
   }
   /** All vectors of a request, concatenated: base64 of little-endian 32-bit floats. Ends it. */
   | { readonly id: number; readonly vectors: string; readonly dimensions: number; readonly tokens: number }
   /** One score for each document. Ends it. */
   | { readonly id: number; readonly scores: readonly number[]; readonly tokens: number }
-  /** What the tokenizer said. Ends it. */
+  /** The tokenizer's answer. Ends it. */
   | { readonly id: number; readonly answer: TokenizerAnswer }
   | {
     readonly id: number;
@@ -157,29 +157,29 @@ export type EngineEvent =
     readonly size?: PromptSize;
   };
 
-/** What a model was loaded for. */
+/** Purpose of a loaded model. */
 export type EnginePurpose = "generate" | "embed" | "rerank";
 
-/** What a model's chat template is good for. */
+/** Capabilities of a chat template. */
 export interface TemplateFacts {
-  /** It knows tools. */
+  /** It supports tools. */
   readonly tools: boolean;
-  /** It knows a reasoning trace. */
+  /** It supports reasoning traces. */
   readonly thinking: boolean;
-  /** It cannot be evaluated, and another format is used instead. */
+  /** It cannot be evaluated; another format is used. */
   readonly templateError?: Readonly<TemplateError>;
 }
 
-/** Something the engine cannot get itself: packages of native libraries, or node-llama-cpp's chat wrappers. */
+/** What the engine cannot download itself: native library packages, or node-llama-cpp's chat wrappers. */
 export type EngineNeed = { readonly packages: readonly PackageName[] } | { readonly chatWrappers: true };
 
 /** Engine → daemon. */
 export type FromEngine =
-  /** Its modules are loaded, fetched before if it is the first time. The first thing it says. */
+  /** Modules are loaded, and were downloaded if necessary. First message. */
   | { readonly type: "started" }
-  /** It waits for `fetched`. */
+  /** Waits for `fetched`. */
   | { readonly type: "needs"; readonly need: EngineNeed }
-  /** What it is about to compute with; said again if it is something else after all. */
+  /** The selected accelerator; sent again if it changes. */
   | { readonly type: "accelerator"; readonly accelerator: Accelerator }
   | { readonly type: "phase"; readonly phase: "mmap"; readonly path: string; readonly progress?: number }
   | { readonly type: "phase"; readonly phase: "kv_cache"; readonly n_ctx: number }
@@ -191,33 +191,33 @@ export type FromEngine =
     readonly accelerator: string;
     readonly gpuLayers: number;
     readonly vocabulary: number;
-    /** Bytes of the longest text that a token stands for; absent where nothing is generated. */
+    /** Length in bytes of the longest token; absent unless the model generates. */
     readonly longestPiece?: number;
     readonly threads: number;
-    /** Memory of the process, most of it the model's weights, in bytes. */
+    /** Resident memory of the process in bytes. */
     readonly residentBytes: number;
   }
-  /** The answer to `check`: the native library can be used. */
+  /** Answers `check`: the native library is usable. */
   | ({
     readonly type: "library";
     readonly version: string;
-    /** Where it was opened. */
+    /** Its folder. */
     readonly folder: string;
-    /** Better accelerators, and why they are not used. */
+    /** Better accelerators, with the reasons why they are not used. */
     readonly unusable: readonly Unusable[];
     /** The accelerator: `cuda`, `metal`, `vulkan`; or `cpu`. */
     readonly accelerator: string;
   })
-  /** The answer to `inspect`. */
+  /** Answers `inspect`. */
   | TemplateFacts & {
     readonly type: "inspected";
     readonly purpose: EnginePurpose;
-    /** Tokens of the context that the model was trained with. */
+    /** Trained context size in tokens. */
     readonly trainedContextTokens: number;
   }
   /** For the operator's log. */
   | { readonly type: "warning"; readonly msg: string; readonly fields: Readonly<Record<string, unknown>> }
-  /** Everything that happened in one step, for all slots. */
+  /** All events of a step. */
   | { readonly type: "step"; readonly events: readonly EngineEvent[] }
   /** Heartbeat: sent at least once a second while there is work and no event to send. */
   | { readonly type: "beat" }
@@ -227,6 +227,6 @@ export type FromEngine =
   | {
     readonly type: "fatal";
     readonly message: string;
-    /** There is not enough memory. */
+    /** Because of insufficient memory. */
     readonly outOfMemory?: true;
   };

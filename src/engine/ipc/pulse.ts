@@ -1,24 +1,24 @@
 /**
  * Heartbeat and input, between two steps and during a long one: reports that the engine is alive, and reads what the
- * daemon sends. What is read during a step is handled after it; a cancel may abort the step, and a
- * request that comes may if the step is for nobody yet.
+ * daemon sends. Messages read during a step are handled after it. A cancel may abort the step, and so may a new request
+ * if the step is speculative work.
  */
 import { ChannelError, type Inbox, type Outbox } from "./channel.ts";
 import type { ToEngine } from "./messages.ts";
 
-/** Keeps up the talk with the daemon. */
+/** Communicates with the daemon. */
 export class Pulse {
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
-  /** Read during a step. */
+  /** Messages read during a step. */
   #early: ToEngine[] = [];
-  /** What could not be read during a step. */
+  /** The error of a failed read during a step. */
   #error: ChannelError | undefined;
-  /** Cancelled by what was read. */
+  /** Requests cancelled by these messages. */
   readonly #cancelled = new Set<number>();
-  /** Whether the step that is computed is worth nothing without these requests. */
+  /** Whether the current step is useless without these requests. */
   abandons: (ids: ReadonlySet<number>) => boolean = () => false;
-  /** Whether the step that is computed is to be given up when there is something to do for somebody. */
+  /** Whether the current step is aborted if a message arrives. */
   yields: () => boolean = () => false;
 
   constructor(inbox: Inbox, outbox: Outbox) {

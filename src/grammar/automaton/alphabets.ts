@@ -1,6 +1,6 @@
 /**
- * Which characters a state tells apart: those that the same of its stacks take are of one kind, and lead to one state.
- * States whose stacks take the same characters share this.
+ * Character classes of a state: characters accepted by the same stacks form a class and lead to the same state. Shared
+ * by all states whose stacks accept the same character sets.
  */
 import { type Chars, NO_WIDE } from "./char_set.ts";
 import { hashOf, HashTable } from "./hash_table.ts";
@@ -8,35 +8,35 @@ import { MAX_CODE_POINT } from "../rules.ts";
 import type { Scratch } from "./scratch.ts";
 
 const ASCII = 0x80;
-/** Rows that are allocated at once. */
+/** Rows per allocation. */
 const ROWS = 64;
-/** Numbers of kinds that are used up before those that nothing is left of are used again. */
+/** Maximum class numbers before unused ones are recycled. */
 const NUMBERS = 1024;
-/** Where there are more sets, equal ones are read once. */
+/** With more sets than this, equal ones are removed first. */
 const FEW = 8;
-/** Alphabets that are remembered. */
+/** Maximum cached alphabets. */
 const MOST_KNOWN = 4096;
 
-/** The kinds of characters of some sets: 0 for those that none has, the others from 1 on. */
+/** Character classes of some sets: 0 for characters in none of them, then from 1. */
 export interface Alphabet {
   readonly sets: readonly Chars[];
-  /** From `row` on, the kind of each ASCII character. */
+  /** Class of each ASCII character, starting at `row`. */
   readonly rows: Uint8Array;
   readonly row: number;
-  /** How many kinds there are in ASCII, with 0. */
+  /** Number of classes within ASCII, including 0. */
   readonly count: number;
-  /** Where the characters beyond come to be in other sets, once that was asked. */
+  /** Edges between non-ASCII classes; computed on demand. */
   edges: Int32Array | undefined;
-  /** Of what kind they are from each edge on. */
+  /** Class from each edge on. */
   wide: Uint16Array;
 }
 
-/** Finds alphabets. */
+/** Computes and caches alphabets. */
 export class Alphabets {
   readonly #known = new HashTable<Alphabet>();
   #rows = new Uint8Array(0);
   #next = 0;
-  /** The kind of each character so far, and by kind: to what it is split, and by which set. */
+  /** Class of each character so far, and by class: what it was split into, and by which set. */
   #kind = new Uint16Array(ASCII);
   #split = new Uint16Array(NUMBERS);
   #splitBy = new Int32Array(NUMBERS);
@@ -57,7 +57,7 @@ export class Alphabets {
     }
   }
 
-  /** Find the kinds of the characters beyond ASCII. */
+  /** Compute the classes of non-ASCII characters. */
   addWide(alphabet: Alphabet): Int32Array {
     const { sets } = alphabet;
     const wide = sets.filter(({ edges }, i) => edges.length > 1 && sets[i - 1]?.edges !== edges);
@@ -84,7 +84,7 @@ export class Alphabets {
     return { sets, rows, row, count, edges: undefined, wide: NO_KINDS };
   }
 
-  /** @returns How many kinds there are, with 0. */
+  /** @returns Number of classes, including 0. */
   #find(sets: readonly Chars[], edges: Int32Array): number {
     const size = ASCII + edges.length;
     this.#reserve(size);
@@ -116,7 +116,7 @@ export class Alphabets {
     return next;
   }
 
-  /** Number those that there are anew, from 1 on, in the order of their characters. */
+  /** Renumber the classes from 1, in the order of their characters. */
   #number(size: number): number {
     const numbers = this.#split.fill(0);
     let next = 1;
@@ -138,7 +138,7 @@ export class Alphabets {
 const NO_EDGES = new Int32Array(0);
 const NO_KINDS = new Uint16Array(0);
 
-/** The first character from a number on: halves of pairs are none, and none is behind the last. */
+/** First character at or after a code point, skipping surrogates. */
 export function firstFrom(edge: number): number {
   return edge >= 0xd800 && edge < 0xe000 ? 0xe000 : Math.min(edge, MAX_CODE_POINT);
 }

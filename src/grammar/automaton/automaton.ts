@@ -1,6 +1,6 @@
 /**
- * The automaton of a grammar, built while it is walked: a state is a set of stacks of what is still to come, and remembers
- * where each kind of character led. Equal stacks are one object, and so are equal states.
+ * The finite automaton of a grammar, built lazily: a state is a set of stacks of pending symbols, and caches its
+ * transition for each character class. Stacks and states are interned: equal ones are the same object.
  */
 import { type Alphabet, Alphabets, firstFrom } from "./alphabets.ts";
 import type { Chars } from "./char_set.ts";
@@ -11,29 +11,29 @@ import { Scratch } from "./scratch.ts";
 import { type Bound, GrammarError, MAX_CODE_POINT, type Rules } from "../rules.ts";
 import type { WideChars } from "../vocabulary/wide_chars.ts";
 
-/** Stacks that one state may have, and that may be looked at to find them. */
+/** Maximum stacks of a state, and stacks visited to compute its closure. */
 const MAX_STACKS = 20_000;
-/** States, stacks of all of them, and their memory in bytes that are remembered before all are forgotten. */
+/** Cache limits: states, stacks of all states, and bytes. The cache is cleared when one is reached. */
 const MAX_STATES = 10_000;
 const MAX_KNOWN_STACKS = 200_000;
 const MAX_STATE_BYTES = 16 * 2 ** 20;
 const FIRST_WIDE = 0x80;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** Rules between a place and the one with a bound that it is in, as for the ways to write a character. */
+/** Rules between a place and the bounded rule that contains it, such as those for escapes. */
 const MOST_NESTED = 3;
-/** Stacks that can be looked at while a rule is written out, and for each language that is looked at for that. */
+/** Work limits, in stacks, for expanding a lazy rule, and for each language examined for it. */
 const EXPANSION = 30;
 const WRITING = 1;
-/** What a symbol, a stack, a state and a stack of a state take, in bytes. */
+/** Approximate sizes in bytes of a symbol, a stack, a state and a stack of a state. */
 const BYTES = { symbol: 40, stack: 120, state: 400, stackOfState: 16 };
 
-/** A state without bounds on the lengths of texts. */
+/** A state with the length bound of its text removed. */
 export interface EndlessState {
   readonly state: State;
-  /** Tokens that have no more characters than this and one are allowed as in the state with the bounds. */
+  /** Up to one character more than this, tokens are allowed exactly as in the bounded state. */
   readonly most: number;
-  /** Whether tokens that go on with the text are allowed just up to there. */
+  /** Whether longer tokens that continue the text are not allowed. */
   readonly isAny: boolean;
 }
 
@@ -42,21 +42,21 @@ export class Automaton {
   readonly #onForget: () => void;
   readonly #places: Places;
   readonly #writing: Rules["writing"];
-  /** What characters stand at each place. */
+  /** Character set at each place. */
   readonly #chars: readonly (Chars | undefined)[];
   readonly #stacks = new HashTable<Stack>();
   readonly #states = new HashTable<State>();
   readonly #alphabets = new Alphabets();
   readonly #readSets = new Scratch<Chars>();
-  /** Counts what is done with stacks, so that each is come upon once. */
+  /** Visit counter of stacks, so that each is visited once. */
   #turn = 0;
-  /** What is being closed: stacks come upon, those of them that are to be expanded, and that need not be. */
+  /** The closure in progress: visited stacks, those left to expand, and finished ones. */
   #seen = 0;
   readonly #todo = new Scratch<Stack>();
   readonly #ready = new Scratch<Stack>();
   readonly #readyTokens = new Scratch<Stack>();
   #mayEnd = false;
-  /** Stacks looked at so far. */
+  /** Stacks visited so far. */
   #work = 0;
   #stateBytes = 0;
   #vocabulary: WideChars | undefined;
@@ -72,33 +72,33 @@ export class Automaton {
     this.#onForget = onForget;
   }
 
-  /** Where a text begins that follows other rules of the same builder. */
+  /** Start state of other rules of the same builder. */
   startOf({ rules, root }: Rules): State {
     this.#places.rules = rules;
     return this.close(this.#places.startsOf(root).map((place) => this.stack(place, undefined)));
   }
 
-  /** Stacks looked at so far: a measure of the work that was done. */
+  /** Stacks visited so far, a measure of work done. */
   get work(): number {
     return this.#work + this.#places.expanded * EXPANSION + (this.#writing?.work ?? 0) * WRITING;
   }
 
-  /** Memory that it takes, in bytes, roughly. */
+  /** Approximate memory in bytes. */
   get bytes(): number {
     return this.#chars.length * BYTES.symbol + this.#stacks.size * BYTES.stack + this.#stateBytes;
   }
 
-  /** The characters at a place; `undefined`: something else stands there. */
+  /** Character set at a place; `undefined` if it is not a character. */
   charsAt(place: number): Chars | undefined {
     return this.#chars[place];
   }
 
-  /** The token at a place; `undefined`: something else stands there. */
+  /** Token at a place; `undefined` if it is not a token. */
   tokenAt(place: number): number | undefined {
     return this.#places.token[place];
   }
 
-  /** Past the tokens of some stacks. */
+  /** The state after the tokens of some stacks. */
   pastTokens(stacks: readonly Stack[]): State {
     return this.close(stacks.map(({ place, below }) => this.stack(place + 1, below)));
   }
@@ -115,16 +115,16 @@ export class Automaton {
     if ((byte & 0xc0) !== 0x80) return undefined;
     const partial = (from.partial << 6) | (byte & 0x3f);
     if (lacking > 1) return this.#begin(state, partial, lacking - 1, from.least);
-    // Written with more bytes than it needs, half of a pair, or too large: no character.
+    // Overlong, a surrogate, or beyond Unicode: not a character.
     if (partial < from.least || (partial >= 0xd800 && partial <= 0xdfff) || partial > MAX_CODE_POINT) return undefined;
     return this.step(state, partial) ?? undefined;
   }
 
-  /** A position within a character, if one that begins so could come. */
+  /** A position within a character, if a character with these first bytes is allowed. */
   #begin(state: State, partial: number, lacking: number, least: number): Position | undefined {
     const low = partial << (6 * lacking);
     let high = Math.min(low | ((1 << (6 * lacking)) - 1), MAX_CODE_POINT);
-    // Halves of pairs are no characters, and stand at the end of any range that has some.
+    // Surrogates are not characters; they are at the end of any range that contains some.
     if (high >= 0xd800 && high <= 0xdfff) high = 0xd7ff;
     if (high < least || low > high) return undefined;
     const from = Math.max(low, least);
@@ -152,14 +152,14 @@ export class Automaton {
     return this.#past(state, alphabet, low);
   }
 
-  /** Where the characters lead from an edge on. */
+  /** Transition for the characters from an edge on. */
   #past(state: State, { edges, wide }: Alphabet, edge: number): State | null {
     const kind = wide[edge] as number;
     if (kind === 0) return null;
     return state.targets[kind] ?? this.lead(state, firstFrom((edges as Int32Array)[edge] as number), kind);
   }
 
-  /** What characters a state tells apart. */
+  /** The character classes of a state. */
   alphabetOf(state: State): Alphabet {
     const { stacks } = state;
     this.#work += stacks.length;
@@ -171,7 +171,7 @@ export class Automaton {
     return state.alphabet = alphabet;
   }
 
-  /** Where a character of a kind leads that some stack of a state takes. */
+  /** Transition for a character class that some stack accepts. */
   lead(state: State, char: number, kind: number): State {
     const { stacks } = state;
     this.#work += stacks.length;
@@ -182,7 +182,7 @@ export class Automaton {
     return state.targets[kind] = this.#closed();
   }
 
-  /** Where all characters beyond ASCII lead that a vocabulary has; `null`: nowhere; "several": not all to the same state. */
+  /** Common transition of the vocabulary's non-ASCII characters; `null`: none is allowed; "several": they differ. */
   wideFrom(state: State): State | null | "several" {
     if (state.wideTo === undefined) {
       const all = this.widesFrom(state);
@@ -192,7 +192,7 @@ export class Automaton {
     return state.wideTo;
   }
 
-  /** All to which characters beyond ASCII lead that a vocabulary has; `null`: nowhere. */
+  /** All states reached by non-ASCII characters of the vocabulary; `null`: none is allowed. */
   widesFrom(state: State): Set<State | null> {
     const alphabet = state.alphabet ?? this.alphabetOf(state);
     const edges = alphabet.edges ?? this.#alphabets.addWide(alphabet);
@@ -207,13 +207,13 @@ export class Automaton {
     return all;
   }
 
-  /** The vocabulary whose tokens are looked for from now on. */
+  /** Set the vocabulary. */
   set vocabulary(vocabulary: WideChars) {
     this.#vocabulary = vocabulary;
     for (const state of this.#states.all) state.forget();
   }
 
-  /** Expand rules until every stack has a character at its place. */
+  /** Closure: expand rules until the top of every stack is a character or token. */
   close(stacks: readonly Stack[]): State {
     this.#begun();
     for (const stack of stacks) this.#visit(stack);
@@ -245,7 +245,7 @@ export class Automaton {
       const rule = places.rule[stack.place];
       if (rule !== undefined) {
         const after = stack.place + 1;
-        // At the end of an alternative nothing is kept of it, so that a rule that ends with itself does not pile up.
+        // Tail call: nothing is pushed at the end of an alternative, so right recursion does not grow the stack.
         const below = places.isEnd(after) ? stack.below : this.stack(after, stack.below);
         for (const start of places.startsOf(rule)) this.#visit(this.stack(start, below));
       } else if (places.isEnd(stack.place)) {
@@ -266,7 +266,7 @@ export class Automaton {
     );
   }
 
-  /** The state of stacks that are closed. */
+  /** The state of the closed stacks. */
   #of(stacks: readonly Stack[], tokenStacks: readonly Stack[], canEnd: boolean): State {
     this.#begun();
     for (const stack of new Set(stacks)) this.#ready.push(stack);
@@ -275,7 +275,7 @@ export class Automaton {
   }
 
   /**
-   * The state without the bounds on the lengths of the texts it is in.
+   * The state with the length bounds of its texts removed.
    *
    * @returns `undefined` if it is in no such text.
    */
@@ -300,7 +300,7 @@ export class Automaton {
     };
   }
 
-  /** A stack in a rule with a bound, in the same rule without. */
+  /** A stack within a bounded rule, moved to the unbounded version of the rule. */
   #withoutBound(
     { place, below }: Stack,
     depth: number,
@@ -311,7 +311,7 @@ export class Automaton {
     return found && { stack: this.stack(place, found.stack), bound: found.bound };
   }
 
-  /** Equal stacks are the same object. */
+  /** Intern a stack. */
   stack(place: number, below: Stack | undefined): Stack {
     const hash = hashOf(hashOf(0, place), below?.id ?? -1);
     for (let at = this.#stacks.first(hash);; at = this.#stacks.next(at)) {
@@ -321,7 +321,7 @@ export class Automaton {
     }
   }
 
-  /** The state of the stacks that are ready. Equal states are the same object, as long as there are not too many. */
+  /** Intern the state of the finished stacks, until the cache is cleared. */
   #state(canEnd: boolean): State {
     const [stacks, tokenStacks] = [this.#ready, this.#readyTokens];
     stacks.sort(byId);
@@ -347,7 +347,7 @@ export class Automaton {
     return this.#states.add(at, hash, state);
   }
 
-  /** What is still held of the states goes on from there anew; what is not can go. */
+  /** Clear the cache. States still in use compute their transitions again. */
   #forget(): void {
     this.#onForget();
     for (const state of this.#states.all) state.forget();
@@ -357,10 +357,10 @@ export class Automaton {
   }
 }
 
-/** Stacks outlive the table they were found in, so their numbers are never used again. */
+/** Stacks outlive the intern table, so ids are never reused. */
 let nextId = 0;
 
-/** Whether a character may be one of many in a string. */
+/** Whether a character needs no escape in a JSON string. */
 function isInText(char: number): boolean {
   return char !== QUOTE && char !== BACKSLASH;
 }

@@ -1,8 +1,8 @@
-/** Sets of characters, made to be looked at often. */
+/** Character sets with fast membership tests. */
 import { contains, normalized } from "../language/chars.ts";
 import { type CharSet, MAX_CODE_POINT } from "../rules.ts";
 
-/** The edges of sets without characters beyond ASCII. */
+/** Edges of a set without non-ASCII characters. */
 export const NO_WIDE: Int32Array = Int32Array.of(0x80);
 
 let nextId = 0;
@@ -10,11 +10,11 @@ let nextId = 0;
 /** A set of characters. */
 export class Chars {
   readonly id: number;
-  /** Sorted, so that the ranges can be searched. */
+  /** Sorted, for binary search. */
   readonly ranges: CharSet;
-  /** Those of ASCII. */
+  /** Its ASCII characters. */
   readonly ascii: readonly number[];
-  /** The first of those beyond that are all in it, or none, in order. */
+  /** Non-ASCII code points where a range begins or has ended, sorted. */
   readonly edges: Int32Array;
   readonly #ascii = new Uint32Array(4);
 
@@ -47,13 +47,13 @@ export class Chars {
     return char < 0x80 ? ((this.#ascii[char >> 5] as number) >>> (char & 31) & 1) === 1 : contains(this.ranges, char);
   }
 
-  /** Its character, if it has just one. */
+  /** Its only character, if there is exactly one. */
   get single(): number | undefined {
     const { ranges } = this;
     return ranges.length === 2 && ranges[0] === ranges[1] ? ranges[0] : undefined;
   }
 
-  /** Whether one of its characters is between two, both inclusive. */
+  /** Whether it intersects a range, inclusive. */
   hasWithin(low: number, high: number): boolean {
     const { ranges } = this;
     if (contains(ranges, low)) return true;

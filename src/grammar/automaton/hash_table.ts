@@ -1,4 +1,4 @@
-/** A hash table whose keys are parts of its values, so that nothing is made to look one up. */
+/** A hash table whose keys are fields of its values, so that a lookup allocates nothing. */
 
 const LEAST = 64;
 
@@ -8,39 +8,39 @@ export function hashOf(hash: number, next: number): number {
   return hash ^ hash >>> 15;
 }
 
-/** Values by their hashes. Look from `first` on along `next` until one fits or there is none. */
+/** Open hashing: search from `first` along `next` until a value matches or the chain ends. */
 export class HashTable<T> {
   #values: T[] = [];
   #hashes: number[] = [];
-  /** Numbers of values and 1; 0 where none is. At least half of it is empty. */
+  /** Index of each value plus 1; 0 is an empty bucket. At most half full. */
   #slots = new Int32Array(LEAST);
 
   get size(): number {
     return this.#values.length;
   }
 
-  /** All values, in the order in which they were added. */
+  /** All values, in insertion order. */
   get all(): readonly T[] {
     return this.#values;
   }
 
-  /** Where to look first. */
+  /** First bucket of a hash. */
   first(hash: number): number {
     return hash & (this.#slots.length - 1);
   }
 
-  /** Where to look then. */
+  /** Next bucket of the chain. */
   next(slot: number): number {
     return (slot + 1) & (this.#slots.length - 1);
   }
 
-  /** What is there. */
+  /** The value in a bucket. */
   at(slot: number): T | undefined {
     const number = this.#slots[slot] as number;
     return number === 0 ? undefined : this.#values[number - 1];
   }
 
-  /** Add one where nothing is. */
+  /** Insert a value into an empty bucket. */
   add(slot: number, hash: number, value: T): T {
     this.#hashes.push(hash);
     this.#slots[slot] = this.#values.push(value);

@@ -1,35 +1,35 @@
-/** The rules of a grammar as places: each symbol of each alternative is one, and its end is another. */
+/** The rules of a grammar as numbered places: one per symbol of each alternative, and one for its end. */
 import { Chars } from "./char_set.ts";
 import { type Bound, type CharSet, type GrammarSymbol, isLazy, type Rules } from "../rules.ts";
 
-/** Places of the rules that a text came to. */
+/** Places of the rules reached so far. */
 export class Places {
   #rules: Rules["rules"];
-  /** What stands at each place; nothing at the end of an alternative. */
+  /** Symbol at each place; none at the end of an alternative. */
   readonly chars: (Chars | undefined)[] = [];
   readonly rule: (number | undefined)[] = [];
   readonly token: (number | undefined)[] = [];
-  /** Where the alternatives of each rule begin. */
+  /** First places of the alternatives of each rule. */
   readonly #starts: (readonly number[] | undefined)[] = [];
-  /** For places before a rule with a bound, where the same stands without. */
+  /** For places before a bounded rule, the corresponding place before the unbounded one. */
   readonly #endless = new Map<number, number>();
-  /** The latter, by what stands from there on. */
+  /** The latter, by the symbols that follow. */
   readonly #byText = new Map<string, number>();
   readonly #sets = new Map<CharSet, Chars>();
   readonly #setsByContent = new Map<string, Chars>();
-  /** Lazy rules that were written out. */
+  /** Expanded lazy rules. */
   expanded = 0;
 
   constructor(rules: Rules["rules"]) {
     this.#rules = rules;
   }
 
-  /** Rules that have all that there were, and more. */
+  /** Extend to a superset of the rules. */
   set rules(rules: Rules["rules"]) {
     this.#rules = rules;
   }
 
-  /** Where the alternatives of a rule begin. */
+  /** First places of the alternatives of a rule. */
   startsOf(rule: number): readonly number[] {
     const known = this.#starts[rule];
     if (known !== undefined) return known;
@@ -45,13 +45,13 @@ export class Places {
     return starts;
   }
 
-  /** The bound of the rule that ends the alternative at a place, if it has one. */
+  /** Bound of the rule that ends the alternative, if it has one. */
   boundAt(place: number): Bound | undefined {
     const rule = this.#rules[this.rule[this.#lastOf(place)] ?? -1];
     return rule !== undefined && isLazy(rule) ? rule.bound : undefined;
   }
 
-  /** What stands from a place to the end of its alternative, with a rule without a bound at its end. */
+  /** Symbols from a place to the end of its alternative, with the last rule unbounded. */
   endlessAt(place: number, { endless }: Bound): number {
     let found = this.#endless.get(place);
     if (found === undefined) this.#endless.set(place, found = this.#findEndless(place, endless()));
@@ -94,7 +94,7 @@ export class Places {
     this.token.push(token);
   }
 
-  /** Equal sets are the same object. */
+  /** Intern a set. */
   #set(chars: CharSet): Chars {
     let known = this.#sets.get(chars);
     if (known === undefined) {

@@ -1,10 +1,10 @@
-/** A list that is filled and cleared over and over, and keeps its memory. */
+/** A list that is reused: clearing it keeps its memory. */
 
-/** So many are sorted where they are. */
+/** Up to this length, sorted in place by insertion. */
 const FEW = 32;
 const NONE: readonly never[] = [];
 
-/** A list to put things together in. */
+/** A reusable list. */
 export class Scratch<T> {
   readonly #items: T[] = [];
   #length = 0;
@@ -25,7 +25,7 @@ export class Scratch<T> {
     return this.#length === 0 ? undefined : this.#items[--this.#length];
   }
 
-  /** Its memory stays, and so do things in it, until others take their places. */
+  /** Keeps the memory, and references to old elements until they are overwritten. */
   clear(): void {
     this.#length = 0;
   }

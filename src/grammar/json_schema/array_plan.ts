@@ -1,29 +1,29 @@
-/** How the items of an array may go on: how many there are, and how many of them count for something. */
+/** How an array may continue: its length, and how many items match each `contains`. */
 import type { ArrayShape, Option } from "./shapes.ts";
 
-/** Where an array is. */
+/** State of an array. */
 export interface ArrayState {
-  /** Items so far; where it no longer matters, the last number for which it does. */
+  /** Items so far, capped where it no longer matters. */
   readonly index: number;
-  /** How many have counted for each of what is counted, up to where it no longer matters. */
+  /** Matching items per counter, capped where it no longer matters. */
   readonly counts: readonly number[];
 }
 
-/** An item that may come, and where the array is then. */
+/** A possible next item, and the state after it. */
 export interface ArrayStep {
   readonly option: Option;
   readonly next: ArrayState;
 }
 
-/** The ways one shape of arrays may go on. */
+/** The transitions of one array shape. */
 export class ArrayPlan {
   readonly start: ArrayState;
   readonly #shape: ArrayShape;
   readonly #last: number;
-  /** Whether no more items come than are demanded or told. */
+  /** Whether items beyond the required and described ones are left out. */
   readonly #isClosed: boolean;
 
-  /** @param isClosed Whether items come only where something is said of them. */
+  /** @param isClosed Whether only described items are generated. */
   constructor(shape: ArrayShape, isClosed = false) {
     this.#shape = shape;
     this.#isClosed = isClosed && !shape.isOpen && shape.least < shape.places.length;
@@ -45,7 +45,7 @@ export class ArrayPlan {
     });
   }
 
-  /** What may come next, each only if the array can come to an end behind it. */
+  /** Possible next items from which the array can still be completed. */
   steps(state: ArrayState): ArrayStep[] {
     return this.#optionsAt(state).flatMap((option) => {
       const next = this.#after(state, option);
@@ -71,14 +71,14 @@ export class ArrayPlan {
     };
   }
 
-  /** Whether enough items of each kind can still come. */
+  /** Whether the lower bounds can still be met. */
   #canEnd({ index, counts }: ArrayState): boolean {
     const { least, most, counted, places } = this.#shape;
     const lacking = counted.map(({ least }, kind) => Math.max(0, least - (counts[kind] as number)));
     if (counted.some(({ most }, kind) => (counts[kind] as number) > most)) return false;
     const total = Math.max(least - index, lacking.length === 0 ? 0 : Math.max(...lacking), 0);
     if (total === 0) return true;
-    // Place by place, up to where all places are alike: then as many as are lacking come from there.
+    // Index by index, up to where all are alike: the missing items come from there.
     let state: ArrayState = { index, counts };
     let left: ArrayState[] = [state];
     for (let at = index; at < places.length - 1; at++) {
@@ -97,14 +97,14 @@ export class ArrayPlan {
     return false;
   }
 
-  /** Whether items that are all of the same options make up what is lacking. */
+  /** Whether items with the same options can supply what is missing. */
   #canFill({ index, counts }: ArrayState, options: readonly Option[], most: number): boolean {
     const { least, counted } = this.#shape;
     if (options.length === 0 || index >= this.#shape.most) return false;
     const lacking = counted.map(({ least }, kind) => Math.max(0, least - (counts[kind] as number)));
     const room = counted.map(({ most }, kind) => most - (counts[kind] as number));
     const needed = Math.max(0, least - index);
-    // Each lacking kind by items that count for it, for as many others as possible that lack too.
+    // Each missing counter by items that match it and as many other missing ones as possible.
     let items = 0;
     const left = [...lacking];
     for (let kind = left.findIndex((count) => count > 0); kind >= 0; kind = left.findIndex((count) => count > 0)) {
@@ -125,7 +125,7 @@ export class ArrayPlan {
     }
     if (items > most) return false;
     if (needed <= items) return true;
-    // The rest count for nothing that has come to its most.
+    // The rest must not match counters that are at their maximum.
     return options.some(({ counts }) => counts.every((kind) => (room[kind] as number) >= needed - items));
   }
 }

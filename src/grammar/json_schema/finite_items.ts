@@ -1,11 +1,11 @@
-/** Items out of finitely many values, so that it can be told which of them have come. */
+/** Array items from a finite set of values, so that the values used so far can be tracked for `uniqueItems`. */
 import type { Languages } from "../language/language.ts";
 import type { ArrayShape, ScalarShape, Shape } from "./shapes.ts";
 
-/** Values that are told one by one. */
+/** Maximum number of values. */
 const MAX_VALUES = 256;
 
-/** The values the items of a list may have. */
+/** The possible values of the items. */
 export class FiniteItems {
   static readonly #known = new WeakMap<ArrayShape, FiniteItems | null>();
   readonly #values: readonly ScalarShape[];
@@ -16,7 +16,7 @@ export class FiniteItems {
     this.#values = values;
   }
 
-  /** The items of a list, if they are all alike and of finitely many values. */
+  /** The items of an array, if they have one schema with finitely many values. */
   static of(shape: ArrayShape, languages: Languages): FiniteItems | undefined {
     let items = FiniteItems.#known.get(shape);
     if (items === undefined) {
@@ -42,18 +42,18 @@ export class FiniteItems {
     return new FiniteItems(shape, values);
   }
 
-  /** How many values there are. */
+  /** Number of values. */
   get count(): number {
     return this.#values.length;
   }
 
-  /** The values that have not come, if there may be another item. */
+  /** Unused values, if another item is allowed. */
   left(used: readonly number[]): { readonly value: ScalarShape; readonly index: number }[] {
     if (used.length >= this.#shape.most) return [];
     return this.#values.flatMap((value, index) => used.includes(index) ? [] : [{ value, index }]);
   }
 
-  /** Whether so many items are enough. */
+  /** Whether this many items are enough. */
   endsAt(count: number): boolean {
     return count >= this.#shape.least;
   }

@@ -1,29 +1,29 @@
 /**
- * JSON's numbers as languages: within bounds, and multiples of others. A number that is within them as text is also
- * within them once it is read as a 64-bit float: rounding keeps the order, and where a bound itself is not allowed, no
- * more digits are written than a float tells apart.
+ * JSON numbers as regular languages: within bounds, and multiples of a step. Texts within bounds stay within them when
+ * parsed as 64-bit floats: rounding preserves order, and near an exclusive bound no more digits are written than a
+ * float distinguishes.
  */
 import type { Language, Languages, Machine } from "../language/language.ts";
 import { languageOf } from "../language/pattern.ts";
 
-/** What is demanded of a number. */
+/** Constraints on a number. */
 export interface NumberBounds {
   readonly integer?: boolean;
   readonly least?: number;
-  /** The least does not count itself. */
+  /** The minimum is exclusive. */
   readonly above?: boolean;
   readonly most?: number;
   readonly below?: boolean;
   readonly multipleOf?: readonly number[];
 }
 
-/** Digits that a float holds for certain. */
+/** Digits that a float always preserves. */
 const EXACT_DIGITS = 15;
-/** Digits that are written: as many as a float or a 64-bit integer is printed with. */
+/** Maximum digits written: as many as a float or a 64-bit integer needs. */
 const WHOLE_DIGITS = 21;
 const PLACES = 24;
 const ANY_NUMBER = `^-?(?:0|[1-9]\\d{0,${WHOLE_DIGITS - 1}})(?:\\.\\d{1,${PLACES}})?` +
-  // A larger exponent could be read as infinite.
+  // A larger exponent might overflow to infinity.
   "(?:[Ee](?:\\+?\\d{1,2}|-\\d{1,3}))?$";
 
 /** Any number, exponents included. */
@@ -36,7 +36,7 @@ export function anyNumber(languages: Languages): Language {
  *
  * @param bounds The bounds.
  * @param languages Where its parts go.
- * @returns None if there is no such number.
+ * @returns The empty language if there is no such number.
  */
 export function numbersWithin(bounds: NumberBounds, languages: Languages): Language {
   const { integer = false, multipleOf = [], least = -Infinity, most = Infinity } = bounds;
@@ -81,7 +81,7 @@ export function numbersWithin(bounds: NumberBounds, languages: Languages): Langu
   });
 }
 
-/** All ways to write a number without an exponent. */
+/** All notations of a number without an exponent. */
 export function spellingsOf(value: number, languages: Languages): Language {
   const { digits, places } = decimal(value);
   const magnitude = String(digits < 0n ? -digits : digits).padStart(places + 1, "0");
@@ -97,7 +97,7 @@ export function spellingsOf(value: number, languages: Languages): Language {
   return digits === 0n ? languages.or(text, languages.concat(languages.text("-0"), languages.optional(point))) : text;
 }
 
-/** Whether a number is what is demanded. */
+/** Whether a number satisfies the constraints. */
 export function isWithin(value: number, bounds: NumberBounds): boolean {
   const { integer = false, least = -Infinity, above = false, most = Infinity, below = false, multipleOf = [] } = bounds;
   if (integer && !Number.isInteger(value)) return false;
@@ -109,7 +109,7 @@ export function isWithin(value: number, bounds: NumberBounds): boolean {
   });
 }
 
-/** `digits / 10^places`; no zero at the end of the places. */
+/** `digits / 10^places`, without trailing zeros. */
 interface Decimal {
   readonly digits: bigint;
   readonly places: number;
@@ -134,7 +134,7 @@ function leastCommonMultiple(one: Decimal, other: Decimal): Decimal {
   return { digits: a / x * b, places };
 }
 
-/** The least whole number of units of the last place that is not below a number. */
+/** A number in units of the last place, rounded up. */
 function roundedUp({ digits, places: own }: Decimal, places: number, above: boolean): bigint {
   if (own <= places) return digits * 10n ** BigInt(places - own) + (above ? 1n : 0n);
   const unit = 10n ** BigInt(own - places);
@@ -147,11 +147,11 @@ interface Read {
   /** All digits as one number. */
   readonly value: bigint;
   readonly wholes: number;
-  /** Digits behind the point; -1 before there is one. */
+  /** Digits after the decimal point; -1 before it. */
   readonly decimals: number;
 }
 
-/** Texts of decimals that do not go below zero, in units of the last place. */
+/** Automaton of non-negative decimals, in units of the last place. */
 class DecimalMachine implements Machine<Read> {
   readonly start: Read = { value: 0n, wholes: 0, decimals: -1 };
   readonly alphabet: number[];
@@ -193,7 +193,7 @@ class DecimalMachine implements Machine<Read> {
     return scaled >= this.#from && scaled <= this.#to && scaled % this.#step === 0n;
   }
 
-  /** What has been read counts only for what may still come. */
+  /** States are equal if they allow the same continuations. */
   key(read: Read): string {
     const outlook = this.#outlook(read);
     const kind = `${this.accepts(read)} ${read.decimals} ${this.#isZero(read)}`;
@@ -222,7 +222,7 @@ class DecimalMachine implements Machine<Read> {
     return decimals < 0 && wholes === 1 && value === 0n;
   }
 
-  /** For each number of further digits before the point: whether none, some or all that may be reached is allowed. */
+  /** For each number of further integer digits: whether none, some or all reachable numbers are allowed. */
   #outlook(read: Read): ("none" | "some" | "all")[] {
     const { value, wholes, decimals } = read;
     const behind = decimals < 0 ? 0 : decimals;
@@ -241,7 +241,7 @@ class DecimalMachine implements Machine<Read> {
     const from = low > this.#from ? low : this.#from;
     const to = high < this.#to ? high : this.#to;
     const unit = 10n ** BigInt(this.#places - places);
-    // One of them is a multiple of the other, but for numbers of more digits than anybody writes.
+    // Common multiple: the larger if it is a multiple of the other, otherwise the product.
     const step = this.#step % unit === 0n ? this.#step : unit % this.#step === 0n ? unit : this.#step * unit;
     if (from > to || to / step * step < from) return "none";
     return low >= this.#from && high <= this.#to ? "all" : "some";

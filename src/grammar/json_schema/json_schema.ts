@@ -1,7 +1,7 @@
 /**
- * JSON Schema as rules: every text they match parses, and is valid under the schema. What a schema demands is read by
- * `meaning.ts` and put together by `nodes.ts`; here it becomes rules, in any of the notations that values are written in.
- * Rules are written out where a text comes to them, so that a schema costs what is looked at of it.
+ * Compiles JSON Schema to rules: every match parses and is valid. `meaning.ts` interprets keywords and `nodes.ts`
+ * merges them; this file emits rules, in any notation for values. Rules are expanded lazily, so a schema costs only as
+ * much as is used of it.
  */
 import type { Alternatives, GrammarSymbol } from "../rules.ts";
 import type { GrammarBuilder } from "../grammar_builder.ts";
@@ -17,25 +17,25 @@ import { isObject, type Type } from "../keywords/read.ts";
 import { type Path, SchemaError, UnenforceableError } from "../keywords/schema_path.ts";
 import type { ArrayShape, Node, ObjectShape, Shape } from "./shapes.ts";
 
-/** Parts of one schema that are looked at. */
+/** Maximum parts of a schema. */
 const MAX_PARTS = 50_000;
 
-/** How a value is written where it stands. */
+/** How a value is written in its context. */
 export interface Notation {
-  /** Tells notations apart. */
+  /** Unique name. */
   readonly name: string;
   readonly spelling: Spelling;
-  /** How an object is written, if not as the spelling has it. */
+  /** Object notation; default: as in the spelling. */
   readonly object?: ObjectNotation;
-  /** How a list is written, if not as the spelling has it. */
+  /** Array notation; default: as in the spelling. */
   readonly array?: { readonly open: GrammarSymbol[]; readonly close: GrammarSymbol[]; readonly items: Notation };
-  /** Stands before a value of a type. */
+  /** Prefix of a value, by type. */
   readonly before?: (type: Type) => GrammarSymbol[];
-  /** How objects and lists are written where they are values; absent: the same way. */
+  /** Notation of nested objects and arrays; absent: the same. */
   readonly inner?: Notation;
-  /** Properties stand in the order of their names. */
+  /** Properties are sorted by name. */
   readonly sorted?: boolean;
-  /** A value may also be written so. */
+  /** Alternative notation. */
   readonly also?: Notation;
 }
 
@@ -48,7 +48,7 @@ export interface ObjectNotation {
   /** Between a property's name and its value. */
   readonly afterKey: GrammarSymbol[];
   readonly afterValue: (name: string | undefined) => GrammarSymbol[];
-  /** How the value of a property is written; of one that nothing is said of, where there is no name. */
+  /** Notation of the value of a property; without a name: of an undescribed property. */
   readonly values: (name: string | undefined) => Notation;
 }
 
@@ -59,20 +59,20 @@ const JSON_NOTATION: Notation = { name: "json", spelling: JSON_SPELLING };
 export interface CompileOptions {
   readonly notation?: Notation;
   /**
-   * For models, which would go on without end: objects that name properties, and lists that tell items one by one, get no
-   * others unless the schema says so, and objects get them behind all that is required.
+   * For generation, which might otherwise not terminate: objects with described properties, and arrays with positional
+   * items, get no others unless the schema says so, and objects get them after all required ones.
    */
   readonly isClosed?: boolean;
-  /** It is of a tool's arguments: where it says nothing of them, the tool takes none. */
+  /** The schema of tool arguments: if it describes none, the tool takes none. */
   readonly isTool?: boolean;
   /**
-   * Told of what cannot be enforced, which is left out then; absent: it is refused. The message names the path within
-   * the schema, the keyword says nothing of what was sent.
+   * Called for keywords that cannot be enforced, which are then ignored; absent: they are errors. The message names the
+   * path within the schema; the keyword reveals nothing of the request.
    */
   readonly onUnenforced?: (message: string, keyword: string) => void;
 }
 
-/** Where the rules of a schema go, and where it stands in the request, for messages. */
+/** Target of the rules, and location of the schema in the request, for messages. */
 export interface SchemaOptions extends CompileOptions {
   readonly builder: GrammarBuilder;
   readonly path: string;
@@ -81,9 +81,9 @@ export interface SchemaOptions extends CompileOptions {
 /**
  * Compile a schema.
  *
- * @param schema JSON Schema, as it was sent.
- * @param options Where its rules go, and where it stands in the request.
- * @returns What matches one value.
+ * @param schema JSON Schema.
+ * @param options Target of the rules, and location in the request.
+ * @returns Symbols that match one value.
  * @throws {GrammarError} If it cannot be compiled; the message names the path within it.
  */
 export function compileSchema(schema: unknown, options: SchemaOptions): GrammarSymbol[] {
@@ -115,12 +115,12 @@ export function* compileSchemaInPieces(schema: unknown, options: SchemaOptions):
     const isComplex = error instanceof LanguageError;
     if (!isComplex && !(error instanceof UnenforceableError)) throw error;
     passOver(isComplex ? new UnenforceableError(at, `is not supported: ${error.message}`) : error);
-    // Nothing of it is left but its type.
+    // Only its type is left.
     return yield* compileSchemaInPieces(isObject(schema) && "type" in schema ? { type: schema.type } : true, options);
   }
 }
 
-/** Writes the rules of one schema. */
+/** Emits the rules of one schema. */
 class Writer {
   readonly #builder: GrammarBuilder;
   readonly #nodes: Nodes;
@@ -138,7 +138,7 @@ class Writer {
     this.#isTool = isTool;
   }
 
-  /** What matches one value. */
+  /** Symbols that match one value. */
   value(node: Node, notation: Notation): GrammarSymbol[] {
     const { before, object, inner, also } = notation;
     const isPlain = before === undefined && object === undefined && inner === undefined && also === undefined;
@@ -193,7 +193,7 @@ class Writer {
     }
   }
 
-  /** The notations of objects and lists where a notation has others for them. */
+  /** The notations of nested objects and arrays, where they differ. */
   #composites(notation: Notation): Notation[] {
     if (notation.inner === undefined) return [notation];
     const { also, ...own } = notation.inner;
@@ -211,14 +211,14 @@ class Writer {
     if (plans === undefined) this.#objects.set(shape, plans = new Map());
     let plan = plans.get(sorted);
     if (plan === undefined) {
-      // What says nothing of its properties may have any, but for a tool that takes nothing.
+      // A schema without properties allows any, except for a tool without arguments.
       const isClosed = this.#isClosed && (this.#isTool && isRoot || shape.isNamed || shape.entries.length > 0);
       plans.set(sorted, plan = new ObjectPlan(shape, { isClosed, isSorted: sorted }));
     }
     return plan;
   }
 
-  /** What may follow in an object. */
+  /** Continuations of an object. */
   #properties(
     shape: ObjectShape,
     plan: ObjectPlan,
@@ -241,7 +241,7 @@ class Writer {
     });
   }
 
-  /** A name, and its value. */
+  /** A property. */
   #entry(shape: ObjectShape, { entry, option }: ObjectStep, notation: Notation): GrammarSymbol[] | undefined {
     const values = this.#values(notation);
     const { object } = notation;
@@ -279,7 +279,7 @@ class Writer {
     return [{ rule: this.#itemsFrom(shape, plan, { state: plan.start, isFirst: true, notation }) }];
   }
 
-  /** What may follow in a list. */
+  /** Continuations of an array. */
   #itemsFrom(
     shape: ArrayShape,
     plan: ArrayPlan,
@@ -305,7 +305,7 @@ class Writer {
     return [...isFirst ? [] : this.#values(notation).comma, ...value(notation)];
   }
 
-  /** A list of different values out of finitely many. */
+  /** An array of unique values from a finite set. */
   #distinct(
     items: FiniteItems,
     notation: Notation,

@@ -1,7 +1,7 @@
 /**
- * JSON values as rules, type by type: texts of some language, anything at all, and the marks between values. One set for
- * each grammar, so that equal parts of several schemas are one rule. Whitespace: a space may follow each colon and comma,
- * as models like to write, and nothing else may stand between values.
+ * JSON values as rules, by type: strings of a language, arbitrary values, and punctuation. One set per grammar, so that
+ * equal parts of several schemas share rules. Whitespace: an optional space after each colon and comma, as models tend
+ * to write; none elsewhere.
  */
 import { type CharSet, type GrammarSymbol, MAX_CODE_POINT } from "../rules.ts";
 import { type CharacterWriter, type GrammarBuilder, PLAIN_CHARACTERS } from "../grammar_builder.ts";
@@ -11,45 +11,44 @@ import { anyNumber } from "./json_numbers.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** What stands for itself in a string. */
+/** Characters that need no escape in a string. */
 const PLAIN: CharSet = [0x20, QUOTE - 1, QUOTE + 1, BACKSLASH - 1, BACKSLASH + 1, 0xd7ff, 0xe000, MAX_CODE_POINT];
 const HEX = [0x30, 0x39, 0x41, 0x46, 0x61, 0x66];
-/** Characters that have an escape each. */
+/** Characters with a short escape. */
 const ESCAPED: readonly number[] = [...Array.from({ length: 0x20 }, (_, char) => char), QUOTE, BACKSLASH];
 
-/** How a text is written: between what, and how each of its characters. */
+/** How a string is written: delimiters and characters. */
 export interface TextStyle {
   readonly open: GrammarSymbol[];
   readonly close: GrammarSymbol[];
   readonly characters: CharacterWriter;
-  /** The texts that can be written so; absent: all. */
+  /** The strings that can be written this way; absent: all. */
   readonly within?: (languages: Languages) => Language;
 }
 
-/** How many characters a text has. */
+/** Length bounds of a string. */
 export interface Lengths {
   readonly least?: number;
   readonly most?: number;
 }
 
 /**
- * How values are spelled that are not JSON: what a family writes into its calls. What is absent is spelled as JSON
- * spells it.
+ * How values are spelled in formats other than JSON, as model families write in their calls. Absent parts: as in JSON.
  */
 export interface Spelling {
-  /** Tells spellings apart. */
+  /** Unique name. */
   readonly name: string;
-  /** Words for `true`, `false` and `null`. */
+  /** Spellings of `true`, `false` and `null`. */
   readonly words?: Readonly<Record<"true" | "false" | "null", readonly string[]>>;
-  /** Strings, in any of these ways. */
+  /** Alternative styles of strings. */
   readonly texts?: readonly TextStyle[];
-  /** Further ways for texts that are told one by one. */
+  /** Further styles for enumerated strings. */
   readonly told?: readonly TextStyle[];
-  /** Names of properties; absent: as strings. */
+  /** Property names; absent: as strings. */
   readonly names?: TextStyle;
 }
 
-/** As JSON has it. */
+/** JSON's own spelling. */
 export const JSON_SPELLING: Spelling = { name: "json" };
 
 const JSON_CHARACTERS: CharacterWriter = {
@@ -62,7 +61,7 @@ const JSON_CHARACTERS: CharacterWriter = {
     const alternatives: GrammarSymbol[][] = plain.length > 0 ? [b.chars(plain)] : [];
     const escapes = ESCAPED.filter((char) => contains(chars, char));
     const [only] = escapes;
-    // What has to come is text; of several, one stack for all of them keeps states small.
+    // A forced prefix is text; a single stack for several alternatives keeps states small.
     if (only !== undefined) {
       alternatives.push(
         escapes.length === 1 ? escaped(b, only) : [...b.text("\\"), ...JsonValues.of(b).escapes(escapes)],
@@ -76,19 +75,19 @@ function escaped(b: GrammarBuilder, char: number): GrammarSymbol[] {
   return b.text(JSON.stringify(String.fromCharCode(char)).slice(1, -1));
 }
 
-/** A text between quotes, as JSON has it. */
+/** A quoted JSON string. */
 export function jsonStyle(b: GrammarBuilder): TextStyle {
   const quote = b.text('"');
   return { open: quote, close: quote, characters: JSON_CHARACTERS };
 }
 
-/** The values of one grammar. */
+/** Builds the values of one grammar. */
 export class JsonValues {
   readonly #builder: GrammarBuilder;
   readonly #spelling: Spelling;
   readonly #texts: readonly TextStyle[];
   readonly #names: readonly TextStyle[];
-  /** Made once, by name. */
+  /** Rules by name. */
   readonly #made = new Map<string, GrammarSymbol[]>();
 
   private constructor(builder: GrammarBuilder, spelling: Spelling) {
@@ -98,7 +97,7 @@ export class JsonValues {
     this.#names = spelling.names === undefined ? this.#texts : [spelling.names];
   }
 
-  /** The values of a grammar. */
+  /** The builder of a grammar. */
   static of(builder: GrammarBuilder, spelling: Spelling = JSON_SPELLING): JsonValues {
     let all = known.get(builder);
     if (all === undefined) known.set(builder, all = new Map());
@@ -136,7 +135,7 @@ export class JsonValues {
     return characters === PLAIN_CHARACTERS ? b.text(name) : b.language(b.languages.text(name), characters);
   }
 
-  /** Any name of a language, as far as it can be written. */
+  /** Any property name of a language that can be written. */
   names(language: Language): GrammarSymbol[] {
     return this.#oneOf(this.#names.flatMap((style) => {
       const written = this.#written(style, language);
@@ -144,7 +143,7 @@ export class JsonValues {
     }));
   }
 
-  /** Whether a name of a language can be written. */
+  /** Whether any property name of a language can be written. */
   hasNames(language: Language): boolean {
     const { languages } = this.#builder;
     return this.#names.some(({ within }) =>
@@ -191,7 +190,7 @@ export class JsonValues {
     const made = this.#made.get("any");
     if (made !== undefined) return made;
     const rule = this.#builder.declare();
-    // Before its parts are made: they contain it.
+    // Declared before its parts, which contain it.
     this.#made.set("any", [{ rule }]);
     this.#builder.define(rule, [
       this.anyObject,
@@ -205,7 +204,7 @@ export class JsonValues {
     return [{ rule }];
   }
 
-  /** A character of a JSON string, in any of the ways there are. */
+  /** A character of a JSON string, in all possible spellings. */
   get character(): GrammarSymbol[] {
     return this.#once("character", (b) =>
       b.choice([
@@ -214,7 +213,7 @@ export class JsonValues {
           ...b.text("\\"),
           ...b.choice([
             b.chars([...'"\\/bfnrt'].flatMap((char) => [char.charCodeAt(0), char.charCodeAt(0)])),
-            // Not half of a pair: a character beyond is written as itself.
+            // No surrogate escapes: characters beyond the BMP are written literally.
             [
               ...b.text("u"),
               ...b.choice([
@@ -229,7 +228,7 @@ export class JsonValues {
       ]));
   }
 
-  /** What follows the backslash of some characters. */
+  /** What may follow a backslash. */
   escapes(chars: readonly number[]): GrammarSymbol[] {
     return this.#once(`escapes ${chars.join()}`, (b) => {
       const ends = chars.map((char) => JSON.stringify(String.fromCharCode(char)).slice(2, -1));
@@ -242,11 +241,11 @@ export class JsonValues {
     });
   }
 
-  /** A text in a style; `undefined` if none of the language can be written so. */
+  /** A string in a style; `undefined` if no string of the language can be written that way. */
   #written(style: TextStyle, language: Language, lengths: Lengths = {}): GrammarSymbol[] | undefined {
     const { languages } = this.#builder;
     const { open, close, characters, within } = style;
-    // What is told one by one is written as it is, whatever comes of it.
+    // Enumerated strings are written as they are.
     const written = within === undefined || language.form.op === "words"
       ? language
       : languages.and(language, within(languages));

@@ -1,6 +1,6 @@
 /**
- * The values of a schema as a graph: a node for each combination of schemas that some value has to fit at once, with the
- * shapes it may have, whose parts are nodes again. Finds out which of them some value can be at all.
+ * The schema as a graph of values: a node for each conjunction of schemas that one value must satisfy, with its
+ * possible shapes, whose parts are nodes again. Decides which nodes are satisfiable.
  */
 import { type Language, LanguageError, type Languages } from "../language/language.ts";
 import { finish, type Work } from "../../work/work.ts";
@@ -13,9 +13,9 @@ import { ObjectPlan } from "./object_plan.ts";
 import { type Path, SchemaError, show, UnenforceableError } from "../keywords/schema_path.ts";
 import { type Node, type Shape, type ShapeContext, shapesOf } from "./shapes.ts";
 
-/** Schemas in schemas, where each is another. */
+/** Maximum nesting of distinct schemas. */
 const MAX_DEPTH = 64;
-/** Nodes that are looked into to see whether two schemas have something in common. */
+/** Depth of the search for common values of two schemas. */
 const MAX_LOOKS = 3;
 
 /** The nodes of one schema. */
@@ -77,9 +77,9 @@ export class Nodes implements ShapeContext {
   }
 
   /**
-   * Find all nodes, and which of them are possible.
+   * Build all nodes, and decide which are satisfiable.
    *
-   * @throws {SchemaError} If one cannot be followed, or no value fits the whole schema.
+   * @throws {SchemaError} If one is not supported, or the schema is unsatisfiable.
    */
   *explore(): Work<void> {
     const all = new Set([this.root]);
@@ -90,9 +90,9 @@ export class Nodes implements ShapeContext {
       for (const shape of yield* this.#expand(node)) for (const part of partsOf(shape)) all.add(part);
       yield;
     }
-    // From the parts to the whole; where a node contains itself, as often as something is found.
+    // Bottom up, repeated until nothing changes, because nodes may be recursive.
     const { languages } = this;
-    // What is possible stays so.
+    // Satisfiability is monotonic.
     const possible = new Set<Shape>();
     const canBe = (shape: Shape): boolean => {
       if (possible.has(shape)) return true;
@@ -123,12 +123,12 @@ export class Nodes implements ShapeContext {
     }
   }
 
-  /** What anything may be. */
+  /** The node of arbitrary values. */
   get anything(): readonly Shape[] {
     return this.#anything ??= finish(shapesOf(NOTHING, this, this.root.at));
   }
 
-  /** Equal items can be told only where there are finitely many. */
+  /** Uniqueness can be enforced only for finitely many values. */
   #refuseUnique({ shapes = [] }: Node): void {
     for (const shape of shapes) {
       if (shape.type !== "array" || shape.unique === undefined || FiniteItems.of(shape, this.languages) !== undefined) {
@@ -140,7 +140,7 @@ export class Nodes implements ShapeContext {
     }
   }
 
-  /** The shapes of a node, also those that turn out to be impossible. */
+  /** The shapes of a node, including unsatisfiable ones. */
   shapes(node: Node): readonly Shape[] {
     return node.shapes ?? finish(this.#expand(node));
   }
@@ -196,7 +196,7 @@ export class Nodes implements ShapeContext {
     return l.or(...all);
   }
 
-  /** Whether some value may meet a demand; looks only so deep, and says yes where it does not know. */
+  /** Whether a demand may be satisfiable, to a limited depth; true if unknown. */
   *#isPossible(demand: Demand, at: Path, depth: number): Work<boolean> {
     const shapes = yield* shapesOf(demand, this, at);
     yield;
@@ -220,14 +220,14 @@ export class Nodes implements ShapeContext {
     if (node.literals.length === 0) return false;
     const known = this.#voids.get(node);
     if (known !== undefined) return known;
-    // Not while it is being found out.
+    // Not while it is being computed.
     this.#voids.set(node, false);
     const isVoid = this.shapes(node).every((shape) => this.#isShapeVoid(shape, depth));
     this.#voids.set(node, isVoid);
     return isVoid;
   }
 
-  /** What to tell of a schema that nothing fits. */
+  /** The error for an unsatisfiable schema. */
   #complaint(): SchemaError {
     let node = this.root;
     const seen = new Set<Node>();
@@ -248,14 +248,14 @@ export class Nodes implements ShapeContext {
   }
 }
 
-/** An error with where it is. */
+/** An error with its location. */
 function known(error: unknown, at: Path): SchemaError {
   if (error instanceof SchemaError) return error;
   if (error instanceof LanguageError) return new UnenforceableError(at, `is not supported: ${error.message}`);
   throw error;
 }
 
-/** The same demand without what cannot always be followed. */
+/** The demand without constraints that are not always supported. */
 function simplified(demand: Demand): Demand {
   return {
     ...demand,
@@ -285,7 +285,7 @@ function partsOf(shape: Shape): Node[] {
   }
 }
 
-/** The nodes without which a shape cannot be. */
+/** The nodes that a shape requires. */
 function neededBy(shape: Shape): Node[] {
   switch (shape.type) {
     case "object":
@@ -310,7 +310,7 @@ function isPossible(shape: Shape, languages: Languages): boolean {
   }
 }
 
-/** Shapes of which one says all that several would. */
+/** Merge shapes where one covers the others. */
 function merged(shapes: readonly Shape[], languages: Languages): Shape[] {
   if (shapes.length < 2) return [...shapes];
   const found = new Map<string, Shape>();

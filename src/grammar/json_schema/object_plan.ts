@@ -1,70 +1,70 @@
 /**
- * How the properties of an object may go on. Those that one `required` lists keep their order, that of the schema or that
- * of the list, so that a schema says what is written before what; where several list them, and of optional and further
- * ones, any may be next. Finds out which may come so that the object can still come to an end.
+ * The order in which the properties of an object may be written. The required ones of a single `required` list keep
+ * their order, that of the schema or of the list; with several lists, and for optional and additional properties, any
+ * order is allowed. Only offers properties from which the object can still be completed.
  */
 import type { Clause } from "../keywords/demand.ts";
 import type { Entry, ObjectShape, Option, Others } from "./shapes.ts";
 
-/** Where an object is. */
+/** State of an object. */
 export interface ObjectState {
-  /** How many required properties have come. */
+  /** Number of required properties so far. */
   readonly taken: number;
-  /** A bit for each order of the required properties that they have kept so far. */
+  /** A bit for each possible order of the required properties. */
   readonly orders: number;
-  /** A bit for each property that cannot come any more. */
+  /** A bit for each property that is no longer allowed. */
   readonly used: bigint;
   /**
-   * How many different ones there are so far, up to where it no longer matters. Of those that are not told by their names
-   * one counts, for another could have the same.
+   * Distinct properties so far, capped where it no longer matters. Additional ones count once, because two might have
+   * the same name.
    */
   readonly count: number;
-  /** How many there are so far, where there is a most. */
+  /** Number of properties so far, if there is a maximum. */
   readonly total: number;
-  /** A bit for each kind of property there has to be and that has come. */
+  /** A bit for each required kind of property that is present. */
   readonly had: number;
-  /** Whether a property that is not told by its name has come. */
+  /** Whether an additional property is present. */
   readonly hasOthers: boolean;
-  /** Whether there can be no more of them: one that there had to be has come, and another could take its place. */
+  /** Whether no more are allowed: a required one is present, and another might replace it. */
   readonly isOver: boolean;
-  /** What is still demanded of which properties there are. */
+  /** Clauses that still have to hold. */
   readonly clauses: readonly Clause[];
 }
 
-/** A property that may come, and where the object is then. */
+/** A possible next property, and the state after it. */
 export interface ObjectStep {
   readonly entry: Entry | undefined;
   readonly option: Option | Others;
   readonly next: ObjectState;
 }
 
-/** How an object is to be written. */
+/** Ordering options. */
 export interface ObjectOrder {
-  /** Only those properties come of which something is said, and those not told by their names behind all required. */
+  /** Only described properties are generated, additional ones after all required ones. */
   readonly isClosed?: boolean;
-  /** All properties come in the order of their names. */
+  /** All properties are sorted by name. */
   readonly isSorted?: boolean;
 }
 
-/** States that are looked at to find whether an object can come to an end. */
+/** Maximum states visited to decide whether an object can be completed. */
 const MAX_SEARCH = 20_000;
 
-/** The ways one shape of objects may go on. */
+/** The transitions of one object shape. */
 export class ObjectPlan {
   readonly others: readonly Others[];
   readonly start: ObjectState;
-  /** Whether each property may come or not, whatever else does. */
+  /** Whether all properties are independent. */
   readonly #isFree: boolean;
   readonly #shape: ObjectShape;
   readonly #isClosed: boolean;
   readonly #isSorted: boolean;
   readonly #entries: readonly Entry[];
-  /** Places of the required ones. */
+  /** Indexes of the required ones. */
   readonly #required: readonly number[];
-  /** Orders of the required ones; none if any will do. */
+  /** Possible orders of the required ones; none: any order. */
   readonly #orders: readonly (readonly number[])[];
   readonly #optional: readonly number[];
-  /** Those on which it depends what else has to come. */
+  /** Properties that clauses refer to. */
   readonly #deciding: readonly number[];
   readonly #known = new Map<string, boolean>();
   readonly #all: number;
@@ -121,7 +121,7 @@ export class ObjectPlan {
     return clauses.every(({ absent }) => absent.length > 0);
   }
 
-  /** What may come next, each only if the object can come to an end behind it. */
+  /** Possible next properties from which the object can still be completed. */
   steps(state: ObjectState): ObjectStep[] {
     return this.#isSorted ? this.#sortedSteps(state) : [
       ...this.#nextRequired(state).flatMap((place) => this.#stepsTo(place, state)),
@@ -137,7 +137,7 @@ export class ObjectPlan {
       if (isUsed(at, place)) continue;
       found.push(...this.#stepsTo(place, at));
       if (isRequired) return found;
-      // What is passed over does not come.
+      // Skipped properties are no longer allowed.
       const clauses = decided(at.clauses, name, false);
       if (clauses === undefined) return found;
       at = { ...at, used: at.used | bit(place), clauses };
@@ -166,7 +166,7 @@ export class ObjectPlan {
     return clauses;
   }
 
-  /** The order of the schema, and that in which they are required, if it is another. */
+  /** The order of the schema, and that of `required` if it differs. */
   #ordersOf({ required, isListedOnce }: ObjectShape): (readonly number[])[] {
     if (!isListedOnce) return [];
     const ranks = new Map(required.map((name, index) => [name, index]));
@@ -175,7 +175,7 @@ export class ObjectPlan {
     return other.every((place, index) => place === this.#required[index]) ? [other] : [this.#required, other];
   }
 
-  /** The places of the required properties that may be next. */
+  /** Indexes of the required properties that may be next. */
   #nextRequired(state: ObjectState): number[] {
     if (this.#orders.length === 0) return this.#required.filter((place) => !isUsed(state, place));
     const next = this.#orders.flatMap((order, index) =>
@@ -235,12 +235,12 @@ export class ObjectPlan {
     return known;
   }
 
-  /** Whether what has to come, with some of what may, makes up what is lacking. */
+  /** Whether the required properties and some optional ones can supply what is missing. */
   #search(state: ObjectState): boolean {
     const { least, most } = this.#shape;
     const open = this.#deciding.filter((place) => !isUsed(state, place)).map((place) => this.#entries[place] as Entry);
     const deciding = open.filter(({ isRequired }) => !isRequired).length;
-    /** Those that come in any case, and those that may, on which nothing else depends. */
+    /** Properties that are certainly present, and optional ones that nothing depends on. */
     const left = this.#required.length - state.taken - (open.length - deciding);
     const unused = this.#optional.filter((place) => !isUsed(state, place)).length - deciding;
     const seen = new Set<string>();
@@ -269,8 +269,7 @@ export class ObjectPlan {
   }
 
   /**
-   * Whether properties on which nothing else depends make up what is lacking: unused ones, and one that is not told by its
-   * name.
+   * Whether independent properties can supply what is missing: unused ones, and one additional property.
    */
   #canFill(
     { hasOthers, isOver }: ObjectState,
@@ -298,7 +297,7 @@ function bit(place: number): bigint {
   return 1n << BigInt(place);
 }
 
-/** A bit for each kind that an option counts for. */
+/** Bits of the kinds that an option matches. */
 function bitsOf({ counts }: Option): number {
   return counts.reduce((bits, kind) => bits | 1 << kind, 0);
 }
@@ -311,7 +310,7 @@ function placesOf(entries: readonly Entry[], test: (entry: Entry) => boolean): n
   return entries.flatMap((entry, place) => test(entry) ? [place] : []);
 }
 
-/** The clauses once it is known whether a property is there; `undefined` if one of them cannot hold any more. */
+/** The clauses after deciding a property; `undefined` if one is violated. */
 function decided(clauses: readonly Clause[], name: string, isPresent: boolean): readonly Clause[] | undefined {
   if (clauses.length === 0) return clauses;
   const left: Clause[] = [];

@@ -1,15 +1,15 @@
-/** Which types a schema allows for a property, as far as the text of a call has to be told apart by them. */
+/** Which types a schema allows for a property, where the text of a call is ambiguous. */
 import type { JsonObject } from "../../inference/request.ts";
 import type { JsonType } from "../../inference/request.ts";
 
-/** References that are followed, and schemas in each other. */
+/** Maximum references followed, and nesting. */
 const MAX_DEPTH = 16;
 const TYPES: readonly JsonType[] = ["string", "integer", "number", "boolean", "null", "array", "object"];
 
 /**
- * The types a property may have.
+ * The possible types of a property.
  *
- * @param schema Of an object, or of a list whose `item`s are asked for.
+ * @param schema Schema of an object, or of an array whose `item`s are meant.
  * @param name The property.
  * @returns `undefined` where the schema does not say.
  */

@@ -1,7 +1,4 @@
-/**
- * What values of one type look like, with all that is demanded of them put together: what a node of a schema consists
- * of, and what rules are made of.
- */
+/** The shape of values of one type, with all constraints merged: what nodes consist of and rules are made from. */
 import { ALL_CHARS } from "../language/chars.ts";
 import { isSimple, type Language, LanguageError, type Languages } from "../language/language.ts";
 import { languageOf } from "../language/pattern.ts";
@@ -25,20 +22,20 @@ import { type Literal, NEVER } from "../keywords/document.ts";
 import { anyNumber, isWithin, numbersWithin, spellingsOf } from "./json_numbers.ts";
 import { child, type Path, SchemaError, UnenforceableError } from "../keywords/schema_path.ts";
 
-/** Texts of at least so many characters are not looked for from each state. */
+/** Above this minimum length, lengths are not computed for each state. */
 const LEAST_FOLLOWED = 64;
 
-/** What a value has to be: the same demands are the same node. */
+/** A conjunction of demands; equal conjunctions share a node. */
 export interface Node {
   readonly id: number;
-  /** In the order in which they are read. */
+  /** In reading order. */
   readonly literals: readonly Literal[];
   readonly at: Path;
-  /** The ways it can be; set once they have been found. */
+  /** Its possible shapes, once computed. */
   shapes: readonly Shape[] | undefined;
-  /** Whether some value is all of this. */
+  /** Whether it is satisfiable. */
   isPossible: boolean;
-  /** What could not be taken together, if nothing can be all of this. */
+  /** The conflict, if it is not. */
   conflict: Path | undefined;
 }
 
@@ -49,20 +46,20 @@ export type ScalarShape =
   | { readonly type: "number"; readonly isInteger: boolean; readonly language: Language }
   | { readonly type: "string"; readonly language: Language; readonly least: number; readonly most: number };
 
-/** A value that may stand somewhere, and which of the demanded things it counts for. */
+/** A possible value, and the counters it matches. */
 export interface Option {
   readonly node: Node;
   readonly counts: readonly number[];
 }
 
-/** A property that is told by its name. */
+/** A named property. */
 export interface Entry {
   readonly name: string;
   readonly isRequired: boolean;
   readonly options: readonly Option[];
 }
 
-/** Properties that are not told by their names. */
+/** Additional properties. */
 export interface Others extends Option {
   readonly names: Language;
 }
@@ -70,23 +67,23 @@ export interface Others extends Option {
 export interface ObjectShape {
   readonly type: "object";
   readonly entries: readonly Entry[];
-  /** The names that are required, in the order in which that is said. */
+  /** Required names, in the order of the keywords. */
   readonly required: readonly string[];
-  /** Whether one keyword says it of them all. */
+  /** Whether a single keyword requires them all. */
   readonly isListedOnce: boolean;
   readonly others: readonly Others[];
-  /** How many kinds of properties there have to be; options count for them. */
+  /** Number of required kinds of properties; options match them. */
   readonly some: number;
   readonly clauses: readonly Clause[];
   readonly least: number;
   readonly most: number;
-  /** Whether something is said of properties that are not told by their names. */
+  /** Whether additional properties are described. */
   readonly isOpen: boolean;
-  /** Whether any are told by their names. */
+  /** Whether any properties are named. */
   readonly isNamed: boolean;
 }
 
-/** How many of the items may count for something. */
+/** Bounds of a counter of items. */
 export interface Counted {
   readonly least: number;
   readonly most: number;
@@ -94,17 +91,17 @@ export interface Counted {
 
 export interface ArrayShape {
   readonly type: "array";
-  /** What items are, place by place; the last is for all further ones. */
+  /** Items by index; the last applies to all further ones. */
   readonly places: readonly (readonly Option[])[];
   readonly counted: readonly Counted[];
   readonly least: number;
   readonly most: number;
   readonly unique: Path | undefined;
-  /** Whether something is said of items that are not told by their places. */
+  /** Whether items beyond the positional ones are described. */
   readonly isOpen: boolean;
 }
 
-/** What shapes are made with. */
+/** Context for building shapes. */
 export interface ShapeContext {
   readonly languages: Languages;
   /** The node of some literals. */
@@ -112,18 +109,18 @@ export interface ShapeContext {
   stringsOf(literal: Literal): Language;
 }
 
-/** Ways of names to fit patterns that are told apart. */
+/** Maximum combinations of patterns that names are distinguished by. */
 const MAX_KINDS = 64;
-/** Kinds of items or properties that are counted at once. */
+/** Maximum number of counters. */
 const MAX_COUNTED = 4;
-/** A number that is whole, however it is written. */
+/** An integer, in any notation. */
 const WHOLE = "^-?\\d+(?:\\.0+)?$";
 
 /**
- * The shapes of a demand that has been read to its end.
+ * The shapes of a completely read demand.
  *
- * @returns None if no value is all of it.
- * @throws {SchemaError} If it cannot be followed.
+ * @returns None if it is unsatisfiable.
+ * @throws {SchemaError} If it is not supported.
  */
 export function* shapesOf(demand: Demand, context: ShapeContext, at: Path): Work<Shape[]> {
   const { types, booleans } = demand;
@@ -148,7 +145,7 @@ export function* shapesOf(demand: Demand, context: ShapeContext, at: Path): Work
   return shapes;
 }
 
-/** Look ahead at the texts that shapes will ask for, in pieces. */
+/** Precompute the languages that shapes need, in slices. */
 function* lookAhead({ types, string, number }: Demand, { languages }: ShapeContext): Work<void> {
   if ((types & STRING) !== 0 && string.texts.length > 0) {
     const language = textsOf(string, languages);
@@ -179,7 +176,7 @@ function stringShape(string: StringDemand, { languages }: ShapeContext): ScalarS
 }
 
 /**
- * Texts of a language that are of some length.
+ * The strings of a language within length bounds.
  *
  * @returns `undefined` if there are none.
  */
@@ -192,7 +189,7 @@ function boundedTexts(
     return languages.hasLength(language, least, most) ? { language, least, most } : undefined;
   } catch (error) {
     if (!(error instanceof LanguageError) || least > LEAST_FOLLOWED) throw error;
-    // Too many states to find the lengths from each; the length is followed as one more language then.
+    // Too many states for length tables; the length is intersected as another language.
     const texts = languages.and(language, languages.repeat(languages.chars(ALL_CHARS), least, most));
     if (!isSimple(texts)) throw error;
     return languages.isEmpty(texts) ? undefined : { language: texts, least: 0, most: Infinity };
@@ -286,7 +283,7 @@ function* objectShape(object: ObjectDemand, context: ShapeContext, at: Path): Wo
   };
 }
 
-/** What one schema says of a property. */
+/** What one schema says about a property. */
 function literalsOf({ named, patterns, others }: Properties, name: string, languages: Languages): Literal[] {
   const own = named.get(name);
   const matched = patterns.filter(([language]) => languages.has(language, name)).map(([, literal]) => literal);
@@ -294,9 +291,9 @@ function literalsOf({ named, patterns, others }: Properties, name: string, langu
 }
 
 /**
- * The same value, and what it counts for.
+ * A value with the counters it matches.
  *
- * @param extra For what it may count: what it has to be beside.
+ * @param extra Additional constraints per counter.
  */
 function optionsOf(
   literals: readonly Literal[],
@@ -317,7 +314,7 @@ function optionsOf(
   });
 }
 
-/** Names that are not told, by which patterns they fit. */
+/** Additional names, grouped by the patterns they match. */
 function* kindsOf(
   left: () => Language,
   properties: readonly Properties[],
@@ -342,7 +339,7 @@ function* kindsOf(
       ]);
       for (const { names, matched } of split) if (matched.size > 0) yield* l.lookFor(names);
       kinds = split.filter(({ names, matched }) => {
-        // What nothing may be does not have to be told apart, unless a pattern may still allow it.
+        // Forbidden names need not be distinguished unless a pattern may allow them.
         return names !== l.none && (matched.size === 0 || !l.isEmpty(names));
       });
       if (kinds.length > MAX_KINDS) throw new UnenforceableError(at, "has too many patterns of names that overlap");
@@ -372,7 +369,7 @@ function arrayShape(array: ArrayDemand, context: ShapeContext, at: Path): ArrayS
       if (index < from) continue;
       all = all.flatMap(({ literals, counts }) => [
         { literals: [...literals, literal], counts: [...counts, kind] },
-        // Where any number may count, it does not matter whether others would.
+        // Without bounds, it does not matter whether it matches.
         { literals: most === Infinity ? literals : [...literals, literal ^ 1], counts },
       ]);
     }

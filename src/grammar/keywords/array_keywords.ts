@@ -1,22 +1,14 @@
 /** Keywords about arrays. */
-import { ARRAY, type CountedItems, type Demand, withArray } from "./demand.ts";
+import { ARRAY, type CountedItems, type Demand, longer, withArray } from "./demand.ts";
 import { ALWAYS, type Literal } from "./document.ts";
-import { isFirst, type Keyword, negated, type Outcome, partOf, type Use } from "./keyword.ts";
+import { count, isFirst, type Keyword, negated, type Outcome, partOf, type Use } from "./keyword.ts";
 import { own, readCount } from "./read.ts";
 import { child, SchemaError, UnenforceableError } from "./schema_path.ts";
 
 type Denial = (demand: Demand) => Outcome;
 
-/** They belong together: which items are further ones depends on those told one by one. */
+/** Compiled together: which items are additional depends on the positional ones. */
 export const ITEMS = ["prefixItems", "items", "additionalItems"];
-
-function atLeast(demand: Demand, count: number): Demand {
-  return withArray(demand, ({ least }) => ({ least: Math.max(least, count) }));
-}
-
-function atMost(demand: Demand, count: number): Demand {
-  return withArray(demand, ({ most }) => ({ most: Math.min(most, count) }));
-}
 
 function counted(demand: Demand, items: CountedItems): Demand {
   return withArray(demand, (array) => ({ counted: [...array.counted, items] }));
@@ -36,7 +28,9 @@ const items: Keyword = {
       if (literal === ALWAYS) return [];
       const before = Array.from({ length: index }, () => ALWAYS);
       const item = { first: [...before, negated(literal)], others: ALWAYS, isOpen: false };
-      return [(demand: Demand) => atLeast(withArray(demand, ({ items }) => ({ items: [...items, item] })), index + 1)];
+      return [
+        (demand: Demand) => longer(withArray(demand, ({ items }) => ({ items: [...items, item] })), "array", index + 1),
+      ];
     });
     if (others !== ALWAYS) {
       all.push((demand) => counted(demand, { literal: negated(others), from: first.length, least: 1, most: Infinity }));
@@ -44,17 +38,6 @@ const items: Keyword = {
     return all;
   },
 };
-
-function count(isLeast: boolean): Keyword {
-  return {
-    types: ARRAY,
-    assert: ({ value, at }, demand) => (isLeast ? atLeast : atMost)(demand, readCount(value, at)),
-    deny: ({ value, at }) => {
-      const count = readCount(value, at);
-      return [(demand) => isLeast ? atMost(demand, count - 1) : atLeast(demand, count + 1)];
-    },
-  };
-}
 
 function readContains(use: Use): { readonly literal: Literal; readonly least: number; readonly most: number } {
   const { schema, part, meaning } = use;
@@ -94,7 +77,7 @@ const uniqueItems: Keyword = {
   },
 };
 
-/** What is said of items that nothing in the schema, nor what it consists of, has spoken of. */
+/** Applies to items that no keyword of the schema or its subschemas has evaluated. */
 const unevaluatedItems: Keyword = {
   types: ARRAY,
   assert: (use, demand) => {
@@ -111,8 +94,8 @@ export const ARRAY_KEYWORDS: Readonly<Record<string, Keyword>> = {
   prefixItems: items,
   items,
   additionalItems: items,
-  minItems: count(true),
-  maxItems: count(false),
+  minItems: count("array", true),
+  maxItems: count("array", false),
   contains,
   uniqueItems,
   unevaluatedItems,

@@ -1,6 +1,6 @@
 /**
- * What is demanded of one value, type by type, as it is gathered from schemas: the conjunction of all that has been read
- * so far. Nothing is changed once made, so that a demand can go on in several ways.
+ * The constraints on one value, by type: the conjunction of all keywords read so far. Immutable, so that alternatives
+ * can share it.
  */
 import type { Language } from "../language/language.ts";
 import type { Literal, Part } from "./document.ts";
@@ -38,7 +38,7 @@ export function bitOf(value: unknown): number {
   return BITS[typeof value as Type];
 }
 
-/** A language that a text has to be of, and what demands it. */
+/** A language that a string must belong to, and the keyword that requires it. */
 export interface Texts {
   readonly language: Language;
   readonly at: Path;
@@ -52,7 +52,7 @@ export interface StringDemand {
 
 export interface NumberDemand {
   readonly integer: boolean;
-  /** Not a whole number. */
+  /** Not an integer. */
   readonly fraction: boolean;
   readonly least: number;
   readonly above: boolean;
@@ -60,28 +60,28 @@ export interface NumberDemand {
   readonly below: boolean;
   readonly multipleOf: readonly number[];
   readonly notMultipleOf: readonly number[];
-  /** The only ones there are. */
+  /** The only allowed values. */
   readonly values: readonly number[] | undefined;
   readonly not: readonly number[];
 }
 
-/** What one schema says of properties by their names. */
+/** What one schema says about properties. */
 export interface Properties {
   readonly named: ReadonlyMap<string, Literal>;
   readonly patterns: readonly (readonly [language: Language, literal: Literal])[];
-  /** Of all others. */
+  /** For all other names. */
   readonly others: Literal;
-  /** Whether it says anything of those that are not named. */
+  /** Whether it constrains properties that are not named. */
   readonly isOpen: boolean;
 }
 
-/** A property there has to be: a name of some language, with a value. */
+/** A required property whose name belongs to a language. */
 export interface SomeProperty {
   readonly names: Language;
   readonly literal: Literal;
 }
 
-/** Names of which one is present or one is absent. */
+/** A clause: one of these names is present, or one of those absent. */
 export interface Clause {
   readonly present: readonly string[];
   readonly absent: readonly string[];
@@ -90,28 +90,28 @@ export interface Clause {
 export interface ObjectDemand {
   readonly properties: readonly Properties[];
   readonly required: readonly string[];
-  /** How many keywords have required any. */
+  /** Number of `required` keywords. */
   readonly lists: number;
   readonly forbidden: readonly string[];
-  /** More that a property of a name has to be. */
+  /** Additional constraints on named properties. */
   readonly more: readonly (readonly [name: string, literal: Literal])[];
   readonly some: readonly SomeProperty[];
   readonly clauses: readonly Clause[];
-  /** What names have to be, as strings. */
+  /** Constraints on property names. */
   readonly names: readonly Literal[];
   readonly least: number;
   readonly most: number;
 }
 
-/** What one schema says of items by their places. */
+/** What one schema says about items. */
 export interface Items {
   readonly first: readonly Literal[];
   readonly others: Literal;
-  /** Whether it says anything of those behind the first. */
+  /** Whether it constrains items after the positional ones. */
   readonly isOpen: boolean;
 }
 
-/** How many items, from some place on, are of some kind. */
+/** How many items from an index on match. */
 export interface CountedItems {
   readonly literal: Literal;
   readonly from: number;
@@ -124,19 +124,19 @@ export interface ArrayDemand {
   readonly counted: readonly CountedItems[];
   readonly least: number;
   readonly most: number;
-  /** What demands that no two are equal. */
+  /** The keyword that requires unique items. */
   readonly unique: Path | undefined;
 }
 
-/** A part that has not been read to its end. */
+/** A part that is not completely read. */
 export interface Task {
   readonly part: Part;
   readonly isNegated: boolean;
-  /** Keywords that are left, of one that has been begun. */
+  /** Remaining keywords of a part in progress. */
   readonly keys?: readonly string[];
-  /** What it is part of without being in it; a part that comes back to itself so has no meaning. */
+  /** Parts applied in place (not nested) that led here; a cycle of them is an error. */
   readonly around: Around | undefined;
-  /** How many schemas had spoken of properties and items before it. */
+  /** Number of evaluations of properties and items before it. */
   readonly before?: { readonly properties: number; readonly items: number };
   readonly next: Task | undefined;
 }
@@ -146,16 +146,16 @@ export interface Around {
   readonly around: Around | undefined;
 }
 
-/** Literals that have been read, so that what is said twice is read once. */
+/** Literals already read, so that duplicates are skipped. */
 export interface Seen {
   readonly literal: Literal;
   readonly next: Seen | undefined;
 }
 
 export interface Demand {
-  /** The types that are left. */
+  /** The remaining types. */
   readonly types: number;
-  /** A bit each for false and true. */
+  /** One bit each for false and true. */
   readonly booleans: number;
   readonly number: NumberDemand;
   readonly string: StringDemand;
@@ -192,7 +192,7 @@ const NO_OBJECT: ObjectDemand = {
   most: Infinity,
 };
 
-/** Nothing is demanded. */
+/** No constraints. */
 export const NOTHING: Demand = {
   types: ALL_TYPES,
   booleans: 3,
@@ -204,15 +204,32 @@ export const NOTHING: Demand = {
   seen: undefined,
 };
 
-/** The same demand for fewer types; `undefined` if there is none left. */
+/** Types whose values have a length. */
+export type Counted = "string" | "array" | "object";
+
+/** The demand restricted to some types; `undefined` if none is left. */
 export function only(demand: Demand, types: number): Demand | undefined {
   const left = demand.types & types;
   return left === 0 ? undefined : left === demand.types ? demand : { ...demand, types: left };
 }
 
-/** The demand with more of strings, if there are any; the same for other types. */
+/** The demand with another constraint on strings, if strings are allowed. */
 export function withString(demand: Demand, change: (string: StringDemand) => Partial<StringDemand>): Demand {
   return (demand.types & STRING) === 0 ? demand : { ...demand, string: { ...demand.string, ...change(demand.string) } };
+}
+
+/** Lengths at least so long, where the type is allowed. */
+export function longer(demand: Demand, type: Counted, least: number): Demand {
+  return cut(demand, type, { least: Math.max(demand[type].least, least) });
+}
+
+/** Lengths at most so long, where the type is allowed. */
+export function shorter(demand: Demand, type: Counted, most: number): Demand {
+  return cut(demand, type, { most: Math.min(demand[type].most, most) });
+}
+
+function cut(demand: Demand, type: Counted, length: { readonly least?: number; readonly most?: number }): Demand {
+  return (demand.types & BITS[type]) === 0 ? demand : { ...demand, [type]: { ...demand[type], ...length } };
 }
 
 export function withNumber(demand: Demand, change: (number: NumberDemand) => Partial<NumberDemand>): Demand {

@@ -1,30 +1,30 @@
 /**
- * A schema as a document: the schemas and values within it by number, and what references refer to. Knows nothing of
- * what keywords mean but for those that name places.
+ * A schema document: numbers its subschemas and values, and resolves references. Interprets only the keywords that name
+ * locations.
  */
 import { canonical, isObject, own } from "./read.ts";
 import { child, type Path, SchemaError, UnenforceableError } from "./schema_path.ts";
 
-/** A schema, or a value that is demanded. */
+/** A subschema, or a constant. */
 export interface Part {
   readonly id: number;
   readonly kind: "schema" | "value";
   readonly value: unknown;
   readonly at: Path;
-  /** What it stands in. */
+  /** Its parent. */
   readonly parent: Part | undefined;
 }
 
-/** A part that has to fit, or must not: twice its number, and one more where it must not. */
+/** A part that must match or, if negated, must not: twice its number, plus one if negated. */
 export type Literal = number;
-/** What nothing fits. */
+/** Matches nothing. */
 export const NEVER: Literal = 0;
-/** What everything fits. */
+/** Matches everything. */
 export const ALWAYS: Literal = 1;
 
-/** Where what nothing names is resolved against. */
+/** Base URI of documents without one. */
 const NO_BASE = "schema:///";
-/** Keys whose values are no schemas. */
+/** Keys whose values are not schemas. */
 const DATA: ReadonlySet<string> = new Set(["enum", "const", "default", "examples", "example"]);
 const SHOWN = 64;
 
@@ -34,10 +34,10 @@ export class SchemaDocument {
   readonly #parts: Part[] = [];
   readonly #schemas = new Map<object, Part>();
   readonly #values = new Map<string, Part>();
-  /** Told of every part that is looked at; throws when they are too many. */
+  /** Called for every part visited; throws if there are too many. */
   readonly #count: (at: Path) => void;
   readonly #bases = new Map<Part, string>();
-  /** What `$id` and `$anchor` name, once somebody asks. */
+  /** Targets of `$id` and `$anchor`; computed on demand. */
   #named: Map<string, Part> | undefined;
 
   constructor(schema: unknown, at: Path, count: (at: Path) => void) {
@@ -46,12 +46,12 @@ export class SchemaDocument {
     this.root = this.#part(schema, at, undefined);
   }
 
-  /** A part by its literal. */
+  /** The part of a literal. */
   part(literal: Literal): Part {
     return this.#parts[literal >> 1] as Part;
   }
 
-  /** The schema under some keys of another. */
+  /** A subschema by its path. */
   within(parent: Part, ...keys: readonly (string | number)[]): Part {
     let part = parent;
     for (const key of keys) {
@@ -60,14 +60,14 @@ export class SchemaDocument {
     return part;
   }
 
-  /** What says that a schema fits. */
+  /** The literal that a schema matches. */
   literal(part: Part): Literal {
     if (part.value === false && part.kind === "schema") return NEVER;
     if (part.value === true && part.kind === "schema") return ALWAYS;
     return 2 * part.id;
   }
 
-  /** What says that a value is this one. */
+  /** The literal that a value equals a constant. */
   valueLiteral(value: unknown, at: Path): Literal {
     const key = canonical(value, at, this.#count);
     let part = this.#values.get(key);
@@ -90,11 +90,11 @@ export class SchemaDocument {
   }
 
   /**
-   * What a reference refers to.
+   * Resolve a reference.
    *
    * @param reference `#`, a pointer, an anchor, or an address that an `$id` within the schema has.
-   * @param from The schema it stands in.
-   * @param at Where it stands.
+   * @param from The schema that contains it.
+   * @param at Its location.
    * @throws {SchemaError} If it refers to nothing in this schema.
    */
   resolve(reference: string, from: Part, at: Path): Part {
@@ -132,7 +132,7 @@ export class SchemaDocument {
     return part;
   }
 
-  /** The nearest schema around that has an address of its own. */
+  /** The nearest ancestor with a URI of its own. */
   #resource(part: Part): Part {
     let at = part;
     while (at.parent !== undefined && addressOf(at.value) === undefined) at = at.parent;
@@ -150,7 +150,7 @@ export class SchemaDocument {
     return base;
   }
 
-  /** Addresses and anchors in all of the document; the first of a name counts. */
+  /** URIs and anchors of the whole document; the first of a name wins. */
   #names(): Map<string, Part> {
     if (this.#named !== undefined) return this.#named;
     const named = new Map<string, Part>();
@@ -192,7 +192,7 @@ function anchorsOf(value: Readonly<Record<string, unknown>>): string[] {
   return names.filter((name) => typeof name === "string");
 }
 
-/** An address without its fragment. */
+/** A URI without its fragment. */
 function absolute(address: string, base: string): string {
   try {
     const url = new URL(address, base);

@@ -21,14 +21,14 @@ const IPV6 = `(?:${
   ].join("|")
 })`;
 
-/** A day there is; of centuries only every fourth has a 29th of February. */
+/** A valid date, with leap years. */
 const DATE = "(?:" + [
   "\\d{4}-(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])",
   "\\d{4}-(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)",
   "\\d{4}-02-(?:0[1-9]|1\\d|2[0-8])",
   "(?:\\d\\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29",
 ].join("|") + ")";
-/** With an offset; a leap second only where there may be one. */
+/** With an offset; leap seconds only where they are possible. */
 const TIME = "(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:[Zz]|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)" +
   "|23:59:60(?:\\.\\d+)?(?:[Zz]|[+-]00:00))";
 const DURATION = "P(?:\\d+W|" +
@@ -114,11 +114,11 @@ export function formatTexts(format: string, languages: Languages): FormatTexts |
   return { language: languageOf(`^(?:${FORMATS[format]})$`, languages), most: LONGEST[format] ?? Infinity };
 }
 
-/** Groups in groups of a regular expression. */
+/** Maximum nesting of groups in a regular expression. */
 const GROUPS = 3;
 const ESCAPE = "^\\\\(?:[dDwWsStnrfv0^$\\\\.*+?()[\\]{}|/]|x[0-9A-Fa-f]{2}|u[0-9A-Ca-cEFef][0-9A-Fa-f]{3})$";
 const CLASS_ESCAPE = "^\\\\(?:[dDwWsStnrfv0\\-^$\\\\.*+?()[\\]{}|/]|x[0-9A-Fa-f]{2})$";
-/** The lesser number has fewer digits, or one digit and no more than the other. */
+/** `m,n` with `m` at most `n`: `m` has fewer digits, or both have one. */
 const COUNTS = ["\\d{1,3},?", "\\d,[1-9]\\d{1,2}", "\\d\\d,[1-9]\\d\\d"];
 const QUANTIFIER = `^(?:[*+?]|\\{(?:${
   [...COUNTS, ...Array.from({ length: 10 }, (_, least) => `${least},[${least}-9]`)].join("|")
@@ -136,7 +136,7 @@ function expressions(l: Languages): Language {
       (_, i) => l.concat(l.text(`${String.fromCharCode(first + i)}-`), l.chars([first + i, last])),
     );
   });
-  // A single character does not stand before a dash that could make it a range.
+  // A single character is not followed by a dash, which would make a range.
   const member = l.or(languageOf(CLASS_ESCAPE, l), l.chars(complement(charsOf("]\\-^"))), ...ranges);
   const set = l.concat(
     l.text("["),
@@ -147,7 +147,7 @@ function expressions(l: Languages): Language {
   );
   const atom = l.or(l.chars(complement(charsOf("\\^$*+?()[]{}|\n\r"))), languageOf(ESCAPE, l), set);
   const quantifier = l.optional(languageOf(QUANTIFIER, l));
-  // Neither these nor groups that look ahead may be repeated.
+  // Assertions, including lookahead, cannot be repeated.
   const places = l.or(l.chars(charsOf("^$")), languageOf("^\\\\[bB]$", l));
   let [groups, looks] = [l.none, l.none];
   for (let depth = 0;; depth++) {

@@ -1,4 +1,4 @@
-/** Keywords that put schemas together, and references. */
+/** Keywords that combine schemas, and references. */
 import type { Demand } from "./demand.ts";
 import type { Part } from "./document.ts";
 import { type Keyword, negated, partOf, partsOf, type Use, withLiteral } from "./keyword.ts";
@@ -9,7 +9,7 @@ function listed(use: Use): Part[] {
   return partsOf(use, readSchemas(use.value, use.at).keys());
 }
 
-/** All of these; the first is read first. */
+/** All of these, in order. */
 function withAll(demand: Demand | undefined, literals: readonly number[], use: Use): Demand | undefined {
   return literals.reduceRight<Demand | undefined>(
     (all, literal) => all === undefined ? undefined : withLiteral(all, literal, use),
@@ -37,7 +37,7 @@ const anyOf: Keyword = {
   },
 };
 
-/** One, and none of the others; those that have nothing in common with it do not have to be excluded. */
+/** One, and none of the others. Those that are disjoint from it need not be excluded. */
 const oneOf: Keyword = {
   types: 0,
   *ahead(use, demand): Work<void> {
@@ -96,7 +96,7 @@ const ifThen: Keyword = {
   },
 };
 
-/** A dynamic reference within one document is to the first anchor of its name. */
+/** Within one document, a dynamic reference resolves to the first anchor of its name. */
 const reference: Keyword = {
   types: 0,
   assert: (use, demand) => withLiteral(demand, use.meaning.literal(target(use)), use),

@@ -1,6 +1,6 @@
 /**
- * Reads schemas into what they demand: keyword by keyword, in the order in which they stand, with every alternative
- * followed on its own. What is left is a list of demands, any of which a value may meet.
+ * Interprets schemas as demands: keyword by keyword, in a fixed order, following every alternative. The result is a
+ * disjunction of demands.
  */
 import type { Language, Languages } from "../language/language.ts";
 import { languageOf } from "../language/pattern.ts";
@@ -17,35 +17,35 @@ import { SCALAR_KEYWORDS } from "./scalar_keywords.ts";
 import { assertValue, denyValue } from "./values.ts";
 import { child, type Path, SchemaError, UnenforceableError } from "./schema_path.ts";
 
-/** Read beside others, by their names. */
+/** Groups of keywords that are read together. */
 const KEYWORDS: ReadonlyMap<string, Keyword> = new Map(
   Object.entries({ ...SCALAR_KEYWORDS, ...OBJECT_KEYWORDS, ...ARRAY_KEYWORDS, ...LOGIC_KEYWORDS }),
 );
-/** What they are given decides how reading goes on. */
+/** Keywords whose value decides what is read next. */
 const BRANCHING: ReadonlySet<string> = new Set([
   ...Object.keys(LOGIC_KEYWORDS),
   ...["enum", "const", "dependencies", "dependentSchemas"],
 ]);
-/** They ask what all others have spoken of. */
+/** Keywords that depend on what all others have evaluated. */
 const LAST: ReadonlySet<string> = new Set(["unevaluatedProperties", "unevaluatedItems"]);
 
-/** Whether a key is a keyword that is read. */
+/** Whether a key is a known keyword. */
 export function isKeyword(key: string | number): key is string {
   return typeof key === "string" && KEYWORDS.has(key);
 }
 
-/** Alternatives of one value. */
+/** Maximum alternatives of a value. */
 const MAX_DEMANDS = 512;
-/** Steps of one compilation. */
+/** Maximum steps of a compilation. */
 const MAX_STEPS = 100_000;
-/** Steps in a piece. */
+/** Steps per slice. */
 const PIECE_STEPS = 32;
-/** Pairs of alternatives that are compared in full. */
+/** Maximum pairs of alternatives compared in full. */
 const MAX_COMPARISONS = 400;
 
-/** What of a schema could not be read, and what comes of it. */
+/** Handles keywords that cannot be enforced. */
 export interface Problems {
-  /** @throws The error, where it may not be passed over. */
+  /** @throws The error, if it cannot be ignored. */
   passOver(error: SchemaError): void;
 }
 
@@ -66,7 +66,7 @@ export class Demands implements Meaning {
   #comparisons = 0;
   #compared = 0;
   #isComparing = false;
-  /** Where a demand was found to leave nothing. */
+  /** Location where a demand became unsatisfiable. */
   conflict: Path | undefined;
 
   constructor(
@@ -74,7 +74,7 @@ export class Demands implements Meaning {
     { languages, problems, isPossible, stringsOf }: {
       readonly languages: Languages;
       readonly problems: Problems;
-      /** Whether some value may meet a demand; also where that is not known. */
+      /** Whether a demand may be satisfiable; true if unknown. */
       readonly isPossible: (demand: Demand, at: Path) => Work<boolean>;
       readonly stringsOf: (literal: Literal) => Language;
     },
@@ -88,7 +88,7 @@ export class Demands implements Meaning {
   }
 
   /**
-   * All the ways to meet some literals.
+   * All ways to satisfy some literals.
    *
    * @throws {SchemaError} If something in them cannot be read or followed.
    */
@@ -133,7 +133,7 @@ export class Demands implements Meaning {
 
   *compare(one: Part, other: Part, demand: Demand): Work<void> {
     yield* this.#compare(one, other, demand);
-    // Each takes some hundredths of a millisecond at least.
+    // Each takes at least some hundredths of a millisecond.
     if (++this.#compared % PIECE_STEPS === 0) yield;
   }
 
@@ -158,7 +158,7 @@ export class Demands implements Meaning {
       for (const each of yield* this.#read(both, one.at)) if (yield* this.#isPossible(each, one.at)) return false;
       return true;
     } catch (error) {
-      // What cannot be compared is told where it is read.
+      // Errors are reported when it is read.
       if (error instanceof SchemaError) return false;
       throw error;
     } finally {

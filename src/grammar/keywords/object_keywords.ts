@@ -1,13 +1,13 @@
 /** Keywords about objects. */
 import { ALWAYS, type Literal } from "./document.ts";
 import { type Demand, OBJECT, type ObjectDemand, type Properties, type SomeProperty, withObject } from "./demand.ts";
-import { isFirst, type Keyword, negated, type Outcome, partOf, type Use, withLiteral } from "./keyword.ts";
-import { readCount, readMembers, readNames } from "./read.ts";
+import { count, isFirst, type Keyword, negated, type Outcome, partOf, type Use, withLiteral } from "./keyword.ts";
+import { readMembers, readNames } from "./read.ts";
 import { child, UnenforceableError } from "./schema_path.ts";
 
 type Denial = (demand: Demand) => Outcome;
 
-/** They belong together: which properties are additional depends on the others. */
+/** Compiled together: which properties are additional depends on the others. */
 export const PROPERTIES = ["properties", "patternProperties", "additionalProperties"];
 
 const properties: Keyword = {
@@ -20,7 +20,7 @@ const properties: Keyword = {
   deny: (use) => isFirst(use, PROPERTIES) ? denials(use.meaning.properties(use.part), use) : [],
 };
 
-/** How an object may not be what is said of its properties: one of them is there and is something else. */
+/** Ways to violate the keyword: one property is present and does not match. */
 function denials({ named, patterns, others }: Properties, use: Use): Denial[] {
   const { languages } = use.meaning;
   const all: Denial[] = [];
@@ -74,21 +74,6 @@ function requiring(names: readonly string[]): (object: ObjectDemand) => Partial<
   return ({ required, lists }) => ({ required: [...required, ...names], lists: lists + 1 });
 }
 
-function count(isLeast: boolean): Keyword {
-  const atLeast = (demand: Demand, count: number): Demand =>
-    withObject(demand, ({ least }) => ({ least: Math.max(least, count) }));
-  const atMost = (demand: Demand, count: number): Demand =>
-    withObject(demand, ({ most }) => ({ most: Math.min(most, count) }));
-  return {
-    types: OBJECT,
-    assert: ({ value, at }, demand) => (isLeast ? atLeast : atMost)(demand, readCount(value, at)),
-    deny: ({ value, at }) => {
-      const count = readCount(value, at);
-      return [(demand) => isLeast ? atMost(demand, count - 1) : atLeast(demand, count + 1)];
-    },
-  };
-}
-
 const propertyNames: Keyword = {
   types: OBJECT,
   assert: (use, demand) => {
@@ -102,7 +87,7 @@ const propertyNames: Keyword = {
   },
 };
 
-/** What an object has to have, or be, if it has a property. */
+/** What a property requires if it is present. */
 const dependencies: Keyword = {
   types: OBJECT,
   assert: (use, demand) => {
@@ -115,7 +100,7 @@ const dependencies: Keyword = {
       }
       if (needed === ALWAYS) continue;
       all = all.flatMap((each) => {
-        // Of other types nothing is said.
+        // Says nothing about other types.
         const without = withObject(each, (object) => ({ forbidden: [...object.forbidden, name] }));
         const fitting = (each.types & OBJECT) === 0
           ? undefined
@@ -142,7 +127,7 @@ const dependencies: Keyword = {
     }),
 };
 
-/** Ways to go on that one keyword may open. */
+/** Maximum alternatives opened by one keyword. */
 const MAX_WAYS = 64;
 
 function readDependencies(use: Use): (readonly [name: string, needed: readonly string[] | Literal])[] {
@@ -150,13 +135,13 @@ function readDependencies(use: Use): (readonly [name: string, needed: readonly s
   return Object.entries(readMembers(value, at)).map(([name, needed]) => {
     if (Array.isArray(needed) && keyword !== "dependentSchemas") return [name, readNames(needed, child(at, name))];
     if (keyword === "dependentRequired") return [name, readNames(needed, child(at, name))];
-    // Draft 3 had the name alone.
+    // Draft 3 allows a single name.
     if (typeof needed === "string") return [name, [needed]];
     return [name, meaning.literal(meaning.document.within(part, keyword, name))];
   });
 }
 
-/** What is said of properties that nothing in the schema, nor what it consists of, has spoken of. */
+/** Applies to properties that no keyword of the schema or its subschemas has evaluated. */
 const unevaluatedProperties: Keyword = {
   types: OBJECT,
   assert: (use, demand) => {
@@ -177,8 +162,8 @@ export const OBJECT_KEYWORDS: Readonly<Record<string, Keyword>> = {
   patternProperties: properties,
   additionalProperties: properties,
   required,
-  minProperties: count(true),
-  maxProperties: count(false),
+  minProperties: count("object", true),
+  maxProperties: count("object", false),
   propertyNames,
   dependencies,
   dependentRequired: dependencies,

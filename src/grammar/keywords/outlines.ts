@@ -1,27 +1,27 @@
 /**
- * What can be seen of schemas at a glance, to tell the alternatives of a `oneOf` apart as they mostly are: by type, or by
- * a constant.
+ * A cheap summary of schemas, to prove the alternatives of a `oneOf` disjoint in the common cases: by type, or by a
+ * constant property.
  */
 import { ALL_TYPES, bitOf, bitsOf, type Demand, OBJECT } from "./demand.ts";
 import type { Part, SchemaDocument } from "./document.ts";
 import { isObject, own, type Type, TYPES } from "./read.ts";
 
-/** Schemas that are looked at to see one. */
+/** Maximum schemas visited per summary. */
 const MAX_PARTS = 32;
-/** Properties in properties. */
+/** Maximum nesting of properties. */
 const MAX_DEPTH = 3;
 
 interface Outline {
   readonly types: number;
-  /** All the values there may be, as text. */
+  /** All possible values, as text. */
   readonly values: ReadonlySet<string> | undefined;
   readonly required: ReadonlySet<string>;
   readonly properties: ReadonlyMap<string, readonly Part[]>;
-  /** Names there may not be others than; absent: any. */
+  /** The only allowed names; absent: any. */
   readonly closed: ReadonlySet<string> | undefined;
 }
 
-/** The outlines of the schemas in one document. */
+/** The summaries of the schemas of a document. */
 export class Outlines {
   readonly #document: SchemaDocument;
   readonly #known = new Map<Part, Outline>();
@@ -30,7 +30,7 @@ export class Outlines {
     this.#document = document;
   }
 
-  /** Whether no value fits both, as far as can be seen. */
+  /** Whether two schemas are provably disjoint. */
   areApart(one: Part, other: Part, demand: Demand, depth = 0): boolean {
     const [a, b] = [this.#of(one), this.#of(other)];
     const types = a.types & b.types & demand.types;
@@ -93,7 +93,7 @@ export class Outlines {
         try {
           parts.add(this.#document.resolve(reference, each, each.at));
         } catch {
-          // Told where it is read.
+          // Reported when it is read.
         }
       }
     }

@@ -1,4 +1,4 @@
-/** Reads what keywords are given. Looks only at what objects have themselves, as names in a schema may be any. */
+/** Reads the values of keywords. Considers own properties only, because names in a schema are arbitrary. */
 import { child, type Path, SchemaError } from "./schema_path.ts";
 
 /** Types of JSON values. */
@@ -10,12 +10,12 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What an object has itself. */
+/** An own property. */
 export function own(object: Readonly<Record<string, unknown>>, key: string): unknown {
   return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
-/** The types a keyword names. */
+/** The types in `type`. */
 export function readTypes(value: unknown, at: Path): Type[] {
   const names: unknown[] = Array.isArray(value) ? value : [value];
   const types = names.slice(0, TYPES.length + 1).flatMap((name) => TYPES.filter((type) => type === name));
@@ -25,7 +25,7 @@ export function readTypes(value: unknown, at: Path): Type[] {
   return [...new Set(types)];
 }
 
-/** A number of things. */
+/** A non-negative integer. */
 export function readCount(value: unknown, at: Path): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < 0) {
     throw new SchemaError(at, "must be a whole number from 0");
@@ -48,7 +48,7 @@ export function readMembers(value: unknown, at: Path): Readonly<Record<string, u
   return value;
 }
 
-/** A list of schemas; what they are is looked at where they are read. */
+/** A list of schemas, which are validated when they are read. */
 export function readSchemas(value: unknown, at: Path): readonly unknown[] {
   if (!Array.isArray(value) || value.length === 0) throw new SchemaError(at, "must list schemas");
   return value;
@@ -63,18 +63,18 @@ export function readNames(value: unknown, at: Path): readonly string[] {
   return value;
 }
 
-/** JSON can hold half of a surrogate pair; text cannot. */
+/** JSON strings can contain lone surrogates, UTF-8 text cannot. */
 export function refuseHalf(text: string, at: Path): void {
   if (!text.isWellFormed()) throw new SchemaError(at, "has half of a surrogate pair");
 }
 
-/** Values in values. */
+/** Maximum nesting. */
 const MAX_DEPTH = 64;
 
 /**
- * A text that equal values share.
+ * A canonical text: equal for equal values.
  *
- * @param count Told of every part; throws when they are too many.
+ * @param count Called for every part; throws if there are too many.
  * @throws {SchemaError} If it cannot be written as JSON.
  */
 export function canonical(value: unknown, at: Path, count: (at: Path) => void, depth = 0): string {

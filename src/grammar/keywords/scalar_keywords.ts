@@ -1,4 +1,4 @@
-/** Keywords about types, about values that are told one by one, and about strings and numbers. */
+/** Keywords about types, enumerated values, strings and numbers. */
 import { LanguageError } from "../language/language.ts";
 import { languageOf } from "../language/pattern.ts";
 import {
@@ -6,6 +6,7 @@ import {
   bitOf,
   bitsOf,
   type Demand,
+  longer,
   NULL,
   NUMBER,
   type NumberDemand,
@@ -16,8 +17,8 @@ import {
   withString,
 } from "./demand.ts";
 import { formatTexts } from "./formats.ts";
-import { type Keyword, type Outcome, type Use, withLiteral } from "./keyword.ts";
-import { own, readCount, readNumber, readText, readTypes } from "./read.ts";
+import { count, type Keyword, type Outcome, type Use, withLiteral } from "./keyword.ts";
+import { own, readNumber, readText, readTypes } from "./read.ts";
 import { child, SchemaError, UnenforceableError } from "./schema_path.ts";
 
 const type: Keyword = {
@@ -40,7 +41,7 @@ const type: Keyword = {
   },
 };
 
-/** Values told one by one: scalars are looked at together, lists and objects one by one. */
+/** Enumerated values: scalars together, arrays and objects individually. */
 function oneOf(values: readonly unknown[], use: Use, demand: Demand): Outcome {
   const { meaning, at } = use;
   const fitting = values.filter((value) => (bitOf(value) & demand.types) !== 0);
@@ -81,7 +82,7 @@ function within(values: readonly number[]): (value: number) => boolean {
   return (value) => known.has(value);
 }
 
-/** None of some values. */
+/** None of these values. */
 function noneOf(values: readonly unknown[], use: Use, demand: Demand): Outcome {
   const { meaning, at } = use;
   const fitting = values.filter((value) => (bitOf(value) & demand.types) !== 0);
@@ -132,7 +133,7 @@ function atMost(number: NumberDemand, value: number, below: boolean): Partial<Nu
   return { most: value, below };
 }
 
-/** A bound, and whether it is excluded itself; draft 4 says that in a keyword of its own. */
+/** A bound, and whether it is exclusive; draft 4 has a separate keyword for that. */
 function bound(
   isLeast: boolean,
   read: (use: Use) => { readonly value: number; readonly open: boolean } | undefined,
@@ -180,31 +181,7 @@ const multipleOf: Keyword = {
   },
 };
 
-const minLength: Keyword = {
-  types: STRING,
-  assert: ({ value, at }, demand) => {
-    const count = readCount(value, at);
-    return withString(demand, ({ least }) => ({ least: Math.max(least, count) }));
-  },
-  deny: ({ value, at }) => {
-    const count = readCount(value, at);
-    return [(demand) => withString(demand, ({ most }) => ({ most: Math.min(most, count - 1) }))];
-  },
-};
-
-const maxLength: Keyword = {
-  types: STRING,
-  assert: ({ value, at }, demand) => {
-    const count = readCount(value, at);
-    return withString(demand, ({ most }) => ({ most: Math.min(most, count) }));
-  },
-  deny: ({ value, at }) => {
-    const count = readCount(value, at);
-    return [(demand) => withString(demand, ({ least }) => ({ least: Math.max(least, count + 1) }))];
-  },
-};
-
-/** The texts of a pattern or a format; `undefined` where a format is an annotation. */
+/** The language of a pattern or format; `undefined` if the format is only an annotation. */
 function textsOf({ name, value, at, meaning }: Use): ReturnType<typeof formatTexts> {
   const text = readText(value, at);
   if (name === "format") return formatTexts(text, meaning.languages);
@@ -219,7 +196,7 @@ function textsOf({ name, value, at, meaning }: Use): ReturnType<typeof formatTex
 const texts: Keyword = {
   types: STRING,
   assert: (use, demand) => {
-    // As with a pattern, only of strings; a format of numbers is an annotation.
+    // Applies to strings only, like `pattern`; a format of numbers is an annotation.
     const found = textsOf(use);
     if (found === undefined) return demand;
     return withString(demand, (string) => ({
@@ -233,9 +210,7 @@ const texts: Keyword = {
     const others = use.meaning.languages.not(found.language);
     return [
       (demand) => withString(demand, (string) => ({ texts: [...string.texts, { language: others, at: use.at }] })),
-      ...found.most === Infinity
-        ? []
-        : [(demand: Demand) => withString(demand, ({ least }) => ({ least: Math.max(least, found.most + 1) }))],
+      ...found.most === Infinity ? [] : [(demand: Demand) => longer(demand, "string", found.most + 1)],
     ];
   },
 };
@@ -249,8 +224,8 @@ export const SCALAR_KEYWORDS: Readonly<Record<string, Keyword>> = {
   exclusiveMinimum: bound(true, exclusive),
   exclusiveMaximum: bound(false, exclusive),
   multipleOf,
-  minLength,
-  maxLength,
+  minLength: count("string", true),
+  maxLength: count("string", false),
   pattern: texts,
   format: texts,
 };

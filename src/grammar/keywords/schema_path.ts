@@ -1,17 +1,15 @@
-/**
- * Where something stands in a request, for messages. Rendered only when something is wrong there.
- */
+/** Locations within a request, for messages. Formatted only when an error is reported. */
 import { GrammarError } from "../rules.ts";
 
-/** A key and what it is in; of the outermost, the path to it. */
+/** A key and its parent; the outermost has the path to it. */
 export interface Path {
   readonly key: string | number;
   readonly parent?: Path;
 }
 
-/** A schema cannot be compiled; the message begins with where and is for the caller. */
+/** A schema cannot be compiled. The message begins with the location and is meant for the caller. */
 export class SchemaError extends GrammarError {
-  /** Where. */
+  /** The location. */
   readonly at: Path;
 
   constructor(at: Path, message: string) {
@@ -20,14 +18,14 @@ export class SchemaError extends GrammarError {
   }
 }
 
-/** A schema means something that cannot be enforced while a value is written; it can be looked at afterwards. */
+/** A schema has a constraint that cannot be enforced during generation, only validated afterwards. */
 export class UnenforceableError extends SchemaError {}
 
-/** Of a long key so much is shown. */
+/** Maximum shown length of a key. */
 const KEY_CHARACTERS = 64;
 const KEYS = 200;
 
-/** What stands in something. */
+/** The path of a child. */
 export function child(parent: Path, key: string | number): Path {
   return { parent, key };
 }

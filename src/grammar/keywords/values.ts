@@ -1,12 +1,16 @@
-/** Values that are demanded, or excluded, as `const` and `enum` do: a list or an object is demanded part by part. */
+/**
+ * Constants that are required or excluded, by `const` and `enum`; arrays and objects are compared element by element.
+ */
 import {
   ALL_TYPES,
   ARRAY,
   bitOf,
   type Demand,
+  longer,
   NULL,
   OBJECT,
   only,
+  shorter,
   STRING,
   withArray,
   withNumber,
@@ -18,7 +22,7 @@ import { type Meaning, negated, type Outcome } from "./keyword.ts";
 import { isObject } from "./read.ts";
 import { child } from "./schema_path.ts";
 
-/** What a value has to be to equal one that is given. */
+/** The demand of equality with a constant. */
 export function assertValue(demand: Demand, { value, at }: Part, { document, languages }: Meaning): Outcome {
   const left = only(demand, bitOf(value));
   if (left === undefined) return undefined;
@@ -53,7 +57,7 @@ export function assertValue(demand: Demand, { value, at }: Part, { document, lan
   }
 }
 
-/** The ways a value may be any other than one that is given. */
+/** The ways to differ from a constant. */
 export function denyValue(demand: Demand, { value, at }: Part, { document, languages }: Meaning): Outcome {
   const bit = bitOf(value);
   if ((demand.types & bit) === 0) return demand;
@@ -70,8 +74,8 @@ export function denyValue(demand: Demand, { value, at }: Part, { document, langu
     case ARRAY: {
       const items = value as readonly unknown[];
       ways.push(
-        withArray(same, ({ most }) => ({ most: Math.min(most, items.length - 1) })),
-        withArray(same, ({ least }) => ({ least: Math.max(least, items.length + 1) })),
+        shorter(same, "array", items.length - 1),
+        longer(same, "array", items.length + 1),
       );
       for (const [index, item] of items.entries()) {
         const literal = negated(document.valueLiteral(item, child(at, index)));

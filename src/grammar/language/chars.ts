@@ -3,10 +3,10 @@
  */
 import { type CharSet, MAX_CODE_POINT } from "../rules.ts";
 
-/** Halves of surrogate pairs are no characters. */
+/** Surrogates are not characters. */
 export const ALL_CHARS: CharSet = [0, 0xd7ff, 0xe000, MAX_CODE_POINT];
 
-/** The same set, sorted and without overlaps. */
+/** Normalise a set: sorted, without overlaps. */
 export function normalized(ranges: CharSet): CharSet {
   if (isNormal(ranges)) return ranges;
   const pairs: [number, number][] = [];
@@ -25,7 +25,7 @@ function isNormal(ranges: CharSet): boolean {
   return true;
 }
 
-/** All characters but these. */
+/** Complement. */
 export function complement(set: CharSet): CharSet {
   const left: number[] = [];
   let next = 0;
@@ -37,12 +37,12 @@ export function complement(set: CharSet): CharSet {
   return intersection(left, ALL_CHARS);
 }
 
-/** The characters of either. */
+/** Union. */
 export function union(one: CharSet, other: CharSet): CharSet {
   return normalized([...one, ...other]);
 }
 
-/** The characters of both. */
+/** Intersection. */
 export function intersection(one: CharSet, other: CharSet): CharSet {
   const common: number[] = [];
   let [i, j] = [0, 0];
@@ -56,7 +56,7 @@ export function intersection(one: CharSet, other: CharSet): CharSet {
   return common;
 }
 
-/** Whether a character is in a set. */
+/** Membership. */
 export function contains(set: CharSet, char: number): boolean {
   let low = 0;
   let high = set.length >> 1;
@@ -68,7 +68,7 @@ export function contains(set: CharSet, char: number): boolean {
   return 2 * low < set.length && (set[2 * low] as number) <= char;
 }
 
-/** The characters of a text, each once. */
+/** The distinct characters of a text. */
 export function charsOf(text: string): CharSet {
   return normalized([...text].flatMap((char) => [char.codePointAt(0) as number, char.codePointAt(0) as number]));
 }
@@ -78,12 +78,12 @@ interface Kind {
   readonly ranges: number[];
 }
 
-/** Characters by which of the sets they are in. */
+/** Partition of all characters by the sets that contain them. */
 export function kindsOf(sets: readonly CharSet[]): Iterable<Kind> {
   const [only] = sets;
   if (only === undefined) return [{ sample: 0, ranges: [...ALL_CHARS] }];
   if (sets.length === 1) return [only, complement(only)].filter(({ length }) => length > 0).map(kindOf);
-  // Where each set begins and ends, in order.
+  // Starts and ends of the sets, sorted.
   const edges: (readonly [at: number, set: number])[] = [];
   for (const [set, ranges] of sets.entries()) {
     for (let i = 0; i < ranges.length; i += 2) {

@@ -1,35 +1,35 @@
 /**
- * Regular languages as expressions that are followed by their derivatives: what is left of a language once a character
- * has come. Languages can be joined, intersected and negated, and counts are never written out: an automaton comes into
- * being only along the texts that are followed.
+ * Regular languages as expressions with Brzozowski derivatives: the derivative is what is left of a language after a
+ * character. Languages can be joined, intersected and negated, and counts are never expanded: an automaton is built
+ * lazily, along the matched texts.
  *
- * Equal expressions are the same object within one set of languages, so that states can be told by identity.
+ * Expressions are interned: within one set of languages, equal expressions are the same object.
  */
 import { type CharSet, GrammarError } from "../rules.ts";
 import { ALL_CHARS, contains, intersection, normalized, union } from "./chars.ts";
 import { type Trie, trieOf } from "./trie.ts";
 
-/** The language is too complex to be followed; the message is for the caller. */
+/** A language is too complex; the message is meant for the caller. */
 export class LanguageError extends GrammarError {}
 
-/** A language, and what is left of one. */
+/** A language, or a derivative of one. */
 export interface Language {
   readonly id: number;
-  /** Whether the empty text is in it. */
+  /** Whether it contains the empty text. */
   readonly nullable: boolean;
-  /** Whether it has to be searched for a text. Others have one, as nothing is made of no text. */
+  /** Whether emptiness needs a search. Others are non-empty, because the empty language is simplified away. */
   readonly open: boolean;
   readonly form: Form;
-  /** The language of all other texts, once it was asked for. */
+  /** The complement; computed on demand. */
   negation?: Language;
 }
 
-/** Texts that a machine decides about, character by character. */
+/** A language given as a deterministic automaton. */
 export interface Machine<S = unknown> {
   readonly start: S;
-  /** The characters it knows, each of which it tells apart from the others. */
+  /** Its alphabet; each character is a class of its own. */
   readonly alphabet: CharSet;
-  /** Where a character of the alphabet leads, if it leads to anything that can come to an end. */
+  /** Transition, if it leads to a state that can be completed. */
   step(state: S, char: number): S | undefined;
   accepts(state: S): boolean;
   /** Equal states have equal keys. */
@@ -47,15 +47,15 @@ type Form =
   | { readonly op: "words"; readonly node: Trie }
   | { readonly op: "machine"; readonly machine: Machine; readonly state: unknown };
 
-/** Expressions that are made of one schema, and derivatives that are looked at, before a text is followed. */
+/** Limits before matching: expressions of one schema, and derivatives. */
 const MAX_LANGUAGES = 50_000;
 const MAX_WORK = 1_000_000;
-/** Words that are compared with another language one by one. */
+/** Maximum words compared individually with another language. */
 const MANY_WORDS = 20_000;
-/** Words with more nodes are not compared with other words, so that no time is spent on large enumerations. */
+/** Tries with more nodes are not compared with other words: large enumerations would take too long. */
 const MOST_NODES = 1024;
 
-/** Makes expressions, and knows what is left of one. */
+/** Creates expressions, and computes derivatives. */
 export class Expressions {
   readonly #known = new Map<string, Language>();
   readonly #sets = new Map<string, number>();
@@ -67,7 +67,7 @@ export class Expressions {
   #mostLanguages = MAX_LANGUAGES;
   #mostWork = MAX_WORK;
 
-  /** No text. */
+  /** The empty language. */
   readonly none: Language = this.#make("none", false, { op: "none" });
   /** The empty text. */
   readonly empty: Language = this.#make("empty", true, { op: "empty" });
@@ -75,13 +75,13 @@ export class Expressions {
   /** Any text. */
   readonly any: Language = this.#make("any", true, { op: "repeat", part: this.#char, least: 0, most: Infinity });
 
-  /** Something new is read, which may take so much and no more. */
+  /** Start another schema: resets the work limit. */
   begin(): void {
     this.#mostLanguages = this.#count + MAX_LANGUAGES;
     this.#mostWork = this.#work + MAX_WORK;
   }
 
-  /** From now on a text is followed, and what is looked at grows no faster than it. */
+  /** Matching begins: work is bounded by the length of the text from now on. */
   release(): void {
     this.#mostLanguages = this.#mostWork = Infinity;
   }
@@ -91,7 +91,7 @@ export class Expressions {
     return this.#work;
   }
 
-  /** A language that is made once, by name. */
+  /** A named language, created once. */
   named(name: string, make: () => Language): Language {
     let language = this.#made.get(name);
     if (language === undefined) this.#made.set(name, language = make());
@@ -115,7 +115,7 @@ export class Expressions {
     return this.#trie(trieOf(words));
   }
 
-  /** A text that a machine accepts. */
+  /** The language of an automaton. */
   machine<S>(machine: Machine<S>): Language {
     return this.#machine(machine as Machine, machine.start);
   }
@@ -191,9 +191,9 @@ export class Expressions {
   }
 
   /**
-   * A language that contains itself behind at least one character.
+   * A recursive language; recursion happens after at least one character.
    *
-   * @param name Tells loops apart.
+   * @param name Unique name.
    * @param nullable Whether the empty text is in it.
    */
   loop(name: string, nullable: boolean, body: (self: Language) => Language): Language {
@@ -205,12 +205,12 @@ export class Expressions {
     return self;
   }
 
-  /** Texts in which none of these stands. */
+  /** Texts that contain none of these. */
   without(stops: readonly string[]): Language {
     return this.and(...stops.map((stop) => this.not(this.concat(this.any, this.text(stop), this.any))));
   }
 
-  /** Whether a text is in a language. */
+  /** Whether a language contains a text. */
   has(language: Language, text: string): boolean {
     let at = language;
     for (const char of text) {
@@ -220,7 +220,7 @@ export class Expressions {
     return at.nullable;
   }
 
-  /** Sets that tell apart how a text may begin. */
+  /** Character sets that distinguish derivatives. */
   protected firsts({ form }: Language, sets: Set<CharSet>): void {
     switch (form.op) {
       case "chars":
@@ -252,7 +252,7 @@ export class Expressions {
     }
   }
 
-  /** What is left of a language after a character. */
+  /** The derivative of a language. */
   protected after(language: Language, char: number): Language {
     if (++this.#work > this.#mostWork) throw new LanguageError("it is too complex");
     const { form } = language;
@@ -322,7 +322,7 @@ export class Expressions {
     if (node.next.size === 0) return this.empty;
     let language = this.#tries.get(node);
     if (language === undefined) {
-      // Equal words come from different tries: without this, an expression could have new derivatives without end.
+      // Merges equal tries; otherwise an expression might have infinitely many derivatives.
       const key = node.size > MOST_NODES ? `w${this.#tries.size}` : `w${JSON.stringify([...node.words()].sort())}`;
       language = this.#known.get(key) ?? this.#make(key, node.ends, { op: "words", node });
       this.#tries.set(node, language);

@@ -1,7 +1,4 @@
-/**
- * What texts of a language there are: how they go on, whether there are any, and how long they are. An automaton comes
- * into being only along what is asked for.
- */
+/** Queries about languages: continuations, emptiness and lengths. Automata are built lazily. */
 import type { CharSet } from "../rules.ts";
 import { finish, type Work } from "../../work/work.ts";
 import { ALL_CHARS, intersection, kindsOf, normalized } from "./chars.ts";
@@ -10,28 +7,28 @@ import { type Interval, LengthTable, productOfLengths, repeatedLengths, unionOfL
 
 export { type Language, LanguageError, type Machine } from "./expressions.ts";
 
-/** Characters that lead to the same rest. */
+/** Characters with the same derivative. */
 export interface Move {
   readonly chars: CharSet;
   readonly to: Language;
 }
 
-/** How texts end. */
+/** Endings of the texts. */
 interface Ends {
-  /** Characters of the shortest one. */
+  /** Length of the shortest ending. */
   readonly shortest: number;
-  /** Characters that are enough to end one, wherever behind its first. */
+  /** Characters sufficient to complete a text at any point after its first character. */
   readonly left: number;
 }
 
-/** Expressions that are looked at to find whether one allows any text. */
+/** Maximum expressions visited to decide emptiness. */
 const MAX_SEARCH = 2_000;
-/** States that are told apart to find which lengths texts may have. */
+/** Maximum states of a length table. */
 const MAX_TABLE = 3_000;
-/** Derivatives that are looked at in a piece; of numbers, one may take a hundredth of a millisecond. */
+/** Derivatives per slice; for numbers, one may take a hundredth of a millisecond. */
 const PIECE_WORK = 100;
 
-/** Languages that can be compared with each other. */
+/** A set of comparable languages. */
 export class Languages extends Expressions {
   readonly #moves = new Map<Language, readonly Move[]>();
   readonly #liveMoves = new Map<Language, readonly Move[]>();
@@ -41,9 +38,9 @@ export class Languages extends Expressions {
   readonly #tables = new Map<Language, LengthTable>();
 
   /**
-   * How texts go on, without ways that lead nowhere.
+   * Transitions, without dead ends.
    *
-   * @throws {LanguageError} If it takes too long to find out.
+   * @throws {LanguageError} If the work limit is exceeded.
    */
   moves(language: Language): readonly Move[] {
     const moves = this.#allMoves(language);
@@ -53,11 +50,11 @@ export class Languages extends Expressions {
     return live;
   }
 
-  /** The one character that texts begin with, and what is left then; `undefined` if there are several, or none may come. */
+  /** The only first character and its derivative; `undefined` if there are several or none. */
   onlyMove(language: Language): { readonly char: number; readonly to: Language } | undefined {
     if (language.nullable) return undefined;
     if (!language.open) {
-      // Told by the expression: what is left after each of many characters takes long to find out.
+      // Decided by the expression: derivatives for many characters are slow.
       const sets = new Set<CharSet>();
       this.firsts(language, sets);
       const [only] = sets;
@@ -70,9 +67,9 @@ export class Languages extends Expressions {
   }
 
   /**
-   * Whether no text is in a language.
+   * Whether a language is empty.
    *
-   * @throws {LanguageError} If it takes too long to find out.
+   * @throws {LanguageError} If the work limit is exceeded.
    */
   isEmpty(language: Language): boolean {
     const { form, open, nullable } = language;
@@ -91,9 +88,9 @@ export class Languages extends Expressions {
   }
 
   /**
-   * Whether a text of some length is in a language.
+   * Whether a language has a text within length bounds.
    *
-   * @throws {LanguageError} If it takes too long to find out.
+   * @throws {LanguageError} If the work limit is exceeded.
    */
   hasLength(language: Language, least: number, most: number): boolean {
     if (least > most || this.isEmpty(language)) return false;
@@ -107,7 +104,7 @@ export class Languages extends Expressions {
     return this.#table(language).has(language, least, most);
   }
 
-  /** The lengths that texts have, where they can be told by the expression. */
+  /** The possible lengths, if the expression determines them. */
   lengths(language: Language): readonly Interval[] | undefined {
     let lengths = this.#lengths.get(language);
     if (lengths === undefined && !this.#lengths.has(language)) {
@@ -117,7 +114,7 @@ export class Languages extends Expressions {
     return lengths;
   }
 
-  /** How its texts end, where that can be told by the expression. */
+  /** The endings of its texts, if the expression determines them. */
   ends(language: Language): Ends | undefined {
     let ends = this.#ends.get(language);
     if (ends === undefined && !this.#ends.has(language)) this.#ends.set(language, ends = this.#endsOf(language));
@@ -125,9 +122,9 @@ export class Languages extends Expressions {
   }
 
   /**
-   * Look at all that may be left of a language, so that nothing has to be searched for while a text is followed.
+   * Compute all derivatives, so that no search is needed during matching.
    *
-   * @throws {LanguageError} If it is too much.
+   * @throws {LanguageError} If the work limit is exceeded.
    */
   explore(language: Language): void {
     const seen = new Set([language]);
@@ -137,7 +134,7 @@ export class Languages extends Expressions {
     }
   }
 
-  /** Look for a text ahead of `isEmpty`, in pieces. */
+  /** Precompute `isEmpty`, in slices. */
   *lookFor(language: Language): Work<void> {
     const { form, open, nullable } = language;
     if (nullable || !open) return;
@@ -161,8 +158,7 @@ export class Languages extends Expressions {
   }
 
   /**
-   * Look at all that may be left of a language ahead of what will ask for it, in pieces. Where that is too much it stops:
-   * whoever asks finds out.
+   * Precompute derivatives, in slices. Stops at the work limit; callers then compute the rest on demand.
    */
   *walk(language: Language): Work<void> {
     const seen = new Set([language]);
@@ -251,7 +247,7 @@ export class Languages extends Expressions {
     return table;
   }
 
-  /** Breadth first for a text that is in it. All that lead there are not empty either; if there is none, all are. */
+  /** Breadth-first search for a text: expressions on its path are non-empty; without one, all visited are empty. */
   *#search(language: Language): Work<boolean> {
     const known = this.#isEmpty.get(language);
     if (known !== undefined) return known;
@@ -302,7 +298,7 @@ function isSingle(set: CharSet): boolean {
   return set.length === 2 && set[0] === set[1];
 }
 
-/** Whether it is found out quickly, all along a text, whether more may come: only words are left out. */
+/** Whether emptiness stays cheap to decide during matching: only words are excluded. */
 export function isSimple({ open, form }: Language): boolean {
   const leavesOutWords = (part: Language): boolean => part.form.op === "not" && part.form.part.form.op === "words";
   return !open || form.op === "not" && form.part.form.op === "words" ||

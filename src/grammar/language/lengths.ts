@@ -1,25 +1,25 @@
 /**
- * How long the texts of a language are: as intervals, where the expression tells, and else by looking at every state of
+ * The lengths of the texts of a language: as intervals if the expression determines them, otherwise from all states of
  * its automaton.
  */
 
 /** From and to, both inclusive; the end may be infinite. */
 export type Interval = readonly [from: number, to: number];
 
-/** Intervals of one language that are kept apart; with more, its states are looked at. */
+/** Maximum intervals of a language; with more, its states are examined. */
 const MOST = 16;
-/** Repetitions of several lengths that are put together one by one. */
+/** Maximum repetitions expanded individually. */
 const MOST_WRITTEN = 8;
-/** Steps of a table before it must have begun to repeat itself. */
+/** Maximum length of a table before it must become periodic. */
 const MAX_STEPS = 20_000;
 
-/** Lengths of any of several languages; `undefined` where one is not known. */
+/** Lengths of a union; `undefined` if one is unknown. */
 export function unionOfLengths(all: readonly (readonly Interval[] | undefined)[]): readonly Interval[] | undefined {
   if (all.includes(undefined)) return undefined;
   return joined((all as readonly (readonly Interval[])[]).flat());
 }
 
-/** Lengths of a text of one language and then one of another. */
+/** Lengths of a concatenation. */
 export function productOfLengths(
   ones: readonly Interval[] | undefined,
   others: readonly Interval[] | undefined,
@@ -28,7 +28,7 @@ export function productOfLengths(
   return joined(ones.flatMap(([a, b]) => others.map(([c, d]): Interval => [a + c, b + d])));
 }
 
-/** Lengths of so many texts of a language, one behind the other. */
+/** Lengths of a repetition. */
 export function repeatedLengths(
   lengths: readonly Interval[] | undefined,
   least: number,
@@ -49,7 +49,7 @@ export function repeatedLengths(
   const [only] = lengths;
   if (only === undefined) return least === 0 ? [[0, 0]] : [];
   const [from, to] = only;
-  /** From so many on, one more leaves no gap. */
+  /** From this many on, intervals overlap. */
   const together = from <= 1 ? 0 : to === from ? Infinity : Math.max(1, Math.ceil((from - 1) / (to - from)));
   const all: Interval[] = [];
   for (let count = least; count <= most; count++) {
@@ -63,7 +63,7 @@ export function repeatedLengths(
   return joined(all);
 }
 
-/** Intervals in order, those that touch as one; `undefined` if they are too many. */
+/** Sorted intervals, merged if adjacent; `undefined` if there are too many. */
 export function joined(intervals: readonly Interval[]): readonly Interval[] | undefined {
   const all: [number, number][] = [];
   for (const [from, to] of [...intervals].sort(([a], [b]) => a - b)) {
@@ -74,17 +74,17 @@ export function joined(intervals: readonly Interval[]): readonly Interval[] | un
   return all.length > MOST ? undefined : all;
 }
 
-/** For each length, from which states a text of that length leads to the end. The sets come to repeat themselves. */
+/** For each length, the states from which a text of that length is accepted. Eventually periodic. */
 export class LengthTable {
   readonly #index = new Map<unknown, number>();
   /** By length: a bit for each state. */
   readonly #sets: Uint32Array[] = [];
-  /** From which length on the sets are those of `#period` before. */
+  /** Length from which the sets are periodic. */
   #period = 0;
 
   /**
-   * @param states All there are.
-   * @param moves Which lead to which by one character.
+   * @param states All states.
+   * @param moves Transitions by one character.
    */
   constructor(
     states: readonly { readonly nullable: boolean }[],
@@ -109,7 +109,7 @@ export class LengthTable {
     this.#period = this.#sets.length - (known.get(set.join()) as number);
   }
 
-  /** Whether a text of some length leads from a state to the end. */
+  /** Whether a text within length bounds is accepted from a state. */
   has(state: unknown, least: number, most: number): boolean {
     const index = this.#index.get(state) as number;
     const last = Math.min(most, Math.max(least, this.#sets.length) + this.#period);

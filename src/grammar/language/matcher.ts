@@ -1,12 +1,12 @@
 /**
- * Regular expressions of strangers, matched without going back: a text costs what it is long, whatever the pattern. An
- * engine that backtracks can be made to take for ever.
+ * Regular expressions from untrusted sources, matched in linear time without backtracking, which could take exponential
+ * time.
  */
 import { contains } from "./chars.ts";
 import { type Language, LanguageError, Languages } from "./language.ts";
 import { languageOf, widerLanguageOf } from "./pattern.ts";
 
-/** Says whether a text matches. */
+/** Returns whether a text matches. */
 export type Matcher = (text: string) => boolean;
 
 /**
@@ -49,7 +49,7 @@ function made(pattern: string, languageOf: (pattern: string, languages: Language
       }
       return at.nullable;
     } catch (error) {
-      // It is too complex along this text: nothing can be said.
+      // Too complex for this text: undecided.
       if (error instanceof LanguageError) return true;
       throw error;
     }

@@ -10,12 +10,12 @@ import { type Language, LanguageError, type Languages } from "./language.ts";
 import { charsWith } from "./unicode.ts";
 
 type Node = AST.Element | AST.QuantifiableElement;
-/** Whether nothing stands before a place. */
+/** Whether a place is at the start of the text. */
 type AtStart = "yes" | "no" | "maybe";
 
 const MAX_LENGTH = 20_000;
 const MAX_NESTING = 64;
-/** Groups with assertions in them are written out so often. */
+/** Maximum expansions of a repeated group with assertions. */
 const MAX_WRITTEN = 64;
 const WORD: CharSet = [0x30, 0x39, 0x41, 0x5a, 0x5f, 0x5f, 0x61, 0x7a];
 const DIGITS: CharSet = [0x30, 0x39];
@@ -26,11 +26,11 @@ const SPACES: CharSet =
     0x3000, 0x3000, 0xfeff, 0xfeff];
 
 /**
- * The texts an expression matches.
+ * The language of an expression.
  *
  * @param pattern The expression.
  * @param languages Where its parts go.
- * @throws {LanguageError} If it is none, or one that cannot be followed; the message says what of it.
+ * @throws {LanguageError} If it is invalid or not supported; the message says why.
  */
 export function languageOf(pattern: string, languages: Languages): Language {
   return languages.named(`/${pattern}`, () => new Reader(languages, "refused").read(parse(pattern)));
@@ -52,7 +52,7 @@ function parse(pattern: string): AST.Pattern {
   try {
     return parser.parsePattern(pattern, 0, pattern.length, { unicode: true });
   } catch {
-    // Many are written for engines that take an escape of any mark.
+    // Many patterns are written for engines that allow escapes of any punctuation.
   }
   try {
     const parsed = parser.parsePattern(pattern, 0, pattern.length, { unicode: false });
@@ -64,7 +64,7 @@ function parse(pattern: string): AST.Pattern {
   }
 }
 
-/** The parser would overflow the stack. */
+/** Maximum nesting; the parser would overflow the stack. */
 function refuseNesting(pattern: string): void {
   let depth = 0;
   for (const [part] of pattern.matchAll(/\\[^]|\[(?:\\[^]|[^\]\\])*\]|[()]/g)) {
@@ -97,14 +97,14 @@ class Reader {
     }));
   }
 
-  /** Elements with what looks back among them, from left to right. */
+  /** Elements with lookbehinds among them, from left to right. */
   #behind(elements: readonly AST.Element[], { name }: { name: string }): Language {
     const l = this.#languages;
     const [first] = elements;
     const anchored = first?.type === "Assertion" && first.kind === "start";
     const endsInWord = l.concat(l.any, l.chars(WORD));
     const startsWithWord = l.concat(l.chars(WORD), l.any);
-    /** @param before All that may stand before. @param ahead What has to follow. */
+    /** @param before The possible prefixes. @param ahead What must follow. */
     const go = (before: Language, from: number, ahead: Language): Language => {
       if (before === l.none) return before;
       const next = elements.findIndex((element, index) => index >= from && looksBack(element));
@@ -249,12 +249,12 @@ class Reader {
   }
 
   #char({ value, raw }: AST.Character): number {
-    // `\A`, `\Z` and others mean something to other engines only.
+    // `\A`, `\Z` and others are syntax of other engines.
     if (/^\\[A-Za-z]$/.test(raw) && raw.charCodeAt(1) === value) throw new LanguageError(`"${raw}" is not supported`);
     return value;
   }
 
-  /** Whether there is something in it that looks at what is beyond. */
+  /** Whether it contains an assertion. */
   #asserts(node: Node): boolean {
     const known = this.#asserting.get(node);
     if (known !== undefined) return known;
@@ -271,14 +271,14 @@ function looksBack(element: AST.Element): boolean {
   return element.type === "Assertion" && (element.kind === "lookbehind" || element.kind === "word");
 }
 
-/** Whether nothing stands before an element. */
+/** Whether an element is at the start. */
 function atStart(elements: readonly AST.Element[], index: number, start: AtStart): AtStart {
   const before = elements.slice(0, index).filter(({ type }) => type !== "Assertion");
   if (before.length === 0 || start === "no") return start;
   return before.some((element) => leastLength(element) > 0) ? "no" : "maybe";
 }
 
-/** How many characters an element takes at least. */
+/** Minimum length of an element. */
 function leastLength(node: Node): number {
   switch (node.type) {
     case "Assertion":
@@ -311,7 +311,7 @@ function setOf(set: AST.CharacterSet): CharSet {
   }
 }
 
-/** Whether an element stands in what must not match. */
+/** Whether an element is within a negative lookaround. */
 function isDenied(element: AST.Element): boolean {
   for (let node: AST.Node | null = element; node !== null; node = node.parent) {
     if (node.type === "Assertion" && "negate" in node && node.negate) return true;

@@ -1,29 +1,29 @@
-/** Finitely many words, by their characters. */
+/** A finite set of words as a trie over characters. */
 import { type Interval, joined } from "./lengths.ts";
 
-/** What may follow a beginning that words have in common. */
+/** A node: the continuations of a common prefix. */
 export class Trie {
   readonly next = new Map<number, Trie>();
   /** Whether a word ends here. */
   ends = false;
-  /** Words from here on. */
+  /** Number of words below. */
   count = 0;
-  /** Nodes below this one. */
+  /** Number of nodes below. */
   size = 0;
 
-  /** The words from here on. */
+  /** The words below. */
   *words(): Generator<string> {
     for (const { node, before } of this.#below()) if (node.ends) yield before.map(toText).join("");
   }
 
-  /** How long they are. */
+  /** Their lengths. */
   lengths(): readonly Interval[] | undefined {
     const lengths = new Set<number>();
     for (const { node, before } of this.#below()) if (node.ends) lengths.add(before.length);
     return joined([...lengths].map((length) => [length, length]));
   }
 
-  /** This node and all below, each with the characters before it, which change. Words are too long to call for each. */
+  /** All nodes below, each with its path, which is reused. Iterative, because words may be long. */
   *#below(): Generator<{ readonly node: Trie; readonly before: readonly number[] }> {
     const before: number[] = [];
     yield { node: this, before };
@@ -45,7 +45,7 @@ export class Trie {
   /** Add a word. */
   add(word: string): void {
     const path: Trie[] = [this];
-    /** Nodes of the path that were there before. */
+    /** Existing nodes of the path. */
     let known = 1;
     for (const char of word) {
       const code = char.codePointAt(0) as number;

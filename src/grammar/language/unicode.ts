@@ -1,8 +1,8 @@
-/** Which characters have a Unicode property, as the platform's regular expressions know it. */
+/** Which characters have a Unicode property, according to the platform's regular expressions. */
 import { type CharSet, MAX_CODE_POINT } from "../rules.ts";
 import { ALL_CHARS, intersection, normalized } from "./chars.ts";
 
-/** Planes with characters of their own; all others are unassigned, or for private use. */
+/** Planes with assigned characters; all others are unassigned or for private use. */
 const PLANES = [0, 1, 2, 3, 14];
 const FIRST_UNASSIGNED = 0x40000;
 const LAST_UNASSIGNED = 0xdffff;

@@ -1,16 +1,16 @@
 /**
- * Whether a text may go on with any of some characters, at least for a while: as within a string whose length is bounded,
- * or that has to have something in it somewhere.
+ * Detects states where any characters of a set are allowed, at least for a while: within a string of bounded length, or
+ * one that must contain something.
  */
 import type { Automaton } from "../automaton/automaton.ts";
 import { type FreeText, set, type State } from "../grammar_state.ts";
 import { Pace } from "./pace.ts";
 import type { Work } from "../../work/work.ts";
 
-/** Fewer characters, or so short texts, are not worth while. */
+/** Below these, in characters and length, it is not worth while. */
 const LEAST_CHARS = 24;
 const LEAST_LENGTH = 4;
-/** Lengths and states that are looked at, and stacks for that. */
+/** Limits of the search: length, states and stacks. */
 const MOST_LENGTH = 20;
 const MOST_STATES = 64;
 const MOST_STACKS = 3000;
@@ -19,7 +19,7 @@ const BACKSLASH = 0x5c;
 const FIRST_SAFE = 0x20;
 const FIRST_WIDE = 0x80;
 
-/** What may come at a state, whatever it is; `null`: nothing that is worth while. Remembered at the state. */
+/** The free text at a state; `null`: not worth using. Cached in the state. */
 export function* freeTextAt(state: State, automaton: Automaton): Work<FreeText | null> {
   if (state.free === undefined) state.free = yield* find(state, automaton);
   return state.free;
@@ -53,16 +53,16 @@ function* find(state: State, automaton: Automaton): Work<FreeText | null> {
   return yield* new Search(automaton, alike, wides.size === 1 && wides.has(target)).from(state);
 }
 
-/** Looks for a state that does not take all of some characters. */
+/** Searches for a state that does not accept all characters of a set. */
 class Search {
   readonly #automaton: Automaton;
   readonly #chars: readonly number[];
   readonly #wide: boolean;
-  /** How many characters lead to each state. */
+  /** Distance of each state, in characters. */
   readonly #seen = new Map<State, number>();
   readonly #pace: Pace;
   readonly #end: number;
-  /** Whether more characters than those lead to some state, too. */
+  /** Whether longer texts reach some of the states, too. */
   #hasDetours = false;
 
   constructor(automaton: Automaton, chars: readonly number[], wide: boolean) {
@@ -73,7 +73,7 @@ class Search {
     this.#end = automaton.work + MOST_STACKS;
   }
 
-  /** Breadth first. */
+  /** Breadth-first search. */
   *from(state: State): Work<FreeText | null> {
     this.#seen.set(state, 0);
     let layer = [state];
@@ -93,12 +93,12 @@ class Search {
     const chars = { ascii, wide: this.#wide, key: `${ascii.join()} ${this.#wide}` };
     const isExact = !this.#hasDetours && layer.every((each) => this.#refusesAll(each));
     const free = { chars, most: isEndless ? Infinity : most, isExact };
-    // The same is true of all that it leads to.
+    // The same holds for all states it leads to.
     if (isEndless) { for (const each of this.#seen.keys()) each.free ??= free; }
     return free;
   }
 
-  /** Find where the characters lead. Whether the state takes all of them, and that has not taken too long. */
+  /** Visit the successors. Returns whether the state accepts all of the characters, within the limits. */
   *#visit(state: State, length: number, next: State[]): Work<boolean> {
     const automaton = this.#automaton;
     const chars = this.#chars;

@@ -1,25 +1,24 @@
-/** Cuts the search for the tokens that a state allows into pieces, and ends it where it takes too long. */
+/** Divides the computation of a token mask into slices, and aborts it if it takes too long. */
 import type { Automaton } from "../automaton/automaton.ts";
 import { GrammarError } from "../rules.ts";
 
 /**
- * Stacks that may be looked at, some 0.3 s; more for a large vocabulary, as a grammar is not more ambiguous because of
- * that.
+ * Total limit in stacks, about 0.3 s; more for a large vocabulary, which does not make a grammar more ambiguous.
  */
 const MAX_WALK = 1_000_000;
 const MAX_WALK_PER_NODE = 16;
-/** Stacks that are looked at, and nodes of the vocabulary, in a piece of that: some tenths of a millisecond. */
+/** Stacks and trie nodes per slice: a few tenths of a millisecond. */
 const PIECE_STACKS = 500;
 const PIECE_NODES = 8192;
 
-/** Says when a piece of work is done. */
+/** Decides when a slice ends. */
 export class Pace {
   readonly #automaton: Automaton;
   readonly #mostWork: number;
   #pieceWork: number;
   #pieceNodes = PIECE_NODES;
 
-  /** @param nodes Nodes of the vocabulary that may be gone through. */
+  /** @param nodes Trie nodes of the vocabulary. */
   constructor(automaton: Automaton, nodes = 0) {
     this.#automaton = automaton;
     this.#mostWork = automaton.work + Math.max(MAX_WALK, nodes * MAX_WALK_PER_NODE);
@@ -27,9 +26,9 @@ export class Pace {
   }
 
   /**
-   * Asked at each node: whether a piece of work is done.
+   * Called at each node: whether the slice is done.
    *
-   * @throws {GrammarError} If all pieces together are too much.
+   * @throws {GrammarError} If the total limit is exceeded.
    */
   isOver(): boolean {
     const { work } = this.#automaton;

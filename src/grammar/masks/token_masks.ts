@@ -1,9 +1,10 @@
 /**
- * All tokens that may come next at a place in a text. Most places are within strings: a state that most characters lead
- * back to takes all tokens that are made of them, which is the same for every grammar, and of the others only those are
- * looked at that have a quote or a backslash. A place from where most characters lead to such a state differs from it in
- * a few tokens. Where any characters of a set may come, at least for a while, the tokens made of them are taken as they
- * are; a text of a bounded length is as one without the bound, but for long tokens. Everywhere else the trie of the vocabulary is gone through.
+ * Computes token masks: all tokens allowed in a state. Most states are within strings: a loop state, to which most
+ * characters lead back, allows all tokens of its characters, which are the same for every grammar; of the others, only
+ * tokens with a quote or a backslash are checked. A state from which most characters lead to a loop differs from it in
+ * a few tokens. Where any characters of a set are allowed for a while, tokens of these characters are allowed without a
+ * check. Within a text of bounded length, only long tokens differ from the unbounded state. Everywhere else, the
+ * vocabulary trie is walked.
  */
 import type { Automaton, EndlessState } from "../automaton/automaton.ts";
 import { freeTextAt } from "./free_text.ts";
@@ -15,23 +16,23 @@ import { LEAST_LONG, type TextChars } from "../vocabulary/string_tokens.ts";
 import type { VocabularyIndex } from "../vocabulary/vocabulary_index.ts";
 import { SharedWork, type Work } from "../../work/work.ts";
 
-/** Memory for the tokens that states allow, in bytes, before the oldest are forgotten. */
+/** Memory limit of cached masks, in bytes; the oldest are evicted. */
 const ALLOWED_BYTES = 8 * 2 ** 20;
-/** A state is taken for a loop where so many of the ASCII characters lead back to it. */
+/** A state is a loop if this many ASCII characters lead back to it. */
 const LEAST_LOOPING = 10;
-/** Characters of which one is likely to lead to the loop that most lead to. */
+/** Sample characters, one of which probably leads to the loop. */
 const PROBES = [0x71, 0x5a, 0x37, 0x20];
-/** Tokens that are followed one by one in a piece of work. */
+/** Tokens checked individually per slice. */
 const PIECE = 16;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const FIRST_SAFE = 0x20;
 const FIRST_WIDE = 0x80;
 
-/** Finds the tokens that may come next, and remembers them. */
+/** Computes and caches token masks. */
 export class TokenMasks {
   readonly #automaton: Automaton;
-  /** States whose allowed tokens are known, the oldest first, and of which vocabulary. */
+  /** States with cached masks, oldest first, and their vocabulary. */
   #walked: State[] = [];
   #bytes = 0;
   #index: VocabularyIndex | undefined;
@@ -40,7 +41,7 @@ export class TokenMasks {
     this.#automaton = automaton;
   }
 
-  /** Memory that it takes, in bytes, roughly. */
+  /** Approximate memory in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -62,14 +63,14 @@ export class TokenMasks {
     if (at.lacking > 0) return yield* this.#walk(at, index);
     const { state } = at;
     state.walk ??= new SharedWork(this.#walk(at, index));
-    // Where all give up on it, it stays for the next; what it failed with, too.
+    // An abandoned computation is kept for the next caller, and so is its error.
     const allowed = yield* state.walk.join();
     if (state.allowed === undefined) this.#keep(state, allowed);
     state.walk = undefined;
     return allowed;
   }
 
-  /** All that is known of states. */
+  /** Clear the cache. */
   forget(): void {
     for (const state of this.#walked) state.allowed = undefined;
     this.#walked = [];
@@ -104,7 +105,7 @@ export class TokenMasks {
     const add = (token: number): void => draft.add(token);
     const walk = new TokenWalk(automaton, index);
     if (loop !== undefined) {
-      // Those with a quote, a backslash or a control character whose characters before it lead back here.
+      // Tokens with a quote, backslash or control character whose prefix stays in the loop.
       yield* walk.along(state, index.strings.suffixes, (suffix) => index.strings.ending(suffix, loop, add));
     } else if (target !== undefined) {
       for (const token of index.ending) draft.remove(token);
@@ -123,7 +124,7 @@ export class TokenMasks {
     return draft.done();
   }
 
-  /** In a text of a bounded length: as without the bound, but for tokens of more characters. */
+  /** Within a text of bounded length: as without the bound, except for long tokens. */
   *#bounded(
     state: State,
     { state: endless, most, isAny }: EndlessState,
@@ -136,7 +137,7 @@ export class TokenMasks {
     const walk = new TokenWalk(this.#automaton, index);
     let checked = 0;
     for (const { token, length, isGoing } of index.strings.longerThan(most)) {
-      // The next character is not counted.
+      // The next character does not count.
       const isText = isGoing && text !== undefined && ((text[token >> 5] as number) >>> (token & 31) & 1) === 1;
       const isAllowed = isText ? length <= most + 1 : walk.takes(state, index.piece(token));
       if (isAllowed) draft.add(token);
@@ -146,14 +147,14 @@ export class TokenMasks {
     return draft.done();
   }
 
-  /** The characters that lead from a state back to it; `undefined`: it is not like the inside of a string. */
+  /** The characters that lead back to a state; `undefined`: it is not a loop. */
   *#loopOf(state: State, pace: Pace): Work<TextChars | undefined> {
     if (state.loop === undefined) state.loop = yield* this.#findLoop(state, pace);
     return state.loop ?? undefined;
   }
 
   *#findLoop(state: State, pace: Pace): Work<TextChars | null> {
-    // Most states do not.
+    // Most states are not loops.
     let probed = 0;
     while (probed < PROBES.length && this.#automaton.step(state, PROBES[probed] as number) !== state) {
       if (pace.isOver()) yield;
@@ -175,7 +176,7 @@ export class TokenMasks {
     return { ascii, wide: wide === state, key: `${ascii.join()} ${wide === state}` };
   }
 
-  /** The loop that most characters lead to. */
+  /** The loop to which most characters lead. */
   *#mostLeadTo(state: State, pace: Pace): Work<State | undefined> {
     const reached = new Map<State, number>();
     for (const char of PROBES) {
@@ -190,7 +191,7 @@ export class TokenMasks {
   }
 }
 
-/** The tokens of texts of which any may come. */
+/** The tokens of free text. */
 function* setOf(
   loop: TextChars | undefined,
   free: FreeText | null,

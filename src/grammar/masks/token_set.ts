@@ -1,27 +1,27 @@
-/** A set of tokens that differs in a few from one that many others share too. */
+/** Token sets stored as differences from a shared base. */
 
-/** What an object takes, in bytes. */
+/** Approximate size of an object in bytes. */
 const OBJECT_BYTES = 200;
-/** Drafts whose memory is kept for the next ones. */
+/** Maximum pooled drafts. */
 const MOST_SPARE = 4;
 const LEAST_CHANGES = 256;
 
 const NONE = new Int32Array(0);
 
-/** Tokens that may come next. */
+/** A set of allowed tokens. */
 export class TokenSet {
   readonly #words: number;
-  /** What it differs from; nobody changes it. */
+  /** The base, immutable. */
   readonly #base: Uint32Array | undefined;
-  /** The tokens in which it does. */
+  /** Tokens that differ. */
   readonly #changed: Int32Array;
   readonly #isOwn: boolean;
 
   /**
    * @param size Tokens of the vocabulary.
-   * @param base What it differs from; absent: the empty set. Not to be changed any more.
-   * @param changed The tokens in which it does.
-   * @param isOwn Whether nobody else has the base.
+   * @param base The base, which must not change any more; absent: the empty set.
+   * @param changed Tokens that differ from it.
+   * @param isOwn Whether the base is not shared.
    */
   constructor(size: number, base?: Uint32Array, changed = NONE, isOwn = false) {
     this.#words = (size + 31) >> 5;
@@ -30,15 +30,15 @@ export class TokenSet {
     this.#isOwn = isOwn;
   }
 
-  /** Memory that it takes for itself, in bytes, roughly. */
+  /** Approximate memory in bytes, without a shared base. */
   get bytes(): number {
     return OBJECT_BYTES + this.#changed.byteLength + (this.#isOwn ? this.#base?.byteLength ?? 0 : 0);
   }
 
   /**
-   * Write it out.
+   * Convert to a bit set.
    *
-   * @param into Where to; has to be of the vocabulary's size. Absent: somewhere new.
+   * @param into Target of the vocabulary's size; absent: a new one.
    * @returns A bit for each token.
    */
   bits(into: Uint32Array = new Uint32Array(this.#words)): Uint32Array {
@@ -50,9 +50,9 @@ export class TokenSet {
   }
 
   /**
-   * This with some more differences; written out, if that takes less memory.
+   * This set with more differences, as a bit set if that is smaller.
    *
-   * @param changed As many as `count` says.
+   * @param changed The first `count` are used.
    */
   with(changed: Int32Array, count: number, size: number): TokenSet {
     if (count === 0) return this;
@@ -65,7 +65,7 @@ export class TokenSet {
   }
 }
 
-/** A set of tokens that is being found. */
+/** A token set under construction. */
 export class Draft {
   readonly #size: number;
   readonly #from: TokenSet;
@@ -74,7 +74,7 @@ export class Draft {
   #count = 0;
 
   /**
-   * @param from What it begins with.
+   * @param from Initial set.
    * @param size Tokens of the vocabulary.
    */
   constructor(from: TokenSet, size: number) {
@@ -91,7 +91,7 @@ export class Draft {
     if (((this.#bits[token >> 5] as number) >>> (token & 31) & 1) === 1) this.#change(token);
   }
 
-  /** What has been found; nothing can be added any more. */
+  /** Finish; nothing can be added afterwards. */
   done(): TokenSet {
     if (spare.length < MOST_SPARE) {
       spare.push(this.#bits);

@@ -1,6 +1,6 @@
 /**
- * Goes through the trie of a vocabulary along the states of an automaton. What is below bytes that are refused is skipped,
- * and so is what is known to be allowed, or to be as at another state.
+ * Walks the vocabulary trie along the states of an automaton. Skips subtrees below rejected bytes, and subtrees that
+ * are known to be allowed or to equal those of another state.
  */
 import type { Automaton } from "../automaton/automaton.ts";
 import type { FreeText, Position, State } from "../grammar_state.ts";
@@ -20,7 +20,7 @@ import type { Work } from "../../work/work.ts";
 
 const FIRST_WIDE = 0x80;
 
-/** Walks for the tokens of one vocabulary. */
+/** Walks over one vocabulary. */
 export class TokenWalk {
   readonly #automaton: Automaton;
   readonly #index: VocabularyIndex;
@@ -30,7 +30,7 @@ export class TokenWalk {
     this.#index = index;
   }
 
-  /** Whether some bytes may come. */
+  /** Whether some bytes are allowed. */
   takes(from: Position, bytes: Uint8Array): boolean {
     let at: Position | undefined = from;
     for (let i = 0; i < bytes.length && at !== undefined; i++) at = this.#automaton.advanceByte(at, bytes[i] as number);
@@ -38,17 +38,17 @@ export class TokenWalk {
   }
 
   /**
-   * Find the tokens of a trie that may come.
+   * Find the allowed tokens of a trie.
    *
    * @param from Where the text is.
    * @param trie The vocabulary's, or another.
-   * @param found Told of each, by its number in the trie.
+   * @param found Called for each, with its number in the trie.
    */
   *along(from: Position, trie: VocabularyTrie, found: (token: number) => void): Work<void> {
     const automaton = this.#automaton;
     const { bytes, depths, ends, tokens } = trie;
     const pace = new Pace(automaton, bytes.length);
-    /** Where the bytes above a node lead. */
+    /** Position after the bytes on the path. */
     const path: Position[] = [from];
     for (let node = 0; node < bytes.length;) {
       if (pace.isOver()) yield;
@@ -65,11 +65,11 @@ export class TokenWalk {
   }
 
   /**
-   * Find the tokens that may come, where those are known that are made of some characters.
+   * Find the allowed tokens where those of free text are known.
    *
-   * @param free What may come there, whatever it is.
+   * @param free The free text there.
    * @param from Where the text is.
-   * @param draft Has all tokens of free text.
+   * @param draft Contains all tokens of the free text.
    */
   *around(free: FreeText, from: State, draft: Draft): Work<void> {
     const automaton = this.#automaton;
@@ -80,7 +80,7 @@ export class TokenWalk {
     const isMadeOf = madeOf(chars, this.#index);
     const pace = new Pace(automaton, bytes.length);
     const path: Position[] = [from];
-    /** How many bytes above a node are of such characters, and how many characters they are. */
+    /** Bytes on the path that are free text, and their number of characters. */
     let pure = 0;
     const characters = [0];
     for (let node = 0; node < bytes.length;) {
@@ -110,11 +110,11 @@ export class TokenWalk {
   }
 
   /**
-   * Find in which tokens a state differs from another, by going along both until they lead to the same.
+   * Find the tokens in which two states differ, by walking both until they converge.
    *
    * @param from Where the text is.
-   * @param other The other.
-   * @param draft Has what the other allows.
+   * @param other The other state.
+   * @param draft Contains the other's tokens.
    */
   *differences(from: State, other: State, draft: Draft): Work<void> {
     const automaton = this.#automaton;
@@ -152,7 +152,7 @@ export class TokenWalk {
   }
 }
 
-/** Whether two places lead to the same with each character beyond ASCII. */
+/** Whether two states have the same transition for every non-ASCII character. */
 function areWideSame(one: Position, other: Position | undefined, automaton: Automaton): boolean {
   if (other === undefined || one.lacking > 0 || other.lacking > 0) return false;
   const to = automaton.wideFrom(one.state);
@@ -163,7 +163,7 @@ function hasByte({ ascii, wide }: TextChars, byte: number): boolean {
   return byte < FIRST_WIDE ? ((ascii[byte >> 5] as number) >>> (byte & 31) & 1) === 1 : wide;
 }
 
-/** Whether all that is below a node is made of some characters. */
+/** Whether a subtree consists of some characters. */
 function madeOf({ ascii, wide }: TextChars, { contents: { sets } }: VocabularyIndex): (node: number) => boolean {
   const others = Uint32Array.from(
     { length: SET_WORDS },

@@ -1,38 +1,38 @@
 /**
- * The tokens of a vocabulary as the inside of a string sees them: those without quotes, backslashes and control characters
- * go on with it, if all their characters may; the others end it, or begin something in it, and are told apart by what
- * comes before such a character and what from there on. The same for every grammar.
+ * The tokens of a vocabulary as they appear within a JSON string. Tokens without quotes, backslashes and control
+ * characters continue the string if all their characters are allowed; the others leave it or start an escape, and are
+ * grouped by what precedes and follows that character. Independent of grammars.
  */
 import { sortByBytes, startsCharacter, trieOf, type VocabularyTrie } from "./vocabulary_trie.ts";
 import { readText } from "./wide_chars.ts";
 import type { Work } from "../../work/work.ts";
 
-/** Tokens that are read in a piece of work, and that are compared with a set of characters. */
+/** Tokens per slice of work: read, and compared with a character set. */
 const PIECE = 256;
 const PIECE_WITHIN = 32_768;
-/** Sets of characters, and lengths, whose tokens are remembered, before the oldest is forgotten. */
+/** Cache size: pairs of character set and length. */
 const MOST_SETS = 128;
-/** Characters that long tokens have more of. */
+/** Longer tokens count as long. */
 export const LEAST_LONG = 20;
 const ASCII_WORDS = 4;
-/** Lengths are counted up to here. */
+/** Lengths are capped at this. */
 const LONGEST = 255;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const FIRST_SAFE = 0x20;
 const FIRST_WIDE = 0x80;
 
-/** Characters of which a text within a string may be made. */
+/** A set of characters within a string. */
 export interface TextChars {
-  /** Those of ASCII, a bit for each; none is a quote, a backslash or a control character. */
+  /** Bit set of ASCII characters, without quote, backslash and control characters. */
   readonly ascii: Uint32Array;
-  /** Whether all others are among them, or none. */
+  /** Whether it contains all non-ASCII characters; otherwise none. */
   readonly wide: boolean;
-  /** Equal for equal characters. */
+  /** Equal for equal sets. */
   readonly key: string;
 }
 
-/** A token of many characters. */
+/** A long token. */
 export interface LongToken {
   readonly token: number;
   readonly length: number;
@@ -40,7 +40,7 @@ export interface LongToken {
   readonly isGoing: boolean;
 }
 
-/** Tokens, and what characters a part of each has. */
+/** Tokens, each with the characters of a part of it. */
 class Texts {
   #tokens: Int32Array;
   #ascii: Uint32Array;
@@ -68,7 +68,7 @@ class Texts {
    * Add a token.
    *
    * @param part Its bytes, or some of them.
-   * @param isWhole Whether the last character may lack no bytes.
+   * @param isWhole Whether the last character must be complete.
    * @returns Whether the bytes are text, and so it was added.
    */
   add(token: number, part: Uint8Array, isWhole: boolean): boolean {
@@ -81,7 +81,7 @@ class Texts {
       length += startsCharacter(byte);
     }
     const read = wide === 0 ? part.length : readText(part);
-    // No text begins with the end of a character.
+    // Continuation bytes at the start are not text.
     if (read === undefined || isWhole && read < part.length) return false;
     for (let i = 0; i < part.length; i++) {
       const byte = part[i] as number;
@@ -95,7 +95,7 @@ class Texts {
     return true;
   }
 
-  /** Give back the memory of those that were not added. */
+  /** Release unused memory. */
   trim(): void {
     this.#tokens = this.#tokens.slice(0, this.#count);
     this.#ascii = this.#ascii.slice(0, this.#count * ASCII_WORDS);
@@ -103,7 +103,7 @@ class Texts {
     this.#lengths = this.#lengths.slice(0, this.#count);
   }
 
-  /** Whether one is made of these characters, and has no more than so many. */
+  /** Whether a token consists of these characters, and of at most `most` of them. */
   isWithin(at: number, { ascii, wide }: TextChars, most = LONGEST): boolean {
     if (!wide && this.#wide[at] === 1 || (this.#lengths[at] as number) > most) return false;
     const from = at * ASCII_WORDS;
@@ -117,16 +117,16 @@ class Texts {
 /** Tokens within strings. */
 export class StringTokens {
   readonly #size: number;
-  /** Those that can go on with a string, and what they are made of. */
+  /** Tokens that continue a string, and their characters. */
   readonly #going: Texts;
-  /** Those that have a quote, a backslash or a control character, and what comes before it. */
+  /** Tokens with a quote, backslash or control character, and the characters before it. */
   readonly #leaving: Texts;
   /** By suffix. */
   readonly #bySuffix: readonly (readonly number[])[];
   readonly #within = new Map<string, Uint32Array>();
-  /** Tokens of many characters, the longest first. */
+  /** Long tokens, longest first. */
   readonly #long: readonly LongToken[];
-  /** What tokens that leave a string have from that character on, by number. */
+  /** Suffixes of tokens from that character on, by number. */
   readonly suffixes: VocabularyTrie;
 
   private constructor(

@@ -1,13 +1,13 @@
 /**
- * A vocabulary made to be gone through quickly: a trie of all tokens, with what is below each of its nodes, and the tokens
- * as the inside of a string sees them. Made once for a model, when the first grammar needs it.
+ * A vocabulary indexed for token masks: a trie of all tokens, summaries of its subtrees, and the tokens as they appear
+ * within JSON strings. Built once per model, for its first grammar.
  */
 import { StringTokens } from "./string_tokens.ts";
 import { type Contents, contentsOf, sortByBytes, TOKEN_BITS, trieOf, type VocabularyTrie } from "./vocabulary_trie.ts";
 import { WideChars } from "./wide_chars.ts";
 import type { Work } from "../../work/work.ts";
 
-/** What tokens mean to a grammar. */
+/** Tokens as a grammar sees them. */
 export interface TokenBytes {
   /** The bytes of a token; empty if it is not text. */
   piece(token: number): Uint8Array;
@@ -15,18 +15,18 @@ export interface TokenBytes {
   ends(token: number): boolean;
 }
 
-/** Tokens that are read in a piece of work. */
+/** Tokens per slice of work. */
 const PIECE = 256;
 
-/** A vocabulary that can be gone through quickly. */
+/** An indexed vocabulary. */
 export class VocabularyIndex implements TokenBytes {
   readonly #tokens: TokenBytes;
-  /** Of all tokens, with those that are not text. */
+  /** Number of all tokens, including those that are not text. */
   readonly size: number;
   /** Tokens that are text and do not end the answer. */
   readonly all: VocabularyTrie;
   readonly contents: Contents;
-  /** All of them, as the inside of a string sees them. */
+  /** The same tokens, classified by their use within strings. */
   readonly strings: StringTokens;
   readonly wideChars: WideChars;
   readonly ending: readonly number[];
@@ -46,7 +46,7 @@ export class VocabularyIndex implements TokenBytes {
   }
 
   /**
-   * Make one.
+   * Build an index.
    *
    * @param size Tokens of the vocabulary.
    * @param tokens What they mean.

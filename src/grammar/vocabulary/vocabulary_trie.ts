@@ -1,40 +1,40 @@
 /**
- * Tokens as a trie over their bytes, laid out in the order in which it is walked: a node, then all that is below it. What
- * begins alike is looked at once, and what begins with something that is refused is skipped.
+ * Tokens as a byte trie in depth-first layout: a node is followed by its subtree. Tokens with a common prefix are
+ * visited once, and subtrees below a rejected byte are skipped.
  */
 import type { Work } from "../../work/work.ts";
 
-/** Bytes of a piece that are sorted as one float, and by what a token's number in the same float is bounded. */
+/** Bytes per sort key; the token id is packed into the same float, below this bound. */
 const SORTED_BYTES = 4;
 export const TOKEN_BITS = 2 ** 20;
-/** So many are compared one by one. */
+/** Up to this length, insertion sort. */
 const FEW = 16;
-/** A byte, or the end before it. */
+/** Number of buckets: a byte, or the end. */
 const DIGITS = 257;
-/** Tokens, or bytes, that are gone through in a piece of work. */
+/** Tokens or bytes per slice of work. */
 const PIECE = 4096;
 
 /** Tokens by their bytes. */
 export interface VocabularyTrie {
-  /** For each node, the byte that leads to it, and how many lead to the node above. */
+  /** For each node, its byte and the depth of its parent. */
   readonly bytes: Uint8Array;
   readonly depths: Uint16Array;
-  /** The node after all that is below. */
+  /** First node after the subtree. */
   readonly ends: Uint32Array;
-  /** The token that ends here; negative: none, or where in `twins` those are that do. */
+  /** Token that ends here; negative: none, or an index into `twins`. */
   readonly tokens: Int32Array;
   readonly twins: readonly (readonly number[])[];
 }
 
-/** What tokens have below the nodes of a trie. */
+/** Summaries of subtrees. */
 export interface Contents {
-  /** For each node, `SET_WORDS` words: a bit for each printed ASCII character, `CONTROLS` and `WIDE`. */
+  /** For each node, `SET_WORDS` words: one bit per printable ASCII character, `CONTROLS` and `WIDE`. */
   readonly sets: Uint32Array;
-  /** How many characters begin there at most. */
+  /** Maximum number of characters that begin in the subtree. */
   readonly lengths: Uint8Array;
 }
 
-/** Words of a set. The first has one bit for all control characters, and one for all beyond ASCII. */
+/** Words per set. The first has one bit for all control characters and one for all non-ASCII characters. */
 export const SET_WORDS = 4;
 export const CONTROLS = 1;
 export const WIDE = 2;
@@ -43,7 +43,7 @@ const FIRST_WIDE = 0x80;
 
 /** No token ends at a node. */
 export const NO_TOKEN_HERE = -1;
-/** Minus this and the place in `twins`. */
+/** Base of negative indexes into `twins`. */
 export const FIRST_TWIN = -2;
 
 /**
@@ -57,7 +57,7 @@ export function* sortByBytes(tokens: Int32Array, pieces: readonly Uint8Array[]):
     const piece = pieces[token] as Uint8Array;
     return (piece[0] as number) * DIGITS + (piece.length > 1 ? piece[1] as number + 1 : 0);
   };
-  // By two bytes first, so that what is sorted at once is small.
+  // Bucket sort by two bytes first, so that each sort is small.
   const starts = new Uint32Array(256 * DIGITS + 1);
   for (const [i, token] of tokens.entries()) {
     if (i % PIECE === PIECE - 1) yield;
@@ -87,7 +87,7 @@ export function* sortByBytes(tokens: Int32Array, pieces: readonly Uint8Array[]):
 }
 
 /**
- * Put sorted tokens into a trie.
+ * Build a trie from sorted tokens.
  *
  * @param sorted By their bytes.
  * @param pieces The bytes of every token.
@@ -114,7 +114,7 @@ export function* trieOf(sorted: Int32Array, pieces: readonly Uint8Array[]): Work
     tokens,
     twins: [] as number[][],
   };
-  /** The nodes that lead to the one before. */
+  /** Path to the previous node. */
   const open: number[] = [];
   let at = 0;
   for (let i = 0; i < sorted.length; i++) {
@@ -134,11 +134,11 @@ export function* trieOf(sorted: Int32Array, pieces: readonly Uint8Array[]): Work
   return trie;
 }
 
-/** What is below each node of a trie. */
+/** Summarise the subtree of each node. */
 export function* contentsOf({ bytes, depths }: VocabularyTrie): Work<Contents> {
   const sets = new Uint32Array(bytes.length * SET_WORDS);
   const lengths = new Uint8Array(bytes.length);
-  /** What is below the nodes above, by how deep they are, as far as it has been seen. */
+  /** Summaries so far of the nodes on the path, by depth. */
   const open = new Uint32Array(SET_WORDS * (2 ** 16 + 1));
   const longest = new Uint16Array(2 ** 16 + 1);
   for (let node = bytes.length - 1; node >= 0; node--) {
@@ -166,7 +166,7 @@ export function* contentsOf({ bytes, depths }: VocabularyTrie): Work<Contents> {
   return { sets, lengths };
 }
 
-/** 1, or 0 for a byte that goes on with a character. */
+/** 1 for the first byte of a character, 0 for a continuation byte. */
 export function startsCharacter(byte: number): number {
   return (byte & 0xc0) === 0x80 ? 0 : 1;
 }
@@ -189,11 +189,11 @@ interface Sorting {
 interface Range {
   readonly start: number;
   readonly end: number;
-  /** All are equal up to this byte. */
+  /** Common prefix length. */
   readonly from: number;
 }
 
-/** Some bytes at a time, and further ones only where all before are equal. */
+/** Radix sort: a few bytes at a time, further ones only for equal prefixes. */
 function sortRange({ tokens, pieces, keys }: Sorting, whole: Range): void {
   const open = [whole];
   for (let range = open.pop(); range !== undefined; range = open.pop()) {
@@ -206,7 +206,7 @@ function sortRange({ tokens, pieces, keys }: Sorting, whole: Range): void {
       const token = tokens[i] as number;
       const piece = pieces[token] as Uint8Array;
       let key = 0;
-      // One that ends comes before all that go on, whatever with.
+      // A piece sorts before its extensions.
       for (let at = from; at < from + SORTED_BYTES; at++) {
         key = key * DIGITS + (at < piece.length ? piece[at] as number + 1 : 0);
       }
@@ -218,7 +218,7 @@ function sortRange({ tokens, pieces, keys }: Sorting, whole: Range): void {
       const key = Math.floor((keys[first] as number) / TOKEN_BITS);
       let last = first + 1;
       while (last < end && Math.floor((keys[last] as number) / TOKEN_BITS) === key) last++;
-      // The last part of the key is zero where the pieces have ended: they are equal.
+      // A key of zero means that the pieces ended: they are equal.
       if (last - first > 1 && key % DIGITS !== 0) open.push({ start: first, end: last, from: from + SORTED_BYTES });
       first = last;
     }
@@ -239,7 +239,7 @@ function insertionSort(tokens: Int32Array, pieces: readonly Uint8Array[], { star
   }
 }
 
-/** Of pieces that are equal up to a place. */
+/** Sort pieces with a common prefix. */
 function compare(a: Uint8Array, b: Uint8Array, from: number): number {
   const length = Math.min(a.length, b.length);
   for (let i = from; i < length; i++) {

@@ -1,15 +1,15 @@
-/** The characters beyond ASCII that the tokens of a vocabulary have. */
+/** The non-ASCII characters that occur in the tokens of a vocabulary. */
 import type { Work } from "../../work/work.ts";
 
 const FIRST_WIDE = 0x80;
-/** Tokens that are read in a piece of work. */
+/** Tokens per slice of work. */
 const PIECE = 256;
 
-/** Says whether it matters for any token that some characters are refused. */
+/** Answers whether rejecting some characters affects any token. */
 export class WideChars {
   /** All of them, in order. */
   readonly #chars: Int32Array;
-  /** What characters may come of the bytes with which tokens end within one: from and to. */
+  /** Ranges of characters that incomplete characters at the end of tokens may become. */
   readonly #cut: readonly (readonly [from: number, to: number])[];
 
   private constructor(chars: Int32Array, cut: readonly (readonly [from: number, to: number])[]) {
@@ -40,7 +40,7 @@ export class WideChars {
     return new WideChars(Int32Array.from(chars).sort(), [...cut.values()]);
   }
 
-  /** Whether a token would no longer be possible without the characters between two, both inclusive. */
+  /** Whether any token needs a character of a range, inclusive. */
   tellsApart(from: number, to: number): boolean {
     let low = 0;
     let high = this.#chars.length;
@@ -54,7 +54,7 @@ export class WideChars {
   }
 }
 
-/** The characters that begin with some bytes. */
+/** The range of characters that begin with some bytes. */
 function rangeOf(bytes: Uint8Array): readonly [from: number, to: number] {
   const [first = 0] = bytes;
   const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
@@ -62,7 +62,7 @@ function rangeOf(bytes: Uint8Array): readonly [from: number, to: number] {
   for (const byte of bytes.subarray(1)) from = from << 6 | byte & 0x3f;
   const lacking = 6 * (length - bytes.length);
   const to = Math.min((from + 1) * 2 ** lacking - 1, 0x10ffff);
-  // What is written with more bytes than it needs is no character, and halves of pairs are none.
+  // Overlong encodings and surrogates are not characters.
   const least = length === 4 ? 0x10000 : length === 3 ? 0x800 : FIRST_WIDE;
   return [Math.max(from * 2 ** lacking, least), to >= 0xd800 && to < 0xe000 ? 0xd7ff : to];
 }
@@ -105,7 +105,7 @@ export function readText(bytes: Uint8Array, each?: (char: number) => void): numb
 
 const ANY_SECOND = [0x80, 0xbf] as const;
 
-/** From what to what the second byte may be: nothing is longer than it has to be, no half of a pair, or too large. */
+/** Range of the second byte: excludes overlong encodings, surrogates and code points beyond Unicode. */
 function secondOf(first: number): readonly [least: number, most: number] {
   switch (first) {
     case 0xe0:

@@ -1,10 +1,11 @@
 /** Messages API requests: their schema, and conversion to the daemon's request. */
 import { z } from "zod";
 import type { ToolChoice } from "@inferd/client";
+import { MAX_TOOLS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import type { GenerationJob } from "../bridge.ts";
-import { jsonObject, readTopP, topP, toSchema, toToolChoice } from "../openai/fields.ts";
+import { jsonObject, readTopP, stopStrings, topP, toSchema, toToolChoice } from "../openai/fields.ts";
 import { message, system, toMessages } from "./conversation.ts";
 
 /** `omitted`: only the signature is sent. */
@@ -21,13 +22,13 @@ export const body = z.strictObject({
   temperature: z.number().min(0).max(1).nullish(),
   top_p: topP,
   top_k: z.int().min(0).nullish(),
-  stop_sequences: z.array(z.string().min(1)).max(16).nullish(),
+  stop_sequences: stopStrings.nullish(),
   tools: z.array(z.object({
     type: z.literal("custom", "is not one that this server runs: tools are run by the client").nullish(),
     name: z.string().min(1),
     description: z.string().nullish(),
     input_schema: jsonObject,
-  })).max(128).nullish(),
+  })).max(MAX_TOOLS).nullish(),
   tool_choice: z.discriminatedUnion("type", [
     z.object({ type: z.literal("auto"), disable_parallel_tool_use: z.boolean().nullish() }),
     z.object({ type: z.literal("any"), disable_parallel_tool_use: z.boolean().nullish() }),

@@ -8,7 +8,7 @@ import type { Bridge, GenerationJob } from "../bridge.ts";
 import type { ServedModel } from "../daemon_link.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
 import { answersTo, resultsOf } from "../openai/answers.ts";
-import { jsonObject, readLimit, readSampling, sampling, tokenLimit, toSchema } from "../openai/fields.ts";
+import { jsonObject, readLimit, readSampling, sampling, tokenLimit, topLogprobs, toSchema } from "../openai/fields.ts";
 import { llamaServerErrorEvent } from "./error.ts";
 import { promptField, readPrompts, textsOf } from "./prompts.ts";
 import { extensions, readExtensions, settingsOf } from "./settings.ts";
@@ -32,7 +32,7 @@ const body = z.strictObject({
     z.record(z.string(), z.number()),
   ])
     .nullish(),
-  n_probs: z.int().min(0).max(20).nullish(),
+  n_probs: topLogprobs,
   stream: z.boolean().nullish(),
   json_schema: jsonObject.nullish(),
   cache_prompt: z.boolean().nullish(),

@@ -1,12 +1,13 @@
 /** llama-server's `/embedding` and `/embeddings`: a list of vectors per text, where OpenAI has one object for all. */
 import type { Context } from "hono";
 import { z } from "zod";
+import { MAX_EMBED_INPUTS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 
 const text = z.string().min(1, "must not be empty");
-const texts = z.union([text, z.array(text).min(1).max(2048)]);
+const texts = z.union([text, z.array(text).min(1).max(MAX_EMBED_INPUTS)]);
 
 const body = z.strictObject({
   model: z.string().min(1).nullish(),

@@ -1,6 +1,7 @@
 /** llama-server's generation fields beyond OpenAI's, taken by all of its generation endpoints, and their defaults. */
 import { z } from "zod";
 import type { GenerateV2Fields } from "@inferd/client";
+import { DEFAULT_TEMPERATURE, DEFAULT_TOP_K, DEFAULT_TOP_P, PENALTY_TOKENS } from "@inferd/client/protocol";
 
 /** The only value of each option that the daemon does not have: the one that turns it off. */
 const OFF = {
@@ -13,7 +14,7 @@ const OFF = {
   mirostat: 0,
   n_indent: 0,
   post_sampling_probs: false,
-  repeat_last_n: 64,
+  repeat_last_n: PENALTY_TOKENS,
   return_progress: false,
   t_max_predict_ms: 0,
   timings_per_token: false,
@@ -61,9 +62,9 @@ export const extensions = {
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   // llama-server's number for a random seed.
   seed: 2 ** 32 - 1,
-  temperature: 1,
-  top_k: 64,
-  top_p: 0.95,
+  temperature: DEFAULT_TEMPERATURE,
+  top_k: DEFAULT_TOP_K,
+  top_p: DEFAULT_TOP_P,
   min_p: 0,
   repeat_penalty: 1,
   presence_penalty: 0,

@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Block, GenerationV2Event, Message } from "@inferd/client";
+import { MAX_TOOLS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
@@ -40,7 +41,7 @@ const message = z.object({
 const body = z.looseObject({
   model: z.string().min(1),
   messages: z.array(message).nullish(),
-  tools: z.array(z.object({ type: z.literal("function").nullish(), function: functionTool })).max(128).nullish(),
+  tools: z.array(z.object({ type: z.literal("function").nullish(), function: functionTool })).max(MAX_TOOLS).nullish(),
   format,
   options,
   think,

@@ -1,6 +1,7 @@
 /** Ollama's embeddings: `/api/embed`, and the older `/api/embeddings`. */
 import type { Context } from "hono";
 import { z } from "zod";
+import { MAX_EMBED_INPUTS } from "@inferd/client/protocol";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 import { Durations, keepAlive, namedModel } from "./options.ts";
@@ -10,7 +11,7 @@ const anyOptions = z.record(z.string(), z.unknown()).nullish();
 
 const body = z.looseObject({
   model: z.string().min(1),
-  input: z.union([z.string(), z.array(z.string().min(1)).max(2048)]).default(""),
+  input: z.union([z.string(), z.array(z.string().min(1)).max(MAX_EMBED_INPUTS)]).default(""),
   dimensions: z.int().min(1).nullish(),
   truncate: z.boolean().nullish(),
   options: anyOptions,

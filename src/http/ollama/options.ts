@@ -2,9 +2,10 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { GenerateV2Fields, GenerationTimings, GenerationV2Result, SamplingOptions, Usage } from "@inferd/client";
+import { MAX_STOP_STRINGS, PENALTY_TOKENS } from "@inferd/client/protocol";
 import { ApiError, invalid, unsupported } from "../api_error.ts";
 import type { DaemonLink, ModelService, ServedModel } from "../daemon_link.ts";
-import { readSeed, readTopP, seed, topP } from "../openai/fields.ts";
+import { penalties, readSeed, readTopP, seed, topLogprobs, topP } from "../openai/fields.ts";
 
 /** Ollama truncates numbers where it expects integers. */
 const int = z.number().transform(Math.trunc);
@@ -26,17 +27,13 @@ const knownOptions = z.looseObject({
   ...LOADING,
   num_ctx: int.pipe(z.int().min(1)).nullish(),
   num_predict: int.nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
+  ...penalties,
   top_p: topP,
   top_k: int.nullish(),
   seed,
-  stop: z.array(z.string()).max(16).nullish(),
-  min_p: z.number().min(0).max(1).nullish(),
+  stop: z.array(z.string()).max(MAX_STOP_STRINGS).nullish(),
   typical_p: z.literal(1, "must be 1: this sampler is not supported").nullish(),
   repeat_last_n: int.nullish(),
-  repeat_penalty: z.number().gt(0).max(2).nullish(),
-  presence_penalty: z.number().min(-2).max(2).nullish(),
-  frequency_penalty: z.number().min(-2).max(2).nullish(),
 });
 
 /** `options`. Unknown ones are ignored, as Ollama does, see {@linkcode warnOfIgnored}. */
@@ -51,7 +48,7 @@ export const think = z.union([z.boolean(), z.enum(["low", "medium", "high", "max
 /** Logprobs, and the policy for a full context, where nothing is ever truncated. */
 export const generationFields = {
   logprobs: z.boolean().nullish(),
-  top_logprobs: z.int().min(0).max(20).nullish(),
+  top_logprobs: topLogprobs,
   truncate: z.boolean().nullish(),
   shift: z.boolean().nullish(),
   _debug_render_only: z.literal(false, "must be false: /apply-template renders a prompt").nullish(),
@@ -96,8 +93,8 @@ function readPenalties(
   // No tokens are considered, whatever the backend's configuration says.
   if (window === 0) return { repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 };
   const isNeutral = (repeat_penalty ?? 1) === 1 && !presence_penalty && !frequency_penalty;
-  if (window !== null && window !== undefined && window !== 64 && !isNeutral) {
-    throw unsupported("options.repeat_last_n", "penalties consider the last 64 tokens, or none with 0");
+  if (window !== null && window !== undefined && window !== PENALTY_TOKENS && !isNeutral) {
+    throw unsupported("options.repeat_last_n", `penalties consider the last ${PENALTY_TOKENS} tokens, or none with 0`);
   }
   return penalties;
 }

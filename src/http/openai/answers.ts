@@ -3,7 +3,6 @@ import type { GenerationV2Event, GenerationV2Result } from "@inferd/client";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { merged } from "../event_stream.ts";
 import config from "../../../deno.json" with { type: "json" };
-import { usageDetails } from "./usage.ts";
 
 export const MAX_CHOICES = 16;
 
@@ -95,27 +94,22 @@ export function finishReason({ stopReason }: GenerationV2Result): string {
   return FINISH_REASONS[stopReason] ?? "stop";
 }
 
-/** Usage of all choices of one prompt; the prompt counts once. */
-export function usageOf(results: readonly GenerationV2Result[]): Record<string, unknown> {
-  return totalUsage([results]);
-}
-
-export function totalUsage(prompts: readonly (readonly GenerationV2Result[])[]): Record<string, unknown> {
-  let [prompt, completion, cachedTokens, reasoningTokens] = [0, 0, 0, 0];
-  for (const results of prompts) {
-    const [first] = results;
-    prompt += first?.usage.promptTokens ?? 0;
-    cachedTokens += first === undefined ? 0 : usageDetails(first.usage).cached;
-    for (const { usage } of results) {
-      completion += usage.completionTokens;
-      reasoningTokens += usageDetails(usage).reasoning;
-    }
-  }
+/**
+ * Usage of an answer.
+ *
+ * @param prompts The choices of each prompt; a prompt counts once.
+ */
+export function usageOf(...prompts: readonly (readonly GenerationV2Result[])[]): Record<string, unknown> {
+  const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+  const firsts = prompts.flatMap(([first]) => first?.usage ?? []);
+  const prompt = sum(firsts.map(({ promptTokens }) => promptTokens));
+  const completion = sum(prompts.flat().map(({ usage }) => usage.completionTokens));
   return {
     prompt_tokens: prompt,
     completion_tokens: completion,
     total_tokens: prompt + completion,
-    prompt_tokens_details: { cached_tokens: cachedTokens },
-    completion_tokens_details: { reasoning_tokens: reasoningTokens },
+    prompt_tokens_details: { cached_tokens: sum(firsts.map(({ cachedTokens = 0 }) => cachedTokens)) },
+    // Not counted separately.
+    completion_tokens_details: { reasoning_tokens: 0 },
   };
 }

@@ -1,7 +1,8 @@
 /** OpenAI's Chat Completions: `/v1/chat/completions`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { GenerateV2Fields, GenerationV2Result, Tool, ToolChoice } from "@inferd/client";
+import type { GenerateV2Fields, GenerationV2Result } from "@inferd/client";
+import { MAX_TOOLS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { MediaCollector } from "../attachments.ts";
 import { readBody } from "../body.ts";
@@ -13,11 +14,12 @@ import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, usage
 import { chunks } from "./chat_chunks.ts";
 import { openAiErrorEvent } from "./error.ts";
 import {
-  allowedTools,
+  answerSchema,
   bookkeeping,
   checkStreamOptions,
   functionTool,
   jsonObject,
+  offered,
   readLimit,
   readSampling,
   reasoningEffort,
@@ -26,9 +28,9 @@ import {
   streamOptions,
   thinks,
   tokenLimit,
+  topLogprobs,
   toSchema,
   toTool,
-  toToolChoice,
 } from "./fields.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { message, toMessages } from "./messages.ts";
@@ -54,7 +56,7 @@ export const body = z.strictObject({
   max_tokens: tokenLimit,
   max_completion_tokens: z.int().min(1).nullish(),
   n: z.int().min(1).max(MAX_CHOICES).nullish(),
-  tools: z.array(z.object({ type: z.literal("function"), function: functionTool })).max(128).nullish(),
+  tools: z.array(z.object({ type: z.literal("function"), function: functionTool })).max(MAX_TOOLS).nullish(),
   tool_choice: z.union([
     z.enum(["auto", "none", "required"]),
     z.object({ type: z.literal("function"), function: toolName }),
@@ -73,12 +75,7 @@ export const body = z.strictObject({
     z.strictObject({ type: z.literal("json_object"), schema: jsonObject.nullish() }),
     z.strictObject({
       type: z.literal("json_schema"),
-      json_schema: z.strictObject({
-        name: z.string().nullish(),
-        description: z.string().nullish(),
-        schema: jsonObject,
-        strict: z.boolean().nullish(),
-      }),
+      json_schema: z.strictObject(answerSchema),
     }),
   ]).nullish(),
   // Extensions of llama-server.
@@ -92,7 +89,7 @@ export const body = z.strictObject({
   reasoning_effort: reasoningEffort.nullish(),
   modalities: z.array(z.literal("text", 'must be "text": there is no other output')).nullish(),
   logprobs: z.boolean().nullish(),
-  top_logprobs: z.int().min(0).max(20).nullish(),
+  top_logprobs: topLogprobs,
   verbosity: z.literal("medium", 'must be "medium": models here have no such setting').nullish(),
   audio: z.unknown().optional(),
   function_call: z.unknown().optional(),
@@ -135,14 +132,12 @@ export function toRequest(asked: Body): GenerationJob["request"] {
   checkFields(asked);
   const media = new MediaCollector();
   const messages = toMessages(asked.messages, media);
-  const { tools, choice } = toolsOf(asked);
   return {
     ...readSampling(asked),
     ...readLimit(asked.max_completion_tokens, asked.max_tokens, asked.n_predict),
     messages,
     attachments: media.attachments,
-    tools: tools.length === 0 ? undefined : tools,
-    toolChoice: choice,
+    ...toolsOf(asked),
     ...readFormat(asked),
     ...readExtensions(asked),
     ...(asked.logprobs ? { logprobs: asked.top_logprobs ?? 0 } : {}),
@@ -151,17 +146,13 @@ export function toRequest(asked: Body): GenerationJob["request"] {
   };
 }
 
-/** The allowed tools, and whether a call is required. */
-function toolsOf({ tools: given, tool_choice: choice }: Body): {
-  readonly tools: readonly Tool[];
-  readonly choice: ToolChoice | undefined;
-} {
-  const all = (given ?? []).map((tool) => toTool(tool.function));
-  if (typeof choice !== "object" || choice === null) return { tools: all, choice: toToolChoice(choice, all) };
-  if (choice.type === "function") return { tools: all, choice: toToolChoice(choice.function, all) };
+function toolsOf({ tools, tool_choice: choice }: Body): ReturnType<typeof offered> {
+  const all = (tools ?? []).map((tool) => toTool(tool.function));
+  if (typeof choice !== "object" || choice === null) return offered(all, choice);
+  if (choice.type === "function") return offered(all, choice.function);
   const { mode, tools: allowed } = choice.allowed_tools;
-  const tools = allowedTools(all, allowed.map((tool) => tool.function.name), "tool_choice.allowed_tools.tools");
-  return { tools, choice: toToolChoice(mode, tools) };
+  const names = allowed.map((tool) => tool.function.name);
+  return offered(all, mode, { names, param: "tool_choice.allowed_tools.tools" });
 }
 
 function readFormat(

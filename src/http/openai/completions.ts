@@ -6,7 +6,7 @@ import { invalid, unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge, GenerationJob } from "../bridge.ts";
 import { serverSentEvent, streamedEvents } from "../event_stream.ts";
-import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, totalUsage } from "./answers.ts";
+import { answersTo, choices, finishReason, headOf, MAX_CHOICES, resultsOf, usageOf } from "./answers.ts";
 import { MAX_PROMPTS, promptField, type RawPrompt, readPrompts, textsOf } from "../llama_server/prompts.ts";
 import { extensions, readExtensions } from "../llama_server/settings.ts";
 import { onlyTimings, timingsOf } from "../llama_server/timings.ts";
@@ -66,7 +66,7 @@ export async function completions(context: Context, bridge: Bridge): Promise<Res
       logprobs: completionLogprobs(result.logprobs, (echoes[Math.floor(index / count)] ?? "").length),
       finish_reason: finishReason(result),
     })),
-    usage: totalUsage(prompts.map((_, index) => results.slice(index * count, (index + 1) * count))),
+    usage: usageOf(...prompts.map((_, index) => results.slice(index * count, (index + 1) * count))),
     ...onlyTimings(results),
   });
 }
@@ -141,7 +141,7 @@ async function* chunks(
     yield chunk(index, "", { done: event });
   }
   if (withUsage) {
-    yield serverSentEvent({ ...head, choices: [], usage: totalUsage(results), ...onlyTimings(results.flat()) });
+    yield serverSentEvent({ ...head, choices: [], usage: usageOf(...results), ...onlyTimings(results.flat()) });
   }
   yield "data: [DONE]\n\n";
 }

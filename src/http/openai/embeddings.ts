@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { Buffer } from "node:buffer";
+import { MAX_EMBED_INPUTS } from "@inferd/client/protocol";
 import { unsupported } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
@@ -10,7 +11,7 @@ const body = z.strictObject({
   model: z.string().min(1).nullish(),
   input: z.union([
     z.string().min(1, "must not be empty"),
-    z.array(z.union([z.string().min(1, "must not be empty"), z.int(), z.array(z.int())])).min(1).max(2048),
+    z.array(z.union([z.string().min(1, "must not be empty"), z.int(), z.array(z.int())])).min(1).max(MAX_EMBED_INPUTS),
   ]),
   encoding_format: z.enum(["float", "base64"]).nullish(),
   dimensions: z.int().min(1).nullish(),

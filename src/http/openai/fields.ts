@@ -1,6 +1,7 @@
 /** Fields shared by several of OpenAI's requests, and which of their values are not supported. */
 import { z } from "zod";
 import type { JsonSchema, SamplingOptions, Tool, ToolChoice } from "@inferd/client";
+import { MAX_LOGPROBS, MAX_STOP_STRINGS, SAMPLING_LIMITS } from "@inferd/client/protocol";
 import { invalid, unsupported } from "../api_error.ts";
 import { isTooDeep, MAX_NESTING } from "../nesting.ts";
 
@@ -45,6 +46,12 @@ export function readLimit(...limits: readonly z.output<typeof tokenLimit>[]): { 
   return most === -1 ? {} : { maxTokens: most };
 }
 
+/** A sampling field with the daemon's limits. */
+function limited(name: keyof typeof SAMPLING_LIMITS): z.ZodNumber {
+  const { min, max = Infinity, aboveMin } = SAMPLING_LIMITS[name];
+  return (aboveMin ? z.number().gt(min) : z.number().min(min)).max(max);
+}
+
 /** Both ends are allowed; 0 keeps only the most likely token. */
 export const topP = z.number().min(0).max(1).nullish();
 
@@ -67,20 +74,33 @@ export function readSeed(value: z.output<typeof seed>): number | undefined {
   return Math.abs(value) < SEEDS ? value : value % SEEDS;
 }
 
+/** Sampling parameters that have the same limits in all of these APIs. */
+export const penalties = {
+  temperature: limited("temperature").nullish(),
+  min_p: limited("min_p").nullish(),
+  presence_penalty: limited("presence_penalty").nullish(),
+  frequency_penalty: limited("frequency_penalty").nullish(),
+  repeat_penalty: limited("repeat_penalty").nullish(),
+};
+
+export const stopStrings = z.array(z.string().min(1)).max(MAX_STOP_STRINGS);
+
+/** Number of top alternatives per token. */
+export const topLogprobs = z.int().min(0).max(MAX_LOGPROBS).nullish();
+
 /** Sampling parameters and stop conditions: OpenAI's fields, and extensions of local servers. */
 export const sampling = {
-  temperature: z.number().min(0).max(2).nullish(),
+  ...penalties,
   top_p: topP,
   // 0, and -1 as in vLLM and llama-server, keep all tokens.
   top_k: z.int().min(-1).nullish(),
-  min_p: z.number().min(0).max(1).nullish(),
-  presence_penalty: z.number().min(-2).max(2).nullish(),
-  frequency_penalty: z.number().min(-2).max(2).nullish(),
-  repeat_penalty: z.number().gt(0).max(2).nullish(),
-  logit_bias: z.record(z.string().regex(/^\d+$/, "must be the number of a token"), z.number().min(-100).max(100))
+  logit_bias: z.record(
+    z.string().regex(/^\d+$/, "must be the number of a token"),
+    limited("logit_bias"),
+  )
     .nullish(),
   seed,
-  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]).nullish(),
+  stop: z.union([z.string().min(1), stopStrings]).nullish(),
 };
 
 export function readSampling(
@@ -126,6 +146,14 @@ export const functionTool = z.object({
   strict: z.boolean().nullish(),
 });
 
+/** A JSON Schema that the answer follows; its name and description do not matter here. */
+export const answerSchema = {
+  name: z.string().nullish(),
+  description: z.string().nullish(),
+  schema: jsonObject,
+  strict: z.boolean().nullish(),
+};
+
 /** Convert a function tool. Arguments always follow the schema, whether or not `strict` is set. */
 export function toTool({ name, description, parameters }: z.output<typeof functionTool>): Tool {
   return { name, description: description ?? "", inputSchema: toSchema(parameters ?? { type: "object" }) };
@@ -155,14 +183,24 @@ export function toToolChoice(
   return choice;
 }
 
-/** @throws {ApiError} If a name matches no tool. */
-export function allowedTools(all: readonly Tool[], allowed: readonly string[], param: string): Tool[] {
-  for (const name of allowed) {
+/**
+ * The tools of a request, and whether it requires a call.
+ *
+ * @param allowed Restricts the tools; absent: all are allowed.
+ * @throws {ApiError} If a name matches no tool.
+ */
+export function offered(
+  all: readonly Tool[],
+  choice: Parameters<typeof toToolChoice>[0],
+  allowed?: { readonly names: readonly string[]; readonly param: string },
+): { readonly tools: readonly Tool[] | undefined; readonly toolChoice: ToolChoice | undefined } {
+  for (const name of allowed?.names ?? []) {
     if (!all.some((tool) => tool.name === name)) {
-      throw invalid(param, `names ${JSON.stringify(name)}, which is not one of "tools"`);
+      throw invalid(allowed?.param ?? "", `names ${JSON.stringify(name)}, which is not one of "tools"`);
     }
   }
-  return all.filter(({ name }) => allowed.includes(name));
+  const tools = allowed === undefined ? all : all.filter(({ name }) => allowed.names.includes(name));
+  return { tools: tools.length === 0 ? undefined : tools, toolChoice: toToolChoice(choice, tools) };
 }
 
 /** Parse the arguments of an earlier call, a JSON string in OpenAI's API. */

@@ -5,20 +5,20 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { RerankResult } from "@inferd/client";
+import { MAX_RERANK_DOCUMENTS } from "@inferd/client/protocol";
 import { invalid } from "../api_error.ts";
 import { readBody } from "../body.ts";
 import type { Bridge } from "../bridge.ts";
 
-const MAX_DOCUMENTS = 256;
 const text = z.string().min(1, "must not be empty");
 
 const body = z.strictObject({
   model: z.string().min(1).nullish(),
   query: text,
   top_n: z.int().min(1).nullish(),
-  documents: z.array(z.union([text, z.object({ text })])).min(1).max(MAX_DOCUMENTS).nullish(),
+  documents: z.array(z.union([text, z.object({ text })])).min(1).max(MAX_RERANK_DOCUMENTS).nullish(),
   return_documents: z.boolean().nullish(),
-  texts: z.array(text).min(1).max(MAX_DOCUMENTS).nullish(),
+  texts: z.array(text).min(1).max(MAX_RERANK_DOCUMENTS).nullish(),
   raw_scores: z.boolean().nullish(),
   return_text: z.boolean().nullish(),
   truncate: z.literal(false, "must be false: a text that is too long is refused").nullish(),

@@ -88,11 +88,11 @@ Deno.test("parseFlags refuses a value when the flag takes none", () => {
 Deno.test("numberFlag refuses what is no number in the range", () => {
   for (const text of ["nan", "3", "-1", "0x1", "1e0", " 1", "1."]) {
     const flags = parseFlags([`--t=${text}`], NO_ENV, { settings: [], strings: ["t"] });
-    const error = assertThrows(() => numberFlag(flags, "t", { least: 0, most: 2, whole: false }), UsageError);
+    const error = assertThrows(() => numberFlag(flags, "t", { min: 0, max: 2 }), UsageError);
     assertEquals(error.message, `--t must be a number from 0 to 2, got "${text}"`);
   }
   const flags = parseFlags(["--t", "1.5"], NO_ENV, { settings: [], strings: ["t"] });
-  assertEquals(numberFlag(flags, "t", { least: 0, most: 2, whole: false }), 1.5);
+  assertEquals(numberFlag(flags, "t", { min: 0, max: 2 }), 1.5);
 });
 
 Deno.test("resolveOptions puts everything in the runtime directory when nothing is given", () => {

@@ -222,6 +222,7 @@ Deno.test("a surface's row makes the settings of its socket and of its TCP port"
   const score = {
     title: "scores",
     service: "score",
+    serves: (): boolean => true,
     socket: "infer.score",
     flag: "score-addr",
     variable: "INFERD_SCORE_ADDR",

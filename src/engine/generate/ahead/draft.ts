@@ -1,50 +1,50 @@
 /**
- * A second, smaller model with the same vocabulary that says what may come next in answers. Whether it is right, the
- * model says. What the draft has in memory is compared with what each answer came to before it is used: so rejected
- * guesses, slots that moved and slots that were emptied need no word. Sees the native library only as a `Decoder`.
+ * A draft model: a smaller model with the same vocabulary that proposes tokens for the target model to verify. Its KV
+ * cache is compared with each answer's tokens before use, so rejected drafts and moved or cleared slots need no
+ * notification. Sees the native library only as a `Decoder`.
  */
 import type { Decoder } from "../../native/context.ts";
 import { PromptPace } from "../prompt_pace.ts";
 import { commonPrefix } from "../slots.ts";
 import { MOST_STREAMS } from "./speculation.ts";
 
-/** How long one portion of what the draft has not read yet may take: every stream waits for it. */
+/** Time limit of a prefill chunk of the draft model: every stream waits for it. */
 const CATCH_UP_MS = 100;
 /** Fewer tokens than this are decoded together with the first guess. */
 const NEARLY_READ = 16;
-/** A further token is guessed where the draft gives the last one at least this probability. */
+/** Drafting continues while the last token has at least this probability. */
 const SURE = 0.5;
-/** Logits further below the best one add next to nothing to the sum of probabilities. */
+/** Logits further below the best one are negligible in the softmax. */
 const NEGLIGIBLE = 10;
 
 export interface DraftOptions {
   /** Has a sequence for each of {@linkcode MOST_STREAMS} answers. */
   readonly decoder: Decoder;
-  /** Tokens of the longest text that it can read. */
+  /** Its context size in tokens. */
   readonly contextTokens: number;
-  /** Tokens that both models know: the one vocabulary may be filled up further than the other. */
+  /** Tokens common to both models; the vocabularies may be padded differently. */
   readonly vocabulary: number;
-  /** Told once when it cannot go on; nothing is guessed from then on. */
+  /** Called once if it fails; no drafts after that. */
   readonly onFailure?: (reason: string) => void;
   readonly now?: () => number;
 }
 
-/** An answer that goes on. */
+/** An answer to draft for. */
 export interface Asked {
-  /** The same object for the same answer's memory. */
+  /** Identity of its slot. */
   readonly slot: object;
-  /** What came before. */
+  /** Previous tokens. */
   readonly tokens: readonly number[];
-  /** What comes next for certain; not empty. */
+  /** Already chosen next tokens; not empty. */
   readonly chosen: readonly number[];
-  /** Guesses that are of use. */
+  /** Maximum draft length. */
   readonly most: number;
 }
 
 export interface Proposal {
-  /** For each of those that asked, in order; none where the draft has not read so far yet. */
+  /** A draft for each answer, in order; empty while the draft model is still prefilling. */
   readonly guesses: readonly (readonly number[])[];
-  /** How long guessing took; reading what came before does not count. */
+  /** Duration of drafting, without prefill. */
   readonly ms: number;
 }
 
@@ -54,7 +54,7 @@ interface Sequence {
   slot: object | undefined;
 }
 
-/** One that asks, and the sequence it got. */
+/** An answer and its assigned sequence. */
 interface Reading {
   readonly sequence: Sequence;
   readonly wanted: readonly number[];
@@ -82,7 +82,7 @@ export class Draft {
   }
 
   /**
-   * Guess what comes next. Where the draft has much to read first, only a portion of that is done.
+   * Draft the next tokens. If much must be prefilled first, only a chunk of that is done.
    *
    * @param asked At most {@linkcode MOST_STREAMS}.
    */
@@ -103,7 +103,7 @@ export class Draft {
     return { guesses: asked.map((_, at) => readings[at]?.guess ?? []), ms };
   }
 
-  /** What is to be read for each; `undefined`: it is too long, or has tokens that the draft does not know. */
+  /** Tokens to prefill for each; `undefined`: too long, or with tokens unknown to the draft model. */
   #readings(asked: readonly Asked[]): (Reading | undefined)[] {
     const readings: (Reading | undefined)[] = [];
     const taken = new Set<Sequence>();
@@ -118,7 +118,7 @@ export class Draft {
       taken.add(sequence);
       if (own === undefined) this.#decoder.beginRequest();
       sequence.slot = slot;
-      // At least one token is decoded: what follows it is asked for.
+      // At least one token is decoded, for its logits.
       const shared = Math.min(commonPrefix(sequence.tokens, wanted), wanted.length - 1);
       this.#truncate(sequence, shared);
       const room = Math.min(most, this.#contextTokens - wanted.length);
@@ -128,7 +128,7 @@ export class Draft {
     return readings;
   }
 
-  /** Of those that nobody else needs, the one that holds most of it. */
+  /** The unassigned sequence with the longest common prefix. */
   #toTake(free: readonly Sequence[], wanted: readonly number[]): Sequence {
     const [first, ...others] = free.map((sequence) => ({ sequence, shared: commonPrefix(sequence.tokens, wanted) }));
     if (first === undefined) throw new RangeError("More answers ask the draft than it has sequences");
@@ -141,9 +141,9 @@ export class Draft {
   }
 
   /**
-   * Read a portion of what came before.
+   * Prefill a chunk of the previous tokens.
    *
-   * @returns Whether there is nothing left of it.
+   * @returns Whether prefill is complete.
    */
   #catchUp(readings: readonly (Reading | undefined)[]): boolean {
     let room = this.#pace.tokensWithin(CATCH_UP_MS);
@@ -189,7 +189,7 @@ export class Draft {
   }
 
   /**
-   * Decode what was put.
+   * Decode the batch.
    *
    * @returns Whether that was done; otherwise the draft's memory is empty.
    */

@@ -1,27 +1,27 @@
 /**
- * Who guesses what comes next in the answers of a step, and how much: what came after the same tokens before, else the
- * draft model, as long as that pays. Knows nothing of batches.
+ * Chooses the source and length of drafts for a step: prompt lookup first, otherwise the draft model while it pays.
+ * Knows nothing of batches.
  */
 import type { Running } from "../running.ts";
 import type { Slot } from "../slots.ts";
 import type { Draft } from "./draft.ts";
 import { MOST_STREAMS, Speculation, StepTimes } from "./speculation.ts";
 
-/** After so many steps with the draft there is one without, to know how long those take. */
+/** After this many steps with the draft model, one without it is measured. */
 const DRAFTED_STEPS = 64;
 
 export interface Guess {
   readonly tokens: readonly number[];
-  /** Learns how much of it came true. */
+  /** Called with the number of accepted tokens. */
   readonly source?: Speculation;
-  /** How long guessing took. */
+  /** Duration of drafting. */
   readonly ms: number;
 }
 
 export const NO_GUESS: Guess = { tokens: [], ms: 0 };
 
 export interface GuessesOptions {
-  /** Rows of logits that there are for guesses; 0: nothing is guessed. */
+  /** Rows of logits available for drafted tokens; 0: no speculation. */
   readonly rows: number;
   readonly draft?: Draft;
 }
@@ -30,7 +30,7 @@ export class Guesses {
   readonly #rows: number;
   readonly #draft: Draft | undefined;
   readonly #times = new StepTimes();
-  /** One for all answers: what the draft is worth, the two models decide. */
+  /** One for all answers: the acceptance rate depends on the two models. */
   readonly #drafting = new Speculation();
   #draftedSteps = 0;
 
@@ -49,7 +49,7 @@ export class Guesses {
     return this.#times.stepsIn(streams, ms);
   }
 
-  /** What may come next; asked once for each step. */
+  /** Drafts for a step; called once per step. */
   of(going: readonly Slot<Running>[]): readonly Guess[] {
     if (this.#rows === 0 || going.length === 0 || going.length > MOST_STREAMS) return going.map(() => NO_GUESS);
     const most = Math.floor(this.#rows / going.length);
@@ -70,7 +70,7 @@ export class Guesses {
     slots: readonly Slot<Running>[],
     { streams, most }: { readonly streams: number; readonly most: number },
   ): readonly Guess[] {
-    // Whether it pays can only be told beside steps without it.
+    // Whether it pays can only be measured against steps without it.
     if (!this.#times.knows(streams) || this.#draftedSteps >= DRAFTED_STEPS) {
       this.#draftedSteps = 0;
       return [];

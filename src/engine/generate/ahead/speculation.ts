@@ -4,18 +4,18 @@
  */
 
 /**
- * CPU code multiplies so many rows at once, the rest of a batch one by one: of 203 M weights a batch of 3 tokens takes 2.2
- * times as long as one, of 4 tokens 2.1, of 5 2.8, of 8 3.3, of 9 3.9, of 16 5.3. So a token and its guesses are whole
- * tiles.
+ * CPU kernels multiply this many rows at once, and the rest of a batch one by one: with 203 M weights a batch of 3
+ * tokens takes 2.2 times as long as one, of 4 tokens 2.1, of 5 2.8, of 8 3.3, of 9 3.9, of 16 5.3. So a token and its
+ * draft fill whole tiles.
  */
 const TILE = 4;
-/** Tokens that are guessed in a step at most, over all answers. */
+/** Maximum drafted tokens of a step, over all answers. */
 export const MOST_GUESSED = 4 * TILE - 1;
-/** With more answers at a time a step has work enough. */
+/** With more concurrent answers, batches are large enough without drafts. */
 export const MOST_STREAMS = 2;
-/** Tokens of the first guess, and of one after a rest. */
+/** Initial draft length, also after a back-off. */
 const TRIED = TILE - 1;
-/** A step with guesses has to bring so many times what one without would in its time. */
+/** Required gain in tokens per second over steps without drafts. */
 const WORTH = 1.05;
 /** Steps without drafts after they did not pay: initially, and after a success. Doubles each time. */
 const FIRST_REST = 8;
@@ -35,7 +35,7 @@ export class StepTimes {
     this.#ms.set(streams, before + (ms - before) * NEWEST);
   }
 
-  /** Whether it is known how long a step with so many answers takes. */
+  /** Whether the duration of a step with this many answers is known. */
   knows(streams: number): boolean {
     return this.#ms.has(streams);
   }

@@ -2,10 +2,8 @@
  * Logit bias, then presence and frequency penalties, in the order of llama.cpp's samplers. Modifies the row in place
  * and restores it afterwards: copying a large vocabulary would cost more than all of this.
  */
+import { PENALTY_TOKENS } from "@inferd/client/protocol";
 import type { Sampling } from "../../../inference/request.ts";
-
-/** Penalty window including the prompt; llama.cpp's default. */
-export const PENALTY_LAST_TOKENS = 64;
 
 export class Adjustments {
   readonly #bias: Sampling["logitBias"];
@@ -25,7 +23,7 @@ export class Adjustments {
     this.#frequency = sampling.frequencyPenalty ?? 0;
     this.#repeat = sampling.repeatPenalty ?? 1;
     if (!this.#penalises) return;
-    for (let at = Math.max(0, prompt.length - PENALTY_LAST_TOKENS); at < prompt.length; at++) {
+    for (let at = Math.max(0, prompt.length - PENALTY_TOKENS); at < prompt.length; at++) {
       this.accept(prompt[at] as number);
     }
   }
@@ -48,7 +46,7 @@ export class Adjustments {
   accept(token: number): void {
     if (!this.#penalises) return;
     this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
-    if (this.#last.length < PENALTY_LAST_TOKENS) {
+    if (this.#last.length < PENALTY_TOKENS) {
       this.#last.push(token);
       return;
     }
@@ -57,7 +55,7 @@ export class Adjustments {
     if (count === 1) this.#counts.delete(forgotten);
     else this.#counts.set(forgotten, count - 1);
     this.#last[this.#oldest] = token;
-    this.#oldest = (this.#oldest + 1) % PENALTY_LAST_TOKENS;
+    this.#oldest = (this.#oldest + 1) % PENALTY_TOKENS;
   }
 
   apply(logits: Float32Array): void {

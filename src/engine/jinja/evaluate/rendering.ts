@@ -1,4 +1,4 @@
-/** One rendering of a template: where it is, what names mean, and how much it has done. */
+/** One rendering of a template: its position, the values of names, and its work limits. */
 import type { Work } from "../../../work/work.ts";
 import { Problem } from "../values/error.ts";
 import { attributeOf, itemOf } from "../library/attributes.ts";
@@ -26,13 +26,13 @@ import {
  * conversation of 50 turns takes some thousands.
  */
 const MAX_STEPS = 2_000_000;
-/** What is done in a piece of work: some tenths of a millisecond. */
+/** Steps per time slice: some tenths of a millisecond. */
 const PIECE_STEPS = 200;
-/** Macros and recursive loops within each other. */
+/** Maximum nesting of macros and recursive loops. */
 const MAX_CALLS = 200;
 
 export class Rendering implements Run {
-  /** Line of the operation that runs. */
+  /** Line of the running operation. */
   line = 1;
   #steps = 0;
   #pieceEnd = PIECE_STEPS;
@@ -40,7 +40,7 @@ export class Rendering implements Run {
 
   constructor(readonly now: () => Date, readonly variables: ReadonlyMap<string, Value>) {}
 
-  /** What a name means that the template has not set. */
+  /** The value of a name that the template has not set. */
   global(name: string): Value {
     const variable = this.variables.get(name);
     return variable === undefined ? orElse(GLOBALS.get(name), () => new Undefined(name)) : variable;
@@ -51,7 +51,7 @@ export class Rendering implements Run {
     if (this.#steps > MAX_STEPS) throw new Problem(`The template takes more than ${MAX_STEPS} steps`);
   }
 
-  /** Whether a piece of work has been done. The next begins then. */
+  /** Whether a time slice is used up; starts the next one. */
   get pieceDone(): boolean {
     if (this.#steps < this.#pieceEnd) return false;
     this.#pieceEnd = this.#steps + PIECE_STEPS;
@@ -118,7 +118,7 @@ export class Rendering implements Run {
   }
 }
 
-/** Names and their values; what is not set here is looked up around it. */
+/** Names and their values; other names are looked up in the enclosing scope. */
 export class Scope {
   // Few names are set in a scope, and many scopes are made: lists are faster than a map.
   readonly #names: string[] = [];
@@ -150,6 +150,6 @@ export type Outcome = "done" | "break" | "continue";
 
 export interface Execute {
   (scope: Scope, out: TextBuilder): Outcome;
-  /** The same as work in pieces; only where there is a loop in it that is no macro's. */
+  /** The same in time slices; only if it contains a loop outside macros. */
   readonly pieces?: (scope: Scope, out: TextBuilder) => Work<Outcome>;
 }

@@ -1,4 +1,4 @@
-/** Turns statements into functions that run them, with Jinja's rules of which names are seen where. */
+/** Compiles statements into functions, with Jinja's scoping rules. */
 import type { Work } from "../../../work/work.ts";
 import { Problem } from "../values/error.ts";
 import { Namespace } from "../library/globals.ts";
@@ -13,10 +13,10 @@ import type { Evaluate, Execute, Outcome, Scope } from "./rendering.ts";
 type For = Extract<Statement, { kind: "for" }>;
 
 export class Compiler {
-  /** For each macro and loop around: which names its body reads. */
+  /** For each enclosing macro and loop: the names its body reads. */
   readonly #readers: Set<string>[] = [];
 
-  /** A function that runs statements one after the other. */
+  /** Compile statements into one function. */
   compile(body: Body, soft = false): Execute {
     const steps = body.map((statement) => this.#statement(statement, soft));
     const [only] = steps;
@@ -90,21 +90,14 @@ export class Compiler {
         return () => "break";
       case "continue":
         return () => "continue";
-      case "set": {
-        const value = this.#expression(statement.value, soft);
+      case "set":
+      case "set_block": {
         const { target } = statement;
+        const value = statement.kind === "set"
+          ? this.#expression(statement.value, soft)
+          : this.#block(statement.body, statement.filter);
         return (scope) => {
           const result = value(scope);
-          scope.run.line = line;
-          assign(scope, target, result);
-          return "done";
-        };
-      }
-      case "set_block": {
-        const text = this.#block(statement.body, statement.filter);
-        const { target } = statement;
-        return (scope) => {
-          const result = text(scope);
           scope.run.line = line;
           assign(scope, target, result);
           return "done";
@@ -168,7 +161,7 @@ export class Compiler {
     return { soft, onName: (name): void => this.#readers.forEach((reads) => reads.add(name)) };
   }
 
-  /** The text of a block, after its filters. */
+  /** The filtered text of a block. */
   #block(body: Body, filter: Expression): Evaluate {
     const run = this.compile(body);
     const filters = this.#expression(filter, false);
@@ -283,13 +276,13 @@ export class Compiler {
 }
 
 interface Rounds {
-  /** Where the loop stands. */
+  /** The scope of the loop. */
   readonly scope: Scope;
-  /** What the body of the next round sees; `undefined` at the end. */
+  /** The scope of the next round; `undefined` at the end. */
   next(): Scope | undefined;
 }
 
-/** Statements that are put together can be done in pieces if one of them can. */
+/** A compound statement can run in time slices if one of its parts can. */
 function withPieces(parts: readonly Execute[], execute: Execute, pieces: NonNullable<Execute["pieces"]>): Execute {
   return parts.some((part) => part.pieces !== undefined) ? Object.assign(execute, { pieces }) : execute;
 }

@@ -48,17 +48,13 @@ for (const name of ["split", "rsplit"]) {
 }
 addMethod("splitlines", "/ keepends", (text, [keep]) => splitLines(text, keep === true));
 addMethod("partition", "sep", (text, [separator]) => {
-  const parts = split(text, separatorOf(separator), 1);
+  const parts = split(text, textArgument(separator), 1);
   return new Tuple(parts.length === 2 ? [parts[0] as Str, separator as Str, parts[1] as Str] : [text, "", ""]);
 });
 addMethod("rpartition", "sep", (text, [separator]) => {
-  const parts = split(text, separatorOf(separator), 1, true);
+  const parts = split(text, textArgument(separator), 1, true);
   return new Tuple(parts.length === 2 ? [parts[0] as Str, separator as Str, parts[1] as Str] : ["", "", text]);
 });
-
-function separatorOf(value: Value | undefined): Str {
-  return textArgument(value);
-}
 
 for (
   const [name, matches] of [

@@ -4,7 +4,7 @@ import { printNumber } from "./print.ts";
 import { concat, lengthOf, rawOf, repeat, slice, type Str, unitOf } from "./text.ts";
 import { float, isInt, numberOf, typeName, type Value } from "./values.ts";
 
-/** How one value is printed; an empty string or `undefined` means Python's default. */
+/** A format specification; an empty string or `undefined` means Python's default. */
 export interface Spec {
   readonly fill: Str;
   readonly align: "" | "<" | ">" | "=" | "^";
@@ -89,7 +89,7 @@ function exponential(value: number, precision: number): string {
   return value.toExponential(precision).replace(/e([+-])(\d)$/, "e$10$2");
 }
 
-/** So many decimals, a tie rounded to the even digit. The number is not negative. */
+/** Formats a non-negative number with fixed decimals; ties are rounded to even. */
 export function fixed(value: number, decimals: number): string {
   if (value >= 1e21) return BigInt(value).toString() + (decimals > 0 ? `.${"0".repeat(decimals)}` : "");
   const rounded = value.toFixed(decimals);
@@ -108,7 +108,7 @@ function grouped(digits: string, group: string, size: number): string {
   return parts.join(group);
 }
 
-/** A number's digits before the point, what comes after them, and what comes before. */
+/** A number's prefix, integer digits and suffix. */
 interface Parts {
   readonly prefix: string;
   readonly whole: string;

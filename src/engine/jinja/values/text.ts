@@ -5,7 +5,7 @@
 import { Problem } from "./error.ts";
 
 export const MAX_LENGTH = 32 * 1024 * 1024;
-/** Longest string that is taken apart into its characters. */
+/** Maximum length of a string that is split into characters. */
 const MAX_CHARS = 1_000_000;
 
 /** A string with characters of a request, or one that is marked as safe HTML. */
@@ -35,7 +35,7 @@ export function rawOf(text: Str): string {
 
 /** Which characters came from a request. */
 export function inputOf(text: Str): number[] {
-  // Not one list for all: a longer string would put its marks into it.
+  // Not a shared list: a longer string would append its marks to it.
   if (typeof text === "string") return [];
   return text.size === text.marks.length ? text.marks : text.marks.slice(0, text.size);
 }
@@ -62,7 +62,7 @@ export function withMarkup(text: Str, markup: boolean): Str {
 
 /** Adds a string's marks, moved by an offset, to others that end before them. */
 function addMarks(marks: number[], text: Text, offset: number, from = 0, to = Infinity): void {
-  // What the string shares may grow while its marks are added to it.
+  // A shared list may grow meanwhile.
   const { marks: input, size } = text;
   for (let i = 0; i < size; i += 2) {
     const start = Math.max(input[i] as number, from) - from + offset;
@@ -71,7 +71,7 @@ function addMarks(marks: number[], text: Text, offset: number, from = 0, to = In
   }
 }
 
-/** Makes one pair of two that touch. */
+/** Merges adjacent pairs. */
 function joined(marks: readonly number[]): number[] {
   const result: number[] = [];
   for (let i = 0; i < marks.length; i += 2) {
@@ -91,7 +91,7 @@ function checked(text: string): string {
   return text;
 }
 
-/** Puts a string together piece by piece. */
+/** Builds a string from pieces. */
 export class TextBuilder {
   #raw = "";
   #marks: number[] = [];
@@ -117,7 +117,7 @@ export class TextBuilder {
     return this.#raw;
   }
 
-  /** The marks so far; none touches another. */
+  /** The marks so far, merged. */
   get input(): readonly number[] {
     return joined(this.#marks);
   }
@@ -127,7 +127,7 @@ export class TextBuilder {
   }
 }
 
-/** Two strings, one after the other; neither is escaped. */
+/** Concatenates two strings without escaping. */
 export function concat(left: Str, right: Str): Str {
   if (typeof left === "string" && typeof right === "string") {
     checkLength(left.length + right.length);
@@ -143,7 +143,7 @@ export function concat(left: Str, right: Str): Str {
   return textOf(raw, marks);
 }
 
-/** A part of a string; offsets are within it. */
+/** A substring. */
 export function slice(text: Str, from: number, to: number): Str {
   if (typeof text === "string") return text.slice(from, to);
   if (from === 0 && to === text.raw.length) return text;
@@ -152,7 +152,7 @@ export function slice(text: Str, from: number, to: number): Str {
   return textOf(text.raw.slice(from, to), marks, text.markup);
 }
 
-/** Strings with a separator between them. */
+/** Joins strings with a separator. */
 export function join(separator: Str, parts: readonly Str[]): Str {
   const builder = new TextBuilder();
   parts.forEach((part, i) => {
@@ -182,7 +182,7 @@ export function changed(text: Str, change: (raw: string) => string): Str {
   return raw.length === text.raw.length ? textOf(raw, inputOf(text), text.markup) : changedByRuns(text, change);
 }
 
-/** A string whose characters are changed one by one, so that runs of it can be. */
+/** Maps a string whose characters are independent, run by run. */
 export function changedByRuns(text: Str, change: (raw: string) => string): Str {
   if (typeof text === "string") return checked(change(text));
   const { raw, markup } = text;
@@ -201,7 +201,7 @@ export function changedByRuns(text: Str, change: (raw: string) => string): Str {
 
 const SURROGATES = /[\ud800-\udbff][\udc00-\udfff]/;
 
-/** How many characters, as Python counts them, a string has. */
+/** Number of characters (code points, as in Python). */
 export function lengthOf(text: Str): number {
   const raw = rawOf(text);
   if (!SURROGATES.test(raw)) return raw.length;
@@ -210,7 +210,7 @@ export function lengthOf(text: Str): number {
   return count;
 }
 
-/** Where a character, as Python counts them, begins in UTF-16 units; the end for one behind it. */
+/** Offset of a code point in UTF-16 units; the string's length beyond the end. */
 export function unitOf(text: Str, index: number): number {
   const raw = rawOf(text);
   if (!SURROGATES.test(raw)) return Math.min(index, raw.length);
@@ -219,7 +219,7 @@ export function unitOf(text: Str, index: number): number {
   return at;
 }
 
-/** A string's characters, each a string. */
+/** A string's code points as strings. */
 export function charsOf(text: Str): Str[] {
   const raw = rawOf(text);
   if (raw.length > MAX_CHARS) throw new Problem(`A string of more than ${MAX_CHARS} characters is taken apart`);
@@ -233,11 +233,11 @@ export function charsOf(text: Str): Str[] {
   return chars;
 }
 
-/** A run of what Python takes for white space, as the inside of a character class. */
+/** Python's white space, as the inside of a character class. */
 export const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const SPACES = new RegExp(`[${SPACE}]`);
 
-/** Whether Python takes a UTF-16 unit for white space. */
+/** Whether a UTF-16 unit is white space in Python. */
 export function isSpace(unit: number): boolean {
   return unit === 32 || (unit >= 9 && unit <= 13) || (unit > 13 && SPACES.test(String.fromCharCode(unit)));
 }
@@ -250,7 +250,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** A string as HTML text; safe HTML stays as it is. What was input stays input. */
+/** Escapes a string as HTML, except safe HTML. Marks are kept. */
 export function escapeHtml(text: Str): Str {
   if (isMarkup(text)) return text;
   return withMarkup(

@@ -5,7 +5,7 @@
 import { Problem } from "./error.ts";
 import { charsOf, isStr, lengthOf, rawOf, type Str, Text } from "./text.ts";
 
-/** A value a template works with. */
+/** A value of the template language. */
 export type Value =
   | null
   | boolean
@@ -68,7 +68,7 @@ export class Group extends Tuple {
   }
 }
 
-/** Numbers in steps, not written out. */
+/** A range of numbers, computed lazily. */
 export class Range {
   constructor(readonly start: number, readonly stop: number, readonly step: number) {}
 
@@ -85,7 +85,7 @@ export class Range {
 export class View {
   constructor(readonly kind: "keys" | "values" | "items", readonly dict: Dict) {}
 
-  /** The elements now. */
+  /** The current elements. */
   get items(): Value[] {
     if (this.kind === "keys") return this.dict.keys();
     return this.kind === "values" ? this.dict.values() : this.dict.items();
@@ -100,7 +100,7 @@ export class Lazy {
     this.#make = make;
   }
 
-  /** Computes what is left and consumes it. */
+  /** Computes and consumes the remaining elements. */
   take(): readonly Value[] {
     const make = this.#make;
     this.#make = undefined;
@@ -119,12 +119,12 @@ export class Lazy {
 export class Undefined {
   constructor(
     readonly name: Value,
-    /** Whose attribute it would be; absent for a variable. */
+    /** The object of a missing attribute; absent for a variable. */
     readonly owner?: Value,
     readonly hint?: string,
   ) {}
 
-  /** What an operation that uses it fails with. */
+  /** The error of operations that use it. */
   get message(): string {
     if (this.hint !== undefined) return this.hint;
     const name = isStr(this.name)
@@ -153,7 +153,7 @@ export abstract class Thing {
     return undefined;
   }
 
-  /** How it is printed. */
+  /** Its printed form. */
   print(): string {
     return `<${this.type} object>`;
   }
@@ -291,7 +291,7 @@ export function isTrue(value: Value): boolean {
   return sizeOf(value) !== 0;
 }
 
-/** How many elements a value has, or `undefined` if it has no length. */
+/** Number of elements of a value; `undefined` if it has no length. */
 export function sizeOf(value: Value): number | undefined {
   if (isStr(value)) return lengthOf(value);
   if (Array.isArray(value)) return value.length;
@@ -306,7 +306,7 @@ export function isIterable(value: Value): boolean {
   return sizeOf(value) !== undefined || value instanceof Lazy;
 }
 
-/** A value's elements; a generator is consumed. A list is the list itself and may change. */
+/** A value's elements; a generator is consumed. For a list the list itself, which may change. */
 export function itemsOf(value: Value): readonly Value[] {
   if (Array.isArray(value)) return value;
   if (isStr(value)) return charsOf(value);
@@ -322,18 +322,18 @@ export function itemsOf(value: Value): readonly Value[] {
   throw new Problem(`'${typeName(value)}' object is not iterable`);
 }
 
-/** Characters, or elements, that are gone through in one step. */
+/** Characters or elements processed per step. */
 const STEP_CHARS = 256;
 const STEP_ITEMS = 16;
 
-/** Steps that an operation on a value takes, beyond the first. */
+/** Additional steps of an operation on a value. */
 export function costOf(value: Value): number {
   if (typeof value === "string") return Math.floor(value.length / STEP_CHARS);
   if (value instanceof Text) return Math.floor(value.raw.length / STEP_CHARS) + marksCost(value);
   return Math.floor((sizeOf(value) ?? 0) / STEP_ITEMS);
 }
 
-/** Steps that it takes to copy a string's marks. */
+/** Steps for copying a string's marks. */
 export function marksCost(value: Value): number {
   return value instanceof Text ? Math.floor(value.size / STEP_ITEMS) : 0;
 }
@@ -360,7 +360,7 @@ export function orElse(value: Value | undefined, otherwise: () => Value): Value 
   return value === undefined ? otherwise() : value;
 }
 
-/** Checks the length of a list that is about to be made. */
+/** Checks the length of a new list. */
 export function checkItems(length: number): void {
   if (length > MAX_ITEMS) throw new Problem(`A list grows beyond ${MAX_ITEMS} elements`);
 }

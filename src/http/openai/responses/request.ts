@@ -1,20 +1,20 @@
 /** Responses API requests: their schema, and conversion to the daemon's request. */
 import { z } from "zod";
-import type { ToolChoice } from "@inferd/client";
 import { invalid, unsupported } from "../../api_error.ts";
 import { MediaCollector } from "../../attachments.ts";
 import type { GenerationJob } from "../../bridge.ts";
 import {
-  allowedTools,
+  answerSchema,
   bookkeeping,
   jsonObject,
+  offered,
   readSampling,
   reasoningEffort,
   sampling,
   thinks,
+  topLogprobs,
   toSchema,
   toTool,
-  toToolChoice,
 } from "../fields.ts";
 import { item, toMessages } from "./items.ts";
 import { flatName, functionsIn, tools } from "./tools.ts";
@@ -42,13 +42,7 @@ export const body = z.strictObject({
     format: z.discriminatedUnion("type", [
       z.object({ type: z.literal("text") }),
       z.object({ type: z.literal("json_object") }),
-      z.object({
-        type: z.literal("json_schema"),
-        name: z.string().nullish(),
-        description: z.string().nullish(),
-        schema: jsonObject,
-        strict: z.boolean().nullish(),
-      }),
+      z.object({ type: z.literal("json_schema"), ...answerSchema }),
     ]).nullish(),
     verbosity: z.literal("medium", 'must be "medium": models here have no such setting').nullish(),
   }).nullish(),
@@ -70,7 +64,7 @@ export const body = z.strictObject({
     "web_search_call.action.sources",
     "web_search_call.results",
   ])).nullish(),
-  top_logprobs: z.int().min(0).max(20).nullish(),
+  top_logprobs: topLogprobs,
   truncation: z.enum(["auto", "disabled"]).nullish(),
   background: z.boolean().nullish(),
   previous_response_id: z.string().nullish(),
@@ -89,15 +83,13 @@ export function toRequest(asked: Body): GenerationJob["request"] {
   refuseUnsupported(asked);
   const media = new MediaCollector();
   const messages = toMessages(asked, media);
-  const { tools, choice } = toolsOf(asked);
   const format = asked.text?.format;
   return {
     ...readSampling(asked),
     ...(asked.max_output_tokens ? { maxTokens: asked.max_output_tokens } : {}),
     messages,
     attachments: media.attachments,
-    tools: tools.length === 0 ? undefined : tools,
-    toolChoice: choice,
+    ...toolsOf(asked),
     schema: format?.type === "json_schema" ? toSchema(format.schema) : undefined,
     ...(format?.type === "json_object" ? { json: true } : {}),
     ...(asked.include?.includes("message.output_text.logprobs") ? { logprobs: asked.top_logprobs ?? 0 } : {}),
@@ -111,17 +103,11 @@ export function wantsSummary({ reasoning }: Body): boolean {
   return Boolean(reasoning?.summary ?? reasoning?.generate_summary);
 }
 
-/** `allowed_tools` restricts the tools; otherwise the choice is as in Chat Completions. */
-function toolsOf(asked: Body): {
-  readonly tools: ReturnType<typeof toTool>[];
-  readonly choice: ToolChoice | undefined;
-} {
-  const all = functionsIn(asked.tools).map(toTool);
-  const { tool_choice: choice } = asked;
-  if (typeof choice !== "object" || choice === null) return { tools: all, choice: toToolChoice(choice, all) };
-  if (choice.type === "function") return { tools: all, choice: toToolChoice({ name: flatName(choice) }, all) };
-  const tools = allowedTools(all, choice.tools.map(flatName), "tool_choice.tools");
-  return { tools, choice: toToolChoice(choice.mode, tools) };
+function toolsOf({ tools, tool_choice: choice }: Body): ReturnType<typeof offered> {
+  const all = functionsIn(tools).map(toTool);
+  if (typeof choice !== "object" || choice === null) return offered(all, choice);
+  if (choice.type === "function") return offered(all, { name: flatName(choice) });
+  return offered(all, choice.mode, { names: choice.tools.map(flatName), param: "tool_choice.tools" });
 }
 
 function refuseUnsupported(asked: Body): void {

@@ -1,6 +1,5 @@
 /** The response object of the Responses API and its items. */
 import type { GenerationV2Result } from "@inferd/client";
-import { usageDetails } from "../usage.ts";
 import { packReasoning } from "./items.ts";
 import { type FunctionName, offered } from "./tools.ts";
 import { type Body, wantsSummary } from "./request.ts";
@@ -60,12 +59,11 @@ export function responseObject(head: Head, asked: Body, state: {
 }
 
 function usageOf({ usage }: GenerationV2Result): Record<string, unknown> {
-  const { cached, reasoning } = usageDetails(usage);
   return {
     input_tokens: usage.promptTokens,
-    input_tokens_details: { cached_tokens: cached },
+    input_tokens_details: { cached_tokens: usage.cachedTokens ?? 0 },
     output_tokens: usage.completionTokens,
-    output_tokens_details: { reasoning_tokens: reasoning },
+    output_tokens_details: { reasoning_tokens: 0 },
     total_tokens: usage.promptTokens + usage.completionTokens,
   };
 }

@@ -3,16 +3,11 @@
  * a server runs, which this one does not.
  */
 import { z } from "zod";
+import { MAX_TOOLS } from "@inferd/client/protocol";
 import { invalid } from "../../api_error.ts";
-import { jsonObject } from "../fields.ts";
+import { functionTool as functionFields } from "../fields.ts";
 
-const functionTool = z.object({
-  type: z.literal("function"),
-  name: z.string().min(1),
-  description: z.string().nullish(),
-  parameters: jsonObject.nullish(),
-  strict: z.boolean().nullish(),
-});
+const functionTool = z.object({ type: z.literal("function"), ...functionFields.shape });
 const namespaceTool = z.object({
   type: z.literal("namespace"),
   name: z.string().min(1),
@@ -25,7 +20,7 @@ const serverTool = z.object({ type: z.enum(["web_search", "web_search_preview", 
 const FUNCTIONS_ONLY = 'must be "function": this server runs no tools of its own';
 
 export const tools = z.array(z.discriminatedUnion("type", [functionTool, namespaceTool, serverTool], FUNCTIONS_ONLY))
-  .max(128);
+  .max(MAX_TOOLS);
 
 type Tools = z.output<typeof tools> | null | undefined;
 

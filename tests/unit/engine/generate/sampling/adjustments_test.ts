@@ -1,6 +1,7 @@
 /** Biases, penalties and min-p: what they do to a row, and that the row is the same afterwards. */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { Adjustments, PENALTY_LAST_TOKENS } from "../../../../../src/engine/generate/sampling/adjustments.ts";
+import { PENALTY_TOKENS } from "@inferd/client/protocol";
+import { Adjustments } from "../../../../../src/engine/generate/sampling/adjustments.ts";
 import { Sampler } from "../../../../../src/engine/generate/sampling/sampler.ts";
 import type { Sampling } from "../../../../../src/inference/request.ts";
 
@@ -30,7 +31,7 @@ Deno.test("Adjustments add the bias before they penalise", () => {
 });
 
 Deno.test("Adjustments look at the last tokens of prompt and answer, and forget older ones", () => {
-  const prompt = [9, ...new Array<number>(PENALTY_LAST_TOKENS - 1).fill(0), 1];
+  const prompt = [9, ...new Array<number>(PENALTY_TOKENS - 1).fill(0), 1];
   const adjustments = Adjustments.of({ ...PLAIN, presencePenalty: 1 }, prompt);
   const at = (token: number): number | undefined => {
     const row = new Float32Array(10);
@@ -38,7 +39,7 @@ Deno.test("Adjustments look at the last tokens of prompt and answer, and forget 
     return row[token];
   };
   assertEquals([at(9), at(0), at(1), at(2)], [0, -1, -1, 0]);
-  for (let i = 0; i < PENALTY_LAST_TOKENS - 1; i++) adjustments?.accept(2);
+  for (let i = 0; i < PENALTY_TOKENS - 1; i++) adjustments?.accept(2);
   assertEquals([at(0), at(1), at(2)], [0, -1, -1]);
   adjustments?.accept(2);
   assertEquals([at(1), at(2)], [0, -1]);

@@ -1,17 +1,17 @@
 /** Models by name in flags and configuration: what the store has, what is built in, what a file is, and what is nothing. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { checkFolders } from "../../../src/config/home.ts";
-import { parseConfigFile } from "../../../src/config/file.ts";
-import type { LlamaBackendConfig } from "../../../src/config/options.ts";
-import { hasRelativePath, settingFlags } from "../../../src/config/merge.ts";
-import { resolveOptions } from "../../../src/config/resolve.ts";
-import type { SettingValues } from "../../../src/config/schema.ts";
-import { UsageError } from "../../../src/config/setting/usage_error.ts";
-import { modelHash } from "../../../src/models/file/shards.ts";
-import { shardFileName } from "../../../src/models/file/shards.ts";
-import { splitModel } from "../../support/gguf_files.ts";
-import { modelBytes, sha256Of, TempStore } from "../../support/model_store.ts";
-import { BUILT_INS } from "../../../src/models/built_in.ts";
+import { checkFolders } from "../../../../src/config/home.ts";
+import { parseConfigFile } from "../../../../src/config/file.ts";
+import type { LlamaBackendConfig } from "../../../../src/config/options.ts";
+import { hasRelativePath, settingFlags } from "../../../../src/config/merge.ts";
+import { resolveOptions } from "../../../../src/config/resolve.ts";
+import type { SettingValues } from "../../../../src/config/schema.ts";
+import { UsageError } from "../../../../src/config/setting/usage_error.ts";
+import { modelHash } from "../../../../src/models/file/shards.ts";
+import { shardFileName } from "../../../../src/models/file/shards.ts";
+import { splitModel } from "../../../support/gguf_files.ts";
+import { modelBytes, sha256Of, TempStore } from "../../../support/model_store.ts";
+import { BUILT_INS } from "../../../../src/models/built_in.ts";
 
 const SHA256 = await sha256Of(modelBytes(1000));
 const OTHER = "b".repeat(64);

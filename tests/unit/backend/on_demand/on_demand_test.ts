@@ -1,15 +1,15 @@
 /** Models that are loaded by requests and leave again, with backends whose life the test directs. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { LoadedModels } from "../../../src/backend/on_demand/loaded_models.ts";
-import { OnDemandBackend, type OnDemandOptions, type Room } from "../../../src/backend/on_demand/on_demand.ts";
-import type { BackendCapabilities, BackendNotice } from "../../../src/inference/backend.ts";
-import { BackendUnavailableError, NotEnoughMemoryError } from "../../../src/inference/errors.ts";
-import type { BackendEvent } from "../../../src/inference/events.ts";
-import { type GenerationRequest, PLAIN } from "../../../src/inference/request.ts";
-import { CONTROLLED_CAPABILITIES } from "../../support/controlled_backend.ts";
-import { Mailbox } from "../../support/mailbox.ts";
-import { StagedBackend } from "../../support/staged_backend.ts";
+import { LoadedModels } from "../../../../src/backend/on_demand/loaded_models.ts";
+import { OnDemandBackend, type OnDemandOptions, type Room } from "../../../../src/backend/on_demand/on_demand.ts";
+import type { BackendCapabilities, BackendNotice } from "../../../../src/inference/backend.ts";
+import { BackendUnavailableError, NotEnoughMemoryError } from "../../../../src/inference/errors.ts";
+import type { BackendEvent } from "../../../../src/inference/events.ts";
+import { type GenerationRequest, PLAIN } from "../../../../src/inference/request.ts";
+import { CONTROLLED_CAPABILITIES } from "../../../support/controlled_backend.ts";
+import { Mailbox } from "../../../support/mailbox.ts";
+import { StagedBackend } from "../../../support/staged_backend.ts";
 
 const REQUEST: GenerationRequest = {
   messages: [{ role: "user", content: "Hello" }],

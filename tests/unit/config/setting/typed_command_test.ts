@@ -7,9 +7,9 @@ import {
   setCalledAs,
   TASKS,
   typed,
-} from "../../../src/config/setting/typed_command.ts";
-import config from "../../../deno.json" with { type: "json" };
-import { COMMANDS } from "../../../src/cli/commands.ts";
+} from "../../../../src/config/setting/typed_command.ts";
+import config from "../../../../deno.json" with { type: "json" };
+import { COMMANDS } from "../../../../src/cli/commands.ts";
 
 const DENO = "/usr/bin/deno";
 const CHECKOUT = "file:///home/x/my%20src/inferd/main.ts";

@@ -1,16 +1,16 @@
 /** The draft model of a backend: what may be said of it, where its files are, and who may read them. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { draftOf } from "../../../src/config/backends/draft.ts";
-import { parseConfigFile } from "../../../src/config/file.ts";
-import type { LoadedConfig } from "../../../src/config/load.ts";
-import type { DraftConfig, LlamaBackendConfig } from "../../../src/config/options.ts";
-import { resolveOptions } from "../../../src/config/resolve.ts";
-import type { SettingValues } from "../../../src/config/schema.ts";
-import { UsageError } from "../../../src/config/setting/usage_error.ts";
-import { blobPath } from "../../../src/models/store/layout.ts";
-import { keepsHashes } from "../../../src/models/file/hash_cache.ts";
-import { permissionFlags } from "../../../src/monitor/permissions/permissions.ts";
-import { daemonOptions } from "../../support/daemons.ts";
+import { draftOf } from "../../../../src/config/backends/draft.ts";
+import { parseConfigFile } from "../../../../src/config/file.ts";
+import type { LoadedConfig } from "../../../../src/config/load.ts";
+import type { DraftConfig, LlamaBackendConfig } from "../../../../src/config/options.ts";
+import { resolveOptions } from "../../../../src/config/resolve.ts";
+import type { SettingValues } from "../../../../src/config/schema.ts";
+import { UsageError } from "../../../../src/config/setting/usage_error.ts";
+import { blobPath } from "../../../../src/models/store/layout.ts";
+import { keepsHashes } from "../../../../src/models/file/hash_cache.ts";
+import { permissionFlags } from "../../../../src/monitor/permissions/permissions.ts";
+import { daemonOptions } from "../../../support/daemons.ts";
 
 const MACHINE = { env: (name: string) => ({ HOME: "/h" })[name], uid: 1000, platform: "linux", memoryBytes: 8e9 };
 const HASH = "ab".repeat(32);

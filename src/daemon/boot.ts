@@ -25,6 +25,7 @@ import { PrivateSocket } from "../processes/private_socket.ts";
 import type { StartProcess } from "../processes/process.ts";
 import { ConnectionLimit } from "../server/connection_limit.ts";
 import { checkSocketPaths } from "../server/listener.ts";
+import { IdleMemory } from "../server/idle_memory.ts";
 import { defaultBudgetBytes, MemoryBudget } from "../server/memory_budget.ts";
 import { Peers } from "../server/peer.ts";
 import { RefusalRate } from "../server/refusal_rate.ts";
@@ -165,9 +166,10 @@ async function openAdmin(options: DaemonOptions, parts: StartOptions, built: Asy
   await admin.bind();
   const beside = parts.startBeside?.(log);
   if (beside !== undefined) built.use(beside);
+  const idle = built.use(new IdleMemory({ text: false }));
   const shared = {
     limit: new ConnectionLimit(options.maxConnections, log.for("server")),
-    memory: new MemoryBudget(budgetBytes(options, 0)),
+    memory: new MemoryBudget(budgetBytes(options, 0), () => idle.giveBackSoon()),
     refusals: new RefusalRate(),
   };
   const setLogLevel = (level: DaemonOptions["logLevel"]): void => opened.setLevel?.(level);

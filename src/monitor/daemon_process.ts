@@ -3,9 +3,9 @@
  * restarts it. Reads nothing from clients, and once the daemon runs keeps only the permission to start what the daemon
  * orders.
  */
+import { IdleMemory } from "../server/idle_memory.ts";
 import { type ChildCommands, Children, OrderError } from "./children.ts";
 import type { ProcessCommand } from "./daemon_command.ts";
-import { IdleMemory } from "./idle_memory.ts";
 
 /** Signals relayed to the daemon. */
 const RELAYED: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -59,7 +59,7 @@ export async function superviseDaemon(
   const reports = child.stdin.getWriter();
   reports.closed.catch(() => {});
   const encoder = new TextEncoder();
-  using memory = new IdleMemory();
+  using memory = new IdleMemory({ text: true });
   const children = new Children(commands, async (report) => {
     memory.giveBackSoon();
     // A broken pipe means that the daemon exited, which is awaited anyway.

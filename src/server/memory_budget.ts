@@ -10,6 +10,9 @@ export const FREE_BYTES = 64 * 1024;
 /** Copies of a served request: its line, its values, and the message to the engine. */
 const SERVED_COPIES = 3;
 
+/** With so many bytes held, what they leave behind is worth collecting. */
+const MUCH_BYTES = 64 * 1024 * 1024;
+
 /** Its share of the process's memory limit. */
 const SHARE = 1 / 4;
 
@@ -45,11 +48,16 @@ export class MemoryBudget {
   limitBytes: number;
   readonly #entries = new Set<Entry>();
   #held = 0;
+  readonly #onGone: () => void;
+  /** Whether much was held since nothing was. */
+  #much = false;
   /** Resolved when there is room again. */
   #room: PromiseWithResolvers<void> | undefined;
 
-  constructor(limitBytes: number) {
+  /** @param onGone Called when nothing is held any more, after it was much. */
+  constructor(limitBytes: number, onGone: () => void = () => {}) {
     this.limitBytes = limitBytes;
+    this.#onGone = onGone;
   }
 
   /** Counted bytes: those of connections beyond each one's free part. */
@@ -95,6 +103,11 @@ export class MemoryBudget {
       largest.arriving = 0;
       this.#held += counted(largest);
       largest.refuse();
+    }
+    this.#much ||= this.#held >= MUCH_BYTES;
+    if (this.#much && this.#held === 0) {
+      this.#much = false;
+      this.#onGone();
     }
     if (this.#held >= this.limitBytes) return;
     this.#room?.resolve();

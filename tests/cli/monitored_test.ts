@@ -1,6 +1,7 @@
 /** What the monitor starts for a daemon with exactly its permissions: engines of a reload and on demand, and fetching. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async";
+import { childrenOf } from "../support/children.ts";
 import { Sandbox } from "../support/program.ts";
 import { DenoCacheWithout } from "../support/deno_cache.ts";
 import { recordsIn } from "../support/log_file.ts";
@@ -18,8 +19,9 @@ async function exactly(box: Sandbox): Promise<string[]> {
 
 /** Processes of engines that the monitor has. */
 function engines(monitor: number): number[] {
-  const children = Deno.readTextFileSync(`/proc/${monitor}/task/${monitor}/children`).trim().split(" ").map(Number);
-  return children.filter((pid) => Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("/src/engine/main.ts"));
+  return childrenOf(monitor).filter((pid) =>
+    Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("/src/engine/main.ts")
+  );
 }
 
 const ASKED = ["generate", "--temperature", "0", "What is the capital of France?"];

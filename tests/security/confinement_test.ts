@@ -1,6 +1,7 @@
 /** Threats: native code of an engine that was taken over, a debugger in any of the processes, engines that outlive all. */
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
+import { childrenOf } from "../support/children.ts";
 import { HTTP_MAIN, Sandbox } from "../support/program.ts";
 
 const LINUX = Deno.build.os === "linux";
@@ -18,10 +19,6 @@ function status(pid: number): Map<string, string> {
       return [name, value];
     }),
   );
-}
-
-function childrenOf(pid: number): number[] {
-  return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ").filter(Boolean).map(Number);
 }
 
 /** What is possible to a process that was confined so. */

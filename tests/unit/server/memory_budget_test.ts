@@ -52,3 +52,21 @@ Deno.test("a daemon gets a quarter of its heap, and 256 MiB at least", () => {
   assertEquals(defaultBudgetBytes(4096 * MIB), 1024 * MIB);
   assertEquals(defaultBudgetBytes(512 * MIB), 256 * MIB);
 });
+
+Deno.test("a budget tells when nothing is held any more, after it was much", () => {
+  let gone = 0;
+  const budget = new MemoryBudget(1024 * MIB, () => gone++);
+  const [one, other] = [budget.open("one", () => {}), budget.open("other", () => {})];
+  one.hold(10 * MIB, 0);
+  one.hold(0, 0);
+  assertEquals(gone, 0);
+  one.hold(60 * MIB, 0);
+  other.hold(10 * MIB, 0);
+  one.hold(0, 0);
+  assertEquals(gone, 0);
+  other[Symbol.dispose]();
+  assertEquals(gone, 1);
+  one.hold(MIB, 0);
+  one.hold(0, 0);
+  assertEquals(gone, 1);
+});

@@ -1,8 +1,8 @@
 /**
- * Gives back memory that a process which now idles would keep: garbage, what malloc holds free, and the pages of Deno's
- * executable that only starting needed. The kernel reads such a page again when it is used.
+ * Gives back memory that a process which now idles would keep: garbage, what malloc holds free, and, if wished, the pages
+ * of Deno's executable that only starting needed. The kernel reads such a page again when it is used.
  */
-import { permittedLibcPaths } from "../server/kernel.ts";
+import { permittedLibcPaths } from "./kernel.ts";
 
 /** Idle time in milliseconds before memory is given back. */
 const IDLE_MS = 1000;
@@ -39,10 +39,14 @@ export class IdleMemory {
   #collect: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Opens libc where that is permitted; the permission is not needed later. */
-  constructor() {
+  /**
+   * Opens libc where that is permitted; the permission is not needed later.
+   *
+   * @param options.text Whether the executable's pages are given back, too: for a process that hardly ever works.
+   */
+  constructor({ text }: { readonly text: boolean }) {
     this.#libc = openLibc();
-    this.#text = this.#libc === undefined ? [] : readOnlyPages(this.#libc);
+    this.#text = text && this.#libc !== undefined ? readOnlyPages(this.#libc) : [];
   }
 
   /** Give memory back once this has not been called for a second. Keeps no process alive. */

@@ -191,9 +191,12 @@ function inPasses(left: number, budget: number, other: number): number {
     const rest = left - budget;
     return rest > 0 && rest < TILE && budget >= 2 * TILE ? left - TILE : Math.min(left, budget);
   }
-  if (left <= Math.min(budget, other + TILE / 2)) {
-    // The other prompt's tokens beyond this one's should still fill a tile.
-    return left >= other || other < TILE || left >= TILE || other - left >= TILE ? left : 0;
+  const most = Math.min(left, budget);
+  if (most < other && other >= TILE) {
+    // The other prompt's tokens beyond these should still fill a tile.
+    const beside = Math.min(most, other - TILE);
+    return beside === left || beside >= TILE ? beside : 0;
   }
-  return budget < other ? 0 : Math.min(left, budget, other + Math.floor((budget - other) / TILE) * TILE);
+  if (left <= Math.min(budget, other + TILE / 2)) return left;
+  return Math.min(most, other + Math.max(0, Math.floor((budget - other) / TILE)) * TILE);
 }

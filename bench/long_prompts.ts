@@ -16,7 +16,7 @@ const BEGINNINGS = ["different", "shared"] as const;
 /** Tokens at the end of each prompt that are not shared, where prefixes are shared: a question. */
 const OWN_TOKENS = 16;
 const MAX_TOKENS = 16;
-/** Prompts per client and round of the shorter length; of the longer, one. */
+/** Prompts per client and round of the shorter length, with different beginnings; else one. */
 const PROMPTS_PER_CLIENT = 2;
 /** Length of a stream that lasts until a long prompt is processed. */
 const STREAM_TOKENS = 2000;
@@ -65,7 +65,9 @@ export async function benchLongPrompts(options: EngineBenchOptions): Promise<Row
       const done = (round * (LOADS.length + 1) + index) / (rounds * (LOADS.length + 1));
       progress.at(done, `${SECTION}: round ${round + 1} of ${rounds}, ${nameOf(each)}`);
       const draw = prompts(each, { round, wordsOf });
-      const count = quick || each.tokens !== LENGTHS[0] ? 1 : PROMPTS_PER_CLIENT;
+      // A client's second prompt shares its beginning with the first in both servers; to be measured are several clients.
+      const once = quick || each.tokens !== LENGTHS[0] || each.beginnings === "shared";
+      const count = once ? 1 : PROMPTS_PER_CLIENT;
       // With one client and one prompt there would be nothing to share.
       const perClient = each.clients === 1 ? Math.max(count, 2) : count;
       const share = Array.from({ length: each.clients }, () => Array.from({ length: perClient }, draw));

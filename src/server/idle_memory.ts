@@ -1,6 +1,6 @@
 /**
- * Gives back memory that a process which now idles would keep: garbage, what malloc holds free, and, if wished, the pages
- * of Deno's executable that only starting needed. The kernel reads such a page again when it is used.
+ * Gives back memory that a process which now idles would keep: garbage, and, with native code, what malloc holds free and
+ * the pages of Deno's executable that only starting needed. The kernel reads such a page again when it is used.
  */
 import { permittedLibcPaths } from "./kernel.ts";
 
@@ -40,13 +40,12 @@ export class IdleMemory {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
-   * Opens libc where that is permitted; the permission is not needed later.
-   *
-   * @param options.text Whether the executable's pages are given back, too: for a process that hardly ever works.
+   * @param options.native Whether more than garbage is given back. Opens libc where that is permitted; the permission is
+   * not needed later. Not for a process that reads what clients send: its functions reach any memory.
    */
-  constructor({ text }: { readonly text: boolean }) {
-    this.#libc = openLibc();
-    this.#text = text && this.#libc !== undefined ? readOnlyPages(this.#libc) : [];
+  constructor({ native }: { readonly native: boolean }) {
+    this.#libc = native ? openLibc() : undefined;
+    this.#text = this.#libc === undefined ? [] : readOnlyPages(this.#libc);
   }
 
   /** Give memory back once this has not been called for a second. Keeps no process alive. */

@@ -59,7 +59,7 @@ export async function superviseDaemon(
   const reports = child.stdin.getWriter();
   reports.closed.catch(() => {});
   const encoder = new TextEncoder();
-  using memory = new IdleMemory({ native: true });
+  using memory = new IdleMemory({ text: true });
   const children = new Children(commands, async (report) => {
     memory.giveBackSoon();
     // A broken pipe means that the daemon exited, which is awaited anyway.

@@ -1,6 +1,6 @@
 /**
- * Gives back memory that a process which now idles would keep: garbage, and, with native code, what malloc holds free and
- * the pages of Deno's executable that only starting needed. The kernel reads such a page again when it is used.
+ * Gives back memory that a process which now idles would keep: garbage, what malloc holds free, and, if wished, the pages
+ * of Deno's executable that only starting needed. The kernel reads such a page again when it is used.
  */
 import { permittedLibcPaths } from "./kernel.ts";
 
@@ -18,8 +18,8 @@ const PF_W = 2;
 const PAGE_BYTES = 65_536n;
 
 /** Of glibc. */
-const SYMBOLS = {
-  malloc_trim: { parameters: ["usize"], result: "i32" },
+const TRIM = { malloc_trim: { parameters: ["usize"], result: "i32" } } as const;
+const PAGES = {
   getauxval: { parameters: ["u64"], result: "u64" },
   madvise: { parameters: ["u64", "u64", "i32"], result: "i32" },
   // Reads memory at an address; Deno's own function requires full permissions.
@@ -34,18 +34,24 @@ interface Pages {
 
 /** The memory of this process. */
 export class IdleMemory {
-  readonly #libc: Deno.StaticForeignLibraryInterface<typeof SYMBOLS> | undefined;
-  readonly #text: readonly Pages[];
+  readonly #malloc: Deno.StaticForeignLibraryInterface<typeof TRIM> | undefined;
+  readonly #dropText: () => void;
   #collect: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
-   * @param options.native Whether more than garbage is given back. Opens libc where that is permitted; the permission is
-   * not needed later. Not for a process that reads what clients send: its functions reach any memory.
+   * Opens libc where that is permitted; the permission is not needed later.
+   *
+   * @param options.text Whether the executable's pages are given back, too. Not for a process that reads what clients
+   * send: the functions for that reach any memory.
    */
-  constructor({ native }: { readonly native: boolean }) {
-    this.#libc = native ? openLibc() : undefined;
-    this.#text = this.#libc === undefined ? [] : readOnlyPages(this.#libc);
+  constructor({ text }: { readonly text: boolean }) {
+    this.#malloc = openLibc(TRIM);
+    const libc = text ? openLibc(PAGES) : undefined;
+    const pages = libc === undefined ? [] : readOnlyPages(libc);
+    this.#dropText = (): void => {
+      for (const { from, bytes } of pages) libc?.madvise(from, bytes, MADV_DONTNEED);
+    };
   }
 
   /** Give memory back once this has not been called for a second. Keeps no process alive. */
@@ -57,8 +63,8 @@ export class IdleMemory {
 
   async #giveBack(): Promise<void> {
     (this.#collect ??= await collector())();
-    this.#libc?.malloc_trim(0n);
-    for (const { from, bytes } of this.#text) this.#libc?.madvise(from, bytes, MADV_DONTNEED);
+    this.#malloc?.malloc_trim(0n);
+    this.#dropText();
   }
 
   [Symbol.dispose](): void {
@@ -73,11 +79,13 @@ async function collector(): Promise<() => void> {
   return runInNewContext("gc");
 }
 
-function openLibc(): Deno.StaticForeignLibraryInterface<typeof SYMBOLS> | undefined {
+function openLibc<const Symbols extends Deno.ForeignLibraryInterface>(
+  symbols: Symbols,
+): Deno.StaticForeignLibraryInterface<Symbols> | undefined {
   if (Deno.build.os !== "linux") return undefined;
   for (const path of permittedLibcPaths()) {
     try {
-      return Deno.dlopen(path, SYMBOLS).symbols;
+      return Deno.dlopen(path, symbols).symbols;
     } catch {
       // elsewhere on this system, or another libc
     }
@@ -86,7 +94,7 @@ function openLibc(): Deno.StaticForeignLibraryInterface<typeof SYMBOLS> | undefi
 }
 
 /** The parts of the executable that nothing has written to: only those can be read again. */
-function readOnlyPages({ getauxval, memcpy }: Deno.StaticForeignLibraryInterface<typeof SYMBOLS>): Pages[] {
+function readOnlyPages({ getauxval, memcpy }: Deno.StaticForeignLibraryInterface<typeof PAGES>): Pages[] {
   const [at, entry, count] = [getauxval(AT_PHDR), Number(getauxval(AT_PHENT)), Number(getauxval(AT_PHNUM))];
   const table = new Uint8Array(entry * count);
   memcpy(table, at, BigInt(table.length));

@@ -1,8 +1,6 @@
 /**
- * Error frames as classes, and the mapping from wire codes to classes. Distinguish errors by class, or by `code` if a
- * daemon is newer than this client; never by text.
+ * Error frames as classes. Distinguish errors by class, or by `code` if a daemon is newer than this client; never by text.
  */
-import type { EmbedErrorCode, RerankErrorCode, V2ErrorCode } from "../protocol/mod.ts";
 import { InferdError } from "./errors.ts";
 
 /**
@@ -371,37 +369,4 @@ export class RerankUnsupportedError extends DaemonError {
   constructor(message: string) {
     super("rerank_unsupported", message);
   }
-}
-
-type ErrorCode = V2ErrorCode | EmbedErrorCode | RerankErrorCode;
-
-const CLASSES: Readonly<Record<ErrorCode, new (message: string) => DaemonError>> = {
-  queue_full: QueueFullError,
-  backend_unavailable: BackendUnavailableError,
-  invalid_request: InvalidRequestError,
-  frame_too_large: FrameTooLargeError,
-  cancelled: RequestCancelledError,
-  internal: InternalError,
-  attachment_unsupported: AttachmentUnsupportedError,
-  tool_call_malformed: ToolCallMalformedError,
-  embed_unsupported: EmbedUnsupportedError,
-  rerank_unsupported: RerankUnsupportedError,
-};
-
-/**
- * The error of an error frame.
- *
- * @param code The frame's code, known or not.
- * @param message The frame's message.
- * @param details The frame's other fields, known or not.
- * @returns The error.
- */
-export function daemonError(
-  code: string,
-  message: string,
-  details?: ConstructorParameters<typeof InvalidRequestError>[1],
-): DaemonError {
-  if (code === "invalid_request") return new InvalidRequestError(message, details);
-  if (!Object.hasOwn(CLASSES, code)) return new DaemonError(code, message);
-  return new CLASSES[code as ErrorCode](message);
 }

@@ -7,7 +7,7 @@ import type { QueueStatus, V1Request } from "../protocol/mod.ts";
 import type { Codec, Failure, Step } from "./exchange.ts";
 import type { GenerateRequest, SamplingOptions } from "../generation.ts";
 import type { GenerationEvent, GenerationResult } from "../generation_events.ts";
-import { daemonError } from "../errors/daemon_errors.ts";
+import { daemonError } from "../errors/error_codes.ts";
 import { ProtocolError } from "../errors/errors.ts";
 
 /** A JSON object, not validated yet. */

@@ -26,7 +26,7 @@ import type { StartProcess } from "../processes/process.ts";
 import { ConnectionLimit } from "../server/connection_limit.ts";
 import { checkSocketPaths } from "../server/listener.ts";
 import { IdleMemory } from "../server/idle_memory.ts";
-import { defaultBudgetBytes, MemoryBudget } from "../server/memory_budget.ts";
+import { budgetBytes, MemoryBudget } from "../server/memory_budget.ts";
 import { Peers } from "../server/peer.ts";
 import { RefusalRate } from "../server/refusal_rate.ts";
 import type { Shared } from "../server/shared.ts";
@@ -239,10 +239,6 @@ function startProcesses(
   const path = privateSocketPath(options);
   const socket = built.use(new PrivateSocket({ path, peers, uid: Deno.uid(), log: log.for("engine") }));
   return (kind, listener) => new MonitoredProcess(kind, listener, { link, socket });
-}
-
-function budgetBytes({ memoryBudgetMib }: DaemonOptions, heapBytes: number): number {
-  return memoryBudgetMib === undefined ? defaultBudgetBytes(heapBytes) : memoryBudgetMib * 1024 * 1024;
 }
 
 class RunningDaemon implements Daemon {

@@ -25,6 +25,19 @@ export function defaultBudgetBytes(heapBytes: number): number {
   return Math.max(LEAST_MEMORY_BUDGET_MIB * 1024 * 1024, Math.floor(heapBytes * SHARE));
 }
 
+/**
+ * The budget, configured or not.
+ *
+ * @param options.memoryBudgetMib The configured one, in MiB.
+ * @param heapBytes Maximum size of the heap.
+ */
+export function budgetBytes(
+  { memoryBudgetMib }: { readonly memoryBudgetMib?: number },
+  heapBytes: number,
+): number {
+  return memoryBudgetMib === undefined ? defaultBudgetBytes(heapBytes) : memoryBudgetMib * 1024 * 1024;
+}
+
 export interface Account extends Disposable {
   /**
    * Report the bytes held now.

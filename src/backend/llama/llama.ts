@@ -29,7 +29,7 @@ import { deathError, type Engine, engineConfig, EngineDeathError, pauseLoading, 
 import { failing } from "./event_queue.ts";
 import { Generations } from "./generations.ts";
 import { HangWatch } from "./watch/hang_watch.ts";
-import { LoadClock } from "./watch/load_clock.ts";
+import { limitLoading, type LoadClock } from "./watch/load_clock.ts";
 import { type FilesWatch, type LoadedFiles, ModelFiles } from "./model_files.ts";
 import type { LlamaConfig, LlamaOptions } from "./options.ts";
 import { Revival } from "./watch/revival.ts";
@@ -389,11 +389,7 @@ export class LlamaBackend implements Backend {
 
   async #relaunch(): Promise<Engine> {
     const limit = new AbortController();
-    const { loadTimeoutMs } = this.#options;
-    using clock = loadTimeoutMs === undefined ? undefined : new LoadClock(loadTimeoutMs, () => {
-      const secs = loadTimeoutMs / 1000;
-      limit.abort(new BackendUnavailableError(`The engine did not load within ${secs} s (--ready-timeout)`));
-    });
+    using clock = limitLoading(this.#options.loadTimeoutMs, limit);
     this.#clock = clock;
     return await this.#launch(AbortSignal.any([limit.signal, this.#stopping.signal]));
   }

@@ -1,4 +1,5 @@
 /** Measures a backend's load time, excluding pauses. */
+import { BackendUnavailableError } from "../../../inference/errors.ts";
 
 /** A countdown that can be paused. */
 export class LoadClock implements Disposable {
@@ -54,4 +55,13 @@ export class LoadClock implements Disposable {
     clearTimeout(this.#timer);
     this.#leftMs -= this.#now() - this.#startedAt;
   }
+}
+
+/** Aborts loading once it has taken too long; without a limit never. */
+export function limitLoading(limitMs: number | undefined, loading: AbortController): LoadClock | undefined {
+  if (limitMs === undefined) return undefined;
+  return new LoadClock(limitMs, () => {
+    const secs = limitMs / 1000;
+    loading.abort(new BackendUnavailableError(`The engine did not load within ${secs} s (--ready-timeout)`));
+  });
 }

@@ -131,6 +131,30 @@ export class Prompts {
     return Math.min(this.#pace.tokensWithin(left, 0), inTiles(BATCH_TOKENS - others) - put);
   }
 
+  /** Expected time to decode this many tokens of one prompt; 0 if nothing is known. */
+  msOf(tokens: number): number {
+    return this.#pace.msOf(tokens);
+  }
+
+  /** Expected time of a step of one token for each of these answers. */
+  answersMs(answers: number): number {
+    return this.#answerTimes.of(answers);
+  }
+
+  /** Expected time to decode all prompts in one step; `Infinity` if they do not fit into it. */
+  get restMs(): number {
+    let tokens = 0;
+    let ms = 0;
+    for (const slot of this.#starting) {
+      const { prefix, paused } = slot.job as Running;
+      if (paused) continue;
+      const left = prefix.length - slot.tokens.length;
+      tokens += left;
+      ms += this.#pace.msOf(left);
+    }
+    return tokens > BATCH_TOKENS ? Infinity : ms;
+  }
+
   /** Prompt tokens that fit into this time and into the batch. */
   tokensWithin(ms: number, others: number): number {
     const room = BATCH_TOKENS - others;
@@ -192,6 +216,8 @@ function inPasses(left: number, budget: number, other: number): number {
     return rest > 0 && rest < TILE && budget >= 2 * TILE ? left - TILE : Math.min(left, budget);
   }
   const most = Math.min(left, budget);
+  // Two parts of what is less than a tile would cost more than one.
+  if (most < left && left < TILE) return 0;
   if (most < other && other >= TILE) {
     // The other prompt's tokens beyond these should still fill a tile.
     const beside = Math.min(most, other - TILE);

@@ -7,6 +7,7 @@ import type { Decoder } from "../native/context.ts";
 import type { EngineEvent } from "../ipc/messages.ts";
 import { AnswerSteps } from "./answer_steps.ts";
 import { Answering } from "./answering.ts";
+import { Bursts } from "./bursts.ts";
 import { StepBatch } from "./step_batch.ts";
 import { SpareTime } from "./ahead/spare_time.ts";
 import type { Draft } from "./ahead/draft.ts";
@@ -59,6 +60,7 @@ export class Scheduler {
   readonly #answers: AnswerSteps;
   readonly #guesses: Guesses;
   readonly #spare: SpareTime;
+  readonly #bursts: Bursts;
   /** Whether the current batch is speculative. */
   #isQuiet = false;
   readonly #bench: Workbench;
@@ -96,6 +98,13 @@ export class Scheduler {
       batch: this.#batch,
       truncate: (slot, length) => this.#truncate(slot, length),
     });
+    this.#bursts = new Bursts({
+      decoder: options.decoder,
+      slots: this.#slots,
+      prompts: this.#prompts,
+      parallel: options.parallel,
+      now: this.#now,
+    });
     this.#guesses = new Guesses({
       rows: this.#wholeSequencesOnly ? 0 : options.guesses ?? 0,
       ...(options.draft === undefined ? {} : { draft: options.draft }),
@@ -128,7 +137,8 @@ export class Scheduler {
 
   /** Milliseconds until a step would do something on its own; `undefined` if never. */
   get busyIn(): number | undefined {
-    return this.#bench.busy || this.#decodes ? 0 : this.#spare.busyIn;
+    if (this.#bench.busy) return 0;
+    return this.#decodes ? this.#bursts.startsIn(this.#waiting.length) : this.#spare.busyIn;
   }
 
   /** Settles when off-thread work that a request waits for may be done. */
@@ -139,6 +149,7 @@ export class Scheduler {
 
   /** Enqueue a request; it starts when a slot and enough cells are free. Its prompt is known to fit. */
   submit(job: Job, { paused = false, submittedAt = this.#now() } = {}): void {
+    this.#bursts.arrives(job.prompt, this.#waiting.length);
     this.#waiting.push({ job, paused, submittedAt });
   }
 
@@ -237,15 +248,19 @@ export class Scheduler {
   }
 
   #decode(): void {
-    this.#start();
     const batch = this.#batch;
     batch.clear();
-    const answers = this.#answers.going();
+    if (this.#bursts.startsIn(this.#waiting.length) > 0) return;
+    this.#start();
+    const going = this.#answers.going();
+    let prompts = !this.#finds && this.#bursts.holds(going) ? this.#prompts.put(0, true) : 0;
+    const held = prompts > 0;
+    const answers = held ? [] : going;
     const streams = answers.length;
     const promptsFirst = this.#answers.wouldJoin(answers);
-    let prompts = promptsFirst ? this.#prompts.put(streams) : 0;
+    if (promptsFirst) prompts = this.#prompts.put(streams);
     this.#answers.put(answers);
-    if (!promptsFirst) prompts = this.#prompts.put(batch.size, this.#finds);
+    if (!held && !promptsFirst) prompts = this.#prompts.put(batch.size, this.#finds);
     this.#isQuiet = batch.size === 0 && !this.#bench.busy && this.#spare.put();
     if (batch.size === 0) return;
 
@@ -260,6 +275,7 @@ export class Scheduler {
     }
     const took = this.#now() - started;
     this.#budget.earn(took);
+    this.#bursts.stepped(took, { held });
     if (batch.size === streams) this.#guesses.learn(streams, took);
     if (streams === 0) this.#prompts.learn(batch.size, 0, took);
     else if (prompts > 0 || batch.size === streams) this.#prompts.learn(prompts, batch.size - prompts, took);

@@ -73,6 +73,8 @@ const WORTH_COPYING = 16;
 const COPIED_PER_TOKEN = 256;
 /** Cells that hold tokens are copied through a buffer of at most this size. */
 const COPY_BYTES = 0x20000000;
+/** It is kept during so many decodes: requests that share a prefix often start in consecutive steps. */
+const COPIED_DECODES = 3;
 
 /** Return values of `llama_decode`. */
 const STATUS = { done: 0, full: 1, aborted: 2 } as const;
@@ -93,8 +95,10 @@ export class Context implements Decoder {
   readonly #contextTokens: number;
   /** Whether the tokens that a sequence holds can be copied without its empty cells. */
   readonly #copiesHeld: boolean;
-  /** What {@linkcode copy} copied last; until the next decode. */
-  #copied: { readonly from: number; readonly held: number; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
+  /** What {@linkcode copy} copied last. */
+  #copied:
+    | { readonly from: number; readonly held: number; readonly bytes: Uint8Array<ArrayBuffer>; decodes: number }
+    | undefined;
 
   /** @throws {ModelError} If it cannot be created, or the model does not generate token by token. */
   constructor(library: Library, model: Model, options: ContextOptions) {
@@ -142,7 +146,7 @@ export class Context implements Decoder {
 
   decode(): DecodeOutcome {
     const { llama } = this.#library;
-    this.#copied = undefined;
+    if (this.#copied !== undefined && ++this.#copied.decodes > COPIED_DECODES) this.#copied = undefined;
     const tokens = this.#batch.seal();
     this.#threads.use(this.#governor.choose(tokens));
     const timer = new StepTimer({ cores: !this.#accelerated && this.#governor.asksForCores });
@@ -165,6 +169,7 @@ export class Context implements Decoder {
   }
 
   truncate(sequence: number, length: number): boolean {
+    if (this.#copied?.from === sequence && length < this.#copied.held) this.#copied = undefined;
     if (this.#library.llama.llama_memory_seq_rm(this.#memory, sequence, length, -1)) return true;
     this.#library.llama.llama_memory_seq_rm(this.#memory, sequence, -1, -1);
     return false;
@@ -177,7 +182,9 @@ export class Context implements Decoder {
 
   copy(from: number, to: number, { length, held }: { readonly length: number; readonly held: number }): void {
     const { llama } = this.#library;
-    if (!this.apart || !this.#copyHeld(from, to, held)) llama.llama_memory_seq_cp(this.#memory, from, to, -1, -1);
+    if (!this.apart || !this.#copyHeld(from, to, { length, held })) {
+      llama.llama_memory_seq_cp(this.#memory, from, to, -1, -1);
+    }
     llama.llama_memory_seq_rm(this.#memory, to, length, -1);
   }
 
@@ -187,15 +194,15 @@ export class Context implements Decoder {
   }
 
   /** @returns Whether it was copied. */
-  #copyHeld(from: number, to: number, held: number): boolean {
+  #copyHeld(from: number, to: number, { length, held }: { readonly length: number; readonly held: number }): boolean {
     if (this.#cellsToCopy(held) === this.#contextTokens) return false;
     const { llama } = this.#library;
-    if (this.#copied?.from !== from || this.#copied.held !== held) {
+    if (this.#copied?.from !== from || this.#copied.held < length) {
       const size = Number(llama.llama_state_seq_get_size(this.#handle, from));
       if (size > COPY_BYTES) return false;
       const bytes = new Uint8Array(size);
       if (Number(llama.llama_state_seq_get_data(this.#handle, bytes, BigInt(size), from)) !== size) return false;
-      this.#copied = { from, held, bytes };
+      this.#copied = { from, held, bytes, decodes: 0 };
     }
     const { bytes } = this.#copied;
     if (llama.llama_state_seq_set_data(this.#handle, bytes, BigInt(bytes.length), to) > 0n) return true;
@@ -205,6 +212,7 @@ export class Context implements Decoder {
 
   /** Clears all sequences. */
   clear(): void {
+    this.#copied = undefined;
     this.#library.llama.llama_memory_clear(this.#memory, false);
   }
 

@@ -39,6 +39,10 @@ const CALM = 0.9;
 /** Milliseconds until it is looked whether others rest, first and at most: doubles each time that they soon work again. */
 const FIRST_LOOK_MS = 500;
 const LAST_LOOK_MS = 60_000;
+/** Milliseconds until the next look after one that tells nothing: others worked, but perhaps only while this process idled. */
+const UNTOLD_LOOK_MS = 200;
+/** Share of the time since the last look in which this process must have computed for a look to tell that others work. */
+const TOLD_SHARE = 0.8;
 /** Steps per trial. */
 const TRIAL_STEPS = 4;
 /** Compute time between trials, initial and maximum: doubles as long as trials change nothing. */
@@ -132,6 +136,9 @@ export class ThreadGovernor {
   /** When to look whether others rest; `undefined` while no threads are given up. */
   #lookAt: number | undefined;
   #lookMs = FIRST_LOOK_MS;
+  #lookedAt = 0;
+  /** Compute time since the last look. */
+  #sinceLookMs = 0;
   #calmAt = -Infinity;
 
   /**
@@ -184,6 +191,7 @@ export class ThreadGovernor {
     const kind = this.#kind(tokens);
     const cost = ms / tokens;
     this.#earnedMs += ms;
+    this.#sinceLookMs += ms;
     if (this.#trying && kind.trial !== undefined) {
       this.#earnedMs -= ms + Math.max(0, cost - kind.cost) * tokens / TRIAL_SHARE;
       kind.trialSteps++;
@@ -264,7 +272,13 @@ export class ThreadGovernor {
     const now = this.#now();
     this.#lookMs = now - this.#calmAt < this.#lookMs * 2 ? Math.min(this.#lookMs * 2, LAST_LOOK_MS) : FIRST_LOOK_MS;
     this.#others.cores();
-    this.#lookAt = now + this.#lookMs;
+    this.#lookAgainIn(this.#lookMs);
+  }
+
+  #lookAgainIn(ms: number): void {
+    this.#lookedAt = this.#now();
+    this.#sinceLookMs = 0;
+    this.#lookAt = this.#lookedAt + ms;
   }
 
   /** Takes the threads again that were given up, if others have left enough cores since the last look. */
@@ -276,7 +290,8 @@ export class ThreadGovernor {
     const free = navigator.hardwareConcurrency - (this.#others?.cores() ?? Infinity);
     const threads = Math.max(...given.map(({ calm }) => this.#choices[calm as number] as number));
     if (free < threads * CALM) {
-      this.#lookAt = now + this.#lookMs;
+      const told = this.#sinceLookMs >= (now - this.#lookedAt) * TOLD_SHARE;
+      this.#lookAgainIn(told ? this.#lookMs : UNTOLD_LOOK_MS);
       return;
     }
     this.#calmAt = now;

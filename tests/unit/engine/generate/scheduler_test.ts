@@ -597,7 +597,10 @@ Deno.test("Scheduler leaves what is kept its cells when requests need many", () 
 const decodeMs = (tokens: number): number => 20 + 2.3 * tokens;
 
 /** A scheduler on that machine. */
-function setUpTimed(parallel: number, apart = false): Setup & { readonly now: () => number } {
+function setUpTimed(
+  parallel: number,
+  apart = false,
+): Setup & { readonly now: () => number; readonly pass: (ms: number) => void } {
   let ms = 0;
   const now = (): number => ms;
   const setup = setUp({ parallel, contextTokens: 5000, now, apart });
@@ -606,7 +609,7 @@ function setUpTimed(parallel: number, apart = false): Setup & { readonly now: ()
   setup.scheduler.submit(job(99, "0".repeat(600), { maxTokens: 1 }));
   run(setup.scheduler);
   setup.decoder.batches.length = 0;
-  return { ...setup, now };
+  return { ...setup, now, pass: (passed) => void (ms += passed) };
 }
 
 /** Step until there is nothing to do; returns when each request had its first text and its end. */
@@ -663,10 +666,11 @@ Deno.test("Scheduler gives a stream a token every 400 ms at least, and a long pr
 
 Deno.test("Scheduler reads whole tiles of a prompt beside a stream, before it where both would be computed together", () => {
   for (const ended of [0, 1]) {
-    const { scheduler, decoder } = setUpTimed(3, true);
+    const { scheduler, decoder, pass } = setUpTimed(3, true);
     scheduler.submit(job(1, "!", { maxTokens: 60 }));
     // What has ended lies between the stream and the prompt.
     for (let id = 2; id < 2 + ended; id++) scheduler.submit(job(id, "?", { maxTokens: 1 }));
+    pass(20);
     scheduler.step();
     const before = decoder.batches.length;
     scheduler.submit(job(9, "p".repeat(1000), { maxTokens: 1 }));
@@ -733,8 +737,11 @@ Deno.test("Scheduler fills what the end of a long prompt leaves of a piece with 
 });
 
 Deno.test("Scheduler gives prompts that share a step with separate cells what one pass computes, and whole tiles", () => {
-  const { scheduler, decoder } = setUpTimed(4, true);
+  const { scheduler, decoder, pass } = setUpTimed(4, true);
   scheduler.submit(job(1, "!", { maxTokens: 60 }));
+  pass(20);
+  // It has more than its first token.
+  scheduler.step();
   scheduler.step();
   const before = decoder.batches.length;
   // Ends of similar length are read whole; a longer prompt has as many tokens as its neighbour, or whole tiles more.
@@ -749,8 +756,9 @@ Deno.test("Scheduler gives prompts that share a step with separate cells what on
 
 Deno.test("Scheduler lets a short prompt share a step with separate cells if the other one keeps a whole tile", () => {
   for (const [length, together] of [[70, false], [80, true]] as const) {
-    const { scheduler, decoder } = setUpTimed(4, true);
+    const { scheduler, decoder, pass } = setUpTimed(4, true);
     scheduler.submit(job(1, "!", { maxTokens: 60 }));
+    pass(20);
     // Until it is known how long prompts take.
     scheduler.submit(job(9, "x".repeat(600), { maxTokens: 1 }));
     while (!scheduler.step().some(({ id }) => id === 9));
@@ -763,6 +771,71 @@ Deno.test("Scheduler lets a short prompt share a step with separate cells if the
     );
     assertEquals(counts, together ? [[length, 10], [0, 0]] : [[length, 0], [0, 10]]);
   }
+});
+
+Deno.test("Scheduler waits a moment for the rest of a burst, if the prompt takes much longer and nothing else runs", () => {
+  const { scheduler, decoder, pass } = setUpTimed(3, true);
+  scheduler.submit(job(1, "p".repeat(30)));
+  pass(2);
+  assert(scheduler.busyIn !== undefined && 0 < scheduler.busyIn && scheduler.busyIn <= 2, `${scheduler.busyIn}`);
+  assertEquals([scheduler.step(), decoder.batches.length], [[], 0]);
+  scheduler.submit(job(2, "q".repeat(30)));
+  pass(3);
+  assertEquals(scheduler.busyIn, 1);
+  pass(1);
+  assertEquals(scheduler.busyIn, 0);
+  scheduler.step();
+  assertEquals(decoder.batches.map((batch) => batch.length), [60]);
+  // Beside others it starts at once.
+  scheduler.submit(job(3, "r".repeat(30)));
+  assertEquals(scheduler.busyIn, 0);
+});
+
+Deno.test("Scheduler waits no longer than 20 ms for a burst that does not end, nor for more than it has slots for", () => {
+  const { scheduler, pass } = setUpTimed(8, true);
+  for (let id = 0; id < 6; id++) {
+    scheduler.submit(job(id, "p".repeat(30)));
+    pass(3.5);
+  }
+  assertEquals(scheduler.busyIn, 0);
+  const full = setUpTimed(2, true);
+  for (const id of [1, 2]) full.scheduler.submit(job(id, "p".repeat(30)));
+  assertEquals(full.scheduler.busyIn, 0);
+});
+
+Deno.test("Scheduler decodes the prompts of a burst before the answers go on, within what streams are promised", () => {
+  for (const letters of ["abcdefgh", "abcdefghijklmnop"]) {
+    const { scheduler, decoder, now } = setUpTimed(letters.length, true);
+    for (const [id, letter] of [...letters].entries()) {
+      scheduler.submit(job(id, letter.repeat(28), { maxTokens: 6 }));
+    }
+    const arrived = new Map<number, number[]>();
+    while (scheduler.busy) {
+      for (const event of scheduler.step()) {
+        if ("t" in event) arrived.set(event.id, [...arrived.get(event.id) ?? [], now()]);
+      }
+    }
+    for (const times of arrived.values()) {
+      assert(times.every((time, at) => at === 0 || time - (times[at - 1] ?? 0) <= 400), `${times}`);
+    }
+    // The rest of eight prompts takes one more step; of sixteen it takes too long to wait for.
+    assertEquals(decoder.batches[1]?.length, 4 * 28 + (letters.length === 8 ? 0 : 4));
+  }
+});
+
+Deno.test("Scheduler goes on with answers when the prompts of their burst are paused or take too long", () => {
+  const { scheduler, decoder, pass } = setUpTimed(3, true);
+  scheduler.submit(job(1, "p".repeat(30)));
+  scheduler.submit(job(2, "q".repeat(30)));
+  pass(20);
+  scheduler.pause(2);
+  scheduler.step();
+  scheduler.step();
+  assertEquals(decoder.batches.map((batch) => batch.length), [30, 1]);
+  scheduler.submit(job(3, "r".repeat(1000)));
+  const before = decoder.batches.length;
+  scheduler.step();
+  assert(decoder.batches[before]?.some(([sequence]) => sequence === 0));
 });
 
 Deno.test("Scheduler decodes again what was aborted, without what was cancelled meanwhile", () => {

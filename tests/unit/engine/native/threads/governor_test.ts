@@ -192,6 +192,25 @@ Deno.test("ThreadGovernor takes threads again for short requests when others res
   assertEquals(governor.choose(1), ALL);
 });
 
+Deno.test("ThreadGovernor looks again soon when others worked while this process idled", { ignore: ALL < 2 }, () => {
+  const { governor, world } = beside();
+  work(governor, { forMs: 20_000, ms: crowded, cores: () => 0.5 });
+  const step = (): number | undefined => work(governor, { forMs: 50, ms: () => 50 }).keys().next().value;
+  // Idle for a while, in which others work; then it has the machine for itself.
+  world.others = ALL;
+  for (const ms of [600, 3000]) {
+    world.now += ms;
+    assertEquals(step(), 1);
+  }
+  world.others = 0;
+  let threads: number | undefined;
+  for (let i = 0; i < 5; i++) {
+    world.now += 50;
+    threads = step();
+  }
+  assertEquals(threads, ALL);
+});
+
 Deno.test("ThreadGovernor looks less and less often whether others rest that do not", { ignore: ALL < 2 }, () => {
   const { governor, world } = beside();
   // It seems that cores are free, but they are not.
